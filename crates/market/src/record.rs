@@ -1,0 +1,372 @@
+//! From a line of a raw file to its fields, and which records are published.
+//!
+//! A record is a line. A quoted field may hold the separator and doubled quotes but never a line end, so that one
+//! stray quote costs one line and not the rest of the file. A line of no bytes at all is no record.
+
+use std::borrow::Cow;
+use std::ops::Range;
+
+use crate::number::trim;
+use crate::snapshot::Feed;
+
+/// Splits lines into fields without copying them. One is kept for a whole file, so that nothing is allocated per line.
+///
+/// ```
+/// use market::record::Splitter;
+///
+/// let mut splitter = Splitter::new(b',');
+/// let record = splitter.split(br#"PETR4,"15,73","a ""b""""#);
+/// let fields: Vec<_> = record.fields().collect();
+/// assert_eq!(fields, [&b"PETR4"[..], b"15,73", br#"a "b""#]);
+/// ```
+#[derive(Debug, Clone)]
+pub struct Splitter {
+    separator: u8,
+    fields: Vec<Field>,
+    /// The text of fields that do not stand in the line as they are, because a quote in them is doubled.
+    unescaped: Vec<u8>,
+}
+
+#[derive(Debug, Clone)]
+enum Field {
+    InLine(Range<usize>),
+    Unescaped(Range<usize>),
+}
+
+/// One line, split. Borrows the line and its splitter.
+#[derive(Debug, Clone, Copy)]
+pub struct Record<'a> {
+    line: &'a [u8],
+    splitter: &'a Splitter,
+    quote_closed: bool,
+}
+
+impl Splitter {
+    /// A splitter at `separator`, an ASCII byte.
+    pub fn new(separator: u8) -> Self {
+        Self { separator, fields: Vec::new(), unescaped: Vec::new() }
+    }
+
+    /// Splits one line, given without its line end.
+    ///
+    /// A field that starts with `"` runs to the next quote that is not doubled; what stands between that quote and the
+    /// separator belongs to the field as it is. A quote inside a field that does not start with one is an ordinary
+    /// character.
+    pub fn split<'a>(&'a mut self, line: &'a [u8]) -> Record<'a> {
+        self.fields.clear();
+        self.unescaped.clear();
+        let mut quote_closed = true;
+        let mut start = 0;
+        loop {
+            let end = if line.get(start) == Some(&b'"') {
+                let (end, closed) = self.quoted(line, start);
+                quote_closed &= closed;
+                end
+            } else {
+                let end = self.next_separator(line, start);
+                self.fields.push(Field::InLine(start..end));
+                end
+            };
+            if end >= line.len() {
+                return Record { line, splitter: self, quote_closed };
+            }
+            start = end + 1;
+        }
+    }
+
+    fn next_separator(&self, line: &[u8], start: usize) -> usize {
+        line[start..].iter().position(|b| *b == self.separator).map_or(line.len(), |at| start + at)
+    }
+
+    /// Adds the field whose opening quote is at `start`. Gives where it ends, and whether its quote was closed.
+    fn quoted(&mut self, line: &[u8], start: usize) -> (usize, bool) {
+        let open = start + 1;
+        let next_quote = |from: usize| line[from..].iter().position(|b| *b == b'"').map(|at| from + at);
+
+        let first = next_quote(open);
+        if let Some(close) = first
+            && line.get(close + 1).is_none_or(|b| *b == self.separator)
+        {
+            self.fields.push(Field::InLine(open..close));
+            return (close + 1, true);
+        }
+
+        let kept = self.unescaped.len();
+        let (mut from, mut quote) = (open, first);
+        let (end, closed) = loop {
+            let Some(at) = quote else {
+                self.unescaped.extend_from_slice(&line[from..]);
+                break (line.len(), false);
+            };
+            self.unescaped.extend_from_slice(&line[from..at]);
+            if line.get(at + 1) != Some(&b'"') {
+                let end = self.next_separator(line, at + 1);
+                self.unescaped.extend_from_slice(&line[at + 1..end]);
+                break (end, true);
+            }
+            self.unescaped.push(b'"');
+            from = at + 2;
+            quote = next_quote(from);
+        };
+        self.fields.push(Field::Unescaped(kept..self.unescaped.len()));
+        (end, closed)
+    }
+}
+
+impl<'a> Record<'a> {
+    /// The number of fields, at least one.
+    pub fn len(self) -> usize {
+        self.splitter.fields.len()
+    }
+
+    /// Never: even a line without bytes is one empty field.
+    pub fn is_empty(self) -> bool {
+        self.splitter.fields.is_empty()
+    }
+
+    /// The text of field `at`, unquoted and not trimmed; empty where there is none.
+    pub fn field(self, at: usize) -> &'a [u8] {
+        match self.splitter.fields.get(at) {
+            Some(Field::InLine(range)) => &self.line[range.clone()],
+            Some(Field::Unescaped(range)) => &self.splitter.unescaped[range.clone()],
+            None => &[],
+        }
+    }
+
+    /// The fields in order.
+    pub fn fields(self) -> impl Iterator<Item = &'a [u8]> {
+        (0..self.len()).map(move |at| self.field(at))
+    }
+
+    /// Whether the record is published, dropped and counted, or rejected as a whole.
+    pub fn disposition(self, feed: Feed) -> Disposition {
+        let columns = feed.raw_columns();
+        if trim(self.field(0)).is_empty() {
+            Disposition::BlankTicker
+        } else if self.repeats_header(columns) {
+            Disposition::HeaderRepeat
+        } else if !self.quote_closed {
+            Disposition::Ragged(Ragged::UnclosedQuote)
+        } else if self.len() != columns.len() + 1 {
+            Disposition::Ragged(Ragged::FieldCount)
+        } else {
+            Disposition::Publish
+        }
+    }
+
+    fn repeats_header(self, columns: &[&str]) -> bool {
+        self.len() == columns.len() + 1
+            && columns.iter().zip(1..).all(|(name, at)| trim(self.field(at)) == name.as_bytes())
+    }
+}
+
+/// What becomes of a record. For every file, `records = published + blank_ticker + header_repeat + ragged`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Disposition {
+    /// A row of the feed's table, even where cells are null.
+    Publish,
+    /// Dropped and counted: there is nothing that it could be a quote of.
+    BlankTicker,
+    /// Dropped and counted: the header once more.
+    HeaderRepeat,
+    /// One row in `rejects`.
+    Ragged(Ragged),
+}
+
+/// Why a whole record is in `rejects`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ragged {
+    /// More or fewer fields than the header.
+    FieldCount,
+    /// A quoted field that does not end on its line.
+    UnclosedQuote,
+}
+
+impl Ragged {
+    /// The name published in `rejects.reason`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Ragged::FieldCount => "field_count",
+            Ragged::UnclosedQuote => "unclosed_quote",
+        }
+    }
+}
+
+/// The mark that some programs put before UTF-8 text; it belongs to no field.
+pub const BYTE_ORDER_MARK: [u8; 3] = [0xEF, 0xBB, 0xBF];
+
+/// A first line that is not the header of its feed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidHeader {
+    /// The number of columns is another one.
+    #[error("the header has {found} columns, a snapshot of {feed} has {expected}")]
+    Count {
+        /// The feed that the file name says.
+        feed: Feed,
+        /// The columns of that feed.
+        expected: usize,
+        /// The columns in the file.
+        found: usize,
+    },
+    /// A column has another name.
+    #[error("column {position} of the header is {found:?}, a snapshot of {feed} has {expected:?} there")]
+    Name {
+        /// The feed that the file name says.
+        feed: Feed,
+        /// The column, the first being 1.
+        position: usize,
+        /// The name of that column in the feed.
+        expected: &'static str,
+        /// The name in the file.
+        found: String,
+    },
+}
+
+/// Checks the first line of a file, without its line end and byte-order mark, against the columns of `feed`.
+///
+/// The first cell holds a time in a form that differs between feeds and is never used, so it is not checked.
+pub fn check_header(feed: Feed, line: &[u8]) -> Result<(), InvalidHeader> {
+    let mut splitter = Splitter::new(feed.separator());
+    let header = splitter.split(line);
+    let columns = feed.raw_columns();
+    if header.len() != columns.len() + 1 {
+        return Err(InvalidHeader::Count { feed, expected: columns.len() + 1, found: header.len() });
+    }
+    for (expected, at) in columns.iter().zip(1..) {
+        let found = trim(header.field(at));
+        if found != expected.as_bytes() {
+            let found = String::from_utf8_lossy(found).into_owned();
+            return Err(InvalidHeader::Name { feed, position: at + 1, expected, found });
+        }
+    }
+    Ok(())
+}
+
+/// Removes `\r\n`, `\n` or a `\r` that was left by splitting at `\n`.
+pub fn without_line_end(line: &[u8]) -> &[u8] {
+    let line = line.strip_suffix(b"\n").unwrap_or(line);
+    line.strip_suffix(b"\r").unwrap_or(line)
+}
+
+/// The text of a line or a cell: UTF-8 if it is, else Windows-1252, in which every byte is a character.
+pub fn decode(bytes: &[u8]) -> Cow<'_, str> {
+    match std::str::from_utf8(bytes) {
+        Ok(text) => Cow::Borrowed(text),
+        Err(_) => Cow::Owned(bytes.iter().map(|b| windows_1252(*b)).collect()),
+    }
+}
+
+/// The character of a Windows-1252 byte, as the WHATWG Encoding Standard maps it: the five undefined bytes are the
+/// control characters of the same number.
+fn windows_1252(byte: u8) -> char {
+    const FROM_80: [char; 32] = [
+        '€', '\u{81}', '‚', 'ƒ', '„', '…', '†', '‡', 'ˆ', '‰', 'Š', '‹', 'Œ', '\u{8d}', 'Ž', '\u{8f}', '\u{90}', '‘',
+        '’', '“', '”', '•', '–', '—', '˜', '™', 'š', '›', 'œ', '\u{9d}', 'ž', 'Ÿ',
+    ];
+    match byte {
+        0x80..=0x9F => FROM_80[usize::from(byte - 0x80)],
+        _ => char::from(byte),
+    }
+}
+
+/// Whether a byte never stands in a text file: a control character that is no white space.
+pub fn is_binary(byte: u8) -> bool {
+    byte < b' ' && !matches!(byte, b'\t'..=b'\r')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn split(line: &str) -> (Vec<String>, bool) {
+        let mut splitter = Splitter::new(b',');
+        let record = splitter.split(line.as_bytes());
+        (record.fields().map(|f| String::from_utf8_lossy(f).into_owned()).collect(), record.quote_closed)
+    }
+
+    #[test]
+    fn fields_of_a_line() {
+        let cases: &[(&str, &[&str], bool)] = &[
+            ("", &[""], true),
+            ("a", &["a"], true),
+            ("a,", &["a", ""], true),
+            (",", &["", ""], true),
+            (r#""15,73",x"#, &["15,73", "x"], true),
+            (r#""""#, &[""], true),
+            (r#""","#, &[","], false),
+            (r#""a""b",c"#, &[r#"a"b"#, "c"], true),
+            (r#""a""""b""#, &[r#"a""b"#], true),
+            (r#""a"b,c"#, &["ab", "c"], true),
+            (r#""a"b"c,d"#, &[r#"ab"c"#, "d"], true),
+            (r#"a"b,c"#, &[r#"a"b"#, "c"], true),
+            (r#" "a",b"#, &[r#" "a""#, "b"], true),
+            (r#""a,b"#, &["a,b"], false),
+            (r#"x,"a""#, &["x", "a"], true),
+            (r#"x,"a"""#, &["x", r#"a""#], false),
+            (r#""a",""#, &["a", ""], false),
+        ];
+        for (line, fields, closed) in cases {
+            assert_eq!(split(line), (fields.iter().map(|f| f.to_string()).collect(), *closed), "{line:?}");
+        }
+    }
+
+    #[test]
+    fn which_records_are_published() {
+        let header = Feed::Quotes.raw_columns().join(",");
+        let cells = ["1"; 18].join(",");
+        let cases = [
+            (format!("PETR4,{cells}"), Disposition::Publish),
+            (format!(",{cells}"), Disposition::BlankTicker),
+            (" \u{a0}".to_owned(), Disposition::BlankTicker),
+            (",1".to_owned(), Disposition::BlankTicker),
+            (format!("202004011330,{header}"), Disposition::HeaderRepeat),
+            (format!("anything,{}", header.replace(',', " ,")), Disposition::HeaderRepeat),
+            (format!("PETR4,{cells},"), Disposition::Ragged(Ragged::FieldCount)),
+            ("PETR4".to_owned(), Disposition::Ragged(Ragged::FieldCount)),
+            (format!("PETR4,{}\"1", &cells[..34]), Disposition::Ragged(Ragged::UnclosedQuote)),
+        ];
+        for (line, expected) in cases {
+            let mut splitter = Splitter::new(b',');
+            assert_eq!(splitter.split(line.as_bytes()).disposition(Feed::Quotes), expected, "{line:?}");
+        }
+    }
+
+    #[test]
+    fn headers_are_held_against_the_feed() {
+        let header = |feed: Feed, separator: &str| format!("x{separator}{}", feed.raw_columns().join(separator));
+        assert_eq!(check_header(Feed::Quotes, header(Feed::Quotes, ",").as_bytes()), Ok(()));
+        assert_eq!(check_header(Feed::Options, header(Feed::Options, ";").as_bytes()), Ok(()));
+        let swapped = header(Feed::Quotes, ",").replace("Max,Min", "Min,Max");
+        assert_eq!(
+            check_header(Feed::Quotes, swapped.as_bytes()).expect_err("swapped").to_string(),
+            "column 5 of the header is \"Min\", a snapshot of quotes has \"Max\" there"
+        );
+        assert_eq!(
+            check_header(Feed::Quotes, header(Feed::Options, ";").as_bytes()).expect_err("options").to_string(),
+            "the header has 1 columns, a snapshot of quotes has 19"
+        );
+    }
+
+    #[test]
+    fn windows_1252_is_decoded_where_utf_8_is_not() {
+        assert_eq!(decode("Itaú".as_bytes()), "Itaú");
+        assert_eq!(decode(b"Ita\xfa \x80\x9f\x81\xa0"), "Itaú €Ÿ\u{81}\u{a0}");
+    }
+
+    proptest! {
+        #[test]
+        fn a_quoted_line_reads_back(fields in proptest::collection::vec("[ -~]{0,12}", 1..20)) {
+            let line = fields.iter().map(|f| format!("\"{}\"", f.replace('"', "\"\""))).collect::<Vec<_>>().join(",");
+            prop_assert_eq!(split(&line), (fields, true));
+        }
+
+        #[test]
+        fn no_line_panics(line in proptest::collection::vec(prop_oneof![Just(b'"'), Just(b','), any::<u8>()], 0..80)) {
+            let mut splitter = Splitter::new(b',');
+            let record = splitter.split(&line);
+            let _ = (record.disposition(Feed::Quotes), record.fields().count());
+            let _ = decode(&line);
+        }
+    }
+}

@@ -1,0 +1,304 @@
+//! The published tables: their columns, the kind of each, and where it comes from in the raw files.
+//!
+//! This is the only list of columns. The Arrow schema, the Athena DDL, the cleaning kernels and the Spark SQL text
+//! are all made from it.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+use crate::partition;
+use crate::snapshot::Feed;
+
+/// One of the three published tables.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum TableName {
+    /// Stocks, fractional lots and options as the trading panel shows them.
+    Quotes,
+    /// Option chains with their model prices.
+    Options,
+    /// Every cell and record that could not be read.
+    Rejects,
+}
+
+impl TableName {
+    /// The three tables, in the order in which they are published.
+    pub const ALL: [TableName; 3] = [TableName::Quotes, TableName::Options, TableName::Rejects];
+
+    /// The name in SQL and in object keys.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            TableName::Quotes => "quotes",
+            TableName::Options => "options",
+            TableName::Rejects => "rejects",
+        }
+    }
+
+    /// The columns, in order, without the partition keys ([`partition::KEYS`]).
+    pub fn columns(self) -> &'static [Column] {
+        match self {
+            TableName::Quotes => QUOTES,
+            TableName::Options => OPTIONS,
+            TableName::Rejects => REJECTS,
+        }
+    }
+
+    /// The feed whose records the table publishes; `rejects` takes from both.
+    pub fn feed(self) -> Option<Feed> {
+        match self {
+            TableName::Quotes => Some(Feed::Quotes),
+            TableName::Options => Some(Feed::Options),
+            TableName::Rejects => None,
+        }
+    }
+
+    /// The statement that creates the table in Athena, in `database` over the objects under `location` (`s3://.../`).
+    pub fn create_table_ddl(self, database: &str, location: &str) -> String {
+        let columns: Vec<String> =
+            self.columns().iter().map(|c| format!("  `{}` {}", c.name, c.ty.hive_name())).collect();
+        let keys = partition::KEYS.map(|key| format!("`{key}` int")).join(", ");
+        format!(
+            "CREATE EXTERNAL TABLE IF NOT EXISTS `{database}`.`{self}` (\n{columns}\n)\n\
+             PARTITIONED BY ({keys})\n\
+             STORED AS PARQUET\n\
+             LOCATION '{location}'",
+            columns = columns.join(",\n"),
+        )
+    }
+}
+
+impl fmt::Display for TableName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+/// A text that names no table.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0:?} is not a table: expected quotes, options or rejects")]
+pub struct UnknownTable(String);
+
+impl FromStr for TableName {
+    type Err = UnknownTable;
+
+    fn from_str(text: &str) -> Result<Self, UnknownTable> {
+        TableName::ALL.into_iter().find(|t| t.as_str() == text).ok_or_else(|| UnknownTable(text.to_owned()))
+    }
+}
+
+impl From<Feed> for TableName {
+    fn from(feed: Feed) -> Self {
+        match feed {
+            Feed::Quotes => TableName::Quotes,
+            Feed::Options => TableName::Options,
+        }
+    }
+}
+
+/// One published column.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Column {
+    /// The name in SQL.
+    pub name: &'static str,
+    /// The type in Parquet and SQL. Every column but `intdate` may be NULL.
+    pub ty: ColumnType,
+    /// Where its values come from.
+    pub source: Source,
+}
+
+/// The type of a published column.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ColumnType {
+    /// 64-bit integer.
+    BigInt,
+    /// 32-bit integer.
+    Int,
+    /// IEEE 754 binary64.
+    Double,
+    /// UTF-8.
+    String,
+}
+
+impl ColumnType {
+    /// The name in Hive DDL, which Athena and Spark SQL share.
+    pub fn hive_name(self) -> &'static str {
+        match self {
+            ColumnType::BigInt => "bigint",
+            ColumnType::Int => "int",
+            ColumnType::Double => "double",
+            ColumnType::String => "string",
+        }
+    }
+}
+
+/// Where the values of a column come from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Source {
+    /// The time in the file's name.
+    FileTime,
+    /// The first cell of the record, trimmed.
+    Ticker,
+    /// A cell of the record, found by the name that the raw header gives it.
+    Cell {
+        /// The raw column, one of [`Feed::raw_columns`].
+        raw: &'static str,
+        /// How its text is read.
+        kind: Kind,
+    },
+    /// What the engine says of a reject.
+    Reject(RejectField),
+}
+
+/// How the text of a cell is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Kind {
+    /// Trimmed; empty is NULL.
+    Text,
+    /// [`crate::number::parse_decimal`].
+    Decimal,
+    /// [`crate::number::parse_quantity`], and it has to fit the column's type.
+    Quantity,
+    /// [`crate::number::parse_amount`].
+    Amount,
+}
+
+/// A column of `rejects` that only the engine knows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RejectField {
+    /// The name of the raw file, without folders.
+    SourceFile,
+    /// The table in which the value is missing.
+    TableName,
+    /// The name of the raw column; empty for a whole record.
+    ColumnName,
+    /// The text as it stands in the file, without quotes, not trimmed; the whole line for a record.
+    Text,
+    /// [`crate::number::Reason`] of a cell, or [`crate::record::Ragged`] of a record.
+    Reason,
+}
+
+impl Source {
+    /// The position of the cell in a raw record of `feed`, where the ticker is 0; `None` for what is no cell.
+    pub fn raw_index(self, feed: Feed) -> Option<usize> {
+        match self {
+            Source::Ticker => Some(0),
+            Source::Cell { raw, .. } => feed.raw_columns().iter().position(|name| *name == raw).map(|at| at + 1),
+            Source::FileTime | Source::Reject(_) => None,
+        }
+    }
+}
+
+const INTDATE: Column = Column { name: "intdate", ty: ColumnType::BigInt, source: Source::FileTime };
+const TICKER: Column = Column { name: "ticker", ty: ColumnType::String, source: Source::Ticker };
+
+const fn decimal(name: &'static str, raw: &'static str) -> Column {
+    Column { name, ty: ColumnType::Double, source: Source::Cell { raw, kind: Kind::Decimal } }
+}
+
+const fn quantity(name: &'static str, ty: ColumnType, raw: &'static str) -> Column {
+    Column { name, ty, source: Source::Cell { raw, kind: Kind::Quantity } }
+}
+
+const fn amount(name: &'static str, raw: &'static str) -> Column {
+    Column { name, ty: ColumnType::Double, source: Source::Cell { raw, kind: Kind::Amount } }
+}
+
+const fn text(name: &'static str, raw: &'static str) -> Column {
+    Column { name, ty: ColumnType::String, source: Source::Cell { raw, kind: Kind::Text } }
+}
+
+const fn reject(name: &'static str, field: RejectField) -> Column {
+    Column { name, ty: ColumnType::String, source: Source::Reject(field) }
+}
+
+const QUOTES: &[Column] = &[
+    INTDATE,
+    TICKER,
+    decimal("last_close", "Fec"),
+    decimal("open", "Abe"),
+    decimal("max", "Max"),
+    decimal("min", "Min"),
+    decimal("last", "Ult"),
+    quantity("qty_bid", ColumnType::BigInt, "QOfc"),
+    decimal("bid", "Ofc"),
+    decimal("ask", "Ofv"),
+    quantity("qty_ask", ColumnType::BigInt, "QOfv"),
+    quantity("num_trades", ColumnType::Double, "NNeg"),
+    quantity("qty_total", ColumnType::Double, "QTot"),
+    amount("total_volume", "VolTot"),
+];
+
+const OPTIONS: &[Column] = &[
+    INTDATE,
+    TICKER,
+    text("optn_ua", "Underlying"),
+    text("optn_style", "OptnStyle"),
+    text("optn_tp", "OptnTp"),
+    quantity("optn_expn_days", ColumnType::Int, "Du"),
+    text("optn_expn_date", "TradgEndDt"),
+    decimal("optn_strike", "ExrcPric"),
+    decimal("optn_bs_delta", "bs_delta"),
+    decimal("optn_mkt_bid", "bid_opton"),
+    decimal("optn_bs_bid", "bs_bid"),
+    decimal("optn_mktbs_bid", "my_bid"),
+    decimal("ua_mkt_bid", "bid_undly"),
+    decimal("optn_mkt_ask", "ask_opton"),
+    decimal("optn_bs_ask", "bs_ask"),
+    decimal("optn_mktbs_ask", "my_ask"),
+    decimal("ua_mkt_ask", "ask_undly"),
+    decimal("bid_volimp", "bid_vol_imp"),
+    decimal("bid_volcone", "bid_vol_cone"),
+    decimal("ask_volimp", "ask_vol_imp"),
+    decimal("ask_volcone", "ask_vol_cone"),
+];
+
+const REJECTS: &[Column] = &[
+    INTDATE,
+    reject("source_file", RejectField::SourceFile),
+    reject("table_name", RejectField::TableName),
+    TICKER,
+    reject("column_name", RejectField::ColumnName),
+    reject("text", RejectField::Text),
+    reject("reason", RejectField::Reason),
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_cell_of_a_table_is_a_raw_column_of_its_feed() {
+        for feed in Feed::ALL {
+            for column in TableName::from(feed).columns() {
+                let is_cell = matches!(column.source, Source::Ticker | Source::Cell { .. });
+                assert_eq!(column.source.raw_index(feed).is_some(), is_cell, "{feed}.{}", column.name);
+            }
+        }
+    }
+
+    #[test]
+    fn kinds_fit_their_types() {
+        for column in TableName::ALL.iter().flat_map(|t| t.columns()) {
+            if let Source::Cell { kind, .. } = column.source {
+                let fits = match kind {
+                    Kind::Text => column.ty == ColumnType::String,
+                    Kind::Decimal | Kind::Amount => column.ty == ColumnType::Double,
+                    Kind::Quantity => column.ty != ColumnType::String,
+                };
+                assert!(fits, "{column:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_ddl_is_what_athena_takes() {
+        assert_eq!(
+            TableName::Rejects.create_table_ddl("pregao", "s3://lake/rejects/"),
+            "CREATE EXTERNAL TABLE IF NOT EXISTS `pregao`.`rejects` (\n  `intdate` bigint,\n  `source_file` string,\n  \
+             `table_name` string,\n  `ticker` string,\n  `column_name` string,\n  `text` string,\n  `reason` string\n)\n\
+             PARTITIONED BY (`year` int, `month` int, `day` int)\nSTORED AS PARQUET\nLOCATION 's3://lake/rejects/'"
+        );
+    }
+}
