@@ -1,0 +1,136 @@
+"""The test command of the project: `python3 tests/run.py`.
+
+One command for a fresh machine. It makes a virtual environment under cargo's target directory,
+installs what `tests/requirements.txt` pins, builds the binary, runs the Rust tests, and then the
+end-to-end tests against that binary. The first failure ends it, with what failed in the last line.
+
+Options after `--` go to pytest: `python3 tests/run.py -- -k pipeline -x`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import os
+import shlex
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+OLDEST_PYTHON = (3, 9)
+ROOT = Path(__file__).resolve().parent.parent
+REQUIREMENTS = ROOT / "tests" / "requirements.txt"
+
+
+class Failure(Exception):
+    """One step did not succeed; the message is what a person needs to go on."""
+
+
+def main() -> int:
+    arguments = parse_arguments()
+    started = time.monotonic()
+    try:
+        if sys.version_info < OLDEST_PYTHON:
+            oldest = ".".join(map(str, OLDEST_PYTHON))
+            raise Failure(f"Python {oldest} or newer is needed, this is {sys.version.split()[0]}")
+        if not shutil.which("cargo"):
+            raise Failure("cargo is not on the PATH: install Rust first, then run this again")
+        target = target_directory()
+        python = prepare_environment(target / "test-venv")
+        # The same profile for all of it: a fresh machine compiles the big dependencies once.
+        step("build", ["cargo", "build", "--release", "--workspace", "--locked"])
+        step("Rust tests", ["cargo", "test", "--release", "--workspace", "--locked"])
+        step(
+            "end-to-end tests",
+            [str(python), "-m", "pytest", *arguments.pytest],
+            folder=ROOT / "tests",
+            environment={"PREGAO": str(binary(target))},
+        )
+    except Failure as failure:
+        say(f"FAILED: {failure}")
+        return 1
+    except KeyboardInterrupt:
+        say("FAILED: interrupted")
+        return 130
+    say(f"all tests passed in {time.monotonic() - started:.0f} s")
+    return 0
+
+
+def parse_arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description="Build pregao and run all of its tests.",
+        epilog="Options after -- go to pytest, e.g. `-- -k pipeline -x`.",
+    )
+    parser.add_argument("pytest", nargs="*", metavar="-- PYTEST-OPTION")
+    return parser.parse_args()
+
+
+def say(line: str) -> None:
+    print(f"tests/run.py: {line}", flush=True)
+
+
+def step(
+    name: str, command: list[str], folder: Path = ROOT, environment: dict[str, str] | None = None
+) -> None:
+    """Run one command, its output straight to ours."""
+    say(f"{name}: {shlex.join(command)}")
+    started = time.monotonic()
+    status = subprocess.call(command, cwd=folder, env={**os.environ, **(environment or {})})
+    if status != 0:
+        raise Failure(f"{name} (status {status}); this runs only them: cd {folder} && {shlex.join(command)}")
+    say(f"{name}: passed in {time.monotonic() - started:.0f} s")
+
+
+def target_directory() -> Path:
+    """Where cargo builds: it alone knows what the environment and its configuration files say."""
+    command = ["cargo", "metadata", "--format-version", "1", "--no-deps"]
+    answer = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE)
+    if answer.returncode != 0:
+        raise Failure(f"the workspace does not load: {shlex.join(command)}")
+    return Path(json.loads(answer.stdout)["target_directory"])
+
+
+def binary(target: Path) -> Path:
+    return target / "release" / ("pregao.exe" if os.name == "nt" else "pregao")
+
+
+def prepare_environment(folder: Path) -> Path:
+    """The Python of a virtual environment that holds exactly the pinned packages.
+
+    A stamp names what was installed for which Python, so that a second run neither asks a package
+    index nor keeps an environment that an interrupted or older run left behind.
+    """
+    python = folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+    stamp = folder / "installed"
+    wanted = hashlib.sha256(sys.version.encode() + REQUIREMENTS.read_bytes()).hexdigest()
+    if python.exists() and stamp.exists() and stamp.read_text() == wanted:
+        say(f"Python packages: already in {folder}")
+        return python
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    create_environment(folder)
+    install = [str(python), "-m", "pip", "install", "--disable-pip-version-check", "--quiet"]
+    step("Python packages", [*install, "--requirement", str(REQUIREMENTS)])
+    stamp.write_text(wanted)
+    return python
+
+
+def create_environment(folder: Path) -> None:
+    command = [sys.executable, "-m", "venv", str(folder)]
+    say(f"virtual environment: {shlex.join(command)}")
+    answer = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    if answer.returncode != 0:
+        # Debian and Ubuntu ship Python without the modules that make a virtual environment.
+        shutil.rmtree(folder, ignore_errors=True)
+        package = f"python{sys.version_info.major}.{sys.version_info.minor}-venv"
+        raise Failure(
+            f"no virtual environment could be made:\n{answer.stdout.strip()}\n"
+            f"On Debian or Ubuntu this installs what is missing: sudo apt-get install {package}"
+        )
+
+
+if __name__ == "__main__":
+    sys.exit(main())
