@@ -180,6 +180,8 @@ pub enum Ragged {
     FieldCount,
     /// A quoted field that does not end on its line.
     UnclosedQuote,
+    /// More than [`MAX_LINE_BYTES`]: found by whoever reads lines, since it keeps only the beginning.
+    LineTooLong,
 }
 
 impl Ragged {
@@ -188,9 +190,14 @@ impl Ragged {
         match self {
             Ragged::FieldCount => "field_count",
             Ragged::UnclosedQuote => "unclosed_quote",
+            Ragged::LineTooLong => "line_too_long",
         }
     }
 }
+
+/// The longest line that is read as a record, in bytes without its line end. Of a longer one (a file that lost its line
+/// ends, say) that has a ticker, the beginning goes to `rejects`, so that no line decides how much memory is needed.
+pub const MAX_LINE_BYTES: usize = 1 << 20;
 
 /// The mark that some programs put before UTF-8 text; it belongs to no field.
 pub const BYTE_ORDER_MARK: [u8; 3] = [0xEF, 0xBB, 0xBF];
