@@ -1,0 +1,120 @@
+//! What can go wrong, under names that state machines can match.
+//!
+//! Step Functions sees of a failed function only a name and a message. The names are few and stable: one for each
+//! decision that a definition or a person takes (try again, mend the input, look at the data, look at the cluster).
+
+use std::error::Error as StdError;
+
+use aws_sdk_s3::config::http::HttpResponse;
+use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
+use lambda_runtime::Diagnostic;
+
+/// Why a function did not do what it was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The event or the configuration is not one that the function takes.
+    #[error("{0}")]
+    InvalidInput(String),
+    /// The data is not fit to be published. The message says which check failed on what, and where the report is.
+    #[error("{0}")]
+    Quality(String),
+    /// The cluster or the step is not one that EMR knows, or EMR answered with something that is neither.
+    #[error("{0}")]
+    Emr(String),
+    /// A query ended without an answer.
+    #[error("Athena query {query} {state}: {reason}\nThe statement: {statement}")]
+    Athena {
+        /// The id of the query execution, as the Athena console lists it.
+        query: String,
+        /// `FAILED` or `CANCELLED`.
+        state: String,
+        /// Athena's words.
+        reason: String,
+        /// The beginning of the statement.
+        statement: String,
+        /// Whether Athena says that the same statement may succeed later.
+        retryable: bool,
+    },
+    /// A service asked to be left alone for a while, failed inside, or could not be reached, after the SDK's retries.
+    #[error("{doing}: {message}")]
+    Unavailable {
+        /// What was being done.
+        doing: String,
+        /// The service's words.
+        message: String,
+    },
+    /// A service refused a request for a reason that trying again does not mend.
+    #[error("{doing}: {code}: {message}")]
+    Refused {
+        /// What was being done.
+        doing: String,
+        /// The service's own name of the error: `NoSuchBucket`, `AccessDenied`.
+        code: String,
+        /// The service's words.
+        message: String,
+    },
+}
+
+impl Error {
+    /// The name that `Retry` and `Catch` match: `InvalidInput`, `QualityError`, `EmrError`, `AthenaError`,
+    /// `ServiceUnavailable` (the one to retry), or the name that a service gave its refusal.
+    pub fn name(&self) -> &str {
+        match self {
+            Error::InvalidInput(_) => "InvalidInput",
+            Error::Quality(_) => "QualityError",
+            Error::Emr(_) => "EmrError",
+            Error::Athena { retryable: false, .. } => "AthenaError",
+            Error::Athena { retryable: true, .. } | Error::Unavailable { .. } => "ServiceUnavailable",
+            Error::Refused { code, .. } => code,
+        }
+    }
+
+    /// For `map_err` behind a call of an AWS client: `doing` says what the call was for, such as `listing s3://b/p`.
+    pub fn aws<E>(doing: impl Into<String>) -> impl FnOnce(SdkError<E, HttpResponse>) -> Error
+    where
+        E: ProvideErrorMetadata + StdError + Send + Sync + 'static,
+    {
+        let doing = doing.into();
+        move |error| {
+            let status = error.raw_response().map(|response| response.status().as_u16());
+            let code = error.code().map(str::to_owned);
+            let message = error.message().map(str::to_owned).unwrap_or_else(|| causes(&error));
+            match (status, code) {
+                (Some(status), code) if status < 500 && status != 429 && !is_throttling(code.as_deref()) => {
+                    Error::Refused { doing, code: code.unwrap_or_else(|| format!("Http{status}")), message }
+                }
+                (_, code) => {
+                    let message = code.map_or(message.clone(), |code| format!("{code}: {message}"));
+                    Error::Unavailable { doing, message }
+                }
+            }
+        }
+    }
+
+    /// For `map_err` behind reading the body of an object at `place`.
+    pub fn body<E: StdError + 'static>(place: impl Into<String>) -> impl FnOnce(E) -> Error {
+        let doing = format!("reading {}", place.into());
+        move |error| Error::Unavailable { doing, message: causes(&error) }
+    }
+}
+
+impl From<Error> for Diagnostic {
+    fn from(error: Error) -> Self {
+        Diagnostic { error_type: error.name().to_owned(), error_message: error.to_string() }
+    }
+}
+
+/// Throttling is sometimes told with a 400.
+fn is_throttling(code: Option<&str>) -> bool {
+    code.is_some_and(|code| {
+        code.contains("Throttl") || matches!(code, "TooManyRequestsException" | "SlowDown" | "RequestLimitExceeded")
+    })
+}
+
+/// An error and what is behind it, in one line. An SDK error alone says no more than "dispatch failure".
+fn causes(error: &dyn StdError) -> String {
+    let chain = std::iter::successors(Some(error), |error| (*error).source());
+    let mut texts: Vec<String> = chain.map(ToString::to_string).collect();
+    texts.dedup();
+    texts.join(": ")
+}

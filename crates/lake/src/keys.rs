@@ -1,0 +1,94 @@
+//! Where objects live: the only place that knows the keys of the three buckets.
+//!
+//! ```text
+//! raw      landing/...                                              dropped here by users
+//!          quotes/date=2020-04-01/202004011320_flashpanel.csv       accepted, byte for byte as it came
+//!          quarantine/<name>  quarantine/<name>.reason.json         refused, and why
+//! lake     quotes/year=2020/month=4/day=1/run=<run>/*.parquet       also options/ and rejects/
+//!          quality/run=<run>/<table>.json                           the reports of the audit
+//! results  athena/  logs/  jobs/                                    query results, cluster logs, the Spark job
+//! ```
+
+use chrono::NaiveDate;
+use market::partition::Partition;
+use market::run::RunId;
+use market::snapshot::{Feed, SnapshotName};
+use market::table::TableName;
+
+use crate::config::BucketName;
+
+/// Where users drop files, in the raw bucket.
+pub const LANDING: &str = "landing/";
+
+/// Where refused files lie, in the raw bucket.
+pub const QUARANTINE: &str = "quarantine/";
+
+/// What the name of a quarantined file's reason has behind the file's own.
+pub const REASON_SUFFIX: &str = ".reason.json";
+
+/// Where query results lie, in the results bucket.
+pub const QUERY_RESULTS: &str = "athena/";
+
+/// Where clusters write their logs, in the results bucket.
+pub const LOGS: &str = "logs/";
+
+/// Where a file is dropped: `relative` is its path in the folder that is uploaded, with `/` between folders.
+pub fn landing(relative: &str) -> String {
+    format!("{LANDING}{relative}")
+}
+
+/// The last part of a key, which is the file's name. A folder marker (`landing/april/`) has none.
+pub fn file_name(key: &str) -> &str {
+    key.rsplit('/').next().unwrap_or(key)
+}
+
+/// The place of an accepted raw file.
+pub fn raw(name: SnapshotName) -> String {
+    format!("{}{name}", raw_day(name.feed, name.time.date()))
+}
+
+/// What the keys of a day's raw files start with.
+pub fn raw_day(feed: Feed, date: NaiveDate) -> String {
+    format!("{feed}/date={date}/")
+}
+
+/// The place of a refused file of this name.
+pub fn quarantine(name: &str) -> String {
+    format!("{QUARANTINE}{name}")
+}
+
+/// The place of the reason for which the file at the key `quarantined` was refused.
+pub fn quarantine_reason(quarantined: &str) -> String {
+    format!("{quarantined}{REASON_SUFFIX}")
+}
+
+/// What the keys of a table's files start with, in the lake bucket.
+pub fn table(table: TableName) -> String {
+    format!("{table}/")
+}
+
+/// What the keys of a partition's files start with, whatever run wrote them.
+pub fn partition(table: TableName, partition: Partition) -> String {
+    format!("{table}/{partition}/")
+}
+
+/// What the keys of the files start with that `run` wrote for one day of a table.
+pub fn run_folder(table: TableName, partition: Partition, run: &RunId) -> String {
+    format!("{table}/{partition}/run={run}/")
+}
+
+/// The report of the audit of what `run` wrote for `table`, in the lake bucket.
+pub fn quality_report(run: &RunId, table: TableName) -> String {
+    format!("quality/run={run}/{table}.json")
+}
+
+/// The Spark job whose text has this digest, in the results bucket. A changed job is another object, so that a
+/// running step never reads half of one and half of the other.
+pub fn job(digest: &str) -> String {
+    format!("jobs/etl-{digest}.sql")
+}
+
+/// The URI of a key, or of all keys that start with it.
+pub fn uri(bucket: &BucketName, key: &str) -> String {
+    format!("s3://{bucket}/{key}")
+}

@@ -1,0 +1,78 @@
+//! What the functions and the command line share: the configuration, the AWS clients, the keys of objects, the inputs of
+//! workflows, and the names of errors.
+//!
+//! | module | what it knows |
+//! |---|---|
+//! | [`config`] | what a user may decide, with defaults for a laptop |
+//! | [`keys`] | where objects live |
+//! | [`request`] | what the input of a workflow asks for |
+//! | [`athena`] | how a statement is run to its end |
+//! | [`lambda`] | how a handler becomes a Lambda function |
+//! | [`excerpt`] | long lists in small answers |
+//! | [`error`] | what can go wrong, under names that state machines match |
+//!
+//! Nothing here knows whether it talks to AWS or to a laptop: only the endpoint of the clients differs.
+
+pub mod athena;
+pub mod config;
+pub mod error;
+pub mod excerpt;
+pub mod keys;
+pub mod lambda;
+pub mod request;
+
+use aws_config::{BehaviorVersion, Region, SdkConfig};
+use aws_sdk_s3::config::{Credentials, SharedCredentialsProvider};
+
+pub use config::Config;
+pub use error::Error;
+
+/// The lake: its configuration, and a client for each service. The only place that builds AWS clients.
+#[derive(Debug, Clone)]
+pub struct Lake {
+    /// The configuration.
+    pub config: Config,
+    /// Objects.
+    pub s3: aws_sdk_s3::Client,
+    /// Clusters and steps.
+    pub emr: aws_sdk_emr::Client,
+    /// Queries.
+    pub athena: aws_sdk_athena::Client,
+    /// Executions of the state machines.
+    pub sfn: aws_sdk_sfn::Client,
+}
+
+/// The region of an endpoint that is not AWS.
+pub const LOCAL_REGION: &str = "us-east-1";
+
+impl Lake {
+    /// Clients with the standard credential and region chain. `AWS_ENDPOINT_URL` is heeded, as every AWS SDK does.
+    pub async fn connect(config: Config) -> Self {
+        Self::with_sdk(config, &aws_config::defaults(BehaviorVersion::latest()).load().await)
+    }
+
+    /// Clients of the endpoint at `url` (`http://127.0.0.1:4599`) for all services, with the credentials that an
+    /// embedded endpoint takes. Nothing is read from the environment.
+    pub fn at_endpoint(config: Config, url: &str) -> Self {
+        let credentials = Credentials::new("local", "local", None, None, "pregao");
+        let sdk = SdkConfig::builder()
+            .behavior_version(BehaviorVersion::latest())
+            .region(Region::new(LOCAL_REGION))
+            .credentials_provider(SharedCredentialsProvider::new(credentials))
+            .endpoint_url(url)
+            .build();
+        Self::with_sdk(config, &sdk)
+    }
+
+    fn with_sdk(config: Config, sdk: &SdkConfig) -> Self {
+        // Only AWS itself answers at `bucket.host`.
+        let s3 = aws_sdk_s3::config::Builder::from(sdk).force_path_style(sdk.endpoint_url().is_some()).build();
+        Self {
+            config,
+            s3: aws_sdk_s3::Client::from_conf(s3),
+            emr: aws_sdk_emr::Client::new(sdk),
+            athena: aws_sdk_athena::Client::new(sdk),
+            sfn: aws_sdk_sfn::Client::new(sdk),
+        }
+    }
+}
