@@ -98,25 +98,27 @@ class Feed:
     columns: list[Column]
 
 
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(text.split())
+
+
 FEEDS = {
     "quotes": Feed(
         "quotes",
         "flashpanel",
         ",",
-        tuple(
-            "Abe Ajuste Fec Max Min Ofc Ofv QOfc QOfv QUlt Ult Grupo NNeg Nome QTot Strike VCTO VolTot".split()
-        ),
+        _names("Abe Ajuste Fec Max Min Ofc Ofv QOfc QOfv QUlt Ult Grupo NNeg Nome QTot Strike VCTO VolTot"),
         QUOTES,
     ),
     "options": Feed(
         "options",
         "options",
         ";",
-        tuple(
-            "Du ExrcPric OptnStyle OptnTp TradgEndDt Underlying bid_opton bid_undly ask_opton ask_undly sector "
-            "bs_ask bs_bid my_ask my_bid bid_vol_imp ask_vol_imp bid_vol_cone ask_vol_cone bs_delta "
-            "new_bid_vol_imp new_ask_vol_imp".split()
-        ),
+        _names("""
+            Du ExrcPric OptnStyle OptnTp TradgEndDt Underlying bid_opton bid_undly ask_opton ask_undly sector
+            bs_ask bs_bid my_ask my_bid bid_vol_imp ask_vol_imp bid_vol_cone ask_vol_cone bs_delta
+            new_bid_vol_imp new_ask_vol_imp
+        """),
         OPTIONS,
     ),
 }

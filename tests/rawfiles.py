@@ -176,23 +176,19 @@ COMPANIES = [
 ]  # fmt: skip
 
 
-def write_market(
-    folder: Path,
-    seed: int,
-    days: Iterable[str] = DAYS,
-    snapshots: int = 4,
-    mess: float = 0.004,
-) -> None:
+def write_market(folder: Path, seed: int, days: Iterable[str] = DAYS, snapshots: int = 5) -> None:
     """Days that pass every check of quality: bid < ask, min <= last <= max, totals that only grow.
 
-    `mess` is the share of records that are broken, dropped or have a cell that is no number.
+    Each file has its share of the usual mess, one broken record a day among it, which is as much as the
+    checks let through in a day of this size.
     """
     random_ = random.Random(f"market {seed}")
     companies = [_Company(random_, *company) for company in COMPANIES]
     for day in days:
         for company in companies:
             company.new_day()
-        for time in _times(random_, day, snapshots):
+        times = _times(random_, day, snapshots)
+        for time in times:
             for company in companies:
                 company.trade()
             records = {
@@ -201,7 +197,7 @@ def write_market(
             }
             for feed, rows in records.items():
                 form = random_form(random_)
-                lines = list(_messy(random_, feed, time, rows, mess))
+                lines = _messy(random_, feed, time, rows, last=time == times[-1])
                 path = folder / day[:6] / feed / file_name(feed, time, form)
                 _put(path, encode_lines(feed, time, lines, form))
 
@@ -223,24 +219,31 @@ def random_form(random_: random.Random) -> Form:
     )
 
 
-def _messy(random_: random.Random, feed: str, time: str, rows: list[Row], mess: float) -> Iterable[str]:
+def _messy(random_: random.Random, feed: str, time: str, rows: list[Row], last: bool) -> list[str]:
+    """The records of a snapshot as lines, among them one with a cell that is no number and some that are dropped."""
     separator = FEEDS[feed].separator
-    for row in rows:
-        if random_.random() < mess:
-            number = random_.randrange(2, len(row))
-            yield join([*row[:number], random_.choice(["R$ 5", "12a", "1.23.456"]), *row[number + 1 :]], separator)
-        else:
-            yield join(row, separator)
-        if random_.random() < mess:
-            yield random_.choice(list(broken_lines(random_, feed, time, row)))
+    bad = random_.randrange(len(rows))
+    column = 1 + FEEDS[feed].header.index("Ult" if feed == "quotes" else "my_bid")
+    rows[bad] = [*rows[bad][:column], random_.choice(["R$ 5", "12a", "1.23.456"]), *rows[bad][column + 1 :]]
+    lines = [join(row, separator) for row in rows]
+    dropped = list(dropped_lines(random_, feed, time, rows[0]))
+    ragged = list(ragged_lines(random_, feed, rows[0]))
+    for line in [*dropped, *([random_.choice(ragged)] if last else [])]:
+        lines.insert(random_.randrange(len(lines) + 1), line)
+    return lines
 
 
-def broken_lines(random_: random.Random, feed: str, time: str, row: Row) -> Iterable[str]:
-    """A record in all the ways that keep it from being published, each of them once."""
+def dropped_lines(random_: random.Random, feed: str, time: str, row: Row) -> Iterable[str]:
+    """Lines that are no record, or that are dropped without a trace but in the counts."""
     separator = FEEDS[feed].separator
     yield join(header(feed, time), separator)
     yield join([random_.choice(["", " ", "\u00a0", "\t "]), *row[1:]], separator)
     yield ""
+
+
+def ragged_lines(random_: random.Random, feed: str, row: Row) -> Iterable[str]:
+    """The record in the ways that keep it from having the header's fields."""
+    separator = FEEDS[feed].separator
     yield join(row[: random_.randrange(1, len(row))], separator)
     yield join([*row, random_.choice(["", "0", "x"])], separator)
     yield join(row[:-1], separator) + separator + '"' + row[-1]
@@ -286,7 +289,7 @@ class _Company:
                 ExrcPric=text(strike),
                 OptnStyle=random_.choice(["EURO", "AMER"]),
                 OptnTp="CALL" if call else "PUTT",
-                TradgEndDt=f"{day[:4]}-{'04 05 06'.split()[number % 3]}-15",
+                TradgEndDt=f"{day[:4]}-{['04', '05', '06'][number % 3]}-15",
                 Underlying=self.lots[0].ticker,
                 bid_opton=random_.choice(NOTHING) if quiet else text(bid),
                 ask_opton=random_.choice(NOTHING) if quiet else text(ask),
@@ -431,7 +434,8 @@ def _hostile_lines(random_: random.Random, feed: str, time: str) -> Iterable[str
     row = [_ticker(random_)] + [_hostile_cell(random_) for _ in FEEDS[feed].header]
     choice = random_.random()
     if choice < 0.15:
-        yield from broken_lines(random_, feed, time, row)
+        yield from dropped_lines(random_, feed, time, row)
+        yield from ragged_lines(random_, feed, row)
     elif choice < 0.3:
         yield _misquoted(random_, row, FEEDS[feed].separator)
     else:
@@ -439,7 +443,9 @@ def _hostile_lines(random_: random.Random, feed: str, time: str) -> Iterable[str
 
 
 def _ticker(random_: random.Random) -> str:
-    return random_.choice(["PETR4", "petr4", " VALE3 ", "\u00a0B3SA3", "AÇÃO3", '"X"', "A;B", "A,B", "0", "-", "nan", "Abe"])
+    return random_.choice(
+        ["PETR4", "petr4", " VALE3 ", "\u00a0B3SA3", "AÇÃO3", '"X"', "A;B", "A,B", "0", "-", "nan", "Abe"]
+    )
 
 
 def _hostile_cell(random_: random.Random) -> str:

@@ -72,9 +72,7 @@ def say(line: str) -> None:
     print(f"tests/run.py: {line}", flush=True)
 
 
-def step(
-    name: str, command: list[str], folder: Path = ROOT, environment: dict[str, str] | None = None
-) -> None:
+def step(name: str, command: list[str], folder: Path = ROOT, environment: dict[str, str] | None = None) -> None:
     """Run one command, its output straight to ours."""
     say(f"{name}: {shlex.join(command)}")
     started = time.monotonic()

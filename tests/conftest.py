@@ -1,0 +1,42 @@
+"""Lakes that tests share: one that is empty, and one with a published market."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Iterator, NamedTuple
+
+import pytest
+
+import oracle
+import rawfiles
+from lake import Endpoint, Lake
+
+
+@pytest.fixture
+def lake(tmp_path: Path) -> Lake:
+    """A home with nothing in it, for this test alone."""
+    return Lake(tmp_path / "home")
+
+
+class Published(NamedTuple):
+    lake: Lake
+    raw: Path
+    expected: oracle.Expected
+
+
+@pytest.fixture(scope="session")
+def published(tmp_path_factory: pytest.TempPathFactory) -> Published:
+    """A lake with six days of a market, published. Tests may read it, not change it."""
+    folder = tmp_path_factory.mktemp("published")
+    rawfiles.write_market(folder / "raw", seed=20200401)
+    lake = Lake(folder / "home")
+    lake.upload(folder / "raw")
+    lake.publish("2020-04-01", "2020-04-09")
+    return Published(lake, folder / "raw", oracle.read_folder(folder / "raw"))
+
+
+@pytest.fixture(scope="session")
+def endpoint(published: Published) -> Iterator[Endpoint]:
+    """The running endpoint of the published market."""
+    with published.lake.endpoint() as running:
+        yield running

@@ -1,0 +1,383 @@
+"""A lake under test: the binary in a home of its own, its endpoint, its files, and how two tables are compared."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shlex
+import signal
+import struct
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter
+from functools import lru_cache
+from pathlib import Path
+from typing import Callable, Iterable, Iterator, NamedTuple, Optional, TypeVar
+
+import boto3
+import botocore.config
+import pyarrow.parquet
+
+from oracle import PARTITION, TABLES
+
+ROOT = Path(__file__).resolve().parent.parent
+RAW, LAKE, RESULTS = "pregao-raw", "pregao-lake", "pregao-results"
+DATABASE = "pregao"
+REGION, ACCOUNT = "us-east-1", "000000000000"
+# The limits of the audit, switched off.
+LENIENT = [
+    *("--set", "quality.max_reject_share=1"),
+    *("--set", "quality.max_ragged_share=1"),
+    *("--set", "quality.max_domain_share=1"),
+]
+# How long anything may take before it counts as hung; nothing is expected to come near it.
+PATIENCE = 120
+
+Value = TypeVar("Value")
+
+
+@lru_cache(maxsize=1)
+def binary() -> Path:
+    """What `tests/run.py` built; by hand, what `cargo build --release` left."""
+    if "PREGAO" in os.environ:
+        path = Path(os.environ["PREGAO"])
+    else:
+        command = ["cargo", "metadata", "--format-version", "1", "--no-deps"]
+        answer = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, check=True)
+        path = Path(json.loads(answer.stdout)["target_directory"]) / "release" / "pregao"
+    if not path.exists():
+        raise FileNotFoundError(f"{path} is not built: run `python3 tests/run.py`, or `cargo build --release` first")
+    return path
+
+
+def environment(home: Path) -> dict[str, str]:
+    """An environment with nothing of the person who runs the tests: no profile, no keys, no proxy."""
+    kept = {name: os.environ[name] for name in ("PATH", "TMPDIR", "LANG") if name in os.environ}
+    return {
+        **kept,
+        "HOME": str(home),
+        "AWS_CONFIG_FILE": os.devnull,
+        "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+        "AWS_EC2_METADATA_DISABLED": "true",
+    }
+
+
+class Result(NamedTuple):
+    """What a command left behind."""
+
+    command: list[str]
+    code: int
+    out: str
+    err: str
+
+    def __str__(self) -> str:
+        return f"$ {shlex.join(self.command)}\nexit code {self.code}\n{self.out}\n--- stderr\n{self.err}"
+
+    @property
+    def said(self) -> str:
+        """All of its output, for what may stand in either stream."""
+        return self.out + self.err
+
+
+class Lake:
+    """One home directory and the commands that work on it.
+
+    `prefix` stands before every command, for those that have to run inside something (a small disk).
+    """
+
+    def __init__(self, home: Path, prefix: Iterable[str] = ()):
+        self.home = home
+        self.prefix = list(prefix)
+        # The files of the home as this process sees them, which inside a small disk is another path.
+        self.files = home
+
+    # --- commands ---
+
+    def command(self, *arguments: object) -> list[str]:
+        return [*self.prefix, str(binary()), "--home", str(self.home), *map(str, arguments)]
+
+    def run(self, *arguments: object, check: bool = True) -> Result:
+        """A command to its end; a failed one fails the test with all that it said."""
+        command = self.command(*arguments)
+        done = subprocess.run(
+            command,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=PATIENCE,
+            env=environment(self.home.parent),
+            cwd=self.home.parent,
+        )
+        result = Result(command, done.returncode, done.stdout.decode(), done.stderr.decode())
+        assert not check or result.code == 0, str(result)
+        return result
+
+    def fails(self, *arguments: object) -> Result:
+        """A command that has to fail: with an exit code, with words on stderr, and without a panic."""
+        result = self.run(*arguments, check=False)
+        assert result.code > 0, f"this had to fail:\n{result}"
+        assert result.err.strip(), f"it failed without a word on stderr:\n{result}"
+        assert "panicked" not in result.err, str(result)
+        return result
+
+    @contextlib.contextmanager
+    def started(self, *arguments: object) -> Iterator[Process]:
+        """A command that is running; it is killed at the end if it still is."""
+        process = Process(self.command(*arguments), environment(self.home.parent), self.home.parent)
+        try:
+            yield process
+        finally:
+            process.kill()
+
+    @contextlib.contextmanager
+    def endpoint(self) -> Iterator[Endpoint]:
+        """`pregao local` on a free port, ready to answer."""
+        with self.started("local", "--port", "0") as process:
+            process.wait_for_line(lambda line: "http://" in line)
+            yield Endpoint(self.url(), process, self.home.parent)
+
+    def url(self) -> str:
+        """Where the process that owns the home answers."""
+        return json.loads((self.files / "endpoint.json").read_text())["url"]
+
+    # --- the daily work ---
+
+    def upload(self, folder: Path, *options: object) -> Result:
+        return self.run(*options, "upload", folder)
+
+    def publish(self, first: str, last: Optional[str] = None, *options: object) -> Result:
+        return self.run(*options, "run", "--from", first, "--to", last or first)
+
+    def query(self, sql: str) -> list[dict]:
+        """One dict per row, numbers as exact as the text that they came in."""
+        return read_json(self.run("query", sql, "--format", "json").out)
+
+    # --- what lies on the disk ---
+
+    def objects(self, bucket: str, prefix: str = "") -> dict[str, bytes]:
+        """The objects of a bucket, read as the plain files that they are."""
+        root = self.files / "s3" / bucket
+        keys = (path for path in root.rglob("*") if path.is_file())
+        named = {path.relative_to(root).as_posix(): path for path in keys}
+        return {key: named[key].read_bytes() for key in sorted(named) if key.startswith(prefix)}
+
+    def parquet_files(self, table: str) -> list[Path]:
+        return sorted((self.files / "s3" / LAKE / table).rglob("*.parquet"))
+
+    def stored_rows(self, table: str) -> list[dict]:
+        """The rows in all the Parquet files of a table, of whatever run."""
+        return [row for path in self.parquet_files(table) for row in parquet_rows(path)]
+
+    def stored_runs(self) -> set[str]:
+        """The runs that have a file in a table."""
+        paths = [path for table in TABLES for path in self.parquet_files(table)]
+        return {part[len("run=") :] for path in paths for part in path.parts if part.startswith("run=")}
+
+    def quality_report(self, table: str) -> dict:
+        """The newest report on a table."""
+        reports = (self.files / "s3" / LAKE / "quality").glob(f"run=*/{table}.json")
+        return json.loads(max(reports, key=lambda path: path.stat().st_mtime_ns).read_text())
+
+
+def parquet_rows(path: Path) -> list[dict]:
+    """The rows of a Parquet file, with the partition that its folders name."""
+    keys = dict(part.split("=", 1) for part in path.parts if "=" in part)
+    partition = {key: int(keys[key]) for key in PARTITION}
+    # Opened as one file: given a path, pyarrow would read the folders as columns of its own.
+    return [{**row, **partition} for row in pyarrow.parquet.ParquetFile(path).read().to_pylist()]
+
+
+def read_json(text: str) -> list[dict]:
+    # "-0" is a double without its point; as an int it would lose its sign.
+    return json.loads(text, parse_int=lambda digits: -0.0 if digits == "-0" else int(digits))
+
+
+class Process:
+    """A running command whose output is read line by line while it goes on."""
+
+    def __init__(self, command: list[str], env: dict[str, str], cwd: Path):
+        self.command = command
+        self.lines: list[str] = []
+        self.ended = False
+        self.news = threading.Condition()
+        # A session of its own, so that a kill takes a prefix such as nsenter along with the binary.
+        self.popen = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            env=env,
+            cwd=cwd,
+            start_new_session=True,
+        )
+        self.reader = threading.Thread(target=self._read, daemon=True)
+        self.reader.start()
+
+    def _read(self) -> None:
+        for line in self.popen.stdout:
+            with self.news:
+                self.lines.append(line.decode(errors="replace").rstrip("\n"))
+                self.news.notify_all()
+        with self.news:
+            self.ended = True
+            self.news.notify_all()
+
+    @property
+    def pid(self) -> int:
+        return self.popen.pid
+
+    def wait_for_line(self, wanted: Callable[[str], bool]) -> str:
+        """The first line that is wanted; fails when the command ends without it."""
+        deadline = time.monotonic() + PATIENCE
+        seen = 0
+        with self.news:
+            while True:
+                for line in self.lines[seen:]:
+                    if wanted(line):
+                        return line
+                seen = len(self.lines)
+                assert not self.ended, f"it ended without the line that was waited for:\n{self}"
+                assert self.news.wait(deadline - time.monotonic()), f"no such line in {PATIENCE} s:\n{self}"
+
+    def wait_for_lines(self, count: int) -> None:
+        """Until it has printed that many lines, or has ended."""
+        with self.news:
+            in_time = self.news.wait_for(lambda: self.ended or len(self.lines) >= count, PATIENCE)
+        assert in_time, f"no {count} lines in {PATIENCE} s:\n{self}"
+
+    def wait(self) -> int:
+        """Its exit code, once it has ended and all its output is read."""
+        self.reader.join(PATIENCE)
+        assert not self.reader.is_alive(), f"it still runs after {PATIENCE} s:\n{self}"
+        return self.popen.wait(PATIENCE)
+
+    def kill(self) -> None:
+        """SIGKILL, to it and all that it started; nothing happens when it has ended."""
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.popen.pid, signal.SIGKILL)
+        self.wait()
+        self.popen.stdout.close()
+
+    def __str__(self) -> str:
+        return f"$ {shlex.join(self.command)}\n" + "\n".join(self.lines)
+
+
+class Endpoint:
+    """A running embedded endpoint, and the AWS clients that know nothing but its address."""
+
+    def __init__(self, url: str, process: Process, folder: Path):
+        self.url = url
+        self.process = process
+        self.folder = folder
+        self.settings = {
+            "AWS_ENDPOINT_URL": url,
+            "AWS_ACCESS_KEY_ID": "local",
+            "AWS_SECRET_ACCESS_KEY": "local",
+            "AWS_DEFAULT_REGION": REGION,
+        }
+
+    def client(self, service: str):
+        """A boto3 client that does not hide a failure behind tries."""
+        return boto3.client(
+            service,
+            endpoint_url=self.url,
+            region_name=REGION,
+            aws_access_key_id="local",
+            aws_secret_access_key="local",
+            config=botocore.config.Config(
+                retries={"total_max_attempts": 1}, read_timeout=PATIENCE, s3={"addressing_style": "path"}
+            ),
+        )
+
+    def aws(self, *arguments: str, check: bool = True) -> Result:
+        """The AWS command line, of this Python."""
+        command = [sys.executable, "-m", "awscli", *arguments]
+        done = subprocess.run(
+            command,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            env={**environment(self.folder), **self.settings, "AWS_PAGER": ""},
+            cwd=self.folder,
+            timeout=PATIENCE,
+        )
+        result = Result(["aws", *arguments], done.returncode, done.stdout.decode(), done.stderr.decode())
+        assert not check or result.code == 0, str(result)
+        return result
+
+    def aws_json(self, *arguments: str) -> dict:
+        return json.loads(self.aws(*arguments, "--output", "json").out)
+
+
+def eventually(what: str, look: Callable[[], Optional[Value]]) -> Value:
+    """The first answer of `look` that is not None."""
+    deadline = time.monotonic() + PATIENCE
+    while time.monotonic() < deadline:
+        found = look()
+        if found is not None:
+            return found
+        time.sleep(0.02)
+    raise AssertionError(f"waited {PATIENCE} s for {what}")
+
+
+# --- comparing tables -------------------------------------------------------------------------------
+
+
+def assert_same_rows(table: str, actual: Iterable[dict], expected: Iterable[dict]) -> None:
+    """The same rows, each as often, in any order, doubles compared by their bits."""
+    names = [column.name for column in TABLES[table]] + PARTITION
+    types = {column.name: column.type for column in TABLES[table]}
+
+    def key(row: dict) -> tuple:
+        assert set(row) == set(names), f"{table} has other columns than it should: {sorted(set(row) ^ set(names))}"
+        return tuple(_exact(row[name], types.get(name, "int")) for name in names)
+
+    actual, expected = list(actual), list(expected)
+    found, wanted = Counter(map(key, actual)), Counter(map(key, expected))
+    if found == wanted:
+        return
+    missing, surplus = list((wanted - found).elements()), list((found - wanted).elements())
+    report = [
+        f"{table}: {len(actual)} rows, {len(expected)} were expected; "
+        f"{len(missing)} are missing, {len(surplus)} should not be there"
+    ]
+    for row in missing[:5]:
+        report.append(_difference(names, row, surplus))
+    for row in surplus[:5] if not missing else []:
+        report.append("  should not be there: " + _show(names, row))
+    raise AssertionError("\n".join(report))
+
+
+def _exact(value: object, type: str) -> object:
+    if value is None:
+        return None
+    if type == "double":
+        assert isinstance(value, (int, float)), f"{value!r} is no double"
+        return struct.pack(">d", value)
+    assert isinstance(value, str if type == "string" else int), f"{value!r} is no {type}"
+    return value
+
+
+def _difference(names: list[str], row: tuple, candidates: list[tuple]) -> str:
+    """The row that is missing beside the one that stands in its place."""
+    identity = [at for at, name in enumerate(names) if name in ("intdate", "ticker", "column_name", "source_file")]
+    near = [other for other in candidates if all(other[at] == row[at] for at in identity)]
+    if not near:
+        return "  is missing: " + _show(names, row)
+    other = min(near, key=lambda other: sum(a != b for a, b in zip(row, other)))
+    cells = [
+        f"{name}: expected {_readable(a)}, found {_readable(b)}" for name, a, b in zip(names, row, other) if a != b
+    ]
+    which = ", ".join(f"{names[at]}={_readable(row[at])}" for at in identity)
+    return f"  row {which}: " + "; ".join(cells)
+
+
+def _show(names: list[str], row: tuple) -> str:
+    return ", ".join(f"{name}={_readable(value)}" for name, value in zip(names, row))
+
+
+def _readable(value: object) -> str:
+    if isinstance(value, bytes):
+        return f"{struct.unpack('>d', value)[0]!r} (bits {value.hex()})"
+    return repr(value)

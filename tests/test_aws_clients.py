@@ -1,0 +1,391 @@
+"""The embedded endpoint in the hands of clients that were made for AWS: boto3 and the AWS CLI."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+
+import botocore.exceptions
+import pytest
+
+import oracle
+import rawfiles
+from conftest import Published
+from lake import ACCOUNT, DATABASE, LAKE, RAW, REGION, RESULTS, Endpoint, Lake, eventually
+
+STATE_MACHINES = {
+    name: f"arn:aws:states:{REGION}:{ACCOUNT}:stateMachine:{name}"
+    for name in ("upload_raw_data", "create_datalake", "athena_update")
+}
+
+
+def error_code(call, **arguments) -> str:
+    """The code of the service's own error that a call ends in."""
+    with pytest.raises(botocore.exceptions.ClientError) as caught:
+        call(**arguments)
+    return caught.value.response["Error"]["Code"]
+
+
+# --- S3 ---------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def s3(endpoint: Endpoint):
+    return endpoint.client("s3")
+
+
+def test_s3_lists_buckets_and_pages_of_keys(s3, published: Published):
+    assert {RAW, LAKE, RESULTS} <= {bucket["Name"] for bucket in s3.list_buckets()["Buckets"]}
+    pages = list(s3.get_paginator("list_objects_v2").paginate(Bucket=LAKE, PaginationConfig={"PageSize": 3}))
+    assert len(pages) > 2 and all(len(page["Contents"]) == 3 for page in pages[:-1])
+    keys = [item["Key"] for page in pages for item in page["Contents"]]
+    assert keys == sorted(published.lake.objects(LAKE))
+
+    days = s3.list_objects_v2(Bucket=LAKE, Prefix="quotes/year=2020/month=4/", Delimiter="/")
+    assert [prefix["Prefix"] for prefix in days["CommonPrefixes"]] == sorted(
+        f"quotes/year=2020/month=4/day={day}/" for _, _, day in published.expected.days["quotes"]
+    )
+    assert days.get("Contents", []) == []
+
+
+def test_s3_keeps_what_was_put_and_gives_parts_of_it(s3):
+    body = b"0123456789"
+    tag = f'"{hashlib.md5(body).hexdigest()}"'
+    put = s3.put_object(
+        Bucket=RESULTS, Key="clients/a b+ç.txt", Body=body, ContentType="text/plain", Metadata={"who": "me"}
+    )
+    assert put["ETag"] == tag
+    head = s3.head_object(Bucket=RESULTS, Key="clients/a b+ç.txt")
+    assert (head["ContentLength"], head["ETag"], head["ContentType"], head["Metadata"]) == (
+        10,
+        tag,
+        "text/plain",
+        {"who": "me"},
+    )
+    assert s3.get_object(Bucket=RESULTS, Key="clients/a b+ç.txt")["Body"].read() == body
+
+    part = s3.get_object(Bucket=RESULTS, Key="clients/a b+ç.txt", Range="bytes=2-4")
+    assert (part["Body"].read(), part["ContentRange"]) == (b"234", "bytes 2-4/10")
+    assert s3.get_object(Bucket=RESULTS, Key="clients/a b+ç.txt", Range="bytes=-3")["Body"].read() == b"789"
+    assert error_code(s3.get_object, Bucket=RESULTS, Key="clients/a b+ç.txt", Range="bytes=10-") == "InvalidRange"
+
+
+def test_s3_copies_and_deletes(s3):
+    s3.put_object(Bucket=RESULTS, Key="clients/from", Body=b"copied")
+    s3.copy_object(Bucket=LAKE, Key="quality/clients/to", CopySource={"Bucket": RESULTS, "Key": "clients/from"})
+    assert s3.get_object(Bucket=LAKE, Key="quality/clients/to")["Body"].read() == b"copied"
+    s3.delete_object(Bucket=RESULTS, Key="clients/from")
+    assert error_code(s3.get_object, Bucket=RESULTS, Key="clients/from") == "NoSuchKey"
+    s3.delete_object(Bucket=RESULTS, Key="clients/from")  # deleting nothing is no error on S3
+
+    done = s3.delete_objects(
+        Bucket=LAKE, Delete={"Objects": [{"Key": "quality/clients/to"}, {"Key": "quality/clients/no"}]}
+    )
+    assert {item["Key"] for item in done["Deleted"]} == {"quality/clients/to", "quality/clients/no"}
+    assert s3.list_objects_v2(Bucket=LAKE, Prefix="quality/clients/")["KeyCount"] == 0
+
+
+def test_s3_puts_only_where_the_condition_holds(s3):
+    key = dict(Bucket=RESULTS, Key="clients/conditional")
+    first = s3.put_object(**key, Body=b"first", IfNoneMatch="*")
+    assert error_code(s3.put_object, **key, Body=b"second", IfNoneMatch="*") == "PreconditionFailed"
+    assert error_code(s3.put_object, **key, Body=b"second", IfMatch='"0123"') == "PreconditionFailed"
+    assert s3.get_object(**key)["Body"].read() == b"first"
+    s3.put_object(**key, Body=b"second", IfMatch=first["ETag"])
+    assert s3.get_object(**key)["Body"].read() == b"second"
+    assert error_code(s3.get_object, **key, IfMatch=first["ETag"]) == "PreconditionFailed"
+
+
+def test_s3_takes_an_object_in_parts(s3):
+    key = dict(Bucket=RESULTS, Key="clients/parts")
+    bodies = [b"a" * 5 * 1024 * 1024, b"b" * 7]
+    upload = s3.create_multipart_upload(**key)["UploadId"]
+    assert error_code(s3.get_object, **key) == "NoSuchKey"
+    parts = [
+        {"PartNumber": number, "ETag": s3.upload_part(**key, UploadId=upload, PartNumber=number, Body=body)["ETag"]}
+        for number, body in enumerate(bodies, start=1)
+    ]
+    done = s3.complete_multipart_upload(**key, UploadId=upload, MultipartUpload={"Parts": parts})
+    digests = hashlib.md5(b"".join(hashlib.md5(body).digest() for body in bodies)).hexdigest()
+    assert done["ETag"] == f'"{digests}-2"'
+    assert s3.get_object(**key)["Body"].read() == b"".join(bodies)
+
+    upload = s3.create_multipart_upload(**key)["UploadId"]
+    s3.upload_part(**key, UploadId=upload, PartNumber=1, Body=b"never seen")
+    s3.abort_multipart_upload(**key, UploadId=upload)
+    assert error_code(s3.upload_part, **key, UploadId=upload, PartNumber=2, Body=b"x") == "NoSuchUpload"
+    assert s3.head_object(**key)["ContentLength"] == sum(map(len, bodies))
+
+
+def test_s3_keys_stay_inside_their_bucket(s3, published: Published):
+    for key in ("../pregao-lake/escaped", "a/../../pregao-lake/escaped"):
+        try:
+            s3.put_object(Bucket=RESULTS, Key=key, Body=b"x")
+        except botocore.exceptions.ClientError:
+            continue  # a refusal is as good as an object that is kept under its own name
+        assert s3.get_object(Bucket=RESULTS, Key=key)["Body"].read() == b"x"
+    assert "escaped" not in published.lake.objects(LAKE)
+
+
+def test_s3_says_what_it_does_not_have_or_do(s3):
+    assert error_code(s3.get_object, Bucket=RESULTS, Key="clients/none") == "NoSuchKey"
+    assert error_code(s3.list_objects_v2, Bucket="no-such-bucket") == "NoSuchBucket"
+    assert error_code(s3.head_object, Bucket=RESULTS, Key="clients/none") == "404"
+    assert error_code(s3.get_bucket_website, Bucket=RESULTS) == "NotImplemented"
+
+
+def test_s3_through_the_aws_cli(endpoint: Endpoint, tmp_path):
+    big = bytes(range(256)) * 40_000  # over the size from which the CLI sends parts
+    (tmp_path / "big").write_bytes(big)
+    endpoint.aws("s3", "cp", str(tmp_path / "big"), f"s3://{RESULTS}/cli/big")
+    endpoint.aws("s3", "cp", f"s3://{RESULTS}/cli/big", str(tmp_path / "back"))
+    assert (tmp_path / "back").read_bytes() == big
+    assert "big" in endpoint.aws("s3", "ls", f"s3://{RESULTS}/cli/").out
+    endpoint.aws("s3", "mv", f"s3://{RESULTS}/cli/big", f"s3://{RESULTS}/cli/moved")
+    assert [
+        item["Key"]
+        for item in endpoint.aws_json("s3api", "list-objects-v2", "--bucket", RESULTS, "--prefix", "cli/")["Contents"]
+    ] == ["cli/moved"]
+    endpoint.aws("s3", "rm", "--recursive", f"s3://{RESULTS}/cli/")
+    assert endpoint.aws("s3", "ls", f"s3://{RESULTS}/cli/", check=False).out == ""
+
+
+# --- Step Functions ---------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def sfn(endpoint: Endpoint):
+    return endpoint.client("stepfunctions")
+
+
+def finished(sfn, arn: str) -> dict:
+    def look():
+        execution = sfn.describe_execution(executionArn=arn)
+        return None if execution["status"] == "RUNNING" else execution
+
+    return eventually(f"the end of {arn}", look)
+
+
+def history(sfn, arn: str) -> list[dict]:
+    pages = sfn.get_paginator("get_execution_history").paginate(executionArn=arn, PaginationConfig={"PageSize": 10})
+    return [event for page in pages for event in page["events"]]
+
+
+def the_run(sfn) -> dict:
+    """The execution that published the market."""
+    executions = sfn.list_executions(stateMachineArn=STATE_MACHINES["create_datalake"], statusFilter="SUCCEEDED")
+    (run,) = [
+        e
+        for e in executions["executions"]
+        if "2020-04-09" in sfn.describe_execution(executionArn=e["executionArn"])["input"]
+    ]
+    return run
+
+
+def test_step_functions_lists_the_three_workflows(sfn):
+    listed = {machine["name"]: machine["stateMachineArn"] for machine in sfn.list_state_machines()["stateMachines"]}
+    assert listed == STATE_MACHINES
+    definition = json.loads(sfn.describe_state_machine(stateMachineArn=STATE_MACHINES["create_datalake"])["definition"])
+    assert {"PlanRun", "LaunchEmrStep", "ValidateStaged", "Publish"} <= set(definition["States"])
+
+
+def test_step_functions_describes_the_run_and_its_history(sfn):
+    run = sfn.describe_execution(executionArn=the_run(sfn)["executionArn"])
+    assert run["status"] == "SUCCEEDED"
+    assert run["startDate"] <= run["stopDate"]
+    assert json.loads(run["input"]) and json.loads(run["output"])
+
+    events = history(sfn, run["executionArn"])
+    assert [event["id"] for event in events] == list(range(1, len(events) + 1))
+    assert all(event["previousEventId"] < event["id"] for event in events)
+    assert (events[0]["type"], events[-1]["type"]) == ("ExecutionStarted", "ExecutionSucceeded")
+    entered = [event["stateEnteredEventDetails"]["name"] for event in events if "stateEnteredEventDetails" in event]
+    story = ["PlanRun", "LaunchEmrStep", "PollStep", "ValidateStaged", "Publish"]
+    assert [state for state in entered if state in story][: len(story)] != []
+    assert sorted(story, key=entered.index) == story, entered
+
+
+def test_step_functions_starts_a_run_for_the_day_before_with_an_empty_input(sfn):
+    """The day before has no files here, which is an answer and no failure."""
+    started = sfn.start_execution(stateMachineArn=STATE_MACHINES["create_datalake"], name="yesterday", input="{}")
+    assert finished(sfn, started["executionArn"])["status"] == "SUCCEEDED"
+
+
+def test_step_functions_publishes_a_day_that_is_started_by_hand(lake: Lake, tmp_path):
+    rawfiles.write_market(tmp_path / "raw", seed=8, days=["20200401"])
+    lake.upload(tmp_path / "raw")
+    with lake.endpoint() as endpoint:
+        sfn = endpoint.client("stepfunctions")
+        start = dict(stateMachineArn=STATE_MACHINES["create_datalake"], name="by-hand", input='{"date": "2020-04-01"}')
+        started = sfn.start_execution(**start)
+        assert started["executionArn"] == f"arn:aws:states:{REGION}:{ACCOUNT}:execution:create_datalake:by-hand"
+        assert finished(sfn, started["executionArn"])["status"] == "SUCCEEDED"
+        assert error_code(sfn.start_execution, **{**start, "input": "{}"}) == "ExecutionAlreadyExists"
+        expected = len(oracle.read_folder(tmp_path / "raw").rows["quotes"])
+        assert lake.query("SELECT count(*) AS n FROM quotes") == [{"n": expected}]
+
+
+@pytest.mark.parametrize("machine", ["create_datalake", "upload_raw_data"])
+@pytest.mark.parametrize(
+    "nonsense, word",
+    [
+        ('{"date": "2020-13-01"}', "2020-13-01"),
+        ('{"date": 7}', "7"),
+        ('{"from": "2020-04-09", "to": "2020-04-01"}', "2020-04-09"),
+        ('{"from": "2020-04-09"}', "to"),
+        ('{"dates": "2020-04-01"}', "dates"),
+        ("[]", "date"),
+        ('"2020-04-01"', "date"),
+    ],
+)
+def test_step_functions_ends_nonsense_in_a_fail_state_that_says_what_is_wrong(sfn, machine, nonsense, word):
+    started = sfn.start_execution(stateMachineArn=STATE_MACHINES[machine], input=nonsense)
+    execution = finished(sfn, started["executionArn"])
+    assert execution["status"] == "FAILED"
+    assert word in execution["cause"], execution
+    entered = [
+        e["stateEnteredEventDetails"]["name"]
+        for e in history(sfn, started["executionArn"])
+        if e["type"] == "FailStateEntered"
+    ]
+    assert entered, "it has to end in a Fail state"
+
+
+def test_step_functions_refuses_what_it_cannot_do(sfn):
+    arn = STATE_MACHINES["create_datalake"]
+    assert error_code(sfn.start_execution, stateMachineArn=arn, input="no json") == "InvalidExecutionInput"
+    assert error_code(sfn.start_execution, stateMachineArn=arn + "x", input="{}") == "StateMachineDoesNotExist"
+    missing = arn.replace("stateMachine", "execution") + ":none"
+    assert error_code(sfn.describe_execution, executionArn=missing) == "ExecutionDoesNotExist"
+    assert error_code(sfn.create_activity, name="anything")
+
+
+def test_step_functions_through_the_aws_cli(endpoint: Endpoint, sfn):
+    arn = the_run(sfn)["executionArn"]
+    assert endpoint.aws_json("stepfunctions", "describe-execution", "--execution-arn", arn)["status"] == "SUCCEEDED"
+    events = endpoint.aws_json(
+        "stepfunctions", "get-execution-history", "--execution-arn", arn, "--reverse-order", "--max-items", "1"
+    )
+    assert events["events"][0]["type"] == "ExecutionSucceeded"
+
+
+# --- EMR --------------------------------------------------------------------------------------------
+
+
+def test_emr_shows_the_spark_step_of_the_run(endpoint: Endpoint, sfn):
+    emr = endpoint.client("emr")
+    run = the_run(sfn)["name"]
+    [(cluster, step)] = [
+        (cluster["Id"], step)
+        for cluster in emr.list_clusters()["Clusters"]
+        for step in emr.list_steps(ClusterId=cluster["Id"])["Steps"]
+        if f"run={run}" in step["Config"]["Args"]
+    ]
+    assert step["Config"]["Jar"] == "command-runner.jar"
+    assert step["Config"]["Args"][0] == "spark-sql"
+    described = emr.describe_step(ClusterId=cluster, StepId=step["Id"])["Step"]
+    assert described["Status"]["State"] == "COMPLETED"
+    timeline = described["Status"]["Timeline"]
+    assert timeline["CreationDateTime"] <= timeline["StartDateTime"] <= timeline["EndDateTime"]
+    assert emr.describe_cluster(ClusterId=cluster)["Cluster"]["Id"] == cluster
+
+    through_cli = endpoint.aws_json("emr", "describe-step", "--cluster-id", cluster, "--step-id", step["Id"])
+    assert through_cli["Step"]["Status"]["State"] == "COMPLETED"
+    listed = endpoint.aws_json("emr", "list-steps", "--cluster-id", cluster)
+    assert step["Id"] in [item["Id"] for item in listed["Steps"]]
+
+    assert error_code(emr.describe_step, ClusterId=cluster, StepId="s-NONE") == "InvalidRequestException"
+    assert error_code(emr.describe_cluster, ClusterId="j-NONE") == "InvalidRequestException"
+    assert error_code(emr.list_studios)
+
+
+# --- Athena -----------------------------------------------------------------------------------------
+
+
+def start_query(athena, sql: str) -> str:
+    return athena.start_query_execution(
+        QueryString=sql,
+        QueryExecutionContext={"Database": DATABASE},
+        ResultConfiguration={"OutputLocation": f"s3://{RESULTS}/athena/"},
+    )["QueryExecutionId"]
+
+
+def ended(athena, query: str) -> dict:
+    def look():
+        execution = athena.get_query_execution(QueryExecutionId=query)["QueryExecution"]
+        return None if execution["Status"]["State"] in ("QUEUED", "RUNNING") else execution
+
+    return eventually(f"the end of query {query}", look)
+
+
+def test_athena_answers_in_pages(endpoint: Endpoint, published: Published):
+    athena = endpoint.client("athena")
+    query = start_query(
+        athena, "SELECT ticker, count(*) AS n, max(max) AS top FROM quotes GROUP BY ticker ORDER BY ticker"
+    )
+    execution = ended(athena, query)
+    assert execution["Status"]["State"] == "SUCCEEDED", execution["Status"]
+    assert execution["Statistics"]["DataScannedInBytes"] > 0
+
+    pages = list(
+        athena.get_paginator("get_query_results").paginate(QueryExecutionId=query, PaginationConfig={"PageSize": 5})
+    )
+    assert len(pages) > 1
+    columns = pages[0]["ResultSet"]["ResultSetMetadata"]["ColumnInfo"]
+    assert [(column["Name"], column["Type"]) for column in columns] == [
+        ("ticker", "varchar"),
+        ("n", "bigint"),
+        ("top", "double"),
+    ]
+    rows = [[cell.get("VarCharValue") for cell in row["Data"]] for page in pages for row in page["ResultSet"]["Rows"]]
+    assert rows[0] == ["ticker", "n", "top"], "the first row of the first page is the header"
+    quotes = published.expected.rows["quotes"]
+    for ticker, count, top in rows[1:]:
+        mine = [row for row in quotes if row["ticker"] == ticker]
+        assert int(count) == len(mine)
+        tops = [row["max"] for row in mine if row["max"] is not None]
+        assert (float(top) if top else None) == (max(tops) if tops else None)
+    assert len(rows) - 1 == len({row["ticker"] for row in quotes})
+
+    bucket, key = execution["ResultConfiguration"]["OutputLocation"].removeprefix("s3://").split("/", 1)
+    text = endpoint.client("s3").get_object(Bucket=bucket, Key=key)["Body"].read().decode()
+    assert text.splitlines()[0] == '"ticker","n","top"'
+    assert len(text.splitlines()) == len(rows)
+
+
+def test_athena_says_why_a_query_failed(endpoint: Endpoint):
+    athena = endpoint.client("athena")
+    for sql, word in [("SELECT nothing FROM quotes", "nothing"), ("SELECT * FROM no_such_table", "no_such_table")]:
+        execution = ended(athena, start_query(athena, sql))
+        assert execution["Status"]["State"] == "FAILED"
+        assert word in execution["Status"]["StateChangeReason"]
+    assert (
+        error_code(athena.get_query_execution, QueryExecutionId="11111111-2222-3333-4444-555555555555")
+        == "InvalidRequestException"
+    )
+    assert error_code(athena.list_notebook_metadata, WorkGroup="primary")
+
+
+def test_athena_through_the_aws_cli(endpoint: Endpoint, published: Published):
+    athena = endpoint.client("athena")
+    query = endpoint.aws_json(
+        "athena", "start-query-execution", "--query-string", "SELECT count(*) AS n FROM options",
+        "--query-execution-context", f"Database={DATABASE}", "--result-configuration", f"OutputLocation=s3://{RESULTS}/athena/",
+    )["QueryExecutionId"]  # fmt: skip
+    ended(athena, query)
+    results = endpoint.aws_json("athena", "get-query-results", "--query-execution-id", query)
+    values = [row["Data"][0]["VarCharValue"] for row in results["ResultSet"]["Rows"]]
+    assert values == ["n", str(len(published.expected.rows["options"]))]
+
+
+# --- Lambda -----------------------------------------------------------------------------------------
+
+
+def test_lambda_invokes_a_function_and_reports_its_error(endpoint: Endpoint):
+    functions = endpoint.client("lambda")
+    done = functions.invoke(FunctionName="validate-partitions", Payload=b'{"stage": "sideways"}')
+    assert done["FunctionError"]
+    error = json.loads(done["Payload"].read())
+    assert error["errorType"] and "sideways" in error["errorMessage"]
+    assert error_code(functions.invoke, FunctionName="no-such-function", Payload=b"{}") == "ResourceNotFoundException"
+    assert error_code(functions.list_layers)

@@ -1,0 +1,227 @@
+"""Whatever is thrown at it: a clear error that names the file and the reason, and nothing lost."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import random
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Iterator
+
+import pytest
+
+import oracle
+import rawfiles
+from conftest import Published
+from lake import RAW, Lake, assert_same_rows
+from rawfiles import encode, option, quote
+
+QUOTES = "202004011320_flashpanel.csv"
+GOOD = encode("quotes", "202004011320", [quote("PETR4"), quote("VALE3")])
+
+# What is uploaded under which name, and a word that its reason has to have.
+BAD_FILES = {
+    "an empty file": (QUOTES, b"", "empty"),
+    "a file of only a byte-order mark": (QUOTES, b"\xef\xbb\xbf", "empty"),
+    "a wrong header": (QUOTES, GOOD.replace(b"Fec", b"Fex"), "header"),
+    "a header with a column less": (QUOTES, GOOD.replace(b",Fec", b""), "header"),
+    "a name that is no snapshot": ("foo.csv", GOOD, "name"),
+    "a name with an impossible date": ("202013011320_flashpanel.csv", GOOD, "name"),
+    "a truncated gzip": (QUOTES + ".gz", gzip.compress(GOOD * 50)[:-20], "gzip"),
+    "an empty gzip file": (QUOTES + ".gz", b"", "empty"),
+    "a gzip of nothing": (QUOTES + ".gz", gzip.compress(b""), "empty"),
+    "plain text under the name of a gzip": (QUOTES + ".gz", GOOD, "gzip"),
+    "a gzip under the name of plain text": (QUOTES, gzip.compress(GOOD), ""),
+    "options under quotes": (QUOTES, encode("options", "202004011320", [option()]), "options"),
+    "quotes under options": ("202004011320_options.csv", GOOD, "quotes"),
+    "bytes that are no text": (QUOTES, random.Random(1).randbytes(4000), ""),
+    "no text behind a good header": (QUOTES, GOOD + random.Random(2).randbytes(4000), "text"),
+    "a picture": (QUOTES, b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR" + bytes(100), ""),
+}
+
+
+@pytest.mark.parametrize("what", BAD_FILES)
+def test_a_file_that_is_no_snapshot_is_quarantined_with_its_reason(lake: Lake, tmp_path: Path, what: str):
+    name, data, word = BAD_FILES[what]
+    good = rawfiles.write(tmp_path / "raw", "quotes", "202004011330", [quote("PETR4")])
+    (tmp_path / "raw" / name).write_bytes(data)
+    done = lake.run("upload", tmp_path / "raw", check=False)
+
+    assert name in done.said, f"the bad file is not named:\n{done}"
+    stored = lake.objects(RAW)
+    assert stored.get(f"quarantine/{name}") == data, f"its bytes are lost; there are {list(stored)}"
+    reason = json.loads(stored[f"quarantine/{name}.reason.json"])
+    assert word in json.dumps(reason).lower(), reason
+    assert stored[f"quotes/date=2020-04-01/{good.name}"] == good.read_bytes(), "the good file beside it has to go in"
+    assert not [key for key in stored if key.startswith("landing/")]
+
+    lake.publish("2020-04-01")
+    assert lake.query("SELECT ticker FROM quotes") == [{"ticker": "PETR4"}]
+
+
+def test_two_bad_files_of_one_name_are_both_kept(lake: Lake, tmp_path: Path):
+    for number in (1, 2):
+        (tmp_path / str(number)).mkdir()
+        (tmp_path / str(number) / "foo.csv").write_bytes(b"%d" % number)
+        lake.run("upload", tmp_path / str(number), check=False)
+    kept = [
+        data for key, data in lake.objects(RAW).items() if key.startswith("quarantine/") and not key.endswith(".json")
+    ]
+    assert sorted(kept) == [b"1", b"2"]
+
+
+def test_a_missing_folder(lake: Lake, tmp_path: Path):
+    for command in (
+        ["upload", tmp_path / "no-such-folder"],
+        ["etl", "--raw", tmp_path / "no-such-folder", "--out", tmp_path / "out"],
+    ):
+        assert "no-such-folder" in lake.fails(*command).err
+
+
+def test_a_folder_without_a_file(lake: Lake, tmp_path: Path):
+    (tmp_path / "empty").mkdir()
+    assert "empty" in lake.fails("upload", tmp_path / "empty").err
+
+
+def test_a_reversed_range_and_dates_that_are_none(published: Published):
+    lake = published.lake
+    reversed_ = lake.fails("run", "--from", "2020-04-09", "--to", "2020-04-01")
+    assert "2020-04-09" in reversed_.err and "2020-04-01" in reversed_.err
+    for date in ("2020-02-30", "yesterday", "01/04/2020", ""):
+        failed = lake.fails("run", "--from", date)
+        assert date in failed.err and "--from" in failed.err
+
+
+@pytest.mark.parametrize(
+    "sql, word",
+    [
+        ("SELEC * FROM quotes", "SELEC"),
+        ("SELECT * FROM quotes WHERE", ""),
+        ("SELECT 'open FROM quotes", ""),
+        ("SELECT no_such_column FROM quotes", "no_such_column"),
+        ("SELECT * FROM no_such_table", "no_such_table"),
+        ("", ""),
+        ("DROP DATABASE", ""),
+    ],
+)
+def test_sql_that_cannot_be_answered(published: Published, sql: str, word: str):
+    failed = published.lake.fails("query", sql)
+    assert word in failed.err
+    assert not failed.out.strip(), "nothing goes to stdout that a program could take for an answer"
+
+
+def test_a_day_without_files_publishes_nothing_and_says_so(published: Published):
+    before = published.lake.query(
+        "SELECT year, month, day, count(*) AS n FROM quotes GROUP BY year, month, day ORDER BY day"
+    )
+    done = published.lake.run("run", "--from", "2020-05-04", "--to", "2020-05-05")
+    assert "nothing" in done.said.lower(), done
+    after = published.lake.query(
+        "SELECT year, month, day, count(*) AS n FROM quotes GROUP BY year, month, day ORDER BY day"
+    )
+    assert after == before
+
+
+def test_a_configuration_that_is_wrong(lake: Lake):
+    failed = lake.fails("--set", "quality.no_such_key=1", "query", "SELECT 1")
+    assert "no_such_key" in failed.err
+    failed = lake.fails("--set", "quality.max_reject_share=much", "query", "SELECT 1")
+    assert "max_reject_share" in failed.err
+
+
+# --- a full disk ------------------------------------------------------------------------------------
+
+
+class SmallDisk:
+    """A file system of a few megabytes in a mount namespace of its own, so that it needs no rights."""
+
+    def __init__(self, folder: Path):
+        folder.mkdir()
+        self.folder = folder
+        script = f'mount -t tmpfs -o size=16m tmpfs "{folder}" && echo mounted && exec sleep infinity'
+        command = ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c", script]
+        self.holder = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        said = self.holder.stdout.readline()
+        assert said == "mounted\n", (
+            f"this test needs a small file system and could not mount one: {said}{self.holder.stdout.read()}"
+            "Where user namespaces are off, this turns them on: sudo sysctl kernel.unprivileged_userns_clone=1"
+        )
+        pid = str(self.holder.pid)
+        self.inside = ["nsenter", "--target", pid, "--user", "--mount", "--preserve-credentials", "--"]
+        self.seen_from_here = Path(f"/proc/{pid}/root") / folder.relative_to("/")
+
+    def fill(self, leave: int) -> None:
+        """Take all of the space but `leave` bytes."""
+        free = shutil.disk_usage(self.seen_from_here).free
+        (self.seen_from_here / "ballast").write_bytes(bytes(max(free - leave, 0)))
+
+    def close(self) -> None:
+        self.holder.kill()
+        self.holder.wait()
+        self.holder.stdout.close()
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[SmallDisk]:
+    disk = SmallDisk(tmp_path / "disk")
+    yield disk
+    disk.close()
+
+
+@pytest.fixture
+def lake_on_small_disk(small_disk: SmallDisk) -> Lake:
+    lake = Lake(small_disk.folder / "home", small_disk.inside)
+    lake.files = small_disk.seen_from_here / "home"
+    return lake
+
+
+def test_a_full_disk_during_a_run(lake_on_small_disk: Lake, small_disk: SmallDisk, tmp_path: Path):
+    lake = lake_on_small_disk
+    rawfiles.write_market(tmp_path / "raw", seed=15, days=["20200401", "20200402"])
+    expected = oracle.read_folder(tmp_path / "raw")
+    lake.upload(tmp_path / "raw")
+    lake.publish("2020-04-01")
+
+    small_disk.fill(leave=64 * 1024)
+    failed = lake.fails("run", "--from", "2020-04-02")
+    assert "space" in failed.said.lower(), f"the reason is not to be seen:\n{failed}"
+    (small_disk.seen_from_here / "ballast").unlink()
+
+    for table in oracle.TABLES:
+        assert_same_rows(table, lake.query(f"SELECT * FROM {table}"), expected.day(table, 2020, 4, 1))
+    lake.publish("2020-04-02")
+    for table in oracle.TABLES:
+        assert_same_rows(table, lake.query(f"SELECT * FROM {table}"), expected.rows[table])
+
+
+def test_a_full_disk_during_an_upload(lake_on_small_disk: Lake, small_disk: SmallDisk, tmp_path: Path):
+    lake = lake_on_small_disk
+    rawfiles.write_market(tmp_path / "first", seed=16, days=["20200401"])
+    rawfiles.write_market(tmp_path / "second", seed=17, days=["20200402"])
+    lake.upload(tmp_path / "first")
+    stored = lake.objects(RAW)
+
+    small_disk.fill(leave=64 * 1024)
+    failed = lake.fails("upload", tmp_path / "second")
+    assert "space" in failed.said.lower(), f"the reason is not to be seen:\n{failed}"
+    (small_disk.seen_from_here / "ballast").unlink()
+    assert {key: data for key, data in lake.objects(RAW).items() if key in stored} == stored
+
+    lake.upload(tmp_path / "second")
+    given = {path.name: path.read_bytes() for part in ("first", "second") for path in (tmp_path / part).rglob("*.csv*")}
+    assert {Path(key).name: data for key, data in lake.objects(RAW).items()} == given
+
+
+def test_a_full_disk_under_the_engine_leaves_no_half_file(
+    small_disk: SmallDisk, lake_on_small_disk: Lake, tmp_path: Path
+):
+    rawfiles.write_market(tmp_path / "raw", seed=18, days=["20200401"])
+    small_disk.fill(leave=8 * 1024)
+    out = small_disk.folder / "out"
+    failed = lake_on_small_disk.fails("etl", "--raw", tmp_path / "raw", "--out", out)
+    assert "space" in failed.err.lower(), failed
+    left = [path for path in (small_disk.seen_from_here / "out").rglob("*.parquet") if not path.name.startswith(".")]
+    for path in left:
+        assert path.read_bytes()[-4:] == b"PAR1", f"{path} is half a file under its final name"

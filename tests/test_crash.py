@@ -1,0 +1,179 @@
+"""`kill -9` at any moment: what was published stays readable as it was, and the next run completes.
+
+The lake of these tests has two days published from the snapshots of the morning. Those of the
+afternoon have arrived since, so that a day before the run and the day after it can be told apart. Each test kills
+something in a copy of that lake.
+"""
+
+from __future__ import annotations
+
+import random
+import shutil
+import time
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+import oracle
+import rawfiles
+from lake import RAW, Lake, assert_same_rows
+
+DAYS = ["20200401", "20200402"]
+RUN = ["run", "--from", "2020-04-01", "--to", "2020-04-02"]
+
+
+class Afternoon(NamedTuple):
+    """A lake in which the morning is published and the afternoon waits to be."""
+
+    home: Path
+    morning: oracle.Expected
+    whole: oracle.Expected
+    duration: float  # of a run that nobody disturbs, in seconds
+    lines: int  # that it prints
+
+    def copy(self, folder: Path) -> Lake:
+        shutil.copytree(self.home, folder)
+        return Lake(folder)
+
+
+@pytest.fixture(scope="module")
+def afternoon(tmp_path_factory: pytest.TempPathFactory) -> Afternoon:
+    folder = tmp_path_factory.mktemp("crash")
+    rawfiles.write_market(folder / "whole", seed=13, days=DAYS)
+    for day in DAYS:
+        for feed in oracle.FEEDS.values():
+            snapshots = sorted((folder / "whole").rglob(f"{day}*_{feed.suffix}.csv*"))
+            for path in snapshots[:2]:
+                shutil.copy(path, _folder(folder / "morning") / path.name)
+    lake = Lake(folder / "home")
+    lake.upload(folder / "morning")
+    lake.run(*RUN)
+    lake.upload(folder / "whole")
+
+    shutil.copytree(folder / "home", folder / "undisturbed")
+    started = time.monotonic()
+    with Lake(folder / "undisturbed").started(*RUN) as process:
+        assert process.wait() == 0, process
+        duration, lines = time.monotonic() - started, len(process.lines)
+    return Afternoon(
+        folder / "home",
+        oracle.read_folder(folder / "morning"),
+        oracle.read_folder(folder / "whole"),
+        duration,
+        lines,
+    )
+
+
+def _folder(path: Path) -> Path:
+    path.mkdir(parents=True, exist_ok=True)
+    return path
+
+
+def assert_each_day_is_whole(lake: Lake, afternoon: Afternoon, when: str) -> None:
+    """Every day of every table is as it was before the run or as it is after it."""
+    for table in oracle.TABLES:
+        rows = lake.query(f"SELECT * FROM {table}")
+        for day in (1, 2):
+            found = [row for row in rows if row["day"] == day]
+            old, new = afternoon.morning.day(table, 2020, 4, day), afternoon.whole.day(table, 2020, 4, day)
+            try:
+                assert_same_rows(table, found, old if len(found) == len(old) else new)
+            except AssertionError as difference:
+                raise AssertionError(f"{when}, day {day} is neither as before nor as after: {difference}") from None
+
+
+def assert_a_second_run_completes(lake: Lake, afternoon: Afternoon, when: str) -> None:
+    second = lake.run(*RUN, check=False)
+    assert second.code == 0, f"{when}, the next run did not complete:\n{second}"
+    for table in oracle.TABLES:
+        assert_same_rows(table, lake.query(f"SELECT * FROM {table}"), afternoon.whole.rows[table])
+    assert "RUNNING" not in lake.run("runs").out, f"{when}, a dead run is still said to run"
+
+
+def test_killed_as_it_enters_each_state(afternoon: Afternoon, tmp_path: Path):
+    for number in range(afternoon.lines):
+        lake = afternoon.copy(tmp_path / f"line-{number}")
+        with lake.started(*RUN) as process:
+            process.wait_for_lines(number + 1)
+            process.kill()
+        when = f"killed after the line {process.lines[number]!r}"
+        assert_each_day_is_whole(lake, afternoon, when)
+        assert_a_second_run_completes(lake, afternoon, when)
+        shutil.rmtree(lake.home)
+
+
+def test_killed_at_random_moments(afternoon: Afternoon, tmp_path: Path):
+    random_ = random.Random(20200401)
+    for number in range(10):
+        moment = random_.uniform(0, afternoon.duration)
+        lake = afternoon.copy(tmp_path / f"moment-{number}")
+        with lake.started(*RUN) as process:
+            time.sleep(moment)
+            process.kill()
+        when = f"killed {moment:.3f} s after its start"
+        assert_each_day_is_whole(lake, afternoon, when)
+        assert_a_second_run_completes(lake, afternoon, when)
+        shutil.rmtree(lake.home)
+
+
+def test_killed_again_and_again_in_one_lake(afternoon: Afternoon, tmp_path: Path):
+    """What one crash leaves behind must not trip the next run, nor the crash of that."""
+    random_ = random.Random(20200402)
+    lake = afternoon.copy(tmp_path / "home")
+    for _ in range(5):
+        moment = random_.uniform(0, afternoon.duration)
+        with lake.started(*RUN) as process:
+            time.sleep(moment)
+            process.kill()
+        assert_each_day_is_whole(lake, afternoon, f"killed {moment:.3f} s after its start")
+    assert_a_second_run_completes(lake, afternoon, "killed five times")
+
+
+def test_a_reader_never_sees_half_a_day(afternoon: Afternoon, tmp_path: Path):
+    """One process owns the lake; while a run goes on in it, another asks for the same days all the time."""
+    lake = afternoon.copy(tmp_path / "home")
+    counts = {
+        day: tuple(len(truth.day("quotes", 2020, 4, day)) for truth in (afternoon.morning, afternoon.whole))
+        for day in (1, 2)
+    }
+    seen = {day: [] for day in counts}
+    with lake.endpoint(), lake.started(*RUN) as process:
+        while True:
+            ended = process.popen.poll() is not None
+            for row in lake.query("SELECT day, count(*) AS n FROM quotes GROUP BY day"):
+                seen[row["day"]].append(row["n"])
+            if ended:
+                break
+        assert process.wait() == 0, process
+    for day, (old, new) in counts.items():
+        assert set(seen[day]) <= {old, new}, f"day {day} had {set(seen[day]) - {old, new}} rows for a while"
+        assert seen[day] == sorted(seen[day]) and seen[day][-1] == new, "a day does not go back"
+
+
+def test_the_owner_of_the_lake_killed_during_the_run_of_another(afternoon: Afternoon, tmp_path: Path):
+    lake = afternoon.copy(tmp_path / "home")
+    with lake.endpoint() as endpoint, lake.started(*RUN) as run:
+        run.wait_for_lines(afternoon.lines // 2)
+        endpoint.process.kill()
+        assert run.wait() != 0, f"its lake is gone, this cannot have succeeded:\n{run}"
+    assert_each_day_is_whole(lake, afternoon, "the owner was killed")
+    assert_a_second_run_completes(lake, afternoon, "the owner was killed")
+
+
+def test_an_upload_killed_at_random_moments_loses_nothing(tmp_path: Path):
+    rawfiles.write_market(tmp_path / "raw", seed=14, days=DAYS)
+    given = {path.name: path.read_bytes() for path in (tmp_path / "raw").rglob("*.csv*")}
+    started = time.monotonic()
+    Lake(tmp_path / "undisturbed").upload(tmp_path / "raw")
+    duration = time.monotonic() - started
+
+    random_ = random.Random(20200403)
+    for number in range(6):
+        lake = Lake(tmp_path / f"home-{number}")
+        with lake.started("upload", tmp_path / "raw") as process:
+            time.sleep(random_.uniform(0, duration))
+            process.kill()
+        lake.upload(tmp_path / "raw")
+        stored = {Path(key).name: data for key, data in lake.objects(RAW).items()}
+        assert stored == given

@@ -1,0 +1,80 @@
+"""A day that is wrong is not published, the run says which check failed on what, and the day before stays."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+import oracle
+import rawfiles
+from lake import Lake, assert_same_rows
+from rawfiles import option, quote
+
+TICKERS = [f"TST{letter}3" for letter in "ABCDEFGHIJKLMNOPQRST"]
+SNAPSHOTS = ["202004021000", "202004021010"]
+
+
+class Wrong(NamedTuple):
+    """Quotes that are wrong in one way, from the second snapshot of the day on."""
+
+    cells: dict  # what differs from a plausible record
+    check: str  # the check that has to see it
+    setting: str  # lets it through
+
+
+WRONG = {
+    "a volume ten times too high": Wrong(dict(VolTot="57m62"), "average_price", "quality.max_domain_share=1"),
+    "a quantity read as the old system did": Wrong(dict(QTot="37m91"), "average_price", "quality.max_domain_share=1"),
+    "bids above asks": Wrong(dict(Ofc="15,40", Ofv="15,30"), "bid_ask", "quality.max_domain_share=1"),
+    "a last price above the highest": Wrong(dict(Ult="16,01"), "last_in_range", "quality.max_domain_share=1"),
+    "totals that fall": Wrong(dict(QTot="100k", VolTot="1m52"), "totals_fall", "quality.max_domain_share=1"),
+    "cells that are no numbers": Wrong(dict(Ult="12a", Fec="R$ 5"), "rejected_cells", "quality.max_reject_share=1"),
+}
+
+
+def write_day(folder: Path, wrong: dict) -> None:
+    """A small day of quotes and options; `wrong` is what the quotes of its second snapshot have."""
+    for time, cells in zip(SNAPSHOTS, [{}, wrong]):
+        rawfiles.write(folder, "quotes", time, [quote(ticker, **cells) for ticker in TICKERS])
+        rawfiles.write(folder, "options", time, [option(f"{ticker[:4]}D15") for ticker in TICKERS])
+
+
+@pytest.mark.parametrize("what", WRONG)
+def test_a_wrong_day_is_not_published(lake: Lake, tmp_path: Path, what: str):
+    wrong = WRONG[what]
+    write_day(tmp_path / "good", {})
+    write_day(tmp_path / "bad", wrong.cells)
+    good, bad = oracle.read_folder(tmp_path / "good"), oracle.read_folder(tmp_path / "bad")
+    lake.upload(tmp_path / "good")
+    lake.publish("2020-04-02")
+    lake.upload(tmp_path / "bad")
+
+    failed = lake.fails("run", "--from", "2020-04-02")
+    for word in ("QualityError", wrong.check, "quotes", "2020-04-02"):
+        assert word in failed.said, f"{word!r} is not in what the run says:\n{failed}"
+    for table in oracle.TABLES:
+        assert_same_rows(table, lake.query(f"SELECT * FROM {table}"), good.rows[table])
+
+    lake.publish("2020-04-02", None, "--set", wrong.setting)
+    for table in oracle.TABLES:
+        assert_same_rows(table, lake.query(f"SELECT * FROM {table}"), bad.rows[table])
+
+
+def test_a_few_wrong_rows_are_reported_and_pass(lake: Lake, tmp_path: Path):
+    """The thresholds are shares: one row in a hundred is how the market is, not a misread day."""
+    tickers = [f"T{number:03}3" for number in range(200)]
+    rows = [quote(tickers[0], Ofc="15,40"), *map(quote, tickers[1:])]
+    rawfiles.write(tmp_path / "raw", "quotes", SNAPSHOTS[0], rows)
+    lake.upload(tmp_path / "raw")
+    lake.publish("2020-04-02")
+    report = lake.quality_report("quotes")
+    assert report
+
+
+def test_missing_snapshots_are_reported_and_not_failed(lake: Lake, tmp_path: Path):
+    write_day(tmp_path / "raw", {})
+    lake.upload(tmp_path / "raw")
+    done = lake.publish("2020-04-02")
+    assert "missing" in done.said, done
