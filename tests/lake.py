@@ -134,7 +134,7 @@ class Lake:
     @contextlib.contextmanager
     def endpoint(self) -> Iterator[Endpoint]:
         """`pregao local` on a free port, ready to answer."""
-        with self.started("local", "--port", "0") as process:
+        with self.started("local") as process:
             process.wait_for_line(lambda line: "http://" in line)
             yield Endpoint(self.url(), process, self.home.parent)
 

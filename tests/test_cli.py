@@ -58,7 +58,7 @@ def test_the_engine_names_the_file_that_it_cannot_read(lake: Lake, tmp_path: Pat
     [
         [],
         ["no-such-command"],
-        ["run"],
+        ["run", "--to", "2020-04-01"],
         ["query"],
         ["run", "--from", "2020-04-01", "--no-such-option"],
         ["query", "SELECT 1", "--format", "xml"],
@@ -129,7 +129,7 @@ def test_the_command_line_is_a_client_while_another_process_owns_the_home(lake: 
         lake.upload(tmp_path / "raw")
         lake.publish("2020-04-01")
         assert_same_rows("quotes", lake.query("SELECT * FROM quotes"), expected.rows["quotes"])
-        second = lake.fails("local", "--port", "0")
+        second = lake.fails("local")
         assert lake.url() in second.err, "who owns the home has to be said"
     assert_same_rows("quotes", lake.query("SELECT * FROM quotes"), expected.rows["quotes"])
 
