@@ -12,22 +12,22 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod cells;
+mod clean;
+mod engine;
 mod error;
 mod job;
+mod lines;
+mod plan;
+mod raw_file;
 mod report;
+mod rows;
+mod schema;
+mod staging;
+mod table_file;
+mod tickers;
 
+pub use engine::run;
 pub use error::EtlError;
 pub use job::{Input, Job, Progress};
 pub use report::{Counts, FileReport, PartitionReport, Report};
-
-/// Runs a job.
-///
-/// `progress` is called from the working threads, at most once for each buffer that is read; two calls may overtake
-/// one another, so show the largest.
-///
-/// # Errors
-/// Whatever goes wrong ([`EtlError`]), nothing is published and the partial files are removed.
-pub fn run(job: &Job, progress: &(dyn Fn(Progress) + Sync)) -> Result<Report, EtlError> {
-    let _ = (job, progress);
-    unimplemented!("signatures first, so that callers can be written")
-}

@@ -1,0 +1,174 @@
+//! One task: the raw files of a part of a feed's day become one file of the feed's table and one of `rejects`.
+
+use market::record::{Disposition, Ragged, Splitter, check_header, decode};
+use market::snapshot::SnapshotName;
+use market::table::TableName;
+
+use crate::error::EtlError;
+use crate::job::Input;
+use crate::lines::{Buffer, Line, Lines};
+use crate::plan::Task;
+use crate::raw_file::{RawFile, Tally, read_error};
+use crate::report::{Counts, FileReport};
+use crate::rows::{FeedRows, RejectRows, SourceFile};
+use crate::staging::{Part, Staging};
+use crate::table_file::TableFile;
+
+/// What a task wrote.
+pub struct Cleaned {
+    pub files: Vec<FileReport>,
+    /// The file of the feed's table and the file of `rejects`, with their rows.
+    pub written: [(Part, u64); 2],
+}
+
+/// Does `task`, and holds what was written against what was read.
+pub fn clean(task: &Task<'_>, staging: &Staging, buffer: &mut Buffer, tally: &Tally<'_>) -> Result<Cleaned, EtlError> {
+    let parts = [TableName::from(task.feed), TableName::Rejects].map(|table| Part {
+        table,
+        partition: task.partition,
+        feed: task.feed,
+        number: task.part,
+    });
+    let mut tables = Tables {
+        splitter: Splitter::new(task.feed.separator()),
+        rows: FeedRows::new(task.feed),
+        rejects: RejectRows::new(task.feed),
+        table_file: TableFile::create(parts[0].table, staging.path(parts[0]))?,
+        rejects_file: TableFile::create(parts[1].table, staging.path(parts[1]))?,
+    };
+    let files = task
+        .inputs
+        .iter()
+        .map(|input| clean_file(input, &mut tables, buffer, tally))
+        .collect::<Result<Vec<_>, EtlError>>()?;
+    let rows = tables.close()?;
+    check_rows(&files, rows)?;
+    Ok(Cleaned { files, written: [(parts[0], rows[0]), (parts[1], rows[1])] })
+}
+
+/// What the files of a task are written to.
+struct Tables {
+    splitter: Splitter,
+    rows: FeedRows,
+    rejects: RejectRows,
+    table_file: TableFile,
+    rejects_file: TableFile,
+}
+
+fn clean_file(
+    input: &Input,
+    tables: &mut Tables,
+    buffer: &mut Buffer,
+    tally: &Tally<'_>,
+) -> Result<FileReport, EtlError> {
+    let file = SourceFile::from(input.snapshot);
+    let mut lines = Lines::new(RawFile::open(input, tally)?, buffer);
+    read_header(input, &mut lines)?;
+
+    let mut counts = Counts::default();
+    loop {
+        let before = lines.number();
+        let Some(line) = lines.next().map_err(|error| read_error(input, before, error))? else { break };
+        counts.records += 1;
+        tables.add(&file, line, &mut counts)?;
+    }
+    counts.bytes = lines.source().bytes();
+    check_identity(file.name, &counts)?;
+    Ok(FileReport { name: file.name, counts })
+}
+
+fn read_header(input: &Input, lines: &mut Lines<'_, RawFile<'_>>) -> Result<(), EtlError> {
+    let path = || input.path.clone();
+    let line = lines.next().map_err(|error| read_error(input, 0, error))?;
+    let checked = match line {
+        Some(line) => check_header(input.snapshot.feed, decode(line.bytes).as_bytes()),
+        None => return Err(EtlError::Empty { path: path() }),
+    };
+    checked.map_err(|source| EtlError::Header { path: path(), line: lines.number(), source })
+}
+
+impl Tables {
+    /// Does with one record what has to be done with it.
+    fn add(&mut self, file: &SourceFile, line: Line<'_>, counts: &mut Counts) -> Result<(), EtlError> {
+        let text = decode(line.bytes);
+        let record = self.splitter.split(text.as_bytes());
+        match record.disposition(file.name.feed) {
+            Disposition::BlankTicker => counts.blank_ticker += 1,
+            _ if line.cut => {
+                counts.ragged += 1;
+                self.rejects.push_record(file, record, &text, Ragged::LineTooLong);
+            }
+            Disposition::HeaderRepeat => counts.header_repeat += 1,
+            Disposition::Ragged(reason) => {
+                counts.ragged += 1;
+                self.rejects.push_record(file, record, &text, reason);
+            }
+            Disposition::Publish => {
+                counts.published += 1;
+                let rejects = &mut self.rejects;
+                self.rows.push(file.name, &text, record, |cell| {
+                    counts.rejected_cells += 1;
+                    rejects.push_cell(file, record, cell);
+                });
+            }
+        }
+        self.rows.write_if_full(&mut self.table_file)?;
+        self.rejects.write_if_full(&mut self.rejects_file)
+    }
+
+    /// Completes both files. Gives their rows.
+    fn close(mut self) -> Result<[u64; 2], EtlError> {
+        self.rows.write(&mut self.table_file)?;
+        self.rejects.write(&mut self.rejects_file)?;
+        Ok([self.table_file.close()?, self.rejects_file.close()?])
+    }
+}
+
+/// Every record of a file was published, or dropped and counted, or is in `rejects`.
+fn check_identity(file: SnapshotName, counts: &Counts) -> Result<(), EtlError> {
+    let Counts { records, published, blank_ticker, header_repeat, ragged, .. } = *counts;
+    if records == published + blank_ticker + header_repeat + ragged {
+        return Ok(());
+    }
+    let what = format!(
+        "{records} records, but {published} published, {blank_ticker} without a ticker, {header_repeat} repeated \
+         headers and {ragged} ragged ones"
+    );
+    Err(EtlError::Identity { file, what })
+}
+
+/// The rows that are in the Parquet files are those that were counted while reading.
+fn check_rows(files: &[FileReport], [table_rows, reject_rows]: [u64; 2]) -> Result<(), EtlError> {
+    let total: Counts = files.iter().map(|file| file.counts).sum();
+    let rejected = total.ragged + total.rejected_cells;
+    match files.last() {
+        Some(last) if (total.published, rejected) != (table_rows, reject_rows) => {
+            let what = format!(
+                "{} rows to publish and {rejected} to reject, but {table_rows} and {reject_rows} were written",
+                total.published
+            );
+            Err(EtlError::Identity { file: last.name, what })
+        }
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_account_that_does_not_add_up_fails() {
+        let name = "202004011320_options.csv".parse().expect("a snapshot");
+        let fine = Counts { records: 4, published: 1, blank_ticker: 1, header_repeat: 1, ragged: 1, ..Counts::default() };
+        assert!(check_identity(name, &fine).is_ok());
+        let error = check_identity(name, &Counts { records: 5, ..fine }).expect_err("one record is lost").to_string();
+        assert!(error.starts_with("202004011320_options.csv: 5 records, but 1 published"), "{error}");
+
+        let files = [FileReport { name, counts: Counts { rejected_cells: 2, ..fine } }];
+        assert!(check_rows(&files, [1, 3]).is_ok());
+        for rows in [[0, 3], [2, 3], [1, 2]] {
+            assert!(matches!(check_rows(&files, rows), Err(EtlError::Identity { .. })), "{rows:?}");
+        }
+    }
+}

@@ -1,0 +1,137 @@
+//! Which files are worked on together: the tasks of a job.
+//!
+//! A task is some files of one feed's day, in time order, and becomes one Parquet file of the feed's table and one of
+//! `rejects`. What the tasks are depends on the files alone, never on the number of threads, and so neither does any
+//! byte that is written.
+
+use std::fs;
+use std::path::PathBuf;
+
+use market::partition::Partition;
+use market::snapshot::Feed;
+
+use crate::error::EtlError;
+use crate::job::Input;
+
+/// A feed's day is split into tasks of about this many bytes of text, so that one large day keeps all cores busy
+/// while an ordinary one (20 MB) still becomes one file and not many small ones.
+const TASK_BYTES: u64 = 32 << 20;
+
+/// How many times smaller gzip makes these files, roughly. A guess is enough: it only decides where tasks are split.
+const GZIP_RATIO: u64 = 6;
+
+/// Consecutive files of one feed's day.
+#[derive(Debug)]
+pub struct Task<'a> {
+    pub feed: Feed,
+    pub partition: Partition,
+    /// The position among the tasks of this feed's day, from 0.
+    pub part: usize,
+    /// In time order, at least one.
+    pub inputs: Vec<&'a Input>,
+    /// Text in the files, roughly.
+    pub weight: u64,
+}
+
+/// All tasks of a job, ordered by day, feed and time.
+#[derive(Debug)]
+pub struct Plan<'a> {
+    pub tasks: Vec<Task<'a>>,
+    /// The bytes of all files on disk.
+    pub bytes: u64,
+}
+
+impl<'a> Plan<'a> {
+    /// Orders the files and splits them into tasks of about [`TASK_BYTES`].
+    pub fn new(inputs: &'a [Input]) -> Result<Self, EtlError> {
+        Self::with_task_bytes(inputs, TASK_BYTES)
+    }
+
+    fn with_task_bytes(inputs: &'a [Input], task_bytes: u64) -> Result<Self, EtlError> {
+        let mut ordered: Vec<&Input> = inputs.iter().collect();
+        ordered.sort_by_key(|input| key(input));
+        if let Some(pair) = ordered.windows(2).find(|pair| key(pair[0]) == key(pair[1])) {
+            let [first, second] = [pair[0], pair[1]].map(|input| input.path.clone());
+            return Err(EtlError::SameSnapshot { first, second });
+        }
+
+        let mut plan = Self { tasks: Vec::new(), bytes: 0 };
+        for input in ordered {
+            let bytes = file_size(&input.path)?;
+            plan.bytes += bytes;
+            plan.add(input, if input.snapshot.gzip { bytes * GZIP_RATIO } else { bytes }, task_bytes);
+        }
+        Ok(plan)
+    }
+
+    fn add(&mut self, input: &'a Input, weight: u64, task_bytes: u64) {
+        let (feed, partition) = (input.snapshot.feed, input.snapshot.time.partition());
+        let part = match self.tasks.last_mut() {
+            Some(task) if (task.feed, task.partition) == (feed, partition) => {
+                if task.weight + weight <= task_bytes {
+                    task.inputs.push(input);
+                    task.weight += weight;
+                    return;
+                }
+                task.part + 1
+            }
+            _ => 0,
+        };
+        self.tasks.push(Task { feed, partition, part, inputs: vec![input], weight });
+    }
+}
+
+/// Day, feed, time. The same for a snapshot and its compressed copy.
+fn key(input: &Input) -> impl Ord + use<> {
+    let snapshot = input.snapshot;
+    (snapshot.time.partition(), snapshot.feed, snapshot.time)
+}
+
+fn file_size(path: &PathBuf) -> Result<u64, EtlError> {
+    fs::metadata(path).map(|metadata| metadata.len()).map_err(|source| EtlError::Read { path: path.clone(), source })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Empty files of these names and sizes, planned.
+    fn plan(files: &[(&str, u64)]) -> Vec<(Feed, String, usize, Vec<String>)> {
+        let folder = tempfile::tempdir().expect("a folder");
+        let inputs: Vec<Input> = files
+            .iter()
+            .map(|(name, size)| {
+                let path = folder.path().join(name);
+                fs::File::create(&path).and_then(|file| file.set_len(*size)).expect("a file");
+                Input::named(path).expect("a snapshot")
+            })
+            .collect();
+        let plan = Plan::with_task_bytes(&inputs, 1000).expect("a plan");
+        assert_eq!(plan.bytes, files.iter().map(|(_, size)| size).sum::<u64>());
+        let names = |task: &Task| task.inputs.iter().map(|input| input.snapshot.time.to_string()).collect();
+        plan.tasks.iter().map(|t| (t.feed, t.partition.to_string(), t.part, names(t))).collect()
+    }
+
+    #[test]
+    fn a_task_is_some_files_of_a_feeds_day_in_time_order() {
+        let tasks = plan(&[
+            ("202004021000_flashpanel.csv", 1),
+            ("202004011020_flashpanel.csv", 400),
+            ("202004011000_flashpanel.csv", 500),
+            ("202004011010_flashpanel.csv.gz", 100),
+            ("202004011000_options.csv", 5000),
+        ]);
+        let task = |feed, day: &str, part, times: &[&str]| {
+            (feed, day.to_owned(), part, times.iter().map(|time| time.to_string()).collect::<Vec<_>>())
+        };
+        assert_eq!(
+            tasks,
+            [
+                task(Feed::Quotes, "year=2020/month=4/day=1", 0, &["202004011000"]),
+                task(Feed::Quotes, "year=2020/month=4/day=1", 1, &["202004011010", "202004011020"]),
+                task(Feed::Options, "year=2020/month=4/day=1", 0, &["202004011000"]),
+                task(Feed::Quotes, "year=2020/month=4/day=2", 0, &["202004021000"]),
+            ]
+        );
+    }
+}

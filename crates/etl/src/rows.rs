@@ -1,0 +1,166 @@
+//! Rows of the tables in memory, in the order of the files, until they are a row group.
+
+use std::iter::once;
+use std::sync::Arc;
+
+use arrow_array::ArrayRef;
+use arrow_array::builder::{Int64Builder, StringBuilder};
+use market::number::{Reason, trim};
+use market::record::{Ragged, Record};
+use market::snapshot::{Feed, SnapshotName};
+use market::table::{Source, TableName};
+
+use crate::cells::{Cells, text_of};
+use crate::error::EtlError;
+use crate::table_file::{ROW_GROUP_BYTES, ROW_GROUP_ROWS, TableFile};
+use crate::tickers::Tickers;
+
+/// Rows of a feed's table.
+pub struct FeedRows {
+    tickers: Tickers,
+    intdates: Int64Builder,
+    columns: Vec<CellColumn>,
+    /// The text that the rows were made of.
+    bytes: usize,
+}
+
+struct CellColumn {
+    /// Where its cell stands in a record.
+    at: usize,
+    /// The name of that cell in the header.
+    raw: &'static str,
+    cells: Cells,
+}
+
+/// A cell that is NULL in the table and has to be accounted for.
+pub struct RejectedCell<'a> {
+    /// The raw column.
+    pub column: &'static str,
+    /// Not trimmed.
+    pub text: &'a [u8],
+    pub reason: Reason,
+}
+
+impl FeedRows {
+    /// No rows.
+    pub fn new(feed: Feed) -> Self {
+        let columns = TableName::from(feed)
+            .columns()
+            .iter()
+            .filter_map(|column| match column.source {
+                Source::Cell { raw, kind } => {
+                    let (at, cells) = (column.source.raw_index(feed)?, Cells::new(kind, column.ty)?);
+                    Some(CellColumn { at, raw, cells })
+                }
+                _ => None,
+            })
+            .collect();
+        Self { tickers: Tickers::default(), intdates: Int64Builder::new(), columns, bytes: 0 }
+    }
+
+    /// Adds a record that is published, and tells of each cell of it that could not be read.
+    pub fn push<'a>(
+        &mut self,
+        file: SnapshotName,
+        line: &str,
+        record: Record<'a>,
+        mut on_reject: impl FnMut(RejectedCell<'a>),
+    ) {
+        self.tickers.push(text_of(trim(record.field(0))));
+        self.intdates.append_value(file.time.intdate());
+        self.bytes += line.len();
+        for column in &mut self.columns {
+            let text = record.field(column.at);
+            if let Some(reason) = column.cells.push(text) {
+                on_reject(RejectedCell { column: column.raw, text, reason });
+            }
+        }
+    }
+
+    /// Writes the rows if they are enough for a row group.
+    pub fn write_if_full(&mut self, file: &mut TableFile) -> Result<(), EtlError> {
+        if self.tickers.len() >= ROW_GROUP_ROWS || self.bytes >= ROW_GROUP_BYTES { self.write(file) } else { Ok(()) }
+    }
+
+    /// Writes the rows, if there are any, and starts anew.
+    pub fn write(&mut self, file: &mut TableFile) -> Result<(), EtlError> {
+        if self.tickers.len() == 0 {
+            return Ok(());
+        }
+        let intdates = once(&mut self.intdates).map(|column| Arc::new(column.finish()) as ArrayRef);
+        let cells = self.columns.iter_mut().map(|column| column.cells.finish());
+        self.bytes = 0;
+        file.write_row_group(&mut self.tickers, intdates.chain(cells))
+    }
+}
+
+/// Rows of `rejects` that come from one feed.
+pub struct RejectRows {
+    feed: Feed,
+    tickers: Tickers,
+    intdates: Int64Builder,
+    /// `source_file`, `table_name`, `column_name`, `text`, `reason`.
+    texts: [StringBuilder; 5],
+    bytes: usize,
+}
+
+impl RejectRows {
+    /// No rows.
+    pub fn new(feed: Feed) -> Self {
+        Self {
+            feed,
+            tickers: Tickers::default(),
+            intdates: Int64Builder::new(),
+            texts: [(); 5].map(|()| StringBuilder::new()),
+            bytes: 0,
+        }
+    }
+
+    /// Adds a cell of a record that is published all the same.
+    pub fn push_cell(&mut self, file: &SourceFile, record: Record<'_>, cell: RejectedCell<'_>) {
+        self.push(file, record, cell.column, text_of(cell.text), cell.reason.as_str());
+    }
+
+    /// Adds a whole record, which is not published.
+    pub fn push_record(&mut self, file: &SourceFile, record: Record<'_>, line: &str, reason: Ragged) {
+        self.push(file, record, "", line, reason.as_str());
+    }
+
+    fn push(&mut self, file: &SourceFile, record: Record<'_>, column: &str, text: &str, reason: &str) {
+        let ticker = text_of(trim(record.field(0)));
+        self.tickers.push(ticker);
+        self.intdates.append_value(file.name.time.intdate());
+        let values = [&file.text, self.feed.as_str(), column, text, reason];
+        self.texts.iter_mut().zip(values).for_each(|(column, value)| column.append_value(value));
+        self.bytes += ticker.len() + text.len();
+    }
+
+    /// Writes the rows if they are enough for a row group.
+    pub fn write_if_full(&mut self, file: &mut TableFile) -> Result<(), EtlError> {
+        if self.tickers.len() >= ROW_GROUP_ROWS || self.bytes >= ROW_GROUP_BYTES { self.write(file) } else { Ok(()) }
+    }
+
+    /// Writes the rows, if there are any, and starts anew.
+    pub fn write(&mut self, file: &mut TableFile) -> Result<(), EtlError> {
+        if self.tickers.len() == 0 {
+            return Ok(());
+        }
+        let intdates = once(&mut self.intdates).map(|column| Arc::new(column.finish()) as ArrayRef);
+        let texts = self.texts.iter_mut().map(|column| Arc::new(column.finish()) as ArrayRef);
+        self.bytes = 0;
+        file.write_row_group(&mut self.tickers, intdates.chain(texts))
+    }
+}
+
+/// The file that rows come from.
+pub struct SourceFile {
+    pub name: SnapshotName,
+    /// The name as it is in `rejects.source_file`.
+    pub text: String,
+}
+
+impl From<SnapshotName> for SourceFile {
+    fn from(name: SnapshotName) -> Self {
+        Self { name, text: name.to_string() }
+    }
+}
