@@ -5,6 +5,7 @@
 //! silently ignored lets bad data pass.
 
 use std::fmt;
+use std::num::{NonZeroU32, NonZeroUsize};
 
 use market::session::Session;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -27,7 +28,7 @@ pub struct Config {
     /// What an accepted raw file is.
     pub ingest: Ingest,
     /// When the exchange is open.
-    pub session: Hours,
+    pub session: Session,
     /// What the data has to satisfy before it is published.
     pub quality: Quality,
 }
@@ -74,8 +75,8 @@ pub struct Emr {
     pub service_role: String,
     /// The EC2 instance profile with which the job reads and writes objects.
     pub instance_profile: String,
-    /// Seconds between two looks at a running step, at least 1.
-    pub poll_seconds: u32,
+    /// Seconds between two looks at a running step.
+    pub poll_seconds: NonZeroU32,
 }
 
 /// What `ingest` accepts.
@@ -85,13 +86,8 @@ pub struct Ingest {
     /// The most bytes that a landed file may have, as it lies there and unpacked.
     pub max_file_bytes: u64,
     /// How many files are looked at at once.
-    pub parallel_files: usize,
+    pub parallel_files: NonZeroUsize,
 }
-
-/// [`Session`], with its defaults.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct Hours(pub Session);
 
 /// The limits of the audit. A share is a number from 0 to 1; 1 switches the check off.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -99,8 +95,6 @@ pub struct Hours(pub Session);
 pub struct Quality {
     /// The most cells that may be unreadable, as a share of all cells that ought to be numbers, for each table.
     pub max_reject_share: Share,
-    /// The most records that may be ragged, as a share of all records, for each table.
-    pub max_ragged_share: Share,
     /// The most rows that may fail a domain check, as a share of the rows that it applies to, for each check.
     pub max_domain_share: Share,
     /// Whether snapshots that the session expects and that are not there fail the run. Else they are reported.
@@ -130,32 +124,20 @@ impl Default for Emr {
             subnet_id: None,
             service_role: "EMR_DefaultRole".to_owned(),
             instance_profile: "EMR_EC2_DefaultRole".to_owned(),
-            poll_seconds: 1,
+            poll_seconds: NonZeroU32::MIN,
         }
     }
 }
 
 impl Default for Ingest {
     fn default() -> Self {
-        Self { max_file_bytes: 1 << 30, parallel_files: 16 }
-    }
-}
-
-impl Default for Hours {
-    fn default() -> Self {
-        let time = |hour| chrono::NaiveTime::from_hms_opt(hour, 0, 0).expect("a full hour");
-        Self(Session { open: time(10), close: time(17), step_minutes: 10 })
+        Self { max_file_bytes: 1 << 30, parallel_files: NonZeroUsize::new(16).expect("not zero") }
     }
 }
 
 impl Default for Quality {
     fn default() -> Self {
-        Self {
-            max_reject_share: Share(0.01),
-            max_ragged_share: Share(0.01),
-            max_domain_share: Share(0.01),
-            fail_on_missing_snapshots: false,
-        }
+        Self { max_reject_share: Share(0.01), max_domain_share: Share(0.01), fail_on_missing_snapshots: false }
     }
 }
 
@@ -289,14 +271,21 @@ impl From<ConfigError> for Error {
     }
 }
 
+/// The most bytes that S3 copies in one request.
+const MAX_COPY_BYTES: u64 = 5 << 30;
+
 impl Config {
     /// Reads TOML, or JSON of the same shape, in which every value may be left out.
     ///
     /// # Errors
     /// The first thing in the text that is not known or not of its type.
     pub fn parse(text: &str) -> Result<Self, ConfigError> {
-        let _ = text;
-        Ok(Self::default())
+        let config: Result<Self, String> = if text.trim_start().starts_with('{') {
+            serde_json::from_str(text).map_err(|error| error.to_string())
+        } else {
+            toml::from_str(text).map_err(|error| error.to_string())
+        };
+        config.and_then(Self::checked).map_err(ConfigError::Invalid)
     }
 
     /// Reads the configuration of a deployed function, from [`VARIABLE`]; the defaults where it is not set.
@@ -305,17 +294,71 @@ impl Config {
     /// As [`Config::parse`], with the name of the variable.
     pub fn from_environment() -> Result<Self, ConfigError> {
         let text = std::env::var(VARIABLE).unwrap_or_default();
-        Self::parse(&text)
+        Self::parse(&text).map_err(|error| ConfigError::Invalid(format!("in {VARIABLE}: {error}")))
     }
 
     /// Changes one value: `set("quality.max_reject_share", "1")`. The value is read as what the key takes, so that
-    /// text needs no quotes. The session's keys are `session.open`, `session.close` and `session.step_minutes`.
+    /// text needs no quotes.
     ///
     /// # Errors
     /// A key that is not known, or a value that is not of its type or range; the configuration is then as before.
     pub fn set(&mut self, key: &str, value: &str) -> Result<(), ConfigError> {
-        let _ = (key, value);
+        let refused = |reason: String| ConfigError::Value { key: key.to_owned(), value: value.to_owned(), reason };
+        let mut table = self.to_table();
+        let place = key
+            .split_once('.')
+            .and_then(|(section, name)| table.get_mut(section)?.get_mut(name))
+            .ok_or_else(|| Self::unknown_key(key))?;
+        *place = typed_like(place, value).map_err(refused)?;
+        let changed: Self = table.try_into().map_err(|error: toml::de::Error| refused(error.message().to_owned()))?;
+        *self = changed.checked().map_err(refused)?;
         Ok(())
+    }
+
+    /// All keys that [`Config::set`] takes, in the order of the template.
+    pub fn keys() -> Vec<String> {
+        let sections = Self::default().to_table();
+        let of_section = |(section, values): (&String, &toml::Value)| {
+            let names = values.as_table().into_iter().flat_map(|names| names.keys());
+            names.map(|name| format!("{section}.{name}")).collect::<Vec<_>>()
+        };
+        sections.iter().flat_map(of_section).collect()
+    }
+
+    fn unknown_key(key: &str) -> ConfigError {
+        let distance = |known: &String| strsim::damerau_levenshtein(known, key);
+        let nearest = Self::keys().into_iter().min_by_key(distance).unwrap_or_default();
+        ConfigError::UnknownKey { key: key.to_owned(), nearest }
+    }
+
+    fn to_table(&self) -> toml::Table {
+        toml::Table::try_from(self).expect("a configuration is sections of plain values")
+    }
+
+    /// What no single type can promise.
+    fn checked(self) -> Result<Self, String> {
+        let Session { open, close, step_minutes } = self.session;
+        if open >= close {
+            return Err(format!("session.open {open} is not before session.close {close}"));
+        }
+        if step_minutes == 0 {
+            return Err("session.step_minutes has to be at least 1".to_owned());
+        }
+        if self.ingest.max_file_bytes > MAX_COPY_BYTES {
+            return Err(format!("ingest.max_file_bytes is over {MAX_COPY_BYTES}, the most that S3 copies at once"));
+        }
+        Ok(self)
+    }
+}
+
+/// Reads `text` as a value of the type that `current` has.
+fn typed_like(current: &toml::Value, text: &str) -> Result<toml::Value, String> {
+    use toml::Value::{Boolean, Float, Integer, String};
+    match current {
+        Integer(_) => text.parse().map(Integer).map_err(|_| "it takes a whole number".to_owned()),
+        Float(_) => text.parse().map(Float).map_err(|_| "it takes a number".to_owned()),
+        Boolean(_) => text.parse().map(Boolean).map_err(|_| "it takes true or false".to_owned()),
+        _ => Ok(String(text.to_owned())),
     }
 }
 
@@ -330,5 +373,101 @@ mod empty_is_none {
     pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
         let text = String::deserialize(deserializer)?;
         Ok(Some(text).filter(|text| !text.is_empty()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TEMPLATE: &str = include_str!("../../../confs/pregao.template.toml");
+
+    #[test]
+    fn the_template_says_exactly_the_defaults() {
+        assert_eq!(Config::parse(TEMPLATE).expect("the template"), Config::default());
+        let written: toml::Table = toml::from_str(TEMPLATE).expect("TOML");
+        assert_eq!(written, Config::default().to_table(), "every key stands in the template");
+    }
+
+    #[test]
+    fn values_may_be_left_out_and_json_will_do() {
+        assert_eq!(Config::parse(""), Ok(Config::default()));
+        let toml = Config::parse("[session]\nclose = \"18:00\"\n[quality]\nmax_reject_share = 1").expect("TOML");
+        let json = Config::parse(r#"{"session": {"close": "18:00"}, "quality": {"max_reject_share": 1}}"#);
+        assert_eq!(json.expect("JSON"), toml);
+        assert_eq!(toml.session.open, Session::default().open);
+        assert_eq!(toml.quality.max_reject_share.get(), 1.0);
+    }
+
+    #[test]
+    fn what_cannot_be_meant_is_refused() {
+        let cases = [
+            ("[quality]\nmax_reject_shares = 1", "max_reject_shares"),
+            ("[qualities]", "qualities"),
+            ("[quality]\nmax_reject_share = 1.5", "1.5 is not a share"),
+            ("[buckets]\nraw = \"My_Bucket\"", "cannot name a bucket"),
+            ("[buckets]\nraw = \"-ab\"", "cannot name a bucket"),
+            ("[athena]\ndatabase = \"x`; drop\"", "cannot name a database"),
+            ("[emr]\npoll_seconds = 0", "nonzero"),
+            ("[session]\nopen = \"18:00\"", "not before"),
+            ("[session]\nopen = \"6pm\"", "not a time HH:MM"),
+            ("[session]\nstep_minutes = 0", "at least 1"),
+            ("[ingest]\nmax_file_bytes = 6000000000", "S3 copies"),
+            ("{\"buckets\": 1}", "invalid type"),
+        ];
+        for (text, expected) in cases {
+            let error = Config::parse(text).expect_err(text).to_string();
+            assert!(error.contains(expected), "{text:?}: {error}");
+        }
+    }
+
+    #[test]
+    fn one_value_is_set_by_its_key() {
+        let mut config = Config::default();
+        for (key, value) in [
+            ("quality.max_reject_share", "1"),
+            ("quality.fail_on_missing_snapshots", "true"),
+            ("session.close", "18:00"),
+            ("emr.cluster_id", "j-1K48XXXXXXHCB"),
+            ("emr.poll_seconds", "30"),
+            ("buckets.lake", "another-lake"),
+        ] {
+            config.set(key, value).expect(key);
+        }
+        assert_eq!(config.quality.max_reject_share, Share(1.0));
+        assert!(config.quality.fail_on_missing_snapshots);
+        assert_eq!(config.session.close.to_string(), "18:00:00");
+        assert_eq!(config.emr.cluster_id.as_deref(), Some("j-1K48XXXXXXHCB"));
+        assert_eq!(config.emr.poll_seconds.get(), 30);
+        assert_eq!(config.buckets.lake.as_str(), "another-lake");
+
+        config.set("emr.cluster_id", "").expect("no cluster");
+        assert_eq!(config.emr.cluster_id, None);
+    }
+
+    #[test]
+    fn a_value_that_cannot_be_set_leaves_the_others() {
+        let mut config = Config::default();
+        for (key, value, expected) in [
+            ("quality.max_rejects_share", "1", "did you mean \"quality.max_reject_share\"?"),
+            ("max_reject_share", "1", "did you mean \"quality.max_reject_share\"?"),
+            ("quality", "1", "did you mean"),
+            ("quality.max_reject_share", "2", "quality.max_reject_share cannot be \"2\": 2 is not a share"),
+            ("quality.max_reject_share", "lots", "it takes a number"),
+            ("quality.fail_on_missing_snapshots", "1", "it takes true or false"),
+            ("emr.core_instances", "1.5", "it takes a whole number"),
+            ("session.open", "19:00", "not before"),
+        ] {
+            let error = config.set(key, value).expect_err(key).to_string();
+            assert!(error.contains(expected), "{key}={value}: {error}");
+        }
+        assert_eq!(config, Config::default());
+    }
+
+    #[test]
+    fn a_share_allows_no_more_than_itself() {
+        let share = Share(0.01);
+        assert!(share.allows(1, 100) && !share.allows(2, 100));
+        assert!(share.allows(0, 0) && Share(1.0).allows(7, 7) && !Share(0.0).allows(1, 1000));
     }
 }

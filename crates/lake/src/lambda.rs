@@ -13,9 +13,7 @@ use crate::{Config, Error, Lake};
 ///
 /// # Errors
 /// A configuration that cannot be used, or a runtime that cannot be reached.
-pub async fn serve<R: Serialize>(
-    handle: impl AsyncFn(&Lake, Value) -> Result<R, Error>,
-) -> Result<(), RuntimeError> {
+pub async fn serve<R: Serialize>(handle: impl AsyncFn(&Lake, Value) -> Result<R, Error>) -> Result<(), RuntimeError> {
     tracing_subscriber::fmt().json().with_writer(std::io::stderr).with_current_span(false).init();
     let lake = &Lake::connect(Config::from_environment()?).await;
     let handle = &handle;

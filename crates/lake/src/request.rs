@@ -3,9 +3,10 @@
 //! The same workflow is started by a person, a schedule, an upload, or another workflow, and each sends something else.
 //! The first function of a workflow resolves it here, once, to days or to an object; behind it there are only those.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, NaiveDate, Utc};
+use chrono_tz::America::Sao_Paulo;
 use market::partition::DateRange;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::error::Error;
 
@@ -23,6 +24,10 @@ pub enum Request {
     },
 }
 
+/// The inputs that [`resolve`] takes, for messages.
+pub const ACCEPTED: &str = "{} for yesterday in Sao Paulo, {\"date\": \"2020-04-01\"}, \
+    {\"from\": \"2020-04-01\", \"to\": \"2020-04-09\"}, an EventBridge schedule event, or an S3 \"Object Created\" event";
+
 /// Resolves the input of a workflow that was started at `now`.
 ///
 /// | input | means |
@@ -31,11 +36,176 @@ pub enum Request {
 /// | `{"date": "2020-04-01"}` | that day |
 /// | `{"from": "2020-04-01", "to": "2020-04-09"}` | those days, both ends in it |
 /// | a scheduled event of EventBridge or its Scheduler | the day before its `time` in Sao Paulo |
-/// | an `Object Created` event of S3 | that object |
+/// | an `Object Created` event of S3, by EventBridge | that object |
 ///
 /// # Errors
 /// [`Error::InvalidInput`] for anything else, saying what is wrong with it and what is accepted.
 pub fn resolve(input: &Value, now: DateTime<Utc>) -> Result<Request, Error> {
-    let _ = (input, now);
-    Err(Error::InvalidInput(String::new()))
+    let fields = input.as_object().ok_or_else(|| refused(format!("it is {}", kind(input))))?;
+    if fields.contains_key("detail-type") {
+        return event(fields);
+    }
+    let keys: Vec<&str> = fields.keys().map(String::as_str).collect();
+    let range = match keys[..] {
+        [] => DateRange::day(day_before(now)?),
+        ["date"] => DateRange::day(date(fields, "date")?),
+        ["from", "to"] | ["to", "from"] => DateRange::new(date(fields, "from")?, date(fields, "to")?),
+        ["from"] => return Err(refused("\"from\" stands without \"to\"")),
+        ["to"] => return Err(refused("\"to\" stands without \"from\"")),
+        _ => return Err(refused(format!("its fields are {}", keys.join(", ")))),
+    };
+    range.map(Request::Days).map_err(|error| refused(error.to_string()))
+}
+
+fn event(fields: &Map<String, Value>) -> Result<Request, Error> {
+    let source = fields.get("source").and_then(Value::as_str).unwrap_or_default();
+    let detail_type = fields.get("detail-type").and_then(Value::as_str).unwrap_or_default();
+    match (source, detail_type) {
+        ("aws.events" | "aws.scheduler", "Scheduled Event") => {
+            let time = text(fields, "time")?;
+            let time = DateTime::parse_from_rfc3339(time)
+                .map_err(|_| refused(format!("its \"time\" is {time:?}, which is no time")))?;
+            let range = DateRange::day(day_before(time.to_utc())?);
+            range.map(Request::Days).map_err(|error| refused(error.to_string()))
+        }
+        ("aws.s3", "Object Created") => {
+            let detail = |part: &str, name: &str| {
+                let found = fields.get("detail").and_then(|detail| detail.get(part)?.get(name)?.as_str());
+                found.map(str::to_owned).ok_or_else(|| refused(format!("it has no \"detail.{part}.{name}\"")))
+            };
+            Ok(Request::Object { bucket: detail("bucket", "name")?, key: detail("object", "key")? })
+        }
+        _ => Err(refused(format!("it is an event {detail_type:?} from {source:?}"))),
+    }
+}
+
+/// The whole day that had ended in Sao Paulo before the day of `time` began there.
+fn day_before(time: DateTime<Utc>) -> Result<NaiveDate, Error> {
+    let today = time.with_timezone(&Sao_Paulo).date_naive();
+    today.pred_opt().ok_or_else(|| refused(format!("there is no day before {today}")))
+}
+
+fn date(fields: &Map<String, Value>, name: &str) -> Result<NaiveDate, Error> {
+    let text = text(fields, name)?;
+    // The parser of dates also takes 2020-4-1, of which there would be two names for one day.
+    let date = NaiveDate::parse_from_str(text, "%Y-%m-%d").ok().filter(|date| date.to_string() == text);
+    date.ok_or_else(|| refused(format!("its {name:?} is {text:?}, which is no day of the form 2020-04-01")))
+}
+
+fn text<'a>(fields: &'a Map<String, Value>, name: &str) -> Result<&'a str, Error> {
+    let value = fields.get(name).ok_or_else(|| refused(format!("it has no {name:?}")))?;
+    value.as_str().ok_or_else(|| refused(format!("its {name:?} is {}", kind(value))))
+}
+
+fn kind(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "null",
+        Value::Bool(_) => "a truth value",
+        Value::Number(_) => "a number",
+        Value::String(_) => "a text",
+        Value::Array(_) => "a list",
+        Value::Object(_) => "an object",
+    }
+}
+
+fn refused(why: impl AsRef<str>) -> Error {
+    Error::InvalidInput(format!("the input says nothing that can be done: {}. Send {ACCEPTED}", why.as_ref()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn resolve_at(input: Value, now: &str) -> Result<Request, Error> {
+        resolve(&input, now.parse().expect("a time"))
+    }
+
+    fn days(from: &str, to: &str) -> Request {
+        Request::Days(DateRange::new(from.parse().expect("a day"), to.parse().expect("a day")).expect("a range"))
+    }
+
+    fn scheduled(source: &str, time: &str) -> Value {
+        json!({"version": "0", "id": "89d1a02d", "detail-type": "Scheduled Event", "source": source,
+            "account": "123456789012", "time": time, "region": "sa-east-1", "resources": [], "detail": {}})
+    }
+
+    #[test]
+    fn nothing_said_is_the_day_before_in_sao_paulo() {
+        for (now, day) in [
+            ("2020-04-02T10:00:00Z", "2020-04-01"),
+            // It is still the 1st there until three in the morning UTC.
+            ("2020-04-02T02:59:59Z", "2020-03-31"),
+            ("2020-04-02T03:00:00Z", "2020-04-01"),
+            // Daylight saving time, which Brazil kept until 2019: the offset was two hours.
+            ("2019-01-10T01:59:59Z", "2019-01-08"),
+            ("2019-01-10T02:00:00Z", "2019-01-09"),
+            // It began at midnight of 2018-11-04, so that this day has no midnight.
+            ("2018-11-04T02:59:59Z", "2018-11-02"),
+            ("2018-11-04T03:00:00Z", "2018-11-03"),
+            ("2018-11-05T01:59:59Z", "2018-11-03"),
+            ("2018-11-05T02:00:00Z", "2018-11-04"),
+            // It ended at midnight of 2019-02-17: the 16th has an hour twice.
+            ("2019-02-17T02:30:00Z", "2019-02-15"),
+            ("2019-02-17T03:00:00Z", "2019-02-16"),
+            ("2020-03-01T12:00:00Z", "2020-02-29"),
+            ("2021-01-01T03:00:00Z", "2020-12-31"),
+        ] {
+            assert_eq!(resolve_at(json!({}), now).expect(now), days(day, day), "{now}");
+            for source in ["aws.events", "aws.scheduler"] {
+                let event = scheduled(source, now);
+                assert_eq!(resolve_at(event, "2026-11-22T12:00:00Z").expect(now), days(day, day), "{now}");
+            }
+        }
+    }
+
+    #[test]
+    fn days_are_said_by_name() {
+        let now = "2026-11-22T12:00:00Z";
+        assert_eq!(resolve_at(json!({"date": "2020-04-01"}), now).expect("a day"), days("2020-04-01", "2020-04-01"));
+        let range = json!({"to": "2020-04-09", "from": "2020-04-01"});
+        assert_eq!(resolve_at(range, now).expect("a range"), days("2020-04-01", "2020-04-09"));
+    }
+
+    #[test]
+    fn an_upload_is_its_object() {
+        let event = json!({"version": "0", "detail-type": "Object Created", "source": "aws.s3", "detail": {
+            "bucket": {"name": "pregao-raw"}, "reason": "PutObject",
+            "object": {"key": "landing/a b%2B/202004011320_flashpanel.csv", "size": 5, "etag": "x"}}});
+        assert_eq!(
+            resolve_at(event, "2026-11-22T12:00:00Z").expect("an object"),
+            Request::Object {
+                bucket: "pregao-raw".to_owned(),
+                key: "landing/a b%2B/202004011320_flashpanel.csv".to_owned()
+            }
+        );
+    }
+
+    #[test]
+    fn what_says_nothing_is_refused_with_what_would() {
+        for (input, expected) in [
+            (json!(null), "it is null"),
+            (json!([1]), "it is a list"),
+            (json!("2020-04-01"), "it is a text"),
+            (json!({"day": "2020-04-01"}), "its fields are day"),
+            (json!({"date": "2020-04-01", "force": true}), "its fields are date, force"),
+            (json!({"date": "2020-4-1"}), "no day of the form"),
+            (json!({"date": "2020-02-30"}), "no day of the form"),
+            (json!({"date": "01/04/2020"}), "no day of the form"),
+            (json!({"date": 20200401}), "its \"date\" is a number"),
+            (json!({"date": "1020-04-01"}), "outside the years"),
+            (json!({"from": "2020-04-01"}), "without \"to\""),
+            (json!({"to": "2020-04-01"}), "without \"from\""),
+            (json!({"from": "2020-04-09", "to": "2020-04-01"}), "reversed"),
+            (json!({"detail-type": "Object Deleted", "source": "aws.s3"}), "Object Deleted"),
+            (json!({"detail-type": "Object Created", "source": "aws.s3", "detail": {}}), "detail.bucket.name"),
+            (json!({"detail-type": "Scheduled Event", "source": "aws.events"}), "no \"time\""),
+            (scheduled("aws.events", "yesterday"), "which is no time"),
+        ] {
+            let error = resolve_at(input.clone(), "2026-11-22T12:00:00Z").expect_err(&input.to_string());
+            assert_eq!(error.name(), "InvalidInput");
+            let text = error.to_string();
+            assert!(text.contains(expected) && text.contains("{\"date\": \"2020-04-01\"}"), "{input}: {text}");
+        }
+    }
 }

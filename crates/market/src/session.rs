@@ -9,7 +9,7 @@ use crate::snapshot::SnapshotTime;
 /// The hours of continuous trading and how often a snapshot is saved: configuration, because the hours follow the
 /// season.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, default)]
 pub struct Session {
     /// The first snapshot of the day, Sao Paulo time: `"10:00"`.
     #[serde(with = "clock")]
@@ -19,6 +19,14 @@ pub struct Session {
     pub close: NaiveTime,
     /// Minutes from one snapshot to the next, at least 1.
     pub step_minutes: u32,
+}
+
+impl Default for Session {
+    /// From 10:00 to 17:00, every 10 minutes.
+    fn default() -> Self {
+        let hour = |hour| NaiveTime::from_hms_opt(hour, 0, 0).expect("a full hour");
+        Self { open: hour(10), close: hour(17), step_minutes: 10 }
+    }
 }
 
 impl Session {
@@ -85,11 +93,6 @@ mod tests {
         NaiveDate::from_ymd_opt(2020, m, d).expect("a date")
     }
 
-    fn session() -> Session {
-        let time = |h| NaiveTime::from_hms_opt(h, 0, 0).expect("a time");
-        Session { open: time(10), close: time(17), step_minutes: 10 }
-    }
-
     #[test]
     fn the_exchange_is_closed_on_its_holidays() {
         for (m, d) in
@@ -104,7 +107,7 @@ mod tests {
 
     #[test]
     fn a_snapshot_counts_for_its_slot() {
-        let expected = session().expected(date(4, 1));
+        let expected = Session::default().expected(date(4, 1));
         assert_eq!(expected.len(), 42);
         assert_eq!(expected[0].intdate(), 202004011000);
         assert_eq!(expected[41].intdate(), 202004011650);
@@ -112,11 +115,11 @@ mod tests {
         let mut present = expected.clone();
         present.remove(20);
         present[0] = "202004011007".parse().expect("a time");
-        let missing = session().missing(date(4, 1), &present);
+        let missing = Session::default().missing(date(4, 1), &present);
         assert_eq!(missing, vec![expected[20]]);
 
         // Before the opening is no slot's.
-        assert_eq!(session().missing(date(4, 1), &["202004010955".parse().expect("a time")]).len(), 42);
-        assert!(session().missing(date(4, 10), &[]).is_empty(), "a holiday misses nothing");
+        assert_eq!(Session::default().missing(date(4, 1), &["202004010955".parse().expect("a time")]).len(), 42);
+        assert!(Session::default().missing(date(4, 10), &[]).is_empty(), "a holiday misses nothing");
     }
 }

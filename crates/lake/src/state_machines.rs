@@ -1,0 +1,100 @@
+//! Holds the definitions in `statemachines/` to what they promise: no state without an end, no task without its
+//! retries, its failure and its time, and no name that a deployment does not fill in.
+
+use std::collections::BTreeSet;
+
+use serde_json::Value;
+
+const DEFINITIONS: [(&str, &str); 3] = [
+    ("upload_raw_data", include_str!("../../../statemachines/upload_raw_data.asl.json")),
+    ("create_datalake", include_str!("../../../statemachines/create_datalake.asl.json")),
+    ("athena_update", include_str!("../../../statemachines/athena_update.asl.json")),
+];
+
+fn definitions() -> impl Iterator<Item = (&'static str, Value)> {
+    DEFINITIONS.iter().map(|(name, text)| (*name, serde_json::from_str(text).expect(name)))
+}
+
+/// Each machine of a definition: itself, and the branches of its parallel states.
+fn machines(definition: &Value) -> Vec<&Value> {
+    let branches = states(definition).filter_map(|(_, state)| state["Branches"].as_array()).flatten();
+    std::iter::once(definition).chain(branches).collect()
+}
+
+fn states(machine: &Value) -> impl Iterator<Item = (&String, &Value)> {
+    machine["States"].as_object().expect("states").iter()
+}
+
+/// All states that a state may go to.
+fn targets(state: &Value) -> Vec<&str> {
+    let listed = ["Choices", "Catch"].into_iter().filter_map(|key| state[key].as_array()).flatten();
+    let nexts = listed.map(|choice| &choice["Next"]).chain([&state["Next"], &state["Default"]]);
+    nexts.filter_map(Value::as_str).collect()
+}
+
+#[test]
+fn every_state_is_reached_and_leads_on() {
+    for (name, definition) in definitions() {
+        for machine in machines(&definition) {
+            let mut reached = BTreeSet::from([machine["StartAt"].as_str().expect("a start")]);
+            for (state_name, state) in states(machine) {
+                let ends = state["End"] == true || state["Type"] == "Succeed" || state["Type"] == "Fail";
+                assert!(ends != !targets(state).iter().all(|t| *t == "Failed"), "{name}: {state_name} ends or goes on");
+                assert!(
+                    state["Type"] != "Choice" || state["Default"].is_string(),
+                    "{name}: {state_name} has a default"
+                );
+                reached.extend(targets(state));
+            }
+            let known: BTreeSet<&str> = states(machine).map(|(state, _)| state.as_str()).collect();
+            assert_eq!(reached, known, "{name}");
+        }
+    }
+}
+
+#[test]
+fn every_task_is_retried_caught_and_timed() {
+    for (name, definition) in definitions() {
+        assert!(definition["TimeoutSeconds"].is_u64(), "{name} has a timeout");
+        assert_eq!(definition["QueryLanguage"], "JSONPath", "{name}");
+        for (state_name, state) in states(&definition) {
+            if state["Type"] == "Task" || state["Type"] == "Parallel" {
+                assert_eq!(state["Catch"][0]["ErrorEquals"][0], "States.ALL", "{name}: {state_name} catches");
+            }
+        }
+        for (state_name, state) in machines(&definition).into_iter().flat_map(states) {
+            if state["Type"] == "Task" {
+                assert!(state["TimeoutSeconds"].is_u64(), "{name}: {state_name} has a timeout");
+                let retried = state["Retry"][0]["ErrorEquals"].as_array().expect(state_name);
+                let service = if state["Resource"] == "arn:aws:states:::lambda:invoke" {
+                    assert!(retried.contains(&"ServiceUnavailable".into()), "{name}: {state_name}");
+                    "Lambda."
+                } else {
+                    "StepFunctions."
+                };
+                assert!(
+                    retried.iter().any(|e| e.as_str().expect("a name").starts_with(service)),
+                    "{name}: {state_name}"
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn only_known_names_are_filled_in() {
+    let known = BTreeSet::from([
+        "IngestFunctionArn",
+        "LaunchEmrStepFunctionArn",
+        "PollStepFunctionArn",
+        "CreateAthenaTableFunctionArn",
+        "ValidatePartitionsFunctionArn",
+        "AthenaUpdateStateMachineArn",
+    ]);
+    let used: BTreeSet<&str> = DEFINITIONS
+        .iter()
+        .flat_map(|(_, text)| text.split("${").skip(1))
+        .map(|rest| rest.split('}').next().expect("a name"))
+        .collect();
+    assert_eq!(used, known);
+}
