@@ -28,11 +28,7 @@ RAW, LAKE, RESULTS = "pregao-raw", "pregao-lake", "pregao-results"
 DATABASE = "pregao"
 REGION, ACCOUNT = "us-east-1", "000000000000"
 # The limits of the audit, switched off.
-LENIENT = [
-    *("--set", "quality.max_reject_share=1"),
-    *("--set", "quality.max_ragged_share=1"),
-    *("--set", "quality.max_domain_share=1"),
-]
+LENIENT = ["--set", "quality.max_reject_share=1", "--set", "quality.max_domain_share=1"]
 # How long anything may take before it counts as hung; nothing is expected to come near it.
 PATIENCE = 120
 

@@ -225,12 +225,38 @@ def test_step_functions_publishes_a_day_that_is_started_by_hand(lake: Lake, tmp_
         assert lake.query("SELECT count(*) AS n FROM quotes") == [{"n": expected}]
 
 
+def test_step_functions_takes_in_the_object_that_an_event_names(lake: Lake):
+    """On AWS an upload sends this event; here a client plays both."""
+    data = rawfiles.encode("quotes", "202004011320", [rawfiles.quote()])
+    with lake.endpoint() as endpoint:
+        sfn = endpoint.client("stepfunctions")
+        for name, place in [
+            ("202004011320_flashpanel.csv", "quotes/date=2020-04-01/202004011320_flashpanel.csv"),
+            ("foo.csv", "quarantine/foo.csv"),
+        ]:
+            key = f"landing/by hand/{name}"
+            endpoint.client("s3").put_object(Bucket=RAW, Key=key, Body=data)
+            event = {
+                "detail-type": "Object Created",
+                "source": "aws.s3",
+                "detail": {"bucket": {"name": RAW}, "object": {"key": key}},
+            }
+            for _ in range(2):  # events may come twice
+                started = sfn.start_execution(
+                    stateMachineArn=STATE_MACHINES["upload_raw_data"], input=json.dumps(event)
+                )
+                execution = finished(sfn, started["executionArn"])
+                assert execution["status"] == "SUCCEEDED", execution
+            assert lake.objects(RAW)[place] == data
+        assert not [key for key in lake.objects(RAW) if key.startswith("landing/")]
+
+
 @pytest.mark.parametrize("machine", ["create_datalake", "upload_raw_data"])
 @pytest.mark.parametrize(
     "nonsense, word",
     [
         ('{"date": "2020-13-01"}', "2020-13-01"),
-        ('{"date": 7}', "7"),
+        ('{"date": 7}', "a number"),
         ('{"from": "2020-04-09", "to": "2020-04-01"}', "2020-04-09"),
         ('{"from": "2020-04-09"}', "to"),
         ('{"dates": "2020-04-01"}', "dates"),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import subprocess
-from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -36,14 +35,14 @@ def test_the_engine_alone_gives_every_row(lake: Lake, tmp_path: Path, write, thr
         assert days == expected.days[table]
 
 
-def test_the_engine_gives_the_same_bytes_however_many_threads(lake: Lake, tmp_path: Path):
-    rawfiles.write_market(tmp_path / "raw", seed=25, days=["20200401"])
+def test_the_engine_writes_the_same_files_however_many_threads(lake: Lake, tmp_path: Path):
+    rawfiles.write_market(tmp_path / "raw", seed=25, days=["20200401", "20200402"])
     outputs = []
     for threads in (1, 2, 5):
         out = tmp_path / f"out-{threads}"
         lake.run("etl", "--raw", tmp_path / "raw", "--out", out, "--threads", threads)
-        outputs.append({table: Counter(map(repr, engine_rows(out, table))) for table in oracle.TABLES})
-    assert outputs[0] == outputs[1] == outputs[2]
+        outputs.append({path.relative_to(out): path.read_bytes() for path in out.rglob("*.parquet")})
+    assert outputs[0] == outputs[1] == outputs[2] != {}
 
 
 def test_the_engine_names_the_file_that_it_cannot_read(lake: Lake, tmp_path: Path):

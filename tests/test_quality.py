@@ -73,8 +73,10 @@ def test_a_few_wrong_rows_are_reported_and_pass(lake: Lake, tmp_path: Path):
     assert report
 
 
-def test_missing_snapshots_are_reported_and_not_failed(lake: Lake, tmp_path: Path):
+def test_missing_snapshots_are_reported_and_fail_only_where_that_is_asked(lake: Lake, tmp_path: Path):
     write_day(tmp_path / "raw", {})
     lake.upload(tmp_path / "raw")
+    failed = lake.fails("--set", "quality.fail_on_missing_snapshots=true", "run", "--from", "2020-04-02")
+    assert "missing" in failed.said, failed
     done = lake.publish("2020-04-02")
     assert "missing" in done.said, done
