@@ -1,0 +1,137 @@
+//! The protocol that Step Functions, Athena and EMR share (`awsJson1.0` and `1.1`): the operation is in a
+//! header, input and output are JSON objects, and an error is an object with its name under `__type`.
+
+use http::header::CONTENT_TYPE;
+use http::{HeaderValue, Response, StatusCode};
+use s3s::Body;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value, json};
+
+/// A service's refusal, under the service's own name for it.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct AwsError {
+    code: &'static str,
+    message: String,
+    status: StatusCode,
+    details: Map<String, Value>,
+}
+
+impl AwsError {
+    /// A refusal that is the caller's fault.
+    pub(crate) fn new(code: &'static str, message: impl Into<String>) -> AwsError {
+        AwsError { code, message: message.into(), status: StatusCode::BAD_REQUEST, details: Map::new() }
+    }
+
+    /// A fault of the endpoint or of its disk.
+    pub(crate) fn internal(code: &'static str, error: impl std::fmt::Display) -> AwsError {
+        AwsError { status: StatusCode::INTERNAL_SERVER_ERROR, ..AwsError::new(code, error.to_string()) }
+    }
+
+    /// One more member of the error object.
+    pub(crate) fn with(mut self, name: &str, value: impl Into<Value>) -> AwsError {
+        self.details.insert(name.to_owned(), value.into());
+        self
+    }
+
+    pub(crate) fn unknown_operation(operation: &str) -> AwsError {
+        AwsError::new("UnknownOperationException", format!("{operation} is not an operation of this endpoint"))
+    }
+
+    pub(crate) fn code(&self) -> &'static str {
+        self.code
+    }
+
+    pub(crate) fn message(&self) -> &str {
+        &self.message
+    }
+}
+
+/// What every operation of these services gives.
+pub(crate) type Answer = Result<Value, AwsError>;
+
+/// The operation's input in its type. Members that the type does not have are left out, as on AWS.
+pub(crate) fn input<T: DeserializeOwned>(value: Value) -> Result<T, AwsError> {
+    serde_json::from_value(value).map_err(|error| {
+        AwsError::new("ValidationException", format!("1 validation error detected: the input does not fit: {error}"))
+    })
+}
+
+/// The operation's output as JSON.
+pub(crate) fn output(value: &impl Serialize) -> Answer {
+    serde_json::to_value(value).map_err(|error| AwsError::internal("InternalFailure", error))
+}
+
+/// Reads the body of a request.
+pub(crate) fn parse(body: &[u8]) -> Result<Value, AwsError> {
+    if body.is_empty() {
+        return Ok(json!({}));
+    }
+    match serde_json::from_slice(body) {
+        Ok(value @ Value::Object(_)) => Ok(value),
+        Ok(_) => Err(AwsError::new("SerializationException", "the input is not a JSON object")),
+        Err(error) => Err(AwsError::new("SerializationException", format!("the input is not JSON: {error}"))),
+    }
+}
+
+/// `awsJson1.0` writes an error's text under `message`; the services of `1.1` here under `Message`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Version {
+    V1_0,
+    V1_1,
+}
+
+impl Version {
+    /// The answer as HTTP.
+    pub(crate) fn respond(self, answer: Answer) -> Response<Body> {
+        let (status, body) = match answer {
+            Ok(output) => (StatusCode::OK, output),
+            Err(error) => (error.status, self.error_body(error)),
+        };
+        let mut response = Response::new(Body::from(body.to_string()));
+        *response.status_mut() = status;
+        response.headers_mut().insert(CONTENT_TYPE, self.content_type());
+        response
+    }
+
+    fn error_body(self, error: AwsError) -> Value {
+        let text = match self {
+            Version::V1_0 => "message",
+            Version::V1_1 => "Message",
+        };
+        let mut body = Map::new();
+        body.insert("__type".to_owned(), error.code.into());
+        body.insert(text.to_owned(), error.message.into());
+        body.extend(error.details);
+        Value::Object(body)
+    }
+
+    fn content_type(self) -> HeaderValue {
+        HeaderValue::from_static(match self {
+            Version::V1_0 => "application/x-amz-json-1.0",
+            Version::V1_1 => "application/x-amz-json-1.1",
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn errors_have_their_protocols_shape() {
+        let error = AwsError::new("InvalidArn", "no ARN").with("Detail", 7);
+        let old = Version::V1_0.error_body(error.clone());
+        assert_eq!(old, json!({"__type": "InvalidArn", "message": "no ARN", "Detail": 7}));
+        assert_eq!(Version::V1_1.error_body(error)["Message"], "no ARN");
+    }
+
+    #[test]
+    fn bodies_are_objects() {
+        assert_eq!(parse(b"").unwrap(), json!({}));
+        assert_eq!(parse(br#"{"a": 1}"#).unwrap(), json!({"a": 1}));
+        for bad in [&b"[]"[..], b"{", b"\xff"] {
+            assert_eq!(parse(bad).unwrap_err().code, "SerializationException", "{bad:?}");
+        }
+    }
+}

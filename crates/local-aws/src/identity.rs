@@ -1,0 +1,26 @@
+//! Who the endpoint is: one account in one region, and the names (ARNs) of what is in it.
+
+/// The endpoint's account.
+pub const ACCOUNT: &str = "000000000000";
+/// The endpoint's region.
+pub const REGION: &str = "us-east-1";
+
+/// The ARN of a state machine.
+pub fn state_machine_arn(name: &str) -> String {
+    format!("arn:aws:states:{REGION}:{ACCOUNT}:stateMachine:{name}")
+}
+
+/// The ARN of an execution of a state machine.
+pub(crate) fn execution_arn(machine: &str, name: &str) -> String {
+    format!("arn:aws:states:{REGION}:{ACCOUNT}:execution:{machine}:{name}")
+}
+
+/// The ARN of a function.
+pub fn function_arn(name: &str) -> String {
+    format!("arn:aws:lambda:{REGION}:{ACCOUNT}:function:{name}")
+}
+
+/// The role that is named where AWS names one. Nothing is allowed or denied by it.
+pub(crate) fn role_arn() -> String {
+    format!("arn:aws:iam::{ACCOUNT}:role/pregao-local")
+}

@@ -1,0 +1,37 @@
+//! The embedded AWS endpoint: one loopback port that answers the wire protocols of S3, Step Functions, Lambda, EMR
+//! and Athena, so that the AWS CLI, boto3, PyAthena and the AWS SDKs work against a folder on this machine.
+//!
+//! ```no_run
+//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! use local_aws::{Endpoint, Owner};
+//!
+//! let home = std::path::Path::new(".pregao");
+//! match Owner::find(home)? {
+//!     Some(owner) => println!("already answering on {}", owner.url()),
+//!     None => {
+//!         let endpoint = Endpoint::start(home, lake::Config::default(), None).await?;
+//!         println!("export AWS_ENDPOINT_URL={}", endpoint.url());
+//!         endpoint.shutdown().await;
+//!     }
+//! }
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! The one idea: a service here is the real service's API over local files and one SQLite database. Objects are plain files,
+//! functions run in this process, state machines are interpreted, Spark steps run on the Rust engine, queries on
+//! DataFusion. What is not supported answers with the service's own error and never with a made-up success.
+
+mod aws_json;
+mod clock;
+mod endpoint;
+mod home;
+mod identity;
+mod s3;
+mod server;
+mod state;
+
+pub use endpoint::{Endpoint, StartError};
+pub use home::{HomeError, Owner};
+pub use identity::{ACCOUNT, REGION, function_arn, state_machine_arn};
+pub use state::StateError;

@@ -1,0 +1,58 @@
+//! Copies. An object's file is never written to again, so a copy of a whole object is a second name of it.
+
+use std::fs::{self, File};
+use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
+use std::ops::Range;
+
+use tempfile::TempPath;
+
+use super::digest::{Algorithm, Digest, Digester};
+use super::index::Object;
+use super::store::{ObjectStore, Staged, StoreError, copy_through};
+
+impl ObjectStore {
+    /// The source's bytes, staged under another key with the source's attributes. `bytes` is the open source.
+    pub(super) fn stage_copy(&self, key: &str, source: &Object, bytes: File) -> Result<Staged, StoreError> {
+        let is_multipart = !source.attributes.parts.is_empty();
+        if !is_multipart && let Some(file) = self.second_name(source, &bytes)? {
+            let attributes = source.attributes.clone();
+            return Ok(Staged { key: key.to_owned(), file, size: source.size, etag: source.etag.clone(), attributes });
+        }
+        // One object of one part: S3 gives it the MD5 of its bytes, and a checksum over them.
+        let algorithm = source.attributes.checksum.as_ref().map(|checksum| checksum.algorithm);
+        let (file, digest) = self.stage_range(bytes, 0..source.size, algorithm)?;
+        let mut attributes = source.attributes.clone();
+        attributes.parts.clear();
+        Ok(Staged::new(key, file, &digest, attributes))
+    }
+
+    /// A hard link to the source, or `None` where the file system has none or the name now stands for another version.
+    fn second_name(&self, source: &Object, bytes: &File) -> Result<Option<TempPath>, StoreError> {
+        use std::os::unix::fs::MetadataExt as _;
+        let link = self.temporary_path()?;
+        if fs::hard_link(self.path(source), &link).is_err() {
+            return Ok(None);
+        }
+        let opened = bytes.metadata().map_err(StoreError::io(&link))?;
+        let linked = fs::metadata(&link).map_err(StoreError::io(&link))?;
+        Ok((opened.ino() == linked.ino()).then_some(link))
+    }
+
+    /// Some bytes of an object, in a temporary file.
+    pub(super) fn stage_range(
+        &self,
+        mut bytes: File,
+        range: Range<u64>,
+        algorithm: Option<Algorithm>,
+    ) -> Result<(TempPath, Digest), StoreError> {
+        let (mut file, path) = self.temporary_file()?;
+        let mut digester = Digester::new(algorithm, false);
+        bytes.seek(SeekFrom::Start(range.start)).map_err(StoreError::io(&path))?;
+        copy_through(&mut bytes.take(range.end - range.start), |piece| {
+            digester.update(piece);
+            file.write_all(piece)
+        })
+        .map_err(StoreError::io(&path))?;
+        Ok((path, digester.finish()))
+    }
+}

@@ -1,0 +1,231 @@
+//! What is computed over an object's bytes while they are written: the MD5 that becomes the ETag, and
+//! the checksums that the client sent or asked for.
+
+use s3s::checksum::ChecksumHasher;
+use s3s::crypto::{Checksum as _, Crc32, Crc32c, Crc64Nvme, Md5, Sha1, Sha256};
+use s3s::dto;
+use serde::{Deserialize, Serialize};
+
+/// An additional checksum of S3. The order is the one in which S3 names them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) enum Algorithm {
+    Crc32,
+    Crc32c,
+    Crc64Nvme,
+    Sha1,
+    Sha256,
+}
+
+impl Algorithm {
+    pub(super) const ALL: [Algorithm; 5] =
+        [Algorithm::Crc32, Algorithm::Crc32c, Algorithm::Crc64Nvme, Algorithm::Sha1, Algorithm::Sha256];
+
+    /// As in `x-amz-sdk-checksum-algorithm`.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Algorithm::Crc32 => "CRC32",
+            Algorithm::Crc32c => "CRC32C",
+            Algorithm::Crc64Nvme => "CRC64NVME",
+            Algorithm::Sha1 => "SHA1",
+            Algorithm::Sha256 => "SHA256",
+        }
+    }
+
+    pub(super) fn named(name: &str) -> Option<Algorithm> {
+        Algorithm::ALL.into_iter().find(|algorithm| algorithm.name().eq_ignore_ascii_case(name))
+    }
+
+    /// The algorithm of the header or trailer `x-amz-checksum-<algorithm>`.
+    pub(super) fn of_header(header: &str) -> Option<Algorithm> {
+        Algorithm::named(header.trim().strip_prefix("x-amz-checksum-")?)
+    }
+
+    /// Whether checksums of parts can be S3's `FULL_OBJECT` kind; the others are always `COMPOSITE`.
+    pub(super) fn is_crc(self) -> bool {
+        matches!(self, Algorithm::Crc32 | Algorithm::Crc32c | Algorithm::Crc64Nvme)
+    }
+
+    fn hasher(self) -> ChecksumHasher {
+        let mut hasher = ChecksumHasher::default();
+        match self {
+            Algorithm::Crc32 => hasher.crc32 = Some(Crc32::new()),
+            Algorithm::Crc32c => hasher.crc32c = Some(Crc32c::new()),
+            Algorithm::Crc64Nvme => hasher.crc64nvme = Some(Crc64Nvme::new()),
+            Algorithm::Sha1 => hasher.sha1 = Some(Sha1::new()),
+            Algorithm::Sha256 => hasher.sha256 = Some(Sha256::new()),
+        }
+        hasher
+    }
+
+    /// The base64 text of this algorithm's field.
+    pub(super) fn value(self, checksum: &dto::Checksum) -> Option<&String> {
+        match self {
+            Algorithm::Crc32 => checksum.checksum_crc32.as_ref(),
+            Algorithm::Crc32c => checksum.checksum_crc32c.as_ref(),
+            Algorithm::Crc64Nvme => checksum.checksum_crc64nvme.as_ref(),
+            Algorithm::Sha1 => checksum.checksum_sha1.as_ref(),
+            Algorithm::Sha256 => checksum.checksum_sha256.as_ref(),
+        }
+    }
+}
+
+/// One checksum of an object: S3 keeps at most one.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct StoredChecksum {
+    pub(super) algorithm: Algorithm,
+    /// Base64; of a composite one with `-<parts>` behind it.
+    pub(super) value: String,
+    /// Computed over the parts' checksums and not over the bytes.
+    pub(super) composite: bool,
+}
+
+impl StoredChecksum {
+    /// The checksum in the form in which S3's answers have it.
+    pub(super) fn to_dto(&self) -> dto::Checksum {
+        let value = Some(self.value.clone());
+        let mut checksum = dto::Checksum::default();
+        match self.algorithm {
+            Algorithm::Crc32 => checksum.checksum_crc32 = value,
+            Algorithm::Crc32c => checksum.checksum_crc32c = value,
+            Algorithm::Crc64Nvme => checksum.checksum_crc64nvme = value,
+            Algorithm::Sha1 => checksum.checksum_sha1 = value,
+            Algorithm::Sha256 => checksum.checksum_sha256 = value,
+        }
+        checksum.checksum_type = Some(self.kind());
+        checksum
+    }
+
+    pub(super) fn kind(&self) -> dto::ChecksumType {
+        let kind = if self.composite { dto::ChecksumType::COMPOSITE } else { dto::ChecksumType::FULL_OBJECT };
+        dto::ChecksumType::from_static(kind)
+    }
+}
+
+/// Everything computed in one pass over the bytes.
+#[derive(Debug, Clone)]
+pub(super) struct Digest {
+    pub(super) size: u64,
+    pub(super) md5: [u8; 16],
+    pub(super) checksum: Option<StoredChecksum>,
+    /// The SHA-256 of the body, where the request named one.
+    pub(super) payload: Option<String>,
+}
+
+/// Takes bytes, gives a [`Digest`].
+pub(super) struct Digester {
+    size: u64,
+    md5: Md5,
+    checksum: Option<(Algorithm, ChecksumHasher)>,
+    payload: Option<Sha256>,
+}
+
+impl Digester {
+    pub(super) fn new(algorithm: Option<Algorithm>, with_payload_hash: bool) -> Digester {
+        Digester {
+            size: 0,
+            md5: Md5::new(),
+            checksum: algorithm.map(|algorithm| (algorithm, algorithm.hasher())),
+            payload: with_payload_hash.then(Sha256::new),
+        }
+    }
+
+    pub(super) fn update(&mut self, bytes: &[u8]) {
+        self.size += bytes.len() as u64;
+        self.md5.update(bytes);
+        if let Some((_, hasher)) = &mut self.checksum {
+            hasher.update(bytes);
+        }
+        if let Some(payload) = &mut self.payload {
+            payload.update(bytes);
+        }
+    }
+
+    pub(super) fn finish(self) -> Digest {
+        Digest {
+            size: self.size,
+            md5: self.md5.finalize(),
+            checksum: self.checksum.and_then(|(algorithm, hasher)| {
+                let value = algorithm.value(&hasher.finalize())?.clone();
+                Some(StoredChecksum { algorithm, value, composite: false })
+            }),
+            payload: self.payload.map(|payload| hex(&payload.finalize())),
+        }
+    }
+}
+
+/// The composite checksum of a multipart object: the algorithm over its parts' checksums, and their number.
+/// `None` when one of them is no base64.
+pub(super) fn composite(algorithm: Algorithm, parts: &[String]) -> Option<StoredChecksum> {
+    let mut hasher = algorithm.hasher();
+    for part in parts {
+        hasher.update(&base64_simd::STANDARD.decode_to_vec(part).ok()?);
+    }
+    let value = format!("{}-{}", algorithm.value(&hasher.finalize())?, parts.len());
+    Some(StoredChecksum { algorithm, value, composite: true })
+}
+
+/// The ETag of a multipart object: the MD5 over its parts' MD5s, and their number.
+pub(super) fn multipart_etag(parts: &[[u8; 16]]) -> String {
+    format!("{}-{}", hex(&Md5::checksum(&parts.concat())), parts.len())
+}
+
+/// Lower-case hexadecimal.
+pub(super) fn hex(bytes: &[u8]) -> String {
+    use std::fmt::Write as _;
+    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
+        // Writing to a String cannot fail.
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+/// The 16 bytes of an MD5 in hexadecimal, as in an ETag.
+pub(super) fn md5_of_hex(text: &str) -> Option<[u8; 16]> {
+    let mut md5 = [0; 16];
+    if text.len() != 32 || !text.is_ascii() {
+        return None;
+    }
+    for (byte, digits) in md5.iter_mut().zip(text.as_bytes().chunks(2)) {
+        *byte = u8::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()?;
+    }
+    Some(md5)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_pass_gives_all_of_it() {
+        let mut digester = Digester::new(Some(Algorithm::Crc32), true);
+        digester.update(b"hello ");
+        digester.update(b"world");
+        let digest = digester.finish();
+        assert_eq!(digest.size, 11);
+        assert_eq!(hex(&digest.md5), "5eb63bbbe01eeed093cb22bb8f5acdc3");
+        assert_eq!(digest.checksum.unwrap().value, "DUoRhQ==");
+        assert_eq!(digest.payload.unwrap(), "b94d27b9934d3e08a52e52d7da7dabfac484efe37a5380ee9088f7ace2efcde9");
+    }
+
+    #[test]
+    fn names_of_algorithms_are_read_from_headers() {
+        for algorithm in Algorithm::ALL {
+            let header = format!("x-amz-checksum-{}", algorithm.name().to_lowercase());
+            assert_eq!(Algorithm::of_header(&header), Some(algorithm));
+        }
+        assert_eq!(Algorithm::of_header("x-amz-checksum-md4"), None);
+        assert_eq!(Algorithm::of_header("crc32"), None);
+    }
+
+    #[test]
+    fn etags_of_parts() {
+        // Two parts, "a" and "b".
+        let parts = [md5_of_hex("0cc175b9c0f1b6a831c399e269772661").unwrap(), Md5::checksum(b"b")];
+        assert_eq!(multipart_etag(&parts), "96e024ba2074fe77e8e965ba43a704be-2");
+        let checksums = ["6Le+Qw==".to_owned(), "cb7v+Q==".to_owned()];
+        assert_eq!(composite(Algorithm::Crc32, &checksums).unwrap().value, "7pJxdw==-2");
+        assert_eq!(composite(Algorithm::Crc32, &["no base64".to_owned()]), None);
+        assert_eq!(md5_of_hex("0cc1"), None);
+        assert_eq!(md5_of_hex(&"é".repeat(16)), None);
+    }
+}

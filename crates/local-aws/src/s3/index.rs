@@ -1,0 +1,255 @@
+//! The rows that say which objects exist. A file without a row is not an object, so an object becomes
+//! visible, changes and goes in the instant in which its row is committed.
+
+use std::collections::BTreeMap;
+
+use rusqlite::{Connection, OptionalExtension as _, Row, params};
+use s3s::dto;
+use serde::{Deserialize, Serialize};
+
+use super::digest::StoredChecksum;
+use super::location::Location;
+
+pub(crate) const SCHEMA: &str = "
+CREATE TABLE IF NOT EXISTS buckets (
+    name TEXT PRIMARY KEY,
+    created INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS objects (
+    bucket TEXT NOT NULL REFERENCES buckets (name),
+    key TEXT NOT NULL,
+    location TEXT NOT NULL,
+    size INTEGER NOT NULL,
+    etag TEXT NOT NULL,
+    modified INTEGER NOT NULL,
+    attributes TEXT NOT NULL,
+    PRIMARY KEY (bucket, key)
+) STRICT, WITHOUT ROWID;
+-- A rename or removal that is about to happen: settled at the next start if the process dies in between.
+CREATE TABLE IF NOT EXISTS object_intents (
+    location TEXT PRIMARY KEY,
+    temporary TEXT,
+    bucket TEXT NOT NULL,
+    object TEXT
+) STRICT, WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS uploads (
+    id TEXT PRIMARY KEY,
+    bucket TEXT NOT NULL REFERENCES buckets (name),
+    key TEXT NOT NULL,
+    initiated INTEGER NOT NULL,
+    attributes TEXT NOT NULL,
+    checksum TEXT
+) STRICT, WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS uploads_by_key ON uploads (bucket, key, id);
+CREATE TABLE IF NOT EXISTS upload_parts (
+    upload TEXT NOT NULL REFERENCES uploads (id) ON DELETE CASCADE,
+    number INTEGER NOT NULL,
+    file TEXT NOT NULL,
+    size INTEGER NOT NULL,
+    etag TEXT NOT NULL,
+    modified INTEGER NOT NULL,
+    checksum TEXT,
+    PRIMARY KEY (upload, number)
+) STRICT, WITHOUT ROWID;
+";
+
+/// What a client said of an object, besides its bytes.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub(crate) struct Attributes {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) content_type: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) cache_control: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) content_disposition: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) content_encoding: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) content_language: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) expires: Option<dto::Timestamp>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub(super) metadata: BTreeMap<String, String>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub(super) tags: BTreeMap<String, String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) checksum: Option<StoredChecksum>,
+    /// The sizes of the parts of a multipart object, in order; else empty.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(super) parts: Vec<u64>,
+}
+
+impl Attributes {
+    pub(crate) fn of_type(content_type: &str) -> Attributes {
+        Attributes { content_type: Some(content_type.to_owned()), ..Attributes::default() }
+    }
+}
+
+/// One object, as its row says.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Object {
+    pub(crate) key: String,
+    pub(super) location: Location,
+    pub(crate) size: u64,
+    /// Without quotes.
+    pub(crate) etag: String,
+    /// Milliseconds since 1970.
+    pub(crate) modified: i64,
+    pub(super) attributes: Attributes,
+}
+
+const COLUMNS: &str = "key, location, size, etag, modified, attributes";
+
+impl Object {
+    fn from_row(row: &Row<'_>) -> rusqlite::Result<Object> {
+        Ok(Object {
+            key: row.get(0)?,
+            location: Location::stored(row.get(1)?),
+            size: row.get::<_, i64>(2)?.cast_unsigned(),
+            etag: row.get(3)?,
+            modified: row.get(4)?,
+            attributes: json(row, 5)?,
+        })
+    }
+}
+
+/// A JSON column.
+pub(super) fn json<T: for<'a> Deserialize<'a>>(row: &Row<'_>, column: usize) -> rusqlite::Result<T> {
+    let text: String = row.get(column)?;
+    serde_json::from_str(&text).map_err(|error| {
+        rusqlite::Error::FromSqlConversionFailure(column, rusqlite::types::Type::Text, Box::new(error))
+    })
+}
+
+/// A value for a JSON column.
+pub(super) fn to_json<T: Serialize>(value: &T) -> rusqlite::Result<String> {
+    serde_json::to_string(value).map_err(|error| rusqlite::Error::ToSqlConversionFailure(Box::new(error)))
+}
+
+pub(super) fn bucket_exists(rows: &Connection, bucket: &str) -> rusqlite::Result<bool> {
+    rows.query_row("SELECT 1 FROM buckets WHERE name = ?1", [bucket], |_| Ok(()))
+        .optional()
+        .map(|found| found.is_some())
+}
+
+pub(super) fn find(rows: &Connection, bucket: &str, key: &str) -> rusqlite::Result<Option<Object>> {
+    rows.query_row(
+        &format!("SELECT {COLUMNS} FROM objects WHERE bucket = ?1 AND key = ?2"),
+        [bucket, key],
+        Object::from_row,
+    )
+    .optional()
+}
+
+/// The next objects in key order: from `from` on, or after it.
+pub(super) fn scan(rows: &Connection, bucket: &str, from: &Start, limit: usize) -> rusqlite::Result<Vec<Object>> {
+    let (comparison, key) = match from {
+        Start::At(key) => (">=", key),
+        Start::After(key) => (">", key),
+    };
+    let mut statement = rows.prepare(&format!(
+        "SELECT {COLUMNS} FROM objects WHERE bucket = ?1 AND key {comparison} ?2 ORDER BY key LIMIT {limit}"
+    ))?;
+    statement.query_map([bucket, key], Object::from_row)?.collect()
+}
+
+/// Where a scan begins.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Start {
+    At(String),
+    After(String),
+}
+
+pub(super) fn write(rows: &Connection, bucket: &str, object: &Object) -> rusqlite::Result<()> {
+    rows.execute(
+        &format!("INSERT OR REPLACE INTO objects (bucket, {COLUMNS}) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)"),
+        params![
+            bucket,
+            object.key,
+            object.location.as_str(),
+            object.size.cast_signed(),
+            object.etag,
+            object.modified,
+            to_json(&object.attributes)?
+        ],
+    )
+    .map(|_| ())
+}
+
+pub(super) fn remove(rows: &Connection, bucket: &str, key: &str) -> rusqlite::Result<()> {
+    rows.execute("DELETE FROM objects WHERE bucket = ?1 AND key = ?2", [bucket, key]).map(|_| ())
+}
+
+/// A change of a file that a dead process may have left between its two halves.
+#[derive(Debug)]
+pub(super) struct Intent {
+    pub(super) location: Location,
+    pub(super) bucket: String,
+    pub(super) change: Change,
+}
+
+#[derive(Debug)]
+pub(super) enum Change {
+    /// The temporary file is renamed to the location, and this row is written.
+    Place { temporary: String, object: Object },
+    /// The row is gone and the file goes.
+    Remove,
+}
+
+/// An [`Object`] without the location, which the intent has as its key.
+#[derive(Serialize, Deserialize)]
+struct PlannedObject {
+    key: String,
+    size: u64,
+    etag: String,
+    modified: i64,
+    attributes: Attributes,
+}
+
+pub(super) fn plan_place(rows: &Connection, bucket: &str, object: &Object, temporary: &str) -> rusqlite::Result<()> {
+    let planned = PlannedObject {
+        key: object.key.clone(),
+        size: object.size,
+        etag: object.etag.clone(),
+        modified: object.modified,
+        attributes: object.attributes.clone(),
+    };
+    rows.execute(
+        "INSERT OR REPLACE INTO object_intents (location, temporary, bucket, object) VALUES (?1, ?2, ?3, ?4)",
+        params![object.location.as_str(), temporary, bucket, to_json(&planned)?],
+    )
+    .map(|_| ())
+}
+
+pub(super) fn plan_removal(rows: &Connection, bucket: &str, location: &Location) -> rusqlite::Result<()> {
+    rows.execute(
+        "INSERT OR REPLACE INTO object_intents (location, bucket) VALUES (?1, ?2)",
+        [location.as_str(), bucket],
+    )
+    .map(|_| ())
+}
+
+pub(super) fn settle(rows: &Connection, location: &Location) -> rusqlite::Result<()> {
+    rows.execute("DELETE FROM object_intents WHERE location = ?1", [location.as_str()]).map(|_| ())
+}
+
+pub(super) fn intents(rows: &Connection) -> rusqlite::Result<Vec<Intent>> {
+    let mut statement = rows.prepare("SELECT location, temporary, bucket, object FROM object_intents")?;
+    let intents = statement.query_map([], |row| {
+        let location = Location::stored(row.get(0)?);
+        let change = match row.get::<_, Option<String>>(1)? {
+            None => Change::Remove,
+            Some(temporary) => {
+                let planned: PlannedObject = json(row, 3)?;
+                let PlannedObject { key, size, etag, modified, attributes } = planned;
+                Change::Place {
+                    temporary,
+                    object: Object { key, location: location.clone(), size, etag, modified, attributes },
+                }
+            }
+        };
+        Ok(Intent { location, bucket: row.get(2)?, change })
+    })?;
+    intents.collect()
+}

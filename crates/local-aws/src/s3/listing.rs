@@ -1,0 +1,221 @@
+//! Pages of a bucket's keys, in byte order, with the keys that share a prefix up to a delimiter rolled into one.
+//!
+//! The index is sorted, so a rolled-up folder costs one look: the scan jumps behind it.
+
+use rusqlite::Connection;
+
+use super::index::{self, Object, Start};
+use super::store::{ObjectStore, StoreError};
+
+/// What to list.
+#[derive(Debug, Clone, Default)]
+pub(super) struct ListRequest<'a> {
+    pub(super) prefix: &'a str,
+    /// Empty for none.
+    pub(super) delimiter: &'a str,
+    /// The last entry that the caller has: a key or a rolled-up prefix.
+    pub(super) after: Option<&'a str>,
+    pub(super) limit: usize,
+}
+
+/// One entry of a page.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Entry {
+    Object(Box<Object>),
+    /// A rolled-up prefix, with its delimiter.
+    Prefix(String),
+}
+
+impl Entry {
+    pub(super) fn name(&self) -> &str {
+        match self {
+            Entry::Object(object) => &object.key,
+            Entry::Prefix(prefix) => prefix,
+        }
+    }
+}
+
+/// One page: `is_truncated` when more follows the last entry.
+#[derive(Debug, Default, PartialEq)]
+pub(super) struct Page {
+    pub(super) entries: Vec<Entry>,
+    pub(super) is_truncated: bool,
+}
+
+impl ObjectStore {
+    pub(super) fn list(&self, bucket: &str, request: &ListRequest<'_>) -> Result<Page, StoreError> {
+        self.require_bucket(bucket)?;
+        Ok(list(&self.state.lock(), bucket, request)?)
+    }
+}
+
+fn list(rows: &Connection, bucket: &str, request: &ListRequest<'_>) -> rusqlite::Result<Page> {
+    let mut page = Page::default();
+    if request.limit == 0 {
+        return Ok(page);
+    }
+    let Some(mut start) = request.start() else { return Ok(page) };
+    loop {
+        // One more than fits tells whether the page is the last.
+        let wanted = request.limit + 1 - page.entries.len();
+        let objects =
+            index::scan(rows, bucket, &start, if request.delimiter.is_empty() { wanted } else { wanted.min(64) })?;
+        if objects.is_empty() {
+            return Ok(page);
+        }
+        let mut jump = None;
+        for object in objects {
+            if !object.key.starts_with(request.prefix) {
+                return Ok(page);
+            }
+            if page.entries.len() == request.limit {
+                page.is_truncated = true;
+                return Ok(page);
+            }
+            match request.rolled_up(&object.key) {
+                None => {
+                    start = Start::After(object.key.clone());
+                    page.entries.push(Entry::Object(Box::new(object)));
+                }
+                Some(prefix) => {
+                    jump = Some(after_prefix(prefix));
+                    page.entries.push(Entry::Prefix(prefix.to_owned()));
+                    break;
+                }
+            }
+        }
+        match jump {
+            Some(Some(behind)) => start = Start::At(behind),
+            Some(None) => return Ok(page),
+            None => {}
+        }
+    }
+}
+
+impl ListRequest<'_> {
+    /// `None` when nothing can come.
+    fn start(&self) -> Option<Start> {
+        match self.after {
+            Some(after) if after >= self.prefix => match self.rolled_up(after) {
+                Some(prefix) if prefix == after => after_prefix(prefix).map(Start::At),
+                _ => Some(Start::After(after.to_owned())),
+            },
+            _ => Some(Start::At(self.prefix.to_owned())),
+        }
+    }
+
+    fn rolled_up<'k>(&self, key: &'k str) -> Option<&'k str> {
+        if self.delimiter.is_empty() {
+            return None;
+        }
+        let rest = key.strip_prefix(self.prefix)?;
+        let end = self.prefix.len() + rest.find(self.delimiter)? + self.delimiter.len();
+        Some(&key[..end])
+    }
+}
+
+/// The least text that is greater than all texts with this prefix, or `None` when there is none.
+fn after_prefix(prefix: &str) -> Option<String> {
+    let mut text = prefix.to_owned();
+    while let Some(last) = text.pop() {
+        let next = match last {
+            '\u{D7FF}' => Some('\u{E000}'),
+            _ => char::from_u32(u32::from(last) + 1),
+        };
+        if let Some(next) = next {
+            text.push(next);
+            return Some(text);
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::s3::index::Attributes;
+    use crate::s3::location::Location;
+
+    fn bucket_of(keys: &[&str]) -> Connection {
+        let rows = Connection::open_in_memory().unwrap();
+        rows.execute_batch(index::SCHEMA).unwrap();
+        rows.execute("INSERT INTO buckets VALUES ('b', 0)", []).unwrap();
+        for key in keys {
+            let object = Object {
+                key: (*key).to_owned(),
+                location: Location::odd("b", key),
+                size: 0,
+                etag: String::new(),
+                modified: 0,
+                attributes: Attributes::default(),
+            };
+            index::write(&rows, "b", &object).unwrap();
+        }
+        rows
+    }
+
+    /// All pages of `limit` entries, each as its names.
+    fn pages(rows: &Connection, prefix: &str, delimiter: &str, after: Option<&str>, limit: usize) -> Vec<Vec<String>> {
+        let mut pages = Vec::new();
+        let mut after = after.map(str::to_owned);
+        loop {
+            let request = ListRequest { prefix, delimiter, after: after.as_deref(), limit };
+            let page = list(rows, "b", &request).unwrap();
+            let names: Vec<String> = page.entries.iter().map(|entry| entry.name().to_owned()).collect();
+            after = names.last().cloned();
+            pages.push(names);
+            if !page.is_truncated {
+                return pages;
+            }
+        }
+    }
+
+    #[test]
+    fn prefixes_delimiters_and_pages() {
+        // In byte order: `ç` comes behind `zz`.
+        let keys = ["a", "a/1", "a/2", "a/b/3", "a0", "b/", "b//x", "b/c/d", "zz", "ç/1"];
+        let rows = bucket_of(&keys);
+        type Case<'a> = (&'a str, &'a str, Option<&'a str>, usize, &'a [&'a [&'a str]]);
+        let cases: &[Case<'_>] = &[
+            ("", "", None, 1000, &[&keys]),
+            ("", "", None, 4, &[&keys[..4], &keys[4..8], &keys[8..]]),
+            ("", "", None, 5, &[&keys[..5], &keys[5..]]),
+            ("", "/", None, 1000, &[&["a", "a/", "a0", "b/", "zz", "ç/"]]),
+            ("", "/", None, 2, &[&["a", "a/"], &["a0", "b/"], &["zz", "ç/"]]),
+            ("", "/", None, 1, &[&["a"], &["a/"], &["a0"], &["b/"], &["zz"], &["ç/"]]),
+            ("a/", "/", None, 2, &[&["a/1", "a/2"], &["a/b/"]]),
+            ("b/", "/", None, 9, &[&["b/", "b//", "b/c/"]]),
+            ("b/", "/", Some("b/"), 9, &[&["b//", "b/c/"]]),
+            ("a", "", Some("a/2"), 9, &[&["a/b/3", "a0"]]),
+            ("a", "0", None, 9, &[&["a", "a/1", "a/2", "a/b/3", "a0"]]),
+            ("b", "", Some("a"), 9, &[&["b/", "b//x", "b/c/d"]]),
+            ("", "", Some("zzz"), 9, &[&["ç/1"]]),
+            ("q", "/", None, 9, &[&[]]),
+        ];
+        for (prefix, delimiter, after, limit, expected) in cases {
+            let expected: Vec<Vec<&str>> = expected.iter().map(|page| page.to_vec()).collect();
+            let found = pages(&rows, prefix, delimiter, *after, *limit);
+            assert_eq!(found, expected, "prefix {prefix:?} delimiter {delimiter:?} after {after:?} limit {limit}");
+        }
+    }
+
+    #[test]
+    fn the_text_after_a_prefix() {
+        for (prefix, after) in [
+            ("a/", Some("a0")),
+            ("a\u{10FFFF}", Some("b")),
+            ("\u{D7FF}", Some("\u{E000}")),
+            ("\u{10FFFF}", None),
+            ("", None),
+        ] {
+            assert_eq!(after_prefix(prefix).as_deref(), after, "{prefix:?}");
+        }
+    }
+
+    #[test]
+    fn a_limit_of_zero_is_an_empty_page() {
+        let rows = bucket_of(&["a"]);
+        let page = list(&rows, "b", &ListRequest::default()).unwrap();
+        assert_eq!(page, Page::default());
+    }
+}

@@ -1,0 +1,1028 @@
+//! S3's operations on the [`ObjectStore`]. What is not here answers `NotImplemented`.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::sync::Arc;
+
+use http::HeaderMap;
+use s3s::dto::{self, ETag, ETagCondition, Timestamp};
+use s3s::{S3, S3Error, S3ErrorCode, S3Request, S3Response, S3Result, s3_error};
+use tokio::task::spawn_blocking;
+
+use super::bytes::{FileRange, receive};
+use super::digest::{Algorithm, Digest, Digester, StoredChecksum};
+use super::index::{Attributes, Object};
+use super::listing::{Entry, ListRequest};
+use super::multipart::{ClaimedPart, UploadChecksum};
+use super::store::{ObjectStore, Staged, StoreError, WriteCondition};
+use super::unsigned::BodyClaims;
+use crate::clock;
+use crate::identity::{ACCOUNT, REGION};
+
+/// The most that one page of any listing holds.
+const PAGE: i32 = 1000;
+
+/// S3 for s3s.
+#[derive(Debug)]
+pub(super) struct S3Operations {
+    pub(super) store: Arc<ObjectStore>,
+}
+
+impl S3Operations {
+    /// Runs work of the store where it may block.
+    async fn blocking<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&ObjectStore) -> Result<T, StoreError> + Send + 'static,
+    ) -> S3Result<T> {
+        let store = Arc::clone(&self.store);
+        Ok(spawn_blocking(move || work(&store)).await.map_err(S3Error::internal_error)??)
+    }
+}
+
+impl From<StoreError> for S3Error {
+    fn from(error: StoreError) -> S3Error {
+        let code = match &error {
+            StoreError::NoSuchBucket(_) => S3ErrorCode::NoSuchBucket,
+            StoreError::NoSuchKey(_) => S3ErrorCode::NoSuchKey,
+            StoreError::PreconditionFailed => S3ErrorCode::PreconditionFailed,
+            StoreError::BucketNotEmpty(_) => S3ErrorCode::BucketNotEmpty,
+            StoreError::BucketAlreadyOwnedByYou(_) => S3ErrorCode::BucketAlreadyOwnedByYou,
+            StoreError::NoSuchUpload(_) => S3ErrorCode::NoSuchUpload,
+            StoreError::InvalidPart(_) => S3ErrorCode::InvalidPart,
+            StoreError::InvalidPartOrder => S3ErrorCode::InvalidPartOrder,
+            StoreError::EntityTooSmall { .. } => S3ErrorCode::EntityTooSmall,
+            StoreError::BadDigest { .. } => S3ErrorCode::BadDigest,
+            StoreError::DiskFull { .. }
+            | StoreError::Io { .. }
+            | StoreError::ChangedOutside { .. }
+            | StoreError::Index(_) => S3ErrorCode::InternalError,
+        };
+        let mut answer = S3Error::with_message(code, error.to_string());
+        if matches!(error, StoreError::DiskFull { .. }) {
+            answer.set_status_code(http::StatusCode::INSUFFICIENT_STORAGE);
+        }
+        answer
+    }
+}
+
+/// An error of S3 that s3s has no code for.
+fn other_error(code: &'static str, status: http::StatusCode, text: &'static str) -> S3Error {
+    let mut error = S3Error::with_message(S3ErrorCode::Custom(code.into()), text);
+    error.set_status_code(status);
+    error
+}
+
+fn etag(text: &str) -> Option<ETag> {
+    Some(ETag::Strong(text.to_owned()))
+}
+
+fn timestamp(millis: i64) -> Option<Timestamp> {
+    Some(clock::system_time(millis).into())
+}
+
+/// The instant as headers have it, in whole seconds.
+fn whole_seconds(millis: i64) -> Timestamp {
+    clock::system_time(millis - millis.rem_euclid(1000)).into()
+}
+
+/// The five checksum fields that many of S3's shapes have.
+macro_rules! sent_checksum {
+    ($input:expr) => {
+        sent(&dto::Checksum {
+            checksum_crc32: $input.checksum_crc32.clone(),
+            checksum_crc32c: $input.checksum_crc32c.clone(),
+            checksum_crc64nvme: $input.checksum_crc64nvme.clone(),
+            checksum_sha1: $input.checksum_sha1.clone(),
+            checksum_sha256: $input.checksum_sha256.clone(),
+            checksum_type: None,
+        })
+    };
+}
+
+/// Fills those fields of an output.
+macro_rules! with_checksum {
+    ($output:expr, $checksum:expr) => {
+        if let Some(checksum) = &$checksum {
+            let checksum = checksum.to_dto();
+            $output.checksum_crc32 = checksum.checksum_crc32;
+            $output.checksum_crc32c = checksum.checksum_crc32c;
+            $output.checksum_crc64nvme = checksum.checksum_crc64nvme;
+            $output.checksum_sha1 = checksum.checksum_sha1;
+            $output.checksum_sha256 = checksum.checksum_sha256;
+        }
+    };
+}
+
+fn sent(checksum: &dto::Checksum) -> Option<(Algorithm, String)> {
+    Algorithm::ALL.into_iter().find_map(|algorithm| Some((algorithm, algorithm.value(checksum)?.clone())))
+}
+
+/// Everything that a request says of its body's bytes.
+struct Claims {
+    md5: Option<String>,
+    checksum: Option<(Algorithm, String)>,
+    /// Named in `x-amz-trailer` or `x-amz-sdk-checksum-algorithm`: its value comes behind the body, if at all.
+    announced: Option<Algorithm>,
+    length: Option<i64>,
+    body: BodyClaims,
+}
+
+impl Claims {
+    fn new<T>(
+        request: &S3Request<T>,
+        checksum: Option<(Algorithm, String)>,
+        md5: Option<&String>,
+        named: Option<&dto::ChecksumAlgorithm>,
+        length: Option<i64>,
+    ) -> Claims {
+        let trailer = request.headers.get("x-amz-trailer").and_then(|names| names.to_str().ok());
+        let announced = trailer
+            .and_then(|names| names.split(',').find_map(Algorithm::of_header))
+            .or_else(|| named.and_then(|named| Algorithm::named(named.as_str())));
+        let body = request.extensions.get::<BodyClaims>().cloned().unwrap_or_default();
+        Claims { md5: md5.cloned(), checksum, announced, length, body }
+    }
+
+    fn algorithm(&self) -> Option<Algorithm> {
+        self.checksum.as_ref().map(|(algorithm, _)| *algorithm).or(self.announced)
+    }
+
+    fn digester(&self) -> Digester {
+        Digester::new(self.algorithm(), self.body.sha256.is_some())
+    }
+
+    fn check(&self, digest: &Digest) -> S3Result<()> {
+        if self.length.is_some_and(|length| length.cast_unsigned() != digest.size) {
+            return Err(s3_error!(IncompleteBody, "the body has {} bytes and not as many as declared", digest.size));
+        }
+        if let Some(md5) = &self.md5 {
+            let sent = base64_simd::STANDARD.decode_to_vec(md5).unwrap_or_default();
+            if sent.len() != digest.md5.len() {
+                return Err(s3_error!(InvalidDigest, "The Content-MD5 you specified is not valid."));
+            }
+            if sent != digest.md5 {
+                return Err(s3_error!(BadDigest, "The Content-MD5 you specified did not match what we received."));
+            }
+        }
+        if self.body.sha256.is_some() && self.body.sha256 != digest.payload {
+            let text = "The provided 'x-amz-content-sha256' header does not match what was computed.";
+            return Err(other_error("XAmzContentSHA256Mismatch", http::StatusCode::BAD_REQUEST, text));
+        }
+        match (self.sent_value(), &digest.checksum) {
+            (Some(sent), Some(found)) if sent != found.value => {
+                Err(StoreError::BadDigest { algorithm: found.algorithm.name() }.into())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn sent_value(&self) -> Option<String> {
+        if let Some((_, value)) = &self.checksum {
+            return Some(value.clone());
+        }
+        let name = format!("x-amz-checksum-{}", self.announced?.name().to_ascii_lowercase());
+        self.body.trailers().get(name)?.to_str().ok().map(str::to_owned)
+    }
+}
+
+/// What the conditional headers of a read say, in the order of precedence of HTTP.
+struct ReadCondition<'a> {
+    matches: Option<&'a ETagCondition>,
+    none_match: Option<&'a ETagCondition>,
+    modified_since: Option<&'a Timestamp>,
+    unmodified_since: Option<&'a Timestamp>,
+}
+
+impl ReadCondition<'_> {
+    /// `unchanged` is the answer where the client already has this version.
+    fn check(&self, object: &Object, unchanged: S3ErrorCode) -> S3Result<()> {
+        let is_same = |condition: &ETagCondition| condition.as_etag().is_none_or(|etag| etag.value() == object.etag);
+        let modified = whole_seconds(object.modified);
+        let fails = match (self.matches, self.unmodified_since) {
+            (Some(condition), _) => !is_same(condition),
+            (None, Some(instant)) => modified > *instant,
+            (None, None) => false,
+        };
+        if fails {
+            return Err(StoreError::PreconditionFailed.into());
+        }
+        let is_unchanged = match (self.none_match, self.modified_since) {
+            (Some(condition), _) => is_same(condition),
+            (None, Some(instant)) => modified <= *instant,
+            (None, None) => false,
+        };
+        if !is_unchanged {
+            return Ok(());
+        }
+        let mut error = S3Error::with_message(unchanged, "the object is the one that you have");
+        if let Ok(value) = ETag::Strong(object.etag.clone()).to_http_header() {
+            error.set_headers(HeaderMap::from_iter([(http::header::ETAG, value)]));
+        }
+        Err(error)
+    }
+}
+
+/// The bytes of the object that a request wants, and which of how many parts they are.
+fn wanted_bytes(object: &Object, range: Option<&dto::Range>, part: Option<i32>) -> S3Result<Range<u64>> {
+    if let Some(range) = range {
+        return Ok(range.check(object.size)?);
+    }
+    match part {
+        None => Ok(0..object.size),
+        Some(1) if object.attributes.parts.is_empty() => Ok(0..object.size),
+        Some(number) => {
+            let place = usize::try_from(number - 1).unwrap_or(usize::MAX);
+            let size = object.attributes.parts.get(place).ok_or_else(|| {
+                other_error(
+                    "InvalidPartNumber",
+                    http::StatusCode::RANGE_NOT_SATISFIABLE,
+                    "The requested partnumber is not satisfiable",
+                )
+            })?;
+            let start: u64 = object.attributes.parts[..place].iter().sum();
+            Ok(start..start + size)
+        }
+    }
+}
+
+fn head(object: &Object, range: &Range<u64>, is_partial: bool, with_checksum: bool) -> dto::HeadObjectOutput {
+    let attributes = object.attributes.clone();
+    let mut output = dto::HeadObjectOutput {
+        accept_ranges: Some("bytes".to_owned()),
+        cache_control: attributes.cache_control,
+        content_disposition: attributes.content_disposition,
+        content_encoding: attributes.content_encoding,
+        content_language: attributes.content_language,
+        content_length: Some((range.end - range.start).cast_signed()),
+        content_range: is_partial
+            .then(|| format!("bytes {}-{}/{}", range.start, range.end.saturating_sub(1), object.size)),
+        content_type: attributes.content_type.or_else(|| Some("binary/octet-stream".to_owned())),
+        e_tag: etag(&object.etag),
+        expires: attributes.expires,
+        last_modified: timestamp(object.modified),
+        metadata: (!attributes.metadata.is_empty()).then(|| attributes.metadata.into_iter().collect()),
+        ..Default::default()
+    };
+    if with_checksum && !is_partial {
+        with_checksum!(output, attributes.checksum);
+        output.checksum_type = attributes.checksum.as_ref().map(StoredChecksum::kind);
+    }
+    output
+}
+
+fn is_enabled(mode: Option<&dto::ChecksumMode>) -> bool {
+    mode.is_some_and(|mode| mode.as_str() == dto::ChecksumMode::ENABLED)
+}
+
+fn parts_count(object: &Object, part: Option<i32>) -> Option<i32> {
+    part.filter(|_| !object.attributes.parts.is_empty()).and_then(|_| i32::try_from(object.attributes.parts.len()).ok())
+}
+
+/// `x-amz-tagging`: pairs as in a query.
+fn tags_of_header(header: Option<&String>) -> S3Result<BTreeMap<String, String>> {
+    let Some(header) = header else { return Ok(BTreeMap::new()) };
+    let invalid = || {
+        s3_error!(
+            InvalidArgument,
+            "The header 'x-amz-tagging' shall be encoded as UTF-8 then URLEncoded URL query parameters"
+        )
+    };
+    header
+        .split('&')
+        .filter(|pair| !pair.is_empty())
+        .map(|pair| {
+            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+            Ok((unescape(name).ok_or_else(invalid)?, unescape(value).ok_or_else(invalid)?))
+        })
+        .collect()
+}
+
+fn unescape(text: &str) -> Option<String> {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.bytes();
+    while let Some(byte) = rest.next() {
+        bytes.push(match byte {
+            b'+' => b' ',
+            b'%' => {
+                let digits = [rest.next()?, rest.next()?];
+                u8::from_str_radix(std::str::from_utf8(&digits).ok()?, 16).ok()?
+            }
+            byte => byte,
+        });
+    }
+    String::from_utf8(bytes).ok()
+}
+
+/// How names of a listing are written: as they are, or percent-encoded where the client asked for it, because XML
+/// cannot hold every character that a key can.
+#[derive(Clone, Copy)]
+struct Spelling {
+    encoded: bool,
+}
+
+impl Spelling {
+    fn of(encoding: Option<&dto::EncodingType>) -> Spelling {
+        Spelling { encoded: encoding.is_some_and(|encoding| encoding.as_str() == dto::EncodingType::URL) }
+    }
+
+    fn write(self, name: &str) -> String {
+        use std::fmt::Write as _;
+        if !self.encoded {
+            return name.to_owned();
+        }
+        name.bytes().fold(String::with_capacity(name.len()), |mut text, byte| {
+            match byte {
+                b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'*' | b'/' => {
+                    text.push(char::from(byte))
+                }
+                // Writing to a String cannot fail.
+                byte => drop(write!(text, "%{byte:02X}")),
+            }
+            text
+        })
+    }
+
+    fn objects(self, entries: &[Entry]) -> dto::ObjectList {
+        let object = |entry: &Entry| match entry {
+            Entry::Object(object) => Some(dto::Object {
+                key: Some(self.write(&object.key)),
+                size: Some(object.size.cast_signed()),
+                e_tag: etag(&object.etag),
+                last_modified: timestamp(object.modified),
+                storage_class: Some(dto::ObjectStorageClass::from_static(dto::ObjectStorageClass::STANDARD)),
+                checksum_algorithm: object
+                    .attributes
+                    .checksum
+                    .as_ref()
+                    .map(|checksum| vec![dto::ChecksumAlgorithm::from_static(checksum.algorithm.name())]),
+                checksum_type: object.attributes.checksum.as_ref().map(StoredChecksum::kind),
+                ..Default::default()
+            }),
+            Entry::Prefix(_) => None,
+        };
+        entries.iter().filter_map(object).collect()
+    }
+
+    fn prefixes(self, entries: &[Entry]) -> dto::CommonPrefixList {
+        let prefix = |entry: &Entry| match entry {
+            Entry::Prefix(prefix) => Some(dto::CommonPrefix { prefix: Some(self.write(prefix)) }),
+            Entry::Object(_) => None,
+        };
+        entries.iter().filter_map(prefix).collect()
+    }
+}
+
+fn limit_of(wanted: Option<i32>) -> S3Result<(i32, usize)> {
+    let limit = wanted.unwrap_or(PAGE);
+    let size = usize::try_from(limit)
+        .map_err(|_| s3_error!(InvalidArgument, "Argument maxKeys must be an integer between 0 and 2147483647"))?;
+    Ok((limit, size.min(1000)))
+}
+
+/// Continuation tokens are opaque to clients: the last name of the page, so that it needs no state.
+fn token_of(name: &str) -> String {
+    base64_simd::URL_SAFE_NO_PAD.encode_to_string(name)
+}
+
+fn name_of(token: &str) -> S3Result<String> {
+    base64_simd::URL_SAFE_NO_PAD
+        .decode_to_vec(token)
+        .ok()
+        .and_then(|bytes| String::from_utf8(bytes).ok())
+        .ok_or_else(|| s3_error!(InvalidArgument, "The continuation token provided is incorrect"))
+}
+
+fn source_of(source: &dto::CopySource) -> S3Result<(String, String)> {
+    match source {
+        dto::CopySource::Bucket { bucket, key, version_id: None } => Ok((bucket.to_string(), key.to_string())),
+        dto::CopySource::Bucket { .. } => {
+            Err(s3_error!(NotImplemented, "buckets have no versions here: leave out the versionId"))
+        }
+        _ => Err(s3_error!(NotImplemented, "access points and outposts cannot be a copy's source here")),
+    }
+}
+
+fn claimed_parts(upload: Option<dto::CompletedMultipartUpload>) -> S3Result<Vec<ClaimedPart>> {
+    let parts = upload.and_then(|upload| upload.parts).unwrap_or_default();
+    if parts.is_empty() {
+        return Err(s3_error!(MalformedXML, "You must specify at least one part"));
+    }
+    let claimed = |part: &dto::CompletedPart| ClaimedPart {
+        number: part.part_number.unwrap_or(0),
+        etag: part.e_tag.as_ref().map(|etag| etag.value().to_owned()),
+        checksum: sent_checksum!(part),
+    };
+    Ok(parts.iter().map(claimed).collect())
+}
+
+fn no_versions(version: Option<&String>) -> S3Result<()> {
+    match version {
+        Some(version) if version != "null" => Err(s3_error!(NoSuchVersion, "buckets have no versions here")),
+        _ => Ok(()),
+    }
+}
+
+/// A writer's `If-None-Match`: S3 knows only `*` there.
+fn write_condition(matches: Option<ETagCondition>, none_match: Option<&ETagCondition>) -> S3Result<WriteCondition> {
+    match none_match {
+        Some(condition) if !condition.is_any() => Err(s3_error!(
+            NotImplemented,
+            "A header you provided implies functionality that is not implemented: If-None-Match other than *"
+        )),
+        _ => Ok(WriteCondition { matches, absent: none_match.is_some() }),
+    }
+}
+
+fn check_part_number(number: i32) -> S3Result<()> {
+    if (1..=10_000).contains(&number) {
+        return Ok(());
+    }
+    Err(s3_error!(InvalidArgument, "Part number must be an integer between 1 and 10000, inclusive"))
+}
+
+#[async_trait::async_trait]
+impl S3 for S3Operations {
+    async fn create_bucket(
+        &self,
+        request: S3Request<dto::CreateBucketInput>,
+    ) -> S3Result<S3Response<dto::CreateBucketOutput>> {
+        let bucket = request.input.bucket;
+        let location = format!("/{bucket}");
+        self.blocking(move |store| store.create_bucket(&bucket)).await?;
+        Ok(S3Response::new(dto::CreateBucketOutput { location: Some(location) }))
+    }
+
+    async fn head_bucket(
+        &self,
+        request: S3Request<dto::HeadBucketInput>,
+    ) -> S3Result<S3Response<dto::HeadBucketOutput>> {
+        let bucket = request.input.bucket;
+        self.blocking(move |store| store.require_bucket(&bucket)).await?;
+        Ok(S3Response::new(dto::HeadBucketOutput { bucket_region: Some(REGION.to_owned()), ..Default::default() }))
+    }
+
+    async fn get_bucket_location(
+        &self,
+        request: S3Request<dto::GetBucketLocationInput>,
+    ) -> S3Result<S3Response<dto::GetBucketLocationOutput>> {
+        let bucket = request.input.bucket;
+        self.blocking(move |store| store.require_bucket(&bucket)).await?;
+        // us-east-1 is the region that S3 has no constraint for.
+        Ok(S3Response::new(dto::GetBucketLocationOutput::default()))
+    }
+
+    async fn delete_bucket(
+        &self,
+        request: S3Request<dto::DeleteBucketInput>,
+    ) -> S3Result<S3Response<dto::DeleteBucketOutput>> {
+        let bucket = request.input.bucket;
+        self.blocking(move |store| store.delete_bucket(&bucket)).await?;
+        Ok(S3Response::new(dto::DeleteBucketOutput {}))
+    }
+
+    async fn list_buckets(
+        &self,
+        request: S3Request<dto::ListBucketsInput>,
+    ) -> S3Result<S3Response<dto::ListBucketsOutput>> {
+        let prefix = request.input.prefix.clone().unwrap_or_default();
+        let buckets = self.blocking(|store| store.buckets()).await?;
+        let bucket = |(name, created): (String, i64)| dto::Bucket {
+            name: Some(name),
+            creation_date: timestamp(created),
+            bucket_region: Some(REGION.to_owned()),
+        };
+        Ok(S3Response::new(dto::ListBucketsOutput {
+            buckets: Some(buckets.into_iter().filter(|(name, _)| name.starts_with(&prefix)).map(bucket).collect()),
+            owner: Some(dto::Owner { id: Some(ACCOUNT.to_owned()), display_name: None }),
+            prefix: request.input.prefix,
+            ..Default::default()
+        }))
+    }
+
+    async fn put_object(
+        &self,
+        mut request: S3Request<dto::PutObjectInput>,
+    ) -> S3Result<S3Response<dto::PutObjectOutput>> {
+        let body = request.input.body.take();
+        let claims = Claims::new(
+            &request,
+            sent_checksum!(request.input),
+            request.input.content_md5.as_ref(),
+            request.input.checksum_algorithm.as_ref(),
+            request.input.content_length,
+        );
+        let input = request.input;
+        let condition = write_condition(input.if_match, input.if_none_match.as_ref())?;
+        let attributes = Attributes {
+            content_type: input.content_type,
+            cache_control: input.cache_control,
+            content_disposition: input.content_disposition,
+            content_encoding: input.content_encoding,
+            content_language: input.content_language,
+            expires: input.expires,
+            metadata: input.metadata.into_iter().flatten().collect(),
+            tags: tags_of_header(input.tagging.as_ref())?,
+            ..Attributes::default()
+        };
+        let (bucket, key) = (input.bucket, input.key);
+        let (file, digest) = receive(&self.store, body, claims.digester()).await?;
+        claims.check(&digest)?;
+        let object = self
+            .blocking(move |store| store.put(&bucket, Staged::new(&key, file, &digest, attributes), &condition))
+            .await?;
+        let mut output = dto::PutObjectOutput { e_tag: etag(&object.etag), ..Default::default() };
+        with_checksum!(output, object.attributes.checksum);
+        output.checksum_type = object.attributes.checksum.as_ref().map(StoredChecksum::kind);
+        Ok(S3Response::new(output))
+    }
+
+    async fn get_object(&self, request: S3Request<dto::GetObjectInput>) -> S3Result<S3Response<dto::GetObjectOutput>> {
+        let input = request.input;
+        no_versions(input.version_id.as_ref())?;
+        let (bucket, key) = (input.bucket, input.key);
+        let (object, file) = self.blocking(move |store| store.open_object(&bucket, &key)).await?;
+        ReadCondition {
+            matches: input.if_match.as_ref(),
+            none_match: input.if_none_match.as_ref(),
+            modified_since: input.if_modified_since.as_ref(),
+            unmodified_since: input.if_unmodified_since.as_ref(),
+        }
+        .check(&object, S3ErrorCode::NotModified)?;
+        let range = wanted_bytes(&object, input.range.as_ref(), input.part_number)?;
+        let is_partial = input.range.is_some() || parts_count(&object, input.part_number).is_some();
+        let said = head(&object, &range, is_partial, is_enabled(input.checksum_mode.as_ref()));
+        Ok(S3Response::new(dto::GetObjectOutput {
+            body: Some(FileRange::new(file, range)),
+            accept_ranges: said.accept_ranges,
+            cache_control: said.cache_control,
+            content_disposition: said.content_disposition,
+            content_encoding: said.content_encoding,
+            content_language: said.content_language,
+            content_length: said.content_length,
+            content_range: said.content_range,
+            content_type: said.content_type,
+            checksum_crc32: said.checksum_crc32,
+            checksum_crc32c: said.checksum_crc32c,
+            checksum_crc64nvme: said.checksum_crc64nvme,
+            checksum_sha1: said.checksum_sha1,
+            checksum_sha256: said.checksum_sha256,
+            checksum_type: said.checksum_type,
+            e_tag: said.e_tag,
+            expires: said.expires,
+            last_modified: said.last_modified,
+            metadata: said.metadata,
+            parts_count: parts_count(&object, input.part_number),
+            tag_count: i32::try_from(object.attributes.tags.len()).ok().filter(|count| *count > 0),
+            ..Default::default()
+        }))
+    }
+
+    async fn head_object(
+        &self,
+        request: S3Request<dto::HeadObjectInput>,
+    ) -> S3Result<S3Response<dto::HeadObjectOutput>> {
+        let input = request.input;
+        no_versions(input.version_id.as_ref())?;
+        let (bucket, key) = (input.bucket, input.key);
+        let object = self.blocking(move |store| store.find(&bucket, &key)).await?;
+        ReadCondition {
+            matches: input.if_match.as_ref(),
+            none_match: input.if_none_match.as_ref(),
+            modified_since: input.if_modified_since.as_ref(),
+            unmodified_since: input.if_unmodified_since.as_ref(),
+        }
+        .check(&object, S3ErrorCode::NotModified)?;
+        let range = wanted_bytes(&object, input.range.as_ref(), input.part_number)?;
+        let is_partial = input.range.is_some() || parts_count(&object, input.part_number).is_some();
+        let mut output = head(&object, &range, is_partial, is_enabled(input.checksum_mode.as_ref()));
+        output.parts_count = parts_count(&object, input.part_number);
+        let status = if is_partial { http::StatusCode::PARTIAL_CONTENT } else { http::StatusCode::OK };
+        Ok(S3Response::with_status(output, status))
+    }
+
+    async fn copy_object(
+        &self,
+        request: S3Request<dto::CopyObjectInput>,
+    ) -> S3Result<S3Response<dto::CopyObjectOutput>> {
+        let input = request.input;
+        let (from_bucket, from_key) = source_of(&input.copy_source)?;
+        let replaces = input
+            .metadata_directive
+            .as_ref()
+            .is_some_and(|directive| directive.as_str() == dto::MetadataDirective::REPLACE);
+        if (&from_bucket, &from_key) == (&input.bucket, &input.key) && !replaces {
+            return Err(s3_error!(
+                InvalidRequest,
+                "This copy request is illegal because it is trying to copy an object to itself without changing the object's metadata, storage class, website redirect location or encryption attributes."
+            ));
+        }
+        let new_attributes = replaces.then(|| Attributes {
+            content_type: input.content_type,
+            cache_control: input.cache_control,
+            content_disposition: input.content_disposition,
+            content_encoding: input.content_encoding,
+            content_language: input.content_language,
+            expires: input.expires,
+            metadata: input.metadata.into_iter().flatten().collect(),
+            ..Attributes::default()
+        });
+        let new_tags = match input.tagging_directive.as_ref().map(dto::TaggingDirective::as_str) {
+            Some(dto::TaggingDirective::REPLACE) => Some(tags_of_header(input.tagging.as_ref())?),
+            _ => None,
+        };
+        let (matches, none_match) = (input.copy_source_if_match, input.copy_source_if_none_match);
+        let (modified, unmodified) = (input.copy_source_if_modified_since, input.copy_source_if_unmodified_since);
+        let (bucket, key) = (input.bucket, input.key);
+        let store = Arc::clone(&self.store);
+        let object = spawn_blocking(move || -> S3Result<Object> {
+            let (source, bytes) = store.open_object(&from_bucket, &from_key)?;
+            ReadCondition {
+                matches: matches.as_ref(),
+                none_match: none_match.as_ref(),
+                modified_since: modified.as_ref(),
+                unmodified_since: unmodified.as_ref(),
+            }
+            .check(&source, S3ErrorCode::PreconditionFailed)?;
+            let mut staged = store.stage_copy(&key, &source, bytes)?;
+            if let Some(attributes) = new_attributes {
+                let tags = std::mem::take(&mut staged.attributes.tags);
+                let checksum = staged.attributes.checksum.take();
+                staged.attributes = Attributes { tags, checksum, ..attributes };
+            }
+            if let Some(tags) = new_tags {
+                staged.attributes.tags = tags;
+            }
+            Ok(store.put(&bucket, staged, &WriteCondition::default())?)
+        })
+        .await
+        .map_err(S3Error::internal_error)??;
+        let mut result = dto::CopyObjectResult {
+            e_tag: etag(&object.etag),
+            last_modified: timestamp(object.modified),
+            ..Default::default()
+        };
+        with_checksum!(result, object.attributes.checksum);
+        Ok(S3Response::new(dto::CopyObjectOutput { copy_object_result: Some(result), ..Default::default() }))
+    }
+
+    async fn delete_object(
+        &self,
+        request: S3Request<dto::DeleteObjectInput>,
+    ) -> S3Result<S3Response<dto::DeleteObjectOutput>> {
+        let input = request.input;
+        no_versions(input.version_id.as_ref())?;
+        let condition = WriteCondition { matches: input.if_match, absent: false };
+        self.blocking(move |store| store.delete(&input.bucket, &input.key, &condition)).await?;
+        Ok(S3Response::with_status(dto::DeleteObjectOutput::default(), http::StatusCode::NO_CONTENT))
+    }
+
+    async fn delete_objects(
+        &self,
+        request: S3Request<dto::DeleteObjectsInput>,
+    ) -> S3Result<S3Response<dto::DeleteObjectsOutput>> {
+        let dto::DeleteObjectsInput { bucket, delete, .. } = request.input;
+        if delete.objects.is_empty() || delete.objects.len() > 1000 {
+            return Err(s3_error!(MalformedXML, "a batch has between 1 and 1000 keys"));
+        }
+        let keys: Vec<String> = delete.objects.into_iter().map(|object| object.key).collect();
+        let deleted = delete.quiet != Some(true);
+        let deleted = deleted.then(|| {
+            keys.iter().map(|key| dto::DeletedObject { key: Some(key.clone()), ..Default::default() }).collect()
+        });
+        self.blocking(move |store| store.delete_all(&bucket, &keys)).await?;
+        Ok(S3Response::new(dto::DeleteObjectsOutput { deleted, ..Default::default() }))
+    }
+
+    async fn list_objects_v2(
+        &self,
+        request: S3Request<dto::ListObjectsV2Input>,
+    ) -> S3Result<S3Response<dto::ListObjectsV2Output>> {
+        let input = request.input;
+        let spelling = Spelling::of(input.encoding_type.as_ref());
+        let (max_keys, limit) = limit_of(input.max_keys)?;
+        let after = match &input.continuation_token {
+            Some(token) => Some(name_of(token)?),
+            None => input.start_after.clone(),
+        };
+        let (bucket, prefix, delimiter) = (input.bucket.clone(), input.prefix.clone(), input.delimiter.clone());
+        let page = self
+            .blocking(move |store| {
+                let request = ListRequest {
+                    prefix: prefix.as_deref().unwrap_or_default(),
+                    delimiter: delimiter.as_deref().unwrap_or_default(),
+                    after: after.as_deref(),
+                    limit,
+                };
+                store.list(&bucket, &request)
+            })
+            .await?;
+        let last = page.entries.last().filter(|_| page.is_truncated).map(Entry::name);
+        Ok(S3Response::new(dto::ListObjectsV2Output {
+            name: Some(input.bucket),
+            prefix: Some(spelling.write(input.prefix.as_deref().unwrap_or_default())),
+            delimiter: input.delimiter.as_deref().map(|text| spelling.write(text)),
+            start_after: input.start_after.as_deref().map(|text| spelling.write(text)),
+            encoding_type: input.encoding_type,
+            max_keys: Some(max_keys),
+            key_count: i32::try_from(page.entries.len()).ok(),
+            is_truncated: Some(page.is_truncated),
+            continuation_token: input.continuation_token,
+            next_continuation_token: last.map(token_of),
+            contents: Some(spelling.objects(&page.entries)),
+            common_prefixes: Some(spelling.prefixes(&page.entries)),
+            ..Default::default()
+        }))
+    }
+
+    async fn list_objects(
+        &self,
+        request: S3Request<dto::ListObjectsInput>,
+    ) -> S3Result<S3Response<dto::ListObjectsOutput>> {
+        let input = request.input;
+        let spelling = Spelling::of(input.encoding_type.as_ref());
+        let (max_keys, limit) = limit_of(input.max_keys)?;
+        let (bucket, prefix, delimiter) = (input.bucket.clone(), input.prefix.clone(), input.delimiter.clone());
+        let after = input.marker.clone();
+        let page = self
+            .blocking(move |store| {
+                let request = ListRequest {
+                    prefix: prefix.as_deref().unwrap_or_default(),
+                    delimiter: delimiter.as_deref().unwrap_or_default(),
+                    after: after.as_deref(),
+                    limit,
+                };
+                store.list(&bucket, &request)
+            })
+            .await?;
+        let last = page.entries.last().filter(|_| page.is_truncated).map(Entry::name);
+        Ok(S3Response::new(dto::ListObjectsOutput {
+            name: Some(input.bucket),
+            prefix: Some(spelling.write(input.prefix.as_deref().unwrap_or_default())),
+            marker: Some(spelling.write(input.marker.as_deref().unwrap_or_default())),
+            // Without a delimiter clients go on from the last key, as S3 tells them to.
+            next_marker: last.filter(|_| input.delimiter.is_some()).map(|name| spelling.write(name)),
+            delimiter: input.delimiter.as_deref().map(|text| spelling.write(text)),
+            encoding_type: input.encoding_type,
+            max_keys: Some(max_keys),
+            is_truncated: Some(page.is_truncated),
+            contents: Some(spelling.objects(&page.entries)),
+            common_prefixes: Some(spelling.prefixes(&page.entries)),
+            ..Default::default()
+        }))
+    }
+
+    async fn create_multipart_upload(
+        &self,
+        request: S3Request<dto::CreateMultipartUploadInput>,
+    ) -> S3Result<S3Response<dto::CreateMultipartUploadOutput>> {
+        let input = request.input;
+        let attributes = Attributes {
+            content_type: input.content_type,
+            cache_control: input.cache_control,
+            content_disposition: input.content_disposition,
+            content_encoding: input.content_encoding,
+            content_language: input.content_language,
+            expires: input.expires,
+            metadata: input.metadata.into_iter().flatten().collect(),
+            tags: tags_of_header(input.tagging.as_ref())?,
+            ..Attributes::default()
+        };
+        let algorithm = input.checksum_algorithm.as_ref().and_then(|name| Algorithm::named(name.as_str()));
+        let full = input.checksum_type.as_ref().map(|kind| kind.as_str() == dto::ChecksumType::FULL_OBJECT);
+        let checksum = algorithm.map(|algorithm| UploadChecksum {
+            algorithm,
+            composite: !(algorithm.is_crc() && full.unwrap_or(algorithm == Algorithm::Crc64Nvme)),
+        });
+        let (bucket, key) = (input.bucket.clone(), input.key.clone());
+        let id = self.blocking(move |store| store.create_upload(&bucket, &key, &attributes, checksum)).await?;
+        Ok(S3Response::new(dto::CreateMultipartUploadOutput {
+            bucket: Some(input.bucket),
+            key: Some(input.key),
+            upload_id: Some(id),
+            checksum_algorithm: input.checksum_algorithm,
+            checksum_type: checksum.map(|checksum| {
+                dto::ChecksumType::from_static(if checksum.composite {
+                    dto::ChecksumType::COMPOSITE
+                } else {
+                    dto::ChecksumType::FULL_OBJECT
+                })
+            }),
+            ..Default::default()
+        }))
+    }
+
+    async fn upload_part(
+        &self,
+        mut request: S3Request<dto::UploadPartInput>,
+    ) -> S3Result<S3Response<dto::UploadPartOutput>> {
+        check_part_number(request.input.part_number)?;
+        let body = request.input.body.take();
+        let mut claims = Claims::new(
+            &request,
+            sent_checksum!(request.input),
+            request.input.content_md5.as_ref(),
+            request.input.checksum_algorithm.as_ref(),
+            request.input.content_length,
+        );
+        let input = request.input;
+        let (bucket, key, id) = (input.bucket.clone(), input.key.clone(), input.upload_id.clone());
+        let upload = self.blocking(move |store| store.upload(&bucket, &key, &id)).await?;
+        claims.announced = claims.announced.or(upload.checksum.map(|checksum| checksum.algorithm));
+        let (file, digest) = receive(&self.store, body, claims.digester()).await?;
+        claims.check(&digest)?;
+        let part = self
+            .blocking(move |store| {
+                store.put_part(&input.bucket, &input.key, &input.upload_id, input.part_number, &file, &digest)
+            })
+            .await?;
+        let mut output = dto::UploadPartOutput { e_tag: etag(&part.etag), ..Default::default() };
+        with_checksum!(output, part.checksum);
+        Ok(S3Response::new(output))
+    }
+
+    async fn upload_part_copy(
+        &self,
+        request: S3Request<dto::UploadPartCopyInput>,
+    ) -> S3Result<S3Response<dto::UploadPartCopyOutput>> {
+        let input = request.input;
+        check_part_number(input.part_number)?;
+        let (from_bucket, from_key) = source_of(&input.copy_source)?;
+        let range = input.copy_source_range.as_deref().map(dto::Range::parse).transpose();
+        let range = range.map_err(|_| {
+            s3_error!(InvalidArgument, "The x-amz-copy-source-range value must be of the form bytes=first-last")
+        })?;
+        let store = Arc::clone(&self.store);
+        let part = spawn_blocking(move || -> S3Result<_> {
+            let (source, bytes) = store.open_object(&from_bucket, &from_key)?;
+            ReadCondition {
+                matches: input.copy_source_if_match.as_ref(),
+                none_match: input.copy_source_if_none_match.as_ref(),
+                modified_since: input.copy_source_if_modified_since.as_ref(),
+                unmodified_since: input.copy_source_if_unmodified_since.as_ref(),
+            }
+            .check(&source, S3ErrorCode::PreconditionFailed)?;
+            let range = wanted_bytes(&source, range.as_ref(), None)?;
+            let upload = store.upload(&input.bucket, &input.key, &input.upload_id)?;
+            let (file, digest) = store.stage_range(bytes, range, upload.checksum.map(|checksum| checksum.algorithm))?;
+            Ok(store.put_part(&input.bucket, &input.key, &input.upload_id, input.part_number, &file, &digest)?)
+        })
+        .await
+        .map_err(S3Error::internal_error)??;
+        let mut result = dto::CopyPartResult {
+            e_tag: etag(&part.etag),
+            last_modified: timestamp(part.modified),
+            ..Default::default()
+        };
+        with_checksum!(result, part.checksum);
+        Ok(S3Response::new(dto::UploadPartCopyOutput { copy_part_result: Some(result), ..Default::default() }))
+    }
+
+    async fn list_parts(&self, request: S3Request<dto::ListPartsInput>) -> S3Result<S3Response<dto::ListPartsOutput>> {
+        let input = request.input;
+        let (max_parts, limit) = limit_of(input.max_parts)?;
+        let after = input.part_number_marker.unwrap_or(0);
+        let (bucket, key, id) = (input.bucket.clone(), input.key.clone(), input.upload_id.clone());
+        let (upload, mut parts) = self
+            .blocking(move |store| Ok((store.upload(&bucket, &key, &id)?, store.parts(&id, after, limit + 1)?)))
+            .await?;
+        let is_truncated = parts.len() > limit;
+        parts.truncate(limit);
+        let last = parts.last().map(|part| part.number);
+        let part = |part: super::multipart::Part| {
+            let mut said = dto::Part {
+                part_number: Some(part.number),
+                size: Some(part.size.cast_signed()),
+                e_tag: etag(&part.etag),
+                last_modified: timestamp(part.modified),
+                ..Default::default()
+            };
+            with_checksum!(said, part.checksum);
+            said
+        };
+        Ok(S3Response::new(dto::ListPartsOutput {
+            bucket: Some(input.bucket),
+            key: Some(input.key),
+            upload_id: Some(input.upload_id),
+            max_parts: Some(max_parts),
+            part_number_marker: Some(after),
+            next_part_number_marker: last.filter(|_| is_truncated),
+            is_truncated: Some(is_truncated),
+            parts: Some(parts.into_iter().map(part).collect()),
+            checksum_algorithm: upload
+                .checksum
+                .map(|checksum| dto::ChecksumAlgorithm::from_static(checksum.algorithm.name())),
+            storage_class: Some(dto::StorageClass::from_static(dto::StorageClass::STANDARD)),
+            ..Default::default()
+        }))
+    }
+
+    async fn list_multipart_uploads(
+        &self,
+        request: S3Request<dto::ListMultipartUploadsInput>,
+    ) -> S3Result<S3Response<dto::ListMultipartUploadsOutput>> {
+        let input = request.input;
+        if input.delimiter.is_some() {
+            return Err(s3_error!(NotImplemented, "uploads are listed without a delimiter here"));
+        }
+        let spelling = Spelling::of(input.encoding_type.as_ref());
+        let (max_uploads, limit) = limit_of(input.max_uploads)?;
+        let (bucket, prefix) = (input.bucket.clone(), input.prefix.clone().unwrap_or_default());
+        let after = (input.key_marker.clone().unwrap_or_default(), input.upload_id_marker.clone());
+        let mut uploads = self
+            .blocking(move |store| {
+                // Without an id the marker stands behind all uploads of its key.
+                let id = after.1.as_deref().unwrap_or(if after.0.is_empty() { "" } else { "~" });
+                store.uploads(&bucket, &prefix, (&after.0, id), limit + 1)
+            })
+            .await?;
+        let is_truncated = uploads.len() > limit;
+        uploads.truncate(limit);
+        let last = uploads.last().filter(|_| is_truncated);
+        let upload = |upload: &super::multipart::Upload| dto::MultipartUpload {
+            key: Some(spelling.write(&upload.key)),
+            upload_id: Some(upload.id.clone()),
+            initiated: timestamp(upload.initiated),
+            storage_class: Some(dto::StorageClass::from_static(dto::StorageClass::STANDARD)),
+            ..Default::default()
+        };
+        Ok(S3Response::new(dto::ListMultipartUploadsOutput {
+            bucket: Some(input.bucket),
+            prefix: input.prefix.as_deref().map(|text| spelling.write(text)),
+            key_marker: input.key_marker.as_deref().map(|text| spelling.write(text)),
+            upload_id_marker: input.upload_id_marker,
+            encoding_type: input.encoding_type,
+            max_uploads: Some(max_uploads),
+            is_truncated: Some(is_truncated),
+            next_key_marker: last.map(|upload| spelling.write(&upload.key)),
+            next_upload_id_marker: last.map(|upload| upload.id.clone()),
+            uploads: Some(uploads.iter().map(upload).collect()),
+            ..Default::default()
+        }))
+    }
+
+    async fn complete_multipart_upload(
+        &self,
+        request: S3Request<dto::CompleteMultipartUploadInput>,
+    ) -> S3Result<S3Response<dto::CompleteMultipartUploadOutput>> {
+        let input = request.input;
+        let expected = sent_checksum!(input);
+        let condition = write_condition(input.if_match, input.if_none_match.as_ref())?;
+        let parts = claimed_parts(input.multipart_upload)?;
+        let (bucket, key, id) = (input.bucket.clone(), input.key.clone(), input.upload_id);
+        let object = self
+            .blocking(move |store| store.complete_upload(&bucket, &key, &id, &parts, expected.as_ref(), &condition))
+            .await?;
+        let mut output = dto::CompleteMultipartUploadOutput {
+            location: Some(format!("/{}/{}", input.bucket, input.key)),
+            bucket: Some(input.bucket),
+            key: Some(input.key),
+            e_tag: etag(&object.etag),
+            ..Default::default()
+        };
+        with_checksum!(output, object.attributes.checksum);
+        output.checksum_type = object.attributes.checksum.as_ref().map(StoredChecksum::kind);
+        Ok(S3Response::new(output))
+    }
+
+    async fn abort_multipart_upload(
+        &self,
+        request: S3Request<dto::AbortMultipartUploadInput>,
+    ) -> S3Result<S3Response<dto::AbortMultipartUploadOutput>> {
+        let input = request.input;
+        self.blocking(move |store| store.abort_upload(&input.bucket, &input.key, &input.upload_id)).await?;
+        Ok(S3Response::with_status(dto::AbortMultipartUploadOutput::default(), http::StatusCode::NO_CONTENT))
+    }
+
+    async fn put_object_tagging(
+        &self,
+        request: S3Request<dto::PutObjectTaggingInput>,
+    ) -> S3Result<S3Response<dto::PutObjectTaggingOutput>> {
+        let input = request.input;
+        let pair = |tag: dto::Tag| (tag.key.unwrap_or_default(), tag.value.unwrap_or_default());
+        let tags: BTreeMap<String, String> = input.tagging.tag_set.into_iter().map(pair).collect();
+        self.blocking(move |store| store.describe(&input.bucket, &input.key, |attributes| attributes.tags = tags))
+            .await?;
+        Ok(S3Response::new(dto::PutObjectTaggingOutput::default()))
+    }
+
+    async fn get_object_tagging(
+        &self,
+        request: S3Request<dto::GetObjectTaggingInput>,
+    ) -> S3Result<S3Response<dto::GetObjectTaggingOutput>> {
+        let input = request.input;
+        let object = self.blocking(move |store| store.find(&input.bucket, &input.key)).await?;
+        let tag = |(key, value)| dto::Tag { key: Some(key), value: Some(value) };
+        let tag_set = object.attributes.tags.into_iter().map(tag).collect();
+        Ok(S3Response::new(dto::GetObjectTaggingOutput { tag_set, version_id: None }))
+    }
+
+    async fn delete_object_tagging(
+        &self,
+        request: S3Request<dto::DeleteObjectTaggingInput>,
+    ) -> S3Result<S3Response<dto::DeleteObjectTaggingOutput>> {
+        let input = request.input;
+        self.blocking(move |store| store.describe(&input.bucket, &input.key, |attributes| attributes.tags.clear()))
+            .await?;
+        Ok(S3Response::with_status(dto::DeleteObjectTaggingOutput::default(), http::StatusCode::NO_CONTENT))
+    }
+}

@@ -1,0 +1,454 @@
+//! Objects as plain files, and the order of steps that never lets a reader see half of one.
+//!
+//! Bytes are written to a temporary file; then, alone with the index: the intent is committed, the file
+//! is renamed into place, the row is committed and the intent removed. Whatever instant the process dies in,
+//! the next start can tell from the intent and the temporary file on which side of the rename it was.
+//!
+//! Everything here blocks for the time of a few system calls: async callers use `spawn_blocking`.
+
+use std::fs::{self, File};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use rusqlite::{Connection, OptionalExtension as _};
+use s3s::dto::ETagCondition;
+use tempfile::TempPath;
+
+use super::digest::{Digest, Digester, hex};
+use super::index::{self, Attributes, Change, Object};
+use super::location::{Location, path_is_refused};
+use crate::clock;
+use crate::home::Home;
+use crate::state::State;
+
+/// Why the store did not do what was asked.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum StoreError {
+    #[error("The specified bucket does not exist: {0}")]
+    NoSuchBucket(String),
+    #[error("The specified key does not exist: {0}")]
+    NoSuchKey(String),
+    #[error("At least one of the pre-conditions you specified did not hold")]
+    PreconditionFailed,
+    #[error("The bucket you tried to delete is not empty: {0}")]
+    BucketNotEmpty(String),
+    #[error("Your previous request to create the named bucket succeeded and you already own it: {0}")]
+    BucketAlreadyOwnedByYou(String),
+    #[error("The specified multipart upload does not exist; it may have been aborted or completed: {0}")]
+    NoSuchUpload(String),
+    #[error("One or more of the specified parts could not be found, or has another ETag or checksum: part {0}")]
+    InvalidPart(i32),
+    #[error("The list of parts was not in ascending order of part numbers")]
+    InvalidPartOrder,
+    #[error("Your proposed upload is smaller than the minimum allowed object size: part {number} has {size} bytes")]
+    EntityTooSmall { number: i32, size: u64 },
+    #[error("The {algorithm} you specified did not match what was received")]
+    BadDigest { algorithm: &'static str },
+    #[error("no space left on the disk that holds {}: free some and try again; nothing of the object was kept", path.display())]
+    DiskFull { path: PathBuf },
+    #[error("{}: {source}", path.display())]
+    Io { path: PathBuf, source: io::Error },
+    #[error("{} was changed outside of the endpoint: the index says {expected} bytes, the file has {found}; upload the object again", path.display())]
+    ChangedOutside { path: PathBuf, expected: u64, found: u64 },
+    #[error("the index of objects: {0}")]
+    Index(#[from] rusqlite::Error),
+}
+
+impl StoreError {
+    /// An error of the file at `path`.
+    pub(crate) fn io(path: &Path) -> impl FnOnce(io::Error) -> StoreError {
+        move |source| match source.kind() {
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => StoreError::DiskFull { path: path.to_owned() },
+            _ => StoreError::Io { path: path.to_owned(), source },
+        }
+    }
+}
+
+/// A finished file in the home's temporary folder, that is to become an object.
+#[derive(Debug)]
+pub(crate) struct Staged {
+    pub(super) key: String,
+    /// Removed when it does not become an object.
+    pub(super) file: TempPath,
+    pub(super) size: u64,
+    pub(super) etag: String,
+    pub(super) attributes: Attributes,
+}
+
+impl Staged {
+    pub(super) fn new(key: &str, file: TempPath, digest: &Digest, mut attributes: Attributes) -> Staged {
+        attributes.checksum = digest.checksum.clone();
+        Staged { key: key.to_owned(), file, size: digest.size, etag: hex(&digest.md5), attributes }
+    }
+
+    /// Reads `file` once for its size and ETag.
+    pub(crate) fn of_file(key: &str, file: TempPath, attributes: Attributes) -> Result<Staged, StoreError> {
+        let digest = digest_file(&file).map_err(StoreError::io(&file))?;
+        Ok(Staged::new(key, file, &digest, attributes))
+    }
+}
+
+pub(super) fn digest_file(path: &Path) -> io::Result<Digest> {
+    let mut digester = Digester::new(None, false);
+    copy_through(&mut File::open(path)?, |bytes| {
+        digester.update(bytes);
+        Ok(())
+    })?;
+    Ok(digester.finish())
+}
+
+/// Hands all bytes of `from` to `take`, piece by piece.
+pub(super) fn copy_through(from: &mut impl io::Read, mut take: impl FnMut(&[u8]) -> io::Result<()>) -> io::Result<()> {
+    let mut piece = vec![0; 256 * 1024];
+    loop {
+        match from.read(&mut piece) {
+            Ok(0) => return Ok(()),
+            Ok(read) => take(&piece[..read])?,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+/// What has to be true of the object that a write replaces.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct WriteCondition {
+    /// `If-Match`.
+    pub(super) matches: Option<ETagCondition>,
+    /// `If-None-Match: *`.
+    pub(super) absent: bool,
+}
+
+impl WriteCondition {
+    fn check(&self, existing: Option<&Object>, key: &str) -> Result<(), StoreError> {
+        if self.absent && existing.is_some() {
+            return Err(StoreError::PreconditionFailed);
+        }
+        match (&self.matches, existing) {
+            (None, _) | (Some(ETagCondition::Any), Some(_)) => Ok(()),
+            (Some(_), None) => Err(StoreError::NoSuchKey(key.to_owned())),
+            (Some(ETagCondition::ETag(etag)), Some(object)) if etag.value() == object.etag => Ok(()),
+            _ => Err(StoreError::PreconditionFailed),
+        }
+    }
+}
+
+/// The objects of one home.
+#[derive(Debug)]
+pub(crate) struct ObjectStore {
+    pub(super) home: PathBuf,
+    pub(super) temporary: PathBuf,
+    pub(super) state: Arc<State>,
+}
+
+impl ObjectStore {
+    /// Settles what a dead owner left between the halves of a write, so that the temporary folder can be emptied after it.
+    pub(crate) fn open(home: &Home, state: Arc<State>) -> Result<ObjectStore, StoreError> {
+        let root = home.root().to_owned();
+        let store = ObjectStore { home: root, temporary: home.temporary(), state };
+        store.settle_intents()?;
+        Ok(store)
+    }
+
+    fn settle_intents(&self) -> Result<(), StoreError> {
+        self.state.write(|rows| {
+            for intent in index::intents(rows)? {
+                let path = intent.location.under(&self.home);
+                match intent.change {
+                    Change::Place { temporary, object } => {
+                        let was_renamed = !Path::new(&temporary).exists() && path.exists();
+                        if was_renamed {
+                            index::write(rows, &intent.bucket, &object)?;
+                        }
+                    }
+                    Change::Remove => remove_file(&path)?,
+                }
+                index::settle(rows, &intent.location)?;
+            }
+            Ok(())
+        })
+    }
+
+    /// A new name in the temporary folder, for a file that goes with the name unless it becomes an object.
+    pub(crate) fn temporary_path(&self) -> Result<TempPath, StoreError> {
+        let path = self.temporary.join(uuid::Uuid::new_v4().simple().to_string());
+        TempPath::try_from_path(&path).map_err(StoreError::io(&path))
+    }
+
+    /// A new file in the temporary folder, readable as the user's other files are.
+    pub(crate) fn temporary_file(&self) -> Result<(File, TempPath), StoreError> {
+        let path = self.temporary_path()?;
+        let file = File::create_new(&path).map_err(StoreError::io(&path))?;
+        Ok((file, path))
+    }
+
+    pub(crate) fn create_bucket(&self, bucket: &str) -> Result<(), StoreError> {
+        self.state.write(|rows| {
+            if index::bucket_exists(rows, bucket)? {
+                return Err(StoreError::BucketAlreadyOwnedByYou(bucket.to_owned()));
+            }
+            let folder = self.home.join("s3").join(bucket);
+            fs::create_dir_all(&folder).map_err(StoreError::io(&folder))?;
+            rows.execute("INSERT INTO buckets (name, created) VALUES (?1, ?2)", (bucket, clock::now_millis()))?;
+            Ok(())
+        })
+    }
+
+    pub(crate) fn ensure_bucket(&self, bucket: &str) -> Result<(), StoreError> {
+        match self.create_bucket(bucket) {
+            Err(StoreError::BucketAlreadyOwnedByYou(_)) => Ok(()),
+            created => created,
+        }
+    }
+
+    pub(super) fn delete_bucket(&self, bucket: &str) -> Result<(), StoreError> {
+        self.state.write(|rows| {
+            require_bucket(rows, bucket)?;
+            let used = "SELECT 1 FROM objects WHERE bucket = ?1 UNION ALL SELECT 1 FROM uploads WHERE bucket = ?1";
+            if rows.query_row(used, [bucket], |_| Ok(())).optional()?.is_some() {
+                return Err(StoreError::BucketNotEmpty(bucket.to_owned()));
+            }
+            rows.execute("DELETE FROM buckets WHERE name = ?1", [bucket])?;
+            // What is left in the folders is not ours, or nothing.
+            for folder in ["s3", "s3-odd"] {
+                let _ = fs::remove_dir(self.home.join(folder).join(bucket));
+            }
+            Ok(())
+        })
+    }
+
+    /// Name and creation time (milliseconds) of every bucket, in order.
+    pub(super) fn buckets(&self) -> Result<Vec<(String, i64)>, StoreError> {
+        let rows = self.state.lock();
+        let mut statement = rows.prepare("SELECT name, created FROM buckets ORDER BY name")?;
+        let buckets = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?.collect::<Result<_, _>>()?;
+        Ok(buckets)
+    }
+
+    /// When the bucket was made, in milliseconds.
+    pub(super) fn require_bucket(&self, bucket: &str) -> Result<(), StoreError> {
+        require_bucket(&self.state.lock(), bucket)
+    }
+
+    pub(crate) fn find(&self, bucket: &str, key: &str) -> Result<Object, StoreError> {
+        let rows = self.state.lock();
+        require_object(&rows, bucket, key)
+    }
+
+    /// The object and its bytes, of one and the same version: later writes replace the file and leave
+    /// this handle as it is.
+    pub(crate) fn open_object(&self, bucket: &str, key: &str) -> Result<(Object, File), StoreError> {
+        let rows = self.state.lock();
+        let object = require_object(&rows, bucket, key)?;
+        let path = self.path(&object);
+        let file = File::open(&path).map_err(StoreError::io(&path))?;
+        let found = file.metadata().map_err(StoreError::io(&path))?.len();
+        if found != object.size {
+            return Err(StoreError::ChangedOutside { path, expected: object.size, found });
+        }
+        Ok((object, file))
+    }
+
+    /// The file that holds the object.
+    pub(crate) fn path(&self, object: &Object) -> PathBuf {
+        object.location.under(&self.home)
+    }
+
+    /// Makes the staged file the object of its key, if the condition holds at that instant.
+    pub(crate) fn put(&self, bucket: &str, staged: Staged, condition: &WriteCondition) -> Result<Object, StoreError> {
+        let mut rows = self.state.lock();
+        require_bucket(&rows, bucket)?;
+        let existing = index::find(&rows, bucket, &staged.key)?;
+        condition.check(existing.as_ref(), &staged.key)?;
+        let object = self.planned(bucket, existing, &staged)?;
+        let path = self.path(&object);
+
+        index::plan_place(&rows, bucket, &object, &staged.file.to_string_lossy())?;
+        if let Err(error) = fs::rename(&staged.file, &path) {
+            index::settle(&rows, &object.location)?;
+            return Err(StoreError::io(&path)(error));
+        }
+        let transaction = rows.transaction()?;
+        index::write(&transaction, bucket, &object)?;
+        index::settle(&transaction, &object.location)?;
+        transaction.commit()?;
+        Ok(object)
+    }
+
+    /// Replaces all objects under the prefixes by the staged files, whose keys are under them too. The new
+    /// rows come in one transaction, so that no listing sees some of them; an error leaves none.
+    pub(crate) fn replace(&self, bucket: &str, prefixes: &[String], staged: Vec<Staged>) -> Result<(), StoreError> {
+        let mut rows = self.state.lock();
+        require_bucket(&rows, bucket)?;
+        for prefix in prefixes {
+            let keys: Vec<String> = all_under(&rows, bucket, prefix)?.into_iter().map(|object| object.key).collect();
+            self.remove_all(&mut rows, bucket, &keys)?;
+        }
+        let mut placed = Vec::with_capacity(staged.len());
+        for staged in &staged {
+            let existing = index::find(&rows, bucket, &staged.key)?;
+            placed.push(self.planned(bucket, existing, staged)?);
+        }
+        let transaction = rows.transaction()?;
+        for (object, staged) in placed.iter().zip(&staged) {
+            index::plan_place(&transaction, bucket, object, &staged.file.to_string_lossy())?;
+        }
+        transaction.commit()?;
+        let renamed = placed.iter().zip(&staged).try_for_each(|(object, staged)| {
+            let path = self.path(object);
+            fs::rename(&staged.file, &path).map_err(StoreError::io(&path))
+        });
+        let transaction = rows.transaction()?;
+        for object in &placed {
+            match &renamed {
+                Ok(()) => index::write(&transaction, bucket, object)?,
+                Err(_) => remove_file(&self.path(object))?,
+            }
+            index::settle(&transaction, &object.location)?;
+        }
+        transaction.commit()?;
+        renamed
+    }
+
+    fn planned(&self, bucket: &str, existing: Option<Object>, staged: &Staged) -> Result<Object, StoreError> {
+        let location = match existing {
+            Some(object) => object.location,
+            None => self.free_location(bucket, &staged.key)?,
+        };
+        Ok(Object {
+            key: staged.key.clone(),
+            location,
+            size: staged.size,
+            etag: staged.etag.clone(),
+            modified: clock::now_millis(),
+            attributes: staged.attributes.clone(),
+        })
+    }
+
+    /// Where a new key goes: its own path if the file system can have it and nothing else is there.
+    fn free_location(&self, bucket: &str, key: &str) -> Result<Location, StoreError> {
+        if let Some(plain) = Location::plain(bucket, key) {
+            let path = plain.under(&self.home);
+            match make_parents(&path) {
+                Ok(()) if path.symlink_metadata().is_err_and(|error| !path_is_refused(&error)) => return Ok(plain),
+                Err(error) if !path_is_refused(&error) => return Err(StoreError::io(&path)(error)),
+                // `a` where `a/b` is, a name that is too long here, or a file that is not ours.
+                _ => self.prune_folders(&path),
+            }
+        }
+        let odd = Location::odd(bucket, key);
+        let path = odd.under(&self.home);
+        make_parents(&path).map_err(StoreError::io(&path))?;
+        Ok(odd)
+    }
+
+    /// Changes what is said of an object and nothing else.
+    pub(super) fn describe(
+        &self,
+        bucket: &str,
+        key: &str,
+        change: impl FnOnce(&mut Attributes),
+    ) -> Result<(), StoreError> {
+        let rows = self.state.lock();
+        let mut object = require_object(&rows, bucket, key)?;
+        change(&mut object.attributes);
+        index::write(&rows, bucket, &object)?;
+        Ok(())
+    }
+
+    /// Deletes the object if it is there and the condition holds.
+    pub(super) fn delete(&self, bucket: &str, key: &str, condition: &WriteCondition) -> Result<(), StoreError> {
+        let mut rows = self.state.lock();
+        require_bucket(&rows, bucket)?;
+        if condition.matches.is_some() {
+            condition.check(index::find(&rows, bucket, key)?.as_ref(), key)?;
+        }
+        self.remove_all(&mut rows, bucket, &[key.to_owned()])
+    }
+
+    /// Deletes those of the keys that are objects.
+    pub(crate) fn delete_all(&self, bucket: &str, keys: &[String]) -> Result<(), StoreError> {
+        let mut rows = self.state.lock();
+        require_bucket(&rows, bucket)?;
+        self.remove_all(&mut rows, bucket, keys)
+    }
+
+    fn remove_all(&self, rows: &mut Connection, bucket: &str, keys: &[String]) -> Result<(), StoreError> {
+        let transaction = rows.transaction()?;
+        let mut locations = Vec::new();
+        for key in keys {
+            if let Some(object) = index::find(&transaction, bucket, key)? {
+                index::remove(&transaction, bucket, key)?;
+                index::plan_removal(&transaction, bucket, &object.location)?;
+                locations.push(object.location);
+            }
+        }
+        transaction.commit()?;
+        for location in &locations {
+            let path = location.under(&self.home);
+            remove_file(&path)?;
+            self.prune_folders(&path);
+        }
+        let transaction = rows.transaction()?;
+        for location in &locations {
+            index::settle(&transaction, location)?;
+        }
+        transaction.commit()?;
+        Ok(())
+    }
+
+    /// Removes folders that became empty, up to the bucket's own.
+    fn prune_folders(&self, file: &Path) {
+        let is_inside_bucket =
+            |folder: &&Path| folder.strip_prefix(&self.home).is_ok_and(|relative| relative.components().count() > 2);
+        for folder in file.ancestors().skip(1).take_while(is_inside_bucket) {
+            if fs::remove_dir(folder).is_err_and(|error| error.kind() != io::ErrorKind::NotFound) {
+                break;
+            }
+        }
+    }
+
+    /// All objects under a prefix, in order, with the files that hold them.
+    pub(crate) fn files_under(&self, bucket: &str, prefix: &str) -> Result<Vec<(Object, PathBuf)>, StoreError> {
+        let rows = self.state.lock();
+        require_bucket(&rows, bucket)?;
+        let objects = all_under(&rows, bucket, prefix)?;
+        Ok(objects.into_iter().map(|object| (object.clone(), self.path(&object))).collect())
+    }
+}
+
+fn all_under(rows: &Connection, bucket: &str, prefix: &str) -> Result<Vec<Object>, StoreError> {
+    const PAGE: usize = 1000;
+    let mut found: Vec<Object> = Vec::new();
+    let mut start = index::Start::At(prefix.to_owned());
+    loop {
+        let page = index::scan(rows, bucket, &start, PAGE)?;
+        let is_last = page.len() < PAGE || page.last().is_none_or(|object| !object.key.starts_with(prefix));
+        found.extend(page.into_iter().filter(|object| object.key.starts_with(prefix)));
+        match found.last() {
+            Some(object) if !is_last => start = index::Start::After(object.key.clone()),
+            _ => return Ok(found),
+        }
+    }
+}
+
+fn require_bucket(rows: &Connection, bucket: &str) -> Result<(), StoreError> {
+    if index::bucket_exists(rows, bucket)? { Ok(()) } else { Err(StoreError::NoSuchBucket(bucket.to_owned())) }
+}
+
+fn require_object(rows: &Connection, bucket: &str, key: &str) -> Result<Object, StoreError> {
+    require_bucket(rows, bucket)?;
+    index::find(rows, bucket, key)?.ok_or_else(|| StoreError::NoSuchKey(key.to_owned()))
+}
+
+fn make_parents(path: &Path) -> io::Result<()> {
+    path.parent().map_or(Ok(()), fs::create_dir_all)
+}
+
+fn remove_file(path: &Path) -> Result<(), StoreError> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(StoreError::io(path)(error)),
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,259 @@
+//! Takes the signature off a request, so that any credentials are accepted.
+//!
+//! The endpoint is for one user on one machine and has no secrets to check against. What the signature's
+//! headers say of the *bytes* still counts: a body in signed or unsigned chunks (`aws-chunked`) is put together here, and
+//! its checksum trailers and its SHA-256 go along as [`BodyClaims`].
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use bytes::{Buf as _, Bytes, BytesMut};
+use futures::{Stream, StreamExt as _};
+use http::header::{AUTHORIZATION, CONTENT_ENCODING, CONTENT_LENGTH};
+use http::uri::{PathAndQuery, Uri};
+use http::{HeaderMap, HeaderName, HeaderValue, Request};
+use s3s::{Body, StdError};
+
+/// What the request said of its body, to be checked once the body is read.
+#[derive(Debug, Clone, Default)]
+pub(super) struct BodyClaims {
+    /// Lower-case hexadecimal.
+    pub(super) sha256: Option<String>,
+    /// Filled when the last chunk has been read.
+    trailers: Arc<Mutex<HeaderMap>>,
+}
+
+impl BodyClaims {
+    /// The trailers that came behind the body.
+    pub(super) fn trailers(&self) -> HeaderMap {
+        self.trailers.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+const DECODED_LENGTH: &str = "x-amz-decoded-content-length";
+
+/// The same request without a signature, its body as the client meant it.
+pub(super) fn unsign(request: Request<hyper::body::Incoming>) -> Request<Body> {
+    let (mut head, body) = request.into_parts();
+    head.headers.remove(AUTHORIZATION);
+    if let Some(uri) = without_signature(&head.uri) {
+        head.uri = uri;
+    }
+    let mut claims = BodyClaims::default();
+    let said =
+        head.headers.get("x-amz-content-sha256").and_then(|said| said.to_str().ok()).unwrap_or_default().to_owned();
+    let is_chunked = said.starts_with("STREAMING-") || names_aws_chunked(&head.headers);
+    if said.len() == 64 && said.bytes().all(|digit| digit.is_ascii_hexdigit()) {
+        claims.sha256 = Some(said.to_ascii_lowercase());
+    }
+    let body = if is_chunked {
+        forget_chunks(&mut head.headers);
+        let chunks = Body::from(body).map(|piece| piece.map_err(ChunkError::Body));
+        let stream = decoded(chunks, Arc::clone(&claims.trailers));
+        Body::from(s3s::stream::DynByteStream::from(s3s::dto::StreamingBlob::wrap(stream)))
+    } else {
+        Body::from(body)
+    };
+    head.extensions.insert(claims);
+    Request::from_parts(head, body)
+}
+
+/// The parameters of a pre-signed URL.
+const SIGNATURE_PARAMETERS: &[&str] = &[
+    "x-amz-algorithm",
+    "x-amz-credential",
+    "x-amz-date",
+    "x-amz-expires",
+    "x-amz-signedheaders",
+    "x-amz-signature",
+    "x-amz-security-token",
+    "awsaccesskeyid",
+    "signature",
+    "expires",
+];
+
+fn without_signature(uri: &Uri) -> Option<Uri> {
+    let query = uri.query()?;
+    let is_signature = |pair: &&str| {
+        let name = pair.split('=').next().unwrap_or_default().to_ascii_lowercase();
+        SIGNATURE_PARAMETERS.contains(&name.as_str())
+    };
+    let kept: Vec<&str> = query.split('&').filter(|pair| !is_signature(pair)).collect();
+    if kept.len() == query.split('&').count() {
+        return None;
+    }
+    let path = if kept.is_empty() { uri.path().to_owned() } else { format!("{}?{}", uri.path(), kept.join("&")) };
+    let mut parts = uri.clone().into_parts();
+    parts.path_and_query = Some(PathAndQuery::try_from(path).ok()?);
+    Uri::from_parts(parts).ok()
+}
+
+fn names_aws_chunked(headers: &HeaderMap) -> bool {
+    headers
+        .get(CONTENT_ENCODING)
+        .and_then(|encodings| encodings.to_str().ok())
+        .is_some_and(|encodings| encodings.split(',').any(|encoding| encoding.trim() == "aws-chunked"))
+}
+
+/// The chunks are the protocol's and not the object's: their headers become those of the object.
+fn forget_chunks(headers: &mut HeaderMap) {
+    match headers.remove(DECODED_LENGTH) {
+        Some(length) => headers.insert(CONTENT_LENGTH, length),
+        None => headers.remove(CONTENT_LENGTH),
+    };
+    let Some(encodings) = headers.remove(CONTENT_ENCODING) else { return };
+    let rest: Vec<&str> = encodings
+        .to_str()
+        .unwrap_or_default()
+        .split(',')
+        .map(str::trim)
+        .filter(|encoding| !encoding.is_empty() && *encoding != "aws-chunked")
+        .collect();
+    if let (false, Ok(rest)) = (rest.is_empty(), HeaderValue::try_from(rest.join(","))) {
+        headers.insert(CONTENT_ENCODING, rest);
+    }
+}
+
+/// Why a chunked body could not be read.
+#[derive(Debug, thiserror::Error)]
+enum ChunkError {
+    #[error("{0}")]
+    Body(StdError),
+    #[error("the aws-chunked body ended inside a chunk")]
+    Truncated,
+    #[error("the aws-chunked body has a line that is no chunk header: {0:?}")]
+    Malformed(String),
+}
+
+/// The longest chunk header or trailer line.
+const LONGEST_LINE: usize = 16 * 1024;
+
+/// A chunked body: `<hex size>[;chunk-signature=...]\r\n<bytes>\r\n ... 0\r\n<trailers>\r\n`.
+struct Chunks<S> {
+    source: S,
+    buffer: BytesMut,
+    /// Bytes of the current chunk that are still to come.
+    left: usize,
+}
+
+impl<S: Stream<Item = Result<Bytes, ChunkError>> + Unpin> Chunks<S> {
+    /// The next bytes of the object, or `None` behind the last chunk.
+    async fn next(&mut self, trailers: &Mutex<HeaderMap>) -> Result<Option<Bytes>, ChunkError> {
+        if self.left == 0 {
+            self.left = self.chunk_size().await?;
+            if self.left == 0 {
+                *trailers.lock().unwrap_or_else(PoisonError::into_inner) = self.trailers().await?;
+                return Ok(None);
+            }
+        }
+        if self.buffer.is_empty() && !self.fill().await? {
+            return Err(ChunkError::Truncated);
+        }
+        let piece = self.buffer.split_to(self.left.min(self.buffer.len())).freeze();
+        self.left -= piece.len();
+        if self.left == 0 {
+            self.line().await?; // The line end behind the bytes.
+        }
+        Ok(Some(piece))
+    }
+
+    async fn chunk_size(&mut self) -> Result<usize, ChunkError> {
+        let line = self.line().await?.ok_or(ChunkError::Truncated)?;
+        let digits = line.split(';').next().unwrap_or_default().trim();
+        usize::from_str_radix(digits, 16).map_err(|_| ChunkError::Malformed(line))
+    }
+
+    async fn trailers(&mut self) -> Result<HeaderMap, ChunkError> {
+        let mut trailers = HeaderMap::new();
+        while let Some(line) = self.line().await? {
+            let Some((name, value)) = line.split_once(':') else { continue };
+            if let (Ok(name), Ok(value)) = (HeaderName::try_from(name.trim()), HeaderValue::try_from(value.trim())) {
+                trailers.insert(name, value);
+            }
+        }
+        Ok(trailers)
+    }
+
+    /// The next line without its end, or `None` at the end of the body.
+    async fn line(&mut self) -> Result<Option<String>, ChunkError> {
+        loop {
+            if let Some(end) = self.buffer.iter().position(|byte| *byte == b'\n') {
+                let line = self.buffer.split_to(end);
+                self.buffer.advance(1);
+                return Ok(Some(String::from_utf8_lossy(line.strip_suffix(b"\r").unwrap_or(&line)).into_owned()));
+            }
+            if self.buffer.len() > LONGEST_LINE {
+                return Err(ChunkError::Malformed(String::from_utf8_lossy(&self.buffer[..64]).into_owned()));
+            }
+            if !self.fill().await? {
+                return Ok(None);
+            }
+        }
+    }
+
+    async fn fill(&mut self) -> Result<bool, ChunkError> {
+        match self.source.next().await {
+            None => Ok(false),
+            Some(piece) => {
+                self.buffer.extend_from_slice(&piece?);
+                Ok(true)
+            }
+        }
+    }
+}
+
+fn decoded<S>(source: S, trailers: Arc<Mutex<HeaderMap>>) -> impl Stream<Item = Result<Bytes, ChunkError>>
+where
+    S: Stream<Item = Result<Bytes, ChunkError>> + Unpin,
+{
+    let chunks = Chunks { source, buffer: BytesMut::new(), left: 0 };
+    futures::stream::try_unfold((chunks, trailers), |(mut chunks, trailers)| async move {
+        let piece = chunks.next(&trailers).await?;
+        Ok(piece.map(|piece| (piece, (chunks, trailers))))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn decode(body: &'static [u8], piece: usize) -> Result<(Vec<u8>, HeaderMap), String> {
+        let trailers = Arc::new(Mutex::new(HeaderMap::new()));
+        let source = futures::stream::iter(body.chunks(piece).map(|piece| Ok(Bytes::from_static(piece))));
+        let pieces: Vec<_> = decoded(source, Arc::clone(&trailers)).collect().await;
+        let pieces: Result<Vec<Bytes>, ChunkError> = pieces.into_iter().collect();
+        let bytes = pieces.map_err(|error| error.to_string())?.concat();
+        let trailers = trailers.lock().unwrap().clone();
+        Ok((bytes, trailers))
+    }
+
+    #[tokio::test]
+    async fn chunks_become_the_object_however_they_are_cut() {
+        let body = b"6;chunk-signature=ab\r\nhello \r\n5\r\nwor\r\n\r\n0;chunk-signature=cd\r\nx-amz-checksum-crc32:AAAA\r\n\r\n";
+        for piece in 1..body.len() {
+            let (bytes, trailers) = decode(body, piece).await.unwrap();
+            assert_eq!(bytes, b"hello wor\r\n", "cut by {piece}");
+            assert_eq!(trailers["x-amz-checksum-crc32"], "AAAA");
+        }
+    }
+
+    #[tokio::test]
+    async fn broken_chunks_are_errors() {
+        assert!(decode(b"6\r\nhel", 9).await.unwrap_err().contains("ended inside a chunk"));
+        assert!(decode(b"", 9).await.unwrap_err().contains("ended inside a chunk"));
+        assert!(decode(b"xyz\r\nhello", 3).await.unwrap_err().contains("no chunk header: \"xyz\""));
+    }
+
+    #[test]
+    fn signatures_leave_the_query() {
+        let cases = [
+            ("/b/k?X-Amz-Signature=1&X-Amz-Date=2&partNumber=3", Some("/b/k?partNumber=3")),
+            ("/b/k?X-Amz-Signature=1", Some("/b/k")),
+            ("/b?list-type=2&prefix=a%2Fb", None),
+            ("/b", None),
+        ];
+        for (uri, expected) in cases {
+            let found = without_signature(&Uri::from_static(uri)).map(|uri| uri.to_string());
+            assert_eq!(found.as_deref(), expected, "{uri}");
+        }
+    }
+}

@@ -1,0 +1,159 @@
+//! HTTP on one loopback port: which service a request is for, and a quiet end of the server.
+
+use std::convert::Infallible;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::{CONTENT_TYPE, HOST};
+use http::{HeaderValue, Request, Response, StatusCode};
+use http_body_util::{BodyExt as _, Limited};
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use s3s::Body;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+use crate::aws_json::{self, AwsError, Version};
+use crate::s3::S3;
+
+/// The most that the body of a JSON request may have: Lambda's own limit is 6 MB.
+const LARGEST_JSON: usize = 16 * 1024 * 1024;
+
+/// How long requests under way may go on after the end of the server was asked for.
+const LAST_REQUESTS: Duration = Duration::from_secs(10);
+
+/// Everything that answers.
+pub(crate) struct Services {
+    pub(crate) s3: S3,
+}
+
+/// Answers on the listener until `stop` becomes true, then finishes what is under way.
+pub(crate) async fn serve(listener: TcpListener, services: Arc<Services>, mut stop: watch::Receiver<bool>) {
+    let mut connections = JoinSet::new();
+    loop {
+        tokio::select! {
+            () = stopped(&mut stop) => break,
+            Some(_) = connections.join_next() => {}
+            accepted = listener.accept() => match accepted {
+                Ok((stream, _)) => {
+                    connections.spawn(converse(stream, Arc::clone(&services), stop.clone()));
+                }
+                // Out of file handles: others will be closed.
+                Err(error) => {
+                    tracing::warn!(%error, "a connection could not be accepted");
+                    tokio::time::sleep(Duration::from_millis(50)).await;
+                }
+            }
+        }
+    }
+    drop(listener);
+    let finished = async { while connections.join_next().await.is_some() {} };
+    let _ = tokio::time::timeout(LAST_REQUESTS, finished).await;
+}
+
+/// Completes when the end of the server is asked for, or its owner is gone.
+async fn stopped(stop: &mut watch::Receiver<bool>) {
+    let _ = stop.wait_for(|stopped| *stopped).await;
+}
+
+async fn converse(stream: TcpStream, services: Arc<Services>, mut stop: watch::Receiver<bool>) {
+    // Small answers are to leave at once.
+    let _ = stream.set_nodelay(true);
+    let answer = service_fn(move |request| {
+        let services = Arc::clone(&services);
+        async move { Ok::<_, Infallible>(services.answer(request).await) }
+    });
+    let mut connection =
+        std::pin::pin!(http1::Builder::new().timer(TokioTimer::new()).serve_connection(TokioIo::new(stream), answer));
+    let ended = tokio::select! {
+        ended = connection.as_mut() => ended,
+        () = stopped(&mut stop) => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    };
+    if let Err(error) = ended {
+        tracing::debug!(%error, "a connection ended early");
+    }
+}
+
+impl Services {
+    async fn answer(&self, request: Request<Incoming>) -> Response<Body> {
+        if !names_this_machine(&request) {
+            return plain(StatusCode::FORBIDDEN, "this endpoint answers only requests to localhost or 127.0.0.1");
+        }
+        if let Some(target) = request.headers().get("x-amz-target") {
+            let target = String::from_utf8_lossy(target.as_bytes()).into_owned();
+            return self.answer_json(&target, request).await;
+        }
+        match self.s3.answer(request).await {
+            Ok(response) => response,
+            Err(error) => plain(StatusCode::INTERNAL_SERVER_ERROR, &format!("{error:?}")),
+        }
+    }
+
+    async fn answer_json(&self, target: &str, request: Request<Incoming>) -> Response<Body> {
+        let (service, operation) = target.split_once('.').unwrap_or((target, ""));
+        let input = match read(request).await {
+            Ok(body) => aws_json::parse(&body),
+            Err(error) => Err(AwsError::new("SerializationException", format!("the body could not be read: {error}"))),
+        };
+        let _ = (service, input);
+        Version::V1_1.respond(Err(AwsError::unknown_operation(operation)))
+    }
+}
+
+/// The whole body of a request of bounded size.
+async fn read(request: Request<Incoming>) -> Result<Bytes, s3s::StdError> {
+    Ok(Limited::new(request.into_body(), LARGEST_JSON).collect().await?.to_bytes())
+}
+
+/// Whether the request was meant for this machine. A page in a browser that reached us through a name of
+/// its own (DNS rebinding) was not.
+fn names_this_machine(request: &Request<Incoming>) -> bool {
+    match request.headers().get(HOST).map(HeaderValue::to_str) {
+        None => true,
+        Some(Ok(host)) => is_loopback(host),
+        Some(Err(_)) => false,
+    }
+}
+
+fn is_loopback(host: &str) -> bool {
+    let name = match host.rsplit_once(':') {
+        Some((name, port)) if port.bytes().all(|digit| digit.is_ascii_digit()) => name,
+        _ => host,
+    };
+    let name = name.trim_start_matches('[').trim_end_matches(']');
+    match name.parse::<IpAddr>() {
+        Ok(address) => address.is_loopback(),
+        Err(_) => name == "localhost" || name.ends_with(".localhost"),
+    }
+}
+
+fn plain(status: StatusCode, text: &str) -> Response<Body> {
+    let mut response = Response::new(Body::from(text.to_owned()));
+    *response.status_mut() = status;
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+    response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_this_machine_is_meant() {
+        for host in ["127.0.0.1:4599", "localhost", "localhost:80", "[::1]:4599", "bucket.localhost:4599", "127.1.2.3"]
+        {
+            assert!(is_loopback(host), "{host}");
+        }
+        for host in ["example.com", "10.0.0.1:4599", "localhost.example.com", "", "127.0.0.1.example.com:80"] {
+            assert!(!is_loopback(host), "{host}");
+        }
+    }
+}
