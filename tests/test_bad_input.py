@@ -47,7 +47,7 @@ def test_a_file_that_is_no_snapshot_is_quarantined_with_its_reason(lake: Lake, t
     name, data, word = BAD_FILES[what]
     good = rawfiles.write(tmp_path / "raw", "quotes", "202004011330", [quote("PETR4")])
     (tmp_path / "raw" / name).write_bytes(data)
-    done = lake.run("upload", tmp_path / "raw", check=False)
+    done = lake.fails("upload", tmp_path / "raw")
 
     assert name in done.said, f"the bad file is not named:\n{done}"
     stored = lake.objects(RAW)
@@ -65,7 +65,7 @@ def test_two_bad_files_of_one_name_are_both_kept(lake: Lake, tmp_path: Path):
     for number in (1, 2):
         (tmp_path / str(number)).mkdir()
         (tmp_path / str(number) / "foo.csv").write_bytes(b"%d" % number)
-        lake.run("upload", tmp_path / str(number), check=False)
+        lake.fails("upload", tmp_path / str(number))
     kept = [
         data for key, data in lake.objects(RAW).items() if key.startswith("quarantine/") and not key.endswith(".json")
     ]
