@@ -1,0 +1,34 @@
+//! `Catch`: where an execution goes on after a failure.
+
+use crate::DefinitionError;
+use crate::data_flow::ResultPath;
+use crate::definition::{Fields, StateId, StateNames};
+use crate::error_names::ErrorNames;
+
+/// One clause of a `Catch`.
+#[derive(Clone, Debug)]
+pub(crate) struct Catcher {
+    pub(crate) errors: ErrorNames,
+    pub(crate) next: StateId,
+    /// Where in the state's raw input the error output goes.
+    pub(crate) result_path: ResultPath,
+}
+
+impl Catcher {
+    pub(crate) fn parse_all(fields: &mut Fields, names: &StateNames) -> Result<Vec<Self>, DefinitionError> {
+        let clauses = fields.objects("Catch")?;
+        let count = clauses.len();
+        let clauses = clauses.into_iter().enumerate();
+        clauses.map(|(at, clause)| Self::parse(clause, at + 1 == count, names)).collect()
+    }
+
+    fn parse(mut fields: Fields, last: bool, names: &StateNames) -> Result<Self, DefinitionError> {
+        let _comment = fields.text("Comment")?;
+        let errors = ErrorNames::parse(&mut fields, last)?;
+        let result_path = ResultPath::parse(&mut fields)?;
+        let next = fields.required_text("Next")?;
+        let next = names.target(&next, &fields.place("Next"))?;
+        fields.finish()?;
+        Ok(Self { errors, next, result_path })
+    }
+}

@@ -1,0 +1,215 @@
+//! How data goes through a state: `InputPath`, then what the state does, then `ResultPath` and `OutputPath`.
+
+use std::io::{self, Write};
+
+use serde_json::{Map, Value};
+
+use crate::DefinitionError;
+use crate::context::Data;
+use crate::definition::Fields;
+use crate::path::{Path, Step};
+
+/// The largest payload between two states, in bytes of JSON text.
+const MAX_PAYLOAD: usize = 256 * 1024;
+
+/// `InputPath` and `OutputPath`, which every state but Fail may have.
+#[derive(Clone, Debug)]
+pub(crate) struct Filters {
+    input: Filter,
+    output: Filter,
+}
+
+#[derive(Clone, Debug)]
+enum Filter {
+    Path(Path),
+    /// The field is `null`: the data is an empty object.
+    Nothing,
+}
+
+impl Filters {
+    pub(crate) fn parse(fields: &mut Fields) -> Result<Self, DefinitionError> {
+        Ok(Self { input: Filter::parse(fields, "InputPath")?, output: Filter::parse(fields, "OutputPath")? })
+    }
+
+    pub(crate) fn input(&self, data: &Data<'_>) -> Result<Value, String> {
+        self.input.apply(data)
+    }
+
+    pub(crate) fn output(&self, data: &Data<'_>) -> Result<Value, String> {
+        self.output.apply(data)
+    }
+}
+
+impl Filter {
+    fn parse(fields: &mut Fields, field: &str) -> Result<Self, DefinitionError> {
+        match fields.take(field) {
+            None => Ok(Self::Path(Path::root())),
+            Some(Value::Null) => Ok(Self::Nothing),
+            Some(Value::String(text)) => match Path::parse(&text) {
+                Ok(path) => Ok(Self::Path(path)),
+                Err(why) => Err(fields.fault(field, why)),
+            },
+            Some(_) => Err(fields.fault(field, "Value must be a path or null")),
+        }
+    }
+
+    fn apply(&self, data: &Data<'_>) -> Result<Value, String> {
+        match self {
+            Self::Nothing => Ok(Value::Object(Map::new())),
+            Self::Path(path) => path
+                .find(data)
+                .ok_or_else(|| format!("Invalid path '{path}' : No results for path: {}", path.canonical())),
+        }
+    }
+}
+
+/// `ResultPath`: where in the state's raw input its result goes.
+#[derive(Clone, Debug)]
+pub(crate) enum ResultPath {
+    /// `null`: nowhere; the input goes on as it came.
+    Discard,
+    /// `$.a.b`: there. `$`, the default, is the whole: the result replaces the input.
+    At(Path, Vec<Step>),
+}
+
+impl ResultPath {
+    pub(crate) fn parse(fields: &mut Fields) -> Result<Self, DefinitionError> {
+        let text = match fields.take("ResultPath") {
+            None => return Ok(Self::At(Path::root(), Vec::new())),
+            Some(Value::Null) => return Ok(Self::Discard),
+            Some(Value::String(text)) => text,
+            Some(_) => return Err(fields.fault("ResultPath", "Value must be a path or null")),
+        };
+        let path = Path::parse_reference(&text).map_err(|why| fields.fault("ResultPath", why))?;
+        match path.writable_steps().map(<[Step]>::to_vec) {
+            Some(steps) => Ok(Self::At(path, steps)),
+            None => Err(fields.fault("ResultPath", "The context object cannot be written to")),
+        }
+    }
+
+    /// The raw input with `result` put into it, or why it cannot be put there.
+    pub(crate) fn put(&self, mut input: Value, result: Value) -> Result<Value, String> {
+        match self {
+            Self::Discard => Ok(input),
+            Self::At(path, steps) => match place(&mut input, steps) {
+                Some(slot) => {
+                    *slot = result;
+                    Ok(input)
+                }
+                None => Err(format!("Unable to apply ReferencePath {path} to input {input}")),
+            },
+        }
+    }
+}
+
+/// The node that `steps` lead to. Fields that are missing are made; anything else in the way stays as it is.
+fn place<'a>(mut node: &'a mut Value, steps: &[Step]) -> Option<&'a mut Value> {
+    for (at, step) in steps.iter().enumerate() {
+        let last = at + 1 == steps.len();
+        node = match (step, node) {
+            (Step::Field(name), Value::Object(fields)) => {
+                let missing = if last { Value::Null } else { Value::Object(Map::new()) };
+                fields.entry(name.as_str()).or_insert(missing)
+            }
+            (Step::Index(index), Value::Array(items)) => items.get_mut(usize::try_from(*index).ok()?)?,
+            _ => return None,
+        };
+    }
+    Some(node)
+}
+
+/// Whether a payload is small enough to go from one state to the next.
+pub(crate) fn within_limit(payload: &Value) -> bool {
+    let mut left = Limit(MAX_PAYLOAD);
+    serde_json::to_writer(&mut left, payload).is_ok()
+}
+
+/// A writer that keeps nothing and fails when it has been given more than so many bytes.
+struct Limit(usize);
+
+impl Write for Limit {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0 = self.0.checked_sub(bytes.len()).ok_or(io::ErrorKind::FileTooLarge)?;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::context::testing::with_data;
+
+    fn fields(value: Value) -> Fields {
+        Fields::of(value, "/States/S").expect("an object")
+    }
+
+    #[test]
+    fn results_go_where_the_result_path_says() {
+        let input = json!({ "a": 1, "list": [1, { "x": 1 }] });
+        let cases = [
+            (json!({}), Some(json!("R"))),
+            (json!({ "ResultPath": "$" }), Some(json!("R"))),
+            (json!({ "ResultPath": null }), Some(input.clone())),
+            (json!({ "ResultPath": "$.b" }), Some(json!({ "a": 1, "list": [1, { "x": 1 }], "b": "R" }))),
+            (json!({ "ResultPath": "$.a" }), Some(json!({ "a": "R", "list": [1, { "x": 1 }] }))),
+            (
+                json!({ "ResultPath": "$.b.c['d e']" }),
+                Some(json!({ "a": 1, "list": [1, { "x": 1 }], "b": { "c": { "d e": "R" } } })),
+            ),
+            (json!({ "ResultPath": "$.list[1].y" }), Some(json!({ "a": 1, "list": [1, { "x": 1, "y": "R" }] }))),
+            (json!({ "ResultPath": "$.list[0]" }), Some(json!({ "a": 1, "list": ["R", { "x": 1 }] }))),
+            (json!({ "ResultPath": "$.list[2]" }), None),
+            (json!({ "ResultPath": "$.list[-1]" }), None),
+            (json!({ "ResultPath": "$.list.x" }), None),
+            (json!({ "ResultPath": "$.a.b" }), None),
+            (json!({ "ResultPath": "$[0]" }), None),
+        ];
+        for (state, expected) in cases {
+            let path = ResultPath::parse(&mut fields(state.clone())).expect("a result path");
+            let got = path.put(input.clone(), json!("R"));
+            assert_eq!(got.clone().ok(), expected, "{state}: {got:?}");
+        }
+    }
+
+    #[test]
+    fn result_paths_are_reference_paths_into_the_input() {
+        for path in [json!("$.a[*]"), json!("$$.State.Name"), json!("a"), json!(1)] {
+            let error = ResultPath::parse(&mut fields(json!({ "ResultPath": path })));
+            assert_eq!(error.expect_err("refused").location, "/States/S/ResultPath");
+        }
+    }
+
+    #[test]
+    fn filters_select_or_empty_the_data() {
+        let input = json!({ "a": { "b": 1 } });
+        let cases = [
+            (json!({}), Ok(input.clone())),
+            (json!({ "InputPath": "$.a" }), Ok(json!({ "b": 1 }))),
+            (json!({ "InputPath": null }), Ok(json!({}))),
+            (json!({ "InputPath": "$$.Execution.Name" }), Ok(json!("run-1"))),
+            (
+                json!({ "InputPath": "$.a.c" }),
+                Err("Invalid path '$.a.c' : No results for path: $['a']['c']".to_owned()),
+            ),
+        ];
+        for (state, expected) in cases {
+            let filters = Filters::parse(&mut fields(state.clone())).expect("filters");
+            let got = with_data(&input, |data| filters.input(data));
+            assert_eq!(got, expected, "{state}");
+        }
+    }
+
+    #[test]
+    fn the_limit_counts_bytes_of_json() {
+        let quotes = 2;
+        assert!(within_limit(&json!("x".repeat(MAX_PAYLOAD - quotes))));
+        assert!(!within_limit(&json!("x".repeat(MAX_PAYLOAD - quotes + 1))));
+        assert!(!within_limit(&json!("é".repeat(MAX_PAYLOAD / 2))));
+    }
+}

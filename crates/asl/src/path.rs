@@ -1,0 +1,405 @@
+//! Paths: `$.a[0]['b c']` into the data, `$$.Execution.Name` into the context object.
+//!
+//! The part of a path that can name one node only is walked here, because AWS is laxer there than RFC 9535 (it takes
+//! `$.delivery-partner`) and because such a path that finds nothing is an error. From the first wildcard, slice or
+//! filter on, `serde_json_path` decides, and the result is an array of what was found.
+
+use std::fmt;
+
+use serde_json::Value;
+use serde_json_path::JsonPath;
+
+use crate::context::Data;
+
+/// A path that has been read, ready to be applied.
+#[derive(Clone, Debug)]
+pub(crate) struct Path {
+    text: String,
+    root: Root,
+    steps: Vec<Step>,
+    /// The whole path again, when it may name more than one node.
+    query: Option<JsonPath>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Root {
+    Input,
+    Context,
+}
+
+/// A step to exactly one child.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Step {
+    Field(String),
+    Index(i64),
+}
+
+/// One piece of a path as it is written.
+enum Segment {
+    Step(Step),
+    /// Anything that may select several nodes, as RFC 9535 writes it.
+    Many(String),
+}
+
+/// A filter nested deeper than this is refused: the parser behind it is recursive.
+const MAX_FILTER_NESTING: usize = 32;
+
+impl Path {
+    /// `$`: everything.
+    pub(crate) fn root() -> Self {
+        Self { text: "$".to_owned(), root: Root::Input, steps: Vec::new(), query: None }
+    }
+
+    pub(crate) fn parse(text: &str) -> Result<Self, String> {
+        let (root, rest) = match (text.strip_prefix("$$"), text.strip_prefix('$')) {
+            (Some(rest), _) => (Root::Context, rest),
+            (None, Some(rest)) => (Root::Input, rest),
+            (None, None) => return Err(format!("Path '{text}' does not start with '$'")),
+        };
+        let segments = read_segments(rest).map_err(|why| format!("Path '{text}' is not valid: {why}"))?;
+        let many = segments.iter().position(|segment| matches!(segment, Segment::Many(_)));
+        let query = many
+            .map(|_| JsonPath::parse(&rfc_text(&segments)))
+            .transpose()
+            .map_err(|why| format!("Path '{text}' is not valid: {why}"))?;
+        let steps = segments.into_iter().map_while(|segment| match segment {
+            Segment::Step(step) => Some(step),
+            Segment::Many(_) => None,
+        });
+        Ok(Self { text: text.to_owned(), root, steps: steps.collect(), query })
+    }
+
+    /// A *reference path*: one that names a single node.
+    pub(crate) fn parse_reference(text: &str) -> Result<Self, String> {
+        let path = Self::parse(text).map_err(|why| format!("Value is not a Reference Path: {why}"))?;
+        match path.query {
+            None => Ok(path),
+            Some(_) => Err(format!("Value is not a Reference Path: '{text}' can name more than one node")),
+        }
+    }
+
+    /// The steps of a path into the state's own data, for writing. `None` for a path into the context object.
+    pub(crate) fn writable_steps(&self) -> Option<&[Step]> {
+        let writable = self.root == Root::Input && self.query.is_none();
+        writable.then_some(self.steps.as_slice())
+    }
+
+    /// What the path names, or `None` if there is no such node. A path that can name several nodes gives an array.
+    pub(crate) fn find(&self, data: &Data<'_>) -> Option<Value> {
+        let root = match self.root {
+            Root::Input => data.input,
+            Root::Context => data.context.object(),
+        };
+        let node = self.steps.iter().try_fold(root, |node, step| step.of(node))?;
+        match &self.query {
+            None => Some(node.clone()),
+            Some(_) if !node.is_array() && !node.is_object() => None,
+            Some(query) => Some(query.query(root).all().into_iter().cloned().collect()),
+        }
+    }
+
+    /// The path in the form that AWS uses in its messages: `$['a'][0]`.
+    pub(crate) fn canonical(&self) -> String {
+        match self.query {
+            Some(_) => self.text.clone(),
+            None => rfc_text(self.steps.iter().cloned().map(Segment::Step).collect::<Vec<_>>().as_slice()),
+        }
+    }
+}
+
+impl fmt::Display for Path {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+impl Step {
+    fn of<'a>(&self, node: &'a Value) -> Option<&'a Value> {
+        match self {
+            Self::Field(name) => node.as_object()?.get(name),
+            Self::Index(index) => {
+                let items = node.as_array()?;
+                let index = match usize::try_from(*index) {
+                    Ok(index) => index,
+                    Err(_) => items.len().checked_sub(usize::try_from(index.unsigned_abs()).ok()?)?,
+                };
+                items.get(index)
+            }
+        }
+    }
+}
+
+fn read_segments(mut rest: &str) -> Result<Vec<Segment>, String> {
+    let mut segments = Vec::new();
+    while !rest.is_empty() {
+        let (segment, after) = read_segment(rest)?;
+        segments.push(segment);
+        rest = after;
+    }
+    Ok(segments)
+}
+
+fn read_segment(rest: &str) -> Result<(Segment, &str), String> {
+    if let Some(below) = rest.strip_prefix("..") {
+        return read_descent(below);
+    }
+    if rest.starts_with('[') {
+        return read_bracket(rest);
+    }
+    let Some(child) = rest.strip_prefix('.') else {
+        return Err(format!("expected '.' or '[' before '{rest}'"));
+    };
+    if child.starts_with('[') {
+        return read_bracket(child);
+    }
+    if let Some(after) = child.strip_prefix('*') {
+        return Ok((Segment::Many("[*]".to_owned()), after));
+    }
+    let (name, after) = read_name(child)?;
+    Ok((Segment::Step(Step::Field(name.to_owned())), after))
+}
+
+/// `..name`, `..*` and `..[...]`: every node below.
+fn read_descent(below: &str) -> Result<(Segment, &str), String> {
+    if let Some(after) = below.strip_prefix('*') {
+        return Ok((Segment::Many("..[*]".to_owned()), after));
+    }
+    let (segment, after) = match below.starts_with('[') {
+        true => read_bracket(below)?,
+        false => {
+            let (name, after) = read_name(below)?;
+            (Segment::Step(Step::Field(name.to_owned())), after)
+        }
+    };
+    Ok((Segment::Many(format!("..{}", rfc_segment(&segment))), after))
+}
+
+fn read_name(text: &str) -> Result<(&str, &str), String> {
+    let end =
+        text.find(|c: char| c.is_whitespace() || c.is_control() || ".[]()'\"*?,{}".contains(c)).unwrap_or(text.len());
+    let (name, after) = text.split_at(end);
+    if name.is_empty() {
+        return Err("a field name is missing".to_owned());
+    }
+    if after.starts_with('(') {
+        return Err(format!("functions such as '{name}()' are not supported"));
+    }
+    Ok((name, after))
+}
+
+fn read_bracket(text: &str) -> Result<(Segment, &str), String> {
+    let end = closing_bracket(text)?;
+    let (inner, after) = (text[1..end].trim(), &text[end + 1..]);
+    if let Ok(index) = inner.parse::<i64>() {
+        return Ok((Segment::Step(Step::Index(index)), after));
+    }
+    if let Some(name) = quoted_name(inner) {
+        return Ok((Segment::Step(Step::Field(name)), after));
+    }
+    Ok((Segment::Many(format!("[{inner}]")), after))
+}
+
+/// Where the bracket that opens `text` closes, brackets and quotes inside it skipped.
+fn closing_bracket(text: &str) -> Result<usize, String> {
+    let mut depth = 0_usize;
+    let mut grouping = 0_usize;
+    let mut quote = None;
+    let mut chars = text.char_indices();
+    while let Some((at, c)) = chars.next() {
+        match (quote, c) {
+            (Some(_), '\\') => {
+                chars.next();
+            }
+            (Some(open), c) if c == open => quote = None,
+            (Some(_), _) => {}
+            (None, '\'' | '"') => quote = Some(c),
+            (None, '(' | '!') => grouping += 1,
+            (None, '[') => depth += 1,
+            (None, ']') if depth == 1 => return Ok(at),
+            (None, ']') => depth -= 1,
+            (None, _) => {}
+        }
+        if depth + grouping > MAX_FILTER_NESTING {
+            return Err("the filter is nested too deeply".to_owned());
+        }
+    }
+    Err("']' is missing".to_owned())
+}
+
+/// The name in `'name'` or `"name"`; nothing for a list of names.
+fn quoted_name(text: &str) -> Option<String> {
+    let quote = text.chars().next().filter(|c| matches!(c, '\'' | '"'))?;
+    let mut name = String::new();
+    let mut chars = text[1..].chars();
+    while let Some(c) = chars.next() {
+        match c {
+            '\\' => name.push(chars.next()?),
+            c if c == quote => return chars.next().is_none().then_some(name),
+            c => name.push(c),
+        }
+    }
+    None
+}
+
+fn rfc_text(segments: &[Segment]) -> String {
+    let segments: String = segments.iter().map(rfc_segment).collect();
+    format!("${segments}")
+}
+
+fn rfc_segment(segment: &Segment) -> String {
+    match segment {
+        Segment::Many(text) => text.clone(),
+        Segment::Step(Step::Index(index)) => format!("[{index}]"),
+        Segment::Step(Step::Field(name)) => {
+            let escaped: String = name.chars().map(rfc_char).collect();
+            format!("['{escaped}']")
+        }
+    }
+}
+
+fn rfc_char(c: char) -> String {
+    match c {
+        '\\' => "\\\\".to_owned(),
+        '\'' => "\\'".to_owned(),
+        c if c < ' ' => format!("\\u{:04x}", u32::from(c)),
+        c => c.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::context::testing::with_data;
+
+    fn find(path: &str, input: &Value) -> Option<Value> {
+        let path = Path::parse(path).expect("a valid path");
+        with_data(input, |data| path.find(data))
+    }
+
+    #[test]
+    fn paths_name_nodes() {
+        let input = json!({
+            "a": { "b": [10, 20, 30] },
+            "delivery-partner": "UQS",
+            "def ghi": 1,
+            "it's": 2,
+            "dotted.name": 3,
+            "São": 4,
+            "items": [ { "id": 1, "ok": true }, { "id": 2, "ok": false } ],
+            "nothing": null,
+        });
+        let cases = [
+            ("$", Some(input.clone())),
+            ("$.a.b[0]", Some(json!(10))),
+            ("$.a.b[-1]", Some(json!(30))),
+            ("$['a']['b'][1]", Some(json!(20))),
+            ("$[\"a\"].b[ 1 ]", Some(json!(20))),
+            ("$.delivery-partner", Some(json!("UQS"))),
+            ("$.['def ghi']", Some(json!(1))),
+            ("$['it\\'s']", Some(json!(2))),
+            ("$['dotted.name']", Some(json!(3))),
+            ("$.São", Some(json!(4))),
+            ("$.nothing", Some(json!(null))),
+            ("$.nothing.more", None),
+            ("$.missing", None),
+            ("$.a.b[3]", None),
+            ("$.a.b[-4]", None),
+            ("$.a[0]", None),
+            ("$.a.b.c", None),
+        ];
+        for (path, expected) in cases {
+            assert_eq!(find(path, &input), expected, "{path}");
+        }
+    }
+
+    #[test]
+    fn paths_that_can_name_many_nodes_give_arrays() {
+        let input = json!({
+            "vals": [0, 10, 20, 30, 40, 50],
+            "items": [ { "id": 1, "a-b": "x" }, { "id": 2, "a-b": "y" } ],
+            "flat": 7,
+        });
+        let cases = [
+            ("$.vals[3:]", Some(json!([30, 40, 50]))),
+            ("$.vals[0,1]", Some(json!([0, 10]))),
+            ("$.vals[*]", Some(json!([0, 10, 20, 30, 40, 50]))),
+            ("$.items[*].id", Some(json!([1, 2]))),
+            ("$.items[*].a-b", Some(json!(["x", "y"]))),
+            ("$.items[?(@.id > 1)].id", Some(json!([2]))),
+            ("$.items[?(@.id == 9)]", Some(json!([]))),
+            ("$.items[?(@['a-b'] == 'y' || @.id == 7)].id", Some(json!([2]))),
+            ("$..id", Some(json!([1, 2]))),
+            ("$.items.*.id", Some(json!([1, 2]))),
+            ("$['flat','vals']", Some(json!([7, [0, 10, 20, 30, 40, 50]]))),
+            ("$.flat[3:]", None),
+            ("$.missing[*]", None),
+        ];
+        for (path, expected) in cases {
+            assert_eq!(find(path, &input), expected, "{path}");
+        }
+    }
+
+    #[test]
+    fn the_context_object_is_under_two_dollars() {
+        let input = json!({ "from": "2020-04-01" });
+        let cases = [
+            ("$$.Execution.Name", json!("run-1")),
+            ("$$.Execution.Input.from", json!("2020-04-01")),
+            ("$$.Execution.StartTime", json!("1970-01-01T00:00:00.000Z")),
+            ("$$.StateMachine.Name", json!("m")),
+            ("$$.State.Name", json!("S")),
+            ("$$.State.RetryCount", json!(0)),
+            ("$$.Map.Item.Index", json!(3)),
+            ("$$.Map.Item.Value.who", json!("bob")),
+        ];
+        for (path, expected) in cases {
+            assert_eq!(find(path, &input), Some(expected), "{path}");
+        }
+        assert_eq!(find("$$.Task.Token", &input), None);
+        let whole = find("$$", &input).expect("the context object");
+        assert_eq!(whole["Execution"]["RedriveCount"], json!(0));
+    }
+
+    #[test]
+    fn malformed_paths_are_refused() {
+        let nested = format!("$.a[?({}@.x{})]", "(".repeat(100), ")".repeat(100));
+        for path in [
+            "",
+            "a",
+            "$a",
+            "$.",
+            "$..",
+            "$.a.",
+            "$.a b",
+            "$.a[",
+            "$.a[]",
+            "$.a['b]",
+            "$.a.length()",
+            "$.a[?(@.x =~ /b/)]",
+            "$.a[x]",
+            "$.a]",
+            &nested,
+        ] {
+            assert!(Path::parse(path).is_err(), "{path}");
+        }
+    }
+
+    #[test]
+    fn reference_paths_name_one_node() {
+        assert!(Path::parse_reference("$.a['b'][0]").is_ok());
+        assert!(Path::parse_reference("$$.Execution.Id").is_ok());
+        for path in ["$.a[*]", "$..a", "$.a[1:2]", "$.a[?(@.b)]", "States.UUID()"] {
+            let error = Path::parse_reference(path).expect_err(path);
+            assert!(error.starts_with("Value is not a Reference Path"), "{error}");
+        }
+    }
+
+    #[test]
+    fn messages_write_paths_canonically() {
+        let path = Path::parse("$.a.b[0]").expect("a valid path");
+        assert_eq!(path.canonical(), "$['a']['b'][0]");
+        assert_eq!(path.to_string(), "$.a.b[0]");
+    }
+}
