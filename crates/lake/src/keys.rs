@@ -49,7 +49,12 @@ pub fn raw(name: SnapshotName) -> String {
 
 /// What the keys of a day's raw files start with.
 pub fn raw_day(feed: Feed, date: NaiveDate) -> String {
-    format!("{feed}/date={date}/")
+    format!("{}{date}/", raw_feed(feed))
+}
+
+/// What the keys of a feed's raw files start with. A date stands behind it.
+pub fn raw_feed(feed: Feed) -> String {
+    format!("{feed}/date=")
 }
 
 /// The place of a refused file of this name.
@@ -88,7 +93,55 @@ pub fn job(digest: &str) -> String {
     format!("jobs/etl-{digest}.sql")
 }
 
+/// A key as the source of a copy, which S3 takes URL-encoded.
+pub fn copy_source(bucket: &BucketName, key: &str) -> String {
+    let mut source = format!("{bucket}/");
+    for byte in key.bytes() {
+        match byte {
+            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' | b'/' => source.push(byte.into()),
+            _ => source.push_str(&format!("%{byte:02X}")),
+        }
+    }
+    source
+}
+
+/// Where EMR puts the log of a step, in the results bucket.
+pub fn step_log(cluster: &str, step: &str) -> String {
+    format!("{LOGS}{cluster}/steps/{step}/")
+}
+
 /// The URI of a key, or of all keys that start with it.
 pub fn uri(bucket: &BucketName, key: &str) -> String {
     format!("s3://{bucket}/{key}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn objects_live_where_the_design_says() {
+        let name: SnapshotName = "202004011320_flashpanel.csv.gz".parse().expect("a name");
+        let partition = name.time.partition();
+        let run: RunId = "nightly-7".parse().expect("a run");
+        assert_eq!(raw(name), "quotes/date=2020-04-01/202004011320_flashpanel.csv.gz");
+        assert_eq!(landing("april/1/x.csv"), "landing/april/1/x.csv");
+        assert_eq!(quarantine_reason(&quarantine("x.csv")), "quarantine/x.csv.reason.json");
+        assert_eq!(run_folder(TableName::Options, partition, &run), "options/year=2020/month=4/day=1/run=nightly-7/");
+        assert_eq!(quality_report(&run, TableName::Rejects), "quality/run=nightly-7/rejects.json");
+        assert_eq!(job("ab12"), "jobs/etl-ab12.sql");
+    }
+
+    #[test]
+    fn a_file_name_is_what_stands_behind_the_last_folder() {
+        for (key, name) in [("landing/a/b.csv", "b.csv"), ("landing/a/", ""), ("b.csv", "b.csv"), ("", "")] {
+            assert_eq!(file_name(key), name);
+        }
+    }
+
+    #[test]
+    fn a_copy_source_is_encoded() {
+        let bucket = crate::Config::default().buckets.raw;
+        assert_eq!(copy_source(&bucket, "landing/a b+ç%.csv"), "pregao-raw/landing/a%20b%2B%C3%A7%25.csv");
+    }
 }

@@ -5,6 +5,9 @@
 //! |---|---|
 //! | [`config`] | what a user may decide, with defaults for a laptop |
 //! | [`keys`] | where objects live |
+//! | [`objects`] | how objects are moved so that nothing is lost |
+//! | [`parallel`] | how many objects are worked on at once |
+//! | [`raw`] | the accepted raw files of some days |
 //! | [`request`] | what the input of a workflow asks for |
 //! | [`athena`] | how a statement is run to its end |
 //! | [`lambda`] | how a handler becomes a Lambda function |
@@ -19,6 +22,9 @@ pub mod error;
 pub mod excerpt;
 pub mod keys;
 pub mod lambda;
+pub mod objects;
+pub mod parallel;
+pub mod raw;
 pub mod request;
 #[cfg(test)]
 mod state_machines;

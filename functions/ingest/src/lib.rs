@@ -1,15 +1,35 @@
 //! Takes landed files into the lake's raw store, or puts them aside with the reason.
+//!
+//! | module | what it knows |
+//! |---|---|
+//! | [`check`] | whether a file is a snapshot |
+//! | [`place`] | how a snapshot gets to its place |
+//! | [`quarantine`] | how everything else is kept |
 
-use chrono::NaiveDate;
+mod check;
+mod place;
+mod quarantine;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use chrono::{NaiveDate, Utc};
 use lake::excerpt::Excerpt;
-use lake::{Error, Lake};
+use lake::objects::{self, Object};
+use lake::raw::Coverage;
+use lake::request::{self, Request};
+use lake::{Error, Lake, keys, parallel, raw};
+use market::partition::DateRange;
+use market::snapshot::SnapshotName;
 use serde::Serialize;
 use serde_json::Value;
 
+use place::Outcome;
+
 /// What was done with the landed files.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct Report {
-    /// The first day concerned; none when all that was looked at is no snapshot.
+    /// The first day concerned; none when all that was looked at is an object that is no snapshot.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub from: Option<NaiveDate>,
     /// The last day concerned.
@@ -23,10 +43,13 @@ pub struct Report {
     pub accepted: u64,
     /// Files that were in their place already, with the same bytes.
     pub repeated: u64,
-    /// Raw files that an accepted one replaced. They are in quarantine.
+    /// Raw files that a landed one replaced. They are in quarantine.
     pub superseded: u64,
     /// Files that are no snapshots.
     pub quarantined: Excerpt<Quarantined>,
+    /// What is missing now on the days concerned.
+    #[serde(flatten)]
+    pub coverage: Coverage,
 }
 
 /// A landed file that was put aside.
@@ -38,13 +61,134 @@ pub struct Quarantined {
     pub reason: String,
 }
 
-/// Looks at each landed file that the event asks for ([`lake::request::resolve`]): for days, all snapshots of those days
-/// at any depth under `landing/` and all files that are no snapshots by their names; for an object, that one.
+/// Looks at each landed file that the event asks for ([`request::resolve`]): for days, all snapshots of those days at
+/// any depth under `landing/` and all files that are no snapshots by their names; for an object, that one.
+///
+/// What has been moved is not counted again: sent twice, the second time finds nothing to do.
 ///
 /// # Errors
 /// [`Error::InvalidInput`] for an event of no known form; whatever S3 refuses. What was not moved by then still lies
 /// in `landing/`, so that the same event may be sent again.
 pub async fn handle(lake: &Lake, event: Value) -> Result<Report, Error> {
-    let _ = (lake, event);
-    Err(Error::InvalidInput(String::new()))
+    let (days, landed) = match request::resolve(&event, Utc::now())? {
+        Request::Days(range) => (Some(range), of_days(lake, range).await?),
+        Request::Object { bucket, key } => (day_of(&key)?, of_object(lake, &bucket, &key).await?),
+    };
+    let shared = Arc::new(lake.clone());
+    let settled = parallel::map(by_snapshot(landed), lake.config.ingest.parallel_files, |group| {
+        settle_in_turn(shared.clone(), group)
+    });
+    let mut report = Report { from: days.map(DateRange::from), to: days.map(DateRange::to), ..Report::default() };
+    for (landed, outcome) in settled.await?.into_iter().flatten() {
+        report.add(&landed, outcome);
+    }
+    if let Some(range) = days {
+        let present = raw::list(lake, range).await?;
+        report.coverage = Coverage::of(&lake.config.session, range, present.iter().map(|file| file.name));
+    }
+    Ok(report)
+}
+
+/// The landed files that a range of days concerns.
+async fn of_days(lake: &Lake, range: DateRange) -> Result<Vec<Object>, Error> {
+    let mut landed = objects::list(lake, &lake.config.buckets.raw, keys::LANDING).await?;
+    landed.retain(|object| {
+        let name = keys::file_name(&object.key).parse::<SnapshotName>();
+        !object.is_folder_marker() && name.map_or(true, |name| range.contains(name.time.date()))
+    });
+    Ok(landed)
+}
+
+/// The landed file that an event is about, if it is still there.
+async fn of_object(lake: &Lake, bucket: &str, key: &str) -> Result<Vec<Object>, Error> {
+    let raw = &lake.config.buckets.raw;
+    if bucket != raw.as_str() || !key.starts_with(keys::LANDING) {
+        let landing = keys::uri(raw, keys::LANDING);
+        return Err(Error::InvalidInput(format!("s3://{bucket}/{key} is no landed file: those are under {landing}")));
+    }
+    let landed = objects::head(lake, raw, key).await?;
+    Ok(landed.into_iter().filter(|object| !object.is_folder_marker()).collect())
+}
+
+/// The day of the snapshot that a key names, if it names one.
+fn day_of(key: &str) -> Result<Option<DateRange>, Error> {
+    let name = keys::file_name(key).parse::<SnapshotName>().ok();
+    let range = name.map(|name| DateRange::day(name.time.date())).transpose();
+    range.map_err(|error| Error::InvalidInput(error.to_string()))
+}
+
+/// Groups the files that claim the same place; each group in the order of its keys.
+fn by_snapshot(landed: Vec<Object>) -> impl Iterator<Item = Vec<Object>> {
+    let mut groups: BTreeMap<String, Vec<Object>> = BTreeMap::new();
+    for object in landed {
+        let name = keys::file_name(&object.key);
+        let place = name.strip_suffix(".gz").unwrap_or(name).to_owned();
+        groups.entry(place).or_default().push(object);
+    }
+    groups.into_values()
+}
+
+/// Of files that claim the same place the last one gets it, so they are settled one after the other.
+async fn settle_in_turn(lake: Arc<Lake>, group: Vec<Object>) -> Result<Vec<(Object, Outcome)>, Error> {
+    let mut settled = Vec::new();
+    for landed in group {
+        let outcome = place::settle(&lake, &landed).await?;
+        settled.push((landed, outcome));
+    }
+    Ok(settled)
+}
+
+impl Report {
+    fn add(&mut self, landed: &Object, outcome: Outcome) {
+        match outcome {
+            Outcome::Gone => return,
+            Outcome::Accepted { superseded } => {
+                self.accepted += 1;
+                self.superseded += superseded;
+            }
+            Outcome::Repeated { superseded } => {
+                self.repeated += 1;
+                self.superseded += superseded;
+            }
+            Outcome::Quarantined(refusal) => {
+                let name = keys::file_name(&landed.key).to_owned();
+                self.quarantined.extend([Quarantined { name, reason: refusal.to_string() }]);
+            }
+        }
+        self.files += 1;
+        self.bytes += landed.bytes;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_of_one_snapshot_are_settled_in_the_order_of_their_keys() {
+        let keys = [
+            "landing/a/202004011320_options.csv",
+            "landing/a/foo.csv",
+            "landing/b/202004011320_flashpanel.csv.gz",
+            "landing/b/202004011320_options.csv.gz",
+            "landing/c/202004011320_options.csv",
+        ];
+        let landed = keys.map(|key| Object { key: key.to_owned(), bytes: 1, etag: "x".to_owned() });
+        let groups: Vec<Vec<String>> =
+            by_snapshot(landed.to_vec()).map(|group| group.into_iter().map(|object| object.key).collect()).collect();
+        assert_eq!(groups, [vec![keys[2]], vec![keys[0], keys[3], keys[4]], vec![keys[1]]]);
+    }
+
+    #[test]
+    fn a_report_counts_every_file_once() {
+        let landed = Object { key: "landing/a/foo.csv".to_owned(), bytes: 10, etag: "x".to_owned() };
+        let mut report = Report::default();
+        report.add(&landed, Outcome::Accepted { superseded: 2 });
+        report.add(&landed, Outcome::Repeated { superseded: 0 });
+        report.add(&landed, Outcome::Gone);
+        report.add(&landed, Outcome::Quarantined(check::Refusal::Empty));
+        assert_eq!((report.files, report.bytes, report.accepted, report.repeated, report.superseded), (3, 30, 1, 1, 2));
+        let expected = Quarantined { name: "foo.csv".to_owned(), reason: "the file is empty".to_owned() };
+        assert_eq!(report.quarantined.first, [expected]);
+    }
 }

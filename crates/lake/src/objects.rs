@@ -1,0 +1,250 @@
+//! Objects: listing them, and moving them so that nothing is ever lost.
+//!
+//! Two functions may work on the same object at once, and a user may put another one in its place meanwhile. So every
+//! copy and every deletion names the version of the object that it means, by its ETag, and says whether anything may
+//! stand where it goes; S3 does it or says that things have changed.
+
+use aws_sdk_s3::config::http::HttpResponse;
+use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
+use aws_sdk_s3::primitives::ByteStream;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::config::BucketName;
+use crate::error::Error;
+use crate::{Lake, keys};
+
+/// An object as it was seen.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Object {
+    /// Its key.
+    pub key: String,
+    /// Its size.
+    pub bytes: u64,
+    /// The tag of its version, without quotes.
+    pub etag: String,
+}
+
+impl Object {
+    fn new(key: String, bytes: Option<i64>, etag: Option<&str>) -> Self {
+        let bytes = bytes.and_then(|bytes| u64::try_from(bytes).ok()).unwrap_or_default();
+        Self { key, bytes, etag: etag.unwrap_or_default().trim_matches('"').to_owned() }
+    }
+
+    /// Whether it is what consoles put where a folder is to be seen, and no file.
+    pub fn is_folder_marker(&self) -> bool {
+        self.bytes == 0 && self.key.ends_with('/')
+    }
+
+    /// The tag as conditions of requests take it.
+    fn quoted_etag(&self) -> String {
+        format!("\"{}\"", self.etag)
+    }
+}
+
+/// All objects whose keys start with `prefix`, in the order of their keys.
+pub async fn list(lake: &Lake, bucket: &BucketName, prefix: &str) -> Result<Vec<Object>, Error> {
+    list_between(lake, bucket, prefix, None, None).await
+}
+
+/// The objects whose keys start with `prefix`, come after `after`, and before `before`, in the order of their keys.
+pub async fn list_between(
+    lake: &Lake,
+    bucket: &BucketName,
+    prefix: &str,
+    after: Option<&str>,
+    before: Option<&str>,
+) -> Result<Vec<Object>, Error> {
+    let request = lake.s3.list_objects_v2().bucket(bucket.as_str()).prefix(prefix);
+    let mut pages = request.set_start_after(after.map(str::to_owned)).into_paginator().send();
+    let mut objects = Vec::new();
+    while let Some(page) = pages.next().await {
+        let page = page.map_err(Error::aws(format!("listing {}", keys::uri(bucket, prefix))))?;
+        for object in page.contents.unwrap_or_default() {
+            let key = object.key.unwrap_or_default();
+            if before.is_some_and(|before| key.as_str() >= before) {
+                return Ok(objects);
+            }
+            objects.push(Object::new(key, object.size, object.e_tag.as_deref()));
+        }
+    }
+    Ok(objects)
+}
+
+/// The object at `key`, if there is one.
+pub async fn head(lake: &Lake, bucket: &BucketName, key: &str) -> Result<Option<Object>, Error> {
+    match lake.s3.head_object().bucket(bucket.as_str()).key(key).send().await {
+        Ok(found) => Ok(Some(Object::new(key.to_owned(), found.content_length, found.e_tag.as_deref()))),
+        Err(error) if is_missing(&error) => Ok(None),
+        Err(error) => Err(Error::aws(format!("looking at {}", keys::uri(bucket, key)))(error)),
+    }
+}
+
+/// The bytes of this version of an object, as they come; `None` when it is no longer there.
+pub async fn open(lake: &Lake, bucket: &BucketName, object: &Object) -> Result<Option<ByteStream>, Error> {
+    let request = lake.s3.get_object().bucket(bucket.as_str()).key(&object.key).if_match(object.quoted_etag());
+    match request.send().await {
+        Ok(found) => Ok(Some(found.body)),
+        Err(error) if is_missing(&error) || is_unmet(&error) => Ok(None),
+        Err(error) => Err(Error::aws(format!("reading {}", keys::uri(bucket, &object.key)))(error)),
+    }
+}
+
+/// The part of an object from byte `from` to before byte `to`.
+pub async fn read_range(
+    lake: &Lake,
+    bucket: &BucketName,
+    key: &str,
+    from: u64,
+    to: u64,
+) -> Result<bytes::Bytes, Error> {
+    let uri = keys::uri(bucket, key);
+    let range = format!("bytes={from}-{}", to.saturating_sub(1));
+    let request = lake.s3.get_object().bucket(bucket.as_str()).key(key).range(range);
+    let found = request.send().await.map_err(Error::aws(format!("reading {uri}")))?;
+    Ok(found.body.collect().await.map_err(Error::body(uri))?.into_bytes())
+}
+
+/// The document at `key`, if there is one.
+///
+/// # Errors
+/// [`Error::InvalidInput`] when it is no document of this type.
+pub async fn get_json<T: DeserializeOwned>(lake: &Lake, bucket: &BucketName, key: &str) -> Result<Option<T>, Error> {
+    let uri = keys::uri(bucket, key);
+    let found = match lake.s3.get_object().bucket(bucket.as_str()).key(key).send().await {
+        Ok(found) => found,
+        Err(error) if is_missing(&error) => return Ok(None),
+        Err(error) => return Err(Error::aws(format!("reading {uri}"))(error)),
+    };
+    let bytes = found.body.collect().await.map_err(Error::body(&uri))?.into_bytes();
+    let document = serde_json::from_slice(&bytes);
+    document.map(Some).map_err(|error| Error::InvalidInput(format!("{uri} is not what it should be: {error}")))
+}
+
+/// Writes a document to `key`, over what is there.
+pub async fn put_json(lake: &Lake, bucket: &BucketName, key: &str, document: &impl Serialize) -> Result<(), Error> {
+    let text = serde_json::to_vec_pretty(document).expect("a document is JSON");
+    let request = lake.s3.put_object().bucket(bucket.as_str()).key(key).content_type("application/json");
+    let sent = request.body(text.into()).send().await;
+    sent.map_err(Error::aws(format!("writing {}", keys::uri(bucket, key)))).map(drop)
+}
+
+/// Writes to `key` unless something is there. Says whether it wrote.
+pub async fn put_new(lake: &Lake, bucket: &BucketName, key: &str, kind: &str, body: Vec<u8>) -> Result<bool, Error> {
+    let request = lake.s3.put_object().bucket(bucket.as_str()).key(key).content_type(kind).if_none_match("*");
+    match request.body(body.into()).send().await {
+        Ok(_) => Ok(true),
+        Err(error) if is_unmet(&error) => Ok(false),
+        Err(error) => Err(Error::aws(format!("writing {}", keys::uri(bucket, key)))(error)),
+    }
+}
+
+/// What may stand at the place that a copy goes to.
+#[derive(Debug, Clone, Copy)]
+pub enum Target<'a> {
+    /// Nothing.
+    Free,
+    /// This version of an object, which is replaced.
+    Holding(&'a Object),
+}
+
+/// What became of a copy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Copied {
+    /// It is there.
+    Done,
+    /// Nothing was copied: something else stands at the target.
+    TargetTaken,
+    /// Nothing was copied: that version of the source is no longer there.
+    SourceGone,
+}
+
+/// Copies a version of an object within its bucket, byte for byte, if the target is as expected.
+pub async fn copy(
+    lake: &Lake,
+    bucket: &BucketName,
+    source: &Object,
+    to: &str,
+    target: Target<'_>,
+) -> Result<Copied, Error> {
+    let request = lake.s3.copy_object().bucket(bucket.as_str()).key(to);
+    let request =
+        request.copy_source(keys::copy_source(bucket, &source.key)).copy_source_if_match(source.quoted_etag());
+    let request = match target {
+        Target::Free => request.if_none_match("*"),
+        Target::Holding(object) => request.if_match(object.quoted_etag()),
+    };
+    match request.send().await {
+        Ok(_) => Ok(Copied::Done),
+        Err(error) if is_missing(&error) || is_unmet(&error) => {
+            // One status for both conditions.
+            let still_there = head(lake, bucket, &source.key).await?.is_some_and(|now| now.etag == source.etag);
+            Ok(if still_there { Copied::TargetTaken } else { Copied::SourceGone })
+        }
+        Err(error) => {
+            let doing = format!("copying {} to {}", keys::uri(bucket, &source.key), keys::uri(bucket, to));
+            Err(Error::aws(doing)(error))
+        }
+    }
+}
+
+/// Deletes this version of an object, and no other that has taken its place.
+pub async fn delete(lake: &Lake, bucket: &BucketName, object: &Object) -> Result<(), Error> {
+    let request = lake.s3.delete_object().bucket(bucket.as_str()).key(&object.key).if_match(object.quoted_etag());
+    match request.send().await {
+        Ok(_) => Ok(()),
+        Err(error) if is_missing(&error) || is_unmet(&error) => Ok(()),
+        Err(error) => Err(Error::aws(format!("deleting {}", keys::uri(bucket, &object.key)))(error)),
+    }
+}
+
+/// Whether two objects hold the same bytes; they are read only where their tags leave it open. A tag depends on how an
+/// object was uploaded and encrypted, so that equal bytes may have two.
+pub async fn same_bytes(lake: &Lake, bucket: &BucketName, a: &Object, b: &Object) -> Result<bool, Error> {
+    if a.bytes != b.bytes || a.etag == b.etag {
+        return Ok(a.bytes == b.bytes);
+    }
+    let (Some(mut left), Some(mut right)) = (open(lake, bucket, a).await?, open(lake, bucket, b).await?) else {
+        return Ok(false);
+    };
+    let (mut ahead, mut behind) = (bytes::Bytes::new(), bytes::Bytes::new());
+    loop {
+        if ahead.is_empty() {
+            ahead = next(&mut left, bucket, a).await?;
+        }
+        if behind.is_empty() {
+            behind = next(&mut right, bucket, b).await?;
+        }
+        let common = ahead.len().min(behind.len());
+        if common == 0 {
+            return Ok(ahead.len() == behind.len());
+        }
+        if ahead.split_to(common) != behind.split_to(common) {
+            return Ok(false);
+        }
+    }
+}
+
+/// The next bytes of a body; none at its end.
+async fn next(body: &mut ByteStream, bucket: &BucketName, object: &Object) -> Result<bytes::Bytes, Error> {
+    loop {
+        match body.next().await.transpose().map_err(Error::body(keys::uri(bucket, &object.key)))? {
+            Some(bytes) if bytes.is_empty() => {}
+            bytes => return Ok(bytes.unwrap_or_default()),
+        }
+    }
+}
+
+fn status<E>(error: &SdkError<E, HttpResponse>) -> Option<u16> {
+    error.raw_response().map(|response| response.status().as_u16())
+}
+
+/// No such object. A bucket that is not there is another error, except to HEAD, which has no words for it.
+fn is_missing<E: ProvideErrorMetadata>(error: &SdkError<E, HttpResponse>) -> bool {
+    status(error) == Some(404) && error.code() != Some("NoSuchBucket")
+}
+
+/// A condition of the request does not hold, or another request for the same key came in between.
+fn is_unmet<E>(error: &SdkError<E, HttpResponse>) -> bool {
+    matches!(status(error), Some(409 | 412))
+}

@@ -1,0 +1,112 @@
+//! Where files go that are not taken: aside, whole, each with its reason beside it, and never over one another.
+
+use chrono::{SecondsFormat, Utc};
+use lake::objects::{self, Copied, Object, Target};
+use lake::{Error, Lake, keys};
+use serde::Serialize;
+
+/// What stands beside a quarantined file.
+#[derive(Debug, Serialize)]
+struct Reason<'a> {
+    /// Where the file lay.
+    source: String,
+    /// A name for programs: a [`crate::check::Refusal`]'s code, or `superseded`.
+    reason: &'a str,
+    /// The same for people.
+    message: &'a str,
+    bytes: u64,
+    etag: &'a str,
+    time: String,
+}
+
+/// How a file is called in quarantine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Naming {
+    /// As it was, unless another file of that name is there.
+    AsItWas,
+    /// With the tag of its version behind it: there will be others of that name.
+    ByVersion,
+}
+
+/// Copies an object of the raw bucket into quarantine and writes the reason beside it. The object itself stays where it
+/// is, for the caller to delete. Gives `false` when that version of it is no longer there.
+pub async fn set_aside(
+    lake: &Lake,
+    object: &Object,
+    naming: Naming,
+    reason: &str,
+    message: &str,
+) -> Result<bool, Error> {
+    let bucket = &lake.config.buckets.raw;
+    for name in names(object, naming) {
+        let place = keys::quarantine(&name);
+        match objects::copy(lake, bucket, object, &place, Target::Free).await? {
+            Copied::SourceGone => return Ok(false),
+            Copied::TargetTaken if !holds(lake, &place, object).await? => continue,
+            Copied::Done | Copied::TargetTaken => {}
+        }
+        let reason = Reason {
+            source: keys::uri(bucket, &object.key),
+            reason,
+            message,
+            bytes: object.bytes,
+            etag: &object.etag,
+            time: Utc::now().to_rfc3339_opts(SecondsFormat::Secs, true),
+        };
+        let text = serde_json::to_vec_pretty(&reason).expect("a reason is JSON");
+        // A reason that is there already is that of the same bytes.
+        objects::put_new(lake, bucket, &keys::quarantine_reason(&place), "application/json", text).await?;
+        return Ok(true);
+    }
+    Err(Error::Unavailable {
+        doing: format!("putting {} into quarantine", keys::uri(bucket, &object.key)),
+        message: "other files stand at every name for it".to_owned(),
+    })
+}
+
+/// Whether `place` holds the bytes of `object`, as it does when an earlier attempt ended halfway.
+async fn holds(lake: &Lake, place: &str, object: &Object) -> Result<bool, Error> {
+    let bucket = &lake.config.buckets.raw;
+    match objects::head(lake, bucket, place).await? {
+        Some(there) => objects::same_bytes(lake, bucket, &there, object).await,
+        None => Ok(false),
+    }
+}
+
+/// The longest name that is kept as it was, in bytes. With a tag and the suffix of the reason behind it, a name
+/// stays under the 255 bytes that file systems take.
+const MAX_NAME: usize = 160;
+
+/// The names to try, in order.
+fn names(object: &Object, naming: Naming) -> Vec<String> {
+    let name = match keys::file_name(object.key.trim_end_matches('/')) {
+        "" => "unnamed",
+        name => name,
+    };
+    let kept = &name[..name.floor_char_boundary(MAX_NAME)];
+    let by_version = format!("{kept}.{}", object.etag);
+    // A file called as a reason would stand where the reason of another file goes.
+    let plain = naming == Naming::AsItWas && kept == name && !name.ends_with(keys::REASON_SUFFIX);
+    if plain { vec![name.to_owned(), by_version] } else { vec![by_version] }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names_of(key: &str, naming: Naming) -> Vec<String> {
+        names(&Object { key: key.to_owned(), bytes: 1, etag: "9e10".to_owned() }, naming)
+    }
+
+    #[test]
+    fn no_file_takes_the_name_of_another_or_of_a_reason() {
+        assert_eq!(names_of("landing/april/foo.csv", Naming::AsItWas), ["foo.csv", "foo.csv.9e10"]);
+        assert_eq!(names_of("quotes/date=2020-04-01/x.csv", Naming::ByVersion), ["x.csv.9e10"]);
+        assert_eq!(names_of("landing/foo.csv.reason.json", Naming::AsItWas), ["foo.csv.reason.json.9e10"]);
+        assert_eq!(names_of("landing/april/", Naming::AsItWas), ["april", "april.9e10"]);
+        assert_eq!(names_of("landing//", Naming::AsItWas)[0], "landing");
+        assert_eq!(names_of("//", Naming::AsItWas)[0], "unnamed");
+        let long = names_of(&format!("landing/{}", "é".repeat(400)), Naming::AsItWas);
+        assert_eq!(long, [format!("{}.9e10", "é".repeat(80))]);
+    }
+}

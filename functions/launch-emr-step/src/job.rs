@@ -1,0 +1,64 @@
+//! The Spark job as a step: its text in S3, and the command that runs it.
+
+use std::fmt::Write;
+
+use aws_sdk_emr::types::HadoopJarStepConfig;
+use lake::config::Buckets;
+use lake::{Error, Lake, keys, objects};
+use market::partition::DateRange;
+use market::run::RunId;
+use sha2::{Digest, Sha256};
+
+/// Puts the text of the job in its place, named by its digest, and gives the step that runs it.
+pub async fn upload(lake: &Lake, run: &RunId, range: DateRange) -> Result<HadoopJarStepConfig, Error> {
+    let text = market::spark_job::sql();
+    let key = keys::job(&digest(&text));
+    // What is there already under this digest is this text.
+    objects::put_new(lake, &lake.config.buckets.results, &key, "application/sql", text.into_bytes()).await?;
+    let arguments = arguments(&lake.config.buckets, &key, run, range);
+    Ok(HadoopJarStepConfig::builder().jar("command-runner.jar").set_args(Some(arguments)).build())
+}
+
+/// `spark-sql` on the job, which makes nothing permanent in a catalog and so needs none.
+fn arguments(buckets: &Buckets, job: &str, run: &RunId, range: DateRange) -> Vec<String> {
+    let variables = [
+        ("from", range.from().to_string()),
+        ("to", range.to().to_string()),
+        ("run", run.to_string()),
+        ("raw", format!("s3://{}", buckets.raw)),
+        ("lake", format!("s3://{}", buckets.lake)),
+    ];
+    let command = ["spark-sql", "--conf", "spark.sql.catalogImplementation=in-memory", "-f"].map(str::to_owned);
+    let job = keys::uri(&buckets.results, job);
+    let variables = variables.into_iter().flat_map(|(name, value)| ["-d".to_owned(), format!("{name}={value}")]);
+    command.into_iter().chain([job]).chain(variables).collect()
+}
+
+fn digest(text: &str) -> String {
+    Sha256::digest(text).iter().fold(String::new(), |mut hex, byte| {
+        write!(hex, "{byte:02x}").expect("a string takes everything");
+        hex
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_step_is_spark_sql_with_its_variables() {
+        let range = DateRange::new("2020-04-01".parse().expect("a day"), "2020-04-09".parse().expect("a day"));
+        let run = "nightly-7".parse().expect("a run");
+        let arguments = arguments(&Buckets::default(), "jobs/etl-ab.sql", &run, range.expect("a range"));
+        assert_eq!(
+            arguments.join(" "),
+            "spark-sql --conf spark.sql.catalogImplementation=in-memory -f s3://pregao-results/jobs/etl-ab.sql \
+             -d from=2020-04-01 -d to=2020-04-09 -d run=nightly-7 -d raw=s3://pregao-raw -d lake=s3://pregao-lake"
+        );
+    }
+
+    #[test]
+    fn a_job_is_named_by_its_text() {
+        assert_eq!(digest(""), "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
+    }
+}
