@@ -24,8 +24,9 @@ impl AwsError {
     }
 
     /// A fault of the endpoint or of its disk.
-    pub(crate) fn internal(code: &'static str, error: impl std::fmt::Display) -> AwsError {
-        AwsError { status: StatusCode::INTERNAL_SERVER_ERROR, ..AwsError::new(code, error.to_string()) }
+    pub(crate) fn internal(error: impl std::fmt::Display) -> AwsError {
+        let error = AwsError::new("InternalServerException", error.to_string());
+        AwsError { status: StatusCode::INTERNAL_SERVER_ERROR, ..error }
     }
 
     /// One more member of the error object.
@@ -47,6 +48,13 @@ impl AwsError {
     }
 }
 
+/// The state could not be read or written.
+impl From<rusqlite::Error> for AwsError {
+    fn from(error: rusqlite::Error) -> AwsError {
+        AwsError::internal(format!("the state of the endpoint: {error}"))
+    }
+}
+
 /// What every operation of these services gives.
 pub(crate) type Answer = Result<Value, AwsError>;
 
@@ -59,7 +67,7 @@ pub(crate) fn input<T: DeserializeOwned>(value: Value) -> Result<T, AwsError> {
 
 /// The operation's output as JSON.
 pub(crate) fn output(value: &impl Serialize) -> Answer {
-    serde_json::to_value(value).map_err(|error| AwsError::internal("InternalFailure", error))
+    serde_json::to_value(value).map_err(|error| AwsError::internal(error))
 }
 
 /// Reads the body of a request.

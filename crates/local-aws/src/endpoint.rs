@@ -4,15 +4,19 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::sync::Arc;
 
-use lake::Config;
+use lake::{Config, Lake};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
+use crate::emr::{self, Emr};
 use crate::home::{Home, HomeError};
+use crate::lambda::Functions;
 use crate::s3::{self, ObjectStore, S3, StoreError};
+use crate::s3_uri::S3Uri;
 use crate::server::{self, Services};
 use crate::state::{State, StateError};
+use crate::step_functions::{self, StepFunctions};
 
 /// Why the endpoint could not start.
 #[derive(Debug, thiserror::Error)]
@@ -23,9 +27,9 @@ pub enum StartError {
     /// The endpoint's memory.
     #[error(transparent)]
     State(#[from] StateError),
-    /// The objects.
-    #[error("the objects under the home could not be opened: {0}")]
-    Objects(String),
+    /// What the state says of objects or executions could not be settled.
+    #[error("the state of the home could not be settled: {0}")]
+    Settling(String),
     /// The port.
     #[error("cannot listen on 127.0.0.1:{port}: {source}; choose another port with --port")]
     Port {
@@ -38,8 +42,19 @@ pub enum StartError {
 
 impl From<StoreError> for StartError {
     fn from(error: StoreError) -> StartError {
-        StartError::Objects(error.to_string())
+        StartError::Settling(error.to_string())
     }
+}
+
+impl From<rusqlite::Error> for StartError {
+    fn from(error: rusqlite::Error) -> StartError {
+        StartError::Settling(error.to_string())
+    }
+}
+
+/// The tables of all services.
+fn schemas() -> Vec<&'static str> {
+    [s3::SCHEMA].into_iter().chain(step_functions::SCHEMAS).chain(emr::SCHEMAS).collect()
 }
 
 /// A running endpoint. It stops when [`Endpoint::shutdown`] is called; dropped without it, it ends as abruptly as if
@@ -49,7 +64,8 @@ pub struct Endpoint {
     address: SocketAddr,
     stop: watch::Sender<bool>,
     server: JoinHandle<()>,
-    home: Home,
+    step_functions: Arc<StepFunctions>,
+    home: Arc<Home>,
 }
 
 impl Endpoint {
@@ -58,8 +74,8 @@ impl Endpoint {
     /// # Errors
     /// [`StartError`] when the home is owned by another process or is damaged, or the port is taken.
     pub async fn start(home: &Path, config: Config, port: Option<u16>) -> Result<Endpoint, StartError> {
-        let home = Home::own(home)?;
-        let state = Arc::new(State::open(&home.state(), &[s3::SCHEMA])?);
+        let home = Arc::new(Home::own(home)?);
+        let state = Arc::new(State::open(&home.state(), &schemas())?);
         let store = Arc::new(ObjectStore::open(&home, Arc::clone(&state))?);
         home.clear_temporary()?;
         for bucket in [&config.buckets.raw, &config.buckets.lake, &config.buckets.results] {
@@ -69,11 +85,16 @@ impl Endpoint {
         let listener =
             TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await.map_err(|source| StartError::Port { port, source })?;
         let address = listener.local_addr().map_err(|source| StartError::Port { port, source })?;
-        let services = Arc::new(Services { s3: S3::new(store) });
+        let logs = S3Uri { bucket: config.buckets.results.as_str().to_owned(), key: lake::keys::LOGS.to_owned() };
+        let emr = Emr::open(Arc::clone(&state), Arc::clone(&store), logs)?;
+        let functions = Functions::new(Lake::at_endpoint(config, &format!("http://{address}")));
+        let step_functions = StepFunctions::open(Arc::clone(&state), functions.clone())?;
+        let services =
+            Arc::new(Services { s3: S3::new(store), functions, step_functions: Arc::clone(&step_functions), emr });
         let (stop, stopped) = watch::channel(false);
         let server = tokio::spawn(server::serve(listener, services, stopped));
         home.announce(address)?;
-        Ok(Endpoint { address, stop, server, home })
+        Ok(Endpoint { address, stop, server, step_functions, home })
     }
 
     /// What `AWS_ENDPOINT_URL` has to be: `http://127.0.0.1:4599`.
@@ -81,9 +102,11 @@ impl Endpoint {
         format!("http://{}", self.address)
     }
 
-    /// Finishes the requests under way and gives the home free.
+    /// Ends what runs (an execution is ABORTED with a cause that says so), finishes the requests under way, and gives
+    /// the home free.
     pub async fn shutdown(self) {
         let _ = self.home.withdraw();
+        self.step_functions.shutdown().await;
         self.stop.send_replace(true);
         let _ = self.server.await;
     }

@@ -24,12 +24,17 @@
 
 mod aws_json;
 mod clock;
+mod emr;
 mod endpoint;
 mod home;
 mod identity;
+mod lambda;
+mod paging;
 mod s3;
+mod s3_uri;
 mod server;
 mod state;
+mod step_functions;
 
 pub use endpoint::{Endpoint, StartError};
 pub use home::{HomeError, Owner};

@@ -19,7 +19,10 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use crate::aws_json::{self, AwsError, Version};
+use crate::emr::Emr;
+use crate::lambda::{self, Functions};
 use crate::s3::S3;
+use crate::step_functions::StepFunctions;
 
 /// The most that the body of a JSON request may have: Lambda's own limit is 6 MB.
 const LARGEST_JSON: usize = 16 * 1024 * 1024;
@@ -30,6 +33,9 @@ const LAST_REQUESTS: Duration = Duration::from_secs(10);
 /// Everything that answers.
 pub(crate) struct Services {
     pub(crate) s3: S3,
+    pub(crate) functions: Functions,
+    pub(crate) step_functions: Arc<StepFunctions>,
+    pub(crate) emr: Emr,
 }
 
 /// Answers on the listener until `stop` becomes true, then finishes what is under way.
@@ -91,9 +97,22 @@ impl Services {
             let target = String::from_utf8_lossy(target.as_bytes()).into_owned();
             return self.answer_json(&target, request).await;
         }
+        let path = request.uri().path();
+        if let Some(path) = path.strip_prefix(lambda::PATH).filter(|rest| rest.is_empty() || rest.starts_with('/')) {
+            let path = path.to_owned();
+            return self.answer_lambda(&path, request).await;
+        }
         match self.s3.answer(request).await {
             Ok(response) => response,
             Err(error) => plain(StatusCode::INTERNAL_SERVER_ERROR, &format!("{error:?}")),
+        }
+    }
+
+    async fn answer_lambda(&self, path: &str, request: Request<Incoming>) -> Response<Body> {
+        let (method, headers) = (request.method().clone(), request.headers().clone());
+        match read(request).await {
+            Ok(body) => self.functions.respond(&method, path, &headers, body).await,
+            Err(error) => plain(StatusCode::PAYLOAD_TOO_LARGE, &format!("the body could not be read: {error}")),
         }
     }
 
@@ -103,8 +122,14 @@ impl Services {
             Ok(body) => aws_json::parse(&body),
             Err(error) => Err(AwsError::new("SerializationException", format!("the body could not be read: {error}"))),
         };
-        let _ = (service, input);
-        Version::V1_1.respond(Err(AwsError::unknown_operation(operation)))
+        let version = if service == "AWSStepFunctions" { Version::V1_0 } else { Version::V1_1 };
+        let answer = match (service, input) {
+            (_, Err(error)) => Err(error),
+            ("AWSStepFunctions", Ok(input)) => self.step_functions.call(operation, input).await,
+            ("ElasticMapReduce", Ok(input)) => self.emr.call(operation, input),
+            (_, Ok(_)) => Err(AwsError::unknown_operation(target)),
+        };
+        version.respond(answer)
     }
 }
 

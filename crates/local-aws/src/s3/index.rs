@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::digest::StoredChecksum;
 use super::location::Location;
+use crate::state::{json, to_json};
 
 pub(crate) const SCHEMA: &str = "
 CREATE TABLE IF NOT EXISTS buckets (
@@ -112,19 +113,6 @@ impl Object {
             attributes: json(row, 5)?,
         })
     }
-}
-
-/// A JSON column.
-pub(super) fn json<T: for<'a> Deserialize<'a>>(row: &Row<'_>, column: usize) -> rusqlite::Result<T> {
-    let text: String = row.get(column)?;
-    serde_json::from_str(&text).map_err(|error| {
-        rusqlite::Error::FromSqlConversionFailure(column, rusqlite::types::Type::Text, Box::new(error))
-    })
-}
-
-/// A value for a JSON column.
-pub(super) fn to_json<T: Serialize>(value: &T) -> rusqlite::Result<String> {
-    serde_json::to_string(value).map_err(|error| rusqlite::Error::ToSqlConversionFailure(Box::new(error)))
 }
 
 pub(super) fn bucket_exists(rows: &Connection, bucket: &str) -> rusqlite::Result<bool> {

@@ -10,9 +10,10 @@ use serde::{Deserialize, Serialize};
 use tempfile::TempPath;
 
 use super::digest::{self, Algorithm, Digest, Digester, StoredChecksum, hex};
-use super::index::{self, Attributes, Object, json, to_json};
+use super::index::{self, Attributes, Object};
 use super::store::{ObjectStore, Staged, StoreError, WriteCondition, copy_through};
 use crate::clock;
+use crate::state::{json, to_json};
 
 /// Every part but the last has at least this many bytes.
 const SMALLEST_PART: u64 = 5 * 1024 * 1024;

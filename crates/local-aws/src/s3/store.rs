@@ -138,15 +138,17 @@ impl WriteCondition {
 #[derive(Debug)]
 pub(crate) struct ObjectStore {
     pub(super) home: PathBuf,
-    pub(super) temporary: PathBuf,
     pub(super) state: Arc<State>,
+    temporary: PathBuf,
+    /// Nobody else may become the owner while anything here can still write.
+    _owner: Arc<Home>,
 }
 
 impl ObjectStore {
     /// Settles what a dead owner left between the halves of a write, so that the temporary folder can be emptied after it.
-    pub(crate) fn open(home: &Home, state: Arc<State>) -> Result<ObjectStore, StoreError> {
-        let root = home.root().to_owned();
-        let store = ObjectStore { home: root, temporary: home.temporary(), state };
+    pub(crate) fn open(home: &Arc<Home>, state: Arc<State>) -> Result<ObjectStore, StoreError> {
+        let store =
+            ObjectStore { home: home.root().to_owned(), state, temporary: home.temporary(), _owner: Arc::clone(home) };
         store.settle_intents()?;
         Ok(store)
     }
@@ -168,6 +170,11 @@ impl ObjectStore {
             }
             Ok(())
         })
+    }
+
+    /// Where half-written files are.
+    pub(crate) fn temporary_folder(&self) -> &Path {
+        &self.temporary
     }
 
     /// A new name in the temporary folder, for a file that goes with the name unless it becomes an object.

@@ -1,0 +1,96 @@
+//! EMR: clusters without machines, whose Spark step runs on the Rust engine.
+
+mod clusters;
+mod spark_step;
+mod steps;
+mod worker;
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use serde_json::Value;
+use tokio::sync::Notify;
+
+use crate::aws_json::{Answer, AwsError, input};
+use crate::s3::ObjectStore;
+use crate::s3_uri::S3Uri;
+use crate::state::{State, json, to_json};
+
+/// The tables of the service.
+pub(crate) const SCHEMAS: [&str; 2] = [clusters::SCHEMA, steps::SCHEMA];
+
+/// The service.
+#[derive(Debug, Clone)]
+pub(crate) struct Emr {
+    state: Arc<State>,
+    store: Arc<ObjectStore>,
+    /// Where logs go of clusters that do not say.
+    logs: S3Uri,
+    workers: Arc<Workers>,
+}
+
+/// Who works for the living clusters.
+#[derive(Debug, Default)]
+struct Workers(Mutex<HashMap<String, Arc<Notify>>>);
+
+impl Workers {
+    fn with<T>(&self, work: impl FnOnce(&mut HashMap<String, Arc<Notify>>) -> T) -> T {
+        work(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl Emr {
+    /// Settles what a dead process left, and works on for the clusters that are kept alive.
+    pub(crate) fn open(state: Arc<State>, store: Arc<ObjectStore>, logs: S3Uri) -> rusqlite::Result<Emr> {
+        let emr = Emr { state, store, logs, workers: Arc::default() };
+        emr.resume()?;
+        Ok(emr)
+    }
+
+    /// One operation of the API.
+    pub(crate) fn call(&self, operation: &str, value: Value) -> Answer {
+        match operation {
+            "RunJobFlow" => self.run_job_flow(input(value)?),
+            "ListClusters" => self.list_clusters(&input(value)?),
+            "DescribeCluster" => self.describe_cluster(&input(value)?),
+            "TerminateJobFlows" => self.terminate(&input(value)?),
+            "SetTerminationProtection" => self.protect(&input(value)?),
+            "ListInstanceGroups" => self.list_instance_groups(&input(value)?),
+            "ListBootstrapActions" => self.list_bootstrap_actions(&input(value)?),
+            "AddJobFlowSteps" => self.add_steps(input(value)?),
+            "DescribeStep" => self.describe_step(&input(value)?),
+            "ListSteps" => self.list_steps(&input(value)?),
+            "CancelSteps" => self.cancel_steps(&input(value)?),
+            _ => Err(AwsError::unknown_operation(operation)),
+        }
+    }
+}
+
+/// `j-` or `s-` and 13 letters and digits.
+fn new_id(prefix: &str) -> String {
+    const LETTERS: &[u8] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ";
+    let random = uuid::Uuid::new_v4();
+    let letters = random.as_bytes().iter().take(13).map(|byte| char::from(LETTERS[usize::from(*byte) % LETTERS.len()]));
+    prefix.chars().chain(letters).collect()
+}
+
+fn invalid_request(message: String) -> AwsError {
+    AwsError::new("InvalidRequestException", message)
+}
+
+fn validation(message: impl Into<String>) -> AwsError {
+    AwsError::new("ValidationException", message)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_look_as_on_emr() {
+        let id = new_id("j-");
+        assert_eq!(id.len(), 15);
+        assert!(id[2..].bytes().all(|letter| letter.is_ascii_uppercase() || letter.is_ascii_digit()), "{id}");
+        assert_ne!(id, new_id("j-"));
+    }
+}

@@ -1,0 +1,249 @@
+//! Lambda: the five functions, in this process, behind the Invoke API.
+//!
+//! A function is what its crate's `handle` says; deployed, the same `handle` runs in Lambda's runtime. An error and a
+//! panic become what that runtime would have reported: an object with `errorType` and `errorMessage`.
+
+use std::any::Any;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures::future::BoxFuture;
+use http::header::CONTENT_TYPE;
+use http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
+use lake::{Error, Lake};
+use s3s::Body;
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use crate::identity::{function_arn, role_arn};
+
+/// Where the paths of Lambda's API begin.
+pub(crate) const PATH: &str = "/2015-03-31/functions";
+
+/// The most that an event or an answer may have.
+const LARGEST_PAYLOAD: usize = 6 * 1024 * 1024;
+
+type Answered = Result<Value, Error>;
+
+/// One function: a name, and the handler behind it.
+#[derive(Clone, Copy)]
+struct Function {
+    name: &'static str,
+    handle: fn(Arc<Lake>, Value) -> BoxFuture<'static, Answered>,
+}
+
+/// A handler as the registry keeps it.
+macro_rules! function {
+    ($name:literal, $handle:path) => {
+        Function { name: $name, handle: |lake, event| Box::pin(async move { answer(&$handle(&lake, event).await?) }) }
+    };
+}
+
+const FUNCTIONS: [Function; 5] = [
+    function!("create-athena-table", create_athena_table::handle),
+    function!("ingest", ingest::handle),
+    function!("launch-emr-step", launch_emr_step::handle),
+    function!("poll-step", poll_step::handle),
+    function!("validate-partitions", validate_partitions::handle),
+];
+
+fn answer(answer: &impl Serialize) -> Answered {
+    serde_json::to_value(answer)
+        .map_err(|error| Error::InvalidInput(format!("the answer cannot be written as JSON: {error}")))
+}
+
+/// How an invocation ended.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Invoked {
+    /// With the function's answer.
+    Answered(Value),
+    /// With an error: `{"errorType", "errorMessage"}`.
+    Raised(Value),
+}
+
+/// No function has the name.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("Function not found: {}", function_arn(.0))]
+pub(crate) struct FunctionNotFound(String);
+
+/// The functions, with the lake they work on.
+#[derive(Debug, Clone)]
+pub(crate) struct Functions {
+    lake: Arc<Lake>,
+}
+
+impl Functions {
+    pub(crate) fn new(lake: Lake) -> Functions {
+        Functions { lake: Arc::new(lake) }
+    }
+
+    /// Runs a function, named by its name or ARN, to its end. As on AWS it runs on when the caller goes away.
+    pub(crate) async fn invoke(&self, name: &str, event: Value) -> Result<Invoked, FunctionNotFound> {
+        let function = find(name)?;
+        let running = tokio::spawn((function.handle)(Arc::clone(&self.lake), event));
+        Ok(match running.await {
+            Ok(Ok(answer)) => Invoked::Answered(answer),
+            Ok(Err(error)) => Invoked::Raised(raised(error.name(), &error.to_string())),
+            Err(ended) => Invoked::Raised(match ended.try_into_panic() {
+                Ok(panic) => raised("Panic", &format!("{} panicked: {}", function.name, panic_text(panic.as_ref()))),
+                Err(_) => raised("Shutdown", "the endpoint stopped while the function ran"),
+            }),
+        })
+    }
+
+    /// Lambda's HTTP API. `path` is what comes behind [`PATH`].
+    pub(crate) async fn respond(
+        &self,
+        method: &Method,
+        path: &str,
+        headers: &HeaderMap,
+        body: Bytes,
+    ) -> Response<Body> {
+        let path = path.split('?').next().unwrap_or_default().trim_matches('/');
+        let (name, action) = path.split_once('/').unwrap_or((path, ""));
+        let name = name.replace("%3A", ":").replace("%3a", ":");
+        match (method, action) {
+            (&Method::GET, "") if name.is_empty() => {
+                let functions: Vec<Value> = FUNCTIONS.iter().map(|function| configuration(function.name)).collect();
+                json_response(StatusCode::OK, &json!({ "Functions": functions }))
+            }
+            (&Method::GET, "" | "configuration") => match find(&name) {
+                Ok(function) if action.is_empty() => {
+                    json_response(StatusCode::OK, &json!({ "Configuration": configuration(function.name), "Code": {} }))
+                }
+                Ok(function) => json_response(StatusCode::OK, &configuration(function.name)),
+                Err(error) => refused(StatusCode::NOT_FOUND, "ResourceNotFoundException", &error.to_string()),
+            },
+            (&Method::POST, "invocations") => self.respond_invoke(&name, headers, &body).await,
+            _ => refused(
+                StatusCode::NOT_FOUND,
+                "UnknownOperationException",
+                &format!("{method} of {path} is not an operation of this endpoint"),
+            ),
+        }
+    }
+
+    async fn respond_invoke(&self, name: &str, headers: &HeaderMap, body: &[u8]) -> Response<Body> {
+        if let Err(error) = find(name) {
+            return refused(StatusCode::NOT_FOUND, "ResourceNotFoundException", &error.to_string());
+        }
+        if body.len() > LARGEST_PAYLOAD {
+            return refused(
+                StatusCode::PAYLOAD_TOO_LARGE,
+                "RequestTooLargeException",
+                "Request must be smaller than 6291456 bytes for the InvokeFunction operation",
+            );
+        }
+        let event = if body.is_empty() { Ok(json!({})) } else { serde_json::from_slice(body) };
+        let event: Value = match event {
+            Ok(event) => event,
+            Err(error) => {
+                let text = format!("Could not parse request body into json: {error}");
+                return refused(StatusCode::BAD_REQUEST, "InvalidRequestContentException", &text);
+            }
+        };
+        match headers.get("x-amz-invocation-type").map(HeaderValue::as_bytes) {
+            None | Some(b"RequestResponse") => match self.invoke(name, event).await {
+                Ok(invoked) => invoked_response(&invoked),
+                Err(error) => refused(StatusCode::NOT_FOUND, "ResourceNotFoundException", &error.to_string()),
+            },
+            Some(b"Event") => {
+                let (functions, name) = (self.clone(), name.to_owned());
+                tokio::spawn(async move { functions.invoke(&name, event).await });
+                empty_response(StatusCode::ACCEPTED)
+            }
+            Some(b"DryRun") => empty_response(StatusCode::NO_CONTENT),
+            Some(_) => refused(
+                StatusCode::BAD_REQUEST,
+                "InvalidParameterValueException",
+                "X-Amz-Invocation-Type is RequestResponse, Event or DryRun",
+            ),
+        }
+    }
+}
+
+/// `ingest`, `000000000000:function:ingest`, the whole ARN, each perhaps with a `:qualifier`.
+fn find(name: &str) -> Result<Function, FunctionNotFound> {
+    let short = match name.split_once("function:") {
+        Some((_, rest)) => rest,
+        None => name,
+    };
+    let short = short.split(':').next().unwrap_or(short);
+    FUNCTIONS.into_iter().find(|function| function.name == short).ok_or_else(|| FunctionNotFound(short.to_owned()))
+}
+
+fn raised(name: &str, message: &str) -> Value {
+    json!({ "errorType": name, "errorMessage": message })
+}
+
+fn panic_text(panic: &(dyn Any + Send)) -> String {
+    match (panic.downcast_ref::<&str>(), panic.downcast_ref::<String>()) {
+        (Some(text), _) => (*text).to_owned(),
+        (_, Some(text)) => text.clone(),
+        _ => "no message".to_owned(),
+    }
+}
+
+fn configuration(name: &str) -> Value {
+    json!({
+        "FunctionName": name,
+        "FunctionArn": function_arn(name),
+        "Runtime": "provided.al2023",
+        "Handler": "bootstrap",
+        "Role": role_arn(),
+        "Version": "$LATEST",
+        "PackageType": "Zip",
+        "Architectures": [if cfg!(target_arch = "aarch64") { "arm64" } else { "x86_64" }],
+        "State": "Active",
+    })
+}
+
+fn json_response(status: StatusCode, body: &Value) -> Response<Body> {
+    let mut response = Response::new(Body::from(body.to_string()));
+    *response.status_mut() = status;
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response
+}
+
+fn empty_response(status: StatusCode) -> Response<Body> {
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = status;
+    response
+}
+
+fn invoked_response(invoked: &Invoked) -> Response<Body> {
+    let (Invoked::Answered(payload) | Invoked::Raised(payload)) = invoked;
+    let mut response = json_response(StatusCode::OK, payload);
+    let headers = response.headers_mut();
+    headers.insert("x-amz-executed-version", HeaderValue::from_static("$LATEST"));
+    if matches!(invoked, Invoked::Raised(_)) {
+        headers.insert("x-amz-function-error", HeaderValue::from_static("Unhandled"));
+    }
+    response
+}
+
+fn refused(status: StatusCode, code: &'static str, message: &str) -> Response<Body> {
+    let mut response = json_response(status, &json!({ "Type": "User", "Message": message }));
+    response.headers_mut().insert("x-amzn-errortype", HeaderValue::from_static(code));
+    response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn functions_have_several_names() {
+        let arn = function_arn("poll-step");
+        for name in ["poll-step", "poll-step:$LATEST", "000000000000:function:poll-step", arn.as_str()] {
+            assert_eq!(find(name).map(|function| function.name), Ok("poll-step"), "{name}");
+        }
+        assert!(find("poll").is_err_and(|error| error.to_string().contains("function:poll")));
+    }
+
+    #[test]
+    fn panics_are_told() {
+        let panic = std::panic::catch_unwind(|| panic!("no {}", "luck")).unwrap_err();
+        assert_eq!(panic_text(panic.as_ref()), "no luck");
+    }
+}

@@ -1,0 +1,492 @@
+//! Executions: started once per name, run as a task of this process, described from their rows.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use asl::{ExecutionContext, Failure, Outcome, StopSwitch, stop_switch};
+use chrono::DateTime;
+use rusqlite::{Connection, OptionalExtension as _, Row, params};
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+use tokio::sync::watch;
+
+use super::history::Recorder;
+use super::machines::{Machine, parse};
+use super::names::{check_execution_arn, check_name, name_of_machine};
+use super::tasks::ServiceTasks;
+use super::{StepFunctions, invalid};
+use crate::aws_json::{Answer, AwsError};
+use crate::clock::{epoch_seconds, now_millis};
+use crate::identity::{REGION, execution_arn};
+use crate::paging::Page;
+
+pub(super) const SCHEMA: &str = "
+CREATE TABLE IF NOT EXISTS executions (
+    number INTEGER PRIMARY KEY AUTOINCREMENT,
+    arn TEXT NOT NULL UNIQUE,
+    name TEXT NOT NULL,
+    machine TEXT NOT NULL,
+    definition TEXT NOT NULL,
+    role TEXT NOT NULL,
+    input TEXT NOT NULL,
+    status TEXT NOT NULL,
+    started INTEGER NOT NULL,
+    stopped INTEGER,
+    output TEXT,
+    error TEXT,
+    cause TEXT
+) STRICT;
+CREATE INDEX IF NOT EXISTS executions_of_machine ON executions (machine, number);
+";
+
+/// The most that an execution's input may have.
+const LARGEST_INPUT: usize = 256 * 1024;
+
+/// What ends executions whose process ended.
+const LOST: &str =
+    "The process that ran this execution ended before it did. Nothing goes on in its name: start the workflow again.";
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Status {
+    Running,
+    Succeeded,
+    Failed,
+    TimedOut,
+    Aborted,
+}
+
+impl Status {
+    const ALL: [Status; 5] = [Status::Running, Status::Succeeded, Status::Failed, Status::TimedOut, Status::Aborted];
+
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Status::Running => "RUNNING",
+            Status::Succeeded => "SUCCEEDED",
+            Status::Failed => "FAILED",
+            Status::TimedOut => "TIMED_OUT",
+            Status::Aborted => "ABORTED",
+        }
+    }
+
+    fn named(name: &str) -> Option<Status> {
+        Status::ALL.into_iter().find(|status| status.name() == name)
+    }
+}
+
+/// An execution as its row says.
+#[derive(Debug, Clone)]
+pub(super) struct Execution {
+    pub(super) arn: String,
+    pub(super) name: String,
+    pub(super) machine: String,
+    definition: String,
+    role: String,
+    input: String,
+    pub(super) status: Status,
+    pub(super) started: i64,
+    stopped: Option<i64>,
+    output: Option<String>,
+    failure: Failure,
+}
+
+impl Execution {
+    const COLUMNS: &str = "arn, name, machine, definition, role, input, status, started, stopped, output, error, cause";
+
+    fn from_row(row: &Row<'_>) -> rusqlite::Result<Execution> {
+        let status: String = row.get(6)?;
+        Ok(Execution {
+            arn: row.get(0)?,
+            name: row.get(1)?,
+            machine: row.get(2)?,
+            definition: row.get(3)?,
+            role: row.get(4)?,
+            input: row.get(5)?,
+            status: Status::named(&status).ok_or(rusqlite::Error::InvalidQuery)?,
+            started: row.get(7)?,
+            stopped: row.get(8)?,
+            output: row.get(9)?,
+            failure: Failure { error: row.get(10)?, cause: row.get(11)? },
+        })
+    }
+
+    fn find(rows: &Connection, arn: &str) -> rusqlite::Result<Option<Execution>> {
+        let sql = format!("SELECT {} FROM executions WHERE arn = ?1", Execution::COLUMNS);
+        rows.query_row(&sql, [arn], Execution::from_row).optional()
+    }
+
+    fn insert(&self, rows: &Connection) -> rusqlite::Result<()> {
+        rows.execute(
+            "INSERT INTO executions (arn, name, machine, definition, role, input, status, started) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+            params![self.arn, self.name, self.machine, self.definition, self.role, self.input, self.status.name(), self.started],
+        )
+        .map(|_| ())
+    }
+
+    /// What every description has; dates in milliseconds.
+    fn summary(&self) -> Map<String, Value> {
+        let mut fields = Map::new();
+        let mut set = |name: &str, value: Option<Value>| value.map(|value| fields.insert(name.to_owned(), value));
+        set("executionArn", Some(self.arn.clone().into()));
+        set("stateMachineArn", Some(self.machine.clone().into()));
+        set("name", Some(self.name.clone().into()));
+        set("status", Some(self.status.name().into()));
+        set("startDate", Some(self.started.into()));
+        set("stopDate", self.stopped.map(Into::into));
+        fields
+    }
+
+    fn description(&self) -> Map<String, Value> {
+        let mut fields = self.summary();
+        let mut set = |name: &str, value: Option<&String>| {
+            value.map(|value| fields.insert(name.to_owned(), value.clone().into()))
+        };
+        set("input", Some(&self.input));
+        set("output", self.output.as_ref());
+        set("error", self.failure.error.as_ref());
+        set("cause", self.failure.cause.as_ref());
+        fields.insert("inputDetails".to_owned(), json!({ "included": true }));
+        if self.output.is_some() {
+            fields.insert("outputDetails".to_owned(), json!({ "included": true }));
+        }
+        fields
+    }
+
+    /// What a `startExecution.sync` task gives, or has as its cause: names with a capital, dates in milliseconds.
+    /// With `parsed`, input and output are the values and not their text.
+    pub(super) fn task_result(&self, parsed: bool) -> Value {
+        let fields = self.description().into_iter().map(|(name, value)| {
+            let value = match value {
+                Value::String(text) if parsed && (name == "input" || name == "output") => {
+                    serde_json::from_str(&text).unwrap_or(Value::String(text))
+                }
+                Value::Object(_) => json!({ "Included": true }),
+                value => value,
+            };
+            (capitalised(&name), value)
+        });
+        Value::Object(fields.collect())
+    }
+}
+
+/// The API has its dates in seconds.
+fn with_dates_in_seconds(mut fields: Map<String, Value>) -> Value {
+    for name in ["startDate", "stopDate"] {
+        if let Some(date) = fields.get_mut(name) {
+            *date = date.as_i64().map_or(Value::Null, epoch_seconds);
+        }
+    }
+    Value::Object(fields)
+}
+
+fn capitalised(name: &str) -> String {
+    let mut characters = name.chars();
+    characters.next().map(|first| first.to_ascii_uppercase()).into_iter().chain(characters).collect()
+}
+
+/// The executions that run now.
+#[derive(Debug, Default)]
+pub(super) struct RunningExecutions(Mutex<HashMap<String, Running>>);
+
+#[derive(Debug, Clone)]
+struct Running {
+    stop: StopSwitch,
+    /// Becomes true when the execution's last row is written.
+    ended: watch::Receiver<bool>,
+}
+
+impl RunningExecutions {
+    fn with<T>(&self, work: impl FnOnce(&mut HashMap<String, Running>) -> T) -> T {
+        work(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn get(&self, arn: &str) -> Option<Running> {
+        self.with(|running| running.get(arn).cloned())
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Start {
+    pub(super) state_machine_arn: String,
+    pub(super) name: Option<String>,
+    pub(super) input: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Named {
+    pub(super) execution_arn: String,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Stop {
+    execution_arn: String,
+    error: Option<String>,
+    cause: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct List {
+    state_machine_arn: String,
+    status_filter: Option<String>,
+    max_results: Option<u32>,
+    next_token: Option<String>,
+}
+
+impl StepFunctions {
+    /// Starts an execution, or finds the running one that was started with the same name and input.
+    pub(super) fn start(self: &Arc<Self>, start: Start) -> Result<Execution, AwsError> {
+        let machine = self.machine(&start.state_machine_arn)?;
+        let name = start.name.unwrap_or_else(|| uuid::Uuid::new_v4().to_string());
+        check_name(&name)?;
+        let text = start.input.unwrap_or_else(|| "{}".to_owned());
+        let input = parse_input(&text)?;
+        let definition = parse(&machine.definition)?;
+        let execution = Execution {
+            arn: execution_arn(&machine.name, &name),
+            name,
+            machine: machine.arn.clone(),
+            definition: machine.definition.clone(),
+            role: machine.role.clone(),
+            input: text,
+            status: Status::Running,
+            started: now_millis(),
+            stopped: None,
+            output: None,
+            failure: Failure::default(),
+        };
+        let existing = self.state.write(|rows| {
+            let existing = Execution::find(rows, &execution.arn)?;
+            if existing.is_none() {
+                execution.insert(rows)?;
+            }
+            Ok::<_, rusqlite::Error>(existing)
+        });
+        match existing? {
+            None => {
+                self.run(&execution, machine, definition, input);
+                Ok(execution)
+            }
+            Some(same) if same.status == Status::Running && serde_json::from_str(&same.input).ok() == Some(input) => {
+                Ok(same)
+            }
+            Some(other) => {
+                Err(AwsError::new("ExecutionAlreadyExists", format!("Execution Already Exists: '{}'", other.arn)))
+            }
+        }
+    }
+
+    fn run(self: &Arc<Self>, execution: &Execution, machine: Machine, definition: asl::StateMachine, input: Value) {
+        let (stop, stopped) = stop_switch();
+        let (end, ended) = watch::channel(false);
+        self.running.with(|running| running.insert(execution.arn.clone(), Running { stop, ended }));
+        let context = ExecutionContext {
+            execution_arn: execution.arn.clone(),
+            execution_name: execution.name.clone(),
+            role_arn: execution.role.clone(),
+            started: DateTime::from_timestamp_millis(execution.started).unwrap_or_default(),
+            state_machine_arn: machine.arn,
+            state_machine_name: machine.name,
+            region: REGION.to_owned(),
+        };
+        let service = Arc::clone(self);
+        tokio::spawn(async move {
+            let arn = context.execution_arn.clone();
+            let tasks = ServiceTasks::new(Arc::clone(&service));
+            let recorder = Recorder::new(&service.state, &arn);
+            let interpreted =
+                tokio::spawn(
+                    async move { asl::execute(&definition, input, &context, &tasks, &recorder, stopped).await },
+                );
+            let outcome = interpreted.await.unwrap_or_else(|panic| {
+                Outcome::Failed(Failure::new(
+                    "States.Runtime",
+                    format!("the interpreter failed: {panic}; this is a bug, please report it"),
+                ))
+            });
+            service.finish(&arn, outcome);
+            service.running.with(|running| running.remove(&arn));
+            let _ = end.send(true);
+        });
+    }
+
+    fn finish(&self, arn: &str, outcome: Outcome) {
+        let (status, output, failure) = match outcome {
+            Outcome::Succeeded(output) => (Status::Succeeded, Some(output.to_string()), Failure::default()),
+            Outcome::Failed(failure) => (Status::Failed, None, failure),
+            Outcome::TimedOut(failure) => (Status::TimedOut, None, failure),
+            Outcome::Aborted(failure) => (Status::Aborted, None, failure),
+        };
+        let written = self.state.lock().execute(
+            "UPDATE executions SET status = ?2, stopped = ?3, output = ?4, error = ?5, cause = ?6 WHERE arn = ?1",
+            params![arn, status.name(), now_millis(), output, failure.error, failure.cause],
+        );
+        if let Err(error) = written {
+            // It stays RUNNING in the state, and the next start ends it as lost.
+            tracing::error!(%error, arn, "the end of an execution could not be kept");
+        }
+    }
+
+    /// Waits for the end of an execution, and gives its last description.
+    pub(super) async fn ended(&self, arn: &str) -> Result<Execution, AwsError> {
+        if let Some(mut running) = self.running.get(arn) {
+            let _ = running.ended.wait_for(|ended| *ended).await;
+        }
+        self.execution(arn)
+    }
+
+    /// Ends a running execution; one that has ended stays as it is.
+    pub(super) fn abort(&self, arn: &str, why: Failure) {
+        if let Some(running) = self.running.get(arn) {
+            running.stop.stop(why);
+        }
+    }
+
+    /// Ends all running executions, for the end of the endpoint.
+    pub(crate) async fn shutdown(&self) {
+        let all: Vec<String> = self.running.with(|running| running.keys().cloned().collect());
+        for arn in &all {
+            self.abort(
+                arn,
+                Failure::new(
+                    "Endpoint.Shutdown",
+                    "The endpoint was shut down while this execution ran: start the workflow again.",
+                ),
+            );
+        }
+        for arn in &all {
+            let _ = self.ended(arn).await;
+        }
+    }
+
+    /// Ends the executions of a process that died.
+    pub(super) fn end_lost(&self) -> rusqlite::Result<()> {
+        self.state.write(|rows| {
+            let mut statement = rows.prepare("SELECT arn FROM executions WHERE status = 'RUNNING'")?;
+            let lost: Vec<String> = statement.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?;
+            for arn in lost {
+                let failure = Failure::new("Endpoint.ProcessEnded", LOST);
+                super::history::append_abort(rows, &arn, &failure)?;
+                rows.execute(
+                    "UPDATE executions SET status = 'ABORTED', stopped = ?2, error = ?3, cause = ?4 WHERE arn = ?1",
+                    params![arn, now_millis(), failure.error, failure.cause],
+                )?;
+            }
+            Ok(())
+        })
+    }
+
+    pub(super) fn execution(&self, arn: &str) -> Result<Execution, AwsError> {
+        check_execution_arn(arn)?;
+        Execution::find(&self.state.lock(), arn)?
+            .ok_or_else(|| AwsError::new("ExecutionDoesNotExist", format!("Execution Does Not Exist: '{arn}'")))
+    }
+
+    pub(super) fn start_answer(self: &Arc<Self>, start: Start) -> Answer {
+        let execution = self.start(start)?;
+        Ok(json!({ "executionArn": execution.arn, "startDate": epoch_seconds(execution.started) }))
+    }
+
+    pub(super) async fn stop(&self, stop: Stop) -> Answer {
+        self.execution(&stop.execution_arn)?;
+        self.abort(&stop.execution_arn, Failure { error: stop.error, cause: stop.cause });
+        let execution = self.ended(&stop.execution_arn).await?;
+        Ok(json!({ "stopDate": execution.stopped.map(epoch_seconds) }))
+    }
+
+    pub(super) fn describe_execution(&self, named: &Named) -> Answer {
+        Ok(with_dates_in_seconds(self.execution(&named.execution_arn)?.description()))
+    }
+
+    pub(super) fn describe_machine_of(&self, named: &Named) -> Answer {
+        let execution = self.execution(&named.execution_arn)?;
+        Ok(json!({
+            "stateMachineArn": execution.machine,
+            "name": name_of_machine(&execution.machine)?,
+            "definition": execution.definition,
+            "roleArn": execution.role,
+            "updateDate": epoch_seconds(execution.started),
+            "loggingConfiguration": { "level": "OFF", "includeExecutionData": false },
+        }))
+    }
+
+    pub(super) fn list_executions(&self, list: &List) -> Answer {
+        self.machine(&list.state_machine_arn)?;
+        let page = Page::new(list.max_results, 100, 1000, list.next_token.as_deref()).map_err(invalid)?;
+        if let Some(filter) = list.status_filter.as_deref().filter(|filter| Status::named(filter).is_none()) {
+            return Err(AwsError::new(
+                "ValidationException",
+                format!("statusFilter '{filter}' is no status of an execution"),
+            ));
+        }
+        let rows = self.state.lock();
+        let sql = format!(
+            "SELECT {} FROM executions WHERE machine = ?1 AND (?2 IS NULL OR status = ?2) ORDER BY number DESC LIMIT ?3 OFFSET ?4",
+            Execution::COLUMNS
+        );
+        let mut statement = rows.prepare(&sql)?;
+        let executions = statement.query_map(
+            params![list.state_machine_arn, list.status_filter, page.limit() + 1, page.offset()],
+            Execution::from_row,
+        )?;
+        let executions: Vec<Value> = executions
+            .map(|execution| execution.map(|execution| with_dates_in_seconds(execution.summary())))
+            .collect::<Result<_, _>>()?;
+        Ok(page.answer("executions", "nextToken", executions))
+    }
+}
+
+fn parse_input(text: &str) -> Result<Value, AwsError> {
+    if text.len() > LARGEST_INPUT {
+        return Err(AwsError::new(
+            "InvalidExecutionInput",
+            format!("Invalid State Machine Execution Input: it has {} bytes, and may have {LARGEST_INPUT}", text.len()),
+        ));
+    }
+    serde_json::from_str(text).map_err(|error| {
+        AwsError::new("InvalidExecutionInput", format!("Invalid State Machine Execution Input: '{error}'"))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn execution() -> Execution {
+        Execution {
+            arn: execution_arn("m", "e"),
+            name: "e".to_owned(),
+            machine: crate::identity::state_machine_arn("m"),
+            definition: "{}".to_owned(),
+            role: "r".to_owned(),
+            input: r#"{"a":1}"#.to_owned(),
+            status: Status::Succeeded,
+            started: 1_585_750_000_500,
+            stopped: Some(1_585_750_001_000),
+            output: Some("[2]".to_owned()),
+            failure: Failure::default(),
+        }
+    }
+
+    #[test]
+    fn dates_are_seconds_in_the_api_and_milliseconds_in_a_task() {
+        let described = with_dates_in_seconds(execution().description());
+        assert_eq!(described["startDate"], 1_585_750_000.5);
+        assert_eq!(described["output"], "[2]");
+        let result = execution().task_result(true);
+        assert_eq!(result["StartDate"], 1_585_750_000_500_i64);
+        assert_eq!(result["Output"], json!([2]));
+        assert_eq!(result["InputDetails"], json!({"Included": true}));
+        assert_eq!(execution().task_result(false)["Output"], "[2]");
+    }
+
+    #[test]
+    fn inputs_are_json_of_bounded_size() {
+        assert_eq!(parse_input("[1]").unwrap(), json!([1]));
+        for bad in ["{", &format!("\"{}\"", "x".repeat(LARGEST_INPUT))] {
+            assert_eq!(parse_input(bad).unwrap_err().code(), "InvalidExecutionInput");
+        }
+    }
+}

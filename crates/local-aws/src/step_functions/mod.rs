@@ -1,0 +1,64 @@
+//! Step Functions: the API over the interpreter of `asl`, with machines, executions and their events in the state.
+
+mod executions;
+mod history;
+mod machines;
+mod names;
+mod tasks;
+
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use crate::aws_json::{Answer, AwsError, input};
+use crate::lambda::Functions;
+use crate::state::State;
+
+/// The tables of the service.
+pub(crate) const SCHEMAS: [&str; 3] = [machines::SCHEMA, executions::SCHEMA, history::SCHEMA];
+
+/// The service.
+#[derive(Debug)]
+pub(crate) struct StepFunctions {
+    state: Arc<State>,
+    functions: Functions,
+    running: executions::RunningExecutions,
+}
+
+impl StepFunctions {
+    /// Registers this project's machines, and ends what a dead process left running.
+    pub(crate) fn open(state: Arc<State>, functions: Functions) -> rusqlite::Result<Arc<StepFunctions>> {
+        let service = StepFunctions { state, functions, running: executions::RunningExecutions::default() };
+        service.end_lost()?;
+        service.register_ours()?;
+        Ok(Arc::new(service))
+    }
+
+    /// One operation of the API.
+    pub(crate) async fn call(self: &Arc<Self>, operation: &str, value: Value) -> Answer {
+        match operation {
+            "CreateStateMachine" => self.create(input(value)?),
+            "UpdateStateMachine" => self.update(input(value)?),
+            "DeleteStateMachine" => self.delete(&input(value)?),
+            "DescribeStateMachine" => self.describe(&input(value)?),
+            "ListStateMachines" => self.list(&input(value)?),
+            "ValidateStateMachineDefinition" => StepFunctions::validate(&input(value)?),
+            "StartExecution" => self.start_answer(input(value)?),
+            "StopExecution" => self.stop(input(value)?).await,
+            "DescribeExecution" => self.describe_execution(&input(value)?),
+            "DescribeStateMachineForExecution" => self.describe_machine_of(&input(value)?),
+            "ListExecutions" => self.list_executions(&input(value)?),
+            "GetExecutionHistory" => self.history(&input(value)?),
+            "StartSyncExecution" => Err(AwsError::new(
+                "StateMachineTypeNotSupported",
+                "This operation is not supported by this type of state machine: use StartExecution",
+            )),
+            _ => Err(AwsError::unknown_operation(operation)),
+        }
+    }
+}
+
+/// A page that cannot be had.
+fn invalid(message: String) -> AwsError {
+    AwsError::new("InvalidToken", message)
+}

@@ -1,0 +1,155 @@
+//! What Task states can do here: call a function, and start an execution.
+
+use std::sync::Arc;
+
+use asl::{Failure, Resource, TaskCall, Tasks};
+use async_trait::async_trait;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::StepFunctions;
+use super::executions::{Execution, Start, Status};
+use crate::aws_json::AwsError;
+use crate::lambda::Invoked;
+
+/// The services behind the tasks of one execution.
+pub(super) struct ServiceTasks {
+    service: Arc<StepFunctions>,
+}
+
+type Done = Result<Value, Failure>;
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Invoke {
+    function_name: String,
+    #[serde(default = "empty_object")]
+    payload: Value,
+    invocation_type: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct StartExecution {
+    state_machine_arn: String,
+    name: Option<String>,
+    #[serde(default = "empty_object")]
+    input: Value,
+}
+
+fn empty_object() -> Value {
+    json!({})
+}
+
+/// How a `startExecution` task ends.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Wait {
+    /// With the start.
+    No,
+    /// With the end; input and output as text (`.sync`).
+    Text,
+    /// With the end; input and output as values (`.sync:2`).
+    Values,
+}
+
+#[async_trait]
+impl Tasks for ServiceTasks {
+    async fn run(&self, resource: &Resource, input: Value, call: &TaskCall<'_>) -> Done {
+        match resource {
+            Resource::Lambda { arn } => self.call(arn, input).await,
+            Resource::Integration { service, action, .. } => match (service.as_str(), action.as_str()) {
+                ("lambda", "invoke") => self.invoke(input).await,
+                ("states", "startExecution") => self.start_execution(input, Wait::No, call).await,
+                ("states", "startExecution.sync") => self.start_execution(input, Wait::Text, call).await,
+                ("states", "startExecution.sync:2") => self.start_execution(input, Wait::Values, call).await,
+                _ => Err(Failure::new(
+                    "States.Runtime",
+                    format!(
+                        "{resource} is not supported by this endpoint, which runs arn:aws:states:::lambda:invoke, \
+                         arn:aws:states:::states:startExecution with .sync or .sync:2, and functions by their ARN"
+                    ),
+                )),
+            },
+        }
+    }
+}
+
+impl ServiceTasks {
+    pub(super) fn new(service: Arc<StepFunctions>) -> ServiceTasks {
+        ServiceTasks { service }
+    }
+
+    /// A function's answer, or its error as the state's.
+    async fn call(&self, function: &str, event: Value) -> Done {
+        match self.service.functions.invoke(function, event).await {
+            Ok(Invoked::Answered(answer)) => Ok(answer),
+            Ok(Invoked::Raised(error)) => {
+                let name = error["errorType"].as_str().unwrap_or("Lambda.Unknown").to_owned();
+                Err(Failure::new(name, error.to_string()))
+            }
+            Err(error) => Err(Failure::new(
+                "Lambda.ResourceNotFoundException",
+                format!("{error} (Service: Lambda, Status Code: 404)"),
+            )),
+        }
+    }
+
+    async fn invoke(&self, input: Value) -> Done {
+        let invoke: Invoke = parameters(input)?;
+        if invoke.invocation_type.as_deref() == Some("Event") {
+            let functions = self.service.functions.clone();
+            tokio::spawn(async move { functions.invoke(&invoke.function_name, invoke.payload).await });
+            return Ok(json!({ "ExecutedVersion": "$LATEST", "StatusCode": 202 }));
+        }
+        let payload = self.call(&invoke.function_name, invoke.payload).await?;
+        Ok(json!({ "ExecutedVersion": "$LATEST", "Payload": payload, "StatusCode": 200 }))
+    }
+
+    async fn start_execution(&self, input: Value, wait: Wait, call: &TaskCall<'_>) -> Done {
+        let start: StartExecution = parameters(input)?;
+        let input = match start.input {
+            Value::String(text) => text,
+            value => value.to_string(),
+        };
+        let start = Start { state_machine_arn: start.state_machine_arn, name: start.name, input: Some(input) };
+        let child = self.service.start(start).map_err(|error| refusal(&error))?;
+        let started = json!({ "ExecutionArn": child.arn, "StartDate": child.started });
+        if wait == Wait::No {
+            return Ok(started);
+        }
+        call.submitted(&started);
+        let guard = StopsWithParent { service: &self.service, child: &child, parent: &call.execution.execution_arn };
+        let ended = self.service.ended(&child.arn).await.map_err(|error| refusal(&error))?;
+        drop(guard);
+        let result = ended.task_result(wait == Wait::Values);
+        match ended.status {
+            Status::Succeeded => Ok(result),
+            _ => Err(Failure::new("States.TaskFailed", ended.task_result(false).to_string())),
+        }
+    }
+}
+
+/// A child that is waited for ends when nobody waits any more: the parent was stopped, timed out, or failed elsewhere.
+struct StopsWithParent<'a> {
+    service: &'a StepFunctions,
+    child: &'a Execution,
+    parent: &'a str,
+}
+
+impl Drop for StopsWithParent<'_> {
+    fn drop(&mut self) {
+        let why = format!("The parent execution {} no longer waits for it", self.parent);
+        self.service.abort(&self.child.arn, Failure { error: None, cause: Some(why) });
+    }
+}
+
+fn parameters<T: for<'a> Deserialize<'a>>(input: Value) -> Result<T, Failure> {
+    serde_json::from_value(input).map_err(|error| {
+        Failure::new("States.Runtime", format!("the task's Parameters do not fit its Resource: {error}"))
+    })
+}
+
+/// A service's refusal as the optimized integrations name it.
+fn refusal(error: &AwsError) -> Failure {
+    Failure::new(format!("StepFunctions.{}Exception", error.code()), error.message())
+}
