@@ -44,7 +44,11 @@ impl Cells {
         match self {
             Cells::Text(column) => {
                 let text = trim(cell);
-                if text.is_empty() { column.append_null() } else { column.append_value(text_of(text)) }
+                if text.is_empty() {
+                    column.append_null()
+                } else {
+                    column.append_value(text_of(text))
+                }
                 None
             }
             Cells::Decimal(column) => append(parse_decimal(cell), |value| column.append_option(value)),

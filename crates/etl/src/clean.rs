@@ -106,7 +106,7 @@ impl Tables {
             Disposition::Publish => {
                 counts.published += 1;
                 let rejects = &mut self.rejects;
-                self.rows.push(file.name, &text, record, |cell| {
+                self.rows.push(file.name, record, |cell| {
                     counts.rejected_cells += 1;
                     rejects.push_cell(file, record, cell);
                 });
@@ -160,7 +160,8 @@ mod tests {
     #[test]
     fn an_account_that_does_not_add_up_fails() {
         let name = "202004011320_options.csv".parse().expect("a snapshot");
-        let fine = Counts { records: 4, published: 1, blank_ticker: 1, header_repeat: 1, ragged: 1, ..Counts::default() };
+        let fine =
+            Counts { records: 4, published: 1, blank_ticker: 1, header_repeat: 1, ragged: 1, ..Counts::default() };
         assert!(check_identity(name, &fine).is_ok());
         let error = check_identity(name, &Counts { records: 5, ..fine }).expect_err("one record is lost").to_string();
         assert!(error.starts_with("202004011320_options.csv: 5 records, but 1 published"), "{error}");

@@ -90,7 +90,9 @@ impl Read for Counted<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let read = self.file.read(buffer)?;
         self.bytes += read as u64;
-        self.tally.add(read);
+        if read > 0 {
+            self.tally.add(read);
+        }
         Ok(read)
     }
 }

@@ -20,7 +20,7 @@ pub struct FeedRows {
     tickers: Tickers,
     intdates: Int64Builder,
     columns: Vec<CellColumn>,
-    /// The text that the rows were made of.
+    /// Of all text in the rows.
     bytes: usize,
 }
 
@@ -59,18 +59,16 @@ impl FeedRows {
     }
 
     /// Adds a record that is published, and tells of each cell of it that could not be read.
-    pub fn push<'a>(
-        &mut self,
-        file: SnapshotName,
-        line: &str,
-        record: Record<'a>,
-        mut on_reject: impl FnMut(RejectedCell<'a>),
-    ) {
-        self.tickers.push(text_of(trim(record.field(0))));
+    pub fn push<'a>(&mut self, file: SnapshotName, record: Record<'a>, mut on_reject: impl FnMut(RejectedCell<'a>)) {
+        let ticker = text_of(trim(record.field(0)));
+        self.tickers.push(ticker);
         self.intdates.append_value(file.time.intdate());
-        self.bytes += line.len();
+        self.bytes += ticker.len();
         for column in &mut self.columns {
             let text = record.field(column.at);
+            if let Cells::Text(_) = column.cells {
+                self.bytes += text.len();
+            }
             if let Some(reason) = column.cells.push(text) {
                 on_reject(RejectedCell { column: column.raw, text, reason });
             }

@@ -30,9 +30,9 @@ use crate::tickers::Tickers;
 /// Rows in a row group; the last one of a file has what is left.
 pub const ROW_GROUP_ROWS: usize = 1 << 16;
 
-/// Text in a row group, in bytes, behind which it is written whatever its rows. Real lines reach half of it with
-/// [`ROW_GROUP_ROWS`]; lines of a megabyte may not decide how much memory is needed.
-pub const ROW_GROUP_BYTES: usize = 16 << 20;
+/// Bytes of text in a row group, behind which it is written whatever its rows. [`ROW_GROUP_ROWS`] real rows have half
+/// of it; cells of a megabyte may not decide how much memory is needed.
+pub const ROW_GROUP_BYTES: usize = 4 << 20;
 
 /// Rows in a page: the unit that a reader can skip.
 const PAGE_ROWS: usize = 8192;
@@ -131,5 +131,32 @@ fn write_error(path: &Path, error: ParquetError) -> EtlError {
             Err(inner) => EtlError::Parquet { path, source: ParquetError::External(inner) },
         },
         source => EtlError::Parquet { path, source },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use super::*;
+
+    #[test]
+    fn a_full_disk_says_so() {
+        let full = io::Error::from(io::ErrorKind::StorageFull);
+        let error = write_error(Path::new("out/x.parquet"), ParquetError::from(full));
+        assert!(matches!(error, EtlError::Write { .. }));
+        assert!(error.to_string().ends_with("; free some space, or choose another disk"), "{error}");
+        let error = write_error(Path::new("out/x.parquet"), missing("ticker"));
+        assert!(matches!(error, EtlError::Parquet { .. }));
+    }
+
+    #[test]
+    fn no_row_group_without_all_columns() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let mut file = TableFile::create(TableName::Quotes, folder.path().join("x")).expect("a file");
+        let mut tickers = Tickers::default();
+        tickers.push("PETR4");
+        let error = file.write_row_group(&mut tickers, std::iter::empty()).expect_err("no columns").to_string();
+        assert!(error.contains("no values for column intdate"), "{error}");
     }
 }

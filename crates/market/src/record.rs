@@ -115,6 +115,7 @@ impl Splitter {
 
 impl<'a> Record<'a> {
     /// The number of fields, at least one.
+    #[inline]
     pub fn len(self) -> usize {
         self.splitter.fields.len()
     }
@@ -125,6 +126,7 @@ impl<'a> Record<'a> {
     }
 
     /// The text of field `at`, unquoted and not trimmed; empty where there is none.
+    #[inline]
     pub fn field(self, at: usize) -> &'a [u8] {
         match self.splitter.fields.get(at) {
             Some(Field::InLine(range)) => &self.line[range.clone()],
