@@ -37,68 +37,184 @@ pub struct Column {
 /// [`Error::Athena`] with the query's id and Athena's reason when it fails or is cancelled; [`Error::Refused`] when it
 /// is no statement.
 pub async fn run(lake: &Lake, statement: &str) -> Result<Answer, Error> {
-    let query = start(lake, statement).await?;
-    let execution = wait(lake, &query).await?;
-    let state = execution.status().and_then(|status| status.state()).map_or("UNKNOWN", |state| state.as_str());
-    if state != QueryExecutionState::Succeeded.as_str() {
-        return Err(failure(&execution, query, state, statement));
-    }
-    let scanned = execution.statistics().and_then(|statistics| statistics.data_scanned_in_bytes());
-    let (columns, rows) = results(lake, &query, execution.statement_type() == Some(&StatementType::Dml)).await?;
-    let scanned_bytes = scanned.and_then(|bytes| u64::try_from(bytes).ok()).unwrap_or_default();
-    Ok(Answer { query, columns, rows, scanned_bytes })
+    run_in(lake, lake.config.athena.database.as_str(), statement).await
 }
 
-async fn start(lake: &Lake, statement: &str) -> Result<String, Error> {
-    let athena = &lake.config.athena;
-    let output = keys::uri(&lake.config.buckets.results, keys::QUERY_RESULTS);
-    let started = lake
-        .athena
-        .start_query_execution()
-        .query_string(statement)
-        .query_execution_context(QueryExecutionContext::builder().database(athena.database.as_str()).build())
-        .work_group(&athena.workgroup)
-        .result_configuration(ResultConfiguration::builder().output_location(output).build())
-        .send()
-        .await
-        .map_err(Error::aws(format!("starting the query {}", beginning(statement))))?;
-    started.query_execution_id.ok_or_else(|| nothing_said("a query without an id"))
-}
-
-/// Looks until the query has ended: often at first, since most statements here take milliseconds or a second.
-async fn wait(lake: &Lake, query: &str) -> Result<QueryExecution, Error> {
-    let mut pause = Duration::from_millis(10);
-    loop {
-        let request = lake.athena.get_query_execution().query_execution_id(query);
-        let look = request.send().await.map_err(Error::aws(format!("looking at the query {query}")))?;
-        let execution = look.query_execution.ok_or_else(|| nothing_said("no query execution"))?;
-        match execution.status().and_then(|status| status.state()) {
-            Some(QueryExecutionState::Queued | QueryExecutionState::Running) => {
-                tokio::time::sleep(pause).await;
-                pause = (pause * 2).min(Duration::from_secs(2));
-            }
-            _ => return Ok(execution),
-        }
-    }
-}
-
-/// All pages of the rows. The first row of a SELECT is the names of its columns, and no row.
-async fn results(lake: &Lake, query: &str, is_select: bool) -> Result<(Vec<Column>, Vec<Vec<Option<String>>>), Error> {
-    let mut pages = lake.athena.get_query_results().query_execution_id(query).into_paginator().send();
+/// [`run`] in another database, or in none.
+///
+/// # Errors
+/// As [`run`].
+pub async fn run_in(lake: &Lake, database: impl Into<Option<&str>>, statement: &str) -> Result<Answer, Error> {
+    let query = Query::start(lake, statement, database).await?;
+    let finished = query.finished().await?;
+    let mut pages = query.pages(&finished);
     let (mut columns, mut rows) = (Vec::new(), Vec::new());
-    let mut first = true;
-    while let Some(page) = pages.next().await {
-        let page = page.map_err(Error::aws(format!("fetching the rows of the query {query}")))?;
-        let Some(set) = page.result_set else { continue };
-        if first {
-            let described = set.result_set_metadata.and_then(|metadata| metadata.column_info);
-            columns = described.unwrap_or_default().into_iter().map(column).collect();
-        }
-        let header = usize::from(first && is_select);
-        rows.extend(set.rows.unwrap_or_default().into_iter().skip(header).map(cells));
-        first = false;
+    while let Some(page) = pages.next().await? {
+        columns = page.columns;
+        rows.extend(page.rows);
     }
-    Ok((columns, rows))
+    Ok(Answer { query: query.id, columns, rows, scanned_bytes: finished.scanned_bytes })
+}
+
+/// A query that has been started, for those who cannot hold all its rows.
+#[derive(Debug)]
+pub struct Query<'a> {
+    lake: &'a Lake,
+    id: String,
+    statement: &'a str,
+}
+
+/// What a query took, now that it has succeeded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Finished {
+    /// The bytes that were read for it.
+    pub scanned_bytes: u64,
+    /// How long it took Athena.
+    pub took: Duration,
+    /// The first row of such an answer is the names of its columns, and no row.
+    names_first: bool,
+}
+
+impl<'a> Query<'a> {
+    /// Starts a statement in the configured workgroup; names without a database are those of `database`, if any.
+    ///
+    /// # Errors
+    /// [`Error::Refused`] when Athena does not take it for a statement.
+    pub async fn start(lake: &'a Lake, statement: &'a str, database: impl Into<Option<&str>>) -> Result<Self, Error> {
+        let context = database.into().map(|database| QueryExecutionContext::builder().database(database).build());
+        let output = keys::uri(&lake.config.buckets.results, keys::QUERY_RESULTS);
+        let started = lake
+            .athena
+            .start_query_execution()
+            .query_string(statement)
+            .set_query_execution_context(context)
+            .work_group(&lake.config.athena.workgroup)
+            .result_configuration(ResultConfiguration::builder().output_location(output).build())
+            .send()
+            .await
+            .map_err(Error::aws(format!("starting the query {}", beginning(statement))))?;
+        let id = started.query_execution_id.ok_or_else(|| nothing_said("a query without an id"))?;
+        Ok(Self { lake, id, statement })
+    }
+
+    /// Looks until the query has succeeded: often at first, since most statements here take milliseconds or a second.
+    ///
+    /// # Errors
+    /// [`Error::Athena`] with Athena's reason when it fails or is cancelled.
+    pub async fn finished(&self) -> Result<Finished, Error> {
+        let mut pause = Duration::from_millis(10);
+        loop {
+            let execution = self.look().await?;
+            match execution.status().and_then(|status| status.state()) {
+                Some(QueryExecutionState::Queued | QueryExecutionState::Running) => {
+                    tokio::time::sleep(pause).await;
+                    pause = (pause * 2).min(Duration::from_secs(2));
+                }
+                Some(QueryExecutionState::Succeeded) => return Ok(Finished::of(&execution)),
+                state => return Err(self.failure(&execution, state.map_or("UNKNOWN", |state| state.as_str()))),
+            }
+        }
+    }
+
+    /// Asks Athena to give the query up.
+    ///
+    /// # Errors
+    /// Whatever Athena refuses.
+    pub async fn cancel(&self) -> Result<(), Error> {
+        let request = self.lake.athena.stop_query_execution().query_execution_id(&self.id);
+        request.send().await.map_err(Error::aws(format!("cancelling the query {}", self.id)))?;
+        Ok(())
+    }
+
+    /// The rows of a query that has finished, from the first one on.
+    pub fn pages(&self, finished: &Finished) -> Pages<'_> {
+        Pages { query: self, next: Next::First { names_first: finished.names_first } }
+    }
+
+    async fn look(&self) -> Result<QueryExecution, Error> {
+        let request = self.lake.athena.get_query_execution().query_execution_id(&self.id);
+        let look = request.send().await.map_err(Error::aws(format!("looking at the query {}", self.id)))?;
+        look.query_execution.ok_or_else(|| nothing_said("no query execution"))
+    }
+
+    fn failure(&self, execution: &QueryExecution, state: &str) -> Error {
+        let status = execution.status();
+        let error = status.and_then(|status| status.athena_error());
+        let reason = status
+            .and_then(|status| status.state_change_reason())
+            .or_else(|| error.and_then(|error| error.error_message()))
+            .unwrap_or("Athena gives no reason");
+        Error::Athena {
+            query: self.id.clone(),
+            state: state.to_owned(),
+            reason: reason.to_owned(),
+            statement: beginning(self.statement),
+            retryable: error.is_some_and(|error| error.retryable()),
+        }
+    }
+}
+
+impl Finished {
+    fn of(execution: &QueryExecution) -> Self {
+        let statistics = execution.statistics();
+        let scanned = statistics.and_then(|statistics| statistics.data_scanned_in_bytes());
+        let millis = statistics.and_then(|statistics| statistics.total_execution_time_in_millis());
+        let whole = |number: Option<i64>| number.and_then(|n| u64::try_from(n).ok()).unwrap_or_default();
+        Self {
+            scanned_bytes: whole(scanned),
+            took: Duration::from_millis(whole(millis)),
+            names_first: execution.statement_type() == Some(&StatementType::Dml),
+        }
+    }
+}
+
+/// The rows of a query, a page at a time.
+#[derive(Debug)]
+pub struct Pages<'q> {
+    query: &'q Query<'q>,
+    next: Next,
+}
+
+/// Where the next page begins.
+#[derive(Debug)]
+enum Next {
+    First { names_first: bool },
+    At(String),
+    Over,
+}
+
+/// Some rows of a query. Every page has its columns.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Page {
+    /// The columns, in order. A statement that defines something has none.
+    pub columns: Vec<Column>,
+    /// The rows, each with a cell for every column; `None` is NULL.
+    pub rows: Vec<Vec<Option<String>>>,
+}
+
+impl Pages<'_> {
+    /// The next page, or `None` behind the last; there is always a first.
+    ///
+    /// # Errors
+    /// Whatever Athena refuses.
+    pub async fn next(&mut self) -> Result<Option<Page>, Error> {
+        let (token, names) = match std::mem::replace(&mut self.next, Next::Over) {
+            Next::First { names_first } => (None, usize::from(names_first)),
+            Next::At(token) => (Some(token), 0),
+            Next::Over => return Ok(None),
+        };
+        let Query { lake, id, .. } = self.query;
+        let request = lake.athena.get_query_results().query_execution_id(id).set_next_token(token);
+        let page = request.send().await.map_err(Error::aws(format!("fetching the rows of the query {id}")))?;
+        self.next = page.next_token.map_or(Next::Over, Next::At);
+
+        let set = page.result_set.ok_or_else(|| nothing_said("no rows"))?;
+        let described = set.result_set_metadata.and_then(|metadata| metadata.column_info);
+        Ok(Some(Page {
+            columns: described.unwrap_or_default().into_iter().map(column).collect(),
+            rows: set.rows.unwrap_or_default().into_iter().skip(names).map(cells).collect(),
+        }))
+    }
 }
 
 fn column(info: ColumnInfo) -> Column {
@@ -107,18 +223,6 @@ fn column(info: ColumnInfo) -> Column {
 
 fn cells(row: Row) -> Vec<Option<String>> {
     row.data.unwrap_or_default().into_iter().map(|cell| cell.var_char_value).collect()
-}
-
-fn failure(execution: &QueryExecution, query: String, state: &str, statement: &str) -> Error {
-    let status = execution.status();
-    let error = status.and_then(|status| status.athena_error());
-    let reason = status
-        .and_then(|status| status.state_change_reason())
-        .or_else(|| error.and_then(|error| error.error_message()))
-        .unwrap_or("Athena gives no reason")
-        .to_owned();
-    let retryable = error.is_some_and(|error| error.retryable());
-    Error::Athena { query, state: state.to_owned(), reason, statement: beginning(statement), retryable }
 }
 
 fn nothing_said(what: &str) -> Error {
