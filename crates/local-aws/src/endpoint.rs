@@ -9,6 +9,7 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
+use crate::athena::{self, Athena};
 use crate::emr::{self, Emr};
 use crate::home::{Home, HomeError};
 use crate::lambda::Functions;
@@ -40,6 +41,12 @@ pub enum StartError {
     },
 }
 
+impl From<athena::AthenaError> for StartError {
+    fn from(error: athena::AthenaError) -> StartError {
+        StartError::Settling(error.to_string())
+    }
+}
+
 impl From<StoreError> for StartError {
     fn from(error: StoreError) -> StartError {
         StartError::Settling(error.to_string())
@@ -54,17 +61,16 @@ impl From<rusqlite::Error> for StartError {
 
 /// The tables of all services.
 fn schemas() -> Vec<&'static str> {
-    [s3::SCHEMA].into_iter().chain(step_functions::SCHEMAS).chain(emr::SCHEMAS).collect()
+    [s3::SCHEMA].into_iter().chain(step_functions::SCHEMAS).chain(emr::SCHEMAS).chain([athena::SCHEMA]).collect()
 }
 
 /// A running endpoint. It stops when [`Endpoint::shutdown`] is called; dropped without it, it ends as abruptly as if
 /// the process had been killed, which loses nothing either.
-#[derive(Debug)]
 pub struct Endpoint {
     address: SocketAddr,
     stop: watch::Sender<bool>,
     server: JoinHandle<()>,
-    step_functions: Arc<StepFunctions>,
+    services: Arc<Services>,
     home: Arc<Home>,
 }
 
@@ -85,16 +91,28 @@ impl Endpoint {
         let listener =
             TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await.map_err(|source| StartError::Port { port, source })?;
         let address = listener.local_addr().map_err(|source| StartError::Port { port, source })?;
-        let logs = S3Uri { bucket: config.buckets.results.as_str().to_owned(), key: lake::keys::LOGS.to_owned() };
-        let emr = Emr::open(Arc::clone(&state), Arc::clone(&store), logs)?;
+        let results = |key: &str| S3Uri { bucket: config.buckets.results.as_str().to_owned(), key: key.to_owned() };
+        let emr = Emr::open(Arc::clone(&state), Arc::clone(&store), results(lake::keys::LOGS))?;
+        let athena = Athena::open(
+            Arc::clone(&state),
+            Arc::clone(&store),
+            &home.catalog(),
+            &config.athena.workgroup,
+            results(lake::keys::QUERY_RESULTS),
+        )?;
         let functions = Functions::new(Lake::at_endpoint(config, &format!("http://{address}")));
         let step_functions = StepFunctions::open(Arc::clone(&state), functions.clone())?;
-        let services =
-            Arc::new(Services { s3: S3::new(store), functions, step_functions: Arc::clone(&step_functions), emr });
+        let services = Arc::new(Services {
+            s3: S3::new(store),
+            functions,
+            step_functions: Arc::clone(&step_functions),
+            emr,
+            athena,
+        });
         let (stop, stopped) = watch::channel(false);
-        let server = tokio::spawn(server::serve(listener, services, stopped));
+        let server = tokio::spawn(server::serve(listener, Arc::clone(&services), stopped));
         home.announce(address)?;
-        Ok(Endpoint { address, stop, server, step_functions, home })
+        Ok(Endpoint { address, stop, server, services, home })
     }
 
     /// What `AWS_ENDPOINT_URL` has to be: `http://127.0.0.1:4599`.
@@ -106,7 +124,8 @@ impl Endpoint {
     /// the home free.
     pub async fn shutdown(self) {
         let _ = self.home.withdraw();
-        self.step_functions.shutdown().await;
+        self.services.step_functions.shutdown().await;
+        self.services.athena.shutdown();
         self.stop.send_replace(true);
         let _ = self.server.await;
     }

@@ -22,6 +22,7 @@
 //! functions run in this process, state machines are interpreted, Spark steps run on the Rust engine, queries on
 //! DataFusion. What is not supported answers with the service's own error and never with a made-up success.
 
+mod athena;
 mod aws_json;
 mod clock;
 mod emr;

@@ -18,6 +18,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
+use crate::athena::Athena;
 use crate::aws_json::{self, AwsError, Version};
 use crate::emr::Emr;
 use crate::lambda::{self, Functions};
@@ -36,6 +37,7 @@ pub(crate) struct Services {
     pub(crate) functions: Functions,
     pub(crate) step_functions: Arc<StepFunctions>,
     pub(crate) emr: Emr,
+    pub(crate) athena: Arc<Athena>,
 }
 
 /// Answers on the listener until `stop` becomes true, then finishes what is under way.
@@ -126,6 +128,7 @@ impl Services {
         let answer = match (service, input) {
             (_, Err(error)) => Err(error),
             ("AWSStepFunctions", Ok(input)) => self.step_functions.call(operation, input).await,
+            ("AmazonAthena", Ok(input)) => self.athena.call(operation, input),
             ("ElasticMapReduce", Ok(input)) => self.emr.call(operation, input),
             (_, Ok(_)) => Err(AwsError::unknown_operation(target)),
         };

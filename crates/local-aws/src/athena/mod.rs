@@ -1,1 +1,98 @@
-//! Being written by the lead: the Athena wire API (StartQueryExecution ... GetTableMetadata). Do not start another; join endpoint.rs/server.rs to it when it is there.
+//! Athena: the API over the engine of `local-athena`, with queries in the state and their results in S3.
+
+mod metadata;
+mod object_files;
+mod queries;
+mod results;
+
+use std::path::Path;
+use std::sync::Arc;
+
+use local_athena::{Engine, ObjectFiles, OpenError};
+use serde_json::{Value, json};
+use tokio::sync::Semaphore;
+
+use crate::aws_json::{Answer, AwsError, input};
+use crate::s3::ObjectStore;
+use crate::s3_uri::S3Uri;
+use crate::state::State;
+
+/// The tables of the service.
+pub(crate) const SCHEMA: &str = queries::SCHEMA;
+
+/// The one catalog.
+const CATALOG: &str = "AwsDataCatalog";
+
+/// How many queries run at once; more are QUEUED.
+const TURNS: usize = 8;
+
+/// The service.
+pub(crate) struct Athena {
+    state: Arc<State>,
+    store: Arc<ObjectStore>,
+    engine: Engine,
+    /// Where results go of queries that do not say.
+    results: S3Uri,
+    workgroups: Vec<String>,
+    turns: Semaphore,
+    running: queries::RunningQueries,
+}
+
+/// Why the service could not start.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum AthenaError {
+    #[error(transparent)]
+    Engine(#[from] OpenError),
+    #[error(transparent)]
+    State(#[from] rusqlite::Error),
+}
+
+impl Athena {
+    /// Opens the catalog, and ends the queries of a dead process.
+    pub(crate) fn open(
+        state: Arc<State>,
+        store: Arc<ObjectStore>,
+        catalog: &Path,
+        workgroup: &str,
+        results: S3Uri,
+    ) -> Result<Arc<Athena>, AthenaError> {
+        let objects: Arc<dyn ObjectFiles> = Arc::<ObjectStore>::clone(&store);
+        let engine = Engine::open(catalog, objects)?;
+        let mut workgroups = vec![metadata::PRIMARY.to_owned(), workgroup.to_owned()];
+        workgroups.dedup();
+        let turns = Semaphore::new(TURNS);
+        let athena =
+            Athena { state, store, engine, results, workgroups, turns, running: queries::RunningQueries::default() };
+        athena.end_lost()?;
+        Ok(Arc::new(athena))
+    }
+
+    /// One operation of the API.
+    pub(crate) fn call(self: &Arc<Self>, operation: &str, value: Value) -> Answer {
+        match operation {
+            "StartQueryExecution" => self.start(input(value)?),
+            "StopQueryExecution" => self.stop(&input(value)?),
+            "GetQueryExecution" => self.get(&input(value)?),
+            "BatchGetQueryExecution" => self.batch_get(&input(value)?),
+            "ListQueryExecutions" => self.list(&input(value)?),
+            "GetQueryResults" => self.results(&input(value)?),
+            "GetWorkGroup" => self.get_workgroup(&input(value)?),
+            "ListWorkGroups" => self.list_workgroups(),
+            "GetDataCatalog" => Athena::get_catalog(&input(value)?),
+            "ListDataCatalogs" => Athena::list_catalogs(),
+            "GetDatabase" => self.get_database(&input(value)?),
+            "ListDatabases" => self.list_databases(&input(value)?),
+            "GetTableMetadata" => self.get_table(&input(value)?),
+            "ListTableMetadata" => self.list_tables(&input(value)?),
+            _ => Err(AwsError::unknown_operation(operation)),
+        }
+    }
+}
+
+fn engine_version() -> Value {
+    json!({ "SelectedEngineVersion": "AUTO", "EffectiveEngineVersion": "Athena engine version 3" })
+}
+
+fn invalid_request(message: impl Into<String>) -> AwsError {
+    AwsError::new("InvalidRequestException", message)
+}

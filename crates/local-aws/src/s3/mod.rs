@@ -17,7 +17,7 @@ use std::sync::Arc;
 use http::{Request, Response};
 use s3s::service::{S3Service, S3ServiceBuilder};
 
-pub(crate) use index::{Attributes, SCHEMA};
+pub(crate) use index::{Attributes, Object, SCHEMA};
 pub(crate) use store::{ObjectStore, Staged, StoreError, WriteCondition};
 
 /// The HTTP face of the [`ObjectStore`].

@@ -233,7 +233,10 @@ impl ObjectStore {
         Ok(buckets)
     }
 
-    /// When the bucket was made, in milliseconds.
+    pub(crate) fn has_bucket(&self, bucket: &str) -> Result<bool, StoreError> {
+        Ok(index::bucket_exists(&self.state.lock(), bucket)?)
+    }
+
     pub(super) fn require_bucket(&self, bucket: &str) -> Result<(), StoreError> {
         require_bucket(&self.state.lock(), bucket)
     }

@@ -1,0 +1,188 @@
+//! The catalog and the workgroups, as Athena's API lists them.
+
+use local_athena::QueryError;
+use local_athena::catalog::{Database, Table, TableColumn, TableKind};
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+
+use super::queries::check_catalog;
+use super::{Athena, CATALOG, engine_version, invalid_request};
+use crate::aws_json::{Answer, AwsError};
+use crate::clock::epoch_seconds;
+use crate::paging::Page;
+
+/// The workgroup that every account has.
+pub(super) const PRIMARY: &str = "primary";
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct NamedWorkGroup {
+    work_group: String,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct NamedCatalog {
+    name: String,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct ListDatabases {
+    catalog_name: String,
+    max_results: Option<u32>,
+    next_token: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct NamedDatabase {
+    catalog_name: String,
+    database_name: String,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct ListTables {
+    catalog_name: String,
+    database_name: String,
+    expression: Option<String>,
+    max_results: Option<u32>,
+    next_token: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct NamedTable {
+    catalog_name: String,
+    database_name: String,
+    table_name: String,
+}
+
+impl Athena {
+    /// The workgroup's name, `primary` where none is given.
+    pub(super) fn check_workgroup(&self, name: Option<&str>) -> Result<String, AwsError> {
+        match name.unwrap_or(PRIMARY) {
+            name if self.workgroups.iter().any(|known| known == name) => Ok(name.to_owned()),
+            name => Err(invalid_request(format!("WorkGroup {name} is not found."))),
+        }
+    }
+
+    pub(super) fn get_workgroup(&self, named: &NamedWorkGroup) -> Answer {
+        let name = self.check_workgroup(Some(&named.work_group))?;
+        Ok(json!({ "WorkGroup": {
+            "Name": name,
+            "State": "ENABLED",
+            "Configuration": {
+                "ResultConfiguration": { "OutputLocation": self.results.to_string() },
+                "EnforceWorkGroupConfiguration": false,
+                "PublishCloudWatchMetricsEnabled": false,
+                "RequesterPaysEnabled": false,
+                "EngineVersion": engine_version(),
+            },
+        }}))
+    }
+
+    pub(super) fn list_workgroups(&self) -> Answer {
+        let group = |name: &String| json!({ "Name": name, "State": "ENABLED", "EngineVersion": engine_version() });
+        Ok(json!({ "WorkGroups": self.workgroups.iter().map(group).collect::<Vec<_>>() }))
+    }
+
+    pub(super) fn list_catalogs() -> Answer {
+        Ok(json!({ "DataCatalogsSummary": [{ "CatalogName": CATALOG, "Type": "GLUE", "Status": "CREATE_COMPLETE" }] }))
+    }
+
+    pub(super) fn get_catalog(named: &NamedCatalog) -> Answer {
+        check_catalog(Some(&named.name))?;
+        Ok(json!({ "DataCatalog": { "Name": CATALOG, "Type": "GLUE", "Status": "CREATE_COMPLETE" } }))
+    }
+
+    pub(super) fn list_databases(&self, list: &ListDatabases) -> Answer {
+        check_catalog(Some(&list.catalog_name))?;
+        let page = Page::new(list.max_results, 50, 50, list.next_token.as_deref()).map_err(invalid_request)?;
+        let databases = self.engine.catalog().databases().map_err(unreadable)?;
+        let listed = databases.iter().skip(page.offset() as usize).take(page.limit() as usize + 1).map(database);
+        Ok(page.answer("DatabaseList", "NextToken", listed.collect()))
+    }
+
+    pub(super) fn get_database(&self, named: &NamedDatabase) -> Answer {
+        let found = self.database(&named.catalog_name, &named.database_name)?;
+        Ok(json!({ "Database": database(&found) }))
+    }
+
+    pub(super) fn list_tables(&self, list: &ListTables) -> Answer {
+        let found = self.database(&list.catalog_name, &list.database_name)?;
+        if list.expression.as_deref().is_some_and(|expression| !expression.is_empty()) {
+            return Err(invalid_request("This endpoint lists all tables of a database: leave out the Expression"));
+        }
+        let page = Page::new(list.max_results, 50, 50, list.next_token.as_deref()).map_err(invalid_request)?;
+        let tables = self.engine.catalog().tables(&found.name).map_err(unreadable)?;
+        let listed = tables.iter().skip(page.offset() as usize).take(page.limit() as usize + 1).map(table);
+        Ok(page.answer("TableMetadataList", "NextToken", listed.collect()))
+    }
+
+    pub(super) fn get_table(&self, named: &NamedTable) -> Answer {
+        let found = self.database(&named.catalog_name, &named.database_name)?;
+        let name = named.table_name.to_lowercase();
+        let found = self.engine.catalog().table(&found.name, &name).map_err(unreadable)?;
+        let found = found.ok_or_else(|| metadata(format!("EntityNotFoundException: Table {name} not found.")))?;
+        Ok(json!({ "TableMetadata": table(&found) }))
+    }
+
+    fn database(&self, catalog: &str, name: &str) -> Result<Database, AwsError> {
+        check_catalog(Some(catalog))?;
+        let found = self.engine.catalog().database(&name.to_lowercase()).map_err(unreadable)?;
+        found.ok_or_else(|| metadata(format!("EntityNotFoundException: Database {name} not found.")))
+    }
+}
+
+fn database(database: &Database) -> Value {
+    let mut described = json!({ "Name": database.name });
+    if let Some(comment) = &database.comment {
+        described["Description"] = comment.clone().into();
+    }
+    if let Some(location) = &database.location {
+        described["Parameters"] = json!({ "location": location });
+    }
+    described
+}
+
+fn table(table: &Table) -> Value {
+    let mut parameters: Map<String, Value> =
+        table.properties.iter().map(|(name, value)| (name.clone(), value.clone().into())).collect();
+    let kind = match &table.kind {
+        TableKind::External { location } => {
+            parameters.insert("EXTERNAL".to_owned(), "TRUE".into());
+            parameters.insert("location".to_owned(), location.clone().into());
+            "EXTERNAL_TABLE"
+        }
+        TableKind::View { .. } => "VIRTUAL_VIEW",
+    };
+    if let Some(comment) = &table.comment {
+        parameters.insert("comment".to_owned(), comment.clone().into());
+    }
+    json!({
+        "Name": table.name,
+        "CreateTime": epoch_seconds(table.created * 1000),
+        "TableType": kind,
+        "Columns": table.columns.iter().map(column).collect::<Vec<_>>(),
+        "PartitionKeys": table.partition_keys.iter().map(column).collect::<Vec<_>>(),
+        "Parameters": parameters,
+    })
+}
+
+fn column(column: &TableColumn) -> Value {
+    let mut described = json!({ "Name": column.name, "Type": column.type_name() });
+    if let Some(comment) = &column.comment {
+        described["Comment"] = comment.clone().into();
+    }
+    described
+}
+
+fn metadata(message: String) -> AwsError {
+    AwsError::new("MetadataException", message)
+}
+
+fn unreadable(error: QueryError) -> AwsError {
+    AwsError::internal(error)
+}

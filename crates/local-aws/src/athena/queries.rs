@@ -1,0 +1,623 @@
+//! Queries: started once per token, run as tasks of this process, described from their rows.
+
+use std::collections::HashMap;
+use std::io::Write as _;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
+
+use local_athena::{Column, ErrorKind, QueryError, Statement, StatementKind};
+use rusqlite::{Connection, OptionalExtension as _, Row, params};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use tokio::task::block_in_place;
+
+use super::results::{Format, read_page};
+use super::{Athena, invalid_request};
+use crate::aws_json::{Answer, AwsError};
+use crate::clock::{epoch_seconds, now_millis};
+use crate::paging::Page;
+use crate::s3::{Attributes, Staged, StoreError, WriteCondition};
+use crate::s3_uri::S3Uri;
+use crate::state::{json, to_json};
+
+pub(super) const SCHEMA: &str = "
+CREATE TABLE IF NOT EXISTS athena_queries (
+    number INTEGER PRIMARY KEY AUTOINCREMENT,
+    id TEXT NOT NULL UNIQUE,
+    token TEXT UNIQUE,
+    workgroup TEXT NOT NULL,
+    request TEXT NOT NULL,
+    kind TEXT NOT NULL,
+    name TEXT NOT NULL,
+    output TEXT NOT NULL,
+    state TEXT NOT NULL,
+    problem TEXT,
+    columns TEXT,
+    scanned INTEGER NOT NULL DEFAULT 0,
+    submitted INTEGER NOT NULL,
+    started INTEGER,
+    completed INTEGER
+) STRICT;
+";
+
+/// The most that a statement may have, in bytes.
+const LARGEST_STATEMENT: usize = 262_144;
+
+/// The database of a query that names none.
+const DEFAULT_DATABASE: &str = "default";
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum QueryState {
+    Queued,
+    Running,
+    Succeeded,
+    Failed,
+    Cancelled,
+}
+
+impl QueryState {
+    const ALL: [QueryState; 5] =
+        [QueryState::Queued, QueryState::Running, QueryState::Succeeded, QueryState::Failed, QueryState::Cancelled];
+
+    fn name(self) -> &'static str {
+        match self {
+            QueryState::Queued => "QUEUED",
+            QueryState::Running => "RUNNING",
+            QueryState::Succeeded => "SUCCEEDED",
+            QueryState::Failed => "FAILED",
+            QueryState::Cancelled => "CANCELLED",
+        }
+    }
+
+    fn named(name: &str) -> Option<QueryState> {
+        QueryState::ALL.into_iter().find(|state| state.name() == name)
+    }
+}
+
+/// Why a query failed or was cancelled.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct Problem {
+    reason: String,
+    /// Athena's: 1 is the system's fault, 2 the user's, 3 anything else. None for a query that was cancelled.
+    category: Option<u8>,
+    retryable: bool,
+}
+
+impl Problem {
+    fn of_query(error: &QueryError) -> Problem {
+        let category = match error.kind {
+            ErrorKind::Internal | ErrorKind::ExhaustedResources | ErrorKind::CannotOpenSplit => 1,
+            _ => 2,
+        };
+        Problem { reason: error.to_string(), category: Some(category), retryable: false }
+    }
+
+    fn of_store(error: &StoreError) -> Problem {
+        Problem { reason: format!("The result could not be written: {error}"), category: Some(1), retryable: false }
+    }
+
+    fn cancelled(reason: &str) -> Problem {
+        Problem { reason: reason.to_owned(), category: None, retryable: false }
+    }
+}
+
+/// A column of a result, as it is kept.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct KeptColumn {
+    name: String,
+    ty: String,
+    precision: u32,
+    scale: u32,
+}
+
+impl KeptColumn {
+    fn of(column: &Column) -> KeptColumn {
+        let Column { name, ty, precision, scale } = column.clone();
+        KeptColumn { name, ty, precision, scale }
+    }
+
+    fn info(&self) -> Value {
+        json!({
+            "CatalogName": "hive",
+            "SchemaName": "",
+            "TableName": "",
+            "Name": self.name,
+            "Label": self.name,
+            "Type": self.ty,
+            "Precision": self.precision,
+            "Scale": self.scale,
+            "Nullable": "UNKNOWN",
+            "CaseSensitive": matches!(self.ty.as_str(), "varchar" | "char" | "string"),
+        })
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct Start {
+    query_string: String,
+    #[serde(default, skip_serializing)]
+    client_request_token: Option<String>,
+    #[serde(default)]
+    query_execution_context: Context,
+    #[serde(default)]
+    result_configuration: ResultConfiguration,
+    work_group: Option<String>,
+    #[serde(default)]
+    execution_parameters: Vec<String>,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Context {
+    database: Option<String>,
+    catalog: Option<String>,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct ResultConfiguration {
+    output_location: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct Named {
+    query_execution_id: String,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct Batch {
+    query_execution_ids: Vec<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct List {
+    work_group: Option<String>,
+    max_results: Option<u32>,
+    next_token: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct GetResults {
+    query_execution_id: String,
+    max_results: Option<u32>,
+    next_token: Option<String>,
+}
+
+/// A query as its row says.
+#[derive(Debug, Clone)]
+struct Query {
+    id: String,
+    workgroup: String,
+    request: Start,
+    kind: String,
+    name: String,
+    output: String,
+    state: QueryState,
+    problem: Option<Problem>,
+    columns: Vec<KeptColumn>,
+    scanned: i64,
+    submitted: i64,
+    started: Option<i64>,
+    completed: Option<i64>,
+}
+
+impl Query {
+    const COLUMNS: &str =
+        "id, workgroup, request, kind, name, output, state, problem, columns, scanned, submitted, started, completed";
+
+    fn from_row(row: &Row<'_>) -> rusqlite::Result<Query> {
+        let state: String = row.get(6)?;
+        let has = |column: usize| row.get::<_, Option<String>>(column).map(|text| text.is_some());
+        Ok(Query {
+            id: row.get(0)?,
+            workgroup: row.get(1)?,
+            request: json(row, 2)?,
+            kind: row.get(3)?,
+            name: row.get(4)?,
+            output: row.get(5)?,
+            state: QueryState::named(&state).ok_or(rusqlite::Error::InvalidQuery)?,
+            problem: if has(7)? { Some(json(row, 7)?) } else { None },
+            columns: if has(8)? { json(row, 8)? } else { Vec::new() },
+            scanned: row.get(9)?,
+            submitted: row.get(10)?,
+            started: row.get(11)?,
+            completed: row.get(12)?,
+        })
+    }
+
+    fn find_by(rows: &Connection, column: &str, value: &str) -> rusqlite::Result<Option<Query>> {
+        let sql = format!("SELECT {} FROM athena_queries WHERE {column} = ?1", Query::COLUMNS);
+        rows.query_row(&sql, [value], Query::from_row).optional()
+    }
+
+    fn insert(&self, rows: &Connection, token: Option<&str>) -> rusqlite::Result<()> {
+        rows.execute(
+            "INSERT INTO athena_queries (id, token, workgroup, request, kind, name, output, state, submitted)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+            params![
+                self.id,
+                token,
+                self.workgroup,
+                to_json(&self.request)?,
+                self.kind,
+                self.name,
+                self.output,
+                self.state.name(),
+                self.submitted
+            ],
+        )
+        .map(|_| ())
+    }
+
+    fn format(&self) -> Format {
+        if self.kind == StatementKind::Dml.as_str() { Format::Csv } else { Format::Text }
+    }
+
+    fn database(&self) -> &str {
+        self.request.query_execution_context.database.as_deref().unwrap_or(DEFAULT_DATABASE)
+    }
+
+    fn status(&self) -> Value {
+        let mut status = json!({ "State": self.state.name(), "SubmissionDateTime": epoch_seconds(self.submitted) });
+        if let Some(completed) = self.completed {
+            status["CompletionDateTime"] = epoch_seconds(completed);
+        }
+        if let Some(problem) = &self.problem {
+            status["StateChangeReason"] = problem.reason.clone().into();
+            if let Some(category) = problem.category {
+                status["AthenaError"] = json!({
+                    "ErrorCategory": category,
+                    "Retryable": problem.retryable,
+                    "ErrorMessage": problem.reason,
+                });
+            }
+        }
+        status
+    }
+
+    fn statistics(&self) -> Value {
+        let now = self.completed.unwrap_or_else(now_millis);
+        let queued = self.started.unwrap_or(now) - self.submitted;
+        json!({
+            "EngineExecutionTimeInMillis": self.started.map_or(0, |started| now - started),
+            "DataScannedInBytes": self.scanned,
+            "TotalExecutionTimeInMillis": now - self.submitted,
+            "QueryQueueTimeInMillis": queued,
+            "ServiceProcessingTimeInMillis": 0,
+            "ResultReuseInformation": { "ReusedPreviousResult": false },
+        })
+    }
+
+    fn description(&self) -> Value {
+        let mut context = json!({ "Database": self.database() });
+        if let Some(catalog) = &self.request.query_execution_context.catalog {
+            context["Catalog"] = catalog.to_lowercase().into();
+        }
+        let mut query = json!({
+            "QueryExecutionId": self.id,
+            "Query": self.request.query_string,
+            "StatementType": self.kind,
+            "SubstatementType": self.name,
+            "ResultConfiguration": { "OutputLocation": self.output },
+            "ResultReuseConfiguration": { "ResultReuseByAgeConfiguration": { "Enabled": false } },
+            "QueryExecutionContext": context,
+            "Status": self.status(),
+            "Statistics": self.statistics(),
+            "WorkGroup": self.workgroup,
+            "EngineVersion": super::engine_version(),
+        });
+        if !self.request.execution_parameters.is_empty() {
+            query["ExecutionParameters"] = json!(self.request.execution_parameters);
+        }
+        query
+    }
+}
+
+/// The queries that wait or run now, each with what stops it.
+#[derive(Debug, Default)]
+pub(super) struct RunningQueries(Mutex<HashMap<String, tokio::task::AbortHandle>>);
+
+impl RunningQueries {
+    fn with<T>(&self, work: impl FnOnce(&mut HashMap<String, tokio::task::AbortHandle>) -> T) -> T {
+        work(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+/// What a query that succeeded leaves in its row.
+struct Done {
+    columns: Vec<KeptColumn>,
+    scanned: u64,
+}
+
+impl Athena {
+    pub(super) fn start(self: &Arc<Self>, start: Start) -> Answer {
+        let workgroup = self.check_workgroup(start.work_group.as_deref())?;
+        check_catalog(start.query_execution_context.catalog.as_deref())?;
+        if start.query_string.len() > LARGEST_STATEMENT {
+            return Err(invalid_request(format!("The query is longer than {LARGEST_STATEMENT} bytes")));
+        }
+        let statement = Statement::parse(&start.query_string, &start.execution_parameters)
+            .map_err(|error| invalid_request(error.to_string()).with("AthenaErrorCode", "MALFORMED_QUERY"))?;
+        let token = start.client_request_token.clone();
+        if token.as_ref().is_some_and(|token| !(32..=128).contains(&token.len())) {
+            return Err(invalid_request("clientRequestToken has 32 to 128 characters"));
+        }
+        let query = self.planned(start, workgroup, &statement)?;
+        let known = self.state.write(|rows| {
+            let known = token.as_ref().map(|token| Query::find_by(rows, "token", token)).transpose()?.flatten();
+            if known.is_none() {
+                query.insert(rows, token.as_deref())?;
+            }
+            Ok::<_, AwsError>(known)
+        })?;
+        match known {
+            Some(known) if same_request(&known.request, &query.request) => Ok(json!({ "QueryExecutionId": known.id })),
+            Some(_) => Err(invalid_request("Idempotent parameters do not match")),
+            None => {
+                let id = query.id.clone();
+                self.spawn(query, statement);
+                Ok(json!({ "QueryExecutionId": id }))
+            }
+        }
+    }
+
+    fn planned(&self, request: Start, workgroup: String, statement: &Statement) -> Result<Query, AwsError> {
+        let location = match request.result_configuration.output_location.as_deref() {
+            Some(location) => {
+                S3Uri::parse(location).map_err(|error| invalid_request(format!("outputLocation: {error}")))?
+            }
+            None => self.results.clone(),
+        };
+        if !self.store.has_bucket(&location.bucket).map_err(AwsError::internal)? {
+            return Err(invalid_request(format!("Unable to verify/create output bucket {}", location.bucket)));
+        }
+        let id = uuid::Uuid::new_v4().to_string();
+        let kind = statement.kind();
+        let output = location.child(&format!("{id}.{}", Format::of(kind).extension())).to_string();
+        Ok(Query {
+            id,
+            workgroup,
+            request,
+            kind: kind.as_str().to_owned(),
+            name: statement.name().to_owned(),
+            output,
+            state: QueryState::Queued,
+            problem: None,
+            columns: Vec::new(),
+            scanned: 0,
+            submitted: now_millis(),
+            started: None,
+            completed: None,
+        })
+    }
+
+    fn spawn(self: &Arc<Self>, query: Query, statement: Statement) {
+        let service = Arc::clone(self);
+        let id = query.id.clone();
+        // Under the lock, so that a query that is done at once is not entered after it left.
+        self.running.with(|running| {
+            let task = tokio::spawn(async move {
+                let outcome = service.run(&query, &statement).await;
+                service.finish(&query.id, outcome);
+                service.running.with(|running| running.remove(&query.id));
+            });
+            running.insert(id, task.abort_handle());
+        });
+    }
+
+    async fn run(&self, query: &Query, statement: &Statement) -> Result<Done, Problem> {
+        let turn = self.turns.acquire().await;
+        let began = self.state.lock().execute(
+            "UPDATE athena_queries SET state = 'RUNNING', started = ?2 WHERE id = ?1 AND state = 'QUEUED'",
+            params![query.id, now_millis()],
+        );
+        if let Err(error) = began {
+            tracing::error!(%error, query = query.id, "the start of a query could not be kept");
+        }
+        let began = Instant::now();
+        let done = self.answer(query, statement).await;
+        tracing::debug!(query = query.id, seconds = began.elapsed().as_secs_f64(), "a query ended");
+        drop(turn);
+        done
+    }
+
+    /// Runs the statement and writes its rows to the result object as they come.
+    async fn answer(&self, query: &Query, statement: &Statement) -> Result<Done, Problem> {
+        let mut answer =
+            self.engine.execute(statement, query.database()).await.map_err(|error| Problem::of_query(&error))?;
+        let format = query.format();
+        let (mut file, path) = self.store.temporary_file().map_err(|error| Problem::of_store(&error))?;
+        let mut text = String::new();
+        if format == Format::Csv {
+            format.write(&mut text, &answer.columns.iter().map(|column| Some(column.name.clone())).collect());
+        }
+        while let Some(rows) = answer.rows.next().await.map_err(|error| Problem::of_query(&error))? {
+            rows.iter().for_each(|row| format.write(&mut text, row));
+            block_in_place(|| file.write_all(text.as_bytes()))
+                .map_err(|error| Problem::of_store(&StoreError::io(&path)(error)))?;
+            text.clear();
+        }
+        let place = S3Uri::parse(&query.output)
+            .map_err(|error| Problem::of_store(&StoreError::NoSuchBucket(error.to_string())))?;
+        block_in_place(|| {
+            file.write_all(text.as_bytes()).map_err(StoreError::io(&path))?;
+            let staged = Staged::of_file(&place.key, path, Attributes::of_type(format.content_type()))?;
+            self.store.put(&place.bucket, staged, &WriteCondition::default())
+        })
+        .map_err(|error| Problem::of_store(&error))?;
+        Ok(Done { columns: answer.columns.iter().map(KeptColumn::of).collect(), scanned: answer.rows.scanned_bytes() })
+    }
+
+    fn finish(&self, id: &str, outcome: Result<Done, Problem>) {
+        let (state, problem, done) = match outcome {
+            Ok(done) => (QueryState::Succeeded, None, done),
+            Err(problem) => (QueryState::Failed, Some(problem), Done { columns: Vec::new(), scanned: 0 }),
+        };
+        if let Err(error) = end(&self.state.lock(), id, state, problem.as_ref(), &done) {
+            // It stays as it was, and the next start ends it as lost.
+            tracing::error!(%error, query = id, "the end of a query could not be kept");
+        }
+    }
+
+    /// Ends what a dead process left.
+    pub(super) fn end_lost(&self) -> rusqlite::Result<()> {
+        self.state.write(|rows| {
+            let mut statement = rows.prepare("SELECT id FROM athena_queries WHERE completed IS NULL")?;
+            let lost: Vec<String> = statement.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?;
+            let problem = Problem {
+                reason: "The process that ran this query ended before it did: run it again".to_owned(),
+                category: Some(1),
+                retryable: true,
+            };
+            let nothing = Done { columns: Vec::new(), scanned: 0 };
+            lost.iter().try_for_each(|id| end(rows, id, QueryState::Failed, Some(&problem), &nothing))
+        })
+    }
+
+    fn query(&self, id: &str) -> Result<Query, AwsError> {
+        Query::find_by(&self.state.lock(), "id", id)?.ok_or_else(|| not_found(id))
+    }
+
+    pub(super) fn get(&self, named: &Named) -> Answer {
+        Ok(json!({ "QueryExecution": self.query(&named.query_execution_id)?.description() }))
+    }
+
+    pub(super) fn batch_get(&self, batch: &Batch) -> Answer {
+        let (mut found, mut missing) = (Vec::new(), Vec::new());
+        for id in &batch.query_execution_ids {
+            match self.query(id) {
+                Ok(query) => found.push(query.description()),
+                Err(error) => missing.push(json!({
+                    "QueryExecutionId": id,
+                    "ErrorCode": "INVALID_QUERY_EXECUTION_ID",
+                    "ErrorMessage": error.message(),
+                })),
+            }
+        }
+        Ok(json!({ "QueryExecutions": found, "UnprocessedQueryExecutionIds": missing }))
+    }
+
+    pub(super) fn list(&self, list: &List) -> Answer {
+        let workgroup = self.check_workgroup(list.work_group.as_deref())?;
+        let page = Page::new(list.max_results, 50, 50, list.next_token.as_deref()).map_err(invalid_request)?;
+        let rows = self.state.lock();
+        let mut statement =
+            rows.prepare("SELECT id FROM athena_queries WHERE workgroup = ?1 ORDER BY number DESC LIMIT ?2 OFFSET ?3")?;
+        let ids =
+            statement.query_map(params![workgroup, page.limit() + 1, page.offset()], |row| row.get::<_, String>(0))?;
+        let ids: Vec<Value> = ids.map(|id| id.map(Value::String)).collect::<Result<_, _>>()?;
+        Ok(page.answer("QueryExecutionIds", "NextToken", ids))
+    }
+
+    pub(super) fn stop(&self, named: &Named) -> Answer {
+        self.query(&named.query_execution_id)?;
+        self.cancel(&named.query_execution_id, "Query cancelled by user")?;
+        Ok(json!({}))
+    }
+
+    fn cancel(&self, id: &str, reason: &str) -> Result<(), AwsError> {
+        if let Some(task) = self.running.with(|running| running.remove(id)) {
+            task.abort();
+        }
+        let nothing = Done { columns: Vec::new(), scanned: 0 };
+        end(&self.state.lock(), id, QueryState::Cancelled, Some(&Problem::cancelled(reason)), &nothing)?;
+        Ok(())
+    }
+
+    /// Cancels all running queries, for the end of the endpoint.
+    pub(crate) fn shutdown(&self) {
+        let all: Vec<String> = self.running.with(|running| running.keys().cloned().collect());
+        for id in all {
+            if let Err(error) = self.cancel(&id, "The endpoint was shut down while this query ran: run it again") {
+                tracing::warn!(error = error.message(), query = id, "a query could not be cancelled");
+            }
+        }
+    }
+
+    pub(super) fn results(&self, get: &GetResults) -> Answer {
+        let query = self.query(&get.query_execution_id)?;
+        match query.state {
+            QueryState::Succeeded => {}
+            QueryState::Queued | QueryState::Running => {
+                let text = format!("Query has not yet finished. Current state: {}", query.state.name());
+                return Err(invalid_request(text).with("AthenaErrorCode", "INVALID_QUERY_EXECUTION_STATE"));
+            }
+            QueryState::Failed | QueryState::Cancelled => {
+                let text = format!("Query did not finish successfully. Final query state: {}", query.state.name());
+                return Err(invalid_request(text).with("AthenaErrorCode", "INVALID_QUERY_EXECUTION_STATE"));
+            }
+        }
+        let limit = get.max_results.filter(|limit| *limit > 0).unwrap_or(1000);
+        if limit > 1000 {
+            return Err(invalid_request("MaxResults is more than maximum allowed length 1000"));
+        }
+        let from = match get.next_token.as_deref() {
+            None => 0,
+            Some(token) => token
+                .strip_prefix("byte-")
+                .and_then(|byte| byte.parse().ok())
+                .ok_or_else(|| invalid_request(format!("NextToken '{token}' is not valid")))?,
+        };
+        let place = S3Uri::parse(&query.output).map_err(AwsError::internal)?;
+        let (_, file) = self
+            .store
+            .open_object(&place.bucket, &place.key)
+            .map_err(|error| invalid_request(format!("Could not find results of the query: {error}")))?;
+        let page =
+            read_page(query.format(), file, from, query.columns.len(), limit as usize).map_err(AwsError::internal)?;
+        let cell =
+            |cell: &Option<String>| cell.as_ref().map_or_else(|| json!({}), |text| json!({ "VarCharValue": text }));
+        let rows: Vec<Value> =
+            page.rows.iter().map(|row| json!({ "Data": row.iter().map(cell).collect::<Vec<_>>() })).collect();
+        let columns: Vec<Value> = query.columns.iter().map(KeptColumn::info).collect();
+        let mut answer = json!({
+            "UpdateCount": 0,
+            "ResultSet": { "Rows": rows, "ResultSetMetadata": { "ColumnInfo": columns } },
+        });
+        if let Some(next) = page.next {
+            answer["NextToken"] = format!("byte-{next}").into();
+        }
+        Ok(answer)
+    }
+}
+
+/// Ends a query that has not ended.
+fn end(rows: &Connection, id: &str, state: QueryState, problem: Option<&Problem>, done: &Done) -> rusqlite::Result<()> {
+    rows.execute(
+        "UPDATE athena_queries SET state = ?2, problem = ?3, columns = ?4, scanned = ?5, completed = ?6
+         WHERE id = ?1 AND completed IS NULL",
+        params![
+            id,
+            state.name(),
+            problem.map(to_json).transpose()?,
+            to_json(&done.columns)?,
+            done.scanned.cast_signed(),
+            now_millis()
+        ],
+    )
+    .map(|_| ())
+}
+
+fn same_request(one: &Start, other: &Start) -> bool {
+    let one = Start { client_request_token: None, ..one.clone() };
+    one == Start { client_request_token: None, ..other.clone() }
+}
+
+/// There is one catalog.
+pub(super) fn check_catalog(catalog: Option<&str>) -> Result<(), AwsError> {
+    match catalog {
+        Some(name) if !name.eq_ignore_ascii_case(super::CATALOG) => {
+            Err(invalid_request(format!("Catalog {name} is not found: this endpoint has {}", super::CATALOG)))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn not_found(id: &str) -> AwsError {
+    invalid_request(format!("QueryExecution {id} was not found")).with("AthenaErrorCode", "INVALID_QUERY_EXECUTION_ID")
+}
