@@ -1,37 +1,54 @@
 //! Runs statements: DDL on the catalog, SELECT on DataFusion.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::{fs, io};
 
-use crate::answer::Answer;
+use futures::StreamExt;
+use tokio::sync::{mpsc, oneshot};
+
+use crate::answer::{Answer, Column, Row, Rows, Scanned, StatementKind};
 use crate::catalog::Catalog;
+use crate::ddl::{self, View};
 use crate::error::{ErrorKind, OpenError, QueryError};
 use crate::objects::ObjectFiles;
-use crate::statement::Statement;
+use crate::select::errors::of_run;
+use crate::select::{Planned, Planner};
+use crate::show;
+use crate::sql::{Ddl, ExplainForm, Form, Select, Statement};
+use crate::text;
+use crate::threads::{Task, Threads};
 
 /// What one engine may use, all its queries together.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
     /// Bytes of memory for sorts, joins and aggregations; beyond them data spills to disk.
     pub memory: usize,
-    /// Threads that one query is spread over.
+    /// Threads that queries are spread over.
     pub threads: usize,
 }
 
 impl Default for Limits {
+    /// 256 MB, and as many threads as there are cores.
     fn default() -> Self {
-        Self {
-            memory: 256 << 20,
-            threads: std::thread::available_parallelism().map_or(1, usize::from),
-        }
+        Self { memory: 256 << 20, threads: std::thread::available_parallelism().map_or(1, usize::from) }
     }
 }
 
 /// An Athena of one's own: a catalog and the objects that its tables are made of.
 pub struct Engine {
+    parts: Arc<Parts>,
+    threads: Threads,
+}
+
+struct Parts {
     catalog: Catalog,
     objects: Arc<dyn ObjectFiles>,
+    planner: Planner,
 }
+
+/// The columns and rows of a statement that is done at once.
+pub(crate) type Listing = (Vec<Column>, Vec<Row>);
 
 impl Engine {
     /// Opens the catalog file, made when it is not there, with the default [`Limits`].
@@ -47,35 +64,137 @@ impl Engine {
     ///
     /// # Errors
     /// [`OpenError`] when the file is no catalog or its folder cannot be written.
-    pub fn open_with(
-        catalog_db: &Path,
-        objects: Arc<dyn ObjectFiles>,
-        limits: Limits,
-    ) -> Result<Self, OpenError> {
-        let _ = limits;
+    pub fn open_with(catalog_db: &Path, objects: Arc<dyn ObjectFiles>, limits: Limits) -> Result<Self, OpenError> {
         let catalog = Catalog::open(catalog_db)?;
-        Ok(Self { catalog, objects })
+        let spill = empty_folder(catalog_db.with_file_name("athena-spill"))?;
+        let planner =
+            Planner::new(limits, &spill, objects.clone()).map_err(|error| OpenError::Engine(error.to_string()))?;
+        let threads = Threads::new(limits.threads).map_err(|error| OpenError::Engine(error.to_string()))?;
+        let parts = Parts { catalog, objects, planner };
+        Ok(Self { parts: Arc::new(parts), threads })
     }
 
     /// The catalog, for the metadata operations of the Athena API.
     pub fn catalog(&self) -> &Catalog {
-        &self.catalog
+        &self.parts.catalog
     }
 
     /// Runs one statement; names without a database are looked up in `database`.
-    /// Dropping the future, or the answer, stops the query. Needs a multi-threaded tokio runtime.
+    /// Dropping the future, or the answer, stops a query. A change of the catalog, once begun, is
+    /// carried out.
     ///
     /// # Errors
-    /// [`QueryError`] as Athena would word it. A SELECT may also fail later, from [`Rows::next`](crate::Rows::next).
-    pub async fn execute(
-        &self,
-        statement: &Statement,
-        database: &str,
-    ) -> Result<Answer, QueryError> {
-        let _ = (&self.objects, database);
-        Err(QueryError::new(
-            ErrorKind::NotSupported,
-            format!("cannot run yet: {}", statement.sql()),
-        ))
+    /// [`QueryError`] as Athena would word it. A SELECT may also fail later, from [`Rows::next`].
+    pub async fn execute(&self, statement: &Statement, database: &str) -> Result<Answer, QueryError> {
+        let parts = self.parts.clone();
+        let database = database.to_lowercase();
+        let (columns, rows) = match statement.form.clone() {
+            Form::Select(select) => return self.select(select, database).await,
+            Form::Explain { select, form } => {
+                let work = async move { parts.explain(&select, form, &database).await };
+                finished(self.threads.start(work)).await?
+            }
+            Form::Ddl(Ddl::CreateView(view)) => {
+                let work = async move { parts.create_view(*view, &database).await };
+                finished(self.threads.start(work)).await?
+            }
+            Form::Ddl(ddl) => {
+                let work = move || ddl::run(&parts.catalog, &*parts.objects, ddl, &database);
+                finished(self.threads.start_blocking(work)).await?
+            }
+            Form::Show(what) => {
+                let work = move || show::run(&parts.catalog, &what, &database);
+                finished(self.threads.start_blocking(work)).await?
+            }
+        };
+        Ok(Answer { kind: statement.kind(), columns, rows: Rows::ready(rows) })
+    }
+
+    async fn select(&self, select: Box<Select>, database: String) -> Result<Answer, QueryError> {
+        let (give_columns, columns) = oneshot::channel();
+        // One batch waits while one is taken: the slower side bounds the memory.
+        let (give_rows, batches) = mpsc::channel(1);
+        let scanned = Scanned::default();
+        let (parts, plan) = (self.parts.clone(), scanned.clone());
+        let query = self.threads.start(async move {
+            let rows = give_rows.clone();
+            let running = async move {
+                let planned = parts.plan(&select, &database).await?;
+                // Nobody takes the columns of an answer that is no longer wanted.
+                let _ = give_columns.send(planned.columns().to_vec());
+                stream(planned, &plan, &rows).await
+            };
+            if let Err(error) = running.await {
+                let _ = give_rows.send(Err(error)).await;
+            }
+        });
+        let mut rows = Rows::running(batches, query, scanned);
+        match columns.await {
+            Ok(columns) => Ok(Answer { kind: StatementKind::Dml, columns, rows }),
+            // The query failed before it had columns: its error is all that comes.
+            Err(_) => match rows.next().await {
+                Err(error) => Err(error),
+                Ok(_) => Err(ended_early()),
+            },
+        }
+    }
+}
+
+impl Parts {
+    async fn plan(&self, select: &Select, database: &str) -> Result<Planned, QueryError> {
+        let snapshot = self.catalog.snapshot()?;
+        self.planner.plan(select, database, snapshot).await
+    }
+
+    async fn explain(&self, select: &Select, form: ExplainForm, database: &str) -> Result<Listing, QueryError> {
+        let planned = self.plan(select, database).await?;
+        let (column, text) = match form {
+            ExplainForm::Logical => ("Query Plan", planned.logical_text()?),
+            ExplainForm::Distributed => ("Query Plan", planned.physical_text().await?),
+            ExplainForm::Validate => ("Valid", "true".to_owned()),
+        };
+        let rows = text.lines().map(|line| vec![Some(line.to_owned())]);
+        Ok((vec![show::column(column, "varchar")], rows.collect()))
+    }
+
+    async fn create_view(&self, view: View, database: &str) -> Result<Listing, QueryError> {
+        let columns = self.plan(&view.select, database).await?.view_columns()?;
+        ddl::create_view(&self.catalog, view, columns, database)
+    }
+}
+
+/// Sends a query's rows, batch by batch, until they end or nobody takes them.
+async fn stream(
+    planned: Planned,
+    scanned: &Scanned,
+    rows: &mpsc::Sender<Result<Vec<Row>, QueryError>>,
+) -> Result<(), QueryError> {
+    let mut running = planned.start().await?;
+    let _ = scanned.set(running.plan);
+    while let Some(batch) = running.stream.next().await {
+        let batch = text::rows(&batch.map_err(|error| of_run(&error))?)?;
+        if !batch.is_empty() && rows.send(Ok(batch)).await.is_err() {
+            break;
+        }
+    }
+    Ok(())
+}
+
+async fn finished<T>(mut task: Task<Result<T, QueryError>>) -> Result<T, QueryError> {
+    task.result().await?.unwrap_or_else(|| Err(ended_early()))
+}
+
+fn ended_early() -> QueryError {
+    QueryError::new(ErrorKind::Internal, "the statement ended without a result")
+}
+
+fn empty_folder(path: PathBuf) -> Result<PathBuf, OpenError> {
+    let emptied = match fs::remove_dir_all(&path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => fs::create_dir_all(&path),
+    };
+    match emptied {
+        Ok(()) => Ok(path),
+        Err(source) => Err(OpenError::Spill { path, source }),
     }
 }

@@ -80,11 +80,11 @@ impl fmt::Display for ErrorKind {
     }
 }
 
-/// A statement's failure. Displays as Athena's `StateChangeReason`:
-/// `TABLE_NOT_FOUND: line 1:15: Table 'awsdatacatalog.market.quotas' does not exist`;
-/// a [`ErrorKind::Syntax`] error displays without the kind, as `StartQueryExecution` refuses it.
+/// A statement's failure. Its message is Athena's `StateChangeReason`,
+/// `TABLE_NOT_FOUND: line 1:15: Table 'awsdatacatalog.market.quotas' does not exist`; for a
+/// [`ErrorKind::Syntax`] error it is what `StartQueryExecution` refuses the text with, without a kind.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{}{message}", self.prefix())]
+#[error("{message}")]
 pub struct QueryError {
     /// What kind of failure this is.
     pub kind: ErrorKind,
@@ -93,18 +93,24 @@ pub struct QueryError {
 }
 
 impl QueryError {
-    pub(crate) fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
-        Self {
-            kind,
-            message: message.into(),
-        }
+    /// A failure in the words of Athena's query engine: `KIND: message`.
+    pub(crate) fn new(kind: ErrorKind, message: impl fmt::Display) -> Self {
+        let message = match kind {
+            ErrorKind::Syntax => message.to_string(),
+            kind => format!("{kind}: {message}"),
+        };
+        Self { kind, message }
     }
 
-    fn prefix(&self) -> String {
-        match self.kind {
-            ErrorKind::Syntax => String::new(),
-            kind => format!("{kind}: "),
-        }
+    /// A failure in the words of Athena's DDL engine, which is Hive's: `FAILED: message`.
+    pub(crate) fn ddl(kind: ErrorKind, message: impl fmt::Display) -> Self {
+        Self { kind, message: format!("FAILED: {message}") }
+    }
+}
+
+impl From<rusqlite::Error> for QueryError {
+    fn from(error: rusqlite::Error) -> Self {
+        Self::new(ErrorKind::Internal, format_args!("the catalog cannot be used: {error}"))
     }
 }
 

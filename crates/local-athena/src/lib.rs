@@ -23,13 +23,22 @@
 
 mod answer;
 pub mod catalog;
+mod ddl;
 mod engine;
 mod error;
+mod functions;
+mod java;
 mod objects;
-mod statement;
+mod partition_name;
+mod select;
+mod show;
+mod sql;
+mod text;
+mod threads;
+mod types;
 
 pub use answer::{Answer, Column, Row, Rows, StatementKind};
 pub use engine::{Engine, Limits};
 pub use error::{ErrorKind, OpenError, QueryError};
 pub use objects::{ObjectFile, ObjectFiles};
-pub use statement::Statement;
+pub use sql::Statement;

@@ -1,0 +1,268 @@
+//! The catalog: databases, tables, partitions and views, in one SQLite file.
+//!
+//! The one idea: a change is one SQLite transaction, and a query reads everything it plans with in
+//! one read transaction ([`Snapshot`]). In write-ahead mode neither waits for the other, and a
+//! process that is killed leaves the last state that was committed.
+
+mod store;
+
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+
+use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
+
+use crate::error::{ErrorKind, OpenError, QueryError};
+use crate::types::HiveType;
+
+/// The name of the one catalog, as in `awsdatacatalog.market.quotes`.
+pub const CATALOG_NAME: &str = "awsdatacatalog";
+
+/// A database.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Database {
+    /// Lower-case name.
+    pub name: String,
+    /// `COMMENT` of the statement that made it.
+    pub comment: Option<String>,
+    /// `LOCATION` of the statement that made it.
+    pub location: Option<String>,
+}
+
+/// A column or a partition key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TableColumn {
+    /// Lower-case name.
+    pub name: String,
+    /// The column's `COMMENT`.
+    pub comment: Option<String>,
+    pub(crate) ty: HiveType,
+}
+
+impl TableColumn {
+    /// The type in Hive's words: `bigint`, `string`, `array<double>`.
+    pub fn type_name(&self) -> String {
+        self.ty.to_string()
+    }
+}
+
+/// What a table is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum TableKind {
+    /// `EXTERNAL_TABLE`: Parquet files.
+    External {
+        /// `s3://bucket/prefix/`, with its last slash.
+        location: String,
+    },
+    /// `VIRTUAL_VIEW`: a stored SELECT.
+    View {
+        /// The SELECT's text.
+        sql: String,
+        /// The database in which the view's own names are looked up.
+        database: String,
+    },
+}
+
+/// A table or a view.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Table {
+    /// Lower-case name of its database.
+    pub database: String,
+    /// Lower-case name.
+    pub name: String,
+    /// Columns that the files hold, or that the view gives, in order.
+    pub columns: Vec<TableColumn>,
+    /// Columns that the partitions give, in order; none for a view.
+    pub partition_keys: Vec<TableColumn>,
+    /// The table's `COMMENT`.
+    pub comment: Option<String>,
+    /// `TBLPROPERTIES`, in order.
+    pub properties: Vec<(String, String)>,
+    /// Files or a stored SELECT.
+    pub kind: TableKind,
+    /// Seconds since 1970 when it was made.
+    pub created: i64,
+}
+
+impl Table {
+    /// All columns, partition keys last, as SELECT shows them.
+    pub(crate) fn all_columns(&self) -> impl Iterator<Item = &TableColumn> {
+        self.columns.iter().chain(&self.partition_keys)
+    }
+}
+
+/// One partition of a table.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Partition {
+    /// One value per partition key: `["2020", "4", "1"]`.
+    pub values: Vec<String>,
+    /// `s3://bucket/prefix/`, with its last slash.
+    pub location: String,
+}
+
+/// The catalog file. Every change is one transaction; every reading method sees one state.
+pub struct Catalog {
+    path: PathBuf,
+    writer: Mutex<Connection>,
+}
+
+impl Catalog {
+    pub(crate) fn open(path: &Path) -> Result<Self, OpenError> {
+        let failed = |source| OpenError::Catalog { path: path.to_owned(), source };
+        let mut connection = Connection::open(path).map_err(failed)?;
+        store::configure(&connection).map_err(failed)?;
+        let found = store::migrate(&mut connection).map_err(failed)?;
+        if found > store::VERSION {
+            return Err(OpenError::Version { path: path.to_owned(), found, known: store::VERSION });
+        }
+        Ok(Self { path: path.to_owned(), writer: Mutex::new(connection) })
+    }
+
+    /// All databases by name.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Internal`] when the file cannot be read, here and in the methods below.
+    pub fn databases(&self) -> Result<Vec<Database>, QueryError> {
+        self.snapshot()?.databases()
+    }
+
+    /// The database of this name, in any case of its letters.
+    ///
+    /// # Errors
+    /// As [`Catalog::databases`].
+    pub fn database(&self, name: &str) -> Result<Option<Database>, QueryError> {
+        self.snapshot()?.database(&name.to_lowercase())
+    }
+
+    /// All tables and views of a database, by name; none when there is no such database.
+    ///
+    /// # Errors
+    /// As [`Catalog::databases`].
+    pub fn tables(&self, database: &str) -> Result<Vec<Table>, QueryError> {
+        self.snapshot()?.tables(&database.to_lowercase())
+    }
+
+    /// One table or view.
+    ///
+    /// # Errors
+    /// As [`Catalog::databases`].
+    pub fn table(&self, database: &str, name: &str) -> Result<Option<Table>, QueryError> {
+        self.snapshot()?.table(&database.to_lowercase(), &name.to_lowercase())
+    }
+
+    /// The partitions of a table, ordered by their values; none when there is no such table.
+    ///
+    /// # Errors
+    /// As [`Catalog::databases`].
+    pub fn partitions(&self, database: &str, table: &str) -> Result<Vec<Partition>, QueryError> {
+        let snapshot = self.snapshot()?;
+        match snapshot.table(&database.to_lowercase(), &table.to_lowercase())? {
+            Some(table) => snapshot.partitions(&table),
+            None => Ok(Vec::new()),
+        }
+    }
+
+    /// The catalog as it is now; later changes do not show in it.
+    pub(crate) fn snapshot(&self) -> Result<Snapshot, QueryError> {
+        let connection = Connection::open_with_flags(&self.path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+        store::configure(&connection)?;
+        store::hold(&connection)?;
+        Ok(Snapshot { connection: Mutex::new(connection) })
+    }
+
+    /// Carries out one statement's changes: all of them, or none when `statement` fails.
+    pub(crate) fn change<T>(&self, statement: impl FnOnce(&Changes) -> Result<T, QueryError>) -> Result<T, QueryError> {
+        let mut writer = lock(&self.writer)?;
+        let transaction = writer.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let changes = Changes { transaction };
+        let done = statement(&changes)?;
+        changes.transaction.commit()?;
+        Ok(done)
+    }
+}
+
+fn lock(connection: &Mutex<Connection>) -> Result<std::sync::MutexGuard<'_, Connection>, QueryError> {
+    connection
+        .lock()
+        .map_err(|_| QueryError::new(ErrorKind::Internal, "the catalog's connection was lost in an earlier fault"))
+}
+
+/// One state of the catalog, unchanged for as long as this lives.
+pub(crate) struct Snapshot {
+    connection: Mutex<Connection>,
+}
+
+impl Snapshot {
+    pub(crate) fn databases(&self) -> Result<Vec<Database>, QueryError> {
+        store::databases(&*lock(&self.connection)?)
+    }
+
+    pub(crate) fn database(&self, name: &str) -> Result<Option<Database>, QueryError> {
+        store::database(&*lock(&self.connection)?, name)
+    }
+
+    pub(crate) fn tables(&self, database: &str) -> Result<Vec<Table>, QueryError> {
+        store::tables(&*lock(&self.connection)?, database)
+    }
+
+    pub(crate) fn table(&self, database: &str, name: &str) -> Result<Option<Table>, QueryError> {
+        store::table(&*lock(&self.connection)?, database, name)
+    }
+
+    pub(crate) fn partitions(&self, table: &Table) -> Result<Vec<Partition>, QueryError> {
+        store::partitions(&*lock(&self.connection)?, table)
+    }
+}
+
+/// The changes of one statement, not yet seen by anyone else.
+pub(crate) struct Changes<'a> {
+    transaction: Transaction<'a>,
+}
+
+impl Changes<'_> {
+    pub(crate) fn database(&self, name: &str) -> Result<Option<Database>, QueryError> {
+        store::database(&self.transaction, name)
+    }
+
+    pub(crate) fn table(&self, database: &str, name: &str) -> Result<Option<Table>, QueryError> {
+        store::table(&self.transaction, database, name)
+    }
+
+    pub(crate) fn has_tables(&self, database: &str) -> Result<bool, QueryError> {
+        store::has_tables(&self.transaction, database)
+    }
+
+    pub(crate) fn partitions(&self, table: &Table) -> Result<Vec<Partition>, QueryError> {
+        store::partitions(&self.transaction, table)
+    }
+
+    pub(crate) fn add_database(&self, database: &Database) -> Result<(), QueryError> {
+        store::add_database(&self.transaction, database)
+    }
+
+    /// Removes a database with all its tables.
+    pub(crate) fn remove_database(&self, name: &str) -> Result<(), QueryError> {
+        store::remove_database(&self.transaction, name)
+    }
+
+    pub(crate) fn add_table(&self, table: &Table) -> Result<(), QueryError> {
+        store::add_table(&self.transaction, table)
+    }
+
+    pub(crate) fn remove_table(&self, table: &Table) -> Result<(), QueryError> {
+        store::remove_table(&self.transaction, table)
+    }
+
+    /// Adds a partition; false when its values are there already.
+    pub(crate) fn add_partition(&self, table: &Table, partition: &Partition) -> Result<bool, QueryError> {
+        store::add_partition(&self.transaction, table, partition)
+    }
+
+    /// Points a partition elsewhere; false when there is none of these values.
+    pub(crate) fn move_partition(&self, table: &Table, partition: &Partition) -> Result<bool, QueryError> {
+        store::move_partition(&self.transaction, table, partition)
+    }
+
+    pub(crate) fn remove_partition(&self, table: &Table, partition: &Partition) -> Result<(), QueryError> {
+        store::remove_partition(&self.transaction, table, partition)
+    }
+}

@@ -1,0 +1,307 @@
+//! The SQLite side of the catalog: its tables, and one function per thing that is read or written.
+
+use rusqlite::{Connection, OptionalExtension, Row, params};
+
+use super::{Database, Partition, Table, TableColumn, TableKind};
+use crate::error::{ErrorKind, QueryError};
+
+/// The version of the tables below, kept in SQLite's `user_version`.
+pub(super) const VERSION: i64 = 1;
+
+const TABLES: &str = "
+    CREATE TABLE databases (
+        name TEXT PRIMARY KEY,
+        comment TEXT,
+        location TEXT
+    ) STRICT;
+    CREATE TABLE tables (
+        id INTEGER PRIMARY KEY,
+        database TEXT NOT NULL REFERENCES databases (name) ON DELETE CASCADE,
+        name TEXT NOT NULL,
+        comment TEXT,
+        created INTEGER NOT NULL,
+        location TEXT,
+        view_sql TEXT,
+        view_database TEXT,
+        UNIQUE (database, name),
+        CHECK ((location IS NULL) <> (view_sql IS NULL)),
+        CHECK ((view_database IS NULL) = (view_sql IS NULL))
+    ) STRICT;
+    CREATE TABLE columns (
+        table_id INTEGER NOT NULL REFERENCES tables (id) ON DELETE CASCADE,
+        is_key INTEGER NOT NULL,
+        position INTEGER NOT NULL,
+        name TEXT NOT NULL,
+        type TEXT NOT NULL,
+        comment TEXT,
+        PRIMARY KEY (table_id, is_key, position),
+        UNIQUE (table_id, name)
+    ) STRICT, WITHOUT ROWID;
+    CREATE TABLE properties (
+        table_id INTEGER NOT NULL REFERENCES tables (id) ON DELETE CASCADE,
+        position INTEGER NOT NULL,
+        key TEXT NOT NULL,
+        value TEXT NOT NULL,
+        PRIMARY KEY (table_id, position)
+    ) STRICT, WITHOUT ROWID;
+    CREATE TABLE partitions (
+        table_id INTEGER NOT NULL REFERENCES tables (id) ON DELETE CASCADE,
+        partition_values TEXT NOT NULL,
+        location TEXT NOT NULL,
+        PRIMARY KEY (table_id, partition_values)
+    ) STRICT, WITHOUT ROWID;
+    INSERT INTO databases (name) VALUES ('default');
+";
+
+pub(super) fn configure(connection: &Connection) -> rusqlite::Result<()> {
+    connection.busy_timeout(std::time::Duration::from_secs(30))?;
+    connection.pragma_update(None, "foreign_keys", true)
+}
+
+/// Brings the file to [`VERSION`] and gives the version that it has now.
+pub(super) fn migrate(connection: &mut Connection) -> rusqlite::Result<i64> {
+    connection.pragma_update(None, "journal_mode", "wal")?;
+    let transaction = connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
+    let found: i64 = transaction.query_row("PRAGMA user_version", [], |row| row.get(0))?;
+    if found == 0 {
+        transaction.execute_batch(TABLES)?;
+        transaction.pragma_update(None, "user_version", VERSION)?;
+        transaction.commit()?;
+        return Ok(VERSION);
+    }
+    Ok(found)
+}
+
+/// Begins a read transaction; SQLite fixes the state that it sees at the first read, so one is made.
+pub(super) fn hold(connection: &Connection) -> rusqlite::Result<()> {
+    connection.execute_batch("BEGIN; SELECT count(*) FROM databases;")
+}
+
+pub(super) fn databases(connection: &Connection) -> Result<Vec<Database>, QueryError> {
+    let mut statement = connection.prepare("SELECT name, comment, location FROM databases ORDER BY name")?;
+    let rows = statement.query_map([], read_database)?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+pub(super) fn database(connection: &Connection, name: &str) -> Result<Option<Database>, QueryError> {
+    Ok(connection
+        .prepare("SELECT name, comment, location FROM databases WHERE name = ?")?
+        .query_row([name], read_database)
+        .optional()?)
+}
+
+fn read_database(row: &Row<'_>) -> rusqlite::Result<Database> {
+    Ok(Database { name: row.get(0)?, comment: row.get(1)?, location: row.get(2)? })
+}
+
+pub(super) fn tables(connection: &Connection, database: &str) -> Result<Vec<Table>, QueryError> {
+    let mut statement = connection.prepare("SELECT name FROM tables WHERE database = ? ORDER BY name")?;
+    let names = statement.query_map([database], |row| row.get::<_, String>(0))?;
+    let mut found = Vec::new();
+    for name in names {
+        found.extend(table(connection, database, &name?)?);
+    }
+    Ok(found)
+}
+
+pub(super) fn has_tables(connection: &Connection, database: &str) -> Result<bool, QueryError> {
+    Ok(connection
+        .prepare("SELECT EXISTS (SELECT 1 FROM tables WHERE database = ?)")?
+        .query_row([database], |row| row.get(0))?)
+}
+
+pub(super) fn table(connection: &Connection, database: &str, name: &str) -> Result<Option<Table>, QueryError> {
+    let found = connection
+        .prepare(
+            "SELECT id, comment, created, location, view_sql, view_database
+             FROM tables WHERE database = ? AND name = ?",
+        )?
+        .query_row([database, name], |row| {
+            let kind = match row.get::<_, Option<String>>(3)? {
+                Some(location) => TableKind::External { location },
+                None => TableKind::View { sql: row.get(4)?, database: row.get(5)? },
+            };
+            Ok((row.get(0)?, row.get(1)?, row.get(2)?, kind))
+        })
+        .optional()?;
+    let Some((id, comment, created, kind)) = found else {
+        return Ok(None);
+    };
+    Ok(Some(Table {
+        database: database.to_owned(),
+        name: name.to_owned(),
+        columns: columns(connection, id, false)?,
+        partition_keys: columns(connection, id, true)?,
+        comment,
+        properties: properties(connection, id)?,
+        kind,
+        created,
+    }))
+}
+
+fn columns(connection: &Connection, id: i64, keys: bool) -> Result<Vec<TableColumn>, QueryError> {
+    let mut statement = connection.prepare(
+        "SELECT name, type, comment FROM columns
+         WHERE table_id = ? AND is_key = ? ORDER BY position",
+    )?;
+    let mut rows = statement.query(params![id, keys])?;
+    let mut found = Vec::new();
+    while let Some(row) = rows.next()? {
+        let ty: String = row.get(1)?;
+        found.push(TableColumn {
+            name: row.get(0)?,
+            ty: ty.parse().map_err(|error| QueryError::new(ErrorKind::Internal, error))?,
+            comment: row.get(2)?,
+        });
+    }
+    Ok(found)
+}
+
+fn properties(connection: &Connection, id: i64) -> Result<Vec<(String, String)>, QueryError> {
+    let mut statement = connection.prepare("SELECT key, value FROM properties WHERE table_id = ? ORDER BY position")?;
+    let rows = statement.query_map([id], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+/// The partitions, ordered by their values: whole numbers as numbers, the rest as text.
+pub(super) fn partitions(connection: &Connection, table: &Table) -> Result<Vec<Partition>, QueryError> {
+    let mut statement = connection.prepare(
+        "SELECT partition_values, partitions.location FROM partitions
+         JOIN tables ON id = table_id WHERE database = ? AND name = ?",
+    )?;
+    let mut rows = statement.query([&table.database, &table.name])?;
+    let mut found = Vec::new();
+    while let Some(row) = rows.next()? {
+        found.push(Partition { values: decode(&row.get::<_, String>(0)?)?, location: row.get(1)? });
+    }
+    found.sort_by_cached_key(|partition| {
+        let keys = table.partition_keys.iter().zip(&partition.values);
+        keys.map(|(key, value)| {
+            let number = value.parse::<i64>().ok().filter(|_| key.ty.is_integer());
+            (number, value.clone())
+        })
+        .collect::<Vec<_>>()
+    });
+    Ok(found)
+}
+
+pub(super) fn add_database(connection: &Connection, database: &Database) -> Result<(), QueryError> {
+    connection.execute(
+        "INSERT INTO databases (name, comment, location) VALUES (?, ?, ?)",
+        params![database.name, database.comment, database.location],
+    )?;
+    Ok(())
+}
+
+pub(super) fn remove_database(connection: &Connection, name: &str) -> Result<(), QueryError> {
+    connection.execute("DELETE FROM databases WHERE name = ?", [name])?;
+    Ok(())
+}
+
+pub(super) fn add_table(connection: &Connection, table: &Table) -> Result<(), QueryError> {
+    let (location, view) = match &table.kind {
+        TableKind::External { location } => (Some(location), None),
+        TableKind::View { sql, database } => (None, Some((sql, database))),
+    };
+    connection.execute(
+        "INSERT INTO tables (database, name, comment, created, location, view_sql, view_database)
+         VALUES (?, ?, ?, ?, ?, ?, ?)",
+        params![
+            table.database,
+            table.name,
+            table.comment,
+            table.created,
+            location,
+            view.map(|(sql, _)| sql),
+            view.map(|(_, database)| database),
+        ],
+    )?;
+    let id = connection.last_insert_rowid();
+    add_columns(connection, id, false, &table.columns)?;
+    add_columns(connection, id, true, &table.partition_keys)?;
+    for (position, (key, value)) in table.properties.iter().enumerate() {
+        connection.execute(
+            "INSERT INTO properties (table_id, position, key, value) VALUES (?, ?, ?, ?)",
+            params![id, position as i64, key, value],
+        )?;
+    }
+    Ok(())
+}
+
+fn add_columns(connection: &Connection, id: i64, keys: bool, columns: &[TableColumn]) -> Result<(), QueryError> {
+    for (position, column) in columns.iter().enumerate() {
+        connection.execute(
+            "INSERT INTO columns (table_id, is_key, position, name, type, comment)
+             VALUES (?, ?, ?, ?, ?, ?)",
+            params![id, keys, position as i64, column.name, column.type_name(), column.comment],
+        )?;
+    }
+    Ok(())
+}
+
+pub(super) fn remove_table(connection: &Connection, table: &Table) -> Result<(), QueryError> {
+    connection.execute("DELETE FROM tables WHERE database = ? AND name = ?", [&table.database, &table.name])?;
+    Ok(())
+}
+
+const TABLE_ID: &str = "(SELECT id FROM tables WHERE database = ?1 AND name = ?2)";
+
+pub(super) fn add_partition(connection: &Connection, table: &Table, partition: &Partition) -> Result<bool, QueryError> {
+    let sql = format!(
+        "INSERT INTO partitions (table_id, partition_values, location)
+         VALUES ({TABLE_ID}, ?3, ?4) ON CONFLICT DO NOTHING"
+    );
+    run_on_partition(connection, &sql, table, partition)
+}
+
+pub(super) fn move_partition(
+    connection: &Connection,
+    table: &Table,
+    partition: &Partition,
+) -> Result<bool, QueryError> {
+    let sql = format!(
+        "UPDATE partitions SET location = ?4
+         WHERE table_id = {TABLE_ID} AND partition_values = ?3"
+    );
+    run_on_partition(connection, &sql, table, partition)
+}
+
+fn run_on_partition(
+    connection: &Connection,
+    sql: &str,
+    table: &Table,
+    partition: &Partition,
+) -> Result<bool, QueryError> {
+    let changed = connection.prepare(sql)?.execute([
+        &table.database,
+        &table.name,
+        &encode(&partition.values),
+        &partition.location,
+    ])?;
+    Ok(changed > 0)
+}
+
+pub(super) fn remove_partition(
+    connection: &Connection,
+    table: &Table,
+    partition: &Partition,
+) -> Result<(), QueryError> {
+    connection.execute(
+        &format!("DELETE FROM partitions WHERE table_id = {TABLE_ID} AND partition_values = ?3"),
+        [&table.database, &table.name, &encode(&partition.values)],
+    )?;
+    Ok(())
+}
+
+fn encode(values: &[String]) -> String {
+    serde_json::Value::from(values.to_vec()).to_string()
+}
+
+fn decode(text: &str) -> Result<Vec<String>, QueryError> {
+    serde_json::from_str(text).map_err(|error| {
+        QueryError::new(
+            ErrorKind::Internal,
+            format_args!("the catalog holds '{text}', which are no partition values: {error}"),
+        )
+    })
+}

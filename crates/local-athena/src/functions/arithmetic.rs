@@ -1,0 +1,299 @@
+//! Arithmetic on whole numbers and decimals as Athena does it: an overflow is an error and never a
+//! wrapped number, and a division of decimals keeps the larger scale of the two (`1 / 3.0` is 0.3).
+
+use std::sync::Arc;
+
+use datafusion::arrow::array::{Array, ArrayRef, ArrowNativeTypeOp, AsArray, Decimal128Array, PrimitiveArray};
+use datafusion::arrow::compute::cast;
+use datafusion::arrow::datatypes::{
+    ArrowPrimitiveType, DataType, Decimal128Type, DecimalType, Int8Type, Int16Type, Int32Type, Int64Type, i256,
+};
+use datafusion::common::{DataFusionError, Result, ScalarValue};
+use datafusion::logical_expr::{
+    ColumnarValue, Operator, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
+};
+
+use crate::error::{ErrorKind, QueryError};
+use crate::types::type_name;
+
+/// One operator over two numbers of the same kind: both whole, or both decimal.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+struct Arithmetic {
+    operator: Operator,
+    /// Inside `try(...)`: a failure is NULL.
+    null_on_error: bool,
+    signature: Signature,
+}
+
+/// The function for an operator, or `None` for an operator that is not one of `+ - * / %`.
+pub(crate) fn arithmetic(operator: Operator, null_on_error: bool) -> Option<ScalarUDF> {
+    name(operator)?;
+    Some(ScalarUDF::from(Arithmetic {
+        operator,
+        null_on_error,
+        signature: Signature::user_defined(Volatility::Immutable),
+    }))
+}
+
+/// The same function inside `try(...)`; `None` when it is none of ours.
+pub(crate) fn arithmetic_or_null(udf: &ScalarUDF) -> Option<ScalarUDF> {
+    let function = (udf.inner().as_ref() as &dyn std::any::Any).downcast_ref::<Arithmetic>()?;
+    arithmetic(function.operator, true)
+}
+
+fn name(operator: Operator) -> Option<&'static str> {
+    Some(match operator {
+        Operator::Plus => "addition",
+        Operator::Minus => "subtraction",
+        Operator::Multiply => "multiplication",
+        Operator::Divide => "division",
+        Operator::Modulo => "modulus",
+        _ => return None,
+    })
+}
+
+/// The decimal that holds every value of a type of numbers; `None` for floating point.
+fn as_decimal(ty: &DataType) -> Option<(u8, i8)> {
+    Some(match ty {
+        DataType::Int8 => (3, 0),
+        DataType::Int16 => (5, 0),
+        DataType::Int32 => (10, 0),
+        DataType::Int64 => (19, 0),
+        DataType::UInt64 => (20, 0),
+        DataType::Decimal128(precision, scale) => (*precision, *scale),
+        _ => return None,
+    })
+}
+
+impl Arithmetic {
+    fn name(&self) -> &'static str {
+        name(self.operator).unwrap_or("arithmetic")
+    }
+
+    /// The result of decimals, by the rules of Athena's engine.
+    fn decimal(&self, left: (u8, i8), right: (u8, i8)) -> DataType {
+        let ((p1, s1), (p2, s2)) = (left, right);
+        let (p1, p2) = (i32::from(p1), i32::from(p2));
+        let (w1, w2) = (i32::from(s1), i32::from(s2));
+        let scale = w1.max(w2);
+        let (precision, scale) = match self.operator {
+            Operator::Multiply => (p1 + p2, w1 + w2),
+            Operator::Divide => (p1 + w2 + (w2 - w1).max(0), scale),
+            Operator::Modulo => ((p1 - w1).min(p2 - w2) + scale, scale),
+            _ => ((p1 - w1).max(p2 - w2) + scale + 1, scale),
+        };
+        let scale = scale.min(38) as i8;
+        DataType::Decimal128(precision.clamp(1, 38) as u8, scale)
+    }
+
+    fn failed(&self, ty: &DataType, left: &str, right: &str) -> QueryError {
+        let sign = match self.operator {
+            Operator::Plus => "+",
+            Operator::Minus => "-",
+            Operator::Multiply => "*",
+            Operator::Divide => "/",
+            _ => "%",
+        };
+        let (ty, name) = (type_name(ty), self.name());
+        QueryError::new(ErrorKind::NumericValueOutOfRange, format_args!("{ty} {name} overflow: {left} {sign} {right}"))
+    }
+
+    fn by_zero() -> QueryError {
+        QueryError::new(ErrorKind::DivisionByZero, "Division by zero")
+    }
+
+    fn integers<T>(&self, left: &ArrayRef, right: &ArrayRef) -> Result<ArrayRef>
+    where
+        T: ArrowPrimitiveType,
+        T::Native: ArrowNativeTypeOp + std::fmt::Display,
+    {
+        let (left, right) = (left.as_primitive::<T>(), right.as_primitive::<T>());
+        let compute = |a: T::Native, b: T::Native| {
+            let result = match self.operator {
+                Operator::Plus => a.add_checked(b),
+                Operator::Minus => a.sub_checked(b),
+                Operator::Multiply => a.mul_checked(b),
+                _ if b.is_zero() => return Err(Self::by_zero()),
+                Operator::Divide => a.div_checked(b),
+                _ => return Ok(if b == T::Native::ONE.neg_wrapping() { T::Native::ZERO } else { a.mod_wrapping(b) }),
+            };
+            result.map_err(|_| self.failed(&T::DATA_TYPE, &a.to_string(), &b.to_string()))
+        };
+        let pairs = left.iter().zip(right.iter());
+        let computed = pairs.map(|pair| match pair {
+            (Some(a), Some(b)) => self.outcome(compute(a, b)),
+            _ => Ok(None),
+        });
+        Ok(Arc::new(computed.collect::<Result<PrimitiveArray<T>>>()?))
+    }
+
+    fn decimals(&self, left: &ArrayRef, right: &ArrayRef, ty: &DataType) -> Result<ArrayRef> {
+        let &DataType::Decimal128(precision, scale) = ty else {
+            return Err(DataFusionError::Internal(format!("{ty} is no decimal")));
+        };
+        let scales = (scale_of(left), scale_of(right));
+        let (left, right) = (left.as_primitive::<Decimal128Type>(), right.as_primitive::<Decimal128Type>());
+        let compute = |a: i128, b: i128| {
+            let result = self.decimal_value((a, scales.0), (b, scales.1), scale)?;
+            let fits = result
+                .and_then(i256::to_i128)
+                .filter(|value| Decimal128Type::validate_decimal_precision(*value, precision, scale).is_ok());
+            fits.ok_or_else(|| self.failed(ty, &a.to_string(), &b.to_string()))
+        };
+        let pairs = left.iter().zip(right.iter());
+        let computed = pairs.map(|pair| match pair {
+            (Some(a), Some(b)) => self.outcome(compute(a, b)),
+            _ => Ok(None),
+        });
+        let array = computed.collect::<Result<Decimal128Array>>()?;
+        Ok(Arc::new(array.with_precision_and_scale(precision, scale)?))
+    }
+
+    /// The unscaled result at `scale`; `None` when not even 256 bits hold it.
+    fn decimal_value(
+        &self,
+        (a, scale_a): (i128, i8),
+        (b, scale_b): (i128, i8),
+        scale: i8,
+    ) -> std::result::Result<Option<i256>, QueryError> {
+        let (a, b) = (i256::from_i128(a), i256::from_i128(b));
+        let at_scale = |value: i256, from: i8| shifted(value, scale - from);
+        Ok(match self.operator {
+            Operator::Plus => both(at_scale(a, scale_a), at_scale(b, scale_b), i256::checked_add),
+            Operator::Minus => both(at_scale(a, scale_a), at_scale(b, scale_b), i256::checked_sub),
+            Operator::Multiply => a.checked_mul(b),
+            _ if b == i256::ZERO => return Err(Self::by_zero()),
+            Operator::Divide => shifted(a, scale - scale_a + scale_b).and_then(|a| half_up(a, b)),
+            _ => both(at_scale(a, scale_a), at_scale(b, scale_b), i256::checked_rem),
+        })
+    }
+
+    fn outcome<T>(&self, result: std::result::Result<T, QueryError>) -> Result<Option<T>> {
+        match result {
+            Ok(value) => Ok(Some(value)),
+            Err(_) if self.null_on_error => Ok(None),
+            Err(error) => Err(DataFusionError::External(Box::new(error))),
+        }
+    }
+}
+
+fn scale_of(array: &ArrayRef) -> i8 {
+    match array.data_type() {
+        DataType::Decimal128(_, scale) => *scale,
+        _ => 0,
+    }
+}
+
+fn both(a: Option<i256>, b: Option<i256>, f: fn(i256, i256) -> Option<i256>) -> Option<i256> {
+    f(a?, b?)
+}
+
+/// A value times a power of ten.
+fn shifted(value: i256, digits: i8) -> Option<i256> {
+    let factor = i256::from_i128(10).checked_pow(u32::try_from(digits).ok()?)?;
+    value.checked_mul(factor)
+}
+
+/// Division that rounds halves away from zero.
+fn half_up(a: i256, b: i256) -> Option<i256> {
+    let quotient = a.checked_div(b)?;
+    let rest = a.checked_rem(b)?;
+    let twice = rest.checked_mul(i256::from_i128(2))?.checked_abs()?;
+    if twice < b.checked_abs()? {
+        return Some(quotient);
+    }
+    let one = i256::from_i128(if a.is_negative() == b.is_negative() { 1 } else { -1 });
+    quotient.checked_add(one)
+}
+
+impl ScalarUDFImpl for Arithmetic {
+    fn name(&self) -> &str {
+        Arithmetic::name(self)
+    }
+
+    fn signature(&self) -> &Signature {
+        &self.signature
+    }
+
+    /// Two whole numbers are brought to the wider type; with a decimal both become decimals.
+    fn coerce_types(&self, given: &[DataType]) -> Result<Vec<DataType>> {
+        let [left, right] = given else {
+            return Err(DataFusionError::Plan(format!("{} takes two numbers", self.name())));
+        };
+        if left.is_integer() && right.is_integer() {
+            let width = |ty: &DataType| ty.primitive_width().unwrap_or(8);
+            let unsigned = left.is_unsigned_integer() || right.is_unsigned_integer();
+            let wider = if width(left) >= width(right) { left } else { right };
+            let ty = if unsigned { DataType::Int64 } else { wider.clone() };
+            return Ok(vec![ty.clone(), ty]);
+        }
+        let decimal = |ty: &DataType| {
+            let (precision, scale) = as_decimal(ty)?;
+            Some(DataType::Decimal128(precision.min(38), scale))
+        };
+        match (decimal(left), decimal(right)) {
+            (Some(left), Some(right)) => Ok(vec![left, right]),
+            _ => Err(DataFusionError::Plan(format!("{} takes two numbers", self.name()))),
+        }
+    }
+
+    fn return_type(&self, arguments: &[DataType]) -> Result<DataType> {
+        match arguments {
+            [left @ DataType::Decimal128(..), right @ DataType::Decimal128(..)] => {
+                let left = as_decimal(left).unwrap_or((38, 0));
+                let right = as_decimal(right).unwrap_or((38, 0));
+                Ok(self.decimal(left, right))
+            }
+            [left, _] => Ok(left.clone()),
+            _ => Err(DataFusionError::Plan(format!("{} takes two numbers", self.name()))),
+        }
+    }
+
+    fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
+        let all_scalars = args.args.iter().all(|a| matches!(a, ColumnarValue::Scalar(_)));
+        let rows = if all_scalars { 1 } else { args.number_rows };
+        let mut arrays = args.args.into_iter().map(|argument| argument.into_array(rows));
+        let (Some(left), Some(right)) = (arrays.next().transpose()?, arrays.next().transpose()?) else {
+            return Err(DataFusionError::Internal(format!("{} takes two numbers", self.name())));
+        };
+        let result = match left.data_type() {
+            DataType::Int8 => self.integers::<Int8Type>(&left, &right),
+            DataType::Int16 => self.integers::<Int16Type>(&left, &right),
+            DataType::Int32 => self.integers::<Int32Type>(&left, &right),
+            DataType::Int64 => self.integers::<Int64Type>(&left, &right),
+            _ => self.decimals(&left, &right, args.return_field.data_type()),
+        }?;
+        let result = cast(&result, args.return_field.data_type())?;
+        if all_scalars {
+            return Ok(ColumnarValue::Scalar(ScalarValue::try_from_array(&result, 0)?));
+        }
+        Ok(ColumnarValue::Array(result))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn divisions_of_decimals_round_half_up() {
+        let value = |a: i128, b: i128| half_up(i256::from_i128(a), i256::from_i128(b)).unwrap();
+        for (a, b, quotient) in [(10, 4, 3), (-10, 4, -3), (10, -4, -3), (9, 4, 2), (7, 2, 4)] {
+            assert_eq!(value(a, b), i256::from_i128(quotient), "{a} / {b}");
+        }
+    }
+
+    #[test]
+    fn scales_follow_the_rules() {
+        let result = |operator, left, right| {
+            let udf = arithmetic(operator, false).unwrap();
+            let types: Vec<_> = udf.coerce_types(&[left, right]).unwrap();
+            udf.return_type(&types).unwrap()
+        };
+        let decimal = DataType::Decimal128;
+        assert_eq!(result(Operator::Divide, DataType::Int32, decimal(2, 1)), decimal(12, 1));
+        assert_eq!(result(Operator::Multiply, decimal(4, 2), decimal(3, 1)), decimal(7, 3));
+        assert_eq!(result(Operator::Plus, decimal(4, 2), DataType::Int32), decimal(13, 2));
+        assert_eq!(result(Operator::Plus, DataType::Int32, DataType::Int64), DataType::Int64);
+    }
+}

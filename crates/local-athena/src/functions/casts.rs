@@ -1,0 +1,112 @@
+//! The casts that Arrow does otherwise than Athena: floating point to whole numbers (rounded, not
+//! cut), and numbers and times to text.
+
+use std::sync::Arc;
+
+use datafusion::arrow::array::{Array, ArrayRef, AsArray, Int64Array, StringArray};
+use datafusion::arrow::compute::cast;
+use datafusion::arrow::datatypes::{DataType, Float64Type};
+use datafusion::common::{DataFusionError, Result};
+use datafusion::logical_expr::{ColumnarValue, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility};
+
+use crate::error::{ErrorKind, QueryError};
+use crate::types::type_name;
+use crate::{java, text};
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+struct AthenaCast {
+    target: DataType,
+    /// `try_cast`
+    null_on_error: bool,
+    signature: Signature,
+}
+
+/// The function for a cast between these types, or `None` where Arrow's own cast is right.
+pub(crate) fn cast_function(from: &DataType, target: &DataType, null_on_error: bool) -> Option<ScalarUDF> {
+    let is_special = match (from, target) {
+        (DataType::Float32 | DataType::Float64, target) if target.is_integer() => true,
+        (from, target) if target.is_string() => {
+            from.is_floating() || matches!(from, DataType::Timestamp(..) | DataType::Time64(_))
+        }
+        _ => false,
+    };
+    is_special.then(|| {
+        ScalarUDF::from(AthenaCast {
+            target: target.clone(),
+            null_on_error,
+            signature: Signature::any(1, Volatility::Immutable),
+        })
+    })
+}
+
+impl AthenaCast {
+    fn rounded(&self, array: &ArrayRef) -> Result<ArrayRef> {
+        let doubles = cast(array, &DataType::Float64)?;
+        let whole = doubles.as_primitive::<Float64Type>().iter().map(|value| {
+            let Some(value) = value else { return Ok(None) };
+            match self.fit(value.round()) {
+                Some(whole) => Ok(Some(whole)),
+                None if self.null_on_error => Ok(None),
+                None => Err(self.does_not_fit(value)),
+            }
+        });
+        let whole: ArrayRef = Arc::new(whole.collect::<Result<Int64Array>>()?);
+        Ok(cast(&whole, &self.target)?)
+    }
+
+    fn fit(&self, rounded: f64) -> Option<i64> {
+        let (least, most) = match self.target {
+            DataType::Int8 => (i8::MIN.into(), i8::MAX.into()),
+            DataType::Int16 => (i16::MIN.into(), i16::MAX.into()),
+            DataType::Int32 => (f64::from(i32::MIN), f64::from(i32::MAX)),
+            // 2^63 itself does not fit, and the double below it does.
+            _ => (i64::MIN as f64, 9_223_372_036_854_774_784.0),
+        };
+        (least..=most).contains(&rounded).then_some(rounded as i64)
+    }
+
+    fn does_not_fit(&self, value: f64) -> DataFusionError {
+        let (value, target) = (java::double(value), type_name(&self.target));
+        DataFusionError::External(Box::new(QueryError::new(
+            ErrorKind::InvalidCastArgument,
+            format_args!("Cannot cast {value} to {target}"),
+        )))
+    }
+
+    fn texts(&self, array: &ArrayRef) -> Result<ArrayRef> {
+        let texts: ArrayRef = if array.data_type().is_floating() {
+            let doubles = cast(array, &DataType::Float64)?;
+            let doubles = doubles.as_primitive::<Float64Type>().iter();
+            let texts = doubles.map(|value| value.map(java::double_as_varchar));
+            Arc::new(texts.collect::<StringArray>())
+        } else {
+            let texts = (0..array.len()).map(|row| text::value(array, row));
+            let texts = texts.collect::<std::result::Result<StringArray, _>>();
+            Arc::new(texts.map_err(|error| DataFusionError::External(Box::new(error)))?)
+        };
+        Ok(cast(&texts, &self.target)?)
+    }
+}
+
+impl ScalarUDFImpl for AthenaCast {
+    fn name(&self) -> &str {
+        "cast"
+    }
+
+    fn signature(&self) -> &Signature {
+        &self.signature
+    }
+
+    fn return_type(&self, _arguments: &[DataType]) -> Result<DataType> {
+        Ok(self.target.clone())
+    }
+
+    fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
+        let Some(argument) = args.args.into_iter().next() else {
+            return Err(DataFusionError::Internal("cast takes a value".to_owned()));
+        };
+        let array = argument.into_array(args.number_rows)?;
+        let array = if self.target.is_integer() { self.rounded(&array)? } else { self.texts(&array)? };
+        Ok(ColumnarValue::Array(array))
+    }
+}

@@ -1,0 +1,464 @@
+//! Dates and timestamps to text and back: MySQL's codes (`date_format`, `date_parse`), Joda's
+//! letters (`format_datetime`, `parse_datetime`) and ISO 8601.
+//!
+//! Both pattern languages become the same list of [`Piece`]s, which are written or read.
+
+use chrono::{Datelike, NaiveDate, NaiveDateTime, NaiveTime, Timelike, Weekday};
+
+use super::row_function::Kind::{Moment, Text};
+use super::row_function::{Outcome, Returns, RowFunction, invalid, some};
+use crate::error::QueryError;
+
+pub(super) fn functions() -> Vec<RowFunction> {
+    let format = |name, body| RowFunction { name, forms: &[&[Moment, Text]], returns: Returns::Text, body };
+    let parse = |name, returns, body| RowFunction { name, forms: &[&[Text, Text]], returns, body };
+    let iso = |name, returns, body| RowFunction { name, forms: &[&[Text]], returns, body };
+    vec![
+        format("date_format", |args| some(write(&mysql(args.text(1))?, args.moment(0)?))),
+        format("format_datetime", |args| some(write(&joda(args.text(1))?, args.moment(0)?))),
+        parse("date_parse", Returns::Timestamp, |args| some(read(&mysql(args.text(1))?, args.text(0))?)),
+        parse("parse_datetime", Returns::Utc, |args| some(read(&joda(args.text(1))?, args.text(0))?)),
+        iso("from_iso8601_date", Returns::Date, |args| {
+            let date = args.text(0).parse::<NaiveDate>();
+            some(date.map_err(|_| malformed(args.text(0)))?)
+        }),
+        iso("from_iso8601_timestamp", Returns::Utc, |args| from_iso(args.text(0))),
+        RowFunction {
+            name: "to_iso8601",
+            forms: &[&[Moment]],
+            returns: Returns::Text,
+            body: |args| {
+                let form = if args.is_date(0) { "%Y-%m-%d" } else { "%Y-%m-%dT%H:%M:%S%.3f" };
+                some(args.moment(0)?.format(form).to_string())
+            },
+        },
+    ]
+}
+
+/// One piece of a pattern. A width is the fewest digits written and the most digits read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Piece {
+    Literal(String),
+    Year,
+    /// The last two digits: 1970 to 2069.
+    ShortYear,
+    Month(usize),
+    MonthName,
+    ShortMonthName,
+    Day(usize),
+    DayOfYear,
+    WeekdayName,
+    ShortWeekdayName,
+    WeekdayNumber,
+    Week(usize),
+    WeekYear,
+    /// 0 to 23.
+    Hour(usize),
+    /// 1 to 12.
+    HalfHour(usize),
+    Minute,
+    Second,
+    /// This many digits behind the second.
+    Fraction(usize),
+    HalfDay,
+}
+
+const MONTHS: [&str; 12] = [
+    "January",
+    "February",
+    "March",
+    "April",
+    "May",
+    "June",
+    "July",
+    "August",
+    "September",
+    "October",
+    "November",
+    "December",
+];
+const WEEKDAYS: [&str; 7] = ["Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"];
+
+fn malformed(text: &str) -> QueryError {
+    invalid(format_args!("Invalid format: \"{text}\" is malformed"))
+}
+
+/// `%Y-%m-%d %H:%i:%s`
+fn mysql(pattern: &str) -> Result<Vec<Piece>, QueryError> {
+    let mut pieces = Vec::new();
+    let mut characters = pattern.chars();
+    while let Some(c) = characters.next() {
+        if c != '%' {
+            pieces.push(Piece::Literal(c.to_string()));
+            continue;
+        }
+        match characters.next() {
+            Some('T') => pieces.extend(mysql("%H:%i:%s")?),
+            Some('r') => pieces.extend(mysql("%h:%i:%s %p")?),
+            Some(code) => pieces.push(mysql_code(code)?),
+            None => return Err(invalid("the pattern ends with '%'")),
+        }
+    }
+    Ok(pieces)
+}
+
+fn mysql_code(code: char) -> Result<Piece, QueryError> {
+    Ok(match code {
+        'a' => Piece::ShortWeekdayName,
+        'b' => Piece::ShortMonthName,
+        'c' => Piece::Month(1),
+        'd' => Piece::Day(2),
+        'e' => Piece::Day(1),
+        'f' => Piece::Fraction(6),
+        'H' => Piece::Hour(2),
+        'h' | 'I' => Piece::HalfHour(2),
+        'i' => Piece::Minute,
+        'j' => Piece::DayOfYear,
+        'k' => Piece::Hour(1),
+        'l' => Piece::HalfHour(1),
+        'M' => Piece::MonthName,
+        'm' => Piece::Month(2),
+        'p' => Piece::HalfDay,
+        'S' | 's' => Piece::Second,
+        'v' => Piece::Week(2),
+        'W' => Piece::WeekdayName,
+        'x' => Piece::WeekYear,
+        'Y' => Piece::Year,
+        'y' => Piece::ShortYear,
+        'D' | 'U' | 'u' | 'V' | 'w' | 'X' => {
+            let message = format!("%{code} not supported in date format string");
+            return Err(invalid(message));
+        }
+        other => Piece::Literal(other.to_string()),
+    })
+}
+
+/// `yyyy-MM-dd'T'HH:mm:ss`
+fn joda(pattern: &str) -> Result<Vec<Piece>, QueryError> {
+    let mut pieces = Vec::new();
+    let mut rest = pattern;
+    while let Some(first) = rest.chars().next() {
+        let run = rest.chars().take_while(|c| *c == first).count();
+        let length = if first == '\'' {
+            let (literal, length) = joda_quoted(rest)?;
+            pieces.push(Piece::Literal(literal));
+            length
+        } else if first.is_ascii_alphabetic() {
+            pieces.push(joda_letter(first, run)?);
+            run
+        } else {
+            pieces.push(Piece::Literal(first.to_string()));
+            first.len_utf8()
+        };
+        rest = &rest[length..];
+    }
+    Ok(pieces)
+}
+
+/// The text between quotes, and how many bytes of the pattern it took; `''` is a quote.
+fn joda_quoted(pattern: &str) -> Result<(String, usize), QueryError> {
+    if pattern.starts_with("''") {
+        return Ok(("'".to_owned(), 2));
+    }
+    let mut text = String::new();
+    let mut from = 1;
+    loop {
+        let Some(end) = pattern[from..].find('\'') else {
+            return Err(invalid("the pattern has a quote that does not end"));
+        };
+        text.push_str(&pattern[from..from + end]);
+        from += end + 1;
+        if !pattern[from..].starts_with('\'') {
+            return Ok((text, from));
+        }
+        text.push('\'');
+        from += 1;
+    }
+}
+
+fn joda_letter(letter: char, run: usize) -> Result<Piece, QueryError> {
+    Ok(match (letter, run) {
+        ('y' | 'Y', 2) => Piece::ShortYear,
+        ('y' | 'Y', _) => Piece::Year,
+        ('M', 3) => Piece::ShortMonthName,
+        ('M', 4..) => Piece::MonthName,
+        ('M', width) => Piece::Month(width),
+        ('d', width) => Piece::Day(width),
+        ('D', _) => Piece::DayOfYear,
+        ('E', 4..) => Piece::WeekdayName,
+        ('E', _) => Piece::ShortWeekdayName,
+        ('e', _) => Piece::WeekdayNumber,
+        ('w', width) => Piece::Week(width),
+        ('x', _) => Piece::WeekYear,
+        ('H', width) => Piece::Hour(width),
+        ('h', width) => Piece::HalfHour(width),
+        ('m', _) => Piece::Minute,
+        ('s', _) => Piece::Second,
+        ('S', width) => Piece::Fraction(width),
+        ('a', _) => Piece::HalfDay,
+        _ => return Err(invalid(format_args!("Illegal pattern component: {letter}"))),
+    })
+}
+
+fn write(pieces: &[Piece], at: NaiveDateTime) -> String {
+    pieces.iter().map(|piece| write_piece(piece, at)).collect()
+}
+
+fn write_piece(piece: &Piece, at: NaiveDateTime) -> String {
+    let weekday = at.weekday().num_days_from_monday() as usize;
+    let month = at.month0() as usize;
+    match piece {
+        Piece::Literal(text) => text.clone(),
+        Piece::Year => format!("{:04}", at.year()),
+        Piece::ShortYear => format!("{:02}", at.year().rem_euclid(100)),
+        Piece::Month(width) => format!("{:0width$}", at.month()),
+        Piece::MonthName => MONTHS[month].to_owned(),
+        Piece::ShortMonthName => MONTHS[month][..3].to_owned(),
+        Piece::Day(width) => format!("{:0width$}", at.day()),
+        Piece::DayOfYear => format!("{:03}", at.ordinal()),
+        Piece::WeekdayName => WEEKDAYS[weekday].to_owned(),
+        Piece::ShortWeekdayName => WEEKDAYS[weekday][..3].to_owned(),
+        Piece::WeekdayNumber => (weekday + 1).to_string(),
+        Piece::Week(width) => format!("{:0width$}", at.iso_week().week()),
+        Piece::WeekYear => format!("{:04}", at.iso_week().year()),
+        Piece::Hour(width) => format!("{:0width$}", at.hour()),
+        Piece::HalfHour(width) => format!("{:0width$}", at.hour12().1),
+        Piece::Minute => format!("{:02}", at.minute()),
+        Piece::Second => format!("{:02}", at.second()),
+        Piece::Fraction(width) => {
+            let digits = format!("{:09}", at.nanosecond() % 1_000_000_000);
+            format!("{digits:0<width$}")[..*width].to_owned()
+        }
+        Piece::HalfDay => if at.hour12().0 { "PM" } else { "AM" }.to_owned(),
+    }
+}
+
+/// What was read of a moment; what was not is 1970-01-01 00:00:00.
+#[derive(Default)]
+struct Parts {
+    year: Option<i32>,
+    month: Option<u32>,
+    day: Option<u32>,
+    day_of_year: Option<u32>,
+    week: Option<u32>,
+    weekday: Option<u32>,
+    week_year: Option<i32>,
+    hour: Option<u32>,
+    half_hour: Option<u32>,
+    is_afternoon: Option<bool>,
+    minute: u32,
+    second: u32,
+    nanos: u32,
+}
+
+fn read(pieces: &[Piece], text: &str) -> Result<NaiveDateTime, QueryError> {
+    let mut parts = Parts::default();
+    let mut rest = text;
+    for piece in pieces {
+        rest = read_piece(piece, rest, &mut parts).ok_or_else(|| wrong_at(text, rest))?;
+    }
+    if !rest.is_empty() {
+        return Err(wrong_at(text, rest));
+    }
+    parts.moment().ok_or_else(|| invalid(format_args!("Cannot parse \"{text}\": a value is out of its range")))
+}
+
+fn wrong_at(text: &str, rest: &str) -> QueryError {
+    if rest.is_empty() {
+        return invalid(format_args!("Invalid format: \"{text}\" is too short"));
+    }
+    invalid(format_args!("Invalid format: \"{text}\" is malformed at \"{rest}\""))
+}
+
+/// Reads one piece from the start of the text and gives the text behind it.
+fn read_piece<'a>(piece: &Piece, text: &'a str, parts: &mut Parts) -> Option<&'a str> {
+    let mut rest = text;
+    let mut number = |most: usize| number(&mut rest, most);
+    match piece {
+        Piece::Literal(literal) => return text.strip_prefix(literal.as_str()),
+        Piece::Year => parts.year = Some(number(4)? as i32),
+        Piece::ShortYear => {
+            let year = number(2)? as i32;
+            parts.year = Some(if year < 70 { 2000 + year } else { 1900 + year });
+        }
+        Piece::Month(_) => parts.month = Some(number(2)?),
+        Piece::Day(_) => parts.day = Some(number(2)?),
+        Piece::DayOfYear => parts.day_of_year = Some(number(3)?),
+        Piece::WeekdayNumber => parts.weekday = Some(number(1)?),
+        Piece::Week(_) => parts.week = Some(number(2)?),
+        Piece::WeekYear => parts.week_year = Some(number(4)? as i32),
+        Piece::Hour(_) => parts.hour = Some(number(2)?),
+        Piece::HalfHour(_) => parts.half_hour = Some(number(2)?),
+        Piece::Minute => parts.minute = number(2)?,
+        Piece::Second => parts.second = number(2)?,
+        Piece::Fraction(_) => {
+            let digits = text.bytes().take_while(u8::is_ascii_digit).count().min(9);
+            let value = number(9)?;
+            parts.nanos = value * 10_u32.pow(9 - digits as u32);
+        }
+        Piece::MonthName | Piece::ShortMonthName => {
+            let (at, behind) = name(text, &MONTHS)?;
+            parts.month = Some(at + 1);
+            return Some(behind);
+        }
+        Piece::WeekdayName | Piece::ShortWeekdayName => {
+            let (at, behind) = name(text, &WEEKDAYS)?;
+            parts.weekday = Some(at + 1);
+            return Some(behind);
+        }
+        Piece::HalfDay => {
+            let half = text.get(..2)?.to_ascii_uppercase();
+            parts.is_afternoon = Some(match half.as_str() {
+                "AM" => false,
+                "PM" => true,
+                _ => return None,
+            });
+            return text.get(2..);
+        }
+    }
+    Some(rest)
+}
+
+/// Reads 1 to `most` digits.
+fn number(text: &mut &str, most: usize) -> Option<u32> {
+    let digits = text.bytes().take(most).take_while(u8::is_ascii_digit).count();
+    let value = text[..digits].parse().ok()?;
+    *text = &text[digits..];
+    Some(value)
+}
+
+/// Reads a name or its first three letters and gives its position.
+fn name<'a>(text: &'a str, names: &[&str]) -> Option<(u32, &'a str)> {
+    let starts = |name: &str| text.get(..name.len()).is_some_and(|start| start.eq_ignore_ascii_case(name));
+    let length = |name: &&str| if starts(name) { name.len() } else { 3 };
+    let at = names.iter().position(|name| starts(&name[..3]))?;
+    Some((at as u32, &text[length(&names[at])..]))
+}
+
+impl Parts {
+    fn moment(&self) -> Option<NaiveDateTime> {
+        let time = NaiveTime::from_hms_nano_opt(self.hour()?, self.minute, self.second, self.nanos);
+        Some(self.date()?.and_time(time?))
+    }
+
+    fn date(&self) -> Option<NaiveDate> {
+        let year = self.year.unwrap_or(1970);
+        if let Some(day) = self.day_of_year {
+            return NaiveDate::from_yo_opt(year, day);
+        }
+        if let Some(week) = self.week {
+            let weekday = Weekday::try_from(self.weekday.unwrap_or(1).checked_sub(1)? as u8);
+            return NaiveDate::from_isoywd_opt(self.week_year.unwrap_or(year), week, weekday.ok()?);
+        }
+        NaiveDate::from_ymd_opt(year, self.month.unwrap_or(1), self.day.unwrap_or(1))
+    }
+
+    fn hour(&self) -> Option<u32> {
+        let Some(half) = self.half_hour else {
+            return Some(self.hour.unwrap_or(0));
+        };
+        let afternoon = if self.is_afternoon.unwrap_or(false) { 12 } else { 0 };
+        (1..=12).contains(&half).then_some(half % 12 + afternoon)
+    }
+}
+
+/// `2020-04-01T13:20:00.000-03:00`; without an offset the time is UTC.
+fn from_iso(text: &str) -> Outcome {
+    if let Ok(moment) = chrono::DateTime::parse_from_rfc3339(text) {
+        return some(moment.naive_utc());
+    }
+    let forms = ["%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%dT%H:%M"];
+    let moment = forms
+        .iter()
+        .find_map(|form| NaiveDateTime::parse_from_str(text, form).ok())
+        .or_else(|| text.parse::<NaiveDate>().ok().map(NaiveDateTime::from));
+    some(moment.ok_or_else(|| malformed(text))?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn at(text: &str) -> NaiveDateTime {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn mysql_codes() {
+        let moment = at("2020-04-01T13:05:09.123456");
+        for (pattern, text) in [
+            ("%Y-%m-%d %H:%i:%s", "2020-04-01 13:05:09"),
+            ("%Y%m%d%H%i", "202004011305"),
+            ("%d/%m/%y", "01/04/20"),
+            ("%c/%e %k:%i %l %p", "4/1 13:05 1 PM"),
+            ("%a %W %b %M", "Wed Wednesday Apr April"),
+            ("%f %j %T %r %v %x %%", "123456 092 13:05:09 01:05:09 PM 14 2020 %"),
+        ] {
+            assert_eq!(write(&mysql(pattern).unwrap(), moment), text);
+        }
+        assert!(mysql("%D").is_err());
+        assert!(mysql("%").is_err());
+    }
+
+    #[test]
+    fn joda_letters() {
+        let moment = at("2020-04-01T13:05:09.123");
+        for (pattern, text) in [
+            ("yyyy-MM-dd'T'HH:mm:ss.SSS", "2020-04-01T13:05:09.123"),
+            ("EEE, d MMM yy", "Wed, 1 Apr 20"),
+            ("EEEE MMMM h a e w", "Wednesday April 1 PM 3 14"),
+            ("'o''clock' ''", "o'clock '"),
+        ] {
+            assert_eq!(write(&joda(pattern).unwrap(), moment), text);
+        }
+        assert!(joda("'open").is_err());
+        assert!(joda("b").is_err());
+    }
+
+    #[test]
+    fn what_is_read() {
+        for (pattern, text, moment) in [
+            ("%Y%m%d%H%i", "202004011320", "2020-04-01T13:20:00"),
+            ("%Y-%m-%d", "2020-4-1", "2020-04-01T00:00:00"),
+            ("%d/%m/%y %h:%i %p", "01/04/20 01:05 PM", "2020-04-01T13:05:00"),
+            ("%M %d %Y", "april 01 2020", "2020-04-01T00:00:00"),
+            ("%H:%i:%s.%f", "10:00:01.5", "1970-01-01T10:00:01.500"),
+            ("%Y %j", "2020 092", "2020-04-01T00:00:00"),
+        ] {
+            assert_eq!(read(&mysql(pattern).unwrap(), text).unwrap(), at(moment));
+        }
+        for (pattern, text) in [
+            ("%Y-%m-%d", "2020-04-31"),
+            ("%Y-%m-%d", "2020-04"),
+            ("%Y-%m-%d", "2020-04-01 x"),
+            ("%H", "24"),
+            ("%h", "13"),
+        ] {
+            assert!(read(&mysql(pattern).unwrap(), text).is_err(), "{text}");
+        }
+        let error = read(&mysql("%Y-%m-%d").unwrap(), "2020/04/01").unwrap_err();
+        assert_eq!(
+            error.message,
+            "INVALID_FUNCTION_ARGUMENT: Invalid format: \"2020/04/01\" is malformed at \"/04/01\""
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn no_pattern_and_no_text_panics(pattern in "\\PC{0,12}", text in "\\PC{0,12}") {
+            let moment = at("2020-04-01T13:05:09.123");
+            for pieces in [mysql(&pattern), joda(&pattern)].into_iter().flatten() {
+                write(&pieces, moment);
+                let _ = read(&pieces, &text);
+            }
+        }
+
+        #[test]
+        fn what_is_written_reads_back(seconds in 0_i64..4_000_000_000) {
+            let moment = chrono::DateTime::from_timestamp(seconds, 0).unwrap().naive_utc();
+            let pieces = mysql("%Y-%m-%d %H:%i:%s").unwrap();
+            prop_assert_eq!(read(&pieces, &write(&pieces, moment)).unwrap(), moment);
+        }
+    }
+}

@@ -1,0 +1,440 @@
+//! Functions that are computed row by row: what most of Athena's functions are.
+//!
+//! The one idea: a function is its name, the kinds of arguments it takes, what it returns and a
+//! body over one row whose arguments are all there (a NULL argument makes a NULL result). The rest,
+//! arrays, scalars, nulls, `try`, is the same for all of them and stands here once.
+
+use std::hash::{Hash, Hasher};
+use std::sync::Arc;
+
+use chrono::{DateTime, NaiveDate, NaiveDateTime, TimeZone};
+use datafusion::arrow::array::timezone::Tz;
+use datafusion::arrow::array::{
+    Array, ArrayRef, AsArray, BooleanArray, Date32Array, Float64Array, Int32Array, Int64Array, ListBuilder,
+    StringArray, StringBuilder, TimestampMillisecondArray,
+};
+use datafusion::arrow::compute::cast;
+use datafusion::arrow::datatypes::{DataType, Date32Type, Float64Type, Int64Type, TimeUnit, TimestampMillisecondType};
+use datafusion::common::{DataFusionError, Result, ScalarValue};
+use datafusion::logical_expr::{ColumnarValue, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility};
+
+use crate::error::{ErrorKind, QueryError};
+use crate::types::{TIMESTAMP, type_name};
+
+/// What a function takes at one position.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    Text,
+    Integer,
+    Double,
+    /// A date, or a timestamp with or without a time zone.
+    Moment,
+}
+
+/// What a function gives back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Returns {
+    Text,
+    Texts,
+    Boolean,
+    /// `integer`
+    Int,
+    /// `bigint`
+    Bigint,
+    Double,
+    Date,
+    Timestamp,
+    /// `timestamp with time zone`, in UTC
+    Utc,
+    /// The type of the argument at this position.
+    SameAs(usize),
+}
+
+/// One value that a body computed.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Value {
+    Text(String),
+    Texts(Vec<String>),
+    Boolean(bool),
+    Integer(i64),
+    Double(f64),
+    /// The time on the clock, in the zone of the type that is returned; a date is its midnight.
+    Moment(NaiveDateTime),
+}
+
+impl From<bool> for Value {
+    fn from(value: bool) -> Self {
+        Self::Boolean(value)
+    }
+}
+
+impl From<i64> for Value {
+    fn from(value: i64) -> Self {
+        Self::Integer(value)
+    }
+}
+
+impl From<u32> for Value {
+    fn from(value: u32) -> Self {
+        Self::Integer(value.into())
+    }
+}
+
+impl From<usize> for Value {
+    fn from(value: usize) -> Self {
+        Self::Integer(value as i64)
+    }
+}
+
+impl From<f64> for Value {
+    fn from(value: f64) -> Self {
+        Self::Double(value)
+    }
+}
+
+impl From<String> for Value {
+    fn from(value: String) -> Self {
+        Self::Text(value)
+    }
+}
+
+impl From<&str> for Value {
+    fn from(value: &str) -> Self {
+        Self::Text(value.to_owned())
+    }
+}
+
+impl From<Vec<String>> for Value {
+    fn from(value: Vec<String>) -> Self {
+        Self::Texts(value)
+    }
+}
+
+impl From<NaiveDateTime> for Value {
+    fn from(value: NaiveDateTime) -> Self {
+        Self::Moment(value)
+    }
+}
+
+impl From<NaiveDate> for Value {
+    fn from(value: NaiveDate) -> Self {
+        Self::Moment(value.into())
+    }
+}
+
+/// What a body gives: a value, NULL, or what is wrong with the arguments.
+pub(super) type Outcome = std::result::Result<Option<Value>, QueryError>;
+
+/// A value as an outcome.
+pub(super) fn some(value: impl Into<Value>) -> Outcome {
+    Ok(Some(value.into()))
+}
+
+/// `INVALID_FUNCTION_ARGUMENT`
+pub(super) fn invalid(message: impl std::fmt::Display) -> QueryError {
+    QueryError::new(ErrorKind::InvalidFunctionArgument, message)
+}
+
+/// The arguments of one row, none of them NULL. The accessors are for the kinds that the function
+/// declared; asking for another kind is a fault of the function and panics in its tests.
+pub(super) struct Args<'a> {
+    columns: &'a [Column],
+    row: usize,
+}
+
+struct Column {
+    array: ArrayRef,
+    is_scalar: bool,
+    zone: Option<Tz>,
+}
+
+impl Args<'_> {
+    pub(super) fn len(&self) -> usize {
+        self.columns.len()
+    }
+
+    fn at(&self, position: usize) -> (&Column, usize) {
+        let column = &self.columns[position];
+        (column, if column.is_scalar { 0 } else { self.row })
+    }
+
+    pub(super) fn text(&self, position: usize) -> &str {
+        let (column, row) = self.at(position);
+        column.array.as_string::<i32>().value(row)
+    }
+
+    pub(super) fn integer(&self, position: usize) -> i64 {
+        let (column, row) = self.at(position);
+        column.array.as_primitive::<Int64Type>().value(row)
+    }
+
+    pub(super) fn double(&self, position: usize) -> f64 {
+        let (column, row) = self.at(position);
+        column.array.as_primitive::<Float64Type>().value(row)
+    }
+
+    /// The time on the clock, in the value's own zone; midnight of a date.
+    pub(super) fn moment(&self, position: usize) -> std::result::Result<NaiveDateTime, QueryError> {
+        let (column, row) = self.at(position);
+        let clock = match column.array.data_type() {
+            DataType::Date32 => {
+                let days = column.array.as_primitive::<Date32Type>();
+                days.value_as_date(row).map(NaiveDateTime::from)
+            }
+            _ => {
+                let millis = column.array.as_primitive::<TimestampMillisecondType>();
+                let utc = DateTime::from_timestamp_millis(millis.value(row));
+                utc.map(|utc| match column.zone {
+                    Some(zone) => utc.with_timezone(&zone).naive_local(),
+                    None => utc.naive_utc(),
+                })
+            }
+        };
+        clock.ok_or_else(|| invalid("a point in time is out of range"))
+    }
+
+    /// Is the argument a date and not a timestamp?
+    pub(super) fn is_date(&self, position: usize) -> bool {
+        self.columns[position].array.data_type() == &DataType::Date32
+    }
+
+    /// Seconds since 1970 in UTC, with the part behind the second.
+    pub(super) fn unix_seconds(&self, position: usize) -> f64 {
+        let (column, row) = self.at(position);
+        match column.array.data_type() {
+            DataType::Date32 => f64::from(column.array.as_primitive::<Date32Type>().value(row)) * 86_400.0,
+            _ => {
+                let millis = column.array.as_primitive::<TimestampMillisecondType>();
+                millis.value(row) as f64 / 1000.0
+            }
+        }
+    }
+
+    fn has_null(&self) -> bool {
+        (0..self.columns.len()).any(|position| {
+            let (column, row) = self.at(position);
+            column.array.is_null(row)
+        })
+    }
+}
+
+/// One of Athena's functions.
+#[derive(Debug, Clone)]
+pub(super) struct RowFunction {
+    pub(super) name: &'static str,
+    /// The lists of arguments that it takes.
+    pub(super) forms: &'static [&'static [Kind]],
+    pub(super) returns: Returns,
+    pub(super) body: fn(&Args<'_>) -> Outcome,
+}
+
+impl RowFunction {
+    pub(super) fn into_udf(self) -> ScalarUDF {
+        ScalarUDF::from(RowFunctionUdf {
+            function: self,
+            null_on_error: false,
+            signature: Signature::user_defined(Volatility::Immutable),
+        })
+    }
+}
+
+/// A [`RowFunction`] for DataFusion.
+#[derive(Debug, Clone)]
+struct RowFunctionUdf {
+    function: RowFunction,
+    /// Inside `try(...)`: a failure is NULL.
+    null_on_error: bool,
+    signature: Signature,
+}
+
+impl PartialEq for RowFunctionUdf {
+    fn eq(&self, other: &Self) -> bool {
+        self.function.name == other.function.name && self.null_on_error == other.null_on_error
+    }
+}
+
+impl Eq for RowFunctionUdf {}
+
+impl Hash for RowFunctionUdf {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.function.name.hash(state);
+        self.null_on_error.hash(state);
+    }
+}
+
+/// The same function inside `try(...)`; `None` when it is none of ours.
+pub(super) fn null_on_error(udf: &ScalarUDF) -> Option<ScalarUDF> {
+    let function = (udf.inner().as_ref() as &dyn std::any::Any).downcast_ref::<RowFunctionUdf>()?;
+    Some(ScalarUDF::from(RowFunctionUdf { null_on_error: true, ..function.clone() }))
+}
+
+impl RowFunctionUdf {
+    fn array(&self, values: Vec<Option<Value>>, ty: &DataType) -> Result<ArrayRef> {
+        let fault = || {
+            let message = format!("{} gave a value that is no {ty}", self.function.name);
+            DataFusionError::Internal(message)
+        };
+        macro_rules! primitive {
+            ($array:ty, $pattern:pat => $value:expr) => {{
+                let values = values.into_iter().map(|value| match value {
+                    None => Ok(None),
+                    Some($pattern) => Ok(Some($value)),
+                    Some(_) => Err(fault()),
+                });
+                Arc::new(values.collect::<Result<$array>>()?) as ArrayRef
+            }};
+        }
+        Ok(match ty {
+            DataType::Utf8 => primitive!(StringArray, Value::Text(text) => text),
+            DataType::Boolean => primitive!(BooleanArray, Value::Boolean(value) => value),
+            DataType::Int32 => primitive!(Int32Array, Value::Integer(value) => {
+                i32::try_from(value).map_err(|_| fault())?
+            }),
+            DataType::Int64 => primitive!(Int64Array, Value::Integer(value) => value),
+            DataType::Float64 => primitive!(Float64Array, Value::Double(value) => value),
+            DataType::Date32 => primitive!(Date32Array, Value::Moment(moment) => {
+                Date32Type::from_naive_date(moment.date())
+            }),
+            DataType::Timestamp(TimeUnit::Millisecond, zone) => {
+                let zone = zone_of(zone.as_deref())?;
+                let array = primitive!(TimestampMillisecondArray, Value::Moment(moment) => {
+                    in_zone(moment, zone)
+                });
+                cast(&array, ty)?
+            }
+            DataType::List(_) => {
+                let mut lists = ListBuilder::new(StringBuilder::new());
+                for value in values {
+                    match value {
+                        None => lists.append_null(),
+                        Some(Value::Texts(texts)) => {
+                            lists.append_value(texts.into_iter().map(Some));
+                        }
+                        Some(_) => return Err(fault()),
+                    }
+                }
+                Arc::new(lists.finish())
+            }
+            _ => return Err(fault()),
+        })
+    }
+
+    fn does_not_take(&self, given: &[DataType]) -> DataFusionError {
+        let given: Vec<_> = given.iter().map(type_name).collect();
+        let name = self.function.name;
+        let forms = self.function.forms.iter().map(|form| {
+            let kinds: Vec<_> = form.iter().map(|kind| kind.name()).collect();
+            format!("{name}({})", kinds.join(", "))
+        });
+        let message = format!(
+            "Unexpected parameters ({}) for function {name}. Expected: {}",
+            given.join(", "),
+            forms.collect::<Vec<_>>().join(", ")
+        );
+        DataFusionError::External(Box::new(QueryError::new(ErrorKind::TypeMismatch, message)))
+    }
+}
+
+fn zone_of(name: Option<&str>) -> Result<Option<Tz>> {
+    Ok(name.map(str::parse).transpose()?)
+}
+
+/// Milliseconds since 1970 of a time on the clock; the earlier of two when the clock was set back.
+fn in_zone(clock: NaiveDateTime, zone: Option<Tz>) -> i64 {
+    let local = zone.and_then(|zone| zone.from_local_datetime(&clock).earliest());
+    match local {
+        Some(local) => local.timestamp_millis(),
+        None => clock.and_utc().timestamp_millis(),
+    }
+}
+
+impl Kind {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Text => "varchar",
+            Self::Integer => "bigint",
+            Self::Double => "double",
+            Self::Moment => "timestamp",
+        }
+    }
+
+    /// The type that an argument is brought to; `None` when it does not fit.
+    fn accept(self, given: &DataType) -> Option<DataType> {
+        let null = given == &DataType::Null;
+        match self {
+            Self::Text => (null || given.is_string()).then_some(DataType::Utf8),
+            Self::Integer => (null || given.is_integer()).then_some(DataType::Int64),
+            Self::Double => (null || given.is_numeric()).then_some(DataType::Float64),
+            Self::Moment => match given {
+                DataType::Date32 => Some(DataType::Date32),
+                DataType::Timestamp(_, zone) => Some(DataType::Timestamp(TimeUnit::Millisecond, zone.clone())),
+                _ => null.then_some(TIMESTAMP),
+            },
+        }
+    }
+}
+
+impl ScalarUDFImpl for RowFunctionUdf {
+    fn name(&self) -> &str {
+        self.function.name
+    }
+
+    fn signature(&self) -> &Signature {
+        &self.signature
+    }
+
+    fn coerce_types(&self, given: &[DataType]) -> Result<Vec<DataType>> {
+        let accepted = self.function.forms.iter().find_map(|form| {
+            let pairs = form.iter().zip(given);
+            let types = pairs.map(|(kind, ty)| kind.accept(ty)).collect();
+            if form.len() == given.len() { types } else { None }
+        });
+        accepted.ok_or_else(|| self.does_not_take(given))
+    }
+
+    fn return_type(&self, arguments: &[DataType]) -> Result<DataType> {
+        Ok(match self.function.returns {
+            Returns::Text => DataType::Utf8,
+            Returns::Texts => DataType::new_list(DataType::Utf8, true),
+            Returns::Boolean => DataType::Boolean,
+            Returns::Int => DataType::Int32,
+            Returns::Bigint => DataType::Int64,
+            Returns::Double => DataType::Float64,
+            Returns::Date => DataType::Date32,
+            Returns::Timestamp => TIMESTAMP,
+            Returns::Utc => DataType::Timestamp(TimeUnit::Millisecond, Some("UTC".into())),
+            Returns::SameAs(position) => {
+                arguments.get(position).cloned().ok_or_else(|| self.does_not_take(arguments))?
+            }
+        })
+    }
+
+    fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
+        let all_scalars = args.args.iter().all(|a| matches!(a, ColumnarValue::Scalar(_)));
+        let columns = args.args.into_iter().map(|argument| {
+            let is_scalar = matches!(argument, ColumnarValue::Scalar(_));
+            let array = argument.into_array(if is_scalar { 1 } else { args.number_rows })?;
+            let zone = match array.data_type() {
+                DataType::Timestamp(_, zone) => zone_of(zone.as_deref())?,
+                _ => None,
+            };
+            Ok(Column { array, is_scalar, zone })
+        });
+        let columns = columns.collect::<Result<Vec<_>>>()?;
+        let rows = if all_scalars { 1 } else { args.number_rows };
+        let mut values = Vec::with_capacity(rows);
+        for row in 0..rows {
+            let args = Args { columns: &columns, row };
+            let outcome = if args.has_null() { Ok(None) } else { (self.function.body)(&args) };
+            values.push(match outcome {
+                Err(_) if self.null_on_error => None,
+                outcome => outcome.map_err(|e| DataFusionError::External(Box::new(e)))?,
+            });
+        }
+        let array = self.array(values, args.return_field.data_type())?;
+        if all_scalars {
+            return Ok(ColumnarValue::Scalar(ScalarValue::try_from_array(&array, 0)?));
+        }
+        Ok(ColumnarValue::Array(array))
+    }
+}

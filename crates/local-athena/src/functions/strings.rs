@@ -1,0 +1,146 @@
+//! Text. Positions count characters from 1, as everywhere in SQL.
+
+use super::row_function::Kind::{Integer, Text};
+use super::row_function::{Args, Outcome, Returns, RowFunction, invalid, some};
+
+pub(super) fn functions() -> Vec<RowFunction> {
+    vec![
+        RowFunction {
+            name: "length",
+            forms: &[&[Text]],
+            returns: Returns::Bigint,
+            body: |args| some(args.text(0).chars().count()),
+        },
+        RowFunction {
+            name: "concat",
+            forms: CONCAT,
+            returns: Returns::Text,
+            body: |args| some((0..args.len()).map(|at| args.text(at)).collect::<String>()),
+        },
+        RowFunction {
+            name: "substr",
+            forms: &[&[Text, Integer], &[Text, Integer, Integer]],
+            returns: Returns::Text,
+            body: substr,
+        },
+        RowFunction {
+            name: "split",
+            forms: &[&[Text, Text], &[Text, Text, Integer]],
+            returns: Returns::Texts,
+            body: split,
+        },
+        RowFunction { name: "split_part", forms: &[&[Text, Text, Integer]], returns: Returns::Text, body: split_part },
+        RowFunction {
+            name: "strpos",
+            forms: &[&[Text, Text], &[Text, Text, Integer]],
+            returns: Returns::Bigint,
+            body: strpos,
+        },
+        RowFunction { name: "codepoint", forms: &[&[Text]], returns: Returns::Int, body: codepoint },
+        RowFunction {
+            name: "chr",
+            forms: &[&[Integer]],
+            returns: Returns::Text,
+            body: |args| {
+                let code = u32::try_from(args.integer(0)).ok().and_then(char::from_u32);
+                some(code.ok_or_else(|| invalid("Not a valid Unicode code point"))?.to_string())
+            },
+        },
+        RowFunction {
+            name: "levenshtein_distance",
+            forms: &[&[Text, Text]],
+            returns: Returns::Bigint,
+            body: |args| some(levenshtein(args.text(0), args.text(1))),
+        },
+    ]
+}
+
+/// `concat` takes two texts and more; more than ten are written with `||`.
+const CONCAT: &[&[super::row_function::Kind]] = &[
+    &[Text, Text],
+    &[Text, Text, Text],
+    &[Text, Text, Text, Text],
+    &[Text, Text, Text, Text, Text],
+    &[Text, Text, Text, Text, Text, Text],
+    &[Text, Text, Text, Text, Text, Text, Text],
+    &[Text, Text, Text, Text, Text, Text, Text, Text],
+    &[Text, Text, Text, Text, Text, Text, Text, Text, Text],
+    &[Text, Text, Text, Text, Text, Text, Text, Text, Text, Text],
+];
+
+/// A negative start counts from the end; a start outside the text gives no characters.
+fn substr(args: &Args<'_>) -> Outcome {
+    let (text, start) = (args.text(0), args.integer(1));
+    let length = text.chars().count() as i64;
+    let first = if start < 0 { length + start } else { start - 1 };
+    if first < 0 || first >= length {
+        return some("");
+    }
+    let wanted = if args.len() == 3 { args.integer(2).max(0) } else { length };
+    let characters = text.chars().skip(first as usize).take(wanted as usize);
+    some(characters.collect::<String>())
+}
+
+fn delimiter<'a>(args: &'a Args<'_>) -> Result<&'a str, crate::error::QueryError> {
+    match args.text(1) {
+        "" => Err(invalid("The delimiter may not be the empty string")),
+        delimiter => Ok(delimiter),
+    }
+}
+
+fn split(args: &Args<'_>) -> Outcome {
+    let delimiter = delimiter(args)?;
+    if args.len() == 2 {
+        return some(args.text(0).split(delimiter).map(str::to_owned).collect::<Vec<_>>());
+    }
+    let limit = usize::try_from(args.integer(2)).ok().filter(|limit| *limit > 0);
+    let limit = limit.ok_or_else(|| invalid("Limit must be positive"))?;
+    some(args.text(0).splitn(limit, delimiter).map(str::to_owned).collect::<Vec<_>>())
+}
+
+fn split_part(args: &Args<'_>) -> Outcome {
+    let delimiter = delimiter(args)?;
+    let index = usize::try_from(args.integer(2)).ok().filter(|index| *index > 0);
+    let index = index.ok_or_else(|| invalid("Index must be greater than zero"))?;
+    Ok(args.text(0).split(delimiter).nth(index - 1).map(Into::into))
+}
+
+/// Where the text stands in the other for the nth time, from the end for a negative n; 0 for nowhere.
+fn strpos(args: &Args<'_>) -> Outcome {
+    let (text, wanted) = (args.text(0), args.text(1));
+    let instance = if args.len() == 3 { args.integer(2) } else { 1 };
+    if instance == 0 {
+        return Err(invalid("'instance' must not be zero"));
+    }
+    if wanted.is_empty() {
+        return some(1_i64);
+    }
+    let nth = instance.unsigned_abs() as usize - 1;
+    let found = |at: &usize| text[*at..].starts_with(wanted);
+    let starts = text.char_indices().map(|(at, _)| at);
+    let at = if instance > 0 { starts.filter(found).nth(nth) } else { starts.rev().filter(found).nth(nth) };
+    some(at.map_or(0, |at| text[..at].chars().count() + 1))
+}
+
+fn codepoint(args: &Args<'_>) -> Outcome {
+    let mut characters = args.text(0).chars();
+    match (characters.next(), characters.next()) {
+        (Some(only), None) => some(u32::from(only)),
+        _ => Err(invalid("Input string must be a single character string")),
+    }
+}
+
+fn levenshtein(left: &str, right: &str) -> usize {
+    let right: Vec<char> = right.chars().collect();
+    let mut distances: Vec<usize> = (0..=right.len()).collect();
+    for (row, of_left) in left.chars().enumerate() {
+        let mut diagonal = distances[0];
+        distances[0] = row + 1;
+        for (column, of_right) in right.iter().enumerate() {
+            let replaced = diagonal + usize::from(of_left != *of_right);
+            diagonal = distances[column + 1];
+            distances[column + 1] = replaced.min(diagonal + 1).min(distances[column] + 1);
+        }
+    }
+    distances[right.len()]
+}

@@ -1,0 +1,115 @@
+//! The path of a partition, `year=2020/month=4/day=1`, as folders and SHOW PARTITIONS write it.
+
+use crate::catalog::Table;
+use crate::types::HiveType;
+
+/// The path of a partition's values.
+pub(crate) fn of(table: &Table, values: &[String]) -> String {
+    let pairs = table.partition_keys.iter().zip(values);
+    let parts: Vec<_> = pairs.map(|(key, value)| format!("{}={}", key.name, escaped(value))).collect();
+    parts.join("/")
+}
+
+/// The values that the start of a path names, and that start; `None` when it names no partition.
+pub(crate) fn parse<'a>(table: &Table, path: &'a str) -> Option<(Vec<String>, &'a str)> {
+    let mut values = Vec::new();
+    let mut rest = path;
+    for key in &table.partition_keys {
+        let (part, behind) = rest.split_once('/')?;
+        let (name, value) = part.split_once('=')?;
+        if !name.eq_ignore_ascii_case(&key.name) {
+            return None;
+        }
+        let value = unescaped(value)?;
+        values.push(match &key.ty {
+            ty if ty.is_integer() => value.parse::<i64>().ok()?.to_string(),
+            HiveType::Date => value.parse::<chrono::NaiveDate>().ok()?.to_string(),
+            _ => value,
+        });
+        rest = behind;
+    }
+    let folder = path[..path.len() - rest.len()].trim_end_matches('/');
+    (!values.is_empty()).then_some((values, folder))
+}
+
+/// The characters that Hive does not leave in a path.
+fn is_special(c: char) -> bool {
+    c.is_ascii_control() || "\"#%'*/:=?\\{[]^".contains(c)
+}
+
+fn escaped(value: &str) -> String {
+    let mut out = String::with_capacity(value.len());
+    for c in value.chars() {
+        if is_special(c) {
+            out.push_str(&format!("%{:02X}", u32::from(c)));
+        } else {
+            out.push(c);
+        }
+    }
+    out
+}
+
+/// `None` for text that is broken by its escapes.
+fn unescaped(value: &str) -> Option<String> {
+    let mut bytes = Vec::with_capacity(value.len());
+    let mut rest = value.as_bytes();
+    while let Some((first, behind)) = rest.split_first() {
+        let code = (*first == b'%').then(|| behind.get(..2)).flatten();
+        let code = code.and_then(|code| u8::from_str_radix(std::str::from_utf8(code).ok()?, 16).ok());
+        match code {
+            Some(code) => {
+                bytes.push(code);
+                rest = &behind[2..];
+            }
+            None => {
+                bytes.push(*first);
+                rest = behind;
+            }
+        }
+    }
+    String::from_utf8(bytes).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::catalog::{TableColumn, TableKind};
+    use proptest::prelude::*;
+
+    fn table(keys: &[(&str, HiveType)]) -> Table {
+        let key =
+            |(name, ty): &(&str, HiveType)| TableColumn { name: (*name).to_owned(), ty: ty.clone(), comment: None };
+        Table {
+            database: "market".to_owned(),
+            name: "quotes".to_owned(),
+            columns: Vec::new(),
+            partition_keys: keys.iter().map(key).collect(),
+            comment: None,
+            properties: Vec::new(),
+            kind: TableKind::External { location: "s3://lake/quotes/".to_owned() },
+            created: 0,
+        }
+    }
+
+    #[test]
+    fn paths_read_and_write() {
+        let table = table(&[("year", HiveType::Int), ("month", HiveType::Int)]);
+        let values = vec!["2020".to_owned(), "4".to_owned()];
+        assert_eq!(of(&table, &values), "year=2020/month=4");
+        let parsed = parse(&table, "year=2020/month=04/run=1/part-0.parquet");
+        assert_eq!(parsed, Some((values, "year=2020/month=04")));
+        for other in ["year=2020/part-0.parquet", "year=x/month=4/a", "month=4/year=2020/a", ""] {
+            assert_eq!(parse(&table, other), None, "{other}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_survives(value in "\\PC{1,10}") {
+            let table = table(&[("k", HiveType::String)]);
+            let path = format!("{}/file", of(&table, std::slice::from_ref(&value)));
+            let (values, _) = parse(&table, &path).unwrap();
+            prop_assert_eq!(values, vec![value]);
+        }
+    }
+}

@@ -1,0 +1,204 @@
+//! DataFusion's errors in Athena's words, with the place in the statement where it can be found.
+
+use std::error::Error;
+use std::ops::ControlFlow;
+
+use datafusion::arrow::error::ArrowError;
+use datafusion::common::{DataFusionError, SchemaError};
+use datafusion::sql::sqlparser::ast::{Expr, Query, Visit, Visitor};
+
+use crate::error::{ErrorKind, QueryError};
+use crate::sql::Place;
+
+/// One of our errors on its way through DataFusion.
+pub(super) fn external(error: QueryError) -> DataFusionError {
+    DataFusionError::External(Box::new(error))
+}
+
+/// The error of planning a query, with places looked up in it.
+pub(super) fn of_plan(error: &DataFusionError, query: &Query) -> QueryError {
+    if let Some(own) = own(error) {
+        return own;
+    }
+    match error.find_root() {
+        DataFusionError::SchemaError(schema, _) => of_schema(schema, query),
+        DataFusionError::Plan(message) => of_plan_message(message, query),
+        _ => of_run(error),
+    }
+}
+
+/// The error of running a query.
+pub(crate) fn of_run(error: &DataFusionError) -> QueryError {
+    if let Some(own) = own(error) {
+        return own;
+    }
+    match error.find_root() {
+        DataFusionError::ResourcesExhausted(message) => QueryError::new(
+            ErrorKind::ExhaustedResources,
+            format_args!("Query exhausted resources at this scale factor: {}", first_line(message)),
+        ),
+        DataFusionError::NotImplemented(message) => QueryError::new(ErrorKind::NotSupported, first_line(message)),
+        DataFusionError::ArrowError(arrow, _) => of_arrow(arrow),
+        DataFusionError::Plan(message) | DataFusionError::Execution(message) => {
+            QueryError::new(ErrorKind::Semantic, first_line(message))
+        }
+        DataFusionError::IoError(error) => {
+            QueryError::new(ErrorKind::ExhaustedResources, format_args!("the disk failed while the query ran: {error}"))
+        }
+        other => QueryError::new(ErrorKind::Internal, first_line(&other.to_string())),
+    }
+}
+
+fn own(error: &DataFusionError) -> Option<QueryError> {
+    let mut at: Option<&(dyn Error + 'static)> = Some(error);
+    while let Some(error) = at {
+        if let Some(own) = error.downcast_ref::<QueryError>() {
+            return Some(own.clone());
+        }
+        at = match error.downcast_ref::<DataFusionError>() {
+            Some(DataFusionError::Shared(inner)) => Some(inner.as_ref()),
+            Some(DataFusionError::Context(_, inner)) => Some(inner.as_ref()),
+            Some(DataFusionError::Diagnostic(_, inner)) => Some(inner.as_ref()),
+            Some(DataFusionError::External(inner)) => Some(inner.as_ref()),
+            Some(DataFusionError::Collection(errors)) => errors.first().map(|e| e as _),
+            _ => error.source(),
+        };
+    }
+    None
+}
+
+/// DataFusion appends hints and stack traces on lines of their own.
+fn first_line(message: &str) -> &str {
+    message.lines().next().unwrap_or(message)
+}
+
+fn of_arrow(error: &ArrowError) -> QueryError {
+    match error {
+        ArrowError::DivideByZero => QueryError::new(ErrorKind::DivisionByZero, "Division by zero"),
+        ArrowError::ArithmeticOverflow(message) => QueryError::new(ErrorKind::NumericValueOutOfRange, message),
+        ArrowError::CastError(message) | ArrowError::ParseError(message) => {
+            QueryError::new(ErrorKind::InvalidCastArgument, cast_message(message))
+        }
+        ArrowError::ExternalError(inner) => match inner.downcast_ref::<DataFusionError>() {
+            Some(inner) => of_run(inner),
+            None => QueryError::new(ErrorKind::Internal, inner),
+        },
+        other => QueryError::new(ErrorKind::Internal, first_line(&other.to_string())),
+    }
+}
+
+/// `Cannot cast string 'x' to value of Int64 type` as `Cannot cast 'x' to bigint`.
+fn cast_message(message: &str) -> String {
+    let parts = message
+        .strip_prefix("Cannot cast string ")
+        .and_then(|rest| rest.rsplit_once(" to value of "))
+        .and_then(|(value, ty)| Some((value, ty.strip_suffix(" type")?)));
+    let Some((value, ty)) = parts else {
+        return first_line(message).to_owned();
+    };
+    let ty = match ty {
+        "Int8" => "tinyint",
+        "Int16" => "smallint",
+        "Int32" => "integer",
+        "Int64" => "bigint",
+        "Float32" => "real",
+        "Float64" => "double",
+        "Date32" => "date",
+        "Boolean" => "boolean",
+        other => other,
+    };
+    format!("Cannot cast {value} to {ty}")
+}
+
+fn of_schema(error: &SchemaError, query: &Query) -> QueryError {
+    match error {
+        SchemaError::FieldNotFound { field, .. } => {
+            let name = match &field.relation {
+                Some(relation) => format!("{}.{}", relation.table(), field.name),
+                None => field.name.clone(),
+            };
+            QueryError::new(
+                ErrorKind::ColumnNotFound,
+                format_args!(
+                    "{}Column '{name}' cannot be resolved or requester is not authorized to access requested resources",
+                    at_column(query, &field.name)
+                ),
+            )
+        }
+        SchemaError::AmbiguousReference { field } => QueryError::new(
+            ErrorKind::AmbiguousName,
+            format_args!("{}Column '{}' is ambiguous", at_column(query, &field.name), field.name),
+        ),
+        SchemaError::DuplicateQualifiedField { name, .. } | SchemaError::DuplicateUnqualifiedField { name } => {
+            QueryError::new(
+                ErrorKind::AmbiguousName,
+                format_args!("{}Column '{name}' is there twice: give one an alias", at_column(query, name)),
+            )
+        }
+    }
+}
+
+fn of_plan_message(message: &str, query: &Query) -> QueryError {
+    if message.contains("must appear in the GROUP BY clause")
+        || message.contains("must be in GROUP BY or an aggregate function")
+    {
+        let column = message.split('"').nth(1).unwrap_or_default();
+        let column = column.rsplit('.').next().unwrap_or(column);
+        return QueryError::new(
+            ErrorKind::ExpressionNotAggregate,
+            format_args!(
+                "{}'{column}' must be an aggregate expression or appear in GROUP BY clause",
+                at_column(query, column)
+            ),
+        );
+    }
+    let kind = if message.contains("No function matches") || message.contains("coerce") {
+        ErrorKind::TypeMismatch
+    } else {
+        ErrorKind::Semantic
+    };
+    QueryError::new(kind, first_line(message))
+}
+
+/// `line 1:8: `, or nothing when no column of this name is written in the query.
+fn at_column(query: &Query, name: &str) -> String {
+    let mut finder = Finder { name, place: None };
+    let _ = query.visit(&mut finder);
+    finder.place.map_or_else(String::new, |place| format!("{place}: "))
+}
+
+struct Finder<'a> {
+    name: &'a str,
+    place: Option<Place>,
+}
+
+impl Visitor for Finder<'_> {
+    type Break = ();
+
+    fn pre_visit_expr(&mut self, expr: &Expr) -> ControlFlow<()> {
+        let (first, last) = match expr {
+            Expr::Identifier(ident) => (ident, ident),
+            Expr::CompoundIdentifier(parts) => match (parts.first(), parts.last()) {
+                (Some(first), Some(last)) => (first, last),
+                _ => return ControlFlow::Continue(()),
+            },
+            _ => return ControlFlow::Continue(()),
+        };
+        if last.value.eq_ignore_ascii_case(self.name) {
+            self.place = Place::start(first.span);
+            return ControlFlow::Break(());
+        }
+        ControlFlow::Continue(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn casts_are_told_in_athenas_types() {
+        let message = cast_message("Cannot cast string 'to value of x' to value of Int64 type");
+        assert_eq!(message, "Cannot cast 'to value of x' to bigint");
+    }
+}

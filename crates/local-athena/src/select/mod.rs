@@ -1,0 +1,19 @@
+//! SELECT: Athena's meaning given to a query, which DataFusion then plans and runs.
+//!
+//! A query passes through three hands: [`rewrite`] turns Athena's words into DataFusion's in the
+//! tree, [`semantics`] gives operators and casts Athena's meaning once types are known, and
+//! [`table`] reads the files.
+
+pub(crate) mod errors;
+mod information_schema;
+mod parquet_files;
+mod partitions_table;
+mod plan;
+mod relations;
+mod rewrite;
+mod semantics;
+mod session;
+mod table;
+
+pub(crate) use plan::{Planned, Planner};
+pub(crate) use table::{key_of, visible};

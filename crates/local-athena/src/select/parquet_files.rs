@@ -1,0 +1,259 @@
+//! Parquet files on this machine: read by position, and held to the types that their table declares.
+
+use std::fs::File;
+use std::io;
+use std::ops::Range;
+use std::os::unix::fs::FileExt;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode};
+use datafusion::common::{Result, exec_err};
+use datafusion::datasource::listing::PartitionedFile;
+use datafusion::datasource::physical_plan::{ParquetFileMetrics, ParquetFileReaderFactory};
+use datafusion::parquet::arrow::arrow_reader::ArrowReaderOptions;
+use datafusion::parquet::arrow::async_reader::AsyncFileReader;
+use datafusion::parquet::arrow::parquet_to_arrow_schema;
+use datafusion::parquet::errors::ParquetError;
+use datafusion::parquet::file::metadata::{ParquetMetaData, ParquetMetaDataReader};
+use datafusion::parquet::schema::types::SchemaDescriptor;
+use datafusion::physical_expr::PhysicalExpr;
+use datafusion::physical_expr::expressions::Column;
+use datafusion::physical_expr_adapter::{
+    DefaultPhysicalExprAdapterFactory, PhysicalExprAdapter, PhysicalExprAdapterFactory,
+};
+use datafusion::physical_plan::metrics::ExecutionPlanMetricsSet;
+use futures::FutureExt;
+use futures::future::BoxFuture;
+
+use crate::catalog::{Table, TableColumn};
+use crate::error::{ErrorKind, QueryError};
+
+/// Which file holds an object; goes with the file through DataFusion's plan.
+#[derive(Debug, Clone)]
+pub(super) struct LocalFile {
+    pub(super) path: PathBuf,
+    /// The object, `s3://bucket/key`, for messages.
+    pub(super) uri: String,
+}
+
+/// Opens the files of one scan.
+#[derive(Debug)]
+pub(super) struct Files {
+    columns: Arc<Vec<TableColumn>>,
+}
+
+impl Files {
+    /// `needed` are the columns that the scan reads: only they have to have the declared type.
+    pub(super) fn new(table: &Table, needed: Vec<String>) -> Self {
+        let is_needed = |c: &&TableColumn| needed.contains(&c.name);
+        let columns = table.columns.iter().filter(is_needed).cloned().collect();
+        Self { columns: Arc::new(columns) }
+    }
+}
+
+impl ParquetFileReaderFactory for Files {
+    fn create_reader(
+        &self,
+        partition: usize,
+        file: PartitionedFile,
+        _metadata_size_hint: Option<usize>,
+        metrics: &ExecutionPlanMetricsSet,
+    ) -> Result<Box<dyn AsyncFileReader + Send>> {
+        let Some(local) = file.extension::<LocalFile>().cloned() else {
+            return exec_err!("{} has no local file", file.object_meta.location);
+        };
+        let uri = local.uri.clone();
+        Ok(Box::new(Reader {
+            metrics: ParquetFileMetrics::new(partition, &uri, metrics),
+            columns: self.columns.clone(),
+            local,
+            file: None,
+        }))
+    }
+}
+
+/// Reads one file. It stays open while it is read, so that removing it does not hurt.
+struct Reader {
+    metrics: ParquetFileMetrics,
+    columns: Arc<Vec<TableColumn>>,
+    local: LocalFile,
+    file: Option<File>,
+}
+
+impl Reader {
+    fn file(&mut self) -> std::result::Result<&File, ParquetError> {
+        if self.file.is_none() {
+            let file = File::open(&self.local.path).map_err(|e| self.cannot_open(&e))?;
+            self.file = Some(file);
+        }
+        self.file.as_ref().ok_or_else(|| ParquetError::General("the file was not opened".to_owned()))
+    }
+
+    fn read(&mut self, range: Range<u64>) -> std::result::Result<Bytes, ParquetError> {
+        let length = usize::try_from(range.end.saturating_sub(range.start))?;
+        let mut bytes = vec![0; length];
+        let done = self.file()?.read_exact_at(&mut bytes, range.start);
+        done.map_err(|error| self.cannot_open(&error))?;
+        self.metrics.bytes_scanned.add(length);
+        Ok(bytes.into())
+    }
+
+    fn metadata(
+        &mut self,
+        options: Option<&ArrowReaderOptions>,
+    ) -> std::result::Result<Arc<ParquetMetaData>, ParquetError> {
+        let reader = ParquetMetaDataReader::new().with_arrow_reader_options(options);
+        let parsed = reader.parse_and_finish(self.file()?);
+        let metadata = parsed.map_err(|error| self.not_parquet(&error))?;
+        self.check(metadata.file_metadata().schema_descr())?;
+        Ok(Arc::new(metadata))
+    }
+
+    fn check(&self, file: &SchemaDescriptor) -> std::result::Result<(), ParquetError> {
+        let schema = parquet_to_arrow_schema(file, None).map_err(|e| self.not_parquet(&e))?;
+        for column in self.columns.iter() {
+            let Some(field) = field_of(&schema, &column.name) else {
+                continue;
+            };
+            if !is_readable_as(field.data_type(), &column.ty.arrow()) {
+                return Err(self.wrong_type(file, field, column));
+            }
+        }
+        Ok(())
+    }
+
+    fn wrong_type(&self, file: &SchemaDescriptor, field: &Field, column: &TableColumn) -> ParquetError {
+        let of_file = file
+            .columns()
+            .iter()
+            .find(|c| c.path().parts().first() == Some(field.name()))
+            .map_or_else(|| field.data_type().to_string(), |c| c.physical_type().to_string());
+        let message = format!(
+            "Malformed Parquet file. Field {}'s type {of_file} in parquet file {} is incompatible with type {} defined in table schema",
+            field.name(),
+            self.local.uri,
+            column.ty.trino(),
+        );
+        wrapped(ErrorKind::BadData, message)
+    }
+
+    fn cannot_open(&self, error: &io::Error) -> ParquetError {
+        let message = format!("Error opening Hive split {}: {error}", self.local.uri);
+        wrapped(ErrorKind::CannotOpenSplit, message)
+    }
+
+    fn not_parquet(&self, error: &ParquetError) -> ParquetError {
+        let message = format!("Malformed Parquet file {}: {error}", self.local.uri);
+        wrapped(ErrorKind::BadData, message)
+    }
+}
+
+fn wrapped(kind: ErrorKind, message: String) -> ParquetError {
+    ParquetError::External(Box::new(QueryError::new(kind, message)))
+}
+
+impl AsyncFileReader for Reader {
+    fn get_bytes(&mut self, range: Range<u64>) -> BoxFuture<'_, std::result::Result<Bytes, ParquetError>> {
+        async move { self.read(range) }.boxed()
+    }
+
+    fn get_metadata<'a>(
+        &'a mut self,
+        options: Option<&'a ArrowReaderOptions>,
+    ) -> BoxFuture<'a, std::result::Result<Arc<ParquetMetaData>, ParquetError>> {
+        async move { self.metadata(options) }.boxed()
+    }
+}
+
+/// The field of this name, in any case of its letters, as Athena finds columns in files.
+fn field_of<'a>(schema: &'a Schema, name: &str) -> Option<&'a Field> {
+    let same = |f: &&Arc<Field>| f.name() == name;
+    let alike = |f: &&Arc<Field>| f.name().eq_ignore_ascii_case(name);
+    let fields = schema.fields();
+    fields.iter().find(same).or_else(|| fields.iter().find(alike)).map(Arc::as_ref)
+}
+
+/// May a file's type be read as the table's, without losing anything?
+fn is_readable_as(file: &DataType, table: &DataType) -> bool {
+    use DataType as T;
+    match (file, table) {
+        (T::Int8 | T::Int16 | T::Int32 | T::UInt8 | T::UInt16, T::Int32 | T::Int64)
+        | (T::Int64 | T::UInt32, T::Int64)
+        | (T::Int8 | T::Int16 | T::Int32, T::Int8 | T::Int16)
+        | (T::Float32 | T::Float64, T::Float64)
+        | (T::Float32, T::Float32)
+        | (T::Boolean, T::Boolean)
+        | (T::Date32, T::Date32)
+        | (T::Timestamp(..), T::Timestamp(..))
+        | (T::Utf8 | T::LargeUtf8 | T::Utf8View | T::Binary | T::BinaryView, T::Utf8View)
+        | (T::Utf8 | T::Binary | T::LargeBinary | T::BinaryView, T::BinaryView)
+        | (T::Null, _) => true,
+        (T::Decimal128(_, file), T::Decimal128(_, table)) => file == table,
+        (T::List(file), T::List(table)) => is_readable_as(file.data_type(), table.data_type()),
+        (T::Map(file, _), T::Map(table, _)) => is_readable_as(file.data_type(), table.data_type()),
+        (T::Struct(_), T::Struct(_)) => true,
+        _ => false,
+    }
+}
+
+/// Finds a table's columns in a file whose column names differ from them only in case.
+#[derive(Debug)]
+pub(super) struct AnyCase;
+
+impl PhysicalExprAdapterFactory for AnyCase {
+    fn create(&self, table: SchemaRef, file: SchemaRef) -> Result<Arc<dyn PhysicalExprAdapter>> {
+        let as_in_file = |field: &Arc<Field>| match field_of(&file, field.name()) {
+            Some(found) => field.as_ref().clone().with_name(found.name()),
+            None => field.as_ref().clone(),
+        };
+        let renamed: Vec<_> = table.fields().iter().map(as_in_file).collect();
+        let renamed = Arc::new(Schema::new(renamed));
+        Ok(Arc::new(Renaming { inner: DefaultPhysicalExprAdapterFactory.create(renamed, file.clone())?, file }))
+    }
+}
+
+#[derive(Debug)]
+struct Renaming {
+    inner: Arc<dyn PhysicalExprAdapter>,
+    file: SchemaRef,
+}
+
+impl PhysicalExprAdapter for Renaming {
+    fn rewrite(&self, expression: Arc<dyn PhysicalExpr>) -> Result<Arc<dyn PhysicalExpr>> {
+        let renamed = expression.transform(|expression| {
+            let Some(column) = expression.downcast_ref::<Column>() else {
+                return Ok(Transformed::no(expression));
+            };
+            match field_of(&self.file, column.name()) {
+                Some(field) if field.name() != column.name() => {
+                    let column = Column::new(field.name(), column.index());
+                    Ok(Transformed::yes(Arc::new(column) as _))
+                }
+                _ => Ok(Transformed::no(expression)),
+            }
+        });
+        self.inner.rewrite(renamed.data()?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::types::HiveType;
+
+    #[test]
+    fn types_that_files_may_have() {
+        let readable = |file, table: &str| is_readable_as(&file, &table.parse::<HiveType>().unwrap().arrow());
+        assert!(readable(DataType::Int32, "bigint"));
+        assert!(!readable(DataType::Int64, "int"));
+        assert!(!readable(DataType::Float64, "bigint"));
+        assert!(!readable(DataType::Int64, "double"));
+        assert!(readable(DataType::Float32, "double"));
+        assert!(readable(DataType::Binary, "string"));
+        assert!(!readable(DataType::Int64, "string"));
+        assert!(!readable(DataType::Decimal128(10, 2), "decimal(10,3)"));
+    }
+}

@@ -1,0 +1,535 @@
+//! Athena's words in a query's tree, turned into DataFusion's; what neither has is refused.
+//!
+//! Columns without a name get a name that no one can write, a [`marker`], so that two of them never
+//! clash and each can be called `_col0`, `_col1`, ... by its position in the answer.
+
+use std::collections::HashSet;
+use std::ops::ControlFlow;
+
+use datafusion::sql::sqlparser::ast::{
+    BinaryOperator, CastKind, DataType, DateTimeField, Distinct, ExcludeSelectItem, Expr, Function, FunctionArg,
+    FunctionArgExpr, FunctionArgumentClause, FunctionArgumentList, FunctionArguments, GroupByExpr, Ident, LimitClause,
+    ObjectName, OrderByExpr, OrderByOptions, Query, Select, SelectFlavor, SelectItem, SetExpr, Spanned, TableFactor,
+    TimezoneInfo, TrimWhereField, Value, ValueWithSpan, VisitMut, VisitorMut,
+};
+use datafusion::sql::sqlparser::parser::Parser;
+use datafusion::sql::sqlparser::tokenizer::Span;
+
+use super::table::PATH;
+use crate::error::{ErrorKind, QueryError};
+use crate::functions::names::{Meaning, meaning};
+use crate::sql::{AthenaDialect, Place};
+
+/// Rewrites a query in place. `external` are the names of the tables with files that it reads.
+pub(super) fn rewrite(query: &mut Query, external: &HashSet<String>, with_path: bool) -> Result<(), QueryError> {
+    let mut rewriter = Rewriter { external, with_path, markers: 0 };
+    match query.visit(&mut rewriter) {
+        ControlFlow::Continue(()) => Ok(()),
+        ControlFlow::Break(error) => Err(*error),
+    }
+}
+
+/// The first character of a marker; it cannot be typed as part of a name.
+const MARK: char = '\u{1}';
+
+/// What a column is called that DataFusion knows by this name: `None` for one without a name.
+pub(super) fn shown_name(name: &str) -> Option<&str> {
+    match name.strip_prefix(MARK) {
+        None => Some(name),
+        Some(marker) => marker.split_once(':').map(|(_, shown)| shown),
+    }
+}
+
+struct Rewriter<'a> {
+    external: &'a HashSet<String>,
+    with_path: bool,
+    markers: usize,
+}
+
+type Flow = ControlFlow<Box<QueryError>>;
+
+fn refuse(span: Span, what: &str) -> Flow {
+    let place = Place::start(span).map_or_else(String::new, |place| format!("{place}: "));
+    let message = format!("{place}{what} is not supported by the embedded Athena");
+    ControlFlow::Break(Box::new(QueryError::new(ErrorKind::NotSupported, message)))
+}
+
+fn stop(error: QueryError) -> Flow {
+    ControlFlow::Break(Box::new(error))
+}
+
+impl VisitorMut for Rewriter<'_> {
+    type Break = Box<QueryError>;
+
+    fn pre_visit_query(&mut self, query: &mut Query) -> Flow {
+        let span = query.span();
+        let by_comma = matches!(query.limit_clause, Some(LimitClause::OffsetCommaLimit { .. }));
+        let ties = query.fetch.as_ref().is_some_and(|f| f.with_ties || f.percent);
+        let foreign = by_comma
+            || ties
+            || !query.locks.is_empty()
+            || query.for_clause.is_some()
+            || query.settings.is_some()
+            || query.format_clause.is_some()
+            || !query.pipe_operators.is_empty();
+        if foreign {
+            return refuse(span, "a clause of this query (LIMIT a, b; WITH TIES; FOR; SETTINGS)");
+        }
+        match query.body.as_ref() {
+            SetExpr::Select(_) | SetExpr::Query(_) | SetExpr::SetOperation { .. } | SetExpr::Values(_) => {
+                ControlFlow::Continue(())
+            }
+            _ => refuse(span, "a statement inside a query"),
+        }
+    }
+
+    fn pre_visit_select(&mut self, select: &mut Select) -> Flow {
+        self.refuse_foreign_clauses(select)?;
+        self.hide_path(select)?;
+        self.name_columns(select);
+        ControlFlow::Continue(())
+    }
+
+    fn pre_visit_table_factor(&mut self, factor: &mut TableFactor) -> Flow {
+        let span = factor.span();
+        match factor {
+            TableFactor::Table { args, version, sample, with_hints, partitions, .. } => {
+                let foreign = args.is_some()
+                    || version.is_some()
+                    || sample.is_some()
+                    || !with_hints.is_empty()
+                    || !partitions.is_empty();
+                if foreign {
+                    return refuse(span, "a table with arguments, a version or a sample");
+                }
+                ControlFlow::Continue(())
+            }
+            TableFactor::Derived { sample: None, .. } | TableFactor::NestedJoin { .. } | TableFactor::UNNEST { .. } => {
+                ControlFlow::Continue(())
+            }
+            _ => refuse(span, "this kind of relation"),
+        }
+    }
+
+    fn pre_visit_expr(&mut self, expr: &mut Expr) -> Flow {
+        let span = expr.span();
+        match expr {
+            Expr::Cast { kind: CastKind::DoubleColon, .. } => refuse(span, "a cast with '::' (use CAST)"),
+            Expr::Cast { kind: CastKind::SafeCast, .. } => refuse(span, "SAFE_CAST (use TRY_CAST)"),
+            Expr::ILike { .. } => refuse(span, "ILIKE (use lower(...) LIKE)"),
+            Expr::SimilarTo { .. } | Expr::RLike { .. } => refuse(span, "this operator (use regexp_like)"),
+            Expr::JsonAccess { .. }
+            | Expr::Convert { .. }
+            | Expr::Overlay { .. }
+            | Expr::Collate { .. }
+            | Expr::Dictionary(_)
+            | Expr::Map(_)
+            | Expr::MatchAgainst { .. }
+            | Expr::InUnnest { .. } => refuse(span, "this expression"),
+            Expr::BinaryOp { op, .. } if !is_standard(op) => refuse(span, &format!("the operator {op}")),
+            _ => ControlFlow::Continue(()),
+        }
+    }
+
+    fn post_visit_expr(&mut self, expr: &mut Expr) -> Flow {
+        match rewritten(expr) {
+            Ok(None) => ControlFlow::Continue(()),
+            Ok(Some(new)) => {
+                *expr = new;
+                ControlFlow::Continue(())
+            }
+            Err(error) => stop(error),
+        }
+    }
+}
+
+fn is_standard(operator: &BinaryOperator) -> bool {
+    use BinaryOperator as O;
+    matches!(
+        operator,
+        O::Plus
+            | O::Minus
+            | O::Multiply
+            | O::Divide
+            | O::Modulo
+            | O::StringConcat
+            | O::Gt
+            | O::Lt
+            | O::GtEq
+            | O::LtEq
+            | O::Eq
+            | O::NotEq
+            | O::And
+            | O::Or
+    )
+}
+
+impl Rewriter<'_> {
+    fn refuse_foreign_clauses(&self, select: &Select) -> Flow {
+        let span = select.select_token.0.span;
+        let distinct_on = matches!(select.distinct, Some(Distinct::On(_)));
+        let group_all = matches!(&select.group_by, GroupByExpr::All(_));
+        let modifiers = matches!(&select.group_by, GroupByExpr::Expressions(_, modifiers) if !modifiers.is_empty());
+        for (is_there, what) in [
+            (distinct_on, "DISTINCT ON"),
+            (group_all, "GROUP BY ALL"),
+            (modifiers, "a modifier of GROUP BY (use GROUP BY ROLLUP (...))"),
+            (select.qualify.is_some(), "QUALIFY"),
+            (select.top.is_some(), "TOP"),
+            (select.into.is_some(), "SELECT INTO"),
+            (select.exclude.is_some(), "EXCLUDE"),
+            (select.prewhere.is_some(), "PREWHERE"),
+            (!select.lateral_views.is_empty(), "LATERAL VIEW"),
+            (!select.connect_by.is_empty(), "CONNECT BY"),
+            (!select.cluster_by.is_empty(), "CLUSTER BY"),
+            (!select.distribute_by.is_empty(), "DISTRIBUTE BY"),
+            (!select.sort_by.is_empty(), "SORT BY"),
+            (select.value_table_mode.is_some(), "SELECT AS"),
+            (select.flavor != SelectFlavor::Standard, "FROM without SELECT"),
+        ] {
+            if is_there {
+                return refuse(span, what);
+            }
+        }
+        ControlFlow::Continue(())
+    }
+
+    /// Where a query names `$path`, tables have the column; `*` still must not show it.
+    fn hide_path(&self, select: &mut Select) -> Flow {
+        let has_star = |item: &SelectItem| matches!(item, SelectItem::Wildcard(_) | SelectItem::QualifiedWildcard(..));
+        let is_external = |factor: &TableFactor| matches!(factor, TableFactor::Table { name, .. } if self.external.contains(&written(name)));
+        let factors: Vec<_> = select
+            .from
+            .iter()
+            .flat_map(|from| std::iter::once(&from.relation).chain(from.joins.iter().map(|j| &j.relation)))
+            .collect();
+        if !self.with_path
+            || !select.projection.iter().any(has_star)
+            || !factors.iter().any(|factor| is_external(factor))
+        {
+            return ControlFlow::Continue(());
+        }
+        if factors.len() > 1 {
+            return refuse(
+                select.select_token.0.span,
+                "* over a join in a query that names \"$path\" (name the columns)",
+            );
+        }
+        let path = ObjectName::from(vec![Ident::with_quote('"', PATH)]);
+        for item in &mut select.projection {
+            if let SelectItem::Wildcard(options) | SelectItem::QualifiedWildcard(_, options) = item {
+                options.opt_exclude = Some(ExcludeSelectItem::Single(path.clone()));
+            }
+        }
+        ControlFlow::Continue(())
+    }
+
+    fn name_columns(&mut self, select: &mut Select) {
+        let mut taken = HashSet::new();
+        for item in &mut select.projection {
+            let name = match item {
+                SelectItem::ExprWithAlias { alias, .. } => Some(alias.value.to_lowercase()),
+                SelectItem::UnnamedExpr(Expr::Identifier(ident)) => Some(ident.value.to_lowercase()),
+                SelectItem::UnnamedExpr(Expr::CompoundIdentifier(parts)) => {
+                    parts.last().map(|part| part.value.to_lowercase())
+                }
+                SelectItem::UnnamedExpr(_) => None,
+                _ => continue,
+            };
+            if let Some(name) = &name
+                && taken.insert(name.clone())
+            {
+                continue;
+            }
+            let alias = self.marker(name.as_deref());
+            if let SelectItem::UnnamedExpr(expr) | SelectItem::ExprWithAlias { expr, .. } = item {
+                let expr = std::mem::replace(expr, Expr::value(Value::Null));
+                *item = SelectItem::ExprWithAlias { expr, alias };
+            }
+        }
+    }
+
+    /// A name for a column without one, or for the second one of the same name.
+    fn marker(&mut self, shown: Option<&str>) -> Ident {
+        self.markers += 1;
+        let shown = shown.map_or_else(String::new, |name| format!(":{name}"));
+        Ident::with_quote('"', format!("{MARK}{}{shown}", self.markers))
+    }
+}
+
+/// A relation's name as it is written, in lower case.
+pub(super) fn written(name: &ObjectName) -> String {
+    let parts = name.0.iter().filter_map(|part| part.as_ident());
+    let parts: Vec<_> = parts.map(|ident| ident.value.to_lowercase()).collect();
+    parts.join(".")
+}
+
+/// The expression that stands for this one; its parts are rewritten already.
+fn rewritten(expr: &mut Expr) -> Result<Option<Expr>, QueryError> {
+    match expr {
+        Expr::Function(function) => self::function(function),
+        Expr::Extract { field, expr, .. } => {
+            let name = extracted(field)?;
+            Ok(Some(call(name, vec![take(expr)])))
+        }
+        Expr::Substring { expr, substring_from, substring_for, .. } => {
+            let mut arguments = vec![take(expr)];
+            let from = substring_from.as_mut().map(|from| take(from));
+            arguments.push(from.unwrap_or_else(|| Expr::value(number("1"))));
+            arguments.extend(substring_for.as_mut().map(|length| take(length)));
+            Ok(Some(call("substr", arguments)))
+        }
+        Expr::Position { expr, r#in } => Ok(Some(call("strpos", vec![take(r#in), take(expr)]))),
+        Expr::Trim { trim_where, trim_what, expr, .. } => {
+            let name = match trim_where {
+                Some(TrimWhereField::Leading) => "ltrim",
+                Some(TrimWhereField::Trailing) => "rtrim",
+                Some(TrimWhereField::Both) | None => "btrim",
+            };
+            let mut arguments = vec![take(expr)];
+            arguments.extend(trim_what.as_mut().map(|what| take(what)));
+            Ok(Some(call(name, arguments)))
+        }
+        Expr::AtTimeZone { timestamp, .. } => {
+            // A timestamp without a zone is a time in UTC, not one in the zone that is asked for.
+            let inner = take(timestamp);
+            **timestamp = cast_to(inner, DataType::Timestamp(None, TimezoneInfo::WithTimeZone));
+            Ok(None)
+        }
+        Expr::Cast { expr, data_type: DataType::Varchar(length), kind, .. } => {
+            let Some(length) = length.take() else { return Ok(None) };
+            let mut cast = cast_to(take(expr), DataType::Varchar(None));
+            if let Expr::Cast { kind: new, .. } = &mut cast {
+                *new = kind.clone();
+            }
+            let length = Expr::value(number(&length.to_string()));
+            Ok(Some(call("substr", vec![cast, Expr::value(number("1")), length])))
+        }
+        Expr::Like { pattern, escape_char: None, .. } => {
+            // Athena has no escape character unless one is named; DataFusion has the backslash.
+            if let Expr::Value(ValueWithSpan { value: Value::SingleQuotedString(text), .. }) = pattern.as_mut() {
+                *text = text.replace('\\', "\\\\");
+            }
+            Ok(None)
+        }
+        Expr::Value(ValueWithSpan { value: Value::Number(text, _), .. }) if text.contains(['e', 'E']) => {
+            let text = Expr::value(Value::SingleQuotedString(text.clone()));
+            Ok(Some(cast_to(text, DataType::DoublePrecision)))
+        }
+        _ => Ok(None),
+    }
+}
+
+fn take(expr: &mut Expr) -> Expr {
+    std::mem::replace(expr, Expr::value(Value::Null))
+}
+
+fn number(text: &str) -> Value {
+    Value::Number(text.to_owned(), false)
+}
+
+fn cast_to(expr: Expr, data_type: DataType) -> Expr {
+    Expr::Cast { kind: CastKind::Cast, expr: Box::new(expr), data_type, array: false, format: None }
+}
+
+fn call(name: &str, arguments: Vec<Expr>) -> Expr {
+    let argument = |expr| FunctionArg::Unnamed(FunctionArgExpr::Expr(expr));
+    Expr::Function(Function {
+        name: ObjectName::from(vec![Ident::new(name)]),
+        uses_odbc_syntax: false,
+        parameters: FunctionArguments::None,
+        args: FunctionArguments::List(FunctionArgumentList {
+            duplicate_treatment: None,
+            args: arguments.into_iter().map(argument).collect(),
+            clauses: Vec::new(),
+        }),
+        filter: None,
+        null_treatment: None,
+        over: None,
+        within_group: Vec::new(),
+    })
+}
+
+/// The function that gives a part of a date.
+fn extracted(field: &DateTimeField) -> Result<&'static str, QueryError> {
+    use DateTimeField as F;
+    Ok(match field {
+        F::Year => "year",
+        F::Quarter => "quarter",
+        F::Month => "month",
+        F::Week(None) => "week",
+        F::Day => "day",
+        F::DayOfWeek | F::Dow => "day_of_week",
+        F::DayOfYear | F::Doy => "day_of_year",
+        F::Hour => "hour",
+        F::Minute => "minute",
+        F::Second => "second",
+        _ => {
+            let message = format!("Invalid EXTRACT field: {field}");
+            return Err(QueryError::new(ErrorKind::Semantic, message));
+        }
+    })
+}
+
+/// The arguments of a call that are expressions; `None` when one is `*` or a query.
+fn arguments(function: &Function) -> Option<Vec<&Expr>> {
+    match &function.args {
+        FunctionArguments::None => Some(Vec::new()),
+        FunctionArguments::Subquery(_) => None,
+        FunctionArguments::List(list) => list
+            .args
+            .iter()
+            .map(|argument| match argument {
+                FunctionArg::Unnamed(FunctionArgExpr::Expr(expr)) => Some(expr),
+                _ => None,
+            })
+            .collect(),
+    }
+}
+
+fn function(function: &mut Function) -> Result<Option<Expr>, QueryError> {
+    let name = written(&function.name);
+    let arguments: Vec<Expr> =
+        arguments(function).map(|arguments| arguments.into_iter().cloned().collect()).unwrap_or_default();
+    let Some(meaning) = meaning(&name, arguments.len()) else {
+        let place = Place::start(function.name.span());
+        let place = place.map_or_else(String::new, |place| format!("{place}: "));
+        let message = format!("{place}Function '{name}' not registered");
+        return Err(QueryError::new(ErrorKind::FunctionNotFound, message));
+    };
+    match meaning {
+        Meaning::Function(new) => {
+            rename(function, if new == "trim" { "btrim" } else { new });
+            Ok(None)
+        }
+        Meaning::Bigint(new) => {
+            rename(function, new);
+            let call = Expr::Function(function.clone());
+            Ok(Some(cast_to(call, DataType::BigInt(None))))
+        }
+        Meaning::Macro(template) => Ok(Some(Expr::Nested(Box::new(expand(template, &arguments)?)))),
+        Meaning::Over(aggregate, template) => {
+            rename(function, aggregate);
+            set_arguments(function, vec![expand(template, &arguments)?]);
+            Ok(None)
+        }
+        Meaning::FirstBy { descending } => first_by(function, arguments, descending),
+        Meaning::Percentile => percentile(function, arguments),
+    }
+}
+
+fn rename(function: &mut Function, name: &str) {
+    function.name = ObjectName::from(vec![Ident::new(name)]);
+}
+
+fn set_arguments(function: &mut Function, arguments: Vec<Expr>) {
+    let argument = |expr| FunctionArg::Unnamed(FunctionArgExpr::Expr(expr));
+    if let FunctionArguments::List(list) = &mut function.args {
+        list.args = arguments.into_iter().map(argument).collect();
+    }
+}
+
+/// A template of [`names`](crate::functions::names) with the arguments in their places.
+fn expand(template: &str, arguments: &[Expr]) -> Result<Expr, QueryError> {
+    let parsed = Parser::new(&AthenaDialect).try_with_sql(template).and_then(|mut parser| parser.parse_expr());
+    let mut expr = parsed.map_err(|error| QueryError::new(ErrorKind::Internal, error))?;
+    let mut filler = Filler { arguments };
+    let _ = VisitMut::visit(&mut expr, &mut filler);
+    Ok(expr)
+}
+
+struct Filler<'a> {
+    arguments: &'a [Expr],
+}
+
+impl VisitorMut for Filler<'_> {
+    type Break = ();
+
+    fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
+        if let Expr::Value(ValueWithSpan { value: Value::Placeholder(place), .. }) = expr
+            && let Some(index) = place.strip_prefix('$').and_then(|n| n.parse::<usize>().ok())
+            && let Some(argument) = self.arguments.get(index.wrapping_sub(1))
+        {
+            *expr = Expr::Nested(Box::new(argument.clone()));
+        }
+        ControlFlow::Continue(())
+    }
+}
+
+/// `max_by(x, y)` is the first x in the falling order of y, of the rows that have a y.
+fn first_by(function: &mut Function, arguments: Vec<Expr>, descending: bool) -> Result<Option<Expr>, QueryError> {
+    let Ok([value, by]) = <[Expr; 2]>::try_from(arguments) else {
+        let message = "max_by and min_by take a value and what it is ordered by";
+        return Err(QueryError::new(ErrorKind::NotSupported, message));
+    };
+    rename(function, "first_value");
+    let is_known = Expr::IsNotNull(Box::new(Expr::Nested(Box::new(by.clone()))));
+    let filter = match function.filter.take() {
+        None => is_known,
+        Some(filter) => {
+            Expr::BinaryOp { left: Box::new(Expr::Nested(filter)), op: BinaryOperator::And, right: Box::new(is_known) }
+        }
+    };
+    function.filter = Some(Box::new(filter));
+    set_arguments(function, vec![value]);
+    if let FunctionArguments::List(list) = &mut function.args {
+        let order = order_by(by, !descending);
+        list.clauses.push(FunctionArgumentClause::OrderBy(vec![order]));
+    }
+    Ok(None)
+}
+
+fn order_by(expr: Expr, ascending: bool) -> OrderByExpr {
+    OrderByExpr { expr, options: OrderByOptions { asc: Some(ascending), nulls_first: Some(false) }, with_fill: None }
+}
+
+/// `approx_percentile(x [, weight], percentage)`; an array of percentages gives an array.
+fn percentile(function: &mut Function, mut arguments: Vec<Expr>) -> Result<Option<Expr>, QueryError> {
+    let wrong = || {
+        let message = "approx_percentile takes a value, a weight if there is one, and a percentage";
+        QueryError::new(ErrorKind::NotSupported, message)
+    };
+    let percentage = arguments.pop().ok_or_else(wrong)?;
+    let (name, value, weight) = match <[Expr; 2]>::try_from(arguments) {
+        Ok([value, weight]) => ("approx_percentile_cont_with_weight", value, Some(weight)),
+        Err(mut rest) => ("approx_percentile_cont", rest.pop().ok_or_else(wrong)?, None),
+    };
+    let one = |percentage: Expr| {
+        let mut call = function.clone();
+        rename(&mut call, name);
+        let mut arguments: Vec<Expr> = weight.iter().cloned().collect();
+        arguments.push(percentage);
+        set_arguments(&mut call, arguments);
+        call.within_group = vec![order_by(value.clone(), true)];
+        Expr::Function(call)
+    };
+    match percentage {
+        Expr::Array(mut array) => {
+            array.elem = array.elem.into_iter().map(one).collect();
+            Ok(Some(Expr::Array(array)))
+        }
+        percentage => Ok(Some(one(percentage))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn markers_show_what_they_stand_for() {
+        assert_eq!(shown_name("ticker"), Some("ticker"));
+        assert_eq!(shown_name("\u{1}3"), None);
+        assert_eq!(shown_name("\u{1}3:ticker"), Some("ticker"));
+    }
+
+    #[test]
+    fn every_template_is_an_expression() {
+        for (name, arguments) in [("if", 3), ("mod", 2), ("slice", 3), ("is_finite", 1), ("now", 0)] {
+            let Some(Meaning::Macro(template)) = meaning(name, arguments) else {
+                panic!("{name} has no template");
+            };
+            expand(template, &vec![Expr::value(number("1")); arguments]).unwrap();
+        }
+    }
+}

@@ -1,0 +1,357 @@
+//! What operators and casts mean on Athena, given to a plan once the types of its columns are known.
+//!
+//! The one idea: types come before coercion. DataFusion would bring `'1' = 1` or a double and a
+//! decimal to some common type by itself; here such pairs are refused or brought to the type that
+//! Athena takes, so that nothing is left for DataFusion to decide otherwise.
+
+use datafusion::arrow::datatypes::{DataType, TimeUnit};
+use datafusion::common::config::ConfigOptions;
+use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
+use datafusion::common::{DFSchema, DataFusionError, Result, ScalarValue};
+use datafusion::logical_expr::expr::{Case, ScalarFunction};
+use datafusion::logical_expr::utils::merge_schema;
+use datafusion::logical_expr::{
+    Between, BinaryExpr, Cast, Expr, ExprSchemable, LogicalPlan, LogicalPlanBuilder, Operator, ScalarUDF, TryCast,
+};
+use datafusion::optimizer::AnalyzerRule;
+use datafusion::optimizer::utils::NamePreserver;
+use std::sync::Arc;
+
+use super::errors::external;
+use crate::error::{ErrorKind, QueryError};
+use crate::functions::{TRY, TYPEOF, arithmetic, cast_function, null_on_error};
+use crate::types::type_name;
+
+/// The rule; runs before DataFusion's type coercion.
+#[derive(Debug)]
+pub(super) struct AthenaSemantics;
+
+impl AnalyzerRule for AthenaSemantics {
+    fn name(&self) -> &str {
+        "athena_semantics"
+    }
+
+    fn analyze(&self, plan: LogicalPlan, _config: &ConfigOptions) -> Result<LogicalPlan> {
+        plan.transform_up_with_subqueries(node).map(|done| done.data)
+    }
+}
+
+fn node(plan: LogicalPlan) -> Result<Transformed<LogicalPlan>> {
+    if matches!(plan, LogicalPlan::Limit(_)) {
+        return Ok(Transformed::no(plan));
+    }
+    let mut schema = merge_schema(&plan.inputs());
+    if let LogicalPlan::TableScan(scan) = &plan {
+        schema.merge(&DFSchema::try_from_qualified_schema(scan.table_name.clone(), &scan.source.schema())?);
+    }
+    if let LogicalPlan::Filter(filter) = &plan {
+        check_filter(&filter.predicate, &schema)?;
+    }
+    let names = NamePreserver::new(&plan);
+    let plan = plan.map_expressions(|expr| {
+        let name = names.save(&expr);
+        let changed = expression(expr, &schema)?;
+        Ok(changed.update_data(|expr| name.restore(expr)))
+    })?;
+    plan.map_data(|plan| match plan {
+        // The types of the rows are fixed when VALUES is built, so it is built anew.
+        LogicalPlan::Values(values) => LogicalPlanBuilder::values(values.values)?.build(),
+        plan => plan.recompute_schema(),
+    })
+}
+
+fn check_filter(predicate: &Expr, schema: &DFSchema) -> Result<()> {
+    match predicate.get_type(schema)? {
+        DataType::Boolean | DataType::Null => Ok(()),
+        other => Err(mismatch(format!("WHERE clause must evaluate to a boolean: actual type {}", type_name(&other)))),
+    }
+}
+
+fn mismatch(message: impl std::fmt::Display) -> DataFusionError {
+    external(QueryError::new(ErrorKind::TypeMismatch, message))
+}
+
+fn expression(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
+    expr.transform_up(|expr| part(expr, schema))
+}
+
+fn part(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
+    match expr {
+        Expr::Literal(ScalarValue::Int64(Some(value)), metadata) => match i32::try_from(value) {
+            Ok(value) => Ok(Transformed::yes(Expr::Literal(ScalarValue::from(value), metadata))),
+            Err(_) => Ok(Transformed::no(Expr::Literal(ScalarValue::from(value), metadata))),
+        },
+        Expr::BinaryExpr(binary) => operator(binary, schema),
+        Expr::Between(between) => self::between(between, schema),
+        Expr::InList(mut list) => {
+            let mut all = vec![*list.expr];
+            all.append(&mut list.list);
+            comparable(&all, "IN", schema)?;
+            let mut all = without_mixed_decimals(all, schema)?.into_iter();
+            list.expr = Box::new(all.next().unwrap_or_default());
+            list.list = all.collect();
+            Ok(Transformed::yes(Expr::InList(list)))
+        }
+        Expr::Case(case) => self::case(case, schema),
+        Expr::Cast(cast) => {
+            let target = cast.field.data_type().clone();
+            self::cast(*cast.expr, &target, false, schema)
+        }
+        Expr::TryCast(cast) => {
+            let target = cast.field.data_type().clone();
+            self::cast(*cast.expr, &target, true, schema)
+        }
+        Expr::ScalarFunction(function) => scalar_function(function, schema),
+        other => Ok(Transformed::no(other)),
+    }
+}
+
+fn operator(binary: BinaryExpr, schema: &DFSchema) -> Result<Transformed<Expr>> {
+    let BinaryExpr { left, op, right } = binary;
+    let types = (left.get_type(schema)?, right.get_type(schema)?);
+    let wrong = || {
+        let (left, right) = (type_name(&types.0), type_name(&types.1));
+        mismatch(format!("Cannot apply operator: {left} {op} {right}"))
+    };
+    if op == Operator::StringConcat {
+        let is_list = |ty: &DataType| matches!(ty, DataType::List(_));
+        let joins = |ty: &DataType| ty.is_string() || ty.is_null();
+        let fits = joins(&types.0) && joins(&types.1) || is_list(&types.0) || is_list(&types.1);
+        if !fits {
+            return Err(wrong());
+        }
+    }
+    if compares(op) && !are_comparable(&types.0, &types.1) {
+        return Err(wrong());
+    }
+    if op.is_numerical_operators() {
+        if types.0.is_string() || types.1.is_string() {
+            return Err(wrong());
+        }
+        let exact = |ty: &DataType| ty.is_integer() || matches!(ty, DataType::Decimal128(..));
+        if exact(&types.0)
+            && exact(&types.1)
+            && let Some(function) = arithmetic(op, false)
+        {
+            return Ok(Transformed::yes(call(function, vec![*left, *right])));
+        }
+    }
+    let mut pair = without_mixed_decimals(vec![*left, *right], schema)?.into_iter();
+    let (left, right) = (pair.next().unwrap_or_default(), pair.next().unwrap_or_default());
+    Ok(Transformed::yes(Expr::BinaryExpr(BinaryExpr::new(Box::new(left), op, Box::new(right)))))
+}
+
+fn compares(operator: Operator) -> bool {
+    use Operator as O;
+    matches!(operator, O::Eq | O::NotEq | O::Lt | O::LtEq | O::Gt | O::GtEq | O::IsDistinctFrom | O::IsNotDistinctFrom)
+}
+
+fn call(function: ScalarUDF, arguments: Vec<Expr>) -> Expr {
+    Expr::ScalarFunction(ScalarFunction::new_udf(Arc::new(function), arguments))
+}
+
+fn between(between: Between, schema: &DFSchema) -> Result<Transformed<Expr>> {
+    let all = vec![*between.expr, *between.low, *between.high];
+    comparable(&all, "BETWEEN", schema)?;
+    let mut all = without_mixed_decimals(all, schema)?.into_iter();
+    let mut next = || Box::new(all.next().unwrap_or_default());
+    let (expr, low, high) = (next(), next(), next());
+    Ok(Transformed::yes(Expr::Between(Between::new(expr, between.negated, low, high))))
+}
+
+fn comparable(all: &[Expr], operator: &str, schema: &DFSchema) -> Result<()> {
+    let Some((first, others)) = all.split_first() else {
+        return Ok(());
+    };
+    let first = first.get_type(schema)?;
+    for other in others {
+        let other = other.get_type(schema)?;
+        if !are_comparable(&first, &other) {
+            let (first, other) = (type_name(&first), type_name(&other));
+            return Err(mismatch(format!("Cannot apply operator: {first} {operator} {other}")));
+        }
+    }
+    Ok(())
+}
+
+/// The families within which values compare, and coerce to one another.
+fn family(ty: &DataType) -> Option<u8> {
+    Some(match ty {
+        DataType::Boolean => 1,
+        ty if ty.is_numeric() => 2,
+        ty if ty.is_string() => 3,
+        DataType::Date32 | DataType::Date64 | DataType::Timestamp(..) => 4,
+        DataType::Binary | DataType::LargeBinary | DataType::BinaryView => 5,
+        DataType::Dictionary(_, value) => return family(value),
+        _ => return None,
+    })
+}
+
+/// Types outside the families (NULL, arrays, rows, intervals) are left to DataFusion.
+fn are_comparable(left: &DataType, right: &DataType) -> bool {
+    match (family(left), family(right)) {
+        (Some(left), Some(right)) => left == right,
+        _ => true,
+    }
+}
+
+fn case(mut case: Case, schema: &DFSchema) -> Result<Transformed<Expr>> {
+    let mut results: Vec<Expr> = case.when_then_expr.iter().map(|(_, then)| (**then).clone()).collect();
+    results.extend(case.else_expr.as_deref().cloned());
+    let types = results.iter().map(|r| r.get_type(schema)).collect::<Result<Vec<_>>>()?;
+    let mut known = types.iter().filter(|ty| !ty.is_null());
+    if let Some(first) = known.next()
+        && let Some(other) = known.find(|ty| !are_comparable(first, ty))
+    {
+        let (first, other) = (type_name(first), type_name(other));
+        return Err(mismatch(format!(
+            "All CASE results must be the same type or coercible to a common type. Cannot find common type between {first} and {other}"
+        )));
+    }
+    let mut results = without_mixed_decimals(results, schema)?.into_iter();
+    for (_, then) in &mut case.when_then_expr {
+        *then = Box::new(results.next().unwrap_or_default());
+    }
+    if case.else_expr.is_some() {
+        case.else_expr = results.next().map(Box::new);
+    }
+    Ok(Transformed::yes(Expr::Case(case)))
+}
+
+/// Where doubles and decimals meet, Athena computes with doubles.
+fn without_mixed_decimals(all: Vec<Expr>, schema: &DFSchema) -> Result<Vec<Expr>> {
+    let types = all.iter().map(|e| e.get_type(schema)).collect::<Result<Vec<_>>>()?;
+    let Some(floating) = types.iter().find(|ty| ty.is_floating()) else {
+        return Ok(all);
+    };
+    let double = if types.contains(&DataType::Float64) { &DataType::Float64 } else { floating };
+    let pairs = all.into_iter().zip(&types);
+    Ok(pairs
+        .map(|(expr, ty)| match ty {
+            DataType::Decimal128(..) | DataType::Decimal256(..) => as_double(expr, double),
+            _ => expr,
+        })
+        .collect())
+}
+
+/// A decimal as floating point; a literal becomes the double nearest to its digits.
+fn as_double(expr: Expr, ty: &DataType) -> Expr {
+    if let Expr::Literal(value, _) = &expr
+        && ty == &DataType::Float64
+        && let Ok(double) = value.to_string().parse::<f64>()
+    {
+        return Expr::Literal(ScalarValue::from(double), None);
+    }
+    Expr::Cast(Cast::new(Box::new(expr), ty.clone()))
+}
+
+fn cast(expr: Expr, target: &DataType, or_null: bool, schema: &DFSchema) -> Result<Transformed<Expr>> {
+    let from = expr.get_type(schema)?;
+    let target = match target {
+        DataType::Timestamp(_, zone) => DataType::Timestamp(TimeUnit::Millisecond, zone.clone()),
+        other => other.clone(),
+    };
+    if !may_cast(&from, &target) {
+        let (from, target) = (type_name(&from), type_name(&target));
+        return Err(mismatch(format!("Cannot cast {from} to {target}")));
+    }
+    if let Some(function) = cast_function(&from, &target, or_null) {
+        return Ok(Transformed::yes(call(function, vec![expr])));
+    }
+    let expr = match (&from, &target) {
+        // Arrow cuts the digits off; to a decimal without any it rounds.
+        (DataType::Decimal128(_, scale), target) if *scale > 0 && target.is_integer() => {
+            Expr::Cast(Cast::new(Box::new(expr), DataType::Decimal128(38, 0)))
+        }
+        (DataType::Decimal128(..), DataType::Float64) => as_double(expr, &target),
+        _ => expr,
+    };
+    let cast = match or_null {
+        true => Expr::TryCast(TryCast::new(Box::new(expr), target)),
+        false => Expr::Cast(Cast::new(Box::new(expr), target)),
+    };
+    Ok(Transformed::yes(cast))
+}
+
+/// The casts that Athena has, between the families; the rest is left to DataFusion.
+fn may_cast(from: &DataType, target: &DataType) -> bool {
+    let (Some(from), Some(target)) = (family(from), family(target)) else {
+        return true;
+    };
+    let (boolean, number, text, time, bytes) = (1, 2, 3, 4, 5);
+    from == target
+        || (from == boolean && target == number)
+        || (from == number && target == boolean)
+        || (from == text && target != bytes)
+        || (target == text && from != bytes)
+        || (from, target) == (time, time)
+}
+
+/// The functions that compute with decimals; the others get doubles.
+const ON_DECIMALS: [&str; 12] = [
+    "abs",
+    "round",
+    "ceil",
+    "floor",
+    "trunc",
+    "signum",
+    "coalesce",
+    "nullif",
+    "greatest",
+    "least",
+    "make_array",
+    "cast",
+];
+
+fn scalar_function(function: ScalarFunction, schema: &DFSchema) -> Result<Transformed<Expr>> {
+    let ScalarFunction { func, args } = function;
+    let types = args.iter().map(|a| a.get_type(schema)).collect::<Result<Vec<_>>>()?;
+    match (func.name(), args.as_slice(), types.as_slice()) {
+        (TYPEOF, _, [ty]) => {
+            let name = ScalarValue::from(type_name(ty));
+            return Ok(Transformed::yes(Expr::Literal(name, None)));
+        }
+        (TRY, [inner], _) => return null_where_it_fails(inner.clone()),
+        ("ceil" | "floor" | "round" | "trunc", [number, ..], [ty, ..]) if ty.is_integer() => {
+            return Ok(Transformed::yes(number.clone()));
+        }
+        ("concat", _, [DataType::List(_), ..]) => {
+            let concat = datafusion::functions_nested::concat::array_concat_udf();
+            return Ok(Transformed::yes(Expr::ScalarFunction(ScalarFunction::new_udf(concat, args))));
+        }
+        _ => {}
+    }
+    let is_arithmetic = arithmetic_name(func.name());
+    let args = if is_arithmetic || ON_DECIMALS.contains(&func.name()) {
+        if is_arithmetic { args } else { without_mixed_decimals(args, schema)? }
+    } else {
+        let pairs = args.into_iter().zip(&types);
+        let doubles = pairs.map(|(arg, ty)| match ty {
+            DataType::Decimal128(..) => as_double(arg, &DataType::Float64),
+            ty if ty.is_integer() && func.name() == "power" => Expr::Cast(Cast::new(Box::new(arg), DataType::Float64)),
+            _ => arg,
+        });
+        doubles.collect()
+    };
+    Ok(Transformed::yes(Expr::ScalarFunction(ScalarFunction { func, args })))
+}
+
+fn arithmetic_name(name: &str) -> bool {
+    matches!(name, "addition" | "subtraction" | "multiplication" | "division" | "modulus")
+}
+
+/// `try(expr)`: every cast and function in it that can fail gives NULL instead.
+fn null_where_it_fails(expr: Expr) -> Result<Transformed<Expr>> {
+    let done = expr.transform_down(|expr| {
+        Ok(match expr {
+            Expr::ScalarSubquery(_) => Transformed::new(expr, false, TreeNodeRecursion::Jump),
+            Expr::Cast(cast) => Transformed::yes(Expr::TryCast(TryCast { expr: cast.expr, field: cast.field })),
+            Expr::ScalarFunction(function) => match null_on_error(&function.func) {
+                Some(or_null) => Transformed::yes(call(or_null, function.args)),
+                None => Transformed::no(Expr::ScalarFunction(function)),
+            },
+            other => Transformed::no(other),
+        })
+    })?;
+    Ok(Transformed::yes(done.data))
+}

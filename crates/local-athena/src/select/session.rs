@@ -1,0 +1,79 @@
+//! The session that all queries of an engine start from: settings, functions, memory and disk.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use datafusion::arrow::datatypes::{DataType, Field, FieldRef, TimeUnit};
+use datafusion::common::{Result, not_impl_err};
+use datafusion::execution::memory_pool::FairSpillPool;
+use datafusion::execution::runtime_env::RuntimeEnvBuilder;
+use datafusion::execution::session_state::SessionStateBuilder;
+use datafusion::execution::{SessionState, SessionStateDefaults};
+use datafusion::logical_expr::planner::TypePlanner;
+use datafusion::optimizer::analyzer::resolve_grouping_function::ResolveGroupingFunction;
+use datafusion::optimizer::analyzer::type_coercion::TypeCoercion;
+use datafusion::prelude::SessionConfig;
+use datafusion::sql::sqlparser::ast::{DataType as SqlType, TimezoneInfo};
+
+use super::semantics::AthenaSemantics;
+use crate::catalog::CATALOG_NAME;
+use crate::engine::Limits;
+use crate::functions;
+use crate::types::TIMESTAMP;
+
+/// A session without a catalog; each query gets a copy with its own snapshot.
+pub(super) fn base(limits: Limits, spill: &Path) -> Result<SessionState> {
+    let runtime = RuntimeEnvBuilder::new()
+        .with_memory_pool(Arc::new(FairSpillPool::new(limits.memory)))
+        .with_temp_file_path(spill)
+        .build_arc()?;
+    let mut functions = SessionStateDefaults::default_scalar_functions();
+    functions.extend(functions::all());
+    Ok(SessionStateBuilder::new()
+        .with_config(config(limits.threads))
+        .with_runtime_env(runtime)
+        .with_default_features()
+        .with_scalar_functions(functions)
+        .with_type_planner(Arc::new(AthenaTypes))
+        .with_analyzer_rules(vec![
+            Arc::new(ResolveGroupingFunction::new()),
+            Arc::new(AthenaSemantics),
+            Arc::new(TypeCoercion::new()),
+        ])
+        .build())
+}
+
+fn config(threads: usize) -> SessionConfig {
+    let mut config = SessionConfig::new()
+        .with_default_catalog_and_schema(CATALOG_NAME, "default")
+        .with_create_default_catalog_and_schema(false)
+        .with_information_schema(false)
+        .with_target_partitions(threads.max(1));
+    let options = config.options_mut();
+    options.sql_parser.default_null_ordering = "nulls_last".to_owned();
+    options.sql_parser.parse_float_as_decimal = true;
+    options.sql_parser.map_string_types_to_utf8view = false;
+    options.execution.time_zone = Some("UTC".to_owned());
+    config
+}
+
+/// The types in casts.
+#[derive(Debug)]
+struct AthenaTypes;
+
+impl TypePlanner for AthenaTypes {
+    fn plan_type_field(&self, ty: &SqlType) -> Result<Option<FieldRef>> {
+        let ty = match ty {
+            SqlType::Timestamp(_, TimezoneInfo::None | TimezoneInfo::WithoutTimeZone) => TIMESTAMP,
+            SqlType::Timestamp(..) => DataType::Timestamp(TimeUnit::Millisecond, Some("UTC".into())),
+            SqlType::JSON => DataType::Utf8,
+            SqlType::Varbinary(None) => DataType::Binary,
+            SqlType::Char(_) | SqlType::Character(_) => {
+                return not_impl_err!("casts to char are not supported: use varchar");
+            }
+            // The rest means the same to DataFusion, or is refused by it.
+            _ => return Ok(None),
+        };
+        Ok(Some(Arc::new(Field::new("", ty, true))))
+    }
+}

@@ -1,0 +1,291 @@
+//! A table of the catalog as DataFusion reads it: the partitions of one snapshot, and their files.
+//!
+//! The one idea: conditions on partition keys are decided on the catalog's values before a single
+//! object is listed, exactly as written, and by the same expressions that would run on rows.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use datafusion::arrow::array::{Array, ArrayRef, AsArray};
+use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use datafusion::arrow::record_batch::{RecordBatch, RecordBatchOptions};
+use datafusion::catalog::{Session, TableProvider};
+use datafusion::common::config::TableParquetOptions;
+use datafusion::common::stats::Precision;
+use datafusion::common::{DFSchema, DataFusionError, Result, ScalarValue, Statistics, not_impl_err};
+use datafusion::datasource::TableType;
+use datafusion::datasource::listing::PartitionedFile;
+use datafusion::datasource::physical_plan::{FileGroup, FileScanConfigBuilder, ParquetSource};
+use datafusion::datasource::source::DataSourceExec;
+use datafusion::datasource::table_schema::TableSchema;
+use datafusion::execution::object_store::ObjectStoreUrl;
+use datafusion::logical_expr::utils::conjunction;
+use datafusion::logical_expr::{Expr, TableProviderFilterPushDown};
+use datafusion::physical_plan::ExecutionPlan;
+use datafusion::physical_plan::empty::EmptyExec;
+
+use super::errors::external;
+use super::parquet_files::{AnyCase, Files, LocalFile};
+use super::partitions_table::key_values;
+use crate::catalog::{Partition, Table, TableKind};
+use crate::error::{ErrorKind, QueryError};
+use crate::objects::{ObjectFile, ObjectFiles};
+
+/// The pseudo-column with each row's object, `s3://bucket/key`.
+pub(super) const PATH: &str = "$path";
+
+/// One external table with the partitions that it had in the query's snapshot.
+pub(super) struct HiveTable {
+    table: Table,
+    partitions: Vec<Partition>,
+    objects: Arc<dyn ObjectFiles>,
+    files: SchemaRef,
+    layout: TableSchema,
+    keys: usize,
+}
+
+impl std::fmt::Debug for HiveTable {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}.{}", self.table.database, self.table.name)
+    }
+}
+
+/// A file to scan and what its rows have in common.
+struct Found {
+    object: ObjectFile,
+    uri: String,
+    values: Vec<ScalarValue>,
+}
+
+impl HiveTable {
+    /// `with_path` adds the column `$path`, which only queries that name it should see.
+    pub(super) fn new(
+        table: Table,
+        partitions: Vec<Partition>,
+        objects: Arc<dyn ObjectFiles>,
+        with_path: bool,
+    ) -> Self {
+        let field = |column: &crate::catalog::TableColumn| Field::new(&column.name, column.ty.arrow(), true);
+        let files: SchemaRef = Arc::new(Schema::new(table.columns.iter().map(field).collect::<Vec<_>>()));
+        let mut by_partition: Vec<_> = table.partition_keys.iter().map(field).collect();
+        if with_path {
+            by_partition.push(Field::new(PATH, DataType::Utf8, true));
+        }
+        let layout = TableSchema::builder(files.clone())
+            .with_table_partition_cols(by_partition.into_iter().map(Arc::new).collect::<Vec<_>>())
+            .build();
+        Self { keys: table.partition_keys.len(), table, partitions, objects, files, layout }
+    }
+
+    fn key_fields(&self) -> Vec<Field> {
+        let fields = self.layout.table_partition_cols().iter();
+        fields.take(self.keys).map(|f| f.as_ref().clone()).collect()
+    }
+
+    fn is_about_partitions(&self, filter: &Expr) -> bool {
+        let keys = &self.table.partition_keys;
+        let columns = filter.column_refs();
+        !columns.is_empty()
+            && columns.iter().all(|c| keys.iter().any(|key| key.name == c.name))
+            && !filter.is_volatile()
+    }
+
+    /// The partitions whose values pass all filters on partition keys.
+    fn chosen(&self, state: &dyn Session, filters: &[Expr]) -> Result<Vec<(&Partition, Vec<ScalarValue>)>> {
+        let values = self.partition_values()?;
+        let about_partitions = filters.iter().filter(|filter| self.is_about_partitions(filter)).cloned();
+        let keep = match conjunction(about_partitions) {
+            Some(filter) => Some(self.evaluate(state, filter, &values)?),
+            None => None,
+        };
+        let mut chosen = Vec::new();
+        for (index, partition) in self.partitions.iter().enumerate() {
+            let passes = keep.as_ref().is_none_or(|keep| {
+                let keep = keep.as_boolean();
+                keep.is_valid(index) && keep.value(index)
+            });
+            if passes {
+                let row = values.iter().map(|c| ScalarValue::try_from_array(c, index));
+                chosen.push((partition, row.collect::<Result<_>>()?));
+            }
+        }
+        Ok(chosen)
+    }
+
+    /// The partitions' values, one array per key, in the types of the keys.
+    fn partition_values(&self) -> Result<Vec<ArrayRef>> {
+        let fields = self.key_fields();
+        let columns = fields.iter().enumerate();
+        columns.map(|(at, field)| key_values(&self.partitions, at, field.data_type())).collect()
+    }
+
+    fn evaluate(&self, state: &dyn Session, filter: Expr, values: &[ArrayRef]) -> Result<ArrayRef> {
+        let schema = Arc::new(Schema::new(self.key_fields()));
+        let expression = state.create_physical_expr(filter, &DFSchema::try_from(schema.clone())?)?;
+        let count = self.partitions.len();
+        let options = RecordBatchOptions::new().with_row_count(Some(count));
+        let batch = RecordBatch::try_new_with_options(schema, values.to_vec(), &options)?;
+        expression.evaluate(&batch)?.into_array(count)
+    }
+
+    /// The files of the chosen partitions, or of an unpartitioned table's own location.
+    async fn find(&self, state: &dyn Session, filters: &[Expr]) -> Result<Vec<Found>> {
+        let TableKind::External { location } = &self.table.kind else {
+            return not_impl_err!("a view has no files");
+        };
+        let places: Vec<(String, Vec<ScalarValue>)> = if self.keys == 0 {
+            vec![(location.clone(), Vec::new())]
+        } else {
+            let chosen = self.chosen(state, filters)?.into_iter();
+            chosen.map(|(p, values)| (p.location.clone(), values)).collect()
+        };
+        let objects = self.objects.clone();
+        let listed = tokio::task::spawn_blocking(move || list(&*objects, places)).await;
+        listed.map_err(|error| DataFusionError::External(Box::new(error)))?
+    }
+
+    fn partitioned(&self, found: Found) -> PartitionedFile {
+        let mut values = found.values;
+        if self.layout.table_partition_cols().len() > self.keys {
+            values.push(ScalarValue::from(found.uri.as_str()));
+        }
+        let file = LocalFile { path: found.object.path, uri: found.uri.clone() };
+        PartitionedFile::new(found.uri, found.object.size).with_partition_values(values).with_extension(file)
+    }
+}
+
+fn list(objects: &dyn ObjectFiles, places: Vec<(String, Vec<ScalarValue>)>) -> Result<Vec<Found>> {
+    let mut found = Vec::new();
+    for (location, values) in places {
+        for object in visible(objects, &location).map_err(external)? {
+            found.push(Found { uri: uri(&location, &object.key), object, values: values.clone() });
+        }
+    }
+    Ok(found)
+}
+
+/// The objects of a location that hold rows: not empty, and no part of their path hidden by `_` or `.`.
+pub(crate) fn visible(objects: &dyn ObjectFiles, location: &str) -> std::result::Result<Vec<ObjectFile>, QueryError> {
+    let listed = objects.list(location).map_err(|error| {
+        QueryError::new(ErrorKind::CannotOpenSplit, format_args!("{location} cannot be listed: {error}"))
+    })?;
+    let prefix = key_of(location).len();
+    let is_hidden = |part: &str| part.starts_with('_') || part.starts_with('.');
+    Ok(listed
+        .into_iter()
+        .filter(|o| o.size > 0)
+        .filter(|o| !o.key.get(prefix..).unwrap_or_default().split('/').any(is_hidden))
+        .collect())
+}
+
+/// `s3://bucket/a/b/` and the key `a/b/c` make `s3://bucket/a/b/c`.
+pub(crate) fn uri(location: &str, key: &str) -> String {
+    let bucket = location.len() - key_of(location).len();
+    format!("{}{key}", &location[..bucket])
+}
+
+/// The part of a location behind `s3://bucket/`.
+pub(crate) fn key_of(location: &str) -> &str {
+    let rest = location.strip_prefix("s3://").unwrap_or(location);
+    rest.split_once('/').map_or("", |(_, key)| key)
+}
+
+#[async_trait]
+impl TableProvider for HiveTable {
+    fn schema(&self) -> SchemaRef {
+        self.layout.table_schema().clone()
+    }
+
+    fn table_type(&self) -> TableType {
+        TableType::Base
+    }
+
+    fn supports_filters_pushdown(&self, filters: &[&Expr]) -> Result<Vec<TableProviderFilterPushDown>> {
+        let exact = |filter: &&Expr| match self.is_about_partitions(filter) {
+            true => TableProviderFilterPushDown::Exact,
+            false => TableProviderFilterPushDown::Inexact,
+        };
+        Ok(filters.iter().map(exact).collect())
+    }
+
+    async fn scan(
+        &self,
+        state: &dyn Session,
+        projection: Option<&Vec<usize>>,
+        filters: &[Expr],
+        limit: Option<usize>,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        let found = self.find(state, filters).await?;
+        if found.is_empty() {
+            let schema = match projection {
+                Some(columns) => Arc::new(self.schema().project(columns)?),
+                None => self.schema(),
+            };
+            return Ok(Arc::new(EmptyExec::new(schema)));
+        }
+        let bytes: u64 = found.iter().map(|f| f.object.size).sum();
+        let files: Vec<_> = found.into_iter().map(|f| self.partitioned(f)).collect();
+        let groups = FileGroup::new(files).split_files(state.config().target_partitions());
+        let mut statistics = Statistics::new_unknown(&self.schema());
+        statistics.total_byte_size = Precision::Inexact(bytes as usize);
+        let config =
+            FileScanConfigBuilder::new(ObjectStoreUrl::local_filesystem(), self.source(state, projection, filters)?)
+                .with_file_groups(groups)
+                .with_statistics(statistics)
+                .with_projection_indices(projection.cloned())?
+                .with_limit(limit)
+                .with_expr_adapter(Some(Arc::new(AnyCase)))
+                .build();
+        Ok(DataSourceExec::from_data_source(config))
+    }
+}
+
+impl HiveTable {
+    fn source(
+        &self,
+        state: &dyn Session,
+        projection: Option<&Vec<usize>>,
+        filters: &[Expr],
+    ) -> Result<Arc<ParquetSource>> {
+        let mut options =
+            TableParquetOptions { global: state.config_options().execution.parquet.clone(), ..Default::default() };
+        // INT96 timestamps, as Spark may write them, come in the unit of all others.
+        options.global.coerce_int96 = Some("ms".to_owned());
+        let files = Files::new(&self.table, self.columns_read(projection, filters));
+        let source = ParquetSource::new(self.layout.clone())
+            .with_table_parquet_options(options)
+            .with_parquet_file_reader_factory(Arc::new(files));
+        let on_rows =
+            filters.iter().filter(|filter| !self.is_about_partitions(filter) && !filter.is_volatile()).cloned();
+        let Some(filter) = conjunction(on_rows) else {
+            return Ok(Arc::new(source));
+        };
+        let schema = DFSchema::try_from(self.schema())?;
+        let predicate = state.create_physical_expr(filter, &schema)?;
+        Ok(Arc::new(source.with_predicate(predicate)))
+    }
+
+    /// The names of the file columns that the query needs.
+    fn columns_read(&self, projection: Option<&Vec<usize>>, filters: &[Expr]) -> Vec<String> {
+        let selected = |index: &usize| projection.is_none_or(|columns| columns.contains(index));
+        let filtered = |name: &str| filters.iter().any(|filter| filter.column_refs().iter().any(|c| c.name == name));
+        let fields = self.files.fields().iter().enumerate();
+        fields
+            .filter(|(index, field)| selected(index) || filtered(field.name()))
+            .map(|(_, field)| field.name().clone())
+            .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn locations_and_keys() {
+        assert_eq!(key_of("s3://lake/quotes/day=1/"), "quotes/day=1/");
+        assert_eq!(key_of("s3://lake/"), "");
+        assert_eq!(uri("s3://lake/quotes/", "quotes/a.parquet"), "s3://lake/quotes/a.parquet");
+        assert_eq!(uri("s3://lake/", "a.parquet"), "s3://lake/a.parquet");
+    }
+}

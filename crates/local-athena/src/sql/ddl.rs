@@ -1,0 +1,518 @@
+//! The statements on the catalog, in the grammar of Athena's DDL, which is Hive's.
+//!
+//! They are read by hand and not with `sqlparser`'s own DDL, so that a clause that has no meaning
+//! here is refused at its place and never passed over in silence.
+
+use datafusion::sql::sqlparser::tokenizer::Token;
+
+use super::place::Place;
+use super::select::Select;
+use super::tokens::{Cursor, syntax};
+use crate::catalog::{CATALOG_NAME, TableColumn};
+use crate::error::{ErrorKind, QueryError};
+
+/// A table's or view's name as written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Name {
+    pub(crate) database: Option<String>,
+    pub(crate) table: String,
+}
+
+/// `year = 2020, month = 4`, in the order of the statement.
+pub(crate) type PartitionSpec = Vec<(String, String)>;
+
+/// How a partition key's value is compared in `DROP PARTITION`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Test {
+    Equal,
+    NotEqual,
+    Less,
+    LessOrEqual,
+    Greater,
+    GreaterOrEqual,
+}
+
+/// `year >= 2020`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct PartitionTest {
+    pub(crate) key: String,
+    pub(crate) test: Test,
+    pub(crate) value: String,
+}
+
+/// A statement that changes the catalog.
+#[derive(Debug, Clone)]
+pub(crate) enum Ddl {
+    CreateDatabase {
+        name: String,
+        if_not_exists: bool,
+        comment: Option<String>,
+        location: Option<String>,
+    },
+    DropDatabase {
+        name: String,
+        if_exists: bool,
+        cascade: bool,
+    },
+    CreateTable {
+        name: Name,
+        if_not_exists: bool,
+        columns: Vec<TableColumn>,
+        partition_keys: Vec<TableColumn>,
+        comment: Option<String>,
+        location: String,
+        properties: Vec<(String, String)>,
+    },
+    DropTable {
+        name: Name,
+        if_exists: bool,
+    },
+    AddPartitions {
+        table: Name,
+        if_not_exists: bool,
+        partitions: Vec<(PartitionSpec, Option<String>)>,
+    },
+    MovePartition {
+        table: Name,
+        spec: PartitionSpec,
+        location: String,
+    },
+    DropPartitions {
+        table: Name,
+        if_exists: bool,
+        partitions: Vec<Vec<PartitionTest>>,
+    },
+    RepairTable {
+        table: Name,
+    },
+    CreateView(Box<View>),
+    DropView {
+        name: Name,
+        if_exists: bool,
+    },
+}
+
+/// A view to be made.
+#[derive(Debug, Clone)]
+pub(crate) struct View {
+    pub(crate) name: Name,
+    pub(crate) replace: bool,
+    pub(crate) comment: Option<String>,
+    pub(crate) select: Select,
+}
+
+/// A statement that shows what the catalog holds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Show {
+    Databases { pattern: Option<String> },
+    Tables { database: Option<String>, pattern: Option<String> },
+    Views { database: Option<String>, pattern: Option<String> },
+    Partitions { table: Name },
+    Columns { table: Name },
+    Properties { table: Name, property: Option<String> },
+    CreateTable { table: Name },
+    CreateView { view: Name },
+    Describe { table: Name, formatted: bool, partition: Option<PartitionSpec> },
+}
+
+/// `CREATE ...`, behind its first word.
+pub(super) fn create(cursor: &mut Cursor<'_>) -> Result<Ddl, QueryError> {
+    if cursor.take("DATABASE") || cursor.take("SCHEMA") {
+        return create_database(cursor);
+    }
+    if cursor.take("EXTERNAL") {
+        cursor.expect("TABLE")?;
+        return create_table(cursor);
+    }
+    let place = cursor.place();
+    if cursor.take("TABLE") {
+        return Err(only_external(place, cursor));
+    }
+    let replace = cursor.take_all(&["OR", "REPLACE"]);
+    if cursor.take("VIEW") {
+        return create_view(cursor, replace);
+    }
+    for word in ["PROTECTED", "FUNCTION", "ROLE", "CATALOG"] {
+        if cursor.is(word) {
+            return Err(not_supported(&format!("CREATE {word}")));
+        }
+    }
+    Err(cursor.unexpected("'DATABASE', 'SCHEMA', 'EXTERNAL', 'OR', 'VIEW'"))
+}
+
+fn only_external(place: Place, cursor: &Cursor<'_>) -> QueryError {
+    let as_select = cursor
+        .rest()
+        .iter()
+        .any(|t| matches!(&t.token, Token::Word(word) if word.value.eq_ignore_ascii_case("SELECT")));
+    if as_select {
+        return not_supported("CREATE TABLE AS SELECT");
+    }
+    QueryError::new(
+        ErrorKind::NotSupported,
+        format_args!("{place}: only CREATE EXTERNAL TABLE ... STORED AS PARQUET is supported"),
+    )
+}
+
+/// `DROP ...`, behind its first word.
+pub(super) fn drop(cursor: &mut Cursor<'_>) -> Result<Ddl, QueryError> {
+    if cursor.take("DATABASE") || cursor.take("SCHEMA") {
+        let if_exists = cursor.take_all(&["IF", "EXISTS"]);
+        let name = database_name(cursor)?;
+        let cascade = cursor.take("CASCADE");
+        if !cascade {
+            cursor.take("RESTRICT");
+        }
+        return Ok(Ddl::DropDatabase { name, if_exists, cascade });
+    }
+    if cursor.take("TABLE") {
+        let if_exists = cursor.take_all(&["IF", "EXISTS"]);
+        let name = table_name(cursor)?;
+        return Ok(Ddl::DropTable { name, if_exists });
+    }
+    if cursor.take("VIEW") {
+        let if_exists = cursor.take_all(&["IF", "EXISTS"]);
+        let name = table_name(cursor)?;
+        return Ok(Ddl::DropView { name, if_exists });
+    }
+    Err(cursor.unexpected("'DATABASE', 'SCHEMA', 'TABLE', 'VIEW'"))
+}
+
+/// `ALTER ...`, behind its first word.
+pub(super) fn alter(cursor: &mut Cursor<'_>) -> Result<Ddl, QueryError> {
+    if !cursor.take("TABLE") {
+        return Err(not_supported("ALTER of anything but a TABLE"));
+    }
+    let table = table_name(cursor)?;
+    if cursor.take("ADD") {
+        return add_partitions(cursor, table);
+    }
+    if cursor.take("DROP") {
+        return drop_partitions(cursor, table);
+    }
+    if cursor.is("PARTITION") {
+        let spec = partition_spec(cursor)?;
+        if cursor.take("RENAME") {
+            return Err(not_supported("ALTER TABLE RENAME PARTITION"));
+        }
+        cursor.expect("SET")?;
+        cursor.expect("LOCATION")?;
+        let location = location(cursor)?;
+        return Ok(Ddl::MovePartition { table, spec, location });
+    }
+    for word in ["SET", "REPLACE", "CHANGE", "RENAME"] {
+        if cursor.is(word) {
+            return Err(not_supported(&format!("ALTER TABLE ... {word}")));
+        }
+    }
+    Err(cursor.unexpected("'ADD', 'DROP', 'PARTITION'"))
+}
+
+/// `MSCK ...`, behind its first word.
+pub(super) fn repair(cursor: &mut Cursor<'_>) -> Result<Ddl, QueryError> {
+    cursor.expect("REPAIR")?;
+    cursor.expect("TABLE")?;
+    let table = table_name(cursor)?;
+    Ok(Ddl::RepairTable { table })
+}
+
+fn create_database(cursor: &mut Cursor<'_>) -> Result<Ddl, QueryError> {
+    let if_not_exists = cursor.take_all(&["IF", "NOT", "EXISTS"]);
+    let name = database_name(cursor)?;
+    let comment = optional_comment(cursor)?;
+    let location = optional_location(cursor)?;
+    if cursor.take_all(&["WITH", "DBPROPERTIES"]) {
+        return Err(not_supported("WITH DBPROPERTIES"));
+    }
+    Ok(Ddl::CreateDatabase { name, if_not_exists, comment, location })
+}
+
+fn create_table(cursor: &mut Cursor<'_>) -> Result<Ddl, QueryError> {
+    let if_not_exists = cursor.take_all(&["IF", "NOT", "EXISTS"]);
+    let name = table_name(cursor)?;
+    let columns = columns(cursor)?;
+    let comment = optional_comment(cursor)?;
+    let partition_keys = if cursor.take_all(&["PARTITIONED", "BY"]) { self::columns(cursor)? } else { Vec::new() };
+    if cursor.is("CLUSTERED") {
+        return Err(not_supported("CLUSTERED BY"));
+    }
+    stored_as_parquet(cursor)?;
+    let place = cursor.place();
+    let location = optional_location(cursor)?
+        .ok_or_else(|| syntax(place, "missing LOCATION 's3://bucket/folder/' of the table"))?;
+    let properties = if cursor.take("TBLPROPERTIES") { properties(cursor)? } else { Vec::new() };
+    refuse_properties(&properties)?;
+    Ok(Ddl::CreateTable { name, if_not_exists, columns, partition_keys, comment, location, properties })
+}
+
+fn columns(cursor: &mut Cursor<'_>) -> Result<Vec<TableColumn>, QueryError> {
+    let mut columns = Vec::new();
+    cursor.expect_mark(&Token::LParen)?;
+    loop {
+        let name = cursor.identifier()?;
+        let place = cursor.place();
+        let ty = cursor.type_text()?;
+        columns.push(TableColumn {
+            name,
+            ty: ty.parse().map_err(|error| syntax(place, error))?,
+            comment: optional_comment(cursor)?,
+        });
+        if cursor.take_mark(&Token::RParen) {
+            return Ok(columns);
+        }
+        cursor.expect_mark(&Token::Comma)?;
+    }
+}
+
+/// `ROW FORMAT SERDE ... STORED AS ...`, which has to say Parquet in one of Hive's ways.
+fn stored_as_parquet(cursor: &mut Cursor<'_>) -> Result<(), QueryError> {
+    if cursor.take_all(&["ROW", "FORMAT"]) {
+        if !cursor.take("SERDE") {
+            return Err(not_supported("ROW FORMAT DELIMITED, only Parquet is read:"));
+        }
+        let serde = cursor.string()?;
+        if !serde.to_lowercase().contains("parquet") {
+            return Err(not_supported(&format!("ROW FORMAT SERDE '{serde}'")));
+        }
+        if cursor.take_all(&["WITH", "SERDEPROPERTIES"]) {
+            properties(cursor)?;
+        }
+    }
+    if !cursor.take_all(&["STORED", "AS"]) {
+        return Err(cursor.unexpected("'STORED AS PARQUET'"));
+    }
+    if cursor.take("PARQUET") {
+        return Ok(());
+    }
+    if !cursor.take("INPUTFORMAT") {
+        let format = cursor.identifier()?.to_uppercase();
+        return Err(not_supported(&format!("STORED AS {format}")));
+    }
+    let input = cursor.string()?;
+    if !input.to_lowercase().contains("parquet") {
+        return Err(not_supported(&format!("INPUTFORMAT '{input}'")));
+    }
+    cursor.expect("OUTPUTFORMAT")?;
+    cursor.string().map(|_| ())
+}
+
+/// Properties that change which rows a table has must not be taken without meaning it.
+fn refuse_properties(properties: &[(String, String)]) -> Result<(), QueryError> {
+    let switched_on = |(key, value): &&(String, String)| {
+        let key = key.to_lowercase();
+        let value = value.to_lowercase();
+        (key == "projection.enabled" || key == "parquet.column.index.access") && value == "true"
+            || key == "table_type" && value == "iceberg"
+    };
+    match properties.iter().find(switched_on) {
+        Some((key, value)) => Err(not_supported(&format!("the table property '{key}'='{value}'"))),
+        None => Ok(()),
+    }
+}
+
+fn properties(cursor: &mut Cursor<'_>) -> Result<Vec<(String, String)>, QueryError> {
+    let mut found = Vec::new();
+    cursor.expect_mark(&Token::LParen)?;
+    loop {
+        let key = cursor.string()?;
+        cursor.expect_mark(&Token::Eq)?;
+        found.push((key, cursor.string()?));
+        if cursor.take_mark(&Token::RParen) {
+            return Ok(found);
+        }
+        cursor.expect_mark(&Token::Comma)?;
+    }
+}
+
+fn add_partitions(cursor: &mut Cursor<'_>, table: Name) -> Result<Ddl, QueryError> {
+    if cursor.is("COLUMNS") {
+        return Err(not_supported("ALTER TABLE ADD COLUMNS"));
+    }
+    let if_not_exists = cursor.take_all(&["IF", "NOT", "EXISTS"]);
+    let mut partitions = Vec::new();
+    while cursor.is("PARTITION") || partitions.is_empty() {
+        let spec = partition_spec(cursor)?;
+        partitions.push((spec, optional_location(cursor)?));
+    }
+    Ok(Ddl::AddPartitions { table, if_not_exists, partitions })
+}
+
+fn drop_partitions(cursor: &mut Cursor<'_>, table: Name) -> Result<Ddl, QueryError> {
+    let if_exists = cursor.take_all(&["IF", "EXISTS"]);
+    let mut partitions = vec![partition_tests(cursor)?];
+    while cursor.take_mark(&Token::Comma) {
+        partitions.push(partition_tests(cursor)?);
+    }
+    Ok(Ddl::DropPartitions { table, if_exists, partitions })
+}
+
+fn partition_tests(cursor: &mut Cursor<'_>) -> Result<Vec<PartitionTest>, QueryError> {
+    const TESTS: [(Token, Test); 6] = [
+        (Token::Eq, Test::Equal),
+        (Token::Neq, Test::NotEqual),
+        (Token::Lt, Test::Less),
+        (Token::LtEq, Test::LessOrEqual),
+        (Token::Gt, Test::Greater),
+        (Token::GtEq, Test::GreaterOrEqual),
+    ];
+    let mut tests = Vec::new();
+    cursor.expect("PARTITION")?;
+    cursor.expect_mark(&Token::LParen)?;
+    loop {
+        let key = cursor.identifier()?;
+        let (_, test) = TESTS
+            .into_iter()
+            .find(|(mark, _)| cursor.take_mark(mark))
+            .ok_or_else(|| cursor.unexpected("'=', '<>', '<', '<=', '>', '>='"))?;
+        let value = cursor.literal()?;
+        tests.push(PartitionTest { key, test, value });
+        if cursor.take_mark(&Token::RParen) {
+            return Ok(tests);
+        }
+        cursor.expect_mark(&Token::Comma)?;
+    }
+}
+
+fn partition_spec(cursor: &mut Cursor<'_>) -> Result<PartitionSpec, QueryError> {
+    let place = cursor.place();
+    let tests = partition_tests(cursor)?;
+    if tests.iter().any(|test| test.test != Test::Equal) {
+        return Err(syntax(place, "a partition is named with '=' only"));
+    }
+    Ok(tests.into_iter().map(|t| (t.key, t.value)).collect())
+}
+
+fn create_view(cursor: &mut Cursor<'_>, replace: bool) -> Result<Ddl, QueryError> {
+    let name = table_name(cursor)?;
+    let comment = optional_comment(cursor)?;
+    cursor.expect("AS")?;
+    let select = Select::parse(cursor)?;
+    Ok(Ddl::CreateView(Box::new(View { name, replace, comment, select })))
+}
+
+/// `SHOW ...`, behind its first word.
+pub(super) fn show(cursor: &mut Cursor<'_>) -> Result<Show, QueryError> {
+    if cursor.take("DATABASES") || cursor.take("SCHEMAS") {
+        let pattern = optional_pattern(cursor)?;
+        return Ok(Show::Databases { pattern });
+    }
+    if cursor.take("TABLES") {
+        let (database, pattern) = (optional_database(cursor)?, optional_pattern(cursor)?);
+        return Ok(Show::Tables { database, pattern });
+    }
+    if cursor.take("VIEWS") {
+        let (database, pattern) = (optional_database(cursor)?, optional_pattern(cursor)?);
+        return Ok(Show::Views { database, pattern });
+    }
+    if cursor.take("PARTITIONS") {
+        let table = table_name(cursor)?;
+        return Ok(Show::Partitions { table });
+    }
+    if cursor.take("COLUMNS") {
+        if !cursor.take("FROM") {
+            cursor.expect("IN")?;
+        }
+        return show_columns(cursor);
+    }
+    if cursor.take("TBLPROPERTIES") {
+        let table = table_name(cursor)?;
+        let property = match cursor.take_mark(&Token::LParen) {
+            true => Some(cursor.string()?),
+            false => None,
+        };
+        if property.is_some() {
+            cursor.expect_mark(&Token::RParen)?;
+        }
+        return Ok(Show::Properties { table, property });
+    }
+    if cursor.take("CREATE") {
+        if cursor.take("VIEW") {
+            let view = table_name(cursor)?;
+            return Ok(Show::CreateView { view });
+        }
+        cursor.expect("TABLE")?;
+        let table = table_name(cursor)?;
+        return Ok(Show::CreateTable { table });
+    }
+    Err(cursor
+        .unexpected("'COLUMNS', 'CREATE', 'DATABASES', 'PARTITIONS', 'SCHEMAS', 'TABLES', 'TBLPROPERTIES', 'VIEWS'"))
+}
+
+/// `SHOW COLUMNS IN table [IN database]`, behind the first IN.
+fn show_columns(cursor: &mut Cursor<'_>) -> Result<Show, QueryError> {
+    let mut table = table_name(cursor)?;
+    if let Some(database) = optional_database(cursor)? {
+        table.database = Some(database);
+    }
+    Ok(Show::Columns { table })
+}
+
+/// `DESCRIBE ...`, behind its first word.
+pub(super) fn describe(cursor: &mut Cursor<'_>) -> Result<Show, QueryError> {
+    let formatted = cursor.take("FORMATTED");
+    if !formatted && cursor.is("EXTENDED") && cursor.rest().len() > 1 {
+        return Err(not_supported("DESCRIBE EXTENDED (use DESCRIBE FORMATTED)"));
+    }
+    let table = table_name(cursor)?;
+    let partition = match cursor.is("PARTITION") {
+        true => Some(partition_spec(cursor)?),
+        false => None,
+    };
+    Ok(Show::Describe { table, formatted, partition })
+}
+
+fn database_name(cursor: &mut Cursor<'_>) -> Result<String, QueryError> {
+    let name = cursor.identifier()?;
+    if name == CATALOG_NAME && cursor.take_mark(&Token::Period) {
+        return cursor.identifier();
+    }
+    Ok(name)
+}
+
+fn table_name(cursor: &mut Cursor<'_>) -> Result<Name, QueryError> {
+    let place = cursor.place();
+    let mut parts = vec![cursor.identifier()?];
+    while cursor.take_mark(&Token::Period) {
+        parts.push(cursor.identifier()?);
+    }
+    if parts.len() == 3 && parts[0] == CATALOG_NAME {
+        parts.remove(0);
+    }
+    match <[String; 2]>::try_from(parts) {
+        Ok([database, table]) => Ok(Name { database: Some(database), table }),
+        Err(mut parts) if parts.len() == 1 => Ok(Name { database: None, table: parts.remove(0) }),
+        Err(parts) => Err(syntax(place, format_args!("'{}' is no name of a table", parts.join(".")))),
+    }
+}
+
+fn optional_database(cursor: &mut Cursor<'_>) -> Result<Option<String>, QueryError> {
+    if cursor.take("IN") || cursor.take("FROM") { database_name(cursor).map(Some) } else { Ok(None) }
+}
+
+fn optional_pattern(cursor: &mut Cursor<'_>) -> Result<Option<String>, QueryError> {
+    if cursor.take("LIKE") || !cursor.rest().is_empty() { cursor.string().map(Some) } else { Ok(None) }
+}
+
+fn optional_comment(cursor: &mut Cursor<'_>) -> Result<Option<String>, QueryError> {
+    if cursor.take("COMMENT") { cursor.string().map(Some) } else { Ok(None) }
+}
+
+fn optional_location(cursor: &mut Cursor<'_>) -> Result<Option<String>, QueryError> {
+    if cursor.take("LOCATION") { location(cursor).map(Some) } else { Ok(None) }
+}
+
+/// `s3://bucket/folder/`: brought to end with a slash, so that `day=1` never means `day=10` too.
+fn location(cursor: &mut Cursor<'_>) -> Result<String, QueryError> {
+    let place = cursor.place();
+    let text = cursor.string()?;
+    let bucket = text.strip_prefix("s3://").and_then(|rest| rest.split('/').next()).filter(|bucket| !bucket.is_empty());
+    if bucket.is_none() {
+        let message = format!("'{text}' is no location: give 's3://bucket/folder/'");
+        return Err(syntax(place, message));
+    }
+    Ok(format!("{}/", text.trim_end_matches('/')))
+}
+
+fn not_supported(what: &str) -> QueryError {
+    QueryError::new(ErrorKind::NotSupported, format_args!("{what} is not supported by the embedded Athena"))
+}

@@ -1,0 +1,15 @@
+//! From text to a [`Statement`](crate::Statement): tokens, then Hive's grammar for DDL or Athena's for SELECT.
+
+mod ddl;
+mod dialect;
+mod place;
+mod select;
+mod statement;
+mod tokens;
+
+pub(crate) use ddl::{Ddl, Name, PartitionSpec, PartitionTest, Show, Test, View};
+pub(crate) use dialect::AthenaDialect;
+pub(crate) use place::Place;
+pub(crate) use select::{ColumnName, Select};
+pub use statement::Statement;
+pub(crate) use statement::{ExplainForm, Form};

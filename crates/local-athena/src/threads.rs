@@ -1,0 +1,87 @@
+//! The threads that queries run on.
+//!
+//! They are the engine's own: a query computes for long stretches, which would hold up whoever
+//! shares its threads, and it needs a deeper stack than a server's threads have.
+
+use std::io;
+
+use tokio::runtime::{Builder, Runtime};
+use tokio::task::JoinHandle;
+
+use crate::error::{ErrorKind, QueryError};
+
+/// The stack of a thread, in bytes; only what is used of it takes memory. An expression of the
+/// longest chain of operators that a statement may have is walked on it.
+const STACK: usize = 256 << 20;
+
+/// A pool of threads that ends its work when it is dropped.
+pub(crate) struct Threads {
+    /// There until the drop.
+    runtime: Option<Runtime>,
+}
+
+impl Threads {
+    pub(crate) fn new(count: usize) -> io::Result<Self> {
+        let runtime = Builder::new_multi_thread()
+            .worker_threads(count.max(1))
+            .thread_name("athena")
+            .thread_stack_size(STACK)
+            .build()?;
+        Ok(Self { runtime: Some(runtime) })
+    }
+
+    /// Starts work that waits now and then.
+    pub(crate) fn start<T: Send + 'static>(&self, work: impl Future<Output = T> + Send + 'static) -> Task<T> {
+        Task { handle: self.runtime.as_ref().map(|runtime| runtime.spawn(work)) }
+    }
+
+    /// Starts work that does not wait.
+    pub(crate) fn start_blocking<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Task<T> {
+        Task { handle: self.runtime.as_ref().map(|runtime| runtime.spawn_blocking(work)) }
+    }
+}
+
+impl Drop for Threads {
+    fn drop(&mut self) {
+        // An ordinary drop would wait for the threads, which is forbidden on an async caller's thread.
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
+    }
+}
+
+/// Work that has been started; dropping it stops it at its next wait.
+pub(crate) struct Task<T> {
+    handle: Option<JoinHandle<T>>,
+}
+
+impl<T> Task<T> {
+    /// Waits for the work's result. A panic in it is an error here, and `None` is a second call.
+    pub(crate) async fn result(&mut self) -> Result<Option<T>, QueryError> {
+        let Some(handle) = self.handle.as_mut() else {
+            return Ok(None);
+        };
+        let joined = handle.await;
+        self.handle = None;
+        joined.map(Some).map_err(|error| {
+            let what = match error.try_into_panic() {
+                Ok(panic) => panic_message(panic.as_ref()),
+                Err(_) => "it was stopped".to_owned(),
+            };
+            QueryError::new(ErrorKind::Internal, format_args!("the statement could not be carried out: {what}"))
+        })
+    }
+}
+
+fn panic_message(panic: &(dyn std::any::Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+    text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "it panicked".to_owned())
+}
+
+impl<T> Drop for Task<T> {
+    fn drop(&mut self) {
+        if let Some(handle) = &self.handle {
+            handle.abort();
+        }
+    }
+}

@@ -1,0 +1,9 @@
+//! Athena's statements against small Parquet files: what they answer, what they refuse, and what
+//! stands when partitions move under a reader.
+
+mod catalog;
+mod fixture;
+mod limits;
+mod robustness;
+mod snapshots;
+mod statements;

@@ -1,0 +1,57 @@
+//! The table of statements in `statements.txt`: each with its answer, or with its refusal.
+
+use crate::fixture::{Fixture, joined};
+
+/// One statement and what has to come of it.
+struct Case {
+    line: usize,
+    sql: String,
+    expected: Vec<String>,
+}
+
+/// Blocks between blank lines: the statement's lines, then `=> name:type, ...` and a line per row,
+/// or `!! message`. Lines that begin with `#` are comments.
+fn cases() -> Vec<Case> {
+    let text = include_str!("statements.txt");
+    let mut cases: Vec<Case> = Vec::new();
+    let mut is_new = true;
+    for (at, line) in text.lines().enumerate() {
+        if line.trim().is_empty() {
+            is_new = true;
+        } else if line.starts_with('#') {
+        } else if is_new {
+            is_new = false;
+            cases.push(Case { line: at + 1, sql: line.to_owned(), expected: Vec::new() });
+        } else if let Some(case) = cases.last_mut() {
+            if case.expected.is_empty() && !line.starts_with("=> ") && !line.starts_with("!! ") {
+                case.sql = format!("{}\n{line}", case.sql);
+            } else {
+                case.expected.push(line.to_owned());
+            }
+        }
+    }
+    cases
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn statements_answer_as_on_athena() {
+    let fixture = Fixture::market().await;
+    let mut wrong = Vec::new();
+    for case in cases() {
+        assert!(!case.expected.is_empty(), "line {}: nothing is expected of {}", case.line, case.sql);
+        let actual = match fixture.ask(&case.sql).await {
+            Err(error) => vec![format!("!! {error}")],
+            Ok((columns, rows)) => {
+                let columns: Vec<_> = columns.iter().map(|c| format!("{}:{}", c.name, c.ty)).collect();
+                let mut lines = vec![format!("=> {}", columns.join(", "))];
+                lines.extend(rows.iter().map(joined));
+                lines
+            }
+        };
+        if actual != case.expected {
+            let (actual, expected) = (actual.join("\n  "), case.expected.join("\n  "));
+            wrong.push(format!("line {}: {}\n  {actual}\nand not\n  {expected}\n", case.line, case.sql));
+        }
+    }
+    assert!(wrong.is_empty(), "{} statements answer otherwise:\n{}", wrong.len(), wrong.join("\n"));
+}
