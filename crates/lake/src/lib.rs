@@ -8,6 +8,8 @@
 //! | [`objects`] | how objects are moved so that nothing is lost |
 //! | [`parallel`] | how many objects are worked on at once |
 //! | [`raw`] | the accepted raw files of some days |
+//! | [`partitions`] | the partitions of tables in Athena |
+//! | [`quality`] | the report of an audit |
 //! | [`request`] | what the input of a workflow asks for |
 //! | [`athena`] | how a statement is run to its end |
 //! | [`lambda`] | how a handler becomes a Lambda function |
@@ -24,6 +26,8 @@ pub mod keys;
 pub mod lambda;
 pub mod objects;
 pub mod parallel;
+pub mod partitions;
+pub mod quality;
 pub mod raw;
 pub mod request;
 #[cfg(test)]

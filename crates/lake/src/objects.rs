@@ -71,6 +71,17 @@ pub async fn list_between(
     Ok(objects)
 }
 
+/// The objects in a folder of a table, without those that every engine takes for no data: folder markers, and names
+/// that start with `_` or `.`.
+pub async fn list_data(lake: &Lake, folder: &str) -> Result<Vec<Object>, Error> {
+    let mut objects = list(lake, &lake.config.buckets.lake, folder).await?;
+    objects.retain(|object| {
+        let name = object.key[folder.len()..].split('/').find(|part| part.starts_with(['_', '.']));
+        !object.is_folder_marker() && name.is_none()
+    });
+    Ok(objects)
+}
+
 /// The object at `key`, if there is one.
 pub async fn head(lake: &Lake, bucket: &BucketName, key: &str) -> Result<Option<Object>, Error> {
     match lake.s3.head_object().bucket(bucket.as_str()).key(key).send().await {

@@ -56,11 +56,16 @@ impl TableName {
 
     /// The statement that creates the table in Athena, in `database` over the objects under `location` (`s3://.../`).
     pub fn create_table_ddl(self, database: &str, location: &str) -> String {
+        self.create_table_ddl_as(database, self.as_str(), location)
+    }
+
+    /// The same, for a table of the same columns under another name.
+    pub fn create_table_ddl_as(self, database: &str, name: &str, location: &str) -> String {
         let columns: Vec<String> =
             self.columns().iter().map(|c| format!("  `{}` {}", c.name, c.ty.hive_name())).collect();
         let keys = partition::KEYS.map(|key| format!("`{key}` int")).join(", ");
         format!(
-            "CREATE EXTERNAL TABLE IF NOT EXISTS `{database}`.`{self}` (\n{columns}\n)\n\
+            "CREATE EXTERNAL TABLE IF NOT EXISTS `{database}`.`{name}` (\n{columns}\n)\n\
              PARTITIONED BY ({keys})\n\
              STORED AS PARQUET\n\
              LOCATION '{location}'",

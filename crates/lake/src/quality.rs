@@ -1,0 +1,351 @@
+//! The report of the audit of one table of one run: what the audit writes, publication asks for, and a person reads.
+
+use std::fmt;
+
+use chrono::NaiveDate;
+use market::partition::DateRange;
+use market::run::RunId;
+use market::snapshot::SnapshotName;
+use market::table::TableName;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::config::Share;
+use crate::error::Error;
+use crate::excerpt::Excerpt;
+use crate::raw::Coverage;
+use crate::{Lake, keys, objects};
+
+/// What is known of one table of one run.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Report {
+    /// The run.
+    pub run: RunId,
+    /// The table.
+    pub table: TableName,
+    /// The days that the run was asked for.
+    #[serde(flatten)]
+    pub range: DateRange,
+    /// Whether all checks passed, so that the table may be published.
+    pub passed: bool,
+    /// The rows of all days.
+    pub rows: u64,
+    /// What became of the records of all raw files, counted from the files and not by the engine.
+    pub records: Records,
+    /// Every check, whether it passed or not.
+    pub checks: Vec<Check>,
+    /// Each day that has a partition.
+    pub days: Vec<Day>,
+    /// Each raw file that the table is made from; none for `rejects`, which is made from those of both feeds.
+    pub files: Vec<RawFileRecords>,
+    /// The cells that could not be read, by column and reason, and the records (which have no column).
+    pub rejects: Vec<RejectCount>,
+    /// Rows that share their time and ticker with another. They are kept.
+    pub duplicates: Duplicates,
+    /// The snapshots that are missing.
+    #[serde(flatten)]
+    pub coverage: Coverage,
+}
+
+/// What became of records: `records = published + blank_ticker + header_repeat + ragged`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Records {
+    /// Lines behind the header that have any byte.
+    pub records: u64,
+    /// Rows of the feed's table.
+    pub published: u64,
+    /// Dropped: there is nothing that they could be a quote of.
+    pub blank_ticker: u64,
+    /// Dropped: the header once more.
+    pub header_repeat: u64,
+    /// Rows of `rejects`.
+    pub ragged: u64,
+}
+
+impl std::iter::Sum for Records {
+    fn sum<I: Iterator<Item = Self>>(all: I) -> Self {
+        all.fold(Self::default(), |sum, one| Self {
+            records: sum.records + one.records,
+            published: sum.published + one.published,
+            blank_ticker: sum.blank_ticker + one.blank_ticker,
+            header_repeat: sum.header_repeat + one.header_repeat,
+            ragged: sum.ragged + one.ragged,
+        })
+    }
+}
+
+/// The records of one raw file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RawFileRecords {
+    /// The file's name.
+    #[serde(with = "as_text")]
+    pub name: SnapshotName,
+    /// What became of them.
+    #[serde(flatten)]
+    pub records: Records,
+}
+
+/// One partition as it was audited.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Day {
+    /// The day.
+    pub date: NaiveDate,
+    /// Its Parquet files.
+    pub parquet_files: u64,
+    /// Their bytes.
+    pub parquet_bytes: u64,
+    /// What a query says of it.
+    #[serde(flatten)]
+    pub figures: Figures,
+}
+
+/// What a query says of a day, so that two can be compared.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Figures {
+    /// Rows.
+    pub rows: u64,
+    /// Different tickers.
+    pub tickers: u64,
+    /// The first `intdate`; none where there are no rows.
+    pub first: Option<i64>,
+    /// The last `intdate`.
+    pub last: Option<i64>,
+}
+
+/// Cells of one column, or whole records, that were rejected for one reason.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RejectCount {
+    /// The table in which they are missing.
+    pub table_name: String,
+    /// The raw name of the column; empty for whole records.
+    pub column_name: String,
+    /// Why.
+    pub reason: String,
+    /// How many.
+    pub count: u64,
+}
+
+/// Rows that share their time and ticker.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Duplicates {
+    /// Pairs of time and ticker that stand more than once.
+    pub keys: u64,
+    /// The rows that have them.
+    pub rows: u64,
+}
+
+/// What a check counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Unit {
+    /// Rows of the table.
+    Rows,
+    /// Cells that ought to be numbers.
+    Cells,
+    /// Parquet files.
+    Files,
+    /// Days of the range.
+    Days,
+    /// Snapshots that the session expects.
+    Snapshots,
+}
+
+impl fmt::Display for Unit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Unit::Rows => "rows",
+            Unit::Cells => "cells",
+            Unit::Files => "files",
+            Unit::Days => "days",
+            Unit::Snapshots => "snapshots",
+        })
+    }
+}
+
+/// One check: how much it looked at, how much of that failed, and how much may.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Check {
+    /// Its name.
+    pub name: String,
+    /// What it counts.
+    pub unit: Unit,
+    /// How many it applies to.
+    pub checked: u64,
+    /// How many of these failed.
+    pub failing: u64,
+    /// `failing / checked`.
+    pub share: f64,
+    /// The largest share that passes.
+    pub limit: f64,
+    /// Whether it passed.
+    pub passed: bool,
+    /// The days on which some failed.
+    pub days: Excerpt<NaiveDate>,
+    /// A few that failed: rows as objects, anything else in words.
+    pub examples: Vec<Value>,
+}
+
+impl Check {
+    /// A check of `checked` things of which `failing` failed and a share of `limit` may.
+    pub fn new(name: &str, unit: Unit, checked: u64, failing: u64, limit: Share) -> Self {
+        Self {
+            name: name.to_owned(),
+            unit,
+            checked,
+            failing,
+            share: if checked == 0 { 0.0 } else { failing as f64 / checked as f64 },
+            limit: limit.get(),
+            passed: limit.allows(failing, checked),
+            days: Excerpt::default(),
+            examples: Vec::new(),
+        }
+    }
+
+    /// The same, on these days, with these examples.
+    pub fn on(self, days: impl IntoIterator<Item = NaiveDate>, examples: Vec<Value>) -> Self {
+        Self { days: days.into_iter().collect(), examples, ..self }
+    }
+}
+
+/// How many days the sentence about a check names.
+const DAYS_NAMED: usize = 5;
+
+impl fmt::Display for Check {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { name, unit, checked, failing, .. } = self;
+        write!(
+            f,
+            "{name}: {failing} of {checked} {unit} fail ({}, at most {})",
+            percent(self.share),
+            percent(self.limit)
+        )?;
+        let named: Vec<String> = self.days.first.iter().take(DAYS_NAMED).map(NaiveDate::to_string).collect();
+        if !named.is_empty() {
+            write!(f, " on {}", named.join(", "))?;
+        }
+        if self.days.count > named.len() {
+            write!(f, " and {} more days", self.days.count - named.len())?;
+        }
+        match self.examples.first() {
+            Some(Value::String(words)) => write!(f, "; {words}"),
+            Some(row) => write!(f, "; for example {row}"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// A share as people write it: `1%`, `0.25%`.
+fn percent(share: f64) -> String {
+    let rounded = (share * 10_000.0).round() / 100.0;
+    if rounded == 0.0 && share > 0.0 { "under 0.01%".to_owned() } else { format!("{rounded}%") }
+}
+
+impl Report {
+    /// The checks that failed.
+    pub fn failures(&self) -> impl Iterator<Item = &Check> {
+        self.checks.iter().filter(|check| !check.passed)
+    }
+
+    /// The days of the report that lie in `range`.
+    pub fn days_in(&self, range: DateRange) -> impl Iterator<Item = &Day> {
+        self.days.iter().filter(move |day| range.contains(day.date))
+    }
+
+    /// Writes the report to its place.
+    pub async fn write(&self, lake: &Lake) -> Result<(), Error> {
+        objects::put_json(lake, &lake.config.buckets.lake, &keys::quality_report(&self.run, self.table), self).await
+    }
+
+    /// The report that lets `table` of `run` be published.
+    ///
+    /// # Errors
+    /// [`Error::Quality`] when there is none, or it says that the table failed.
+    pub async fn passed(lake: &Lake, run: &RunId, table: TableName) -> Result<Self, Error> {
+        let key = keys::quality_report(run, table);
+        let uri = keys::uri(&lake.config.buckets.lake, &key);
+        let report: Option<Self> = objects::get_json(lake, &lake.config.buckets.lake, &key).await?;
+        match report {
+            Some(report) if report.passed => Ok(report),
+            Some(_) => {
+                Err(Error::Quality(format!("{table} of run {run} failed its audit and is not published: {uri}")))
+            }
+            None => Err(Error::Quality(format!(
+                "{table} of run {run} was not audited and is not published: there is no {uri}; start create_datalake"
+            ))),
+        }
+    }
+}
+
+/// Names of files as text.
+mod as_text {
+    use super::SnapshotName;
+    use serde::{Deserialize, Deserializer, Serializer, de::Error};
+
+    pub fn serialize<S: Serializer>(name: &SnapshotName, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(name)
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<SnapshotName, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(D::Error::custom)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn day(day: u32) -> NaiveDate {
+        NaiveDate::from_ymd_opt(2020, 4, day).expect("a day")
+    }
+
+    fn share(value: f64) -> Share {
+        Share::try_from(value).expect("a share")
+    }
+
+    #[test]
+    fn a_check_says_what_failed_on_what() {
+        let check = Check::new("bid_ask", Unit::Rows, 40, 20, share(0.01)).on([day(2)], vec![json!({"bid": 2.0})]);
+        assert!(!check.passed);
+        assert_eq!(
+            check.to_string(),
+            "bid_ask: 20 of 40 rows fail (50%, at most 1%) on 2020-04-02; for example {\"bid\":2.0}"
+        );
+        let many = Check::new("schema", Unit::Files, 700_000, 7, share(0.0)).on((1..=30).map(day), vec![json!("a: b")]);
+        assert_eq!(
+            many.to_string(),
+            "schema: 7 of 700000 files fail (under 0.01%, at most 0%) on 2020-04-01, 2020-04-02, 2020-04-03, \
+             2020-04-04, 2020-04-05 and 25 more days; a: b"
+        );
+        assert!(Check::new("bid_ask", Unit::Rows, 0, 0, share(0.0)).passed);
+    }
+
+    #[test]
+    fn a_report_reads_back() {
+        let report = Report {
+            run: "nightly-7".parse().expect("a run"),
+            table: TableName::Quotes,
+            range: DateRange::new(day(1), day(2)).expect("a range"),
+            passed: true,
+            rows: 1,
+            records: Records { records: 2, published: 1, ragged: 1, ..Records::default() },
+            checks: vec![Check::new("bid_ask", Unit::Rows, 1, 0, share(0.01))],
+            days: vec![Day {
+                date: day(1),
+                parquet_files: 1,
+                parquet_bytes: 900,
+                figures: Figures { rows: 1, tickers: 1, first: Some(202004011000), last: Some(202004011000) },
+            }],
+            files: vec![RawFileRecords {
+                name: "202004011000_flashpanel.csv.gz".parse().expect("a name"),
+                records: Records::default(),
+            }],
+            rejects: Vec::new(),
+            duplicates: Duplicates::default(),
+            coverage: Coverage::default(),
+        };
+        let text = serde_json::to_string(&report).expect("JSON");
+        assert!(text.starts_with(r#"{"run":"nightly-7","table":"quotes","from":"2020-04-01","to":"2020-04-02","#));
+        assert_eq!(serde_json::from_str::<Report>(&text).expect("a report"), report);
+    }
+}
