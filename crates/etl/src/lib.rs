@@ -1,5 +1,20 @@
 //! The engine: raw snapshot files to Arrow to the three partitioned Parquet tables.
 //!
+//! A job is split into tasks (some files of one feed's day), which threads take one by one. A task streams its files
+//! line by line through a buffer of fixed size into Arrow builders, and writes a row group whenever these are full; so
+//! memory depends on the number of threads and not on the size of any file. What is written stays hidden until all of
+//! it is there and every record is accounted for; then it gets its final name.
+//!
+//! | module | what it does |
+//! |---|---|
+//! | `plan` | splits the files of a job into tasks |
+//! | `raw_file`, `lines` | bytes of a file, plain or gzip, to lines |
+//! | `clean` | one task: each record is published, dropped and counted, or rejected |
+//! | `cells`, `rows` | the text of cells to Arrow columns, through the number contract of `market` |
+//! | `tickers`, `schema`, `table_file` | rows sorted into row groups of a Parquet file |
+//! | `staging` | the hidden folder, and how files get their final names |
+//! | `engine` | all of it, on several threads |
+//!
 //! ```no_run
 //! let job = etl::Job {
 //!     inputs: vec![etl::Input::named("raw/202004011320_flashpanel.csv".into())?],

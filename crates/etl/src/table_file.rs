@@ -4,7 +4,7 @@
 //! column, so that never more than one column exists twice.
 //!
 //! A row group holds [`ROW_GROUP_ROWS`] rows, about fourteen snapshots. That is large enough to compress well and to be
-//! read in long stretches, and small enough for a fixed budget of memory: 12 MB a thread. Since it is sorted, the
+//! read in long stretches, and small enough for a fixed budget of memory: about 16 MB a thread. Since it is sorted, the
 //! statistics of its pages ([`PAGE_ROWS`] rows each) let a reader that looks for one ticker skip nearly all of them.
 
 use std::fs::File;

@@ -113,6 +113,21 @@ fn row_groups_are_sorted_and_described() {
     assert_eq!(start, rows);
 }
 
+#[test]
+fn large_cells_make_small_row_groups() {
+    let mut lake = Lake::new();
+    let large = "x".repeat(500_000);
+    let lines = (0..30).map(|n| record(Feed::Options, &format!("T{n:02}"), &[("Underlying", &large), ("Du", &large)]));
+    lake.snapshot(Feed::Options, "202004011320", lines);
+    lake.run();
+    for table in [TableName::Options, TableName::Rejects] {
+        let [path] = &lake.parquet_files(table)[..] else { panic!("{:?}", lake.published()) };
+        let sizes: Vec<i64> = metadata(path).metadata().row_groups().iter().map(|group| group.num_rows()).collect();
+        assert_eq!(sizes, [9, 9, 9, 3], "{table}");
+        assert_eq!(read(path).len(), 30);
+    }
+}
+
 /// A day of quotes that is more than one task, and other days.
 fn a_large_day(lake: &mut Lake) {
     let name = "x".repeat(700);
