@@ -1,0 +1,53 @@
+//! `pregao local`: the embedded endpoint for other clients.
+
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use lake::{Config, LOCAL_REGION};
+use local_aws::{Endpoint, state_machine_arn};
+
+use crate::args::{Global, LocalArgs};
+use crate::endpoint::{configuration, runtime};
+use crate::follow::interrupt;
+
+/// Serves until it is interrupted.
+pub fn local(global: &Global, args: &LocalArgs) -> anyhow::Result<ExitCode> {
+    let config = configuration(global)?;
+    runtime()?.block_on(async {
+        let endpoint = Endpoint::start(&global.home, config.clone(), args.port).await?;
+        let served = async {
+            introduce(&endpoint.url(), &config)?;
+            interrupt().await
+        };
+        let result = served.await;
+        endpoint.shutdown().await;
+        result?;
+        Ok(ExitCode::SUCCESS)
+    })
+}
+
+/// Says where it answers: the first line for scripts, the others to paste.
+fn introduce(url: &str, config: &Config) -> io::Result<()> {
+    let results = &config.buckets.results;
+    let machine = state_machine_arn("create_datalake");
+    let mut out = io::stdout().lock();
+    write!(
+        out,
+        "AWS_ENDPOINT_URL={url}\n\
+         \n\
+         # For the AWS CLI, boto3 and every other AWS SDK:\n\
+         export AWS_ENDPOINT_URL={url} AWS_DEFAULT_REGION={LOCAL_REGION} \
+         AWS_ACCESS_KEY_ID=local AWS_SECRET_ACCESS_KEY=local\n\
+         \n\
+         aws s3 ls --recursive s3://{lake}/\n\
+         aws stepfunctions list-executions --state-machine-arn {machine}\n\
+         aws stepfunctions start-execution --state-machine-arn {machine} --input '{{\"date\": \"2020-04-01\"}}'\n\
+         aws athena start-query-execution --query-string 'SELECT count(*) FROM quotes' \
+         --query-execution-context Database={database} --result-configuration OutputLocation=s3://{results}/athena/\n\
+         \n\
+         # Ctrl-C ends it.\n",
+        lake = config.buckets.lake,
+        database = config.athena.database,
+    )?;
+    out.flush()
+}

@@ -1,0 +1,69 @@
+//! `pregao query`: a statement on Athena.
+
+use std::io::{self, BufWriter};
+use std::process::ExitCode;
+
+use anyhow::Context;
+use lake::Lake;
+use lake::athena::Query;
+
+use crate::args::{Format, Global, QueryArgs};
+use crate::endpoint::{Use, with_lake};
+use crate::follow::{interrupt, interrupted};
+use crate::hint::fail;
+use crate::human;
+use crate::progress::Progress;
+use crate::rows::{self, Writer};
+
+/// Asks, and writes the answer.
+pub fn query(global: &Global, args: &QueryArgs) -> anyhow::Result<ExitCode> {
+    let sql = statement(&args.sql)?;
+    with_lake(global, Use::Questions, async |lake| {
+        let database = args.database.as_deref().unwrap_or(lake.config.athena.database.as_str());
+        answer(lake, &sql, database, args.format).await
+    })
+}
+
+/// The statement itself, or what comes in for `-`.
+fn statement(sql: &str) -> anyhow::Result<String> {
+    let sql = match sql {
+        "-" => io::read_to_string(io::stdin().lock()).context("cannot read the statement from the standard input")?,
+        sql => sql.to_owned(),
+    };
+    if sql.trim().is_empty() {
+        return fail("there is no statement", "pregao query 'SELECT count(*) FROM quotes'");
+    }
+    Ok(sql)
+}
+
+/// Runs a statement and writes its rows to the standard output, how many they were to the standard error.
+pub async fn answer(lake: &Lake, sql: &str, database: &str, format: Format) -> anyhow::Result<ExitCode> {
+    let query = Query::start(lake, sql, database).await?;
+    let finished = tokio::select! {
+        finished = query.finished() => finished?,
+        interrupt = interrupt() => {
+            interrupt?;
+            query.cancel().await?;
+            return Ok(interrupted());
+        }
+    };
+    let mut pages = query.pages(&finished);
+    let mut page = pages.next().await?.context("Athena gave no page of rows")?;
+    let out = BufWriter::new(io::stdout().lock());
+    let mut writer = Writer::new(out, format, page.columns, rows::terminal_width())?;
+    loop {
+        writer.page(&page.rows)?;
+        match pages.next().await? {
+            Some(next) => page = next,
+            None => break,
+        }
+    }
+    let rows = writer.end()?;
+    Progress::new().line(&format!(
+        "{} in {}, {} scanned",
+        human::counted(rows, "row"),
+        human::duration(finished.took),
+        human::bytes(finished.scanned_bytes)
+    ));
+    Ok(ExitCode::SUCCESS)
+}

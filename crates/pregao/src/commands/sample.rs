@@ -1,0 +1,74 @@
+//! `pregao sample`: raw files to try everything on.
+
+use std::io::{self, Write};
+use std::path::Path;
+use std::process::ExitCode;
+
+use crate::args::{Global, SampleArgs};
+use crate::endpoint::configuration;
+use crate::human;
+use crate::progress::Progress;
+use crate::rows;
+use crate::sample::{FeedSummary, Sample, Summary};
+
+/// Writes a sample and says what is in it.
+pub fn sample(global: &Global, args: &SampleArgs) -> anyhow::Result<ExitCode> {
+    let config = configuration(global)?;
+    let sample = Sample { from: args.from, days: args.days, seed: args.seed, session: config.session };
+    let summary = write(&sample, &args.out, &Progress::new())?;
+
+    let mut out = io::stdout().lock();
+    writeln!(out, "{}", headline(&summary, &args.out))?;
+    writeln!(out, "{}", counts(&summary))?;
+    writeln!(out, "next: pregao upload {}", args.out.display())?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Writes the files, with a bar over them.
+pub fn write(sample: &Sample, out: &Path, progress: &Progress) -> anyhow::Result<Summary> {
+    let bar = progress.things("writing raw files", sample.files() as u64);
+    let summary = sample.write(out, || bar.inc(1));
+    bar.finish_and_clear();
+    summary
+}
+
+/// `54 raw files, 35.1 MB, of 2020-04-01 in raw/`.
+pub fn headline(summary: &Summary, out: &Path) -> String {
+    let files = summary.quotes.files + summary.options.files;
+    let days = match summary.days[..] {
+        [] => "no day".to_owned(),
+        [day] => day.to_string(),
+        [first, .., last] => format!("{} from {first} to {last}", human::counted(summary.days.len() as u64, "day")),
+    };
+    let bytes = human::bytes(summary.quotes.bytes + summary.options.bytes);
+    format!("{}, {bytes}, of {days} in {}", human::counted(files, "raw file"), out.display())
+}
+
+fn counts(summary: &Summary) -> comfy_table::Table {
+    let lines: [(&str, fn(&FeedSummary) -> u64); 15] = [
+        ("files", |s| s.files),
+        ("  compressed with gzip", |s| s.gzip),
+        ("  in Windows-1252", |s| s.windows_1252),
+        ("  with a byte-order mark", |s| s.byte_order_mark),
+        ("  with \\r\\n", |s| s.crlf),
+        ("  without a last line end", |s| s.no_last_line_end),
+        ("snapshots that are missing", |s| s.missing),
+        ("records", |s| s.records),
+        ("  published", |s| s.published),
+        ("  with a blank ticker", |s| s.blank_ticker),
+        ("  that repeat the header", |s| s.header_repeat),
+        ("  ragged", |s| s.ragged),
+        ("unreadable cells", |s| s.unreadable_cells),
+        ("duplicate records", |s| s.duplicates),
+        ("bytes", |s| s.bytes),
+    ];
+    let columns = rows::columns([("", "varchar"), ("quotes", "bigint"), ("options", "bigint")]);
+    let rows: Vec<rows::Row> = lines
+        .iter()
+        .map(|(name, count)| {
+            let cell = |feed| Some(human::count(count(feed)));
+            vec![Some((*name).to_owned()), cell(&summary.quotes), cell(&summary.options)]
+        })
+        .collect();
+    rows::table(&columns, &rows, None)
+}

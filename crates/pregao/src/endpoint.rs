@@ -1,0 +1,153 @@
+//! Where commands find the lake: the embedded endpoint of a home, started for one command or already served by another
+//! process.
+//!
+//! A home has one owner. A command that finds one is its client; else it owns the home for as long as it takes. A
+//! short-lived owner must not take the workflows of its clients with it when it ends, so commands that run
+//! workflows take turns on a lock of their own, and a client that only reads asks again when its owner has gone.
+
+use std::fs::{self, File, TryLockError};
+use std::path::Path;
+use std::process::ExitCode;
+
+use anyhow::Context;
+use lake::{Config, Lake};
+use local_aws::{Endpoint, HomeError, Owner, StartError};
+
+use crate::args::Global;
+use crate::hint::{Hint, fail};
+use crate::progress::Progress;
+
+/// What a command does with the lake.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Use {
+    /// It runs workflows: functions act under the configuration of the process that owns the home.
+    Workflows,
+    /// It asks, and may ask again.
+    Questions,
+}
+
+/// The configuration file that is read when none is named.
+const DEFAULT_FILE: &str = "confs/pregao.toml";
+
+/// The configuration: the file, and over it what `--set` says.
+pub fn configuration(global: &Global) -> anyhow::Result<Config> {
+    let file = match &global.config {
+        Some(file) => Some(file.as_path()),
+        None => Some(Path::new(DEFAULT_FILE)).filter(|file| file.exists()),
+    };
+    let mut config = match file {
+        Some(file) => {
+            let text = fs::read_to_string(file)
+                .with_context(|| format!("cannot read the configuration {}", file.display()))
+                .hint("confs/pregao.template.toml is a commented one to start from")?;
+            Config::parse(&text).with_context(|| file.display().to_string())?
+        }
+        None => Config::default(),
+    };
+    for setting in &global.settings {
+        config
+            .set(&setting.key, &setting.value)
+            .with_context(|| format!("--set {}={}", setting.key, setting.value))
+            .hint("confs/pregao.template.toml lists all keys")?;
+    }
+    Ok(config)
+}
+
+/// Runs `command` with a lake to talk to, and leaves the home as it found it: owned by the same process, or by none.
+pub fn with_lake<F>(global: &Global, purpose: Use, command: F) -> anyhow::Result<ExitCode>
+where
+    F: AsyncFn(&Lake) -> anyhow::Result<ExitCode>,
+{
+    let config = configuration(global)?;
+    let mut looks = 0;
+    loop {
+        looks += 1;
+        let turn = Turn::take(&global.home, purpose)?;
+        if let Some(owner) = Owner::find(&global.home)? {
+            drop(turn);
+            check_settings_reach(global, purpose, &owner)?;
+            let result = runtime()?.block_on(async { command(&Lake::at_endpoint(config.clone(), &owner.url())).await });
+            if purpose == Use::Questions && looks < LOOKS && result.as_ref().is_err_and(is_out_of_reach) {
+                continue;
+            }
+            return result;
+        }
+        let runtime = runtime()?;
+        let endpoint = match runtime.block_on(Endpoint::start(&global.home, config.clone(), None)) {
+            Ok(endpoint) => endpoint,
+            // Somebody was quicker.
+            Err(StartError::Home(HomeError::InUse { .. })) if looks < LOOKS => continue,
+            Err(error) => return Err(error.into()),
+        };
+        return runtime.block_on(async {
+            let lake = Lake::at_endpoint(config.clone(), &endpoint.url());
+            let result = command(&lake).await;
+            endpoint.shutdown().await;
+            result
+        });
+    }
+}
+
+/// How often to look for an owner anew.
+const LOOKS: u32 = 5;
+
+/// The runtime of everything asynchronous.
+pub fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Runtime::new().context("cannot start the threads of the program")
+}
+
+/// Whether the endpoint has gone away, which is no fault of the question. What has been answered is not asked again.
+fn is_out_of_reach(error: &anyhow::Error) -> bool {
+    error.chain().any(|cause| matches!(cause.downcast_ref(), Some(lake::Error::Unavailable { .. })))
+}
+
+/// Functions run in the owner's process, under the owner's configuration.
+fn check_settings_reach(global: &Global, purpose: Use, owner: &Owner) -> anyhow::Result<()> {
+    let said = if !global.settings.is_empty() {
+        "--set"
+    } else if global.config.is_some() {
+        "--config"
+    } else {
+        return Ok(());
+    };
+    if purpose == Use::Questions {
+        return Ok(());
+    }
+    fail(
+        format!("{said} does not reach the process that serves {} at {}", global.home.display(), owner.url()),
+        format!("end that process, or start it with {said} itself"),
+    )
+}
+
+/// Commands that run workflows in a home of their own take turns; questions are asked beside one another.
+struct Turn(#[expect(dead_code, reason = "the lock is held while the file is open")] Option<File>);
+
+impl Turn {
+    /// Waits for the turn of a command that runs workflows. A question never waits.
+    fn take(home: &Path, purpose: Use) -> anyhow::Result<Turn> {
+        fs::create_dir_all(home)
+            .with_context(|| format!("cannot create {}", home.display()))
+            .hint("choose a folder that can be written with --home")?;
+        let path = home.join("turn");
+        let lock = File::options()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .open(&path)
+            .with_context(|| format!("cannot open {}", path.display()))?;
+        let taken = match purpose {
+            Use::Questions => lock.try_lock_shared(),
+            Use::Workflows => lock.try_lock(),
+        };
+        match taken {
+            Ok(()) => Ok(Turn(Some(lock))),
+            Err(TryLockError::WouldBlock) if purpose == Use::Questions => Ok(Turn(None)),
+            Err(TryLockError::WouldBlock) => {
+                Progress::new().line(&format!("waiting for another command on {} to end", home.display()));
+                lock.lock().with_context(|| format!("cannot lock {}", path.display()))?;
+                Ok(Turn(Some(lock)))
+            }
+            Err(TryLockError::Error(error)) => Err(error).with_context(|| format!("cannot lock {}", path.display())),
+        }
+    }
+}

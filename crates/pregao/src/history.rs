@@ -1,0 +1,215 @@
+//! What the history of an execution says of its states: when each was entered and left, and what failed in it.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use aws_sdk_sfn::types::{HistoryEvent, HistoryEventType};
+use lake::{Error, Lake};
+use serde_json::Value;
+
+/// One visit of an execution to a state.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Visit {
+    pub state: String,
+    pub kind: Kind,
+    /// Milliseconds since 1970.
+    pub entered: i64,
+    pub left: Option<i64>,
+    /// What went wrong in it, attempt by attempt.
+    pub failures: Vec<Failure>,
+    /// Whether it failed in the end: no later attempt went well.
+    pub failed: bool,
+}
+
+impl Visit {
+    /// How long it took, where it is over.
+    pub fn duration(&self) -> Option<Duration> {
+        self.left.map(|left| between(self.entered, left))
+    }
+}
+
+/// The time from one instant to another, in milliseconds since 1970.
+pub fn between(from: i64, to: i64) -> Duration {
+    Duration::from_millis((to - from).max(0) as u64)
+}
+
+/// What a state does, as far as those who watch care.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// It works: Task, Parallel, Map.
+    Work,
+    Wait,
+    /// It decides or ends: Choice, Pass, Succeed, Fail.
+    Turn,
+}
+
+/// An error under its name, with the words of whoever failed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Failure {
+    pub error: String,
+    pub cause: String,
+}
+
+impl Failure {
+    fn new(error: Option<&str>, cause: Option<&str>) -> Failure {
+        Failure { error: error.unwrap_or("States.Runtime").to_owned(), cause: readable(cause.unwrap_or_default()) }
+    }
+}
+
+/// The words in a cause, which a Lambda function wraps in JSON, and an execution around it once more.
+fn readable(cause: &str) -> String {
+    let Ok(Value::Object(object)) = serde_json::from_str::<Value>(cause) else {
+        return cause.to_owned();
+    };
+    ["errorMessage", "Cause", "cause"]
+        .iter()
+        .find_map(|key| object.get(*key)?.as_str())
+        .map_or_else(|| cause.to_owned(), readable)
+}
+
+/// What an event adds to a [`Timeline`].
+#[derive(Debug, Clone, PartialEq)]
+pub enum Change {
+    Entered(usize),
+    Left,
+    /// Another execution was started from the state of this visit.
+    Nested {
+        visit: usize,
+        arn: String,
+    },
+    Ended,
+}
+
+/// The visits of one execution, made from its events in their order.
+#[derive(Debug, Default)]
+pub struct Timeline {
+    arn: String,
+    pub visits: Vec<Visit>,
+    /// How it ended, if not well.
+    pub failure: Option<Failure>,
+    /// The visit within which each event lies.
+    visit_of: HashMap<i64, usize>,
+    last_id: i64,
+    /// When the last event was, in milliseconds since 1970.
+    pub last_time: i64,
+}
+
+impl Timeline {
+    /// That of an execution, of which nothing is known yet.
+    pub fn of(arn: &str) -> Timeline {
+        Timeline { arn: arn.to_owned(), ..Timeline::default() }
+    }
+
+    /// Fetches what happened since the last call, and adds it.
+    pub async fn update(&mut self, lake: &Lake) -> Result<Vec<Change>, Error> {
+        // Newest first, back to what is known: a long history is not fetched anew at each look.
+        let request = lake.sfn.get_execution_history().execution_arn(&self.arn).reverse_order(true).max_results(200);
+        let mut pages = request.into_paginator().items().send();
+        let mut news = Vec::new();
+        while let Some(event) = pages.next().await {
+            let event = event.map_err(Error::aws("reading the history of the execution"))?;
+            if event.id <= self.last_id {
+                break;
+            }
+            news.push(event);
+        }
+        Ok(news.iter().rev().filter_map(|event| self.push(event)).collect())
+    }
+
+    fn push(&mut self, event: &HistoryEvent) -> Option<Change> {
+        self.last_id = event.id;
+        let time = event.timestamp.to_millis().unwrap_or_default();
+        self.last_time = time;
+        let within = self.visit_of.get(&event.previous_event_id).copied();
+
+        if let Some(entered) = &event.state_entered_event_details {
+            let at = self.visits.len();
+            self.visits.push(Visit {
+                state: entered.name.clone(),
+                kind: kind(&event.r#type),
+                entered: time,
+                left: None,
+                failures: Vec::new(),
+                failed: false,
+            });
+            self.visit_of.insert(event.id, at);
+            return Some(Change::Entered(at));
+        }
+        if let Some(left) = &event.state_exited_event_details {
+            // A Parallel's exit follows an event of its last branch, so the name decides.
+            let open = |visit: &Visit| visit.state == left.name && visit.left.is_none();
+            let at = within.filter(|at| open(&self.visits[*at])).or_else(|| self.visits.iter().rposition(open));
+            if let Some(at) = at {
+                self.visits[at].left = Some(time);
+                self.visit_of.insert(event.id, at);
+            }
+            return Some(Change::Left);
+        }
+
+        if let Some(at) = within {
+            self.visit_of.insert(event.id, at);
+            let visit = &mut self.visits[at];
+            match event.r#type {
+                HistoryEventType::TaskSucceeded => visit.failed = false,
+                HistoryEventType::ParallelStateFailed | HistoryEventType::MapStateFailed => visit.failed = true,
+                _ => {}
+            }
+            if let Some(failure) = task_failure(event) {
+                visit.failures.push(failure);
+                visit.failed = true;
+            }
+            if let Some(submitted) = &event.task_submitted_event_details
+                && let Some(arn) = nested_execution(submitted.output.as_deref().unwrap_or_default())
+            {
+                return Some(Change::Nested { visit: at, arn });
+            }
+        }
+        match event.r#type {
+            HistoryEventType::ExecutionSucceeded => Some(Change::Ended),
+            HistoryEventType::ExecutionFailed
+            | HistoryEventType::ExecutionTimedOut
+            | HistoryEventType::ExecutionAborted => {
+                self.failure = Some(execution_failure(event));
+                Some(Change::Ended)
+            }
+            _ => None,
+        }
+    }
+}
+
+fn kind(event: &HistoryEventType) -> Kind {
+    match event {
+        HistoryEventType::WaitStateEntered => Kind::Wait,
+        HistoryEventType::TaskStateEntered
+        | HistoryEventType::ParallelStateEntered
+        | HistoryEventType::MapStateEntered => Kind::Work,
+        _ => Kind::Turn,
+    }
+}
+
+fn nested_execution(output: &str) -> Option<String> {
+    let output: Value = serde_json::from_str(output).ok()?;
+    Some(output.get("ExecutionArn")?.as_str()?.to_owned())
+}
+
+fn task_failure(event: &HistoryEvent) -> Option<Failure> {
+    let failed = event.task_failed_event_details.as_ref().map(|d| (&d.error, &d.cause));
+    let submit = event.task_submit_failed_event_details.as_ref().map(|d| (&d.error, &d.cause));
+    let start = event.task_start_failed_event_details.as_ref().map(|d| (&d.error, &d.cause));
+    let timeout = event.task_timed_out_event_details.as_ref().map(|d| (&d.error, &d.cause));
+    let (error, cause) = failed.or(submit).or(start).or(timeout)?;
+    Some(Failure::new(error.as_deref(), cause.as_deref()))
+}
+
+fn execution_failure(event: &HistoryEvent) -> Failure {
+    let failed = event.execution_failed_event_details.as_ref().map(|d| (&d.error, &d.cause));
+    let timeout = event.execution_timed_out_event_details.as_ref().map(|d| (&d.error, &d.cause));
+    let aborted = event.execution_aborted_event_details.as_ref().map(|d| (&d.error, &d.cause));
+    let (error, cause) = failed.or(timeout).or(aborted).unwrap_or((&None, &None));
+    let fallback = match event.r#type {
+        HistoryEventType::ExecutionAborted => "States.Aborted",
+        HistoryEventType::ExecutionTimedOut => "States.Timeout",
+        _ => "States.Runtime",
+    };
+    Failure::new(error.as_deref().or(Some(fallback)), cause.as_deref())
+}

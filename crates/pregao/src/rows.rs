@@ -1,0 +1,219 @@
+//! Rows of a query on the standard output: for the eye, as CSV, or as JSON. Rows come a page at a time and are written as they
+//! come, whatever their number.
+
+use std::io::{self, Write};
+
+use comfy_table::{Cell, CellAlignment, ContentArrangement, ContentLineStyle, LineStyle, Table, TableStyle};
+use lake::athena::Column;
+use serde_json::Value;
+
+use crate::args::Format;
+
+fn is_integer(column: &Column) -> bool {
+    matches!(column.ty.as_str(), "tinyint" | "smallint" | "int" | "integer" | "bigint")
+}
+
+fn is_number(column: &Column) -> bool {
+    is_integer(column) || matches!(column.ty.as_str(), "double" | "float" | "real") || column.ty.starts_with("decimal")
+}
+
+/// Columns of these names and types, for tables that no query gave.
+pub fn columns<const N: usize>(columns: [(&str, &str); N]) -> [Column; N] {
+    columns.map(|(name, ty)| Column { name: name.to_owned(), ty: ty.to_owned() })
+}
+
+/// A row: a text for every column, `None` for NULL.
+pub type Row = Vec<Option<String>>;
+
+/// Writes the rows of one answer.
+pub struct Writer<W> {
+    out: W,
+    format: Format,
+    columns: Vec<Column>,
+    /// The widest line that a table may have.
+    width: Option<u16>,
+    rows: u64,
+}
+
+impl<W: Write> Writer<W> {
+    /// Starts an answer of these columns. `width` is that of the terminal, where there is one.
+    pub fn new(mut out: W, format: Format, columns: Vec<Column>, width: Option<u16>) -> io::Result<Writer<W>> {
+        match format {
+            Format::Table => {}
+            Format::Csv => write_csv(&mut out, columns.iter().map(|column| Some(column.name.as_str())))?,
+            Format::Json => out.write_all(b"[")?,
+        }
+        Ok(Writer { out, format, columns, width, rows: 0 })
+    }
+
+    /// Writes a page of rows.
+    pub fn page(&mut self, rows: &[Row]) -> io::Result<()> {
+        match self.format {
+            Format::Table if rows.is_empty() => {}
+            Format::Table => writeln!(self.out, "{}", table(&self.columns, rows, self.width))?,
+            Format::Csv => {
+                for row in rows {
+                    write_csv(&mut self.out, row.iter().map(Option::as_deref))?;
+                }
+            }
+            Format::Json => {
+                for (row, nth) in rows.iter().zip(self.rows..) {
+                    self.out.write_all(if nth == 0 { b"\n" } else { b",\n" })?;
+                    write_object(&mut self.out, &self.columns, row)?;
+                }
+            }
+        }
+        self.rows += rows.len() as u64;
+        Ok(())
+    }
+
+    /// Ends the answer. Gives how many rows it had.
+    pub fn end(mut self) -> io::Result<u64> {
+        match self.format {
+            // An answer without rows still has columns.
+            Format::Table if self.rows == 0 && !self.columns.is_empty() => {
+                writeln!(self.out, "{}", table(&self.columns, &[], self.width))?;
+            }
+            Format::Table | Format::Csv => {}
+            Format::Json => self.out.write_all(if self.rows == 0 { b"]\n" } else { b"\n]\n" })?,
+        }
+        self.out.flush()?;
+        Ok(self.rows)
+    }
+}
+
+/// The width of the terminal that the standard output is, if it is one.
+pub fn terminal_width() -> Option<u16> {
+    let terminal = console::Term::stdout();
+    terminal.is_term().then(|| terminal.size_checked().map(|(_, columns)| columns)).flatten()
+}
+
+/// Columns two blanks apart, under a line.
+const STYLE: TableStyle = TableStyle::new()
+    .header_lines(ContentLineStyle::none())
+    .header_separator(LineStyle::none().fill('─').junction('─'))
+    .content_lines(ContentLineStyle::none());
+
+/// A table for the eye: numbers to the right, NULL as such.
+pub fn table(columns: &[Column], rows: &[Row], width: Option<u16>) -> Table {
+    let mut table = Table::new();
+    table.load_style(STYLE);
+    if let Some(width) = width {
+        table.set_content_arrangement(ContentArrangement::Dynamic).set_width(width);
+    }
+    let aligned = |text: &str, column: &Column| {
+        let alignment = if is_number(column) { CellAlignment::Right } else { CellAlignment::Left };
+        Cell::new(text).set_alignment(alignment)
+    };
+    table.set_header(columns.iter().map(|column| aligned(&column.name, column)));
+    for row in rows {
+        table.add_row(row.iter().zip(columns).map(|(cell, column)| aligned(cell.as_deref().unwrap_or("NULL"), column)));
+    }
+    table
+}
+
+/// One record of RFC 4180. NULL is an empty field, and an empty text is one in quotes.
+fn write_csv<'a>(out: &mut impl Write, fields: impl Iterator<Item = Option<&'a str>>) -> io::Result<()> {
+    for (at, field) in fields.enumerate() {
+        if at > 0 {
+            out.write_all(b",")?;
+        }
+        match field {
+            None => {}
+            Some(text) if text.is_empty() || text.contains([',', '"', '\r', '\n']) => {
+                write!(out, "\"{}\"", text.replace('"', "\"\""))?;
+            }
+            Some(text) => out.write_all(text.as_bytes())?,
+        }
+    }
+    out.write_all(b"\r\n")
+}
+
+fn write_object(out: &mut impl Write, columns: &[Column], row: &Row) -> io::Result<()> {
+    out.write_all(b"{")?;
+    for (at, (column, cell)) in columns.iter().zip(row).enumerate() {
+        if at > 0 {
+            out.write_all(b",")?;
+        }
+        serde_json::to_writer(&mut *out, &column.name)?;
+        out.write_all(b":")?;
+        serde_json::to_writer(&mut *out, &json_value(column, cell.as_deref()))?;
+    }
+    out.write_all(b"}")
+}
+
+/// A cell as JSON. What JSON has no number for (NaN, Infinity) stays the text that Athena gives.
+fn json_value(column: &Column, cell: Option<&str>) -> Value {
+    let Some(text) = cell else { return Value::Null };
+    let number = if is_integer(column) {
+        text.parse::<i64>().ok().map(Value::from)
+    } else if is_number(column) {
+        text.parse::<f64>().ok().and_then(serde_json::Number::from_f64).map(Value::from)
+    } else if column.ty == "boolean" {
+        text.parse::<bool>().ok().map(Value::from)
+    } else {
+        None
+    };
+    number.unwrap_or_else(|| Value::from(text))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn written_columns() -> Vec<Column> {
+        columns([("ticker", "varchar"), ("n", "bigint"), ("price", "double"), ("up", "boolean")]).to_vec()
+    }
+
+    fn row(cells: [Option<&str>; 4]) -> Row {
+        cells.map(|cell| cell.map(str::to_owned)).to_vec()
+    }
+
+    fn written(format: Format, pages: &[&[Row]]) -> String {
+        let mut out = Vec::new();
+        let mut writer = Writer::new(&mut out, format, written_columns(), None).expect("a Vec takes all bytes");
+        for page in pages {
+            writer.page(page).expect("a Vec takes all bytes");
+        }
+        let rows = writer.end().expect("a Vec takes all bytes");
+        assert_eq!(rows as usize, pages.iter().map(|page| page.len()).sum::<usize>());
+        String::from_utf8(out).expect("text")
+    }
+
+    #[test]
+    fn json_is_one_array_of_objects_with_exact_numbers() {
+        let one = [row([Some("PETR4"), Some("9007199254740993"), Some("1.0E7"), Some("true")])];
+        let two = [row([Some("a\"b"), None, Some("NaN"), None])];
+        let text = written(Format::Json, &[&one, &two]);
+        assert_eq!(
+            text,
+            "[\n{\"ticker\":\"PETR4\",\"n\":9007199254740993,\"price\":10000000.0,\"up\":true},\n\
+             {\"ticker\":\"a\\\"b\",\"n\":null,\"price\":\"NaN\",\"up\":null}\n]\n"
+        );
+        assert_eq!(written(Format::Json, &[]), "[]\n");
+    }
+
+    #[test]
+    fn csv_quotes_what_has_to_be_quoted() {
+        let page = [row([Some("a,b"), Some("1"), None, Some("")]), row([Some("c\"d"), None, None, Some("e\nf")])];
+        assert_eq!(written(Format::Csv, &[&page]), "ticker,n,price,up\r\n\"a,b\",1,,\"\"\r\n\"c\"\"d\",,,\"e\nf\"\r\n");
+    }
+
+    #[test]
+    fn tables_align_numbers_to_the_right() {
+        let page =
+            [row([Some("PETR4"), Some("5"), Some("15.73"), None]), row([Some("VALE3"), Some("12345"), None, None])];
+        let text = written(Format::Table, &[&page]);
+        let lines: Vec<&str> = text.lines().map(str::trim_end).collect();
+        assert_eq!(
+            lines,
+            [
+                " ticker      n  price  up",
+                "────────────────────────────",
+                " PETR4       5  15.73  NULL",
+                " VALE3   12345   NULL  NULL",
+            ]
+        );
+        assert!(written(Format::Table, &[]).contains("ticker"), "columns are shown without rows too");
+    }
+}

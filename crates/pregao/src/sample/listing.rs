@@ -1,0 +1,307 @@
+//! What is listed on the exchange: stocks, their fractional lots, and the option series of a day.
+//!
+//! The big names come from `stocks.psv`; a tail of small companies is made up from the seed, so that a snapshot has as
+//! many lines as a real one. Series follow from the stocks and the date alone: strikes on a grid around the listed
+//! price, the next expiries, and of those the ones that a market would most likely quote.
+
+use std::collections::BTreeSet;
+use std::fmt::Write;
+
+use chrono::{Datelike, Duration, NaiveDate};
+use market::session::is_business_day;
+
+use super::dice::Dice;
+
+/// Money in hundredths of a real.
+pub type Cents = i64;
+
+/// Stocks on the exchange, the tail included.
+const STOCKS: usize = 430;
+/// Option series in a quotes snapshot.
+const QUOTED_SERIES: usize = 4_690;
+/// Option series in an options snapshot: the ones most likely quoted.
+pub const PRICED_SERIES: usize = 3_695;
+/// Monthly expiries that are open at a time.
+const OPEN_EXPIRIES: usize = 4;
+
+/// A share, unit, fund or receipt.
+#[derive(Debug, Clone)]
+pub struct Stock {
+    pub ticker: String,
+    pub name: String,
+    pub sector: &'static str,
+    /// Price at which it enters the sample.
+    pub close: Cents,
+    pub tier: Tier,
+    pub has_options: bool,
+}
+
+/// How much an instrument is traded: 0 is a blue chip, 4 hardly ever.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Tier(pub u8);
+
+impl Tier {
+    /// Annual volatility in tenths of a percent.
+    pub fn volatility(self) -> i64 {
+        520 + 90 * i64::from(self.0)
+    }
+
+    /// Percentage of the steps of a day in which there are trades.
+    pub fn activity(self) -> u32 {
+        [100, 100, 96, 45, 7][usize::from(self.0)]
+    }
+
+    /// Trades in a step that has any, about.
+    pub fn trades(self) -> i64 {
+        [3_600, 620, 90, 6, 2][usize::from(self.0)]
+    }
+
+    /// Shares a trade, about.
+    pub fn lot(self) -> i64 {
+        [800, 500, 400, 300, 200][usize::from(self.0)]
+    }
+
+    /// Half of the distance between bid and ask, in hundredths of a percent.
+    pub fn half_spread(self) -> i64 {
+        [3, 5, 15, 60, 250][usize::from(self.0)]
+    }
+}
+
+/// The right that an option gives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Right {
+    Call,
+    Put,
+}
+
+impl Right {
+    /// How the options feed writes it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Right::Call => "CALL",
+            Right::Put => "PUTT",
+        }
+    }
+
+    /// Calls may be exercised at any time, puts only on their last day.
+    pub fn style(self) -> &'static str {
+        match self {
+            Right::Call => "AMER",
+            Right::Put => "EURO",
+        }
+    }
+}
+
+/// One option series.
+#[derive(Debug, Clone)]
+pub struct Series {
+    pub ticker: String,
+    /// Position of the underlying in [`Listing::stocks`].
+    pub stock: usize,
+    pub right: Right,
+    pub strike: Cents,
+    pub expiry: NaiveDate,
+    /// Business days to the expiry, both days counted.
+    pub days: i64,
+    /// How far from being quoted at all: 0 is at the money and expires next.
+    pub distance: i64,
+}
+
+/// Everything that a snapshot of one day can show.
+pub struct Listing {
+    pub stocks: Vec<Stock>,
+    /// Most likely quoted first.
+    pub series: Vec<Series>,
+}
+
+impl Listing {
+    /// What is listed on `date`. The stocks depend on the seed alone.
+    pub fn on(date: NaiveDate, seed: u64) -> Listing {
+        let stocks = stocks(seed);
+        let mut series = every_series(&stocks, date);
+        series.sort_by(|a, b| (a.distance, &a.ticker).cmp(&(b.distance, &b.ticker)));
+        series.truncate(QUOTED_SERIES);
+        Listing { stocks, series }
+    }
+}
+
+fn stocks(seed: u64) -> Vec<Stock> {
+    let mut stocks: Vec<Stock> = include_str!("stocks.psv").lines().skip(1).map(big_name).collect();
+    let mut roots: BTreeSet<String> = stocks.iter().map(|stock| stock.ticker[..4].to_owned()).collect();
+    let mut dice = Dice::new(seed, super::stream::LISTING);
+    while stocks.len() < STOCKS {
+        let stock = small_company(&mut dice);
+        if roots.insert(stock.ticker[..4].to_owned()) {
+            stocks.push(stock);
+        }
+    }
+    stocks
+}
+
+/// Reads a line of `stocks.psv`.
+fn big_name(line: &'static str) -> Stock {
+    let fields: Vec<&str> = line.split('|').collect();
+    let [ticker, name, sector, close, tier, options] = fields[..] else { panic!("stocks.psv: {line}") };
+    let number = |text: &str| text.parse::<i64>().unwrap_or_else(|_| panic!("stocks.psv: {line}"));
+    Stock {
+        ticker: ticker.to_owned(),
+        name: name.to_owned(),
+        sector,
+        close: number(&close.replace('.', "")),
+        tier: Tier(number(tier) as u8),
+        has_options: options == "1",
+    }
+}
+
+const SECTORS: [&str; 10] = [
+    "Petróleo, Gás e Biocombustíveis",
+    "Materiais Básicos",
+    "Bens Industriais",
+    "Consumo não Cíclico",
+    "Consumo Cíclico",
+    "Saúde",
+    "Tecnologia da Informação",
+    "Comunicações",
+    "Utilidade Pública",
+    "Financeiro",
+];
+const FORMS: [&str; 6] = ["Companhia", "Indústrias", "Construtora", "Banco", "Comércio de", "Agropecuária"];
+const SYLLABLES: [&str; 20] = [
+    "Ara", "Bel", "Cam", "Dia", "Fer", "Gua", "Ita", "Jun", "Lua", "Mar", "Nor", "Oli", "Par", "Que", "Rio", "San",
+    "Tab", "Uru", "Vit", "Xin",
+];
+const ENDINGS: [&str; 10] = ["ção", "nópolis", "mirim", "guá", "tério", "cês", "ão", "linda", "baté", "ória"];
+
+fn small_company(dice: &mut Dice) -> Stock {
+    let mut ticker: String = (0..4).map(|_| char::from(b'A' + dice.below(26) as u8)).collect();
+    ticker.push_str(dice.pick(&["3", "3", "3", "4", "4", "11"]));
+    let name = format!("{} {}{} S.A.", dice.pick(&FORMS), dice.pick(&SYLLABLES), dice.pick(&ENDINGS));
+    // Prices crowd at the low end, as they do: 1 to 60 reais, times a random fraction.
+    let close = 100 + dice.between(0, 5_900) * dice.between(20, 100) / 100;
+    Stock { ticker, name, sector: dice.pick(&SECTORS), close, tier: Tier(dice.pick(&[3, 3, 3, 4])), has_options: false }
+}
+
+fn every_series(stocks: &[Stock], date: NaiveDate) -> Vec<Series> {
+    let expiries = open_expiries(date);
+    let mut series = Vec::new();
+    for (position, stock) in stocks.iter().enumerate().filter(|(_, stock)| stock.has_options) {
+        for strike in strikes(stock) {
+            for (nth, (expiry, days)) in expiries.iter().enumerate() {
+                for right in [Right::Call, Right::Put] {
+                    let moneyness = (strike - stock.close).abs() * 1000 / stock.close;
+                    series.push(Series {
+                        ticker: series_ticker(stock, right, *expiry, strike),
+                        stock: position,
+                        right,
+                        strike,
+                        expiry: *expiry,
+                        days: *days,
+                        distance: (moneyness + 8) * (nth as i64 + 1) * (i64::from(stock.tier.0) * 2 + 1),
+                    });
+                }
+            }
+        }
+    }
+    series
+}
+
+/// Strikes from 60% to 150% of the listed price, on a round grid that is finer for what is traded more.
+fn strikes(stock: &Stock) -> impl Iterator<Item = Cents> + use<> {
+    const GRID: [Cents; 9] = [5, 10, 20, 25, 50, 100, 200, 250, 500];
+    let wanted = stock.close * if stock.tier.0 == 0 { 15 } else { 25 } / 1000;
+    let step = GRID.into_iter().find(|step| *step >= wanted).unwrap_or(500);
+    let lowest = stock.close * 60 / 100 / step + 1;
+    let highest = stock.close * 150 / 100 / step;
+    (lowest..=highest).map(move |n| n * step)
+}
+
+/// `B3SAR342`: four letters of the underlying, a letter for right and month, the strike without its mark.
+fn series_ticker(stock: &Stock, right: Right, expiry: NaiveDate, strike: Cents) -> String {
+    let first = match right {
+        Right::Call => b'A',
+        Right::Put => b'M',
+    };
+    let mut ticker = format!("{}{}{}", &stock.ticker[..4], char::from(first + expiry.month0() as u8), strike / 100);
+    match strike % 100 {
+        0 => {}
+        cents if cents % 10 == 0 => write!(ticker, "{}", cents / 10).expect("a String takes text"),
+        cents => write!(ticker, "{cents:02}").expect("a String takes text"),
+    }
+    ticker
+}
+
+/// The next expiries that are not over on `date`, each with the business days to it.
+fn open_expiries(date: NaiveDate) -> Vec<(NaiveDate, i64)> {
+    let months = (0..).map_while(|n| {
+        let month = date.year() * 12 + date.month0() as i32 + n;
+        Some(expiry(month.div_euclid(12), month.rem_euclid(12) as u32 + 1))
+    });
+    let next = months.filter(|expiry| *expiry >= date).take(OPEN_EXPIRIES);
+    next.map(|expiry| (expiry, business_days(date, expiry))).collect()
+}
+
+/// The day on which the series of a month expire: its third Monday, since May 2021 its third Friday; the business day
+/// before it where that is a holiday.
+fn expiry(year: i32, month: u32) -> NaiveDate {
+    let weekday = if (year, month) < (2021, 5) { chrono::Weekday::Mon } else { chrono::Weekday::Fri };
+    let third =
+        NaiveDate::from_weekday_of_month_opt(year, month, weekday, 3).expect("every month has three of each day");
+    let mut day = third;
+    while !is_business_day(day) {
+        day -= Duration::days(1);
+    }
+    day
+}
+
+fn business_days(from: NaiveDate, to: NaiveDate) -> i64 {
+    from.iter_days().take_while(|day| *day <= to).filter(|day| is_business_day(*day)).count() as i64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn date(y: i32, m: u32, d: u32) -> NaiveDate {
+        NaiveDate::from_ymd_opt(y, m, d).expect("a date")
+    }
+
+    #[test]
+    fn expiries_follow_the_rule_of_their_time() {
+        for (month, day) in [((2020, 4), 20), ((2020, 6), 15), ((2021, 4), 19), ((2021, 5), 21), ((2026, 11), 19)] {
+            assert_eq!(expiry(month.0, month.1), date(month.0, month.1, day), "{month:?}");
+        }
+        let open = open_expiries(date(2020, 4, 1));
+        assert_eq!(open.len(), OPEN_EXPIRIES);
+        assert_eq!(open[2], (date(2020, 6, 15), 50), "as in the real files");
+        assert_eq!(open_expiries(date(2020, 4, 20))[0], (date(2020, 4, 20), 1), "open on its last day");
+        assert_eq!(open_expiries(date(2020, 12, 28))[0].0, date(2021, 1, 18));
+    }
+
+    #[test]
+    fn series_are_named_as_on_the_exchange() {
+        let b3 = big_name("B3SA3|B3|Financeiro|35.95|0|1");
+        assert_eq!(series_ticker(&b3, Right::Put, date(2020, 6, 15), 3420), "B3SAR342");
+        assert_eq!(series_ticker(&b3, Right::Put, date(2020, 6, 15), 3500), "B3SAR35");
+        assert_eq!(series_ticker(&b3, Right::Call, date(2020, 5, 18), 3405), "B3SAE3405");
+        assert_eq!(series_ticker(&b3, Right::Call, date(2020, 1, 20), 3000), "B3SAA30");
+    }
+
+    #[test]
+    fn a_day_lists_as_much_as_the_real_exchange() {
+        for (seed, day) in [(1, date(2020, 4, 1)), (2, date(2020, 4, 20)), (3, date(2024, 2, 29))] {
+            let listing = Listing::on(day, seed);
+            assert_eq!((listing.stocks.len(), listing.series.len()), (STOCKS, QUOTED_SERIES));
+            let tickers: BTreeSet<&str> = listing
+                .stocks
+                .iter()
+                .map(|stock| stock.ticker.as_str())
+                .chain(listing.series.iter().map(|series| series.ticker.as_str()))
+                .collect();
+            assert_eq!(tickers.len(), STOCKS + QUOTED_SERIES, "tickers are unique");
+            for series in &listing.series {
+                assert!(series.expiry >= day && is_business_day(series.expiry), "{series:?}");
+                assert!(series.days >= 1 && series.strike > 0, "{series:?}");
+            }
+        }
+    }
+}

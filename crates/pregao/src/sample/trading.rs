@@ -1,0 +1,396 @@
+//! One day of trading: prices that move, and what the panel shows of every instrument after each step.
+//!
+//! Prices are integers of cents, and totals are kept in the precision in which the panel will show them: three digits
+//! behind the suffix. So a total may be written in any style and still reads back to a number that never falls, and
+//! whose volume divided by quantity lies between the lowest and the highest price.
+
+use std::collections::BTreeMap;
+
+use chrono::NaiveDate;
+
+use super::dice::Dice;
+use super::listing::{Cents, Listing, Series, Stock};
+use super::option_price::{Worth, black_scholes};
+
+/// What the panel shows of one instrument.
+#[derive(Debug, Clone, Default)]
+pub struct Book {
+    pub last_close: Cents,
+    /// In auction there is no price to show.
+    pub auction: bool,
+    pub bid: Option<Offer>,
+    pub ask: Option<Offer>,
+    /// `None` before the first trade.
+    pub trades: Option<Trades>,
+}
+
+/// One side of the order book.
+#[derive(Debug, Clone, Copy)]
+pub struct Offer {
+    pub price: Cents,
+    pub quantity: i64,
+}
+
+/// The trades of the session so far.
+#[derive(Debug, Clone, Copy)]
+pub struct Trades {
+    pub open: Cents,
+    pub min: Cents,
+    pub max: Cents,
+    pub last: Cents,
+    pub count: i64,
+    pub quantity: i64,
+    pub volume: Cents,
+    pub last_quantity: i64,
+}
+
+/// Trades within one step.
+#[derive(Debug, Clone, Copy)]
+struct Burst {
+    low: Cents,
+    high: Cents,
+    average: Cents,
+    last: Cents,
+    count: i64,
+    quantity: i64,
+}
+
+/// Last prices by ticker, from which the next day starts.
+pub type Closes = BTreeMap<String, Cents>;
+
+/// The exchange during one day.
+pub struct Day<'a> {
+    pub listing: &'a Listing,
+    pub stocks: Vec<Book>,
+    /// The fractional lots of the stocks, by the position of the stock.
+    pub lots: Vec<Book>,
+    pub series: Vec<Book>,
+    prices: Vec<StockPrice>,
+    /// What the last step of each series was worth.
+    values: Vec<Cents>,
+    dice: Dice,
+}
+
+/// Where a stock's price stands, in thousandths of a cent: cents alone would never let a penny stock move.
+#[derive(Debug, Clone, Copy)]
+struct StockPrice {
+    fine: i64,
+    /// The price to which it is drawn back, so that strikes stay around it.
+    home: i64,
+    volatility: f64,
+}
+
+/// Steps in a day, about; only the size of a move in one step follows from it.
+const STEPS_A_DAY: i64 = 42;
+
+impl<'a> Day<'a> {
+    /// The exchange before its opening on `date`, after a day that ended at `closes`.
+    pub fn open(listing: &'a Listing, date: NaiveDate, seed: u64, closes: &Closes) -> Day<'a> {
+        let mut dice = Dice::new(seed, super::stream::trading(date));
+        let closed_at = |ticker: &str, fallback: Cents| closes.get(ticker).copied().unwrap_or(fallback);
+        let book = |last_close| Book { last_close, ..Book::default() };
+
+        let mut prices = Vec::with_capacity(listing.stocks.len());
+        let (mut stocks, mut lots) = (Vec::new(), Vec::new());
+        for stock in &listing.stocks {
+            let close = closed_at(&stock.ticker, stock.close);
+            stocks.push(book(close));
+            lots.push(book(closed_at(&lot_ticker(stock), close)));
+            let overnight = dice.swing() * 12;
+            prices.push(StockPrice {
+                fine: close * 1000 + close * overnight / 1000,
+                home: stock.close * 1000,
+                volatility: (stock.tier.volatility() + dice.between(-40, 40)) as f64 / 1000.0,
+            });
+        }
+        let values: Vec<Cents> = listing
+            .series
+            .iter()
+            .map(|series| to_cents(implied(series, &prices[series.stock], closed_at_stock(&stocks, series), 0.0).price))
+            .collect();
+        let series = listing
+            .series
+            .iter()
+            .zip(&values)
+            .map(|(series, value)| book(closed_at(&series.ticker, *value).max(1)))
+            .collect();
+        Day { listing, stocks, lots, series, prices, values, dice }
+    }
+
+    /// Trades for one step. `opening` is the first of the day, with its auctions.
+    pub fn step(&mut self, opening: bool) {
+        for (at, stock) in self.listing.stocks.iter().enumerate() {
+            self.step_stock(at, stock, opening);
+        }
+        for (at, series) in self.listing.series.iter().enumerate() {
+            self.step_series(at, series, opening);
+        }
+    }
+
+    /// Last prices, for the next day.
+    pub fn closes(&self) -> Closes {
+        let last = |book: &Book| book.trades.map_or(book.last_close, |trades| trades.last);
+        let stocks =
+            self.listing.stocks.iter().zip(&self.stocks).map(|(stock, book)| (stock.ticker.clone(), last(book)));
+        let lots = self.listing.stocks.iter().zip(&self.lots).map(|(stock, book)| (lot_ticker(stock), last(book)));
+        let series = self.listing.series.iter().zip(&self.series).map(|(s, book)| (s.ticker.clone(), last(book)));
+        stocks.chain(lots).chain(series).collect()
+    }
+
+    /// Volatility of the underlying over as long as the series has to go, as a year's fraction.
+    pub fn historical_volatility(&self, series: &Series) -> f64 {
+        // Short maturities have the wider cone: the crash of March is in the recent past.
+        self.prices[series.stock].volatility * (1.0 + 0.2 / (1.0 + series.days as f64 / 20.0))
+    }
+
+    /// The implied volatilities of bid and ask of the series at position `at`.
+    pub fn implied_volatilities(&self, at: usize) -> (f64, f64) {
+        let series = &self.listing.series[at];
+        let price = &self.prices[series.stock];
+        let spot = price.fine as f64 / 100_000.0;
+        (smile(series, price, spot, -1.0), smile(series, price, spot, 1.0))
+    }
+
+    fn step_stock(&mut self, at: usize, stock: &Stock, opening: bool) {
+        let dice = &mut self.dice;
+        let before = self.prices[at].cents();
+        self.prices[at].walk(dice);
+        let now = self.prices[at].cents();
+
+        let auction = in_auction(dice, opening);
+        let half_spread = now * stock.tier.half_spread() / 10_000;
+        let lot = stock.tier.lot();
+
+        let book = &mut self.stocks[at];
+        book.auction = auction;
+        (book.bid, book.ask) =
+            offers(dice, now - half_spread, now + half_spread, lot, 99 - u32::from(stock.tier.0) * 4);
+        if !auction && dice.percent(stock.tier.activity()) {
+            let count = (stock.tier.trades() * dice.between(40, 180) / 100).max(1);
+            let quantity = count * 100 + count * (lot - 100) * dice.between(60, 140) / 10_000 * 100;
+            book.trade(Burst::between(dice, before, now, half_spread, count, quantity));
+        }
+
+        if has_lots(stock) {
+            let book = &mut self.lots[at];
+            book.auction = in_auction(dice, opening);
+            let half_spread = half_spread * 2 + 2;
+            (book.bid, book.ask) =
+                offers(dice, now - half_spread, now + half_spread, 1, 95 - u32::from(stock.tier.0) * 8);
+            if !book.auction && dice.percent(stock.tier.activity()) {
+                let count = (stock.tier.trades() / 15 * dice.between(40, 180) / 100).max(2);
+                let quantity = count * dice.between(2, 45);
+                book.trade(Burst::between(dice, before, now, half_spread, count, quantity));
+            }
+        }
+    }
+
+    fn step_series(&mut self, at: usize, series: &Series, opening: bool) {
+        let dice = &mut self.dice;
+        let price = &self.prices[series.stock];
+        let spot = price.fine as f64 / 100_000.0;
+        let (low, high) = (implied(series, price, spot, -1.0).price, implied(series, price, spot, 1.0).price);
+        let (bid, ask) = (to_cents(low), to_cents(high));
+        let before = self.values[at].max(1);
+        let now = ((bid + ask) / 2).max(1);
+        self.values[at] = now;
+
+        // Series stand in the order of how likely they are quoted.
+        let (quoted, activity, trades, lot) = match at {
+            0..300 => (99, 60, 40, 1500),
+            300..1000 => (92, 25, 8, 900),
+            1000..2500 => (80, 6, 3, 600),
+            _ => (62, 1, 1, 300),
+        };
+        let auction = in_auction(dice, opening);
+        let book = &mut self.series[at];
+        book.auction = auction;
+        (book.bid, book.ask) = offers(dice, bid, ask.max(2), lot, quoted);
+        if !auction && dice.percent(activity) {
+            let count = (trades * dice.between(20, 180) / 100).max(1);
+            let quantity = count * 100 + count * (lot - 100) * dice.between(10, 190) / 10_000 * 100;
+            book.trade(Burst::between(dice, before, now, (ask - bid) / 2, count, quantity));
+        }
+    }
+}
+
+/// The ticker of a stock's fractional lot.
+pub fn lot_ticker(stock: &Stock) -> String {
+    format!("{}F", stock.ticker)
+}
+
+/// Receipts of foreign shares have no fractional lot.
+pub fn has_lots(stock: &Stock) -> bool {
+    !stock.ticker.ends_with("34")
+}
+
+fn in_auction(dice: &mut Dice, opening: bool) -> bool {
+    dice.one_in(if opening { 4 } else { 500 })
+}
+
+fn closed_at_stock(stocks: &[Book], series: &Series) -> f64 {
+    stocks[series.stock].last_close as f64 / 100.0
+}
+
+/// Bid and ask around the given prices, each there `quoted` percent of the time.
+fn offers(dice: &mut Dice, bid: Cents, ask: Cents, lot: i64, quoted: u32) -> (Option<Offer>, Option<Offer>) {
+    let bid = bid - dice.between(0, 1);
+    let ask = (ask + dice.between(0, 1)).max(bid + 1);
+    let offer = |dice: &mut Dice, price: Cents| {
+        let quantity =
+            if lot == 1 { dice.between(1, 99) } else { shown(dice.between(1, 40) * dice.between(1, 40) * lot) };
+        (price >= 1 && dice.percent(quoted)).then_some(Offer { price, quantity })
+    };
+    (offer(dice, bid), offer(dice, ask))
+}
+
+impl StockPrice {
+    fn cents(&self) -> Cents {
+        (self.fine + 500) / 1000
+    }
+
+    /// One step of a walk that is drawn home, a little, when it is far.
+    fn walk(&mut self, dice: &mut Dice) {
+        // A year's volatility over the root of the steps in it, in millionths.
+        let a_step = (self.volatility * 1_000_000.0) as i64 / 103;
+        let drawn = (self.home - self.fine) * 1_000_000 / self.home / (8 * STEPS_A_DAY);
+        self.fine += self.fine * (dice.swing() * a_step / 1000 + drawn) / 1_000_000;
+        self.fine = self.fine.clamp(self.home * 6 / 10, self.home * 15 / 10).max(10_000);
+    }
+}
+
+/// Implied volatility: higher away from the money, and one `side` (-1 bid, 1 ask) of the book below the other.
+fn smile(series: &Series, price: &StockPrice, spot: f64, side: f64) -> f64 {
+    let away = series.strike as f64 / 100.0 / spot - 1.0;
+    price.volatility * (1.0 + 0.9 * away * away - 0.15 * away + side * (0.02 + 0.05 * away.abs()))
+}
+
+fn implied(series: &Series, price: &StockPrice, spot: f64, side: f64) -> Worth {
+    let years = series.days as f64 / 252.0;
+    black_scholes(series.right, spot, series.strike as f64 / 100.0, years, smile(series, price, spot, side))
+}
+
+fn to_cents(reais: f64) -> Cents {
+    (reais * 100.0 + 0.5) as Cents
+}
+
+impl Burst {
+    /// `count` trades while the price went from `before` to `now`, some of them `half_spread` away.
+    fn between(dice: &mut Dice, before: Cents, now: Cents, half_spread: Cents, count: i64, quantity: i64) -> Burst {
+        if count == 1 {
+            return Burst { low: now, high: now, average: now, last: now, count, quantity };
+        }
+        let low = (before.min(now) - dice.between(0, half_spread)).max(1);
+        let high = (before.max(now) + dice.between(0, half_spread)).max(low + 1);
+        let last = (now + dice.between(-half_spread, half_spread)).clamp(low, high);
+        Burst { low, high, average: dice.between(low, high), last, count, quantity }
+    }
+}
+
+impl Book {
+    fn trade(&mut self, burst: Burst) {
+        let before = self.trades.unwrap_or(Trades {
+            open: burst.average,
+            min: burst.low,
+            max: burst.high,
+            last: burst.last,
+            count: 0,
+            quantity: 0,
+            volume: 0,
+            last_quantity: 0,
+        });
+        let min = before.min.min(burst.low);
+        let max = before.max.max(burst.high);
+        let quantity = shown(before.quantity + burst.quantity);
+        let traded = quantity - before.quantity;
+        if traded == 0 {
+            // Too few shares to be seen in the digits that the panel shows.
+            return;
+        }
+        self.trades = Some(Trades {
+            min,
+            max,
+            last: burst.last,
+            count: before.count + burst.count,
+            quantity,
+            volume: volume(before.volume, before.volume + traded * burst.average, min * quantity, max * quantity),
+            last_quantity: (burst.quantity / burst.count).max(1),
+            ..before
+        });
+    }
+}
+
+/// The volume nearest to `exact` that the panel can show in few digits, not below `before` and with an average price
+/// between the lowest and the highest: `at_lowest` and `at_highest` are the quantity times those.
+fn volume(before: Cents, exact: Cents, at_lowest: Cents, at_highest: Cents) -> Cents {
+    if at_lowest == at_highest {
+        return at_lowest;
+    }
+    // Strictly between, for the quotient is compared in floating point.
+    let low = before.max(at_lowest + 1);
+    let high = at_highest - 1;
+    let exact = exact.clamp(low, high);
+    // From a million reais on in thousands, and so on; below, whole reais; small change to the cent.
+    let unit = match exact {
+        100_000_000_000.. => 100_000_000,
+        100_000_000.. => 100_000,
+        100_000.. => 100,
+        _ => 1,
+    };
+    let down = exact / unit * unit;
+    [down, down + unit, exact / 100 * 100].into_iter().find(|volume| (low..=high).contains(volume)).unwrap_or(exact)
+}
+
+/// A quantity cut to the precision of the panel: three digits behind a suffix.
+fn shown(quantity: i64) -> i64 {
+    let unit = match quantity {
+        1_000_000_000.. => 1_000_000,
+        1_000_000.. => 1_000,
+        _ => 1,
+    };
+    quantity / unit * unit
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn totals_agree_with_prices_at_every_step() {
+        for seed in 1..=3 {
+            let date = NaiveDate::from_ymd_opt(2020, 4, 1).expect("a date");
+            let listing = Listing::on(date, seed);
+            let mut day = Day::open(&listing, date, seed, &Closes::new());
+            let mut before: Vec<Book> = Vec::new();
+            for step in 0..STEPS_A_DAY {
+                day.step(step == 0);
+                let books: Vec<Book> = day.stocks.iter().chain(&day.lots).chain(&day.series).cloned().collect();
+                for (at, book) in books.iter().enumerate() {
+                    check(book);
+                    if let Some(earlier) = before.get(at).and_then(|book| book.trades) {
+                        let trades = book.trades.expect("trades do not go away");
+                        assert!(trades.quantity >= earlier.quantity && trades.volume >= earlier.volume, "{book:?}");
+                        assert!(trades.count >= earlier.count && trades.open == earlier.open, "{book:?}");
+                        assert!(trades.min <= earlier.min && trades.max >= earlier.max, "{book:?}");
+                    }
+                }
+                before = books;
+            }
+            let traded = before.iter().filter(|book| book.trades.is_some()).count();
+            assert!(traded > before.len() / 4, "only {traded} instruments were traded");
+        }
+    }
+
+    fn check(book: &Book) {
+        if let (Some(bid), Some(ask)) = (book.bid, book.ask) {
+            assert!(1 <= bid.price && bid.price < ask.price, "{book:?}");
+        }
+        if let Some(t) = book.trades {
+            assert!(1 <= t.min && t.min <= t.last && t.last <= t.max, "{book:?}");
+            assert!(t.min <= t.open && t.open <= t.max, "{book:?}");
+            assert!(1 <= t.count && t.count <= t.quantity, "{book:?}");
+            let average = t.volume as f64 / 100.0 / t.quantity as f64;
+            assert!(t.min as f64 / 100.0 <= average && average <= t.max as f64 / 100.0, "{book:?}: {average}");
+        }
+    }
+}
