@@ -12,6 +12,10 @@ use crate::path::{Path, Step};
 /// The largest payload between two states, in bytes of JSON text.
 const MAX_PAYLOAD: usize = 256 * 1024;
 
+/// How deep a payload may nest: as deep as `serde_json` will read it back. It keeps a loop that wraps its data again
+/// and again from growing something that cannot even be dropped without running out of stack.
+pub(crate) const MAX_NESTING: usize = 127;
+
 /// `InputPath` and `OutputPath`, which every state but Fail may have.
 #[derive(Clone, Debug)]
 pub(crate) struct Filters {
@@ -118,10 +122,18 @@ fn place<'a>(mut node: &'a mut Value, steps: &[Step]) -> Option<&'a mut Value> {
     Some(node)
 }
 
-/// Whether a payload is small enough to go from one state to the next.
+/// Whether a payload is small and flat enough to go from one state to the next.
 pub(crate) fn within_limit(payload: &Value) -> bool {
     let mut left = Limit(MAX_PAYLOAD);
-    serde_json::to_writer(&mut left, payload).is_ok()
+    nests_within(payload, MAX_NESTING) && serde_json::to_writer(&mut left, payload).is_ok()
+}
+
+fn nests_within(value: &Value, levels: usize) -> bool {
+    match value {
+        Value::Array(items) => levels > 0 && items.iter().all(|item| nests_within(item, levels - 1)),
+        Value::Object(fields) => levels > 0 && fields.values().all(|field| nests_within(field, levels - 1)),
+        _ => true,
+    }
 }
 
 /// A writer that keeps nothing and fails when it has been given more than so many bytes.
@@ -203,6 +215,15 @@ mod tests {
             let got = with_data(&input, |data| filters.input(data));
             assert_eq!(got, expected, "{state}");
         }
+    }
+
+    #[test]
+    fn payloads_that_pass_can_be_read_back() {
+        let nested = |levels: usize| (0..levels).fold(json!(1), |inner, _| json!([inner]));
+        assert!(within_limit(&nested(MAX_NESTING)));
+        assert!(serde_json::from_str::<Value>(&nested(MAX_NESTING).to_string()).is_ok());
+        assert!(!within_limit(&nested(MAX_NESTING + 1)));
+        assert!(!within_limit(&json!({ "a": nested(MAX_NESTING) })));
     }
 
     #[test]

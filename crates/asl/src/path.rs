@@ -10,6 +10,7 @@ use serde_json::Value;
 use serde_json_path::JsonPath;
 
 use crate::context::Data;
+use crate::data_flow::MAX_NESTING;
 
 /// A path that has been read, ready to be applied.
 #[derive(Clone, Debug)]
@@ -57,6 +58,9 @@ impl Path {
             (None, None) => return Err(format!("Path '{text}' does not start with '$'")),
         };
         let segments = read_segments(rest).map_err(|why| format!("Path '{text}' is not valid: {why}"))?;
+        if segments.len() > MAX_NESTING {
+            return Err(format!("Path '{text}' is not valid: it has more than {MAX_NESTING} steps"));
+        }
         let many = segments.iter().position(|segment| matches!(segment, Segment::Many(_)));
         let query = many
             .map(|_| JsonPath::parse(&rfc_text(&segments)))
@@ -365,6 +369,7 @@ mod tests {
     #[test]
     fn malformed_paths_are_refused() {
         let nested = format!("$.a[?({}@.x{})]", "(".repeat(100), ")".repeat(100));
+        let long = format!("${}", ".a".repeat(128));
         for path in [
             "",
             "a",
@@ -381,6 +386,7 @@ mod tests {
             "$.a[x]",
             "$.a]",
             &nested,
+            &long,
         ] {
             assert!(Path::parse(path).is_err(), "{path}");
         }

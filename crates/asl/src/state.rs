@@ -16,13 +16,13 @@ use std::sync::OnceLock;
 use chrono::{DateTime, Utc};
 use serde_json::Value;
 
+use crate::DefinitionError;
 use crate::context::{Context, Data};
 use crate::data_flow::within_limit;
 use crate::definition::{Fields, StateId, StateNames};
 use crate::execution::Scope;
 use crate::failure::{Failure, Fault, name};
 use crate::history::{EventKind, StateType};
-use crate::{DefinitionError, history};
 
 /// A state of a workflow.
 #[derive(Clone, Debug)]
@@ -33,11 +33,11 @@ pub(crate) struct State {
 
 #[derive(Clone, Debug)]
 enum Kind {
-    Task(task::Task),
+    Task(Box<task::Task>),
     Choice(choice::Choice),
     Wait(wait::Wait),
     Map(Box<map::Map>),
-    Parallel(parallel::Parallel),
+    Parallel(Box<parallel::Parallel>),
     Pass(pass::Pass),
     Succeed(succeed::Succeed),
     Fail(fail::Fail),
@@ -92,11 +92,11 @@ impl State {
         let _comment = fields.text("Comment")?;
         fields.query_language()?;
         let kind = match kind.as_str() {
-            "Task" => Kind::Task(task::Task::parse(&mut fields, names)?),
+            "Task" => Kind::Task(Box::new(task::Task::parse(&mut fields, names)?)),
             "Choice" => Kind::Choice(choice::Choice::parse(&mut fields, names)?),
             "Wait" => Kind::Wait(wait::Wait::parse(&mut fields, names)?),
             "Map" => Kind::Map(Box::new(map::Map::parse(&mut fields, names, taken)?)),
-            "Parallel" => Kind::Parallel(parallel::Parallel::parse(&mut fields, names, taken)?),
+            "Parallel" => Kind::Parallel(Box::new(parallel::Parallel::parse(&mut fields, names, taken)?)),
             "Pass" => Kind::Pass(pass::Pass::parse(&mut fields, names)?),
             "Succeed" => Kind::Succeed(succeed::Succeed::parse(&mut fields)?),
             "Fail" => Kind::Fail(fail::Fail::parse(&mut fields)?),
@@ -154,9 +154,9 @@ impl State {
     pub(crate) async fn run(&self, input: Value, scope: &Scope<'_>) -> Result<Exit, Fault> {
         let visit = self.enter(&input, scope)?;
         let exit = match &self.kind {
-            Kind::Task(task) => task.frame.run(task, input, &visit).await,
+            Kind::Task(task) => task.frame.run(task.as_ref(), input, &visit).await,
             Kind::Map(map) => map.frame.run(map.as_ref(), input, &visit).await,
-            Kind::Parallel(parallel) => parallel.frame.run(parallel, input, &visit).await,
+            Kind::Parallel(parallel) => parallel.frame.run(parallel.as_ref(), input, &visit).await,
             Kind::Wait(wait) => wait.run(input, &visit).await,
             Kind::Choice(choice) => choice.run(&input, &visit),
             Kind::Pass(pass) => pass.run(input, &visit),
@@ -191,11 +191,11 @@ pub(crate) struct Visit<'a> {
 }
 
 impl Visit<'_> {
-    fn record(&self, kind: history::EventKind) -> Result<u64, Fault> {
+    fn record(&self, kind: EventKind) -> Result<u64, Fault> {
         self.scope.run.journal.record(&self.scope.line, kind)
     }
 
-    fn note(&self, kind: history::EventKind) -> Result<u64, Fault> {
+    fn note(&self, kind: EventKind) -> Result<u64, Fault> {
         self.scope.run.journal.note(&self.scope.line, kind)
     }
 

@@ -1,0 +1,219 @@
+//! A machine on a virtual clock, with tasks made of closures and a history that remembers.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use asl::{
+    Clock, Event, ExecutionContext, Failure, History, Outcome, Resource, StateMachine, StopSwitch, TaskCall, Tasks,
+};
+use async_trait::async_trait;
+use chrono::{DateTime, Utc};
+use futures::future::BoxFuture;
+use serde_json::{Value, json};
+
+use crate::virtual_clock::VirtualClock;
+
+/// What a fake task answers: after how long, and what.
+pub struct Answer {
+    after: Duration,
+    result: Result<Value, Failure>,
+}
+
+pub fn ok(result: Value) -> Answer {
+    Answer { after: Duration::ZERO, result: Ok(result) }
+}
+
+pub fn fails(error: &str) -> Answer {
+    Answer { after: Duration::ZERO, result: Err(Failure::new(error, format!("{error} happened"))) }
+}
+
+impl Answer {
+    /// The same, later.
+    pub fn after_seconds(self, seconds: u64) -> Self {
+        Self { after: Duration::from_secs(seconds), ..self }
+    }
+}
+
+/// One call that a fake task was given.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Called {
+    pub state: String,
+    pub resource: String,
+    pub input: Value,
+    pub retry: u32,
+    pub at_second: u64,
+    pub timeout: Option<Duration>,
+}
+
+type Reply = dyn Fn(&Called) -> Answer + Send + Sync;
+
+/// Everything that an execution needs, and what it leaves behind.
+pub struct Stage {
+    pub clock: VirtualClock,
+    pub calls: Mutex<Vec<Called>>,
+    pub events: Mutex<Vec<Event>>,
+    /// Names of the states whose tasks were given up before they answered.
+    pub dropped: Arc<Mutex<Vec<String>>>,
+    reply: Box<Reply>,
+}
+
+impl Stage {
+    pub fn new(reply: impl Fn(&Called) -> Answer + Send + Sync + 'static) -> Self {
+        Self {
+            clock: VirtualClock::default(),
+            calls: Mutex::default(),
+            events: Mutex::default(),
+            dropped: Arc::default(),
+            reply: Box::new(reply),
+        }
+    }
+
+    /// A stage for machines without tasks.
+    pub fn bare() -> Self {
+        Self::new(|called| panic!("{called:?} is not expected"))
+    }
+
+    pub fn run(&self, definition: Value, input: Value) -> Outcome {
+        let (_switch, signal) = asl::stop_switch();
+        let machine = machine(&definition);
+        let context = context();
+        self.clock.run(asl::execute_by(&self.clock, &machine, input, &context, self, self, signal))
+    }
+
+    /// Runs a machine beside something that may stop it.
+    pub fn run_beside<'a>(
+        &'a self,
+        definition: Value,
+        beside: impl FnOnce(StopSwitch) -> BoxFuture<'a, ()>,
+    ) -> Outcome {
+        let (switch, signal) = asl::stop_switch();
+        let machine = machine(&definition);
+        let context = context();
+        let execution = asl::execute_by(&self.clock, &machine, json!({}), &context, self, self, signal);
+        let both = futures::future::join(execution, beside(switch));
+        self.clock.run(both).0
+    }
+
+    pub fn calls(&self) -> Vec<Called> {
+        self.calls.lock().expect("calls").clone()
+    }
+
+    pub fn events(&self) -> Vec<Event> {
+        self.events.lock().expect("events").clone()
+    }
+
+    /// The history in short: `"2 <- 0 PassStateEntered"`.
+    pub fn story(&self) -> Vec<String> {
+        let short = |event: &Event| format!("{} <- {} {}", event.id, event.previous_event_id, event.kind.type_name());
+        self.events().iter().map(short).collect()
+    }
+
+    /// The types of the events, in order.
+    pub fn types(&self) -> Vec<String> {
+        self.events().iter().map(|event| event.kind.type_name()).collect()
+    }
+
+    /// The details of the only event of a type.
+    pub fn details(&self, event_type: &str) -> Value {
+        let of_type = self.events().into_iter().filter(|event| event.kind.type_name() == event_type);
+        let events: Vec<Value> = of_type.map(|event| serde_json::to_value(event).expect("JSON")).collect();
+        let [event] = events.as_slice() else {
+            panic!("{} events of type {event_type}", events.len());
+        };
+        let details = event.as_object().expect("an object").iter().find(|(field, _)| field.ends_with("EventDetails"));
+        details.map(|(_, details)| details.clone()).unwrap_or_default()
+    }
+
+    pub fn seconds(&self) -> u64 {
+        self.clock.elapsed().as_secs()
+    }
+}
+
+pub fn machine(definition: &Value) -> StateMachine {
+    StateMachine::parse(&definition.to_string()).unwrap_or_else(|error| panic!("{definition}: {error}"))
+}
+
+pub fn context() -> ExecutionContext {
+    ExecutionContext {
+        execution_arn: "arn:aws:states:us-east-1:000000000000:execution:create_datalake:run-1".into(),
+        execution_name: "run-1".into(),
+        role_arn: "arn:aws:iam::000000000000:role/states".into(),
+        started: DateTime::<Utc>::UNIX_EPOCH,
+        state_machine_arn: "arn:aws:states:us-east-1:000000000000:stateMachine:create_datalake".into(),
+        state_machine_name: "create_datalake".into(),
+        region: "us-east-1".into(),
+    }
+}
+
+/// Notes the name of a task that is dropped before it is disarmed.
+struct DropNote {
+    state: Option<String>,
+    dropped: Arc<Mutex<Vec<String>>>,
+}
+
+impl Drop for DropNote {
+    fn drop(&mut self) {
+        if let Some(state) = self.state.take() {
+            self.dropped.lock().expect("dropped").push(state);
+        }
+    }
+}
+
+#[async_trait]
+impl Tasks for Stage {
+    async fn run(&self, resource: &Resource, input: Value, call: &TaskCall<'_>) -> Result<Value, Failure> {
+        assert_eq!(call.execution, &context());
+        let called = Called {
+            state: call.state.to_owned(),
+            resource: resource.to_string(),
+            input,
+            retry: call.retry_count,
+            at_second: self.seconds(),
+            timeout: call.timeout,
+        };
+        self.calls.lock().expect("calls").push(called.clone());
+        let mut note = DropNote { state: Some(called.state.clone()), dropped: self.dropped.clone() };
+        let answer = (self.reply)(&called);
+        if called.resource.contains(".sync") {
+            call.submitted(&json!({ "submitted": called.state }));
+        }
+        self.clock.sleep(answer.after).await;
+        note.state = None;
+        answer.result
+    }
+}
+
+impl History for Stage {
+    fn record(&self, event: Event) {
+        self.events.lock().expect("events").push(event);
+    }
+}
+
+/// A task of the Lambda integration that ends the workflow, with more fields.
+pub fn task(more: Value) -> Value {
+    let base = json!({ "Type": "Task", "Resource": "arn:aws:states:::lambda:invoke", "End": true });
+    merged(base, more)
+}
+
+/// An object with the fields of another put in; `null` takes a field out.
+pub fn merged(mut base: Value, more: Value) -> Value {
+    let fields = base.as_object_mut().expect("an object");
+    for (field, value) in more.as_object().expect("an object") {
+        match value {
+            Value::Null => fields.remove(field),
+            value => fields.insert(field.clone(), value.clone()),
+        };
+    }
+    base
+}
+
+/// A machine whose only state is `S`.
+pub fn only(state: Value) -> Value {
+    json!({ "StartAt": "S", "States": { "S": state } })
+}
+
+/// A machine of the state `S`, whose failures are caught by a Pass state `Caught`.
+pub fn caught(mut state: Value, errors: Value) -> Value {
+    state["Catch"] = json!([{ "ErrorEquals": errors, "Next": "Caught" }]);
+    json!({ "StartAt": "S", "States": { "S": state, "Caught": { "Type": "Pass", "End": true } } })
+}

@@ -1,0 +1,117 @@
+//! A clock on which time passes only while nothing else happens, and then at once.
+//!
+//! The clock runs the test's future itself. When the future can make no progress, the clock moves on to the moment that
+//! the next sleeper waits for. A year takes no time, and every run takes the same turns.
+
+use std::collections::BTreeMap;
+use std::pin::{Pin, pin};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::task::{Context, Poll, Wake, Waker};
+use std::time::Duration;
+
+use asl::Clock;
+use async_trait::async_trait;
+use chrono::{DateTime, TimeDelta, Utc};
+
+/// When the clock starts.
+pub const START: &str = "2020-04-01T10:00:00Z";
+
+#[derive(Default)]
+pub struct VirtualClock(Mutex<State>);
+
+#[derive(Default)]
+struct State {
+    /// Since the start.
+    now: Duration,
+    sleepers: BTreeMap<(Duration, u64), Option<Waker>>,
+    next_sleeper: u64,
+}
+
+impl VirtualClock {
+    /// How much time has passed.
+    pub fn elapsed(&self) -> Duration {
+        self.state().now
+    }
+
+    /// Runs a future to its end.
+    pub fn run<F: Future>(&self, future: F) -> F::Output {
+        let mut future = pin!(future);
+        let woken = Arc::new(Woken::default());
+        let waker = Waker::from(woken.clone());
+        loop {
+            if let Poll::Ready(output) = future.as_mut().poll(&mut Context::from_waker(&waker)) {
+                return output;
+            }
+            if !woken.0.swap(false, Ordering::SeqCst) {
+                self.move_on();
+            }
+        }
+    }
+
+    fn sleeper(&self, duration: Duration) -> Sleep<'_> {
+        let mut state = self.state();
+        let sleeper = (state.now + duration, state.next_sleeper);
+        state.next_sleeper += 1;
+        state.sleepers.insert(sleeper, None);
+        Sleep { clock: self, sleeper }
+    }
+
+    fn move_on(&self) {
+        let mut state = self.state();
+        let next = state.sleepers.first_key_value().map(|((moment, _), _)| *moment);
+        state.now = next.expect("nothing to wait for: the future would never end");
+        let now = state.now;
+        let due = state.sleepers.range_mut(..=(now, u64::MAX));
+        due.filter_map(|(_, waker)| waker.take()).for_each(Waker::wake);
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().expect("no test panics while holding the clock")
+    }
+}
+
+#[async_trait]
+impl Clock for VirtualClock {
+    fn now(&self) -> DateTime<Utc> {
+        let start: DateTime<Utc> = START.parse().expect("a moment");
+        start + TimeDelta::from_std(self.elapsed()).expect("less than an age")
+    }
+
+    async fn sleep(&self, duration: Duration) {
+        self.sleeper(duration).await;
+    }
+}
+
+struct Sleep<'a> {
+    clock: &'a VirtualClock,
+    sleeper: (Duration, u64),
+}
+
+impl Future for Sleep<'_> {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+        let mut state = self.clock.state();
+        if state.now >= self.sleeper.0 {
+            return Poll::Ready(());
+        }
+        state.sleepers.insert(self.sleeper, Some(context.waker().clone()));
+        Poll::Pending
+    }
+}
+
+impl Drop for Sleep<'_> {
+    fn drop(&mut self) {
+        self.clock.state().sleepers.remove(&self.sleeper);
+    }
+}
+
+#[derive(Default)]
+struct Woken(AtomicBool);
+
+impl Wake for Woken {
+    fn wake(self: Arc<Self>) {
+        self.0.store(true, Ordering::SeqCst);
+    }
+}
