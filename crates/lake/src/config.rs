@@ -147,6 +147,12 @@ impl Default for Quality {
 pub struct Share(f64);
 
 impl Share {
+    /// Nothing at all.
+    pub const NONE: Self = Self(0.0);
+
+    /// Everything.
+    pub const ALL: Self = Self(1.0);
+
     /// The share as a number.
     pub fn get(self) -> f64 {
         self.0

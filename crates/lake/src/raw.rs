@@ -80,8 +80,13 @@ pub struct Missing {
 }
 
 impl Coverage {
-    /// Holds the snapshots that are there against those that `session` expects on the days of `range`.
-    pub fn of(session: &Session, range: DateRange, present: impl IntoIterator<Item = SnapshotName>) -> Self {
+    /// Holds the snapshots of `feeds` that are there against those that `session` expects on the days of `range`.
+    pub fn of(
+        session: &Session,
+        range: DateRange,
+        feeds: &[Feed],
+        present: impl IntoIterator<Item = SnapshotName>,
+    ) -> Self {
         let mut by_day: BTreeMap<(NaiveDate, Feed), Vec<SnapshotTime>> = BTreeMap::new();
         for name in present {
             by_day.entry((name.time.date(), name.feed)).or_default().push(name.time);
@@ -89,11 +94,11 @@ impl Coverage {
         let mut coverage = Self::default();
         for date in range.days().filter(|date| is_business_day(*date)) {
             let of_feed = |feed| by_day.get(&(date, feed)).map_or(&[][..], Vec::as_slice);
-            if Feed::ALL.iter().all(|feed| of_feed(*feed).is_empty()) {
+            if feeds.iter().all(|feed| of_feed(*feed).is_empty()) {
                 coverage.gaps.extend([date]);
                 continue;
             }
-            for feed in Feed::ALL {
+            for feed in feeds.iter().copied() {
                 let missing = session.missing(date, of_feed(feed));
                 let times: Excerpt<String> = missing.iter().map(|t| t.time().format("%H:%M").to_string()).collect();
                 coverage.missing_snapshots.extend((!times.is_empty()).then_some(Missing { date, feed, times }));
@@ -120,7 +125,7 @@ mod tests {
             "202004111000_options.csv",
         ];
         let names = names.map(|name| name.parse().expect("a name"));
-        let coverage = Coverage::of(&session, range.expect("a range"), names);
+        let coverage = Coverage::of(&session, range.expect("a range"), &Feed::ALL, names);
         let expected = serde_json::json!({
             "gaps": {"count": 2, "first": ["2020-04-09", "2020-04-13"]},
             "missing_snapshots": {"count": 1, "first": [

@@ -20,7 +20,7 @@ use lake::raw::Coverage;
 use lake::request::{self, Request};
 use lake::{Error, Lake, keys, parallel, raw};
 use market::partition::DateRange;
-use market::snapshot::SnapshotName;
+use market::snapshot::{Feed, SnapshotName};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -84,7 +84,7 @@ pub async fn handle(lake: &Lake, event: Value) -> Result<Report, Error> {
     }
     if let Some(range) = days {
         let present = raw::list(lake, range).await?;
-        report.coverage = Coverage::of(&lake.config.session, range, present.iter().map(|file| file.name));
+        report.coverage = Coverage::of(&lake.config.session, range, &Feed::ALL, present.iter().map(|file| file.name));
     }
     Ok(report)
 }

@@ -1,23 +1,92 @@
 //! The three audits of a run: what is there to process, is what the job wrote fit to be published, and does Athena
 //! answer with it.
+//!
+//! | module | what it knows |
+//! |---|---|
+//! | [`raw`] | stage `raw`: the days of a run and their raw files |
+//! | [`staged`] | stage `staged`: the checks, in order, and the reports |
+//! | [`evidence`] | what was found out, and the reports that follow |
+//! | [`recount`] | what becomes of the records of a raw file, read anew |
+//! | [`files`] | the Parquet files that a run wrote, by their footers |
+//! | [`staging`] | tables over a run's files that no reader sees |
+//! | [`domain`] | what rows have to satisfy, as SQL |
+//! | [`figures`] | what a query says of each day |
+//! | [`published`] | stage `published`: Athena against the report |
 
+mod domain;
+mod evidence;
+mod figures;
+mod files;
+mod published;
+mod raw;
+mod recount;
+mod staged;
+mod staging;
+
+use lake::lambda::parse_event;
 use lake::{Error, Lake};
-use serde::Serialize;
+use market::partition::DateRange;
+use market::run::RunId;
+use market::table::TableName;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 /// What an audit found. In JSON each is the object itself.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(untagged)]
 pub enum Audit {
+    /// Of stage `raw`.
+    Raw(raw::Plan),
+    /// Of stage `staged`.
+    Staged(staged::Passed),
+    /// Of stage `published`.
+    Published(published::Confirmed),
 }
 
-/// Audits a stage of a run: `{"stage": "raw", "run", "input"}` (the input of the workflow) or `{"stage": "raw", "run", "from",
-/// "to"}`; `{"stage": "staged", "run", "from", "to"}`; `{"stage": "published", "run", "from", "to", "table"}`.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Stage {
+    Raw,
+    Staged,
+    Published,
+}
+
+#[derive(Debug, Deserialize)]
+struct Staged {
+    run: RunId,
+    #[serde(flatten)]
+    range: DateRange,
+}
+
+#[derive(Debug, Deserialize)]
+struct Published {
+    table: TableName,
+    run: RunId,
+    #[serde(flatten)]
+    range: DateRange,
+}
+
+const RAW: &str = r#"{"stage": "raw", "run": "...", "input": {}} with the input of the workflow, or "from" and "to""#;
+const STAGED: &str = r#"{"stage": "staged", "run": "...", "from": "2020-04-01", "to": "2020-04-09"}"#;
+const PUBLISHED: &str =
+    r#"{"stage": "published", "table": "quotes", "run": "...", "from": "2020-04-01", "to": "2020-04-09"}"#;
+
+/// Audits a stage of a run.
 ///
 /// # Errors
-/// [`Error::InvalidInput`] for an event of another form; [`Error::Quality`] with the failed checks, their figures and the
-/// key of the report.
+/// [`Error::InvalidInput`] for an event of no known form; [`Error::Quality`] with the failed checks, their figures and
+/// the place of the report.
 pub async fn handle(lake: &Lake, event: Value) -> Result<Audit, Error> {
-    let _ = (lake, event);
-    Err(Error::InvalidInput(String::new()))
+    let stage = event.get("stage").cloned().unwrap_or_default();
+    match parse_event(stage, &format!("one of {RAW}; {STAGED}; {PUBLISHED}"))? {
+        Stage::Raw => raw::plan(lake, event).await.map(Audit::Raw),
+        Stage::Staged => {
+            let Staged { run, range } = parse_event(event, STAGED)?;
+            staged::audit(lake, &run, range).await.map(Audit::Staged)
+        }
+        Stage::Published => {
+            let Published { table, run, range } = parse_event(event, PUBLISHED)?;
+            published::confirm(lake, table, run, range).await.map(Audit::Published)
+        }
+    }
 }

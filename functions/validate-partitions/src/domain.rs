@@ -1,0 +1,259 @@
+//! What rows have to satisfy, as SQL: the checks that would have seen a table that is wrong by factors of ten.
+//!
+//! A number that the panel shows with a suffix has three decimals at most: `75m24` stands for 75,240 thousand, give or
+//! take one. So two shown numbers may be off by 0.1% each without anything being wrong, and what compares them
+//! allows 0.5%. A misread suffix is off by ten times or more.
+//!
+//! A price of zero is how some sources write that there is none; checks of prices apply to those above zero.
+
+use std::collections::BTreeMap;
+
+use chrono::NaiveDate;
+use lake::config::Share;
+use lake::quality::{Check, Duplicates, Unit};
+use lake::{Error, athena};
+use market::table::TableName;
+use serde_json::{Map, Value};
+
+use crate::figures::rows_of_days;
+use crate::staging::Staging;
+
+/// A condition on rows.
+#[derive(Debug)]
+struct DomainCheck {
+    name: &'static str,
+    /// The rows it is about: `{table}`, or a query on it.
+    from: &'static str,
+    /// To which of them it applies.
+    applies: &'static str,
+    /// Which of these fail.
+    fails: &'static str,
+    /// What is shown of one that fails, beside its time and ticker.
+    shows: &'static str,
+}
+
+const QUOTES: [DomainCheck; 4] = [
+    DomainCheck {
+        name: "bid_ask",
+        from: "{table}",
+        applies: "bid > 0 AND ask > 0",
+        fails: "bid > ask",
+        shows: "bid, ask",
+    },
+    DomainCheck {
+        name: "last_in_range",
+        from: "{table}",
+        applies: r#""min" > 0 AND "max" > 0"#,
+        fails: r#""min" > "max" OR ("last" > 0 AND ("last" < "min" OR "last" > "max"))"#,
+        shows: r#""min", "last", "max""#,
+    },
+    DomainCheck {
+        name: "average_price",
+        from: "{table}",
+        applies: r#"total_volume > 0 AND qty_total > 0 AND "min" > 0 AND "max" > 0"#,
+        fails: r#"total_volume < 0.995 * "min" * qty_total OR total_volume > 1.005 * "max" * qty_total"#,
+        shows: r#"total_volume, qty_total, "min", "max""#,
+    },
+    DomainCheck {
+        name: "totals_fall",
+        from: TOTALS_IN_TIME,
+        applies: "qty_total_before IS NOT NULL",
+        fails: "qty_total < 0.995 * qty_total_before OR total_volume < 0.995 * total_volume_before \
+                OR num_trades < 0.995 * num_trades_before",
+        shows: "qty_total, qty_total_before, total_volume, total_volume_before, num_trades, num_trades_before",
+    },
+];
+
+/// Each row with all three totals, and the totals of the row before it that day.
+const TOTALS_IN_TIME: &str = "(
+  SELECT year, month, day, intdate, ticker, qty_total, total_volume, num_trades,
+    lag(qty_total) OVER (PARTITION BY year, month, day, ticker ORDER BY intdate, qty_total) AS qty_total_before,
+    lag(total_volume) OVER (PARTITION BY year, month, day, ticker ORDER BY intdate, qty_total) AS total_volume_before,
+    lag(num_trades) OVER (PARTITION BY year, month, day, ticker ORDER BY intdate, qty_total) AS num_trades_before
+  FROM {table}
+  WHERE qty_total IS NOT NULL AND total_volume IS NOT NULL AND num_trades IS NOT NULL
+) AS totals_in_time";
+
+const OPTIONS: [DomainCheck; 1] = [DomainCheck {
+    name: "bid_ask",
+    from: "{table}",
+    applies: "optn_mkt_bid > 0 AND optn_mkt_ask > 0",
+    fails: "optn_mkt_bid > optn_mkt_ask",
+    shows: "optn_mkt_bid, optn_mkt_ask",
+}];
+
+/// How many rows are shown of those that fail.
+const EXAMPLES: usize = 5;
+
+/// Makes all checks of the rows of a staged table.
+pub async fn checks(staging: &Staging<'_>, table: TableName, limit: Share) -> Result<Vec<Check>, Error> {
+    let defined: &[DomainCheck] = match table {
+        TableName::Quotes => &QUOTES,
+        TableName::Options => &OPTIONS,
+        TableName::Rejects => &[],
+    };
+    let mut made = Vec::new();
+    for check in defined {
+        made.push(check.make(staging, &staging.name(table), limit).await?);
+    }
+    Ok(made)
+}
+
+impl DomainCheck {
+    async fn make(&self, staging: &Staging<'_>, table: &str, limit: Share) -> Result<Check, Error> {
+        let answer = staging.query(&self.counting(table)).await?;
+        let counted = rows_of_days(&answer, |row| {
+            let number = |at| row.number::<u64>(at).map(Option::unwrap_or_default);
+            Ok((number(3)?, number(4)?))
+        })?;
+        let counted: BTreeMap<NaiveDate, (u64, u64)> = counted.into_iter().collect();
+        let checked = counted.values().map(|(checked, _)| checked).sum();
+        let failing = counted.values().map(|(_, failing)| failing).sum();
+        let examples = if failing == 0 { Vec::new() } else { examples(&staging.query(&self.showing(table)).await?) };
+        let days = counted.into_iter().filter(|(_, (_, failing))| *failing > 0).map(|(date, _)| date);
+        Ok(Check::new(self.name, Unit::Rows, checked, failing, limit).on(days, examples))
+    }
+
+    /// How many rows of each day it applies to, and how many of these fail.
+    fn counting(&self, table: &str) -> String {
+        let Self { applies, fails, .. } = self;
+        format!(
+            "SELECT year, month, day,\n  \
+             sum(CASE WHEN {applies} THEN 1 ELSE 0 END) AS checked,\n  \
+             sum(CASE WHEN {applies} AND ({fails}) THEN 1 ELSE 0 END) AS failing\n\
+             FROM {}\n\
+             GROUP BY year, month, day",
+            self.rows_of(table)
+        )
+    }
+
+    /// A few of the rows that fail.
+    fn showing(&self, table: &str) -> String {
+        let Self { applies, fails, shows, .. } = self;
+        format!(
+            "SELECT intdate, ticker, {shows}\nFROM {}\nWHERE {applies} AND ({fails})\n\
+             ORDER BY intdate, ticker\nLIMIT {EXAMPLES}",
+            self.rows_of(table)
+        )
+    }
+
+    fn rows_of(&self, table: &str) -> String {
+        self.from.replace("{table}", &format!("\"{table}\""))
+    }
+}
+
+/// Rows as objects, with numbers as numbers.
+fn examples(answer: &athena::Answer) -> Vec<Value> {
+    let object = |row: &Vec<Option<String>>| {
+        let cells = answer.columns.iter().zip(row).map(|(column, cell)| {
+            let text = cell.clone().map_or(Value::Null, Value::String);
+            let number = cell.as_deref().filter(|_| column.ty != "varchar").and_then(|n| serde_json::from_str(n).ok());
+            (column.name.clone(), number.unwrap_or(text))
+        });
+        Value::Object(cells.collect::<Map<_, _>>())
+    };
+    answer.rows.iter().map(object).collect()
+}
+
+/// Counts the rows that share their time and ticker with another.
+pub async fn duplicates(staging: &Staging<'_>, table: TableName) -> Result<Duplicates, Error> {
+    let statement = format!(
+        "SELECT count(*) AS repeated_keys, coalesce(sum(copies), 0) AS repeated_rows\n\
+         FROM (\n  SELECT intdate, ticker, count(*) AS copies\n  FROM \"{}\"\n  GROUP BY intdate, ticker\n  \
+         HAVING count(*) > 1\n) AS repeated",
+        staging.name(table)
+    );
+    let answer = staging.query(&statement).await?;
+    let number = |at: usize| answer.rows.first()?.get(at)?.as_deref()?.parse().ok();
+    Ok(Duplicates { keys: number(0).unwrap_or_default(), rows: number(1).unwrap_or_default() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use lake::athena::{Answer, Column};
+    use serde_json::json;
+
+    /// What the condition of `average_price` says, in Rust.
+    fn is_average_between(min: f64, max: f64, quantity: f64, volume: f64) -> bool {
+        !(volume < 0.995 * min * quantity || volume > 1.005 * max * quantity)
+    }
+
+    #[test]
+    fn real_rows_pass_and_misread_ones_do_not() {
+        assert!(QUOTES[2].fails.contains("0.995") && QUOTES[2].fails.contains("1.005"));
+        let rows = [
+            (9.23, 9.77, 379_100.0, 3_603_000.0),
+            (8.94, 9.75, 6050.0, 57_646.0),
+            (25.19, 29.79, 2_840_000.0, 75_240_000.0),
+            (54.91, 58.30, 916_000.0, 51_750_000.0),
+            (15.01, 16.55, 213_707_000.0, 3_375_000_000.0),
+            (13.32, 14.37, 81_357_000.0, 1_130_000_000.0),
+        ];
+        for (min, max, quantity, volume) in rows {
+            assert!(is_average_between(min, max, quantity, volume));
+            for factor in [0.1, 10.0] {
+                assert!(!is_average_between(min, max, quantity, volume * factor), "{min} {factor}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_a_suffix_leaves_out_is_within_the_slack() {
+        // One share price all day, both totals shown with three decimals of their suffix, cut off or rounded.
+        for price in [0.01, 1.07, 9.99, 57.31] {
+            for quantity in [1_000.0, 1_000_999.0, 1_999_999.0, 123_456_789.0_f64] {
+                let volume = price * quantity;
+                for shown in [f64::floor, f64::round] {
+                    let show = |total: f64| {
+                        let unit = 10f64.powi((total.log10() as i32) / 3 * 3 - 3);
+                        shown(total / unit) * unit
+                    };
+                    assert!(is_average_between(price, price, show(quantity), show(volume)), "{price} {quantity}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn the_sql_reads_as_it_runs() {
+        assert_eq!(
+            QUOTES[0].counting("quotes_x"),
+            "SELECT year, month, day,\n  \
+             sum(CASE WHEN bid > 0 AND ask > 0 THEN 1 ELSE 0 END) AS checked,\n  \
+             sum(CASE WHEN bid > 0 AND ask > 0 AND (bid > ask) THEN 1 ELSE 0 END) AS failing\n\
+             FROM \"quotes_x\"\nGROUP BY year, month, day"
+        );
+        assert_eq!(
+            OPTIONS[0].showing("options_x"),
+            "SELECT intdate, ticker, optn_mkt_bid, optn_mkt_ask\nFROM \"options_x\"\n\
+             WHERE optn_mkt_bid > 0 AND optn_mkt_ask > 0 AND (optn_mkt_bid > optn_mkt_ask)\n\
+             ORDER BY intdate, ticker\nLIMIT 5"
+        );
+        assert!(QUOTES[3].counting("quotes_x").contains("FROM \"quotes_x\"\n  WHERE qty_total IS NOT NULL"));
+    }
+
+    #[test]
+    fn checks_are_about_columns_of_their_table() {
+        for (table, checks) in [(TableName::Quotes, &QUOTES[..]), (TableName::Options, &OPTIONS[..])] {
+            for check in checks {
+                let columns = check.shows.split(", ").map(|name| name.trim_matches('"').trim_end_matches("_before"));
+                for name in columns {
+                    assert!(table.columns().iter().any(|column| column.name == name), "{table}.{name}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn an_example_is_a_row() {
+        let column = |name: &str, ty: &str| Column { name: name.to_owned(), ty: ty.to_owned() };
+        let answer = Answer {
+            query: "q".to_owned(),
+            columns: vec![column("intdate", "bigint"), column("ticker", "varchar"), column("bid", "double")],
+            rows: vec![vec![Some("202004011320".to_owned()), Some("12".to_owned()), Some("15.4".to_owned())]],
+            scanned_bytes: 0,
+        };
+        assert_eq!(examples(&answer), [json!({"intdate": 202004011320u64, "ticker": "12", "bid": 15.4})]);
+    }
+}

@@ -1,0 +1,433 @@
+//! What was found out about a run, and the reports that follow from it. Nothing here asks anyone anything, so that each
+//! check can be read, and tested, by itself.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use chrono::{Datelike, NaiveDate};
+use lake::config::{Config, Share};
+use lake::quality::{Check, Day, Duplicates, Figures, RawFileRecords, Records, RejectCount, Report, Unit};
+use lake::raw::Coverage;
+use market::partition::DateRange;
+use market::run::RunId;
+use market::session::Session;
+use market::snapshot::{Feed, SnapshotTime};
+use market::table::{Kind, Source, TableName};
+use serde_json::Value;
+
+use crate::files::DayFiles;
+
+/// What was found out about a run.
+pub struct Evidence {
+    pub run: RunId,
+    pub range: DateRange,
+    /// Each raw file of the range and what becomes of its records.
+    pub files: Vec<RawFileRecords>,
+    /// What the run wrote, by table and day.
+    pub written: BTreeMap<TableName, BTreeMap<NaiveDate, DayFiles>>,
+    /// What queries say of it; none where the files are not such that they can be queried.
+    pub content: Option<Content>,
+}
+
+/// What queries say of what a run wrote.
+#[derive(Default)]
+pub struct Content {
+    pub figures: BTreeMap<TableName, BTreeMap<NaiveDate, Figures>>,
+    pub rejects: Vec<(NaiveDate, RejectCount)>,
+    pub domain: BTreeMap<TableName, Vec<Check>>,
+    pub duplicates: BTreeMap<TableName, Duplicates>,
+}
+
+/// How many examples in words a check has.
+const EXAMPLES: usize = 5;
+
+impl Evidence {
+    /// Whether the files are such that tables can be made over them.
+    pub fn can_be_queried(&self) -> bool {
+        TableName::ALL.iter().all(|table| self.partitions(*table).passed && self.schema(*table).passed)
+    }
+
+    /// What the run wrote for `table`, by day.
+    pub fn written(&self, table: TableName) -> &BTreeMap<NaiveDate, DayFiles> {
+        static NOTHING: BTreeMap<NaiveDate, DayFiles> = BTreeMap::new();
+        self.written.get(&table).unwrap_or(&NOTHING)
+    }
+
+    /// The report on `table`.
+    pub fn report(&self, config: &Config, table: TableName) -> Report {
+        let mut checks = vec![self.partitions(table), self.schema(table)];
+        match &self.content {
+            None => checks.push(self.content_unknown()),
+            Some(content) => {
+                checks.push(self.row_counts(content, table));
+                match table.feed() {
+                    None => checks.push(self.ragged_records(content)),
+                    Some(_) => checks.push(self.rejected_cells(content, table, config.quality.max_reject_share)),
+                }
+                checks.extend(content.domain.get(&table).into_iter().flatten().cloned());
+            }
+        }
+        checks.extend(table.feed().map(|feed| {
+            let limit = if config.quality.fail_on_missing_snapshots { Share::NONE } else { Share::ALL };
+            self.missing_snapshots(&config.session, feed, limit)
+        }));
+        let feeds = feeds_of(table);
+        let present = self.files_of(table).map(|file| file.name);
+        Report {
+            run: self.run.clone(),
+            table,
+            range: self.range,
+            passed: checks.iter().all(|check| check.passed),
+            rows: self.written(table).values().map(|day| day.rows).sum(),
+            records: self.files_of(table).map(|file| file.records).sum(),
+            checks,
+            days: self.days(table),
+            files: if table.feed().is_some() { self.files_of(table).cloned().collect() } else { Vec::new() },
+            rejects: self.reject_counts(table),
+            duplicates: self.content.as_ref().and_then(|c| c.duplicates.get(&table).copied()).unwrap_or_default(),
+            coverage: Coverage::of(&config.session, self.range, feeds, present),
+        }
+    }
+
+    /// The raw files that `table` is made from.
+    fn files_of(&self, table: TableName) -> impl Iterator<Item = &RawFileRecords> {
+        self.files.iter().filter(move |file| feeds_of(table).contains(&file.name.feed))
+    }
+
+    /// What becomes of the records of each day that has raw files for `table`.
+    fn records_by_day(&self, table: TableName) -> BTreeMap<NaiveDate, Records> {
+        let mut days: BTreeMap<NaiveDate, Records> = BTreeMap::new();
+        for file in self.files_of(table) {
+            let day = days.entry(file.name.time.date()).or_default();
+            *day = [*day, file.records].into_iter().sum();
+        }
+        days
+    }
+
+    fn days(&self, table: TableName) -> Vec<Day> {
+        let figures = self.content.as_ref().and_then(|content| content.figures.get(&table));
+        let day = |(date, files): (&NaiveDate, &DayFiles)| Day {
+            date: *date,
+            parquet_files: files.files,
+            parquet_bytes: files.bytes,
+            figures: figures.and_then(|figures| figures.get(date).copied()).unwrap_or_default(),
+        };
+        self.written(table).iter().map(day).collect()
+    }
+
+    /// Every day with raw files has a partition, and no other day has one.
+    fn partitions(&self, table: TableName) -> Check {
+        let expected: BTreeSet<NaiveDate> = self.records_by_day(table).into_keys().collect();
+        let found: BTreeSet<NaiveDate> = self.written(table).keys().copied().collect();
+        let missing = expected.difference(&found).map(|date| (*date, "the run wrote no files for it"));
+        let surplus = found.difference(&expected).map(|date| (*date, "the run wrote files, but it has no raw files"));
+        let wrong = missing.chain(surplus).map(|(date, why)| (date, format!("{date}: {why}")));
+        strict("partitions", expected.union(&found).count(), wrong.collect())
+    }
+
+    /// Every file is Parquet with the columns of the table.
+    fn schema(&self, table: TableName) -> Check {
+        let checked = self.written(table).values().map(|day| day.files).sum();
+        let faults = self.written(table).iter().flat_map(|(date, day)| day.faults.iter().map(|fault| (*date, fault)));
+        let (days, faults): (Vec<NaiveDate>, Vec<&String>) = faults.unzip();
+        let examples = faults.iter().take(EXAMPLES).map(|fault| Value::from(fault.as_str())).collect();
+        Check::new("schema", Unit::Files, checked, faults.len() as u64, Share::NONE)
+            .on(days.into_iter().collect::<BTreeSet<_>>(), examples)
+    }
+
+    /// Nothing was asked of the rows, and so nothing is known to be fine.
+    fn content_unknown(&self) -> Check {
+        let days = self.range.days().count() as u64;
+        let why = "the rows were not looked at, because the files of the run are not as they should be";
+        Check::new("content", Unit::Days, days, days, Share::NONE).on([], vec![why.into()])
+    }
+
+    /// Every day has the rows that its raw files say, in the footers and to a query, and they are of that day.
+    fn row_counts(&self, content: &Content, table: TableName) -> Check {
+        let none = BTreeMap::new();
+        let figures = content.figures.get(&table).unwrap_or(&none);
+        let records = self.records_by_day(table);
+        let wrong = self.written(table).iter().filter_map(|(date, files)| {
+            let figures = figures.get(date).copied().unwrap_or_default();
+            let published = records.get(date).map(|records| records.published);
+            let of_day = |intdate: i64| intdate.div_euclid(10_000) == number_of(*date);
+            let what = if table.feed().is_some() && published != Some(files.rows) {
+                format!("{} rows in Parquet for {} published records", files.rows, published.unwrap_or_default())
+            } else if figures.rows != files.rows {
+                format!("{} rows in Parquet, and a query finds {}", files.rows, figures.rows)
+            } else if !figures.first.into_iter().chain(figures.last).all(of_day) {
+                format!("rows of another day: intdate from {:?} to {:?}", figures.first, figures.last)
+            } else {
+                return None;
+            };
+            Some((*date, format!("{date}: {what}")))
+        });
+        strict("row_counts", self.written(table).len(), wrong.collect())
+    }
+
+    /// Every record that is neither published nor dropped is a row of `rejects`.
+    fn ragged_records(&self, content: &Content) -> Check {
+        let mut found: BTreeMap<(NaiveDate, &str), u64> = BTreeMap::new();
+        for (date, reject) in content.rejects.iter().filter(|(_, reject)| reject.column_name.is_empty()) {
+            *found.entry((*date, &reject.table_name)).or_default() += reject.count;
+        }
+        let mut wrong = Vec::new();
+        for feed in Feed::ALL {
+            for (date, records) in self.records_by_day(feed.into()) {
+                let rows = found.remove(&(date, feed.as_str())).unwrap_or_default();
+                if rows != records.ragged {
+                    wrong.push((date, format!("{date}: {rows} rows for {} ragged records of {feed}", records.ragged)));
+                }
+            }
+        }
+        let unexpected = found.into_iter().map(|((date, table), rows)| {
+            (date, format!("{date}: {rows} rows for ragged records of {table:?}, which has no raw files"))
+        });
+        wrong.extend(unexpected);
+        strict("ragged_records", self.records_by_day(TableName::Rejects).len(), wrong)
+    }
+
+    /// The cells that could not be read, of those that ought to be numbers.
+    fn rejected_cells(&self, content: &Content, table: TableName, limit: Share) -> Check {
+        let is_number = |source| matches!(source, Source::Cell { kind, .. } if kind != Kind::Text);
+        let columns = table.columns().iter().filter(|column| is_number(column.source)).count() as u64;
+        let rows: u64 = self.written(table).values().map(|day| day.rows).sum();
+        let cells = content.rejects.iter().filter(|(_, reject)| is_cell_of(table, reject));
+        let days: BTreeSet<NaiveDate> = cells.clone().map(|(date, _)| *date).collect();
+        let failing = cells.map(|(_, reject)| reject.count).sum();
+        let mut by_column = self.reject_counts(table);
+        by_column.retain(|reject| !reject.column_name.is_empty());
+        by_column.sort_by_key(|reject| std::cmp::Reverse(reject.count));
+        let examples = by_column.iter().take(EXAMPLES);
+        let examples = examples.map(|r| format!("{} cells of {}: {}", r.count, r.column_name, r.reason).into());
+        Check::new("rejected_cells", Unit::Cells, rows * columns, failing, limit).on(days, examples.collect())
+    }
+
+    fn missing_snapshots(&self, session: &Session, feed: Feed, limit: Share) -> Check {
+        let mut present: BTreeMap<NaiveDate, Vec<SnapshotTime>> = BTreeMap::new();
+        for file in self.files_of(feed.into()) {
+            present.entry(file.name.time.date()).or_default().push(file.name.time);
+        }
+        let (mut expected, mut missing, mut days) = (0, 0, Vec::new());
+        for date in self.range.days() {
+            let of_day = session.missing(date, present.get(&date).map_or(&[][..], Vec::as_slice));
+            expected += session.expected(date).len() as u64;
+            missing += of_day.len() as u64;
+            days.extend((!of_day.is_empty()).then_some(date));
+        }
+        Check::new("missing_snapshots", Unit::Snapshots, expected, missing, limit).on(days, Vec::new())
+    }
+
+    /// The rejects of all days by column and reason: those of `table`, or all of them for `rejects` itself.
+    fn reject_counts(&self, table: TableName) -> Vec<RejectCount> {
+        let mut counts: BTreeMap<[&str; 3], u64> = BTreeMap::new();
+        for (_, reject) in self.content.iter().flat_map(|content| &content.rejects) {
+            if table == TableName::Rejects || reject.table_name == table.as_str() {
+                *counts.entry([&reject.table_name, &reject.column_name, &reject.reason]).or_default() += reject.count;
+            }
+        }
+        let count = |([table_name, column_name, reason], count): ([&str; 3], u64)| RejectCount {
+            table_name: table_name.to_owned(),
+            column_name: column_name.to_owned(),
+            reason: reason.to_owned(),
+            count,
+        };
+        counts.into_iter().map(count).collect()
+    }
+}
+
+/// The feeds whose raw files a table is made from.
+fn feeds_of(table: TableName) -> &'static [Feed] {
+    match table {
+        TableName::Quotes => &[Feed::Quotes],
+        TableName::Options => &[Feed::Options],
+        TableName::Rejects => &Feed::ALL,
+    }
+}
+
+fn is_cell_of(table: TableName, reject: &RejectCount) -> bool {
+    reject.table_name == table.as_str() && !reject.column_name.is_empty()
+}
+
+/// A check of days none of which may fail.
+fn strict(name: &str, days: usize, wrong: Vec<(NaiveDate, String)>) -> Check {
+    let failing: BTreeSet<NaiveDate> = wrong.iter().map(|(date, _)| *date).collect();
+    let examples = wrong.into_iter().take(EXAMPLES).map(|(_, words)| words.into()).collect();
+    Check::new(name, Unit::Days, days as u64, failing.len() as u64, Share::NONE).on(failing, examples)
+}
+
+/// A day as the number that `intdate` begins with.
+fn number_of(date: NaiveDate) -> i64 {
+    (i64::from(date.year()) * 100 + i64::from(date.month())) * 100 + i64::from(date.day())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn day(day: u32) -> NaiveDate {
+        NaiveDate::from_ymd_opt(2020, 4, day).expect("a day")
+    }
+
+    fn raw_file(name: &str, published: u64, ragged: u64) -> RawFileRecords {
+        let records = Records { records: published + ragged + 2, published, blank_ticker: 2, header_repeat: 0, ragged };
+        RawFileRecords { name: name.parse().expect(name), records }
+    }
+
+    fn reject(date: NaiveDate, table: &str, column: &str, count: u64) -> (NaiveDate, RejectCount) {
+        let reason = if column.is_empty() { "field_count" } else { "not_a_number" };
+        let [table_name, column_name, reason] = [table, column, reason].map(str::to_owned);
+        (date, RejectCount { table_name, column_name, reason, count })
+    }
+
+    fn figures(rows: u64, intdate: i64) -> Figures {
+        Figures { rows, tickers: rows, first: Some(intdate), last: Some(intdate) }
+    }
+
+    /// Two days, the second without options, in which everything is as it should be.
+    fn fine() -> Evidence {
+        let files = |rows| DayFiles { files: 1, bytes: 100, rows, faults: Vec::new() };
+        Evidence {
+            run: "r".parse().expect("a run"),
+            range: DateRange::new(day(1), day(2)).expect("a range"),
+            files: vec![
+                raw_file("202004011000_flashpanel.csv", 60, 1),
+                raw_file("202004011010_flashpanel.csv", 40, 0),
+                raw_file("202004021000_flashpanel.csv", 100, 0),
+                raw_file("202004011000_options.csv", 50, 2),
+            ],
+            written: BTreeMap::from([
+                (TableName::Quotes, BTreeMap::from([(day(1), files(100)), (day(2), files(100))])),
+                (TableName::Options, BTreeMap::from([(day(1), files(50))])),
+                (TableName::Rejects, BTreeMap::from([(day(1), files(15)), (day(2), files(0))])),
+            ]),
+            content: Some(Content {
+                figures: BTreeMap::from([
+                    (
+                        TableName::Quotes,
+                        BTreeMap::from([(day(1), figures(100, 202004011010)), (day(2), figures(100, 202004021000))]),
+                    ),
+                    (TableName::Options, BTreeMap::from([(day(1), figures(50, 202004011000))])),
+                    (TableName::Rejects, BTreeMap::from([(day(1), figures(15, 202004011000))])),
+                ]),
+                rejects: vec![
+                    reject(day(1), "quotes", "", 1),
+                    reject(day(1), "options", "", 2),
+                    reject(day(1), "quotes", "Ult", 12),
+                ],
+                ..Content::default()
+            }),
+        }
+    }
+
+    fn content(evidence: &mut Evidence) -> &mut Content {
+        evidence.content.as_mut().expect("content")
+    }
+
+    /// The failing checks of all reports.
+    fn failures(evidence: &Evidence) -> Vec<String> {
+        let config = Config::default();
+        let reports = TableName::ALL.map(|table| evidence.report(&config, table));
+        let told = reports.iter().flat_map(|r| r.failures().map(move |check| format!("{}: {check}", r.table)));
+        told.collect()
+    }
+
+    #[test]
+    fn a_run_that_is_fine_passes() {
+        let evidence = fine();
+        assert!(evidence.can_be_queried());
+        assert_eq!(failures(&evidence), [""; 0]);
+        let report = evidence.report(&Config::default(), TableName::Quotes);
+        assert!(report.passed);
+        assert_eq!((report.rows, report.records.published, report.records.ragged), (200, 200, 1));
+        assert_eq!(report.files.len(), 3);
+        assert_eq!(report.days[0].figures, figures(100, 202004011010));
+        assert_eq!(report.rejects.len(), 2);
+        let cells = report.checks.iter().find(|check| check.name == "rejected_cells").expect("the check");
+        assert_eq!((cells.checked, cells.failing), (200 * 12, 12));
+        assert_eq!(evidence.report(&Config::default(), TableName::Rejects).rejects.len(), 3);
+    }
+
+    #[test]
+    fn a_partition_too_many_or_too_few_is_seen() {
+        let mut evidence = fine();
+        evidence.written.get_mut(&TableName::Quotes).expect("quotes").remove(&day(2));
+        evidence.written.get_mut(&TableName::Options).expect("options").insert(day(2), DayFiles::default());
+        evidence.written.remove(&TableName::Rejects);
+        assert!(!evidence.can_be_queried());
+        evidence.content = None;
+        let told = failures(&evidence).join("\n");
+        for expected in [
+            "quotes: partitions: 1 of 2 days fail (50%, at most 0%) on 2020-04-02; 2020-04-02: the run wrote no files",
+            "options: partitions: 1 of 2 days fail (50%, at most 0%) on 2020-04-02; 2020-04-02: the run wrote files, but",
+            "rejects: partitions: 2 of 2 days fail",
+            "quotes: content: 2 of 2 days fail (100%, at most 0%); the rows were not looked at",
+        ] {
+            assert!(told.contains(expected), "{expected}\n{told}");
+        }
+    }
+
+    #[test]
+    fn a_foreign_file_is_seen() {
+        let mut evidence = fine();
+        let options = evidence.written.get_mut(&TableName::Options).expect("options");
+        options.get_mut(&day(1)).expect("the day").faults.push("options/x.csv: it is no .parquet file".to_owned());
+        assert!(!evidence.can_be_queried());
+        let told = failures(&evidence);
+        assert_eq!(
+            told,
+            [
+                "options: schema: 1 of 1 files fail (100%, at most 0%) on 2020-04-01; options/x.csv: it is no .parquet file"
+            ]
+        );
+    }
+
+    #[test]
+    fn a_row_lost_or_doubled_is_seen_wherever_it_happens() {
+        type Harm = fn(&mut Evidence);
+        let harms: [(Harm, &str); 6] = [
+            (
+                |e| e.files[0].records.published += 1,
+                "quotes: row_counts: 1 of 2 days fail (50%, at most 0%) on 2020-04-01; 2020-04-01: 100 rows in Parquet for 101 published records",
+            ),
+            (
+                |e| e.files[3].records.ragged += 1,
+                "rejects: ragged_records: 1 of 2 days fail (50%, at most 0%) on 2020-04-01; 2020-04-01: 2 rows for 3 ragged records of options",
+            ),
+            (|e| content(e).rejects.push(reject(day(2), "options", "", 4)), "which has no raw files"),
+            (
+                |e| *content(e).figures.get_mut(&TableName::Rejects).expect("rejects") = BTreeMap::new(),
+                "rejects: row_counts: 1 of 2 days fail (50%, at most 0%) on 2020-04-01; 2020-04-01: 15 rows in Parquet, and a query finds 0",
+            ),
+            (
+                |e| {
+                    let quotes = content(e).figures.get_mut(&TableName::Quotes).expect("quotes");
+                    quotes.insert(day(2), figures(100, 202004031000));
+                },
+                "rows of another day",
+            ),
+            (
+                |e| content(e).rejects.push(reject(day(2), "quotes", "Fec", 20)),
+                "quotes: rejected_cells: 32 of 2400 cells fail (1.33%, at most 1%) on 2020-04-01, 2020-04-02; 20 cells of Fec: not_a_number",
+            ),
+        ];
+        for (harm, expected) in harms {
+            let mut evidence = fine();
+            harm(&mut evidence);
+            let told = failures(&evidence);
+            assert!(told.len() == 1 && told[0].contains(expected), "{expected}\n{told:?}");
+        }
+    }
+
+    #[test]
+    fn missing_snapshots_fail_only_where_that_is_asked() {
+        let mut config = Config::default();
+        let evidence = fine();
+        let report = evidence.report(&config, TableName::Quotes);
+        assert_eq!(report.coverage.missing_snapshots.count, 2);
+        config.quality.fail_on_missing_snapshots = true;
+        let report = evidence.report(&config, TableName::Quotes);
+        assert!(!report.passed);
+        let told: Vec<String> = report.failures().map(Check::to_string).collect();
+        assert_eq!(told, ["missing_snapshots: 81 of 84 snapshots fail (96.43%, at most 0%) on 2020-04-01, 2020-04-02"]);
+    }
+}

@@ -1,0 +1,109 @@
+//! What a query says of each day of a table, so that the staged and the published table can be held against each other.
+
+use std::collections::BTreeMap;
+
+use chrono::NaiveDate;
+use lake::athena::{self, Answer};
+use lake::quality::Figures;
+use lake::{Error, Lake, partitions};
+
+/// Asks for the figures of some days of a table. Days without rows are not among them.
+pub async fn of_days(
+    lake: &Lake,
+    database: &str,
+    table: &str,
+    days: impl IntoIterator<Item = NaiveDate>,
+) -> Result<BTreeMap<NaiveDate, Figures>, Error> {
+    let statement = format!(
+        "SELECT year, month, day, count(*) AS row_count, count(DISTINCT ticker) AS tickers, \
+         min(intdate) AS first_intdate, max(intdate) AS last_intdate\n\
+         FROM \"{table}\"\n\
+         WHERE {}\n\
+         GROUP BY year, month, day",
+        partitions::condition(days)
+    );
+    let answer = athena::run_in(lake, database, &statement).await?;
+    let figures = rows_of_days(&answer, |row| {
+        Ok(Figures {
+            rows: row.number(3)?.unwrap_or_default(),
+            tickers: row.number(4)?.unwrap_or_default(),
+            first: row.number(5)?,
+            last: row.number(6)?,
+        })
+    });
+    Ok(figures?.into_iter().collect())
+}
+
+/// Reads the rows of an answer whose first three columns are year, month and day.
+pub fn rows_of_days<T>(
+    answer: &Answer,
+    read: impl Fn(&Row<'_>) -> Result<T, Error>,
+) -> Result<Vec<(NaiveDate, T)>, Error> {
+    let rows = answer.rows.iter().map(|cells| Row { answer, cells });
+    rows.map(|row| Ok((row.date()?, read(&row)?))).collect()
+}
+
+/// One row of an answer.
+pub struct Row<'a> {
+    answer: &'a Answer,
+    cells: &'a [Option<String>],
+}
+
+impl Row<'_> {
+    /// The number in column `at`; `None` for NULL.
+    pub fn number<N: std::str::FromStr>(&self, at: usize) -> Result<Option<N>, Error> {
+        let text = self.cells.get(at).and_then(Option::as_deref);
+        text.map(|text| text.parse().map_err(|_| self.unexpected())).transpose()
+    }
+
+    /// The text in column `at`; empty for NULL.
+    pub fn text(&self, at: usize) -> String {
+        self.cells.get(at).cloned().flatten().unwrap_or_default()
+    }
+
+    fn date(&self) -> Result<NaiveDate, Error> {
+        let (year, month, day) = (self.number(0)?, self.number(1)?, self.number(2)?);
+        let date = year.zip(month).zip(day).and_then(|((y, m), d)| NaiveDate::from_ymd_opt(y, m, d));
+        date.ok_or_else(|| self.unexpected())
+    }
+
+    fn unexpected(&self) -> Error {
+        Error::Athena {
+            query: self.answer.query.clone(),
+            state: "SUCCEEDED".to_owned(),
+            reason: format!("with a row that cannot be right: {:?}", self.cells),
+            statement: "a question about the days of a table".to_owned(),
+            retryable: false,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn answer(cells: &[Option<&str>]) -> Answer {
+        let rows = vec![cells.iter().map(|cell| cell.map(str::to_owned)).collect()];
+        Answer { query: "q".to_owned(), columns: Vec::new(), rows, scanned_bytes: 0 }
+    }
+
+    #[test]
+    fn rows_are_read_by_their_day() {
+        let answer = answer(&[Some("2020"), Some("4"), Some("1"), Some("7"), None]);
+        let read = rows_of_days(&answer, |row| Ok((row.number::<u64>(3)?, row.number::<u64>(4)?)));
+        let day = NaiveDate::from_ymd_opt(2020, 4, 1).expect("a day");
+        assert_eq!(read.expect("a row"), [(day, (Some(7), None))]);
+    }
+
+    #[test]
+    fn what_is_no_day_or_number_is_an_error() {
+        for cells in [
+            [Some("2020"), Some("4"), Some("31"), Some("7")],
+            [Some("2020"), None, Some("1"), Some("7")],
+            [Some("2020"), Some("4"), Some("1"), Some("7.5")],
+        ] {
+            let answer = answer(&cells);
+            assert!(rows_of_days(&answer, |row| row.number::<u64>(3)).is_err(), "{cells:?}");
+        }
+    }
+}

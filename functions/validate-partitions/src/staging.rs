@@ -1,0 +1,90 @@
+//! Tables over the files of one run, for the audit alone. They are in a database of their own, so that a reader of the
+//! published one never meets them, not even behind a run that was killed.
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+
+use chrono::NaiveDate;
+use lake::athena::{self, Answer};
+use lake::{Error, Lake, keys, partitions};
+use market::partition::Partition;
+use market::run::RunId;
+use market::table::TableName;
+
+use crate::files::DayFiles;
+
+/// The staged tables of one run.
+pub struct Staging<'a> {
+    lake: &'a Lake,
+    run: &'a RunId,
+    /// Where they are.
+    pub database: String,
+}
+
+impl<'a> Staging<'a> {
+    /// The staged tables of `run`, whether they are there or not.
+    pub fn of(lake: &'a Lake, run: &'a RunId) -> Self {
+        Self { lake, run, database: format!("{}_staged", lake.config.athena.database) }
+    }
+
+    /// The name of a staged table.
+    pub fn name(&self, table: TableName) -> String {
+        staged_name(table, self.run)
+    }
+
+    /// Creates a staged table over the folders of these days, in the place of one that an earlier attempt left.
+    pub async fn create(&self, table: TableName, days: &BTreeMap<NaiveDate, DayFiles>) -> Result<(), Error> {
+        let name = self.name(table);
+        let bucket = &self.lake.config.buckets.lake;
+        partitions::create_database(self.lake, &self.database).await?;
+        self.drop(table).await?;
+        let location = keys::uri(bucket, &keys::table(table));
+        self.query(&table.create_table_ddl_as(&self.database, &name, &location)).await?;
+        let folders = days.keys().map(|date| {
+            let partition = Partition::from(*date);
+            (partition, keys::uri(bucket, &keys::run_folder(table, partition, self.run)))
+        });
+        partitions::add(self.lake, &self.database, &name, &folders.collect::<Vec<_>>()).await
+    }
+
+    /// Forgets a staged table. Its files stay.
+    pub async fn drop(&self, table: TableName) -> Result<(), Error> {
+        self.query(&format!("DROP TABLE IF EXISTS `{}`", self.name(table))).await.map(drop)
+    }
+
+    /// Asks the staged tables.
+    pub async fn query(&self, statement: &str) -> Result<Answer, Error> {
+        athena::run_in(self.lake, self.database.as_str(), statement).await
+    }
+}
+
+/// A name that no other run has. Names of tables have neither capitals nor hyphens, so these are written with a
+/// letter behind an underscore.
+fn staged_name(table: TableName, run: &RunId) -> String {
+    let mut name = format!("{table}_");
+    for character in run.as_str().chars() {
+        let written = match character {
+            '_' => name.write_str("__"),
+            '-' => name.write_str("_m"),
+            'A'..='Z' => write!(name, "_u{}", character.to_ascii_lowercase()),
+            _ => name.write_char(character),
+        };
+        written.expect("a string takes everything");
+    }
+    name
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_run_has_a_name_of_its_own() {
+        let runs = ["a-b", "a_b", "A-b", "ab", "a__b", "_mb", "a_-b"];
+        let names: Vec<String> =
+            runs.iter().map(|run| staged_name(TableName::Quotes, &run.parse().expect("a run"))).collect();
+        assert_eq!(names[..3], ["quotes_a_mb", "quotes_a__b", "quotes__ua_mb"]);
+        let different: std::collections::BTreeSet<&String> = names.iter().collect();
+        assert_eq!(different.len(), names.len());
+    }
+}
