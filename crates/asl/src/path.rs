@@ -52,20 +52,23 @@ impl Path {
     }
 
     pub(crate) fn parse(text: &str) -> Result<Self, String> {
+        Self::read(text).map_err(|why| format!("Path '{text}' is not valid: {why}"))
+    }
+
+    fn read(text: &str) -> Result<Self, String> {
         let (root, rest) = match (text.strip_prefix("$$"), text.strip_prefix('$')) {
             (Some(rest), _) => (Root::Context, rest),
             (None, Some(rest)) => (Root::Input, rest),
-            (None, None) => return Err(format!("Path '{text}' does not start with '$'")),
+            (None, None) => return Err("it does not start with '$'".to_owned()),
         };
-        let segments = read_segments(rest).map_err(|why| format!("Path '{text}' is not valid: {why}"))?;
+        let segments = read_segments(rest)?;
         if segments.len() > MAX_NESTING {
-            return Err(format!("Path '{text}' is not valid: it has more than {MAX_NESTING} steps"));
+            return Err(format!("it has more than {MAX_NESTING} steps"));
         }
-        let many = segments.iter().position(|segment| matches!(segment, Segment::Many(_)));
-        let query = many
-            .map(|_| JsonPath::parse(&rfc_text(&segments)))
-            .transpose()
-            .map_err(|why| format!("Path '{text}' is not valid: {why}"))?;
+        let query = match segments.iter().any(|segment| matches!(segment, Segment::Many(_))) {
+            true => Some(JsonPath::parse(&rfc_text(&segments)).map_err(|why| why.to_string())?),
+            false => None,
+        };
         let steps = segments.into_iter().map_while(|segment| match segment {
             Segment::Step(step) => Some(step),
             Segment::Many(_) => None,
@@ -106,7 +109,7 @@ impl Path {
     pub(crate) fn canonical(&self) -> String {
         match self.query {
             Some(_) => self.text.clone(),
-            None => rfc_text(self.steps.iter().cloned().map(Segment::Step).collect::<Vec<_>>().as_slice()),
+            None => format!("${}", self.steps.iter().map(rfc_step).collect::<String>()),
         }
     }
 }
@@ -253,11 +256,14 @@ fn rfc_text(segments: &[Segment]) -> String {
 fn rfc_segment(segment: &Segment) -> String {
     match segment {
         Segment::Many(text) => text.clone(),
-        Segment::Step(Step::Index(index)) => format!("[{index}]"),
-        Segment::Step(Step::Field(name)) => {
-            let escaped: String = name.chars().map(rfc_char).collect();
-            format!("['{escaped}']")
-        }
+        Segment::Step(step) => rfc_step(step),
+    }
+}
+
+fn rfc_step(step: &Step) -> String {
+    match step {
+        Step::Index(index) => format!("[{index}]"),
+        Step::Field(name) => format!("['{}']", name.chars().map(rfc_char).collect::<String>()),
     }
 }
 
