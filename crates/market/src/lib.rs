@@ -13,6 +13,7 @@
 //! | [`partition`] | days as partitions, and ranges of days |
 //! | [`session`] | when the exchange is open, and so which snapshots ought to exist |
 //! | [`run`] | the name of one run of the pipeline |
+//! | [`spark_job`] | the engine's job once more, as Spark SQL text for EMR |
 //!
 //! ```
 //! use market::number::{Cell, Reason, parse_decimal, parse_quantity};
@@ -29,4 +30,5 @@ pub mod record;
 pub mod run;
 pub mod session;
 pub mod snapshot;
+pub mod spark_job;
 pub mod table;

@@ -1,0 +1,370 @@
+-- Raw snapshots of the days `from` to `to` become the tables quotes, options and rejects, under run=`run`.
+-- Made from the definitions of crates/market: change them, not this text.
+--
+--   spark-sql --conf spark.sql.catalogImplementation=in-memory -f etl.sql \
+--     -d from=2020-04-01 -d to=2020-04-09 -d run=ID -d raw=s3://bucket -d lake=s3://bucket
+
+-- What the job does must not depend on the defaults of the cluster. A view is kept as its plan and not as its text: only
+-- so does Spark see that what it is to read is what it has cached.
+SET spark.sql.ansi.enabled = false;
+SET spark.sql.parser.escapedStringLiterals = false;
+SET spark.sql.sources.partitionOverwriteMode = dynamic;
+SET spark.sql.legacy.storeAnalyzedPlanForView = true;
+
+-- spark-sql puts nothing in the place of a variable that was not given. Without these checks the job would read and
+-- write folders that nobody meant.
+SELECT
+  assert_true('${from}' RLIKE r'\A[0-9]{4}-[0-9]{2}-[0-9]{2}\z' AND CAST('${from}' AS DATE) IS NOT NULL,
+    'from is no day: give -d from=YYYY-MM-DD'),
+  assert_true('${to}' RLIKE r'\A[0-9]{4}-[0-9]{2}-[0-9]{2}\z' AND CAST('${to}' AS DATE) IS NOT NULL,
+    'to is no day: give -d to=YYYY-MM-DD'),
+  assert_true('${from}' <= '${to}', 'the range is reversed: swap from and to'),
+  assert_true('${run}' RLIKE r'\A[A-Za-z0-9_-]{1,80}\z', 'run names no run: give -d run=ID'),
+  assert_true('${raw}' RLIKE r'[^/]\z', 'raw is no folder: give -d raw=s3://bucket, with no slash behind it'),
+  assert_true('${lake}' RLIKE r'[^/]\z', 'lake is no folder: give -d lake=s3://bucket, with no slash behind it'),
+  -- The tables below are how this job alone sees its folders. A metastore would keep them, and show them to everyone.
+  assert_true('${spark.sql.catalogImplementation}' = 'in-memory',
+    'this job wants no metastore: give --conf spark.sql.catalogImplementation=in-memory');
+
+-- Raw files, line by line. Their days are seen in the folder, which need not exist: a feed may have no files.
+SET spark.sql.hive.manageFilesourcePartitions = false;
+
+CREATE TABLE raw_quotes (line STRING, date STRING)
+USING text
+OPTIONS (lineSep = '\n', pathGlobFilter = '*_flashpanel.{csv,csv.gz}')
+PARTITIONED BY (date)
+LOCATION '${raw}/quotes';
+
+CREATE TABLE raw_options (line STRING, date STRING)
+USING text
+OPTIONS (lineSep = '\n', pathGlobFilter = '*_options.{csv,csv.gz}')
+PARTITIONED BY (date)
+LOCATION '${raw}/options';
+
+-- The published tables. Spark knows only the partitions of this session here, and never lists what other runs wrote.
+SET spark.sql.hive.manageFilesourcePartitions = true;
+
+CREATE TABLE lake_quotes (
+  intdate BIGINT,
+  ticker STRING,
+  last_close DOUBLE,
+  open DOUBLE,
+  max DOUBLE,
+  min DOUBLE,
+  last DOUBLE,
+  qty_bid BIGINT,
+  bid DOUBLE,
+  ask DOUBLE,
+  qty_ask BIGINT,
+  num_trades DOUBLE,
+  qty_total DOUBLE,
+  total_volume DOUBLE,
+  year INT,
+  month INT,
+  day INT,
+  run STRING
+)
+USING parquet
+OPTIONS (compression = 'snappy', `mapreduce.fileoutputcommitter.marksuccessfuljobs` = 'false')
+PARTITIONED BY (year, month, day, run)
+LOCATION '${lake}/quotes';
+
+CREATE TABLE lake_options (
+  intdate BIGINT,
+  ticker STRING,
+  optn_ua STRING,
+  optn_style STRING,
+  optn_tp STRING,
+  optn_expn_days INT,
+  optn_expn_date STRING,
+  optn_strike DOUBLE,
+  optn_bs_delta DOUBLE,
+  optn_mkt_bid DOUBLE,
+  optn_bs_bid DOUBLE,
+  optn_mktbs_bid DOUBLE,
+  ua_mkt_bid DOUBLE,
+  optn_mkt_ask DOUBLE,
+  optn_bs_ask DOUBLE,
+  optn_mktbs_ask DOUBLE,
+  ua_mkt_ask DOUBLE,
+  bid_volimp DOUBLE,
+  bid_volcone DOUBLE,
+  ask_volimp DOUBLE,
+  ask_volcone DOUBLE,
+  year INT,
+  month INT,
+  day INT,
+  run STRING
+)
+USING parquet
+OPTIONS (compression = 'snappy', `mapreduce.fileoutputcommitter.marksuccessfuljobs` = 'false')
+PARTITIONED BY (year, month, day, run)
+LOCATION '${lake}/options';
+
+CREATE TABLE lake_rejects (
+  intdate BIGINT,
+  source_file STRING,
+  table_name STRING,
+  ticker STRING,
+  column_name STRING,
+  text STRING,
+  reason STRING,
+  year INT,
+  month INT,
+  day INT,
+  run STRING
+)
+USING parquet
+OPTIONS (compression = 'snappy', `mapreduce.fileoutputcommitter.marksuccessfuljobs` = 'false')
+PARTITIONED BY (year, month, day, run)
+LOCATION '${lake}/rejects';
+
+-- What is particular to a feed: its separator, the raw columns behind the ticker, and those of them that are published,
+-- as text or as numbers, in the order of the table; of each number its kind, and of a quantity the most that it may be.
+CREATE TEMPORARY VIEW feeds AS
+SELECT * FROM VALUES
+  ('quotes', ',',
+    array('Abe', 'Ajuste', 'Fec', 'Max', 'Min', 'Ofc', 'Ofv', 'QOfc', 'QOfv', 'QUlt', 'Ult', 'Grupo', 'NNeg', 'Nome', 'QTot', 'Strike', 'VCTO', 'VolTot'),
+    array(),
+    array('Fec', 'Abe', 'Max', 'Min', 'Ult', 'QOfc', 'Ofc', 'Ofv', 'QOfv', 'NNeg', 'QTot', 'VolTot'),
+    array('decimal', 'decimal', 'decimal', 'decimal', 'decimal', 'quantity', 'decimal', 'decimal', 'quantity', 'quantity', 'quantity', 'amount'),
+    array(NULL, NULL, NULL, NULL, NULL, 9223372036854775807L, NULL, NULL, 9223372036854775807L, 9223372036854775807L, 9223372036854775807L, NULL)),
+  ('options', ';',
+    array('Du', 'ExrcPric', 'OptnStyle', 'OptnTp', 'TradgEndDt', 'Underlying', 'bid_opton', 'bid_undly', 'ask_opton', 'ask_undly', 'sector', 'bs_ask', 'bs_bid', 'my_ask', 'my_bid', 'bid_vol_imp', 'ask_vol_imp', 'bid_vol_cone', 'ask_vol_cone', 'bs_delta', 'new_bid_vol_imp', 'new_ask_vol_imp'),
+    array('Underlying', 'OptnStyle', 'OptnTp', 'TradgEndDt'),
+    array('Du', 'ExrcPric', 'bs_delta', 'bid_opton', 'bs_bid', 'my_bid', 'bid_undly', 'ask_opton', 'bs_ask', 'my_ask', 'ask_undly', 'bid_vol_imp', 'bid_vol_cone', 'ask_vol_imp', 'ask_vol_cone'),
+    array('quantity', 'decimal', 'decimal', 'decimal', 'decimal', 'decimal', 'decimal', 'decimal', 'decimal', 'decimal', 'decimal', 'decimal', 'decimal', 'decimal', 'decimal'),
+    array(2147483647L, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL))
+AS feeds (feed, separator, raw_columns, words, numbers, kinds, most);
+
+-- The files, read record by record. Cached, because all three tables are written from it.
+CACHE LAZY TABLE records AS
+WITH
+  files AS (
+    SELECT 'quotes' AS feed, _metadata.file_name AS source_file, line
+    FROM raw_quotes WHERE date BETWEEN '${from}' AND '${to}'
+    UNION ALL
+    SELECT 'options' AS feed, _metadata.file_name AS source_file, line
+    FROM raw_options WHERE date BETWEEN '${from}' AND '${to}'
+  ),
+
+  -- A line is UTF-8 if its bytes are, which is when decoding and encoding them again gives them back. Else it is
+  -- Windows-1252, which is Latin-1 but for the characters from 80 to 9F. A line of no bytes is no record.
+  lines AS (
+    SELECT
+      feed,
+      source_file,
+      regexp_replace(
+        IF(encode(line, 'UTF-8') = CAST(line AS BINARY),
+          line,
+          translate(decode(CAST(line AS BINARY), 'ISO-8859-1'),
+            '\u0080\u0082\u0083\u0084\u0085\u0086\u0087\u0088\u0089\u008A\u008B\u008C\u008E\u0091\u0092\u0093\u0094\u0095\u0096\u0097\u0098\u0099\u009A\u009B\u009C\u009E\u009F',
+            '\u20AC\u201A\u0192\u201E\u2026\u2020\u2021\u02C6\u2030\u0160\u2039\u0152\u017D\u2018\u2019\u201C\u201D\u2022\u2013\u2014\u02DC\u2122\u0161\u203A\u0153\u017E\u0178')),
+        r'\r\z', '') AS line
+    FROM files
+    WHERE line NOT IN ('', '\r')
+  ),
+
+  -- A field that starts with a quote runs to the next quote that is not doubled; what stands behind that one belongs to
+  -- the field as it is. Given a separator before the first field too, each field is found by the separator before it.
+  split AS (
+    SELECT
+      *,
+      IF(contains(line, '"'),
+        zip_with(
+          regexp_extract_all(separator || line, separator || r'(?:"([^"]*+(?:""[^"]*+)*+)(?:"|\z))?+([^' || separator || ']*+)', 1),
+          regexp_extract_all(separator || line, separator || r'(?:"([^"]*+(?:""[^"]*+)*+)(?:"|\z))?+([^' || separator || ']*+)', 2),
+          (quoted, rest) -> replace(quoted, '""', '"') || rest),
+        split(line, separator)) AS fields,
+      NOT contains(line, '"') OR '' = regexp_replace(separator || line,
+        r'\A(?:' || separator || r'(?:"[^"]*+(?:""[^"]*+)*+"|(?!"))[^' || separator || r']*+)*+\z', '') AS closed
+    FROM lines JOIN feeds USING (feed)
+  ),
+
+  -- A record is published, dropped, or rejected as a whole. The first line of a file is dropped as what it is, a header.
+  judged AS (
+    SELECT
+      *,
+      btrim(fields[0], '\u0009\u000A\u000B\u000C\u000D\u0020\u00A0') AS ticker,
+      CASE
+        WHEN ticker = '' THEN 'blank_ticker'
+        WHEN transform(slice(fields, 2, size(fields)), name -> btrim(name, '\u0009\u000A\u000B\u000C\u000D\u0020\u00A0')) = raw_columns
+          THEN 'header_repeat'
+        WHEN NOT closed THEN 'unclosed_quote'
+        WHEN size(fields) <> 1 + size(raw_columns) THEN 'field_count'
+        ELSE 'published'
+      END AS outcome
+    FROM split
+  ),
+
+  -- The ticker is field 0, and so the place of a name among the raw columns, where the first is 1, is that of its field.
+  cells AS (
+    SELECT
+      feed, source_file, ticker, outcome, numbers AS names, kinds, most,
+      IF(outcome IN ('unclosed_quote', 'field_count'), line, NULL) AS ragged,
+      IF(outcome = 'published', transform(words, name -> fields[array_position(raw_columns, name)]), NULL) AS words,
+      IF(outcome = 'published', transform(numbers, name -> fields[array_position(raw_columns, name)]), NULL) AS texts,
+      transform(texts, text -> btrim(text, '\u0009\u000A\u000B\u000C\u000D\u0020\u00A0')) AS cells
+    FROM judged
+  ),
+
+  -- Separators that group thousands go, and a decimal mark becomes a point. One separator alone is a decimal mark; but in
+  -- amounts and quantities it groups if exactly three digits stand behind it.
+  ungrouped AS (
+    SELECT
+      *,
+      transform(cells, (cell, i) ->
+        CASE
+          WHEN cell RLIKE r'\A[+-]?[0-9]{1,3}([.,])[0-9]{3}(?:\1[0-9]{3})*+(?:(?!\1)[.,][0-9]*+)?\z'
+              AND (kinds[i] <> 'decimal' OR cell RLIKE '[.,].*[.,]')
+            THEN replace(replace(cell, regexp_extract(cell, '[.,]', 0), ''), ',', '.')
+          WHEN kinds[i] <> 'decimal' AND cell RLIKE r'\A[+-]?[0-9]*+[.,][0-9]{3}\z' THEN NULL
+          ELSE replace(cell, ',', '.')
+        END) AS ungrouped
+    FROM cells
+  ),
+
+  -- Digits behind a suffix are the decimals of what stands before it: 10k12 is 10.12k. A suffix is an exponent: 10.12e3.
+  -- What has none of the forms is no number.
+  numbers AS (
+    SELECT
+      *,
+      transform(ungrouped, number ->
+        CASE
+          WHEN number RLIKE r'\A[+-]?(?:[0-9]++\.?[0-9]*+|\.[0-9]++)(?:[eE][+-]?[0-9]++)?\z' THEN lower(number)
+          WHEN number RLIKE r'\A[+-]?[0-9]++(?:[kKmMbB][0-9]{0,3}|\.[0-9]++[kKmMbB])\z' THEN
+            replace(replace(replace(lower(
+              regexp_replace(number, r'([kKmMbB])([0-9]+)', '.$2$1')), 'k', 'e3'), 'm', 'e6'), 'b', 'e9')
+        END) AS numbers
+    FROM ungrouped
+  ),
+
+  -- A decimal or an amount is cast. A quantity is never a double: it is its digits up to the last that is not 0, filled up
+  -- with zeros to as many places as the exponent puts before the decimal mark. An exponent too long for an integer is
+  -- as good as a double, and 20 zeros fit no integer, so that more need not be written.
+  places AS (
+    SELECT
+      *,
+      transform(numbers, (number, i) -> IF(kinds[i] = 'quantity', NULL, CAST(number AS DOUBLE))) AS doubles,
+      transform(numbers, (number, i) -> IF(kinds[i] = 'quantity', substring_index(number, 'e', 1), NULL)) AS mantissas,
+      transform(mantissas, mantissa -> rtrim('0', translate(mantissa, '+-.', ''))) AS digits,
+      transform(mantissas, (mantissa, i) ->
+        greatest(0, length(ltrim('+-', substring_index(mantissa, '.', 1)))
+          + IF(contains(numbers[i], 'e'), CAST(substring_index(numbers[i], 'e', -1) AS DOUBLE), 0))) AS places
+    FROM numbers
+  ),
+  quantities AS (
+    SELECT
+      *,
+      transform(digits, (digits, i) ->
+        try_cast('0' || rpad(digits, CAST(least(places[i], length(digits) + 20) AS INT), '0') AS BIGINT)) AS integers
+    FROM places
+  ),
+
+  -- Why a cell is no value of its column, if it is none.
+  reasons AS (
+    SELECT
+      *,
+      transform(numbers, (number, i) ->
+        CASE
+          WHEN lower(cells[i]) IN ('', '-', '--', 'nan', 'null', 'none', 'n/d', 'n/a', 'abe') THEN NULL
+          WHEN number IS NULL THEN 'not_a_number'
+          WHEN kinds[i] <> 'decimal' AND number RLIKE r'\A-[0.]*[1-9]' THEN 'negative'
+          WHEN kinds[i] <> 'quantity' THEN IF(abs(doubles[i]) = DOUBLE('Infinity'), 'out_of_range', NULL)
+          WHEN length(digits[i]) > places[i] THEN 'not_whole'
+          WHEN integers[i] IS NULL OR integers[i] > most[i] THEN 'out_of_range'
+        END) AS reasons
+    FROM quantities
+  )
+
+SELECT
+  feed,
+  source_file,
+  CAST(left(source_file, 12) AS BIGINT) AS intdate,
+  CAST(substr(source_file, 1, 4) AS INT) AS year,
+  CAST(substr(source_file, 5, 2) AS INT) AS month,
+  CAST(substr(source_file, 7, 2) AS INT) AS day,
+  ticker,
+  outcome,
+  transform(words, word -> nullif(btrim(word, '\u0009\u000A\u000B\u000C\u000D\u0020\u00A0'), '')) AS words,
+  transform(doubles, (double, i) -> IF(reasons[i] IS NULL, double, NULL)) AS doubles,
+  transform(integers, (integer, i) -> IF(reasons[i] IS NULL, integer, NULL)) AS integers,
+  CASE
+    WHEN ragged IS NOT NULL THEN array(struct('' AS column_name, ragged AS text, outcome AS reason))
+    WHEN exists(reasons, reason -> reason IS NOT NULL) THEN
+      transform(
+        filter(sequence(0, size(reasons) - 1), i -> reasons[i] IS NOT NULL),
+        i -> struct(names[i] AS column_name, texts[i] AS text, reasons[i] AS reason))
+  END AS rejects
+FROM reasons;
+
+INSERT OVERWRITE TABLE lake_quotes
+SELECT /*+ REBALANCE(year, month, day) */
+  intdate,
+  ticker,
+  doubles[0] AS last_close,
+  doubles[1] AS open,
+  doubles[2] AS max,
+  doubles[3] AS min,
+  doubles[4] AS last,
+  integers[5] AS qty_bid,
+  doubles[6] AS bid,
+  doubles[7] AS ask,
+  integers[8] AS qty_ask,
+  CAST(integers[9] AS DOUBLE) AS num_trades,
+  CAST(integers[10] AS DOUBLE) AS qty_total,
+  doubles[11] AS total_volume,
+  year,
+  month,
+  day,
+  '${run}' AS run
+FROM records
+WHERE feed = 'quotes' AND outcome = 'published'
+SORT BY year, month, day, ticker, intdate;
+
+INSERT OVERWRITE TABLE lake_options
+SELECT /*+ REBALANCE(year, month, day) */
+  intdate,
+  ticker,
+  words[0] AS optn_ua,
+  words[1] AS optn_style,
+  words[2] AS optn_tp,
+  CAST(integers[0] AS INT) AS optn_expn_days,
+  words[3] AS optn_expn_date,
+  doubles[1] AS optn_strike,
+  doubles[2] AS optn_bs_delta,
+  doubles[3] AS optn_mkt_bid,
+  doubles[4] AS optn_bs_bid,
+  doubles[5] AS optn_mktbs_bid,
+  doubles[6] AS ua_mkt_bid,
+  doubles[7] AS optn_mkt_ask,
+  doubles[8] AS optn_bs_ask,
+  doubles[9] AS optn_mktbs_ask,
+  doubles[10] AS ua_mkt_ask,
+  doubles[11] AS bid_volimp,
+  doubles[12] AS bid_volcone,
+  doubles[13] AS ask_volimp,
+  doubles[14] AS ask_volcone,
+  year,
+  month,
+  day,
+  '${run}' AS run
+FROM records
+WHERE feed = 'options' AND outcome = 'published'
+SORT BY year, month, day, ticker, intdate;
+
+INSERT OVERWRITE TABLE lake_rejects
+SELECT /*+ REBALANCE(year, month, day) */
+  intdate,
+  source_file,
+  feed AS table_name,
+  ticker,
+  column_name,
+  text,
+  reason,
+  year,
+  month,
+  day,
+  '${run}' AS run
+FROM records LATERAL VIEW inline(rejects) AS column_name, text, reason
+SORT BY year, month, day, ticker, intdate;

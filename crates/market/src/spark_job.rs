@@ -1,0 +1,511 @@
+//! The engine's job as Spark SQL text, for `spark-sql -f` on EMR.
+//!
+//! Both engines have to write the same rows, so this text is made from the same definitions as the engine: tables,
+//! feeds, null tokens, reasons, the code page. What they cannot share, because one is Rust and the other SQL, is the
+//! splitting of lines and the number contract; here they are a few stages in the order of [`crate::record`] and
+//! [`crate::number`], and `tests/spark_parity` holds the two engines against each other, bit for bit.
+//!
+//! The one idea: a cell is rewritten, as text, until it is a number that Java reads, and only then cast, once. No
+//! style is ever computed in floating point.
+//!
+//! The text is kept as `spark/etl.sql` beside these sources, to be read and reviewed; a test holds it against
+//! [`sql`]. After a change it is written anew by
+//!
+//! ```text
+//! cargo run --release -p market --example spark_job > crates/market/spark/etl.sql
+//! ```
+
+use crate::number::{NULL_TOKENS, Reason, trim};
+use crate::partition;
+use crate::record::{Ragged, decode};
+use crate::snapshot::Feed;
+use crate::table::{Column, ColumnType, Kind, RejectField, Source, TableName};
+
+/// The whole job, as statements for the `spark-sql` of Spark 3.5.
+///
+/// Its arguments are variables: `-d from=2020-04-01 -d to=2020-04-09 -d run=ID -d raw=s3://bucket -d lake=s3://bucket`.
+/// It refuses to run without `--conf spark.sql.catalogImplementation=in-memory`, or the same in the cluster's
+/// `spark-defaults`. It is all ASCII, because `spark-sql` reads a file in the charset of its machine.
+///
+/// A day of a table for which there is no row gets no folder: Spark does not write empty partitions.
+pub fn sql() -> String {
+    let mut parts = vec![HEAD.to_owned(), raw_tables(), lake_tables(), feeds(), records()];
+    parts.extend(Feed::ALL.map(publish_feed));
+    parts.push(publish_rejects());
+    parts.join("\n")
+}
+
+const HEAD: &str = r"-- Raw snapshots of the days `from` to `to` become the tables quotes, options and rejects, under run=`run`.
+-- Made from the definitions of crates/market: change them, not this text.
+--
+--   spark-sql --conf spark.sql.catalogImplementation=in-memory -f etl.sql \
+--     -d from=2020-04-01 -d to=2020-04-09 -d run=ID -d raw=s3://bucket -d lake=s3://bucket
+
+-- What the job does must not depend on the defaults of the cluster. A view is kept as its plan and not as its text: only
+-- so does Spark see that what it is to read is what it has cached.
+SET spark.sql.ansi.enabled = false;
+SET spark.sql.parser.escapedStringLiterals = false;
+SET spark.sql.sources.partitionOverwriteMode = dynamic;
+SET spark.sql.legacy.storeAnalyzedPlanForView = true;
+
+-- spark-sql puts nothing in the place of a variable that was not given. Without these checks the job would read and
+-- write folders that nobody meant.
+SELECT
+  assert_true('${from}' RLIKE r'\A[0-9]{4}-[0-9]{2}-[0-9]{2}\z' AND CAST('${from}' AS DATE) IS NOT NULL,
+    'from is no day: give -d from=YYYY-MM-DD'),
+  assert_true('${to}' RLIKE r'\A[0-9]{4}-[0-9]{2}-[0-9]{2}\z' AND CAST('${to}' AS DATE) IS NOT NULL,
+    'to is no day: give -d to=YYYY-MM-DD'),
+  assert_true('${from}' <= '${to}', 'the range is reversed: swap from and to'),
+  assert_true('${run}' RLIKE r'\A[A-Za-z0-9_-]{1,80}\z', 'run names no run: give -d run=ID'),
+  assert_true('${raw}' RLIKE r'[^/]\z', 'raw is no folder: give -d raw=s3://bucket, with no slash behind it'),
+  assert_true('${lake}' RLIKE r'[^/]\z', 'lake is no folder: give -d lake=s3://bucket, with no slash behind it'),
+  -- The tables below are how this job alone sees its folders. A metastore would keep them, and show them to everyone.
+  assert_true('${spark.sql.catalogImplementation}' = 'in-memory',
+    'this job wants no metastore: give --conf spark.sql.catalogImplementation=in-memory');
+";
+
+fn raw_tables() -> String {
+    let tables = Feed::ALL.map(|feed| {
+        format!(
+            r"
+CREATE TABLE raw_{feed} (line STRING, date STRING)
+USING text
+OPTIONS (lineSep = '\n', pathGlobFilter = '*_{stem}.{{csv,csv.gz}}')
+PARTITIONED BY (date)
+LOCATION '${{raw}}/{feed}';
+",
+            stem = feed.file_stem(),
+        )
+    });
+    format!(
+        r"-- Raw files, line by line. Their days are seen in the folder, which need not exist: a feed may have no files.
+SET spark.sql.hive.manageFilesourcePartitions = false;
+{}",
+        tables.concat()
+    )
+}
+
+fn lake_tables() -> String {
+    let keys = partition::KEYS;
+    let tables = TableName::ALL.map(|table| {
+        let columns = table.columns().iter().map(|column| format!("{} {}", column.name, sql_type(column.ty)));
+        let keys_and_run = keys.map(|key| format!("{key} INT")).into_iter().chain(["run STRING".to_owned()]);
+        format!(
+            r"
+CREATE TABLE lake_{table} (
+  {columns}
+)
+USING parquet
+OPTIONS (compression = 'snappy', `mapreduce.fileoutputcommitter.marksuccessfuljobs` = 'false')
+PARTITIONED BY ({keys}, run)
+LOCATION '${{lake}}/{table}';
+",
+            columns = stacked(columns.chain(keys_and_run)),
+            keys = keys.join(", "),
+        )
+    });
+    format!(
+        r"-- The published tables. Spark knows only the partitions of this session here, and never lists what other runs wrote.
+SET spark.sql.hive.manageFilesourcePartitions = true;
+{}",
+        tables.concat()
+    )
+}
+
+/// The definitions of the feeds as a table of two rows, so that everything behind it is written once for both.
+fn feeds() -> String {
+    let rows = Feed::ALL.map(|feed| {
+        let (words, numbers) = (words(feed), numbers(feed));
+        let most = numbers.iter().map(|column| most(column).map_or("NULL".to_owned(), |most| format!("{most}L")));
+        let array =
+            |items: &mut dyn Iterator<Item = String>| format!("array({})", items.collect::<Vec<_>>().join(", "));
+        let values = [
+            format!("{}, {}", literal(feed.as_str()), literal(&char::from(feed.separator()).to_string())),
+            array(&mut feed.raw_columns().iter().map(|name| literal(name))),
+            array(&mut words.iter().filter_map(raw_name).map(literal)),
+            array(&mut numbers.iter().filter_map(raw_name).map(literal)),
+            array(&mut numbers.iter().map(|column| literal(kind(column)))),
+            array(&mut { most }),
+        ];
+        format!("({})", values.join(",\n    "))
+    });
+    format!(
+        r"-- What is particular to a feed: its separator, the raw columns behind the ticker, and those of them that are published,
+-- as text or as numbers, in the order of the table; of each number its kind, and of a quantity the most that it may be.
+CREATE TEMPORARY VIEW feeds AS
+SELECT * FROM VALUES
+  {}
+AS feeds (feed, separator, raw_columns, words, numbers, kinds, most);
+",
+        rows.join(",\n  ")
+    )
+}
+
+/// The text between the quotes of a field, up to a quote that is not doubled or to the end of the line.
+const QUOTED: &str = r#"[^"]*+(?:""[^"]*+)*+"#;
+
+/// Digits in groups of three behind a first group, with one kind of separator, and maybe a decimal mark of the other.
+const GROUPED: &str = r"\A[+-]?[0-9]{1,3}([.,])[0-9]{3}(?:\1[0-9]{3})*+(?:(?!\1)[.,][0-9]*+)?\z";
+
+/// A single separator with exactly three digits behind it.
+const THREE_DIGITS: &str = r"\A[+-]?[0-9]*+[.,][0-9]{3}\z";
+
+/// A number without a suffix, once its decimal mark is a point.
+const PLAIN: &str = r"\A[+-]?(?:[0-9]++\.?[0-9]*+|\.[0-9]++)(?:[eE][+-]?[0-9]++)?\z";
+
+/// A number with a suffix, once its decimal mark is a point.
+const SUFFIXED: &str = r"\A[+-]?[0-9]++(?:[kKmMbB][0-9]{0,3}|\.[0-9]++[kKmMbB])\z";
+
+/// The stages from lines to values and rejects, kept as `records`.
+fn records() -> String {
+    let files = Feed::ALL.map(|feed| {
+        format!(
+            r"SELECT {name} AS feed, _metadata.file_name AS source_file, line
+    FROM raw_{feed} WHERE date BETWEEN '${{from}}' AND '${{to}}'",
+            name = literal(feed.as_str()),
+        )
+    });
+    let keys = partition::KEYS.iter().zip(["1, 4", "5, 2", "7, 2"]);
+    let keys = keys.map(|(key, digits)| format!("CAST(substr(source_file, {digits}) AS INT) AS {key}"));
+    let null_tokens: Vec<_> = [""].into_iter().chain(NULL_TOKENS).map(literal).collect();
+    let (latin, windows) = code_page();
+    format!(
+        r#"-- The files, read record by record. Cached, because all three tables are written from it.
+CACHE LAZY TABLE records AS
+WITH
+  files AS (
+    {files}
+  ),
+
+  -- A line is UTF-8 if its bytes are, which is when decoding and encoding them again gives them back. Else it is
+  -- Windows-1252, which is Latin-1 but for the characters from 80 to 9F. A line of no bytes is no record.
+  lines AS (
+    SELECT
+      feed,
+      source_file,
+      regexp_replace(
+        IF(encode(line, 'UTF-8') = CAST(line AS BINARY),
+          line,
+          translate(decode(CAST(line AS BINARY), 'ISO-8859-1'),
+            '{latin}',
+            '{windows}')),
+        r'\r\z', '') AS line
+    FROM files
+    WHERE line NOT IN ('', '\r')
+  ),
+
+  -- A field that starts with a quote runs to the next quote that is not doubled; what stands behind that one belongs to
+  -- the field as it is. Given a separator before the first field too, each field is found by the separator before it.
+  split AS (
+    SELECT
+      *,
+      IF(contains(line, '"'),
+        zip_with(
+          regexp_extract_all(separator || line, separator || r'(?:"({QUOTED})(?:"|\z))?+([^' || separator || ']*+)', 1),
+          regexp_extract_all(separator || line, separator || r'(?:"({QUOTED})(?:"|\z))?+([^' || separator || ']*+)', 2),
+          (quoted, rest) -> replace(quoted, '""', '"') || rest),
+        split(line, separator)) AS fields,
+      NOT contains(line, '"') OR '' = regexp_replace(separator || line,
+        r'\A(?:' || separator || r'(?:"{QUOTED}"|(?!"))[^' || separator || r']*+)*+\z', '') AS closed
+    FROM lines JOIN feeds USING (feed)
+  ),
+
+  -- A record is published, dropped, or rejected as a whole. The first line of a file is dropped as what it is, a header.
+  judged AS (
+    SELECT
+      *,
+      btrim(fields[0], {blank}) AS ticker,
+      CASE
+        WHEN ticker = '' THEN 'blank_ticker'
+        WHEN transform(slice(fields, 2, size(fields)), name -> btrim(name, {blank})) = raw_columns
+          THEN 'header_repeat'
+        WHEN NOT closed THEN '{unclosed_quote}'
+        WHEN size(fields) <> 1 + size(raw_columns) THEN '{field_count}'
+        ELSE 'published'
+      END AS outcome
+    FROM split
+  ),
+
+  -- The ticker is field 0, and so the place of a name among the raw columns, where the first is 1, is that of its field.
+  cells AS (
+    SELECT
+      feed, source_file, ticker, outcome, numbers AS names, kinds, most,
+      IF(outcome IN ('{unclosed_quote}', '{field_count}'), line, NULL) AS ragged,
+      IF(outcome = 'published', transform(words, name -> fields[array_position(raw_columns, name)]), NULL) AS words,
+      IF(outcome = 'published', transform(numbers, name -> fields[array_position(raw_columns, name)]), NULL) AS texts,
+      transform(texts, text -> btrim(text, {blank})) AS cells
+    FROM judged
+  ),
+
+  -- Separators that group thousands go, and a decimal mark becomes a point. One separator alone is a decimal mark; but in
+  -- amounts and quantities it groups if exactly three digits stand behind it.
+  ungrouped AS (
+    SELECT
+      *,
+      transform(cells, (cell, i) ->
+        CASE
+          WHEN cell RLIKE r'{GROUPED}'
+              AND (kinds[i] <> 'decimal' OR cell RLIKE '[.,].*[.,]')
+            THEN replace(replace(cell, regexp_extract(cell, '[.,]', 0), ''), ',', '.')
+          WHEN kinds[i] <> 'decimal' AND cell RLIKE r'{THREE_DIGITS}' THEN NULL
+          ELSE replace(cell, ',', '.')
+        END) AS ungrouped
+    FROM cells
+  ),
+
+  -- Digits behind a suffix are the decimals of what stands before it: 10k12 is 10.12k. A suffix is an exponent: 10.12e3.
+  -- What has none of the forms is no number.
+  numbers AS (
+    SELECT
+      *,
+      transform(ungrouped, number ->
+        CASE
+          WHEN number RLIKE r'{PLAIN}' THEN lower(number)
+          WHEN number RLIKE r'{SUFFIXED}' THEN
+            replace(replace(replace(lower(
+              regexp_replace(number, r'([kKmMbB])([0-9]+)', '.$2$1')), 'k', 'e3'), 'm', 'e6'), 'b', 'e9')
+        END) AS numbers
+    FROM ungrouped
+  ),
+
+  -- A decimal or an amount is cast. A quantity is never a double: it is its digits up to the last that is not 0, filled up
+  -- with zeros to as many places as the exponent puts before the decimal mark. An exponent too long for an integer is
+  -- as good as a double, and 20 zeros fit no integer, so that more need not be written.
+  places AS (
+    SELECT
+      *,
+      transform(numbers, (number, i) -> IF(kinds[i] = 'quantity', NULL, CAST(number AS DOUBLE))) AS doubles,
+      transform(numbers, (number, i) -> IF(kinds[i] = 'quantity', substring_index(number, 'e', 1), NULL)) AS mantissas,
+      transform(mantissas, mantissa -> rtrim('0', translate(mantissa, '+-.', ''))) AS digits,
+      transform(mantissas, (mantissa, i) ->
+        greatest(0, length(ltrim('+-', substring_index(mantissa, '.', 1)))
+          + IF(contains(numbers[i], 'e'), CAST(substring_index(numbers[i], 'e', -1) AS DOUBLE), 0))) AS places
+    FROM numbers
+  ),
+  quantities AS (
+    SELECT
+      *,
+      transform(digits, (digits, i) ->
+        try_cast('0' || rpad(digits, CAST(least(places[i], length(digits) + 20) AS INT), '0') AS BIGINT)) AS integers
+    FROM places
+  ),
+
+  -- Why a cell is no value of its column, if it is none.
+  reasons AS (
+    SELECT
+      *,
+      transform(numbers, (number, i) ->
+        CASE
+          WHEN lower(cells[i]) IN ({null_tokens}) THEN NULL
+          WHEN number IS NULL THEN '{not_a_number}'
+          WHEN kinds[i] <> 'decimal' AND number RLIKE r'\A-[0.]*[1-9]' THEN '{negative}'
+          WHEN kinds[i] <> 'quantity' THEN IF(abs(doubles[i]) = DOUBLE('Infinity'), '{out_of_range}', NULL)
+          WHEN length(digits[i]) > places[i] THEN '{not_whole}'
+          WHEN integers[i] IS NULL OR integers[i] > most[i] THEN '{out_of_range}'
+        END) AS reasons
+    FROM quantities
+  )
+
+SELECT
+  feed,
+  source_file,
+  CAST(left(source_file, 12) AS BIGINT) AS intdate,
+  {keys},
+  ticker,
+  outcome,
+  transform(words, word -> nullif(btrim(word, {blank}), '')) AS words,
+  transform(doubles, (double, i) -> IF(reasons[i] IS NULL, double, NULL)) AS doubles,
+  transform(integers, (integer, i) -> IF(reasons[i] IS NULL, integer, NULL)) AS integers,
+  CASE
+    WHEN ragged IS NOT NULL THEN array(struct('' AS column_name, ragged AS text, outcome AS reason))
+    WHEN exists(reasons, reason -> reason IS NOT NULL) THEN
+      transform(
+        filter(sequence(0, size(reasons) - 1), i -> reasons[i] IS NOT NULL),
+        i -> struct(names[i] AS column_name, texts[i] AS text, reasons[i] AS reason))
+  END AS rejects
+FROM reasons;
+"#,
+        files = files.join("\n    UNION ALL\n    "),
+        blank = blank(),
+        unclosed_quote = Ragged::UnclosedQuote.as_str(),
+        field_count = Ragged::FieldCount.as_str(),
+        null_tokens = null_tokens.join(", "),
+        not_a_number = Reason::NotANumber.as_str(),
+        negative = Reason::Negative.as_str(),
+        not_whole = Reason::NotWhole.as_str(),
+        out_of_range = Reason::OutOfRange.as_str(),
+        keys = stacked(keys),
+    )
+}
+
+fn publish_feed(feed: Feed) -> String {
+    let columns = TableName::from(feed).columns().iter().map(|column| value(column, feed));
+    let source = format!("records\nWHERE feed = {} AND outcome = 'published'", literal(feed.as_str()));
+    publish(feed.into(), columns, &source)
+}
+
+fn publish_rejects() -> String {
+    let columns = TableName::Rejects.columns().iter().map(|column| match column.source {
+        Source::Reject(RejectField::TableName) => format!("feed AS {}", column.name),
+        _ => column.name.to_owned(),
+    });
+    publish(TableName::Rejects, columns, "records LATERAL VIEW inline(rejects) AS column_name, text, reason")
+}
+
+/// Writes the rows of `source` as the files of this run: of a day as few as its size allows, sorted for those who look for a ticker.
+fn publish(table: TableName, columns: impl Iterator<Item = String>, source: &str) -> String {
+    let keys_and_run = partition::KEYS.map(str::to_owned).into_iter().chain(["'${run}' AS run".to_owned()]);
+    format!(
+        r"INSERT OVERWRITE TABLE lake_{table}
+SELECT /*+ REBALANCE({keys}) */
+  {columns}
+FROM {source}
+SORT BY {keys}, ticker, intdate;
+",
+        keys = partition::KEYS.join(", "),
+        columns = stacked(columns.chain(keys_and_run)),
+    )
+}
+
+/// A column of a feed's table, taken from what [`records`] has read.
+fn value(column: &Column, feed: Feed) -> String {
+    let name = column.name;
+    let among = |columns: Vec<Column>| columns.iter().position(|other| other == column).expect("a column of the feed");
+    let Source::Cell { kind, .. } = column.source else { return name.to_owned() };
+    match (kind, column.ty) {
+        (Kind::Text, _) => format!("words[{}] AS {name}", among(words(feed))),
+        (Kind::Decimal | Kind::Amount, _) => format!("doubles[{}] AS {name}", among(numbers(feed))),
+        (Kind::Quantity, ColumnType::BigInt) => format!("integers[{}] AS {name}", among(numbers(feed))),
+        (Kind::Quantity, ty) => format!("CAST(integers[{}] AS {}) AS {name}", among(numbers(feed)), sql_type(ty)),
+    }
+}
+
+/// The columns of text, without the ticker.
+fn words(feed: Feed) -> Vec<Column> {
+    cells(feed, |kind| kind == Kind::Text)
+}
+
+fn numbers(feed: Feed) -> Vec<Column> {
+    cells(feed, |kind| kind != Kind::Text)
+}
+
+fn cells(feed: Feed, wanted: fn(Kind) -> bool) -> Vec<Column> {
+    let columns = TableName::from(feed).columns().iter().copied();
+    columns.filter(|column| matches!(column.source, Source::Cell { kind, .. } if wanted(kind))).collect()
+}
+
+/// The name that the raw header gives a column.
+fn raw_name(column: &Column) -> Option<&'static str> {
+    match column.source {
+        Source::Cell { raw, .. } => Some(raw),
+        Source::FileTime | Source::Ticker | Source::Reject(_) => None,
+    }
+}
+
+/// How the SQL calls the kind of a number.
+fn kind(column: &Column) -> &'static str {
+    match column.source {
+        Source::Cell { kind: Kind::Quantity, .. } => "quantity",
+        Source::Cell { kind: Kind::Amount, .. } => "amount",
+        _ => "decimal",
+    }
+}
+
+/// The most that a quantity may be; the other kinds are as large as a double.
+fn most(column: &Column) -> Option<i64> {
+    match (kind(column), column.ty) {
+        ("quantity", ColumnType::Int) => Some(i32::MAX.into()),
+        ("quantity", _) => Some(i64::MAX),
+        _ => None,
+    }
+}
+
+fn sql_type(ty: ColumnType) -> String {
+    ty.hive_name().to_uppercase()
+}
+
+/// Where Windows-1252 differs from Latin-1: the characters of Latin-1, and those that stand in their places.
+fn code_page() -> (String, String) {
+    let differing = (0x80..=0x9F_u8).filter_map(|byte| {
+        let windows = decode(&[byte]).chars().next()?;
+        (windows != char::from(byte)).then(|| (escaped(char::from(byte)), escaped(windows)))
+    });
+    differing.unzip()
+}
+
+/// The characters that [`trim`] removes, as a literal.
+fn blank() -> String {
+    format!("'{}'", ('\0'..='\u{FF}').filter(|c| is_blank(*c)).map(escaped).collect::<String>())
+}
+
+fn is_blank(character: char) -> bool {
+    trim(character.encode_utf8(&mut [0; 4]).as_bytes()).is_empty()
+}
+
+/// A character of the basic plane as an SQL literal takes it in ASCII.
+fn escaped(character: char) -> String {
+    format!("\\u{:04X}", u32::from(character))
+}
+
+/// A name as an SQL literal; names of columns and feeds, separators and tokens hold nothing that has to be escaped.
+fn literal(name: &str) -> String {
+    format!("'{name}'")
+}
+
+/// A list with one item on a line.
+fn stacked(items: impl Iterator<Item = String>) -> String {
+    items.collect::<Vec<_>>().join(",\n  ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_reviewed_file_is_what_the_definitions_say() {
+        assert!(
+            sql() == include_str!("../spark/etl.sql"),
+            "spark/etl.sql is out of date: cargo run --release -p market --example spark_job > crates/market/spark/etl.sql"
+        );
+    }
+
+    #[test]
+    fn the_text_is_ascii() {
+        assert!(sql().is_ascii());
+    }
+
+    #[test]
+    fn every_variable_is_checked_before_it_is_used() {
+        let (text, checks) = (sql(), HEAD.split_once("SELECT").expect("the checks").1);
+        let variables = |text: &str| -> std::collections::BTreeSet<String> {
+            text.split("${").skip(1).map(|rest| rest.split('}').next().expect("a name").to_owned()).collect()
+        };
+        assert_eq!(variables(checks), variables(&text));
+        assert_eq!(
+            Vec::from_iter(variables(&text)),
+            ["from", "lake", "raw", "run", "spark.sql.catalogImplementation", "to"]
+        );
+    }
+
+    #[test]
+    fn no_blank_is_missing() {
+        assert_eq!(blank(), r"'\u0009\u000A\u000B\u000C\u000D\u0020\u00A0'");
+        assert!(!('\u{100}'..=char::MAX).any(is_blank));
+    }
+
+    #[test]
+    fn names_need_no_escape() {
+        let names = Feed::ALL.iter().flat_map(|feed| feed.raw_columns()).chain(&NULL_TOKENS);
+        for name in names {
+            assert!(!name.contains(['\'', '\\', '$']), "{name:?}");
+        }
+    }
+
+    #[test]
+    fn the_code_page_is_windows_1252() {
+        let (latin, windows) = code_page();
+        assert_eq!(latin.len(), windows.len());
+        assert_eq!((&latin[..12], &windows[..12]), (r"\u0080\u0082", r"\u20AC\u201A"));
+        assert_eq!(latin.len() / 6, 27, "all but 81, 8D, 8F, 90 and 9D");
+    }
+}
