@@ -126,6 +126,7 @@ impl Endpoint {
         let _ = self.home.withdraw();
         self.services.step_functions.shutdown().await;
         self.services.athena.shutdown();
+        self.services.emr.shutdown();
         self.stop.send_replace(true);
         let _ = self.server.await;
     }

@@ -171,7 +171,7 @@ impl RunJobFlow {
 pub(super) struct Cluster {
     pub(super) id: String,
     pub(super) state: ClusterState,
-    reason: Reason,
+    pub(super) reason: Reason,
     created: i64,
     ready: Option<i64>,
     ended: Option<i64>,

@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use serde_json::Value;
 use tokio::sync::Notify;
+use tokio::task::AbortHandle;
 
 use crate::aws_json::{Answer, AwsError, input};
 use crate::s3::ObjectStore;
@@ -31,10 +32,16 @@ pub(crate) struct Emr {
 
 /// Who works for the living clusters.
 #[derive(Debug, Default)]
-struct Workers(Mutex<HashMap<String, Arc<Notify>>>);
+struct Workers(Mutex<HashMap<String, Worker>>);
+
+#[derive(Debug)]
+struct Worker {
+    awake: Arc<Notify>,
+    task: AbortHandle,
+}
 
 impl Workers {
-    fn with<T>(&self, work: impl FnOnce(&mut HashMap<String, Arc<Notify>>) -> T) -> T {
+    fn with<T>(&self, work: impl FnOnce(&mut HashMap<String, Worker>) -> T) -> T {
         work(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
@@ -45,6 +52,14 @@ impl Emr {
         let emr = Emr { state, store, logs, workers: Arc::default() };
         emr.resume()?;
         Ok(emr)
+    }
+
+    /// Fails the running steps, whose results are thrown away when they are done, and works for no cluster any more.
+    pub(crate) fn shutdown(&self) {
+        if let Err(error) = steps::Step::fail_lost(&self.state.lock()) {
+            tracing::warn!(%error, "the running steps could not be ended");
+        }
+        self.workers.with(|workers| workers.drain().for_each(|(_, worker)| worker.task.abort()));
     }
 
     /// One operation of the API.

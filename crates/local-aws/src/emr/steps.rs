@@ -232,7 +232,7 @@ impl Step {
         .map(|_| ())
     }
 
-    /// Fails the steps that a dead process was running.
+    /// Fails the steps that run, because their process ended or is about to.
     pub(super) fn fail_lost(rows: &Connection) -> rusqlite::Result<()> {
         let failure = FailureDetails {
             reason: "The process that ran the step ended.".to_owned(),

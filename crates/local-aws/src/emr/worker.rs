@@ -8,8 +8,11 @@ use tokio::task::spawn_blocking;
 
 use super::clusters::{Cluster, ClusterState, Reason};
 use super::steps::{ActionOnFailure, FailureDetails, Step, StepState};
-use super::{Emr, spark_step};
+use super::{Emr, Worker, spark_step};
 use crate::aws_json::AwsError;
+
+/// Why a cluster ends of which a step failed.
+const STEP_FAILURE: &str = "STEP_FAILURE";
 
 /// What the queue of a cluster says is to be done.
 enum Next {
@@ -24,21 +27,26 @@ impl Emr {
     /// Begins to work for a cluster.
     pub(super) fn start_worker(&self, id: &str) {
         let awake = Arc::new(Notify::new());
-        self.workers.with(|workers| workers.insert(id.to_owned(), Arc::clone(&awake)));
-        let (emr, id) = (self.clone(), id.to_owned());
-        tokio::spawn(async move {
-            if let Err(error) = emr.work(&id, &awake).await {
-                tracing::error!(error = error.message(), cluster = id, "a cluster cannot go on");
-            }
-            emr.workers.with(|workers| workers.remove(&id));
+        let (emr, cluster, woken) = (self.clone(), id.to_owned(), Arc::clone(&awake));
+        // Under the lock, so that a worker that is done at once is not entered after it left.
+        self.workers.with(|workers| {
+            let task = tokio::spawn(async move {
+                if let Err(error) = emr.work(&cluster, &woken).await {
+                    tracing::error!(error = error.message(), cluster, "a cluster cannot go on");
+                }
+                emr.workers.with(|workers| workers.remove(&cluster));
+            });
+            workers.insert(id.to_owned(), Worker { awake, task: task.abort_handle() });
         });
     }
 
     /// Tells a cluster's worker that something was added or taken.
     pub(super) fn wake(&self, id: &str) {
-        if let Some(awake) = self.workers.with(|workers| workers.get(id).cloned()) {
-            awake.notify_one();
-        }
+        self.workers.with(|workers| {
+            if let Some(worker) = workers.get(id) {
+                worker.awake.notify_one();
+            }
+        });
     }
 
     async fn work(&self, id: &str, awake: &Notify) -> Result<(), AwsError> {
@@ -75,10 +83,9 @@ impl Emr {
         self.state.write(|rows| {
             let cluster = Cluster::find(rows, id)?;
             if !cluster.state.is_alive() {
-                return Ok(Next::End(
-                    ClusterState::Terminated,
-                    Reason::new("USER_REQUEST", "Terminated by user request"),
-                ));
+                let failed = cluster.reason.code.as_deref() == Some(STEP_FAILURE);
+                let end = if failed { ClusterState::TerminatedWithErrors } else { ClusterState::Terminated };
+                return Ok(Next::End(end, cluster.reason));
             }
             if let Some(step) = Step::start_next(rows, id)? {
                 Cluster::set_state(rows, id, ClusterState::Running, &Reason::new("", "Running step"))?;
@@ -140,8 +147,8 @@ impl Emr {
                         &step.cluster,
                         "An earlier step failed, and its ActionOnFailure is TERMINATE_CLUSTER",
                     )?;
-                    let reason = Reason::new("STEP_FAILURE", "Shut down as step failed");
-                    Cluster::set_state(rows, &step.cluster, ClusterState::TerminatedWithErrors, &reason)
+                    let reason = Reason::new(STEP_FAILURE, "Shut down as step failed");
+                    Cluster::set_state(rows, &step.cluster, ClusterState::Terminating, &reason)
                 }
             }
         })?)

@@ -462,3 +462,141 @@ fn remove_file(path: &Path) -> Result<(), StoreError> {
         _ => Ok(()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A store in a home of its own.
+    struct World {
+        folder: tempfile::TempDir,
+        home: Arc<Home>,
+        store: ObjectStore,
+    }
+
+    impl World {
+        fn new() -> World {
+            World::in_folder(tempfile::tempdir().unwrap())
+        }
+
+        fn in_folder(folder: tempfile::TempDir) -> World {
+            let home = Arc::new(Home::own(folder.path()).unwrap());
+            let state = Arc::new(State::open(&home.state(), &[index::SCHEMA]).unwrap());
+            let store = ObjectStore::open(&home, state).unwrap();
+            home.clear_temporary().unwrap();
+            store.ensure_bucket("b").unwrap();
+            World { folder, home, store }
+        }
+
+        /// As after the death of the process.
+        fn reopened(self) -> World {
+            let World { folder, home, store } = self;
+            drop((home, store));
+            World::in_folder(folder)
+        }
+
+        fn staged(&self, key: &str, bytes: &str) -> Staged {
+            let path = self.store.temporary_path().unwrap();
+            fs::write(&path, bytes).unwrap();
+            Staged::of_file(key, path, Attributes::default()).unwrap()
+        }
+
+        fn put(&self, key: &str, bytes: &str) {
+            self.store.put("b", self.staged(key, bytes), &WriteCondition::default()).unwrap();
+        }
+
+        /// The first half of a write: the intent, and perhaps the rename, but no row.
+        fn half_put(&self, key: &str, bytes: &str, renamed: bool) {
+            let mut staged = self.staged(key, bytes);
+            staged.file.disable_cleanup(true);
+            let rows = self.store.state.lock();
+            let existing = index::find(&rows, "b", key).unwrap();
+            let object = self.store.planned("b", existing, &staged).unwrap();
+            index::plan_place(&rows, "b", &object, &staged.file.to_string_lossy()).unwrap();
+            if renamed {
+                fs::rename(&staged.file, self.store.path(&object)).unwrap();
+            }
+        }
+
+        fn get(&self, key: &str) -> Option<String> {
+            let (_, file) = self.store.open_object("b", key).ok()?;
+            Some(io::read_to_string(file).unwrap())
+        }
+    }
+
+    #[test]
+    fn a_write_that_died_is_whole_or_not_at_all() {
+        let world = World::new();
+        for key in ["new-renamed", "new-not"] {
+            world.half_put(key, "new", key.ends_with("renamed"));
+        }
+        for key in ["old-renamed", "old-not"] {
+            world.put(key, "the old one");
+            world.half_put(key, "new", key.ends_with("renamed"));
+        }
+        let world = world.reopened();
+        assert_eq!(world.get("new-renamed").as_deref(), Some("new"));
+        assert_eq!(world.get("new-not"), None);
+        assert_eq!(world.get("old-renamed").as_deref(), Some("new"));
+        assert_eq!(world.get("old-not").as_deref(), Some("the old one"));
+        assert_eq!(fs::read_dir(world.store.temporary_folder()).unwrap().count(), 0);
+        let world = world.reopened();
+        assert_eq!(world.get("old-renamed").as_deref(), Some("new"), "settled once and for all");
+    }
+
+    #[test]
+    fn a_removal_that_died_is_finished() {
+        let world = World::new();
+        world.put("a/b", "x");
+        let (object, _) = world.store.open_object("b", "a/b").unwrap();
+        {
+            let rows = world.store.state.lock();
+            index::remove(&rows, "b", "a/b").unwrap();
+            index::plan_removal(&rows, "b", &object.location).unwrap();
+        }
+        let world = world.reopened();
+        assert!(!world.store.path(&object).exists());
+        world.put("a/b", "y");
+        assert_eq!(world.get("a/b").as_deref(), Some("y"));
+    }
+
+    #[test]
+    fn a_file_that_is_not_ours_is_left_alone() {
+        let world = World::new();
+        let foreign = world.folder.path().join("s3/b/notes.txt");
+        fs::write(&foreign, "mine").unwrap();
+        world.put("notes.txt", "the object");
+        assert_eq!(world.get("notes.txt").as_deref(), Some("the object"));
+        assert_eq!(fs::read_to_string(foreign).unwrap(), "mine");
+    }
+
+    #[test]
+    fn a_folder_is_replaced_in_one_step_or_not_at_all() {
+        let world = World::new();
+        world.put("run/old", "x");
+        world.put("other", "x");
+        let staged = vec![world.staged("run/a", "1"), world.staged("run/b", "2")];
+        world.store.replace("b", &["run/".to_owned()], staged).unwrap();
+        let keys = |world: &World| -> Vec<String> {
+            world.store.files_under("b", "").unwrap().into_iter().map(|(object, _)| object.key).collect()
+        };
+        assert_eq!(keys(&world), ["other", "run/a", "run/b"]);
+
+        let lost = world.staged("run/d", "4");
+        fs::remove_file(&lost.file).unwrap();
+        let staged = vec![world.staged("run/c", "3"), lost];
+        world.store.replace("b", &["run/".to_owned()], staged).unwrap_err();
+        assert_eq!(keys(&world), ["other"]);
+        assert!(!world.folder.path().join("s3/b/run/c").exists());
+        assert_eq!(keys(&world.reopened()), ["other"]);
+    }
+
+    #[test]
+    fn a_full_disk_is_named() {
+        let error = StoreError::io(Path::new("/home/s3/b/k"))(io::ErrorKind::StorageFull.into());
+        assert_eq!(
+            error.to_string(),
+            "no space left on the disk that holds /home/s3/b/k: free some and try again; nothing of the object was kept"
+        );
+    }
+}

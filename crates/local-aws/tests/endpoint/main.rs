@@ -1,11 +1,20 @@
 //! The endpoint as a client sees it: the AWS SDKs against a home in a temporary folder.
 
+mod athena;
+mod emr;
+mod protocols;
 mod s3;
+mod step_functions;
 
+use std::fmt::{Debug, Write as _};
 use std::path::Path;
+use std::time::Duration;
 
+use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
+use aws_sdk_s3::primitives::ByteStream;
 use lake::{Config, Lake};
 use local_aws::Endpoint;
+use market::snapshot::Feed;
 
 /// An endpoint on a free port, with the clients that the functions use.
 struct World {
@@ -32,10 +41,45 @@ impl World {
     fn home(&self) -> &Path {
         self.home.path()
     }
+
+    async fn put(&self, bucket: &str, key: &str, bytes: impl Into<Vec<u8>>) {
+        let body = ByteStream::from(bytes.into());
+        self.lake.s3.put_object().bucket(bucket).key(key).body(body).send().await.expect("the object is put");
+    }
+
+    async fn keys(&self, bucket: &str, prefix: &str) -> Vec<String> {
+        let page = self.lake.s3.list_objects_v2().bucket(bucket).prefix(prefix).send().await.expect("a listing");
+        page.contents().iter().map(|object| object.key().expect("a key").to_owned()).collect()
+    }
+
+    /// A day of raw quotes: `lines` records of one snapshot.
+    async fn put_raw_quotes(&self, lines: usize) {
+        let mut text = format!("202004011320,{}\n", Feed::Quotes.raw_columns().join(","));
+        for line in 0..lines {
+            let cells = "10.0,10.0,10.5,11.0,9.5,10.4,10.6,100.0,200.0,10.0,10.5,1,30.0,Nome,300.0,0,,3000.0";
+            writeln!(text, "T{line:05},{cells}").expect("a String takes all");
+        }
+        self.put("pregao-raw", "quotes/date=2020-04-01/202004011320_flashpanel.csv", text).await;
+    }
 }
 
 async fn start(home: &Path) -> (Endpoint, Lake) {
     let endpoint = Endpoint::start(home, Config::default(), None).await.expect("a home of our own");
     let lake = Lake::at_endpoint(Config::default(), &endpoint.url());
     (endpoint, lake)
+}
+
+/// The service's name for its refusal.
+fn code<T: Debug, E: ProvideErrorMetadata>(result: Result<T, SdkError<E>>) -> String {
+    result.expect_err("refused").code().unwrap_or("no code").to_owned()
+}
+
+/// Looks again and again until `look` gives something. The test runner's own limit ends a wait in vain.
+async fn eventually<T>(mut look: impl AsyncFnMut() -> Option<T>) -> T {
+    loop {
+        if let Some(found) = look().await {
+            return found;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
 }

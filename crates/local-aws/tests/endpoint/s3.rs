@@ -4,14 +4,14 @@ use std::collections::BTreeMap;
 use std::fs;
 
 use aws_sdk_s3::Client;
-use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
+use aws_sdk_s3::error::{ProvideErrorMetadata as _, SdkError};
 use aws_sdk_s3::primitives::ByteStream;
 use aws_sdk_s3::types::{
     ChecksumAlgorithm, ChecksumMode, CompletedMultipartUpload, CompletedPart, Delete, EncodingType, MetadataDirective,
     ObjectIdentifier, Tag, Tagging,
 };
 
-use crate::World;
+use crate::{World, code};
 
 const BUCKET: &str = "pregao-raw";
 
@@ -34,10 +34,6 @@ async fn keys(s3: &Client, prefix: &str) -> Vec<String> {
         keys.extend(page.expect("a page").contents().iter().map(|object| object.key().expect("a key").to_owned()));
     }
     keys
-}
-
-fn code<T: std::fmt::Debug, E: ProvideErrorMetadata>(result: Result<T, SdkError<E>>) -> String {
-    result.expect_err("refused").code().unwrap_or("no code").to_owned()
 }
 
 fn status<T: std::fmt::Debug, E>(result: Result<T, SdkError<E>>) -> u16 {

@@ -1,0 +1,196 @@
+//! Clusters and steps, and the one job that they run.
+
+use std::fs;
+use std::io::Read as _;
+
+use aws_sdk_emr::Client;
+use aws_sdk_emr::types::{
+    ActionOnFailure, ClusterState, HadoopJarStepConfig, JobFlowInstancesConfig, Step, StepConfig, StepState,
+};
+
+use crate::{World, code, eventually};
+
+const JOB: &str = "s3://pregao-results/jobs/etl.sql";
+
+fn spark_step(name: &str, arguments: &[&str], on_failure: ActionOnFailure) -> StepConfig {
+    let arguments = arguments.iter().map(|argument| (*argument).to_owned()).collect();
+    let jar = HadoopJarStepConfig::builder().jar("command-runner.jar").set_args(Some(arguments)).build();
+    StepConfig::builder().name(name).action_on_failure(on_failure).hadoop_jar_step(jar).build()
+}
+
+/// The step that the launch function adds.
+fn job_step(run: &str) -> StepConfig {
+    let run = format!("run={run}");
+    let arguments = [
+        "spark-sql",
+        "--conf",
+        "spark.sql.catalogImplementation=in-memory",
+        "-f",
+        JOB,
+        "-d",
+        "from=2020-04-01",
+        "-d",
+        "to=2020-04-02",
+        "-d",
+        &run,
+        "-d",
+        "raw=s3://pregao-raw",
+        "-d",
+        "lake=s3://pregao-lake",
+    ];
+    spark_step("job", &arguments, ActionOnFailure::Continue)
+}
+
+async fn run_cluster(emr: &Client, keep_alive: bool, steps: Vec<StepConfig>) -> String {
+    let instances = JobFlowInstancesConfig::builder()
+        .keep_job_flow_alive_when_no_steps(keep_alive)
+        .master_instance_type("m5.xlarge")
+        .instance_count(3)
+        .slave_instance_type("m5.xlarge")
+        .build();
+    let run = emr.run_job_flow().name("test").release_label("emr-7.5.0").instances(instances).set_steps(Some(steps));
+    run.send().await.expect("the cluster starts").job_flow_id.expect("an id")
+}
+
+async fn ended_step(emr: &Client, cluster: &str, step: &str) -> Step {
+    eventually(async || {
+        let described = emr.describe_step().cluster_id(cluster).step_id(step).send().await.expect("a description");
+        let step = described.step.expect("a step");
+        let state = step.status()?.state()?.clone();
+        (!matches!(state, StepState::Pending | StepState::Running)).then_some(step)
+    })
+    .await
+}
+
+async fn cluster_state(emr: &Client, cluster: &str) -> ClusterState {
+    let described = emr.describe_cluster().cluster_id(cluster).send().await.expect("a description");
+    described.cluster.expect("a cluster").status.expect("a status").state.expect("a state")
+}
+
+async fn step_ids(emr: &Client, cluster: &str) -> Vec<String> {
+    let listed = emr.list_steps().cluster_id(cluster).send().await.expect("the steps");
+    listed.steps().iter().rev().map(|step| step.id().expect("an id").to_owned()).collect()
+}
+
+fn state_of(step: &Step) -> &StepState {
+    step.status().and_then(|status| status.state()).expect("a state")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_spark_job_writes_the_tables_of_a_run() {
+    let world = World::new().await;
+    let emr = &world.lake.emr;
+    world.put_raw_quotes(3).await;
+    world.put("pregao-results", "jobs/etl.sql", "-- the job").await;
+    // What a former attempt of the run left, and what another run wrote.
+    world.put("pregao-lake", "quotes/year=2020/month=4/day=1/run=r1/left-over.parquet", "x").await;
+    world.put("pregao-lake", "quotes/year=2020/month=4/day=1/run=r0/other.parquet", "x").await;
+    let cluster = run_cluster(emr, false, vec![job_step("r1")]).await;
+    let step = step_ids(emr, &cluster).await.remove(0);
+    let ended = ended_step(emr, &cluster, &step).await;
+    assert_eq!(state_of(&ended), &StepState::Completed, "{ended:?}");
+    let timeline = ended.status().unwrap().timeline().unwrap();
+    assert!(timeline.end_date_time() >= timeline.start_date_time());
+
+    let keys = world.keys("pregao-lake", "").await;
+    let of_run = |table: &str| {
+        keys.iter().filter(|key| key.starts_with(&format!("{table}/year=2020/month=4/day=1/run=r1/"))).count()
+    };
+    assert_eq!((of_run("quotes"), of_run("options"), of_run("rejects")), (1, 0, 1), "{keys:?}");
+    assert!(
+        keys.iter().any(|key| key.ends_with("run=r0/other.parquet"))
+            && !keys.iter().any(|key| key.contains("left-over"))
+    );
+    let file = world
+        .home()
+        .join("s3/pregao-lake")
+        .join(keys.iter().find(|key| key.contains("quotes") && key.contains("r1")).unwrap());
+    assert_eq!(fs::read(file).unwrap()[..4], *b"PAR1");
+    assert_eq!(fs::read_dir(world.home().join("tmp")).unwrap().count(), 0);
+
+    let log = world.home().join(format!("s3/pregao-results/logs/{cluster}/steps/{step}/stderr.gz"));
+    let mut text = String::new();
+    flate2::read::GzDecoder::new(fs::File::open(log).unwrap()).read_to_string(&mut text).unwrap();
+    assert!(text.contains("202004011320_flashpanel.csv") && text.contains("3 records = 3 published"), "{text}");
+
+    let state =
+        eventually(async || Some(cluster_state(emr, &cluster).await).filter(|state| *state != ClusterState::Running))
+            .await;
+    assert_eq!(state, ClusterState::Terminated);
+    let described = emr.describe_cluster().cluster_id(&cluster).send().await.unwrap().cluster.unwrap();
+    let reason = described.status().unwrap().state_change_reason().unwrap();
+    assert_eq!((reason.code().unwrap().as_str(), reason.message()), ("ALL_STEPS_COMPLETED", Some("Steps completed")));
+    assert_eq!(described.auto_terminate(), Some(true));
+    let late = emr.add_job_flow_steps().job_flow_id(&cluster).steps(job_step("r2")).send().await;
+    assert_eq!(code(late), "ValidationException");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_fails_says_why() {
+    let world = World::new().await;
+    let emr = &world.lake.emr;
+    let cluster = run_cluster(emr, true, vec![]).await;
+    let add = async |step: StepConfig| {
+        let added = emr.add_job_flow_steps().job_flow_id(&cluster).steps(step).send().await.expect("the step is added");
+        ended_step(emr, &cluster, &added.step_ids()[0]).await
+    };
+    let message = |step: &Step| {
+        let details = step.status().unwrap().failure_details().expect("details");
+        assert!(details.log_file().unwrap().starts_with("s3://pregao-results/logs/"), "{details:?}");
+        details.message().unwrap().to_owned()
+    };
+    let unsupported = add(spark_step("other", &["spark-submit", "job.py"], ActionOnFailure::Continue)).await;
+    assert_eq!(state_of(&unsupported), &StepState::Failed);
+    assert!(message(&unsupported).contains("spark-sql -f s3://BUCKET/JOB.sql"));
+    let no_job = add(job_step("r1")).await;
+    assert!(message(&no_job).contains("s3://pregao-results/jobs/etl.sql"), "{no_job:?}");
+    world.put("pregao-results", "jobs/etl.sql", "-- the job").await;
+    world.put("pregao-raw", "quotes/date=2020-04-01/202004011320_flashpanel.csv", "no header\n").await;
+    let bad_file = add(job_step("r1")).await;
+    assert!(message(&bad_file).contains("202004011320_flashpanel.csv"), "{bad_file:?}");
+    assert!(world.keys("pregao-lake", "").await.is_empty());
+    assert_eq!(fs::read_dir(world.home().join("tmp")).unwrap().count(), 0, "nothing is left of a failed step");
+
+    assert_eq!(code(emr.describe_cluster().cluster_id("j-NOBODY").send().await), "InvalidRequestException");
+    assert_eq!(
+        code(emr.describe_step().cluster_id(&cluster).step_id("s-NOBODY").send().await),
+        "InvalidRequestException"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_failed_step_does_to_the_cluster_what_it_says() {
+    let world = World::new().await;
+    let emr = &world.lake.emr;
+    let failing = |on_failure| spark_step("fails", &["no"], on_failure);
+    let cluster =
+        run_cluster(emr, true, vec![failing(ActionOnFailure::TerminateCluster), failing(ActionOnFailure::Continue)])
+            .await;
+    let steps = step_ids(emr, &cluster).await;
+    assert_eq!(state_of(&ended_step(emr, &cluster, &steps[0]).await), &StepState::Failed);
+    assert_eq!(state_of(&ended_step(emr, &cluster, &steps[1]).await), &StepState::Cancelled);
+    let state =
+        eventually(async || Some(cluster_state(emr, &cluster).await).filter(|state| *state != ClusterState::Running))
+            .await;
+    assert_eq!(state, ClusterState::TerminatedWithErrors);
+
+    let cluster =
+        run_cluster(emr, true, vec![failing(ActionOnFailure::CancelAndWait), failing(ActionOnFailure::Continue)]).await;
+    let steps = step_ids(emr, &cluster).await;
+    assert_eq!(state_of(&ended_step(emr, &cluster, &steps[1]).await), &StepState::Cancelled);
+    eventually(async || (cluster_state(emr, &cluster).await == ClusterState::Waiting).then_some(())).await;
+    let listed = emr.list_clusters().cluster_states(ClusterState::Waiting).send().await.unwrap();
+    assert_eq!(listed.clusters().iter().map(|cluster| cluster.id().unwrap()).collect::<Vec<_>>(), [cluster.as_str()]);
+
+    // A cluster that is kept alive waits on under its next owner.
+    let world = world.restarted().await;
+    let emr = &world.lake.emr;
+    eventually(async || (cluster_state(emr, &cluster).await == ClusterState::Waiting).then_some(())).await;
+    let groups = emr.list_instance_groups().cluster_id(&cluster).send().await.unwrap();
+    assert_eq!(groups.instance_groups().len(), 2);
+    emr.set_termination_protection().job_flow_ids(&cluster).termination_protected(true).send().await.unwrap();
+    assert_eq!(code(emr.terminate_job_flows().job_flow_ids(&cluster).send().await), "ValidationException");
+    emr.set_termination_protection().job_flow_ids(&cluster).termination_protected(false).send().await.unwrap();
+    emr.terminate_job_flows().job_flow_ids(&cluster).send().await.unwrap();
+    eventually(async || (cluster_state(emr, &cluster).await == ClusterState::Terminated).then_some(())).await;
+}

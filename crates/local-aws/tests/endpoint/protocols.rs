@@ -1,0 +1,120 @@
+//! What no SDK can say: raw HTTP, and operations that nobody knows.
+
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
+
+use serde_json::{Value, json};
+
+use crate::World;
+
+/// Sends a request and reads the whole answer: its status, its head and its body.
+fn exchange(world: &World, request: &str, headers: &[(&str, &str)], body: &str) -> (u16, String, String) {
+    let address = world.endpoint.url().replace("http://", "");
+    let mut text = format!("{request} HTTP/1.1\r\nConnection: close\r\nContent-Length: {}\r\n", body.len());
+    if !headers.iter().any(|(name, _)| *name == "Host") {
+        text += &format!("Host: {address}\r\n");
+    }
+    for (name, value) in headers {
+        text += &format!("{name}: {value}\r\n");
+    }
+    let mut stream = TcpStream::connect(&address).unwrap();
+    stream.write_all(format!("{text}\r\n{body}").as_bytes()).unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    (head.split(' ').nth(1).unwrap().parse().unwrap(), head.to_lowercase(), body.to_owned())
+}
+
+fn call(world: &World, target: &str, input: &Value) -> (u16, Value) {
+    let (status, _, body) = exchange(world, "POST /", &[("X-Amz-Target", target)], &input.to_string());
+    (status, serde_json::from_str(&body).unwrap())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn unknown_operations_get_the_services_error() {
+    let world = World::new().await;
+    for target in
+        ["AWSStepFunctions.Dance", "AmazonAthena.Dance", "ElasticMapReduce.Dance", "DynamoDB_20120810.ListTables", "x"]
+    {
+        let (status, body) = call(&world, target, &json!({}));
+        assert_eq!((status, body["__type"].as_str()), (400, Some("UnknownOperationException")), "{target}");
+    }
+    let (status, body) = call(&world, "AWSStepFunctions.StartExecution", &json!({}));
+    assert_eq!((status, body["__type"].as_str()), (400, Some("ValidationException")));
+    assert!(body["message"].as_str().unwrap().contains("stateMachineArn"), "{body}");
+    let (status, _, body) = exchange(&world, "POST /", &[("X-Amz-Target", "AmazonAthena.ListWorkGroups")], "{");
+    assert_eq!(status, 400);
+    assert!(body.contains("SerializationException"), "{body}");
+    let (status, _, body) = exchange(&world, "GET /pregao-raw?versions", &[], "");
+    assert_eq!(status, 501);
+    assert!(body.contains("<Code>NotImplemented</Code>"), "{body}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn only_requests_to_this_machine_are_answered() {
+    let world = World::new().await;
+    let (status, ..) = exchange(&world, "GET /pregao-raw", &[("Host", "evil.example.com")], "");
+    assert_eq!(status, 403);
+    let (status, ..) = exchange(&world, "GET /pregao-raw", &[("Host", "localhost:1")], "");
+    assert_eq!(status, 200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn any_credentials_are_taken_and_signed_chunks_put_together() {
+    let world = World::new().await;
+    let headers = [
+        (
+            "Authorization",
+            "AWS4-HMAC-SHA256 Credential=x/20200401/us-east-1/s3/aws4_request, SignedHeaders=host, Signature=00",
+        ),
+        ("x-amz-content-sha256", "STREAMING-AWS4-HMAC-SHA256-PAYLOAD"),
+        ("x-amz-decoded-content-length", "11"),
+        ("Content-Encoding", "aws-chunked,gzip"),
+    ];
+    let body = "6;chunk-signature=00\r\nhello \r\n5;chunk-signature=00\r\nworld\r\n0;chunk-signature=00\r\n\r\n";
+    let (status, head, _) = exchange(&world, "PUT /pregao-raw/k", &headers, body);
+    assert_eq!(status, 200, "{head}");
+    let (status, head, body) = exchange(&world, "GET /pregao-raw/k?X-Amz-Signature=00&X-Amz-Expires=1", &[], "");
+    assert_eq!((status, body.as_str()), (200, "hello world"));
+    assert!(head.contains("content-encoding: gzip") && !head.contains("aws-chunked"), "{head}");
+
+    let wrong = [("x-amz-content-sha256", "0000000000000000000000000000000000000000000000000000000000000000")];
+    let (status, _, body) = exchange(&world, "PUT /pregao-raw/wrong", &wrong, "x");
+    assert!(status == 400 && body.contains("XAmzContentSHA256Mismatch"), "{body}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn functions_are_invoked() {
+    let world = World::new().await;
+    let invoke = |name: &str, headers: &[(&str, &str)], event: &str| {
+        exchange(&world, &format!("POST /2015-03-31/functions/{name}/invocations"), headers, event)
+    };
+    let (status, head, body) = invoke("poll-step", &[], r#"{"cluster_id": "j-0000000000000"}"#);
+    assert_eq!(status, 200);
+    assert!(head.contains("x-amz-function-error: unhandled"), "{head}");
+    let error: Value = serde_json::from_str(&body).unwrap();
+    assert_eq!(error["errorType"], "InvalidInput");
+    assert!(error["errorMessage"].as_str().unwrap().contains("step_id"), "{error}");
+
+    assert_eq!(
+        invoke(
+            "arn%3Aaws%3Alambda%3Aus-east-1%3A000000000000%3Afunction%3Aingest",
+            &[("X-Amz-Invocation-Type", "DryRun")],
+            "{}"
+        )
+        .0,
+        204
+    );
+    assert_eq!(invoke("ingest", &[("X-Amz-Invocation-Type", "Event")], "{}").0, 202);
+    let (status, head, _) = invoke("nobody", &[], "{}");
+    assert!(status == 404 && head.contains("x-amzn-errortype: resourcenotfoundexception"), "{head}");
+    let (status, head, _) = invoke("ingest", &[], "{");
+    assert!(status == 400 && head.contains("x-amzn-errortype: invalidrequestcontentexception"), "{head}");
+
+    let (_, _, body) = exchange(&world, "GET /2015-03-31/functions/", &[], "");
+    let listed: Value = serde_json::from_str(&body).unwrap();
+    assert_eq!(listed["Functions"].as_array().unwrap().len(), 5);
+    let (_, _, body) = exchange(&world, "GET /2015-03-31/functions/ingest", &[], "");
+    let found: Value = serde_json::from_str(&body).unwrap();
+    assert_eq!(found["Configuration"]["FunctionArn"], local_aws::function_arn("ingest"));
+}

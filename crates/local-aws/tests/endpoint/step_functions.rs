@@ -1,0 +1,292 @@
+//! State machines as their users meet them.
+
+use aws_sdk_sfn::Client;
+use aws_sdk_sfn::types::{ExecutionStatus, HistoryEventType};
+use serde_json::{Value, json};
+
+use crate::{World, code, eventually};
+
+async fn create(sfn: &Client, name: &str, definition: &Value) -> String {
+    let create = sfn
+        .create_state_machine()
+        .name(name)
+        .definition(definition.to_string())
+        .role_arn("arn:aws:iam::000000000000:role/x");
+    create.send().await.expect("the machine is created").state_machine_arn
+}
+
+async fn start(sfn: &Client, machine: &str, name: &str, input: &Value) -> String {
+    let start = sfn.start_execution().state_machine_arn(machine).name(name).input(input.to_string());
+    start.send().await.expect("the execution starts").execution_arn
+}
+
+/// The status, and the output or else the error and cause.
+async fn end_of(sfn: &Client, execution: &str) -> (ExecutionStatus, Value) {
+    let ended = eventually(async || {
+        let described = sfn.describe_execution().execution_arn(execution).send().await.expect("a description");
+        (described.status != ExecutionStatus::Running).then_some(described)
+    })
+    .await;
+    let said = match &ended.output {
+        Some(output) => serde_json::from_str(output).expect("JSON"),
+        None => json!({ "error": ended.error, "cause": ended.cause }),
+    };
+    assert!(ended.stop_date.is_some());
+    (ended.status, said)
+}
+
+fn waits_for_ever() -> Value {
+    json!({ "StartAt": "Wait", "States": { "Wait": { "Type": "Wait", "Seconds": 86_400, "End": true } } })
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_execution_is_started_once_and_told_in_full() {
+    let world = World::new().await;
+    let sfn = &world.lake.sfn;
+    let machine = create(
+        sfn,
+        "doubled",
+        &json!({
+            "StartAt": "Big?",
+            "States": {
+                "Big?": { "Type": "Choice", "Choices": [{ "Variable": "$.n", "NumericGreaterThan": 10, "Next": "TooBig" }], "Default": "Double" },
+                "Double": { "Type": "Pass", "Parameters": { "twice.$": "States.MathAdd($.n, $.n)", "name.$": "$$.Execution.Name" }, "End": true },
+                "TooBig": { "Type": "Fail", "Error": "TooBig", "Cause": "at most 10" }
+            }
+        }),
+    )
+    .await;
+    let execution = start(sfn, &machine, "one", &json!({ "n": 4 })).await;
+    assert_eq!(end_of(sfn, &execution).await, (ExecutionStatus::Succeeded, json!({ "twice": 8, "name": "one" })));
+    let failed = start(sfn, &machine, "two", &json!({ "n": 11 })).await;
+    assert_eq!(
+        end_of(sfn, &failed).await,
+        (ExecutionStatus::Failed, json!({ "error": "TooBig", "cause": "at most 10" }))
+    );
+
+    let again = sfn.start_execution().state_machine_arn(&machine).name("one").input(r#"{"n": 4}"#).send().await;
+    assert_eq!(code(again), "ExecutionAlreadyExists", "an execution that has ended is not started again");
+    let wrong_name = sfn.start_execution().state_machine_arn(&machine).name("a b").send().await;
+    assert_eq!(code(wrong_name), "InvalidName");
+    let wrong_input = sfn.start_execution().state_machine_arn(&machine).input("{").send().await;
+    assert_eq!(code(wrong_input), "InvalidExecutionInput");
+    let wrong_machine = sfn.start_execution().state_machine_arn(format!("{machine}x")).send().await;
+    assert_eq!(code(wrong_machine), "StateMachineDoesNotExist");
+    assert_eq!(code(sfn.start_execution().state_machine_arn("x").send().await), "InvalidArn");
+    assert_eq!(
+        code(sfn.describe_execution().execution_arn(format!("{execution}x")).send().await),
+        "ExecutionDoesNotExist"
+    );
+
+    let history = sfn.get_execution_history().execution_arn(&execution).send().await.unwrap();
+    let types: Vec<HistoryEventType> = history.events().iter().map(|event| event.r#type().clone()).collect();
+    use HistoryEventType::{
+        ChoiceStateEntered, ChoiceStateExited, ExecutionStarted, ExecutionSucceeded, PassStateEntered, PassStateExited,
+    };
+    assert_eq!(
+        types,
+        [
+            ExecutionStarted,
+            ChoiceStateEntered,
+            ChoiceStateExited,
+            PassStateEntered,
+            PassStateExited,
+            ExecutionSucceeded
+        ]
+    );
+    assert_eq!(history.events()[3].state_entered_event_details().unwrap().name(), "Double");
+    let page =
+        sfn.get_execution_history().execution_arn(&execution).max_results(2).reverse_order(true).send().await.unwrap();
+    assert_eq!(page.events().iter().map(|event| event.id()).collect::<Vec<_>>(), [6, 5]);
+    let next = sfn
+        .get_execution_history()
+        .execution_arn(&execution)
+        .max_results(2)
+        .reverse_order(true)
+        .next_token(page.next_token.unwrap());
+    assert_eq!(next.send().await.unwrap().events()[0].id(), 4);
+
+    let listed = sfn.list_executions().state_machine_arn(&machine).send().await.unwrap();
+    assert_eq!(
+        listed.executions().iter().map(|execution| execution.name()).collect::<Vec<_>>(),
+        ["two", "one"],
+        "newest first"
+    );
+    let failures =
+        sfn.list_executions().state_machine_arn(&machine).status_filter(ExecutionStatus::Failed).send().await.unwrap();
+    assert_eq!(failures.executions().len(), 1);
+    let of_execution = sfn.describe_state_machine_for_execution().execution_arn(&execution).send().await.unwrap();
+    assert_eq!(of_execution.name(), "doubled");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_running_execution_is_found_by_its_name_and_can_be_stopped() {
+    let world = World::new().await;
+    let sfn = &world.lake.sfn;
+    let machine = create(sfn, "waits", &waits_for_ever()).await;
+    let execution = start(sfn, &machine, "e", &json!({ "a": 1 })).await;
+    assert_eq!(start(sfn, &machine, "e", &json!({ "a": 1 })).await, execution);
+    let other = sfn.start_execution().state_machine_arn(&machine).name("e").input("{}").send().await;
+    assert_eq!(code(other), "ExecutionAlreadyExists");
+    sfn.stop_execution().execution_arn(&execution).error("Enough").cause("it is late").send().await.unwrap();
+    assert_eq!(
+        end_of(sfn, &execution).await,
+        (ExecutionStatus::Aborted, json!({ "error": "Enough", "cause": "it is late" }))
+    );
+    sfn.stop_execution().execution_arn(&execution).send().await.expect("stopping twice is no error");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn children_answer_their_parents_and_end_with_them() {
+    let world = World::new().await;
+    let sfn = &world.lake.sfn;
+    let child = create(
+        sfn,
+        "child",
+        &json!({
+            "StartAt": "Ok?",
+            "States": {
+                "Ok?": { "Type": "Choice", "Choices": [{ "Variable": "$.ok", "BooleanEquals": true, "Next": "Yes" }], "Default": "No" },
+                "Yes": { "Type": "Pass", "Result": { "answer": [42] }, "End": true },
+                "No": { "Type": "Fail", "Error": "Child", "Cause": "said no" }
+            }
+        }),
+    )
+    .await;
+    let parent = |resource: &str| {
+        json!({
+            "StartAt": "Child",
+            "States": { "Child": {
+                "Type": "Task",
+                "Resource": format!("arn:aws:states:::states:{resource}"),
+                "Parameters": { "StateMachineArn": child, "Input": { "ok.$": "$.ok" } },
+                "End": true
+            }}
+        })
+    };
+    let values = create(sfn, "values", &parent("startExecution.sync:2")).await;
+    let (_, output) = end_of(sfn, &start(sfn, &values, "yes", &json!({ "ok": true })).await).await;
+    assert_eq!((&output["Output"], &output["Status"]), (&json!({ "answer": [42] }), &json!("SUCCEEDED")));
+    let text = create(sfn, "text", &parent("startExecution.sync")).await;
+    let (_, output) = end_of(sfn, &start(sfn, &text, "yes", &json!({ "ok": true })).await).await;
+    assert_eq!(output["Output"], r#"{"answer":[42]}"#);
+    let fired = create(sfn, "fired", &parent("startExecution")).await;
+    let (_, output) = end_of(sfn, &start(sfn, &fired, "yes", &json!({ "ok": true })).await).await;
+    assert!(output["ExecutionArn"].as_str().unwrap().contains(":execution:child:"), "{output}");
+
+    let (status, said) = end_of(sfn, &start(sfn, &values, "no", &json!({ "ok": false })).await).await;
+    assert_eq!((status, &said["error"]), (ExecutionStatus::Failed, &json!("States.TaskFailed")));
+    let cause: Value = serde_json::from_str(said["cause"].as_str().unwrap()).unwrap();
+    assert_eq!(
+        (&cause["Error"], &cause["Cause"], &cause["Status"]),
+        (&json!("Child"), &json!("said no"), &json!("FAILED"))
+    );
+
+    let slow = create(sfn, "slow", &waits_for_ever()).await;
+    let waiting = create(
+        sfn,
+        "waiting",
+        &json!({ "StartAt": "Child", "States": { "Child": {
+            "Type": "Task",
+            "Resource": "arn:aws:states:::states:startExecution.sync:2",
+            "Parameters": { "StateMachineArn": slow, "Name": "only" },
+            "End": true
+        }}}),
+    )
+    .await;
+    let execution = start(sfn, &waiting, "e", &json!({})).await;
+    let child = eventually(async || {
+        let listed = sfn.list_executions().state_machine_arn(&slow).send().await.expect("a list");
+        listed.executions().first().map(|child| child.execution_arn().to_owned())
+    })
+    .await;
+    sfn.stop_execution().execution_arn(&execution).send().await.unwrap();
+    let (status, said) = end_of(sfn, &child).await;
+    assert_eq!(status, ExecutionStatus::Aborted);
+    assert!(said["cause"].as_str().unwrap().contains(&execution), "{said}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn functions_are_tasks_and_their_errors_can_be_caught() {
+    let world = World::new().await;
+    let sfn = &world.lake.sfn;
+    let machine = create(
+        sfn,
+        "caught",
+        &json!({
+            "StartAt": "Look",
+            "States": {
+                "Look": {
+                    "Type": "Task",
+                    "Resource": "arn:aws:states:::lambda:invoke",
+                    "Parameters": { "FunctionName": local_aws::function_arn("poll-step"), "Payload.$": "$" },
+                    "Catch": [{ "ErrorEquals": ["InvalidInput"], "ResultPath": "$.caught", "Next": "Caught" }],
+                    "End": true
+                },
+                "Caught": { "Type": "Pass", "End": true }
+            }
+        }),
+    )
+    .await;
+    let (status, output) = end_of(sfn, &start(sfn, &machine, "e", &json!({ "step": 1 })).await).await;
+    assert_eq!((status, &output["caught"]["Error"]), (ExecutionStatus::Succeeded, &json!("InvalidInput")));
+    let cause: Value = serde_json::from_str(output["caught"]["Cause"].as_str().unwrap()).unwrap();
+    assert_eq!(cause["errorType"], "InvalidInput");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn machines_are_created_changed_and_deleted() {
+    let world = World::new().await;
+    let sfn = &world.lake.sfn;
+    let listed = sfn.list_state_machines().send().await.unwrap();
+    let names: Vec<&str> = listed.state_machines().iter().map(|machine| machine.name()).collect();
+    assert_eq!(names, ["athena_update", "create_datalake", "upload_raw_data"]);
+    let ours = sfn
+        .describe_state_machine()
+        .state_machine_arn(local_aws::state_machine_arn("create_datalake"))
+        .send()
+        .await
+        .unwrap();
+    assert!(ours.definition().contains(&local_aws::function_arn("validate-partitions")));
+
+    let machine = create(sfn, "mine", &waits_for_ever()).await;
+    assert_eq!(create(sfn, "mine", &waits_for_ever()).await, machine, "the same again is the same");
+    let other = json!({ "StartAt": "A", "States": { "A": { "Type": "Succeed" } } }).to_string();
+    let taken = sfn
+        .create_state_machine()
+        .name("mine")
+        .definition(&other)
+        .role_arn("arn:aws:iam::000000000000:role/x")
+        .send()
+        .await;
+    assert_eq!(code(taken), "StateMachineAlreadyExists");
+    sfn.update_state_machine().state_machine_arn(&machine).definition(&other).send().await.unwrap();
+    let execution = start(sfn, &machine, "e", &json!(7)).await;
+    assert_eq!(end_of(sfn, &execution).await, (ExecutionStatus::Succeeded, json!(7)));
+    let wrong = sfn
+        .update_state_machine()
+        .state_machine_arn(&machine)
+        .definition(r#"{"StartAt": "A", "States": {}}"#)
+        .send()
+        .await;
+    assert_eq!(code(wrong), "InvalidDefinition");
+    let checked =
+        sfn.validate_state_machine_definition().definition(r#"{"StartAt": "A", "States": {}}"#).send().await.unwrap();
+    assert_eq!((checked.result().as_str(), checked.diagnostics().is_empty()), ("FAIL", false));
+    sfn.delete_state_machine().state_machine_arn(&machine).send().await.unwrap();
+    assert_eq!(code(sfn.describe_state_machine().state_machine_arn(&machine).send().await), "StateMachineDoesNotExist");
+    sfn.describe_execution().execution_arn(&execution).send().await.expect("executions outlive their machine");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_execution_ends_with_its_process_and_says_so() {
+    let world = World::new().await;
+    let machine = create(&world.lake.sfn, "waits", &waits_for_ever()).await;
+    let execution = start(&world.lake.sfn, &machine, "e", &json!({})).await;
+    let world = world.restarted().await;
+    let (status, said) = end_of(&world.lake.sfn, &execution).await;
+    assert_eq!(status, ExecutionStatus::Aborted);
+    assert!(said["cause"].as_str().unwrap().contains("start the workflow again"), "{said}");
+    let history = world.lake.sfn.get_execution_history().execution_arn(&execution).send().await.unwrap();
+    assert_eq!(history.events().last().unwrap().r#type(), &HistoryEventType::ExecutionAborted);
+}
