@@ -10,13 +10,18 @@ pub trait Hint<T> {
 
 impl<T, E: Into<anyhow::Error>> Hint<T> for Result<T, E> {
     fn hint(self, hint: impl Into<String>) -> anyhow::Result<T> {
-        self.map_err(|error| anyhow::Error::new(Hinted { hint: hint.into(), error: error.into() }))
+        self.map_err(|error| hinted(error, hint))
     }
+}
+
+/// The same error with a hint.
+pub fn hinted(error: impl Into<anyhow::Error>, hint: impl Into<String>) -> anyhow::Error {
+    anyhow::Error::new(Hinted { hint: hint.into(), error: error.into() })
 }
 
 /// Ends a command with an error and a hint.
 pub fn fail<T>(message: impl fmt::Display, hint: impl Into<String>) -> anyhow::Result<T> {
-    Err(anyhow::anyhow!("{message}")).hint(hint)
+    Err(hinted(anyhow::anyhow!("{message}"), hint))
 }
 
 /// An error as if it were itself, carrying its hint along.

@@ -88,14 +88,14 @@ pub fn terminal_width() -> Option<u16> {
     terminal.is_term().then(|| terminal.size_checked().map(|(_, columns)| columns)).flatten()
 }
 
-/// Columns two blanks apart, under a line.
+/// Columns with blanks between them, under a line.
 const STYLE: TableStyle = TableStyle::new()
     .header_lines(ContentLineStyle::none())
     .header_separator(LineStyle::none().fill('─').junction('─'))
     .content_lines(ContentLineStyle::none());
 
 /// A table for the eye: numbers to the right, NULL as such.
-pub fn table(columns: &[Column], rows: &[Row], width: Option<u16>) -> Table {
+pub fn table(columns: &[Column], rows: &[Row], width: Option<u16>) -> String {
     let mut table = Table::new();
     table.load_style(STYLE);
     if let Some(width) = width {
@@ -109,7 +109,10 @@ pub fn table(columns: &[Column], rows: &[Row], width: Option<u16>) -> Table {
     for row in rows {
         table.add_row(row.iter().zip(columns).map(|(cell, column)| aligned(cell.as_deref().unwrap_or("NULL"), column)));
     }
-    table
+    for column in table.column_iter_mut() {
+        column.set_padding((0, 1));
+    }
+    table.trim_fmt()
 }
 
 /// One record of RFC 4180. NULL is an empty field, and an empty text is one in quotes.
@@ -204,14 +207,14 @@ mod tests {
         let page =
             [row([Some("PETR4"), Some("5"), Some("15.73"), None]), row([Some("VALE3"), Some("12345"), None, None])];
         let text = written(Format::Table, &[&page]);
-        let lines: Vec<&str> = text.lines().map(str::trim_end).collect();
+        let lines: Vec<&str> = text.lines().collect();
         assert_eq!(
             lines,
             [
-                " ticker      n  price  up",
-                "────────────────────────────",
-                " PETR4       5  15.73  NULL",
-                " VALE3   12345   NULL  NULL",
+                "ticker      n  price  up",
+                "───────────────────────────",
+                "PETR4       5  15.73  NULL",
+                "VALE3   12345   NULL  NULL",
             ]
         );
         assert!(written(Format::Table, &[]).contains("ticker"), "columns are shown without rows too");

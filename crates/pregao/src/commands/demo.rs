@@ -42,7 +42,7 @@ async fn demonstrate(lake: &Lake, home: &Path) -> anyhow::Result<ExitCode> {
     }
 
     headline("3. pregao run: cleaned, audited, published")?;
-    let ran = run::publish(lake, Some(DateRange::day(date)?), &progress).await?;
+    let ran = run::publish(lake, home, Some(DateRange::day(date)?), &progress).await?;
     if ran != ExitCode::SUCCESS {
         return Ok(ran);
     }

@@ -75,7 +75,7 @@ fn snapshots(files: Vec<folder::File>) -> (Vec<Input>, Vec<PathBuf>) {
 }
 
 /// The account of each table: `records = published + blank_ticker + header_repeat + ragged`.
-fn accounts(report: &Report) -> comfy_table::Table {
+fn accounts(report: &Report) -> String {
     let columns = rows::columns([
         ("table", "varchar"),
         ("files", "bigint"),

@@ -4,13 +4,13 @@ use std::io::{self, BufWriter};
 use std::process::ExitCode;
 
 use anyhow::Context;
-use lake::Lake;
 use lake::athena::Query;
+use lake::{Error, Lake};
 
 use crate::args::{Format, Global, QueryArgs};
 use crate::endpoint::{Use, with_lake};
 use crate::follow::{interrupt, interrupted};
-use crate::hint::fail;
+use crate::hint::{fail, hinted};
 use crate::human;
 use crate::progress::Progress;
 use crate::rows::{self, Writer};
@@ -38,9 +38,9 @@ fn statement(sql: &str) -> anyhow::Result<String> {
 
 /// Runs a statement and writes its rows to the standard output, how many they were to the standard error.
 pub async fn answer(lake: &Lake, sql: &str, database: &str, format: Format) -> anyhow::Result<ExitCode> {
-    let query = Query::start(lake, sql, database).await?;
+    let query = Query::start(lake, sql, database).await.map_err(in_athenas_words)?;
     let finished = tokio::select! {
-        finished = query.finished() => finished?,
+        finished = query.finished() => finished.map_err(in_athenas_words)?,
         interrupt = interrupt() => {
             interrupt?;
             query.cancel().await?;
@@ -66,4 +66,16 @@ pub async fn answer(lake: &Lake, sql: &str, database: &str, format: Format) -> a
         human::bytes(finished.scanned_bytes)
     ));
     Ok(ExitCode::SUCCESS)
+}
+
+/// What is wrong with a statement is between its author and Athena: how it was asked is of no use to them.
+fn in_athenas_words(error: Error) -> anyhow::Error {
+    let message = match error {
+        Error::Refused { message, .. } => message,
+        Error::Athena { reason, .. } => reason,
+        error => return error.into(),
+    };
+    let unknown = ["SCHEMA_NOT_FOUND", "TABLE_NOT_FOUND"].iter().any(|name| message.contains(name));
+    let error = anyhow::anyhow!(message);
+    if unknown { hinted(error, "pregao query 'SHOW TABLES' lists the tables; pregao run makes them") } else { error }
 }

@@ -1,11 +1,18 @@
 //! `pregao run`: raw files to published tables.
 
 use std::io::{self, Write};
+use std::path::Path;
 use std::process::ExitCode;
 
-use lake::Lake;
+use anyhow::Context;
+use lake::quality::Report;
+use lake::raw::Coverage;
+use lake::{Lake, keys};
 use market::partition::DateRange;
-use serde_json::{Value, json};
+use market::run::RunId;
+use market::table::TableName;
+use serde::Deserialize;
+use serde_json::json;
 
 use crate::args::{Global, RunArgs};
 use crate::endpoint::{Use, with_lake};
@@ -13,6 +20,29 @@ use crate::follow::{Ending, follow};
 use crate::hint::Hint;
 use crate::progress::Progress;
 use crate::workflow::{self, Workflow};
+use crate::{coverage, human, rows};
+
+/// What `create_datalake` says at its end.
+#[derive(Debug, Deserialize)]
+struct Outcome {
+    run: RunId,
+    #[serde(flatten)]
+    days: DateRange,
+    /// Raw files of these days.
+    files: u64,
+    #[serde(flatten)]
+    coverage: Coverage,
+    /// Nothing, where there was nothing to do.
+    #[serde(default)]
+    published: Vec<Published>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Published {
+    table: TableName,
+    partitions: u64,
+    rows: u64,
+}
 
 /// Runs `create_datalake` and says what it published.
 pub fn run(global: &Global, args: &RunArgs) -> anyhow::Result<ExitCode> {
@@ -21,11 +51,16 @@ pub fn run(global: &Global, args: &RunArgs) -> anyhow::Result<ExitCode> {
         .map(|from| DateRange::new(from, args.to.unwrap_or(from)))
         .transpose()
         .hint("pregao run --from FIRST --to LAST")?;
-    with_lake(global, Use::Workflows, async |lake| publish(lake, days, &Progress::new()).await)
+    with_lake(global, Use::Workflows, async |lake| publish(lake, &global.home, days, &Progress::new()).await)
 }
 
 /// Starts the workflow for these days, or for the day before, and follows it to its end.
-pub async fn publish(lake: &Lake, days: Option<DateRange>, progress: &Progress) -> anyhow::Result<ExitCode> {
+pub async fn publish(
+    lake: &Lake,
+    home: &Path,
+    days: Option<DateRange>,
+    progress: &Progress,
+) -> anyhow::Result<ExitCode> {
     let (purpose, input) = match days {
         Some(days) if days.from() == days.to() => (days.from().to_string(), json!({ "date": days.from() })),
         Some(days) => (format!("{}_{}", days.from(), days.to()), json!(days)),
@@ -36,13 +71,95 @@ pub async fn publish(lake: &Lake, days: Option<DateRange>, progress: &Progress) 
     let arn = workflow::start(lake, Workflow::CreateDatalake, &name, &input).await?;
     match follow(lake, &arn, progress).await? {
         Ending::Succeeded(output) => {
-            tell(&output)?;
+            let outcome = Outcome::deserialize(output).context("create_datalake gave an output of another form")?;
+            tell(lake, home, &outcome).await?;
             Ok(ExitCode::SUCCESS)
         }
         ending => workflow::not_succeeded(Workflow::CreateDatalake, &name, ending),
     }
 }
 
-fn tell(output: &Value) -> io::Result<()> {
-    writeln!(io::stdout().lock(), "{output}")
+async fn tell(lake: &Lake, home: &Path, outcome: &Outcome) -> anyhow::Result<()> {
+    let mut reports = Vec::new();
+    for published in &outcome.published {
+        reports.push((published, Report::passed(lake, &outcome.run, published.table).await?));
+    }
+    let mut out = io::stdout().lock();
+    if reports.is_empty() {
+        writeln!(out, "nothing to do: there are no raw files of {}", outcome.days)?;
+    } else {
+        writeln!(
+            out,
+            "published {} from {}\n\n{}\n",
+            outcome.days,
+            human::counted(outcome.files, "raw file"),
+            accounts(&reports)
+        )?;
+        for (_, report) in &reports {
+            writeln!(out, "{}", verdict(report))?;
+        }
+        tell_places(&mut out, lake, home, &outcome.run)?;
+    }
+    for line in coverage::lines(&outcome.coverage) {
+        writeln!(out, "{line}")?;
+    }
+    Ok(())
+}
+
+/// Where the Parquet files and the quality reports lie.
+fn tell_places(out: &mut impl Write, lake: &Lake, home: &Path, run: &RunId) -> io::Result<()> {
+    let folder = home.join("s3").join(lake.config.buckets.lake.as_str());
+    writeln!(out, "files    {}/TABLE/year=*/month=*/day=*/run={run}/", folder.display())?;
+    if let Some(reports) = folder.join(keys::quality_report(run, TableName::Quotes)).parent() {
+        writeln!(out, "reports  {}/", reports.display())?;
+    }
+    Ok(())
+}
+
+/// The account of each table: what was published of how many records, and what became of the others.
+fn accounts(reports: &[(&Published, Report)]) -> String {
+    let columns = rows::columns([
+        ("table", "varchar"),
+        ("partitions", "bigint"),
+        ("rows", "bigint"),
+        ("raw records", "bigint"),
+        ("blank_ticker", "bigint"),
+        ("header_repeat", "bigint"),
+        ("ragged", "bigint"),
+        ("duplicates", "bigint"),
+    ]);
+    let rows: Vec<rows::Row> = reports
+        .iter()
+        .map(|(Published { table, partitions, rows }, report)| {
+            let records = &report.records;
+            let counts = [
+                *partitions,
+                *rows,
+                records.records,
+                records.blank_ticker,
+                records.header_repeat,
+                records.ragged,
+                report.duplicates.rows - report.duplicates.keys,
+            ];
+            std::iter::once(Some(table.to_string())).chain(counts.map(|n| Some(human::count(n)))).collect()
+        })
+        .collect();
+    rows::table(&columns, &rows, None)
+}
+
+/// How many checks a table passed, and what those found that found anything.
+fn verdict(report: &Report) -> String {
+    let mut text = format!("{:<8} passed {}", report.table, human::counted(report.checks.len() as u64, "check"));
+    let findings: Vec<String> = report
+        .checks
+        .iter()
+        .filter(|check| check.failing > 0)
+        .map(|check| {
+            format!("{} {} of {} {}", check.name, human::count(check.failing), human::count(check.checked), check.unit)
+        })
+        .collect();
+    if !findings.is_empty() {
+        text += &format!("; within their limits: {}", findings.join(", "));
+    }
+    text
 }

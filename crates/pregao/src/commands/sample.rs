@@ -44,7 +44,7 @@ pub fn headline(summary: &Summary, out: &Path) -> String {
     format!("{}, {bytes}, of {days} in {}", human::counted(files, "raw file"), out.display())
 }
 
-fn counts(summary: &Summary) -> comfy_table::Table {
+fn counts(summary: &Summary) -> String {
     let lines: [(&str, fn(&FeedSummary) -> u64); 15] = [
         ("files", |s| s.files),
         ("  compressed with gzip", |s| s.gzip),

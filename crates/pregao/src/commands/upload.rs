@@ -10,12 +10,14 @@ use aws_sdk_s3::primitives::ByteStream;
 use chrono::NaiveDate;
 use futures::{StreamExt, TryStreamExt, stream};
 use lake::excerpt::Excerpt;
+use lake::raw::Coverage;
 use lake::{Error, Lake, keys};
 use market::snapshot::SnapshotName;
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::args::{Global, UploadArgs};
+use crate::coverage;
 use crate::endpoint::{Use, with_lake};
 use crate::folder::{self, File};
 use crate::follow::{Ending, follow};
@@ -34,19 +36,14 @@ struct Outcome {
     repeated: u64,
     superseded: u64,
     quarantined: Excerpt<Quarantined>,
-    /// What is there now for the days concerned; none if no file was a snapshot.
-    raw: Option<Raw>,
+    #[serde(flatten)]
+    coverage: Coverage,
 }
 
 #[derive(Debug, Deserialize)]
 struct Quarantined {
     name: String,
     reason: String,
-}
-
-#[derive(Debug, Deserialize)]
-struct Raw {
-    missing_snapshots: Value,
 }
 
 /// Uploads a folder and says what became of its files.
@@ -152,8 +149,8 @@ fn tell(lake: &Lake, outcome: &Outcome) -> io::Result<()> {
         let place = keys::uri(&lake.config.buckets.raw, keys::QUARANTINE);
         writeln!(out, "  and {} more, each with its reason under {place}", outcome.quarantined.more())?;
     }
-    if let Some(raw) = &outcome.raw {
-        writeln!(out, "{}", raw.missing_snapshots)?;
+    for line in coverage::lines(&outcome.coverage) {
+        writeln!(out, "{line}")?;
     }
     Ok(())
 }

@@ -85,7 +85,7 @@ fn what_is_read_back_is_what_was_counted_and_a_sound_market() {
                 assert!(count > 0, "every mishap is in every sample: {counted:?}");
             }
         }
-        assert!(reader.checked > 100_000, "only {} rows could be checked", reader.checked);
+        assert!(reader.checked > 30_000, "only {} rows could be checked", reader.checked);
     }
 }
 
