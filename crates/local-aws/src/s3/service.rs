@@ -422,6 +422,16 @@ fn no_versions(version: Option<&String>) -> S3Result<()> {
     }
 }
 
+/// The condition on the target of a copy, which `s3s` does not know: without it a copy would replace what
+/// its caller asked to keep.
+fn copy_condition(headers: &http::HeaderMap) -> S3Result<WriteCondition> {
+    let condition = |name| {
+        let header = headers.get(name).map(|value| ETagCondition::parse_http_header(value.as_bytes()));
+        header.transpose().map_err(|_| s3_error!(InvalidArgument, "a condition of the copy is not an ETag"))
+    };
+    write_condition(condition(http::header::IF_MATCH)?, condition(http::header::IF_NONE_MATCH)?.as_ref())
+}
+
 /// A writer's `If-None-Match`: S3 knows only `*` there.
 fn write_condition(matches: Option<ETagCondition>, none_match: Option<&ETagCondition>) -> S3Result<WriteCondition> {
     match none_match {
@@ -604,6 +614,7 @@ impl S3 for S3Operations {
         &self,
         request: S3Request<dto::CopyObjectInput>,
     ) -> S3Result<S3Response<dto::CopyObjectOutput>> {
+        let condition = copy_condition(&request.headers)?;
         let input = request.input;
         let (from_bucket, from_key) = source_of(&input.copy_source)?;
         let replaces = input
@@ -652,7 +663,7 @@ impl S3 for S3Operations {
             if let Some(tags) = new_tags {
                 staged.attributes.tags = tags;
             }
-            Ok(store.put(&bucket, staged, &WriteCondition::default())?)
+            Ok(store.put(&bucket, staged, &condition)?)
         })
         .await
         .map_err(S3Error::internal_error)??;

@@ -224,6 +224,24 @@ async fn conditions_hold_for_reads_and_writes() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_copy_replaces_only_what_its_condition_allows() {
+    let world = World::new().await;
+    let s3 = &world.lake.s3;
+    put(s3, "source", "one").await;
+    let there = put(s3, "target", "two").await;
+    let copy = |key: &str| s3.copy_object().bucket(BUCKET).key(key).copy_source(format!("{BUCKET}/source"));
+
+    assert_eq!(code(copy("target").if_none_match("*").send().await), "PreconditionFailed");
+    assert_eq!(code(copy("target").if_match("\"0\"").send().await), "PreconditionFailed");
+    assert_eq!(get(s3, "target").await, b"two");
+
+    copy("free").if_none_match("*").send().await.unwrap();
+    copy("target").if_match(there).send().await.unwrap();
+    assert_eq!(get(s3, "free").await, b"one");
+    assert_eq!(get(s3, "target").await, b"one");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn ranges_are_bytes_of_the_object() {
     let world = World::new().await;
     let s3 = &world.lake.s3;
