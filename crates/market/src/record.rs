@@ -207,6 +207,16 @@ pub const BYTE_ORDER_MARK: [u8; 3] = [0xEF, 0xBB, 0xBF];
 /// A first line that is not the header of its feed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidHeader {
+    /// The file is a snapshot of the other feed.
+    #[error(
+        "the header is that of a snapshot of {found}, the file's name says {feed}: give it the name of a snapshot of {found}"
+    )]
+    OtherFeed {
+        /// The feed that the file name says.
+        feed: Feed,
+        /// The feed that the header is of.
+        found: Feed,
+    },
     /// The number of columns is another one.
     #[error("the header has {found} columns, a snapshot of {feed} has {expected}")]
     Count {
@@ -235,6 +245,14 @@ pub enum InvalidHeader {
 ///
 /// The first cell holds a time in a form that differs between feeds and is never used, so it is not checked.
 pub fn check_header(feed: Feed, line: &[u8]) -> Result<(), InvalidHeader> {
+    hold_header(feed, line).map_err(|error| {
+        let other = Feed::ALL.into_iter().find(|other| *other != feed && hold_header(*other, line).is_ok());
+        other.map_or(error, |found| InvalidHeader::OtherFeed { feed, found })
+    })
+}
+
+/// Whether `line` is the header of `feed`.
+fn hold_header(feed: Feed, line: &[u8]) -> Result<(), InvalidHeader> {
     let mut splitter = Splitter::new(feed.separator());
     let header = splitter.split(line);
     let columns = feed.raw_columns();
@@ -355,6 +373,10 @@ mod tests {
         );
         assert_eq!(
             check_header(Feed::Quotes, header(Feed::Options, ";").as_bytes()).expect_err("options").to_string(),
+            "the header is that of a snapshot of options, the file's name says quotes: give it the name of a snapshot of options"
+        );
+        assert_eq!(
+            check_header(Feed::Quotes, b"PETR4").expect_err("no header").to_string(),
             "the header has 1 columns, a snapshot of quotes has 19"
         );
     }
