@@ -19,7 +19,8 @@ pub async fn serve<R: Serialize>(handle: impl AsyncFn(&Lake, Value) -> Result<R,
     let handle = &handle;
     let service = service_fn(|event: LambdaEvent<Value>| async move {
         tracing::info!(event = %event.payload, "invoked");
-        let result = handle(lake, event.payload).await;
+        // On the heap, or the compiler would have to lay out the runtime and every call of an SDK as one value.
+        let result = Box::pin(handle(lake, event.payload)).await;
         if let Err(error) = &result {
             tracing::error!(name = error.name(), %error, "failed");
         }

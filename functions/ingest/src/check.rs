@@ -79,14 +79,14 @@ pub struct Check {
 
 enum Layer {
     Plain(Text),
-    Gzip(MultiGzDecoder<Text>),
+    Gzip(Box<MultiGzDecoder<Text>>),
 }
 
 impl Check {
     /// The check of a file called `name` that may have `limit` bytes, as it lies there and unpacked.
     pub fn new(name: SnapshotName, limit: u64) -> Self {
         let text = Text { feed: name.feed, limit, offset: 0, header: Some(Vec::new()) };
-        let layer = if name.gzip { Layer::Gzip(MultiGzDecoder::new(text)) } else { Layer::Plain(text) };
+        let layer = if name.gzip { Layer::Gzip(Box::new(MultiGzDecoder::new(text))) } else { Layer::Plain(text) };
         Self { limit, bytes: 0, layer }
     }
 
