@@ -1,11 +1,11 @@
--- Raw snapshots of the days `from` to `to` become the tables quotes, options and rejects, under run=`run`.
+-- Raw snapshots of the days `from` to `to` become the tables quotes, options and rejects, as run=`run`.
 -- Made from the definitions of crates/market: change them, not this text.
 --
 --   spark-sql --conf spark.sql.catalogImplementation=in-memory -f etl.sql \
 --     -d from=2020-04-01 -d to=2020-04-09 -d run=ID -d raw=s3://bucket -d lake=s3://bucket
 
--- What the job does must not depend on the defaults of the cluster. A view is kept as its plan and not as its text: only
--- so does Spark see that what it is to read is what it has cached.
+-- What the job does must not depend on the defaults of the cluster. A view is kept as its plan and not as its text:
+-- only so does Spark see that what it is to read is what it has cached.
 SET spark.sql.ansi.enabled = false;
 SET spark.sql.parser.escapedStringLiterals = false;
 SET spark.sql.sources.partitionOverwriteMode = dynamic;
@@ -41,7 +41,7 @@ OPTIONS (lineSep = '\n', pathGlobFilter = '*_options.{csv,csv.gz}')
 PARTITIONED BY (date)
 LOCATION '${raw}/options';
 
--- The published tables. Spark knows only the partitions of this session here, and never lists what other runs wrote.
+-- The published tables. Here Spark knows only the partitions of its session, and never lists what other runs wrote.
 SET spark.sql.hive.manageFilesourcePartitions = true;
 
 CREATE TABLE lake_quotes (
@@ -119,8 +119,8 @@ OPTIONS (compression = 'snappy', `mapreduce.fileoutputcommitter.marksuccessfuljo
 PARTITIONED BY (year, month, day, run)
 LOCATION '${lake}/rejects';
 
--- What is particular to a feed: its separator, the raw columns behind the ticker, and those of them that are published,
--- as text or as numbers, in the order of the table; of each number its kind, and of a quantity the most that it may be.
+-- What is particular to a feed: its separator; the raw columns behind the ticker, and those of them that are published
+-- as text or as numbers, in the order of the table; the kind of each number, and the most that a quantity may be.
 CREATE TEMPORARY VIEW feeds AS
 SELECT * FROM VALUES
   ('quotes', ',',
@@ -181,7 +181,8 @@ WITH
     FROM lines JOIN feeds USING (feed)
   ),
 
-  -- A record is published, dropped, or rejected as a whole. The first line of a file is dropped as what it is, a header.
+  -- A record is published, dropped, or rejected as a whole. The first line of a file is dropped for what it is, the
+  -- header.
   judged AS (
     SELECT
       *,
@@ -197,7 +198,7 @@ WITH
     FROM split
   ),
 
-  -- The ticker is field 0, and so the place of a name among the raw columns, where the first is 1, is that of its field.
+  -- The ticker is field 0; so the place of a name among the raw columns, of which the first is 1, is that of its field.
   cells AS (
     SELECT
       feed, source_file, ticker, outcome, numbers AS names, kinds, most,
@@ -208,8 +209,8 @@ WITH
     FROM judged
   ),
 
-  -- Separators that group thousands go, and a decimal mark becomes a point. One separator alone is a decimal mark; but in
-  -- amounts and quantities it groups if exactly three digits stand behind it.
+  -- Separators that group thousands go, and a decimal mark becomes a point. One separator alone is a decimal mark; but
+  -- in amounts and quantities it groups if exactly three digits stand behind it.
   ungrouped AS (
     SELECT
       *,
@@ -224,8 +225,8 @@ WITH
     FROM cells
   ),
 
-  -- Digits behind a suffix are the decimals of what stands before it: 10k12 is 10.12k. A suffix is an exponent: 10.12e3.
-  -- What has none of the forms is no number.
+  -- Digits behind a suffix are the decimals of what stands before it, and the suffix is an exponent: 10k12 is 10.12k
+  -- and that is 10.12e3. What has none of the forms is no number.
   numbers AS (
     SELECT
       *,
@@ -239,9 +240,9 @@ WITH
     FROM ungrouped
   ),
 
-  -- A decimal or an amount is cast. A quantity is never a double: it is its digits up to the last that is not 0, filled up
-  -- with zeros to as many places as the exponent puts before the decimal mark. An exponent too long for an integer is
-  -- as good as a double, and 20 zeros fit no integer, so that more need not be written.
+  -- A decimal or an amount is cast. A quantity is never a double: it is its digits up to the last that is not 0, filled
+  -- up with zeros to as many places as the exponent puts before the decimal mark. An exponent too long for an integer
+  -- is as good as a double, and 20 zeros fit no integer, so that more need not be written.
   places AS (
     SELECT
       *,
