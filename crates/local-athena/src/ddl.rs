@@ -342,6 +342,7 @@ fn repair(catalog: &Catalog, objects: &dyn ObjectFiles, name: &Name, database: &
             folders.push((values, format!("{location}{folder}/")));
         }
     }
+    folders.sort();
     let added = catalog.change(|changes| {
         let mut added = Vec::new();
         for (values, location) in folders {

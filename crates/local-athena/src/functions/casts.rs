@@ -1,9 +1,10 @@
 //! The casts that Arrow does otherwise than Athena: floating point to whole numbers (rounded, not
-//! cut), and numbers and times to text.
+//! cut), numbers and times to text, and text to timestamps.
 
 use std::sync::Arc;
 
-use datafusion::arrow::array::{Array, ArrayRef, AsArray, Int64Array, StringArray};
+use chrono::{NaiveDate, NaiveDateTime};
+use datafusion::arrow::array::{Array, ArrayRef, AsArray, Int64Array, StringArray, TimestampMillisecondArray};
 use datafusion::arrow::compute::cast;
 use datafusion::arrow::datatypes::{DataType, Float64Type};
 use datafusion::common::{DataFusionError, Result};
@@ -25,6 +26,7 @@ struct AthenaCast {
 pub(crate) fn cast_function(from: &DataType, target: &DataType, null_on_error: bool) -> Option<ScalarUDF> {
     let is_special = match (from, target) {
         (DataType::Float32 | DataType::Float64, target) if target.is_integer() => true,
+        (from, DataType::Timestamp(_, None)) if from.is_string() => true,
         (from, target) if target.is_string() => {
             from.is_floating() || matches!(from, DataType::Timestamp(..) | DataType::Time64(_))
         }
@@ -73,6 +75,22 @@ impl AthenaCast {
         )))
     }
 
+    fn timestamps(&self, array: &ArrayRef) -> Result<ArrayRef> {
+        let texts = cast(array, &DataType::Utf8)?;
+        let millis = texts.as_string::<i32>().iter().map(|text| {
+            let Some(text) = text else { return Ok(None) };
+            match timestamp(text) {
+                Some(moment) => Ok(Some(moment.and_utc().timestamp_millis())),
+                None if self.null_on_error => Ok(None),
+                None => Err(DataFusionError::External(Box::new(QueryError::new(
+                    ErrorKind::InvalidCastArgument,
+                    format_args!("Value cannot be cast to timestamp: {text}"),
+                )))),
+            }
+        });
+        Ok(Arc::new(millis.collect::<Result<TimestampMillisecondArray>>()?))
+    }
+
     fn texts(&self, array: &ArrayRef) -> Result<ArrayRef> {
         let texts: ArrayRef = if array.data_type().is_floating() {
             let doubles = cast(array, &DataType::Float64)?;
@@ -86,6 +104,14 @@ impl AthenaCast {
         };
         Ok(cast(&texts, &self.target)?)
     }
+}
+
+/// `2020-04-01`, with a time behind it down to the minute, the second or a part of it.
+fn timestamp(text: &str) -> Option<NaiveDateTime> {
+    let text = text.trim();
+    let forms = ["%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%d %H:%M"];
+    let moment = forms.iter().find_map(|form| NaiveDateTime::parse_from_str(text, form).ok());
+    moment.or_else(|| text.parse::<NaiveDate>().ok().map(NaiveDateTime::from))
 }
 
 impl ScalarUDFImpl for AthenaCast {
@@ -106,7 +132,11 @@ impl ScalarUDFImpl for AthenaCast {
             return Err(DataFusionError::Internal("cast takes a value".to_owned()));
         };
         let array = argument.into_array(args.number_rows)?;
-        let array = if self.target.is_integer() { self.rounded(&array)? } else { self.texts(&array)? };
+        let array = match self.target {
+            DataType::Timestamp(..) => self.timestamps(&array)?,
+            _ if self.target.is_integer() => self.rounded(&array)?,
+            _ => self.texts(&array)?,
+        };
         Ok(ColumnarValue::Array(array))
     }
 }

@@ -8,6 +8,7 @@ mod extremes;
 mod json;
 mod markers;
 pub(crate) mod names;
+mod percentile;
 mod regular_expressions;
 mod row_function;
 mod sequences;
@@ -15,11 +16,12 @@ mod strings;
 
 use std::sync::Arc;
 
-use datafusion::logical_expr::ScalarUDF;
+use datafusion::logical_expr::{AggregateUDF, ScalarUDF};
 
 pub(crate) use arithmetic::arithmetic;
 pub(crate) use casts::cast_function;
 pub(crate) use markers::{TRY, TYPEOF};
+pub(crate) use row_function::check_arguments;
 
 /// The functions to register beside DataFusion's own; they take precedence over those of the same name.
 pub(crate) fn all() -> Vec<Arc<ScalarUDF>> {
@@ -37,6 +39,11 @@ pub(crate) fn all() -> Vec<Arc<ScalarUDF>> {
         .chain(markers::functions())
         .map(Arc::new)
         .collect()
+}
+
+/// The aggregates to register beside DataFusion's own.
+pub(crate) fn aggregates() -> Vec<Arc<AggregateUDF>> {
+    vec![Arc::new(percentile::function())]
 }
 
 /// The same function, giving NULL where it would fail: what `try(...)` makes of the functions in it.

@@ -140,7 +140,6 @@ const SAME: &[&str] = &[
     "array_union",
     "flatten",
     "sequence",
-    "unnest",
     // Aggregates.
     "array_agg",
     "avg",

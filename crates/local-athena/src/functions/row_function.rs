@@ -264,7 +264,7 @@ impl Hash for RowFunctionUdf {
 
 /// The same function inside `try(...)`; `None` when it is none of ours.
 pub(super) fn null_on_error(udf: &ScalarUDF) -> Option<ScalarUDF> {
-    let function = (udf.inner().as_ref() as &dyn std::any::Any).downcast_ref::<RowFunctionUdf>()?;
+    let function = downcast(udf)?;
     Some(ScalarUDF::from(RowFunctionUdf { null_on_error: true, ..function.clone() }))
 }
 
@@ -319,7 +319,16 @@ impl RowFunctionUdf {
         })
     }
 
-    fn does_not_take(&self, given: &[DataType]) -> DataFusionError {
+    /// The types that arguments of these types are brought to; `None` when they do not fit.
+    fn accept(&self, given: &[DataType]) -> Option<Vec<DataType>> {
+        self.function.forms.iter().find_map(|form| {
+            let pairs = form.iter().zip(given);
+            let types = pairs.map(|(kind, ty)| kind.accept(ty)).collect();
+            if form.len() == given.len() { types } else { None }
+        })
+    }
+
+    fn does_not_take(&self, given: &[DataType]) -> QueryError {
         let given: Vec<_> = given.iter().map(type_name).collect();
         let name = self.function.name;
         let forms = self.function.forms.iter().map(|form| {
@@ -331,8 +340,20 @@ impl RowFunctionUdf {
             given.join(", "),
             forms.collect::<Vec<_>>().join(", ")
         );
-        DataFusionError::External(Box::new(QueryError::new(ErrorKind::TypeMismatch, message)))
+        QueryError::new(ErrorKind::TypeMismatch, message)
     }
+}
+
+/// Refuses arguments of types that the function does not take; knows nothing of functions that are not ours.
+pub(crate) fn check_arguments(udf: &ScalarUDF, given: &[DataType]) -> std::result::Result<(), QueryError> {
+    match downcast(udf) {
+        Some(function) if function.accept(given).is_none() => Err(function.does_not_take(given)),
+        _ => Ok(()),
+    }
+}
+
+fn downcast(udf: &ScalarUDF) -> Option<&RowFunctionUdf> {
+    (udf.inner().as_ref() as &dyn std::any::Any).downcast_ref()
 }
 
 fn zone_of(name: Option<&str>) -> Result<Option<Tz>> {
@@ -383,13 +404,9 @@ impl ScalarUDFImpl for RowFunctionUdf {
         &self.signature
     }
 
+    /// Arguments that do not fit are left as they are: [`check_arguments`] has refused them before.
     fn coerce_types(&self, given: &[DataType]) -> Result<Vec<DataType>> {
-        let accepted = self.function.forms.iter().find_map(|form| {
-            let pairs = form.iter().zip(given);
-            let types = pairs.map(|(kind, ty)| kind.accept(ty)).collect();
-            if form.len() == given.len() { types } else { None }
-        });
-        accepted.ok_or_else(|| self.does_not_take(given))
+        Ok(self.accept(given).unwrap_or_else(|| given.to_vec()))
     }
 
     fn return_type(&self, arguments: &[DataType]) -> Result<DataType> {
@@ -404,7 +421,7 @@ impl ScalarUDFImpl for RowFunctionUdf {
             Returns::Timestamp => TIMESTAMP,
             Returns::Utc => DataType::Timestamp(TimeUnit::Millisecond, Some("UTC".into())),
             Returns::SameAs(position) => {
-                arguments.get(position).cloned().ok_or_else(|| self.does_not_take(arguments))?
+                arguments.get(position).cloned().unwrap_or(DataType::Null)
             }
         })
     }

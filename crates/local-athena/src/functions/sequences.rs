@@ -1,4 +1,6 @@
 //! `sequence`: numbers, dates or timestamps from one to another, both ends in it.
+//!
+//! All three are computed as whole numbers: a date as its day, a timestamp as its millisecond.
 
 use std::sync::Arc;
 
@@ -6,7 +8,6 @@ use datafusion::arrow::array::{
     Array, ArrayRef, AsArray, Date32Array, Int64Array, ListArray, TimestampMillisecondArray,
 };
 use datafusion::arrow::buffer::{NullBuffer, OffsetBuffer};
-use datafusion::arrow::compute::cast;
 use datafusion::arrow::datatypes::{
     DataType, Date32Type, Field, Int64Type, IntervalMonthDayNanoType, IntervalUnit, TimestampMillisecondType,
 };
@@ -14,10 +15,16 @@ use datafusion::common::{DataFusionError, Result};
 use datafusion::logical_expr::{ColumnarValue, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility};
 
 use super::row_function::invalid;
+use crate::error::QueryError;
 use crate::types::TIMESTAMP;
 
 /// The most items that a sequence may have, as on Athena.
 const MOST: usize = 10_000;
+
+/// Milliseconds.
+const DAY: i64 = 86_400_000;
+
+const STEP: DataType = DataType::Interval(IntervalUnit::MonthDayNano);
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 struct Sequence {
@@ -27,8 +34,6 @@ struct Sequence {
 pub(super) fn function() -> ScalarUDF {
     ScalarUDF::from(Sequence { signature: Signature::user_defined(Volatility::Immutable) })
 }
-
-const STEP: DataType = DataType::Interval(IntervalUnit::MonthDayNano);
 
 impl ScalarUDFImpl for Sequence {
     fn name(&self) -> &str {
@@ -44,143 +49,148 @@ impl ScalarUDFImpl for Sequence {
             Some(ty) if ty.is_integer() => (DataType::Int64, DataType::Int64),
             Some(DataType::Date32) => (DataType::Date32, STEP),
             Some(DataType::Timestamp(_, None)) => (TIMESTAMP, STEP),
-            _ => return Err(unfit()),
+            _ => return Err(external(unfit())),
         };
         match given.len() {
             2 => Ok(vec![item.clone(), item]),
             3 => Ok(vec![item.clone(), item, step]),
-            _ => Err(unfit()),
+            _ => Err(external(unfit())),
         }
     }
 
     fn return_type(&self, arguments: &[DataType]) -> Result<DataType> {
-        let item = arguments.first().ok_or_else(unfit)?;
+        let item = arguments.first().ok_or_else(|| external(unfit()))?;
         Ok(DataType::new_list(item.clone(), true))
     }
 
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
-        let rows = args.number_rows;
-        let arrays = ColumnarValue::values_to_arrays(&args.args)?;
-        let arrays: Vec<ArrayRef> = match arrays.first() {
-            Some(array) if array.len() == rows => arrays,
-            _ => {
-                let arrays = args.args.into_iter().map(|a| a.into_array(rows));
-                arrays.collect::<Result<_>>()?
-            }
-        };
-        let mut items: Vec<i64> = Vec::new();
-        let mut lengths = Vec::with_capacity(rows);
-        let mut valid = Vec::with_capacity(rows);
-        for row in 0..rows {
+        let arrays = args.args.into_iter().map(|argument| argument.into_array(args.number_rows));
+        let arrays = arrays.collect::<Result<Vec<_>>>()?;
+        let mut items = Vec::new();
+        let (mut lengths, mut valid) = (Vec::new(), Vec::new());
+        for row in 0..args.number_rows {
             let before = items.len();
-            let all_there = arrays.iter().all(|array| array.is_valid(row));
-            if all_there {
-                one(&arrays, row, &mut items)?;
+            let is_valid = arrays.iter().all(|array| array.is_valid(row));
+            if is_valid {
+                Range::of(&arrays, row)?.fill(&mut items).map_err(external)?;
             }
-            valid.push(all_there);
+            valid.push(is_valid);
             lengths.push(items.len() - before);
         }
-        let item = arrays[0].data_type().clone();
-        let values: ArrayRef = match item {
-            DataType::Date32 => {
-                let days = items.into_iter().map(|day| day as i32);
-                Arc::new(Date32Array::from_iter_values(days))
-            }
-            DataType::Timestamp(..) => Arc::new(TimestampMillisecondArray::from(items)),
-            _ => Arc::new(Int64Array::from(items)),
-        };
+        let ty = arrays.first().map_or(DataType::Int64, |array| array.data_type().clone());
         let list = ListArray::try_new(
-            Arc::new(Field::new_list_field(item, true)),
+            Arc::new(Field::new_list_field(ty.clone(), true)),
             OffsetBuffer::from_lengths(lengths),
-            values,
+            typed(items, &ty),
             Some(NullBuffer::from(valid)),
         )?;
         Ok(ColumnarValue::Array(Arc::new(list)))
     }
 }
 
-fn unfit() -> DataFusionError {
-    let message = invalid("sequence takes two whole numbers, dates or timestamps, and a step");
-    DataFusionError::External(Box::new(message))
+fn external(error: QueryError) -> DataFusionError {
+    DataFusionError::External(Box::new(error))
 }
 
-/// Appends the items of one row: whole numbers as they are, days of dates, milliseconds of timestamps.
-fn one(arrays: &[ArrayRef], row: usize, items: &mut Vec<i64>) -> Result<()> {
-    let (start, stop) = (number(&arrays[0], row)?, number(&arrays[1], row)?);
-    let down = stop < start;
-    let default = if down { Step::Numbers(-1) } else { Step::Numbers(1) };
-    let step = match (arrays.get(2), arrays[0].data_type()) {
-        (None, DataType::Timestamp(..)) => Step::Numbers(if down { -DAY } else { DAY }),
-        (None, _) => default,
-        (Some(steps), DataType::Int64) => Step::Numbers(number(steps, row)?),
-        (Some(steps), ty) => {
-            let span = steps.as_primitive::<IntervalMonthDayNanoType>().value(row);
-            let millis = i64::from(span.days) * DAY + span.nanoseconds / 1_000_000;
-            match (span.months, ty) {
-                (0, DataType::Date32) => Step::Numbers(millis / DAY),
-                (0, _) => Step::Numbers(millis),
-                (months, _) => Step::Months(months),
-            }
-        }
-    };
-    let per_day = if arrays[0].data_type() == &DataType::Date32 { 1 } else { DAY };
-    let from = items.len();
-    for index in 0.. {
-        let item = step.item(start, index, per_day).ok_or_else(bad_step)?;
-        let beyond = if down { item < stop } else { item > stop };
-        if beyond {
-            return Ok(());
-        }
-        let back = index > 0 && if down { item >= start } else { item <= start };
-        if back && start != stop {
-            return Err(bad_step());
-        }
-        if items.len() - from == MOST {
-            let message = format!("result of sequence function must not have more than {MOST} entries");
-            return Err(DataFusionError::External(Box::new(invalid(message))));
-        }
-        items.push(item);
-        if start == stop {
-            return Ok(());
-        }
+fn unfit() -> QueryError {
+    invalid("sequence takes two whole numbers, dates or timestamps, and a step")
+}
+
+fn wrong_way() -> QueryError {
+    invalid(
+        "sequence stop value should be greater than or equal to start value if step is greater than zero \
+         otherwise stop should be less than or equal to start",
+    )
+}
+
+fn typed(items: Vec<i64>, ty: &DataType) -> ArrayRef {
+    match ty {
+        DataType::Date32 => Arc::new(Date32Array::from_iter_values(items.into_iter().map(|day| day as i32))),
+        DataType::Timestamp(..) => Arc::new(TimestampMillisecondArray::from(items)),
+        _ => Arc::new(Int64Array::from(items)),
     }
-    Ok(())
 }
 
-const DAY: i64 = 86_400_000;
+fn number(array: &ArrayRef, row: usize) -> i64 {
+    match array.data_type() {
+        DataType::Date32 => array.as_primitive::<Date32Type>().value(row).into(),
+        DataType::Timestamp(..) => array.as_primitive::<TimestampMillisecondType>().value(row),
+        _ => array.as_primitive::<Int64Type>().value(row),
+    }
+}
 
 enum Step {
-    Numbers(i64),
+    Number(i64),
     Months(i32),
 }
 
-impl Step {
-    /// The item at an index; `per_day` is what a day is in the numbers of the sequence.
-    fn item(&self, start: i64, index: i64, per_day: i64) -> Option<i64> {
-        match self {
-            Self::Numbers(step) => start.checked_add(step.checked_mul(index)?),
-            Self::Months(step) => {
-                let millis = start.checked_mul(DAY / per_day)?;
-                let moment = chrono::DateTime::from_timestamp_millis(millis)?.naive_utc();
-                let months = i64::from(*step).checked_mul(index)?;
+/// One row's sequence.
+struct Range {
+    start: i64,
+    stop: i64,
+    step: Step,
+    /// Milliseconds in one of the numbers: what months are counted in.
+    unit: i64,
+}
+
+impl Range {
+    fn of(arrays: &[ArrayRef], row: usize) -> Result<Self> {
+        let (Some(starts), Some(stops)) = (arrays.first(), arrays.get(1)) else {
+            return Err(external(unfit()));
+        };
+        let (start, stop) = (number(starts, row), number(stops, row));
+        let (unit, one) = match starts.data_type() {
+            DataType::Date32 => (DAY, 1),
+            DataType::Timestamp(..) => (1, DAY),
+            _ => (1, 1),
+        };
+        let step = match arrays.get(2) {
+            None => Step::Number(if stop < start { -one } else { one }),
+            Some(steps) if steps.data_type() == &STEP => {
+                let span = steps.as_primitive::<IntervalMonthDayNanoType>().value(row);
+                let millis = i64::from(span.days) * DAY + span.nanoseconds / 1_000_000;
+                if span.months == 0 { Step::Number(millis / unit) } else { Step::Months(span.months) }
+            }
+            Some(steps) => Step::Number(number(steps, row)),
+        };
+        Ok(Self { start, stop, step, unit })
+    }
+
+    fn fill(&self, items: &mut Vec<i64>) -> std::result::Result<(), QueryError> {
+        let down = self.stop < self.start;
+        let leads_there = match self.step {
+            Step::Number(step) => step != 0 && (step < 0) == down,
+            Step::Months(step) => (step < 0) == down,
+        };
+        if !leads_there && self.start != self.stop {
+            return Err(wrong_way());
+        }
+        let is_beyond = |item: i64| if down { item < self.stop } else { item > self.stop };
+        let until = if self.start == self.stop { 1 } else { MOST as i64 + 1 };
+        for index in 0..until {
+            let Some(item) = self.item(index).filter(|item| !is_beyond(*item)) else {
+                return Ok(());
+            };
+            if index == MOST as i64 {
+                let message = format!("result of sequence function must not have more than {MOST} entries");
+                return Err(invalid(message));
+            }
+            items.push(item);
+        }
+        Ok(())
+    }
+
+    /// `None` for an item that is out of all bounds.
+    fn item(&self, index: i64) -> Option<i64> {
+        match self.step {
+            Step::Number(step) => self.start.checked_add(step.checked_mul(index)?),
+            Step::Months(step) => {
+                let start = chrono::DateTime::from_timestamp_millis(self.start.checked_mul(self.unit)?)?;
+                let months = i64::from(step).checked_mul(index)?;
                 let count = chrono::Months::new(u32::try_from(months.unsigned_abs()).ok()?);
-                let moved =
-                    if months < 0 { moment.checked_sub_months(count) } else { moment.checked_add_months(count) };
-                Some(moved?.and_utc().timestamp_millis() / (DAY / per_day))
+                let moved = if months < 0 { start.checked_sub_months(count) } else { start.checked_add_months(count) };
+                Some(moved?.timestamp_millis() / self.unit)
             }
         }
     }
-}
-
-fn bad_step() -> DataFusionError {
-    let message = "sequence stop value should be greater than or equal to start value if step is greater than zero otherwise stop should be less than or equal to start";
-    DataFusionError::External(Box::new(invalid(message)))
-}
-
-fn number(array: &ArrayRef, row: usize) -> Result<i64> {
-    Ok(match array.data_type() {
-        DataType::Date32 => array.as_primitive::<Date32Type>().value(row).into(),
-        DataType::Timestamp(..) => array.as_primitive::<TimestampMillisecondType>().value(row),
-        _ => cast(array, &DataType::Int64)?.as_primitive::<Int64Type>().value(row),
-    })
 }

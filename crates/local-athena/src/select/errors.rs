@@ -96,7 +96,12 @@ fn cast_message(message: &str) -> String {
     let Some((value, ty)) = parts else {
         return first_line(message).to_owned();
     };
-    let ty = match ty {
+    format!("Cannot cast {value} to {}", athena_type(ty))
+}
+
+/// The type that Arrow's messages name.
+fn athena_type(arrow: &str) -> &str {
+    match arrow {
         "Int8" => "tinyint",
         "Int16" => "smallint",
         "Int32" => "integer",
@@ -105,9 +110,9 @@ fn cast_message(message: &str) -> String {
         "Float64" => "double",
         "Date32" => "date",
         "Boolean" => "boolean",
+        "Utf8" | "Utf8View" | "LargeUtf8" => "varchar",
         other => other,
-    };
-    format!("Cannot cast {value} to {ty}")
+    }
 }
 
 fn of_schema(error: &SchemaError, query: &Query) -> QueryError {
@@ -151,6 +156,11 @@ fn of_plan_message(message: &str, query: &Query) -> QueryError {
                 at_column(query, column)
             ),
         );
+    }
+    if message.starts_with("Cannot create filter with non-boolean predicate") {
+        let ty = message.rsplit(' ').next().map_or("unknown", athena_type);
+        let message = format!("WHERE clause must evaluate to a boolean: actual type {ty}");
+        return QueryError::new(ErrorKind::TypeMismatch, message);
     }
     let kind = if message.contains("No function matches") || message.contains("coerce") {
         ErrorKind::TypeMismatch

@@ -10,7 +10,7 @@ use datafusion::sql::sqlparser::ast::{
     BinaryOperator, CastKind, DataType, DateTimeField, Distinct, ExcludeSelectItem, Expr, Function, FunctionArg,
     FunctionArgExpr, FunctionArgumentClause, FunctionArgumentList, FunctionArguments, GroupByExpr, Ident, LimitClause,
     ObjectName, OrderByExpr, OrderByOptions, Query, Select, SelectFlavor, SelectItem, SetExpr, Spanned, TableFactor,
-    TimezoneInfo, TrimWhereField, Value, ValueWithSpan, VisitMut, VisitorMut,
+    TimezoneInfo, TrimWhereField, Value, ValueWithSpan, VisitMut, VisitorMut, visit_expressions,
 };
 use datafusion::sql::sqlparser::parser::Parser;
 use datafusion::sql::sqlparser::tokenizer::Span;
@@ -75,6 +75,7 @@ impl VisitorMut for Rewriter<'_> {
         if foreign {
             return refuse(span, "a clause of this query (LIMIT a, b; WITH TIES; FOR; SETTINGS)");
         }
+        fetch_is_limit(query)?;
         match query.body.as_ref() {
             SetExpr::Select(_) | SetExpr::Query(_) | SetExpr::SetOperation { .. } | SetExpr::Values(_) => {
                 ControlFlow::Continue(())
@@ -104,8 +105,12 @@ impl VisitorMut for Rewriter<'_> {
                 }
                 ControlFlow::Continue(())
             }
-            TableFactor::Derived { sample: None, .. } | TableFactor::NestedJoin { .. } | TableFactor::UNNEST { .. } => {
-                ControlFlow::Continue(())
+            TableFactor::Derived { sample: None, .. } | TableFactor::NestedJoin { .. } => ControlFlow::Continue(()),
+            TableFactor::UNNEST { array_exprs, with_ordinality: false, .. } => {
+                match array_exprs.iter().find(|array| has_column(array)) {
+                    Some(array) => refuse(array.span(), "UNNEST of a column"),
+                    None => ControlFlow::Continue(()),
+                }
             }
             _ => refuse(span, "this kind of relation"),
         }
@@ -141,6 +146,33 @@ impl VisitorMut for Rewriter<'_> {
             Err(error) => stop(error),
         }
     }
+}
+
+/// `FETCH FIRST n ROWS ONLY` is `LIMIT n`.
+fn fetch_is_limit(query: &mut Query) -> Flow {
+    let span = query.span();
+    let Some(fetch) = query.fetch.take() else {
+        return ControlFlow::Continue(());
+    };
+    let count = fetch.quantity.unwrap_or_else(|| Expr::value(number("1")));
+    let clause =
+        query.limit_clause.get_or_insert(LimitClause::LimitOffset { limit: None, offset: None, limit_by: Vec::new() });
+    match clause {
+        LimitClause::LimitOffset { limit: limit @ None, .. } => {
+            *limit = Some(count);
+            ControlFlow::Continue(())
+        }
+        _ => refuse(span, "FETCH beside LIMIT"),
+    }
+}
+
+/// Does an expression name a column?
+fn has_column(expr: &Expr) -> bool {
+    let found = visit_expressions(expr, |part| match part {
+        Expr::Identifier(_) | Expr::CompoundIdentifier(_) => ControlFlow::Break(()),
+        _ => ControlFlow::Continue(()),
+    });
+    found.is_break()
 }
 
 fn is_standard(operator: &BinaryOperator) -> bool {
@@ -305,11 +337,9 @@ fn rewritten(expr: &mut Expr) -> Result<Option<Expr>, QueryError> {
             let length = Expr::value(number(&length.to_string()));
             Ok(Some(call("substr", vec![cast, Expr::value(number("1")), length])))
         }
-        Expr::Like { pattern, escape_char: None, .. } => {
-            // Athena has no escape character unless one is named; DataFusion has the backslash.
-            if let Expr::Value(ValueWithSpan { value: Value::SingleQuotedString(text), .. }) = pattern.as_mut() {
-                *text = text.replace('\\', "\\\\");
-            }
+        Expr::Like { pattern, escape_char, .. } => {
+            let escape = escape_char.take();
+            like_pattern(pattern, escape.as_ref())?;
             Ok(None)
         }
         Expr::Value(ValueWithSpan { value: Value::Number(text, _), .. }) if text.contains(['e', 'E']) => {
@@ -318,6 +348,50 @@ fn rewritten(expr: &mut Expr) -> Result<Option<Expr>, QueryError> {
         }
         _ => Ok(None),
     }
+}
+
+/// Athena has no escape character unless one is named; DataFusion has the backslash, and no other.
+fn like_pattern(pattern: &mut Expr, escape: Option<&ValueWithSpan>) -> Result<(), QueryError> {
+    let escape = match escape.map(|escape| &escape.value) {
+        None => None,
+        Some(Value::SingleQuotedString(text)) if text.chars().count() == 1 => text.chars().next(),
+        Some(_) => {
+            let message = "Escape string must be a single character";
+            return Err(QueryError::new(ErrorKind::InvalidFunctionArgument, message));
+        }
+    };
+    if let Expr::Value(ValueWithSpan { value: Value::SingleQuotedString(text), .. }) = pattern {
+        *text = with_backslashes(text, escape)?;
+        return Ok(());
+    }
+    match escape {
+        None => Ok(()),
+        Some(_) => {
+            let message = "LIKE with ESCAPE is supported for a pattern that is written out";
+            Err(QueryError::new(ErrorKind::NotSupported, message))
+        }
+    }
+}
+
+fn with_backslashes(pattern: &str, escape: Option<char>) -> Result<String, QueryError> {
+    let mut out = String::with_capacity(pattern.len());
+    let mut characters = pattern.chars();
+    while let Some(c) = characters.next() {
+        if Some(c) == escape {
+            match characters.next().filter(|next| matches!(next, '%' | '_') || Some(*next) == escape) {
+                Some(next) => out.extend(['\\', next]),
+                None => {
+                    let message = "Escape character must be followed by '%', '_' or the escape character itself";
+                    return Err(QueryError::new(ErrorKind::InvalidFunctionArgument, message));
+                }
+            }
+        } else if c == '\\' {
+            out.push_str("\\\\");
+        } else {
+            out.push(c);
+        }
+    }
+    Ok(out)
 }
 
 fn take(expr: &mut Expr) -> Expr {
@@ -414,7 +488,7 @@ fn function(function: &mut Function) -> Result<Option<Expr>, QueryError> {
             Ok(None)
         }
         Meaning::FirstBy { descending } => first_by(function, arguments, descending),
-        Meaning::Percentile => percentile(function, arguments),
+        Meaning::Percentile => Ok(percentile(function, arguments)),
     }
 }
 
@@ -483,33 +557,20 @@ fn order_by(expr: Expr, ascending: bool) -> OrderByExpr {
     OrderByExpr { expr, options: OrderByOptions { asc: Some(ascending), nulls_first: Some(false) }, with_fill: None }
 }
 
-/// `approx_percentile(x [, weight], percentage)`; an array of percentages gives an array.
-fn percentile(function: &mut Function, mut arguments: Vec<Expr>) -> Result<Option<Expr>, QueryError> {
-    let wrong = || {
-        let message = "approx_percentile takes a value, a weight if there is one, and a percentage";
-        QueryError::new(ErrorKind::NotSupported, message)
-    };
-    let percentage = arguments.pop().ok_or_else(wrong)?;
-    let (name, value, weight) = match <[Expr; 2]>::try_from(arguments) {
-        Ok([value, weight]) => ("approx_percentile_cont_with_weight", value, Some(weight)),
-        Err(mut rest) => ("approx_percentile_cont", rest.pop().ok_or_else(wrong)?, None),
+/// `approx_percentile(x [, weight], ARRAY[...])` is an array of one call per percentage.
+fn percentile(function: &mut Function, mut arguments: Vec<Expr>) -> Option<Expr> {
+    let Some(Expr::Array(mut percentages)) = arguments.pop() else {
+        return None;
     };
     let one = |percentage: Expr| {
         let mut call = function.clone();
-        rename(&mut call, name);
-        let mut arguments: Vec<Expr> = weight.iter().cloned().collect();
+        let mut arguments = arguments.clone();
         arguments.push(percentage);
         set_arguments(&mut call, arguments);
-        call.within_group = vec![order_by(value.clone(), true)];
         Expr::Function(call)
     };
-    match percentage {
-        Expr::Array(mut array) => {
-            array.elem = array.elem.into_iter().map(one).collect();
-            Ok(Some(Expr::Array(array)))
-        }
-        percentage => Ok(Some(one(percentage))),
-    }
+    percentages.elem = percentages.elem.into_iter().map(one).collect();
+    Some(Expr::Array(percentages))
 }
 
 #[cfg(test)]

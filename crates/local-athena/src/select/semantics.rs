@@ -19,7 +19,7 @@ use std::sync::Arc;
 
 use super::errors::external;
 use crate::error::{ErrorKind, QueryError};
-use crate::functions::{TRY, TYPEOF, arithmetic, cast_function, null_on_error};
+use crate::functions::{TRY, TYPEOF, arithmetic, cast_function, check_arguments, null_on_error};
 use crate::types::type_name;
 
 /// The rule; runs before DataFusion's type coercion.
@@ -32,38 +32,59 @@ impl AnalyzerRule for AthenaSemantics {
     }
 
     fn analyze(&self, plan: LogicalPlan, _config: &ConfigOptions) -> Result<LogicalPlan> {
-        plan.transform_up_with_subqueries(node).map(|done| done.data)
+        let meaning = Meaning { integers: !fixes_types(&plan)? };
+        plan.transform_up_with_subqueries(|plan| meaning.node(plan)).map(|done| done.data)
     }
 }
 
-fn node(plan: LogicalPlan) -> Result<Transformed<LogicalPlan>> {
-    if matches!(plan, LogicalPlan::Limit(_)) {
-        return Ok(Transformed::no(plan));
-    }
-    let mut schema = merge_schema(&plan.inputs());
-    if let LogicalPlan::TableScan(scan) = &plan {
-        schema.merge(&DFSchema::try_from_qualified_schema(scan.table_name.clone(), &scan.source.schema())?);
-    }
-    if let LogicalPlan::Filter(filter) = &plan {
-        check_filter(&filter.predicate, &schema)?;
-    }
-    let names = NamePreserver::new(&plan);
-    let plan = plan.map_expressions(|expr| {
-        let name = names.save(&expr);
-        let changed = expression(expr, &schema)?;
-        Ok(changed.update_data(|expr| name.restore(expr)))
+/// Are there parts in the plan whose types were fixed when it was made? Recursion and lambdas are such.
+fn fixes_types(plan: &LogicalPlan) -> Result<bool> {
+    let mut found = false;
+    plan.apply_with_subqueries(|plan| {
+        found |= matches!(plan, LogicalPlan::RecursiveQuery(_));
+        plan.apply_expressions(|expr| {
+            found |= expr.exists(|part| Ok(matches!(part, Expr::HigherOrderFunction(_))))?;
+            Ok(TreeNodeRecursion::Continue)
+        })
     })?;
-    plan.map_data(|plan| match plan {
-        // The types of the rows are fixed when VALUES is built, so it is built anew.
-        LogicalPlan::Values(values) => LogicalPlanBuilder::values(values.values)?.build(),
-        plan => plan.recompute_schema(),
-    })
+    Ok(found)
 }
 
-fn check_filter(predicate: &Expr, schema: &DFSchema) -> Result<()> {
-    match predicate.get_type(schema)? {
-        DataType::Boolean | DataType::Null => Ok(()),
-        other => Err(mismatch(format!("WHERE clause must evaluate to a boolean: actual type {}", type_name(&other)))),
+struct Meaning {
+    /// Are small numbers of the type integer, and not bigint?
+    integers: bool,
+}
+
+impl Meaning {
+    fn node(&self, plan: LogicalPlan) -> Result<Transformed<LogicalPlan>> {
+        if matches!(plan, LogicalPlan::Limit(_)) {
+            return Ok(Transformed::no(plan));
+        }
+        let mut schema = merge_schema(&plan.inputs());
+        if let LogicalPlan::TableScan(scan) = &plan {
+            schema.merge(&DFSchema::try_from_qualified_schema(scan.table_name.clone(), &scan.source.schema())?);
+        }
+        let names = NamePreserver::new(&plan);
+        let plan = plan.map_expressions(|expr| {
+            let name = names.save(&expr);
+            let changed = expr.transform_up(|expr| self.part(expr, &schema))?;
+            Ok(changed.update_data(|expr| name.restore(expr)))
+        })?;
+        plan.map_data(|plan| match plan {
+            // The types of the rows are fixed when VALUES is built, so it is built anew.
+            LogicalPlan::Values(values) => LogicalPlanBuilder::values(values.values)?.build(),
+            plan => plan.recompute_schema(),
+        })
+    }
+
+    fn part(&self, expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
+        match expr {
+            Expr::Literal(ScalarValue::Int64(Some(value)), metadata) => match i32::try_from(value) {
+                Ok(value) if self.integers => Ok(Transformed::yes(Expr::Literal(ScalarValue::from(value), metadata))),
+                _ => Ok(Transformed::no(Expr::Literal(ScalarValue::from(value), metadata))),
+            },
+            expr => part(expr, schema),
+        }
     }
 }
 
@@ -71,16 +92,8 @@ fn mismatch(message: impl std::fmt::Display) -> DataFusionError {
     external(QueryError::new(ErrorKind::TypeMismatch, message))
 }
 
-fn expression(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
-    expr.transform_up(|expr| part(expr, schema))
-}
-
 fn part(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
     match expr {
-        Expr::Literal(ScalarValue::Int64(Some(value)), metadata) => match i32::try_from(value) {
-            Ok(value) => Ok(Transformed::yes(Expr::Literal(ScalarValue::from(value), metadata))),
-            Err(_) => Ok(Transformed::no(Expr::Literal(ScalarValue::from(value), metadata))),
-        },
         Expr::BinaryExpr(binary) => operator(binary, schema),
         Expr::Between(between) => self::between(between, schema),
         Expr::InList(mut list) => {
@@ -306,6 +319,7 @@ const ON_DECIMALS: [&str; 12] = [
 fn scalar_function(function: ScalarFunction, schema: &DFSchema) -> Result<Transformed<Expr>> {
     let ScalarFunction { func, args } = function;
     let types = args.iter().map(|a| a.get_type(schema)).collect::<Result<Vec<_>>>()?;
+    check_arguments(&func, &types).map_err(external)?;
     match (func.name(), args.as_slice(), types.as_slice()) {
         (TYPEOF, _, [ty]) => {
             let name = ScalarValue::from(type_name(ty));
@@ -314,6 +328,11 @@ fn scalar_function(function: ScalarFunction, schema: &DFSchema) -> Result<Transf
         (TRY, [inner], _) => return null_where_it_fails(inner.clone()),
         ("ceil" | "floor" | "round" | "trunc", [number, ..], [ty, ..]) if ty.is_integer() => {
             return Ok(Transformed::yes(number.clone()));
+        }
+        ("round", [_, _], [ty @ DataType::Decimal128(..), _]) => {
+            // The scale stays: round(1.25, 1) is 1.30.
+            let rounded = Expr::ScalarFunction(ScalarFunction::new_udf(func, args));
+            return Ok(Transformed::yes(Expr::Cast(Cast::new(Box::new(rounded), ty.clone()))));
         }
         ("concat", _, [DataType::List(_), ..]) => {
             let concat = datafusion::functions_nested::concat::array_concat_udf();

@@ -29,11 +29,14 @@ pub(super) fn base(limits: Limits, spill: &Path) -> Result<SessionState> {
         .build_arc()?;
     let mut functions = SessionStateDefaults::default_scalar_functions();
     functions.extend(functions::all());
+    let mut aggregates = SessionStateDefaults::default_aggregate_functions();
+    aggregates.extend(functions::aggregates());
     Ok(SessionStateBuilder::new()
-        .with_config(config(limits.threads))
+        .with_config(config(limits))
         .with_runtime_env(runtime)
         .with_default_features()
         .with_scalar_functions(functions)
+        .with_aggregate_functions(aggregates)
         .with_type_planner(Arc::new(AthenaTypes))
         .with_analyzer_rules(vec![
             Arc::new(ResolveGroupingFunction::new()),
@@ -43,16 +46,21 @@ pub(super) fn base(limits: Limits, spill: &Path) -> Result<SessionState> {
         .build())
 }
 
-fn config(threads: usize) -> SessionConfig {
+/// The most memory that one sort sets aside for merging what it spilled.
+const MERGE_MEMORY: usize = 10 << 20;
+
+fn config(limits: Limits) -> SessionConfig {
+    let threads = limits.threads.max(1);
     let mut config = SessionConfig::new()
         .with_default_catalog_and_schema(CATALOG_NAME, "default")
         .with_create_default_catalog_and_schema(false)
         .with_information_schema(false)
-        .with_target_partitions(threads.max(1));
+        .with_target_partitions(threads);
     let options = config.options_mut();
     options.sql_parser.default_null_ordering = "nulls_last".to_owned();
     options.sql_parser.parse_float_as_decimal = true;
     options.sql_parser.map_string_types_to_utf8view = false;
+    options.execution.sort_spill_reservation_bytes = MERGE_MEMORY.min(limits.memory / (16 * threads));
     options.execution.time_zone = Some("UTC".to_owned());
     config
 }

@@ -1,12 +1,19 @@
 //! What of SQL Athena reads: the switches of `sqlparser`.
 
-use datafusion::sql::sqlparser::dialect::Dialect;
+use std::any::TypeId;
+
+use datafusion::sql::sqlparser::dialect::{Dialect, GenericDialect};
 
 /// Athena's SELECT. Back quotes are read as quotes too, because DDL uses them; a SELECT refuses them later.
 #[derive(Debug)]
 pub(crate) struct AthenaDialect;
 
 impl Dialect for AthenaDialect {
+    /// UNNEST and some others are read for a list of dialects by name, which has the generic one in it.
+    fn dialect(&self) -> TypeId {
+        TypeId::of::<GenericDialect>()
+    }
+
     fn is_delimited_identifier_start(&self, c: char) -> bool {
         matches!(c, '"' | '`')
     }

@@ -125,10 +125,21 @@ pub(super) fn parser_error(error: &ParserError, text: &str) -> QueryError {
     };
     let (message, place) = split_place(message);
     let place = place.unwrap_or(Place::end_of(text));
-    match message.strip_prefix("Expected: ").and_then(|rest| rest.rsplit_once(", found: ")) {
-        Some((expected, found)) => mismatched(place, found, expected),
+    let parts = message.strip_prefix("Expected: ").and_then(|rest| rest.rsplit_once(", found: "));
+    if let Some((expected, found)) = parts {
+        return mismatched(place, found, expected);
+    }
+    // The parser tells the place behind the token when it tells it in this form.
+    match message.strip_prefix("Expected an expression, found: ") {
+        Some(found) => mismatched(last_before(text, found, place), found, "an expression"),
         None => syntax(place, message),
     }
+}
+
+/// Where the text stands last before a place.
+fn last_before(text: &str, found: &str, place: Place) -> Place {
+    let before = &text[..place.offset_in(text)];
+    before.rfind(found).map_or(place, |at| Place::end_of(&before[..at]))
 }
 
 /// Splits `... at Line: 1, Column: 8` into the message and the place.

@@ -1,1 +1,103 @@
-//! (being written)
+//! What a query may use: memory, disk, and only the bytes that it needs.
+
+use std::sync::Arc;
+
+use datafusion::arrow::array::{ArrayRef, Int64Array, StringArray};
+use local_athena::{ErrorKind, Limits};
+
+use crate::fixture::Fixture;
+
+const ROWS: i64 = 400_000;
+
+/// A table of 400,000 rows: a number, and a text of 32 characters that is the number turned around.
+async fn many(limits: Limits) -> Fixture {
+    let fixture = Fixture::with_limits(limits);
+    fixture.run("CREATE DATABASE market").await;
+    fixture.run("CREATE EXTERNAL TABLE many (n bigint, s string) STORED AS PARQUET LOCATION 's3://lake/many/'").await;
+    let texts = (0..ROWS).map(|n| format!("{:032}", n * 7919 % ROWS));
+    let columns: Vec<(&str, ArrayRef)> = vec![
+        ("n", Arc::new(Int64Array::from_iter_values(0..ROWS))),
+        ("s", Arc::new(StringArray::from_iter_values(texts))),
+    ];
+    fixture.put_rows("many/0.parquet", columns, 20_000);
+    fixture
+}
+
+fn small() -> Limits {
+    Limits { memory: 24 << 20, threads: 2 }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sort_larger_than_memory_goes_to_disk() {
+    let fixture = many(small()).await;
+    let mut answer = fixture.execute("SELECT s, n FROM many ORDER BY s").await.unwrap();
+    let (mut count, mut last) = (0, String::new());
+    while let Some(batch) = answer.rows.next().await.unwrap() {
+        for row in batch {
+            let text = row[0].clone().unwrap();
+            assert!(last <= text, "{last} before {text}");
+            last = text;
+            count += 1;
+        }
+    }
+    assert_eq!(count, ROWS);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_query_that_cannot_do_with_its_memory_fails_and_the_engine_goes_on() {
+    let fixture = many(small()).await;
+    let error = fixture.refusal("SELECT count(*) FROM many a JOIN many b ON a.s || '' = b.s || ''").await;
+    assert_eq!(error.kind, ErrorKind::ExhaustedResources);
+    assert!(
+        error.message.starts_with("EXHAUSTED_RESOURCES: Query exhausted resources at this scale factor"),
+        "{error}"
+    );
+    assert_eq!(fixture.rows("SELECT count(*) FROM many").await, [ROWS.to_string()]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_that_is_dropped_stops_its_query() {
+    let fixture = many(small()).await;
+    // 160,000,000,000 rows: this test ends only if they are not all made.
+    let mut answer = fixture.execute("SELECT a.n, b.n FROM many a CROSS JOIN many b").await.unwrap();
+    assert!(answer.rows.next().await.unwrap().is_some());
+    drop(answer);
+    assert_eq!(fixture.rows("SELECT max(n) FROM many").await, [(ROWS - 1).to_string()]);
+}
+
+async fn scanned(fixture: &Fixture, sql: &str) -> u64 {
+    let mut answer = fixture.execute(sql).await.unwrap();
+    while answer.rows.next().await.unwrap().is_some() {}
+    answer.rows.scanned_bytes()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn only_what_is_needed_is_read() {
+    let fixture = many(Limits::default()).await;
+    let file = fixture.path("many/0.parquet").metadata().unwrap().len();
+    let all = scanned(&fixture, "SELECT n, s FROM many").await;
+    assert!(all > file / 2 && all <= file, "{all} of {file}");
+    let one_column = scanned(&fixture, "SELECT sum(n) FROM many").await;
+    assert!(one_column > 0 && one_column < all / 2, "{one_column} of {all}");
+    let one_group = scanned(&fixture, "SELECT sum(n) FROM many WHERE n >= 399990").await;
+    assert!(one_group > 0 && one_group < one_column / 10, "{one_group} of {one_column}");
+    assert_eq!(scanned(&fixture, "SELECT 1").await, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn pruned_partitions_are_not_listed() {
+    let fixture = Fixture::market().await;
+    fixture.run("ALTER TABLE quotes ADD PARTITION (year=2019, month=1, day=1) LOCATION 's3://nowhere/x/'").await;
+    assert_eq!(fixture.refusal("SELECT count(*) FROM quotes").await.kind, ErrorKind::CannotOpenSplit);
+    for condition in [
+        "year = 2020",
+        "year IN (2020, 2021)",
+        "year > 2019 OR month = 4",
+        "NOT (year < 2020)",
+        "year BETWEEN 2020 AND 2030 AND ticker <> ''",
+        "date_parse(cast(year * 10000 + month * 100 + day AS varchar), '%Y%m%d') >= timestamp '2020-04-01 00:00:00'",
+    ] {
+        let sql = format!("SELECT count(*) FROM quotes WHERE {condition}");
+        assert_eq!(fixture.rows(&sql).await, ["5"], "{condition}");
+    }
+}
