@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import shlex
 import signal
 import struct
@@ -31,6 +32,9 @@ REGION, ACCOUNT = "us-east-1", "000000000000"
 LENIENT = ["--set", "quality.max_reject_share=1", "--set", "quality.max_domain_share=1"]
 # How long anything may take before it counts as hung; nothing is expected to come near it.
 PATIENCE = 120
+
+# A line that tells of a state: whether it went well, its name, how long it took.
+STATE = re.compile(r"  [✓✗] \S.* [0-9.]+s$")
 
 Value = TypeVar("Value")
 
@@ -237,11 +241,19 @@ class Process:
                 assert not self.ended, f"it ended without the line that was waited for:\n{self}"
                 assert self.news.wait(deadline - time.monotonic()), f"no such line in {PATIENCE} s:\n{self}"
 
-    def wait_for_lines(self, count: int) -> None:
-        """Until it has printed that many lines, or has ended."""
+    def lines_of_states(self) -> list[str]:
+        """What `pregao run` and `pregao upload` have said of the states that ended."""
+        return [line.strip() for line in self.lines if STATE.match(line)]
+
+    def wait_for_state(self, number: int) -> None:
+        """Until that many states and one more have ended; fails when the command ends before."""
+
+        def there() -> bool:
+            return self.ended or len(self.lines_of_states()) > number
+
         with self.news:
-            in_time = self.news.wait_for(lambda: self.ended or len(self.lines) >= count, PATIENCE)
-        assert in_time, f"no {count} lines in {PATIENCE} s:\n{self}"
+            assert self.news.wait_for(there, PATIENCE), f"no state {number} in {PATIENCE} s:\n{self}"
+        assert len(self.lines_of_states()) > number, f"it ended before its state {number}:\n{self}"
 
     def wait(self) -> int:
         """Its exit code, once it has ended and all its output is read."""

@@ -363,7 +363,7 @@ class _Reader:
         ticker = text_cell(cells[0])
         if ticker is None:
             self.file.counts["blank_ticker"] += 1
-        elif closed and tuple(cells[1:]) == self.feed.header:
+        elif tuple(cell.strip(BLANK) for cell in cells[1:]) == self.feed.header:
             self.file.counts["header_repeat"] += 1
         elif not closed or len(cells) != len(self.feed.header) + 1:
             self.file.counts["ragged"] += 1

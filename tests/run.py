@@ -46,8 +46,8 @@ def main() -> int:
         step(
             "end-to-end tests",
             [str(python), "-m", "pytest", *arguments.pytest],
-            folder=ROOT / "tests",
-            environment={"PREGAO": str(binary(target))},
+            {"PREGAO": str(binary(target))},
+            ROOT / "tests",
         )
     except Failure as failure:
         say(f"FAILED: {failure}")
@@ -72,7 +72,7 @@ def say(line: str) -> None:
     print(f"tests/run.py: {line}", flush=True)
 
 
-def step(name: str, command: list[str], folder: Path = ROOT, environment: dict[str, str] | None = None) -> None:
+def step(name: str, command: list[str], environment: dict[str, str] | None = None, folder: Path = ROOT) -> None:
     """Run one command, its output straight to ours."""
     say(f"{name}: {shlex.join(command)}")
     started = time.monotonic()

@@ -74,6 +74,8 @@ def test_s3_copies_and_deletes(s3):
     s3.put_object(Bucket=RESULTS, Key="clients/from", Body=b"copied")
     s3.copy_object(Bucket=LAKE, Key="quality/clients/to", CopySource={"Bucket": RESULTS, "Key": "clients/from"})
     assert s3.get_object(Bucket=LAKE, Key="quality/clients/to")["Body"].read() == b"copied"
+    taken = dict(Bucket=LAKE, Key="quality/clients/to", CopySource={"Bucket": RESULTS, "Key": "clients/from"})
+    assert error_code(s3.copy_object, **taken, IfNoneMatch="*") == "PreconditionFailed"
     s3.delete_object(Bucket=RESULTS, Key="clients/from")
     assert error_code(s3.get_object, Bucket=RESULTS, Key="clients/from") == "NoSuchKey"
     s3.delete_object(Bucket=RESULTS, Key="clients/from")  # deleting nothing is no error on S3

@@ -30,7 +30,7 @@ class Afternoon(NamedTuple):
     morning: oracle.Expected
     whole: oracle.Expected
     duration: float  # of a run that nobody disturbs, in seconds
-    lines: int  # that it prints
+    states: int  # that it tells of
 
     def copy(self, folder: Path) -> Lake:
         shutil.copytree(self.home, folder)
@@ -55,13 +55,13 @@ def afternoon(tmp_path_factory: pytest.TempPathFactory) -> Afternoon:
     started = time.monotonic()
     with Lake(folder / "undisturbed").started(*RUN) as process:
         assert process.wait() == 0, process
-        duration, lines = time.monotonic() - started, len(process.lines)
+        duration, states = time.monotonic() - started, len(process.lines_of_states())
     return Afternoon(
         folder / "home",
         oracle.read_folder(folder / "morning"),
         oracle.read_folder(folder / "whole"),
         duration,
-        lines,
+        states,
     )
 
 
@@ -91,13 +91,13 @@ def assert_a_second_run_completes(lake: Lake, afternoon: Afternoon, when: str) -
     assert "RUNNING" not in lake.run("runs").out, f"{when}, a dead run is still said to run"
 
 
-def test_killed_as_it_enters_each_state(afternoon: Afternoon, tmp_path: Path):
-    for number in range(afternoon.lines):
-        lake = afternoon.copy(tmp_path / f"line-{number}")
+def test_killed_after_each_state(afternoon: Afternoon, tmp_path: Path):
+    for number in range(afternoon.states):
+        lake = afternoon.copy(tmp_path / f"state-{number}")
         with lake.started(*RUN) as process:
-            process.wait_for_lines(number + 1)
+            process.wait_for_state(number)
             process.kill()
-        when = f"killed after the line {process.lines[number]!r}"
+        when = f"killed after {process.lines_of_states()[number]!r}"
         assert_each_day_is_whole(lake, afternoon, when)
         assert_a_second_run_completes(lake, afternoon, when)
         shutil.rmtree(lake.home)
@@ -105,7 +105,7 @@ def test_killed_as_it_enters_each_state(afternoon: Afternoon, tmp_path: Path):
 
 def test_killed_at_random_moments(afternoon: Afternoon, tmp_path: Path):
     random_ = random.Random(20200401)
-    for number in range(10):
+    for number in range(8):
         moment = random_.uniform(0, afternoon.duration)
         lake = afternoon.copy(tmp_path / f"moment-{number}")
         with lake.started(*RUN) as process:
@@ -154,7 +154,7 @@ def test_a_reader_never_sees_half_a_day(afternoon: Afternoon, tmp_path: Path):
 def test_the_owner_of_the_lake_killed_during_the_run_of_another(afternoon: Afternoon, tmp_path: Path):
     lake = afternoon.copy(tmp_path / "home")
     with lake.endpoint() as endpoint, lake.started(*RUN) as run:
-        run.wait_for_lines(afternoon.lines // 2)
+        run.wait_for_state(1)
         endpoint.process.kill()
         assert run.wait() != 0, f"its lake is gone, this cannot have succeeded:\n{run}"
     assert_each_day_is_whole(lake, afternoon, "the owner was killed")

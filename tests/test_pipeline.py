@@ -105,10 +105,19 @@ def test_the_raw_files_are_kept_byte_for_byte(published: Published):
 
 def test_the_quality_reports_balance(lake_and_truth: Published):
     lake, _, expected = lake_and_truth
-    reports = lake.quality_reports()
     for feed in ("quotes", "options"):
-        report = reports[feed]
-        print(report)
+        report = lake.quality_report(feed)
+        suffix = oracle.FEEDS[feed].suffix
+        files = {name: file.counts for name, file in expected.files.items() if f"_{suffix}." in name}
+        assert {file.pop("name"): Counter(file) for file in report["files"]} == files
+        assert Counter(report["records"]) == sum(files.values(), Counter())
+        assert report["rows"] == report["records"]["published"] == len(expected.rows[feed])
+
+        cells = next(check for check in report["checks"] if check["name"] == "rejected_cells")
+        assert cells["failing"] == expected.rejected_cells(feed)
+        mine = [row for row in expected.rows["rejects"] if row["table_name"] == feed]
+        kinds = Counter((row["column_name"], row["reason"]) for row in mine)
+        assert {(kind["column_name"], kind["reason"]): kind["count"] for kind in report["rejects"]} == kinds
 
 
 def test_the_same_day_twice_leaves_the_same_rows_once(tmp_path: Path):
