@@ -67,7 +67,7 @@ pub(crate) fn input<T: DeserializeOwned>(value: Value) -> Result<T, AwsError> {
 
 /// The operation's output as JSON.
 pub(crate) fn output(value: &impl Serialize) -> Answer {
-    serde_json::to_value(value).map_err(|error| AwsError::internal(error))
+    serde_json::to_value(value).map_err(AwsError::internal)
 }
 
 /// Reads the body of a request.

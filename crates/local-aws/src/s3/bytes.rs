@@ -67,7 +67,7 @@ pub(super) struct FileRange {
 }
 
 impl FileRange {
-    pub(super) fn new(file: File, range: std::ops::Range<u64>) -> StreamingBlob {
+    pub(super) fn stream(file: File, range: std::ops::Range<u64>) -> StreamingBlob {
         let stream = FileRange { file: Arc::new(file), position: range.start, end: range.end, reading: None };
         StreamingBlob::new(stream)
     }
@@ -119,7 +119,7 @@ mod tests {
         let mut file = tempfile::tempfile().unwrap();
         file.write_all(&bytes).unwrap();
         for range in [0..0, 0..1, 5..bytes.len(), 0..bytes.len(), 262_144..524_288] {
-            let stream = FileRange::new(file.try_clone().unwrap(), range.start as u64..range.end as u64);
+            let stream = FileRange::stream(file.try_clone().unwrap(), range.start as u64..range.end as u64);
             assert_eq!(stream.remaining_length().exact(), Some(range.len()));
             let pieces: Vec<Bytes> = stream.map(Result::unwrap).collect().await;
             assert_eq!(pieces.concat(), bytes[range]);

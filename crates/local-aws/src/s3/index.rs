@@ -180,7 +180,7 @@ pub(super) struct Intent {
 #[derive(Debug)]
 pub(super) enum Change {
     /// The temporary file is renamed to the location, and this row is written.
-    Place { temporary: String, object: Object },
+    Place { temporary: String, object: Box<Object> },
     /// The row is gone and the file goes.
     Remove,
 }
@@ -233,7 +233,7 @@ pub(super) fn intents(rows: &Connection) -> rusqlite::Result<Vec<Intent>> {
                 let PlannedObject { key, size, etag, modified, attributes } = planned;
                 Change::Place {
                     temporary,
-                    object: Object { key, location: location.clone(), size, etag, modified, attributes },
+                    object: Box::new(Object { key, location: location.clone(), size, etag, modified, attributes }),
                 }
             }
         };

@@ -562,7 +562,7 @@ impl S3 for S3Operations {
         let is_partial = input.range.is_some() || parts_count(&object, input.part_number).is_some();
         let said = head(&object, &range, is_partial, is_enabled(input.checksum_mode.as_ref()));
         Ok(S3Response::new(dto::GetObjectOutput {
-            body: Some(FileRange::new(file, range)),
+            body: Some(FileRange::stream(file, range)),
             accept_ranges: said.accept_ranges,
             cache_control: said.cache_control,
             content_disposition: said.content_disposition,
