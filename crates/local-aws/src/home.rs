@@ -27,6 +27,12 @@ pub enum HomeError {
         /// Who has it, where that is known.
         owner: Option<Owner>,
     },
+    /// The disk of the home is full.
+    #[error("no space left on the disk that holds {}: not even {} kB can be written; free some and try again", home.display(), ROOM / 1024)]
+    DiskFull {
+        /// The folder.
+        home: PathBuf,
+    },
     /// A file or folder of the home could not be made, read or locked.
     #[error("{doing} {}: {source}", path.display())]
     Io {
@@ -38,6 +44,9 @@ pub enum HomeError {
         source: io::Error,
     },
 }
+
+/// The least that has to be free to open a home. Of a full disk SQLite says no more than "disk I/O error".
+const ROOM: usize = 1 << 20;
 
 fn failed(doing: &'static str, path: &Path) -> impl FnOnce(io::Error) -> HomeError {
     move |source| HomeError::Io { doing, path: path.to_owned(), source }
@@ -118,7 +127,21 @@ impl Home {
         let home = Home { root, _lock: lock };
         let temporary = home.temporary();
         fs::create_dir_all(&temporary).map_err(failed("creating", &temporary))?;
+        home.require_room()?;
         Ok(home)
+    }
+
+    /// Tells a full disk by what writing does, which also knows of quotas.
+    fn require_room(&self) -> Result<(), HomeError> {
+        let probe = self.temporary().join("room");
+        let written = fs::write(&probe, vec![0; ROOM]);
+        remove_if_there(&probe)?;
+        written.map_err(|error| match error.kind() {
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+                HomeError::DiskFull { home: self.root.clone() }
+            }
+            _ => failed("writing", &probe)(error),
+        })
     }
 
     /// The folder itself, absolute.
