@@ -100,7 +100,7 @@ impl Rows {
 
     /// Bytes of the objects read so far: the column chunks that the query needed, as Athena bills them.
     pub fn scanned_bytes(&self) -> u64 {
-        self.scanned.get().map_or(0, |plan| bytes(plan))
+        self.scanned.get().map_or(0, bytes)
     }
 }
 

@@ -420,9 +420,7 @@ impl ScalarUDFImpl for RowFunctionUdf {
             Returns::Date => DataType::Date32,
             Returns::Timestamp => TIMESTAMP,
             Returns::Utc => DataType::Timestamp(TimeUnit::Millisecond, Some("UTC".into())),
-            Returns::SameAs(position) => {
-                arguments.get(position).cloned().unwrap_or(DataType::Null)
-            }
+            Returns::SameAs(position) => arguments.get(position).cloned().unwrap_or(DataType::Null),
         })
     }
 

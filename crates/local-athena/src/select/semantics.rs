@@ -223,7 +223,7 @@ fn case(mut case: Case, schema: &DFSchema) -> Result<Transformed<Expr>> {
     }
     let mut results = without_mixed_decimals(results, schema)?.into_iter();
     for (_, then) in &mut case.when_then_expr {
-        *then = Box::new(results.next().unwrap_or_default());
+        **then = results.next().unwrap_or_default();
     }
     if case.else_expr.is_some() {
         case.else_expr = results.next().map(Box::new);

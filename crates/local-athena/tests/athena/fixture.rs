@@ -124,7 +124,7 @@ impl Fixture {
     /// The rows of a statement that has to succeed, each as its cells joined with commas.
     pub async fn rows(&self, sql: &str) -> Vec<String> {
         let (_, rows) = self.ask(sql).await.unwrap_or_else(|error| panic!("{sql}: {error}"));
-        rows.iter().map(|row| joined(row)).collect()
+        rows.iter().map(joined).collect()
     }
 
     /// A statement that has to succeed.
