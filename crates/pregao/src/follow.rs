@@ -68,32 +68,18 @@ const LONGEST_LOOK: Duration = Duration::from_millis(500);
 
 async fn watch(lake: &Lake, arn: &str, progress: &Progress) -> anyhow::Result<Ending> {
     let live = Live(progress.spinner());
-    let mut watched = vec![Watched::new(arn, String::new())];
+    let mut watched = Watched::new(arn, String::new());
     let mut pause = SHORTEST_LOOK;
     loop {
-        let mut changed = false;
-        let mut at = 0;
-        while at < watched.len() {
-            let changes = watched[at].timeline.update(lake).await?;
-            changed |= !changes.is_empty();
-            for change in changes {
-                if let Some(nested) = watched[at].apply(change, progress) {
-                    watched.push(nested);
-                }
-            }
-            at += 1;
-        }
-        // A nested execution that has ended will tell nothing more; the first one is the one we wait for.
-        if watched[0].ended {
+        let news = watched.look(lake, progress).await?;
+        if watched.ended {
             break;
         }
-        let mut first = true;
-        watched.retain(|watched| std::mem::take(&mut first) || !watched.ended);
-        live.0.set_message(watched.iter().filter_map(Watched::at_work).collect::<Vec<_>>().join(", "));
-        pause = if changed { SHORTEST_LOOK } else { (pause * 3 / 2).min(LONGEST_LOOK) };
+        live.0.set_message(watched.at_work().join(", "));
+        pause = if news { SHORTEST_LOOK } else { (pause * 3 / 2).min(LONGEST_LOOK) };
         tokio::time::sleep(pause).await;
     }
-    match watched.swap_remove(0).timeline.failure {
+    match watched.timeline.failure {
         Some(failure) => Ok(Ending::Failed(failure)),
         None => Ok(Ending::Succeeded(output(lake, arn).await?)),
     }
@@ -114,7 +100,7 @@ impl Drop for Live {
     }
 }
 
-/// One execution that is watched.
+/// One execution that is watched, and those that it started.
 struct Watched {
     /// What its lines start with.
     indent: String,
@@ -123,6 +109,7 @@ struct Watched {
     open: Vec<Work>,
     /// When the wait before the next work began.
     waiting_since: Option<i64>,
+    nested: Vec<Watched>,
     ended: bool,
 }
 
@@ -135,24 +122,38 @@ struct Work {
 
 impl Watched {
     fn new(arn: &str, indent: String) -> Watched {
-        Watched { indent, timeline: Timeline::of(arn), open: Vec::new(), waiting_since: None, ended: false }
+        let timeline = Timeline::of(arn);
+        Watched { indent, timeline, open: Vec::new(), waiting_since: None, nested: Vec::new(), ended: false }
     }
 
-    /// Takes in a change, prints the lines that are due, and gives a nested execution to watch as well.
-    fn apply(&mut self, change: Change, progress: &Progress) -> Option<Watched> {
-        match change {
-            Change::Entered(at) => self.enter(at, progress),
-            Change::Left => {}
-            Change::Nested { visit, arn } => {
-                let indent = format!("{}{} / ", self.indent, self.timeline.visits[visit].state);
-                return Some(Watched::new(&arn, indent));
-            }
-            Change::Ended => {
-                self.print(true, progress);
-                self.ended = true;
+    /// Prints the lines that are due. Gives whether anything has happened.
+    ///
+    /// The history is fetched before those of nested executions and printed behind them: so whatever the history says
+    /// that they did, they have told before.
+    async fn look(&mut self, lake: &Lake, progress: &Progress) -> Result<bool, Error> {
+        let changes = self.timeline.update(lake).await?;
+        let mut news = !changes.is_empty();
+        for nested in &mut self.nested {
+            news |= Box::pin(nested.look(lake, progress)).await?;
+        }
+        self.nested.retain(|nested| !nested.ended);
+        for change in changes {
+            match change {
+                Change::Entered(at) => self.enter(at, progress),
+                Change::Left => {}
+                Change::Nested { visit, arn } => {
+                    let indent = format!("{}{} / ", self.indent, self.timeline.visits[visit].state);
+                    let mut nested = Watched::new(&arn, indent);
+                    Box::pin(nested.look(lake, progress)).await?;
+                    self.nested.push(nested);
+                }
+                Change::Ended => {
+                    self.print(true, progress);
+                    self.ended = true;
+                }
             }
         }
-        None
+        Ok(news)
     }
 
     fn enter(&mut self, at: usize, progress: &Progress) {
@@ -161,43 +162,47 @@ impl Watched {
             Kind::Turn => {}
             Kind::Wait => self.waiting_since = self.waiting_since.or(Some(visit.entered)),
             Kind::Work => {
+                let since = self.waiting_since.take().unwrap_or(visit.entered);
                 if let Some(again) = self.open.iter_mut().find(|work| work.state == visit.state) {
                     again.visits.push(at);
                     return;
                 }
-                let work = Work {
-                    state: visit.state.clone(),
-                    since: self.waiting_since.take().unwrap_or(visit.entered),
-                    visits: vec![at],
-                };
+                let work = Work { state: visit.state.clone(), since, visits: vec![at] };
                 self.print(false, progress);
                 self.open.push(work);
             }
         }
     }
 
-    /// Prints the work that has been left, or all of it at the end.
+    /// Prints the work that has been left, or all of it at the end, in the order in which it was left.
     fn print(&mut self, all: bool, progress: &Progress) {
-        let timeline = &self.timeline;
-        let indent = &self.indent;
+        let (timeline, indent) = (&self.timeline, &self.indent);
+        let mut due = Vec::new();
         self.open.retain(|work| {
             let visits = || work.visits.iter().map(|at| &timeline.visits[*at]);
-            let Some(last) = visits().next_back() else { return false };
-            if last.left.is_none() && !all {
-                return true;
-            }
-            let took = between(work.since, last.left.unwrap_or(timeline.last_time));
+            let Some(last) = visits().next_back().filter(|last| all || last.left.is_some()) else { return true };
+            let left = last.left.unwrap_or(timeline.last_time);
             let failed = last.failed || last.left.is_none();
-            let failures = visits().map(|visit| visit.failures.len()).sum::<usize>();
-            progress.line(&line(&format!("{indent}{}", work.state), took, failed, work.visits.len(), failures));
+            let failures = visits().map(|visit| visit.failures.len()).sum();
+            let name = format!("{indent}{}", work.state);
+            due.push((left, line(&name, between(work.since, left), failed, work.visits.len(), failures)));
             false
         });
+        // What was entered first is left last: a Parallel after its branches.
+        due.reverse();
+        due.sort_by_key(|(left, _)| *left);
+        for (_, line) in due {
+            progress.line(&line);
+        }
     }
 
-    /// What it does just now.
-    fn at_work(&self) -> Option<String> {
-        let visit = self.timeline.visits.iter().rev().find(|visit| visit.left.is_none())?;
-        Some(format!("{}{}", self.indent, visit.state))
+    /// What it does just now, and what the executions do that it started.
+    fn at_work(&self) -> Vec<String> {
+        if !self.nested.is_empty() {
+            return self.nested.iter().flat_map(Watched::at_work).collect();
+        }
+        let visit = self.timeline.visits.iter().rev().find(|visit| visit.left.is_none());
+        visit.map(|visit| format!("{}{}", self.indent, visit.state)).into_iter().collect()
     }
 }
 

@@ -85,10 +85,10 @@ fn whats_next(lake: &Lake, home: &Path, date: NaiveDate) -> io::Result<()> {
          \n\
          Next:\n  \
          pregao{option} query \"SELECT reason, count(*) AS cells FROM rejects GROUP BY reason\"\n  \
-         pregao{option} upload DIR             raw files of your own\n  \
-         pregao{option} run --from {date}   a day again, or --to another\n  \
-         pregao{option} runs                   what ran\n  \
-         pregao{option} local                  the same lake for the AWS CLI and boto3",
+         pregao{option} upload DIR              # raw files of your own\n  \
+         pregao{option} run --from {date}   # their day; --to for a range\n  \
+         pregao{option} runs                    # what ran\n  \
+         pregao{option} local                   # the same lake for the AWS CLI and boto3",
         tables = tables.display(),
     )
 }

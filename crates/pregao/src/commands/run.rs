@@ -122,26 +122,25 @@ fn accounts(reports: &[(&Published, Report)]) -> String {
         ("table", "varchar"),
         ("partitions", "bigint"),
         ("rows", "bigint"),
+        ("duplicates", "bigint"),
         ("raw records", "bigint"),
         ("blank_ticker", "bigint"),
         ("header_repeat", "bigint"),
         ("ragged", "bigint"),
-        ("duplicates", "bigint"),
     ]);
     let rows: Vec<rows::Row> = reports
         .iter()
-        .map(|(Published { table, partitions, rows }, report)| {
-            let records = &report.records;
-            let counts = [
-                *partitions,
-                *rows,
-                records.records,
-                records.blank_ticker,
-                records.header_repeat,
-                records.ragged,
-                report.duplicates.rows - report.duplicates.keys,
-            ];
-            std::iter::once(Some(table.to_string())).chain(counts.map(|n| Some(human::count(n)))).collect()
+        .map(|(Published { table, partitions, rows }, Report { records, duplicates, .. })| {
+            let mut counts = vec![*partitions, *rows];
+            if table.feed().is_some() {
+                counts.push(duplicates.rows - duplicates.keys);
+                counts.extend([records.records, records.blank_ticker, records.header_repeat, records.ragged]);
+            }
+            let mut row: rows::Row = counts.into_iter().map(|count| Some(human::count(count))).collect();
+            row.insert(0, Some(table.to_string()));
+            // The rejects are made from the records of both feeds, which stand in the lines above.
+            row.resize(columns.len(), Some(String::new()));
+            row
         })
         .collect();
     rows::table(&columns, &rows, None)

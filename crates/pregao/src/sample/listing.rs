@@ -33,6 +33,8 @@ pub struct Stock {
     /// Price at which it enters the sample.
     pub close: Cents,
     pub tier: Tier,
+    /// Trades in a step that has any, about.
+    pub trades: i64,
     pub has_options: bool,
 }
 
@@ -51,19 +53,25 @@ impl Tier {
         [100, 100, 96, 45, 7][usize::from(self.0)]
     }
 
-    /// Trades in a step that has any, about.
-    pub fn trades(self) -> i64 {
+    fn trades(self) -> i64 {
         [3_600, 620, 90, 6, 2][usize::from(self.0)]
     }
 
-    /// Shares a trade, about.
-    pub fn lot(self) -> i64 {
-        [800, 500, 400, 300, 200][usize::from(self.0)]
+    /// Money in a trade, about.
+    fn trade(self) -> Cents {
+        [1_200_000, 900_000, 700_000, 500_000, 300_000][usize::from(self.0)]
     }
 
     /// Half of the distance between bid and ask, in hundredths of a percent.
     pub fn half_spread(self) -> i64 {
         [3, 5, 15, 60, 250][usize::from(self.0)]
+    }
+}
+
+impl Stock {
+    /// Shares in a trade, about: a round number of lots of a hundred.
+    pub fn lot(&self) -> i64 {
+        (self.tier.trade() / self.close / 100 * 100).max(200)
     }
 }
 
@@ -126,7 +134,7 @@ impl Listing {
 }
 
 fn stocks(seed: u64) -> Vec<Stock> {
-    let mut stocks: Vec<Stock> = include_str!("stocks.psv").lines().skip(1).map(big_name).collect();
+    let mut stocks: Vec<Stock> = include_str!("stocks.psv").lines().skip(1).enumerate().map(big_name).collect();
     let mut roots: BTreeSet<String> = stocks.iter().map(|stock| stock.ticker[..4].to_owned()).collect();
     let mut dice = Dice::new(seed, super::stream::LISTING);
     while stocks.len() < STOCKS {
@@ -138,17 +146,19 @@ fn stocks(seed: u64) -> Vec<Stock> {
     stocks
 }
 
-/// Reads a line of `stocks.psv`.
-fn big_name(line: &'static str) -> Stock {
+/// Reads a line of `stocks.psv`, which begins with what is traded most.
+fn big_name((rank, line): (usize, &'static str)) -> Stock {
     let fields: Vec<&str> = line.split('|').collect();
     let [ticker, name, sector, close, tier, options] = fields[..] else { panic!("stocks.psv: {line}") };
     let number = |text: &str| text.parse::<i64>().unwrap_or_else(|_| panic!("stocks.psv: {line}"));
+    let tier = Tier(number(tier) as u8);
     Stock {
         ticker: ticker.to_owned(),
         name: name.to_owned(),
         sector,
         close: number(&close.replace('.', "")),
-        tier: Tier(number(tier) as u8),
+        tier,
+        trades: tier.trades() * (170 - 7 * rank.min(10) as i64) / 100,
         has_options: options == "1",
     }
 }
@@ -178,7 +188,9 @@ fn small_company(dice: &mut Dice) -> Stock {
     let name = format!("{} {}{} S.A.", dice.pick(&FORMS), dice.pick(&SYLLABLES), dice.pick(&ENDINGS));
     // Prices crowd at the low end, as they do: 1 to 60 reais, times a random fraction.
     let close = 100 + dice.between(0, 5_900) * dice.between(20, 100) / 100;
-    Stock { ticker, name, sector: dice.pick(&SECTORS), close, tier: Tier(dice.pick(&[3, 3, 3, 4])), has_options: false }
+    let sector = dice.pick(&SECTORS);
+    let tier = Tier(dice.pick(&[3, 3, 3, 4]));
+    Stock { ticker, name, sector, close, tier, trades: tier.trades(), has_options: false }
 }
 
 fn every_series(stocks: &[Stock], date: NaiveDate) -> Vec<Series> {
@@ -279,7 +291,7 @@ mod tests {
 
     #[test]
     fn series_are_named_as_on_the_exchange() {
-        let b3 = big_name("B3SA3|B3|Financeiro|35.95|0|1");
+        let b3 = big_name((4, "B3SA3|B3|Financeiro|35.95|0|1"));
         assert_eq!(series_ticker(&b3, Right::Put, date(2020, 6, 15), 3420), "B3SAR342");
         assert_eq!(series_ticker(&b3, Right::Put, date(2020, 6, 15), 3500), "B3SAR35");
         assert_eq!(series_ticker(&b3, Right::Call, date(2020, 5, 18), 3405), "B3SAE3405");

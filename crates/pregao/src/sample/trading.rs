@@ -159,14 +159,14 @@ impl<'a> Day<'a> {
 
         let auction = in_auction(dice, opening);
         let half_spread = now * stock.tier.half_spread() / 10_000;
-        let lot = stock.tier.lot();
+        let lot = stock.lot();
 
         let book = &mut self.stocks[at];
         book.auction = auction;
         (book.bid, book.ask) =
             offers(dice, now - half_spread, now + half_spread, lot, 99 - u32::from(stock.tier.0) * 4);
         if !auction && dice.percent(stock.tier.activity()) {
-            let count = (stock.tier.trades() * dice.between(40, 180) / 100).max(1);
+            let count = (stock.trades * dice.between(40, 180) / 100).max(1);
             let quantity = count * 100 + count * (lot - 100) * dice.between(60, 140) / 10_000 * 100;
             book.trade(Burst::between(dice, before, now, half_spread, count, quantity));
         }
@@ -178,7 +178,7 @@ impl<'a> Day<'a> {
             (book.bid, book.ask) =
                 offers(dice, now - half_spread, now + half_spread, 1, 95 - u32::from(stock.tier.0) * 8);
             if !book.auction && dice.percent(stock.tier.activity()) {
-                let count = (stock.tier.trades() / 15 * dice.between(40, 180) / 100).max(2);
+                let count = (stock.trades / 15 * dice.between(40, 180) / 100).max(2);
                 let quantity = count * dice.between(2, 45);
                 book.trade(Burst::between(dice, before, now, half_spread, count, quantity));
             }
