@@ -80,7 +80,7 @@ impl Error {
             let code = error.code().map(str::to_owned);
             let message = error.message().map(str::to_owned).unwrap_or_else(|| causes(&error));
             match (status, code) {
-                (Some(status), code) if status < 500 && status != 429 && !is_throttling(code.as_deref()) => {
+                (Some(status), code) if is_final(status) && !is_throttling(code.as_deref()) => {
                     Error::Refused { doing, code: code.unwrap_or_else(|| format!("Http{status}")), message }
                 }
                 (_, code) => {
@@ -104,6 +104,11 @@ impl From<Error> for Diagnostic {
     }
 }
 
+/// Whether the same request would be answered in the same way: it is at fault itself, or a disk is full (507).
+fn is_final(status: u16) -> bool {
+    status == 507 || (status < 500 && status != 429)
+}
+
 /// Throttling is sometimes told with a 400.
 fn is_throttling(code: Option<&str>) -> bool {
     code.is_some_and(|code| {
@@ -117,4 +122,21 @@ fn causes(error: &dyn StdError) -> String {
     let mut texts: Vec<String> = chain.map(ToString::to_string).collect();
     texts.dedup();
     texts.join(": ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_may_mend_itself_is_tried_again() {
+        for status in [301, 400, 403, 404, 412, 507] {
+            assert!(is_final(status), "{status}");
+        }
+        for status in [429, 500, 502, 503, 504] {
+            assert!(!is_final(status), "{status}");
+        }
+        assert!(is_throttling(Some("ThrottlingException")) && is_throttling(Some("SlowDown")));
+        assert!(!is_throttling(Some("AccessDenied")) && !is_throttling(None));
+    }
 }
