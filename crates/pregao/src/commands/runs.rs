@@ -86,7 +86,7 @@ async fn states(lake: &Lake, arn: &str, indent: &str) -> anyhow::Result<(Vec<Row
     let changes = timeline.update(lake).await?;
     let mut lines = Vec::new();
     for (at, visit) in timeline.visits.iter().enumerate() {
-        let took = visit.duration().map_or_else(|| String::new(), human::duration);
+        let took = visit.duration().map_or_else(String::new, human::duration);
         let errors: Vec<String> = visit.failures.iter().map(|f| format!("{}: {}", f.error, f.cause)).collect();
         lines.push(texts([&format!("{indent}{}", visit.state), &clock(visit.entered), &took, &errors.join("\n")]));
         for change in &changes {

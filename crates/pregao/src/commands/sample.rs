@@ -44,8 +44,11 @@ pub fn headline(summary: &Summary, out: &Path) -> String {
     format!("{}, {bytes}, of {days} in {}", human::counted(files, "raw file"), out.display())
 }
 
+/// A line of the table: what it says of a feed.
+type Line = (&'static str, fn(&FeedSummary) -> u64);
+
 fn counts(summary: &Summary) -> String {
-    let lines: [(&str, fn(&FeedSummary) -> u64); 15] = [
+    let lines: [Line; 15] = [
         ("files", |s| s.files),
         ("  compressed with gzip", |s| s.gzip),
         ("  in Windows-1252", |s| s.windows_1252),

@@ -199,7 +199,7 @@ impl Fixed {
     /// `379K10`
     fn padded_inside(self, out: &mut String) {
         if let Some((number, suffix)) = self.in_suffix() {
-            number.plain(out, suffix.to_ascii_uppercase(), number.decimals.max(1).min(2) + 1);
+            number.plain(out, suffix.to_ascii_uppercase(), number.decimals.clamp(1, 2) + 1);
         }
     }
 
