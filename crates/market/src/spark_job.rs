@@ -132,8 +132,13 @@ fn feeds() -> String {
     format!(
         r"-- What is particular to a feed: its separator; the raw columns behind the ticker, and those of them that are published
 -- as text or as numbers, in the order of the table; the kind of each number, and the most that a quantity may be.
+-- The ticker is field 0; so the place of a name among the raw columns, of which the first is 1, is that of its field.
 CREATE TEMPORARY VIEW feeds AS
-SELECT * FROM VALUES
+SELECT
+  *,
+  transform(words, name -> array_position(raw_columns, name)) AS words_at,
+  transform(numbers, name -> array_position(raw_columns, name)) AS numbers_at
+FROM VALUES
   {}
 AS feeds (feed, separator, raw_columns, words, numbers, kinds, most);
 ",
@@ -218,7 +223,9 @@ WITH
       btrim(fields[0], {blank}) AS ticker,
       CASE
         WHEN ticker = '' THEN 'blank_ticker'
-        WHEN transform(slice(fields, 2, size(fields)), name -> btrim(name, {blank})) = raw_columns
+        -- Its last cell tells nearly every other record from the header, and is soon read.
+        WHEN btrim(element_at(fields, -1), {blank}) = element_at(raw_columns, -1)
+            AND transform(slice(fields, 2, size(fields)), name -> btrim(name, {blank})) = raw_columns
           THEN 'header_repeat'
         WHEN NOT closed THEN '{unclosed_quote}'
         WHEN size(fields) <> 1 + size(raw_columns) THEN '{field_count}'
@@ -227,13 +234,13 @@ WITH
     FROM split
   ),
 
-  -- The ticker is field 0; so the place of a name among the raw columns, of which the first is 1, is that of its field.
+  -- What is published of a record, and what has to be said of one that is rejected.
   cells AS (
     SELECT
       feed, source_file, ticker, outcome, numbers AS names, kinds, most,
       IF(outcome IN ('{unclosed_quote}', '{field_count}'), line, NULL) AS ragged,
-      IF(outcome = 'published', transform(words, name -> fields[array_position(raw_columns, name)]), NULL) AS words,
-      IF(outcome = 'published', transform(numbers, name -> fields[array_position(raw_columns, name)]), NULL) AS texts,
+      IF(outcome = 'published', transform(words_at, at -> nullif(btrim(fields[at], {blank}), '')), NULL) AS words,
+      IF(outcome = 'published', transform(numbers_at, at -> fields[at]), NULL) AS texts,
       transform(texts, text -> btrim(text, {blank})) AS cells
     FROM judged
   ),
@@ -314,7 +321,7 @@ SELECT
   {keys},
   ticker,
   outcome,
-  transform(words, word -> nullif(btrim(word, {blank}), '')) AS words,
+  words,
   transform(doubles, (double, i) -> IF(reasons[i] IS NULL, double, NULL)) AS doubles,
   transform(integers, (integer, i) -> IF(reasons[i] IS NULL, integer, NULL)) AS integers,
   CASE

@@ -1,0 +1,74 @@
+"""The Spark job against the engine and the oracle: `python3 tests/spark_parity`.
+
+Apart from `tests/run.py`, because it needs Java 17 and half a gigabyte of Spark, which nobody needs who
+uses the lake on a laptop. Makes a virtual environment of its own under cargo's target directory and
+builds the binary. Options after `--` go to pytest.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import sys
+import time
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE.parent))
+
+import run  # noqa: E402
+
+REQUIREMENTS = [HERE / "requirements.txt", run.REQUIREMENTS]
+
+
+def main() -> int:
+    pytest = [argument for argument in sys.argv[1:] if argument != "--"]
+    started = time.monotonic()
+    try:
+        java_home = find_java()
+        target = run.target_directory()
+        python = prepare_environment(target / "test-venv-spark")
+        run.step("build", ["cargo", "build", "--release", "--locked", "-p", "pregao"])
+        run.step(
+            "Spark parity",
+            [str(python), "-m", "pytest", str(HERE / "parity.py"), *pytest],
+            {"PREGAO": str(run.binary(target)), "JAVA_HOME": str(java_home)},
+        )
+    except run.Failure as failure:
+        run.say(f"FAILED: {failure}")
+        return 1
+    run.say(f"Spark parity passed in {time.monotonic() - started:.0f} s")
+    return 0
+
+
+def find_java() -> Path:
+    """The Java that EMR 7 has: Spark 3.5 does not run on every newer one."""
+    candidates = [Path(os.environ["JAVA_HOME"])] if "JAVA_HOME" in os.environ else []
+    candidates += sorted(Path("/usr/lib/jvm").glob("*17*"))
+    for home in candidates:
+        release = home / "release"
+        if release.exists() and 'JAVA_VERSION="17' in release.read_text() and (home / "bin" / "java").exists():
+            return home
+    raise run.Failure(
+        "Spark 3.5 needs Java 17: set JAVA_HOME to one; on Debian or Ubuntu: sudo apt-get install openjdk-17-jre-headless"
+    )
+
+
+def prepare_environment(folder: Path) -> Path:
+    """As `run.prepare_environment`, with Spark."""
+    python = folder / "bin" / "python"
+    stamp = folder / "installed"
+    wanted = hashlib.sha256(b"".join([sys.version.encode(), *(path.read_bytes() for path in REQUIREMENTS)])).hexdigest()
+    if python.exists() and stamp.exists() and stamp.read_text() == wanted:
+        return python
+    shutil.rmtree(folder, ignore_errors=True)
+    run.create_environment(folder)
+    install = [str(python), "-m", "pip", "install", "--disable-pip-version-check", "--quiet"]
+    run.step("Python packages", [*install, "--requirement", str(REQUIREMENTS[0])])
+    stamp.write_text(wanted)
+    return python
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,170 @@
+"""The Spark job, run by a real `spark-sql`, gives the rows of the engine and of the oracle, bit for bit."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import NamedTuple
+
+import pyarrow.parquet
+import pyspark
+import pytest
+
+import bucket
+import oracle
+import rawfiles
+from lake import ROOT, assert_same_rows, binary, parquet_rows
+
+JOB = ROOT / "crates" / "market" / "spark" / "etl.sql"
+PHYSICAL_TYPES = {"bigint": "INT64", "int": "INT32", "double": "DOUBLE", "string": "BYTE_ARRAY"}
+FROM, TO, RUN = "2020-04-01", "2020-04-09", "2020-04-01_parity-1"
+
+
+class Job(NamedTuple):
+    """One run of the job."""
+
+    raw: Path
+    lake: Path
+    done: subprocess.CompletedProcess
+
+    def files(self, table: str) -> list[Path]:
+        return sorted((self.lake / table).rglob("*.parquet"))
+
+    def rows(self, table: str) -> list[dict]:
+        return [row for path in self.files(table) for row in parquet_rows(path)]
+
+
+def spark_sql(folder: Path, **variables: object) -> subprocess.CompletedProcess:
+    """`spark-sql -f etl.sql -d ...`, as an EMR step runs it."""
+    command = [
+        str(Path(pyspark.__file__).parent / "bin" / "spark-sql"),
+        "--master", "local[2]",
+        "--conf", "spark.sql.catalogImplementation=in-memory",
+        "--conf", f"spark.sql.warehouse.dir={folder}/warehouse",
+        "--conf", "spark.ui.enabled=false",
+        "--conf", "spark.sql.shuffle.partitions=4",
+        "-f", str(JOB),
+    ]  # fmt: skip
+    for name, value in variables.items():
+        command += ["-d", f"{name}={value}"]
+    # A machine that reads text as ASCII: the job must not depend on that.
+    environment = {**os.environ, "LC_ALL": "C", "PYSPARK_PYTHON": sys.executable, "SPARK_LOCAL_IP": "127.0.0.1"}
+    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=600)
+
+
+def run_job(folder: Path, raw: Path, lake: Path, **changed: str) -> Job:
+    variables = {"from": FROM, "to": TO, "run": RUN, "raw": raw, "lake": lake, **changed}
+    done = spark_sql(folder, **variables)
+    assert done.returncode == 0, f"{done.stdout[-3000:]}\n{done.stderr[-6000:]}"
+    return Job(raw, lake, done)
+
+
+OTHERS = "quotes/year=2020/month=4/day=1/run=another/part-0.parquet"
+
+
+@pytest.fixture(scope="session")
+def job(tmp_path_factory: pytest.TempPathFactory) -> Job:
+    folder = tmp_path_factory.mktemp("spark")
+    raw, lake = folder / "raw", folder / "lake"
+    bucket.fill(raw)
+    # What the job has to leave alone: another run's file, a day behind the range, and things that are no snapshots.
+    (lake / OTHERS).parent.mkdir(parents=True)
+    (lake / OTHERS).write_bytes(b"another run's")
+    bucket.put(raw, "202004101000_flashpanel.csv", b"this would be a reject\n")
+    (raw / "quarantine").mkdir()
+    (raw / "quarantine" / "202004011000_flashpanel.csv").write_bytes(b"this too\n")
+    (raw / "quotes" / "date=2020-04-01" / "notes.txt").write_bytes(b"and this\n")
+    done = run_job(folder, raw, lake)
+    assert (lake / OTHERS).read_bytes() == b"another run's"
+    (lake / OTHERS).unlink()
+    return done
+
+
+def snapshots(raw: Path) -> list[Path]:
+    """The files of the days that the job was asked for."""
+    return [path for feed in oracle.FEEDS for path in sorted((raw / feed).glob("date=2020-04-0*/*.csv*"))]
+
+
+@pytest.fixture(scope="session")
+def expected(job: Job) -> oracle.Expected:
+    expected = oracle.Expected()
+    for path in snapshots(job.raw):
+        if not path.name.startswith(bucket.OPEN):
+            oracle.read_file(path.name, path.read_bytes(), expected)
+    return expected
+
+
+@pytest.mark.parametrize("table", oracle.TABLES)
+def test_spark_agrees_with_the_oracle(job: Job, expected: oracle.Expected, table: str):
+    assert len(expected.rows[table]) > 1000, "there has to be something to compare"
+    assert_same_rows(table, job.rows(table), expected.rows[table])
+
+
+@pytest.fixture(scope="session")
+def engine(job: Job, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What the engine makes of the same days."""
+    folder = tmp_path_factory.mktemp("engine")
+    for path in snapshots(job.raw):
+        bucket.put(folder / "raw", path.name, path.read_bytes())
+    command = [str(binary()), "etl", "--raw", str(folder / "raw"), "--out", str(folder / "out")]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=600)
+    assert done.returncode == 0, done.stderr
+    return folder / "out"
+
+
+@pytest.mark.parametrize("table", oracle.TABLES)
+def test_spark_agrees_with_the_engine(job: Job, engine: Path, table: str):
+    rows = [row for path in sorted((engine / table).rglob("*.parquet")) for row in parquet_rows(path)]
+    assert_same_rows(table, job.rows(table), rows)
+
+
+@pytest.mark.parametrize("table", oracle.TABLES)
+def test_the_files_are_what_the_catalog_says(job: Job, table: str):
+    for path in job.files(table):
+        file = pyarrow.parquet.ParquetFile(path)
+        columns = [file.schema.column(at) for at in range(len(file.schema.names))]
+        assert [(c.name, c.physical_type) for c in columns] == [
+            (column.name, PHYSICAL_TYPES[column.type]) for column in oracle.TABLES[table]
+        ]
+        texts = [c for c in columns if c.physical_type == "BYTE_ARRAY"]
+        assert all(c.logical_type.type == "STRING" for c in texts)
+        assert file.metadata.row_group(0).column(0).compression == "SNAPPY"
+        rows = file.read(["ticker", "intdate"]).to_pylist()
+        order = [(row["ticker"].encode(), row["intdate"]) for row in rows]
+        assert order == sorted(order), path
+
+
+def test_only_the_folders_of_the_run_are_written(job: Job, expected: oracle.Expected):
+    paths = [path.relative_to(job.lake) for path in job.lake.rglob("*") if path.is_file() and path.suffix != ".crc"]
+    assert paths and all(path.suffix == ".parquet" for path in paths), paths
+    folders = {(path.parts[0], *path.parts[1:-1]) for path in paths}
+    assert folders == {
+        (table, f"year={row['year']}", f"month={row['month']}", f"day={row['day']}", f"run={RUN}")
+        for table, rows in expected.rows.items()
+        for row in rows
+    }
+    assert len(paths) == len(folders), "a small day is one file"
+
+
+def test_a_feed_without_files_is_no_error_and_a_second_try_writes_over_the_first(job: Job, tmp_path: Path):
+    day = "20200407"
+    raw = tmp_path / "raw"
+    for path in (job.raw / "quotes" / "date=2020-04-07").iterdir():
+        bucket.put(raw, path.name, path.read_bytes())
+    before = {table: job.rows(table) for table in oracle.TABLES}
+    # The same run once more, with one more record than the first try saw, and no folder of options.
+    bucket.put_lines(raw, "quotes", f"{day}1650", [rawfiles.join(rawfiles.quote("LATE3"), ",")])
+    run_job(tmp_path, raw, job.lake, **{"from": "2020-04-07", "to": "2020-04-07"})
+    now = {table: job.rows(table) for table in oracle.TABLES}
+    assert_same_rows("options", now["options"], before["options"])
+    late = [row for row in now["quotes"] if row["ticker"] == "LATE3"]
+    assert len(late) == 1 and late[0]["intdate"] == int(f"{day}1650")
+    assert_same_rows("quotes", [row for row in now["quotes"] if row["ticker"] != "LATE3"], before["quotes"])
+
+
+def test_a_variable_that_was_not_given_is_refused(tmp_path: Path):
+    done = spark_sql(tmp_path, **{"from": FROM, "to": TO, "run": RUN, "raw": tmp_path / "raw"})
+    assert done.returncode != 0
+    assert "lake is no folder" in done.stdout + done.stderr
