@@ -365,18 +365,18 @@ fn repair(catalog: &Catalog, objects: &dyn ObjectFiles, name: &Name, database: &
 /// Stores a view whose SELECT gives these columns.
 pub(crate) fn create_view(
     catalog: &Catalog,
-    view: View,
+    view: &View,
     columns: Vec<TableColumn>,
     database: &str,
 ) -> Result<Listing, QueryError> {
     let new = Table {
-        database: view.name.database.unwrap_or_else(|| database.to_owned()),
-        name: view.name.table,
+        database: view.name.database.clone().unwrap_or_else(|| database.to_owned()),
+        name: view.name.table.clone(),
         columns,
         partition_keys: Vec::new(),
-        comment: view.comment,
+        comment: view.comment.clone(),
         properties: Vec::new(),
-        kind: TableKind::View { sql: view.select.text, database: database.to_owned() },
+        kind: TableKind::View { sql: view.select.text.clone(), database: database.to_owned() },
         created: now(),
     };
     catalog.change(|changes| {

@@ -95,7 +95,7 @@ impl Engine {
                 finished(self.threads.start(work)).await?
             }
             Form::Ddl(Ddl::CreateView(view)) => {
-                let work = async move { parts.create_view(*view, &database).await };
+                let work = async move { parts.create_view(&view, &database).await };
                 finished(self.threads.start(work)).await?
             }
             Form::Ddl(ddl) => {
@@ -110,7 +110,7 @@ impl Engine {
         Ok(Answer { kind: statement.kind(), columns, rows: Rows::ready(rows) })
     }
 
-    async fn select(&self, select: Box<Select>, database: String) -> Result<Answer, QueryError> {
+    async fn select(&self, select: Arc<Select>, database: String) -> Result<Answer, QueryError> {
         let (give_columns, columns) = oneshot::channel();
         // One batch waits while one is taken: the slower side bounds the memory.
         let (give_rows, batches) = mpsc::channel(1);
@@ -157,7 +157,7 @@ impl Parts {
         Ok((vec![show::column(column, "varchar")], rows.collect()))
     }
 
-    async fn create_view(&self, view: View, database: &str) -> Result<Listing, QueryError> {
+    async fn create_view(&self, view: &View, database: &str) -> Result<Listing, QueryError> {
         let columns = self.plan(&view.select, database).await?.view_columns()?;
         ddl::create_view(&self.catalog, view, columns, database)
     }

@@ -24,6 +24,7 @@
 mod answer;
 pub mod catalog;
 mod ddl;
+mod deep_stack;
 mod engine;
 mod error;
 mod functions;

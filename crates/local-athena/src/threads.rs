@@ -8,11 +8,8 @@ use std::io;
 use tokio::runtime::{Builder, Runtime};
 use tokio::task::JoinHandle;
 
+use crate::deep_stack::STACK;
 use crate::error::{ErrorKind, QueryError};
-
-/// The stack of a thread, in bytes; only what is used of it takes memory. An expression of the
-/// longest chain of operators that a statement may have is walked on it.
-const STACK: usize = 256 << 20;
 
 /// A pool of threads that ends its work when it is dropped.
 pub(crate) struct Threads {

@@ -79,6 +79,13 @@ impl State {
     }
 }
 
+/// Ends the process, because what it does can no longer be kept: to go on would be to wait for ever for a step or an
+/// execution that nobody can end. The next start ends them, as after any other death.
+pub(crate) fn cannot_be_kept(what: &str, error: impl std::fmt::Display) -> ! {
+    eprintln!("error: {what} could not be kept: {error}; see to the disk that holds the home, and run it again");
+    std::process::exit(1)
+}
+
 /// A column that holds JSON.
 pub(crate) fn json<T: DeserializeOwned>(row: &Row<'_>, column: usize) -> rusqlite::Result<T> {
     let text: String = row.get(column)?;

@@ -79,6 +79,9 @@ fn of_arrow(error: &ArrowError) -> QueryError {
         ArrowError::CastError(message) | ArrowError::ParseError(message) => {
             QueryError::new(ErrorKind::InvalidCastArgument, cast_message(message))
         }
+        ArrowError::InvalidArgumentError(message) if message.contains(" to store in a Decimal") => {
+            QueryError::new(ErrorKind::NumericValueOutOfRange, first_line(message))
+        }
         ArrowError::ExternalError(inner) => match inner.downcast_ref::<DataFusionError>() {
             Some(inner) => of_run(inner),
             None => QueryError::new(ErrorKind::Internal, inner),

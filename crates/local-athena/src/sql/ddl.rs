@@ -3,6 +3,8 @@
 //! They are read by hand and not with `sqlparser`'s own DDL, so that a clause that has no meaning
 //! here is refused at its place and never passed over in silence.
 
+use std::sync::Arc;
+
 use datafusion::sql::sqlparser::tokenizer::Token;
 
 use super::place::Place;
@@ -85,7 +87,7 @@ pub(crate) enum Ddl {
     RepairTable {
         table: Name,
     },
-    CreateView(Box<View>),
+    CreateView(Arc<View>),
     DropView {
         name: Name,
         if_exists: bool,
@@ -387,7 +389,7 @@ fn create_view(cursor: &mut Cursor<'_>, replace: bool) -> Result<Ddl, QueryError
     let comment = optional_comment(cursor)?;
     cursor.expect("AS")?;
     let select = Select::parse(cursor)?;
-    Ok(Ddl::CreateView(Box::new(View { name, replace, comment, select })))
+    Ok(Ddl::CreateView(Arc::new(View { name, replace, comment, select })))
 }
 
 /// `SHOW ...`, behind its first word.

@@ -13,7 +13,7 @@ use crate::error::QueryError;
 
 /// How many operators a statement may have. A chain of them is a tree of that depth, which the
 /// planner walks on its stack; this many is safe on the stacks that queries run on.
-const MOST_OPERATORS: usize = 4_000;
+const MOST_OPERATORS: usize = 400;
 
 /// What a column of the answer is called.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,9 +1,12 @@
 //! A statement's text, read once.
 
+use std::sync::Arc;
+
 use super::ddl::{self, Ddl, Show};
 use super::select::Select;
 use super::tokens::{Cursor, Tokens};
 use crate::answer::StatementKind;
+use crate::deep_stack;
 use crate::error::{ErrorKind, QueryError};
 
 /// One parsed statement, with its parameters in place. Needs no catalog to be made.
@@ -12,13 +15,13 @@ pub struct Statement {
     pub(crate) form: Form,
 }
 
-/// The statements by what they need.
+/// The statements by what they need. What may be deep is shared, so that a copy is never a walk through it.
 #[derive(Debug, Clone)]
 pub(crate) enum Form {
     /// Reads data.
-    Select(Box<Select>),
+    Select(Arc<Select>),
     /// Shows how data would be read.
-    Explain { select: Box<Select>, form: ExplainForm },
+    Explain { select: Arc<Select>, form: ExplainForm },
     /// Changes the catalog.
     Ddl(Ddl),
     /// Shows the catalog.
@@ -42,8 +45,7 @@ impl Statement {
     /// [`ErrorKind::NotSupported`] for a statement that is known and not offered (INSERT, CTAS, UNLOAD).
     pub fn parse(sql: &str, parameters: &[String]) -> Result<Self, QueryError> {
         let tokens = Tokens::read(sql, parameters)?;
-        let mut cursor = tokens.cursor();
-        let form = form(&mut cursor)?;
+        let form = deep_stack::run(|| form(&mut tokens.cursor()))?;
         Ok(Self { form })
     }
 
@@ -128,7 +130,7 @@ fn form(cursor: &mut Cursor<'_>) -> Result<Form, QueryError> {
     } else if cursor.take("EXPLAIN") {
         return explain(cursor);
     } else {
-        return select(cursor).map(|select| Form::Select(Box::new(select)));
+        return select(cursor).map(|select| Form::Select(Arc::new(select)));
     };
     if !matches!(form, Form::Ddl(Ddl::CreateView(_))) {
         cursor.expect_end()?;
@@ -179,7 +181,7 @@ fn explain(cursor: &mut Cursor<'_>) -> Result<Form, QueryError> {
             cursor.expect_mark(&Token::Comma)?;
         }
     }
-    let select = Box::new(select(cursor)?);
+    let select = Arc::new(select(cursor)?);
     Ok(Form::Explain { select, form })
 }
 

@@ -28,22 +28,6 @@ fn small() -> Limits {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_sort_larger_than_memory_goes_to_disk() {
-    let fixture = many(small()).await;
-    let mut answer = fixture.execute("SELECT s, n FROM many ORDER BY s").await.unwrap();
-    let (mut count, mut last) = (0, String::new());
-    while let Some(batch) = answer.rows.next().await.unwrap() {
-        for row in batch {
-            let text = row[0].clone().unwrap();
-            assert!(last <= text, "{last} before {text}");
-            last = text;
-            count += 1;
-        }
-    }
-    assert_eq!(count, ROWS);
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn a_query_that_cannot_do_with_its_memory_fails_and_the_engine_goes_on() {
     let fixture = many(small()).await;
     let error = fixture.refusal("SELECT count(*) FROM many a JOIN many b ON a.s || '' = b.s || ''").await;

@@ -19,6 +19,7 @@ use crate::aws_json::{Answer, AwsError};
 use crate::clock::{epoch_seconds, now_millis};
 use crate::identity::{REGION, execution_arn};
 use crate::paging::Page;
+use crate::state::cannot_be_kept;
 
 pub(super) const SCHEMA: &str = "
 CREATE TABLE IF NOT EXISTS executions (
@@ -325,7 +326,7 @@ impl StepFunctions {
         );
         if let Err(error) = written {
             // It stays RUNNING in the state, and the next start ends it as lost.
-            tracing::error!(%error, arn, "the end of an execution could not be kept");
+            cannot_be_kept("the end of an execution", error);
         }
     }
 
