@@ -247,7 +247,7 @@ mod tests {
         refused(QUOTES, b"", "empty: ");
         refused(QUOTES_GZ, b"", "empty: ");
         refused(QUOTES_GZ, &gzip(b""), "empty: ");
-        refused(QUOTES, text(Feed::Options).as_bytes(), "wrong_header: the header has 1 columns");
+        refused(QUOTES, text(Feed::Options).as_bytes(), "wrong_header: the header is that of a snapshot of options");
         refused(OPTIONS, quotes.as_bytes(), "wrong_header");
         refused(QUOTES, quotes.replace("Abe", "abe").as_bytes(), "wrong_header: column 2");
         refused(QUOTES, format!("\n{quotes}").as_bytes(), "wrong_header");
