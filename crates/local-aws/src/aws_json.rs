@@ -29,6 +29,11 @@ impl AwsError {
         AwsError { status: StatusCode::INTERNAL_SERVER_ERROR, ..error }
     }
 
+    /// What is asked for or happened cannot be kept. Clients do not try such an answer again.
+    pub(crate) fn storage(error: impl std::fmt::Display) -> AwsError {
+        AwsError { status: StatusCode::INSUFFICIENT_STORAGE, ..AwsError::internal(error) }
+    }
+
     /// One more member of the error object.
     pub(crate) fn with(mut self, name: &str, value: impl Into<Value>) -> AwsError {
         self.details.insert(name.to_owned(), value.into());

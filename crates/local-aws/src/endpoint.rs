@@ -16,7 +16,7 @@ use crate::lambda::Functions;
 use crate::s3::{self, ObjectStore, S3, StoreError};
 use crate::s3_uri::S3Uri;
 use crate::server::{self, Services};
-use crate::state::{State, StateError};
+use crate::state::{Broken, State, StateError};
 use crate::step_functions::{self, StepFunctions};
 
 /// Why the endpoint could not start.
@@ -71,6 +71,7 @@ pub struct Endpoint {
     stop: watch::Sender<bool>,
     server: JoinHandle<()>,
     services: Arc<Services>,
+    state: Arc<State>,
     home: Arc<Home>,
 }
 
@@ -108,16 +109,23 @@ impl Endpoint {
             step_functions: Arc::clone(&step_functions),
             emr,
             athena,
+            state: Arc::clone(&state),
         });
         let (stop, stopped) = watch::channel(false);
         let server = tokio::spawn(server::serve(listener, Arc::clone(&services), stopped));
         home.announce(address)?;
-        Ok(Endpoint { address, stop, server, services, home })
+        Ok(Endpoint { address, stop, server, services, state, home })
     }
 
     /// What `AWS_ENDPOINT_URL` has to be: `http://127.0.0.1:4599`.
     pub fn url(&self) -> String {
         format!("http://{}", self.address)
+    }
+
+    /// Completes when the endpoint can keep nothing more, as on a full disk: then it refuses everything, and is to be
+    /// shut down.
+    pub async fn breaks(&self) -> Broken {
+        self.state.breaks().await
     }
 
     /// Ends what runs (an execution is ABORTED with a cause that says so), finishes the requests under way, and gives

@@ -40,4 +40,4 @@ mod step_functions;
 pub use endpoint::{Endpoint, StartError};
 pub use home::{HomeError, Owner};
 pub use identity::{ACCOUNT, REGION, function_arn, state_machine_arn};
-pub use state::StateError;
+pub use state::{Broken, StateError};

@@ -23,6 +23,7 @@ use crate::aws_json::{self, AwsError, Version};
 use crate::emr::Emr;
 use crate::lambda::{self, Functions};
 use crate::s3::S3;
+use crate::state::State;
 use crate::step_functions::StepFunctions;
 
 /// The most that the body of a JSON request may have: Lambda's own limit is 6 MB.
@@ -38,6 +39,7 @@ pub(crate) struct Services {
     pub(crate) step_functions: Arc<StepFunctions>,
     pub(crate) emr: Emr,
     pub(crate) athena: Arc<Athena>,
+    pub(crate) state: Arc<State>,
 }
 
 /// Answers on the listener until `stop` becomes true, then finishes what is under way.
@@ -99,6 +101,7 @@ impl Services {
             let target = String::from_utf8_lossy(target.as_bytes()).into_owned();
             return self.answer_json(&target, request).await;
         }
+        // Objects need no more: a write of one is kept or refused by itself.
         let path = request.uri().path();
         if let Some(path) = path.strip_prefix(lambda::PATH).filter(|rest| rest.is_empty() || rest.starts_with('/')) {
             let path = path.to_owned();
@@ -125,6 +128,8 @@ impl Services {
             Err(error) => Err(AwsError::new("SerializationException", format!("the body could not be read: {error}"))),
         };
         let version = if service == "AWSStepFunctions" { Version::V1_0 } else { Version::V1_1 };
+        let input =
+            input.and_then(|input| self.state.broken().map_or(Ok(input), |broken| Err(AwsError::storage(broken))));
         let answer = match (service, input) {
             (_, Err(error)) => Err(error),
             ("AWSStepFunctions", Ok(input)) => self.step_functions.call(operation, input).await,

@@ -4,12 +4,13 @@
 //! the death of the process at any instant (not, for the last commits, the death of the machine).
 
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rusqlite::types::Type;
 use rusqlite::{Connection, Row, Transaction, TransactionBehavior};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use tokio::sync::watch;
 
 /// The layout of the tables. A file with a higher number was made by a newer version of the program.
 const VERSION: i64 = 1;
@@ -39,6 +40,15 @@ pub enum StateError {
 #[derive(Debug)]
 pub(crate) struct State {
     connection: Mutex<Connection>,
+    broken: watch::Sender<Option<Broken>>,
+}
+
+/// Why nothing more is done in a home: something that happened could not be kept.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{what} could not be kept: {reason}; see to the disk that holds the home, and run it again")]
+pub struct Broken {
+    what: &'static str,
+    reason: Arc<str>,
 }
 
 impl State {
@@ -57,7 +67,7 @@ impl State {
             connection.execute_batch(schema).map_err(failed)?;
         }
         connection.pragma_update(None, "user_version", VERSION).map_err(failed)?;
-        Ok(State { connection: Mutex::new(connection) })
+        Ok(State { connection: Mutex::new(connection), broken: watch::Sender::new(None) })
     }
 
     /// The connection, alone. What is done with it is short: rows by key, a page of a listing.
@@ -77,13 +87,32 @@ impl State {
         transaction.commit()?;
         Ok(answer)
     }
-}
 
-/// Ends the process, because what it does can no longer be kept: to go on would be to wait for ever for a step or an
-/// execution that nobody can end. The next start ends them, as after any other death.
-pub(crate) fn cannot_be_kept(what: &str, error: impl std::fmt::Display) -> ! {
-    eprintln!("error: {what} could not be kept: {error}; see to the disk that holds the home, and run it again");
-    std::process::exit(1)
+    /// Says that something which happened could not be kept. Whoever waits for it would wait for ever, so everything
+    /// stops: each request is refused with this reason, and the owner of the endpoint ends it. The next start settles
+    /// what was left, as after any other death.
+    pub(crate) fn give_up(&self, what: &'static str, reason: impl std::fmt::Display) {
+        self.broken.send_if_modified(|broken| {
+            let first = broken.is_none();
+            broken.get_or_insert_with(|| Broken { what, reason: reason.to_string().into() });
+            first
+        });
+    }
+
+    /// Why nothing more is done, if so.
+    pub(crate) fn broken(&self) -> Option<Broken> {
+        self.broken.borrow().clone()
+    }
+
+    /// Completes when nothing more is done.
+    pub(crate) async fn breaks(&self) -> Broken {
+        let mut broken = self.broken.subscribe();
+        // The sender is as old as `self`, so there is always an end to wait for.
+        match broken.wait_for(Option::is_some).await.map(|broken| broken.clone()) {
+            Ok(Some(broken)) => broken,
+            _ => std::future::pending().await,
+        }
+    }
 }
 
 /// A column that holds JSON.
@@ -120,6 +149,21 @@ mod tests {
         state.write(|rows| rows.execute("INSERT INTO thing VALUES ('whole')", [])).unwrap();
         drop(state);
         assert_eq!(count(&State::open(&path, &[schema]).unwrap()), 1);
+    }
+
+    #[tokio::test]
+    async fn the_first_thing_that_could_not_be_kept_is_told() {
+        let folder = tempfile::tempdir().unwrap();
+        let state = State::open(&folder.path().join("state.db"), &[]).unwrap();
+        assert_eq!(state.broken(), None);
+        state.give_up("an event", "the disk is full");
+        state.give_up("the end of an execution", "a consequence");
+        let told = state.breaks().await;
+        assert!(
+            told.to_string().starts_with("an event could not be kept: the disk is full; see to the disk"),
+            "{told}"
+        );
+        assert_eq!(state.broken(), Some(told));
     }
 
     #[test]

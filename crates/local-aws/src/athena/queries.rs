@@ -1,10 +1,13 @@
 //! Queries: started once per token, run as tasks of this process, described from their rows.
 
+use std::any::Any;
 use std::collections::HashMap;
 use std::io::Write as _;
+use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
+use futures::FutureExt as _;
 use local_athena::{Column, ErrorKind, QueryError, Statement, StatementKind};
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 use serde::{Deserialize, Serialize};
@@ -15,6 +18,7 @@ use super::results::{Format, read_page};
 use super::{Athena, invalid_request};
 use crate::aws_json::{Answer, AwsError};
 use crate::clock::{epoch_seconds, now_millis};
+use crate::lambda::panic_text;
 use crate::paging::Page;
 use crate::s3::{Attributes, Staged, StoreError, WriteCondition};
 use crate::s3_uri::S3Uri;
@@ -94,6 +98,11 @@ impl Problem {
 
     fn of_store(error: &StoreError) -> Problem {
         Problem { reason: format!("The result could not be written: {error}"), category: Some(1), retryable: false }
+    }
+
+    fn of_panic(panic: &(dyn Any + Send)) -> Problem {
+        let reason = format!("The query panicked: {}; this is a bug, please report it", panic_text(panic));
+        Problem { reason, category: Some(1), retryable: false }
     }
 
     fn cancelled(reason: &str) -> Problem {
@@ -402,7 +411,8 @@ impl Athena {
         // Under the lock, so that a query that is done at once is not entered after it left.
         self.running.with(|running| {
             let task = tokio::spawn(async move {
-                let outcome = service.run(&query, &statement).await;
+                let outcome = AssertUnwindSafe(service.run(&query, &statement)).catch_unwind().await;
+                let outcome = outcome.unwrap_or_else(|panic| Err(Problem::of_panic(panic.as_ref())));
                 service.finish(&query.id, outcome);
                 service.running.with(|running| running.remove(&query.id));
             });
@@ -417,7 +427,7 @@ impl Athena {
             params![query.id, now_millis()],
         );
         if let Err(error) = began {
-            tracing::error!(%error, query = query.id, "the start of a query could not be kept");
+            self.state.give_up("the start of a query", error);
         }
         let began = Instant::now();
         let done = self.answer(query, statement).await;
@@ -460,7 +470,7 @@ impl Athena {
         };
         if let Err(error) = end(&self.state.lock(), id, state, problem.as_ref(), &done) {
             // It stays as it was, and the next start ends it as lost.
-            tracing::error!(%error, query = id, "the end of a query could not be kept");
+            self.state.give_up("the end of a query", error);
         }
     }
 

@@ -10,7 +10,6 @@ use super::clusters::{Cluster, ClusterState, Reason};
 use super::steps::{ActionOnFailure, FailureDetails, Step, StepState};
 use super::{Emr, Worker, spark_step};
 use crate::aws_json::AwsError;
-use crate::state::cannot_be_kept;
 
 /// Why a cluster ends of which a step failed.
 const STEP_FAILURE: &str = "STEP_FAILURE";
@@ -33,7 +32,7 @@ impl Emr {
         self.workers.with(|workers| {
             let task = tokio::spawn(async move {
                 if let Err(error) = emr.work(&cluster, &woken).await {
-                    cannot_be_kept("the state of a cluster", error.message());
+                    emr.state.give_up("the state of a cluster", error.message());
                 }
                 emr.workers.with(|workers| workers.remove(&cluster));
             });

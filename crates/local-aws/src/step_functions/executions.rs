@@ -19,7 +19,6 @@ use crate::aws_json::{Answer, AwsError};
 use crate::clock::{epoch_seconds, now_millis};
 use crate::identity::{REGION, execution_arn};
 use crate::paging::Page;
-use crate::state::cannot_be_kept;
 
 pub(super) const SCHEMA: &str = "
 CREATE TABLE IF NOT EXISTS executions (
@@ -297,17 +296,27 @@ impl StepFunctions {
             let arn = context.execution_arn.clone();
             let tasks = ServiceTasks::new(Arc::clone(&service));
             let recorder = Recorder::new(&service.state, &arn);
-            let interpreted =
+            let mut interpreted =
                 tokio::spawn(
                     async move { asl::execute(&definition, input, &context, &tasks, &recorder, stopped).await },
                 );
-            let outcome = interpreted.await.unwrap_or_else(|panic| {
-                Outcome::Failed(Failure::new(
-                    "States.Runtime",
-                    format!("the interpreter failed: {panic}; this is a bug, please report it"),
-                ))
+            let outcome = tokio::select! {
+                outcome = &mut interpreted => Some(outcome),
+                // It goes no further than what could be kept, and stays RUNNING: the next start ends it as lost.
+                _ = service.state.breaks() => None,
+            };
+            interpreted.abort();
+            let outcome = outcome.map(|outcome| {
+                outcome.unwrap_or_else(|panic| {
+                    Outcome::Failed(Failure::new(
+                        "States.Runtime",
+                        format!("the interpreter failed: {panic}; this is a bug, please report it"),
+                    ))
+                })
             });
-            service.finish(&arn, outcome);
+            if let Some(outcome) = outcome {
+                service.finish(&arn, outcome);
+            }
             service.running.with(|running| running.remove(&arn));
             let _ = end.send(true);
         });
@@ -326,7 +335,7 @@ impl StepFunctions {
         );
         if let Err(error) = written {
             // It stays RUNNING in the state, and the next start ends it as lost.
-            cannot_be_kept("the end of an execution", error);
+            self.state.give_up("the end of an execution", error);
         }
     }
 

@@ -10,7 +10,7 @@ use serde_json::Value;
 use super::{StepFunctions, invalid};
 use crate::aws_json::{Answer, AwsError};
 use crate::paging::Page;
-use crate::state::{State, cannot_be_kept, to_json};
+use crate::state::{State, to_json};
 
 pub(super) const SCHEMA: &str = "
 CREATE TABLE IF NOT EXISTS execution_events (
@@ -35,8 +35,9 @@ impl Recorder {
 
 impl History for Recorder {
     fn record(&self, event: Event) {
-        if let Err(error) = write(&self.state.lock(), &self.execution, &event) {
-            cannot_be_kept("an event of an execution", error);
+        let written = write(&self.state.lock(), &self.execution, &event);
+        if let Err(error) = written {
+            self.state.give_up("an event of an execution", error);
         }
     }
 }

@@ -2,6 +2,7 @@
 
 mod athena;
 mod emr;
+mod nothing_is_kept;
 mod protocols;
 mod s3;
 mod step_functions;
