@@ -5,15 +5,19 @@
 //! silently ignored lets bad data pass.
 
 use std::fmt;
-use std::num::{NonZeroU32, NonZeroUsize};
+use std::num::{NonZeroU16, NonZeroU32, NonZeroUsize};
 
 use market::session::Session;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::error::Error;
 
-/// The environment variable from which a deployed function reads its configuration.
+/// The environment variable from which a deployed function reads what the user configured.
 pub const VARIABLE: &str = "PREGAO_CONFIG";
+
+/// The environment variable that tells a deployed function what its stack made: JSON in the form of the configuration,
+/// which is laid over it, because a stack names its own buckets and roles.
+pub const RESOURCES_VARIABLE: &str = "PREGAO_RESOURCES";
 
 /// Everything that can be configured.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -31,6 +35,10 @@ pub struct Config {
     pub session: Session,
     /// What the data has to satisfy before it is published.
     pub quality: Quality,
+    /// The stack in an AWS account.
+    pub aws: Aws,
+    /// When the stack runs by itself.
+    pub schedule: Schedule,
 }
 
 /// The names of the three buckets.
@@ -64,18 +72,21 @@ pub struct Emr {
     pub cluster_id: Option<String>,
     /// The EMR release of a new cluster.
     pub release: String,
-    /// The EC2 type of all its nodes.
-    pub instance_type: String,
+    /// The EC2 types that its nodes may have. EMR takes of them what is there, and cheapest.
+    pub instance_types: Vec<String>,
     /// Its core nodes, beside the one primary node.
-    pub core_instances: u16,
-    /// Its subnet. Empty: EMR chooses one.
-    #[serde(with = "empty_is_none")]
-    pub subnet_id: Option<String>,
+    pub core_instances: NonZeroU16,
+    /// Whether the core nodes are Spot instances, where there are any in time.
+    pub spot: bool,
+    /// The subnets it may be started in. Empty: EMR chooses one of the default network.
+    pub subnet_ids: Vec<String>,
+    /// Minutes without a step after which a cluster that stays ends by itself.
+    pub idle_minutes: NonZeroU16,
     /// The role with which EMR itself acts.
     pub service_role: String,
     /// The EC2 instance profile with which the job reads and writes objects.
     pub instance_profile: String,
-    /// Seconds between two looks at a running step.
+    /// The most seconds between two looks at a running step.
     pub poll_seconds: NonZeroU32,
 }
 
@@ -101,6 +112,58 @@ pub struct Quality {
     pub fail_on_missing_snapshots: bool,
 }
 
+/// The stack in an AWS account, and how commands reach it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Aws {
+    /// Whether commands talk to the stack without being asked to by `--aws`.
+    pub always: bool,
+    /// The name of the CloudFormation stack, with which the names of its functions and workflows begin.
+    pub stack: StackName,
+    /// The region. Empty: as the AWS CLI finds it.
+    #[serde(with = "empty_is_none")]
+    pub region: Option<String>,
+    /// The profile of the AWS CLI's configuration. Empty: as the AWS CLI finds it.
+    #[serde(with = "empty_is_none")]
+    pub profile: Option<String>,
+    /// The processor of the functions.
+    pub architecture: Architecture,
+    /// Who is told by mail when an execution fails. Empty: nobody.
+    #[serde(with = "empty_is_none")]
+    pub alarm_email: Option<String>,
+    /// The most bytes that one query may scan before Athena ends it.
+    pub query_scan_limit_bytes: u64,
+    /// Days for which logs are kept.
+    pub log_retention_days: NonZeroU16,
+    /// Days for which results of queries, logs of clusters and jobs are kept.
+    pub results_retention_days: NonZeroU16,
+    /// Days for which replaced and removed versions of objects are kept.
+    pub superseded_retention_days: NonZeroU16,
+}
+
+/// The processor of the functions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Architecture {
+    /// Intel and AMD.
+    #[serde(rename = "x86_64")]
+    X86_64,
+    /// Graviton.
+    Arm64,
+}
+
+/// When `create_datalake` starts by itself, for the day before.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Schedule {
+    /// Whether it does.
+    pub enabled: bool,
+    /// EventBridge Scheduler's expression: `cron(0 7 * * ? *)`.
+    pub expression: String,
+    /// The time zone of the expression.
+    pub timezone: String,
+}
+
 impl Default for Buckets {
     fn default() -> Self {
         let name = |name: &str| BucketName(name.to_owned());
@@ -116,16 +179,43 @@ impl Default for Athena {
 
 impl Default for Emr {
     fn default() -> Self {
+        let number = |number| NonZeroU16::new(number).expect("not zero");
         Self {
             cluster_id: None,
-            release: "emr-7.9.0".to_owned(),
-            instance_type: "m5.xlarge".to_owned(),
-            core_instances: 1,
-            subnet_id: None,
+            release: "emr-7.13.0".to_owned(),
+            instance_types: ["m5.xlarge", "m5a.xlarge", "m6i.xlarge", "m6a.xlarge"].map(str::to_owned).to_vec(),
+            core_instances: number(1),
+            spot: false,
+            subnet_ids: Vec::new(),
+            idle_minutes: number(30),
             service_role: "EMR_DefaultRole".to_owned(),
             instance_profile: "EMR_EC2_DefaultRole".to_owned(),
-            poll_seconds: NonZeroU32::MIN,
+            poll_seconds: NonZeroU32::new(60).expect("not zero"),
         }
+    }
+}
+
+impl Default for Aws {
+    fn default() -> Self {
+        let days = |days| NonZeroU16::new(days).expect("not zero");
+        Self {
+            always: false,
+            stack: StackName("pregao".to_owned()),
+            region: None,
+            profile: None,
+            architecture: Architecture::X86_64,
+            alarm_email: None,
+            query_scan_limit_bytes: 100 << 30,
+            log_retention_days: days(30),
+            results_retention_days: days(30),
+            superseded_retention_days: days(30),
+        }
+    }
+}
+
+impl Default for Schedule {
+    fn default() -> Self {
+        Self { enabled: true, expression: "cron(0 7 * * ? *)".to_owned(), timezone: "America/Sao_Paulo".to_owned() }
     }
 }
 
@@ -188,6 +278,29 @@ pub struct BucketName(String);
 #[serde(try_from = "String", into = "String")]
 pub struct DatabaseName(String);
 
+/// A name that CloudFormation takes for a stack and that leaves room for what is named after it: at most 32 letters,
+/// digits and hyphens, a letter first. Lower case, because buckets are named after it too.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct StackName(String);
+
+impl TryFrom<String> for StackName {
+    type Error = String;
+
+    fn try_from(name: String) -> Result<Self, String> {
+        let fine = name.len() <= 32
+            && name.starts_with(|first: char| first.is_ascii_lowercase())
+            && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
+        if fine {
+            Ok(Self(name))
+        } else {
+            Err(format!(
+                "{name:?} cannot name a stack: use at most 32 lower-case letters, digits or '-', a letter first"
+            ))
+        }
+    }
+}
+
 impl TryFrom<String> for BucketName {
     type Error = String;
 
@@ -243,7 +356,7 @@ macro_rules! name_as_text {
         }
     )*};
 }
-name_as_text!(BucketName, DatabaseName);
+name_as_text!(BucketName, DatabaseName, StackName);
 
 /// Why a configuration cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -280,6 +393,9 @@ impl From<ConfigError> for Error {
 /// The most bytes that S3 copies in one request.
 const MAX_COPY_BYTES: u64 = 5 << 30;
 
+/// The longest that EMR lets a cluster idle.
+const MAX_IDLE_MINUTES: u16 = 7 * 24 * 60;
+
 impl Config {
     /// Reads TOML, or JSON of the same shape, in which every value may be left out.
     ///
@@ -294,13 +410,59 @@ impl Config {
         config.and_then(Self::checked).map_err(ConfigError::Invalid)
     }
 
-    /// Reads the configuration of a deployed function, from [`VARIABLE`]; the defaults where it is not set.
+    /// Reads the configuration of a deployed function, from [`VARIABLE`] and [`RESOURCES_VARIABLE`]; the defaults where
+    /// they are not set.
     ///
     /// # Errors
     /// As [`Config::parse`], with the name of the variable.
     pub fn from_environment() -> Result<Self, ConfigError> {
-        let text = std::env::var(VARIABLE).unwrap_or_default();
-        Self::parse(&text).map_err(|error| ConfigError::Invalid(format!("in {VARIABLE}: {error}")))
+        let variable = |name| std::env::var(name).ok().filter(|text| !text.is_empty());
+        let named = |name| move |error| ConfigError::Invalid(format!("in {name}: {error}"));
+        let config = Self::parse(&variable(VARIABLE).unwrap_or_default()).map_err(named(VARIABLE))?;
+        match variable(RESOURCES_VARIABLE) {
+            Some(resources) => config.with_resources(&resources).map_err(named(RESOURCES_VARIABLE)),
+            None => Ok(config),
+        }
+    }
+
+    /// This configuration with what a stack made, JSON of the same form, laid over it.
+    ///
+    /// # Errors
+    /// As [`Config::parse`].
+    pub fn with_resources(&self, resources: &str) -> Result<Self, ConfigError> {
+        let invalid = |error: &dyn fmt::Display| ConfigError::Invalid(error.to_string());
+        let resources: toml::Table = serde_json::from_str(resources).map_err(|error| invalid(&error))?;
+        let mut table = self.to_table();
+        for (section, values) in resources {
+            match (table.get_mut(&section).and_then(toml::Value::as_table_mut), values) {
+                (Some(known), toml::Value::Table(values)) => known.extend(values),
+                (_, values) => {
+                    table.insert(section, values);
+                }
+            }
+        }
+        let laid: Result<Self, toml::de::Error> = table.try_into();
+        laid.map_err(|error| invalid(&error.message())).and_then(|config| config.checked().map_err(|e| invalid(&e)))
+    }
+
+    /// What a deployed function has to know of this configuration, for [`VARIABLE`]: what differs from the defaults, and is
+    /// not about the deployment itself.
+    pub fn for_functions(&self) -> serde_json::Value {
+        let defaults = Self::default().to_table();
+        let mut changed = serde_json::Map::new();
+        for (section, values) in self.to_table() {
+            if matches!(section.as_str(), "aws" | "schedule" | "buckets" | "athena") {
+                continue;
+            }
+            let differs = |(name, value): &(&String, &toml::Value)| defaults[&section].get(name) != Some(*value);
+            let values = values.as_table().into_iter().flatten().filter(differs);
+            let values: serde_json::Map<_, _> =
+                values.map(|(name, value)| (name.clone(), serde_json::json!(value))).collect();
+            if !values.is_empty() {
+                changed.insert(section, values.into());
+            }
+        }
+        changed.into()
     }
 
     /// Changes one value: `set("quality.max_reject_share", "1")`. The value is read as what the key takes, so that
@@ -350,6 +512,12 @@ impl Config {
         if step_minutes == 0 {
             return Err("session.step_minutes has to be at least 1".to_owned());
         }
+        if self.emr.instance_types.is_empty() {
+            return Err("emr.instance_types has to name at least one EC2 instance type".to_owned());
+        }
+        if self.emr.idle_minutes.get() > MAX_IDLE_MINUTES {
+            return Err(format!("emr.idle_minutes is over {MAX_IDLE_MINUTES}, the seven days that EMR takes"));
+        }
         if self.ingest.max_file_bytes > MAX_COPY_BYTES {
             return Err(format!("ingest.max_file_bytes is over {MAX_COPY_BYTES}, the most that S3 copies at once"));
         }
@@ -359,8 +527,12 @@ impl Config {
 
 /// Reads `text` as a value of the type that `current` has.
 fn typed_like(current: &toml::Value, text: &str) -> Result<toml::Value, String> {
-    use toml::Value::{Boolean, Float, Integer, String};
+    use toml::Value::{Array, Boolean, Float, Integer, String};
     match current {
+        Array(_) => {
+            let items = text.split(',').map(str::trim).filter(|item| !item.is_empty());
+            Ok(Array(items.map(|item| String(item.to_owned())).collect()))
+        }
         Integer(_) => text.parse().map(Integer).map_err(|_| "it takes a whole number".to_owned()),
         Float(_) => text.parse().map(Float).map_err(|_| "it takes a number".to_owned()),
         Boolean(_) => text.parse().map(Boolean).map_err(|_| "it takes true or false".to_owned()),
@@ -415,6 +587,10 @@ mod tests {
             ("[buckets]\nraw = \"-ab\"", "cannot name a bucket"),
             ("[athena]\ndatabase = \"x`; drop\"", "cannot name a database"),
             ("[emr]\npoll_seconds = 0", "nonzero"),
+            ("[emr]\ninstance_types = []", "at least one EC2 instance type"),
+            ("[emr]\nidle_minutes = 20000", "seven days"),
+            ("[aws]\nstack = \"My Stack\"", "cannot name a stack"),
+            ("[aws]\narchitecture = \"riscv\"", "unknown variant"),
             ("[session]\nopen = \"18:00\"", "not before"),
             ("[session]\nopen = \"6pm\"", "not a time HH:MM"),
             ("[session]\nstep_minutes = 0", "at least 1"),
@@ -436,6 +612,8 @@ mod tests {
             ("session.close", "18:00"),
             ("emr.cluster_id", "j-1K48XXXXXXHCB"),
             ("emr.poll_seconds", "30"),
+            ("emr.instance_types", "r5.xlarge, r6i.xlarge"),
+            ("aws.architecture", "arm64"),
             ("buckets.lake", "another-lake"),
         ] {
             config.set(key, value).expect(key);
@@ -445,10 +623,53 @@ mod tests {
         assert_eq!(config.session.close.to_string(), "18:00:00");
         assert_eq!(config.emr.cluster_id.as_deref(), Some("j-1K48XXXXXXHCB"));
         assert_eq!(config.emr.poll_seconds.get(), 30);
+        assert_eq!(config.emr.instance_types, ["r5.xlarge", "r6i.xlarge"]);
+        assert_eq!(config.aws.architecture, Architecture::Arm64);
         assert_eq!(config.buckets.lake.as_str(), "another-lake");
 
         config.set("emr.cluster_id", "").expect("no cluster");
         assert_eq!(config.emr.cluster_id, None);
+    }
+
+    #[test]
+    fn what_a_stack_made_is_laid_over_the_configuration() {
+        let config = Config::parse("[buckets]\nraw = \"mine\"\n[emr]\nspot = true").expect("TOML");
+        let resources = r#"{"buckets": {"lake": "stack-lake"}, "emr": {"service_role": "stack-emr"}}"#;
+        let laid = config.with_resources(resources).expect("JSON of the same form");
+        assert_eq!((laid.buckets.raw.as_str(), laid.buckets.lake.as_str()), ("mine", "stack-lake"));
+        assert_eq!((laid.emr.service_role.as_str(), laid.emr.spot), ("stack-emr", true));
+        for (wrong, expected) in [
+            (r#"{"buckets": {"lakes": "x"}}"#, "lakes"),
+            (r#"{"bucket": {"lake": "x"}}"#, "bucket"),
+            (r#"{"buckets": {"lake": "X"}}"#, "cannot name a bucket"),
+            (r#"{"buckets": 1}"#, "invalid type"),
+            ("[1]", "invalid type"),
+            ("{", "EOF"),
+        ] {
+            let error = config.with_resources(wrong).expect_err(wrong).to_string();
+            assert!(error.contains(expected), "{wrong}: {error}");
+        }
+    }
+
+    #[test]
+    fn functions_are_told_what_differs() {
+        assert_eq!(Config::default().for_functions(), serde_json::json!({}));
+        let mut config = Config::default();
+        for (key, value) in [
+            ("emr.instance_types", "r5.xlarge"),
+            ("quality.max_reject_share", "0.5"),
+            ("aws.region", "sa-east-1"),
+            ("buckets.raw", "mine"),
+            ("schedule.enabled", "false"),
+        ] {
+            config.set(key, value).expect(key);
+        }
+        let told = config.for_functions();
+        let expected =
+            serde_json::json!({"emr": {"instance_types": ["r5.xlarge"]}, "quality": {"max_reject_share": 0.5}});
+        assert_eq!(told, expected);
+        let read = Config::parse(&told.to_string()).expect("JSON");
+        assert_eq!((read.emr, read.quality), (config.emr, config.quality));
     }
 
     #[test]

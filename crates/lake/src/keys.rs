@@ -105,9 +105,11 @@ pub fn copy_source(bucket: &BucketName, key: &str) -> String {
     source
 }
 
-/// Where EMR puts the log of a step, in the results bucket.
-pub fn step_log(cluster: &str, step: &str) -> String {
-    format!("{LOGS}{cluster}/steps/{step}/")
+/// Where EMR puts the log of a step of a cluster whose logs go to `logs`.
+pub fn step_log(logs: &str, cluster: &str, step: &str) -> String {
+    // EMR tells the place of older clusters with the scheme of its own file system.
+    let logs = logs.strip_prefix("s3n:").map_or(logs.to_owned(), |rest| format!("s3:{rest}"));
+    format!("{}/{cluster}/steps/{step}/", logs.trim_end_matches('/'))
 }
 
 /// The URI of a key, or of all keys that start with it.
@@ -130,6 +132,9 @@ mod tests {
         assert_eq!(run_folder(TableName::Options, partition, &run), "options/year=2020/month=4/day=1/run=nightly-7/");
         assert_eq!(quality_report(&run, TableName::Rejects), "quality/run=nightly-7/rejects.json");
         assert_eq!(job("ab12"), "jobs/etl-ab12.sql");
+        for logs in ["s3n://logs/emr/", "s3://logs/emr"] {
+            assert_eq!(step_log(logs, "j-1", "s-2"), "s3://logs/emr/j-1/steps/s-2/");
+        }
     }
 
     #[test]

@@ -11,6 +11,7 @@
 //! | [`partitions`] | the partitions of tables in Athena |
 //! | [`quality`] | the report of an audit |
 //! | [`request`] | what the input of a workflow asks for |
+//! | [`cluster`] | what EMR clusters are asked for with, and found again by |
 //! | [`athena`] | how a statement is run to its end |
 //! | [`lambda`] | how a handler becomes a Lambda function |
 //! | [`excerpt`] | long lists in small answers |
@@ -19,6 +20,7 @@
 //! Nothing here knows whether it talks to AWS or to a laptop: only the endpoint of the clients differs.
 
 pub mod athena;
+pub mod cluster;
 pub mod config;
 pub mod error;
 pub mod excerpt;
@@ -57,10 +59,24 @@ pub struct Lake {
 /// The region of an endpoint that is not AWS.
 pub const LOCAL_REGION: &str = "us-east-1";
 
+/// What AWS clients are made from: the standard credential and region chain, with the region and the profile of the
+/// configuration where it has them. `AWS_ENDPOINT_URL` is heeded, as every AWS SDK does.
+pub async fn sdk(config: &Config) -> SdkConfig {
+    let mut loader = aws_config::defaults(BehaviorVersion::latest());
+    if let Some(region) = &config.aws.region {
+        loader = loader.region(Region::new(region.clone()));
+    }
+    if let Some(profile) = &config.aws.profile {
+        loader = loader.profile_name(profile);
+    }
+    loader.load().await
+}
+
 impl Lake {
-    /// Clients with the standard credential and region chain. `AWS_ENDPOINT_URL` is heeded, as every AWS SDK does.
+    /// Clients as [`sdk`] sets them up.
     pub async fn connect(config: Config) -> Self {
-        Self::with_sdk(config, &aws_config::defaults(BehaviorVersion::latest()).load().await)
+        let sdk = sdk(&config).await;
+        Self::with_sdk(config, &sdk)
     }
 
     /// Clients of the endpoint at `url` (`http://127.0.0.1:4599`) for all services, with the credentials that an
@@ -78,7 +94,8 @@ impl Lake {
         Self::with_sdk(config, &sdk)
     }
 
-    fn with_sdk(config: Config, sdk: &SdkConfig) -> Self {
+    /// Clients that share one set-up.
+    pub fn with_sdk(config: Config, sdk: &SdkConfig) -> Self {
         // Only AWS itself answers at `bucket.host`.
         let s3 = aws_sdk_s3::config::Builder::from(sdk).force_path_style(sdk.endpoint_url().is_some()).build();
         Self {

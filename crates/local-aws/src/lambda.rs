@@ -1,4 +1,4 @@
-//! Lambda: the five functions, in this process, behind the Invoke API.
+//! Lambda: the six functions, in this process, behind the Invoke API.
 //!
 //! A function is what its crate's `handle` says; deployed, the same `handle` runs in Lambda's runtime. An error and a
 //! panic become what that runtime would have reported: an object with `errorType` and `errorMessage`.
@@ -39,11 +39,12 @@ macro_rules! function {
     };
 }
 
-const FUNCTIONS: [Function; 5] = [
+const FUNCTIONS: [Function; 6] = [
     function!("create-athena-table", create_athena_table::handle),
     function!("ingest", ingest::handle),
     function!("launch-emr-step", launch_emr_step::handle),
     function!("poll-step", poll_step::handle),
+    function!("stop-emr-step", stop_emr_step::handle),
     function!("validate-partitions", validate_partitions::handle),
 ];
 
@@ -176,7 +177,8 @@ fn raised(name: &str, message: &str) -> Value {
     json!({ "errorType": name, "errorMessage": message })
 }
 
-fn panic_text(panic: &(dyn Any + Send)) -> String {
+/// What a panic says.
+pub(crate) fn panic_text(panic: &(dyn Any + Send)) -> String {
     match (panic.downcast_ref::<&str>(), panic.downcast_ref::<String>()) {
         (Some(text), _) => (*text).to_owned(),
         (_, Some(text)) => text.clone(),

@@ -1,8 +1,10 @@
 //! One look at a step, and at its cluster: a step does not always learn that its cluster has died.
 
-use aws_sdk_emr::types::{Cluster, ClusterState, Step, StepState};
+use std::time::{Duration, SystemTime};
+
+use aws_sdk_emr::types::{Cluster, ClusterState, ClusterStateChangeReasonCode, ClusterStatus, Step, StepState};
 use lake::lambda::parse_event;
-use lake::{Error, Lake, keys};
+use lake::{Error, Lake, cluster, keys};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -15,6 +17,10 @@ struct Event {
 /// How a step stands.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Look {
+    /// The cluster.
+    pub cluster_id: String,
+    /// The step on it.
+    pub step_id: String,
     /// EMR's word: `PENDING`, `RUNNING`, `COMPLETED`, `CANCEL_PENDING`, `CANCELLED`, `FAILED` or `INTERRUPTED`. Of a step
     /// that waits on a cluster that has ended, `FAILED`.
     pub state: String,
@@ -22,6 +28,8 @@ pub struct Look {
     pub reason: String,
     /// Where its log is, or will be.
     pub log: String,
+    /// Seconds to wait before the next look.
+    pub poll_seconds: u64,
 }
 
 /// Looks at the step `{"cluster_id", "step_id"}`.
@@ -33,14 +41,35 @@ pub async fn handle(lake: &Lake, event: Value) -> Result<Look, Error> {
     let request = lake.emr.describe_step().cluster_id(&cluster_id).step_id(&step_id);
     let step = request.send().await.map_err(Error::aws(format!("looking at step {step_id}")))?;
     let step = step.step.ok_or_else(|| Error::Emr(format!("cluster {cluster_id} has no step {step_id}")))?;
-    let request = lake.emr.describe_cluster().cluster_id(&cluster_id);
-    let cluster = request.send().await.map_err(Error::aws(format!("looking at cluster {cluster_id}")))?;
-    let cluster = cluster.cluster.ok_or_else(|| Error::Emr(format!("there is no cluster {cluster_id}")))?;
-    let log = keys::uri(&lake.config.buckets.results, &keys::step_log(&cluster_id, &step_id));
-    look(&step, &cluster, log)
+    let cluster = cluster::describe(lake, &cluster_id).await?;
+    let ours = keys::uri(&lake.config.buckets.results, keys::LOGS);
+    let log = keys::step_log(cluster.log_uri().unwrap_or(&ours), &cluster_id, &step_id);
+    let (state, reason, log) = look(&step, &cluster, log)?;
+    let longest = u64::from(lake.config.emr.poll_seconds.get());
+    Ok(Look {
+        cluster_id,
+        step_id,
+        state: state.as_str().to_owned(),
+        reason,
+        log,
+        poll_seconds: pause(age(&step), longest),
+    })
 }
 
-fn look(step: &Step, cluster: &Cluster, log: String) -> Result<Look, Error> {
+/// How long there has been the step.
+fn age(step: &Step) -> Duration {
+    let created = step.status().and_then(|status| status.timeline()?.creation_date_time());
+    let created = created.and_then(|created| SystemTime::try_from(*created).ok());
+    created.and_then(|created| created.elapsed().ok()).unwrap_or_default()
+}
+
+/// What takes a second is known in a second, and what takes an hour within a minute.
+fn pause(age: Duration, longest: u64) -> u64 {
+    (age.as_secs() / 10).clamp(1, longest.max(1))
+}
+
+/// The state of a step, why it ended without completing, and where its log is.
+fn look(step: &Step, cluster: &Cluster, log: String) -> Result<(StepState, String, String), Error> {
     let status = step.status();
     let state = status.and_then(|status| status.state());
     let state = state.ok_or_else(|| Error::Emr("EMR gives no state of the step".to_owned()))?;
@@ -52,7 +81,7 @@ fn look(step: &Step, cluster: &Cluster, log: String) -> Result<Look, Error> {
     let cluster_ended = matches!(cluster_state, Some(ClusterState::Terminated | ClusterState::TerminatedWithErrors));
     let waiting = matches!(state, StepState::Pending | StepState::Running | StepState::CancelPending);
     if *state == StepState::Completed || (waiting && !cluster_ended) {
-        return Ok(Look { state: state.as_str().to_owned(), reason: String::new(), log });
+        return Ok((state.clone(), String::new(), log));
     }
 
     let of_step = [
@@ -65,20 +94,49 @@ fn look(step: &Step, cluster: &Cluster, log: String) -> Result<Look, Error> {
     if !of_step.is_empty() {
         reason = format!("{reason}: {}", of_step.join(": "));
     }
-    if let (true, Some(cluster_state)) = (cluster_ended, cluster_state) {
-        let why =
-            cluster_status.and_then(|status| status.state_change_reason()?.message()).unwrap_or("no reason given");
-        reason = format!("{reason}; its cluster is {}: {why}", cluster_state.as_str());
+    if let (Some(status), Some(cluster_state)) = (cluster_status.filter(|_| cluster_ended), cluster_state) {
+        reason = format!("{reason}; its cluster is {}: {}", cluster_state.as_str(), end_of_cluster(status));
     }
     let state = if waiting { StepState::Failed } else { state.clone() };
-    Ok(Look { state: state.as_str().to_owned(), reason: format!("{reason}. Its log: {log}"), log })
+    Ok((state, format!("{reason}. Its log: {log}"), log))
+}
+
+/// Why a cluster ended, in EMR's words, and what can be done about it.
+fn end_of_cluster(status: &ClusterStatus) -> String {
+    let change = status.state_change_reason();
+    let message = change.and_then(|change| change.message()).filter(|message| !message.is_empty());
+    let details = status.error_details().iter().filter_map(|detail| {
+        let texts = [detail.error_code(), detail.error_message()];
+        let texts: Vec<&str> = texts.into_iter().flatten().collect();
+        (!texts.is_empty()).then(|| texts.join(": "))
+    });
+    let mut reasons: Vec<String> = message.map(str::to_owned).into_iter().chain(details).collect();
+    if reasons.is_empty() {
+        reasons.push("no reason given".to_owned());
+    }
+    let spot = reasons.iter().any(|reason| reason.to_lowercase().contains("spot"));
+    let advice = match change.and_then(|change| change.code()) {
+        _ if spot => Some(
+            "its Spot instances were taken away or never came: name more emr.instance_types, or set emr.spot = false",
+        ),
+        Some(ClusterStateChangeReasonCode::ValidationError) => {
+            Some("EMR refused what it was asked for: see to the emr section of the configuration, and deploy it")
+        }
+        Some(ClusterStateChangeReasonCode::InstanceFailure | ClusterStateChangeReasonCode::InstanceFleetTimeout) => {
+            Some("EC2 had no such instances or lost them: name more emr.instance_types")
+        }
+        Some(ClusterStateChangeReasonCode::UserRequest) => Some("somebody ended it, or it was idle for too long"),
+        _ => None,
+    };
+    let reasons = reasons.join("; ");
+    advice.map_or(reasons.clone(), |advice| format!("{reasons} ({advice})"))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use aws_sdk_emr::types::{
-        ClusterStateChangeReason, ClusterStatus, FailureDetails, StepStateChangeReason, StepStatus,
+        ClusterStateChangeReason, ErrorDetail, FailureDetails, StepStateChangeReason, StepStatus,
     };
 
     fn step(state: StepState, failure: Option<FailureDetails>, message: Option<&str>) -> Step {
@@ -93,8 +151,48 @@ mod tests {
     }
 
     fn told(step: Step, cluster: Cluster) -> (String, String) {
-        let look = look(&step, &cluster, "s3://logs/x/".to_owned()).expect("a look");
-        (look.state, look.reason)
+        let (state, reason, _) = look(&step, &cluster, "s3://logs/x/".to_owned()).expect("a look");
+        (state.as_str().to_owned(), reason)
+    }
+
+    #[test]
+    fn looks_come_fast_at_first() {
+        let pauses = [0, 9, 25, 300, 599, 601, 40_000].map(|age| pause(Duration::from_secs(age), 60));
+        assert_eq!(pauses, [1, 1, 2, 30, 59, 60, 60]);
+        // The history of an execution has room for 25,000 events, and a look takes ten.
+        let mut looks = 0;
+        let mut age = 0;
+        while age < 12 * 60 * 60 {
+            age += pause(Duration::from_secs(age), 60);
+            looks += 1;
+        }
+        assert!(looks < 1_000, "{looks}");
+    }
+
+    #[test]
+    fn the_end_of_a_cluster_says_what_can_be_done() {
+        let ended = |code, message: &str, details: &[(&str, &str)]| {
+            let change = ClusterStateChangeReason::builder().code(code).message(message).build();
+            let details =
+                details.iter().map(|(code, text)| ErrorDetail::builder().error_code(*code).error_message(*text));
+            let details = details.map(|detail| detail.build()).collect();
+            end_of_cluster(
+                &ClusterStatus::builder().state_change_reason(change).set_error_details(Some(details)).build(),
+            )
+        };
+        use ClusterStateChangeReasonCode as Code;
+        let spot = ended(Code::InstanceFailure, "Master - 1: Spot instance was terminated", &[]);
+        assert!(spot.starts_with("Master - 1: Spot") && spot.contains("emr.spot = false"), "{spot}");
+        let refused = ended(
+            Code::ValidationError,
+            "",
+            &[("INVALID_SSH_KEY_NOT_FOUND", "The key pair does not exist"), ("INTERNAL", "")],
+        );
+        assert!(refused.starts_with("INVALID_SSH_KEY_NOT_FOUND: The key pair does not exist; INTERNAL"), "{refused}");
+        assert!(refused.contains("emr section"), "{refused}");
+        assert!(ended(Code::UserRequest, "Terminated by user request", &[]).contains("somebody ended it"));
+        assert_eq!(ended(Code::StepFailure, "Steps completed with errors", &[]), "Steps completed with errors");
+        assert_eq!(end_of_cluster(&ClusterStatus::builder().build()), "no reason given");
     }
 
     #[test]

@@ -105,20 +105,26 @@ impl Evidence {
 
     fn days(&self, table: TableName) -> Vec<Day> {
         let figures = self.content.as_ref().and_then(|content| content.figures.get(&table));
-        let day = |(date, files): (&NaiveDate, &DayFiles)| Day {
-            date: *date,
+        let empty = self.records_by_day(table).into_iter().filter(|(_, records)| may_be_empty(table, records));
+        let mut days: BTreeMap<NaiveDate, DayFiles> = empty.map(|(date, _)| (date, DayFiles::default())).collect();
+        days.extend(self.written(table).iter().map(|(date, files)| (*date, files.clone())));
+        let day = |(date, files): (NaiveDate, DayFiles)| Day {
+            date,
             parquet_files: files.files,
             parquet_bytes: files.bytes,
-            figures: figures.and_then(|figures| figures.get(date).copied()).unwrap_or_default(),
+            figures: figures.and_then(|figures| figures.get(&date).copied()).unwrap_or_default(),
         };
-        self.written(table).iter().map(day).collect()
+        days.into_iter().map(day).collect()
     }
 
-    /// Every day with raw files has a partition, and no other day has one.
+    /// Every day with raw files has files, and no other day has any. A day without rows may do without: Spark writes
+    /// nothing then, and the partition becomes an empty folder.
     fn partitions(&self, table: TableName) -> Check {
-        let expected: BTreeSet<NaiveDate> = self.records_by_day(table).into_keys().collect();
+        let records = self.records_by_day(table);
+        let expected: BTreeSet<NaiveDate> = records.keys().copied().collect();
         let found: BTreeSet<NaiveDate> = self.written(table).keys().copied().collect();
-        let missing = expected.difference(&found).map(|date| (*date, "the run wrote no files for it"));
+        let missing = expected.difference(&found).filter(|date| !may_be_empty(table, &records[date]));
+        let missing = missing.map(|date| (*date, "the run wrote no files for it"));
         let surplus = found.difference(&expected).map(|date| (*date, "the run wrote files, but it has no raw files"));
         let wrong = missing.chain(surplus).map(|(date, why)| (date, format!("{date}: {why}")));
         strict("partitions", expected.union(&found).count(), wrong.collect())
@@ -244,6 +250,13 @@ fn feeds_of(table: TableName) -> &'static [Feed] {
     }
 }
 
+/// Whether a day with these records may have no rows in `table`. That a record was rejected is known from the raw files;
+/// that a cell was, only from `rejects`.
+fn may_be_empty(table: TableName, records: &Records) -> bool {
+    let rows = if table.feed().is_some() { records.published } else { records.ragged };
+    rows == 0
+}
+
 fn is_cell_of(table: TableName, reject: &RejectCount) -> bool {
     reject.table_name == table.as_str() && !reject.column_name.is_empty()
 }
@@ -359,11 +372,21 @@ mod tests {
         for expected in [
             "quotes: partitions: 1 of 2 days fail (50%, at most 0%) on 2020-04-02; 2020-04-02: the run wrote no files",
             "options: partitions: 1 of 2 days fail (50%, at most 0%) on 2020-04-02; 2020-04-02: the run wrote files, but",
-            "rejects: partitions: 2 of 2 days fail",
+            "rejects: partitions: 1 of 2 days fail (50%, at most 0%) on 2020-04-01; 2020-04-01: the run wrote no files",
             "quotes: content: 2 of 2 days fail (100%, at most 0%); the rows were not looked at",
         ] {
             assert!(told.contains(expected), "{expected}\n{told}");
         }
+    }
+
+    #[test]
+    fn a_day_without_rows_may_have_no_files_and_is_published_all_the_same() {
+        let mut evidence = fine();
+        evidence.written.get_mut(&TableName::Rejects).expect("rejects").remove(&day(2));
+        assert_eq!(failures(&evidence), [""; 0]);
+        let report = evidence.report(&Config::default(), TableName::Rejects);
+        let days: Vec<_> = report.days.iter().map(|day| (day.date, day.parquet_files, day.figures.rows)).collect();
+        assert_eq!(days, [(day(1), 1, 15), (day(2), 0, 0)], "what was there of the second day has to go");
     }
 
     #[test]

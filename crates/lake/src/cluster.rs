@@ -1,0 +1,266 @@
+//! EMR clusters: what one is asked for with, and how those of this lake are found again.
+//!
+//! A cluster is known by its name: `pregao-RUN` is the one that a run started for its step, which ends with it;
+//! `pregao-standing` was started by hand, takes the steps of all runs, and ends when it has been idle for long enough.
+//! Several lakes may share an account, so a cluster also carries its lake as a tag, and its bucket of logs tells it apart.
+
+use std::time::{Duration, SystemTime};
+
+use aws_sdk_emr::types::{
+    Application, AutoTerminationPolicy, Cluster, ClusterState, ClusterSummary, Configuration, InstanceFleetConfig,
+    InstanceFleetProvisioningSpecifications, InstanceFleetType, InstanceTypeConfig, JobFlowInstancesConfig,
+    OnDemandProvisioningAllocationStrategy, OnDemandProvisioningSpecification, SpotProvisioningAllocationStrategy,
+    SpotProvisioningSpecification, SpotProvisioningTimeoutAction, StepConfig, StepSummary, Tag,
+};
+use market::run::RunId;
+
+use crate::config::Emr;
+use crate::error::Error;
+use crate::{Lake, keys};
+
+/// The states in which a cluster takes steps, or will.
+pub const ALIVE: [ClusterState; 4] =
+    [ClusterState::Starting, ClusterState::Bootstrapping, ClusterState::Running, ClusterState::Waiting];
+
+/// The tag that says whose a cluster is.
+const LAKE_TAG: &str = "pregao:lake";
+
+/// What a cluster is for.
+#[derive(Debug)]
+pub enum Purpose<'a> {
+    /// One step of one run, by whose name it is called.
+    Run(&'a RunId, Box<StepConfig>),
+    /// The steps of all runs, until it has been idle for long enough.
+    Standing,
+}
+
+/// The name of the step of a run, and of the cluster that it has to itself. Each time that a failed execution is redriven
+/// it may try with another.
+pub fn of_run(run: &RunId, redrives: u64) -> String {
+    if redrives == 0 { format!("pregao-{run}") } else { format!("pregao-{run} redrive {redrives}") }
+}
+
+/// Whether a cluster or step of this name belongs to a run. No run has a space in its name.
+pub fn is_of_run(name: &str, run: &RunId) -> bool {
+    name.split(' ').next() == Some(&of_run(run, 0))
+}
+
+/// The name of the cluster that was started by hand. A run cannot be called so, and neither can that of another lake.
+pub fn standing(lake: &Lake) -> String {
+    format!("pregao standing for {}", lake.config.buckets.lake)
+}
+
+/// Starts a cluster as it is configured, and gives its id.
+///
+/// # Errors
+/// Whatever EMR refuses.
+pub async fn start(lake: &Lake, purpose: Purpose<'_>) -> Result<String, Error> {
+    let emr = &lake.config.emr;
+    let name = match &purpose {
+        Purpose::Run(_, step) => step.name().unwrap_or_default().to_owned(),
+        Purpose::Standing => standing(lake),
+    };
+    let stays = matches!(purpose, Purpose::Standing);
+    let idle = i64::from(emr.idle_minutes.get()) * 60;
+    let instances = JobFlowInstancesConfig::builder()
+        .instance_fleets(primary(emr))
+        .instance_fleets(core(emr))
+        .set_ec2_subnet_ids(Some(emr.subnet_ids.clone()).filter(|ids| !ids.is_empty()))
+        .keep_job_flow_alive_when_no_steps(stays)
+        .termination_protected(false)
+        .build();
+    let tag = |key: &str, value: &str| Tag::builder().key(key).value(value).build();
+    let mut request = lake
+        .emr
+        .run_job_flow()
+        .name(&name)
+        .release_label(&emr.release)
+        .applications(Application::builder().name("Spark").build())
+        .configurations(spark_defaults())
+        .instances(instances)
+        .log_uri(keys::uri(&lake.config.buckets.results, keys::LOGS))
+        .service_role(&emr.service_role)
+        .job_flow_role(&emr.instance_profile)
+        .visible_to_all_users(true)
+        // The cluster of a run ends with its step. If it ever does not, this ends it.
+        .auto_termination_policy(AutoTerminationPolicy::builder().idle_timeout(idle).build())
+        .tags(tag(LAKE_TAG, lake.config.buckets.lake.as_str()));
+    request = match purpose {
+        Purpose::Run(run, step) => request.steps(*step).tags(tag("pregao:run", run.as_str())),
+        Purpose::Standing => request,
+    };
+    let started = request.send().await.map_err(Error::aws(format!("starting the cluster {name}")))?;
+    started.job_flow_id.ok_or_else(|| Error::Emr(format!("the cluster {name} was started and has no id")))
+}
+
+/// The one primary node, always On-Demand: when it goes, the cluster goes.
+fn primary(emr: &Emr) -> InstanceFleetConfig {
+    let fleet = InstanceFleetConfig::builder()
+        .name("primary")
+        .instance_fleet_type(InstanceFleetType::Master)
+        .target_on_demand_capacity(1);
+    instance_types(emr, fleet).launch_specifications(on_demand().build()).build()
+}
+
+/// The core nodes, each counting as one whatever its type.
+fn core(emr: &Emr) -> InstanceFleetConfig {
+    let nodes = i32::from(emr.core_instances.get());
+    let fleet = InstanceFleetConfig::builder().name("core").instance_fleet_type(InstanceFleetType::Core);
+    let (fleet, specifications) = if emr.spot {
+        // What is cheapest and least often taken away; after ten minutes without any, On-Demand.
+        let spot = SpotProvisioningSpecification::builder()
+            .timeout_duration_minutes(10)
+            .timeout_action(SpotProvisioningTimeoutAction::SwitchToOnDemand)
+            .allocation_strategy(SpotProvisioningAllocationStrategy::PriceCapacityOptimized)
+            .build();
+        (fleet.target_spot_capacity(nodes), on_demand().spot_specification(spot))
+    } else {
+        (fleet.target_on_demand_capacity(nodes), on_demand())
+    };
+    instance_types(emr, fleet).launch_specifications(specifications.build()).build()
+}
+
+fn instance_types(
+    emr: &Emr,
+    fleet: aws_sdk_emr::types::builders::InstanceFleetConfigBuilder,
+) -> aws_sdk_emr::types::builders::InstanceFleetConfigBuilder {
+    let types = emr.instance_types.iter();
+    let types = types.map(|name| InstanceTypeConfig::builder().instance_type(name).weighted_capacity(1).build());
+    fleet.set_instance_type_configs(Some(types.collect()))
+}
+
+fn on_demand() -> aws_sdk_emr::types::builders::InstanceFleetProvisioningSpecificationsBuilder {
+    let cheapest = OnDemandProvisioningSpecification::builder()
+        .allocation_strategy(OnDemandProvisioningAllocationStrategy::LowestPrice)
+        .build();
+    InstanceFleetProvisioningSpecifications::builder().on_demand_specification(cheapest)
+}
+
+/// One job has the cluster to itself.
+fn spark_defaults() -> Configuration {
+    Configuration::builder().classification("spark").properties("maximizeResourceAllocation", "true").build()
+}
+
+/// No execution of the workflow lasts longer, and no cluster is left to idle for longer: what is older is none of ours.
+const LONGEST_LIFE: Duration = Duration::from_secs(8 * 24 * 60 * 60);
+
+/// The clusters that are not older than any run, youngest first: in any of `states`, or in whatever state where it is
+/// empty.
+///
+/// # Errors
+/// Whatever EMR refuses.
+pub async fn list(lake: &Lake, states: &[ClusterState]) -> Result<Vec<ClusterSummary>, Error> {
+    let since = SystemTime::now().checked_sub(LONGEST_LIFE).unwrap_or(SystemTime::UNIX_EPOCH);
+    let states = Some(states.to_vec()).filter(|states| !states.is_empty());
+    let request = lake.emr.list_clusters().created_after(since.into()).set_cluster_states(states);
+    let mut pages = request.into_paginator().send();
+    let mut found = Vec::new();
+    while let Some(page) = pages.next().await {
+        found.extend(page.map_err(Error::aws("listing the clusters"))?.clusters.unwrap_or_default());
+    }
+    Ok(found)
+}
+
+/// The living clusters of this lake: those that runs have to themselves, and the one that was started by hand.
+///
+/// # Errors
+/// Whatever EMR refuses.
+pub async fn of_lake(lake: &Lake) -> Result<Vec<ClusterSummary>, Error> {
+    let mut ours = Vec::new();
+    for found in list(lake, &ALIVE).await? {
+        let (Some(id), Some(name)) = (found.id(), found.name()) else { continue };
+        // Another lake of the account may have a run of the same name: the tag tells.
+        let is_lake = |tag: &Tag| tag.key() == Some(LAKE_TAG) && tag.value() == Some(lake.config.buckets.lake.as_str());
+        if name.starts_with("pregao") && describe(lake, id).await?.tags().iter().any(is_lake) {
+            ours.push(found);
+        }
+    }
+    Ok(ours)
+}
+
+/// Whether a cluster takes steps, or will.
+pub fn is_alive(cluster: &ClusterSummary) -> bool {
+    cluster.status().and_then(|status| status.state()).is_some_and(|state| ALIVE.contains(state))
+}
+
+/// The steps of a cluster, youngest first.
+///
+/// # Errors
+/// Whatever EMR refuses.
+pub async fn steps(lake: &Lake, cluster: &str) -> Result<Vec<StepSummary>, Error> {
+    let mut pages = lake.emr.list_steps().cluster_id(cluster).into_paginator().send();
+    let mut found = Vec::new();
+    while let Some(page) = pages.next().await {
+        let page = page.map_err(Error::aws(format!("listing the steps of cluster {cluster}")))?;
+        found.extend(page.steps.unwrap_or_default());
+    }
+    Ok(found)
+}
+
+/// What EMR says of a cluster.
+///
+/// # Errors
+/// [`Error::Emr`] when it says nothing; whatever it refuses.
+pub async fn describe(lake: &Lake, cluster: &str) -> Result<Cluster, Error> {
+    let request = lake.emr.describe_cluster().cluster_id(cluster);
+    let described = request.send().await.map_err(Error::aws(format!("looking at cluster {cluster}")))?;
+    described.cluster.ok_or_else(|| Error::Emr(format!("there is no cluster {cluster}")))
+}
+
+/// Ends a cluster, and with it what runs on it.
+///
+/// # Errors
+/// Whatever EMR refuses.
+pub async fn end(lake: &Lake, cluster: &str) -> Result<(), Error> {
+    let request = lake.emr.terminate_job_flows().job_flow_ids(cluster);
+    request.send().await.map_err(Error::aws(format!("ending cluster {cluster}"))).map(drop)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_run_knows_its_own() {
+        let run = |name: &str| name.parse::<RunId>().expect("a run");
+        for redrives in [0, 1, 12] {
+            assert!(is_of_run(&of_run(&run("a-1"), redrives), &run("a-1")), "{redrives}");
+        }
+        for other in ["pregao-a-11", "pregao-a", "a-1", "pregao standing for pregao-lake", ""] {
+            assert!(!is_of_run(other, &run("a-1")), "{other}");
+        }
+    }
+
+    fn emr(change: impl Fn(&mut Emr)) -> Emr {
+        let mut emr = Emr { instance_types: vec!["a.large".into(), "b.large".into()], ..Emr::default() };
+        change(&mut emr);
+        emr
+    }
+
+    #[test]
+    fn every_node_may_be_of_any_configured_type() {
+        let emr = emr(|_| {});
+        for fleet in [primary(&emr), core(&emr)] {
+            let types: Vec<_> = fleet.instance_type_configs().iter().map(|one| one.instance_type()).collect();
+            assert_eq!(types, [Some("a.large"), Some("b.large")]);
+            assert!(fleet.instance_type_configs().iter().all(|one| one.weighted_capacity() == Some(1)));
+        }
+    }
+
+    #[test]
+    fn spot_is_for_core_nodes_and_gives_way_to_on_demand() {
+        let spot = emr(|emr| {
+            emr.spot = true;
+            emr.core_instances = 7.try_into().expect("not zero");
+        });
+        assert_eq!((core(&spot).target_spot_capacity(), core(&spot).target_on_demand_capacity()), (Some(7), None));
+        let specifications = core(&spot).launch_specifications().expect("specifications").clone();
+        let gives_way = specifications.spot_specification().and_then(|spot| spot.timeout_action());
+        assert_eq!(gives_way, Some(&SpotProvisioningTimeoutAction::SwitchToOnDemand));
+        assert_eq!(
+            (primary(&spot).target_spot_capacity(), primary(&spot).target_on_demand_capacity()),
+            (None, Some(1))
+        );
+        assert_eq!(core(&emr(|_| {})).target_on_demand_capacity(), Some(1));
+    }
+}

@@ -1,0 +1,109 @@
+//! Stops the Spark step of a run that nobody waits for any more, and ends the cluster that the run had to itself.
+//!
+//! An execution that is aborted, or times out, runs no more states: nothing in the workflow can tidy up behind it. So
+//! EventBridge tells this function of every execution of `create_datalake` that ended without success.
+
+use aws_sdk_emr::types::{StepCancellationOption, StepState};
+use lake::lambda::parse_event;
+use lake::{Error, Lake, cluster};
+use market::run::RunId;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+/// `{"run"}` by hand, or EventBridge's "Step Functions Execution Status Change".
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+enum Event {
+    ByHand { run: RunId },
+    StatusChange { detail: Detail },
+}
+
+/// The execution is named as its run.
+#[derive(Debug, Deserialize)]
+struct Detail {
+    name: RunId,
+}
+
+/// What was stopped.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Stopped {
+    /// The run.
+    pub run: RunId,
+    /// The clusters that were ended: those that the run had to itself and that had not ended.
+    pub clusters: Vec<String>,
+    /// The steps that were cancelled on a cluster that takes the steps of all runs.
+    pub steps: Vec<String>,
+}
+
+/// Ends what runs for the run of the event. Sent twice, the second time finds nothing.
+///
+/// # Errors
+/// [`Error::InvalidInput`] for an event of another form; whatever EMR refuses.
+pub async fn handle(lake: &Lake, event: Value) -> Result<Stopped, Error> {
+    let form = r#"{"run": "..."}, or a "Step Functions Execution Status Change" of EventBridge"#;
+    let run = match parse_event(event, form)? {
+        Event::ByHand { run } | Event::StatusChange { detail: Detail { name: run } } => run,
+    };
+    let (mut clusters, mut shared) = (Vec::new(), Vec::from_iter(lake.config.emr.cluster_id.clone()));
+    let standing = cluster::standing(lake);
+    for found in cluster::list(lake, &cluster::ALIVE).await? {
+        let name = found.name().unwrap_or_default();
+        let Some(id) = found.id() else { continue };
+        if cluster::is_of_run(name, &run) {
+            cluster::end(lake, id).await?;
+            clusters.push(id.to_owned());
+        } else if name == standing {
+            shared.push(id.to_owned());
+        }
+    }
+    let mut steps = Vec::new();
+    for id in shared {
+        steps.extend(cancel(lake, &id, &run).await?);
+    }
+    tracing::info!(%run, ?clusters, ?steps, "stopped");
+    Ok(Stopped { run, clusters, steps })
+}
+
+/// Cancels the steps of the run on a cluster that goes on for others.
+async fn cancel(lake: &Lake, cluster: &str, run: &RunId) -> Result<Vec<String>, Error> {
+    let steps = cluster::steps(lake, cluster).await?.into_iter();
+    let of_run = steps.filter(|step| {
+        let state = step.status().and_then(|status| status.state());
+        step.name().is_some_and(|name| cluster::is_of_run(name, run))
+            && matches!(state, Some(StepState::Pending | StepState::Running))
+    });
+    let steps: Vec<String> = of_run.filter_map(|step| step.id).collect();
+    if steps.is_empty() {
+        return Ok(steps);
+    }
+    let request = lake.emr.cancel_steps().cluster_id(cluster).set_step_ids(Some(steps.clone()));
+    let request = request.step_cancellation_option(StepCancellationOption::TerminateProcess);
+    request.send().await.map_err(Error::aws(format!("cancelling {} on cluster {cluster}", steps.join(", "))))?;
+    Ok(steps)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn run_of(event: Value) -> Option<RunId> {
+        match serde_json::from_value(event).ok()? {
+            Event::ByHand { run } | Event::StatusChange { detail: Detail { name: run } } => Some(run),
+        }
+    }
+
+    #[test]
+    fn the_run_is_the_name_of_the_execution() {
+        let run = "2020-04-01_7".parse().ok();
+        assert_eq!(run_of(json!({"run": "2020-04-01_7"})), run);
+        let change = json!({
+            "version": "0", "source": "aws.states", "detail-type": "Step Functions Execution Status Change",
+            "detail": {"name": "2020-04-01_7", "status": "ABORTED", "stateMachineArn": "arn:aws:states:x"},
+        });
+        assert_eq!(run_of(change), run);
+        for other in [json!({}), json!({"run": "a/b"}), json!({"detail": {}}), json!("run"), json!(null)] {
+            assert_eq!(run_of(other.clone()), None, "{other}");
+        }
+    }
+}
