@@ -26,6 +26,10 @@ pub struct Global {
     #[arg(long = "set", global = true, value_name = "KEY=VALUE", value_parser = setting)]
     pub settings: Vec<Setting>,
 
+    /// Talks to the stack in the AWS account instead of the lake on this machine
+    #[arg(long, global = true)]
+    pub aws: bool,
+
     /// Configuration file [default: confs/pregao.toml, if there is one]
     #[arg(long, global = true, value_name = "FILE")]
     pub config: Option<PathBuf>,
@@ -56,6 +60,35 @@ pub enum Command {
     Etl(EtlArgs),
     /// Serves the embedded AWS endpoint to other clients, until it is interrupted
     Local(LocalArgs),
+    /// Builds the functions, and creates or updates the stack in the AWS account
+    Deploy,
+    /// Removes the stack from the AWS account, and says what it keeps
+    Destroy(DestroyArgs),
+    /// A cluster that takes the steps of all runs, by hand
+    Cluster(ClusterArgs),
+}
+
+#[derive(Debug, Args)]
+pub struct DestroyArgs {
+    /// Does not ask
+    #[arg(long)]
+    pub yes: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct ClusterArgs {
+    #[command(subcommand)]
+    pub action: ClusterAction,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Subcommand)]
+pub enum ClusterAction {
+    /// Starts one, which runs use until it has been idle for emr.idle_minutes
+    Start,
+    /// Lists the living clusters of the lake, those of single runs among them
+    Status,
+    /// Ends all of them, and what runs on them
+    Stop,
 }
 
 #[derive(Debug, Args)]
@@ -213,6 +246,8 @@ mod tests {
             "pregao demo --set nonsense",
             "pregao demo --set =1",
             "pregao upload",
+            "pregao cluster",
+            "pregao cluster pause",
         ] {
             assert!(parse(line).is_err(), "{line}");
         }

@@ -1,5 +1,5 @@
 //! Where commands find the lake: the embedded endpoint of a home, started for one command or already served by another
-//! process.
+//! process, or a stack in an AWS account.
 //!
 //! A home has one owner. A command that finds one is its client; else it owns the home for as long as it takes. A
 //! short-lived owner must not take the workflows of its clients with it when it ends, so commands that run
@@ -13,9 +13,10 @@ use anyhow::Context;
 use lake::{Config, Lake};
 use local_aws::{Endpoint, HomeError, Owner, StartError};
 
-use crate::args::Global;
+use crate::args::{Global, Setting};
 use crate::hint::{Hint, fail};
 use crate::progress::Progress;
+use crate::stack;
 
 /// What a command does with the lake.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -59,6 +60,10 @@ where
     F: AsyncFn(&Lake) -> anyhow::Result<ExitCode>,
 {
     let config = configuration(global)?;
+    if is_on_aws(global, &config) {
+        check_settings_reach_functions(global, purpose)?;
+        return runtime()?.block_on(async { command(&stack::lake(&config).await?).await });
+    }
     let mut looks = 0;
     loop {
         looks += 1;
@@ -81,7 +86,12 @@ where
         };
         return runtime.block_on(async {
             let lake = Lake::at_endpoint(config.clone(), &endpoint.url());
-            let result = command(&lake).await;
+            let result = tokio::select! {
+                // What came to an end is told as such, even if nothing more can be kept.
+                biased;
+                result = command(&lake) => result,
+                broken = endpoint.breaks() => Err(broken.into()),
+            };
             endpoint.shutdown().await;
             result
         });
@@ -117,6 +127,35 @@ fn check_settings_reach(global: &Global, purpose: Use, owner: &Owner) -> anyhow:
         format!("{said} does not reach the process that serves {} at {}", global.home.display(), owner.url()),
         format!("end that process, or start it with {said} itself"),
     )
+}
+
+/// The functions of a stack run under the configuration that was deployed.
+fn check_settings_reach_functions(global: &Global, purpose: Use) -> anyhow::Result<()> {
+    let deployed = |setting: &&Setting| !setting.key.starts_with("aws.");
+    match global.settings.iter().find(deployed) {
+        Some(setting) if purpose == Use::Workflows => fail(
+            format!("--set {} does not reach the functions that are deployed", setting.key),
+            "put it into confs/pregao.toml, and pregao deploy",
+        ),
+        _ => Ok(()),
+    }
+}
+
+fn is_on_aws(global: &Global, config: &Config) -> bool {
+    global.aws || config.aws.always
+}
+
+/// Whether commands talk to a stack in an AWS account.
+pub fn on_aws(global: &Global) -> anyhow::Result<bool> {
+    Ok(is_on_aws(global, &configuration(global)?))
+}
+
+/// For commands that only make sense on this machine.
+pub fn refuse_aws(global: &Global, command: &str) -> anyhow::Result<()> {
+    if global.aws {
+        return fail(format!("pregao {command} runs on this machine"), "leave --aws out");
+    }
+    Ok(())
 }
 
 /// Commands that run workflows in a home of their own take turns; questions are asked beside one another.

@@ -1,8 +1,8 @@
 //! `pregao`: the command line of the lake.
 //!
 //! Every command speaks the AWS SDK to an endpoint and knows nothing else of where it runs: [`endpoint`] decides
-//! whether that is the embedded one, started for this one command, or the one of another process. Results go to the
-//! standard output, progress and errors to the standard error.
+//! whether that is the embedded one, started for this one command, the one of another process, or a stack in an AWS
+//! account. Results go to the standard output, progress and errors to the standard error.
 
 mod args;
 mod commands;
@@ -13,9 +13,11 @@ mod follow;
 mod hint;
 mod history;
 mod human;
+mod known;
 mod progress;
 mod rows;
 mod sample;
+mod stack;
 mod workflow;
 
 use std::io::ErrorKind;
@@ -23,7 +25,7 @@ use std::process::ExitCode;
 
 use args::{Cli, Command};
 use clap::Parser;
-use commands::{demo, etl, local, query, run, runs, sample as sample_command, upload};
+use commands::{cluster, demo, deploy, destroy, etl, local, query, run, runs, sample as sample_command, upload};
 
 fn main() -> ExitCode {
     let Cli { global, command } = Cli::parse();
@@ -36,6 +38,9 @@ fn main() -> ExitCode {
         Command::Query(args) => query::query(&global, &args),
         Command::Etl(args) => etl::etl(&args),
         Command::Local(args) => local::local(&global, &args),
+        Command::Deploy => deploy::deploy(&global),
+        Command::Destroy(args) => destroy::destroy(&global, &args),
+        Command::Cluster(args) => cluster::cluster(&global, args.action),
     };
     result.unwrap_or_else(|error| {
         // The reader of our output has seen enough (`pregao query ... | head`): that is no failure.

@@ -20,7 +20,7 @@ pub enum Workflow {
 }
 
 impl Workflow {
-    /// The name of its state machine.
+    /// The name of its state machine; in an account, behind that of the stack.
     fn name(self) -> &'static str {
         match self {
             Workflow::UploadRawData => "upload_raw_data",
@@ -29,22 +29,31 @@ impl Workflow {
     }
 }
 
-/// A state machine.
+/// The names of all three, of which the last is started by another.
+const NAMES: [&str; 3] = ["upload_raw_data", "create_datalake", "athena_update"];
+
+/// A state machine of the lake.
 #[derive(Debug, Clone)]
 pub struct Machine {
+    /// The workflow's name, without that of the stack.
     pub name: String,
     pub arn: String,
 }
 
-/// Every state machine there is.
+/// The state machines of the lake. An account may have others.
 pub async fn machines(lake: &Lake) -> anyhow::Result<Vec<Machine>> {
     let mut pages = lake.sfn.list_state_machines().into_paginator().items().send();
-    let mut machines = Vec::new();
+    let mut found = Vec::new();
     while let Some(item) = pages.next().await {
-        let item = item.map_err(Error::aws("listing the state machines"))?;
-        machines.push(Machine { name: item.name, arn: item.state_machine_arn });
+        found.push(item.map_err(Error::aws("listing the state machines"))?);
     }
-    Ok(machines)
+    let prefix = format!("{}-", lake.config.aws.stack);
+    let named = |name: &str| found.iter().find(|item| item.name == name).map(|item| item.state_machine_arn.clone());
+    let machine = |name: &&str| {
+        let arn = named(&format!("{prefix}{name}")).or_else(|| named(name))?;
+        Some(Machine { name: (*name).to_owned(), arn })
+    };
+    Ok(NAMES.iter().filter_map(machine).collect())
 }
 
 /// Starts an execution of this name and gives its ARN.
@@ -52,7 +61,7 @@ pub async fn start(lake: &Lake, workflow: Workflow, name: &RunId, input: &Value)
     let Some(machine) = machines(lake).await?.into_iter().find(|machine| machine.name == workflow.name()) else {
         return fail(
             format!("there is no state machine {}", workflow.name()),
-            "is this the endpoint of a lake? pregao local serves one",
+            "is this the endpoint of a lake? pregao local serves one, and pregao deploy makes one in an account",
         );
     };
     let started = lake

@@ -10,7 +10,7 @@ use market::partition::DateRange;
 
 use crate::args::{Format, Global};
 use crate::commands::{query, run, sample, upload};
-use crate::endpoint::{Use, with_lake};
+use crate::endpoint::{Use, refuse_aws, with_lake};
 use crate::folder;
 use crate::progress::Progress;
 use crate::sample::Sample;
@@ -20,6 +20,7 @@ const DAY: (i32, u32, u32) = (2020, 4, 1);
 
 /// Sample, upload, run, query.
 pub fn demo(global: &Global) -> anyhow::Result<ExitCode> {
+    refuse_aws(global, "demo")?;
     with_lake(global, Use::Workflows, async |lake| demonstrate(lake, &global.home).await)
 }
 
@@ -42,7 +43,7 @@ async fn demonstrate(lake: &Lake, home: &Path) -> anyhow::Result<ExitCode> {
     }
 
     headline("3. pregao run: cleaned, audited, published")?;
-    let ran = run::publish(lake, home, Some(DateRange::day(date)?), &progress).await?;
+    let ran = run::publish(lake, Some(home), Some(DateRange::day(date)?), &progress).await?;
     if ran != ExitCode::SUCCESS {
         return Ok(ran);
     }

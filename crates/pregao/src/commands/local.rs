@@ -7,22 +7,25 @@ use lake::{Config, LOCAL_REGION};
 use local_aws::{Endpoint, state_machine_arn};
 
 use crate::args::{Global, LocalArgs};
-use crate::endpoint::{configuration, runtime};
+use crate::endpoint::{configuration, refuse_aws, runtime};
 use crate::follow::interrupt;
 
 /// Serves until it is interrupted.
 pub fn local(global: &Global, args: &LocalArgs) -> anyhow::Result<ExitCode> {
+    refuse_aws(global, "local")?;
     let config = configuration(global)?;
     runtime()?.block_on(async {
         let endpoint = Endpoint::start(&global.home, config.clone(), args.port).await?;
         let served = async {
             introduce(&endpoint.url(), &config)?;
-            interrupt().await
+            tokio::select! {
+                interrupted = interrupt() => Ok(interrupted?),
+                broken = endpoint.breaks() => Err(broken.into()),
+            }
         };
-        let result = served.await;
+        let result: anyhow::Result<()> = served.await;
         endpoint.shutdown().await;
-        result?;
-        Ok(ExitCode::SUCCESS)
+        result.map(|()| ExitCode::SUCCESS)
     })
 }
 

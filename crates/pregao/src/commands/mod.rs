@@ -1,6 +1,9 @@
 //! The commands, one file each.
 
+pub mod cluster;
 pub mod demo;
+pub mod deploy;
+pub mod destroy;
 pub mod etl;
 pub mod local;
 pub mod query;

@@ -15,7 +15,7 @@ use serde::Deserialize;
 use serde_json::json;
 
 use crate::args::{Global, RunArgs};
-use crate::endpoint::{Use, with_lake};
+use crate::endpoint::{Use, on_aws, with_lake};
 use crate::follow::{Ending, follow};
 use crate::hint::Hint;
 use crate::progress::Progress;
@@ -51,13 +51,15 @@ pub fn run(global: &Global, args: &RunArgs) -> anyhow::Result<ExitCode> {
         .map(|from| DateRange::new(from, args.to.unwrap_or(from)))
         .transpose()
         .hint("pregao run --from FIRST --to LAST")?;
-    with_lake(global, Use::Workflows, async |lake| publish(lake, &global.home, days, &Progress::new()).await)
+    let home = (!on_aws(global)?).then_some(global.home.as_path());
+    with_lake(global, Use::Workflows, async |lake| publish(lake, home, days, &Progress::new()).await)
 }
 
-/// Starts the workflow for these days, or for the day before, and follows it to its end.
+/// Starts the workflow for these days, or for the day before, and follows it to its end. `home` is where objects are
+/// files, if they are.
 pub async fn publish(
     lake: &Lake,
-    home: &Path,
+    home: Option<&Path>,
     days: Option<DateRange>,
     progress: &Progress,
 ) -> anyhow::Result<ExitCode> {
@@ -79,7 +81,7 @@ pub async fn publish(
     }
 }
 
-async fn tell(lake: &Lake, home: &Path, outcome: &Outcome) -> anyhow::Result<()> {
+async fn tell(lake: &Lake, home: Option<&Path>, outcome: &Outcome) -> anyhow::Result<()> {
     let mut reports = Vec::new();
     for published in &outcome.published {
         reports.push((published, Report::passed(lake, &outcome.run, published.table).await?));
@@ -107,13 +109,14 @@ async fn tell(lake: &Lake, home: &Path, outcome: &Outcome) -> anyhow::Result<()>
 }
 
 /// Where the Parquet files and the quality reports lie.
-fn tell_places(out: &mut impl Write, lake: &Lake, home: &Path, run: &RunId) -> io::Result<()> {
-    let folder = home.join("s3").join(lake.config.buckets.lake.as_str());
-    writeln!(out, "files    {}/TABLE/year=*/month=*/day=*/run={run}/", folder.display())?;
-    if let Some(reports) = folder.join(keys::quality_report(run, TableName::Quotes)).parent() {
-        writeln!(out, "reports  {}/", reports.display())?;
-    }
-    Ok(())
+fn tell_places(out: &mut impl Write, lake: &Lake, home: Option<&Path>, run: &RunId) -> io::Result<()> {
+    let bucket = &lake.config.buckets.lake;
+    let root = home
+        .map_or_else(|| keys::uri(bucket, ""), |home| format!("{}/", home.join("s3").join(bucket.as_str()).display()));
+    writeln!(out, "files    {root}TABLE/year=*/month=*/day=*/run={run}/")?;
+    let report = keys::quality_report(run, TableName::Quotes);
+    let reports = report.rsplit_once('/').map_or("", |(folder, _)| folder);
+    writeln!(out, "reports  {root}{reports}/")
 }
 
 /// The account of each table: what was published of how many records, and what became of the others.

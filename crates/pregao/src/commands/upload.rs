@@ -7,11 +7,11 @@ use std::time::Instant;
 
 use anyhow::Context;
 use aws_sdk_s3::primitives::ByteStream;
-use chrono::NaiveDate;
 use futures::{StreamExt, TryStreamExt, stream};
 use lake::excerpt::Excerpt;
 use lake::raw::Coverage;
 use lake::{Error, Lake, keys};
+use market::partition::DateRange;
 use market::snapshot::SnapshotName;
 use serde::Deserialize;
 use serde_json::json;
@@ -23,6 +23,7 @@ use crate::folder::{self, File};
 use crate::follow::{Ending, follow};
 use crate::hint::{Hint, fail};
 use crate::human;
+use crate::known::Known;
 use crate::progress::Progress;
 use crate::workflow::{self, Workflow};
 
@@ -54,9 +55,11 @@ pub fn upload(global: &Global, args: &UploadArgs) -> anyhow::Result<ExitCode> {
 
 /// Uploads files, starts the workflow that takes them in, and follows it. The exit code is 0 when every file was accepted.
 pub async fn deliver(lake: &Lake, folder: &Path, files: &[File], progress: &Progress) -> anyhow::Result<ExitCode> {
-    put_all(lake, folder, files, progress).await?;
-    let input = match days(files) {
-        Some((from, to)) => json!({ "from": from, "to": to }),
+    let days = days(files)?;
+    let known = Known::of(lake, days).await?;
+    let skipped = put_all(lake, folder, files, &known, progress).await?;
+    let input = match days {
+        Some(days) => json!(days),
         // Files of no day are looked at whatever the days are.
         None => json!({}),
     };
@@ -66,45 +69,57 @@ pub async fn deliver(lake: &Lake, folder: &Path, files: &[File], progress: &Prog
     match follow(lake, &arn, progress).await? {
         Ending::Succeeded(output) => {
             let outcome = Outcome::deserialize(output).context("upload_raw_data gave an output of another form")?;
-            tell(lake, &outcome)?;
+            tell(lake, &outcome, skipped)?;
             refuse_quarantined(&outcome)
         }
         ending => workflow::not_succeeded(Workflow::UploadRawData, &name, ending),
     }
 }
 
-async fn put_all(lake: &Lake, folder: &Path, files: &[File], progress: &Progress) -> anyhow::Result<()> {
+/// Uploads what is not there yet. Gives how many files were.
+async fn put_all(
+    lake: &Lake,
+    folder: &Path,
+    files: &[File],
+    known: &Known,
+    progress: &Progress,
+) -> anyhow::Result<u64> {
     let started = Instant::now();
     let total = files.iter().map(|file| file.bytes).sum();
     let bar = progress.bytes("uploading", total);
-    stream::iter(files)
+    let sent: Vec<bool> = stream::iter(files)
         .map(|file| {
             let bar = &bar;
             async move {
-                put(lake, folder, file).await?;
+                let key = keys::landing(&relative(folder, &file.path)?);
+                let send = !known.hold(file, &key).await?;
+                if send {
+                    put(lake, file, &key).await?;
+                }
                 bar.inc(file.bytes);
-                anyhow::Ok(())
+                anyhow::Ok(send)
             }
         })
         .buffer_unordered(PARALLEL)
-        .try_collect::<()>()
+        .try_collect()
         .await?;
     bar.finish_and_clear();
+    let skipped = sent.iter().filter(|sent| !**sent).count() as u64;
     progress.line(&format!(
-        "uploaded {}, {}, in {}",
-        human::counted(files.len() as u64, "file"),
+        "uploaded {}, of {}, in {}{}",
+        human::counted(files.len() as u64 - skipped, "file"),
         human::bytes(total),
-        human::duration(started.elapsed())
+        human::duration(started.elapsed()),
+        if skipped > 0 { format!("; {} were there already", human::count(skipped)) } else { String::new() },
     ));
-    Ok(())
+    Ok(skipped)
 }
 
-async fn put(lake: &Lake, folder: &Path, file: &File) -> anyhow::Result<()> {
+async fn put(lake: &Lake, file: &File, key: &str) -> anyhow::Result<()> {
     let path = &file.path;
-    let key = keys::landing(&relative(folder, path)?);
     let body = ByteStream::from_path(path).await.with_context(|| format!("cannot read {}", path.display()))?;
     let bucket = lake.config.buckets.raw.as_str();
-    let request = lake.s3.put_object().bucket(bucket).key(&key).body(body);
+    let request = lake.s3.put_object().bucket(bucket).key(key).body(body);
     request.send().await.map_err(Error::aws(format!("uploading {} to s3://{bucket}/{key}", path.display())))?;
     Ok(())
 }
@@ -122,18 +137,19 @@ fn relative(folder: &Path, path: &Path) -> anyhow::Result<String> {
     }
 }
 
-/// The first and the last day of the snapshots among the files.
-fn days(files: &[File]) -> Option<(NaiveDate, NaiveDate)> {
+/// From the first to the last day of the snapshots among the files.
+fn days(files: &[File]) -> anyhow::Result<Option<DateRange>> {
     let name = |file: &File| file.path.file_name()?.to_str()?.parse::<SnapshotName>().ok();
     let days = || files.iter().filter_map(name).map(|name| name.time.date());
-    Some((days().min()?, days().max()?))
+    let ends = days().min().zip(days().max());
+    Ok(ends.map(|(from, to)| DateRange::new(from, to)).transpose()?)
 }
 
-fn tell(lake: &Lake, outcome: &Outcome) -> io::Result<()> {
+fn tell(lake: &Lake, outcome: &Outcome, skipped: u64) -> io::Result<()> {
     let mut out = io::stdout().lock();
     write!(out, "{} accepted", human::count(outcome.accepted))?;
     for (count, what) in [
-        (outcome.repeated, "there already"),
+        (outcome.repeated + skipped, "there already"),
         (outcome.superseded, "replaced by another of the same name"),
         (outcome.quarantined.count as u64, "quarantined"),
     ] {
@@ -177,9 +193,12 @@ mod tests {
     #[test]
     fn the_days_are_those_of_the_snapshots() {
         let files = [file("d/202004021000_options.csv"), file("foo.csv"), file("202004011320_flashpanel.csv.gz")];
-        let (from, to) = days(&files).expect("two snapshots");
-        assert_eq!((from.to_string(), to.to_string()), ("2020-04-01".to_owned(), "2020-04-02".to_owned()));
-        assert_eq!(days(&files[1..2]), None);
+        let range = days(&files).expect("a range").expect("two snapshots");
+        assert_eq!(
+            (range.from().to_string(), range.to().to_string()),
+            ("2020-04-01".to_owned(), "2020-04-02".to_owned())
+        );
+        assert_eq!(days(&files[1..2]).expect("no range"), None);
     }
 
     #[test]

@@ -1,0 +1,161 @@
+//! `pregao deploy`: builds the functions for Lambda, and creates or updates the stack.
+//!
+//! Both are left to the tools that exist for it, cargo-lambda and the AWS SAM CLI; what is ours is what they are told.
+
+use std::io::{self, ErrorKind, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode, Stdio};
+
+use anyhow::Context;
+use lake::Config;
+
+use crate::args::Global;
+use crate::endpoint::{configuration, runtime};
+use crate::hint::{Hint, fail};
+use crate::progress::Progress;
+use crate::stack::{self, Account};
+
+/// Where the stack is described, in a checkout of the project.
+const TEMPLATE: &str = "infra/template.yaml";
+
+/// Where the SAM CLI puts what it built.
+const BUILT: &str = "target/sam";
+
+/// What has to be there, and how to get it.
+const INSTALL: &str = "pip install aws-sam-cli cargo-lambda";
+
+/// Builds and deploys with the configuration.
+pub fn deploy(global: &Global) -> anyhow::Result<ExitCode> {
+    let config = configuration(global)?;
+    let template = template()?;
+    check_tool("cargo-lambda", &["lambda", "--version"])?;
+    let sam = |steps: &[String]| run("sam", steps);
+
+    let progress = Progress::new();
+    progress.line("sam build: the functions, by cargo lambda");
+    sam(&build(&config, &template))?;
+    progress.line(&format!("sam deploy: the stack {}", config.aws.stack));
+    sam(&send(&config))?;
+
+    runtime()?.block_on(async {
+        let account = Account::of(&config).await?;
+        let stack = account.stack().await?.context("the stack that was deployed is not there")?;
+        let mut out = io::stdout().lock();
+        writeln!(out, "deployed the stack {} in {}", account.stack_name, account.region)?;
+        for (name, value) in stack::outputs(&stack) {
+            writeln!(out, "  {name:<20} {value}")?;
+        }
+        writeln!(
+            out,
+            "\nNext:\n  \
+             pregao --aws upload DIR\n  \
+             pregao --aws run --from DATE\n  \
+             pregao --aws query \"SELECT count(*) FROM quotes WHERE year = 2020 AND month = 4 AND day = 1\""
+        )?;
+        Ok(ExitCode::SUCCESS)
+    })
+}
+
+fn template() -> anyhow::Result<PathBuf> {
+    let template = PathBuf::from(TEMPLATE);
+    if template.is_file() {
+        return Ok(template);
+    }
+    fail(format!("there is no {TEMPLATE} here"), "run pregao deploy in the folder of the project's sources")
+}
+
+/// `sam build`: each function by its `BuildMethod`, which is cargo-lambda.
+fn build(config: &Config, template: &Path) -> Vec<String> {
+    let mut arguments = words(&["build", "--beta-features", "--build-dir", BUILT, "--template-file"]);
+    arguments.push(template.display().to_string());
+    arguments.extend(common(config));
+    arguments
+}
+
+/// `sam deploy`, which asks nothing, and is content when there is nothing to change.
+fn send(config: &Config) -> Vec<String> {
+    let mut arguments = words(&["deploy", "--template-file"]);
+    arguments.push(format!("{BUILT}/template.yaml"));
+    arguments.push("--stack-name".to_owned());
+    arguments.push(config.aws.stack.to_string());
+    arguments.extend(words(&[
+        "--resolve-s3",
+        "--capabilities",
+        "CAPABILITY_IAM",
+        "CAPABILITY_AUTO_EXPAND",
+        "--no-confirm-changeset",
+        "--no-fail-on-empty-changeset",
+    ]));
+    arguments.extend(common(config));
+    arguments
+}
+
+/// What both are told.
+fn common(config: &Config) -> Vec<String> {
+    let mut arguments = Vec::new();
+    for (option, value) in [("--region", &config.aws.region), ("--profile", &config.aws.profile)] {
+        if let Some(value) = value {
+            arguments.extend([option.to_owned(), value.clone()]);
+        }
+    }
+    arguments.push("--parameter-overrides".to_owned());
+    arguments.extend(stack::parameters(config).into_iter().map(|(name, value)| format!("{name}={}", quoted(&value))));
+    arguments
+}
+
+/// A value as the SAM CLI takes it: within quotes, with those inside and the backslashes marked.
+fn quoted(value: &str) -> String {
+    format!("\"{}\"", value.replace('\\', "\\\\").replace('"', "\\\""))
+}
+
+fn words(words: &[&str]) -> Vec<String> {
+    words.iter().map(|word| (*word).to_owned()).collect()
+}
+
+fn check_tool(tool: &str, arguments: &[&str]) -> anyhow::Result<()> {
+    let mut command = Command::new("cargo");
+    command.args(arguments).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    match command.status() {
+        Ok(status) if status.success() => Ok(()),
+        _ => fail(format!("{tool} is not installed"), INSTALL),
+    }
+}
+
+/// Runs a tool to its end, with its output as the user's.
+fn run(tool: &str, arguments: &[String]) -> anyhow::Result<()> {
+    let status = match Command::new(tool).args(arguments).stdin(Stdio::null()).status() {
+        Ok(status) => status,
+        Err(error) if error.kind() == ErrorKind::NotFound => return fail(format!("{tool} is not installed"), INSTALL),
+        Err(error) => return Err(error).with_context(|| format!("cannot run {tool}")),
+    };
+    if status.success() {
+        return Ok(());
+    }
+    Err(anyhow::anyhow!("{tool} {} failed ({status})", arguments[0]))
+        .hint("its reason is above; the same command tries again, and changes only what is not there yet")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn both_tools_are_told_where_and_what() {
+        let mut config = Config::default();
+        for (key, value) in [("aws.region", "sa-east-1"), ("aws.profile", "lake"), ("aws.stack", "acme")] {
+            config.set(key, value).expect(key);
+        }
+        for arguments in [build(&config, Path::new(TEMPLATE)), send(&config)] {
+            let line = arguments.join(" ");
+            assert!(line.contains("--region sa-east-1 --profile lake --parameter-overrides Config=\"{}\""), "{line}");
+            assert!(line.contains("Architecture=\"x86_64\""), "{line}");
+        }
+        assert!(send(&config).join(" ").contains("--stack-name acme --resolve-s3"));
+        assert!(!build(&Config::default(), Path::new(TEMPLATE)).contains(&"--region".to_owned()));
+    }
+
+    #[test]
+    fn a_value_is_one_word_whatever_is_in_it() {
+        assert_eq!(quoted(r#"{"a": "b\c"}"#), r#""{\"a\": \"b\\c\"}""#);
+    }
+}

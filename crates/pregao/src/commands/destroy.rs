@@ -1,0 +1,96 @@
+//! `pregao destroy`: removes the stack, and keeps what cannot be made again.
+
+use std::io::{self, IsTerminal, Write};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::Context;
+use aws_sdk_cloudformation::client::Waiters;
+use aws_sdk_s3::types::{Delete, ObjectIdentifier};
+use lake::config::BucketName;
+use lake::{Error, Lake, cluster, keys, objects};
+
+use crate::args::{DestroyArgs, Global};
+use crate::commands::cluster as clusters;
+use crate::endpoint::{configuration, runtime};
+use crate::hint::{Hint, fail};
+use crate::progress::Progress;
+use crate::stack::{self, Account};
+
+/// How long CloudFormation may take. What needs longest are the roles and the rules.
+const LONGEST: Duration = Duration::from_secs(60 * 60);
+
+/// Ends the clusters, empties the results, and removes the stack.
+pub fn destroy(global: &Global, args: &DestroyArgs) -> anyhow::Result<ExitCode> {
+    let config = configuration(global)?;
+    runtime()?.block_on(async {
+        let account = Account::of(&config).await?;
+        let lake = stack::lake(&config).await?;
+        let buckets = &lake.config.buckets;
+        writeln!(
+            io::stdout(),
+            "This removes the stack {} from {}: its functions, workflows, schedule and alarms, its clusters, the database {} \
+             (the tables' definitions), and {} with all results of queries and logs.\n\
+             It keeps {} and {}: every raw file, and every table's Parquet files. A stack deployed again under this name \
+             publishes them anew: pregao --aws run --from FIRST --to LAST",
+            account.stack_name,
+            account.region,
+            lake.config.athena.database,
+            keys::uri(&buckets.results, ""),
+            keys::uri(&buckets.raw, ""),
+            keys::uri(&buckets.lake, ""),
+        )?;
+        if !args.yes {
+            confirm(&account.stack_name)?;
+        }
+        let progress = Progress::new();
+        clusters::end(&lake, &cluster::of_lake(&lake).await?).await?;
+        let emptied = empty(&lake, &buckets.results).await?;
+        progress.line(&format!("removed {emptied} objects of {}", keys::uri(&buckets.results, "")));
+        progress.line(&format!("removing the stack {}", account.stack_name));
+        remove(&account).await?;
+        writeln!(io::stdout(), "removed the stack {}", account.stack_name)?;
+        Ok(ExitCode::SUCCESS)
+    })
+}
+
+/// Asks for the stack's name, as a person would be asked who cannot take it back.
+fn confirm(stack: &str) -> anyhow::Result<()> {
+    if !io::stdin().is_terminal() {
+        return fail("nobody is there to be asked", "pregao destroy --yes does not ask");
+    }
+    write!(io::stdout(), "Type the name of the stack to go on: ")?;
+    io::stdout().flush()?;
+    let mut answer = String::new();
+    io::stdin().read_line(&mut answer).context("cannot read the answer")?;
+    if answer.trim() == stack { Ok(()) } else { fail("nothing was removed", format!("type {stack} to remove it")) }
+}
+
+/// Removes all objects of a bucket, without which CloudFormation does not remove it.
+async fn empty(lake: &Lake, bucket: &BucketName) -> anyhow::Result<usize> {
+    let objects = objects::list(lake, bucket, "").await?;
+    // S3 takes a thousand at once.
+    for some in objects.chunks(1_000) {
+        let ids: Result<Vec<ObjectIdentifier>, _> =
+            some.iter().map(|object| ObjectIdentifier::builder().key(&object.key).build()).collect();
+        let delete = Delete::builder().set_objects(Some(ids?)).quiet(true).build()?;
+        let request = lake.s3.delete_objects().bucket(bucket.as_str()).delete(delete);
+        let done = request.send().await.map_err(Error::aws(format!("emptying {}", keys::uri(bucket, ""))))?;
+        if let Some(error) = done.errors().first() {
+            let (key, why) = (error.key().unwrap_or_default(), error.message().unwrap_or_default());
+            return fail(format!("{} was not removed: {why}", keys::uri(bucket, key)), "run pregao destroy again");
+        }
+    }
+    Ok(objects.len())
+}
+
+async fn remove(account: &Account) -> anyhow::Result<()> {
+    let Account { cloudformation, stack_name, .. } = account;
+    let delete = cloudformation.delete_stack().stack_name(stack_name).send().await;
+    delete.map_err(Error::aws(format!("removing the stack {stack_name}")))?;
+    let removed = cloudformation.wait_until_stack_delete_complete().stack_name(stack_name).wait(LONGEST).await;
+    removed
+        .map(drop)
+        .with_context(|| format!("the stack {stack_name} was not removed"))
+        .hint("its events in the CloudFormation console say what stands in the way; then run pregao destroy again")
+}
