@@ -1,7 +1,7 @@
 """The test command of the project: `python3 tests/run.py`.
 
 One command for a fresh machine. It makes a virtual environment under cargo's target directory,
-installs what `tests/requirements.txt` pins, builds the binary, runs the Rust tests, and then the
+installs what `tests/requirements*.txt` pin, builds the binary, runs the Rust tests, and then the
 end-to-end tests against that binary. The first failure ends it, with what failed in the last line.
 
 Options after `--` go to pytest: `python3 tests/run.py -- -k pipeline -x`.
@@ -20,9 +20,9 @@ import sys
 import time
 from pathlib import Path
 
-OLDEST_PYTHON = (3, 9)
+OLDEST_PYTHON = (3, 10)
 ROOT = Path(__file__).resolve().parent.parent
-REQUIREMENTS = ROOT / "tests" / "requirements.txt"
+REQUIREMENTS = sorted((ROOT / "tests").glob("requirements*.txt"))
 
 
 class Failure(Exception):
@@ -103,7 +103,8 @@ def prepare_environment(folder: Path) -> Path:
     """
     python = folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
     stamp = folder / "installed"
-    wanted = hashlib.sha256(sys.version.encode() + REQUIREMENTS.read_bytes()).hexdigest()
+    pinned = b"".join(path.read_bytes() for path in REQUIREMENTS)
+    wanted = hashlib.sha256(sys.version.encode() + pinned).hexdigest()
     if python.exists() and stamp.exists() and stamp.read_text() == wanted:
         say(f"Python packages: already in {folder}")
         return python
@@ -111,7 +112,7 @@ def prepare_environment(folder: Path) -> Path:
     folder.parent.mkdir(parents=True, exist_ok=True)
     create_environment(folder)
     install = [str(python), "-m", "pip", "install", "--disable-pip-version-check", "--quiet"]
-    step("Python packages", [*install, "--requirement", str(REQUIREMENTS)])
+    step("Python packages", [*install, *(f"--requirement={path}" for path in REQUIREMENTS)])
     stamp.write_text(wanted)
     return python
 

@@ -1,0 +1,245 @@
+"""One state machine in two interpreters, with the same answers of the same functions: ours, and moto's.
+
+Functions are not run here. A `Script` says what each answers, and keeps what each was asked.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import subprocess
+import time
+import uuid
+from collections import defaultdict
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NamedTuple, Optional
+
+import pytest
+from moto.stepfunctions.parser.asl.component.common.error_name.custom_error_name import CustomErrorName
+from moto.stepfunctions.parser.asl.component.common.error_name.error_name import ErrorName
+from moto.stepfunctions.parser.asl.component.common.error_name.states_error_name import StatesErrorName
+from moto.stepfunctions.parser.asl.component.common.error_name.states_error_name_type import StatesErrorNameType
+from moto.stepfunctions.parser.asl.component.state.exec.state_parallel import branches_decl
+from moto.stepfunctions.parser.asl.component.state.exec.state_task.service.state_task_service_sfn import (
+    StateTaskServiceSfn,
+)
+
+from lake import PATIENCE, ROOT, binary
+from moto_server import ACCOUNT, REGION, Invoked, Moto
+
+LAMBDA, NESTED = "arn:aws:states:::lambda:invoke", "arn:aws:states:::states:startExecution.sync:2"
+ROLE = f"arn:aws:iam::{ACCOUNT}:role/states"
+RUN = "run-1"
+
+
+class Reply(NamedTuple):
+    """What a function answers, or what Lambda says in its place, after some seconds."""
+
+    payload: dict
+    is_error: bool = False
+    refused: Optional[str] = None
+    after: float = 0
+
+    def as_task(self) -> dict:
+        """As the task of a Lambda integration gives it."""
+        if self.refused:
+            return {"error": f"Lambda.{self.refused}", "cause": self.payload["Message"], "after": self.after}
+        if self.is_error:
+            return {"error": self.payload["errorType"], "cause": compact(self.payload), "after": self.after}
+        result = {"ExecutedVersion": "$LATEST", "Payload": self.payload, "StatusCode": 200}
+        return {"result": result, "after": self.after}
+
+    def as_invoked(self) -> Invoked:
+        """As the Invoke API gives it."""
+        status = 429 if self.refused == "TooManyRequestsException" else 500 if self.refused else 200
+        return Invoked(self.payload, self.is_error, self.refused, status)
+
+
+def gives(after: int = 0, **payload: object) -> Reply:
+    return Reply(payload, after=after)
+
+
+def raises(name: str, message: str) -> Reply:
+    return Reply({"errorType": name, "errorMessage": message}, is_error=True)
+
+
+def refuses(name: str) -> Reply:
+    return Reply({"Type": "User", "Message": "Rate Exceeded."}, refused=name)
+
+
+def compact(value: object) -> str:
+    return json.dumps(value, separators=(",", ":"))
+
+
+class Script:
+    """The answers of the functions, in order, by what they are asked: `poll-step`, `validate-partitions raw`."""
+
+    def __init__(self, answers: dict[str, list[Reply]]):
+        self.answers = {asked: list(replies) for asked, replies in answers.items()}
+        self.calls: dict[str, list[dict]] = defaultdict(list)
+
+    def reply(self, function: str, payload: dict) -> Reply:
+        parts = [function.split(":")[-1].split("--")[-1], payload.get("stage"), payload.get("table")]
+        asked = " ".join(part for part in parts if part)
+        self.calls[asked].append(payload)
+        assert self.answers.get(asked), f"nothing is left to answer {asked} with, which is asked {payload}"
+        return self.answers[asked].pop(0)
+
+
+@dataclass
+class Ran:
+    """How an execution went."""
+
+    status: str
+    output: Optional[dict] = None
+    error: Optional[str] = None
+    cause: Optional[str] = None
+    states: list[str] = field(default_factory=list)
+    # Of nested executions, by their table.
+    nested: dict[str, Ran] = field(default_factory=dict)
+
+    @property
+    def words(self) -> object:
+        """The cause: of a function its own words, of a nested execution how that one ended."""
+        with contextlib.suppress(ValueError, TypeError):
+            told = json.loads(self.cause)
+            if "errorMessage" in told:
+                return told["errorMessage"]
+            return {name: told.get(name) for name in ("Status", "Error", "Cause")}
+        return self.cause
+
+
+def definition(machine: str, label: str) -> dict:
+    """A definition with its substitutions filled in: functions and machines that belong to `label` alone."""
+    text = (ROOT / "statemachines" / f"{machine}.asl.json").read_text()
+    for function in ("Ingest", "LaunchEmrStep", "PollStep", "StopEmrStep", "CreateAthenaTable", "ValidatePartitions"):
+        name = "".join(f"-{letter.lower()}" if letter.isupper() else letter for letter in function).lstrip("-")
+        arn = f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:{label}--{name}"
+        text = text.replace(f"${{{function}FunctionArn}}", arn)
+    text = text.replace("${AthenaUpdateStateMachineArn}", machine_arn(f"{label}--athena_update"))
+    assert "${" not in text, text[text.index("${") :][:60]
+    return json.loads(text)
+
+
+def machine_arn(name: str) -> str:
+    return f"arn:aws:states:{REGION}:{ACCOUNT}:stateMachine:{name}"
+
+
+# --- ours -------------------------------------------------------------------------------------------
+
+
+def run_ours(definitions: dict[str, dict], machine: str, input: dict, script: Script, folder: Path) -> Ran:
+    """An execution in `crates/asl`, by its example `execute`, which asks for the answer of each task."""
+    program = binary().parent / "examples" / "execute"
+    if not program.exists():
+        raise FileNotFoundError(f"{program} is not built: run `cargo build --release --workspace --examples`")
+    path = folder / f"{machine}.asl.json"
+    path.write_text(json.dumps(definitions[machine]))
+    execution = subprocess.Popen(
+        [str(program), str(path), json.dumps(input), RUN],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    ran = Ran("NONE")
+    with execution:
+        for line in execution.stdout:
+            told = json.loads(line)
+            if "entered" in told:
+                ran.states.append(told["entered"])
+            elif "task" in told:
+                answer = _answer(definitions, told, script, ran, folder)
+                execution.stdin.write(json.dumps(answer) + "\n")
+                execution.stdin.flush()
+            else:
+                ran.status, ran.output = told["status"], told.get("output")
+                ran.error, ran.cause = told.get("error"), told.get("cause")
+        assert execution.wait(PATIENCE) == 0, execution.stderr.read()
+    return ran
+
+
+def _answer(definitions: dict[str, dict], told: dict, script: Script, ran: Ran, folder: Path) -> dict:
+    if told["resource"] == LAMBDA:
+        return script.reply(told["input"]["FunctionName"], told["input"]["Payload"]).as_task()
+    assert told["resource"] == NESTED, told
+    input = told["input"]["Input"]
+    machine = told["input"]["StateMachineArn"].split("--")[-1]
+    child = run_ours(definitions, machine, input, script, folder)
+    ran.nested[input["table"]] = child
+    # It takes its time, so that the other branches begin before the first one ends.
+    if child.status == "SUCCEEDED":
+        return {"result": {"Status": child.status, "Input": input, "Output": child.output}, "after": 1}
+    cause = {"Status": child.status, "Error": child.error, "Cause": child.cause}
+    return {"error": "States.TaskFailed", "cause": json.dumps(cause), "after": 1}
+
+
+# --- moto's -----------------------------------------------------------------------------------------
+
+
+def nested_executions(patch: pytest.MonkeyPatch) -> None:
+    """Lets moto start executions from executions, and a branch fail with one. Its interpreter speaks to services as their
+    APIs do (`stateMachineArn`) and not as definitions do (`StateMachineArn`); the step between the two is missing in it.
+    """
+    to_input_text = StateTaskServiceSfn._normalise_parameters
+
+    def error_name(error_name: str) -> ErrorName:
+        """The name with which a branch failed; moto takes any but the specification's own, such as States.TaskFailed."""
+        standard = (kind for kind in StatesErrorNameType if kind.to_name() == error_name)
+        return next(map(StatesErrorName, standard), None) or CustomErrorName(error_name)
+
+    def parameters(self: StateTaskServiceSfn, parameters: dict, **names: object) -> None:
+        to_input_text(self, parameters, **names)
+        renamed = {name[0].lower() + name[1:]: parameters.pop(name) for name in list(parameters)}
+        # AWS makes a name up where there is none; moto would call all of them None.
+        parameters.update({"name": str(uuid.uuid4()), **renamed})
+
+    def response(self: StateTaskServiceSfn, response: dict, **_: object) -> None:
+        renamed = {name[0].upper() + name[1:]: response.pop(name) for name in list(response)}
+        response.update(renamed)
+
+    patch.setattr(StateTaskServiceSfn, "_normalise_parameters", parameters)
+    patch.setattr(StateTaskServiceSfn, "_normalise_response", response)
+    patch.setattr(branches_decl, "CustomErrorName", error_name)
+
+
+
+class Theirs:
+    """Executions in moto's interpreter, several at a time: there a second of waiting takes a second."""
+
+    def __init__(self, moto: Moto, patch: pytest.MonkeyPatch):
+        nested_executions(patch)
+        self.client = moto.client("stepfunctions")
+        self.scripts: dict[str, Script] = {}
+        moto.invoke = self._invoke
+
+    def _invoke(self, function: str, payload: dict) -> Invoked:
+        label = function.split(":")[-1].split("--")[0]
+        reply = self.scripts[label].reply(function, payload)
+        time.sleep(reply.after)
+        return reply.as_invoked()
+
+    def start(self, label: str, definitions: dict[str, dict], machine: str, input: dict, script: Script) -> str:
+        """Starts an execution, and gives its ARN."""
+        self.scripts[label] = script
+        for name, text in definitions.items():
+            self.client.create_state_machine(name=f"{label}--{name}", definition=json.dumps(text), roleArn=ROLE)
+        arn = machine_arn(f"{label}--{machine}")
+        return self.client.start_execution(stateMachineArn=arn, name=RUN, input=json.dumps(input))["executionArn"]
+
+    def wait(self, execution: str) -> Ran:
+        deadline = time.monotonic() + PATIENCE
+        while (told := self.client.describe_execution(executionArn=execution))["status"] == "RUNNING":
+            assert time.monotonic() < deadline, f"{execution} still runs after {PATIENCE} s"
+            time.sleep(0.05)
+        events = self.client.get_execution_history(executionArn=execution)["events"]
+        entered = [event["stateEnteredEventDetails"]["name"] for event in events if event["type"].endswith("StateEntered")]
+        output = json.loads(told["output"]) if "output" in told else None
+        return Ran(told["status"], output, told.get("error"), told.get("cause"), entered)
+
+    def nested(self, label: str) -> dict[str, Ran]:
+        """The executions of `athena_update`, by their table."""
+        found = self.client.list_executions(stateMachineArn=machine_arn(f"{label}--athena_update"))["executions"]
+        told = [self.client.describe_execution(executionArn=execution["executionArn"]) for execution in found]
+        return {json.loads(one["input"])["table"]: self.wait(one["executionArn"]) for one in told}

@@ -1,0 +1,309 @@
+"""Lambda without AWS: runs an unmodified function binary against the Lambda Runtime API, invokes it, and gives its answer.
+
+A function is started when it is first invoked, and once more after it has ended or has been ended, as Lambda does. What
+Lambda itself reports of a function that dies or hangs has the names that it has there.
+
+    with LambdaFunction(path_to_binary, {"AWS_ENDPOINT_URL": url}) as function:
+        answer = function.invoke({"date": "2020-04-01"})       # or FunctionError
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import tempfile
+import threading
+import time
+import uuid
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Optional
+
+API = "/2018-06-01/runtime"
+REGION, ACCOUNT = "us-east-1", "000000000000"
+# The most bytes that a function may answer with.
+LARGEST_ANSWER = 6 * 1024 * 1024
+
+
+class FunctionError(Exception):
+    """What Lambda reports of an invocation that did not succeed: `errorType` and `errorMessage`."""
+
+    def __init__(self, error_type: str, message: str, logs: str = ""):
+        super().__init__(f"{error_type}: {message}" + (f"\n--- its logs\n{logs}" if logs else ""))
+        self.error_type = error_type
+        self.message = message
+
+    @property
+    def payload(self) -> dict[str, str]:
+        """As the Invoke API has it."""
+        return {"errorType": self.error_type, "errorMessage": self.message}
+
+
+class LambdaFunction:
+    """A function: its name, its binary, and the environment that it is deployed with."""
+
+    def __init__(self, binary: Path, environment: dict[str, str], timeout: float = 60):
+        self.name = binary.name
+        self.binary = binary
+        self.environment = environment
+        self.timeout = timeout
+        self.starts = 0
+        self._sandbox: Optional[_Sandbox] = None
+        # One environment of Lambda's works on one invocation at a time.
+        self._invoking = threading.Lock()
+
+    def invoke(self, event: object) -> object:
+        """The function's answer to an event."""
+        with self._invoking:
+            if self._sandbox is None:
+                self.starts += 1
+                self._sandbox = _Sandbox(self.binary, self.environment)
+            sandbox = self._sandbox
+            try:
+                return sandbox.invoke(event, self.timeout)
+            finally:
+                if sandbox.has_ended:
+                    self.close()
+
+    def close(self) -> None:
+        """Ends the process; the next invocation starts another one."""
+        if self._sandbox is not None:
+            self._sandbox.close()
+            self._sandbox = None
+
+    def __enter__(self) -> LambdaFunction:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+class _Invocation:
+    """An event on its way through the function, and what has come back."""
+
+    def __init__(self, event: object, timeout: float):
+        self.id = str(uuid.uuid4())
+        self.body = json.dumps(event).encode()
+        self.deadline = time.time() + timeout
+        self.taken = False
+        self.answer: Optional[bytes] = None
+        self.error: Optional[FunctionError] = None
+
+    @property
+    def is_settled(self) -> bool:
+        return self.answer is not None or self.error is not None
+
+
+class _Sandbox:
+    """One process of a function, and the Runtime API that it alone talks to."""
+
+    def __init__(self, binary: Path, environment: dict[str, str]):
+        self.name = binary.name
+        self.news = threading.Condition()
+        self.invocation: Optional[_Invocation] = None
+        self.init_error: Optional[FunctionError] = None
+        self.exit_code: Optional[int] = None
+        self.closed = False
+        self.server = _Server(self)
+        self.output = tempfile.TemporaryFile()
+        address = f"127.0.0.1:{self.server.server_port}"
+        self.process = subprocess.Popen(
+            [str(binary)],
+            stdin=subprocess.DEVNULL,
+            stdout=self.output,
+            stderr=subprocess.STDOUT,
+            env={**_environment(self.name, address), **environment},
+        )
+        threading.Thread(target=self._watch, daemon=True).start()
+
+    @property
+    def arn(self) -> str:
+        return f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:{self.name}"
+
+    @property
+    def has_ended(self) -> bool:
+        return self.exit_code is not None
+
+    def invoke(self, event: object, timeout: float) -> object:
+        invocation = _Invocation(event, timeout)
+        with self.news:
+            self.invocation = invocation
+            self.news.notify_all()
+            self.news.wait_for(lambda: invocation.is_settled or self.has_ended, timeout)
+            if not invocation.is_settled:
+                invocation.error = self._unanswered(invocation, timeout)
+            self.invocation = None
+        if invocation.error:
+            raise invocation.error
+        return json.loads(invocation.answer)
+
+    def _unanswered(self, invocation: _Invocation, timeout: float) -> FunctionError:
+        """What Lambda says in the place of a function that is dead, or that it ends because it takes too long."""
+        if not self.has_ended:
+            # By the lock's owner: the watcher can tell of the end only when this is over.
+            self.process.kill()
+            self.exit_code = self.process.wait()
+            text = f"RequestId: {invocation.id} Error: Task timed out after {timeout:.2f} seconds"
+            return FunctionError("Sandbox.Timedout", text, self.logs())
+        if self.init_error:
+            return self.init_error
+        how = f"exit status {self.exit_code}"
+        if self.exit_code < 0:
+            how = f"signal: {signal.Signals(-self.exit_code).name}"
+        text = f"RequestId: {invocation.id} Error: Runtime exited with error: {how}"
+        if self.exit_code == 0:
+            text = f"RequestId: {invocation.id} Error: Runtime exited without providing a reason"
+        return FunctionError("Runtime.ExitError", text, self.logs())
+
+    def next(self) -> Optional[_Invocation]:
+        """The event that nobody has taken yet, once there is one; None when there will be none."""
+        with self.news:
+            self.news.wait_for(lambda: self.closed or (self.invocation and not self.invocation.taken))
+            if self.closed:
+                return None
+            self.invocation.taken = True
+            return self.invocation
+
+    def settle(self, id: str, answer: Optional[bytes] = None, error: Optional[FunctionError] = None) -> str:
+        """Takes what the function made of an event; says what is wrong with that, if anything is."""
+        with self.news:
+            invocation = self.invocation
+            if invocation is None or invocation.id != id or not invocation.taken:
+                return "InvalidRequestID"
+            if invocation.is_settled:
+                return "InvalidStateTransition"
+            invocation.answer, invocation.error = answer, error
+            self.news.notify_all()
+            return ""
+
+    def logs(self) -> str:
+        self.output.seek(0)
+        return self.output.read().decode(errors="replace")
+
+    def close(self) -> None:
+        with self.news:
+            self.closed = True
+            self.news.notify_all()
+        self.process.kill()
+        self.process.wait()
+        self.server.shutdown()
+        self.server.server_close()
+        self.output.close()
+
+    def _watch(self) -> None:
+        code = self.process.wait()
+        with self.news:
+            self.exit_code = code
+            self.news.notify_all()
+
+
+def _environment(name: str, address: str) -> dict[str, str]:
+    """What Lambda itself sets, and nothing of the person who runs the tests."""
+    return {
+        "PATH": os.defpath,
+        "TZ": ":UTC",
+        "LANG": "en_US.UTF-8",
+        "AWS_LAMBDA_RUNTIME_API": address,
+        "AWS_LAMBDA_FUNCTION_NAME": name,
+        "AWS_LAMBDA_FUNCTION_VERSION": "$LATEST",
+        "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": "256",
+        "AWS_LAMBDA_INITIALIZATION_TYPE": "on-demand",
+        "AWS_LAMBDA_LOG_GROUP_NAME": f"/aws/lambda/{name}",
+        "AWS_LAMBDA_LOG_STREAM_NAME": "2020/04/01/[$LATEST]0",
+        "_HANDLER": "bootstrap",
+        "AWS_REGION": REGION,
+        "AWS_DEFAULT_REGION": REGION,
+        "AWS_EC2_METADATA_DISABLED": "true",
+        "AWS_CONFIG_FILE": os.devnull,
+        "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+    }
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    block_on_close = False
+
+    def __init__(self, sandbox: _Sandbox):
+        super().__init__(("127.0.0.1", 0), _Api)
+        self.sandbox = sandbox
+        threading.Thread(target=self.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
+
+
+class _Api(BaseHTTPRequestHandler):
+    """https://docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html"""
+
+    protocol_version = "HTTP/1.1"
+    # An answer is a small write of headers and a small one of the body.
+    disable_nagle_algorithm = True
+    server: _Server
+
+    def do_GET(self) -> None:
+        if self.path != f"{API}/invocation/next":
+            return self._reply(404, {"errorType": "NotFound", "errorMessage": self.path})
+        invocation = self.server.sandbox.next()
+        if invocation is None:
+            self.close_connection = True
+            return
+        headers = {
+            "Lambda-Runtime-Aws-Request-Id": invocation.id,
+            "Lambda-Runtime-Deadline-Ms": str(int(invocation.deadline * 1000)),
+            "Lambda-Runtime-Invoked-Function-Arn": self.server.sandbox.arn,
+            "Lambda-Runtime-Trace-Id": "Root=1-5e840c40-000000000000000000000000;Parent=0000000000000000;Sampled=0",
+        }
+        self._reply(200, invocation.body, headers)
+
+    def do_POST(self) -> None:
+        body = self._body()
+        sandbox = self.server.sandbox
+        if self.path == f"{API}/init/error":
+            sandbox.init_error = self._reported(body)
+            return self._reply(202, {"status": "OK"})
+        part, _, outcome = self.path[len(f"{API}/invocation/") :].partition("/")
+        if not self.path.startswith(f"{API}/invocation/") or outcome not in ("response", "error"):
+            return self._reply(404, {"errorType": "NotFound", "errorMessage": self.path})
+        if outcome == "error":
+            refusal = sandbox.settle(part, error=self._reported(body))
+        elif len(body) > LARGEST_ANSWER:
+            text = f"Response payload size exceeded maximum allowed payload size ({LARGEST_ANSWER} bytes)."
+            sandbox.settle(part, error=FunctionError("Function.ResponseSizeTooLarge", text))
+            return self._reply(413, {"errorType": "RequestEntityTooLarge", "errorMessage": text})
+        else:
+            refusal = sandbox.settle(part, answer=body)
+        if refusal:
+            return self._reply(400, {"errorType": refusal, "errorMessage": part})
+        self._reply(202, {"status": "OK"})
+
+    def _reported(self, body: bytes) -> FunctionError:
+        """An error in the function's own words; the header stands in for a body that is none."""
+        with contextlib.suppress(ValueError, AttributeError):
+            report = json.loads(body)
+            return FunctionError(report.get("errorType", ""), report.get("errorMessage", ""), self.server.sandbox.logs())
+        return FunctionError(self.headers.get("Lambda-Runtime-Function-Error-Type", "Runtime.Unknown"), body.decode())
+
+    def _body(self) -> bytes:
+        if self.headers.get("Transfer-Encoding", "").lower() != "chunked":
+            return self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        pieces = []
+        while size := int(self.rfile.readline().split(b";")[0], 16):
+            pieces.append(self.rfile.read(size))
+            self.rfile.readline()
+        while self.rfile.readline().strip():
+            pass
+        return b"".join(pieces)
+
+    def _reply(self, status: int, body: object, headers: Optional[dict[str, str]] = None) -> None:
+        data = body if isinstance(body, bytes) else json.dumps(body).encode()
+        self.send_response(status)
+        for name, value in {"Content-Type": "application/json", **(headers or {})}.items():
+            self.send_header(name, value)
+        self.send_header("Content-Length", str(len(data)))
+        self.end_headers()
+        # A function that was ended meanwhile does not hear this.
+        with contextlib.suppress(ConnectionError):
+            self.wfile.write(data)
+
+    def log_message(self, format: str, *arguments: object) -> None:
+        """Nothing: what a function does is in its own logs."""

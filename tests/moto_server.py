@@ -1,0 +1,283 @@
+"""moto, an AWS that is not ours, in this process: functions talk to it over HTTP, and tests look into what it holds.
+
+In front of it stands a small application that
+
+- notes every call: each function has an access key of its own, as on AWS each has a role of its own;
+- answers Athena's queries with the rows that a test gives for them (moto runs no SQL);
+- cancels EMR steps, which moto does not do;
+- passes the invocations of functions to the test, which is how moto's Step Functions reach them;
+- fails calls that a test wants to fail.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import re
+import threading
+import uuid
+from typing import Callable, Iterable, Iterator, NamedTuple, Optional
+from urllib.parse import parse_qs, unquote
+
+import boto3
+import pytest
+from moto.athena.models import QueryResults, athena_backends
+from moto.core import DEFAULT_ACCOUNT_ID
+from moto.core.config import default_user_config
+from moto.emr.models import ElasticMapReduceBackend, emr_backends
+from moto.s3.models import S3Backend, s3_backends
+from moto.server import DomainDispatcherApplication, create_backend_app
+from moto.stepfunctions.parser.models import stepfunctions_parser_backends
+from werkzeug.serving import WSGIRequestHandler, make_server
+
+REGION, ACCOUNT = "us-east-1", DEFAULT_ACCOUNT_ID
+CREDENTIAL = re.compile(r"Credential=([^/]+)/[^/]+/([^/]+)/([^/]+)/aws4_request")
+INVOKE = re.compile(r"/2015-03-31/functions/([^/]+)/invocations")
+# The headers of an S3 request that change what it means, and so what it needs.
+CONDITIONS = ["if-match", "if-none-match", "x-amz-copy-source", "x-amz-copy-source-if-match", "range"]
+RESET = [s3_backends, emr_backends, athena_backends, stepfunctions_parser_backends]
+
+
+class Call(NamedTuple):
+    """One request, as a role's policy would have to allow it."""
+
+    caller: str  # the access key
+    service: str  # as credentials name it: s3, elasticmapreduce, athena
+    operation: str
+    parameters: dict  # the body; of S3 bucket, key, prefix and the headers in CONDITIONS
+    status: int
+    about: dict  # what only the account knows of it: tags, the workgroup of a query, folders that are not there
+
+
+class Fault(NamedTuple):
+    """What a call is answered with in the place of what moto would say."""
+
+    operation: str
+    status: int
+    code: str
+    message: str
+
+
+Rows = list  # of lists of cells; None is NULL
+# Gives what an invocation answers: a status, and a payload or what the service says.
+Invoke = Callable[[str, dict], "Invoked"]
+
+
+class Invoked(NamedTuple):
+    """How Lambda answers an Invoke: with a payload, with a function's error, or with a refusal of its own."""
+
+    payload: dict
+    is_error: bool = False
+    refused: Optional[str] = None  # the service's error code
+    status: int = 200
+
+
+class Moto:
+    """The server, its backends, and what it was asked."""
+
+    def __init__(self) -> None:
+        self.calls: list[Call] = []
+        self.answers: list[tuple[re.Pattern, list[str], Rows]] = []
+        self.faults: list[Fault] = []
+        self.invoke: Optional[Invoke] = None
+        self._moto = DomainDispatcherApplication(create_backend_app)
+        self._lock = threading.Lock()
+        self._server = make_server("127.0.0.1", 0, self._front, threaded=True, request_handler=_QuietHandler)
+        self.url = f"http://127.0.0.1:{self._server.server_port}"
+        threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
+
+    @classmethod
+    @contextlib.contextmanager
+    def interpreting(cls, patch: pytest.MonkeyPatch) -> Iterator[Moto]:
+        """A server whose Step Functions run state machines, and reach services here."""
+        moto = cls()
+        patch.setitem(default_user_config, "stepfunctions", {"execute_state_machine": True})
+        patch.setenv("MOTO_PORT", moto.url.rsplit(":", 1)[1])
+        try:
+            yield moto
+        finally:
+            moto.close()
+
+    def close(self) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+
+    def reset(self) -> None:
+        """An account with nothing in it."""
+        for backends in RESET:
+            backends.reset()
+        self.calls, self.answers, self.faults, self.invoke = [], [], [], None
+
+    def client(self, service: str):
+        return boto3.client(
+            service,
+            endpoint_url=self.url,
+            region_name=REGION,
+            aws_access_key_id="test",
+            aws_secret_access_key="test",
+        )
+
+    # --- what tests give it ---
+
+    def answer(self, pattern: str, columns: Iterable[str], rows: Rows) -> None:
+        """Answers a query whose text matches with these rows. Of several answers the last one counts."""
+        self.answers.append((re.compile(pattern), list(columns), rows))
+
+    @contextlib.contextmanager
+    def failing(self, operation: str, status: int, code: str, message: str = "in a test") -> Iterator[None]:
+        fault = Fault(operation, status, code, message)
+        self.faults.append(fault)
+        yield
+        self.faults.remove(fault)
+
+    # --- what tests look at ---
+
+    @property
+    def emr(self) -> ElasticMapReduceBackend:
+        return emr_backends[ACCOUNT][REGION]
+
+    @property
+    def statements(self) -> list[str]:
+        """The statements that Athena was given, in order."""
+        return [execution.query for execution in athena_backends[ACCOUNT][REGION].executions.values()]
+
+    def objects(self, bucket: str) -> dict[str, bytes]:
+        keys = self._s3.buckets[bucket].keys
+        return {name: keys[name].value for name in sorted(keys)}
+
+    def made(self, operation: str) -> list[Call]:
+        """The calls of one operation."""
+        return [call for call in self.calls if call.operation == operation]
+
+    # --- the front ---
+
+    def _front(self, environ: dict, start_response: Callable) -> Iterable[bytes]:
+        body = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
+        environ["wsgi.input"] = io.BytesIO(body)
+        invoked = INVOKE.fullmatch(environ["PATH_INFO"])
+        if invoked and self.invoke:
+            return _lambda_answer(self.invoke(unquote(invoked[1]), json.loads(body or b"{}")), start_response)
+        credential = CREDENTIAL.search(environ.get("HTTP_AUTHORIZATION", ""))
+        if not credential:
+            return self._moto(environ, start_response)
+        caller, _, service = credential.groups()
+        operation, parameters = _s3(environ) if service == "s3" else _json(environ, body)
+        about = self._about(service, operation, parameters)
+        fault = next((fault for fault in self.faults if fault.operation == operation), None)
+        if fault:
+            status, headers, answer = _refusal(service, fault)
+        elif operation == "CancelSteps":
+            status, headers, answer = "200 OK", [], json.dumps(self._cancel_steps(parameters)).encode()
+        else:
+            status, headers, answer = self._ask_moto(environ)
+        if operation == "StartQueryExecution" and status.startswith("200"):
+            self._answer_query(json.loads(answer)["QueryExecutionId"], parameters["QueryString"])
+        call = Call(caller, service, operation, parameters, int(status.split()[0]), about)
+        with self._lock:
+            self.calls.append(call)
+        start_response(status, headers)
+        return [answer]
+
+    def _ask_moto(self, environ: dict) -> tuple[str, list, bytes]:
+        told: list = []
+        answer = self._moto(environ, lambda status, headers, exc_info=None: told.extend([status, headers]))
+        try:
+            return told[0], told[1], b"".join(answer)
+        finally:
+            if hasattr(answer, "close"):
+                answer.close()
+
+    def _answer_query(self, id: str, statement: str) -> None:
+        """Puts the test's rows where moto keeps the results of this query; none where the test gave none."""
+        columns, rows = [], []
+        for pattern, names, values in self.answers:
+            if pattern.search(statement):
+                columns, rows = names, values
+        # As on AWS, the rows of a query begin with the names of its columns, and those of other statements do not.
+        is_query = statement.lstrip().upper().startswith(("SELECT", "WITH"))
+        table = [columns, *rows] if is_query else rows
+        cells = [{"Data": [{} if cell is None else {"VarCharValue": str(cell)} for cell in row]} for row in table]
+        info = [{"Name": name, "Type": "varchar"} for name in columns]
+        athena_backends[ACCOUNT][REGION].query_results[id] = QueryResults(cells, info)
+
+    def _about(self, service: str, operation: str, parameters: dict) -> dict:
+        """What a policy or its conditions may depend on, and does not stand in the request."""
+        if service == "elasticmapreduce":
+            named = [parameters.get("ClusterId"), parameters.get("JobFlowId"), *parameters.get("JobFlowIds", [])]
+            clusters = [self.emr.clusters[id] for id in named if id in self.emr.clusters]
+            return {"tags": {tag["Key"]: tag["Value"] for cluster in clusters for tag in cluster.tags}}
+        if operation == "CopyObject":
+            bucket, _, key = unquote(parameters["x-amz-copy-source"]).partition("/")
+            source = self._s3.get_object(bucket, key) if bucket in self._s3.buckets else None
+            return {"tags": self._s3.tagger.get_tag_dict_for_resource(source.arn) if source else {}}
+        query = athena_backends[ACCOUNT][REGION].executions.get(parameters.get("QueryExecutionId", ""))
+        if query:
+            return {"workgroup": query.workgroup.name}
+        if operation == "StartQueryExecution":
+            locations = re.findall(r"LOCATION 's3://([^/']+)/([^']*)'", parameters["QueryString"])
+            return {"missing": [f"{bucket}/{folder}" for bucket, folder in locations if not self._has(bucket, folder)]}
+        return {}
+
+    def _has(self, bucket: str, folder: str) -> bool:
+        return any(key.startswith(folder) for key in self.objects(bucket))
+
+    @property
+    def _s3(self) -> S3Backend:
+        return s3_backends[ACCOUNT]["aws"]
+
+    def _cancel_steps(self, parameters: dict) -> dict:
+        steps = {step.id: step for step in self.emr.clusters[parameters["ClusterId"]].steps}
+        told = []
+        for id in parameters["StepIds"]:
+            pending = steps[id].state in ("PENDING", "RUNNING")
+            if pending:
+                steps[id].state = "CANCELLED"
+            told.append({"StepId": id, "Status": "SUBMITTED" if pending else "FAILED"})
+        return {"CancelStepsInfoList": told}
+
+
+class _QuietHandler(WSGIRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def log_request(self, *_: object) -> None:
+        """Nothing: calls are noted in `Moto.calls`."""
+
+
+def _json(environ: dict, body: bytes) -> tuple[str, dict]:
+    return environ["HTTP_X_AMZ_TARGET"].split(".")[-1], json.loads(body or b"{}")
+
+
+def _s3(environ: dict) -> tuple[str, dict]:
+    """An S3 request by its name. Only those that a function may make are known here; any other has to be added."""
+    method, query = environ["REQUEST_METHOD"], parse_qs(environ.get("QUERY_STRING", ""), keep_blank_values=True)
+    bucket, _, key = environ["PATH_INFO"].lstrip("/").encode("latin-1").decode().partition("/")
+    sent = {name: environ.get(f"HTTP_{name.upper().replace('-', '_')}") for name in CONDITIONS}
+    headers = {name: value for name, value in sent.items() if value is not None}
+    parameters = {"Bucket": bucket, **({"Key": key} if key else {}), **headers}
+    if not key and method == "GET" and query.get("list-type") == ["2"]:
+        return "ListObjectsV2", {**parameters, "Prefix": query.get("prefix", [""])[0]}
+    subresources = set(query) - {"x-id", "list-type", "prefix"}
+    names = {"GET": "GetObject", "HEAD": "HeadObject", "DELETE": "DeleteObject", "PUT": "PutObject"}
+    if key and not subresources and method in names:
+        return "CopyObject" if "x-amz-copy-source" in headers else names[method], parameters
+    return f"{method} {sorted(query)}", parameters
+
+
+def _refusal(service: str, fault: Fault) -> tuple[str, list, bytes]:
+    status = f"{fault.status} In a test"
+    if service == "s3":
+        text = f"<Error><Code>{fault.code}</Code><Message>{fault.message}</Message></Error>"
+        return status, [("Content-Type", "application/xml")], text.encode()
+    text = json.dumps({"__type": fault.code, "message": fault.message})
+    return status, [("Content-Type", "application/x-amz-json-1.1")], text.encode()
+
+
+def _lambda_answer(invoked: Invoked, start_response: Callable) -> Iterable[bytes]:
+    headers = [("Content-Type", "application/json"), ("x-amzn-RequestId", str(uuid.uuid4()))]
+    if invoked.is_error:
+        headers.append(("X-Amz-Function-Error", "Unhandled"))
+    if invoked.refused:
+        headers.append(("x-amzn-ErrorType", invoked.refused))
+    start_response(f"{invoked.status} Invoked", headers)
+    return [json.dumps(invoked.payload).encode()]

@@ -1,0 +1,328 @@
+"""The state machines in an interpreter that is not ours: the same answers take the same way to the same end in both.
+
+moto's Step Functions is the other one. It calls functions over HTTP and waits in real time, so all cases run there at
+once; in ours waits take no time.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Callable, Iterator, NamedTuple, Optional
+
+import pytest
+
+from interpreters import RUN, Reply, Script, Theirs, compact, definition, gives, raises, refuses, run_ours
+from moto_server import Moto
+
+DAYS = {"from": "2020-04-01", "to": "2020-04-03"}
+OF_RUN = {"run": RUN, **DAYS}
+TABLES = ["quotes", "options", "rejects"]
+MACHINES = ["upload_raw_data", "create_datalake", "athena_update"]
+
+PLANNED = gives(**OF_RUN, files=36, bytes=7_000_000, days={"count": 3, "first": []}, gaps={"count": 0, "first": []})
+STEP = {"cluster_id": "j-1", "step_id": "s-1", "poll_seconds": 1}
+LAUNCHED = gives(**STEP)
+AUDITED = gives(**OF_RUN, tables=[{"table": table, "partitions": 3, "rows": 7, "report": "s3://"} for table in TABLES])
+LOG = "s3://results/logs/j-1/steps/s-1/"
+LOST_SPOT = f"the Spark step is FAILED; its cluster is TERMINATED_WITH_ERRORS: all Spot instances were lost. Its log: {LOG}"
+BIDS = raises("QualityError", "quotes: bid_ask failed on 12% of 100 rows")
+
+
+def look(state: str, reason: str = "") -> Reply:
+    """What `poll-step` tells."""
+    return gives(**STEP, state=state, reason=reason, log=LOG)
+
+
+def created(table: str) -> Reply:
+    return gives(table=table, **OF_RUN, partitions=3, rows=7)
+
+
+def published() -> dict[str, list[Reply]]:
+    """The answers of both functions of `athena_update`, for all tables."""
+    functions = ["create-athena-table", "validate-partitions published"]
+    return {f"{function} {table}": [created(table)] for function in functions for table in TABLES}
+
+
+class Case(NamedTuple):
+    machine: str
+    input: dict
+    answers: dict[str, list[Reply]]
+    # The states that are entered, those of a Parallel state in order of their names.
+    states: list[str]
+    status: str = "SUCCEEDED"
+    error: Optional[str] = None
+    words: object = None
+    # Changes the definition, in both worlds.
+    with_: Optional[Callable[[dict], None]] = None
+
+
+def task_timeout(machine: dict) -> None:
+    machine["States"]["LaunchEmrStep"]["TimeoutSeconds"] = 1
+
+
+def whole_timeout(machine: dict) -> None:
+    machine["TimeoutSeconds"] = 3
+
+
+def no_patience(machine: dict) -> None:
+    """All tries within some seconds; how many there are stays as it is."""
+    for state in machine["States"].values():
+        for retrier in state.get("Retry", []):
+            retrier.update(IntervalSeconds=1, BackoffRate=1.0)
+
+
+THROTTLED = refuses("TooManyRequestsException")
+PUBLISH = ["Publish", "Publish options", "Publish quotes", "Publish rejects"]
+TO_THE_STEP = ["PlanRun", "NothingToDo?", "LaunchEmrStep"]
+A_LOOK = ["WaitForStep", "PollStep", "StepFinished?"]
+
+CASES = {
+    "upload: success": Case(
+        "upload_raw_data",
+        {"date": "2020-04-01"},
+        {"ingest": [gives(**DAYS, files=36)], "validate-partitions raw": [gives(**DAYS, files=36, bytes=7, days=[], gaps=[], missing_snapshots=[])]},
+        ["Ingest", "AnySnapshot?", "ValidateRaw"],
+    ),
+    "upload: an object that is no snapshot": Case(
+        "upload_raw_data",
+        {"source": "aws.s3", "detail-type": "Object Created", "detail": {"object": {"key": "landing/x.txt"}}},
+        {"ingest": [gives(files=1, quarantined={"count": 1})]},
+        ["Ingest", "AnySnapshot?", "NothingToValidate"],
+    ),
+    "upload: an input that says nothing": Case(
+        "upload_raw_data",
+        {"day": 1},
+        {"ingest": [raises("InvalidInput", "the input says nothing that can be done")]},
+        ["Ingest"],
+        "FAILED",
+        "InvalidInput",
+        "the input says nothing that can be done",
+    ),
+    "upload: throttled, then success": Case(
+        "upload_raw_data",
+        {},
+        {"ingest": [THROTTLED, gives(**DAYS)], "validate-partitions raw": [gives(**DAYS, files=0, bytes=0, days=[], gaps=[], missing_snapshots=[])]},
+        ["Ingest", "AnySnapshot?", "ValidateRaw"],
+    ),
+    "upload: a service that stays unavailable": Case(
+        "upload_raw_data",
+        {},
+        {"ingest": [raises("ServiceUnavailable", "listing s3://raw/landing/: SlowDown")] * 5},
+        ["Ingest"],
+        "FAILED",
+        "ServiceUnavailable",
+        "listing s3://raw/landing/: SlowDown",
+        no_patience,
+    ),
+    "lake: success": Case(
+        "create_datalake",
+        {},
+        {
+            "validate-partitions raw": [PLANNED],
+            "launch-emr-step": [LAUNCHED],
+            "poll-step": [look("PENDING"), look("RUNNING"), look("COMPLETED")],
+            "validate-partitions staged": [AUDITED],
+            **published(),
+        },
+        [*TO_THE_STEP, *A_LOOK * 3, "ValidateStaged", *PUBLISH, "Done"],
+    ),
+    "lake: nothing to do": Case(
+        "create_datalake",
+        {"date": "2020-04-04"},
+        {"validate-partitions raw": [gives(**OF_RUN, files=0, bytes=0, days=[])]},
+        ["PlanRun", "NothingToDo?", "NothingToDo"],
+    ),
+    "lake: throttled everywhere, then success": Case(
+        "create_datalake",
+        DAYS,
+        {
+            "validate-partitions raw": [THROTTLED, PLANNED],
+            "launch-emr-step": [raises("ServiceUnavailable", "starting the cluster: ThrottlingException"), LAUNCHED],
+            "poll-step": [THROTTLED, look("COMPLETED")],
+            "validate-partitions staged": [refuses("ServiceException"), AUDITED],
+            **published(),
+            "create-athena-table options": [THROTTLED, created("options")],
+        },
+        [*TO_THE_STEP, *A_LOOK, "ValidateStaged", *PUBLISH, "Done"],
+        with_=no_patience,
+    ),
+    "lake: the cluster cannot be started": Case(
+        "create_datalake",
+        DAYS,
+        {
+            "validate-partitions raw": [PLANNED],
+            "launch-emr-step": [raises("ValidationException", "starting the cluster: InstanceProfile is required")],
+        },
+        TO_THE_STEP,
+        "FAILED",
+        "ValidationException",
+        "starting the cluster: InstanceProfile is required",
+    ),
+    "lake: the start takes too long": Case(
+        "create_datalake",
+        DAYS,
+        {"validate-partitions raw": [PLANNED], "launch-emr-step": [gives(after=3, **STEP)]},
+        TO_THE_STEP,
+        "FAILED",
+        "States.Timeout",
+        with_=task_timeout,
+    ),
+    "lake: the whole takes too long": Case(
+        "create_datalake",
+        DAYS,
+        {
+            "validate-partitions raw": [PLANNED],
+            "launch-emr-step": [gives(**{**STEP, "poll_seconds": 30})],
+        },
+        [*TO_THE_STEP, "WaitForStep"],
+        "TIMED_OUT",
+        with_=whole_timeout,
+    ),
+    "lake: the step fails": Case(
+        "create_datalake",
+        DAYS,
+        {
+            "validate-partitions raw": [PLANNED],
+            "launch-emr-step": [LAUNCHED, raises("EmrError", LOST_SPOT)],
+            "poll-step": [look("RUNNING"), look("FAILED", LOST_SPOT)],
+        },
+        [*TO_THE_STEP, *A_LOOK * 2, "StepFailed"],
+        "FAILED",
+        "EmrError",
+        LOST_SPOT,
+    ),
+    # What a redrive of an execution that failed so does: the function starts another step.
+    "lake: the step fails, and another is started": Case(
+        "create_datalake",
+        DAYS,
+        {
+            "validate-partitions raw": [PLANNED],
+            "launch-emr-step": [LAUNCHED, gives(cluster_id="j-2", step_id="s-2", poll_seconds=1)],
+            "poll-step": [look("INTERRUPTED", LOST_SPOT), look("COMPLETED")],
+            "validate-partitions staged": [AUDITED],
+            **published(),
+        },
+        [*TO_THE_STEP, *A_LOOK, "StepFailed", *A_LOOK, "ValidateStaged", *PUBLISH, "Done"],
+    ),
+    "lake: quality failure": Case(
+        "create_datalake",
+        DAYS,
+        {
+            "validate-partitions raw": [PLANNED],
+            "launch-emr-step": [LAUNCHED],
+            "poll-step": [look("COMPLETED")],
+            "validate-partitions staged": [BIDS],
+        },
+        [*TO_THE_STEP, *A_LOOK, "ValidateStaged"],
+        "FAILED",
+        "QualityError",
+        "quotes: bid_ask failed on 12% of 100 rows",
+    ),
+    "lake: quality failure of a published table": Case(
+        "create_datalake",
+        DAYS,
+        {
+            "validate-partitions raw": [PLANNED],
+            "launch-emr-step": [LAUNCHED],
+            "poll-step": [look("COMPLETED")],
+            "validate-partitions staged": [AUDITED],
+            **published(),
+            "validate-partitions published quotes": [BIDS],
+        },
+        [*TO_THE_STEP, *A_LOOK, "ValidateStaged", *PUBLISH],
+        "FAILED",
+        "States.TaskFailed",
+        {"Status": "FAILED", "Error": "QualityError", "Cause": compact(BIDS.payload)},
+    ),
+    "athena: success": Case(
+        "athena_update",
+        {"table": "quotes", **OF_RUN},
+        {"create-athena-table quotes": [created("quotes")], "validate-partitions published quotes": [created("quotes")]},
+        ["CreateAthenaTable", "ValidatePublished"],
+    ),
+    "athena: a statement fails": Case(
+        "athena_update",
+        {"table": "quotes", **OF_RUN},
+        {"create-athena-table quotes": [raises("AthenaError", "Athena query 7 FAILED: no such database")]},
+        ["CreateAthenaTable"],
+        "FAILED",
+        "AthenaError",
+        "Athena query 7 FAILED: no such database",
+    ),
+    "athena: other rows than were audited": Case(
+        "athena_update",
+        {"table": "quotes", **OF_RUN},
+        {"create-athena-table quotes": [created("quotes")], "validate-partitions published quotes": [BIDS]},
+        ["CreateAthenaTable", "ValidatePublished"],
+        "FAILED",
+        "QualityError",
+        "quotes: bid_ask failed on 12% of 100 rows",
+    ),
+}
+
+
+def definitions(case: Case, label: str) -> dict[str, dict]:
+    made = {machine: definition(machine, label) for machine in MACHINES}
+    if case.with_:
+        case.with_(made[case.machine])
+    return made
+
+
+class Started(NamedTuple):
+    world: Theirs
+    scripts: dict[str, Script]
+    executions: dict[str, str]
+
+
+@pytest.fixture(scope="module")
+def theirs() -> Iterator[Started]:
+    """All cases, started in moto's interpreter."""
+    with pytest.MonkeyPatch.context() as patch, Moto.interpreting(patch) as moto:
+        world = Theirs(moto, patch)
+        started = Started(world, {}, {})
+        for number, (name, case) in enumerate(CASES.items()):
+            label = f"case{number}"
+            script = started.scripts[name] = Script(case.answers)
+            started.executions[name] = world.start(label, definitions(case, label), case.machine, case.input, script)
+        yield started
+        for execution in started.executions.values():
+            world.wait(execution)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_both_interpreters_take_the_same_way(theirs: Started, tmp_path: Path, name: str):
+    case, number = CASES[name], list(CASES).index(name)
+    script = Script(case.answers)
+    ours = run_ours(definitions(case, f"case{number}"), case.machine, case.input, script, tmp_path)
+    assert in_order(ours.states) == case.states
+    assert (ours.status, ours.error) == (case.status, case.error)
+    assert case.words is None or ours.words == case.words
+    assert not any(script.answers.values()), "every answer was asked for"
+
+    other = theirs.world.wait(theirs.executions[name])
+    assert in_order(other.states) == case.states
+    assert (other.status, other.output, other.error) == (ours.status, ours.output, ours.error)
+    assert case.words is None or other.words == case.words
+    if case.machine == "create_datalake" and "Publish" in case.states:
+        nested = theirs.world.nested(f"case{number}")
+        assert nested == ours.nested and set(nested) == set(TABLES)
+    assert asked(theirs.scripts[name]) == asked(script), "functions are asked the same"
+
+
+def in_order(states: list[str]) -> list[str]:
+    """The states, with those that begin at the same moment, the branches of Publish, by their names."""
+    branches = sorted(state for state in states if state.startswith("Publish "))
+    rest = [state for state in states if not state.startswith("Publish ")]
+    at = rest.index("Publish") + 1 if "Publish" in rest else 0
+    return [*rest[:at], *branches, *rest[at:]]
+
+
+def asked(script: Script) -> dict[str, list[dict]]:
+    """What the functions were asked, but for what two executions never have in common."""
+    calls = json.loads(json.dumps(script.calls))
+    for payload in (payload for payloads in calls.values() for payload in payloads):
+        execution = payload.get("execution", {})
+        for name in set(execution) - {"Name", "Input"}:
+            del execution[name]
+    return calls
