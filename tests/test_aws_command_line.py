@@ -1,0 +1,258 @@
+"""`pregao --aws`, `deploy`, `destroy` and `cluster`, with an account whose services the tests play.
+
+CloudFormation is moto's. The other services are the embedded endpoint's, so that workflows really run; what differs from
+it is what differs in an account: the stack has to be found, and it says which buckets there are.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+import subprocess
+from pathlib import Path
+from typing import Iterator, Optional
+
+import boto3
+import pytest
+from moto.server import ThreadedMotoServer
+
+import oracle
+import rawfiles
+from lake import Lake, Result, assert_same_rows, binary, environment, read_json
+
+REGION = "us-east-1"
+BUCKETS = {"raw": "acme-raw", "lake": "acme-lake", "results": "acme-results"}
+RESOURCES = {"buckets": BUCKETS, "athena": {"database": "acme", "workgroup": "primary"}}
+TEMPLATE = {
+    "Resources": {"Topic": {"Type": "AWS::SNS::Topic"}},
+    "Outputs": {"Resources": {"Value": json.dumps(RESOURCES)}, "CreateDatalakeArn": {"Value": "arn:of:create_datalake"}},
+}
+
+
+class Account:
+    """The services, and commands that find them as they would find AWS: by the environment."""
+
+    def __init__(self, services: str, cloudformation: str, folder: Path):
+        self.folder = folder
+        self.settings = {
+            **environment(folder),
+            "AWS_ENDPOINT_URL": services,
+            "AWS_ENDPOINT_URL_CLOUDFORMATION": cloudformation,
+            "AWS_REGION": REGION,
+            "AWS_ACCESS_KEY_ID": "local",
+            "AWS_SECRET_ACCESS_KEY": "local",
+        }
+        self.cloudformation = boto3.client(
+            "cloudformation",
+            endpoint_url=cloudformation,
+            region_name=REGION,
+            aws_access_key_id="local",
+            aws_secret_access_key="local",
+        )
+
+    def run(self, *arguments: object, check: bool = True, settings: Optional[dict] = None, folder: Optional[Path] = None) -> Result:
+        command = [str(binary()), "--home", str(self.folder / "no-home"), *map(str, arguments)]
+        done = subprocess.run(
+            command,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=120,
+            env={**self.settings, **(settings or {})},
+            cwd=folder or self.folder,
+        )
+        result = Result(command, done.returncode, done.stdout, done.stderr)
+        assert not check or result.code == 0, str(result)
+        assert "panicked" not in result.err, str(result)
+        return result
+
+    def fails(self, *arguments: object, **options) -> Result:
+        result = self.run(*arguments, check=False, **options)
+        assert result.code > 0 and result.err.strip(), f"this had to fail with words:\n{result}"
+        return result
+
+
+@pytest.fixture
+def account(tmp_path: Path) -> Iterator[Account]:
+    lake = Lake(tmp_path / "services")
+    chosen = [f"buckets.{kind}={name}" for kind, name in BUCKETS.items()] + ["athena.database=acme"]
+    settings = [argument for setting in chosen for argument in ("--set", setting)]
+    moto = ThreadedMotoServer(ip_address="127.0.0.1", port=0)
+    moto.start()
+    try:
+        with lake.started(*settings, "local") as process:
+            process.wait_for_line(lambda line: "http://" in line)
+            host, port = moto.get_host_and_port()
+            yield Account(lake.url(), f"http://{host}:{port}", tmp_path)
+    finally:
+        moto.stop()
+
+
+@pytest.fixture
+def stack(account: Account) -> Iterator[Account]:
+    """The account with the stack in it."""
+    account.cloudformation.create_stack(StackName="pregao", TemplateBody=json.dumps(TEMPLATE))
+    yield account
+    account.cloudformation.delete_stack(StackName="pregao")
+
+
+def test_the_daily_work_is_the_same_in_an_account(stack: Account, tmp_path: Path):
+    rawfiles.write_market(tmp_path / "raw", seed=31, days=["20200401", "20200402"], snapshots=8)
+    expected = oracle.read_folder(tmp_path / "raw")
+    stack.run("--aws", "upload", tmp_path / "raw")
+    done = stack.run("--aws", "run", "--from", "2020-04-01", "--to", "2020-04-02")
+    assert "s3://acme-lake/TABLE/" in done.out, done
+    for table in oracle.TABLES:
+        answer = stack.run("--aws", "query", f"SELECT * FROM {table}", "--format", "json")
+        assert_same_rows(table, read_json(answer.out), expected.rows[table])
+    listed = stack.run("--aws", "runs").out
+    assert "upload_raw_data" in listed and "create_datalake" in listed
+    assert not (tmp_path / "no-home").exists(), "nothing is kept on this machine"
+
+
+def test_what_is_there_is_not_sent_again(stack: Account, tmp_path: Path):
+    rawfiles.write_market(tmp_path / "raw", seed=32, days=["20200401"], snapshots=6)
+    files = len(list((tmp_path / "raw").rglob("*.csv*")))
+    first = stack.run("--aws", "upload", tmp_path / "raw")
+    assert f"uploaded {files} files" in first.err and f"{files} accepted" in first.out, first
+    again = stack.run("--aws", "upload", tmp_path / "raw")
+    assert "uploaded 0 files" in again.err and f"{files} there already" in again.out, again
+    rawfiles.write(tmp_path / "raw", "quotes", "202004011650", [rawfiles.quote("PETR4")])
+    more = stack.run("--aws", "upload", tmp_path / "raw")
+    assert "uploaded 1 file," in more.err and "1 accepted" in more.out, more
+
+
+def test_a_stack_that_cannot_be_found_is_told(account: Account):
+    failed = account.fails("--aws", "runs")
+    assert "there is no stack pregao in us-east-1" in failed.err and "pregao deploy" in failed.err
+    failed = account.fails("--aws", "--set", "aws.stack=another", "query", "SELECT 1")
+    assert "another" in failed.err
+    failed = account.fails("--aws", "runs", settings={"AWS_REGION": ""})
+    assert "region" in failed.err
+    account.cloudformation.create_stack(
+        StackName="foreign", TemplateBody=json.dumps({"Resources": TEMPLATE["Resources"]})
+    )
+    failed = account.fails("--aws", "--set", "aws.stack=foreign", "runs")
+    account.cloudformation.delete_stack(StackName="foreign")
+    assert "none of this program's" in failed.err
+
+
+def test_settings_do_not_reach_what_is_deployed(stack: Account):
+    failed = stack.fails("--aws", "--set", "quality.max_reject_share=1", "run", "--from", "2020-04-01")
+    assert "quality.max_reject_share" in failed.err and "pregao deploy" in failed.err
+    for command in (["demo"], ["local"]):
+        assert "this machine" in stack.fails("--aws", *command).err
+
+
+def test_a_cluster_by_hand(stack: Account):
+    assert "no cluster" in stack.run("--aws", "cluster", "status").out
+    started = stack.run("--aws", "cluster", "start").out
+    id = started.split()[0]
+    assert id.startswith("j-") and "30 minutes" in started
+    assert f"there is one already: {id}" in stack.run("--aws", "cluster", "start").out
+    assert id in stack.run("--aws", "cluster", "status").out
+
+    rawfiles.write_market(stack.folder / "raw", seed=33, days=["20200401"], snapshots=4)
+    stack.run("--aws", "upload", stack.folder / "raw")
+    stack.run("--aws", "run", "--from", "2020-04-01")
+    emr = boto3.client(
+        "emr",
+        endpoint_url=stack.settings["AWS_ENDPOINT_URL"],
+        region_name=REGION,
+        aws_access_key_id="local",
+        aws_secret_access_key="local",
+    )
+    assert len(emr.list_clusters()["Clusters"]) == 1, "the run has used the cluster that was there"
+    assert [step["Status"]["State"] for step in emr.list_steps(ClusterId=id)["Steps"]] == ["COMPLETED"]
+
+    assert f"ending {id}" in stack.run("--aws", "cluster", "stop").out
+    assert "no cluster" in stack.run("--aws", "cluster", "status").out
+
+
+# --- deploy and destroy -----------------------------------------------------------------------------
+
+# Writes down how it was called, a line for each call.
+RECORDER = """#!/bin/sh
+python3 - "$0" "$@" <<'END' >> "{calls}"
+import json, os, sys
+print(json.dumps([os.path.basename(sys.argv[1]), *sys.argv[2:]]))
+END
+exit {status}
+"""
+
+
+def tools(folder: Path, *names: str, status: int = 0) -> tuple[dict, Path]:
+    """A PATH with these tools before all others, and the file they write to."""
+    folder.mkdir()
+    calls = folder / "calls"
+    for name in names:
+        tool = folder / name
+        tool.write_text(RECORDER.format(calls=calls, status=status))
+        tool.chmod(tool.stat().st_mode | stat.S_IXUSR)
+    return {"PATH": os.pathsep.join([str(folder), "/usr/bin", "/bin"])}, calls
+
+
+@pytest.fixture
+def sources(tmp_path: Path) -> Path:
+    """A folder of sources, as far as deploying looks at them."""
+    folder = tmp_path / "sources"
+    (folder / "infra").mkdir(parents=True)
+    (folder / "infra" / "template.yaml").write_text("Resources: {}\n")
+    return folder
+
+
+def test_deploy_builds_and_sends_what_is_configured(stack: Account, sources: Path, tmp_path: Path):
+    (sources / "confs").mkdir()
+    (sources / "confs" / "pregao.toml").write_text(
+        '[aws]\narchitecture = "arm64"\nalarm_email = "ops@example.com"\n[buckets]\nraw = "chosen-raw"\n'
+        '[emr]\ninstance_types = ["r6g.xlarge"]\ncore_instances = 20\n[schedule]\nenabled = false\n'
+    )
+    settings, calls = tools(tmp_path / "tools", "sam", "cargo")
+    done = stack.run("deploy", settings=settings, folder=sources)
+    assert "arn:of:create_datalake" in done.out
+
+    asked, built, sent = [json.loads(line) for line in calls.read_text().splitlines()]
+    assert asked == ["cargo", "lambda", "--version"]
+    assert built[:2] == ["sam", "build"] and sent[:2] == ["sam", "deploy"]
+    assert sent[sent.index("--stack-name") + 1] == "pregao"
+    for call in (built, sent):
+        overrides = call[call.index("--parameter-overrides") + 1 :]
+        # As the SAM CLI reads them: a value in quotes, in which quotes and backslashes are marked.
+        given = {name: json.loads(value) for name, value in (pair.split("=", 1) for pair in overrides)}
+        assert json.loads(given["Config"]) == {"emr": {"instance_types": ["r6g.xlarge"], "core_instances": 20}}
+        expected = {
+            "Architecture": "arm64",
+            "AlarmEmail": "ops@example.com",
+            "RawBucketName": "chosen-raw",
+            "LakeBucketName": "",
+            "ScheduleState": "DISABLED",
+        }
+        assert {name: given[name] for name in expected} == expected
+
+
+def test_deploy_says_what_it_needs(stack: Account, sources: Path, tmp_path: Path):
+    settings, _ = tools(tmp_path / "tools", "sam", "cargo")
+    assert "infra/template.yaml" in stack.fails("deploy", settings=settings).err
+    settings, _ = tools(tmp_path / "no-sam", "cargo")
+    assert "pip install aws-sam-cli" in stack.fails("deploy", settings=settings, folder=sources).err
+    settings, _ = tools(tmp_path / "broken", "sam", "cargo", status=3)
+    assert "cargo-lambda" in stack.fails("deploy", settings=settings, folder=sources).err
+
+
+def test_destroy_keeps_what_cannot_be_made_again(stack: Account, tmp_path: Path):
+    rawfiles.write_market(tmp_path / "raw", seed=34, days=["20200401"], snapshots=4)
+    stack.run("--aws", "upload", tmp_path / "raw")
+    stack.run("--aws", "run", "--from", "2020-04-01")
+    cluster = stack.run("--aws", "cluster", "start").out.split()[0]
+    assert "--yes" in stack.fails("destroy").err, "it asks, and here is nobody"
+    assert stack.cloudformation.describe_stacks(StackName="pregao")["Stacks"]
+
+    done = stack.run("destroy", "--yes")
+    assert "keeps s3://acme-raw/ and s3://acme-lake/" in done.out and f"ending {cluster}" in done.out
+    services = Lake(tmp_path / "services")
+    assert services.objects("acme-results") == {}
+    assert services.objects("acme-raw") and services.objects("acme-lake")
+    states = {stack["StackName"]: stack["StackStatus"] for stack in stack.cloudformation.list_stacks()["StackSummaries"]}
+    assert states["pregao"] == "DELETE_COMPLETE"
+    assert "there is no stack" in stack.fails("destroy", "--yes").err
