@@ -1,260 +1,194 @@
-"""The stack of infra/template.yaml: as data, and the tools that judge, build and deploy it."""
+"""The stack of infra/template.yaml without deploying it: what its functions find in their environment and may do.
+
+Parameters, pseudo parameters, conditions and the intrinsic functions that the template uses are resolved as
+CloudFormation does; resources have the names that they would get. What is not known here is an error.
+"""
 
 from __future__ import annotations
 
 import json
-import os
 import re
-import shlex
-import subprocess
-from pathlib import Path
-from typing import Any, Iterator, NamedTuple, Optional
+from typing import Any, Callable, Optional
 
 import yaml
 
 from lake import ROOT
 
-TEMPLATE_FILE = ROOT / "infra" / "template.yaml"
-STATE_MACHINES = ROOT / "statemachines"
-FUNCTIONS = sorted(path.parent.name for path in (ROOT / "functions").glob("*/Cargo.toml"))
-MACHINES = ["athena_update", "create_datalake", "upload_raw_data"]
+TEMPLATE = ROOT / "infra" / "template.yaml"
+STACK, REGION, ACCOUNT = "pregao", "us-east-1", "123456789012"
+# Whoever resolves to this is left out.
+NO_VALUE = object()
 
-# What the tests give for what only a deployment knows.
-STACK, ACCOUNT, REGION = "acme", "111122223333", "sa-east-1"
-
-
-# --- tools ------------------------------------------------------------------------------------------
-
-
-def tool(name: str, *arguments: object, folder: Path = ROOT, patience: int = 120, **settings: str):
-    """Run one of the tools that tests/run.py installs, and give what it did."""
-    bin_folder = os.environ.get("PREGAO_AWS_TOOLS")
-    assert bin_folder, "PREGAO_AWS_TOOLS is not set: start the tests by `python3 tests/run.py`, which installs the tools"
-    command = [str(Path(bin_folder) / name), *map(str, arguments)]
-    environment = {
-        **{name: value for name, value in os.environ.items() if not name.startswith("AWS_")},
-        "PATH": os.pathsep.join([bin_folder, os.environ["PATH"]]),
-        "SAM_CLI_TELEMETRY": "0",
-        "NO_COLOR": "1",
-        **settings,
-    }
-    return subprocess.run(
-        command,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        timeout=patience,
-        cwd=folder,
-        env=environment,
-    )
-
-
-def succeeds(name: str, *arguments: object, **options: Any) -> str:
-    """What the tool said; it has to end well."""
-    done = tool(name, *arguments, **options)
-    assert done.returncode == 0, f"$ {shlex.join(done.args)}\n(status {done.returncode})\n{done.stdout}"
-    return done.stdout
-
-
-# --- the template as data ---------------------------------------------------------------------------
+# What Ref gives of a resource that is named by a property. Others get a name that CloudFormation makes up.
+NAMED_BY = {
+    "AWS::S3::Bucket": "BucketName",
+    "AWS::IAM::Role": "RoleName",
+    "AWS::IAM::InstanceProfile": "InstanceProfileName",
+    "AWS::Athena::WorkGroup": "Name",
+    "AWS::Glue::Database": ("DatabaseInput", "Name"),
+    "AWS::Logs::LogGroup": "LogGroupName",
+    "AWS::Serverless::Function": "FunctionName",
+    "AWS::SQS::Queue": "QueueName",
+}
+ARN = {
+    "AWS::S3::Bucket": "arn:aws:s3:::{name}",
+    "AWS::IAM::Role": "arn:aws:iam::{account}:role/{name}",
+    "AWS::Logs::LogGroup": "arn:aws:logs:{region}:{account}:log-group:{name}:*",
+    "AWS::Serverless::Function": "arn:aws:lambda:{region}:{account}:function:{name}",
+    "AWS::SQS::Queue": "arn:aws:sqs:{region}:{account}:{name}",
+}
 
 
 class _Loader(yaml.SafeLoader):
-    """YAML with CloudFormation's short forms, which become the long ones."""
+    """YAML with CloudFormation's short forms: `!Sub x` is `{"Fn::Sub": x}`."""
 
 
-def _short_form(loader: _Loader, tag: str, node: yaml.Node) -> dict:
-    name = tag if tag in ("Ref", "Condition") else f"Fn::{tag}"
+def _short_form(loader: _Loader, suffix: str, node: yaml.Node) -> dict:
+    name = suffix if suffix in ("Ref", "Condition") else f"Fn::{suffix}"
     if isinstance(node, yaml.ScalarNode):
         value: Any = loader.construct_scalar(node)
-        return {name: value.split(".", 1) if tag == "GetAtt" else value}
-    if isinstance(node, yaml.SequenceNode):
-        return {name: loader.construct_sequence(node, deep=True)}
-    return {name: loader.construct_mapping(node, deep=True)}
+        if suffix == "GetAtt":
+            value = value.split(".", 1)
+    elif isinstance(node, yaml.SequenceNode):
+        value = loader.construct_sequence(node, deep=True)
+    else:
+        value = loader.construct_mapping(node, deep=True)
+    return {name: value}
 
 
 _Loader.add_multi_constructor("!", _short_form)
 
 
-def load(text: Optional[str] = None) -> dict:
-    return yaml.load(text if text is not None else TEMPLATE_FILE.read_text(encoding="utf-8"), _Loader)
+class Stack:
+    """The template with parameters filled in."""
+
+    def __init__(self, **parameters: str):
+        self.template = yaml.load(TEMPLATE.read_text(), _Loader)
+        declared = self.template["Parameters"]
+        unknown = set(parameters) - set(declared)
+        assert not unknown, f"the template has no parameter {sorted(unknown)}"
+        self.parameters = {name: str(parameters.get(name, told["Default"])) for name, told in declared.items()}
+
+    @property
+    def functions(self) -> dict[str, str]:
+        """The functions: the name of the binary, and the logical id."""
+        found = self._of_type("AWS::Serverless::Function")
+        return {told["Metadata"]["BuildProperties"]["Binary"]: id for id, told in found.items()}
+
+    def environment(self, function: str) -> dict[str, str]:
+        """The variables that a function is deployed with."""
+        shared = self.template.get("Globals", {}).get("Function", {})
+        own = self.template["Resources"][self.functions[function]]["Properties"]
+        variables = {**_variables(shared), **_variables(own)}
+        return {name: str(self.resolve(value)) for name, value in variables.items()}
+
+    @property
+    def resources(self) -> dict[str, dict]:
+        """What functions are told of the stack, in the form of the configuration."""
+        return json.loads(self.environment("ingest")["PREGAO_RESOURCES"])
+
+    def policy(self, function: str) -> list[dict]:
+        """The statements of the role of a function, resolved."""
+        own = self.template["Resources"][self.functions[function]]["Properties"]
+        role, attribute = own["Role"]["Fn::GetAtt"]
+        assert attribute == "Arn" and "Policies" not in own, f"{function} has policies beside its role's"
+        properties = self.template["Resources"][role]["Properties"]
+        assert "ManagedPolicyArns" not in properties, f"{role} has policies that are not in the template"
+        documents = [self.resolve(policy["PolicyDocument"]) for policy in properties["Policies"]]
+        return [statement for document in documents for statement in document["Statement"]]
+
+    # --- resolving ---
+
+    def resolve(self, value: Any) -> Any:
+        if isinstance(value, list):
+            items = [self.resolve(item) for item in value]
+            return [item for item in items if item is not NO_VALUE]
+        if not isinstance(value, dict):
+            return value
+        if len(value) == 1:
+            (name, argument), = value.items()
+            if name == "Ref":
+                return self._ref(argument)
+            if name.startswith("Fn::"):
+                return self._intrinsic(name[len("Fn::") :], argument)
+        resolved = {name: self.resolve(item) for name, item in value.items()}
+        return {name: item for name, item in resolved.items() if item is not NO_VALUE}
+
+    def _intrinsic(self, name: str, argument: Any) -> Any:
+        known: dict[str, Callable[[Any], Any]] = {
+            "Sub": self._sub,
+            "GetAtt": lambda path: self._attribute(*path),
+            "If": lambda parts: self.resolve(parts[1] if self._condition(parts[0]) else parts[2]),
+            "Join": lambda parts: parts[0].join(self.resolve(parts[1])),
+        }
+        if name not in known:
+            raise NotImplementedError(f"Fn::{name} of {argument}")
+        return known[name](argument)
+
+    def _condition(self, name: str) -> bool:
+        return self._holds(self.template["Conditions"][name])
+
+    def _holds(self, told: dict) -> bool:
+        (name, argument), = told.items()
+        if name == "Fn::Equals":
+            left, right = (self.resolve(side) for side in argument)
+            return left == right
+        if name == "Fn::Not":
+            return not self._holds(argument[0])
+        if name in ("Fn::And", "Fn::Or"):
+            return (all if name == "Fn::And" else any)(self._holds(part) for part in argument)
+        if name == "Condition":
+            return self._condition(argument)
+        raise NotImplementedError(f"the condition {told}")
+
+    def _sub(self, argument: Any) -> str:
+        text, values = (argument, {}) if isinstance(argument, str) else argument
+
+        def filled(match: re.Match) -> str:
+            name = match[1]
+            if name.startswith("!"):
+                return f"${{{name[1:]}}}"
+            if name in values:
+                return self.resolve(values[name])
+            id, _, attribute = name.partition(".")
+            return self._attribute(id, attribute) if attribute and "::" not in id else self._ref(name)
+
+        return re.sub(r"\$\{([^}]+)\}", filled, text)
+
+    def _ref(self, name: str) -> Any:
+        pseudo = {
+            "AWS::AccountId": ACCOUNT,
+            "AWS::Region": REGION,
+            "AWS::StackName": STACK,
+            "AWS::Partition": "aws",
+            "AWS::URLSuffix": "amazonaws.com",
+            "AWS::NoValue": NO_VALUE,
+        }
+        if name in pseudo:
+            return pseudo[name]
+        if name in self.parameters:
+            return self.parameters[name]
+        return self._name(name)
+
+    def _name(self, id: str) -> str:
+        told = self.template["Resources"][id]
+        path = NAMED_BY.get(told["Type"])
+        if path is None:
+            raise NotImplementedError(f"Ref of {id}, which is of type {told['Type']}")
+        properties: Optional[Any] = told.get("Properties", {})
+        for part in [path] if isinstance(path, str) else path:
+            properties = (properties or {}).get(part)
+        return f"{STACK}-{id}-1A2B3C4D5E6F" if properties is None else self.resolve(properties)
+
+    def _attribute(self, id: str, attribute: str) -> str:
+        kind = self.template["Resources"][id]["Type"]
+        if attribute != "Arn" or kind not in ARN:
+            raise NotImplementedError(f"{attribute} of {id}, which is of type {kind}")
+        return ARN[kind].format(name=self._name(id), region=REGION, account=ACCOUNT)
+
+    def _of_type(self, kind: str) -> dict[str, dict]:
+        return {id: told for id, told in self.template["Resources"].items() if told["Type"] == kind}
 
 
-TEMPLATE = load()
-RESOURCES: dict[str, dict] = TEMPLATE["Resources"]
-
-
-def of_type(type: str) -> dict[str, dict]:
-    """The properties of all resources of a type, by their logical names."""
-    return {name: resource["Properties"] for name, resource in RESOURCES.items() if resource["Type"] == type}
-
-
-def functions() -> dict[str, dict]:
-    """What each function is deployed with, by the name of its crate; what all have in common is among it."""
-    common = TEMPLATE["Globals"]["Function"]
-    found = of_type("AWS::Serverless::Function").values()
-    return {resolve(properties["FunctionName"]).split("-", 1)[1]: {**common, **properties} for properties in found}
-
-
-def machines() -> dict[str, dict]:
-    """What each state machine is deployed with, by the name of its definition."""
-    found = of_type("AWS::Serverless::StateMachine").values()
-    return {resolve(properties["Name"]).split("-", 1)[1]: properties for properties in found}
-
-
-def resolve(value: Any) -> Any:
-    """The value as a stack called acme would have it that was given no parameters."""
-    if isinstance(value, list):
-        return [resolve(item) for item in value]
-    if not isinstance(value, dict):
-        return value
-    if len(value) == 1:
-        ((name, argument),) = value.items()
-        if name == "Ref":
-            return _reference(argument)
-        if name == "Fn::GetAtt":
-            return _attribute(*argument)
-        if name == "Fn::Sub":
-            return re.sub(r"\$\{([^}!]+)\}", lambda match: _named(match.group(1)), argument)
-        if name == "Fn::If":
-            condition, yes, no = argument
-            return resolve(yes if _holds(TEMPLATE["Conditions"][condition]) else no)
-        assert not name.startswith("Fn::"), f"the tests do not know {name}"
-    return {key: resolve(item) for key, item in value.items()}
-
-
-def _named(name: str) -> str:
-    return str(_attribute(*name.split(".", 1)) if "." in name else _reference(name))
-
-
-def _holds(condition: dict) -> bool:
-    ((name, argument),) = condition.items()
-    if name == "Fn::Not":
-        return not _holds(argument[0])
-    assert name == "Fn::Equals", name
-    return resolve(argument[0]) == resolve(argument[1])
-
-
-def _reference(name: str) -> Any:
-    pseudo = {
-        "AWS::AccountId": ACCOUNT,
-        "AWS::Partition": "aws",
-        "AWS::Region": REGION,
-        "AWS::StackName": STACK,
-    }
-    if name in pseudo:
-        return pseudo[name]
-    if name in TEMPLATE["Parameters"]:
-        return TEMPLATE["Parameters"][name]["Default"]
-    if RESOURCES[name]["Type"] in ("AWS::Serverless::StateMachine", "AWS::SNS::Topic"):
-        return _attribute(name, "Arn")
-    return _name_of(name)
-
-
-def _name_of(name: str) -> str:
-    """What the resource is called: by the template, or made up as CloudFormation makes it up."""
-    resource = RESOURCES[name]
-    properties = resource["Properties"]
-    by = {
-        "AWS::Athena::WorkGroup": "Name",
-        "AWS::Logs::LogGroup": "LogGroupName",
-        "AWS::S3::Bucket": "BucketName",
-        "AWS::SNS::Topic": "TopicName",
-        "AWS::SQS::Queue": "QueueName",
-        "AWS::Serverless::Function": "FunctionName",
-        "AWS::Serverless::StateMachine": "Name",
-    }.get(resource["Type"])
-    if resource["Type"] == "AWS::Glue::Database":
-        return resolve(properties["DatabaseInput"]["Name"])
-    return resolve(properties[by]) if by else f"{STACK}-{name}-made-up"
-
-
-def _attribute(name: str, attribute: str) -> str:
-    called, type = _name_of(name), RESOURCES[name]["Type"]
-    if attribute in ("Name", "QueueName"):
-        return called
-    assert attribute == "Arn", f"the tests do not know {name}.{attribute}"
-    here = f"{REGION}:{ACCOUNT}"
-    return {
-        "AWS::Events::Rule": f"arn:aws:events:{here}:rule/{called}",
-        "AWS::IAM::Role": f"arn:aws:iam::{ACCOUNT}:role/{called}",
-        "AWS::KMS::Key": f"arn:aws:kms:{here}:key/{called}",
-        "AWS::Logs::LogGroup": f"arn:aws:logs:{here}:log-group:{called}:*",
-        "AWS::S3::Bucket": f"arn:aws:s3:::{called}",
-        "AWS::SNS::Topic": f"arn:aws:sns:{here}:{called}",
-        "AWS::SQS::Queue": f"arn:aws:sqs:{here}:{called}",
-        "AWS::Serverless::Function": f"arn:aws:lambda:{here}:function:{called}",
-        "AWS::Serverless::StateMachine": f"arn:aws:states:{here}:stateMachine:{called}",
-    }[type]
-
-
-def definition(machine: str) -> str:
-    """The text of a definition, with what the template fills in."""
-    properties = machines()[machine]
-    text = (TEMPLATE_FILE.parent / properties["DefinitionUri"]).read_text(encoding="utf-8")
-    for name, value in properties["DefinitionSubstitutions"].items():
-        text = text.replace(f"${{{name}}}", resolve(value))
-    return text
-
-
-def states(definition: dict) -> Iterator[tuple[str, dict]]:
-    """All states, those within states too."""
-    for name, state in definition["States"].items():
-        yield name, state
-        for part in [*state.get("Branches", []), state.get("ItemProcessor"), state.get("Iterator")]:
-            if part:
-                yield from states(part)
-
-
-# --- policies ---------------------------------------------------------------------------------------
-
-
-class Statement(NamedTuple):
-    """One statement of a policy, with everything filled in."""
-
-    owner: str  # The logical name of the resource that has it.
-    sid: str
-    effect: str
-    actions: list[str]
-    resources: list[str]
-    condition: dict
-    principal: Any
-
-
-def statements(owner: str) -> list[Statement]:
-    """What a role may do, or what the policy of a resource says."""
-    properties = RESOURCES[owner]["Properties"]
-    documents = [policy["PolicyDocument"] for policy in properties.get("Policies", [])]
-    documents += [properties[key] for key in ("PolicyDocument", "KeyPolicy") if key in properties]
-    return [_statement(owner, raw) for document in documents for raw in document["Statement"]]
-
-
-def _statement(owner: str, raw: dict) -> Statement:
-    whole = resolve(raw)
-    return Statement(
-        owner,
-        whole["Sid"],
-        whole["Effect"],
-        _listed(whole["Action"]),
-        _listed(whole["Resource"]),
-        whole.get("Condition", {}),
-        whole.get("Principal"),
-    )
-
-
-def _listed(value: Any) -> list:
-    return value if isinstance(value, list) else [value]
-
-
-def role_of(properties: dict) -> str:
-    """The logical name of the role that a function, a state machine or a target has."""
-    role = properties.get("Role") or properties["RoleArn"]
-    name, attribute = role["Fn::GetAtt"]
-    assert attribute == "Arn"
-    return name
-
-
-def resources_text() -> dict:
-    """What the functions are told that the stack made."""
-    return json.loads(resolve(TEMPLATE["Outputs"]["Resources"]["Value"]))
+def _variables(properties: dict) -> dict:
+    return properties.get("Environment", {}).get("Variables", {})

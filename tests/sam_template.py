@@ -1,0 +1,260 @@
+"""The stack of infra/template.yaml: as data, and the tools that judge, build and deploy it."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shlex
+import subprocess
+from pathlib import Path
+from typing import Any, Iterator, NamedTuple, Optional
+
+import yaml
+
+from lake import ROOT
+
+TEMPLATE_FILE = ROOT / "infra" / "template.yaml"
+STATE_MACHINES = ROOT / "statemachines"
+FUNCTIONS = sorted(path.parent.name for path in (ROOT / "functions").glob("*/Cargo.toml"))
+MACHINES = ["athena_update", "create_datalake", "upload_raw_data"]
+
+# What the tests give for what only a deployment knows.
+STACK, ACCOUNT, REGION = "acme", "111122223333", "sa-east-1"
+
+
+# --- tools ------------------------------------------------------------------------------------------
+
+
+def tool(name: str, *arguments: object, folder: Path = ROOT, patience: int = 120, **settings: str):
+    """Run one of the tools that tests/run.py installs, and give what it did."""
+    bin_folder = os.environ.get("PREGAO_AWS_TOOLS")
+    assert bin_folder, "PREGAO_AWS_TOOLS is not set: start the tests by `python3 tests/run.py`, which installs the tools"
+    command = [str(Path(bin_folder) / name), *map(str, arguments)]
+    environment = {
+        **{name: value for name, value in os.environ.items() if not name.startswith("AWS_")},
+        "PATH": os.pathsep.join([bin_folder, os.environ["PATH"]]),
+        "SAM_CLI_TELEMETRY": "0",
+        "NO_COLOR": "1",
+        **settings,
+    }
+    return subprocess.run(
+        command,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=patience,
+        cwd=folder,
+        env=environment,
+    )
+
+
+def succeeds(name: str, *arguments: object, **options: Any) -> str:
+    """What the tool said; it has to end well."""
+    done = tool(name, *arguments, **options)
+    assert done.returncode == 0, f"$ {shlex.join(done.args)}\n(status {done.returncode})\n{done.stdout}"
+    return done.stdout
+
+
+# --- the template as data ---------------------------------------------------------------------------
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML with CloudFormation's short forms, which become the long ones."""
+
+
+def _short_form(loader: _Loader, tag: str, node: yaml.Node) -> dict:
+    name = tag if tag in ("Ref", "Condition") else f"Fn::{tag}"
+    if isinstance(node, yaml.ScalarNode):
+        value: Any = loader.construct_scalar(node)
+        return {name: value.split(".", 1) if tag == "GetAtt" else value}
+    if isinstance(node, yaml.SequenceNode):
+        return {name: loader.construct_sequence(node, deep=True)}
+    return {name: loader.construct_mapping(node, deep=True)}
+
+
+_Loader.add_multi_constructor("!", _short_form)
+
+
+def load(text: Optional[str] = None) -> dict:
+    return yaml.load(text if text is not None else TEMPLATE_FILE.read_text(encoding="utf-8"), _Loader)
+
+
+TEMPLATE = load()
+RESOURCES: dict[str, dict] = TEMPLATE["Resources"]
+
+
+def of_type(type: str) -> dict[str, dict]:
+    """The properties of all resources of a type, by their logical names."""
+    return {name: resource["Properties"] for name, resource in RESOURCES.items() if resource["Type"] == type}
+
+
+def functions() -> dict[str, dict]:
+    """What each function is deployed with, by the name of its crate; what all have in common is among it."""
+    common = TEMPLATE["Globals"]["Function"]
+    found = of_type("AWS::Serverless::Function").values()
+    return {resolve(properties["FunctionName"]).split("-", 1)[1]: {**common, **properties} for properties in found}
+
+
+def machines() -> dict[str, dict]:
+    """What each state machine is deployed with, by the name of its definition."""
+    found = of_type("AWS::Serverless::StateMachine").values()
+    return {resolve(properties["Name"]).split("-", 1)[1]: properties for properties in found}
+
+
+def resolve(value: Any) -> Any:
+    """The value as a stack called acme would have it that was given no parameters."""
+    if isinstance(value, list):
+        return [resolve(item) for item in value]
+    if not isinstance(value, dict):
+        return value
+    if len(value) == 1:
+        ((name, argument),) = value.items()
+        if name == "Ref":
+            return _reference(argument)
+        if name == "Fn::GetAtt":
+            return _attribute(*argument)
+        if name == "Fn::Sub":
+            return re.sub(r"\$\{([^}!]+)\}", lambda match: _named(match.group(1)), argument)
+        if name == "Fn::If":
+            condition, yes, no = argument
+            return resolve(yes if _holds(TEMPLATE["Conditions"][condition]) else no)
+        assert not name.startswith("Fn::"), f"the tests do not know {name}"
+    return {key: resolve(item) for key, item in value.items()}
+
+
+def _named(name: str) -> str:
+    return str(_attribute(*name.split(".", 1)) if "." in name else _reference(name))
+
+
+def _holds(condition: dict) -> bool:
+    ((name, argument),) = condition.items()
+    if name == "Fn::Not":
+        return not _holds(argument[0])
+    assert name == "Fn::Equals", name
+    return resolve(argument[0]) == resolve(argument[1])
+
+
+def _reference(name: str) -> Any:
+    pseudo = {
+        "AWS::AccountId": ACCOUNT,
+        "AWS::Partition": "aws",
+        "AWS::Region": REGION,
+        "AWS::StackName": STACK,
+    }
+    if name in pseudo:
+        return pseudo[name]
+    if name in TEMPLATE["Parameters"]:
+        return TEMPLATE["Parameters"][name]["Default"]
+    if RESOURCES[name]["Type"] in ("AWS::Serverless::StateMachine", "AWS::SNS::Topic"):
+        return _attribute(name, "Arn")
+    return _name_of(name)
+
+
+def _name_of(name: str) -> str:
+    """What the resource is called: by the template, or made up as CloudFormation makes it up."""
+    resource = RESOURCES[name]
+    properties = resource["Properties"]
+    by = {
+        "AWS::Athena::WorkGroup": "Name",
+        "AWS::Logs::LogGroup": "LogGroupName",
+        "AWS::S3::Bucket": "BucketName",
+        "AWS::SNS::Topic": "TopicName",
+        "AWS::SQS::Queue": "QueueName",
+        "AWS::Serverless::Function": "FunctionName",
+        "AWS::Serverless::StateMachine": "Name",
+    }.get(resource["Type"])
+    if resource["Type"] == "AWS::Glue::Database":
+        return resolve(properties["DatabaseInput"]["Name"])
+    return resolve(properties[by]) if by else f"{STACK}-{name}-made-up"
+
+
+def _attribute(name: str, attribute: str) -> str:
+    called, type = _name_of(name), RESOURCES[name]["Type"]
+    if attribute in ("Name", "QueueName"):
+        return called
+    assert attribute == "Arn", f"the tests do not know {name}.{attribute}"
+    here = f"{REGION}:{ACCOUNT}"
+    return {
+        "AWS::Events::Rule": f"arn:aws:events:{here}:rule/{called}",
+        "AWS::IAM::Role": f"arn:aws:iam::{ACCOUNT}:role/{called}",
+        "AWS::KMS::Key": f"arn:aws:kms:{here}:key/{called}",
+        "AWS::Logs::LogGroup": f"arn:aws:logs:{here}:log-group:{called}:*",
+        "AWS::S3::Bucket": f"arn:aws:s3:::{called}",
+        "AWS::SNS::Topic": f"arn:aws:sns:{here}:{called}",
+        "AWS::SQS::Queue": f"arn:aws:sqs:{here}:{called}",
+        "AWS::Serverless::Function": f"arn:aws:lambda:{here}:function:{called}",
+        "AWS::Serverless::StateMachine": f"arn:aws:states:{here}:stateMachine:{called}",
+    }[type]
+
+
+def definition(machine: str) -> str:
+    """The text of a definition, with what the template fills in."""
+    properties = machines()[machine]
+    text = (TEMPLATE_FILE.parent / properties["DefinitionUri"]).read_text(encoding="utf-8")
+    for name, value in properties["DefinitionSubstitutions"].items():
+        text = text.replace(f"${{{name}}}", resolve(value))
+    return text
+
+
+def states(definition: dict) -> Iterator[tuple[str, dict]]:
+    """All states, those within states too."""
+    for name, state in definition["States"].items():
+        yield name, state
+        for part in [*state.get("Branches", []), state.get("ItemProcessor"), state.get("Iterator")]:
+            if part:
+                yield from states(part)
+
+
+# --- policies ---------------------------------------------------------------------------------------
+
+
+class Statement(NamedTuple):
+    """One statement of a policy, with everything filled in."""
+
+    owner: str  # The logical name of the resource that has it.
+    sid: str
+    effect: str
+    actions: list[str]
+    resources: list[str]
+    condition: dict
+    principal: Any
+
+
+def statements(owner: str) -> list[Statement]:
+    """What a role may do, or what the policy of a resource says."""
+    properties = RESOURCES[owner]["Properties"]
+    documents = [policy["PolicyDocument"] for policy in properties.get("Policies", [])]
+    documents += [properties[key] for key in ("PolicyDocument", "KeyPolicy") if key in properties]
+    return [_statement(owner, raw) for document in documents for raw in document["Statement"]]
+
+
+def _statement(owner: str, raw: dict) -> Statement:
+    whole = resolve(raw)
+    return Statement(
+        owner,
+        whole["Sid"],
+        whole["Effect"],
+        _listed(whole["Action"]),
+        _listed(whole["Resource"]),
+        whole.get("Condition", {}),
+        whole.get("Principal"),
+    )
+
+
+def _listed(value: Any) -> list:
+    return value if isinstance(value, list) else [value]
+
+
+def role_of(properties: dict) -> str:
+    """The logical name of the role that a function, a state machine or a target has."""
+    role = properties.get("Role") or properties["RoleArn"]
+    name, attribute = role["Fn::GetAtt"]
+    assert attribute == "Arn"
+    return name
+
+
+def resources_text() -> dict:
+    """What the functions are told that the stack made."""
+    return json.loads(resolve(TEMPLATE["Outputs"]["Resources"]["Value"]))
