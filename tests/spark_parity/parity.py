@@ -15,7 +15,7 @@ import pytest
 import bucket
 import oracle
 import rawfiles
-from lake import ROOT, assert_same_rows, binary, parquet_rows
+from lake import ROOT, Lake, assert_same_rows, binary, environment, parquet_rows
 
 JOB = ROOT / "crates" / "market" / "spark" / "etl.sql"
 PHYSICAL_TYPES = {"bigint": "INT64", "int": "INT32", "double": "DOUBLE", "string": "BYTE_ARRAY"}
@@ -168,3 +168,28 @@ def test_a_variable_that_was_not_given_is_refused(tmp_path: Path):
     done = spark_sql(tmp_path, **{"from": FROM, "to": TO, "run": RUN, "raw": tmp_path / "raw"})
     assert done.returncode != 0
     assert "lake is no folder" in done.stdout + done.stderr
+
+
+def test_a_run_on_spark_publishes_what_one_on_the_engine_does(tmp_path: Path):
+    rawfiles.write_market(tmp_path / "raw", seed=41, days=["20200401", "20200402"], snapshots=6)
+    # Nothing is rejected on this day, and then Spark leaves no folder for it.
+    rawfiles.write(tmp_path / "raw", "quotes", "202004031000", [rawfiles.quote("PETR4")])
+    expected = oracle.read_folder(tmp_path / "raw")
+    lake = Lake(tmp_path / "home")
+    lake.upload(tmp_path / "raw")
+    spark = {**environment(tmp_path), "SPARK_HOME": str(Path(pyspark.__file__).parent), "JAVA_HOME": os.environ["JAVA_HOME"]}
+    command = lake.command("run", "--from", "2020-04-01", "--to", "2020-04-03", "--engine", "spark")
+    done = subprocess.run(command, cwd=tmp_path, env=spark, capture_output=True, text=True, timeout=600)
+    assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
+    assert all(".snappy.parquet" in path.name for path in lake.parquet_files("quotes")), "Spark has written them"
+    for table in oracle.TABLES:
+        assert_same_rows(table, lake.query(f"SELECT * FROM {table}"), expected.rows[table])
+    partitions = lake.query("SHOW PARTITIONS rejects")
+    assert len(partitions) == 3, partitions
+
+    # What the first run published of that day is replaced, though there is nothing in the place of it.
+    again = subprocess.run(command, cwd=tmp_path, env=spark, capture_output=True, text=True, timeout=600)
+    assert again.returncode == 0, f"{again.stdout}\n{again.stderr}"
+    lake.publish("2020-04-01", "2020-04-03")
+    for table in oracle.TABLES:
+        assert_same_rows(table, lake.query(f"SELECT * FROM {table}"), expected.rows[table])

@@ -10,7 +10,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use crate::athena::{self, Athena};
-use crate::emr::{self, Emr};
+use crate::emr::{self, Emr, SparkEngine};
 use crate::home::{Home, HomeError};
 use crate::lambda::Functions;
 use crate::s3::{self, ObjectStore, S3, StoreError};
@@ -64,6 +64,15 @@ fn schemas() -> Vec<&'static str> {
     [s3::SCHEMA].into_iter().chain(step_functions::SCHEMAS).chain(emr::SCHEMAS).chain([athena::SCHEMA]).collect()
 }
 
+/// What may be chosen of an endpoint.
+#[derive(Debug, Clone, Default)]
+pub struct Options {
+    /// The port on 127.0.0.1. None: a free one.
+    pub port: Option<u16>,
+    /// What runs Spark steps.
+    pub engine: SparkEngine,
+}
+
 /// A running endpoint. It stops when [`Endpoint::shutdown`] is called; dropped without it, it ends as abruptly as if
 /// the process had been killed, which loses nothing either.
 pub struct Endpoint {
@@ -76,11 +85,11 @@ pub struct Endpoint {
 }
 
 impl Endpoint {
-    /// Becomes the owner of `home` and answers on `port` of 127.0.0.1, or on a free one.
+    /// Becomes the owner of `home` and answers on a port of 127.0.0.1.
     ///
     /// # Errors
     /// [`StartError`] when the home is owned by another process or is damaged, or the port is taken.
-    pub async fn start(home: &Path, config: Config, port: Option<u16>) -> Result<Endpoint, StartError> {
+    pub async fn start(home: &Path, config: Config, options: Options) -> Result<Endpoint, StartError> {
         let home = Arc::new(Home::own(home)?);
         let state = Arc::new(State::open(&home.state(), &schemas())?);
         let store = Arc::new(ObjectStore::open(&home, Arc::clone(&state))?);
@@ -88,12 +97,12 @@ impl Endpoint {
         for bucket in [&config.buckets.raw, &config.buckets.lake, &config.buckets.results] {
             store.ensure_bucket(bucket.as_str())?;
         }
-        let port = port.unwrap_or(0);
+        let port = options.port.unwrap_or(0);
         let listener =
             TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await.map_err(|source| StartError::Port { port, source })?;
         let address = listener.local_addr().map_err(|source| StartError::Port { port, source })?;
         let results = |key: &str| S3Uri { bucket: config.buckets.results.as_str().to_owned(), key: key.to_owned() };
-        let emr = Emr::open(Arc::clone(&state), Arc::clone(&store), results(lake::keys::LOGS))?;
+        let emr = Emr::open(Arc::clone(&state), Arc::clone(&store), results(lake::keys::LOGS), options.engine)?;
         let athena = Athena::open(
             Arc::clone(&state),
             Arc::clone(&store),

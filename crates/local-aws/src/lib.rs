@@ -9,7 +9,7 @@
 //! match Owner::find(home)? {
 //!     Some(owner) => println!("already answering on {}", owner.url()),
 //!     None => {
-//!         let endpoint = Endpoint::start(home, lake::Config::default(), None).await?;
+//!         let endpoint = Endpoint::start(home, lake::Config::default(), local_aws::Options::default()).await?;
 //!         println!("export AWS_ENDPOINT_URL={}", endpoint.url());
 //!         endpoint.shutdown().await;
 //!     }
@@ -37,7 +37,8 @@ mod server;
 mod state;
 mod step_functions;
 
-pub use endpoint::{Endpoint, StartError};
+pub use emr::{NoSpark, SparkEngine, SparkSql};
+pub use endpoint::{Endpoint, Options, StartError};
 pub use home::{HomeError, Owner};
 pub use identity::{ACCOUNT, REGION, function_arn, state_machine_arn};
 pub use state::{Broken, StateError};

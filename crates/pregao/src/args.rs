@@ -122,6 +122,18 @@ pub struct RunArgs {
     /// Last day [default: the first]
     #[arg(long, value_name = "DATE", value_parser = date, requires = "from")]
     pub to: Option<NaiveDate>,
+    /// What runs the Spark step on this machine
+    #[arg(long, value_enum, default_value_t = Engine::Embedded)]
+    pub engine: Engine,
+}
+
+/// What runs Spark steps on this machine. Both give the same rows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Engine {
+    /// The Rust engine
+    Embedded,
+    /// The spark-sql of SPARK_HOME or the PATH
+    Spark,
 }
 
 #[derive(Debug, Args)]
@@ -176,6 +188,9 @@ pub struct LocalArgs {
     /// Port on the loopback interface [default: a free one]
     #[arg(long, value_name = "P")]
     pub port: Option<u16>,
+    /// What runs Spark steps
+    #[arg(long, value_enum, default_value_t = Engine::Embedded)]
+    pub engine: Engine,
 }
 
 /// Reads `2020-04-01`, and nothing that is only like it.

@@ -11,9 +11,9 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use lake::{Config, Lake};
-use local_aws::{Endpoint, HomeError, Owner, StartError};
+use local_aws::{Endpoint, HomeError, Options, Owner, SparkEngine, SparkSql, StartError};
 
-use crate::args::{Global, Setting};
+use crate::args::{Engine, Global, Setting};
 use crate::hint::{Hint, fail};
 use crate::progress::Progress;
 use crate::stack;
@@ -59,18 +59,31 @@ pub fn with_lake<F>(global: &Global, purpose: Use, command: F) -> anyhow::Result
 where
     F: AsyncFn(&Lake) -> anyhow::Result<ExitCode>,
 {
+    with_lake_on(global, purpose, Engine::Embedded, command)
+}
+
+/// [`with_lake`] with a choice of what runs Spark steps.
+pub fn with_lake_on<F>(global: &Global, purpose: Use, engine: Engine, command: F) -> anyhow::Result<ExitCode>
+where
+    F: AsyncFn(&Lake) -> anyhow::Result<ExitCode>,
+{
     let config = configuration(global)?;
+    let chosen = spark_engine(engine)?;
     if is_on_aws(global, &config) {
+        if engine != Engine::Embedded {
+            return fail("--engine is for runs on this machine", "leave it out: on EMR the job is Spark's");
+        }
         check_settings_reach_functions(global, purpose)?;
         return runtime()?.block_on(async { command(&stack::lake(&config).await?).await });
     }
+    let options = Options { port: None, engine: chosen };
     let mut looks = 0;
     loop {
         looks += 1;
         let turn = Turn::take(&global.home, purpose)?;
         if let Some(owner) = Owner::find(&global.home)? {
             drop(turn);
-            check_settings_reach(global, purpose, &owner)?;
+            check_settings_reach(global, purpose, engine, &owner)?;
             let result = runtime()?.block_on(async { command(&Lake::at_endpoint(config.clone(), &owner.url())).await });
             if purpose == Use::Questions && looks < LOOKS && result.as_ref().is_err_and(is_out_of_reach) {
                 continue;
@@ -78,7 +91,7 @@ where
             return result;
         }
         let runtime = runtime()?;
-        let endpoint = match runtime.block_on(Endpoint::start(&global.home, config.clone(), None)) {
+        let endpoint = match runtime.block_on(Endpoint::start(&global.home, config.clone(), options.clone())) {
             Ok(endpoint) => endpoint,
             // Somebody was quicker.
             Err(StartError::Home(HomeError::InUse { .. })) if looks < LOOKS => continue,
@@ -98,6 +111,14 @@ where
     }
 }
 
+/// What the endpoint is told to run Spark steps on.
+pub fn spark_engine(engine: Engine) -> anyhow::Result<SparkEngine> {
+    Ok(match engine {
+        Engine::Embedded => SparkEngine::Embedded,
+        Engine::Spark => SparkEngine::SparkSql(SparkSql::find()?),
+    })
+}
+
 /// How often to look for an owner anew.
 const LOOKS: u32 = 5;
 
@@ -112,8 +133,10 @@ fn is_out_of_reach(error: &anyhow::Error) -> bool {
 }
 
 /// Functions run in the owner's process, under the owner's configuration.
-fn check_settings_reach(global: &Global, purpose: Use, owner: &Owner) -> anyhow::Result<()> {
-    let said = if !global.settings.is_empty() {
+fn check_settings_reach(global: &Global, purpose: Use, engine: Engine, owner: &Owner) -> anyhow::Result<()> {
+    let said = if engine != Engine::Embedded {
+        "--engine"
+    } else if !global.settings.is_empty() {
         "--set"
     } else if global.config.is_some() {
         "--config"

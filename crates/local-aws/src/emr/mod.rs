@@ -1,6 +1,7 @@
-//! EMR: clusters without machines, whose Spark step runs on the Rust engine.
+//! EMR: clusters without machines, whose Spark step runs on the Rust engine, or on a Spark of this machine.
 
 mod clusters;
+mod spark_sql;
 mod spark_step;
 mod steps;
 mod worker;
@@ -17,6 +18,9 @@ use crate::s3::ObjectStore;
 use crate::s3_uri::S3Uri;
 use crate::state::{State, json, to_json};
 
+pub use spark_sql::{NoSpark, SparkSql};
+pub use spark_step::SparkEngine;
+
 /// The tables of the service.
 pub(crate) const SCHEMAS: [&str; 2] = [clusters::SCHEMA, steps::SCHEMA];
 
@@ -27,6 +31,8 @@ pub(crate) struct Emr {
     store: Arc<ObjectStore>,
     /// Where logs go of clusters that do not say.
     logs: S3Uri,
+    /// What runs Spark steps.
+    engine: SparkEngine,
     workers: Arc<Workers>,
 }
 
@@ -48,8 +54,13 @@ impl Workers {
 
 impl Emr {
     /// Settles what a dead process left, and works on for the clusters that are kept alive.
-    pub(crate) fn open(state: Arc<State>, store: Arc<ObjectStore>, logs: S3Uri) -> rusqlite::Result<Emr> {
-        let emr = Emr { state, store, logs, workers: Arc::default() };
+    pub(crate) fn open(
+        state: Arc<State>,
+        store: Arc<ObjectStore>,
+        logs: S3Uri,
+        engine: SparkEngine,
+    ) -> rusqlite::Result<Emr> {
+        let emr = Emr { state, store, logs, engine, workers: Arc::default() };
         emr.resume()?;
         Ok(emr)
     }

@@ -1,4 +1,4 @@
-//! The one Spark job that runs here: raw snapshots to the three tables, by the Rust engine.
+//! The one Spark job that runs here: raw snapshots to the three tables, by the Rust engine or by a real Spark.
 //!
 //! A step asks for it as it asks EMR, `command-runner.jar spark-sql -f s3://.../etl.sql -d from=... `. The engine reads the raw objects'
 //! files where they lie, writes to a folder of its own, and the finished files become objects in one step.
@@ -20,16 +20,27 @@ use tempfile::TempPath;
 
 use super::Emr;
 use super::clusters::Cluster;
+use super::spark_sql::SparkSql;
 use super::steps::{FailureDetails, HadoopJarStep, Step};
 use crate::s3::{Attributes, ObjectStore, Staged, StoreError};
 use crate::s3_uri::S3Uri;
+
+/// What runs the Spark steps of the embedded EMR.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum SparkEngine {
+    /// The Rust engine, which gives the same rows.
+    #[default]
+    Embedded,
+    /// A Spark that is installed on this machine.
+    SparkSql(SparkSql),
+}
 
 const SUPPORTED: &str = "this endpoint runs the step `command-runner.jar` with the arguments `spark-sql -f s3://BUCKET/JOB.sql \
     -d from=YYYY-MM-DD -d to=YYYY-MM-DD -d run=ID -d raw=s3://BUCKET -d lake=s3://BUCKET`";
 
 /// Why the job did not run to its end.
 #[derive(Debug, thiserror::Error)]
-enum SparkError {
+pub(super) enum SparkError {
     #[error("{what}: {SUPPORTED}")]
     Arguments { what: String },
     #[error("the job file {uri} cannot be read: {source}")]
@@ -40,8 +51,8 @@ enum SparkError {
         "s3://{bucket}/{key} is among the raw files and is not named as a snapshot: move it away and add the step again"
     )]
     NotASnapshot { bucket: String, key: String },
-    #[error(transparent)]
-    Engine(#[from] etl::EtlError),
+    #[error("{0}")]
+    Engine(String),
     #[error("the files of the tables could not be put into the lake: {0}")]
     Publish(StoreError),
     #[error("the step was cancelled")]
@@ -63,10 +74,10 @@ impl SparkError {
 
 /// What the job is asked to do.
 #[derive(Debug, Clone, PartialEq)]
-struct Request {
-    job: S3Uri,
-    days: DateRange,
-    run: RunId,
+pub(super) struct Request {
+    pub(super) job: S3Uri,
+    pub(super) days: DateRange,
+    pub(super) run: RunId,
     raw: S3Uri,
     lake: S3Uri,
 }
@@ -90,12 +101,21 @@ fn run_job(emr: &Emr, step: &Step, log: &mut String) -> Result<(), SparkError> {
         .map_err(|source| SparkError::JobFile { uri: request.job.to_string(), source })?;
     let inputs = inputs(store, &request)?;
     let _ = writeln!(log, "{} raw files of {}, run {}", inputs.len(), request.days, request.run);
-    let out = Folder::new(store.temporary_folder().join(format!("step-{}", step.id)));
-    let job = etl::Job { inputs, out: out.0.clone(), threads: 0, run: Some(request.run.clone()) };
-    let report = etl::run(&job, &|_| {})?;
-    write_report(log, &report);
-    let staged = staged(&report, &request, &out.0).map_err(SparkError::Publish)?;
-    if !Step::is_running(&emr.state.lock(), &step.id).unwrap_or(false) {
+    let folder = Folder::new(store.temporary_folder().join(format!("step-{}", step.id)));
+    let goes_on = || Step::is_running(&emr.state.lock(), &step.id).unwrap_or(false);
+    let (out, files) = match &emr.engine {
+        SparkEngine::Embedded => {
+            let job = etl::Job { inputs, out: folder.0.clone(), threads: 0, run: Some(request.run.clone()) };
+            let report = etl::run(&job, &|_| {}).map_err(|error| SparkError::Engine(error.to_string()))?;
+            write_report(log, &report);
+            (folder.0.clone(), report.partitions.into_iter().flat_map(|partition| partition.files).collect())
+        }
+        SparkEngine::SparkSql(spark) => {
+            (folder.0.join("lake"), spark.run(store, &request, &inputs, &folder.0, log, goes_on)?)
+        }
+    };
+    let staged = staged(&files, &request, &out).map_err(SparkError::Publish)?;
+    if !goes_on() {
         return Err(SparkError::Cancelled);
     }
     store.replace(&request.lake.bucket, &request.run_folders(), staged).map_err(SparkError::Publish)
@@ -118,10 +138,10 @@ fn inputs(store: &ObjectStore, request: &Request) -> Result<Vec<etl::Input>, Spa
     Ok(inputs)
 }
 
-/// The engine's files, as objects to be.
-fn staged(report: &etl::Report, request: &Request, out: &Path) -> Result<Vec<Staged>, StoreError> {
-    let files = report.partitions.iter().flat_map(|partition| &partition.files);
+/// The files below `out`, as objects to be.
+fn staged(files: &[String], request: &Request, out: &Path) -> Result<Vec<Staged>, StoreError> {
     files
+        .iter()
         .map(|file| {
             let path = out.join(file);
             let temporary = TempPath::try_from_path(&path).map_err(StoreError::io(&path))?;

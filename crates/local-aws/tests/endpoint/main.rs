@@ -14,7 +14,7 @@ use std::time::Duration;
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_s3::primitives::ByteStream;
 use lake::{Config, Lake};
-use local_aws::Endpoint;
+use local_aws::{Endpoint, Options};
 use market::snapshot::Feed;
 
 /// An endpoint on a free port, with the clients that the functions use.
@@ -65,7 +65,7 @@ impl World {
 }
 
 async fn start(home: &Path) -> (Endpoint, Lake) {
-    let endpoint = Endpoint::start(home, Config::default(), None).await.expect("a home of our own");
+    let endpoint = Endpoint::start(home, Config::default(), Options::default()).await.expect("a home of our own");
     let lake = Lake::at_endpoint(Config::default(), &endpoint.url());
     (endpoint, lake)
 }

@@ -4,18 +4,19 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 
 use lake::{Config, LOCAL_REGION};
-use local_aws::{Endpoint, state_machine_arn};
+use local_aws::{Endpoint, Options, state_machine_arn};
 
 use crate::args::{Global, LocalArgs};
-use crate::endpoint::{configuration, refuse_aws, runtime};
+use crate::endpoint::{configuration, refuse_aws, runtime, spark_engine};
 use crate::follow::interrupt;
 
 /// Serves until it is interrupted.
 pub fn local(global: &Global, args: &LocalArgs) -> anyhow::Result<ExitCode> {
     refuse_aws(global, "local")?;
     let config = configuration(global)?;
+    let options = Options { port: args.port, engine: spark_engine(args.engine)? };
     runtime()?.block_on(async {
-        let endpoint = Endpoint::start(&global.home, config.clone(), args.port).await?;
+        let endpoint = Endpoint::start(&global.home, config.clone(), options).await?;
         let served = async {
             introduce(&endpoint.url(), &config)?;
             tokio::select! {

@@ -15,7 +15,7 @@ use serde::Deserialize;
 use serde_json::json;
 
 use crate::args::{Global, RunArgs};
-use crate::endpoint::{Use, on_aws, with_lake};
+use crate::endpoint::{Use, on_aws, with_lake_on};
 use crate::follow::{Ending, follow};
 use crate::hint::Hint;
 use crate::progress::Progress;
@@ -52,7 +52,8 @@ pub fn run(global: &Global, args: &RunArgs) -> anyhow::Result<ExitCode> {
         .transpose()
         .hint("pregao run --from FIRST --to LAST")?;
     let home = (!on_aws(global)?).then_some(global.home.as_path());
-    with_lake(global, Use::Workflows, async |lake| publish(lake, home, days, &Progress::new()).await)
+    let publish = async |lake: &Lake| publish(lake, home, days, &Progress::new()).await;
+    with_lake_on(global, Use::Workflows, args.engine, publish)
 }
 
 /// Starts the workflow for these days, or for the day before, and follows it to its end. `home` is where objects are

@@ -1,0 +1,187 @@
+//! A real `spark-sql` in the place of the Rust engine, for those who want to see the Spark job itself run.
+//!
+//! It gets the job's own text, and folders in the place of buckets: one with the raw files of the days, linked and
+//! not copied, and an empty one for the tables, whose files then become objects in one step as those of the engine do.
+
+use std::ffi::OsString;
+use std::fs::{self, File};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::Duration;
+
+use lake::keys;
+
+use super::spark_step::{Request, SparkError};
+use crate::s3::{ObjectStore, StoreError};
+
+/// The program of an installed Spark.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SparkSql {
+    program: PathBuf,
+}
+
+/// There is no Spark on this machine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "there is no spark-sql in SPARK_HOME/bin or on the PATH: pip install 'pyspark==3.5.*' brings one, and needs Java 17"
+)]
+pub struct NoSpark;
+
+/// How often to look whether it has ended, or is to be.
+const LOOK: Duration = Duration::from_millis(200);
+
+impl SparkSql {
+    /// The `spark-sql` of `SPARK_HOME`, or the first on the `PATH`.
+    ///
+    /// # Errors
+    /// [`NoSpark`] when there is none.
+    pub fn find() -> Result<SparkSql, NoSpark> {
+        let home = std::env::var_os("SPARK_HOME").map(|home| Path::new(&home).join("bin"));
+        let path: Option<OsString> = std::env::var_os("PATH");
+        let folders = home.into_iter().chain(path.iter().flat_map(std::env::split_paths));
+        let program = folders.map(|folder| folder.join("spark-sql")).find(|program| program.is_file());
+        program.map(|program| SparkSql { program }).ok_or(NoSpark)
+    }
+
+    /// Runs the job in `folder`, and gives the files that it wrote below its `lake` as keys behind the lake's. `log` gets
+    /// what Spark says. It is ended when `goes_on` no longer holds.
+    pub(super) fn run(
+        &self,
+        store: &ObjectStore,
+        request: &Request,
+        inputs: &[etl::Input],
+        folder: &Path,
+        log: &mut String,
+        goes_on: impl Fn() -> bool,
+    ) -> Result<Vec<String>, SparkError> {
+        let failed = |path: &Path| {
+            let path = path.to_owned();
+            move |error| SparkError::Engine(StoreError::io(&path)(error).to_string())
+        };
+        let (raw, lake, job) = (folder.join("raw"), folder.join("lake"), folder.join("etl.sql"));
+        fs::create_dir_all(&lake).map_err(failed(&lake))?;
+        for input in inputs {
+            let link = raw.join(keys::raw(input.snapshot));
+            link_file(&input.path, &link).map_err(failed(&link))?;
+        }
+        let (_, mut text) = store
+            .open_object(&request.job.bucket, &request.job.key)
+            .map_err(|source| SparkError::JobFile { uri: request.job.to_string(), source })?;
+        File::create(&job).and_then(|mut file| io::copy(&mut text, &mut file)).map_err(failed(&job))?;
+
+        let said = folder.join("spark.log");
+        let output = File::create(&said).map_err(failed(&said))?;
+        let mut command = self.command(folder, &job, &raw, &lake, request);
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(output);
+        let mut child = command.spawn().map_err(failed(&self.program))?;
+        let ended = wait(&mut child, goes_on).map_err(failed(&self.program))?;
+        let words = fs::read(&said).unwrap_or_default();
+        log.push_str(&String::from_utf8_lossy(&words));
+        match ended {
+            None => Err(SparkError::Cancelled),
+            Some(status) if status.success() => files(&lake, &lake).map_err(failed(&lake)),
+            Some(status) => Err(SparkError::Engine(format!("spark-sql ended with {status}: {}", complaint(log)))),
+        }
+    }
+
+    fn command(&self, folder: &Path, job: &Path, raw: &Path, lake: &Path, request: &Request) -> Command {
+        let mut command = Command::new(&self.program);
+        command.current_dir(folder).env("SPARK_LOCAL_IP", "127.0.0.1");
+        let warehouse = format!("spark.sql.warehouse.dir={}", folder.join("warehouse").display());
+        for setting in ["spark.sql.catalogImplementation=in-memory", "spark.ui.enabled=false", &warehouse] {
+            command.args(["--conf", setting]);
+        }
+        command.args(["--master", "local[*]", "-f"]).arg(job);
+        let variables = [
+            ("from", request.days.from().to_string()),
+            ("to", request.days.to().to_string()),
+            ("run", request.run.to_string()),
+            ("raw", raw.display().to_string()),
+            ("lake", lake.display().to_string()),
+        ];
+        for (name, value) in variables {
+            command.arg("-d").arg(format!("{name}={value}"));
+        }
+        command
+    }
+}
+
+/// The same file under another name, without copying it where the file system can.
+fn link_file(from: &Path, to: &Path) -> io::Result<()> {
+    if let Some(parent) = to.parent() {
+        fs::create_dir_all(parent)?;
+    }
+    fs::hard_link(from, to).or_else(|_| fs::copy(from, to).map(drop))
+}
+
+/// Waits for the end of a program; `None` when it was ended because nobody waits for it.
+fn wait(child: &mut Child, goes_on: impl Fn() -> bool) -> io::Result<Option<ExitStatus>> {
+    loop {
+        if let Some(status) = child.try_wait()? {
+            return Ok(Some(status));
+        }
+        if !goes_on() {
+            child.kill()?;
+            child.wait()?;
+            return Ok(None);
+        }
+        std::thread::sleep(LOOK);
+    }
+}
+
+/// The Parquet files at any depth, by their paths below `root`; what Spark leaves beside them is no data.
+fn files(root: &Path, folder: &Path) -> io::Result<Vec<String>> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder)? {
+        let path = entry?.path();
+        if path.is_dir() {
+            found.extend(files(root, &path)?);
+        } else if path.extension().is_some_and(|extension| extension == "parquet") {
+            let below = path.strip_prefix(root).unwrap_or(&path);
+            found.push(below.iter().map(|part| part.to_string_lossy()).collect::<Vec<_>>().join("/"));
+        }
+    }
+    found.sort();
+    Ok(found)
+}
+
+/// What of a log says why: the last line that names an error.
+fn complaint(log: &str) -> &str {
+    let names_error = |line: &&str| line.contains("Exception") || line.contains("Error") || line.contains("ERROR");
+    log.lines().rev().find(names_error).or_else(|| log.lines().next_back()).unwrap_or("it said nothing")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_files_of_tables_are_found_and_nothing_else() {
+        let folder = tempfile::tempdir().unwrap();
+        let day = folder.path().join("quotes/year=2020/month=4/day=1/run=r");
+        fs::create_dir_all(&day).unwrap();
+        for name in ["part-0.snappy.parquet", "_SUCCESS", ".part-0.snappy.parquet.crc"] {
+            fs::write(day.join(name), "x").unwrap();
+        }
+        assert_eq!(
+            files(folder.path(), folder.path()).unwrap(),
+            ["quotes/year=2020/month=4/day=1/run=r/part-0.snappy.parquet"]
+        );
+    }
+
+    #[test]
+    fn a_program_that_nobody_waits_for_is_ended() {
+        let mut sleeper = Command::new("sleep").arg("600").spawn().unwrap();
+        assert_eq!(wait(&mut sleeper, || false).unwrap(), None);
+        let mut quick = Command::new("true").spawn().unwrap();
+        assert!(wait(&mut quick, || true).unwrap().is_some_and(|status| status.success()));
+    }
+
+    #[test]
+    fn the_log_says_why() {
+        let log = "INFO begin\njava.lang.RuntimeException: from is no day\n\tat x\nINFO end\n";
+        assert_eq!(complaint(log), "java.lang.RuntimeException: from is no day");
+        assert_eq!(complaint("only this"), "only this");
+    }
+}
