@@ -179,13 +179,15 @@ def _answer(definitions: dict[str, dict], told: dict, script: Script, ran: Ran, 
 
 
 def nested_executions(patch: pytest.MonkeyPatch) -> None:
-    """Lets moto start executions from executions, and a branch fail with one. Its interpreter speaks to services as their
-    APIs do (`stateMachineArn`) and not as definitions do (`StateMachineArn`); the step between the two is missing in it.
+    """Lets moto start executions from executions, and a branch fail with one.
+
+    Its interpreter speaks to services as their APIs do (`stateMachineArn`) and not as definitions do
+    (`StateMachineArn`); the step between the two is missing in it.
     """
     to_input_text = StateTaskServiceSfn._normalise_parameters
 
     def error_name(error_name: str) -> ErrorName:
-        """The name with which a branch failed; moto takes any but the specification's own, such as States.TaskFailed."""
+        """How a branch failed; moto takes any name but the specification's own, such as States.TaskFailed."""
         standard = (kind for kind in StatesErrorNameType if kind.to_name() == error_name)
         return next(map(StatesErrorName, standard), None) or CustomErrorName(error_name)
 
@@ -202,7 +204,6 @@ def nested_executions(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(StateTaskServiceSfn, "_normalise_parameters", parameters)
     patch.setattr(StateTaskServiceSfn, "_normalise_response", response)
     patch.setattr(branches_decl, "CustomErrorName", error_name)
-
 
 
 class Theirs:
@@ -234,7 +235,9 @@ class Theirs:
             assert time.monotonic() < deadline, f"{execution} still runs after {PATIENCE} s"
             time.sleep(0.05)
         events = self.client.get_execution_history(executionArn=execution)["events"]
-        entered = [event["stateEnteredEventDetails"]["name"] for event in events if event["type"].endswith("StateEntered")]
+        entered = [
+            event["stateEnteredEventDetails"]["name"] for event in events if event["type"].endswith("StateEntered")
+        ]
         output = json.loads(told["output"]) if "output" in told else None
         return Ran(told["status"], output, told.get("error"), told.get("cause"), entered)
 

@@ -1,4 +1,4 @@
-"""Lambda without AWS: runs an unmodified function binary against the Lambda Runtime API, invokes it, and gives its answer.
+"""Lambda without AWS: runs an unmodified function binary on the Lambda Runtime API, invokes it, and gives its answer.
 
 A function is started when it is first invoked, and once more after it has ended or has been ended, as Lambda does. What
 Lambda itself reports of a function that dies or hangs has the names that it has there.
@@ -280,7 +280,9 @@ class _Api(BaseHTTPRequestHandler):
         """An error in the function's own words; the header stands in for a body that is none."""
         with contextlib.suppress(ValueError, AttributeError):
             report = json.loads(body)
-            return FunctionError(report.get("errorType", ""), report.get("errorMessage", ""), self.server.sandbox.logs())
+            return FunctionError(
+                report.get("errorType", ""), report.get("errorMessage", ""), self.server.sandbox.logs()
+            )
         return FunctionError(self.headers.get("Lambda-Runtime-Function-Error-Type", "Runtime.Unknown"), body.decode())
 
     def _body(self) -> bytes:

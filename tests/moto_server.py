@@ -4,7 +4,7 @@ In front of it stands a small application that
 
 - notes every call: each function has an access key of its own, as on AWS each has a role of its own;
 - answers Athena's queries with the rows that a test gives for them (moto runs no SQL);
-- cancels EMR steps, which moto does not do;
+- cancels EMR steps and heeds the conditions of copies in S3, which moto does not do;
 - passes the invocations of functions to the test, which is how moto's Step Functions reach them;
 - fails calls that a test wants to fail.
 """
@@ -165,6 +165,8 @@ class Moto:
         operation, parameters = _s3(environ) if service == "s3" else _json(environ, body)
         about = self._about(service, operation, parameters)
         fault = next((fault for fault in self.faults if fault.operation == operation), None)
+        if operation == "CopyObject" and self._is_unmet(parameters):
+            fault = Fault(operation, 412, "PreconditionFailed", "At least one of the pre-conditions did not hold")
         if fault:
             status, headers, answer = _refusal(service, fault)
         elif operation == "CancelSteps":
@@ -218,6 +220,20 @@ class Moto:
             locations = re.findall(r"LOCATION 's3://([^/']+)/([^']*)'", parameters["QueryString"])
             return {"missing": [f"{bucket}/{folder}" for bucket, folder in locations if not self._has(bucket, folder)]}
         return {}
+
+    def _is_unmet(self, parameters: dict) -> bool:
+        """Whether a condition of a copy does not hold. ETags are compared; the source or the target may be missing."""
+        source = self._etag(*unquote(parameters["x-amz-copy-source"]).split("/", 1))
+        target = self._etag(parameters["Bucket"], parameters["Key"])
+        return (
+            (source is not None and parameters.get("x-amz-copy-source-if-match", source) != source)
+            or ("if-match" in parameters and parameters["if-match"] != target)
+            or (parameters.get("if-none-match") == "*" and target is not None)
+        )
+
+    def _etag(self, bucket: str, key: str) -> Optional[str]:
+        found = self._s3.get_object(bucket, key) if bucket in self._s3.buckets else None
+        return found.etag if found else None
 
     def _has(self, bucket: str, folder: str) -> bool:
         return any(key.startswith(folder) for key in self.objects(bucket))

@@ -25,7 +25,9 @@ STEP = {"cluster_id": "j-1", "step_id": "s-1", "poll_seconds": 1}
 LAUNCHED = gives(**STEP)
 AUDITED = gives(**OF_RUN, tables=[{"table": table, "partitions": 3, "rows": 7, "report": "s3://"} for table in TABLES])
 LOG = "s3://results/logs/j-1/steps/s-1/"
-LOST_SPOT = f"the Spark step is FAILED; its cluster is TERMINATED_WITH_ERRORS: all Spot instances were lost. Its log: {LOG}"
+LOST_SPOT = (
+    f"the Spark step is FAILED; its cluster is TERMINATED_WITH_ERRORS: all Spot instances were lost. Its log: {LOG}"
+)
 BIDS = raises("QualityError", "quotes: bid_ask failed on 12% of 100 rows")
 
 
@@ -81,7 +83,10 @@ CASES = {
     "upload: success": Case(
         "upload_raw_data",
         {"date": "2020-04-01"},
-        {"ingest": [gives(**DAYS, files=36)], "validate-partitions raw": [gives(**DAYS, files=36, bytes=7, days=[], gaps=[], missing_snapshots=[])]},
+        {
+            "ingest": [gives(**DAYS, files=36)],
+            "validate-partitions raw": [gives(**DAYS, files=36, bytes=7, days=[], gaps=[], missing_snapshots=[])],
+        },
         ["Ingest", "AnySnapshot?", "ValidateRaw"],
     ),
     "upload: an object that is no snapshot": Case(
@@ -102,7 +107,10 @@ CASES = {
     "upload: throttled, then success": Case(
         "upload_raw_data",
         {},
-        {"ingest": [THROTTLED, gives(**DAYS)], "validate-partitions raw": [gives(**DAYS, files=0, bytes=0, days=[], gaps=[], missing_snapshots=[])]},
+        {
+            "ingest": [THROTTLED, gives(**DAYS)],
+            "validate-partitions raw": [gives(**DAYS, files=0, bytes=0, days=[], gaps=[], missing_snapshots=[])],
+        },
         ["Ingest", "AnySnapshot?", "ValidateRaw"],
     ),
     "upload: a service that stays unavailable": Case(
@@ -238,7 +246,10 @@ CASES = {
     "athena: success": Case(
         "athena_update",
         {"table": "quotes", **OF_RUN},
-        {"create-athena-table quotes": [created("quotes")], "validate-partitions published quotes": [created("quotes")]},
+        {
+            "create-athena-table quotes": [created("quotes")],
+            "validate-partitions published quotes": [created("quotes")],
+        },
         ["CreateAthenaTable", "ValidatePublished"],
     ),
     "athena: a statement fails": Case(

@@ -1,0 +1,277 @@
+"""What a call needs of its caller's policy, and whether a policy allows it.
+
+A small reading of AWS's own: https://docs.aws.amazon.com/service-authorization/latest/reference/ says which action a
+request needs on which resource, and IAM's guide how statements are read. Only what the stack uses is known here;
+anything else is an error, so that nothing passes because it was not understood.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Iterable, Iterator, NamedTuple, Optional
+from urllib.parse import unquote
+
+from moto_server import Call
+from sam_template import ACCOUNT, REGION, Statement, resolve, resources_text
+
+
+class Need(NamedTuple):
+    """One permission: an action on a resource, under the circumstances that conditions may ask for."""
+
+    action: str
+    resource: str
+    context: frozenset = frozenset()  # of pairs of a key and its value
+    why: str = ""
+
+    def __str__(self) -> str:
+        circumstances = ", ".join(f"{key}={value}" for key, value in sorted(self.context))
+        return (
+            f"{self.action} on {self.resource}" + (f" with {circumstances}" if circumstances else "") + f" ({self.why})"
+        )
+
+
+# --- what a policy allows ---------------------------------------------------------------------------
+
+
+class Grant(NamedTuple):
+    """One action on one resource of one statement that allows."""
+
+    sid: str
+    action: str
+    resource: str
+    condition: dict
+
+    def covers(self, need: Need) -> bool:
+        return (
+            matches(self.action.lower(), need.action.lower())
+            and matches(self.resource, need.resource)
+            and all(_holds(operator, told, dict(need.context)) for operator, told in self.condition.items())
+        )
+
+    def __str__(self) -> str:
+        return f"{self.action} on {self.resource} (statement {self.sid})"
+
+
+def grants(policy: list[Statement]) -> list[Grant]:
+    """A policy taken apart. One that denies is not understood here."""
+    found = []
+    for told in policy:
+        assert told.effect == "Allow", f"a statement of another kind: {told}"
+        found += [Grant(told.sid, action, one, told.condition) for action in told.actions for one in told.resources]
+    return found
+
+
+def matches(pattern: str, text: str) -> bool:
+    """IAM's wildcards: `*` and `?` stand for anything, slashes and colons too."""
+    parts = (".*" if part == "*" else "." if part == "?" else re.escape(part) for part in re.split(r"([*?])", pattern))
+    return re.fullmatch("".join(parts), text, re.DOTALL) is not None
+
+
+def _holds(operator: str, told: dict, context: dict) -> bool:
+    """A condition. A key that the request does not have fails it, but for `Null`, which asks for that."""
+    for key, values in told.items():
+        values = [str(value) for value in _list(values)]
+        if operator == "Null":
+            fine = (key not in context) == (values == ["true"])
+        elif operator == "StringEquals":
+            fine = context.get(key) in values
+        elif operator == "StringLike":
+            fine = key in context and any(matches(value, context[key]) for value in values)
+        else:
+            raise NotImplementedError(f"the condition {operator}: {told}")
+        if not fine:
+            return False
+    return True
+
+
+def _list(value: object) -> list:
+    return value if isinstance(value, list) else [value]
+
+
+# --- what a call needs ------------------------------------------------------------------------------
+
+
+def needs(call: Call) -> Iterator[Need]:
+    """All that the caller has to be allowed for this call to do what it did."""
+    by_service = {"s3": _s3, "elasticmapreduce": _emr, "athena": _athena}
+    yield from by_service[call.service](call)
+
+
+def _s3(call: Call) -> Iterator[Need]:
+    asked, why = call.parameters, call.operation
+    bucket = f"arn:aws:s3:::{asked['Bucket']}"
+    object_ = f"{bucket}/{asked.get('Key')}"
+    reads_target = Need("s3:GetObject", object_, why=f"{why} by an ETag reads it")
+    if call.operation == "ListObjectsV2":
+        yield Need("s3:ListBucket", bucket, _context(**{"s3:prefix": asked["Prefix"]}), why)
+        return
+    if call.operation in ("GetObject", "HeadObject"):
+        yield Need("s3:GetObject", object_, why=why)
+    elif call.operation in ("PutObject", "CopyObject"):
+        yield Need("s3:PutObject", object_, why=why)
+        if "if-match" in asked:
+            yield reads_target
+        if call.operation == "CopyObject":
+            source = unquote(asked["x-amz-copy-source"])
+            yield Need("s3:GetObject", f"arn:aws:s3:::{source}", why=why)
+            if call.about["tags"]:
+                yield Need("s3:GetObjectTagging", f"arn:aws:s3:::{source}", why=f"{why} of an object with tags")
+                yield Need("s3:PutObjectTagging", object_, why=f"{why} of an object with tags")
+    elif call.operation == "DeleteObject":
+        context = _context(**{"s3:if-match": asked["if-match"]} if "if-match" in asked else {})
+        yield Need("s3:DeleteObject", object_, context, why)
+        if "if-match" in asked:
+            yield reads_target
+    else:
+        raise NotImplementedError(f"what S3 asks for {call.operation} of {asked}")
+    if call.status == 404 and call.operation != "PutObject":
+        # Without it the answer is 403, which functions take for what it says. The request names no prefix then.
+        yield Need("s3:ListBucket", bucket, why=f"{why} of what is not there is to be answered with 404")
+
+
+def _emr(call: Call) -> Iterator[Need]:
+    asked, why = call.parameters, call.operation
+    action = f"elasticmapreduce:{call.operation}"
+    cluster = f"arn:aws:elasticmapreduce:{REGION}:{ACCOUNT}:cluster"
+    if call.operation == "ListClusters":
+        yield Need(action, "*", why=why)
+    elif call.operation == "RunJobFlow":
+        yield from _run_job_flow(asked, cluster)
+    elif call.operation in (
+        "DescribeCluster",
+        "DescribeStep",
+        "ListSteps",
+        "AddJobFlowSteps",
+        "CancelSteps",
+        "TerminateJobFlows",
+    ):
+        named = [asked.get("ClusterId"), asked.get("JobFlowId"), *asked.get("JobFlowIds", [])]
+        for id in filter(None, named):
+            yield Need(action, f"{cluster}/{id}", _tags("Resource", call.about["tags"]), why)
+    else:
+        raise NotImplementedError(f"what EMR asks for {call.operation}")
+
+
+def _run_job_flow(asked: dict, cluster: str) -> Iterator[Need]:
+    why, created = "RunJobFlow", f"{cluster}/j-CREATED"
+    tags = _tags("Request", {tag["Key"]: tag["Value"] for tag in asked.get("Tags", [])})
+    yield Need("elasticmapreduce:RunJobFlow", "*", tags, why)
+    if asked.get("Tags"):
+        yield Need("elasticmapreduce:AddTags", created, tags, f"{why} with tags")
+    if "AutoTerminationPolicy" in asked:
+        yield Need("elasticmapreduce:PutAutoTerminationPolicy", created, why=f"{why} with an auto-termination policy")
+    passed = {
+        "elasticmapreduce.amazonaws.com": resolve({"Fn::GetAtt": ["EmrServiceRole", "Arn"]}),
+        "ec2.amazonaws.com": resolve({"Fn::GetAtt": ["EmrInstanceRole", "Arn"]}),
+    }
+    assert asked["ServiceRole"] == resolve({"Ref": "EmrServiceRole"}), asked["ServiceRole"]
+    assert asked["JobFlowRole"] == resolve({"Ref": "EmrInstanceProfile"}), asked["JobFlowRole"]
+    for service, role in passed.items():
+        yield Need("iam:PassRole", role, _context(**{"iam:PassedToService": service}), f"{why} hands it on")
+    linked = "role/aws-service-role/elasticmapreduce.amazonaws.com/AWSServiceRoleForEMRCleanup"
+    context = _context(**{"iam:AWSServiceName": "elasticmapreduce.amazonaws.com"})
+    why = "the first RunJobFlow of an account makes it, in the caller's name"
+    yield Need("iam:CreateServiceLinkedRole", f"arn:aws:iam::{ACCOUNT}:{linked}", context, why)
+
+
+def _tags(kind: str, tags: dict) -> frozenset:
+    names = {
+        f"{prefix}:{kind}Tag/{key}": value for prefix in ("elasticmapreduce", "aws") for key, value in tags.items()
+    }
+    return _context(**names)
+
+
+def _context(**values: str) -> frozenset:
+    return frozenset(values.items())
+
+
+# --- what Athena does in the caller's name ----------------------------------------------------------
+
+# https://docs.aws.amazon.com/athena/latest/ug/querying.html: what writing the results takes.
+RESULTS = ["s3:GetObject", "s3:PutObject", "s3:AbortMultipartUpload", "s3:ListMultipartUploadParts"]
+RESULTS_BUCKET = ["s3:GetBucketLocation", "s3:ListBucket", "s3:ListBucketMultipartUploads"]
+# What reading, or placing a table in, the data takes of its bucket.
+DATA_BUCKET = ["s3:GetBucketLocation", "s3:ListBucket"]
+
+NAME = r"[`\"]([a-z0-9_]+)[`\"]"
+# What statements ask of the catalog, by what they begin with. DDL does what AWS's own client of Glue for Hive does,
+# which is public (awslabs/aws-glue-data-catalog-client-for-apache-hive-metastore): to drop a table, for example, is to
+# delete each of its partitions first.
+OF_TABLE = {
+    "CREATE EXTERNAL TABLE": ["GetDatabase", "GetTable", "CreateTable"],
+    "DROP TABLE": ["GetDatabase", "GetTable", "GetPartitions", "GetPartition", "DeletePartition", "DeleteTable"],
+    "SHOW PARTITIONS": ["GetDatabase", "GetTable", "GetPartitions"],
+    "ADD": ["GetDatabase", "GetTable", "GetPartition", "BatchCreatePartition", "CreatePartition"],
+    "SET LOCATION": ["GetDatabase", "GetTable", "GetPartition", "UpdatePartition"],
+    # Partitions are found one by one, by a filter, or by their names, as the guide's policies for reading allow it.
+    "SELECT": ["GetDatabase", "GetTable", "GetPartition", "GetPartitions", "BatchGetPartition"],
+}
+
+
+def _athena(call: Call) -> Iterator[Need]:
+    asked = call.parameters
+    workgroup = asked.get("WorkGroup") or call.about["workgroup"]
+    yield Need(
+        f"athena:{call.operation}", f"arn:aws:athena:{REGION}:{ACCOUNT}:workgroup/{workgroup}", why=call.operation
+    )
+    results = f"arn:aws:s3:::{resources_text()['buckets']['results']}"
+    if call.operation == "GetQueryResults":
+        yield Need("s3:GetObject", f"{results}/athena/0.csv", why=call.operation)
+    if call.operation == "StartQueryExecution" and call.status == 200:
+        yield from _statement(call, results)
+
+
+def _statement(call: Call, results: str) -> Iterator[Need]:
+    statement = call.parameters["QueryString"]
+    why = f"Athena for: {' '.join(statement.split())[:60]}"
+    output = call.parameters["ResultConfiguration"]["OutputLocation"]
+    place = f"arn:aws:s3:::{output[len('s3://') :]}0.csv"
+    assert place.startswith(results), f"results go elsewhere: {output}"
+    yield from (Need(action, place, why=why) for action in RESULTS)
+    yield from (Need(action, results, why=why) for action in RESULTS_BUCKET)
+    yield from _glue("GetDatabase", "default", None, why)
+    database = call.parameters.get("QueryExecutionContext", {}).get("Database")
+    created = re.match(rf"CREATE DATABASE IF NOT EXISTS {NAME}", statement)
+    if created:
+        for action in ("GetDatabase", "CreateDatabase"):
+            yield from _glue(action, created[1], None, why)
+        return
+    kind, database, table = _of_table(statement, database)
+    for action in OF_TABLE[kind]:
+        yield from _glue(action, database, table, why)
+    lake = f"arn:aws:s3:::{resources_text()['buckets']['lake']}"
+    if kind == "SELECT":
+        yield from (Need(action, lake, why=why) for action in DATA_BUCKET)
+        folder = f"{table.split('_')[0]}/year=2020/month=4/day=1/run=r/part-0.parquet"
+        yield Need("s3:GetObject", f"{lake}/{folder}", why=why)
+    for folder in re.findall(r"LOCATION 's3://([^']+)'", statement):
+        # Hive looks whether a folder is there, and makes one that is not, as an empty object beside it.
+        yield from (Need(action, lake, why=why) for action in DATA_BUCKET)
+        yield Need("s3:GetObject", f"arn:aws:s3:::{folder}", why=f"{why}, to look at the folder")
+        if folder in call.about["missing"]:
+            marker = f"arn:aws:s3:::{folder.rstrip('/')}_$folder$"
+            yield Need("s3:PutObject", marker, why=f"{why}, where nothing is in the folder")
+
+
+def _of_table(statement: str, database: Optional[str]) -> tuple[str, Optional[str], str]:
+    """What kind of statement it is, and the database and table that it is about."""
+    created = re.match(rf"CREATE EXTERNAL TABLE IF NOT EXISTS {NAME}\.{NAME}", statement)
+    if created:
+        return "CREATE EXTERNAL TABLE", created[1], created[2]
+    for kind, pattern in {
+        "DROP TABLE": rf"DROP TABLE IF EXISTS {NAME}$",
+        "SHOW PARTITIONS": rf"SHOW PARTITIONS {NAME}$",
+        "ADD": rf"ALTER TABLE {NAME} ADD IF NOT EXISTS\s",
+        "SET LOCATION": rf"ALTER TABLE {NAME} PARTITION \([^)]*\) SET LOCATION '",
+        "SELECT": rf"(?s)SELECT\s.*?FROM\s+{NAME}",
+    }.items():
+        found = re.match(pattern, statement)
+        if found:
+            return kind, database, found[1]
+    raise NotImplementedError(f"what Athena asks for {statement}")
+
+
+def _glue(action: str, database: Optional[str], table: Optional[str], why: str) -> Iterable[Need]:
+    """Glue asks for the action on what it is about and on all that is around that."""
+    parts = ["catalog", f"database/{database}", *([f"table/{database}/{table}"] if table else [])]
+    return (Need(f"glue:{action}", f"arn:aws:glue:{REGION}:{ACCOUNT}:{part}", why=why) for part in parts)

@@ -1,0 +1,845 @@
+"""The function binaries, as they are deployed, against an AWS that is not ours: moto's S3, EMR and Athena.
+
+Each runs in the environment that infra/template.yaml gives it. What counts is what moto holds afterwards: objects byte
+for byte, the whole of a cluster, the text of each statement.
+"""
+
+from __future__ import annotations
+
+import datetime
+import gzip
+import io
+import json
+import os
+from collections import Counter
+from pathlib import Path
+from typing import Iterator, NamedTuple, Optional
+
+import botocore.exceptions
+import pyarrow
+import pyarrow.parquet
+import pytest
+from moto.athena.models import Execution
+from moto.emr.models import Cluster, Step
+
+import oracle
+import rawfiles
+from lake import ROOT, binary
+from lambda_runtime import FunctionError, LambdaFunction
+from moto_server import Call, Moto
+from rawfiles import Form, quote
+from sam_template import FUNCTIONS, functions, resolve, resources_text
+
+DAYS = {"from": "2020-04-01", "to": "2020-04-02"}
+RUN = "nightly-7"
+OF_RUN = {"run": RUN, **DAYS}
+TABLES = list(oracle.TABLES)
+ARROW = {"bigint": pyarrow.int64(), "int": pyarrow.int32(), "double": pyarrow.float64(), "string": pyarrow.string()}
+
+
+class Cloud:
+    """An account with the stack's buckets in it, and the functions."""
+
+    def __init__(self, moto: Moto):
+        self.moto = moto
+        self.resources = resources_text()
+        self.raw, self.lake, self.results = (self.resources["buckets"][name] for name in ("raw", "lake", "results"))
+        self.s3 = moto.client("s3")
+        for bucket in self.resources["buckets"].values():
+            self.s3.create_bucket(Bucket=bucket)
+        moto.client("athena").create_work_group(Name=self.resources["athena"]["workgroup"])
+        self.functions: dict[tuple[str, str], LambdaFunction] = {}
+
+    def invoke(self, name: str, event: dict, config: Optional[dict] = None) -> dict:
+        """The answer of a function of the stack, deployed with a configuration."""
+        text = json.dumps(config or {})
+        if (name, text) not in self.functions:
+            deployed = resolve(functions()[name]["Environment"]["Variables"])
+            environment = {
+                **deployed,
+                "PREGAO_CONFIG": text,
+                "AWS_ENDPOINT_URL": self.moto.url,
+                "AWS_ACCESS_KEY_ID": name,
+                "AWS_SECRET_ACCESS_KEY": "secret",
+                # A call that fails is not tried again: tests fail calls to see what becomes of it.
+                "AWS_MAX_ATTEMPTS": "1",
+            }
+            program = binary().parent / name
+            if not program.exists():
+                raise FileNotFoundError(f"{program} is not built: run `cargo build --release --workspace`")
+            self.functions[name, text] = LambdaFunction(program, environment)
+        return self.functions[name, text].invoke(event)
+
+    def fails(self, name: str, event: object, config: Optional[dict] = None) -> FunctionError:
+        with pytest.raises(FunctionError) as caught:
+            self.invoke(name, event, config)
+        return caught.value
+
+    def close(self) -> None:
+        for function in self.functions.values():
+            function.close()
+
+    # --- raw files ---
+
+    def land(self, name: str, data: bytes) -> str:
+        key = f"landing/{name}"
+        self.s3.put_object(Bucket=self.raw, Key=key, Body=data)
+        return key
+
+    def land_folder(self, folder: Path) -> dict[str, bytes]:
+        """Puts every file of a folder into landing, and gives them by the place where they belong."""
+        files = {path.name: path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
+        for name, data in files.items():
+            self.land(f"april/{name}", data)
+        return {place(name): data for name, data in files.items()}
+
+    def objects(self, prefix: str = "") -> dict[str, bytes]:
+        """The objects of the raw bucket."""
+        return {key: data for key, data in self.moto.objects(self.raw).items() if key.startswith(prefix)}
+
+    def reasons(self) -> dict[str, dict]:
+        """The reasons in quarantine, by the names of the files."""
+        suffix = ".reason.json"
+        found = self.objects("quarantine/")
+        return {key[11 : -len(suffix)]: json.loads(text) for key, text in found.items() if key.endswith(suffix)}
+
+    # --- clusters ---
+
+    def clusters(self) -> list[Cluster]:
+        return list(self.moto.emr.clusters.values())
+
+    def start_cluster(self, **tags: str) -> str:
+        """A cluster that stays, started by someone else."""
+        started = self.moto.client("emr").run_job_flow(
+            Name="of-the-team",
+            Instances={"MasterInstanceType": "m5.xlarge", "InstanceCount": 1, "KeepJobFlowAliveWhenNoSteps": True},
+            Tags=[{"Key": key.replace("_", ":"), "Value": value} for key, value in tags.items()],
+        )
+        return started["JobFlowId"]
+
+
+def place(name: str) -> str:
+    """The place of an accepted raw file."""
+    feed = "quotes" if "flashpanel" in name else "options"
+    return f"{feed}/date={name[:4]}-{name[4:6]}-{name[6:8]}/{name}"
+
+
+@pytest.fixture(scope="module")
+def recorded() -> Iterator[list[Call]]:
+    """All calls of all functions; the test of the policies asks for them by this variable."""
+    calls: list[Call] = []
+    yield calls
+    if "PREGAO_TEST_CALLS" in os.environ:
+        Path(os.environ["PREGAO_TEST_CALLS"]).write_text(json.dumps([call._asdict() for call in calls]))
+
+
+@pytest.fixture(scope="module")
+def moto() -> Iterator[Moto]:
+    server = Moto()
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def cloud(moto: Moto, recorded: list[Call]) -> Iterator[Cloud]:
+    moto.reset()
+    cloud = Cloud(moto)
+    yield cloud
+    cloud.close()
+    recorded.extend(call for call in moto.calls if call.caller != "test")
+
+
+# --- ingest -----------------------------------------------------------------------------------------
+
+
+def test_landed_files_get_to_their_places_byte_for_byte(cloud: Cloud, tmp_path: Path):
+    rawfiles.write_market(tmp_path, seed=5, days=["20200401", "20200402"], snapshots=2)
+    places = cloud.land_folder(tmp_path)
+    later = cloud.land("202004031000_options.csv", rawfiles.encode("options", "202004031000", [rawfiles.option()]))
+
+    report = cloud.invoke("ingest", DAYS)
+    assert (report["files"], report["accepted"], report["bytes"]) == (8, 8, sum(map(len, places.values())))
+    assert report["quarantined"]["count"] == 0 and (report["from"], report["to"]) == ("2020-04-01", "2020-04-02")
+    assert cloud.objects() == {**places, later: cloud.objects()[later]}, "and what is of no such day stays"
+
+    before = cloud.objects()
+    again = cloud.invoke("ingest", DAYS)
+    assert (again["files"], again["accepted"]) == (0, 0) and again["missing_snapshots"] == report["missing_snapshots"]
+    assert cloud.objects() == before
+
+
+def test_what_is_no_snapshot_is_put_aside_with_the_reason(cloud: Cloud):
+    good = rawfiles.encode("quotes", "202004011000", [quote()])
+    bad = {
+        "holiday.txt": (b"Tiradentes", "not_a_snapshot_name"),
+        "202004011010_flashpanel.csv": (b"", "empty"),
+        "202004011020_flashpanel.csv": (rawfiles.encode("options", "202004011020", []), "wrong_header"),
+        "202004011030_flashpanel.csv": (gzip.compress(good), "gzip_without_gz"),
+        "202004011040_flashpanel.csv.gz": (good, "not_gzip"),
+        "202004011050_flashpanel.csv.gz": (gzip.compress(good)[:-9], "broken_gzip"),
+        "202004011060_flashpanel.csv": (good, "not_a_snapshot_name"),
+        "202004011100_options.csv": (rawfiles.encode("options", "202004011100", []) + b"\x00\x01\n", "not_text"),
+        "çã o+%.csv": (b"x", "not_a_snapshot_name"),
+    }
+    landed = {name: cloud.land(f"a/{name}", data) for name, (data, _) in bad.items()}
+    cloud.land("202004011000_flashpanel.csv", good)
+
+    report = cloud.invoke("ingest", {"date": "2020-04-01"})
+    assert (report["files"], report["accepted"], report["quarantined"]["count"]) == (10, 1, 9)
+    assert cloud.objects("landing/") == {}
+    assert cloud.objects("quotes/") == {place("202004011000_flashpanel.csv"): good}
+    reasons = cloud.reasons()
+    assert set(reasons) == set(bad)
+    for name, (data, code) in bad.items():
+        assert cloud.objects()[f"quarantine/{name}"] == data, name
+        assert (reasons[name]["reason"], reasons[name]["bytes"]) == (code, len(data)), name
+        assert reasons[name]["source"] == f"s3://{cloud.raw}/{landed[name]}"
+        assert reasons[name]["message"], name
+
+
+def test_an_event_of_s3_takes_the_one_object(cloud: Cloud):
+    data = rawfiles.encode("quotes", "202004011000", [quote()])
+    key = cloud.land("202004011000_flashpanel.csv", data)
+    other = cloud.land("202004011010_flashpanel.csv", data)
+
+    report = cloud.invoke("ingest", created(cloud.raw, key))
+    assert (report["files"], report["accepted"], report["from"]) == (1, 1, "2020-04-01")
+    assert set(cloud.objects()) == {place("202004011000_flashpanel.csv"), other}
+    assert cloud.invoke("ingest", created(cloud.raw, key))["files"] == 0, "it is no longer there"
+
+    stranger = cloud.invoke("ingest", created(cloud.raw, cloud.land("readme.md", b"# hello")))
+    assert stranger["quarantined"]["count"] == 1 and "from" not in stranger
+    assert cloud.fails("ingest", created("another-bucket", key)).error_type == "InvalidInput"
+
+
+def created(bucket: str, key: str) -> dict:
+    detail = {"bucket": {"name": bucket}, "object": {"key": key}}
+    return {"source": "aws.s3", "detail-type": "Object Created", "detail": detail}
+
+
+def test_a_newer_file_takes_the_place_and_the_older_one_is_kept(cloud: Cloud):
+    name, form = "202004011000_flashpanel.csv", Form(compressed=True)
+    first, second = (rawfiles.encode("quotes", "202004011000", [quote(ticker)]) for ticker in ("PETR4", "VALE3"))
+    packed = rawfiles.encode("quotes", "202004011000", [quote("ITUB4")], form)
+    for data in (first, first, second):
+        cloud.land(name, data)
+        report = cloud.invoke("ingest", {"date": "2020-04-01"})
+    assert (report["accepted"], report["superseded"]) == (1, 1)
+    assert cloud.objects("quotes/") == {place(name): second}
+
+    cloud.land(name + ".gz", packed)
+    assert cloud.invoke("ingest", {"date": "2020-04-01"})["superseded"] == 1
+    assert cloud.objects("quotes/") == {place(name) + ".gz": packed}, "a snapshot is there once, plain or packed"
+    kept = {key: data for key, data in cloud.objects("quarantine/").items() if not key.endswith(".json")}
+    assert sorted(kept.values()) == sorted([first, second])
+    assert {reason["reason"] for reason in cloud.reasons().values()} == {"superseded"}
+
+
+@pytest.mark.parametrize("feed", ["quotes", "options"])
+def test_tags_go_along_with_a_file(cloud: Cloud, feed: str):
+    name, first, second = (
+        rawfiles.file_name(feed, "202004011000"),
+        rawfiles.encode(feed, "202004011000", []),
+        rawfiles.encode(feed, "202004011000", [], Form(newline="\r\n")),
+    )
+    for data, tag in [(first, "first"), (second, "second")]:
+        cloud.s3.put_object(Bucket=cloud.raw, Key=f"landing/{name}", Body=data, Tagging=f"source={tag}")
+        cloud.invoke("ingest", {"date": "2020-04-01"})
+    (kept,) = (key for key in cloud.objects("quarantine/") if not key.endswith(".json"))
+    for key, tag in [(place(name), "second"), (kept, "first")]:
+        tags = cloud.s3.get_object_tagging(Bucket=cloud.raw, Key=key)["TagSet"]
+        assert tags == [{"Key": "source", "Value": tag}], key
+
+    packed = rawfiles.encode(feed, "202004011000", [], Form(compressed=True))
+    cloud.land(f"{name}.gz", packed)
+    cloud.invoke("ingest", {"date": "2020-04-01"})
+    assert cloud.objects(f"{feed}/") == {place(name) + ".gz": packed}
+
+
+def test_files_of_one_name_do_not_meet_in_quarantine(cloud: Cloud):
+    for data in (b"one", b"two", b"one"):
+        cloud.land("holiday.txt", data)
+        cloud.invoke("ingest", {"date": "2020-04-01"})
+    kept = {key: data for key, data in cloud.objects("quarantine/").items() if not key.endswith(".json")}
+    assert sorted(kept.values()) == [b"one", b"two"] and kept["quarantine/holiday.txt"] == b"one"
+    assert len(cloud.reasons()) == 2
+
+
+def test_copies_are_made_under_their_conditions_alone(cloud: Cloud):
+    """moto leaves the conditions out, and the application in front of it sees to them."""
+    for key in ("a", "b"):
+        cloud.s3.put_object(Bucket=cloud.raw, Key=key, Body=key.encode())
+    tag = {key: cloud.s3.head_object(Bucket=cloud.raw, Key=key)["ETag"] for key in ("a", "b")}
+
+    def copy(**conditions: str) -> int:
+        try:
+            told = cloud.s3.copy_object(Bucket=cloud.raw, Key="b", CopySource=f"{cloud.raw}/a", **conditions)
+        except botocore.exceptions.ClientError as error:
+            told = error.response
+        return told["ResponseMetadata"]["HTTPStatusCode"]
+
+    assert copy(IfNoneMatch="*") == copy(IfMatch=tag["a"]) == copy(CopySourceIfMatch=tag["b"]) == 412
+    assert cloud.objects() == {"a": b"a", "b": b"b"}
+    assert copy(IfMatch=tag["b"], CopySourceIfMatch=tag["a"]) == 200 and cloud.objects()["b"] == b"a"
+
+
+def test_no_version_is_deleted_or_replaced_that_was_not_looked_at(cloud: Cloud):
+    cloud.land("202004011000_flashpanel.csv", rawfiles.encode("quotes", "202004011000", [quote()]))
+    cloud.invoke("ingest", {"date": "2020-04-01"})
+    deletions, copies = cloud.moto.made("DeleteObject"), cloud.moto.made("CopyObject")
+    assert deletions and all(call.parameters.get("if-match") for call in deletions)
+    assert copies and all(call.parameters.get("x-amz-copy-source-if-match") for call in copies)
+    assert all(call.parameters.keys() & {"if-match", "if-none-match"} for call in copies)
+
+
+@pytest.mark.parametrize(
+    "event",
+    [{"day": "2020-04-01"}, {"date": "yesterday"}, {"from": "2020-04-02", "to": "2020-04-01"}, [], "2020-04-01",
+     {"source": "aws.s3", "detail-type": "Object Deleted", "detail": {}}],
+)  # fmt: skip
+def test_an_event_that_says_nothing_is_refused(cloud: Cloud, event: object):
+    error = cloud.fails("ingest", event)
+    assert error.error_type == "InvalidInput" and '{"date": "2020-04-01"}' in error.message
+    assert not cloud.moto.calls[4:], "nothing was asked of anyone"
+
+
+def test_refusals_of_s3_have_its_own_names(cloud: Cloud):
+    for status, code, expected in [
+        (403, "AccessDenied", "AccessDenied"),
+        (503, "SlowDown", "ServiceUnavailable"),
+        (500, "InternalError", "ServiceUnavailable"),
+    ]:
+        with cloud.moto.failing("ListObjectsV2", status, code):
+            for function, event in [("ingest", DAYS), ("validate-partitions", {"stage": "raw", **DAYS})]:
+                error = cloud.fails(function, event)
+                assert error.error_type == expected and f"s3://{cloud.raw}/" in error.message
+    for function, event in [("ingest", DAYS), ("validate-partitions", {"stage": "raw", **DAYS})]:
+        cloud.invoke(function, event)
+
+    for bucket in cloud.resources["buckets"].values():
+        cloud.s3.delete_bucket(Bucket=bucket)
+    for function, event in [
+        ("ingest", DAYS),
+        ("validate-partitions", {"stage": "raw", **DAYS}),
+        ("validate-partitions", {"stage": "published", "table": "quotes", **OF_RUN}),
+        ("launch-emr-step", OF_RUN),
+        ("create-athena-table", {"table": "quotes", **OF_RUN}),
+    ]:
+        assert cloud.fails(function, event).error_type == "NoSuchBucket", function
+
+
+# --- launch-emr-step --------------------------------------------------------------------------------
+
+EMR = {
+    "release": "emr-7.13.0",
+    "instance_types": ["r5.2xlarge", "r6i.2xlarge"],
+    "core_instances": 7,
+    "spot": True,
+    "subnet_ids": ["subnet-1a", "subnet-1b"],
+    "idle_minutes": 20,
+}
+
+
+def job(cloud: Cloud) -> str:
+    """The URI of the Spark job, which is the only one there."""
+    (key,) = (key for key in cloud.moto.objects(cloud.results) if key.startswith("jobs/"))
+    return f"s3://{cloud.results}/{key}"
+
+
+def arguments(cloud: Cloud, run: str = RUN) -> list[str]:
+    variables = {**DAYS, "run": run, "raw": f"s3://{cloud.raw}", "lake": f"s3://{cloud.lake}"}
+    command = ["spark-sql", "--conf", "spark.sql.catalogImplementation=in-memory", "-f", job(cloud)]
+    return command + [part for name, value in variables.items() for part in ("-d", f"{name}={value}")]
+
+
+def test_a_run_gets_a_cluster_with_everything_that_was_configured(cloud: Cloud):
+    launched = cloud.invoke("launch-emr-step", OF_RUN, {"emr": EMR})
+    (cluster,) = cloud.clusters()
+    (step,) = cluster.steps
+    assert (launched["cluster_id"], launched["step_id"]) == (cluster.id, step.id) and launched["poll_seconds"] >= 1
+
+    assert (cluster.name, cluster.release_label) == (f"pregao-{RUN}", "emr-7.13.0")
+    assert [application.name for application in cluster.applications] == ["Spark"]
+    assert cluster.log_uri == f"s3://{cloud.results}/logs/"
+    assert cluster.service_role == cloud.resources["emr"]["service_role"]
+    assert cluster.role == cloud.resources["emr"]["instance_profile"]
+    assert not cluster.keep_job_flow_alive_when_no_steps and not cluster.termination_protected
+    tags = {tag["Key"]: tag["Value"] for tag in cluster.tags}
+    assert tags == {"pregao:run": RUN, "pregao:lake": cloud.lake}
+
+    assert (step.name, step.action_on_failure) == (f"pregao-{RUN}", "TERMINATE_CLUSTER")
+    assert step.jar == "command-runner.jar" and step.args == arguments(cloud)
+
+    # What moto does not keep of a cluster it was asked for all the same.
+    (call,) = cloud.moto.made("RunJobFlow")
+    asked = call.parameters
+    assert asked["AutoTerminationPolicy"] == {"IdleTimeout": 20 * 60}
+    assert asked["Instances"]["Ec2SubnetIds"] == ["subnet-1a", "subnet-1b"]
+    fleets = {fleet["InstanceFleetType"]: fleet for fleet in asked["Instances"]["InstanceFleets"]}
+    assert set(fleets) == {"MASTER", "CORE"}
+    for fleet in fleets.values():
+        types = {one["InstanceType"]: one["WeightedCapacity"] for one in fleet["InstanceTypeConfigs"]}
+        assert types == {"r5.2xlarge": 1, "r6i.2xlarge": 1}
+    assert fleets["MASTER"]["TargetOnDemandCapacity"] == 1 and "TargetSpotCapacity" not in fleets["MASTER"]
+    assert fleets["CORE"]["TargetSpotCapacity"] == 7 and "TargetOnDemandCapacity" not in fleets["CORE"]
+    spot = fleets["CORE"]["LaunchSpecifications"]["SpotSpecification"]
+    assert spot["TimeoutAction"] == "SWITCH_TO_ON_DEMAND" and 5 <= spot["TimeoutDurationMinutes"] <= 1440
+
+
+def test_the_job_is_the_reviewed_one(cloud: Cloud):
+    cloud.invoke("launch-emr-step", OF_RUN)
+    key = job(cloud)[len(f"s3://{cloud.results}/") :]
+    sql = (ROOT / "crates" / "market" / "spark" / "etl.sql").read_bytes()
+    assert cloud.moto.objects(cloud.results) == {key: sql}
+    assert f"{key}".startswith("jobs/etl-") and key.endswith(".sql")
+
+
+def test_a_run_that_is_launched_again_pays_for_one_cluster(cloud: Cloud):
+    first = cloud.invoke("launch-emr-step", OF_RUN)
+    for state in ("RUNNING", "TERMINATED"):
+        cloud.clusters()[0].state = state
+        assert cloud.invoke("launch-emr-step", OF_RUN) == first
+    assert len(cloud.clusters()) == 1 and len(cloud.clusters()[0].steps) == 1
+
+    other = cloud.invoke("launch-emr-step", {**OF_RUN, "run": "nightly-77"})
+    assert other["cluster_id"] != first["cluster_id"] and len(cloud.clusters()) == 2
+    assert len(cloud.moto.objects(cloud.results)) == 1, "the job is there once"
+
+
+def test_a_configured_cluster_takes_the_steps_of_runs(cloud: Cloud):
+    config = {"emr": {"cluster_id": cloud.start_cluster(pregao_lake=cloud.lake)}}
+    first = cloud.invoke("launch-emr-step", OF_RUN, config)
+    assert cloud.invoke("launch-emr-step", OF_RUN, config) == first
+    other = cloud.invoke("launch-emr-step", {**OF_RUN, "run": "nightly-8"}, config)
+    (cluster,) = cloud.clusters()
+    steps = {step.name: step for step in cluster.steps}
+    assert {name: step.id for name, step in steps.items()} == {
+        "pregao-nightly-7": first["step_id"],
+        "pregao-nightly-8": other["step_id"],
+    }
+    for run in ("nightly-7", "nightly-8"):
+        step = steps[f"pregao-{run}"]
+        assert (step.jar, step.args, step.action_on_failure) == (
+            "command-runner.jar",
+            arguments(cloud, run),
+            "CONTINUE",
+        )
+
+
+def test_a_failed_step_is_the_end_until_the_execution_is_redriven(cloud: Cloud):
+    first = cloud.invoke("launch-emr-step", OF_RUN)
+    failed = {**OF_RUN, "failed": {**first, "state": "FAILED", "reason": "the Spark step is FAILED: no memory"}}
+    error = cloud.fails("launch-emr-step", {**failed, "execution": {"RedriveCount": 0}})
+    assert error.payload == {"errorType": "EmrError", "errorMessage": "the Spark step is FAILED: no memory"}
+    assert len(cloud.clusters()) == 1
+
+    redriven = {**failed, "execution": {"RedriveCount": 1}}
+    second = cloud.invoke("launch-emr-step", redriven)
+    assert second["step_id"] != first["step_id"] and len(cloud.clusters()) == 2
+    assert cloud.invoke("launch-emr-step", redriven) == second and len(cloud.clusters()) == 2
+
+
+def test_refusals_of_emr_have_its_own_names(cloud: Cloud):
+    for status, code, expected in [
+        (400, "ValidationException", "ValidationException"),
+        (400, "ThrottlingException", "ServiceUnavailable"),
+        (500, "InternalServerException", "ServiceUnavailable"),
+    ]:
+        with cloud.moto.failing("RunJobFlow", status, code, "InstanceProfile is required"):
+            error = cloud.fails("launch-emr-step", OF_RUN)
+            assert error.error_type == expected and "InstanceProfile is required" in error.message
+    assert cloud.clusters() == []
+    for event in ({}, {"run": "a/b", **DAYS}, {**OF_RUN, "from": "2020-04-03"}):
+        assert cloud.fails("launch-emr-step", event).error_type == "InvalidInput"
+
+
+# --- poll-step --------------------------------------------------------------------------------------
+
+
+def launched(cloud: Cloud) -> tuple[Cluster, Step, dict]:
+    """A cluster with a step, and the event that asks for it."""
+    event = cloud.invoke("launch-emr-step", OF_RUN)
+    (cluster,) = cloud.clusters()
+    return cluster, cluster.steps[0], {name: event[name] for name in ("cluster_id", "step_id")}
+
+
+@pytest.mark.parametrize("state", ["PENDING", "RUNNING", "CANCEL_PENDING", "COMPLETED"])
+def test_a_step_that_goes_well_is_told_by_its_state(cloud: Cloud, state: str):
+    cluster, step, event = launched(cloud)
+    step.state = state
+    look = cloud.invoke("poll-step", event)
+    assert (look["state"], look["reason"]) == (state, "")
+    assert look["log"] == f"s3://{cloud.results}/logs/{cluster.id}/steps/{step.id}/"
+    assert {name: look[name] for name in event} == event
+
+
+def test_looks_come_ever_more_slowly(cloud: Cloud):
+    _, step, event = launched(cloud)
+    pauses = []
+    for minutes in (0, 1, 5, 60):
+        step.creation_date_time = datetime.datetime.now(datetime.timezone.utc) - datetime.timedelta(minutes=minutes)
+        pauses.append(cloud.invoke("poll-step", event, {"emr": {"poll_seconds": 45}})["poll_seconds"])
+    assert pauses == sorted(pauses) and pauses[0] == 1 and pauses[-1] == 45
+
+
+@pytest.mark.parametrize("state", ["FAILED", "CANCELLED", "INTERRUPTED"])
+def test_a_step_that_failed_says_why(cloud: Cloud, state: str, monkeypatch: pytest.MonkeyPatch):
+    _, step, event = launched(cloud)
+    step.state = state
+    step.last_state_change_reason = "Shut down by the user"
+    look = cloud.invoke("poll-step", event)
+    assert look["state"] == state
+    assert look["reason"] == f"the Spark step is {state}: Shut down by the user. Its log: {look['log']}"
+
+    # moto has no place for what EMR finds in the log of a step.
+    failure = {"Reason": "Unknown Error.", "Message": "Path does not exist", "LogFile": "s3://logs/stderr.gz"}
+    status = Step.status.fget(step)
+    monkeypatch.setattr(Step, "status", property(lambda self: {**status, "FailureDetails": failure}))
+    look = cloud.invoke("poll-step", event)
+    assert "Unknown Error." in look["reason"] and "Path does not exist" in look["reason"]
+    assert look["log"] == "s3://logs/stderr.gz" and look["reason"].endswith("Its log: s3://logs/stderr.gz")
+
+
+@pytest.mark.parametrize(
+    "code, message, advice",
+    [
+        ("INSTANCE_FAILURE", "Spot instances were lost in the fleet core", "set emr.spot = false"),
+        ("VALIDATION_ERROR", "The release emr-9.9.9 is not supported", "the emr section of the configuration"),
+        ("INSTANCE_FLEET_TIMEOUT", "Provisioning timed out", "name more emr.instance_types"),
+        ("USER_REQUEST", "Terminated by user request", "somebody ended it"),
+    ],
+)
+def test_a_step_on_a_dead_cluster_has_failed_and_says_why(
+    cloud: Cloud, monkeypatch: pytest.MonkeyPatch, code: str, message: str, advice: str
+):
+    cluster, step, event = launched(cloud)
+    step.state, cluster.state, cluster.last_state_change_reason = "PENDING", "TERMINATED_WITH_ERRORS", message
+    # moto gives the reason without its code.
+    status = Cluster.status.fget(cluster)
+    reason = {"StateChangeReason": {"Code": code, "Message": message}}
+    monkeypatch.setattr(Cluster, "status", property(lambda self: {**status, **reason}))
+    look = cloud.invoke("poll-step", event)
+    assert look["state"] == "FAILED"
+    for words in ("PENDING", "TERMINATED_WITH_ERRORS", message, advice, look["log"]):
+        assert words in look["reason"], look["reason"]
+
+
+def test_what_emr_does_not_know_is_an_error(cloud: Cloud):
+    cluster, step, event = launched(cloud)
+    error = cloud.fails("poll-step", {**event, "step_id": "s-UNKNOWN"})
+    assert error.error_type == "EmrError" and "s-UNKNOWN" in error.message and cluster.id in error.message
+    for event in ({}, {"cluster_id": cluster.id}, {"cluster_id": 1, "step_id": step.id}):
+        assert cloud.fails("poll-step", event).error_type == "InvalidInput"
+    with cloud.moto.failing("DescribeStep", 400, "InvalidRequestException", "Cluster id 'j-X' is not valid."):
+        error = cloud.fails("poll-step", {"cluster_id": "j-X", "step_id": "s-X"})
+        assert error.error_type == "InvalidRequestException" and "Cluster id 'j-X' is not valid." in error.message
+
+
+# --- stop-emr-step ----------------------------------------------------------------------------------
+
+
+def status_change(run: str, status: str) -> dict:
+    """As EventBridge sends it."""
+    machine = "arn:aws:states:us-east-1:123456789012:stateMachine:pregao-create_datalake"
+    return {
+        "version": "0", "source": "aws.states", "detail-type": "Step Functions Execution Status Change",
+        "detail": {"name": run, "status": status, "stateMachineArn": machine, "input": "{}", "output": None},
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "event", [*(status_change(RUN, status) for status in ("FAILED", "TIMED_OUT", "ABORTED")), {"run": RUN}]
+)
+def test_the_cluster_of_a_run_that_was_given_up_ends(cloud: Cloud, event: dict):
+    own = cloud.invoke("launch-emr-step", OF_RUN)["cluster_id"]
+    other = cloud.invoke("launch-emr-step", {**OF_RUN, "run": f"{RUN}7"})["cluster_id"]
+    stopped = cloud.invoke("stop-emr-step", event)
+    assert (stopped["run"], stopped["clusters"], stopped["steps"]) == (RUN, [own], [])
+    states = {cluster.id: cluster.state for cluster in cloud.clusters()}
+    assert states == {own: "TERMINATED", other: "WAITING"}
+    again = cloud.invoke("stop-emr-step", event)
+    assert (again["clusters"], again["steps"]) == ([], []), "the second time finds nothing"
+    assert len(cloud.moto.made("TerminateJobFlows")) == 1
+
+
+def test_redriven_runs_leave_no_cluster_either(cloud: Cloud):
+    first = cloud.invoke("launch-emr-step", OF_RUN)
+    failed = {**OF_RUN, "failed": {**first, "reason": "lost"}, "execution": {"RedriveCount": 1}}
+    second = cloud.invoke("launch-emr-step", failed)
+    stopped = cloud.invoke("stop-emr-step", {"run": RUN})
+    assert set(stopped["clusters"]) == {first["cluster_id"], second["cluster_id"]}
+    assert {cluster.state for cluster in cloud.clusters()} == {"TERMINATED"}
+
+
+def test_on_a_configured_cluster_only_the_step_of_the_run_is_cancelled(cloud: Cloud):
+    cluster_id = cloud.start_cluster(pregao_lake=cloud.lake)
+    config = {"emr": {"cluster_id": cluster_id}}
+    own = cloud.invoke("launch-emr-step", OF_RUN, config)["step_id"]
+    cloud.invoke("launch-emr-step", {**OF_RUN, "run": "nightly-8"}, config)
+    stopped = cloud.invoke("stop-emr-step", status_change(RUN, "ABORTED"), config)
+    assert (stopped["clusters"], stopped["steps"]) == ([], [own])
+    (cluster,) = cloud.clusters()
+    assert cluster.state == "RUNNING", "it goes on for others"
+    states = {step.name: step.state for step in cluster.steps}
+    assert states.pop(f"pregao-{RUN}") == "CANCELLED" and set(states.values()) <= {"PENDING", "RUNNING"}
+    assert cloud.invoke("stop-emr-step", {"run": RUN}, config)["steps"] == []
+    assert len(cloud.moto.made("CancelSteps")) == 1
+
+
+def test_what_names_no_run_stops_nothing(cloud: Cloud):
+    cloud.invoke("launch-emr-step", OF_RUN)
+    for event in ({}, {"run": "a/b"}, {"detail": {}}, {"detail": {"name": "*"}}):
+        assert cloud.fails("stop-emr-step", event).error_type == "InvalidInput"
+    with cloud.moto.failing("TerminateJobFlows", 403, "AccessDeniedException"):
+        assert cloud.fails("stop-emr-step", {"run": RUN}).error_type == "AccessDeniedException"
+    assert cloud.clusters()[0].state == "WAITING"
+
+
+# --- validate-partitions and create-athena-table ----------------------------------------------------
+
+
+class Written(NamedTuple):
+    """A run whose job is done: raw files in their places, Parquet under run=, and what Athena would find in it."""
+
+    cloud: Cloud
+    expected: oracle.Expected
+
+    @property
+    def days(self) -> list[tuple[int, int, int]]:
+        return sorted(self.expected.days["quotes"])
+
+    def folder(self, table: str, day: tuple[int, int, int]) -> str:
+        year, month, number = day
+        return f"{table}/year={year}/month={month}/day={number}/run={RUN}/"
+
+    def put(self, table: str, day: tuple[int, int, int], rows: list[dict]) -> None:
+        """A file as a job writes it, from the oracle's rows and by another Parquet writer than the product's."""
+        columns = oracle.TABLES[table]
+        schema = pyarrow.schema([(column.name, ARROW[column.type]) for column in columns])
+        arrays = [
+            pyarrow.array([row[column.name] for row in rows], schema.field(column.name).type) for column in columns
+        ]
+        file = io.BytesIO()
+        pyarrow.parquet.write_table(pyarrow.Table.from_arrays(arrays, schema=schema), file)
+        key = f"{self.folder(table, day)}part-0.parquet"
+        self.cloud.s3.put_object(Bucket=self.cloud.lake, Key=key, Body=file.getvalue())
+
+    def figures(self, table: str) -> list[list[object]]:
+        """What the query for the figures of each day answers."""
+        days = ((day, self.expected.day(table, *day)) for day in self.days)
+        return [
+            [*day, len(rows), len({row["ticker"] for row in rows}), min(times(rows)), max(times(rows))]
+            for day, rows in days
+            if rows
+        ]
+
+    def answer(self) -> None:
+        """Gives moto the rows with which Athena would answer."""
+        moto, name = self.cloud.moto, "[a-z0-9_]*"
+        for table in TABLES:
+            rows = self.figures(table)
+            moto.answer(rf'AS tickers.*\sFROM "{table}{name}"', FIGURES, rows)
+            checked = [[*day, len(self.expected.day(table, *day)), 0] for day in self.days]
+            moto.answer(rf'(?s)AS failing.*FROM "{table}_', ["year", "month", "day", "checked", "failing"], checked)
+        moto.answer("AS repeated_keys", ["repeated_keys", "repeated_rows"], [[0, 0]])
+        counts = Counter(
+            (*(row[part] for part in oracle.PARTITION), row["table_name"], row["column_name"], row["reason"])
+            for row in self.expected.rows["rejects"]
+        )
+        columns = [*oracle.PARTITION, "table_name", "column_name", "reason", "rejects"]
+        moto.answer("count.*AS rejects", columns, [[*key, count] for key, count in sorted(counts.items())])
+
+    def report(self, table: str) -> dict:
+        return json.loads(self.cloud.moto.objects(self.cloud.lake)[f"quality/run={RUN}/{table}.json"])
+
+
+FIGURES = ["year", "month", "day", "row_count", "tickers", "first_intdate", "last_intdate"]
+
+
+def times(rows: list[dict]) -> list[int]:
+    return [row["intdate"] for row in rows]
+
+
+@pytest.fixture
+def written(cloud: Cloud, tmp_path: Path) -> Written:
+    rawfiles.write_market(tmp_path, seed=7, days=["20200401", "20200402"], snapshots=3)
+    for key, data in cloud.land_folder(tmp_path).items():
+        cloud.s3.put_object(Bucket=cloud.raw, Key=key, Body=data)
+    run = Written(cloud, oracle.read_folder(tmp_path))
+    for table in TABLES:
+        for day in run.days:
+            run.put(table, day, run.expected.day(table, *day))
+    run.answer()
+    return run
+
+
+def test_raw_files_are_counted_for_a_run(written: Written):
+    plan = written.cloud.invoke("validate-partitions", {"stage": "raw", "run": RUN, "input": DAYS})
+    places = [key for key in written.cloud.objects() if not key.startswith("landing/")]
+    assert (plan["run"], plan["from"], plan["to"], plan["files"]) == (RUN, *DAYS.values(), len(places))
+    assert plan["bytes"] == sum(len(written.cloud.objects()[key]) for key in places)
+    nothing = written.cloud.invoke("validate-partitions", {"stage": "raw", "input": {"date": "2020-05-04"}})
+    assert (nothing["files"], nothing["gaps"]["first"]) == (0, ["2020-05-04"])
+    assert written.cloud.fails("validate-partitions", {"stage": "raw", "input": {"x": 1}}).error_type == "InvalidInput"
+    assert written.cloud.fails("validate-partitions", {"stage": "cooked"}).error_type == "InvalidInput"
+
+
+def test_a_run_is_audited_by_statements_that_no_reader_sees(written: Written):
+    cloud = written.cloud
+    passed = cloud.invoke("validate-partitions", {"stage": "staged", **OF_RUN})
+    rows = {table["table"]: table["rows"] for table in passed["tables"]}
+    assert rows == {table: len(written.expected.rows[table]) for table in TABLES}
+    for table in TABLES:
+        report = written.report(table)
+        assert report["passed"] and report["rows"] == rows[table], report["checks"]
+    records = written.report("quotes")["records"]
+    for what in ("records", "published", "blank_ticker", "header_repeat", "ragged"):
+        assert records[what] == written.expected.total("quotes", what), what
+
+    started = cloud.moto.made("StartQueryExecution")
+    for call in started:
+        statement, database = call.parameters["QueryString"], call.parameters.get("QueryExecutionContext", {})
+        created_database = statement.startswith("CREATE DATABASE IF NOT EXISTS `pregao_staged`")
+        assert created_database or database == {"Database": "pregao_staged"}, statement
+        assert call.parameters["WorkGroup"] == cloud.resources["athena"]["workgroup"]
+        assert call.parameters["ResultConfiguration"] == {"OutputLocation": f"s3://{cloud.results}/athena/"}
+    text = "\n".join(cloud.moto.statements)
+    for table in TABLES:
+        name = f"{table}_nightly_m7"
+        assert f"CREATE EXTERNAL TABLE IF NOT EXISTS `pregao_staged`.`{name}`" in text
+        assert cloud.moto.statements.count(f"DROP TABLE IF EXISTS `{name}`") == 2, "before it, and behind it"
+        for year, month, day in written.days:
+            location = f"s3://{cloud.lake}/{written.folder(table, (year, month, day))}"
+            assert f"PARTITION (year = {year}, month = {month}, day = {day}) LOCATION '{location}'" in text
+
+    again = cloud.invoke("validate-partitions", {"stage": "staged", **OF_RUN})
+    assert again == passed
+
+
+def test_a_run_that_lost_rows_is_a_quality_error_with_a_report(written: Written):
+    day = written.days[0]
+    written.put("quotes", day, written.expected.day("quotes", *day)[1:])
+    error = written.cloud.fails("validate-partitions", {"stage": "staged", **OF_RUN})
+    assert error.error_type == "QualityError" and "quotes: row_counts" in error.message
+    assert f"s3://{written.cloud.lake}/quality/run={RUN}/quotes.json" in error.message
+    assert not written.report("quotes")["passed"] and written.report("options")["passed"]
+    for function, event in [
+        ("create-athena-table", {"table": "quotes", **OF_RUN}),
+        ("validate-partitions", {"stage": "published", "table": "quotes", **OF_RUN}),
+    ]:
+        before = written.cloud.moto.statements
+        assert written.cloud.fails(function, event).error_type == "QualityError"
+        assert written.cloud.moto.statements == before, "nothing was asked of Athena"
+
+
+def test_rows_that_fail_a_check_are_a_quality_error(written: Written):
+    columns = ["year", "month", "day", "checked", "failing"]
+    written.cloud.moto.answer(r'(?s)bid > ask.*AS failing.*FROM "quotes_', columns, [[2020, 4, 1, 72, 20]])
+    written.cloud.moto.answer(
+        "SELECT intdate, ticker, bid, ask", ["intdate", "ticker", "bid", "ask"], [[202004011000, "PETR4", 15.4, 15.3]]
+    )
+    error = written.cloud.fails("validate-partitions", {"stage": "staged", **OF_RUN})
+    assert error.error_type == "QualityError" and "quotes: bid_ask: 20 of 72 rows fail" in error.message
+    check = next(check for check in written.report("quotes")["checks"] if check["name"] == "bid_ask")
+    assert not check["passed"] and check["examples"][0]["ticker"] == "PETR4"
+    lenient = {"quality": {"max_domain_share": 1}}
+    assert written.cloud.invoke("validate-partitions", {"stage": "staged", **OF_RUN}, lenient)["run"] == RUN
+
+
+@pytest.mark.parametrize("table", TABLES)
+def test_audited_partitions_are_published_and_confirmed(written: Written, table: str):
+    cloud = written.cloud
+    cloud.invoke("validate-partitions", {"stage": "staged", **OF_RUN})
+    # One of the days is published already, from an earlier run.
+    cloud.moto.answer(f"SHOW PARTITIONS `{table}`", ["partition"], [["year=2020/month=4/day=1"]])
+    before = len(cloud.moto.statements)
+
+    published = cloud.invoke("create-athena-table", {"table": table, **OF_RUN})
+    assert published == {
+        "table": table, **OF_RUN, "partitions": 2, "rows": len(written.expected.rows[table]),
+    }  # fmt: skip
+    database, ddl, show, add, move = cloud.moto.statements[before:]
+    assert database == "CREATE DATABASE IF NOT EXISTS `pregao`"
+    assert ddl.startswith(f"CREATE EXTERNAL TABLE IF NOT EXISTS `pregao`.`{table}`") and "STORED AS PARQUET" in ddl
+    assert f"LOCATION 's3://{cloud.lake}/{table}/'" in ddl
+    for column in oracle.TABLES[table]:
+        assert f"`{column.name}` {column.type}" in ddl, column
+    assert show == f"SHOW PARTITIONS `{table}`"
+    location = [f"s3://{cloud.lake}/{written.folder(table, day)}" for day in written.days]
+    assert add == (
+        f"ALTER TABLE `{table}` ADD IF NOT EXISTS\nPARTITION (year = 2020, month = 4, day = 2) LOCATION '{location[1]}'"
+    )
+    assert move == f"ALTER TABLE `{table}` PARTITION (year = 2020, month = 4, day = 1) SET LOCATION '{location[0]}'"
+    for call in cloud.moto.made("StartQueryExecution")[before:]:
+        context = None if "DATABASE" in call.parameters["QueryString"] else {"Database": "pregao"}
+        assert call.parameters.get("QueryExecutionContext") == context
+
+    cloud.moto.answer(f"SHOW PARTITIONS `{table}`", ["partition"], [[f"year=2020/month=4/day={day}"] for day in (1, 2)])
+    confirmed = cloud.invoke("validate-partitions", {"stage": "published", "table": table, **OF_RUN})
+    assert (confirmed["partitions"], confirmed["rows"]) == (2, published["rows"])
+    assert cloud.invoke("create-athena-table", {"table": table, **OF_RUN}) == published
+
+
+def test_a_day_without_rows_is_published_as_an_empty_folder(cloud: Cloud, tmp_path: Path):
+    for feed, row in [("quotes", quote()), ("options", rawfiles.option())]:
+        rawfiles.write(tmp_path, feed, "202004011000", [row])
+    for key, data in cloud.land_folder(tmp_path).items():
+        cloud.s3.put_object(Bucket=cloud.raw, Key=key, Body=data)
+    run = Written(cloud, oracle.read_folder(tmp_path))
+    (day,) = run.days
+    for table in ("quotes", "options"):
+        run.put(table, day, run.expected.day(table, *day))
+    run.answer()
+
+    cloud.invoke("validate-partitions", {"stage": "staged", **OF_RUN})
+    published = cloud.invoke("create-athena-table", {"table": "rejects", **OF_RUN})
+    assert (published["partitions"], published["rows"]) == (1, 0)
+    location = f"s3://{cloud.lake}/{run.folder('rejects', day)}"
+    assert cloud.moto.statements[-1].endswith(f"PARTITION (year = 2020, month = 4, day = 1) LOCATION '{location}'")
+    cloud.moto.answer("SHOW PARTITIONS `rejects`", ["partition"], [["year=2020/month=4/day=1"]])
+    confirmed = cloud.invoke("validate-partitions", {"stage": "published", "table": "rejects", **OF_RUN})
+    assert (confirmed["partitions"], confirmed["rows"]) == (1, 0)
+
+
+def test_other_rows_than_were_audited_are_a_quality_error(written: Written):
+    cloud, event = written.cloud, {"table": "quotes", **OF_RUN}
+    cloud.invoke("validate-partitions", {"stage": "staged", **OF_RUN})
+    cloud.moto.answer("SHOW PARTITIONS `quotes`", ["partition"], [["year=2020/month=4/day=1"]])
+    error = cloud.fails("validate-partitions", {"stage": "published", **event})
+    assert error.error_type == "QualityError" and "2020-04-02 has no partition" in error.message
+    first, second = written.figures("quotes")
+    cloud.moto.answer("SHOW PARTITIONS `quotes`", ["partition"], [[f"year=2020/month=4/day={day}"] for day in (1, 2)])
+    cloud.moto.answer(r'AS tickers.*\sFROM "quotes"', FIGURES, [[*first[:3], first[3] - 1, *first[4:]], second])
+    error = cloud.fails("validate-partitions", {"stage": "published", **event})
+    assert error.error_type == "QualityError" and "2020-04-01 has" in error.message
+
+    written.put("quotes", written.days[1], [])
+    error = cloud.fails("create-athena-table", event)
+    assert error.error_type == "QualityError" and "2020-04-02" in error.message
+
+
+def test_failures_of_athena_are_told(written: Written, monkeypatch: pytest.MonkeyPatch):
+    cloud, event = written.cloud, {"table": "quotes", **OF_RUN}
+    assert cloud.fails("create-athena-table", event).error_type == "QualityError", "there is no report yet"
+    cloud.invoke("validate-partitions", {"stage": "staged", **OF_RUN})
+    monkeypatch.setattr(Execution, "status", property(lambda self: "FAILED", lambda self, value: None))
+    error = cloud.fails("create-athena-table", event)
+    assert error.error_type == "AthenaError" and "CREATE DATABASE IF NOT EXISTS `pregao`" in error.message
+    for status, code, expected in [
+        (400, "InvalidRequestException", "InvalidRequestException"),
+        (400, "TooManyRequestsException", "ServiceUnavailable"),
+    ]:
+        with cloud.moto.failing("StartQueryExecution", status, code, "in a test"):
+            assert cloud.fails("create-athena-table", event).error_type == expected
+    for wrong in ({}, {**event, "table": "trades"}, {**event, "run": "a b"}):
+        assert cloud.fails("create-athena-table", wrong).error_type == "InvalidInput"
+
+
+# --- all of them ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_a_configuration_that_cannot_be_used_is_told_at_the_start(cloud: Cloud, name: str):
+    error = cloud.fails(name, {}, {"quality": {"max_reject_shares": 1}})
+    assert error.error_type == "Runtime.ExitError" and "max_reject_shares" in str(error)
+    assert "PREGAO_CONFIG" in str(error)
