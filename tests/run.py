@@ -23,6 +23,7 @@ from pathlib import Path
 OLDEST_PYTHON = (3, 10)
 ROOT = Path(__file__).resolve().parent.parent
 REQUIREMENTS = sorted((ROOT / "tests").glob("requirements*.txt"))
+TOOLS = ROOT / "tests" / "tools"
 
 
 class Failure(Exception):
@@ -40,13 +41,14 @@ def main() -> int:
             raise Failure("cargo is not on the PATH: install Rust first, then run this again")
         target = target_directory()
         python = prepare_environment(target / "test-venv")
+        tools = prepare_tools(target)
         # The same profile for all of it: a fresh machine compiles the big dependencies once.
         step("build", ["cargo", "build", "--release", "--workspace", "--locked"])
         step("Rust tests", ["cargo", "test", "--release", "--workspace", "--locked"])
         step(
             "end-to-end tests",
             [str(python), "-m", "pytest", *arguments.pytest],
-            {"PREGAO": str(binary(target))},
+            {"PREGAO": str(binary(target)), "PREGAO_TOOLS": os.pathsep.join(map(str, tools))},
             ROOT / "tests",
         )
     except Failure as failure:
@@ -95,7 +97,7 @@ def binary(target: Path) -> Path:
     return target / "release" / ("pregao.exe" if os.name == "nt" else "pregao")
 
 
-def prepare_environment(folder: Path) -> Path:
+def prepare_environment(folder: Path, requirements: list[Path] = REQUIREMENTS) -> Path:
     """The Python of a virtual environment that holds exactly the pinned packages.
 
     A stamp names what was installed for which Python, so that a second run neither asks a package
@@ -103,7 +105,7 @@ def prepare_environment(folder: Path) -> Path:
     """
     python = folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
     stamp = folder / "installed"
-    pinned = b"".join(path.read_bytes() for path in REQUIREMENTS)
+    pinned = b"".join(path.read_bytes() for path in requirements)
     wanted = hashlib.sha256(sys.version.encode() + pinned).hexdigest()
     if python.exists() and stamp.exists() and stamp.read_text() == wanted:
         say(f"Python packages: already in {folder}")
@@ -112,9 +114,33 @@ def prepare_environment(folder: Path) -> Path:
     folder.parent.mkdir(parents=True, exist_ok=True)
     create_environment(folder)
     install = [str(python), "-m", "pip", "install", "--disable-pip-version-check", "--quiet"]
-    step("Python packages", [*install, *(f"--requirement={path}" for path in REQUIREMENTS)])
+    step("Python packages", [*install, *(f"--requirement={path}" for path in requirements)])
     stamp.write_text(wanted)
     return python
+
+
+def prepare_tools(target: Path) -> list[Path]:
+    """The folders of the programs that judge, build and deploy the AWS stack, to be looked through in this order."""
+    aws = prepare_environment(target / "test-tools-aws", [TOOLS / "aws.txt"]).parent
+    ministack = prepare_environment(target / "test-tools-ministack", [TOOLS / "ministack.txt"]).parent
+    return [aws, ministack, prepare_node_modules(target / "test-tools-node", aws)]
+
+
+def prepare_node_modules(folder: Path, node: Path) -> Path:
+    """What `tests/tools/package-lock.json` pins, by the Node.js that lies in the folder `node`."""
+    programs, stamp = folder / "node_modules" / ".bin", folder / "installed"
+    wanted = hashlib.sha256((TOOLS / "package-lock.json").read_bytes()).hexdigest()
+    if stamp.exists() and stamp.read_text() == wanted:
+        say(f"Node.js packages: already in {folder}")
+        return programs
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    for name in ("package.json", "package-lock.json"):
+        shutil.copy(TOOLS / name, folder)
+    path = os.pathsep.join([str(node), os.environ.get("PATH", "")])
+    step("Node.js packages", [str(node / "npm"), "ci", "--no-audit", "--no-fund", "--silent"], {"PATH": path}, folder)
+    stamp.write_text(wanted)
+    return programs
 
 
 def create_environment(folder: Path) -> None:

@@ -1,12 +1,9 @@
-"""The stack of infra/template.yaml: as data, and the tools that judge, build and deploy it."""
+"""infra/template.yaml as data, with its expressions resolved."""
 
 from __future__ import annotations
 
 import json
-import os
 import re
-import shlex
-import subprocess
 from pathlib import Path
 from typing import Any, Iterator, NamedTuple, Optional
 
@@ -21,40 +18,6 @@ MACHINES = ["athena_update", "create_datalake", "upload_raw_data"]
 
 # What the tests give for what only a deployment knows.
 STACK, ACCOUNT, REGION = "acme", "111122223333", "sa-east-1"
-
-
-# --- tools ------------------------------------------------------------------------------------------
-
-
-def tool(name: str, *arguments: object, folder: Path = ROOT, patience: int = 120, **settings: str):
-    """Run one of the tools that tests/run.py installs, and give what it did."""
-    bin_folder = os.environ.get("PREGAO_AWS_TOOLS")
-    assert bin_folder, "PREGAO_AWS_TOOLS is not set: start the tests by `python3 tests/run.py`, which installs the tools"
-    command = [str(Path(bin_folder) / name), *map(str, arguments)]
-    environment = {
-        **{name: value for name, value in os.environ.items() if not name.startswith("AWS_")},
-        "PATH": os.pathsep.join([bin_folder, os.environ["PATH"]]),
-        "SAM_CLI_TELEMETRY": "0",
-        "NO_COLOR": "1",
-        **settings,
-    }
-    return subprocess.run(
-        command,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        timeout=patience,
-        cwd=folder,
-        env=environment,
-    )
-
-
-def succeeds(name: str, *arguments: object, **options: Any) -> str:
-    """What the tool said; it has to end well."""
-    done = tool(name, *arguments, **options)
-    assert done.returncode == 0, f"$ {shlex.join(done.args)}\n(status {done.returncode})\n{done.stdout}"
-    return done.stdout
 
 
 # --- the template as data ---------------------------------------------------------------------------

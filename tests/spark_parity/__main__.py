@@ -19,7 +19,7 @@ sys.path.insert(0, str(HERE.parent))
 
 import run  # noqa: E402
 
-REQUIREMENTS = [HERE / "requirements.txt", run.REQUIREMENTS]
+REQUIREMENTS = [HERE / "requirements.txt", *run.REQUIREMENTS]
 
 
 def main() -> int:

@@ -1,0 +1,55 @@
+"""The programs that judge, build and deploy the AWS stack, which tests/run.py installs."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+from lake import ROOT
+
+
+def find(name: str) -> str:
+    folders = os.environ.get("PREGAO_TOOLS")
+    assert folders, "PREGAO_TOOLS is not set: start the tests by `python3 tests/run.py`, which installs the tools and sets it"
+    found = shutil.which(name, path=folders)
+    assert found, f"there is no {name} in {folders}: remove these folders and start `python3 tests/run.py`"
+    return found
+
+
+def environment(**settings: str) -> dict[str, str]:
+    """What the tools find: each other, and nothing of an AWS account of the person who runs the tests."""
+    own = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "SAM_", "CARGO_LAMBDA_"))}
+    path = os.pathsep.join([os.environ["PREGAO_TOOLS"], os.environ["PATH"]])
+    return {**own, "PATH": path, "SAM_CLI_TELEMETRY": "0", "NO_COLOR": "1", "CI": "1", **settings}
+
+
+def run(name: str, *arguments: object, folder: Path = ROOT, patience: int = 120, **settings: str):
+    """Run a tool to its end, and give what it did. `settings` are variables of its environment."""
+    return subprocess.run(
+        [find(name), *map(str, arguments)],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=patience,
+        cwd=folder,
+        env=environment(**settings),
+    )
+
+
+def succeeds(name: str, *arguments: object, **options: Any) -> str:
+    """What the tool said; it has to end well."""
+    done = run(name, *arguments, **options)
+    assert done.returncode == 0, f"$ {shlex.join(done.args)}\n(status {done.returncode})\n{done.stdout}"
+    return done.stdout
+
+
+def fails(name: str, *arguments: object, **options: Any) -> str:
+    """What the tool said; it has to refuse what it was given."""
+    done = run(name, *arguments, **options)
+    assert done.returncode != 0, f"this had to fail: $ {shlex.join(done.args)}\n{done.stdout}"
+    return done.stdout

@@ -1,0 +1,155 @@
+"""What others say of the stack: the linters of AWS and of the Amazon States Language.
+
+Each is also given something broken, so that one that looks at nothing does not pass for one that found nothing.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Callable
+
+import pytest
+
+import sam_template
+import aws_tools as tools
+from sam_template import MACHINES, TEMPLATE_FILE, resolve
+
+# --- the template -----------------------------------------------------------------------------------
+
+# Any region: that of a deployment is the user's.
+REGION = ("--region", "us-east-1")
+
+BROKEN_TEMPLATES = {
+    "a property that there is not": ("      BucketEncryption:\n", "      BucketEncrypted:\n"),
+    "a value that the property does not take": ("              SSEAlgorithm: AES256\n", "              SSEAlgorithm: AES128\n"),
+    "a resource that there is not": ("!GetAtt IngestRole.Arn", "!GetAtt IngestsRole.Arn"),
+    "a parameter that there is not": ("!Ref LogRetentionDays", "!Ref LogRetention"),
+}
+
+
+def test_cfn_lint_accepts_the_template():
+    assert tools.succeeds("cfn-lint", TEMPLATE_FILE) == ""
+
+
+def test_sam_accepts_the_template():
+    assert "is a valid SAM Template" in tools.succeeds("sam", "validate", "--lint", *REGION, "--template", TEMPLATE_FILE)
+
+
+@pytest.mark.parametrize("what", BROKEN_TEMPLATES)
+def test_linters_of_templates_see_what_is_wrong(what: str, tmp_path: Path):
+    right, wrong = BROKEN_TEMPLATES[what]
+    text = TEMPLATE_FILE.read_text(encoding="utf-8")
+    assert right in text
+    # Beside the definitions that it names.
+    broken = tmp_path / "infra" / "template.yaml"
+    broken.parent.mkdir()
+    broken.write_text(text.replace(right, wrong, 1), encoding="utf-8")
+    (tmp_path / "statemachines").symlink_to(sam_template.STATE_MACHINES)
+    (tmp_path / "functions").symlink_to(TEMPLATE_FILE.parent.parent / "functions")
+    told = tools.fails("cfn-lint", broken)
+    assert any(line.startswith(("E", "W")) for line in told.splitlines()), told
+    tools.fails("sam", "validate", "--lint", *REGION, "--template", broken)
+
+
+# In a template of SAM cfn-lint does not look at the actions of policies: here they are without the rest.
+WITH_POLICIES = ("AWS::IAM::Role", "AWS::S3::BucketPolicy", "AWS::SQS::QueuePolicy", "AWS::SNS::TopicPolicy", "AWS::KMS::Key")
+
+
+def policies_alone(path: Path, change: Callable[[str], str] = str) -> Path:
+    found = {name: resource for name, resource in sam_template.RESOURCES.items() if resource["Type"] in WITH_POLICIES}
+    assert len(found) > 15
+    alone = {name: {"Type": resource["Type"], "Properties": resolve(resource["Properties"])} for name, resource in found.items()}
+    path.write_text(change(json.dumps({"Resources": alone}, indent=1)), encoding="utf-8")
+    return path
+
+
+def test_cfn_lint_accepts_the_policies(tmp_path: Path):
+    assert tools.succeeds("cfn-lint", policies_alone(tmp_path / "policies.json")) == ""
+
+
+def test_cfn_lint_sees_an_action_that_no_service_has(tmp_path: Path):
+    def change(text: str) -> str:
+        assert "glue:DeleteTable" in text
+        return text.replace("glue:DeleteTable", "glue:DropTable")
+
+    assert "droptable" in tools.fails("cfn-lint", policies_alone(tmp_path / "policies.json", change)).lower()
+
+
+def test_everything_that_can_be_tagged_is():
+    types = {resource["Type"] for resource in sam_template.RESOURCES.values()}
+    of_sam = {type for type in types if type.startswith("AWS::Serverless::")}
+    ask = (
+        "import json, sys\n"
+        "from cfnlint.schema import PROVIDER_SCHEMA_MANAGER as schemas\n"
+        "told = {type: schemas.get_resource_schema('us-east-1', type).schema for type in sys.argv[1:]}\n"
+        "print(json.dumps([type for type, schema in told.items() if 'Tags' in schema['properties']]))\n"
+    )
+    taggable = set(json.loads(tools.succeeds("python3", "-c", ask, *sorted(types - of_sam))))
+    assert "AWS::S3::Bucket" in taggable and "AWS::S3::BucketPolicy" not in taggable
+    shared = sam_template.TEMPLATE["Globals"]["Function"]["Tags"]
+    for name, resource in sam_template.RESOURCES.items():
+        tags = resource["Properties"].get("Tags")
+        if resource["Type"] in of_sam:
+            assert {**shared, **(tags or {})} == {"project": "pregao"}, name
+            assert tags or resource["Type"] == "AWS::Serverless::Function", f"{name} has no tags"
+        else:
+            wanted = [{"Key": "project", "Value": "pregao"}] if resource["Type"] in taggable else None
+            assert tags == wanted, f"{name} has the tags {tags}"
+
+
+# --- the state machines -----------------------------------------------------------------------------
+
+
+def asl_validator(path: Path) -> tuple:
+    return ("asl-validator", "--json-path", path)
+
+
+def statelint(path: Path) -> tuple:
+    # It knows no numbers beside floats, and takes every whole one for a mistake.
+    return ("statelint", "--ignore=FLOAT", path)
+
+
+JUDGES = {"asl-validator": asl_validator, "statelint": statelint}
+
+
+def first(definition: dict, type: str) -> dict:
+    return next(state for _, state in sam_template.states(definition) if state["Type"] == type)
+
+
+def lead_nowhere(definition: dict) -> None:
+    task = first(definition, "Task")
+    task.pop("End", None)
+    task["Next"] = "Nowhere"
+
+
+BROKEN_DEFINITIONS: dict[str, Callable[[dict], object]] = {
+    "a state that leads nowhere": lead_nowhere,
+    "a start that there is not": lambda definition: definition.update(StartAt="Nowhere"),
+    "a choice between nothing": lambda definition: first(definition, "Choice").pop("Choices"),
+    "a wait for nothing": lambda definition: first(definition, "Wait").pop("SecondsPath"),
+    "a state that nothing leads to": lambda definition: definition["States"].update(Lost={"Type": "Succeed"}),
+    "a misspelt field": lambda definition: first(definition, "Task").update(OutPath="$.Payload"),
+    "a state of no type": lambda definition: first(definition, "Task").update(Type="Job"),
+    "a retry of no error": lambda definition: first(definition, "Task").update(Retry=[{"MaxAttempts": 2}]),
+}
+
+
+@pytest.mark.parametrize("judge", JUDGES)
+@pytest.mark.parametrize("name", MACHINES)
+def test_definitions_are_accepted_as_they_are_deployed(name: str, judge: str, tmp_path: Path):
+    text = sam_template.definition(name)
+    assert "${" not in text
+    path = tmp_path / f"{name}.asl.json"
+    path.write_text(text, encoding="utf-8")
+    tools.succeeds(*JUDGES[judge](path))
+
+
+@pytest.mark.parametrize("judge", JUDGES)
+@pytest.mark.parametrize("what", BROKEN_DEFINITIONS)
+def test_judges_of_definitions_see_what_is_wrong(what: str, judge: str, tmp_path: Path):
+    definition = json.loads(sam_template.definition("create_datalake"))
+    BROKEN_DEFINITIONS[what](definition)
+    path = tmp_path / "broken.asl.json"
+    path.write_text(json.dumps(definition), encoding="utf-8")
+    tools.fails(*JUDGES[judge](path))

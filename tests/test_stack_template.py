@@ -1,0 +1,517 @@
+"""What infra/template.yaml promises, read off the template itself: names, wiring, and above all what nobody may do."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter
+
+import pytest
+
+import sam_template as stack
+from lake import ROOT
+from sam_template import ACCOUNT, FUNCTIONS, MACHINES, REGION, RESOURCES, STACK, STATE_MACHINES, TEMPLATE, resolve, statements
+
+BUCKETS = {"RawBucket": "raw", "LakeBucket": "lake", "ResultsBucket": "results"}
+ROLES = sorted(stack.of_type("AWS::IAM::Role"))
+
+# Statements that hold for every resource of a kind, and why they have to.
+WHOLE_ACCOUNT = {
+    **{(role, "Trace"): "X-Ray has no resources for this" for role in ROLES if not role.startswith(("Emr", "Schedule", "Landing"))},
+    **{(f"{name}Role", "Log"): "deliveries of logs have no resources" for name in ("UploadRawData", "CreateDatalake", "AthenaUpdate")},
+    ("LaunchEmrStepRole", "FindClusters"): "EMR lists all clusters or none",
+    ("LaunchEmrStepRole", "StartClustersOfThisLake"): "a cluster that is started has no name yet; its tag is asked for",
+    ("StopEmrStepRole", "FindClusters"): "EMR lists all clusters or none",
+    ("EmrServiceRole", "LookAround"): "EC2's Describe actions have no resources",
+    ("AlarmKey", "GovernedByTheAccount"): "the policy of a key speaks of that key",
+    ("AlarmKey", "Alarms"): "the policy of a key speaks of that key",
+}
+
+
+def camel(name: str) -> str:
+    return "".join(part.capitalize() for part in re.split("[-_]", name))
+
+
+# --- parameters and outputs -------------------------------------------------------------------------
+
+
+def test_the_parameters_are_those_that_deploy_gives():
+    defaults = {name: parameter["Default"] for name, parameter in TEMPLATE["Parameters"].items()}
+    assert defaults == {
+        "Config": "{}",
+        "RawBucketName": "",
+        "LakeBucketName": "",
+        "ResultsBucketName": "",
+        "DatabaseName": "pregao",
+        "ScheduleExpression": "cron(0 7 * * ? *)",
+        "ScheduleTimezone": "America/Sao_Paulo",
+        "ScheduleState": "ENABLED",
+        "Architecture": "x86_64",
+        "AlarmEmail": "",
+        "QueryScanLimitBytes": 107374182400,
+        "LogRetentionDays": 30,
+        "ResultsRetentionDays": 30,
+        "SupersededRetentionDays": 30,
+    }
+    assert TEMPLATE["Parameters"]["Architecture"]["AllowedValues"] == ["x86_64", "arm64"]
+    assert all(parameter["Description"] for parameter in TEMPLATE["Parameters"].values())
+
+
+def test_the_outputs_are_what_commands_look_for():
+    assert {name: resolve(output["Value"]) for name, output in TEMPLATE["Outputs"].items()} == {
+        "Resources": json.dumps(stack.resources_text(), separators=(",", ":")),
+        "UploadRawDataArn": f"arn:aws:states:{REGION}:{ACCOUNT}:stateMachine:{STACK}-upload_raw_data",
+        "CreateDatalakeArn": f"arn:aws:states:{REGION}:{ACCOUNT}:stateMachine:{STACK}-create_datalake",
+        "AthenaUpdateArn": f"arn:aws:states:{REGION}:{ACCOUNT}:stateMachine:{STACK}-athena_update",
+        "AlarmTopicArn": f"arn:aws:sns:{REGION}:{ACCOUNT}:{STACK}-alarms",
+    }
+
+
+def test_functions_are_told_what_was_made_in_the_words_of_the_configuration():
+    assert stack.resources_text() == {
+        "buckets": {name: f"{STACK}-{name}-{ACCOUNT}" for name in ("raw", "lake", "results")},
+        "athena": {"database": "pregao", "workgroup": STACK},
+        "emr": {
+            "service_role": f"{STACK}-EmrServiceRole-made-up",
+            "instance_profile": f"{STACK}-EmrInstanceProfile-made-up",
+        },
+    }
+    template = (ROOT / "confs" / "pregao.template.toml").read_text(encoding="utf-8")
+    for section, values in stack.resources_text().items():
+        body = template.split(f"\n[{section}]\n")[1].split("\n[")[0]
+        for key in values:
+            assert re.search(rf"^{key} = ", body, re.MULTILINE), f"{section}.{key} is no key of the configuration"
+    variables = TEMPLATE["Globals"]["Function"]["Environment"]["Variables"]
+    assert sorted(variables) == ["PREGAO_CONFIG", "PREGAO_RESOURCES"]
+    assert variables["PREGAO_RESOURCES"] == TEMPLATE["Outputs"]["Resources"]["Value"]
+    assert not any("Environment" in properties for properties in stack.of_type("AWS::Serverless::Function").values())
+
+
+def test_nothing_is_written_down_that_belongs_to_one_account_or_region():
+    texts = {path.name: path.read_text(encoding="utf-8") for path in [stack.TEMPLATE_FILE, *STATE_MACHINES.glob("*.json")]}
+    forbidden = {
+        "an account number": r"(?<!\d)\d{12}(?!\d)",
+        "a region": r"\b(af|ap|ca|cn|eu|il|me|mx|sa|us)(-gov|-iso[a-z]?)?-(central|north|south|east|west)[a-z]*-\d\b",
+        "a key": r"\b(AKIA|ASIA)[0-9A-Z]{16}\b|(?i:secret_?access_?key)",
+        "the name of a partition": r"arn:aws(-cn|-us-gov)?:(?!states:::)",
+    }
+    for name, text in texts.items():
+        text = text.replace("Default: 107374182400", "")  # 100 GiB, which has twelve digits too
+        for what, pattern in forbidden.items():
+            assert not (found := re.search(pattern, text)), f"{name} names {what}: {found.group()}"
+    for broken in ("123456789012", "sa-east-1", "AKIAABCDEFGHIJKLMNOP", "arn:aws:s3:::x"):
+        assert any(re.search(pattern, broken) for pattern in forbidden.values()), broken
+
+
+# --- functions --------------------------------------------------------------------------------------
+
+
+def test_every_function_of_the_workspace_is_deployed():
+    assert sorted(stack.functions()) == FUNCTIONS
+    for name, properties in stack.functions().items():
+        resource = RESOURCES[f"{camel(name)}Function"]
+        assert resolve(properties["FunctionName"]) == f"{STACK}-{name}"
+        assert resource["Metadata"] == {"BuildMethod": "rust-cargolambda", "BuildProperties": {"Binary": name}}
+        assert (stack.TEMPLATE_FILE.parent / properties["CodeUri"]).resolve() == ROOT / "functions" / name
+        assert properties["Runtime"] == "provided.al2023" and properties["Handler"] == "bootstrap"
+        assert properties["Architectures"] == [{"Ref": "Architecture"}]
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_a_function_is_bounded_traced_and_its_log_ends(name: str):
+    properties = stack.functions()[name]
+    assert 0 < properties["Timeout"] <= 900 and 128 <= properties["MemorySize"] <= 3008
+    assert properties["Tracing"] == "Active"
+    assert properties["ReservedConcurrentExecutions"] > 0
+    assert properties["LoggingConfig"] == {"LogGroup": {"Ref": f"{camel(name)}LogGroup"}}
+    assert resolve(RESOURCES[f"{camel(name)}LogGroup"]["Properties"]["LogGroupName"]) == f"/aws/lambda/{STACK}-{name}"
+
+
+def test_an_account_has_room_for_what_is_set_aside():
+    # Of the 1,000 executions that an account has, Lambda wants 100 kept for functions with nothing set aside.
+    assert sum(properties["ReservedConcurrentExecutions"] for properties in stack.functions().values()) <= 900
+
+
+def test_every_log_group_forgets():
+    groups = stack.of_type("AWS::Logs::LogGroup")
+    assert len(groups) == len(FUNCTIONS) + len(MACHINES)
+    assert all(group["RetentionInDays"] == {"Ref": "LogRetentionDays"} for group in groups.values())
+
+
+# --- state machines ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", MACHINES)
+def test_a_state_machine_is_that_of_its_definition(name: str):
+    properties = stack.machines()[name]
+    assert resolve(properties["Name"]) == f"{STACK}-{name}"
+    assert properties["DefinitionUri"] == f"../statemachines/{name}.asl.json"
+    used = set(re.findall(r"\$\{(\w+)\}", (STATE_MACHINES / f"{name}.asl.json").read_text(encoding="utf-8")))
+    assert set(properties["DefinitionSubstitutions"]) == used
+    for variable, value in properties["DefinitionSubstitutions"].items():
+        target = re.sub("Arn$", "", variable)
+        assert value in ({"Fn::GetAtt": [target, "Arn"]}, {"Ref": target}), f"{variable} is filled in with {value}"
+    assert properties["Type"] == "STANDARD" and properties["Tracing"] == {"Enabled": True}
+    assert properties["Logging"]["Level"] in ("ERROR", "ALL")
+    assert properties["Logging"]["Destinations"] == [
+        {"CloudWatchLogsLogGroup": {"LogGroupArn": {"Fn::GetAtt": [f"{camel(name)}LogGroup", "Arn"]}}}
+    ]
+
+
+@pytest.mark.parametrize("name", MACHINES)
+def test_a_state_machine_may_start_what_its_definition_names_and_nothing_else(name: str):
+    definition = json.loads(stack.definition(name))
+    named: dict[str, set] = {"lambda:InvokeFunction": set(), "states:StartExecution": set()}
+    for _, state in stack.states(definition):
+        if state["Type"] == "Task":
+            parameters = state["Parameters"]
+            if "FunctionName" in parameters:
+                named["lambda:InvokeFunction"].add(parameters["FunctionName"])
+            else:
+                assert state["Resource"] == "arn:aws:states:::states:startExecution.sync:2"
+                named["states:StartExecution"].add(parameters["StateMachineArn"])
+    assert not any("${" in arn for arns in named.values() for arn in arns)
+    role = stack.role_of(stack.machines()[name])
+    allowed = {action: set() for action in named}
+    for statement in statements(role):
+        for action in set(statement.actions) & set(named):
+            allowed[action].update(statement.resources)
+    assert allowed == named
+
+    # What startExecution.sync:2 needs besides, and only where it is used.
+    nested = {
+        (action, resource)
+        for statement in statements(role)
+        for action in statement.actions
+        for resource in statement.resources
+        if action.startswith(("states:", "events:")) and action != "states:StartExecution"
+    }
+    rule = f"arn:aws:events:{REGION}:{ACCOUNT}:rule/StepFunctionsGetEventsForStepFunctionsExecutionRule"
+    executions = {arn.replace(":stateMachine:", ":execution:") + ":*" for arn in named["states:StartExecution"]}
+    wanted = {(action, rule) for action in ("events:PutTargets", "events:PutRule", "events:DescribeRule")}
+    wanted |= {(action, arn) for action in ("states:DescribeExecution", "states:StopExecution") for arn in executions}
+    assert nested == (wanted if executions else set())
+
+
+@pytest.mark.parametrize("name", MACHINES)
+def test_a_function_has_the_time_that_its_task_gives_it(name: str):
+    functions = stack.functions()
+    for state_name, state in stack.states(json.loads(stack.definition(name))):
+        function = state.get("Parameters", {}).get("FunctionName")
+        if function:
+            timeout = functions[function.rsplit(f":{STACK}-", 1)[1]]["Timeout"]
+            assert timeout <= state["TimeoutSeconds"], f"{state_name} gives up before its function does"
+
+
+# --- buckets ----------------------------------------------------------------------------------------
+
+
+def test_there_are_three_buckets():
+    assert set(stack.of_type("AWS::S3::Bucket")) == set(BUCKETS)
+
+
+@pytest.mark.parametrize("bucket", BUCKETS)
+def test_a_bucket_is_encrypted_private_and_its_owner_s(bucket: str):
+    properties = RESOURCES[bucket]["Properties"]
+    (rule,) = properties["BucketEncryption"]["ServerSideEncryptionConfiguration"]
+    assert rule["ServerSideEncryptionByDefault"]["SSEAlgorithm"] in ("AES256", "aws:kms")
+    assert properties["PublicAccessBlockConfiguration"] == {
+        "BlockPublicAcls": True,
+        "BlockPublicPolicy": True,
+        "IgnorePublicAcls": True,
+        "RestrictPublicBuckets": True,
+    }
+    assert properties["OwnershipControls"] == {"Rules": [{"ObjectOwnership": "BucketOwnerEnforced"}]}
+
+
+@pytest.mark.parametrize("bucket", BUCKETS)
+def test_a_bucket_answers_over_tls_only(bucket: str):
+    policies = [name for name, policy in stack.of_type("AWS::S3::BucketPolicy").items() if policy["Bucket"] == {"Ref": bucket}]
+    (deny,) = statements(policies[0])
+    arn = resolve({"Fn::GetAtt": [bucket, "Arn"]})
+    assert (deny.effect, deny.principal, deny.actions) == ("Deny", "*", ["s3:*"])
+    assert deny.resources == [arn, f"{arn}/*"]
+    assert deny.condition == {"Bool": {"aws:SecureTransport": "false"}}
+
+
+def test_what_cannot_be_made_again_stays_when_the_stack_goes():
+    policies = {bucket: RESOURCES[bucket]["DeletionPolicy"] for bucket in BUCKETS}
+    assert policies == {"RawBucket": "RetainExceptOnCreate", "LakeBucket": "RetainExceptOnCreate", "ResultsBucket": "Delete"}
+    assert all(RESOURCES[bucket]["UpdateReplacePolicy"] == "Retain" for bucket in ("RawBucket", "LakeBucket"))
+    for bucket in ("RawBucket", "LakeBucket"):
+        assert RESOURCES[bucket]["Properties"]["VersioningConfiguration"] == {"Status": "Enabled"}
+
+
+@pytest.mark.parametrize("bucket", BUCKETS)
+def test_what_is_current_never_expires_but_for_results_and_logs(bucket: str):
+    rules = RESOURCES[bucket]["Properties"]["LifecycleConfiguration"]["Rules"]
+    assert all(rule["Status"] == "Enabled" for rule in rules)
+    current = {rule.get("Prefix"): rule["ExpirationInDays"] for rule in rules if "ExpirationInDays" in rule}
+    days = {"Ref": "ResultsRetentionDays"}
+    assert current == ({"athena/": days, "logs/": days} if bucket == "ResultsBucket" else {})
+    older = [rule["NoncurrentVersionExpiration"] for rule in rules if "NoncurrentVersionExpiration" in rule]
+    assert older == ([] if bucket == "ResultsBucket" else [{"NoncurrentDays": {"Ref": "SupersededRetentionDays"}}])
+    assert any("AbortIncompleteMultipartUpload" in rule for rule in rules)
+    assert not any(key.startswith(("Transition", "Noncurrent")) and "Transition" in key for rule in rules for key in rule)
+
+
+def test_the_folders_of_the_template_are_those_of_the_code():
+    keys = (ROOT / "crates" / "lake" / "src" / "keys.rs").read_text(encoding="utf-8")
+    folders = dict(re.findall(r'pub const (\w+): &str = "([a-z.]+/)";', keys))
+    location = resolve(RESOURCES["Workgroup"]["Properties"]["WorkGroupConfiguration"]["ResultConfiguration"]["OutputLocation"])
+    assert location == f"s3://{STACK}-results-{ACCOUNT}/{folders['QUERY_RESULTS']}"
+    (prefix,) = resolve(RESOURCES["LandingRule"]["Properties"]["EventPattern"])["detail"]["object"]["key"]
+    assert prefix == {"prefix": folders["LANDING"]}
+    expiring = {rule.get("Prefix") for rule in RESOURCES["ResultsBucket"]["Properties"]["LifecycleConfiguration"]["Rules"]}
+    assert expiring - {None} == {folders["QUERY_RESULTS"], folders["LOGS"]}
+
+
+# --- catalog and queries ----------------------------------------------------------------------------
+
+
+def test_the_databases_are_the_published_one_and_that_of_the_audit():
+    names = {resolve(database["DatabaseInput"]["Name"]) for database in stack.of_type("AWS::Glue::Database").values()}
+    assert names == {"pregao", "pregao_staged"}
+    staging = (ROOT / "functions" / "validate-partitions" / "src" / "staging.rs").read_text(encoding="utf-8")
+    assert 'format!("{}_staged", ' in staging
+
+
+def test_no_query_escapes_its_limit():
+    workgroup = RESOURCES["Workgroup"]["Properties"]
+    assert resolve(workgroup["Name"]) == STACK
+    configuration = workgroup["WorkGroupConfiguration"]
+    assert configuration["EnforceWorkGroupConfiguration"] is True
+    assert configuration["BytesScannedCutoffPerQuery"] == {"Ref": "QueryScanLimitBytes"}
+    assert configuration["ResultConfiguration"]["EncryptionConfiguration"] == {"EncryptionOption": "SSE_S3"}
+    for name in FUNCTIONS:
+        for statement in statements(stack.role_of(stack.functions()[name])):
+            if any(action.startswith("athena:") for action in statement.actions):
+                assert statement.resources == [f"arn:aws:athena:{REGION}:{ACCOUNT}:workgroup/{STACK}"]
+
+
+# --- who may do what --------------------------------------------------------------------------------
+
+
+def test_everything_that_acts_has_a_role_of_its_own():
+    users = [stack.role_of(properties) for properties in [*stack.functions().values(), *stack.machines().values()]]
+    users += [stack.role_of(RESOURCES["Schedule"]["Properties"]["Target"])]
+    users += [stack.role_of(RESOURCES["LandingRule"]["Properties"]["Targets"][0])]
+    users += [role["Ref"] for role in RESOURCES["EmrInstanceProfile"]["Properties"]["Roles"]]
+    assert not [role for role, count in Counter(users).items() if count > 1]
+    assert sorted([*users, "EmrServiceRole"]) == ROLES
+
+
+def test_a_role_is_taken_by_one_service():
+    trusted = {}
+    for role in ROLES:
+        (statement,) = RESOURCES[role]["Properties"]["AssumeRolePolicyDocument"]["Statement"]
+        assert (statement["Effect"], statement["Action"]) == ("Allow", "sts:AssumeRole")
+        trusted[role] = statement["Principal"]["Service"]
+        assert list(statement["Principal"]) == ["Service"]
+        if trusted[role].split(".")[0] in ("elasticmapreduce", "scheduler", "states"):
+            assert statement["Condition"]["StringEquals"]["aws:SourceAccount"] == {"Ref": "AWS::AccountId"}, role
+    services = Counter(service.split(".")[0] for service in trusted.values())
+    assert services == {
+        "lambda": len(FUNCTIONS),
+        "states": len(MACHINES),
+        "ec2": 1,
+        "elasticmapreduce": 1,
+        "events": 1,
+        "scheduler": 1,
+    }
+
+
+def test_no_policy_comes_from_elsewhere():
+    for role in ROLES:
+        assert set(RESOURCES[role]["Properties"]) == {"AssumeRolePolicyDocument", "Description", "Policies", "Tags"}
+    other = ("AWS::IAM::ManagedPolicy", "AWS::IAM::Policy", "AWS::IAM::RolePolicy", "AWS::IAM::User", "AWS::IAM::Group")
+    assert not [name for name, resource in RESOURCES.items() if resource["Type"] in other]
+    # SAM's own ways of giving more.
+    for properties in [*stack.functions().values(), *stack.machines().values()]:
+        assert not {"Policies", "Connectors", "PermissionsBoundary", "Events"} & set(properties)
+    assert "FullAccess" not in stack.TEMPLATE_FILE.read_text(encoding="utf-8")
+
+
+def allowing() -> list[stack.Statement]:
+    owners = [name for name, resource in RESOURCES.items() if {"Policies", "PolicyDocument", "KeyPolicy"} & set(resource["Properties"])]
+    found = [statement for owner in owners for statement in statements(owner)]
+    assert len(owners) > len(ROLES) and all(statement.sid for statement in found)
+    return [statement for statement in found if statement.effect == "Allow"]
+
+
+def test_every_action_is_named():
+    for statement in allowing():
+        for action in statement.actions:
+            if (statement.owner, statement.sid) == ("AlarmKey", "GovernedByTheAccount"):
+                continue  # without this nobody could ever change the key
+            # One family of a name is KMS's own way of writing one permission.
+            assert action == "kms:GenerateDataKey*" or re.fullmatch(r"[a-z0-9-]+:[A-Za-z]+", action), statement
+
+
+def test_every_resource_is_named_where_the_service_knows_names():
+    everything = {(statement.owner, statement.sid) for statement in allowing() if "*" in statement.resources}
+    assert everything == set(WHOLE_ACCOUNT)
+    for statement in allowing():
+        for resource in set(statement.resources) - {"*"}:
+            parts = resource.split(":", 5)
+            assert parts[0] == "arn" and "*" not in parts[2], statement
+            of_software = resource == "arn:aws:s3:::*.elasticmapreduce/*"
+            assert of_software or not parts[5].startswith("*"), statement
+            if parts[2] not in ("s3", "iam") and not resource.endswith("::image/ami-*"):
+                assert (parts[3], parts[4]) == (REGION, ACCOUNT), statement
+
+
+def test_roles_are_passed_only_to_the_service_they_are_for():
+    passed = {
+        (statement.owner, *statement.resources): statement.condition
+        for statement in allowing()
+        if "iam:PassRole" in statement.actions
+    }
+    service, instances = (resolve({"Fn::GetAtt": [role, "Arn"]}) for role in ("EmrServiceRole", "EmrInstanceRole"))
+    to = lambda service: {"StringLike": {"iam:PassedToService": f"{service}.amazonaws.com*"}}  # noqa: E731
+    assert passed == {
+        ("LaunchEmrStepRole", service): to("elasticmapreduce"),
+        ("LaunchEmrStepRole", instances): to("ec2"),
+        ("EmrServiceRole", instances): to("ec2"),
+    }
+
+
+def test_clusters_are_changed_only_where_they_bear_the_tag_of_this_lake():
+    source = (ROOT / "crates" / "lake" / "src" / "cluster.rs").read_text(encoding="utf-8")
+    tag = re.search(r'const LAKE_TAG: &str = "([^"]+)";', source).group(1)
+    lake = f"{STACK}-lake-{ACCOUNT}"
+    changing = ("RunJobFlow", "AddTags", "AddJobFlowSteps", "TerminateJobFlows", "CancelSteps")
+    seen = set()
+    for statement in allowing():
+        for action in statement.actions:
+            service, name = action.split(":")
+            if service == "elasticmapreduce" and name in changing:
+                seen.add(name)
+                kind = "RequestTag" if name in ("RunJobFlow", "AddTags") else "ResourceTag"
+                assert statement.condition == {"StringEquals": {f"elasticmapreduce:{kind}/{tag}": lake}}, statement
+    assert seen == set(changing)
+
+
+def test_nothing_deletes_what_is_published_or_quarantined():
+    deleting: dict[str, set] = {}
+    for statement in allowing():
+        if any(re.match("s3:(Delete|PutLifecycle|PutBucket)", action) for action in statement.actions):
+            deleting.setdefault(statement.owner, set()).update(statement.resources)
+    raw, lake = (f"arn:aws:s3:::{STACK}-{name}-{ACCOUNT}" for name in ("raw", "lake"))
+    tables = ("quotes", "options", "rejects")
+    assert deleting == {
+        "IngestRole": {f"{raw}/{folder}/*" for folder in ("landing", "quotes", "options")},
+        # The job clears up its own folders; S3 keeps the versions.
+        "EmrInstanceRole": {f"{lake}/{table}{end}" for table in tables for end in ("/*", "_$folder$")},
+    }
+    for statement in statements("IngestRole"):
+        if "s3:DeleteObject" in statement.actions:
+            assert statement.condition == {"Null": {"s3:if-match": "false"}}
+    for statement in allowing():
+        if {"glue:DeleteTable", "glue:DeletePartition"} & set(statement.actions):
+            assert statement.owner == "ValidatePartitionsRole"
+            assert all("pregao_staged" in resource or resource.endswith(":catalog") for resource in statement.resources)
+        assert "glue:DeleteDatabase" not in statement.actions
+
+
+# --- what starts it, and what tells of failures -----------------------------------------------------
+
+
+def test_the_schedule_sends_what_the_workflow_takes():
+    schedule = RESOURCES["Schedule"]["Properties"]
+    for name in ("ScheduleExpression", "State"):
+        assert schedule[name] == {"Ref": name if name.startswith("Schedule") else f"Schedule{name}"}
+    assert schedule["ScheduleExpressionTimezone"] == {"Ref": "ScheduleTimezone"}
+    target = schedule["Target"]
+    assert json.loads(target["Input"]) == {
+        "source": "aws.scheduler",
+        "detail-type": "Scheduled Event",
+        "time": "<aws.scheduler.scheduled-time>",
+    }
+    assert target["Arn"] == {"Ref": "CreateDatalakeStateMachine"}
+    (start,) = (s for s in statements(stack.role_of(target)) if "states:StartExecution" in s.actions)
+    assert start.resources == [resolve(target["Arn"])]
+
+
+def test_each_landed_object_starts_upload_raw_data():
+    assert RESOURCES["RawBucket"]["Properties"]["NotificationConfiguration"] == {
+        "EventBridgeConfiguration": {"EventBridgeEnabled": True}
+    }
+    rule = RESOURCES["LandingRule"]["Properties"]
+    assert resolve(rule["EventPattern"]) == {
+        "source": ["aws.s3"],
+        "detail-type": ["Object Created"],
+        "detail": {"bucket": {"name": [f"{STACK}-raw-{ACCOUNT}"]}, "object": {"key": [{"prefix": "landing/"}]}},
+    }
+    (target,) = rule["Targets"]
+    assert target["Arn"] == {"Ref": "UploadRawDataStateMachine"}
+    (start,) = statements(stack.role_of(target))
+    assert (start.actions, start.resources) == (["states:StartExecution"], [resolve(target["Arn"])])
+
+
+def test_a_run_that_ends_badly_leaves_no_cluster():
+    rule = RESOURCES["GivenUpRule"]["Properties"]
+    assert resolve(rule["EventPattern"]) == {
+        "source": ["aws.states"],
+        "detail-type": ["Step Functions Execution Status Change"],
+        "detail": {
+            "stateMachineArn": [f"arn:aws:states:{REGION}:{ACCOUNT}:stateMachine:{STACK}-create_datalake"],
+            "status": ["FAILED", "TIMED_OUT", "ABORTED"],
+        },
+    }
+    (target,) = rule["Targets"]
+    assert target["Arn"] == {"Fn::GetAtt": ["StopEmrStepFunction", "Arn"]}
+    permission = RESOURCES["GivenUpPermission"]["Properties"]
+    assert permission["FunctionName"] == {"Ref": "StopEmrStepFunction"}
+    assert permission["Principal"] == "events.amazonaws.com"
+    assert permission["SourceArn"] == {"Fn::GetAtt": ["GivenUpRule", "Arn"]}
+
+
+def test_no_event_is_lost_in_silence():
+    queue = {"Fn::GetAtt": ["DeadLetters", "Arn"]}
+    targets = [RESOURCES["Schedule"]["Properties"]["Target"]]
+    for rule in stack.of_type("AWS::Events::Rule").values():
+        targets += rule["Targets"]
+    assert len(targets) == 3
+    for target in targets:
+        assert target["DeadLetterConfig"] == {"Arn": queue}
+        assert target["RetryPolicy"]["MaximumRetryAttempts"] > 0
+    stop = stack.functions()["stop-emr-step"]["EventInvokeConfig"]
+    assert stop["DestinationConfig"] == {"OnFailure": {"Type": "SQS", "Destination": queue}}
+
+    arn = resolve(queue)
+    senders = {s.owner for s in allowing() if "sqs:SendMessage" in s.actions and s.resources == [arn]}
+    assert senders == {"DeadLettersPolicy", "ScheduleRole", "StopEmrStepRole"}
+    (from_rules,) = (s for s in statements("DeadLettersPolicy") if s.effect == "Allow")
+    rules = [resolve({"Fn::GetAtt": [rule, "Arn"]}) for rule in stack.of_type("AWS::Events::Rule")]
+    assert sorted(from_rules.condition["ArnEquals"]["aws:SourceArn"]) == sorted(rules)
+    assert RESOURCES["DeadLetters"]["Properties"]["SqsManagedSseEnabled"] is True
+
+
+def test_every_bad_end_raises_an_alarm_that_arrives():
+    alarms = stack.of_type("AWS::CloudWatch::Alarm").values()
+    watched = set()
+    for alarm in alarms:
+        assert alarm["AlarmActions"] == [{"Ref": "AlarmTopic"}]
+        assert (alarm["ComparisonOperator"], alarm["Threshold"]) == ("GreaterThanThreshold", 0)
+        assert alarm["TreatMissingData"] == "notBreaching"
+        (dimension,) = alarm["Dimensions"]
+        watched.add((alarm["Namespace"], alarm["MetricName"], dimension["Name"], resolve(dimension["Value"])))
+    bad_ends = ("ExecutionsFailed", "ExecutionsTimedOut", "ExecutionsAborted")
+    machines = [resolve({"Ref": f"{camel(name)}StateMachine"}) for name in MACHINES]
+    assert watched == {
+        *(("AWS/States", metric, "StateMachineArn", machine) for metric in bad_ends for machine in machines),
+        ("AWS/SQS", "ApproximateNumberOfMessagesVisible", "QueueName", f"{STACK}-dead-letters"),
+    }
+    assert len({resolve(alarm["AlarmName"]) for alarm in alarms}) == len(alarms)
+
+    # An alarm cannot write to a topic whose key it may not use, nor does it say so.
+    topic = RESOURCES["AlarmTopic"]["Properties"]
+    assert topic["KmsMasterKeyId"] == {"Fn::GetAtt": ["AlarmKey", "Arn"]}
+    (key,) = (s for s in statements("AlarmKey") if s.principal == {"Service": "cloudwatch.amazonaws.com"})
+    assert key.actions == ["kms:Decrypt", "kms:GenerateDataKey*"]
+    (publish,) = (s for s in statements("AlarmTopicPolicy") if s.effect == "Allow")
+    assert (publish.principal, publish.actions) == ({"Service": "cloudwatch.amazonaws.com"}, ["sns:Publish"])
+    subscription = RESOURCES["AlarmSubscription"]
+    assert subscription["Condition"] == "TellsSomeone"
+    assert subscription["Properties"]["Endpoint"] == {"Ref": "AlarmEmail"}
