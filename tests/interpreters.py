@@ -221,11 +221,13 @@ class Theirs:
         time.sleep(reply.after)
         return reply.as_invoked()
 
-    def start(self, label: str, definitions: dict[str, dict], machine: str, input: dict, script: Script) -> str:
-        """Starts an execution, and gives its ARN."""
-        self.scripts[label] = script
+    def create(self, label: str, definitions: dict[str, dict]) -> None:
+        """Makes state machines that belong to `label`."""
         for name, text in definitions.items():
             self.client.create_state_machine(name=f"{label}--{name}", definition=json.dumps(text), roleArn=ROLE)
+
+    def start(self, label: str, machine: str, input: dict) -> str:
+        """Starts an execution, and gives its ARN."""
         arn = machine_arn(f"{label}--{machine}")
         return self.client.start_execution(stateMachineArn=arn, name=RUN, input=json.dumps(input))["executionArn"]
 

@@ -50,6 +50,10 @@ class Call(NamedTuple):
     about: dict  # what only the account knows of it: tags, the workgroup of a query, folders that are not there
 
 
+# Under which the tests of the functions leave their calls for the test of the functions' roles.
+RECORDED = pytest.StashKey[list[Call]]()
+
+
 class Fault(NamedTuple):
     """What a call is answered with in the place of what moto would say."""
 
@@ -83,6 +87,7 @@ class Moto:
         self.invoke: Optional[Invoke] = None
         self._moto = DomainDispatcherApplication(create_backend_app)
         self._lock = threading.Lock()
+        self._clients: dict = {}
         self._server = make_server("127.0.0.1", 0, self._front, threaded=True, request_handler=_QuietHandler)
         self.url = f"http://127.0.0.1:{self._server.server_port}"
         threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
@@ -110,13 +115,16 @@ class Moto:
         self.calls, self.answers, self.faults, self.invoke = [], [], [], None
 
     def client(self, service: str):
-        return boto3.client(
-            service,
-            endpoint_url=self.url,
-            region_name=REGION,
-            aws_access_key_id="test",
-            aws_secret_access_key="test",
-        )
+        """A client of the account; to make one takes longer than most tests."""
+        if service not in self._clients:
+            self._clients[service] = boto3.client(
+                service,
+                endpoint_url=self.url,
+                region_name=REGION,
+                aws_access_key_id="test",
+                aws_secret_access_key="test",
+            )
+        return self._clients[service]
 
     # --- what tests give it ---
 

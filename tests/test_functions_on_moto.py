@@ -8,129 +8,46 @@ from __future__ import annotations
 
 import datetime
 import gzip
-import io
 import json
 import os
-from collections import Counter
 from pathlib import Path
-from typing import Iterator, NamedTuple, Optional
+from typing import Iterator
 
 import botocore.exceptions
-import pyarrow
-import pyarrow.parquet
 import pytest
 from moto.athena.models import Execution
 from moto.emr.models import Cluster, Step
 
 import oracle
 import rawfiles
-from lake import ROOT, binary
-from lambda_runtime import FunctionError, LambdaFunction
-from moto_server import Call, Moto
+from cloud import FIGURES, RUN, TABLES, Cloud, Written, place, status_change
+from lake import ROOT
+from moto_server import RECORDED, Call, Moto
 from rawfiles import Form, quote
-from sam_template import FUNCTIONS, functions, resolve, resources_text
+from sam_template import FUNCTIONS
 
 DAYS = {"from": "2020-04-01", "to": "2020-04-02"}
-RUN = "nightly-7"
 OF_RUN = {"run": RUN, **DAYS}
-TABLES = list(oracle.TABLES)
-ARROW = {"bigint": pyarrow.int64(), "int": pyarrow.int32(), "double": pyarrow.float64(), "string": pyarrow.string()}
-
-
-class Cloud:
-    """An account with the stack's buckets in it, and the functions."""
-
-    def __init__(self, moto: Moto):
-        self.moto = moto
-        self.resources = resources_text()
-        self.raw, self.lake, self.results = (self.resources["buckets"][name] for name in ("raw", "lake", "results"))
-        self.s3 = moto.client("s3")
-        for bucket in self.resources["buckets"].values():
-            self.s3.create_bucket(Bucket=bucket)
-        moto.client("athena").create_work_group(Name=self.resources["athena"]["workgroup"])
-        self.functions: dict[tuple[str, str], LambdaFunction] = {}
-
-    def invoke(self, name: str, event: dict, config: Optional[dict] = None) -> dict:
-        """The answer of a function of the stack, deployed with a configuration."""
-        text = json.dumps(config or {})
-        if (name, text) not in self.functions:
-            deployed = resolve(functions()[name]["Environment"]["Variables"])
-            environment = {
-                **deployed,
-                "PREGAO_CONFIG": text,
-                "AWS_ENDPOINT_URL": self.moto.url,
-                "AWS_ACCESS_KEY_ID": name,
-                "AWS_SECRET_ACCESS_KEY": "secret",
-                # A call that fails is not tried again: tests fail calls to see what becomes of it.
-                "AWS_MAX_ATTEMPTS": "1",
-            }
-            program = binary().parent / name
-            if not program.exists():
-                raise FileNotFoundError(f"{program} is not built: run `cargo build --release --workspace`")
-            self.functions[name, text] = LambdaFunction(program, environment)
-        return self.functions[name, text].invoke(event)
-
-    def fails(self, name: str, event: object, config: Optional[dict] = None) -> FunctionError:
-        with pytest.raises(FunctionError) as caught:
-            self.invoke(name, event, config)
-        return caught.value
-
-    def close(self) -> None:
-        for function in self.functions.values():
-            function.close()
-
-    # --- raw files ---
-
-    def land(self, name: str, data: bytes) -> str:
-        key = f"landing/{name}"
-        self.s3.put_object(Bucket=self.raw, Key=key, Body=data)
-        return key
-
-    def land_folder(self, folder: Path) -> dict[str, bytes]:
-        """Puts every file of a folder into landing, and gives them by the place where they belong."""
-        files = {path.name: path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
-        for name, data in files.items():
-            self.land(f"april/{name}", data)
-        return {place(name): data for name, data in files.items()}
-
-    def objects(self, prefix: str = "") -> dict[str, bytes]:
-        """The objects of the raw bucket."""
-        return {key: data for key, data in self.moto.objects(self.raw).items() if key.startswith(prefix)}
-
-    def reasons(self) -> dict[str, dict]:
-        """The reasons in quarantine, by the names of the files."""
-        suffix = ".reason.json"
-        found = self.objects("quarantine/")
-        return {key[11 : -len(suffix)]: json.loads(text) for key, text in found.items() if key.endswith(suffix)}
-
-    # --- clusters ---
-
-    def clusters(self) -> list[Cluster]:
-        return list(self.moto.emr.clusters.values())
-
-    def start_cluster(self, **tags: str) -> str:
-        """A cluster that stays, started by someone else."""
-        started = self.moto.client("emr").run_job_flow(
-            Name="of-the-team",
-            Instances={"MasterInstanceType": "m5.xlarge", "InstanceCount": 1, "KeepJobFlowAliveWhenNoSteps": True},
-            Tags=[{"Key": key.replace("_", ":"), "Value": value} for key, value in tags.items()],
-        )
-        return started["JobFlowId"]
-
-
-def place(name: str) -> str:
-    """The place of an accepted raw file."""
-    feed = "quotes" if "flashpanel" in name else "options"
-    return f"{feed}/date={name[:4]}-{name[4:6]}-{name[6:8]}/{name}"
 
 
 @pytest.fixture(scope="module")
-def recorded() -> Iterator[list[Call]]:
-    """All calls of all functions; the test of the policies asks for them by this variable."""
+def recorded(request: pytest.FixtureRequest) -> Iterator[list[Call]]:
+    """All calls of all functions, for the test of their roles, which asks for them by a variable where it has to."""
     calls: list[Call] = []
     yield calls
+    if is_whole(request):
+        request.config.stash[RECORDED] = calls
     if "PREGAO_TEST_CALLS" in os.environ:
         Path(os.environ["PREGAO_TEST_CALLS"]).write_text(json.dumps([call._asdict() for call in calls]))
+
+
+def is_whole(request: pytest.FixtureRequest) -> bool:
+    """Whether all tests of this page ran, and well."""
+    option = request.config.option
+    selects = (
+        option.keyword or option.markexpr or option.lf or any("::" in argument for argument in request.config.args)
+    )
+    return not selects and not request.session.testsfailed
 
 
 @pytest.fixture(scope="module")
@@ -300,7 +217,7 @@ def test_no_version_is_deleted_or_replaced_that_was_not_looked_at(cloud: Cloud):
 def test_an_event_that_says_nothing_is_refused(cloud: Cloud, event: object):
     error = cloud.fails("ingest", event)
     assert error.error_type == "InvalidInput" and '{"date": "2020-04-01"}' in error.message
-    assert not cloud.moto.calls[4:], "nothing was asked of anyone"
+    assert not [call for call in cloud.moto.calls if call.caller == "ingest"], "nothing was asked of anyone"
 
 
 def test_refusals_of_s3_have_its_own_names(cloud: Cloud):
@@ -538,15 +455,6 @@ def test_what_emr_does_not_know_is_an_error(cloud: Cloud):
 # --- stop-emr-step ----------------------------------------------------------------------------------
 
 
-def status_change(run: str, status: str) -> dict:
-    """As EventBridge sends it."""
-    machine = "arn:aws:states:us-east-1:123456789012:stateMachine:pregao-create_datalake"
-    return {
-        "version": "0", "source": "aws.states", "detail-type": "Step Functions Execution Status Change",
-        "detail": {"name": run, "status": status, "stateMachineArn": machine, "input": "{}", "output": None},
-    }  # fmt: skip
-
-
 @pytest.mark.parametrize(
     "event", [*(status_change(RUN, status) for status in ("FAILED", "TIMED_OUT", "ABORTED")), {"run": RUN}]
 )
@@ -598,77 +506,13 @@ def test_what_names_no_run_stops_nothing(cloud: Cloud):
 # --- validate-partitions and create-athena-table ----------------------------------------------------
 
 
-class Written(NamedTuple):
-    """A run whose job is done: raw files in their places, Parquet under run=, and what Athena would find in it."""
-
-    cloud: Cloud
-    expected: oracle.Expected
-
-    @property
-    def days(self) -> list[tuple[int, int, int]]:
-        return sorted(self.expected.days["quotes"])
-
-    def folder(self, table: str, day: tuple[int, int, int]) -> str:
-        year, month, number = day
-        return f"{table}/year={year}/month={month}/day={number}/run={RUN}/"
-
-    def put(self, table: str, day: tuple[int, int, int], rows: list[dict]) -> None:
-        """A file as a job writes it, from the oracle's rows and by another Parquet writer than the product's."""
-        columns = oracle.TABLES[table]
-        schema = pyarrow.schema([(column.name, ARROW[column.type]) for column in columns])
-        arrays = [
-            pyarrow.array([row[column.name] for row in rows], schema.field(column.name).type) for column in columns
-        ]
-        file = io.BytesIO()
-        pyarrow.parquet.write_table(pyarrow.Table.from_arrays(arrays, schema=schema), file)
-        key = f"{self.folder(table, day)}part-0.parquet"
-        self.cloud.s3.put_object(Bucket=self.cloud.lake, Key=key, Body=file.getvalue())
-
-    def figures(self, table: str) -> list[list[object]]:
-        """What the query for the figures of each day answers."""
-        days = ((day, self.expected.day(table, *day)) for day in self.days)
-        return [
-            [*day, len(rows), len({row["ticker"] for row in rows}), min(times(rows)), max(times(rows))]
-            for day, rows in days
-            if rows
-        ]
-
-    def answer(self) -> None:
-        """Gives moto the rows with which Athena would answer."""
-        moto, name = self.cloud.moto, "[a-z0-9_]*"
-        for table in TABLES:
-            rows = self.figures(table)
-            moto.answer(rf'AS tickers.*\sFROM "{table}{name}"', FIGURES, rows)
-            checked = [[*day, len(self.expected.day(table, *day)), 0] for day in self.days]
-            moto.answer(rf'(?s)AS failing.*FROM "{table}_', ["year", "month", "day", "checked", "failing"], checked)
-        moto.answer("AS repeated_keys", ["repeated_keys", "repeated_rows"], [[0, 0]])
-        counts = Counter(
-            (*(row[part] for part in oracle.PARTITION), row["table_name"], row["column_name"], row["reason"])
-            for row in self.expected.rows["rejects"]
-        )
-        columns = [*oracle.PARTITION, "table_name", "column_name", "reason", "rejects"]
-        moto.answer("count.*AS rejects", columns, [[*key, count] for key, count in sorted(counts.items())])
-
-    def report(self, table: str) -> dict:
-        return json.loads(self.cloud.moto.objects(self.cloud.lake)[f"quality/run={RUN}/{table}.json"])
-
-
-FIGURES = ["year", "month", "day", "row_count", "tickers", "first_intdate", "last_intdate"]
-
-
-def times(rows: list[dict]) -> list[int]:
-    return [row["intdate"] for row in rows]
-
-
 @pytest.fixture
 def written(cloud: Cloud, tmp_path: Path) -> Written:
     rawfiles.write_market(tmp_path, seed=7, days=["20200401", "20200402"], snapshots=3)
     for key, data in cloud.land_folder(tmp_path).items():
         cloud.s3.put_object(Bucket=cloud.raw, Key=key, Body=data)
     run = Written(cloud, oracle.read_folder(tmp_path))
-    for table in TABLES:
-        for day in run.days:
-            run.put(table, day, run.expected.day(table, *day))
+    run.put_all()
     run.answer()
     return run
 

@@ -1,7 +1,7 @@
 """Each function's role allows every call that the function makes, and nothing that it does not need.
 
-The calls are those that the functions make in `test_functions_on_moto.py`, which are played once more for it; what they
-need is in `iam.py`, what is allowed in infra/template.yaml.
+The calls are those that the functions make in `test_functions_on_moto.py`; what they need is in `iam.py`, what is
+allowed in infra/template.yaml.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Callable
 import pytest
 
 from iam import Grant, Need, grants, matches, needs
-from moto_server import Call
+from moto_server import RECORDED, Call
 from sam_template import FUNCTIONS, Statement, functions, role_of, statements
 
 # What is granted though no call of a function asks for it, and why.
@@ -42,15 +42,19 @@ VOID = ("glue:CreateDatabase", ":table/")
 
 
 @pytest.fixture(scope="module")
-def calls(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[Call]]:
+def calls(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[Call]]:
     """All calls of each function."""
-    path = tmp_path_factory.mktemp("calls") / "calls.json"
+    made = request.config.stash.get(RECORDED, None) or play(tmp_path_factory.mktemp("calls") / "calls.json")
+    return {function: [call for call in made if call.caller == function] for function in FUNCTIONS}
+
+
+def play(path: Path) -> list[Call]:
+    """Runs the tests of the functions for the sake of their calls."""
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "test_functions_on_moto.py"]
     environment = {**os.environ, "PREGAO_TEST_CALLS": str(path), "PYTEST_ADDOPTS": ""}
     played = subprocess.run(command, cwd=Path(__file__).parent, env=environment, capture_output=True, text=True)
     assert played.returncode == 0, f"the calls come from tests that fail:\n{played.stdout[-5000:]}"
-    made = [Call(**told) for told in json.loads(path.read_text())]
-    return {function: [call for call in made if call.caller == function] for function in FUNCTIONS}
+    return [Call(**told) for told in json.loads(path.read_text())]
 
 
 @pytest.fixture(scope="module")

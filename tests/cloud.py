@@ -1,0 +1,189 @@
+"""An account on moto with the stack's buckets in it, the function binaries as they are deployed, and what the services
+would do that moto does not: the Spark job's files, and the rows that Athena would find in them.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+from collections import Counter
+from pathlib import Path
+from typing import NamedTuple, Optional
+
+import pyarrow
+import pyarrow.parquet
+import pytest
+from moto.emr.models import Cluster
+
+import oracle
+from lake import binary
+from lambda_runtime import FunctionError, LambdaFunction
+from moto_server import Moto
+from sam_template import functions, resolve, resources_text
+
+RUN = "nightly-7"
+TABLES = list(oracle.TABLES)
+ARROW = {"bigint": pyarrow.int64(), "int": pyarrow.int32(), "double": pyarrow.float64(), "string": pyarrow.string()}
+FIGURES = ["year", "month", "day", "row_count", "tickers", "first_intdate", "last_intdate"]
+
+
+class Cloud:
+    """An account with the stack's buckets in it, and the functions."""
+
+    def __init__(self, moto: Moto):
+        self.moto = moto
+        self.resources = resources_text()
+        self.raw, self.lake, self.results = (self.resources["buckets"][name] for name in ("raw", "lake", "results"))
+        self.s3 = moto.client("s3")
+        for bucket in self.resources["buckets"].values():
+            self.s3.create_bucket(Bucket=bucket)
+        moto.client("athena").create_work_group(Name=self.resources["athena"]["workgroup"])
+        self.functions: dict[tuple[str, str], LambdaFunction] = {}
+
+    def invoke(self, name: str, event: dict, config: Optional[dict] = None) -> dict:
+        """The answer of a function of the stack, deployed with a configuration."""
+        text = json.dumps(config or {})
+        if (name, text) not in self.functions:
+            deployed = resolve(functions()[name]["Environment"]["Variables"])
+            environment = {
+                **deployed,
+                "PREGAO_CONFIG": text,
+                "AWS_ENDPOINT_URL": self.moto.url,
+                "AWS_ACCESS_KEY_ID": name,
+                "AWS_SECRET_ACCESS_KEY": "secret",
+                # A call that fails is not tried again: tests fail calls to see what becomes of it.
+                "AWS_MAX_ATTEMPTS": "1",
+            }
+            program = binary().parent / name
+            if not program.exists():
+                raise FileNotFoundError(f"{program} is not built: run `cargo build --release --workspace`")
+            self.functions[name, text] = LambdaFunction(program, environment)
+        return self.functions[name, text].invoke(event)
+
+    def fails(self, name: str, event: object, config: Optional[dict] = None) -> FunctionError:
+        with pytest.raises(FunctionError) as caught:
+            self.invoke(name, event, config)
+        return caught.value
+
+    def close(self) -> None:
+        for function in self.functions.values():
+            function.close()
+
+    # --- raw files ---
+
+    def land(self, name: str, data: bytes) -> str:
+        key = f"landing/{name}"
+        self.s3.put_object(Bucket=self.raw, Key=key, Body=data)
+        return key
+
+    def land_folder(self, folder: Path) -> dict[str, bytes]:
+        """Puts every file of a folder into landing, and gives them by the place where they belong."""
+        files = {path.name: path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
+        for name, data in files.items():
+            self.land(f"april/{name}", data)
+        return {place(name): data for name, data in files.items()}
+
+    def objects(self, prefix: str = "") -> dict[str, bytes]:
+        """The objects of the raw bucket."""
+        return {key: data for key, data in self.moto.objects(self.raw).items() if key.startswith(prefix)}
+
+    def reasons(self) -> dict[str, dict]:
+        """The reasons in quarantine, by the names of the files."""
+        suffix = ".reason.json"
+        found = self.objects("quarantine/")
+        return {key[11 : -len(suffix)]: json.loads(text) for key, text in found.items() if key.endswith(suffix)}
+
+    # --- clusters ---
+
+    def clusters(self) -> list[Cluster]:
+        return list(self.moto.emr.clusters.values())
+
+    def start_cluster(self, **tags: str) -> str:
+        """A cluster that stays, started by someone else."""
+        started = self.moto.client("emr").run_job_flow(
+            Name="of-the-team",
+            Instances={"MasterInstanceType": "m5.xlarge", "InstanceCount": 1, "KeepJobFlowAliveWhenNoSteps": True},
+            Tags=[{"Key": key.replace("_", ":"), "Value": value} for key, value in tags.items()],
+        )
+        return started["JobFlowId"]
+
+
+def place(name: str) -> str:
+    """The place of an accepted raw file."""
+    feed = "quotes" if "flashpanel" in name else "options"
+    return f"{feed}/date={name[:4]}-{name[4:6]}-{name[6:8]}/{name}"
+
+
+class Written(NamedTuple):
+    """A run whose job is done: raw files in their places, Parquet under run=, and what Athena would find in it."""
+
+    cloud: Cloud
+    expected: oracle.Expected
+    run: str = RUN
+
+    @property
+    def days(self) -> list[tuple[int, int, int]]:
+        return sorted(self.expected.days["quotes"])
+
+    def folder(self, table: str, day: tuple[int, int, int]) -> str:
+        year, month, number = day
+        return f"{table}/year={year}/month={month}/day={number}/run={self.run}/"
+
+    def put(self, table: str, day: tuple[int, int, int], rows: list[dict]) -> None:
+        """A file as a job writes it, from the oracle's rows and by another Parquet writer than the product's."""
+        columns = oracle.TABLES[table]
+        schema = pyarrow.schema([(column.name, ARROW[column.type]) for column in columns])
+        arrays = [
+            pyarrow.array([row[column.name] for row in rows], schema.field(column.name).type) for column in columns
+        ]
+        file = io.BytesIO()
+        pyarrow.parquet.write_table(pyarrow.Table.from_arrays(arrays, schema=schema), file)
+        key = f"{self.folder(table, day)}part-0.parquet"
+        self.cloud.s3.put_object(Bucket=self.cloud.lake, Key=key, Body=file.getvalue())
+
+    def put_all(self) -> None:
+        """All that a job writes."""
+        for table in TABLES:
+            for day in self.days:
+                self.put(table, day, self.expected.day(table, *day))
+
+    def figures(self, table: str) -> list[list[object]]:
+        """What the query for the figures of each day answers."""
+        days = ((day, self.expected.day(table, *day)) for day in self.days)
+        return [
+            [*day, len(rows), len({row["ticker"] for row in rows}), min(times(rows)), max(times(rows))]
+            for day, rows in days
+            if rows
+        ]
+
+    def answer(self) -> None:
+        """Gives moto the rows with which Athena would answer."""
+        moto, name = self.cloud.moto, "[a-z0-9_]*"
+        for table in TABLES:
+            rows = self.figures(table)
+            moto.answer(rf'AS tickers.*\sFROM "{table}{name}"', FIGURES, rows)
+            checked = [[*day, len(self.expected.day(table, *day)), 0] for day in self.days]
+            moto.answer(rf'(?s)AS failing.*FROM "{table}_', ["year", "month", "day", "checked", "failing"], checked)
+        moto.answer("AS repeated_keys", ["repeated_keys", "repeated_rows"], [[0, 0]])
+        counts = Counter(
+            (*(row[part] for part in oracle.PARTITION), row["table_name"], row["column_name"], row["reason"])
+            for row in self.expected.rows["rejects"]
+        )
+        columns = [*oracle.PARTITION, "table_name", "column_name", "reason", "rejects"]
+        moto.answer("count.*AS rejects", columns, [[*key, count] for key, count in sorted(counts.items())])
+
+    def report(self, table: str) -> dict:
+        return json.loads(self.cloud.moto.objects(self.cloud.lake)[f"quality/run={self.run}/{table}.json"])
+
+
+def times(rows: list[dict]) -> list[int]:
+    return [row["intdate"] for row in rows]
+
+
+def status_change(run: str, status: str) -> dict:
+    """As EventBridge sends it."""
+    machine = "arn:aws:states:us-east-1:123456789012:stateMachine:pregao-create_datalake"
+    return {
+        "version": "0", "source": "aws.states", "detail-type": "Step Functions Execution Status Change",
+        "detail": {"name": run, "status": status, "stateMachineArn": machine, "input": "{}", "output": None},
+    }  # fmt: skip

@@ -1,0 +1,128 @@
+"""The workflows from end to end where nothing but definitions and functions is ours.
+
+moto's Step Functions interprets the definitions, and invokes the function binaries; they work on moto's S3, EMR and
+Athena. The tests do what a Spark cluster would: they write the files, and say how the step went.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Iterator
+
+import pytest
+
+import oracle
+import rawfiles
+from cloud import TABLES, Cloud, Written, status_change
+from interpreters import RUN, Ran, Theirs, definition
+from lake import eventually
+from lambda_runtime import FunctionError
+from moto_server import Invoked, Moto
+
+MACHINES = ["upload_raw_data", "create_datalake", "athena_update"]
+LABEL = "acme"
+DAY = "20200401"
+PUBLISH = ["Publish options", "Publish quotes", "Publish rejects"]
+
+
+class Account:
+    """Functions and state machines, deployed to moto."""
+
+    def __init__(self, moto: Moto, patch: pytest.MonkeyPatch):
+        self.cloud = Cloud(moto)
+        self.workflows = Theirs(moto, patch)
+        moto.invoke = self._invoke
+        self.workflows.create(LABEL, {machine: definition(machine, LABEL) for machine in MACHINES})
+
+    def _invoke(self, function: str, payload: dict) -> Invoked:
+        try:
+            return Invoked(self.cloud.invoke(function.split("--")[-1], payload))
+        except FunctionError as error:
+            return Invoked(error.payload, is_error=True)
+
+    def start(self, machine: str, input: dict) -> str:
+        return self.workflows.start(LABEL, machine, input)
+
+    def upload(self, folder: Path) -> Written:
+        """A day of raw files, landed and taken in by the workflow."""
+        rawfiles.write_market(folder, seed=11, days=[DAY], snapshots=2)
+        places = self.cloud.land_folder(folder)
+        ran = self.workflows.wait(self.start("upload_raw_data", {"date": "2020-04-01"}))
+        assert (ran.status, ran.states) == ("SUCCEEDED", ["Ingest", "AnySnapshot?", "ValidateRaw"]), ran
+        assert ran.output["raw"]["files"] == len(places) and self.cloud.objects() == places
+        return Written(self.cloud, oracle.read_folder(folder), RUN)
+
+    def wait_for_cluster(self):
+        return eventually("a cluster", lambda: next(iter(self.cloud.clusters()), None))
+
+
+@pytest.fixture
+def account(monkeypatch: pytest.MonkeyPatch) -> Iterator[Account]:
+    with Moto.interpreting(monkeypatch) as moto:
+        moto.reset()
+        account = Account(moto, monkeypatch)
+        yield account
+        account.cloud.close()
+
+
+def test_raw_files_become_published_partitions(account: Account, tmp_path: Path):
+    run = account.upload(tmp_path)
+    run.answer()
+    for table in TABLES:
+        # An earlier run has published the day.
+        partition = ["year=2020/month=4/day=1"]
+        account.cloud.moto.answer(f"SHOW PARTITIONS `{table}`", ["partition"], [partition])
+    execution = account.start("create_datalake", {"date": "2020-04-01"})
+    step = account.wait_for_cluster().steps[0]
+    run.put_all()
+    step.state = "COMPLETED"
+
+    ran: Ran = account.workflows.wait(execution)
+    assert ran.status == "SUCCEEDED", ran
+    looks = ran.states.count("PollStep")
+    assert [state for state in ran.states if state not in ("WaitForStep", "PollStep", "StepFinished?", *PUBLISH)] == [
+        "PlanRun", "NothingToDo?", "LaunchEmrStep", "ValidateStaged", "Publish", "Done",
+    ]  # fmt: skip
+    assert looks and ran.states.count("StepFinished?") == looks and set(PUBLISH) <= set(ran.states)
+    rows = {table: len(run.expected.rows[table]) for table in TABLES}
+    assert ran.output["published"] == [{"table": table, "partitions": 1, "rows": rows[table]} for table in TABLES]
+    for table in TABLES:
+        location = f"s3://{account.cloud.lake}/{run.folder(table, run.days[0])}"
+        clause = "PARTITION (year = 2020, month = 4, day = 1)"
+        assert f"ALTER TABLE `{table}` {clause} SET LOCATION '{location}'" in account.cloud.moto.statements
+    for table, child in account.workflows.nested(LABEL).items():
+        assert (child.status, child.states) == ("SUCCEEDED", ["CreateAthenaTable", "ValidatePublished"]), table
+
+
+def test_a_job_that_lost_rows_is_not_published(account: Account, tmp_path: Path):
+    run = account.upload(tmp_path)
+    run.answer()
+    execution = account.start("create_datalake", {"date": "2020-04-01"})
+    step = account.wait_for_cluster().steps[0]
+    run.put_all()
+    run.put("quotes", run.days[0], run.expected.rows["quotes"][1:])
+    step.state = "COMPLETED"
+    ran = account.workflows.wait(execution)
+    assert (ran.status, ran.error, ran.states[-1]) == ("FAILED", "QualityError", "ValidateStaged")
+    assert "quotes: row_counts" in ran.words
+    assert not [statement for statement in account.cloud.moto.statements if "`pregao`" in statement]
+
+
+def test_a_step_that_failed_fails_the_execution_and_leaves_no_cluster(account: Account, tmp_path: Path):
+    account.upload(tmp_path)
+    execution = account.start("create_datalake", {"date": "2020-04-01"})
+    cluster = account.wait_for_cluster()
+    cluster.steps[0].last_state_change_reason = "Path does not exist: s3://raw"
+    cluster.steps[0].state = "FAILED"
+    ran = account.workflows.wait(execution)
+    assert (ran.status, ran.error, ran.states[-1]) == ("FAILED", "EmrError", "StepFailed")
+    assert "Path does not exist: s3://raw" in ran.words and f"/logs/{cluster.id}/steps/" in ran.words
+    assert len(account.cloud.clusters()) == 1, "the failure starts nothing"
+    account.cloud.invoke("stop-emr-step", status_change(RUN, "FAILED"))
+    assert cluster.state == "TERMINATED"
+
+
+def test_days_without_files_cost_nothing(account: Account):
+    ran = account.workflows.wait(account.start("create_datalake", {"date": "2020-04-04"}))
+    assert (ran.status, ran.states) == ("SUCCEEDED", ["PlanRun", "NothingToDo?", "NothingToDo"])
+    assert account.cloud.clusters() == [] and account.cloud.moto.statements == []
