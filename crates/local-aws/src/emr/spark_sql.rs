@@ -41,7 +41,12 @@ impl SparkSql {
         let path: Option<OsString> = std::env::var_os("PATH");
         let folders = home.into_iter().chain(path.iter().flat_map(std::env::split_paths));
         let program = folders.map(|folder| folder.join("spark-sql")).find(|program| program.is_file());
-        program.map(|program| SparkSql { program }).ok_or(NoSpark)
+        program.map(SparkSql::at).ok_or(NoSpark)
+    }
+
+    /// This program.
+    pub fn at(program: PathBuf) -> SparkSql {
+        SparkSql { program }
     }
 
     /// Runs the job in `folder`, and gives the files that it wrote below its `lake` as keys behind the lake's. `log` gets

@@ -2,11 +2,14 @@
 
 use std::fs;
 use std::io::Read as _;
+use std::os::unix::fs::PermissionsExt as _;
 
 use aws_sdk_emr::Client;
 use aws_sdk_emr::types::{
     ActionOnFailure, ClusterState, HadoopJarStepConfig, JobFlowInstancesConfig, Step, StepConfig, StepState,
 };
+
+use local_aws::{SparkEngine, SparkSql};
 
 use crate::{World, code, eventually};
 
@@ -193,4 +196,78 @@ async fn a_failed_step_does_to_the_cluster_what_it_says() {
     emr.set_termination_protection().job_flow_ids(&cluster).termination_protected(false).send().await.unwrap();
     emr.terminate_job_flows().job_flow_ids(&cluster).send().await.unwrap();
     eventually(async || (cluster_state(emr, &cluster).await == ClusterState::Terminated).then_some(())).await;
+}
+
+/// A program in the place of `spark-sql`, in a folder of its own.
+fn program(script: &str) -> (tempfile::TempDir, SparkEngine) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("spark-sql");
+    fs::write(&path, format!("#!/bin/sh\n{script}\n")).expect("a script");
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).expect("it can be run");
+    (folder, SparkEngine::SparkSql(SparkSql::at(path)))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_spark_of_this_machine_runs_the_job() {
+    // It writes down what it was told, and a file as Spark would.
+    let script = r#"
+        echo "$@" > "$(dirname "$0")/told"
+        ls raw/quotes/date=2020-04-01 > "$(dirname "$0")/raw"
+        day=lake/quotes/year=2020/month=4/day=1/run=r1
+        mkdir -p $day && touch $day/part-0.snappy.parquet $day/_SUCCESS
+        cat etl.sql >&2"#;
+    let (folder, engine) = program(script);
+    let world = World::on(engine).await;
+    let emr = &world.lake.emr;
+    world.put_raw_quotes(3).await;
+    world.put("pregao-results", "jobs/etl.sql", "-- the job").await;
+    let cluster = run_cluster(emr, false, vec![job_step("r1")]).await;
+    let ended = ended_step(emr, &cluster, &step_ids(emr, &cluster).await[0]).await;
+    assert_eq!(state_of(&ended), &StepState::Completed, "{ended:?}");
+
+    let told = fs::read_to_string(folder.path().join("told")).expect("it was called");
+    for part in ["spark.sql.catalogImplementation=in-memory", "-d from=2020-04-01 -d to=2020-04-02 -d run=r1 -d raw=/"]
+    {
+        assert!(told.contains(part), "{told}");
+    }
+    let raw = fs::read_to_string(folder.path().join("raw")).expect("it was called");
+    assert_eq!(raw, "202004011320_flashpanel.csv\n");
+    let keys = world.keys("pregao-lake", "").await;
+    assert_eq!(keys, ["quotes/year=2020/month=4/day=1/run=r1/part-0.snappy.parquet"]);
+    world.endpoint.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_spark_that_fails_says_why() {
+    let (_folder, engine) = program("echo 'java.lang.RuntimeException: no such day' >&2; exit 3");
+    let world = World::on(engine).await;
+    let emr = &world.lake.emr;
+    world.put("pregao-results", "jobs/etl.sql", "-- the job").await;
+    let cluster = run_cluster(emr, false, vec![job_step("r1")]).await;
+    let ended = ended_step(emr, &cluster, &step_ids(emr, &cluster).await[0]).await;
+    assert_eq!(state_of(&ended), &StepState::Failed);
+    let failure = ended.status().and_then(|status| status.failure_details()).expect("details");
+    let message = failure.message().unwrap_or_default();
+    assert!(message.contains("exit status: 3") && message.contains("RuntimeException: no such day"), "{message}");
+    world.endpoint.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_running_step_is_cancelled() {
+    let (folder, engine) = program(r#"echo $$ > "$(dirname "$0")/pid"; exec sleep 600"#);
+    let world = World::on(engine).await;
+    let emr = &world.lake.emr;
+    world.put("pregao-results", "jobs/etl.sql", "-- the job").await;
+    let cluster = run_cluster(emr, false, vec![job_step("r1")]).await;
+    let step = step_ids(emr, &cluster).await.remove(0);
+    let pid =
+        eventually(async || fs::read_to_string(folder.path().join("pid")).ok().filter(|pid| pid.ends_with('\n'))).await;
+    let cancelled = emr.cancel_steps().cluster_id(&cluster).step_ids(&step).send().await.expect("it is cancelled");
+    assert_eq!(cancelled.cancel_steps_info_list()[0].status().map(|status| status.as_str()), Some("SUBMITTED"));
+    assert_eq!(state_of(&ended_step(emr, &cluster, &step).await), &StepState::Cancelled);
+    let gone = async || (!std::path::Path::new("/proc").join(pid.trim()).exists()).then_some(());
+    eventually(gone).await;
+    eventually(async || (cluster_state(emr, &cluster).await == ClusterState::Terminated).then_some(())).await;
+    assert_eq!(world.keys("pregao-lake", "").await, [""; 0]);
+    world.endpoint.shutdown().await;
 }

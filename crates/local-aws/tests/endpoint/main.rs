@@ -14,7 +14,7 @@ use std::time::Duration;
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_s3::primitives::ByteStream;
 use lake::{Config, Lake};
-use local_aws::{Endpoint, Options};
+use local_aws::{Endpoint, Options, SparkEngine};
 use market::snapshot::Feed;
 
 /// An endpoint on a free port, with the clients that the functions use.
@@ -26,8 +26,13 @@ struct World {
 
 impl World {
     async fn new() -> World {
+        World::on(SparkEngine::Embedded).await
+    }
+
+    /// With something else that runs Spark steps.
+    async fn on(engine: SparkEngine) -> World {
         let home = tempfile::tempdir().expect("a temporary folder");
-        let (endpoint, lake) = start(home.path()).await;
+        let (endpoint, lake) = start(home.path(), engine).await;
         World { endpoint, lake, home }
     }
 
@@ -35,7 +40,7 @@ impl World {
     async fn restarted(self) -> World {
         let World { endpoint, home, .. } = self;
         endpoint.shutdown().await;
-        let (endpoint, lake) = start(home.path()).await;
+        let (endpoint, lake) = start(home.path(), SparkEngine::Embedded).await;
         World { endpoint, lake, home }
     }
 
@@ -64,8 +69,9 @@ impl World {
     }
 }
 
-async fn start(home: &Path) -> (Endpoint, Lake) {
-    let endpoint = Endpoint::start(home, Config::default(), Options::default()).await.expect("a home of our own");
+async fn start(home: &Path, engine: SparkEngine) -> (Endpoint, Lake) {
+    let options = Options { port: None, engine };
+    let endpoint = Endpoint::start(home, Config::default(), options).await.expect("a home of our own");
     let lake = Lake::at_endpoint(Config::default(), &endpoint.url());
     (endpoint, lake)
 }
