@@ -31,8 +31,8 @@ pub fn destroy(global: &Global, args: &DestroyArgs) -> anyhow::Result<ExitCode> 
             io::stdout(),
             "This removes the stack {} from {}: its functions, workflows, schedule and alarms, its clusters, the database {} \
              (the tables' definitions), and {} with all results of queries and logs.\n\
-             It keeps {} and {}: every raw file, and every table's Parquet files. A stack deployed again under this name \
-             publishes them anew: pregao --aws run --from FIRST --to LAST",
+             It keeps {} and {}: every raw file, and every table's Parquet files. Their names stay taken: another stack \
+             needs other buckets, and takes the raw files in when they are copied to its landing/.",
             account.stack_name,
             account.region,
             lake.config.athena.database,
