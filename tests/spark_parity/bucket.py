@@ -13,8 +13,6 @@ import rawfiles
 from oracle import FEEDS, NAME
 from rawfiles import Form, encode_lines, file_name, header, join, option, quote
 
-# Files on which the contract is open, and the oracle has decided otherwise than the domain crate.
-OPEN = "202004091050"
 BUILD = {"quotes": quote, "options": option}
 NUMBERS = {
     "quotes": ["Fec", "Abe", "Max", "Min", "Ult", "QOfc", "Ofc", "Ofv", "QOfv", "NNeg", "QTot", "VolTot"],
@@ -37,7 +35,9 @@ def fill(bucket: Path) -> None:
         put_lines(bucket, feed, "202004091020", random_numbers(feed, seed=7, records=400), Form(newline="\r\n"))
         put(bucket, file_name(feed, "202004091030"), odd_bytes(feed, "202004091030"))
         put(bucket, file_name(feed, "202004091040", Form(compressed=True)), two_gzip_members(feed, "202004091040"))
-        put_lines(bucket, feed, OPEN, open_headers(feed))
+        put_lines(bucket, feed, "202004091050", odd_headers(feed))
+        for time, form in [("202004091100", Form()), ("202004091110", Form(compressed=True))]:
+            put_lines(bucket, feed, time, [], form)
 
 
 def put(bucket: Path, name: str, data: bytes) -> None:
@@ -90,7 +90,7 @@ def odd_lines(feed: str) -> Iterable[str]:
     yield separator.join(["h", *FEEDS[feed].header, ""])
 
 
-def open_headers(feed: str) -> Iterable[str]:
+def odd_headers(feed: str) -> Iterable[str]:
     """Headers with blanks around their names, and with a quote that is not closed: are they headers?"""
     separator, names = FEEDS[feed].separator, FEEDS[feed].header
     yield separator.join(["h", *(f" {name}\t" for name in names)])

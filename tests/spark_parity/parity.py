@@ -91,8 +91,7 @@ def snapshots(raw: Path) -> list[Path]:
 def expected(job: Job) -> oracle.Expected:
     expected = oracle.Expected()
     for path in snapshots(job.raw):
-        if not path.name.startswith(bucket.OPEN):
-            oracle.read_file(path.name, path.read_bytes(), expected)
+        oracle.read_file(path.name, path.read_bytes(), expected)
     return expected
 
 
