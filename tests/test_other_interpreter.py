@@ -63,7 +63,7 @@ def task_timeout(machine: dict) -> None:
 
 
 def whole_timeout(machine: dict) -> None:
-    machine["TimeoutSeconds"] = 3
+    machine["TimeoutSeconds"] = 6
 
 
 def no_patience(machine: dict) -> None:
