@@ -1,0 +1,75 @@
+"""The raw files that are measured on: made once, by `pregao sample`, and kept below cargo's target directory."""
+
+from __future__ import annotations
+
+import datetime
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+# As many days as the real set has: 1.5 million rows.
+REAL_DAYS = 6
+FIRST = datetime.date(2020, 4, 1)
+
+
+def sample(pregao: Path, folder: Path, days: int) -> Path:
+    """Files of `days` days, as `pregao upload` and `pregao etl` take them."""
+    done = folder / f"days-{days}"
+    if not done.exists():
+        making = folder / f"making-{days}"
+        shutil.rmtree(making, ignore_errors=True)
+        making.parent.mkdir(parents=True, exist_ok=True)
+        command = [pregao, "sample", "--days", str(days), "--from", str(FIRST), "--out", making]
+        subprocess.run(list(map(str, command)), check=True, stdout=subprocess.DEVNULL)
+        making.rename(done)
+    return done
+
+
+def as_bucket(raw: Path, bucket: Path) -> Path:
+    """The same files where the Spark job looks for them: `quotes/date=2020-04-01/`. Links, so that no byte is copied."""
+    shutil.rmtree(bucket, ignore_errors=True)
+    for path in files(raw):
+        feed = "quotes" if "_flashpanel" in path.name else "options"
+        day = f"{path.name[:4]}-{path.name[4:6]}-{path.name[6:8]}"
+        link = bucket / feed / f"date={day}" / path.name
+        link.parent.mkdir(parents=True, exist_ok=True)
+        os.link(path, link)
+    return bucket
+
+
+def multiplied(raw: Path, folder: Path, times: int) -> Path:
+    """`times` as many days: links to the same files under later dates.
+
+    Every byte is read, split, parsed and written for each of them, so that the work is that of so many different days. The
+    difference is that the raw files lie in the page cache if one set of them fits there.
+    """
+    shutil.rmtree(folder, ignore_errors=True)
+    days = sorted({path.name[:8] for path in files(raw)})
+    for turn in range(times):
+        for number, day in enumerate(days):
+            date = (FIRST + datetime.timedelta(days=turn * len(days) + number)).strftime("%Y%m%d")
+            (folder / date).mkdir(parents=True)
+            for path in files(raw):
+                if path.name.startswith(day):
+                    os.link(path, folder / date / (date + path.name[8:]))
+    return folder
+
+
+def files(raw: Path) -> list[Path]:
+    return sorted(path for path in raw.rglob("*") if path.is_file())
+
+
+def size(raw: Path) -> int:
+    return sum(path.stat().st_size for path in files(raw))
+
+
+def warm(raw: Path) -> None:
+    """All of it read once, so that nobody waits for the disk."""
+    for path in files(raw):
+        path.read_bytes()
+
+
+def day_range(raw: Path) -> tuple[str, str]:
+    days = sorted({path.name[:8] for path in files(raw)})
+    return tuple(f"{day[:4]}-{day[4:6]}-{day[6:]}" for day in (days[0], days[-1]))

@@ -1,0 +1,102 @@
+"""The machine that is measured on, and how a command is measured there: pinned, alone, one at a time."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import shlex
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Callable, Iterable, NamedTuple, Optional, Sequence
+
+HERE = Path(__file__).resolve().parent
+# The least that is believed: how much of a core something else may take while we measure.
+IDLE = 0.1
+
+
+class Failed(Exception):
+    """A command that was to be measured did not do its work."""
+
+
+class Sample(NamedTuple):
+    """What one run took: seconds, seconds, bytes."""
+
+    wall: float
+    cpu: float
+    peak: int
+
+
+def cores(count: int = 2) -> list[int]:
+    """The same cores for everybody: the first that this process may use."""
+    usable = sorted(os.sched_getaffinity(0))
+    if len(usable) < count:
+        raise Failed(f"{count} cores are needed, this process may use {len(usable)}")
+    return usable[:count]
+
+
+def pinned(command: Sequence[object], count: int = 2) -> list[str]:
+    if not shutil.which("taskset"):
+        raise Failed("taskset is needed; on Debian or Ubuntu: sudo apt-get install util-linux")
+    return ["taskset", "--cpu-list", ",".join(map(str, cores(count))), *map(str, command)]
+
+
+def measure(command: Sequence[object], count: int = 2, environment: Optional[dict[str, str]] = None) -> Sample:
+    """Runs a command on the first `count` cores to its end."""
+    # What others wrote is written back now, and not while this one is measured.
+    os.sync()
+    with tempfile.TemporaryDirectory() as folder:
+        log = Path(folder) / "output"
+        wrapped = [sys.executable, "-I", "-S", str(HERE / "measured.py"), str(log), *pinned(command, count)]
+        answer = subprocess.run(wrapped, stdout=subprocess.PIPE, check=True, env=environment, stdin=subprocess.DEVNULL)
+        result = json.loads(answer.stdout)
+        if result["code"] != 0:
+            said = log.read_text(errors="replace")[-4000:]
+            raise Failed(f"$ {shlex.join(map(str, command))}\nexit code {result['code']}\n{said}")
+        if result["left"]:
+            raise Failed(f"$ {shlex.join(map(str, command))}\nleft processes behind, which are not measured")
+    return Sample(result["wall"], result["cpu"], result["peak"])
+
+
+def in_turn(contestants: dict[str, Callable[[], Sample]], rounds: int, say: Callable[[str], None]) -> dict[str, list[Sample]]:
+    """Each once a round, in an order that moves on, so that no one always runs behind the same one."""
+    samples: dict[str, list[Sample]] = {name: [] for name in contestants}
+    names = list(contestants)
+    for number in range(rounds):
+        for name in names[number % len(names) :] + names[: number % len(names)]:
+            sample = contestants[name]()
+            samples[name].append(sample)
+            say(f"round {number + 1} of {rounds}, {name}: {sample.wall:.2f} s, {sample.cpu:.2f} s CPU, {sample.peak / 2**20:.0f} MB")
+    return samples
+
+
+def median(samples: Iterable[Sample]) -> Sample:
+    return Sample(*(statistics.median(values) for values in zip(*samples)))
+
+
+def busy() -> float:
+    """How many cores others use: a look of half a second."""
+
+    def spent() -> float:
+        # user, nice, system, idle, iowait, irq, softirq, steal
+        times = [int(word) for word in Path("/proc/stat").read_text().splitlines()[0].split()[1:9]]
+        return (sum(times) - times[3] - times[4]) / os.sysconf("SC_CLK_TCK")
+
+    before, started = spent(), time.monotonic()
+    time.sleep(0.5)
+    return (spent() - before) / (time.monotonic() - started)
+
+
+def description() -> str:
+    """The machine in one line."""
+    model = next(
+        (line.split(":", 1)[1].strip() for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name")),
+        platform.machine(),
+    )
+    memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 2**30
+    return f"{model}, {len(cores())} of {os.cpu_count()} cores, {memory:.0f} GB, Linux {platform.release().split('-')[0]}"

@@ -1,0 +1,285 @@
+//! How long each stage of the engine takes alone, on one core: `stages RAW SCRATCH` prints JSON. `python3 bench stages`
+//! runs it and makes the table.
+//!
+//! The parts are the engine's own sources, compiled in here once more, because none of them is public and the engine
+//! streams: in a job no stage has a beginning and an end that could be timed. Here each one does its work on a whole file
+//! or a whole row group, with what it needs ready in memory.
+//!
+//! The floor of a job is what no cleverness with numbers saves: read the bytes, split the fields, write the same Parquet
+//! from columns that are ready.
+
+#![allow(dead_code, reason = "of the engine's sources some parts only are called here")]
+
+use std::error::Error;
+use std::fs;
+use std::hint::black_box;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Instant;
+
+use arrow_array::builder::Int64Builder;
+use arrow_array::{Array, ArrayRef, StringArray};
+use arrow_select::take::take;
+use market::number::trim;
+use market::record::{Disposition, Splitter, decode};
+use market::snapshot::Feed;
+use market::table::{Source, TableName};
+
+#[path = "../src/cells.rs"]
+mod cells;
+#[path = "../src/error.rs"]
+mod error;
+#[path = "../src/job.rs"]
+mod job;
+#[path = "../src/lines.rs"]
+mod lines;
+#[path = "../src/raw_file.rs"]
+mod raw_file;
+#[path = "../src/rows.rs"]
+mod rows;
+#[path = "../src/schema.rs"]
+mod schema;
+#[path = "../src/table_file.rs"]
+mod table_file;
+#[path = "../src/tickers.rs"]
+mod tickers;
+
+use cells::{Cells, text_of};
+use job::Input;
+use lines::{Buffer, Lines};
+use raw_file::{RawFile, Tally};
+use rows::FeedRows;
+use table_file::{ROW_GROUP_ROWS, TableFile};
+use tickers::Tickers;
+
+/// As much as the engine reads at a time.
+const READ_BYTES: usize = 256 << 10;
+
+#[derive(Default, serde::Serialize)]
+struct Stages {
+    /// Of the raw files on disk, and of the text in them.
+    disk_bytes: u64,
+    text_bytes: u64,
+    records: u64,
+    rows: u64,
+    parquet_bytes: u64,
+    seconds: Seconds,
+}
+
+#[derive(Default, serde::Serialize)]
+struct Seconds {
+    /// Bytes from the page cache, and out of gzip.
+    read: f64,
+    /// Lines, decoded, as fields.
+    split: f64,
+    /// Fields to columns: what is published, and the number contract.
+    parse: f64,
+    /// The rows of a row group in their order.
+    sort: f64,
+    /// Columns to pages: dictionaries, encodings, snappy, statistics.
+    encode: f64,
+    /// These bytes to files.
+    write: f64,
+}
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let arguments: Vec<PathBuf> = std::env::args_os().skip(1).map(PathBuf::from).collect();
+    let [raw, scratch] = &arguments[..] else { return Err("usage: stages RAW SCRATCH".into()) };
+    let mut inputs = Vec::new();
+    find(raw, &mut inputs)?;
+    if inputs.is_empty() {
+        return Err(format!("{} holds no raw files", raw.display()).into());
+    }
+    inputs.sort_by_key(|input| (input.snapshot.feed, input.snapshot.time));
+
+    let mut stages = Stages::default();
+    // One file for each feed's day, as the engine writes them.
+    for day in inputs.chunk_by(|a, b| key(a) == key(b)) {
+        measure_day(day, scratch, &mut stages)?;
+    }
+    println!("{}", serde_json::to_string(&stages)?);
+    Ok(())
+}
+
+fn key(input: &Input) -> impl PartialEq + use<> {
+    (input.snapshot.feed, input.snapshot.time.partition())
+}
+
+fn find(folder: &Path, inputs: &mut Vec<Input>) -> Result<(), Box<dyn Error>> {
+    for entry in fs::read_dir(folder)? {
+        let path = entry?.path();
+        if path.is_dir() {
+            find(&path, inputs)?;
+        } else {
+            inputs.push(Input::named(path)?);
+        }
+    }
+    Ok(())
+}
+
+fn measure_day(inputs: &[Input], scratch: &Path, stages: &mut Stages) -> Result<(), Box<dyn Error>> {
+    let feed = inputs[0].snapshot.feed;
+    let path = scratch.join("stages.parquet");
+    let mut table = TableFile::create(TableName::from(feed), path.clone())?;
+    let mut buffer = Buffer::new();
+    let mut step = vec![0; READ_BYTES];
+    let mut columns = Columns::new(feed);
+    for input in inputs {
+        timed(&mut stages.seconds.read, || {
+            read(input, &mut step, |bytes| {
+                black_box(bytes);
+            })
+        })?;
+        let mut text = Vec::new();
+        read(input, &mut step, |bytes| text.extend_from_slice(bytes))?;
+        stages.disk_bytes += fs::metadata(&input.path)?.len();
+        stages.text_bytes += text.len() as u64;
+
+        let mut split = 0.0;
+        let (records, _) = timed(&mut split, || walk(input, &text, &mut buffer, None))?;
+        let mut parsed = 0.0;
+        let mut rows = FeedRows::new(feed);
+        let (_, published) = timed(&mut parsed, || walk(input, &text, &mut buffer, Some(&mut rows)))?;
+        stages.seconds.split += split;
+        stages.seconds.parse += parsed - split;
+        stages.records += records;
+        stages.rows += published;
+
+        columns.fill(input, &text, &mut buffer)?;
+        if columns.tickers.len() >= ROW_GROUP_ROWS {
+            columns.write(&mut table, &mut stages.seconds)?;
+        }
+    }
+    columns.write(&mut table, &mut stages.seconds)?;
+    timed(&mut stages.seconds.encode, || table.close())?;
+
+    // The bytes went to the page cache just now, as a part of encoding them; that part is measured by doing it again.
+    let bytes = fs::read(&path)?;
+    fs::remove_file(&path)?;
+    let mut write = 0.0;
+    timed(&mut write, || fs::write(&path, &bytes))?;
+    fs::remove_file(&path)?;
+    stages.parquet_bytes += bytes.len() as u64;
+    stages.seconds.write += write;
+    stages.seconds.encode -= write;
+    Ok(())
+}
+
+fn timed<T>(seconds: &mut f64, work: impl FnOnce() -> T) -> T {
+    let started = Instant::now();
+    let done = work();
+    *seconds += started.elapsed().as_secs_f64();
+    done
+}
+
+/// Reads a file as the engine does: one buffer, so many bytes at a time.
+fn read(input: &Input, step: &mut [u8], mut take: impl FnMut(&[u8])) -> Result<(), Box<dyn Error>> {
+    let tally = Tally::new(0, &|_| {});
+    let mut file = RawFile::open(input, &tally)?;
+    loop {
+        match file.read(step)? {
+            0 => return Ok(()),
+            read => take(&step[..read]),
+        }
+    }
+}
+
+/// Splits all records behind the header; and with `rows`, reads those that are published. Gives how many these were.
+fn walk(
+    input: &Input,
+    text: &[u8],
+    buffer: &mut Buffer,
+    mut rows: Option<&mut FeedRows>,
+) -> Result<(u64, u64), Box<dyn Error>> {
+    let feed = input.snapshot.feed;
+    let mut lines = Lines::new(text, buffer);
+    let mut splitter = Splitter::new(feed.separator());
+    lines.next()?;
+    let (mut records, mut published) = (0, 0);
+    while let Some(line) = lines.next()? {
+        let text = decode(line.bytes);
+        let record = splitter.split(text.as_bytes());
+        records += 1;
+        match &mut rows {
+            None => {
+                black_box(record.len());
+            }
+            Some(rows) if record.disposition(feed) == Disposition::Publish => {
+                published += 1;
+                rows.push(input.snapshot, record, |cell| {
+                    black_box(cell.text);
+                });
+            }
+            Some(_) => {}
+        }
+    }
+    Ok((records, published))
+}
+
+/// A row group's columns, made outside of what is timed.
+struct Columns {
+    feed: Feed,
+    tickers: Tickers,
+    intdates: Int64Builder,
+    cells: Vec<(usize, Cells)>,
+}
+
+impl Columns {
+    fn new(feed: Feed) -> Self {
+        let columns = TableName::from(feed).columns().iter();
+        let cells = columns.filter_map(|column| match column.source {
+            Source::Cell { kind, .. } => Some((column.source.raw_index(feed)?, Cells::new(kind, column.ty)?)),
+            _ => None,
+        });
+        Self { feed, tickers: Tickers::default(), intdates: Int64Builder::new(), cells: cells.collect() }
+    }
+
+    fn fill(&mut self, input: &Input, text: &[u8], buffer: &mut Buffer) -> Result<(), Box<dyn Error>> {
+        let mut lines = Lines::new(text, buffer);
+        let mut splitter = Splitter::new(self.feed.separator());
+        lines.next()?;
+        while let Some(line) = lines.next()? {
+            let text = decode(line.bytes);
+            let record = splitter.split(text.as_bytes());
+            if record.disposition(self.feed) == Disposition::Publish {
+                self.tickers.push(text_of(trim(record.field(0))));
+                self.intdates.append_value(input.snapshot.time.intdate());
+                for (at, cells) in &mut self.cells {
+                    cells.push(record.field(*at));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Sorts and writes what is there. A row group is sorted by the one who writes it, so it is given one that is
+    /// sorted already, and the time that sorting it once more takes is taken off.
+    fn write(&mut self, table: &mut TableFile, seconds: &mut Seconds) -> Result<(), Box<dyn Error>> {
+        if self.tickers.len() == 0 {
+            return Ok(());
+        }
+        let intdates: ArrayRef = Arc::new(self.intdates.finish());
+        let columns: Vec<ArrayRef> =
+            [intdates].into_iter().chain(self.cells.iter_mut().map(|(_, cells)| cells.finish())).collect();
+        let (names, columns) = timed(&mut seconds.sort, || sort(&mut self.tickers, &columns))?;
+        let again = || {
+            let mut tickers = Tickers::default();
+            names.iter().flatten().for_each(|ticker| tickers.push(ticker));
+            tickers
+        };
+        let (mut first, mut second) = (again(), again());
+        let mut sorting = 0.0;
+        timed(&mut sorting, || sort(&mut first, &columns))?;
+        timed(&mut seconds.encode, || table.write_row_group(&mut second, columns.iter().cloned()))?;
+        seconds.encode -= sorting;
+        Ok(())
+    }
+}
+
+fn sort(tickers: &mut Tickers, columns: &[ArrayRef]) -> Result<(StringArray, Vec<ArrayRef>), Box<dyn Error>> {
+    let sorted = tickers.sort();
+    let columns = columns.iter().map(|column| take(column, &sorted.order, None)).collect::<Result<_, _>>()?;
+    black_box(sorted.tickers.len());
+    Ok((sorted.tickers, columns))
+}
