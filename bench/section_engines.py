@@ -1,0 +1,119 @@
+"""The same raw files to the same tables by the engine, Polars, DuckDB and Spark SQL."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from importlib.metadata import version
+from pathlib import Path
+
+import compare
+import data
+import machine
+import run
+from machine import Failed, Sample
+
+HERE = Path(__file__).resolve().parent
+JOB = run.ROOT / "crates" / "market" / "spark" / "etl.sql"
+THREADS = 2
+
+
+class Engines:
+    def __init__(self, bench):
+        self.bench = bench
+        self.folder = bench.scratch / "engines"
+        shutil.rmtree(self.folder, ignore_errors=True)
+        self.folder.mkdir(parents=True)
+        self.contestants = {"pregao": self.pregao, "polars": self.polars, "duckdb": self.duckdb, "spark": self.spark}
+        for name in bench.options.without:
+            if self.contestants.pop(name, None) is None or name == "pregao":
+                raise Failed(f"--without {name}: there is polars, duckdb and spark")
+
+    def out(self, name: str) -> Path:
+        """An empty place to write to; what was there goes before the clock runs."""
+        folder = self.folder / name
+        shutil.rmtree(folder, ignore_errors=True)
+        return folder
+
+    def pregao(self) -> Sample:
+        return machine.measure([self.bench.pregao, "etl", "--raw", self.bench.raw, "--out", self.out("pregao"), "--threads", THREADS])
+
+    def polars(self) -> Sample:
+        return self.peer("polars")
+
+    def duckdb(self) -> Sample:
+        return self.peer("duckdb")
+
+    def peer(self, name: str) -> Sample:
+        script = HERE / "peers" / f"{name}_etl.py"
+        return machine.measure([sys.executable, script, self.bench.raw, self.out(name), THREADS])
+
+    def spark(self) -> Sample:
+        import pyspark
+
+        home = Path(pyspark.__file__).parent
+        first, last = data.day_range(self.bench.raw)
+        bucket = data.as_bucket(self.bench.raw, self.folder / "spark-raw")
+        command = [
+            home / "bin" / "spark-sql",
+            "--master", f"local[{THREADS}]",
+            "--driver-memory", "2g",
+            "--conf", "spark.sql.catalogImplementation=in-memory",
+            "--conf", f"spark.sql.warehouse.dir={self.folder}/spark-warehouse",
+            "--conf", "spark.ui.enabled=false",
+            "--conf", f"spark.sql.shuffle.partitions={2 * THREADS}",
+            # Over 32 paths it would list them in a job.
+            "--conf", "spark.sql.sources.parallelPartitionDiscovery.threshold=100000",
+            "-f", JOB,
+        ]  # fmt: skip
+        for key, value in {"from": first, "to": last, "run": "bench", "raw": bucket, "lake": self.out("spark")}.items():
+            command += ["-d", f"{key}={value}"]
+        sys.path.insert(0, str(run.ROOT / "tests" / "spark_parity"))
+        java = importlib_java()
+        environment = {**os.environ, "JAVA_HOME": str(java), "SPARK_HOME": str(home), "SPARK_LOCAL_IP": "127.0.0.1"}
+        return machine.measure(command, environment=environment)
+
+
+def importlib_java() -> Path:
+    """The Java that the parity tests find."""
+    import importlib.util
+
+    spec = importlib.util.spec_from_file_location("spark_parity", run.ROOT / "tests" / "spark_parity" / "__main__.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module.find_java()
+
+
+def measure(bench) -> dict:
+    engines = Engines(bench)
+    # First whether it is right, on a run that is not counted: it has also read all that the others will read.
+    wrong: dict[str, str] = {}
+    for name, contestant in engines.contestants.items():
+        try:
+            contestant()
+            problem = compare.difference(engines.folder / "pregao", engines.folder / name) if name != "pregao" else None
+        except Failed as failure:
+            problem = str(failure)
+        if problem:
+            bench.say(f"{name} is out: {problem}")
+            wrong[name] = problem
+    if "pregao" in wrong:
+        raise Failed(wrong["pregao"])
+    rest = {name: contestant for name, contestant in engines.contestants.items() if name not in wrong}
+    samples = machine.in_turn(rest, bench.rounds, bench.say)
+    for name in rest:
+        # And what was measured last is still right.
+        if problem := compare.difference(engines.folder / "pregao", engines.folder / name):
+            wrong[name] = problem
+            del samples[name]
+    counted = {table: compare.rows(engines.folder / "pregao", table) for table in ("quotes", "options", "rejects")}
+    return {
+        "rows": counted,
+        "bytes": data.size(bench.raw),
+        "versions": {"polars": version("polars"), "duckdb": version("duckdb"), "spark": version("pyspark")},
+        "wrong": wrong,
+        "written": {name: compare.size(engines.folder / name) for name in samples},
+        "samples": samples,
+    }

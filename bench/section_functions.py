@@ -1,0 +1,171 @@
+"""Each function's binary on the Lambda Runtime API: from spawn to its first answer, the next ones, and its zip.
+
+The event is one that it refuses with words (`InvalidInput`), so that what is measured is the function and not the
+services it would call: the process, its configuration, its AWS clients, the Runtime API.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import selectors
+import socket
+import statistics
+import subprocess
+import time
+import zipfile
+from pathlib import Path
+
+import machine
+import run
+
+FUNCTIONS = ["ingest", "launch-emr-step", "poll-step", "stop-emr-step", "create-athena-table", "validate-partitions"]
+EVENT = json.dumps({"no": "event of this function"}).encode()
+
+
+def measure(bench) -> dict:
+    folder = bench.options.functions or build(bench)
+    functions = []
+    for name in FUNCTIONS:
+        binary = folder / name / "bootstrap"
+        if not binary.exists():
+            raise machine.Failed(f"there is no {binary}: remove {folder}, or give --functions another folder")
+        cold, warm, peak = [], [], []
+        for _ in range(10 * bench.rounds):
+            one = invoke(binary, warm=50)
+            cold.append(one["cold"])
+            warm += one["warm"]
+            peak.append(one["peak"])
+        functions.append({
+            "name": name,
+            "cold": statistics.median(cold),
+            "cold_95": sorted(cold)[int(0.95 * (len(cold) - 1))],
+            "warm": statistics.median(warm),
+            "peak": statistics.median(peak),
+            "binary": binary.stat().st_size,
+            "zip": zipped(binary),
+        })  # fmt: skip
+        bench.say(f"{name}: cold {1000 * functions[-1]['cold']:.1f} ms, warm {1000 * functions[-1]['warm']:.2f} ms, zip {functions[-1]['zip'] / 1e6:.2f} MB")
+    return {"functions": functions}
+
+
+def build(bench) -> Path:
+    """As `sam build` does it: by cargo-lambda."""
+    folder = bench.target / "bench-lambda"
+    python = run.prepare_environment(bench.target / "test-tools-aws", [run.TOOLS / "aws.txt"])
+    packages = [word for name in FUNCTIONS for word in ("--package", name)]
+    command = ["cargo", "lambda", "build", "--release", "--locked", "--x86-64" if os.uname().machine == "x86_64" else "--arm64"]
+    path = os.pathsep.join([str(python.parent), os.environ["PATH"]])
+    run.step("functions", [*command, *packages, "--lambda-dir", str(folder)], {"PATH": path})
+    return folder
+
+
+def zipped(binary: Path) -> int:
+    """What is uploaded: the binary alone, as small as a zip makes it."""
+    memory = io.BytesIO()
+    with zipfile.ZipFile(memory, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as archive:
+        archive.write(binary, "bootstrap")
+    return len(memory.getvalue())
+
+
+def invoke(binary: Path, warm: int) -> dict:
+    """One process, and `1 + warm` events. A bare loop on sockets, so that next to nothing of it is measured."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        server.settimeout(10)
+        environment = {
+            "PATH": os.defpath,
+            "AWS_LAMBDA_RUNTIME_API": f"127.0.0.1:{server.getsockname()[1]}",
+            "AWS_LAMBDA_FUNCTION_NAME": binary.parent.name,
+            "AWS_LAMBDA_FUNCTION_VERSION": "$LATEST",
+            "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": "256",
+            "AWS_LAMBDA_LOG_GROUP_NAME": "bench",
+            "AWS_LAMBDA_LOG_STREAM_NAME": "bench",
+            "AWS_REGION": "us-east-1",
+            "AWS_ACCESS_KEY_ID": "bench",
+            "AWS_SECRET_ACCESS_KEY": "bench",
+            # Nobody is there: a function that called a service after all would fail, and not be measured with it.
+            "AWS_ENDPOINT_URL": "http://127.0.0.1:9",
+            "AWS_EC2_METADATA_DISABLED": "true",
+            "AWS_CONFIG_FILE": os.devnull,
+            "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+        }
+        # On the first core; this loop is on whatever core is free.
+        started = time.perf_counter()
+        process = subprocess.Popen([binary], env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        try:
+            latencies = answers(server, 1 + warm, started)
+            peak = int(next(line for line in Path(f"/proc/{process.pid}/status").read_text().splitlines() if line.startswith("VmHWM")).split()[1]) * 1024
+        except (TimeoutError, ConnectionError) as error:
+            raise machine.Failed(f"{binary} does not answer on the Runtime API: {error}") from error
+        finally:
+            process.kill()
+            process.wait()
+    return {"cold": latencies[0], "warm": latencies[1:], "peak": peak}
+
+
+def answers(server: socket.socket, count: int, started: float) -> list[float]:
+    """Serves events until `count` are answered: seconds from spawn, and then from event to answer."""
+    latencies: list[float] = []
+    connections: list[tuple[socket.socket, bytearray]] = []
+    given = 0
+    with selectors.DefaultSelector() as selector:
+        selector.register(server, selectors.EVENT_READ, None)
+        while len(latencies) < count:
+            ready = selector.select(10)
+            if not ready:
+                raise TimeoutError("no word for 10 s")
+            for key, _ in ready:
+                if key.fileobj is server:
+                    connection, _ = server.accept()
+                    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                    buffer = bytearray()
+                    connections.append((connection, buffer))
+                    selector.register(connection, selectors.EVENT_READ, buffer)
+                    continue
+                received = key.fileobj.recv(65536)
+                if not received:
+                    selector.unregister(key.fileobj)
+                    continue
+                key.data.extend(received)
+                request = complete(key.data)
+                if request is None:
+                    continue
+                if request.startswith(b"GET /2018-06-01/runtime/invocation/next "):
+                    given += 1
+                    begun = started if given == 1 else time.perf_counter()
+                    key.fileobj.sendall(event(given))
+                    continue
+                latencies.append(time.perf_counter() - begun)
+                if b"/invocation/" not in request or not (b"InvalidInput" in request):
+                    raise ConnectionError(f"something else than a refusal of the event: {bytes(request[:600])!r}")
+                key.fileobj.sendall(b"HTTP/1.1 202 Accepted\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}")
+        for connection, _ in connections:
+            connection.close()
+    return latencies
+
+
+def event(number: int) -> bytes:
+    deadline = int(1000 * (time.time() + 60))
+    return (
+        f"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {len(EVENT)}\r\n"
+        f"Lambda-Runtime-Aws-Request-Id: 8476a536-e9f4-11e8-9739-{number:012d}\r\nLambda-Runtime-Deadline-Ms: {deadline}\r\n"
+        "Lambda-Runtime-Invoked-Function-Arn: arn:aws:lambda:us-east-1:000000000000:function:bench\r\n"
+        "Lambda-Runtime-Trace-Id: Root=1-5e840c40-000000000000000000000000;Parent=0000000000000000;Sampled=0\r\n\r\n"
+    ).encode() + EVENT
+
+
+def complete(buffer: bytearray):
+    """The request that is in the buffer, taken out of it; None while a part of it is missing."""
+    head, end, body = bytes(buffer).partition(b"\r\n\r\n")
+    if not end:
+        return None
+    headers = {name.strip().lower(): value.strip() for name, _, value in (line.partition(b":") for line in head.split(b"\r\n")[1:])}
+    if headers.get(b"transfer-encoding", b"").lower() == b"chunked":
+        if not body.endswith(b"0\r\n\r\n"):
+            return None
+    elif len(body) < int(headers.get(b"content-length", 0)):
+        return None
+    request = bytes(buffer)
+    buffer.clear()
+    return request

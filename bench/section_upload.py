@@ -1,0 +1,40 @@
+"""`pregao upload` beside `aws s3 sync`, to the same endpoint, into an empty lake each time."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from pathlib import Path
+
+import data
+import lake_home
+import machine
+
+BUCKET = "pregao-raw"
+
+
+def measure(bench) -> dict:
+    folder = bench.scratch / "upload"
+    aws = Path(sys.executable).parent / "aws"
+    names = {path.name for path in data.files(bench.raw)}
+
+    def with_endpoint(command, environment=None):
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        home = folder / "home"
+        with lake_home.endpoint(bench.pregao, home) as url:
+            keys = {"AWS_ENDPOINT_URL": url, "AWS_ACCESS_KEY_ID": "bench", "AWS_SECRET_ACCESS_KEY": "bench", "AWS_DEFAULT_REGION": "us-east-1"}
+            sample = machine.measure(command(home), environment=lake_home.environment(home, **keys))
+        there = {path.name for path in (home / "s3" / BUCKET).rglob("*") if path.is_file()}
+        if missing := names - there:
+            raise machine.Failed(f"{len(missing)} of {len(names)} files did not arrive, {min(missing)} among them")
+        return sample
+
+    # `pregao upload` also has `upload_raw_data` check each file and put it in its place; the other only copies.
+    contestants = {
+        "pregao upload": lambda: with_endpoint(lambda home: [bench.pregao, "--home", home, "upload", bench.raw]),
+        "aws s3 sync": lambda: with_endpoint(lambda _: [sys.executable, aws, "s3", "sync", "--only-show-errors", bench.raw, f"s3://{BUCKET}/landing/"]),
+    }  # fmt: skip
+    samples = machine.in_turn(contestants, bench.rounds, bench.say)
+    shutil.rmtree(folder)
+    return {"files": len(names), "bytes": data.size(bench.raw), "samples": samples}
