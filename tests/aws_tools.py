@@ -14,7 +14,9 @@ from lake import ROOT
 
 def find(name: str) -> str:
     folders = os.environ.get("PREGAO_TOOLS")
-    assert folders, "PREGAO_TOOLS is not set: start the tests by `python3 tests/run.py`, which installs the tools and sets it"
+    assert folders, (
+        "PREGAO_TOOLS is not set: start the tests by `python3 tests/run.py`, which installs the tools and sets it"
+    )
     found = shutil.which(name, path=folders)
     assert found, f"there is no {name} in {folders}: remove these folders and start `python3 tests/run.py`"
     return found

@@ -22,7 +22,10 @@ REGION = ("--region", "us-east-1")
 
 BROKEN_TEMPLATES = {
     "a property that there is not": ("      BucketEncryption:\n", "      BucketEncrypted:\n"),
-    "a value that the property does not take": ("              SSEAlgorithm: AES256\n", "              SSEAlgorithm: AES128\n"),
+    "a value that the property does not take": (
+        "              SSEAlgorithm: AES256\n",
+        "              SSEAlgorithm: AES128\n",
+    ),
     "a resource that there is not": ("!GetAtt IngestRole.Arn", "!GetAtt IngestsRole.Arn"),
     "a parameter that there is not": ("!Ref LogRetentionDays", "!Ref LogRetention"),
 }
@@ -33,7 +36,9 @@ def test_cfn_lint_accepts_the_template():
 
 
 def test_sam_accepts_the_template():
-    assert "is a valid SAM Template" in tools.succeeds("sam", "validate", "--lint", *REGION, "--template", TEMPLATE_FILE)
+    assert "is a valid SAM Template" in tools.succeeds(
+        "sam", "validate", "--lint", *REGION, "--template", TEMPLATE_FILE
+    )
 
 
 @pytest.mark.parametrize("what", BROKEN_TEMPLATES)
@@ -53,13 +58,22 @@ def test_linters_of_templates_see_what_is_wrong(what: str, tmp_path: Path):
 
 
 # In a template of SAM cfn-lint does not look at the actions of policies: here they are without the rest.
-WITH_POLICIES = ("AWS::IAM::Role", "AWS::S3::BucketPolicy", "AWS::SQS::QueuePolicy", "AWS::SNS::TopicPolicy", "AWS::KMS::Key")
+WITH_POLICIES = (
+    "AWS::IAM::Role",
+    "AWS::S3::BucketPolicy",
+    "AWS::SQS::QueuePolicy",
+    "AWS::SNS::TopicPolicy",
+    "AWS::KMS::Key",
+)
 
 
 def policies_alone(path: Path, change: Callable[[str], str] = str) -> Path:
     found = {name: resource for name, resource in sam_template.RESOURCES.items() if resource["Type"] in WITH_POLICIES}
     assert len(found) > 15
-    alone = {name: {"Type": resource["Type"], "Properties": resolve(resource["Properties"])} for name, resource in found.items()}
+    alone = {
+        name: {"Type": resource["Type"], "Properties": resolve(resource["Properties"])}
+        for name, resource in found.items()
+    }
     path.write_text(change(json.dumps({"Resources": alone}, indent=1)), encoding="utf-8")
     return path
 

@@ -10,15 +10,33 @@ import pytest
 
 import sam_template as stack
 from lake import ROOT
-from sam_template import ACCOUNT, FUNCTIONS, MACHINES, REGION, RESOURCES, STACK, STATE_MACHINES, TEMPLATE, resolve, statements
+from sam_template import (
+    ACCOUNT,
+    FUNCTIONS,
+    MACHINES,
+    REGION,
+    RESOURCES,
+    STACK,
+    STATE_MACHINES,
+    TEMPLATE,
+    resolve,
+    statements,
+)
 
 BUCKETS = {"RawBucket": "raw", "LakeBucket": "lake", "ResultsBucket": "results"}
 ROLES = sorted(stack.of_type("AWS::IAM::Role"))
 
 # Statements that hold for every resource of a kind, and why they have to.
 WHOLE_ACCOUNT = {
-    **{(role, "Trace"): "X-Ray has no resources for this" for role in ROLES if not role.startswith(("Emr", "Schedule", "Landing"))},
-    **{(f"{name}Role", "Log"): "deliveries of logs have no resources" for name in ("UploadRawData", "CreateDatalake", "AthenaUpdate")},
+    **{
+        (role, "Trace"): "X-Ray has no resources for this"
+        for role in ROLES
+        if not role.startswith(("Emr", "Schedule", "Landing"))
+    },
+    **{
+        (f"{name}Role", "Log"): "deliveries of logs have no resources"
+        for name in ("UploadRawData", "CreateDatalake", "AthenaUpdate")
+    },
     ("LaunchEmrStepRole", "FindClusters"): "EMR lists all clusters or none",
     ("LaunchEmrStepRole", "StartClustersOfThisLake"): "a cluster that is started has no name yet; its tag is asked for",
     ("StopEmrStepRole", "FindClusters"): "EMR lists all clusters or none",
@@ -88,7 +106,9 @@ def test_functions_are_told_what_was_made_in_the_words_of_the_configuration():
 
 
 def test_nothing_is_written_down_that_belongs_to_one_account_or_region():
-    texts = {path.name: path.read_text(encoding="utf-8") for path in [stack.TEMPLATE_FILE, *STATE_MACHINES.glob("*.json")]}
+    texts = {
+        path.name: path.read_text(encoding="utf-8") for path in [stack.TEMPLATE_FILE, *STATE_MACHINES.glob("*.json")]
+    }
     forbidden = {
         "an account number": r"(?<!\d)\d{12}(?!\d)",
         "a region": r"\b(af|ap|ca|cn|eu|il|me|mx|sa|us)(-gov|-iso[a-z]?)?-(central|north|south|east|west)[a-z]*-\d\b",
@@ -226,7 +246,9 @@ def test_a_bucket_is_encrypted_private_and_its_owner_s(bucket: str):
 
 @pytest.mark.parametrize("bucket", BUCKETS)
 def test_a_bucket_answers_over_tls_only(bucket: str):
-    policies = [name for name, policy in stack.of_type("AWS::S3::BucketPolicy").items() if policy["Bucket"] == {"Ref": bucket}]
+    policies = [
+        name for name, policy in stack.of_type("AWS::S3::BucketPolicy").items() if policy["Bucket"] == {"Ref": bucket}
+    ]
     (deny,) = statements(policies[0])
     arn = resolve({"Fn::GetAtt": [bucket, "Arn"]})
     assert (deny.effect, deny.principal, deny.actions) == ("Deny", "*", ["s3:*"])
@@ -236,7 +258,11 @@ def test_a_bucket_answers_over_tls_only(bucket: str):
 
 def test_what_cannot_be_made_again_stays_when_the_stack_goes():
     policies = {bucket: RESOURCES[bucket]["DeletionPolicy"] for bucket in BUCKETS}
-    assert policies == {"RawBucket": "RetainExceptOnCreate", "LakeBucket": "RetainExceptOnCreate", "ResultsBucket": "Delete"}
+    assert policies == {
+        "RawBucket": "RetainExceptOnCreate",
+        "LakeBucket": "RetainExceptOnCreate",
+        "ResultsBucket": "Delete",
+    }
     assert all(RESOURCES[bucket]["UpdateReplacePolicy"] == "Retain" for bucket in ("RawBucket", "LakeBucket"))
     for bucket in ("RawBucket", "LakeBucket"):
         assert RESOURCES[bucket]["Properties"]["VersioningConfiguration"] == {"Status": "Enabled"}
@@ -252,17 +278,23 @@ def test_what_is_current_never_expires_but_for_results_and_logs(bucket: str):
     older = [rule["NoncurrentVersionExpiration"] for rule in rules if "NoncurrentVersionExpiration" in rule]
     assert older == ([] if bucket == "ResultsBucket" else [{"NoncurrentDays": {"Ref": "SupersededRetentionDays"}}])
     assert any("AbortIncompleteMultipartUpload" in rule for rule in rules)
-    assert not any(key.startswith(("Transition", "Noncurrent")) and "Transition" in key for rule in rules for key in rule)
+    assert not any(
+        key.startswith(("Transition", "Noncurrent")) and "Transition" in key for rule in rules for key in rule
+    )
 
 
 def test_the_folders_of_the_template_are_those_of_the_code():
     keys = (ROOT / "crates" / "lake" / "src" / "keys.rs").read_text(encoding="utf-8")
     folders = dict(re.findall(r'pub const (\w+): &str = "([a-z.]+/)";', keys))
-    location = resolve(RESOURCES["Workgroup"]["Properties"]["WorkGroupConfiguration"]["ResultConfiguration"]["OutputLocation"])
+    location = resolve(
+        RESOURCES["Workgroup"]["Properties"]["WorkGroupConfiguration"]["ResultConfiguration"]["OutputLocation"]
+    )
     assert location == f"s3://{STACK}-results-{ACCOUNT}/{folders['QUERY_RESULTS']}"
     (prefix,) = resolve(RESOURCES["LandingRule"]["Properties"]["EventPattern"])["detail"]["object"]["key"]
     assert prefix == {"prefix": folders["LANDING"]}
-    expiring = {rule.get("Prefix") for rule in RESOURCES["ResultsBucket"]["Properties"]["LifecycleConfiguration"]["Rules"]}
+    expiring = {
+        rule.get("Prefix") for rule in RESOURCES["ResultsBucket"]["Properties"]["LifecycleConfiguration"]["Rules"]
+    }
     assert expiring - {None} == {folders["QUERY_RESULTS"], folders["LOGS"]}
 
 
@@ -333,7 +365,11 @@ def test_no_policy_comes_from_elsewhere():
 
 
 def allowing() -> list[stack.Statement]:
-    owners = [name for name, resource in RESOURCES.items() if {"Policies", "PolicyDocument", "KeyPolicy"} & set(resource["Properties"])]
+    owners = [
+        name
+        for name, resource in RESOURCES.items()
+        if {"Policies", "PolicyDocument", "KeyPolicy"} & set(resource["Properties"])
+    ]
     found = [statement for owner in owners for statement in statements(owner)]
     assert len(owners) > len(ROLES) and all(statement.sid for statement in found)
     return [statement for statement in found if statement.effect == "Allow"]

@@ -1,0 +1,271 @@
+"""The stack as it is deployed: functions built for Lambda, and the template at work in an emulator that is not ours.
+
+`ministack` does what CloudFormation, S3, EventBridge, Step Functions and Lambda do, and runs the real binaries. It is
+given the template as it stands, by `pregao deploy`; the functions find it by AWS_ENDPOINT_URL, which it sets for them.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import urllib.request
+import zipfile
+from pathlib import Path
+from typing import Iterator, NamedTuple
+
+import boto3
+import botocore.config
+import botocore.exceptions
+import pytest
+
+import aws_tools as tools
+import rawfiles
+import run
+from lake import ROOT, binary, eventually
+from sam_template import FUNCTIONS
+
+STACK, REGION = "acme", "us-east-1"
+CREDENTIALS = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_DEFAULT_REGION": REGION}
+# A fresh machine compiles the AWS SDKs once more here, for Lambda.
+BUILD_PATIENCE = 2400
+# The most that a function may have as it is uploaded.
+LARGEST_ZIP = 6_000_000
+# The C library of provided.al2023.
+GLIBC = (2, 34)
+
+
+# --- the functions, built for Lambda ----------------------------------------------------------------
+
+
+@pytest.fixture(scope="session")
+def built() -> Path:
+    """The folder of what cargo-lambda makes: for each function a folder with its `bootstrap`."""
+    packages = [option for name in FUNCTIONS for option in ("--package", name)]
+    arguments = ("lambda", "build", "--release", "--x86-64", "--locked", *packages)
+    tools.succeeds("cargo-lambda", *arguments, patience=BUILD_PATIENCE)
+    return run.target_directory() / "lambda"
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_a_function_is_small_enough_to_start_quickly(built: Path, name: str, tmp_path: Path):
+    with zipfile.ZipFile(tmp_path / "function.zip", "w", zipfile.ZIP_DEFLATED) as file:
+        file.write((built / name / "bootstrap"), "bootstrap")
+    assert (tmp_path / "function.zip").stat().st_size < LARGEST_ZIP
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_a_function_needs_no_newer_c_library_than_lambda_has(built: Path, name: str):
+    content = (built / name / "bootstrap").read_bytes()
+    assert content[:4] == b"\x7fELF" and content[18] == 0x3E, f"{name} is no program for x86-64"
+    versions = {tuple(map(int, found)) for found in re.findall(rb"GLIBC_(\d+)\.(\d+)", content)}
+    assert versions and max(versions) <= GLIBC, f"{name} needs glibc {max(versions)}"
+
+
+# --- the stack, deployed ----------------------------------------------------------------------------
+
+
+class Deployed(NamedTuple):
+    """A stack in a running emulator."""
+
+    url: str
+    outputs: dict[str, str]
+    log: Path
+
+    def client(self, service: str):
+        return boto3.client(
+            service,
+            endpoint_url=self.url,
+            region_name=REGION,
+            aws_access_key_id="test",
+            aws_secret_access_key="test",
+            config=botocore.config.Config(retries={"total_max_attempts": 1}, s3={"addressing_style": "path"}),
+        )
+
+    @property
+    def resources(self) -> dict[str, dict]:
+        return json.loads(self.outputs["Resources"])
+
+
+def free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return listener.getsockname()[1]
+
+
+@contextlib.contextmanager
+def emulator(folder: Path) -> Iterator[str]:
+    """ministack on a free port of this machine, for as long as it is needed."""
+    port = free_port()
+    url = f"http://127.0.0.1:{port}"
+    settings = {
+        "BIND_HOST": "127.0.0.1",
+        "GATEWAY_PORT": str(port),
+        "LAMBDA_EXECUTOR": "local",
+        # What its functions are told, so that they find it.
+        "AWS_ENDPOINT_URL": url,
+        "HOME": str(folder),
+        "TMPDIR": str(folder),
+    }
+    with open(folder / "ministack.log", "wb") as log:
+        process = subprocess.Popen(
+            [tools.find("ministack")],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            env=tools.environment(**settings),
+            cwd=folder,
+            start_new_session=True,
+        )
+    try:
+
+        def answers():
+            assert process.poll() is None, (folder / "ministack.log").read_text()
+            with contextlib.suppress(OSError):
+                return urllib.request.urlopen(f"{url}/_ministack/health", timeout=5).status == 200 or None
+
+        eventually("ministack to answer", answers)
+        yield url
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+@pytest.fixture(scope="session")
+def deployed(built: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployed]:
+    """The stack as `pregao deploy` makes it; the functions are compiled already."""
+    folder = tmp_path_factory.mktemp("ministack")
+    with emulator(folder) as url:
+        # The sources, without the configuration of the person who runs the tests.
+        for name in ("functions", "infra", "statemachines"):
+            (folder / name).symlink_to(ROOT / name)
+        command = [str(binary()), "--set", f"aws.stack={STACK}", "--set", f"aws.region={REGION}", "deploy"]
+        done = subprocess.run(
+            command,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=BUILD_PATIENCE,
+            cwd=folder,
+            env=tools.environment(AWS_ENDPOINT_URL=url, **CREDENTIALS),
+        )
+        assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
+        deployed = Deployed(url, {}, folder / "ministack.log")
+        (described,) = deployed.client("cloudformation").describe_stacks(StackName=STACK)["Stacks"]
+        assert described["StackStatus"] == "CREATE_COMPLETE"
+        deployed.outputs.update({output["OutputKey"]: output["OutputValue"] for output in described["Outputs"]})
+        yield deployed
+
+
+def keys(deployed: Deployed, prefix: str = "") -> set[str]:
+    listing = deployed.client("s3").list_objects_v2(Bucket=deployed.resources["buckets"]["raw"], Prefix=prefix)
+    return {item["Key"] for item in listing.get("Contents", [])}
+
+
+def finished(deployed: Deployed, machine: str, wanted: str) -> dict:
+    """The execution whose input has this text in it, once it has ended."""
+    client = deployed.client("stepfunctions")
+
+    def look():
+        for listed in client.list_executions(stateMachineArn=machine)["executions"]:
+            execution = client.describe_execution(executionArn=listed["executionArn"])
+            if wanted in execution["input"] and execution["status"] != "RUNNING":
+                return execution
+        return None
+
+    return eventually(f"the end of an execution for {wanted}", look)
+
+
+def test_an_upload_ends_in_its_place(deployed: Deployed, tmp_path: Path):
+    rawfiles.write_market(tmp_path, seed=20200401)
+    snapshot = sorted(tmp_path.rglob("*_flashpanel.csv"))[0]
+    name, body = snapshot.name, snapshot.read_bytes()
+    day = f"{name[:4]}-{name[4:6]}-{name[6:8]}"
+    s3, bucket = deployed.client("s3"), deployed.resources["buckets"]["raw"]
+    s3.put_object(Bucket=bucket, Key=f"landing/april/{name}", Body=body)
+
+    # Only the rule of the stack starts anything here.
+    execution = finished(deployed, deployed.outputs["UploadRawDataArn"], f"landing/april/{name}")
+    assert execution["status"] == "SUCCEEDED", execution
+    output = json.loads(execution["output"])
+    assert (output["from"], output["to"], output["accepted"]) == (day, day, 1)
+    assert output["raw"]["files"] == 1, "ValidateRaw, the second function of the workflow, counts what is there"
+    assert s3.get_object(Bucket=bucket, Key=f"quotes/date={day}/{name}")["Body"].read() == body
+    assert not [key for key in keys(deployed, "landing/") if key.endswith(name)]
+
+
+def test_what_is_no_snapshot_ends_in_quarantine_with_its_reason(deployed: Deployed):
+    s3, bucket = deployed.client("s3"), deployed.resources["buckets"]["raw"]
+    s3.put_object(Bucket=bucket, Key="landing/202004011320_flashpanel.csv", Body=b"not,the,header\n1,2,3\n")
+    execution = finished(deployed, deployed.outputs["UploadRawDataArn"], "landing/202004011320_flashpanel.csv")
+    assert execution["status"] == "SUCCEEDED", execution
+    assert json.loads(execution["output"])["quarantined"]["count"] == 1
+    kept = s3.get_object(Bucket=bucket, Key="quarantine/202004011320_flashpanel.csv")["Body"].read()
+    assert kept == b"not,the,header\n1,2,3\n"
+    reason = json.loads(
+        s3.get_object(Bucket=bucket, Key="quarantine/202004011320_flashpanel.csv.reason.json")["Body"].read()
+    )
+    assert reason["reason"] == "wrong_header" and reason["source"].endswith("/landing/202004011320_flashpanel.csv")
+    assert not [key for key in keys(deployed) if "/date=2020-04-01/202004011320" in key]
+
+
+def test_nothing_but_landing_starts_anything(deployed: Deployed):
+    client = deployed.client("stepfunctions")
+    machine = deployed.outputs["UploadRawDataArn"]
+    s3, bucket = deployed.client("s3"), deployed.resources["buckets"]["raw"]
+    s3.put_object(Bucket=bucket, Key="elsewhere/202004011330_flashpanel.csv", Body=b"x")
+    s3.put_object(Bucket=bucket, Key="landing/behind-it.txt", Body=b"x")
+    finished(deployed, machine, "landing/behind-it.txt")
+    inputs = [
+        json.loads(client.describe_execution(executionArn=execution["executionArn"])["input"])
+        for execution in client.list_executions(stateMachineArn=machine)["executions"]
+    ]
+    assert {event["detail"]["object"]["key"].split("/")[0] for event in inputs} == {"landing"}
+
+
+def test_a_day_without_files_is_planned_and_costs_no_cluster(deployed: Deployed):
+    client = deployed.client("stepfunctions")
+    arn = client.start_execution(
+        stateMachineArn=deployed.outputs["CreateDatalakeArn"], input=json.dumps({"date": "2019-12-30"})
+    )["executionArn"]
+    execution = finished(deployed, deployed.outputs["CreateDatalakeArn"], "2019-12-30")
+    assert (execution["executionArn"], execution["status"]) == (arn, "SUCCEEDED"), execution
+    assert json.loads(execution["output"])["files"] == 0
+    assert deployed.client("emr").list_clusters()["Clusters"] == []
+
+
+def test_a_run_that_fails_has_its_cluster_looked_for(deployed: Deployed):
+    client = deployed.client("stepfunctions")
+    client.start_execution(
+        stateMachineArn=deployed.outputs["CreateDatalakeArn"], name="given-up", input=json.dumps({"dates": "misspelt"})
+    )
+    execution = finished(deployed, deployed.outputs["CreateDatalakeArn"], "misspelt")
+    assert execution["status"] == "FAILED", execution
+    assert execution["error"] == "InvalidInput" and "dates" in execution["cause"]
+
+    def stopped():
+        with contextlib.suppress(botocore.exceptions.ClientError):
+            events = deployed.client("logs").filter_log_events(logGroupName=f"/aws/lambda/{STACK}-stop-emr-step")[
+                "events"
+            ]
+            return next((event["message"] for event in events if "given-up" in event["message"]), None)
+        return None
+
+    eventually("stop-emr-step to be told of the run", stopped)
+
+
+def test_functions_and_commands_are_told_the_same(deployed: Deployed):
+    client = deployed.client("lambda")
+    for name in FUNCTIONS:
+        configuration = client.get_function_configuration(FunctionName=f"{STACK}-{name}")
+        variables = configuration["Environment"]["Variables"]
+        assert (json.loads(variables["PREGAO_RESOURCES"]), variables["PREGAO_CONFIG"]) == (deployed.resources, "{}")
+        assert configuration["Runtime"] == "provided.al2023" and configuration["Architectures"] == ["x86_64"]
+    assert deployed.resources["athena"] == {"database": "pregao", "workgroup": STACK}
+    there = {bucket["Name"] for bucket in deployed.client("s3").list_buckets()["Buckets"]}
+    assert set(deployed.resources["buckets"].values()) <= there
