@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import platform
@@ -13,7 +14,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import Callable, Iterable, NamedTuple, Optional, Sequence
+from typing import Callable, Iterable, Iterator, NamedTuple, Optional, Sequence
 
 HERE = Path(__file__).resolve().parent
 # The least that is believed: how much of a core something else may take while we measure.
@@ -38,6 +39,16 @@ def cores(count: int = 2) -> list[int]:
     if len(usable) < count:
         raise Failed(f"{count} cores are needed, this process may use {len(usable)}")
     return usable[:count]
+
+
+@contextlib.contextmanager
+def own_cores() -> Iterator[None]:
+    """Gives this process back the cores that it has, after it has moved."""
+    usable = os.sched_getaffinity(0)
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, usable)
 
 
 def pinned(command: Sequence[object], count: int = 2) -> list[str]:

@@ -71,8 +71,7 @@ def zipped(binary: Path) -> int:
 
 def invoke(binary: Path, warm: int) -> dict:
     """One process, and `1 + warm` events. A bare loop on sockets, so that next to nothing of it is measured."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        server.settimeout(10)
+    with socket.create_server(("127.0.0.1", 0)) as server, machine.own_cores():
         environment = {
             "PATH": os.defpath,
             "AWS_LAMBDA_RUNTIME_API": f"127.0.0.1:{server.getsockname()[1]}",
@@ -90,12 +89,18 @@ def invoke(binary: Path, warm: int) -> dict:
             "AWS_CONFIG_FILE": os.devnull,
             "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
         }
-        # On the first core; this loop is on whatever core is free.
+        # The function has the first core, this loop the second. A child begins where its parent is.
+        function_core, own_core = machine.cores()
+        os.sched_setaffinity(0, {function_core})
         started = time.perf_counter()
         process = subprocess.Popen([binary], env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        os.sched_setaffinity(0, {own_core})
         try:
-            latencies = answers(server, 1 + warm, started)
+            latencies, connections = answers(server, 1 + warm, started)
+            # A function whose connections are closed ends.
             peak = int(next(line for line in Path(f"/proc/{process.pid}/status").read_text().splitlines() if line.startswith("VmHWM")).split()[1]) * 1024
+            for connection in connections:
+                connection.close()
         except (TimeoutError, ConnectionError) as error:
             raise machine.Failed(f"{binary} does not answer on the Runtime API: {error}") from error
         finally:
@@ -104,10 +109,10 @@ def invoke(binary: Path, warm: int) -> dict:
     return {"cold": latencies[0], "warm": latencies[1:], "peak": peak}
 
 
-def answers(server: socket.socket, count: int, started: float) -> list[float]:
-    """Serves events until `count` are answered: seconds from spawn, and then from event to answer."""
+def answers(server: socket.socket, count: int, started: float) -> tuple[list[float], list[socket.socket]]:
+    """Serves events until `count` are answered: seconds from spawn, and then from event to answer. Leaves all open."""
     latencies: list[float] = []
-    connections: list[tuple[socket.socket, bytearray]] = []
+    connections: list[socket.socket] = []
     given = 0
     with selectors.DefaultSelector() as selector:
         selector.register(server, selectors.EVENT_READ, None)
@@ -119,9 +124,8 @@ def answers(server: socket.socket, count: int, started: float) -> list[float]:
                 if key.fileobj is server:
                     connection, _ = server.accept()
                     connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-                    buffer = bytearray()
-                    connections.append((connection, buffer))
-                    selector.register(connection, selectors.EVENT_READ, buffer)
+                    connections.append(connection)
+                    selector.register(connection, selectors.EVENT_READ, bytearray())
                     continue
                 received = key.fileobj.recv(65536)
                 if not received:
@@ -140,9 +144,7 @@ def answers(server: socket.socket, count: int, started: float) -> list[float]:
                 if b"/invocation/" not in request or not (b"InvalidInput" in request):
                     raise ConnectionError(f"something else than a refusal of the event: {bytes(request[:600])!r}")
                 key.fileobj.sendall(b"HTTP/1.1 202 Accepted\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}")
-        for connection, _ in connections:
-            connection.close()
-    return latencies
+    return latencies, connections
 
 
 def event(number: int) -> bytes:

@@ -51,8 +51,8 @@ CREATE MACRO whole(number) AS try_cast(
   '0' || rpad(digits(number), least(places(number), length(digits(number)) + 20)::INTEGER, '0') AS BIGINT);
 
 -- Up to 15 digits a double tells every number from every other, and below 2^53 it is every whole number exactly.
-CREATE MACRO short_whole(number) AS CASE
-  WHEN length(number) <= 15 AND NOT contains(number, '-') AND number::DOUBLE < 9e15 AND number::DOUBLE = floor(number::DOUBLE)
+CREATE MACRO short_whole(number, most) AS CASE
+  WHEN length(number) <= 15 AND NOT contains(number, '-') AND number::DOUBLE <= least(most, 9e15) AND number::DOUBLE = floor(number::DOUBLE)
   THEN number::DOUBLE::BIGINT END;
 
 CREATE MACRO reason_decimal(number) AS CASE
@@ -170,7 +170,7 @@ def clean(database: duckdb.DuckDBPyConnection, feed: Feed) -> None:
         name, cell, kind = column.name, at[column.name], column.kind
         number, most = f"{name}_number", MOST[column.type]
         plain = {
-            "decimal": f"CASE WHEN isfinite(try_cast(pointed({cell}) AS DOUBLE)) AND NOT contains({cell}, '_') "
+            "decimal": f"CASE WHEN isfinite(try_cast(pointed({cell}) AS DOUBLE)) AND NOT regexp_matches({cell}, '[_+]') "
             f"THEN try_cast(pointed({cell}) AS DOUBLE) END",
             "amount": f"CASE WHEN regexp_full_match({cell}, '[0-9]{{1,15}}') THEN {cell}::DOUBLE END",
             "quantity": f"CASE WHEN regexp_full_match({cell}, '[0-9]{{1,9}}') THEN {cell}::BIGINT END",
@@ -181,7 +181,7 @@ def clean(database: duckdb.DuckDBPyConnection, feed: Feed) -> None:
             f"THEN lower(trimmed({cell})) END AS {name}_cell"
         )
         arguments = f"{number}, {most}" if kind == "quantity" else number
-        short = f"short_whole({number})" if kind == "quantity" else "NULL"
+        short = f"short_whole({number}, {most})" if kind == "quantity" else "NULL"
         shorts.append(f"{short} AS {name}_short")
         reasons.append(
             f"CASE WHEN {name}_cell IS NOT NULL AND {name}_short IS NULL THEN reason_{kind}({arguments}) END AS {name}_reason"

@@ -195,7 +195,9 @@ def plainly(text: pl.Expr, column) -> pl.Expr:
         value = text.str.replace(",", ".", literal=True).cast(pl.Float64, strict=False)
         return pl.when(value.is_finite()).then(value).alias(column.name)
     value = text.cast(pl.Int64, strict=False)
-    value = pl.when(value.is_between(0, MOST[column.type])).then(value)
+    # The amount -0 is a double of its own.
+    least = 1 if column.kind == "amount" else 0
+    value = pl.when(value.is_between(least, MOST[column.type])).then(value)
     return value.cast({"bigint": pl.Int64, "int": pl.Int32, "double": pl.Float64}[column.type]).alias(column.name)
 
 
