@@ -227,6 +227,32 @@ def test_step_functions_publishes_a_day_that_is_started_by_hand(lake: Lake, tmp_
         assert lake.query("SELECT count(*) AS n FROM quotes") == [{"n": expected}]
 
 
+def test_step_functions_publishes_again_what_was_audited(lake: Lake, tmp_path):
+    """`athena_update` by hand: the last audited run of a day, or the one that is named, as after a run to be taken back."""
+    rawfiles.write(tmp_path / "one", "quotes", "202004011000", [rawfiles.quote("PETR4")])
+    rawfiles.write(tmp_path / "more", "quotes", "202004011010", [rawfiles.quote("VALE3")])
+    for folder in ("one", "more"):
+        lake.upload(tmp_path / folder)
+        lake.publish("2020-04-01")
+    first, second = sorted(lake.stored_runs())
+    tickers = "SELECT ticker FROM quotes ORDER BY ticker"
+    with lake.endpoint() as endpoint:
+        sfn = endpoint.client("stepfunctions")
+
+        def update(**input) -> dict:
+            started = sfn.start_execution(stateMachineArn=STATE_MACHINES["athena_update"], input=json.dumps(input))
+            return finished(sfn, started["executionArn"])
+
+        taken_back = update(run=first, **{"from": "2020-04-01", "to": "2020-04-01"})
+        assert taken_back["status"] == "SUCCEEDED", taken_back
+        assert lake.query(tickers) == [{"ticker": "PETR4"}]
+        again = update(date="2020-04-01")
+        assert json.loads(again["output"])["run"] == second, again
+        assert lake.query(tickers) == [{"ticker": "PETR4"}, {"ticker": "VALE3"}]
+        unknown = update()
+        assert unknown["status"] == "FAILED" and "no run of" in unknown["cause"], "nothing was audited for yesterday"
+
+
 def test_step_functions_takes_in_the_object_that_an_event_names(lake: Lake):
     """On AWS an upload sends this event; here a client plays both."""
     data = rawfiles.encode("quotes", "202004011320", [rawfiles.quote()])
@@ -253,7 +279,7 @@ def test_step_functions_takes_in_the_object_that_an_event_names(lake: Lake):
         assert not [key for key in lake.objects(RAW) if key.startswith("landing/")]
 
 
-@pytest.mark.parametrize("machine", ["create_datalake", "upload_raw_data"])
+@pytest.mark.parametrize("machine", ["athena_update", "create_datalake", "upload_raw_data"])
 @pytest.mark.parametrize(
     "nonsense, word",
     [

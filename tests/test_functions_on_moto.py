@@ -675,8 +675,10 @@ def test_failures_of_athena_are_told(written: Written, monkeypatch: pytest.Monke
     ]:
         with cloud.moto.failing("StartQueryExecution", status, code, "in a test"):
             assert cloud.fails("create-athena-table", event).error_type == expected
-    for wrong in ({}, {**event, "table": "trades"}, {**event, "run": "a b"}):
+    for wrong in ({"table": "quotes"}, {**event, "table": "trades"}, {**event, "run": "a b"}):
         assert cloud.fails("create-athena-table", wrong).error_type == "InvalidInput"
+    error = cloud.fails("create-athena-table", {})
+    assert error.error_type == "QualityError" and "no run of" in error.message, "nothing was audited for yesterday"
 
 
 # --- all of them ------------------------------------------------------------------------------------

@@ -98,7 +98,7 @@ CASES = {
         "upload_raw_data",
         {"day": 1},
         {"ingest": [raises("InvalidInput", "the input says nothing that can be done")]},
-        ["Ingest"],
+        ["Ingest", "InputRefused"],
         "FAILED",
         "InvalidInput",
         "the input says nothing that can be done",

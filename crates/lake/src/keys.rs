@@ -26,6 +26,9 @@ pub const QUARANTINE: &str = "quarantine/";
 /// What the name of a quarantined file's reason has behind the file's own.
 pub const REASON_SUFFIX: &str = ".reason.json";
 
+/// Where the quality reports lie, in the lake bucket.
+pub const QUALITY: &str = "quality/";
+
 /// Where query results lie, in the results bucket.
 pub const QUERY_RESULTS: &str = "athena/";
 
@@ -84,7 +87,14 @@ pub fn run_folder(table: TableName, partition: Partition, run: &RunId) -> String
 
 /// The report of the audit of what `run` wrote for `table`, in the lake bucket.
 pub fn quality_report(run: &RunId, table: TableName) -> String {
-    format!("quality/run={run}/{table}.json")
+    format!("{QUALITY}run={run}/{table}.json")
+}
+
+/// The run that a key is the last of the quality reports of.
+pub fn audited_run(key: &str) -> Option<RunId> {
+    let run =
+        key.strip_prefix(QUALITY)?.strip_prefix("run=")?.strip_suffix(&format!("/{}.json", TableName::Rejects))?;
+    run.parse().ok()
 }
 
 /// The Spark job whose text has this digest, in the results bucket. A changed job is another object, so that a
@@ -131,6 +141,10 @@ mod tests {
         assert_eq!(quarantine_reason(&quarantine("x.csv")), "quarantine/x.csv.reason.json");
         assert_eq!(run_folder(TableName::Options, partition, &run), "options/year=2020/month=4/day=1/run=nightly-7/");
         assert_eq!(quality_report(&run, TableName::Rejects), "quality/run=nightly-7/rejects.json");
+        assert_eq!(audited_run("quality/run=nightly-7/rejects.json"), Some(run.clone()));
+        for other in ["quality/run=nightly-7/quotes.json", "quality/rejects.json", "quality/run=a b/rejects.json"] {
+            assert_eq!(audited_run(other), None, "{other}");
+        }
         assert_eq!(job("ab12"), "jobs/etl-ab12.sql");
         for logs in ["s3n://logs/emr/", "s3://logs/emr"] {
             assert_eq!(step_log(logs, "j-1", "s-2"), "s3://logs/emr/j-1/steps/s-2/");

@@ -276,6 +276,43 @@ impl Report {
     }
 }
 
+/// The run that was audited last among those that passed with all tables and were asked for all days of `range`.
+///
+/// # Errors
+/// [`Error::Quality`] when there is none; whatever S3 refuses.
+pub async fn newest_run(lake: &Lake, range: DateRange) -> Result<RunId, Error> {
+    let bucket = &lake.config.buckets.lake;
+    let request = lake.s3.list_objects_v2().bucket(bucket.as_str()).prefix(keys::QUALITY);
+    let mut pages = request.into_paginator().send();
+    let mut audits = Vec::new();
+    while let Some(page) = pages.next().await {
+        let page = page.map_err(Error::aws(format!("listing {}", keys::uri(bucket, keys::QUALITY))))?;
+        for object in page.contents.unwrap_or_default() {
+            let Some(run) = object.key().and_then(keys::audited_run) else { continue };
+            audits.push((object.last_modified().map(|time| (time.secs(), time.subsec_nanos())), run));
+        }
+    }
+    audits.sort_by(|one, other| other.cmp(one));
+    for (_, run) in audits {
+        if passed_for(lake, &run, range).await? {
+            return Ok(run);
+        }
+    }
+    Err(Error::Quality(format!("no run of {range} has passed its audit: start create_datalake for these days")))
+}
+
+/// Whether all tables of a run passed, and for all days of the range.
+async fn passed_for(lake: &Lake, run: &RunId, range: DateRange) -> Result<bool, Error> {
+    for table in TableName::ALL {
+        match Report::passed(lake, run, table).await {
+            Ok(report) if report.range.from() <= range.from() && report.range.to() >= range.to() => {}
+            Ok(_) | Err(Error::Quality(_)) => return Ok(false),
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(true)
+}
+
 /// Names of files as text.
 mod as_text {
     use super::SnapshotName;

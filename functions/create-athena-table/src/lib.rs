@@ -7,9 +7,10 @@ use std::collections::BTreeSet;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 
-use chrono::NaiveDate;
+use chrono::{NaiveDate, Utc};
 use lake::lambda::parse_event;
-use lake::quality::{Day, Report};
+use lake::quality::{self, Day, Report};
+use lake::request::{self, Request};
 use lake::{Error, Lake, athena, keys, objects, parallel, partitions};
 use market::partition::{DateRange, Partition};
 use market::run::RunId;
@@ -19,7 +20,7 @@ use serde_json::Value;
 
 #[derive(Debug, Deserialize)]
 struct Event {
-    table: TableName,
+    table: Option<TableName>,
     run: RunId,
     #[serde(flatten)]
     range: DateRange,
@@ -28,8 +29,8 @@ struct Event {
 /// What is published now.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Published {
-    /// The table.
-    pub table: TableName,
+    /// The table; none for all of them.
+    pub table: Option<TableName>,
     /// The run whose files its partitions hold.
     pub run: RunId,
     /// The first day of the range.
@@ -42,18 +43,43 @@ pub struct Published {
     pub rows: u64,
 }
 
-/// Publishes what a run wrote: `{"table", "run", "from", "to"}`. Days of the range for which the run wrote nothing stay as
-/// they are.
+/// Publishes what a run wrote: `{"table", "run", "from", "to"}`, or all its tables without `"table"`. Days of the range for
+/// which the run wrote nothing stay as they are.
+///
+/// Started by hand with `{}`, `{"date"}` or `{"from", "to"}` ([`request::resolve`]) it publishes all tables of the run that
+/// was audited last for these days.
 ///
 /// # Errors
 /// [`Error::InvalidInput`] for an event of another form; [`Error::Quality`] for a run whose audit is missing or failed, or
 /// whose files are no longer those that were audited; [`Error::Athena`] when a statement fails.
 pub async fn handle(lake: &Lake, event: Value) -> Result<Published, Error> {
-    let form = r#"{"table": "quotes", "run": "...", "from": "2020-04-01", "to": "2020-04-09"}"#;
-    let Event { table, run, range } = parse_event(event, form)?;
-    let report = Report::passed(lake, &run, table).await?;
+    let Event { table, run, range } = if event.get("run").is_some() {
+        parse_event(event, r#"{"table": "quotes", "run": "...", "from": "2020-04-01", "to": "2020-04-09"}"#)?
+    } else {
+        let range = days(&event)?;
+        Event { table: None, run: quality::newest_run(lake, range).await?, range }
+    };
+    let (mut partitions, mut rows) = (0, 0);
+    for table in table.map_or(TableName::ALL.to_vec(), |table| vec![table]) {
+        let days = publish(lake, table, &run, range).await?;
+        partitions += days.len() as u64;
+        rows += days.iter().map(|day| day.figures.rows).sum::<u64>();
+    }
+    Ok(Published { table, run, from: range.from(), to: range.to(), partitions, rows })
+}
+
+fn days(event: &Value) -> Result<DateRange, Error> {
+    match request::resolve(event, Utc::now())? {
+        Request::Days(range) => Ok(range),
+        Request::Object { key, .. } => Err(Error::InvalidInput(format!("{key} is an object, and no days of a run"))),
+    }
+}
+
+/// Points the partitions of one table at the run's folders, and gives what is now published.
+async fn publish(lake: &Lake, table: TableName, run: &RunId, range: DateRange) -> Result<Vec<Day>, Error> {
+    let report = Report::passed(lake, run, table).await?;
     let days: Vec<&Day> = report.days_in(range).collect();
-    check_unchanged(lake, &run, table, &days).await?;
+    check_unchanged(lake, run, table, &days).await?;
 
     let database = lake.config.athena.database.as_str();
     partitions::create_database(lake, database).await?;
@@ -61,13 +87,11 @@ pub async fn handle(lake: &Lake, event: Value) -> Result<Published, Error> {
     athena::run(lake, &table.create_table_ddl(database, &location)).await?;
 
     let existing = partitions::list(lake, database, table.as_str()).await?;
-    let folders = days.iter().map(|day| folder(lake, table, day.date, &run));
+    let folders = days.iter().map(|day| folder(lake, table, day.date, run));
     let (moved, added): (Vec<_>, Vec<_>) = folders.partition(|(partition, _)| existing.contains(partition));
     partitions::add(lake, database, table.as_str(), &added).await?;
     move_partitions(lake, table, moved).await?;
-
-    let rows = days.iter().map(|day| day.figures.rows).sum();
-    Ok(Published { table, run, from: range.from(), to: range.to(), partitions: days.len() as u64, rows })
+    Ok(days.into_iter().cloned().collect())
 }
 
 fn folder(lake: &Lake, table: TableName, date: NaiveDate, run: &RunId) -> (Partition, String) {
@@ -108,4 +132,29 @@ async fn move_partitions(lake: &Lake, table: TableName, moved: Vec<(Partition, S
         async move { athena::run(&lake, &format!("ALTER TABLE `{table}` {clause} SET LOCATION '{uri}'")).await }
     });
     moves.await.map(drop)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn an_input_of_days_is_any_that_a_workflow_takes() {
+        let day = days(&json!({"date": "2020-04-01"})).expect("a day");
+        assert_eq!((day.from(), day.to()), (day.from(), day.from()));
+        assert_eq!(
+            days(&json!({"from": "2020-04-01", "to": "2020-04-09"})).expect("days").to().to_string(),
+            "2020-04-09"
+        );
+        days(&json!({})).expect("the day before");
+        for wrong in [
+            json!({"table": "quotes", "from": "2020-04-01", "to": "2020-04-09"}),
+            json!({"source": "aws.s3", "detail-type": "Object Created",
+                "detail": {"bucket": {"name": "b"}, "object": {"key": "landing/x"}}}),
+            json!("2020-04-01"),
+        ] {
+            assert_eq!(days(&wrong).expect_err("refused").name(), "InvalidInput", "{wrong}");
+        }
+    }
 }

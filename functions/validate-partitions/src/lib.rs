@@ -60,7 +60,7 @@ struct Staged {
 
 #[derive(Debug, Deserialize)]
 struct Published {
-    table: TableName,
+    table: Option<TableName>,
     run: RunId,
     #[serde(flatten)]
     range: DateRange,

@@ -15,8 +15,8 @@ use crate::figures;
 /// A published table that is as it was audited.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Confirmed {
-    /// The table.
-    pub table: TableName,
+    /// The table; none for all of them.
+    pub table: Option<TableName>,
     /// The run whose rows it answers with.
     pub run: RunId,
     /// The first day of the range.
@@ -29,9 +29,25 @@ pub struct Confirmed {
     pub rows: u64,
 }
 
-/// Holds the published table against the report of the audit.
-pub async fn confirm(lake: &Lake, table: TableName, run: RunId, range: DateRange) -> Result<Confirmed, Error> {
-    let report = Report::passed(lake, &run, table).await?;
+/// Holds the published table, or all of them, against the reports of the audit.
+pub async fn confirm(lake: &Lake, table: Option<TableName>, run: RunId, range: DateRange) -> Result<Confirmed, Error> {
+    let (mut partitions, mut rows) = (0, 0);
+    for table in table.map_or(TableName::ALL.to_vec(), |table| vec![table]) {
+        let audited = confirm_table(lake, table, &run, range).await?;
+        partitions += audited.len() as u64;
+        rows += audited.values().map(|figures| figures.rows).sum::<u64>();
+    }
+    Ok(Confirmed { table, run, from: range.from(), to: range.to(), partitions, rows })
+}
+
+/// Gives the figures of each day that the run published.
+async fn confirm_table(
+    lake: &Lake,
+    table: TableName,
+    run: &RunId,
+    range: DateRange,
+) -> Result<BTreeMap<NaiveDate, Figures>, Error> {
+    let report = Report::passed(lake, run, table).await?;
     let audited: BTreeMap<NaiveDate, Figures> = report.days_in(range).map(|day| (day.date, day.figures)).collect();
     let database = lake.config.athena.database.as_str();
     let existing = partitions::list(lake, database, table.as_str()).await?;
@@ -45,9 +61,7 @@ pub async fn confirm(lake: &Lake, table: TableName, run: RunId, range: DateRange
         wrong.extend(differences(&audited, &found));
     }
     if wrong.is_empty() {
-        let rows = audited.values().map(|figures| figures.rows).sum();
-        let (from, to) = (range.from(), range.to());
-        Ok(Confirmed { table, run, from, to, partitions: audited.len() as u64, rows })
+        Ok(audited)
     } else {
         let shown = wrong.iter().take(5).cloned().collect::<Vec<_>>().join("; ");
         Err(Error::Quality(format!(
