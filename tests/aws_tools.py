@@ -25,8 +25,19 @@ def find(name: str) -> str:
 def environment(**settings: str) -> dict[str, str]:
     """What the tools find: each other, and nothing of an AWS account of the person who runs the tests."""
     own = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "SAM_", "CARGO_LAMBDA_"))}
-    path = os.pathsep.join([os.environ["PREGAO_TOOLS"], os.environ["PATH"]])
-    return {**own, "PATH": path, "SAM_CLI_TELEMETRY": "0", "NO_COLOR": "1", "CI": "1", **settings}
+    folders = os.environ["PREGAO_TOOLS"]
+    return {
+        **own,
+        "PATH": os.pathsep.join([folders, os.environ["PATH"]]),
+        "AWS_CONFIG_FILE": os.devnull,
+        "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+        # Where the SAM CLI keeps what it remembers, else in the person's home.
+        "__SAM_CLI_APP_DIR": str(Path(folders.split(os.pathsep)[0]).parent / "sam"),
+        "SAM_CLI_TELEMETRY": "0",
+        "NO_COLOR": "1",
+        "CI": "1",
+        **settings,
+    }
 
 
 def run(name: str, *arguments: object, folder: Path = ROOT, patience: int = 120, **settings: str):
