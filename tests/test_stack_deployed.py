@@ -74,7 +74,23 @@ class Deployed(NamedTuple):
 
     url: str
     outputs: dict[str, str]
-    log: Path
+    folder: Path
+
+    def pregao(self, *arguments: str) -> str:
+        """The command line, in the folder of the sources, with the stack as its account has it."""
+        command = [str(binary()), "--set", f"aws.stack={STACK}", "--set", f"aws.region={REGION}", *arguments]
+        done = subprocess.run(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=BUILD_PATIENCE,
+            cwd=self.folder,
+            env=tools.environment(AWS_ENDPOINT_URL=self.url, **CREDENTIALS),
+        )
+        assert done.returncode == 0, f"{command}\n{done.stdout}"
+        return done.stdout
 
     def client(self, service: str):
         return boto3.client(
@@ -144,18 +160,8 @@ def deployed(built: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
         # The sources, without the configuration of the person who runs the tests.
         for name in ("functions", "infra", "statemachines"):
             (folder / name).symlink_to(ROOT / name)
-        command = [str(binary()), "--set", f"aws.stack={STACK}", "--set", f"aws.region={REGION}", "deploy"]
-        done = subprocess.run(
-            command,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=BUILD_PATIENCE,
-            cwd=folder,
-            env=tools.environment(AWS_ENDPOINT_URL=url, **CREDENTIALS),
-        )
-        assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
-        deployed = Deployed(url, {}, folder / "ministack.log")
+        deployed = Deployed(url, {}, folder)
+        deployed.pregao("deploy")
         (described,) = deployed.client("cloudformation").describe_stacks(StackName=STACK)["Stacks"]
         assert described["StackStatus"] == "CREATE_COMPLETE"
         deployed.outputs.update({output["OutputKey"]: output["OutputValue"] for output in described["Outputs"]})
@@ -269,3 +275,22 @@ def test_functions_and_commands_are_told_the_same(deployed: Deployed):
     assert deployed.resources["athena"] == {"database": "pregao", "workgroup": STACK}
     there = {bucket["Name"] for bucket in deployed.client("s3").list_buckets()["Buckets"]}
     assert set(deployed.resources["buckets"].values()) <= there
+
+
+def test_destroy_keeps_what_cannot_be_made_again(deployed: Deployed):
+    """The last of the tests of this stack."""
+    s3 = deployed.client("s3")
+    raw, lake, results = (deployed.resources["buckets"][name] for name in ("raw", "lake", "results"))
+    s3.put_object(Bucket=raw, Key="quotes/date=2020-04-01/kept", Body=b"kept")
+    s3.put_object(Bucket=lake, Key="quotes/kept", Body=b"kept")
+    s3.put_object(Bucket=results, Key="athena/lost", Body=b"lost")
+    told = deployed.pregao("destroy", "--yes")
+    assert raw in told and lake in told
+    there = {bucket["Name"] for bucket in s3.list_buckets()["Buckets"]}
+    assert {raw, lake} <= there and results not in there
+    assert s3.get_object(Bucket=raw, Key="quotes/date=2020-04-01/kept")["Body"].read() == b"kept"
+    assert s3.get_object(Bucket=lake, Key="quotes/kept")["Body"].read() == b"kept"
+    assert deployed.client("lambda").list_functions()["Functions"] == []
+    assert deployed.client("stepfunctions").list_state_machines()["stateMachines"] == []
+    listed = deployed.client("cloudformation").list_stacks(StackStatusFilter=["CREATE_COMPLETE", "DELETE_FAILED"])
+    assert STACK not in {stack["StackName"] for stack in listed["StackSummaries"]}
