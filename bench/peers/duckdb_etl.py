@@ -27,14 +27,19 @@ MACROS = rf"""
 CREATE MACRO trimmed(text) AS CASE
   WHEN regexp_matches(text, '^[\t-\r \x{{A0}}]|[\t-\r \x{{A0}}]$')
   THEN trim(text, {"||".join(f"chr({ord(character)})" for character in BLANK)}) ELSE text END;
+-- As IN it would become a join for each column.
+CREATE MACRO is_null_token(cell) AS regexp_full_match(cell, '{"|".join(map(re.escape, NULL_TOKENS))}');
 CREATE MACRO pointed(cell) AS replace(cell, ',', '.');
 CREATE MACRO suffix(number) AS replace(replace(replace(number, 'k', 'e3'), 'm', 'e6'), 'b', 'e9');
 CREATE MACRO groups(cell) AS
   regexp_full_match(cell, '[+-]?[0-9]{{1,3}}(?:(?:\.[0-9]{{3}})+(?:,[0-9]*)?|(?:,[0-9]{{3}})+(?:\.[0-9]*)?)');
 -- The cell, trimmed and in lower case, as a number that a cast reads; NULL if it is none.
 CREATE MACRO number(cell, is_decimal) AS CASE
-  WHEN regexp_full_match(cell, '[+-]?[0-9]+[kmb][0-9]{{0,3}}') THEN
-    suffix(regexp_replace(cell, '([kmb])([0-9]+)', '.\2\1'))
+  WHEN regexp_full_match(cell, '[+-]?[0-9]+[kmb][0-9]{{0,3}}') THEN CASE
+    WHEN contains(cell, 'k') THEN replace(cell, 'k', '.') || 'e3'
+    WHEN contains(cell, 'm') THEN replace(cell, 'm', '.') || 'e6'
+    ELSE replace(cell, 'b', '.') || 'e9' END
+  WHEN regexp_full_match(cell, '[0-9]+[.,][0-9]{{1,2}}') THEN pointed(cell)
   WHEN regexp_full_match(cell, '[+-]?[0-9]+[.,][0-9]+[kmb]') THEN suffix(pointed(cell))
   WHEN groups(cell) AND (NOT is_decimal OR regexp_matches(cell, '[.,].*[.,]')) THEN CASE
     WHEN regexp_extract(cell, '[.,]') = '.' THEN pointed(replace(cell, '.', '')) ELSE replace(cell, ',', '') END
@@ -124,14 +129,17 @@ def split(database: duckdb.DuckDBPyConnection, feed: Feed, scratch: Path) -> Non
     """The views `cells` (of regular and of other records that are published) and `ragged`."""
     separator, count = feed.separator, len(feed.raw) + 1
     field = rf'(?:"[^"\r]*"|[^"\r{separator}]*)'
-    regular = rf"regexp_full_match(line, '{field}(?:{separator}{field}){{{count - 1}}}')"
+    # What may be a repeated header is odd too.
+    regular = rf"regexp_full_match(line, '{field}(?:{separator}{field}){{{count - 1}}}') AND NOT contains(line, '{feed.raw[-1]}')"
     names = [f"f{at}" for at in range(count)]
     columns = ", ".join(f"'{name}': 'VARCHAR'" for name in ["source_file", *names])
     pattern = rf"""'{separator}(?:"((?:[^"]|"")*)(?:"|$))?([^{separator}]*)'"""
     raw = ", ".join(f"'{name}'" for name in feed.raw)
     database.execute(
         rf"""
-        COPY (SELECT source_file || '{separator}' || line FROM lines WHERE {regular})
+        CREATE OR REPLACE TEMP TABLE judged AS SELECT *, {regular} AS regular FROM lines;
+
+        COPY (SELECT source_file || '{separator}' || line FROM judged WHERE regular)
         TO '{scratch}/{feed.name}.csv' (FORMAT csv, HEADER false, QUOTE '', ESCAPE '', DELIMITER '\x1E');
 
         CREATE OR REPLACE TEMP TABLE odd AS
@@ -140,7 +148,7 @@ def split(database: duckdb.DuckDBPyConnection, feed: Feed, scratch: Path) -> Non
             regexp_extract_all('{separator}' || line, {pattern}) AS fields,
             regexp_extract_all('{separator}' || line, {pattern}, 1) AS quoted,
             regexp_extract_all('{separator}' || line, {pattern}, 2) AS behind
-          FROM lines WHERE NOT {regular}
+          FROM judged WHERE NOT regular
         ), fields AS (
           SELECT source_file, line,
             list_transform(list_zip(quoted, behind), lambda field: coalesce(replace(field[1], '""', '"'), '') || coalesce(field[2], '')) AS fields,
@@ -154,7 +162,6 @@ def split(database: duckdb.DuckDBPyConnection, feed: Feed, scratch: Path) -> Non
         CREATE OR REPLACE TEMP VIEW cells AS
         SELECT * FROM read_csv('{scratch}/{feed.name}.csv', delim = '{separator}', quote = '"', escape = '"', header = false,
           auto_detect = false, new_line = '\n', columns = {{{columns}}})
-        WHERE CASE WHEN contains(f{count - 1}, '{feed.raw[-1]}') THEN NOT (list_transform([{", ".join(names[1:])}], lambda name: trimmed(name)) = [{raw}]) ELSE true END
         UNION ALL
         SELECT source_file, {", ".join(f"fields[{at + 1}]" for at in range(count))} FROM odd WHERE fits AND closed;
         """
@@ -170,14 +177,14 @@ def clean(database: duckdb.DuckDBPyConnection, feed: Feed) -> None:
         name, cell, kind = column.name, at[column.name], column.kind
         number, most = f"{name}_number", MOST[column.type]
         plain = {
-            "decimal": f"CASE WHEN isfinite(try_cast(pointed({cell}) AS DOUBLE)) AND NOT regexp_matches({cell}, '[_+]') "
+            "decimal": f"CASE WHEN isfinite(try_cast(pointed({cell}) AS DOUBLE)) AND NOT contains({cell}, '_') AND NOT contains({cell}, '+') "
             f"THEN try_cast(pointed({cell}) AS DOUBLE) END",
             "amount": f"CASE WHEN regexp_full_match({cell}, '[0-9]{{1,15}}') THEN {cell}::DOUBLE END",
             "quantity": f"CASE WHEN regexp_full_match({cell}, '[0-9]{{1,9}}') THEN {cell}::BIGINT END",
         }[kind]
         values.append(f"{plain} AS {name}_plain")
         texts.append(
-            f"CASE WHEN {name}_plain IS NULL AND lower(trimmed({cell})) NOT IN ({', '.join(map(repr, NULL_TOKENS))}) "
+            f"CASE WHEN {name}_plain IS NULL AND NOT is_null_token(lower(trimmed({cell}))) "
             f"THEN lower(trimmed({cell})) END AS {name}_cell"
         )
         arguments = f"{number}, {most}" if kind == "quantity" else number

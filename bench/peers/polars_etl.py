@@ -41,14 +41,14 @@ def main() -> None:
 def write_day(feed: Feed, day: str, paths: list[Path]) -> None:
     """The files of one feed's day, as a file of its table and one of `rejects`."""
     lines = pl.concat([read_lines(path) for path in paths]).collect()
-    is_regular = lines["line"].str.contains(regular_line(feed))
+    # What may be a repeated header is odd too.
+    last = pl.col("line").str.contains(feed.raw[-1], literal=True)
+    is_regular = lines.select(pl.col("line").str.contains(regular_line(feed)) & ~last).to_series()
     regular, odd = lines.filter(is_regular), lines.filter(~is_regular)
     fields, ragged = split_odd(feed, odd)
     cells = pl.concat([split_regular(feed, regular), fields])
-    del lines, regular, odd
-    published = cells.filter(pl.col("f0").str.strip_chars(BLANK) != "")
-    published = without_headers(feed, published)
-    table, rejects = clean(feed, published)
+    del lines, regular, odd, is_regular
+    table, rejects = clean(feed, cells.filter(pl.col("f0").str.strip_chars(BLANK) != ""))
     partition = f"year={day[:4]}/month={int(day[4:6])}/day={int(day[6:])}"
     write(table, OUT / feed.name / partition, feed.name)
     write(pl.concat([ragged, rejects]), OUT / "rejects" / partition, feed.name)
@@ -80,14 +80,23 @@ def regular_line(feed: Feed) -> str:
     return rf"^{field}(?:{feed.separator}{field}){{{len(feed.raw)}}}$"
 
 
+def used(feed: Feed) -> list[str]:
+    """The fields that are published, as they stand in a record."""
+    return [f"f{at}" for at in sorted([0, *(feed.raw.index(column.raw) + 1 for column in feed.columns)])]
+
+
 def split_regular(feed: Feed, lines: pl.DataFrame) -> pl.DataFrame:
-    names = [f"f{at}" for at in range(len(feed.raw) + 1)]
     text = io.BytesIO()
     lines.select("line").write_csv(text, include_header=False, quote_style="never")
     text.seek(0)
-    fields = pl.read_csv(
-        text, has_header=False, separator=feed.separator, schema=dict.fromkeys(names, pl.String), empty_string_is_null=False
-    ) if lines.height else pl.DataFrame(schema=dict.fromkeys(names, pl.String))  # fmt: skip
+    fields = pl.DataFrame(schema=dict.fromkeys(used(feed), pl.String))
+    if lines.height:
+        schema = dict.fromkeys((f"f{at}" for at in range(len(feed.raw) + 1)), pl.String)
+        fields = (
+            pl.scan_csv(text, has_header=False, separator=feed.separator, schema=schema, empty_string_is_null=False)
+            .select(used(feed))
+            .collect()
+        )
     if fields.height != lines.height:
         raise ValueError(f"{lines.height} lines were split into {fields.height} records")
     return lines.select("intdate", "source_file").hstack(fields)
@@ -111,12 +120,11 @@ def split_odd(feed: Feed, lines: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFra
         .with_columns(ticker=pl.col("fields").list.first().str.strip_chars(BLANK))
         .filter(pl.col("ticker") != "")
     )
-    names = [f"f{at}" for at in range(count)]
     fits = pl.col("fields").list.len() == count
     header = fits & (pl.col("fields").list.slice(1).list.eval(pl.element().str.strip_chars(BLANK)).list.join(separator) == separator.join(feed.raw))  # fmt: skip
     records = records.filter(~header)
     published = records.filter(fits & pl.col("closed")).select(
-        "intdate", "source_file", *(pl.col("fields").list.get(at).alias(name) for at, name in enumerate(names))
+        "intdate", "source_file", *(pl.col("fields").list.get(int(name[1:])).alias(name) for name in used(feed))
     )
     ragged = records.filter(~(fits & pl.col("closed"))).select(
         "intdate",
@@ -128,17 +136,6 @@ def split_odd(feed: Feed, lines: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFra
         reason=pl.when("closed").then(pl.lit("field_count")).otherwise(pl.lit("unclosed_quote")),
     )
     return published, ragged
-
-
-def without_headers(feed: Feed, cells: pl.DataFrame) -> pl.DataFrame:
-    """Without the records that repeat the header; the last cell tells nearly all others from it."""
-    last = len(feed.raw)
-    cells = cells.with_row_index("row")
-    likely = cells.filter(pl.col(f"f{last}").str.contains(feed.raw[-1], literal=True))
-    headers = likely.filter(
-        pl.all_horizontal(pl.col(f"f{at}").str.strip_chars(BLANK) == name for at, name in enumerate(feed.raw, 1))
-    )
-    return cells.join(headers, on="row", how="anti", maintain_order="left") if headers.height else cells
 
 
 # --- numbers ----------------------------------------------------------------------------------------
@@ -166,7 +163,10 @@ def clean(feed: Feed, cells: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
         )
         for number, column in enumerate(numbers)
     ]
-    read = read_numbers(pl.concat(hard), numbers)
+    hard = pl.concat(hard)
+    # The same few texts stand there over and over: each is read once. What is NULL by the contract is not in `read`.
+    read = read_numbers(hard.select("text", "column").unique(), numbers)
+    read = hard.join(read, on=["text", "column"], maintain_order="left")
     found = dict(enumerate(read.partition_by("column", maintain_order=True, include_key=True)))
     found = {part["column"][0]: part for part in found.values()}
     for number, column in enumerate(numbers):
@@ -202,7 +202,7 @@ def plainly(text: pl.Expr, column) -> pl.Expr:
 
 
 def read_numbers(cells: pl.DataFrame, numbers: list) -> pl.DataFrame:
-    """The whole contract: `row`, `column`, `text` with the value as `double` or `whole`, or the `reason` of a reject."""
+    """The whole contract: `text` and `column` with the value as `double` or `whole`, or the `reason` of a reject."""
     text, number, kind = pl.col("cell"), pl.col("number"), pl.col("kind")
     grouped = r"^[+-]?[0-9]{1,3}(?:(?:\.[0-9]{3})+(?:,[0-9]*)?|(?:,[0-9]{3})+(?:\.[0-9]*)?)$"
     form = r"^[+-]?(?:(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:e[+-]?[0-9]+)?|[0-9]+(?:[kmb][0-9]{0,3}|\.[0-9]+[kmb]))$"
@@ -262,7 +262,7 @@ def read_numbers(cells: pl.DataFrame, numbers: list) -> pl.DataFrame:
             .when(pl.col("whole").is_null() | (pl.col("whole") > pl.col("most"))).then(pl.lit("out_of_range"))
         )
     )  # fmt: skip
-    columns = ["row", "column", "text", "reason"]
+    columns = ["column", "text", "reason"]
     good = pl.col("reason").is_null()
     doubles = doubles.select(*columns, double=pl.when(good).then("double"), whole=pl.lit(None, pl.Int64))
     wholes = wholes.select(*columns, double=pl.lit(None, pl.Float64), whole=pl.when(good).then("whole"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import gzip
+import re
 import sys
 from pathlib import Path
 from typing import NamedTuple
@@ -28,6 +29,9 @@ FEEDS = [Feed(feed.name, feed.suffix, feed.separator, feed.header, feed.columns[
 
 WINDOWS_1252 = "".join(bytes([byte]).decode("cp1252", "ignore") or chr(byte) for byte in range(256))
 
+# Without any of these no line is UTF-8 but those that are ASCII, and the file can be decoded as a whole.
+MULTI_BYTE = re.compile(rb"[\xc2-\xf4][\x80-\xbf]")
+
 
 def utf8(path: Path) -> bytes:
     """The text of a raw file, plain and without a byte-order mark; lines that are no UTF-8 are in Windows-1252."""
@@ -39,6 +43,8 @@ def utf8(path: Path) -> bytes:
         data.decode()
         return data
     except UnicodeDecodeError:
+        if not MULTI_BYTE.search(data):
+            return codecs.charmap_decode(data, "strict", WINDOWS_1252)[0].encode()
         return b"\n".join(map(_line_as_utf8, data.split(b"\n")))
 
 
