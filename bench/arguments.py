@@ -17,13 +17,21 @@ def parse() -> argparse.Namespace:
     )
     parser.add_argument("sections", nargs="*", choices=[*SECTIONS, []], metavar="SECTION", help="what to measure")
     parser.add_argument("--rounds", type=int, help="how often each contestant runs (default: 5; --quick: 1)")
-    parser.add_argument("--days", type=int, help="days of raw files, of 250,000 rows (default: 6, the real size; --quick: 1)")
-    parser.add_argument("--quick", action="store_true", help="little data, one round, scaling up to 10x: only to see that it works")
-    parser.add_argument("--without", action="append", default=[], metavar="ENGINE", help="leave out an engine: polars, duckdb or spark")
+    parser.add_argument(
+        "--days", type=int, help="days of raw files, of 250,000 rows (default: 6, the real size; --quick: 1)"
+    )
+    parser.add_argument(
+        "--quick", action="store_true", help="little data, one round, scaling up to 10x: only to see that it works"
+    )
+    parser.add_argument(
+        "--without", action="append", default=[], metavar="ENGINE", help="leave out an engine: polars, duckdb or spark"
+    )
     parser.add_argument("--pregao", type=Path, help="a binary that is built already")
     parser.add_argument("--stages", type=Path, help="the example `stages` that is built already")
     parser.add_argument("--functions", type=Path, help="a folder of NAME/bootstrap, as `cargo lambda build` leaves it")
-    parser.add_argument("--results", type=Path, default=Path(__file__).resolve().parent / "results", help="where to write to")
+    parser.add_argument(
+        "--results", type=Path, default=Path(__file__).resolve().parent / "results", help="where to write to"
+    )
     arguments = parser.parse_args()
     arguments.sections = [name for name in SECTIONS if name in (arguments.sections or SECTIONS)]
     arguments.rounds = arguments.rounds or (1 if arguments.quick else 5)

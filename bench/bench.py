@@ -7,7 +7,6 @@ import datetime
 import functools
 import importlib
 import json
-import os
 import subprocess
 import time
 from pathlib import Path
@@ -47,7 +46,9 @@ class Bench:
     @functools.cached_property
     def stages(self) -> Path:
         # With the features of the whole workspace, so that nothing is compiled twice.
-        return self.options.stages or self._build("stages", ["--workspace", "--bins", "--example", "stages"], Path("examples/stages"))
+        return self.options.stages or self._build(
+            "stages", ["--workspace", "--bins", "--example", "stages"], Path("examples/stages")
+        )
 
     def _build(self, name: str, what: list[str], path: Path) -> Path:
         run.step(name, ["cargo", "build", "--release", "--locked", *what])

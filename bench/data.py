@@ -27,7 +27,7 @@ def sample(pregao: Path, folder: Path, days: int) -> Path:
 
 
 def as_bucket(raw: Path, bucket: Path) -> Path:
-    """The same files where the Spark job looks for them: `quotes/date=2020-04-01/`. Links, so that no byte is copied."""
+    """The same files where the Spark job looks for them: `quotes/date=2020-04-01/`. Links, no copies."""
     shutil.rmtree(bucket, ignore_errors=True)
     for path in files(raw):
         feed = "quotes" if "_flashpanel" in path.name else "options"
@@ -41,8 +41,8 @@ def as_bucket(raw: Path, bucket: Path) -> Path:
 def multiplied(raw: Path, folder: Path, times: int) -> Path:
     """`times` as many days: links to the same files under later dates.
 
-    Every byte is read, split, parsed and written for each of them, so that the work is that of so many different days. The
-    difference is that the raw files lie in the page cache if one set of them fits there.
+    Every byte is read, split, parsed and written for each of them, so that the work is that of so many different days.
+    The difference is that the raw files lie in the page cache if one set of them fits there.
     """
     shutil.rmtree(folder, ignore_errors=True)
     days = sorted({path.name[:8] for path in files(raw)})

@@ -6,7 +6,6 @@ import contextlib
 import json
 import os
 import subprocess
-import time
 from pathlib import Path
 from typing import Iterator
 
@@ -20,16 +19,27 @@ LENIENT = ["--set", "quality.max_reject_share=1", "--set", "quality.max_domain_s
 def environment(home: Path, **more: str) -> dict[str, str]:
     """Nothing of the person who measures: no profile, no keys, no proxy."""
     kept = {name: os.environ[name] for name in ("PATH", "TMPDIR") if name in os.environ}
-    return {**kept, "HOME": str(home.parent), "AWS_CONFIG_FILE": os.devnull, "AWS_SHARED_CREDENTIALS_FILE": os.devnull, **more}
+    return {
+        **kept,
+        "HOME": str(home.parent),
+        "AWS_CONFIG_FILE": os.devnull,
+        "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+        **more,
+    }
 
 
 @contextlib.contextmanager
 def endpoint(pregao: Path, home: Path) -> Iterator[str]:
     """`pregao local`, ready to answer, on the same cores as who asks it."""
     process = subprocess.Popen(
-        machine.pinned([pregao, "--home", home, "local"]), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-        text=True, env=environment(home), cwd=home.parent,
-    )  # fmt: skip
+        machine.pinned([pregao, "--home", home, "local"]),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env=environment(home),
+        cwd=home.parent,
+    )
     try:
         said = []
         for line in process.stdout:

@@ -74,7 +74,9 @@ def measure(command: Sequence[object], count: int = 2, environment: Optional[dic
     return Sample(result["wall"], result["cpu"], result["peak"])
 
 
-def in_turn(contestants: dict[str, Callable[[], Sample]], rounds: int, say: Callable[[str], None]) -> dict[str, list[Sample]]:
+def in_turn(
+    contestants: dict[str, Callable[[], Sample]], rounds: int, say: Callable[[str], None]
+) -> dict[str, list[Sample]]:
     """Each once a round, in an order that moves on, so that no one always runs behind the same one."""
     samples: dict[str, list[Sample]] = {name: [] for name in contestants}
     names = list(contestants)
@@ -82,7 +84,8 @@ def in_turn(contestants: dict[str, Callable[[], Sample]], rounds: int, say: Call
         for name in names[number % len(names) :] + names[: number % len(names)]:
             sample = contestants[name]()
             samples[name].append(sample)
-            say(f"round {number + 1} of {rounds}, {name}: {sample.wall:.2f} s, {sample.cpu:.2f} s CPU, {sample.peak / 2**20:.0f} MB")
+            took = f"{sample.wall:.2f} s, {sample.cpu:.2f} s CPU, {sample.peak / 2**20:.0f} MB"
+            say(f"round {number + 1} of {rounds}, {name}: {took}")
     return samples
 
 
@@ -106,8 +109,14 @@ def busy() -> float:
 def description() -> str:
     """The machine in one line."""
     model = next(
-        (line.split(":", 1)[1].strip() for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name")),
+        (
+            line.split(":", 1)[1].strip()
+            for line in Path("/proc/cpuinfo").read_text().splitlines()
+            if line.startswith("model name")
+        ),
         platform.machine(),
     )
     memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 2**30
-    return f"{model}, {len(cores())} of {os.cpu_count()} cores, {memory:.0f} GB, Linux {platform.release().split('-')[0]}"
+    return (
+        f"{model}, {len(cores())} of {os.cpu_count()} cores, {memory:.0f} GB, Linux {platform.release().split('-')[0]}"
+    )

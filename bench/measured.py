@@ -1,7 +1,7 @@
-"""Runs a command and prints as JSON what it took: `python -I -S measured.py COMMAND...`.
+"""Runs a command and prints as JSON what it took: `python -I -S measured.py LOG COMMAND...`.
 
-A process of its own, because a child begins its life with the memory of the process that forks it, and that counts in its
-peak: this one has a few megabytes, the benchmark itself hundreds.
+A process of its own, because a child begins its life with the memory of the process that forks it, and that counts in
+its peak: this one has a few megabytes, the benchmark itself hundreds.
 
 CPU is that of the whole process group, of all that ended and was waited for. Peak memory is that of its largest process
 (for Spark the JVM, which takes the place of the script that starts it).

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import statistics
 from pathlib import Path
-from typing import Optional
 
 import arguments
 from machine import Sample, median
@@ -17,7 +16,10 @@ def write(folder: Path) -> None:
     """`README.md` and `engines.svg` in `folder`."""
     found = [(name, folder / f"{name}.json") for name in arguments.SECTIONS]
     results = {name: json.loads(path.read_text()) for name, path in found if path.exists()}
-    parts = ["# What was measured\n\nMade by `python3 bench`; not to be edited. Medians; a ratio is how many times as much the other one takes.\n"]
+    parts = [
+        "# What was measured\n\nMade by `python3 bench`; not to be edited. Medians; a ratio is how many times as much the "
+        "other one takes.\n"
+    ]
     for name, result in results.items():
         parts.append(WRITERS[name](result) + _about(result["about"]))
     (folder / "README.md").write_text("\n".join(parts))
@@ -83,7 +85,9 @@ def _one_line(text: str) -> str:
 
 def stages(result: dict) -> str:
     first = result["stages"][0]
-    seconds = {name: statistics.median(round_["seconds"][name] for round_ in result["stages"]) for name in first["seconds"]}
+    seconds = {
+        name: statistics.median(round_["seconds"][name] for round_ in result["stages"]) for name in first["seconds"]
+    }
     engine = median(Sample(*sample) for sample in result["engine"])
     floor = sum(seconds[name] for name in ("read", "split", "encode", "write"))
     told = {
@@ -94,7 +98,17 @@ def stages(result: dict) -> str:
         "encode": "columns to pages, snappy",
         "write": "these to files",
     }
-    row = lambda label, s: [label, f"{s:.3f}", f"{first['rows'] / s / 1e6:.2f}", f"{first['text_bytes'] / s / 1e6:,.0f}", f"{100 * s / sum(seconds.values()):.0f}%"]  # noqa: E731
+
+    def row(label: str, s: float) -> list[str]:
+        share = 100 * s / sum(seconds.values())
+        return [
+            label,
+            f"{s:.3f}",
+            f"{first['rows'] / s / 1e6:.2f}",
+            f"{first['text_bytes'] / s / 1e6:,.0f}",
+            f"{share:.0f}%",
+        ]
+
     rows = [row(f"{name}: {told[name]}", s) for name, s in seconds.items()]
     rows.append(row("all stages", sum(seconds.values())))
     rows.append(row("**floor**: read, split, encode, write", floor))
@@ -126,12 +140,19 @@ def threads(result: dict) -> str:
     medians = _samples(result["samples"])
     rows = [[name, f"{m.wall:.2f}", f"{m.cpu:.2f}", _mb(m.peak)] for name, m in medians.items()]
     ratio = medians["1"].wall / medians["2"].wall
-    return "## Threads\n\n" + _table(["threads, cores", "wall s", "CPU s", "peak MB"], rows) + f"\nTwo are **{ratio:.2f} times** as fast as one.\n"
+    return (
+        "## Threads\n\n"
+        + _table(["threads, cores", "wall s", "CPU s", "peak MB"], rows)
+        + f"\nTwo are **{ratio:.2f} times** as fast as one.\n"
+    )
 
 
 def pipeline(result: dict) -> str:
     medians = _samples(result["samples"])
-    rows = [[name, f"{m.wall:.2f}", f"{m.cpu:.2f}", _mb(m.peak)] for name, m in (("engine alone", medians["engine"]), ("`pregao run`", medians["run"]))]
+    rows = [
+        [name, f"{m.wall:.2f}", f"{m.cpu:.2f}", _mb(m.peak)]
+        for name, m in (("engine alone", medians["engine"]), ("`pregao run`", medians["run"]))
+    ]
     ratio = medians["run"].wall / medians["engine"].wall
     return (
         "## The whole run beside the engine\n\nWorkflow, embedded services, both audits and publication included.\n\n"
@@ -157,7 +178,16 @@ def query(result: dict) -> str:
     for one in result["queries"]:
         medians = _samples(one["samples"])
         ours, theirs = medians["pregao query"], medians["duckdb"]
-        rows.append([one["name"], f"{1000 * ours.wall:.0f}", f"{1000 * theirs.wall:.0f}", _times(theirs.wall / ours.wall), _mb(ours.peak), _mb(theirs.peak)])
+        rows.append(
+            [
+                one["name"],
+                f"{1000 * ours.wall:.0f}",
+                f"{1000 * theirs.wall:.0f}",
+                _times(theirs.wall / ours.wall),
+                _mb(ours.peak),
+                _mb(theirs.peak),
+            ]
+        )
     sql = "\n".join(f"- {one['name']}: `{one['sql']}`" for one in result["queries"])
     return (
         f"## Queries\n\n{result['rows']:,} rows, the same published files, the same answers; from the start of the process to the printed answer.\n\n"
@@ -167,10 +197,11 @@ def query(result: dict) -> str:
 
 
 def functions(result: dict) -> str:
-    rows = [
-        [f"`{one['name']}`", f"{1000 * one['cold']:.1f}", f"{1000 * one['cold_95']:.1f}", f"{1000 * one['warm']:.2f}", f"{one['peak'] / 1e6:.0f}", f"{one['zip'] / 1e6:.2f}", f"{one['binary'] / 1e6:.1f}"]
-        for one in result["functions"]
-    ]  # fmt: skip
+    rows = []
+    for one in result["functions"]:
+        milliseconds = [f"{1000 * one['cold']:.1f}", f"{1000 * one['cold_95']:.1f}", f"{1000 * one['warm']:.2f}"]
+        megabytes = [f"{one['peak'] / 1e6:.0f}", f"{one['zip'] / 1e6:.2f}", f"{one['binary'] / 1e6:.1f}"]
+        rows.append([f"`{one['name']}`", *milliseconds, *megabytes])
     return (
         "## Functions\n\nUnmodified binaries on the Lambda Runtime API, with an event that they refuse in words: the function without the services "
         "it calls. Cold is from spawn to answer.\n\n"
@@ -178,7 +209,9 @@ def functions(result: dict) -> str:
     )
 
 
-WRITERS = {function.__name__: function for function in (engines, stages, scaling, threads, pipeline, upload, query, functions)}
+WRITERS = {
+    function.__name__: function for function in (engines, stages, scaling, threads, pipeline, upload, query, functions)
+}
 
 # --- the picture ------------------------------------------------------------------------------------
 
@@ -216,9 +249,13 @@ def picture(result: dict) -> str:
                 f'<text x="{LABELS + length + 8:.1f}" y="{middle}">{text(value(m))}<tspan class="quiet">{ratio}</tspan></text>',
             ]
             y += BAR + GAP
-        parts.append(f'<line class="rule" x1="{LABELS - 0.5}" x2="{LABELS - 0.5}" y1="{y - len(medians) * (BAR + GAP) - 3}" y2="{y - GAP + 3}"/>')
+        parts.append(
+            f'<line class="rule" x1="{LABELS - 0.5}" x2="{LABELS - 0.5}" y1="{y - len(medians) * (BAR + GAP) - 3}" y2="{y - GAP + 3}"/>'
+        )
         y += PANEL - 18
-    alt = "; ".join(f"{plain[name]} {m.wall:.2f} s wall, {m.cpu:.2f} s CPU, {m.peak / 1e6:.0f} MB" for name, m in medians.items())
+    alt = "; ".join(
+        f"{plain[name]} {m.wall:.2f} s wall, {m.cpu:.2f} s CPU, {m.peak / 1e6:.0f} MB" for name, m in medians.items()
+    )
     body = "\n".join(parts)
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {y}" width="{WIDTH}" height="{y}" role="img" aria-label="{alt}">\n'

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import shutil
-import subprocess
 import sys
 from importlib.metadata import version
 from pathlib import Path
@@ -38,7 +38,9 @@ class Engines:
         return folder
 
     def pregao(self) -> Sample:
-        return machine.measure([self.bench.pregao, "etl", "--raw", self.bench.raw, "--out", self.out("pregao"), "--threads", THREADS])
+        return machine.measure(
+            [self.bench.pregao, "etl", "--raw", self.bench.raw, "--out", self.out("pregao"), "--threads", THREADS]
+        )
 
     def polars(self) -> Sample:
         return self.peer("polars")
@@ -70,16 +72,12 @@ class Engines:
         ]  # fmt: skip
         for key, value in {"from": first, "to": last, "run": "bench", "raw": bucket, "lake": self.out("spark")}.items():
             command += ["-d", f"{key}={value}"]
-        sys.path.insert(0, str(run.ROOT / "tests" / "spark_parity"))
-        java = importlib_java()
-        environment = {**os.environ, "JAVA_HOME": str(java), "SPARK_HOME": str(home), "SPARK_LOCAL_IP": "127.0.0.1"}
+        environment = {**os.environ, "JAVA_HOME": str(java()), "SPARK_HOME": str(home), "SPARK_LOCAL_IP": "127.0.0.1"}
         return machine.measure(command, environment=environment)
 
 
-def importlib_java() -> Path:
-    """The Java that the parity tests find."""
-    import importlib.util
-
+def java() -> Path:
+    """The Java that Spark 3.5 runs on, found as the parity tests find it."""
     spec = importlib.util.spec_from_file_location("spark_parity", run.ROOT / "tests" / "spark_parity" / "__main__.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import re
 import selectors
 import socket
 import statistics
@@ -46,7 +47,9 @@ def measure(bench) -> dict:
             "binary": binary.stat().st_size,
             "zip": zipped(binary),
         })  # fmt: skip
-        bench.say(f"{name}: cold {1000 * functions[-1]['cold']:.1f} ms, warm {1000 * functions[-1]['warm']:.2f} ms, zip {functions[-1]['zip'] / 1e6:.2f} MB")
+        last = functions[-1]
+        times = f"cold {1000 * last['cold']:.1f} ms, warm {1000 * last['warm']:.2f} ms"
+        bench.say(f"{name}: {times}, zip {last['zip'] / 1e6:.2f} MB")
     return {"functions": functions}
 
 
@@ -55,7 +58,14 @@ def build(bench) -> Path:
     folder = bench.target / "bench-lambda"
     python = run.prepare_environment(bench.target / "test-tools-aws", [run.TOOLS / "aws.txt"])
     packages = [word for name in FUNCTIONS for word in ("--package", name)]
-    command = ["cargo", "lambda", "build", "--release", "--locked", "--x86-64" if os.uname().machine == "x86_64" else "--arm64"]
+    command = [
+        "cargo",
+        "lambda",
+        "build",
+        "--release",
+        "--locked",
+        "--x86-64" if os.uname().machine == "x86_64" else "--arm64",
+    ]
     path = os.pathsep.join([str(python.parent), os.environ["PATH"]])
     run.step("functions", [*command, *packages, "--lambda-dir", str(folder)], {"PATH": path})
     return folder
@@ -93,12 +103,14 @@ def invoke(binary: Path, warm: int) -> dict:
         function_core, own_core = machine.cores()
         os.sched_setaffinity(0, {function_core})
         started = time.perf_counter()
-        process = subprocess.Popen([binary], env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        process = subprocess.Popen(
+            [binary], env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
         os.sched_setaffinity(0, {own_core})
         try:
             latencies, connections = answers(server, 1 + warm, started)
             # A function whose connections are closed ends.
-            peak = int(next(line for line in Path(f"/proc/{process.pid}/status").read_text().splitlines() if line.startswith("VmHWM")).split()[1]) * 1024
+            peak = peak_memory(process.pid)
             for connection in connections:
                 connection.close()
         except (TimeoutError, ConnectionError) as error:
@@ -107,6 +119,11 @@ def invoke(binary: Path, warm: int) -> dict:
             process.kill()
             process.wait()
     return {"cold": latencies[0], "warm": latencies[1:], "peak": peak}
+
+
+def peak_memory(pid: int) -> int:
+    status = Path(f"/proc/{pid}/status").read_text()
+    return 1024 * int(re.search(r"VmHWM:\s+([0-9]+) kB", status)[1])
 
 
 def answers(server: socket.socket, count: int, started: float) -> tuple[list[float], list[socket.socket]]:
@@ -141,9 +158,11 @@ def answers(server: socket.socket, count: int, started: float) -> tuple[list[flo
                     key.fileobj.sendall(event(given))
                     continue
                 latencies.append(time.perf_counter() - begun)
-                if b"/invocation/" not in request or not (b"InvalidInput" in request):
+                if b"/invocation/" not in request or b"InvalidInput" not in request:
                     raise ConnectionError(f"something else than a refusal of the event: {bytes(request[:600])!r}")
-                key.fileobj.sendall(b"HTTP/1.1 202 Accepted\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}")
+                key.fileobj.sendall(
+                    b"HTTP/1.1 202 Accepted\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}"
+                )
     return latencies, connections
 
 
@@ -162,7 +181,10 @@ def complete(buffer: bytearray):
     head, end, body = bytes(buffer).partition(b"\r\n\r\n")
     if not end:
         return None
-    headers = {name.strip().lower(): value.strip() for name, _, value in (line.partition(b":") for line in head.split(b"\r\n")[1:])}
+    headers = {
+        name.strip().lower(): value.strip()
+        for name, _, value in (line.partition(b":") for line in head.split(b"\r\n")[1:])
+    }
     if headers.get(b"transfer-encoding", b"").lower() == b"chunked":
         if not body.endswith(b"0\r\n\r\n"):
             return None

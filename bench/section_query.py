@@ -15,12 +15,20 @@ import machine
 
 # What people ask of such tables: few rows of one ticker, a count, a group over everything, one day, a join.
 QUERIES = {
-    "one ticker": "SELECT intdate, last, qty_total FROM quotes WHERE ticker = 'PETR4' AND year = {year} AND month = {month} AND day = {day} ORDER BY intdate",
+    "one ticker": """
+        SELECT intdate, last, qty_total FROM quotes
+        WHERE ticker = 'PETR4' AND year = {year} AND month = {month} AND day = {day} ORDER BY intdate""",
     "count of all rows": "SELECT count(*) AS n FROM quotes",
-    "top of all days": "SELECT ticker, max(total_volume) AS volume FROM quotes WHERE total_volume IS NOT NULL GROUP BY ticker ORDER BY volume DESC, ticker LIMIT 10",
-    "by day and type": "SELECT day, optn_tp, count(*) AS n, max(optn_strike) AS strike FROM options GROUP BY day, optn_tp ORDER BY day, optn_tp",
-    "join": "SELECT o.optn_ua AS ua, count(*) AS n FROM options o JOIN quotes q ON q.ticker = o.optn_ua AND q.intdate = o.intdate GROUP BY o.optn_ua ORDER BY n DESC, ua LIMIT 10",
-}  # fmt: skip
+    "top of all days": """
+        SELECT ticker, max(total_volume) AS volume FROM quotes
+        WHERE total_volume IS NOT NULL GROUP BY ticker ORDER BY volume DESC, ticker LIMIT 10""",
+    "by day and type": """
+        SELECT day, optn_tp, count(*) AS n, max(optn_strike) AS strike FROM options
+        GROUP BY day, optn_tp ORDER BY day, optn_tp""",
+    "join": """
+        SELECT o.optn_ua AS ua, count(*) AS n FROM options o JOIN quotes q ON q.ticker = o.optn_ua AND q.intdate = o.intdate
+        GROUP BY o.optn_ua ORDER BY n DESC, ua LIMIT 10""",
+}
 
 DUCKDB = """
 import sys, duckdb
@@ -41,12 +49,15 @@ def measure(bench) -> dict:
     first, last = data.day_range(bench.raw)
     environment = lake_home.environment(home)
     machine.measure([bench.pregao, "--home", home, "upload", bench.raw], environment=environment)
-    machine.measure([bench.pregao, "--home", home, *lake_home.LENIENT, "run", "--from", first, "--to", last], environment=environment)
+    machine.measure(
+        [bench.pregao, "--home", home, *lake_home.LENIENT, "run", "--from", first, "--to", last],
+        environment=environment,
+    )
     lake = home / "s3" / "pregao-lake"
     year, month, day = map(int, first.split("-"))
     queries = []
     for name, template in QUERIES.items():
-        sql = template.format(year=year, month=month, day=day)
+        sql = " ".join(template.format(year=year, month=month, day=day).split())
         commands = {
             "pregao query": [bench.pregao, "--home", home, "query", sql, "--format", "csv"],
             "duckdb": [sys.executable, "-c", DUCKDB, lake, sql],
@@ -54,7 +65,10 @@ def measure(bench) -> dict:
         answers = {key: answer(command, environment) for key, command in commands.items()}
         if answers["pregao query"] != answers["duckdb"] or not answers["duckdb"]:
             raise machine.Failed(f"{name}: the answers differ:\n{answers['pregao query'][:3]}\n{answers['duckdb'][:3]}")
-        contestants = {key: lambda command=command: machine.measure(command, environment=environment) for key, command in commands.items()}
+        contestants = {
+            key: lambda command=command: machine.measure(command, environment=environment)
+            for key, command in commands.items()
+        }
         samples = machine.in_turn(contestants, bench.rounds, lambda line, name=name: bench.say(f"{name}: {line}"))
         queries.append({"name": name, "sql": sql, "rows": len(answers["duckdb"]), "samples": samples})
     rows = sum(compare.rows(lake, table) for table in ("quotes", "options"))
@@ -64,7 +78,9 @@ def measure(bench) -> dict:
 
 def answer(command: list, environment: dict) -> list[list[object]]:
     """The rows, numbers as numbers: each prints a double in its own way."""
-    done = subprocess.run(list(map(str, command)), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
+    done = subprocess.run(
+        list(map(str, command)), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
+    )
     if done.returncode != 0:
         raise machine.Failed(f"{command}\n{done.stderr}")
     return [[_value(cell) for cell in row] for row in list(csv.reader(io.StringIO(done.stdout)))[1:]]

@@ -22,7 +22,10 @@ def measure(bench) -> dict:
             shutil.rmtree(out, ignore_errors=True)
             samples.append(machine.measure([bench.pregao, "etl", "--raw", raw, "--out", out, "--threads", 2]))
         rows = sum(compare.rows(out, table) for table in ("quotes", "options"))
-        points.append({"times": times, "bytes": data.size(raw), "files": len(data.files(raw)), "rows": rows, "samples": samples})
-        bench.say(f"{times}x: {rows:,} rows, {machine.median(samples).wall:.1f} s, {machine.median(samples).peak / 2**20:.0f} MB")
+        points.append(
+            {"times": times, "bytes": data.size(raw), "files": len(data.files(raw)), "rows": rows, "samples": samples}
+        )
+        middle = machine.median(samples)
+        bench.say(f"{times}x: {rows:,} rows, {middle.wall:.1f} s, {middle.peak / 2**20:.0f} MB")
     shutil.rmtree(folder)
     return {"points": points}

@@ -23,7 +23,12 @@ def measure(bench) -> dict:
         folder.mkdir(parents=True)
         home = folder / "home"
         with lake_home.endpoint(bench.pregao, home) as url:
-            keys = {"AWS_ENDPOINT_URL": url, "AWS_ACCESS_KEY_ID": "bench", "AWS_SECRET_ACCESS_KEY": "bench", "AWS_DEFAULT_REGION": "us-east-1"}
+            keys = {
+                "AWS_ENDPOINT_URL": url,
+                "AWS_ACCESS_KEY_ID": "bench",
+                "AWS_SECRET_ACCESS_KEY": "bench",
+                "AWS_DEFAULT_REGION": "us-east-1",
+            }
             sample = machine.measure(command(home), environment=lake_home.environment(home, **keys))
         there = {path.name for path in (home / "s3" / BUCKET).rglob("*") if path.is_file()}
         if missing := names - there:

@@ -1,8 +1,8 @@
 """The job in DuckDB: `python duckdb_etl.py RAW OUT THREADS`.
 
 As somebody who knows DuckDB would write it: SQL alone, which Python only puts together from the columns of the
-contract. DuckDB's reader of CSV reads lines and, where these are regular (all but a few in a thousand), splits them too;
-expressions do the rest. A number is a plain cast where that is right; else it is rewritten as text by the whole number
+contract. DuckDB's reader of CSV reads lines and, where these are regular (all but a few in a thousand), splits them
+too; expressions do the rest. A number is a plain cast where that is right; else it is rewritten as text by the whole number
 contract and cast once, never computed.
 """
 
@@ -20,7 +20,9 @@ from tables import BLANK, FEEDS, MOST, NULL_TOKENS, Feed, utf8  # noqa: E402
 
 RAW, OUT, THREADS = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3])
 # A character that no file holds: read with it as its separator, a line is one field.
-NO_SEPARATOR = r"delim = '\x1E', quote = '', escape = '', header = false, auto_detect = false, columns = {'line': 'VARCHAR'}"
+NO_SEPARATOR = (
+    r"delim = '\x1E', quote = '', escape = '', header = false, auto_detect = false, columns = {'line': 'VARCHAR'}"
+)
 
 MACROS = rf"""
 -- Few cells have anything to trim, and a look is cheaper than trimming characters other than the blank.
@@ -107,7 +109,9 @@ def read_lines(database: duckdb.DuckDBPyConnection, files: list[str], scratch: P
         """,
         [files],
     )
-    others = database.sql("SELECT DISTINCT error_type FROM reject_errors WHERE error_type <> 'INVALID ENCODING'").fetchall()
+    others = database.sql(
+        "SELECT DISTINCT error_type FROM reject_errors WHERE error_type <> 'INVALID ENCODING'"
+    ).fetchall()
     if others:
         raise ValueError(f"lines could not be read: {others}")
     latin = [path for (path,) in database.sql("SELECT DISTINCT file_path FROM reject_errors JOIN reject_scans USING (scan_id, file_id)").fetchall()]  # fmt: skip
@@ -200,9 +204,7 @@ def clean(database: duckdb.DuckDBPyConnection, feed: Feed) -> None:
     words = [f"nullif(trimmed({at[c.name]}), '') AS {c.name}" for c in feed.columns if c.kind == "text"]
     numbered = [f"number({c.name}_cell, {c.kind == 'decimal'}) AS {c.name}_number" for c in numbers]
     rejected = " OR ".join(f"{column.name}_reason IS NOT NULL" for column in numbers)
-    kept = ", ".join(
-        f"{{'column_name': '{c.raw}', 'text': {at[c.name]}, 'reason': {c.name}_reason}}" for c in numbers
-    )
+    kept = ", ".join(f"{{'column_name': '{c.raw}', 'text': {at[c.name]}, 'reason': {c.name}_reason}}" for c in numbers)
     day = "left(source_file, 4)::INTEGER AS year, source_file[5:6]::INTEGER AS month, source_file[7:8]::INTEGER AS day"
     database.execute(
         f"""

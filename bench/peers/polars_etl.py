@@ -121,7 +121,8 @@ def split_odd(feed: Feed, lines: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFra
         .filter(pl.col("ticker") != "")
     )
     fits = pl.col("fields").list.len() == count
-    header = fits & (pl.col("fields").list.slice(1).list.eval(pl.element().str.strip_chars(BLANK)).list.join(separator) == separator.join(feed.raw))  # fmt: skip
+    trimmed = pl.col("fields").list.slice(1).list.eval(pl.element().str.strip_chars(BLANK))
+    header = fits & (trimmed.list.join(separator) == separator.join(feed.raw))
     records = records.filter(~header)
     published = records.filter(fits & pl.col("closed")).select(
         "intdate", "source_file", *(pl.col("fields").list.get(int(name[1:])).alias(name) for name in used(feed))
@@ -182,7 +183,7 @@ def clean(feed: Feed, cells: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
         "source_file",
         table_name=pl.lit(feed.name),
         ticker=pl.col("f0").str.strip_chars(BLANK),
-        column_name=bad["column"].cast(pl.UInt32).replace_strict(dict(enumerate(c.raw for c in numbers)), return_dtype=pl.String),
+        column_name=pl.Series([column.raw for column in numbers], dtype=pl.String).gather(bad["column"]),
         text=bad["text"],
         reason=bad["reason"],
     )  # fmt: skip
