@@ -30,7 +30,10 @@ def write(folder: Path) -> None:
 def _about(about: dict) -> str:
     quick = " With `--quick`: only to see that it works." if about["quick"] else ""
     busy = f" **Others used {about['busy']} cores: measure again.**" if about["busy"] > 0.1 else ""
-    return f"\n<sub>{about['day']}, commit {about['commit']}, {about['machine']}; {about['rounds']} rounds, {about['days']} days.{quick}{busy}</sub>\n"
+    how = (
+        f"{about['day']}, commit {about['commit']}, {about['machine']}; {about['rounds']} rounds, {about['days']} days"
+    )
+    return f"\n<sub>{how}.{quick}{busy}</sub>\n"
 
 
 def _table(head: list[str], rows: list[list[str]]) -> str:
@@ -166,8 +169,8 @@ def upload(result: dict) -> str:
     rows = [[f"`{name}`", f"{m.wall:.2f}", f"{m.cpu:.2f}", _mb(m.peak)] for name, m in medians.items()]
     ratio = medians["aws s3 sync"].wall / medians["pregao upload"].wall
     return (
-        f"## Upload\n\n{result['files']} files, {_mb(result['bytes'])} MB, to the same embedded endpoint, empty each time. `pregao upload` also has "
-        "every file checked and put in its place (`upload_raw_data`).\n\n"
+        f"## Upload\n\n{result['files']} files, {_mb(result['bytes'])} MB, to the same embedded endpoint, empty each time. "
+        "`pregao upload` also has every file checked and put in its place (`upload_raw_data`).\n\n"
         + _table(["", "wall s", "CPU s of the client", "peak MB"], rows)
         + f"\n`pregao upload` is **{ratio:.1f} times** as fast.\n"
     )
@@ -190,7 +193,8 @@ def query(result: dict) -> str:
         )
     sql = "\n".join(f"- {one['name']}: `{one['sql']}`" for one in result["queries"])
     return (
-        f"## Queries\n\n{result['rows']:,} rows, the same published files, the same answers; from the start of the process to the printed answer.\n\n"
+        f"## Queries\n\n{result['rows']:,} rows, the same published files, the same answers; from the start of "
+        "the process to the printed answer.\n\n"
         + _table(["", "`pregao query` ms", "DuckDB ms", "ratio", "peak MB", "DuckDB peak MB"], rows)
         + f"\n{sql}\n"
     )
@@ -241,12 +245,12 @@ def picture(result: dict) -> str:
         longest = max(value(m) for m in medians.values())
         for name, m in medians.items():
             length = max(2, (WIDTH - LABELS - 150) * value(m) / longest)
-            ratio = "" if name == "pregao" else f" ({_times(value(m) / value(medians['pregao']))})"
+            ratio = "" if name == "pregao" else f"({_times(value(m) / value(medians['pregao']))})"
             middle = y + BAR - 5
             parts += [
                 f'<text x="{LABELS - 10}" y="{middle}" text-anchor="end">{plain[name]}</text>',
                 f'<rect class="{"own" if name == "pregao" else "other"}" x="{LABELS}" y="{y}" width="{length:.1f}" height="{BAR}" rx="2"/>',
-                f'<text x="{LABELS + length + 8:.1f}" y="{middle}">{text(value(m))}<tspan class="quiet">{ratio}</tspan></text>',
+                f'<text x="{LABELS + length + 8:.1f}" y="{middle}">{text(value(m))}<tspan class="quiet" dx="5">{ratio}</tspan></text>',
             ]
             y += BAR + GAP
         parts.append(

@@ -54,21 +54,13 @@ def measure(bench) -> dict:
 
 
 def build(bench) -> Path:
-    """As `sam build` does it: by cargo-lambda."""
-    folder = bench.target / "bench-lambda"
-    python = run.prepare_environment(bench.target / "test-tools-aws", [run.TOOLS / "aws.txt"])
-    packages = [word for name in FUNCTIONS for word in ("--package", name)]
-    command = [
-        "cargo",
-        "lambda",
-        "build",
-        "--release",
-        "--locked",
-        "--x86-64" if os.uname().machine == "x86_64" else "--arm64",
-    ]
-    path = os.pathsep.join([str(python.parent), os.environ["PATH"]])
-    run.step("functions", [*command, *packages, "--lambda-dir", str(folder)], {"PATH": path})
-    return folder
+    """As `sam build` does it: by cargo-lambda, to the place where the tests look for them too."""
+    tools = run.prepare_environment(bench.target / "test-tools-aws", [run.TOOLS / "aws.txt"]).parent
+    processor = "--x86-64" if os.uname().machine == "x86_64" else "--arm64"
+    packages = [option for name in FUNCTIONS for option in ("--package", name)]
+    command = [str(tools / "cargo-lambda"), "lambda", "build", "--release", "--locked", processor, *packages]
+    run.step("functions", command, {"PATH": os.pathsep.join([str(tools), os.environ["PATH"]])})
+    return bench.target / "lambda"
 
 
 def zipped(binary: Path) -> int:

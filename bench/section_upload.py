@@ -36,9 +36,10 @@ def measure(bench) -> dict:
         return sample
 
     # `pregao upload` also has `upload_raw_data` check each file and put it in its place; the other only copies.
+    target = f"s3://{BUCKET}/landing/"
     contestants = {
         "pregao upload": lambda: with_endpoint(lambda home: [bench.pregao, "--home", home, "upload", bench.raw]),
-        "aws s3 sync": lambda: with_endpoint(lambda _: [sys.executable, aws, "s3", "sync", "--only-show-errors", bench.raw, f"s3://{BUCKET}/landing/"]),
+        "aws s3 sync": lambda: with_endpoint(lambda _: [sys.executable, aws, "s3", "sync", "--only-show-errors", bench.raw, target]),
     }  # fmt: skip
     samples = machine.in_turn(contestants, bench.rounds, bench.say)
     shutil.rmtree(folder)

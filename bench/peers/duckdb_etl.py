@@ -59,7 +59,8 @@ CREATE MACRO whole(number) AS try_cast(
 
 -- Up to 15 digits a double tells every number from every other, and below 2^53 it is every whole number exactly.
 CREATE MACRO short_whole(number, most) AS CASE
-  WHEN length(number) <= 15 AND NOT contains(number, '-') AND number::DOUBLE <= least(most, 9e15) AND number::DOUBLE = floor(number::DOUBLE)
+  WHEN length(number) <= 15 AND NOT contains(number, '-') AND number::DOUBLE <= least(most, 9e15)
+    AND number::DOUBLE = floor(number::DOUBLE)
   THEN number::DOUBLE::BIGINT END;
 
 CREATE MACRO reason_decimal(number) AS CASE
@@ -114,7 +115,8 @@ def read_lines(database: duckdb.DuckDBPyConnection, files: list[str], scratch: P
     ).fetchall()
     if others:
         raise ValueError(f"lines could not be read: {others}")
-    latin = [path for (path,) in database.sql("SELECT DISTINCT file_path FROM reject_errors JOIN reject_scans USING (scan_id, file_id)").fetchall()]  # fmt: skip
+    found = "SELECT DISTINCT file_path FROM reject_errors JOIN reject_scans USING (scan_id, file_id)"
+    latin = [path for (path,) in database.sql(found).fetchall()]
     copies = [scratch / f"{Path(path).name}.utf8" for path in latin]
     for path, copy in zip(latin, copies):
         copy.write_bytes(utf8(Path(path)))
@@ -134,7 +136,10 @@ def split(database: duckdb.DuckDBPyConnection, feed: Feed, scratch: Path) -> Non
     separator, count = feed.separator, len(feed.raw) + 1
     field = rf'(?:"[^"\r]*"|[^"\r{separator}]*)'
     # What may be a repeated header is odd too.
-    regular = rf"regexp_full_match(line, '{field}(?:{separator}{field}){{{count - 1}}}') AND NOT contains(line, '{feed.raw[-1]}')"
+    regular = (
+        rf"regexp_full_match(line, '{field}(?:{separator}{field}){{{count - 1}}}') "
+        f"AND NOT contains(line, '{feed.raw[-1]}')"
+    )
     names = [f"f{at}" for at in range(count)]
     columns = ", ".join(f"'{name}': 'VARCHAR'" for name in ["source_file", *names])
     pattern = rf"""'{separator}(?:"((?:[^"]|"")*)(?:"|$))?([^{separator}]*)'"""
@@ -155,7 +160,8 @@ def split(database: duckdb.DuckDBPyConnection, feed: Feed, scratch: Path) -> Non
           FROM judged WHERE NOT regular
         ), fields AS (
           SELECT source_file, line,
-            list_transform(list_zip(quoted, behind), lambda field: coalesce(replace(field[1], '""', '"'), '') || coalesce(field[2], '')) AS fields,
+            list_transform(list_zip(quoted, behind),
+              lambda field: coalesce(replace(field[1], '""', '"'), '') || coalesce(field[2], '')) AS fields,
             NOT regexp_full_match(fields[-1], '{separator}"(?:[^"]|"")*') AS closed
           FROM found
         )
@@ -181,7 +187,8 @@ def clean(database: duckdb.DuckDBPyConnection, feed: Feed) -> None:
         name, cell, kind = column.name, at[column.name], column.kind
         number, most = f"{name}_number", MOST[column.type]
         plain = {
-            "decimal": f"CASE WHEN isfinite(try_cast(pointed({cell}) AS DOUBLE)) AND NOT contains({cell}, '_') AND NOT contains({cell}, '+') "
+            "decimal": f"CASE WHEN isfinite(try_cast(pointed({cell}) AS DOUBLE)) "
+            f"AND NOT contains({cell}, '_') AND NOT contains({cell}, '+') "
             f"THEN try_cast(pointed({cell}) AS DOUBLE) END",
             "amount": f"CASE WHEN regexp_full_match({cell}, '[0-9]{{1,15}}') THEN {cell}::DOUBLE END",
             "quantity": f"CASE WHEN regexp_full_match({cell}, '[0-9]{{1,9}}') THEN {cell}::BIGINT END",
