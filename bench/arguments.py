@@ -15,7 +15,7 @@ def parse() -> argparse.Namespace:
         description="Measure the engine and the product against what one would use instead. Sections: all, or some of "
         + ", ".join(SECTIONS),
     )
-    parser.add_argument("sections", nargs="*", choices=[*SECTIONS, []], metavar="SECTION", help="what to measure")
+    parser.add_argument("sections", nargs="*", metavar="SECTION", help="what to measure")
     parser.add_argument("--rounds", type=int, help="how often each contestant runs (default: 5; --quick: 1)")
     parser.add_argument(
         "--days", type=int, help="days of raw files, of 250,000 rows (default: 6, the real size; --quick: 1)"
@@ -33,6 +33,8 @@ def parse() -> argparse.Namespace:
         "--results", type=Path, default=Path(__file__).resolve().parent / "results", help="where to write to"
     )
     arguments = parser.parse_args()
+    if unknown := set(arguments.sections) - set(SECTIONS):
+        parser.error(f"there is no section {min(unknown)}: choose from {', '.join(SECTIONS)}")
     arguments.sections = [name for name in SECTIONS if name in (arguments.sections or SECTIONS)]
     arguments.rounds = arguments.rounds or (1 if arguments.quick else 5)
     arguments.days = arguments.days or (1 if arguments.quick else 6)
