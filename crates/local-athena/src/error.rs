@@ -26,6 +26,8 @@ pub enum ErrorKind {
     TypeMismatch,
     /// A selected column that is neither grouped nor aggregated.
     ExpressionNotAggregate,
+    /// An aggregate or a window where a clause takes neither: WHERE, GROUP BY.
+    ExpressionNotScalar,
     /// A view's column without a name.
     MissingColumnName,
     /// A value that cannot be cast to the type asked for.
@@ -64,6 +66,7 @@ impl fmt::Display for ErrorKind {
             Self::AmbiguousName => "AMBIGUOUS_NAME",
             Self::TypeMismatch => "TYPE_MISMATCH",
             Self::ExpressionNotAggregate => "EXPRESSION_NOT_AGGREGATE",
+            Self::ExpressionNotScalar => "EXPRESSION_NOT_SCALAR",
             Self::MissingColumnName => "MISSING_COLUMN_NAME",
             Self::InvalidCastArgument => "INVALID_CAST_ARGUMENT",
             Self::InvalidFunctionArgument => "INVALID_FUNCTION_ARGUMENT",

@@ -8,6 +8,7 @@ mod extremes;
 mod json;
 mod markers;
 pub(crate) mod names;
+mod numbers;
 mod percentile;
 mod regular_expressions;
 mod row_function;
@@ -31,6 +32,7 @@ pub(crate) fn all() -> Vec<Arc<ScalarUDF>> {
         strings::functions(),
         regular_expressions::functions(),
         json::functions(),
+        numbers::functions(),
     ];
     let by_row = by_row.into_iter().flatten().map(|f| f.into_udf());
     by_row

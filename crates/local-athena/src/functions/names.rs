@@ -31,6 +31,15 @@ fn other(name: &str, arguments: usize) -> Option<Meaning> {
     rows.clone().find(|(_, takes, _)| fits(takes)).or_else(|| rows.clone().next()).map(|(_, _, meaning)| *meaning)
 }
 
+/// What Athena calls a function of this name here.
+pub(crate) fn athena_name(name: &str) -> &str {
+    let renamed = OTHERS.iter().find(|(_, _, meaning)| matches!(meaning, Function(new) | Bigint(new) if *new == name));
+    match renamed {
+        Some((known, ..)) if !SAME.contains(&name) => known,
+        _ => name,
+    }
+}
+
 /// The names that mean here what they mean on Athena.
 const SAME: &[&str] = &[
     // Numbers.
@@ -237,6 +246,14 @@ mod tests {
         assert_eq!(meaning("row_number", 0), Some(Bigint("row_number")));
         assert_eq!(meaning("array_to_string", 2), None);
         assert_eq!(meaning("to_char", 2), None);
+    }
+
+    #[test]
+    fn errors_use_the_names_that_users_wrote() {
+        assert_eq!(athena_name("trunc"), "truncate");
+        assert_eq!(athena_name("array_has"), "contains");
+        assert_eq!(athena_name("power"), "power");
+        assert_eq!(athena_name("sum"), "sum");
     }
 
     #[test]

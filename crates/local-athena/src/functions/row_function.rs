@@ -62,6 +62,16 @@ pub(super) enum Value {
     Moment(NaiveDateTime),
 }
 
+impl Value {
+    fn text_bytes(&self) -> usize {
+        match self {
+            Self::Text(text) => text.len(),
+            Self::Texts(texts) => texts.iter().map(String::len).sum(),
+            _ => 0,
+        }
+    }
+}
+
 impl From<bool> for Value {
     fn from(value: bool) -> Self {
         Self::Boolean(value)
@@ -133,6 +143,16 @@ pub(super) fn some(value: impl Into<Value>) -> Outcome {
 /// `INVALID_FUNCTION_ARGUMENT`
 pub(super) fn invalid(message: impl std::fmt::Display) -> QueryError {
     QueryError::new(ErrorKind::InvalidFunctionArgument, message)
+}
+
+/// The most bytes of text that a call gives for one batch of rows: more would be most of the memory that there is.
+pub(super) const LARGEST_RESULT: usize = 256 << 20;
+
+/// `EXHAUSTED_RESOURCES`
+pub(super) fn too_much_text(what: &str) -> QueryError {
+    let message =
+        format!("Query exhausted resources at this scale factor: {what} has more than {LARGEST_RESULT} bytes");
+    QueryError::new(ErrorKind::ExhaustedResources, message)
 }
 
 /// The arguments of one row, none of them NULL. The accessors are for the kinds that the function
@@ -352,6 +372,10 @@ pub(crate) fn check_arguments(udf: &ScalarUDF, given: &[DataType]) -> std::resul
     }
 }
 
+fn external(error: QueryError) -> DataFusionError {
+    DataFusionError::External(Box::new(error))
+}
+
 fn downcast(udf: &ScalarUDF) -> Option<&RowFunctionUdf> {
     (udf.inner().as_ref() as &dyn std::any::Any).downcast_ref()
 }
@@ -438,13 +462,19 @@ impl ScalarUDFImpl for RowFunctionUdf {
         let columns = columns.collect::<Result<Vec<_>>>()?;
         let rows = if all_scalars { 1 } else { args.number_rows };
         let mut values = Vec::with_capacity(rows);
+        let mut bytes = 0;
         for row in 0..rows {
             let args = Args { columns: &columns, row };
             let outcome = if args.has_null() { Ok(None) } else { (self.function.body)(&args) };
-            values.push(match outcome {
-                Err(_) if self.null_on_error => None,
-                outcome => outcome.map_err(|e| DataFusionError::External(Box::new(e)))?,
-            });
+            let value = match outcome {
+                Err(error) if self.null_on_error && error.kind != ErrorKind::ExhaustedResources => None,
+                outcome => outcome.map_err(external)?,
+            };
+            bytes += value.as_ref().map_or(0, Value::text_bytes);
+            if bytes > LARGEST_RESULT {
+                return Err(external(too_much_text(&format!("what {} gives", self.function.name))));
+            }
+            values.push(value);
         }
         let array = self.array(values, args.return_field.data_type())?;
         if all_scalars {

@@ -1,7 +1,7 @@
 //! Text. Positions count characters from 1, as everywhere in SQL.
 
 use super::row_function::Kind::{Integer, Text};
-use super::row_function::{Args, Outcome, Returns, RowFunction, invalid, some};
+use super::row_function::{Args, LARGEST_RESULT, Outcome, Returns, RowFunction, invalid, some, too_much_text};
 
 pub(super) fn functions() -> Vec<RowFunction> {
     vec![
@@ -45,6 +45,18 @@ pub(super) fn functions() -> Vec<RowFunction> {
                 let code = u32::try_from(args.integer(0)).ok().and_then(char::from_u32);
                 some(code.ok_or_else(|| invalid("Not a valid Unicode code point"))?.to_string())
             },
+        },
+        RowFunction {
+            name: "lpad",
+            forms: &[&[Text, Integer, Text]],
+            returns: Returns::Text,
+            body: |args| pad(args, |text, padding| padding + text),
+        },
+        RowFunction {
+            name: "rpad",
+            forms: &[&[Text, Integer, Text]],
+            returns: Returns::Text,
+            body: |args| pad(args, |text, padding| text.to_owned() + &padding),
         },
         RowFunction {
             name: "levenshtein_distance",
@@ -120,6 +132,24 @@ fn strpos(args: &Args<'_>) -> Outcome {
     let starts = text.char_indices().map(|(at, _)| at);
     let at = if instance > 0 { starts.filter(found).nth(nth) } else { starts.rev().filter(found).nth(nth) };
     some(at.map_or(0, |at| text[..at].chars().count() + 1))
+}
+
+/// A text that is too long is cut at its end, whichever side is padded.
+fn pad(args: &Args<'_>, join: fn(&str, String) -> String) -> Outcome {
+    let (text, length, padding) = (args.text(0), args.integer(1), args.text(2));
+    let wanted = i32::try_from(length).ok().and_then(|length| usize::try_from(length).ok());
+    let wanted = wanted.ok_or_else(|| invalid("Target length must be in the range [0..2147483647]"))?;
+    if padding.is_empty() {
+        return Err(invalid("Padding string must not be empty"));
+    }
+    let missing = wanted.saturating_sub(text.chars().count());
+    if missing == 0 {
+        return some(text.chars().take(wanted).collect::<String>());
+    }
+    if missing > LARGEST_RESULT {
+        return Err(too_much_text("a padded text"));
+    }
+    some(join(text, padding.chars().cycle().take(missing).collect()))
 }
 
 fn codepoint(args: &Args<'_>) -> Outcome {

@@ -8,6 +8,7 @@ use datafusion::common::{DataFusionError, SchemaError};
 use datafusion::sql::sqlparser::ast::{Expr, Query, Visit, Visitor};
 
 use crate::error::{ErrorKind, QueryError};
+use crate::functions::names::athena_name;
 use crate::sql::Place;
 
 /// One of our errors on its way through DataFusion.
@@ -45,8 +46,21 @@ pub(crate) fn of_run(error: &DataFusionError) -> QueryError {
         DataFusionError::IoError(error) => {
             QueryError::new(ErrorKind::ExhaustedResources, format_args!("the disk failed while the query ran: {error}"))
         }
-        other => QueryError::new(ErrorKind::Internal, first_line(&other.to_string())),
+        other => {
+            let message = other.to_string();
+            of_function(&message).unwrap_or_else(|| QueryError::new(ErrorKind::Internal, first_line(&message)))
+        }
     }
+}
+
+/// A function of DataFusion's does not take its arguments. Its own words are about types that Athena does not have.
+fn of_function(message: &str) -> Option<QueryError> {
+    let is_signature =
+        message.contains("failed to match any signature") || message.contains("No function matches the given name");
+    let name = message.split('\'').nth(1).filter(|_| is_signature)?;
+    let name = name.split('(').next().unwrap_or(name);
+    let message = format!("Unexpected parameters for function {}", athena_name(name));
+    Some(QueryError::new(ErrorKind::TypeMismatch, message))
 }
 
 fn own(error: &DataFusionError) -> Option<QueryError> {
@@ -80,6 +94,12 @@ fn of_arrow(error: &ArrowError) -> QueryError {
             QueryError::new(ErrorKind::InvalidCastArgument, cast_message(message))
         }
         ArrowError::InvalidArgumentError(message) if message.contains(" to store in a Decimal") => {
+            QueryError::new(ErrorKind::NumericValueOutOfRange, first_line(message))
+        }
+        ArrowError::InvalidArgumentError(message) if message.contains("non-UTF-8") || message.contains("non UTF-8") => {
+            QueryError::new(ErrorKind::InvalidFunctionArgument, "bytes that are no UTF-8 text were taken for text")
+        }
+        ArrowError::ComputeError(message) if message.contains("Overflowing on") => {
             QueryError::new(ErrorKind::NumericValueOutOfRange, first_line(message))
         }
         ArrowError::ExternalError(inner) => match inner.downcast_ref::<DataFusionError>() {
@@ -160,12 +180,27 @@ fn of_plan_message(message: &str, query: &Query) -> QueryError {
             ),
         );
     }
+    if message.starts_with("Aggregate functions are not allowed in the WHERE clause") {
+        let message = "WHERE clause cannot contain aggregations, window functions or grouping operations";
+        return QueryError::new(ErrorKind::ExpressionNotScalar, message);
+    }
     if message.starts_with("Cannot create filter with non-boolean predicate") {
         let ty = message.rsplit(' ').next().map_or("unknown", athena_type);
         let message = format!("WHERE clause must evaluate to a boolean: actual type {ty}");
         return QueryError::new(ErrorKind::TypeMismatch, message);
     }
-    let kind = if message.contains("No function matches") || message.contains("coerce") {
+    if let Some(error) = of_function(message) {
+        return error;
+    }
+    const ABOUT_TYPES: [&str; 6] = [
+        "coerce",
+        "Cannot infer common string type",
+        "Cannot infer common argument type",
+        "Cannot automatically convert",
+        "Can not find compatible types",
+        "Cannot get result type",
+    ];
+    let kind = if ABOUT_TYPES.iter().any(|words| message.contains(words)) {
         ErrorKind::TypeMismatch
     } else {
         ErrorKind::Semantic

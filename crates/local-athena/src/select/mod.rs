@@ -6,6 +6,7 @@
 
 pub(crate) mod errors;
 mod information_schema;
+mod memory;
 mod parquet_files;
 mod partitions_table;
 mod plan;

@@ -9,8 +9,9 @@ use std::ops::ControlFlow;
 use datafusion::sql::sqlparser::ast::{
     BinaryOperator, CastKind, DataType, DateTimeField, Distinct, ExcludeSelectItem, Expr, Function, FunctionArg,
     FunctionArgExpr, FunctionArgumentClause, FunctionArgumentList, FunctionArguments, GroupByExpr, Ident, LimitClause,
-    ObjectName, OrderByExpr, OrderByOptions, Query, Select, SelectFlavor, SelectItem, SetExpr, Spanned, TableFactor,
-    TimezoneInfo, TrimWhereField, Value, ValueWithSpan, VisitMut, VisitorMut, visit_expressions,
+    ObjectName, OrderByExpr, OrderByOptions, Query, Select, SelectFlavor, SelectItem, SetExpr, Spanned, TableAlias,
+    TableAliasColumnDef, TableFactor, TimezoneInfo, TrimWhereField, Value, ValueWithSpan, VisitMut, VisitorMut,
+    visit_expressions,
 };
 use datafusion::sql::sqlparser::parser::Parser;
 use datafusion::sql::sqlparser::tokenizer::Span;
@@ -76,12 +77,10 @@ impl VisitorMut for Rewriter<'_> {
             return refuse(span, "a clause of this query (LIMIT a, b; WITH TIES; FOR; SETTINGS)");
         }
         fetch_is_limit(query)?;
-        match query.body.as_ref() {
-            SetExpr::Select(_) | SetExpr::Query(_) | SetExpr::SetOperation { .. } | SetExpr::Values(_) => {
-                ControlFlow::Continue(())
-            }
-            _ => refuse(span, "a statement inside a query"),
+        for cte in query.with.iter_mut().flat_map(|with| &mut with.cte_tables) {
+            self.name_values(&cte.query.body, &mut cte.alias);
         }
+        check_body(&query.body)
     }
 
     fn pre_visit_select(&mut self, select: &mut Select) -> Flow {
@@ -105,7 +104,15 @@ impl VisitorMut for Rewriter<'_> {
                 }
                 ControlFlow::Continue(())
             }
-            TableFactor::Derived { sample: None, .. } | TableFactor::NestedJoin { .. } => ControlFlow::Continue(()),
+            TableFactor::Derived { sample: None, subquery, alias, .. } => {
+                if values_width(&subquery.body).is_some() {
+                    let name = self.marker(None);
+                    let nameless = TableAlias { explicit: true, name, columns: Vec::new(), at: None };
+                    self.name_values(&subquery.body, alias.get_or_insert(nameless));
+                }
+                ControlFlow::Continue(())
+            }
+            TableFactor::NestedJoin { .. } => ControlFlow::Continue(()),
             TableFactor::UNNEST { array_exprs, with_ordinality: false, .. } => {
                 match array_exprs.iter().find(|array| has_column(array)) {
                     Some(array) => refuse(array.span(), "UNNEST of a column"),
@@ -145,6 +152,39 @@ impl VisitorMut for Rewriter<'_> {
             }
             Err(error) => stop(error),
         }
+    }
+}
+
+/// A query's body is one that reads, and DataFusion can run it.
+fn check_body(body: &SetExpr) -> Flow {
+    match body {
+        // A query that stands in parentheses is visited by itself.
+        SetExpr::Select(_) | SetExpr::Query(_) => ControlFlow::Continue(()),
+        SetExpr::SetOperation { left, right, .. } => {
+            check_body(left)?;
+            check_body(right)
+        }
+        SetExpr::Values(values) => {
+            let query = |expr: &Expr| match expr {
+                Expr::Subquery(_) | Expr::Exists { .. } | Expr::InSubquery { .. } => ControlFlow::Break(expr.span()),
+                _ => ControlFlow::Continue(()),
+            };
+            match visit_expressions(values, query) {
+                ControlFlow::Break(span) => refuse(span, "a subquery in VALUES"),
+                ControlFlow::Continue(()) => ControlFlow::Continue(()),
+            }
+        }
+        other => refuse(other.span(), "a statement inside a query"),
+    }
+}
+
+/// How many columns a query has whose columns are those of VALUES; `None` for another query.
+fn values_width(body: &SetExpr) -> Option<usize> {
+    match body {
+        SetExpr::Values(values) => values.rows.first().map(|row| row.content.len()),
+        SetExpr::Query(query) => values_width(&query.body),
+        SetExpr::SetOperation { left, .. } => values_width(left),
+        _ => None,
     }
 }
 
@@ -278,6 +318,15 @@ impl Rewriter<'_> {
                 let expr = std::mem::replace(expr, Expr::value(Value::Null));
                 *item = SelectItem::ExprWithAlias { expr, alias };
             }
+        }
+    }
+
+    /// The columns of VALUES have no names, unless the relation gives them some; DataFusion would call them `column1` and so on.
+    fn name_values(&mut self, body: &SetExpr, alias: &mut TableAlias) {
+        if alias.columns.is_empty() {
+            let width = values_width(body).unwrap_or_default();
+            alias.columns =
+                (0..width).map(|_| TableAliasColumnDef { name: self.marker(None), data_type: None }).collect();
         }
     }
 
@@ -547,7 +596,8 @@ fn first_by(function: &mut Function, arguments: Vec<Expr>, descending: bool) -> 
     function.filter = Some(Box::new(filter));
     set_arguments(function, vec![value]);
     if let FunctionArguments::List(list) = &mut function.args {
-        let order = order_by(by, !descending);
+        // In parentheses, so that a number is not taken for the position of a column.
+        let order = order_by(Expr::Nested(Box::new(by)), !descending);
         list.clauses.push(FunctionArgumentClause::OrderBy(vec![order]));
     }
     Ok(None)

@@ -19,6 +19,7 @@ use std::sync::Arc;
 
 use super::errors::external;
 use crate::error::{ErrorKind, QueryError};
+use crate::functions::names::athena_name;
 use crate::functions::{TRY, TYPEOF, arithmetic, cast_function, check_arguments, null_on_error};
 use crate::types::type_name;
 
@@ -60,6 +61,7 @@ impl Meaning {
         if matches!(plan, LogicalPlan::Limit(_)) {
             return Ok(Transformed::no(plan));
         }
+        check_scalar(&plan)?;
         let mut schema = merge_schema(&plan.inputs());
         if let LogicalPlan::TableScan(scan) = &plan {
             schema.merge(&DFSchema::try_from_qualified_schema(scan.table_name.clone(), &scan.source.schema())?);
@@ -86,6 +88,25 @@ impl Meaning {
             expr => part(expr, schema),
         }
     }
+}
+
+/// WHERE, HAVING and GROUP BY are about rows before there are windows, GROUP BY also before there are groups.
+fn check_scalar(plan: &LogicalPlan) -> Result<()> {
+    let is_window = |expr: &Expr| Ok(matches!(expr, Expr::WindowFunction(_)));
+    let is_grouped = |expr: &Expr| Ok(matches!(expr, Expr::WindowFunction(_) | Expr::AggregateFunction(_)));
+    let wrong = match plan {
+        LogicalPlan::Filter(filter) if filter.predicate.exists(is_window)? => "WHERE clause",
+        LogicalPlan::Aggregate(aggregate) => {
+            let mut grouped = aggregate.group_expr.iter().map(|expr| expr.exists(is_grouped));
+            if !grouped.try_fold(false, |any, one| one.map(|one| any || one))? {
+                return Ok(());
+            }
+            "GROUP BY clause"
+        }
+        _ => return Ok(()),
+    };
+    let message = format!("{wrong} cannot contain aggregations, window functions or grouping operations");
+    Err(external(QueryError::new(ErrorKind::ExpressionNotScalar, message)))
 }
 
 fn mismatch(message: impl std::fmt::Display) -> DataFusionError {
@@ -138,7 +159,10 @@ fn operator(binary: BinaryExpr, schema: &DFSchema) -> Result<Transformed<Expr>> 
         return Err(wrong());
     }
     if op.is_numerical_operators() {
-        if types.0.is_string() || types.1.is_string() {
+        // DataFusion would count a whole number beside a date as days, or as nanoseconds.
+        let (number, text, time) = (Some(2), Some(3), Some(4));
+        let families = (family(&types.0), family(&types.1));
+        if families.0 == text || families.1 == text || [(number, time), (time, number)].contains(&families) {
             return Err(wrong());
         }
         let exact = |ty: &DataType| ty.is_integer() || matches!(ty, DataType::Decimal128(..));
@@ -316,10 +340,30 @@ const ON_DECIMALS: [&str; 12] = [
     "cast",
 ];
 
+/// DataFusion's functions of text, which would take anything that can be made text, bytes too.
+const ON_TEXTS: [&str; 10] =
+    ["btrim", "concat_ws", "lower", "ltrim", "replace", "reverse", "rtrim", "starts_with", "translate", "upper"];
+
+fn check_texts(function: &str, types: &[DataType]) -> Result<()> {
+    let texts = match function {
+        // An array, and what stands between its items.
+        "array_to_string" => types.get(1..).unwrap_or_default(),
+        _ if ON_TEXTS.contains(&function) => types,
+        _ => return Ok(()),
+    };
+    if texts.iter().all(|ty| ty.is_string() || ty.is_null()) {
+        return Ok(());
+    }
+    let given: Vec<_> = types.iter().map(type_name).collect();
+    let (given, name) = (given.join(", "), athena_name(function));
+    Err(mismatch(format!("Unexpected parameters ({given}) for function {name}")))
+}
+
 fn scalar_function(function: ScalarFunction, schema: &DFSchema) -> Result<Transformed<Expr>> {
     let ScalarFunction { func, args } = function;
     let types = args.iter().map(|a| a.get_type(schema)).collect::<Result<Vec<_>>>()?;
     check_arguments(&func, &types).map_err(external)?;
+    check_texts(func.name(), &types)?;
     match (func.name(), args.as_slice(), types.as_slice()) {
         (TYPEOF, _, [ty]) => {
             let name = ScalarValue::from(type_name(ty));
@@ -347,7 +391,6 @@ fn scalar_function(function: ScalarFunction, schema: &DFSchema) -> Result<Transf
         let pairs = args.into_iter().zip(&types);
         let doubles = pairs.map(|(arg, ty)| match ty {
             DataType::Decimal128(..) => as_double(arg, &DataType::Float64),
-            ty if ty.is_integer() && func.name() == "power" => Expr::Cast(Cast::new(Box::new(arg), DataType::Float64)),
             _ => arg,
         });
         doubles.collect()

@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use datafusion::arrow::datatypes::{DataType, Field, FieldRef, TimeUnit};
 use datafusion::common::{Result, not_impl_err};
-use datafusion::execution::memory_pool::FairSpillPool;
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use datafusion::execution::session_state::SessionStateBuilder;
 use datafusion::execution::{SessionState, SessionStateDefaults};
@@ -15,6 +14,7 @@ use datafusion::optimizer::analyzer::type_coercion::TypeCoercion;
 use datafusion::prelude::SessionConfig;
 use datafusion::sql::sqlparser::ast::{DataType as SqlType, TimezoneInfo};
 
+use super::memory::{CompactSorts, Shares};
 use super::semantics::AthenaSemantics;
 use crate::catalog::CATALOG_NAME;
 use crate::engine::Limits;
@@ -24,8 +24,9 @@ use crate::types::TIMESTAMP;
 /// A session without a catalog; each query gets a copy with its own snapshot.
 pub(super) fn base(limits: Limits, spill: &Path) -> Result<SessionState> {
     let runtime = RuntimeEnvBuilder::new()
-        .with_memory_pool(Arc::new(FairSpillPool::new(limits.memory)))
+        .with_memory_pool(Arc::new(Shares::new(limits.memory)))
         .with_temp_file_path(spill)
+        .with_max_spill_merge_fan_in(MERGED_AT_ONCE)
         .build_arc()?;
     let mut functions = SessionStateDefaults::default_scalar_functions();
     functions.extend(functions::all());
@@ -43,11 +44,20 @@ pub(super) fn base(limits: Limits, spill: &Path) -> Result<SessionState> {
             Arc::new(AthenaSemantics),
             Arc::new(TypeCoercion::new()),
         ])
+        .with_physical_optimizer_rule(Arc::new(CompactSorts { batch_bytes: per_sort(limits) }))
         .build())
 }
 
-/// The most memory that one sort sets aside for merging what it spilled.
-const MERGE_MEMORY: usize = 10 << 20;
+/// The rows of a batch, and the files that a sort merges at once. A merge holds some batches of each file: with
+/// DataFusion's own figures one sort of wide rows would take all memory there is.
+const BATCH_ROWS: usize = 2048;
+const MERGED_AT_ONCE: usize = 8;
+
+/// What one of many sorts may set aside for merging, and the largest batch that it is given.
+fn per_sort(limits: Limits) -> usize {
+    const MOST: usize = 10 << 20;
+    MOST.min(limits.memory / (16 * limits.threads.max(1)))
+}
 
 fn config(limits: Limits) -> SessionConfig {
     let threads = limits.threads.max(1);
@@ -55,12 +65,13 @@ fn config(limits: Limits) -> SessionConfig {
         .with_default_catalog_and_schema(CATALOG_NAME, "default")
         .with_create_default_catalog_and_schema(false)
         .with_information_schema(false)
-        .with_target_partitions(threads);
+        .with_target_partitions(threads)
+        .with_batch_size(BATCH_ROWS);
     let options = config.options_mut();
     options.sql_parser.default_null_ordering = "nulls_last".to_owned();
     options.sql_parser.parse_float_as_decimal = true;
     options.sql_parser.map_string_types_to_utf8view = false;
-    options.execution.sort_spill_reservation_bytes = MERGE_MEMORY.min(limits.memory / (16 * threads));
+    options.execution.sort_spill_reservation_bytes = per_sort(limits);
     options.execution.time_zone = Some("UTC".to_owned());
     config
 }

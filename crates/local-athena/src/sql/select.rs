@@ -41,8 +41,9 @@ impl Select {
     /// Reads the query from the cursor's place to the end of the statement.
     pub(super) fn parse(cursor: &Cursor<'_>) -> Result<Self, QueryError> {
         let text = &cursor.tokens.text;
-        let mut list = cursor.rest().to_vec();
+        let list = cursor.rest().to_vec();
         check(&list)?;
+        let mut list = with_rows_in_parentheses(list);
         let as_written = lower_quoted(&mut list);
         let mut parser = Parser::new(&AthenaDialect).with_recursion_limit(DEEPEST).with_tokens_with_locations(list);
         let query = parser.parse_query().map_err(|error| parser_error(&error, text))?;
@@ -98,6 +99,88 @@ fn is_operator(token: &Token) -> bool {
         | Token::Period => false,
         _ => true,
     }
+}
+
+/// `VALUES 1, 2` as `VALUES (1), (2)`: on Athena a row of one column needs no parentheses, for `sqlparser` it does.
+fn with_rows_in_parentheses(list: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
+    let (opening, closing) = bare_rows(&list);
+    if !opening.contains(&true) {
+        return list;
+    }
+    let mut out = Vec::with_capacity(list.len() * 2);
+    for ((token, opens), closes) in list.into_iter().zip(opening).zip(closing) {
+        let span = token.span;
+        out.extend(opens.then(|| TokenWithSpan::new(Token::LParen, span)));
+        out.push(token);
+        out.extend(closes.then(|| TokenWithSpan::new(Token::RParen, span)));
+    }
+    out
+}
+
+/// The tokens that begin, and those that end, a row of VALUES without parentheses of its own.
+fn bare_rows(list: &[TokenWithSpan]) -> (Vec<bool>, Vec<bool>) {
+    let (mut opening, mut closing) = (vec![false; list.len()], vec![false; list.len()]);
+    // For each bracket that is open where it stands, and where the row began within it, if there is one; the
+    // first entry is the statement.
+    let mut open: Vec<(usize, Option<usize>)> = vec![(0, None)];
+    // Where the bracket ends that begins here.
+    let mut ends = vec![None; list.len()];
+    let mut end_row = |row: Option<usize>, end: usize, ends: &[Option<usize>]| {
+        if let Some(start) = row
+            && start < end
+            && !(list[start].token == Token::LParen && ends[start] == Some(end - 1) && !begins_query(list, start + 1))
+        {
+            (opening[start], closing[end - 1]) = (true, true);
+        }
+    };
+    for (at, TokenWithSpan { token, .. }) in list.iter().enumerate() {
+        let depth = open.len();
+        let Some((_, row)) = open.last_mut() else { break };
+        match token {
+            Token::LParen | Token::LBracket => open.push((at, None)),
+            Token::RParen | Token::RBracket => {
+                end_row(row.take(), at, &ends);
+                if depth > 1
+                    && let Some((start, _)) = open.pop()
+                {
+                    ends[start] = Some(at);
+                }
+            }
+            Token::Comma => {
+                end_row(*row, at, &ends);
+                *row = row.map(|_| at + 1);
+            }
+            token if is_one_of(token, &BEHIND_ROWS) => end_row(row.take(), at, &ends),
+            token if is_one_of(token, &["VALUES"]) && may_be_a_query(list, at) => *row = Some(at + 1),
+            _ => {}
+        }
+    }
+    while let Some((_, row)) = open.pop() {
+        end_row(row, list.len(), &ends);
+    }
+    (opening, closing)
+}
+
+/// Does a query begin at this place? Its parentheses are those of a value, and none of a row.
+fn begins_query(list: &[TokenWithSpan], at: usize) -> bool {
+    list.get(at).is_some_and(|token| is_one_of(&token.token, &["SELECT", "WITH", "VALUES", "TABLE"]))
+}
+
+/// What may stand behind the rows of VALUES.
+const BEHIND_ROWS: [&str; 7] = ["UNION", "EXCEPT", "INTERSECT", "ORDER", "LIMIT", "OFFSET", "FETCH"];
+
+/// May a query begin with the token at this place?
+fn may_be_a_query(list: &[TokenWithSpan], at: usize) -> bool {
+    let before = at.checked_sub(1).and_then(|before| list.get(before)).map(|before| &before.token);
+    before.is_none_or(|before| {
+        matches!(before, Token::LParen | Token::RParen)
+            || is_one_of(before, &["UNION", "EXCEPT", "INTERSECT", "ALL", "DISTINCT"])
+    })
+}
+
+fn is_one_of(token: &Token, words: &[&str]) -> bool {
+    let Token::Word(word) = token else { return false };
+    word.quote_style.is_none() && words.iter().any(|w| word.value.eq_ignore_ascii_case(w))
 }
 
 /// Brings quoted words to lower case and gives back how they were written, by place.

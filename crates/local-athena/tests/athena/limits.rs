@@ -27,6 +27,62 @@ fn small() -> Limits {
     Limits { memory: 24 << 20, threads: 2 }
 }
 
+/// The files of data that did not fit in memory.
+fn spilled(fixture: &Fixture) -> usize {
+    let folder = fixture.folder.path().join("athena-spill");
+    let folders = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    folders.map(|folder| std::fs::read_dir(folder).map_or(0, Iterator::count)).sum()
+}
+
+/// Runs a query that goes to disk; gives how many rows it has. Their first columns have to be in order.
+async fn sorted_on_disk(fixture: &Fixture, sql: &str) -> i64 {
+    let mut answer = fixture.execute(sql).await.unwrap();
+    let (mut count, mut last, mut most) = (0, String::new(), 0);
+    while let Some(batch) = answer.rows.next().await.unwrap_or_else(|error| panic!("{sql}: {error}")) {
+        most = most.max(spilled(fixture));
+        for row in batch {
+            let text = row[0].clone().unwrap();
+            assert!(last <= text, "{sql}: {last} before {text}");
+            last = text;
+            count += 1;
+        }
+    }
+    assert!(most > 0, "{sql} did not go to disk");
+    drop(answer);
+    count
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sort_larger_than_memory_goes_to_disk() {
+    let fixture = many(small()).await;
+    for (sql, rows) in [
+        ("SELECT s, n FROM many ORDER BY s", ROWS),
+        ("SELECT s, n FROM many ORDER BY s, n DESC", ROWS),
+        // What an aggregation gives are slices of one large batch.
+        ("SELECT substr(s, 2) AS t, max(n) FROM many GROUP BY s ORDER BY t", ROWS),
+        // Rows so wide that a batch of the usual number of them has 20 MB.
+        ("SELECT s || lpad('', 2500, 'x') AS t, n FROM many WHERE n < 30000 ORDER BY t", 30_000),
+        ("SELECT cast(1000000 + row_number() OVER (ORDER BY s) AS varchar), s FROM many ORDER BY 1", ROWS),
+    ] {
+        assert_eq!(sorted_on_disk(&fixture, sql).await, rows, "{sql}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sort_larger_than_the_usual_memory_goes_to_disk() {
+    let fixture = Fixture::market().await;
+    let sql = "SELECT lpad(cast((x * 100 + y) * 7919 % 1500007 AS varchar), 200, 'x') AS s
+         FROM UNNEST(sequence(1, 10000)) AS a(x) CROSS JOIN UNNEST(sequence(1, 150)) AS b(y) ORDER BY s";
+    assert_eq!(sorted_on_disk(&fixture, sql).await, 1_500_000);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sorts_beside_one_another_share_the_memory() {
+    let fixture = many(Limits { memory: 64 << 20, threads: 2 }).await;
+    let sort = || sorted_on_disk(&fixture, "SELECT s, n FROM many ORDER BY s");
+    assert_eq!(tokio::join!(sort(), sort(), sort()), (ROWS, ROWS, ROWS));
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_query_that_cannot_do_with_its_memory_fails_and_the_engine_goes_on() {
     let fixture = many(small()).await;

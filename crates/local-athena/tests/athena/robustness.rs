@@ -152,6 +152,7 @@ fn expression() -> impl Strategy<Value = String> {
         "''",
         "'ação'",
         "'%'",
+        "'day'",
         "date '2020-02-29'",
         "true",
         "timestamp '2020-04-01 13:20:00'",
@@ -211,7 +212,33 @@ fn expression() -> impl Strategy<Value = String> {
             "max_by",
             "approx_percentile",
             "array_join",
+            "round",
+            "truncate",
+            "log",
+            "array_position",
+            "array_remove",
+            "array_union",
+            "starts_with",
+            "regexp_replace",
+            "levenshtein_distance",
+            "corr",
+        ]);
+        let ternary = prop::sample::select(vec![
             "lpad",
+            "rpad",
+            "substr",
+            "split_part",
+            "replace",
+            "translate",
+            "regexp_extract",
+            "strpos",
+            "slice",
+            "sequence",
+            "date_add",
+            "date_diff",
+            "greatest",
+            "array_join",
+            "approx_percentile",
         ]);
         let ty = prop::sample::select(vec![
             "bigint",
@@ -228,6 +255,8 @@ fn expression() -> impl Strategy<Value = String> {
             (inner.clone(), operator, inner.clone()).prop_map(|(a, o, b)| format!("({a} {o} {b})")),
             (function, inner.clone()).prop_map(|(f, a)| format!("{f}({a})")),
             (binary, inner.clone(), inner.clone()).prop_map(|(f, a, b)| format!("{f}({a}, {b})")),
+            (ternary, inner.clone(), inner.clone(), inner.clone())
+                .prop_map(|(f, a, b, c)| format!("{f}({a}, {b}, {c})")),
             (inner.clone(), ty.clone()).prop_map(|(a, t)| format!("CAST({a} AS {t})")),
             (inner.clone(), ty).prop_map(|(a, t)| format!("TRY_CAST({a} AS {t})")),
             (inner.clone(), inner.clone(), inner.clone()).prop_map(|(a, b, c)| format!("if({a}, {b}, {c})")),
@@ -243,6 +272,8 @@ fn run(strategy: impl Strategy<Value = String>, cases: u32) {
     let mut runner = proptest::test_runner::TestRunner::new(ProptestConfig {
         cases,
         failure_persistence: None,
+        // A failure tells in seconds, if not in the fewest words.
+        max_shrink_iters: 300,
         ..ProptestConfig::default()
     });
     let outcome = runner.run(&strategy, |sql| {
@@ -265,6 +296,11 @@ fn any_words() {
 #[test]
 fn any_words_after_select() {
     run(soup().prop_map(|soup| format!("SELECT {soup} FROM kinds")), 1500);
+}
+
+#[test]
+fn any_expressions() {
+    run(expression().prop_map(|e| format!("SELECT {e} AS x FROM kinds")), 1500);
 }
 
 #[test]

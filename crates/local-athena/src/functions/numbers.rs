@@ -1,0 +1,21 @@
+//! Functions of numbers that are an error in DataFusion where Athena gives NaN or Infinity, as Java does.
+
+use super::row_function::Kind::Double;
+use super::row_function::{Returns, RowFunction, some};
+
+pub(super) fn functions() -> Vec<RowFunction> {
+    vec![
+        RowFunction {
+            name: "sqrt",
+            forms: &[&[Double]],
+            returns: Returns::Double,
+            body: |args| some(args.double(0).sqrt()),
+        },
+        RowFunction {
+            name: "power",
+            forms: &[&[Double, Double]],
+            returns: Returns::Double,
+            body: |args| some(args.double(0).powf(args.double(1))),
+        },
+    ]
+}
