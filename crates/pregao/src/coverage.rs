@@ -5,18 +5,23 @@ use lake::raw::{Coverage, Missing};
 
 use crate::human;
 
-/// A line for each gap and each day with missing snapshots; none where nothing is missing.
+/// The days of a feed that get a line of their own.
+const DAYS: usize = 5;
+
+/// Lines about gaps and about days with missing snapshots, the first few of them; none where nothing is missing.
 pub fn lines(coverage: &Coverage) -> Vec<String> {
     let Coverage { gaps, missing_snapshots } = coverage;
     let mut lines = Vec::new();
     if !gaps.is_empty() {
         lines.push(format!("without any file: {}", listed(gaps, ToString::to_string, "business day")));
     }
-    for Missing { date, feed, times } in &missing_snapshots.first {
+    for Missing { date, feed, times } in missing_snapshots.first.iter().take(DAYS) {
         lines.push(format!("{date} {feed}: missing {}", listed(times, Clone::clone, "snapshot")));
     }
-    if missing_snapshots.more() > 0 {
-        lines.push(format!("and more on {} other days", human::count(missing_snapshots.more() as u64)));
+    let more = missing_snapshots.count.saturating_sub(DAYS.min(missing_snapshots.first.len()));
+    if more > 0 {
+        let days = if more == 1 { "day" } else { "days" };
+        lines.push(format!("and so on: {} more {days} of a feed with missing snapshots", human::count(more as u64)));
     }
     lines
 }
@@ -33,6 +38,7 @@ fn listed<T>(items: &Excerpt<T>, text: impl Fn(&T) -> String, thing: &str) -> St
 
 #[cfg(test)]
 mod tests {
+    use chrono::NaiveDate;
     use market::snapshot::Feed;
 
     use super::*;
@@ -59,5 +65,22 @@ mod tests {
             ]
         );
         assert!(lines(&Coverage::default()).is_empty());
+    }
+
+    #[test]
+    fn many_days_are_counted_and_the_first_are_named() {
+        let day = |n: u32| NaiveDate::from_ymd_opt(2020, 4, n).expect("a day");
+        let missing =
+            |n| Missing { date: day(n), feed: Feed::Quotes, times: ["10:00".to_owned()].into_iter().collect() };
+        let lines_of = |days: u32| {
+            lines(&Coverage { missing_snapshots: (1..=days).map(missing).collect(), ..Coverage::default() })
+        };
+        assert_eq!(lines_of(5).len(), 5);
+        for (days, last) in [(6, "and so on: 1 more day of a feed"), (30, "and so on: 25 more days of a feed")] {
+            let lines = lines_of(days);
+            assert_eq!(lines.len(), 6, "{lines:?}");
+            assert_eq!(lines[0], "2020-04-01 quotes: missing 1 snapshot (10:00)");
+            assert_eq!(lines[5], format!("{last} with missing snapshots"));
+        }
     }
 }

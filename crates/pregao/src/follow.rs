@@ -10,7 +10,7 @@ use indicatif::ProgressBar;
 use lake::{Error, Lake};
 use serde_json::Value;
 
-use crate::history::{Change, Failure, Kind, Timeline, between};
+use crate::history::{Change, Failure, Histories, Kind, Timeline, between};
 use crate::human;
 use crate::progress::Progress;
 
@@ -71,7 +71,7 @@ async fn watch(lake: &Lake, arn: &str, progress: &Progress) -> anyhow::Result<En
     let mut watched = Watched::new(arn, String::new());
     let mut pause = SHORTEST_LOOK;
     loop {
-        let news = watched.look(lake, progress).await?;
+        let news = watched.look(lake, &mut |line| progress.line(line)).await?;
         if watched.ended {
             break;
         }
@@ -105,7 +105,7 @@ struct Watched {
     /// What its lines start with.
     indent: String,
     timeline: Timeline,
-    /// Work whose line is still to be printed.
+    /// Work whose line is still to be told.
     open: Vec<Work>,
     /// When the wait before the next work began.
     waiting_since: Option<i64>,
@@ -126,37 +126,37 @@ impl Watched {
         Watched { indent, timeline, open: Vec::new(), waiting_since: None, nested: Vec::new(), ended: false }
     }
 
-    /// Prints the lines that are due. Gives whether anything has happened.
+    /// Tells the lines that are due. Gives whether anything has happened.
     ///
-    /// The history is fetched before those of nested executions and printed behind them: so whatever the history says
-    /// that they did, they have told before.
-    async fn look(&mut self, lake: &Lake, progress: &Progress) -> Result<bool, Error> {
-        let changes = self.timeline.update(lake).await?;
-        let mut news = !changes.is_empty();
+    /// The history is fetched before those of nested executions, and told behind them, event by event: so whatever an
+    /// event says that a nested execution did, it has told before, and whatever has not yet been said is not told.
+    async fn look(&mut self, histories: &impl Histories, tell: &mut dyn FnMut(&str)) -> Result<bool, Error> {
+        let events = self.timeline.news(histories).await?;
+        let mut news = !events.is_empty();
         for nested in &mut self.nested {
-            news |= Box::pin(nested.look(lake, progress)).await?;
+            news |= Box::pin(nested.look(histories, tell)).await?;
         }
-        self.nested.retain(|nested| !nested.ended);
-        for change in changes {
-            match change {
-                Change::Entered(at) => self.enter(at, progress),
-                Change::Left => {}
-                Change::Nested { visit, arn } => {
+        for event in events {
+            match self.timeline.push(&event) {
+                Some(Change::Entered(at)) => self.enter(at, tell),
+                Some(Change::Nested { visit, arn }) => {
                     let indent = format!("{}{} / ", self.indent, self.timeline.visits[visit].state);
                     let mut nested = Watched::new(&arn, indent);
-                    Box::pin(nested.look(lake, progress)).await?;
+                    Box::pin(nested.look(histories, tell)).await?;
                     self.nested.push(nested);
                 }
-                Change::Ended => {
-                    self.print(true, progress);
+                Some(Change::Ended) => {
+                    self.print(true, tell);
                     self.ended = true;
                 }
+                Some(Change::Left) | None => {}
             }
         }
+        self.nested.retain(|nested| !nested.ended);
         Ok(news)
     }
 
-    fn enter(&mut self, at: usize, progress: &Progress) {
+    fn enter(&mut self, at: usize, tell: &mut dyn FnMut(&str)) {
         let visit = &self.timeline.visits[at];
         match visit.kind {
             Kind::Turn => {}
@@ -168,14 +168,14 @@ impl Watched {
                     return;
                 }
                 let work = Work { state: visit.state.clone(), since, visits: vec![at] };
-                self.print(false, progress);
+                self.print(false, tell);
                 self.open.push(work);
             }
         }
     }
 
-    /// Prints the work that has been left, or all of it at the end, in the order in which it was left.
-    fn print(&mut self, all: bool, progress: &Progress) {
+    /// Tells the work that has been left, or all of it at the end, in the order in which it was left.
+    fn print(&mut self, all: bool, tell: &mut dyn FnMut(&str)) {
         let (timeline, indent) = (&self.timeline, &self.indent);
         let mut due = Vec::new();
         self.open.retain(|work| {
@@ -192,7 +192,7 @@ impl Watched {
         due.reverse();
         due.sort_by_key(|(left, _)| *left);
         for (_, line) in due {
-            progress.line(&line);
+            tell(&line);
         }
     }
 
@@ -217,4 +217,136 @@ fn line(name: &str, took: Duration, failed: bool, visits: usize, failures: usize
         line += &format!("  {} failed attempts before", failures - usize::from(failed));
     }
     line
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use aws_sdk_sfn::primitives::DateTime;
+    use aws_sdk_sfn::types::{
+        HistoryEvent, HistoryEventType as Type, StateEnteredEventDetails, StateExitedEventDetails,
+        TaskSubmittedEventDetails,
+    };
+
+    use super::*;
+
+    /// What happened, in its order: executions, each with the number of an event, of the one before it, and the event.
+    struct Script {
+        events: Vec<(&'static str, HistoryEvent)>,
+        /// How many of them have happened.
+        now: Cell<usize>,
+        /// What decides how many more happen before the next question is answered.
+        dice: Cell<u64>,
+    }
+
+    impl Histories for Script {
+        async fn behind(&self, arn: &str, last: i64) -> Result<Vec<HistoryEvent>, Error> {
+            let dice = self.dice.get().wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            self.dice.set(dice);
+            self.now.set((self.now.get() + (dice >> 33) as usize % 7).min(self.events.len()));
+            let happened = self.events[..self.now.get()].iter();
+            Ok(happened.filter(|(of, event)| *of == arn && event.id > last).map(|(_, event)| event.clone()).collect())
+        }
+    }
+
+    enum Event {
+        Entered(Type, &'static str),
+        Left(Type, &'static str),
+        Started(&'static str),
+        Other(Type),
+    }
+
+    fn event(time: i64, id: i64, before: i64, event: Event) -> HistoryEvent {
+        let new = HistoryEvent::builder().timestamp(DateTime::from_millis(time)).id(id).previous_event_id(before);
+        let new = match event {
+            Event::Entered(ty, name) => new
+                .r#type(ty)
+                .state_entered_event_details(StateEnteredEventDetails::builder().name(name).build().expect("a name")),
+            Event::Left(ty, name) => new
+                .r#type(ty)
+                .state_exited_event_details(StateExitedEventDetails::builder().name(name).build().expect("a name")),
+            Event::Started(arn) => new.r#type(Type::TaskSubmitted).task_submitted_event_details(
+                TaskSubmittedEventDetails::builder()
+                    .resource_type("states")
+                    .resource("startExecution.sync:2")
+                    .output(format!("{{\"ExecutionArn\": \"{arn}\"}}"))
+                    .build()
+                    .expect("all that has to be there"),
+            ),
+            Event::Other(ty) => new.r#type(ty),
+        };
+        new.build().expect("all that has to be there")
+    }
+
+    /// A Parallel of two branches that each start an execution of two tasks, and a task behind it.
+    fn script(seed: u64) -> Script {
+        use Event::{Entered, Left, Other, Started};
+        const TASK: (Type, Type) = (Type::TaskStateEntered, Type::TaskStateExited);
+        let mut events = Vec::new();
+        let mut add = |arn: &'static str, id: i64, before: i64, what: Event| {
+            // Two events fall into one millisecond now and then.
+            let time = events.len() as i64 / 2;
+            events.push((arn, event(time, id, before, what)));
+        };
+        add("top", 1, 0, Other(Type::ExecutionStarted));
+        add("top", 2, 1, Entered(Type::ParallelStateEntered, "Publish"));
+        add("top", 3, 2, Other(Type::ParallelStateStarted));
+        add("top", 4, 3, Entered(TASK.0, "quotes"));
+        add("top", 5, 4, Started("q"));
+        for (arn, starts) in [("q", true), ("o", false)] {
+            add(arn, 1, 0, Other(Type::ExecutionStarted));
+            add(arn, 2, 1, Entered(TASK.0, "Create"));
+            if starts {
+                add("top", 6, 3, Entered(TASK.0, "options"));
+                add("top", 7, 6, Started("o"));
+            }
+            add(arn, 3, 2, Left(TASK.1, "Create"));
+            add(arn, 4, 3, Entered(TASK.0, "Validate"));
+            add(arn, 5, 4, Left(TASK.1, "Validate"));
+            add(arn, 6, 5, Other(Type::ExecutionSucceeded));
+            let (done, before) = if starts { (8, 5) } else { (10, 7) };
+            add("top", done, before, Other(Type::TaskSucceeded));
+            add("top", done + 1, done, Left(TASK.1, if starts { "quotes" } else { "options" }));
+        }
+        add("top", 12, 11, Other(Type::ParallelStateSucceeded));
+        add("top", 13, 12, Left(Type::ParallelStateExited, "Publish"));
+        add("top", 14, 13, Entered(TASK.0, "Report"));
+        add("top", 15, 14, Left(TASK.1, "Report"));
+        add("top", 16, 15, Other(Type::ExecutionSucceeded));
+        Script { events, now: Cell::new(0), dice: Cell::new(seed) }
+    }
+
+    #[test]
+    fn what_an_execution_started_is_told_before_it() {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+        for seed in 0..5_000 {
+            let script = script(seed);
+            let mut watched = Watched::new("top", String::new());
+            let mut told: Vec<String> = Vec::new();
+            while !watched.ended {
+                let mut tell = |line: &str| told.push(line.to_owned());
+                runtime.block_on(watched.look(&script, &mut tell)).expect("a script");
+            }
+            // Without how long it took.
+            let told: Vec<&str> = told.iter().map(|line| line.rsplit_once(' ').expect("a duration").0.trim()).collect();
+            let at = |name: &str| {
+                let found: Vec<_> = (0..told.len()).filter(|at| told[*at] == format!("✓ {name}")).collect();
+                assert_eq!(found.len(), 1, "{name} in {told:?} of {seed}");
+                found[0]
+            };
+            for pair in [
+                ["quotes / Create", "quotes / Validate"],
+                ["options / Create", "options / Validate"],
+                ["quotes / Validate", "quotes"],
+                ["options / Validate", "options"],
+                ["quotes", "options"],
+                ["options", "Publish"],
+                ["Publish", "Report"],
+            ] {
+                assert!(at(pair[0]) < at(pair[1]), "{pair:?} in {told:?} of {seed}");
+            }
+            assert_eq!(told.len(), 8, "{told:?} of {seed}");
+        }
+    }
 }

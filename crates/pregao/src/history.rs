@@ -80,6 +80,30 @@ pub enum Change {
     Ended,
 }
 
+/// Where the histories of executions are.
+pub trait Histories {
+    /// The events of an execution behind the one with this number, in their order.
+    async fn behind(&self, arn: &str, last: i64) -> Result<Vec<HistoryEvent>, Error>;
+}
+
+impl Histories for Lake {
+    async fn behind(&self, arn: &str, last: i64) -> Result<Vec<HistoryEvent>, Error> {
+        // Newest first, back to what is known: a long history is not fetched anew at each look.
+        let request = self.sfn.get_execution_history().execution_arn(arn).reverse_order(true).max_results(200);
+        let mut pages = request.into_paginator().items().send();
+        let mut news = Vec::new();
+        while let Some(event) = pages.next().await {
+            let event = event.map_err(Error::aws("reading the history of the execution"))?;
+            if event.id <= last {
+                break;
+            }
+            news.push(event);
+        }
+        news.reverse();
+        Ok(news)
+    }
+}
+
 /// The visits of one execution, made from its events in their order.
 #[derive(Debug, Default)]
 pub struct Timeline {
@@ -101,22 +125,18 @@ impl Timeline {
     }
 
     /// Fetches what happened since the last call, and adds it.
-    pub async fn update(&mut self, lake: &Lake) -> Result<Vec<Change>, Error> {
-        // Newest first, back to what is known: a long history is not fetched anew at each look.
-        let request = lake.sfn.get_execution_history().execution_arn(&self.arn).reverse_order(true).max_results(200);
-        let mut pages = request.into_paginator().items().send();
-        let mut news = Vec::new();
-        while let Some(event) = pages.next().await {
-            let event = event.map_err(Error::aws("reading the history of the execution"))?;
-            if event.id <= self.last_id {
-                break;
-            }
-            news.push(event);
-        }
-        Ok(news.iter().rev().filter_map(|event| self.push(event)).collect())
+    pub async fn update(&mut self, histories: &impl Histories) -> Result<Vec<Change>, Error> {
+        let news = self.news(histories).await?;
+        Ok(news.iter().filter_map(|event| self.push(event)).collect())
     }
 
-    fn push(&mut self, event: &HistoryEvent) -> Option<Change> {
+    /// Fetches what happened behind what has been added, in its order.
+    pub async fn news(&self, histories: &impl Histories) -> Result<Vec<HistoryEvent>, Error> {
+        histories.behind(&self.arn, self.last_id).await
+    }
+
+    /// Adds the next event.
+    pub fn push(&mut self, event: &HistoryEvent) -> Option<Change> {
         self.last_id = event.id;
         let time = event.timestamp.to_millis().unwrap_or_default();
         self.last_time = time;
