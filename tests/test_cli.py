@@ -224,3 +224,14 @@ def test_a_sample_is_a_plausible_day_in_all_the_mess_of_the_sources(sample: Path
     assert any(ticker.endswith("F") and ticker[:-1] in tickers for ticker in tickers), (
         "no fractional lot beside its stock"
     )
+
+
+def test_an_answer_of_many_rows_is_whole_and_in_order(published: Published):
+    """Athena gives a thousand rows at a time; the rest of a long answer is read from the object that it keeps."""
+    text = "IF(b.n % 7 = 0, NULL, IF(b.n % 5 = 0, '', 'a \"b\", c'))"
+    rows = published.lake.query(
+        f"SELECT a.n * 100 + b.n AS n, {text} AS t FROM UNNEST(sequence(0, 120)) AS a(n) "
+        "CROSS JOIN UNNEST(sequence(0, 99)) AS b(n) ORDER BY 1"
+    )
+    texts = [None if n % 7 == 0 else "" if n % 5 == 0 else 'a "b", c' for n in range(100)]
+    assert rows == [{"n": n, "t": texts[n % 100]} for n in range(12_100)]

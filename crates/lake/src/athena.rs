@@ -6,8 +6,10 @@ use aws_sdk_athena::types::{
     ColumnInfo, QueryExecution, QueryExecutionContext, QueryExecutionState, ResultConfiguration, Row, StatementType,
 };
 
+use aws_sdk_s3::primitives::ByteStream;
+
 use crate::error::Error;
-use crate::{Lake, keys};
+use crate::{Lake, keys, result_csv};
 
 /// What a statement gave.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -65,7 +67,7 @@ pub struct Query<'a> {
 }
 
 /// What a query took, now that it has succeeded.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Finished {
     /// The bytes that were read for it.
     pub scanned_bytes: u64,
@@ -73,6 +75,8 @@ pub struct Finished {
     pub took: Duration,
     /// The first row of such an answer is the names of its columns, and no row.
     names_first: bool,
+    /// The object that holds the whole answer.
+    output: Option<String>,
 }
 
 impl<'a> Query<'a> {
@@ -127,8 +131,12 @@ impl<'a> Query<'a> {
     }
 
     /// The rows of a query that has finished, from the first one on.
+    ///
+    /// Athena gives a thousand rows at a time, which is the whole of most answers. Of a longer one the others are read
+    /// from the object that it keeps, as they come: that is as fast as S3 is. Where it cannot be read, Athena is asked on.
     pub fn pages(&self, finished: &Finished) -> Pages<'_> {
-        Pages { query: self, next: Next::First { names_first: finished.names_first } }
+        let object = finished.output.clone().filter(|output| finished.names_first && output.ends_with(".csv"));
+        Pages { query: self, next: Next::First { names_first: finished.names_first }, object }
     }
 
     async fn look(&self) -> Result<QueryExecution, Error> {
@@ -164,6 +172,7 @@ impl Finished {
             scanned_bytes: whole(scanned),
             took: Duration::from_millis(whole(millis)),
             names_first: execution.statement_type() == Some(&StatementType::Dml),
+            output: execution.result_configuration().and_then(|result| result.output_location()).map(str::to_owned),
         }
     }
 }
@@ -173,6 +182,8 @@ impl Finished {
 pub struct Pages<'q> {
     query: &'q Query<'q>,
     next: Next,
+    /// Where the whole answer lies as CSV, if it does.
+    object: Option<String>,
 }
 
 /// Where the next page begins.
@@ -180,7 +191,18 @@ pub struct Pages<'q> {
 enum Next {
     First { names_first: bool },
     At(String),
+    In(Box<Stream>),
     Over,
+}
+
+/// An answer that is being read from its object.
+#[derive(Debug)]
+struct Stream {
+    columns: Vec<Column>,
+    body: ByteStream,
+    reader: result_csv::Reader,
+    /// Records that have been given already: the names of the columns, and the rows of the first page.
+    skip: usize,
 }
 
 /// Some rows of a query. Every page has its columns.
@@ -196,24 +218,77 @@ impl Pages<'_> {
     /// The next page, or `None` behind the last; there is always a first.
     ///
     /// # Errors
-    /// Whatever Athena refuses.
+    /// Whatever Athena or S3 refuse.
     pub async fn next(&mut self) -> Result<Option<Page>, Error> {
         let (token, names) = match std::mem::replace(&mut self.next, Next::Over) {
             Next::First { names_first } => (None, usize::from(names_first)),
             Next::At(token) => (Some(token), 0),
+            Next::In(mut stream) => {
+                let page = stream.page(&self.query.id).await?;
+                if page.is_some() {
+                    self.next = Next::In(stream);
+                }
+                return Ok(page);
+            }
             Next::Over => return Ok(None),
         };
         let Query { lake, id, .. } = self.query;
         let request = lake.athena.get_query_results().query_execution_id(id).set_next_token(token);
         let page = request.send().await.map_err(Error::aws(format!("fetching the rows of the query {id}")))?;
-        self.next = page.next_token.map_or(Next::Over, Next::At);
 
         let set = page.result_set.ok_or_else(|| nothing_said("no rows"))?;
         let described = set.result_set_metadata.and_then(|metadata| metadata.column_info);
-        Ok(Some(Page {
+        let records = set.rows.unwrap_or_default();
+        let given = records.len();
+        let page_of = Page {
             columns: described.unwrap_or_default().into_iter().map(column).collect(),
-            rows: set.rows.unwrap_or_default().into_iter().skip(names).map(cells).collect(),
-        }))
+            rows: records.into_iter().skip(names).map(cells).collect(),
+        };
+        self.next = match page.next_token {
+            None => Next::Over,
+            Some(token) => match self.open(&page_of.columns, given).await {
+                Some(stream) => Next::In(Box::new(stream)),
+                None => Next::At(token),
+            },
+        };
+        Ok(Some(page_of))
+    }
+
+    /// The object of the answer, from its beginning; at most once, and nothing when it cannot be read.
+    async fn open(&mut self, columns: &[Column], skip: usize) -> Option<Stream> {
+        let object = self.object.take()?;
+        let (bucket, key) = object.strip_prefix("s3://")?.split_once('/')?;
+        let found = self.query.lake.s3.get_object().bucket(bucket).key(key).send().await.ok()?;
+        Some(Stream { columns: columns.to_vec(), body: found.body, reader: result_csv::Reader::default(), skip })
+    }
+}
+
+/// How many rows a page has that is read from an object.
+const ROWS_OF_PAGE: usize = 8_192;
+
+impl Stream {
+    async fn page(&mut self, query: &str) -> Result<Option<Page>, Error> {
+        let mut rows = Vec::new();
+        while rows.len() < ROWS_OF_PAGE {
+            if let Some(row) = self.reader.next_row() {
+                self.take(row, &mut rows);
+            } else if let Some(bytes) = self.body.next().await {
+                self.reader.push(&bytes.map_err(Error::body(format!("the rows of the query {query}")))?);
+            } else {
+                if let Some(row) = self.reader.last_row() {
+                    self.take(row, &mut rows);
+                }
+                break;
+            }
+        }
+        Ok((!rows.is_empty()).then(|| Page { columns: self.columns.clone(), rows }))
+    }
+
+    fn take(&mut self, row: result_csv::Row, rows: &mut Vec<result_csv::Row>) {
+        match self.skip.checked_sub(1) {
+            Some(less) => self.skip = less,
+            None => rows.push(row),
+        }
     }
 }
 

@@ -13,6 +13,7 @@
 //! | [`request`] | what the input of a workflow asks for |
 //! | [`cluster`] | what EMR clusters are asked for with, and found again by |
 //! | [`athena`] | how a statement is run to its end |
+//! | [`result_csv`] | the CSV that Athena keeps of a result |
 //! | [`lambda`] | how a handler becomes a Lambda function |
 //! | [`excerpt`] | long lists in small answers |
 //! | [`error`] | what can go wrong, under names that state machines match |
@@ -32,6 +33,7 @@ pub mod partitions;
 pub mod quality;
 pub mod raw;
 pub mod request;
+pub mod result_csv;
 #[cfg(test)]
 mod state_machines;
 

@@ -91,7 +91,7 @@ pub(super) fn read_page(
         let text = String::from_utf8_lossy(&record);
         let text = text.strip_suffix('\n').unwrap_or(&text);
         rows.push(match format {
-            Format::Csv => csv_cells(text),
+            Format::Csv => lake::result_csv::cells(text),
             Format::Text => text.splitn(columns.max(1), '\t').map(|cell| Some(cell.to_owned())).collect(),
         });
     }
@@ -112,42 +112,6 @@ fn read_record(reader: &mut impl BufRead, record: &mut Vec<u8>) -> std::io::Resu
             return Ok(());
         }
     }
-}
-
-/// The cells of one of our own records.
-fn csv_cells(record: &str) -> Row {
-    let mut cells = Vec::new();
-    let mut rest = record;
-    loop {
-        let Some(quoted) = rest.strip_prefix('"') else {
-            cells.push(None);
-            match rest.strip_prefix(',') {
-                Some(behind) => rest = behind,
-                None => return cells,
-            }
-            continue;
-        };
-        let end = closing_quote(quoted);
-        cells.push(Some(quoted[..end].replace("\"\"", "\"")));
-        match quoted[end..].strip_prefix("\",") {
-            Some(behind) => rest = behind,
-            None => return cells,
-        }
-    }
-}
-
-/// Where a quoted cell ends: at a quote that is not doubled.
-fn closing_quote(text: &str) -> usize {
-    let bytes = text.as_bytes();
-    let mut at = 0;
-    while at < bytes.len() {
-        match (bytes[at], bytes.get(at + 1)) {
-            (b'"', Some(b'"')) => at += 2,
-            (b'"', _) => return at,
-            _ => at += 1,
-        }
-    }
-    bytes.len()
 }
 
 #[cfg(test)]
