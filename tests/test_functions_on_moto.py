@@ -45,7 +45,7 @@ def is_whole(request: pytest.FixtureRequest) -> bool:
     """Whether all tests of this page ran, and well."""
     option = request.config.option
     selects = (
-        option.keyword or option.markexpr or option.lf or any("::" in argument for argument in request.config.args)
+        option.keyword or option.markexpr or getattr(option, "lf", False) or any("::" in argument for argument in request.config.args)
     )
     return not selects and not request.session.testsfailed
 

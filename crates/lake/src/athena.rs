@@ -271,12 +271,12 @@ impl Stream {
         let mut rows = Vec::new();
         while rows.len() < ROWS_OF_PAGE {
             if let Some(row) = self.reader.next_row() {
-                self.take(row, &mut rows);
+                self.take(row, &mut rows, query)?;
             } else if let Some(bytes) = self.body.next().await {
                 self.reader.push(&bytes.map_err(Error::body(format!("the rows of the query {query}")))?);
             } else {
                 if let Some(row) = self.reader.last_row() {
-                    self.take(row, &mut rows);
+                    self.take(row, &mut rows, query)?;
                 }
                 break;
             }
@@ -284,11 +284,16 @@ impl Stream {
         Ok((!rows.is_empty()).then(|| Page { columns: self.columns.clone(), rows }))
     }
 
-    fn take(&mut self, row: result_csv::Row, rows: &mut Vec<result_csv::Row>) {
+    fn take(&mut self, row: result_csv::Row, rows: &mut Vec<result_csv::Row>, query: &str) -> Result<(), Error> {
+        if row.len() != self.columns.len() {
+            let message = format!("a row has {} cells, and the answer {} columns", row.len(), self.columns.len());
+            return Err(Error::Unavailable { doing: format!("reading the rows of the query {query}"), message });
+        }
         match self.skip.checked_sub(1) {
             Some(less) => self.skip = less,
             None => rows.push(row),
         }
+        Ok(())
     }
 }
 

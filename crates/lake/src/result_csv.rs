@@ -42,10 +42,12 @@ impl Reader {
         None
     }
 
-    /// The last row, where it has no line end behind it. Every byte has been taken.
+    /// The last row, where it has no line end behind it. Every byte has been taken. A row that breaks off within a text
+    /// has no cells.
     pub fn last_row(&mut self) -> Option<Row> {
         let rest = &self.bytes[self.start..];
-        let row = (!rest.is_empty()).then(|| cells(&String::from_utf8_lossy(rest)));
+        let whole = |rest: &[u8]| if self.open { Row::new() } else { cells(&String::from_utf8_lossy(rest)) };
+        let row = (!rest.is_empty()).then(|| whole(rest));
         (self.start, self.looked, self.open) = (self.bytes.len(), self.bytes.len(), false);
         row
     }
@@ -123,6 +125,16 @@ mod tests {
                 assert_eq!(rows, expected(), "pieces of {size}");
                 assert_eq!((reader.next_row(), reader.last_row()), (None, None));
             }
+        }
+    }
+
+    #[test]
+    fn a_row_that_breaks_off_is_none() {
+        for text in ["\"a\",\"b", "\"a\",\"", "\"a\"\"", "\"", "\"a\nb"] {
+            let mut reader = Reader::default();
+            reader.push(text.as_bytes());
+            assert_eq!(reader.next_row(), None, "{text}");
+            assert_eq!(reader.last_row(), Some(Row::new()), "{text}");
         }
     }
 

@@ -97,11 +97,16 @@ pub(crate) enum Version {
 impl Version {
     /// The answer as HTTP.
     pub(crate) fn respond(self, answer: Answer) -> Response<Body> {
+        self.respond_text(answer.map(|output| output.to_string()))
+    }
+
+    /// An answer that is JSON text already, as HTTP.
+    pub(crate) fn respond_text(self, answer: Result<String, AwsError>) -> Response<Body> {
         let (status, body) = match answer {
             Ok(output) => (StatusCode::OK, output),
-            Err(error) => (error.status, self.error_body(error)),
+            Err(error) => (error.status, self.error_body(error).to_string()),
         };
-        let mut response = Response::new(Body::from(body.to_string()));
+        let mut response = Response::new(Body::from(body));
         *response.status_mut() = status;
         response.headers_mut().insert(CONTENT_TYPE, self.content_type());
         response

@@ -133,6 +133,9 @@ impl Services {
         let answer = match (service, input) {
             (_, Err(error)) => Err(error),
             ("AWSStepFunctions", Ok(input)) => self.step_functions.call(operation, input).await,
+            ("AmazonAthena", Ok(input)) if operation == Athena::RESULTS => {
+                return version.respond_text(self.athena.results(input));
+            }
             ("AmazonAthena", Ok(input)) => self.athena.call(operation, input),
             ("ElasticMapReduce", Ok(input)) => self.emr.call(operation, input),
             (_, Ok(_)) => Err(AwsError::unknown_operation(target)),

@@ -67,7 +67,10 @@ impl Athena {
         Ok(Arc::new(athena))
     }
 
-    /// One operation of the API.
+    /// The operation that answers with pages of rows, by [`Athena::results`].
+    pub(crate) const RESULTS: &str = "GetQueryResults";
+
+    /// One operation of the API, other than [`Athena::RESULTS`].
     pub(crate) fn call(self: &Arc<Self>, operation: &str, value: Value) -> Answer {
         match operation {
             "StartQueryExecution" => self.start(input(value)?),
@@ -75,7 +78,6 @@ impl Athena {
             "GetQueryExecution" => self.get(&input(value)?),
             "BatchGetQueryExecution" => self.batch_get(&input(value)?),
             "ListQueryExecutions" => self.list(&input(value)?),
-            "GetQueryResults" => self.results(&input(value)?),
             "GetWorkGroup" => self.get_workgroup(&input(value)?),
             "ListWorkGroups" => self.list_workgroups(),
             "GetDataCatalog" => Athena::get_catalog(&input(value)?),

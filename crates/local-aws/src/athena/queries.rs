@@ -16,7 +16,7 @@ use tokio::task::block_in_place;
 
 use super::results::{Format, read_page};
 use super::{Athena, invalid_request};
-use crate::aws_json::{Answer, AwsError};
+use crate::aws_json::{Answer, AwsError, input};
 use crate::clock::{epoch_seconds, now_millis};
 use crate::lambda::panic_text;
 use crate::paging::Page;
@@ -549,7 +549,10 @@ impl Athena {
         }
     }
 
-    pub(super) fn results(&self, get: &GetResults) -> Answer {
+    /// `GetQueryResults`. A page has many thousand cells: they are written as JSON straight away, since a [`Value`]
+    /// of each takes longer than all the rest.
+    pub(crate) fn results(&self, value: Value) -> Result<String, AwsError> {
+        let get: GetResults = input(value)?;
         let query = self.query(&get.query_execution_id)?;
         match query.state {
             QueryState::Succeeded => {}
@@ -580,19 +583,61 @@ impl Athena {
             .map_err(|error| invalid_request(format!("Could not find results of the query: {error}")))?;
         let page =
             read_page(query.format(), file, from, query.columns.len(), limit as usize).map_err(AwsError::internal)?;
-        let cell =
-            |cell: &Option<String>| cell.as_ref().map_or_else(|| json!({}), |text| json!({ "VarCharValue": text }));
-        let rows: Vec<Value> =
-            page.rows.iter().map(|row| json!({ "Data": row.iter().map(cell).collect::<Vec<_>>() })).collect();
-        let columns: Vec<Value> = query.columns.iter().map(KeptColumn::info).collect();
-        let mut answer = json!({
-            "UpdateCount": 0,
-            "ResultSet": { "Rows": rows, "ResultSetMetadata": { "ColumnInfo": columns } },
-        });
-        if let Some(next) = page.next {
-            answer["NextToken"] = format!("byte-{next}").into();
-        }
-        Ok(answer)
+        let answer = ResultsAnswer {
+            update_count: 0,
+            result_set: ResultSet {
+                rows: page
+                    .rows
+                    .iter()
+                    .map(|row| ResultRow { data: row.iter().map(ResultCell::of).collect() })
+                    .collect(),
+                result_set_metadata: Metadata { column_info: query.columns.iter().map(KeptColumn::info).collect() },
+            },
+            next_token: page.next.map(|next| format!("byte-{next}")),
+        };
+        serde_json::to_string(&answer).map_err(AwsError::internal)
+    }
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct ResultsAnswer<'a> {
+    update_count: u64,
+    result_set: ResultSet<'a>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next_token: Option<String>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct ResultSet<'a> {
+    rows: Vec<ResultRow<'a>>,
+    result_set_metadata: Metadata,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Metadata {
+    column_info: Vec<Value>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct ResultRow<'a> {
+    data: Vec<ResultCell<'a>>,
+}
+
+/// A cell; NULL is one without a value.
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct ResultCell<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    var_char_value: Option<&'a str>,
+}
+
+impl ResultCell<'_> {
+    fn of(cell: &Option<String>) -> ResultCell<'_> {
+        ResultCell { var_char_value: cell.as_deref() }
     }
 }
 

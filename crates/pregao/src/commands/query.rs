@@ -53,7 +53,12 @@ pub async fn answer(lake: &Lake, sql: &str, database: &str, format: Format) -> a
     let mut writer = Writer::new(out, format, page.columns, rows::terminal_width())?;
     loop {
         writer.page(&page.rows)?;
-        match pages.next().await? {
+        // Part of the answer has been written: nobody may take this for a question that can be asked again.
+        match pages
+            .next()
+            .await
+            .map_err(|error| anyhow::anyhow!("{error}; what was written is not the whole answer"))?
+        {
             Some(next) => page = next,
             None => break,
         }
