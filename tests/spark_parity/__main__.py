@@ -7,9 +7,7 @@ builds the binary. Options after `--` go to pytest.
 
 from __future__ import annotations
 
-import hashlib
 import os
-import shutil
 import sys
 import time
 from pathlib import Path
@@ -19,7 +17,8 @@ sys.path.insert(0, str(HERE.parent))
 
 import run  # noqa: E402
 
-REQUIREMENTS = [HERE / "requirements.txt", *run.REQUIREMENTS]
+# The first one names the second; both are told, so that a change of either makes the environment anew.
+REQUIREMENTS = [HERE / "requirements.txt", HERE.parent / "requirements.txt"]
 
 
 def main() -> int:
@@ -28,7 +27,7 @@ def main() -> int:
     try:
         java_home = find_java()
         target = run.target_directory()
-        python = prepare_environment(target / "test-venv-spark")
+        python = run.prepare_environment(target / "test-venv-spark", REQUIREMENTS)
         run.step("build", ["cargo", "build", "--release", "--locked", "-p", "pregao"])
         run.step(
             "Spark parity",
@@ -53,21 +52,6 @@ def find_java() -> Path:
     raise run.Failure(
         "Spark 3.5 needs Java 17: set JAVA_HOME to one; on Debian or Ubuntu: sudo apt-get install openjdk-17-jre-headless"
     )
-
-
-def prepare_environment(folder: Path) -> Path:
-    """As `run.prepare_environment`, with Spark."""
-    python = folder / "bin" / "python"
-    stamp = folder / "installed"
-    wanted = hashlib.sha256(b"".join([sys.version.encode(), *(path.read_bytes() for path in REQUIREMENTS)])).hexdigest()
-    if python.exists() and stamp.exists() and stamp.read_text() == wanted:
-        return python
-    shutil.rmtree(folder, ignore_errors=True)
-    run.create_environment(folder)
-    install = [str(python), "-m", "pip", "install", "--disable-pip-version-check", "--quiet"]
-    run.step("Python packages", [*install, "--requirement", str(REQUIREMENTS[0])])
-    stamp.write_text(wanted)
-    return python
 
 
 if __name__ == "__main__":
