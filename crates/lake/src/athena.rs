@@ -7,6 +7,7 @@ use aws_sdk_athena::types::{
 };
 
 use aws_sdk_s3::primitives::ByteStream;
+use serde_json::Value;
 
 use crate::error::Error;
 use crate::{Lake, keys, result_csv};
@@ -31,6 +32,32 @@ pub struct Column {
     pub name: String,
     /// The type in Athena's words: `varchar`, `bigint`, `double`.
     pub ty: String,
+}
+
+impl Column {
+    fn is_integer(&self) -> bool {
+        matches!(self.ty.as_str(), "tinyint" | "smallint" | "int" | "integer" | "bigint")
+    }
+
+    /// Whether its cells are numbers.
+    pub fn is_number(&self) -> bool {
+        self.is_integer() || matches!(self.ty.as_str(), "double" | "float" | "real") || self.ty.starts_with("decimal")
+    }
+
+    /// A cell of it as JSON. What JSON has no number for (NaN, Infinity) stays the text that Athena gives.
+    pub fn json(&self, cell: Option<&str>) -> Value {
+        let Some(text) = cell else { return Value::Null };
+        let number = if self.is_integer() {
+            text.parse::<i64>().ok().map(Value::from)
+        } else if self.is_number() {
+            text.parse::<f64>().ok().and_then(serde_json::Number::from_f64).map(Value::from)
+        } else if self.ty == "boolean" {
+            text.parse::<bool>().ok().map(Value::from)
+        } else {
+            None
+        };
+        number.unwrap_or_else(|| Value::from(text))
+    }
 }
 
 /// Runs one statement in the configured database and workgroup, waits for its end, and fetches all rows.

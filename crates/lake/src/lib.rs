@@ -14,6 +14,8 @@
 //! | [`cluster`] | what EMR clusters are asked for with, and found again by |
 //! | [`athena`] | how a statement is run to its end |
 //! | [`result_csv`] | the CSV that Athena keeps of a result |
+//! | [`workflow`] | the state machines, and their executions |
+//! | [`history`] | what happened in an execution, state by state |
 //! | [`lambda`] | how a handler becomes a Lambda function |
 //! | [`excerpt`] | long lists in small answers |
 //! | [`error`] | what can go wrong, under names that state machines match |
@@ -25,6 +27,7 @@ pub mod cluster;
 pub mod config;
 pub mod error;
 pub mod excerpt;
+pub mod history;
 pub mod keys;
 pub mod lambda;
 pub mod objects;
@@ -36,6 +39,7 @@ pub mod request;
 pub mod result_csv;
 #[cfg(test)]
 mod state_machines;
+pub mod workflow;
 
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_sdk_s3::config::{Credentials, SharedCredentialsProvider};

@@ -58,6 +58,8 @@ pub enum Command {
     Query(QueryArgs),
     /// Cleans a folder of raw files to Parquet, without the rest of the pipeline
     Etl(EtlArgs),
+    /// Serves the web application, until it is interrupted: market, quality, runs and SQL in the browser
+    Explore(ExploreArgs),
     /// Serves the embedded AWS endpoint to other clients, until it is interrupted
     Local(LocalArgs),
     /// Builds the functions, and creates or updates the stack in the AWS account
@@ -181,6 +183,13 @@ pub struct EtlArgs {
     /// Threads [default: one a core]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_024))]
     pub threads: Option<u32>,
+}
+
+#[derive(Debug, Args)]
+pub struct ExploreArgs {
+    /// Port on the loopback interface [default: a free one]
+    #[arg(long, value_name = "P")]
+    pub port: Option<u16>,
 }
 
 #[derive(Debug, Args)]

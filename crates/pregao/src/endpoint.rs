@@ -164,7 +164,8 @@ fn check_settings_reach_functions(global: &Global, purpose: Use) -> anyhow::Resu
     }
 }
 
-fn is_on_aws(global: &Global, config: &Config) -> bool {
+/// Whether this configuration means a stack in an AWS account.
+pub fn is_on_aws(global: &Global, config: &Config) -> bool {
     global.aws || config.aws.always
 }
 

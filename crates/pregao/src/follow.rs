@@ -10,9 +10,9 @@ use indicatif::ProgressBar;
 use lake::{Error, Lake};
 use serde_json::Value;
 
-use crate::history::{Change, Failure, Histories, Kind, Timeline, between};
 use crate::human;
 use crate::progress::Progress;
+use lake::history::{Change, Failure, Histories, Kind, Timeline, between};
 
 /// How an execution ended.
 #[derive(Debug)]

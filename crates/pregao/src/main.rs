@@ -11,7 +11,6 @@ mod endpoint;
 mod folder;
 mod follow;
 mod hint;
-mod history;
 mod human;
 mod known;
 mod progress;
@@ -25,7 +24,9 @@ use std::process::ExitCode;
 
 use args::{Cli, Command};
 use clap::Parser;
-use commands::{cluster, demo, deploy, destroy, etl, local, query, run, runs, sample as sample_command, upload};
+use commands::{
+    cluster, demo, deploy, destroy, etl, explore, local, query, run, runs, sample as sample_command, upload,
+};
 
 fn main() -> ExitCode {
     let Cli { global, command } = Cli::parse();
@@ -37,6 +38,7 @@ fn main() -> ExitCode {
         Command::Runs(args) => runs::runs(&global, &args),
         Command::Query(args) => query::query(&global, &args),
         Command::Etl(args) => etl::etl(&args),
+        Command::Explore(args) => explore::explore(&global, &args),
         Command::Local(args) => local::local(&global, &args),
         Command::Deploy => deploy::deploy(&global),
         Command::Destroy(args) => destroy::destroy(&global, &args),

@@ -5,17 +5,8 @@ use std::io::{self, Write};
 
 use comfy_table::{Cell, CellAlignment, ContentArrangement, ContentLineStyle, LineStyle, Table, TableStyle};
 use lake::athena::Column;
-use serde_json::Value;
 
 use crate::args::Format;
-
-fn is_integer(column: &Column) -> bool {
-    matches!(column.ty.as_str(), "tinyint" | "smallint" | "int" | "integer" | "bigint")
-}
-
-fn is_number(column: &Column) -> bool {
-    is_integer(column) || matches!(column.ty.as_str(), "double" | "float" | "real") || column.ty.starts_with("decimal")
-}
 
 /// Columns of these names and types, for tables that no query gave.
 pub fn columns<const N: usize>(columns: [(&str, &str); N]) -> [Column; N] {
@@ -102,7 +93,7 @@ pub fn table(columns: &[Column], rows: &[Row], width: Option<u16>) -> String {
         table.set_content_arrangement(ContentArrangement::Dynamic).set_width(width);
     }
     let aligned = |text: &str, column: &Column| {
-        let alignment = if is_number(column) { CellAlignment::Right } else { CellAlignment::Left };
+        let alignment = if column.is_number() { CellAlignment::Right } else { CellAlignment::Left };
         Cell::new(text).set_alignment(alignment)
     };
     table.set_header(columns.iter().map(|column| aligned(&column.name, column)));
@@ -140,24 +131,9 @@ fn write_object(out: &mut impl Write, columns: &[Column], row: &Row) -> io::Resu
         }
         serde_json::to_writer(&mut *out, &column.name)?;
         out.write_all(b":")?;
-        serde_json::to_writer(&mut *out, &json_value(column, cell.as_deref()))?;
+        serde_json::to_writer(&mut *out, &column.json(cell.as_deref()))?;
     }
     out.write_all(b"}")
-}
-
-/// A cell as JSON. What JSON has no number for (NaN, Infinity) stays the text that Athena gives.
-fn json_value(column: &Column, cell: Option<&str>) -> Value {
-    let Some(text) = cell else { return Value::Null };
-    let number = if is_integer(column) {
-        text.parse::<i64>().ok().map(Value::from)
-    } else if is_number(column) {
-        text.parse::<f64>().ok().and_then(serde_json::Number::from_f64).map(Value::from)
-    } else if column.ty == "boolean" {
-        text.parse::<bool>().ok().map(Value::from)
-    } else {
-        None
-    };
-    number.unwrap_or_else(|| Value::from(text))
 }
 
 #[cfg(test)]

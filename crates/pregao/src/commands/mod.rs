@@ -5,6 +5,7 @@ pub mod demo;
 pub mod deploy;
 pub mod destroy;
 pub mod etl;
+pub mod explore;
 pub mod local;
 pub mod query;
 pub mod run;

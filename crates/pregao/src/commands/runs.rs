@@ -10,10 +10,10 @@ use lake::{Error, Lake};
 
 use crate::args::{Global, RunsArgs};
 use crate::endpoint::{Use, with_lake};
-use crate::history::{Change, Failure, Timeline, between};
 use crate::human;
 use crate::rows::{self, Row};
 use crate::workflow;
+use lake::history::{Change, Failure, Timeline, between};
 
 /// Lists executions, or shows one.
 pub fn runs(global: &Global, args: &RunsArgs) -> anyhow::Result<ExitCode> {
@@ -27,7 +27,7 @@ async fn list(lake: &Lake, limit: usize) -> anyhow::Result<ExitCode> {
     let mut all: Vec<(String, ExecutionListItem)> = Vec::new();
     for machine in workflow::machines(lake).await? {
         for item in workflow::executions(lake, &machine, limit).await? {
-            all.push((machine.name.clone(), item));
+            all.push((machine.workflow.name().to_owned(), item));
         }
     }
     all.sort_by_key(|(_, item)| std::cmp::Reverse(millis(&item.start_date)));

@@ -3,17 +3,20 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
+use crate::{Error, Lake};
 use aws_sdk_sfn::types::{HistoryEvent, HistoryEventType};
-use lake::{Error, Lake};
 use serde_json::Value;
 
 /// One visit of an execution to a state.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Visit {
+    /// The name of the state.
     pub state: String,
+    /// What the state does.
     pub kind: Kind,
     /// Milliseconds since 1970.
     pub entered: i64,
+    /// Milliseconds since 1970; none while it is there.
     pub left: Option<i64>,
     /// What went wrong in it, attempt by attempt.
     pub failures: Vec<Failure>,
@@ -38,6 +41,7 @@ pub fn between(from: i64, to: i64) -> Duration {
 pub enum Kind {
     /// It works: Task, Parallel, Map.
     Work,
+    /// It waits.
     Wait,
     /// It decides or ends: Choice, Pass, Succeed, Fail.
     Turn,
@@ -46,7 +50,9 @@ pub enum Kind {
 /// An error under its name, with the words of whoever failed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Failure {
+    /// The name that `Retry` and `Catch` match.
     pub error: String,
+    /// What happened, in words.
     pub cause: String,
 }
 
@@ -70,20 +76,28 @@ fn readable(cause: &str) -> String {
 /// What an event adds to a [`Timeline`].
 #[derive(Debug, Clone, PartialEq)]
 pub enum Change {
+    /// The visit of this number began.
     Entered(usize),
+    /// A state was left.
     Left,
     /// Another execution was started from the state of this visit.
     Nested {
+        /// The number of the visit.
         visit: usize,
+        /// The ARN of the other execution.
         arn: String,
     },
+    /// The execution is over.
     Ended,
 }
 
 /// Where the histories of executions are.
 pub trait Histories {
     /// The events of an execution behind the one with this number, in their order.
-    async fn behind(&self, arn: &str, last: i64) -> Result<Vec<HistoryEvent>, Error>;
+    ///
+    /// # Errors
+    /// Whatever Step Functions refuses.
+    fn behind(&self, arn: &str, last: i64) -> impl Future<Output = Result<Vec<HistoryEvent>, Error>> + Send;
 }
 
 impl Histories for Lake {
@@ -108,6 +122,7 @@ impl Histories for Lake {
 #[derive(Debug, Default)]
 pub struct Timeline {
     arn: String,
+    /// The visits, in the order in which they began.
     pub visits: Vec<Visit>,
     /// How it ended, if not well.
     pub failure: Option<Failure>,
@@ -125,12 +140,18 @@ impl Timeline {
     }
 
     /// Fetches what happened since the last call, and adds it.
+    ///
+    /// # Errors
+    /// Whatever Step Functions refuses.
     pub async fn update(&mut self, histories: &impl Histories) -> Result<Vec<Change>, Error> {
         let news = self.news(histories).await?;
         Ok(news.iter().filter_map(|event| self.push(event)).collect())
     }
 
     /// Fetches what happened behind what has been added, in its order.
+    ///
+    /// # Errors
+    /// Whatever Step Functions refuses.
     pub async fn news(&self, histories: &impl Histories) -> Result<Vec<HistoryEvent>, Error> {
         histories.behind(&self.arn, self.last_id).await
     }

@@ -1,0 +1,23 @@
+//! The explorer of an endpoint that runs already, for those who work on it:
+//!
+//! ```sh
+//! pregao local --port 4566
+//! cargo run --release -p explorer --example serve -- http://127.0.0.1:4566 8080
+//! ```
+
+use std::env;
+
+use lake::{Config, Lake};
+use tokio::net::TcpListener;
+
+#[tokio::main]
+async fn main() -> std::io::Result<()> {
+    let mut arguments = env::args().skip(1);
+    let (Some(endpoint), Some(port)) = (arguments.next(), arguments.next().and_then(|port| port.parse().ok())) else {
+        eprintln!("say the endpoint's URL, and a port");
+        std::process::exit(2);
+    };
+    let listener = TcpListener::bind(("127.0.0.1", port)).await?;
+    println!("http://{}", listener.local_addr()?);
+    explorer::serve(Lake::at_endpoint(Config::default(), &endpoint), listener, std::future::pending()).await
+}

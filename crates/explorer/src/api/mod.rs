@@ -1,0 +1,20 @@
+//! The questions of the page. Every answer is JSON; every error says what is wrong and what to do.
+
+mod lake;
+
+use std::sync::Arc;
+
+use axum::Router;
+
+use crate::app::App;
+use crate::error::Failure;
+
+/// An answer to the page.
+type Answer<T> = Result<axum::Json<T>, Failure>;
+
+/// All of them.
+pub fn routes() -> Router<Arc<App>> {
+    Router::new()
+        .merge(lake::routes())
+        .fallback(async || Failure::not_found("the page asked for something that this server does not have"))
+}

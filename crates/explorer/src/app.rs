@@ -1,0 +1,25 @@
+//! What every question needs: the lake, and what is known of it.
+
+use lake::athena::Answer;
+use lake::{Error, Lake, athena};
+
+use crate::days::Days;
+use crate::statement::Statement;
+
+/// The state of the server.
+#[derive(Debug)]
+pub struct App {
+    pub lake: Lake,
+    pub days: Days,
+}
+
+impl App {
+    pub fn new(lake: Lake) -> Self {
+        Self { lake, days: Days::default() }
+    }
+
+    /// Asks Athena, and waits for all rows.
+    pub async fn ask(&self, statement: &Statement) -> Result<Answer, Error> {
+        athena::run(&self.lake, statement.sql()).await
+    }
+}

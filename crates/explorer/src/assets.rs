@@ -1,0 +1,102 @@
+//! The files of the page, which are in the binary: nothing is fetched from elsewhere.
+
+use std::io::Read;
+
+use axum::body::Body;
+use axum::http::{HeaderMap, Response, StatusCode, header};
+use flate2::read::GzDecoder;
+
+/// A file of the page, compressed.
+struct Asset {
+    path: &'static str,
+    mime: &'static str,
+    etag: &'static str,
+    gzip: &'static [u8],
+}
+
+static ASSETS: &[Asset] = include!(concat!(env!("OUT_DIR"), "/assets.rs"));
+
+/// The page itself, for every address that a view has.
+pub const INDEX: &str = "index.html";
+
+/// Answers with a file, or says that the browser has it still.
+pub fn serve(path: &str, request: &HeaderMap) -> Response<Body> {
+    let Some(asset) = ASSETS.iter().find(|asset| asset.path == path) else {
+        return answer(StatusCode::NOT_FOUND).body(Body::from("there is no such file\n")).expect("headers are sound");
+    };
+    let answer = |status| {
+        answer(status)
+            .header(header::ETAG, asset.etag)
+            // Asked for anew each time, and answered in a few bytes: a new version is seen at once.
+            .header(header::CACHE_CONTROL, "no-cache")
+            .header(header::VARY, "accept-encoding")
+    };
+    let says = |name, word: &str| {
+        request.get(name).and_then(|value| value.to_str().ok()).is_some_and(|value| value.contains(word))
+    };
+    if says(header::IF_NONE_MATCH, asset.etag) {
+        return answer(StatusCode::NOT_MODIFIED).body(Body::empty()).expect("headers are sound");
+    }
+    let answer = answer(StatusCode::OK).header(header::CONTENT_TYPE, asset.mime);
+    if says(header::ACCEPT_ENCODING, "gzip") {
+        return answer
+            .header(header::CONTENT_ENCODING, "gzip")
+            .body(Body::from(asset.gzip))
+            .expect("headers are sound");
+    }
+    let mut plain = Vec::new();
+    GzDecoder::new(asset.gzip).read_to_end(&mut plain).expect("what the build packed can be unpacked");
+    answer.body(Body::from(plain)).expect("headers are sound")
+}
+
+fn answer(status: StatusCode) -> axum::http::response::Builder {
+    Response::builder().status(status)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What a newcomer's browser loads, apart from the chart library.
+    #[test]
+    fn the_page_is_small() {
+        let bytes: usize = ASSETS.iter().filter(|asset| asset.path != "echarts.js").map(|asset| asset.gzip.len()).sum();
+        assert!(bytes > 0 && bytes < 500_000, "{bytes} bytes compressed");
+    }
+
+    #[test]
+    fn every_file_that_the_page_names_is_there() {
+        let index = serve(INDEX, &HeaderMap::new());
+        assert_eq!(index.status(), StatusCode::OK);
+        let text = |path: &str| {
+            let asset = ASSETS.iter().find(|asset| asset.path == path).expect("it is there");
+            let mut text = String::new();
+            GzDecoder::new(asset.gzip).read_to_string(&mut text).expect("text");
+            text
+        };
+        let page = text(INDEX);
+        let named: Vec<&str> = page.split('"').filter_map(|part| part.strip_prefix("/assets/")).collect();
+        assert!(named.len() >= 2, "{named:?}");
+        for path in named {
+            assert_eq!(serve(path, &HeaderMap::new()).status(), StatusCode::OK, "{path}");
+        }
+    }
+
+    #[test]
+    fn nothing_comes_from_elsewhere() {
+        for asset in ASSETS.iter().filter(|asset| asset.path != "echarts.js") {
+            let mut text = String::new();
+            GzDecoder::new(asset.gzip).read_to_string(&mut text).expect("text");
+            let foreign = text.match_indices("://").map(|(at, _)| &text[at.saturating_sub(8)..text.len().min(at + 40)]);
+            let foreign: Vec<&str> = foreign.filter(|text| !text.contains("www.w3.org")).collect();
+            assert!(foreign.is_empty(), "{}: {foreign:?}", asset.path);
+        }
+    }
+
+    #[test]
+    fn what_the_browser_has_is_not_sent_again() {
+        let etag = ASSETS[0].etag;
+        let request: HeaderMap = [(header::IF_NONE_MATCH, etag.parse().expect("a header"))].into_iter().collect();
+        assert_eq!(serve(ASSETS[0].path, &request).status(), StatusCode::NOT_MODIFIED);
+    }
+}

@@ -1,0 +1,141 @@
+//! The workflows (state machines) by their names: finding, starting and listing their executions.
+
+use aws_sdk_sfn::types::ExecutionListItem;
+use chrono::Utc;
+use market::run::{InvalidRunId, RunId};
+use serde_json::Value;
+
+use crate::{Error, Lake};
+
+/// A workflow of the lake.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Workflow {
+    /// Landed files to their places.
+    UploadRawData,
+    /// Raw files of some days to published tables.
+    CreateDatalake,
+    /// What was audited of some days to Athena; [`Workflow::CreateDatalake`] starts it once a table.
+    AthenaUpdate,
+}
+
+impl Workflow {
+    /// All of them, in the order of their work.
+    pub const ALL: [Workflow; 3] = [Workflow::UploadRawData, Workflow::CreateDatalake, Workflow::AthenaUpdate];
+
+    /// The name of its state machine; in an account, behind that of the stack.
+    pub fn name(self) -> &'static str {
+        match self {
+            Workflow::UploadRawData => "upload_raw_data",
+            Workflow::CreateDatalake => "create_datalake",
+            Workflow::AthenaUpdate => "athena_update",
+        }
+    }
+
+    /// The workflow of this name.
+    pub fn named(name: &str) -> Option<Workflow> {
+        Workflow::ALL.into_iter().find(|workflow| workflow.name() == name)
+    }
+}
+
+/// A state machine of the lake.
+#[derive(Debug, Clone)]
+pub struct Machine {
+    /// What it is.
+    pub workflow: Workflow,
+    /// Its ARN.
+    pub arn: String,
+}
+
+/// The state machines of the lake. An account may have others.
+///
+/// # Errors
+/// Whatever Step Functions refuses.
+pub async fn machines(lake: &Lake) -> Result<Vec<Machine>, Error> {
+    let mut pages = lake.sfn.list_state_machines().into_paginator().items().send();
+    let mut found = Vec::new();
+    while let Some(item) = pages.next().await {
+        found.push(item.map_err(Error::aws("listing the state machines"))?);
+    }
+    let prefix = format!("{}-", lake.config.aws.stack);
+    let named = |name: &str| found.iter().find(|item| item.name == name).map(|item| item.state_machine_arn.clone());
+    let machine = |workflow: Workflow| {
+        let arn = named(&format!("{prefix}{}", workflow.name())).or_else(|| named(workflow.name()))?;
+        Some(Machine { workflow, arn })
+    };
+    Ok(Workflow::ALL.into_iter().filter_map(machine).collect())
+}
+
+/// The state machine of a workflow.
+///
+/// # Errors
+/// [`Error::Refused`] with `StateMachineDoesNotExist` where the endpoint has none.
+pub async fn machine(lake: &Lake, workflow: Workflow) -> Result<Machine, Error> {
+    let found = machines(lake).await?.into_iter().find(|machine| machine.workflow == workflow);
+    found.ok_or_else(|| Error::Refused {
+        doing: format!("looking for {}", workflow.name()),
+        code: "StateMachineDoesNotExist".to_owned(),
+        message: format!("there is no state machine {}", workflow.name()),
+    })
+}
+
+/// Starts an execution of this name and gives its ARN.
+///
+/// # Errors
+/// As [`machine`], and whatever Step Functions refuses, such as a name that is in use.
+pub async fn start(lake: &Lake, workflow: Workflow, name: &RunId, input: &Value) -> Result<String, Error> {
+    let request = lake
+        .sfn
+        .start_execution()
+        .state_machine_arn(machine(lake, workflow).await?.arn)
+        .name(name.as_str())
+        .input(input.to_string());
+    let started = request.send().await.map_err(Error::aws(format!("starting {}", workflow.name())))?;
+    Ok(started.execution_arn)
+}
+
+/// The latest executions of a machine, newest first, at most `limit`.
+///
+/// # Errors
+/// Whatever Step Functions refuses.
+pub async fn executions(lake: &Lake, machine: &Machine, limit: usize) -> Result<Vec<ExecutionListItem>, Error> {
+    let request = lake.sfn.list_executions().state_machine_arn(&machine.arn).max_results(limit.min(1_000) as i32);
+    let mut pages = request.into_paginator().items().send();
+    let mut items = Vec::new();
+    while items.len() < limit
+        && let Some(item) = pages.next().await
+    {
+        items.push(item.map_err(Error::aws(format!("listing the executions of {}", machine.workflow.name())))?);
+    }
+    Ok(items)
+}
+
+/// The ARN of the execution that a user means: its ARN, or its name in any of the machines. `None` where none has it.
+///
+/// # Errors
+/// Whatever Step Functions refuses.
+pub async fn find(lake: &Lake, id: &str) -> Result<Option<String>, Error> {
+    if id.starts_with("arn:") {
+        return Ok(Some(id.to_owned()));
+    }
+    for machine in machines(lake).await? {
+        // The ARN of an execution is that of its machine with another noun in it and the name behind it.
+        let arn = format!("{}:{id}", machine.arn.replacen(":stateMachine:", ":execution:", 1));
+        match lake.sfn.describe_execution().execution_arn(&arn).send().await {
+            Ok(_) => return Ok(Some(arn)),
+            Err(error)
+                if error.as_service_error().is_some_and(|e| e.is_execution_does_not_exist() || e.is_invalid_arn()) => {}
+            Err(error) => return Err(Error::aws(format!("looking for {id}"))(error)),
+        }
+    }
+    Ok(None)
+}
+
+/// A name for a new execution that sorts by time, says what it is for, and that no other has.
+///
+/// # Errors
+/// When the purpose has letters that a run's name may not have.
+pub fn new_name(purpose: &str) -> Result<RunId, InvalidRunId> {
+    let now = Utc::now();
+    // The same instant to the microsecond is another process's once in a lifetime; a name in use is refused anyway.
+    format!("{purpose}_{}-{:06}", now.format("%Y%m%dT%H%M%S"), now.timestamp_subsec_micros()).parse()
+}

@@ -1,0 +1,55 @@
+//! `pregao explore`: the web application.
+
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use anyhow::Context;
+use lake::Lake;
+use local_aws::{Endpoint, Options, Owner, SparkEngine};
+use tokio::net::TcpListener;
+
+use crate::args::{ExploreArgs, Global};
+use crate::endpoint::{configuration, is_on_aws, runtime};
+use crate::follow::interrupt;
+use crate::hint::Hint;
+use crate::stack;
+
+/// Serves until it is interrupted: the lake of the account, the one that another process serves, or, like `pregao local`,
+/// the one of the home.
+pub fn explore(global: &Global, args: &ExploreArgs) -> anyhow::Result<ExitCode> {
+    let config = configuration(global)?;
+    runtime()?.block_on(async {
+        let port = args.port.unwrap_or_default();
+        let listener = TcpListener::bind(("127.0.0.1", port))
+            .await
+            .with_context(|| format!("cannot listen at 127.0.0.1:{port}"))
+            .hint("choose another port with --port, or leave it out for a free one")?;
+        if is_on_aws(global, &config) {
+            return serve(stack::lake(&config).await?, listener).await;
+        }
+        if let Some(owner) = Owner::find(&global.home)? {
+            return serve(Lake::at_endpoint(config, &owner.url()), listener).await;
+        }
+        let options = Options { port: None, engine: SparkEngine::Embedded };
+        let endpoint = Endpoint::start(&global.home, config.clone(), options).await?;
+        let result = tokio::select! {
+            biased;
+            result = serve(Lake::at_endpoint(config, &endpoint.url()), listener) => result,
+            broken = endpoint.breaks() => Err(broken.into()),
+        };
+        endpoint.shutdown().await;
+        result
+    })
+}
+
+async fn serve(lake: Lake, listener: TcpListener) -> anyhow::Result<ExitCode> {
+    // The first line for scripts, the others for people.
+    let mut out = io::stdout().lock();
+    writeln!(out, "http://{}\n\nOpen it in a browser. Ctrl-C ends it.", listener.local_addr()?)?;
+    out.flush()?;
+    drop(out);
+    let mut interrupted = Ok(());
+    explorer::serve(lake, listener, async { interrupted = interrupt().await }).await.context("the explorer broke")?;
+    interrupted?;
+    Ok(ExitCode::SUCCESS)
+}
