@@ -1,8 +1,9 @@
 """The test command of the project: `python3 tests/run.py`.
 
 One command for a fresh machine. It makes a virtual environment under cargo's target directory,
-installs what `tests/requirements*.txt` pin, builds the binary, runs the Rust tests, and then the
-end-to-end tests against that binary. The first failure ends it, with what failed in the last line.
+installs what `tests/requirements*.txt` and `notebooks/requirements.txt` pin, builds the binary,
+runs the Rust tests, and then the end-to-end tests against that binary. The first failure ends it,
+with what failed in the last line.
 
 Options after `--` go to pytest: `python3 tests/run.py -- -k pipeline -x`.
 """
@@ -22,7 +23,7 @@ from pathlib import Path
 
 OLDEST_PYTHON = (3, 10)
 ROOT = Path(__file__).resolve().parent.parent
-REQUIREMENTS = sorted((ROOT / "tests").glob("requirements*.txt"))
+REQUIREMENTS = [*sorted((ROOT / "tests").glob("requirements*.txt")), ROOT / "notebooks" / "requirements.txt"]
 TOOLS = ROOT / "tests" / "tools"
 
 

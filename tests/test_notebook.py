@@ -1,0 +1,333 @@
+"""The notebook runs as it is, and its numbers are those of the lake."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from datetime import datetime, timedelta
+from importlib.metadata import version
+from pathlib import Path
+from typing import Iterator, NamedTuple, Optional
+
+import nbformat
+import pytest
+from nbclient import NotebookClient
+from packaging.requirements import Requirement
+
+import oracle
+import rawfiles
+from conftest import Published
+from lake import LAKE, PATIENCE, RESULTS, ROOT, Endpoint, Lake, environment
+
+NOTEBOOK = ROOT / "notebooks" / "athena-query.ipynb"
+CHARTS = ["quotes-chart", "spread-chart", "options-chart", "smile-chart", "snapshots"]
+TABLES = "quotes|options|rejects"
+# A cell that is run after all others, and tells what their variables hold. JSON keeps every bit of a double.
+PROBE = """
+import json
+
+def told(frame):
+    rows = [[time.strftime("%Y%m%d%H%M%S"), *row] for time, row in zip(frame.index, frame.to_numpy(object).tolist())]
+    return [[None if pd.isna(value) else value for value in row] for row in rows]
+
+print(json.dumps({
+    "columns": columns.to_numpy().tolist(),
+    "day": day.isoformat(),
+    "days": [each.isoformat() for each in days],
+    "quotes": told(quotes[["bid", "ask", "qty_bid", "qty_ask", "last", "micro_price"]]),
+    "line": told(with_gaps(quotes)[["ticker"]]),
+    "spread": told(spread),
+    "chain": told(chain[["ticker", "type", "strike", "bid", "ask", "bid_volimp", "ask_volimp", "bid_volcone"]]),
+    "missing": {feed: told(pd.DataFrame(index=slots)) for feed, slots in missing_slots.items()},
+    "rejected": int(rejects["cells"].sum()),
+    "quality": quality.iloc[0].astype(int).to_dict(),
+}))
+"""
+
+
+class Executed(NamedTuple):
+    """The notebook with its outputs, what its variables held, and what Athena was asked."""
+
+    notebook: nbformat.NotebookNode
+    variables: dict
+    statements: list[dict]  # as GetQueryExecution describes them, the first one first
+
+    def outputs(self, cell: str) -> list[dict]:
+        return next(each for each in self.notebook.cells if each.id == cell).outputs
+
+    def printed(self, cell: str) -> str:
+        return "".join(output.text for output in self.outputs(cell) if output.output_type == "stream")
+
+    def images(self, cell: str) -> int:
+        return sum("image/png" in output.get("data", {}) for output in self.outputs(cell))
+
+
+def execute(endpoint: Endpoint, choices: str = "", settings: Optional[dict] = None) -> Executed:
+    """The notebook in a kernel that knows nothing but the variables that it documents; `choices` end its first cell."""
+    env = {**environment(endpoint.folder), **endpoint.settings, **(settings or {})}
+    # Else the first chart on a slow machine says on stderr that it makes a list of fonts.
+    subprocess.run([sys.executable, "-c", "import matplotlib.font_manager"], env=env, check=True, timeout=PATIENCE)
+    notebook = nbformat.read(NOTEBOOK, as_version=4)
+    parameters = next(cell for cell in notebook.cells if cell.id == "parameters")
+    parameters.source += f"\n{choices}"
+    notebook.cells.append(nbformat.v4.new_code_cell(PROBE, id="probe"))
+    before = set(statement_ids(endpoint))
+    client = NotebookClient(notebook, timeout=PATIENCE, resources={"metadata": {"path": str(endpoint.folder)}})
+    client.execute(env=env)
+    new = [id for id in reversed(statement_ids(endpoint)) if id not in before]
+    athena = endpoint.client("athena")
+    statements = [athena.get_query_execution(QueryExecutionId=id)["QueryExecution"] for id in new]
+    executed = Executed(notebook, {}, statements)
+    return executed._replace(variables=json.loads(executed.printed("probe")))
+
+
+def statement_ids(endpoint: Endpoint) -> list[str]:
+    """The statements of all workgroups, the last one first."""
+    athena = endpoint.client("athena")
+    pages = [
+        page
+        for group in athena.list_work_groups()["WorkGroups"]
+        for page in athena.get_paginator("list_query_executions").paginate(WorkGroup=group["Name"])
+    ]
+    return [id for page in pages for id in page["QueryExecutionIds"]]
+
+
+def assert_ran(executed: Executed) -> None:
+    """Every cell, in their order, and without a word on stderr."""
+    cells = [cell for cell in executed.notebook.cells if cell.cell_type == "code"]
+    assert [cell.execution_count for cell in cells] == list(range(1, len(cells) + 1))
+    for cell in cells:
+        wrong = [output for output in cell.outputs if output.output_type == "error" or output.get("name") == "stderr"]
+        assert not wrong, f"cell {cell.id}: {wrong}"
+    states = {statement["Query"]: statement["Status"]["State"] for statement in executed.statements}
+    assert states and set(states.values()) == {"SUCCEEDED"}, states
+
+
+def micro_price(row: dict) -> Optional[float]:
+    bid, ask, qty_bid, qty_ask = (row[name] for name in ("bid", "ask", "qty_bid", "qty_ask"))
+    if None in (bid, ask, qty_bid, qty_ask) or qty_bid + qty_ask == 0:
+        return None
+    return (qty_bid * ask + qty_ask * bid) / (qty_bid + qty_ask)
+
+
+def partition(day: str) -> str:
+    year, month, day_ = map(int, day.split("-"))
+    return f"(year = {year} AND month = {month} AND day = {day_})"
+
+
+# --- as it lies in the repository ---------------------------------------------------------------------
+
+
+def test_the_notebook_is_kept_without_outputs_and_in_one_form():
+    text = NOTEBOOK.read_text(encoding="utf-8")
+    notebook = nbformat.reads(text, as_version=4)
+    nbformat.validate(notebook)
+    assert nbformat.writes(notebook) + "\n" == text, "save it as nbformat does: indented by one, keys in order"
+    ids = [cell.id for cell in notebook.cells]
+    assert len(set(ids)) == len(ids) and all(re.fullmatch(r"[a-z][a-z-]+", id) for id in ids), ids
+    code = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    assert [cell.id for cell in code if cell.outputs or cell.execution_count is not None] == [], "clear the outputs"
+    assert [cell.id for cell in code if "parameters" in cell.metadata.get("tags", [])] == ["parameters"]
+
+
+def test_the_requirements_of_the_notebook_are_installed():
+    """What this file shows is shown for the versions that a reader installs."""
+    lines = (NOTEBOOK.parent / "requirements.txt").read_text().splitlines()
+    pins = [Requirement(line) for line in lines if not line.startswith("#")]
+    here = [pin for pin in pins if pin.marker is None or pin.marker.evaluate()]
+    assert [f"{pin.name}=={version(pin.name)}" for pin in here] == [f"{pin.name}{pin.specifier}" for pin in here]
+    assert len(here) == len({pin.name for pin in pins})
+
+
+# --- on a sample, unchanged ---------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def sample(tmp_path_factory: pytest.TempPathFactory) -> Lake:
+    """Three days at the real size of the market."""
+    folder = tmp_path_factory.mktemp("sample")
+    lake = Lake(folder / "home")
+    lake.run("sample", "--out", folder / "raw", "--days", "3")
+    lake.upload(folder / "raw")
+    lake.publish("2020-04-01", "2020-04-03")
+    return lake
+
+
+@pytest.fixture(scope="module")
+def unchanged(sample: Lake) -> Iterator[Executed]:
+    with sample.endpoint() as endpoint:
+        yield execute(endpoint)
+
+
+def test_the_notebook_runs_unchanged_on_a_sample(unchanged: Executed):
+    assert_ran(unchanged)
+    for cell in CHARTS:
+        assert unchanged.images(cell) == 1, f"cell {cell} has to draw one figure"
+    assert unchanged.variables["day"] == "2020-04-03"
+    assert unchanged.variables["days"] == ["2020-04-01", "2020-04-02", "2020-04-03"]
+    for cell in ("quotes", "spread", "options"):
+        assert not re.search(r"^no |has no", unchanged.printed(cell), re.MULTILINE), unchanged.printed(cell)
+
+
+def test_its_schema_is_that_of_the_tables(unchanged: Executed):
+    athena = {"string": "varchar", "int": "integer"}
+    wanted = [
+        [table, column, athena.get(type, type)]
+        for table in sorted(oracle.TABLES)
+        for column, type in [
+            *((column.name, column.type) for column in oracle.TABLES[table]),
+            *((name, "int") for name in oracle.PARTITION),
+        ]
+    ]
+    assert unchanged.variables["columns"] == wanted
+
+
+def test_its_quotes_and_its_spread_are_those_of_the_same_sql(unchanged: Executed, sample: Lake):
+    day, days = unchanged.variables["day"], unchanged.variables["days"]
+    # Of an instrument that stands twice in a snapshot, the record with more trades.
+    latest = f"""SELECT intdate, ticker, bid, ask, qty_bid, qty_ask, last,
+        (qty_bid * ask + qty_ask * bid) / nullif(qty_bid + qty_ask, 0) AS micro_price,
+        row_number() OVER (PARTITION BY intdate, ticker ORDER BY num_trades DESC NULLS LAST) AS place
+        FROM quotes WHERE {" OR ".join(map(partition, days))}"""
+    rows = sample.query(latest_of(latest, "PETR4"))
+    rows = [row for row in rows if str(row["intdate"]).startswith(day.replace("-", ""))]
+    names = ("bid", "ask", "qty_bid", "qty_ask", "last", "micro_price")
+    assert len(rows) > 20 and sum(row["micro_price"] is not None for row in rows) > 10
+    assert unchanged.variables["quotes"] == [[f"{row['intdate']}00", *(row[name] for name in names)] for row in rows]
+
+    answers = [sample.query(latest_of(latest, ticker)) for ticker in ("ITUB4", "BBDC4")]
+    legs = [{row["intdate"]: row["micro_price"] for row in answer} for answer in answers]
+    both = [time for time in sorted(legs[0]) if None not in (legs[0][time], legs[1].get(time))]
+    assert len(both) > 60
+    wanted = [[f"{time}00", legs[0][time], legs[1][time], legs[0][time] - legs[1][time]] for time in both]
+    assert unchanged.variables["spread"] == wanted
+
+
+def latest_of(latest: str, ticker: str) -> str:
+    return f"SELECT * FROM ({latest}) WHERE place = 1 AND ticker = '{ticker}' ORDER BY intdate"
+
+
+def test_its_chain_is_the_last_snapshot_of_the_day(unchanged: Executed, sample: Lake):
+    day = partition(unchanged.variables["day"])
+    last = sample.query(f"SELECT max(intdate) AS n FROM options WHERE {day} AND optn_ua = 'PETR4'")[0]["n"]
+    rows = sample.query(
+        f"""SELECT DISTINCT ticker, optn_tp, optn_strike, optn_mkt_bid, optn_mkt_ask, bid_volimp, ask_volimp, bid_volcone
+        FROM options WHERE {day} AND optn_ua = 'PETR4' AND intdate = {last}"""
+    )
+    chain = unchanged.variables["chain"]
+    assert {time for time, *_ in chain} == {f"{last}00"}
+    assert len({ticker for _, ticker, *_ in chain}) == len(chain) == len({row["ticker"] for row in rows}) > 100
+    assert {tuple(row) for _, *row in chain} <= {tuple(row.values()) for row in rows}
+
+
+def test_its_quality_is_that_of_the_day(unchanged: Executed, sample: Lake):
+    day = partition(unchanged.variables["day"])
+    assert [{"n": unchanged.variables["rejected"]}] == sample.query(f"SELECT count(*) AS n FROM rejects WHERE {day}")
+    (wanted,) = sample.query(
+        f"""SELECT count(*) AS records, count(DISTINCT intdate) AS snapshots,
+        count(CASE WHEN bid IS NOT NULL AND ask IS NOT NULL THEN 1 END) AS bid_ask_rows FROM quotes WHERE {day}"""
+    )
+    assert {name: unchanged.variables["quality"][name] for name in wanted} == wanted
+
+
+def test_what_is_missing_is_not_drawn(unchanged: Executed, sample: Lake):
+    """A line ends where the next snapshot is far, and the slots without a snapshot are the ones that the files lack."""
+    times = [datetime.strptime(time, "%Y%m%d%H%M%S") for time, *_ in unchanged.variables["quotes"]]
+    far = [one for one, next in zip(times, times[1:]) if next - one > timedelta(minutes=15)]
+    line = [(datetime.strptime(time, "%Y%m%d%H%M%S"), ticker) for time, ticker in unchanged.variables["line"]]
+    assert [time for time, ticker in line if ticker is not None] == times
+    assert [before for (before, _), (_, ticker) in zip(line, line[1:]) if ticker is None] == far and far
+
+    day = unchanged.variables["day"].replace("-", "")
+    names = [path.name for path in (sample.home.parent / "raw").rglob(f"{day}*")]
+    for feed, suffix in (("quotes", "flashpanel"), ("options", "options")):
+        slots = {name[:11] for name in names if suffix in name}
+        every = {f"{day}{hour}{minute}" for hour in range(10, 17) for minute in range(6)}
+        missing = {time[:11] for (time,) in unchanged.variables["missing"][feed]}
+        assert missing == every - slots and missing, feed
+
+
+def test_every_statement_reads_only_the_days_that_it_needs(unchanged: Executed, sample: Lake):
+    objects = sample.objects(LAKE)
+    select = [each for each in unchanged.statements if each["Query"].lstrip().startswith("SELECT")]
+    of_tables = [each for each in select if "information_schema" not in each["Query"]]
+    assert len(of_tables) >= 6
+    for each in unchanged.statements:
+        scanned = each["Statistics"]["DataScannedInBytes"]
+        if each not in of_tables:
+            assert scanned == 0, f"this asks the catalog and nothing else: {each['Query']}"
+            continue
+        sql = " ".join(each["Query"].split())
+        tables = re.findall(rf"\b(?:FROM|JOIN) ({TABLES})\b", sql)
+        each_day = r"\(year = (\d+) AND month = (\d+) AND day IN \(([\d, ]+)\)\)"
+        filtered = re.findall(rf"\bFROM ({TABLES}) WHERE \(({each_day}(?: OR {each_day})*)\)", sql)
+        assert tables and len(filtered) == len(tables), f"a table is read without a filter on its partition: {sql}"
+        allowed = 0
+        for table, months, *_ in filtered:
+            for year, month, in_month in re.findall(each_day, months):
+                prefixes = [f"{table}/year={year}/month={month}/day={day.strip()}/" for day in in_month.split(",")]
+                allowed += sum(len(body) for key, body in objects.items() if key.startswith(tuple(prefixes)))
+        assert 0 < scanned <= allowed, f"{scanned} bytes read, and the days have {allowed}: {sql}"
+
+
+# --- on a market that the oracle has read -------------------------------------------------------------
+
+
+def test_its_numbers_are_those_of_the_raw_files(endpoint: Endpoint, published: Published):
+    executed = execute(endpoint, 'PAIR, RATIO, DAYS = ("ITUB4", "WEGE3"), 0.75, 4')
+    assert_ran(executed)
+    quotes = sorted(published.expected.rows["quotes"], key=lambda row: row["intdate"])
+    names = ("bid", "ask", "qty_bid", "qty_ask", "last")
+    wanted = [
+        [f"{row['intdate']}00", *(row[name] for name in names), micro_price(row)]
+        for row in quotes
+        if row["ticker"] == "PETR4" and (row["month"], row["day"]) == (4, 9)
+    ]
+    assert len(wanted) == 5 and executed.variables["quotes"] == wanted
+
+    days = {(4, 3), (4, 6), (4, 7), (4, 9)}
+    assert executed.variables["days"] == [f"2020-{month:02}-{day:02}" for month, day in sorted(days)]
+    legs = [
+        {
+            row["intdate"]: micro_price(row)
+            for row in quotes
+            if row["ticker"] == ticker and (row["month"], row["day"]) in days
+        }
+        for ticker in ("ITUB4", "WEGE3")
+    ]
+    both = [time for time in sorted(legs[0]) if None not in (legs[0][time], legs[1].get(time))]
+    wanted = [[f"{time}00", legs[0][time], legs[1][time], legs[0][time] - 0.75 * legs[1][time]] for time in both]
+    assert len(wanted) == 20 and executed.variables["spread"] == wanted
+
+
+# --- where little is there, under other names ---------------------------------------------------------
+
+
+def test_the_notebook_runs_on_another_lake_and_says_what_is_not_there(tmp_path: Path):
+    """A workgroup and a database of other names, as an account has them: only the environment tells it."""
+    lake = Lake(tmp_path / "home")
+    named = ["--set", "athena.database=acme", "--set", "athena.workgroup=acme-lake"]
+    rawfiles.write(tmp_path / "raw", "quotes", "202004011000", [rawfiles.quote("ITUB4")])
+    rawfiles.write(tmp_path / "raw", "options", "202004011000", [rawfiles.option("VALED50", Underlying="VALE3")])
+    lake.upload(tmp_path / "raw", *named)
+    lake.publish("2020-04-01", None, *named)
+    with lake.started(*named, "local") as process:
+        process.wait_for_line(lambda line: "http://" in line)
+        endpoint = Endpoint(lake.url(), process, tmp_path)
+        settings = {"AWS_ATHENA_WORK_GROUP": "acme-lake", "PREGAO_DATABASE": "acme"}
+        executed = execute(endpoint, 'DAY = "2020-04-02"', settings)
+    assert_ran(executed)
+    assert {each["WorkGroup"] for each in executed.statements} == {"acme-lake"}
+    outputs = {each["ResultConfiguration"]["OutputLocation"].rsplit("/", 1)[0] for each in executed.statements}
+    assert outputs == {f"s3://{RESULTS}/athena"}, "the workgroup says where results go"
+    for cell, said in (
+        ("days", "2020-04-02 is not there with quotes and options: the last day that is, 2020-04-01"),
+        ("quotes", "PETR4 has no quotes on 2020-04-01"),
+        ("spread", "no spread: BBDC4 has no quotes from 2020-04-01 to 2020-04-01"),
+        ("options", "PETR4 has no options on 2020-04-01"),
+        ("quality", "nothing was rejected on 2020-04-01"),
+    ):
+        assert said in executed.printed(cell), executed.printed(cell)
+    assert [executed.images(cell) for cell in CHARTS] == [0, 0, 0, 0, 1]
