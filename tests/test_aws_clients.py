@@ -1,17 +1,28 @@
-"""The embedded endpoint in the hands of clients that were made for AWS: boto3 and the AWS CLI."""
+"""The embedded endpoint in the hands of clients that were made for AWS: boto3, the AWS CLI and PyAthena."""
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
+import struct
+from typing import Callable, NamedTuple, Optional
 
 import botocore.exceptions
+import pandas
+import pyarrow.fs
+import pyathena
 import pytest
+from pyathena.arrow.cursor import ArrowCursor
+from pyathena.cursor import DictCursor
+from pyathena.pandas.cursor import PandasCursor
 
 import oracle
 import rawfiles
 from conftest import Published
-from lake import ACCOUNT, DATABASE, LAKE, RAW, REGION, RESULTS, Endpoint, Lake, eventually
+from lake import (
+    ACCOUNT, DATABASE, LAKE, RAW, REGION, RESULTS, Endpoint, Lake, assert_same_rows, environment, eventually,
+)  # fmt: skip
 
 STATE_MACHINES = {
     name: f"arn:aws:states:{REGION}:{ACCOUNT}:stateMachine:{name}"
@@ -430,6 +441,154 @@ def test_athena_through_the_aws_cli(endpoint: Endpoint, published: Published):
     results = endpoint.aws_json("athena", "get-query-results", "--query-execution-id", query)
     values = [row["Data"][0]["VarCharValue"] for row in results["ResultSet"]["Rows"]]
     assert values == ["n", str(len(published.expected.rows["options"]))]
+
+
+# --- Athena, one answer in the hands of all -----------------------------------------------------------
+
+
+class Columns(NamedTuple):
+    """An answer as a client gives it: the names of the columns, and the rows in their order."""
+
+    names: list[str]
+    rows: list[list]
+
+
+def through_the_cli(endpoint: Endpoint, sql: str) -> Columns:
+    query = endpoint.aws_json(
+        "athena", "start-query-execution", "--query-string", sql, "--work-group", "primary",
+        "--query-execution-context", f"Database={DATABASE}",
+    )["QueryExecutionId"]  # fmt: skip
+    execution = ended(endpoint.client("athena"), query)
+    assert execution["Status"]["State"] == "SUCCEEDED", execution["Status"]
+    answer = endpoint.aws_json("athena", "get-query-results", "--query-execution-id", query)["ResultSet"]
+    columns = answer["ResultSetMetadata"]["ColumnInfo"]
+    read = {"bigint": int, "integer": int, "double": float, "varchar": str, "boolean": json.loads}
+    kinds = [read[column["Type"]] for column in columns]
+
+    def value(kind: Callable, text: Optional[str]) -> object:
+        return None if text is None else kind(text)
+
+    header, *rows = [[cell.get("VarCharValue") for cell in row["Data"]] for row in answer["Rows"]]
+    assert header == [column["Name"] for column in columns]
+    return Columns(header, [list(map(value, kinds, row)) for row in rows])
+
+
+def connect() -> pyathena.connection.Connection:
+    """As a notebook connects: the environment says where."""
+    return pyathena.connect(work_group="primary", schema_name=DATABASE, poll_interval=0.02)
+
+
+def through_the_plain_cursor(_: Endpoint, sql: str) -> Columns:
+    cursor = connect().cursor().execute(sql)
+    return Columns([column[0] for column in cursor.description], [list(row) for row in cursor.fetchall()])
+
+
+def through_the_dict_cursor(_: Endpoint, sql: str) -> Columns:
+    cursor = connect().cursor(DictCursor).execute(sql)
+    names = [column[0] for column in cursor.description]
+    rows = cursor.fetchall()
+    assert all(list(row) == names for row in rows)
+    return Columns(names, [list(row.values()) for row in rows])
+
+
+def through_pandas(_: Endpoint, sql: str) -> Columns:
+    frame = connect().cursor(PandasCursor).execute(sql, float_precision="round_trip").as_pandas()
+    rows = [[None if pandas.isna(value) else value for value in row] for row in frame.to_numpy(object).tolist()]
+    return Columns(list(frame.columns), rows)
+
+
+def through_arrow(_: Endpoint, sql: str) -> Columns:
+    table = connect().cursor(ArrowCursor).execute(sql).as_arrow()
+    return Columns(table.column_names, [list(row.values()) for row in table.to_pylist()])
+
+
+def through_the_plain_object(endpoint: Endpoint, sql: str) -> Columns:
+    """`pregao query` has its rows from the result object."""
+    rows = Lake(endpoint.folder / "home").query(sql)
+    return Columns(list(rows[0]), [list(row.values()) for row in rows])
+
+
+READERS = {
+    "aws athena": through_the_cli,
+    "PyAthena Cursor": through_the_plain_cursor,
+    "PyAthena DictCursor": through_the_dict_cursor,
+    "PyAthena PandasCursor": through_pandas,
+    "PyAthena ArrowCursor": through_arrow,
+    "pregao query": through_the_plain_object,
+}
+# These two read the result object, where nothing is NULL and "" an empty text, and cannot tell them apart: what they give
+# for both.
+SAME_TEXT = {"PyAthena PandasCursor": None, "PyAthena ArrowCursor": ""}
+
+
+def as_told_by(reader: str, text: Optional[str]) -> Optional[str]:
+    return SAME_TEXT[reader] if reader in SAME_TEXT and not text else text
+
+
+@pytest.fixture(params=READERS)
+def reader(request, endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch) -> str:
+    for name, value in {**environment(endpoint.folder), **endpoint.settings}.items():
+        monkeypatch.setenv(name, value)
+    # The one client that cannot be told of an endpoint: it makes a file system that only knows AWS.
+    local = functools.partial(pyarrow.fs.S3FileSystem, endpoint_override=endpoint.url)
+    monkeypatch.setattr(pyarrow.fs, "S3FileSystem", local)
+    return request.param
+
+
+def bits(value: object) -> object:
+    return ("double", struct.pack(">d", value)) if isinstance(value, float) else (type(value), value)
+
+
+# Beside each other: what is exact only in 64 bits, and a NULL, which tempts a client to make doubles of a column.
+EXACT = [
+    ("bigint", [9007199254740993, -9223372036854775808, 9223372036854775807, None]),
+    ("integer", [2147483647, -2147483648, 0, None]),
+    ("double", [0.1 + 0.2, -0.0, 5e-324, 1.7976931348623157e308]),
+    ("double", [14.675582203389831, 2.2250738585072014e-308, 1 / 3, None]),
+    ("double", [1e23, 123456789012345680.0, -1e-7, 1e7]),
+    ("varchar", ['say "x"', "a,b;c", "two\nlines", " \t blank "]),
+    ("varchar", ["ITAÚ UNIBANCO PN", "€ 🙂", "NULL", None]),
+]
+
+
+def literal(type: str, value: object) -> str:
+    if value is None:
+        return f"CAST(NULL AS {type})"
+    # Only as text does a double reach Athena without becoming a decimal first; no quote is in any of them.
+    text = str(value) if type in ("bigint", "integer") else f"'{value}'"
+    return f"CAST({text} AS {type})"
+
+
+def test_athena_gives_every_client_the_same_values(reader: str, endpoint: Endpoint):
+    selects = []
+    for place in range(4):
+        cells = [f"{literal(type, values[place])} AS c{at}" for at, (type, values) in enumerate(EXACT)]
+        selects.append(f"SELECT {place} AS place, {', '.join(cells)}")
+    answer = READERS[reader](endpoint, " UNION ALL ".join(selects) + " ORDER BY place")
+    assert answer.names == ["place", *(f"c{at}" for at in range(len(EXACT)))]
+    for place, row in enumerate(answer.rows):
+        wanted = [as_told_by(reader, values[place]) if type == "varchar" else values[place] for type, values in EXACT]
+        assert list(map(bits, row)) == list(map(bits, [place, *wanted]))
+    assert len(answer.rows) == 4
+
+
+def test_athena_tells_an_empty_text_from_none(reader: str, endpoint: Endpoint):
+    sql = "SELECT 1 AS place, '' AS text UNION ALL SELECT 2, NULL UNION ALL SELECT 3, 'x' ORDER BY place"
+    answer = READERS[reader](endpoint, sql)
+    wanted = [[1, as_told_by(reader, "")], [2, as_told_by(reader, None)], [3, "x"]]
+    assert answer == Columns(["place", "text"], wanted)
+
+
+@pytest.mark.parametrize("table", oracle.TABLES)
+def test_athena_gives_every_client_the_rows_of_a_day(reader: str, table: str, endpoint: Endpoint, published: Published):
+    answer = READERS[reader](endpoint, f"SELECT * FROM {table} WHERE year = 2020 AND month = 4 AND day = 9")
+    expected = published.expected.day(table, 2020, 4, 9)
+    assert len(expected) > (1000 if table == "options" else 0), "more than a page of it"
+    texts = {column.name for column in oracle.TABLES[table] if column.type == "string"}
+    told = [
+        {name: as_told_by(reader, value) if name in texts else value for name, value in row.items()} for row in expected
+    ]
+    assert_same_rows(table, [dict(zip(answer.names, row)) for row in answer.rows], told)
 
 
 # --- Lambda -----------------------------------------------------------------------------------------
