@@ -25,6 +25,9 @@ OLDEST_PYTHON = (3, 10)
 ROOT = Path(__file__).resolve().parent.parent
 REQUIREMENTS = [*sorted((ROOT / "tests").glob("requirements*.txt")), ROOT / "notebooks" / "requirements.txt"]
 TOOLS = ROOT / "tests" / "tools"
+# The browser that looks at the web application, and what drives it: programs, and the packages of Debian that have them.
+BROWSER = ("chromium", "chromedriver")
+BROWSER_PACKAGES = ("chromium", "chromium-driver", "fonts-dejavu-core")
 
 
 class Failure(Exception):
@@ -43,9 +46,19 @@ def main() -> int:
         target = target_directory()
         python = prepare_environment(target / "test-venv")
         tools = prepare_tools(target)
+        prepare_browser()
         # The same profile for all of it: a fresh machine compiles the big dependencies once.
         step("build", ["cargo", "build", "--release", "--workspace", "--locked"])
         step("Rust tests", ["cargo", "test", "--release", "--workspace", "--locked"])
+        step(
+            "browser tests",
+            ["cargo", "run", "--release", "--locked", f"--manifest-path={ROOT / 'tests' / 'browser' / 'Cargo.toml'}"],
+            {
+                "CARGO_TARGET_DIR": str(target / "browser-tests"),
+                "PREGAO": str(binary(target)),
+                "BROWSER_TESTS": str(target / "browser-tests"),
+            },
+        )
         step(
             "end-to-end tests",
             [str(python), "-m", "pytest", *arguments.pytest],
@@ -142,6 +155,23 @@ def prepare_node_modules(folder: Path, node: Path) -> Path:
     step("Node.js packages", [str(node / "npm"), "ci", "--no-audit", "--no-fund", "--silent"], {"PATH": path}, folder)
     stamp.write_text(wanted)
     return programs
+
+
+def prepare_browser() -> None:
+    """Have the browser on the PATH: installed where this may be done without a password, else asked for."""
+    missing = [program for program in BROWSER if not shutil.which(program)]
+    if not missing:
+        return
+    install = ["apt-get", "install", "--yes", "--quiet", "--no-install-recommends", *BROWSER_PACKAGES]
+    by_hand = f"this installs what is missing: sudo {shlex.join(install)}"
+    if not shutil.which("apt-get"):
+        raise Failure(f"{' and '.join(missing)} are not on the PATH; on Debian {by_hand}")
+    sudo = [] if os.geteuid() == 0 else ["sudo", "--non-interactive"]
+    if sudo and subprocess.call([*sudo, "true"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) != 0:
+        raise Failure(f"{' and '.join(missing)} are not on the PATH; {by_hand}")
+    quiet = {"DEBIAN_FRONTEND": "noninteractive"}
+    step("package lists", [*sudo, "apt-get", "update", "--quiet"], quiet)
+    step("browser", [*sudo, *install], quiet)
 
 
 def create_environment(folder: Path) -> None:

@@ -1,0 +1,130 @@
+//! Lakes to look at: homes of `pregao`, and the servers on them.
+
+use std::io::{BufRead, BufReader};
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::{env, fs};
+
+use serde_json::{Map, Value};
+
+/// The binary that is tested.
+pub fn binary() -> PathBuf {
+    let named = env::var_os("PREGAO").expect("PREGAO has to name the binary: target/release/pregao");
+    fs::canonicalize(&named).unwrap_or_else(|error| panic!("PREGAO={}: {error}; build it first", named.display()))
+}
+
+/// A folder for what tests leave behind.
+pub fn folder(name: &str) -> PathBuf {
+    let named = env::var_os("BROWSER_TESTS").expect("BROWSER_TESTS has to name a folder for lakes and screenshots");
+    let folder = PathBuf::from(named).join(name);
+    fs::create_dir_all(&folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
+    fs::canonicalize(folder).expect("it is there")
+}
+
+/// The folder of a lake.
+pub struct Home {
+    folder: PathBuf,
+}
+
+impl Home {
+    /// A new and empty one.
+    pub fn new(name: &str) -> Self {
+        let folder = folder("lakes").join(name);
+        match fs::remove_dir_all(&folder) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => panic!("{}: {error}", folder.display()),
+            _ => fs::create_dir_all(&folder).expect("the folder of tests can be written"),
+        }
+        Self { folder }
+    }
+
+    /// Where raw files can be put before they are uploaded.
+    pub fn raw(&self) -> PathBuf {
+        self.folder.join("raw")
+    }
+
+    /// Runs a command on it, which has to succeed, and gives what it says.
+    pub fn pregao(&self, arguments: &[&str]) -> String {
+        let output = self.command(arguments).output().expect("pregao runs");
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "pregao {}: {stderr}", arguments.join(" "));
+        String::from_utf8(output.stdout).expect("text")
+    }
+
+    /// A command on it.
+    pub fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(binary());
+        // Without the configuration of whoever runs the tests.
+        command.current_dir(&self.folder).arg("--home").arg(self.folder.join("home")).args(arguments);
+        command
+    }
+
+    /// Writes raw files of some business days.
+    pub fn sample(&self, days: u32, from: &str) {
+        let raw = self.raw();
+        let raw = raw.to_str().expect("a path in UTF-8");
+        self.pregao(&["sample", "--out", raw, "--days", &days.to_string(), "--from", from]);
+    }
+
+    /// Uploads the raw files.
+    pub fn upload(&self) {
+        self.pregao(&["upload", self.raw().to_str().expect("a path in UTF-8")]);
+    }
+
+    /// Makes, uploads and publishes some business days.
+    pub fn publish(&self, days: u32, from: &str, to: &str) {
+        self.sample(days, from);
+        self.upload();
+        self.pregao(&["run", "--from", from, "--to", to]);
+    }
+
+    /// The rows of a query, by `pregao query`.
+    pub fn query(&self, sql: &str) -> Vec<Map<String, Value>> {
+        serde_json::from_str(&self.pregao(&["query", "--format", "json", sql])).expect("an array of objects")
+    }
+
+    /// `pregao explore` on it.
+    pub fn explore(&self) -> Explorer {
+        Explorer(Server::start(self.command(&["explore"])))
+    }
+
+    /// `pregao local` on it, for those who stop it under an explorer.
+    pub fn local(&self) -> Server {
+        Server::start(self.command(&["local"]))
+    }
+}
+
+/// A running explorer.
+pub struct Explorer(Server);
+
+impl Explorer {
+    /// Where it is: `http://127.0.0.1:41234`.
+    pub fn url(&self) -> &str {
+        &self.0.first_line
+    }
+}
+
+/// A server, ended when it is dropped.
+pub struct Server {
+    child: Child,
+    /// What it said first: for the explorer its URL.
+    first_line: String,
+}
+
+impl Server {
+    /// Starts it, and waits for its first line.
+    pub fn start(mut command: Command) -> Self {
+        let mut child = command.stdout(Stdio::piped()).spawn().expect("pregao runs");
+        let mut first_line = String::new();
+        BufReader::new(child.stdout.take().expect("it is piped")).read_line(&mut first_line).expect("a first line");
+        assert!(first_line.contains("http://127.0.0.1:"), "{command:?} said {first_line:?}");
+        Self { child, first_line: first_line.trim_end().to_owned() }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // It may have ended by itself, which is not for here to judge.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}

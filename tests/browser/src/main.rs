@@ -1,0 +1,81 @@
+//! The explorer in a real browser: Chromium, driven by WebDriver, on `pregao explore` and a lake of its own.
+//!
+//! One lake of six days at the real size is shared by all tests that only look; a test that changes something makes
+//! its own. Each test ends with a look at the console: a page that complains there has failed.
+//!
+//! `tests/run.py` runs them all. One by hand, with what it takes from the environment:
+//!
+//! ```sh
+//! PREGAO=target/release/pregao BROWSER_TESTS=/some/folder cargo run --release --manifest-path tests/browser/Cargo.toml -- series
+//! ```
+//!
+//! `PREGAO` is the binary, and `BROWSER_TESTS` the folder for lakes (`lakes/`) and screenshots (`screenshots/`). Not a
+//! test of Cargo's own kind, because servers and browsers have to be ended when the last test is over.
+
+mod browser;
+mod frame;
+mod lake;
+
+use std::process::ExitCode;
+use std::sync::{Arc, OnceLock};
+
+use futures::future::LocalBoxFuture;
+use libtest_mimic::{Arguments, Trial};
+
+use browser::Browser;
+use lake::{Explorer, Home};
+
+/// What tests share, made by the first that needs it and ended by the last.
+#[derive(Default)]
+pub struct Shared {
+    published: OnceLock<(Home, Explorer)>,
+}
+
+impl Shared {
+    /// A lake of six published days at the real size, 2020-04-01 to 2020-04-08, and its explorer. Only to be looked at.
+    pub fn published(&self) -> &(Home, Explorer) {
+        self.published.get_or_init(|| {
+            let home = Home::new("published");
+            home.publish(6, "2020-04-01", "2020-04-08");
+            let explorer = home.explore();
+            (home, explorer)
+        })
+    }
+}
+
+/// A test of a view.
+pub type Test = for<'a> fn(&'a Shared, &'a Browser) -> LocalBoxFuture<'a, ()>;
+
+/// The tests of some modules, each under its module's name.
+macro_rules! tests {
+    ($($module:ident: $($test:ident),+ $(,)?;)*) => {
+        vec![$($((
+            concat!(stringify!($module), "::", stringify!($test)),
+            (|shared, browser| Box::pin($module::$test(shared, browser))) as Test,
+        )),+),*]
+    };
+}
+
+fn main() -> ExitCode {
+    // What is missing is said before anything starts.
+    lake::binary();
+    lake::folder("lakes");
+    let mut arguments = Arguments::from_args();
+    // Each test is a browser and a server.
+    arguments.test_threads = arguments.test_threads.or(Some(2));
+    let shared = Arc::new(Shared::default());
+    let tests: Vec<(&str, Test)> = tests! {
+        frame: views_are_reached_by_keyboard;
+    };
+    let trials = tests
+        .into_iter()
+        .map(|(name, test)| {
+            let shared = Arc::clone(&shared);
+            Trial::test(name, move || {
+                browser::run(name, &shared, test);
+                Ok(())
+            })
+        })
+        .collect();
+    libtest_mimic::run(&arguments, trials).exit_code()
+}
