@@ -5,17 +5,19 @@ use lake::{Error, Lake, athena};
 
 use crate::days::Days;
 use crate::statement::Statement;
+use crate::watched::Executions;
 
 /// The state of the server.
 #[derive(Debug)]
 pub struct App {
     pub lake: Lake,
     pub days: Days,
+    pub executions: Executions,
 }
 
 impl App {
     pub fn new(lake: Lake) -> Self {
-        Self { lake, days: Days::default() }
+        Self { lake, days: Days::default(), executions: Executions::default() }
     }
 
     /// Asks Athena, and waits for all rows.

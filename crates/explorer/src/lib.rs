@@ -10,6 +10,8 @@
 //! | `api` | the questions of the page, a module for each of its views |
 //! | `statement` | SELECTs that cannot be written without their days |
 //! | `days` | which days are published |
+//! | `watched` | the executions that somebody looks at |
+//! | `documents` | objects that a person reads: logs, reports |
 //! | `assets` | the files of the page |
 //! | `guard` | who may ask |
 //! | `error` | what the page is told when something cannot be done |
@@ -18,9 +20,11 @@ mod api;
 mod app;
 mod assets;
 mod days;
+mod documents;
 mod error;
 mod guard;
 mod statement;
+mod watched;
 
 use std::net::SocketAddr;
 use std::sync::Arc;

@@ -76,7 +76,8 @@ function go(href) {
 document.addEventListener('click', (event) => {
   const link = event.target.closest?.('a[href^="/"]');
   const plain = event.button === 0 && !event.ctrlKey && !event.metaKey && !event.shiftKey && !event.altKey;
-  if (!link || !plain || link.target || link.hasAttribute('download') || link.getAttribute('href').startsWith('/api/')) return;
+  // A link in a drawing has its target as an object.
+  if (!link || !plain || link.hasAttribute('target') || link.hasAttribute('download') || link.getAttribute('href').startsWith('/api/')) return;
   event.preventDefault();
   go(link.getAttribute('href'));
 });

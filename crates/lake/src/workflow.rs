@@ -1,6 +1,6 @@
 //! The workflows (state machines) by their names: finding, starting and listing their executions.
 
-use aws_sdk_sfn::types::ExecutionListItem;
+use aws_sdk_sfn::types::{ExecutionListItem, ExecutionStatus};
 use chrono::Utc;
 use market::run::{InvalidRunId, RunId};
 use serde_json::Value;
@@ -93,12 +93,18 @@ pub async fn start(lake: &Lake, workflow: Workflow, name: &RunId, input: &Value)
     Ok(started.execution_arn)
 }
 
-/// The latest executions of a machine, newest first, at most `limit`.
+/// The latest executions of a machine, newest first, at most `limit`: all of them, or those of one `status` (`RUNNING`).
 ///
 /// # Errors
 /// Whatever Step Functions refuses.
-pub async fn executions(lake: &Lake, machine: &Machine, limit: usize) -> Result<Vec<ExecutionListItem>, Error> {
+pub async fn executions(
+    lake: &Lake,
+    machine: &Machine,
+    status: Option<&str>,
+    limit: usize,
+) -> Result<Vec<ExecutionListItem>, Error> {
     let request = lake.sfn.list_executions().state_machine_arn(&machine.arn).max_results(limit.min(1_000) as i32);
+    let request = request.set_status_filter(status.map(ExecutionStatus::from));
     let mut pages = request.into_paginator().items().send();
     let mut items = Vec::new();
     while items.len() < limit

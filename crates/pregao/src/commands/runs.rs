@@ -26,7 +26,7 @@ pub fn runs(global: &Global, args: &RunsArgs) -> anyhow::Result<ExitCode> {
 async fn list(lake: &Lake, limit: usize) -> anyhow::Result<ExitCode> {
     let mut all: Vec<(String, ExecutionListItem)> = Vec::new();
     for machine in workflow::machines(lake).await? {
-        for item in workflow::executions(lake, &machine, limit).await? {
+        for item in workflow::executions(lake, &machine, None, limit).await? {
             all.push((machine.workflow.name().to_owned(), item));
         }
     }
