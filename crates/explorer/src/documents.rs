@@ -116,11 +116,7 @@ mod tests {
                     the report on quotes: s3://pregao-lake/quality/run=a_1/quotes.json. (s3://b/c) s3://b/c";
         assert_eq!(
             uris(text),
-            [
-                "s3://pregao-results/logs/j-1/steps/s-1/",
-                "s3://pregao-lake/quality/run=a_1/quotes.json",
-                "s3://b/c"
-            ]
+            ["s3://pregao-results/logs/j-1/steps/s-1/", "s3://pregao-lake/quality/run=a_1/quotes.json", "s3://b/c"]
         );
         assert!(uris("no object").is_empty());
     }

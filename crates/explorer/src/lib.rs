@@ -10,6 +10,7 @@
 //! | `api` | the questions of the page, a module for each of its views |
 //! | `statement` | SELECTs that cannot be written without their days |
 //! | `days` | which days are published |
+//! | `calendar` | the raw files of days, held against the session |
 //! | `watched` | the executions that somebody looks at |
 //! | `documents` | objects that a person reads: logs, reports |
 //! | `assets` | the files of the page |
@@ -19,6 +20,7 @@
 mod api;
 mod app;
 mod assets;
+mod calendar;
 mod days;
 mod documents;
 mod error;

@@ -71,6 +71,19 @@ pub async fn list_between(
     Ok(objects)
 }
 
+/// What the keys that start with `prefix` have behind it, up to the next `/`: each once, in order.
+pub async fn folders(lake: &Lake, bucket: &BucketName, prefix: &str) -> Result<Vec<String>, Error> {
+    let request = lake.s3.list_objects_v2().bucket(bucket.as_str()).prefix(prefix).delimiter("/");
+    let mut pages = request.into_paginator().send();
+    let mut folders = Vec::new();
+    while let Some(page) = pages.next().await {
+        let page = page.map_err(Error::aws(format!("listing {}", keys::uri(bucket, prefix))))?;
+        let common = page.common_prefixes.unwrap_or_default().into_iter().filter_map(|common| common.prefix);
+        folders.extend(common.map(|common| common[prefix.len()..].trim_end_matches('/').to_owned()));
+    }
+    Ok(folders)
+}
+
 /// The objects in a folder of a table, without those that every engine takes for no data: folder markers, and names
 /// that start with `_` or `.`.
 pub async fn list_data(lake: &Lake, folder: &str) -> Result<Vec<Object>, Error> {

@@ -276,11 +276,20 @@ impl Report {
     }
 }
 
-/// The run that was audited last among those that passed with all tables and were asked for all days of `range`.
+/// A run that was audited.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Audit {
+    /// The run.
+    pub run: RunId,
+    /// When the last of its reports was written, in nanoseconds since 1970.
+    pub written: i128,
+}
+
+/// All runs that were audited, the latest first.
 ///
 /// # Errors
-/// [`Error::Quality`] when there is none; whatever S3 refuses.
-pub async fn newest_run(lake: &Lake, range: DateRange) -> Result<RunId, Error> {
+/// Whatever S3 refuses.
+pub async fn audits(lake: &Lake) -> Result<Vec<Audit>, Error> {
     let bucket = &lake.config.buckets.lake;
     let request = lake.s3.list_objects_v2().bucket(bucket.as_str()).prefix(keys::QUALITY);
     let mut pages = request.into_paginator().send();
@@ -289,11 +298,19 @@ pub async fn newest_run(lake: &Lake, range: DateRange) -> Result<RunId, Error> {
         let page = page.map_err(Error::aws(format!("listing {}", keys::uri(bucket, keys::QUALITY))))?;
         for object in page.contents.unwrap_or_default() {
             let Some(run) = object.key().and_then(keys::audited_run) else { continue };
-            audits.push((object.last_modified().map(|time| (time.secs(), time.subsec_nanos())), run));
+            audits.push(Audit { run, written: object.last_modified().map_or(0, |time| time.as_nanos()) });
         }
     }
-    audits.sort_by(|one, other| other.cmp(one));
-    for (_, run) in audits {
+    audits.sort_by(|one, other| (other.written, &other.run).cmp(&(one.written, &one.run)));
+    Ok(audits)
+}
+
+/// The run that was audited last among those that passed with all tables and were asked for all days of `range`.
+///
+/// # Errors
+/// [`Error::Quality`] when there is none; whatever S3 refuses.
+pub async fn newest_run(lake: &Lake, range: DateRange) -> Result<RunId, Error> {
+    for Audit { run, .. } in audits(lake).await? {
         if passed_for(lake, &run, range).await? {
             return Ok(run);
         }

@@ -1,6 +1,7 @@
 //! The questions of the page. Every answer is JSON; every error says what is wrong and what to do.
 
 mod lake;
+mod quality;
 mod runs;
 
 use std::sync::Arc;
@@ -17,6 +18,7 @@ type Answer<T> = Result<axum::Json<T>, Failure>;
 pub fn routes() -> Router<Arc<App>> {
     Router::new()
         .merge(lake::routes())
+        .merge(quality::routes())
         .merge(runs::routes())
         .fallback(async || Failure::not_found("the page asked for something that this server does not have"))
 }

@@ -2,16 +2,16 @@
 // the layer behind all that lead to it, long edges and labels get places of their own in the layers between, neighbours
 // are brought below one another, and each layer is then spread so that it is closest to where its neighbours pull it.
 
-const GAP = 22; // Between neighbours in a layer.
 const RISE = 26; // Between layers.
 const LANE = 8; // The width of an edge that passes a layer.
 
 /**
- * Places nodes `{ id, width, height }` and edges `{ from, to, labelWidth, labelHeight }`. Gives `{ width, height }`; a node
+ * Places nodes `{ id, width, height }` and edges `{ from, to, labelWidth, labelHeight }`, with `gap` between neighbours in a
+ * layer. Gives `{ width, height }`; a node
  * gets `x` and `y`, its middle; an edge `points` from its source to its target, `back` when it leads upward, and `label`,
  * the middle of its label.
  */
-export function layout(nodes, edges) {
+export function layout(nodes, edges, gap) {
   const byId = new Map(nodes.map((node) => [node.id, node]));
   turnBack(nodes, edges);
   const rank = ranks(nodes, edges);
@@ -20,7 +20,7 @@ export function layout(nodes, edges) {
   const items = new Map(layers.flat().map((item) => [item.node.id, item]));
   const links = edges.filter((edge) => edge.from !== edge.to).flatMap((edge) => chain(edge, rank, items, layers));
   order(layers, links);
-  spread(layers);
+  spread(layers, gap);
   const height = stack(layers);
   const left = Math.min(...layers.flat().map((item) => item.x - item.width / 2));
   for (const item of layers.flat()) item.x -= left;
@@ -132,8 +132,8 @@ function mean(links, value) {
 }
 
 /** Gives each item its x, in some sweeps down and up. */
-function spread(layers) {
-  for (const layer of layers) settle(layer, layer.map((item) => ({ item, wish: 0, weight: 1 })));
+function spread(layers, gap) {
+  for (const layer of layers) settle(layer, layer.map((item) => ({ item, wish: 0, weight: 1 })), gap);
   for (let sweep = 0; sweep < 24; sweep += 1) {
     const sides = sweep < 22 ? [sweep % 2 ? 'below' : 'above'] : ['above', 'below'];
     for (const layer of sweep % 2 ? [...layers].reverse() : layers) {
@@ -141,7 +141,7 @@ function spread(layers) {
         const pulls = sides.flatMap((side) => item[side]);
         const weight = pulls.reduce((sum, [, one]) => sum + one, 0);
         return { item, wish: mean(pulls, (near) => near.x) ?? item.x, weight: weight || 0.1 };
-      }));
+      }), gap);
     }
   }
 }
@@ -150,11 +150,11 @@ function spread(layers) {
  * Puts the items of a layer where they wish to be, in their order and without touching: the least squares under these
  * conditions, by pooling neighbours that would overlap.
  */
-function settle(layer, wishes) {
+function settle(layer, wishes, gap) {
   const blocks = [];
   let offset = 0;
   wishes.forEach(({ item, wish, weight }, at) => {
-    if (at) offset += (layer[at - 1].width + item.width) / 2 + GAP;
+    if (at) offset += (layer[at - 1].width + item.width) / 2 + gap;
     let block = { sum: (wish - offset) * weight, weight, items: [[item, offset]] };
     while (blocks.length && blocks.at(-1).sum / blocks.at(-1).weight > block.sum / block.weight) {
       const before = blocks.pop();

@@ -8,6 +8,10 @@ const LINE = 14; // The height of a line of small text.
 const PAD = 12;
 const HEAD = 26; // The height of a box's name.
 
+/** How much room there is between and inside states, and for the lines of labels: less of it on a phone, where letters count. */
+const ROOMY = { gap: 22, inside: 22, letters: 20, least: 92 };
+const TIGHT = { gap: 9, inside: 12, letters: 12, least: 60 };
+
 let measuring = null;
 
 /** How wide a text is, in pixels. */
@@ -38,7 +42,7 @@ export const word = (outcome) => WORDS[outcome] ?? outcome;
  * there is any; `chosen` is the name of the state that is marked, and `choose(name)` is called for one that is clicked.
  */
 export function drawing(definition, { about, chosen, choose, title }) {
-  const options = { about, chosen, choose };
+  const options = { about, chosen, choose, room: matchMedia('(max-width: 640px)').matches ? TIGHT : ROOMY };
   const { width, height, parts } = level(graph(definition), options);
   const [w, hgt] = [Math.ceil(width + 2 * PAD), Math.ceil(height + 2 * PAD)];
   return s('svg', { class: 'machine', viewBox: `0 0 ${w} ${hgt}`, width: w, height: hgt, role: 'group', 'aria-label': title },
@@ -53,11 +57,11 @@ function level({ nodes, edges }, options) {
   for (const node of nodes) measure(node, options);
   for (const edge of edges) {
     edge.light = edge.kind === 'catch';
-    edge.lines = edge.label ? lines(edge.label, 20) : [];
+    edge.lines = edge.label ? lines(edge.label, options.room.letters) : [];
     edge.labelWidth = Math.max(0, ...edge.lines.map((line) => widthOf(line, '11px') + 6));
     edge.labelHeight = edge.lines.length * LINE;
   }
-  const { width, height } = layout(nodes, edges);
+  const { width, height } = layout(nodes, edges, options.room.gap);
   const catches = (edge) => (edge.kind === 'catch' ? 0 : 1);
   const parts = [
     ...[...edges].sort((a, b) => catches(a) - catches(b)).map(line),
@@ -75,7 +79,7 @@ function measure(node, options) {
   node.about = options.about(node.name, node.state) ?? {};
   node.note = note(node);
   const text = Math.max(widthOf(node.name, '600 13px') + (node.about.outcome ? 18 : 0), widthOf(node.note, '11px'));
-  Object.assign(node, { width: Math.max(92, text + (node.kind === 'Choice' ? 38 : 22)), height: 44 });
+  Object.assign(node, { width: Math.max(options.room.least, text + options.room.inside + (node.kind === 'Choice' ? 16 : 0)), height: 44 });
   if (!node.branches.length) return;
   node.inner = node.branches.map((branch) => level(branch, options));
   const inside = node.inner.reduce((sum, one) => sum + one.width + PAD, PAD);

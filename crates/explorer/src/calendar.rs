@@ -1,0 +1,143 @@
+//! The raw files of days, held against the snapshots that the session expects.
+
+use chrono::NaiveDate;
+use lake::raw::RawFile;
+use market::session::Session;
+use market::snapshot::{Feed, SnapshotName, SnapshotTime};
+use serde::Serialize;
+
+/// How many snapshots of a feed there are on a day.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct Count {
+    /// Those that the session expects.
+    pub expected: usize,
+    /// Those of them that are there.
+    pub present: usize,
+    /// Those of them that are not.
+    pub missing: usize,
+    /// Files that fill no slot, or one that is filled already.
+    pub extra: usize,
+    /// Files that were refused.
+    pub quarantined: usize,
+}
+
+/// Counts the snapshots of one feed on a day.
+pub fn count(session: &Session, date: NaiveDate, present: &[SnapshotTime], quarantined: usize) -> Count {
+    let expected = session.expected(date).len();
+    let missing = session.missing(date, present).len();
+    let filled = expected - missing;
+    Count { expected, present: filled, missing, extra: present.len() - filled, quarantined }
+}
+
+/// One expected snapshot, and the files that are there for it.
+#[derive(Debug, PartialEq, Eq, Serialize)]
+pub struct Slot {
+    /// `10:00`.
+    pub time: String,
+    pub files: Vec<File>,
+}
+
+/// A raw file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct File {
+    pub name: String,
+    pub bytes: u64,
+    /// Its own time, `10:03`.
+    pub time: String,
+}
+
+impl From<&RawFile> for File {
+    fn from(file: &RawFile) -> Self {
+        Self { name: file.name.to_string(), bytes: file.object.bytes, time: clock(file.name.time) }
+    }
+}
+
+/// The snapshots of one feed on a day.
+#[derive(Debug, PartialEq, Eq, Serialize)]
+pub struct FeedDay {
+    pub feed: Feed,
+    pub slots: Vec<Slot>,
+    /// Files outside the session.
+    pub outside: Vec<File>,
+}
+
+/// Puts the files of a feed on a day into the slots that the session has.
+pub fn feed_day(session: &Session, date: NaiveDate, feed: Feed, files: &[RawFile]) -> FeedDay {
+    let files: Vec<&RawFile> =
+        files.iter().filter(|file| file.name.feed == feed && file.name.time.date() == date).collect();
+    let expected = session.expected(date);
+    // The session says what a file fills by no longer missing it.
+    let fills: Vec<Option<SnapshotTime>> = files
+        .iter()
+        .map(|file| {
+            let missing = session.missing(date, &[file.name.time]);
+            expected.iter().copied().find(|slot| !missing.contains(slot))
+        })
+        .collect();
+    let those = |slot: Option<SnapshotTime>| {
+        let filling = files.iter().zip(&fills).filter(|(_, fills)| **fills == slot);
+        filling.map(|(file, _)| File::from(*file)).collect()
+    };
+    let slots = expected.iter().map(|slot| Slot { time: clock(*slot), files: those(Some(*slot)) }).collect();
+    FeedDay { feed, slots, outside: those(None) }
+}
+
+fn clock(time: SnapshotTime) -> String {
+    time.time().format("%H:%M").to_string()
+}
+
+/// The snapshot that a quarantined file calls itself; the tag of its version may stand behind its name.
+pub fn quarantined(file: &str) -> Option<SnapshotName> {
+    file.parse().ok().or_else(|| file.rsplit_once('.')?.0.parse().ok())
+}
+
+#[cfg(test)]
+mod tests {
+    use lake::objects::Object;
+
+    use super::*;
+
+    fn file(name: &str) -> RawFile {
+        let object = Object { key: name.to_owned(), bytes: 7, etag: String::new() };
+        RawFile { name: name.parse().expect(name), object }
+    }
+
+    #[test]
+    fn every_file_is_in_one_place_and_every_slot_is_told() {
+        let session = Session { step_minutes: 180, ..Session::default() };
+        let date = "2020-04-01".parse().expect("a day");
+        let files: Vec<RawFile> = [
+            "202004010950_flashpanel.csv",
+            "202004011003_flashpanel.csv",
+            "202004011020_flashpanel.csv.gz",
+            "202004011600_flashpanel.csv",
+            "202004011300_options.csv",
+            "202004021300_flashpanel.csv",
+        ]
+        .map(file)
+        .into();
+        let day = feed_day(&session, date, Feed::Quotes, &files);
+        let slots: Vec<(&str, usize)> = day.slots.iter().map(|slot| (slot.time.as_str(), slot.files.len())).collect();
+        assert_eq!(slots, [("10:00", 2), ("13:00", 0), ("16:00", 1)]);
+        assert_eq!(day.outside.len(), 1);
+        assert_eq!((day.outside[0].time.as_str(), day.outside[0].bytes), ("09:50", 7));
+
+        let times: Vec<SnapshotTime> = files[..4].iter().map(|file| file.name.time).collect();
+        let counted = count(&session, date, &times, 1);
+        assert_eq!(counted, Count { expected: 3, present: 2, missing: 1, extra: 2, quarantined: 1 });
+        // A holiday expects nothing, and what is there is extra.
+        let holiday = "2020-04-10".parse().expect("a day");
+        let there = ["202004101300".parse().expect("a time")];
+        assert_eq!(count(&session, holiday, &there, 0), Count { extra: 1, ..Count::default() });
+    }
+
+    #[test]
+    fn a_quarantined_file_is_known_by_its_name() {
+        for name in ["202004011000_options.csv", "202004011000_options.csv.9e10", "202004011000_options.csv.gz.9e10"] {
+            assert_eq!(quarantined(name).map(|name| name.time.intdate()), Some(202004011000), "{name}");
+        }
+        for name in ["foo.csv", "202004011000_options.csv.9e10.x", ""] {
+            assert_eq!(quarantined(name), None, "{name}");
+        }
+    }
+}
