@@ -87,6 +87,11 @@ impl Home {
         Explorer(Server::start(self.command(&["explore"])))
     }
 
+    /// `pregao explore` on it, with other settings.
+    pub fn explore_with(&self, settings: &[&str]) -> Explorer {
+        Explorer(Server::start(self.command(&[&["explore"], settings].concat())))
+    }
+
     /// `pregao local` on it, for those who stop it under an explorer.
     pub fn local(&self) -> Server {
         Server::start(self.command(&["local"]))

@@ -15,6 +15,8 @@
 mod browser;
 mod frame;
 mod lake;
+mod quality;
+mod runs;
 
 use std::process::ExitCode;
 use std::sync::{Arc, OnceLock};
@@ -66,6 +68,10 @@ fn main() -> ExitCode {
     let shared = Arc::new(Shared::default());
     let tests: Vec<(&str, Test)> = tests! {
         frame: views_are_reached_by_keyboard;
+        runs: graphs_are_those_of_the_definitions, a_run_is_started_stopped_and_watched_to_its_end,
+            a_failure_is_told_with_its_report, a_stopped_endpoint_is_told;
+        quality: the_calendar_counts_what_was_uploaded, rejects_are_those_that_sql_counts,
+            checks_are_those_of_the_reports, nothing_yet_says_what_to_do;
     };
     let trials = tests
         .into_iter()
