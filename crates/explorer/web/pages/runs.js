@@ -98,7 +98,8 @@ class Runs {
     const filtered = this.#view.get('workflow') || this.#view.get('status') || page;
     const nothing = filtered
       ? empty('No execution is like that.', 'Choose another workflow or status.')
-      : empty('Nothing has run here yet.', 'Bring raw files in with: pregao upload DIR. Then start create_datalake for their days, above or with: pregao run --from DATE.');
+      : empty('Nothing has run here yet.',
+        'Bring raw files in with: pregao upload DIR. Then start create_datalake for their days, above or with: pregao run --from DATE.');
     const turn = (to, id, text, able) => h('button', { type: 'button', id, disabled: !able, onclick: () => this.#view.set({ page: to || '' }) }, text);
     replace(this.#list,
       executions.length ? h('ol', { class: 'executions' }, executions.map((execution) => this.#item(execution, now))) : nothing,

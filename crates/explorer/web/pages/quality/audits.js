@@ -12,7 +12,8 @@ export async function audits(root, context) {
   replace(root, h('section', { class: 'panel', 'aria-label': 'Checks' },
     h('h2', {}, 'Checks of the runs'),
     data.runs.length ? matrix(data, page, context)
-      : empty('No run has been audited yet.', h('span', {}, 'Start create_datalake for the days of the raw files under ', h('a', { href: '/runs?workflow=create_datalake' }, 'Runs'), '.')),
+      : empty('No run has been audited yet.', h('span', {},
+        'Start create_datalake for the days of the raw files under ', h('a', { href: '/runs?workflow=create_datalake' }, 'Runs'), '.')),
     detail));
   if (view.get('run')) await report(detail, context);
 }
@@ -34,19 +35,25 @@ function matrix({ runs: latest, more }, page, { view, choose }) {
   const cell = (run, row) => {
     const check = find(run, row);
     if (!check) return h('td', { class: 'muted' }, '–');
-    return h('td', { class: `check ${check.passed ? 'passed' : 'broken'}`, title: figures(check), 'data-check': `${row.table}/${row.check}`, 'data-run': run.run, 'data-passed': String(check.passed) },
+    const marks = { 'data-check': `${row.table}/${row.check}`, 'data-run': run.run, 'data-passed': String(check.passed) };
+    return h('td', { class: `check ${check.passed ? 'passed' : 'broken'}`, title: figures(check), ...marks },
       `${check.passed ? '✓' : '✗'} ${share(check.share)}`);
   };
-  const head = (run) => h('th', { scope: 'col', 'aria-current': run.run === chosen ? 'true' : null },
-    h('button', { type: 'button', class: 'link', 'data-audit': run.run, title: run.run, 'aria-expanded': String(run.run === chosen), onclick: () => choose({ run: run.run === chosen ? '' : run.run }) },
-      run.from === run.to ? dayText(run.from) : `${dayText(run.from)} – ${dayText(run.to)}`),
-    h('div', { class: 'muted when' }, instant(run.written)));
+  const head = ({ run, from, to, written }) => {
+    const open = run === chosen;
+    const pick = () => choose({ run: open ? '' : run });
+    return h('th', { scope: 'col', 'aria-current': open ? 'true' : null },
+      h('button', { type: 'button', class: 'link', 'data-audit': run, title: run, 'aria-expanded': String(open), onclick: pick },
+        from === to ? dayText(from) : `${dayText(from)} – ${dayText(to)}`),
+      h('div', { class: 'muted when' }, instant(written)));
+  };
+  const line = (row) => h('tr', {}, h('th', { scope: 'row' }, `${row.table} `, h('span', { class: 'mono' }, row.check)), runs.map((run) => cell(run, row)));
   const turn = (to, id, label, able) => h('button', { type: 'button', id, disabled: !able, onclick: () => choose({ runs: to || '' }) }, label);
   return [
     h('p', { class: 'muted' }, 'The share of what failed, run by run, the latest to the right. A run shows its figures, limits and examples.'),
     h('div', { class: 'scroll' }, h('table', { id: 'checks' },
       h('thead', {}, h('tr', {}, h('th', { scope: 'col' }, 'Check'), runs.map(head))),
-      h('tbody', {}, rows.map((row) => h('tr', {}, h('th', { scope: 'row' }, `${row.table} `, h('span', { class: 'mono' }, row.check)), runs.map((run) => cell(run, row))))))),
+      h('tbody', {}, rows.map(line)))),
     (page > 0 || more) && h('div', { class: 'pages' }, turn(page + 1, 'audits-older', 'Older', more), turn(page - 1, 'audits-newer', 'Newer', page > 0)),
   ];
 }
@@ -65,7 +72,8 @@ async function report(root, { ask, view }) {
   if (view.get('run') !== run) return;
   replace(root, h('div', { id: 'report', 'data-run': run },
     h('h2', {}, 'Run ', h('span', { class: 'mono' }, run)),
-    h('p', { class: 'line' }, h('a', { href: `/runs?run=${encodeURIComponent(run)}` }, 'Its states, under Runs'), h('span', { class: 'mono muted' }, data.place)),
+    h('p', { class: 'line' },
+      h('a', { href: `/runs?run=${encodeURIComponent(run)}` }, 'Its states, under Runs'), h('span', { class: 'mono muted' }, data.place)),
     data.reports.map(tableReport)));
 }
 
@@ -95,7 +103,8 @@ function tableReport(one) {
 function account({ table: name, rows, records, duplicates }) {
   if (name === 'rejects') return `${number(rows)} rows.`;
   return `${number(rows)} rows of ${number(records.records)} records: ${number(records.blank_ticker)} without a ticker, `
-    + `${number(records.header_repeat)} repeated headers, ${number(records.ragged)} ragged; ${number(duplicates.rows - duplicates.keys)} rows are duplicates, and kept.`;
+    + `${number(records.header_repeat)} repeated headers, ${number(records.ragged)} ragged; `
+    + `${number(duplicates.rows - duplicates.keys)} rows are duplicates, and kept.`;
 }
 
 /** The days on which a check failed, and a few examples. */

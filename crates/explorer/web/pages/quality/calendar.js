@@ -24,12 +24,13 @@ export function calendar(data, { day, choose }) {
     event.preventDefault();
     choose({ from: from.querySelector('input').value, to: to.querySelector('input').value }, 'from');
   };
+  const nameless = () => choose({ day: day === 'none' ? '' : 'none' }, 'day');
   return h('section', { class: 'panel', 'aria-label': 'Calendar' },
     h('h2', {}, 'Snapshots by day'),
     h('form', { class: 'controls', onsubmit: show },
       from, to, h('button', { type: 'submit', id: 'quality-show' }, 'Show'),
       data.known && h('button', { type: 'button', onclick: () => choose({ from: data.known[0], to: data.known[1] }, 'from') }, 'All days'),
-      data.nameless > 0 && h('button', { type: 'button', id: 'nameless', 'aria-pressed': String(day === 'none'), onclick: () => choose({ day: day === 'none' ? '' : 'none' }, 'day') },
+      data.nameless > 0 && h('button', { type: 'button', id: 'nameless', 'aria-pressed': String(day === 'none'), onclick: nameless },
         `✗ ${number(data.nameless)} refused without a day`)),
     h('p', { class: 'legend muted' },
       MEANINGS.map(([name, sign, text]) => h('span', { class: `mark ${name}` }, `${sign} ${text}`)),
@@ -75,17 +76,22 @@ function monthTable(month, days, chosen, choose) {
   const byDate = new Map(days.map((one) => [one.date, one]));
   const last = new Date(Date.UTC(Number(month.slice(0, 4)), Number(month.slice(5)), 0)).getUTCDate();
   const dates = Array.from({ length: last }, (_, at) => `${month}-${String(at + 1).padStart(2, '0')}`).filter((date) => weekday(date) < width);
-  const cells = [...Array.from({ length: dates.length ? weekday(dates[0]) : 0 }, () => h('td', {})), ...dates.map((date) => dayCell(date, byDate.get(date), chosen, choose))];
+  const before = Array.from({ length: weekday(dates[0]) }, () => h('td', {}));
+  const cells = [...before, ...dates.map((date) => dayCell(date, byDate.get(date), chosen, choose))];
   const weeks = Array.from({ length: Math.ceil(cells.length / width) }, (_, week) => h('tr', {}, cells.slice(week * width, (week + 1) * width)));
   // 2024-01-01 was a Monday.
   const head = Array.from({ length: width }, (_, at) => h('th', { scope: 'col' }, name(`2024-01-0${at + 1}`, { weekday: 'short' })));
-  return h('table', { class: 'month' }, h('caption', {}, name(`${month}-01`, { month: 'long', year: 'numeric' })), h('thead', {}, h('tr', {}, head)), h('tbody', {}, weeks));
+  return h('table', { class: 'month' },
+    h('caption', {}, name(`${month}-01`, { month: 'long', year: 'numeric' })), h('thead', {}, h('tr', {}, head)), h('tbody', {}, weeks));
 }
 
 function dayCell(date, one, chosen, choose) {
   const number = String(Number(date.slice(8)));
   if (!one) return h('td', { class: 'closed' }, h('span', { class: 'date muted' }, number));
-  const words = FEEDS.map((feed) => `${feed} ${one[feed].present} of ${one[feed].expected}${one[feed].quarantined ? `, ${one[feed].quarantined} refused` : ''}`);
+  const words = FEEDS.map((feed) => {
+    const { present, expected, quarantined } = one[feed];
+    return `${feed} ${present} of ${expected}${quarantined ? `, ${quarantined} refused` : ''}`;
+  });
   const told = `${dayText(date)}: ${words.join('; ')}; ${one.published.length ? `published: ${one.published.join(', ')}` : 'not published'}`;
   return h('td', {},
     h('button', {

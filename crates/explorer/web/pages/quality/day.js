@@ -33,7 +33,9 @@ function slot({ time, files }) {
   const [file, ...others] = files;
   const state = !file ? 'missing' : others.length ? 'extra' : 'present';
   const told = file ? files.map((one) => `${one.name}, ${bytes(one.bytes)}`).join('; ') : `${time} is missing`;
-  const text = { missing: '○ missing', present: file && `● ${file.time === time ? bytes(file.bytes) : file.time}`, extra: `● and ${number(others.length)} more` }[state];
+  // A file of another minute than the slot's is told by its minute.
+  const one = file && `● ${file.time === time ? bytes(file.bytes) : file.time}`;
+  const text = { missing: '○ missing', present: one, extra: `● and ${number(others.length)} more` }[state];
   return h('li', { class: `slot ${state}`, 'data-slot': time, 'data-state': state, title: told }, h('span', { class: 'time' }, time), h('span', {}, text));
 }
 

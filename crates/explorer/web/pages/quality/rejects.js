@@ -22,7 +22,11 @@ const nothing = ({ days }) => (days
 function groups({ groups: found }, chosen, { choose }) {
   const most = Math.max(...found.map(({ count }) => count));
   const same = (group) => group.table === chosen.table && group.column === chosen.column && group.reason === chosen.reason;
-  const pick = (group) => choose(same(group) ? { table: '', column: '', reason: '' } : { table: group.table, column: group.column, reason: group.reason }, 'reason');
+  const pick = (group) => {
+    const { table: of, column, reason } = same(group) ? { table: '', column: '', reason: '' } : group;
+    choose({ table: of, column, reason }, 'reason');
+  };
+  const bar = ({ count }) => h('div', { class: 'track' }, h('div', { class: 'bar failed', style: `width:${((100 * count) / most).toFixed(1)}%` }));
   const columns = [
     { name: 'Table', cell: (group) => group.table },
     { name: 'Column', cell: (group) => group.column || 'whole record' },
@@ -35,7 +39,7 @@ function groups({ groups: found }, chosen, { choose }) {
     },
     { name: 'Rejects', number: true, cell: ({ count }) => number(count) },
     { name: 'Different texts', number: true, cell: ({ texts: different }) => number(different) },
-    { name: '', label: '', cell: ({ count }) => h('div', { class: 'track' }, h('div', { class: 'bar failed', style: `width:${((100 * count) / most).toFixed(1)}%` })) },
+    { name: '', label: '', cell: bar },
   ];
   const total = found.reduce((sum, { count }) => sum + count, 0);
   return [h('p', {}, `${number(total)} rejects. A reason shows the texts behind it.`), h('div', { class: 'low' }, table(columns, found, { id: 'rejects' }))];

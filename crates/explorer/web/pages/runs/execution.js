@@ -85,7 +85,8 @@ function head(execution, stop) {
     h('h1', {}, execution.workflow, ' ', h('span', { class: 'mono' }, execution.name)),
     h('p', { class: 'line' },
       badge(execution.status),
-      h('span', { class: 'muted' }, `started ${instant(execution.started)}, ${execution.stopped ? 'took' : 'running for'} ${duration(took(execution, execution.now))}`),
+      h('span', { class: 'muted' }, `started ${instant(execution.started)}, ${execution.stopped ? 'took' : 'running for'} `,
+        duration(took(execution, execution.now))),
       !execution.stopped && h('button', { type: 'button', id: 'stop', onclick: stop }, '■ Stop …')));
 }
 
@@ -110,24 +111,32 @@ function stopping(execution, failed) {
 }
 
 function wrong({ failure: { error, cause }, documents: uris, workflow, name }, documents, read) {
-  const audited = uris.map((uri) => /\/quality\/run=([^/]+)\//.exec(uri)?.[1]).find(Boolean) ?? (error === 'QualityError' && workflow === 'create_datalake' ? name : null);
+  const named = uris.map((uri) => /\/quality\/run=([^/]+)\//.exec(uri)?.[1]).find(Boolean);
+  const audited = named ?? (error === 'QualityError' && workflow === 'create_datalake' ? name : null);
   return h('section', { class: 'failure', id: 'failure', role: 'alert' },
     h('strong', { class: 'bad' }, error),
     h('p', { class: 'cause' }, cause || 'No cause is told.'),
     audited && h('p', {}, h('a', { href: `/quality?run=${encodeURIComponent(audited)}`, id: 'quality-link' }, 'The checks of this run, under Quality')),
-    uris.map((uri) => h('div', { class: 'document' },
-      h('button', { type: 'button', id: `read-${uri}`, class: 'link mono', 'aria-expanded': String(documents.has(uri)), onclick: () => read(uri) }, uri),
-      documents.has(uri) && told(documents.get(uri), documents, read))));
+    uris.map((uri) => h('div', { class: 'document' }, leaf(uri, uri, documents, read))));
+}
+
+/** A button that reads the document at a URI, and what was read. */
+function leaf(uri, name, documents, read) {
+  const open = documents.has(uri);
+  return [
+    h('button', { type: 'button', id: `read-${uri}`, class: 'link mono', 'aria-expanded': String(open), onclick: () => read(uri) }, name),
+    open && told(documents.get(uri), documents, read),
+  ];
 }
 
 /** What is at a URI: a text, or what lies below it. */
 function told(found, documents, read) {
   if (found instanceof Error) return failure(found);
-  if (found.text !== null) return [found.cut && h('p', { class: 'muted' }, 'Only its end is shown.'), h('pre', { class: 'document-text' }, found.text || '(empty)')];
-  return h('ul', {}, found.below.map(({ uri, bytes: size }) => h('li', {},
-    h('button', { type: 'button', id: `read-${uri}`, class: 'link mono', 'aria-expanded': String(documents.has(uri)), onclick: () => read(uri) }, uri.split('/').at(-1)),
-    ` ${bytes(size)}`,
-    documents.has(uri) && told(documents.get(uri), documents, read))));
+  if (found.text !== null) {
+    return [found.cut && h('p', { class: 'muted' }, 'Only its end is shown.'), h('pre', { class: 'document-text' }, found.text || '(empty)')];
+  }
+  return h('ul', {}, found.below.map(({ uri, bytes: size }) =>
+    h('li', {}, leaf(uri, `${uri.split('/').at(-1)} ${bytes(size)}`, documents, read))));
 }
 
 /** The visits to a state, and what they come to. */
@@ -137,8 +146,8 @@ function summary(execution, name) {
   if (!outcome) return { visits };
   const total = visits.reduce((sum, visit) => sum + spent(visit, execution), 0);
   const retries = visits.reduce((sum, visit) => sum + Math.max(0, visit.attempts - 1), 0);
-  const note = [duration(total), visits.length > 1 && `${number(visits.length)} times`, retries > 0 && `${number(retries)} retried`].filter(Boolean).join(' · ');
-  return { visits, outcome, note };
+  const note = [duration(total), visits.length > 1 && `${number(visits.length)} times`, retries > 0 && `${number(retries)} retried`];
+  return { visits, outcome, note: note.filter(Boolean).join(' · ') };
 }
 
 const spent = ({ entered, left }, execution) => (left ?? execution.stopped ?? execution.now) - entered;
@@ -167,7 +176,8 @@ function chosenState(execution, view) {
     h('h2', {}, name),
     state.Comment && h('p', {}, state.Comment),
     visits.length ? visits.map((visit) => h('div', {},
-      h('p', {}, `${sign(visit.outcome)} ${word(visit.outcome)}, entered ${instant(visit.entered)}, ${visit.left ? 'took' : 'so far'} ${duration(spent(visit, execution))}${attempts(visit)}`),
+      h('p', {}, `${sign(visit.outcome)} ${word(visit.outcome)}, entered ${instant(visit.entered)}, `,
+        `${visit.left ? 'took' : 'so far'} ${duration(spent(visit, execution))}${attempts(visit)}`),
       visit.failures.map(({ error, cause }) => h('p', { class: 'attempt' }, h('strong', { class: 'bad' }, error), ` ${cause}`))))
       : h('p', { class: 'muted' }, 'It was not reached.'),
     definition(state));
@@ -183,8 +193,12 @@ function times(execution, choose) {
     const style = `left:${(from * 100).toFixed(2)}%;width:${(length * 100).toFixed(2)}%`;
     return h('div', { class: 'track' }, h('div', { class: `bar ${visit.outcome}`, style }));
   };
+  const state = (visit) => {
+    const id = `visit-${execution.visits.indexOf(visit)}`;
+    return h('button', { type: 'button', class: 'link', id, onclick: () => choose(visit.state) }, visit.state);
+  };
   const columns = [
-    { name: 'State', cell: (visit) => h('button', { type: 'button', class: 'link', id: `visit-${execution.visits.indexOf(visit)}`, onclick: () => choose(visit.state) }, visit.state) },
+    { name: 'State', cell: state },
     { name: 'Outcome', cell: (visit) => h('span', { class: `badge ${visit.outcome}` }, `${sign(visit.outcome)} ${word(visit.outcome)}`) },
     { name: 'Took', number: true, cell: (visit) => duration(spent(visit, execution)) },
     { name: 'When', cell: bar },

@@ -19,7 +19,9 @@ export function starter(workflows, begun) {
     h('label', {}, 'Workflow', workflow), h('label', {}, 'Input by', mode), days, json,
     h('button', { type: 'submit', id: 'start-check' }, 'Start …'));
   const panel = h('section', { id: 'start', class: 'panel', hidden: true, 'aria-label': 'Start a run' }, h('h2', {}, 'Start a run'), form, hint, answer);
-  const button = h('button', { type: 'button', id: 'start-open', class: 'primary', 'aria-expanded': 'false', 'aria-controls': 'start', onclick: () => (panel.hidden ? open() : close()) }, 'Start a run');
+  const turn = () => (panel.hidden ? open() : close());
+  const button = h('button', { type: 'button', id: 'start-open', class: 'primary', 'aria-expanded': 'false', 'aria-controls': 'start', onclick: turn },
+    'Start a run');
 
   // What was said about another input would be wrong.
   form.addEventListener('input', () => replace(answer));
