@@ -32,6 +32,11 @@ impl Failure {
         Self::new(StatusCode::FORBIDDEN, "Forbidden", message)
     }
 
+    /// It can be done, once whoever asks for it says so again.
+    pub fn unconfirmed(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::CONFLICT, "Unconfirmed", message)
+    }
+
     fn new(status: StatusCode, error: impl Into<String>, message: impl Into<String>) -> Self {
         Self { status, error: error.into(), message: message.into(), hint: None }
     }

@@ -9,6 +9,8 @@
 //! | [`serve`] | the server |
 //! | `api` | the questions of the page, a module for each of its views |
 //! | `statement` | SELECTs that cannot be written without their days |
+//! | `reading` | what statements that people write would do |
+//! | `download`, `parquet_file` | whole answers as files |
 //! | `days` | which days are published |
 //! | `calendar` | the raw files of days, held against the session |
 //! | `watched` | the executions that somebody looks at |
@@ -23,8 +25,11 @@ mod assets;
 mod calendar;
 mod days;
 mod documents;
+mod download;
 mod error;
 mod guard;
+mod parquet_file;
+mod reading;
 mod statement;
 mod watched;
 

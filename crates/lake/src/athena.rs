@@ -30,7 +30,7 @@ pub struct Answer {
 pub struct Column {
     /// The name, as the statement gives it.
     pub name: String,
-    /// The type in Athena's words: `varchar`, `bigint`, `double`.
+    /// The type in Athena's words: `varchar`, `bigint`, `double`, `decimal(18,2)`.
     pub ty: String,
 }
 
@@ -39,18 +39,24 @@ impl Column {
         matches!(self.ty.as_str(), "tinyint" | "smallint" | "int" | "integer" | "bigint")
     }
 
-    /// Whether its cells are numbers.
-    pub fn is_number(&self) -> bool {
-        self.is_integer() || matches!(self.ty.as_str(), "double" | "float" | "real") || self.ty.starts_with("decimal")
+    fn is_double(&self) -> bool {
+        matches!(self.ty.as_str(), "double" | "float" | "real")
     }
 
-    /// A cell of it as JSON. What JSON has no number for (NaN, Infinity) stays the text that Athena gives.
+    /// Whether its cells are numbers.
+    pub fn is_number(&self) -> bool {
+        self.is_integer() || self.is_double() || self.ty.starts_with("decimal")
+    }
+
+    /// A cell of it as JSON. What JSON has no number for (NaN, Infinity) stays the text that Athena gives, and so does
+    /// a decimal of more digits than a double holds, because that is what those who read JSON make of it.
     pub fn json(&self, cell: Option<&str>) -> Value {
         let Some(text) = cell else { return Value::Null };
         let number = if self.is_integer() {
             text.parse::<i64>().ok().map(Value::from)
         } else if self.is_number() {
-            text.parse::<f64>().ok().and_then(serde_json::Number::from_f64).map(Value::from)
+            let double = text.parse::<f64>().ok().filter(|double| self.is_double() || is_the_same(*double, text));
+            double.and_then(serde_json::Number::from_f64).map(Value::from)
         } else if self.ty == "boolean" {
             text.parse::<bool>().ok().map(Value::from)
         } else {
@@ -90,12 +96,13 @@ pub async fn run_in(lake: &Lake, database: impl Into<Option<&str>>, statement: &
 pub struct Query<'a> {
     lake: &'a Lake,
     id: String,
-    statement: &'a str,
 }
 
 /// What a query took, now that it has succeeded.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Finished {
+    /// Its statement.
+    pub statement: String,
     /// The bytes that were read for it.
     pub scanned_bytes: u64,
     /// How long it took Athena.
@@ -111,7 +118,7 @@ impl<'a> Query<'a> {
     ///
     /// # Errors
     /// [`Error::Refused`] when Athena does not take it for a statement.
-    pub async fn start(lake: &'a Lake, statement: &'a str, database: impl Into<Option<&str>>) -> Result<Self, Error> {
+    pub async fn start(lake: &'a Lake, statement: &str, database: impl Into<Option<&str>>) -> Result<Self, Error> {
         let context = database.into().map(|database| QueryExecutionContext::builder().database(database).build());
         let output = keys::uri(&lake.config.buckets.results, keys::QUERY_RESULTS);
         let started = lake
@@ -125,7 +132,17 @@ impl<'a> Query<'a> {
             .await
             .map_err(Error::aws(format!("starting the query {}", beginning(statement))))?;
         let id = started.query_execution_id.ok_or_else(|| nothing_said("a query without an id"))?;
-        Ok(Self { lake, id, statement })
+        Ok(Self { lake, id })
+    }
+
+    /// A query that was started before, by anybody.
+    pub fn known(lake: &'a Lake, id: impl Into<String>) -> Self {
+        Self { lake, id: id.into() }
+    }
+
+    /// The id of its execution.
+    pub fn id(&self) -> &str {
+        &self.id
     }
 
     /// Looks until the query has succeeded: often at first, since most statements here take milliseconds or a second.
@@ -166,6 +183,41 @@ impl<'a> Query<'a> {
         Pages { query: self, next: Next::First { names_first: finished.names_first }, object }
     }
 
+    /// The first page of a query that has finished, and what the page behind it is asked for with. Such pages can be
+    /// asked for in any order, at any time, by whoever has their tokens.
+    ///
+    /// # Errors
+    /// Whatever Athena refuses.
+    pub async fn first_page(&self, finished: &Finished, size: PageSize) -> Result<(Page, Option<String>), Error> {
+        self.fetch(None, size, usize::from(finished.names_first)).await.map(|fetched| (fetched.page, fetched.next))
+    }
+
+    /// The page that a token means.
+    ///
+    /// # Errors
+    /// Whatever Athena refuses.
+    pub async fn page_at(&self, token: String, size: PageSize) -> Result<(Page, Option<String>), Error> {
+        self.fetch(Some(token), size, 0).await.map(|fetched| (fetched.page, fetched.next))
+    }
+
+    /// Fetches a page of which the first `names` records are no rows.
+    async fn fetch(&self, token: Option<String>, size: PageSize, names: usize) -> Result<Fetched, Error> {
+        let Self { lake, id } = self;
+        let request = lake.athena.get_query_results().query_execution_id(id).set_next_token(token).max_results(size.0);
+        let page = request.send().await.map_err(Error::aws(format!("fetching the rows of the query {id}")))?;
+        let set = page.result_set.ok_or_else(|| nothing_said("no rows"))?;
+        let described = set.result_set_metadata.and_then(|metadata| metadata.column_info);
+        let records = set.rows.unwrap_or_default();
+        Ok(Fetched {
+            records: records.len(),
+            page: Page {
+                columns: described.unwrap_or_default().into_iter().map(column).collect(),
+                rows: records.into_iter().skip(names).map(cells).collect(),
+            },
+            next: page.next_token,
+        })
+    }
+
     async fn look(&self) -> Result<QueryExecution, Error> {
         let request = self.lake.athena.get_query_execution().query_execution_id(&self.id);
         let look = request.send().await.map_err(Error::aws(format!("looking at the query {}", self.id)))?;
@@ -183,7 +235,7 @@ impl<'a> Query<'a> {
             query: self.id.clone(),
             state: state.to_owned(),
             reason: reason.to_owned(),
-            statement: beginning(self.statement),
+            statement: beginning(execution.query().unwrap_or_default()),
             retryable: error.is_some_and(|error| error.retryable()),
         }
     }
@@ -196,12 +248,41 @@ impl Finished {
         let millis = statistics.and_then(|statistics| statistics.total_execution_time_in_millis());
         let whole = |number: Option<i64>| number.and_then(|n| u64::try_from(n).ok()).unwrap_or_default();
         Self {
+            statement: execution.query().unwrap_or_default().to_owned(),
             scanned_bytes: whole(scanned),
             took: Duration::from_millis(whole(millis)),
             names_first: execution.statement_type() == Some(&StatementType::Dml),
             output: execution.result_configuration().and_then(|result| result.output_location()).map(str::to_owned),
         }
     }
+
+    /// Whether it read tables, which is what Athena is paid for, and not only what is known of them.
+    pub fn reads_data(&self) -> bool {
+        self.names_first || self.scanned_bytes > 0
+    }
+}
+
+/// How many records a page has at most. The first one of most answers is the names of the columns.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PageSize(i32);
+
+impl PageSize {
+    /// What Athena gives at most.
+    pub const LARGEST: PageSize = PageSize(1_000);
+
+    /// Pages of `records`, or the largest.
+    pub const fn of(records: u16) -> Self {
+        let records = records as i32;
+        if records < 1 || records > Self::LARGEST.0 { Self::LARGEST } else { Self(records) }
+    }
+}
+
+/// A page as Athena gave it.
+struct Fetched {
+    page: Page,
+    next: Option<String>,
+    /// How many records it had, with those that are no rows.
+    records: usize,
 }
 
 /// The rows of a query, a page at a time.
@@ -259,26 +340,15 @@ impl Pages<'_> {
             }
             Next::Over => return Ok(None),
         };
-        let Query { lake, id, .. } = self.query;
-        let request = lake.athena.get_query_results().query_execution_id(id).set_next_token(token);
-        let page = request.send().await.map_err(Error::aws(format!("fetching the rows of the query {id}")))?;
-
-        let set = page.result_set.ok_or_else(|| nothing_said("no rows"))?;
-        let described = set.result_set_metadata.and_then(|metadata| metadata.column_info);
-        let records = set.rows.unwrap_or_default();
-        let given = records.len();
-        let page_of = Page {
-            columns: described.unwrap_or_default().into_iter().map(column).collect(),
-            rows: records.into_iter().skip(names).map(cells).collect(),
-        };
-        self.next = match page.next_token {
+        let Fetched { page, next, records } = self.query.fetch(token, PageSize::LARGEST, names).await?;
+        self.next = match next {
             None => Next::Over,
-            Some(token) => match self.open(&page_of.columns, given).await {
+            Some(token) => match self.open(&page.columns, records).await {
                 Some(stream) => Next::In(Box::new(stream)),
                 None => Next::At(token),
             },
         };
-        Ok(Some(page_of))
+        Ok(Some(page))
     }
 
     /// The object of the answer, from its beginning; at most once, and nothing when it cannot be read.
@@ -325,7 +395,11 @@ impl Stream {
 }
 
 fn column(info: ColumnInfo) -> Column {
-    Column { name: info.name, ty: info.r#type }
+    let ty = match info.r#type.as_str() {
+        "decimal" => format!("decimal({},{})", info.precision, info.scale),
+        _ => info.r#type,
+    };
+    Column { name: info.name, ty }
 }
 
 fn cells(row: Row) -> Vec<Option<String>> {
@@ -334,6 +408,12 @@ fn cells(row: Row) -> Vec<Option<String>> {
 
 fn nothing_said(what: &str) -> Error {
     Error::Unavailable { doing: "asking Athena".to_owned(), message: format!("it answered with {what}") }
+}
+
+/// Whether a double is written in the digits of a decimal, but for zeros at their end.
+fn is_the_same(double: f64, decimal: &str) -> bool {
+    let digits = if decimal.contains('.') { decimal.trim_end_matches('0').trim_end_matches('.') } else { decimal };
+    double.to_string() == digits
 }
 
 /// Enough of a statement to know it by, in one line.
@@ -349,6 +429,37 @@ fn beginning(statement: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn json_has_the_numbers_that_it_can_hold() {
+        for (ty, cell, expected) in [
+            ("bigint", "9007199254740993", "9007199254740993"),
+            ("double", "1.0E7", "10000000.0"),
+            ("double", "-Infinity", "\"-Infinity\""),
+            ("decimal(20,2)", "123456789012345678.25", "\"123456789012345678.25\""),
+            ("decimal(20,0)", "9007199254740993", "\"9007199254740993\""),
+            ("decimal(5,2)", "-15.70", "-15.7"),
+            ("decimal(5,0)", "120", "120.0"),
+            ("boolean", "true", "true"),
+            ("varchar", "12", "\"12\""),
+        ] {
+            let column = Column { name: "x".to_owned(), ty: ty.to_owned() };
+            assert_eq!(column.json(Some(cell)).to_string(), expected, "{ty}");
+            assert_eq!(column.json(None), Value::Null);
+        }
+    }
+
+    #[test]
+    fn pages_keep_to_what_athena_gives() {
+        assert_eq!([0, 1, 200, 1_000, 1_001].map(|size| PageSize::of(size).0), [1_000, 1, 200, 1_000, 1_000]);
+    }
+
+    #[test]
+    fn a_decimal_has_its_digits_in_its_type() {
+        let info = |ty: &str| ColumnInfo::builder().name("x").r#type(ty).precision(18).scale(2).build();
+        let ty = |name| column(info(name).expect("a column")).ty;
+        assert_eq!([ty("decimal"), ty("double")], ["decimal(18,2)", "double"]);
+    }
 
     #[test]
     fn a_statement_is_told_in_one_short_line() {

@@ -13,6 +13,7 @@
 //! | [`request`] | what the input of a workflow asks for |
 //! | [`cluster`] | what EMR clusters are asked for with, and found again by |
 //! | [`athena`] | how a statement is run to its end |
+//! | [`csv`] | CSV for others to read |
 //! | [`result_csv`] | the CSV that Athena keeps of a result |
 //! | [`workflow`] | the state machines, and their executions |
 //! | [`history`] | what happened in an execution, state by state |
@@ -25,6 +26,7 @@
 pub mod athena;
 pub mod cluster;
 pub mod config;
+pub mod csv;
 pub mod error;
 pub mod excerpt;
 pub mod history;

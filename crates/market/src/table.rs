@@ -111,6 +111,8 @@ pub struct Column {
     pub ty: ColumnType,
     /// Where its values come from.
     pub source: Source,
+    /// What its values are, in a few words.
+    pub meaning: &'static str,
 }
 
 /// The type of a published column.
@@ -195,78 +197,87 @@ impl Source {
     }
 }
 
-const INTDATE: Column = Column { name: "intdate", ty: ColumnType::BigInt, source: Source::FileTime };
-const TICKER: Column = Column { name: "ticker", ty: ColumnType::String, source: Source::Ticker };
-
-const fn decimal(name: &'static str, raw: &'static str) -> Column {
-    Column { name, ty: ColumnType::Double, source: Source::Cell { raw, kind: Kind::Decimal } }
+const fn intdate(meaning: &'static str) -> Column {
+    Column { name: "intdate", ty: ColumnType::BigInt, source: Source::FileTime, meaning }
 }
 
-const fn quantity(name: &'static str, ty: ColumnType, raw: &'static str) -> Column {
-    Column { name, ty, source: Source::Cell { raw, kind: Kind::Quantity } }
+const fn ticker(meaning: &'static str) -> Column {
+    Column { name: "ticker", ty: ColumnType::String, source: Source::Ticker, meaning }
 }
 
-const fn amount(name: &'static str, raw: &'static str) -> Column {
-    Column { name, ty: ColumnType::Double, source: Source::Cell { raw, kind: Kind::Amount } }
+const fn decimal(name: &'static str, raw: &'static str, meaning: &'static str) -> Column {
+    Column { name, ty: ColumnType::Double, source: Source::Cell { raw, kind: Kind::Decimal }, meaning }
 }
 
-const fn text(name: &'static str, raw: &'static str) -> Column {
-    Column { name, ty: ColumnType::String, source: Source::Cell { raw, kind: Kind::Text } }
+const fn quantity(name: &'static str, ty: ColumnType, raw: &'static str, meaning: &'static str) -> Column {
+    Column { name, ty, source: Source::Cell { raw, kind: Kind::Quantity }, meaning }
 }
 
-const fn reject(name: &'static str, field: RejectField) -> Column {
-    Column { name, ty: ColumnType::String, source: Source::Reject(field) }
+const fn amount(name: &'static str, raw: &'static str, meaning: &'static str) -> Column {
+    Column { name, ty: ColumnType::Double, source: Source::Cell { raw, kind: Kind::Amount }, meaning }
+}
+
+const fn text(name: &'static str, raw: &'static str, meaning: &'static str) -> Column {
+    Column { name, ty: ColumnType::String, source: Source::Cell { raw, kind: Kind::Text }, meaning }
+}
+
+const fn reject(name: &'static str, field: RejectField, meaning: &'static str) -> Column {
+    Column { name, ty: ColumnType::String, source: Source::Reject(field), meaning }
 }
 
 const QUOTES: &[Column] = &[
-    INTDATE,
-    TICKER,
-    decimal("last_close", "Fec"),
-    decimal("open", "Abe"),
-    decimal("max", "Max"),
-    decimal("min", "Min"),
-    decimal("last", "Ult"),
-    quantity("qty_bid", ColumnType::BigInt, "QOfc"),
-    decimal("bid", "Ofc"),
-    decimal("ask", "Ofv"),
-    quantity("qty_ask", ColumnType::BigInt, "QOfv"),
-    quantity("num_trades", ColumnType::Double, "NNeg"),
-    quantity("qty_total", ColumnType::Double, "QTot"),
-    amount("total_volume", "VolTot"),
+    intdate("date and time in Sao Paulo, YYYYMMDDHHmm"),
+    ticker("instrument: a stock, a fractional lot (...F) or an option"),
+    decimal("last_close", "Fec", "close of the previous session, BRL"),
+    decimal("open", "Abe", "open of this session"),
+    decimal("max", "Max", "highest trade of this session"),
+    decimal("min", "Min", "lowest trade of this session"),
+    decimal("last", "Ult", "last trade"),
+    quantity("qty_bid", ColumnType::BigInt, "QOfc", "quantity at the best bid"),
+    decimal("bid", "Ofc", "best bid"),
+    decimal("ask", "Ofv", "best ask"),
+    quantity("qty_ask", ColumnType::BigInt, "QOfv", "quantity at the best ask"),
+    quantity("num_trades", ColumnType::Double, "NNeg", "trades in this session"),
+    quantity("qty_total", ColumnType::Double, "QTot", "quantity traded in this session"),
+    amount("total_volume", "VolTot", "volume traded in this session, BRL"),
 ];
 
 const OPTIONS: &[Column] = &[
-    INTDATE,
-    TICKER,
-    text("optn_ua", "Underlying"),
-    text("optn_style", "OptnStyle"),
-    text("optn_tp", "OptnTp"),
-    quantity("optn_expn_days", ColumnType::Int, "Du"),
-    text("optn_expn_date", "TradgEndDt"),
-    decimal("optn_strike", "ExrcPric"),
-    decimal("optn_bs_delta", "bs_delta"),
-    decimal("optn_mkt_bid", "bid_opton"),
-    decimal("optn_bs_bid", "bs_bid"),
-    decimal("optn_mktbs_bid", "my_bid"),
-    decimal("ua_mkt_bid", "bid_undly"),
-    decimal("optn_mkt_ask", "ask_opton"),
-    decimal("optn_bs_ask", "bs_ask"),
-    decimal("optn_mktbs_ask", "my_ask"),
-    decimal("ua_mkt_ask", "ask_undly"),
-    decimal("bid_volimp", "bid_vol_imp"),
-    decimal("bid_volcone", "bid_vol_cone"),
-    decimal("ask_volimp", "ask_vol_imp"),
-    decimal("ask_volcone", "ask_vol_cone"),
+    intdate("date and time in Sao Paulo, YYYYMMDDHHmm"),
+    ticker("option"),
+    text("optn_ua", "Underlying", "underlying asset"),
+    text("optn_style", "OptnStyle", "EURO or AMER"),
+    text("optn_tp", "OptnTp", "CALL or PUTT"),
+    quantity("optn_expn_days", ColumnType::Int, "Du", "business days to expiry"),
+    text("optn_expn_date", "TradgEndDt", "date of expiry"),
+    decimal("optn_strike", "ExrcPric", "strike, BRL"),
+    decimal("optn_bs_delta", "bs_delta", "Black-Scholes delta"),
+    decimal("optn_mkt_bid", "bid_opton", "best bid"),
+    decimal("optn_bs_bid", "bs_bid", "Black-Scholes bid"),
+    decimal("optn_mktbs_bid", "my_bid", "best bid, or the Black-Scholes one where there is none"),
+    decimal("ua_mkt_bid", "bid_undly", "best bid of the underlying"),
+    decimal("optn_mkt_ask", "ask_opton", "best ask"),
+    decimal("optn_bs_ask", "bs_ask", "Black-Scholes ask"),
+    decimal("optn_mktbs_ask", "my_ask", "best ask, or the Black-Scholes one"),
+    decimal("ua_mkt_ask", "ask_undly", "best ask of the underlying"),
+    decimal("bid_volimp", "bid_vol_imp", "implied volatility of the bid"),
+    decimal("bid_volcone", "bid_vol_cone", "historical volatility of the underlying to this maturity"),
+    decimal("ask_volimp", "ask_vol_imp", "implied volatility of the ask"),
+    decimal("ask_volcone", "ask_vol_cone", "historical volatility of the underlying to this maturity"),
 ];
 
 const REJECTS: &[Column] = &[
-    INTDATE,
-    reject("source_file", RejectField::SourceFile),
-    reject("table_name", RejectField::TableName),
-    TICKER,
-    reject("column_name", RejectField::ColumnName),
-    reject("text", RejectField::Text),
-    reject("reason", RejectField::Reason),
+    intdate("date and time of the snapshot"),
+    reject("source_file", RejectField::SourceFile, "name of the raw file"),
+    reject("table_name", RejectField::TableName, "quotes or options"),
+    ticker("the record's ticker"),
+    reject("column_name", RejectField::ColumnName, "raw name of the column; empty for a whole record"),
+    reject("text", RejectField::Text, "the text as it stands in the file"),
+    reject(
+        "reason",
+        RejectField::Reason,
+        "not_a_number, negative, not_whole, out_of_range; for a record field_count, unclosed_quote, line_too_long",
+    ),
 ];
 
 #[cfg(test)]
@@ -293,6 +304,22 @@ mod tests {
                     Kind::Quantity => column.ty != ColumnType::String,
                 };
                 assert!(fits, "{column:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_readme_says_the_same() {
+        let readme = include_str!("../../../README.md");
+        for table in TableName::ALL {
+            let (_, section) = readme.split_once(&format!("\n### {table}\n")).expect("a section for each table");
+            let rows = section.lines().skip_while(|line| !line.starts_with("|---")).skip(1);
+            let rows: Vec<String> =
+                rows.take_while(|line| line.starts_with('|')).map(|row| row.replace('`', "")).collect();
+            assert_eq!(rows.len(), table.columns().len(), "{table}");
+            for (row, column) in rows.iter().zip(table.columns()) {
+                let begins = format!("| {} | {} |", column.name, column.ty.hive_name());
+                assert!(row.starts_with(&begins) && row.ends_with(&format!("| {} |", column.meaning)), "{row}");
             }
         }
     }

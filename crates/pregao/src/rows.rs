@@ -5,6 +5,7 @@ use std::io::{self, Write};
 
 use comfy_table::{Cell, CellAlignment, ContentArrangement, ContentLineStyle, LineStyle, Table, TableStyle};
 use lake::athena::Column;
+use lake::csv;
 
 use crate::args::Format;
 
@@ -31,7 +32,7 @@ impl<W: Write> Writer<W> {
     pub fn new(mut out: W, format: Format, columns: Vec<Column>, width: Option<u16>) -> io::Result<Writer<W>> {
         match format {
             Format::Table => {}
-            Format::Csv => write_csv(&mut out, columns.iter().map(|column| Some(column.name.as_str())))?,
+            Format::Csv => csv::write_record(&mut out, columns.iter().map(|column| Some(column.name.as_str())))?,
             Format::Json => out.write_all(b"[")?,
         }
         Ok(Writer { out, format, columns, width, rows: 0 })
@@ -44,7 +45,7 @@ impl<W: Write> Writer<W> {
             Format::Table => writeln!(self.out, "{}", table(&self.columns, rows, self.width))?,
             Format::Csv => {
                 for row in rows {
-                    write_csv(&mut self.out, row.iter().map(Option::as_deref))?;
+                    csv::write_record(&mut self.out, row.iter().map(Option::as_deref))?;
                 }
             }
             Format::Json => {
@@ -104,23 +105,6 @@ pub fn table(columns: &[Column], rows: &[Row], width: Option<u16>) -> String {
         column.set_padding((0, 1));
     }
     table.trim_fmt()
-}
-
-/// One record of RFC 4180. NULL is an empty field, and an empty text is one in quotes.
-fn write_csv<'a>(out: &mut impl Write, fields: impl Iterator<Item = Option<&'a str>>) -> io::Result<()> {
-    for (at, field) in fields.enumerate() {
-        if at > 0 {
-            out.write_all(b",")?;
-        }
-        match field {
-            None => {}
-            Some(text) if text.is_empty() || text.contains([',', '"', '\r', '\n']) => {
-                write!(out, "\"{}\"", text.replace('"', "\"\""))?;
-            }
-            Some(text) => out.write_all(text.as_bytes())?,
-        }
-    }
-    out.write_all(b"\r\n")
 }
 
 fn write_object(out: &mut impl Write, columns: &[Column], row: &Row) -> io::Result<()> {

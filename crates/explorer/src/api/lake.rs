@@ -38,17 +38,27 @@ struct Column {
     name: &'static str,
     #[serde(rename = "type")]
     ty: &'static str,
+    meaning: &'static str,
     partition: bool,
 }
+
+/// What the partition keys are, in the words that the columns' own meanings have.
+const KEY_MEANINGS: [&str; KEYS.len()] = ["year of the snapshot", "month, from 1", "day of the month, from 1"];
 
 async fn lake(State(app): State<Arc<App>>) -> Answer<Lake> {
     let mut tables = Vec::new();
     for table in TableName::ALL {
-        let columns = table.columns().iter().map(|column| (column.name, column.ty.hive_name(), false));
-        let keys = KEYS.iter().map(|key| (*key, "int", true));
+        let columns = table.columns().iter().map(|column| Column {
+            name: column.name,
+            ty: column.ty.hive_name(),
+            meaning: column.meaning,
+            partition: false,
+        });
+        let keys = KEYS.into_iter().zip(KEY_MEANINGS);
+        let keys = keys.map(|(name, meaning)| Column { name, ty: "int", meaning, partition: true });
         tables.push(Table {
             name: table.as_str(),
-            columns: columns.chain(keys).map(|(name, ty, partition)| Column { name, ty, partition }).collect(),
+            columns: columns.chain(keys).collect(),
             days: app.days.of(&app.lake, table).await?.iter().copied().collect(),
         });
     }

@@ -3,6 +3,7 @@
 mod lake;
 mod quality;
 mod runs;
+mod sql;
 
 use std::sync::Arc;
 
@@ -20,5 +21,6 @@ pub fn routes() -> Router<Arc<App>> {
         .merge(lake::routes())
         .merge(quality::routes())
         .merge(runs::routes())
+        .merge(sql::routes())
         .fallback(async || Failure::not_found("the page asked for something that this server does not have"))
 }
