@@ -101,10 +101,15 @@ class Sql {
 
   dispose() {
     draft = { sql: this.#sql, text: this.editor.value };
+    this.#forget();
+  }
+
+  /** Waits for no answer any more. */
+  #forget() {
     this.#signal = null;
     this.#next.cancel();
     this.#counting.cancel();
-    clearInterval(this.#ticking);
+    this.#busy(null);
   }
 
   /** Shows what the address says: runs what was asked for, or fetches the rows of what was run before. */
@@ -119,8 +124,8 @@ class Sql {
     const [sql, query, at] = [this.#sql, this.#view.get('query'), this.#view.get('at')];
     if (sql || !this.editor.value) this.editor.set(sql || examples(this.#lake)[0].statement);
     if (!query) {
-      this.#next.cancel();
-      this.#clear(this.#hasDays() ? '' : null);
+      this.#forget();
+      this.#clear(this.#hasDays() ? 'Not run yet: press Run, or Ctrl Enter in the box.' : null);
     } else {
       await this.#guarded('Fetching', (signal) => this.#open(query, sql, at, signal), () => sql);
     }
@@ -196,6 +201,7 @@ class Sql {
       replace(this.outcome, empty('Done. This statement gives no rows.'));
       return;
     }
+    const focused = this.outcome.contains(document.activeElement) ? document.activeElement.id : null;
     replace(this.outcome,
       h('div', { class: 'panel' },
         h('div', { class: 'bar' }, this.#pager(page), this.#downloads()),
@@ -203,6 +209,8 @@ class Sql {
           rowsTable(page.columns, []),
           empty('No rows.', 'The statement is right, but nothing meets its conditions.'),
         ]));
+    // The buttons are new: whoever pressed one by keyboard stays where they are.
+    if (focused) this.outcome.querySelector(`#${CSS.escape(focused)}:enabled, .rows`)?.focus();
   }
 
   #firstRow() {

@@ -14,7 +14,7 @@ export function tablesPane(lake, insert) {
 function tablePart(table, open, insert) {
   return h('details', { open, 'data-table': table.name },
     h('summary', {}, h('strong', { class: 'mono' }, table.name), ' ', h('span', { class: 'muted' }, daysOf(table.days))),
-    h('ul', {}, h('li', {}, name(table.name, 'the table', insert)), table.columns.map((column) => columnPart(column, insert))),
+    h('ul', {}, h('li', {}, name(table.name, 'the table', insert), h('span', { class: 'type' }, 'table')), table.columns.map((column) => columnPart(column, insert))),
     table.days.length > 0 && h('details', { class: 'days' },
       h('summary', {}, 'Published days'),
       h('ul', {}, table.days.toReversed().map((iso) => h('li', {},
