@@ -61,18 +61,20 @@ class Sql {
     this.clock = h('span', { class: 'muted', 'aria-hidden': 'true' });
     this.outcome = h('div', { id: 'outcome' });
     const choose = (statement) => this.editor.put(statement);
+    // The rows come before the tables, which have many buttons, for those who go by Tab.
     replace(root,
       h('h1', {}, 'SQL'),
       h('div', { class: 'desk' },
-        h('div', { class: 'panel' },
+        h('div', { class: 'panel ask' },
           this.editor.element,
           h('div', { class: 'controls' },
             this.runButton, this.cancelButton,
             menu('examples', 'Examples', () => examples(lake), choose),
             menu('earlier', 'Earlier statements', remembered, choose, 'Statements that you run are listed here, in this browser only.'))),
-        tablesPane(lake, (text) => this.editor.insert(text))),
-      h('div', { class: 'progress' }, this.status, this.clock),
-      this.outcome);
+        h('div', { class: 'answer' },
+          h('div', { class: 'progress' }, this.status, this.clock),
+          this.outcome),
+        tablesPane(lake, (text) => this.editor.insert(text))));
   }
 
   async start() {
