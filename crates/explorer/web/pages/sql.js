@@ -290,6 +290,8 @@ class Sql {
   #busy(doing) {
     clearInterval(this.#ticking);
     replace(this.clock);
+    // A button that is disabled loses the focus to nowhere.
+    if (doing === null && document.activeElement === this.cancelButton) this.runButton.focus();
     this.cancelButton.disabled = doing === null;
     this.outcome.setAttribute('aria-busy', String(doing !== null));
     if (doing === null) return;
