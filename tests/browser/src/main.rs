@@ -17,6 +17,7 @@ mod frame;
 mod lake;
 mod quality;
 mod runs;
+mod sql;
 
 use std::process::ExitCode;
 use std::sync::{Arc, OnceLock};
@@ -67,7 +68,12 @@ fn main() -> ExitCode {
     arguments.test_threads = arguments.test_threads.or(Some(2));
     let shared = Arc::new(Shared::default());
     let tests: Vec<(&str, Test)> = tests! {
-        frame: views_are_reached_by_keyboard;
+        frame: a_phone_is_wide_enough, an_empty_lake_says_what_to_do, colours_and_formats_are_kept, keys_are_listed,
+            views_are_reached_by_keyboard;
+        sql: a_keyboard_is_enough, a_wrong_statement_shows_athenas_words, an_address_is_enough,
+            downloads_are_the_whole_answer, names_are_put_into_the_statement, pages_go_back_and_forth,
+            reading_all_days_is_asked_back, rows_are_those_of_pregao_query, what_changes_the_lake_is_refused,
+            who_leaves_cancels;
         runs: graphs_are_those_of_the_definitions, a_run_is_started_stopped_and_watched_to_its_end,
             a_failure_is_told_with_its_report, a_stopped_endpoint_is_told;
         quality: the_calendar_counts_what_was_uploaded, rejects_are_those_that_sql_counts,
