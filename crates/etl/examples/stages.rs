@@ -14,13 +14,12 @@ use std::error::Error;
 use std::fs;
 use std::hint::black_box;
 use std::io::Read;
+use std::iter::once;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::time::Instant;
 
-use arrow_array::builder::Int64Builder;
-use arrow_array::{Array, ArrayRef, StringArray};
-use arrow_select::take::take;
+use arrow_array::ArrayRef;
+use arrow_array::types::Int64Type;
 use market::number::trim;
 use market::record::{Disposition, Splitter, decode};
 use market::snapshot::Feed;
@@ -28,6 +27,8 @@ use market::table::{Source, TableName};
 
 #[path = "../src/cells.rs"]
 mod cells;
+#[path = "../src/columns.rs"]
+mod columns;
 #[path = "../src/error.rs"]
 mod error;
 #[path = "../src/job.rs"]
@@ -45,7 +46,8 @@ mod table_file;
 #[path = "../src/tickers.rs"]
 mod tickers;
 
-use cells::{Cells, text_of};
+use cells::Cells;
+use columns::Numbers;
 use job::Input;
 use lines::{Buffer, Lines};
 use raw_file::{RawFile, Tally};
@@ -207,7 +209,7 @@ fn walk(
             }
             Some(rows) if record.disposition(feed) == Disposition::Publish => {
                 published += 1;
-                rows.push(input.snapshot, record, |cell| {
+                rows.push(input.snapshot.time.intdate(), record, |cell| {
                     black_box(cell.text);
                 });
             }
@@ -221,7 +223,7 @@ fn walk(
 struct Columns {
     feed: Feed,
     tickers: Tickers,
-    intdates: Int64Builder,
+    intdates: Numbers<Int64Type>,
     cells: Vec<(usize, Cells)>,
 }
 
@@ -232,7 +234,7 @@ impl Columns {
             Source::Cell { kind, .. } => Some((column.source.raw_index(feed)?, Cells::new(kind, column.ty)?)),
             _ => None,
         });
-        Self { feed, tickers: Tickers::default(), intdates: Int64Builder::new(), cells: cells.collect() }
+        Self { feed, tickers: Tickers::default(), intdates: Numbers::default(), cells: cells.collect() }
     }
 
     fn fill(&mut self, input: &Input, text: &[u8], buffer: &mut Buffer) -> Result<(), Box<dyn Error>> {
@@ -243,8 +245,8 @@ impl Columns {
             let text = decode(line.bytes);
             let record = splitter.split(text.as_bytes());
             if record.disposition(self.feed) == Disposition::Publish {
-                self.tickers.push(text_of(trim(record.field(0))));
-                self.intdates.append_value(input.snapshot.time.intdate());
+                self.tickers.push(trim(record.field(0)));
+                self.intdates.push(Some(input.snapshot.time.intdate()));
                 for (at, cells) in &mut self.cells {
                     cells.push(record.field(*at));
                 }
@@ -259,27 +261,24 @@ impl Columns {
         if self.tickers.len() == 0 {
             return Ok(());
         }
-        let intdates: ArrayRef = Arc::new(self.intdates.finish());
-        let columns: Vec<ArrayRef> =
-            [intdates].into_iter().chain(self.cells.iter_mut().map(|(_, cells)| cells.finish())).collect();
-        let (names, columns) = timed(&mut seconds.sort, || sort(&mut self.tickers, &columns))?;
+        let (names, columns) = timed(&mut seconds.sort, || {
+            let sorted = self.tickers.sort();
+            let cells = self.cells.iter_mut().map(|(_, cells)| cells.finish(&sorted.order));
+            let columns: Vec<ArrayRef> = once(self.intdates.finish(&sorted.order)).chain(cells).collect();
+            (sorted.tickers, columns)
+        });
         let again = || {
             let mut tickers = Tickers::default();
-            names.iter().flatten().for_each(|ticker| tickers.push(ticker));
+            names.iter().flatten().for_each(|ticker| tickers.push(ticker.as_bytes()));
             tickers
         };
         let (mut first, mut second) = (again(), again());
         let mut sorting = 0.0;
-        timed(&mut sorting, || sort(&mut first, &columns))?;
-        timed(&mut seconds.encode, || table.write_row_group(&mut second, columns.iter().cloned()))?;
+        timed(&mut sorting, || {
+            black_box(first.sort());
+        });
+        timed(&mut seconds.encode, || table.write_row_group(&mut second, |at, _| columns.get(at).cloned()))?;
         seconds.encode -= sorting;
         Ok(())
     }
-}
-
-fn sort(tickers: &mut Tickers, columns: &[ArrayRef]) -> Result<(StringArray, Vec<ArrayRef>), Box<dyn Error>> {
-    let sorted = tickers.sort();
-    let columns = columns.iter().map(|column| take(column, &sorted.order, None)).collect::<Result<_, _>>()?;
-    black_box(sorted.tickers.len());
-    Ok((sorted.tickers, columns))
 }

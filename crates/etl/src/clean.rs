@@ -106,7 +106,7 @@ impl Tables {
             Disposition::Publish => {
                 counts.published += 1;
                 let rejects = &mut self.rejects;
-                self.rows.push(file.name, record, |cell| {
+                self.rows.push(file.intdate, record, |cell| {
                     counts.rejected_cells += 1;
                     rejects.push_cell(file, record, cell);
                 });

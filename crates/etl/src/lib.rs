@@ -10,7 +10,7 @@
 //! | `plan` | splits the files of a job into tasks |
 //! | `raw_file`, `lines` | bytes of a file, plain or gzip, to lines |
 //! | `clean` | one task: each record is published, dropped and counted, or rejected |
-//! | `cells`, `rows` | the text of cells to Arrow columns, through the number contract of `market` |
+//! | `cells`, `columns`, `rows` | the text of cells to Arrow columns, through the number contract of `market` |
 //! | `tickers`, `schema`, `table_file` | rows sorted into row groups of a Parquet file |
 //! | `staging` | the hidden folder, and how files get their final names |
 //! | `engine` | all of it, on several threads |
@@ -29,6 +29,7 @@
 
 mod cells;
 mod clean;
+mod columns;
 mod engine;
 mod error;
 mod job;

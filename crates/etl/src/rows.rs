@@ -1,16 +1,13 @@
 //! Rows of the tables in memory, in the order of the files, until they are a row group.
 
-use std::iter::once;
-use std::sync::Arc;
-
-use arrow_array::ArrayRef;
-use arrow_array::builder::{Int64Builder, StringBuilder};
+use arrow_array::types::Int64Type;
 use market::number::{Reason, trim};
 use market::record::{Ragged, Record};
 use market::snapshot::{Feed, SnapshotName};
 use market::table::{Source, TableName};
 
-use crate::cells::{Cells, text_of};
+use crate::cells::Cells;
+use crate::columns::{Numbers, Texts};
 use crate::error::EtlError;
 use crate::table_file::{ROW_GROUP_BYTES, ROW_GROUP_ROWS, TableFile};
 use crate::tickers::Tickers;
@@ -18,7 +15,7 @@ use crate::tickers::Tickers;
 /// Rows of a feed's table.
 pub struct FeedRows {
     tickers: Tickers,
-    intdates: Int64Builder,
+    intdates: Numbers<Int64Type>,
     columns: Vec<CellColumn>,
     /// Of all text in the rows.
     bytes: usize,
@@ -55,14 +52,14 @@ impl FeedRows {
                 _ => None,
             })
             .collect();
-        Self { tickers: Tickers::default(), intdates: Int64Builder::new(), columns, bytes: 0 }
+        Self { tickers: Tickers::default(), intdates: Numbers::default(), columns, bytes: 0 }
     }
 
     /// Adds a record that is published, and tells of each cell of it that could not be read.
-    pub fn push<'a>(&mut self, file: SnapshotName, record: Record<'a>, mut on_reject: impl FnMut(RejectedCell<'a>)) {
-        let ticker = text_of(trim(record.field(0)));
+    pub fn push<'a>(&mut self, intdate: i64, record: Record<'a>, mut on_reject: impl FnMut(RejectedCell<'a>)) {
+        let ticker = trim(record.field(0));
         self.tickers.push(ticker);
-        self.intdates.append_value(file.time.intdate());
+        self.intdates.push(Some(intdate));
         self.bytes += ticker.len();
         for column in &mut self.columns {
             let text = record.field(column.at);
@@ -85,10 +82,12 @@ impl FeedRows {
         if self.tickers.len() == 0 {
             return Ok(());
         }
-        let intdates = once(&mut self.intdates).map(|column| Arc::new(column.finish()) as ArrayRef);
-        let cells = self.columns.iter_mut().map(|column| column.cells.finish());
         self.bytes = 0;
-        file.write_row_group(&mut self.tickers, intdates.chain(cells))
+        let Self { tickers, intdates, columns, .. } = self;
+        file.write_row_group(tickers, |at, order| match at.checked_sub(1) {
+            None => Some(intdates.finish(order)),
+            Some(at) => columns.get_mut(at).map(|column| column.cells.finish(order)),
+        })
     }
 }
 
@@ -96,40 +95,35 @@ impl FeedRows {
 pub struct RejectRows {
     feed: Feed,
     tickers: Tickers,
-    intdates: Int64Builder,
+    intdates: Numbers<Int64Type>,
     /// `source_file`, `table_name`, `column_name`, `text`, `reason`.
-    texts: [StringBuilder; 5],
+    texts: [Texts; 5],
     bytes: usize,
 }
 
 impl RejectRows {
     /// No rows.
     pub fn new(feed: Feed) -> Self {
-        Self {
-            feed,
-            tickers: Tickers::default(),
-            intdates: Int64Builder::new(),
-            texts: [(); 5].map(|()| StringBuilder::new()),
-            bytes: 0,
-        }
+        Self { feed, tickers: Tickers::default(), intdates: Numbers::default(), texts: Default::default(), bytes: 0 }
     }
 
     /// Adds a cell of a record that is published all the same.
     pub fn push_cell(&mut self, file: &SourceFile, record: Record<'_>, cell: RejectedCell<'_>) {
-        self.push(file, record, cell.column, text_of(cell.text), cell.reason.as_str());
+        self.push(file, record, cell.column, cell.text, cell.reason.as_str());
     }
 
     /// Adds a whole record, which is not published.
     pub fn push_record(&mut self, file: &SourceFile, record: Record<'_>, line: &str, reason: Ragged) {
-        self.push(file, record, "", line, reason.as_str());
+        self.push(file, record, "", line.as_bytes(), reason.as_str());
     }
 
-    fn push(&mut self, file: &SourceFile, record: Record<'_>, column: &str, text: &str, reason: &str) {
-        let ticker = text_of(trim(record.field(0)));
+    fn push(&mut self, file: &SourceFile, record: Record<'_>, column: &str, text: &[u8], reason: &str) {
+        let ticker = trim(record.field(0));
         self.tickers.push(ticker);
-        self.intdates.append_value(file.name.time.intdate());
-        let values = [&file.text, self.feed.as_str(), column, text, reason];
-        self.texts.iter_mut().zip(values).for_each(|(column, value)| column.append_value(value));
+        self.intdates.push(Some(file.intdate));
+        let [file, feed, column, reason] = [&file.text, self.feed.as_str(), column, reason].map(str::as_bytes);
+        let values = [file, feed, column, text, reason];
+        self.texts.iter_mut().zip(values).for_each(|(column, value)| column.push(Some(value)));
         self.bytes += ticker.len() + text.len();
     }
 
@@ -143,22 +137,25 @@ impl RejectRows {
         if self.tickers.len() == 0 {
             return Ok(());
         }
-        let intdates = once(&mut self.intdates).map(|column| Arc::new(column.finish()) as ArrayRef);
-        let texts = self.texts.iter_mut().map(|column| Arc::new(column.finish()) as ArrayRef);
         self.bytes = 0;
-        file.write_row_group(&mut self.tickers, intdates.chain(texts))
+        let Self { tickers, intdates, texts, .. } = self;
+        file.write_row_group(tickers, |at, order| match at.checked_sub(1) {
+            None => Some(intdates.finish(order)),
+            Some(at) => texts.get_mut(at).map(|column| column.finish(order)),
+        })
     }
 }
 
 /// The file that rows come from.
 pub struct SourceFile {
     pub name: SnapshotName,
+    pub intdate: i64,
     /// The name as it is in `rejects.source_file`.
     pub text: String,
 }
 
 impl From<SnapshotName> for SourceFile {
     fn from(name: SnapshotName) -> Self {
-        Self { name, text: name.to_string() }
+        Self { name, intdate: name.time.intdate(), text: name.to_string() }
     }
 }

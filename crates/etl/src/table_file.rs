@@ -13,7 +13,6 @@ use std::sync::Arc;
 
 use arrow_array::ArrayRef;
 use arrow_schema::{ArrowError, SchemaRef};
-use arrow_select::take::take;
 use market::table::{Source, TableName};
 use parquet::arrow::ArrowSchemaConverter;
 use parquet::arrow::arrow_writer::{ArrowRowGroupWriterFactory, compute_leaves};
@@ -62,29 +61,31 @@ impl TableFile {
         Ok(Self { table, path, schema, writer, columns })
     }
 
-    /// Writes one row group and leaves `tickers` empty. `others` gives the columns of the table but for the tickers, in
-    /// order; each is asked for only when the one before it is written.
+    /// Writes one row group and leaves `tickers` empty. `other` gives the columns of the table but for the tickers, by
+    /// their number, with their rows in the order that it is told; each is asked for only when the one before it is
+    /// written.
     pub fn write_row_group(
         &mut self,
         tickers: &mut Tickers,
-        others: impl Iterator<Item = ArrayRef>,
+        other: impl FnMut(usize, &[u32]) -> Option<ArrayRef>,
     ) -> Result<(), EtlError> {
-        self.try_write_row_group(tickers, others).map_err(|error| write_error(&self.path, error))
+        self.try_write_row_group(tickers, other).map_err(|error| write_error(&self.path, error))
     }
 
     fn try_write_row_group(
         &mut self,
         tickers: &mut Tickers,
-        mut others: impl Iterator<Item = ArrayRef>,
+        mut other: impl FnMut(usize, &[u32]) -> Option<ArrayRef>,
     ) -> Result<(), ParquetError> {
         let sorted = tickers.sort();
         let sorted_tickers: ArrayRef = Arc::new(sorted.tickers);
+        let mut others = 0..;
         let encoders = self.columns.create_column_writers(self.writer.flushed_row_groups().len())?;
         let mut row_group = self.writer.next_row_group()?;
         for ((column, field), mut encoder) in self.table.columns().iter().zip(self.schema.fields()).zip(encoders) {
             let values = match column.source {
                 Source::Ticker => Arc::clone(&sorted_tickers),
-                _ => take(&others.next().ok_or_else(|| missing(column.name))?, &sorted.order, None)?,
+                _ => others.next().and_then(|at| other(at, &sorted.order)).ok_or_else(|| missing(column.name))?,
             };
             for leaf in compute_leaves(field, &values)? {
                 encoder.write(&leaf)?;
@@ -155,8 +156,8 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let mut file = TableFile::create(TableName::Quotes, folder.path().join("x")).expect("a file");
         let mut tickers = Tickers::default();
-        tickers.push("PETR4");
-        let error = file.write_row_group(&mut tickers, std::iter::empty()).expect_err("no columns").to_string();
+        tickers.push(b"PETR4");
+        let error = file.write_row_group(&mut tickers, |_, _| None).expect_err("no columns").to_string();
         assert!(error.contains("no values for column intdate"), "{error}");
     }
 }

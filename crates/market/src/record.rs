@@ -4,7 +4,6 @@
 //! stray quote costs one line and not the rest of the file. A line of no bytes at all is no record.
 
 use std::borrow::Cow;
-use std::ops::Range;
 
 use crate::number::trim;
 use crate::snapshot::Feed;
@@ -22,15 +21,12 @@ use crate::snapshot::Feed;
 #[derive(Debug, Clone)]
 pub struct Splitter {
     separator: u8,
-    fields: Vec<Field>,
+    /// For each byte of the line whether it is a separator or a quote, and zeros up to a whole block.
+    marks: Vec<u8>,
+    /// Where each field begins and ends. Behind the end of the line, `unescaped` begins.
+    fields: Vec<(usize, usize)>,
     /// The text of fields that do not stand in the line as they are, because a quote in them is doubled.
     unescaped: Vec<u8>,
-}
-
-#[derive(Debug, Clone)]
-enum Field {
-    InLine(Range<usize>),
-    Unescaped(Range<usize>),
 }
 
 /// One line, split. Borrows the line and its splitter.
@@ -41,10 +37,21 @@ pub struct Record<'a> {
     quote_closed: bool,
 }
 
+/// What the field that is being read has begun with.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Begun {
+    /// No quote: it ends at the next separator.
+    Plain,
+    /// A quote that is still open.
+    Quoted,
+    /// A quote that was closed right before this separator.
+    Closed,
+}
+
 impl Splitter {
     /// A splitter at `separator`, an ASCII byte.
     pub fn new(separator: u8) -> Self {
-        Self { separator, fields: Vec::new(), unescaped: Vec::new() }
+        Self { separator, marks: Vec::new(), fields: Vec::new(), unescaped: Vec::new() }
     }
 
     /// Splits one line, given without its line end.
@@ -55,8 +62,100 @@ impl Splitter {
     pub fn split<'a>(&'a mut self, line: &'a [u8]) -> Record<'a> {
         self.fields.clear();
         self.unescaped.clear();
-        let mut quote_closed = true;
+        if self.mark(line) {
+            return self.split_quoted(line);
+        }
         let mut start = 0;
+        // Eight bytes at a time; what stands between separators is not looked at.
+        for (number, word) in self.marks.as_chunks().0.iter().enumerate() {
+            let mut marks = u64::from_le_bytes(*word);
+            while marks != 0 {
+                let at = number * 8 + marks.trailing_zeros() as usize / 8;
+                marks &= marks - 1;
+                self.fields.push((start, at));
+                start = at + 1;
+            }
+        }
+        self.fields.push((start, line.len()));
+        Record { line, splitter: self, quote_closed: true }
+    }
+
+    /// Whether the record that stands in `line`, which is not decoded, is published: what [`decode`], [`split`] and
+    /// [`Record::disposition`] say, for those who only count. Most lines are not taken apart for it.
+    ///
+    /// [`split`]: Self::split
+    pub fn disposition(&mut self, line: &[u8], feed: Feed) -> Disposition {
+        let separator = self.separator;
+        let is_separator = |b: &u8| *b == separator;
+        let header = feed.raw_columns();
+        let mut fields = line.split(is_separator);
+        let (ticker, second) = (fields.next().unwrap_or_default(), fields.next().unwrap_or_default());
+        // White space is all that decoding could change, and these have none that is not ASCII.
+        let is_plain = ticker.is_ascii() && second.is_ascii();
+        if is_plain && !line.contains(&b'"') && !trim(ticker).is_empty() && trim(second) != header[0].as_bytes() {
+            return match line.iter().filter(|b| is_separator(b)).count() == header.len() {
+                true => Disposition::Publish,
+                false => Disposition::Ragged(Ragged::FieldCount),
+            };
+        }
+        if line.is_ascii() {
+            return self.split(line).disposition(feed);
+        }
+        self.split(decode(line).as_bytes()).disposition(feed)
+    }
+
+    /// Makes `marks` those of this line. Gives whether there is a quote among them.
+    fn mark(&mut self, line: &[u8]) -> bool {
+        let (blocks, rest) = line.as_chunks();
+        let mut last = Block::default();
+        last[..rest.len()].copy_from_slice(rest);
+        self.marks.resize((blocks.len() + 1) * size_of::<Block>(), 0);
+        let mut all = Block::default();
+        let places = self.marks.as_chunks_mut().0;
+        for (block, place) in blocks.iter().chain([&last]).zip(places) {
+            *place = marks_of(self.separator, block);
+            all.iter_mut().zip(place).for_each(|(all, mark)| *all |= *mark);
+        }
+        all.iter().any(|marks| marks & QUOTE != 0)
+    }
+
+    /// Splits a line in which there are quotes, and `marks` are its own.
+    fn split_quoted<'a>(&'a mut self, line: &'a [u8]) -> Record<'a> {
+        let (mut start, mut begun) = (0, Begun::Plain);
+        for (number, word) in self.marks.as_chunks().0.iter().enumerate() {
+            let mut marks = u64::from_le_bytes(*word) & EACH_MARK;
+            while marks != 0 {
+                let at = number * 8 + marks.trailing_zeros() as usize / 8;
+                marks &= marks - 1;
+                if line[at] == self.separator {
+                    match begun {
+                        Begun::Plain => self.fields.push((start, at)),
+                        Begun::Closed => self.fields.push((start + 1, at - 1)),
+                        Begun::Quoted => continue,
+                    }
+                    (start, begun) = (at + 1, Begun::Plain);
+                } else if begun == Begun::Quoted {
+                    if line.get(at + 1).is_some_and(|b| *b != self.separator) {
+                        return self.split_from(line, start);
+                    }
+                    begun = Begun::Closed;
+                } else if at == start {
+                    begun = Begun::Quoted;
+                }
+            }
+        }
+        match begun {
+            Begun::Plain => self.fields.push((start, line.len())),
+            Begun::Closed => self.fields.push((start + 1, line.len() - 1)),
+            Begun::Quoted => return self.split_from(line, start),
+        }
+        Record { line, splitter: self, quote_closed: true }
+    }
+
+    /// Splits what a line has from `start` on, where a field begins, whatever its quotes are.
+    #[cold]
+    fn split_from<'a>(&'a mut self, line: &'a [u8], mut start: usize) -> Record<'a> {
+        let mut quote_closed = true;
         loop {
             let end = if line.get(start) == Some(&b'"') {
                 let (end, closed) = self.quoted(line, start);
@@ -64,7 +163,7 @@ impl Splitter {
                 end
             } else {
                 let end = self.next_separator(line, start);
-                self.fields.push(Field::InLine(start..end));
+                self.fields.push((start, end));
                 end
             };
             if end >= line.len() {
@@ -80,21 +179,11 @@ impl Splitter {
 
     /// Adds the field whose opening quote is at `start`. Gives where it ends, and whether its quote was closed.
     fn quoted(&mut self, line: &[u8], start: usize) -> (usize, bool) {
-        let open = start + 1;
         let next_quote = |from: usize| line[from..].iter().position(|b| *b == b'"').map(|at| from + at);
-
-        let first = next_quote(open);
-        if let Some(close) = first
-            && line.get(close + 1).is_none_or(|b| *b == self.separator)
-        {
-            self.fields.push(Field::InLine(open..close));
-            return (close + 1, true);
-        }
-
         let kept = self.unescaped.len();
-        let (mut from, mut quote) = (open, first);
+        let mut from = start + 1;
         let (end, closed) = loop {
-            let Some(at) = quote else {
+            let Some(at) = next_quote(from) else {
                 self.unescaped.extend_from_slice(&line[from..]);
                 break (line.len(), false);
             };
@@ -106,11 +195,31 @@ impl Splitter {
             }
             self.unescaped.push(b'"');
             from = at + 2;
-            quote = next_quote(from);
         };
-        self.fields.push(Field::Unescaped(kept..self.unescaped.len()));
+        self.fields.push((line.len() + kept, line.len() + self.unescaped.len()));
         (end, closed)
     }
+}
+
+/// Bytes that are compared together.
+type Block = [u8; 16];
+
+/// Marks a separator or a quote.
+const MARK: u8 = 0x80;
+const EACH_MARK: u64 = u64::from_ne_bytes([MARK; 8]);
+
+/// Marks a quote.
+const QUOTE: u8 = 0x40;
+
+/// The marks of some bytes of a line.
+#[inline]
+fn marks_of(separator: u8, block: &Block) -> Block {
+    // Without branches, so that the compiler makes one comparison of sixteen.
+    let mut marks = Block::default();
+    for (mark, byte) in marks.iter_mut().zip(block) {
+        *mark = if *byte == separator { MARK } else { 0 } | if *byte == b'"' { MARK | QUOTE } else { 0 };
+    }
+    marks
 }
 
 impl<'a> Record<'a> {
@@ -128,10 +237,10 @@ impl<'a> Record<'a> {
     /// The text of field `at`, unquoted and not trimmed; empty where there is none.
     #[inline]
     pub fn field(self, at: usize) -> &'a [u8] {
-        match self.splitter.fields.get(at) {
-            Some(Field::InLine(range)) => &self.line[range.clone()],
-            Some(Field::Unescaped(range)) => &self.splitter.unescaped[range.clone()],
-            None => &[],
+        let Some((start, end)) = self.splitter.fields.get(at).copied() else { return &[] };
+        match self.line.get(start..end) {
+            Some(text) => text,
+            None => &self.splitter.unescaped[start - self.line.len()..end - self.line.len()],
         }
     }
 
@@ -279,8 +388,24 @@ pub fn without_line_end(line: &[u8]) -> &[u8] {
 pub fn decode(bytes: &[u8]) -> Cow<'_, str> {
     match std::str::from_utf8(bytes) {
         Ok(text) => Cow::Borrowed(text),
-        Err(_) => Cow::Owned(bytes.iter().map(|b| windows_1252(*b)).collect()),
+        Err(_) => Cow::Owned(from_windows_1252(bytes)),
     }
+}
+
+#[cold]
+fn from_windows_1252(bytes: &[u8]) -> String {
+    // A line has a few accents, each of them two bytes.
+    let mut text = Vec::with_capacity(bytes.len() + 32);
+    for bytes in bytes.chunks(8) {
+        if bytes.is_ascii() {
+            text.extend_from_slice(bytes);
+        } else {
+            bytes.iter().for_each(|b| {
+                text.extend_from_slice(windows_1252(*b).encode_utf8(&mut [0; 4]).as_bytes());
+            });
+        }
+    }
+    String::from_utf8(text).expect("ASCII, and characters as UTF-8")
 }
 
 /// The character of a Windows-1252 byte, as the WHATWG Encoding Standard maps it: the five undefined bytes are the
@@ -387,11 +512,82 @@ mod tests {
         assert_eq!(decode(b"Ita\xfa \x80\x9f\x81\xa0"), "Itaú €Ÿ\u{81}\u{a0}");
     }
 
+    /// The rules once more, one byte after the other.
+    fn split_slowly(line: &[u8]) -> (Vec<Vec<u8>>, bool) {
+        let (mut fields, mut rest) = (Vec::new(), line.iter().copied().peekable());
+        loop {
+            let mut field = Vec::new();
+            if rest.next_if_eq(&b'"').is_some() {
+                loop {
+                    match rest.next() {
+                        None => {
+                            fields.push(field);
+                            return (fields, false);
+                        }
+                        Some(b'"') if rest.next_if_eq(&b'"').is_none() => break,
+                        Some(byte) => field.push(byte),
+                    }
+                }
+            }
+            while let Some(byte) = rest.next_if(|byte| *byte != b',') {
+                field.push(byte);
+            }
+            fields.push(field);
+            if rest.next().is_none() {
+                return (fields, true);
+            }
+        }
+    }
+
+    /// Pieces of lines, as they stand beside each other in good and in broken files.
+    fn line() -> impl Strategy<Value = Vec<u8>> {
+        let piece = prop_oneof![
+            4 => Just(b",".to_vec()),
+            2 => Just(b"\"".to_vec()),
+            1 => Just(b"\"\"".to_vec()),
+            1 => Just(b"\",\"".to_vec()),
+            1 => Just(b"\r".to_vec()),
+            1 => Just(b" \xa0\xc2\xa0".to_vec()),
+            1 => Just(b"Abe".to_vec()),
+            1 => Just(Feed::Quotes.raw_columns().join(",").into_bytes()),
+            1 => Just([&b"1"[..]; 18].join(&b","[..])),
+            3 => proptest::collection::vec(any::<u8>(), 0..20),
+            3 => "[0-9a-z]{0,20}".prop_map(String::into_bytes),
+        ];
+        proptest::collection::vec(piece, 0..20).prop_map(|pieces| pieces.concat())
+    }
+
     proptest! {
         #[test]
         fn a_quoted_line_reads_back(fields in proptest::collection::vec("[ -~]{0,12}", 1..20)) {
             let line = fields.iter().map(|f| format!("\"{}\"", f.replace('"', "\"\""))).collect::<Vec<_>>().join(",");
             prop_assert_eq!(split(&line), (fields, true));
+        }
+
+        #[test]
+        fn lines_are_split_as_the_rules_say(lines in proptest::collection::vec(line(), 1..4)) {
+            // One splitter for all: nothing of a line is left for the next one.
+            let mut splitter = Splitter::new(b',');
+            for line in lines {
+                let record = splitter.split(&line);
+                let fields: Vec<_> = record.fields().map(<[u8]>::to_vec).collect();
+                prop_assert_eq!((fields, record.quote_closed), split_slowly(&line));
+            }
+        }
+
+        #[test]
+        fn what_becomes_of_a_line_is_told_without_splitting_it(line in line(), feed in prop_oneof![
+            Just(Feed::Quotes),
+            Just(Feed::Options)
+        ]) {
+            let mut splitter = Splitter::new(feed.separator());
+            let told = splitter.disposition(&line, feed);
+            prop_assert_eq!(told, splitter.split(decode(&line).as_bytes()).disposition(feed));
+        }
+
+        #[test]
+        fn each_byte_of_windows_1252_is_a_character(line in proptest::collection::vec(any::<u8>(), 0..60)) {
+            prop_assert_eq!(from_windows_1252(&line), line.iter().map(|b| windows_1252(*b)).collect::<String>());
         }
 
         #[test]
