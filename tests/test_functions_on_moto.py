@@ -20,7 +20,7 @@ from moto.emr.models import Cluster, Step
 
 import oracle
 import rawfiles
-from cloud import FIGURES, RUN, TABLES, Cloud, Written, place, status_change
+from cloud import CHECKED_TOGETHER, FIGURES, RUN, TABLES, Cloud, Written, checked, place, status_change
 from lake import ROOT
 from moto_server import RECORDED, Call, Moto
 from rawfiles import Form, quote
@@ -577,8 +577,9 @@ def test_a_run_that_lost_rows_is_a_quality_error_with_a_report(written: Written)
 
 
 def test_rows_that_fail_a_check_are_a_quality_error(written: Written):
-    columns = ["year", "month", "day", "checked", "failing"]
-    written.cloud.moto.answer(r'(?s)bid > ask.*AS failing.*FROM "quotes_', columns, [[2020, 4, 1, 72, 20]])
+    checks = CHECKED_TOGETHER["quotes"][0]
+    counts = [[2020, 4, 1, 72, 20, 72, 0, 72, 0]]
+    written.cloud.moto.answer(r'(?s)bid > ask.*FROM "quotes_', checked(checks), counts)
     written.cloud.moto.answer(
         "SELECT intdate, ticker, bid, ask", ["intdate", "ticker", "bid", "ask"], [[202004011000, "PETR4", 15.4, 15.3]]
     )

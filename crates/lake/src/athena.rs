@@ -1,6 +1,6 @@
 //! Statements on Athena, each run to its end.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use aws_sdk_athena::types::{
     ColumnInfo, QueryExecution, QueryExecutionContext, QueryExecutionState, ResultConfiguration, Row, StatementType,
@@ -145,18 +145,19 @@ impl<'a> Query<'a> {
         &self.id
     }
 
-    /// Looks until the query has succeeded: often at first, since most statements here take milliseconds or a second.
+    /// Looks until the query has succeeded: often at first, since most statements here take milliseconds or a second, and
+    /// never so seldom that waiting adds more than an eighth to what the statement takes.
     ///
     /// # Errors
     /// [`Error::Athena`] with Athena's reason when it fails or is cancelled.
     pub async fn finished(&self) -> Result<Finished, Error> {
-        let mut pause = Duration::from_millis(10);
+        let started = Instant::now();
         loop {
             let execution = self.look().await?;
             match execution.status().and_then(|status| status.state()) {
                 Some(QueryExecutionState::Queued | QueryExecutionState::Running) => {
+                    let pause = (started.elapsed() / 8).clamp(Duration::from_millis(10), Duration::from_secs(2));
                     tokio::time::sleep(pause).await;
-                    pause = (pause * 2).min(Duration::from_secs(2));
                 }
                 Some(QueryExecutionState::Succeeded) => return Ok(Finished::of(&execution)),
                 state => return Err(self.failure(&execution, state.map_or("UNKNOWN", |state| state.as_str()))),

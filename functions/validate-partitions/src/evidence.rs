@@ -42,8 +42,13 @@ const EXAMPLES: usize = 5;
 
 impl Evidence {
     /// Whether the files are such that tables can be made over them.
+    pub fn can_be_tables(&self) -> bool {
+        TableName::ALL.iter().all(|table| self.schema(*table).passed)
+    }
+
+    /// Whether these tables have the days that they should have, so that what is asked of them means something.
     pub fn can_be_queried(&self) -> bool {
-        TableName::ALL.iter().all(|table| self.partitions(*table).passed && self.schema(*table).passed)
+        self.can_be_tables() && TableName::ALL.iter().all(|table| self.partitions(*table).passed)
     }
 
     /// What the run wrote for `table`, by day.

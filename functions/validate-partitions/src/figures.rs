@@ -56,6 +56,11 @@ impl Row<'_> {
         text.map(|text| text.parse().map_err(|_| self.unexpected())).transpose()
     }
 
+    /// The count in column `at`, which is never NULL.
+    pub fn count(&self, at: usize) -> Result<u64, Error> {
+        self.number(at)?.ok_or_else(|| self.unexpected())
+    }
+
     /// The text in column `at`; empty for NULL.
     pub fn text(&self, at: usize) -> String {
         self.cells.get(at).cloned().flatten().unwrap_or_default()
@@ -93,6 +98,10 @@ mod tests {
         let read = rows_of_days(&answer, |row| Ok((row.number::<u64>(3)?, row.number::<u64>(4)?)));
         let day = NaiveDate::from_ymd_opt(2020, 4, 1).expect("a day");
         assert_eq!(read.expect("a row"), [(day, (Some(7), None))]);
+        assert_eq!(rows_of_days(&answer, |row| row.count(3)).expect("a row"), [(day, 7)]);
+        for at in [4, 5] {
+            assert!(rows_of_days(&answer, |row| row.count(at)).is_err(), "a count that is not there is not zero");
+        }
     }
 
     #[test]
@@ -104,6 +113,7 @@ mod tests {
         ] {
             let answer = answer(&cells);
             assert!(rows_of_days(&answer, |row| row.number::<u64>(3)).is_err(), "{cells:?}");
+            assert!(rows_of_days(&answer, |row| row.count(3)).is_err(), "{cells:?}");
         }
     }
 }

@@ -104,8 +104,7 @@ impl Lines {
         }
         let too_long = line.len() > MAX_LINE_BYTES;
         let line = if too_long { whole_characters(&line[..MAX_LINE_BYTES]) } else { line };
-        let text = record::decode(line);
-        let count = match self.splitter.split(text.as_bytes()).disposition(self.feed) {
+        let count = match self.splitter.disposition(line, self.feed) {
             Disposition::BlankTicker => &mut self.records.blank_ticker,
             _ if too_long => &mut self.records.ragged,
             Disposition::HeaderRepeat => &mut self.records.header_repeat,

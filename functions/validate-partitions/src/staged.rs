@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use chrono::NaiveDate;
-use lake::quality::{RawFileRecords, RejectCount, Report};
+use lake::quality::{Check, Duplicates, Figures, RawFileRecords, RejectCount, Report};
 use lake::{Error, Lake, keys, parallel, raw};
 use market::partition::DateRange;
 use market::run::RunId;
@@ -15,6 +15,7 @@ use serde::Serialize;
 
 use crate::evidence::{Content, Evidence};
 use crate::figures::{self, rows_of_days};
+use crate::files::DayFiles;
 use crate::staging::Staging;
 use crate::{domain, files, recount};
 
@@ -46,10 +47,7 @@ pub struct PassedTable {
 
 /// Audits what `run` wrote for the days of `range`.
 pub async fn audit(lake: &Lake, run: &RunId, range: DateRange) -> Result<Passed, Error> {
-    let mut evidence = gather(lake, run, range).await?;
-    if evidence.can_be_queried() {
-        evidence.content = Some(look_inside(lake, &evidence).await?);
-    }
+    let evidence = gather(lake, run, range).await?;
     let reports = TableName::ALL.map(|table| evidence.report(&lake.config, table));
     for report in &reports {
         report.write(lake).await?;
@@ -62,8 +60,24 @@ pub async fn audit(lake: &Lake, run: &RunId, range: DateRange) -> Result<Passed,
     }
 }
 
-/// Reads the raw files anew, and the footers of what was written.
+/// Reads the footers of what was written, and then the raw files anew while the rows are asked.
 async fn gather(lake: &Lake, run: &RunId, range: DateRange) -> Result<Evidence, Error> {
+    let [quotes, options, rejects] = TableName::ALL.map(|table| files::written(lake, table, run, range));
+    let (quotes, options, rejects) = tokio::try_join!(quotes, options, rejects)?;
+    let written = TableName::ALL.into_iter().zip([quotes, options, rejects]).collect();
+    let mut evidence = Evidence { run: run.clone(), range, files: Vec::new(), written, content: None };
+    // Each to its end, so that no table is left when the other one fails.
+    let (files, content) = tokio::join!(recounts(lake, range), look_inside(lake, &evidence));
+    evidence.files = files?;
+    // Only now is it known which days there should be. What was asked of other ones means nothing.
+    if evidence.can_be_queried() {
+        evidence.content = content?;
+    }
+    Ok(evidence)
+}
+
+/// What becomes of the records of each raw file.
+async fn recounts(lake: &Lake, range: DateRange) -> Result<Vec<RawFileRecords>, Error> {
     let shared = Arc::new(lake.clone());
     let raw_files = raw::list(lake, range).await?;
     let recounts = parallel::map(raw_files, lake.config.ingest.parallel_files, |file| {
@@ -73,47 +87,68 @@ async fn gather(lake: &Lake, run: &RunId, range: DateRange) -> Result<Evidence, 
             Ok(RawFileRecords { name: file.name, records })
         }
     });
-    let files = recounts.await?;
-    let mut written = BTreeMap::new();
-    for table in TableName::ALL {
-        written.insert(table, files::written(lake, table, run, range).await?);
-    }
-    Ok(Evidence { run: run.clone(), range, files, written, content: None })
+    recounts.await
 }
 
-/// Asks the rows, by tables that are there only for as long.
-async fn look_inside(lake: &Lake, evidence: &Evidence) -> Result<Content, Error> {
-    let staging = Staging::of(lake, &evidence.run);
-    let tables: Vec<TableName> =
-        TableName::ALL.into_iter().filter(|table| !evidence.written(*table).is_empty()).collect();
-    let content = query(lake, &staging, evidence, &tables).await;
-    for table in tables {
-        staging.drop(table).await?;
+/// Asks the rows, by tables that are there only for as long. None where no table can be made over the files.
+async fn look_inside(lake: &Lake, evidence: &Evidence) -> Result<Option<Content>, Error> {
+    if !evidence.can_be_tables() {
+        return Ok(None);
     }
-    content
+    let staging = Staging::of(lake, &evidence.run);
+    let [quotes, options, rejects] = TableName::ALL.map(|table| ask(lake, &staging, evidence, table));
+    let (quotes, options, rejects) = tokio::join!(quotes, options, rejects);
+    let mut content = Content::default();
+    for (table, asked) in TableName::ALL.into_iter().zip([quotes, options, rejects]) {
+        let Some(asked) = asked? else { continue };
+        content.figures.insert(table, asked.figures);
+        content.rejects.extend(asked.rejects);
+        if let Some((checks, duplicates)) = asked.domain {
+            content.domain.insert(table, checks);
+            content.duplicates.insert(table, duplicates);
+        }
+    }
+    Ok(Some(content))
+}
+
+/// What queries say of one table.
+struct Asked {
+    figures: BTreeMap<NaiveDate, Figures>,
+    rejects: Vec<(NaiveDate, RejectCount)>,
+    /// Of a feed's table.
+    domain: Option<(Vec<Check>, Duplicates)>,
+}
+
+/// Asks a table, which is gone again afterwards, whatever it says. None where the run wrote nothing for it.
+async fn ask(
+    lake: &Lake,
+    staging: &Staging<'_>,
+    evidence: &Evidence,
+    table: TableName,
+) -> Result<Option<Asked>, Error> {
+    let days = evidence.written(table);
+    if days.is_empty() {
+        return Ok(None);
+    }
+    let asked = query(lake, staging, days, table).await;
+    staging.drop(table).await?;
+    asked.map(Some)
 }
 
 async fn query(
     lake: &Lake,
     staging: &Staging<'_>,
-    evidence: &Evidence,
-    tables: &[TableName],
-) -> Result<Content, Error> {
-    let mut content = Content::default();
-    for table in tables.iter().copied() {
-        let days = evidence.written(table);
-        staging.create(table, days).await?;
-        let figures = figures::of_days(lake, &staging.database, &staging.name(table), days.keys().copied()).await?;
-        content.figures.insert(table, figures);
-        if table == TableName::Rejects {
-            content.rejects = rejects(staging).await?;
-        } else {
-            let limit = lake.config.quality.max_domain_share;
-            content.domain.insert(table, domain::checks(staging, table, limit).await?);
-            content.duplicates.insert(table, domain::duplicates(staging, table).await?);
-        }
+    days: &BTreeMap<NaiveDate, DayFiles>,
+    table: TableName,
+) -> Result<Asked, Error> {
+    staging.create(table, days).await?;
+    let figures = figures::of_days(lake, &staging.database, &staging.name(table), days.keys().copied()).await?;
+    if table == TableName::Rejects {
+        return Ok(Asked { figures, rejects: rejects(staging).await?, domain: None });
     }
-    Ok(content)
+    let checks = domain::checks(staging, table, lake.config.quality.max_domain_share).await?;
+    let duplicates = domain::duplicates(staging, table).await?;
+    Ok(Asked { figures, rejects: Vec::new(), domain: Some((checks, duplicates)) })
 }
 
 /// Counts the rejects of each day by table, column and reason.
