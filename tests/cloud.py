@@ -103,10 +103,10 @@ class Cloud:
     def clusters(self) -> list[Cluster]:
         return list(self.moto.emr.clusters.values())
 
-    def start_cluster(self, **tags: str) -> str:
+    def start_cluster(self, name: str = "of-the-team", **tags: str) -> str:
         """A cluster that stays, started by someone else."""
         started = self.moto.client("emr").run_job_flow(
-            Name="of-the-team",
+            Name=name,
             Instances={"MasterInstanceType": "m5.xlarge", "InstanceCount": 1, "KeepJobFlowAliveWhenNoSteps": True},
             Tags=[{"Key": key.replace("_", ":"), "Value": value} for key, value in tags.items()],
         )

@@ -323,6 +323,13 @@ def test_a_run_that_is_launched_again_pays_for_one_cluster(cloud: Cloud):
     assert len(cloud.moto.objects(cloud.results)) == 1, "the job is there once"
 
 
+def test_a_run_of_the_same_name_in_another_lake_has_a_cluster_of_its_own(cloud: Cloud):
+    others = [cloud.start_cluster(f"pregao-{RUN}", pregao_lake="another-lake"), cloud.start_cluster(f"pregao-{RUN}")]
+    own = cloud.invoke("launch-emr-step", OF_RUN)
+    assert own["cluster_id"] not in others and len(cloud.clusters()) == 3
+    assert cloud.invoke("launch-emr-step", OF_RUN) == own and len(cloud.clusters()) == 3
+
+
 def test_a_configured_cluster_takes_the_steps_of_runs(cloud: Cloud):
     config = {"emr": {"cluster_id": cloud.start_cluster(pregao_lake=cloud.lake)}}
     first = cloud.invoke("launch-emr-step", OF_RUN, config)
@@ -468,6 +475,14 @@ def test_the_cluster_of_a_run_that_was_given_up_ends(cloud: Cloud, event: dict):
     again = cloud.invoke("stop-emr-step", event)
     assert (again["clusters"], again["steps"]) == ([], []), "the second time finds nothing"
     assert len(cloud.moto.made("TerminateJobFlows")) == 1
+
+
+def test_the_cluster_of_a_run_of_the_same_name_in_another_lake_goes_on(cloud: Cloud):
+    others = [cloud.start_cluster(f"pregao-{RUN}", pregao_lake="another-lake"), cloud.start_cluster(f"pregao-{RUN}")]
+    own = cloud.invoke("launch-emr-step", OF_RUN)["cluster_id"]
+    assert cloud.invoke("stop-emr-step", {"run": RUN})["clusters"] == [own]
+    states = {cluster.id: cluster.state for cluster in cloud.clusters()}
+    assert states[own] == "TERMINATED" and "TERMINATED" not in [states[other] for other in others]
 
 
 def test_redriven_runs_leave_no_cluster_either(cloud: Cloud):

@@ -40,7 +40,8 @@ pub fn of_run(run: &RunId, redrives: u64) -> String {
     if redrives == 0 { format!("pregao-{run}") } else { format!("pregao-{run} redrive {redrives}") }
 }
 
-/// Whether a cluster or step of this name belongs to a run. No run has a space in its name.
+/// Whether a cluster or step of this name belongs to a run, which may be one of another lake. No run has a space in its
+/// name.
 pub fn is_of_run(name: &str, run: &RunId) -> bool {
     name.split(' ').next() == Some(&of_run(run, 0))
 }
@@ -169,13 +170,21 @@ pub async fn of_lake(lake: &Lake) -> Result<Vec<ClusterSummary>, Error> {
     let mut ours = Vec::new();
     for found in list(lake, &ALIVE).await? {
         let (Some(id), Some(name)) = (found.id(), found.name()) else { continue };
-        // Another lake of the account may have a run of the same name: the tag tells.
-        let is_lake = |tag: &Tag| tag.key() == Some(LAKE_TAG) && tag.value() == Some(lake.config.buckets.lake.as_str());
-        if name.starts_with("pregao") && describe(lake, id).await?.tags().iter().any(is_lake) {
+        if name.starts_with("pregao") && is_of_lake(lake, id).await? {
             ours.push(found);
         }
     }
     Ok(ours)
+}
+
+/// Whether a cluster bears the tag of this lake. Another lake of the account may have a run of the same name, and so a
+/// cluster of the same name.
+///
+/// # Errors
+/// Whatever EMR refuses.
+pub async fn is_of_lake(lake: &Lake, cluster: &str) -> Result<bool, Error> {
+    let is_lake = |tag: &Tag| tag.key() == Some(LAKE_TAG) && tag.value() == Some(lake.config.buckets.lake.as_str());
+    Ok(describe(lake, cluster).await?.tags().iter().any(is_lake))
 }
 
 /// Whether a cluster takes steps, or will.

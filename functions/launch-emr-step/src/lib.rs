@@ -1,7 +1,7 @@
 //! Starts the Spark job of a run on EMR.
 //!
-//! Cluster and step carry the name of the run, and are looked for by it before anything is started: a function that is
-//! invoked once more must not pay for a second cluster.
+//! Cluster and step carry the name of the run, and the cluster the tag of the lake; they are looked for by these before
+//! anything is started: a function that is invoked once more must not pay for a second cluster.
 
 mod job;
 
@@ -98,9 +98,7 @@ async fn find(lake: &Lake, name: &str) -> Result<Started, Error> {
         Some(cluster) => Some(cluster.clone()),
         None => {
             let clusters = cluster::list(lake, &[]).await?;
-            let id_of = |found: Option<&ClusterSummary>| found.and_then(|cluster| cluster.id.clone());
-            // Whatever its state: one that has ended did so with its step.
-            if let Some(own) = id_of(clusters.iter().find(|cluster| cluster.name() == Some(name))) {
+            if let Some(own) = own(lake, &clusters, name).await? {
                 let step = find_step(lake, &own, name).await?;
                 let step = step.ok_or_else(|| Error::Emr(format!("cluster {own} has no step {name}")))?;
                 return Ok(Started::Step { cluster: own, step });
@@ -108,7 +106,7 @@ async fn find(lake: &Lake, name: &str) -> Result<Started, Error> {
             let standing = cluster::standing(lake);
             let is_standing =
                 |cluster: &&ClusterSummary| cluster.name() == Some(&standing) && cluster::is_alive(cluster);
-            id_of(clusters.iter().find(is_standing))
+            clusters.iter().find(is_standing).and_then(|cluster| cluster.id.clone())
         }
     };
     let Some(cluster) = shared else { return Ok(Started::Nothing) };
@@ -116,6 +114,16 @@ async fn find(lake: &Lake, name: &str) -> Result<Started, Error> {
         Some(step) => Started::Step { cluster, step },
         None => Started::Cluster(cluster),
     })
+}
+
+/// The cluster that was started for this step, whatever its state: one that has ended did so with the step.
+async fn own(lake: &Lake, clusters: &[ClusterSummary], name: &str) -> Result<Option<String>, Error> {
+    for id in clusters.iter().filter(|cluster| cluster.name() == Some(name)).filter_map(ClusterSummary::id) {
+        if cluster::is_of_lake(lake, id).await? {
+            return Ok(Some(id.to_owned()));
+        }
+    }
+    Ok(None)
 }
 
 async fn find_step(lake: &Lake, cluster: &str, name: &str) -> Result<Option<String>, Error> {

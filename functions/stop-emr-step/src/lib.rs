@@ -50,8 +50,10 @@ pub async fn handle(lake: &Lake, event: Value) -> Result<Stopped, Error> {
         let name = found.name().unwrap_or_default();
         let Some(id) = found.id() else { continue };
         if cluster::is_of_run(name, &run) {
-            cluster::end(lake, id).await?;
-            clusters.push(id.to_owned());
+            if cluster::is_of_lake(lake, id).await? {
+                cluster::end(lake, id).await?;
+                clusters.push(id.to_owned());
+            }
         } else if name == standing {
             shared.push(id.to_owned());
         }
