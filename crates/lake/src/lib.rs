@@ -44,7 +44,7 @@ mod state_machines;
 pub mod workflow;
 
 use aws_config::{BehaviorVersion, Region, SdkConfig};
-use aws_sdk_s3::config::{Credentials, SharedCredentialsProvider};
+use aws_sdk_s3::config::{Credentials, SharedCredentialsProvider, SharedHttpClient};
 
 pub use config::Config;
 pub use error::Error;
@@ -91,13 +91,18 @@ impl Lake {
     /// embedded endpoint takes. Plain HTTP, and nothing is read from the environment: a proxy that is set there must not
     /// get what is meant for this machine.
     pub fn at_endpoint(config: Config, url: &str) -> Self {
+        Self::through(config, url, aws_smithy_http_client::Builder::new().build_http())
+    }
+
+    /// The same by another way than plain HTTP.
+    pub fn through(config: Config, url: &str, network: SharedHttpClient) -> Self {
         let credentials = Credentials::new("local", "local", None, None, "pregao");
         let sdk = SdkConfig::builder()
             .behavior_version(BehaviorVersion::latest())
             .region(Region::new(LOCAL_REGION))
             .credentials_provider(SharedCredentialsProvider::new(credentials))
             .endpoint_url(url)
-            .http_client(aws_smithy_http_client::Builder::new().build_http())
+            .http_client(network)
             .build();
         Self::with_sdk(config, &sdk)
     }

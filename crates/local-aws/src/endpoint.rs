@@ -12,6 +12,7 @@ use tokio::task::JoinHandle;
 use crate::athena::{self, Athena};
 use crate::emr::{self, Emr, SparkEngine};
 use crate::home::{Home, HomeError};
+use crate::in_process;
 use crate::lambda::Functions;
 use crate::s3::{self, ObjectStore, S3, StoreError};
 use crate::s3_uri::S3Uri;
@@ -77,6 +78,7 @@ pub struct Options {
 /// the process had been killed, which loses nothing either.
 pub struct Endpoint {
     address: SocketAddr,
+    lake: Lake,
     stop: watch::Sender<bool>,
     server: JoinHandle<()>,
     services: Arc<Services>,
@@ -110,7 +112,9 @@ impl Endpoint {
             &config.athena.workgroup,
             results(lake::keys::QUERY_RESULTS),
         )?;
-        let functions = Functions::new(Lake::at_endpoint(config, &format!("http://{address}")));
+        let (network, calls) = in_process::network();
+        let lake = Lake::through(config, &format!("http://{address}"), network);
+        let functions = Functions::new(lake.clone());
         let step_functions = StepFunctions::open(Arc::clone(&state), functions.clone())?;
         let services = Arc::new(Services {
             s3: S3::new(store),
@@ -121,14 +125,19 @@ impl Endpoint {
             state: Arc::clone(&state),
         });
         let (stop, stopped) = watch::channel(false);
-        let server = tokio::spawn(server::serve(listener, Arc::clone(&services), stopped));
+        let server = tokio::spawn(server::serve(listener, calls, Arc::clone(&services), stopped));
         home.announce(address)?;
-        Ok(Endpoint { address, stop, server, services, state, home })
+        Ok(Endpoint { address, lake, stop, server, services, state, home })
     }
 
     /// What `AWS_ENDPOINT_URL` has to be: `http://127.0.0.1:4599`.
     pub fn url(&self) -> String {
         format!("http://{}", self.address)
+    }
+
+    /// Clients for this process, which need no network. To others an endpoint is known by its URL.
+    pub fn lake(&self) -> &Lake {
+        &self.lake
     }
 
     /// Completes when the endpoint can keep nothing more, as on a full disk: then it refuses everything, and is to be

@@ -29,6 +29,7 @@ mod emr;
 mod endpoint;
 mod home;
 mod identity;
+mod in_process;
 mod lambda;
 mod paging;
 mod s3;

@@ -15,12 +15,13 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use s3s::Body;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
 use crate::athena::Athena;
 use crate::aws_json::{self, AwsError, Version};
 use crate::emr::Emr;
+use crate::in_process::Call;
 use crate::lambda::{self, Functions};
 use crate::s3::S3;
 use crate::state::State;
@@ -42,13 +43,25 @@ pub(crate) struct Services {
     pub(crate) state: Arc<State>,
 }
 
-/// Answers on the listener until `stop` becomes true, then finishes what is under way.
-pub(crate) async fn serve(listener: TcpListener, services: Arc<Services>, mut stop: watch::Receiver<bool>) {
+/// Answers on the listener, and to calls from within the process, until `stop` becomes true, then finishes what is under way.
+pub(crate) async fn serve(
+    listener: TcpListener,
+    mut calls: mpsc::UnboundedReceiver<Call>,
+    services: Arc<Services>,
+    mut stop: watch::Receiver<bool>,
+) {
     let mut connections = JoinSet::new();
     loop {
         tokio::select! {
             () = stopped(&mut stop) => break,
             Some(_) = connections.join_next() => {}
+            Some(Call { request, reply }) = calls.recv() => {
+                let services = Arc::clone(&services);
+                connections.spawn(async move {
+                    // Who asked may have gone away.
+                    let _ = reply.send(services.answer(request).await);
+                });
+            }
             accepted = listener.accept() => match accepted {
                 Ok((stream, _)) => {
                     connections.spawn(converse(stream, Arc::clone(&services), stop.clone()));
@@ -61,7 +74,7 @@ pub(crate) async fn serve(listener: TcpListener, services: Arc<Services>, mut st
             }
         }
     }
-    drop(listener);
+    drop((listener, calls));
     let finished = async { while connections.join_next().await.is_some() {} };
     let _ = tokio::time::timeout(LAST_REQUESTS, finished).await;
 }
@@ -74,9 +87,9 @@ async fn stopped(stop: &mut watch::Receiver<bool>) {
 async fn converse(stream: TcpStream, services: Arc<Services>, mut stop: watch::Receiver<bool>) {
     // Small answers are to leave at once.
     let _ = stream.set_nodelay(true);
-    let answer = service_fn(move |request| {
+    let answer = service_fn(move |request: Request<Incoming>| {
         let services = Arc::clone(&services);
-        async move { Ok::<_, Infallible>(services.answer(request).await) }
+        async move { Ok::<_, Infallible>(services.answer(request.map(Body::from)).await) }
     });
     let mut connection =
         std::pin::pin!(http1::Builder::new().timer(TokioTimer::new()).serve_connection(TokioIo::new(stream), answer));
@@ -93,7 +106,7 @@ async fn converse(stream: TcpStream, services: Arc<Services>, mut stop: watch::R
 }
 
 impl Services {
-    async fn answer(&self, request: Request<Incoming>) -> Response<Body> {
+    async fn answer(&self, request: Request<Body>) -> Response<Body> {
         if !names_this_machine(&request) {
             return plain(StatusCode::FORBIDDEN, "this endpoint answers only requests to localhost or 127.0.0.1");
         }
@@ -113,7 +126,7 @@ impl Services {
         }
     }
 
-    async fn answer_lambda(&self, path: &str, request: Request<Incoming>) -> Response<Body> {
+    async fn answer_lambda(&self, path: &str, request: Request<Body>) -> Response<Body> {
         let (method, headers) = (request.method().clone(), request.headers().clone());
         match read(request).await {
             Ok(body) => self.functions.respond(&method, path, &headers, body).await,
@@ -121,7 +134,7 @@ impl Services {
         }
     }
 
-    async fn answer_json(&self, target: &str, request: Request<Incoming>) -> Response<Body> {
+    async fn answer_json(&self, target: &str, request: Request<Body>) -> Response<Body> {
         let (service, operation) = target.split_once('.').unwrap_or((target, ""));
         let input = match read(request).await {
             Ok(body) => aws_json::parse(&body),
@@ -145,13 +158,13 @@ impl Services {
 }
 
 /// The whole body of a request of bounded size.
-async fn read(request: Request<Incoming>) -> Result<Bytes, s3s::StdError> {
+async fn read(request: Request<Body>) -> Result<Bytes, s3s::StdError> {
     Ok(Limited::new(request.into_body(), LARGEST_JSON).collect().await?.to_bytes())
 }
 
 /// Whether the request was meant for this machine. A page in a browser that reached us through a name of
 /// its own (DNS rebinding) was not.
-fn names_this_machine(request: &Request<Incoming>) -> bool {
+fn names_this_machine(request: &Request<Body>) -> bool {
     match request.headers().get(HOST).map(HeaderValue::to_str) {
         None => true,
         Some(Ok(host)) => is_loopback(host),

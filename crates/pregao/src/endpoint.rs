@@ -98,11 +98,10 @@ where
             Err(error) => return Err(error.into()),
         };
         return runtime.block_on(async {
-            let lake = Lake::at_endpoint(config.clone(), &endpoint.url());
             let result = tokio::select! {
                 // What came to an end is told as such, even if nothing more can be kept.
                 biased;
-                result = command(&lake) => result,
+                result = command(endpoint.lake()) => result,
                 broken = endpoint.breaks() => Err(broken.into()),
             };
             endpoint.shutdown().await;

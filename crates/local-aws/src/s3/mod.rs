@@ -31,10 +31,7 @@ impl S3 {
         S3 { service: S3ServiceBuilder::new(service::S3Operations { store }).build() }
     }
 
-    pub(crate) async fn answer(
-        &self,
-        request: Request<hyper::body::Incoming>,
-    ) -> Result<Response<s3s::Body>, s3s::HttpError> {
+    pub(crate) async fn answer(&self, request: Request<s3s::Body>) -> Result<Response<s3s::Body>, s3s::HttpError> {
         self.service.call(unsigned::unsign(request)).await
     }
 }

@@ -32,7 +32,7 @@ impl BodyClaims {
 const DECODED_LENGTH: &str = "x-amz-decoded-content-length";
 
 /// The same request without a signature, its body as the client meant it.
-pub(super) fn unsign(request: Request<hyper::body::Incoming>) -> Request<Body> {
+pub(super) fn unsign(request: Request<Body>) -> Request<Body> {
     let (mut head, body) = request.into_parts();
     head.headers.remove(AUTHORIZATION);
     if let Some(uri) = without_signature(&head.uri) {
@@ -47,11 +47,11 @@ pub(super) fn unsign(request: Request<hyper::body::Incoming>) -> Request<Body> {
     }
     let body = if is_chunked {
         forget_chunks(&mut head.headers);
-        let chunks = Body::from(body).map(|piece| piece.map_err(ChunkError::Body));
+        let chunks = body.map(|piece| piece.map_err(ChunkError::Body));
         let stream = decoded(chunks, Arc::clone(&claims.trailers));
         Body::from(s3s::stream::DynByteStream::from(s3s::dto::StreamingBlob::wrap(stream)))
     } else {
-        Body::from(body)
+        body
     };
     head.extensions.insert(claims);
     Request::from_parts(head, body)

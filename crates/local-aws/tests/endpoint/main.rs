@@ -2,6 +2,7 @@
 
 mod athena;
 mod emr;
+mod in_process;
 mod nothing_is_kept;
 mod protocols;
 mod s3;
