@@ -2,8 +2,8 @@
 //! hashed on the way; a download is read from its file as the client takes it.
 
 use std::fs::File;
-use std::io::{self, Write as _};
-use std::os::unix::fs::FileExt as _;
+use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
+use std::ops::Range;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -20,35 +20,69 @@ use tokio::task::{JoinHandle, spawn_blocking};
 use super::digest::{Digest, Digester};
 use super::store::{ObjectStore, StoreError};
 
-/// How many pieces of a body may wait for the disk.
-const PIECES_AHEAD: usize = 8;
+/// As much of a body is gathered before it is written. Most bodies are not longer: they make one trip to where one may
+/// block, with all that there is to do.
+const BATCH: usize = 1 << 20;
 
-/// Writes the body to a temporary file.
-pub(super) async fn receive(
+/// How many batches of a long body may wait for the disk.
+const BATCHES_AHEAD: usize = 2;
+
+/// Bytes of a body, as they came.
+struct Batch {
+    pieces: Vec<Bytes>,
+    is_last: bool,
+}
+
+impl Batch {
+    async fn next(body: &mut Option<StreamingBlob>) -> Result<Batch, S3Error> {
+        let (mut pieces, mut bytes) = (Vec::new(), 0);
+        while bytes < BATCH {
+            let piece = match body {
+                Some(body) => body.next().await.transpose().map_err(|error| incomplete(&error))?,
+                None => None,
+            };
+            let Some(piece) = piece else { return Ok(Batch { pieces, is_last: true }) };
+            bytes += piece.len();
+            pieces.push(piece);
+        }
+        Ok(Batch { pieces, is_last: false })
+    }
+}
+
+/// Writes the body to a temporary file and gives that, with what was computed on the way, to `keep`, which may block.
+pub(super) async fn receive<T: Send + 'static>(
     store: &Arc<ObjectStore>,
-    body: Option<StreamingBlob>,
+    mut body: Option<StreamingBlob>,
     mut digester: Digester,
-) -> Result<(TempPath, Digest), S3Error> {
-    let (send, mut pieces) = mpsc::channel::<Bytes>(PIECES_AHEAD);
+    keep: impl FnOnce(&ObjectStore, TempPath, &Digest) -> Result<T, S3Error> + Send + 'static,
+) -> Result<T, S3Error> {
+    let (send, mut batches) = mpsc::channel::<Batch>(BATCHES_AHEAD);
+    let mut batch = Batch::next(&mut body).await?;
     let store = Arc::clone(store);
     let writer = spawn_blocking(move || {
         let (mut file, path) = store.temporary_file()?;
-        while let Some(piece) = pieces.blocking_recv() {
-            digester.update(&piece);
-            file.write_all(&piece).map_err(StoreError::io(&path))?;
-        }
-        Ok::<_, StoreError>((path, digester.finish()))
-    });
-    if let Some(mut body) = body {
-        while let Some(piece) = body.next().await {
-            let piece = piece.map_err(|error| incomplete(&error))?;
-            if send.send(piece).await.is_err() {
-                break; // The writer stopped: it says why.
+        while let Some(batch) = batches.blocking_recv() {
+            for piece in &batch.pieces {
+                digester.update(piece);
+                file.write_all(piece).map_err(StoreError::io(&path))?;
+            }
+            if batch.is_last {
+                return keep(&store, path, &digester.finish()).map(Some);
             }
         }
+        Ok(None)
+    });
+    loop {
+        let is_last = batch.is_last;
+        // A writer that stopped says why.
+        if send.send(batch).await.is_err() || is_last {
+            break;
+        }
+        // Where this fails, nothing is kept: the writer never gets the last batch.
+        batch = Batch::next(&mut body).await?;
     }
-    drop(send);
-    Ok(writer.await.map_err(S3Error::internal_error)??)
+    let kept = writer.await.map_err(S3Error::internal_error)??;
+    kept.ok_or_else(|| incomplete(&"its end was not written".into()))
 }
 
 fn incomplete(error: &StdError) -> S3Error {
@@ -56,26 +90,43 @@ fn incomplete(error: &StdError) -> S3Error {
 }
 
 /// How much is read at once.
-const PIECE: u64 = 256 * 1024;
+const PIECE: u64 = 1 << 20;
 
 /// A range of a file as a stream that reads as it is taken.
 pub(super) struct FileRange {
     file: Arc<File>,
-    position: u64,
-    end: u64,
+    /// Read, and not yet taken.
+    ready: Option<Bytes>,
+    /// How many bytes are still to be taken.
+    left: u64,
     reading: Option<JoinHandle<io::Result<Bytes>>>,
 }
 
 impl FileRange {
-    pub(super) fn stream(file: File, range: std::ops::Range<u64>) -> StreamingBlob {
-        let stream = FileRange { file: Arc::new(file), position: range.start, end: range.end, reading: None };
-        StreamingBlob::new(stream)
+    /// Reads the first piece, which is often the only one.
+    pub(super) fn open(mut file: File, range: Range<u64>) -> io::Result<FileRange> {
+        let left = range.end - range.start;
+        file.seek(SeekFrom::Start(range.start))?;
+        let ready = (left > 0).then(|| read_piece(&file, PIECE.min(left))).transpose()?;
+        Ok(FileRange { file: Arc::new(file), ready, left, reading: None })
+    }
+
+    pub(super) fn stream(self) -> StreamingBlob {
+        StreamingBlob::new(self)
+    }
+
+    fn taken(&mut self, piece: Bytes) -> Bytes {
+        self.left -= piece.len() as u64;
+        piece
     }
 }
 
-fn read_piece(file: &File, position: u64, length: u64) -> io::Result<Bytes> {
-    let mut piece = vec![0; usize::try_from(length).map_err(io::Error::other)?];
-    file.read_exact_at(&mut piece, position)?;
+/// The next `length` bytes.
+fn read_piece(file: &File, length: u64) -> io::Result<Bytes> {
+    let mut piece = Vec::with_capacity(usize::try_from(length).map_err(io::Error::other)?);
+    if file.take(length).read_to_end(&mut piece)? as u64 != length {
+        return Err(io::ErrorKind::UnexpectedEof.into());
+    }
     Ok(piece.into())
 }
 
@@ -83,19 +134,18 @@ impl Stream for FileRange {
     type Item = Result<Bytes, StdError>;
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        if self.position == self.end {
+        if let Some(piece) = self.ready.take() {
+            return Poll::Ready(Some(Ok(self.taken(piece))));
+        }
+        if self.left == 0 {
             return Poll::Ready(None);
         }
-        let (position, length) = (self.position, PIECE.min(self.end - self.position));
-        let file = Arc::clone(&self.file);
-        let reading = self.reading.get_or_insert_with(|| spawn_blocking(move || read_piece(&file, position, length)));
+        let (file, length) = (Arc::clone(&self.file), PIECE.min(self.left));
+        let reading = self.reading.get_or_insert_with(|| spawn_blocking(move || read_piece(&file, length)));
         let piece = ready!(Pin::new(reading).poll(context));
         self.reading = None;
         Poll::Ready(Some(match piece {
-            Ok(Ok(piece)) => {
-                self.position += piece.len() as u64;
-                Ok(piece)
-            }
+            Ok(Ok(piece)) => Ok(self.taken(piece)),
             Ok(Err(error)) => Err(error.into()),
             Err(error) => Err(error.into()),
         }))
@@ -104,8 +154,7 @@ impl Stream for FileRange {
 
 impl ByteStream for FileRange {
     fn remaining_length(&self) -> RemainingLength {
-        usize::try_from(self.end - self.position)
-            .map_or_else(|_| RemainingLength::unknown(), RemainingLength::new_exact)
+        usize::try_from(self.left).map_or_else(|_| RemainingLength::unknown(), RemainingLength::new_exact)
     }
 }
 
@@ -115,11 +164,12 @@ mod tests {
 
     #[tokio::test]
     async fn a_range_is_read_in_pieces() {
-        let bytes: Vec<u8> = (0..700_000_u32).map(|number| u8::try_from(number % 251).unwrap()).collect();
+        let bytes: Vec<u8> = (0..2_500_000_u32).map(|number| u8::try_from(number % 251).unwrap()).collect();
         let mut file = tempfile::tempfile().unwrap();
         file.write_all(&bytes).unwrap();
-        for range in [0..0, 0..1, 5..bytes.len(), 0..bytes.len(), 262_144..524_288] {
-            let stream = FileRange::stream(file.try_clone().unwrap(), range.start as u64..range.end as u64);
+        for range in [0..0, 0..1, 5..bytes.len(), 0..bytes.len(), 1_048_576..2_097_152] {
+            let range_of_file = range.start as u64..range.end as u64;
+            let stream = FileRange::open(file.try_clone().unwrap(), range_of_file).unwrap().stream();
             assert_eq!(stream.remaining_length().exact(), Some(range.len()));
             let pieces: Vec<Bytes> = stream.map(Result::unwrap).collect().await;
             assert_eq!(pieces.concat(), bytes[range]);

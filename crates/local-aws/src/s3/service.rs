@@ -535,11 +535,11 @@ impl S3 for S3Operations {
             ..Attributes::default()
         };
         let (bucket, key) = (input.bucket, input.key);
-        let (file, digest) = receive(&self.store, body, claims.digester()).await?;
-        claims.check(&digest)?;
-        let object = self
-            .blocking(move |store| store.put(&bucket, Staged::new(&key, file, &digest, attributes), &condition))
-            .await?;
+        let object = receive(&self.store, body, claims.digester(), move |store, file, digest| {
+            claims.check(digest)?;
+            Ok(store.put(&bucket, Staged::new(&key, file, digest, attributes), &condition)?)
+        })
+        .await?;
         let mut output = dto::PutObjectOutput { e_tag: etag(&object.etag), ..Default::default() };
         with_checksum!(output, object.attributes.checksum);
         output.checksum_type = object.attributes.checksum.as_ref().map(StoredChecksum::kind);
@@ -549,20 +549,28 @@ impl S3 for S3Operations {
     async fn get_object(&self, request: S3Request<dto::GetObjectInput>) -> S3Result<S3Response<dto::GetObjectOutput>> {
         let input = request.input;
         no_versions(input.version_id.as_ref())?;
-        let (bucket, key) = (input.bucket, input.key);
-        let (object, file) = self.blocking(move |store| store.open_object(&bucket, &key)).await?;
-        ReadCondition {
-            matches: input.if_match.as_ref(),
-            none_match: input.if_none_match.as_ref(),
-            modified_since: input.if_modified_since.as_ref(),
-            unmodified_since: input.if_unmodified_since.as_ref(),
-        }
-        .check(&object, S3ErrorCode::NotModified)?;
-        let range = wanted_bytes(&object, input.range.as_ref(), input.part_number)?;
-        let is_partial = input.range.is_some() || parts_count(&object, input.part_number).is_some();
-        let said = head(&object, &range, is_partial, is_enabled(input.checksum_mode.as_ref()));
+        let (wanted, part_number, checksum_mode) =
+            (input.range.clone(), input.part_number, input.checksum_mode.clone());
+        let store = Arc::clone(&self.store);
+        let (object, range, body) = spawn_blocking(move || -> S3Result<_> {
+            let (object, file) = store.open_object(&input.bucket, &input.key)?;
+            ReadCondition {
+                matches: input.if_match.as_ref(),
+                none_match: input.if_none_match.as_ref(),
+                modified_since: input.if_modified_since.as_ref(),
+                unmodified_since: input.if_unmodified_since.as_ref(),
+            }
+            .check(&object, S3ErrorCode::NotModified)?;
+            let range = wanted_bytes(&object, input.range.as_ref(), input.part_number)?;
+            let body = FileRange::open(file, range.clone()).map_err(StoreError::io(&store.path(&object)))?;
+            Ok((object, range, body))
+        })
+        .await
+        .map_err(S3Error::internal_error)??;
+        let is_partial = wanted.is_some() || parts_count(&object, part_number).is_some();
+        let said = head(&object, &range, is_partial, is_enabled(checksum_mode.as_ref()));
         Ok(S3Response::new(dto::GetObjectOutput {
-            body: Some(FileRange::stream(file, range)),
+            body: Some(body.stream()),
             accept_ranges: said.accept_ranges,
             cache_control: said.cache_control,
             content_disposition: said.content_disposition,
@@ -581,7 +589,7 @@ impl S3 for S3Operations {
             expires: said.expires,
             last_modified: said.last_modified,
             metadata: said.metadata,
-            parts_count: parts_count(&object, input.part_number),
+            parts_count: parts_count(&object, part_number),
             tag_count: i32::try_from(object.attributes.tags.len()).ok().filter(|count| *count > 0),
             ..Default::default()
         }))
@@ -839,13 +847,11 @@ impl S3 for S3Operations {
         let (bucket, key, id) = (input.bucket.clone(), input.key.clone(), input.upload_id.clone());
         let upload = self.blocking(move |store| store.upload(&bucket, &key, &id)).await?;
         claims.announced = claims.announced.or(upload.checksum.map(|checksum| checksum.algorithm));
-        let (file, digest) = receive(&self.store, body, claims.digester()).await?;
-        claims.check(&digest)?;
-        let part = self
-            .blocking(move |store| {
-                store.put_part(&input.bucket, &input.key, &input.upload_id, input.part_number, &file, &digest)
-            })
-            .await?;
+        let part = receive(&self.store, body, claims.digester(), move |store, file, digest| {
+            claims.check(digest)?;
+            Ok(store.put_part(&input.bucket, &input.key, &input.upload_id, input.part_number, &file, digest)?)
+        })
+        .await?;
         let mut output = dto::UploadPartOutput { e_tag: etag(&part.etag), ..Default::default() };
         with_checksum!(output, part.checksum);
         Ok(S3Response::new(output))
