@@ -116,18 +116,13 @@ impl Object {
 }
 
 pub(super) fn bucket_exists(rows: &Connection, bucket: &str) -> rusqlite::Result<bool> {
-    rows.query_row("SELECT 1 FROM buckets WHERE name = ?1", [bucket], |_| Ok(()))
-        .optional()
-        .map(|found| found.is_some())
+    rows.prepare_cached("SELECT 1 FROM buckets WHERE name = ?1")?.exists([bucket])
 }
 
 pub(super) fn find(rows: &Connection, bucket: &str, key: &str) -> rusqlite::Result<Option<Object>> {
-    rows.query_row(
-        &format!("SELECT {COLUMNS} FROM objects WHERE bucket = ?1 AND key = ?2"),
-        [bucket, key],
-        Object::from_row,
-    )
-    .optional()
+    rows.prepare_cached(&format!("SELECT {COLUMNS} FROM objects WHERE bucket = ?1 AND key = ?2"))?
+        .query_row([bucket, key], Object::from_row)
+        .optional()
 }
 
 /// The next objects in key order: from `from` on, or after it.
@@ -150,23 +145,21 @@ pub(super) enum Start {
 }
 
 pub(super) fn write(rows: &Connection, bucket: &str, object: &Object) -> rusqlite::Result<()> {
-    rows.execute(
-        &format!("INSERT OR REPLACE INTO objects (bucket, {COLUMNS}) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)"),
-        params![
-            bucket,
-            object.key,
-            object.location.as_str(),
-            object.size.cast_signed(),
-            object.etag,
-            object.modified,
-            to_json(&object.attributes)?
-        ],
-    )
-    .map(|_| ())
+    let insert = format!("INSERT OR REPLACE INTO objects (bucket, {COLUMNS}) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)");
+    let row = params![
+        bucket,
+        object.key,
+        object.location.as_str(),
+        object.size.cast_signed(),
+        object.etag,
+        object.modified,
+        to_json(&object.attributes)?
+    ];
+    rows.prepare_cached(&insert)?.execute(row).map(drop)
 }
 
 pub(super) fn remove(rows: &Connection, bucket: &str, key: &str) -> rusqlite::Result<()> {
-    rows.execute("DELETE FROM objects WHERE bucket = ?1 AND key = ?2", [bucket, key]).map(|_| ())
+    rows.prepare_cached("DELETE FROM objects WHERE bucket = ?1 AND key = ?2")?.execute([bucket, key]).map(drop)
 }
 
 /// A change of a file that a dead process may have left between its two halves.
@@ -203,23 +196,21 @@ pub(super) fn plan_place(rows: &Connection, bucket: &str, object: &Object, tempo
         modified: object.modified,
         attributes: object.attributes.clone(),
     };
-    rows.execute(
+    rows.prepare_cached(
         "INSERT OR REPLACE INTO object_intents (location, temporary, bucket, object) VALUES (?1, ?2, ?3, ?4)",
-        params![object.location.as_str(), temporary, bucket, to_json(&planned)?],
-    )
-    .map(|_| ())
+    )?
+    .execute(params![object.location.as_str(), temporary, bucket, to_json(&planned)?])
+    .map(drop)
 }
 
 pub(super) fn plan_removal(rows: &Connection, bucket: &str, location: &Location) -> rusqlite::Result<()> {
-    rows.execute(
-        "INSERT OR REPLACE INTO object_intents (location, bucket) VALUES (?1, ?2)",
-        [location.as_str(), bucket],
-    )
-    .map(|_| ())
+    rows.prepare_cached("INSERT OR REPLACE INTO object_intents (location, bucket) VALUES (?1, ?2)")?
+        .execute([location.as_str(), bucket])
+        .map(drop)
 }
 
 pub(super) fn settle(rows: &Connection, location: &Location) -> rusqlite::Result<()> {
-    rows.execute("DELETE FROM object_intents WHERE location = ?1", [location.as_str()]).map(|_| ())
+    rows.prepare_cached("DELETE FROM object_intents WHERE location = ?1")?.execute([location.as_str()]).map(drop)
 }
 
 pub(super) fn intents(rows: &Connection) -> rusqlite::Result<Vec<Intent>> {
