@@ -31,7 +31,7 @@ pub enum Outcome {
 }
 
 /// How often something may change under our hands before it is left to another attempt.
-const ATTEMPTS: usize = 5;
+const ATTEMPTS: usize = 6;
 
 /// Checks a landed file, moves it to its place or into quarantine, and deletes it from landing.
 pub async fn settle(lake: &Lake, landed: &Object) -> Result<Outcome, Error> {
@@ -74,13 +74,15 @@ async fn accept(lake: &Lake, landed: &Object, name: SnapshotName) -> Result<Outc
     let place = keys::raw(name);
     let other_place = keys::raw(SnapshotName { gzip: !name.gzip, ..name });
     let mut superseded = 0;
+    // Nothing stands there, mostly, and a copy finds out by itself whether that is so.
+    let mut is_taken = false;
     for _ in 0..ATTEMPTS {
         // The other form goes first: a snapshot that is there twice would be published twice.
         if let Some(other) = objects::head(lake, bucket, &other_place).await? {
             superseded += u64::from(supersede(lake, &other, landed).await?);
             objects::delete(lake, bucket, &other).await?;
         }
-        let standing = objects::head(lake, bucket, &place).await?;
+        let standing = if is_taken { objects::head(lake, bucket, &place).await? } else { None };
         let target = match &standing {
             None => Target::Free,
             Some(standing) if objects::same_bytes(lake, bucket, standing, landed).await? => {
@@ -98,7 +100,7 @@ async fn accept(lake: &Lake, landed: &Object, name: SnapshotName) -> Result<Outc
                 return Ok(Outcome::Accepted { superseded });
             }
             Copied::SourceGone => return Ok(Outcome::Gone),
-            Copied::TargetTaken => {}
+            Copied::TargetTaken => is_taken = true,
         }
     }
     Err(Error::Unavailable {
