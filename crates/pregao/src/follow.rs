@@ -4,7 +4,7 @@
 //! long it took.
 
 use std::process::ExitCode;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use indicatif::ProgressBar;
 use lake::{Error, Lake};
@@ -62,22 +62,31 @@ async fn stop(lake: &Lake, arn: &str) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Looks come fast at first, for what takes no time, and then at leisure.
-const SHORTEST_LOOK: Duration = Duration::from_millis(60);
+/// Looks come fast at first, for what takes no time, and then at leisure: one that comes late costs a small part of
+/// what it waited for.
+const SHORTEST_LOOK: Duration = Duration::from_millis(15);
 const LONGEST_LOOK: Duration = Duration::from_millis(500);
+const PART: u32 = 8;
+
+/// How long to wait when there was nothing new for so long.
+fn pause(quiet: Duration) -> Duration {
+    (quiet / PART).clamp(SHORTEST_LOOK, LONGEST_LOOK)
+}
 
 async fn watch(lake: &Lake, arn: &str, progress: &Progress) -> anyhow::Result<Ending> {
     let live = Live(progress.spinner());
     let mut watched = Watched::new(arn, String::new());
-    let mut pause = SHORTEST_LOOK;
+    let mut last_news = Instant::now();
     loop {
         let news = watched.look(lake, &mut |line| progress.line(line)).await?;
         if watched.ended {
             break;
         }
         live.0.set_message(watched.at_work().join(", "));
-        pause = if news { SHORTEST_LOOK } else { (pause * 3 / 2).min(LONGEST_LOOK) };
-        tokio::time::sleep(pause).await;
+        if news {
+            last_news = Instant::now();
+        }
+        tokio::time::sleep(pause(last_news.elapsed())).await;
     }
     match watched.timeline.failure {
         Some(failure) => Ok(Ending::Failed(failure)),
@@ -315,6 +324,12 @@ mod tests {
         add("top", 15, 14, Left(TASK.1, "Report"));
         add("top", 16, 15, Other(Type::ExecutionSucceeded));
         Script { events, now: Cell::new(0), dice: Cell::new(seed) }
+    }
+
+    #[test]
+    fn a_late_look_costs_a_part_of_what_it_waited_for() {
+        let waits = [0, 60, 800, 2_000, 60_000].map(|quiet| pause(Duration::from_millis(quiet)).as_millis());
+        assert_eq!(waits, [15, 15, 100, 250, 500]);
     }
 
     #[test]
