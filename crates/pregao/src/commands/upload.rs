@@ -30,6 +30,9 @@ use crate::workflow::{self, Workflow};
 /// Uploads at once: enough to keep a connection busy, few enough for the file handles of any system.
 const PARALLEL: usize = 8;
 
+/// The most bytes of a file that is held in memory while it is sent, as every real one is. Others are read as they go.
+const WHOLE: u64 = 4 << 20;
+
 /// What `upload_raw_data` did with the files.
 #[derive(Debug, Deserialize)]
 struct Outcome {
@@ -117,10 +120,17 @@ async fn put_all(
 
 async fn put(lake: &Lake, file: &File, key: &str) -> anyhow::Result<()> {
     let path = &file.path;
-    let body = ByteStream::from_path(path).await.with_context(|| format!("cannot read {}", path.display()))?;
+    let cannot_read = || format!("cannot read {}", path.display());
     let bucket = lake.config.buckets.raw.as_str();
-    let request = lake.s3.put_object().bucket(bucket).key(key).body(body);
-    request.send().await.map_err(Error::aws(format!("uploading {} to s3://{bucket}/{key}", path.display())))?;
+    let request = lake.s3.put_object().bucket(bucket).key(key);
+    let sent = if file.bytes <= WHOLE {
+        let bytes = tokio::fs::read(path).await.with_context(cannot_read)?;
+        // The checksum is a header, which is signed: to sign the bytes too would only say the same at a higher price.
+        request.body(bytes.into()).customize().disable_payload_signing().send().await
+    } else {
+        request.body(ByteStream::from_path(path).await.with_context(cannot_read)?).send().await
+    };
+    sent.map_err(Error::aws(format!("uploading {} to s3://{bucket}/{key}", path.display())))?;
     Ok(())
 }
 
