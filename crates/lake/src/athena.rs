@@ -64,6 +64,18 @@ impl Column {
         };
         number.unwrap_or_else(|| Value::from(text))
     }
+
+    /// [`json`](Self::json) for pages: JavaScript makes a double of every number, so that an integer which no double is
+    /// stays text as well.
+    pub fn page_json(&self, cell: Option<&str>) -> Value {
+        const LARGEST: u64 = 1 << 53;
+        match self.json(cell) {
+            Value::Number(number) if number.as_i64().is_some_and(|integer| integer.unsigned_abs() > LARGEST) => {
+                Value::from(cell)
+            }
+            value => value,
+        }
+    }
 }
 
 /// Runs one statement in the configured database and workgroup, waits for its end, and fetches all rows.
@@ -447,6 +459,19 @@ mod tests {
             let column = Column { name: "x".to_owned(), ty: ty.to_owned() };
             assert_eq!(column.json(Some(cell)).to_string(), expected, "{ty}");
             assert_eq!(column.json(None), Value::Null);
+        }
+    }
+
+    #[test]
+    fn pages_are_given_no_number_that_they_would_round() {
+        for (cell, expected) in [
+            ("9007199254740992", "9007199254740992"),
+            ("-9007199254740993", "\"-9007199254740993\""),
+            ("-9223372036854775808", "\"-9223372036854775808\""),
+        ] {
+            let column = Column { name: "x".to_owned(), ty: "bigint".to_owned() };
+            assert_eq!(column.page_json(Some(cell)).to_string(), expected);
+            assert_eq!(column.page_json(None), Value::Null);
         }
     }
 
