@@ -4,6 +4,7 @@ use lake::athena::Answer;
 use lake::{Error, Lake, athena};
 
 use crate::days::Days;
+use crate::listing::Listings;
 use crate::statement::Statement;
 use crate::watched::Executions;
 
@@ -13,11 +14,12 @@ pub struct App {
     pub lake: Lake,
     pub days: Days,
     pub executions: Executions,
+    pub listings: Listings,
 }
 
 impl App {
     pub fn new(lake: Lake) -> Self {
-        Self { lake, days: Days::default(), executions: Executions::default() }
+        Self { lake, days: Days::default(), executions: Executions::default(), listings: Listings::default() }
     }
 
     /// Asks Athena, and waits for all rows.

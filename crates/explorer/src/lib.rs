@@ -15,6 +15,9 @@
 //! | `calendar` | the raw files of days, held against the session |
 //! | `watched` | the executions that somebody looks at |
 //! | `documents` | objects that a person reads: logs, reports |
+//! | `slots` | the time axis: snapshots that are there, and those that ought to be |
+//! | `listing` | instruments and underlyings to choose from |
+//! | `params` | what the page asks with |
 //! | `assets` | the files of the page |
 //! | `guard` | who may ask |
 //! | `error` | what the page is told when something cannot be done |
@@ -28,8 +31,11 @@ mod documents;
 mod download;
 mod error;
 mod guard;
+mod listing;
+mod params;
 mod parquet_file;
 mod reading;
+mod slots;
 mod statement;
 mod watched;
 

@@ -16,6 +16,16 @@ impl Statement {
         Self(format!("SELECT {columns}\nFROM {}\nWHERE ({condition})", table.as_str()))
     }
 
+    /// `columns` of the rows that another one gives.
+    pub fn from(columns: &str, rows: &Statement) -> Self {
+        Self(format!("SELECT {columns}\nFROM (\n{}\n)", rows.sql()))
+    }
+
+    /// `columns` of the pairs of rows of two others, `a` and `b`, for which `condition` holds.
+    pub fn join(columns: &str, a: &Statement, b: &Statement, condition: &str) -> Self {
+        Self(format!("SELECT {columns}\nFROM (\n{}\n) a\nJOIN (\n{}\n) b ON {condition}", a.sql(), b.sql()))
+    }
+
     /// Only rows for which this holds as well.
     #[must_use]
     pub fn and(mut self, condition: &str) -> Self {

@@ -21,12 +21,13 @@ let shown = null;
 async function show() {
   const name = location.pathname.split('/')[1] || VIEWS[0];
   if (!VIEWS.includes(name)) return;
-  if (shown?.name === name) {
-    await guarded(() => shown.mounted?.update?.());
+  if (shown?.name === name && shown.mounted) {
+    await guarded(() => shown.mounted.update?.());
     return;
   }
   shown?.mounted?.dispose?.();
-  shown = { name, view: new View(name, () => guarded(() => shown.mounted?.update?.())) };
+  // A view that could not be mounted, or is not yet, is mounted anew for its new address.
+  shown = { name, view: new View(name, show) };
   const mine = shown;
   for (const link of document.querySelectorAll('nav a')) {
     if (link.getAttribute('href') === `/${name}`) link.setAttribute('aria-current', 'page');
@@ -53,6 +54,7 @@ async function guarded(work) {
   state.state = 'loading';
   try {
     await work();
+    main.querySelector(':scope > .failure')?.remove();
     if (running === 1) state.state = 'ready';
   } catch (error) {
     // A newer question has taken the place of this one.

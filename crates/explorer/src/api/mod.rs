@@ -1,8 +1,10 @@
 //! The questions of the page. Every answer is JSON; every error says what is wrong and what to do.
 
 mod lake;
+mod listed;
 mod quality;
 mod runs;
+mod series;
 mod sql;
 
 use std::sync::Arc;
@@ -22,5 +24,7 @@ pub fn routes() -> Router<Arc<App>> {
         .merge(quality::routes())
         .merge(runs::routes())
         .merge(sql::routes())
+        .merge(listed::routes())
+        .merge(series::routes())
         .fallback(async || Failure::not_found("the page asked for something that this server does not have"))
 }

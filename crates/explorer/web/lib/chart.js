@@ -52,7 +52,12 @@ export async function chart(element, option) {
   element.chart = instance;
   const resized = new ResizeObserver(() => instance.resize());
   resized.observe(element);
-  const draw = () => instance.setOption(option(), { notMerge: true });
+  const draw = () => {
+    // The tooltip is drawn anew as well: what still moves the old one would find nothing.
+    instance.dispatchAction({ type: 'hideTip' });
+    instance.resize();
+    instance.setOption(option(), { notMerge: true });
+  };
   window.addEventListener('appearance', draw);
   return {
     instance,

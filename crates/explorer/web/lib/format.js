@@ -31,6 +31,10 @@ export const number = (value, digits = 6) =>
 export const price = (value) =>
   value === null || value === undefined ? NOTHING : formatter({ minimumFractionDigits: 2, maximumFractionDigits: 4 }).format(value);
 
+/** A quantity in few figures: 1.2M, 350K; in Brazil 1,2 mi. */
+export const compact = (value) =>
+  value === null || value === undefined ? NOTHING : formatter({ notation: 'compact', maximumFractionDigits: 2 }).format(value);
+
 /** A share such as 0.0123 as 1.23%. */
 export const percent = (value, digits = 2) =>
   value === null || value === undefined ? NOTHING : formatter({ style: 'percent', maximumFractionDigits: digits }).format(value);

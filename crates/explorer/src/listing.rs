@@ -1,0 +1,167 @@
+//! What there is to choose from: the instruments, and the underlyings of options, of the latest published day.
+//!
+//! Suggestions are asked for at every key that is pressed, and a query takes a second on AWS: so the list is kept a while.
+
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use chrono::NaiveDate;
+use market::table::TableName;
+use serde::Serialize;
+use serde_json::Value;
+use strsim::damerau_levenshtein;
+
+use crate::app::App;
+use crate::error::Failure;
+use crate::statement::Statement;
+
+/// For how long a list is good.
+const GOOD_FOR: Duration = Duration::from_secs(300);
+
+/// Of what there is a list.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Of {
+    /// Instruments of `quotes`, by the volume that was traded in them.
+    Instruments,
+    /// Underlyings of `options`, by the number of their options.
+    Underlyings,
+}
+
+impl Of {
+    fn table(self) -> TableName {
+        match self {
+            Of::Instruments => TableName::Quotes,
+            Of::Underlyings => TableName::Options,
+        }
+    }
+
+    /// The column of their names.
+    pub fn column(self) -> &'static str {
+        match self {
+            Of::Instruments => "ticker",
+            Of::Underlyings => "optn_ua",
+        }
+    }
+
+    /// What puts the ones that are asked for most in front.
+    pub fn weight(self) -> &'static str {
+        match self {
+            Of::Instruments => "max(total_volume)",
+            Of::Underlyings => "count(DISTINCT ticker)",
+        }
+    }
+
+    fn statement(self, day: NaiveDate) -> Statement {
+        let column = self.column();
+        Statement::of(&format!("{column}, {} AS weight", self.weight()), self.table(), &[day])
+            .and(&format!("{column} IS NOT NULL"))
+            .then(&format!("GROUP BY {column}\nORDER BY weight DESC NULLS LAST, {column}"))
+    }
+
+    /// Those with the most weight on `day`, as the right side of an `IN`.
+    pub fn first(self, day: NaiveDate, count: usize) -> String {
+        let column = self.column();
+        let names = Statement::of(column, self.table(), &[day])
+            .and(&format!("{column} IS NOT NULL"))
+            .then(&format!("GROUP BY {column}\nORDER BY {} DESC NULLS LAST, {column}\nLIMIT {count}", self.weight()));
+        format!("({})", names.sql())
+    }
+}
+
+/// One of a list.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Listed {
+    pub name: String,
+    /// What [`Of::weight`] says.
+    pub weight: Value,
+}
+
+/// What there was on a day, in the order of its weight.
+#[derive(Debug, Default)]
+pub struct Listing {
+    pub day: Option<NaiveDate>,
+    listed: Vec<Listed>,
+}
+
+impl Listing {
+    /// Those that begin with what is typed, then those that have it in them.
+    pub fn suggest(&self, typed: &str, most: usize) -> Vec<&Listed> {
+        let typed = typed.to_uppercase();
+        let mut fit: Vec<&Listed> = self.listed.iter().filter(|listed| listed.name.contains(&typed)).collect();
+        // A stable sort: within the two kinds the weight decides.
+        fit.sort_by_key(|listed| Reverse(listed.name.starts_with(&typed)));
+        fit.truncate(most);
+        fit
+    }
+
+    /// Those whose names differ least from `name`: by few letters that are wrong, missing, or exchanged.
+    pub fn nearest(&self, name: &str, most: usize) -> Vec<&str> {
+        let name = name.to_uppercase();
+        let distance = |listed: &Listed| damerau_levenshtein(&name, &listed.name);
+        let near = name.chars().count().div_ceil(3);
+        let mut close: Vec<(usize, &str)> = self
+            .listed
+            .iter()
+            .map(|listed| (distance(listed), listed.name.as_str()))
+            .filter(|(distance, _)| *distance <= near)
+            .collect();
+        close.sort_by_key(|(distance, _)| *distance);
+        close.into_iter().take(most).map(|(_, name)| name).collect()
+    }
+}
+
+/// The lists, as they were a while ago.
+#[derive(Debug, Default)]
+pub struct Listings(Mutex<BTreeMap<Of, (Instant, Arc<Listing>)>>);
+
+impl Listings {
+    /// The list of the latest published day; an empty one where nothing is published.
+    pub async fn latest(&self, app: &App, of: Of) -> Result<Arc<Listing>, Failure> {
+        let Some(day) = app.days.of(&app.lake, of.table()).await?.last().copied() else { return Ok(Arc::default()) };
+        let known = self.0.lock().expect("nobody panics with it").get(&of).cloned();
+        if let Some((since, listing)) = known
+            && since.elapsed() < GOOD_FOR
+            && listing.day == Some(day)
+        {
+            return Ok(listing);
+        }
+        let answer = app.ask(&of.statement(day)).await?;
+        let weight = |cell: Option<&str>| answer.columns[1].json(cell);
+        let listed = answer.rows.iter().filter_map(|row| match row.as_slice() {
+            [Some(name), cell] => Some(Listed { name: name.clone(), weight: weight(cell.as_deref()) }),
+            _ => None,
+        });
+        let listing = Arc::new(Listing { day: Some(day), listed: listed.collect() });
+        self.0.lock().expect("nobody panics with it").insert(of, (Instant::now(), Arc::clone(&listing)));
+        Ok(listing)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn listing() -> Listing {
+        let names = ["ITUB4", "PETR4", "VALE3", "PETR3", "PETRD14", "SPET11", "PERT9"];
+        let listed = names.map(|name| Listed { name: name.to_owned(), weight: Value::Null }).to_vec();
+        Listing { day: None, listed }
+    }
+
+    #[test]
+    fn those_that_begin_so_come_first_by_weight() {
+        let listing = listing();
+        let names = |typed, most| listing.suggest(typed, most).iter().map(|l| l.name.as_str()).collect::<Vec<_>>();
+        assert_eq!(names("pet", 9), ["PETR4", "PETR3", "PETRD14", "SPET11"]);
+        assert_eq!(names("", 2), ["ITUB4", "PETR4"]);
+        assert!(names("XYZ", 9).is_empty());
+    }
+
+    #[test]
+    fn exchanged_letters_are_near() {
+        assert_eq!(listing().nearest("pter4", 2), ["PETR4", "PETR3"]);
+        assert_eq!(listing().nearest("VALE5", 1), ["VALE3"]);
+        assert!(listing().nearest("1234567890", 3).is_empty());
+    }
+}

@@ -1,0 +1,105 @@
+// What is drawn of an answer: the time axis, with a place for each slot and an empty one between days, and the values along it.
+
+import { snapshot } from '../../lib/format.js';
+
+/** Which columns an instrument has, and what they are called. */
+export const COLUMNS = {
+  micro: 'micro-price', bid: 'bid', qty_bid: 'quantity at bid', ask: 'ask', qty_ask: 'quantity at ask', last: 'last',
+  traded: 'traded since', total: 'traded today', trades: 'trades today',
+};
+
+/** Whether a place of the axis lies between two days. */
+export const isBreak = (name) => name.startsWith('night');
+
+/**
+ * The model of a picture:
+ * - `axis`: the names of the places, an intdate as text or a break;
+ * - `starts`: of each day, its date and the place of its first slot;
+ * - `instruments`: each with its `values` along the axis, and the places of its `firsts` (the first figures of a day) and `falls`;
+ * - `spread`: of the first two, or null.
+ */
+export function model(answer) {
+  const axis = [];
+  const slots = [];
+  const starts = [];
+  let slot = 0;
+  for (const { date, slots: times } of answer.days) {
+    if (axis.length) {
+      slots.push(null);
+      axis.push(`night before ${date}`);
+    }
+    starts.push({ date, at: axis.length });
+    for (const time of times) {
+      slots.push(slot);
+      axis.push(String(time));
+      slot += 1;
+    }
+  }
+  const along = (values) => slots.map((at) => (at === null ? null : values[at]));
+  const instruments = answer.instruments.map(({ ticker, values, contradictions }) => {
+    const placed = Object.fromEntries(Object.entries(values).map(([name, list]) => [name, along(list)]));
+    return { ticker, contradictions, values: placed, ...totals(axis, placed) };
+  });
+  const spread = answer.spread && { ...answer.spread, values: along(answer.spread.values) };
+  return { axis, starts, instruments, spread, base: rebase(instruments) };
+}
+
+/**
+ * Of the totals of each day: the places of the first ones, whose step is all that was traded before them, and of those that
+ * are less than the one before, for which there is no step to be drawn; and for each place the one that its step is counted from.
+ */
+function totals(axis, { total, traded }) {
+  const firsts = new Set();
+  const falls = [];
+  const since = [];
+  let before = null;
+  axis.forEach((name, at) => {
+    if (isBreak(name)) before = null;
+    if (isBreak(name) || total[at] === null) return;
+    if (before === null) firsts.add(at);
+    if (traded[at] < 0) falls.push(at);
+    since[at] = before;
+    before = at;
+  });
+  return { firsts, falls, since, bars: traded.map((step) => (step < 0 ? null : step)) };
+}
+
+/** Sets 100 to the first place where every instrument has a micro-price, if there is one; gives that place. */
+function rebase(instruments) {
+  const [first, ...others] = instruments;
+  if (!first) return -1;
+  const base = first.values.micro.findIndex((value, at) => value !== null && others.every(({ values }) => values.micro[at] !== null));
+  for (const instrument of instruments) {
+    const { micro } = instrument.values;
+    instrument.rebased = micro.map((value) => (value === null || base < 0 ? null : (100 * value) / micro[base]));
+  }
+  return base;
+}
+
+/** The places from `first` to `last` that lie nearest to a window of the axis, which is written `202004011000-202004011650`. */
+export function places(axis, window) {
+  const [from, to] = window.split('-').map(Number);
+  const first = axis.findIndex((name) => Number(name) >= from);
+  const last = axis.findLastIndex((name) => Number(name) <= to);
+  return window && first >= 0 && last > first ? [first, last] : [0, axis.length - 1];
+}
+
+/** How the window from `first` to `last` is written; nothing for the whole axis. */
+export function written(axis, [first, last]) {
+  if (first <= 0 && last >= axis.length - 1) return '';
+  const slots = axis.slice(first, last + 1).filter((name) => !isBreak(name));
+  return slots.length > 1 ? `${slots[0]}-${slots.at(-1)}` : '';
+}
+
+/** The first slot of each hour, and the hour it belongs to. */
+export function hours(axis) {
+  const found = new Map();
+  let hour = '';
+  axis.forEach((name, at) => {
+    if (isBreak(name)) { hour = ''; return; }
+    const now = snapshot(name).time.slice(0, 2);
+    if (now !== hour) found.set(at, now);
+    hour = now;
+  });
+  return found;
+}
