@@ -17,11 +17,13 @@
 //! | `documents` | objects that a person reads: logs, reports |
 //! | `slots` | the time axis: snapshots that are there, and those that ought to be |
 //! | `listing` | instruments and underlyings to choose from |
+//! | `absent` | what is known of an instrument that is not there |
 //! | `params` | what the page asks with |
 //! | `assets` | the files of the page |
 //! | `guard` | who may ask |
 //! | `error` | what the page is told when something cannot be done |
 
+mod absent;
 mod api;
 mod app;
 mod assets;

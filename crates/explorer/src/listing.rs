@@ -30,7 +30,8 @@ pub enum Of {
 }
 
 impl Of {
-    fn table(self) -> TableName {
+    /// The table that they are in.
+    pub fn table(self) -> TableName {
         match self {
             Of::Instruments => TableName::Quotes,
             Of::Underlyings => TableName::Options,

@@ -2,6 +2,7 @@
 
 mod lake;
 mod listed;
+mod options;
 mod quality;
 mod runs;
 mod series;
@@ -25,6 +26,7 @@ pub fn routes() -> Router<Arc<App>> {
         .merge(runs::routes())
         .merge(sql::routes())
         .merge(listed::routes())
+        .merge(options::routes())
         .merge(series::routes())
         .fallback(async || Failure::not_found("the page asked for something that this server does not have"))
 }

@@ -8,12 +8,12 @@ use axum::routing::get;
 use axum::{Json, Router};
 use chrono::NaiveDate;
 use lake::athena;
-use market::partition::Partition;
 use market::table::TableName::Quotes;
 use serde::Serialize;
 use serde_json::Value;
 
 use super::Answer;
+use crate::absent::{self, Absent};
 use crate::app::App;
 use crate::days::Asked;
 use crate::error::Failure;
@@ -47,8 +47,6 @@ const VALUES: [(&str, &str); 9] = [
 const MOST_INSTRUMENTS: usize = 6;
 /// How many days are shown unless others are named.
 const DAYS_SHOWN: usize = 5;
-/// How many of the latest days are looked through for an instrument that is not on the days asked for: a year.
-const DAYS_SEARCHED: usize = 250;
 
 pub fn routes() -> Router<Arc<App>> {
     Router::new().route("/series", get(series))
@@ -74,17 +72,6 @@ struct Instrument {
     values: BTreeMap<&'static str, Vec<Value>>,
     /// Snapshots that have several rows of it which differ: none of them is given.
     contradictions: BTreeSet<i64>,
-}
-
-/// An instrument that is not on the days asked for.
-#[derive(Serialize)]
-struct Absent {
-    ticker: String,
-    /// The days on which it is, among the latest `searched` published ones.
-    days: BTreeSet<NaiveDate>,
-    searched: usize,
-    /// Instruments of the latest day with a name like it.
-    nearest: Vec<String>,
 }
 
 /// The difference of two instruments' micro-prices, `a - ratio * b`.
@@ -192,7 +179,9 @@ async fn series(State(app): State<Arc<App>>, Query(params): Query<Params>) -> An
     let absent = question.tickers.iter().filter(|ticker| answer.instruments.iter().all(|i| i.ticker != **ticker));
     let absent: Vec<&str> = absent.map(String::as_str).collect();
     if !absent.is_empty() {
-        answer.search(&app, &published, &absent).await?;
+        let (statement, found, absent) = absent::search(&app, Of::Instruments, &published, &absent).await?;
+        answer.note(&statement, &found);
+        answer.absent = absent;
     }
     Ok(Json(answer))
 }
@@ -202,37 +191,6 @@ impl Series {
         self.statements.push(statement.sql().to_owned());
         self.scanned_bytes += answer.scanned_bytes;
     }
-
-    /// Looks for instruments on other days, and for such as are called like them.
-    async fn search(&mut self, app: &App, published: &BTreeSet<NaiveDate>, tickers: &[&str]) -> Result<(), Failure> {
-        let days: Vec<NaiveDate> = published.iter().rev().take(DAYS_SEARCHED).copied().collect();
-        let statement = Statement::of("DISTINCT ticker, year, month, day", Quotes, &days)
-            .and(&format!("ticker IN {}", literals(tickers.iter().copied())));
-        let asked = async { app.ask(&statement).await.map_err(Failure::from) };
-        let (answer, listing) = futures::try_join!(asked, app.listings.latest(app, Of::Instruments))?;
-        self.note(&statement, &answer);
-        let on = |ticker: &str| {
-            let rows = answer.rows.iter().filter(|row| row[0].as_deref() == Some(ticker));
-            rows.filter_map(|row| day(&row[1..])).collect()
-        };
-        self.absent = tickers
-            .iter()
-            .map(|ticker| Absent {
-                ticker: (*ticker).to_owned(),
-                days: on(ticker),
-                searched: days.len(),
-                nearest: listing.nearest(ticker, 5).into_iter().map(str::to_owned).collect(),
-            })
-            .collect();
-        Ok(())
-    }
-}
-
-/// A row's cells of `year`, `month` and `day` as a date.
-fn day(cells: &[Option<String>]) -> Option<NaiveDate> {
-    let [year, month, day] = cells else { return None };
-    let text = format!("year={}/month={}/day={}", year.as_ref()?, month.as_ref()?, day.as_ref()?);
-    text.parse().ok().map(|partition: Partition| partition.date())
 }
 
 fn intdate(row: &[Option<String>]) -> Option<i64> {

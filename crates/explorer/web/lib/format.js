@@ -24,8 +24,16 @@ function formatter(options) {
 }
 
 /** A number with up to `digits` decimals; a dash for NULL. */
-export const number = (value, digits = 6) =>
-  value === null || value === undefined ? NOTHING : typeof value !== 'number' ? String(value) : formatter({ maximumFractionDigits: digits }).format(value);
+export function number(value, digits = 6) {
+  if (value === null || value === undefined) return NOTHING;
+  return typeof value === 'number' ? formatter({ maximumFractionDigits: digits, signDisplay: 'negative' }).format(value) : String(value);
+}
+
+/** A number with just as many decimals, for a column of them; a dash for NULL. */
+export const fixed = (value, digits) =>
+  value === null || value === undefined
+    ? NOTHING
+    : formatter({ minimumFractionDigits: digits, maximumFractionDigits: digits, signDisplay: 'negative' }).format(value);
 
 /** A price in BRL: always with two decimals, and more where the market has more. */
 export const price = (value) =>

@@ -1,11 +1,13 @@
 // Time series: what instruments were worth and how much was traded, from snapshot to snapshot.
 
+import { absentBox } from '../lib/absent.js';
 import { get, latest } from '../lib/api.js';
 import { chart, echarts } from '../lib/chart.js';
+import { csv, download } from '../lib/csv.js';
 import { empty, h, replace } from '../lib/dom.js';
 import { bytes, compact, day, intdate, number } from '../lib/format.js';
 import { suggesting } from '../lib/suggest.js';
-import { csv, figures, figuresTable } from './series/figures.js';
+import { figures, figuresTable } from './series/figures.js';
 import { isBreak, model as modelOf, places, written } from './series/model.js';
 import { colourOf, layout, picture } from './series/picture.js';
 
@@ -211,30 +213,12 @@ class Page {
     return h('p', {}, near.map((date) => h('button', { type: 'button', onclick: () => this.#view.set({ from: date, to: date, zoom: '' }) }, day(date))));
   }
 
-  /** Of an instrument without rows: on which days it has some, or which ones are called like it. */
   #unknown(one) {
-    return h('div', { class: 'empty', role: 'status', 'data-absent': one.ticker }, one.days.length ? this.#elsewhere(one) : this.#nowhere(one));
-  }
-
-  #elsewhere({ ticker, days, searched }) {
-    const [first, last] = [days[0], days.at(-1)];
-    const button = (text, from, to) => h('button', { type: 'button', onclick: () => this.#view.set({ from, to, zoom: '' }) }, text);
-    return [
-      h('p', {}, `${ticker} has no quotes on these days. It has some on ${number(days.length)} of the latest ${number(searched)} `
-        + `published days, from ${day(first)} to ${day(last)}.`),
-      days.slice(-5).map((date) => button(day(date), date, date)),
-      days.length > 1 && button('All of them', first, last),
-    ];
-  }
-
-  #nowhere({ ticker, searched, nearest }) {
-    const instead = (name) => this.#view.set({ ticker: this.#tickers().map((other) => (other === ticker ? name : other)) });
-    return [
-      h('p', {}, `There is no instrument ${ticker}, nor was there one on the latest ${number(searched)} published days.`),
-      nearest.length
-        ? h('p', {}, 'Did you mean ', nearest.map((name) => h('button', { type: 'button', onclick: () => instead(name) }, name)), '?')
-        : h('p', { class: 'hint' }, 'Type the beginning of its name to see which there are.'),
-    ];
+    return absentBox(one, {
+      what: 'instrument',
+      show: (from, to) => this.#view.set({ from, to, zoom: '' }),
+      instead: (name) => this.#view.set({ ticker: this.#tickers().map((other) => (other === one.name ? name : other)) }),
+    });
   }
 
   async #drawPicture() {
@@ -322,10 +306,3 @@ async function suggestions(typed, signal) {
   const { names } = await get('instruments', { typed }, signal);
   return names.map(({ name, weight }) => ({ name, note: weight === null ? null : `R$ ${compact(weight)}` }));
 }
-
-function download(name, text) {
-  const url = URL.createObjectURL(new Blob([text], { type: 'text/csv' }));
-  h('a', { href: url, download: name }).click();
-  URL.revokeObjectURL(url);
-}
-

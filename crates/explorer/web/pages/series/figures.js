@@ -1,4 +1,4 @@
-// The figures behind a picture, as a table that can be read aloud and as a file.
+// The figures behind a picture, for a table that can be read aloud and for a file.
 
 import { h, table } from '../../lib/dom.js';
 import { intdate, number, price } from '../../lib/format.js';
@@ -44,13 +44,4 @@ export function figuresTable({ columns, rows }) {
     rows.length > shown.length && h('p', { class: 'muted' },
       `The first ${number(shown.length)} of ${number(rows.length)} rows. Zoom in for others; the file has all of them.`),
   ];
-}
-
-/** The figures as a file: every number in full, with a point, in English order, for programs. */
-export function csv({ columns, rows }) {
-  const cell = (value) => {
-    const text = value === null ? '' : String(value);
-    return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
-  };
-  return [columns, ...rows].map((row) => `${row.map(cell).join(',')}\r\n`).join('');
 }
