@@ -15,8 +15,10 @@
 mod browser;
 mod frame;
 mod lake;
+mod options;
 mod quality;
 mod runs;
+mod series;
 mod sql;
 
 use std::process::ExitCode;
@@ -78,6 +80,12 @@ fn main() -> ExitCode {
             a_failure_is_told_with_its_report, a_stopped_endpoint_is_told;
         quality: the_calendar_counts_what_was_uploaded, rejects_are_those_that_sql_counts,
             checks_are_those_of_the_reports, nothing_yet_says_what_to_do;
+        options: a_chain_is_that_of_sql, a_smile_is_that_of_sql, a_change_is_shown_and_kept_in_the_address,
+            what_is_not_there_is_told;
+        series: the_micro_price_is_that_of_sql, what_was_traded_adds_up_to_the_totals,
+            a_change_is_drawn_and_kept_in_the_address, the_window_is_kept_in_the_address,
+            an_unknown_instrument_is_told_with_the_nearest, days_that_are_not_published_are_told,
+            a_spread_is_that_of_sql, the_figures_are_there_to_be_read;
     };
     let trials = tests
         .into_iter()
