@@ -13,9 +13,12 @@ use crate::error::Failure;
 /// For how long an answer is good: a view that asks ten questions at once has it asked once.
 const GOOD_FOR: Duration = Duration::from_secs(5);
 
+/// The days of a table, and since when they are known.
+type Known = (Instant, Arc<BTreeSet<NaiveDate>>);
+
 /// The published days of each table, as they were a moment ago.
 #[derive(Debug, Default)]
-pub struct Days(Mutex<BTreeMap<&'static str, (Instant, Arc<BTreeSet<NaiveDate>>)>>);
+pub struct Days(Mutex<BTreeMap<&'static str, Known>>);
 
 impl Days {
     /// The published days of a table; none where there is no table yet.

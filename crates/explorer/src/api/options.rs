@@ -127,7 +127,7 @@ async fn options(State(app): State<Arc<App>>, Query(params): Query<Params>) -> A
     answer.snapshots = times.rows.iter().filter_map(|row| row[0].as_ref()?.parse().ok()).collect();
     answer.at = answer.at.or(answer.snapshots.last().copied());
     let json = |row: &Vec<Option<String>>| {
-        rows.columns.iter().zip(row).map(|(column, cell)| column.json(cell.as_deref())).collect()
+        rows.columns.iter().zip(row).map(|(column, cell)| column.page_json(cell.as_deref())).collect()
     };
     answer.rows = rows.rows.iter().map(json).collect();
     answer.underlying = answer.underlying.or_else(|| rows.rows.first()?[1].clone());

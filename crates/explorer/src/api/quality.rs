@@ -291,7 +291,7 @@ async fn reject_rows(State(app): State<Arc<App>>, Query(of): Query<OfGroup>) -> 
         .then(&format!("ORDER BY intdate, source_file, ticker, text\nOFFSET {offset} LIMIT {}", ROWS + 1));
     let answer = app.ask(&statement).await?;
     let cells = |row: &Vec<Option<String>>| {
-        row.iter().zip(&answer.columns).map(|(cell, column)| column.json(cell.as_deref())).collect()
+        row.iter().zip(&answer.columns).map(|(cell, column)| column.page_json(cell.as_deref())).collect()
     };
     let rows = answer.rows.iter().take(ROWS).map(cells).collect();
     Ok(Json(RejectRows { rows, more: answer.rows.len() > ROWS }))

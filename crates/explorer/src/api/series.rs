@@ -214,7 +214,7 @@ fn instruments(answer: &athena::Answer, places: &BTreeMap<i64, usize>) -> Vec<In
         }
         for (at, (name, _)) in VALUES.iter().enumerate() {
             let values = instrument.values.get_mut(name).expect("all of them are there");
-            values[*place] = answer.columns[at + 2].json(row[at + 2].as_deref());
+            values[*place] = answer.columns[at + 2].page_json(row[at + 2].as_deref());
         }
     }
     instruments.into_values().collect()
@@ -228,7 +228,7 @@ fn column(answer: &athena::Answer, at: usize, places: &BTreeMap<i64, usize>) -> 
         let Some((intdate, place)) = intdate(row).and_then(|intdate| Some((intdate, *places.get(&intdate)?))) else {
             continue;
         };
-        values[place] = if seen.insert(intdate) { answer.columns[at].json(row[at].as_deref()) } else { Value::Null };
+        values[place] = if seen.insert(intdate) { answer.columns[at].page_json(row[at].as_deref()) } else { Value::Null };
     }
     values
 }
