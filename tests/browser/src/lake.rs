@@ -120,7 +120,10 @@ impl Server {
     pub fn start(mut command: Command) -> Self {
         let mut child = command.stdout(Stdio::piped()).spawn().expect("pregao runs");
         let mut first_line = String::new();
-        BufReader::new(child.stdout.take().expect("it is piped")).read_line(&mut first_line).expect("a first line");
+        let mut said = BufReader::new(child.stdout.take().expect("it is piped"));
+        said.read_line(&mut first_line).expect("a first line");
+        // What more it says has to go somewhere, or it ends.
+        std::thread::spawn(move || said.lines().map_while(Result::ok).for_each(drop));
         assert!(first_line.contains("http://127.0.0.1:"), "{command:?} said {first_line:?}");
         Self { child, first_line: first_line.trim_end().to_owned() }
     }
