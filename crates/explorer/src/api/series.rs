@@ -228,7 +228,8 @@ fn column(answer: &athena::Answer, at: usize, places: &BTreeMap<i64, usize>) -> 
         let Some((intdate, place)) = intdate(row).and_then(|intdate| Some((intdate, *places.get(&intdate)?))) else {
             continue;
         };
-        values[place] = if seen.insert(intdate) { answer.columns[at].page_json(row[at].as_deref()) } else { Value::Null };
+        values[place] =
+            if seen.insert(intdate) { answer.columns[at].page_json(row[at].as_deref()) } else { Value::Null };
     }
     values
 }
