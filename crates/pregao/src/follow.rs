@@ -230,7 +230,7 @@ fn line(name: &str, took: Duration, failed: bool, visits: usize, failures: usize
 
 #[cfg(test)]
 mod tests {
-    use std::cell::Cell;
+    use std::sync::Mutex;
 
     use aws_sdk_sfn::primitives::DateTime;
     use aws_sdk_sfn::types::{
@@ -243,18 +243,16 @@ mod tests {
     /// What happened, in its order: executions, each with the number of an event, of the one before it, and the event.
     struct Script {
         events: Vec<(&'static str, HistoryEvent)>,
-        /// How many of them have happened.
-        now: Cell<usize>,
-        /// What decides how many more happen before the next question is answered.
-        dice: Cell<u64>,
+        /// How many of them have happened, and what decides how many more happen before the next question is answered.
+        now: Mutex<(usize, u64)>,
     }
 
     impl Histories for Script {
         async fn behind(&self, arn: &str, last: i64) -> Result<Vec<HistoryEvent>, Error> {
-            let dice = self.dice.get().wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-            self.dice.set(dice);
-            self.now.set((self.now.get() + (dice >> 33) as usize % 7).min(self.events.len()));
-            let happened = self.events[..self.now.get()].iter();
+            let mut state = self.now.lock().expect("nobody panics with it");
+            let dice = state.1.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            *state = ((state.0 + (dice >> 33) as usize % 7).min(self.events.len()), dice);
+            let happened = self.events[..state.0].iter();
             Ok(happened.filter(|(of, event)| *of == arn && event.id > last).map(|(_, event)| event.clone()).collect())
         }
     }
@@ -323,7 +321,7 @@ mod tests {
         add("top", 14, 13, Entered(TASK.0, "Report"));
         add("top", 15, 14, Left(TASK.1, "Report"));
         add("top", 16, 15, Other(Type::ExecutionSucceeded));
-        Script { events, now: Cell::new(0), dice: Cell::new(seed) }
+        Script { events, now: Mutex::new((0, seed)) }
     }
 
     #[test]

@@ -549,8 +549,7 @@ impl S3 for S3Operations {
     async fn get_object(&self, request: S3Request<dto::GetObjectInput>) -> S3Result<S3Response<dto::GetObjectOutput>> {
         let input = request.input;
         no_versions(input.version_id.as_ref())?;
-        let (wanted, part_number, checksum_mode) =
-            (input.range.clone(), input.part_number, input.checksum_mode.clone());
+        let (wanted, part_number, checksum_mode) = (input.range, input.part_number, input.checksum_mode.clone());
         let store = Arc::clone(&self.store);
         let (object, range, body) = spawn_blocking(move || -> S3Result<_> {
             let (object, file) = store.open_object(&input.bucket, &input.key)?;
