@@ -273,13 +273,13 @@ mod tests {
     #[test]
     fn the_first_binary_byte_is_found_wherever_it_stands() {
         for length in [0, 1, 4095, 4096, 4097, 10_000] {
-            let mut bytes = vec![b'a'; length];
-            assert_eq!(first_binary(&bytes), None, "{length}");
-            for at in [length.saturating_sub(1), length / 2, 4096, 0] {
-                if at < length {
-                    bytes[at] = 0;
-                    assert_eq!(first_binary(&bytes), Some(at), "{length}");
-                }
+            let text = vec![b'a'; length];
+            assert_eq!(first_binary(&text), None, "{length}");
+            for at in [0, length / 2, 4095, 4096, length.saturating_sub(1)].into_iter().filter(|at| *at < length) {
+                let mut bytes = text.clone();
+                bytes[at] = 0;
+                bytes[length - 1] = 0;
+                assert_eq!(first_binary(&bytes), Some(at), "{at} of {length}");
             }
         }
     }
