@@ -6,6 +6,8 @@ use axum::extract::State;
 use axum::routing::get;
 use axum::{Json, Router};
 use chrono::NaiveDate;
+use futures::future::try_join_all;
+use lake::Error;
 use market::partition::KEYS;
 use market::session::Session;
 use market::table::TableName;
@@ -46,22 +48,24 @@ struct Column {
 const KEY_MEANINGS: [&str; KEYS.len()] = ["year of the snapshot", "month, from 1", "day of the month, from 1"];
 
 async fn lake(State(app): State<Arc<App>>) -> Answer<Lake> {
-    let mut tables = Vec::new();
-    for table in TableName::ALL {
-        let columns = table.columns().iter().map(|column| Column {
-            name: column.name,
-            ty: column.ty.hive_name(),
-            meaning: column.meaning,
-            partition: false,
-        });
-        let keys = KEYS.into_iter().zip(KEY_MEANINGS);
-        let keys = keys.map(|(name, meaning)| Column { name, ty: "int", meaning, partition: true });
-        tables.push(Table {
-            name: table.as_str(),
-            columns: columns.chain(keys).collect(),
-            days: app.days.of(&app.lake, table).await?.iter().copied().collect(),
-        });
-    }
+    // All at once: on AWS each of them is a second.
+    let tables = try_join_all(TableName::ALL.map(|table| described(&app, table))).await?;
     let config = &app.lake.config;
     Ok(Json(Lake { database: config.athena.database.as_str().to_owned(), session: config.session, tables }))
+}
+
+async fn described(app: &App, table: TableName) -> Result<Table, Error> {
+    let columns = table.columns().iter().map(|column| Column {
+        name: column.name,
+        ty: column.ty.hive_name(),
+        meaning: column.meaning,
+        partition: false,
+    });
+    let keys = KEYS.into_iter().zip(KEY_MEANINGS);
+    let keys = keys.map(|(name, meaning)| Column { name, ty: "int", meaning, partition: true });
+    Ok(Table {
+        name: table.as_str(),
+        columns: columns.chain(keys).collect(),
+        days: app.days.of(&app.lake, table).await?.iter().copied().collect(),
+    })
 }
