@@ -3,16 +3,26 @@
 
 import { locale } from './format.js';
 
+const LIBRARY = '/assets/echarts.js';
 let loading = null;
 
-/** The library, loaded once. */
+/** The library, loaded once. early.js may have begun before any module was there. */
 export function echarts() {
+  if (window.echarts) return Promise.resolve(window.echarts);
   loading ??= new Promise((resolve, reject) => {
-    const script = document.createElement('script');
-    script.src = '/assets/echarts.js';
-    script.onload = () => resolve(window.echarts);
-    script.onerror = () => { loading = null; reject(new Error('The chart library could not be loaded: is the explorer still running?')); };
-    document.head.append(script);
+    const begun = document.querySelector(`script[src="${LIBRARY}"]`);
+    const script = begun ?? document.createElement('script');
+    script.addEventListener('load', () => resolve(window.echarts));
+    script.addEventListener('error', () => {
+      // Another try begins anew.
+      script.remove();
+      loading = null;
+      reject(new Error('The chart library could not be loaded: is the explorer still running?'));
+    });
+    if (!begun) {
+      script.src = LIBRARY;
+      document.head.append(script);
+    }
   });
   return loading;
 }

@@ -8,10 +8,10 @@ import { h, replace } from '../../lib/dom.js';
  */
 export function menu(id, label, items, choose, none) {
   const list = h('ul');
-  const button = h('summary', {}, label);
+  // Not when it has opened, which is told a moment later: a quick Tab would go past what is not there yet.
+  const button = h('summary', { onclick: () => { if (!element.open) fill(); } }, label);
   const element = h('details', {
     id, class: 'menu',
-    ontoggle: () => { if (element.open) fill(); },
     onkeydown: (event) => {
       if (event.key !== 'Escape' || !element.open) return;
       element.open = false;
