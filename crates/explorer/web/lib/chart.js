@@ -1,5 +1,5 @@
 // Charts are Apache ECharts: of those that draw what a market needs (bands, gaps, bars below, heat maps), the one that is a
-// quarter of Plotly's size, and draws within a third of a second of opening the page. It is loaded by the views that draw.
+// quarter of Plotly's size, and opened and drawn in about a third of its time. It is loaded by the views that draw.
 
 import { locale } from './format.js';
 
