@@ -10,7 +10,7 @@ use aws_sdk_s3::primitives::ByteStream;
 use serde_json::Value;
 
 use crate::error::Error;
-use crate::{Lake, keys, result_csv};
+use crate::{Lake, keys, polling, result_csv};
 
 /// What a statement gave.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -110,6 +110,10 @@ pub struct Query<'a> {
     id: String,
 }
 
+/// What is waited between two looks at a query that runs.
+const SHORTEST_LOOK: Duration = Duration::from_millis(10);
+const LONGEST_LOOK: Duration = Duration::from_secs(2);
+
 /// What a query took, now that it has succeeded.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Finished {
@@ -158,7 +162,7 @@ impl<'a> Query<'a> {
     }
 
     /// Looks until the query has succeeded: often at first, since most statements here take milliseconds or a second, and
-    /// never so seldom that waiting adds more than an eighth to what the statement takes.
+    /// then as [`polling::pause`] has it.
     ///
     /// # Errors
     /// [`Error::Athena`] with Athena's reason when it fails or is cancelled.
@@ -168,8 +172,7 @@ impl<'a> Query<'a> {
             let execution = self.look().await?;
             match execution.status().and_then(|status| status.state()) {
                 Some(QueryExecutionState::Queued | QueryExecutionState::Running) => {
-                    let pause = (started.elapsed() / 8).clamp(Duration::from_millis(10), Duration::from_secs(2));
-                    tokio::time::sleep(pause).await;
+                    tokio::time::sleep(polling::pause(started.elapsed(), SHORTEST_LOOK, LONGEST_LOOK)).await;
                 }
                 Some(QueryExecutionState::Succeeded) => return Ok(Finished::of(&execution)),
                 state => return Err(self.failure(&execution, state.map_or("UNKNOWN", |state| state.as_str()))),

@@ -13,6 +13,7 @@
 //! | [`request`] | what the input of a workflow asks for |
 //! | [`cluster`] | what EMR clusters are asked for with, and found again by |
 //! | [`athena`] | how a statement is run to its end |
+//! | [`polling`] | how long to wait before looking again |
 //! | [`csv`] | CSV for others to read |
 //! | [`result_csv`] | the CSV that Athena keeps of a result |
 //! | [`workflow`] | the state machines, and their executions |
@@ -35,6 +36,7 @@ pub mod lambda;
 pub mod objects;
 pub mod parallel;
 pub mod partitions;
+pub mod polling;
 pub mod quality;
 pub mod raw;
 pub mod request;

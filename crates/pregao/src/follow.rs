@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use indicatif::ProgressBar;
-use lake::{Error, Lake};
+use lake::{Error, Lake, polling};
 use serde_json::Value;
 
 use crate::human;
@@ -62,16 +62,9 @@ async fn stop(lake: &Lake, arn: &str) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Looks come fast at first, for what takes no time, and then at leisure: one that comes late costs a small part of
-/// what it waited for.
+/// What is waited between two looks at an execution.
 const SHORTEST_LOOK: Duration = Duration::from_millis(15);
 const LONGEST_LOOK: Duration = Duration::from_millis(500);
-const PART: u32 = 8;
-
-/// How long to wait when there was nothing new for so long.
-fn pause(quiet: Duration) -> Duration {
-    (quiet / PART).clamp(SHORTEST_LOOK, LONGEST_LOOK)
-}
 
 async fn watch(lake: &Lake, arn: &str, progress: &Progress) -> anyhow::Result<Ending> {
     let live = Live(progress.spinner());
@@ -86,7 +79,7 @@ async fn watch(lake: &Lake, arn: &str, progress: &Progress) -> anyhow::Result<En
         if news {
             last_news = Instant::now();
         }
-        tokio::time::sleep(pause(last_news.elapsed())).await;
+        tokio::time::sleep(polling::pause(last_news.elapsed(), SHORTEST_LOOK, LONGEST_LOOK)).await;
     }
     match watched.timeline.failure {
         Some(failure) => Ok(Ending::Failed(failure)),
@@ -322,12 +315,6 @@ mod tests {
         add("top", 15, 14, Left(TASK.1, "Report"));
         add("top", 16, 15, Other(Type::ExecutionSucceeded));
         Script { events, now: Mutex::new((0, seed)) }
-    }
-
-    #[test]
-    fn a_late_look_costs_a_part_of_what_it_waited_for() {
-        let waits = [0, 60, 800, 2_000, 60_000].map(|quiet| pause(Duration::from_millis(quiet)).as_millis());
-        assert_eq!(waits, [15, 15, 100, 250, 500]);
     }
 
     #[test]
