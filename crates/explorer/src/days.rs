@@ -31,19 +31,13 @@ impl Days {
         }
         let days = match partitions::list(lake, lake.config.athena.database.as_str(), table.as_str()).await {
             Ok(partitions) => partitions.into_iter().map(|partition| partition.date()).collect(),
-            Err(error) if is_missing(&error) => BTreeSet::new(),
+            Err(error) if error.is_missing_table() => BTreeSet::new(),
             Err(error) => return Err(error),
         };
         let days = Arc::new(days);
         self.0.lock().expect("nobody panics with it").insert(table.as_str(), (Instant::now(), Arc::clone(&days)));
         Ok(days)
     }
-}
-
-/// Whether Athena says that there is no such table, or no such database.
-fn is_missing(error: &Error) -> bool {
-    let words = ["TABLE_NOT_FOUND", "SCHEMA_NOT_FOUND", "Table not found", "does not exist"];
-    matches!(error, Error::Athena { reason, .. } if words.iter().any(|word| reason.contains(word)))
 }
 
 /// The days that a view asks for: `from` and `to`, both of them in it.

@@ -51,7 +51,7 @@ impl Failure {
 
 impl From<lake::Error> for Failure {
     fn from(error: lake::Error) -> Self {
-        let name = error.name().to_owned();
+        let (name, no_table) = (error.name().to_owned(), error.is_missing_table());
         match error {
             lake::Error::Unavailable { doing, message } => {
                 Self::new(StatusCode::BAD_GATEWAY, name, format!("{doing}: {message}"))
@@ -59,9 +59,8 @@ impl From<lake::Error> for Failure {
             }
             // What is wrong with a statement is between its author and Athena.
             lake::Error::Athena { reason, .. } => {
-                let missing = ["SCHEMA_NOT_FOUND", "TABLE_NOT_FOUND"].iter().any(|word| reason.contains(word));
                 let failure = Self::new(StatusCode::BAD_REQUEST, name, reason);
-                if missing {
+                if no_table {
                     failure
                         .hint("Nothing has been published yet: upload raw files, and start create_datalake under Runs.")
                 } else {

@@ -69,6 +69,12 @@ impl Error {
         }
     }
 
+    /// Whether it is Athena's word that a table, or its database, is not there: nothing has been published, or the name
+    /// is wrong.
+    pub fn is_missing_table(&self) -> bool {
+        matches!(self, Error::Athena { reason, .. } if NO_SUCH_TABLE.iter().any(|words| reason.contains(words)))
+    }
+
     /// For `map_err` behind a call of an AWS client: `doing` says what the call was for, such as `listing s3://b/p`.
     pub fn aws<E>(doing: impl Into<String>) -> impl FnOnce(SdkError<E, HttpResponse>) -> Error
     where
@@ -104,6 +110,9 @@ impl From<Error> for Diagnostic {
     }
 }
 
+/// Athena's words for a table or a database that is not there: queries have a name for it, DDL has Hive's words.
+const NO_SUCH_TABLE: [&str; 4] = ["TABLE_NOT_FOUND", "SCHEMA_NOT_FOUND", "Table not found", "Database does not exist"];
+
 /// Whether the same request would be answered in the same way: it is at fault itself, or a disk is full (507).
 fn is_final(status: u16) -> bool {
     status == 507 || (status < 500 && status != 429)
@@ -138,5 +147,34 @@ mod tests {
         }
         assert!(is_throttling(Some("ThrottlingException")) && is_throttling(Some("SlowDown")));
         assert!(!is_throttling(Some("AccessDenied")) && !is_throttling(None));
+    }
+
+    #[test]
+    fn a_missing_table_is_told_by_athenas_words() {
+        for (reason, missing) in [
+            ("TABLE_NOT_FOUND: line 1:15: Table 'awsdatacatalog.pregao.quotas' does not exist", true),
+            ("SCHEMA_NOT_FOUND: line 1:15: Schema 'market' does not exist", true),
+            ("FAILED: SemanticException [Error 10001]: Table not found pregao.quotas", true),
+            ("FAILED: SemanticException [Error 10072]: Database does not exist: market", true),
+            ("CATALOG_NOT_FOUND: line 1:15: Catalog 'hive' does not exist", false),
+            ("COLUMN_NOT_FOUND: line 1:8: Column 'tickr' cannot be resolved", false),
+            ("The specified bucket does not exist", false),
+        ] {
+            let error = Error::Athena {
+                query: "q".to_owned(),
+                state: "FAILED".to_owned(),
+                reason: reason.to_owned(),
+                statement: String::new(),
+                retryable: false,
+            };
+            assert_eq!(error.is_missing_table(), missing, "{reason}");
+        }
+        // Only what Athena says of a query counts, and not what a service says of a request.
+        let refused = |message: &str| Error::Refused {
+            doing: "asking".to_owned(),
+            code: "InvalidRequestException".to_owned(),
+            message: message.to_owned(),
+        };
+        assert!(!refused("TABLE_NOT_FOUND").is_missing_table());
     }
 }

@@ -151,9 +151,9 @@ fn millis(duration: Duration) -> u64 {
 
 /// Athena's words, and what to do where they leave it open.
 async fn failure(app: &App, error: lake::Error) -> Failure {
-    let unknown = matches!(&error, lake::Error::Athena { reason, .. } if reason.contains("TABLE_NOT_FOUND"));
+    let no_table = error.is_missing_table();
     let failure = Failure::from(error);
-    if !unknown {
+    if !no_table {
         return failure;
     }
     // With tables it is the name that is wrong, and without them there is nothing to ask yet.

@@ -75,12 +75,12 @@ pub async fn answer(lake: &Lake, sql: &str, database: &str, format: Format) -> a
 
 /// What is wrong with a statement is between its author and Athena: how it was asked is of no use to them.
 fn in_athenas_words(error: Error) -> anyhow::Error {
+    let no_table = error.is_missing_table();
     let message = match error {
         Error::Refused { message, .. } => message,
         Error::Athena { reason, .. } => reason,
         error => return error.into(),
     };
-    let unknown = ["SCHEMA_NOT_FOUND", "TABLE_NOT_FOUND"].iter().any(|name| message.contains(name));
     let error = anyhow::anyhow!(message);
-    if unknown { hinted(error, "pregao query 'SHOW TABLES' lists the tables; pregao run makes them") } else { error }
+    if no_table { hinted(error, "pregao query 'SHOW TABLES' lists the tables; pregao run makes them") } else { error }
 }
