@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use crate::{Error, Lake};
+use aws_sdk_sfn::primitives::DateTime;
 use aws_sdk_sfn::types::{HistoryEvent, HistoryEventType};
 use serde_json::Value;
 
@@ -29,6 +30,11 @@ impl Visit {
     pub fn duration(&self) -> Option<Duration> {
         self.left.map(|left| between(self.entered, left))
     }
+}
+
+/// A time of the SDK in milliseconds since 1970; one that no such number can hold, of which AWS has none, is 1970.
+pub fn millis(time: &DateTime) -> i64 {
+    time.to_millis().unwrap_or_default()
 }
 
 /// The time from one instant to another, in milliseconds since 1970.
@@ -159,7 +165,7 @@ impl Timeline {
     /// Adds the next event.
     pub fn push(&mut self, event: &HistoryEvent) -> Option<Change> {
         self.last_id = event.id;
-        let time = event.timestamp.to_millis().unwrap_or_default();
+        let time = millis(&event.timestamp);
         self.last_time = time;
         let within = self.visit_of.get(&event.previous_event_id).copied();
 
@@ -253,4 +259,20 @@ fn execution_failure(event: &HistoryEvent) -> Failure {
         _ => "States.Runtime",
     };
     Failure::new(error.as_deref().or(Some(fallback)), cause.as_deref())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_told_in_milliseconds() {
+        for (time, expected) in [
+            (DateTime::from_millis(1_585_742_400_123), 1_585_742_400_123),
+            (DateTime::from_secs_and_nanos(1, 999_999_999), 1_999),
+            (DateTime::from_secs(i64::MAX), 0),
+        ] {
+            assert_eq!(millis(&time), expected, "{time:?}");
+        }
+    }
 }

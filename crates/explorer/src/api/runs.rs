@@ -8,7 +8,7 @@ use axum::routing::{get, post};
 use axum::{Json, Router};
 use chrono::{DateTime, NaiveDate, Utc};
 use futures::future::try_join_all;
-use lake::history::{Kind, Visit};
+use lake::history::{Kind, Visit, millis};
 use lake::request::{self, Request};
 use lake::workflow::{self, Machine, Workflow};
 use lake::{Error, Lake, keys};
@@ -113,11 +113,6 @@ fn named(name: &str) -> Result<Workflow, Failure> {
         let known = Workflow::ALL.map(Workflow::name).join(", ");
         Failure::invalid(format!("{name:?} is no workflow")).hint(format!("There are {known}."))
     })
-}
-
-fn millis(time: &(impl Clone + TryInto<std::time::SystemTime>)) -> i64 {
-    let time = time.clone().try_into().ok();
-    time.map_or(0, |time| DateTime::<Utc>::from(time).timestamp_millis())
 }
 
 fn now() -> i64 {

@@ -13,7 +13,7 @@ use crate::endpoint::{Use, with_lake};
 use crate::human;
 use crate::rows::{self, Row};
 use crate::workflow;
-use lake::history::{Change, Failure, Timeline, between};
+use lake::history::{Change, Failure, Timeline, between, millis};
 
 /// Lists executions, or shows one.
 pub fn runs(global: &Global, args: &RunsArgs) -> anyhow::Result<ExitCode> {
@@ -103,10 +103,6 @@ async fn states(lake: &Lake, arn: &str, indent: &str) -> anyhow::Result<(Vec<Row
 
 fn texts<const N: usize>(cells: [&str; N]) -> Row {
     cells.map(|cell| Some(cell.to_owned())).to_vec()
-}
-
-fn millis(time: &aws_sdk_sfn::primitives::DateTime) -> i64 {
-    time.to_millis().unwrap_or_default()
 }
 
 fn now() -> i64 {
