@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use crate::app::App;
 use crate::error::Failure;
-use crate::listing::Of;
+use crate::listing::Subject;
 use crate::statement::{Statement, literals};
 
 /// How many of the latest days are looked through: a year.
@@ -31,16 +31,16 @@ pub struct Absent {
 /// Looks for `names`; with the statement that was asked for it, and its answer.
 pub async fn search(
     app: &App,
-    of: Of,
+    subject: Subject,
     published: &BTreeSet<NaiveDate>,
     names: &[&str],
 ) -> Result<(Statement, Answer, Vec<Absent>), Failure> {
     let days: Vec<NaiveDate> = published.iter().rev().take(DAYS_SEARCHED).copied().collect();
-    let column = of.column();
-    let statement = Statement::of(&format!("DISTINCT {column}, year, month, day"), of.table(), &days)
+    let column = subject.column();
+    let statement = Statement::of(&format!("DISTINCT {column}, year, month, day"), subject.table(), &days)
         .and(&format!("{column} IN {}", literals(names.iter().copied())));
     let asked = async { app.ask(&statement).await.map_err(Failure::from) };
-    let (answer, listing) = futures::try_join!(asked, app.listings.latest(app, of))?;
+    let (answer, listing) = futures::try_join!(asked, app.listings.latest(app, subject))?;
     let on = |name: &str| {
         let rows = answer.rows.iter().filter(|row| row[0].as_deref() == Some(name));
         rows.filter_map(|row| day(&row[1..])).collect()

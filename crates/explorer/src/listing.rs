@@ -20,54 +20,56 @@ use crate::statement::Statement;
 /// For how long a list is good.
 const GOOD_FOR: Duration = Duration::from_secs(300);
 
-/// Of what there is a list.
+/// What there is a list of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Of {
+pub enum Subject {
     /// Instruments of `quotes`, by the volume that was traded in them.
     Instruments,
     /// Underlyings of `options`, by the number of their options.
     Underlyings,
 }
 
-impl Of {
+impl Subject {
     /// The table that they are in.
     pub fn table(self) -> TableName {
         match self {
-            Of::Instruments => TableName::Quotes,
-            Of::Underlyings => TableName::Options,
+            Subject::Instruments => TableName::Quotes,
+            Subject::Underlyings => TableName::Options,
         }
     }
 
     /// The column of their names.
     pub fn column(self) -> &'static str {
         match self {
-            Of::Instruments => "ticker",
-            Of::Underlyings => "optn_ua",
+            Subject::Instruments => "ticker",
+            Subject::Underlyings => "optn_ua",
         }
     }
 
     /// What puts the ones that are asked for most in front.
     pub fn weight(self) -> &'static str {
         match self {
-            Of::Instruments => "max(total_volume)",
-            Of::Underlyings => "count(DISTINCT ticker)",
+            Subject::Instruments => "max(total_volume)",
+            Subject::Underlyings => "count(DISTINCT ticker)",
         }
     }
 
-    fn statement(self, day: NaiveDate) -> Statement {
-        let column = self.column();
-        Statement::of(&format!("{column}, {} AS weight", self.weight()), self.table(), &[day])
+    /// `columns` of each of them on `day`, those with the most weight in front.
+    fn ranked(self, columns: &str, day: NaiveDate) -> Statement {
+        let (column, weight) = (self.column(), self.weight());
+        Statement::of(columns, self.table(), &[day])
             .and(&format!("{column} IS NOT NULL"))
-            .then(&format!("GROUP BY {column}\nORDER BY weight DESC NULLS LAST, {column}"))
+            .then(&format!("GROUP BY {column}\nORDER BY {weight} DESC NULLS LAST, {column}"))
+    }
+
+    /// All of them, with their weights.
+    fn statement(self, day: NaiveDate) -> Statement {
+        self.ranked(&format!("{}, {} AS weight", self.column(), self.weight()), day)
     }
 
     /// Those with the most weight on `day`, as the right side of an `IN`.
     pub fn first(self, day: NaiveDate, count: usize) -> String {
-        let column = self.column();
-        let names = Statement::of(column, self.table(), &[day])
-            .and(&format!("{column} IS NOT NULL"))
-            .then(&format!("GROUP BY {column}\nORDER BY {} DESC NULLS LAST, {column}\nLIMIT {count}", self.weight()));
-        format!("({})", names.sql())
+        format!("({})", self.ranked(self.column(), day).then(&format!("LIMIT {count}")).sql())
     }
 }
 
@@ -75,7 +77,7 @@ impl Of {
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Listed {
     pub name: String,
-    /// What [`Of::weight`] says.
+    /// What [`Subject::weight`] says.
     pub weight: Value,
 }
 
@@ -115,27 +117,29 @@ impl Listing {
 
 /// The lists, as they were a while ago.
 #[derive(Debug, Default)]
-pub struct Listings(Mutex<BTreeMap<Of, (Instant, Arc<Listing>)>>);
+pub struct Listings(Mutex<BTreeMap<Subject, (Instant, Arc<Listing>)>>);
 
 impl Listings {
     /// The list of the latest published day; an empty one where nothing is published.
-    pub async fn latest(&self, app: &App, of: Of) -> Result<Arc<Listing>, Failure> {
-        let Some(day) = app.days.of(&app.lake, of.table()).await?.last().copied() else { return Ok(Arc::default()) };
-        let known = self.0.lock().expect("nobody panics with it").get(&of).cloned();
+    pub async fn latest(&self, app: &App, subject: Subject) -> Result<Arc<Listing>, Failure> {
+        let Some(day) = app.days.of(&app.lake, subject.table()).await?.last().copied() else {
+            return Ok(Arc::default());
+        };
+        let known = self.0.lock().expect("nobody panics with it").get(&subject).cloned();
         if let Some((since, listing)) = known
             && since.elapsed() < GOOD_FOR
             && listing.day == Some(day)
         {
             return Ok(listing);
         }
-        let answer = app.ask(&of.statement(day)).await?;
+        let answer = app.ask(&subject.statement(day)).await?;
         let weight = |cell: Option<&str>| answer.columns[1].json(cell);
         let listed = answer.rows.iter().filter_map(|row| match row.as_slice() {
             [Some(name), cell] => Some(Listed { name: name.clone(), weight: weight(cell.as_deref()) }),
             _ => None,
         });
         let listing = Arc::new(Listing { day: Some(day), listed: listed.collect() });
-        self.0.lock().expect("nobody panics with it").insert(of, (Instant::now(), Arc::clone(&listing)));
+        self.0.lock().expect("nobody panics with it").insert(subject, (Instant::now(), Arc::clone(&listing)));
         Ok(listing)
     }
 }

@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use super::Answer;
 use crate::app::App;
-use crate::listing::{Listed, Of};
+use crate::listing::{Listed, Subject};
 use crate::params::Params;
 
 /// As many as fit below a field.
@@ -18,8 +18,8 @@ const MOST: usize = 10;
 
 pub fn routes() -> Router<Arc<App>> {
     Router::new()
-        .route("/instruments", get(async |State(app), Query(params)| suggest(app, params, Of::Instruments).await))
-        .route("/underlyings", get(async |State(app), Query(params)| suggest(app, params, Of::Underlyings).await))
+        .route("/instruments", get(async |State(app), Query(params)| suggest(app, params, Subject::Instruments).await))
+        .route("/underlyings", get(async |State(app), Query(params)| suggest(app, params, Subject::Underlyings).await))
 }
 
 #[derive(Serialize)]
@@ -29,8 +29,8 @@ struct Suggestions {
     names: Vec<Listed>,
 }
 
-async fn suggest(app: Arc<App>, params: Params, of: Of) -> Answer<Suggestions> {
-    let listing = app.listings.latest(&app, of).await?;
+async fn suggest(app: Arc<App>, params: Params, subject: Subject) -> Answer<Suggestions> {
+    let listing = app.listings.latest(&app, subject).await?;
     let names = listing.suggest(params.text("typed").unwrap_or_default(), MOST).into_iter().cloned().collect();
     Ok(Json(Suggestions { day: listing.day, names }))
 }

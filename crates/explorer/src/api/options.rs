@@ -15,7 +15,7 @@ use super::Answer;
 use crate::absent::{self, Absent};
 use crate::app::App;
 use crate::error::Failure;
-use crate::listing::Of;
+use crate::listing::Subject;
 use crate::params::Params;
 use crate::statement::{Statement, literal};
 
@@ -75,10 +75,10 @@ struct Question {
 
 impl Question {
     fn whose(&self) -> String {
-        let column = Of::Underlyings.column();
+        let column = Subject::Underlyings.column();
         match &self.underlying {
             Some(underlying) => format!("{column} = {}", literal(underlying)),
-            None => format!("{column} IN {}", Of::Underlyings.first(self.day, 1)),
+            None => format!("{column} IN {}", Subject::Underlyings.first(self.day, 1)),
         }
     }
 
@@ -132,7 +132,7 @@ async fn options(State(app): State<Arc<App>>, Query(params): Query<Params>) -> A
     answer.rows = rows.rows.iter().map(json).collect();
     answer.underlying = answer.underlying.or_else(|| rows.rows.first()?[1].clone());
     if let (Some(name), true) = (&question.underlying, answer.snapshots.is_empty()) {
-        let (statement, found, absent) = absent::search(&app, Of::Underlyings, &published, &[name]).await?;
+        let (statement, found, absent) = absent::search(&app, Subject::Underlyings, &published, &[name]).await?;
         answer.note(&statement, &found);
         answer.absent = absent.into_iter().next();
     }

@@ -17,7 +17,7 @@ use crate::absent::{self, Absent};
 use crate::app::App;
 use crate::days::Asked;
 use crate::error::Failure;
-use crate::listing::Of;
+use crate::listing::Subject;
 use crate::params::Params;
 use crate::slots::Slots;
 use crate::statement::{Statement, literal, literals};
@@ -114,7 +114,7 @@ impl Question {
     /// The rows of the instruments; where none is named, of the one that is traded most on the last of the days.
     fn prices(&self) -> Statement {
         let chosen = match self.days.last() {
-            Some(last) if self.tickers.is_empty() => Of::Instruments.first(*last, 1),
+            Some(last) if self.tickers.is_empty() => Subject::Instruments.first(*last, 1),
             _ => literals(self.tickers.iter().map(String::as_str)),
         };
         let values = VALUES.map(|(name, sql)| if name == sql { sql.to_owned() } else { format!("{sql} AS {name}") });
@@ -179,7 +179,7 @@ async fn series(State(app): State<Arc<App>>, Query(params): Query<Params>) -> An
     let absent = question.tickers.iter().filter(|ticker| answer.instruments.iter().all(|i| i.ticker != **ticker));
     let absent: Vec<&str> = absent.map(String::as_str).collect();
     if !absent.is_empty() {
-        let (statement, found, absent) = absent::search(&app, Of::Instruments, &published, &absent).await?;
+        let (statement, found, absent) = absent::search(&app, Subject::Instruments, &published, &absent).await?;
         answer.note(&statement, &found);
         answer.absent = absent;
     }
