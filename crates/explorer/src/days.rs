@@ -1,32 +1,33 @@
 //! Which days are published. Athena tells it from the catalog, without reading any data.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
 
 use chrono::NaiveDate;
 use lake::{Error, Lake, partitions};
 use market::table::TableName;
 
 use crate::error::Failure;
+use crate::remembered::Remembered;
 
 /// For how long an answer is good: a view that asks ten questions at once has it asked once.
 const GOOD_FOR: Duration = Duration::from_secs(5);
 
-/// The days of a table, and since when they are known.
-type Known = (Instant, Arc<BTreeSet<NaiveDate>>);
-
 /// The published days of each table, as they were a moment ago.
-#[derive(Debug, Default)]
-pub struct Days(Mutex<BTreeMap<&'static str, Known>>);
+#[derive(Debug)]
+pub struct Days(Remembered<TableName, BTreeSet<NaiveDate>>);
+
+impl Default for Days {
+    fn default() -> Self {
+        Self(Remembered::new(GOOD_FOR))
+    }
+}
 
 impl Days {
     /// The published days of a table; none where there is no table yet.
     pub async fn of(&self, lake: &Lake, table: TableName) -> Result<Arc<BTreeSet<NaiveDate>>, Error> {
-        let known = self.0.lock().expect("nobody panics with it").get(table.as_str()).cloned();
-        if let Some((since, days)) = known
-            && since.elapsed() < GOOD_FOR
-        {
+        if let Some(days) = self.0.get(&table) {
             return Ok(days);
         }
         let days = match partitions::list(lake, lake.config.athena.database.as_str(), table.as_str()).await {
@@ -34,9 +35,7 @@ impl Days {
             Err(error) if error.is_missing_table() => BTreeSet::new(),
             Err(error) => return Err(error),
         };
-        let days = Arc::new(days);
-        self.0.lock().expect("nobody panics with it").insert(table.as_str(), (Instant::now(), Arc::clone(&days)));
-        Ok(days)
+        Ok(self.0.put(table, days))
     }
 }
 

@@ -15,6 +15,7 @@
 //! | `calendar` | the raw files of days, held against the session |
 //! | `watched` | the executions that somebody looks at |
 //! | `documents` | objects that a person reads: logs, reports |
+//! | `remembered` | answers that are good for a while |
 //! | `slots` | the time axis: snapshots that are there, and those that ought to be |
 //! | `listing` | instruments and underlyings to choose from |
 //! | `absent` | what is known of an instrument that is not there |
@@ -37,6 +38,7 @@ mod listing;
 mod params;
 mod parquet_file;
 mod reading;
+mod remembered;
 mod slots;
 mod statement;
 mod watched;

@@ -3,9 +3,8 @@
 //! Suggestions are asked for at every key that is pressed, and a query takes a second on AWS: so the list is kept a while.
 
 use std::cmp::Reverse;
-use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::sync::Arc;
+use std::time::Duration;
 
 use chrono::NaiveDate;
 use market::table::TableName;
@@ -15,6 +14,7 @@ use strsim::damerau_levenshtein;
 
 use crate::app::App;
 use crate::error::Failure;
+use crate::remembered::Remembered;
 use crate::statement::Statement;
 
 /// For how long a list is good.
@@ -115,9 +115,15 @@ impl Listing {
     }
 }
 
-/// The lists, as they were a while ago.
-#[derive(Debug, Default)]
-pub struct Listings(Mutex<BTreeMap<Subject, (Instant, Arc<Listing>)>>);
+/// The lists of days, as they were a while ago.
+#[derive(Debug)]
+pub struct Listings(Remembered<(Subject, NaiveDate), Listing>);
+
+impl Default for Listings {
+    fn default() -> Self {
+        Self(Remembered::new(GOOD_FOR))
+    }
+}
 
 impl Listings {
     /// The list of the latest published day; an empty one where nothing is published.
@@ -125,11 +131,7 @@ impl Listings {
         let Some(day) = app.days.of(&app.lake, subject.table()).await?.last().copied() else {
             return Ok(Arc::default());
         };
-        let known = self.0.lock().expect("nobody panics with it").get(&subject).cloned();
-        if let Some((since, listing)) = known
-            && since.elapsed() < GOOD_FOR
-            && listing.day == Some(day)
-        {
+        if let Some(listing) = self.0.get(&(subject, day)) {
             return Ok(listing);
         }
         let answer = app.ask(&subject.statement(day)).await?;
@@ -138,9 +140,7 @@ impl Listings {
             [Some(name), cell] => Some(Listed { name: name.clone(), weight: weight(cell.as_deref()) }),
             _ => None,
         });
-        let listing = Arc::new(Listing { day: Some(day), listed: listed.collect() });
-        self.0.lock().expect("nobody panics with it").insert(subject, (Instant::now(), Arc::clone(&listing)));
-        Ok(listing)
+        Ok(self.0.put((subject, day), Listing { day: Some(day), listed: listed.collect() }))
     }
 }
 
