@@ -89,6 +89,7 @@ fn whats_next(lake: &Lake, home: &Path, date: NaiveDate) -> io::Result<()> {
          pregao{option} upload DIR              # raw files of your own\n  \
          pregao{option} run --from {date}   # their day; --to for a range\n  \
          pregao{option} runs                    # what ran\n  \
+         pregao{option} explore                 # prices, quality and runs in a browser\n  \
          pregao{option} local                   # the same lake for the AWS CLI and boto3",
         tables = tables.display(),
     )
