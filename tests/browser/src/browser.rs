@@ -52,15 +52,11 @@ pub struct Browser {
 
 /// A key that has no letter.
 #[derive(Debug, Clone, Copy)]
-#[allow(dead_code, reason = "the keys of a keyboard")]
 pub enum Key {
     Enter,
     Escape,
     Tab,
-    Up,
     Down,
-    Left,
-    Right,
     Letter(char),
 }
 
@@ -71,10 +67,7 @@ impl Key {
             Key::Enter => '\u{e007}',
             Key::Escape => '\u{e00c}',
             Key::Tab => '\u{e004}',
-            Key::Up => '\u{e013}',
             Key::Down => '\u{e015}',
-            Key::Left => '\u{e012}',
-            Key::Right => '\u{e014}',
             Key::Letter(letter) => letter,
         }
     }
@@ -83,7 +76,6 @@ impl Key {
 /// What holds Ctrl while other keys are pressed.
 const CONTROL: char = '\u{e009}';
 
-#[allow(dead_code, reason = "what any view's tests may need")]
 impl Browser {
     async fn open(name: &str) -> Self {
         let driver = Driver::start();
