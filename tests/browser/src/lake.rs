@@ -1,6 +1,7 @@
 //! Lakes to look at: homes of `pregao`, and the servers on them.
 
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::{env, fs};
@@ -42,6 +43,11 @@ impl Home {
         self.folder.join("raw")
     }
 
+    /// What `--home` names: all that the embedded endpoint keeps.
+    pub fn state(&self) -> PathBuf {
+        self.folder.join("home")
+    }
+
     /// Runs a command on it, which has to succeed, and gives what it says.
     pub fn pregao(&self, arguments: &[&str]) -> String {
         let output = self.command(arguments).output().expect("pregao runs");
@@ -54,7 +60,7 @@ impl Home {
     pub fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(binary());
         // Without the configuration of whoever runs the tests.
-        command.current_dir(&self.folder).arg("--home").arg(self.folder.join("home")).args(arguments);
+        command.current_dir(&self.folder).arg("--home").arg(self.state()).args(arguments);
         command
     }
 
@@ -82,6 +88,16 @@ impl Home {
         serde_json::from_str(&self.pregao(&["query", "--format", "json", sql])).expect("an array of objects")
     }
 
+    /// Asks the Athena of its server, which has to run.
+    pub fn athena(&self, operation: &str, request: &Value) -> Value {
+        let announced = fs::read(self.state().join("endpoint.json")).expect("a served lake");
+        let announced: Value = serde_json::from_slice(&announced).expect("JSON");
+        let url = announced["url"].as_str().expect("an address");
+        let headers = format!("X-Amz-Target: AmazonAthena.{operation}\r\nContent-Type: application/x-amz-json-1.1\r\n");
+        let (_, answer) = http(url, &format!("POST /\n{headers}"), &request.to_string());
+        serde_json::from_slice(&answer).expect("JSON")
+    }
+
     /// `pregao explore` on it.
     pub fn explore(&self) -> Explorer {
         Explorer(Server::start(self.command(&["explore"])))
@@ -106,6 +122,23 @@ impl Explorer {
     pub fn url(&self) -> &str {
         &self.0.first_line
     }
+}
+
+/// What a server answers to a request, with a body of JSON if there is one: its headers, and the bytes behind them.
+pub fn http(url: &str, request: &str, json: &str) -> (String, Vec<u8>) {
+    let host = url.strip_prefix("http://").expect("an address");
+    let mut connection = TcpStream::connect(host).expect("the server runs");
+    let (line, headers) = request.split_once('\n').map_or((request, ""), |(line, headers)| (line, headers));
+    let length = json.len();
+    write!(connection, "{line} HTTP/1.0\r\nHost: {host}\r\n{headers}Content-Length: {length}\r\n\r\n{json}")
+        .expect("it listens");
+    let mut answer = Vec::new();
+    connection.read_to_end(&mut answer).expect("it answers");
+    let end = answer.windows(4).position(|bytes| bytes == b"\r\n\r\n").expect("headers");
+    let body = answer.split_off(end + 4);
+    let headers = String::from_utf8(answer).expect("text");
+    assert!(headers.starts_with("HTTP/1.0 200"), "{request}: {headers}{}", String::from_utf8_lossy(&body));
+    (headers, body)
 }
 
 /// A server, ended when it is dropped.

@@ -20,6 +20,7 @@ mod quality;
 mod runs;
 mod series;
 mod sql;
+mod statements;
 
 use std::process::ExitCode;
 use std::sync::{Arc, OnceLock};
@@ -86,6 +87,7 @@ fn main() -> ExitCode {
             a_change_is_drawn_and_kept_in_the_address, the_window_is_kept_in_the_address,
             an_unknown_instrument_is_told_with_the_nearest, days_that_are_not_published_are_told,
             a_spread_is_that_of_sql, the_figures_are_there_to_be_read;
+        statements: each_names_the_days_that_it_reads, no_other_day_is_read;
     };
     let trials = tests
         .into_iter()

@@ -1,7 +1,5 @@
 //! Statements that people write.
 
-use std::io::{Read, Write};
-use std::net::TcpStream;
 use std::time::Duration;
 
 use parquet::file::reader::{FileReader, SerializedFileReader};
@@ -10,7 +8,7 @@ use serde_json::{Map, Value, json};
 
 use crate::Shared;
 use crate::browser::{Browser, Key};
-use crate::lake::Home;
+use crate::lake::{Home, http};
 
 /// Cells of every kind: texts, numbers of all sizes, NULL, and a text without characters.
 const KINDS: &str = "SELECT ticker, intdate, bid, qty_bid, ask > 10 AS dear, 9007199254740993 AS big, bid / 3e9 AS small, \
@@ -198,23 +196,6 @@ fn json_row(row: &Row) -> Map<String, Value> {
     row.get_column_iter().map(|(name, field)| (name.clone(), cell(field))).collect()
 }
 
-/// What a server answers to a request, with a body of JSON if there is one: its headers, and the bytes behind them.
-fn http(url: &str, request: &str, json: &str) -> (String, Vec<u8>) {
-    let host = url.strip_prefix("http://").expect("an address");
-    let mut connection = TcpStream::connect(host).expect("the server runs");
-    let (line, headers) = request.split_once('\n').map_or((request, ""), |(line, headers)| (line, headers));
-    let length = json.len();
-    write!(connection, "{line} HTTP/1.0\r\nHost: {host}\r\n{headers}Content-Length: {length}\r\n\r\n{json}")
-        .expect("it listens");
-    let mut answer = Vec::new();
-    connection.read_to_end(&mut answer).expect("it answers");
-    let end = answer.windows(4).position(|bytes| bytes == b"\r\n\r\n").expect("headers");
-    let body = answer.split_off(end + 4);
-    let headers = String::from_utf8(answer).expect("text");
-    assert!(headers.starts_with("HTTP/1.0 200"), "{headers}");
-    (headers, body)
-}
-
 pub async fn a_keyboard_is_enough(shared: &Shared, browser: &Browser) {
     let (home, _) = shared.published();
     open_sql(shared, browser).await;
@@ -325,24 +306,14 @@ pub async fn who_leaves_cancels(_: &Shared, browser: &Browser) {
     browser.ready().await;
 }
 
-/// Asks the lake's Athena itself.
-fn athena(home: &Home, operation: &str, request: &Value) -> Value {
-    let announced = std::fs::read(home.raw().with_file_name("home").join("endpoint.json")).expect("a served lake");
-    let announced: Value = serde_json::from_slice(&announced).expect("JSON");
-    let url = announced["url"].as_str().expect("an address");
-    let headers = format!("X-Amz-Target: AmazonAthena.{operation}\r\nContent-Type: application/x-amz-json-1.1\r\n");
-    let (_, answer) = http(url, &format!("POST /\n{headers}"), &request.to_string());
-    serde_json::from_slice(&answer).expect("JSON")
-}
-
 fn execution(home: &Home, id: &str) -> Value {
-    athena(home, "GetQueryExecution", &json!({ "QueryExecutionId": id }))["QueryExecution"].take()
+    home.athena("GetQueryExecution", &json!({ "QueryExecutionId": id }))["QueryExecution"].take()
 }
 
 /// Waits until so many endless queries run, and gives their ids.
 async fn running(home: &Home, count: usize) -> Vec<String> {
     loop {
-        let listed = athena(home, "ListQueryExecutions", &json!({ "MaxResults": 20 }));
+        let listed = home.athena("ListQueryExecutions", &json!({ "MaxResults": 20 }));
         let ids = listed["QueryExecutionIds"].as_array().expect("ids").iter().filter_map(Value::as_str);
         let runs = |id: &&str| {
             let query = execution(home, id);
