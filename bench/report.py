@@ -45,6 +45,12 @@ def _samples(samples: dict) -> dict[str, Sample]:
     return {name: median(Sample(*sample) for sample in list_) for name, list_ in samples.items()}
 
 
+def _costs(what: str, samples: dict[str, Sample], cpu: str = "CPU s") -> str:
+    """A line for each, with what it took."""
+    rows = [[name, f"{m.wall:.2f}", f"{m.cpu:.2f}", _mb(m.peak)] for name, m in samples.items()]
+    return _table([what, "wall s", cpu, "peak MB"], rows)
+
+
 def _mb(count: float) -> str:
     return f"{count / 1e6:,.0f}"
 
@@ -141,37 +147,31 @@ def scaling(result: dict) -> str:
 
 def threads(result: dict) -> str:
     medians = _samples(result["samples"])
-    rows = [[name, f"{m.wall:.2f}", f"{m.cpu:.2f}", _mb(m.peak)] for name, m in medians.items()]
     ratio = medians["1"].wall / medians["2"].wall
     return (
         "## Threads\n\n"
-        + _table(["threads, cores", "wall s", "CPU s", "peak MB"], rows)
+        + _costs("threads, cores", medians)
         + f"\nTwo are **{ratio:.2f} times** as fast as one.\n"
     )
 
 
 def pipeline(result: dict) -> str:
     medians = _samples(result["samples"])
-    rows = [
-        [name, f"{m.wall:.2f}", f"{m.cpu:.2f}", _mb(m.peak)]
-        for name, m in (("engine alone", medians["engine"]), ("`pregao run`", medians["run"]))
-    ]
     ratio = medians["run"].wall / medians["engine"].wall
     return (
         "## The whole run beside the engine\n\nWorkflow, embedded services, both audits and publication included.\n\n"
-        + _table(["", "wall s", "CPU s", "peak MB"], rows)
+        + _costs("", {"engine alone": medians["engine"], "`pregao run`": medians["run"]})
         + f"\nThe run takes **{ratio:.2f} times** as long as the engine.\n"
     )
 
 
 def upload(result: dict) -> str:
     medians = _samples(result["samples"])
-    rows = [[f"`{name}`", f"{m.wall:.2f}", f"{m.cpu:.2f}", _mb(m.peak)] for name, m in medians.items()]
     ratio = medians["aws s3 sync"].wall / medians["pregao upload"].wall
     return (
         f"## Upload\n\n{result['files']} files, {_mb(result['bytes'])} MB, to the same embedded endpoint, empty each time. "
         "`pregao upload` also has every file checked and put in its place (`upload_raw_data`).\n\n"
-        + _table(["", "wall s", "CPU s of the client", "peak MB"], rows)
+        + _costs("", {f"`{name}`": m for name, m in medians.items()}, cpu="CPU s of the client")
         + f"\n`pregao upload` is **{ratio:.1f} times** as fast.\n"
     )
 
