@@ -222,6 +222,18 @@ impl ReadCondition<'_> {
     }
 }
 
+/// The condition that GetObject and HeadObject are asked with.
+macro_rules! read_condition {
+    ($input:expr) => {
+        ReadCondition {
+            matches: $input.if_match.as_ref(),
+            none_match: $input.if_none_match.as_ref(),
+            modified_since: $input.if_modified_since.as_ref(),
+            unmodified_since: $input.if_unmodified_since.as_ref(),
+        }
+    };
+}
+
 /// The bytes of the object that a request wants, and which of how many parts they are.
 fn wanted_bytes(object: &Object, range: Option<&dto::Range>, part: Option<i32>) -> S3Result<Range<u64>> {
     if let Some(range) = range {
@@ -245,29 +257,35 @@ fn wanted_bytes(object: &Object, range: Option<&dto::Range>, part: Option<i32>) 
     }
 }
 
-fn head(object: &Object, range: &Range<u64>, is_partial: bool, with_checksum: bool) -> dto::HeadObjectOutput {
-    let attributes = object.attributes.clone();
-    let mut output = dto::HeadObjectOutput {
-        accept_ranges: Some("bytes".to_owned()),
-        cache_control: attributes.cache_control,
-        content_disposition: attributes.content_disposition,
-        content_encoding: attributes.content_encoding,
-        content_language: attributes.content_language,
-        content_length: Some((range.end - range.start).cast_signed()),
-        content_range: is_partial
-            .then(|| format!("bytes {}-{}/{}", range.start, range.end.saturating_sub(1), object.size)),
-        content_type: attributes.content_type.or_else(|| Some("binary/octet-stream".to_owned())),
-        e_tag: etag(&object.etag),
-        expires: attributes.expires,
-        last_modified: timestamp(object.modified),
-        metadata: (!attributes.metadata.is_empty()).then(|| attributes.metadata.into_iter().collect()),
-        ..Default::default()
-    };
-    if with_checksum && !is_partial {
-        with_checksum!(output, attributes.checksum);
-        output.checksum_type = attributes.checksum.as_ref().map(StoredChecksum::kind);
-    }
-    output
+/// What GetObject and HeadObject both say of an object, of which these bytes are read: the one answer has all fields of
+/// the other, but s3s has a type for each.
+macro_rules! head {
+    ($output:ident, $object:expr, $range:expr, $part:expr, $is_partial:expr, $with_checksum:expr) => {{
+        let (object, range, is_partial): (&Object, &Range<u64>, bool) = ($object, $range, $is_partial);
+        let attributes = object.attributes.clone();
+        let mut output = dto::$output {
+            accept_ranges: Some("bytes".to_owned()),
+            cache_control: attributes.cache_control,
+            content_disposition: attributes.content_disposition,
+            content_encoding: attributes.content_encoding,
+            content_language: attributes.content_language,
+            content_length: Some((range.end - range.start).cast_signed()),
+            content_range: is_partial
+                .then(|| format!("bytes {}-{}/{}", range.start, range.end.saturating_sub(1), object.size)),
+            content_type: attributes.content_type.or_else(|| Some("binary/octet-stream".to_owned())),
+            e_tag: etag(&object.etag),
+            expires: attributes.expires,
+            last_modified: timestamp(object.modified),
+            metadata: (!attributes.metadata.is_empty()).then(|| attributes.metadata.into_iter().collect()),
+            parts_count: parts_count(object, $part),
+            ..Default::default()
+        };
+        if $with_checksum && !is_partial {
+            with_checksum!(output, attributes.checksum);
+            output.checksum_type = attributes.checksum.as_ref().map(StoredChecksum::kind);
+        }
+        output
+    }};
 }
 
 fn is_enabled(mode: Option<&dto::ChecksumMode>) -> bool {
@@ -553,13 +571,7 @@ impl S3 for S3Operations {
         let store = Arc::clone(&self.store);
         let (object, range, body) = spawn_blocking(move || -> S3Result<_> {
             let (object, file) = store.open_object(&input.bucket, &input.key)?;
-            ReadCondition {
-                matches: input.if_match.as_ref(),
-                none_match: input.if_none_match.as_ref(),
-                modified_since: input.if_modified_since.as_ref(),
-                unmodified_since: input.if_unmodified_since.as_ref(),
-            }
-            .check(&object, S3ErrorCode::NotModified)?;
+            read_condition!(input).check(&object, S3ErrorCode::NotModified)?;
             let range = wanted_bytes(&object, input.range.as_ref(), input.part_number)?;
             let body = FileRange::open(file, range.clone()).map_err(StoreError::io(&store.path(&object)))?;
             Ok((object, range, body))
@@ -567,31 +579,11 @@ impl S3 for S3Operations {
         .await
         .map_err(S3Error::internal_error)??;
         let is_partial = wanted.is_some() || parts_count(&object, part_number).is_some();
-        let said = head(&object, &range, is_partial, is_enabled(checksum_mode.as_ref()));
-        Ok(S3Response::new(dto::GetObjectOutput {
-            body: Some(body.stream()),
-            accept_ranges: said.accept_ranges,
-            cache_control: said.cache_control,
-            content_disposition: said.content_disposition,
-            content_encoding: said.content_encoding,
-            content_language: said.content_language,
-            content_length: said.content_length,
-            content_range: said.content_range,
-            content_type: said.content_type,
-            checksum_crc32: said.checksum_crc32,
-            checksum_crc32c: said.checksum_crc32c,
-            checksum_crc64nvme: said.checksum_crc64nvme,
-            checksum_sha1: said.checksum_sha1,
-            checksum_sha256: said.checksum_sha256,
-            checksum_type: said.checksum_type,
-            e_tag: said.e_tag,
-            expires: said.expires,
-            last_modified: said.last_modified,
-            metadata: said.metadata,
-            parts_count: parts_count(&object, part_number),
-            tag_count: i32::try_from(object.attributes.tags.len()).ok().filter(|count| *count > 0),
-            ..Default::default()
-        }))
+        let with_checksum = is_enabled(checksum_mode.as_ref());
+        let mut output = head!(GetObjectOutput, &object, &range, part_number, is_partial, with_checksum);
+        output.body = Some(body.stream());
+        output.tag_count = i32::try_from(object.attributes.tags.len()).ok().filter(|count| *count > 0);
+        Ok(S3Response::new(output))
     }
 
     async fn head_object(
@@ -602,17 +594,11 @@ impl S3 for S3Operations {
         no_versions(input.version_id.as_ref())?;
         let (bucket, key) = (input.bucket, input.key);
         let object = self.blocking(move |store| store.find(&bucket, &key)).await?;
-        ReadCondition {
-            matches: input.if_match.as_ref(),
-            none_match: input.if_none_match.as_ref(),
-            modified_since: input.if_modified_since.as_ref(),
-            unmodified_since: input.if_unmodified_since.as_ref(),
-        }
-        .check(&object, S3ErrorCode::NotModified)?;
+        read_condition!(input).check(&object, S3ErrorCode::NotModified)?;
         let range = wanted_bytes(&object, input.range.as_ref(), input.part_number)?;
         let is_partial = input.range.is_some() || parts_count(&object, input.part_number).is_some();
-        let mut output = head(&object, &range, is_partial, is_enabled(input.checksum_mode.as_ref()));
-        output.parts_count = parts_count(&object, input.part_number);
+        let with_checksum = is_enabled(input.checksum_mode.as_ref());
+        let output = head!(HeadObjectOutput, &object, &range, input.part_number, is_partial, with_checksum);
         let status = if is_partial { http::StatusCode::PARTIAL_CONTENT } else { http::StatusCode::OK };
         Ok(S3Response::with_status(output, status))
     }
