@@ -28,6 +28,8 @@ ROOT = Path(__file__).resolve().parent.parent
 RAW, LAKE, RESULTS = "pregao-raw", "pregao-lake", "pregao-results"
 DATABASE = "pregao"
 REGION, ACCOUNT = "us-east-1", "000000000000"
+# Both halves of the key that tests call services with, which take any.
+KEY = "local"
 # The limits of the audit, switched off.
 LENIENT = ["--set", "quality.max_reject_share=1", "--set", "quality.max_domain_share=1"]
 # How long anything may take before it counts as hung; nothing is expected to come near it.
@@ -272,6 +274,20 @@ class Process:
         return f"$ {shlex.join(self.command)}\n" + "\n".join(self.lines)
 
 
+def client(url: str, service: str):
+    """A boto3 client that does not hide a failure behind tries."""
+    return boto3.client(
+        service,
+        endpoint_url=url,
+        region_name=REGION,
+        aws_access_key_id=KEY,
+        aws_secret_access_key=KEY,
+        config=botocore.config.Config(
+            retries={"total_max_attempts": 1}, read_timeout=PATIENCE, s3={"addressing_style": "path"}
+        ),
+    )
+
+
 class Endpoint:
     """A running embedded endpoint, and the AWS clients that know nothing but its address."""
 
@@ -281,23 +297,13 @@ class Endpoint:
         self.folder = folder
         self.settings = {
             "AWS_ENDPOINT_URL": url,
-            "AWS_ACCESS_KEY_ID": "local",
-            "AWS_SECRET_ACCESS_KEY": "local",
+            "AWS_ACCESS_KEY_ID": KEY,
+            "AWS_SECRET_ACCESS_KEY": KEY,
             "AWS_DEFAULT_REGION": REGION,
         }
 
     def client(self, service: str):
-        """A boto3 client that does not hide a failure behind tries."""
-        return boto3.client(
-            service,
-            endpoint_url=self.url,
-            region_name=REGION,
-            aws_access_key_id="local",
-            aws_secret_access_key="local",
-            config=botocore.config.Config(
-                retries={"total_max_attempts": 1}, read_timeout=PATIENCE, s3={"addressing_style": "path"}
-            ),
-        )
+        return client(self.url, service)
 
     def aws(self, *arguments: str, check: bool = True) -> Result:
         """The AWS command line, of this Python."""

@@ -20,7 +20,6 @@ import uuid
 from typing import Callable, Iterable, Iterator, NamedTuple, Optional
 from urllib.parse import parse_qs, unquote
 
-import boto3
 import pytest
 from moto.athena.models import QueryResults, athena_backends
 from moto.core import DEFAULT_ACCOUNT_ID
@@ -30,6 +29,8 @@ from moto.s3.models import S3Backend, s3_backends
 from moto.server import DomainDispatcherApplication, create_backend_app
 from moto.stepfunctions.parser.models import stepfunctions_parser_backends
 from werkzeug.serving import WSGIRequestHandler, make_server
+
+from lake import client
 
 REGION, ACCOUNT = "us-east-1", DEFAULT_ACCOUNT_ID
 CREDENTIAL = re.compile(r"Credential=([^/]+)/[^/]+/([^/]+)/([^/]+)/aws4_request")
@@ -117,13 +118,7 @@ class Moto:
     def client(self, service: str):
         """A client of the account; to make one takes longer than most tests."""
         if service not in self._clients:
-            self._clients[service] = boto3.client(
-                service,
-                endpoint_url=self.url,
-                region_name=REGION,
-                aws_access_key_id="test",
-                aws_secret_access_key="test",
-            )
+            self._clients[service] = client(self.url, service)
         return self._clients[service]
 
     # --- what tests give it ---

@@ -13,13 +13,12 @@ import subprocess
 from pathlib import Path
 from typing import Iterator, Optional
 
-import boto3
 import pytest
 from moto.server import ThreadedMotoServer
 
 import oracle
 import rawfiles
-from lake import Lake, Result, assert_same_rows, binary, environment, read_json
+from lake import Lake, Result, assert_same_rows, binary, client, environment, read_json
 
 REGION = "us-east-1"
 BUCKETS = {"raw": "acme-raw", "lake": "acme-lake", "results": "acme-results"}
@@ -43,13 +42,7 @@ class Account:
             "AWS_ACCESS_KEY_ID": "local",
             "AWS_SECRET_ACCESS_KEY": "local",
         }
-        self.cloudformation = boto3.client(
-            "cloudformation",
-            endpoint_url=cloudformation,
-            region_name=REGION,
-            aws_access_key_id="local",
-            aws_secret_access_key="local",
-        )
+        self.cloudformation = client(cloudformation, "cloudformation")
 
     def run(self, *arguments: object, check: bool = True, settings: Optional[dict] = None, folder: Optional[Path] = None) -> Result:
         command = [str(binary()), "--home", str(self.folder / "no-home"), *map(str, arguments)]
@@ -156,13 +149,7 @@ def test_a_cluster_by_hand(stack: Account):
     rawfiles.write_market(stack.folder / "raw", seed=33, days=["20200401"], snapshots=4)
     stack.run("--aws", "upload", stack.folder / "raw")
     stack.run("--aws", "run", "--from", "2020-04-01")
-    emr = boto3.client(
-        "emr",
-        endpoint_url=stack.settings["AWS_ENDPOINT_URL"],
-        region_name=REGION,
-        aws_access_key_id="local",
-        aws_secret_access_key="local",
-    )
+    emr = client(stack.settings["AWS_ENDPOINT_URL"], "emr")
     assert len(emr.list_clusters()["Clusters"]) == 1, "the run has used the cluster that was there"
     assert [step["Status"]["State"] for step in emr.list_steps(ClusterId=id)["Steps"]] == ["COMPLETED"]
 

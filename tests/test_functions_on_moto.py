@@ -21,7 +21,7 @@ from moto.emr.models import Cluster, Step
 import oracle
 import rawfiles
 from cloud import CHECKED_TOGETHER, FIGURES, RUN, TABLES, Cloud, Written, checked, place, status_change
-from lake import ROOT
+from lake import KEY, ROOT
 from moto_server import RECORDED, Call, Moto
 from rawfiles import Form, quote
 from sam_template import FUNCTIONS
@@ -63,7 +63,7 @@ def cloud(moto: Moto, recorded: list[Call]) -> Iterator[Cloud]:
     cloud = Cloud(moto)
     yield cloud
     cloud.close()
-    recorded.extend(call for call in moto.calls if call.caller != "test")
+    recorded.extend(call for call in moto.calls if call.caller != KEY)
 
 
 # --- ingest -----------------------------------------------------------------------------------------

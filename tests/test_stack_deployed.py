@@ -18,15 +18,13 @@ import zipfile
 from pathlib import Path
 from typing import Iterator, NamedTuple
 
-import boto3
-import botocore.config
 import botocore.exceptions
 import pytest
 
 import aws_tools as tools
 import rawfiles
 import run
-from lake import ROOT, binary, eventually
+from lake import ROOT, binary, client, eventually
 from sam_template import FUNCTIONS
 
 STACK, REGION = "acme", "us-east-1"
@@ -99,14 +97,7 @@ class Deployed(NamedTuple):
         return done.stdout
 
     def client(self, service: str):
-        return boto3.client(
-            service,
-            endpoint_url=self.url,
-            region_name=REGION,
-            aws_access_key_id="test",
-            aws_secret_access_key="test",
-            config=botocore.config.Config(retries={"total_max_attempts": 1}, s3={"addressing_style": "path"}),
-        )
+        return client(self.url, service)
 
     @property
     def resources(self) -> dict[str, dict]:
