@@ -1,36 +1,15 @@
 //! The published vectors of the number contract, through every column of every kind.
 
+#[path = "../../../market/tests/number_contract/vectors.rs"]
+mod vectors;
+
 use std::collections::HashMap;
 
 use market::snapshot::Feed;
 use market::table::{Column, ColumnType, Kind, Source, TableName};
 
 use crate::lake::{Lake, Row, Value, record, text};
-
-/// One row of `number_vectors.csv`: kind, text, expected, outcome. Only `text` is ever quoted.
-fn vectors() -> Vec<(Kind, String, String, String)> {
-    let vectors: Vec<_> = include_str!("../../../market/tests/number_vectors.csv")
-        .lines()
-        .skip(1)
-        .map(|line| {
-            let (kind, rest) = line.split_once(',').expect("a kind");
-            let (text, rest) = match rest.strip_prefix('"') {
-                Some(quoted) => quoted.split_once("\",").expect("a closing quote"),
-                None => rest.split_once(',').expect("a text"),
-            };
-            let (expected, outcome) = rest.split_once(',').expect("an outcome");
-            let kind = match kind {
-                "decimal" => Kind::Decimal,
-                "quantity" => Kind::Quantity,
-                "amount" => Kind::Amount,
-                other => panic!("unknown kind {other}"),
-            };
-            (kind, text.to_owned(), expected.to_owned(), outcome.to_owned())
-        })
-        .collect();
-    assert_eq!(vectors.len(), 106, "rows of number_vectors.csv");
-    vectors
-}
+use vectors::{Vector, vectors};
 
 /// The raw name and column of every cell of `kind`.
 fn columns(feed: Feed, kind: Kind) -> impl Iterator<Item = (&'static str, &'static Column)> {
@@ -57,7 +36,7 @@ fn every_vector_holds_in_every_column_of_its_kind() {
     for feed in Feed::ALL {
         let mut lines = Vec::new();
         let mut expected = HashMap::new();
-        for (kind, cell, value, outcome) in vectors() {
+        for Vector { kind, text: cell, expected: value, outcome } in vectors() {
             for (raw, column) in columns(feed, kind) {
                 let ticker = format!("T{}", lines.len());
                 lines.push(record(feed, &ticker, &[(raw, &cell)]));

@@ -1,26 +1,12 @@
 //! The number contract held against its published vectors, and against properties that no list of cases can cover.
 
+mod vectors;
+
 use market::number::{Cell, parse_amount, parse_decimal, parse_quantity};
+use market::table::Kind;
 use proptest::prelude::*;
 
-/// One row of `number_vectors.csv`: kind, text, expected, outcome. Only `text` is ever quoted.
-fn vectors() -> Vec<[String; 4]> {
-    let rows: Vec<_> = include_str!("number_vectors.csv")
-        .lines()
-        .skip(1)
-        .map(|line| {
-            let (kind, rest) = line.split_once(',').expect("a kind");
-            let (text, rest) = match rest.strip_prefix('"') {
-                Some(quoted) => quoted.split_once("\",").expect("a closing quote"),
-                None => rest.split_once(',').expect("a text"),
-            };
-            let (expected, outcome) = rest.split_once(',').expect("an outcome");
-            [kind, text, expected, outcome].map(str::to_owned)
-        })
-        .collect();
-    assert_eq!(rows.len(), 106, "rows of number_vectors.csv");
-    rows
-}
+use vectors::{Vector, vectors};
 
 fn outcome<T: ToString>(cell: Cell<T>) -> (String, &'static str) {
     match cell {
@@ -32,16 +18,16 @@ fn outcome<T: ToString>(cell: Cell<T>) -> (String, &'static str) {
 
 #[test]
 fn every_published_vector_holds() {
-    for [kind, text, expected, expected_outcome] in vectors() {
-        let (got, got_outcome) = match kind.as_str() {
-            "decimal" => outcome(parse_decimal(text.as_bytes())),
-            "quantity" => outcome(parse_quantity(text.as_bytes())),
-            "amount" => outcome(parse_amount(text.as_bytes())),
-            other => panic!("unknown kind {other}"),
+    for Vector { kind, text, expected, outcome: expected_outcome } in vectors() {
+        let (got, got_outcome) = match kind {
+            Kind::Decimal => outcome(parse_decimal(text.as_bytes())),
+            Kind::Quantity => outcome(parse_quantity(text.as_bytes())),
+            Kind::Amount => outcome(parse_amount(text.as_bytes())),
+            Kind::Text => panic!("a text is no number"),
         };
-        assert_eq!(got_outcome, expected_outcome, "{kind} {text:?} gave {got:?}");
+        assert_eq!(got_outcome, expected_outcome, "{kind:?} {text:?} gave {got:?}");
         let same = got == expected || got.parse::<f64>().ok() == expected.parse::<f64>().ok();
-        assert!(same, "{kind} {text:?}: {got}, expected {expected}");
+        assert!(same, "{kind:?} {text:?}: {got}, expected {expected}");
     }
 }
 
