@@ -246,9 +246,9 @@ impl Columns {
             let record = splitter.split(text.as_bytes());
             if record.disposition(self.feed) == Disposition::Publish {
                 self.tickers.push(trim(record.field(0)));
-                self.intdates.push(Some(input.snapshot.time.intdate()));
+                self.intdates.push(input.snapshot.time.intdate(), true);
                 for (at, cells) in &mut self.cells {
-                    cells.push(record.field(*at));
+                    cells.push(record.cell(*at));
                 }
             }
         }

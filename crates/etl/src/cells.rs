@@ -3,9 +3,11 @@
 //! What a cell says is decided by the number contract in `market`. Here its readers meet the builder of their column's
 //! type, once for each column, so that no cell asks what it is.
 
-use arrow_array::ArrayRef;
 use arrow_array::types::{Float64Type, Int32Type, Int64Type};
-use market::number::{Cell, Reason, parse_amount, parse_decimal, parse_quantity, trim};
+use arrow_array::{ArrayRef, ArrowPrimitiveType};
+use market::number::{
+    CellText, Reading, Reason, read_amount, read_decimal, read_quantity, read_quantity_as_double, trim,
+};
 use market::table::{ColumnType, Kind};
 
 use crate::columns::{Numbers, Texts};
@@ -40,27 +42,25 @@ impl Cells {
     ///
     /// `cell` is UTF-8, not trimmed.
     #[inline]
-    pub fn push(&mut self, cell: &[u8]) -> Option<Reason> {
+    pub fn push(&mut self, cell: CellText<'_>) -> Option<Reason> {
         match self {
             Cells::Text(column) => {
-                let text = trim(cell);
-                column.push((!text.is_empty()).then_some(text));
+                let text = trim(cell.as_bytes());
+                column.push(text, !text.is_empty());
                 None
             }
-            Cells::Decimal(column) => append(parse_decimal(cell), |value| column.push(value)),
-            Cells::Amount(column) => append(parse_amount(cell), |value| column.push(value)),
-            Cells::BigQuantity(column) => append(parse_quantity(cell), |value| column.push(value)),
+            Cells::Decimal(column) => append(column, read_decimal(cell)),
+            Cells::Amount(column) => append(column, read_amount(cell)),
+            Cells::BigQuantity(column) => append(column, read_quantity(cell)),
             Cells::SmallQuantity(column) => {
-                let small = match parse_quantity(cell) {
-                    Cell::Value(value) => i32::try_from(value).map_or(Cell::Reject(Reason::OutOfRange), Cell::Value),
-                    Cell::Null => Cell::Null,
-                    Cell::Reject(reason) => Cell::Reject(reason),
-                };
-                append(small, |value| column.push(value))
+                let small = read_quantity(cell).and_then(|Reading { value, is_null }| match i32::try_from(value) {
+                    Ok(value) => Ok(Reading { value, is_null }),
+                    Err(_) if is_null => Ok(Reading { value: 0, is_null }),
+                    Err(_) => Err(Reason::OutOfRange),
+                });
+                append(column, small)
             }
-            Cells::DoubleQuantity(column) => {
-                append(parse_quantity(cell), |value| column.push(value.map(|value| value as f64)))
-            }
+            Cells::DoubleQuantity(column) => append(column, read_quantity_as_double(cell)),
         }
     }
 
@@ -76,12 +76,15 @@ impl Cells {
 }
 
 #[inline]
-fn append<T>(cell: Cell<T>, push: impl FnOnce(Option<T>)) -> Option<Reason> {
-    let (value, reason) = match cell {
-        Cell::Value(value) => (Some(value), None),
-        Cell::Null => (None, None),
-        Cell::Reject(reason) => (None, Some(reason)),
-    };
-    push(value);
-    reason
+fn append<T: ArrowPrimitiveType>(column: &mut Numbers<T>, read: Result<Reading<T::Native>, Reason>) -> Option<Reason> {
+    match read {
+        Ok(Reading { value, is_null }) => {
+            column.push(value, !is_null);
+            None
+        }
+        Err(reason) => {
+            column.push(T::Native::default(), false);
+            Some(reason)
+        }
+    }
 }

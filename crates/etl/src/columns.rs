@@ -22,11 +22,11 @@ impl<T: ArrowPrimitiveType> Default for Numbers<T> {
 }
 
 impl<T: ArrowPrimitiveType> Numbers<T> {
-    /// Adds a row.
+    /// Adds a row, which has no value unless it is `valid`.
     #[inline]
-    pub fn push(&mut self, value: Option<T::Native>) {
-        self.valid.push(value.is_some());
-        self.values.push(value.unwrap_or_default());
+    pub fn push(&mut self, value: T::Native, valid: bool) {
+        self.valid.push(valid, self.values.len());
+        self.values.push(value);
     }
 
     /// The rows in this order. The column starts anew.
@@ -47,11 +47,11 @@ pub struct Texts {
 }
 
 impl Texts {
-    /// Adds a row. `text` is UTF-8.
+    /// Adds a row, which has no text unless it is `valid`. `text` is UTF-8.
     #[inline]
-    pub fn push(&mut self, text: Option<&[u8]>) {
-        self.valid.push(text.is_some());
-        self.bytes.extend_from_slice(text.unwrap_or_default());
+    pub fn push(&mut self, text: &[u8], valid: bool) {
+        self.valid.push(valid, self.ends.len());
+        self.bytes.extend_from_slice(text);
         self.ends.push(self.bytes.len());
     }
 
@@ -85,33 +85,31 @@ struct Valid {
     words: Vec<u64>,
     /// The word that is not whole yet.
     last: u64,
-    rows: usize,
-    nulls: usize,
 }
 
 impl Valid {
+    /// Adds `row`, which is the number of rows before it.
     #[inline]
-    fn push(&mut self, valid: bool) {
-        self.last |= u64::from(valid) << (self.rows % 64);
-        self.nulls += usize::from(!valid);
-        self.rows += 1;
-        if self.rows.is_multiple_of(64) {
+    fn push(&mut self, valid: bool, row: usize) {
+        self.last |= u64::from(valid) << (row % 64);
+        if row % 64 == 63 {
             self.words.push(take(&mut self.last));
         }
     }
 
     fn finish(&mut self, order: &[u32]) -> Option<NullBuffer> {
         self.words.push(take(&mut self.last));
-        let words = take(&mut self.words);
-        let nulls = take(&mut self.nulls);
-        self.rows = 0;
-        if nulls == 0 {
-            return None;
-        }
-        let bit = |row: u32| words[row as usize / 64] >> (row % 64) & 1;
+        let sorted = self.sorted(order);
+        self.words.clear();
+        sorted.map(|sorted| NullBuffer::new(BooleanBuffer::new(sorted.into(), 0, order.len())))
+    }
+
+    /// The words with the rows in this order; `None` if all of them have a value.
+    fn sorted(&self, order: &[u32]) -> Option<Vec<u64>> {
+        let valid: usize = self.words.iter().map(|word| word.count_ones() as usize).sum();
+        let bit = |row: u32| self.words[row as usize / 64] >> (row % 64) & 1;
         let word = |rows: &[u32]| rows.iter().rev().fold(0, |word, row| word << 1 | bit(*row)).to_le();
-        let sorted: Vec<u64> = order.chunks(64).map(word).collect();
-        Some(NullBuffer::new(BooleanBuffer::new(sorted.into(), 0, order.len())))
+        (valid < order.len()).then(|| order.chunks(64).map(word).collect())
     }
 }
 
@@ -132,8 +130,8 @@ mod tests {
             let (mut texts, mut numbers) = (Texts::default(), Numbers::<Int64Type>::default());
             for _ in 0..2 {
                 for (text, _) in &rows {
-                    texts.push(text.as_deref().map(str::as_bytes));
-                    numbers.push(text.as_ref().map(|text| text.len() as i64));
+                    texts.push(text.as_deref().unwrap_or_default().as_bytes(), text.is_some());
+                    numbers.push(text.as_ref().map_or(7, |text| text.len() as i64), text.is_some());
                 }
                 let expected: Vec<Option<&str>> = order.iter().map(|row| rows[*row as usize].0.as_deref()).collect();
                 let lengths: Int64Array = expected.iter().map(|text| text.map(|text| text.len() as i64)).collect();

@@ -59,15 +59,15 @@ impl FeedRows {
     pub fn push<'a>(&mut self, intdate: i64, record: Record<'a>, mut on_reject: impl FnMut(RejectedCell<'a>)) {
         let ticker = trim(record.field(0));
         self.tickers.push(ticker);
-        self.intdates.push(Some(intdate));
+        self.intdates.push(intdate, true);
         self.bytes += ticker.len();
         for column in &mut self.columns {
-            let text = record.field(column.at);
+            let cell = record.cell(column.at);
             if let Cells::Text(_) = column.cells {
-                self.bytes += text.len();
+                self.bytes += cell.as_bytes().len();
             }
-            if let Some(reason) = column.cells.push(text) {
-                on_reject(RejectedCell { column: column.raw, text, reason });
+            if let Some(reason) = column.cells.push(cell) {
+                on_reject(RejectedCell { column: column.raw, text: cell.as_bytes(), reason });
             }
         }
     }
@@ -120,10 +120,10 @@ impl RejectRows {
     fn push(&mut self, file: &SourceFile, record: Record<'_>, column: &str, text: &[u8], reason: &str) {
         let ticker = trim(record.field(0));
         self.tickers.push(ticker);
-        self.intdates.push(Some(file.intdate));
+        self.intdates.push(file.intdate, true);
         let [file, feed, column, reason] = [&file.text, self.feed.as_str(), column, reason].map(str::as_bytes);
         let values = [file, feed, column, text, reason];
-        self.texts.iter_mut().zip(values).for_each(|(column, value)| column.push(Some(value)));
+        self.texts.iter_mut().zip(values).for_each(|(column, value)| column.push(value, true));
         self.bytes += ticker.len() + text.len();
     }
 

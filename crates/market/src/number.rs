@@ -9,7 +9,14 @@
 //! double (the one nearest to the decimal text). No style is ever computed in floating point, which is why `10k12` is
 //! 10120 and never 10120.000000000002.
 
+mod long;
+mod short;
+
 use std::io::Write;
+
+use long::Long;
+pub use short::CellText;
+use short::{DECIMAL, GROUPED, Short};
 
 /// What the text of a cell says.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -73,11 +80,35 @@ pub fn trim(mut text: &[u8]) -> &[u8] {
 /// Whether a trimmed cell is empty or one of [`NULL_TOKENS`].
 #[inline]
 pub fn is_null_token(trimmed: &[u8]) -> bool {
-    match trimmed {
-        [] => true,
-        [b'0'..=b'9', ..] => false,
-        _ if trimmed.len() > 4 => false,
-        _ => NULL_TOKENS.iter().any(|token| trimmed.eq_ignore_ascii_case(token.as_bytes())),
+    trimmed.is_empty() || NULL_TOKENS.iter().any(|token| trimmed.eq_ignore_ascii_case(token.as_bytes()))
+}
+
+/// A cell that could be read: a number, or none.
+#[derive(Debug, Clone, Copy)]
+pub struct Reading<T> {
+    /// The number; anything if there is none. Not an [`Option`], so that what reads columns does not have to ask.
+    pub value: T,
+    /// Whether the cell is a null token.
+    pub is_null: bool,
+}
+
+impl<T: Default> Cell<T> {
+    fn reading(self) -> Result<Reading<T>, Reason> {
+        match self {
+            Cell::Value(value) => Ok(Reading { value, is_null: false }),
+            Cell::Null => Ok(Reading { value: T::default(), is_null: true }),
+            Cell::Reject(reason) => Err(reason),
+        }
+    }
+}
+
+impl<T> From<Result<Reading<T>, Reason>> for Cell<T> {
+    fn from(read: Result<Reading<T>, Reason>) -> Self {
+        match read {
+            Ok(Reading { is_null: true, .. }) => Cell::Null,
+            Ok(Reading { value, .. }) => Cell::Value(value),
+            Err(reason) => Cell::Reject(reason),
+        }
     }
 }
 
@@ -86,14 +117,22 @@ pub fn is_null_token(trimmed: &[u8]) -> bool {
 /// `cell` is UTF-8 text, trimmed or not. The value is the double nearest to the decimal text.
 #[inline]
 pub fn parse_decimal(cell: &[u8]) -> Cell<f64> {
-    let (minus, digits) = match cell {
-        [b'-', rest @ ..] => (true, rest),
-        _ => (false, cell),
-    };
-    if let Some(short) = Short::read(digits) {
-        return Cell::Value(if minus { -short.to_f64() } else { short.to_f64() });
+    read_decimal(cell.into()).into()
+}
+
+/// The same as [`parse_decimal`].
+///
+/// # Errors
+/// Why the cell is rejected.
+#[inline]
+pub fn read_decimal(cell: CellText<'_>) -> Result<Reading<f64>, Reason> {
+    if let Some(short) = Short::read_signed(cell, &DECIMAL) {
+        return Ok(Reading { value: short.to_f64(), is_null: short.is_null });
     }
-    if is_null_token(cell) { Cell::Null } else { any_decimal(cell) }
+    if let Some((long, minus)) = Long::read_signed(cell.as_bytes()) {
+        return Ok(Reading { value: if minus { -long.to_f64() } else { long.to_f64() }, is_null: false });
+    }
+    any_decimal(cell.as_bytes()).reading()
 }
 
 #[inline(never)]
@@ -110,13 +149,46 @@ fn any_decimal(cell: &[u8]) -> Cell<f64> {
 /// One separator with exactly three digits behind it groups thousands: `1.684` is 1684.
 #[inline]
 pub fn parse_quantity(cell: &[u8]) -> Cell<i64> {
-    if let Some(whole) = Short::read(cell).and_then(|short| short.whole()) {
-        return Cell::Value(whole);
+    read_quantity(cell.into()).into()
+}
+
+/// The same as [`parse_quantity`].
+///
+/// # Errors
+/// Why the cell is rejected.
+#[inline]
+pub fn read_quantity(cell: CellText<'_>) -> Result<Reading<i64>, Reason> {
+    if let Some(short) = Short::read(cell, &GROUPED)
+        && let Some(value) = short.whole()
+    {
+        return Ok(Reading { value, is_null: short.is_null });
     }
-    if is_null_token(cell) { Cell::Null } else { any_quantity(cell) }
+    long_quantity(cell.as_bytes()).reading()
+}
+
+/// The same as [`parse_quantity`], as the double nearest to the whole number.
+///
+/// # Errors
+/// Why the cell is rejected.
+#[inline]
+pub fn read_quantity_as_double(cell: CellText<'_>) -> Result<Reading<f64>, Reason> {
+    if let Some(short) = Short::read(cell, &GROUPED)
+        && short.whole().is_some()
+    {
+        return Ok(Reading { value: short.to_f64(), is_null: short.is_null });
+    }
+    let Reading { value, is_null } = long_quantity(cell.as_bytes()).reading()?;
+    Ok(Reading { value: value as f64, is_null })
 }
 
 #[inline(never)]
+fn long_quantity(cell: &[u8]) -> Cell<i64> {
+    match Long::read(cell).and_then(Long::whole) {
+        Some(whole) => Cell::Value(whole),
+        None => any_quantity(cell),
+    }
+}
+
 fn any_quantity(cell: &[u8]) -> Cell<i64> {
     match shape(cell, OneSeparator::GroupsIfThreeDigits) {
         Ok(Some(number)) => number.to_i64(),
@@ -131,14 +203,22 @@ fn any_quantity(cell: &[u8]) -> Cell<i64> {
 /// decimal mark (`888.35`).
 #[inline]
 pub fn parse_amount(cell: &[u8]) -> Cell<f64> {
-    if let Some(short) = Short::read(cell) {
-        match short.whole() {
-            Some(whole) => return Cell::Value(whole as f64),
-            None if short.behind != 3 => return Cell::Value(short.to_f64()),
-            None => {}
-        }
+    read_amount(cell.into()).into()
+}
+
+/// The same as [`parse_amount`].
+///
+/// # Errors
+/// Why the cell is rejected.
+#[inline]
+pub fn read_amount(cell: CellText<'_>) -> Result<Reading<f64>, Reason> {
+    if let Some(short) = Short::read(cell, &GROUPED) {
+        return Ok(Reading { value: short.to_f64(), is_null: short.is_null });
     }
-    if is_null_token(cell) { Cell::Null } else { any_amount(cell) }
+    if let Some(value) = Long::read(cell.as_bytes()).and_then(Long::amount) {
+        return Ok(Reading { value, is_null: false });
+    }
+    any_amount(cell.as_bytes()).reading()
 }
 
 #[inline(never)]
@@ -149,131 +229,6 @@ fn any_amount(cell: &[u8]) -> Cell<f64> {
         Ok(None) => Cell::Null,
         Err(reason) => Cell::Reject(reason),
     }
-}
-
-/// What nearly every cell is, `15,73` or `27300`: a few digits, at most one separator, and nothing else. Such a cell is
-/// read as one word, without a look at each byte. What that cannot decide takes the way of all others, [`shape`], which
-/// agrees with it on the rest.
-#[derive(Clone, Copy)]
-struct Short {
-    /// All digits as one number, below 10^15 and so exact as a double.
-    digits: u64,
-    /// How many digits stand before the separator, or in all.
-    before: usize,
-    /// How many digits stand behind the separator.
-    behind: usize,
-}
-
-impl Short {
-    #[inline]
-    fn read(cell: &[u8]) -> Option<Self> {
-        match cell.len() {
-            1..=8 => Self::read_word(cell),
-            9..=15 => Self::read_two_words(cell),
-            _ => None,
-        }
-    }
-
-    /// Reads one to eight bytes. They are the upper bytes of a word, the last one uppermost; below them stand zeros, which
-    /// do not change a number.
-    #[inline]
-    fn read_word(cell: &[u8]) -> Option<Self> {
-        let room = 64 - 8 * cell.len() as u32;
-        let text = match (cell.first_chunk(), cell.last_chunk()) {
-            (Some(first), Some(last)) => {
-                u64::from(u32::from_le_bytes(*last)) << 32 | u64::from(u32::from_le_bytes(*first)) << room
-            }
-            _ => {
-                let middle = cell.len() / 2;
-                let byte = |at: usize| u64::from(cell[at]) << (8 * at as u32 + room);
-                byte(0) | byte(middle) | byte(cell.len() - 1)
-            }
-        };
-        let text = text | !(u64::MAX << room) & ZEROS;
-        let marks = bytes_that_are_marks(text);
-        if marks == 0 {
-            return Some(Self { digits: eight_digits(text)?, before: cell.len(), behind: 0 });
-        }
-        // The digits before the first mark close up to those behind it. If there is another, it is no digit.
-        let mark = (marks & marks.wrapping_neg()) >> 7;
-        let before = text & (mark - 1);
-        let behind = text & !((mark - 1) | (mark * 0xFF));
-        let digits = eight_digits(behind | before << 8 | u64::from(b'0'))?;
-        let behind = 7 - mark.trailing_zeros() as usize / 8;
-        let before = cell.len() - 1 - behind;
-        (before + behind > 0).then_some(Self { digits, before, behind })
-    }
-
-    /// Reads nine to fifteen bytes in the same way.
-    #[inline]
-    fn read_two_words(cell: &[u8]) -> Option<Self> {
-        let (first, last) = (u64::from_le_bytes(*cell.first_chunk()?), u64::from_le_bytes(*cell.last_chunk()?));
-        let room = 128 - 8 * cell.len() as u32;
-        let text = u128::from(last) << 64 | u128::from(first) << room | u128::from(!(u64::MAX << room) & ZEROS);
-        let marks =
-            u128::from(bytes_that_are_marks((text >> 64) as u64)) << 64 | u128::from(bytes_that_are_marks(text as u64));
-        let (text, behind) = if marks == 0 {
-            (text, None)
-        } else {
-            let mark = (marks & marks.wrapping_neg()) >> 7;
-            let before = text & (mark - 1);
-            let behind = text & !((mark - 1) | (mark * 0xFF));
-            (behind | before << 8 | u128::from(b'0'), Some(15 - mark.trailing_zeros() as usize / 8))
-        };
-        let digits = eight_digits(text as u64)? * 100_000_000 + eight_digits((text >> 64) as u64)?;
-        Some(match behind {
-            None => Self { digits, before: cell.len(), behind: 0 },
-            Some(behind) => Self { digits, before: cell.len() - 1 - behind, behind },
-        })
-    }
-
-    /// The number where the separator is a decimal mark. Both operands are exact, so that the result is rounded once.
-    #[inline]
-    fn to_f64(self) -> f64 {
-        self.digits as f64 / EXACT_POWERS[self.behind]
-    }
-
-    /// The whole number of a quantity or an amount, if it is one: three digits behind the separator are thousands.
-    #[inline]
-    fn whole(self) -> Option<i64> {
-        let whole = match self.behind {
-            0 => self.digits,
-            3 if (1..=3).contains(&self.before) => self.digits,
-            3 => return None,
-            behind => {
-                let power = 10u64.pow(behind as u32);
-                (self.digits.is_multiple_of(power)).then_some(self.digits / power)?
-            }
-        };
-        i64::try_from(whole).ok()
-    }
-}
-
-/// Eight times `0`.
-const ZEROS: u64 = u64::from_ne_bytes([b'0'; 8]);
-
-/// The highest bit of each byte that is `.` or `,`, and no other bit.
-#[inline]
-fn bytes_that_are_marks(text: u64) -> u64 {
-    const LOW_BITS: u64 = u64::from_ne_bytes([0x7F; 8]);
-    // The two differ in one bit, and with it set no other byte is either of them.
-    let differing = (text | u64::from_ne_bytes([b'.' ^ b','; 8])) ^ u64::from_ne_bytes([b'.'; 8]);
-    !(((differing & LOW_BITS) + LOW_BITS) | differing | LOW_BITS)
-}
-
-/// The number of eight digits, the first one in the lowest byte; `None` where a byte is no digit.
-#[inline]
-fn eight_digits(text: u64) -> Option<u64> {
-    const HIGH_BITS: u64 = u64::from_ne_bytes([0x80; 8]);
-    let digits = text ^ ZEROS;
-    // Above nine the sum reaches the highest bit. A carry only comes out of a byte that has it set already.
-    if (digits.wrapping_add(u64::from_ne_bytes([0x80 - 10; 8])) | digits) & HIGH_BITS != 0 {
-        return None;
-    }
-    // Neighbours become numbers of two, four, and eight digits.
-    let twos = (digits * 10 + (digits >> 8)) & 0x00FF_00FF_00FF_00FF;
-    let fours = (twos * 100 + (twos >> 16)) & 0x0000_FFFF_0000_FFFF;
-    Some((fours * 10_000 + (fours >> 32)) & 0xFFFF_FFFF)
 }
 
 /// What a single separator in a number without suffix or exponent means: the only way in which kinds differ in shape.
@@ -510,6 +465,9 @@ mod tests {
             "-?[0-9]{0,8}[.,]?[0-9]{0,8}",
             "[0-9]{0,12}[.,]?[0-9]{0,12}",
             "[-+.,0-9:/kmea\u{a0}é]{0,17}",
+            "-?[0-9]{0,5}[.,kKmMbBx]?[0-9]{0,4}",
+            "[-nNaAuUlLoOeEdD/bB\u{0}\r\u{f}]{0,5}",
+            "(?i)-|--|nan|null|none|n/d|n/a|abe",
         ]) {
             // White space before it makes a cell take the long way.
             let long = format!(" {text}");

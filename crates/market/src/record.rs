@@ -5,7 +5,7 @@
 
 use std::borrow::Cow;
 
-use crate::number::trim;
+use crate::number::{CellText, trim};
 use crate::snapshot::Feed;
 
 /// Splits lines into fields without copying them. One is kept for a whole file, so that nothing is allocated per line.
@@ -241,6 +241,16 @@ impl<'a> Record<'a> {
         match self.line.get(start..end) {
             Some(text) => text,
             None => &self.splitter.unescaped[start - self.line.len()..end - self.line.len()],
+        }
+    }
+
+    /// The same as [`field`](Self::field), for those who read numbers.
+    #[inline]
+    pub fn cell(self, at: usize) -> CellText<'a> {
+        let Some((start, end)) = self.splitter.fields.get(at).copied() else { return CellText::from(&[][..]) };
+        match self.line.get(..end) {
+            Some(line) => CellText::at_end(line, start),
+            None => CellText::from(self.field(at)),
         }
     }
 
