@@ -477,6 +477,46 @@ mod tests {
             prop_assert_eq!(text(parse_decimal(short)), text(parse_decimal(long)));
             prop_assert_eq!(parse_quantity(short), parse_quantity(long));
             prop_assert_eq!(text(parse_amount(short)), text(parse_amount(long)));
+            // Whatever stands before it in its line.
+            let line = [b"12-,k", short].concat();
+            let cell = CellText::at_end(&line, 5);
+            prop_assert_eq!(text(read_decimal(cell).into()), text(parse_decimal(long)));
+            prop_assert_eq!(Cell::from(read_quantity(cell)), parse_quantity(long));
+            prop_assert_eq!(text(read_amount(cell).into()), text(parse_amount(long)));
+        }
+    }
+
+    /// All cells of up to four of these characters, behind other text as in a line: each is read as by the long way.
+    #[test]
+    fn every_very_short_cell_is_read_as_by_the_long_way() {
+        const ALPHABET: &[u8] = b"0159.,-+kKmbBeEnNaAul/ :x";
+        let mut line = *b"9,9-k012    ";
+        const START: usize = 8;
+        for length in 0..=4_u32 {
+            for number in 0..ALPHABET.len().pow(length) {
+                let end = START + length as usize;
+                for (at, byte) in line[START..end].iter_mut().enumerate() {
+                    *byte = ALPHABET[number / ALPHABET.len().pow(at as u32) % ALPHABET.len()];
+                }
+                let cell = CellText::at_end(&line[..end], START);
+                let text = cell.as_bytes();
+                // White space before it makes a cell take the long way.
+                let long = [b"        ", text].concat();
+                let same = |a: Cell<f64>, b: Cell<f64>| match (a, b) {
+                    (Cell::Value(a), Cell::Value(b)) => a.to_bits() == b.to_bits(),
+                    (a, b) => a == b,
+                };
+                let shown = || String::from_utf8_lossy(text).into_owned();
+                assert!(same(read_decimal(cell).into(), parse_decimal(&long)), "the decimal {:?}", shown());
+                assert!(same(read_amount(cell).into(), parse_amount(&long)), "the amount {:?}", shown());
+                assert_eq!(Cell::from(read_quantity(cell)), parse_quantity(&long), "the quantity {:?}", shown());
+                let double = match parse_quantity(&long) {
+                    Cell::Value(value) => Cell::Value(value as f64),
+                    Cell::Null => Cell::Null,
+                    Cell::Reject(reason) => Cell::Reject(reason),
+                };
+                assert!(same(read_quantity_as_double(cell).into(), double), "the double quantity {:?}", shown());
+            }
         }
     }
 
