@@ -18,6 +18,9 @@ use crate::config::Emr;
 use crate::error::Error;
 use crate::{Lake, keys};
 
+/// The shortest time between two looks at a step: what a small job on this machine can take, and what EMR does not mind.
+pub const SHORTEST_LOOK: Duration = Duration::from_millis(50);
+
 /// The states in which a cluster takes steps, or will.
 pub const ALIVE: [ClusterState; 4] =
     [ClusterState::Starting, ClusterState::Bootstrapping, ClusterState::Running, ClusterState::Waiting];

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use chrono::{SecondsFormat, TimeDelta, Utc};
+
 /// The part of what has passed that is waited.
 const PART: u32 = 8;
 
@@ -26,6 +28,13 @@ pub fn pause(passed: Duration, shortest: Duration, longest: Duration) -> Duratio
     (passed / PART).clamp(shortest, longest)
 }
 
+/// The moment `pause` from now, as a Wait state takes it: `2020-04-01T10:00:00.250Z`. A wait of seconds could be no shorter
+/// than one.
+pub fn moment_after(pause: Duration) -> String {
+    let moment = TimeDelta::from_std(pause).ok().and_then(|pause| Utc::now().checked_add_signed(pause));
+    moment.unwrap_or(chrono::DateTime::<Utc>::MAX_UTC).to_rfc3339_opts(SecondsFormat::Millis, true)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -41,6 +50,15 @@ mod tests {
             let pause = pause(Duration::from_millis(passed), SHORTEST, LONGEST);
             assert_eq!(pause.as_millis(), expected, "after {passed} ms");
         }
+    }
+
+    #[test]
+    fn a_moment_is_as_a_wait_state_takes_it() {
+        let moment = moment_after(LONGEST);
+        let read = chrono::NaiveDateTime::parse_from_str(&moment, "%Y-%m-%dT%H:%M:%S%.3fZ").expect(&moment).and_utc();
+        let until = (read - Utc::now()).num_milliseconds();
+        assert!((0..=500).contains(&until), "{moment} is {until} ms away");
+        assert!(moment_after(Duration::MAX).ends_with('Z'), "as late as there is a moment");
     }
 
     #[test]

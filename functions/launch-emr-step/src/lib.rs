@@ -8,7 +8,7 @@ mod job;
 use aws_sdk_emr::types::{ActionOnFailure, ClusterSummary, StepConfig};
 use lake::cluster::{self, Purpose};
 use lake::lambda::parse_event;
-use lake::{Error, Lake};
+use lake::{Error, Lake, polling};
 use market::partition::DateRange;
 use market::run::RunId;
 use serde::{Deserialize, Serialize};
@@ -47,8 +47,8 @@ pub struct Launched {
     pub cluster_id: String,
     /// The step on it.
     pub step_id: String,
-    /// Seconds to wait before the first look at it.
-    pub poll_seconds: u32,
+    /// When to look at it first: `2020-04-01T10:00:00.250Z`.
+    pub look_at: String,
 }
 
 /// Starts the job of `{"run", "from", "to"}`, or finds it started: on the configured cluster, on the one that was started
@@ -79,7 +79,7 @@ pub async fn handle(lake: &Lake, event: Value) -> Result<Launched, Error> {
     };
     match event.failed {
         Some(failed) if failed.step_id == step_id => Err(Error::Emr(failed.reason)),
-        _ => Ok(Launched { cluster_id, step_id, poll_seconds: 1 }),
+        _ => Ok(Launched { cluster_id, step_id, look_at: polling::moment_after(cluster::SHORTEST_LOOK) }),
     }
 }
 

@@ -4,7 +4,7 @@ use std::time::{Duration, SystemTime};
 
 use aws_sdk_emr::types::{Cluster, ClusterState, ClusterStateChangeReasonCode, ClusterStatus, Step, StepState};
 use lake::lambda::parse_event;
-use lake::{Error, Lake, cluster, keys};
+use lake::{Error, Lake, cluster, keys, polling};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -28,8 +28,8 @@ pub struct Look {
     pub reason: String,
     /// Where its log is, or will be.
     pub log: String,
-    /// Seconds to wait before the next look.
-    pub poll_seconds: u64,
+    /// When to look again: `2020-04-01T10:00:00.250Z`.
+    pub look_at: String,
 }
 
 /// Looks at the step `{"cluster_id", "step_id"}`.
@@ -45,28 +45,28 @@ pub async fn handle(lake: &Lake, event: Value) -> Result<Look, Error> {
     let ours = keys::uri(&lake.config.buckets.results, keys::LOGS);
     let log = keys::step_log(cluster.log_uri().unwrap_or(&ours), &cluster_id, &step_id);
     let (state, reason, log) = look(&step, &cluster, log)?;
-    let longest = u64::from(lake.config.emr.poll_seconds.get());
-    Ok(Look {
-        cluster_id,
-        step_id,
-        state: state.as_str().to_owned(),
-        reason,
-        log,
-        poll_seconds: pause(age(&step), longest),
-    })
+    let longest = Duration::from_secs(lake.config.emr.poll_seconds.get().into());
+    let look_at = polling::moment_after(pause(&step, longest));
+    Ok(Look { cluster_id, step_id, state: state.as_str().to_owned(), reason, log, look_at })
 }
 
-/// How long there has been the step.
-fn age(step: &Step) -> Duration {
-    let created = step.status().and_then(|status| status.timeline()?.creation_date_time());
-    let created = created.and_then(|created| SystemTime::try_from(*created).ok());
-    created.and_then(|created| created.elapsed().ok()).unwrap_or_default()
+/// How long to wait before the next look: short for what began a moment ago, and never more than `longest`. A step that
+/// waits for its cluster waits for minutes, and nobody asks EMR ten times a second about that.
+fn pause(step: &Step, longest: Duration) -> Duration {
+    let timeline = step.status().and_then(|status| status.timeline());
+    let began = timeline.and_then(|timeline| timeline.start_date_time());
+    let created = timeline.and_then(|timeline| timeline.creation_date_time());
+    let (since, shortest) = match began {
+        Some(began) => (Some(began), cluster::SHORTEST_LOOK),
+        None => (created, LOOKS_AT_WAITING),
+    };
+    let since = since.and_then(|since| SystemTime::try_from(*since).ok());
+    let passed = since.and_then(|since| since.elapsed().ok()).unwrap_or_default();
+    polling::pause(passed, shortest, longest)
 }
 
-/// What takes a second is known in a second, and what takes an hour within a minute.
-fn pause(age: Duration, longest: u64) -> u64 {
-    (age.as_secs() / 10).clamp(1, longest.max(1))
-}
+/// The shortest time between looks at a step that has not begun.
+const LOOKS_AT_WAITING: Duration = Duration::from_secs(1);
 
 /// The state of a step, why it ended without completing, and where its log is.
 fn look(step: &Step, cluster: &Cluster, log: String) -> Result<(StepState, String, String), Error> {
@@ -136,7 +136,7 @@ fn end_of_cluster(status: &ClusterStatus) -> String {
 mod tests {
     use super::*;
     use aws_sdk_emr::types::{
-        ClusterStateChangeReason, ErrorDetail, FailureDetails, StepStateChangeReason, StepStatus,
+        ClusterStateChangeReason, ErrorDetail, FailureDetails, StepStateChangeReason, StepStatus, StepTimeline,
     };
 
     fn step(state: StepState, failure: Option<FailureDetails>, message: Option<&str>) -> Step {
@@ -155,15 +155,39 @@ mod tests {
         (state.as_str().to_owned(), reason)
     }
 
+    const MINUTE: Duration = Duration::from_secs(60);
+
+    /// Of a step that began, or was created, so long ago.
+    fn pause_of(began: bool, ago: Duration) -> Duration {
+        let since = Some((SystemTime::now() - ago).into());
+        let timeline = StepTimeline::builder();
+        let timeline = if began { timeline.set_start_date_time(since) } else { timeline.set_creation_date_time(since) };
+        let status = StepStatus::builder().timeline(timeline.build()).build();
+        pause(&Step::builder().status(status).build(), MINUTE)
+    }
+
     #[test]
     fn looks_come_fast_at_first() {
-        let pauses = [0, 9, 25, 300, 599, 601, 40_000].map(|age| pause(Duration::from_secs(age), 60));
-        assert_eq!(pauses, [1, 1, 2, 30, 59, 60, 60]);
-        // The history of an execution has room for 25,000 events, and a look takes ten.
-        let mut looks = 0;
-        let mut age = 0;
-        while age < 12 * 60 * 60 {
-            age += pause(Duration::from_secs(age), 60);
+        for (began, seconds, expected) in [
+            (true, 0, cluster::SHORTEST_LOOK),
+            (true, 8, Duration::from_secs(1)),
+            (true, 40_000, MINUTE),
+            (false, 0, LOOKS_AT_WAITING),
+            (false, 80, Duration::from_secs(10)),
+            (false, 40_000, MINUTE),
+        ] {
+            let pause = pause_of(began, Duration::from_secs(seconds));
+            assert!(pause.abs_diff(expected) < Duration::from_millis(500), "{began} {seconds}: {pause:?}");
+        }
+        assert_eq!(pause(&Step::builder().build(), MINUTE), LOOKS_AT_WAITING, "EMR says nothing of when");
+    }
+
+    #[test]
+    fn the_history_of_an_execution_has_room_for_all_looks() {
+        // For 25,000 events, and a look takes ten.
+        let (mut looks, mut passed) = (0, Duration::ZERO);
+        while passed < 12 * 60 * MINUTE {
+            passed += polling::pause(passed, cluster::SHORTEST_LOOK, MINUTE);
             looks += 1;
         }
         assert!(looks < 1_000, "{looks}");
