@@ -108,8 +108,10 @@ pub trait Histories {
 
 impl Histories for Lake {
     async fn behind(&self, arn: &str, last: i64) -> Result<Vec<HistoryEvent>, Error> {
-        // Newest first, back to what is known: a long history is not fetched anew at each look.
-        let request = self.sfn.get_execution_history().execution_arn(arn).reverse_order(true).max_results(200);
+        // Newest first, back to what is known: a long history is not fetched anew at each look. Events carry inputs and
+        // outputs, so that what is no news costs as much as what is.
+        let expected = if last == 0 { 200 } else { 10 };
+        let request = self.sfn.get_execution_history().execution_arn(arn).reverse_order(true).max_results(expected);
         let mut pages = request.into_paginator().items().send();
         let mut news = Vec::new();
         while let Some(event) = pages.next().await {
