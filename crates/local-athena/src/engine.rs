@@ -29,9 +29,9 @@ pub struct Limits {
 }
 
 impl Default for Limits {
-    /// 256 MB, and as many threads as there are cores.
+    /// 512 MB, which is taken only where it is needed, and as many threads as there are cores.
     fn default() -> Self {
-        Self { memory: 256 << 20, threads: std::thread::available_parallelism().map_or(1, usize::from) }
+        Self { memory: 512 << 20, threads: std::thread::available_parallelism().map_or(1, usize::from) }
     }
 }
 

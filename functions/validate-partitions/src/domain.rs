@@ -57,20 +57,21 @@ const QUOTES: [DomainCheck; 4] = [
     DomainCheck {
         name: "totals_fall",
         from: TOTALS_IN_TIME,
-        applies: "qty_total_before IS NOT NULL",
+        applies: "intdate_before / 10000 = intdate / 10000",
         fails: "qty_total < 0.995 * qty_total_before OR total_volume < 0.995 * total_volume_before \
                 OR num_trades < 0.995 * num_trades_before",
         shows: "qty_total, qty_total_before, total_volume, total_volume_before, num_trades, num_trades_before",
     },
 ];
 
-/// Each row with all three totals, and the totals of the row before it that day. The keys stand in the order in which
-/// a sort finds a difference soonest.
+/// Each row with all three totals, and the totals of the row of its ticker before it. One window over all days, of which
+/// the condition compares what is of one day: a window for each day costs a third more.
 const TOTALS_IN_TIME: &str = "(
   SELECT year, month, day, intdate, ticker, qty_total, total_volume, num_trades,
-    lag(qty_total) OVER (PARTITION BY ticker, day, month, year ORDER BY intdate, qty_total) AS qty_total_before,
-    lag(total_volume) OVER (PARTITION BY ticker, day, month, year ORDER BY intdate, qty_total) AS total_volume_before,
-    lag(num_trades) OVER (PARTITION BY ticker, day, month, year ORDER BY intdate, qty_total) AS num_trades_before
+    lag(intdate) OVER (PARTITION BY ticker ORDER BY intdate, qty_total) AS intdate_before,
+    lag(qty_total) OVER (PARTITION BY ticker ORDER BY intdate, qty_total) AS qty_total_before,
+    lag(total_volume) OVER (PARTITION BY ticker ORDER BY intdate, qty_total) AS total_volume_before,
+    lag(num_trades) OVER (PARTITION BY ticker ORDER BY intdate, qty_total) AS num_trades_before
   FROM {table}
   WHERE qty_total IS NOT NULL AND total_volume IS NOT NULL AND num_trades IS NOT NULL
 ) AS totals_in_time";

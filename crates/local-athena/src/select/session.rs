@@ -50,7 +50,7 @@ pub(super) fn base(limits: Limits, spill: &Path) -> Result<SessionState> {
 
 /// The rows of a batch, and the files that a sort merges at once. A merge holds some batches of each file: with
 /// DataFusion's own figures one sort of wide rows would take all memory there is.
-const BATCH_ROWS: usize = 2048;
+const BATCH_ROWS: usize = 4096;
 const MERGED_AT_ONCE: usize = 8;
 
 /// What one of many sorts may set aside for merging, and the largest batch that it is given.
