@@ -86,14 +86,14 @@ impl Splitter {
     /// [`split`]: Self::split
     pub fn disposition(&mut self, line: &[u8], feed: Feed) -> Disposition {
         let separator = self.separator;
-        let is_separator = |b: &u8| *b == separator;
         let header = feed.raw_columns();
-        let mut fields = line.split(is_separator);
+        let mut fields = line.split(|b| *b == separator);
         let (ticker, second) = (fields.next().unwrap_or_default(), fields.next().unwrap_or_default());
         // White space is all that decoding could change, and these have none that is not ASCII.
         let is_plain = ticker.is_ascii() && second.is_ascii();
-        if is_plain && !line.contains(&b'"') && !trim(ticker).is_empty() && trim(second) != header[0].as_bytes() {
-            return match line.iter().filter(|b| is_separator(b)).count() == header.len() {
+        let (separators, is_quoted) = separators_and_quotes(line, separator);
+        if is_plain && !is_quoted && !trim(ticker).is_empty() && trim(second) != header[0].as_bytes() {
+            return match separators == header.len() {
                 true => Disposition::Publish,
                 false => Disposition::Ragged(Ragged::FieldCount),
             };
@@ -279,6 +279,21 @@ impl<'a> Record<'a> {
         self.len() == columns.len() + 1
             && columns.iter().zip(1..).all(|(name, at)| trim(self.field(at)) == name.as_bytes())
     }
+}
+
+/// How many separators there are in a line, and whether there is a quote. In pieces whose count fits a byte, which is what
+/// compilers make vectors of.
+fn separators_and_quotes(line: &[u8], separator: u8) -> (usize, bool) {
+    let (mut separators, mut quotes) = (0, 0);
+    for piece in line.chunks(u8::MAX.into()) {
+        let mut found = 0_u8;
+        for byte in piece {
+            found += u8::from(*byte == separator);
+            quotes |= u8::from(*byte == b'"');
+        }
+        separators += usize::from(found);
+    }
+    (separators, quotes != 0)
 }
 
 /// What becomes of a record. For every file, `records = published + blank_ticker + header_repeat + ragged`.
