@@ -26,9 +26,16 @@ impl Input {
     /// # Errors
     /// If the last part of `path` is not the name of a snapshot.
     pub fn named(path: PathBuf) -> Result<Self, InvalidSnapshotName> {
+        Self::snapshot_at(&path).map(|snapshot| Self { path, snapshot })
+    }
+
+    /// What the name of the file at `path` says that it is.
+    ///
+    /// # Errors
+    /// If the last part of `path` is not the name of a snapshot.
+    pub fn snapshot_at(path: &Path) -> Result<SnapshotName, InvalidSnapshotName> {
         let name = path.file_name().unwrap_or_else(|| Path::new("").as_os_str());
-        let snapshot = name.to_string_lossy().parse()?;
-        Ok(Self { path, snapshot })
+        name.to_string_lossy().parse()
     }
 }
 

@@ -31,7 +31,9 @@ pub fn files(folder: &Path) -> anyhow::Result<Vec<File>> {
 fn collect(folder: &Path, files: &mut Vec<File>) -> anyhow::Result<()> {
     let entries = fs::read_dir(folder).with_context(|| format!("cannot read the folder {}", folder.display()))?;
     for entry in entries {
-        let path = entry.with_context(|| format!("cannot read the folder {}", folder.display()))?.path();
+        let mut path = entry.with_context(|| format!("cannot read the folder {}", folder.display()))?.path();
+        // Of tens of thousands of files, most of the memory is that of their paths.
+        path.shrink_to_fit();
         // Links are followed: a raw file may lie on another disk.
         let data = fs::metadata(&path).with_context(|| format!("cannot read {}", path.display()))?;
         if data.is_dir() {

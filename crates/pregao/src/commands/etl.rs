@@ -66,8 +66,8 @@ pub fn etl(args: &EtlArgs) -> anyhow::Result<ExitCode> {
 fn snapshots(files: Vec<folder::File>) -> (Vec<Input>, Vec<PathBuf>) {
     let (mut inputs, mut others) = (Vec::new(), Vec::new());
     for file in files {
-        match Input::named(file.path.clone()) {
-            Ok(input) => inputs.push(input),
+        match Input::snapshot_at(&file.path) {
+            Ok(snapshot) => inputs.push(Input { path: file.path, snapshot }),
             Err(_) => others.push(file.path),
         }
     }
