@@ -20,8 +20,8 @@ OF_RUN = {"run": RUN, **DAYS}
 TABLES = ["quotes", "options", "rejects"]
 
 PLANNED = gives(**OF_RUN, files=36, bytes=7_000_000, days={"count": 3, "first": []}, gaps={"count": 0, "first": []})
-# A moment that has passed: nobody waits for it.
-STEP = {"cluster_id": "j-1", "step_id": "s-1", "look_at": "2020-04-02T03:00:00.100Z"}
+# A moment that has passed, by both clocks: nobody waits for it.
+STEP = {"cluster_id": "j-1", "step_id": "s-1", "look_at": "2020-04-01T03:00:00.100Z"}
 LAUNCHED = gives(**STEP)
 AUDITED = gives(**OF_RUN, tables=[{"table": table, "partitions": 3, "rows": 7, "report": "s3://"} for table in TABLES])
 LOG = "s3://results/logs/j-1/steps/s-1/"
@@ -181,7 +181,7 @@ CASES = {
         DAYS,
         {
             "validate-partitions raw": [PLANNED],
-            "launch-emr-step": [gives(**{**STEP, "look_at": "2999-04-02T03:00:00.100Z"})],
+            "launch-emr-step": [gives(**{**STEP, "look_at": "2099-04-02T03:00:00.100Z"})],
         },
         [*TO_THE_STEP, "WaitForStep"],
         "TIMED_OUT",
