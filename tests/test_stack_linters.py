@@ -141,7 +141,7 @@ BROKEN_DEFINITIONS: dict[str, Callable[[dict], object]] = {
     "a state that leads nowhere": lead_nowhere,
     "a start that there is not": lambda definition: definition.update(StartAt="Nowhere"),
     "a choice between nothing": lambda definition: first(definition, "Choice").pop("Choices"),
-    "a wait for nothing": lambda definition: first(definition, "Wait").pop("SecondsPath"),
+    "a wait for nothing": lambda definition: first(definition, "Wait").pop("TimestampPath"),
     "a state that nothing leads to": lambda definition: definition["States"].update(Lost={"Type": "Succeed"}),
     "a misspelt field": lambda definition: first(definition, "Task").update(OutPath="$.Payload"),
     "a state of no type": lambda definition: first(definition, "Task").update(Type="Job"),
