@@ -49,21 +49,23 @@ class Cloud:
         """The answer of a function of the stack, deployed with a configuration."""
         text = json.dumps(config or {})
         if (name, text) not in self.functions:
-            deployed = resolve(functions()[name]["Environment"]["Variables"])
-            environment = {
-                **deployed,
-                "PREGAO_CONFIG": text,
-                "AWS_ENDPOINT_URL": self.moto.url,
-                "AWS_ACCESS_KEY_ID": name,
-                "AWS_SECRET_ACCESS_KEY": "secret",
-                # A call that fails is not tried again: tests fail calls to see what becomes of it.
-                "AWS_MAX_ATTEMPTS": "1",
-            }
-            program = binary().parent / name
-            if not program.exists():
-                raise FileNotFoundError(f"{program} is not built: run `cargo build --release --workspace`")
-            self.functions[name, text] = LambdaFunction(program, environment)
+            self.functions[name, text] = self.deploy(name, PREGAO_CONFIG=text)
         return self.functions[name, text].invoke(event)
+
+    def deploy(self, name: str, **environment: str) -> LambdaFunction:
+        """A function in the environment that the stack gives it, and in this one."""
+        program = binary().parent / name
+        if not program.exists():
+            raise FileNotFoundError(f"{program} is not built: run `cargo build --release --workspace`")
+        deployed = {
+            **resolve(functions()[name]["Environment"]["Variables"]),
+            "AWS_ENDPOINT_URL": self.moto.url,
+            "AWS_ACCESS_KEY_ID": name,
+            "AWS_SECRET_ACCESS_KEY": "secret",
+            # A call that fails is not tried again: tests fail calls to see what becomes of it.
+            "AWS_MAX_ATTEMPTS": "1",
+        }
+        return LambdaFunction(program, {**deployed, **environment})
 
     def fails(self, name: str, event: object, config: Optional[dict] = None) -> FunctionError:
         with pytest.raises(FunctionError) as caught:

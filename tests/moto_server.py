@@ -15,6 +15,7 @@ import contextlib
 import io
 import json
 import re
+import ssl
 import threading
 import uuid
 from typing import Callable, Iterable, Iterator, NamedTuple, Optional
@@ -81,7 +82,7 @@ class Invoked(NamedTuple):
 class Moto:
     """The server, its backends, and what it was asked."""
 
-    def __init__(self) -> None:
+    def __init__(self, tls: Optional[ssl.SSLContext] = None) -> None:
         self.calls: list[Call] = []
         self.answers: list[tuple[re.Pattern, list[str], Rows]] = []
         self.faults: list[Fault] = []
@@ -89,8 +90,10 @@ class Moto:
         self._moto = DomainDispatcherApplication(create_backend_app)
         self._lock = threading.Lock()
         self._clients: dict = {}
-        self._server = make_server("127.0.0.1", 0, self._front, threaded=True, request_handler=_QuietHandler)
-        self.url = f"http://127.0.0.1:{self._server.server_port}"
+        self._server = make_server(
+            "127.0.0.1", 0, self._front, threaded=True, request_handler=_QuietHandler, ssl_context=tls
+        )
+        self.url = f"{'https' if tls else 'http'}://127.0.0.1:{self._server.server_port}"
         threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
 
     @classmethod
@@ -158,6 +161,8 @@ class Moto:
     def _front(self, environ: dict, start_response: Callable) -> Iterable[bytes]:
         body = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
         environ["wsgi.input"] = io.BytesIO(body)
+        # Another host is asked for by those who take this for their proxy; moto would look for a bucket in its name.
+        environ["HTTP_HOST"] = self.url.split("//")[1]
         invoked = INVOKE.fullmatch(environ["PATH_INFO"])
         if invoked and self.invoke:
             return _lambda_answer(self.invoke(unquote(invoked[1]), json.loads(body or b"{}")), start_response)

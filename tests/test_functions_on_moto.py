@@ -6,15 +6,18 @@ for byte, the whole of a cluster, the text of each statement.
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import gzip
 import json
 import os
+import ssl
 from pathlib import Path
 from typing import Iterator
 
 import botocore.exceptions
 import pytest
+import trustme
 from moto.athena.models import Execution
 from moto.emr.models import Cluster, Step
 
@@ -22,6 +25,7 @@ import oracle
 import rawfiles
 from cloud import CHECKED_TOGETHER, FIGURES, RUN, TABLES, Cloud, Written, checked, place, status_change
 from lake import KEY, ROOT
+from lambda_runtime import FunctionError
 from moto_server import RECORDED, Call, Moto
 from rawfiles import Form, quote
 from sam_template import FUNCTIONS
@@ -725,3 +729,32 @@ def test_a_configuration_that_cannot_be_used_is_told_at_the_start(cloud: Cloud, 
     error = cloud.fails(name, {}, {"quality": {"max_reject_shares": 1}})
     assert error.error_type == "Runtime.ExitError" and "max_reject_shares" in str(error)
     assert "PREGAO_CONFIG" in str(error)
+
+
+def test_services_are_reached_by_https_where_their_certificate_is_trusted(cloud: Cloud, tmp_path: Path):
+    cloud.land("202004011000_options.csv", rawfiles.encode("options", "202004011000", [rawfiles.option()]))
+    authorities = {name: trustme.CA() for name in ("trusted", "another")}
+    for name, authority in authorities.items():
+        authority.cert_pem.write_to_path(tmp_path / name)
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authorities["trusted"].issue_cert("127.0.0.1").configure_cert(tls)
+    with contextlib.closing(Moto(tls)) as secured:
+        by_https = {"AWS_ENDPOINT_URL": secured.url}
+        with cloud.deploy("ingest", **by_https, SSL_CERT_FILE=str(tmp_path / "another")) as function:
+            with pytest.raises(FunctionError, match="(?i)certificate"):
+                function.invoke(DAYS)
+        assert not secured.calls
+        with cloud.deploy("ingest", **by_https, SSL_CERT_FILE=str(tmp_path / "trusted")) as function:
+            assert function.invoke(DAYS)["accepted"] == 1
+        assert secured.made("CopyObject")
+
+
+def test_services_are_reached_through_a_proxy(cloud: Cloud):
+    cloud.land("202004011000_options.csv", rawfiles.encode("options", "202004011000", [rawfiles.option()]))
+    nowhere = "http://aws.invalid"
+    with cloud.deploy("ingest", AWS_ENDPOINT_URL=nowhere, HTTP_PROXY=cloud.moto.url) as function:
+        assert function.invoke(DAYS)["accepted"] == 1
+    assert cloud.moto.made("CopyObject")
+    with cloud.deploy("ingest", AWS_ENDPOINT_URL=nowhere) as function:
+        with pytest.raises(FunctionError, match="(?i)dispatch|dns|resolve|connect"):
+            function.invoke(DAYS)

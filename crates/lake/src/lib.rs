@@ -47,6 +47,9 @@ pub mod workflow;
 
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_sdk_s3::config::{Credentials, SharedCredentialsProvider, SharedHttpClient};
+use aws_smithy_http_client::proxy::ProxyConfig;
+use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
+use aws_smithy_http_client::{Builder, Connector};
 
 pub use config::Config;
 pub use error::Error;
@@ -72,7 +75,7 @@ pub const LOCAL_REGION: &str = "us-east-1";
 /// What AWS clients are made from: the standard credential and region chain, with the region and the profile of the
 /// configuration where it has them. `AWS_ENDPOINT_URL` is heeded, as every AWS SDK does.
 pub async fn sdk(config: &Config) -> SdkConfig {
-    let mut loader = aws_config::defaults(BehaviorVersion::latest());
+    let mut loader = aws_config::defaults(BehaviorVersion::latest()).http_client(https());
     if let Some(region) = &config.aws.region {
         loader = loader.region(Region::new(region.clone()));
     }
@@ -80,6 +83,17 @@ pub async fn sdk(config: &Config) -> SdkConfig {
         loader = loader.profile_name(profile);
     }
     loader.load().await
+}
+
+/// HTTPS, by the certificates that this machine trusts and through the proxy that its environment names: as the SDKs'
+/// own client does it, and with a smaller library of ciphers than theirs.
+fn https() -> SharedHttpClient {
+    Builder::new().build_with_connector_fn(|settings, components| {
+        let mut connector = Connector::builder().proxy_config(ProxyConfig::from_env());
+        connector.set_connector_settings(settings.cloned());
+        connector.set_sleep_impl(components.and_then(|components| components.sleep_impl()));
+        connector.tls_provider(Provider::Rustls(CryptoMode::Ring)).build()
+    })
 }
 
 impl Lake {
@@ -93,7 +107,7 @@ impl Lake {
     /// embedded endpoint takes. Plain HTTP, and nothing is read from the environment: a proxy that is set there must not
     /// get what is meant for this machine.
     pub fn at_endpoint(config: Config, url: &str) -> Self {
-        Self::through(config, url, aws_smithy_http_client::Builder::new().build_http())
+        Self::through(config, url, Builder::new().build_http())
     }
 
     /// The same by another way than plain HTTP.
