@@ -5,9 +5,11 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::fs;
 use std::io::Write as _;
+use std::panic::resume_unwind;
 use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+use std::{fs, iter, thread};
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
@@ -138,20 +140,22 @@ fn inputs(store: &ObjectStore, request: &Request) -> Result<Vec<etl::Input>, Spa
     Ok(inputs)
 }
 
-/// The files below `out`, as objects to be.
+/// The files below `out`, as objects to be. For its ETag each of them is read once more, on all cores.
 fn staged(files: &[String], request: &Request, out: &Path) -> Result<Vec<Staged>, StoreError> {
-    files
-        .iter()
-        .map(|file| {
-            let path = out.join(file);
-            let temporary = TempPath::try_from_path(&path).map_err(StoreError::io(&path))?;
-            Staged::of_file(
-                &request.lake.child(file).key,
-                temporary,
-                Attributes::of_type("application/vnd.apache.parquet"),
-            )
-        })
-        .collect()
+    let stage = |file: &String| {
+        let path = out.join(file);
+        let temporary = TempPath::try_from_path(&path).map_err(StoreError::io(&path))?;
+        Staged::of_file(&request.lake.child(file).key, temporary, Attributes::of_type("application/vnd.apache.parquet"))
+    };
+    let remaining = Mutex::new(files.iter());
+    let next = || remaining.lock().expect("no thread panics while it holds this").next();
+    let threads = thread::available_parallelism().map_or(1, usize::from).min(files.len());
+    thread::scope(|scope| {
+        let work = || iter::from_fn(next).map(stage).collect::<Vec<_>>();
+        let workers: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
+        let staged = workers.into_iter().map(|worker| worker.join().unwrap_or_else(|panic| resume_unwind(panic)));
+        staged.flatten().collect()
+    })
 }
 
 fn write_report(log: &mut String, report: &etl::Report) {
