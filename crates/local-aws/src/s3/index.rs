@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 use s3s::dto;
 use serde::{Deserialize, Serialize};
@@ -125,19 +126,44 @@ pub(super) fn find(rows: &Connection, bucket: &str, key: &str) -> rusqlite::Resu
         .optional()
 }
 
-/// The next objects in key order: from `from` on, or after it.
-pub(super) fn scan(rows: &Connection, bucket: &str, from: &Start, limit: usize) -> rusqlite::Result<Vec<Object>> {
+/// The next objects whose keys have a prefix, in key order. None behind them is read.
+pub(super) fn scan(
+    rows: &Connection,
+    bucket: &str,
+    prefix: &str,
+    from: &Start,
+    limit: usize,
+) -> rusqlite::Result<Vec<Object>> {
     let (comparison, key) = match from {
         Start::At(key) => (">=", key),
         Start::After(key) => (">", key),
     };
-    let mut statement = rows.prepare(&format!(
-        "SELECT {COLUMNS} FROM objects WHERE bucket = ?1 AND key {comparison} ?2 ORDER BY key LIMIT {limit}"
+    // A blob sorts behind all texts.
+    let behind = after_prefix(prefix).map_or(Value::Blob(Vec::new()), Value::Text);
+    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+    let mut statement = rows.prepare_cached(&format!(
+        "SELECT {COLUMNS} FROM objects WHERE bucket = ?1 AND key {comparison} ?2 AND key < ?3 ORDER BY key LIMIT ?4"
     ))?;
-    statement.query_map([bucket, key], Object::from_row)?.collect()
+    statement.query_map(params![bucket, key, behind, limit], Object::from_row)?.collect()
 }
 
-/// Where a scan begins.
+/// The least text that is greater than all texts with this prefix, or `None` when there is none.
+pub(super) fn after_prefix(prefix: &str) -> Option<String> {
+    let mut text = prefix.to_owned();
+    while let Some(last) = text.pop() {
+        let next = match last {
+            '\u{D7FF}' => Some('\u{E000}'),
+            _ => char::from_u32(u32::from(last) + 1),
+        };
+        if let Some(next) = next {
+            text.push(next);
+            return Some(text);
+        }
+    }
+    None
+}
+
+/// Where a scan begins, which is not before its prefix.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Start {
     At(String),

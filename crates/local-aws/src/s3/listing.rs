@@ -4,7 +4,7 @@
 
 use rusqlite::Connection;
 
-use super::index::{self, Object, Start};
+use super::index::{self, Object, Start, after_prefix};
 use super::store::{ObjectStore, StoreError};
 
 /// What to list.
@@ -58,16 +58,13 @@ fn list(rows: &Connection, bucket: &str, request: &ListRequest<'_>) -> rusqlite:
     loop {
         // One more than fits tells whether the page is the last.
         let wanted = request.limit + 1 - page.entries.len();
-        let objects =
-            index::scan(rows, bucket, &start, if request.delimiter.is_empty() { wanted } else { wanted.min(64) })?;
+        let wanted = if request.delimiter.is_empty() { wanted } else { wanted.min(64) };
+        let objects = index::scan(rows, bucket, request.prefix, &start, wanted)?;
         if objects.is_empty() {
             return Ok(page);
         }
         let mut jump = None;
         for object in objects {
-            if !object.key.starts_with(request.prefix) {
-                return Ok(page);
-            }
             if page.entries.len() == request.limit {
                 page.is_truncated = true;
                 return Ok(page);
@@ -112,22 +109,6 @@ impl ListRequest<'_> {
         let end = self.prefix.len() + rest.find(self.delimiter)? + self.delimiter.len();
         Some(&key[..end])
     }
-}
-
-/// The least text that is greater than all texts with this prefix, or `None` when there is none.
-fn after_prefix(prefix: &str) -> Option<String> {
-    let mut text = prefix.to_owned();
-    while let Some(last) = text.pop() {
-        let next = match last {
-            '\u{D7FF}' => Some('\u{E000}'),
-            _ => char::from_u32(u32::from(last) + 1),
-        };
-        if let Some(next) = next {
-            text.push(next);
-            return Some(text);
-        }
-    }
-    None
 }
 
 #[cfg(test)]
@@ -210,6 +191,16 @@ mod tests {
         ] {
             assert_eq!(after_prefix(prefix).as_deref(), after, "{prefix:?}");
         }
+    }
+
+    #[test]
+    fn what_lies_behind_a_prefix_is_not_read() {
+        let rows = bucket_of(&["a/1", "a/2", "a0"]);
+        rows.execute("UPDATE objects SET attributes = 'unreadable' WHERE key = 'a0'", []).unwrap();
+        for limit in [1, 2, 1000] {
+            assert_eq!(pages(&rows, "a/", "", None, limit).concat(), ["a/1", "a/2"]);
+        }
+        list(&rows, "b", &ListRequest { prefix: "a", limit: 1000, ..ListRequest::default() }).unwrap_err();
     }
 
     #[test]

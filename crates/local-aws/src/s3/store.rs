@@ -429,18 +429,7 @@ impl ObjectStore {
 }
 
 fn all_under(rows: &Connection, bucket: &str, prefix: &str) -> Result<Vec<Object>, StoreError> {
-    const PAGE: usize = 1000;
-    let mut found: Vec<Object> = Vec::new();
-    let mut start = index::Start::At(prefix.to_owned());
-    loop {
-        let page = index::scan(rows, bucket, &start, PAGE)?;
-        let is_last = page.len() < PAGE || page.last().is_none_or(|object| !object.key.starts_with(prefix));
-        found.extend(page.into_iter().filter(|object| object.key.starts_with(prefix)));
-        match found.last() {
-            Some(object) if !is_last => start = index::Start::After(object.key.clone()),
-            _ => return Ok(found),
-        }
-    }
+    Ok(index::scan(rows, bucket, prefix, &index::Start::At(prefix.to_owned()), usize::MAX)?)
 }
 
 fn require_bucket(rows: &Connection, bucket: &str) -> Result<(), StoreError> {
