@@ -60,9 +60,7 @@ fn list(rows: &Connection, bucket: &str, request: &ListRequest<'_>) -> rusqlite:
         let wanted = request.limit + 1 - page.entries.len();
         let wanted = if request.delimiter.is_empty() { wanted } else { wanted.min(64) };
         let objects = index::scan(rows, bucket, request.prefix, &start, wanted)?;
-        if objects.is_empty() {
-            return Ok(page);
-        }
+        let is_last = objects.len() < wanted;
         let mut jump = None;
         for object in objects {
             if page.entries.len() == request.limit {
@@ -84,6 +82,7 @@ fn list(rows: &Connection, bucket: &str, request: &ListRequest<'_>) -> rusqlite:
         match jump {
             Some(Some(behind)) => start = Start::At(behind),
             Some(None) => return Ok(page),
+            None if is_last => return Ok(page),
             None => {}
         }
     }
