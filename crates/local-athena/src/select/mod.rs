@@ -15,6 +15,7 @@ mod rewrite;
 mod semantics;
 mod session;
 mod table;
+mod turns;
 
 pub(crate) use plan::{Planned, Planner};
 pub(crate) use table::{key_of, visible};

@@ -105,6 +105,22 @@ async fn an_answer_that_is_dropped_stops_its_query() {
     assert_eq!(fixture.rows("SELECT max(n) FROM many").await, [(ROWS - 1).to_string()]);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_query_that_never_ends_lets_others_have_their_turn() {
+    let fixture = many(small()).await;
+    // 160,000,000,000 pairs each, half of which are rows, and more queries than there are threads.
+    let endless = "SELECT max(a.n - b.n) FROM many a, many b WHERE a.n < b.n + 1";
+    let mut running = Vec::new();
+    for _ in 0..3 {
+        running.push(fixture.execute(endless).await.unwrap());
+    }
+    for _ in 0..3 {
+        assert_eq!(fixture.rows("SELECT max(n) FROM many").await, [(ROWS - 1).to_string()]);
+    }
+    drop(running);
+    assert_eq!(fixture.rows("SELECT min(n) FROM many").await, ["0"]);
+}
+
 async fn scanned(fixture: &Fixture, sql: &str) -> u64 {
     let mut answer = fixture.execute(sql).await.unwrap();
     while answer.rows.next().await.unwrap().is_some() {}
