@@ -13,21 +13,19 @@ use datafusion::arrow::compute::take;
 use datafusion::arrow::datatypes::DataType;
 use datafusion::arrow::record_batch::{RecordBatch, RecordBatchOptions};
 use datafusion::common::config::ConfigOptions;
-use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode, TreeNodeRecursion};
-use datafusion::common::{Result, internal_err, resources_err};
+use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode};
+use datafusion::common::{Result, resources_err};
+use datafusion::execution::SendableRecordBatchStream;
 use datafusion::execution::memory_pool::{
     FairSpillPool, GreedyMemoryPool, MemoryConsumer, MemoryLimit, MemoryPool, MemoryReservation,
 };
-use datafusion::execution::{SendableRecordBatchStream, TaskContext};
-use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_optimizer::PhysicalOptimizerRule;
 use datafusion::physical_plan::sorts::sort::SortExec;
-use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
-use datafusion::physical_plan::{
-    ChildrenPropertiesMode, DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties, ReplaceChildrenOptions,
-    replace_children_if_necessary,
-};
-use futures::{StreamExt, TryStreamExt, stream};
+use datafusion::physical_plan::{ExecutionPlan, replace_children_if_necessary};
+use futures::stream::{self, BoxStream};
+use futures::{StreamExt, TryStreamExt};
+
+use super::relay::{Relay, RelayExec};
 
 /// The memory of all queries: a part of it, in equal shares, for those who can go to disk, the rest for whoever is first.
 #[derive(Debug)]
@@ -113,7 +111,7 @@ impl MemoryPool for Shares {
     }
 }
 
-/// Puts a [`CompactExec`] before each sort that may go to disk and behind it.
+/// Puts a [`Compact`] before each sort that may go to disk and behind it.
 #[derive(Debug)]
 pub(super) struct CompactSorts {
     /// The most bytes of a batch that a sort is given.
@@ -122,7 +120,7 @@ pub(super) struct CompactSorts {
 
 impl PhysicalOptimizerRule for CompactSorts {
     fn optimize(&self, plan: Arc<dyn ExecutionPlan>, _config: &ConfigOptions) -> Result<Arc<dyn ExecutionPlan>> {
-        let compact = |input| Arc::new(CompactExec { input, batch_bytes: self.batch_bytes }) as Arc<dyn ExecutionPlan>;
+        let compact = |input| RelayExec::plan(input, Compact { batch_bytes: self.batch_bytes });
         plan.transform_up(|node| match node.downcast_ref::<SortExec>() {
             Some(sort) if sort.fetch().is_none() => {
                 let input = compact(sort.input().clone());
@@ -142,65 +140,18 @@ impl PhysicalOptimizerRule for CompactSorts {
     }
 }
 
-/// The rows of its input in batches that share no memory with others: columns of Parquet pages, and slices of
+/// Gives the rows in batches that share no memory with others: columns of Parquet pages, and slices of
 /// an aggregation's result, would be counted in full for each batch that a sort holds.
-#[derive(Debug)]
-struct CompactExec {
-    input: Arc<dyn ExecutionPlan>,
+#[derive(Debug, Clone, Copy)]
+struct Compact {
     batch_bytes: usize,
 }
 
-impl DisplayAs for CompactExec {
-    fn fmt_as(&self, _form: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
-    }
-}
+impl Relay for Compact {
+    const NAME: &'static str = "CompactExec";
 
-impl ExecutionPlan for CompactExec {
-    fn name(&self) -> &str {
-        "CompactExec"
-    }
-
-    fn properties(&self) -> &Arc<PlanProperties> {
-        self.input.properties()
-    }
-
-    fn maintains_input_order(&self) -> Vec<bool> {
-        vec![true]
-    }
-
-    fn children(&self) -> Vec<&Arc<dyn ExecutionPlan>> {
-        vec![&self.input]
-    }
-
-    fn apply_expressions(
-        &self,
-        _f: &mut dyn FnMut(&Arc<dyn PhysicalExpr>) -> Result<TreeNodeRecursion>,
-    ) -> Result<TreeNodeRecursion> {
-        Ok(TreeNodeRecursion::Continue)
-    }
-
-    fn replace_children(
-        self: Arc<Self>,
-        children: Vec<Arc<dyn ExecutionPlan>>,
-        _options: ReplaceChildrenOptions,
-    ) -> Result<Arc<dyn ExecutionPlan>> {
-        match <[_; 1]>::try_from(children) {
-            Ok([input]) => Ok(Arc::new(Self { input, batch_bytes: self.batch_bytes })),
-            Err(children) => internal_err!("{} has one input and not {}", self.name(), children.len()),
-        }
-    }
-
-    fn with_new_children(self: Arc<Self>, children: Vec<Arc<dyn ExecutionPlan>>) -> Result<Arc<dyn ExecutionPlan>> {
-        self.replace_children(children, ReplaceChildrenOptions::new(ChildrenPropertiesMode::Recompute))
-    }
-
-    fn execute(&self, partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
-        let most = self.batch_bytes;
-        let batches = self.input.execute(partition, context)?;
-        let schema = batches.schema();
-        let compact = batches.map_ok(move |batch| stream::iter(pieces(&batch, most))).try_flatten();
-        Ok(Box::pin(RecordBatchStreamAdapter::new(schema, compact.boxed())))
+    fn relay(self, batches: SendableRecordBatchStream) -> BoxStream<'static, Result<RecordBatch>> {
+        batches.map_ok(move |batch| stream::iter(pieces(&batch, self.batch_bytes))).try_flatten().boxed()
     }
 }
 

@@ -11,6 +11,7 @@ mod parquet_files;
 mod partitions_table;
 mod plan;
 mod relations;
+mod relay;
 mod rewrite;
 mod semantics;
 mod session;
