@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Optional
 
 import pyarrow
 import pyarrow.compute
 import pyarrow.parquet
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
-import oracle  # noqa: E402
+import oracle
 
 TYPES = {
     "bigint": pyarrow.int64(),
@@ -22,7 +21,7 @@ TYPES = {
 STRINGS = [pyarrow.string(), pyarrow.large_string(), pyarrow.string_view()]
 
 
-def difference(expected: Path, actual: Path) -> Optional[str]:
+def difference(expected: Path, actual: Path) -> str | None:
     """What is wrong with `actual`, in words; None if nothing is."""
     for table in oracle.TABLES:
         wanted, found = (partitions(folder / table) for folder in (expected, actual))
@@ -59,13 +58,13 @@ def size(folder: Path) -> int:
     return sum(path.stat().st_size for path in folder.rglob("*.parquet"))
 
 
-def _difference(table: str, wanted: list[Path], found: list[Path]) -> Optional[str]:
+def _difference(table: str, wanted: list[Path], found: list[Path]) -> str | None:
     expected, actual = _sorted(table, wanted), _sorted(table, found)
     if expected.num_rows != actual.num_rows:
         return f"{actual.num_rows:,} rows, {expected.num_rows:,} were expected"
     for name in expected.column_names:
         if not expected[name].equals(actual[name]):
-            pairs = zip(expected[name].to_pylist(), actual[name].to_pylist())
+            pairs = zip(expected[name].to_pylist(), actual[name].to_pylist(), strict=True)
             at, (one, other) = next((at, pair) for at, pair in enumerate(pairs) if pair[0] != pair[1])
             ticker = expected["ticker"][at].as_py()
             return f"{name} (ticker {ticker} of the {at:,}th row in order): expected {one!r}, found {other!r}"

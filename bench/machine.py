@@ -13,8 +13,9 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Callable, Iterable, Iterator, NamedTuple, Optional, Sequence
+from typing import NamedTuple
 
 HERE = Path(__file__).resolve().parent
 # The least that is believed: how much of a core something else may take while we measure.
@@ -57,7 +58,7 @@ def pinned(command: Sequence[object], count: int = 2) -> list[str]:
     return ["taskset", "--cpu-list", ",".join(map(str, cores(count))), *map(str, command)]
 
 
-def measure(command: Sequence[object], count: int = 2, environment: Optional[dict[str, str]] = None) -> Sample:
+def measure(command: Sequence[object], count: int = 2, environment: dict[str, str] | None = None) -> Sample:
     """Runs a command on the first `count` cores to its end."""
     # What others wrote is written back now, and not while this one is measured.
     os.sync()
@@ -90,7 +91,7 @@ def in_turn(
 
 
 def median(samples: Iterable[Sample]) -> Sample:
-    return Sample(*(statistics.median(values) for values in zip(*samples)))
+    return Sample(*(statistics.median(values) for values in zip(*samples, strict=True)))
 
 
 def busy() -> float:

@@ -16,10 +16,11 @@ def write(folder: Path) -> None:
     """`README.md` and `engines.svg` in `folder`."""
     found = [(name, folder / f"{name}.json") for name in arguments.SECTIONS]
     results = {name: json.loads(path.read_text()) for name, path in found if path.exists()}
-    parts = [
+    head = (
         "# What was measured\n\nMade by `python3 bench`; not to be edited. Medians; a ratio is how many times as much the "
         "other one takes.\n"
-    ]
+    )
+    parts = [head]
     for name, result in results.items():
         parts.append(WRITERS[name](result) + _about(result["about"]))
     (folder / "README.md").write_text("\n".join(parts))
@@ -148,11 +149,7 @@ def scaling(result: dict) -> str:
 def threads(result: dict) -> str:
     medians = _samples(result["samples"])
     ratio = medians["1"].wall / medians["2"].wall
-    return (
-        "## Threads\n\n"
-        + _costs("threads, cores", medians)
-        + f"\nTwo are **{ratio:.2f} times** as fast as one.\n"
-    )
+    return "## Threads\n\n" + _costs("threads, cores", medians) + f"\nTwo are **{ratio:.2f} times** as fast as one.\n"
 
 
 def pipeline(result: dict) -> str:

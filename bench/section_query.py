@@ -78,9 +78,7 @@ def measure(bench) -> dict:
 
 def answer(command: list, environment: dict) -> list[list[object]]:
     """The rows, numbers as numbers: each prints a double in its own way."""
-    done = subprocess.run(
-        list(map(str, command)), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
-    )
+    done = subprocess.run(list(map(str, command)), capture_output=True, text=True, env=environment)
     if done.returncode != 0:
         raise machine.Failed(f"{command}\n{done.stderr}")
     return [[_value(cell) for cell in row] for row in list(csv.reader(io.StringIO(done.stdout)))[1:]]

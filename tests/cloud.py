@@ -8,7 +8,7 @@ import io
 import json
 from collections import Counter
 from pathlib import Path
-from typing import NamedTuple, Optional
+from typing import NamedTuple
 
 import pyarrow
 import pyarrow.parquet
@@ -45,7 +45,7 @@ class Cloud:
         moto.client("athena").create_work_group(Name=self.resources["athena"]["workgroup"])
         self.functions: dict[tuple[str, str], LambdaFunction] = {}
 
-    def invoke(self, name: str, event: dict, config: Optional[dict] = None) -> dict:
+    def invoke(self, name: str, event: dict, config: dict | None = None) -> dict:
         """The answer of a function of the stack, deployed with a configuration."""
         text = json.dumps(config or {})
         if (name, text) not in self.functions:
@@ -67,7 +67,7 @@ class Cloud:
         }
         return LambdaFunction(program, {**deployed, **environment})
 
-    def fails(self, name: str, event: object, config: Optional[dict] = None) -> FunctionError:
+    def fails(self, name: str, event: object, config: dict | None = None) -> FunctionError:
         with pytest.raises(FunctionError) as caught:
             self.invoke(name, event, config)
         return caught.value

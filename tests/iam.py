@@ -8,7 +8,8 @@ anything else is an error, so that nothing passes because it was not understood.
 from __future__ import annotations
 
 import re
-from typing import Iterable, Iterator, NamedTuple, Optional
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
 from urllib.parse import unquote
 
 from moto_server import Call
@@ -253,7 +254,7 @@ def _statement(call: Call, results: str) -> Iterator[Need]:
             yield Need("s3:PutObject", marker, why=f"{why}, where nothing is in the folder")
 
 
-def _of_table(statement: str, database: Optional[str]) -> tuple[str, Optional[str], str]:
+def _of_table(statement: str, database: str | None) -> tuple[str, str | None, str]:
     """What kind of statement it is, and the database and table that it is about."""
     created = re.match(rf"CREATE EXTERNAL TABLE IF NOT EXISTS {NAME}\.{NAME}", statement)
     if created:
@@ -271,7 +272,7 @@ def _of_table(statement: str, database: Optional[str]) -> tuple[str, Optional[st
     raise NotImplementedError(f"what Athena asks for {statement}")
 
 
-def _glue(action: str, database: Optional[str], table: Optional[str], why: str) -> Iterable[Need]:
+def _glue(action: str, database: str | None, table: str | None, why: str) -> Iterable[Need]:
     """Glue asks for the action on what it is about and on all that is around that."""
     parts = ["catalog", f"database/{database}", *([f"table/{database}/{table}"] if table else [])]
     return (Need(f"glue:{action}", f"arn:aws:glue:{REGION}:{ACCOUNT}:{part}", why=why) for part in parts)

@@ -13,7 +13,7 @@ import uuid
 from collections import defaultdict
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple, Optional
+from typing import NamedTuple
 
 import pytest
 from moto.stepfunctions.parser.asl.component.common.error_name.custom_error_name import CustomErrorName
@@ -38,7 +38,7 @@ class Reply(NamedTuple):
 
     payload: dict
     is_error: bool = False
-    refused: Optional[str] = None
+    refused: str | None = None
     after: float = 0
 
     def as_task(self) -> dict:
@@ -92,9 +92,9 @@ class Ran:
     """How an execution went."""
 
     status: str
-    output: Optional[dict] = None
-    error: Optional[str] = None
-    cause: Optional[str] = None
+    output: dict | None = None
+    error: str | None = None
+    cause: str | None = None
     states: list[str] = field(default_factory=list)
     # Of nested executions, by their table.
     nested: dict[str, Ran] = field(default_factory=dict)

@@ -14,9 +14,10 @@ import sys
 import threading
 import time
 from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
 from functools import lru_cache
 from pathlib import Path
-from typing import Callable, Iterable, Iterator, NamedTuple, Optional, TypeVar
+from typing import NamedTuple, TypeVar
 
 import boto3
 import botocore.config
@@ -149,7 +150,7 @@ class Lake:
     def upload(self, folder: Path, *options: object) -> Result:
         return self.run(*options, "upload", folder)
 
-    def publish(self, first: str, last: Optional[str] = None, *options: object) -> Result:
+    def publish(self, first: str, last: str | None = None, *options: object) -> Result:
         return self.run(*options, "run", "--from", first, "--to", last or first)
 
     def query(self, sql: str) -> list[dict]:
@@ -324,7 +325,7 @@ class Endpoint:
         return json.loads(self.aws(*arguments, "--output", "json").out)
 
 
-def eventually(what: str, look: Callable[[], Optional[Value]]) -> Value:
+def eventually(what: str, look: Callable[[], Value | None]) -> Value:
     """The first answer of `look` that is not None."""
     deadline = time.monotonic() + PATIENCE
     while time.monotonic() < deadline:
@@ -352,14 +353,13 @@ def assert_same_rows(table: str, actual: Iterable[dict], expected: Iterable[dict
     if found == wanted:
         return
     missing, surplus = list((wanted - found).elements()), list((found - wanted).elements())
-    report = [
+    head = (
         f"{table}: {len(actual)} rows, {len(expected)} were expected; "
         f"{len(missing)} are missing, {len(surplus)} should not be there"
-    ]
-    for row in missing[:5]:
-        report.append(_difference(names, row, surplus))
-    for row in surplus[:5] if not missing else []:
-        report.append("  should not be there: " + _show(names, row))
+    )
+    report = [head, *(_difference(names, row, surplus) for row in missing[:5])]
+    if not missing:
+        report += [f"  should not be there: {_show(names, row)}" for row in surplus[:5]]
     raise AssertionError("\n".join(report))
 
 
@@ -379,16 +379,18 @@ def _difference(names: list[str], row: tuple, candidates: list[tuple]) -> str:
     near = [other for other in candidates if all(other[at] == row[at] for at in identity)]
     if not near:
         return "  is missing: " + _show(names, row)
-    other = min(near, key=lambda other: sum(a != b for a, b in zip(row, other)))
+    other = min(near, key=lambda other: sum(a != b for a, b in zip(row, other, strict=True)))
     cells = [
-        f"{name}: expected {_readable(a)}, found {_readable(b)}" for name, a, b in zip(names, row, other) if a != b
+        f"{name}: expected {_readable(a)}, found {_readable(b)}"
+        for name, a, b in zip(names, row, other, strict=True)
+        if a != b
     ]
     which = ", ".join(f"{names[at]}={_readable(row[at])}" for at in identity)
     return f"  row {which}: " + "; ".join(cells)
 
 
 def _show(names: list[str], row: tuple) -> str:
-    return ", ".join(f"{name}={_readable(value)}" for name, value in zip(names, row))
+    return ", ".join(f"{name}={_readable(value)}" for name, value in zip(names, row, strict=True))
 
 
 def _readable(value: object) -> str:

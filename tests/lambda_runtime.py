@@ -20,7 +20,6 @@ import time
 import uuid
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Optional
 
 API = "/2018-06-01/runtime"
 REGION, ACCOUNT = "us-east-1", "000000000000"
@@ -51,7 +50,7 @@ class LambdaFunction:
         self.environment = environment
         self.timeout = timeout
         self.starts = 0
-        self._sandbox: Optional[_Sandbox] = None
+        self._sandbox: _Sandbox | None = None
         # One environment of Lambda's works on one invocation at a time.
         self._invoking = threading.Lock()
 
@@ -89,8 +88,8 @@ class _Invocation:
         self.body = json.dumps(event).encode()
         self.deadline = time.time() + timeout
         self.taken = False
-        self.answer: Optional[bytes] = None
-        self.error: Optional[FunctionError] = None
+        self.answer: bytes | None = None
+        self.error: FunctionError | None = None
 
     @property
     def is_settled(self) -> bool:
@@ -103,12 +102,13 @@ class _Sandbox:
     def __init__(self, binary: Path, environment: dict[str, str]):
         self.name = binary.name
         self.news = threading.Condition()
-        self.invocation: Optional[_Invocation] = None
-        self.init_error: Optional[FunctionError] = None
-        self.exit_code: Optional[int] = None
+        self.invocation: _Invocation | None = None
+        self.init_error: FunctionError | None = None
+        self.exit_code: int | None = None
         self.closed = False
         self.server = _Server(self)
-        self.output = tempfile.TemporaryFile()
+        # Open for as long as the process runs: `close` closes it.
+        self.output = tempfile.TemporaryFile()  # noqa: SIM115
         address = f"127.0.0.1:{self.server.server_port}"
         self.process = subprocess.Popen(
             [str(binary)],
@@ -158,7 +158,7 @@ class _Sandbox:
             text = f"RequestId: {invocation.id} Error: Runtime exited without providing a reason"
         return FunctionError("Runtime.ExitError", text, self.logs())
 
-    def next(self) -> Optional[_Invocation]:
+    def next(self) -> _Invocation | None:
         """The event that nobody has taken yet, once there is one; None when there will be none."""
         with self.news:
             self.news.wait_for(lambda: self.closed or (self.invocation and not self.invocation.taken))
@@ -167,7 +167,7 @@ class _Sandbox:
             self.invocation.taken = True
             return self.invocation
 
-    def settle(self, id: str, answer: Optional[bytes] = None, error: Optional[FunctionError] = None) -> str:
+    def settle(self, id: str, answer: bytes | None = None, error: FunctionError | None = None) -> str:
         """Takes what the function made of an event; says what is wrong with that, if anything is."""
         with self.news:
             invocation = self.invocation
@@ -246,7 +246,7 @@ class _Api(BaseHTTPRequestHandler):
         invocation = self.server.sandbox.next()
         if invocation is None:
             self.close_connection = True
-            return
+            return None
         headers = {
             "Lambda-Runtime-Aws-Request-Id": invocation.id,
             "Lambda-Runtime-Deadline-Ms": str(int(invocation.deadline * 1000)),
@@ -296,7 +296,7 @@ class _Api(BaseHTTPRequestHandler):
             pass
         return b"".join(pieces)
 
-    def _reply(self, status: int, body: object, headers: Optional[dict[str, str]] = None) -> None:
+    def _reply(self, status: int, body: object, headers: dict[str, str] | None = None) -> None:
         data = body if isinstance(body, bytes) else json.dumps(body).encode()
         self.send_response(status)
         for name, value in {"Content-Type": "application/json", **(headers or {})}.items():

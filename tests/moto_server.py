@@ -18,7 +18,8 @@ import re
 import ssl
 import threading
 import uuid
-from typing import Callable, Iterable, Iterator, NamedTuple, Optional
+from collections.abc import Callable, Iterable, Iterator
+from typing import NamedTuple
 from urllib.parse import parse_qs, unquote
 
 import pytest
@@ -75,18 +76,18 @@ class Invoked(NamedTuple):
 
     payload: dict
     is_error: bool = False
-    refused: Optional[str] = None  # the service's error code
+    refused: str | None = None  # the service's error code
     status: int = 200
 
 
 class Moto:
     """The server, its backends, and what it was asked."""
 
-    def __init__(self, tls: Optional[ssl.SSLContext] = None) -> None:
+    def __init__(self, tls: ssl.SSLContext | None = None) -> None:
         self.calls: list[Call] = []
         self.answers: list[tuple[re.Pattern, list[str], Rows]] = []
         self.faults: list[Fault] = []
-        self.invoke: Optional[Invoke] = None
+        self.invoke: Invoke | None = None
         self._moto = DomainDispatcherApplication(create_backend_app)
         self._lock = threading.Lock()
         self._clients: dict = {}
@@ -239,7 +240,7 @@ class Moto:
             or (parameters.get("if-none-match") == "*" and target is not None)
         )
 
-    def _etag(self, bucket: str, key: str) -> Optional[str]:
+    def _etag(self, bucket: str, key: str) -> str | None:
         found = self._s3.get_object(bucket, key) if bucket in self._s3.buckets else None
         return found.etag if found else None
 

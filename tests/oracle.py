@@ -14,9 +14,10 @@ from __future__ import annotations
 import gzip
 import re
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Iterator, NamedTuple, Optional, Union
+from typing import NamedTuple
 
 # --- tables -----------------------------------------------------------------------------------------
 
@@ -33,7 +34,7 @@ class Column(NamedTuple):
 def _columns(text: str) -> list[Column]:
     rows = [line.split() for line in text.strip().splitlines()]
     columns = [Column(name, type, "" if raw == "=" else raw, kind) for name, type, raw, kind in rows]
-    return [Column("intdate", "bigint", "", "")] + columns
+    return [Column("intdate", "bigint", "", ""), *columns]
 
 
 # "1st" is the first cell of a record, whose header cell is a time and not a name.
@@ -225,7 +226,7 @@ def one_separator(negative: bool, body: str, separator: str, kind: str) -> Digit
     return Digits(negative, whole, part, 0)
 
 
-def parse_number(text: str, kind: str, type: str) -> Union[int, float, None]:
+def parse_number(text: str, kind: str, type: str) -> int | float | None:
     """The value of a cell, None for a null token; raises `Rejected`."""
     trimmed = text.strip(BLANK)
     if trimmed.lower() in NULL_TOKENS:
@@ -321,7 +322,7 @@ class Expected:
         return [row for row in self.rows[table] if (row["year"], row["month"], row["day"]) == (year, month, day)]
 
 
-def read_folder(folder: Union[str, Path]) -> Expected:
+def read_folder(folder: str | Path) -> Expected:
     """Every raw file under `folder`, at any depth."""
     expected = Expected()
     for path in sorted(Path(folder).rglob("*")):
@@ -399,11 +400,11 @@ class _Reader:
         )
 
 
-def text_cell(cell: str) -> Optional[str]:
+def text_cell(cell: str) -> str | None:
     return cell.strip(BLANK) or None
 
 
-def read_cell(cell: str, column: Column) -> Union[str, int, float, None]:
+def read_cell(cell: str, column: Column) -> str | int | float | None:
     if column.kind == "text":
         return text_cell(cell)
     return parse_number(cell, column.kind, column.type)

@@ -14,11 +14,11 @@ from __future__ import annotations
 import csv
 import gzip
 import random
+from collections.abc import Iterable
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import lru_cache
 from pathlib import Path
-from typing import Iterable, Optional
 
 from oracle import FEEDS
 
@@ -333,7 +333,7 @@ class _Session:
             self.volume += quantity * self.price
 
     def record(self, random_: random.Random, name: str) -> Row:
-        def price(cents: Optional[int]) -> str:
+        def price(cents: int | None) -> str:
             if cents is None:
                 return random_.choice(NOTHING)
             text = random_.choice(decimal_styles(_reais(cents)))
@@ -427,7 +427,7 @@ def _every_number(feed: str) -> Iterable[str]:
     texts = {"Nome", "Grupo", "OptnStyle", "OptnTp", "TradgEndDt", "Underlying", "sector"}
     numeric = [name for name in FEEDS[feed].header if name not in texts]
     for number, text in enumerate([*vectors(), *NASTY]):
-        yield join(build(f"VECT{number}", **{name: text for name in numeric}), FEEDS[feed].separator)
+        yield join(build(f"VECT{number}", **dict.fromkeys(numeric, text)), FEEDS[feed].separator)
 
 
 def _hostile_lines(random_: random.Random, feed: str, time: str) -> Iterable[str]:

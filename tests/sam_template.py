@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import re
-from typing import Any, Iterator, NamedTuple, Optional
+from collections.abc import Iterator
+from typing import Any, NamedTuple
 
 import yaml
 
@@ -39,7 +40,7 @@ def _short_form(loader: _Loader, tag: str, node: yaml.Node) -> dict:
 _Loader.add_multi_constructor("!", _short_form)
 
 
-def load(text: Optional[str] = None) -> dict:
+def load(text: str | None = None) -> dict:
     return yaml.load(text if text is not None else TEMPLATE_FILE.read_text(encoding="utf-8"), _Loader)
 
 

@@ -6,7 +6,8 @@ import functools
 import hashlib
 import json
 import struct
-from typing import Callable, NamedTuple, Optional
+from collections.abc import Callable
+from typing import NamedTuple
 
 import botocore.exceptions
 import pandas
@@ -21,7 +22,17 @@ import oracle
 import rawfiles
 from conftest import Published
 from lake import (
-    ACCOUNT, DATABASE, LAKE, RAW, REGION, RESULTS, Endpoint, Lake, assert_same_rows, environment, eventually,
+    ACCOUNT,
+    DATABASE,
+    LAKE,
+    RAW,
+    REGION,
+    RESULTS,
+    Endpoint,
+    Lake,
+    assert_same_rows,
+    environment,
+    eventually,
 )  # fmt: skip
 
 STATE_MACHINES = {
@@ -465,7 +476,7 @@ def through_the_cli(endpoint: Endpoint, sql: str) -> Columns:
     read = {"bigint": int, "integer": int, "double": float, "varchar": str, "boolean": json.loads}
     kinds = [read[column["Type"]] for column in columns]
 
-    def value(kind: Callable, text: Optional[str]) -> object:
+    def value(kind: Callable, text: str | None) -> object:
         return None if text is None else kind(text)
 
     header, *rows = [[cell.get("VarCharValue") for cell in row["Data"]] for row in answer["Rows"]]
@@ -521,7 +532,7 @@ READERS = {
 SAME_TEXT = {"PyAthena PandasCursor": None, "PyAthena ArrowCursor": ""}
 
 
-def as_told_by(reader: str, text: Optional[str]) -> Optional[str]:
+def as_told_by(reader: str, text: str | None) -> str | None:
     return SAME_TEXT[reader] if reader in SAME_TEXT and not text else text
 
 
@@ -588,7 +599,7 @@ def test_athena_gives_every_client_the_rows_of_a_day(reader: str, table: str, en
     told = [
         {name: as_told_by(reader, value) if name in texts else value for name, value in row.items()} for row in expected
     ]
-    assert_same_rows(table, [dict(zip(answer.names, row)) for row in answer.rows], told)
+    assert_same_rows(table, [dict(zip(answer.names, row, strict=True)) for row in answer.rows], told)
 
 
 # --- Lambda -----------------------------------------------------------------------------------------

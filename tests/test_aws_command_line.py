@@ -10,8 +10,8 @@ import json
 import os
 import stat
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Iterator, Optional
 
 import pytest
 from moto.server import ThreadedMotoServer
@@ -25,7 +25,10 @@ BUCKETS = {"raw": "acme-raw", "lake": "acme-lake", "results": "acme-results"}
 RESOURCES = {"buckets": BUCKETS, "athena": {"database": "acme", "workgroup": "primary"}}
 TEMPLATE = {
     "Resources": {"Topic": {"Type": "AWS::SNS::Topic"}},
-    "Outputs": {"Resources": {"Value": json.dumps(RESOURCES)}, "CreateDatalakeArn": {"Value": "arn:of:create_datalake"}},
+    "Outputs": {
+        "Resources": {"Value": json.dumps(RESOURCES)},
+        "CreateDatalakeArn": {"Value": "arn:of:create_datalake"},
+    },
 }
 
 
@@ -44,7 +47,9 @@ class Account:
         }
         self.cloudformation = client(cloudformation, "cloudformation")
 
-    def run(self, *arguments: object, check: bool = True, settings: Optional[dict] = None, folder: Optional[Path] = None) -> Result:
+    def run(
+        self, *arguments: object, check: bool = True, settings: dict | None = None, folder: Path | None = None
+    ) -> Result:
         command = [str(binary()), "--home", str(self.folder / "no-home"), *map(str, arguments)]
         done = subprocess.run(
             command,
@@ -240,6 +245,8 @@ def test_destroy_keeps_what_cannot_be_made_again(stack: Account, tmp_path: Path)
     services = Lake(tmp_path / "services")
     assert services.objects("acme-results") == {}
     assert services.objects("acme-raw") and services.objects("acme-lake")
-    states = {stack["StackName"]: stack["StackStatus"] for stack in stack.cloudformation.list_stacks()["StackSummaries"]}
+    states = {
+        stack["StackName"]: stack["StackStatus"] for stack in stack.cloudformation.list_stacks()["StackSummaries"]
+    }
     assert states["pregao"] == "DELETE_COMPLETE"
     assert "there is no stack" in stack.fails("destroy", "--yes").err

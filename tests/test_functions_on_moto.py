@@ -12,8 +12,8 @@ import gzip
 import json
 import os
 import ssl
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Iterator
 
 import botocore.exceptions
 import pytest
@@ -49,7 +49,10 @@ def is_whole(request: pytest.FixtureRequest) -> bool:
     """Whether all tests of this page ran, and well."""
     option = request.config.option
     selects = (
-        option.keyword or option.markexpr or getattr(option, "lf", False) or any("::" in argument for argument in request.config.args)
+        option.keyword
+        or option.markexpr
+        or getattr(option, "lf", False)
+        or any("::" in argument for argument in request.config.args)
     )
     return not selects and not request.session.testsfailed
 
@@ -741,7 +744,7 @@ def test_services_are_reached_by_https_where_their_certificate_is_trusted(cloud:
     with contextlib.closing(Moto(tls)) as secured:
         by_https = {"AWS_ENDPOINT_URL": secured.url}
         with cloud.deploy("ingest", **by_https, SSL_CERT_FILE=str(tmp_path / "another")) as function:
-            with pytest.raises(FunctionError, match="(?i)certificate"):
+            with pytest.raises(FunctionError, match=r"(?i)certificate"):
                 function.invoke(DAYS)
         assert not secured.calls
         with cloud.deploy("ingest", **by_https, SSL_CERT_FILE=str(tmp_path / "trusted")) as function:
@@ -756,5 +759,5 @@ def test_services_are_reached_through_a_proxy(cloud: Cloud):
         assert function.invoke(DAYS)["accepted"] == 1
     assert cloud.moto.made("CopyObject")
     with cloud.deploy("ingest", AWS_ENDPOINT_URL=nowhere) as function:
-        with pytest.raises(FunctionError, match="(?i)dispatch|dns|resolve|connect"):
+        with pytest.raises(FunctionError, match=r"(?i)dispatch|dns|resolve|connect"):
             function.invoke(DAYS)

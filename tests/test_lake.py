@@ -36,11 +36,11 @@ def test_one_bit_of_a_double_is_a_difference(rows):
 
 
 def test_a_row_missing_doubled_or_with_a_null_is_a_difference(rows):
-    with pytest.raises(AssertionError, match="1 are missing, 0 should not be there\n  is missing: .*'PETR4'"):
+    with pytest.raises(AssertionError, match=r"1 are missing, 0 should not be there\n  is missing: .*'PETR4'"):
         assert_same_rows("quotes", rows[1:], rows)
-    with pytest.raises(AssertionError, match="0 are missing, 1 should not be there\n  should not be there: .*'PETR4'"):
+    with pytest.raises(AssertionError, match=r"0 are missing, 1 should not be there\n  should not be there: .*'PETR4'"):
         assert_same_rows("quotes", [rows[0], *rows], rows)
-    with pytest.raises(AssertionError, match="open: expected 15.0 .* found None"):
+    with pytest.raises(AssertionError, match=r"open: expected 15.0 .* found None"):
         assert_same_rows("quotes", changed(rows, open=None), rows)
 
 

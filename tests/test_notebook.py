@@ -6,10 +6,12 @@ import json
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from datetime import datetime, timedelta
 from importlib.metadata import version
+from itertools import pairwise
 from pathlib import Path
-from typing import Iterator, NamedTuple, Optional
+from typing import NamedTuple
 
 import nbformat
 import pytest
@@ -64,7 +66,7 @@ class Executed(NamedTuple):
         return sum("image/png" in output.get("data", {}) for output in self.outputs(cell))
 
 
-def execute(endpoint: Endpoint, choices: str = "", settings: Optional[dict] = None) -> Executed:
+def execute(endpoint: Endpoint, choices: str = "", settings: dict | None = None) -> Executed:
     """The notebook in a kernel that knows nothing but the variables that it documents; `choices` end its first cell."""
     env = {**environment(endpoint.folder), **endpoint.settings, **(settings or {})}
     # Else the first chart on a slow machine says on stderr that it makes a list of fonts.
@@ -105,7 +107,7 @@ def assert_ran(executed: Executed) -> None:
     assert states and set(states.values()) == {"SUCCEEDED"}, states
 
 
-def micro_price(row: dict) -> Optional[float]:
+def micro_price(row: dict) -> float | None:
     bid, ask, qty_bid, qty_ask = (row[name] for name in ("bid", "ask", "qty_bid", "qty_ask"))
     if None in (bid, ask, qty_bid, qty_ask) or qty_bid + qty_ask == 0:
         return None
@@ -235,10 +237,10 @@ def test_its_quality_is_that_of_the_day(unchanged: Executed, sample: Lake):
 def test_what_is_missing_is_not_drawn(unchanged: Executed, sample: Lake):
     """A line ends where the next snapshot is far, and the slots without a snapshot are the ones that the files lack."""
     times = [datetime.strptime(time, "%Y%m%d%H%M%S") for time, *_ in unchanged.variables["quotes"]]
-    far = [one for one, next in zip(times, times[1:]) if next - one > timedelta(minutes=15)]
+    far = [one for one, next in pairwise(times) if next - one > timedelta(minutes=15)]
     line = [(datetime.strptime(time, "%Y%m%d%H%M%S"), ticker) for time, ticker in unchanged.variables["line"]]
     assert [time for time, ticker in line if ticker is not None] == times
-    assert [before for (before, _), (_, ticker) in zip(line, line[1:]) if ticker is None] == far and far
+    assert [before for (before, _), (_, ticker) in pairwise(line) if ticker is None] == far and far
 
     day = unchanged.variables["day"].replace("-", "")
     names = [path.name for path in (sample.home.parent / "raw").rglob(f"{day}*")]

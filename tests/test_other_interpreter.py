@@ -7,8 +7,9 @@ once; in ours waits take no time.
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Callable, Iterator, NamedTuple, Optional
+from typing import NamedTuple
 
 import pytest
 
@@ -53,10 +54,10 @@ class Case(NamedTuple):
     # The states that are entered, those of a Parallel state in order of their names.
     states: list[str]
     status: str = "SUCCEEDED"
-    error: Optional[str] = None
+    error: str | None = None
     words: object = None
     # Changes the definition, in both worlds.
-    with_: Optional[Callable[[dict], None]] = None
+    with_: Callable[[dict], None] | None = None
 
 
 def task_timeout(machine: dict) -> None:

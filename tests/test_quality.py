@@ -36,7 +36,7 @@ WRONG = {
 
 def write_day(folder: Path, wrong: dict) -> None:
     """A small day of quotes and options; `wrong` is what the quotes of its second snapshot have."""
-    for time, cells in zip(SNAPSHOTS, [{}, wrong]):
+    for time, cells in zip(SNAPSHOTS, [{}, wrong], strict=True):
         rawfiles.write(folder, "quotes", time, [quote(ticker, **cells) for ticker in TICKERS])
         rawfiles.write(folder, "options", time, [option(f"{ticker[:4]}D15") for ticker in TICKERS])
 

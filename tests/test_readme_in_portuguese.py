@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Iterator, Optional
 
 import pytest
 
@@ -40,7 +40,7 @@ def sections(text: str) -> dict[str, Section]:
     """The sections of a page by their headings; what stands before the first one has the empty name."""
     found = {"": Section()}
     here = found[""]
-    block: Optional[list[str]] = None
+    block: list[str] | None = None
     in_table = False
     for line in text.splitlines():
         if line.startswith("```"):
@@ -122,7 +122,7 @@ def test_its_commands_are_those_of_the_readme(english: dict[str, Section], portu
 def test_its_table_of_commands_is_that_of_the_readme(english: dict[str, Section], portuguese: dict[str, Section]):
     (ours,), (theirs,) = portuguese["Comandos"].tables, english["Commands"].tables
     assert_same("the table of commands", [row[0] for row in ours[2:]], [row[0] for row in theirs[2:]])
-    for row, wanted in zip(ours[2:], theirs[2:]):
+    for row, wanted in zip(ours[2:], theirs[2:], strict=True):
         assert_same(f"what is written as code of {row[0]}", code(row[1]), code(wanted[1]))
 
 
@@ -135,7 +135,7 @@ def test_its_columns_and_types_are_those_of_the_readme(
     names = len(heading) - 1  # all but the meaning
     ours_named = [[FROM_THE_NAME.get(cell, cell) for cell in row[:names]] for row in ours]
     assert_same(f"the columns of {table}", ours_named, [row[:names] for row in theirs])
-    for row, wanted in zip(ours, theirs):
+    for row, wanted in zip(ours, theirs, strict=True):
         assert row[names], f"{table}.{row[0]} has no meaning"
         assert_same(f"what is written as code of {table}.{row[0]}", code(row[names]), code(wanted[names]))
 
@@ -143,7 +143,7 @@ def test_its_columns_and_types_are_those_of_the_readme(
 def test_its_raw_files_are_those_of_the_readme(english: dict[str, Section], portuguese: dict[str, Section]):
     ours, theirs = portuguese["Arquivos brutos"].tables, english["Raw files"].tables
     assert len(ours) == len(theirs) == 2, "the forms of the files, and how numbers are read"
-    for at, (table, wanted) in enumerate(zip(ours, theirs)):
+    for at, (table, wanted) in enumerate(zip(ours, theirs, strict=True)):
         assert_same(f"what is written as code in table {at}", [*map(codes, table)], [*map(codes, wanted)])
     numbers = [[cell.replace("rejeitado", "reject") for cell in row[1:]] for row in ours[1][2:]]
     assert_same("what numbers are read as", numbers, [row[1:] for row in theirs[1][2:]])

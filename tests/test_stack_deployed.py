@@ -15,8 +15,9 @@ import socket
 import subprocess
 import urllib.request
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Iterator, NamedTuple
+from typing import NamedTuple
 
 import botocore.exceptions
 import pytest
@@ -186,7 +187,7 @@ def finished(deployed: Deployed, machine: str, wanted: str) -> dict:
 
 def test_an_upload_ends_in_its_place(deployed: Deployed, tmp_path: Path):
     rawfiles.write_market(tmp_path, seed=20200401)
-    snapshot = sorted(tmp_path.rglob("*_flashpanel.csv"))[0]
+    snapshot = min(tmp_path.rglob("*_flashpanel.csv"))
     name, body = snapshot.name, snapshot.read_bytes()
     day = f"{name[:4]}-{name[4:6]}-{name[6:8]}"
     s3, bucket = deployed.client("s3"), deployed.resources["buckets"]["raw"]

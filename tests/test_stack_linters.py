@@ -6,13 +6,13 @@ Each is also given something broken, so that one that looks at nothing does not 
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
-from typing import Callable
 
 import pytest
 
-import sam_template
 import aws_tools as tools
+import sam_template
 from sam_template import MACHINES, TEMPLATE_FILE, resolve
 
 # --- the template -----------------------------------------------------------------------------------

@@ -6,8 +6,8 @@ Athena. The tests do what a Spark cluster would: they write the files, and say h
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Iterator
 
 import pytest
 

@@ -16,7 +16,7 @@ from pathlib import Path
 import duckdb
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
-from tables import BLANK, FEEDS, MOST, NULL_TOKENS, Feed, utf8  # noqa: E402
+from tables import BLANK, FEEDS, MOST, NULL_TOKENS, Feed, utf8
 
 RAW, OUT, THREADS = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3])
 # A character that no file holds: read with it as its separator, a line is one field.
@@ -118,7 +118,7 @@ def read_lines(database: duckdb.DuckDBPyConnection, files: list[str], scratch: P
     found = "SELECT DISTINCT file_path FROM reject_errors JOIN reject_scans USING (scan_id, file_id)"
     latin = [path for (path,) in database.sql(found).fetchall()]
     copies = [scratch / f"{Path(path).name}.utf8" for path in latin]
-    for path, copy in zip(latin, copies):
+    for path, copy in zip(latin, copies, strict=True):
         copy.write_bytes(utf8(Path(path)))
     names = ", ".join(f"'{Path(path).name}'" for path in ["", *latin])
     again = f"""

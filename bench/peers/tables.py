@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "tests"))
-import oracle  # noqa: E402
+import oracle
 
 BLANK = oracle.BLANK
 NULL_TOKENS = sorted(oracle.NULL_TOKENS)

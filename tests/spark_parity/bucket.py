@@ -6,8 +6,8 @@ import gzip
 import random
 import struct
 import tempfile
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Iterable
 
 import rawfiles
 from oracle import FEEDS, NAME
@@ -130,7 +130,7 @@ def two_gzip_members(feed: str, time: str) -> bytes:
 def rows_of(feed: str, cells: Iterable[str]) -> Iterable[str]:
     """One record for each cell, with that cell in every number column."""
     for number, cell in enumerate(cells):
-        yield join(BUILD[feed](f"N{number}", **{name: cell for name in NUMBERS[feed]}), FEEDS[feed].separator)
+        yield join(BUILD[feed](f"N{number}", **dict.fromkeys(NUMBERS[feed], cell)), FEEDS[feed].separator)
 
 
 def odd_numbers(feed: str) -> Iterable[str]:
@@ -175,7 +175,7 @@ def random_numbers(feed: str, seed: int, records: int) -> Iterable[str]:
         if kind < 0.5:
             groups = [
                 some("0123456789", 3),
-                *("%03d" % random_.randrange(1000) for _ in range(random_.randrange(0, 5))),
+                *(f"{random_.randrange(1000):03d}" for _ in range(random_.randrange(0, 5))),
             ]
             mark = random_.choice(".,")
             other = random_.choice([".", ",", ",,", ".,", "k", "e"])

@@ -176,7 +176,11 @@ def test_a_run_on_spark_publishes_what_one_on_the_engine_does(tmp_path: Path):
     expected = oracle.read_folder(tmp_path / "raw")
     lake = Lake(tmp_path / "home")
     lake.upload(tmp_path / "raw")
-    spark = {**environment(tmp_path), "SPARK_HOME": str(Path(pyspark.__file__).parent), "JAVA_HOME": os.environ["JAVA_HOME"]}
+    spark = {
+        **environment(tmp_path),
+        "SPARK_HOME": str(Path(pyspark.__file__).parent),
+        "JAVA_HOME": os.environ["JAVA_HOME"],
+    }
     command = lake.command("run", "--from", "2020-04-01", "--to", "2020-04-03", "--engine", "spark")
     done = subprocess.run(command, cwd=tmp_path, env=spark, capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
