@@ -79,7 +79,14 @@ document.addEventListener('click', (event) => {
   const link = event.target.closest?.('a[href^="/"]');
   const plain = event.button === 0 && !event.ctrlKey && !event.metaKey && !event.shiftKey && !event.altKey;
   // A link in a drawing has its target as an object.
-  if (!link || !plain || link.hasAttribute('target') || link.hasAttribute('download') || link.getAttribute('href').startsWith('/api/')) return;
+  if (
+    !link ||
+    !plain ||
+    link.hasAttribute('target') ||
+    link.hasAttribute('download') ||
+    link.getAttribute('href').startsWith('/api/')
+  )
+    return;
   event.preventDefault();
   go(link.getAttribute('href'));
 });
@@ -95,7 +102,10 @@ const keys = document.getElementById('keys');
 
 function showKeys() {
   const own = (shown?.module?.keys ?? []).map(([key, meaning]) => [key, meaning]);
-  replace(keys.querySelector('dl'), ...[...KEYS, ...own].flatMap(([key, meaning]) => [h('dt', {}, h('kbd', {}, key)), h('dd', {}, meaning)]));
+  replace(
+    keys.querySelector('dl'),
+    ...[...KEYS, ...own].flatMap(([key, meaning]) => [h('dt', {}, h('kbd', {}, key)), h('dd', {}, meaning)]),
+  );
   keys.showModal();
 }
 
@@ -118,10 +128,16 @@ document.getElementById('theme').addEventListener('click', () => {
   const root = document.documentElement;
   const dark = root.dataset.theme ? root.dataset.theme === 'dark' : matchMedia('(prefers-color-scheme: dark)').matches;
   root.dataset.theme = dark ? 'light' : 'dark';
-  try { localStorage.setItem('theme', root.dataset.theme); } catch { /* It holds for this page then. */ }
+  try {
+    localStorage.setItem('theme', root.dataset.theme);
+  } catch {
+    /* It holds for this page then. */
+  }
   window.dispatchEvent(new Event('appearance'));
 });
-matchMedia('(prefers-color-scheme: dark)').addEventListener('change', () => window.dispatchEvent(new Event('appearance')));
+matchMedia('(prefers-color-scheme: dark)').addEventListener('change', () =>
+  window.dispatchEvent(new Event('appearance')),
+);
 
 const select = document.getElementById('locale');
 select.value = locale();

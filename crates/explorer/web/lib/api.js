@@ -19,14 +19,24 @@ async function ask(path, options) {
     response = await fetch(`/api/${path}`, options);
   } catch (error) {
     if (error.name === 'AbortError') throw new Cancelled();
-    throw new Refused(0, 'Unreachable', 'The explorer does not answer.', 'Start it again (pregao explore), then reload this page.');
+    throw new Refused(
+      0,
+      'Unreachable',
+      'The explorer does not answer.',
+      'Start it again (pregao explore), then reload this page.',
+    );
   }
   let body;
   try {
     body = await response.json();
   } catch (error) {
     if (error.name === 'AbortError') throw new Cancelled();
-    throw new Refused(response.status, 'Unreadable', `The explorer answered ${response.status} with something that is no JSON.`, 'Reload this page.');
+    throw new Refused(
+      response.status,
+      'Unreadable',
+      `The explorer answered ${response.status} with something that is no JSON.`,
+      'Reload this page.',
+    );
   }
   if (!response.ok) throw new Refused(response.status, body.error, body.message, body.hint);
   return body;

@@ -35,7 +35,14 @@ function ways(from, state) {
   return out;
 }
 
-const COMPARISONS = { Equals: '=', LessThanEquals: '≤', GreaterThanEquals: '≥', LessThan: '<', GreaterThan: '>', Matches: 'like' };
+const COMPARISONS = {
+  Equals: '=',
+  LessThanEquals: '≤',
+  GreaterThanEquals: '≥',
+  LessThan: '<',
+  GreaterThan: '>',
+  Matches: 'like',
+};
 
 /** A condition of a Choice, in short: `step.state = FAILED or CANCELLED`. */
 export function condition(rule) {
@@ -56,7 +63,8 @@ export function condition(rule) {
 function either(rules) {
   const texts = rules.map(condition);
   const begin = rules[0]?.Variable && `${short(rules[0].Variable)} = `;
-  if (begin && texts.every((text) => text.startsWith(begin))) return begin + texts.map((text) => text.slice(begin.length)).join(' or ');
+  if (begin && texts.every((text) => text.startsWith(begin)))
+    return begin + texts.map((text) => text.slice(begin.length)).join(' or ');
   return texts.join(' or ');
 }
 

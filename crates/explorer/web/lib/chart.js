@@ -40,7 +40,12 @@ export function base() {
     color: palette(),
     backgroundColor: 'transparent',
     textStyle: { fontFamily: getComputedStyle(document.body).fontFamily, color: colour('text') },
-    tooltip: { backgroundColor: colour('panel'), borderColor: colour('line'), textStyle: { color: colour('text') }, confine: true },
+    tooltip: {
+      backgroundColor: colour('panel'),
+      borderColor: colour('line'),
+      textStyle: { color: colour('text') },
+      confine: true,
+    },
     aria: { enabled: true },
   };
 }

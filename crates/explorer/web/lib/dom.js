@@ -41,22 +41,56 @@ export function replace(element, ...children) {
 }
 
 /** What is shown where there is nothing to show: why, and what to do. */
-export const empty = (message, hint) => h('div', { class: 'empty', role: 'status' }, h('p', {}, message), hint && h('p', { class: 'hint' }, hint));
+export const empty = (message, hint) =>
+  h('div', { class: 'empty', role: 'status' }, h('p', {}, message), hint && h('p', { class: 'hint' }, hint));
 
 /** What is shown of an error. */
 export function failure(error, retry) {
-  return h('div', { class: 'failure', role: 'alert' },
+  return h(
+    'div',
+    { class: 'failure', role: 'alert' },
     h('strong', {}, error.error ?? error.name ?? 'Error'),
     h('p', {}, error.message),
     error.hint && h('p', { class: 'hint' }, error.hint),
-    retry && h('button', { type: 'button', onclick: retry }, 'Try again'));
+    retry && h('button', { type: 'button', onclick: retry }, 'Try again'),
+  );
 }
 
 /** A table. `columns` are `{ name, number?, cell?(row) }`; a row is an object or a list. */
 export function table(columns, rows, attributes = {}) {
   const cell = (column, row, at) => (column.cell ? column.cell(row) : Array.isArray(row) ? row[at] : row[column.name]);
-  return h('div', { class: 'scroll' },
-    h('table', attributes,
-      h('thead', {}, h('tr', {}, columns.map((column) => h('th', { scope: 'col', class: column.number && 'number', title: column.title }, column.label ?? column.name)))),
-      h('tbody', {}, rows.map((row) => h('tr', {}, columns.map((column, at) => h('td', { class: column.number && 'number' }, cell(column, row, at) ?? '')))))));
+  return h(
+    'div',
+    { class: 'scroll' },
+    h(
+      'table',
+      attributes,
+      h(
+        'thead',
+        {},
+        h(
+          'tr',
+          {},
+          columns.map((column) =>
+            h(
+              'th',
+              { scope: 'col', class: column.number && 'number', title: column.title },
+              column.label ?? column.name,
+            ),
+          ),
+        ),
+      ),
+      h(
+        'tbody',
+        {},
+        rows.map((row) =>
+          h(
+            'tr',
+            {},
+            columns.map((column, at) => h('td', { class: column.number && 'number' }, cell(column, row, at) ?? '')),
+          ),
+        ),
+      ),
+    ),
+  );
 }

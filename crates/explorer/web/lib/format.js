@@ -5,13 +5,21 @@
 
 const DEFAULT = navigator.language?.toLowerCase().startsWith('pt') ? 'pt-BR' : 'en';
 let chosen = null;
-try { chosen = localStorage.getItem('locale'); } catch { /* The browser's own language then. */ }
+try {
+  chosen = localStorage.getItem('locale');
+} catch {
+  /* The browser's own language then. */
+}
 
 export const locale = () => (chosen === 'en' || chosen === 'pt-BR' ? chosen : DEFAULT);
 
 export function setLocale(value) {
   chosen = value;
-  try { localStorage.setItem('locale', value); } catch { /* It holds for this page then. */ }
+  try {
+    localStorage.setItem('locale', value);
+  } catch {
+    /* It holds for this page then. */
+  }
 }
 
 const NOTHING = '–';
@@ -26,33 +34,46 @@ function formatter(options) {
 /** A number with up to `digits` decimals; a dash for NULL. */
 export function number(value, digits = 6) {
   if (value === null || value === undefined) return NOTHING;
-  return typeof value === 'number' ? formatter({ maximumFractionDigits: digits, signDisplay: 'negative' }).format(value) : String(value);
+  return typeof value === 'number'
+    ? formatter({ maximumFractionDigits: digits, signDisplay: 'negative' }).format(value)
+    : String(value);
 }
 
 /** A number with just as many decimals, for a column of them; a dash for NULL. */
 export const fixed = (value, digits) =>
   value === null || value === undefined
     ? NOTHING
-    : formatter({ minimumFractionDigits: digits, maximumFractionDigits: digits, signDisplay: 'negative' }).format(value);
+    : formatter({ minimumFractionDigits: digits, maximumFractionDigits: digits, signDisplay: 'negative' }).format(
+        value,
+      );
 
 /** A price in BRL: always with two decimals, and more where the market has more. */
 export const price = (value) =>
-  value === null || value === undefined ? NOTHING : formatter({ minimumFractionDigits: 2, maximumFractionDigits: 4 }).format(value);
+  value === null || value === undefined
+    ? NOTHING
+    : formatter({ minimumFractionDigits: 2, maximumFractionDigits: 4 }).format(value);
 
 /** A quantity in few figures: 1.2M, 350K; in Brazil 1,2 mi. */
 export const compact = (value) =>
-  value === null || value === undefined ? NOTHING : formatter({ notation: 'compact', maximumFractionDigits: 2 }).format(value);
+  value === null || value === undefined
+    ? NOTHING
+    : formatter({ notation: 'compact', maximumFractionDigits: 2 }).format(value);
 
 /** A share such as 0.0123 as 1.23%. */
 export const percent = (value, digits = 2) =>
-  value === null || value === undefined ? NOTHING : formatter({ style: 'percent', maximumFractionDigits: digits }).format(value);
+  value === null || value === undefined
+    ? NOTHING
+    : formatter({ style: 'percent', maximumFractionDigits: digits }).format(value);
 
 /** Bytes, in powers of 1000. */
 export function bytes(value) {
   if (value === null || value === undefined) return NOTHING;
   const units = ['B', 'kB', 'MB', 'GB', 'TB'];
   let at = 0;
-  while (value >= 1000 && at < units.length - 1) { value /= 1000; at += 1; }
+  while (value >= 1000 && at < units.length - 1) {
+    value /= 1000;
+    at += 1;
+  }
   return `${number(value, value < 10 && at > 0 ? 1 : 0)} ${units[at]}`;
 }
 
@@ -76,7 +97,10 @@ export function day(iso) {
 /** 202004011320 as its parts. */
 export function snapshot(intdate) {
   const text = String(intdate);
-  return { date: `${text.slice(0, 4)}-${text.slice(4, 6)}-${text.slice(6, 8)}`, time: `${text.slice(8, 10)}:${text.slice(10, 12)}` };
+  return {
+    date: `${text.slice(0, 4)}-${text.slice(4, 6)}-${text.slice(6, 8)}`,
+    time: `${text.slice(8, 10)}:${text.slice(10, 12)}`,
+  };
 }
 
 /** 202004011320 as a date and a time. */
@@ -87,5 +111,10 @@ export function intdate(value) {
 
 /** An instant, in milliseconds since 1970, in the reader's zone. */
 export const instant = (ms) =>
-  ms === null || ms === undefined ? NOTHING
-    : new Intl.DateTimeFormat(locale() === 'en' ? 'en-CA' : locale(), { dateStyle: 'short', timeStyle: 'medium', hourCycle: 'h23' }).format(ms);
+  ms === null || ms === undefined
+    ? NOTHING
+    : new Intl.DateTimeFormat(locale() === 'en' ? 'en-CA' : locale(), {
+        dateStyle: 'short',
+        timeStyle: 'medium',
+        hourCycle: 'h23',
+      }).format(ms);

@@ -26,7 +26,10 @@ export function layout(nodes, edges, gap) {
   for (const item of layers.flat()) item.x -= left;
   for (const item of items.values()) Object.assign(item.node, { x: item.x, y: item.y });
   for (const edge of edges) route(edge, byId);
-  const right = Math.max(...layers.flat().map((item) => item.x + item.width / 2), ...edges.flatMap((edge) => edge.points.map((point) => point.x)));
+  const right = Math.max(
+    ...layers.flat().map((item) => item.x + item.width / 2),
+    ...edges.flatMap((edge) => edge.points.map((point) => point.x)),
+  );
   return { width: right, height };
 }
 
@@ -56,7 +59,7 @@ const span = (edge) => (edge.labelWidth || edge.back ? 2 : 1);
 function ranks(nodes, edges) {
   const rank = new Map(nodes.map((node) => [node.id, 0]));
   const real = edges.filter((edge) => edge.from !== edge.to);
-  for (let again = true; again;) {
+  for (let again = true; again; ) {
     again = false;
     for (const edge of real) {
       const [upper, lower] = ends(edge);
@@ -97,7 +100,9 @@ function chain(edge, rank, items, layers) {
 
 /** Brings each layer into the order with the fewest crossings that a few sweeps find. */
 function order(layers, links) {
-  const number = () => layers.forEach((layer) => layer.forEach((item, at) => { item.at = at; }));
+  const number = () => {
+    for (const layer of layers) for (const [at, item] of layer.entries()) item.at = at;
+  };
   const crossings = () => {
     let count = 0;
     for (let one = 0; one < links.length; one += 1) {
@@ -116,12 +121,16 @@ function order(layers, links) {
     for (const layer of sequence) {
       const middle = new Map(layer.map((item) => [item, mean(item[side], (near) => near.at) ?? item.at]));
       layer.sort((a, b) => middle.get(a) - middle.get(b));
-      layer.forEach((item, at) => { item.at = at; });
+      layer.forEach((item, at) => {
+        item.at = at;
+      });
     }
     const count = crossings();
     if (count < best.count) best = { count, layers: layers.map((layer) => [...layer]) };
   }
-  best.layers.forEach((layer, at) => { layers[at] = layer; });
+  best.layers.forEach((layer, at) => {
+    layers[at] = layer;
+  });
   number();
 }
 
@@ -133,15 +142,24 @@ function mean(links, value) {
 
 /** Gives each item its x, in some sweeps down and up. */
 function spread(layers, gap) {
-  for (const layer of layers) settle(layer, layer.map((item) => ({ item, wish: 0, weight: 1 })), gap);
+  for (const layer of layers)
+    settle(
+      layer,
+      layer.map((item) => ({ item, wish: 0, weight: 1 })),
+      gap,
+    );
   for (let sweep = 0; sweep < 24; sweep += 1) {
     const sides = sweep < 22 ? [sweep % 2 ? 'below' : 'above'] : ['above', 'below'];
     for (const layer of sweep % 2 ? [...layers].reverse() : layers) {
-      settle(layer, layer.map((item) => {
-        const pulls = sides.flatMap((side) => item[side]);
-        const weight = pulls.reduce((sum, [, one]) => sum + one, 0);
-        return { item, wish: mean(pulls, (near) => near.x) ?? item.x, weight: weight || 0.1 };
-      }), gap);
+      settle(
+        layer,
+        layer.map((item) => {
+          const pulls = sides.flatMap((side) => item[side]);
+          const weight = pulls.reduce((sum, [, one]) => sum + one, 0);
+          return { item, wish: mean(pulls, (near) => near.x) ?? item.x, weight: weight || 0.1 };
+        }),
+        gap,
+      );
     }
   }
 }
@@ -158,7 +176,11 @@ function settle(layer, wishes, gap) {
     let block = { sum: (wish - offset) * weight, weight, items: [[item, offset]] };
     while (blocks.length && blocks.at(-1).sum / blocks.at(-1).weight > block.sum / block.weight) {
       const before = blocks.pop();
-      block = { sum: before.sum + block.sum, weight: before.weight + block.weight, items: [...before.items, ...block.items] };
+      block = {
+        sum: before.sum + block.sum,
+        weight: before.weight + block.weight,
+        items: [...before.items, ...block.items],
+      };
     }
     blocks.push(block);
   });
@@ -182,19 +204,37 @@ function route(edge, byId) {
   const [source, target] = [byId.get(edge.from), byId.get(edge.to)];
   if (source === target) {
     const right = source.x + source.width / 2;
-    edge.points = [{ x: right, y: source.y - 8 }, { x: right + 24, y: source.y }, { x: right, y: source.y + 8 }];
+    edge.points = [
+      { x: right, y: source.y - 8 },
+      { x: right + 24, y: source.y },
+      { x: right, y: source.y + 8 },
+    ];
     return;
   }
   // Straight through each layer, so that no high box in it is touched.
-  const lane = (edge.lane ?? []).flatMap(({ x, y, room }) => [{ x, y: y - room / 2 }, { x, y: y + room / 2 }]);
+  const lane = (edge.lane ?? []).flatMap(({ x, y, room }) => [
+    { x, y: y - room / 2 },
+    { x, y: y + room / 2 },
+  ]);
   if (edge.labelled) edge.label = { x: edge.labelled.x, y: edge.labelled.y };
   if (edge.back) {
     lane.reverse();
-    const side = Math.sign(mean(lane.map((point) => [point, 1]), (point) => point.x) - (source.x + target.x) / 2) || 1;
+    const side =
+      Math.sign(
+        mean(
+          lane.map((point) => [point, 1]),
+          (point) => point.x,
+        ) -
+          (source.x + target.x) / 2,
+      ) || 1;
     const at = (node) => ({ x: node.x + (side * node.width) / 2, y: node.y });
     edge.points = [at(source), ...lane, at(target)];
   } else {
-    edge.points = [{ x: source.x, y: source.y + source.height / 2 }, ...lane, { x: target.x, y: target.y - target.height / 2 }];
+    edge.points = [
+      { x: source.x, y: source.y + source.height / 2 },
+      ...lane,
+      { x: target.x, y: target.y - target.height / 2 },
+    ];
   }
 }
 

@@ -32,7 +32,13 @@ function lines(text, most) {
 }
 
 const SIGNS = { running: '●', succeeded: '✓', caught: '↷', failed: '✗', stopped: '■' };
-const WORDS = { running: 'running', succeeded: 'succeeded', caught: 'failed and caught', failed: 'failed', stopped: 'stopped' };
+const WORDS = {
+  running: 'running',
+  succeeded: 'succeeded',
+  caught: 'failed and caught',
+  failed: 'failed',
+  stopped: 'stopped',
+};
 
 export const sign = (outcome) => SIGNS[outcome] ?? '';
 export const word = (outcome) => WORDS[outcome] ?? outcome;
@@ -45,11 +51,31 @@ export function drawing(definition, { about, chosen, choose, title }) {
   const options = { about, chosen, choose, room: matchMedia('(max-width: 640px)').matches ? TIGHT : ROOMY };
   const { width, height, parts } = level(graph(definition), options);
   const [w, hgt] = [Math.ceil(width + 2 * PAD), Math.ceil(height + 2 * PAD)];
-  return s('svg', { class: 'machine', viewBox: `0 0 ${w} ${hgt}`, width: w, height: hgt, role: 'group', 'aria-label': title },
-    s('defs', {}, ['next', 'catch'].map((kind) =>
-      s('marker', { id: `arrow-${kind}`, class: `arrow ${kind}`, viewBox: '0 0 8 8', refX: 7, refY: 4, markerWidth: 7, markerHeight: 7, orient: 'auto' },
-        s('path', { d: 'M0 0L8 4L0 8z' })))),
-    s('g', { transform: `translate(${PAD} ${PAD})` }, parts));
+  return s(
+    'svg',
+    { class: 'machine', viewBox: `0 0 ${w} ${hgt}`, width: w, height: hgt, role: 'group', 'aria-label': title },
+    s(
+      'defs',
+      {},
+      ['next', 'catch'].map((kind) =>
+        s(
+          'marker',
+          {
+            id: `arrow-${kind}`,
+            class: `arrow ${kind}`,
+            viewBox: '0 0 8 8',
+            refX: 7,
+            refY: 4,
+            markerWidth: 7,
+            markerHeight: 7,
+            orient: 'auto',
+          },
+          s('path', { d: 'M0 0L8 4L0 8z' }),
+        ),
+      ),
+    ),
+    s('g', { transform: `translate(${PAD} ${PAD})` }, parts),
+  );
 }
 
 /** Measures, places and draws the states of one machine. */
@@ -79,7 +105,10 @@ function measure(node, options) {
   node.about = options.about(node.name, node.state) ?? {};
   node.note = note(node);
   const text = Math.max(widthOf(node.name, '600 13px') + (node.about.outcome ? 18 : 0), widthOf(node.note, '11px'));
-  Object.assign(node, { width: Math.max(options.room.least, text + options.room.inside + (node.kind === 'Choice' ? 16 : 0)), height: 44 });
+  Object.assign(node, {
+    width: Math.max(options.room.least, text + options.room.inside + (node.kind === 'Choice' ? 16 : 0)),
+    height: 44,
+  });
   if (!node.branches.length) return;
   node.inner = node.branches.map((branch) => level(branch, options));
   const inside = node.inner.reduce((sum, one) => sum + one.width + PAD, PAD);
@@ -88,7 +117,8 @@ function measure(node, options) {
 }
 
 /** The second line of a state: what is known of it, or else what it does. */
-const note = (node) => node.about.note ?? (started(node.state) && node.about.linkName ? `starts ${node.about.linkName}` : kind(node));
+const note = (node) =>
+  node.about.note ?? (started(node.state) && node.about.linkName ? `starts ${node.about.linkName}` : kind(node));
 
 function kind({ kind: type, state }) {
   if (type !== 'Wait') return type;
@@ -99,18 +129,30 @@ function kind({ kind: type, state }) {
 
 function line(edge) {
   const mark = edge.kind === 'catch' ? 'catch' : 'next';
-  return s('g', { class: `edge ${edge.kind}` },
+  return s(
+    'g',
+    { class: `edge ${edge.kind}` },
     s('path', { d: path(edge), 'marker-end': `url(#arrow-${mark})` }),
-    edge.label && edge.lines.map((text, at) =>
-      s('text', { x: edge.label.x, y: edge.label.y + (at - (edge.lines.length - 1) / 2) * LINE + 4, 'text-anchor': 'middle' }, text)));
+    edge.label &&
+      edge.lines.map((text, at) =>
+        s(
+          'text',
+          { x: edge.label.x, y: edge.label.y + (at - (edge.lines.length - 1) / 2) * LINE + 4, 'text-anchor': 'middle' },
+          text,
+        ),
+      ),
+  );
 }
 
 function shape(node, options) {
   const [left, top] = [node.x - node.width / 2, node.y - node.height / 2];
   if (node.kind === 'start' || node.kind === 'end') {
-    return s('g', { class: 'terminal' },
+    return s(
+      'g',
+      { class: 'terminal' },
       s('rect', { x: left, y: top, width: node.width, height: node.height, rx: node.height / 2 }),
-      s('text', { x: node.x, y: node.y + 4, 'text-anchor': 'middle' }, node.kind === 'start' ? 'Start' : 'End'));
+      s('text', { x: node.x, y: node.y + 4, 'text-anchor': 'middle' }, node.kind === 'start' ? 'Start' : 'End'),
+    );
   }
   const { outcome, link, linkName } = node.about;
   const choose = (event) => {
@@ -120,26 +162,33 @@ function shape(node, options) {
   };
   const head = node.inner ? top + HEAD / 2 + 5 : node.y - 3;
   const name = `${outcome ? `${sign(outcome)} ` : ''}${node.name}`;
-  const state = s('g', {
-    class: `state ${node.kind} ${outcome ?? 'waiting'}${node.inner ? ' box' : ''}`,
-    'data-state-name': node.name,
-    'data-outcome': outcome ?? 'none',
-    role: 'button',
-    tabindex: 0,
-    'aria-pressed': String(options.chosen === node.name),
-    'aria-label': `${node.name}, ${node.kind}${outcome ? `, ${word(outcome)}` : ''}`,
-    onclick: choose,
-    onkeydown: choose,
-  },
-  outline(node, left, top),
-  s('text', { class: 'name', x: node.x, y: head, 'text-anchor': 'middle' }, name),
-  !node.inner && s('text', { class: 'note', x: node.x, y: node.y + 14, 'text-anchor': 'middle' }, node.note));
+  const state = s(
+    'g',
+    {
+      class: `state ${node.kind} ${outcome ?? 'waiting'}${node.inner ? ' box' : ''}`,
+      'data-state-name': node.name,
+      'data-outcome': outcome ?? 'none',
+      role: 'button',
+      tabindex: 0,
+      'aria-pressed': String(options.chosen === node.name),
+      'aria-label': `${node.name}, ${node.kind}${outcome ? `, ${word(outcome)}` : ''}`,
+      onclick: choose,
+      onkeydown: choose,
+    },
+    outline(node, left, top),
+    s('text', { class: 'name', x: node.x, y: head, 'text-anchor': 'middle' }, name),
+    !node.inner && s('text', { class: 'note', x: node.x, y: node.y + 14, 'text-anchor': 'middle' }, node.note),
+  );
   return [
     state,
     node.inner && inside(node, left, top),
-    link && s('a', { class: 'nested', href: link, 'aria-label': `${linkName}, started by ${node.name}` },
-      s('circle', { cx: left + node.width - 4, cy: top + 4, r: 10 }),
-      s('text', { x: left + node.width - 4, y: top + 8, 'text-anchor': 'middle' }, '↗')),
+    link &&
+      s(
+        'a',
+        { class: 'nested', href: link, 'aria-label': `${linkName}, started by ${node.name}` },
+        s('circle', { cx: left + node.width - 4, cy: top + 4, r: 10 }),
+        s('text', { x: left + node.width - 4, y: top + 8, 'text-anchor': 'middle' }, '↗'),
+      ),
   ];
 }
 
@@ -159,7 +208,9 @@ function outline(node, left, top) {
   const { width, height } = node;
   if (node.kind === 'Choice') {
     const [right, bottom] = [left + width, top + height];
-    return s('path', { d: `M${left} ${node.y}L${left + 14} ${top}H${right - 14}L${right} ${node.y}L${right - 14} ${bottom}H${left + 14}z` });
+    return s('path', {
+      d: `M${left} ${node.y}L${left + 14} ${top}H${right - 14}L${right} ${node.y}L${right - 14} ${bottom}H${left + 14}z`,
+    });
   }
   const round = ['Wait', 'Succeed', 'Fail', 'Pass'].includes(node.kind) ? height / 2 : 6;
   return s('rect', { x: left, y: top, width, height, rx: round });

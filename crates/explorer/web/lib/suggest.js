@@ -13,8 +13,18 @@ const PAUSE = 80;
 export function suggesting({ id, label, placeholder, ask, choose, back, clear = true }) {
   const list = h('ul', { id: `${id}-list`, role: 'listbox', class: 'suggestions', 'aria-label': label, hidden: true });
   const input = h('input', {
-    id, type: 'text', role: 'combobox', placeholder, autocomplete: 'off', autocapitalize: 'characters', spellcheck: 'false', size: 10,
-    'aria-autocomplete': 'list', 'aria-expanded': 'false', 'aria-controls': list.id, 'aria-label': label,
+    id,
+    type: 'text',
+    role: 'combobox',
+    placeholder,
+    autocomplete: 'off',
+    autocapitalize: 'characters',
+    spellcheck: 'false',
+    size: 10,
+    'aria-autocomplete': 'list',
+    'aria-expanded': 'false',
+    'aria-controls': list.id,
+    'aria-label': label,
   });
   const next = latest();
   let names = [];
@@ -24,12 +34,25 @@ export function suggesting({ id, label, placeholder, ask, choose, back, clear = 
   function show(suggestions) {
     names = suggestions;
     active = -1;
-    replace(list, names.map(({ name, note }, at) => h('li', {
-      id: `${id}-${at}`, role: 'option', 'aria-selected': 'false', 'data-name': name,
-      // The field keeps the focus.
-      onmousedown: (event) => event.preventDefault(),
-      onclick: () => take(name),
-    }, h('span', {}, name), note && h('span', { class: 'muted' }, note))));
+    replace(
+      list,
+      names.map(({ name, note }, at) =>
+        h(
+          'li',
+          {
+            id: `${id}-${at}`,
+            role: 'option',
+            'aria-selected': 'false',
+            'data-name': name,
+            // The field keeps the focus.
+            onmousedown: (event) => event.preventDefault(),
+            onclick: () => take(name),
+          },
+          h('span', {}, name),
+          note && h('span', { class: 'muted' }, note),
+        ),
+      ),
+    );
     list.hidden = !names.length;
     input.setAttribute('aria-expanded', String(!list.hidden));
     input.removeAttribute('aria-activedescendant');
@@ -58,7 +81,10 @@ export function suggesting({ id, label, placeholder, ask, choose, back, clear = 
   }
 
   function move(by) {
-    if (!names.length) { suggest(); return; }
+    if (!names.length) {
+      suggest();
+      return;
+    }
     list.children[active]?.setAttribute('aria-selected', 'false');
     active = active < 0 && by < 0 ? names.length - 1 : (active + by + names.length) % names.length;
     list.children[active].setAttribute('aria-selected', 'true');
@@ -70,7 +96,9 @@ export function suggesting({ id, label, placeholder, ask, choose, back, clear = 
     clearTimeout(pause);
     pause = setTimeout(suggest, PAUSE);
   });
-  input.addEventListener('click', () => { if (list.hidden) suggest(); });
+  input.addEventListener('click', () => {
+    if (list.hidden) suggest();
+  });
   input.addEventListener('blur', close);
   input.addEventListener('keydown', (event) => {
     if (event.key === 'ArrowDown') move(1);

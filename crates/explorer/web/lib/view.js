@@ -42,7 +42,9 @@ export class View {
 
   /** The address of this view with these choices. */
   href(choices) {
-    const search = new URLSearchParams(Object.entries(choices).filter(([, value]) => value !== '' && value !== null && value !== undefined));
+    const search = new URLSearchParams(
+      Object.entries(choices).filter(([, value]) => value !== '' && value !== null && value !== undefined),
+    );
     const text = search.toString();
     return `/${this.#name}${text ? `?${text}` : ''}`;
   }

@@ -10,28 +10,47 @@ import { rejects } from './quality/rejects.js';
 export const title = 'Quality';
 
 /** What is chosen, each with the choices that make sense only within it. */
-const WITHIN = { from: ['day', 'table', 'column', 'reason', 'page'], day: ['table', 'column', 'reason', 'page'], reason: ['page'] };
+const WITHIN = {
+  from: ['day', 'table', 'column', 'reason', 'page'],
+  day: ['table', 'column', 'reason', 'page'],
+  reason: ['page'],
+};
 
 export async function mount(root, view) {
-  const parts = Object.fromEntries(['calendar', 'day', 'rejects', 'audits'].map((id) => [id, h('div', { id: `part-${id}` })]));
+  const parts = Object.fromEntries(
+    ['calendar', 'day', 'rejects', 'audits'].map((id) => [id, h('div', { id: `part-${id}` })]),
+  );
   replace(root, parts.calendar, parts.day, parts.rejects, parts.audits);
   const known = new Map();
 
   /** What the server says to a question: once for each address, so that a choice below asks only for what it changes. */
   async function ask(path, params) {
     const key = JSON.stringify([path, params]);
-    if (!known.has(key)) known.set(key, get(path, params).catch((error) => { known.delete(key); throw error; }));
+    if (!known.has(key))
+      known.set(
+        key,
+        get(path, params).catch((error) => {
+          known.delete(key);
+          throw error;
+        }),
+      );
     return known.get(key);
   }
 
-  const choose = (choices, within) => view.set({ ...Object.fromEntries((WITHIN[within] ?? []).map((name) => [name, ''])), ...choices });
+  const choose = (choices, within) =>
+    view.set({ ...Object.fromEntries((WITHIN[within] ?? []).map((name) => [name, ''])), ...choices });
 
   async function update() {
     const [from, to, day] = ['from', 'to', 'day'].map((name) => view.get(name));
     const days = await ask('quality/calendar', { from, to });
     if (!days.known && !days.nameless) {
-      replace(root, empty('Nothing has been uploaded yet.',
-        'Bring raw files in with: pregao upload DIR. For something to try it with, before that: pregao sample --days 5 --out DIR'));
+      replace(
+        root,
+        empty(
+          'Nothing has been uploaded yet.',
+          'Bring raw files in with: pregao upload DIR. For something to try it with, before that: pregao sample --days 5 --out DIR',
+        ),
+      );
       return;
     }
     if (!parts.calendar.isConnected) replace(root, parts.calendar, parts.day, parts.rejects, parts.audits);

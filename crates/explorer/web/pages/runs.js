@@ -10,9 +10,7 @@ import { plan } from './runs/plan.js';
 
 export const title = 'Runs';
 
-export const keys = [
-  ['n', 'starts a run', (mounted) => mounted?.openStart()],
-];
+export const keys = [['n', 'starts a run', (mounted) => mounted?.openStart()]];
 
 const STATUSES = ['RUNNING', 'SUCCEEDED', 'FAILED', 'TIMED_OUT', 'ABORTED'];
 
@@ -42,10 +40,12 @@ class Runs {
   async begin() {
     this.#workflows = await get('workflows');
     this.#start = starter(this.#workflows, (execution) => this.#started(execution));
-    replace(this.#root,
+    replace(
+      this.#root,
       h('div', { class: 'panel head' }, this.#filters, this.#start.button),
       this.#start.panel,
-      h('div', { class: 'columns' }, this.#list, this.#shown));
+      h('div', { class: 'columns' }, this.#list, this.#shown),
+    );
     await this.update();
   }
 
@@ -70,14 +70,31 @@ class Runs {
   }
 
   #drawFilters() {
-    const choose = (name) => (event) => this.#view.set({ [name]: event.target.value, page: '', ...(name === 'workflow' ? { run: '', state: '' } : {}) });
-    const select = (id, label, name, values, all) => h('label', {}, label,
-      h('select', { id, onchange: choose(name), value: null },
-        h('option', { value: '' }, all),
-        values.map((value) => h('option', { value, selected: this.#view.get(name) === value }, value))));
-    replace(this.#filters,
-      select('workflow', 'Workflow', 'workflow', this.#workflows.map(({ name }) => name), 'all'),
-      select('status', 'Status', 'status', STATUSES, 'all'));
+    const choose = (name) => (event) =>
+      this.#view.set({ [name]: event.target.value, page: '', ...(name === 'workflow' ? { run: '', state: '' } : {}) });
+    const select = (id, label, name, values, all) =>
+      h(
+        'label',
+        {},
+        label,
+        h(
+          'select',
+          { id, onchange: choose(name), value: null },
+          h('option', { value: '' }, all),
+          values.map((value) => h('option', { value, selected: this.#view.get(name) === value }, value)),
+        ),
+      );
+    replace(
+      this.#filters,
+      select(
+        'workflow',
+        'Workflow',
+        'workflow',
+        this.#workflows.map(({ name }) => name),
+        'all',
+      ),
+      select('status', 'Status', 'status', STATUSES, 'all'),
+    );
   }
 
   /** Lists the executions, and again from time to time while one of them runs. */
@@ -86,11 +103,14 @@ class Runs {
     const list = await get('executions', this.#choices());
     this.#drawList(list);
     if (!list.executions.some(({ status }) => status === 'RUNNING')) return;
-    this.#listing = poll(async () => {
-      const now = await get('executions', this.#choices());
-      this.#drawList(now);
-      return { over: !now.executions.some(({ status }) => status === 'RUNNING'), changed: false };
-    }, { shortest: 2000, longest: 5000 });
+    this.#listing = poll(
+      async () => {
+        const now = await get('executions', this.#choices());
+        this.#drawList(now);
+        return { over: !now.executions.some(({ status }) => status === 'RUNNING'), changed: false };
+      },
+      { shortest: 2000, longest: 5000 },
+    );
   }
 
   #drawList({ executions, more, now }) {
@@ -98,29 +118,55 @@ class Runs {
     const filtered = this.#view.get('workflow') || this.#view.get('status') || page;
     const nothing = filtered
       ? empty('No execution is like that.', 'Choose another workflow or status.')
-      : empty('Nothing has run here yet.',
-        'Bring raw files in with: pregao upload DIR. Then start create_datalake for their days, above or with: pregao run --from DATE.');
-    const turn = (to, id, text, able) => h('button', { type: 'button', id, disabled: !able, onclick: () => this.#view.set({ page: to || '' }) }, text);
-    replace(this.#list,
-      executions.length ? h('ol', { class: 'executions' }, executions.map((execution) => this.#item(execution, now))) : nothing,
-      (page > 0 || more) && h('div', { class: 'pages' },
-        turn(page - 1, 'newer', 'Newer', page > 0),
-        h('span', { class: 'muted' }, `page ${number(page + 1)}`),
-        turn(page + 1, 'older', 'Older', more)));
+      : empty(
+          'Nothing has run here yet.',
+          'Bring raw files in with: pregao upload DIR. Then start create_datalake for their days, above or with: pregao run --from DATE.',
+        );
+    const turn = (to, id, text, able) =>
+      h('button', { type: 'button', id, disabled: !able, onclick: () => this.#view.set({ page: to || '' }) }, text);
+    replace(
+      this.#list,
+      executions.length
+        ? h(
+            'ol',
+            { class: 'executions' },
+            executions.map((execution) => this.#item(execution, now)),
+          )
+        : nothing,
+      (page > 0 || more) &&
+        h(
+          'div',
+          { class: 'pages' },
+          turn(page - 1, 'newer', 'Newer', page > 0),
+          h('span', { class: 'muted' }, `page ${number(page + 1)}`),
+          turn(page + 1, 'older', 'Older', more),
+        ),
+    );
   }
 
   #item(execution, now) {
     const current = execution.arn === this.#run || execution.name === this.#run;
-    return h('li', {},
-      h('a', {
-        href: this.#view.href({ ...this.#choices(), run: execution.arn }),
-        'data-run': execution.name,
-        'data-status': execution.status,
-        'aria-current': current ? 'true' : null,
-      },
-      h('span', { class: 'line' }, h('strong', {}, execution.workflow), badge(execution.status)),
-      h('span', { class: 'mono name' }, execution.name),
-      h('span', { class: 'line muted' }, h('span', {}, instant(execution.started)), h('span', {}, duration(took(execution, now))))));
+    return h(
+      'li',
+      {},
+      h(
+        'a',
+        {
+          href: this.#view.href({ ...this.#choices(), run: execution.arn }),
+          'data-run': execution.name,
+          'data-status': execution.status,
+          'aria-current': current ? 'true' : null,
+        },
+        h('span', { class: 'line' }, h('strong', {}, execution.workflow), badge(execution.status)),
+        h('span', { class: 'mono name' }, execution.name),
+        h(
+          'span',
+          { class: 'line muted' },
+          h('span', {}, instant(execution.started)),
+          h('span', {}, duration(took(execution, now))),
+        ),
+      ),
+    );
   }
 
   /** Shows the chosen execution and follows it, or else how the workflows are made. */
@@ -145,25 +191,37 @@ class Runs {
   #follow(run, first, drawn) {
     let before = first;
     const progress = ({ status, visits }) => JSON.stringify([status, visits]);
-    this.#follower = poll(async () => {
-      const execution = await get('execution', { run });
-      if (this.#view.get('run') !== run) return { over: true };
-      const changed = progress(execution) !== progress(before);
-      before = execution;
-      drawn.draw(execution);
-      if (execution.stopped) this.#refresh();
-      return { over: Boolean(execution.stopped), changed };
-    }, {
-      shortest: 300,
-      longest: 1000,
-      // The last that is known stays below what went wrong.
-      failed: (error) => drawn.trouble(failure(error)),
-    });
+    this.#follower = poll(
+      async () => {
+        const execution = await get('execution', { run });
+        if (this.#view.get('run') !== run) return { over: true };
+        const changed = progress(execution) !== progress(before);
+        before = execution;
+        drawn.draw(execution);
+        if (execution.stopped) this.#refresh();
+        return { over: Boolean(execution.stopped), changed };
+      },
+      {
+        shortest: 300,
+        longest: 1000,
+        // The last that is known stays below what went wrong.
+        failed: (error) => drawn.trouble(failure(error)),
+      },
+    );
   }
 
   #drawPlans() {
-    const chosen = this.#workflows.filter(({ name }) => !this.#view.get('workflow') || name === this.#view.get('workflow'));
-    replace(this.#shown, h('div', { class: 'plans' }, chosen.map((workflow) => plan(workflow, this.#workflows, this.#view))));
+    const chosen = this.#workflows.filter(
+      ({ name }) => !this.#view.get('workflow') || name === this.#view.get('workflow'),
+    );
+    replace(
+      this.#shown,
+      h(
+        'div',
+        { class: 'plans' },
+        chosen.map((workflow) => plan(workflow, this.#workflows, this.#view)),
+      ),
+    );
   }
 
   #started(execution) {

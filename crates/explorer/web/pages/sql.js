@@ -55,26 +55,50 @@ class Sql {
     this.#view = view;
     this.#lake = lake;
     this.editor = editor(() => this.run());
-    this.runButton = h('button', { id: 'run', class: 'primary', type: 'button', title: 'Ctrl Enter', onclick: () => this.run() }, 'Run');
-    this.cancelButton = h('button', { id: 'cancel', type: 'button', disabled: true, onclick: () => this.cancel() }, 'Cancel');
+    this.runButton = h(
+      'button',
+      { id: 'run', class: 'primary', type: 'button', title: 'Ctrl Enter', onclick: () => this.run() },
+      'Run',
+    );
+    this.cancelButton = h(
+      'button',
+      { id: 'cancel', type: 'button', disabled: true, onclick: () => this.cancel() },
+      'Cancel',
+    );
     this.status = h('p', { id: 'status', class: 'status', role: 'status' });
     this.clock = h('span', { class: 'muted', 'aria-hidden': 'true' });
     this.outcome = h('div', { id: 'outcome' });
     const choose = (statement) => this.editor.put(statement);
     // The rows come before the tables, which have many buttons, for those who go by Tab.
-    replace(root,
+    replace(
+      root,
       h('h1', {}, 'SQL'),
-      h('div', { class: 'desk' },
-        h('div', { class: 'panel ask' },
+      h(
+        'div',
+        { class: 'desk' },
+        h(
+          'div',
+          { class: 'panel ask' },
           this.editor.element,
-          h('div', { class: 'controls' },
-            this.runButton, this.cancelButton,
+          h(
+            'div',
+            { class: 'controls' },
+            this.runButton,
+            this.cancelButton,
             menu('examples', 'Examples', () => examples(lake), choose),
-            menu('earlier', 'Earlier statements', remembered, choose, 'Statements that you run are listed here, in this browser only.'))),
-        h('div', { class: 'answer' },
-          h('div', { class: 'progress' }, this.status, this.clock),
-          this.outcome),
-        tablesPane(lake, (text) => this.editor.insert(text))));
+            menu(
+              'earlier',
+              'Earlier statements',
+              remembered,
+              choose,
+              'Statements that you run are listed here, in this browser only.',
+            ),
+          ),
+        ),
+        h('div', { class: 'answer' }, h('div', { class: 'progress' }, this.status, this.clock), this.outcome),
+        tablesPane(lake, (text) => this.editor.insert(text)),
+      ),
+    );
   }
 
   async start() {
@@ -120,7 +144,11 @@ class Sql {
     this.#asked = null;
     this.#sql = this.#view.get('sql');
     if (asked) {
-      await this.#guarded('Running', (signal) => this.#run(asked, signal), () => asked.statement);
+      await this.#guarded(
+        'Running',
+        (signal) => this.#run(asked, signal),
+        () => asked.statement,
+      );
       return;
     }
     const [sql, query, at] = [this.#sql, this.#view.get('query'), this.#view.get('at')];
@@ -129,7 +157,11 @@ class Sql {
       this.#forget();
       this.#clear(this.#hasDays() ? 'Not run yet: press Run, or Ctrl Enter in the box.' : null);
     } else {
-      await this.#guarded('Fetching', (signal) => this.#open(query, sql, at, signal), () => sql);
+      await this.#guarded(
+        'Fetching',
+        (signal) => this.#open(query, sql, at, signal),
+        () => sql,
+      );
     }
   }
 
@@ -141,8 +173,13 @@ class Sql {
     this.#shown = null;
     replace(this.status, message ?? '');
     if (message === null) {
-      replace(this.outcome, empty('Nothing has been published yet, so there is nothing to ask about.',
-        'Upload raw files (pregao upload DIR), and start create_datalake under Runs.'));
+      replace(
+        this.outcome,
+        empty(
+          'Nothing has been published yet, so there is nothing to ask about.',
+          'Upload raw files (pregao upload DIR), and start create_datalake under Runs.',
+        ),
+      );
     } else {
       replace(this.outcome);
     }
@@ -173,12 +210,24 @@ class Sql {
 
   #show(result) {
     const { columns, rows, next, query } = result;
-    this.#shown = { ...result, first: { columns, rows, next }, tokens: [''], count: next ? null : { rows: rows.length, more: false } };
-    replace(this.status,
-      h('span', { id: 'took', title: 'as Athena measured it' }, duration(result.took_ms)), ' · ',
-      h('span', { id: 'scanned', 'data-bytes': result.scanned_bytes }, `${bytes(result.scanned_bytes)} scanned`), ' · ',
-      h('span', { id: 'cost', 'data-usd': result.cost, title: PRICE },
-        result.cost ? `USD ${number(result.cost, 8)} on AWS, at the list price of us-east-1` : 'free on AWS'));
+    this.#shown = {
+      ...result,
+      first: { columns, rows, next },
+      tokens: [''],
+      count: next ? null : { rows: rows.length, more: false },
+    };
+    replace(
+      this.status,
+      h('span', { id: 'took', title: 'as Athena measured it' }, duration(result.took_ms)),
+      ' · ',
+      h('span', { id: 'scanned', 'data-bytes': result.scanned_bytes }, `${bytes(result.scanned_bytes)} scanned`),
+      ' · ',
+      h(
+        'span',
+        { id: 'cost', 'data-usd': result.cost, title: PRICE },
+        result.cost ? `USD ${number(result.cost, 8)} on AWS, at the list price of us-east-1` : 'free on AWS',
+      ),
+    );
     this.#showPage(this.#shown.first, 1, '');
     if (next) this.#countRows(query);
   }
@@ -204,13 +253,20 @@ class Sql {
       return;
     }
     const focused = this.outcome.contains(document.activeElement) ? document.activeElement.id : null;
-    replace(this.outcome,
-      h('div', { class: 'panel' },
+    replace(
+      this.outcome,
+      h(
+        'div',
+        { class: 'panel' },
         h('div', { class: 'bar' }, this.#pager(page), this.#downloads()),
-        page.rows.length ? rowsTable(page.columns, page.rows) : [
-          rowsTable(page.columns, []),
-          empty('No rows.', 'The statement is right, but nothing meets its conditions.'),
-        ]));
+        page.rows.length
+          ? rowsTable(page.columns, page.rows)
+          : [
+              rowsTable(page.columns, []),
+              empty('No rows.', 'The statement is right, but nothing meets its conditions.'),
+            ],
+      ),
+    );
     // The buttons are new: whoever pressed one by keyboard stays where they are.
     if (focused) this.outcome.querySelector(`#${CSS.escape(focused)}:enabled, .rows`)?.focus();
   }
@@ -231,21 +287,35 @@ class Sql {
   }
 
   #pager(page) {
-    const { tokens, page: { number: at } } = this.#shown;
+    const {
+      tokens,
+      page: { number: at },
+    } = this.#shown;
     const to = (target, token) => () => this.#view.set({ page: target === 1 ? '' : target, at: token });
     const button = (id, label, target, token) =>
-      h('button', { id, type: 'button', disabled: token === undefined || token === null, onclick: to(target, token) }, label);
-    return h('nav', { class: 'pager', 'aria-label': 'Pages of rows' },
+      h(
+        'button',
+        { id, type: 'button', disabled: token === undefined || token === null, onclick: to(target, token) },
+        label,
+      );
+    return h(
+      'nav',
+      { class: 'pager', 'aria-label': 'Pages of rows' },
       button('first', 'First', 1, at > 1 ? '' : undefined),
       button('previous', 'Previous', at - 1, at > 1 ? tokens[at - 2] : undefined),
       button('next', 'Next', at + 1, page.next),
-      h('span', { id: 'range', 'aria-live': 'polite' }, this.#range()));
+      h('span', { id: 'range', 'aria-live': 'polite' }, this.#range()),
+    );
   }
 
   #downloads() {
     const { query, columns } = this.#shown;
-    const link = (format, label) => h('a', { id: format, download: true, href: `/api/sql/${format}?query=${encodeURIComponent(query)}` }, label);
-    return columns.length > 0 && h('span', { class: 'downloads' }, 'All rows as ', link('csv', 'CSV'), ' or ', link('parquet', 'Parquet'));
+    const link = (format, label) =>
+      h('a', { id: format, download: true, href: `/api/sql/${format}?query=${encodeURIComponent(query)}` }, label);
+    return (
+      columns.length > 0 &&
+      h('span', { class: 'downloads' }, 'All rows as ', link('csv', 'CSV'), ' or ', link('parquet', 'Parquet'))
+    );
   }
 
   /**
@@ -274,15 +344,28 @@ class Sql {
     this.#shown = null;
     replace(this.status);
     if (error.error === 'Unconfirmed') {
-      replace(this.outcome, h('div', { id: 'whole', class: 'failure caution', role: 'alert' },
-        h('p', {}, error.message), h('p', { class: 'hint' }, error.hint),
-        h('button', { id: 'anyway', type: 'button', onclick: () => this.run(true) }, 'Run all the same')));
+      replace(
+        this.outcome,
+        h(
+          'div',
+          { id: 'whole', class: 'failure caution', role: 'alert' },
+          h('p', {}, error.message),
+          h('p', { class: 'hint' }, error.hint),
+          h('button', { id: 'anyway', type: 'button', onclick: () => this.run(true) }, 'Run all the same'),
+        ),
+      );
       return;
     }
     const place = this.editor.value === statement ? this.editor.mark(error.message) : null;
     const shown = failure(error, null);
     if (place) {
-      shown.append(h('button', { id: 'place', type: 'button', onclick: () => this.editor.goTo(place) }, `Go to line ${place.line}, column ${place.column}`));
+      shown.append(
+        h(
+          'button',
+          { id: 'place', type: 'button', onclick: () => this.editor.goTo(place) },
+          `Go to line ${place.line}, column ${place.column}`,
+        ),
+      );
     }
     replace(this.outcome, shown);
   }

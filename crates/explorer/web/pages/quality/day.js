@@ -12,21 +12,45 @@ export async function dayDetail(root, { view, ask }) {
   }
   const data = await ask('quality/day', { date: day === 'none' ? '' : day });
   if (view.get('day') !== day) return;
-  replace(root, h('section', { class: 'panel', id: 'day', 'data-day': day, 'aria-label': 'The chosen day' },
-    h('h2', {}, data.date ? dayText(data.date) : 'Refused files that belong to no day'),
-    data.date && h('p', { class: 'muted' },
-      data.business ? '' : 'The exchange is closed on this day. ',
-      data.published.length ? `Published: ${data.published.join(', ')}.` : 'Not published: start create_datalake for it under Runs.'),
-    data.feeds.map(feed),
-    refused(data.quarantined)));
+  replace(
+    root,
+    h(
+      'section',
+      { class: 'panel', id: 'day', 'data-day': day, 'aria-label': 'The chosen day' },
+      h('h2', {}, data.date ? dayText(data.date) : 'Refused files that belong to no day'),
+      data.date &&
+        h(
+          'p',
+          { class: 'muted' },
+          data.business ? '' : 'The exchange is closed on this day. ',
+          data.published.length
+            ? `Published: ${data.published.join(', ')}.`
+            : 'Not published: start create_datalake for it under Runs.',
+        ),
+      data.feeds.map(feed),
+      refused(data.quarantined),
+    ),
+  );
 }
 
 function feed({ feed: name, slots, outside }) {
   const missing = slots.filter(({ files }) => !files.length).length;
-  return h('div', { class: 'feed', 'data-feed': name },
-    h('h3', {}, name, h('span', { class: 'muted' }, ` ${number(slots.length - missing)} of ${number(slots.length)} snapshots, ${number(missing)} missing`)),
+  return h(
+    'div',
+    { class: 'feed', 'data-feed': name },
+    h(
+      'h3',
+      {},
+      name,
+      h(
+        'span',
+        { class: 'muted' },
+        ` ${number(slots.length - missing)} of ${number(slots.length)} snapshots, ${number(missing)} missing`,
+      ),
+    ),
     h('ol', { class: 'slots' }, slots.map(slot)),
-    outside.length > 0 && h('p', {}, `Outside the session: ${outside.map(({ name: file }) => file).join(', ')}`));
+    outside.length > 0 && h('p', {}, `Outside the session: ${outside.map(({ name: file }) => file).join(', ')}`),
+  );
 }
 
 function slot({ time, files }) {
@@ -36,7 +60,12 @@ function slot({ time, files }) {
   // A file of another minute than the slot's is told by its minute.
   const one = file && `● ${file.time === time ? bytes(file.bytes) : file.time}`;
   const text = { missing: '○ missing', present: one, extra: `● and ${number(others.length)} more` }[state];
-  return h('li', { class: `slot ${state}`, 'data-slot': time, 'data-state': state, title: told }, h('span', { class: 'time' }, time), h('span', {}, text));
+  return h(
+    'li',
+    { class: `slot ${state}`, 'data-slot': time, 'data-state': state, title: told },
+    h('span', { class: 'time' }, time),
+    h('span', {}, text),
+  );
 }
 
 function refused(files) {
@@ -49,6 +78,11 @@ function refused(files) {
     { name: 'Came from', cell: ({ reason }) => h('span', { class: 'mono' }, reason?.source ?? '') },
     { name: 'Lies at', cell: ({ uri }) => h('span', { class: 'mono' }, uri) },
   ];
-  return h('div', {}, h('h3', {}, 'Refused files'), table(columns, files, { id: 'quarantined' }),
-    h('p', { class: 'hint' }, 'Mend a file and upload it again; what lies in quarantine stays as it came.'));
+  return h(
+    'div',
+    {},
+    h('h3', {}, 'Refused files'),
+    table(columns, files, { id: 'quarantined' }),
+    h('p', { class: 'hint' }, 'Mend a file and upload it again; what lies in quarantine stays as it came.'),
+  );
 }

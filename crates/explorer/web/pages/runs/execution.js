@@ -61,7 +61,12 @@ export function shown(view, workflows) {
       chosenState(execution, view),
       times(execution, choose),
       execution.nested.length > 0 && nested(execution, view),
-      h('section', { class: 'panel texts' }, json('Input', execution.input), execution.output !== null && json('Output', execution.output)),
+      h(
+        'section',
+        { class: 'panel texts' },
+        json('Input', execution.input),
+        execution.output !== null && json('Output', execution.output),
+      ),
     ];
   }
 
@@ -71,33 +76,59 @@ export function shown(view, workflows) {
 /** Draws anew what a person may be at: the focus stays where it is, and what is open stays open. */
 function keeping(root, draw) {
   const at = document.activeElement;
-  const mark = root.contains(at) ? (at.id ? `#${CSS.escape(at.id)}` : at.dataset.stateName && `[data-state-name="${CSS.escape(at.dataset.stateName)}"]`) : null;
+  const mark = root.contains(at)
+    ? at.id
+      ? `#${CSS.escape(at.id)}`
+      : at.dataset.stateName && `[data-state-name="${CSS.escape(at.dataset.stateName)}"]`
+    : null;
   const open = [...root.querySelectorAll('details[open]')].map(({ id }) => id);
   const scrolled = [...root.querySelectorAll('.scroll')].map((one) => one.scrollLeft);
   draw();
   for (const id of open) root.querySelector(`#${CSS.escape(id)}`)?.setAttribute('open', '');
-  root.querySelectorAll('.scroll').forEach((one, number) => { one.scrollLeft = scrolled[number] ?? 0; });
+  root.querySelectorAll('.scroll').forEach((one, number) => {
+    one.scrollLeft = scrolled[number] ?? 0;
+  });
   if (mark) root.querySelector(mark)?.focus({ preventScroll: true });
 }
 
 function head(execution, stop) {
-  return h('header', { class: 'panel run-head' },
+  return h(
+    'header',
+    { class: 'panel run-head' },
     h('h1', {}, execution.workflow, ' ', h('span', { class: 'mono' }, execution.name)),
-    h('p', { class: 'line' },
+    h(
+      'p',
+      { class: 'line' },
       badge(execution.status),
-      h('span', { class: 'muted' }, `started ${instant(execution.started)}, ${execution.stopped ? 'took' : 'running for'} `,
-        duration(took(execution, execution.now))),
-      !execution.stopped && h('button', { type: 'button', id: 'stop', onclick: stop }, '■ Stop …')));
+      h(
+        'span',
+        { class: 'muted' },
+        `started ${instant(execution.started)}, ${execution.stopped ? 'took' : 'running for'} `,
+        duration(took(execution, execution.now)),
+      ),
+      !execution.stopped && h('button', { type: 'button', id: 'stop', onclick: stop }, '■ Stop …'),
+    ),
+  );
 }
 
 /** Asks whether to stop an execution, and does it. */
 function stopping(execution, failed) {
-  const dialog = h('dialog', { id: 'stopping', 'aria-labelledby': 'stopping-title', onclose: () => dialog.remove() },
+  const dialog = h(
+    'dialog',
+    { id: 'stopping', 'aria-labelledby': 'stopping-title', onclose: () => dialog.remove() },
     h('h2', { id: 'stopping-title' }, 'Stop this run?'),
-    h('p', {}, `${execution.workflow} ${execution.name} ends at once. What it has published stays; start it again for the same days to make them whole.`),
-    h('div', { class: 'controls' },
+    h(
+      'p',
+      {},
+      `${execution.workflow} ${execution.name} ends at once. What it has published stays; start it again for the same days to make them whole.`,
+    ),
+    h(
+      'div',
+      { class: 'controls' },
       h('button', { type: 'button', id: 'stop-confirm', class: 'primary', onclick: confirm }, 'Stop it'),
-      h('button', { type: 'button', onclick: () => dialog.close() }, 'Let it run')));
+      h('button', { type: 'button', onclick: () => dialog.close() }, 'Let it run'),
+    ),
+  );
   async function confirm() {
     dialog.close();
     try {
@@ -113,18 +144,40 @@ function stopping(execution, failed) {
 function wrong({ failure: { error, cause }, documents: uris, workflow, name }, documents, read) {
   const named = uris.map((uri) => /\/quality\/run=([^/]+)\//.exec(uri)?.[1]).find(Boolean);
   const audited = named ?? (error === 'QualityError' && workflow === 'create_datalake' ? name : null);
-  return h('section', { class: 'failure', id: 'failure', role: 'alert' },
+  return h(
+    'section',
+    { class: 'failure', id: 'failure', role: 'alert' },
     h('strong', { class: 'bad' }, error),
     h('p', { class: 'cause' }, cause || 'No cause is told.'),
-    audited && h('p', {}, h('a', { href: `/quality?run=${encodeURIComponent(audited)}`, id: 'quality-link' }, 'The checks of this run, under Quality')),
-    uris.map((uri) => h('div', { class: 'document' }, leaf(uri, uri, documents, read))));
+    audited &&
+      h(
+        'p',
+        {},
+        h(
+          'a',
+          { href: `/quality?run=${encodeURIComponent(audited)}`, id: 'quality-link' },
+          'The checks of this run, under Quality',
+        ),
+      ),
+    uris.map((uri) => h('div', { class: 'document' }, leaf(uri, uri, documents, read))),
+  );
 }
 
 /** A button that reads the document at a URI, and what was read. */
 function leaf(uri, name, documents, read) {
   const open = documents.has(uri);
   return [
-    h('button', { type: 'button', id: `read-${uri}`, class: 'link mono', 'aria-expanded': String(open), onclick: () => read(uri) }, name),
+    h(
+      'button',
+      {
+        type: 'button',
+        id: `read-${uri}`,
+        class: 'link mono',
+        'aria-expanded': String(open),
+        onclick: () => read(uri),
+      },
+      name,
+    ),
     open && told(documents.get(uri), documents, read),
   ];
 }
@@ -133,10 +186,18 @@ function leaf(uri, name, documents, read) {
 function told(found, documents, read) {
   if (found instanceof Error) return failure(found);
   if (found.text !== null) {
-    return [found.cut && h('p', { class: 'muted' }, 'Only its end is shown.'), h('pre', { class: 'document-text' }, found.text || '(empty)')];
+    return [
+      found.cut && h('p', { class: 'muted' }, 'Only its end is shown.'),
+      h('pre', { class: 'document-text' }, found.text || '(empty)'),
+    ];
   }
-  return h('ul', {}, found.below.map(({ uri, bytes: size }) =>
-    h('li', {}, leaf(uri, `${uri.split('/').at(-1)} ${bytes(size)}`, documents, read))));
+  return h(
+    'ul',
+    {},
+    found.below.map(({ uri, bytes: size }) =>
+      h('li', {}, leaf(uri, `${uri.split('/').at(-1)} ${bytes(size)}`, documents, read)),
+    ),
+  );
 }
 
 /** The visits to a state, and what they come to. */
@@ -146,7 +207,11 @@ function summary(execution, name) {
   if (!outcome) return { visits };
   const total = visits.reduce((sum, visit) => sum + spent(visit, execution), 0);
   const retries = visits.reduce((sum, visit) => sum + Math.max(0, visit.attempts - 1), 0);
-  const note = [duration(total), visits.length > 1 && `${number(visits.length)} times`, retries > 0 && `${number(retries)} retried`];
+  const note = [
+    duration(total),
+    visits.length > 1 && `${number(visits.length)} times`,
+    retries > 0 && `${number(retries)} retried`,
+  ];
   return { visits, outcome, note: note.filter(Boolean).join(' · ') };
 }
 
@@ -160,27 +225,53 @@ function graphOf(execution, view, workflows, choose) {
     const link = inner ? view.href({ run: inner.arn }) : other && view.href({ workflow: other });
     return { outcome, note, link, linkName: other ?? inner?.workflow };
   };
-  return drawing(execution.definition, { title: `${execution.workflow} ${execution.name}, its states`, about, chosen: view.get('state'), choose });
+  return drawing(execution.definition, {
+    title: `${execution.workflow} ${execution.name}, its states`,
+    about,
+    chosen: view.get('state'),
+    choose,
+  });
 }
 
-const legend = () => h('p', { class: 'legend muted' },
-  ['succeeded', 'running', 'failed', 'caught', 'stopped'].map((outcome) => h('span', { class: `badge ${outcome}` }, `${sign(outcome)} ${word(outcome)}`)),
-  h('span', { class: 'badge waiting' }, 'not reached'));
+const legend = () =>
+  h(
+    'p',
+    { class: 'legend muted' },
+    ['succeeded', 'running', 'failed', 'caught', 'stopped'].map((outcome) =>
+      h('span', { class: `badge ${outcome}` }, `${sign(outcome)} ${word(outcome)}`),
+    ),
+    h('span', { class: 'badge waiting' }, 'not reached'),
+  );
 
 function chosenState(execution, view) {
   const name = view.get('state');
   const state = name && states(execution.definition).get(name);
   if (!state) return null;
   const { visits } = summary(execution, name);
-  return h('section', { class: 'panel', id: 'state', 'data-state': name },
+  return h(
+    'section',
+    { class: 'panel', id: 'state', 'data-state': name },
     h('h2', {}, name),
     state.Comment && h('p', {}, state.Comment),
-    visits.length ? visits.map((visit) => h('div', {},
-      h('p', {}, `${sign(visit.outcome)} ${word(visit.outcome)}, entered ${instant(visit.entered)}, `,
-        `${visit.left ? 'took' : 'so far'} ${duration(spent(visit, execution))}${attempts(visit)}`),
-      visit.failures.map(({ error, cause }) => h('p', { class: 'attempt' }, h('strong', { class: 'bad' }, error), ` ${cause}`))))
+    visits.length
+      ? visits.map((visit) =>
+          h(
+            'div',
+            {},
+            h(
+              'p',
+              {},
+              `${sign(visit.outcome)} ${word(visit.outcome)}, entered ${instant(visit.entered)}, `,
+              `${visit.left ? 'took' : 'so far'} ${duration(spent(visit, execution))}${attempts(visit)}`,
+            ),
+            visit.failures.map(({ error, cause }) =>
+              h('p', { class: 'attempt' }, h('strong', { class: 'bad' }, error), ` ${cause}`),
+            ),
+          ),
+        )
       : h('p', { class: 'muted' }, 'It was not reached.'),
-    definition(state));
+    definition(state),
+  );
 }
 
 const attempts = ({ attempts: count }) => (count > 1 ? `, ${number(count)} attempts` : '');
@@ -199,25 +290,48 @@ function times(execution, choose) {
   };
   const columns = [
     { name: 'State', cell: state },
-    { name: 'Outcome', cell: (visit) => h('span', { class: `badge ${visit.outcome}` }, `${sign(visit.outcome)} ${word(visit.outcome)}`) },
+    {
+      name: 'Outcome',
+      cell: (visit) => h('span', { class: `badge ${visit.outcome}` }, `${sign(visit.outcome)} ${word(visit.outcome)}`),
+    },
     { name: 'Took', number: true, cell: (visit) => duration(spent(visit, execution)) },
     { name: 'When', cell: bar },
     { name: 'Entered', cell: (visit) => instant(visit.entered) },
     { name: 'Attempts', number: true, cell: (visit) => (visit.attempts ? number(visit.attempts) : '') },
     { name: 'Error', cell: (visit) => visit.failures.map(({ error }) => error).join(', ') },
   ];
-  return h('section', { class: 'panel' }, h('h2', {}, 'States in their order'),
-    execution.visits.length ? table(columns, execution.visits, { id: 'visits' }) : h('p', { class: 'muted' }, 'None has been entered yet.'));
+  return h(
+    'section',
+    { class: 'panel' },
+    h('h2', {}, 'States in their order'),
+    execution.visits.length
+      ? table(columns, execution.visits, { id: 'visits' })
+      : h('p', { class: 'muted' }, 'None has been entered yet.'),
+  );
 }
 
 function nested(execution, view) {
   const columns = [
     { name: 'From', cell: ({ visit }) => execution.visits[visit].state },
-    { name: 'Execution', cell: ({ arn, workflow, name }) => h('a', { href: view.href({ run: arn }) }, `${workflow} ${name}`) },
+    {
+      name: 'Execution',
+      cell: ({ arn, workflow, name }) => h('a', { href: view.href({ run: arn }) }, `${workflow} ${name}`),
+    },
     { name: 'Status', cell: ({ status }) => badge(status) },
     { name: 'Took', number: true, cell: (one) => duration(took(one, execution.now)) },
   ];
-  return h('section', { class: 'panel' }, h('h2', {}, 'Executions that it started'), table(columns, execution.nested, { id: 'nested' }));
+  return h(
+    'section',
+    { class: 'panel' },
+    h('h2', {}, 'Executions that it started'),
+    table(columns, execution.nested, { id: 'nested' }),
+  );
 }
 
-const json = (name, value) => h('details', { id: `json-${name.toLowerCase()}` }, h('summary', {}, name), h('pre', {}, JSON.stringify(value, null, 2)));
+const json = (name, value) =>
+  h(
+    'details',
+    { id: `json-${name.toLowerCase()}` },
+    h('summary', {}, name),
+    h('pre', {}, JSON.stringify(value, null, 2)),
+  );

@@ -17,7 +17,13 @@ export function states(machine) {
 }
 
 /** The definition of a state, to be read. */
-export const definition = (state) => h('details', { id: 'state-definition' }, h('summary', {}, 'Definition'), h('pre', {}, JSON.stringify(state, null, 2)));
+export const definition = (state) =>
+  h(
+    'details',
+    { id: 'state-definition' },
+    h('summary', {}, 'Definition'),
+    h('pre', {}, JSON.stringify(state, null, 2)),
+  );
 
 /** A panel with the graph of a workflow that nothing is said of. */
 export function plan({ name, definition: machine }, workflows, view) {
@@ -32,13 +38,17 @@ export function plan({ name, definition: machine }, workflows, view) {
     const state = chosen && states(machine).get(chosen);
     detail.replaceChildren(
       drawing(machine, { title: `${name}, its states`, about, chosen, choose }),
-      ...(state ? [h('h2', {}, chosen), h('p', {}, state.Comment ?? ''), definition(state)] : []));
+      ...(state ? [h('h2', {}, chosen), h('p', {}, state.Comment ?? ''), definition(state)] : []),
+    );
   };
   draw();
   // A high graph stands beside two low ones.
   const high = Number(detail.querySelector('svg').getAttribute('height')) > HIGH;
-  return h('section', { class: `panel plan${high ? ' high' : ''}`, 'data-workflow': name },
+  return h(
+    'section',
+    { class: `panel plan${high ? ' high' : ''}`, 'data-workflow': name },
     h('h2', {}, h('a', { href: view.href({ workflow: name }) }, name)),
     h('p', { class: 'muted' }, machine.Comment ?? ''),
-    detail);
+    detail,
+  );
 }

@@ -6,8 +6,17 @@ import { failure, h, replace } from '../../lib/dom.js';
 /** The button and the panel that start a run; `begun({ arn, name })` is called when one has been started. */
 export function starter(workflows, begun) {
   const field = (id, label, attributes) => h('label', { class: 'field' }, label, h('input', { id, ...attributes }));
-  const workflow = h('select', { id: 'start-workflow' }, workflows.map(({ name }) => h('option', { value: name }, name)));
-  const mode = h('select', { id: 'start-mode' }, h('option', { value: 'days' }, 'days'), h('option', { value: 'json' }, 'JSON'));
+  const workflow = h(
+    'select',
+    { id: 'start-workflow' },
+    workflows.map(({ name }) => h('option', { value: name }, name)),
+  );
+  const mode = h(
+    'select',
+    { id: 'start-mode' },
+    h('option', { value: 'days' }, 'days'),
+    h('option', { value: 'json' }, 'JSON'),
+  );
   const from = field('start-from', 'From', { type: 'date' });
   const to = field('start-to', 'To', { type: 'date' });
   const days = h('span', { class: 'controls' }, from, to);
@@ -15,13 +24,42 @@ export function starter(workflows, begun) {
   const json = h('label', { class: 'field json', hidden: true }, 'Input', text);
   const hint = h('p', { class: 'hint' }, 'Without dates: the day before, in Sao Paulo. A single day: From alone.');
   const answer = h('div', { id: 'start-answer', 'aria-live': 'polite' });
-  const form = h('form', { class: 'controls', onsubmit: (event) => { event.preventDefault(); check(); } },
-    h('label', {}, 'Workflow', workflow), h('label', {}, 'Input by', mode), days, json,
-    h('button', { type: 'submit', id: 'start-check' }, 'Start …'));
-  const panel = h('section', { id: 'start', class: 'panel', hidden: true, 'aria-label': 'Start a run' }, h('h2', {}, 'Start a run'), form, hint, answer);
+  const form = h(
+    'form',
+    {
+      class: 'controls',
+      onsubmit: (event) => {
+        event.preventDefault();
+        check();
+      },
+    },
+    h('label', {}, 'Workflow', workflow),
+    h('label', {}, 'Input by', mode),
+    days,
+    json,
+    h('button', { type: 'submit', id: 'start-check' }, 'Start …'),
+  );
+  const panel = h(
+    'section',
+    { id: 'start', class: 'panel', hidden: true, 'aria-label': 'Start a run' },
+    h('h2', {}, 'Start a run'),
+    form,
+    hint,
+    answer,
+  );
   const turn = () => (panel.hidden ? open() : close());
-  const button = h('button', { type: 'button', id: 'start-open', class: 'primary', 'aria-expanded': 'false', 'aria-controls': 'start', onclick: turn },
-    'Start a run');
+  const button = h(
+    'button',
+    {
+      type: 'button',
+      id: 'start-open',
+      class: 'primary',
+      'aria-expanded': 'false',
+      'aria-controls': 'start',
+      onclick: turn,
+    },
+    'Start a run',
+  );
 
   // What was said about another input would be wrong.
   form.addEventListener('input', () => replace(answer));
@@ -58,7 +96,12 @@ export function starter(workflows, begun) {
     try {
       return JSON.parse(text.value);
     } catch (error) {
-      throw new Refused(0, 'InvalidInput', `The input is no JSON: ${error.message}`, 'Write an object, such as {"date": "2020-04-01"}.');
+      throw new Refused(
+        0,
+        'InvalidInput',
+        `The input is no JSON: ${error.message}`,
+        'Write an object, such as {"date": "2020-04-01"}.',
+      );
     }
   }
 
@@ -74,22 +117,39 @@ export function starter(workflows, begun) {
     }
   }
 
-  const check = () => trying(async () => {
-    const checked = await post('executions/check', { workflow: workflow.value, input: input() });
-    const confirm = h('button', { type: 'button', id: 'start-confirm', class: 'primary', onclick: () => start(checked) }, `Start ${checked.workflow}`);
-    replace(answer, h('div', { class: 'confirm' },
-      h('p', {}, `${checked.workflow} of `, h('strong', {}, checked.means)),
-      h('pre', {}, JSON.stringify(checked.input)),
-      h('div', { class: 'controls' }, confirm, h('button', { type: 'button', onclick: () => replace(answer) }, 'Not now'))));
-    // It can be pressed once the others can.
-    setTimeout(() => confirm.focus());
-  });
+  const check = () =>
+    trying(async () => {
+      const checked = await post('executions/check', { workflow: workflow.value, input: input() });
+      const confirm = h(
+        'button',
+        { type: 'button', id: 'start-confirm', class: 'primary', onclick: () => start(checked) },
+        `Start ${checked.workflow}`,
+      );
+      replace(
+        answer,
+        h(
+          'div',
+          { class: 'confirm' },
+          h('p', {}, `${checked.workflow} of `, h('strong', {}, checked.means)),
+          h('pre', {}, JSON.stringify(checked.input)),
+          h(
+            'div',
+            { class: 'controls' },
+            confirm,
+            h('button', { type: 'button', onclick: () => replace(answer) }, 'Not now'),
+          ),
+        ),
+      );
+      // It can be pressed once the others can.
+      setTimeout(() => confirm.focus());
+    });
 
-  const start = (checked) => trying(async () => {
-    const begins = await post('executions', { workflow: checked.workflow, input: checked.input });
-    close();
-    begun(begins);
-  });
+  const start = (checked) =>
+    trying(async () => {
+      const begins = await post('executions', { workflow: checked.workflow, input: checked.input });
+      close();
+      begun(begins);
+    });
 
   return { button, panel, open };
 }

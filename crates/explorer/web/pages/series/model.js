@@ -4,8 +4,15 @@ import { snapshot } from '../../lib/format.js';
 
 /** Which columns an instrument has, and what they are called. */
 export const COLUMNS = {
-  micro: 'micro-price', bid: 'bid', qty_bid: 'quantity at bid', ask: 'ask', qty_ask: 'quantity at ask', last: 'last',
-  traded: 'traded since', total: 'traded today', trades: 'trades today',
+  micro: 'micro-price',
+  bid: 'bid',
+  qty_bid: 'quantity at bid',
+  ask: 'ask',
+  qty_ask: 'quantity at ask',
+  last: 'last',
+  traded: 'traded since',
+  total: 'traded today',
+  trades: 'trades today',
 };
 
 /** Whether a place of the axis lies between two days. */
@@ -68,7 +75,9 @@ function totals(axis, { total, traded }) {
 function rebase(instruments) {
   const [first, ...others] = instruments;
   if (!first) return -1;
-  const base = first.values.micro.findIndex((value, at) => value !== null && others.every(({ values }) => values.micro[at] !== null));
+  const base = first.values.micro.findIndex(
+    (value, at) => value !== null && others.every(({ values }) => values.micro[at] !== null),
+  );
   for (const instrument of instruments) {
     const { micro } = instrument.values;
     instrument.rebased = micro.map((value) => (value === null || base < 0 ? null : (100 * value) / micro[base]));
@@ -96,7 +105,10 @@ export function hours(axis) {
   const found = new Map();
   let hour = '';
   axis.forEach((name, at) => {
-    if (isBreak(name)) { hour = ''; return; }
+    if (isBreak(name)) {
+      hour = '';
+      return;
+    }
     const now = snapshot(name).time.slice(0, 2);
     if (now !== hour) found.set(at, now);
     hour = now;

@@ -25,7 +25,8 @@ export function layout(model, scale, narrow) {
 }
 
 function ownPanels({ instruments, spread }, paired) {
-  const legs = paired && spread ? instruments.filter(({ ticker }) => ticker === spread.a || ticker === spread.b) : instruments;
+  const legs =
+    paired && spread ? instruments.filter(({ ticker }) => ticker === spread.a || ticker === spread.b) : instruments;
   const panels = legs.flatMap((instrument) => {
     const at = instruments.indexOf(instrument);
     return [
@@ -33,14 +34,18 @@ function ownPanels({ instruments, spread }, paired) {
       ...(paired ? [] : [{ kind: 'volume', draw: () => [bars(instrument, at, 'traded')], format: compact }]),
     ];
   });
-  if (paired && spread) panels.unshift({ kind: 'price', title: spreadName(spread), draw: () => [difference(spread)], format: price });
+  if (paired && spread)
+    panels.unshift({ kind: 'price', title: spreadName(spread), draw: () => [difference(spread)], format: price });
   return panels;
 }
 
 function rebasedPanels({ instruments }) {
   const all = (draw) => () => instruments.map(draw);
-  const line = (instrument, at) =>
-    ({ ...lineOf(`rebased:${instrument.ticker}`, instrument.ticker, instrument.rebased), color: colourOf(at), lineStyle: { width: 1.8 } });
+  const line = (instrument, at) => ({
+    ...lineOf(`rebased:${instrument.ticker}`, instrument.ticker, instrument.rebased),
+    color: colourOf(at),
+    lineStyle: { width: 1.8 },
+  });
   return [
     { kind: 'price', draw: all(line), format: (value) => number(value, 2) },
     { kind: 'volume', draw: all((instrument, at) => bars(instrument, at, instrument.ticker)), format: compact },
@@ -56,40 +61,72 @@ export const colourOf = (at) => palette()[at % palette().length];
 function lineOf(id, name, values) {
   const alone = (at) => (values[at - 1] ?? null) === null && (values[at + 1] ?? null) === null;
   return {
-    type: 'line', id, name, data: values, connectNulls: false,
-    showSymbol: true, showAllSymbol: true, symbol: 'circle', symbolSize: (value, { dataIndex }) => (alone(dataIndex) ? 4 : 0),
+    type: 'line',
+    id,
+    name,
+    data: values,
+    connectNulls: false,
+    showSymbol: true,
+    showAllSymbol: true,
+    symbol: 'circle',
+    symbolSize: (_value, { dataIndex }) => (alone(dataIndex) ? 4 : 0),
     emphasis: { disabled: true },
   };
 }
 
 function prices({ ticker, values }, at) {
-  const band = values.bid.flatMap((bid, place) => (bid === null || values.ask[place] === null ? [] : [[place, bid, values.ask[place]]]));
+  const band = values.bid.flatMap((bid, place) =>
+    bid === null || values.ask[place] === null ? [] : [[place, bid, values.ask[place]]],
+  );
   return [
     {
-      type: 'custom', id: `band:${ticker}`, name: 'bid to ask', data: band, encode: { x: 0, y: [1, 2] }, clip: true, z: 1,
-      itemStyle: { color: colourOf(at), opacity: 0.28 }, renderItem: bandAt,
+      type: 'custom',
+      id: `band:${ticker}`,
+      name: 'bid to ask',
+      data: band,
+      encode: { x: 0, y: [1, 2] },
+      clip: true,
+      z: 1,
+      itemStyle: { color: colourOf(at), opacity: 0.28 },
+      renderItem: bandAt,
     },
-    { ...lineOf(`last:${ticker}`, 'last', values.last), color: colour('muted'), lineStyle: { width: 1, type: [2, 3] }, z: 2 },
+    {
+      ...lineOf(`last:${ticker}`, 'last', values.last),
+      color: colour('muted'),
+      lineStyle: { width: 1, type: [2, 3] },
+      z: 2,
+    },
     { ...lineOf(`micro:${ticker}`, 'micro-price', values.micro), color: colourOf(at), lineStyle: { width: 1.8 }, z: 3 },
   ];
 }
 
 /** From bid to ask, as wide as the slot. */
-function bandAt(params, api) {
+function bandAt(_params, api) {
   const [x, bid] = api.coord([api.value(0), api.value(1)]);
   const [, ask] = api.coord([api.value(0), api.value(2)]);
   const width = Math.max(1, api.size([1, 0])[0]);
   const height = Math.max(1, Math.abs(bid - ask));
-  return { type: 'rect', shape: { x: x - width / 2, y: Math.min(bid, ask), width, height }, style: { fill: api.visual('color'), opacity: 0.28 } };
+  return {
+    type: 'rect',
+    shape: { x: x - width / 2, y: Math.min(bid, ask), width, height },
+    style: { fill: api.visual('color'), opacity: 0.28 },
+  };
 }
 
 function bars(instrument, at, name) {
   const shade = colourOf(at);
   const faded = `${shade}66`;
   return {
-    type: 'bar', id: `traded:${instrument.ticker}`, name, data: instrument.bars, barCategoryGap: '15%', barMinHeight: 1, emphasis: { disabled: true },
+    type: 'bar',
+    id: `traded:${instrument.ticker}`,
+    name,
+    data: instrument.bars,
+    barCategoryGap: '15%',
+    barMinHeight: 1,
+    emphasis: { disabled: true },
     // The first bar of a day is of another kind: all that was traded before.
-    itemStyle: { color: ({ dataIndex }) => (instrument.firsts.has(dataIndex) ? faded : shade) }, color: shade,
+    itemStyle: { color: ({ dataIndex }) => (instrument.firsts.has(dataIndex) ? faded : shade) },
+    color: shade,
   };
 }
 
@@ -102,15 +139,21 @@ function daysWithin({ axis, starts }, [first, last]) {
   return starts.filter(({ at }, day) => at <= last && (starts[day + 1]?.at ?? axis.length) > first).length;
 }
 
-const titleOf = ({ title, top, at }) =>
-  ({ text: title, top: top - 30, left: 8, textStyle: { fontSize: 13, color: at === undefined ? colour('text') : colourOf(at) } });
+const titleOf = ({ title, top, at }) => ({
+  text: title,
+  top: top - 30,
+  left: 8,
+  textStyle: { fontSize: 13, color: at === undefined ? colour('text') : colourOf(at) },
+});
 
 /** What ECharts is given. `window` are the first and the last place that are shown. */
 export function picture(model, panels, scale, window) {
   const labels = hours(model.axis);
   const starts = new Map(model.starts.map(({ date, at }) => [at, date]));
   const few = () => daysWithin(model, window()) <= 2;
-  const grids = panels.map((panel, gridIndex) => times(model, gridIndex, gridIndex === panels.length - 1, starts, labels, few));
+  const grids = panels.map((_panel, gridIndex) =>
+    times(model, gridIndex, gridIndex === panels.length - 1, starts, labels, few),
+  );
   const series = panels.flatMap((panel, at) => panel.draw().map((one) => ({ ...one, xAxisIndex: at, yAxisIndex: at })));
   const [startValue, endValue] = window();
   const zoom = { xAxisIndex: panels.map((_, at) => at), startValue, endValue, filterMode: 'filter' };
@@ -118,22 +161,42 @@ export function picture(model, panels, scale, window) {
   return {
     ...look,
     title: panels.filter((panel) => panel.title).map(titleOf),
-    legend: { top: 4, right: 8, itemWidth: 16, itemGap: 9, textStyle: { color: colour('text') }, data: legend(model, scale) },
+    legend: {
+      top: 4,
+      right: 8,
+      itemWidth: 16,
+      itemGap: 9,
+      textStyle: { color: colour('text') },
+      data: legend(model, scale),
+    },
     grid: panels.map(({ top, height }) => ({ top, height, left: 62, right: 14 })),
     xAxis: grids,
     yAxis: panels.map(({ kind, format }, gridIndex) => ({
-      ...axisLook(), type: 'value', gridIndex, scale: kind === 'price', splitNumber: kind === 'price' ? 5 : 2,
+      ...axisLook(),
+      type: 'value',
+      gridIndex,
+      scale: kind === 'price',
+      splitNumber: kind === 'price' ? 5 : 2,
       axisLabel: { color: colour('muted'), formatter: format },
       axisPointer: { label: { formatter: ({ value }) => format(value), ...pointerLabel() } },
     })),
     axisPointer: { link: [{ xAxisIndex: 'all' }], lineStyle: { color: colour('idle') } },
     tooltip: {
-      ...look.tooltip, trigger: 'axis', axisPointer: { type: 'cross', crossStyle: { color: colour('idle') } },
+      ...look.tooltip,
+      trigger: 'axis',
+      axisPointer: { type: 'cross', crossStyle: { color: colour('idle') } },
       formatter: (points) => tip(model, scale, points),
     },
     dataZoom: [
       { ...zoom, type: 'inside', zoomOnMouseWheel: 'ctrl', moveOnMouseWheel: false },
-      { ...zoom, type: 'slider', bottom: 10, height: 24, labelFormatter: (_, name) => (isBreak(name ?? 'night') ? '' : snapshot(name).time), ...sliderLook() },
+      {
+        ...zoom,
+        type: 'slider',
+        bottom: 10,
+        height: 24,
+        labelFormatter: (_, name) => (isBreak(name ?? 'night') ? '' : snapshot(name).time),
+        ...sliderLook(),
+      },
     ],
     series,
   };
@@ -142,8 +205,13 @@ export function picture(model, panels, scale, window) {
 const pointerLabel = () => ({ backgroundColor: colour('idle'), color: colour('panel') });
 
 const sliderLook = () => ({
-  borderColor: colour('line'), textStyle: { color: colour('muted') }, fillerColor: 'rgba(128, 148, 168, .18)', showDataShadow: false, brushSelect: false,
-  handleStyle: { color: colour('panel'), borderColor: colour('idle') }, moveHandleStyle: { color: colour('idle') },
+  borderColor: colour('line'),
+  textStyle: { color: colour('muted') },
+  fillerColor: 'rgba(128, 148, 168, .18)',
+  showDataShadow: false,
+  brushSelect: false,
+  handleStyle: { color: colour('panel'), borderColor: colour('idle') },
+  moveHandleStyle: { color: colour('idle') },
 });
 
 const LEGEND = {
@@ -157,14 +225,27 @@ const legend = ({ instruments }, scale) => LEGEND[scale] ?? instruments.map(({ t
 function times({ axis }, gridIndex, labelled, starts, labels, few) {
   const look = axisLook();
   return {
-    ...look, type: 'category', gridIndex, data: axis, boundaryGap: true, axisTick: { show: false },
-    splitLine: { show: true, interval: (at, name) => isBreak(name), lineStyle: { color: colour('idle'), type: 'dashed' } },
+    ...look,
+    type: 'category',
+    gridIndex,
+    data: axis,
+    boundaryGap: true,
+    axisTick: { show: false },
+    splitLine: {
+      show: true,
+      interval: (_at, name) => isBreak(name),
+      lineStyle: { color: colour('idle'), type: 'dashed' },
+    },
     axisLabel: {
-      show: labelled, color: colour('muted'), hideOverlap: true,
+      show: labelled,
+      color: colour('muted'),
+      hideOverlap: true,
       interval: (at) => starts.has(at) || (few() && labels.has(at)),
       formatter: (name, at) => (starts.has(at) ? day(starts.get(at)) : snapshot(name).time),
     },
-    axisPointer: { label: { show: labelled, formatter: ({ value }) => (isBreak(value) ? '' : intdate(value)), ...pointerLabel() } },
+    axisPointer: {
+      label: { show: labelled, formatter: ({ value }) => (isBreak(value) ? '' : intdate(value)), ...pointerLabel() },
+    },
   };
 }
 
@@ -174,13 +255,44 @@ function tip({ axis, instruments, spread }, scale, points) {
   if (at === undefined || isBreak(axis[at])) return '';
   const there = instruments.filter(({ values }) => Object.values(values).some((list) => list[at] !== null));
   if (!there.length) return h('div', {}, h('strong', {}, intdate(axis[at])), h('div', {}, 'no snapshot'));
-  const row = (name, cell) => h('tr', {}, h('th', { scope: 'row' }, name), there.map((instrument) => h('td', { class: 'number' }, cell(instrument))));
-  const offer = (side) => ({ values }) => [price(values[side][at]), h('span', { class: 'muted' }, ` × ${compact(values[`qty_${side}`][at])}`)];
-  return h('div', { class: 'tip' },
-    h('table', {},
-      h('thead', {}, h('tr', {}, h('th', {}, intdate(axis[at])), there.map((instrument) =>
-        h('th', { class: 'number', style: `color: ${colourOf(instruments.indexOf(instrument))}` }, instrument.ticker)))),
-      h('tbody', {},
+  const row = (name, cell) =>
+    h(
+      'tr',
+      {},
+      h('th', { scope: 'row' }, name),
+      there.map((instrument) => h('td', { class: 'number' }, cell(instrument))),
+    );
+  const offer =
+    (side) =>
+    ({ values }) => [
+      price(values[side][at]),
+      h('span', { class: 'muted' }, ` × ${compact(values[`qty_${side}`][at])}`),
+    ];
+  return h(
+    'div',
+    { class: 'tip' },
+    h(
+      'table',
+      {},
+      h(
+        'thead',
+        {},
+        h(
+          'tr',
+          {},
+          h('th', {}, intdate(axis[at])),
+          there.map((instrument) =>
+            h(
+              'th',
+              { class: 'number', style: `color: ${colourOf(instruments.indexOf(instrument))}` },
+              instrument.ticker,
+            ),
+          ),
+        ),
+      ),
+      h(
+        'tbody',
+        {},
         row('micro-price', ({ values }) => number(values.micro[at], 4)),
         scale === 'rebased' && row('rebased', ({ rebased }) => number(rebased[at], 3)),
         row('ask', offer('ask')),
@@ -188,8 +300,13 @@ function tip({ axis, instruments, spread }, scale, points) {
         row('last', ({ values }) => price(values.last[at])),
         row('traded', (instrument) => step(axis, instrument, at)),
         row('today', ({ values }) => compact(values.total[at])),
-        row('trades', ({ values }) => number(values.trades[at])))),
-    scale === 'spread' && spread && h('div', {}, h('strong', {}, spreadName(spread)), ` = ${number(spread.values[at], 4)}`));
+        row('trades', ({ values }) => number(values.trades[at])),
+      ),
+    ),
+    scale === 'spread' &&
+      spread &&
+      h('div', {}, h('strong', {}, spreadName(spread)), ` = ${number(spread.values[at], 4)}`),
+  );
 }
 
 /** What was traded, and since when. */

@@ -8,11 +8,16 @@ const LONGEST = 20_000;
 export function remember(statement) {
   if (statement.length > LONGEST) return;
   const all = [statement, ...texts().filter((text) => text !== statement)].slice(0, MOST);
-  try { localStorage.setItem(KEY, JSON.stringify(all)); } catch { /* Without storage nothing is kept. */ }
+  try {
+    localStorage.setItem(KEY, JSON.stringify(all));
+  } catch {
+    /* Without storage nothing is kept. */
+  }
 }
 
 /** `{ name, statement }`s, the latest first. */
-export const remembered = () => texts().map((statement) => ({ name: statement.replace(/\s+/g, ' ').trim(), statement }));
+export const remembered = () =>
+  texts().map((statement) => ({ name: statement.replace(/\s+/g, ' ').trim(), statement }));
 
 function texts() {
   try {

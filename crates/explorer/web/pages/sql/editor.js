@@ -9,30 +9,43 @@ const PLACE = /\bline (\d+):(\d+)/;
 export function editor(run) {
   const sheet = h('pre', { class: 'sheet', 'aria-hidden': 'true' });
   const box = h('textarea', {
-    id: 'statement', rows: 9, spellcheck: 'false', autocapitalize: 'off', autocomplete: 'off', 'aria-describedby': 'statement-hint',
+    id: 'statement',
+    rows: 9,
+    spellcheck: 'false',
+    autocapitalize: 'off',
+    autocomplete: 'off',
+    'aria-describedby': 'statement-hint',
     oninput: () => replace(sheet),
-    onscroll: () => { sheet.scrollTop = box.scrollTop; },
+    onscroll: () => {
+      sheet.scrollTop = box.scrollTop;
+    },
     onkeydown: (event) => {
       if (event.key !== 'Enter' || !(event.ctrlKey || event.metaKey)) return;
       event.preventDefault();
       if (!event.repeat) run();
     },
   });
-  const element = h('div', { class: 'editor' },
+  const element = h(
+    'div',
+    { class: 'editor' },
     h('label', { for: 'statement' }, 'Statement'),
     h('span', { id: 'statement-hint', class: 'hint' }, 'Ctrl Enter runs it'),
-    h('div', { class: 'box' }, sheet, box));
+    h('div', { class: 'box' }, sheet, box),
+  );
 
   // Typed as a person would, so that the browser can undo it.
   const type = (text) => {
     box.focus();
-    if (!document.execCommand('insertText', false, text)) box.setRangeText(text, box.selectionStart, box.selectionEnd, 'end');
+    if (!document.execCommand('insertText', false, text))
+      box.setRangeText(text, box.selectionStart, box.selectionEnd, 'end');
     replace(sheet);
   };
 
   return {
     element,
-    get value() { return box.value; },
+    get value() {
+      return box.value;
+    },
 
     /** Shows a statement of the address. */
     set(text) {
@@ -64,7 +77,12 @@ export function editor(run) {
         return null;
       }
       const [start, end] = range;
-      replace(sheet, box.value.slice(0, start), h('mark', {}, box.value.slice(start, end)), `${box.value.slice(end)}\n`);
+      replace(
+        sheet,
+        box.value.slice(0, start),
+        h('mark', {}, box.value.slice(start, end)),
+        `${box.value.slice(end)}\n`,
+      );
       sheet.scrollTop = box.scrollTop;
       return { line: Number(line), column: Number(column), start, end };
     },

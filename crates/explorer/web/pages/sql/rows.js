@@ -27,7 +27,8 @@ export function rowsTable(columns, rows) {
 
 function cell(text, format) {
   if (text === null) return h('span', { class: 'nothing', 'data-null': true, title: 'no value' }, 'NULL');
-  if (text === '') return h('span', { class: 'nothing', 'data-exact': '', title: 'a text without characters' }, 'empty');
+  if (text === '')
+    return h('span', { class: 'nothing', 'data-exact': '', title: 'a text without characters' }, 'empty');
   const shown = format(text);
   return h('span', { 'data-exact': text, title: shown === text && text.length < 60 ? null : text }, shown);
 }
