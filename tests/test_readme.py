@@ -1,16 +1,23 @@
-"""What the README promises is what there is."""
+"""What the README and the pages of docs/ promise is what there is."""
 
 from __future__ import annotations
 
+import json
 import re
 
+import pytest
+
+from conftest import Published
 from lake import ROOT, Lake
 
 TEST_COMMAND = "python3 tests/run.py"
+READMES = ["README.md", "README.pt-BR.md"]
+LONGEST = 150
+PAGES = sorted(str(path.relative_to(ROOT)) for path in [*ROOT.glob("README*.md"), *ROOT.glob("docs/**/*.md")])
 
 
-def readme() -> str:
-    return (ROOT / "README.md").read_text(encoding="utf-8")
+def page(name: str) -> str:
+    return (ROOT / name).read_text(encoding="utf-8")
 
 
 def shell_lines(text: str) -> list[str]:
@@ -18,20 +25,114 @@ def shell_lines(text: str) -> list[str]:
     return [line.strip() for block in blocks for line in block.splitlines()]
 
 
-def test_the_readme_gives_the_two_commands():
-    lines = shell_lines(readme())
+def commands(lake: Lake) -> set[str]:
+    """The commands that the program has, by its own help."""
+    help_ = lake.run("--help").out
+    section = re.search(r"^Commands:\n((?: +.*\n|\n)+)", help_, re.MULTILINE)
+    assert section, help_
+    return set(re.findall(r"^ {2}([a-z]+)\b", section.group(1), re.MULTILINE)) - {"help"}
+
+
+def table_under(name: str, heading: str) -> list[list[str]]:
+    """The cells of the first table under a heading, without its head."""
+    section = re.search(rf"^#+ {re.escape(heading)}\n(.*?)(?=^#|\Z)", page(name), re.DOTALL | re.MULTILINE)
+    assert section, f"{name} has no section {heading!r}"
+    rows = re.search(r"^\|.*\n\|[-|: ]+\n((?:\|.*\n)+)", section[1], re.MULTILINE)
+    assert rows, f"{name} has no table under {heading!r}"
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in rows[1].splitlines()]
+
+
+@pytest.mark.parametrize("name", READMES)
+def test_the_readme_gives_the_two_commands(name: str):
+    lines = shell_lines(page(name))
     for command in ("cargo run --release -- demo", TEST_COMMAND):
-        assert any(line.split("#")[0].strip() == command for line in lines), f"no line of the README is {command!r}"
+        assert any(line.split("#")[0].strip() == command for line in lines), f"no line of {name} is {command!r}"
+
+
+@pytest.mark.parametrize("name", READMES)
+def test_the_readme_is_short(name: str):
+    lines = page(name).splitlines()
+    assert len(lines) <= LONGEST, f"{name} has {len(lines)} lines: what is more than {LONGEST} belongs into docs/"
+
+
+@pytest.mark.parametrize("name", READMES)
+def test_the_readme_shows_what_the_demo_prints(name: str, lake: Lake):
+    excerpt = re.search(r"<!-- demo-output -->\n```text\n(.*?)^```", page(name), re.DOTALL | re.MULTILINE)
+    assert excerpt, f"{name} shows no output of the demo"
+    printed = {without_times(line) for line in lake.run("demo").said.splitlines()}
+    shown = [line for line in excerpt[1].splitlines() if line.strip() not in ("", "...")]
+    assert len(shown) > 10
+    assert [line for line in shown if without_times(line) not in printed] == []
+
+
+def without_times(line: str) -> str:
+    """What differs from run to run: how long a state took, and how often it was looked at."""
+    return re.sub(r" +[0-9.]+s(  [0-9]+ looks)?$", "", line)
 
 
 def test_continuous_integration_runs_the_test_command_of_the_readme():
     assert TEST_COMMAND in (ROOT / ".ci" / "run").read_text().splitlines()
 
 
-def test_the_readme_lists_the_commands_that_there_are(lake: Lake):
-    listed = set(re.findall(r"^\|\s*`pregao ([a-z]+)", readme(), re.MULTILINE))
-    help_ = lake.run("--help").out
-    section = re.search(r"^Commands:\n((?: +.*\n|\n)+)", help_, re.MULTILINE)
-    assert section, help_
-    there = set(re.findall(r"^ {2}([a-z]+)\b", section.group(1), re.MULTILINE)) - {"help"}
-    assert listed == there
+def test_the_page_of_commands_has_a_section_for_each(lake: Lake):
+    # `pregao cluster start` may have a section of its own below that of `pregao cluster`.
+    listed = set(re.findall(r"^#+ `?pregao ([a-z]+)", page("docs/cli.md"), re.MULTILINE)) - {"help"}
+    assert listed == commands(lake)
+
+
+def test_every_command_that_a_page_shows_exists(lake: Lake):
+    there = commands(lake)
+    shown = 0
+    for name in PAGES:
+        for line in shell_lines(page(name)):
+            # Global options stand before the command; of these, --aws is the one that pages show.
+            command = re.match(r"pregao (?:--aws )?([a-z]\S*)", line)
+            if command:
+                shown += 1
+                assert command[1] in there, f"{name} shows {line!r}"
+    assert shown > 20
+
+
+def test_the_page_on_quality_lists_the_checks_that_a_report_has(published: Published):
+    rows = table_under("docs/quality.md", "Checks")
+    listed = {check for row in rows for check in re.findall(r"`(\w+)`", row[0])}
+    reports = [published.lake.quality_report(table) for table in ("quotes", "options", "rejects")]
+    assert listed == {check["name"] for report in reports for check in report["checks"]}
+
+
+def test_the_limits_on_the_page_on_quality_are_the_defaults(published: Published):
+    written = {}
+    for check, _, limit in table_under("docs/quality.md", "Checks"):
+        share = re.search(r"([0-9]+)%", limit)
+        written[check.strip("`")] = float(share[1]) / 100 if share else 1.0 if "reported" in limit else 0.0
+    for table in ("quotes", "options", "rejects"):
+        for check in published.lake.quality_report(table)["checks"]:
+            assert check["limit"] == written[check["name"]], check["name"]
+
+
+def test_the_page_on_architecture_names_every_state():
+    text = page("docs/architecture.md")
+    machines = sorted((ROOT / "statemachines").glob("*.asl.json"))
+    assert len(machines) == 3
+    for path in machines:
+        for state in json.loads(path.read_text(encoding="utf-8"))["States"]:
+            assert re.search(rf"(?<!\w){re.escape(state)}(?!\w)", text), f"{path.name} has a state {state}"
+
+
+def test_the_page_on_architecture_names_every_crate_and_function():
+    text = page("docs/architecture.md")
+    crates = [path.parent for path in ROOT.glob("crates/*/Cargo.toml")]
+    functions = [path.parent.name for path in ROOT.glob("functions/*/Cargo.toml")]
+    assert crates and functions
+    missing = [f"crates/{path.name}/" for path in crates if f"| `crates/{path.name}/` |" not in text]
+    missing += [name for name in functions if f"| `{name}` |" not in text]
+    assert not missing, f"docs/architecture.md has no row for {missing}"
+
+
+def test_the_page_on_operations_lists_the_reasons_of_the_quarantine():
+    source = (ROOT / "functions" / "ingest" / "src" / "check.rs").read_text(encoding="utf-8")
+    # The arms of `Refusal::code`: `Refusal::Empty => "empty",`.
+    codes = set(re.findall(r'^\s*Refusal::.* => "([a-z_]+)",$', source, re.MULTILINE))
+    assert len(codes) > 5
+    rows = table_under("docs/operations.md", "Quarantined files")
+    assert {code for row in rows for code in re.findall(r"`(\w+)`", row[0])} == codes | {"superseded"}

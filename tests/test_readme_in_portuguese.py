@@ -1,4 +1,4 @@
-"""README.pt-BR.md says of commands, columns and types what README.md says."""
+"""The pages in Portuguese say what the English ones say: section by section, the same code, links, columns and numbers."""
 
 from __future__ import annotations
 
@@ -10,19 +10,29 @@ import pytest
 
 from lake import ROOT
 
-ENGLISH, PORTUGUESE = "README.md", "README.pt-BR.md"
-# The sections of the Portuguese page, in their order, and the ones that they say the same as.
-SECTIONS = {
-    "Comece por aqui": "Start here",
-    "Comandos": "Commands",
-    "As tabelas": "The tables",
-    "quotes": "quotes",
-    "options": "options",
-    "rejects": "rejects",
-    "Arquivos brutos": "Raw files",
-    "Notebooks": "Notebooks",
-    "Licença": "Licence",
+# The sections of each page in Portuguese, in their order, and those of the English page.
+PAGES = {
+    "README.pt-BR.md": {
+        "Destaques": "Highlights",
+        "O primeiro minuto": "The first minute",
+        "Sem compilador": "Without a compiler",
+        "Os seus arquivos": "Your own files",
+        "Na AWS": "On AWS",
+        "Próximos passos": "Next steps",
+        "Licença": "Licence",
+    },
+    "docs/tables.pt-BR.md": {
+        "Tabelas": "Tables",
+        "quotes": "quotes",
+        "options": "options",
+        "rejects": "rejects",
+        "Onde ficam os arquivos": "Where the files are",
+        "Arquivos brutos": "Raw files",
+        "Contrato dos números": "Number contract",
+    },
+    "docs/notebooks.pt-BR.md": {"Na sua máquina": "On the laptop", "Na AWS": "On AWS", "Bom saber": "Good to know"},
 }
+TABLES = "docs/tables.pt-BR.md"
 # Of the schemas these columns are names and types, which have no language.
 HEADINGS = {"coluna": "column", "tipo": "type", "origem": "from", "significado": "meaning"}
 FROM_THE_NAME = {"nome do arquivo": "file name"}
@@ -34,6 +44,9 @@ class Section:
 
     blocks: list[str] = field(default_factory=list)
     tables: list[list[list[str]]] = field(default_factory=list)  # tables of rows of cells
+    links: list[str] = field(default_factory=list)  # without the language and the anchor
+    markers: list[str] = field(default_factory=list)  # comments that hold the place of measured text
+    pictures: list[str] = field(default_factory=list)  # alternative texts
 
 
 def sections(text: str) -> dict[str, Section]:
@@ -59,6 +72,10 @@ def sections(text: str) -> dict[str, Section]:
                 here.tables.append([])
             # A bar in a cell is written \|.
             here.tables[-1].append([cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]])
+        if block is None:
+            here.links.extend(link.split("#")[0].replace(".pt-BR", "") for link in re.findall(r"\]\(([^)]+)\)", line))
+            here.markers.extend(re.findall(r"<!-- (\S+) -->", line))
+            here.pictures.extend(re.findall(r"!\[([^\]]*)\]", line))
         in_table = line.startswith("|")
     assert block is None, "a block of code has no end"
     return found
@@ -69,23 +86,19 @@ def without_comment(line: str) -> str:
     return re.sub(r"\s+#\s.*", "", line)
 
 
-def page(name: str) -> str:
+def read(name: str) -> str:
     return (ROOT / name).read_text(encoding="utf-8")
 
 
-@pytest.fixture(scope="module")
-def english() -> dict[str, Section]:
-    return sections(page(ENGLISH))
+def english_of(name: str) -> str:
+    return name.replace(".pt-BR", "")
 
 
-@pytest.fixture(scope="module")
-def portuguese() -> dict[str, Section]:
-    return sections(page(PORTUGUESE))
-
-
-def pairs(english: dict[str, Section], portuguese: dict[str, Section]) -> Iterator[tuple[str, Section, Section]]:
-    for ours, theirs in SECTIONS.items():
-        assert theirs in english, f"{ENGLISH} has no section {theirs!r}: rename it in SECTIONS of this test"
+def pairs(name: str) -> Iterator[tuple[str, Section, Section]]:
+    """Each section of a page in Portuguese, and the English one."""
+    portuguese, english = sections(read(name)), sections(read(english_of(name)))
+    for ours, theirs in {"": "", **PAGES[name]}.items():
+        assert theirs in english, f"{english_of(name)} has no section {theirs!r}: rename it in PAGES of this test"
         yield ours, portuguese[ours], english[theirs]
 
 
@@ -93,44 +106,64 @@ def assert_same(where: str, ours: list, theirs: list) -> None:
     """Fails with what the one page lacks and what it has too much, each by itself."""
     lacks = [f"  lacks:     {item!r}" for item in theirs if item not in ours]
     surplus = [f"  only here: {item!r}" for item in ours if item not in theirs]
-    said = "\n".join([*lacks, *surplus]) or f"  another order or number:\n  {ours}\n  in {ENGLISH}:\n  {theirs}"
-    assert ours == theirs, f"{PORTUGUESE}, {where}:\n{said}"
+    said = "\n".join([*lacks, *surplus]) or f"  another order or number:\n  {ours}\n  in English:\n  {theirs}"
+    assert ours == theirs, f"{where}:\n{said}"
 
 
 def code(cell: str) -> list[str]:
     return sorted(re.findall(r"`[^`]+`", cell))
 
 
-def test_the_two_pages_name_each_other():
-    for name, other in ((ENGLISH, PORTUGUESE), (PORTUGUESE, ENGLISH)):
-        first = page(name).splitlines()[:5]
-        assert any(f"]({other})" in line for line in first), f"{name} has no link to {other} in its first lines"
+def codes(row: list[str]) -> list[list[str]]:
+    return [code(cell) for cell in row]
 
 
-def test_its_sections_are_the_known_ones(portuguese: dict[str, Section]):
-    assert list(portuguese) == ["", *SECTIONS]
+def test_all_pages_in_portuguese_are_known():
+    found = [*ROOT.glob("*.pt-BR.md"), *ROOT.glob("docs/**/*.pt-BR.md")]
+    assert sorted(str(path.relative_to(ROOT)) for path in found) == sorted(PAGES)
 
 
-def test_its_commands_are_those_of_the_readme(english: dict[str, Section], portuguese: dict[str, Section]):
+@pytest.mark.parametrize("name", PAGES)
+def test_the_two_pages_name_each_other(name: str):
+    for one, other in ((name, english_of(name)), (english_of(name), name)):
+        first = read(one).splitlines()[:6]
+        link = f"]({other.rsplit('/')[-1]})"
+        assert any(link in line for line in first), f"{one} has no link to {other} in its first lines"
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_its_sections_are_those_of_the_english_page(name: str):
+    assert list(sections(read(name))) == ["", *PAGES[name]]
+    assert list(sections(read(english_of(name)))) == ["", *PAGES[name].values()]
+
+
+def test_its_commands_are_those_of_the_english_page():
     count = 0
-    for name, ours, theirs in pairs(english, portuguese):
-        assert_same(f"the blocks of code of {name!r}", ours.blocks, theirs.blocks)
-        count += len(ours.blocks)
-    assert count >= 5
+    for name in PAGES:
+        for section, ours, theirs in pairs(name):
+            assert_same(f"{name}, the blocks of code of {section!r}", ours.blocks, theirs.blocks)
+            count += len(ours.blocks)
+    assert count >= 8
 
 
-def test_its_table_of_commands_is_that_of_the_readme(english: dict[str, Section], portuguese: dict[str, Section]):
-    (ours,), (theirs,) = portuguese["Comandos"].tables, english["Commands"].tables
-    assert_same("the table of commands", [row[0] for row in ours[2:]], [row[0] for row in theirs[2:]])
-    for row, wanted in zip(ours[2:], theirs[2:], strict=True):
-        assert_same(f"what is written as code of {row[0]}", code(row[1]), code(wanted[1]))
+@pytest.mark.parametrize("name", PAGES)
+def test_its_links_lead_where_the_english_ones_do(name: str):
+    for section, ours, theirs in pairs(name):
+        assert_same(f"{name}, the links of {section!r}", ours.links, theirs.links)
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_its_pictures_and_places_are_those_of_the_english_page(name: str):
+    for section, ours, theirs in pairs(name):
+        assert_same(f"{name}, the markers of {section!r}", ours.markers, theirs.markers)
+        assert len(ours.pictures) == len(theirs.pictures), f"{name}, the pictures of {section!r}"
+        assert not set(ours.pictures) & set(theirs.pictures), f"{name}, {section!r}: a picture is described in English"
 
 
 @pytest.mark.parametrize("table", ["quotes", "options", "rejects"])
-def test_its_columns_and_types_are_those_of_the_readme(
-    table: str, english: dict[str, Section], portuguese: dict[str, Section]
-):
-    ((heading, _, *ours),), ((english_heading, _, *theirs),) = portuguese[table].tables, english[table].tables
+def test_its_columns_and_types_are_those_of_the_english_page(table: str):
+    ours_section, theirs_section = next((ours, theirs) for name, ours, theirs in pairs(TABLES) if name == table)
+    ((heading, _, *ours),), ((english_heading, _, *theirs),) = ours_section.tables, theirs_section.tables
     assert [HEADINGS[name] for name in heading] == english_heading
     names = len(heading) - 1  # all but the meaning
     ours_named = [[FROM_THE_NAME.get(cell, cell) for cell in row[:names]] for row in ours]
@@ -140,25 +173,17 @@ def test_its_columns_and_types_are_those_of_the_readme(
         assert_same(f"what is written as code of {table}.{row[0]}", code(row[names]), code(wanted[names]))
 
 
-def test_its_raw_files_are_those_of_the_readme(english: dict[str, Section], portuguese: dict[str, Section]):
-    ours, theirs = portuguese["Arquivos brutos"].tables, english["Raw files"].tables
-    assert len(ours) == len(theirs) == 2, "the forms of the files, and how numbers are read"
+def test_its_raw_files_are_those_of_the_english_page():
+    found = {theirs: (ours.tables, english.tables) for theirs, ours, english in pairs(TABLES)}
+    ours, theirs = found["Arquivos brutos"]
+    assert len(ours) == len(theirs) == 2, "the forms of the files, and what becomes of records"
     for at, (table, wanted) in enumerate(zip(ours, theirs, strict=True)):
         assert_same(f"what is written as code in table {at}", [*map(codes, table)], [*map(codes, wanted)])
-    numbers = [[cell.replace("rejeitado", "reject") for cell in row[1:]] for row in ours[1][2:]]
-    assert_same("what numbers are read as", numbers, [row[1:] for row in theirs[1][2:]])
-
-
-def codes(row: list[str]) -> list[list[str]]:
-    return [code(cell) for cell in row]
-
-
-def test_its_links_lead_somewhere(portuguese: dict[str, Section]):
-    anchors = {"#" + re.sub(r"[^\w -]", "", name).lower().replace(" ", "-") for name in portuguese}
-    links = re.findall(r"\]\(([^)]+)\)", page(PORTUGUESE))
-    assert len(links) > 5
-    lost = [link for link in links if link not in anchors and not (ROOT / link).exists()]
-    assert lost == []
+    (ours,), (theirs,) = found["Contrato dos números"]
+    assert_same("texts of numbers", [*map(codes, ours)], [*map(codes, theirs)])
+    numbers = [[cell.replace("rejeitado", "reject") for cell in row[1:]] for row in ours[2:]]
+    assert len(numbers) == 8
+    assert_same("what numbers are read as", numbers, [row[1:] for row in theirs[2:]])
 
 
 def test_a_difference_is_told_by_name():
@@ -167,3 +192,9 @@ def test_a_difference_is_told_by_name():
     assert wanted["A"].tables == [[["a"], ["---"], ["`x\\|y`"]], [["b"]]]
     with pytest.raises(AssertionError, match=r"lacks: +'ask'\n +only here: 'asks'"):
         assert_same("a table", ["bid", "asks"], ["bid", "ask"])
+
+
+def test_links_markers_and_pictures_are_found():
+    found = sections("a [x](docs/tables.pt-BR.md#números) <!-- time -->\n```\n[no](link)\n```\n![alt](p.png)\n")[""]
+    assert found.links == ["docs/tables.md", "p.png"]
+    assert (found.markers, found.pictures) == (["time"], ["alt"])

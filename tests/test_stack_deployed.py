@@ -65,8 +65,9 @@ def test_a_function_needs_no_newer_c_library_than_lambda_has(built: Path, name: 
     assert versions and max(versions) <= GLIBC, f"{name} needs glibc {max(versions)}"
 
 
-def test_the_readme_installs_what_is_tested_here():
-    line = re.search(r"^pip install (aws-sam-cli.*)$", (ROOT / "README.md").read_text(encoding="utf-8"), re.MULTILINE)
+@pytest.mark.parametrize("page", ["README.md", "docs/aws.md"])
+def test_the_documentation_installs_what_is_tested_here(page: str):
+    line = re.search(r"^pip install (aws-sam-cli.*)$", (ROOT / page).read_text(encoding="utf-8"), re.MULTILINE)
     pinned = (ROOT / "tests" / "tools" / "aws.txt").read_text(encoding="utf-8").splitlines()
     assert line and set(line.group(1).split()) <= set(pinned)
 

@@ -309,22 +309,6 @@ mod tests {
     }
 
     #[test]
-    fn the_readme_says_the_same() {
-        let readme = include_str!("../../../README.md");
-        for table in TableName::ALL {
-            let (_, section) = readme.split_once(&format!("\n### {table}\n")).expect("a section for each table");
-            let rows = section.lines().skip_while(|line| !line.starts_with("|---")).skip(1);
-            let rows: Vec<String> =
-                rows.take_while(|line| line.starts_with('|')).map(|row| row.replace('`', "")).collect();
-            assert_eq!(rows.len(), table.columns().len(), "{table}");
-            for (row, column) in rows.iter().zip(table.columns()) {
-                let begins = format!("| {} | {} |", column.name, column.ty.hive_name());
-                assert!(row.starts_with(&begins) && row.ends_with(&format!("| {} |", column.meaning)), "{row}");
-            }
-        }
-    }
-
-    #[test]
     fn the_ddl_is_what_athena_takes() {
         assert_eq!(
             TableName::Rejects.create_table_ddl("pregao", "s3://lake/rejects/"),

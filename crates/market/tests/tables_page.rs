@@ -1,13 +1,13 @@
-//! The README's tables of columns and of number styles are what the code does.
+//! The tables of columns and of number styles in `docs/tables.md` are what the code does.
 
 use market::number::{Cell, parse_amount, parse_decimal, parse_quantity};
 use market::table::{Source, TableName};
 
-const README: &str = include_str!("../../../README.md");
+const PAGE: &str = include_str!("../../../docs/tables.md");
 
-/// The cells of each row of the table under the heading `heading`, without its head.
+/// The cells of each row of the first table after `heading`, without its head.
 fn table_under(heading: &str) -> Vec<Vec<&'static str>> {
-    let (_, section) = README.split_once(heading).unwrap_or_else(|| panic!("README has no {heading:?}"));
+    let (_, section) = PAGE.split_once(heading).unwrap_or_else(|| panic!("docs/tables.md has no {heading:?}"));
     section
         .lines()
         .skip_while(|line| !line.starts_with("|---"))
@@ -18,10 +18,10 @@ fn table_under(heading: &str) -> Vec<Vec<&'static str>> {
 }
 
 #[test]
-fn the_readme_lists_every_column() {
+fn the_page_lists_every_column() {
     for table in TableName::ALL {
         let rows = table_under(&format!("\n### {table}\n"));
-        assert_eq!(rows.len(), table.columns().len(), "rows of the README's table of {table}");
+        assert_eq!(rows.len(), table.columns().len(), "rows of the page's table of {table}");
         for (row, column) in rows.iter().zip(table.columns()) {
             assert_eq!(row[..2], [column.name, column.ty.hive_name()], "{table}");
             match column.source {
@@ -29,12 +29,14 @@ fn the_readme_lists_every_column() {
                 Source::FileTime if table != TableName::Rejects => assert_eq!(row[2], "file name"),
                 _ => {}
             }
+            let meaning = row.last().map(|cell| cell.replace('`', ""));
+            assert_eq!(meaning.as_deref(), Some(column.meaning), "{table}.{}", column.name);
         }
     }
 }
 
 #[test]
-fn the_readme_reads_numbers_as_the_contract_does() {
+fn the_page_reads_numbers_as_the_contract_does() {
     fn shown<T: ToString>(cell: Cell<T>) -> String {
         match cell {
             Cell::Value(value) => value.to_string(),
