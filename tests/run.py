@@ -135,9 +135,20 @@ def prepare_environment(folder: Path, requirements: list[Path] = REQUIREMENTS) -
 
 def prepare_tools(target: Path) -> list[Path]:
     """The folders of the programs that judge, build and deploy the AWS stack, to be looked through in this order."""
-    aws = prepare_environment(target / "test-tools-aws", [TOOLS / "aws.txt"]).parent
+    aws = prepare_aws(target)
     ministack = prepare_environment(target / "test-tools-ministack", [TOOLS / "ministack.txt"]).parent
-    return [aws, ministack, prepare_node_modules(target / "test-tools-node", aws)]
+    return [aws, ministack, *prepare_linters(target, aws)]
+
+
+def prepare_aws(target: Path) -> Path:
+    """The folder of the tools of AWS, in which Node.js is too."""
+    return prepare_environment(target / "test-tools-aws", [TOOLS / "aws.txt"]).parent
+
+
+def prepare_linters(target: Path, node: Path) -> list[Path]:
+    """The folders of the programs of tests/lint.py, by the Node.js that lies in the folder `node`."""
+    lint = prepare_environment(target / "test-tools-lint", [TOOLS / "lint.txt"]).parent
+    return [prepare_node_modules(target / "test-tools-node", node), lint]
 
 
 def prepare_node_modules(folder: Path, node: Path) -> Path:

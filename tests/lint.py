@@ -1,0 +1,100 @@
+"""The linters of everything but the text of Rust: `python3 tests/lint.py`, or with `--fix` to format.
+
+ruff looks at Python and the notebook, biome at the page of the explorer, cargo-deny at both lock files of Cargo, and
+check-jsonschema and zizmor at what GitHub reads. They are installed under cargo's target directory, at the versions that
+`tests/tools` pins. All of them run, whatever the first one finds. Rust has its own: `cargo fmt` and `cargo clippy`.
+
+cargo-deny reads the crates that a lock file names, and has Cargo download those that this machine does not have.
+`--advisories` asks for known vulnerabilities instead of all this; their list comes from a repository on GitHub.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import sys
+from pathlib import Path
+
+import run
+
+PAGE = "crates/explorer/web"
+LOCKED = [Path("Cargo.toml"), Path("tests/browser/Cargo.toml")]
+# What GitHub reads, by the name of its schema.
+SCHEMAS = {
+    "github-workflows": ".github/workflows/*.yml",
+    "dependabot": ".github/dependabot.yml",
+    "github-issue-forms": ".github/ISSUE_TEMPLATE/[!c]*.yml",
+    "github-issue-config": ".github/ISSUE_TEMPLATE/config.yml",
+}
+
+
+def main() -> int:
+    arguments = parse_arguments()
+    failed: list[run.Failure] = []
+    try:
+        if not shutil.which("cargo"):
+            raise run.Failure("cargo is not on the PATH: install Rust first, then run this again")
+        target = run.target_directory()
+        node = run.prepare_aws(target)
+        modules, lint = run.prepare_linters(target, node)
+        steps = commands(target, arguments)
+    except run.Failure as failure:
+        run.say(f"FAILED: {failure}")
+        return 1
+    path = {"PATH": os.pathsep.join([str(modules), str(lint), str(node), os.environ["PATH"]])}
+    for name, command in steps:
+        # By its place: what is on the caller's PATH may be another version.
+        program = str((modules if command[0] == "biome" else lint) / command[0])
+        try:
+            run.step(name, [program, *command[1:]], path)
+        except run.Failure as failure:
+            failed.append(failure)
+    for failure in failed:
+        run.say(f"FAILED: {failure}")
+    return 1 if failed else 0
+
+
+def parse_arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description="Lint everything but Rust.")
+    parser.add_argument("--fix", action="store_true", help="format, and mend what can be mended without a risk, first")
+    parser.add_argument("--advisories", action="store_true", help="look for known vulnerabilities of crates instead")
+    return parser.parse_args()
+
+
+def commands(target: Path, arguments: argparse.Namespace) -> list[tuple[str, list[str]]]:
+    """What is run, in order: what it is called, the program, and its arguments."""
+    if arguments.advisories:
+        return [(f"advisories for {manifest}", cargo_deny(manifest, "advisories")) for manifest in LOCKED]
+    cache = f"--cache-dir={target / 'ruff'}"
+    mend = [
+        ("mending of Python", ["ruff", "check", "--fix", "--exit-zero", "--silent", cache, "."]),
+        ("formatting of Python", ["ruff", "format", cache, "."]),
+        ("formatting of the page", ["biome", "format", "--write", PAGE]),
+    ]
+    look = [
+        ("lints of Python", ["ruff", "check", cache, "."]),
+        ("format of Python", ["ruff", "format", "--diff", cache, "."]),
+        ("lints and format of the page", ["biome", "check", "--error-on-warnings", "--max-diagnostics=100", PAGE]),
+        *((f"crates of {manifest}", cargo_deny(manifest, "licenses", "bans", "sources")) for manifest in LOCKED),
+        *((f"schema of {files}", schema(name, files)) for name, files in SCHEMAS.items()),
+        ("security of the workflows", ["zizmor", "--offline", "--no-progress", ".github"]),
+    ]
+    return [*(mend if arguments.fix else []), *look]
+
+
+def cargo_deny(manifest: Path, *checks: str) -> list[str]:
+    """Warnings count: an exception that nothing needs any more is one."""
+    where = [f"--manifest-path={manifest}", f"--config={manifest.parent / 'deny.toml'}"]
+    return ["cargo-deny", "--locked", *where, "check", "--deny=warnings", *checks]
+
+
+def schema(name: str, files: str) -> list[str]:
+    found = sorted(str(path.relative_to(run.ROOT)) for path in run.ROOT.glob(files))
+    if not found:
+        raise run.Failure(f"there is no {files}")
+    return ["check-jsonschema", f"--builtin-schema=vendor.{name}", *found]
+
+
+if __name__ == "__main__":
+    sys.exit(main())
