@@ -1,4 +1,7 @@
 //! One look at a step, and at its cluster: a step does not always learn that its cluster has died.
+//!
+//! The two are asked for one after the other, and the step may end in between. So a step is only said to have failed with
+//! its cluster when it has not ended at a second look, which comes after that at the cluster.
 
 use std::time::{Duration, SystemTime};
 
@@ -38,16 +41,56 @@ pub struct Look {
 /// [`Error::InvalidInput`] for an event of another form; EMR's own error for a cluster or step that it does not know.
 pub async fn handle(lake: &Lake, event: Value) -> Result<Look, Error> {
     let Event { cluster_id, step_id } = parse_event(event, r#"{"cluster_id": "j-...", "step_id": "s-..."}"#)?;
-    let request = lake.emr.describe_step().cluster_id(&cluster_id).step_id(&step_id);
-    let step = request.send().await.map_err(Error::aws(format!("looking at step {step_id}")))?;
-    let step = step.step.ok_or_else(|| Error::Emr(format!("cluster {cluster_id} has no step {step_id}")))?;
+    let mut step = describe(lake, &cluster_id, &step_id).await?;
     let cluster = cluster::describe(lake, &cluster_id).await?;
+    if has_ended(&cluster) && state_of(&step).is_some_and(is_under_way) {
+        step = describe(lake, &cluster_id, &step_id).await?;
+    }
     let ours = keys::uri(&lake.config.buckets.results, keys::LOGS);
     let log = keys::step_log(cluster.log_uri().unwrap_or(&ours), &cluster_id, &step_id);
     let (state, reason, log) = look(&step, &cluster, log)?;
     let longest = Duration::from_secs(lake.config.emr.poll_seconds.get().into());
     let look_at = polling::moment_after(pause(&step, longest));
     Ok(Look { cluster_id, step_id, state: state.as_str().to_owned(), reason, log, look_at })
+}
+
+/// The step as EMR has it.
+async fn describe(lake: &Lake, cluster: &str, step: &str) -> Result<Step, Error> {
+    let request = lake.emr.describe_step().cluster_id(cluster).step_id(step);
+    let described = request.send().await.map_err(Error::aws(format!("looking at step {step}")))?;
+    described.step.ok_or_else(|| Error::Emr(format!("cluster {cluster} has no step {step}")))
+}
+
+fn state_of(step: &Step) -> Option<&StepState> {
+    step.status()?.state()
+}
+
+/// Whether a step of this state is still to end. One of a state that only a later version of EMR knows is.
+fn is_under_way(state: &StepState) -> bool {
+    !matches!(state, StepState::Completed | StepState::Cancelled | StepState::Failed | StepState::Interrupted)
+}
+
+fn has_ended(cluster: &Cluster) -> bool {
+    let state = cluster.status().and_then(|status| status.state());
+    matches!(state, Some(ClusterState::Terminated | ClusterState::TerminatedWithErrors))
+}
+
+/// Whether a cluster ended because its steps had.
+fn ended_behind_its_steps(cluster: &Cluster) -> bool {
+    let code = cluster.status().and_then(|status| status.state_change_reason()?.code());
+    code == Some(&ClusterStateChangeReasonCode::AllStepsCompleted)
+}
+
+/// How long a step may be told as under way though all steps of its cluster have ended: EMR's answers about the two are
+/// not of the same instant.
+const LAG: Duration = Duration::from_secs(10 * 60);
+
+/// Whether a cluster ended by its steps, and not long ago.
+fn ended_just_now(cluster: &Cluster) -> bool {
+    let ended = cluster.status().and_then(|status| status.timeline()?.end_date_time());
+    let ended = ended.and_then(|ended| SystemTime::try_from(*ended).ok());
+    // A clock that is behind EMR's sees an end to come: that is just now as well.
+    ended_behind_its_steps(cluster) && ended.is_some_and(|ended| ended.elapsed().unwrap_or_default() < LAG)
 }
 
 /// How long to wait before the next look: short for what began a moment ago, and never more than `longest`. A step that
@@ -71,16 +114,13 @@ const LOOKS_AT_WAITING: Duration = Duration::from_secs(1);
 /// The state of a step, why it ended without completing, and where its log is.
 fn look(step: &Step, cluster: &Cluster, log: String) -> Result<(StepState, String, String), Error> {
     let status = step.status();
-    let state = status.and_then(|status| status.state());
-    let state = state.ok_or_else(|| Error::Emr("EMR gives no state of the step".to_owned()))?;
+    let state = state_of(step).ok_or_else(|| Error::Emr("EMR gives no state of the step".to_owned()))?;
     let failure = status.and_then(|status| status.failure_details());
     let log = failure.and_then(|failure| failure.log_file()).map_or(log, str::to_owned);
 
-    let cluster_status = cluster.status();
-    let cluster_state = cluster_status.and_then(|status| status.state());
-    let cluster_ended = matches!(cluster_state, Some(ClusterState::Terminated | ClusterState::TerminatedWithErrors));
-    let waiting = matches!(state, StepState::Pending | StepState::Running | StepState::CancelPending);
-    if *state == StepState::Completed || (waiting && !cluster_ended) {
+    let under_way = is_under_way(state);
+    let lost = under_way && has_ended(cluster) && !ended_just_now(cluster);
+    if *state == StepState::Completed || (under_way && !lost) {
         return Ok((state.clone(), String::new(), log));
     }
 
@@ -90,14 +130,21 @@ fn look(step: &Step, cluster: &Cluster, log: String) -> Result<(StepState, Strin
         status.and_then(|status| status.state_change_reason()?.message()),
     ];
     let of_step: Vec<&str> = of_step.into_iter().flatten().filter(|text| !text.is_empty()).collect();
-    let mut reason = format!("the Spark step is {}", state.as_str());
+    let mut reason = if lost {
+        format!("the Spark step was still {} when its cluster had ended", state.as_str())
+    } else {
+        format!("the Spark step is {}", state.as_str())
+    };
     if !of_step.is_empty() {
         reason = format!("{reason}: {}", of_step.join(": "));
     }
-    if let (Some(status), Some(cluster_state)) = (cluster_status.filter(|_| cluster_ended), cluster_state) {
-        reason = format!("{reason}; its cluster is {}: {}", cluster_state.as_str(), end_of_cluster(status));
+    // That a cluster ended behind its steps is no reason why one of them failed.
+    if let Some(status) = cluster.status().filter(|_| lost || (has_ended(cluster) && !ended_behind_its_steps(cluster)))
+    {
+        let cluster_state = status.state().map_or("", |state| state.as_str());
+        reason = format!("{reason}; its cluster is {cluster_state}: {}", end_of_cluster(status));
     }
-    let state = if waiting { StepState::Failed } else { state.clone() };
+    let state = if lost { StepState::Failed } else { state.clone() };
     Ok((state, format!("{reason}. Its log: {log}"), log))
 }
 
@@ -134,10 +181,16 @@ fn end_of_cluster(status: &ClusterStatus) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::{Arc, Mutex};
+
     use super::*;
     use aws_sdk_emr::types::{
-        ClusterStateChangeReason, ErrorDetail, FailureDetails, StepStateChangeReason, StepStatus, StepTimeline,
+        ClusterStateChangeReason, ClusterTimeline, ErrorDetail, FailureDetails, StepStateChangeReason, StepStatus,
+        StepTimeline,
     };
+    use serde_json::json;
+    use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+    use tokio::net::TcpListener;
 
     fn step(state: StepState, failure: Option<FailureDetails>, message: Option<&str>) -> Step {
         let reason = StepStateChangeReason::builder().set_message(message.map(str::to_owned)).build();
@@ -252,10 +305,135 @@ mod tests {
             told(step(StepState::Pending, None, None), dead),
             (
                 "FAILED".to_owned(),
-                "the Spark step is PENDING; its cluster is TERMINATED_WITH_ERRORS: the instance type is not supported. \
-                 Its log: s3://logs/x/"
+                "the Spark step was still PENDING when its cluster had ended; its cluster is TERMINATED_WITH_ERRORS: \
+                 the instance type is not supported. Its log: s3://logs/x/"
                     .to_owned()
             )
         );
+    }
+
+    /// A cluster that ended so long ago because its steps had.
+    fn ended_by_its_steps(ago: Duration) -> Cluster {
+        let reason = ClusterStateChangeReason::builder().code(ClusterStateChangeReasonCode::AllStepsCompleted);
+        let timeline = ClusterTimeline::builder().end_date_time((SystemTime::now() - ago).into()).build();
+        let status = ClusterStatus::builder().state(ClusterState::Terminated).timeline(timeline);
+        Cluster::builder().status(status.state_change_reason(reason.message("Steps completed").build()).build()).build()
+    }
+
+    #[test]
+    fn every_pair_of_states_has_one_meaning() {
+        use {ClusterState as On, StepState as Of};
+        let later = || Of::from("UNHEARD_OF");
+        let steps = || {
+            let known = [Of::Pending, Of::Running, Of::CancelPending, Of::Completed, Of::Cancelled, Of::Failed];
+            known.into_iter().chain([Of::Interrupted, later()])
+        };
+        assert_eq!(StepState::values().len() + 1, steps().count(), "all states of a step");
+        let mut clusters: Vec<(&str, Cluster)> = ClusterState::values()
+            .iter()
+            .map(|state| (*state, cluster(On::from(*state), if state.starts_with("TERM") { "its end" } else { "" })))
+            .collect();
+        assert_eq!(clusters.len(), 7, "all states of a cluster");
+        clusters.push(("ENDED_JUST_NOW", ended_by_its_steps(Duration::from_secs(1))));
+        clusters.push(("ENDED_LONG_AGO", ended_by_its_steps(LAG + MINUTE)));
+        for of in steps() {
+            for (on, cluster) in &clusters {
+                let pair = format!("{} on {on}", of.as_str());
+                let (state, reason) = told(step(of.clone(), None, None), cluster.clone());
+                let under_way = matches!(of, Of::Pending | Of::Running | Of::CancelPending) || of == later();
+                let dead = matches!(*on, "TERMINATED" | "TERMINATED_WITH_ERRORS" | "ENDED_LONG_AGO");
+                let expected = if under_way && dead { "FAILED" } else { of.as_str() };
+                assert_eq!(state, expected, "{pair}");
+
+                let fine = state == "COMPLETED" || (under_way && !dead);
+                assert_eq!(reason.is_empty(), fine, "{pair}: {reason}");
+                if !fine {
+                    // Exactly one of the two is given as what is, and the cluster only where it has to do with it.
+                    assert_eq!(reason.contains("the Spark step is "), !under_way, "{pair}: {reason}");
+                    assert_eq!(reason.contains("the Spark step was still "), under_way, "{pair}: {reason}");
+                    let by_cluster = dead && (under_way || *on != "ENDED_LONG_AGO");
+                    assert_eq!(reason.contains("; its cluster is TERMINATED"), by_cluster, "{pair}: {reason}");
+                    assert!(reason.contains(of.as_str()), "{pair}: {reason}");
+                }
+            }
+        }
+    }
+
+    /// EMR, as far as it is asked here: the n-th time after a step that answer is given which is the n-th, and then the
+    /// last. Gives where it is, and what it was asked.
+    async fn emr(steps: &'static [&'static str], cluster: &'static str) -> (String, Arc<Mutex<Vec<String>>>) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let url = format!("http://{}", listener.local_addr().expect("an address"));
+        let asked = Arc::new(Mutex::new(Vec::new()));
+        let kept = Arc::clone(&asked);
+        tokio::spawn(async move {
+            loop {
+                let (stream, _) = listener.accept().await.expect("a connection");
+                let mut stream = BufReader::new(stream);
+                let (mut operation, mut length) = (String::new(), 0);
+                loop {
+                    let mut line = String::new();
+                    stream.read_line(&mut line).await.expect("a line");
+                    let line = line.trim_end().to_ascii_lowercase();
+                    if let Some(target) = line.strip_prefix("x-amz-target: elasticmapreduce.") {
+                        target.clone_into(&mut operation);
+                    } else if let Some(bytes) = line.strip_prefix("content-length: ") {
+                        length = bytes.parse().expect("a number");
+                    } else if line.is_empty() {
+                        break;
+                    }
+                }
+                stream.read_exact(&mut vec![0; length]).await.expect("a body");
+                let body = {
+                    let mut asked = kept.lock().expect("nobody panics with it");
+                    let before = asked.iter().filter(|other| **other == operation).count();
+                    asked.push(operation.clone());
+                    match operation.as_str() {
+                        "describestep" => {
+                            let state = steps[before.min(steps.len() - 1)];
+                            json!({ "Step": { "Id": "s-1", "Status": { "State": state } } })
+                        }
+                        "describecluster" => {
+                            let why = json!({ "Code": "STEP_FAILURE", "Message": "Shut down" });
+                            json!({ "Cluster": { "Id": "j-1", "Status": { "State": cluster, "StateChangeReason": why } } })
+                        }
+                        other => panic!("nobody asks for {other}"),
+                    }
+                };
+                let body = body.to_string();
+                let head = "HTTP/1.1 200 OK\r\ncontent-type: application/x-amz-json-1.1\r\nconnection: close";
+                let answer = format!("{head}\r\ncontent-length: {}\r\n\r\n{body}", body.len());
+                stream.write_all(answer.as_bytes()).await.expect("an answer");
+                stream.shutdown().await.expect("an end");
+            }
+        });
+        (url, asked)
+    }
+
+    #[tokio::test]
+    async fn a_step_may_end_while_its_cluster_is_asked_for() {
+        for (steps, cluster, expected, looks) in [
+            (&["RUNNING", "COMPLETED"][..], "TERMINATED", "COMPLETED", 2),
+            (&["RUNNING", "COMPLETED"], "TERMINATED_WITH_ERRORS", "COMPLETED", 2),
+            (&["PENDING", "CANCELLED"], "TERMINATED", "CANCELLED", 2),
+            (&["CANCEL_PENDING", "INTERRUPTED"], "TERMINATED", "INTERRUPTED", 2),
+            (&["RUNNING", "FAILED"], "TERMINATED_WITH_ERRORS", "FAILED", 2),
+            // It never learns of its cluster's end.
+            (&["RUNNING"], "TERMINATED_WITH_ERRORS", "FAILED", 2),
+            // What needs no second look gets none.
+            (&["RUNNING", "COMPLETED"], "RUNNING", "RUNNING", 1),
+            (&["RUNNING", "COMPLETED"], "TERMINATING", "RUNNING", 1),
+            (&["COMPLETED"], "TERMINATED", "COMPLETED", 1),
+            (&["FAILED"], "TERMINATED", "FAILED", 1),
+        ] {
+            let (url, asked) = emr(steps, cluster).await;
+            let lake = Lake::at_endpoint(lake::Config::default(), &url);
+            let look = handle(&lake, json!({ "cluster_id": "j-1", "step_id": "s-1" })).await.expect("a look");
+            let what = format!("{steps:?} on {cluster}: {look:?}");
+            assert_eq!(look.state, expected, "{what}");
+            assert_eq!(look.reason.is_empty(), matches!(expected, "COMPLETED" | "RUNNING"), "{what}");
+            let asked = asked.lock().expect("nobody panics with it");
+            assert_eq!(asked.iter().filter(|operation| *operation == "describestep").count(), looks, "{what}");
+        }
     }
 }
