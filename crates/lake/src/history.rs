@@ -113,16 +113,48 @@ impl Histories for Lake {
         let expected = if last == 0 { 200 } else { 10 };
         let request = self.sfn.get_execution_history().execution_arn(arn).reverse_order(true).max_results(expected);
         let mut pages = request.into_paginator().items().send();
-        let mut news = Vec::new();
+        let mut news = News::behind(last);
         while let Some(event) = pages.next().await {
             let event = event.map_err(Error::aws("reading the history of the execution"))?;
-            if event.id <= last {
+            if !news.take(event) {
                 break;
             }
-            news.push(event);
         }
-        news.reverse();
-        Ok(news)
+        Ok(news.in_order())
+    }
+}
+
+/// The events of a history behind one that is known, taken from pages of it that have the newest in front.
+///
+/// The history may grow between two pages. Where a page begins at a place of the list and not at an event, it then begins
+/// with events that were in the page before.
+struct News {
+    /// The number of the last event that is known.
+    known: i64,
+    /// The newest first.
+    taken: Vec<HistoryEvent>,
+}
+
+impl News {
+    fn behind(known: i64) -> News {
+        News { known, taken: Vec::new() }
+    }
+
+    /// Takes the next event of a page, unless it has it. Gives whether there may be more.
+    fn take(&mut self, event: HistoryEvent) -> bool {
+        if event.id <= self.known {
+            return false;
+        }
+        if self.taken.last().is_none_or(|last| event.id < last.id) {
+            self.taken.push(event);
+        }
+        true
+    }
+
+    /// In the order in which they happened.
+    fn in_order(mut self) -> Vec<HistoryEvent> {
+        self.taken.reverse();
+        self.taken
     }
 }
 
@@ -137,6 +169,8 @@ pub struct Timeline {
     /// The visit within which each event lies.
     visit_of: HashMap<i64, usize>,
     last_id: i64,
+    /// Whether the event that ends the execution is among those added.
+    pub ended: bool,
     /// When the last event was, in milliseconds since 1970.
     pub last_time: i64,
 }
@@ -214,10 +248,14 @@ impl Timeline {
             }
         }
         match event.r#type {
-            HistoryEventType::ExecutionSucceeded => Some(Change::Ended),
+            HistoryEventType::ExecutionSucceeded => {
+                self.ended = true;
+                Some(Change::Ended)
+            }
             HistoryEventType::ExecutionFailed
             | HistoryEventType::ExecutionTimedOut
             | HistoryEventType::ExecutionAborted => {
+                self.ended = true;
                 self.failure = Some(execution_failure(event));
                 Some(Change::Ended)
             }
@@ -265,7 +303,84 @@ fn execution_failure(event: &HistoryEvent) -> Failure {
 
 #[cfg(test)]
 mod tests {
+    use aws_sdk_sfn::types::StateEnteredEventDetails;
+
     use super::*;
+
+    /// What a page of a history begins with.
+    #[derive(Debug, Clone, Copy)]
+    enum Token {
+        /// This place of the list, the newest event being at 0: so where events come in, it moves.
+        Place(usize),
+        /// The event before this one.
+        Below(i64),
+    }
+
+    /// A history that grows while it is read, by as many events as the dice say.
+    struct Growing {
+        events: i64,
+        most: i64,
+        dice: u64,
+    }
+
+    impl Growing {
+        fn throw(&mut self, sides: u64) -> u64 {
+            self.dice = self.dice.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            (self.dice >> 33) % sides
+        }
+
+        fn page(&mut self, token: Token, size: usize) -> (Vec<i64>, Option<Token>) {
+            self.events = (self.events + self.throw(8) as i64).min(self.most);
+            let rest: Vec<i64> = match token {
+                Token::Place(place) => (1..=self.events).rev().skip(place).collect(),
+                Token::Below(id) => (1..id.min(self.events + 1)).rev().collect(),
+            };
+            let page: Vec<i64> = rest.iter().copied().take(size).collect();
+            let next = (rest.len() > size).then(|| match token {
+                Token::Place(place) => Token::Place(place + size),
+                Token::Below(_) => Token::Below(page[size - 1]),
+            });
+            (page, next)
+        }
+
+        /// What [`Histories::behind`] does with the pages of Step Functions.
+        fn behind(&mut self, known: i64, first: Token) -> Vec<HistoryEvent> {
+            let size = 1 + self.throw(6) as usize;
+            let (mut news, mut token) = (News::behind(known), Some(first));
+            while let Some(at) = token {
+                let (page, next) = self.page(at, size);
+                if !page.into_iter().all(|id| news.take(entered(id))) {
+                    break;
+                }
+                token = next;
+            }
+            news.in_order()
+        }
+    }
+
+    fn entered(id: i64) -> HistoryEvent {
+        let name = StateEnteredEventDetails::builder().name(format!("state {id}")).build().expect("a name");
+        let event = HistoryEvent::builder().timestamp(DateTime::from_secs(id)).id(id).state_entered_event_details(name);
+        event.r#type(HistoryEventType::PassStateEntered).build().expect("all that has to be there")
+    }
+
+    #[test]
+    fn each_event_of_a_history_that_grows_comes_once_and_in_its_order() {
+        for dice in 0..4_000 {
+            let first = if dice % 2 == 0 { Token::Place(0) } else { Token::Below(i64::MAX) };
+            let mut history = Growing { events: 0, most: 60, dice };
+            let mut timeline = Timeline::of("an execution");
+            let mut ids = Vec::new();
+            while timeline.last_id < history.most {
+                for event in history.behind(timeline.last_id, first) {
+                    ids.push(event.id);
+                    timeline.push(&event);
+                }
+            }
+            assert_eq!(ids, (1..=history.most).collect::<Vec<_>>(), "{first:?} with the dice {dice}");
+            assert_eq!(timeline.visits.len(), ids.len(), "a visit for each");
+        }
+    }
 
     #[test]
     fn times_are_told_in_milliseconds() {

@@ -1,6 +1,6 @@
 //! How long to wait before asking again whether something is over.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use chrono::{SecondsFormat, TimeDelta, Utc};
 
@@ -28,6 +28,33 @@ pub fn pause(passed: Duration, shortest: Duration, longest: Duration) -> Duratio
     (passed / PART).clamp(shortest, longest)
 }
 
+/// Asks until there is an answer, soon at first and then at leisure ([`pause`]), and gives it. Nothing when there is none
+/// after `bound`; it is asked once in any case.
+///
+/// For what AWS tells late: a description may lag behind what another answer has already said.
+///
+/// # Errors
+/// The first error of a question.
+pub async fn until<T, E, F>(bound: Duration, mut ask: impl FnMut() -> F) -> Result<Option<T>, E>
+where
+    F: Future<Output = Result<Option<T>, E>>,
+{
+    let begun = Instant::now();
+    loop {
+        if let Some(answer) = ask().await? {
+            return Ok(Some(answer));
+        }
+        let passed = begun.elapsed();
+        if passed >= bound {
+            return Ok(None);
+        }
+        tokio::time::sleep(pause(passed, SHORTEST_PAUSE, LONGEST_PAUSE).min(bound - passed)).await;
+    }
+}
+
+const SHORTEST_PAUSE: Duration = Duration::from_millis(15);
+const LONGEST_PAUSE: Duration = Duration::from_secs(2);
+
 /// The moment `pause` from now, as a Wait state takes it: `2020-04-01T10:00:00.250Z`. A wait of seconds could be no shorter
 /// than one.
 pub fn moment_after(pause: Duration) -> String {
@@ -52,12 +79,40 @@ mod tests {
         }
     }
 
+    #[tokio::test]
+    async fn an_answer_is_waited_for_within_bounds() {
+        let mut asked = 0;
+        let answers = move || {
+            asked += 1;
+            let answer = (asked == 4).then_some(asked);
+            async move { Ok::<_, ()>(answer) }
+        };
+        assert_eq!(until(Duration::from_secs(3_600), answers).await, Ok(Some(4)));
+
+        let mut asked = 0;
+        let nothing = until(Duration::from_millis(40), || {
+            asked += 1;
+            async { Ok::<Option<()>, ()>(None) }
+        });
+        assert_eq!(nothing.await, Ok(None));
+        assert!(asked > 1, "it asked {asked} times");
+
+        let mut asked = 0;
+        let once = until(Duration::ZERO, || {
+            asked += 1;
+            async { Ok::<Option<()>, ()>(None) }
+        });
+        assert_eq!((once.await, asked), (Ok(None), 1));
+        assert_eq!(until(Duration::MAX, || async { Err::<Option<()>, _>("refused") }).await, Err("refused"));
+    }
+
     #[test]
     fn a_moment_is_as_a_wait_state_takes_it() {
-        let moment = moment_after(LONGEST);
+        let (before, moment, after) = (Utc::now(), moment_after(LONGEST), Utc::now());
         let read = chrono::NaiveDateTime::parse_from_str(&moment, "%Y-%m-%dT%H:%M:%S%.3fZ").expect(&moment).and_utc();
-        let until = (read - Utc::now()).num_milliseconds();
-        assert!((0..=500).contains(&until), "{moment} is {until} ms away");
+        // Its milliseconds are cut off.
+        let pause = TimeDelta::from_std(LONGEST).expect("a short one");
+        assert!(read + TimeDelta::milliseconds(1) > before + pause && read <= after + pause, "{moment} from {before}");
         assert!(moment_after(Duration::MAX).ends_with('Z'), "as late as there is a moment");
     }
 

@@ -1,11 +1,13 @@
 //! The workflows (state machines) by their names: finding, starting and listing their executions.
 
+use std::time::Duration;
+
 use aws_sdk_sfn::types::{ExecutionListItem, ExecutionStatus};
 use chrono::Utc;
 use market::run::{InvalidRunId, RunId};
 use serde_json::Value;
 
-use crate::{Error, Lake};
+use crate::{Error, Lake, polling};
 
 /// A workflow of the lake.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -90,8 +92,21 @@ pub async fn start(lake: &Lake, workflow: Workflow, name: &RunId, input: &Value)
         .name(name.as_str())
         .input(input.to_string());
     let started = request.send().await.map_err(Error::aws(format!("starting {}", workflow.name())))?;
-    Ok(started.execution_arn)
+    let arn = started.execution_arn;
+    // DescribeExecution is eventually consistent: whoever asks for the execution next is not told that there is none.
+    // Where it stays unknown, the next question says so.
+    let known = polling::until(KNOWN_WITHIN, || async {
+        let described = lake.sfn.describe_execution().execution_arn(&arn).send().await;
+        let unknown = described
+            .is_err_and(|error| error.as_service_error().is_some_and(|error| error.is_execution_does_not_exist()));
+        Ok::<_, Error>((!unknown).then_some(()))
+    });
+    known.await?;
+    Ok(arn)
 }
+
+/// How long an execution that was started may stay unknown.
+const KNOWN_WITHIN: Duration = Duration::from_secs(30);
 
 /// The latest executions of a machine, newest first, at most `limit`: all of them, or those of one `status` (`RUNNING`).
 ///
