@@ -1,0 +1,144 @@
+"""`tests/lint.py` accepts the repository, and refuses what it is there for.
+
+Each linter is given something broken in a copy, so that one that looks at nothing does not pass for one that found
+nothing.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+import aws_tools as tools
+import lint
+from lake import ROOT
+
+COPIED = [
+    *(".github", "biome.jsonc", "ruff.toml"),
+    *("Cargo.toml", "Cargo.lock", "deny.toml", "crates", "functions"),
+    *("tests/browser/Cargo.toml", "tests/browser/Cargo.lock", "tests/browser/deny.toml", "tests/browser/src"),
+    "tests/oracle.py",
+]
+
+
+@pytest.fixture
+def copy(tmp_path: Path) -> Path:
+    """What the linters look at, to be broken."""
+    folder = tmp_path / "repository"
+    for name in COPIED:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        if (ROOT / name).is_dir():
+            shutil.copytree(ROOT / name, folder / name)
+        else:
+            shutil.copy(ROOT / name, folder / name)
+    return folder
+
+
+def replace(old: str, new: str) -> Callable[[str], str]:
+    def change(text: str) -> str:
+        assert old in text
+        return text.replace(old, new, 1)
+
+    return change
+
+
+class Broken(NamedTuple):
+    step: str
+    file: str
+    change: Callable[[str], str]
+    told: str  # what the linter says of it
+
+
+BROKEN = {
+    "an unused import": Broken(
+        "lints of Python", "tests/oracle.py", replace("import gzip\n", "import csv\nimport gzip\n"), "F401"
+    ),
+    "a name that there is not": Broken(
+        "lints of Python", "tests/oracle.py", lambda text: text + "\nmissing()\n", "F821"
+    ),
+    "Python with other quotes": Broken(
+        "format of Python", "tests/oracle.py", lambda text: text + "\nNAME = 'x'\n", 'NAME = "x"'
+    ),
+    "an unused variable in JavaScript": Broken(
+        "lints and format of the page",
+        "crates/explorer/web/lib/csv.js",
+        lambda text: text + "\nconst unused = 1;\n",
+        "noUnusedVariables",
+    ),
+    "JavaScript in another format": Broken(
+        "lints and format of the page",
+        "crates/explorer/web/lib/csv.js",
+        lambda text: text + "\nexport const x = {a : 1}\n",
+        "format",
+    ),
+    "a property that CSS has not": Broken(
+        "lints and format of the page",
+        "crates/explorer/web/style.css",
+        lambda text: text + "\nbody {\n  colour: red;\n}\n",
+        "noUnknownProperty",
+    ),
+    "a dependency on any version": Broken(
+        "crates of Cargo.toml", "Cargo.toml", replace('strsim = "0.11"', 'strsim = "*"'), "wildcard"
+    ),
+    "a licence that is not allowed": Broken(
+        "crates of Cargo.toml", "deny.toml", replace('"CC0-1.0", ', ""), "rejected"
+    ),
+    "a crate in two versions": Broken("crates of Cargo.toml", "deny.toml", replace('"nom@7"', '"nom@6"'), "duplicate"),
+    "a dependency on any version in the browser tests": Broken(
+        "crates of tests/browser/Cargo.toml", "tests/browser/Cargo.toml", replace('url = "2"', 'url = "*"'), "wildcard"
+    ),
+    "a key that workflows have not": Broken(
+        "schema of .github/workflows/*.yml",
+        ".github/workflows/ci.yml",
+        replace("timeout-minutes:", "timeout:"),
+        "timeout",
+    ),
+    "a key that Dependabot has not": Broken(
+        "schema of .github/dependabot.yml", ".github/dependabot.yml", replace("cooldown:", "wait:"), "wait"
+    ),
+    "a field that forms have not": Broken(
+        "schema of .github/ISSUE_TEMPLATE/[!c]*.yml",
+        ".github/ISSUE_TEMPLATE/bug.yml",
+        replace("type: textarea", "type: text"),
+        "text",
+    ),
+    "a key that the forms' settings have not": Broken(
+        "schema of .github/ISSUE_TEMPLATE/config.yml",
+        ".github/ISSUE_TEMPLATE/config.yml",
+        replace("blank_issues_enabled:", "blank_issues:"),
+        "blank_issues",
+    ),
+    "the text of a stranger in a command": Broken(
+        "security of the workflows",
+        ".github/workflows/ci.yml",
+        replace("- run: .ci/run", '- run: echo "${{ github.event.pull_request.title }}"'),
+        "template-injection",
+    ),
+}
+
+
+def commands(copy: Path) -> dict[str, list[str]]:
+    return dict(lint.commands(copy.parent, argparse.Namespace(fix=False, advisories=False)))
+
+
+def test_every_linter_accepts_the_copy(copy: Path):
+    for command in commands(copy).values():
+        tools.succeeds(*command, folder=copy)
+
+
+def test_every_linter_is_broken_once(copy: Path):
+    assert {broken.step for broken in BROKEN.values()} == set(commands(copy))
+
+
+@pytest.mark.parametrize("what", BROKEN)
+def test_linters_see_what_is_wrong(what: str, copy: Path):
+    broken = BROKEN[what]
+    file = copy / broken.file
+    file.write_text(broken.change(file.read_text(encoding="utf-8")), encoding="utf-8")
+    told = tools.fails(*commands(copy)[broken.step], folder=copy)
+    assert broken.told in told, told
