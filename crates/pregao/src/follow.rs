@@ -6,6 +6,9 @@
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
+use anyhow::Context;
+use aws_sdk_sfn::operation::describe_execution::DescribeExecutionOutput;
+use aws_sdk_sfn::types::ExecutionStatus;
 use indicatif::ProgressBar;
 use lake::{Error, Lake, polling};
 use serde_json::Value;
@@ -83,14 +86,38 @@ async fn watch(lake: &Lake, arn: &str, progress: &Progress) -> anyhow::Result<En
     }
     match watched.timeline.failure {
         Some(failure) => Ok(Ending::Failed(failure)),
-        None => Ok(Ending::Succeeded(output(lake, arn).await?)),
+        None => {
+            let describe = async || {
+                let described = lake.sfn.describe_execution().execution_arn(arn).send().await;
+                described.map_err(Error::aws("asking for the execution's output"))
+            };
+            Ok(Ending::Succeeded(output(describe, OUTPUT_WITHIN).await?))
+        }
     }
 }
 
-async fn output(lake: &Lake, arn: &str) -> anyhow::Result<Value> {
-    let described = lake.sfn.describe_execution().execution_arn(arn).send().await;
-    let output = described.map_err(Error::aws("asking for the execution's output"))?.output;
-    Ok(serde_json::from_str(output.as_deref().unwrap_or("null"))?)
+/// How long the description of an execution may lag behind its history.
+const OUTPUT_WITHIN: Duration = Duration::from_secs(60);
+
+/// The output of an execution whose history says that it succeeded. Its description is eventually consistent: it may be
+/// told as running for a while, without an output.
+async fn output(
+    describe: impl AsyncFn() -> Result<DescribeExecutionOutput, Error>,
+    bound: Duration,
+) -> anyhow::Result<Value> {
+    let ended = polling::until(bound, || async {
+        let described = describe().await?;
+        Ok::<_, Error>((described.status != ExecutionStatus::Running).then_some(described))
+    });
+    let Some(ended) = ended.await? else {
+        anyhow::bail!(
+            "the execution succeeded by its history, but {} later it is still told as RUNNING, without its output: \
+             what it published stands, and pregao runs shows how it is told by now",
+            human::duration(bound)
+        )
+    };
+    let output = ended.output.with_context(|| format!("the execution is {} without an output", ended.status))?;
+    Ok(serde_json::from_str(&output)?)
 }
 
 /// A live line that goes away, however the watching ends.
@@ -223,6 +250,7 @@ fn line(name: &str, took: Duration, failed: bool, visits: usize, failures: usize
 
 #[cfg(test)]
 mod tests {
+    use std::cell::Cell;
     use std::sync::Mutex;
 
     use aws_sdk_sfn::primitives::DateTime;
@@ -230,6 +258,7 @@ mod tests {
         HistoryEvent, HistoryEventType as Type, StateEnteredEventDetails, StateExitedEventDetails,
         TaskSubmittedEventDetails,
     };
+    use serde_json::json;
 
     use super::*;
 
@@ -348,5 +377,48 @@ mod tests {
             }
             assert_eq!(told.len(), 8, "{told:?} of {seed}");
         }
+    }
+
+    fn described(status: ExecutionStatus, output: Option<&str>) -> DescribeExecutionOutput {
+        DescribeExecutionOutput::builder()
+            .execution_arn("e")
+            .state_machine_arn("m")
+            .status(status)
+            .start_date(DateTime::from_millis(1))
+            .set_output(output.map(str::to_owned))
+            .build()
+            .expect("all that has to be there")
+    }
+
+    #[tokio::test]
+    async fn an_output_that_is_not_told_yet_is_waited_for() {
+        let asked = Cell::new(0);
+        let late = async || {
+            asked.set(asked.get() + 1);
+            Ok(match asked.get() {
+                1..=4 => described(ExecutionStatus::Running, None),
+                _ => described(ExecutionStatus::Succeeded, Some(r#"{"rows": 3}"#)),
+            })
+        };
+        let output = output(late, OUTPUT_WITHIN).await.expect("it comes");
+        assert_eq!((output, asked.get()), (json!({"rows": 3}), 5));
+    }
+
+    #[tokio::test]
+    async fn an_output_that_never_comes_is_told_of() {
+        let never = async || Ok(described(ExecutionStatus::Running, None));
+        let said = output(never, Duration::from_millis(30)).await.expect_err("there is none").to_string();
+        for words in ["succeeded by its history", "told as RUNNING", "pregao runs"] {
+            assert!(said.contains(words), "{said}");
+        }
+        let without = async || Ok(described(ExecutionStatus::Aborted, None));
+        let said = output(without, OUTPUT_WITHIN).await.expect_err("there is none").to_string();
+        assert!(said.contains("ABORTED without an output"), "{said}");
+        // An output that is null is one.
+        let null = async || Ok(described(ExecutionStatus::Succeeded, Some("null")));
+        assert_eq!(output(null, OUTPUT_WITHIN).await.expect("an output"), Value::Null);
+        // And what is refused is told at once.
+        let refused = async || Err(Error::InvalidInput("no such thing".to_owned()));
+        assert!(output(refused, OUTPUT_WITHIN).await.is_err());
     }
 }
