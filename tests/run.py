@@ -85,7 +85,9 @@ def parse_arguments() -> argparse.Namespace:
 
 
 def say(line: str) -> None:
-    print(f"tests/run.py: {line}", flush=True)
+    """Print a line under the name of the script that was started: this one, or one that uses its functions."""
+    script = Path(sys.argv[0]).resolve()
+    print(f"{script.relative_to(ROOT) if script.is_relative_to(ROOT) else script.name}: {line}", flush=True)
 
 
 def step(name: str, command: list[str], environment: dict[str, str] | None = None, folder: Path = ROOT) -> None:
