@@ -19,7 +19,7 @@ from markdown_it.token import Token
 
 from lake import ROOT
 
-PAGES = ["README*.md", "docs/**/*.md", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md", "bench/**/*.md"]
+PAGES = ["*.md", "docs/**/*.md", "bench/**/*.md", "python/*.md", ".github/**/*.md"]
 # Links in HTML, which CommonMark passes through.
 HTML_LINK = re.compile(r"""<(?:a|img)\b[^>]*?\b(?:href|src)=["']([^"']*)["']""", re.IGNORECASE)
 HTML_ANCHOR = re.compile(r"""<[a-z]+\b[^>]*?\b(?:id|name)=["']([^"']+)["']""", re.IGNORECASE)
