@@ -1,0 +1,71 @@
+"""Builds the wheel of pregao, which pip and uv install: `python3 scripts/wheel.py [--out DIR]`.
+
+The wheel holds the program and no Python module. It is built from the same Cargo profile and in the same target directory
+as `cargo build --release`, so a program that is built already is only packed.
+
+    --portable   for any Linux with glibc 2.28 or newer, as published: linked by zig, compiled apart from the ordinary build
+    (without)    for Linux systems as new as this one
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+REQUIREMENTS = ROOT / "scripts" / "wheel-requirements.txt"
+# What Debian 10, Ubuntu 18.10, RHEL 8 and Amazon Linux 2023 have.
+PORTABLE = "manylinux_2_28"
+
+sys.path.insert(0, str(ROOT / "tests"))
+from run import Failure, prepare_environment, say, step, target_directory  # noqa: E402
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description="Build the wheel of pregao.")
+    parser.add_argument(
+        "--out", type=Path, default=ROOT / "dist", metavar="DIR", help="where the wheel goes (default: dist)"
+    )
+    parser.add_argument("--portable", action="store_true", help="for any Linux with glibc 2.28 or newer")
+    arguments = parser.parse_args()
+    try:
+        wheel = build(arguments.out.resolve(), arguments.portable)
+    except Failure as failure:
+        print(f"scripts/wheel.py: FAILED: {failure}", file=sys.stderr)
+        return 1
+    say(f"{wheel} ({wheel.stat().st_size / 1e6:.1f} MB)")
+    return 0
+
+
+def build(out: Path, portable: bool) -> Path:
+    """Builds the wheel. Returns its path below `out`."""
+    target = target_directory()
+    python = prepare_environment(target / "wheel-venv", [REQUIREMENTS])
+    folder = out / ".wheel"
+    command = [str(python), "-m", "maturin", "build", "--release", "--locked", f"--out={folder}"]
+    environment = {"CARGO_TARGET_DIR": str(target), "PATH": os.pathsep.join([str(python.parent), os.environ["PATH"]])}
+    if portable:
+        command += ["--zig", f"--compatibility={PORTABLE}", f"--target={host()}"]
+        environment["PREGAO_PORTABLE"] = "1"
+    else:
+        command += ["--compatibility=linux"] if sys.platform == "linux" else []
+    step("wheel", command, environment, ROOT / "python")
+    wheels = list(folder.glob("pregao-*.whl"))
+    if len(wheels) != 1:
+        raise Failure(f"maturin left {len(wheels)} wheels in {folder}, and one was expected")
+    wheel = wheels[0].replace(out / wheels[0].name)
+    folder.rmdir()
+    return wheel
+
+
+def host() -> str:
+    """Returns the target triple of this machine's compiler."""
+    version = subprocess.run(["rustc", "-vV"], stdout=subprocess.PIPE, text=True, check=True).stdout
+    return next(line.split()[1] for line in version.splitlines() if line.startswith("host:"))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

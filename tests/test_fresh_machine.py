@@ -1,0 +1,94 @@
+"""The build works on a machine that never saw this project: from an empty Cargo home, and offline after `cargo fetch`.
+
+A build downloads the crates that it compiles, and no others. So a build script that starts Cargo, or looks for the sources
+of another crate, works where the tests or the linters have run once and fails for everybody else.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from lake import ROOT, binary
+
+# In seconds: the crates of this workspace are compiled again, as they lie at another path.
+BUILD_PATIENCE = 1800
+# The build scripts of the workspace, by what runs them below. A new one has to be added to one of the two tests.
+RUN_BY_CARGO = {"crates/explorer/build.rs"}
+RUN_ALONE = {"crates/pregao/build.rs"}
+
+
+@pytest.fixture(scope="module")
+def clone(tmp_path_factory) -> Path:
+    """A copy of what is in the repository, with the changes that are not committed."""
+    folder = tmp_path_factory.mktemp("clone")
+    command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+    names = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, check=True).stdout.decode().split("\0")
+    for name in filter(None, names):
+        if (ROOT / name).is_file():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(ROOT / name, folder / name)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def empty_cargo_home(tmp_path_factory) -> Path:
+    """A Cargo home with nothing but the settings of the real one, such as a mirror of crates.io."""
+    folder = tmp_path_factory.mktemp("cargo-home")
+    real = Path(os.environ.get("CARGO_HOME", Path.home() / ".cargo"))
+    for name in ("config.toml", "config", "credentials.toml", "credentials"):
+        if (real / name).is_file():
+            shutil.copy(real / name, folder)
+    return folder
+
+
+def cargo(clone: Path, home: Path, *arguments: str) -> None:
+    """A Cargo command in the copy. The dependencies that the tested program was built with are not compiled again."""
+    environment = {**os.environ, "CARGO_HOME": str(home), "CARGO_TARGET_DIR": str(binary().parent.parent)}
+    done = subprocess.run(
+        ["cargo", *arguments],
+        cwd=clone,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=BUILD_PATIENCE,
+    )
+    assert done.returncode == 0, done.stdout
+
+
+def test_every_build_script_is_tested_here():
+    scripts = {path.relative_to(ROOT).as_posix() for path in ROOT.glob("*/**/build.rs") if "target" not in path.parts}
+    assert scripts == RUN_BY_CARGO | RUN_ALONE
+
+
+def test_it_builds_from_an_empty_cargo_home_and_then_offline(clone: Path, empty_cargo_home: Path):
+    explorer = ("build", "--release", "--locked", "--package=explorer")
+    cargo(clone, empty_cargo_home, *explorer)
+    # Every crate of the lock file, as somebody does before a flight.
+    cargo(clone, empty_cargo_home, "fetch", "--locked")
+    # So that the build script runs once more.
+    (clone / "crates/explorer/web/app.js").open("a").write("\n")
+    cargo(clone, empty_cargo_home, *explorer, "--offline")
+
+
+def test_the_build_script_of_the_program_needs_neither_cargo_nor_git(clone: Path, tmp_path: Path):
+    [name] = RUN_ALONE
+    script = tmp_path / "build-script"
+    subprocess.run(["rustc", "--edition=2024", "-o", script, clone / name], check=True, timeout=BUILD_PATIENCE)
+    done = subprocess.run(
+        [script],
+        cwd=(clone / name).parent,
+        env={"PATH": str(tmp_path), "CARGO_PKG_VERSION": "1.2.3", "TARGET": "a", "HOST": "b"},
+        capture_output=True,
+        text=True,
+        timeout=BUILD_PATIENCE,
+    )
+    assert done.returncode == 0, done.stderr
+    # There is no repository, so there is no commit, and that of another repository is not taken for it.
+    assert "cargo::rustc-env=PREGAO_VERSION=1.2.3\n" in done.stdout
