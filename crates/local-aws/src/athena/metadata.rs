@@ -101,8 +101,11 @@ impl Athena {
         check_catalog(Some(&list.catalog_name))?;
         let page = Page::new(list.max_results, 50, 50, list.next_token.as_deref()).map_err(invalid_request)?;
         let databases = self.engine.catalog().databases().map_err(unreadable)?;
-        let listed = databases.iter().skip(page.offset() as usize).take(page.limit() as usize + 1).map(database);
-        Ok(page.answer("DatabaseList", "NextToken", listed.collect()))
+        // They come by name.
+        let behind = databases.iter().filter(|found| page.after().is_none_or(|after| found.name > *after));
+        let listed = behind.take(page.wanted() as usize).map(|found| (found.name.clone(), database(found)));
+        let listed = listed.collect();
+        Ok(page.answer("DatabaseList", "NextToken", listed))
     }
 
     pub(super) fn get_database(&self, named: &NamedDatabase) -> Answer {
@@ -117,8 +120,10 @@ impl Athena {
         }
         let page = Page::new(list.max_results, 50, 50, list.next_token.as_deref()).map_err(invalid_request)?;
         let tables = self.engine.catalog().tables(&found.name).map_err(unreadable)?;
-        let listed = tables.iter().skip(page.offset() as usize).take(page.limit() as usize + 1).map(table);
-        Ok(page.answer("TableMetadataList", "NextToken", listed.collect()))
+        let behind = tables.iter().filter(|found| page.after().is_none_or(|after| found.name > *after));
+        let listed = behind.take(page.wanted() as usize).map(|found| (found.name.clone(), table(found)));
+        let listed = listed.collect();
+        Ok(page.answer("TableMetadataList", "NextToken", listed))
     }
 
     pub(super) fn get_table(&self, named: &NamedTable) -> Answer {

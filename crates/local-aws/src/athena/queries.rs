@@ -517,10 +517,11 @@ impl Athena {
         let page = Page::new(list.max_results, 50, 50, list.next_token.as_deref()).map_err(invalid_request)?;
         let rows = self.state.lock();
         let mut statement =
-            rows.prepare("SELECT id FROM athena_queries WHERE workgroup = ?1 ORDER BY number DESC LIMIT ?2 OFFSET ?3")?;
-        let ids =
-            statement.query_map(params![workgroup, page.limit() + 1, page.offset()], |row| row.get::<_, String>(0))?;
-        let ids: Vec<Value> = ids.map(|id| id.map(Value::String)).collect::<Result<_, _>>()?;
+            rows.prepare("SELECT number, id FROM athena_queries WHERE workgroup = ?1 AND number < coalesce(?2, 9223372036854775807) ORDER BY number DESC LIMIT ?3")?;
+        let ids = statement.query_map(params![workgroup, page.after(), page.wanted()], |row| {
+            Ok((row.get(0)?, Value::String(row.get(1)?)))
+        })?;
+        let ids: Vec<(i64, Value)> = ids.collect::<Result<_, _>>()?;
         Ok(page.answer("QueryExecutionIds", "NextToken", ids))
     }
 

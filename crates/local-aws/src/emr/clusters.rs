@@ -357,10 +357,13 @@ impl Emr {
         }
         let page = Page::new(None, 50, 50, list.marker.as_deref()).map_err(invalid_request)?;
         let rows = self.state.lock();
-        let sql = format!("SELECT {} FROM emr_clusters ORDER BY number DESC", Cluster::COLUMNS);
+        let sql = format!(
+            "SELECT {}, number FROM emr_clusters WHERE number < coalesce(?1, 9223372036854775807) ORDER BY number DESC",
+            Cluster::COLUMNS
+        );
         let mut statement = rows.prepare(&sql)?;
-        let clusters = statement.query_map([], Cluster::from_row)?;
-        let clusters: Vec<Cluster> = clusters.collect::<Result<_, _>>()?;
+        let clusters = statement.query_map([page.after()], |row| Ok((row.get("number")?, Cluster::from_row(row)?)))?;
+        let clusters: Vec<(i64, Cluster)> = clusters.collect::<Result<_, _>>()?;
         let is_listed = |cluster: &Cluster| {
             #[expect(clippy::cast_precision_loss, reason = "milliseconds of any real date are exact in a double")]
             let created = cluster.created as f64 / 1000.0;
@@ -368,10 +371,10 @@ impl Emr {
                 && list.created_after.is_none_or(|instant| created >= instant)
                 && list.created_before.is_none_or(|instant| created <= instant)
         };
-        let listed = clusters.iter().filter(|cluster| is_listed(cluster));
-        let wanted =
-            listed.skip(page.offset() as usize).take(page.limit() as usize + 1).map(Cluster::summary).collect();
-        Ok(page.answer("Clusters", "Marker", wanted))
+        let listed = clusters.iter().filter(|(_, cluster)| is_listed(cluster));
+        let listed =
+            listed.take(page.wanted() as usize).map(|(number, cluster)| (*number, cluster.summary())).collect();
+        Ok(page.answer("Clusters", "Marker", listed))
     }
 
     pub(super) fn terminate(&self, terminate: &Terminate) -> Answer {

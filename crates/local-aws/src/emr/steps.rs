@@ -347,21 +347,21 @@ impl Emr {
         let page = Page::new(None, 50, 50, list.marker.as_deref()).map_err(invalid_request)?;
         let rows = self.state.lock();
         Cluster::find(&rows, &list.cluster_id)?;
-        let sql = format!("SELECT {} FROM emr_steps WHERE cluster = ?1 ORDER BY number DESC", Step::COLUMNS);
+        let sql = format!(
+            "SELECT {}, number FROM emr_steps WHERE cluster = ?1 AND number < coalesce(?2, 9223372036854775807) ORDER BY number DESC",
+            Step::COLUMNS
+        );
         let mut statement = rows.prepare(&sql)?;
-        let steps = statement.query_map([&list.cluster_id], Step::from_row)?;
-        let steps: Vec<Step> = steps.collect::<Result<_, _>>()?;
-        let is_listed = |step: &&Step| {
+        let steps = statement
+            .query_map(params![list.cluster_id, page.after()], |row| Ok((row.get("number")?, Step::from_row(row)?)))?;
+        let steps: Vec<(i64, Step)> = steps.collect::<Result<_, _>>()?;
+        let is_listed = |step: &Step| {
             (list.step_states.is_empty() || list.step_states.iter().any(|state| state == step.state.name()))
                 && (list.step_ids.is_empty() || list.step_ids.contains(&step.id))
         };
-        let wanted = steps
-            .iter()
-            .filter(is_listed)
-            .skip(page.offset() as usize)
-            .take(page.limit() as usize + 1)
-            .map(Step::description);
-        Ok(page.answer("Steps", "Marker", wanted.collect()))
+        let listed = steps.iter().filter(|(_, step)| is_listed(step));
+        let listed = listed.take(page.wanted() as usize).map(|(number, step)| (*number, step.description())).collect();
+        Ok(page.answer("Steps", "Marker", listed))
     }
 
     pub(super) fn cancel_steps(&self, cancel: &Cancel) -> Answer {

@@ -3,14 +3,14 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use asl::{ExecutionContext, Failure, Outcome, StopSwitch, stop_switch};
+use asl::{Event, EventKind, ExecutionContext, Failure, StopSwitch, stop_switch};
 use chrono::DateTime;
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use tokio::sync::watch;
 
-use super::history::Recorder;
+use super::history::{Recorder, THE_END, append_end};
 use super::machines::{Machine, parse};
 use super::names::{check_execution_arn, check_name, name_of_machine};
 use super::tasks::ServiceTasks;
@@ -168,6 +168,25 @@ impl Execution {
     }
 }
 
+/// Ends an execution as its last event says, for the transaction that keeps this event: nobody sees the one without the
+/// other. Any other event does nothing.
+pub(super) fn end_with(rows: &Connection, arn: &str, event: &Event) -> rusqlite::Result<()> {
+    let nothing = Failure::default();
+    let (status, output, failure) = match &event.kind {
+        EventKind::ExecutionSucceeded(output) => (Status::Succeeded, Some(output.to_string()), &nothing),
+        EventKind::ExecutionFailed(failure) => (Status::Failed, None, failure),
+        EventKind::ExecutionTimedOut(failure) => (Status::TimedOut, None, failure),
+        EventKind::ExecutionAborted(failure) => (Status::Aborted, None, failure),
+        _ => return Ok(()),
+    };
+    let stopped = event.timestamp.timestamp_millis();
+    rows.execute(
+        "UPDATE executions SET status = ?2, stopped = ?3, output = ?4, error = ?5, cause = ?6 WHERE arn = ?1",
+        params![arn, status.name(), stopped, output, failure.error, failure.cause],
+    )
+    .map(|_| ())
+}
+
 /// The API has its dates in seconds.
 fn with_dates_in_seconds(mut fields: Map<String, Value>) -> Value {
     for name in ["startDate", "stopDate"] {
@@ -306,36 +325,20 @@ impl StepFunctions {
                 _ = service.state.breaks() => None,
             };
             interpreted.abort();
-            let outcome = outcome.map(|outcome| {
-                outcome.unwrap_or_else(|panic| {
-                    Outcome::Failed(Failure::new(
-                        "States.Runtime",
-                        format!("the interpreter failed: {panic}; this is a bug, please report it"),
-                    ))
-                })
-            });
-            if let Some(outcome) = outcome {
-                service.finish(&arn, outcome);
+            if let Some(Err(panic)) = outcome {
+                let cause = format!("the interpreter failed: {panic}; this is a bug, please report it");
+                service.end_without_interpreter(&arn, Failure::new("States.Runtime", cause));
             }
             service.running.with(|running| running.remove(&arn));
             let _ = end.send(true);
         });
     }
 
-    fn finish(&self, arn: &str, outcome: Outcome) {
-        let (status, output, failure) = match outcome {
-            Outcome::Succeeded(output) => (Status::Succeeded, Some(output.to_string()), Failure::default()),
-            Outcome::Failed(failure) => (Status::Failed, None, failure),
-            Outcome::TimedOut(failure) => (Status::TimedOut, None, failure),
-            Outcome::Aborted(failure) => (Status::Aborted, None, failure),
-        };
-        let written = self.state.lock().execute(
-            "UPDATE executions SET status = ?2, stopped = ?3, output = ?4, error = ?5, cause = ?6 WHERE arn = ?1",
-            params![arn, status.name(), now_millis(), output, failure.error, failure.cause],
-        );
+    /// Ends an execution whose interpreter did not.
+    fn end_without_interpreter(&self, arn: &str, failure: Failure) {
+        let written = self.state.write(|rows| append_end(rows, arn, EventKind::ExecutionFailed(failure)));
         if let Err(error) = written {
-            // It stays RUNNING in the state, and the next start ends it as lost.
-            self.state.give_up("the end of an execution", error);
+            self.state.give_up(THE_END, error);
         }
     }
 
@@ -378,11 +381,7 @@ impl StepFunctions {
             let lost: Vec<String> = statement.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?;
             for arn in lost {
                 let failure = Failure::new("Endpoint.ProcessEnded", LOST);
-                super::history::append_abort(rows, &arn, &failure)?;
-                rows.execute(
-                    "UPDATE executions SET status = 'ABORTED', stopped = ?2, error = ?3, cause = ?4 WHERE arn = ?1",
-                    params![arn, now_millis(), failure.error, failure.cause],
-                )?;
+                append_end(rows, &arn, EventKind::ExecutionAborted(failure))?;
             }
             Ok(())
         })
@@ -433,17 +432,16 @@ impl StepFunctions {
         }
         let rows = self.state.lock();
         let sql = format!(
-            "SELECT {} FROM executions WHERE machine = ?1 AND (?2 IS NULL OR status = ?2) ORDER BY number DESC LIMIT ?3 OFFSET ?4",
+            "SELECT {}, number FROM executions WHERE machine = ?1 AND (?2 IS NULL OR status = ?2) \
+             AND number < coalesce(?3, 9223372036854775807) ORDER BY number DESC LIMIT ?4",
             Execution::COLUMNS
         );
         let mut statement = rows.prepare(&sql)?;
-        let executions = statement.query_map(
-            params![list.state_machine_arn, list.status_filter, page.limit() + 1, page.offset()],
-            Execution::from_row,
-        )?;
-        let executions: Vec<Value> = executions
-            .map(|execution| execution.map(|execution| with_dates_in_seconds(execution.summary())))
-            .collect::<Result<_, _>>()?;
+        let executions = statement
+            .query_map(params![list.state_machine_arn, list.status_filter, page.after(), page.wanted()], |row| {
+                Ok((row.get("number")?, with_dates_in_seconds(Execution::from_row(row)?.summary())))
+            })?;
+        let executions: Vec<(i64, Value)> = executions.collect::<Result<_, _>>()?;
         Ok(page.answer("executions", "nextToken", executions))
     }
 }

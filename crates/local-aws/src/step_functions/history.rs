@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
-use asl::{Event, EventKind, Failure, History};
+use asl::{Event, EventKind, History};
 use rusqlite::{Connection, params};
 use serde::Deserialize;
 use serde_json::Value;
 
+use super::executions::end_with;
 use super::{StepFunctions, invalid};
 use crate::aws_json::{Answer, AwsError};
 use crate::paging::Page;
@@ -35,12 +36,25 @@ impl Recorder {
 
 impl History for Recorder {
     fn record(&self, event: Event) {
-        let written = write(&self.state.lock(), &self.execution, &event);
+        use EventKind::{ExecutionAborted, ExecutionFailed, ExecutionSucceeded, ExecutionTimedOut};
+        let ends = matches!(
+            event.kind,
+            ExecutionSucceeded(_) | ExecutionFailed(_) | ExecutionTimedOut(_) | ExecutionAborted(_)
+        );
+        let written = if ends {
+            self.state.write(|rows| write_end(rows, &self.execution, &event))
+        } else {
+            write(&self.state.lock(), &self.execution, &event)
+        };
         if let Err(error) = written {
-            self.state.give_up("an event of an execution", error);
+            // It stays RUNNING in the state, and the next start ends it as lost.
+            self.state.give_up(if ends { THE_END } else { "an event of an execution" }, error);
         }
     }
 }
+
+/// What is kept of an execution last.
+pub(super) const THE_END: &str = "the end of an execution";
 
 fn write(rows: &Connection, execution: &str, event: &Event) -> rusqlite::Result<()> {
     rows.execute(
@@ -50,19 +64,20 @@ fn write(rows: &Connection, execution: &str, event: &Event) -> rusqlite::Result<
     .map(|_| ())
 }
 
-/// Ends the history of an execution whose process died.
-pub(super) fn append_abort(rows: &Connection, execution: &str, failure: &Failure) -> rusqlite::Result<()> {
+/// The last event of an execution, and what the execution is by it.
+fn write_end(rows: &Connection, execution: &str, event: &Event) -> rusqlite::Result<()> {
+    write(rows, execution, event)?;
+    end_with(rows, execution, event)
+}
+
+/// Ends an execution behind the last event that is known of it.
+pub(super) fn append_end(rows: &Connection, execution: &str, kind: EventKind) -> rusqlite::Result<()> {
     let last: i64 =
         rows.query_row("SELECT coalesce(max(id), 0) FROM execution_events WHERE execution = ?1", [execution], |row| {
             row.get(0)
         })?;
-    let event = Event {
-        id: last.cast_unsigned() + 1,
-        previous_event_id: last.cast_unsigned(),
-        timestamp: chrono::Utc::now(),
-        kind: EventKind::ExecutionAborted(failure.clone()),
-    };
-    write(rows, execution, &event)
+    let last = last.cast_unsigned();
+    write_end(rows, execution, &Event { id: last + 1, previous_event_id: last, timestamp: chrono::Utc::now(), kind })
 }
 
 #[derive(Deserialize)]
@@ -79,24 +94,32 @@ pub(super) struct GetHistory {
 impl StepFunctions {
     pub(super) fn history(&self, get: &GetHistory) -> Answer {
         self.execution(&get.execution_arn)?;
-        let page = Page::new(get.max_results, 100, 1000, get.next_token.as_deref()).map_err(invalid)?;
-        let order = if get.reverse_order { "DESC" } else { "ASC" };
-        let rows = self.state.lock();
-        let sql =
-            format!("SELECT event FROM execution_events WHERE execution = ?1 ORDER BY id {order} LIMIT ?2 OFFSET ?3");
-        let mut statement = rows.prepare(&sql)?;
-        let texts = statement
-            .query_map(params![get.execution_arn, page.limit() + 1, page.offset()], |row| row.get::<_, String>(0))?;
-        let mut events = Vec::new();
-        for text in texts {
-            let mut event: Value = serde_json::from_str(&text?).map_err(AwsError::internal)?;
-            if get.include_execution_data == Some(false) {
-                forget_data(&mut event);
-            }
-            events.push(event);
-        }
-        Ok(page.answer("events", "nextToken", events))
+        page(&self.state.lock(), get)
     }
+}
+
+fn page(rows: &Connection, get: &GetHistory) -> Answer {
+    let page = Page::new(get.max_results, 100, 1000, get.next_token.as_deref()).map_err(invalid)?;
+    let sql = if get.reverse_order {
+        "SELECT id, event FROM execution_events WHERE execution = ?1 AND id < coalesce(?2, 9223372036854775807)
+         ORDER BY id DESC LIMIT ?3"
+    } else {
+        "SELECT id, event FROM execution_events WHERE execution = ?1 AND id > coalesce(?2, 0) ORDER BY id LIMIT ?3"
+    };
+    let mut statement = rows.prepare(sql)?;
+    let found = statement.query_map(params![get.execution_arn, page.after(), page.wanted()], |row| {
+        Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?))
+    })?;
+    let mut events = Vec::new();
+    for row in found {
+        let (id, text) = row?;
+        let mut event: Value = serde_json::from_str(&text).map_err(AwsError::internal)?;
+        if get.include_execution_data == Some(false) {
+            forget_data(&mut event);
+        }
+        events.push((id, event));
+    }
+    Ok(page.answer("events", "nextToken", events))
 }
 
 /// Takes inputs and outputs out of an event's details.
@@ -112,6 +135,7 @@ fn forget_data(event: &mut Value) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use asl::Failure;
     use serde_json::json;
 
     #[test]
@@ -122,20 +146,102 @@ mod tests {
         assert_eq!(event, json!({"id": 1, "type": "TaskStateEntered", "stateEnteredEventDetails": {"name": "A"}}));
     }
 
-    #[test]
-    fn a_lost_execution_ends_with_an_abort() {
+    /// The tables of executions, with a running one.
+    fn tables() -> Connection {
         let rows = Connection::open_in_memory().unwrap();
         rows.execute_batch(SCHEMA).unwrap();
-        for _ in 0..2 {
-            append_abort(&rows, "e", &Failure::new("Lost", "the process ended")).unwrap();
+        rows.execute_batch(super::super::executions::SCHEMA).unwrap();
+        insert(&rows);
+        rows
+    }
+
+    fn insert(rows: &Connection) {
+        let insert = "INSERT INTO executions (arn, name, machine, definition, role, input, status, started)
+            VALUES ('e', 'e', 'm', '{}', 'r', '{}', 'RUNNING', 1)";
+        rows.execute_batch(insert).unwrap();
+    }
+
+    fn status(rows: &Connection) -> (String, Option<String>, Option<String>, Option<i64>) {
+        let sql = "SELECT status, output, error, stopped FROM executions";
+        rows.query_row(sql, [], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?))).unwrap()
+    }
+
+    fn event(id: u64, kind: EventKind) -> Event {
+        let timestamp = chrono::DateTime::from_timestamp_millis(1_585_735_200_000 + id.cast_signed()).unwrap();
+        Event { id, previous_event_id: id - 1, timestamp, kind }
+    }
+
+    fn ids(answer: &Value) -> Vec<i64> {
+        answer["events"].as_array().unwrap().iter().map(|event| event["id"].as_i64().unwrap()).collect()
+    }
+
+    #[test]
+    fn a_lost_execution_ends_with_an_abort() {
+        let rows = tables();
+        write(&rows, "e", &event(1, EventKind::MapStateStarted(1))).unwrap();
+        append_end(&rows, "e", EventKind::ExecutionAborted(Failure::new("Lost", "the process ended"))).unwrap();
+        let get = serde_json::from_value(json!({ "executionArn": "e" })).unwrap();
+        assert_eq!(ids(&page(&rows, &get).unwrap()), [1, 2]);
+        let (status, _, error, stopped) = status(&rows);
+        assert_eq!((status.as_str(), error.as_deref()), ("ABORTED", Some("Lost")));
+        assert!(stopped.is_some());
+    }
+
+    #[test]
+    fn the_last_event_and_what_the_execution_is_by_it_are_kept_at_once() {
+        let failure = || Failure::new("X", "y");
+        for (kind, expected, output, error) in [
+            (EventKind::ExecutionSucceeded(json!({"a": 1})), "SUCCEEDED", Some(r#"{"a":1}"#), None),
+            (EventKind::ExecutionFailed(failure()), "FAILED", None, Some("X")),
+            (EventKind::ExecutionTimedOut(failure()), "TIMED_OUT", None, Some("X")),
+            (EventKind::ExecutionAborted(failure()), "ABORTED", None, Some("X")),
+        ] {
+            let folder = tempfile::tempdir().unwrap();
+            let schemas = [SCHEMA, super::super::executions::SCHEMA];
+            let state = Arc::new(State::open(&folder.path().join("state.db"), &schemas).unwrap());
+            insert(&state.lock());
+            let recorder = Recorder::new(&state, "e");
+            recorder.record(event(1, EventKind::MapStateStarted(1)));
+            assert_eq!(status(&state.lock()).0, "RUNNING");
+            recorder.record(event(2, kind));
+            let at = Some(1_585_735_200_002);
+            assert_eq!(
+                status(&state.lock()),
+                (expected.to_owned(), output.map(str::to_owned), error.map(str::to_owned), at)
+            );
+            assert_eq!(state.broken(), None);
         }
-        let ids: Vec<i64> = rows
-            .prepare("SELECT id FROM execution_events ORDER BY id")
-            .unwrap()
-            .query_map([], |row| row.get(0))
-            .unwrap()
-            .collect::<Result<_, _>>()
-            .unwrap();
-        assert_eq!(ids, [1, 2]);
+    }
+
+    #[test]
+    fn pages_of_a_history_that_grows_give_each_event_once_and_in_order() {
+        // Every way of adding none, one, two or three events before each of five pages of two, newest first or last.
+        for ways in 0..4_u32.pow(5) * 2 {
+            let (reverse, mut dice) = (ways % 2 == 1, ways / 2);
+            let rows = tables();
+            let (mut last, mut seen, mut token) = (3, Vec::new(), Value::Null);
+            let add = |id: u64| write(&rows, "e", &event(id, EventKind::MapStateStarted(1))).unwrap();
+            (1..=last).for_each(add);
+            let mut when_asked_first = 0;
+            for page_number in 0.. {
+                if page_number < 5 {
+                    (last + 1..=last + u64::from(dice % 4)).for_each(add);
+                    (last, dice) = (last + u64::from(dice % 4), dice / 4);
+                }
+                if page_number == 0 {
+                    when_asked_first = last;
+                }
+                let get = json!({ "executionArn": "e", "maxResults": 2, "reverseOrder": reverse, "nextToken": token });
+                let answer = page(&rows, &serde_json::from_value(get).unwrap()).unwrap();
+                seen.extend(ids(&answer));
+                token = answer["nextToken"].clone();
+                if token.is_null() {
+                    break;
+                }
+            }
+            let all = |last: u64| 1..=last.cast_signed();
+            let expected: Vec<i64> = if reverse { all(when_asked_first).rev().collect() } else { all(last).collect() };
+            assert_eq!(seen, expected, "{ways}");
+        }
     }
 }

@@ -234,18 +234,22 @@ impl StepFunctions {
     pub(super) fn list(&self, list: &List) -> Answer {
         let page = Page::new(list.max_results, 100, 1000, list.next_token.as_deref()).map_err(invalid)?;
         let rows = self.state.lock();
-        let sql = format!("SELECT {} FROM state_machines ORDER BY name LIMIT ?1 OFFSET ?2", Machine::COLUMNS);
+        let sql = format!(
+            "SELECT {} FROM state_machines WHERE name > coalesce(?1, '') ORDER BY name LIMIT ?2",
+            Machine::COLUMNS
+        );
         let mut statement = rows.prepare(&sql)?;
-        let machines = statement.query_map([page.limit() + 1, page.offset()], Machine::from_row)?;
-        let machines: Vec<Value> = machines
+        let machines = statement.query_map(params![page.after(), page.wanted()], Machine::from_row)?;
+        let machines: Vec<(String, Value)> = machines
             .map(|machine| {
                 machine.map(|machine| {
-                    json!({
+                    let listed = json!({
                         "stateMachineArn": machine.arn,
                         "name": machine.name,
                         "type": "STANDARD",
                         "creationDate": epoch_seconds(machine.created),
-                    })
+                    });
+                    (machine.name, listed)
                 })
             })
             .collect::<Result<_, _>>()?;

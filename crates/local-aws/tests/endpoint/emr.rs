@@ -271,3 +271,40 @@ async fn a_running_step_is_cancelled() {
     assert_eq!(world.keys("pregao-lake", "").await, [""; 0]);
     world.endpoint.shutdown().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_listing_goes_on_behind_what_it_gave() {
+    let world = World::new().await;
+    let emr = &world.lake.emr;
+    // A page has fifty. Newest first, and one comes in before the second page.
+    let mut clusters = Vec::new();
+    for _ in 0..52 {
+        clusters.push(run_cluster(emr, true, vec![]).await);
+    }
+    let page = emr.list_clusters().send().await.expect("a page");
+    let mut seen: Vec<String> = page.clusters().iter().map(|cluster| cluster.id().expect("an id").to_owned()).collect();
+    assert_eq!(seen.len(), 50);
+    let late = run_cluster(emr, true, vec![]).await;
+    let next = emr.list_clusters().marker(page.marker().expect("there are more")).send().await.expect("a page");
+    assert_eq!(next.marker(), None);
+    seen.extend(next.clusters().iter().map(|cluster| cluster.id().expect("an id").to_owned()));
+    clusters.reverse();
+    assert_eq!(seen, clusters);
+
+    let add = async |count: usize| {
+        let steps = (0..count).map(|_| spark_step("fails", &["no"], ActionOnFailure::Continue)).collect();
+        let added = emr.add_job_flow_steps().job_flow_id(&late).set_steps(Some(steps)).send().await;
+        added.expect("they are added").step_ids.expect("ids")
+    };
+    let mut steps = add(51).await;
+    let page = emr.list_steps().cluster_id(&late).send().await.expect("a page");
+    let mut seen: Vec<String> = page.steps().iter().map(|step| step.id().expect("an id").to_owned()).collect();
+    assert_eq!(seen.len(), 50);
+    add(1).await;
+    let list = emr.list_steps().cluster_id(&late).marker(page.marker().expect("there are more"));
+    let next = list.send().await.expect("a page");
+    seen.extend(next.steps().iter().map(|step| step.id().expect("an id").to_owned()));
+    steps.reverse();
+    assert_eq!((seen, next.marker()), (steps, None));
+    world.endpoint.shutdown().await;
+}

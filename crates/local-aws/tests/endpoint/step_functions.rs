@@ -290,3 +290,99 @@ async fn an_execution_ends_with_its_process_and_says_so() {
     let history = world.lake.sfn.get_execution_history().execution_arn(&execution).send().await.unwrap();
     assert_eq!(history.events().last().unwrap().r#type(), &HistoryEventType::ExecutionAborted);
 }
+
+/// Goes through two states again and again, and ends after so many times.
+fn counts_to(last: u32) -> Value {
+    json!({
+        "StartAt": "Count",
+        "States": {
+            "Count": { "Type": "Pass", "Parameters": { "n.$": "States.MathAdd($.n, 1)" }, "Next": "Enough?" },
+            "Enough?": {
+                "Type": "Choice",
+                "Choices": [{ "Variable": "$.n", "NumericGreaterThanEquals": last, "Next": "Yes" }],
+                "Default": "Count"
+            },
+            "Yes": { "Type": "Succeed" }
+        }
+    })
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_history_that_grows_is_read_without_gaps_or_repeats() {
+    let world = World::new().await;
+    let sfn = &world.lake.sfn;
+    let machine = create(sfn, "counts", &counts_to(400)).await;
+    let execution = start(sfn, &machine, "e", &json!({ "n": 0 })).await;
+    // Again and again until it has ended, from the newest event back to the first by pages of seven.
+    loop {
+        let get = sfn.get_execution_history().execution_arn(&execution).reverse_order(true).max_results(7);
+        let mut pages = get.into_paginator().items().send();
+        let (mut ids, mut over) = (Vec::new(), false);
+        while let Some(event) = pages.next().await {
+            let event = event.expect("an event");
+            over |= event.r#type == HistoryEventType::ExecutionSucceeded;
+            ids.push(event.id);
+        }
+        let newest = ids.first().copied().unwrap_or_default();
+        assert_eq!(ids, (1..=newest).rev().collect::<Vec<_>>());
+        if over {
+            break;
+        }
+    }
+    // The event that ends it is not told before the end is.
+    let described = sfn.describe_execution().execution_arn(&execution).send().await.unwrap();
+    assert_eq!((described.status, described.output.as_deref()), (ExecutionStatus::Succeeded, Some(r#"{"n":400}"#)));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_sees_the_last_event_sees_the_end() {
+    let world = World::new().await;
+    let sfn = &world.lake.sfn;
+    let machine = create(sfn, "counts", &counts_to(3)).await;
+    for number in 0..60 {
+        let execution = start(sfn, &machine, &format!("e{number}"), &json!({ "n": 0 })).await;
+        loop {
+            let get = sfn.get_execution_history().execution_arn(&execution).reverse_order(true).max_results(1);
+            let newest = get.send().await.expect("a history");
+            if newest.events().first().is_some_and(|event| event.r#type == HistoryEventType::ExecutionSucceeded) {
+                break;
+            }
+        }
+        let described = sfn.describe_execution().execution_arn(&execution).send().await.unwrap();
+        assert_eq!((described.status, described.output.as_deref()), (ExecutionStatus::Succeeded, Some(r#"{"n":3}"#)));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_listing_goes_on_behind_what_it_gave() {
+    let world = World::new().await;
+    let sfn = &world.lake.sfn;
+    let machine = create(sfn, "counts", &counts_to(1)).await;
+    for name in ["a", "b", "c", "d", "e"] {
+        start(sfn, &machine, name, &json!({ "n": 0 })).await;
+    }
+    // Newest first, and one comes in before each page.
+    let (mut names, mut token) = (Vec::new(), None);
+    for late in ["f", "g", "h", "i"] {
+        start(sfn, &machine, late, &json!({ "n": 0 })).await;
+        let list = sfn.list_executions().state_machine_arn(&machine).max_results(2).set_next_token(token);
+        let page = list.send().await.expect("a page");
+        names.extend(page.executions.into_iter().map(|execution| execution.name));
+        token = page.next_token;
+        if token.is_none() {
+            break;
+        }
+    }
+    assert_eq!(names, ["f", "e", "d", "c", "b", "a"]);
+
+    // By name, and one goes before the second page.
+    let page = sfn.list_state_machines().max_results(2).send().await.expect("a page");
+    let names: Vec<&str> = page.state_machines().iter().map(|machine| machine.name()).collect();
+    assert_eq!(names, ["athena_update", "counts"]);
+    sfn.delete_state_machine().state_machine_arn(&machine).send().await.expect("it is deleted");
+    let next = sfn.list_state_machines().max_results(2).set_next_token(page.next_token).send().await.expect("a page");
+    let names: Vec<&str> = next.state_machines().iter().map(|machine| machine.name()).collect();
+    assert_eq!((names, next.next_token()), (vec!["create_datalake", "upload_raw_data"], None));
+    let wrong = sfn.list_state_machines().next_token("row-2").send().await;
+    assert_eq!(code(wrong), "InvalidToken");
+}
