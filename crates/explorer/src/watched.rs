@@ -2,9 +2,10 @@
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 use lake::history::{Change, Timeline};
-use lake::{Error, Lake};
+use lake::{Error, Lake, polling};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -44,16 +45,29 @@ impl Watched {
         Ok(Watched { definition: parsed(&definition), timeline, nested, ended })
     }
 
-    /// Adds what happened since the last look.
-    pub async fn update(&mut self, lake: &Lake) -> Result<(), Error> {
-        let changes = self.timeline.update(lake).await?;
-        self.nested.extend(changes.into_iter().filter_map(|change| match change {
-            Change::Nested { visit, arn } => Some((visit, arn)),
-            Change::Entered(_) | Change::Left | Change::Ended => None,
-        }));
-        Ok(())
+    /// Adds what happened since the last look; where the execution is `over`, to its end. Nobody looks again at one that is
+    /// over, and AWS may tell of its end in the description before it does in the history.
+    pub async fn update(&mut self, lake: &Lake, over: bool) -> Result<(), Error> {
+        let begun = Instant::now();
+        loop {
+            let changes = self.timeline.update(lake).await?;
+            self.nested.extend(changes.into_iter().filter_map(|change| match change {
+                Change::Nested { visit, arn } => Some((visit, arn)),
+                Change::Entered(_) | Change::Left | Change::Ended => None,
+            }));
+            let passed = begun.elapsed();
+            if !over || self.timeline.ended || passed >= END_WITHIN {
+                return Ok(());
+            }
+            tokio::time::sleep(polling::pause(passed, SHORTEST_PAUSE, LONGEST_PAUSE)).await;
+        }
     }
 }
+
+/// How long the end of a history is waited for.
+const END_WITHIN: Duration = Duration::from_secs(5);
+const SHORTEST_PAUSE: Duration = Duration::from_millis(50);
+const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
 /// A document, or the text where it is none.
 pub fn parsed(text: &str) -> Value {

@@ -221,7 +221,7 @@ async fn execution(State(app): State<Arc<App>>, Query(One { run }): Query<One>) 
     // After the description, so that what is said to be over is told to its end.
     let watched = app.executions.get(lake, &arn).await?;
     let mut watched = watched.lock().await;
-    watched.update(lake).await?;
+    watched.update(lake, brief.stopped.is_some()).await?;
     let nested = nested(lake, &mut watched).await?;
     let timeline = &watched.timeline;
     let over_badly = !matches!(brief.status.as_str(), "RUNNING" | "SUCCEEDED");
