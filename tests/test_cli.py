@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import json
+import os
 import re
+import signal
+import stat
 import subprocess
 from pathlib import Path
 
+import jsonschema
 import pytest
 
 import oracle
 import rawfiles
 from conftest import Published
-from lake import Lake, assert_same_rows, environment, parquet_rows
+from lake import PATIENCE, RAW, ROOT, Lake, Result, assert_same_rows, environment, parquet_rows
+
+# An account whose services the tests play.
+from test_aws_command_line import Account, account, stack  # noqa: F401
 
 PARTITION_PATH = re.compile(r"(quotes|options|rejects)/year=2020/month=4/day=[1-9]/[^./][^/]*\.parquet")
 
@@ -236,3 +244,603 @@ def test_an_answer_of_many_rows_is_whole_and_in_order(published: Published):
     )
     texts = [None if n % 7 == 0 else "" if n % 5 == 0 else 'a "b", c' for n in range(100)]
     assert rows == [{"n": n, "t": texts[n % 100]} for n in range(12_100)]
+
+
+# --- version, completions, manual pages, help ---------------------------------------------------------
+
+
+def with_environment(lake: Lake, variables: dict, *arguments: object) -> Result:
+    """A command with these environment variables too."""
+    command = lake.command(*arguments)
+    done = subprocess.run(
+        command,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        timeout=PATIENCE,
+        env={**environment(lake.home.parent), **variables},
+        cwd=lake.home.parent,
+    )
+    return Result(command, done.returncode, done.stdout.decode(), done.stderr.decode())
+
+
+def listed(help_: str) -> list[str]:
+    """The commands that a help lists."""
+    section = re.search(r"^Commands:\n((?: +.*\n)+)", help_, re.MULTILINE)
+    found = re.findall(r"^ {2}([a-z]+)\b", section.group(1), re.MULTILINE) if section else []
+    return [name for name in found if name != "help"]
+
+
+def commands(lake: Lake) -> list[list[str]]:
+    """All commands that the help tells, those within others too."""
+    found = []
+    for name in listed(lake.run("--help").out):
+        found.append([name])
+        found += [[name, below] for below in listed(lake.run(name, "--help").out)]
+    return found
+
+
+def test_the_version_names_the_commit_and_its_date(lake: Lake):
+    version = re.search(r'^version = "(.+)"', (ROOT / "Cargo.toml").read_text(), re.MULTILINE).group(1)
+    said = lake.run("--version").out
+    assert re.fullmatch(rf"pregao {re.escape(version)}( \([0-9a-f]{{7,}} \d{{4}}-\d\d-\d\d\))?\n", said), said
+
+
+def test_bash_completes_commands_options_and_values(lake: Lake, tmp_path: Path):
+    script = tmp_path / "completions"
+    script.write_text(lake.run("completions", "bash").out)
+
+    def complete(*words: str) -> list[str]:
+        line = '''source "$1"; shift; COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _pregao "$1" "${@: -1}" "${@: -2:1}"
+                  printf "%s\\n" "${COMPREPLY[@]}"'''
+        done = subprocess.run(["bash", "-c", line, "bash", str(script), *words], capture_output=True, text=True)
+        assert done.returncode == 0 and not done.stderr, done
+        return done.stdout.split()
+
+    assert complete("pregao", "sta") == ["status"]
+    assert "--plan" in complete("pregao", "run", "--")
+    assert complete("pregao", "runs", "--format", "j") == ["json"]
+    assert complete("pregao", "cluster", "sta") == ["start", "status"]
+
+
+@pytest.mark.parametrize(
+    ("shell", "beginning"), [("zsh", "#compdef pregao\n"), ("fish", ""), ("bash", "_pregao() {\n")]
+)
+def test_completions_name_every_command(lake: Lake, shell: str, beginning: str):
+    text = lake.run("completions", shell).out
+    assert text.startswith(beginning)
+    for command in commands(lake):
+        assert command[-1] in text
+    assert "plan" in text and "quiet" in text
+
+
+def test_there_is_a_manual_page_for_each_command(lake: Lake, tmp_path: Path):
+    lake.run("man", "--out", tmp_path / "man1")
+    pages = {path.name: path.read_text() for path in (tmp_path / "man1").iterdir()}
+    assert set(pages) == {"pregao.1"} | {f"pregao-{'-'.join(command)}.1" for command in commands(lake)}
+    for name, text in pages.items():
+        assert ".TH " in text and "Examples:" in text and "PREGAO_LOG" in text, name
+        assert "EXIT STATUS" in text and "130" in text and "\x1b" not in text, name
+    assert lake.run("man").out == pages["pregao.1"]
+
+
+def test_every_help_has_examples_and_tells_the_global_options_last(lake: Lake):
+    for command in [[], *commands(lake)]:
+        help_ = lake.run(*command, "--help").out
+        order = [help_.index(heading) for heading in ("\nOptions:", "\nGlobal options:", "\nExamples:\n  pregao ")]
+        assert order == sorted(order), help_
+        assert help_.index("\nGlobal options:") < help_.index("--home") < help_.index("--color"), help_
+
+
+@pytest.mark.parametrize(
+    ("arguments", "meant"),
+    [
+        (["upolad", "x"], "upload"),
+        (["statsu"], "status"),
+        (["runs", "--fromat", "json"], "--format"),
+        (["run", "--form", "2020-04-01"], "--from"),
+        (["runs", "--format", "jsno"], "json"),
+        (["completions", "bahs"], "bash"),
+        (["cluster", "statu"], "status"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else value,
+)
+def test_what_was_probably_meant_is_named(lake: Lake, arguments: list, meant: str):
+    failed = lake.fails(*arguments)
+    assert failed.code == 2 and re.search(rf"tip: .*'{meant}'", failed.err), failed
+
+
+def test_only_a_key_that_is_like_another_is_taken_for_it(lake: Lake):
+    failed = lake.fails("--set", "foo=1", "runs")
+    assert failed.code == 1 and '"foo"' in failed.err and "did you mean" not in failed.err, failed
+    assert "confs/pregao.template.toml" in failed.err
+    failed = lake.fails("--set", "quality.max_reject_shar=1", "runs")
+    assert 'did you mean "quality.max_reject_share"?' in failed.err, failed
+
+
+# --- quiet, verbose, colour ---------------------------------------------------------------------------
+
+
+def test_quiet_leaves_results_and_errors(lake: Lake, tmp_path: Path):
+    rawfiles.write_market(tmp_path / "raw", seed=41, days=["20200401"])
+    files = len(list((tmp_path / "raw").rglob("*.csv*")))
+    done = lake.run("upload", tmp_path / "raw", "-q")
+    assert done.err == "" and f"{files} accepted" in done.out, done
+    done = lake.run("--quiet", "run", "--from", "2020-04-01")
+    assert done.err == "" and "published 2020-04-01" in done.out and "next:" not in done.out, done
+    done = lake.run("query", SQL, "--quiet")
+    assert done.err == "" and "ticker" in done.out, done
+    assert "error: there is no execution" in lake.fails("-q", "runs", "no-such-run").err
+    (tmp_path / "raw" / "notes.txt").write_text("no snapshot")
+    failed = lake.fails("-q", "etl", "--raw", tmp_path / "raw", "--out", tmp_path / "out")
+    assert "warning: " in failed.err and "notes.txt" in failed.err, failed
+
+
+def test_the_next_step_is_told_with_the_options_of_this_one(lake: Lake, tmp_path: Path):
+    home = f"pregao --home {lake.home}"
+    done = lake.run("sample", "--out", tmp_path / "raw", "--seed", "3")
+    assert f"next: {home} upload {tmp_path / 'raw'}" in done.err, done
+    assert "54 raw files" in done.out
+    assert f"next: {home} run --from 2020-04-01\n" in lake.upload(tmp_path / "raw").err
+    assert f"next: {home} query " in lake.publish("2020-04-01").err
+    again = lake.upload(tmp_path / "raw")
+    assert "uploaded 0 files, 0 B, in " in again.err and "; 54 were there already" in again.err, again
+    assert "0 accepted, 54 there already" in again.out
+    rawfiles.write_market(tmp_path / "days", seed=42, days=["20200402", "20200403"], snapshots=1)
+    assert f"next: {home} run --from 2020-04-02 --to 2020-04-03\n" in lake.upload(tmp_path / "days").err
+    assert f"next: {home} upload DIR\n" in lake.publish("2020-04-06").err
+
+
+def test_the_log_is_on_the_standard_error_when_it_is_asked_for(published: Published):
+    lake = published.lake
+    plain = lake.run("query", "SHOW TABLES", "-q")
+    assert plain.err == ""
+    verbose = lake.run("query", "SHOW TABLES", "-q", "-v")
+    assert verbose.out == plain.out
+    assert re.search(r"DEBUG pregao.*started", verbose.err) and "the query is started" in verbose.err, verbose
+    assert "aws_" not in verbose.err
+    assert re.search(r"DEBUG .*aws_", lake.run("-vv", "query", "SHOW TABLES").err)
+
+    logged = with_environment(lake, {"PREGAO_LOG": "pregao::endpoint=debug"}, "-q", "query", "SHOW TABLES")
+    assert logged.out == plain.out and "serving the home" in logged.err, logged
+    assert "the query is started" not in logged.err, logged
+    failed = with_environment(lake, {"PREGAO_LOG": "pregao=loud"}, "runs")
+    assert failed.code == 1 and "PREGAO_LOG=pregao=loud" in failed.err and "hint: " in failed.err, failed
+
+
+RED_ERROR = "\x1b[31m\x1b[1merror:\x1b[0m"
+ESCAPE = "\x1b["
+
+
+@pytest.mark.parametrize(
+    ("variables", "options", "colour"),
+    [
+        ({}, [], False),
+        ({}, ["--color", "always"], True),
+        ({"CLICOLOR_FORCE": "1"}, [], True),
+        ({"CLICOLOR_FORCE": "0"}, [], False),
+        ({"CLICOLOR_FORCE": "1", "NO_COLOR": "1"}, [], False),
+        ({"CLICOLOR_FORCE": "1"}, ["--color=never"], False),
+        ({"NO_COLOR": "1"}, ["--color", "always"], True),
+    ],
+)
+def test_colour_in_a_pipe(published: Published, variables: dict, options: list, colour: bool):
+    lake = published.lake
+    failed = with_environment(lake, variables, "runs", "no-such-run", *options)
+    assert failed.code == 1 and (RED_ERROR in failed.err) == colour and (ESCAPE in failed.err) == colour, failed
+    runs = with_environment(lake, variables, "runs", *options)
+    assert ("\x1b[32mSUCCEEDED\x1b[0m" in runs.out) == colour and (ESCAPE in runs.out) == colour, runs
+    for arguments in (["--help"], ["run", "-h"], ["runs", "--no-such-option"]):
+        said = with_environment(lake, variables, *options, *arguments).said
+        assert (ESCAPE in said) == colour, said
+    for format in ("json", "csv"):
+        answer = with_environment(lake, variables, "query", "SELECT 1 AS one", "--format", format, *options)
+        assert ESCAPE not in answer.out, "documents have no colour"
+
+
+@pytest.mark.parametrize(
+    ("variables", "options", "colour"),
+    [
+        ({"TERM": "xterm"}, [], True),
+        ({"TERM": "dumb"}, [], False),
+        ({"TERM": "xterm", "NO_COLOR": "1"}, [], False),
+        ({"TERM": "xterm"}, ["--color", "never"], False),
+    ],
+)
+def test_colour_on_a_terminal(published: Published, variables: dict, options: list, colour: bool):
+    lake = published.lake
+    ours, theirs = os.openpty()
+    try:
+        code = subprocess.call(
+            lake.command("runs", "no-such-run", *options),
+            stdin=subprocess.DEVNULL,
+            stdout=theirs,
+            stderr=theirs,
+            env={**environment(lake.home.parent), **variables},
+        )
+        os.close(theirs)
+        said = b""
+        # Linux tells the end of a terminal as an error.
+        try:
+            while data := os.read(ours, 4096):
+                said += data
+        except OSError:
+            pass
+    finally:
+        os.close(ours)
+    assert code == 1 and (RED_ERROR in said.decode()) == colour, said
+    assert "no-such-run" in said.decode()
+
+
+# --- JSON ---------------------------------------------------------------------------------------------
+
+
+def document(result: Result, schema: str) -> dict:
+    """The one document that a command wrote, which its schema has to allow."""
+    found = json.loads(result.out)
+    text = (ROOT / "docs" / "schemas" / f"{schema}.json").read_text()
+    jsonschema.Draft7Validator.check_schema(json.loads(text))
+    jsonschema.validate(found, json.loads(text), jsonschema.Draft7Validator)
+    return found
+
+
+def failure(result: Result, schema: str) -> dict:
+    """The document of a command that failed, which tells the same as the standard error."""
+    found = document(result, schema)
+    assert result.code == 1, result
+    assert f"error: {found['error']['message']}" in result.err, result
+    for hint in found["error"]["hints"]:
+        assert f"hint: {hint}" in result.err, result
+    return found
+
+
+def test_upload_run_and_status_tell_all_in_json(lake: Lake, tmp_path: Path):
+    rawfiles.write_market(tmp_path / "raw", seed=43, days=["20200401", "20200403"], snapshots=4)
+    paths = [path for path in (tmp_path / "raw").rglob("*") if path.is_file()]
+    uploaded = document(lake.run("upload", tmp_path / "raw", "--format", "json"), "upload")
+    assert uploaded["files"] == uploaded["sent_files"] == uploaded["accepted"] == len(paths) == 16
+    assert uploaded["bytes"] == uploaded["sent_bytes"] == sum(path.stat().st_size for path in paths)
+    assert uploaded["days"] == {"from": "2020-04-01", "to": "2020-04-03"}
+    assert uploaded["coverage"]["days_without_files"] == {"count": 1, "first": ["2020-04-02"]}
+    missing = uploaded["coverage"]["missing_snapshots"]
+    assert missing["count"] == 4 and missing["first"][0]["times"]["count"] == 42 - 4
+
+    ran = document(lake.run("run", "--from", "2020-04-01", "--to", "2020-04-03", "--format", "json"), "run")
+    assert lake.stored_runs() == {ran["run"]} and ran["files"] == 16
+    expected = oracle.read_folder(tmp_path / "raw")
+    assert {table["table"]: table["rows"] for table in ran["published"]} == {
+        table: len(expected.rows[table]) for table in oracle.TABLES
+    }
+    for table in ran["published"]:
+        assert table["partitions"] == len(expected.days[table["table"]])
+        assert table["checks"] and all(check["passed"] for check in table["checks"])
+        assert (table["records"] is None) == (table["table"] == "rejects")
+    assert ran["coverage"] == uploaded["coverage"]
+
+    status = document(lake.run("status", "--format", "json"), "status")
+    assert status["days"] == uploaded["days"]
+    states = {day["date"]: day["state"] for day in status["status"]}
+    assert states == {"2020-04-01": "published", "2020-04-02": "missing", "2020-04-03": "published"}
+    nothing = document(lake.run("run", "--from", "2020-04-06", "--format", "json"), "run")
+    assert nothing["files"] == 0 and nothing["published"] == []
+
+
+def test_runs_tell_all_in_json(published: Published):
+    lake = published.lake
+    runs = document(lake.run("runs", "--limit", "1000", "--format", "json"), "runs")["executions"]
+    assert [run["started"] for run in runs] == sorted((run["started"] for run in runs), reverse=True)
+    assert {"upload_raw_data", "create_datalake", "athena_update"} <= {run["workflow"] for run in runs}
+    (name,) = lake.stored_runs()
+    (listed_,) = [run for run in runs if run["name"] == name]
+    assert listed_["status"] == "SUCCEEDED" and listed_["stopped"] > listed_["started"] and listed_["seconds"] > 0
+    shown = document(lake.run("runs", name, "--format", "json"), "runs")
+    assert shown["execution"] == listed_
+    assert shown["input"] == {"from": "2020-04-01", "to": "2020-04-09"} and shown["output"]["run"] == name
+    states = [state["name"] for state in shown["states"]]
+    assert states[:2] == ["PlanRun", "NothingToDo?"] and "Publish" in states
+    nested = [below for state in shown["states"] for below in state["executions"]]
+    assert len(nested) == 3 and all(one["states"][0]["name"] == "CreateAthenaTable" for one in nested)
+    found = failure(lake.fails("runs", "no-such-run", "--format", "json"), "runs")
+    assert "no-such-run" in found["error"]["message"] and found["error"]["hints"]
+
+
+def test_a_run_that_fails_tells_it_in_json(lake: Lake, tmp_path: Path):
+    rows = [rawfiles.quote(f"TST{letter}3", Ult="12a") for letter in "ABCDEFGH"]
+    rawfiles.write(tmp_path / "raw", "quotes", "202004011000", rows)
+    lake.upload(tmp_path / "raw")
+    found = failure(lake.fails("run", "--from", "2020-04-01", "--format", "json"), "run")
+    assert found["error"]["name"] == "QualityError" and "rejected_cells" in found["error"]["message"]
+    execution = found["execution"]
+    assert execution["workflow"] == "create_datalake" and execution["status"] == "FAILED"
+    shown = document(lake.run("runs", execution["name"], "--format", "json"), "runs")
+    assert shown["failure"]["error"] == "QualityError" and shown["output"] is None
+    assert any(state["failed"] and state["failures"] for state in shown["states"])
+    found = failure(lake.fails("run", "--from", "2020-04-02", "--to", "2020-04-01", "--format", "json"), "run")
+    assert "execution" not in found and found["error"]["hints"] == ["pregao run --from FIRST --to LAST"]
+    wrong = lake.fails("run", "--from", "yesterday", "--format", "json")
+    assert wrong.code == 2 and wrong.out == "", "a command line that is wrong gives no document"
+
+
+def test_an_upload_with_refused_files_tells_all_in_json(lake: Lake, tmp_path: Path):
+    rawfiles.write(tmp_path / "raw", "quotes", "202004011000", [rawfiles.quote()])
+    (tmp_path / "raw" / "notes.txt").write_text("no snapshot")
+    found = failure(lake.fails("upload", tmp_path / "raw", "--format", "json"), "upload")
+    assert found["accepted"] == 1 and found["quarantined"]["count"] == 1
+    assert found["quarantined"]["first"][0]["name"] == "notes.txt"
+    found = failure(lake.fails("upload", tmp_path / "nowhere", "--format", "json"), "upload")
+    assert set(found) == {"error"} and "nowhere" in found["error"]["message"]
+
+
+def test_the_engine_tells_its_account_in_json(lake: Lake, tmp_path: Path):
+    rawfiles.write_market(tmp_path / "raw", seed=44, days=["20200401"])
+    expected = oracle.read_folder(tmp_path / "raw")
+    arguments = ["etl", "--raw", tmp_path / "raw", "--format", "json", "--out"]
+    found = document(lake.run(*arguments, tmp_path / "out"), "etl")
+    assert found["parquet_files"] == len(list((tmp_path / "out").rglob("*.parquet")))
+    for table in found["tables"]:
+        assert table["published"] == len(expected.rows[table["table"]])
+        assert table["records"] == sum(table[name] for name in ("published", "blank_ticker", "header_repeat", "ragged"))
+    (tmp_path / "raw" / "notes.txt").write_text("no snapshot")
+    found = failure(lake.fails(*arguments, tmp_path / "other"), "etl")
+    assert [Path(path).name for path in found["left_out"]] == ["notes.txt"] and len(found["tables"]) == 2
+
+
+def test_clusters_are_told_in_json(stack: Account):  # noqa: F811
+    assert document(stack.run("--aws", "cluster", "status", "--format", "json"), "cluster-status") == {"clusters": []}
+    id = stack.run("--aws", "cluster", "start").out.split()[0]
+    (found,) = document(stack.run("--aws", "cluster", "status", "--format", "json"), "cluster-status")["clusters"]
+    assert found["id"] == id and found["state"] in ("STARTING", "BOOTSTRAPPING", "RUNNING", "WAITING")
+    stack.run("--aws", "cluster", "stop")
+    failed = stack.fails("--aws", "--set", "aws.stack=another", "cluster", "status", "--format", "json")
+    assert "another" in failure(failed, "cluster-status")["error"]["message"]
+
+
+# --- pregao status --------------------------------------------------------------------------------------
+
+
+def test_the_states_of_days(lake: Lake, tmp_path: Path):
+    empty = lake.run("status")
+    assert "nothing here yet" in empty.out
+    days = ["20200401", "20200402", "20200403", "20200406", "20200409"]
+    rawfiles.write_market(tmp_path / "raw", seed=45, days=days, snapshots=3)
+    # A day on which one feed has no file, and a Saturday.
+    rawfiles.write(tmp_path / "raw", "quotes", "202004141000", [rawfiles.quote()])
+    rawfiles.write(tmp_path / "raw", "quotes", "202004111003", [rawfiles.quote()])
+    lake.upload(tmp_path / "raw")
+    lake.publish("2020-04-01", "2020-04-03")
+    first = lake.stored_runs()
+    lake.publish("2020-04-02", "2020-04-02")
+    lake.publish("2020-04-14")
+    with lake.endpoint() as endpoint:
+        s3 = endpoint.client("s3")
+        prefix = "date=2020-04-03/"
+        for feed in ("quotes", "options"):
+            for object in s3.list_objects_v2(Bucket=RAW, Prefix=f"{feed}/{prefix}")["Contents"]:
+                s3.delete_object(Bucket=RAW, Key=object["Key"])
+        lake.run("query", "ALTER TABLE options DROP PARTITION (year = 2020, month = 4, day = 1)")
+        found = document(lake.run("status", "--format", "json"), "status")
+
+    assert found["days"] == {"from": "2020-04-01", "to": "2020-04-14"}
+    by_date = {day["date"]: day for day in found["status"]}
+    assert {date: day["state"] for date, day in by_date.items()} == {
+        "2020-04-01": "partly published",
+        "2020-04-02": "published",
+        "2020-04-03": "published without raw files",
+        "2020-04-06": "raw only",
+        "2020-04-07": "missing",
+        "2020-04-08": "missing",
+        "2020-04-09": "raw only",
+        # The tenth is Good Friday.
+        "2020-04-11": "raw only",
+        "2020-04-13": "missing",
+        "2020-04-14": "published",
+    }
+    assert by_date["2020-04-01"]["quotes"] == {"files": 3, "snapshots": 3, "expected": 42}
+    assert by_date["2020-04-11"]["quotes"] == {"files": 1, "snapshots": 0, "expected": 0}
+    assert not by_date["2020-04-11"]["business_day"] and by_date["2020-04-07"]["business_day"]
+    assert by_date["2020-04-14"]["options"]["files"] == 0
+    assert [table["table"] for table in by_date["2020-04-01"]["published"]] == ["quotes", "rejects"]
+    assert {table["run"] for table in by_date["2020-04-01"]["published"]} == first
+    newer = {table["run"] for table in by_date["2020-04-02"]["published"]}
+    assert len(newer) == 1 and not newer & first, "the partitions point to the last run of the day"
+
+    lines = lake.run("status", "--from", "2020-04-02", "--to", "2020-04-07").out.splitlines()
+    assert [line.split()[0] for line in lines[2:]] == ["2020-04-02", "2020-04-03", "2020-04-06", "2020-04-07"]
+    assert "3/42" in lines[2] and newer.pop() in lines[2] and "missing" in lines[5]
+    failed = lake.fails("status", "--from", "2020-04-02", "--to", "2020-04-01", "--format", "json")
+    assert "reversed" in failure(failed, "status")["error"]["message"]
+
+
+def test_earlier_days_are_pointed_to(lake: Lake, tmp_path: Path):
+    for time in ("202001151000", "202006301000"):
+        rawfiles.write(tmp_path / "raw", "quotes", time, [rawfiles.quote()])
+    lake.upload(tmp_path / "raw")
+    said = lake.run("status")
+    assert "2020-01-15" not in said.out and "status --from 2020-01-15" in said.err, said
+    assert lake.run("status", "--from", "2020-01-15", "--to", "2020-01-15").out.count("raw only") == 1
+
+
+# --- pregao run --plan ------------------------------------------------------------------------------------
+
+
+def test_a_plan_starts_nothing(lake: Lake, tmp_path: Path):
+    rawfiles.write_market(tmp_path / "raw", seed=46, days=["20200401", "20200403"], snapshots=4)
+    lake.upload(tmp_path / "raw")
+    before = lake.run("runs", "--format", "json").out
+    arguments = ["run", "--from", "2020-04-01", "--to", "2020-04-06", "--plan"]
+    plan = document(lake.run(*arguments, "--format", "json"), "run")
+    size = sum(path.stat().st_size for path in (tmp_path / "raw").rglob("*") if path.is_file())
+    assert plan == {
+        "days": {"from": "2020-04-01", "to": "2020-04-06"},
+        "business_days": 4,
+        "days_with_files": 2,
+        "days_without_files": {"count": 2, "first": ["2020-04-02", "2020-04-06"]},
+        "files": 16,
+        "bytes": size,
+        "engine": "embedded",
+        "usd": 0,
+        "costs": [],
+    }
+    said = lake.run(*arguments).out
+    assert "4 business days, 2 days with raw files" in said and "16 raw files" in said, said
+    assert "nothing: it runs on this machine" in said and "nothing was started" in said, said
+    assert "1 business day, 0 days" in lake.run("run", "--from", "2020-04-06", "--plan").out
+    # The engine need not be there.
+    assert "engine   spark" in lake.run(*arguments, "--engine", "spark").out
+    assert lake.run("runs", "--format", "json").out == before and lake.stored_runs() == set()
+    yesterday = document(lake.run("run", "--plan", "--format", "json"), "run")
+    assert yesterday["files"] == 0 and yesterday["days"]["from"] == yesterday["days"]["to"]
+
+
+def test_a_plan_for_an_account_has_its_price(stack: Account, tmp_path: Path):  # noqa: F811
+    rawfiles.write_market(tmp_path / "raw", seed=47, days=["20200401"], snapshots=4)
+    stack.run("--aws", "upload", tmp_path / "raw")
+    (day,) = document(stack.run("--aws", "status", "--format", "json"), "status")["status"]
+    assert day["state"] == "raw only" and day["quotes"]["files"] == 4
+    arguments = ["run", "--from", "2020-04-01", "--plan"]
+    plan = document(stack.run("--aws", *arguments, "--format", "json"), "run")
+    assert plan["engine"] == "emr" and {cost["service"] for cost in plan["costs"]} >= {"EMR", "Lambda", "Step Functions"}
+    # What the documentation says of a day, without the upload.
+    assert plan["usd"] == pytest.approx(0.104, abs=0.001)
+    assert plan["usd"] == pytest.approx(sum(cost["usd"] for cost in plan["costs"]))
+    assert "about 0.10 USD" in stack.run("--aws", *arguments).out
+    larger = ["--set", "emr.instance_types=r6i.4xlarge", "--set", "emr.core_instances=12"]
+    dear = document(stack.run("--aws", *larger, *arguments, "--format", "json"), "run")
+    assert dear["usd"] > 20 * plan["usd"]
+    unknown = document(
+        stack.run("--aws", "--set", "emr.instance_types=x9.metal", *arguments, "--format", "json"), "run"
+    )
+    assert unknown["usd"] is None
+    assert document(stack.run("--aws", "runs", "--format", "json"), "runs")["executions"][0]["workflow"] == "upload_raw_data"
+    stack.run("--aws", "run", "--from", "2020-04-01")
+    (day,) = document(stack.run("--aws", "status", "--format", "json"), "status")["status"]
+    assert day["state"] == "published" and all(table["run"] for table in day["published"])
+
+
+# --- exit codes ---------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def endless_spark(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A `spark-sql` that never ends, so that a run is sure to be there when it is interrupted."""
+    program = tmp_path / "spark" / "spark-sql"
+    program.parent.mkdir()
+    program.write_text("#!/bin/sh\nexec sleep 1000\n")
+    program.chmod(program.stat().st_mode | stat.S_IXUSR)
+    monkeypatch.setenv("PATH", f"{program.parent}{os.pathsep}{os.environ['PATH']}")
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_run_that_is_interrupted_is_stopped(lake: Lake, tmp_path: Path, endless_spark, number: int, code: int):
+    rawfiles.write_market(tmp_path / "raw", seed=48, days=["20200401"], snapshots=2)
+    lake.upload(tmp_path / "raw")
+    with lake.started("run", "--from", "2020-04-01", "--engine", "spark", "--format", "json") as process:
+        process.wait_for_line(lambda line: "LaunchEmrStep" in line)
+        process.popen.send_signal(number)
+        assert process.wait() == code, process
+    assert any("stopping the execution" in line for line in process.lines), process
+    # Both streams are in the lines, the document from its first brace on.
+    text = "\n".join(process.lines)
+    found = json.loads(text[text.index("\n{\n") :])
+    assert found["error"]["name"] == "Interrupted" and found["execution"]["status"] == "ABORTED"
+    runs = document(lake.run("runs", "--format", "json"), "runs")["executions"]
+    assert runs[0]["name"] == found["execution"]["name"] and runs[0]["status"] == "ABORTED"
+
+
+def test_a_command_that_waits_for_its_turn_is_interrupted(lake: Lake, tmp_path: Path, endless_spark):
+    rawfiles.write_market(tmp_path / "raw", seed=49, days=["20200401"], snapshots=2)
+    lake.upload(tmp_path / "raw")
+    with lake.started("run", "--from", "2020-04-01", "--engine", "spark") as first:
+        first.wait_for_line(lambda line: "LaunchEmrStep" in line)
+        with lake.started("upload", tmp_path / "raw") as second:
+            second.wait_for_line(lambda line: "waiting for another command" in line)
+            second.popen.send_signal(signal.SIGINT)
+            assert second.wait() == 130, second
+        first.popen.send_signal(signal.SIGINT)
+        assert first.wait() == 130, first
+
+
+def test_a_second_signal_ends_what_cannot_be_stopped(lake: Lake, tmp_path: Path, endless_spark):
+    rawfiles.write_market(tmp_path / "raw", seed=50, days=["20200401"], snapshots=2)
+    lake.upload(tmp_path / "raw")
+    with lake.started("local", "--engine", "spark") as server:
+        server.wait_for_line(lambda line: "http://" in line)
+        with lake.started("run", "--from", "2020-04-01") as process:
+            process.wait_for_line(lambda line: "LaunchEmrStep" in line)
+            # The endpoint answers nothing any more, and so the execution cannot be stopped.
+            server.popen.send_signal(signal.SIGSTOP)
+            try:
+                process.popen.send_signal(signal.SIGINT)
+                process.wait_for_line(lambda line: "stopping the execution" in line)
+                process.popen.send_signal(signal.SIGINT)
+                assert process.wait() == 130, process
+            finally:
+                server.popen.send_signal(signal.SIGCONT)
+
+
+def test_an_upload_is_interrupted(lake: Lake, tmp_path: Path):
+    rawfiles.write_market(tmp_path / "raw", seed=51, days=["20200401"], snapshots=2)
+    with lake.started("local") as server:
+        server.wait_for_line(lambda line: "http://" in line)
+        server.popen.send_signal(signal.SIGSTOP)
+        try:
+            with lake.started("-v", "upload", tmp_path / "raw") as process:
+                process.wait_for_line(lambda line: "another process serves the home" in line)
+                process.popen.send_signal(signal.SIGINT)
+                assert process.wait() == 130, process
+        finally:
+            server.popen.send_signal(signal.SIGCONT)
+
+
+LONG = "SELECT count(*) FROM UNNEST(sequence(1, 10000)) AS a(n) CROSS JOIN UNNEST(sequence(1, 10000)) AS b(n) " \
+    "CROSS JOIN UNNEST(sequence(1, 10000)) AS c(n) WHERE (a.n * b.n + c.n) % 7 = 3"
+MANY = "SELECT a.n, b.n FROM UNNEST(sequence(1, 9000)) AS a(n) CROSS JOIN UNNEST(sequence(1, 100)) AS b(n)"
+
+
+def test_a_query_that_is_interrupted_is_cancelled(lake: Lake):
+    with lake.started("-v", "query", LONG) as process:
+        process.wait_for_line(lambda line: "the query is started" in line)
+        process.popen.send_signal(signal.SIGINT)
+        assert process.wait() == 130, process
+
+
+def test_an_answer_that_is_being_written_is_interrupted(lake: Lake):
+    command = lake.command("query", MANY, "--format", "csv")
+    with subprocess.Popen(command, stdout=subprocess.PIPE, env=environment(lake.home.parent)) as process:
+        # No more is read before the signal: the answer does not fit into a pipe, and so is not at its end.
+        assert process.stdout.read(10)
+        process.send_signal(signal.SIGINT)
+        rest = process.stdout.read()
+        assert process.wait(PATIENCE) == 130
+    assert rest.count(b"\n") < 900_000
+
+
+@pytest.mark.parametrize("arguments", [["demo"], ["-v", "sample", "--out", "raw", "--days", "2000"]], ids=" ".join)
+def test_what_makes_files_is_interrupted(lake: Lake, arguments: list):
+    with lake.started(*arguments) as process:
+        process.wait_for_line(lambda line: "pregao sample" in line or "started" in line)
+        process.popen.send_signal(signal.SIGINT)
+        assert process.wait() == 130, process
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("command", ["explore", "local"])
+def test_a_server_that_is_ended_by_a_signal_has_not_failed(lake: Lake, command: str, number: int):
+    with lake.started(command) as process:
+        process.wait_for_line(lambda line: "http://" in line)
+        process.popen.send_signal(number)
+        assert process.wait() == 0, process
+
+
+def test_an_empty_lake_says_how_to_fill_it(lake: Lake):
+    for sql in ("SHOW TABLES", "SELECT * FROM quotes"):
+        failed = lake.fails("query", sql)
+        assert "pregao upload DIR, then pregao run --from DATE" in failed.err, failed
+        assert "lists the tables" not in failed.err, failed
+
+
+def test_the_documentation_of_the_commands_names_all_of_them(lake: Lake):
+    text = (ROOT / "docs" / "cli.md").read_text()
+    headings = re.findall(r"^## `pregao (.+)`$", text, re.MULTILINE)
+    assert headings == [" ".join(command) for command in commands(lake)]
+    for link in re.findall(r"\]\((schemas/[^)]+)\)", text):
+        assert (ROOT / "docs" / link).is_file(), link

@@ -1,13 +1,33 @@
 //! What can be said on the command line.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use chrono::NaiveDate;
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
+
+/// What `pregao --version` prints after the name: the version, with the commit and its date where the build knew them.
+pub const VERSION: &str = match option_env!("PREGAO_VERSION") {
+    Some(version) => version,
+    None => env!("CARGO_PKG_VERSION"),
+};
+
+/// The heading of the options that every command takes. They stand below those of the command itself.
+pub const GLOBAL: &str = "Global options";
+
+/// The examples of a command, one a line, as they stand at the end of its help. The escapes are those of clap's own
+/// headings; clap removes them where there is no colour.
+macro_rules! examples {
+    ($($line:literal),+ $(,)?) => { concat!("\x1b[1m\x1b[4mExamples:\x1b[0m" $(, "\n  ", $line)+) };
+}
 
 /// A data lake of B3 market snapshots: raw files in, SQL out.
 #[derive(Debug, Parser)]
-#[command(name = "pregao", version, max_term_width = 100)]
+#[command(name = "pregao", version = VERSION, max_term_width = 100)]
+#[command(after_help = examples!(
+    "pregao demo                           # the whole pipeline on generated files",
+    "pregao upload DIR                     # raw files of your own",
+    "pregao run --from 2020-04-01          # their day, cleaned, audited, published",
+))]
 pub struct Cli {
     #[command(flatten)]
     pub global: Global,
@@ -19,20 +39,60 @@ pub struct Cli {
 #[derive(Debug, Args)]
 pub struct Global {
     /// Folder that holds the lake on this machine: objects, executions, catalog
-    #[arg(long, global = true, value_name = "DIR", default_value = ".pregao")]
+    #[arg(long, global = true, value_name = "DIR", default_value = DEFAULT_HOME, help_heading = GLOBAL)]
     pub home: PathBuf,
 
     /// Overrides a value of the configuration, as in quality.max_reject_share=0.05 (repeatable)
-    #[arg(long = "set", global = true, value_name = "KEY=VALUE", value_parser = setting)]
+    #[arg(long = "set", global = true, value_name = "KEY=VALUE", value_parser = setting, help_heading = GLOBAL)]
     pub settings: Vec<Setting>,
 
     /// Talks to the stack in the AWS account instead of the lake on this machine
-    #[arg(long, global = true)]
+    #[arg(long, global = true, help_heading = GLOBAL)]
     pub aws: bool,
 
     /// Configuration file [default: confs/pregao.toml, if there is one]
-    #[arg(long, global = true, value_name = "FILE")]
+    #[arg(long, global = true, value_name = "FILE", help_heading = GLOBAL)]
     pub config: Option<PathBuf>,
+
+    /// Prints results, warnings and errors only: no progress, no notes
+    #[arg(short, long, global = true, help_heading = GLOBAL)]
+    pub quiet: bool,
+
+    /// Logs what the program does to the standard error; twice: also the requests of the AWS SDK
+    #[arg(short, long, global = true, action = ArgAction::Count, help_heading = GLOBAL)]
+    pub verbose: u8,
+
+    /// When to use colour: auto is on a terminal, unless NO_COLOR is set
+    #[arg(long, global = true, value_enum, value_name = "WHEN", default_value_t = When::Auto, help_heading = GLOBAL)]
+    pub color: When,
+}
+
+const DEFAULT_HOME: &str = ".pregao";
+
+impl Global {
+    /// The beginning of another command on the same lake: `pregao`, with the options that say which lake.
+    pub fn program(&self) -> String {
+        let mut text = "pregao".to_owned();
+        if self.home != Path::new(DEFAULT_HOME) {
+            text += &format!(" --home {}", self.home.display());
+        }
+        if let Some(config) = &self.config {
+            text += &format!(" --config {}", config.display());
+        }
+        if self.aws {
+            text += " --aws";
+        }
+        text
+    }
+}
+
+/// When the output has colour. Without a help text for each value, for which clap would use three lines for each option
+/// of every command.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum When {
+    Auto,
+    Always,
+    Never,
 }
 
 /// One `KEY=VALUE` of `--set`.
@@ -45,29 +105,96 @@ pub struct Setting {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Runs the whole pipeline on a generated sample, and a first query. Needs nothing
+    #[command(after_help = examples!("pregao demo", "pregao --home other demo"))]
     Demo,
     /// Writes realistic raw files
+    #[command(after_help = examples!(
+        "pregao sample --out raw",
+        "pregao sample --out raw --from 2020-04-01 --days 5 --seed 7",
+    ))]
     Sample(SampleArgs),
     /// Brings raw files into the lake: to landing/, then the workflow upload_raw_data
+    #[command(after_help = examples!("pregao upload raw", "pregao --aws upload raw --format json"))]
     Upload(UploadArgs),
     /// Makes and publishes the tables of some days: the workflow create_datalake
+    #[command(after_help = examples!(
+        "pregao run --from 2020-04-01 --to 2020-04-09",
+        "pregao --aws run --from 2020-04-01 --plan    # what it would do and cost; starts nothing",
+    ))]
     Run(RunArgs),
+    /// Shows each day: its raw files, what is published of it, and by which run
+    #[command(after_help = examples!(
+        "pregao status",
+        "pregao status --from 2020-04-01 --to 2020-04-30 --format json",
+    ))]
+    Status(StatusArgs),
     /// Lists the executions of all workflows, or shows one
+    #[command(after_help = examples!(
+        "pregao runs --limit 5",
+        "pregao runs 2020-04-01_20260301T120000-000000",
+    ))]
     Runs(RunsArgs),
     /// Asks Athena
+    #[command(after_help = examples!(
+        "pregao query \"SELECT ticker, count(*) AS n FROM quotes GROUP BY ticker ORDER BY n DESC LIMIT 5\"",
+        "pregao query \"SELECT * FROM quotes WHERE year = 2020 AND month = 4 AND day = 1\" --format csv > day.csv",
+        "pregao query - < statement.sql",
+    ))]
     Query(QueryArgs),
     /// Cleans a folder of raw files to Parquet, without the rest of the pipeline
+    #[command(after_help = examples!("pregao etl --raw raw --out tables"))]
     Etl(EtlArgs),
     /// Serves the web application, until it is interrupted: market, quality, runs and SQL in the browser
+    #[command(after_help = examples!("pregao explore", "pregao --aws explore --port 8080"))]
     Explore(ExploreArgs),
     /// Serves the embedded AWS endpoint to other clients, until it is interrupted
+    #[command(after_help = examples!("pregao local --port 4566"))]
     Local(LocalArgs),
     /// Builds the functions, and creates or updates the stack in the AWS account
+    #[command(after_help = examples!("pregao deploy", "pregao --set aws.region=sa-east-1 deploy"))]
     Deploy,
     /// Removes the stack from the AWS account, and says what it keeps
+    #[command(after_help = examples!("pregao destroy", "pregao destroy --yes"))]
     Destroy(DestroyArgs),
     /// A cluster that takes the steps of all runs, by hand
+    #[command(after_help = examples!("pregao --aws cluster start", "pregao --aws cluster status"))]
     Cluster(ClusterArgs),
+    /// Prints the completions of a shell
+    #[command(after_help = examples!(
+        "pregao completions bash > ~/.local/share/bash-completion/completions/pregao",
+        "pregao completions zsh > ~/.zfunc/_pregao       # a folder of fpath",
+        "pregao completions fish > ~/.config/fish/completions/pregao.fish",
+    ))]
+    Completions(CompletionsArgs),
+    /// Prints the manual page pregao(1), or writes it and one page for each command to a folder
+    #[command(after_help = examples!(
+        "pregao man | man -l -",
+        "pregao man --out ~/.local/share/man/man1",
+    ))]
+    Man(ManArgs),
+}
+
+impl Command {
+    /// Whether the standard output is to be one JSON document, whatever happens.
+    pub fn is_json(&self) -> bool {
+        let format = match self {
+            Command::Upload(args) => args.format,
+            Command::Run(args) => args.format,
+            Command::Status(args) => args.format,
+            Command::Runs(args) => args.format,
+            Command::Etl(args) => args.format,
+            Command::Cluster(ClusterArgs { action: ClusterAction::Status { format } }) => *format,
+            _ => OutputFormat::Table,
+        };
+        format == OutputFormat::Json
+    }
+}
+
+/// How a command writes what it found or did: for the eye, or as one JSON document, also when it fails.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum OutputFormat {
+    Table,
+    Json,
 }
 
 #[derive(Debug, Args)]
@@ -86,11 +213,40 @@ pub struct ClusterArgs {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Subcommand)]
 pub enum ClusterAction {
     /// Starts one, which runs use until it has been idle for emr.idle_minutes
+    #[command(after_help = examples!("pregao --aws cluster start"))]
     Start,
     /// Lists the living clusters of the lake, those of single runs among them
-    Status,
+    #[command(after_help = examples!("pregao --aws cluster status --format json"))]
+    Status {
+        /// How the clusters are written: for the eye, or as one JSON document
+        #[arg(long, value_enum, default_value_t = OutputFormat::Table)]
+        format: OutputFormat,
+    },
     /// Ends all of them, and what runs on them
+    #[command(after_help = examples!("pregao --aws cluster stop"))]
     Stop,
+}
+
+#[derive(Debug, Args)]
+pub struct CompletionsArgs {
+    /// The shell
+    #[arg(value_enum, value_name = "SHELL")]
+    pub shell: Shell,
+}
+
+/// A shell that completions can be made for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Shell {
+    Bash,
+    Zsh,
+    Fish,
+}
+
+#[derive(Debug, Args)]
+pub struct ManArgs {
+    /// Folder for pregao.1 and a page for each command; it is created where it is missing
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]
@@ -114,6 +270,9 @@ pub struct UploadArgs {
     /// Folder of raw files, at any depth
     #[arg(value_name = "DIR")]
     pub folder: PathBuf,
+    /// How the result is written: for the eye, or as one JSON document
+    #[arg(long, value_enum, default_value_t = OutputFormat::Table)]
+    pub format: OutputFormat,
 }
 
 #[derive(Debug, Args)]
@@ -127,6 +286,12 @@ pub struct RunArgs {
     /// What runs the Spark step on this machine
     #[arg(long, value_enum, default_value_t = Engine::Embedded)]
     pub engine: Engine,
+    /// Starts nothing: prints the days, the raw files, the engine, and what a run on AWS would cost
+    #[arg(long)]
+    pub plan: bool,
+    /// How the result is written: for the eye, or as one JSON document
+    #[arg(long, value_enum, default_value_t = OutputFormat::Table)]
+    pub format: OutputFormat,
 }
 
 /// What runs Spark steps on this machine. Both give the same rows.
@@ -139,6 +304,19 @@ pub enum Engine {
 }
 
 #[derive(Debug, Args)]
+pub struct StatusArgs {
+    /// First day [default: the first of the last three months of which there is anything]
+    #[arg(long, value_name = "DATE", value_parser = date)]
+    pub from: Option<NaiveDate>,
+    /// Last day [default: the last of which there is anything]
+    #[arg(long, value_name = "DATE", value_parser = date)]
+    pub to: Option<NaiveDate>,
+    /// How the days are written: for the eye, or as one JSON document
+    #[arg(long, value_enum, default_value_t = OutputFormat::Table)]
+    pub format: OutputFormat,
+}
+
+#[derive(Debug, Args)]
 pub struct RunsArgs {
     /// Name or ARN of the execution to show
     #[arg(value_name = "ID")]
@@ -146,6 +324,9 @@ pub struct RunsArgs {
     /// How many executions to list
     #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=1_000))]
     pub limit: u32,
+    /// How the executions are written: for the eye, or as one JSON document
+    #[arg(long, value_enum, default_value_t = OutputFormat::Table)]
+    pub format: OutputFormat,
 }
 
 #[derive(Debug, Args)]
@@ -183,6 +364,9 @@ pub struct EtlArgs {
     /// Threads [default: one a core]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_024))]
     pub threads: Option<u32>,
+    /// How the account of the records is written: for the eye, or as one JSON document
+    #[arg(long, value_enum, default_value_t = OutputFormat::Table)]
+    pub format: OutputFormat,
 }
 
 #[derive(Debug, Args)]
@@ -272,9 +456,58 @@ mod tests {
             "pregao upload",
             "pregao cluster",
             "pregao cluster pause",
+            "pregao completions powershell",
+            "pregao runs --format csv",
+            "pregao runs --color sometimes",
         ] {
             assert!(parse(line).is_err(), "{line}");
         }
+    }
+
+    #[test]
+    fn every_command_has_examples_and_they_can_be_parsed() {
+        fn check(command: &clap::Command) {
+            if command.get_name() == "help" {
+                return;
+            }
+            let help = command.get_after_help().unwrap_or_else(|| panic!("{} has no examples", command.get_name()));
+            let help = help.to_string();
+            let mut lines = help.lines();
+            assert_eq!(lines.next(), Some("Examples:"), "{}", command.get_name());
+            let examples: Vec<&str> = lines.map(str::trim).collect();
+            assert!((1..=3).contains(&examples.len()), "{}", command.get_name());
+            for example in examples {
+                let line = example.split(['#', '|', '<', '>']).next().unwrap_or_default();
+                // The statement of `query` is one argument.
+                let words: Vec<&str> = match line.split('"').collect::<Vec<_>>()[..] {
+                    [before, statement, behind] => {
+                        before.split_whitespace().chain([statement]).chain(behind.split_whitespace()).collect()
+                    }
+                    _ => line.split_whitespace().collect(),
+                };
+                assert!(Cli::try_parse_from(&words).is_ok(), "{example}");
+            }
+            command.get_subcommands().for_each(check);
+        }
+        check(&Cli::command());
+    }
+
+    #[test]
+    fn the_options_of_a_command_stand_above_the_global_ones() {
+        let mut cli = Cli::command();
+        cli.build();
+        let run = cli.find_subcommand_mut("run").expect("a command");
+        let help = run.render_help().to_string();
+        let at = |text: &str| help.find(text).unwrap_or_else(|| panic!("no {text} in {help}"));
+        assert!(at("Options:") < at("--from") && at("--plan") < at("Global options:"));
+        assert!(at("Global options:") < at("--home") && at("--color") < at("Examples:"));
+    }
+
+    #[test]
+    fn other_commands_on_the_same_lake_are_told_with_their_options() {
+        let program = |line: &str| parse(line).expect("a command").global.program();
+        assert_eq!(program("pregao demo"), "pregao");
+        assert_eq!(program("pregao --home h --aws runs --config c.toml -q"), "pregao --home h --config c.toml --aws");
     }
 
     #[test]

@@ -10,11 +10,13 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::Context;
+use lake::config::ConfigError;
 use lake::{Config, Lake};
 use local_aws::{Endpoint, HomeError, Options, Owner, SparkEngine, SparkSql, StartError};
 
 use crate::args::{Engine, Global, Setting};
 use crate::hint::{Hint, fail};
+use crate::interrupt::{Interrupted, Listener};
 use crate::progress::Progress;
 use crate::stack;
 
@@ -41,17 +43,40 @@ pub fn configuration(global: &Global) -> anyhow::Result<Config> {
             let text = fs::read_to_string(file)
                 .with_context(|| format!("cannot read the configuration {}", file.display()))
                 .hint("confs/pregao.template.toml is a commented one to start from")?;
+            tracing::debug!(file = %file.display(), "read the configuration");
             Config::parse(&text).with_context(|| file.display().to_string())?
         }
         None => Config::default(),
     };
     for setting in &global.settings {
-        config
-            .set(&setting.key, &setting.value)
-            .with_context(|| format!("--set {}={}", setting.key, setting.value))
+        let set = config.set(&setting.key, &setting.value).map_err(|error| match error {
+            ConfigError::UnknownKey { key, .. } => anyhow::anyhow!(unknown_key(&key)),
+            error => error.into(),
+        });
+        set.with_context(|| format!("--set {}={}", setting.key, setting.value))
             .hint("confs/pregao.template.toml lists all keys")?;
     }
     Ok(config)
+}
+
+/// What is said of a key that is not known: with the one that may have been meant, if any is like it.
+fn unknown_key(key: &str) -> String {
+    // Of five letters at least three are right.
+    const LIKENESS: f64 = 0.6;
+    let likeness = |known: &str| {
+        // A key without its section, or a section alone, is like all of the key.
+        let (section, name) = known.split_once('.').unwrap_or_default();
+        let parts = if key.contains('.') { vec![known] } else { vec![section, name] };
+        parts.into_iter().map(|part| strsim::normalized_damerau_levenshtein(part, key)).fold(0.0, f64::max)
+    };
+    let known = Config::keys();
+    let nearest = known.iter().map(|known| (likeness(known), known)).max_by(|a, b| a.0.total_cmp(&b.0));
+    match nearest {
+        Some((alike, nearest)) if alike >= LIKENESS => {
+            format!("there is no configuration key {key:?}; did you mean {nearest:?}?")
+        }
+        _ => format!("there is no configuration key {key:?}"),
+    }
 }
 
 /// Runs `command` with a lake to talk to, and leaves the home as it found it: owned by the same process, or by none.
@@ -70,11 +95,9 @@ where
     let config = configuration(global)?;
     let chosen = spark_engine(engine)?;
     if is_on_aws(global, &config) {
-        if engine != Engine::Embedded {
-            return fail("--engine is for runs on this machine", "leave it out: on EMR the job is Spark's");
-        }
+        refuse_engine(engine)?;
         check_settings_reach_functions(global, purpose)?;
-        return runtime()?.block_on(async { command(&stack::lake(&config).await?).await });
+        return runtime()?.block_on(interruptible(async { command(&stack::lake(&config).await?).await }));
     }
     let options = Options { port: None, engine: chosen };
     let mut looks = 0;
@@ -84,7 +107,9 @@ where
         if let Some(owner) = Owner::find(&global.home)? {
             drop(turn);
             check_settings_reach(global, purpose, engine, &owner)?;
-            let result = runtime()?.block_on(async { command(&Lake::at_endpoint(config.clone(), &owner.url())).await });
+            tracing::debug!(url = owner.url(), "another process serves the home");
+            let lake = Lake::at_endpoint(config.clone(), &owner.url());
+            let result = runtime()?.block_on(interruptible(command(&lake)));
             if purpose == Use::Questions && looks < LOOKS && result.as_ref().is_err_and(is_out_of_reach) {
                 continue;
             }
@@ -97,17 +122,36 @@ where
             Err(StartError::Home(HomeError::InUse { .. })) if looks < LOOKS => continue,
             Err(error) => return Err(error.into()),
         };
+        tracing::debug!(url = endpoint.url(), "serving the home for this command");
         return runtime.block_on(async {
             let result = tokio::select! {
                 // What came to an end is told as such, even if nothing more can be kept.
                 biased;
-                result = command(endpoint.lake()) => result,
+                result = interruptible(command(endpoint.lake())) => result,
                 broken = endpoint.breaks() => Err(broken.into()),
             };
             endpoint.shutdown().await;
             result
         });
     }
+}
+
+/// Runs a command until it ends, or until it is interrupted where it does not listen for that itself.
+async fn interruptible(command: impl Future<Output = anyhow::Result<ExitCode>>) -> anyhow::Result<ExitCode> {
+    let listener = Listener::around();
+    tokio::select! {
+        biased;
+        result = command => result,
+        signal = listener.signal() => Err(Interrupted(signal).into()),
+    }
+}
+
+/// `--engine` has no meaning for a stack in an account.
+pub fn refuse_engine(engine: Engine) -> anyhow::Result<()> {
+    if engine != Engine::Embedded {
+        return fail("--engine is for runs on this machine", "leave it out: on EMR the job is Spark's");
+    }
+    Ok(())
 }
 
 /// What the endpoint is told to run Spark steps on.
@@ -210,6 +254,30 @@ impl Turn {
                 Ok(Turn(Some(lock)))
             }
             Err(TryLockError::Error(error)) => Err(error).with_context(|| format!("cannot lock {}", path.display())),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_key_that_is_like_another_is_taken_for_it() {
+        for (key, nearest) in [
+            ("quality.max_rejects_share", Some("quality.max_reject_share")),
+            ("max_reject_share", Some("quality.max_reject_share")),
+            ("emr.spots", Some("emr.spot")),
+            ("foo", None),
+            ("x", None),
+            ("", None),
+            ("something.else_altogether", None),
+        ] {
+            let said = unknown_key(key);
+            match nearest {
+                Some(nearest) => assert!(said.ends_with(&format!("did you mean {nearest:?}?")), "{said}"),
+                None => assert!(!said.contains("did you mean"), "{said}"),
+            }
         }
     }
 }

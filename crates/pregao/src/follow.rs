@@ -3,17 +3,18 @@
 //! A loop that waits and looks again is one line, with how often it looked: what a person wants to know of a Spark step is how
 //! long it took.
 
-use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use aws_sdk_sfn::operation::describe_execution::DescribeExecutionOutput;
 use aws_sdk_sfn::types::ExecutionStatus;
+use console::style;
 use indicatif::ProgressBar;
 use lake::{Error, Lake, polling};
 use serde_json::Value;
 
 use crate::human;
+use crate::interrupt::{Listener, Signal};
 use crate::progress::Progress;
 use lake::history::{Change, Failure, Histories, Kind, Timeline, between};
 
@@ -24,33 +25,19 @@ pub enum Ending {
     Succeeded(Value),
     Failed(Failure),
     /// The user interrupted, and the execution was stopped.
-    Stopped,
-}
-
-/// The exit code of a command that the user interrupted.
-pub fn interrupted() -> ExitCode {
-    ExitCode::from(130)
+    Stopped(Signal),
 }
 
 /// Follows the execution `arn` until it ends. An interrupt stops it.
 pub async fn follow(lake: &Lake, arn: &str, progress: &Progress) -> anyhow::Result<Ending> {
+    let listener = Listener::new();
     tokio::select! {
         ending = watch(lake, arn, progress) => ending,
-        interrupt = interrupt() => {
-            interrupt?;
+        signal = listener.signal() => {
             progress.line("interrupted: stopping the execution");
             stop(lake, arn).await?;
-            Ok(Ending::Stopped)
+            Ok(Ending::Stopped(signal))
         }
-    }
-}
-
-/// Waits for Ctrl-C, or for a request to terminate.
-pub async fn interrupt() -> std::io::Result<()> {
-    let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
-    tokio::select! {
-        interrupt = tokio::signal::ctrl_c() => interrupt,
-        _ = terminate.recv() => Ok(()),
     }
 }
 
@@ -237,13 +224,14 @@ impl Watched {
 
 /// The line of a piece of work: `  ✓ PollStep    12.4s  13 looks`.
 fn line(name: &str, took: Duration, failed: bool, visits: usize, failures: usize) -> String {
-    let mark = if failed { "✗" } else { "✓" };
+    let mark = if failed { style("✗").red() } else { style("✓").green() };
+    let mark = mark.for_stderr();
     let mut line = format!("  {mark} {name:<40} {:>7}", human::duration(took));
     if visits > 1 {
         line += &format!("  {visits} looks");
     }
     if failures > usize::from(failed) {
-        line += &format!("  {} failed attempts before", failures - usize::from(failed));
+        line += &format!("  {} before", human::counted((failures - usize::from(failed)) as u64, "failed attempt"));
     }
     line
 }

@@ -3,6 +3,8 @@
 use std::error::Error as StdError;
 use std::fmt;
 
+use console::style;
+
 /// Adds to an error what the user can do about it, printed as `hint: ...` below it.
 pub trait Hint<T> {
     fn hint(self, hint: impl Into<String>) -> anyhow::Result<T>;
@@ -39,14 +41,13 @@ impl fmt::Display for Hinted {
 
 impl StdError for Hinted {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
-        self.error.source()
+        Some(self.error.as_ref())
     }
 }
 
-/// What is printed of an error: itself with all that is behind it, and its hints.
-pub fn report(error: &anyhow::Error) -> String {
-    let mut messages: Vec<String> = Vec::new();
-    let mut hints = String::new();
+/// What is said of an error: itself with all that is behind it, and its hints.
+pub fn words(error: &anyhow::Error) -> (String, Vec<String>) {
+    let (mut messages, mut hints): (Vec<String>, Vec<String>) = (Vec::new(), Vec::new());
     for cause in error.chain() {
         let message = cause.to_string();
         // Errors often repeat the one behind them; saying it once is enough.
@@ -54,10 +55,20 @@ pub fn report(error: &anyhow::Error) -> String {
             messages.push(message);
         }
         if let Some(hinted) = cause.downcast_ref::<Hinted>() {
-            hints += &format!("hint: {}\n", hinted.hint);
+            hints.push(hinted.hint.clone());
         }
     }
-    format!("error: {}\n{hints}", messages.join(": "))
+    (messages.join(": "), hints)
+}
+
+/// What is printed of an error. Its colours are those of the standard error.
+pub fn report(error: &anyhow::Error) -> String {
+    let (message, hints) = words(error);
+    let mut text = format!("{} {message}\n", style("error:").for_stderr().red().bold());
+    for hint in hints {
+        text += &format!("{} {hint}\n", style("hint:").for_stderr().cyan());
+    }
+    text
 }
 
 #[cfg(test)]
@@ -65,6 +76,10 @@ mod tests {
     use anyhow::Context;
 
     use super::*;
+
+    fn report(error: &anyhow::Error) -> String {
+        console::strip_ansi_codes(&super::report(error)).into_owned()
+    }
 
     #[test]
     fn an_error_is_told_with_its_causes_and_hints() {

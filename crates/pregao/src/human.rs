@@ -15,7 +15,7 @@ pub fn count(number: u64) -> String {
     text
 }
 
-/// `3 files`, `1 file`.
+/// `3 files`, `1 file`, `2 business days`.
 pub fn counted(number: u64, thing: &str) -> String {
     format!("{} {thing}{}", count(number), if number == 1 { "" } else { "s" })
 }

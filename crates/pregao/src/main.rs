@@ -5,36 +5,61 @@
 //! account. Results go to the standard output, progress and errors to the standard error.
 
 mod args;
+mod color;
 mod commands;
 mod coverage;
 mod endpoint;
 mod folder;
 mod follow;
+#[cfg(test)]
+mod generated;
 mod hint;
 mod human;
+mod interrupt;
 mod known;
+mod logging;
+mod output;
+mod price;
 mod progress;
+mod reference;
 mod rows;
 mod sample;
 mod stack;
 mod workflow;
 
+use std::env;
 use std::io::ErrorKind;
 use std::process::ExitCode;
 
 use args::{Cli, Command};
-use clap::Parser;
+use clap::{CommandFactory, FromArgMatches};
 use commands::{
-    cluster, demo, deploy, destroy, etl, explore, local, query, run, runs, sample as sample_command, upload,
+    cluster, completions, demo, deploy, destroy, etl, explore, local, man, query, run, runs, sample as sample_command,
+    status, upload,
 };
+use interrupt::Interrupted;
 
 fn main() -> ExitCode {
-    let Cli { global, command } = Cli::parse();
-    let result = match command {
+    let choice = color::set(color::asked(env::args_os()));
+    let matches = Cli::command().color(choice).get_matches();
+    let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
+    let is_json = cli.command.is_json();
+    run_command(cli).unwrap_or_else(|error| failed(&error, is_json))
+}
+
+fn run_command(Cli { global, command }: Cli) -> anyhow::Result<ExitCode> {
+    if global.quiet {
+        progress::be_quiet();
+    }
+    logging::start(&global)?;
+    interrupt::start()?;
+    tracing::debug!(version = args::VERSION, ?command, "started");
+    match command {
         Command::Demo => demo::demo(&global),
         Command::Sample(args) => sample_command::sample(&global, &args),
         Command::Upload(args) => upload::upload(&global, &args),
         Command::Run(args) => run::run(&global, &args),
+        Command::Status(args) => status::status(&global, &args),
         Command::Runs(args) => runs::runs(&global, &args),
         Command::Query(args) => query::query(&global, &args),
         Command::Etl(args) => etl::etl(&args),
@@ -43,15 +68,25 @@ fn main() -> ExitCode {
         Command::Deploy => deploy::deploy(&global),
         Command::Destroy(args) => destroy::destroy(&global, &args),
         Command::Cluster(args) => cluster::cluster(&global, args.action),
-    };
-    result.unwrap_or_else(|error| {
-        // The reader of our output has seen enough (`pregao query ... | head`): that is no failure.
-        if is_broken_pipe(&error) {
-            return ExitCode::SUCCESS;
-        }
+        Command::Completions(args) => completions::completions(args.shell),
+        Command::Man(args) => man::man(&args),
+    }
+}
+
+/// Tells an error, and gives the exit code that stands for it.
+fn failed(error: &anyhow::Error, is_json: bool) -> ExitCode {
+    // The reader of our output has seen enough (`pregao query ... | head`): that is no failure.
+    if is_broken_pipe(error) {
+        return ExitCode::SUCCESS;
+    }
+    if is_json && let Err(error) = output::print_failure(error) {
         eprint!("{}", hint::report(&error));
-        ExitCode::FAILURE
-    })
+    }
+    if let Some(Interrupted(signal)) = error.chain().find_map(|cause| cause.downcast_ref()) {
+        return ExitCode::from(signal.exit_code());
+    }
+    eprint!("{}", hint::report(error));
+    ExitCode::FAILURE
 }
 
 fn is_broken_pipe(error: &anyhow::Error) -> bool {

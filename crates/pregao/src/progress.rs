@@ -1,11 +1,30 @@
 //! What a person sees while something takes long: on a terminal a calm live line or bar, in a pipe plain lines.
 //!
-//! All of it goes to the standard error, so that results can be piped on.
+//! All of it goes to the standard error, so that results can be piped on. `--quiet` leaves warnings of it.
 
 use std::io::{IsTerminal, Write};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+static QUIET: AtomicBool = AtomicBool::new(false);
+static PLAIN: AtomicBool = AtomicBool::new(false);
+
+/// Shows no progress and no notes from now on.
+pub fn be_quiet() {
+    QUIET.store(true, Ordering::Relaxed);
+}
+
+/// Whether notes are wanted: what to do next, how long something took.
+pub fn notes_are_wanted() -> bool {
+    !QUIET.load(Ordering::Relaxed)
+}
+
+/// Shows plain lines from now on, also on a terminal.
+pub fn without_live_lines() {
+    PLAIN.store(true, Ordering::Relaxed);
+}
 
 /// The place where progress is shown.
 #[derive(Clone)]
@@ -17,13 +36,20 @@ pub struct Progress {
 impl Progress {
     /// Progress on the standard error.
     pub fn new() -> Progress {
-        let terminal = std::io::stderr().is_terminal();
+        let terminal = std::io::stderr().is_terminal() && notes_are_wanted() && !PLAIN.load(Ordering::Relaxed);
         let target = if terminal { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
         Progress { live: MultiProgress::with_draw_target(target), terminal }
     }
 
-    /// Prints a line that stays, above whatever is live.
+    /// Prints a line that stays, above whatever is live: how the work goes, or what a user may do next.
     pub fn line(&self, text: &str) {
+        if notes_are_wanted() {
+            self.warning(text);
+        }
+    }
+
+    /// [`Progress::line`], also with `--quiet`.
+    pub fn warning(&self, text: &str) {
         // Progress is a courtesy: where it cannot be written, the work goes on.
         let _ = if self.terminal { self.live.println(text) } else { writeln!(std::io::stderr(), "{text}") };
     }

@@ -4,6 +4,7 @@
 use std::io::{self, Write};
 
 use comfy_table::{Cell, CellAlignment, ContentArrangement, ContentLineStyle, LineStyle, Table, TableStyle};
+use console::Style;
 use lake::athena::Column;
 use lake::csv;
 
@@ -107,6 +108,35 @@ pub fn table(columns: &[Column], rows: &[Row], width: Option<u16>) -> String {
     table.trim_fmt()
 }
 
+/// A table with the cells of one column in the colour that `style` has for their text.
+pub fn coloured(table: &str, column: &str, style: impl Fn(&str) -> Style) -> String {
+    let mut lines = table.lines();
+    let header = lines.next().unwrap_or_default();
+    let Some(start) = place(header, column) else { return table.to_owned() };
+    let line = |line: &str| {
+        let chars: Vec<char> = line.chars().collect();
+        // A cell ends at two blanks: one may be within it.
+        let rest: String = chars.iter().skip(start).collect();
+        let cell = rest.split("  ").next().unwrap_or_default().trim_end();
+        let before: String = chars.iter().take(start).collect();
+        let behind = &rest[cell.len()..];
+        format!("{before}{}{behind}", style(cell).apply_to(cell))
+    };
+    std::iter::once(header.to_owned()).chain(lines.map(line)).collect::<Vec<_>>().join("\n")
+}
+
+/// Where a column begins, in characters.
+fn place(header: &str, column: &str) -> Option<usize> {
+    let mut at = 0;
+    for part in header.split_inclusive(char::is_whitespace) {
+        if part.trim_end() == column {
+            return Some(at);
+        }
+        at += part.chars().count();
+    }
+    None
+}
+
 fn write_object(out: &mut impl Write, columns: &[Column], row: &Row) -> io::Result<()> {
     out.write_all(b"{")?;
     for (at, (column, cell)) in columns.iter().zip(row).enumerate() {
@@ -160,6 +190,23 @@ mod tests {
     fn csv_quotes_what_has_to_be_quoted() {
         let page = [row([Some("a,b"), Some("1"), None, Some("")]), row([Some("c\"d"), None, None, Some("e\nf")])];
         assert_eq!(written(Format::Csv, &[&page]), "ticker,n,price,up\r\n\"a,b\",1,,\"\"\r\n\"c\"\"d\",,,\"e\nf\"\r\n");
+    }
+
+    #[test]
+    fn one_column_is_coloured() {
+        let columns = columns([("id", "varchar"), ("state", "varchar"), ("n", "bigint")]);
+        let page = [["FAILED", "FAILED", "1"], ["b", "raw only", "12345"]]
+            .map(|row| row.map(|cell| Some(cell.to_owned())).to_vec());
+        let plain = table(&columns, &page, None);
+        let text = coloured(&plain, "state", |cell| match cell {
+            "FAILED" => Style::new().red().force_styling(true),
+            "raw only" => Style::new().yellow().force_styling(true),
+            _ => Style::new(),
+        });
+        assert_eq!(console::strip_ansi_codes(&text), plain);
+        let lines: Vec<&str> = text.lines().collect();
+        assert!(lines[2].starts_with("FAILED  \x1b[31mFAILED\x1b[0m"), "{text:?}");
+        assert!(lines[3].contains("\x1b[33mraw only\x1b[0m"), "{text:?}");
     }
 
     #[test]

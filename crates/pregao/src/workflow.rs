@@ -1,18 +1,19 @@
 //! Executions of the workflows, with what a user of commands can do when there is none.
 
-use std::process::ExitCode;
-
 pub use lake::workflow::{Workflow, executions, machines, new_name};
 use lake::{Error, Lake, workflow};
 use market::run::RunId;
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use crate::follow::{Ending, interrupted};
-use crate::hint::{Hint, fail};
+use crate::follow::Ending;
+use crate::hint::{Hint, fail, hinted};
+use crate::interrupt::Interrupted;
+use crate::output::{Ended, Partial};
 use lake::history::Failure;
 
 /// Starts an execution of this name and gives its ARN.
 pub async fn start(lake: &Lake, workflow: Workflow, name: &RunId, input: &Value) -> anyhow::Result<String> {
+    tracing::debug!(workflow = workflow.name(), %name, %input, "starting an execution");
     match workflow::start(lake, workflow, name, input).await {
         Err(Error::Refused { code, message, .. }) if code == "StateMachineDoesNotExist" => fail(
             message,
@@ -30,13 +31,16 @@ pub async fn find(lake: &Lake, id: &str) -> anyhow::Result<String> {
     }
 }
 
-/// Ends a command whose execution did not succeed: with the real cause, or as the user wished.
-pub fn not_succeeded(workflow: Workflow, name: &RunId, ending: Ending) -> anyhow::Result<ExitCode> {
-    match ending {
-        Ending::Failed(Failure { error, cause }) => fail(
-            format!("{} failed: {error}: {cause}", workflow.name()),
-            format!("pregao runs {name} shows each of its states"),
-        ),
-        Ending::Stopped | Ending::Succeeded(_) => Ok(interrupted()),
-    }
+/// The output of an execution, or the error that ends its command: the real cause, or that the user stopped it.
+pub fn succeeded(workflow: Workflow, name: &RunId, ending: Ending) -> anyhow::Result<Value> {
+    let (status, error_name, error) = match ending {
+        Ending::Succeeded(output) => return Ok(output),
+        Ending::Failed(Failure { error, cause }) => {
+            let failed = anyhow::anyhow!("{} failed: {error}: {cause}", workflow.name());
+            ("FAILED", Some(error), hinted(failed, format!("pregao runs {name} shows each of its states")))
+        }
+        Ending::Stopped(signal) => ("ABORTED", None, Interrupted(signal).into()),
+    };
+    let ended = Ended { workflow: workflow.name().to_owned(), name: name.to_string(), status: status.to_owned() };
+    Err(Partial::new(&json!({ "execution": ended }), error_name.as_deref(), error))
 }

@@ -8,17 +8,19 @@ use chrono::{DateTime, Local};
 use lake::cluster::{self, Purpose};
 use lake::{Error, Lake};
 
-use crate::args::{ClusterAction, Global};
+use crate::args::{ClusterAction, Global, OutputFormat};
 use crate::endpoint::{Use, with_lake};
 use crate::hint::fail;
+use crate::output::Cluster;
 use crate::rows::{self, Row};
+use crate::{color, human, output};
 
 /// Starts, shows or ends clusters of the lake.
 pub fn cluster(global: &Global, action: ClusterAction) -> anyhow::Result<ExitCode> {
     with_lake(global, Use::Workflows, async |lake| {
         match action {
             ClusterAction::Start => start(lake).await?,
-            ClusterAction::Status => status(lake).await?,
+            ClusterAction::Status { format } => status(lake, format).await?,
             ClusterAction::Stop => stop(lake).await?,
         }
         Ok(ExitCode::SUCCESS)
@@ -39,36 +41,46 @@ async fn start(lake: &Lake) -> anyhow::Result<()> {
         return Ok(());
     }
     let started = cluster::start(lake, Purpose::Standing).await?;
-    let idle = lake.config.emr.idle_minutes;
+    let idle = human::counted(lake.config.emr.idle_minutes.get().into(), "minute");
     writeln!(
         io::stdout(),
-        "{started} is starting: runs use it from now on, and {idle} minutes without a step end it\n\
+        "{started} is starting: runs use it from now on, and {idle} without a step end it\n\
          pregao cluster status shows it, and pregao cluster stop ends it"
     )?;
     Ok(())
 }
 
-async fn status(lake: &Lake) -> anyhow::Result<()> {
+async fn status(lake: &Lake, format: OutputFormat) -> anyhow::Result<()> {
     let clusters = cluster::of_lake(lake).await?;
+    let text = |text: &str| Some(text.to_owned()).filter(|text| !text.is_empty());
+    let described = clusters.iter().map(|cluster| output::Cluster {
+        id: id(cluster).to_owned(),
+        name: name(cluster).to_owned(),
+        state: state(cluster).to_owned(),
+        created: created(cluster).map(output::time),
+        reason: cluster.status().and_then(|status| text(status.state_change_reason()?.message()?)),
+    });
+    let clusters = output::Clusters { clusters: described.collect() };
+    if format == OutputFormat::Json {
+        return output::print(&clusters);
+    }
     let mut out = io::stdout().lock();
-    if clusters.is_empty() {
+    if clusters.clusters.is_empty() {
         writeln!(out, "no cluster of this lake is alive")?;
         return Ok(());
     }
     let columns = rows::columns(["id", "state", "since", "cluster", "reason"].map(|name| (name, "varchar")));
     let lines: Vec<Row> = clusters
-        .iter()
-        .map(|cluster| {
-            let created = cluster.status().and_then(|status| status.timeline()?.creation_date_time());
-            let created = created.and_then(|time| DateTime::from_timestamp_millis(time.to_millis().ok()?));
-            let since = created.map(|time| time.with_timezone(&Local).format("%Y-%m-%d %H:%M:%S").to_string());
-            let reason = cluster.status().and_then(|status| status.state_change_reason()?.message());
-            let cells =
-                [id(cluster), state(cluster), &since.unwrap_or_default(), name(cluster), reason.unwrap_or_default()];
-            cells.map(|cell| Some(cell.to_owned())).to_vec()
+        .clusters
+        .into_iter()
+        .map(|Cluster { id, name, state, created, reason }| {
+            let since = created.and_then(|created| DateTime::parse_from_rfc3339(&created).ok());
+            let since = since.map(|time| time.with_timezone(&Local).format("%Y-%m-%d %H:%M:%S").to_string());
+            [id, state, since.unwrap_or_default(), name, reason.unwrap_or_default()].map(Some).to_vec()
         })
         .collect();
-    writeln!(out, "{}", rows::table(&columns, &lines, rows::terminal_width()))?;
+    let table = rows::table(&columns, &lines, rows::terminal_width());
+    writeln!(out, "{}", rows::coloured(&table, "state", color::of_status))?;
     Ok(())
 }
 
@@ -89,6 +101,11 @@ pub async fn end(lake: &Lake, clusters: &[ClusterSummary]) -> Result<(), Error> 
         let _ = writeln!(io::stdout(), "ending {} ({})", id(cluster), name(cluster));
     }
     Ok(())
+}
+
+/// When it was started, in milliseconds since 1970.
+fn created(cluster: &ClusterSummary) -> Option<i64> {
+    cluster.status()?.timeline()?.creation_date_time()?.to_millis().ok()
 }
 
 fn id(cluster: &ClusterSummary) -> &str {

@@ -12,7 +12,7 @@ use crate::args::{Format, Global};
 use crate::commands::{query, run, sample, upload};
 use crate::endpoint::{Use, refuse_aws, with_lake};
 use crate::folder;
-use crate::progress::Progress;
+use crate::progress::{self, Progress};
 use crate::sample::Sample;
 
 /// The day of the sample: the first one of the recordings with which all this began.
@@ -37,28 +37,29 @@ async fn demonstrate(lake: &Lake, home: &Path) -> anyhow::Result<ExitCode> {
 
     headline("2. pregao upload: to S3, checked, and each in its place")?;
     let files = folder::files(&folder)?;
-    let uploaded = upload::deliver(lake, &folder, &files, &progress).await?;
-    if uploaded != ExitCode::SUCCESS {
-        return Ok(uploaded);
+    let delivered = upload::deliver(lake, &folder, &files, &progress).await?;
+    delivered.tell(lake)?;
+    if let Some(refused) = delivered.refused() {
+        return Err(refused);
     }
 
     headline("3. pregao run: cleaned, audited, published")?;
-    let ran = run::publish(lake, Some(home), Some(DateRange::day(date)?), &progress).await?;
-    if ran != ExitCode::SUCCESS {
-        return Ok(ran);
-    }
+    run::publish(lake, Some(DateRange::day(date)?), &progress).await?.tell(lake, Some(home))?;
 
     headline("4. pregao query: the most traded stocks of the day, by its last snapshot")?;
     let sql = most_traded(date);
     writeln!(io::stdout(), "{sql}\n")?;
     let answered = query::answer(lake, &sql, lake.config.athena.database.as_str(), Format::Table).await?;
-    if answered == ExitCode::SUCCESS {
+    if progress::notes_are_wanted() {
         whats_next(lake, home, date)?;
     }
     Ok(answered)
 }
 
 fn headline(text: &str) -> io::Result<()> {
+    if !progress::notes_are_wanted() {
+        return Ok(());
+    }
     writeln!(io::stdout(), "\n{text}")
 }
 

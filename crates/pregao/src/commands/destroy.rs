@@ -14,6 +14,7 @@ use crate::args::{DestroyArgs, Global};
 use crate::commands::cluster as clusters;
 use crate::endpoint::{configuration, runtime};
 use crate::hint::{Hint, fail};
+use crate::human;
 use crate::progress::Progress;
 use crate::stack::{self, Account};
 
@@ -46,7 +47,7 @@ pub fn destroy(global: &Global, args: &DestroyArgs) -> anyhow::Result<ExitCode> 
         let progress = Progress::new();
         clusters::end(&lake, &cluster::of_lake(&lake).await?).await?;
         let emptied = empty(&lake, &buckets.results).await?;
-        progress.line(&format!("removed {emptied} objects of {}", keys::uri(&buckets.results, "")));
+        progress.line(&format!("removed {} of {}", human::counted(emptied as u64, "object"), keys::uri(&buckets.results, "")));
         progress.line(&format!("removing the stack {}", account.stack_name));
         remove(&account).await?;
         writeln!(io::stdout(), "removed the stack {}", account.stack_name)?;

@@ -9,10 +9,11 @@ use ::etl::{Counts, Input, Job, Report};
 use market::snapshot::Feed;
 use market::table::TableName;
 
-use crate::args::EtlArgs;
+use crate::args::{EtlArgs, OutputFormat};
 use crate::folder;
-use crate::hint::fail;
+use crate::hint::{fail, hinted};
 use crate::human;
+use crate::output::{self, Etl, EtlTable, Partial};
 use crate::progress::Progress;
 use crate::rows;
 
@@ -22,7 +23,7 @@ pub fn etl(args: &EtlArgs) -> anyhow::Result<ExitCode> {
     let files = folder::files(&args.raw)?;
     let (inputs, others) = snapshots(files);
     for other in &others {
-        progress.line(&format!("warning: {} is left out: its name is not that of a snapshot", other.display()));
+        progress.warning(&format!("warning: {} is left out: its name is not that of a snapshot", other.display()));
     }
     if inputs.is_empty() {
         return fail(
@@ -42,24 +43,40 @@ pub fn etl(args: &EtlArgs) -> anyhow::Result<ExitCode> {
     let report = report?;
     let seconds = started.elapsed();
 
+    let parquet_files = report.partitions.iter().map(|partition| partition.files.len() as u64).sum();
+    let tables: Vec<EtlTable> = Feed::ALL.into_iter().map(|feed| account(&report, feed)).collect();
+    let error = (!others.is_empty()).then(|| {
+        hinted(
+            anyhow::anyhow!("{} left out, named above", human::counted(others.len() as u64, "file")),
+            "rename them if they are snapshots, else move them out of the folder",
+        )
+    });
+    if args.format == OutputFormat::Json {
+        let document = Etl {
+            tables,
+            bytes: report.totals.bytes,
+            seconds: output::seconds(seconds),
+            parquet_files,
+            left_out: others.iter().map(|path| path.display().to_string()).collect(),
+            error: None,
+        };
+        return match error {
+            None => output::print(&document).map(|()| ExitCode::SUCCESS),
+            Some(error) => Err(Partial::new(&document, None, error)),
+        };
+    }
     let mut out = io::stdout().lock();
-    writeln!(out, "{}", accounts(&report))?;
+    writeln!(out, "{}", accounts(&tables))?;
     let rate = report.totals.bytes as f64 / 1e6 / seconds.as_secs_f64().max(1e-3);
     writeln!(
         out,
         "{} in {} ({rate:.0} MB/s): {} in {}",
         human::bytes(report.totals.bytes),
         human::duration(seconds),
-        human::counted(report.partitions.iter().map(|partition| partition.files.len() as u64).sum(), "Parquet file"),
+        human::counted(parquet_files, "Parquet file"),
         args.out.display()
     )?;
-    if others.is_empty() {
-        return Ok(ExitCode::SUCCESS);
-    }
-    fail(
-        format!("{} left out, named above", human::counted(others.len() as u64, "file")),
-        "rename them if they are snapshots, else move them out of the folder",
-    )
+    error.map_or(Ok(ExitCode::SUCCESS), Err)
 }
 
 /// The files that are snapshots by their names, and those that are not.
@@ -75,7 +92,7 @@ fn snapshots(files: Vec<folder::File>) -> (Vec<Input>, Vec<PathBuf>) {
 }
 
 /// The account of each table: `records = published + blank_ticker + header_repeat + ragged`.
-fn accounts(report: &Report) -> String {
+fn accounts(tables: &[EtlTable]) -> String {
     let columns = rows::columns([
         ("table", "varchar"),
         ("files", "bigint"),
@@ -86,15 +103,23 @@ fn accounts(report: &Report) -> String {
         ("ragged", "bigint"),
         ("rejected_cells", "bigint"),
     ]);
-    let rows: Vec<rows::Row> = Feed::ALL.into_iter().map(|feed| account(report, feed)).collect();
+    let rows: Vec<rows::Row> = tables
+        .iter()
+        .map(|table| {
+            let EtlTable { files, records, published, blank_ticker, header_repeat, ragged, rejected_cells, .. } = table;
+            let counts = [files, records, published, blank_ticker, header_repeat, ragged, rejected_cells];
+            let counts = counts.map(|count| Some(human::count(*count)));
+            std::iter::once(Some(table.table.clone())).chain(counts).collect()
+        })
+        .collect();
     rows::table(&columns, &rows, None)
 }
 
-fn account(report: &Report, feed: Feed) -> rows::Row {
+fn account(report: &Report, feed: Feed) -> EtlTable {
     let files = || report.files.iter().filter(|file| file.name.feed == feed);
     let Counts { records, published, blank_ticker, header_repeat, ragged, rejected_cells, .. } =
         files().map(|file| file.counts).sum();
-    let counts = [files().count() as u64, records, published, blank_ticker, header_repeat, ragged, rejected_cells];
-    let name = Some(TableName::from(feed).to_string());
-    std::iter::once(name).chain(counts.map(|count| Some(human::count(count)))).collect()
+    let table = TableName::from(feed).to_string();
+    let files = files().count() as u64;
+    EtlTable { table, files, records, published, blank_ticker, header_repeat, ragged, rejected_cells }
 }

@@ -10,8 +10,8 @@ use tokio::net::TcpListener;
 
 use crate::args::{ExploreArgs, Global};
 use crate::endpoint::{configuration, is_on_aws, runtime};
-use crate::follow::interrupt;
 use crate::hint::Hint;
+use crate::interrupt::Listener;
 use crate::stack;
 
 /// Serves until it is interrupted: the lake of the account, the one that another process serves, or, like `pregao local`,
@@ -48,8 +48,12 @@ async fn serve(lake: Lake, listener: TcpListener) -> anyhow::Result<ExitCode> {
     writeln!(out, "http://{}\n\nOpen it in a browser. Ctrl-C ends it.", listener.local_addr()?)?;
     out.flush()?;
     drop(out);
-    let mut interrupted = Ok(());
-    explorer::serve(lake, listener, async { interrupted = interrupt().await }).await.context("the explorer broke")?;
-    interrupted?;
+    // A signal is its ordinary end.
+    let signals = Listener::new();
+    explorer::serve(lake, listener, async {
+        signals.signal().await;
+    })
+    .await
+    .context("the explorer broke")?;
     Ok(ExitCode::SUCCESS)
 }

@@ -8,7 +8,7 @@ use local_aws::{Endpoint, Options, state_machine_arn};
 
 use crate::args::{Global, LocalArgs};
 use crate::endpoint::{configuration, refuse_aws, runtime, spark_engine};
-use crate::follow::interrupt;
+use crate::interrupt::Listener;
 
 /// Serves until it is interrupted.
 pub fn local(global: &Global, args: &LocalArgs) -> anyhow::Result<ExitCode> {
@@ -17,10 +17,12 @@ pub fn local(global: &Global, args: &LocalArgs) -> anyhow::Result<ExitCode> {
     let options = Options { port: args.port, engine: spark_engine(args.engine)? };
     runtime()?.block_on(async {
         let endpoint = Endpoint::start(&global.home, config.clone(), options).await?;
+        // A signal is its ordinary end.
+        let signals = Listener::new();
         let served = async {
             introduce(&endpoint.url(), &config)?;
             tokio::select! {
-                interrupted = interrupt() => Ok(interrupted?),
+                _ = signals.signal() => Ok(()),
                 broken = endpoint.breaks() => Err(broken.into()),
             }
         };

@@ -9,9 +9,9 @@ use lake::{Error, Lake};
 
 use crate::args::{Format, Global, QueryArgs};
 use crate::endpoint::{Use, with_lake};
-use crate::follow::{interrupt, interrupted};
 use crate::hint::{fail, hinted};
 use crate::human;
+use crate::interrupt::{Interrupted, Listener};
 use crate::progress::Progress;
 use crate::rows::{self, Writer};
 
@@ -39,14 +39,16 @@ fn statement(sql: &str) -> anyhow::Result<String> {
 /// Runs a statement and writes its rows to the standard output, how many they were to the standard error.
 pub async fn answer(lake: &Lake, sql: &str, database: &str, format: Format) -> anyhow::Result<ExitCode> {
     let query = Query::start(lake, sql, database).await.map_err(in_athenas_words)?;
+    tracing::debug!(id = query.id(), database, "the query is started");
+    let listener = Listener::new();
     let finished = tokio::select! {
         finished = query.finished() => finished.map_err(in_athenas_words)?,
-        interrupt = interrupt() => {
-            interrupt?;
+        signal = listener.signal() => {
             query.cancel().await?;
-            return Ok(interrupted());
+            return Err(Interrupted(signal).into());
         }
     };
+    drop(listener);
     let mut pages = query.pages(&finished);
     let mut page = pages.next().await?.context("Athena gave no page of rows")?;
     let out = BufWriter::new(io::stdout().lock());
@@ -76,11 +78,22 @@ pub async fn answer(lake: &Lake, sql: &str, database: &str, format: Format) -> a
 /// What is wrong with a statement is between its author and Athena: how it was asked is of no use to them.
 fn in_athenas_words(error: Error) -> anyhow::Error {
     let no_table = error.is_missing_table();
+    let is_empty =
+        matches!(&error, Error::Athena { reason, .. } if NO_DATABASE.iter().any(|words| reason.contains(words)));
     let message = match error {
         Error::Refused { message, .. } => message,
         Error::Athena { reason, .. } => reason,
         error => return error.into(),
     };
     let error = anyhow::anyhow!(message);
-    if no_table { hinted(error, "pregao query 'SHOW TABLES' lists the tables; pregao run makes them") } else { error }
+    if is_empty {
+        hinted(error, "nothing is published here yet: pregao upload DIR, then pregao run --from DATE, make the tables")
+    } else if no_table {
+        hinted(error, "pregao query 'SHOW TABLES' lists the tables; pregao run makes them")
+    } else {
+        error
+    }
 }
+
+/// The words of Athena for a database that is not there, which the first run creates.
+const NO_DATABASE: [&str; 2] = ["SCHEMA_NOT_FOUND", "Database does not exist"];

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::Context;
-use lake::quality::Report;
+use lake::quality::{Records, Report};
 use lake::raw::Coverage;
 use lake::{Lake, keys};
 use market::partition::DateRange;
@@ -14,13 +14,14 @@ use market::table::TableName;
 use serde::Deserialize;
 use serde_json::json;
 
-use crate::args::{Global, RunArgs};
-use crate::endpoint::{Use, on_aws, with_lake_on};
-use crate::follow::{Ending, follow};
+use crate::args::{Global, OutputFormat, RunArgs};
+use crate::commands::plan;
+use crate::endpoint::{Use, on_aws, refuse_engine, with_lake, with_lake_on};
+use crate::follow::follow;
 use crate::hint::Hint;
 use crate::progress::Progress;
 use crate::workflow::{self, Workflow};
-use crate::{coverage, human, rows};
+use crate::{coverage, human, output, rows};
 
 /// What `create_datalake` says at its end.
 #[derive(Debug, Deserialize)]
@@ -44,26 +45,50 @@ struct Published {
     rows: u64,
 }
 
-/// Runs `create_datalake` and says what it published.
+/// Runs `create_datalake` and says what it published, or only what it would do.
 pub fn run(global: &Global, args: &RunArgs) -> anyhow::Result<ExitCode> {
     let days = args
         .from
         .map(|from| DateRange::new(from, args.to.unwrap_or(from)))
         .transpose()
         .hint("pregao run --from FIRST --to LAST")?;
-    let home = (!on_aws(global)?).then_some(global.home.as_path());
-    let publish = async |lake: &Lake| publish(lake, home, days, &Progress::new()).await;
-    with_lake_on(global, Use::Workflows, args.engine, publish)
+    let on_aws = on_aws(global)?;
+    if args.plan {
+        if on_aws {
+            refuse_engine(args.engine)?;
+        }
+        let engine = if on_aws { plan::Engine::Emr } else { args.engine.into() };
+        return with_lake(global, Use::Questions, async |lake| plan::plan(lake, days, engine, args.format).await);
+    }
+    let home = (!on_aws).then_some(global.home.as_path());
+    with_lake_on(global, Use::Workflows, args.engine, async |lake| {
+        let progress = Progress::new();
+        let done = publish(lake, days, &progress).await?;
+        if args.format == OutputFormat::Json {
+            output::print(&done.document())?;
+            return Ok(ExitCode::SUCCESS);
+        }
+        done.tell(lake, home)?;
+        if done.reports.is_empty() {
+            progress.line(&format!("next: {} upload DIR", global.program()));
+        } else {
+            progress.line(&format!(
+                "next: {program} query \"SELECT * FROM quotes LIMIT 5\", or {program} explore",
+                program = global.program()
+            ));
+        }
+        Ok(ExitCode::SUCCESS)
+    })
 }
 
-/// Starts the workflow for these days, or for the day before, and follows it to its end. `home` is where objects are
-/// files, if they are.
-pub async fn publish(
-    lake: &Lake,
-    home: Option<&Path>,
-    days: Option<DateRange>,
-    progress: &Progress,
-) -> anyhow::Result<ExitCode> {
+/// What a run did: what it says itself, and the report of the audit for each table that it published.
+pub struct Done {
+    outcome: Outcome,
+    reports: Vec<(Published, Report)>,
+}
+
+/// Starts the workflow for these days, or for the day before, and follows it to its end.
+pub async fn publish(lake: &Lake, days: Option<DateRange>, progress: &Progress) -> anyhow::Result<Done> {
     let (purpose, input) = match days {
         Some(days) if days.from() == days.to() => (days.from().to_string(), json!({ "date": days.from() })),
         Some(days) => (format!("{}_{}", days.from(), days.to()), json!(days)),
@@ -72,41 +97,75 @@ pub async fn publish(
     let name = workflow::new_name(&purpose)?;
     progress.line(&format!("create_datalake {name}"));
     let arn = workflow::start(lake, Workflow::CreateDatalake, &name, &input).await?;
-    match follow(lake, &arn, progress).await? {
-        Ending::Succeeded(output) => {
-            let outcome = Outcome::deserialize(output).context("create_datalake gave an output of another form")?;
-            tell(lake, home, &outcome).await?;
-            Ok(ExitCode::SUCCESS)
+    let ending = follow(lake, &arn, progress).await?;
+    let output = workflow::succeeded(Workflow::CreateDatalake, &name, ending)?;
+    let mut outcome = Outcome::deserialize(output).context("create_datalake gave an output of another form")?;
+    let mut reports = Vec::new();
+    for published in std::mem::take(&mut outcome.published) {
+        let report = Report::passed(lake, &outcome.run, published.table).await?;
+        reports.push((published, report));
+    }
+    Ok(Done { outcome, reports })
+}
+
+impl Done {
+    fn document(&self) -> output::Run {
+        let Outcome { run, days, files, coverage, .. } = &self.outcome;
+        output::Run {
+            run: run.to_string(),
+            days: output::Days::of(*days),
+            files: *files,
+            published: self.reports.iter().map(|(published, report)| document(published, report)).collect(),
+            coverage: coverage.into(),
         }
-        ending => workflow::not_succeeded(Workflow::CreateDatalake, &name, ending),
+    }
+
+    /// Says what was published. `home` is where objects are files, if they are.
+    pub fn tell(&self, lake: &Lake, home: Option<&Path>) -> io::Result<()> {
+        let Done { outcome, reports } = self;
+        let mut out = io::stdout().lock();
+        if reports.is_empty() {
+            writeln!(out, "nothing to do: there are no raw files of {}", outcome.days)?;
+        } else {
+            writeln!(
+                out,
+                "published {} from {}\n\n{}\n",
+                outcome.days,
+                human::counted(outcome.files, "raw file"),
+                accounts(reports)
+            )?;
+            for (_, report) in reports {
+                writeln!(out, "{}", verdict(report))?;
+            }
+            tell_places(&mut out, lake, home, &outcome.run)?;
+        }
+        for line in coverage::lines(&outcome.coverage) {
+            writeln!(out, "{line}")?;
+        }
+        Ok(())
     }
 }
 
-async fn tell(lake: &Lake, home: Option<&Path>, outcome: &Outcome) -> anyhow::Result<()> {
-    let mut reports = Vec::new();
-    for published in &outcome.published {
-        reports.push((published, Report::passed(lake, &outcome.run, published.table).await?));
+fn document(published: &Published, report: &Report) -> output::Published {
+    let Published { table, partitions, rows } = published;
+    let of_feed = table.feed().is_some();
+    let Records { records, published, blank_ticker, header_repeat, ragged } = report.records;
+    let checks = report.checks.iter().map(|check| output::Check {
+        name: check.name.clone(),
+        unit: check.unit.to_string(),
+        checked: check.checked,
+        failing: check.failing,
+        limit: check.limit,
+        passed: check.passed,
+    });
+    output::Published {
+        table: table.to_string(),
+        partitions: *partitions,
+        rows: *rows,
+        duplicates: of_feed.then_some(report.duplicates.rows - report.duplicates.keys),
+        records: of_feed.then_some(output::Records { records, published, blank_ticker, header_repeat, ragged }),
+        checks: checks.collect(),
     }
-    let mut out = io::stdout().lock();
-    if reports.is_empty() {
-        writeln!(out, "nothing to do: there are no raw files of {}", outcome.days)?;
-    } else {
-        writeln!(
-            out,
-            "published {} from {}\n\n{}\n",
-            outcome.days,
-            human::counted(outcome.files, "raw file"),
-            accounts(&reports)
-        )?;
-        for (_, report) in &reports {
-            writeln!(out, "{}", verdict(report))?;
-        }
-        tell_places(&mut out, lake, home, &outcome.run)?;
-    }
-    for line in coverage::lines(&outcome.coverage) {
-        writeln!(out, "{line}")?;
-    }
-    Ok(())
 }
 
 /// Where the Parquet files and the quality reports lie.
@@ -121,7 +180,7 @@ fn tell_places(out: &mut impl Write, lake: &Lake, home: Option<&Path>, run: &Run
 }
 
 /// The account of each table: what was published of how many records, and what became of the others.
-fn accounts(reports: &[(&Published, Report)]) -> String {
+fn accounts(reports: &[(Published, Report)]) -> String {
     let columns = rows::columns([
         ("table", "varchar"),
         ("partitions", "bigint"),

@@ -6,99 +6,172 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use aws_sdk_sfn::types::ExecutionListItem;
 use chrono::{DateTime, Local};
+use console::style;
+use lake::history::{Change, Timeline, between, millis};
 use lake::{Error, Lake};
+use serde_json::Value;
 
-use crate::args::{Global, RunsArgs};
+use crate::args::{Global, OutputFormat, RunsArgs};
 use crate::endpoint::{Use, with_lake};
-use crate::human;
+use crate::output::{Execution, Nested, Shown, State};
 use crate::rows::{self, Row};
-use crate::workflow;
-use lake::history::{Change, Failure, Timeline, between, millis};
+use crate::workflow::{self, Workflow};
+use crate::{color, human, output};
 
 /// Lists executions, or shows one.
 pub fn runs(global: &Global, args: &RunsArgs) -> anyhow::Result<ExitCode> {
     with_lake(global, Use::Questions, async |lake| match &args.id {
-        None => list(lake, args.limit as usize).await,
-        Some(id) => show(lake, &workflow::find(lake, id).await?).await,
+        None => {
+            let runs = list(lake, args.limit as usize).await?;
+            if args.format == OutputFormat::Json {
+                output::print(&runs)?
+            } else {
+                tell_list(&runs)?
+            }
+            Ok(ExitCode::SUCCESS)
+        }
+        Some(id) => {
+            let shown = show(lake, &workflow::find(lake, id).await?).await?;
+            if args.format == OutputFormat::Json {
+                output::print(&shown)?
+            } else {
+                tell(&shown)?
+            }
+            Ok(ExitCode::SUCCESS)
+        }
     })
 }
 
-async fn list(lake: &Lake, limit: usize) -> anyhow::Result<ExitCode> {
-    let mut all: Vec<(String, ExecutionListItem)> = Vec::new();
+async fn list(lake: &Lake, limit: usize) -> anyhow::Result<output::Runs> {
+    let mut all: Vec<(&str, ExecutionListItem)> = Vec::new();
     for machine in workflow::machines(lake).await? {
         for item in workflow::executions(lake, &machine, None, limit).await? {
-            all.push((machine.workflow.name().to_owned(), item));
+            all.push((machine.workflow.name(), item));
         }
     }
     all.sort_by_key(|(_, item)| std::cmp::Reverse(millis(&item.start_date)));
     all.truncate(limit);
+    let executions = all.into_iter().map(|(workflow, item)| {
+        let times = (millis(&item.start_date), item.stop_date.as_ref().map(millis));
+        execution(workflow, &item.name, &item.execution_arn, item.status.as_str(), times)
+    });
+    Ok(output::Runs { executions: executions.collect() })
+}
 
+/// An execution with the times at which it started and, if it has, ended.
+fn execution(workflow: &str, name: &str, arn: &str, status: &str, times: (i64, Option<i64>)) -> Execution {
+    let (started, stopped) = times;
+    Execution {
+        workflow: workflow.to_owned(),
+        name: name.to_owned(),
+        arn: arn.to_owned(),
+        status: status.to_owned(),
+        started: output::time(started),
+        stopped: stopped.map(output::time),
+        seconds: output::seconds(between(started, stopped.unwrap_or_else(now))),
+    }
+}
+
+fn tell_list(runs: &output::Runs) -> anyhow::Result<()> {
     let mut out = io::stdout().lock();
-    if all.is_empty() {
+    if runs.executions.is_empty() {
         writeln!(out, "nothing has run here yet: pregao upload DIR, then pregao run --from DATE")?;
-        return Ok(ExitCode::SUCCESS);
+        return Ok(());
     }
     let columns = rows::columns(["workflow", "id", "status", "started", "took"].map(|name| (name, "varchar")));
-    let rows: Vec<Row> = all
-        .iter()
-        .map(|(machine, item)| {
-            let started = millis(&item.start_date);
-            let took = between(started, item.stop_date.as_ref().map_or_else(now, millis));
-            texts([machine, &item.name, item.status.as_str(), &clock(started), &human::duration(took)])
-        })
-        .collect();
-    writeln!(out, "{}", rows::table(&columns, &rows, rows::terminal_width()))?;
-    Ok(ExitCode::SUCCESS)
+    let lines = runs.executions.iter().map(|Execution { workflow, name, status, started, seconds, .. }| {
+        texts([workflow, name, status, &clock(started), &human::duration(Duration::from_secs_f64(*seconds))])
+    });
+    let table = rows::table(&columns, &lines.collect::<Vec<Row>>(), rows::terminal_width());
+    writeln!(out, "{}", rows::coloured(&table, "status", color::of_status))?;
+    Ok(())
 }
 
-async fn show(lake: &Lake, arn: &str) -> anyhow::Result<ExitCode> {
+async fn show(lake: &Lake, arn: &str) -> anyhow::Result<Shown> {
     let described = lake.sfn.describe_execution().execution_arn(arn).send().await;
-    let execution = described.map_err(Error::aws(format!("asking for {arn}")))?;
-    let started = millis(&execution.start_date);
-    let stopped = execution.stop_date.as_ref().map(millis);
-
-    let mut out = io::stdout().lock();
-    writeln!(
-        out,
-        "{} {}\n  started {}, took {}\n  input   {}",
-        execution.name.as_deref().unwrap_or(arn),
-        execution.status.as_str(),
-        clock(started),
-        human::duration(between(started, stopped.unwrap_or_else(now))),
-        execution.input.as_deref().unwrap_or_default(),
-    )?;
-    if let Some(output) = &execution.output {
-        writeln!(out, "  output  {output}")?;
-    }
-
-    let (lines, failure) = states(lake, arn, "").await?;
-    let columns = rows::columns(["state", "entered", "took", "error"].map(|name| (name, "varchar")));
-    writeln!(out, "\n{}", rows::table(&columns, &lines, rows::terminal_width()))?;
-    if let Some(Failure { error, cause }) = failure {
-        writeln!(out, "\n{error}: {cause}")?;
-    }
-    Ok(ExitCode::SUCCESS)
+    let described = described.map_err(Error::aws(format!("asking for {arn}")))?;
+    // The name of the machine has that of the stack in front, in an account.
+    let machine = described.state_machine_arn.rsplit(':').next().unwrap_or_default();
+    let of_machine = Workflow::ALL.into_iter().map(Workflow::name).find(|name| machine.ends_with(name));
+    let times = (millis(&described.start_date), described.stop_date.as_ref().map(millis));
+    let name = described.name.as_deref().unwrap_or(arn);
+    let (states, failure) = states(lake, arn).await?;
+    Ok(Shown {
+        execution: execution(of_machine.unwrap_or(machine), name, arn, described.status.as_str(), times),
+        input: json(described.input.as_deref().unwrap_or_default()),
+        output: described.output.as_deref().map(json),
+        failure,
+        states,
+    })
 }
 
-/// A line for each state that an execution went through, those of the executions that it started below their states.
-async fn states(lake: &Lake, arn: &str, indent: &str) -> anyhow::Result<(Vec<Row>, Option<Failure>)> {
+/// JSON as it is, and anything else as a text.
+fn json(text: &str) -> Value {
+    serde_json::from_str(text).unwrap_or_else(|_| text.into())
+}
+
+/// The states that an execution went through, with those of the executions that it started.
+async fn states(lake: &Lake, arn: &str) -> anyhow::Result<(Vec<State>, Option<output::Failure>)> {
     let mut timeline = Timeline::of(arn);
     let changes = timeline.update(lake).await?;
-    let mut lines = Vec::new();
+    let mut states = Vec::new();
     for (at, visit) in timeline.visits.iter().enumerate() {
-        let took = visit.duration().map_or_else(String::new, human::duration);
-        let errors: Vec<String> = visit.failures.iter().map(|f| format!("{}: {}", f.error, f.cause)).collect();
-        lines.push(texts([&format!("{indent}{}", visit.state), &clock(visit.entered), &took, &errors.join("\n")]));
+        let mut executions = Vec::new();
         for change in &changes {
             if let Change::Nested { visit, arn } = change
                 && *visit == at
             {
-                let below = Box::pin(states(lake, arn, &format!("{indent}  "))).await?;
-                lines.extend(below.0);
+                let (states, _) = Box::pin(self::states(lake, arn)).await?;
+                executions.push(Nested { arn: arn.clone(), states });
             }
         }
+        states.push(State {
+            name: visit.state.clone(),
+            entered: output::time(visit.entered),
+            left: visit.left.map(output::time),
+            seconds: visit.duration().map(output::seconds),
+            failures: visit.failures.iter().map(output::Failure::from).collect(),
+            failed: visit.failed,
+            executions,
+        });
     }
-    Ok((lines, timeline.failure))
+    Ok((states, timeline.failure.as_ref().map(output::Failure::from)))
+}
+
+fn tell(shown: &Shown) -> anyhow::Result<()> {
+    let Shown { execution, input, output, failure, states } = shown;
+    let mut out = io::stdout().lock();
+    writeln!(
+        out,
+        "{} {}\n  started {}, took {}\n  input   {input}",
+        execution.name,
+        color::of_status(&execution.status).apply_to(&execution.status),
+        clock(&execution.started),
+        human::duration(Duration::from_secs_f64(execution.seconds)),
+    )?;
+    if let Some(output) = output {
+        writeln!(out, "  output  {output}")?;
+    }
+    let mut lines = Vec::new();
+    collect(states, "", &mut lines);
+    let columns = rows::columns(["state", "entered", "took", "error"].map(|name| (name, "varchar")));
+    writeln!(out, "\n{}", rows::table(&columns, &lines, rows::terminal_width()))?;
+    if let Some(output::Failure { error, cause }) = failure {
+        writeln!(out, "\n{} {cause}", style(format!("{error}:")).red().bold())?;
+    }
+    Ok(())
+}
+
+/// A line for each state, those of the executions that it started below it.
+fn collect(states: &[State], indent: &str, lines: &mut Vec<Row>) {
+    for State { name, entered, seconds, failures, executions, .. } in states {
+        let took = seconds.map_or_else(String::new, |seconds| human::duration(Duration::from_secs_f64(seconds)));
+        let errors: Vec<String> = failures.iter().map(|f| format!("{}: {}", f.error, f.cause)).collect();
+        lines.push(texts([&format!("{indent}{name}"), &clock(entered), &took, &errors.join("\n")]));
+        for nested in executions {
+            collect(&nested.states, &format!("{indent}  "), lines);
+        }
+    }
 }
 
 fn texts<const N: usize>(cells: [&str; N]) -> Row {
@@ -109,9 +182,9 @@ fn now() -> i64 {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO).as_millis() as i64
 }
 
-/// A time as the clock on the wall shows it.
-fn clock(millis: i64) -> String {
-    DateTime::from_timestamp_millis(millis)
+/// A time of a document as the clock on the wall shows it.
+fn clock(time: &str) -> String {
+    DateTime::parse_from_rfc3339(time)
         .map(|time| time.with_timezone(&Local).format("%Y-%m-%d %H:%M:%S").to_string())
         .unwrap_or_default()
 }

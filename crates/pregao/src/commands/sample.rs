@@ -15,12 +15,14 @@ use crate::sample::{FeedSummary, Sample, Summary};
 pub fn sample(global: &Global, args: &SampleArgs) -> anyhow::Result<ExitCode> {
     let config = configuration(global)?;
     let sample = Sample { from: args.from, days: args.days, seed: args.seed, session: config.session };
-    let summary = write(&sample, &args.out, &Progress::new())?;
+    let progress = Progress::new();
+    let summary = write(&sample, &args.out, &progress)?;
 
     let mut out = io::stdout().lock();
     writeln!(out, "{}", headline(&summary, &args.out))?;
     writeln!(out, "{}", counts(&summary))?;
-    writeln!(out, "next: pregao upload {}", args.out.display())?;
+    drop(out);
+    progress.line(&format!("next: {} upload {}", global.program(), args.out.display()));
     Ok(ExitCode::SUCCESS)
 }
 

@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 use std::path::Path;
 use std::process::ExitCode;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use aws_sdk_s3::primitives::ByteStream;
@@ -12,18 +12,20 @@ use lake::excerpt::Excerpt;
 use lake::raw::Coverage;
 use lake::{Error, Lake, keys};
 use market::partition::DateRange;
+use market::run::RunId;
 use market::snapshot::SnapshotName;
 use serde::Deserialize;
 use serde_json::json;
 
-use crate::args::{Global, UploadArgs};
+use crate::args::{Global, OutputFormat, UploadArgs};
 use crate::coverage;
 use crate::endpoint::{Use, with_lake};
 use crate::folder::{self, File};
-use crate::follow::{Ending, follow};
-use crate::hint::{Hint, fail};
+use crate::follow::follow;
+use crate::hint::{fail, hinted};
 use crate::human;
 use crate::known::Known;
+use crate::output::{self, Partial};
 use crate::progress::Progress;
 use crate::workflow::{self, Workflow};
 
@@ -50,17 +52,53 @@ struct Quarantined {
     reason: String,
 }
 
-/// Uploads a folder and says what became of its files.
-pub fn upload(global: &Global, args: &UploadArgs) -> anyhow::Result<ExitCode> {
-    let files = folder::files(&args.folder)?;
-    with_lake(global, Use::Workflows, async |lake| deliver(lake, &args.folder, &files, &Progress::new()).await)
+/// What became of a folder of files.
+pub struct Delivered {
+    execution: RunId,
+    days: Option<DateRange>,
+    sent: Sent,
+    outcome: Outcome,
 }
 
-/// Uploads files, starts the workflow that takes them in, and follows it. The exit code is 0 when every file was accepted.
-pub async fn deliver(lake: &Lake, folder: &Path, files: &[File], progress: &Progress) -> anyhow::Result<ExitCode> {
+/// What was sent of the files of a folder.
+#[derive(Debug, Clone, Copy)]
+struct Sent {
+    files: u64,
+    bytes: u64,
+    sent_files: u64,
+    sent_bytes: u64,
+}
+
+/// Uploads a folder and says what became of its files. The exit code is 0 when every file was accepted.
+pub fn upload(global: &Global, args: &UploadArgs) -> anyhow::Result<ExitCode> {
+    let files = folder::files(&args.folder)?;
+    with_lake(global, Use::Workflows, async |lake| {
+        let progress = Progress::new();
+        let delivered = deliver(lake, &args.folder, &files, &progress).await?;
+        if args.format == OutputFormat::Json {
+            let document = delivered.document();
+            return match delivered.refused() {
+                None => output::print(&document).map(|()| ExitCode::SUCCESS),
+                Some(refused) => Err(Partial::new(&document, None, refused)),
+            };
+        }
+        delivered.tell(lake)?;
+        if let Some(refused) = delivered.refused() {
+            return Err(refused);
+        }
+        if let Some(days) = delivered.days {
+            let to = if days.from() == days.to() { String::new() } else { format!(" --to {}", days.to()) };
+            progress.line(&format!("next: {} run --from {}{to}", global.program(), days.from()));
+        }
+        Ok(ExitCode::SUCCESS)
+    })
+}
+
+/// Uploads files, starts the workflow that takes them in, and follows it.
+pub async fn deliver(lake: &Lake, folder: &Path, files: &[File], progress: &Progress) -> anyhow::Result<Delivered> {
     let days = days(files)?;
     let known = Known::of(lake, days).await?;
-    let skipped = put_all(lake, folder, files, &known, progress).await?;
+    let sent = put_all(lake, folder, files, &known, progress).await?;
     let input = match days {
         Some(days) => json!(days),
         // Files of no day are looked at whatever the days are.
@@ -69,53 +107,72 @@ pub async fn deliver(lake: &Lake, folder: &Path, files: &[File], progress: &Prog
     let name = workflow::new_name("upload")?;
     progress.line(&format!("upload_raw_data {name}"));
     let arn = workflow::start(lake, Workflow::UploadRawData, &name, &input).await?;
-    match follow(lake, &arn, progress).await? {
-        Ending::Succeeded(output) => {
-            let outcome = Outcome::deserialize(output).context("upload_raw_data gave an output of another form")?;
-            tell(lake, &outcome, skipped)?;
-            refuse_quarantined(&outcome)
-        }
-        ending => workflow::not_succeeded(Workflow::UploadRawData, &name, ending),
-    }
+    let ending = follow(lake, &arn, progress).await?;
+    let output = workflow::succeeded(Workflow::UploadRawData, &name, ending)?;
+    let outcome = Outcome::deserialize(output).context("upload_raw_data gave an output of another form")?;
+    Ok(Delivered { execution: name, days, sent, outcome })
 }
 
-/// Uploads what is not there yet. Gives how many files were.
+/// Uploads what is not there yet.
 async fn put_all(
     lake: &Lake,
     folder: &Path,
     files: &[File],
     known: &Known,
     progress: &Progress,
-) -> anyhow::Result<u64> {
+) -> anyhow::Result<Sent> {
     let started = Instant::now();
     let total = files.iter().map(|file| file.bytes).sum();
     let bar = progress.bytes("uploading", total);
-    let sent: Vec<bool> = stream::iter(files)
+    let sent: Vec<Option<u64>> = stream::iter(files)
         .map(|file| {
             let bar = &bar;
             async move {
                 let key = keys::landing(&relative(folder, &file.path)?);
                 let send = !known.hold(file, &key).await?;
+                tracing::debug!(file = %file.path.display(), key, bytes = file.bytes, send, "a file");
                 if send {
                     put(lake, file, &key).await?;
                 }
                 bar.inc(file.bytes);
-                anyhow::Ok(send)
+                anyhow::Ok(send.then_some(file.bytes))
             }
         })
         .buffer_unordered(PARALLEL)
         .try_collect()
         .await?;
     bar.finish_and_clear();
-    let skipped = sent.iter().filter(|sent| !**sent).count() as u64;
-    progress.line(&format!(
-        "uploaded {}, of {}, in {}{}",
-        human::counted(files.len() as u64 - skipped, "file"),
-        human::bytes(total),
-        human::duration(started.elapsed()),
-        if skipped > 0 { format!("; {} were there already", human::count(skipped)) } else { String::new() },
-    ));
-    Ok(skipped)
+    let sent = Sent {
+        files: files.len() as u64,
+        bytes: total,
+        sent_files: sent.iter().flatten().count() as u64,
+        sent_bytes: sent.iter().flatten().sum(),
+    };
+    progress.line(&sent.headline(started.elapsed()));
+    Ok(sent)
+}
+
+impl Sent {
+    /// Files that were there already.
+    fn skipped(self) -> u64 {
+        self.files - self.sent_files
+    }
+
+    /// `uploaded 2 files, 1.3 MB, in 0.4s; 1 was there already`.
+    fn headline(self, took: Duration) -> String {
+        let mut text = format!(
+            "uploaded {}, {}, in {}",
+            human::counted(self.sent_files, "file"),
+            human::bytes(self.sent_bytes),
+            human::duration(took),
+        );
+        match self.skipped() {
+            0 => {}
+            1 => text += "; 1 was there already",
+            skipped => text += &format!("; {} were there already", human::count(skipped)),
+        }
+        text
+    }
 }
 
 async fn put(lake: &Lake, file: &File, key: &str) -> anyhow::Result<()> {
@@ -155,39 +212,72 @@ fn days(files: &[File]) -> anyhow::Result<Option<DateRange>> {
     Ok(ends.map(|(from, to)| DateRange::new(from, to)).transpose()?)
 }
 
-fn tell(lake: &Lake, outcome: &Outcome, skipped: u64) -> io::Result<()> {
-    let mut out = io::stdout().lock();
-    write!(out, "{} accepted", human::count(outcome.accepted))?;
-    for (count, what) in [
-        (outcome.repeated + skipped, "there already"),
-        (outcome.superseded, "replaced by another of the same name"),
-        (outcome.quarantined.count as u64, "quarantined"),
-    ] {
-        if count > 0 {
-            write!(out, ", {} {what}", human::count(count))?;
+impl Delivered {
+    /// Files that were in their place already, as this machine or the workflow found.
+    fn already_there(&self) -> u64 {
+        self.outcome.repeated + self.sent.skipped()
+    }
+
+    fn document(&self) -> output::Upload {
+        let Delivered { execution, days, sent, outcome } = self;
+        output::Upload {
+            execution: execution.to_string(),
+            files: sent.files,
+            bytes: sent.bytes,
+            sent_files: sent.sent_files,
+            sent_bytes: sent.sent_bytes,
+            days: days.map(output::Days::of),
+            accepted: outcome.accepted,
+            already_there: self.already_there(),
+            superseded: outcome.superseded,
+            quarantined: output::Excerpt::of(&outcome.quarantined, |file| output::Quarantined {
+                name: file.name.clone(),
+                reason: file.reason.clone(),
+            }),
+            coverage: (&outcome.coverage).into(),
+            error: None,
         }
     }
-    writeln!(out)?;
-    for Quarantined { name, reason } in &outcome.quarantined.first {
-        writeln!(out, "  quarantined {name}: {reason}")?;
-    }
-    if outcome.quarantined.more() > 0 {
-        let place = keys::uri(&lake.config.buckets.raw, keys::QUARANTINE);
-        writeln!(out, "  and {} more, each with its reason under {place}", outcome.quarantined.more())?;
-    }
-    for line in coverage::lines(&outcome.coverage) {
-        writeln!(out, "{line}")?;
-    }
-    Ok(())
-}
 
-fn refuse_quarantined(outcome: &Outcome) -> anyhow::Result<ExitCode> {
-    if outcome.quarantined.is_empty() {
-        return Ok(ExitCode::SUCCESS);
+    /// Says what became of the files.
+    pub fn tell(&self, lake: &Lake) -> io::Result<()> {
+        let outcome = &self.outcome;
+        let mut out = io::stdout().lock();
+        write!(out, "{} accepted", human::count(outcome.accepted))?;
+        for (count, what) in [
+            (self.already_there(), "there already"),
+            (outcome.superseded, "replaced by another of the same name"),
+            (outcome.quarantined.count as u64, "quarantined"),
+        ] {
+            if count > 0 {
+                write!(out, ", {} {what}", human::count(count))?;
+            }
+        }
+        writeln!(out)?;
+        for Quarantined { name, reason } in &outcome.quarantined.first {
+            writeln!(out, "  quarantined {name}: {reason}")?;
+        }
+        if outcome.quarantined.more() > 0 {
+            let place = keys::uri(&lake.config.buckets.raw, keys::QUARANTINE);
+            writeln!(out, "  and {} more, each with its reason under {place}", outcome.quarantined.more())?;
+        }
+        for line in coverage::lines(&outcome.coverage) {
+            writeln!(out, "{line}")?;
+        }
+        Ok(())
     }
-    let count = human::counted(outcome.quarantined.count as u64, "file");
-    Err(anyhow::anyhow!("{count} quarantined; all others are in the lake"))
-        .hint("the reasons are above: mend those files and upload them again, or leave them where they are")
+
+    /// The error of an upload of which files were refused.
+    pub fn refused(&self) -> Option<anyhow::Error> {
+        let quarantined = &self.outcome.quarantined;
+        let count = human::counted(quarantined.count as u64, "file");
+        (!quarantined.is_empty()).then(|| {
+            hinted(
+                anyhow::anyhow!("{count} quarantined; all others are in the lake"),
+                "the reasons are above: mend those files and upload them again, or leave them where they are",
+            )
+        })
+    }
 }
 
 #[cfg(test)]
@@ -209,6 +299,16 @@ mod tests {
             ("2020-04-01".to_owned(), "2020-04-02".to_owned())
         );
         assert_eq!(days(&files[1..2]).expect("no range"), None);
+    }
+
+    #[test]
+    fn what_was_sent_is_told_in_words() {
+        let told = |files, sent_files, sent_bytes| {
+            Sent { files, bytes: 9_000_000, sent_files, sent_bytes }.headline(Duration::from_millis(400))
+        };
+        assert_eq!(told(1, 1, 1_200_000), "uploaded 1 file, 1.2 MB, in 0.4s");
+        assert_eq!(told(3, 2, 1_200_000), "uploaded 2 files, 1.2 MB, in 0.4s; 1 was there already");
+        assert_eq!(told(1_054, 0, 0), "uploaded 0 files, 0 B, in 0.4s; 1,054 were there already");
     }
 
     #[test]

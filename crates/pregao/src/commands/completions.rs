@@ -1,0 +1,23 @@
+//! `pregao completions`: what a shell needs to complete command lines.
+
+use std::io;
+use std::process::ExitCode;
+
+use clap::CommandFactory;
+use clap_complete::{Shell as ClapShell, generate};
+
+use crate::args::{Cli, Shell};
+
+/// Prints the completions of a shell.
+pub fn completions(shell: Shell) -> anyhow::Result<ExitCode> {
+    let shell = match shell {
+        Shell::Bash => ClapShell::Bash,
+        Shell::Zsh => ClapShell::Zsh,
+        Shell::Fish => ClapShell::Fish,
+    };
+    let mut text = Vec::new();
+    generate(shell, &mut Cli::command(), "pregao", &mut text);
+    // At once, so that a reader who goes away is told as an error and not as a panic.
+    io::Write::write_all(&mut io::stdout().lock(), &text)?;
+    Ok(ExitCode::SUCCESS)
+}

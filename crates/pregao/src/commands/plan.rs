@@ -1,0 +1,124 @@
+//! `pregao run --plan`: what a run would do, and what it would cost. Nothing is started.
+
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use chrono::{NaiveDate, Utc};
+use lake::raw::{self, Coverage, RawFile};
+use lake::request::{self, Request};
+use lake::{Error, Lake};
+use market::partition::DateRange;
+use market::session::is_business_day;
+use market::snapshot::Feed;
+use serde_json::json;
+
+use crate::args::{self, OutputFormat};
+use crate::output::{Cost, Days, Excerpt, Plan};
+use crate::{coverage, human, output, price};
+
+/// What runs the Spark step.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Engine {
+    Embedded,
+    Spark,
+    Emr,
+}
+
+impl From<args::Engine> for Engine {
+    fn from(engine: args::Engine) -> Engine {
+        match engine {
+            args::Engine::Embedded => Engine::Embedded,
+            args::Engine::Spark => Engine::Spark,
+        }
+    }
+}
+
+impl Engine {
+    fn as_str(self) -> &'static str {
+        match self {
+            Engine::Embedded => "embedded",
+            Engine::Spark => "spark",
+            Engine::Emr => "emr",
+        }
+    }
+}
+
+/// Says what a run for these days, or for the day before, would do.
+pub async fn plan(
+    lake: &Lake,
+    days: Option<DateRange>,
+    engine: Engine,
+    format: OutputFormat,
+) -> anyhow::Result<ExitCode> {
+    let range = match days {
+        Some(days) => days,
+        None => day_before()?,
+    };
+    let files = raw::list(lake, range).await?;
+    let coverage = Coverage::of(&lake.config.session, range, &Feed::ALL, files.iter().map(|file| file.name));
+    let plan = of_files(lake, range, &files, &coverage, engine);
+    match format {
+        OutputFormat::Json => output::print(&plan)?,
+        OutputFormat::Table => tell(&plan, &coverage)?,
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The day of a run that is not told any, as the workflow resolves it.
+fn day_before() -> Result<DateRange, Error> {
+    match request::resolve(&json!({}), Utc::now())? {
+        Request::Days(range) => Ok(range),
+        Request::Object { key, .. } => Err(Error::InvalidInput(format!("{key} is an object, and no day"))),
+    }
+}
+
+fn of_files(lake: &Lake, range: DateRange, files: &[RawFile], coverage: &Coverage, engine: Engine) -> Plan {
+    let mut dates: Vec<NaiveDate> = files.iter().map(|file| file.name.time.date()).collect();
+    dates.sort_unstable();
+    dates.dedup();
+    let bytes = files.iter().map(|file| file.object.bytes).sum();
+    // Without files the workflow ends before it starts a cluster.
+    let costs = match engine {
+        Engine::Emr if !files.is_empty() => price::of_run(&lake.config.emr, dates.len() as u64, bytes),
+        _ => Vec::new(),
+    };
+    Plan {
+        days: Days::of(range),
+        business_days: range.days().filter(|date| is_business_day(*date)).count() as u64,
+        days_with_files: dates.len() as u64,
+        days_without_files: Excerpt::of(&coverage.gaps, NaiveDate::to_string),
+        files: files.len() as u64,
+        bytes,
+        engine: engine.as_str().to_owned(),
+        usd: costs.iter().try_fold(0.0, |sum, cost| Some(sum + cost.usd?)),
+        costs,
+    }
+}
+
+fn tell(plan: &Plan, coverage: &Coverage) -> io::Result<()> {
+    let Plan { days, business_days, days_with_files, files, bytes, engine, usd, costs, .. } = plan;
+    let mut out = io::stdout().lock();
+    let range = if days.from == days.to { days.from.clone() } else { format!("{} to {}", days.from, days.to) };
+    writeln!(
+        out,
+        "days     {range}: {}, {} with raw files",
+        human::counted(*business_days, "business day"),
+        human::counted(*days_with_files, "day")
+    )?;
+    writeln!(out, "files    {}, {}", human::counted(*files, "raw file"), human::bytes(*bytes))?;
+    writeln!(out, "engine   {engine}")?;
+    match usd {
+        _ if engine != Engine::Emr.as_str() => writeln!(out, "cost     nothing: it runs on this machine")?,
+        _ if costs.is_empty() => writeln!(out, "cost     nothing: there is nothing to do")?,
+        Some(usd) => writeln!(out, "cost     about {usd:.2} USD, at the list prices of {}", price::SOURCE)?,
+        None => writeln!(out, "cost     not known: no price is known of the types in emr.instance_types")?,
+    }
+    for Cost { service, arithmetic, usd } in costs {
+        let usd = usd.map_or_else(|| "?".to_owned(), |usd| format!("{usd:.3}"));
+        writeln!(out, "  {service:<15} {usd:>8}  {arithmetic}")?;
+    }
+    for line in coverage::lines(coverage) {
+        writeln!(out, "{line}")?;
+    }
+    writeln!(out, "nothing was started")
+}

@@ -1,0 +1,90 @@
+//! The log, which is for whoever looks for the reason of something: off unless it is asked for, and on the standard error.
+
+use std::env;
+use std::io;
+
+use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+
+use crate::args::Global;
+use crate::hint::Hint;
+use crate::progress;
+
+/// What to log, as a list of `TARGET=LEVEL`.
+pub const VARIABLE: &str = "PREGAO_LOG";
+
+/// The crates of this project, which are the targets of their events.
+const OURS: [&str; 13] = [
+    "pregao",
+    "lake",
+    "explorer",
+    "local_aws",
+    "local_athena",
+    "asl",
+    "etl",
+    "ingest",
+    "launch_emr_step",
+    "poll_step",
+    "stop_emr_step",
+    "create_athena_table",
+    "validate_partitions",
+];
+
+/// The AWS SDK, without the parts that log each byte.
+const SDK: [&str; 4] = ["aws_config", "aws_runtime", "aws_smithy_runtime", "aws_smithy_runtime_api"];
+
+/// Starts to log what `PREGAO_LOG` and `--verbose` ask for.
+pub fn start(global: &Global) -> anyhow::Result<()> {
+    let directives = env::var(VARIABLE).unwrap_or_default();
+    let targets = targets(&directives, global.verbose)
+        .map_err(|error| anyhow::anyhow!("{VARIABLE}={directives} cannot be read: {error}"))
+        .hint("write it as debug, or as pregao=debug,lake=trace; levels are error, warn, info, debug, trace, off")?;
+    if targets.iter().all(|(_, level)| level == LevelFilter::OFF)
+        && targets.default_level().is_none_or(|l| l == LevelFilter::OFF)
+    {
+        return Ok(());
+    }
+    // Lines of the log would break live lines.
+    progress::without_live_lines();
+    let lines = tracing_subscriber::fmt::layer().with_writer(io::stderr);
+    tracing_subscriber::registry().with(lines).with(targets).init();
+    Ok(())
+}
+
+fn targets(directives: &str, verbose: u8) -> Result<Targets, String> {
+    let targets: Targets = match directives.trim() {
+        "" => Targets::new(),
+        directives => directives.parse().map_err(|error: tracing_subscriber::filter::ParseError| error.to_string())?,
+    };
+    let ours = |level| OURS.map(|target| (target, level));
+    Ok(match verbose {
+        0 => targets,
+        1 => targets.with_targets(ours(LevelFilter::DEBUG)),
+        _ => {
+            targets.with_targets(ours(LevelFilter::TRACE)).with_targets(SDK.map(|target| (target, LevelFilter::DEBUG)))
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use tracing_subscriber::filter::LevelFilter;
+
+    use super::*;
+
+    #[test]
+    fn the_option_adds_to_the_variable() {
+        use tracing::Level;
+        let enabled = |directives: &str, verbose, target: &str, level: Level| {
+            targets(directives, verbose).expect("directives").would_enable(target, &level)
+        };
+        assert!(!enabled("", 0, "pregao", Level::ERROR), "nothing is logged unless it is asked for");
+        assert!(enabled("", 1, "pregao::endpoint", Level::DEBUG) && !enabled("", 1, "pregao", Level::TRACE));
+        assert!(!enabled("", 1, "aws_runtime", Level::DEBUG) && enabled("", 2, "aws_runtime", Level::DEBUG));
+        assert!(enabled("lake=trace", 0, "lake", Level::TRACE) && !enabled("lake=trace", 0, "pregao", Level::ERROR));
+        assert!(enabled("info", 1, "hyper", Level::INFO) && enabled("info", 1, "lake", Level::DEBUG));
+        assert_eq!(targets("warn", 0).map(|targets| targets.default_level()), Ok(Some(LevelFilter::WARN)));
+        assert!(targets("pregao=loud", 0).is_err());
+    }
+}

@@ -1,0 +1,627 @@
+//! What commands write with `--format json`: one document each, of the types of this module. Their JSON Schemas are in
+//! `docs/schemas/`, made from these types by a test below.
+//!
+//! Names of statuses and errors are those of AWS. Times are RFC 3339 in UTC, days are `YYYY-MM-DD`, sizes are bytes,
+//! durations are seconds.
+
+use std::fmt;
+use std::io::{self, Write};
+
+use chrono::{DateTime, NaiveDate, SecondsFormat};
+#[cfg(test)]
+use schemars::JsonSchema;
+use serde::Serialize;
+use serde_json::{Map, Value};
+
+use crate::hint;
+use crate::interrupt::Interrupted;
+
+/// Writes the document of a command to the standard output.
+pub fn print(document: &impl Serialize) -> anyhow::Result<()> {
+    let mut out = io::stdout().lock();
+    serde_json::to_writer_pretty(&mut out, document)?;
+    writeln!(out)?;
+    Ok(out.flush()?)
+}
+
+/// Writes the document of a command that failed: what it has to give nevertheless, and the error.
+pub fn print_failure(error: &anyhow::Error) -> anyhow::Result<()> {
+    let partial = error.chain().find_map(|cause| cause.downcast_ref::<Partial>());
+    let mut document = partial.map_or_else(Map::new, |partial| partial.document.clone());
+    document.insert("error".to_owned(), serde_json::to_value(Problem::of(error))?);
+    print(&document)
+}
+
+/// An error with what the document of its command says beside it.
+#[derive(Debug)]
+pub struct Partial {
+    document: Map<String, Value>,
+    /// The name under which the document has the error.
+    name: Option<String>,
+    error: anyhow::Error,
+}
+
+impl Partial {
+    /// An error of a command whose document is `document` as far as there is one.
+    pub fn new(document: &impl Serialize, name: Option<&str>, error: anyhow::Error) -> anyhow::Error {
+        let document = match serde_json::to_value(document) {
+            Ok(Value::Object(document)) => document,
+            _ => Map::new(),
+        };
+        anyhow::Error::new(Partial { document, name: name.map(str::to_owned), error })
+    }
+}
+
+impl fmt::Display for Partial {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&self.error, f)
+    }
+}
+
+impl std::error::Error for Partial {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        Some(self.error.as_ref())
+    }
+}
+
+/// Time as documents have it.
+pub fn time(millis: i64) -> String {
+    let time = DateTime::from_timestamp_millis(millis).unwrap_or_default();
+    time.to_rfc3339_opts(SecondsFormat::Millis, true)
+}
+
+/// Seconds to the millisecond.
+pub fn seconds(duration: std::time::Duration) -> f64 {
+    duration.as_millis() as f64 / 1e3
+}
+
+macro_rules! documents {
+    ($($(#[$attribute:meta])* pub struct $name:ident $(<$T:ident>)? { $($body:tt)* })+) => {$(
+        $(#[$attribute])*
+        #[derive(Debug, Clone, Serialize)]
+        #[cfg_attr(test, derive(JsonSchema), schemars(deny_unknown_fields))]
+        pub struct $name $(<$T>)? { $($body)* }
+    )+};
+}
+
+documents! {
+    /// Why a command failed.
+    pub struct Problem {
+        /// The name of the error, where it has one: `QualityError`, `AccessDenied`, `Interrupted`.
+        pub name: Option<String>,
+        /// What happened, in words.
+        pub message: String,
+        /// What can be done about it.
+        pub hints: Vec<String>,
+    }
+
+    /// A command that failed before it had anything else to say.
+    #[cfg(test)]
+    pub struct Failed {
+        /// Why.
+        pub error: Problem,
+        /// The execution that failed or was stopped, if one was started.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        pub execution: Option<Ended>,
+    }
+
+    /// An execution that did not succeed.
+    pub struct Ended {
+        /// `upload_raw_data` or `create_datalake`.
+        pub workflow: String,
+        /// Its name, which is the id that `pregao runs` takes.
+        pub name: String,
+        /// `FAILED` or `ABORTED`.
+        pub status: String,
+    }
+
+    /// The first items of a list, and how many there are.
+    pub struct Excerpt<T> {
+        /// All items.
+        pub count: usize,
+        /// The first of them.
+        pub first: Vec<T>,
+    }
+
+    /// What is missing among the raw files of some days.
+    pub struct Coverage {
+        /// Business days without any raw file.
+        pub days_without_files: Excerpt<String>,
+        /// Other business days on which snapshots are missing, for each feed.
+        pub missing_snapshots: Excerpt<Missing>,
+    }
+
+    /// The snapshots that are missing of a feed on a day.
+    pub struct Missing {
+        /// The day.
+        pub date: String,
+        /// `quotes` or `options`.
+        pub feed: String,
+        /// Their times, `HH:MM` in Sao Paulo.
+        pub times: Excerpt<String>,
+    }
+
+    /// The executions of all workflows, newest first.
+    pub struct Runs {
+        /// The executions.
+        pub executions: Vec<Execution>,
+    }
+
+    /// An execution of a workflow.
+    pub struct Execution {
+        /// `upload_raw_data`, `create_datalake` or `athena_update`.
+        pub workflow: String,
+        /// Its name, which is the id that `pregao runs` takes.
+        pub name: String,
+        /// Its ARN.
+        pub arn: String,
+        /// `RUNNING`, `SUCCEEDED`, `FAILED`, `TIMED_OUT`, `ABORTED` or `PENDING_REDRIVE`.
+        pub status: String,
+        /// When it was started.
+        pub started: String,
+        /// When it ended; null while it runs.
+        pub stopped: Option<String>,
+        /// How long it took, or has taken so far, in seconds.
+        pub seconds: f64,
+    }
+
+    /// One execution in full.
+    pub struct Shown {
+        /// The execution.
+        pub execution: Execution,
+        /// Its input.
+        pub input: Value,
+        /// Its output; null unless it succeeded.
+        pub output: Option<Value>,
+        /// How it failed; null unless it did.
+        pub failure: Option<Failure>,
+        /// The states that it went through, in the order in which they were entered.
+        pub states: Vec<State>,
+    }
+
+    /// An error of an execution or of a state.
+    pub struct Failure {
+        /// The name of the error: `QualityError`.
+        pub error: String,
+        /// What happened, in words.
+        pub cause: String,
+    }
+
+    /// One visit of an execution to a state.
+    pub struct State {
+        /// The name of the state.
+        pub name: String,
+        /// When it was entered.
+        pub entered: String,
+        /// When it was left; null while the execution is there.
+        pub left: Option<String>,
+        /// How long it took, in seconds; null while the execution is there.
+        pub seconds: Option<f64>,
+        /// What went wrong in it, attempt by attempt.
+        pub failures: Vec<Failure>,
+        /// Whether it failed in the end: no later attempt went well.
+        pub failed: bool,
+        /// The executions that it started.
+        pub executions: Vec<Nested>,
+    }
+
+    /// An execution that a state of another one started.
+    pub struct Nested {
+        /// Its ARN.
+        pub arn: String,
+        /// The states that it went through.
+        pub states: Vec<State>,
+    }
+
+    /// What became of the files of a folder.
+    pub struct Upload {
+        /// The execution of `upload_raw_data`.
+        pub execution: String,
+        /// Files of the folder.
+        pub files: u64,
+        /// Their bytes.
+        pub bytes: u64,
+        /// Files that were sent. The others were there already.
+        pub sent_files: u64,
+        /// Bytes that were sent.
+        pub sent_bytes: u64,
+        /// The first and the last day of the snapshots among the files; null where there is no snapshot.
+        pub days: Option<Days>,
+        /// Files that were accepted and are now in their place.
+        pub accepted: u64,
+        /// Files that were in their place already.
+        pub already_there: u64,
+        /// Files in whose place another of the same name now is. They are kept in `quarantine/`.
+        pub superseded: u64,
+        /// Files that were refused. Where there are any, the exit code is 1.
+        pub quarantined: Excerpt<Quarantined>,
+        /// What is missing among the raw files of these days.
+        pub coverage: Coverage,
+        /// Why the exit code is 1, when it is.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        pub error: Option<Problem>,
+    }
+
+    /// A range of days, both ends in it.
+    pub struct Days {
+        /// The first.
+        pub from: String,
+        /// The last.
+        pub to: String,
+    }
+
+    /// A file that was refused.
+    pub struct Quarantined {
+        /// Its name.
+        pub name: String,
+        /// Why.
+        pub reason: String,
+    }
+
+    /// What a run published.
+    pub struct Run {
+        /// The run, which is also the name of the execution of `create_datalake`.
+        pub run: String,
+        /// The days that it was asked for.
+        pub days: Days,
+        /// Raw files of these days. Without any, nothing is published.
+        pub files: u64,
+        /// The tables that it published.
+        pub published: Vec<Published>,
+        /// What is missing among the raw files of these days.
+        pub coverage: Coverage,
+    }
+
+    /// What a run published of a table.
+    pub struct Published {
+        /// `quotes`, `options` or `rejects`.
+        pub table: String,
+        /// Partitions, which are days.
+        pub partitions: u64,
+        /// Rows.
+        pub rows: u64,
+        /// Rows that repeat the time and the ticker of another; null for `rejects`.
+        pub duplicates: Option<u64>,
+        /// What became of the raw records; null for `rejects`, which takes from both feeds.
+        pub records: Option<Records>,
+        /// The checks of the audit.
+        pub checks: Vec<Check>,
+    }
+
+    /// What became of raw records: `records = published + blank_ticker + header_repeat + ragged`.
+    pub struct Records {
+        /// All records.
+        pub records: u64,
+        /// Rows of the table.
+        pub published: u64,
+        /// Dropped: they have no ticker.
+        pub blank_ticker: u64,
+        /// Dropped: they repeat the header.
+        pub header_repeat: u64,
+        /// Rows of `rejects`: their number of cells is wrong.
+        pub ragged: u64,
+    }
+
+    /// A check of the audit.
+    pub struct Check {
+        /// Its name.
+        pub name: String,
+        /// What it counts: `rows`, `cells`, `files`, `days` or `snapshots`.
+        pub unit: String,
+        /// How many it applies to.
+        pub checked: u64,
+        /// How many of these failed.
+        pub failing: u64,
+        /// The largest share that passes.
+        pub limit: f64,
+        /// Whether it passed.
+        pub passed: bool,
+    }
+
+    /// What a run would do, and cost on AWS.
+    pub struct Plan {
+        /// The days.
+        pub days: Days,
+        /// Business days among them.
+        pub business_days: u64,
+        /// Days that have raw files. Each becomes a partition.
+        pub days_with_files: u64,
+        /// Business days that have none.
+        pub days_without_files: Excerpt<String>,
+        /// Raw files of these days.
+        pub files: u64,
+        /// Their bytes, compressed where they are.
+        pub bytes: u64,
+        /// What runs the Spark step: `embedded`, `spark` or `emr`.
+        pub engine: String,
+        /// The estimate of what the run costs, in USD; 0 on this machine, null where a price is not known.
+        pub usd: Option<f64>,
+        /// What it is made of.
+        pub costs: Vec<Cost>,
+    }
+
+    /// A part of what a run costs.
+    pub struct Cost {
+        /// The service.
+        pub service: String,
+        /// How it is calculated.
+        pub arithmetic: String,
+        /// USD; null where a price is not known.
+        pub usd: Option<f64>,
+    }
+
+    /// The days of the lake.
+    pub struct Status {
+        /// The days that are told; null where there is nothing at all.
+        pub days: Option<Days>,
+        /// Each day that has raw files or a published table, and the business days between them.
+        pub status: Vec<Day>,
+    }
+
+    /// A day of the lake.
+    pub struct Day {
+        /// The day.
+        pub date: String,
+        /// Whether the exchange is open on it.
+        pub business_day: bool,
+        /// Raw files of the feed quotes.
+        pub quotes: RawFiles,
+        /// Raw files of the feed options.
+        pub options: RawFiles,
+        /// The tables that are published.
+        pub published: Vec<PublishedDay>,
+        /// What all this means.
+        pub state: DayState,
+    }
+
+    /// The accepted raw files of a feed on a day.
+    pub struct RawFiles {
+        /// Files.
+        pub files: usize,
+        /// Snapshots of the session that have a file.
+        pub snapshots: usize,
+        /// Snapshots that the session expects.
+        pub expected: usize,
+    }
+
+    /// A table that has a partition of a day.
+    pub struct PublishedDay {
+        /// `quotes`, `options` or `rejects`.
+        pub table: String,
+        /// The run that the partition points to; null where the partition has no row, which then cannot be asked.
+        pub run: Option<String>,
+    }
+
+    /// The account of an engine's run over a folder.
+    pub struct Etl {
+        /// Each feed.
+        pub tables: Vec<EtlTable>,
+        /// Bytes of the raw files, unpacked.
+        pub bytes: u64,
+        /// How long it took, in seconds.
+        pub seconds: f64,
+        /// Parquet files that were written.
+        pub parquet_files: u64,
+        /// Files that were left out because their names are not those of snapshots. Where there are any, the exit code is 1.
+        pub left_out: Vec<String>,
+        /// Why the exit code is 1, when it is.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        pub error: Option<Problem>,
+    }
+
+    /// The account of a feed: `records = published + blank_ticker + header_repeat + ragged`.
+    pub struct EtlTable {
+        /// `quotes` or `options`.
+        pub table: String,
+        /// Raw files.
+        pub files: u64,
+        /// Records.
+        pub records: u64,
+        /// Rows of the table.
+        pub published: u64,
+        /// Dropped: they have no ticker.
+        pub blank_ticker: u64,
+        /// Dropped: they repeat the header.
+        pub header_repeat: u64,
+        /// Rows of `rejects`: their number of cells is wrong.
+        pub ragged: u64,
+        /// Cells that could not be read: rows of `rejects`.
+        pub rejected_cells: u64,
+    }
+
+    /// The living clusters of the lake.
+    pub struct Clusters {
+        /// The clusters.
+        pub clusters: Vec<Cluster>,
+    }
+
+    /// An EMR cluster.
+    pub struct Cluster {
+        /// Its id.
+        pub id: String,
+        /// Its name.
+        pub name: String,
+        /// `STARTING`, `BOOTSTRAPPING`, `RUNNING` or `WAITING`.
+        pub state: String,
+        /// When it was started; null where EMR does not say.
+        pub created: Option<String>,
+        /// What EMR says of the state; null where it says nothing.
+        pub reason: Option<String>,
+    }
+}
+
+/// What the raw files and the published tables of a day mean together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(JsonSchema))]
+pub enum DayState {
+    /// Every table that the raw files give is published.
+    #[serde(rename = "published")]
+    Published,
+    /// Some of these tables are published, and some are not.
+    #[serde(rename = "partly published")]
+    PartlyPublished,
+    /// There are raw files, and nothing is published.
+    #[serde(rename = "raw only")]
+    RawOnly,
+    /// There are no raw files of what is published.
+    #[serde(rename = "published without raw files")]
+    WithoutRawFiles,
+    /// A business day of which there is nothing.
+    #[serde(rename = "missing")]
+    Missing,
+}
+
+impl DayState {
+    /// The name that documents and tables have for it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            DayState::Published => "published",
+            DayState::PartlyPublished => "partly published",
+            DayState::RawOnly => "raw only",
+            DayState::WithoutRawFiles => "published without raw files",
+            DayState::Missing => "missing",
+        }
+    }
+}
+
+impl Problem {
+    /// What is to be said of an error.
+    pub fn of(error: &anyhow::Error) -> Problem {
+        let (message, hints) = hint::words(error);
+        let name = error.chain().find_map(|cause| {
+            if cause.is::<Interrupted>() {
+                return Some("Interrupted".to_owned());
+            }
+            let of_service = cause.downcast_ref::<lake::Error>().map(|error| error.name().to_owned());
+            of_service.or_else(|| cause.downcast_ref::<Partial>()?.name.clone())
+        });
+        Problem { name, message, hints }
+    }
+}
+
+impl Days {
+    pub fn of(range: market::partition::DateRange) -> Days {
+        Days { from: range.from().to_string(), to: range.to().to_string() }
+    }
+}
+
+impl<T> Excerpt<T> {
+    /// A list of the lake as documents have it, item by item.
+    pub fn of<A>(excerpt: &lake::excerpt::Excerpt<A>, item: impl Fn(&A) -> T) -> Excerpt<T> {
+        Excerpt { count: excerpt.count, first: excerpt.first.iter().map(item).collect() }
+    }
+}
+
+impl From<&lake::raw::Coverage> for Coverage {
+    fn from(coverage: &lake::raw::Coverage) -> Coverage {
+        Coverage {
+            days_without_files: Excerpt::of(&coverage.gaps, NaiveDate::to_string),
+            missing_snapshots: Excerpt::of(&coverage.missing_snapshots, |missing| Missing {
+                date: missing.date.to_string(),
+                feed: missing.feed.to_string(),
+                times: Excerpt::of(&missing.times, String::clone),
+            }),
+        }
+    }
+}
+
+impl From<&lake::history::Failure> for Failure {
+    fn from(failure: &lake::history::Failure) -> Failure {
+        Failure { error: failure.error.clone(), cause: failure.cause.clone() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use schemars::r#gen::SchemaSettings;
+
+    use super::*;
+    use crate::generated::check;
+
+    /// What a command writes: its document, or that it failed.
+    #[derive(JsonSchema)]
+    #[serde(untagged)]
+    #[expect(dead_code, reason = "only its schema is used")]
+    enum Document<T> {
+        Done(T),
+        Failed(Failed),
+    }
+
+    #[derive(JsonSchema)]
+    #[serde(untagged)]
+    #[expect(dead_code, reason = "only its schema is used")]
+    enum RunsDocument {
+        List(Runs),
+        One(Shown),
+    }
+
+    #[derive(JsonSchema)]
+    #[serde(untagged)]
+    #[expect(dead_code, reason = "only its schema is used")]
+    enum RunDocument {
+        Run(Run),
+        Plan(Plan),
+    }
+
+    fn schema<T: JsonSchema>(command: &str) -> (String, String) {
+        let schema = SchemaSettings::draft07().into_generator().into_root_schema_for::<Document<T>>();
+        let mut schema = serde_json::to_value(schema).expect("JSON");
+        schema["title"] = format!("pregao {command} --format json").into();
+        schema["description"] = format!("What `pregao {command} --format json` writes to the standard output.").into();
+        require_nullable_fields(&mut schema);
+        let text = serde_json::to_string_pretty(&schema).expect("JSON") + "\n";
+        (format!("{}.json", command.replace(' ', "-")), text)
+    }
+
+    /// A field that may be null is there nevertheless, which schemars takes for one that may be left out.
+    fn require_nullable_fields(schema: &mut Value) {
+        for (name, definition) in schema["definitions"].as_object_mut().expect("definitions") {
+            let left_out = match name.as_str() {
+                "Failed" => "execution",
+                "Upload" | "Etl" => "error",
+                _ => "",
+            };
+            let Some(properties) = definition["properties"].as_object() else { continue };
+            let required: Vec<String> = properties.keys().filter(|property| *property != left_out).cloned().collect();
+            definition["required"] = required.into();
+        }
+    }
+
+    #[test]
+    fn the_schemas_are_those_of_the_documents() {
+        let schemas = [
+            schema::<RunDocument>("run"),
+            schema::<RunsDocument>("runs"),
+            schema::<Status>("status"),
+            schema::<Upload>("upload"),
+            schema::<Etl>("etl"),
+            schema::<Clusters>("cluster status"),
+        ];
+        for (name, text) in schemas {
+            check(&Path::new("schemas").join(name), &text);
+        }
+    }
+
+    #[test]
+    fn a_failure_is_told_with_its_name_and_what_can_be_done() {
+        let cause = lake::Error::Quality("3 of 4 rows fail".to_owned());
+        let error = hint::hinted(cause, "look at them");
+        let ended = Ended { workflow: "w".to_owned(), name: "n".to_owned(), status: "FAILED".to_owned() };
+        let document = serde_json::json!({ "execution": ended });
+        let error = Partial::new(&document, Some("EmrError"), error);
+        let problem = Problem::of(&error);
+        assert_eq!(problem.message, "3 of 4 rows fail");
+        assert_eq!(problem.hints, ["look at them"]);
+        assert_eq!(problem.name.as_deref(), Some("EmrError"), "the outer name is the one that was given");
+        let interrupted = Problem::of(&anyhow::Error::new(Interrupted(crate::interrupt::Signal::Interrupt)));
+        assert_eq!(interrupted.name.as_deref(), Some("Interrupted"));
+    }
+
+    #[test]
+    fn times_are_exact_and_in_utc() {
+        assert_eq!(time(1_585_742_400_123), "2020-04-01T12:00:00.123Z");
+        assert_eq!(seconds(std::time::Duration::from_micros(1_234_567)), 1.234);
+    }
+}

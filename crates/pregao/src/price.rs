@@ -1,0 +1,142 @@
+//! What a run costs on AWS, estimated: the arithmetic of the section "What a day costs" in the documentation, for any days
+//! and any configuration.
+
+use lake::config::Emr;
+
+use crate::output::Cost;
+
+/// Where the prices are from.
+pub const SOURCE: &str = "us-east-1, November 2026";
+
+/// EC2 types: USD an hour of Linux On-Demand, USD an hour that EMR adds, and virtual processors.
+const NODES: [(&str, f64, f64, u32); 6] = [
+    ("m5.xlarge", 0.192, 0.048, 4),
+    ("m5a.xlarge", 0.172, 0.043, 4),
+    ("m6i.xlarge", 0.192, 0.048, 4),
+    ("m6a.xlarge", 0.1728, 0.0432, 4),
+    ("r6i.4xlarge", 1.008, 0.252, 16),
+    ("r6a.4xlarge", 0.9072, 0.2268, 16),
+];
+
+/// What a Spot node costs of an On-Demand one. EMR's own part has no such discount.
+const SPOT: f64 = 1.0 / 3.0;
+
+/// Minutes that a cluster lives for one day of the real size, from its start to its end.
+const MINUTES_OF_A_DAY: f64 = 12.0;
+
+/// Bytes of raw files of a day of the real size.
+const BYTES_OF_A_DAY: u64 = 34_000_000;
+
+/// Bytes a second that one processor of a core node cleans: Spark SQL 3.5 on two cores took 51.79 s for 202 MB
+/// (`bench/results`).
+const BYTES_A_SECOND: f64 = 202e6 / 51.79 / 2.0;
+
+/// USD for a transition of Step Functions, and transitions of a run, most of them looks at the step.
+const TRANSITION: f64 = 0.025 / 1_000.0;
+const TRANSITIONS: u64 = 160;
+
+/// USD for a GB-second of Lambda, and the GB-seconds of a run of one day: 90 short calls, and the audit.
+const GB_SECOND: f64 = 0.000_016_7;
+const GB_SECONDS_OF_A_RUN: f64 = 90.0 * 0.25 * 0.2;
+const GB_SECONDS_OF_A_DAY: f64 = 60.0 * 1.7;
+
+/// USD for a byte that Athena scans, and what a run of one day has scanned: 20 statements of 10 MB.
+const SCANNED_BYTE: f64 = 5.0 / 1e12;
+const SCANNED_OF_A_DAY: f64 = 20.0 * 10e6;
+
+/// USD for a PUT or LIST request, and such requests of a run for a day.
+const REQUEST: f64 = 0.005 / 1_000.0;
+const REQUESTS_OF_A_DAY: u64 = 100;
+
+/// The parts of what a run costs that makes tables of `days` days from `bytes` of raw files.
+pub fn of_run(emr: &Emr, days: u64, bytes: u64) -> Vec<Cost> {
+    let by_day = days as f64;
+    let seconds = GB_SECONDS_OF_A_RUN + GB_SECONDS_OF_A_DAY * by_day;
+    let scanned = SCANNED_OF_A_DAY * by_day;
+    let requests = REQUESTS_OF_A_DAY * days;
+    vec![
+        cluster(emr, bytes),
+        Cost {
+            service: "Step Functions".to_owned(),
+            arithmetic: format!("about {TRANSITIONS} transitions x 0.025 per 1,000"),
+            usd: Some(TRANSITIONS as f64 * TRANSITION),
+        },
+        Cost {
+            service: "Lambda".to_owned(),
+            arithmetic: format!("about {seconds:.0} GB-s x {GB_SECOND}"),
+            usd: Some(seconds * GB_SECOND),
+        },
+        Cost {
+            service: "S3 requests".to_owned(),
+            arithmetic: format!("about {requests} x 0.005 per 1,000"),
+            usd: Some(requests as f64 * REQUEST),
+        },
+        Cost {
+            service: "Athena".to_owned(),
+            arithmetic: format!("about {:.2} GB x 5 per TB", scanned / 1e9),
+            usd: Some(scanned * SCANNED_BYTE),
+        },
+    ]
+}
+
+fn cluster(emr: &Emr, bytes: u64) -> Cost {
+    let service = "EMR".to_owned();
+    if let Some(id) = &emr.cluster_id {
+        let arithmetic = format!("nothing more: {id} is there for all runs");
+        return Cost { service, arithmetic, usd: Some(0.0) };
+    }
+    // EMR takes the cheapest that there is. The dearest is what it can come to.
+    // Of two that cost the same the first, which is the last that `max_by` sees.
+    let known = NODES.iter().rev().filter(|(name, ..)| emr.instance_types.iter().any(|ty| ty == name));
+    let Some((name, ec2, fee, processors)) = known.max_by(|a, b| a.1.total_cmp(&b.1)) else {
+        let arithmetic = format!("no price is known of {}", emr.instance_types.join(", "));
+        return Cost { service, arithmetic, usd: None };
+    };
+    let cores = f64::from(emr.core_instances.get());
+    let rate = cores * f64::from(*processors) * BYTES_A_SECOND;
+    let minutes = MINUTES_OF_A_DAY + bytes.saturating_sub(BYTES_OF_A_DAY) as f64 / rate / 60.0;
+    let core = if emr.spot { ec2 * SPOT + fee } else { ec2 + fee };
+    let usd = minutes / 60.0 * (ec2 + fee + cores * core);
+    let arithmetic = if emr.spot {
+        format!(
+            "{minutes:.0} minutes x (1 x ({ec2} {name} + {fee} EMR) + {cores} x ({ec2} / 3 Spot + {fee} EMR)) per hour"
+        )
+    } else {
+        format!("{} nodes x {minutes:.0} minutes x ({ec2} {name} + {fee} EMR) per hour", cores + 1.0)
+    };
+    Cost { service, arithmetic, usd: Some(usd) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn usd(emr: &Emr, days: u64, bytes: u64) -> Option<f64> {
+        of_run(emr, days, bytes).iter().map(|cost| cost.usd).sum()
+    }
+
+    #[test]
+    fn a_day_costs_what_the_documentation_says() {
+        let costs = of_run(&Emr::default(), 1, BYTES_OF_A_DAY);
+        let rounded = |at: usize| (costs[at].usd.expect("a price") * 1e3).round() / 1e3;
+        assert_eq!(costs[0].arithmetic, "2 nodes x 12 minutes x (0.192 m5.xlarge + 0.048 EMR) per hour");
+        assert_eq!((0..5).map(rounded).collect::<Vec<_>>(), [0.096, 0.004, 0.002, 0.001, 0.001]);
+    }
+
+    #[test]
+    fn more_data_costs_more_and_spot_costs_less() {
+        let day = usd(&Emr::default(), 1, BYTES_OF_A_DAY).expect("a price");
+        let year = usd(&Emr::default(), 250, 250 * BYTES_OF_A_DAY).expect("a price");
+        assert!(year > 3.0 * day && year < 250.0 * day, "{day} {year}");
+        let spot = Emr { spot: true, ..Emr::default() };
+        assert!(usd(&spot, 1, BYTES_OF_A_DAY).expect("a price") < day);
+    }
+
+    #[test]
+    fn what_is_not_known_is_said_to_be() {
+        let unknown = Emr { instance_types: vec!["x9.metal".to_owned()], ..Emr::default() };
+        assert_eq!(usd(&unknown, 1, 1), None);
+        let standing = Emr { cluster_id: Some("j-1".to_owned()), ..unknown };
+        assert!(usd(&standing, 1, 1).expect("a price") < 0.01);
+    }
+}
