@@ -20,7 +20,7 @@ use url::{ParseError, Url};
 use crate::{Shared, Test};
 
 /// How long a page may take for what a test waits for: far beyond what it takes, on a busy machine as well.
-const PATIENCE: Duration = Duration::from_secs(60);
+pub const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Runs a test in a browser of its own, and looks at the console in the end.
 pub fn run(name: &str, shared: &Shared, test: Test) {
@@ -172,6 +172,22 @@ impl Browser {
         element.click().await.unwrap_or_else(|error| panic!("clicking {css}: {error}"));
     }
 
+    /// Clicks the first element until a script returns true. A page that draws itself again and again may take an element
+    /// away under the mouse.
+    pub async fn click_until(&self, css: &str, what: &str, script: &str) {
+        let begun = Instant::now();
+        while self.script(script, vec![]).await != Value::Bool(true) {
+            assert!(begun.elapsed() < PATIENCE, "{css} was clicked in vain: waited until {what}");
+            let clicked = match self.client.find(Locator::Css(css)).await {
+                Ok(element) => element.click().await,
+                Err(error) => Err(error),
+            };
+            if clicked.is_err() {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        }
+    }
+
     /// Puts a text in place of that of a field, and tells the page of it as typing does.
     pub async fn fill(&self, css: &str, text: &str) {
         let script = "const field = document.querySelector(arguments[0]); field.focus(); field.value = arguments[1];
@@ -219,9 +235,15 @@ impl Browser {
         self.client.set_window_size(width, height).await.expect("a window can be resized");
     }
 
-    /// Goes back to the address before, as the button does.
+    /// Goes back to the address before, as the button does, and waits until the page has it.
     pub async fn back(&self) {
+        let here = self.address().await;
         self.client.back().await.expect("there is one before");
+        let begun = Instant::now();
+        while self.address().await == here {
+            assert!(begun.elapsed() < PATIENCE, "the address is still {here}");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
     }
 
     /// Keeps a screenshot under the test's name and this one.

@@ -2,6 +2,7 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
+use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::{env, fs};
@@ -112,7 +113,47 @@ impl Home {
     pub fn local(&self) -> Server {
         Server::start(self.command(&["local"]))
     }
+
+    /// `pregao local` on it, whose Spark steps wait for [`Home::let_steps_go`]: so a run can be looked at while it runs, for
+    /// as long as that takes.
+    pub fn local_with_held_steps(&self) -> Server {
+        let bin = self.spark().join("bin");
+        fs::create_dir_all(&bin).expect("the folder of tests can be written");
+        let program = bin.join("spark-sql");
+        fs::write(&program, HELD_STEP).expect("a script");
+        fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).expect("it can be run");
+        let mut command = self.command(&["local", "--engine", "spark"]);
+        command.env("SPARK_HOME", self.spark()).env("PREGAO", binary());
+        Server::start(command)
+    }
+
+    /// Lets the steps go that wait, and those to come.
+    pub fn let_steps_go(&self) {
+        fs::write(self.spark().join("bin/go"), "").expect("the folder of tests can be written");
+    }
+
+    fn spark(&self) -> PathBuf {
+        self.folder.join("spark")
+    }
 }
+
+/// What stands in the place of Spark: it waits for a file beside it, as long as the endpoint runs, and has the engine write
+/// what Spark would.
+const HELD_STEP: &str = r#"#!/bin/sh
+until [ -e "$(dirname "$0")/go" ]; do
+  kill -0 $PPID || exit 1
+  sleep 0.05
+done
+for argument; do
+  case $argument in run=*) run=$argument ;; esac
+done
+"$PREGAO" etl --raw raw --out out || exit 1
+cd out || exit 1
+find . -name '*.parquet' | while read -r file; do
+  folder=../lake/$(dirname "$file")/$run
+  mkdir -p "$folder" && mv "$file" "$folder/" || exit 1
+done
+"#;
 
 /// A running explorer.
 pub struct Explorer(Server);

@@ -1,13 +1,13 @@
 //! Statements that people write.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use parquet::file::reader::{FileReader, SerializedFileReader};
 use parquet::record::{Field, Row};
 use serde_json::{Map, Value, json};
 
 use crate::Shared;
-use crate::browser::{Browser, Key};
+use crate::browser::{Browser, Key, PATIENCE};
 use crate::lake::{Home, http};
 
 /// Cells of every kind: texts, numbers of all sizes, NULL, and a text without characters.
@@ -312,6 +312,7 @@ fn execution(home: &Home, id: &str) -> Value {
 
 /// Waits until so many endless queries run, and gives their ids.
 async fn running(home: &Home, count: usize) -> Vec<String> {
+    let begun = Instant::now();
     loop {
         let listed = home.athena("ListQueryExecutions", &json!({ "MaxResults": 20 }));
         let ids = listed["QueryExecutionIds"].as_array().expect("ids").iter().filter_map(Value::as_str);
@@ -323,17 +324,20 @@ async fn running(home: &Home, count: usize) -> Vec<String> {
         if running.len() == count {
             return running;
         }
+        assert!(begun.elapsed() < PATIENCE, "waited in vain until {count} of them run, and not {running:?}");
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
 }
 
 /// Waits until a query has ended, and says how.
 async fn ended(home: &Home, id: &str) -> String {
+    let begun = Instant::now();
     loop {
         let state = execution(home, id)["Status"]["State"].take();
         if state != "RUNNING" && state != "QUEUED" {
             return state.as_str().expect("a state").to_owned();
         }
+        assert!(begun.elapsed() < PATIENCE, "waited in vain for the end of {id}");
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
 }
