@@ -318,7 +318,7 @@ def test_there_is_a_manual_page_for_each_command(lake: Lake, tmp_path: Path):
     pages = {path.name: path.read_text() for path in (tmp_path / "man1").iterdir()}
     assert set(pages) == {"pregao.1"} | {f"pregao-{'-'.join(command)}.1" for command in commands(lake)}
     for name, text in pages.items():
-        assert ".TH " in text and "Examples:" in text and "PREGAO_LOG" in text, name
+        assert ".TH " in text and ".SH EXAMPLES\n.nf\npregao " in text and "PREGAO_LOG" in text, name
         assert "EXIT STATUS" in text and "130" in text and "\x1b" not in text, name
     assert lake.run("man").out == pages["pregao.1"]
 
@@ -698,7 +698,11 @@ def test_a_plan_for_an_account_has_its_price(stack: Account, tmp_path: Path):  #
     assert day["state"] == "raw only" and day["quotes"]["files"] == 4
     arguments = ["run", "--from", "2020-04-01", "--plan"]
     plan = document(stack.run("--aws", *arguments, "--format", "json"), "run")
-    assert plan["engine"] == "emr" and {cost["service"] for cost in plan["costs"]} >= {"EMR", "Lambda", "Step Functions"}
+    assert plan["engine"] == "emr" and {cost["service"] for cost in plan["costs"]} >= {
+        "EMR",
+        "Lambda",
+        "Step Functions",
+    }
     # What the documentation says of a day, without the upload.
     assert plan["usd"] == pytest.approx(0.104, abs=0.001)
     assert plan["usd"] == pytest.approx(sum(cost["usd"] for cost in plan["costs"]))
@@ -710,7 +714,10 @@ def test_a_plan_for_an_account_has_its_price(stack: Account, tmp_path: Path):  #
         stack.run("--aws", "--set", "emr.instance_types=x9.metal", *arguments, "--format", "json"), "run"
     )
     assert unknown["usd"] is None
-    assert document(stack.run("--aws", "runs", "--format", "json"), "runs")["executions"][0]["workflow"] == "upload_raw_data"
+    assert (
+        document(stack.run("--aws", "runs", "--format", "json"), "runs")["executions"][0]["workflow"]
+        == "upload_raw_data"
+    )
     stack.run("--aws", "run", "--from", "2020-04-01")
     (day,) = document(stack.run("--aws", "status", "--format", "json"), "status")["status"]
     assert day["state"] == "published" and all(table["run"] for table in day["published"])
@@ -791,8 +798,10 @@ def test_an_upload_is_interrupted(lake: Lake, tmp_path: Path):
             server.popen.send_signal(signal.SIGCONT)
 
 
-LONG = "SELECT count(*) FROM UNNEST(sequence(1, 10000)) AS a(n) CROSS JOIN UNNEST(sequence(1, 10000)) AS b(n) " \
+LONG = (
+    "SELECT count(*) FROM UNNEST(sequence(1, 10000)) AS a(n) CROSS JOIN UNNEST(sequence(1, 10000)) AS b(n) "
     "CROSS JOIN UNNEST(sequence(1, 10000)) AS c(n) WHERE (a.n * b.n + c.n) % 7 = 3"
+)
 MANY = "SELECT a.n, b.n FROM UNNEST(sequence(1, 9000)) AS a(n) CROSS JOIN UNNEST(sequence(1, 100)) AS b(n)"
 
 

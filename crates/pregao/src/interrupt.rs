@@ -1,13 +1,14 @@
 //! Ctrl-C and requests to terminate.
 //!
-//! One thread waits for both signals from the beginning of the program to its end. The first signal is told to whoever
-//! listens, who ends what was begun; where nobody listens, the program ends. The second signal ends the program.
+//! One thread waits for both signals while the program runs. The first signal goes to the listeners, which stop what the
+//! command has started; without a listener it ends the program. A second signal ends the program in any case.
 
 use std::fmt;
 use std::io;
 use std::process;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
@@ -31,7 +32,7 @@ impl Signal {
     }
 }
 
-/// The error of a command that a signal ended. It is no failure to explain: the user knows.
+/// The error of a command that a signal ended. It is not printed: the user knows.
 #[derive(Debug)]
 pub struct Interrupted(pub Signal);
 
@@ -43,14 +44,17 @@ impl fmt::Display for Interrupted {
 
 impl std::error::Error for Interrupted {}
 
-/// The first signal, once it has come.
+/// The first signal that arrived.
 static FIRST: OnceLock<watch::Receiver<Option<Signal>>> = OnceLock::new();
 
-/// How many listen at all, and how many of them do so within a command.
+/// The time between two looks for a listener within the command, after a signal.
+const LOOK: Duration = Duration::from_millis(20);
+
+/// The number of listeners, and of those within a command.
 static LISTENERS: AtomicUsize = AtomicUsize::new(0);
 static WITHIN: AtomicUsize = AtomicUsize::new(0);
 
-/// Starts to wait for signals. To be called once, at the beginning of the program.
+/// Starts the thread. To be called once, before anything else is started.
 pub fn start() -> io::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let (mut interrupt, mut terminate) = {
@@ -78,18 +82,18 @@ pub fn start() -> io::Result<()> {
     Ok(())
 }
 
-/// Somebody who listens, until it is dropped.
+/// Receives the first signal. While one exists, the first signal does not end the program.
 pub struct Listener {
     within: bool,
 }
 
 impl Listener {
-    /// Listens within a command: the signal is this listener's, and the command goes on as it decides.
+    /// A listener within a command. It takes precedence over the one around the command.
     pub fn new() -> Listener {
         Self::counted(true)
     }
 
-    /// Listens around a command: the signal is this listener's where nobody within the command listens.
+    /// The listener around a command. It gets the signal while the command has no listener of its own.
     pub fn around() -> Listener {
         Self::counted(false)
     }
@@ -107,8 +111,10 @@ impl Listener {
         let Some(signal) = first.wait_for(Option::is_some).await.ok().and_then(|signal| *signal) else {
             return std::future::pending().await;
         };
-        if !self.within && WITHIN.load(Ordering::SeqCst) > 0 {
-            return std::future::pending().await;
+        // A listener within the command usually ends it. Where it does not, because its work ended at the same moment, the
+        // signal is handled here.
+        while !self.within && WITHIN.load(Ordering::SeqCst) > 0 {
+            tokio::time::sleep(LOOK).await;
         }
         signal
     }

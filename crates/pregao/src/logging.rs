@@ -1,4 +1,4 @@
-//! The log, which is for whoever looks for the reason of something: off unless it is asked for, and on the standard error.
+//! The log, for finding the reason of something: off unless it is asked for, and on the standard error.
 
 use std::env;
 use std::io;

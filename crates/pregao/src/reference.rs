@@ -1,5 +1,5 @@
-//! What is to be known of all commands together: their exit codes, and the environment variables that they heed. And, in
-//! the tests, `docs/cli.md`, which is made of this and of what clap knows.
+//! The exit codes and the environment variables of all commands. The tests make `docs/cli.md` from them and from the
+//! definition of the commands.
 
 /// The exit codes and what they mean.
 pub const EXIT_CODES: &[(&str, &str)] = &[
@@ -11,25 +11,25 @@ pub const EXIT_CODES: &[(&str, &str)] = &[
     ("2", "The command line is wrong. Nothing was done."),
     (
         "130",
-        "Interrupted by Ctrl-C (SIGINT). run and upload stop their execution first, query cancels its query. A second Ctrl-C ends the program at once.",
+        "Interrupted by Ctrl-C (SIGINT). run and upload first stop their execution, query first cancels its query. A second Ctrl-C ends the program at once.",
     ),
-    ("143", "The same, by SIGTERM."),
+    ("143", "Ended by SIGTERM, in the same way."),
 ];
 
 /// The environment variables and what they do.
 pub const ENVIRONMENT: &[(&str, &str)] = &[
     (
         "PREGAO_LOG",
-        "What to log to the standard error: a level (error, warn, info, debug, trace) for everything, or a list of TARGET=LEVEL such as pregao=debug,lake=trace. A target is the path of a Rust module. Unset or empty: nothing, unless --verbose asks for it.",
+        "What to log to the standard error: a level (error, warn, info, debug, trace) for everything, or a list of TARGET=LEVEL such as pregao=debug,lake=trace. A target is the path of a Rust module; filters by span or field are not supported. Unset or empty: nothing, unless --verbose is given.",
     ),
-    ("NO_COLOR", "Set to anything but an empty text: no colour. --color goes before it."),
-    ("CLICOLOR_FORCE", "Set to anything but 0: colour also in a pipe or a file. NO_COLOR and --color go before it."),
-    ("CLICOLOR", "Set to 0: no colour."),
+    ("NO_COLOR", "Not empty: no colour. --color takes precedence."),
+    ("CLICOLOR_FORCE", "Neither empty nor 0: colour also in a pipe or a file. --color and NO_COLOR take precedence."),
+    ("CLICOLOR", "0: no colour."),
     ("TERM", "Unset or dumb: no colour."),
     ("SPARK_HOME", "Where run --engine spark and local --engine spark look for bin/spark-sql, before the PATH."),
     (
         "AWS_PROFILE, AWS_REGION, AWS_ENDPOINT_URL, ...",
-        "With --aws, deploy and destroy: credentials, region and endpoints, as the AWS CLI reads them. aws.profile and aws.region of the configuration go before them.",
+        "With --aws, deploy and destroy: credentials, region and endpoints, as the AWS CLI reads them. aws.profile and aws.region of the configuration take precedence.",
     ),
 ];
 
@@ -89,7 +89,7 @@ mod tests {
         cli.build();
         let mut text = format!(
             "# The command line\n\n\
-             <!-- Made from the program: {} -->\n\n\
+             <!-- Generated, not written by hand. To update it: {} -->\n\n\
              {}. Results go to the standard output; progress, notes, warnings and errors to the standard error.\n\n",
             crate::generated::COMMAND,
             cli.get_about().map(ToString::to_string).unwrap_or_default(),
@@ -109,9 +109,8 @@ mod tests {
         }
         text += "\n## JSON\n\n\
                  With `--format json` the standard output is exactly one JSON document. When the command fails, the document has \
-                 an object `error` (`name`, `message`, `hints`), and the exit code is 1; a command line that is wrong gives none. \
-                 Times are RFC 3339 in UTC, days `YYYY-MM-DD`, sizes bytes, durations seconds. A field that is added later is no \
-                 change of the meaning of the others.\n\n\
+                 an object `error` (`name`, `message`, `hints`), and the exit code is 1; a wrong command line (exit code 2) gives no document, and neither does an `etl` that is interrupted. \
+                 Times are RFC 3339 in UTC, days `YYYY-MM-DD`, sizes bytes, durations seconds. Later versions may add fields.\n\n\
                  | command | JSON Schema |\n|---|---|\n";
         for (path, file) in SCHEMAS {
             writeln!(text, "| `pregao {path}` | [schemas/{file}.json](schemas/{file}.json) |").expect("a String");

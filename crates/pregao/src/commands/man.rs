@@ -5,6 +5,7 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 
 use anyhow::Context;
+use clap::builder::Resettable;
 use clap::{Command, CommandFactory};
 use clap_mangen::Man;
 use clap_mangen::roff::{Roff, bold, roman};
@@ -38,8 +39,16 @@ pub fn man(args: &ManArgs) -> anyhow::Result<ExitCode> {
 /// The page of a command: what clap knows of it, and what is the same for all of them.
 fn page(command: &Command) -> io::Result<Vec<u8>> {
     let mut page = Vec::new();
-    Man::new(command.clone()).manual("pregao").render(&mut page)?;
+    // Without the examples, whose lines the page would run together.
+    let without = command.clone().after_help(Resettable::Reset);
+    Man::new(without).manual("pregao").render(&mut page)?;
     let mut roff = Roff::new();
+    roff.control("SH", ["EXAMPLES"]).control("nf", []);
+    let examples = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+    for example in examples.lines().skip(1) {
+        roff.text([roman(example.trim())]);
+    }
+    roff.control("fi", []);
     roff.control("SH", ["EXIT STATUS"]);
     for (code, meaning) in EXIT_CODES {
         roff.control("TP", []).text([bold(*code)]).text([roman(*meaning)]);
