@@ -6,10 +6,7 @@ use chrono::NaiveDate;
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 
 /// What `pregao --version` prints after the name: the version, with the commit and its date where the build knew them.
-pub const VERSION: &str = match option_env!("PREGAO_VERSION") {
-    Some(version) => version,
-    None => env!("CARGO_PKG_VERSION"),
-};
+pub const VERSION: &str = env!("PREGAO_VERSION");
 
 /// The heading of the options that every command takes. They stand below those of the command itself.
 pub const GLOBAL: &str = "Global options";

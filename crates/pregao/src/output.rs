@@ -43,7 +43,7 @@ pub struct Partial {
 
 impl Partial {
     /// An error of a command whose document is `document` as far as there is one.
-    pub fn new(document: &impl Serialize, name: Option<&str>, error: anyhow::Error) -> anyhow::Error {
+    pub fn error(document: &impl Serialize, name: Option<&str>, error: anyhow::Error) -> anyhow::Error {
         let document = match serde_json::to_value(document) {
             Ok(Value::Object(document)) => document,
             _ => Map::new(),
@@ -554,7 +554,7 @@ mod tests {
     #[expect(dead_code, reason = "only its schema is used")]
     enum RunsDocument {
         List(Runs),
-        One(Shown),
+        One(Box<Shown>),
     }
 
     #[derive(JsonSchema)]
@@ -610,7 +610,7 @@ mod tests {
         let error = hint::hinted(cause, "look at them");
         let ended = Ended { workflow: "w".to_owned(), name: "n".to_owned(), status: "FAILED".to_owned() };
         let document = serde_json::json!({ "execution": ended });
-        let error = Partial::new(&document, Some("EmrError"), error);
+        let error = Partial::error(&document, Some("EmrError"), error);
         let problem = Problem::of(&error);
         assert_eq!(problem.message, "3 of 4 rows fail");
         assert_eq!(problem.hints, ["look at them"]);

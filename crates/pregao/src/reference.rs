@@ -5,7 +5,7 @@
 pub const EXIT_CODES: &[(&str, &str)] = &[
     (
         "0",
-        "Success. Also the ordinary end of explore and local by Ctrl-C or SIGTERM, and a reader of the output that goes away.",
+        "Success. Also when explore or local is ended by Ctrl-C or SIGTERM, and when the reader of the output closes it (pregao query ... | head).",
     ),
     ("1", "Failure. The standard error says why, and what can be done about it."),
     ("2", "The command line is wrong. Nothing was done."),
@@ -109,7 +109,8 @@ mod tests {
         }
         text += "\n## JSON\n\n\
                  With `--format json` the standard output is exactly one JSON document. When the command fails, the document has \
-                 an object `error` (`name`, `message`, `hints`), and the exit code is 1; a wrong command line (exit code 2) gives no document, and neither does an `etl` that is interrupted. \
+                 an object `error` (`name`, `message`, `hints`). There is no document after a wrong command line (exit code 2), after a \
+                 second Ctrl-C, and when a command is interrupted that waits for its turn, or `etl`. \
                  Times are RFC 3339 in UTC, days `YYYY-MM-DD`, sizes bytes, durations seconds. Later versions may add fields.\n\n\
                  | command | JSON Schema |\n|---|---|\n";
         for (path, file) in SCHEMAS {
@@ -119,7 +120,7 @@ mod tests {
                  as exact as Athena's, `NaN` and infinities are texts. It writes nothing when the statement fails.\n";
         text += "\n## Exit codes\n\n| code | meaning |\n|---|---|\n";
         for (code, meaning) in EXIT_CODES {
-            writeln!(text, "| {code} | {meaning} |").expect("a String");
+            writeln!(text, "| {code} | {} |", meaning.replace('|', "\\|")).expect("a String");
         }
         text += "\n## Environment variables\n\n| variable | does |\n|---|---|\n";
         for (variable, meaning) in ENVIRONMENT {

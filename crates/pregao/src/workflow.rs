@@ -42,5 +42,5 @@ pub fn succeeded(workflow: Workflow, name: &RunId, ending: Ending) -> anyhow::Re
         Ending::Stopped(signal) => ("ABORTED", None, Interrupted(signal).into()),
     };
     let ended = Ended { workflow: workflow.name().to_owned(), name: name.to_string(), status: status.to_owned() };
-    Err(Partial::new(&json!({ "execution": ended }), error_name.as_deref(), error))
+    Err(Partial::error(&json!({ "execution": ended }), error_name.as_deref(), error))
 }

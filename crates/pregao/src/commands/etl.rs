@@ -62,7 +62,7 @@ pub fn etl(args: &EtlArgs) -> anyhow::Result<ExitCode> {
         };
         return match error {
             None => output::print(&document).map(|()| ExitCode::SUCCESS),
-            Some(error) => Err(Partial::new(&document, None, error)),
+            Some(error) => Err(Partial::error(&document, None, error)),
         };
     }
     let mut out = io::stdout().lock();

@@ -79,7 +79,7 @@ pub fn upload(global: &Global, args: &UploadArgs) -> anyhow::Result<ExitCode> {
             let document = delivered.document();
             return match delivered.refused() {
                 None => output::print(&document).map(|()| ExitCode::SUCCESS),
-                Some(refused) => Err(Partial::new(&document, None, refused)),
+                Some(refused) => Err(Partial::error(&document, None, refused)),
             };
         }
         delivered.tell(lake)?;
