@@ -124,10 +124,10 @@ impl Histories for Lake {
     }
 }
 
-/// The events of a history behind one that is known, taken from pages of it that have the newest in front.
+/// The events of a history after a known one, collected from pages that list the newest event first.
 ///
-/// The history may grow between two pages. Where a page begins at a place of the list and not at an event, it then begins
-/// with events that were in the page before.
+/// The history may grow between two pages. If the token of a page is an offset and not an event, the page then repeats
+/// events of the page before.
 struct News {
     /// The number of the last event that is known.
     known: i64,
@@ -140,7 +140,7 @@ impl News {
         News { known, taken: Vec::new() }
     }
 
-    /// Takes the next event of a page, unless it has it. Gives whether there may be more.
+    /// Adds the next event of a page unless it is there already. Returns whether there may be more.
     fn take(&mut self, event: HistoryEvent) -> bool {
         if event.id <= self.known {
             return false;
@@ -310,7 +310,7 @@ mod tests {
     /// What a page of a history begins with.
     #[derive(Debug, Clone, Copy)]
     enum Token {
-        /// This place of the list, the newest event being at 0: so where events come in, it moves.
+        /// An offset in the list, the newest event being at 0: new events shift it.
         Place(usize),
         /// The event before this one.
         Below(i64),

@@ -28,10 +28,10 @@ pub fn pause(passed: Duration, shortest: Duration, longest: Duration) -> Duratio
     (passed / PART).clamp(shortest, longest)
 }
 
-/// Asks until there is an answer, soon at first and then at leisure ([`pause`]), and gives it. Nothing when there is none
-/// after `bound`; it is asked once in any case.
+/// Asks until there is an answer, with pauses that grow ([`pause`]). Returns the answer, or `None` when there is none after
+/// `bound`. Asks at least once.
 ///
-/// For what AWS tells late: a description may lag behind what another answer has already said.
+/// For eventually consistent answers of AWS: a description may lag behind what another call has already returned.
 ///
 /// # Errors
 /// The first error of a question.

@@ -93,8 +93,8 @@ pub async fn start(lake: &Lake, workflow: Workflow, name: &RunId, input: &Value)
         .input(input.to_string());
     let started = request.send().await.map_err(Error::aws(format!("starting {}", workflow.name())))?;
     let arn = started.execution_arn;
-    // DescribeExecution is eventually consistent: whoever asks for the execution next is not told that there is none.
-    // Where it stays unknown, the next question says so.
+    // DescribeExecution is eventually consistent: without this wait, the caller's next request may be answered with
+    // ExecutionDoesNotExist. If the execution stays unknown, that request returns the error.
     let known = polling::until(KNOWN_WITHIN, || async {
         let described = lake.sfn.describe_execution().execution_arn(&arn).send().await;
         let unknown = described
@@ -105,7 +105,7 @@ pub async fn start(lake: &Lake, workflow: Workflow, name: &RunId, input: &Value)
     Ok(arn)
 }
 
-/// How long an execution that was started may stay unknown.
+/// How long to wait until a started execution is known.
 const KNOWN_WITHIN: Duration = Duration::from_secs(30);
 
 /// The latest executions of a machine, newest first, at most `limit`: all of them, or those of one `status` (`RUNNING`).
