@@ -1,5 +1,6 @@
-//! Pages of the JSON services' listings. A token is the key of the last row that was given (an event's id, a table's name),
-//! and the next page begins behind it: a row that comes or goes between two pages makes no other come twice or not at all.
+//! Pages of the JSON services' listings (keyset pagination). A token is the key of the last row of a page (an event's id, a
+//! table's name), and the next page begins after it: inserting or deleting a row between two pages neither repeats nor
+//! skips another row.
 
 use std::fmt::Display;
 use std::str::FromStr;
@@ -14,7 +15,7 @@ pub(crate) struct Page<K> {
 }
 
 impl<K: FromStr + Display> Page<K> {
-    /// A page of `wanted` rows, or `default` ones, behind that of `token`. An error is what is wrong with them.
+    /// A page of `wanted` rows, or `default` ones, after the key in `token`. The error says which argument is wrong.
     pub(crate) fn new(wanted: Option<u32>, default: u32, most: u32, token: Option<&str>) -> Result<Page<K>, String> {
         let limit = wanted.filter(|wanted| *wanted > 0).unwrap_or(default);
         if limit > most {
@@ -25,12 +26,12 @@ impl<K: FromStr + Display> Page<K> {
         Ok(Page { limit, after })
     }
 
-    /// How many rows are to be found: one more than the page holds says that there are more.
+    /// How many rows to look up: one more than the page holds, to know whether there are more.
     pub(crate) fn wanted(&self) -> u32 {
         self.limit + 1
     }
 
-    /// The key of the row that the page comes behind; none for the first page.
+    /// The key of the last row of the page before; `None` for the first page.
     pub(crate) fn after(&self) -> Option<&K> {
         self.after.as_ref()
     }

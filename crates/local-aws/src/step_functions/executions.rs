@@ -168,8 +168,8 @@ impl Execution {
     }
 }
 
-/// Ends an execution as its last event says, for the transaction that keeps this event: nobody sees the one without the
-/// other. Any other event does nothing.
+/// Sets the status of an execution from its last event. Called in the transaction that stores this event, so that a reader
+/// sees both or neither. Does nothing for any other event.
 pub(super) fn end_with(rows: &Connection, arn: &str, event: &Event) -> rusqlite::Result<()> {
     let nothing = Failure::default();
     let (status, output, failure) = match &event.kind {

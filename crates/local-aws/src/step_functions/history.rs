@@ -53,7 +53,7 @@ impl History for Recorder {
     }
 }
 
-/// What is kept of an execution last.
+/// What could not be stored, for the error message.
 pub(super) const THE_END: &str = "the end of an execution";
 
 fn write(rows: &Connection, execution: &str, event: &Event) -> rusqlite::Result<()> {
@@ -64,13 +64,13 @@ fn write(rows: &Connection, execution: &str, event: &Event) -> rusqlite::Result<
     .map(|_| ())
 }
 
-/// The last event of an execution, and what the execution is by it.
+/// Stores the last event of an execution and the status that follows from it.
 fn write_end(rows: &Connection, execution: &str, event: &Event) -> rusqlite::Result<()> {
     write(rows, execution, event)?;
     end_with(rows, execution, event)
 }
 
-/// Ends an execution behind the last event that is known of it.
+/// Ends an execution: appends `kind` to its history and sets its status.
 pub(super) fn append_end(rows: &Connection, execution: &str, kind: EventKind) -> rusqlite::Result<()> {
     let last: i64 =
         rows.query_row("SELECT coalesce(max(id), 0) FROM execution_events WHERE execution = ?1", [execution], |row| {

@@ -329,7 +329,7 @@ async fn a_history_that_grows_is_read_without_gaps_or_repeats() {
             break;
         }
     }
-    // The event that ends it is not told before the end is.
+    // The last event and the status are visible together.
     let described = sfn.describe_execution().execution_arn(&execution).send().await.unwrap();
     assert_eq!((described.status, described.output.as_deref()), (ExecutionStatus::Succeeded, Some(r#"{"n":400}"#)));
 }
@@ -375,7 +375,7 @@ async fn a_listing_goes_on_behind_what_it_gave() {
     }
     assert_eq!(names, ["f", "e", "d", "c", "b", "a"]);
 
-    // By name, and one goes before the second page.
+    // By name; one is deleted before the second page.
     let page = sfn.list_state_machines().max_results(2).send().await.expect("a page");
     let names: Vec<&str> = page.state_machines().iter().map(|machine| machine.name()).collect();
     assert_eq!(names, ["athena_update", "counts"]);
