@@ -81,15 +81,15 @@ fn ended_behind_its_steps(cluster: &Cluster) -> bool {
     code == Some(&ClusterStateChangeReasonCode::AllStepsCompleted)
 }
 
-/// How long a step may be told as under way though all steps of its cluster have ended: EMR's answers about the two are
-/// not of the same instant.
+/// How long EMR may describe a step as running after its cluster has ended with all steps complete: the two descriptions
+/// are not of the same instant.
 const LAG: Duration = Duration::from_secs(10 * 60);
 
 /// Whether a cluster ended by its steps, and not long ago.
 fn ended_just_now(cluster: &Cluster) -> bool {
     let ended = cluster.status().and_then(|status| status.timeline()?.end_date_time());
     let ended = ended.and_then(|ended| SystemTime::try_from(*ended).ok());
-    // A clock that is behind EMR's sees an end to come: that is just now as well.
+    // With a clock behind EMR's the end is in the future, which counts as just now.
     ended_behind_its_steps(cluster) && ended.is_some_and(|ended| ended.elapsed().unwrap_or_default() < LAG)
 }
 
@@ -138,7 +138,7 @@ fn look(step: &Step, cluster: &Cluster, log: String) -> Result<(StepState, Strin
     if !of_step.is_empty() {
         reason = format!("{reason}: {}", of_step.join(": "));
     }
-    // That a cluster ended behind its steps is no reason why one of them failed.
+    // A cluster that ended because its steps had ended is not the reason for a failed step.
     if let Some(status) = cluster.status().filter(|_| lost || (has_ended(cluster) && !ended_behind_its_steps(cluster)))
     {
         let cluster_state = status.state().map_or("", |state| state.as_str());
@@ -359,8 +359,8 @@ mod tests {
         }
     }
 
-    /// EMR, as far as it is asked here: the n-th time after a step that answer is given which is the n-th, and then the
-    /// last. Gives where it is, and what it was asked.
+    /// A fake EMR. The n-th DescribeStep returns the n-th of `steps`, later ones the last of them. Returns its URL and the
+    /// operations that were called.
     async fn emr(steps: &'static [&'static str], cluster: &'static str) -> (String, Arc<Mutex<Vec<String>>>) {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let url = format!("http://{}", listener.local_addr().expect("an address"));
