@@ -45,7 +45,7 @@ impl StdError for Hinted {
     }
 }
 
-/// What is said of an error: itself with all that is behind it, and its hints.
+/// The text of an error: its message with those of its causes, and its hints.
 pub fn words(error: &anyhow::Error) -> (String, Vec<String>) {
     let (mut messages, mut hints): (Vec<String>, Vec<String>) = (Vec::new(), Vec::new());
     for cause in error.chain() {

@@ -73,7 +73,7 @@ fn run_command(Cli { global, command }: Cli) -> anyhow::Result<ExitCode> {
     }
 }
 
-/// Tells an error, and gives the exit code that stands for it.
+/// Prints an error. Returns the exit code for it.
 fn failed(error: &anyhow::Error, is_json: bool) -> ExitCode {
     // The reader of our output has seen enough (`pregao query ... | head`): that is no failure.
     if is_broken_pipe(error) {

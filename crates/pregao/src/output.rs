@@ -24,7 +24,7 @@ pub fn print(document: &impl Serialize) -> anyhow::Result<()> {
     Ok(out.flush()?)
 }
 
-/// Writes the document of a command that failed: what it has to give nevertheless, and the error.
+/// Writes the document of a command that failed: the fields that are known, and the error.
 pub fn print_failure(error: &anyhow::Error) -> anyhow::Result<()> {
     let partial = error.chain().find_map(|cause| cause.downcast_ref::<Partial>());
     let mut document = partial.map_or_else(Map::new, |partial| partial.document.clone());
@@ -352,7 +352,7 @@ documents! {
 
     /// The days of the lake.
     pub struct Status {
-        /// The days that are told; null where there is nothing at all.
+        /// The days that are shown; null when the lake is empty.
         pub days: Option<Days>,
         /// Each day that has raw files or a published table, and the business days between them.
         pub status: Vec<Day>,
@@ -575,7 +575,7 @@ mod tests {
         (format!("{}.json", command.replace(' ', "-")), text)
     }
 
-    /// A field that may be null is there nevertheless, which schemars takes for one that may be left out.
+    /// Marks nullable fields as required: they are always present, but schemars takes `Option` for optional.
     fn require_nullable_fields(schema: &mut Value) {
         for (name, definition) in schema["definitions"].as_object_mut().expect("definitions") {
             let left_out = match name.as_str() {

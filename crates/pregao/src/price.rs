@@ -1,5 +1,5 @@
-//! What a run costs on AWS, estimated: the arithmetic of the section "What a day costs" in the documentation, for any days
-//! and any configuration.
+//! What a run costs on AWS, estimated: the arithmetic of the section "Costs" in `docs/aws.md`, for any days and any
+//! configuration.
 
 use lake::config::Emr;
 
@@ -85,8 +85,8 @@ fn cluster(emr: &Emr, bytes: u64) -> Cost {
         let arithmetic = format!("nothing more: {id} is there for all runs");
         return Cost { service, arithmetic, usd: Some(0.0) };
     }
-    // EMR takes the cheapest that there is. The dearest is what it can come to.
-    // Of two that cost the same the first, which is the last that `max_by` sees.
+    // EMR takes the cheapest type that is available, so the most expensive one is the upper bound. Of two at the same
+    // price, `max_by` returns the last, so the order is reversed to get the first.
     let known = NODES.iter().rev().filter(|(name, ..)| emr.instance_types.iter().any(|ty| ty == name));
     let Some((name, ec2, fee, processors)) = known.max_by(|a, b| a.1.total_cmp(&b.1)) else {
         let arithmetic = format!("no price is known of {}", emr.instance_types.join(", "));

@@ -102,7 +102,7 @@ mod tests {
         }
         text += "\n`pregao --version` prints the version, with the commit that it was built from and its date. \
                  `pregao help COMMAND` and `pregao COMMAND --help` print what is below.\n\n## Global options\n\n\
-                 Every command takes them, before its name or behind it.\n\n";
+                 Every command takes them, before or after its name.\n\n";
         text += &arguments(cli.get_arguments().filter(|argument| is_global(argument)));
         for (path, command) in &all {
             text += &section(path, command);

@@ -17,7 +17,7 @@ pub fn completions(shell: Shell) -> anyhow::Result<ExitCode> {
     };
     let mut text = Vec::new();
     generate(shell, &mut Cli::command(), "pregao", &mut text);
-    // At once, so that a reader who goes away is told as an error and not as a panic.
+    // Written in one call: `generate` panics when the reader has closed the pipe.
     io::Write::write_all(&mut io::stdout().lock(), &text)?;
     Ok(ExitCode::SUCCESS)
 }

@@ -22,7 +22,7 @@ use crate::output::{self, Day, DayState, Days, PublishedDay, RawFiles, Status};
 use crate::progress::Progress;
 use crate::rows::{self, Row};
 
-/// How many months are told unless days are named.
+/// How many months are shown when no days are given.
 const MONTHS: u32 = 3;
 
 /// Tells the days of the lake.
@@ -166,7 +166,7 @@ fn state(feeds: &[Feed], published: &[TableName], business_day: bool) -> Option<
         ([], _) => Some(DayState::WithoutRawFiles),
         (_, []) => Some(DayState::RawOnly),
         _ => {
-            // A run gives a partition to the table of each feed that has files, and to rejects.
+            // A run writes a partition for the table of each feed that has files, and for rejects.
             let mut wanted = feeds.iter().map(|feed| TableName::from(*feed)).chain([TableName::Rejects]);
             let all = wanted.all(|table| published.contains(&table));
             Some(if all { DayState::Published } else { DayState::PartlyPublished })
@@ -233,7 +233,7 @@ mod tests {
             (BOTH, &[Quotes, Options, Rejects][..], true, Some(DayState::Published)),
             (BOTH, &[Quotes, Rejects], true, Some(DayState::PartlyPublished)),
             (BOTH, &[], true, Some(DayState::RawOnly)),
-            // A feed without files gives no table.
+            // A feed without files has no table.
             (&[Feed::Quotes], &[Quotes, Rejects], true, Some(DayState::Published)),
             (&[Feed::Quotes], &[Quotes], true, Some(DayState::PartlyPublished)),
             (&[Feed::Quotes], &[], false, Some(DayState::RawOnly)),
