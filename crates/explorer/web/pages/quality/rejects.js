@@ -74,7 +74,7 @@ function groups({ groups: found }, chosen, { choose }) {
   ];
   const total = found.reduce((sum, { count }) => sum + count, 0);
   return [
-    h('p', {}, `${number(total)} rejects. A reason shows the texts behind it.`),
+    h('p', {}, `${number(total)} rejects. Select a reason to see the texts.`),
     h('div', { class: 'low' }, table(columns, found, { id: 'rejects' })),
   ];
 }
