@@ -271,7 +271,7 @@ def listed(help_: str) -> list[str]:
 
 
 def commands(lake: Lake) -> list[list[str]]:
-    """All commands that the help tells, those within others too."""
+    """All commands that the help lists, with those below others."""
     found = []
     for name in listed(lake.run("--help").out):
         found.append([name])
@@ -303,14 +303,13 @@ def test_bash_completes_commands_options_and_values(lake: Lake, tmp_path: Path):
 
 
 @pytest.mark.parametrize(
-    ("shell", "beginning"), [("zsh", "#compdef pregao\n"), ("fish", ""), ("bash", "_pregao() {\n")]
+    ("shell", "mark"), [("zsh", "#compdef pregao\n"), ("fish", "\ncomplete -c pregao "), ("bash", "_pregao() {\n")]
 )
-def test_completions_name_every_command(lake: Lake, shell: str, beginning: str):
+def test_completions_name_every_command(lake: Lake, shell: str, mark: str):
     text = lake.run("completions", shell).out
-    assert text.startswith(beginning)
-    for command in commands(lake):
-        assert command[-1] in text
-    assert "plan" in text and "quiet" in text
+    assert mark in text
+    for word in [command[-1] for command in commands(lake)] + ["plan", "quiet"]:
+        assert re.search(rf"\b{word}\b", text), word
 
 
 def test_there_is_a_manual_page_for_each_command(lake: Lake, tmp_path: Path):
@@ -459,7 +458,7 @@ def test_colour_on_a_terminal(published: Published, variables: dict, options: li
         )
         os.close(theirs)
         said = b""
-        # Linux tells the end of a terminal as an error.
+        # Linux reports the end of a terminal as an error.
         try:
             while data := os.read(ours, 4096):
                 said += data
@@ -484,7 +483,7 @@ def document(result: Result, schema: str) -> dict:
 
 
 def failure(result: Result, schema: str) -> dict:
-    """The document of a command that failed, which tells the same as the standard error."""
+    """The document of a command that failed, with the same error as on the standard error."""
     found = document(result, schema)
     assert result.code == 1, result
     assert f"error: {found['error']['message']}" in result.err, result
@@ -703,7 +702,9 @@ def test_a_plan_for_an_account_has_its_price(stack: Account, tmp_path: Path):  #
         "Lambda",
         "Step Functions",
     }
-    # What the documentation says of a day, without the upload.
+    # The costs of a day in the documentation, without the upload.
+    arithmetic = {cost["service"]: cost["arithmetic"] for cost in plan["costs"]}
+    assert arithmetic["EMR"] in (ROOT / "docs" / "aws.md").read_text(), arithmetic
     assert plan["usd"] == pytest.approx(0.104, abs=0.001)
     assert plan["usd"] == pytest.approx(sum(cost["usd"] for cost in plan["costs"]))
     assert "about 0.10 USD" in stack.run("--aws", *arguments).out

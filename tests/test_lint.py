@@ -102,7 +102,7 @@ BROKEN = {
         "schema of .github/dependabot.yml", ".github/dependabot.yml", replace("cooldown:", "wait:"), "wait"
     ),
     "a field that forms have not": Broken(
-        "schema of .github/ISSUE_TEMPLATE/[!c]*.yml",
+        "schema of .github/ISSUE_TEMPLATE/*.yml",
         ".github/ISSUE_TEMPLATE/bug.yml",
         replace("type: textarea", "type: text"),
         "text",

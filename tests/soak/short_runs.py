@@ -1,6 +1,6 @@
 """Short runs one after another, each looked at as closely as a test does: what fails one time in a hundred shows here.
 
-A run fails when its exit code is not 0, when its execution is not told as SUCCEEDED the moment the command has ended,
+A run fails when its exit code is not 0, when its execution is not SUCCEEDED as soon as the command has ended,
 when its history has an event twice or not at all (read newest first while it grows, as the explorer does), or when the
 tables have other rows than the raw files.
 """
@@ -34,7 +34,7 @@ class Summary:
     seconds: float = 0
     # What went wrong, each with the number of its run and what was said.
     failures: list[tuple[int, str, str]] = field(default_factory=list)
-    # Histories that were read while their run went on.
+    # Histories whose reading began while their execution was RUNNING.
     histories: int = 0
 
     def lines(self) -> Iterator[str]:
@@ -56,7 +56,7 @@ def write_raw(folder: Path) -> oracle.Expected:
 
 
 def soak(folder: Path, runs: int, tell: Callable[[str], None] = lambda line: None) -> Summary:
-    """Runs the same day `runs` times against one endpoint, in a lake below `folder`. `tell` is told of each failure."""
+    """Runs the same day `runs` times against one endpoint, in a lake below `folder`. `tell` gets a line for each failure."""
     expected = write_raw(folder / "raw")
     lake = Lake(folder / "home")
     summary = Summary()
@@ -103,7 +103,7 @@ class Watcher:
     def __init__(self, client):
         self.client = client
         self.before = self._newest()
-        # What the execution was told to be when its command had ended; None when there was none.
+        # The status of the execution when its command had ended; None when there was no execution.
         self.status: str | None = None
         self.wrong: list[str] = []
         self.read = 0
@@ -117,7 +117,7 @@ class Watcher:
 
     def _watch(self) -> None:
         try:
-            # As the explorer's page: nobody looks a thousand times a second.
+            # As the explorer's page does: not as often as possible.
             while not self.leave.wait(0.05):
                 self._look()
         except Exception as error:  # whatever it is, it belongs to this run
@@ -131,13 +131,13 @@ class Watcher:
             executionArn=newest["executionArn"], reverseOrder=True, PaginationConfig={"PageSize": PAGE}
         )
         ids = [event["id"] for page in pages for event in page["events"]]
-        self.read += 1
+        self.read += newest["status"] == "RUNNING"
         if ids != list(range(len(ids), 0, -1)):
             self.wrong.append(f"the history of {newest['executionArn']} has the events {ids}")
         return newest["status"]
 
     def end(self) -> None:
-        """The last look, at once behind the end of the command."""
+        """The last look, directly after the end of the command."""
         try:
             self.status = self._look()
         except Exception as error:

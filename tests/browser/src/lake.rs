@@ -137,8 +137,8 @@ impl Home {
     }
 }
 
-/// What stands in the place of Spark: it waits for a file beside it, as long as the endpoint runs, and has the engine write
-/// what Spark would.
+/// A replacement for `spark-sql`: it waits until the file `go` exists or the endpoint ends, then has the engine write what
+/// Spark would.
 const HELD_STEP: &str = r#"#!/bin/sh
 until [ -e "$(dirname "$0")/go" ]; do
   kill -0 $PPID || exit 1
