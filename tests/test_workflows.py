@@ -92,6 +92,8 @@ def test_the_checks_are_those_of_ci_run():
     prepared = "\n".join(step.get("run", "") for step in job["steps"][:-1])
     for package in ("openjdk-17", "python3-venv"):
         assert package in prepared
+    # The program's version and a test ask git about the checkout, which belongs to another user in a container.
+    assert 'git config --global --add safe.directory "$GITHUB_WORKSPACE"' in prepared
 
 
 def test_the_checks_have_the_compiler_of_the_project():
