@@ -9,6 +9,8 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -36,14 +38,15 @@ def clone(tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def empty_cargo_home(tmp_path_factory) -> Path:
+def empty_cargo_home() -> Iterator[Path]:
     """A Cargo home with nothing but the settings of the real one, such as a mirror of crates.io."""
-    folder = tmp_path_factory.mktemp("cargo-home")
     real = Path(os.environ.get("CARGO_HOME", Path.home() / ".cargo"))
-    for name in ("config.toml", "config", "credentials.toml", "credentials"):
-        if (real / name).is_file():
-            shutil.copy(real / name, folder)
-    return folder
+    # Deleted at once: it may hold the credentials of a registry, and fills with hundreds of megabytes.
+    with tempfile.TemporaryDirectory(prefix="cargo-home-") as folder:
+        for name in ("config.toml", "config", "credentials.toml", "credentials"):
+            if (real / name).is_file():
+                shutil.copy(real / name, folder)
+        yield Path(folder)
 
 
 def cargo(clone: Path, home: Path, *arguments: str) -> None:

@@ -86,8 +86,8 @@ async fn watch(lake: &Lake, arn: &str, progress: &Progress) -> anyhow::Result<En
 /// How long the description of an execution may lag behind its history.
 const OUTPUT_WITHIN: Duration = Duration::from_secs(60);
 
-/// The output of an execution whose history says that it succeeded. Its description is eventually consistent: it may be
-/// told as running for a while, without an output.
+/// The output of an execution whose history says that it succeeded. Its description is eventually consistent: its status
+/// may be RUNNING for a while, without an output.
 async fn output(
     describe: impl AsyncFn() -> Result<DescribeExecutionOutput, Error>,
     bound: Duration,
@@ -98,8 +98,8 @@ async fn output(
     });
     let Some(ended) = ended.await? else {
         anyhow::bail!(
-            "the execution succeeded by its history, but {} later it is still told as RUNNING, without its output: \
-             what it published stands, and pregao runs shows how it is told by now",
+            "the history says that the execution succeeded, but {} later its status is still RUNNING, without an output: \
+             what it published stays published, and pregao runs shows the status",
             human::duration(bound)
         )
     };
@@ -393,10 +393,10 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_output_that_never_comes_is_told_of() {
+    async fn an_output_that_never_comes_is_an_error() {
         let never = async || Ok(described(ExecutionStatus::Running, None));
         let said = output(never, Duration::from_millis(30)).await.expect_err("there is none").to_string();
-        for words in ["succeeded by its history", "told as RUNNING", "pregao runs"] {
+        for words in ["says that the execution succeeded", "still RUNNING", "pregao runs"] {
             assert!(said.contains(words), "{said}");
         }
         let without = async || Ok(described(ExecutionStatus::Aborted, None));

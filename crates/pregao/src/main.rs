@@ -79,8 +79,9 @@ fn failed(error: &anyhow::Error, is_json: bool) -> ExitCode {
     if is_broken_pipe(error) {
         return ExitCode::SUCCESS;
     }
-    if is_json && let Err(error) = output::print_failure(error) {
-        eprint!("{}", hint::report(&error));
+    // Where the document of the failure cannot be written either, the failure itself says why.
+    if is_json && let Err(unwritten) = output::print_failure(error) {
+        tracing::debug!(%unwritten, "no document was written");
     }
     if let Some(Interrupted(signal)) = error.chain().find_map(|cause| cause.downcast_ref()) {
         return ExitCode::from(signal.exit_code());

@@ -19,7 +19,8 @@ use crate::interrupt::Interrupted;
 /// Writes the document of a command to the standard output.
 pub fn print(document: &impl Serialize) -> anyhow::Result<()> {
     let mut out = io::stdout().lock();
-    serde_json::to_writer_pretty(&mut out, document)?;
+    // As the error of the stream that it is: a closed pipe is no failure of a command.
+    serde_json::to_writer_pretty(&mut out, document).map_err(io::Error::from)?;
     writeln!(out)?;
     Ok(out.flush()?)
 }

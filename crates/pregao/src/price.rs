@@ -85,12 +85,17 @@ fn cluster(emr: &Emr, bytes: u64) -> Cost {
         let arithmetic = format!("nothing more: {id} is there for all runs");
         return Cost { service, arithmetic, usd: Some(0.0) };
     }
-    // EMR takes the cheapest type that is available, so the most expensive one is the upper bound. Of two at the same
-    // price, `max_by` returns the last, so the order is reversed to get the first.
-    let known = NODES.iter().rev().filter(|(name, ..)| emr.instance_types.iter().any(|ty| ty == name));
-    let Some((name, ec2, fee, processors)) = known.max_by(|a, b| a.1.total_cmp(&b.1)) else {
-        let arithmetic = format!("no price is known of {}", emr.instance_types.join(", "));
+    let node = |ty: &String| NODES.iter().find(|(name, ..)| ty == name);
+    // EMR may take any of the types. Without a price for each there is no upper bound.
+    if let Some(unknown) = emr.instance_types.iter().find(|ty| node(ty).is_none()) {
+        let arithmetic = format!("no price is known of {unknown}");
         return Cost { service, arithmetic, usd: None };
+    }
+    // The most expensive type is the upper bound. Of two at the same price, `max_by` returns the last, so the order is
+    // reversed to get the first.
+    let nodes = emr.instance_types.iter().rev().filter_map(node);
+    let Some((name, ec2, fee, processors)) = nodes.max_by(|a, b| a.1.total_cmp(&b.1)) else {
+        return Cost { service, arithmetic: "emr.instance_types is empty".to_owned(), usd: None };
     };
     let cores = f64::from(emr.core_instances.get());
     let rate = cores * f64::from(*processors) * BYTES_A_SECOND;
@@ -136,6 +141,8 @@ mod tests {
     fn what_is_not_known_is_said_to_be() {
         let unknown = Emr { instance_types: vec!["x9.metal".to_owned()], ..Emr::default() };
         assert_eq!(usd(&unknown, 1, 1), None);
+        let mixed = Emr { instance_types: vec!["m5.xlarge".to_owned(), "x9.metal".to_owned()], ..Emr::default() };
+        assert_eq!(usd(&mixed, 1, 1), None);
         let standing = Emr { cluster_id: Some("j-1".to_owned()), ..unknown };
         assert!(usd(&standing, 1, 1).expect("a price") < 0.01);
     }

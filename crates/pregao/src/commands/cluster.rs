@@ -17,7 +17,12 @@ use crate::{color, human, output};
 
 /// Starts, shows or ends clusters of the lake.
 pub fn cluster(global: &Global, action: ClusterAction) -> anyhow::Result<ExitCode> {
-    with_lake(global, Use::Workflows, async |lake| {
+    // Only a cluster that is started takes its settings from the configuration, as a run does.
+    let use_ = match action {
+        ClusterAction::Start | ClusterAction::Stop => Use::Workflows,
+        ClusterAction::Status { .. } => Use::Questions,
+    };
+    with_lake(global, use_, async |lake| {
         match action {
             ClusterAction::Start => start(lake).await?,
             ClusterAction::Status { format } => status(lake, format).await?,

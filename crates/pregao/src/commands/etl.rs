@@ -47,7 +47,7 @@ pub fn etl(args: &EtlArgs) -> anyhow::Result<ExitCode> {
     let tables: Vec<EtlTable> = Feed::ALL.into_iter().map(|feed| account(&report, feed)).collect();
     let error = (!others.is_empty()).then(|| {
         hinted(
-            anyhow::anyhow!("{} left out, named above", human::counted(others.len() as u64, "file")),
+            anyhow::anyhow!("{} left out", human::counted(others.len() as u64, "file")),
             "rename them if they are snapshots, else move them out of the folder",
         )
     });

@@ -274,7 +274,7 @@ impl Delivered {
         (!quarantined.is_empty()).then(|| {
             hinted(
                 anyhow::anyhow!("{count} quarantined; all others are in the lake"),
-                "the reasons are above: mend those files and upload them again, or leave them where they are",
+                "mend those files, each of which is named with its reason, and upload them again; or leave them where they are",
             )
         })
     }
