@@ -4,17 +4,8 @@ use std::io::Read;
 
 use axum::body::Body;
 use axum::http::{HeaderMap, Response, StatusCode, header};
+use explorer_page::ASSETS;
 use flate2::read::GzDecoder;
-
-/// A file of the page, compressed.
-struct Asset {
-    path: &'static str,
-    mime: &'static str,
-    etag: &'static str,
-    gzip: &'static [u8],
-}
-
-static ASSETS: &[Asset] = include!(concat!(env!("OUT_DIR"), "/assets.rs"));
 
 /// The page itself, for every address that a view has.
 pub const INDEX: &str = "index.html";

@@ -90,7 +90,7 @@ mod tests {
         assert_eq!(until(Duration::from_secs(3_600), answers).await, Ok(Some(4)));
 
         let mut asked = 0;
-        let nothing = until(Duration::from_millis(40), || {
+        let nothing = until(Duration::from_millis(500), || {
             asked += 1;
             async { Ok::<Option<()>, ()>(None) }
         });

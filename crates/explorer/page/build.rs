@@ -1,6 +1,6 @@
 //! Embeds the page: every file of `web/`, and ECharts, compressed once, with the digest that browsers cache them by.
 //!
-//! This script reads files of this crate only, and starts no program. ECharts comes from the crate `echarts`.
+//! This script reads files of the explorer only, and starts no program. ECharts comes from the crate `echarts`.
 
 use std::env;
 use std::fs;
@@ -11,17 +11,20 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use sha1::{Digest, Sha1};
 
+/// The folder of the page, from this crate.
+const WEB: &str = "../web";
+
 fn main() {
-    println!("cargo::rerun-if-changed=web");
+    println!("cargo::rerun-if-changed={WEB}");
     println!("cargo::rerun-if-changed=build.rs");
     let out = PathBuf::from(env::var_os("OUT_DIR").expect("Cargo names the folder for what is made"));
     let mut files = Vec::new();
-    collect(Path::new("web"), &mut files);
+    collect(Path::new(WEB), &mut files);
     files.sort();
     let mut assets: Vec<(String, Vec<u8>)> = files
         .into_iter()
         .map(|file| {
-            let name = file.strip_prefix("web").expect("it was found there").display().to_string();
+            let name = file.strip_prefix(WEB).expect("it was found there").display().to_string();
             let bytes = fs::read(&file).unwrap_or_else(|error| panic!("cannot read {}: {error}", file.display()));
             (name, bytes)
         })
