@@ -37,7 +37,8 @@ LENIENT = ["--set", "quality.max_reject_share=1", "--set", "quality.max_domain_s
 PATIENCE = 120
 
 # A line that tells of a state: whether it went well, its name, how long it took.
-STATE = re.compile(r"  [✓✗] \S.* [0-9.]+s$")
+# A loop is one line too, with how often it was run through, which depends on how fast the machine is.
+STATE = re.compile(r"  [✓✗] \S.* [0-9.]+s(  \d+ looks)?$")
 
 Value = TypeVar("Value")
 
