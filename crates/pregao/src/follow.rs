@@ -405,7 +405,7 @@ mod tests {
         // An output that is null is one.
         let null = async || Ok(described(ExecutionStatus::Succeeded, Some("null")));
         assert_eq!(output(null, OUTPUT_WITHIN).await.expect("an output"), Value::Null);
-        // And what is refused is told at once.
+        // A refusal is reported at once.
         let refused = async || Err(Error::InvalidInput("no such thing".to_owned()));
         assert!(output(refused, OUTPUT_WITHIN).await.is_err());
     }
