@@ -1,0 +1,1 @@
+//! Fuzz targets for what reads foreign bytes. Each test in `tests/` is a target.
