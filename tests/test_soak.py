@@ -14,3 +14,4 @@ def test_short_runs_do_not_fail(tmp_path: Path):
     assert not summary.failures, "\n".join(summary.lines())
     assert summary.runs == RUNS
     assert summary.histories > 0, "no history was read while its run went on"
+    assert summary.uploads == RUNS // 5 and summary.on_their_own == RUNS // 2 and summary.documents == RUNS // 3

@@ -1,13 +1,20 @@
 """Short runs one after another, each looked at as closely as a test does: what fails one time in a hundred shows here.
 
-A run fails when its exit code is not 0, when its execution is not SUCCEEDED as soon as the command has ended,
-when its history has an event twice or not at all (read newest first while it grows, as the explorer does), or when the
-tables have other rows than the raw files.
+A run fails when its exit code is not 0, when it says on the standard error that something went wrong, when its execution is
+not SUCCEEDED as soon as the command has ended, when its history has an event twice or not at all (read newest first while it
+grows, as the explorer does), when its JSON document has other numbers of rows than the raw files, or when the tables have
+other rows.
+
+Half of the runs are clients of an endpoint, the others open one of their own. Every fifth run comes behind an upload that
+replaces a raw file, in its other form each second time. Every third writes JSON.
 """
 
 from __future__ import annotations
 
 import contextlib
+import itertools
+import json
+import shutil
 import threading
 import time
 from collections import Counter
@@ -22,6 +29,10 @@ from lake import ACCOUNT, REGION, Lake, Result, assert_same_rows
 DAY = "2020-04-01"
 TIMES = ["202004011000", "202004011010"]
 TICKERS = ["ABEV3", "ITUB4", "PETR4", "VALE3"]
+# So many runs are clients of one endpoint, and then so many open one of their own.
+BLOCK = 20
+# A raw file is replaced before each so-manieth run; a document is asked for from each so-manieth.
+UPLOAD_EACH, JSON_EACH = 5, 3
 # Events on a page: few, so that a history has many pages, and grows between them.
 PAGE = 7
 
@@ -36,12 +47,17 @@ class Summary:
     failures: list[tuple[int, str, str]] = field(default_factory=list)
     # Histories whose reading began while their execution was RUNNING.
     histories: int = 0
+    uploads: int = 0
+    # Runs that opened an endpoint of their own, and runs that wrote JSON.
+    on_their_own: int = 0
+    documents: int = 0
 
     def lines(self) -> Iterator[str]:
         failed = len({number for number, _, _ in self.failures})
         each = self.seconds / max(self.runs, 1)
         yield f"{self.runs} runs in {self.seconds:.0f} s ({each:.2f} s each): {failed} failed"
         yield f"{self.histories} histories were read while they grew"
+        yield f"{self.uploads} uploads, {self.on_their_own} runs on an endpoint of their own, {self.documents} in JSON"
         for kind, count in Counter(kind for _, kind, _ in self.failures).most_common():
             number, said = next((number, said) for number, other, said in self.failures if other == kind)
             yield f"{count} of them by the {kind}, the first in run {number}:\n{said}"
@@ -55,38 +71,94 @@ def write_raw(folder: Path) -> oracle.Expected:
     return oracle.read_folder(folder)
 
 
+def write_changes(folder: Path, raw: Path) -> list[tuple[Path, oracle.Expected]]:
+    """Folders of one file each, which replaces a raw file, and the rows that there are then: as .csv, and as .csv.gz."""
+    changes = []
+    for at, compressed in enumerate([False, True]):
+        rows = [rawfiles.quote(ticker, Ult=f"15,{30 + at}") for ticker in TICKERS]
+        whole = folder / f"whole-{at}"
+        shutil.copytree(raw, whole)
+        (whole / rawfiles.file_name("quotes", TIMES[0])).unlink()
+        form = rawfiles.Form(compressed=compressed)
+        rawfiles.write(whole, "quotes", TIMES[0], rows, form)
+        rawfiles.write(folder / f"change-{at}", "quotes", TIMES[0], rows, form)
+        changes.append((folder / f"change-{at}", oracle.read_folder(whole)))
+    return changes
+
+
 def soak(folder: Path, runs: int, tell: Callable[[str], None] = lambda line: None) -> Summary:
-    """Runs the same day `runs` times against one endpoint, in a lake below `folder`. `tell` gets a line for each failure."""
+    """Runs the same day `runs` times in a lake below `folder`. `tell` gets a line for each failure."""
     expected = write_raw(folder / "raw")
+    changes = itertools.cycle(write_changes(folder / "changes", folder / "raw"))
     lake = Lake(folder / "home")
     summary = Summary()
-    with lake.endpoint() as endpoint:
-        lake.upload(folder / "raw")
-        client = endpoint.client("stepfunctions")
-        for number in range(1, runs + 1):
-            started = time.monotonic()
-            with watched(client) as watcher:
-                result = lake.run("run", "--from", DAY, check=False)
-            wrong = list(complaints(lake, result, watcher, expected))
-            summary.seconds += time.monotonic() - started
-            summary.runs += 1
-            summary.histories += watcher.read
-            for kind, said in wrong:
-                summary.failures.append((number, kind, said))
-                tell(f"run {number}: {kind}: {said}")
-            if number % 100 == 0:
-                tell(f"{number} runs, {len(summary.failures)} failures")
+    lake.upload(folder / "raw")
+    for first in range(1, runs + 1, BLOCK):
+        is_served = (first // BLOCK) % 2 == 0
+        with lake.endpoint() if is_served else contextlib.nullcontext() as endpoint:
+            client = endpoint.client("stepfunctions") if endpoint else None
+            for number in range(first, min(first + BLOCK, runs + 1)):
+                started = time.monotonic()
+                wrong = []
+                if number % UPLOAD_EACH == 0:
+                    change, expected = next(changes)
+                    summary.uploads += 1
+                    result = lake.run("upload", change, check=False)
+                    wrong += [("upload", said) for said in complaints_of_command(result)]
+                wrong += one_run(lake, client, number, expected, summary)
+                summary.seconds += time.monotonic() - started
+                summary.runs += 1
+                for kind, said in wrong:
+                    summary.failures.append((number, kind, said))
+                    tell(f"run {number}: {kind}: {said}")
+                if number % 100 == 0:
+                    tell(f"{number} runs, {len(summary.failures)} failures")
     return summary
 
 
-def complaints(lake: Lake, result: Result, watcher: Watcher, expected: oracle.Expected) -> Iterator[tuple[str, str]]:
-    """What is wrong with a run that has ended."""
-    if result.code != 0:
-        yield "exit code", str(result)
-    if watcher.status != "SUCCEEDED":
-        yield "status", f"the execution is {watcher.status}\n{result}"
-    yield from (("history", said) for said in watcher.wrong)
-    yield from (("rows", said) for table in expected.rows if (said := difference(lake, table, expected)))
+def one_run(
+    lake: Lake, client: object | None, number: int, expected: oracle.Expected, summary: Summary
+) -> list[tuple[str, str]]:
+    """What is wrong with a run, by a client of an endpoint or, without one, on its own."""
+    is_json = number % JSON_EACH == 0
+    arguments = ["run", "--from", DAY, *(["--format", "json"] if is_json else [])]
+    wrong: list[tuple[str, str]] = []
+    if client is None:
+        summary.on_their_own += 1
+        result = lake.run(*arguments, check=False)
+        wrong += [("status", said) for said in other_statuses(lake)]
+    else:
+        with watched(client) as watcher:
+            result = lake.run(*arguments, check=False)
+        if watcher.status != "SUCCEEDED":
+            wrong.append(("status", f"the execution is {watcher.status}\n{result}"))
+        wrong += [("history", said) for said in watcher.wrong]
+        summary.histories += watcher.read
+    wrong += [("exit code or output", said) for said in complaints_of_command(result)]
+    if is_json and result.code == 0:
+        summary.documents += 1
+        found = {table["table"]: table["rows"] for table in json.loads(result.out)["published"]}
+        wanted = {table: len(rows) for table, rows in expected.rows.items()}
+        if found != wanted:
+            wrong.append(("document", f"it says {found} and should say {wanted}\n{result}"))
+    wrong += [("rows", said) for table in expected.rows if (said := difference(lake, table, expected))]
+    return wrong
+
+
+def complaints_of_command(result: Result) -> Iterator[str]:
+    """What is wrong with what a command has said, and with its exit code."""
+    if (
+        result.code != 0
+        or not result.out.strip()
+        or any(words in result.err for words in ("✗", "error:", "panicked", "failed attempt"))
+    ):
+        yield str(result)
+
+
+def other_statuses(lake: Lake) -> Iterator[str]:
+    """Executions that are anything but SUCCEEDED when their command has ended."""
+    listed = json.loads(lake.run("runs", "--limit", "4", "--format", "json").out)["executions"]
+    yield from (str(execution) for execution in listed if execution["status"] != "SUCCEEDED")
 
 
 def difference(lake: Lake, table: str, expected: oracle.Expected) -> str | None:
