@@ -2,7 +2,7 @@
 //!
 //! The one idea: a sort that is full needs more memory before it needs less, because the merge of what it holds keeps a
 //! second copy of the keys and the batches between its input and its output. What can go to disk therefore never
-//! takes more than two fifths of the memory, merges leave a quarter to those behind them, and a sort holds rows of its own
+//! takes more than two fifths of the memory, merges leave room for those behind them, and a sort holds rows of its own
 //! and no pieces of something larger.
 
 use std::fmt;
@@ -32,14 +32,26 @@ use super::relay::{Relay, RelayExec};
 pub(super) struct Shares {
     all: GreedyMemoryPool,
     spillable: FairSpillPool,
-    /// The most that may be taken when a sort asks for the memory of a merge. It takes as many files at once as it
-    /// gets memory for, and makes do with two.
-    merges: usize,
+    /// What a merge needs at most for two files, without which it fails.
+    two_files: usize,
+    /// The most that may be taken when a merge asks for this.
+    least: usize,
+    /// The most that may be taken when a merge asks for more, to read more files at once. What lies between is out of
+    /// the reach of merges that want to be quicker, so that a sort behind other ones can always merge.
+    more: usize,
 }
 
 impl Shares {
-    pub(super) fn new(bytes: usize) -> Self {
-        Self { all: GreedyMemoryPool::new(bytes), spillable: FairSpillPool::new(bytes / 5 * 2), merges: bytes / 4 * 3 }
+    /// Shares of `bytes`, for sorts whose batches have at most `batch_bytes`.
+    pub(super) fn new(bytes: usize, batch_bytes: usize) -> Self {
+        Self {
+            all: GreedyMemoryPool::new(bytes),
+            spillable: FairSpillPool::new(bytes / 5 * 2),
+            // A merge asks for twice a batch of each file.
+            two_files: 4 * batch_bytes,
+            least: bytes / 8 * 7,
+            more: bytes / 8 * 5,
+        }
     }
 }
 
@@ -84,7 +96,8 @@ impl MemoryPool for Shares {
     }
 
     fn try_grow(&self, reservation: &MemoryReservation, additional: usize) -> Result<()> {
-        if reservation.consumer().name().starts_with(MERGE) && self.all.reserved() + additional > self.merges {
+        let most = if reservation.size() + additional <= self.two_files { self.least } else { self.more };
+        if reservation.consumer().name().starts_with(MERGE) && self.all.reserved() + additional > most {
             return resources_err!(
                 "{additional} bytes for {} are more than the merges of sorts may have: {self}",
                 reservation.consumer().name()
@@ -197,7 +210,7 @@ mod tests {
 
     #[test]
     fn what_can_go_to_disk_leaves_the_most_to_the_rest() {
-        let pool: Arc<dyn MemoryPool> = Arc::new(Shares::new(1000));
+        let pool: Arc<dyn MemoryPool> = Arc::new(Shares::new(1000, 25));
         let sort = |name: &str| MemoryConsumer::new(name).with_can_spill(true).register(&pool);
         let (a, b) = (sort("a"), sort("b"));
         a.try_grow(150).unwrap();
@@ -206,14 +219,17 @@ mod tests {
         b.try_grow(1).unwrap_err();
         b.free();
         let merge = MemoryConsumer::new("ExternalSorterMerge[0]").register(&pool);
-        merge.try_grow(600).unwrap();
-        merge.try_grow(1).expect_err("a merge leaves a quarter to the others");
-        merge.free();
+        merge.try_grow(470).unwrap();
+        merge.try_grow(10).expect_err("a merge that could run takes no more of what others need");
+        let behind = MemoryConsumer::new("ExternalSorterMerge[1]").register(&pool);
+        behind.try_grow(100).expect("two files for the sort behind it");
+        behind.try_grow(10).expect_err("more have to wait");
+        drop((merge, behind));
         let join = MemoryConsumer::new("join").register(&pool);
         join.try_grow(850).unwrap();
         join.try_grow(1).unwrap_err();
         b.try_grow(1).expect_err("there is no more");
-        drop((a, b, merge, join));
+        drop((a, b, join));
         assert_eq!(pool.reserved(), 0);
     }
 

@@ -25,7 +25,7 @@ use crate::types::TIMESTAMP;
 /// A session without a catalog; each query gets a copy with its own snapshot.
 pub(super) fn base(limits: Limits, spill: &Path) -> Result<SessionState> {
     let runtime = RuntimeEnvBuilder::new()
-        .with_memory_pool(Arc::new(Shares::new(limits.memory)))
+        .with_memory_pool(Arc::new(Shares::new(limits.memory, per_sort(limits))))
         .with_temp_file_path(spill)
         .with_max_spill_merge_fan_in(MERGED_AT_ONCE)
         .build_arc()?;
