@@ -43,13 +43,13 @@ pub fn explore(global: &Global, args: &ExploreArgs) -> anyhow::Result<ExitCode> 
 }
 
 async fn serve(lake: Lake, listener: TcpListener) -> anyhow::Result<ExitCode> {
+    // A signal is its ordinary end, from the moment at which the address is known.
+    let signals = Listener::new();
     // The first line for scripts, the others for people.
     let mut out = io::stdout().lock();
     writeln!(out, "http://{}\n\nOpen it in a browser. Ctrl-C ends it.", listener.local_addr()?)?;
     out.flush()?;
     drop(out);
-    // A signal is its ordinary end.
-    let signals = Listener::new();
     explorer::serve(lake, listener, async {
         signals.signal().await;
     })
