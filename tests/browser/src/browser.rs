@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use fantoccini::actions::{InputSource, KeyAction, KeyActions};
+use fantoccini::actions::{InputSource, KeyAction, KeyActions, MouseActions, PointerAction};
 use fantoccini::wd::WebDriverCompatibleCommand;
 use fantoccini::{Client, ClientBuilder, Locator};
 use futures::FutureExt;
@@ -222,6 +222,13 @@ impl Browser {
             actions = actions.then(KeyAction::Up { value: *key });
         }
         self.client.perform_actions(actions).await.expect("a keyboard");
+    }
+
+    /// Moves the mouse to a point of the window, in pixels from its upper left corner.
+    pub async fn move_mouse(&self, x: f64, y: f64) {
+        let there = PointerAction::MoveTo { duration: None, x: x.round(), y: y.round() };
+        let actions = MouseActions::new("mouse".to_owned()).then(there);
+        self.client.perform_actions(actions).await.expect("a mouse");
     }
 
     /// The path and the query of the address.

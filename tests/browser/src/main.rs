@@ -14,6 +14,7 @@
 
 mod browser;
 mod frame;
+mod hover;
 mod lake;
 mod options;
 mod quality;
@@ -21,6 +22,7 @@ mod runs;
 mod series;
 mod sql;
 mod statements;
+mod time_axis;
 
 use std::process::ExitCode;
 use std::sync::{Arc, OnceLock};
@@ -87,6 +89,10 @@ fn main() -> ExitCode {
             a_change_is_drawn_and_kept_in_the_address, the_window_is_kept_in_the_address,
             an_unknown_instrument_is_told_with_the_nearest, days_that_are_not_published_are_told,
             a_spread_is_that_of_sql, the_figures_are_there_to_be_read;
+        hover: prices_are_those_of_the_time_below_the_mouse, a_rebased_price_is_that_of_the_time_below_the_mouse,
+            a_spread_is_that_of_the_time_below_the_mouse, volatilities_are_those_of_the_strike_below_the_mouse;
+        time_axis: every_day_of_a_window_has_its_date, labels_follow_the_window_while_it_is_zoomed,
+            labels_are_chosen_by_day_and_room;
         statements: each_names_the_days_that_it_reads, no_other_day_is_read;
     };
     let trials = tests

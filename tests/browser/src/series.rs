@@ -44,13 +44,14 @@ async fn compare(shared: &Shared, browser: &Browser, id: &str, sql: &str) -> Val
     found
 }
 
-fn of_april(columns: &str, ticker: &str) -> String {
+/// The statement for a column of an instrument, along all days of the shared lake.
+pub fn of_april(columns: &str, ticker: &str) -> String {
     format!(
         "SELECT DISTINCT intdate, {columns} AS value FROM quotes WHERE year = 2020 AND month = 4 AND ticker = '{ticker}'"
     )
 }
 
-const MICRO_PRICE: &str = "CASE WHEN qty_bid + qty_ask > 0 THEN (qty_bid*ask + qty_ask*bid)/(qty_bid+qty_ask) END";
+pub const MICRO_PRICE: &str = "CASE WHEN qty_bid + qty_ask > 0 THEN (qty_bid*ask + qty_ask*bid)/(qty_bid+qty_ask) END";
 
 pub async fn the_micro_price_is_that_of_sql(shared: &Shared, browser: &Browser) {
     let (_, explorer) = shared.published();

@@ -57,6 +57,9 @@ export const axis = () => ({
   splitLine: { lineStyle: { color: colour('line') } },
 });
 
+/** The first and the last place of a category axis that a chart shows. It may be asked for while the chart is drawn. */
+export const visible = (instance) => instance.getModel().getComponent('xAxis', 0).axis.scale.getExtent();
+
 /**
  * A chart in `element`, which has its height from the style sheet. `option()` is asked for what to draw: at `draw()`, and
  * when the colours change. What is drawn can be read from `element.chart.getOption()`.

@@ -2,7 +2,7 @@
 
 import { absentBox } from '../lib/absent.js';
 import { get, latest } from '../lib/api.js';
-import { chart, echarts } from '../lib/chart.js';
+import { chart, echarts, visible } from '../lib/chart.js';
 import { csv, download } from '../lib/csv.js';
 import { empty, h, replace } from '../lib/dom.js';
 import { bytes, compact, day, intdate, number } from '../lib/format.js';
@@ -326,7 +326,13 @@ class Page {
     canvas.style.height = `${height}px`;
     this.#panels = panels;
     if (!this.#chart) {
-      this.#chart = await chart(canvas, () => picture(this.#model, this.#panels, this.#scale(), () => this.#window));
+      this.#chart = await chart(canvas, () =>
+        picture(this.#model, this.#panels, this.#scale(), {
+          window: this.#window,
+          visible: () => visible(this.#chart.instance),
+          width: () => this.#chart.instance.getWidth(),
+        }),
+      );
       this.#chart.instance.on('datazoom', () => this.#zoomed());
     }
     this.#chart.draw();

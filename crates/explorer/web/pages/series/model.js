@@ -1,7 +1,5 @@
 // What is drawn of an answer: the time axis, with a place for each slot and an empty one between days, and the values along it.
 
-import { snapshot } from '../../lib/format.js';
-
 /** Which columns an instrument has, and what they are called. */
 export const COLUMNS = {
   micro: 'micro-price',
@@ -20,10 +18,13 @@ export const isBreak = (name) => name.startsWith('night');
 
 /**
  * The model of a picture:
- * - `axis`: the names of the places, an intdate as text or a break;
+ * - `axis`: the names of the places, an intdate as text or a break, no two of them the same;
  * - `starts`: of each day, its date and the place of its first slot;
  * - `instruments`: each with its `values` along the axis, and the places of its `firsts` (the first figures of a day) and `falls`;
  * - `spread`: of the first two, or null.
+ *
+ * Every list of values has one for each place of the axis, null where there is none, and so has the data of every series that is
+ * drawn: an index into any of them is a place of the axis.
  */
 export function model(answer) {
   const axis = [];
@@ -85,6 +86,9 @@ function rebase(instruments) {
   return base;
 }
 
+/** The place that a tooltip is for, by its name on the axis: of all that ECharts passes, what holds for every series. -1 for none. */
+export const placeOf = ({ axis }, points) => (points.length ? axis.indexOf(String(points[0].axisValue)) : -1);
+
 /** The places from `first` to `last` that lie nearest to a window of the axis, which is written `202004011000-202004011650`. */
 export function places(axis, window) {
   const [from, to] = window.split('-').map(Number);
@@ -98,20 +102,4 @@ export function written(axis, [first, last]) {
   if (first <= 0 && last >= axis.length - 1) return '';
   const slots = axis.slice(first, last + 1).filter((name) => !isBreak(name));
   return slots.length > 1 ? `${slots[0]}-${slots.at(-1)}` : '';
-}
-
-/** The first slot of each hour, and the hour it belongs to. */
-export function hours(axis) {
-  const found = new Map();
-  let hour = '';
-  axis.forEach((name, at) => {
-    if (isBreak(name)) {
-      hour = '';
-      return;
-    }
-    const now = snapshot(name).time.slice(0, 2);
-    if (now !== hour) found.set(at, now);
-    hour = now;
-  });
-  return found;
 }

@@ -2,13 +2,16 @@
 
 import { axis as axisLook, base, colour, palette } from '../../lib/chart.js';
 import { h } from '../../lib/dom.js';
-import { compact, day, intdate, number, price, snapshot } from '../../lib/format.js';
-import { hours, isBreak } from './model.js';
+import { compact, intdate, number, price, snapshot } from '../../lib/format.js';
+import { labels } from './labels.js';
+import { isBreak, placeOf } from './model.js';
 
 /** Heights in pixels: of what stands alone, and of one among several. */
 const HEIGHTS = { price: [300, 170], volume: [84, 54] };
 /** Room above the first panel, between panels, and below the last one for the times and the slider. */
 const [TOP, GAP, TITLE, BOTTOM] = [12, 20, 46, 76];
+/** Room for the values at the left, and for half a date at the right. */
+const [LEFT, RIGHT] = [62, 36];
 
 /** The panels of a picture from the top, and how high it is. */
 export function layout(model, scale, narrow) {
@@ -75,8 +78,8 @@ function lineOf(id, name, values) {
 }
 
 function prices({ ticker, values }, at) {
-  const band = values.bid.flatMap((bid, place) =>
-    bid === null || values.ask[place] === null ? [] : [[place, bid, values.ask[place]]],
+  const band = values.bid.map((bid, place) =>
+    bid === null || values.ask[place] === null ? [place, null, null] : [place, bid, values.ask[place]],
   );
   return [
     {
@@ -100,8 +103,9 @@ function prices({ ticker, values }, at) {
   ];
 }
 
-/** From bid to ask, as wide as the slot. */
+/** From bid to ask, as wide as the slot; nothing where one of them is missing. */
 function bandAt(_params, api) {
+  if (Number.isNaN(api.value(1))) return undefined;
   const [x, bid] = api.coord([api.value(0), api.value(1)]);
   const [, ask] = api.coord([api.value(0), api.value(2)]);
   const width = Math.max(1, api.size([1, 0])[0]);
@@ -134,11 +138,6 @@ function difference({ values }) {
   return { ...lineOf('spread', 'spread', values), color: colour('text'), lineStyle: { width: 1.8 } };
 }
 
-/** How many days a window shows something of. */
-function daysWithin({ axis, starts }, [first, last]) {
-  return starts.filter(({ at }, day) => at <= last && (starts[day + 1]?.at ?? axis.length) > first).length;
-}
-
 const titleOf = ({ title, top, at }) => ({
   text: title,
   top: top - 30,
@@ -146,16 +145,15 @@ const titleOf = ({ title, top, at }) => ({
   textStyle: { fontSize: 13, color: at === undefined ? colour('text') : colourOf(at) },
 });
 
-/** What ECharts is given. `window` are the first and the last place that are shown. */
-export function picture(model, panels, scale, window) {
-  const labels = hours(model.axis);
-  const starts = new Map(model.starts.map(({ date, at }) => [at, date]));
-  const few = () => daysWithin(model, window()) <= 2;
-  const grids = panels.map((_panel, gridIndex) =>
-    times(model, gridIndex, gridIndex === panels.length - 1, starts, labels, few),
-  );
+/**
+ * What ECharts is given. `window` are the first and the last place that are to be shown. `visible()` returns those that are
+ * shown while it draws, and `width()` how many pixels it has.
+ */
+export function picture(model, panels, scale, { window, visible, width }) {
+  const labelled = labelsOf(model, visible, width);
+  const grids = panels.map((_panel, gridIndex) => times(model, gridIndex, gridIndex === panels.length - 1, labelled));
   const series = panels.flatMap((panel, at) => panel.draw().map((one) => ({ ...one, xAxisIndex: at, yAxisIndex: at })));
-  const [startValue, endValue] = window();
+  const [startValue, endValue] = window;
   const zoom = { xAxisIndex: panels.map((_, at) => at), startValue, endValue, filterMode: 'filter' };
   const look = base();
   return {
@@ -169,7 +167,7 @@ export function picture(model, panels, scale, window) {
       textStyle: { color: colour('text') },
       data: legend(model, scale),
     },
-    grid: panels.map(({ top, height }) => ({ top, height, left: 62, right: 14 })),
+    grid: panels.map(({ top, height }) => ({ top, height, left: LEFT, right: RIGHT })),
     xAxis: grids,
     yAxis: panels.map(({ kind, format }, gridIndex) => ({
       ...axisLook(),
@@ -221,8 +219,19 @@ const LEGEND = {
 
 const legend = ({ instruments }, scale) => LEGEND[scale] ?? instruments.map(({ ticker }) => ticker);
 
-/** The times below a panel: a line between days; their dates; hours where two days or less are shown. */
-function times({ axis }, gridIndex, labelled, starts, labels, few) {
+/** The labels of the time axis as it is shown now, chosen once for each window and width. */
+function labelsOf(model, visible, width) {
+  let chosen = { key: '', texts: new Map() };
+  return () => {
+    const [first, last] = visible();
+    const key = [first, last, width()].join();
+    if (key !== chosen.key) chosen = { key, texts: labels(model, [first, last], width() - LEFT - RIGHT) };
+    return chosen.texts;
+  };
+}
+
+/** The times below a panel, and a line between days. */
+function times({ axis }, gridIndex, labelled, texts) {
   const look = axisLook();
   return {
     ...look,
@@ -239,9 +248,10 @@ function times({ axis }, gridIndex, labelled, starts, labels, few) {
     axisLabel: {
       show: labelled,
       color: colour('muted'),
-      hideOverlap: true,
-      interval: (at) => starts.has(at) || (few() && labels.has(at)),
-      formatter: (name, at) => (starts.has(at) ? day(starts.get(at)) : snapshot(name).time),
+      hideOverlap: false,
+      // By name: of these two functions one gets a place of the axis and the other a place within the window.
+      interval: (_at, name) => texts().has(name),
+      formatter: (name) => texts().get(name) ?? '',
     },
     axisPointer: {
       label: { show: labelled, formatter: ({ value }) => (isBreak(value) ? '' : intdate(value)), ...pointerLabel() },
@@ -251,8 +261,8 @@ function times({ axis }, gridIndex, labelled, starts, labels, few) {
 
 /** All that is known of a slot. */
 function tip({ axis, instruments, spread }, scale, points) {
-  const at = points[0]?.dataIndex;
-  if (at === undefined || isBreak(axis[at])) return '';
+  const at = placeOf({ axis }, points);
+  if (at < 0 || isBreak(axis[at])) return '';
   const there = instruments.filter(({ values }) => Object.values(values).some((list) => list[at] !== null));
   if (!there.length) return h('div', {}, h('strong', {}, intdate(axis[at])), h('div', {}, 'no snapshot'));
   const row = (name, cell) =>
