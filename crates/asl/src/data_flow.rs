@@ -61,7 +61,7 @@ impl Filter {
         match self {
             Self::Nothing => Ok(Value::Object(Map::new())),
             Self::Path(path) => path
-                .find(data)
+                .find(data)?
                 .ok_or_else(|| format!("Invalid path '{path}' : No results for path: {}", path.canonical())),
         }
     }

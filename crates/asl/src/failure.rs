@@ -21,10 +21,18 @@ pub struct Failure {
     pub cause: Option<String>,
 }
 
+/// The most characters that a cause has, as in AWS's API. A failure of a nested execution has the causes of all below in
+/// its own, with twice as many backslashes at each level.
+const LONGEST_CAUSE: usize = 32_768;
+
 impl Failure {
-    /// A failure with a name and a cause.
+    /// A failure with a name and a cause, of which the first 32,768 characters are kept.
     pub fn new(error: impl Into<String>, cause: impl Into<String>) -> Self {
-        Self { error: Some(error.into()), cause: Some(cause.into()) }
+        let mut cause = cause.into();
+        if let Some((end, _)) = cause.char_indices().nth(LONGEST_CAUSE) {
+            cause.truncate(end);
+        }
+        Self { error: Some(error.into()), cause: Some(cause) }
     }
 
     /// The failure of a task that ran out of time. As on AWS it has no cause.

@@ -16,6 +16,11 @@ use crate::Failure;
 pub trait History: Send + Sync {
     /// Keeps one event. Called from within the execution: it should not block for long.
     fn record(&self, event: Event);
+
+    /// Why no more events can be kept, but for the last one: the execution fails with this cause.
+    fn full(&self) -> Option<String> {
+        None
+    }
 }
 
 /// One event. Serializes as the API's `HistoryEvent`: the timestamp in seconds since the epoch, payloads as JSON text.

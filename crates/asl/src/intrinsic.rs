@@ -55,7 +55,7 @@ impl Expression {
 
     fn evaluate(&self, data: &Data<'_>, source: &str) -> Result<Value, String> {
         match self {
-            Self::Path(path) => path.find(data).ok_or_else(|| {
+            Self::Path(path) => path.find(data)?.ok_or_else(|| {
                 format!(
                     "There was an error while evaluating the intrinsic function: {source}. The JsonPath argument for the field '{path}' could not be found in the input '{}'",
                     data.input

@@ -48,6 +48,9 @@ impl<'a> Journal<'a> {
             let cause = format!("The execution reached the maximum number of history events ({MAX_EVENTS}).");
             return Err(Fault::runtime(cause));
         }
+        if let Some(cause) = self.history.full() {
+            return Err(Fault::runtime(cause));
+        }
         Ok(self.append(line.previous(), kind))
     }
 

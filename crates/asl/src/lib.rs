@@ -89,7 +89,7 @@
 //! | Data flow | `InputPath`, `Parameters`, `ResultSelector`, `ResultPath`, `OutputPath`, `null` where it may be |
 //! | Retry | all: `ErrorEquals`, `IntervalSeconds`, `MaxAttempts`, `BackoffRate`, `MaxDelaySeconds`, `JitterStrategy` |
 //! | Catch | `ErrorEquals`, `Next`, `ResultPath` |
-//! | Paths | `$.a['b'][0]` and `$.a-b` as AWS reads them; wildcards, slices, descents and filters as RFC 9535 does; no functions such as `length()` |
+//! | Paths | `$.a['b'][0]` and `$.a-b` as AWS reads them; wildcards, slices, lists, descents and filters as RFC 9535 does; no functions such as `length()`. In a filter no list, and one descent |
 //! | Context object | `Execution`, `State`, `StateMachine`, `Map.Item`; no `Task.Token` |
 //! | Intrinsic functions | all 18 `States.*` |
 //! | Checks of a definition | fields and their values, targets, unreachable states, missing ends, duplicate names; fields that AWS knows and this crate does not are refused and never ignored |
@@ -101,6 +101,9 @@
 //! - A path that finds nothing, an intrinsic function that fails and a Choice that nothing matches are all
 //!   `States.Runtime`, which is neither retried nor caught. The specification's `States.ParameterPathFailure`,
 //!   `States.IntrinsicFailure` and `States.NoChoiceMatched` may be named in `ErrorEquals`, but never occur.
+//! - A path that can name many nodes gives an empty array where it names none, also where a step before the wildcard,
+//!   slice or filter is missing.
+//! - A Wait state of more than 2^31 - 1 seconds (24,855 days) fails when it is entered, with `States.Runtime`.
 //! - A failed branch keeps its own error name, and is not renamed `States.BranchFailed`.
 //! - The result of a task over 256 KiB is `States.DataLimitExceeded`, which `States.ALL` catches (so recorded on AWS; its
 //!   guide says otherwise). Where the output of a state is over the limit, the execution fails.
@@ -109,8 +112,9 @@
 //! - An execution ends when its history reaches 25,000 events.
 //!
 //! What AWS does not publish, and is our own: that `States.BranchFailed` in a Parallel state's `ErrorEquals` matches every
-//! failure of a branch; the numbers that a seed gives in `States.MathRandom`; the words of some refusals; and a limit of 127
-//! levels to how deep a payload may nest.
+//! failure of a branch; the numbers that a seed gives in `States.MathRandom`; the words of some refusals; a limit of 127
+//! levels to how deep a payload may nest; and that a path which would look at or copy many times a payload
+//! (`$..*..*..*`) is `States.Runtime`.
 
 mod catch;
 mod clock;
@@ -138,3 +142,9 @@ pub use failure::Failure;
 pub use history::{Event, EventKind, History, Integration, Iteration, StateType};
 pub use stop::{StopSignal, StopSwitch, stop_switch};
 pub use tasks::{Resource, TaskCall, Tasks};
+
+/// What the fuzz targets look up paths with. No part of the interface.
+#[doc(hidden)]
+pub mod fuzzing {
+    pub use crate::path::fuzzing::{canonical, find};
+}

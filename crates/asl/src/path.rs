@@ -1,14 +1,20 @@
 //! Paths: `$.a[0]['b c']` into the data, `$$.Execution.Name` into the context object.
 //!
-//! The part of a path that can name one node only is walked here, because AWS is laxer there than RFC 9535 (it takes
-//! `$.delivery-partner`) and because such a path that finds nothing is an error. From the first wildcard, slice or
-//! filter on, `serde_json_path` decides, and the result is an array of what was found.
+//! A path that can name one node only is walked here, because AWS is laxer there than RFC 9535 (it takes
+//! `$.delivery-partner`) and because such a path that finds nothing is an error. A path with a wildcard, slice, list,
+//! filter or descent gives an array of what it finds, which may be empty, whatever is missing on the way. Each of these
+//! segments is a query of its own to `serde_json_path`, so that the work is bounded: a few dozen characters can name each
+//! node of a document millions of times.
+
+mod budget;
+mod filter;
 
 use std::fmt;
 
 use serde_json::Value;
 use serde_json_path::JsonPath;
 
+use self::budget::Budget;
 use crate::context::Data;
 use crate::data_flow::MAX_NESTING;
 
@@ -17,9 +23,30 @@ use crate::data_flow::MAX_NESTING;
 pub(crate) struct Path {
     text: String,
     root: Root,
-    steps: Vec<Step>,
-    /// The whole path again, when it may name more than one node.
-    query: Option<JsonPath>,
+    target: Target,
+}
+
+/// What a path leads to.
+#[derive(Clone, Debug)]
+enum Target {
+    /// The node at the end of these steps.
+    One(Vec<Step>),
+    /// All nodes that these segments select, one after the other.
+    Many(Vec<Selector>),
+    /// All nodes that a query over the whole document selects: its filters name the document.
+    Whole(JsonPath),
+}
+
+#[derive(Clone, Debug)]
+enum Selector {
+    Step(Step),
+    Query {
+        query: JsonPath,
+        /// Whether it looks at more than the children of a node.
+        is_deep: bool,
+        /// How often it can select the same node at most.
+        repeats: usize,
+    },
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,10 +72,13 @@ enum Segment {
 /// A filter nested deeper than this is refused: the parser behind it is recursive.
 const MAX_FILTER_NESTING: usize = 32;
 
+/// A context object has few nodes, and an input as many as fit in a payload.
+const TOO_MUCH: &str = "it selects too much";
+
 impl Path {
     /// `$`: everything.
     pub(crate) fn root() -> Self {
-        Self { text: "$".to_owned(), root: Root::Input, steps: Vec::new(), query: None }
+        Self { text: "$".to_owned(), root: Root::Input, target: Target::One(Vec::new()) }
     }
 
     pub(crate) fn parse(text: &str) -> Result<Self, String> {
@@ -65,53 +95,120 @@ impl Path {
         if segments.len() > MAX_NESTING {
             return Err(format!("it has more than {MAX_NESTING} steps"));
         }
-        let query = match segments.iter().any(|segment| matches!(segment, Segment::Many(_))) {
-            true => Some(JsonPath::parse(&rfc_text(&segments)).map_err(|why| why.to_string())?),
-            false => None,
-        };
-        let steps = segments.into_iter().map_while(|segment| match segment {
-            Segment::Step(step) => Some(step),
+        let steps = segments.iter().map(|segment| match segment {
+            Segment::Step(step) => Some(step.clone()),
             Segment::Many(_) => None,
         });
-        Ok(Self { text: text.to_owned(), root, steps: steps.collect(), query })
+        let target = match steps.collect() {
+            Some(steps) => Target::One(steps),
+            None => Target::many(segments)?,
+        };
+        Ok(Self { text: text.to_owned(), root, target })
     }
 
     /// A *reference path*: one that names a single node.
     pub(crate) fn parse_reference(text: &str) -> Result<Self, String> {
         let path = Self::parse(text).map_err(|why| format!("Value is not a Reference Path: {why}"))?;
-        match path.query {
-            None => Ok(path),
-            Some(_) => Err(format!("Value is not a Reference Path: '{text}' can name more than one node")),
+        match path.target {
+            Target::One(_) => Ok(path),
+            _ => Err(format!("Value is not a Reference Path: '{text}' can name more than one node")),
         }
     }
 
     /// The steps of a path into the state's own data, for writing. `None` for a path into the context object.
     pub(crate) fn writable_steps(&self) -> Option<&[Step]> {
-        let writable = self.root == Root::Input && self.query.is_none();
-        writable.then_some(self.steps.as_slice())
+        match &self.target {
+            Target::One(steps) if self.root == Root::Input => Some(steps),
+            _ => None,
+        }
     }
 
-    /// What the path names, or `None` if there is no such node. A path that can name several nodes gives an array.
-    pub(crate) fn find(&self, data: &Data<'_>) -> Option<Value> {
+    /// What the path names, or `None` if there is no such node. A path that can name several nodes gives an array, which
+    /// is empty where it names none. An error where that would be more than fits in any payload.
+    pub(crate) fn find(&self, data: &Data<'_>) -> Result<Option<Value>, String> {
         let root = match self.root {
             Root::Input => data.input,
             Root::Context => data.context.object(),
         };
-        let node = self.steps.iter().try_fold(root, |node, step| step.of(node))?;
-        match &self.query {
-            None => Some(node.clone()),
-            Some(_) if !node.is_array() && !node.is_object() => None,
-            Some(query) => Some(query.query(root).all().into_iter().cloned().collect()),
+        self.find_in(root)
+    }
+
+    fn find_in(&self, root: &Value) -> Result<Option<Value>, String> {
+        match &self.target {
+            Target::One(steps) => Ok(steps.iter().try_fold(root, |node, step| step.of(node)).cloned()),
+            Target::Many(selectors) => {
+                let nodes = select(root, selectors).ok_or_else(|| format!("Invalid path '{self}' : {TOO_MUCH}"))?;
+                Ok(Some(nodes.into_iter().cloned().collect()))
+            }
+            // Each node once at most, by its form.
+            Target::Whole(query) => Ok(Some(query.query(root).all().into_iter().cloned().collect())),
         }
     }
 
     /// The path in the form that AWS uses in its messages: `$['a'][0]`.
     pub(crate) fn canonical(&self) -> String {
-        match self.query {
-            Some(_) => self.text.clone(),
-            None => format!("${}", self.steps.iter().map(rfc_step).collect::<String>()),
+        match &self.target {
+            Target::Many(_) | Target::Whole(_) => self.text.clone(),
+            Target::One(steps) => format!("${}", steps.iter().map(rfc_step).collect::<String>()),
         }
     }
+}
+
+impl Target {
+    fn many(segments: Vec<Segment>) -> Result<Self, String> {
+        let mut forms = Vec::with_capacity(segments.len());
+        for segment in &segments {
+            if let Segment::Many(text) = segment {
+                forms.push(filter::check(text)?);
+            }
+        }
+        if !forms.iter().any(|form| form.names_root) {
+            return segments.into_iter().map(Selector::of).collect::<Result<_, _>>().map(Self::Many);
+        }
+        let text: String = segments.iter().map(rfc_segment).collect();
+        if text.contains("..") || forms.iter().any(|form| form.repeats > 1) {
+            return Err(
+                "a path with a filter that names the whole document ('$') may have no '..' and no list".to_owned()
+            );
+        }
+        JsonPath::parse(&format!("${text}")).map(Self::Whole).map_err(|why| why.to_string())
+    }
+}
+
+impl Selector {
+    fn of(segment: Segment) -> Result<Self, String> {
+        let text = match segment {
+            Segment::Step(step) => return Ok(Self::Step(step)),
+            Segment::Many(text) => text,
+        };
+        let form = filter::check(&text)?;
+        let query = JsonPath::parse(&format!("${text}")).map_err(|why| why.to_string())?;
+        Ok(Self::Query { query, is_deep: form.is_deep, repeats: form.repeats })
+    }
+}
+
+/// The nodes that the selectors lead to, or `None` when it takes too much to find or to copy them.
+fn select<'a>(root: &'a Value, selectors: &[Selector]) -> Option<Vec<&'a Value>> {
+    let mut budget = Budget::default();
+    let mut nodes = vec![root];
+    for selector in selectors {
+        let mut found = Vec::new();
+        for node in nodes {
+            match selector {
+                Selector::Step(step) => found.extend(step.of(node)),
+                Selector::Query { query, is_deep, repeats } => {
+                    match is_deep {
+                        true => budget.visit_all(node, *repeats)?,
+                        false => budget.visit_children(node, *repeats)?,
+                    }
+                    found.extend(query.query(node).all());
+                }
+            }
+        }
+        nodes = found;
+    }
+    nodes.iter().try_for_each(|node| budget.copy(node))?;
+    Some(nodes)
 }
 
 impl fmt::Display for Path {
@@ -248,11 +345,6 @@ fn quoted_name(text: &str) -> Option<String> {
     None
 }
 
-fn rfc_text(segments: &[Segment]) -> String {
-    let segments: String = segments.iter().map(rfc_segment).collect();
-    format!("${segments}")
-}
-
 fn rfc_segment(segment: &Segment) -> String {
     match segment {
         Segment::Many(text) => text.clone(),
@@ -276,6 +368,28 @@ fn rfc_char(c: char) -> String {
     }
 }
 
+/// For the fuzz targets.
+pub(crate) mod fuzzing {
+    use serde_json::Value;
+
+    use super::{Path, Root, Target};
+
+    /// What a path names in a document.
+    pub fn find(path: &str, document: &Value) -> Result<Option<Value>, String> {
+        let path = Path::parse(path)?;
+        match path.root {
+            Root::Input => path.find_in(document),
+            Root::Context => Err("a path into the context object".to_owned()),
+        }
+    }
+
+    /// The path as messages write it, if it can name one node only.
+    pub fn canonical(path: &str) -> Option<String> {
+        let path = Path::parse(path).ok()?;
+        matches!((path.root, &path.target), (Root::Input, Target::One(_))).then(|| path.canonical())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::json;
@@ -285,7 +399,7 @@ mod tests {
 
     fn find(path: &str, input: &Value) -> Option<Value> {
         let path = Path::parse(path).expect("a valid path");
-        with_data(input, |data| path.find(data))
+        with_data(input, |data| path.find(data)).expect("not too much")
     }
 
     #[test]
@@ -340,15 +454,55 @@ mod tests {
             ("$.items[?(@.id > 1)].id", Some(json!([2]))),
             ("$.items[?(@.id == 9)]", Some(json!([]))),
             ("$.items[?(@['a-b'] == 'y' || @.id == 7)].id", Some(json!([2]))),
+            ("$.items[?(@.id == $.items[1].id)].a-b", Some(json!(["y"]))),
             ("$..id", Some(json!([1, 2]))),
             ("$.items.*.id", Some(json!([1, 2]))),
             ("$['flat','vals']", Some(json!([7, [0, 10, 20, 30, 40, 50]]))),
-            ("$.flat[3:]", None),
-            ("$.missing[*]", None),
+            ("$['flat','vals'][1]", Some(json!([10]))),
+            // Nothing is found: by a step before, a step behind, or something that is no array.
+            ("$.flat[3:]", Some(json!([]))),
+            ("$.flat[*]", Some(json!([]))),
+            ("$.flat.x[*]", Some(json!([]))),
+            ("$.missing[*]", Some(json!([]))),
+            ("$.missing[:1]", Some(json!([]))),
+            ("$.missing[*].x", Some(json!([]))),
+            ("$.missing.deep[0].er[*]", Some(json!([]))),
+            ("$.missing[?(@.x)]", Some(json!([]))),
+            ("$.missing[0,1]", Some(json!([]))),
+            ("$.missing.*", Some(json!([]))),
+            ("$.missing..x", Some(json!([]))),
+            ("$..missing", Some(json!([]))),
+            ("$.vals[9:]", Some(json!([]))),
+            ("$.items[*].missing.deep", Some(json!([]))),
+            ("$.items[*].id.deep", Some(json!([]))),
+            ("$.items[*][0]", Some(json!([]))),
+            ("$$.Execution.Missing[*]", Some(json!([]))),
         ];
         for (path, expected) in cases {
             assert_eq!(find(path, &input), expected, "{path}");
         }
+    }
+
+    #[test]
+    fn a_path_that_selects_too_much_is_an_error() {
+        let deep = (0..120).fold(json!(1), |inner, _| json!({ "a": inner }));
+        let wide = json!({ "a": vec![1; 100_000] });
+        let cases = [
+            ("$..a..a..a..a".to_owned(), &deep),
+            ("$..*..*..*..*..*".to_owned(), &deep),
+            (
+                format!("$.a{}", "[0,0]".repeat(100)),
+                &json!({ "a": (0..120).fold(json!(1), |inner, _| json!([inner])) }),
+            ),
+            (format!("$['a'{}]", ",'a'".repeat(100)), &wide),
+        ];
+        for (path, input) in &cases {
+            let path = Path::parse(path).expect("a valid path");
+            let found = with_data(input, |data| path.find(data));
+            assert_eq!(found, Err(format!("Invalid path '{path}' : it selects too much")));
+        }
+        assert_eq!(find("$..a", &deep).map(|found| found.as_array().map(Vec::len)), Some(Some(120)));
+        assert_eq!(find("$..*", &wide).map(|found| found.as_array().map(Vec::len)), Some(Some(100_001)));
     }
 
     #[test]
@@ -391,6 +545,10 @@ mod tests {
             "$.a[?(@.x =~ /b/)]",
             "$.a[x]",
             "$.a]",
+            "$.a[?@..b..c]",
+            "$.a[?match(@.b, 'x')]",
+            "$.a[?(@.b == $..c)]",
+            "$..a[?(@.b == $.c)]",
             &nested,
             &long,
         ] {

@@ -96,7 +96,7 @@ impl Node {
 /// The value of an expression that a definition has in `field`.
 pub(crate) fn evaluate(expression: &Expression, field: &str, data: &Data<'_>) -> Result<Value, String> {
     match expression {
-        Expression::Path(path) => path.find(data).ok_or_else(|| {
+        Expression::Path(path) => path.find(data)?.ok_or_else(|| {
             format!(
                 "The JSONPath '{path}' specified for the field '{field}' could not be found in the input '{}'",
                 data.input

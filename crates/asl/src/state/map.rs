@@ -99,7 +99,7 @@ impl Map {
 
     fn items(&self, attempt: Attempt<'_>) -> Result<Vec<Value>, Fault> {
         let visit = attempt.visit;
-        visit.evaluate(attempt.effective, attempt.context, |data| match self.items.find(data) {
+        visit.evaluate(attempt.effective, attempt.context, |data| match self.items.find(data)? {
             Some(Value::Array(items)) => Ok(items),
             Some(_) => Err(format!("Reference path \"{}\" must point to array.", self.items)),
             None => Err(format!("Invalid path '{}' : No results for path: {}", self.items, self.items.canonical())),
@@ -206,7 +206,7 @@ impl Concurrency {
         let most = match self {
             Self::Fixed(most) => *most,
             Self::Path(path) => attempt.visit.evaluate(attempt.filtered, attempt.context, |data| {
-                let value = path.find(data).unwrap_or_default();
+                let value = path.find(data)?.unwrap_or_default();
                 value.as_u64().ok_or_else(|| {
                     format!("The MaxConcurrencyPath parameter does not reference a whole number of at least 0: {path} == {value}")
                 })

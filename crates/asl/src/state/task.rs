@@ -181,7 +181,7 @@ impl Limit {
         };
         let (visit, context) = (attempt.visit, attempt.context);
         visit.evaluate(attempt.filtered, context, |data| {
-            let value = path.find(data).unwrap_or_default();
+            let value = path.find(data)?.unwrap_or_default();
             match value.as_u64() {
                 Some(seconds @ 1..=MAX_SECONDS) => Ok(Some(seconds)),
                 _ => Err(format!(

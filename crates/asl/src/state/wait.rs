@@ -14,6 +14,11 @@ use crate::definition::{Fields, MAX_SECONDS, StateNames};
 use crate::failure::Fault;
 use crate::path::Path;
 
+/// The longest that AWS waits, in seconds: 24,855 days and some hours. Recorded there for `TimestampPath`.
+const LONGEST_WAIT: u64 = i32::MAX as u64;
+
+const TOO_LONG: &str = "Wait state delay is too long.";
+
 #[derive(Clone, Debug)]
 pub(super) struct Wait {
     filters: Filters,
@@ -73,11 +78,15 @@ impl Until {
     }
 
     fn duration(&self, now: DateTime<Utc>, data: &Data<'_>) -> Result<Duration, String> {
-        match self {
-            Self::Seconds(seconds) => Ok(Duration::from_secs(*seconds)),
-            Self::SecondsPath(path) => seconds(path, data),
-            Self::Timestamp(moment) => Ok(from(now, *moment)),
-            Self::TimestampPath(path) => timestamp(path, data).map(|moment| from(now, moment)),
+        let duration = match self {
+            Self::Seconds(seconds) => Duration::from_secs(*seconds),
+            Self::SecondsPath(path) => seconds(path, data)?,
+            Self::Timestamp(moment) => from(now, *moment),
+            Self::TimestampPath(path) => from(now, timestamp(path, data)?),
+        };
+        match duration.as_secs() {
+            ..=LONGEST_WAIT => Ok(duration),
+            _ => Err(TOO_LONG.to_owned()),
         }
     }
 }
@@ -88,17 +97,16 @@ fn from(now: DateTime<Utc>, moment: DateTime<Utc>) -> Duration {
 }
 
 fn seconds(path: &Path, data: &Data<'_>) -> Result<Duration, String> {
-    let value = path.find(data).unwrap_or_default();
-    match value.as_u64() {
-        Some(seconds @ 0..=MAX_SECONDS) => Ok(Duration::from_secs(seconds)),
-        _ => Err(format!(
-            "The SecondsPath parameter does not reference a whole number of seconds from 0 to {MAX_SECONDS}: {path} == {value}"
-        )),
+    let value = path.find(data)?.unwrap_or_default();
+    match (value.as_u64(), value.as_i64()) {
+        (Some(seconds), _) => Ok(Duration::from_secs(seconds)),
+        (None, Some(_)) => Err(format!("The SecondsPath parameter references a negative value: {path} == {value}")),
+        (None, None) => Err(format!("The SecondsPath parameter cannot be parsed as a long value: {path} == {value}")),
     }
 }
 
 fn timestamp(path: &Path, data: &Data<'_>) -> Result<DateTime<Utc>, String> {
-    let value = path.find(data).unwrap_or_default();
+    let value = path.find(data)?.unwrap_or_default();
     let shown = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
     parse_timestamp(&shown).ok_or_else(|| {
         format!(

@@ -92,7 +92,7 @@ impl Comparison {
 
     pub(super) fn holds(&self, variable: &Path, data: &Data<'_>) -> Result<bool, String> {
         if let Self::Present(expected) = self {
-            return Ok(variable.find(data).is_some() == *expected);
+            return Ok(variable.find(data)?.is_some() == *expected);
         }
         let value = read(variable, data)?;
         match self {

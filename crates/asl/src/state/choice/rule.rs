@@ -69,6 +69,6 @@ impl Rule {
 
 /// The value that a rule is about.
 pub(super) fn read(path: &Path, data: &Data<'_>) -> Result<serde_json::Value, String> {
-    path.find(data)
+    path.find(data)?
         .ok_or_else(|| format!("Invalid path '{path}': The choice state's condition path references an invalid value."))
 }
