@@ -19,6 +19,7 @@ use s3s::service::{S3Service, S3ServiceBuilder};
 
 pub(crate) use index::{Attributes, Object, SCHEMA};
 pub(crate) use store::{ObjectStore, Staged, StoreError, WriteCondition};
+pub(crate) use unsigned::decode as decode_chunks;
 
 /// The HTTP face of the [`ObjectStore`].
 #[derive(Debug, Clone)]

@@ -122,9 +122,17 @@ enum ChunkError {
     Truncated,
     #[error("the aws-chunked body has a line that is no chunk header: {0:?}")]
     Malformed(String),
+    #[error("the aws-chunked body has {0:?} where a chunk has to end with a line end: its size is wrong")]
+    NoLineEnd(String),
+    #[error("the aws-chunked body has a line that is no trailer: {0:?}")]
+    NoTrailer(String),
+    #[error("the trailers of the aws-chunked body have more than {LONGEST_LINE} bytes")]
+    TooManyTrailers,
+    #[error("the aws-chunked body goes on behind its last chunk")]
+    GoesOn,
 }
 
-/// The longest chunk header or trailer line.
+/// The longest chunk header, and the most that all trailers have.
 const LONGEST_LINE: usize = 16 * 1024;
 
 /// A chunked body: `<hex size>[;chunk-signature=...]\r\n<bytes>\r\n ... 0\r\n<trailers>\r\n`.
@@ -151,7 +159,10 @@ impl<S: Stream<Item = Result<Bytes, ChunkError>> + Unpin> Chunks<S> {
         let piece = self.buffer.split_to(self.left.min(self.buffer.len())).freeze();
         self.left -= piece.len();
         if self.left == 0 {
-            self.line().await?; // The line end behind the bytes.
+            let line = self.line().await?.ok_or(ChunkError::Truncated)?;
+            if !line.is_empty() {
+                return Err(ChunkError::NoLineEnd(shown(&line)));
+            }
         }
         Ok(Some(piece))
     }
@@ -159,33 +170,54 @@ impl<S: Stream<Item = Result<Bytes, ChunkError>> + Unpin> Chunks<S> {
     async fn chunk_size(&mut self) -> Result<usize, ChunkError> {
         let line = self.line().await?.ok_or(ChunkError::Truncated)?;
         let digits = line.split(';').next().unwrap_or_default().trim();
-        usize::from_str_radix(digits, 16).map_err(|_| ChunkError::Malformed(line))
+        // A sign is no digit.
+        let is_size = digits.bytes().all(|digit| digit.is_ascii_hexdigit());
+        let size = is_size.then(|| usize::from_str_radix(digits, 16).ok()).flatten();
+        size.ok_or_else(|| ChunkError::Malformed(shown(&line)))
     }
 
+    /// The trailers, up to the empty line behind them, which is the end of the body.
     async fn trailers(&mut self) -> Result<HeaderMap, ChunkError> {
-        let mut trailers = HeaderMap::new();
+        let (mut trailers, mut bytes) = (HeaderMap::new(), 0);
         while let Some(line) = self.line().await? {
-            let Some((name, value)) = line.split_once(':') else { continue };
-            if let (Ok(name), Ok(value)) = (HeaderName::try_from(name.trim()), HeaderValue::try_from(value.trim())) {
-                trailers.insert(name, value);
+            if line.is_empty() {
+                return match self.buffer.is_empty() && !self.fill().await? {
+                    true => Ok(trailers),
+                    false => Err(ChunkError::GoesOn),
+                };
+            }
+            bytes += line.len();
+            if bytes > LONGEST_LINE {
+                return Err(ChunkError::TooManyTrailers);
+            }
+            let (name, value) = line.split_once(':').ok_or_else(|| ChunkError::NoTrailer(shown(&line)))?;
+            match (HeaderName::try_from(name.trim()), HeaderValue::try_from(value.trim())) {
+                (Ok(name), Ok(value)) => drop(trailers.insert(name, value)),
+                _ => return Err(ChunkError::NoTrailer(shown(&line))),
             }
         }
+        // Some clients leave the last line end out.
         Ok(trailers)
     }
 
     /// The next line without its end, or `None` at the end of the body.
     async fn line(&mut self) -> Result<Option<String>, ChunkError> {
+        let mut searched = 0;
         loop {
-            if let Some(end) = self.buffer.iter().position(|byte| *byte == b'\n') {
-                let line = self.buffer.split_to(end);
+            if let Some(end) = self.buffer[searched..].iter().position(|byte| *byte == b'\n') {
+                let line = self.buffer.split_to(searched + end);
+                if line.len() > LONGEST_LINE {
+                    return Err(ChunkError::Malformed(shown(&String::from_utf8_lossy(&line[..64]))));
+                }
                 self.buffer.advance(1);
                 return Ok(Some(String::from_utf8_lossy(line.strip_suffix(b"\r").unwrap_or(&line)).into_owned()));
             }
-            if self.buffer.len() > LONGEST_LINE {
-                return Err(ChunkError::Malformed(String::from_utf8_lossy(&self.buffer[..64]).into_owned()));
+            searched = self.buffer.len();
+            if searched > LONGEST_LINE {
+                return Err(ChunkError::Malformed(shown(&String::from_utf8_lossy(&self.buffer[..64]))));
             }
             if !self.fill().await? {
-                return Ok(None);
+                return if self.buffer.is_empty() { Ok(None) } else { Err(ChunkError::Truncated) };
             }
         }
     }
@@ -199,6 +231,22 @@ impl<S: Stream<Item = Result<Bytes, ChunkError>> + Unpin> Chunks<S> {
             }
         }
     }
+}
+
+/// The beginning of a line, for a message.
+fn shown(line: &str) -> String {
+    line.chars().take(64).collect()
+}
+
+/// For the fuzz targets: an `aws-chunked` body, in the pieces in which it came, as its bytes and its trailers.
+pub(crate) async fn decode(pieces: Vec<Bytes>) -> Result<(Vec<u8>, HeaderMap), String> {
+    let trailers = Arc::default();
+    let source = futures::stream::iter(pieces.into_iter().map(Ok));
+    let decoded: Vec<_> = decoded(source, Arc::clone(&trailers)).collect().await;
+    let decoded: Result<Vec<Bytes>, ChunkError> = decoded.into_iter().collect();
+    let bytes = decoded.map_err(|error| error.to_string())?.concat();
+    let trailers = trailers.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    Ok((bytes, trailers))
 }
 
 fn decoded<S>(source: S, trailers: Arc<Mutex<HeaderMap>>) -> impl Stream<Item = Result<Bytes, ChunkError>>
@@ -217,13 +265,7 @@ mod tests {
     use super::*;
 
     async fn decode(body: &'static [u8], piece: usize) -> Result<(Vec<u8>, HeaderMap), String> {
-        let trailers = Arc::new(Mutex::new(HeaderMap::new()));
-        let source = futures::stream::iter(body.chunks(piece).map(|piece| Ok(Bytes::from_static(piece))));
-        let pieces: Vec<_> = decoded(source, Arc::clone(&trailers)).collect().await;
-        let pieces: Result<Vec<Bytes>, ChunkError> = pieces.into_iter().collect();
-        let bytes = pieces.map_err(|error| error.to_string())?.concat();
-        let trailers = trailers.lock().unwrap().clone();
-        Ok((bytes, trailers))
+        super::decode(body.chunks(piece).map(Bytes::from_static).collect()).await
     }
 
     #[tokio::test]
@@ -241,6 +283,30 @@ mod tests {
         assert!(decode(b"6\r\nhel", 9).await.unwrap_err().contains("ended inside a chunk"));
         assert!(decode(b"", 9).await.unwrap_err().contains("ended inside a chunk"));
         assert!(decode(b"xyz\r\nhello", 3).await.unwrap_err().contains("no chunk header: \"xyz\""));
+        assert!(decode(b"+5\r\nhello\r\n0\r\n\r\n", 3).await.unwrap_err().contains("no chunk header: \"+5\""));
+    }
+
+    #[tokio::test]
+    async fn bytes_beside_the_chunks_are_errors_and_not_dropped() {
+        for piece in [1, 4, 99] {
+            let longer = decode(b"5\r\nhello world\r\n0\r\n\r\n", piece).await.unwrap_err();
+            assert!(longer.contains("has \" world\" where a chunk has to end"), "{longer}");
+            assert!(decode(b"5\r\nhello", piece).await.unwrap_err().contains("ended inside a chunk"));
+            let behind = decode(b"5\r\nhello\r\n0\r\n\r\n5\r\nworld\r\n0\r\n\r\n", piece).await.unwrap_err();
+            assert!(behind.contains("goes on behind its last chunk"), "{behind}");
+            let cut = decode(b"5\r\nhello\r\n0\r\nx-amz-checksum-crc32:AA", piece).await.unwrap_err();
+            assert!(cut.contains("ended inside a chunk"), "{cut}");
+            let other = decode(b"5\r\nhello\r\n0\r\nx-amz-checksum-crc32\r\n\r\n", piece).await.unwrap_err();
+            assert!(other.contains("no trailer: \"x-amz-checksum-crc32\""), "{other}");
+        }
+        assert_eq!(decode(b"5\r\nhello\r\n0\r\n", 9).await.unwrap().0, b"hello");
+    }
+
+    #[tokio::test]
+    async fn trailers_are_bounded() {
+        let trailers: String = (0..40_000).map(|number| format!("x-{number}:1\r\n")).collect();
+        let body = Bytes::from(format!("0\r\n{trailers}\r\n"));
+        assert!(super::decode(vec![body]).await.unwrap_err().contains("more than 16384 bytes"));
     }
 
     #[test]
