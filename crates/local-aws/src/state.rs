@@ -12,8 +12,9 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::sync::watch;
 
-/// The layout of the tables. A file with a higher number was made by a newer version of the program.
-const VERSION: i64 = 1;
+/// The layout of the tables. A file with a higher number was made by a newer version of the program. In 1, events had
+/// their payloads in themselves, and are still read.
+const VERSION: i64 = 2;
 
 /// Why the state could not be opened or used.
 #[derive(Debug, thiserror::Error)]
@@ -120,6 +121,11 @@ pub(crate) fn json<T: DeserializeOwned>(row: &Row<'_>, column: usize) -> rusqlit
     let text: String = row.get(column)?;
     serde_json::from_str(&text)
         .map_err(|error| rusqlite::Error::FromSqlConversionFailure(column, Type::Text, Box::new(error)))
+}
+
+/// JSON of something that is stored.
+pub(crate) fn to_value<T: Serialize>(value: &T) -> rusqlite::Result<serde_json::Value> {
+    serde_json::to_value(value).map_err(|error| rusqlite::Error::ToSqlConversionFailure(Box::new(error)))
 }
 
 /// A value for such a column.

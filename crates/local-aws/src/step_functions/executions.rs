@@ -42,6 +42,16 @@ CREATE INDEX IF NOT EXISTS executions_of_machine ON executions (machine, number)
 /// The most that an execution's input may have.
 const LARGEST_INPUT: usize = 256 * 1024;
 
+/// How many executions that others started may run at once. AWS has a limit on all that run, of a million: it ends a
+/// workflow that starts itself and waits for it.
+const MOST_NESTED: usize = 1000;
+
+const LIMIT_EXCEEDED: &str = "The maximum number of running executions has been reached. Running executions must end or be \
+    stopped before a new execution can be started.";
+
+/// This endpoint does not know RedriveExecution.
+const NO_REDRIVES: u32 = 0;
+
 /// What ends executions whose process ended.
 const LOST: &str =
     "The process that ran this execution ended before it did. Nothing goes on in its name: start the workflow again.";
@@ -70,6 +80,15 @@ impl Status {
 
     fn named(name: &str) -> Option<Status> {
         Status::ALL.into_iter().find(|status| status.name() == name)
+    }
+
+    /// Why an execution of this status cannot be redriven on AWS, in its words; nothing for one that can.
+    fn not_redrivable(self) -> Option<&'static str> {
+        match self {
+            Status::Running => Some("Execution is RUNNING and cannot be redriven."),
+            Status::Succeeded => Some("Execution is SUCCEEDED and cannot be redriven."),
+            Status::Failed | Status::TimedOut | Status::Aborted => None,
+        }
     }
 }
 
@@ -151,6 +170,17 @@ impl Execution {
         fields
     }
 
+    /// What the API adds to a description: how often the execution was redriven, and whether it could be.
+    fn with_redrives(&self, mut fields: Map<String, Value>) -> Map<String, Value> {
+        let status = self.status.not_redrivable().map_or("REDRIVABLE", |_| "NOT_REDRIVABLE");
+        fields.insert("redriveCount".to_owned(), NO_REDRIVES.into());
+        fields.insert("redriveStatus".to_owned(), status.into());
+        if let Some(reason) = self.status.not_redrivable() {
+            fields.insert("redriveStatusReason".to_owned(), reason.into());
+        }
+        fields
+    }
+
     /// What a `startExecution.sync` task gives, or has as its cause: names with a capital, dates in milliseconds.
     /// With `parsed`, input and output are the values and not their text.
     pub(super) fn task_result(&self, parsed: bool) -> Value {
@@ -209,6 +239,7 @@ pub(super) struct RunningExecutions(Mutex<HashMap<String, Running>>);
 #[derive(Debug, Clone)]
 struct Running {
     stop: StopSwitch,
+    is_nested: bool,
     /// Becomes true when the execution's last row is written.
     ended: watch::Receiver<bool>,
 }
@@ -221,6 +252,10 @@ impl RunningExecutions {
     fn get(&self, arn: &str) -> Option<Running> {
         self.with(|running| running.get(arn).cloned())
     }
+
+    fn nested(&self) -> usize {
+        self.with(|running| running.values().filter(|running| running.is_nested).count())
+    }
 }
 
 #[derive(Deserialize)]
@@ -229,6 +264,9 @@ pub(super) struct Start {
     pub(super) state_machine_arn: String,
     pub(super) name: Option<String>,
     pub(super) input: Option<String>,
+    /// Whether another execution starts it.
+    #[serde(skip)]
+    pub(super) is_nested: bool,
 }
 
 #[derive(Deserialize)]
@@ -276,16 +314,19 @@ impl StepFunctions {
             output: None,
             failure: Failure::default(),
         };
+        let is_nested = start.is_nested;
+        let is_full = is_nested && self.running.nested() >= MOST_NESTED;
         let existing = self.state.write(|rows| {
             let existing = Execution::find(rows, &execution.arn)?;
-            if existing.is_none() {
+            if existing.is_none() && !is_full {
                 execution.insert(rows)?;
             }
             Ok::<_, rusqlite::Error>(existing)
         });
         match existing? {
+            None if is_full => Err(AwsError::new("ExecutionLimitExceeded", LIMIT_EXCEEDED)),
             None => {
-                self.run(&execution, machine, definition, input);
+                self.run(&execution, is_nested, machine, definition, input);
                 Ok(execution)
             }
             Some(same) if same.status == Status::Running && serde_json::from_str(&same.input).ok() == Some(input) => {
@@ -297,10 +338,17 @@ impl StepFunctions {
         }
     }
 
-    fn run(self: &Arc<Self>, execution: &Execution, machine: Machine, definition: asl::StateMachine, input: Value) {
+    fn run(
+        self: &Arc<Self>,
+        execution: &Execution,
+        is_nested: bool,
+        machine: Machine,
+        definition: asl::StateMachine,
+        input: Value,
+    ) {
         let (stop, stopped) = stop_switch();
         let (end, ended) = watch::channel(false);
-        self.running.with(|running| running.insert(execution.arn.clone(), Running { stop, ended }));
+        self.running.with(|running| running.insert(execution.arn.clone(), Running { stop, is_nested, ended }));
         let context = ExecutionContext {
             execution_arn: execution.arn.clone(),
             execution_name: execution.name.clone(),
@@ -406,7 +454,8 @@ impl StepFunctions {
     }
 
     pub(super) fn describe_execution(&self, named: &Named) -> Answer {
-        Ok(with_dates_in_seconds(self.execution(&named.execution_arn)?.description()))
+        let execution = self.execution(&named.execution_arn)?;
+        Ok(with_dates_in_seconds(execution.with_redrives(execution.description())))
     }
 
     pub(super) fn describe_machine_of(&self, named: &Named) -> Answer {
@@ -437,10 +486,14 @@ impl StepFunctions {
             Execution::COLUMNS
         );
         let mut statement = rows.prepare(&sql)?;
-        let executions = statement
-            .query_map(params![list.state_machine_arn, list.status_filter, page.after(), page.wanted()], |row| {
-                Ok((row.get("number")?, with_dates_in_seconds(Execution::from_row(row)?.summary())))
-            })?;
+        let executions = statement.query_map(
+            params![list.state_machine_arn, list.status_filter, page.after(), page.wanted()],
+            |row| {
+                let mut summary = Execution::from_row(row)?.summary();
+                summary.insert("redriveCount".to_owned(), NO_REDRIVES.into());
+                Ok((row.get("number")?, with_dates_in_seconds(summary)))
+            },
+        )?;
         let executions: Vec<(i64, Value)> = executions.collect::<Result<_, _>>()?;
         Ok(page.answer("executions", "nextToken", executions))
     }
@@ -488,6 +541,22 @@ mod tests {
         assert_eq!(result["Output"], json!([2]));
         assert_eq!(result["InputDetails"], json!({"Included": true}));
         assert_eq!(execution().task_result(false)["Output"], "[2]");
+    }
+
+    #[test]
+    fn whether_an_execution_could_be_redriven_follows_from_its_status() {
+        for status in Status::ALL {
+            let execution = Execution { status, ..execution() };
+            let fields = execution.with_redrives(execution.description());
+            assert_eq!(fields["redriveCount"], 0);
+            let (redrivable, reason) = match status {
+                Status::Running => ("NOT_REDRIVABLE", json!("Execution is RUNNING and cannot be redriven.")),
+                Status::Succeeded => ("NOT_REDRIVABLE", json!("Execution is SUCCEEDED and cannot be redriven.")),
+                _ => ("REDRIVABLE", Value::Null),
+            };
+            assert_eq!(fields["redriveStatus"], redrivable);
+            assert_eq!(fields.get("redriveStatusReason").cloned().unwrap_or_default(), reason);
+        }
     }
 
     #[test]

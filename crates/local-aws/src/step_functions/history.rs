@@ -1,6 +1,7 @@
 //! The events of executions, each kept before the next step begins, so that a killed process leaves a true history.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use asl::{Event, EventKind, History};
 use rusqlite::{Connection, params};
@@ -8,10 +9,11 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::executions::end_with;
+use super::payloads;
 use super::{StepFunctions, invalid};
 use crate::aws_json::{Answer, AwsError};
 use crate::paging::Page;
-use crate::state::{State, to_json};
+use crate::state::{State, to_value};
 
 pub(super) const SCHEMA: &str = "
 CREATE TABLE IF NOT EXISTS execution_events (
@@ -22,15 +24,23 @@ CREATE TABLE IF NOT EXISTS execution_events (
 ) STRICT, WITHOUT ROWID;
 ";
 
+/// The most that the history of one execution takes on disk. AWS has no such limit, but keeps 25,000 events of 256 KiB
+/// on disks that are not the user's: these would be 6 GB, as quickly as a loop runs.
+const LARGEST_HISTORY: u64 = 512 << 20;
+
 /// Keeps one execution's events.
 pub(super) struct Recorder {
     state: Arc<State>,
     execution: String,
+    /// What was stored so far.
+    bytes: AtomicU64,
+    largest: u64,
 }
 
 impl Recorder {
     pub(super) fn new(state: &Arc<State>, execution: &str) -> Recorder {
-        Recorder { state: Arc::clone(state), execution: execution.to_owned() }
+        let (state, execution) = (Arc::clone(state), execution.to_owned());
+        Recorder { state, execution, bytes: AtomicU64::new(0), largest: LARGEST_HISTORY }
     }
 }
 
@@ -41,33 +51,46 @@ impl History for Recorder {
             event.kind,
             ExecutionSucceeded(_) | ExecutionFailed(_) | ExecutionTimedOut(_) | ExecutionAborted(_)
         );
-        let written = if ends {
-            self.state.write(|rows| write_end(rows, &self.execution, &event))
-        } else {
-            write(&self.state.lock(), &self.execution, &event)
-        };
-        if let Err(error) = written {
+        let written = self.state.write(|rows| match ends {
+            true => write_end(rows, &self.execution, &event),
+            false => write(rows, &self.execution, &event),
+        });
+        match written {
+            Ok(bytes) => drop(self.bytes.fetch_add(bytes, Ordering::Relaxed)),
             // It stays RUNNING in the state, and the next start ends it as lost.
-            self.state.give_up(if ends { THE_END } else { "an event of an execution" }, error);
+            Err(error) => self.state.give_up(if ends { THE_END } else { "an event of an execution" }, error),
         }
+    }
+
+    fn full(&self) -> Option<String> {
+        let megabytes = self.largest >> 20;
+        (self.bytes.load(Ordering::Relaxed) >= self.largest).then(|| {
+            format!(
+                "The history of the execution reached {megabytes} MB, the most that this endpoint keeps of one: pass large \
+                 data as objects in S3, and their names from state to state."
+            )
+        })
     }
 }
 
 /// What could not be stored, for the error message.
 pub(super) const THE_END: &str = "the end of an execution";
 
-fn write(rows: &Connection, execution: &str, event: &Event) -> rusqlite::Result<()> {
-    rows.execute(
-        "INSERT OR REPLACE INTO execution_events (execution, id, event) VALUES (?1, ?2, ?3)",
-        params![execution, event.id.cast_signed(), to_json(event)?],
-    )
-    .map(|_| ())
+/// Stores an event. Returns how many bytes were added.
+fn write(rows: &Connection, execution: &str, event: &Event) -> rusqlite::Result<u64> {
+    let mut event_json = to_value(event)?;
+    let payloads = payloads::store(rows, &mut event_json)?;
+    let text = event_json.to_string();
+    rows.prepare_cached("INSERT OR REPLACE INTO execution_events (execution, id, event) VALUES (?1, ?2, ?3)")?
+        .execute(params![execution, event.id.cast_signed(), text])?;
+    Ok(payloads + text.len() as u64)
 }
 
 /// Stores the last event of an execution and the status that follows from it.
-fn write_end(rows: &Connection, execution: &str, event: &Event) -> rusqlite::Result<()> {
-    write(rows, execution, event)?;
-    end_with(rows, execution, event)
+fn write_end(rows: &Connection, execution: &str, event: &Event) -> rusqlite::Result<u64> {
+    let bytes = write(rows, execution, event)?;
+    end_with(rows, execution, event)?;
+    Ok(bytes)
 }
 
 /// Ends an execution: appends `kind` to its history and sets its status.
@@ -77,7 +100,8 @@ pub(super) fn append_end(rows: &Connection, execution: &str, kind: EventKind) ->
             row.get(0)
         })?;
     let last = last.cast_unsigned();
-    write_end(rows, execution, &Event { id: last + 1, previous_event_id: last, timestamp: chrono::Utc::now(), kind })
+    let event = Event { id: last + 1, previous_event_id: last, timestamp: chrono::Utc::now(), kind };
+    write_end(rows, execution, &event).map(drop)
 }
 
 #[derive(Deserialize)]
@@ -117,6 +141,7 @@ fn page(rows: &Connection, get: &GetHistory) -> Answer {
         if get.include_execution_data == Some(false) {
             forget_data(&mut event);
         }
+        payloads::restore(rows, &mut event)?;
         events.push((id, event));
     }
     Ok(page.answer("events", "nextToken", events))
@@ -149,8 +174,9 @@ mod tests {
     /// The tables of executions, with a running one.
     fn tables() -> Connection {
         let rows = Connection::open_in_memory().unwrap();
-        rows.execute_batch(SCHEMA).unwrap();
-        rows.execute_batch(super::super::executions::SCHEMA).unwrap();
+        for schema in [SCHEMA, payloads::SCHEMA, super::super::executions::SCHEMA] {
+            rows.execute_batch(schema).unwrap();
+        }
         insert(&rows);
         rows
     }
@@ -197,7 +223,7 @@ mod tests {
             (EventKind::ExecutionAborted(failure()), "ABORTED", None, Some("X")),
         ] {
             let folder = tempfile::tempdir().unwrap();
-            let schemas = [SCHEMA, super::super::executions::SCHEMA];
+            let schemas = [SCHEMA, payloads::SCHEMA, super::super::executions::SCHEMA];
             let state = Arc::new(State::open(&folder.path().join("state.db"), &schemas).unwrap());
             insert(&state.lock());
             let recorder = Recorder::new(&state, "e");
@@ -213,6 +239,61 @@ mod tests {
         }
     }
 
+    fn entered(id: u64, input: &Value) -> Event {
+        let state = asl::StateType::Pass;
+        event(id, EventKind::StateEntered { state, name: "A".to_owned(), input: input.clone() })
+    }
+
+    fn all(rows: &Connection, with_data: bool) -> Vec<Value> {
+        let get = json!({ "executionArn": "e", "maxResults": 1000, "includeExecutionData": with_data });
+        let answer = page(rows, &serde_json::from_value(get).unwrap()).unwrap();
+        answer["events"].as_array().unwrap().clone()
+    }
+
+    #[test]
+    fn a_large_payload_is_stored_once_and_read_whole() {
+        let rows = tables();
+        let large = |fill: &str| json!({ "text": fill.repeat(10_000), "\"quoted\"": "é" });
+        let inputs = [large("x"), large("x"), json!({"small": 1}), large("y"), large("x")];
+        let added: Vec<u64> =
+            inputs.iter().zip(1..).map(|(input, id)| write(&rows, "e", &entered(id, input)).unwrap()).collect();
+        assert!(added[0] > 10_000 && added[1] < 1000 && added[2] < 1000 && added[3] > 10_000 && added[4] < 1000);
+        let stored: i64 = rows.query_row("SELECT count(*) FROM payloads", [], |row| row.get(0)).unwrap();
+        assert_eq!(stored, 2);
+        for (input, (event, id)) in inputs.iter().zip(all(&rows, true).iter().zip(1..)) {
+            assert_eq!(*event, serde_json::to_value(entered(id, input)).unwrap());
+        }
+        for event in all(&rows, false) {
+            let details = event["stateEnteredEventDetails"].as_object().unwrap();
+            assert_eq!((details["name"].as_str(), details.get("input")), (Some("A"), None));
+        }
+    }
+
+    #[test]
+    fn events_of_homes_of_before_are_read_as_they_are() {
+        let rows = tables();
+        let event = entered(1, &json!({ "text": "x".repeat(10_000) }));
+        let text = serde_json::to_string(&event).unwrap();
+        rows.execute("INSERT INTO execution_events VALUES ('e', 1, ?1)", [text]).unwrap();
+        assert_eq!(all(&rows, true), [serde_json::to_value(&event).unwrap()]);
+    }
+
+    #[test]
+    fn a_history_that_is_full_says_so() {
+        let folder = tempfile::tempdir().unwrap();
+        let schemas = [SCHEMA, payloads::SCHEMA, super::super::executions::SCHEMA];
+        let state = Arc::new(State::open(&folder.path().join("state.db"), &schemas).unwrap());
+        let recorder = Recorder { largest: 1 << 20, ..Recorder::new(&state, "e") };
+        for id in 1..50 {
+            recorder.record(entered(id, &json!("x".repeat(100_000))));
+        }
+        assert_eq!(recorder.full(), None, "equal payloads are stored once");
+        for id in 50..70 {
+            recorder.record(entered(id, &json!(format!("{id}{}", "x".repeat(100_000)))));
+        }
+        assert!(recorder.full().unwrap().starts_with("The history of the execution reached 1 MB"));
+    }
+
     #[test]
     fn pages_of_a_history_that_grows_give_each_event_once_and_in_order() {
         // Every way of adding none, one, two or three events before each of five pages of two, newest first or last.
@@ -220,7 +301,7 @@ mod tests {
             let (reverse, mut dice) = (ways % 2 == 1, ways / 2);
             let rows = tables();
             let (mut last, mut seen, mut token) = (3, Vec::new(), Value::Null);
-            let add = |id: u64| write(&rows, "e", &event(id, EventKind::MapStateStarted(1))).unwrap();
+            let add = |id: u64| assert!(write(&rows, "e", &event(id, EventKind::MapStateStarted(1))).unwrap() > 0);
             (1..=last).for_each(add);
             let mut when_asked_first = 0;
             for page_number in 0.. {

@@ -4,6 +4,7 @@ mod executions;
 mod history;
 mod machines;
 mod names;
+mod payloads;
 mod tasks;
 
 use std::sync::Arc;
@@ -15,7 +16,7 @@ use crate::lambda::Functions;
 use crate::state::State;
 
 /// The tables of the service.
-pub(crate) const SCHEMAS: [&str; 3] = [machines::SCHEMA, executions::SCHEMA, history::SCHEMA];
+pub(crate) const SCHEMAS: [&str; 4] = [machines::SCHEMA, executions::SCHEMA, history::SCHEMA, payloads::SCHEMA];
 
 /// The service.
 #[derive(Debug)]

@@ -111,7 +111,8 @@ impl ServiceTasks {
             Value::String(text) => text,
             value => value.to_string(),
         };
-        let start = Start { state_machine_arn: start.state_machine_arn, name: start.name, input: Some(input) };
+        let (state_machine_arn, name) = (start.state_machine_arn, start.name);
+        let start = Start { state_machine_arn, name, input: Some(input), is_nested: true };
         let child = self.service.start(start).map_err(|error| refusal(&error))?;
         let started = json!({ "ExecutionArn": child.arn, "StartDate": child.started });
         if wait == Wait::No {

@@ -1,7 +1,7 @@
 //! State machines as their users meet them.
 
 use aws_sdk_sfn::Client;
-use aws_sdk_sfn::types::{ExecutionStatus, HistoryEventType};
+use aws_sdk_sfn::types::{ExecutionRedriveStatus, ExecutionStatus, HistoryEventType};
 use serde_json::{Value, json};
 
 use crate::{World, code, eventually};
@@ -63,6 +63,13 @@ async fn an_execution_is_started_once_and_told_in_full() {
         end_of(sfn, &failed).await,
         (ExecutionStatus::Failed, json!({ "error": "TooBig", "cause": "at most 10" }))
     );
+
+    let described = |arn: &str| sfn.describe_execution().execution_arn(arn).send();
+    let (good, bad) = (described(&execution).await.unwrap(), described(&failed).await.unwrap());
+    assert_eq!((good.redrive_count, bad.redrive_count), (Some(0), Some(0)));
+    assert_eq!(good.redrive_status, Some(ExecutionRedriveStatus::NotRedrivable));
+    assert_eq!(good.redrive_status_reason.as_deref(), Some("Execution is SUCCEEDED and cannot be redriven."));
+    assert_eq!((bad.redrive_status, bad.redrive_status_reason), (Some(ExecutionRedriveStatus::Redrivable), None));
 
     let again = sfn.start_execution().state_machine_arn(&machine).name("one").input(r#"{"n": 4}"#).send().await;
     assert_eq!(code(again), "ExecutionAlreadyExists", "an execution that has ended is not started again");
@@ -385,4 +392,68 @@ async fn a_listing_goes_on_behind_what_it_gave() {
     assert_eq!((names, next.next_token()), (vec!["create_datalake", "upload_raw_data"], None));
     let wrong = sfn.list_state_machines().next_token("row-2").send().await;
     assert_eq!(code(wrong), "InvalidToken");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_loop_with_a_large_input_keeps_it_once() {
+    let world = World::new().await;
+    let sfn = &world.lake.sfn;
+    let wraps = json!({
+        "StartAt": "Pass",
+        "States": { "Pass": { "Type": "Pass", "Next": "Again?" }, "Again?": {
+            "Type": "Choice",
+            "Choices": [{ "Variable": "$.never", "IsPresent": true, "Next": "Done" }],
+            "Default": "Pass"
+        }, "Done": { "Type": "Succeed" } }
+    });
+    let machine = create(sfn, "for_ever", &wraps).await;
+    let input = json!({ "large": "x".repeat(250_000) });
+    let execution = start(sfn, &machine, "one", &input).await;
+    let (status, said) = end_of(sfn, &execution).await;
+    assert_eq!(status, ExecutionStatus::Failed);
+    assert!(said["cause"].as_str().unwrap().contains("maximum number of history events (25000)"), "{said}");
+    let events = sfn.get_execution_history().execution_arn(&execution).max_results(20).send().await.unwrap().events;
+    let entered = events[1].state_entered_event_details.as_ref().unwrap();
+    assert_eq!(entered.input.as_deref(), Some(input.to_string().as_str()));
+    let bytes: u64 = ["state.db", "state.db-wal"]
+        .into_iter()
+        .filter_map(|name| std::fs::metadata(world.home().join(name)).ok())
+        .map(|file| file.len())
+        .sum();
+    assert!(bytes < 50 << 20, "{bytes} bytes of state for 25,000 events");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_machine_that_starts_itself_comes_to_an_end() {
+    let world = World::new().await;
+    let sfn = &world.lake.sfn;
+    let itself = "arn:aws:states:us-east-1:000000000000:stateMachine:itself";
+    let definition = json!({
+        "StartAt": "Start",
+        "States": { "Start": {
+            "Type": "Task",
+            "Resource": "arn:aws:states:::states:startExecution.sync:2",
+            "Parameters": { "StateMachineArn": itself },
+            "End": true
+        } }
+    });
+    let machine = create(sfn, "itself", &definition).await;
+    assert_eq!(machine, itself);
+    let (status, said) = end_of(sfn, &start(sfn, &machine, "one", &json!({})).await).await;
+    assert_eq!((status, said["error"].as_str()), (ExecutionStatus::Failed, Some("States.TaskFailed")));
+    assert!(said["cause"].as_str().unwrap().chars().count() <= 32_768);
+    let mut all = Vec::new();
+    let mut token = None;
+    loop {
+        let list = sfn.list_executions().state_machine_arn(&machine).max_results(1000).set_next_token(token);
+        let page = list.send().await.expect("a page of executions");
+        all.extend(page.executions);
+        token = page.next_token;
+        if token.is_none() {
+            break;
+        }
+    }
+    assert_eq!(all.len(), 1001, "the first one and a thousand below it");
+    let last = sfn.describe_execution().execution_arn(&all[0].execution_arn).send().await.expect("a description");
+    assert_eq!(last.error.as_deref(), Some("StepFunctions.ExecutionLimitExceededException"));
 }
