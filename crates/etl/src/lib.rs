@@ -47,3 +47,9 @@ pub use engine::run;
 pub use error::EtlError;
 pub use job::{Input, Job, Progress};
 pub use report::{Counts, FileReport, PartitionReport, Report};
+
+/// What the fuzz targets read lines with. No part of the interface.
+#[doc(hidden)]
+pub mod fuzzing {
+    pub use crate::lines::{Buffer, Line, Lines};
+}

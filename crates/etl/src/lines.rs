@@ -21,6 +21,7 @@ impl Buffer {
 /// One line that has any byte in it, without its line end.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Line<'a> {
+    /// The bytes.
     pub bytes: &'a [u8],
     /// Whether these are only the first bytes of a line of more than [`MAX_LINE_BYTES`].
     pub cut: bool,

@@ -43,3 +43,12 @@ pub use endpoint::{Endpoint, Options, StartError};
 pub use home::{HomeError, Owner};
 pub use identity::{ACCOUNT, REGION, function_arn, state_machine_arn};
 pub use state::{Broken, StateError};
+
+/// What the fuzz targets call. No part of the interface.
+#[doc(hidden)]
+pub mod fuzzing {
+    /// An `aws-chunked` body, in the pieces in which it came, as its bytes and its trailers, or why it is none.
+    pub async fn decode_chunks(pieces: Vec<bytes::Bytes>) -> Result<(Vec<u8>, http::HeaderMap), String> {
+        crate::s3::decode_chunks(pieces).await
+    }
+}
