@@ -24,7 +24,7 @@ struct Day {
 
 impl Slots {
     /// The slots of `days`, of which those `present` have a snapshot.
-    pub fn new(session: Session, days: &[NaiveDate], present: &BTreeSet<i64>) -> Self {
+    pub fn new(session: &Session, days: &[NaiveDate], present: &BTreeSet<i64>) -> Self {
         let mut there: BTreeMap<NaiveDate, Vec<SnapshotTime>> = BTreeMap::new();
         for time in present.iter().filter_map(|intdate| intdate.to_string().parse::<SnapshotTime>().ok()) {
             there.entry(time.date()).or_default().push(time);
@@ -52,7 +52,7 @@ mod tests {
     fn a_snapshot_takes_the_place_of_its_slot() {
         let days = ["2020-04-09", "2020-04-10"].map(|day| day.parse().expect("a day"));
         let present = [202004090950, 202004091011, 202004091019, 202004101200].into();
-        let slots = Slots::new(Session::default(), &days, &present);
+        let slots = Slots::new(&Session::default(), &days, &present);
         let [thursday, friday] = slots.0.as_slice() else { panic!("two days") };
         assert_eq!(thursday.slots[..5], [202004090950, 202004091000, 202004091011, 202004091019, 202004091020]);
         assert_eq!((thursday.slots.len(), thursday.missing), (44, 41));

@@ -505,13 +505,7 @@ impl Config {
 
     /// What no single type can promise.
     fn checked(self) -> Result<Self, String> {
-        let Session { open, close, step_minutes } = self.session;
-        if open >= close {
-            return Err(format!("session.open {open} is not before session.close {close}"));
-        }
-        if step_minutes == 0 {
-            return Err("session.step_minutes has to be at least 1".to_owned());
-        }
+        self.session.check()?;
         if self.emr.instance_types.is_empty() {
             return Err("emr.instance_types has to name at least one EC2 instance type".to_owned());
         }
@@ -556,6 +550,8 @@ mod empty_is_none {
 
 #[cfg(test)]
 mod tests {
+    use chrono::NaiveTime;
+
     use super::*;
 
     const TEMPLATE: &str = include_str!("../../../confs/pregao.template.toml");
@@ -573,8 +569,29 @@ mod tests {
         let toml = Config::parse("[session]\nclose = \"18:00\"\n[quality]\nmax_reject_share = 1").expect("TOML");
         let json = Config::parse(r#"{"session": {"close": "18:00"}, "quality": {"max_reject_share": 1}}"#);
         assert_eq!(json.expect("JSON"), toml);
-        assert_eq!(toml.session.open, Session::default().open);
+        assert_eq!(toml.session, Session { close: NaiveTime::from_hms_opt(18, 0, 0), ..Session::default() });
         assert_eq!(toml.quality.max_reject_share.get(), 1.0);
+    }
+
+    #[test]
+    fn sessions_have_dates() {
+        let entries = "[session]\nclose = \"17:00\"\n[[session.hours]]\nfrom = 2020-11-03\nopen = \"10:00\"\nclose = \"18:00\"\n\
+             [[session.hours]]\nfrom = \"2021-02-17\"\nto = \"2021-02-17\"\nopen = \"13:00\"\nclose = \"18:00\"";
+        let config = Config::parse(entries).expect("TOML");
+        let hours = |day: &str| {
+            let hours = config.session.hours(day.parse().expect("a date"));
+            format!("{}-{}", hours.open.format("%H:%M"), hours.close.format("%H:%M"))
+        };
+        for (day, told) in [("2020-11-02", "10:00-17:00"), ("2020-11-03", "10:00-18:00"), ("2021-02-17", "13:00-18:00")]
+        {
+            assert_eq!(hours(day), told, "{day}");
+        }
+        // As functions get it, and as one value is set beside it.
+        let told = config.for_functions().to_string();
+        assert_eq!(Config::parse(&told).expect("JSON").session, config.session);
+        let mut set = config.clone();
+        set.set("session.step_minutes", "5").expect("a key");
+        assert_eq!(set.session.hours, config.session.hours);
     }
 
     #[test]
@@ -594,6 +611,16 @@ mod tests {
             ("[session]\nopen = \"18:00\"", "not before"),
             ("[session]\nopen = \"6pm\"", "not a time HH:MM"),
             ("[session]\nstep_minutes = 0", "at least 1"),
+            ("[[session.hours]]\nfrom = 2020-11-03\nopen = \"10:00\"", "missing field `close`"),
+            ("[[session.hours]]\nfrom = \"3.11.2020\"\nopen = \"10:00\"\nclose = \"18:00\"", "not a date YYYY-MM-DD"),
+            ("[[session.hours]]\nfrom = 7\nopen = \"10:00\"\nclose = \"18:00\"", "expected a date YYYY-MM-DD"),
+            ("[[session.hours]]\nfrom = 2020-11-03T10:00:00\nopen = \"10:00\"\nclose = \"18:00\"", "not a date"),
+            ("[[session.hours]]\nfrom = 2020-11-03\nopen = \"19:00\"\nclose = \"18:00\"", "not before"),
+            (
+                "[[session.hours]]\nfrom = 2020-11-03\nto = 2020-11-02\nopen = \"10:00\"\nclose = \"18:00\"",
+                "before its first",
+            ),
+            ("[[session.hours]]\nfrom = 2020-11-03\nuntil = 2020-11-04\nopen = \"10:00\"\nclose = \"18:00\"", "until"),
             ("[ingest]\nmax_file_bytes = 6000000000", "S3 copies"),
             ("{\"buckets\": 1}", "invalid type"),
         ];
@@ -620,7 +647,7 @@ mod tests {
         }
         assert_eq!(config.quality.max_reject_share, Share(1.0));
         assert!(config.quality.fail_on_missing_snapshots);
-        assert_eq!(config.session.close.to_string(), "18:00:00");
+        assert_eq!(config.session.close, NaiveTime::from_hms_opt(18, 0, 0));
         assert_eq!(config.emr.cluster_id.as_deref(), Some("j-1K48XXXXXXHCB"));
         assert_eq!(config.emr.poll_seconds.get(), 30);
         assert_eq!(config.emr.instance_types, ["r5.xlarge", "r6i.xlarge"]);

@@ -1,43 +1,70 @@
 //! When the exchange is open, and so which snapshots ought to exist.
 
-use bdays::HolidayCalendar;
 use chrono::{Duration, NaiveDate, NaiveTime};
 use serde::{Deserialize, Serialize};
 
 use crate::snapshot::SnapshotTime;
 
-/// The hours of continuous trading and how often a snapshot is saved: configuration, because the hours follow the
-/// season.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+mod b3;
+mod hours;
+mod text;
+
+pub use b3::is_business_day;
+pub use hours::{Dated, Hours};
+
+/// The hours of continuous trading and how often a snapshot is saved.
+///
+/// Without further configuration the hours are those that B3 publishes: they follow the season of New York, and Ash Wednesday
+/// begins at 13:00.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Session {
-    /// The first snapshot of the day, Sao Paulo time: `"10:00"`.
-    #[serde(with = "clock")]
-    pub open: NaiveTime,
-    /// No snapshot is expected from here on: `"17:00"`.
-    #[serde(with = "clock")]
-    pub close: NaiveTime,
+    /// The first snapshot of every day, Sao Paulo time: `"10:00"`. None: as B3 opens.
+    #[serde(with = "text::time")]
+    pub open: Option<NaiveTime>,
+    /// No snapshot of any day is expected from here on: `"17:00"`. None: as B3 closes.
+    #[serde(with = "text::time")]
+    pub close: Option<NaiveTime>,
     /// Minutes from one snapshot to the next, at least 1.
     pub step_minutes: u32,
+    /// Hours of certain days, which stand above `open` and `close`.
+    pub hours: Vec<Dated>,
 }
 
 impl Default for Session {
-    /// From 10:00 to 17:00, every 10 minutes.
+    /// The hours of B3, every 10 minutes.
     fn default() -> Self {
-        let hour = |hour| NaiveTime::from_hms_opt(hour, 0, 0).expect("a full hour");
-        Self { open: hour(10), close: hour(17), step_minutes: 10 }
+        Self { open: None, close: None, step_minutes: 10, hours: Vec::new() }
     }
 }
 
 impl Session {
+    /// The hours of a day, of those that cover it: the entry of `hours` that begins last, of two that begin on one day the
+    /// later in the list; else `open` and `close`; else those of B3.
+    ///
+    /// Ash Wednesday does not begin before 13:00, unless an entry of `hours` is for that day alone.
+    pub fn hours(&self, date: NaiveDate) -> Hours {
+        let exchange = b3::hours(date);
+        let dated = self.hours.iter().filter(|dated| dated.covers(date)).max_by_key(|dated| dated.from);
+        let mut hours = dated.map_or_else(
+            || Hours { open: self.open.unwrap_or(exchange.open), close: self.close.unwrap_or(exchange.close) },
+            Dated::hours,
+        );
+        if !dated.is_some_and(Dated::is_one_day) {
+            hours.open = hours.open.max(b3::earliest_opening(date));
+        }
+        hours
+    }
+
     /// The snapshots that a day ought to have: none where the exchange is closed.
     pub fn expected(&self, date: NaiveDate) -> Vec<SnapshotTime> {
         if !is_business_day(date) {
             return Vec::new();
         }
+        let hours = self.hours(date);
         let step = Duration::minutes(i64::from(self.step_minutes.max(1)));
-        let close = date.and_time(self.close);
-        std::iter::successors(Some(date.and_time(self.open)), |time| time.checked_add_signed(step))
+        let close = date.and_time(hours.close);
+        std::iter::successors(Some(date.and_time(hours.open)), |time| time.checked_add_signed(step))
             .take_while(|time| *time < close)
             .filter_map(|time| SnapshotTime::new(time.date(), time.time()))
             .collect()
@@ -48,7 +75,8 @@ impl Session {
     /// Snapshots are saved about every step, not on the minute: one counts for the slot from its expected time to
     /// the next.
     pub fn missing(&self, date: NaiveDate, present: &[SnapshotTime]) -> Vec<SnapshotTime> {
-        let minute = |time: SnapshotTime| time.time().signed_duration_since(self.open).num_minutes();
+        let open = self.hours(date).open;
+        let minute = |time: SnapshotTime| time.time().signed_duration_since(open).num_minutes();
         let step = i64::from(self.step_minutes.max(1));
         let mut expected = self.expected(date);
         expected.retain(|slot| {
@@ -56,32 +84,36 @@ impl Session {
         });
         expected
     }
-}
 
-/// Whether B3 trades on `date`: no weekend, no national holiday, Carnival, Good Friday, Corpus Christi, 24 or 31 December.
-///
-/// ```
-/// use market::session::is_business_day;
-/// let day = |d| chrono::NaiveDate::from_ymd_opt(2020, 4, d).unwrap();
-/// assert!(is_business_day(day(9)));
-/// assert!(!is_business_day(day(10)), "Good Friday");
-/// ```
-pub fn is_business_day(date: NaiveDate) -> bool {
-    bdays::calendars::brazil::BrazilExchange.is_bday(date)
-}
-
-/// Times of day as `HH:MM`, as a person writes them in a configuration.
-mod clock {
-    use chrono::NaiveTime;
-    use serde::{Deserialize, Deserializer, Serializer, de::Error};
-
-    pub fn serialize<S: Serializer>(time: &NaiveTime, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(&time.format("%H:%M"))
-    }
-
-    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<NaiveTime, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        NaiveTime::parse_from_str(&text, "%H:%M").map_err(|_| D::Error::custom(format!("{text:?} is not a time HH:MM")))
+    /// Says what of it cannot be meant.
+    ///
+    /// # Errors
+    /// The first pair of times of which the opening is not before the close, an entry that ends before it begins, or a step of
+    /// no minutes, by the name of its key.
+    pub fn check(&self) -> Result<(), String> {
+        let clock = |time: NaiveTime| time.format("%H:%M");
+        // A single one has to fit every day of B3's.
+        let open = self.open.unwrap_or(b3::OPEN);
+        let close = self.close.unwrap_or(b3::CLOSE);
+        if open >= close {
+            let (open, close) = (clock(open), clock(close));
+            return Err(format!("session.open {open} is not before session.close {close}"));
+        }
+        if self.step_minutes == 0 {
+            return Err("session.step_minutes has to be at least 1".to_owned());
+        }
+        for Dated { from, to, open, close } in &self.hours {
+            if let Some(to) = to
+                && to < from
+            {
+                return Err(format!("session.hours from {from}: its last day, {to}, is before its first"));
+            }
+            if open >= close {
+                let (open, close) = (clock(*open), clock(*close));
+                return Err(format!("session.hours from {from}: open {open} is not before close {close}"));
+            }
+        }
+        Ok(())
     }
 }
 
@@ -93,16 +125,12 @@ mod tests {
         NaiveDate::from_ymd_opt(2020, m, d).expect("a date")
     }
 
-    #[test]
-    fn the_exchange_is_closed_on_its_holidays() {
-        for (m, d) in
-            [(1, 1), (2, 24), (2, 25), (4, 10), (4, 21), (5, 1), (6, 11), (12, 24), (12, 25), (12, 31), (4, 4)]
-        {
-            assert!(!is_business_day(date(m, d)), "2020-{m}-{d}");
-        }
-        for (m, d) in [(4, 1), (4, 9), (4, 13), (2, 26), (12, 23)] {
-            assert!(is_business_day(date(m, d)), "2020-{m}-{d}");
-        }
+    fn time(text: &str) -> NaiveTime {
+        NaiveTime::parse_from_str(text, "%H:%M").expect("a time")
+    }
+
+    fn dated(from: NaiveDate, to: Option<NaiveDate>, open: &str, close: &str) -> Dated {
+        Dated { from, to, open: time(open), close: time(close) }
     }
 
     #[test]
@@ -121,5 +149,74 @@ mod tests {
         // Before the opening is no slot's.
         assert_eq!(Session::default().missing(date(4, 1), &["202004010955".parse().expect("a time")]).len(), 42);
         assert!(Session::default().missing(date(4, 10), &[]).is_empty(), "a holiday misses nothing");
+    }
+
+    #[test]
+    fn a_snapshot_of_ash_wednesday_counts_for_a_slot_after_thirteen() {
+        let session = Session::default();
+        let expected = session.expected(date(2, 26));
+        assert_eq!(expected.len(), 30);
+        assert_eq!((expected[0].intdate(), expected[29].intdate()), (202002261300, 202002261750));
+        assert!(session.missing(date(2, 26), &expected).is_empty());
+        let early: Vec<SnapshotTime> = vec!["202002261250".parse().expect("a time")];
+        assert_eq!(session.missing(date(2, 26), &early), expected);
+    }
+
+    #[test]
+    fn a_single_pair_holds_for_every_day() {
+        let session = Session { open: Some(time("10:00")), close: Some(time("17:00")), ..Session::default() };
+        for day in [date(1, 6), date(4, 1), date(11, 3)] {
+            assert_eq!(session.expected(day).len(), 42, "{day}");
+        }
+        assert_eq!(session.hours(date(2, 26)), Hours { open: time("13:00"), close: time("17:00") });
+        let late = Session { close: Some(time("18:00")), ..Session::default() };
+        assert_eq!(late.hours(date(4, 1)), Hours { open: time("10:00"), close: time("18:00") });
+    }
+
+    #[test]
+    fn dated_hours_stand_above_the_others() {
+        let session = Session {
+            close: Some(time("17:30")),
+            hours: vec![
+                dated(date(6, 1), None, "10:00", "16:00"),
+                dated(date(3, 2), Some(date(3, 6)), "11:00", "15:00"),
+                dated(date(9, 1), Some(date(9, 1)), "12:00", "13:00"),
+                dated(date(2, 1), Some(date(2, 28)), "09:00", "18:00"),
+            ],
+            ..Session::default()
+        };
+        assert_eq!(session.check(), Ok(()));
+        for (day, open, close) in [
+            (date(1, 6), "10:00", "17:30"),
+            (date(3, 2), "11:00", "15:00"),
+            (date(3, 6), "11:00", "15:00"),
+            (date(3, 9), "10:00", "17:30"),
+            (date(6, 1), "10:00", "16:00"),
+            (date(9, 1), "12:00", "13:00"),
+            (date(9, 2), "10:00", "16:00"),
+            (date(2, 27), "09:00", "18:00"),
+            // Ash Wednesday.
+            (date(2, 26), "13:00", "18:00"),
+        ] {
+            assert_eq!(session.hours(day), Hours { open: time(open), close: time(close) }, "{day}");
+        }
+        let alone = vec![dated(date(2, 26), Some(date(2, 26)), "10:30", "18:00")];
+        let session = Session { hours: alone, ..Session::default() };
+        assert_eq!(session.hours(date(2, 26)).open, time("10:30"), "an entry for the day alone says all of it");
+    }
+
+    #[test]
+    fn what_cannot_be_meant_is_said() {
+        let with = |hours| Session { hours: vec![hours], ..Session::default() };
+        for (session, expected) in [
+            (Session { open: Some(time("17:00")), ..Session::default() }, "session.open 17:00 is not before"),
+            (Session { close: Some(time("10:00")), ..Session::default() }, "is not before session.close 10:00"),
+            (Session { step_minutes: 0, ..Session::default() }, "at least 1"),
+            (with(dated(date(3, 2), Some(date(3, 1)), "10:00", "17:00")), "2020-03-01, is before its first"),
+            (with(dated(date(3, 2), None, "17:00", "17:00")), "from 2020-03-02: open 17:00 is not before close 17:00"),
+        ] {
+            let said = session.check().expect_err(expected);
+            assert!(said.contains(expected), "{said}");
+        }
     }
 }

@@ -51,7 +51,7 @@ async fn lake(State(app): State<Arc<App>>) -> Answer<Lake> {
     // All at once: on AWS each of them is a second.
     let tables = try_join_all(TableName::ALL.map(|table| described(&app, table))).await?;
     let config = &app.lake.config;
-    Ok(Json(Lake { database: config.athena.database.as_str().to_owned(), session: config.session, tables }))
+    Ok(Json(Lake { database: config.athena.database.as_str().to_owned(), session: config.session.clone(), tables }))
 }
 
 async fn described(app: &App, table: TableName) -> Result<Table, Error> {

@@ -66,7 +66,7 @@ struct Day {
 
 async fn calendar(State(app): State<Arc<App>>, Query(asked): Query<Asked>) -> Answer<Calendar> {
     let lake = &app.lake;
-    let session = lake.config.session;
+    let session = lake.config.session.clone();
     let (published, quarantine, folders) = try_join!(published(&app), quarantine(lake), raw_days(lake))?;
     let nameless = quarantine.iter().filter(|file| file.of.is_none()).count();
     let refused = quarantine.iter().filter_map(|file| Some(file.of?.0));

@@ -144,7 +144,7 @@ async fn series(State(app): State<Arc<App>>, Query(params): Query<Params>) -> An
     let question = Question::of(&params, &published)?;
     let mut answer = Series {
         published: published.iter().copied().collect(),
-        days: Slots::new(app.lake.config.session, &question.days, &BTreeSet::new()),
+        days: Slots::new(&app.lake.config.session, &question.days, &BTreeSet::new()),
         instruments: Vec::new(),
         absent: Vec::new(),
         spread: None,
@@ -166,7 +166,7 @@ async fn series(State(app): State<Arc<App>>, Query(params): Query<Params>) -> An
     answer.note(&prices, &rows);
 
     let present = rows.rows.iter().filter_map(|row| intdate(row)).collect();
-    answer.days = Slots::new(app.lake.config.session, &question.days, &present);
+    answer.days = Slots::new(&app.lake.config.session, &question.days, &present);
     let places = answer.days.places();
     answer.instruments = instruments(&rows, &places);
     if let (Some((statement, [a, b], ratio)), Some(differences)) = (&spread, differences) {

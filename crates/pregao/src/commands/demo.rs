@@ -31,7 +31,7 @@ async fn demonstrate(lake: &Lake, home: &Path) -> anyhow::Result<ExitCode> {
     let folder = home.join("sample");
 
     headline("1. pregao sample: a day of raw files, in all the mess of the real ones")?;
-    let made = Sample { from: date, days: 1, seed: 1, session: lake.config.session };
+    let made = Sample { from: date, days: 1, seed: 1, session: lake.config.session.clone() };
     let summary = sample::write(&made, &folder, &progress)?;
     writeln!(io::stdout(), "{}", sample::headline(&summary, &folder))?;
 

@@ -63,7 +63,7 @@ mod stream {
 }
 
 /// What to make.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Sample {
     /// The first day; when the exchange is closed on it, the next one on which it is open.
     pub from: NaiveDate,

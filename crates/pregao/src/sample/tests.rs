@@ -14,7 +14,7 @@ fn sample(seed: u64, days: u32) -> Sample {
         from: NaiveDate::from_ymd_opt(2020, 4, 9).expect("a date"),
         days,
         seed,
-        session: Session { open: time(10), close: time(17), step_minutes: 30 },
+        session: Session { open: Some(time(10)), close: Some(time(17)), step_minutes: 30, hours: Vec::new() },
     }
 }
 
