@@ -34,6 +34,11 @@ impl AwsError {
         AwsError { status: StatusCode::INSUFFICIENT_STORAGE, ..AwsError::internal(error) }
     }
 
+    /// A request that this endpoint does not take from where it comes.
+    pub(crate) fn access_denied(reason: &str) -> AwsError {
+        AwsError { status: StatusCode::FORBIDDEN, ..AwsError::new("AccessDeniedException", reason) }
+    }
+
     /// One more member of the error object.
     pub(crate) fn with(mut self, name: &str, value: impl Into<Value>) -> AwsError {
         self.details.insert(name.to_owned(), value.into());
@@ -95,6 +100,11 @@ pub(crate) enum Version {
 }
 
 impl Version {
+    /// The version that the service of a target (`<service>.<operation>`) speaks.
+    pub(crate) fn of(target: &str) -> Version {
+        if target.starts_with("AWSStepFunctions.") { Version::V1_0 } else { Version::V1_1 }
+    }
+
     /// The answer as HTTP.
     pub(crate) fn respond(self, answer: Answer) -> Response<Body> {
         self.respond_text(answer.map(|output| output.to_string()))

@@ -13,6 +13,8 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
+use crate::private;
+
 /// Why a home could not be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum HomeError {
@@ -117,9 +119,9 @@ pub(crate) struct Home {
 }
 
 impl Home {
-    /// Makes the folder where it is missing, and becomes its owner.
+    /// Makes the folder where it is missing, and becomes its owner. No other user of the machine can look into it.
     pub(crate) fn own(root: &Path) -> Result<Home, HomeError> {
-        fs::create_dir_all(root).map_err(failed("creating", root))?;
+        private::create(root).map_err(failed("creating", root))?;
         let root = root.canonicalize().map_err(failed("resolving", root))?;
         let lock = lock_exclusively(&root)?;
         // A dead owner's address must not be read as ours before we listen.
@@ -127,14 +129,19 @@ impl Home {
         let home = Home { root, _lock: lock };
         let temporary = home.temporary();
         fs::create_dir_all(&temporary).map_err(failed("creating", &temporary))?;
-        home.require_room()?;
+        home.probe()?;
         Ok(home)
     }
 
-    /// Tells a full disk by what writing does, which also knows of quotas.
-    fn require_room(&self) -> Result<(), HomeError> {
+    /// Tells a full disk by what writing does, which also knows of quotas. What was written is of whom this process
+    /// is: so the folder is closed to others if it is theirs.
+    fn probe(&self) -> Result<(), HomeError> {
         let probe = self.temporary().join("room");
         let written = fs::write(&probe, vec![0; ROOM]);
+        let narrowed = fs::metadata(&probe).and_then(|ours| private::narrow(&self.root, &ours));
+        if let Err(error) = narrowed {
+            tracing::warn!(%error, home = %self.root.display(), "the home could not be closed to other users");
+        }
         remove_if_there(&probe)?;
         written.map_err(|error| match error.kind() {
             io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
@@ -232,5 +239,19 @@ mod tests {
         assert_eq!(Owner::find(folder.path()).unwrap(), None, "a stale endpoint.json is no owner");
         Home::own(folder.path()).unwrap();
         assert!(!folder.path().join("endpoint.json").exists());
+    }
+
+    #[test]
+    fn a_home_is_its_users_alone() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let folder = tempfile::tempdir().unwrap();
+        let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        let new = folder.path().join("new/.pregao");
+        drop(Home::own(&new).unwrap());
+        assert_eq!(mode(&new), 0o700);
+
+        fs::set_permissions(&new, fs::Permissions::from_mode(0o755)).unwrap();
+        drop(Home::own(&new).unwrap());
+        assert_eq!(mode(&new), 0o700, "one of an earlier version is narrowed");
     }
 }

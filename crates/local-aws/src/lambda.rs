@@ -224,7 +224,8 @@ fn invoked_response(invoked: &Invoked) -> Response<Body> {
     response
 }
 
-fn refused(status: StatusCode, code: &'static str, message: &str) -> Response<Body> {
+/// A refusal in Lambda's form.
+pub(crate) fn refused(status: StatusCode, code: &'static str, message: &str) -> Response<Body> {
     let mut response = json_response(status, &json!({ "Type": "User", "Message": message }));
     response.headers_mut().insert("x-amzn-errortype", HeaderValue::from_static(code));
     response

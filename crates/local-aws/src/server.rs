@@ -1,19 +1,17 @@
 //! HTTP on one loopback port: which service a request is for, and a quiet end of the server.
 
 use std::convert::Infallible;
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{CONTENT_TYPE, HOST};
-use http::{HeaderValue, Request, Response, StatusCode};
+use http::{Request, Response, StatusCode};
 use http_body_util::{BodyExt as _, Limited};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use s3s::Body;
+use s3s::{Body, S3ErrorCode};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
@@ -21,11 +19,14 @@ use tokio::task::JoinSet;
 use crate::athena::Athena;
 use crate::aws_json::{self, AwsError, Version};
 use crate::emr::Emr;
+use crate::foreign;
 use crate::in_process::Call;
 use crate::lambda::{self, Functions};
+use crate::protocol::{self, Protocol};
 use crate::s3::S3;
 use crate::state::State;
 use crate::step_functions::StepFunctions;
+use crate::unread;
 
 /// The most that the body of a JSON request may have: Lambda's own limit is 6 MB.
 const LARGEST_JSON: usize = 16 * 1024 * 1024;
@@ -89,7 +90,13 @@ async fn converse(stream: TcpStream, services: Arc<Services>, mut stop: watch::R
     let _ = stream.set_nodelay(true);
     let answer = service_fn(move |request: Request<Incoming>| {
         let services = Arc::clone(&services);
-        async move { Ok::<_, Infallible>(services.answer(request.map(Body::from)).await) }
+        async move {
+            let (request, rest) = unread::share(request);
+            let mut response = services.answer(request).await;
+            foreign::contain(response.headers_mut());
+            rest.discard().await;
+            Ok::<_, Infallible>(response)
+        }
     });
     let mut connection =
         std::pin::pin!(http1::Builder::new().timer(TokioTimer::new()).serve_connection(TokioIo::new(stream), answer));
@@ -106,23 +113,29 @@ async fn converse(stream: TcpStream, services: Arc<Services>, mut stop: watch::R
 }
 
 impl Services {
+    /// Answers, whatever is asked, with the id of the request.
     async fn answer(&self, request: Request<Body>) -> Response<Body> {
-        if !names_this_machine(&request) {
-            return plain(StatusCode::FORBIDDEN, "this endpoint answers only requests to localhost or 127.0.0.1");
-        }
-        if let Some(target) = request.headers().get("x-amz-target") {
-            let target = String::from_utf8_lossy(target.as_bytes()).into_owned();
-            return self.answer_json(&target, request).await;
-        }
-        // Objects need no more: a write of one is kept or refused by itself.
-        let path = request.uri().path();
-        if let Some(path) = path.strip_prefix(lambda::PATH).filter(|rest| rest.is_empty() || rest.starts_with('/')) {
-            let path = path.to_owned();
-            return self.answer_lambda(&path, request).await;
-        }
-        match self.s3.answer(request).await {
-            Ok(response) => response,
-            Err(error) => plain(StatusCode::INTERNAL_SERVER_ERROR, &format!("{error:?}")),
+        let (head, body) = request.into_parts();
+        let protocol = Protocol::of(&head);
+        let response = match foreign::check(&head) {
+            Ok(()) => self.answer_service(&protocol, Request::from_parts(head, body)).await,
+            Err(reason) => {
+                tracing::warn!(%reason, method = %head.method, path = head.uri.path(), "a request was refused");
+                protocol.deny(&reason.to_string())
+            }
+        };
+        protocol.stamp(response)
+    }
+
+    async fn answer_service(&self, protocol: &Protocol, request: Request<Body>) -> Response<Body> {
+        match protocol {
+            Protocol::Json(target) => self.answer_json(target, request).await,
+            // Objects need no more: a write of one is kept or refused by itself.
+            Protocol::Lambda(path) => self.answer_lambda(path, request).await,
+            Protocol::S3 => match self.s3.answer(request).await {
+                Ok(response) => response,
+                Err(error) => protocol::s3_error(S3ErrorCode::InternalError, &format!("{error:?}")),
+            },
         }
     }
 
@@ -130,7 +143,11 @@ impl Services {
         let (method, headers) = (request.method().clone(), request.headers().clone());
         match read(request).await {
             Ok(body) => self.functions.respond(&method, path, &headers, body).await,
-            Err(error) => plain(StatusCode::PAYLOAD_TOO_LARGE, &format!("the body could not be read: {error}")),
+            Err(error) => lambda::refused(
+                StatusCode::PAYLOAD_TOO_LARGE,
+                "RequestTooLargeException",
+                &format!("the body could not be read: {error}"),
+            ),
         }
     }
 
@@ -140,7 +157,7 @@ impl Services {
             Ok(body) => aws_json::parse(&body),
             Err(error) => Err(AwsError::new("SerializationException", format!("the body could not be read: {error}"))),
         };
-        let version = if service == "AWSStepFunctions" { Version::V1_0 } else { Version::V1_1 };
+        let version = Version::of(target);
         let input =
             input.and_then(|input| self.state.broken().map_or(Ok(input), |broken| Err(AwsError::storage(broken))));
         let answer = match (service, input) {
@@ -160,49 +177,4 @@ impl Services {
 /// The whole body of a request of bounded size.
 async fn read(request: Request<Body>) -> Result<Bytes, s3s::StdError> {
     Ok(Limited::new(request.into_body(), LARGEST_JSON).collect().await?.to_bytes())
-}
-
-/// Whether the request was meant for this machine. A page in a browser that reached us through a name of
-/// its own (DNS rebinding) was not.
-fn names_this_machine(request: &Request<Body>) -> bool {
-    match request.headers().get(HOST).map(HeaderValue::to_str) {
-        None => true,
-        Some(Ok(host)) => is_loopback(host),
-        Some(Err(_)) => false,
-    }
-}
-
-fn is_loopback(host: &str) -> bool {
-    let name = match host.rsplit_once(':') {
-        Some((name, port)) if port.bytes().all(|digit| digit.is_ascii_digit()) => name,
-        _ => host,
-    };
-    let name = name.trim_start_matches('[').trim_end_matches(']');
-    match name.parse::<IpAddr>() {
-        Ok(address) => address.is_loopback(),
-        Err(_) => name == "localhost" || name.ends_with(".localhost"),
-    }
-}
-
-fn plain(status: StatusCode, text: &str) -> Response<Body> {
-    let mut response = Response::new(Body::from(text.to_owned()));
-    *response.status_mut() = status;
-    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
-    response
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_this_machine_is_meant() {
-        for host in ["127.0.0.1:4599", "localhost", "localhost:80", "[::1]:4599", "bucket.localhost:4599", "127.1.2.3"]
-        {
-            assert!(is_loopback(host), "{host}");
-        }
-        for host in ["example.com", "10.0.0.1:4599", "localhost.example.com", "", "127.0.0.1.example.com:80"] {
-            assert!(!is_loopback(host), "{host}");
-        }
-    }
 }

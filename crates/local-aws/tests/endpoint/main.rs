@@ -4,6 +4,7 @@ mod athena;
 mod emr;
 mod in_process;
 mod nothing_is_kept;
+mod pages;
 mod protocols;
 mod s3;
 mod step_functions;

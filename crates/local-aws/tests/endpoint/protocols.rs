@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::World;
 
 /// Sends a request and reads the whole answer: its status, its head and its body.
-fn exchange(world: &World, request: &str, headers: &[(&str, &str)], body: &str) -> (u16, String, String) {
+pub(crate) fn exchange(world: &World, request: &str, headers: &[(&str, &str)], body: &str) -> (u16, String, String) {
     let address = world.endpoint.url().replace("http://", "");
     let mut text = format!("{request} HTTP/1.1\r\nConnection: close\r\nContent-Length: {}\r\n", body.len());
     if !headers.iter().any(|(name, _)| *name == "Host") {
@@ -57,6 +57,87 @@ async fn only_requests_to_this_machine_are_answered() {
     assert_eq!(status, 403);
     let (status, ..) = exchange(&world, "GET /pregao-raw", &[("Host", "localhost:1")], "");
     assert_eq!(status, 200);
+}
+
+/// The value of a header, of which there is one.
+fn header<'a>(head: &'a str, name: &str) -> &'a str {
+    let values: Vec<&str> = head.lines().filter_map(|line| line.strip_prefix(name)?.strip_prefix(": ")).collect();
+    assert_eq!(values.len(), 1, "{name}: {head}");
+    values[0]
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_answer_has_an_id() {
+    let world = World::new().await;
+    world.put("pregao-raw", "k", "bytes").await;
+    let mut seen = Vec::new();
+    for (request, status) in [
+        ("GET /", 200),
+        ("GET /pregao-raw?list-type=2", 200),
+        ("GET /pregao-raw/k", 200),
+        ("HEAD /pregao-raw/k", 200),
+        ("HEAD /pregao-raw/missing", 404),
+        ("PUT /pregao-raw/new", 200),
+        ("DELETE /pregao-raw/new", 204),
+        ("GET /pregao-raw/missing", 404),
+        ("GET /no-such-bucket", 404),
+        ("GET /pregao-raw?versions", 501),
+        ("PATCH /pregao-raw/k", 501),
+        ("GET /%ff", 400),
+    ] {
+        let (found, head, body) = exchange(&world, request, &[], "");
+        assert_eq!(found, status, "{request}: {head}");
+        let (id, host) = (header(&head, "x-amz-request-id"), header(&head, "x-amz-id-2"));
+        assert!(id.len() == 16 && host.len() == 64, "{head}");
+        seen.push(id.to_owned());
+        if status >= 400 && !request.starts_with("HEAD") {
+            let named = format!("<RequestId>{}</RequestId><HostId>", id.to_uppercase());
+            assert!(body.contains(&named), "{request}: {body}");
+            assert_eq!(header(&head, "content-length"), body.len().to_string());
+        }
+    }
+    for target in ["AWSStepFunctions.ListStateMachines", "AmazonAthena.ListWorkGroups", "ElasticMapReduce.X", "x"] {
+        let (_, head, _) = exchange(&world, "POST /", &[("X-Amz-Target", target)], "{}");
+        seen.push(header(&head, "x-amzn-requestid").to_owned());
+    }
+    for request in
+        ["GET /2015-03-31/functions", "POST /2015-03-31/functions/nobody/invocations", "GET /2015-03-31/functions/x"]
+    {
+        let (_, head, _) = exchange(&world, request, &[], "");
+        seen.push(header(&head, "x-amzn-requestid").to_owned());
+    }
+    let (_, head, body) = exchange(&world, "GET /pregao-raw/k", &[("Host", "evil.example")], "");
+    assert!(body.to_lowercase().contains(header(&head, "x-amz-request-id")), "{body}");
+    let all = seen.len();
+    seen.sort_unstable();
+    seen.dedup();
+    assert_eq!(seen.len(), all, "no two requests have one id");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refusal_is_seen_by_who_still_sends() {
+    let world = World::new().await;
+    // More than the buffers of a connection hold.
+    let body = "x".repeat(8 << 20);
+    for (request, headers, status) in [
+        ("POST /pregao-raw/k", &[][..], 501),
+        ("POST /", &[], 501),
+        ("PUT /no-such-bucket/k?acl", &[], 501),
+        ("PUT /pregao-raw/k", &[("Host", "evil.example")], 403),
+        ("PUT /pregao-raw/k", &[("Origin", "http://evil.example")], 403),
+        ("PUT /pregao-raw/k", &[("If-None-Match", "\"0123\"")], 501),
+        ("POST /2015-03-31/functions/ingest/invocations", &[("Sec-Fetch-Site", "cross-site")], 403),
+    ] {
+        let (found, _, answer) = exchange(&world, request, headers, &body);
+        assert_eq!(found, status, "{request} {headers:?}: {answer}");
+    }
+    // Who asks first keeps its bytes, and the connection goes on.
+    let mut stream = TcpStream::connect(world.endpoint.url().replace("http://", "")).unwrap();
+    let head = "POST /pregao-raw/k HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\nExpect: 100-continue\r\n\r\n";
+    stream.write_all(head.as_bytes()).unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 501"), "{answer}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

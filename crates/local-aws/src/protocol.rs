@@ -1,0 +1,138 @@
+//! Which service a request is for, and what all answers of that service have: its form of a refusal, and the id of the
+//! request.
+
+use std::sync::LazyLock;
+
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
+use http::request::Parts;
+use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
+use s3s::{Body, S3Error, S3ErrorCode};
+use uuid::Uuid;
+
+use crate::aws_json::{AwsError, Version};
+use crate::lambda;
+
+/// How a client speaks, as far as the head of its request says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Protocol {
+    /// Step Functions, Athena, EMR: `<service>.<operation>` in a header.
+    Json(String),
+    /// What comes behind [`lambda::PATH`].
+    Lambda(String),
+    S3,
+}
+
+impl Protocol {
+    pub(crate) fn of(head: &Parts) -> Protocol {
+        if let Some(target) = head.headers.get("x-amz-target") {
+            return Protocol::Json(String::from_utf8_lossy(target.as_bytes()).into_owned());
+        }
+        match head.uri.path().strip_prefix(lambda::PATH) {
+            Some(rest) if rest.is_empty() || rest.starts_with('/') => Protocol::Lambda(rest.to_owned()),
+            _ => Protocol::S3,
+        }
+    }
+
+    /// The answer to a request that is not looked at, status 403.
+    pub(crate) fn deny(&self, reason: &str) -> Response<Body> {
+        match self {
+            Protocol::Json(target) => Version::of(target).respond(Err(AwsError::access_denied(reason))),
+            Protocol::Lambda(_) => lambda::refused(StatusCode::FORBIDDEN, "AccessDeniedException", reason),
+            Protocol::S3 => s3_error(S3ErrorCode::AccessDenied, reason),
+        }
+    }
+
+    /// Writes the id of the request where clients look for it: for support, and to find one answer among many.
+    pub(crate) fn stamp(&self, mut response: Response<Body>) -> Response<Body> {
+        let id = Uuid::new_v4();
+        if *self != Protocol::S3 {
+            response.headers_mut().insert(JSON_ID, header(&id.to_string()));
+            return response;
+        }
+        let (id, _) = id.as_u64_pair();
+        let id = format!("{id:016X}");
+        response.headers_mut().insert(S3_ID, header(&id));
+        response.headers_mut().insert(S3_HOST_ID, header(&HOST_ID));
+        if response.status().is_client_error() || response.status().is_server_error() {
+            name_in_body(&mut response, &id);
+        }
+        response
+    }
+}
+
+const JSON_ID: HeaderName = HeaderName::from_static("x-amzn-requestid");
+const S3_ID: HeaderName = HeaderName::from_static("x-amz-request-id");
+const S3_HOST_ID: HeaderName = HeaderName::from_static("x-amz-id-2");
+
+/// Which host answers, as S3 has it: one for the life of the process.
+static HOST_ID: LazyLock<String> = LazyLock::new(|| {
+    let bytes = [Uuid::new_v4(), Uuid::new_v4(), Uuid::new_v4()].map(Uuid::into_bytes).concat();
+    base64_simd::STANDARD.encode_to_string(bytes)
+});
+
+fn header(text: &str) -> HeaderValue {
+    // Hexadecimal and base64 are always sound.
+    HeaderValue::try_from(text).unwrap_or_else(|_| HeaderValue::from_static(""))
+}
+
+/// An error of S3, as HTTP.
+pub(crate) fn s3_error(code: S3ErrorCode, text: &str) -> Response<Body> {
+    let error = S3Error::with_message(code, text.to_owned());
+    let status = error.status_code().unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    error.to_http_response().unwrap_or_else(|_| {
+        let mut response = Response::new(Body::empty());
+        *response.status_mut() = status;
+        response
+    })
+}
+
+/// Completes the XML of an S3 error, which is in memory, by the ids.
+fn name_in_body(response: &mut Response<Body>, id: &str) {
+    const END: &[u8] = b"</Error>";
+    if !is_xml(response.headers()) {
+        return;
+    }
+    let Some(text) = response.body().bytes() else { return };
+    let Some(inside) = text.trim_ascii_end().strip_suffix(END) else { return };
+    let ids = format!("<RequestId>{id}</RequestId><HostId>{}</HostId>", *HOST_ID);
+    let body = [inside, ids.as_bytes(), END].concat();
+    if response.headers().contains_key(CONTENT_LENGTH) {
+        response.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from(body.len()));
+    }
+    *response.body_mut() = Body::from(body);
+}
+
+fn is_xml(headers: &HeaderMap) -> bool {
+    headers.get(CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(b"application/xml"))
+}
+
+#[cfg(test)]
+mod tests {
+    use http::Request;
+
+    use super::*;
+
+    fn of(uri: &str, target: Option<&str>) -> Protocol {
+        let request = target.into_iter().fold(Request::get(uri), |request, name| request.header("x-amz-target", name));
+        Protocol::of(&request.body(()).unwrap().into_parts().0)
+    }
+
+    #[test]
+    fn a_request_is_for_one_service() {
+        assert_eq!(of("/", Some("AmazonAthena.ListWorkGroups")), Protocol::Json("AmazonAthena.ListWorkGroups".into()));
+        assert_eq!(of("/2015-03-31/functions", None), Protocol::Lambda(String::new()));
+        assert_eq!(of("/2015-03-31/functions/a/invocations?x", None), Protocol::Lambda("/a/invocations".into()));
+        assert_eq!(of("/2015-03-31/functions-of-mine", None), Protocol::S3);
+        assert_eq!(of("/b/k", None), Protocol::S3);
+    }
+
+    #[test]
+    fn an_id_is_in_the_head_and_in_the_error() {
+        let response = Protocol::S3.stamp(s3_error(S3ErrorCode::NoSuchKey, "a & b"));
+        let id = response.headers()["x-amz-request-id"].to_str().unwrap().to_owned();
+        assert_eq!(id.len(), 16);
+        let text = String::from_utf8(response.body().bytes().unwrap().to_vec()).unwrap();
+        assert!(text.contains(&format!("<RequestId>{id}</RequestId><HostId>")), "{text}");
+        assert!(text.ends_with("</Error>"), "{text}");
+    }
+}
