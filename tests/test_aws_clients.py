@@ -158,6 +158,31 @@ def test_s3_says_what_it_does_not_have_or_do(s3):
     assert error_code(s3.get_bucket_website, Bucket=RESULTS) == "NotImplemented"
 
 
+def test_every_answer_has_a_request_id(endpoint: Endpoint, s3):
+    answers = [
+        s3.list_buckets(),
+        s3.put_object(Bucket=RESULTS, Key="clients/id", Body=b"x"),
+        s3.get_object(Bucket=RESULTS, Key="clients/id"),
+        s3.delete_object(Bucket=RESULTS, Key="clients/id"),
+        endpoint.client("stepfunctions").list_state_machines(),
+        endpoint.client("athena").list_work_groups(),
+        endpoint.client("emr").list_clusters(),
+        endpoint.client("lambda").list_functions(),
+    ]
+    for service, call, arguments in [
+        ("s3", "get_object", {"Bucket": RESULTS, "Key": "clients/none"}),
+        ("stepfunctions", "describe_execution", {"executionArn": STATE_MACHINES["create_datalake"]}),
+        ("athena", "get_query_execution", {"QueryExecutionId": "none"}),
+        ("lambda", "get_function", {"FunctionName": "none"}),
+    ]:
+        with pytest.raises(botocore.exceptions.ClientError) as caught:
+            getattr(endpoint.client(service), call)(**arguments)
+        answers.append(caught.value.response)
+    ids = [answer["ResponseMetadata"]["RequestId"] for answer in answers]
+    assert all(ids) and len(set(ids)) == len(ids), ids
+    assert all(answer["ResponseMetadata"]["HostId"] for answer in answers[:4])
+
+
 def test_s3_through_the_aws_cli(endpoint: Endpoint, tmp_path):
     big = bytes(range(256)) * 40_000  # over the size from which the CLI sends parts
     (tmp_path / "big").write_bytes(big)

@@ -11,18 +11,30 @@ use super::index::Object;
 use super::store::{ObjectStore, Staged, StoreError, copy_through};
 
 impl ObjectStore {
-    /// The source's bytes, staged under another key with the source's attributes. `bytes` is the open source.
-    pub(super) fn stage_copy(&self, key: &str, source: &Object, bytes: File) -> Result<Staged, StoreError> {
+    /// The source's bytes, staged under another key with the source's attributes, and a checksum of another algorithm
+    /// where one is asked for. `bytes` is the open source.
+    pub(super) fn stage_copy(
+        &self,
+        key: &str,
+        source: &Object,
+        bytes: File,
+        algorithm: Option<Algorithm>,
+    ) -> Result<Staged, StoreError> {
         let is_multipart = !source.attributes.parts.is_empty();
-        if !is_multipart && let Some(file) = self.second_name(source, &bytes)? {
+        let own = source.attributes.checksum.as_ref().map(|checksum| checksum.algorithm);
+        let is_described = algorithm.is_none() || algorithm == own;
+        if !is_multipart
+            && is_described
+            && let Some(file) = self.second_name(source, &bytes)?
+        {
             let attributes = source.attributes.clone();
             return Ok(Staged { key: key.to_owned(), file, size: source.size, etag: source.etag.clone(), attributes });
         }
         // One object of one part: S3 gives it the MD5 of its bytes, and a checksum over them.
-        let algorithm = source.attributes.checksum.as_ref().map(|checksum| checksum.algorithm);
-        let (file, digest) = self.stage_range(bytes, 0..source.size, algorithm)?;
+        let (file, digest) = self.stage_range(bytes, 0..source.size, algorithm.or(own))?;
         let mut attributes = source.attributes.clone();
         attributes.parts.clear();
+        attributes.completed = None;
         Ok(Staged::new(key, file, &digest, attributes))
     }
 

@@ -35,6 +35,11 @@ impl Algorithm {
         Algorithm::ALL.into_iter().find(|algorithm| algorithm.name().eq_ignore_ascii_case(name))
     }
 
+    /// The header or trailer that has a checksum of this algorithm.
+    pub(super) fn header(self) -> String {
+        format!("x-amz-checksum-{}", self.name().to_ascii_lowercase())
+    }
+
     /// The algorithm of the header or trailer `x-amz-checksum-<algorithm>`.
     pub(super) fn of_header(header: &str) -> Option<Algorithm> {
         Algorithm::named(header.trim().strip_prefix("x-amz-checksum-")?)

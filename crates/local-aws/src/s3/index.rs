@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::digest::StoredChecksum;
 use super::location::Location;
+use super::multipart::Completed;
 use crate::state::{json, to_json};
 
 pub(crate) const SCHEMA: &str = "
@@ -80,6 +81,9 @@ pub(crate) struct Attributes {
     /// The sizes of the parts of a multipart object, in order; else empty.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(super) parts: Vec<u64>,
+    /// The upload that made it, of a multipart object.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) completed: Option<Completed>,
 }
 
 impl Attributes {

@@ -1,13 +1,17 @@
 //! S3: the protocol is [s3s](https://docs.rs/s3s), the objects are plain files under `HOME/s3/<bucket>/<key>`, and
 //! what is known of them is in SQLite.
 
+mod accepted;
 mod bytes;
+mod claims;
 mod copy;
 mod digest;
+mod document;
 mod index;
 mod listing;
 mod location;
 mod multipart;
+mod ranges;
 mod service;
 mod store;
 mod unsigned;
@@ -16,6 +20,9 @@ use std::sync::Arc;
 
 use http::{Request, Response};
 use s3s::service::{S3Service, S3ServiceBuilder};
+use s3s::{Body, HttpError, S3Result};
+
+use accepted::Accepted;
 
 pub(crate) use index::{Attributes, Object, SCHEMA};
 pub(crate) use store::{ObjectStore, Staged, StoreError, WriteCondition};
@@ -32,7 +39,24 @@ impl S3 {
         S3 { service: S3ServiceBuilder::new(service::S3Operations { store }).build() }
     }
 
-    pub(crate) async fn answer(&self, request: Request<s3s::Body>) -> Result<Response<s3s::Body>, s3s::HttpError> {
-        self.service.call(unsigned::unsign(request)).await
+    pub(crate) async fn answer(&self, request: Request<Body>) -> Result<Response<Body>, HttpError> {
+        let request = match S3::accept(request).await {
+            Ok(request) => request,
+            Err(refusal) => return refusal.to_http_response().map_err(|error| HttpError::new(Box::new(error))),
+        };
+        self.service.call(request).await
+    }
+
+    /// The request as s3s is to see it, unless something in it would be forgotten.
+    async fn accept(request: Request<Body>) -> S3Result<Request<Body>> {
+        let mut request = unsigned::unsign(request);
+        ranges::normalize(request.headers_mut());
+        let (head, body) = request.into_parts();
+        let accepted = accepted::check(&head)?;
+        let request = Request::from_parts(head, body);
+        match accepted {
+            Accepted::Bytes => Ok(request),
+            Accepted::Document => document::read(request).await,
+        }
     }
 }

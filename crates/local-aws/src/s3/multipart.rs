@@ -6,6 +6,7 @@ use std::io::Write as _;
 use std::path::PathBuf;
 
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
+use s3s::crypto::{Checksum as _, Sha256};
 use serde::{Deserialize, Serialize};
 use tempfile::TempPath;
 
@@ -53,6 +54,32 @@ pub(super) struct ClaimedPart {
     pub(super) number: i32,
     pub(super) etag: Option<String>,
     pub(super) checksum: Option<(Algorithm, String)>,
+}
+
+/// What a client says of the whole object when it completes the upload.
+#[derive(Debug, Clone)]
+pub(super) struct Expected {
+    pub(super) checksum: Option<(Algorithm, String)>,
+    pub(super) composite: Option<bool>,
+    pub(super) size: Option<u64>,
+}
+
+/// Which upload an object is of, and of which parts: a client that lost the answer asks for the same once more.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Completed {
+    id: String,
+    /// The SHA-256 over the numbers and ETags of the claimed parts.
+    parts: String,
+}
+
+impl Completed {
+    fn of(id: &str, claimed: &[ClaimedPart]) -> Completed {
+        let mut hasher = Sha256::new();
+        for part in claimed {
+            hasher.update(format!("{}:{}\n", part.number, part.etag.as_deref().unwrap_or_default()).as_bytes());
+        }
+        Completed { id: id.to_owned(), parts: hex(&hasher.finalize()) }
+    }
 }
 
 impl Upload {
@@ -204,28 +231,74 @@ impl ObjectStore {
         Ok(())
     }
 
-    /// Makes the claimed parts the object, if they are what was uploaded and the condition holds.
+    /// Makes the claimed parts the object, if they are what was uploaded and the condition holds. Where they are the
+    /// object already, by an earlier call whose answer may have been lost, that object is the answer.
     pub(super) fn complete_upload(
         &self,
         bucket: &str,
         key: &str,
         id: &str,
         claimed: &[ClaimedPart],
-        expected: Option<&(Algorithm, String)>,
+        expected: &Expected,
         condition: &WriteCondition,
     ) -> Result<Object, StoreError> {
-        let upload = self.upload(bucket, key, id)?;
-        let parts = chosen_parts(&self.parts(id, 0, 10_000)?, claimed)?;
-        let staged = self.string_together(upload, &parts)?;
-        check_expected(&staged, expected)?;
-        let object = self.put(bucket, staged, condition)?;
-        self.state.write(|rows| forget_upload(rows, id))?;
-        self.remove_parts(id);
-        Ok(object)
+        let completed = Completed::of(id, claimed);
+        if let Some(object) = self.find_completed(bucket, key, &completed)? {
+            self.forget(id)?;
+            return Ok(object);
+        }
+        let made = self.make_whole(bucket, key, &completed, claimed, expected, condition);
+        match made {
+            Ok(object) => {
+                self.forget(id)?;
+                Ok(object)
+            }
+            // The same call, a moment earlier, may have taken the parts away.
+            Err(error) => self.find_completed(bucket, key, &completed)?.ok_or(error),
+        }
     }
 
-    fn string_together(&self, upload: Upload, parts: &[Part]) -> Result<Staged, StoreError> {
-        let whole = upload.checksum.filter(|checksum| !checksum.composite).map(|checksum| checksum.algorithm);
+    fn find_completed(&self, bucket: &str, key: &str, completed: &Completed) -> Result<Option<Object>, StoreError> {
+        let object = index::find(&self.state.lock(), bucket, key)?;
+        Ok(object.filter(|object| object.attributes.completed.as_ref() == Some(completed)))
+    }
+
+    fn make_whole(
+        &self,
+        bucket: &str,
+        key: &str,
+        completed: &Completed,
+        claimed: &[ClaimedPart],
+        expected: &Expected,
+        condition: &WriteCondition,
+    ) -> Result<Object, StoreError> {
+        let upload = self.upload(bucket, key, &completed.id)?;
+        let parts = chosen_parts(&self.parts(&completed.id, 0, 10_000)?, claimed)?;
+        check_expected_form(upload.checksum, &parts, expected)?;
+        let mut staged = self.string_together(upload, &parts, expected.checksum.as_ref())?;
+        check_expected(&staged, expected.checksum.as_ref())?;
+        staged.attributes.completed = Some(completed.clone());
+        self.put(bucket, staged, condition)
+    }
+
+    /// Ends an upload whose parts are no longer needed.
+    fn forget(&self, id: &str) -> Result<(), StoreError> {
+        self.state.write(|rows| forget_upload(rows, id))?;
+        self.remove_parts(id);
+        Ok(())
+    }
+
+    /// One file of all parts. Where the upload has no checksum, the one that is expected is computed.
+    fn string_together(
+        &self,
+        upload: Upload,
+        parts: &[Part],
+        expected: Option<&(Algorithm, String)>,
+    ) -> Result<Staged, StoreError> {
+        let whole = match upload.checksum {
+            None => expected.map(|(algorithm, _)| *algorithm),
+            Some(checksum) => Some(checksum.algorithm).filter(|_| !checksum.composite),
+        };
         let (mut file, path) = self.temporary_file()?;
         let mut digester = Digester::new(whole, false);
         for part in parts {
@@ -294,10 +367,39 @@ fn chosen_parts(uploaded: &[Part], claimed: &[ClaimedPart]) -> Result<Vec<Part>,
 fn is_as_claimed(part: &Part, claim: &ClaimedPart) -> bool {
     let etag_holds = claim.etag.as_ref().is_none_or(|etag| *etag == part.etag);
     let checksum_holds = match (&claim.checksum, &part.checksum) {
-        (Some((algorithm, value)), Some(checksum)) => *algorithm != checksum.algorithm || *value == checksum.value,
-        _ => true,
+        (Some((algorithm, value)), Some(checksum)) => *algorithm == checksum.algorithm && *value == checksum.value,
+        (Some(_), None) => false,
+        (None, _) => true,
     };
     etag_holds && checksum_holds
+}
+
+/// What is said of the object before its bytes are read: its size, and what its checksum is of.
+fn check_expected_form(
+    checksum: Option<UploadChecksum>,
+    parts: &[Part],
+    expected: &Expected,
+) -> Result<(), StoreError> {
+    let size: u64 = parts.iter().map(|part| part.size).sum();
+    if let Some(expected) = expected.size.filter(|expected| *expected != size) {
+        let text = format!("The parts have {size} bytes together, and x-amz-mp-object-size says {expected}");
+        return Err(StoreError::NotAsExpected(text));
+    }
+    // Without a checksum of its own, the one that is claimed now is of the whole.
+    let is_composite = checksum.is_some_and(|checksum| checksum.composite);
+    if expected.composite.is_some_and(|composite| composite != is_composite) {
+        let text = "The upload was created with another checksum type than x-amz-checksum-type says";
+        return Err(StoreError::NotAsExpected(text.to_owned()));
+    }
+    let Some(checksum) = checksum else { return Ok(()) };
+    match &expected.checksum {
+        Some((algorithm, _)) if *algorithm != checksum.algorithm => Err(StoreError::NotAsExpected(format!(
+            "The upload was created with the checksum algorithm {}, and not with {}",
+            checksum.algorithm.name(),
+            algorithm.name()
+        ))),
+        _ => Ok(()),
+    }
 }
 
 fn check_expected(staged: &Staged, expected: Option<&(Algorithm, String)>) -> Result<(), StoreError> {

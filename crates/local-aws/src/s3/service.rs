@@ -5,17 +5,19 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use http::HeaderMap;
-use s3s::dto::{self, ETag, ETagCondition, Timestamp};
+use s3s::dto::{self, ETag, ETagCondition, Timestamp, TimestampFormat};
 use s3s::{S3, S3Error, S3ErrorCode, S3Request, S3Response, S3Result, s3_error};
 use tokio::task::spawn_blocking;
 
 use super::bytes::{FileRange, receive};
-use super::digest::{Algorithm, Digest, Digester, StoredChecksum};
+use super::claims::Claims;
+use super::digest::{Algorithm, StoredChecksum};
 use super::index::{Attributes, Object};
 use super::listing::{Entry, ListRequest};
-use super::multipart::{ClaimedPart, UploadChecksum};
+use super::multipart::{ClaimedPart, Expected, UploadChecksum};
+use super::ranges;
 use super::store::{ObjectStore, Staged, StoreError, WriteCondition};
-use super::unsigned::BodyClaims;
+use super::unsigned::unescape;
 use crate::clock;
 use crate::identity::{ACCOUNT, REGION};
 
@@ -52,6 +54,7 @@ impl From<StoreError> for S3Error {
             StoreError::InvalidPartOrder => S3ErrorCode::InvalidPartOrder,
             StoreError::EntityTooSmall { .. } => S3ErrorCode::EntityTooSmall,
             StoreError::BadDigest { .. } => S3ErrorCode::BadDigest,
+            StoreError::NotAsExpected(_) => S3ErrorCode::InvalidRequest,
             StoreError::DiskFull { .. }
             | StoreError::Io { .. }
             | StoreError::ChangedOutside { .. }
@@ -66,7 +69,7 @@ impl From<StoreError> for S3Error {
 }
 
 /// An error of S3 that s3s has no code for.
-fn other_error(code: &'static str, status: http::StatusCode, text: &'static str) -> S3Error {
+pub(super) fn other_error(code: &'static str, status: http::StatusCode, text: &'static str) -> S3Error {
     let mut error = S3Error::with_message(S3ErrorCode::Custom(code.into()), text);
     error.set_status_code(status);
     error
@@ -115,74 +118,6 @@ macro_rules! with_checksum {
 
 fn sent(checksum: &dto::Checksum) -> Option<(Algorithm, String)> {
     Algorithm::ALL.into_iter().find_map(|algorithm| Some((algorithm, algorithm.value(checksum)?.clone())))
-}
-
-/// Everything that a request says of its body's bytes.
-struct Claims {
-    md5: Option<String>,
-    checksum: Option<(Algorithm, String)>,
-    /// Named in `x-amz-trailer` or `x-amz-sdk-checksum-algorithm`: its value comes behind the body, if at all.
-    announced: Option<Algorithm>,
-    length: Option<i64>,
-    body: BodyClaims,
-}
-
-impl Claims {
-    fn new<T>(
-        request: &S3Request<T>,
-        checksum: Option<(Algorithm, String)>,
-        md5: Option<&String>,
-        named: Option<&dto::ChecksumAlgorithm>,
-        length: Option<i64>,
-    ) -> Claims {
-        let trailer = request.headers.get("x-amz-trailer").and_then(|names| names.to_str().ok());
-        let announced = trailer
-            .and_then(|names| names.split(',').find_map(Algorithm::of_header))
-            .or_else(|| named.and_then(|named| Algorithm::named(named.as_str())));
-        let body = request.extensions.get::<BodyClaims>().cloned().unwrap_or_default();
-        Claims { md5: md5.cloned(), checksum, announced, length, body }
-    }
-
-    fn algorithm(&self) -> Option<Algorithm> {
-        self.checksum.as_ref().map(|(algorithm, _)| *algorithm).or(self.announced)
-    }
-
-    fn digester(&self) -> Digester {
-        Digester::new(self.algorithm(), self.body.sha256.is_some())
-    }
-
-    fn check(&self, digest: &Digest) -> S3Result<()> {
-        if self.length.is_some_and(|length| length.cast_unsigned() != digest.size) {
-            return Err(s3_error!(IncompleteBody, "the body has {} bytes and not as many as declared", digest.size));
-        }
-        if let Some(md5) = &self.md5 {
-            let sent = base64_simd::STANDARD.decode_to_vec(md5).unwrap_or_default();
-            if sent.len() != digest.md5.len() {
-                return Err(s3_error!(InvalidDigest, "The Content-MD5 you specified is not valid."));
-            }
-            if sent != digest.md5 {
-                return Err(s3_error!(BadDigest, "The Content-MD5 you specified did not match what we received."));
-            }
-        }
-        if self.body.sha256.is_some() && self.body.sha256 != digest.payload {
-            let text = "The provided 'x-amz-content-sha256' header does not match what was computed.";
-            return Err(other_error("XAmzContentSHA256Mismatch", http::StatusCode::BAD_REQUEST, text));
-        }
-        match (self.sent_value(), &digest.checksum) {
-            (Some(sent), Some(found)) if sent != found.value => {
-                Err(StoreError::BadDigest { algorithm: found.algorithm.name() }.into())
-            }
-            _ => Ok(()),
-        }
-    }
-
-    fn sent_value(&self) -> Option<String> {
-        if let Some((_, value)) = &self.checksum {
-            return Some(value.clone());
-        }
-        let name = format!("x-amz-checksum-{}", self.announced?.name().to_ascii_lowercase());
-        self.body.trailers().get(name)?.to_str().ok().map(str::to_owned)
-    }
 }
 
 /// What the conditional headers of a read say, in the order of precedence of HTTP.
@@ -237,7 +172,12 @@ macro_rules! read_condition {
 /// The bytes of the object that a request wants, and which of how many parts they are.
 fn wanted_bytes(object: &Object, range: Option<&dto::Range>, part: Option<i32>) -> S3Result<Range<u64>> {
     if let Some(range) = range {
-        return Ok(range.check(object.size)?);
+        if part.is_some() {
+            return Err(s3_error!(InvalidRequest, "Cannot specify both Range header and partNumber query parameter"));
+        }
+        let bytes = range.check(object.size)?;
+        // Of no bytes there are no last ones.
+        return if bytes.is_empty() { Err(s3_error!(InvalidRange)) } else { Ok(bytes) };
     }
     match part {
         None => Ok(0..object.size),
@@ -257,24 +197,54 @@ fn wanted_bytes(object: &Object, range: Option<&dto::Range>, part: Option<i32>) 
     }
 }
 
+/// Whether a range is of the version that the client has the rest of (`If-Range`): of another one it gets the whole.
+fn is_of_version(headers: &HeaderMap, object: &Object) -> bool {
+    let Some(version) = headers.get(http::header::IF_RANGE).and_then(|version| version.to_str().ok()) else {
+        return true;
+    };
+    if version.starts_with('"') {
+        return version.trim_matches('"') == object.etag;
+    }
+    Timestamp::parse(TimestampFormat::HttpDate, version).is_ok_and(|instant| instant == whole_seconds(object.modified))
+}
+
+/// What the answer's headers are to say in place of what is known of the object (`response-content-type`).
+macro_rules! overrides {
+    ($input:expr) => {
+        Attributes {
+            cache_control: $input.response_cache_control.clone(),
+            content_disposition: $input.response_content_disposition.clone(),
+            content_encoding: $input.response_content_encoding.clone(),
+            content_language: $input.response_content_language.clone(),
+            content_type: $input.response_content_type.clone(),
+            expires: $input.response_expires.clone(),
+            ..Attributes::default()
+        }
+    };
+}
+
 /// What GetObject and HeadObject both say of an object, of which these bytes are read: the one answer has all fields of
 /// the other, but s3s has a type for each.
 macro_rules! head {
-    ($output:ident, $object:expr, $range:expr, $part:expr, $is_partial:expr, $with_checksum:expr) => {{
+    ($output:ident, $object:expr, $range:expr, $part:expr, $is_partial:expr, $with_checksum:expr, $overrides:expr) => {{
         let (object, range, is_partial): (&Object, &Range<u64>, bool) = ($object, $range, $is_partial);
+        let overrides: Attributes = $overrides;
         let attributes = object.attributes.clone();
         let mut output = dto::$output {
             accept_ranges: Some("bytes".to_owned()),
-            cache_control: attributes.cache_control,
-            content_disposition: attributes.content_disposition,
-            content_encoding: attributes.content_encoding,
-            content_language: attributes.content_language,
+            cache_control: overrides.cache_control.or(attributes.cache_control),
+            content_disposition: overrides.content_disposition.or(attributes.content_disposition),
+            content_encoding: overrides.content_encoding.or(attributes.content_encoding),
+            content_language: overrides.content_language.or(attributes.content_language),
             content_length: Some((range.end - range.start).cast_signed()),
             content_range: is_partial
                 .then(|| format!("bytes {}-{}/{}", range.start, range.end.saturating_sub(1), object.size)),
-            content_type: attributes.content_type.or_else(|| Some("binary/octet-stream".to_owned())),
+            content_type: overrides
+                .content_type
+                .or(attributes.content_type)
+                .or_else(|| Some("binary/octet-stream".to_owned())),
             e_tag: etag(&object.etag),
-            expires: attributes.expires,
+            expires: overrides.expires.or(attributes.expires),
             last_modified: timestamp(object.modified),
             metadata: (!attributes.metadata.is_empty()).then(|| attributes.metadata.into_iter().collect()),
             parts_count: parts_count(object, $part),
@@ -315,22 +285,6 @@ fn tags_of_header(header: Option<&String>) -> S3Result<BTreeMap<String, String>>
         .collect()
 }
 
-fn unescape(text: &str) -> Option<String> {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.bytes();
-    while let Some(byte) = rest.next() {
-        bytes.push(match byte {
-            b'+' => b' ',
-            b'%' => {
-                let digits = [rest.next()?, rest.next()?];
-                u8::from_str_radix(std::str::from_utf8(&digits).ok()?, 16).ok()?
-            }
-            byte => byte,
-        });
-    }
-    String::from_utf8(bytes).ok()
-}
-
 /// How names of a listing are written: as they are, or percent-encoded where the client asked for it, because XML
 /// cannot hold every character that a key can.
 #[derive(Clone, Copy)]
@@ -360,7 +314,7 @@ impl Spelling {
         })
     }
 
-    fn objects(self, entries: &[Entry]) -> dto::ObjectList {
+    fn objects(self, entries: &[Entry], with_owner: bool) -> dto::ObjectList {
         let object = |entry: &Entry| match entry {
             Entry::Object(object) => Some(dto::Object {
                 key: Some(self.write(&object.key)),
@@ -374,6 +328,7 @@ impl Spelling {
                     .as_ref()
                     .map(|checksum| vec![dto::ChecksumAlgorithm::from_static(checksum.algorithm.name())]),
                 checksum_type: object.attributes.checksum.as_ref().map(StoredChecksum::kind),
+                owner: with_owner.then(owner),
                 ..Default::default()
             }),
             Entry::Prefix(_) => None,
@@ -388,6 +343,11 @@ impl Spelling {
         };
         entries.iter().filter_map(prefix).collect()
     }
+}
+
+/// Everything is of the one account.
+fn owner() -> dto::Owner {
+    dto::Owner { id: Some(ACCOUNT.to_owned()), display_name: None }
 }
 
 fn limit_of(wanted: Option<i32>) -> S3Result<(i32, usize)> {
@@ -418,6 +378,23 @@ fn source_of(source: &dto::CopySource) -> S3Result<(String, String)> {
         }
         _ => Err(s3_error!(NotImplemented, "access points and outposts cannot be a copy's source here")),
     }
+}
+
+/// The key of an object of a batch. A condition on this object alone would not be looked at. All fields are named, so
+/// that one more is an error of the compiler.
+fn key_of(object: dto::ObjectIdentifier) -> S3Result<String> {
+    let dto::ObjectIdentifier { key, version_id, e_tag, last_modified_time, size } = object;
+    for (is_there, field) in [
+        (version_id.is_some_and(|version| version != "null"), "VersionId"),
+        (e_tag.is_some(), "ETag"),
+        (last_modified_time.is_some(), "LastModifiedTime"),
+        (size.is_some(), "Size"),
+    ] {
+        if is_there {
+            return Err(s3_error!(NotImplemented, "{field} of an object in a batch is not implemented"));
+        }
+    }
+    Ok(key)
 }
 
 fn claimed_parts(upload: Option<dto::CompletedMultipartUpload>) -> S3Result<Vec<ClaimedPart>> {
@@ -461,6 +438,55 @@ fn write_condition(matches: Option<ETagCondition>, none_match: Option<&ETagCondi
     }
 }
 
+fn algorithm_of(named: Option<&dto::ChecksumAlgorithm>) -> S3Result<Option<Algorithm>> {
+    let known = |named: &dto::ChecksumAlgorithm| {
+        let unknown = || s3_error!(NotImplemented, "the checksum algorithm {:?} is not implemented", named.as_str());
+        Algorithm::named(named.as_str()).ok_or_else(unknown)
+    };
+    named.map(known).transpose()
+}
+
+/// The checksum that an upload's object will have: each algorithm has a kind of its own, and some a second one.
+fn upload_checksum(algorithm: Option<Algorithm>, kind: Option<&dto::ChecksumType>) -> S3Result<Option<UploadChecksum>> {
+    let Some(algorithm) = algorithm else {
+        return match kind {
+            None => Ok(None),
+            Some(_) => Err(s3_error!(
+                InvalidRequest,
+                "The x-amz-checksum-type header can only be used with the x-amz-checksum-algorithm header."
+            )),
+        };
+    };
+    let composite = match kind.map(dto::ChecksumType::as_str) {
+        None => algorithm != Algorithm::Crc64Nvme,
+        Some(dto::ChecksumType::COMPOSITE) if algorithm != Algorithm::Crc64Nvme => true,
+        Some(dto::ChecksumType::FULL_OBJECT) if algorithm.is_crc() => false,
+        Some(kind) => {
+            let name = algorithm.name();
+            return Err(s3_error!(
+                InvalidRequest,
+                "The {kind} checksum type cannot be used with the {name} checksum algorithm."
+            ));
+        }
+    };
+    Ok(Some(UploadChecksum { algorithm, composite }))
+}
+
+/// Buckets have no region, no directory and no zone here.
+fn require_plain_bucket(configuration: &dto::CreateBucketConfiguration) -> S3Result<()> {
+    let dto::CreateBucketConfiguration { bucket, location, location_constraint } = configuration;
+    if bucket.is_some() || location.is_some() {
+        return Err(s3_error!(NotImplemented, "directory buckets are not implemented"));
+    }
+    match location_constraint.as_ref().map(dto::BucketLocationConstraint::as_str) {
+        None | Some("" | REGION) => Ok(()),
+        Some(region) => Err(s3_error!(
+            IllegalLocationConstraintException,
+            "The {region} location constraint is incompatible for the region specific endpoint this request was sent to."
+        )),
+    }
+}
+
 fn check_part_number(number: i32) -> S3Result<()> {
     if (1..=10_000).contains(&number) {
         return Ok(());
@@ -474,6 +500,9 @@ impl S3 for S3Operations {
         &self,
         request: S3Request<dto::CreateBucketInput>,
     ) -> S3Result<S3Response<dto::CreateBucketOutput>> {
+        if let Some(configuration) = request.input.create_bucket_configuration {
+            require_plain_bucket(&configuration)?;
+        }
         let bucket = request.input.bucket;
         let location = format!("/{bucket}");
         self.blocking(move |store| store.create_bucket(&bucket)).await?;
@@ -512,18 +541,33 @@ impl S3 for S3Operations {
         &self,
         request: S3Request<dto::ListBucketsInput>,
     ) -> S3Result<S3Response<dto::ListBucketsOutput>> {
-        let prefix = request.input.prefix.clone().unwrap_or_default();
-        let buckets = self.blocking(|store| store.buckets()).await?;
+        let input = request.input;
+        let limit = match input.max_buckets {
+            None => usize::MAX,
+            Some(limit) => {
+                usize::try_from(limit).ok().filter(|limit| (1..=10_000).contains(limit)).ok_or_else(|| {
+                    s3_error!(InvalidArgument, "Argument max-buckets must be an integer between 1 and 10000")
+                })?
+            }
+        };
+        let after = input.continuation_token.as_deref().map(name_of).transpose()?.unwrap_or_default();
+        let is_elsewhere = input.bucket_region.as_ref().is_some_and(|region| region.as_str() != REGION);
+        let prefix = input.prefix.clone().unwrap_or_default();
+        let mut buckets = self.blocking(|store| store.buckets()).await?;
+        buckets.retain(|(name, _)| !is_elsewhere && name.starts_with(&prefix) && *name > after);
+        let is_truncated = buckets.len() > limit;
+        buckets.truncate(limit);
+        let continuation_token = buckets.last().filter(|_| is_truncated).map(|(name, _)| token_of(name));
         let bucket = |(name, created): (String, i64)| dto::Bucket {
             name: Some(name),
             creation_date: timestamp(created),
             bucket_region: Some(REGION.to_owned()),
         };
         Ok(S3Response::new(dto::ListBucketsOutput {
-            buckets: Some(buckets.into_iter().filter(|(name, _)| name.starts_with(&prefix)).map(bucket).collect()),
-            owner: Some(dto::Owner { id: Some(ACCOUNT.to_owned()), display_name: None }),
-            prefix: request.input.prefix,
-            ..Default::default()
+            buckets: Some(buckets.into_iter().map(bucket).collect()),
+            owner: Some(owner()),
+            prefix: input.prefix,
+            continuation_token,
         }))
     }
 
@@ -567,20 +611,21 @@ impl S3 for S3Operations {
     async fn get_object(&self, request: S3Request<dto::GetObjectInput>) -> S3Result<S3Response<dto::GetObjectOutput>> {
         let input = request.input;
         no_versions(input.version_id.as_ref())?;
-        let (wanted, part_number, checksum_mode) = (input.range, input.part_number, input.checksum_mode.clone());
+        let (part_number, with_checksum) = (input.part_number, is_enabled(input.checksum_mode.as_ref()));
+        let (headers, overrides) = (request.headers, overrides!(input));
         let store = Arc::clone(&self.store);
-        let (object, range, body) = spawn_blocking(move || -> S3Result<_> {
+        let (object, range, is_range, body) = spawn_blocking(move || -> S3Result<_> {
             let (object, file) = store.open_object(&input.bucket, &input.key)?;
             read_condition!(input).check(&object, S3ErrorCode::NotModified)?;
-            let range = wanted_bytes(&object, input.range.as_ref(), input.part_number)?;
+            let wanted = input.range.filter(|_| is_of_version(&headers, &object));
+            let range = wanted_bytes(&object, wanted.as_ref(), input.part_number)?;
             let body = FileRange::open(file, range.clone()).map_err(StoreError::io(&store.path(&object)))?;
-            Ok((object, range, body))
+            Ok((object, range, wanted.is_some(), body))
         })
         .await
         .map_err(S3Error::internal_error)??;
-        let is_partial = wanted.is_some() || parts_count(&object, part_number).is_some();
-        let with_checksum = is_enabled(checksum_mode.as_ref());
-        let mut output = head!(GetObjectOutput, &object, &range, part_number, is_partial, with_checksum);
+        let is_partial = is_range || parts_count(&object, part_number).is_some();
+        let mut output = head!(GetObjectOutput, &object, &range, part_number, is_partial, with_checksum, overrides);
         output.body = Some(body.stream());
         output.tag_count = i32::try_from(object.attributes.tags.len()).ok().filter(|count| *count > 0);
         Ok(S3Response::new(output))
@@ -592,13 +637,15 @@ impl S3 for S3Operations {
     ) -> S3Result<S3Response<dto::HeadObjectOutput>> {
         let input = request.input;
         no_versions(input.version_id.as_ref())?;
+        let overrides = overrides!(input);
         let (bucket, key) = (input.bucket, input.key);
         let object = self.blocking(move |store| store.find(&bucket, &key)).await?;
         read_condition!(input).check(&object, S3ErrorCode::NotModified)?;
-        let range = wanted_bytes(&object, input.range.as_ref(), input.part_number)?;
-        let is_partial = input.range.is_some() || parts_count(&object, input.part_number).is_some();
+        let wanted = input.range.filter(|_| is_of_version(&request.headers, &object));
+        let range = wanted_bytes(&object, wanted.as_ref(), input.part_number)?;
+        let is_partial = wanted.is_some() || parts_count(&object, input.part_number).is_some();
         let with_checksum = is_enabled(input.checksum_mode.as_ref());
-        let output = head!(HeadObjectOutput, &object, &range, input.part_number, is_partial, with_checksum);
+        let output = head!(HeadObjectOutput, &object, &range, input.part_number, is_partial, with_checksum, overrides);
         let status = if is_partial { http::StatusCode::PARTIAL_CONTENT } else { http::StatusCode::OK };
         Ok(S3Response::with_status(output, status))
     }
@@ -634,6 +681,7 @@ impl S3 for S3Operations {
             Some(dto::TaggingDirective::REPLACE) => Some(tags_of_header(input.tagging.as_ref())?),
             _ => None,
         };
+        let algorithm = algorithm_of(input.checksum_algorithm.as_ref())?;
         let (matches, none_match) = (input.copy_source_if_match, input.copy_source_if_none_match);
         let (modified, unmodified) = (input.copy_source_if_modified_since, input.copy_source_if_unmodified_since);
         let (bucket, key) = (input.bucket, input.key);
@@ -647,7 +695,7 @@ impl S3 for S3Operations {
                 unmodified_since: unmodified.as_ref(),
             }
             .check(&source, S3ErrorCode::PreconditionFailed)?;
-            let mut staged = store.stage_copy(&key, &source, bytes)?;
+            let mut staged = store.stage_copy(&key, &source, bytes, algorithm)?;
             if let Some(attributes) = new_attributes {
                 let tags = std::mem::take(&mut staged.attributes.tags);
                 let checksum = staged.attributes.checksum.take();
@@ -666,6 +714,7 @@ impl S3 for S3Operations {
             ..Default::default()
         };
         with_checksum!(result, object.attributes.checksum);
+        result.checksum_type = object.attributes.checksum.as_ref().map(StoredChecksum::kind);
         Ok(S3Response::new(dto::CopyObjectOutput { copy_object_result: Some(result), ..Default::default() }))
     }
 
@@ -688,7 +737,7 @@ impl S3 for S3Operations {
         if delete.objects.is_empty() || delete.objects.len() > 1000 {
             return Err(s3_error!(MalformedXML, "a batch has between 1 and 1000 keys"));
         }
-        let keys: Vec<String> = delete.objects.into_iter().map(|object| object.key).collect();
+        let keys: Vec<String> = delete.objects.into_iter().map(key_of).collect::<S3Result<_>>()?;
         let deleted = delete.quiet != Some(true);
         let deleted = deleted.then(|| {
             keys.iter().map(|key| dto::DeletedObject { key: Some(key.clone()), ..Default::default() }).collect()
@@ -732,7 +781,7 @@ impl S3 for S3Operations {
             is_truncated: Some(page.is_truncated),
             continuation_token: input.continuation_token,
             next_continuation_token: last.map(token_of),
-            contents: Some(spelling.objects(&page.entries)),
+            contents: Some(spelling.objects(&page.entries, input.fetch_owner == Some(true))),
             common_prefixes: Some(spelling.prefixes(&page.entries)),
             ..Default::default()
         }))
@@ -769,7 +818,7 @@ impl S3 for S3Operations {
             encoding_type: input.encoding_type,
             max_keys: Some(max_keys),
             is_truncated: Some(page.is_truncated),
-            contents: Some(spelling.objects(&page.entries)),
+            contents: Some(spelling.objects(&page.entries, true)),
             common_prefixes: Some(spelling.prefixes(&page.entries)),
             ..Default::default()
         }))
@@ -791,12 +840,8 @@ impl S3 for S3Operations {
             tags: tags_of_header(input.tagging.as_ref())?,
             ..Attributes::default()
         };
-        let algorithm = input.checksum_algorithm.as_ref().and_then(|name| Algorithm::named(name.as_str()));
-        let full = input.checksum_type.as_ref().map(|kind| kind.as_str() == dto::ChecksumType::FULL_OBJECT);
-        let checksum = algorithm.map(|algorithm| UploadChecksum {
-            algorithm,
-            composite: !(algorithm.is_crc() && full.unwrap_or(algorithm == Algorithm::Crc64Nvme)),
-        });
+        let algorithm = algorithm_of(input.checksum_algorithm.as_ref())?;
+        let checksum = upload_checksum(algorithm, input.checksum_type.as_ref())?;
         let (bucket, key) = (input.bucket.clone(), input.key.clone());
         let id = self.blocking(move |store| store.create_upload(&bucket, &key, &attributes, checksum)).await?;
         Ok(S3Response::new(dto::CreateMultipartUploadOutput {
@@ -849,10 +894,16 @@ impl S3 for S3Operations {
         let input = request.input;
         check_part_number(input.part_number)?;
         let (from_bucket, from_key) = source_of(&input.copy_source)?;
-        let range = input.copy_source_range.as_deref().map(dto::Range::parse).transpose();
-        let range = range.map_err(|_| {
-            s3_error!(InvalidArgument, "The x-amz-copy-source-range value must be of the form bytes=first-last")
-        })?;
+        let range = input.copy_source_range.as_deref().map(|range| {
+            ranges::copied(range).ok_or_else(|| {
+                s3_error!(
+                    InvalidArgument,
+                    "The x-amz-copy-source-range value must be of the form bytes=first-last where first and last are \
+                     the zero-based offsets of the first and last bytes to copy"
+                )
+            })
+        });
+        let range = range.transpose()?;
         let store = Arc::clone(&self.store);
         let part = spawn_blocking(move || -> S3Result<_> {
             let (source, bytes) = store.open_object(&from_bucket, &from_key)?;
@@ -863,7 +914,17 @@ impl S3 for S3Operations {
                 unmodified_since: input.copy_source_if_unmodified_since.as_ref(),
             }
             .check(&source, S3ErrorCode::PreconditionFailed)?;
-            let range = wanted_bytes(&source, range.as_ref(), None)?;
+            let range = match range {
+                None => 0..source.size,
+                Some((first, last)) if last < source.size => first..last + 1,
+                Some(_) => {
+                    let size = source.size;
+                    return Err(s3_error!(
+                        InvalidRange,
+                        "Range specified is not valid for source object of size: {size}"
+                    ));
+                }
+            };
             let upload = store.upload(&input.bucket, &input.key, &input.upload_id)?;
             let (file, digest) = store.stage_range(bytes, range, upload.checksum.map(|checksum| checksum.algorithm))?;
             Ok(store.put_part(&input.bucket, &input.key, &input.upload_id, input.part_number, &file, &digest)?)
@@ -969,10 +1030,15 @@ impl S3 for S3Operations {
         let input = request.input;
         let expected = sent_checksum!(input);
         let condition = write_condition(input.if_match, input.if_none_match.as_ref())?;
+        let expected = Expected {
+            checksum: expected,
+            composite: input.checksum_type.map(|kind| kind.as_str() == dto::ChecksumType::COMPOSITE),
+            size: input.mpu_object_size.map(i64::cast_unsigned),
+        };
         let parts = claimed_parts(input.multipart_upload)?;
         let (bucket, key, id) = (input.bucket.clone(), input.key.clone(), input.upload_id);
         let object = self
-            .blocking(move |store| store.complete_upload(&bucket, &key, &id, &parts, expected.as_ref(), &condition))
+            .blocking(move |store| store.complete_upload(&bucket, &key, &id, &parts, &expected, &condition))
             .await?;
         let mut output = dto::CompleteMultipartUploadOutput {
             location: Some(format!("/{}/{}", input.bucket, input.key)),
@@ -1000,6 +1066,7 @@ impl S3 for S3Operations {
         request: S3Request<dto::PutObjectTaggingInput>,
     ) -> S3Result<S3Response<dto::PutObjectTaggingOutput>> {
         let input = request.input;
+        no_versions(input.version_id.as_ref())?;
         let pair = |tag: dto::Tag| (tag.key.unwrap_or_default(), tag.value.unwrap_or_default());
         let tags: BTreeMap<String, String> = input.tagging.tag_set.into_iter().map(pair).collect();
         self.blocking(move |store| store.describe(&input.bucket, &input.key, |attributes| attributes.tags = tags))
@@ -1012,6 +1079,7 @@ impl S3 for S3Operations {
         request: S3Request<dto::GetObjectTaggingInput>,
     ) -> S3Result<S3Response<dto::GetObjectTaggingOutput>> {
         let input = request.input;
+        no_versions(input.version_id.as_ref())?;
         let object = self.blocking(move |store| store.find(&input.bucket, &input.key)).await?;
         let tag = |(key, value)| dto::Tag { key: Some(key), value: Some(value) };
         let tag_set = object.attributes.tags.into_iter().map(tag).collect();
@@ -1023,6 +1091,7 @@ impl S3 for S3Operations {
         request: S3Request<dto::DeleteObjectTaggingInput>,
     ) -> S3Result<S3Response<dto::DeleteObjectTaggingOutput>> {
         let input = request.input;
+        no_versions(input.version_id.as_ref())?;
         self.blocking(move |store| store.describe(&input.bucket, &input.key, |attributes| attributes.tags.clear()))
             .await?;
         Ok(S3Response::with_status(dto::DeleteObjectTaggingOutput::default(), http::StatusCode::NO_CONTENT))

@@ -45,6 +45,8 @@ pub(crate) enum StoreError {
     EntityTooSmall { number: i32, size: u64 },
     #[error("The {algorithm} you specified did not match what was received")]
     BadDigest { algorithm: &'static str },
+    #[error("{0}")]
+    NotAsExpected(String),
     #[error("no space left on the disk that holds {}: free some and try again; nothing of the object was kept", path.display())]
     DiskFull { path: PathBuf },
     #[error("{}: {source}", path.display())]

@@ -35,7 +35,7 @@ const DECODED_LENGTH: &str = "x-amz-decoded-content-length";
 pub(super) fn unsign(request: Request<Body>) -> Request<Body> {
     let (mut head, body) = request.into_parts();
     head.headers.remove(AUTHORIZATION);
-    if let Some(uri) = without_signature(&head.uri) {
+    if let Some(uri) = without_signature(&head.uri, &mut head.headers) {
         head.uri = uri;
     }
     let mut claims = BodyClaims::default();
@@ -71,13 +71,25 @@ const SIGNATURE_PARAMETERS: &[&str] = &[
     "expires",
 ];
 
-fn without_signature(uri: &Uri) -> Option<Uri> {
+/// The address without what belongs to the signature. Other parameters of `x-amz-` are headers that were signed as a
+/// part of the address: they become headers again.
+fn without_signature(uri: &Uri, headers: &mut HeaderMap) -> Option<Uri> {
     let query = uri.query()?;
-    let is_signature = |pair: &&str| {
-        let name = pair.split('=').next().unwrap_or_default().to_ascii_lowercase();
-        SIGNATURE_PARAMETERS.contains(&name.as_str())
-    };
-    let kept: Vec<&str> = query.split('&').filter(|pair| !is_signature(pair)).collect();
+    let mut kept = Vec::new();
+    for pair in query.split('&') {
+        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+        let name = name.to_ascii_lowercase();
+        if SIGNATURE_PARAMETERS.contains(&name.as_str()) {
+            continue;
+        }
+        let header = name.starts_with("x-amz-").then(|| Some((unescape(&name)?, unescape(value)?))).flatten();
+        let header = header
+            .and_then(|(name, value)| Some((HeaderName::try_from(name).ok()?, HeaderValue::try_from(value).ok()?)));
+        match header {
+            Some((name, value)) => drop(headers.entry(name).or_insert(value)),
+            None => kept.push(pair),
+        }
+    }
     if kept.len() == query.split('&').count() {
         return None;
     }
@@ -85,6 +97,23 @@ fn without_signature(uri: &Uri) -> Option<Uri> {
     let mut parts = uri.clone().into_parts();
     parts.path_and_query = Some(PathAndQuery::try_from(path).ok()?);
     Uri::from_parts(parts).ok()
+}
+
+/// A name or value of a query, or `None` where it is no UTF-8.
+pub(super) fn unescape(text: &str) -> Option<String> {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.bytes();
+    while let Some(byte) = rest.next() {
+        bytes.push(match byte {
+            b'+' => b' ',
+            b'%' => {
+                let digits = [rest.next()?, rest.next()?];
+                u8::from_str_radix(std::str::from_utf8(&digits).ok()?, 16).ok()?
+            }
+            byte => byte,
+        });
+    }
+    String::from_utf8(bytes).ok()
 }
 
 fn names_aws_chunked(headers: &HeaderMap) -> bool {
@@ -318,8 +347,16 @@ mod tests {
             ("/b", None),
         ];
         for (uri, expected) in cases {
-            let found = without_signature(&Uri::from_static(uri)).map(|uri| uri.to_string());
+            let found = without_signature(&Uri::from_static(uri), &mut HeaderMap::new()).map(|uri| uri.to_string());
             assert_eq!(found.as_deref(), expected, "{uri}");
         }
+        let mut headers = HeaderMap::new();
+        headers.insert("x-amz-acl", HeaderValue::from_static("stays"));
+        let uri = Uri::from_static("/b/k?X-Amz-Signature=1&x-amz-meta-a=b%20c&x-amz-acl=public-read&x-id=PutObject");
+        assert_eq!(without_signature(&uri, &mut headers).unwrap(), "/b/k?x-id=PutObject");
+        assert_eq!(
+            (&headers["x-amz-meta-a"], &headers["x-amz-acl"]),
+            (&"b c".parse().unwrap(), &"stays".parse().unwrap())
+        );
     }
 }

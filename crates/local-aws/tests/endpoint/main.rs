@@ -3,10 +3,12 @@
 mod athena;
 mod emr;
 mod in_process;
+mod kept_or_refused;
 mod nothing_is_kept;
 mod pages;
 mod protocols;
 mod s3;
+mod s3_completions;
 mod step_functions;
 
 use std::fmt::{Debug, Write as _};

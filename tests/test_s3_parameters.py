@@ -1,0 +1,272 @@
+"""Every parameter of S3 that boto3 knows is kept by the embedded endpoint, or refused: none is accepted and forgotten.
+
+The model of botocore is the list. A parameter that a newer botocore brings is expected to be refused until it is named
+here, so that an upgrade cannot bring a success that did not happen.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+
+import botocore.exceptions
+import botocore.session
+import pytest
+
+from lake import ACCOUNT, RESULTS, Endpoint
+
+KEY = "parameters/object"
+SOURCE = "parameters/source"
+
+# What every writer of an object keeps.
+DESCRIBED = {
+    "CacheControl": "no-store",
+    "ContentDisposition": "attachment",
+    "ContentEncoding": "br",
+    "ContentLanguage": "pt",
+    "ContentType": "text/csv",
+    "Expires": datetime.datetime(2030, 1, 2, 3, 4, 5, tzinfo=datetime.timezone.utc),
+    "Metadata": {"origin": "floor"},
+}
+CHECKSUMS = "ChecksumCRC32 ChecksumCRC32C ChecksumCRC64NVME ChecksumSHA1 ChecksumSHA256"
+SOURCE_CONDITIONS = "CopySourceIfMatch CopySourceIfModifiedSince CopySourceIfNoneMatch CopySourceIfUnmodifiedSince"
+READ = (
+    "Bucket Key IfMatch IfModifiedSince IfNoneMatch IfUnmodifiedSince Range PartNumber ChecksumMode ResponseCacheControl "
+    "ResponseContentDisposition ResponseContentEncoding ResponseContentLanguage ResponseContentType ResponseExpires"
+)
+# The parameters of each operation that have their effect here; of those that are not plain, a test elsewhere says which.
+KEPT = {
+    "AbortMultipartUpload": "Bucket Key UploadId",
+    "CompleteMultipartUpload": f"Bucket Key UploadId MultipartUpload IfMatch IfNoneMatch MpuObjectSize {CHECKSUMS} "
+    "ChecksumType",
+    "CopyObject": f"Bucket Key CopySource {SOURCE_CONDITIONS} IfMatch IfNoneMatch MetadataDirective TaggingDirective "
+    f"Tagging ChecksumAlgorithm {' '.join(DESCRIBED)}",
+    "CreateBucket": "Bucket",
+    "CreateMultipartUpload": f"Bucket Key Tagging ChecksumAlgorithm ChecksumType {' '.join(DESCRIBED)}",
+    "DeleteBucket": "Bucket",
+    "DeleteObject": "Bucket Key IfMatch",
+    "DeleteObjectTagging": "Bucket Key",
+    "DeleteObjects": "Bucket Delete ChecksumAlgorithm",
+    "GetBucketLocation": "Bucket",
+    "GetObject": READ,
+    "GetObjectTagging": "Bucket Key",
+    "HeadBucket": "Bucket",
+    "HeadObject": READ,
+    "ListBuckets": "MaxBuckets ContinuationToken Prefix BucketRegion",
+    "ListMultipartUploads": "Bucket EncodingType KeyMarker MaxUploads Prefix UploadIdMarker",
+    "ListObjects": "Bucket Delimiter EncodingType Marker MaxKeys Prefix",
+    "ListObjectsV2": "Bucket ContinuationToken Delimiter EncodingType FetchOwner MaxKeys Prefix StartAfter",
+    "ListParts": "Bucket Key UploadId MaxParts PartNumberMarker",
+    "PutObject": f"Bucket Key Body ContentLength ContentMD5 ChecksumAlgorithm {CHECKSUMS} IfMatch IfNoneMatch Tagging "
+    f"{' '.join(DESCRIBED)}",
+    "PutObjectTagging": "Bucket Key Tagging ContentMD5 ChecksumAlgorithm",
+    "UploadPart": f"Bucket Key UploadId PartNumber Body ContentLength ContentMD5 ChecksumAlgorithm {CHECKSUMS}",
+    "UploadPartCopy": f"Bucket Key UploadId PartNumber CopySource CopySourceRange {SOURCE_CONDITIONS}",
+}
+# True of every bucket here: nobody pays, nothing is archived.
+WITHOUT_EFFECT = {"RequestPayer", "OptionalObjectAttributes"}
+# Parameters that have an error of their own.
+ERRORS = {
+    "ExpectedBucketOwner": "AccessDenied",
+    "ExpectedSourceBucketOwner": "AccessDenied",
+    "VersionId": "NoSuchVersion",
+    "CreateBucketConfiguration": "IllegalLocationConstraintException",
+}
+# Where a value says more than its type.
+VALUES = {
+    "ACL": "public-read",
+    "BucketNamespace": "account-regional",
+    "CreateBucketConfiguration": {"LocationConstraint": "eu-west-1"},
+    "ExpectedBucketOwner": "111122223333",
+    "ExpectedSourceBucketOwner": "111122223333",
+    "ObjectOwnership": "ObjectWriter",
+    "StorageClass": "GLACIER",
+    "SSECustomerKey": "k" * 32,
+    "CopySourceSSECustomerKey": "k" * 32,
+}
+
+MODEL = botocore.session.get_session().get_service_model("s3")
+
+
+def members(operation: str) -> list[str]:
+    shape = MODEL.operation_model(operation).input_shape
+    return list(shape.members) if shape else []
+
+
+def value_of(operation: str, member: str):
+    """Something that the parameter takes, and that is not what would be so without it."""
+    if member in VALUES:
+        return VALUES[member]
+    shape = MODEL.operation_model(operation).input_shape.members[member]
+    if enum := getattr(shape, "enum", None):
+        return enum[-1]
+    values = {
+        "string": "x",
+        "boolean": True,
+        "integer": 3,
+        "long": 3,
+        "timestamp": datetime.datetime(2030, 1, 1, tzinfo=datetime.timezone.utc),
+        "list": ["RestoreStatus"],
+    }
+    return values[shape.type_name]
+
+
+@pytest.fixture(scope="module")
+def s3(endpoint: Endpoint):
+    client = endpoint.client("s3")
+    client.put_object(Bucket=RESULTS, Key=SOURCE, Body=b"the source")
+    return client
+
+
+@pytest.fixture
+def plain(s3):
+    """What each operation is asked with at the least. What is written is put back for each test."""
+    s3.put_object(Bucket=RESULTS, Key=KEY, Body=b"the bytes")
+    key = {"Bucket": RESULTS, "Key": KEY}
+    upload = s3.create_multipart_upload(**key)["UploadId"]
+    part = s3.upload_part(**key, UploadId=upload, PartNumber=1, Body=b"a part")
+    parts = {"Parts": [{"PartNumber": 1, "ETag": part["ETag"]}]}
+    source = {"Bucket": RESULTS, "Key": SOURCE}
+    yield {
+        "AbortMultipartUpload": {**key, "UploadId": upload},
+        "CompleteMultipartUpload": {**key, "UploadId": upload, "MultipartUpload": parts},
+        "CopyObject": {**key, "CopySource": source},
+        "CreateBucket": {"Bucket": "parameters"},
+        "CreateMultipartUpload": key,
+        "DeleteBucket": {"Bucket": RESULTS},
+        "DeleteObject": key,
+        "DeleteObjectTagging": key,
+        "DeleteObjects": {"Bucket": RESULTS, "Delete": {"Objects": [{"Key": KEY}]}},
+        "GetBucketLocation": {"Bucket": RESULTS},
+        "GetObject": key,
+        "GetObjectTagging": key,
+        "HeadBucket": {"Bucket": RESULTS},
+        "HeadObject": key,
+        "ListBuckets": {},
+        "ListMultipartUploads": {"Bucket": RESULTS},
+        "ListObjects": {"Bucket": RESULTS},
+        "ListObjectsV2": {"Bucket": RESULTS},
+        "ListParts": {**key, "UploadId": upload},
+        "PutObject": {**key, "Body": b"forged"},
+        "PutObjectTagging": {**key, "Tagging": {"TagSet": [{"Key": "a", "Value": "b"}]}},
+        "UploadPart": {**key, "UploadId": upload, "PartNumber": 2, "Body": b"forged"},
+        "UploadPartCopy": {**key, "UploadId": upload, "PartNumber": 2, "CopySource": source},
+    }
+    with contextlib.suppress(s3.exceptions.NoSuchUpload):  # it was completed
+        s3.abort_multipart_upload(**key, UploadId=upload)
+
+
+def outcome(s3, operation: str, arguments: dict) -> str:
+    """The code of the service's own error, or that there was none."""
+    try:
+        s3._make_api_call(operation, arguments)
+    except botocore.exceptions.ClientError as error:
+        return error.response["Error"]["Code"]
+    return "done"
+
+
+def standing(s3, upload: str) -> tuple:
+    """Everything that a writer could have changed."""
+    key = {"Bucket": RESULTS, "Key": KEY}
+    read = s3.get_object(**key)
+    return (
+        read["Body"].read(),
+        read["ETag"],
+        read["LastModified"],
+        s3.get_object_tagging(**key)["TagSet"],
+        [part["PartNumber"] for part in s3.list_parts(**key, UploadId=upload).get("Parts", [])],
+        [upload["UploadId"] for upload in s3.list_multipart_uploads(Bucket=RESULTS).get("Uploads", [])],
+        [bucket["Name"] for bucket in s3.list_buckets()["Buckets"]],
+    )
+
+
+@pytest.mark.parametrize("operation", KEPT)
+def test_what_is_not_kept_is_refused(s3, plain, operation: str):
+    kept = set(KEPT[operation].split())
+    assert kept <= set(members(operation)), "a parameter that S3 has not"
+    upload = plain["ListParts"]["UploadId"]
+    before = standing(s3, upload)
+    for member in members(operation):
+        if member in kept | WITHOUT_EFFECT:
+            continue
+        # A HEAD has no body that could say which error it is.
+        expected = ERRORS.get(member, "NotImplemented")
+        if operation.startswith("Head"):
+            expected = {"NotImplemented": "501", "AccessDenied": "403", "NoSuchVersion": "404"}[expected]
+        found = outcome(s3, operation, {**plain[operation], member: value_of(operation, member)})
+        assert found == expected, f"{operation} with {member}"
+    assert standing(s3, upload) == before, "something was changed by a request that was refused"
+
+
+@pytest.mark.parametrize("operation", KEPT)
+def test_values_that_are_so_here_are_taken(s3, plain, operation: str):
+    so = {
+        "ACL": "bucket-owner-full-control",
+        "BucketKeyEnabled": False,
+        "BypassGovernanceRetention": False,
+        "ExpectedBucketOwner": ACCOUNT,
+        "ExpectedSourceBucketOwner": ACCOUNT,
+        "ObjectLockEnabledForBucket": False,
+        "ObjectOwnership": "BucketOwnerEnforced",
+        "RequestPayer": "requester",
+        "StorageClass": "STANDARD",
+        "VersionId": "null",
+    }
+    so = {name: value for name, value in so.items() if name in members(operation)}
+    if operation == "CreateBucket":
+        so["ACL"] = "private"
+    if operation == "DeleteBucket":
+        assert outcome(s3, operation, {**plain[operation], **so}) == "BucketNotEmpty"
+        return
+    s3._make_api_call(operation, {**plain[operation], **so})
+    if operation == "CreateBucket":
+        s3.delete_bucket(Bucket="parameters")
+
+
+@pytest.mark.parametrize("operation", ["PutObject", "CopyObject", "CreateMultipartUpload"])
+def test_what_is_said_of_an_object_is_kept(s3, plain, operation: str):
+    said = {**plain[operation], **DESCRIBED, "Tagging": "a=b&c=d"}
+    if operation == "CopyObject":
+        said |= {"MetadataDirective": "REPLACE", "TaggingDirective": "REPLACE"}
+    answer = s3._make_api_call(operation, said)
+    key = {"Bucket": RESULTS, "Key": KEY}
+    if operation == "CreateMultipartUpload":
+        part = s3.upload_part(**key, UploadId=answer["UploadId"], PartNumber=1, Body=b"x")
+        parts = {"Parts": [{"PartNumber": 1, "ETag": part["ETag"]}]}
+        s3.complete_multipart_upload(**key, UploadId=answer["UploadId"], MultipartUpload=parts)
+    head = s3.head_object(**key)
+    assert {name: head[name] for name in DESCRIBED} == DESCRIBED
+    assert s3.get_object_tagging(**key)["TagSet"] == [{"Key": "a", "Value": "b"}, {"Key": "c", "Value": "d"}]
+
+
+def test_every_operation_is_kept_or_refused(endpoint: Endpoint, s3):
+    """Those that are not in the table are not taken for others that are."""
+    for operation in MODEL.operation_names:
+        shape = MODEL.operation_model(operation)
+        # Directory buckets and Object Lambda have hosts of their own.
+        if operation in KEPT or shape.endpoint or operation in {"CreateSession", "ListDirectoryBuckets"}:
+            continue
+        assert outcome(s3, operation, least(shape.input_shape)) == "NotImplemented", operation
+    assert s3.get_object(Bucket=RESULTS, Key=SOURCE)["Body"].read() == b"the source"
+
+
+def least(shape, depth: int = 0):
+    """The least that a shape takes."""
+    if shape is None:
+        return {}
+    if shape.type_name == "structure":
+        named = {"Bucket": RESULTS, "Key": SOURCE}
+        if shape.is_tagged_union:
+            name, member = next(iter(shape.members.items()))
+            return {name: least(member, depth + 1)}
+        return {
+            name: named.get(name) if depth == 0 and name in named else least(shape.members[name], depth + 1)
+            for name in shape.required_members
+        }
+    text = "x" * shape.metadata.get("min", 1)
+    values = {"string": text, "boolean": True, "integer": 1, "long": 1, "blob": b"x", "map": {"a": "b"}}
+    if shape.type_name == "list":
+        return [least(shape.member, depth + 1)]
+    if shape.type_name == "timestamp":
+        return datetime.datetime(2030, 1, 1, tzinfo=datetime.timezone.utc)
+    return shape.enum[0] if getattr(shape, "enum", None) else values[shape.type_name]
