@@ -111,6 +111,11 @@ impl Browser {
         self.ready().await;
     }
 
+    /// Opens an address of any page.
+    pub async fn goto(&self, url: &str) {
+        self.client.goto(url).await.expect("the page is there");
+    }
+
     /// Waits until the view has nothing more to do. An error that it shows fails the test.
     pub async fn ready(&self) {
         let state = self.state().await;
@@ -264,6 +269,11 @@ impl Browser {
     /// From here on the server may refuse what the page asks, which the browser itself writes to the console.
     pub fn expect_refusals(&self) {
         self.refusals_expected.set(true);
+    }
+
+    /// Leaves out what the console has said so far, where a page was meant to be complained of.
+    pub async fn forget_complaints(&self) {
+        self.complaints().await;
     }
 
     /// What the console says since the last look, of all that ought not to be there.

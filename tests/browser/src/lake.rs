@@ -89,13 +89,17 @@ impl Home {
         serde_json::from_str(&self.pregao(&["query", "--format", "json", sql])).expect("an array of objects")
     }
 
-    /// Asks the Athena of its server, which has to run.
-    pub fn athena(&self, operation: &str, request: &Value) -> Value {
+    /// Where its server answers, which has to run: `http://127.0.0.1:41233`.
+    pub fn endpoint(&self) -> String {
         let announced = fs::read(self.state().join("endpoint.json")).expect("a served lake");
         let announced: Value = serde_json::from_slice(&announced).expect("JSON");
-        let url = announced["url"].as_str().expect("an address");
+        announced["url"].as_str().expect("an address").to_owned()
+    }
+
+    /// Asks the Athena of its server, which has to run.
+    pub fn athena(&self, operation: &str, request: &Value) -> Value {
         let headers = format!("X-Amz-Target: AmazonAthena.{operation}\r\nContent-Type: application/x-amz-json-1.1\r\n");
-        let (_, answer) = http(url, &format!("POST /\n{headers}"), &request.to_string());
+        let (_, answer) = http(&self.endpoint(), &format!("POST /\n{headers}"), &request.to_string());
         serde_json::from_slice(&answer).expect("JSON")
     }
 

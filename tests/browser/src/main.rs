@@ -13,6 +13,7 @@
 //! test of Cargo's own kind, because servers and browsers have to be ended when the last test is over.
 
 mod browser;
+mod foreign;
 mod frame;
 mod hover;
 mod lake;
@@ -73,6 +74,7 @@ fn main() -> ExitCode {
     arguments.test_threads = arguments.test_threads.or(Some(2));
     let shared = Arc::new(Shared::default());
     let tests: Vec<(&str, Test)> = tests! {
+        foreign: a_page_can_delete_and_forge_nothing, a_link_opens_the_explorer;
         frame: a_phone_is_wide_enough, an_empty_lake_says_what_to_do, colours_and_formats_are_kept, keys_are_listed,
             views_are_reached_by_keyboard;
         sql: a_keyboard_is_enough, a_wrong_statement_shows_athenas_words, an_address_is_enough,
