@@ -7,6 +7,7 @@ use chrono::Utc;
 use market::run::{InvalidRunId, RunId};
 use serde_json::Value;
 
+use crate::history::millis;
 use crate::{Error, Lake, polling};
 
 /// A workflow of the lake.
@@ -118,6 +119,21 @@ pub async fn executions(
     status: Option<&str>,
     limit: usize,
 ) -> Result<Vec<ExecutionListItem>, Error> {
+    executions_until(lake, machine, status, i64::MAX, limit).await
+}
+
+/// As [`executions`], without those that were started after `until`, in milliseconds since 1970: so that the pages of a
+/// list hold still while more are started.
+///
+/// # Errors
+/// Whatever Step Functions refuses.
+pub async fn executions_until(
+    lake: &Lake,
+    machine: &Machine,
+    status: Option<&str>,
+    until: i64,
+    limit: usize,
+) -> Result<Vec<ExecutionListItem>, Error> {
     let request = lake.sfn.list_executions().state_machine_arn(&machine.arn).max_results(limit.min(1_000) as i32);
     let request = request.set_status_filter(status.map(ExecutionStatus::from));
     let mut pages = request.into_paginator().items().send();
@@ -125,7 +141,10 @@ pub async fn executions(
     while items.len() < limit
         && let Some(item) = pages.next().await
     {
-        items.push(item.map_err(Error::aws(format!("listing the executions of {}", machine.workflow.name())))?);
+        let item = item.map_err(Error::aws(format!("listing the executions of {}", machine.workflow.name())))?;
+        if millis(&item.start_date) <= until {
+            items.push(item);
+        }
     }
     Ok(items)
 }

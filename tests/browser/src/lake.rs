@@ -103,6 +103,16 @@ impl Home {
         serde_json::from_slice(&answer).expect("JSON")
     }
 
+    /// Starts an execution that fails at once, on its server, which has to run.
+    pub fn start_failing(&self, name: &str) {
+        let announced = fs::read(self.state().join("endpoint.json")).expect("a served lake");
+        let announced: Value = serde_json::from_slice(&announced).expect("JSON");
+        let headers = "X-Amz-Target: AWSStepFunctions.StartExecution\r\nContent-Type: application/x-amz-json-1.0\r\n";
+        let machine = "arn:aws:states:us-east-1:000000000000:stateMachine:create_datalake";
+        let request = serde_json::json!({ "stateMachineArn": machine, "name": name, "input": "{\"wrong\": 1}" });
+        http(announced["url"].as_str().expect("an address"), &format!("POST /\n{headers}"), &request.to_string());
+    }
+
     /// `pregao explore` on it.
     pub fn explore(&self) -> Explorer {
         Explorer(Server::start(self.command(&["explore"])))

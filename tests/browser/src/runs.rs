@@ -243,3 +243,30 @@ pub async fn a_stopped_endpoint_is_told(_: &Shared, browser: &Browser) {
     assert!(said.contains("Does the lake's endpoint still run?"), "{said}");
     browser.shot("stopped").await;
 }
+
+pub async fn older_pages_hold_still(_: &Shared, browser: &Browser) {
+    let home = Home::new("pages");
+    let _endpoint = home.local();
+    for number in 10..35 {
+        home.start_failing(&format!("before-{number}"));
+    }
+    let explorer = home.explore();
+    browser.open_view(&format!("{}/runs", explorer.url())).await;
+    let listed = "return [...document.querySelectorAll('.executions li')].map((one) => one.innerText.match(/(before|since)-\\d+/)?.[0])";
+    let first = browser.script(listed, vec![]).await;
+    assert_eq!(first.as_array().map(Vec::len), Some(20), "{first}");
+    // More are started while somebody reads the first page.
+    for number in 10..13 {
+        home.start_failing(&format!("since-{number}"));
+    }
+    browser.click("#older").await;
+    browser
+        .until("it is the second page", "return document.querySelector('.pages span')?.innerText === 'page 2'")
+        .await;
+    let second = browser.script(listed, vec![]).await;
+    assert_eq!(second, json!(["before-14", "before-13", "before-12", "before-11", "before-10"]), "behind {first}");
+    browser.click("#newer").await;
+    browser.until("it is the first page", "return document.querySelector('.pages span')?.innerText === 'page 1'").await;
+    let now = browser.script(listed, vec![]).await;
+    assert_eq!(now[0], json!("since-12"), "the first page is that of now: {now}");
+}

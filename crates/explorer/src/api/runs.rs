@@ -1,6 +1,5 @@
 //! The workflows: how they are made, what ran, how one execution goes; starting and stopping them.
 
-use std::cmp::Reverse;
 use std::sync::Arc;
 
 use axum::extract::{Query, State};
@@ -69,6 +68,8 @@ struct Which {
     /// The page, from 0 on.
     #[serde(default)]
     page: usize,
+    /// Those that were started later are on no page, in milliseconds since 1970.
+    until: Option<i64>,
 }
 
 #[derive(Serialize)]
@@ -91,7 +92,8 @@ async fn executions(State(app): State<Arc<App>>, Query(which): Query<Which>) -> 
     }
     let (first, behind) = (which.page.min(PAGES) * PAGE, (which.page.min(PAGES) + 1) * PAGE);
     let lists = machines.iter().map(async |machine| {
-        let items = workflow::executions(&app.lake, machine, which.status.as_deref(), behind + 1).await?;
+        let until = which.until.unwrap_or(i64::MAX);
+        let items = workflow::executions_until(&app.lake, machine, which.status.as_deref(), until, behind + 1).await?;
         Ok::<_, Error>(items.into_iter().map(|item| Brief {
             workflow: machine.workflow.name().to_owned(),
             started: millis(&item.start_date),
@@ -102,7 +104,8 @@ async fn executions(State(app): State<Arc<App>>, Query(which): Query<Which>) -> 
         }))
     });
     let mut all: Vec<Brief> = try_join_all(lists).await?.into_iter().flatten().collect();
-    all.sort_by_key(|execution| Reverse(execution.started));
+    // By the ARN among those of one instant, so that two pages have the same order.
+    all.sort_by(|one, other| (other.started, &other.arn).cmp(&(one.started, &one.arn)));
     let more = all.len() > behind;
     all.truncate(behind);
     Ok(Json(Listed { executions: all.split_off(first.min(all.len())), more, now: now() }))

@@ -66,12 +66,18 @@ class Runs {
 
   /** What is chosen of the list, for addresses. */
   #choices() {
-    return { workflow: this.#view.get('workflow'), status: this.#view.get('status'), page: this.#view.get('page') };
+    const [workflow, status, page, until] = ['workflow', 'status', 'page', 'until'].map((name) => this.#view.get(name));
+    return { workflow, status, page, until };
   }
 
   #drawFilters() {
     const choose = (name) => (event) =>
-      this.#view.set({ [name]: event.target.value, page: '', ...(name === 'workflow' ? { run: '', state: '' } : {}) });
+      this.#view.set({
+        [name]: event.target.value,
+        page: '',
+        until: '',
+        ...(name === 'workflow' ? { run: '', state: '' } : {}),
+      });
     const select = (id, label, name, values, all) =>
       h(
         'label',
@@ -122,8 +128,11 @@ class Runs {
           'Nothing has run here yet.',
           'Bring raw files in with: pregao upload DIR. Then start create_datalake for their days, above or with: pregao run --from DATE.',
         );
+    // Pages are counted from the newest execution that the first one had: what has been started since shifts none of them.
+    const until = this.#view.get('until') || executions[0]?.started;
+    const turnTo = (to) => this.#view.set({ page: to || '', until: to ? until : '' });
     const turn = (to, id, text, able) =>
-      h('button', { type: 'button', id, disabled: !able, onclick: () => this.#view.set({ page: to || '' }) }, text);
+      h('button', { type: 'button', id, disabled: !able, onclick: () => turnTo(to) }, text);
     replace(
       this.#list,
       executions.length
@@ -225,6 +234,6 @@ class Runs {
   }
 
   #started(execution) {
-    this.#view.set({ run: execution.arn, state: '', status: '', page: '', workflow: '' });
+    this.#view.set({ run: execution.arn, state: '', status: '', page: '', until: '', workflow: '' });
   }
 }
