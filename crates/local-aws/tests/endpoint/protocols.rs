@@ -199,3 +199,18 @@ async fn functions_are_invoked() {
     let found: Value = serde_json::from_str(&body).unwrap();
     assert_eq!(found["Configuration"]["FunctionArn"], local_aws::function_arn("ingest"));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_body_that_is_not_chunked_as_it_says_is_the_clients_fault() {
+    let world = World::new().await;
+    let headers = [("Content-Encoding", "aws-chunked")];
+    let body = "<Delete><Object><Key>a</Key></Object></Delete>";
+    for request in ["PUT /pregao-raw", "PUT /pregao-raw/a", "POST /pregao-raw?delete", "PUT /pregao-raw/a?tagging"] {
+        let (status, head, answer) = exchange(&world, request, &headers, body);
+        assert_eq!(status, 400, "{request}: {head} {answer}");
+        assert!(
+            answer.contains("<Code>IncompleteBody</Code>") && answer.contains("aws-chunked"),
+            "{request}: {answer}"
+        );
+    }
+}
