@@ -5,6 +5,7 @@
 //!          quotes/date=2020-04-01/202004011320_flashpanel.csv       accepted, byte for byte as it came
 //!          quarantine/<name>  quarantine/<name>.reason.json         refused, and why
 //! lake     quotes/year=2020/month=4/day=1/run=<run>/*.parquet       also options/ and rejects/
+//!          quotes/year=2020/month=4/day=1/run=<run>/_manifest.json  the files that the audit passed
 //!          quality/run=<run>/<table>.json                           the reports of the audit
 //! results  athena/  logs/  jobs/                                    query results, cluster logs, the Spark job
 //! ```
@@ -85,6 +86,11 @@ pub fn run_folder(table: TableName, partition: Partition, run: &RunId) -> String
     format!("{table}/{partition}/run={run}/")
 }
 
+/// The manifest of what `run` wrote for one day of a table, in the lake bucket.
+pub fn manifest(table: TableName, partition: Partition, run: &RunId) -> String {
+    format!("{}{}", run_folder(table, partition, run), manifest::NAME)
+}
+
 /// The report of the audit of what `run` wrote for `table`, in the lake bucket.
 pub fn quality_report(run: &RunId, table: TableName) -> String {
     format!("{QUALITY}run={run}/{table}.json")
@@ -140,6 +146,10 @@ mod tests {
         assert_eq!(landing("april/1/x.csv"), "landing/april/1/x.csv");
         assert_eq!(quarantine_reason(&quarantine("x.csv")), "quarantine/x.csv.reason.json");
         assert_eq!(run_folder(TableName::Options, partition, &run), "options/year=2020/month=4/day=1/run=nightly-7/");
+        assert_eq!(
+            manifest(TableName::Options, partition, &run),
+            "options/year=2020/month=4/day=1/run=nightly-7/_manifest.json"
+        );
         assert_eq!(quality_report(&run, TableName::Rejects), "quality/run=nightly-7/rejects.json");
         assert_eq!(audited_run("quality/run=nightly-7/rejects.json"), Some(run.clone()));
         for other in ["quality/run=nightly-7/quotes.json", "quality/rejects.json", "quality/run=a b/rejects.json"] {

@@ -10,6 +10,7 @@
 //! | [`raw`] | the accepted raw files of some days |
 //! | [`partitions`] | the partitions of tables in Athena |
 //! | [`quality`] | the report of an audit |
+//! | [`manifest`] | the files that an audit passed, beside them |
 //! | [`request`] | what the input of a workflow asks for |
 //! | [`cluster`] | what EMR clusters are asked for with, and found again by |
 //! | [`athena`] | how a statement is run to its end |
@@ -33,6 +34,7 @@ pub mod excerpt;
 pub mod history;
 pub mod keys;
 pub mod lambda;
+pub mod manifest;
 pub mod objects;
 pub mod parallel;
 pub mod partitions;

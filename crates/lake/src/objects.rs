@@ -129,27 +129,55 @@ pub async fn read_range(
     Ok(found.body.collect().await.map_err(Error::body(uri))?.into_bytes())
 }
 
-/// The document at `key`, if there is one.
-///
-/// # Errors
-/// [`Error::InvalidInput`] when it is no document of this type.
-pub async fn get_json<T: DeserializeOwned>(lake: &Lake, bucket: &BucketName, key: &str) -> Result<Option<T>, Error> {
+/// The end of this version of an object, from byte `from`, which is one of its own; `None` when it is no longer there.
+pub async fn read_end(
+    lake: &Lake,
+    bucket: &BucketName,
+    object: &Object,
+    from: u64,
+) -> Result<Option<bytes::Bytes>, Error> {
+    let uri = keys::uri(bucket, &object.key);
+    let request = lake.s3.get_object().bucket(bucket.as_str()).key(&object.key).if_match(object.quoted_etag());
+    match request.range(format!("bytes={from}-")).send().await {
+        Ok(found) => Ok(Some(found.body.collect().await.map_err(Error::body(uri))?.into_bytes())),
+        Err(error) if is_missing(&error) || is_unmet(&error) => Ok(None),
+        Err(error) => Err(Error::aws(format!("reading {uri}"))(error)),
+    }
+}
+
+/// The bytes at `key`, if there is an object.
+pub async fn get(lake: &Lake, bucket: &BucketName, key: &str) -> Result<Option<bytes::Bytes>, Error> {
     let uri = keys::uri(bucket, key);
     let found = match lake.s3.get_object().bucket(bucket.as_str()).key(key).send().await {
         Ok(found) => found,
         Err(error) if is_missing(&error) => return Ok(None),
         Err(error) => return Err(Error::aws(format!("reading {uri}"))(error)),
     };
-    let bytes = found.body.collect().await.map_err(Error::body(&uri))?.into_bytes();
+    Ok(Some(found.body.collect().await.map_err(Error::body(uri))?.into_bytes()))
+}
+
+/// The document at `key`, if there is one.
+///
+/// # Errors
+/// [`Error::InvalidInput`] when it is no document of this type.
+pub async fn get_json<T: DeserializeOwned>(lake: &Lake, bucket: &BucketName, key: &str) -> Result<Option<T>, Error> {
+    let Some(bytes) = get(lake, bucket, key).await? else { return Ok(None) };
     let document = serde_json::from_slice(&bytes);
-    document.map(Some).map_err(|error| Error::InvalidInput(format!("{uri} is not what it should be: {error}")))
+    document
+        .map(Some)
+        .map_err(|error| Error::InvalidInput(format!("{} is not what it should be: {error}", keys::uri(bucket, key))))
 }
 
 /// Writes a document to `key`, over what is there.
 pub async fn put_json(lake: &Lake, bucket: &BucketName, key: &str, document: &impl Serialize) -> Result<(), Error> {
     let text = serde_json::to_vec_pretty(document).expect("a document is JSON");
-    let request = lake.s3.put_object().bucket(bucket.as_str()).key(key).content_type("application/json");
-    let sent = request.body(text.into()).send().await;
+    put(lake, bucket, key, "application/json", text).await
+}
+
+/// Writes to `key`, over what is there.
+pub async fn put(lake: &Lake, bucket: &BucketName, key: &str, kind: &str, body: Vec<u8>) -> Result<(), Error> {
+    let request = lake.s3.put_object().bucket(bucket.as_str()).key(key).content_type(kind);
+    let sent = request.body(body.into()).send().await;
     sent.map_err(Error::aws(format!("writing {}", keys::uri(bucket, key)))).map(drop)
 }
 
@@ -249,8 +277,8 @@ pub async fn same_bytes(lake: &Lake, bucket: &BucketName, a: &Object, b: &Object
     }
 }
 
-/// The next bytes of a body; none at its end.
-async fn next(body: &mut ByteStream, bucket: &BucketName, object: &Object) -> Result<bytes::Bytes, Error> {
+/// The next bytes of the body of `object`; none at its end.
+pub async fn next(body: &mut ByteStream, bucket: &BucketName, object: &Object) -> Result<bytes::Bytes, Error> {
     loop {
         match body.next().await.transpose().map_err(Error::body(keys::uri(bucket, &object.key)))? {
             Some(bytes) if bytes.is_empty() => {}

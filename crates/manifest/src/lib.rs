@@ -1,0 +1,322 @@
+//! What an audit saw of a folder of Parquet files, so that whoever reads them later reads the same bytes or fails.
+//!
+//! A manifest lies beside the files, as [`NAME`]. It names each of them with its size, the tag of its version and its
+//! rows, and has a checksum of each block of its bytes ([`Checksums`]). A reader compares the folder's listing with it
+//! ([`Manifest::check`]) before it reads, and each block as it reads it ([`Checksums::verify`]). It need not read a
+//! whole file to know that the part that it needs is as it was audited, and it need not know what the bytes mean:
+//! footers, indexes and page headers are covered as data is.
+//!
+//! Names that begin with `_` are no data to Athena
+//! (<https://docs.aws.amazon.com/athena/latest/ug/other-notable-limitations.html>), and none to Hive, Spark, Trino and
+//! `pyarrow.dataset`, so that a manifest never is one of the files that it lists.
+
+mod checksums;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+pub use checksums::{Checksums, Damage, Summing};
+use serde::{Deserialize, Serialize};
+
+/// The name of a manifest in its folder.
+pub const NAME: &str = "_manifest.json";
+
+/// The property of a table that says that each of its partitions has a manifest of this name. Athena keeps properties
+/// that it does not know (<https://docs.aws.amazon.com/athena/latest/ug/alter-table-set-tblproperties.html>).
+pub const PROPERTY: &str = "pregao.manifest";
+
+/// The form of manifests that this program writes and reads.
+pub const VERSION: u32 = 1;
+
+/// What an audit saw of a folder.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Manifest {
+    version: u32,
+    /// What the keys of the files start with, `quotes/year=2020/month=4/day=1/run=nightly-7/`: table, day and run. The
+    /// bucket is not named, so that a copied lake stays valid.
+    pub folder: String,
+    /// The files, by name; none of a day without rows.
+    pub files: Vec<AuditedFile>,
+}
+
+/// A file as it was audited.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AuditedFile {
+    /// What its key has behind the folder.
+    pub name: String,
+    /// Its size.
+    pub bytes: u64,
+    /// The tag of its version, without quotes.
+    pub etag: String,
+    /// Its rows, by its footer.
+    pub rows: u64,
+    /// Checksums of its bytes.
+    pub checksums: Checksums,
+}
+
+/// A file of a folder as a listing shows it.
+#[derive(Debug, Clone, Copy)]
+pub struct ListedFile<'a> {
+    /// What its key has behind the folder.
+    pub name: &'a str,
+    /// Its size.
+    pub bytes: u64,
+    /// The tag of its version, without quotes, where it is known.
+    pub etag: Option<&'a str>,
+}
+
+/// Bytes that are no manifest.
+#[derive(Debug, thiserror::Error)]
+pub enum Unreadable {
+    /// They are no JSON of this form.
+    #[error("it is damaged: {0}")]
+    Form(#[from] serde_json::Error),
+    /// It is of a version that this program does not know.
+    #[error("it has version {0}, and this program knows {VERSION}")]
+    Version(u32),
+    /// What it says of a file does not fit together.
+    #[error("it is damaged: the checksums of {0} do not fit its size")]
+    Checksums(String),
+    /// It has a file twice.
+    #[error("it is damaged: it lists {0} twice")]
+    Twice(String),
+}
+
+/// How a folder differs from its manifest.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Difference {
+    /// The manifest is of another folder.
+    #[error("{NAME} is that of {0}")]
+    OtherFolder(String),
+    /// A file is gone.
+    #[error("{0} is missing")]
+    Missing(String),
+    /// A file was added.
+    #[error("{0} was added after the audit")]
+    Added(String),
+    /// A file has another size.
+    #[error("{name} has {found} bytes, and {audited} were audited")]
+    Size {
+        /// The file.
+        name: String,
+        /// Its size now.
+        found: u64,
+        /// Its size then.
+        audited: u64,
+    },
+    /// A file of the same size was written over it.
+    #[error("{name} was written after the audit: its ETag is {found}, and {audited} was audited")]
+    Version {
+        /// The file.
+        name: String,
+        /// Its tag now.
+        found: String,
+        /// Its tag then.
+        audited: String,
+    },
+}
+
+impl Difference {
+    /// The file that differs; the manifest itself when it is of another folder.
+    pub fn name(&self) -> &str {
+        match self {
+            Self::OtherFolder(_) => NAME,
+            Self::Missing(name) | Self::Added(name) | Self::Size { name, .. } | Self::Version { name, .. } => name,
+        }
+    }
+}
+
+impl Manifest {
+    /// The manifest of `folder`, which ends with a slash. The order of `files` does not matter.
+    pub fn new(folder: String, mut files: Vec<AuditedFile>) -> Self {
+        files.sort_by(|one, other| one.name.cmp(&other.name));
+        Self { version: VERSION, folder, files }
+    }
+
+    /// The rows of all files.
+    pub fn rows(&self) -> u64 {
+        self.files.iter().map(|file| file.rows).sum()
+    }
+
+    /// The bytes of all files.
+    pub fn bytes(&self) -> u64 {
+        self.files.iter().map(|file| file.bytes).sum()
+    }
+
+    /// The file of this name.
+    pub fn file(&self, name: &str) -> Option<&AuditedFile> {
+        self.files.iter().find(|file| file.name == name)
+    }
+
+    /// Reads a manifest.
+    ///
+    /// # Errors
+    /// [`Unreadable`] for anything that this program did not write.
+    pub fn from_json(bytes: &[u8]) -> Result<Self, Unreadable> {
+        let manifest: Self = serde_json::from_slice(bytes)?;
+        if manifest.version != VERSION {
+            return Err(Unreadable::Version(manifest.version));
+        }
+        let mut names = BTreeSet::new();
+        for file in &manifest.files {
+            if !file.checksums.fit(file.bytes) {
+                return Err(Unreadable::Checksums(file.name.clone()));
+            }
+            if !names.insert(&file.name) {
+                return Err(Unreadable::Twice(file.name.clone()));
+            }
+        }
+        Ok(manifest)
+    }
+
+    /// The manifest as JSON: the same bytes for the same files.
+    pub fn to_json(&self) -> Vec<u8> {
+        let mut text = serde_json::to_vec_pretty(self).expect("a manifest is JSON");
+        text.push(b'\n');
+        text
+    }
+
+    /// Compares what lies in a folder with what was audited. `folder` is what the keys of its files start with, and
+    /// `found` is all that a reader would take for data in it.
+    ///
+    /// # Errors
+    /// The first [`Difference`].
+    pub fn check<'a>(&self, folder: &str, found: impl IntoIterator<Item = ListedFile<'a>>) -> Result<(), Difference> {
+        if self.folder != folder {
+            return Err(Difference::OtherFolder(self.folder.clone()));
+        }
+        let found: BTreeMap<&str, ListedFile<'a>> = found.into_iter().map(|file| (file.name, file)).collect();
+        for audited in &self.files {
+            let name = || audited.name.clone();
+            let Some(file) = found.get(audited.name.as_str()) else {
+                return Err(Difference::Missing(name()));
+            };
+            if file.bytes != audited.bytes {
+                return Err(Difference::Size { name: name(), found: file.bytes, audited: audited.bytes });
+            }
+            if let Some(etag) = file.etag.filter(|etag| *etag != audited.etag) {
+                return Err(Difference::Version {
+                    name: name(),
+                    found: etag.to_owned(),
+                    audited: audited.etag.clone(),
+                });
+            }
+        }
+        let added = found.keys().find(|name| self.file(name).is_none());
+        added.map_or(Ok(()), |name| Err(Difference::Added((*name).to_owned())))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const FOLDER: &str = "quotes/year=2020/month=4/day=1/run=nightly-7/";
+
+    fn file(name: &str, bytes: &[u8]) -> AuditedFile {
+        AuditedFile {
+            name: name.to_owned(),
+            bytes: bytes.len() as u64,
+            etag: format!("etag-of-{name}"),
+            rows: 7,
+            checksums: Checksums::of(bytes),
+        }
+    }
+
+    fn manifest() -> Manifest {
+        Manifest::new(FOLDER.to_owned(), vec![file("b.parquet", &[7; 40_000]), file("a.parquet", b"PAR1")])
+    }
+
+    fn listed(manifest: &Manifest) -> Vec<ListedFile<'_>> {
+        manifest
+            .files
+            .iter()
+            .map(|file| ListedFile { name: &file.name, bytes: file.bytes, etag: Some(&file.etag) })
+            .collect()
+    }
+
+    #[test]
+    fn a_manifest_reads_back_and_is_the_same_bytes_each_time() {
+        let written = manifest().to_json();
+        let read = Manifest::from_json(&written).expect("a manifest");
+        assert_eq!(read, manifest());
+        assert_eq!(read.to_json(), written);
+        assert_eq!((read.rows(), read.bytes()), (14, 40_004));
+        assert_eq!(read.files[0].name, "a.parquet", "by name");
+        let empty = Manifest::new(FOLDER.to_owned(), Vec::new());
+        assert_eq!(Manifest::from_json(&empty.to_json()).expect("a manifest"), empty);
+    }
+
+    #[test]
+    fn a_folder_that_is_as_it_was_audited_passes() {
+        let manifest = manifest();
+        assert_eq!(manifest.check(FOLDER, listed(&manifest)), Ok(()));
+        let untagged = listed(&manifest).into_iter().map(|file| ListedFile { etag: None, ..file });
+        assert_eq!(manifest.check(FOLDER, untagged), Ok(()));
+        assert_eq!(Manifest::new(FOLDER.to_owned(), Vec::new()).check(FOLDER, []), Ok(()));
+    }
+
+    #[test]
+    fn each_difference_names_the_file() {
+        let manifest = manifest();
+        let told = |folder: &str, change: &dyn Fn(&mut Vec<ListedFile<'_>>)| {
+            let mut files = listed(&manifest);
+            change(&mut files);
+            manifest.check(folder, files).expect_err("a difference").to_string()
+        };
+        assert_eq!(told("quotes/other/", &|_| {}), format!("_manifest.json is that of {FOLDER}"));
+        assert_eq!(told(FOLDER, &|files| files.truncate(1)), "b.parquet is missing");
+        assert_eq!(
+            told(FOLDER, &|files| files.push(ListedFile { name: "c.parquet", bytes: 1, etag: None })),
+            "c.parquet was added after the audit"
+        );
+        assert_eq!(told(FOLDER, &|files| files[0].bytes = 0), "a.parquet has 0 bytes, and 4 were audited");
+        assert_eq!(
+            told(FOLDER, &|files| files[1].etag = Some("other")),
+            "b.parquet was written after the audit: its ETag is other, and etag-of-b.parquet was audited"
+        );
+        assert_eq!(told(FOLDER, &|files| files.clear()), "a.parquet is missing");
+    }
+
+    #[test]
+    fn what_this_program_did_not_write_is_refused() {
+        let refused = |text: &str| Manifest::from_json(text.as_bytes()).expect_err(text).to_string();
+        assert!(refused("").starts_with("it is damaged"));
+        assert!(refused(r#"{"version": 1, "folder": "x/"}"#).contains("missing field `files`"));
+        assert!(refused(r#"{"version": 1, "folder": "x/", "files": [], "more": 1}"#).contains("unknown field"));
+        assert_eq!(
+            refused(r#"{"version": 2, "folder": "x/", "files": []}"#),
+            "it has version 2, and this program knows 1"
+        );
+        let mut short = manifest();
+        short.files[1].bytes = 70_000;
+        let short = String::from_utf8(short.to_json()).expect("text");
+        assert_eq!(refused(&short), "it is damaged: the checksums of b.parquet do not fit its size");
+        let twice = Manifest::new(FOLDER.to_owned(), vec![file("a", b"x"), file("a", b"x")]);
+        assert_eq!(refused(&String::from_utf8(twice.to_json()).expect("text")), "it is damaged: it lists a twice");
+    }
+
+    proptest! {
+        /// A flipped bit in a manifest never lets other bytes pass for those that were audited.
+        #[test]
+        fn a_flipped_bit_changes_no_file_in_silence(at in any::<prop::sample::Index>(), bit in 0_u8..8) {
+            let whole = manifest();
+            let mut json = whole.to_json();
+            let at = at.index(json.len());
+            json[at] ^= 1 << bit;
+            if let Ok(flipped) = Manifest::from_json(&json)
+                && flipped.check(FOLDER, listed(&whole)).is_ok()
+            {
+                for (file, flipped) in whole.files.iter().zip(&flipped.files) {
+                    prop_assert_eq!(&flipped.name, &file.name);
+                    let bytes = if file.bytes == 4 { b"PAR1".to_vec() } else { vec![7; 40_000] };
+                    let mut harmed = bytes.clone();
+                    harmed[0] ^= 1;
+                    prop_assert!(flipped.checksums.verify(0, &harmed).is_err());
+                }
+            }
+        }
+    }
+}
