@@ -35,6 +35,8 @@ mod error;
 mod job;
 #[path = "../src/lines.rs"]
 mod lines;
+#[path = "../src/page_checksums.rs"]
+mod page_checksums;
 #[path = "../src/raw_file.rs"]
 mod raw_file;
 #[path = "../src/rows.rs"]

@@ -12,6 +12,7 @@
 //! | `clean` | one task: each record is published, dropped and counted, or rejected |
 //! | `cells`, `columns`, `rows` | the text of cells to Arrow columns, through the number contract of `market` |
 //! | `tickers`, `schema`, `table_file` | rows sorted into row groups of a Parquet file |
+//! | `page_checksums` | a checksum in the header of each page |
 //! | `staging` | the hidden folder, and how files get their final names |
 //! | `engine` | all of it, on several threads |
 //!
@@ -34,6 +35,7 @@ mod engine;
 mod error;
 mod job;
 mod lines;
+mod page_checksums;
 mod plan;
 mod raw_file;
 mod report;

@@ -23,6 +23,7 @@ use parquet::file::properties::{WriterProperties, WriterPropertiesPtr};
 use parquet::file::writer::SerializedFileWriter;
 
 use crate::error::EtlError;
+use crate::page_checksums::ChecksummedPages;
 use crate::schema::schema;
 use crate::tickers::Tickers;
 
@@ -47,6 +48,7 @@ pub struct TableFile {
     schema: SchemaRef,
     writer: SerializedFileWriter<File>,
     columns: ArrowRowGroupWriterFactory,
+    pages: Arc<ChecksummedPages>,
 }
 
 impl TableFile {
@@ -57,8 +59,10 @@ impl TableFile {
         let parquet_schema = ArrowSchemaConverter::new().convert(&schema).map_err(|error| write_error(&path, error))?;
         let writer = SerializedFileWriter::new(file, parquet_schema.root_schema_ptr(), properties(table))
             .map_err(|error| write_error(&path, error))?;
-        let columns = ArrowRowGroupWriterFactory::new(&writer, Arc::clone(&schema));
-        Ok(Self { table, path, schema, writer, columns })
+        let pages = Arc::new(ChecksummedPages::default());
+        let columns =
+            ArrowRowGroupWriterFactory::new(&writer, Arc::clone(&schema)).with_page_store_factory(pages.clone());
+        Ok(Self { table, path, schema, writer, columns, pages })
     }
 
     /// Writes one row group and leaves `tickers` empty. `other` gives the columns of the table but for the tickers, by
@@ -81,8 +85,11 @@ impl TableFile {
         let sorted_tickers: ArrayRef = Arc::new(sorted.tickers);
         let mut others = 0..;
         let encoders = self.columns.create_column_writers(self.writer.flushed_row_groups().len())?;
+        let encoders = self.pages.of_columns(encoders)?;
         let mut row_group = self.writer.next_row_group()?;
-        for ((column, field), mut encoder) in self.table.columns().iter().zip(self.schema.fields()).zip(encoders) {
+        for ((column, field), (mut encoder, pages)) in
+            self.table.columns().iter().zip(self.schema.fields()).zip(encoders)
+        {
             let values = match column.source {
                 Source::Ticker => Arc::clone(&sorted_tickers),
                 _ => others.next().and_then(|at| other(at, &sorted.order)).ok_or_else(|| missing(column.name))?,
@@ -90,7 +97,7 @@ impl TableFile {
             for leaf in compute_leaves(field, &values)? {
                 encoder.write(&leaf)?;
             }
-            encoder.close()?.append_to_row_group(&mut row_group)?;
+            pages.append_to_row_group(encoder.close()?, &mut row_group)?;
         }
         row_group.close()?;
         Ok(())

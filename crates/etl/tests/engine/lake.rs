@@ -156,7 +156,7 @@ pub fn read(path: &Path) -> Vec<Row> {
     batches.flat_map(|batch| rows_of(&batch.expect("rows"))).collect()
 }
 
-fn rows_of(batch: &RecordBatch) -> Vec<Row> {
+pub fn rows_of(batch: &RecordBatch) -> Vec<Row> {
     let cell = |column: &dyn Array, at: usize| match column.data_type() {
         _ if column.is_null(at) => Value::Null,
         DataType::Int64 => Value::Int(column.as_primitive::<Int64Type>().value(at)),

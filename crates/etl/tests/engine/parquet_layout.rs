@@ -6,7 +6,9 @@ use arrow_schema::DataType;
 use etl::Job;
 use market::snapshot::Feed;
 use market::table::{ColumnType, TableName};
-use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder};
+use parquet::arrow::arrow_reader::{
+    ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder, RowSelection, RowSelector,
+};
 use parquet::basic::Compression;
 use parquet::file::metadata::{PageIndexPolicy, ParquetMetaData};
 
@@ -111,6 +113,75 @@ fn row_groups_are_sorted_and_described() {
         start = end;
     }
     assert_eq!(start, rows);
+}
+
+/// A file of several pages in each column, and the last byte of each page of its first row group with the column's name.
+fn pages(lake: &mut Lake) -> (std::path::PathBuf, Vec<(usize, String)>) {
+    let lines = (0..20_000).map(|n| quote(&format!("T{:05}", n % 900), &[("NNeg", &n.to_string()), ("Ult", "1,5")]));
+    lake.snapshot(Feed::Quotes, "202004011320", lines);
+    lake.run();
+    let [path] = &lake.parquet_files(TableName::Quotes)[..] else { panic!("{:?}", lake.published()) };
+    let metadata = metadata(path);
+    let group = metadata.metadata().row_group(0);
+    let indexes = &metadata.metadata().offset_index().expect("an index")[0];
+    let mut ends = Vec::new();
+    // The magic number.
+    let mut place = 4;
+    for (chunk, index) in group.columns().iter().zip(indexes) {
+        let name = chunk.column_path().string();
+        if let Some(dictionary) = chunk.dictionary_page_offset() {
+            assert_eq!(dictionary, place, "the dictionary of {name}");
+            place = chunk.data_page_offset();
+            ends.push((place as usize - 1, name.clone()));
+        }
+        assert_eq!(chunk.data_page_offset(), place, "the first page of {name}");
+        for page in index.page_locations() {
+            assert_eq!(page.offset, place, "a page of {name}");
+            place += i64::from(page.compressed_page_size);
+            ends.push((place as usize - 1, name.clone()));
+        }
+        let (start, length) = chunk.byte_range();
+        assert_eq!(start + length, place as u64, "the end of {name}");
+    }
+    (path.clone(), ends)
+}
+
+#[test]
+fn a_flipped_bit_in_any_page_is_noticed() {
+    let mut lake = Lake::new();
+    let (path, ends) = pages(&mut lake);
+    assert!(ends.len() >= 14 * 3, "{} pages", ends.len());
+    let whole = fs::read(&path).expect("a file");
+    for (end, column) in ends {
+        let mut bytes = whole.clone();
+        bytes[end] ^= 1;
+        fs::write(&path, bytes).expect("a file");
+        let mut batches = ParquetRecordBatchReaderBuilder::try_new(File::open(&path).expect("a file"))
+            .expect("Parquet")
+            .build()
+            .expect("a reader");
+        let error = batches.find_map(Result::err).unwrap_or_else(|| panic!("{column}: byte {end}")).to_string();
+        assert!(error.contains("Page CRC checksum mismatch"), "{column}: byte {end}: {error}");
+    }
+}
+
+#[test]
+fn a_reader_finds_each_page_by_its_index() {
+    let mut lake = Lake::new();
+    let (path, _) = pages(&mut lake);
+    let all = read(&path);
+    let options = ArrowReaderOptions::new().with_page_index_policy(PageIndexPolicy::Required);
+    for (skipped, taken) in [(0, 5), (8_190, 4), (8_192, 8_192), (16_384, 1), (19_999, 1)] {
+        let file = File::open(&path).expect("a file");
+        let selection = RowSelection::from(vec![RowSelector::skip(skipped), RowSelector::select(taken)]);
+        let batches = ParquetRecordBatchReaderBuilder::try_new_with_options(file, options.clone())
+            .expect("Parquet")
+            .with_row_selection(selection)
+            .build()
+            .expect("a reader");
+        let rows: Vec<_> = batches.flat_map(|batch| crate::lake::rows_of(&batch.expect("rows"))).collect();
+        assert_eq!(rows, all[skipped..skipped + taken], "from {skipped}");
+    }
 }
 
 #[test]
