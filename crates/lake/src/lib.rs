@@ -47,6 +47,9 @@ pub mod result_csv;
 mod state_machines;
 pub mod workflow;
 
+use std::time::Duration;
+
+use aws_config::retry::RetryConfig;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_sdk_s3::config::{Credentials, SharedCredentialsProvider, SharedHttpClient};
 use aws_smithy_http_client::proxy::ProxyConfig;
@@ -109,11 +112,14 @@ impl Lake {
     /// embedded endpoint takes. Plain HTTP, and nothing is read from the environment: a proxy that is set there must not
     /// get what is meant for this machine.
     pub fn at_endpoint(config: Config, url: &str) -> Self {
-        Self::through(config, url, Builder::new().build_http())
+        Self::through(config, url, Builder::new().build_http(), 1)
     }
 
-    /// The same by another way than plain HTTP.
-    pub fn through(config: Config, url: &str, network: SharedHttpClient) -> Self {
+    /// The same by another way than plain HTTP, with pauses before another try that pass `speed` times as fast as the SDK's.
+    pub fn through(config: Config, url: &str, network: SharedHttpClient, speed: u32) -> Self {
+        let retries = RetryConfig::standard()
+            .with_initial_backoff(Duration::from_secs(1) / speed)
+            .with_max_backoff(Duration::from_secs(20) / speed);
         let credentials = Credentials::new("local", "local", None, None, "pregao");
         let sdk = SdkConfig::builder()
             .behavior_version(BehaviorVersion::latest())
@@ -121,6 +127,7 @@ impl Lake {
             .credentials_provider(SharedCredentialsProvider::new(credentials))
             .endpoint_url(url)
             .http_client(network)
+            .retry_config(retries)
             .build();
         Self::with_sdk(config, &sdk)
     }

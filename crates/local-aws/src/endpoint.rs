@@ -11,6 +11,7 @@ use tokio::task::JoinHandle;
 
 use crate::athena::{self, Athena};
 use crate::emr::{self, Emr, SparkEngine};
+use crate::faults::{FaultPlan, Faults};
 use crate::home::{Home, HomeError};
 use crate::in_process;
 use crate::lambda::Functions;
@@ -72,6 +73,8 @@ pub struct Options {
     pub port: Option<u16>,
     /// What runs Spark steps.
     pub engine: SparkEngine,
+    /// What goes wrong. None: nothing that does not go wrong by itself.
+    pub faults: Option<FaultPlan>,
 }
 
 /// A running endpoint. It stops when [`Endpoint::shutdown`] is called; dropped without it, it ends as abruptly as if
@@ -104,7 +107,9 @@ impl Endpoint {
             TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await.map_err(|source| StartError::Port { port, source })?;
         let address = listener.local_addr().map_err(|source| StartError::Port { port, source })?;
         let results = |key: &str| S3Uri { bucket: config.buckets.results.as_str().to_owned(), key: key.to_owned() };
-        let emr = Emr::open(Arc::clone(&state), Arc::clone(&store), results(lake::keys::LOGS), options.engine)?;
+        let faults = Faults::of(options.faults);
+        let logs = results(lake::keys::LOGS);
+        let emr = Emr::open(Arc::clone(&state), Arc::clone(&store), logs, options.engine, faults.clone())?;
         let athena = Athena::open(
             Arc::clone(&state),
             Arc::clone(&store),
@@ -113,9 +118,9 @@ impl Endpoint {
             results(lake::keys::QUERY_RESULTS),
         )?;
         let (network, calls) = in_process::network();
-        let lake = Lake::through(config, &format!("http://{address}"), network);
+        let lake = Lake::through(config, &format!("http://{address}"), network, faults.speed());
         let functions = Functions::new(lake.clone());
-        let step_functions = StepFunctions::open(Arc::clone(&state), functions.clone())?;
+        let step_functions = StepFunctions::open(Arc::clone(&state), functions.clone(), faults.clone())?;
         let services = Arc::new(Services {
             s3: S3::new(store),
             functions,
@@ -123,6 +128,7 @@ impl Endpoint {
             emr,
             athena,
             state: Arc::clone(&state),
+            faults,
         });
         let (stop, stopped) = watch::channel(false);
         let server = tokio::spawn(server::serve(listener, calls, Arc::clone(&services), stopped));
@@ -150,6 +156,7 @@ impl Endpoint {
     /// the home free.
     pub async fn shutdown(self) {
         let _ = self.home.withdraw();
+        self.services.faults.shutdown().await;
         self.services.step_functions.shutdown().await;
         self.services.athena.shutdown();
         self.services.emr.shutdown();

@@ -15,6 +15,7 @@ use tokio::sync::{mpsc, oneshot};
 #[derive(Debug)]
 pub(crate) struct Call {
     pub(crate) request: Request<Body>,
+    /// Dropped without an answer, it is to the client a connection that broke.
     pub(crate) reply: oneshot::Sender<Response<Body>>,
 }
 
@@ -39,7 +40,7 @@ async fn exchange(calls: mpsc::UnboundedSender<Call>, request: HttpRequest) -> R
     let asks_for_a_body = request.method() != Method::HEAD;
     let (reply, answer) = oneshot::channel();
     calls.send(Call { request: request.map(Body::http_body), reply }).map_err(|_| ended())?;
-    let response = answer.await.map_err(|_| ended())?;
+    let response = answer.await.map_err(|_| broke())?;
     // A network carries no body behind the answer to a HEAD, whatever was answered.
     let response = response.map(|body| if asks_for_a_body { SdkBody::from_body_1_x(body) } else { SdkBody::empty() });
     HttpResponse::try_from(response).map_err(|error| ConnectorError::other(error.into(), None))
@@ -47,4 +48,8 @@ async fn exchange(calls: mpsc::UnboundedSender<Call>, request: HttpRequest) -> R
 
 fn ended() -> ConnectorError {
     ConnectorError::io("the endpoint has ended".into())
+}
+
+fn broke() -> ConnectorError {
+    ConnectorError::io("the connection to the endpoint broke".into())
 }

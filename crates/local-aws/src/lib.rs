@@ -27,6 +27,7 @@ mod aws_json;
 mod clock;
 mod emr;
 mod endpoint;
+mod faults;
 mod foreign;
 mod home;
 mod identity;
@@ -44,6 +45,7 @@ mod unread;
 
 pub use emr::{NoSpark, SparkEngine, SparkSql};
 pub use endpoint::{Endpoint, Options, StartError};
+pub use faults::{FaultPlan, FaultPlanError};
 pub use home::{HomeError, Owner};
 pub use identity::{ACCOUNT, REGION, function_arn, state_machine_arn};
 pub use state::{Broken, StateError};

@@ -1,6 +1,5 @@
 //! HTTP on one loopback port: which service a request is for, and a quiet end of the server.
 
-use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,6 +18,7 @@ use tokio::task::JoinSet;
 use crate::athena::Athena;
 use crate::aws_json::{self, AwsError, Version};
 use crate::emr::Emr;
+use crate::faults::{Called, Faults};
 use crate::foreign;
 use crate::in_process::Call;
 use crate::lambda::{self, Functions};
@@ -42,7 +42,13 @@ pub(crate) struct Services {
     pub(crate) emr: Emr,
     pub(crate) athena: Arc<Athena>,
     pub(crate) state: Arc<State>,
+    pub(crate) faults: Faults,
 }
+
+/// Why a connection is closed that no answer is sent on.
+#[derive(Debug, thiserror::Error)]
+#[error("no answer, as the fault plan has it")]
+struct NoAnswer;
 
 /// Answers on the listener, and to calls from within the process, until `stop` becomes true, then finishes what is under way.
 pub(crate) async fn serve(
@@ -59,8 +65,10 @@ pub(crate) async fn serve(
             Some(Call { request, reply }) = calls.recv() => {
                 let services = Arc::clone(&services);
                 connections.spawn(async move {
-                    // Who asked may have gone away.
-                    let _ = reply.send(services.answer(request).await);
+                    if let Some(response) = services.respond(request).await {
+                        // Who asked may have gone away.
+                        let _ = reply.send(response);
+                    }
                 });
             }
             accepted = listener.accept() => match accepted {
@@ -92,10 +100,10 @@ async fn converse(stream: TcpStream, services: Arc<Services>, mut stop: watch::R
         let services = Arc::clone(&services);
         async move {
             let (request, rest) = unread::share(request);
-            let mut response = services.answer(request).await;
+            let mut response = services.respond(request).await.ok_or(NoAnswer)?;
             foreign::contain(response.headers_mut());
             rest.discard().await;
-            Ok::<_, Infallible>(response)
+            Ok::<_, NoAnswer>(response)
         }
     });
     let mut connection =
@@ -113,6 +121,20 @@ async fn converse(stream: TcpStream, services: Arc<Services>, mut stop: watch::R
 }
 
 impl Services {
+    /// The answer as the fault plan has it. None: the connection is to break without one.
+    async fn respond(self: &Arc<Self>, request: Request<Body>) -> Option<Response<Body>> {
+        if !self.faults.are_planned() {
+            return Some(self.answer(request).await);
+        }
+        let called = Called::by(&request);
+        // What is carried out late must not miss what the client sent before the connection broke.
+        let (head, body) = request.into_parts();
+        let request = Request::from_parts(head, Body::from(body.collect().await.ok()?.to_bytes()));
+        let services = Arc::clone(self);
+        let faced = self.faults.face(&called, async move { services.answer(request).await }).await;
+        faced.over_http(&called).await
+    }
+
     /// Answers, whatever is asked, with the id of the request.
     async fn answer(&self, request: Request<Body>) -> Response<Body> {
         let (head, body) = request.into_parts();

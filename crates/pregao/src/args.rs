@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use chrono::NaiveDate;
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
+use local_aws::FaultPlan;
 
 /// What `pregao --version` prints after the name: the version, with the commit and its date where the build knew them.
 pub const VERSION: &str = env!("PREGAO_VERSION");
@@ -145,7 +146,10 @@ pub enum Command {
     #[command(after_help = examples!("pregao explore", "pregao --aws explore --port 8080"))]
     Explore(ExploreArgs),
     /// Serves the embedded AWS endpoint to other clients, until it is interrupted
-    #[command(after_help = examples!("pregao local --port 4566"))]
+    #[command(after_help = examples!(
+        "pregao local --port 4566",
+        "pregao local --faults service=s3:throttle@0.05,op=PutObject:lost@0.01 --seed 7",
+    ))]
     Local(LocalArgs),
     /// Builds the functions, and creates or updates the stack in the AWS account
     #[command(after_help = examples!("pregao deploy", "pregao --set aws.region=sa-east-1 deploy"))]
@@ -381,6 +385,12 @@ pub struct LocalArgs {
     /// What runs Spark steps
     #[arg(long, value_enum, default_value_t = Engine::Embedded)]
     pub engine: Engine,
+    /// What goes wrong, to test clients with: n=17:lost,op=PutObject:reject@0.01 (see docs/faults.md)
+    #[arg(long, value_name = "PLAN")]
+    pub faults: Option<FaultPlan>,
+    /// Decides where a fault has a probability; the same seed decides in the same way
+    #[arg(long, value_name = "N", default_value_t = 1, requires = "faults")]
+    pub seed: u64,
 }
 
 /// Reads `2020-04-01`, and nothing that is only like it.
@@ -448,6 +458,8 @@ mod tests {
             "pregao query",
             "pregao query x --format xml",
             "pregao local --port 70000",
+            "pregao local --faults n=x:lost",
+            "pregao local --seed 7",
             "pregao demo --set nonsense",
             "pregao demo --set =1",
             "pregao upload",

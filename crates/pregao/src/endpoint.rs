@@ -15,6 +15,7 @@ use lake::{Config, Lake};
 use local_aws::{Endpoint, HomeError, Options, Owner, SparkEngine, SparkSql, StartError};
 
 use crate::args::{Engine, Global, Setting};
+use crate::faults;
 use crate::hint::{Hint, fail};
 use crate::interrupt::{Interrupted, Listener};
 use crate::progress::Progress;
@@ -99,7 +100,7 @@ where
         check_settings_reach_functions(global, purpose)?;
         return runtime()?.block_on(interruptible(async { command(&stack::lake(&config).await?).await }));
     }
-    let options = Options { port: None, engine: chosen };
+    let options = Options { port: None, engine: chosen, faults: faults::of_environment()? };
     let mut looks = 0;
     loop {
         looks += 1;
@@ -107,6 +108,9 @@ where
         if let Some(owner) = Owner::find(&global.home)? {
             drop(turn);
             check_settings_reach(global, purpose, engine, &owner)?;
+            if options.faults.is_some() {
+                return does_not_reach(faults::VARIABLE, global, &owner);
+            }
             tracing::debug!(url = owner.url(), "another process serves the home");
             let lake = Lake::at_endpoint(config.clone(), &owner.url());
             let result = runtime()?.block_on(interruptible(command(&lake)));
@@ -189,6 +193,10 @@ fn check_settings_reach(global: &Global, purpose: Use, engine: Engine, owner: &O
     if purpose == Use::Questions {
         return Ok(());
     }
+    does_not_reach(said, global, owner)
+}
+
+fn does_not_reach<T>(said: &str, global: &Global, owner: &Owner) -> anyhow::Result<T> {
     fail(
         format!("{said} does not reach the process that serves {} at {}", global.home.display(), owner.url()),
         format!("end that process, or start it with {said} itself"),

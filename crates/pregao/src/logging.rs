@@ -3,6 +3,7 @@
 use std::env;
 use std::io;
 
+use tracing::Level;
 use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
@@ -35,9 +36,10 @@ const OURS: [&str; 13] = [
 const SDK: [&str; 4] = ["aws_config", "aws_runtime", "aws_smithy_runtime", "aws_smithy_runtime_api"];
 
 /// Starts to log what `PREGAO_LOG` and `--verbose` ask for.
-pub fn start(global: &Global) -> anyhow::Result<()> {
+pub fn start(global: &Global, with_faults: bool) -> anyhow::Result<()> {
     let directives = env::var(VARIABLE).unwrap_or_default();
     let targets = targets(&directives, global.verbose)
+        .map(|targets| if with_faults { with_each_fault(targets) } else { targets })
         .map_err(|error| anyhow::anyhow!("{VARIABLE}={directives} cannot be read: {error}"))
         .hint("write it as debug, or as pregao=debug,lake=trace; levels are error, warn, info, debug, trace, off")?;
     if targets.iter().all(|(_, level)| level == LevelFilter::OFF)
@@ -50,6 +52,12 @@ pub fn start(global: &Global) -> anyhow::Result<()> {
     let lines = tracing_subscriber::fmt::layer().with_writer(io::stderr);
     tracing_subscriber::registry().with(lines).with(targets).init();
     Ok(())
+}
+
+/// The endpoint's faults by plan are always told.
+fn with_each_fault(targets: Targets) -> Targets {
+    const FAULTS: &str = "local_aws::faults";
+    if targets.would_enable(FAULTS, &Level::WARN) { targets } else { targets.with_target(FAULTS, LevelFilter::WARN) }
 }
 
 fn targets(directives: &str, verbose: u8) -> Result<Targets, String> {
@@ -75,7 +83,6 @@ mod tests {
 
     #[test]
     fn the_option_adds_to_the_variable() {
-        use tracing::Level;
         let enabled = |directives: &str, verbose, target: &str, level: Level| {
             targets(directives, verbose).expect("directives").would_enable(target, &level)
         };

@@ -9,6 +9,7 @@ mod color;
 mod commands;
 mod coverage;
 mod endpoint;
+mod faults;
 mod folder;
 mod follow;
 #[cfg(test)]
@@ -51,7 +52,7 @@ fn run_command(Cli { global, command }: Cli) -> anyhow::Result<ExitCode> {
     if global.quiet {
         progress::be_quiet();
     }
-    logging::start(&global)?;
+    logging::start(&global, faults::are_planned(&command))?;
     interrupt::start()?;
     tracing::debug!(version = args::VERSION, ?command, "started");
     match command {

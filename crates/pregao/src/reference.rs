@@ -22,6 +22,10 @@ pub const ENVIRONMENT: &[(&str, &str)] = &[
         "PREGAO_LOG",
         "What to log to the standard error: a level (error, warn, info, debug, trace) for everything, or a list of TARGET=LEVEL such as pregao=debug,lake=trace. A target is the path of a Rust module; filters by span or field are not supported. Unset or empty: nothing, unless --verbose is given.",
     ),
+    (
+        "PREGAO_FAULTS",
+        "For tests: a fault plan as local --faults takes it, for the endpoint that a command opens itself. PREGAO_FAULTS_SEED is its seed (1).",
+    ),
     ("NO_COLOR", "Not empty: no colour. --color takes precedence."),
     ("CLICOLOR_FORCE", "Neither empty nor 0: colour also in a pipe or a file. --color and NO_COLOR take precedence."),
     ("CLICOLOR", "0: no colour."),

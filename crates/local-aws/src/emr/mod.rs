@@ -14,6 +14,7 @@ use tokio::sync::Notify;
 use tokio::task::AbortHandle;
 
 use crate::aws_json::{Answer, AwsError, input};
+use crate::faults::Faults;
 use crate::s3::ObjectStore;
 use crate::s3_uri::S3Uri;
 use crate::state::{State, json, to_json};
@@ -33,6 +34,7 @@ pub(crate) struct Emr {
     logs: S3Uri,
     /// What runs Spark steps.
     engine: SparkEngine,
+    faults: Faults,
     workers: Arc<Workers>,
 }
 
@@ -59,8 +61,9 @@ impl Emr {
         store: Arc<ObjectStore>,
         logs: S3Uri,
         engine: SparkEngine,
+        faults: Faults,
     ) -> rusqlite::Result<Emr> {
-        let emr = Emr { state, store, logs, engine, workers: Arc::default() };
+        let emr = Emr { state, store, logs, engine, faults, workers: Arc::default() };
         emr.resume()?;
         Ok(emr)
     }

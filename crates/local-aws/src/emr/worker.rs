@@ -10,6 +10,7 @@ use super::clusters::{Cluster, ClusterState, Reason};
 use super::steps::{ActionOnFailure, FailureDetails, Step, StepState};
 use super::{Emr, Worker, spark_step};
 use crate::aws_json::AwsError;
+use crate::faults::{Called, Service};
 
 /// Why a cluster ends of which a step failed.
 const STEP_FAILURE: &str = "STEP_FAILURE";
@@ -114,11 +115,17 @@ impl Emr {
 
     async fn run(&self, step: Step) -> Result<(), AwsError> {
         let (emr, running) = (self.clone(), step.clone());
-        let result = spawn_blocking(move || spark_step::run(&emr, &running)).await;
-        let failure = match result {
-            Ok(Ok(())) => return self.end_step(&step, None),
-            Ok(Err(failure)) => failure,
-            Err(panic) => FailureDetails {
+        let called = Called::new(Service::Spark, "RunStep", "");
+        let work = async move { spawn_blocking(move || spark_step::run(&emr, &running)).await };
+        let failure = match self.faults.face(&called, work).await.whole() {
+            Ok(Ok(Ok(()))) => return self.end_step(&step, None),
+            Ok(Ok(Err(failure))) => failure,
+            Err(refusal) => FailureDetails {
+                reason: "The step was lost.".to_owned(),
+                message: format!("{refusal:?}, as the fault plan of this endpoint has it"),
+                log_file: None,
+            },
+            Ok(Err(panic)) => FailureDetails {
                 reason: "The engine panicked.".to_owned(),
                 message: format!("{panic}; this is a bug, please report it"),
                 log_file: None,

@@ -358,15 +358,14 @@ impl StepFunctions {
             state_machine_name: machine.name,
             region: REGION.to_owned(),
         };
-        let service = Arc::clone(self);
+        let (service, clock) = (Arc::clone(self), self.faults.clone());
         tokio::spawn(async move {
             let arn = context.execution_arn.clone();
             let tasks = ServiceTasks::new(Arc::clone(&service));
             let recorder = Recorder::new(&service.state, &arn);
-            let mut interpreted =
-                tokio::spawn(
-                    async move { asl::execute(&definition, input, &context, &tasks, &recorder, stopped).await },
-                );
+            let mut interpreted = tokio::spawn(async move {
+                asl::execute_by(&clock, &definition, input, &context, &tasks, &recorder, stopped).await
+            });
             let outcome = tokio::select! {
                 outcome = &mut interpreted => Some(outcome),
                 // It goes no further than what could be kept, and stays RUNNING: the next start ends it as lost.

@@ -12,6 +12,7 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use crate::aws_json::{Answer, AwsError, input};
+use crate::faults::Faults;
 use crate::lambda::Functions;
 use crate::state::State;
 
@@ -23,13 +24,18 @@ pub(crate) const SCHEMAS: [&str; 4] = [machines::SCHEMA, executions::SCHEMA, his
 pub(crate) struct StepFunctions {
     state: Arc<State>,
     functions: Functions,
+    faults: Faults,
     running: executions::RunningExecutions,
 }
 
 impl StepFunctions {
     /// Registers this project's machines, and ends what a dead process left running.
-    pub(crate) fn open(state: Arc<State>, functions: Functions) -> rusqlite::Result<Arc<StepFunctions>> {
-        let service = StepFunctions { state, functions, running: executions::RunningExecutions::default() };
+    pub(crate) fn open(
+        state: Arc<State>,
+        functions: Functions,
+        faults: Faults,
+    ) -> rusqlite::Result<Arc<StepFunctions>> {
+        let service = StepFunctions { state, functions, faults, running: executions::RunningExecutions::default() };
         service.end_lost()?;
         service.register_ours()?;
         Ok(Arc::new(service))

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use super::StepFunctions;
 use super::executions::{Execution, Start, Status};
 use crate::aws_json::AwsError;
+use crate::faults::{Called, Refusal, Service};
 use crate::lambda::Invoked;
 
 /// The services behind the tasks of one execution.
@@ -81,7 +82,10 @@ impl ServiceTasks {
 
     /// A function's answer, or its error as the state's.
     async fn call(&self, function: &str, event: Value) -> Done {
-        match self.service.functions.invoke(function, event).await {
+        let (functions, name) = (self.service.functions.clone(), function.to_owned());
+        let called = Called::new(Service::Lambda, "Invoke", function.rsplit(':').next().unwrap_or(function));
+        let invoked = self.service.faults.face(&called, async move { functions.invoke(&name, event).await }).await;
+        match invoked.whole().map_err(|refusal| fault("Lambda", &refusal))? {
             Ok(Invoked::Answered(answer)) => Ok(answer),
             Ok(Invoked::Raised(error)) => {
                 let name = error["errorType"].as_str().unwrap_or("Lambda.Unknown").to_owned();
@@ -113,7 +117,10 @@ impl ServiceTasks {
         };
         let (state_machine_arn, name) = (start.state_machine_arn, start.name);
         let start = Start { state_machine_arn, name, input: Some(input), is_nested: true };
-        let child = self.service.start(start).map_err(|error| refusal(&error))?;
+        let service = Arc::clone(&self.service);
+        let called = Called::new(Service::StepFunctions, "StartExecution", "");
+        let child = self.service.faults.face(&called, async move { service.start(start) }).await.whole();
+        let child = child.map_err(|refusal| fault("StepFunctions", &refusal))?.map_err(|error| refusal(&error))?;
         let started = json!({ "ExecutionArn": child.arn, "StartDate": child.started });
         if wait == Wait::No {
             return Ok(started);
@@ -148,6 +155,19 @@ fn parameters<T: for<'a> Deserialize<'a>>(input: Value) -> Result<T, Failure> {
     serde_json::from_value(input).map_err(|error| {
         Failure::new("States.Runtime", format!("the task's Parameters do not fit its Resource: {error}"))
     })
+}
+
+/// A fault of the plan, as Step Functions names what happens to it with a service.
+fn fault(service: &str, refusal: &Refusal) -> Failure {
+    let name = match (refusal, service) {
+        (Refusal::Throttle, "Lambda") => "TooManyRequestsException",
+        (Refusal::Throttle, _) => "ThrottlingException",
+        (Refusal::Internal, "Lambda") => "ServiceException",
+        (Refusal::Internal, _) => "SfnException",
+        (Refusal::Deny, _) => "AccessDeniedException",
+        (Refusal::Reset, _) => "SdkClientException",
+    };
+    Failure::new(format!("{service}.{name}"), "as the fault plan of this endpoint has it")
 }
 
 /// A service's refusal as the optimized integrations name it.

@@ -2,6 +2,7 @@
 
 mod athena;
 mod emr;
+mod faults;
 mod in_process;
 mod kept_or_refused;
 mod nothing_is_kept;
@@ -18,7 +19,7 @@ use std::time::Duration;
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_s3::primitives::ByteStream;
 use lake::{Config, Lake};
-use local_aws::{Endpoint, Options, SparkEngine};
+use local_aws::{Endpoint, FaultPlan, Options, SparkEngine};
 use market::snapshot::Feed;
 
 /// An endpoint on a free port, with the clients that the functions use.
@@ -31,6 +32,14 @@ struct World {
 impl World {
     async fn new() -> World {
         World::on(SparkEngine::Embedded).await
+    }
+
+    /// With faults by this plan.
+    async fn failing(plan: &str) -> World {
+        let home = tempfile::tempdir().expect("a temporary folder");
+        let faults = Some(plan.parse::<FaultPlan>().expect("a plan"));
+        let (endpoint, lake) = start_with(home.path(), Options { faults, ..Options::default() }).await;
+        World { endpoint, lake, home }
     }
 
     /// With something else that runs Spark steps.
@@ -74,7 +83,10 @@ impl World {
 }
 
 async fn start(home: &Path, engine: SparkEngine) -> (Endpoint, Lake) {
-    let options = Options { port: None, engine };
+    start_with(home, Options { engine, ..Options::default() }).await
+}
+
+async fn start_with(home: &Path, options: Options) -> (Endpoint, Lake) {
     let endpoint = Endpoint::start(home, Config::default(), options).await.expect("a home of our own");
     let lake = Lake::at_endpoint(Config::default(), &endpoint.url());
     (endpoint, lake)

@@ -10,6 +10,7 @@ use tokio::net::TcpListener;
 
 use crate::args::{ExploreArgs, Global};
 use crate::endpoint::{configuration, is_on_aws, runtime};
+use crate::faults;
 use crate::hint::Hint;
 use crate::interrupt::Listener;
 use crate::stack;
@@ -30,7 +31,7 @@ pub fn explore(global: &Global, args: &ExploreArgs) -> anyhow::Result<ExitCode> 
         if let Some(owner) = Owner::find(&global.home)? {
             return serve(Lake::at_endpoint(config, &owner.url()), listener).await;
         }
-        let options = Options { port: None, engine: SparkEngine::Embedded };
+        let options = Options { port: None, engine: SparkEngine::Embedded, faults: faults::of_environment()? };
         let endpoint = Endpoint::start(&global.home, config.clone(), options).await?;
         let result = tokio::select! {
             biased;

@@ -8,13 +8,18 @@ use local_aws::{Endpoint, Options, state_machine_arn};
 
 use crate::args::{Global, LocalArgs};
 use crate::endpoint::{configuration, refuse_aws, runtime, spark_engine};
+use crate::faults;
 use crate::interrupt::Listener;
 
 /// Serves until it is interrupted.
 pub fn local(global: &Global, args: &LocalArgs) -> anyhow::Result<ExitCode> {
     refuse_aws(global, "local")?;
     let config = configuration(global)?;
-    let options = Options { port: args.port, engine: spark_engine(args.engine)? };
+    let faults = match &args.faults {
+        Some(plan) => Some(plan.clone().with_seed(args.seed)),
+        None => faults::of_environment()?,
+    };
+    let options = Options { port: args.port, engine: spark_engine(args.engine)?, faults };
     runtime()?.block_on(async {
         let endpoint = Endpoint::start(&global.home, config.clone(), options).await?;
         // A signal is its ordinary end.

@@ -1,0 +1,120 @@
+//! What a fault looks like over HTTP: a service's own refusal, an answer that breaks off, or none.
+
+use std::io;
+
+use futures::{StreamExt as _, stream};
+use http::header::{CONTENT_TYPE, HeaderValue};
+use http::{Response, StatusCode};
+use http_body_util::{BodyExt, StreamBody};
+use hyper::body::Frame;
+use s3s::Body;
+
+use super::{Called, Faced, Refusal, Service};
+use crate::aws_json::{AwsError, Version};
+
+const SAID: &str = "as the fault plan of this endpoint has it";
+
+impl Faced<Response<Body>> {
+    /// What the caller gets. None: the connection breaks without an answer.
+    pub(crate) async fn over_http(self, called: &Called) -> Option<Response<Body>> {
+        match self {
+            Faced::Answered(response) => Some(response),
+            Faced::BrokenOff(response) => broken_off(response).await,
+            Faced::Refused(refusal) => refused(called, refusal),
+        }
+    }
+}
+
+/// The answer with half of its body, behind which the connection breaks. None where there is no body to break off.
+async fn broken_off(response: Response<Body>) -> Option<Response<Body>> {
+    let (parts, body) = response.into_parts();
+    let bytes = BodyExt::collect(body).await.ok()?.to_bytes();
+    if bytes.is_empty() {
+        return None;
+    }
+    let half = Frame::data(bytes.slice(..bytes.len() / 2));
+    let broken = async {
+        // What is there already is sent before a server sees that the rest fails.
+        tokio::task::yield_now().await;
+        Err(io::Error::new(io::ErrorKind::ConnectionReset, SAID))
+    };
+    let frames = stream::once(async { Ok(half) }).chain(stream::once(broken));
+    Some(Response::from_parts(parts, Body::http_body(StreamBody::new(frames))))
+}
+
+/// A refusal in the form of the service.
+fn refused(called: &Called, refusal: Refusal) -> Option<Response<Body>> {
+    if refusal == Refusal::Reset {
+        return None;
+    }
+    Some(match called.service {
+        Service::S3 => {
+            let (status, code) = match refusal {
+                Refusal::Throttle => (StatusCode::SERVICE_UNAVAILABLE, "SlowDown"),
+                Refusal::Deny => (StatusCode::FORBIDDEN, "AccessDenied"),
+                Refusal::Internal | Refusal::Reset => (StatusCode::INTERNAL_SERVER_ERROR, "InternalError"),
+            };
+            let text = format!(
+                "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Error><Code>{code}</Code><Message>{code}, {SAID}</Message></Error>"
+            );
+            let body = if called.operation.starts_with("Head") { Body::empty() } else { Body::from(text) };
+            response(status, "application/xml", body)
+        }
+        Service::Lambda => {
+            let (status, code) = match refusal {
+                Refusal::Throttle => (StatusCode::TOO_MANY_REQUESTS, "TooManyRequestsException"),
+                Refusal::Deny => (StatusCode::FORBIDDEN, "AccessDeniedException"),
+                Refusal::Internal | Refusal::Reset => (StatusCode::INTERNAL_SERVER_ERROR, "ServiceException"),
+            };
+            let text = serde_json::json!({ "Type": "Service", "Message": SAID }).to_string();
+            let mut response = response(status, "application/json", Body::from(text));
+            response.headers_mut().insert("x-amzn-errortype", HeaderValue::from_static(code));
+            response
+        }
+        Service::Athena | Service::StepFunctions | Service::Emr | Service::Spark => {
+            let error = match refusal {
+                Refusal::Throttle => AwsError::new("ThrottlingException", format!("Rate exceeded, {SAID}")),
+                Refusal::Deny => AwsError::new("AccessDeniedException", format!("User is not authorized, {SAID}")),
+                Refusal::Internal | Refusal::Reset => AwsError::internal(SAID),
+            };
+            let version = if called.service == Service::StepFunctions { Version::V1_0 } else { Version::V1_1 };
+            version.respond(Err(error))
+        }
+    })
+}
+
+fn response(status: StatusCode, kind: &'static str, body: Body) -> Response<Body> {
+    let mut response = Response::new(body);
+    *response.status_mut() = status;
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(kind));
+    response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_service_refuses_in_its_own_form() {
+        let answer = |service, operation: &str, refusal| refused(&Called::new(service, operation, ""), refusal);
+        for (service, statuses) in
+            [(Service::S3, [503, 500, 403]), (Service::Lambda, [429, 500, 403]), (Service::Athena, [400, 500, 400])]
+        {
+            for (refusal, status) in [Refusal::Throttle, Refusal::Internal, Refusal::Deny].into_iter().zip(statuses) {
+                assert_eq!(answer(service, "X", refusal).unwrap().status(), status, "{service:?} {refusal:?}");
+            }
+            assert!(answer(service, "X", Refusal::Reset).is_none());
+        }
+        let head = answer(Service::S3, "HeadObject", Refusal::Deny).unwrap().into_body();
+        assert!(hyper::body::Body::is_end_stream(&head), "the answer to a HEAD has no body");
+    }
+
+    #[tokio::test]
+    async fn half_an_answer_ends_in_an_error() {
+        let mut body = broken_off(Response::new(Body::from("0123456789".to_owned()))).await.unwrap().into_body();
+        let first = body.frame().await.unwrap().unwrap().into_data().unwrap();
+        assert_eq!(first, "01234");
+        assert!(body.frame().await.unwrap().is_err());
+        assert!(broken_off(Response::new(Body::empty())).await.is_none());
+    }
+}

@@ -1,0 +1,176 @@
+//! What a request calls: a service, an operation by AWS's name for it, and what it is about.
+
+use http::{Method, Request};
+
+use crate::lambda;
+
+/// What calls are made of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Service {
+    S3,
+    Athena,
+    StepFunctions,
+    Emr,
+    Lambda,
+    /// What runs the steps of clusters. No client calls it: a cluster does.
+    Spark,
+}
+
+impl Service {
+    const ALL: [Service; 6] =
+        [Service::S3, Service::Athena, Service::StepFunctions, Service::Emr, Service::Lambda, Service::Spark];
+
+    /// As plans and the log write it.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Service::S3 => "s3",
+            Service::Athena => "athena",
+            Service::StepFunctions => "states",
+            Service::Emr => "emr",
+            Service::Lambda => "lambda",
+            Service::Spark => "spark",
+        }
+    }
+
+    pub(super) fn named(name: &str) -> Option<Service> {
+        Service::ALL.into_iter().find(|service| service.name() == name)
+    }
+}
+
+/// A call, as a plan sees it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Called {
+    pub(crate) service: Service,
+    pub(crate) operation: String,
+    /// `BUCKET/KEY` of an object, `BUCKET/` or `BUCKET/PREFIX` of a listing, the name of a function. Else empty.
+    pub(crate) key: String,
+}
+
+impl Called {
+    pub(crate) fn new(service: Service, operation: &str, key: &str) -> Called {
+        Called { service, operation: operation.to_owned(), key: key.to_owned() }
+    }
+
+    /// What a request over HTTP calls.
+    pub(crate) fn by<B>(request: &Request<B>) -> Called {
+        if let Some(target) = request.headers().get("x-amz-target") {
+            let target = String::from_utf8_lossy(target.as_bytes());
+            let (service, operation) = target.split_once('.').unwrap_or((&target, ""));
+            let service = match service {
+                "AWSStepFunctions" => Service::StepFunctions,
+                "ElasticMapReduce" => Service::Emr,
+                _ => Service::Athena,
+            };
+            return Called::new(service, operation, "");
+        }
+        let path = request.uri().path();
+        if let Some(rest) = path.strip_prefix(lambda::PATH).filter(|rest| rest.is_empty() || rest.starts_with('/')) {
+            let rest = rest.trim_matches('/');
+            let (name, action) = rest.split_once('/').unwrap_or((rest, ""));
+            let operation = if action == "invocations" { "Invoke" } else { "GetFunction" };
+            return Called::new(Service::Lambda, operation, name);
+        }
+        Called::of_s3(request, path)
+    }
+
+    fn of_s3<B>(request: &Request<B>, path: &str) -> Called {
+        let query = request.uri().query().unwrap_or_default();
+        let parameter = |name: &str| {
+            query.split('&').find_map(|part| {
+                let (key, value) = part.split_once('=').unwrap_or((part, ""));
+                (key == name).then(|| decoded(value))
+            })
+        };
+        let has = |name: &str| parameter(name).is_some();
+        let (bucket, key) = path.trim_start_matches('/').split_once('/').unwrap_or((path.trim_start_matches('/'), ""));
+        let copies = request.headers().contains_key("x-amz-copy-source");
+        let operation = match (request.method(), key.is_empty()) {
+            (&Method::GET, true) if bucket.is_empty() => "ListBuckets",
+            (&Method::GET, true) if has("list-type") => "ListObjectsV2",
+            (&Method::GET, true) if has("uploads") => "ListMultipartUploads",
+            (&Method::GET, true) if has("location") => "GetBucketLocation",
+            (&Method::GET, true) => "ListObjects",
+            (&Method::HEAD, true) => "HeadBucket",
+            (&Method::PUT, true) => "CreateBucket",
+            (&Method::DELETE, true) => "DeleteBucket",
+            (&Method::POST, true) if has("delete") => "DeleteObjects",
+            (&Method::GET, false) if has("uploadId") => "ListParts",
+            (&Method::GET, false) if has("attributes") => "GetObjectAttributes",
+            (&Method::GET, false) => "GetObject",
+            (&Method::HEAD, false) => "HeadObject",
+            (&Method::PUT, false) if has("partNumber") && copies => "UploadPartCopy",
+            (&Method::PUT, false) if has("partNumber") => "UploadPart",
+            (&Method::PUT, false) if copies => "CopyObject",
+            (&Method::PUT, false) => "PutObject",
+            (&Method::DELETE, false) if has("uploadId") => "AbortMultipartUpload",
+            (&Method::DELETE, false) => "DeleteObject",
+            (&Method::POST, false) if has("uploads") => "CreateMultipartUpload",
+            (&Method::POST, false) if has("uploadId") => "CompleteMultipartUpload",
+            _ => "PostObject",
+        };
+        let key = if key.is_empty() { parameter("prefix").unwrap_or_default() } else { decoded(key) };
+        Called::new(Service::S3, operation, &format!("{bucket}/{key}"))
+    }
+}
+
+/// A part of a URL without its percent signs.
+fn decoded(text: &str) -> String {
+    let bytes = text.as_bytes();
+    let mut plain = Vec::with_capacity(bytes.len());
+    let mut at = 0;
+    while let Some(byte) = bytes.get(at) {
+        let escaped = bytes.get(at + 1..at + 3).and_then(|digits| std::str::from_utf8(digits).ok());
+        match escaped.filter(|_| *byte == b'%').and_then(|digits| u8::from_str_radix(digits, 16).ok()) {
+            Some(escaped) => {
+                plain.push(escaped);
+                at += 3;
+            }
+            None => {
+                plain.push(*byte);
+                at += 1;
+            }
+        }
+    }
+    String::from_utf8_lossy(&plain).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn requests_have_the_names_of_their_operations() {
+        for (method, uri, headers, expected) in [
+            ("PUT", "/b/a%20b/c.csv?x-id=PutObject", &[][..], "s3 PutObject b/a b/c.csv"),
+            ("PUT", "/b/k", &["x-amz-copy-source"], "s3 CopyObject b/k"),
+            ("PUT", "/b/k?partNumber=1&uploadId=u", &[], "s3 UploadPart b/k"),
+            ("PUT", "/b/k?partNumber=1&uploadId=u", &["x-amz-copy-source"], "s3 UploadPartCopy b/k"),
+            ("GET", "/b/k", &[], "s3 GetObject b/k"),
+            ("HEAD", "/b/k", &[], "s3 HeadObject b/k"),
+            ("DELETE", "/b/k", &[], "s3 DeleteObject b/k"),
+            ("POST", "/b?delete", &[], "s3 DeleteObjects b/"),
+            ("POST", "/b/k?uploads", &[], "s3 CreateMultipartUpload b/k"),
+            ("POST", "/b/k?uploadId=u", &[], "s3 CompleteMultipartUpload b/k"),
+            ("GET", "/b?list-type=2&prefix=landing%2F", &[], "s3 ListObjectsV2 b/landing/"),
+            ("GET", "/b/?list-type=2", &[], "s3 ListObjectsV2 b/"),
+            ("GET", "/", &[], "s3 ListBuckets /"),
+            ("POST", "/2015-03-31/functions/ingest/invocations", &[], "lambda Invoke ingest"),
+            ("GET", "/%", &[], "s3 ListObjects %/"),
+        ] {
+            let mut request = Request::builder().method(method).uri(uri);
+            for header in headers {
+                request = request.header(*header, "/b/source");
+            }
+            let called = Called::by(&request.body(()).unwrap());
+            assert_eq!(format!("{} {} {}", called.service.name(), called.operation, called.key), expected);
+        }
+        for (target, service, operation) in [
+            ("AmazonAthena.StartQueryExecution", Service::Athena, "StartQueryExecution"),
+            ("AWSStepFunctions.StartExecution", Service::StepFunctions, "StartExecution"),
+            ("ElasticMapReduce.DescribeStep", Service::Emr, "DescribeStep"),
+        ] {
+            let request = Request::builder().method("POST").uri("/").header("x-amz-target", target).body(()).unwrap();
+            assert_eq!(Called::by(&request), Called::new(service, operation, ""));
+        }
+    }
+}

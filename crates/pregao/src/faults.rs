@@ -1,0 +1,31 @@
+//! Faults by plan, for the endpoint that a command opens: what `local --faults` says, or the environment.
+
+use std::env;
+
+use local_aws::FaultPlan;
+
+use crate::args::Command;
+use crate::hint::Hint;
+
+/// A plan for the endpoint of a command that has no option for it.
+pub const VARIABLE: &str = "PREGAO_FAULTS";
+
+/// The seed of that plan.
+const SEED: &str = "PREGAO_FAULTS_SEED";
+
+/// The plan that the environment has, if it has one.
+pub fn of_environment() -> anyhow::Result<Option<FaultPlan>> {
+    let Some(plan) = env::var(VARIABLE).ok().filter(|plan| !plan.is_empty()) else { return Ok(None) };
+    let seed = match env::var(SEED) {
+        Ok(seed) => seed.parse().map_err(|_| anyhow::anyhow!("{SEED}={seed} is no whole number"))?,
+        Err(_) => 1,
+    };
+    plan.parse::<FaultPlan>()
+        .map(|plan| Some(plan.with_seed(seed)))
+        .hint(format!("mend {VARIABLE}; docs/faults.md has the form of a plan"))
+}
+
+/// Whether the endpoint of this command has a plan.
+pub fn are_planned(command: &Command) -> bool {
+    matches!(command, Command::Local(args) if args.faults.is_some()) || env::var_os(VARIABLE).is_some()
+}

@@ -1,0 +1,85 @@
+"""Every call of an upload and a run fails once, in every way: `python3 tests/faults --all`.
+
+Apart from `tests/run.py`, which takes a sample (`tests/test_faults.py`). Makes the virtual environment of the tests and
+builds the binary; PREGAO names one that is built already. The exit code is 1 when a case violated an invariant.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import tempfile
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+sys.path[:0] = [str(HERE.parent)]
+
+import run  # noqa: E402
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(
+        prog="python3 tests/faults", description="Make each call of an upload and a run fail once, in every way."
+    )
+    parser.add_argument("--all", action="store_true", help="all cases of one fault")
+    parser.add_argument("--sample", type=int, default=0, metavar="N", help="as many of them, by the seed")
+    parser.add_argument("--pairs", type=int, default=0, metavar="N", help="as many cases of two faults, by the seed")
+    parser.add_argument(
+        "--clients", type=int, default=0, metavar="N", help="rounds of clients at once on a faulty endpoint"
+    )
+    parser.add_argument(
+        "--case", action="append", default=[], metavar="CASE", help="this case, as a violation names it"
+    )
+    parser.add_argument("--seed", type=int, default=1, help="of the sample, the pairs and the rounds (default: 1)")
+    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="cases at once (default: one a core)")
+    # What this command calls itself with, in the virtual environment.
+    parser.add_argument("--prepared", action="store_true", help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if not (arguments.all or arguments.sample or arguments.pairs or arguments.clients or arguments.case):
+        parser.error("say what to do: --all, --sample N, --pairs N, --clients N or --case CASE")
+    if not arguments.prepared:
+        return prepare_and_call()
+
+    from faults.search import Search
+
+    # In memory where there is room: each case is a lake of its own.
+    memory = Path("/dev/shm")
+    with tempfile.TemporaryDirectory(prefix="pregao-faults-", dir=memory if memory.is_dir() else None) as folder:
+        search = Search(Path(folder), arguments.seed, arguments.jobs, say)
+        if arguments.case:
+            search.run(search.named(arguments.case))
+        if arguments.all:
+            search.run(search.singles())
+        elif arguments.sample:
+            search.run(search.sample(arguments.sample))
+        if arguments.pairs:
+            search.run(search.pairs(arguments.pairs))
+        if arguments.clients:
+            search.rounds(arguments.clients)
+    for line in search.summary():
+        say(line)
+    return 1 if search.violations else 0
+
+
+def prepare_and_call() -> int:
+    try:
+        target = run.target_directory()
+        python = run.prepare_environment(target / "test-venv")
+        binary = os.environ.get("PREGAO")
+        if not binary:
+            run.step("build", ["cargo", "build", "--release", "--locked", "-p", "pregao"])
+            binary = str(run.binary(target))
+    except run.Failure as failure:
+        say(f"FAILED: {failure}")
+        return 1
+    command = [str(python), str(HERE), *sys.argv[1:], "--prepared"]
+    os.execve(command[0], command, {**os.environ, "PREGAO": str(Path(binary).resolve())})
+
+
+def say(line: str) -> None:
+    print(f"tests/faults: {line}", flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

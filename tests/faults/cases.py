@@ -1,0 +1,94 @@
+"""The cases: which call fails, in which way, in which command."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+# A line of the endpoint's log for each call, and for each fault.
+CALL = re.compile(
+    r'local_aws::faults: a (?P<what>call|fault) call=\d+ service="(?P<service>[^"]*)" '
+    r'operation="?(?P<operation>[^" ]*)"? key="?(?P<key>[^" ]*)"?'
+)
+# What differs from run to run: the names of runs, ids of queries, clusters and steps.
+CHANGING = re.compile(
+    r"\d{4}-\d\d-\d\d(?:_\d{4}-\d\d-\d\d)?_\d{8}T\d{6}-\d{6}|[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
+    r"|\b[js]-[A-Z0-9]{13}\b"
+)
+READ = re.compile(r"(Get|List|Head|Describe|BatchGet)")
+
+# Ways in which a call fails that are to be mended by another try.
+TRANSIENT = ["throttle", "error", "reset", "lost", "truncate", "reorder", "late", "late=5", "delay=50ms"]
+# All ways for a call that changes something.
+WRITE_KINDS = [*TRANSIENT, "deny", "abort", "abort-after"]
+# A call that changes nothing cannot be carried out twice or late: `lost` and `late` are to it what `reset` is, and to die
+# after it is to die before the next.
+READ_KINDS = ["throttle", "error", "reset", "truncate", "deny", "abort"]
+
+UPLOAD, RUN = "upload", "run"
+
+
+@dataclass(frozen=True, order=True)
+class Fault:
+    """One rule of a plan, in one command."""
+
+    command: str
+    service: str
+    operation: str
+    key: str
+    number: int
+    kind: str
+
+    @property
+    def rule(self) -> str:
+        key = f"&key={self.key}" if self.key else ""
+        return f"service={self.service}&op={self.operation}{key}&n={self.number}:{self.kind}"
+
+
+@dataclass(frozen=True)
+class Case:
+    faults: tuple[Fault, ...]
+
+    def __str__(self) -> str:
+        return "+".join(f"{fault.command}/{fault.rule}" for fault in self.faults)
+
+    def plan(self, command: str) -> str:
+        return ",".join(fault.rule for fault in self.faults if fault.command == command)
+
+    @property
+    def is_transient(self) -> bool:
+        return all(fault.kind in TRANSIENT for fault in self.faults)
+
+    @staticmethod
+    def named(text: str) -> Case:
+        """As a violation names it."""
+        form = re.compile(r"(upload|run)/service=([^&]*)&op=([^&]*)(?:&key=([^&]*))?&n=(\d+):(.*)")
+        faults = []
+        for part in text.split("+"):
+            match = form.fullmatch(part)
+            if not match:
+                raise SystemExit(f"{part} is no case: it is written as a violation names it")
+            command, service, operation, key, number, kind = match.groups()
+            faults.append(Fault(command, service, operation, key or "", int(number), kind))
+        return Case(tuple(faults))
+
+
+def calls(log: str) -> list[tuple[str, str, str]]:
+    """The service, operation and key of each call in a log; in the key, `*` stands for what changes from run to run."""
+    found = (match.groupdict() for match in CALL.finditer(log))
+    return [(call["service"], call["operation"], CHANGING.sub("*", call["key"])) for call in found]
+
+
+def faults_in(log: str) -> int:
+    return sum(match["what"] == "fault" for match in CALL.finditer(log))
+
+
+def singles(command: str, recorded: Iterable[tuple[str, str, str]]) -> Iterator[Case]:
+    """Each call of a command, in each way."""
+    for (service, operation, key), count in sorted(Counter(recorded).items()):
+        kinds = READ_KINDS if READ.match(operation) else WRITE_KINDS
+        for number in range(1, count + 1):
+            for kind in kinds:
+                yield Case((Fault(command, service, operation, key, number, kind),))

@@ -1,0 +1,94 @@
+"""Clients at once on an endpoint with faults at random: an upload, two runs and a reader.
+
+A run that begins while files are being taken in sees some of them, so that in between a day may have rows that are neither
+those of before nor those of after. What holds all the time: no day has fewer rows than before, and no raw byte is lost.
+After the endpoint has ended, an upload and a run complete, with the state of after.
+"""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import threading
+import time
+from pathlib import Path
+
+from faults import small_lake
+from faults.small_lake import SmallLake, Unreadable
+from lake import Lake, environment
+
+# Of a hundred calls about five fail.
+PLAN = (
+    "speed=100,*:throttle@0.01,*:error@0.005,*:reset@0.01,*:lost@0.01,*:truncate@0.005,*:reorder@0.005,*:late=3@0.01,"
+    "service=s3:deny@0.002"
+)
+
+
+def one_round(truth: SmallLake, home: Path, seed: int) -> list[str]:
+    """What was wrong in a round."""
+    lake = small_lake.copy(truth.published, home)
+    wrong: list[str] = []
+    with subprocess.Popen(
+        lake.command("local", "--faults", PLAN, "--seed", seed),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        env=environment(home.parent),
+        cwd=home.parent,
+    ) as owner:
+        assert b"http://" in owner.stdout.readline(), "the endpoint did not start"
+        over = threading.Event()
+        reader = threading.Thread(target=read, args=(truth, lake, over, wrong))
+        clients = [
+            threading.Thread(target=client, args=(lake, arguments, pause, wrong))
+            for arguments, pause in [(("upload", truth.newer), 0.0), (small_lake.RUN, 0.0), (small_lake.RUN, 0.2)]
+        ]
+        for thread in [reader, *clients]:
+            thread.start()
+        for thread in clients:
+            thread.join()
+        over.set()
+        reader.join()
+        owner.send_signal(signal.SIGTERM)
+        try:
+            if (code := owner.wait(small_lake.PATIENCE)) != 0:
+                wrong.append(f"the endpoint ended with {code}")
+        except subprocess.TimeoutExpired:
+            owner.kill()
+            wrong.append("the endpoint did not end")
+    if not truth.given_before <= small_lake.kept(lake):
+        wrong.append("raw bytes were lost")
+    for arguments in [("upload", truth.newer), small_lake.RUN]:
+        result = small_lake.command(lake, "", *arguments)
+        if result.code != 0:
+            wrong.append(f"what recovers failed: {result}")
+    if small_lake.content(lake) != truth.after:
+        wrong.append("the tables are not those of after the recovery")
+    if not small_lake.kept(lake) >= truth.given or small_lake.landed(lake):
+        wrong.append("raw bytes are missing, or left in landing, after the recovery")
+    return wrong
+
+
+def client(lake: Lake, arguments: tuple[object, ...], pause: float, wrong: list[str]) -> None:
+    time.sleep(pause)
+    result = subprocess.run(
+        lake.command(*arguments),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        timeout=small_lake.PATIENCE,
+        env=environment(lake.home.parent),
+        cwd=lake.home.parent,
+    )
+    if result.returncode < 0 or b"panicked" in result.stderr:
+        wrong.append(f"{arguments[0]} ended with {result.returncode}: {result.stderr.decode(errors='replace')}")
+
+
+def read(truth: SmallLake, lake: Lake, over: threading.Event, wrong: list[str]) -> None:
+    while not over.is_set():
+        try:
+            content = small_lake.content(lake, at_owner=True)
+        except Unreadable:
+            continue
+        for of, (_, rows) in content.items():
+            if rows < truth.before[of][1]:
+                wrong.append(f"{of} has {rows} rows and had {truth.before[of][1]}")

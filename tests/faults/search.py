@@ -1,0 +1,231 @@
+"""Runs cases and holds what they leave against the invariants.
+
+After every command that published or failed, and after the commands that recover:
+
+a. each table and day has the rows of before or of after;
+b. none has fewer rows than before;
+c. raw, quarantine and landing hold every byte of every file that was given;
+d. the upload and the run that follow exit with 0, and the state is that of after;
+e. a run after an accepted upload exits with 0 only if the state is that of after;
+f. nothing hangs, panics, or fails without a word.
+"""
+
+from __future__ import annotations
+
+import random
+import resource
+import shutil
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from faults import small_lake
+from faults.cases import RUN, UPLOAD, Case, calls, faults_in, singles
+from faults.rounds import one_round
+from faults.small_lake import SmallLake, Unreadable
+from lake import Lake, Result
+
+
+@dataclass
+class Tried:
+    """How a case went."""
+
+    case: Case
+    violations: list[str] = field(default_factory=list)
+    # Whether the call came to pass: a status is asked for more or less often.
+    met: bool = False
+    # Whether the commands of the case succeeded without those that recover.
+    by_itself: bool = False
+
+
+class Search:
+    def __init__(self, folder: Path, seed: int, jobs: int, tell: Callable[[str], None] = lambda line: None):
+        self.folder, self.seed, self.jobs, self.tell = folder, seed, jobs, tell
+        self.lake: SmallLake = small_lake.make(folder / "templates")
+        self.recorded = self._record()
+        self.tried: list[Tried] = []
+        self.violations: list[tuple[str, str]] = []
+        self.seconds = 0.0
+        self.lock = threading.Lock()
+        self.numbers = 0
+
+    def _record(self) -> dict[str, list[tuple[str, str, str]]]:
+        """The calls of an undisturbed upload and of an undisturbed run."""
+        recorded = {}
+        for command, template, arguments in [
+            (UPLOAD, self.lake.published, ("upload", self.lake.newer)),
+            (RUN, self.lake.taken_in, small_lake.RUN),
+        ]:
+            lake = small_lake.copy(template, self.folder / f"recorded-{command}")
+            result = small_lake.command(lake, "", *arguments, log="local_aws::faults=debug")
+            assert result.code == 0, str(result)
+            recorded[command] = calls(result.err)
+            assert recorded[command], f"the log has no calls:\n{result}"
+        return recorded
+
+    # --- which cases ---
+
+    def singles(self) -> list[Case]:
+        return [case for command, recorded in self.recorded.items() for case in singles(command, recorded)]
+
+    def sample(self, count: int) -> list[Case]:
+        """Cases by the seed: of each kind of fault in each command about as many."""
+        random_ = random.Random(self.seed)
+        groups: dict[tuple[str, str], list[Case]] = {}
+        for case in self.singles():
+            groups.setdefault((case.faults[0].command, case.faults[0].kind), []).append(case)
+        shuffled = [random_.sample(group, len(group)) for _, group in sorted(groups.items())]
+        in_turn = [group[at] for at in range(max(map(len, shuffled))) for group in shuffled if at < len(group)]
+        return in_turn[:count]
+
+    def pairs(self, count: int) -> list[Case]:
+        """Two faults in one case, in one command or one in each."""
+        random_ = random.Random(self.seed)
+        every = self.singles()
+        pairs = (random_.sample(every, 2) for _ in range(count))
+        return [Case(tuple(sorted(first.faults + second.faults))) for first, second in pairs]
+
+    def named(self, names: Iterable[str]) -> list[Case]:
+        return [Case.named(name) for name in names]
+
+    # --- trying them ---
+
+    def run(self, cases: list[Case]) -> None:
+        self.tell(
+            f"{len(cases)} cases; an undisturbed upload makes {len(self.recorded[UPLOAD])} calls, "
+            f"an undisturbed run {len(self.recorded[RUN])}"
+        )
+        started = time.monotonic()
+        with ThreadPoolExecutor(self.jobs) as pool:
+            for done, tried in enumerate(pool.map(self.attempt, cases), 1):
+                self.tried.append(tried)
+                for violation in tried.violations:
+                    self.violations.append((str(tried.case), violation))
+                    self.tell(f"VIOLATION: {violation}\n  python3 tests/faults --case '{tried.case}'")
+                if done % 200 == 0:
+                    self.tell(f"{done} cases, {len(self.violations)} violations, {time.monotonic() - started:.0f} s")
+        self.seconds += time.monotonic() - started
+
+    def attempt(self, case: Case) -> Tried:
+        with self.lock:
+            self.numbers += 1
+            folder = self.folder / f"case-{self.numbers}"
+        tried = Tried(case)
+        starts_with_upload = any(fault.command == UPLOAD for fault in case.faults)
+        template = self.lake.published if starts_with_upload else self.lake.taken_in
+        try:
+            Attempt(self.lake, small_lake.copy(template, folder), tried).go(starts_with_upload)
+        except Unreadable as error:
+            tried.violations.append(f"the tables cannot be read: {error}")
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+        return tried
+
+    def rounds(self, count: int) -> None:
+        """Clients at once, on an endpoint with faults at random."""
+        started = time.monotonic()
+        for number in range(self.seed, self.seed + count):
+            home = self.folder / f"round-{number}"
+            for violation in one_round(self.lake, home, number):
+                self.violations.append((f"round {number}", violation))
+                self.tell(f"VIOLATION: {violation}\n  python3 tests/faults --clients 1 --seed {number}")
+            shutil.rmtree(home)
+        self.tell(f"{count} rounds of clients in {time.monotonic() - started:.0f} s")
+
+    # --- how it went ---
+
+    def summary(self) -> Iterator[str]:
+        met = [tried for tried in self.tried if tried.met]
+        children = resource.getrusage(resource.RUSAGE_CHILDREN)
+        yield (
+            f"{len(self.tried)} cases in {self.seconds:.0f} s on {self.jobs} at once, "
+            f"{children.ru_utime + children.ru_stime:.0f} s of CPU, seed {self.seed}"
+        )
+        yield f"{len(self.tried) - len(met)} of them met no call: a status was asked for less often"
+        yield f"{len({case for case, _ in self.violations})} cases violated an invariant"
+        transient = [tried for tried in met if tried.case.is_transient]
+        failed = [tried for tried in transient if not tried.by_itself]
+        yield f"{len(transient)} faults were such that another try mends them; {len(failed)} commands failed of it"
+        kinds = Counter(
+            f"{fault.command} {fault.service} {fault.operation}: {fault.kind}"
+            for tried in failed
+            for fault in tried.case.faults
+        )
+        for kind, count in kinds.most_common():
+            yield f"  {count} x {kind}"
+
+
+class Attempt:
+    """One case in its own home."""
+
+    def __init__(self, truth: SmallLake, lake: Lake, tried: Tried):
+        self.truth, self.lake, self.tried = truth, lake, tried
+        self.died = False
+
+    def go(self, starts_with_upload: bool) -> None:
+        uploaded = self.command(UPLOAD) if starts_with_upload else None
+        if uploaded and not self.truth.given_before <= small_lake.kept(self.lake):
+            self.violate("raw bytes were lost by the upload")
+        ran = self.command(RUN)
+        is_accepted = uploaded is None or uploaded.code == 0
+        is_after = self.look("after the fault", must_be_after=is_accepted and ran.code == 0)
+        is_clean = small_lake.kept(self.lake) >= self.truth.given and not small_lake.landed(self.lake)
+        self.tried.by_itself = is_accepted and ran.code == 0
+        if self.tried.by_itself and is_after and is_clean:
+            # What is there is what there is after an undisturbed upload and run.
+            return
+        for result in [self.recover("upload", self.truth.newer), self.recover(*small_lake.RUN)]:
+            if result.code != 0:
+                self.violate(f"what recovers failed: {result}")
+        self.look("after the recovery", must_be_after=True)
+        if not small_lake.kept(self.lake) >= self.truth.given:
+            self.violate("raw bytes are missing after the recovery")
+        if landed := small_lake.landed(self.lake):
+            self.violate(f"files are left in landing after the recovery: {landed}")
+
+    def command(self, name: str) -> Result:
+        """A command under the faults of the case."""
+        arguments = ["upload", self.truth.newer] if name == UPLOAD else small_lake.RUN
+        plan = self.tried.case.plan(name)
+        result = small_lake.command(self.lake, plan, *arguments)
+        self.tried.met |= faults_in(result.err) > 0
+        died = result.code is not None and result.code < 0
+        if died and "abort" not in plan:
+            self.violate(f"it died by signal {-result.code}: {result}")
+        self.check_ending(result)
+        return result
+
+    def recover(self, *arguments: object) -> Result:
+        result = small_lake.command(self.lake, "", *arguments)
+        self.check_ending(result)
+        return result
+
+    def check_ending(self, result: Result) -> None:
+        if result.code is None:
+            self.violate(f"it hung for {small_lake.PATIENCE} s: {result}")
+        if "panicked" in result.said:
+            self.violate(f"it panicked: {result}")
+        if result.code not in (0, None) and not result.err.strip():
+            self.violate(f"it failed without a word: {result}")
+
+    def look(self, when: str, must_be_after: bool) -> bool:
+        """Holds the tables against before and after. Says whether they are those of after."""
+        content = small_lake.content(self.lake)
+        for of, (digest, rows) in content.items():
+            before, after = self.truth.before[of], self.truth.after[of]
+            if rows < before[1]:
+                self.violate(f"{when}, {of} has {rows} rows and had {before[1]}")
+            elif digest not in (before[0], after[0]):
+                self.violate(f"{when}, {of} has neither the rows of before nor those of after")
+        is_after = content == self.truth.after
+        if must_be_after and not is_after:
+            of = [of for of, found in content.items() if found != self.truth.after[of]]
+            self.violate(f"{when}, the exit codes are 0 and {of} are not those of after")
+        return is_after
+
+    def violate(self, what: str) -> None:
+        self.tried.violations.append(what)

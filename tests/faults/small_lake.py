@@ -1,0 +1,188 @@
+"""A small lake in three states: published, with newer raw files taken in, and with those published.
+
+Two days of both feeds. The newer files are another form of a snapshot that is there (.csv -> .csv.gz, with other numbers),
+another version of one under the same name, new snapshots, and one that is there with the same bytes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import subprocess
+from collections import defaultdict
+from dataclasses import dataclass
+from pathlib import Path
+
+import oracle
+import rawfiles
+from lake import RAW, Lake, Result, assert_same_rows, environment
+
+DAYS = ["20200401", "20200402"]
+TICKERS = ["ABEV3", "ITUB4", "PETR4"]
+RUN = ["run", "--from", "2020-04-01", "--to", "2020-04-02"]
+TABLES = list(oracle.TABLES)
+# Waits of workflows and of retries pass so many times as fast.
+SPEED = "speed=100"
+# How long a command may take before it counts as hung.
+PATIENCE = 120
+
+# A table and a day, and the digest and number of its rows.
+Content = dict[tuple[str, int], tuple[str, int]]
+
+
+@dataclass(frozen=True)
+class SmallLake:
+    """The templates of the cases: homes that are copied and never used themselves."""
+
+    newer: Path  # the folder of raw files that is uploaded
+    published: Path  # a home with the older state published
+    taken_in: Path  # the same with the newer files in their places
+    before: Content
+    after: Content
+    # The digests of the bytes of all raw files that were ever given, and of those that there were before the upload.
+    given: frozenset[str]
+    given_before: frozenset[str]
+
+
+def make(folder: Path) -> SmallLake:
+    older, newer, winners = folder / "older", folder / "newer", folder / "winners"
+    for day in DAYS:
+        for time in (f"{day}1000", f"{day}1010"):
+            rawfiles.write(older, "quotes", time, [rawfiles.quote(ticker) for ticker in TICKERS])
+            rawfiles.write(older, "options", time, [rawfiles.option(f"{ticker[:4]}F152") for ticker in TICKERS])
+    first, second = DAYS
+    changed = [rawfiles.quote(ticker, Ult="15,50") for ticker in [*TICKERS, "VALE3"]]
+    rawfiles.write(newer, "quotes", f"{first}1000", changed, rawfiles.Form(compressed=True))
+    changed = [rawfiles.option(f"{ticker[:4]}F152", Du="49") for ticker in [*TICKERS, "VALE3"]]
+    rawfiles.write(newer, "options", f"{first}1010", changed)
+    rawfiles.write(newer, "quotes", f"{first}1020", [rawfiles.quote(ticker) for ticker in TICKERS])
+    # One cell that is rejected, among so many that the audit lets it pass.
+    many = [rawfiles.quote(f"TICK{number}") for number in range(30)]
+    rawfiles.write(newer, "quotes", f"{second}1020", [*many, rawfiles.quote("PETR4", QTot="1k2k")])
+    rawfiles.write(newer, "options", f"{second}1020", [rawfiles.option(f"{ticker[:4]}F160") for ticker in TICKERS])
+    for path in older.iterdir():
+        if path.name == f"{second}1010_options.csv":
+            shutil.copy(path, newer)
+    for path in [*older.iterdir(), *newer.iterdir()]:
+        winners.mkdir(exist_ok=True)
+        (winners / path.name.removesuffix(".gz")).unlink(missing_ok=True)
+        shutil.copy(path, winners)
+
+    lake = Lake(folder / "published")
+    done(lake, "upload", older)
+    done(lake, *RUN)
+    before = content_beside_oracle(lake, older)
+    shutil.copytree(folder / "published", folder / "taken-in")
+    done(Lake(folder / "taken-in"), "upload", newer)
+    shutil.copytree(folder / "taken-in", folder / "after")
+    lake = Lake(folder / "after")
+    done(lake, *RUN)
+    after = content_beside_oracle(lake, winners)
+    for of, (_, rows) in after.items():
+        assert rows >= before[of][1], f"{of} shrinks in an undisturbed run"
+    given_before = digests(older)
+    return SmallLake(
+        newer,
+        folder / "published",
+        folder / "taken-in",
+        before,
+        after,
+        given_before | digests(newer),
+        given_before,
+    )
+
+
+def done(lake: Lake, *arguments: object) -> None:
+    result = command(lake, "", *arguments)
+    assert result.code == 0, str(result)
+
+
+def command(lake: Lake, plan: str, *arguments: object, log: str = "") -> Result:
+    """A command whose endpoint has this fault plan; what hangs is killed, and has the exit code None."""
+    line = lake.command(*arguments)
+    env = environment(lake.home.parent)
+    env["PREGAO_FAULTS"] = f"{SPEED},{plan}" if plan else SPEED
+    if log:
+        env["PREGAO_LOG"] = log
+    process = subprocess.Popen(
+        line, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=env, cwd=lake.home.parent
+    )
+    try:
+        out, err = process.communicate(timeout=PATIENCE)
+        code = process.returncode
+    except subprocess.TimeoutExpired:
+        process.kill()
+        out, err = process.communicate()
+        code = None
+    return Result(line, code, out.decode(errors="replace"), err.decode(errors="replace"))
+
+
+# --- what is there ----------------------------------------------------------------------------------
+
+
+def _select() -> str:
+    """All rows of all tables in one statement, each cell as its text."""
+    width = max(len(columns) for columns in oracle.TABLES.values())
+    selects = []
+    for table, columns in oracle.TABLES.items():
+        cells = [f"CAST({column.name} AS varchar)" for column in columns]
+        cells += ["CAST(NULL AS varchar)"] * (width - len(cells))
+        named = ", ".join(f"{cell} AS c{at}" for at, cell in enumerate(cells))
+        selects.append(f"SELECT '{table}' AS t, year, month, day, {named} FROM {table}")
+    return " UNION ALL ".join(selects)
+
+
+SELECT = _select()
+
+
+class Unreadable(Exception):
+    """The tables could not be read."""
+
+
+def content(lake: Lake, at_owner: bool = False) -> Content:
+    """A digest of the rows of each table and day. `at_owner` asks the process that serves the home."""
+    if at_owner:
+        result = lake.run("query", SELECT, "--format", "json", check=False)
+    else:
+        result = command(lake, "", "query", SELECT, "--format", "json")
+    if result.code != 0:
+        raise Unreadable(str(result))
+    rows = defaultdict(list)
+    for row in json.loads(result.out):
+        rows[row["t"], row["day"]].append(json.dumps(row, sort_keys=True))
+    days = [int(day[-2:]) for day in DAYS]
+    content = {(table, day): rows.pop((table, day), []) for table in TABLES for day in days}
+    if rows:
+        raise Unreadable(f"rows of days that no run made: {sorted(rows)}")
+    digest = lambda lines: hashlib.sha256("\n".join(sorted(lines)).encode()).hexdigest()  # noqa: E731
+    return {of: (digest(lines), len(lines)) for of, lines in content.items()}
+
+
+def content_beside_oracle(lake: Lake, raw: Path) -> Content:
+    """The same, once it is what an independent reader makes of the raw files."""
+    expected = oracle.read_folder(raw)
+    for table in TABLES:
+        assert_same_rows(table, lake.query(f"SELECT * FROM {table}"), expected.rows[table])
+    return content(lake)
+
+
+def digests(folder: Path) -> frozenset[str]:
+    files = (path for path in folder.rglob("*") if path.is_file() and not path.name.endswith(".reason.json"))
+    return frozenset(hashlib.sha256(path.read_bytes()).hexdigest() for path in files)
+
+
+def kept(lake: Lake) -> frozenset[str]:
+    """The digests of all files of the raw bucket: raw, quarantine and landing."""
+    return digests(lake.home / "s3" / RAW)
+
+
+def landed(lake: Lake) -> list[str]:
+    folder = lake.home / "s3" / RAW / "landing"
+    return sorted(path.name for path in folder.rglob("*") if path.is_file()) if folder.is_dir() else []
+
+
+def copy(template: Path, home: Path) -> Lake:
+    """Real copies: files that were linked would be changed in the template too."""
+    shutil.copytree(template, home)
+    return Lake(home)

@@ -1,0 +1,53 @@
+"""`python3 tests/faults`: its cases, its judge, and what the log says of a fault."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from faults import small_lake
+from faults.cases import Case, Fault, calls
+from faults.search import Search, Tried
+from lake import Lake
+
+
+@pytest.fixture(scope="module")
+def search(tmp_path_factory: pytest.TempPathFactory) -> Search:
+    return Search(tmp_path_factory.mktemp("faults"), seed=20200401, jobs=os.cpu_count() or 1)
+
+
+def test_a_case_is_repeated_by_its_name(search: Search):
+    for case in search.sample(20) + search.pairs(20):
+        assert Case.named(str(case)) == case
+
+
+def test_a_fault_is_met_and_named_in_the_log(search: Search, tmp_path: Path):
+    lake = small_lake.copy(search.lake.published, tmp_path / "home")
+    fault = Fault("upload", "lambda", "Invoke", "ingest", 1, "abort")
+    result = small_lake.command(lake, fault.rule, "upload", search.lake.newer)
+    assert result.code == -6, str(result)
+    assert "a fault call=" in result.err and "kind=Abort" in result.err, str(result)
+    # The client's own calls, and nothing of what the function would have done.
+    operations = {operation for _, operation, _ in calls(result.err)}
+    assert operations == {"Invoke"}, operations
+
+
+def test_a_violation_is_seen(search: Search, tmp_path: Path):
+    """The judge itself: what a fault must not do is done by hand."""
+    from faults.search import Attempt
+
+    def judged(template: Path, harm) -> list[str]:
+        lake = small_lake.copy(template, tmp_path / f"home-{len(list(tmp_path.iterdir()))}")
+        tried = Tried(Case(()))
+        attempt = Attempt(search.lake, lake, tried)
+        harm(lake)
+        attempt.go(starts_with_upload=False)
+        return tried.violations
+
+    def lose_a_raw_file(lake: Lake) -> None:
+        next((lake.home / "s3" / "pregao-raw" / "quotes").rglob("202004011000_flashpanel.csv.gz")).unlink()
+
+    assert not judged(search.lake.taken_in, lambda lake: None)
+    assert judged(search.lake.taken_in, lose_a_raw_file)
