@@ -26,7 +26,7 @@ impl ValueGenerator for Inputs {
     fn generate<D: Driver>(&self, driver: &mut D) -> Option<Vec<u8>> {
         match below(driver, 8)? {
             0 => bytes(driver, LONGEST / 8),
-            1 | 2 if !self.pieces.is_empty() => self.from_pieces(driver),
+            1 | 2 if !self.pieces.is_empty() => self.put_together(driver),
             3..=5 if self.build.is_some() => {
                 let build = self.build?;
                 let mut input = build(&mut Random::new(driver.produce::<u64>()?));
@@ -48,7 +48,7 @@ impl ValueGenerator for Inputs {
 }
 
 impl Inputs {
-    fn from_pieces<D: Driver>(&self, driver: &mut D) -> Option<Vec<u8>> {
+    fn put_together<D: Driver>(&self, driver: &mut D) -> Option<Vec<u8>> {
         let count = match below(driver, 4)? {
             0 => below(driver, 300)?,
             _ => below(driver, 24)?,
@@ -80,12 +80,16 @@ impl Inputs {
             // One bit.
             0 => {
                 let bit = below(driver, 8)?;
-                input.get_mut(start).map(|byte| *byte ^= 1 << bit);
+                if let Some(byte) = input.get_mut(start) {
+                    *byte ^= 1 << bit;
+                }
             }
             // Another byte.
             1 => {
                 let byte = driver.produce::<u8>()?;
-                input.get_mut(start).map(|place| *place = byte);
+                if let Some(place) = input.get_mut(start) {
+                    *place = byte;
+                }
             }
             2 => drop(input.drain(start..end)),
             3 => input.truncate(start),

@@ -82,8 +82,7 @@ fn read(feed: Feed, pieces: Pieces<'_>, expected: &[Record]) -> Vec<Record> {
     let mut lines = Lines::new(pieces, &mut buffer);
     let (mut whole, mut splitter) = (Splitter::new(feed.separator()), Splitter::new(feed.separator()));
     let mut records = Vec::new();
-    loop {
-        let Some(line) = lines.next().expect("memory can be read") else { break };
+    while let Some(line) = lines.next().expect("memory can be read") {
         let (bytes, cut) = (line.bytes.to_vec(), line.cut);
         let text = decode(&bytes).into_owned();
         let record = splitter.split(text.as_bytes());
