@@ -6,6 +6,9 @@ use crate::protocols::exchange;
 const BUCKET: &str = "pregao-raw";
 const KEY: &str = "quotes/date=2020-04-01/202004011320_flashpanel.csv";
 
+/// Method, path, headers and body.
+type Asked<'a> = (&'a str, &'a str, Vec<(&'a str, &'a str)>, &'a str);
+
 /// What browsers say of a page that is not of the endpoint, as far as they say it.
 const PAGES: [&[(&str, &str)]; 8] = [
     &[("Origin", "http://evil.example"), ("Sec-Fetch-Site", "cross-site"), ("Sec-Fetch-Mode", "no-cors")],
@@ -30,7 +33,7 @@ async fn a_foreign_page_changes_nothing_and_reads_nothing() {
     let object = format!("/{BUCKET}/{KEY}");
     let (bucket, batch) = (format!("/{BUCKET}"), format!("/{BUCKET}?delete"));
     let text = ("Content-Type", "text/plain");
-    let requests: Vec<(&str, &str, Vec<(&str, &str)>, &str)> = vec![
+    let requests: Vec<Asked> = vec![
         ("POST", &batch, vec![text], &delete),
         ("POST", &bucket, vec![("Content-Type", "multipart/form-data; boundary=b")], &form),
         ("PUT", &object, vec![text], "forged"),
