@@ -48,6 +48,10 @@ pub enum ErrorKind {
     BadData,
     /// A file that is listed but cannot be read.
     CannotOpenSplit,
+    /// The plan of the query is too large.
+    TooManyStages,
+    /// A GROUP BY with CUBE, ROLLUP or GROUPING SETS that make too many of them.
+    TooManyGroupingSets,
     /// The query needs more memory or disk than it may have.
     ExhaustedResources,
     /// A fault of this program or of its disk.
@@ -77,6 +81,8 @@ impl fmt::Display for ErrorKind {
             Self::NotSupported => "NOT_SUPPORTED",
             Self::BadData => "HIVE_BAD_DATA",
             Self::CannotOpenSplit => "HIVE_CANNOT_OPEN_SPLIT",
+            Self::TooManyStages => "QUERY_HAS_TOO_MANY_STAGES",
+            Self::TooManyGroupingSets => "TOO_MANY_GROUPING_SETS",
             Self::ExhaustedResources => "EXHAUSTED_RESOURCES",
             Self::Internal => "GENERIC_INTERNAL_ERROR",
         })

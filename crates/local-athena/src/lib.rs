@@ -34,6 +34,7 @@ mod partition_name;
 mod select;
 mod show;
 mod sql;
+mod stop;
 mod text;
 mod threads;
 mod types;

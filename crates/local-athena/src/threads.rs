@@ -10,6 +10,7 @@ use tokio::task::JoinHandle;
 
 use crate::deep_stack::STACK;
 use crate::error::{ErrorKind, QueryError};
+use crate::stop::Stop;
 
 /// A pool of threads that ends its work when it is dropped.
 pub(crate) struct Threads {
@@ -29,12 +30,14 @@ impl Threads {
 
     /// Starts work that waits now and then.
     pub(crate) fn start<T: Send + 'static>(&self, work: impl Future<Output = T> + Send + 'static) -> Task<T> {
-        Task { handle: self.runtime.as_ref().map(|runtime| runtime.spawn(work)) }
+        let stop = Stop::default();
+        let work = stop.around(work);
+        Task { handle: self.runtime.as_ref().map(|runtime| runtime.spawn(work)), stop }
     }
 
     /// Starts work that does not wait.
     pub(crate) fn start_blocking<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Task<T> {
-        Task { handle: self.runtime.as_ref().map(|runtime| runtime.spawn_blocking(work)) }
+        Task { handle: self.runtime.as_ref().map(|runtime| runtime.spawn_blocking(work)), stop: Stop::default() }
     }
 }
 
@@ -47,9 +50,10 @@ impl Drop for Threads {
     }
 }
 
-/// Work that has been started; dropping it stops it at its next wait.
+/// Work that has been started; dropping it stops it at its next wait, or at its next [`step`](crate::stop::step).
 pub(crate) struct Task<T> {
     handle: Option<JoinHandle<T>>,
+    stop: Stop,
 }
 
 impl<T> Task<T> {
@@ -78,7 +82,30 @@ fn panic_message(panic: &(dyn std::any::Any + Send)) -> String {
 impl<T> Drop for Task<T> {
     fn drop(&mut self) {
         if let Some(handle) = &self.handle {
+            self.stop.stop();
             handle.abort();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+
+    use super::*;
+    use crate::stop::step;
+
+    #[test]
+    fn work_that_never_waits_stops_when_nobody_wants_it() {
+        let threads = Threads::new(1).expect("a thread");
+        let (tell, told) = mpsc::channel();
+        let task = threads.start(async move {
+            tell.send("begun").expect("a test that listens");
+            while step().is_ok() {}
+            tell.send("stopped").expect("a test that listens");
+        });
+        assert_eq!(told.recv(), Ok("begun"));
+        drop(task);
+        assert_eq!(told.recv(), Ok("stopped"));
     }
 }

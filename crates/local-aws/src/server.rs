@@ -188,7 +188,7 @@ impl Services {
             ("AmazonAthena", Ok(input)) if operation == Athena::RESULTS => {
                 return version.respond_text(self.athena.results(input));
             }
-            ("AmazonAthena", Ok(input)) => self.athena.call(operation, input),
+            ("AmazonAthena", Ok(input)) => self.athena.call(operation, input).await,
             ("ElasticMapReduce", Ok(input)) => self.emr.call(operation, input),
             (_, Ok(_)) => Err(AwsError::unknown_operation(target)),
         };

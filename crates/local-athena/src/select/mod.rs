@@ -15,8 +15,10 @@ mod relay;
 mod rewrite;
 mod semantics;
 mod session;
+mod size;
 mod table;
 mod turns;
+mod watched;
 
 pub(crate) use plan::{Planned, Planner};
 pub(crate) use table::{key_of, visible};

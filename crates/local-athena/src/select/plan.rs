@@ -17,6 +17,7 @@ use super::errors::{of_plan, of_run};
 use super::relations::Relations;
 use super::rewrite::{rewrite, shown_name, written};
 use super::session;
+use super::size;
 use super::table::PATH;
 use crate::answer::Column;
 use crate::catalog::{CATALOG_NAME, Snapshot, TableColumn, TableKind};
@@ -52,6 +53,7 @@ impl Planner {
         database: &str,
         snapshot: Snapshot,
     ) -> Result<Planned, QueryError> {
+        size::check(select, &database.to_lowercase(), &snapshot)?;
         let relations = Relations {
             snapshot: Arc::new(snapshot),
             objects: self.objects.clone(),

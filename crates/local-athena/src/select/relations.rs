@@ -10,14 +10,12 @@ use datafusion::execution::SessionState;
 
 use super::errors::external;
 use super::plan::plan_view;
+use super::size::{DEEPEST_VIEW, too_deep};
 use super::table::HiveTable;
 use super::{information_schema, partitions_table};
 use crate::catalog::{CATALOG_NAME, Snapshot, Table, TableKind};
 use crate::error::{ErrorKind, QueryError};
 use crate::objects::ObjectFiles;
-
-/// How deep views may stand on views: `CREATE OR REPLACE` can make a circle of them.
-const DEEPEST_VIEW: usize = 10;
 
 /// The database with the catalog's own tables.
 pub(super) const INFORMATION_SCHEMA: &str = "information_schema";
@@ -89,8 +87,7 @@ impl Relations {
     async fn view(&self, view: &Table, sql: &str, database: &str) -> Result<Arc<dyn TableProvider>, QueryError> {
         let name = format!("{CATALOG_NAME}.{}.{}", view.database, view.name);
         if self.depth >= DEEPEST_VIEW {
-            let message = format!("the view {name} stands on too many views, or on itself");
-            return Err(QueryError::new(ErrorKind::Semantic, message));
+            return Err(too_deep(&view.database, &view.name));
         }
         let relations = Relations { depth: self.depth + 1, ..self.clone() };
         let plan = plan_view(&relations, sql, database).await;

@@ -554,7 +554,8 @@ fn set_arguments(function: &mut Function, arguments: Vec<Expr>) {
 
 /// A template of [`names`](crate::functions::names) with the arguments in their places.
 fn expand(template: &str, arguments: &[Expr]) -> Result<Expr, QueryError> {
-    let parsed = Parser::new(&AthenaDialect).try_with_sql(template).and_then(|mut parser| parser.parse_expr());
+    let parsed =
+        Parser::new(&AthenaDialect::default()).try_with_sql(template).and_then(|mut parser| parser.parse_expr());
     let mut expr = parsed.map_err(|error| QueryError::new(ErrorKind::Internal, error))?;
     let mut filler = Filler { arguments };
     let _ = VisitMut::visit(&mut expr, &mut filler);

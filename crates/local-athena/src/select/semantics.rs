@@ -21,6 +21,7 @@ use super::errors::external;
 use crate::error::{ErrorKind, QueryError};
 use crate::functions::names::athena_name;
 use crate::functions::{TRY, TYPEOF, arithmetic, cast_function, check_arguments, null_on_error};
+use crate::stop::step;
 use crate::types::type_name;
 
 /// The rule; runs before DataFusion's type coercion.
@@ -58,6 +59,7 @@ struct Meaning {
 
 impl Meaning {
     fn node(&self, plan: LogicalPlan) -> Result<Transformed<LogicalPlan>> {
+        step().map_err(external)?;
         if matches!(plan, LogicalPlan::Limit(_)) {
             return Ok(Transformed::no(plan));
         }

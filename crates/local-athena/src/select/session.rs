@@ -17,6 +17,7 @@ use datafusion::sql::sqlparser::ast::{DataType as SqlType, TimezoneInfo};
 use super::memory::{CompactSorts, Shares};
 use super::semantics::AthenaSemantics;
 use super::turns::TakingTurns;
+use super::watched;
 use crate::catalog::CATALOG_NAME;
 use crate::engine::Limits;
 use crate::functions;
@@ -45,6 +46,7 @@ pub(super) fn base(limits: Limits, spill: &Path) -> Result<SessionState> {
             Arc::new(AthenaSemantics),
             Arc::new(TypeCoercion::new()),
         ])
+        .with_optimizer_rules(watched::rules())
         .with_physical_optimizer_rule(Arc::new(CompactSorts { batch_bytes: per_sort(limits) }))
         .with_physical_optimizer_rule(Arc::new(TakingTurns))
         .build())

@@ -1,6 +1,7 @@
 //! From text to a [`Statement`](crate::Statement): tokens, then Hive's grammar for DDL or Athena's for SELECT.
 
 mod ddl;
+mod depth;
 mod dialect;
 mod place;
 mod select;

@@ -3,12 +3,12 @@
 use std::collections::HashMap;
 
 use datafusion::sql::sqlparser::ast::{Expr, Ident, Query, SelectItem, SetExpr};
-use datafusion::sql::sqlparser::parser::Parser;
 use datafusion::sql::sqlparser::tokenizer::{Location, Token, TokenWithSpan};
 
-use super::dialect::AthenaDialect;
+use super::depth::too_large;
+use super::dialect;
 use super::place::Place;
-use super::tokens::{Cursor, DEEPEST, parser_error, syntax};
+use super::tokens::{Cursor, parser_error, syntax};
 use crate::error::QueryError;
 
 /// How many operators a statement may have. A chain of them is a tree of that depth, which the
@@ -45,13 +45,14 @@ impl Select {
         check(&list)?;
         let mut list = with_rows_in_parentheses(list);
         let as_written = lower_quoted(&mut list);
-        let mut parser = Parser::new(&AthenaDialect).with_recursion_limit(DEEPEST).with_tokens_with_locations(list);
-        let query = parser.parse_query().map_err(|error| parser_error(&error, text))?;
-        let next = parser.next_token();
-        if next.token != Token::EOF {
-            let error = parser.expected::<()>("<EOF>", next).unwrap_err();
-            return Err(parser_error(&error, text));
-        }
+        let query = dialect::parse(list, |parser| {
+            let query = parser.parse_query()?;
+            match parser.next_token() {
+                TokenWithSpan { token: Token::EOF, .. } => Ok(query),
+                next => parser.expected("<EOF>", next),
+            }
+        });
+        let query = query.map_err(|error| parser_error(&error, text))?;
         let names = column_names(&query.body, &as_written);
         Ok(Self { query, text: cursor.rest_of_text().to_owned(), names })
     }
@@ -65,7 +66,7 @@ fn check(list: &[TokenWithSpan]) -> Result<(), QueryError> {
     }
     let operators = list.iter().filter(|t| is_operator(&t.token));
     if operators.count() > MOST_OPERATORS {
-        return Err(syntax(Place { line: 1, column: 1 }, "statement is too large (stack overflow while parsing)"));
+        return Err(too_large());
     }
     Ok(())
 }

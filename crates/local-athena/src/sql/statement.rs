@@ -44,8 +44,7 @@ impl Statement {
     /// [`ErrorKind::Syntax`] with `line 1:8: ...`, also for too few or too many parameters;
     /// [`ErrorKind::NotSupported`] for a statement that is known and not offered (INSERT, CTAS, UNLOAD).
     pub fn parse(sql: &str, parameters: &[String]) -> Result<Self, QueryError> {
-        let tokens = Tokens::read(sql, parameters)?;
-        let form = deep_stack::run(|| form(&mut tokens.cursor()))?;
+        let form = deep_stack::run(|| form(&mut Tokens::read(sql, parameters)?.cursor()))?;
         Ok(Self { form })
     }
 

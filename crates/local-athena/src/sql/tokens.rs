@@ -1,17 +1,15 @@
 //! A statement's tokens, and a cursor over them for the statements that are read by hand.
 
-use datafusion::sql::sqlparser::parser::{Parser, ParserError};
+use datafusion::sql::sqlparser::parser::ParserError;
 use datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan, Tokenizer};
 
-use super::dialect::AthenaDialect;
+use super::depth;
+use super::dialect::{self, AthenaDialect};
 use super::place::Place;
 use crate::error::{ErrorKind, QueryError};
 
 /// Athena's limit on the length of a statement, in bytes.
 const LONGEST: usize = 262_144;
-
-/// How deep parentheses, subqueries and function calls may nest.
-pub(super) const DEEPEST: usize = 100;
 
 /// The tokens of one statement, without white space, comments and a last semicolon.
 #[derive(Debug, Clone)]
@@ -34,7 +32,9 @@ impl Tokens {
         }
         let mut tokens = Self { text: text.to_owned(), list };
         tokens.refuse_a_second_statement()?;
+        depth::check(&tokens.list)?;
         tokens.fill_in(parameters)?;
+        depth::check(&tokens.list)?;
         Ok(tokens)
     }
 
@@ -83,7 +83,7 @@ fn is_parameter(token: &TokenWithSpan) -> bool {
 }
 
 fn plain(text: &str) -> Result<Vec<TokenWithSpan>, QueryError> {
-    let tokens = Tokenizer::new(&AthenaDialect, text).tokenize_with_location();
+    let tokens = Tokenizer::new(&AthenaDialect::default(), text).tokenize_with_location();
     let mut tokens = tokens.map_err(|error| {
         let place = Place::at(error.location).unwrap_or(Place::end_of(text));
         syntax(place, error.message)
@@ -95,10 +95,15 @@ fn plain(text: &str) -> Result<Vec<TokenWithSpan>, QueryError> {
 /// A parameter's tokens, all at the place of its `?`: one expression and nothing else.
 fn expression(text: &str, place: &TokenWithSpan) -> Result<Vec<TokenWithSpan>, QueryError> {
     let mut tokens = plain(text)?;
-    let mut parser =
-        Parser::new(&AthenaDialect).with_recursion_limit(DEEPEST).with_tokens_with_locations(tokens.clone());
-    let whole = parser.parse_expr().is_ok() && parser.peek_token_ref().token == Token::EOF;
-    if !whole {
+    depth::check(&tokens)?;
+    let whole = dialect::parse(tokens.clone(), |parser| {
+        parser.parse_expr()?;
+        Ok(parser.peek_token_ref().token == Token::EOF)
+    });
+    if matches!(whole, Err(ParserError::RecursionLimitExceeded)) {
+        return Err(depth::too_large());
+    }
+    if !whole.unwrap_or(false) {
         let message = format!("the parameter {text} is no expression: quote text, as in 'PETR4'");
         return Err(QueryError::new(ErrorKind::Syntax, message));
     }
@@ -119,7 +124,7 @@ pub(super) fn syntax(place: Place, message: impl std::fmt::Display) -> QueryErro
 pub(super) fn parser_error(error: &ParserError, text: &str) -> QueryError {
     let message = match error {
         ParserError::RecursionLimitExceeded => {
-            return syntax(Place { line: 1, column: 1 }, "statement is too large (stack overflow while parsing)");
+            return depth::too_large();
         }
         ParserError::TokenizerError(message) | ParserError::ParserError(message) => message,
     };

@@ -2,8 +2,10 @@
 //! stands when partitions move under a reader.
 
 mod catalog;
+mod constructs;
 mod fixture;
 mod limits;
+mod nesting;
 mod robustness;
 mod snapshots;
 mod statements;

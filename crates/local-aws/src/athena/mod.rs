@@ -7,8 +7,9 @@ mod results;
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
-use local_athena::{Engine, ObjectFiles, OpenError};
+use local_athena::{Engine, ObjectFiles, OpenError, StatementKind};
 use serde_json::{Value, json};
 use tokio::sync::Semaphore;
 
@@ -26,6 +27,9 @@ const CATALOG: &str = "AwsDataCatalog";
 /// How many queries run at once; more are QUEUED.
 const TURNS: usize = 8;
 
+/// How many texts are read at once. Reading one computes, and takes up to some tenths of a second.
+const PARSED_AT_ONCE: usize = 2;
+
 /// The service.
 pub(crate) struct Athena {
     state: Arc<State>,
@@ -35,7 +39,30 @@ pub(crate) struct Athena {
     results: S3Uri,
     workgroups: Vec<String>,
     turns: Semaphore,
+    /// Who reads a statement's text has one.
+    parsing: Semaphore,
+    time_limits: TimeLimits,
     running: queries::RunningQueries,
+}
+
+/// How long a statement may run, as Athena's quotas have it.
+#[derive(Debug, Clone, Copy)]
+struct TimeLimits {
+    /// For what reads.
+    dml: Duration,
+    /// For what changes the catalog.
+    ddl: Duration,
+}
+
+impl TimeLimits {
+    const OF_ATHENA: TimeLimits = TimeLimits { dml: Duration::from_secs(30 * 60), ddl: Duration::from_secs(600 * 60) };
+
+    fn of(self, kind: StatementKind) -> Duration {
+        match kind {
+            StatementKind::Dml | StatementKind::Utility => self.dml,
+            StatementKind::Ddl => self.ddl,
+        }
+    }
 }
 
 /// Why the service could not start.
@@ -60,9 +87,17 @@ impl Athena {
         let engine = Engine::open(catalog, objects)?;
         let mut workgroups = vec![metadata::PRIMARY.to_owned(), workgroup.to_owned()];
         workgroups.dedup();
-        let turns = Semaphore::new(TURNS);
-        let athena =
-            Athena { state, store, engine, results, workgroups, turns, running: queries::RunningQueries::default() };
+        let athena = Athena {
+            state,
+            store,
+            engine,
+            results,
+            workgroups,
+            turns: Semaphore::new(TURNS),
+            parsing: Semaphore::new(PARSED_AT_ONCE),
+            time_limits: TimeLimits::OF_ATHENA,
+            running: queries::RunningQueries::default(),
+        };
         athena.end_lost()?;
         Ok(Arc::new(athena))
     }
@@ -71,9 +106,9 @@ impl Athena {
     pub(crate) const RESULTS: &str = "GetQueryResults";
 
     /// One operation of the API, other than [`Athena::RESULTS`].
-    pub(crate) fn call(self: &Arc<Self>, operation: &str, value: Value) -> Answer {
+    pub(crate) async fn call(self: &Arc<Self>, operation: &str, value: Value) -> Answer {
         match operation {
-            "StartQueryExecution" => self.start(input(value)?),
+            "StartQueryExecution" => self.start(input(value)?).await,
             "StopQueryExecution" => self.stop(&input(value)?),
             "GetQueryExecution" => self.get(&input(value)?),
             "BatchGetQueryExecution" => self.batch_get(&input(value)?),

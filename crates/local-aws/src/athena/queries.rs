@@ -12,7 +12,8 @@ use local_athena::{Column, ErrorKind, QueryError, Statement, StatementKind};
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use tokio::task::block_in_place;
+use tokio::task::{block_in_place, spawn_blocking};
+use tokio::time::timeout;
 
 use super::results::{Format, read_page};
 use super::{Athena, invalid_request};
@@ -103,6 +104,11 @@ impl Problem {
     fn of_panic(panic: &(dyn Any + Send)) -> Problem {
         let reason = format!("The query panicked: {}; this is a bug, please report it", panic_text(panic));
         Problem { reason, category: Some(1), retryable: false }
+    }
+
+    /// Of a statement that ran for longer than it may.
+    fn timeout() -> Problem {
+        Problem { reason: "Query timeout".to_owned(), category: Some(2), retryable: false }
     }
 
     fn cancelled(reason: &str) -> Problem {
@@ -344,14 +350,13 @@ struct Done {
 }
 
 impl Athena {
-    pub(super) fn start(self: &Arc<Self>, start: Start) -> Answer {
+    pub(super) async fn start(self: &Arc<Self>, start: Start) -> Answer {
         let workgroup = self.check_workgroup(start.work_group.as_deref())?;
         check_catalog(start.query_execution_context.catalog.as_deref())?;
         if start.query_string.len() > LARGEST_STATEMENT {
             return Err(invalid_request(format!("The query is longer than {LARGEST_STATEMENT} bytes")));
         }
-        let statement = Statement::parse(&start.query_string, &start.execution_parameters)
-            .map_err(|error| invalid_request(error.to_string()).with("AthenaErrorCode", "MALFORMED_QUERY"))?;
+        let statement = self.parsed(&start).await?;
         let token = start.client_request_token.clone();
         if token.as_ref().is_some_and(|token| !(32..=128).contains(&token.len())) {
             return Err(invalid_request("clientRequestToken has 32 to 128 characters"));
@@ -373,6 +378,16 @@ impl Athena {
                 Ok(json!({ "QueryExecutionId": id }))
             }
         }
+    }
+
+    /// Reads the text on a thread of its own: those that answer requests go on with others.
+    async fn parsed(&self, start: &Start) -> Result<Statement, AwsError> {
+        let (text, parameters) = (start.query_string.clone(), start.execution_parameters.clone());
+        let _turn = self.parsing.acquire().await.map_err(AwsError::internal)?;
+        let parsed = spawn_blocking(move || Statement::parse(&text, &parameters)).await;
+        parsed
+            .map_err(AwsError::internal)?
+            .map_err(|error| invalid_request(error.to_string()).with("AthenaErrorCode", "MALFORMED_QUERY"))
     }
 
     fn planned(&self, request: Start, workgroup: String, statement: &Statement) -> Result<Query, AwsError> {
@@ -430,7 +445,8 @@ impl Athena {
             self.state.give_up("the start of a query", error);
         }
         let began = Instant::now();
-        let done = self.answer(query, statement).await;
+        let limit = self.time_limits.of(statement.kind());
+        let done = timeout(limit, self.answer(query, statement)).await.unwrap_or_else(|_| Err(Problem::timeout()));
         tracing::debug!(query = query.id, seconds = began.elapsed().as_secs_f64(), "a query ended");
         drop(turn);
         done
