@@ -18,6 +18,9 @@ pub enum Error {
     /// The data is not fit to be published. The message says which check failed on what, and where the report is.
     #[error("{0}")]
     Quality(String),
+    /// Files are uploaded and not taken in yet. The message names them.
+    #[error("{0}")]
+    UploadPending(String),
     /// The cluster or the step is not one that EMR knows, or EMR answered with something that is neither.
     #[error("{0}")]
     Emr(String),
@@ -56,12 +59,13 @@ pub enum Error {
 }
 
 impl Error {
-    /// The name that `Retry` and `Catch` match: `InvalidInput`, `QualityError`, `EmrError`, `AthenaError`,
+    /// The name that `Retry` and `Catch` match: `InvalidInput`, `QualityError`, `UploadPending`, `EmrError`, `AthenaError`,
     /// `ServiceUnavailable` (the one to retry), or the name that a service gave its refusal.
     pub fn name(&self) -> &str {
         match self {
             Error::InvalidInput(_) => "InvalidInput",
             Error::Quality(_) => "QualityError",
+            Error::UploadPending(_) => "UploadPending",
             Error::Emr(_) => "EmrError",
             Error::Athena { retryable: false, .. } => "AthenaError",
             Error::Athena { retryable: true, .. } | Error::Unavailable { .. } => "ServiceUnavailable",

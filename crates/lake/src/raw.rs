@@ -22,15 +22,90 @@ pub struct RawFile {
     pub object: Object,
 }
 
-/// Lists the raw files of `range`, by feed and time.
+/// What lies where the raw files of some days are.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Listing {
+    range: Option<DateRange>,
+    bucket: String,
+    /// Accepted files, by feed and time.
+    files: Vec<RawFile>,
+    /// Objects that `ingest` would not have put there.
+    strangers: Vec<String>,
+}
+
+impl Listing {
+    /// Exactly one file for each snapshot, for those who read them.
+    ///
+    /// # Errors
+    /// [`Error::Quality`] for objects among them that `ingest` would not have put there, one that is no snapshot or that
+    /// lies in another's folder, and for a snapshot that is there plain and compressed. Whatever a job made of them would
+    /// be wrong.
+    pub fn only(self) -> Result<Vec<RawFile>, Error> {
+        self.refuse_strangers()?;
+        let Some([one, other]) = self.twice().next() else { return Ok(self.files) };
+        Err(Error::Quality(format!(
+            "{} snapshots in {} are there plain and compressed, the first of them as {} and {}: an upload was broken off \
+             while it replaced one by the other. Upload the folder again, or start upload_raw_data for these days",
+            self.twice().count(),
+            self.bucket,
+            one.object.key,
+            other.object.key,
+        )))
+    }
+
+    /// One file for each snapshot, for those who only ask which are there: while an upload replaces one form by the other,
+    /// both stand for a moment.
+    ///
+    /// # Errors
+    /// [`Error::Quality`] for objects among them that `ingest` would not have put there.
+    pub fn present(mut self) -> Result<Vec<RawFile>, Error> {
+        self.refuse_strangers()?;
+        self.files.dedup_by_key(|file| (file.name.feed, file.name.time));
+        Ok(self.files)
+    }
+
+    /// Every accepted file, whatever else is there.
+    pub fn files(&self) -> &[RawFile] {
+        &self.files
+    }
+
+    /// Whether the bytes of a landed file are all that stands for its snapshot, so that to take it in would change nothing:
+    /// what an upload leaves that was broken off at its end.
+    pub fn holds(&self, landed: &RawFile) -> bool {
+        let mut forms =
+            self.files.iter().filter(|file| (file.name.feed, file.name.time) == (landed.name.feed, landed.name.time));
+        let is_it = |file: &RawFile| {
+            let (placed, other) = (&file.object, &landed.object);
+            file.name == landed.name && (placed.bytes, &placed.etag) == (other.bytes, &other.etag)
+        };
+        forms.next().is_some_and(is_it) && forms.next().is_none()
+    }
+
+    /// The snapshots that are there in both forms.
+    fn twice(&self) -> impl Iterator<Item = &[RawFile; 2]> {
+        let pairs = self.files.array_windows();
+        pairs.filter(|[one, other]| (one.name.feed, one.name.time) == (other.name.feed, other.name.time))
+    }
+
+    fn refuse_strangers(&self) -> Result<(), Error> {
+        let [first, ..] = &self.strangers[..] else { return Ok(()) };
+        let range = self.range.map(|range| range.to_string()).unwrap_or_default();
+        Err(Error::Quality(format!(
+            "{} of the objects in {} for {range} are no accepted snapshots, the first of them {first}: \
+             move them to landing/ and start upload_raw_data",
+            self.strangers.len(),
+            self.bucket,
+        )))
+    }
+}
+
+/// Looks at what lies where the raw files of `range` are.
 ///
 /// # Errors
-/// [`Error::Quality`] for objects among them that `ingest` would not have put there: one that is no snapshot, that lies
-/// in another's folder, or that is there plain and compressed. Whatever a job made of them would be wrong.
-pub async fn list(lake: &Lake, range: DateRange) -> Result<Vec<RawFile>, Error> {
+/// Whatever S3 refuses.
+pub async fn look(lake: &Lake, range: DateRange) -> Result<Listing, Error> {
     let bucket = &lake.config.buckets.raw;
-    let mut files: Vec<RawFile> = Vec::new();
-    let mut strangers = Vec::new();
+    let mut listing = Listing { range: Some(range), bucket: keys::uri(bucket, ""), ..Listing::default() };
     for feed in Feed::ALL {
         // Dates sort as their texts do, so the days of a range lie side by side.
         let (after, last) = (keys::raw_day(feed, range.from()), keys::raw_day(feed, range.to()));
@@ -38,25 +113,34 @@ pub async fn list(lake: &Lake, range: DateRange) -> Result<Vec<RawFile>, Error> 
         let prefix = keys::raw_feed(feed);
         for object in objects::list_between(lake, bucket, &prefix, Some(&after), Some(&before)).await? {
             match keys::file_name(&object.key).parse::<SnapshotName>() {
-                Ok(name) if keys::raw(name) == object.key => files.push(RawFile { name, object }),
+                Ok(name) if keys::raw(name) == object.key => listing.files.push(RawFile { name, object }),
                 _ if object.is_folder_marker() => {}
-                _ => strangers.push(object.key),
+                _ => listing.strangers.push(object.key),
             }
         }
     }
-    let twice = files
-        .windows(2)
-        .filter(|pair| (pair[0].name.feed, pair[0].name.time) == (pair[1].name.feed, pair[1].name.time));
-    strangers.extend(twice.map(|pair| format!("{} (there are two of this snapshot)", pair[1].object.key)));
-    match &strangers[..] {
-        [] => Ok(files),
-        [first, ..] => Err(Error::Quality(format!(
-            "{} of the objects in {} for {range} are no accepted snapshots, the first of them {first}: \
-             move them to landing/ and start upload_raw_data",
-            strangers.len(),
-            keys::uri(bucket, ""),
-        ))),
-    }
+    Ok(listing)
+}
+
+/// The raw files of `range`, by feed and time: exactly one for each snapshot.
+///
+/// # Errors
+/// As [`Listing::only`]; whatever S3 refuses.
+pub async fn list(lake: &Lake, range: DateRange) -> Result<Vec<RawFile>, Error> {
+    look(lake, range).await?.only()
+}
+
+/// The snapshots of `range` that have landed and are not taken in yet.
+///
+/// # Errors
+/// Whatever S3 refuses.
+pub async fn landed(lake: &Lake, range: DateRange) -> Result<Vec<RawFile>, Error> {
+    let landed = objects::list(lake, &lake.config.buckets.raw, keys::LANDING).await?;
+    let snapshot = |object: Object| {
+        let name = keys::file_name(&object.key).parse::<SnapshotName>().ok()?;
+        range.contains(name.time.date()).then_some(RawFile { name, object })
+    };
+    Ok(landed.into_iter().filter_map(snapshot).collect())
 }
 
 /// What ought to be there and is not.

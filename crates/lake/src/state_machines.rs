@@ -81,7 +81,11 @@ fn every_task_is_retried_and_timed_and_can_be_redriven() {
                 "StepFunctions."
             };
             assert!(retried.iter().any(|e| e.as_str().expect("a name").starts_with(service)), "{name}: {state_name}");
-            retries.entry(resource).or_default().insert(state["Retry"].to_string());
+            retries.entry(resource).or_default().insert(state["Retry"][0].to_string());
+            // An upload that is going on is over in a moment; one that was broken off is for a person to start again.
+            let own = state["Retry"].as_array().expect("retriers").get(1).map(|retry| &retry["ErrorEquals"]);
+            let expected = serde_json::json!(["UploadPending"]);
+            assert_eq!(own, (state_name == "PlanRun").then_some(&expected), "{name}: {state_name}");
         }
         // The language has no way to share them.
         for (resource, retries) in retries {

@@ -24,16 +24,12 @@ impl Known {
     /// Lists what has landed, and what lies in its place of these days.
     pub async fn of(lake: &Lake, days: Option<DateRange>) -> Result<Known, Error> {
         let landed = objects::list(lake, &lake.config.buckets.raw, keys::LANDING).await?;
+        // What lies among the raw files and does not belong there is for a run to refuse.
         let placed = match days {
-            Some(days) => raw::list(lake, days).await,
-            None => Ok(Vec::new()),
+            Some(days) => raw::look(lake, days).await?,
+            None => raw::Listing::default(),
         };
-        let placed = match placed {
-            Ok(files) => files.into_iter().map(|file| file.object).collect(),
-            // Something lies among the raw files that does not belong there. That is for a run to refuse.
-            Err(Error::Quality(_)) => Vec::new(),
-            Err(error) => return Err(error),
-        };
+        let placed = placed.files().iter().map(|file| file.object.clone());
         Ok(Known(landed.into_iter().chain(placed).map(|object| (object.key.clone(), object)).collect()))
     }
 
@@ -67,7 +63,8 @@ fn place(path: &Path) -> Option<String> {
     Some(keys::raw(name))
 }
 
-fn md5_of(path: &Path) -> io::Result<String> {
+/// The MD5 of a file, as an object's tag has it.
+pub fn md5_of(path: &Path) -> io::Result<String> {
     let mut file = OpenFile::open(path)?;
     let mut digest = Md5::new();
     let mut buffer = vec![0; 256 << 10];

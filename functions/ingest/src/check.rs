@@ -70,6 +70,15 @@ const MAX_HEADER: usize = 1 << 16;
 
 const GZIP_MAGIC: [u8; 2] = [0x1F, 0x8B];
 
+/// How the last line of a snapshot ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LastLine {
+    /// With a line feed, or it is the header.
+    Ended,
+    /// It is a record without a line end, of which what stands last may have been cut off.
+    Unterminated,
+}
+
 /// The check of one file, fed with its bytes.
 pub struct Check {
     limit: u64,
@@ -85,7 +94,7 @@ enum Layer {
 impl Check {
     /// The check of a file called `name` that may have `limit` bytes, as it lies there and unpacked.
     pub fn new(name: SnapshotName, limit: u64) -> Self {
-        let text = Text { feed: name.feed, limit, offset: 0, header: Some(Vec::new()) };
+        let text = Text { feed: name.feed, limit, offset: 0, last: b'\n', header: Some(Vec::new()) };
         let layer = if name.gzip { Layer::Gzip(Box::new(MultiGzDecoder::new(text))) } else { Layer::Plain(text) };
         Self { limit, bytes: 0, layer }
     }
@@ -110,8 +119,8 @@ impl Check {
         }
     }
 
-    /// Looks at the end.
-    pub fn finish(self) -> Result<(), Refusal> {
+    /// Looks at the end. Says how the last line ends, which makes no file a refused one.
+    pub fn finish(self) -> Result<LastLine, Refusal> {
         let text = match self.layer {
             _ if self.bytes == 0 => return Err(Refusal::Empty),
             Layer::Plain(text) => text,
@@ -131,6 +140,8 @@ struct Text {
     feed: Feed,
     limit: u64,
     offset: u64,
+    /// The byte that came last.
+    last: u8,
     /// The first line, until it is whole and checked.
     header: Option<Vec<u8>>,
 }
@@ -141,6 +152,7 @@ impl Text {
             return Err(Refusal::NotText { byte: bytes[at], offset: self.offset + at as u64 });
         }
         self.offset += bytes.len() as u64;
+        self.last = bytes.last().copied().unwrap_or(self.last);
         if self.offset > self.limit {
             return Err(Refusal::TooLarge { limit: self.limit });
         }
@@ -159,12 +171,15 @@ impl Text {
         Ok(record::check_header(self.feed, record::without_line_end(line))?)
     }
 
-    fn finish(mut self) -> Result<(), Refusal> {
+    fn finish(mut self) -> Result<LastLine, Refusal> {
         if self.offset == 0 {
             return Err(Refusal::Empty);
         }
         // A header without a line end is a snapshot without records.
-        if self.header.is_some() { self.check_header() } else { Ok(()) }
+        if self.header.is_some() {
+            return self.check_header().map(|()| LastLine::Ended);
+        }
+        Ok(if self.last == b'\n' { LastLine::Ended } else { LastLine::Unterminated })
     }
 }
 
@@ -196,7 +211,7 @@ mod tests {
     const LIMIT: u64 = 1 << 20;
 
     /// Checks a file in pieces of some sizes. Which of two faults is told may depend on them, but not whether one is.
-    fn check(name: &str, file: &[u8]) -> Result<(), Refusal> {
+    fn check(name: &str, file: &[u8]) -> Result<LastLine, Refusal> {
         let in_pieces = |size: usize| {
             let mut check = Check::new(name.parse().expect(name), LIMIT);
             file.chunks(size).try_for_each(|piece| check.push(piece))?;
@@ -204,7 +219,7 @@ mod tests {
         };
         let whole = in_pieces(file.len().max(1));
         for size in [1, 3, 64, 1000] {
-            assert_eq!(in_pieces(size).is_ok(), whole.is_ok(), "{name} by {size}");
+            assert_eq!(in_pieces(size).ok(), whole.as_ref().ok().copied(), "{name} by {size}");
         }
         whole
     }
@@ -249,6 +264,21 @@ mod tests {
         check(OPTIONS, text(Feed::Options).as_bytes()).expect("options");
         let (first, second) = quotes.split_at(100);
         check(QUOTES_GZ, &[gzip(first.as_bytes()), gzip(second.as_bytes())].concat()).expect("two gzip members");
+    }
+
+    #[test]
+    fn a_record_without_a_line_end_is_noted() {
+        let unterminated = text(Feed::Quotes);
+        let header = unterminated.lines().next().expect("a header").to_owned();
+        for (file, expected) in [
+            (unterminated.clone(), LastLine::Unterminated),
+            (format!("{unterminated}\n"), LastLine::Ended),
+            (format!("{unterminated}\r\n"), LastLine::Ended),
+            (header, LastLine::Ended),
+        ] {
+            assert_eq!(check(QUOTES, file.as_bytes()).expect("plain"), expected);
+            assert_eq!(check(QUOTES_GZ, &gzip(file.as_bytes())).expect("gzip"), expected);
+        }
     }
 
     #[test]

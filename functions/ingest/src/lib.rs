@@ -24,6 +24,7 @@ use market::snapshot::{Feed, SnapshotName};
 use serde::Serialize;
 use serde_json::Value;
 
+use check::LastLine;
 use place::Outcome;
 
 /// What was done with the landed files.
@@ -47,6 +48,8 @@ pub struct Report {
     pub superseded: u64,
     /// Files that are no snapshots.
     pub quarantined: Excerpt<Quarantined>,
+    /// Accepted files whose last record has no line end: it may have been cut off, which the audit looks into.
+    pub unterminated: Excerpt<String>,
     /// What is missing now on the days concerned.
     #[serde(flatten)]
     pub coverage: Coverage,
@@ -83,7 +86,7 @@ pub async fn handle(lake: &Lake, event: Value) -> Result<Report, Error> {
         report.add(&landed, outcome);
     }
     if let Some(range) = days {
-        let present = raw::list(lake, range).await?;
+        let present = raw::look(lake, range).await?.present()?;
         report.coverage = Coverage::of(&lake.config.session, range, &Feed::ALL, present.iter().map(|file| file.name));
     }
     Ok(report)
@@ -142,9 +145,11 @@ impl Report {
     fn add(&mut self, landed: &Object, outcome: Outcome) {
         match outcome {
             Outcome::Gone => return,
-            Outcome::Accepted { superseded } => {
+            Outcome::Accepted { superseded, last_line } => {
                 self.accepted += 1;
                 self.superseded += superseded;
+                let name = || keys::file_name(&landed.key).to_owned();
+                self.unterminated.extend((last_line == LastLine::Unterminated).then(name));
             }
             Outcome::Repeated { superseded } => {
                 self.repeated += 1;
@@ -183,12 +188,13 @@ mod tests {
     fn a_report_counts_every_file_once() {
         let landed = Object { key: "landing/a/foo.csv".to_owned(), bytes: 10, etag: "x".to_owned() };
         let mut report = Report::default();
-        report.add(&landed, Outcome::Accepted { superseded: 2 });
+        report.add(&landed, Outcome::Accepted { superseded: 2, last_line: LastLine::Unterminated });
         report.add(&landed, Outcome::Repeated { superseded: 0 });
         report.add(&landed, Outcome::Gone);
         report.add(&landed, Outcome::Quarantined(check::Refusal::Empty));
         assert_eq!((report.files, report.bytes, report.accepted, report.repeated, report.superseded), (3, 30, 1, 1, 2));
         let expected = Quarantined { name: "foo.csv".to_owned(), reason: "the file is empty".to_owned() };
         assert_eq!(report.quarantined.first, [expected]);
+        assert_eq!(report.unterminated.first, ["foo.csv"]);
     }
 }

@@ -1,14 +1,18 @@
 //! One landed file to its place.
 //!
 //! A snapshot has one file, plain or compressed. A newer one takes the place of an older one, which goes into
-//! quarantine first; the same bytes once more change nothing. At every moment each file is in landing, in its place or in
+//! quarantine; the same bytes once more change nothing. At every moment each file is in landing, in its place or in
 //! quarantine, so that an attempt that ends anywhere is simply made again.
+//!
+//! At no moment is a snapshot without a file in its place: the new form is placed before the other one is set aside. An
+//! attempt that ends between the two leaves both, which a run refuses to read ([`lake::raw::list`]), and the landed file,
+//! which says which of them is the newer one.
 
 use lake::objects::{self, Copied, Object, Target};
 use lake::{Error, Lake, keys};
 use market::snapshot::SnapshotName;
 
-use crate::check::{Check, Refusal};
+use crate::check::{Check, LastLine, Refusal};
 use crate::quarantine::{self, Naming};
 
 /// What became of a landed file.
@@ -18,6 +22,8 @@ pub enum Outcome {
     Accepted {
         /// The older files that it replaced.
         superseded: u64,
+        /// How its last line ends.
+        last_line: LastLine,
     },
     /// It was in its place already.
     Repeated {
@@ -39,7 +45,7 @@ pub async fn settle(lake: &Lake, landed: &Object) -> Result<Outcome, Error> {
         Err(error) => Refusal::Name(error),
         Ok(name) => match examine(lake, landed, name).await? {
             None => return Ok(Outcome::Gone),
-            Some(Ok(())) => return accept(lake, landed, name).await,
+            Some(Ok(last_line)) => return accept(lake, landed, name, last_line).await,
             Some(Err(refusal)) => refusal,
         },
     };
@@ -53,7 +59,7 @@ pub async fn settle(lake: &Lake, landed: &Object) -> Result<Outcome, Error> {
 }
 
 /// Reads the file and says what is wrong with it, if anything is; `None` when it is no longer there.
-async fn examine(lake: &Lake, landed: &Object, name: SnapshotName) -> Result<Option<Result<(), Refusal>>, Error> {
+async fn examine(lake: &Lake, landed: &Object, name: SnapshotName) -> Result<Option<Result<LastLine, Refusal>>, Error> {
     let bucket = &lake.config.buckets.raw;
     let limit = lake.config.ingest.max_file_bytes;
     if landed.bytes > limit {
@@ -69,43 +75,81 @@ async fn examine(lake: &Lake, landed: &Object, name: SnapshotName) -> Result<Opt
     Ok(Some(check.finish()))
 }
 
-async fn accept(lake: &Lake, landed: &Object, name: SnapshotName) -> Result<Outcome, Error> {
+async fn accept(lake: &Lake, landed: &Object, name: SnapshotName, last_line: LastLine) -> Result<Outcome, Error> {
     let bucket = &lake.config.buckets.raw;
-    let place = keys::raw(name);
     let other_place = keys::raw(SnapshotName { gzip: !name.gzip, ..name });
     let mut superseded = 0;
     // Nothing stands there, mostly, and a copy finds out by itself whether that is so.
     let mut is_taken = false;
+    let mut is_copied = false;
     for _ in 0..ATTEMPTS {
-        // The other form goes first: a snapshot that is there twice would be published twice.
+        match put_in_place(lake, landed, name, &mut is_taken, &mut superseded).await? {
+            Placed::Copied => is_copied = true,
+            Placed::Already => {}
+            Placed::TargetTaken => continue,
+            Placed::SourceGone => return Ok(Outcome::Gone),
+        }
+        // Only now does the other form go. A snapshot that is there twice is refused; one that is not there is lost.
         if let Some(other) = objects::head(lake, bucket, &other_place).await? {
             superseded += u64::from(supersede(lake, &other, landed).await?);
             objects::delete(lake, bucket, &other).await?;
+            // Another attempt may have placed that form, and set ours aside meanwhile. An attempt that deletes looks again
+            // behind it, so that the last one to delete sees a form standing; else the landed file is placed once more.
+            if objects::head(lake, bucket, &keys::raw(name)).await?.is_none() {
+                continue;
+            }
         }
-        let standing = if is_taken { objects::head(lake, bucket, &place).await? } else { None };
-        let target = match &standing {
-            None => Target::Free,
-            Some(standing) if objects::same_bytes(lake, bucket, standing, landed).await? => {
-                objects::delete(lake, bucket, landed).await?;
-                return Ok(Outcome::Repeated { superseded });
-            }
-            Some(standing) => {
-                superseded += u64::from(supersede(lake, standing, landed).await?);
-                Target::Holding(standing)
-            }
-        };
-        match objects::copy(lake, bucket, landed, &place, target).await? {
-            Copied::Done => {
-                objects::delete(lake, bucket, landed).await?;
-                return Ok(Outcome::Accepted { superseded });
-            }
-            Copied::SourceGone => return Ok(Outcome::Gone),
-            Copied::TargetTaken => is_taken = true,
-        }
+        objects::delete(lake, bucket, landed).await?;
+        return Ok(match is_copied {
+            true => Outcome::Accepted { superseded, last_line },
+            false => Outcome::Repeated { superseded },
+        });
     }
     Err(Error::Unavailable {
-        doing: format!("moving {} to {place}", keys::uri(bucket, &landed.key)),
+        doing: format!("moving {} to {}", keys::uri(bucket, &landed.key), keys::raw(name)),
         message: "others keep putting files there".to_owned(),
+    })
+}
+
+/// What became of a landed file on its way to its place.
+enum Placed {
+    /// It was copied there.
+    Copied,
+    /// Its bytes stand there already.
+    Already,
+    /// Nothing was copied: something else stands there.
+    TargetTaken,
+    /// Nothing was copied: it is no longer in landing.
+    SourceGone,
+}
+
+/// Copies a landed file to its place, in one step over an older file of the same form, which goes into quarantine before.
+/// `is_taken` says whether something is known to stand there.
+async fn put_in_place(
+    lake: &Lake,
+    landed: &Object,
+    name: SnapshotName,
+    is_taken: &mut bool,
+    superseded: &mut u64,
+) -> Result<Placed, Error> {
+    let bucket = &lake.config.buckets.raw;
+    let place = keys::raw(name);
+    let standing = if *is_taken { objects::head(lake, bucket, &place).await? } else { None };
+    let target = match &standing {
+        None => Target::Free,
+        Some(standing) if objects::same_bytes(lake, bucket, standing, landed).await? => return Ok(Placed::Already),
+        Some(standing) => {
+            *superseded += u64::from(supersede(lake, standing, landed).await?);
+            Target::Holding(standing)
+        }
+    };
+    Ok(match objects::copy(lake, bucket, landed, &place, target).await? {
+        Copied::Done => Placed::Copied,
+        Copied::SourceGone => Placed::SourceGone,
+        Copied::TargetTaken => {
+            *is_taken = true;
+            Placed::TargetTaken
+        }
     })
 }
 

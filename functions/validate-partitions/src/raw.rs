@@ -57,6 +57,10 @@ pub struct Files {
 
 /// Counts the raw files of the days that the event asks for: `input`, which is the input of a workflow, or else what
 /// stands beside `stage` and `run`.
+///
+/// # Errors
+/// With a `run`, which is going to read the files: [`Error::UploadPending`] while snapshots of these days wait in
+/// `landing/`, and [`Error::Quality`] where one is there in two forms.
 pub async fn plan(lake: &Lake, event: Value) -> Result<Plan, Error> {
     let mut fields: Map<String, Value> = parse_event(event, crate::RAW)?;
     fields.shift_remove("stage");
@@ -66,11 +70,30 @@ pub async fn plan(lake: &Lake, event: Value) -> Result<Plan, Error> {
         Request::Days(range) => range,
         Request::Object { key, .. } => day_of(&key)?,
     };
-    let files = raw::list(lake, range).await?;
+    let files = match &run {
+        Some(_) => of_run(lake, range).await?,
+        None => raw::look(lake, range).await?.present()?,
+    };
     let coverage = Coverage::of(&lake.config.session, range, &Feed::ALL, files.iter().map(|file| file.name));
     let bytes = files.iter().map(|file| file.object.bytes).sum();
     let (from, to) = (range.from(), range.to());
     Ok(Plan { run, from, to, files: files.len() as u64, bytes, days: by_day(&files).into_iter().collect(), coverage })
+}
+
+/// The raw files that a run reads: all that were uploaded, each once.
+async fn of_run(lake: &Lake, range: DateRange) -> Result<Vec<RawFile>, Error> {
+    // In the order in which a file moves: one that moves between the two listings is seen where it was, and refused.
+    let mut landed = raw::landed(lake, range).await?;
+    let listing = raw::look(lake, range).await?;
+    landed.retain(|file| !listing.holds(file));
+    let Some(first) = landed.first() else { return listing.only() };
+    Err(Error::UploadPending(format!(
+        "{} of the snapshots of {range} are uploaded and not taken in yet, the first of them {}: a run now would publish \
+         the days without them. If an upload is going on, start the run again after it. If one was broken off, upload \
+         the folder again (pregao upload DIR), or start upload_raw_data for these days",
+        landed.len(),
+        keys::uri(&lake.config.buckets.raw, &first.object.key),
+    )))
 }
 
 fn day_of(key: &str) -> Result<DateRange, Error> {

@@ -77,7 +77,7 @@ async fn calendar(State(app): State<Arc<App>>, Query(asked): Query<Asked>) -> An
         return Ok(Json(Calendar { session, known: None, from: None, to: None, days: Vec::new(), nameless }));
     };
     let range = range(asked, first, last)?;
-    let files = raw::list(lake, range).await?;
+    let files = raw::look(lake, range).await?.present()?;
     let mut present: BTreeMap<(NaiveDate, Feed), Vec<SnapshotTime>> = BTreeMap::new();
     for RawFile { name, .. } in &files {
         present.entry((name.time.date(), name.feed)).or_default().push(name.time);
@@ -183,7 +183,7 @@ async fn day(State(app): State<Arc<App>>, Query(OfDay { date }): Query<OfDay>) -
     let files = async {
         let Some(date) = date else { return Ok(Vec::new()) };
         let day = DateRange::day(date).map_err(|error| Failure::invalid(error.to_string()))?;
-        Ok(raw::list(lake, day).await?)
+        Ok(raw::look(lake, day).await?.present()?)
     };
     let refused = async { Ok::<_, Failure>(quarantine(lake).await?) };
     let known = async { Ok::<_, Failure>(published(&app).await?) };

@@ -11,6 +11,7 @@ mod protocols;
 mod s3;
 mod s3_completions;
 mod step_functions;
+mod uploads;
 
 use std::fmt::{Debug, Write as _};
 use std::path::Path;

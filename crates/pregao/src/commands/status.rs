@@ -124,7 +124,7 @@ fn run_of_row(row: Vec<Option<String>>) -> Option<(NaiveDate, String)> {
 }
 
 async fn of_days(lake: &Lake, known: &Known, range: DateRange) -> Result<Status, Error> {
-    let files = async { raw::list(lake, range).await };
+    let files = async { raw::look(lake, range).await?.present() };
     let runs = try_join_all(TableName::ALL.map(async |table| {
         let days = known.published.get(&table).into_iter().flatten().copied();
         Ok::<_, Error>((table, runs(lake, table, days.filter(|date| range.contains(*date))).await?))
