@@ -3,7 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use chrono::NaiveDate;
-use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
+use clap::parser::ValueSource;
+use clap::{ArgAction, ArgMatches, Args, FromArgMatches, Parser, Subcommand, ValueEnum};
 use local_aws::FaultPlan;
 
 /// What `pregao --version` prints after the name: the version, with the commit and its date where the build knew them.
@@ -36,7 +37,7 @@ pub struct Cli {
 /// What every command takes.
 #[derive(Debug, Args)]
 pub struct Global {
-    /// Folder that holds the lake on this machine: objects, executions, catalog
+    /// Folder that holds the lake on this machine: objects, executions, catalog (for demo: .pregao-demo)
     #[arg(long, global = true, value_name = "DIR", default_value = DEFAULT_HOME, help_heading = GLOBAL)]
     pub home: PathBuf,
 
@@ -66,6 +67,21 @@ pub struct Global {
 }
 
 const DEFAULT_HOME: &str = ".pregao";
+
+/// The home of the demo, unless one is named: it never works on the lake of a user.
+const DEMO_HOME: &str = ".pregao-demo";
+
+impl Cli {
+    /// What was said, with the home that is meant where none was named.
+    pub fn of(matches: &ArgMatches) -> Result<Cli, clap::Error> {
+        let mut cli = Cli::from_arg_matches(matches)?;
+        let is_named = matches.value_source("home") != Some(ValueSource::DefaultValue);
+        if matches!(cli.command, Command::Demo) && !is_named {
+            cli.global.home = DEMO_HOME.into();
+        }
+        Ok(cli)
+    }
+}
 
 impl Global {
     /// The beginning of another command on the same lake: `pregao`, with the options that say which lake.
@@ -102,7 +118,7 @@ pub struct Setting {
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Runs the whole pipeline on a generated sample, and a first query. Needs nothing
+    /// Runs the whole pipeline on a generated sample, and a first query, in a home of its own. Needs nothing
     #[command(after_help = examples!("pregao demo", "pregao --home other demo"))]
     Demo,
     /// Writes realistic raw files
@@ -432,7 +448,21 @@ mod tests {
             let settings: Vec<_> = cli.global.settings.iter().map(|s| (s.key.as_str(), s.value.as_str())).collect();
             assert_eq!(settings, [("a.b", "1"), ("c", "d=e")]);
         }
-        assert_eq!(parse("pregao demo").expect("a command").global.home, PathBuf::from(".pregao"));
+        assert_eq!(parse("pregao runs").expect("a command").global.home, PathBuf::from(".pregao"));
+    }
+
+    #[test]
+    fn the_demo_has_a_home_of_its_own_unless_one_is_named() {
+        for (line, home) in [
+            ("pregao demo", ".pregao-demo"),
+            ("pregao --home h demo", "h"),
+            ("pregao demo --home h", "h"),
+            ("pregao demo --home .pregao", ".pregao"),
+            ("pregao runs", ".pregao"),
+        ] {
+            let matches = Cli::command().try_get_matches_from(line.split_whitespace()).expect("a command");
+            assert_eq!(Cli::of(&matches).expect("a command").global.home, PathBuf::from(home), "{line}");
+        }
     }
 
     #[test]

@@ -1,11 +1,19 @@
 //! The files of a folder, at any depth.
+//!
+//! Links are followed, since a raw file may lie on another disk, but for those that lead back to a folder that is being
+//! read, or has been. What cannot be read is named and passed over: one bad entry does not keep the others out.
 
-use std::fs;
+use std::collections::BTreeSet;
+use std::fmt;
+use std::fs::{self, DirEntry, FileType};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 
-use crate::hint::{Hint, fail};
+use crate::hint::{Hint, fail, hinted};
+use crate::human;
+use crate::progress::Progress;
 
 /// A file of a folder.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -14,60 +22,313 @@ pub struct File {
     pub bytes: u64,
 }
 
-/// Every file below `folder`, in the order of their paths. A folder without a file is an error: nobody means it.
-pub fn files(folder: &Path) -> anyhow::Result<Vec<File>> {
-    let mut files = Vec::new();
-    collect(folder, &mut files).hint("give the path of a folder of raw files that can be read")?;
-    if files.is_empty() {
+/// What a folder holds.
+#[derive(Debug, Default)]
+pub struct Found {
+    /// Its files, in the order of their paths.
+    pub files: Vec<File>,
+    /// What was passed over, in the order of their paths.
+    pub passed_over: Vec<PassedOver>,
+}
+
+/// An entry of a folder that was passed over.
+#[derive(Debug)]
+pub struct PassedOver {
+    pub path: PathBuf,
+    pub why: Why,
+}
+
+/// Why an entry of a folder was passed over.
+#[derive(Debug)]
+pub enum Why {
+    /// A link to nothing: what editors use for locks, and what is left when its target is moved.
+    BrokenLink,
+    /// A link to a folder that is read already.
+    Loop,
+    /// A pipe, a socket, a device.
+    NoFile,
+    /// It is there and cannot be read.
+    Unreadable(io::Error),
+}
+
+impl Why {
+    /// Whether there may be a raw file that is left out.
+    pub fn is_loss(&self) -> bool {
+        matches!(self, Why::Unreadable(_))
+    }
+}
+
+impl fmt::Display for Why {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Why::BrokenLink => f.write_str("it is a link to nothing"),
+            Why::Loop => f.write_str("it is a link to a folder that is read already"),
+            Why::NoFile => f.write_str("it is neither a file nor a folder"),
+            Why::Unreadable(error) => write!(f, "it cannot be read: {error}"),
+        }
+    }
+}
+
+/// Every file below `folder`. A folder without a file is an error: nobody means it.
+pub fn look(folder: &Path) -> anyhow::Result<Found> {
+    let mut found = Found::default();
+    let entries = fs::read_dir(folder).with_context(|| format!("cannot read the folder {}", folder.display()));
+    let entries = entries.hint("give the path of a folder of raw files that can be read")?;
+    let own = fs::canonicalize(folder).with_context(|| format!("cannot read the folder {}", folder.display()))?;
+    let mut seen = BTreeSet::from([own]);
+    found.collect(folder, entries, &mut seen);
+    if found.files.is_empty() && !found.passed_over.iter().any(|passed| passed.why.is_loss()) {
         return fail(
             format!("{} is empty: there is no file in it", folder.display()),
             "pregao sample --out DIR writes some raw files",
         );
     }
-    files.sort_by(|a, b| a.path.cmp(&b.path));
-    Ok(files)
+    found.files.sort_by(|a, b| a.path.cmp(&b.path));
+    found.passed_over.sort_by(|a, b| a.path.cmp(&b.path));
+    Ok(found)
 }
 
-fn collect(folder: &Path, files: &mut Vec<File>) -> anyhow::Result<()> {
-    let entries = fs::read_dir(folder).with_context(|| format!("cannot read the folder {}", folder.display()))?;
-    for entry in entries {
-        let mut path = entry.with_context(|| format!("cannot read the folder {}", folder.display()))?.path();
-        // Of tens of thousands of files, most of the memory is that of their paths.
-        path.shrink_to_fit();
-        // Links are followed: a raw file may lie on another disk.
-        let data = fs::metadata(&path).with_context(|| format!("cannot read {}", path.display()))?;
-        if data.is_dir() {
-            collect(&path, files)?;
-        } else if data.is_file() {
-            files.push(File { path, bytes: data.len() });
+impl Found {
+    /// Names what was passed over.
+    pub fn warn(&self, progress: &Progress) {
+        for PassedOver { path, why } in &self.passed_over {
+            progress.warning(&format!("warning: {} is passed over: {why}", path.display()));
         }
     }
-    Ok(())
+
+    /// The error of a folder that holds something that cannot be read.
+    pub fn refused(&self) -> Option<anyhow::Error> {
+        let lost = self.passed_over.iter().filter(|passed| passed.why.is_loss()).count();
+        (lost > 0).then(|| {
+            hinted(
+                anyhow::anyhow!("{} of the folder cannot be read; all others were taken", human::counted(lost as u64, "item")),
+                "make them readable, each of which is named with its reason, and start again; or move them out of the folder",
+            )
+        })
+    }
+
+    fn pass_over(&mut self, path: PathBuf, why: Why) {
+        self.passed_over.push(PassedOver { path, why });
+    }
+
+    fn collect(&mut self, folder: &Path, entries: fs::ReadDir, seen: &mut BTreeSet<PathBuf>) {
+        // Folders of its own come before those that a link leads to, which may be the same.
+        let mut linked = Vec::new();
+        for entry in entries {
+            match entry.and_then(|entry| Ok((entry.file_type()?, entry))) {
+                Ok((kind, entry)) if kind.is_symlink() => linked.push(entry),
+                Ok((kind, entry)) => self.add(path_of(&entry), kind, seen),
+                Err(error) => self.pass_over(folder.to_owned(), Why::Unreadable(error)),
+            }
+        }
+        for entry in linked {
+            let path = path_of(&entry);
+            match fs::metadata(&path) {
+                Ok(target) => self.add(path, target.file_type(), seen),
+                Err(error) if leads_nowhere(&error) => self.pass_over(path, Why::BrokenLink),
+                Err(error) => self.pass_over(path, Why::Unreadable(error)),
+            }
+        }
+    }
+
+    /// Adds an entry of this kind, or what is below it.
+    fn add(&mut self, path: PathBuf, kind: FileType, seen: &mut BTreeSet<PathBuf>) {
+        if kind.is_dir() {
+            match fs::canonicalize(&path) {
+                Ok(own) => match (seen.insert(own), fs::read_dir(&path)) {
+                    (false, _) => self.pass_over(path, Why::Loop),
+                    (true, Ok(entries)) => self.collect(&path, entries, seen),
+                    (true, Err(error)) => self.pass_over(path, Why::Unreadable(error)),
+                },
+                Err(error) => self.pass_over(path, Why::Unreadable(error)),
+            }
+        } else if kind.is_file() {
+            // Opened, since that alone says whether it can be.
+            match fs::File::open(&path).and_then(|file| file.metadata()) {
+                Ok(data) => self.files.push(File { path, bytes: data.len() }),
+                Err(error) => self.pass_over(path, Why::Unreadable(error)),
+            }
+        } else {
+            self.pass_over(path, Why::NoFile);
+        }
+    }
+}
+
+fn path_of(entry: &DirEntry) -> PathBuf {
+    let mut path = entry.path();
+    // Of tens of thousands of files, most of the memory is that of their paths.
+    path.shrink_to_fit();
+    path
+}
+
+/// Whether this is what following a link says that leads nowhere, or back to itself.
+fn leads_nowhere(error: &io::Error) -> bool {
+    use io::ErrorKind::{NotADirectory, NotFound};
+    // A link to itself has no stable kind of error yet; that of Linux is ELOOP.
+    const LOOP: i32 = 40;
+    matches!(error.kind(), NotFound | NotADirectory) || error.raw_os_error() == Some(LOOP)
+}
+
+/// Refuses folders of which one is the other, or lies in the other, however they are written.
+pub fn refuse_overlap(raw: &Path, out: &Path) -> anyhow::Result<()> {
+    let of_raw = fs::canonicalize(raw).with_context(|| format!("cannot read the folder {}", raw.display()));
+    let of_raw = of_raw.hint("give the path of a folder of raw files that can be read")?;
+    let of_out = canonical(out).with_context(|| format!("cannot read the folder {}", out.display()))?;
+    let how = if of_raw == of_out {
+        "is the folder of the raw files"
+    } else if of_out.starts_with(&of_raw) {
+        "lies in the folder of the raw files"
+    } else if of_raw.starts_with(&of_out) {
+        "holds the folder of the raw files"
+    } else {
+        return Ok(());
+    };
+    fail(
+        format!("--out {} {how}, --raw {}: tables would be written among them", out.display(), raw.display()),
+        "name another folder for --out",
+    )
+}
+
+/// The path without links, also of a folder that is not there yet.
+fn canonical(path: &Path) -> io::Result<PathBuf> {
+    let path = std::path::absolute(path)?;
+    match fs::canonicalize(&path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            let (Some(parent), Some(name)) = (path.parent(), path.components().next_back()) else { return Err(error) };
+            let parent = canonical(parent)?;
+            Ok(match name {
+                std::path::Component::ParentDir => parent.parent().map_or(parent.clone(), Path::to_owned),
+                name => parent.join(name),
+            })
+        }
+        other => other,
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn found(folder: &Path) -> (Vec<PathBuf>, Vec<(PathBuf, String)>) {
+        let found = look(folder).expect("files");
+        let below = |path: &Path| path.strip_prefix(folder).expect("below").to_owned();
+        let passed = found.passed_over.iter().map(|passed| (below(&passed.path), passed.why.to_string()));
+        (found.files.iter().map(|file| below(&file.path)).collect(), passed.collect())
+    }
+
+    fn written(folder: &Path, names: &[&str]) {
+        for name in names {
+            let path = folder.join(name);
+            fs::create_dir_all(path.parent().expect("a folder")).expect("a folder");
+            fs::write(path, name).expect("a file");
+        }
+    }
+
     #[test]
     fn files_are_found_at_any_depth_in_order() {
         let folder = tempfile::tempdir().expect("a folder");
-        fs::create_dir_all(folder.path().join("b/c")).expect("a folder");
-        for name in ["z", "b/y", "b/c/x"] {
-            fs::write(folder.path().join(name), name).expect("a file");
-        }
-        let files = files(folder.path()).expect("files");
-        let found: Vec<_> = files.iter().map(|file| file.path.strip_prefix(folder.path()).expect("below")).collect();
-        assert_eq!(found, [Path::new("b/c/x"), Path::new("b/y"), Path::new("z")]);
-        assert_eq!(files[0].bytes, 5);
+        written(folder.path(), &["z", "b/y", "b/c/x"]);
+        let found = look(folder.path()).expect("files");
+        let paths: Vec<_> =
+            found.files.iter().map(|file| file.path.strip_prefix(folder.path()).expect("below")).collect();
+        assert_eq!(paths, [Path::new("b/c/x"), Path::new("b/y"), Path::new("z")]);
+        assert_eq!(found.files[0].bytes, 5);
+        assert!(found.passed_over.is_empty() && found.refused().is_none());
     }
 
     #[test]
     fn a_folder_that_is_missing_or_empty_is_an_error() {
         let folder = tempfile::tempdir().expect("a folder");
-        let empty = files(folder.path()).expect_err("no files").to_string();
+        let empty = look(folder.path()).expect_err("no files").to_string();
         assert!(empty.contains("is empty"), "{empty}");
-        let missing = files(&folder.path().join("nowhere")).expect_err("no folder").to_string();
+        let missing = look(&folder.path().join("nowhere")).expect_err("no folder").to_string();
         assert!(missing.contains("nowhere"), "{missing}");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn links_are_followed_unless_they_lead_nowhere_or_back() {
+        use std::os::unix::fs::symlink;
+        let (folder, elsewhere) = (tempfile::tempdir().expect("a folder"), tempfile::tempdir().expect("a folder"));
+        let (root, other) = (folder.path(), elsewhere.path());
+        written(root, &["a/x", "good"]);
+        written(other, &["one", "more/two"]);
+        for (target, link) in [
+            (Path::new("user@host.1234"), ".#good"),
+            (Path::new("good/x"), "through a file"),
+            (Path::new("itself"), "itself"),
+            (Path::new("."), "loop"),
+            (Path::new(".."), "a/up"),
+            (Path::new("a"), "b"),
+            (&other.join("one"), "file"),
+            (&other.join("more"), "folder"),
+            (&other.join("more"), "folder again"),
+        ] {
+            symlink(target, root.join(link)).expect("a link");
+        }
+        let nowhere = "it is a link to nothing";
+        let back = "it is a link to a folder that is read already";
+        let (files, passed) = found(root);
+        assert_eq!(files[..2], ["a/x", "file"].map(PathBuf::from));
+        assert_eq!(files.len(), 4, "{files:?}");
+        assert!(files.iter().any(|path| path.ends_with("two")) && files.iter().any(|path| path.ends_with("good")));
+        let told = |path: &str| {
+            let found = passed.iter().find(|(passed, _)| passed == Path::new(path));
+            found.map(|(_, why)| why.as_str())
+        };
+        for (path, why) in [
+            (".#good", nowhere),
+            ("through a file", nowhere),
+            ("itself", nowhere),
+            ("loop", back),
+            ("a/up", back),
+            ("b", back),
+        ] {
+            assert_eq!(told(path), Some(why), "{path}");
+        }
+        assert_eq!(passed.len(), 7, "and one of the two links to one folder: {passed:?}");
+        assert!(look(root).expect("files").refused().is_none(), "nothing of these is a raw file that is left out");
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_an_error_in_the_end() {
+        let mut found = Found::default();
+        found.pass_over("x".into(), Why::Unreadable(io::ErrorKind::PermissionDenied.into()));
+        found.pass_over("y".into(), Why::BrokenLink);
+        let refused = found.refused().expect("an error").to_string();
+        assert!(refused.starts_with("1 item of the folder cannot be read"), "{refused}");
+    }
+
+    #[test]
+    fn folders_that_overlap_are_refused_however_they_are_written() {
+        let folder = tempfile::tempdir().expect("a folder");
+        written(folder.path(), &["raw/x", "other/y"]);
+        let at = |path: &str| folder.path().join(path);
+        for (out, how) in [
+            ("raw", "is the folder"),
+            ("raw/", "is the folder"),
+            ("other/../raw", "is the folder"),
+            ("raw/new/deeper", "lies in"),
+            ("", "holds"),
+            ("new/..", "holds"),
+        ] {
+            let refused =
+                refuse_overlap(&at("raw"), &at(out)).map_or_else(|error| error.to_string(), |()| out.to_owned());
+            assert!(refused.contains(how), "{out}: {refused}");
+        }
+        for out in ["other", "raw2", "rawer/raw", "new"] {
+            refuse_overlap(&at("raw"), &at(out)).unwrap_or_else(|error| panic!("{out}: {error}"));
+        }
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_link_to_the_raw_files_is_the_folder_of_the_raw_files() {
+        let folder = tempfile::tempdir().expect("a folder");
+        written(folder.path(), &["raw/x"]);
+        std::os::unix::fs::symlink("raw", folder.path().join("out")).expect("a link");
+        for (raw, out) in [("raw", "out"), ("out", "raw"), ("raw", "out/new")] {
+            assert!(refuse_overlap(&folder.path().join(raw), &folder.path().join(out)).is_err(), "{out}");
+        }
     }
 }

@@ -33,7 +33,7 @@ use std::io::ErrorKind;
 use std::process::ExitCode;
 
 use args::{Cli, Command};
-use clap::{CommandFactory, FromArgMatches};
+use clap::CommandFactory;
 use commands::{
     cluster, completions, demo, deploy, destroy, etl, explore, local, man, query, run, runs, sample as sample_command,
     status, upload,
@@ -43,7 +43,7 @@ use interrupt::Interrupted;
 fn main() -> ExitCode {
     let choice = color::set(color::asked(env::args_os()));
     let matches = Cli::command().color(choice).get_matches();
-    let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
+    let cli = Cli::of(&matches).unwrap_or_else(|error| error.exit());
     let is_json = cli.command.is_json();
     run_command(cli).unwrap_or_else(|error| failed(&error, is_json))
 }

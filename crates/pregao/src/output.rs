@@ -236,6 +236,10 @@ documents! {
         pub superseded: u64,
         /// Files that were refused. Where there are any, the exit code is 1.
         pub quarantined: Excerpt<Quarantined>,
+        /// Accepted files whose last record has no line end, so that what stands last in it may have been cut off.
+        pub unterminated: Excerpt<String>,
+        /// What was passed over in the folder. Where one of these cannot be read, the exit code is 1.
+        pub passed_over: Vec<PassedOver>,
         /// What is missing among the raw files of these days.
         pub coverage: Coverage,
         /// Why the exit code is 1, when it is.
@@ -249,6 +253,14 @@ documents! {
         pub from: String,
         /// The last.
         pub to: String,
+    }
+
+    /// An entry of a folder that was passed over.
+    pub struct PassedOver {
+        /// Its path.
+        pub path: String,
+        /// Why.
+        pub reason: String,
     }
 
     /// A file that was refused.
@@ -405,6 +417,8 @@ documents! {
         pub parquet_files: u64,
         /// Files that were left out because their names are not those of snapshots. Where there are any, the exit code is 1.
         pub left_out: Vec<String>,
+        /// What was passed over in the folder. Where one of these cannot be read, the exit code is 1.
+        pub passed_over: Vec<PassedOver>,
         /// Why the exit code is 1, when it is.
         #[serde(skip_serializing_if = "Option::is_none")]
         pub error: Option<Problem>,
@@ -503,6 +517,12 @@ impl Problem {
 impl Days {
     pub fn of(range: market::partition::DateRange) -> Days {
         Days { from: range.from().to_string(), to: range.to().to_string() }
+    }
+}
+
+impl PassedOver {
+    pub fn of(passed: &crate::folder::PassedOver) -> PassedOver {
+        PassedOver { path: passed.path.display().to_string(), reason: passed.why.to_string() }
     }
 }
 

@@ -1,30 +1,120 @@
-//! `pregao demo`: everything once, on a sample.
+//! `pregao demo`: everything once, on a sample, in a home of its own.
+//!
+//! The sample has the names of real snapshots, and would take the place of real ones. So the demo works only in a home
+//! that it has made itself, and where nobody has put other files since.
 
+use std::collections::HashMap;
+use std::fs::{self, DirBuilder};
 use std::io::{self, Write};
 use std::path::Path;
 use std::process::ExitCode;
 
+use anyhow::Context;
 use chrono::{Datelike, NaiveDate};
-use lake::Lake;
+use lake::{Lake, keys, objects};
 use market::partition::DateRange;
+use market::snapshot::Feed;
 
 use crate::args::{Format, Global};
 use crate::commands::{query, run, sample, upload};
-use crate::endpoint::{Use, refuse_aws, with_lake};
-use crate::folder;
+use crate::endpoint::{Use, on_aws, refuse_aws, with_lake};
+use crate::folder::{self, File};
+use crate::hint::{Hint, fail};
+use crate::known;
 use crate::progress::{self, Progress};
 use crate::sample::Sample;
 
 /// The day of the sample: the first one of the recordings with which all this began.
 const DAY: (i32, u32, u32) = (2020, 4, 1);
 
+/// The file that says of a home that it is a demo's.
+const MARKER: &str = "demo.txt";
+
+const MARKER_TEXT: &str =
+    "This folder is a lake of generated numbers, made by `pregao demo`. Delete it when you like.\n";
+
 /// Sample, upload, run, query.
 pub fn demo(global: &Global) -> anyhow::Result<ExitCode> {
     refuse_aws(global, "demo")?;
-    with_lake(global, Use::Workflows, async |lake| demonstrate(lake, &global.home).await)
+    if on_aws(global)? {
+        return fail(
+            "pregao demo runs on this machine, and the configuration has aws.always",
+            "--set aws.always=false",
+        );
+    }
+    claim(&global.home)?;
+    with_lake(global, Use::Workflows, async |lake| demonstrate(lake, global).await)
 }
 
-async fn demonstrate(lake: &Lake, home: &Path) -> anyhow::Result<ExitCode> {
+/// Marks a home as a demo's that is not there yet, or is empty. Refuses any other but a demo's.
+fn claim(home: &Path) -> anyhow::Result<()> {
+    let cannot = |what: &str| format!("cannot {what} {}", home.display());
+    let is_empty = match fs::read_dir(home) {
+        Ok(mut entries) => entries.next().is_none(),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            make_folder(home)
+                .with_context(|| cannot("create"))
+                .hint("choose a folder that can be written with --home")?;
+            true
+        }
+        Err(error) => return Err(error).with_context(|| cannot("read")),
+    };
+    let marker = home.join(MARKER);
+    if marker.is_file() {
+        return Ok(());
+    }
+    if !is_empty {
+        return fail(
+            format!(
+                "{} holds something that is no demo, and the demo would put generated numbers among it",
+                home.display()
+            ),
+            "leave --home out, or name a folder that is empty or not there",
+        );
+    }
+    fs::write(&marker, MARKER_TEXT).with_context(|| format!("cannot write {}", marker.display()))
+}
+
+/// Makes a folder that its owner alone can read, as every home is.
+fn make_folder(path: &Path) -> io::Result<()> {
+    let mut builder = DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(path)
+}
+
+/// Refuses a lake into which somebody has put raw files of their own.
+async fn refuse_other_files(lake: &Lake, home: &Path, sample: &[File]) -> anyhow::Result<()> {
+    let named = |file: &File| Some((file.path.file_name()?.to_str()?.to_owned(), file.clone()));
+    let sample: HashMap<String, File> = sample.iter().filter_map(named).collect();
+    let bucket = &lake.config.buckets.raw;
+    for prefix in Feed::ALL.map(keys::raw_feed).iter().map(String::as_str).chain([keys::LANDING]) {
+        for object in objects::list(lake, bucket, prefix).await? {
+            let is_of_sample = match sample.get(keys::file_name(&object.key)) {
+                Some(file) if file.bytes == object.bytes => {
+                    known::md5_of(&file.path).with_context(|| format!("cannot read {}", file.path.display()))?
+                        == object.etag
+                }
+                _ => object.is_folder_marker(),
+            };
+            if !is_of_sample {
+                return fail(
+                    format!(
+                        "the lake in {} holds {}, which is not of the demo",
+                        home.display(),
+                        keys::uri(bucket, &object.key)
+                    ),
+                    "name another folder with --home, which is empty or not there",
+                );
+            }
+        }
+    }
+    Ok(())
+}
+
+async fn demonstrate(lake: &Lake, global: &Global) -> anyhow::Result<ExitCode> {
+    let home = global.home.as_path();
     let progress = Progress::new();
     let (year, month, day) = DAY;
     let date = NaiveDate::from_ymd_opt(year, month, day).expect("a day of the calendar");
@@ -36,7 +126,8 @@ async fn demonstrate(lake: &Lake, home: &Path) -> anyhow::Result<ExitCode> {
     writeln!(io::stdout(), "{}", sample::headline(&summary, &folder))?;
 
     headline("2. pregao upload: to S3, checked, and each in its place")?;
-    let files = folder::files(&folder)?;
+    let files = folder::look(&folder)?.files;
+    refuse_other_files(lake, home, &files).await?;
     let delivered = upload::deliver(lake, &folder, &files, &progress).await?;
     delivered.tell(lake)?;
     if let Some(refused) = delivered.refused() {
@@ -51,7 +142,7 @@ async fn demonstrate(lake: &Lake, home: &Path) -> anyhow::Result<ExitCode> {
     writeln!(io::stdout(), "{sql}\n")?;
     let answered = query::answer(lake, &sql, lake.config.athena.database.as_str(), Format::Table).await?;
     if progress::notes_are_wanted() {
-        whats_next(lake, home, date)?;
+        whats_next(lake, global, date)?;
     }
     Ok(answered)
 }
@@ -77,21 +168,48 @@ fn most_traded(date: NaiveDate) -> String {
     )
 }
 
-fn whats_next(lake: &Lake, home: &Path, date: NaiveDate) -> io::Result<()> {
-    let option = if home == Path::new(".pregao") { String::new() } else { format!(" --home {}", home.display()) };
-    let tables = home.join("s3").join(lake.config.buckets.lake.as_str());
+fn whats_next(lake: &Lake, global: &Global, date: NaiveDate) -> io::Result<()> {
+    let program = global.program();
+    let tables = global.home.join("s3").join(lake.config.buckets.lake.as_str());
     writeln!(
         io::stdout(),
         "\n\
          The tables are Parquet files under {tables}/ (quotes, options, rejects).\n\
          \n\
          Next:\n  \
-         pregao{option} query \"SELECT reason, count(*) AS cells FROM rejects GROUP BY reason\"\n  \
-         pregao{option} upload DIR              # raw files of your own\n  \
-         pregao{option} run --from {date}   # their day; --to for a range\n  \
-         pregao{option} runs                    # what ran\n  \
-         pregao{option} explore                 # prices, quality and runs in a browser\n  \
-         pregao{option} local                   # the same lake for the AWS CLI and boto3",
+         {program} query \"SELECT reason, count(*) AS cells FROM rejects GROUP BY reason\"\n  \
+         {program} runs                    # what ran\n  \
+         {program} explore                 # prices, quality and runs in a browser\n  \
+         {program} local                   # the same lake for the AWS CLI and boto3\n\
+         \n\
+         With raw files of your own, in a lake of their own (.pregao):\n  \
+         pregao upload DIR\n  \
+         pregao run --from {date}   # their day; --to for a range",
         tables = tables.display(),
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_home_that_a_demo_made_is_taken() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let at = |name: &str| folder.path().join(name);
+        for fresh in ["new/deeper", "empty"] {
+            fs::create_dir_all(at("empty")).expect("a folder");
+            claim(&at(fresh)).expect("it is taken");
+            fs::write(at(fresh).join("state.db"), "").expect("a file");
+            claim(&at(fresh)).expect("it is taken again");
+        }
+        fs::create_dir_all(at("lake/s3/pregao-raw")).expect("a folder");
+        fs::create_dir_all(at("marked/demo.txt")).expect("a folder that is called as the mark");
+        for other in ["lake", "marked"] {
+            let refused = claim(&at(other)).expect_err("refused").to_string();
+            assert!(refused.contains(other) && refused.contains("no demo"), "{refused}");
+        }
+        fs::write(at("file"), "").expect("a file");
+        assert!(claim(&at("file")).is_err());
+    }
 }

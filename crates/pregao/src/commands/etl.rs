@@ -20,8 +20,10 @@ use crate::rows;
 /// Cleans all snapshots of a folder.
 pub fn etl(args: &EtlArgs) -> anyhow::Result<ExitCode> {
     let progress = Progress::new();
-    let files = folder::files(&args.raw)?;
-    let (inputs, others) = snapshots(files);
+    folder::refuse_overlap(&args.raw, &args.out)?;
+    let mut found = folder::look(&args.raw)?;
+    found.warn(&progress);
+    let (inputs, others) = snapshots(std::mem::take(&mut found.files));
     for other in &others {
         progress.warning(&format!("warning: {} is left out: its name is not that of a snapshot", other.display()));
     }
@@ -51,6 +53,7 @@ pub fn etl(args: &EtlArgs) -> anyhow::Result<ExitCode> {
             "rename them if they are snapshots, else move them out of the folder",
         )
     });
+    let error = error.or_else(|| found.refused());
     if args.format == OutputFormat::Json {
         let document = Etl {
             tables,
@@ -58,6 +61,7 @@ pub fn etl(args: &EtlArgs) -> anyhow::Result<ExitCode> {
             seconds: output::seconds(seconds),
             parquet_files,
             left_out: others.iter().map(|path| path.display().to_string()).collect(),
+            passed_over: found.passed_over.iter().map(output::PassedOver::of).collect(),
             error: None,
         };
         return match error {

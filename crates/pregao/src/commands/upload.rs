@@ -42,6 +42,8 @@ struct Outcome {
     repeated: u64,
     superseded: u64,
     quarantined: Excerpt<Quarantined>,
+    #[serde(default)]
+    unterminated: Excerpt<String>,
     #[serde(flatten)]
     coverage: Coverage,
 }
@@ -71,19 +73,22 @@ struct Sent {
 
 /// Uploads a folder and says what became of its files. The exit code is 0 when every file was accepted.
 pub fn upload(global: &Global, args: &UploadArgs) -> anyhow::Result<ExitCode> {
-    let files = folder::files(&args.folder)?;
+    let found = folder::look(&args.folder)?;
     with_lake(global, Use::Workflows, async |lake| {
         let progress = Progress::new();
-        let delivered = deliver(lake, &args.folder, &files, &progress).await?;
+        found.warn(&progress);
+        let delivered = deliver(lake, &args.folder, &found.files, &progress).await?;
+        let refused = || delivered.refused().or_else(|| found.refused());
         if args.format == OutputFormat::Json {
-            let document = delivered.document();
-            return match delivered.refused() {
+            let passed_over = found.passed_over.iter().map(output::PassedOver::of).collect();
+            let document = output::Upload { passed_over, ..delivered.document() };
+            return match refused() {
                 None => output::print(&document).map(|()| ExitCode::SUCCESS),
                 Some(refused) => Err(Partial::error(&document, None, refused)),
             };
         }
         delivered.tell(lake)?;
-        if let Some(refused) = delivered.refused() {
+        if let Some(refused) = refused() {
             return Err(refused);
         }
         if let Some(days) = delivered.days {
@@ -234,6 +239,8 @@ impl Delivered {
                 name: file.name.clone(),
                 reason: file.reason.clone(),
             }),
+            unterminated: output::Excerpt::of(&outcome.unterminated, String::clone),
+            passed_over: Vec::new(),
             coverage: (&outcome.coverage).into(),
             error: None,
         }
@@ -261,6 +268,9 @@ impl Delivered {
             let place = keys::uri(&lake.config.buckets.raw, keys::QUARANTINE);
             writeln!(out, "  and {} more, each with its reason under {place}", outcome.quarantined.more())?;
         }
+        if let Some(line) = unterminated(outcome.unterminated.count, outcome.unterminated.first.iter()) {
+            writeln!(out, "{line}")?;
+        }
         for line in coverage::lines(&outcome.coverage) {
             writeln!(out, "{line}")?;
         }
@@ -280,6 +290,21 @@ impl Delivered {
     }
 }
 
+/// How many files without a final line end are named in a line.
+const NAMED: usize = 3;
+
+/// `2 files do not end with a line feed (A, B): what stands last in them may be cut off`. None where there are none.
+pub fn unterminated<'a>(count: usize, first: impl Iterator<Item = &'a String>) -> Option<String> {
+    let mut named: Vec<&str> = first.take(NAMED).map(String::as_str).collect();
+    if count > named.len() {
+        named.push("...");
+    }
+    let verb = if count == 1 { "does" } else { "do" };
+    let files = human::counted(count as u64, "file");
+    let named = named.join(", ");
+    (count > 0).then(|| format!("{files} {verb} not end with a line feed ({named}): what stands last may be cut off"))
+}
+
 #[cfg(test)]
 mod tests {
     use std::path::PathBuf;
@@ -288,6 +313,20 @@ mod tests {
 
     fn file(path: &str) -> File {
         File { path: PathBuf::from(path), bytes: 1 }
+    }
+
+    #[test]
+    fn files_without_a_final_line_end_are_named() {
+        let names: Vec<String> = (0..5).map(|n| format!("{n}.csv")).collect();
+        assert_eq!(unterminated(0, [].iter()), None);
+        assert_eq!(
+            unterminated(1, names[..1].iter()).as_deref(),
+            Some("1 file does not end with a line feed (0.csv): what stands last may be cut off")
+        );
+        assert_eq!(
+            unterminated(5, names.iter()).as_deref(),
+            Some("5 files do not end with a line feed (0.csv, 1.csv, 2.csv, ...): what stands last may be cut off")
+        );
     }
 
     #[test]

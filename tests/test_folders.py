@@ -1,0 +1,118 @@
+"""Folders that a user names: what is in them that is no file, which of them may be one another, and the demo's home."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+import rawfiles
+from lake import PATIENCE, RAW, Lake, binary, environment
+from rawfiles import quote
+
+DAY = "2020-04-01"
+
+
+def put(folder: Path, time: str = "202004011320", ticker: str = "PETR4") -> Path:
+    return rawfiles.write(folder, "quotes", time, [quote(ticker)])
+
+
+def test_links_to_nothing_and_in_a_circle_are_named_and_passed_over(lake: Lake, tmp_path: Path):
+    raw = tmp_path / "raw"
+    put(raw)
+    elsewhere = put(tmp_path / "elsewhere", "202004011330")
+    links = {".#202004011320_flashpanel.csv": "user@host.1234", "loop": ".", "deeper/up": "..", "itself": "itself"}
+    (raw / "deeper").mkdir()
+    for name, target in links.items():
+        (raw / name).symlink_to(target)
+    (raw / elsewhere.name).symlink_to(elsewhere)
+
+    done = lake.upload(raw)
+    assert "2 accepted" in done.out, done
+    for name in links:
+        assert f"{raw / name} is passed over: it is a link" in done.err, done
+    assert len(lake.objects(RAW, "quotes/")) == 2
+
+    done = lake.run("etl", "--raw", raw, "--out", tmp_path / "out")
+    for name in links:
+        assert f"{raw / name} is passed over" in done.err, done
+
+
+def test_what_cannot_be_read_is_named_and_the_others_are_taken(tmp_path: Path):
+    raw = tmp_path / "raw"
+    put(raw)
+    closed = put(raw, "202004011330")
+    (raw / "closed").mkdir()
+    put(raw / "closed", "202004011340")
+    closed.chmod(0)
+    (raw / "closed").chmod(0)
+    # To root nothing is closed.
+    somebody = {"user": 65534, "group": 65534, "extra_groups": []} if os.geteuid() == 0 else {}
+    if somebody:
+        for folder in [tmp_path, *tmp_path.parents][:3]:
+            folder.chmod(folder.stat().st_mode | 0o777)
+    command = [str(binary()), "--home", str(tmp_path / "home"), "upload", str(raw)]
+    done = subprocess.run(
+        command, capture_output=True, text=True, timeout=PATIENCE, env=environment(tmp_path), cwd=tmp_path, **somebody
+    )
+    (raw / "closed").chmod(0o700)
+    assert done.returncode == 1, done
+    assert "1 accepted" in done.stdout and "2 items of the folder cannot be read" in done.stderr, done
+    for path in (closed, raw / "closed"):
+        assert f"{path} is passed over: it cannot be read" in done.stderr, done
+
+
+@pytest.mark.parametrize(
+    "raw, out",
+    [("r", "r"), ("r", "r/tables"), ("r/deeper", "r"), ("r", "."), ("r", "link"), ("link", "r"), ("r", "r/../r/new")],
+)
+def test_tables_are_not_written_among_raw_files(lake: Lake, tmp_path: Path, raw: str, out: str):
+    file = put(tmp_path / "r" / "deeper")
+    (tmp_path / "link").symlink_to("r")
+    before = sorted(tmp_path.rglob("*"))
+    failed = lake.fails("etl", "--raw", tmp_path / raw, "--out", f"{tmp_path}/{out}")
+    assert "--out" in failed.err and "--raw" in failed.err
+    assert sorted(tmp_path.rglob("*")) == before and file.exists()
+
+
+# --- the demo -----------------------------------------------------------------------------------------
+
+
+def demo(folder: Path, *options: str) -> subprocess.CompletedProcess[str]:
+    """`pregao demo` as a newcomer starts it, in a folder that may hold a lake."""
+    command = [str(binary()), *options, "demo"]
+    return subprocess.run(
+        command, capture_output=True, text=True, timeout=PATIENCE, env=environment(folder), cwd=folder
+    )
+
+
+def test_the_demo_leaves_a_real_lake_alone(tmp_path: Path):
+    lake = Lake(tmp_path / ".pregao")
+    own = put(tmp_path / "raw", "202004011000", "MINE3")
+    lake.upload(tmp_path / "raw")
+    lake.publish(DAY)
+    before = {path: path.read_bytes() for path in (lake.home / "s3").rglob("*") if path.is_file()}
+
+    done = demo(tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "pregao --home .pregao-demo query" in done.stdout, "the next steps name the home"
+    assert demo(tmp_path).returncode == 0, "its own home it takes again"
+    for home in (".pregao", str(lake.home)):
+        refused = demo(tmp_path, "--home", home)
+        assert refused.returncode == 1 and home in refused.stderr, refused
+    assert {path: path.read_bytes() for path in (lake.home / "s3").rglob("*") if path.is_file()} == before
+    assert lake.query("SELECT ticker FROM quotes") == [{"ticker": "MINE3"}]
+
+    # Somebody goes on in the demo's home with files of their own: from now on it is theirs.
+    theirs = Lake(tmp_path / ".pregao-demo")
+    theirs.upload(own.parent)
+    refused = demo(tmp_path)
+    assert refused.returncode == 1 and own.name in refused.stderr, refused
+
+
+def test_the_demo_does_not_go_to_an_account_by_configuration(tmp_path: Path):
+    refused = demo(tmp_path, "--set", "aws.always=true")
+    assert refused.returncode == 1 and "aws.always" in refused.stderr, refused
+    assert not (tmp_path / ".pregao-demo").exists()
