@@ -259,6 +259,13 @@ class Process:
             assert self.news.wait_for(there, PATIENCE), f"no state {number} in {PATIENCE} s:\n{self}"
         assert len(self.lines_of_states()) > number, f"it ended before its state {number}:\n{self}"
 
+    def wait_until(self, reached: Callable[[], bool]) -> None:
+        """Until something is so that this process brings about."""
+        deadline = time.monotonic() + PATIENCE
+        while not reached():
+            assert time.monotonic() < deadline, f"waited {PATIENCE} s:\n{self}"
+            time.sleep(0.001)
+
     def wait(self) -> int:
         """Its exit code, once it has ended and all its output is read."""
         self.reader.join(PATIENCE)

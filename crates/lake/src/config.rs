@@ -104,12 +104,20 @@ pub struct Ingest {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Quality {
-    /// The most cells that may be unreadable, as a share of all cells that ought to be numbers, for each table.
+    /// The most cells, of all that ought to be numbers, and the most records that may be unreadable, as a share of each
+    /// day of each table. Of the records, ten times as many may be dropped.
     pub max_reject_share: Share,
-    /// The most rows that may fail a domain check, as a share of the rows that it applies to, for each check.
+    /// The most rows that may fail a domain check, as a share of the rows of a day that it applies to, for each check.
     pub max_domain_share: Share,
     /// Whether snapshots that the session expects and that are not there fail the run. Else they are reported.
     pub fail_on_missing_snapshots: bool,
+    /// Whether a file whose header is of another day than its name fails the run. Else it is reported.
+    pub fail_on_other_day: bool,
+    /// Whether a run may publish fewer rows of a snapshot than are published, though its raw file was not replaced by a
+    /// shorter one. They are reported in any case.
+    pub accept_lost_rows: bool,
+    /// Whether a run may publish a last record that looks cut off. It is reported in any case.
+    pub accept_unterminated_files: bool,
 }
 
 /// The stack in an AWS account, and how commands reach it.
@@ -227,7 +235,14 @@ impl Default for Ingest {
 
 impl Default for Quality {
     fn default() -> Self {
-        Self { max_reject_share: Share(0.01), max_domain_share: Share(0.01), fail_on_missing_snapshots: false }
+        Self {
+            max_reject_share: Share(0.01),
+            max_domain_share: Share(0.01),
+            fail_on_missing_snapshots: false,
+            fail_on_other_day: false,
+            accept_lost_rows: false,
+            accept_unterminated_files: false,
+        }
     }
 }
 
@@ -246,6 +261,11 @@ impl Share {
     /// The share as a number.
     pub fn get(self) -> f64 {
         self.0
+    }
+
+    /// So many times the share, and everything at most.
+    pub fn times(self, factor: u32) -> Self {
+        Self((self.0 * f64::from(factor)).min(1.0))
     }
 
     /// Whether `part` of `whole` is no more than this share. Nothing of nothing is fine.

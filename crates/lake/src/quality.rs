@@ -1,5 +1,6 @@
 //! The report of the audit of one table of one run: what the audit writes, publication asks for, and a person reads.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use chrono::NaiveDate;
@@ -38,6 +39,9 @@ pub struct Report {
     pub days: Vec<Day>,
     /// Each raw file that the table is made from; none for `rejects`, which is made from those of both feeds.
     pub files: Vec<RawFileRecords>,
+    /// The raw files whose last record has no line end, so that what stands last in it may have been cut off.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unterminated_files: Vec<String>,
     /// The cells that could not be read, by column and reason, and the records (which have no column).
     pub rejects: Vec<RejectCount>,
     /// Rows that share their time and ticker with another. They are kept.
@@ -140,9 +144,11 @@ pub struct Duplicates {
 pub enum Unit {
     /// Rows of the table.
     Rows,
+    /// Records of raw files.
+    Records,
     /// Cells that ought to be numbers.
     Cells,
-    /// Parquet files.
+    /// Files: Parquet, or raw.
     Files,
     /// Days of the range.
     Days,
@@ -154,6 +160,7 @@ impl fmt::Display for Unit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(match self {
             Unit::Rows => "rows",
+            Unit::Records => "records",
             Unit::Cells => "cells",
             Unit::Files => "files",
             Unit::Days => "days",
@@ -173,19 +180,88 @@ pub struct Check {
     pub checked: u64,
     /// How many of these failed.
     pub failing: u64,
-    /// `failing / checked`.
+    /// `failing / checked`; of the worst day, where each day is held against the limit.
     pub share: f64,
     /// The largest share that passes.
     pub limit: f64,
     /// Whether it passed.
     pub passed: bool,
-    /// The days on which some failed.
+    /// The days on which some failed; those over the limit, the worst first, where each day is held against it and one
+    /// is over it.
     pub days: Excerpt<NaiveDate>,
+    /// The worst day, where each day is held against the limit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub worst: Option<WorstDay>,
     /// A few that failed: rows as objects, anything else in words.
     pub examples: Vec<Value>,
 }
 
+/// The day of a check on which the largest share failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WorstDay {
+    /// The day.
+    pub date: NaiveDate,
+    /// How many the check applies to on that day.
+    pub checked: u64,
+    /// How many of these failed.
+    pub failing: u64,
+}
+
+impl WorstDay {
+    fn share(&self) -> f64 {
+        share_of(self.failing, self.checked)
+    }
+}
+
+fn share_of(failing: u64, checked: u64) -> f64 {
+    if checked == 0 { 0.0 } else { failing as f64 / checked as f64 }
+}
+
 impl Check {
+    /// A check that holds each day against the limit, by how many it applies to on that day and how many of these failed:
+    /// a bad day among many good ones is as bad as it is alone.
+    pub fn by_day(
+        name: &str,
+        unit: Unit,
+        days: impl IntoIterator<Item = (NaiveDate, (u64, u64))>,
+        limit: Share,
+        examples: Vec<Value>,
+    ) -> Self {
+        Self::by_day_above(0, name, unit, days, limit, examples)
+    }
+
+    /// The same, where so many may fail on every day: one of a few is no share.
+    pub fn by_day_above(
+        free: u64,
+        name: &str,
+        unit: Unit,
+        days: impl IntoIterator<Item = (NaiveDate, (u64, u64))>,
+        limit: Share,
+        examples: Vec<Value>,
+    ) -> Self {
+        let days: BTreeMap<NaiveDate, (u64, u64)> = days.into_iter().collect();
+        let counted = |(date, (checked, failing)): (&NaiveDate, &(u64, u64))| WorstDay {
+            date: *date,
+            checked: *checked,
+            failing: *failing,
+        };
+        let mut bad: Vec<WorstDay> = days.iter().map(counted).filter(|day| day.failing > 0).collect();
+        let over = |day: &WorstDay| day.failing > free && !limit.allows(day.failing, day.checked);
+        let passed = !bad.iter().any(over);
+        if !passed {
+            bad.retain(over);
+            bad.sort_by(|one, other| other.share().total_cmp(&one.share()));
+        }
+        let worst = bad.iter().copied().reduce(|worst, day| if day.share() > worst.share() { day } else { worst });
+        let (checked, failing) = days.values().fold((0, 0), |(all, failing), day| (all + day.0, failing + day.1));
+        Self {
+            share: worst.map_or(0.0, |day| day.share()),
+            passed,
+            worst,
+            ..Self::new(name, unit, checked, failing, limit).on(bad.iter().map(|day| day.date), examples)
+        }
+    }
+
     /// A check of `checked` things of which `failing` failed and a share of `limit` may.
     pub fn new(name: &str, unit: Unit, checked: u64, failing: u64, limit: Share) -> Self {
         Self {
@@ -193,10 +269,11 @@ impl Check {
             unit,
             checked,
             failing,
-            share: if checked == 0 { 0.0 } else { failing as f64 / checked as f64 },
+            share: share_of(failing, checked),
             limit: limit.get(),
             passed: limit.allows(failing, checked),
             days: Excerpt::default(),
+            worst: None,
             examples: Vec::new(),
         }
     }
@@ -212,14 +289,18 @@ const DAYS_NAMED: usize = 5;
 
 impl fmt::Display for Check {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { name, unit, checked, failing, .. } = self;
+        let Self { name, unit, .. } = self;
+        let (checked, failing) = self.worst.map_or((self.checked, self.failing), |day| (day.checked, day.failing));
         write!(
             f,
             "{name}: {failing} of {checked} {unit} fail ({}, at most {})",
             percent(self.share),
             percent(self.limit)
         )?;
-        let named: Vec<String> = self.days.first.iter().take(DAYS_NAMED).map(NaiveDate::to_string).collect();
+        let mut named: Vec<String> = self.days.first.iter().take(DAYS_NAMED).map(NaiveDate::to_string).collect();
+        if self.worst.is_some() && named.len() > 1 {
+            named[1].insert_str(0, "and too many on ");
+        }
         if !named.is_empty() {
             write!(f, " on {}", named.join(", "))?;
         }
@@ -375,6 +456,34 @@ mod tests {
     }
 
     #[test]
+    fn a_bad_day_is_not_diluted_by_good_ones() {
+        let counts = |bad: u64| (1..=30).map(move |n| (day(n), (1000, if n == 7 { bad } else { 1 })));
+        let check = Check::by_day("cells", Unit::Cells, counts(10), share(0.01), Vec::new());
+        assert!(check.passed && check.days.count == 30, "ten of a thousand are the limit");
+        assert_eq!((check.checked, check.failing, check.share), (30_000, 39, 0.01));
+        let check = Check::by_day("cells", Unit::Cells, counts(11), share(0.01), vec![json!("a")]);
+        assert!(!check.passed);
+        assert_eq!(check.to_string(), "cells: 11 of 1000 cells fail (1.1%, at most 1%) on 2020-04-07; a");
+        let two = counts(11).chain([(day(9), (100, 50))]);
+        let check = Check::by_day("cells", Unit::Cells, two, share(0.01), Vec::new());
+        assert_eq!(
+            check.to_string(),
+            "cells: 50 of 100 cells fail (50%, at most 1%) on 2020-04-09, and too many on 2020-04-07"
+        );
+        assert!(Check::by_day("cells", Unit::Cells, two_of_two(), share(1.0), Vec::new()).passed, "1 switches it off");
+        assert!(Check::by_day("cells", Unit::Cells, [], share(0.0), Vec::new()).passed);
+        for (failing, passed) in [(1, true), (2, false)] {
+            let days = [(day(1), (50, failing))];
+            let check = Check::by_day_above(1, "records", Unit::Records, days, share(0.01), Vec::new());
+            assert_eq!((check.passed, check.failing), (passed, failing));
+        }
+    }
+
+    fn two_of_two() -> [(NaiveDate, (u64, u64)); 1] {
+        [(day(1), (2, 2))]
+    }
+
+    #[test]
     fn a_report_reads_back() {
         let report = Report {
             run: "nightly-7".parse().expect("a run"),
@@ -394,11 +503,17 @@ mod tests {
                 name: "202004011000_flashpanel.csv.gz".parse().expect("a name"),
                 records: Records::default(),
             }],
+            unterminated_files: vec!["202004011000_flashpanel.csv.gz".to_owned()],
             rejects: Vec::new(),
             duplicates: Duplicates::default(),
             coverage: Coverage::default(),
         };
         let text = serde_json::to_string(&report).expect("JSON");
+        // As a version wrote it that did not look at line ends.
+        let mut former: Value = serde_json::from_str(&text).expect("JSON");
+        former.as_object_mut().expect("an object").remove("unterminated_files");
+        let former: Report = serde_json::from_value(former).expect("a report");
+        assert!(former.unterminated_files.is_empty() && former.files == report.files);
         assert!(text.starts_with(r#"{"run":"nightly-7","table":"quotes","from":"2020-04-01","to":"2020-04-02","#));
         assert_eq!(serde_json::from_str::<Report>(&text).expect("a report"), report);
     }

@@ -12,7 +12,8 @@ use chrono::NaiveDate;
 use lake::config::Share;
 use lake::quality::{Check, Duplicates, Unit};
 use lake::{Error, athena};
-use market::table::TableName;
+use market::snapshot::SnapshotTime;
+use market::table::{Kind, Source, TableName};
 use serde_json::{Map, Value};
 
 use crate::figures::rows_of_days;
@@ -132,14 +133,12 @@ impl DomainCheck {
     ) -> Result<Check, Error> {
         let counted = rows_of_days(answer, |row| Ok((row.count(at)?, row.count(at + 1)?)))?;
         let counted: BTreeMap<NaiveDate, (u64, u64)> = counted.into_iter().collect();
-        let checked = counted.values().map(|(checked, _)| checked).sum();
-        let failing = counted.values().map(|(_, failing)| failing).sum();
+        let failing: u64 = counted.values().map(|(_, failing)| failing).sum();
         let examples = match failing {
             0 => Vec::new(),
             _ => examples(&staging.query(&self.showing(&staging.name(table))).await?),
         };
-        let days = counted.into_iter().filter(|(_, (_, failing))| *failing > 0).map(|(date, _)| date);
-        Ok(Check::new(self.name, Unit::Rows, checked, failing, limit).on(days, examples))
+        Ok(Check::by_day(self.name, Unit::Rows, counted, limit, examples))
     }
 
     /// A few of the rows that fail.
@@ -168,6 +167,25 @@ fn examples(answer: &athena::Answer) -> Vec<Value> {
         Value::Object(cells.collect::<Map<_, _>>())
     };
     answer.rows.iter().map(object).collect()
+}
+
+/// Finds the snapshots in which no row has a number other than zero.
+pub async fn empty_snapshots(staging: &Staging<'_>, table: TableName) -> Result<Vec<SnapshotTime>, Error> {
+    let answer = staging.query(&finding_empty(table, &staging.name(table))).await?;
+    let times = rows_of_days(&answer, |row| Ok(row.text(FIRST_COUNT).parse::<SnapshotTime>().ok()))?;
+    Ok(times.into_iter().filter_map(|(_, time)| time).collect())
+}
+
+fn finding_empty(table: TableName, name: &str) -> String {
+    let numbers = table
+        .columns()
+        .iter()
+        .filter(|column| matches!(column.source, Source::Cell { kind, .. } if kind != Kind::Text));
+    let largest: Vec<String> = numbers.map(|column| format!("coalesce(max(abs(\"{}\")), 0)", column.name)).collect();
+    format!(
+        "SELECT year, month, day, intdate\nFROM \"{name}\"\nGROUP BY year, month, day, intdate\nHAVING {} = 0",
+        largest.join(" + ")
+    )
 }
 
 /// Counts the rows that share their time and ticker with another.
@@ -250,6 +268,16 @@ mod tests {
         let third = counting(&QUOTES[..3], "quotes_x").find("AS average_price_failing\nFROM");
         assert!(third > Some(0), "each check counts in its place");
         assert!(counting(&QUOTES[3..], "quotes_x").contains("FROM \"quotes_x\"\n  WHERE qty_total IS NOT NULL"));
+    }
+
+    #[test]
+    fn a_snapshot_is_empty_when_no_number_column_has_a_number() {
+        let statement = finding_empty(TableName::Options, "options_x");
+        assert!(statement.starts_with(
+            "SELECT year, month, day, intdate\nFROM \"options_x\"\nGROUP BY year, month, day, intdate\n\
+             HAVING coalesce(max(abs(\"optn_expn_days\")), 0) + coalesce(max(abs(\"optn_strike\")), 0) + "
+        ));
+        assert!(!statement.contains("optn_style") && statement.ends_with("= 0"));
     }
 
     #[test]

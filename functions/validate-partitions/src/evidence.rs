@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{Datelike, NaiveDate};
 use lake::config::{Config, Share};
-use lake::quality::{Check, Day, Duplicates, Figures, RawFileRecords, Records, RejectCount, Report, Unit};
+use lake::quality::{Check, Day, Duplicates, Figures, Records, RejectCount, Report, Unit};
 use lake::raw::Coverage;
 use market::partition::DateRange;
 use market::run::RunId;
@@ -14,14 +14,18 @@ use market::snapshot::{Feed, SnapshotTime};
 use market::table::{Kind, Source, TableName};
 use serde_json::Value;
 
+use crate::before::Before;
 use crate::files::DayFiles;
+use crate::shape::ReadFile;
 
 /// What was found out about a run.
 pub struct Evidence {
     pub run: RunId,
     pub range: DateRange,
     /// Each raw file of the range and what becomes of its records.
-    pub files: Vec<RawFileRecords>,
+    pub files: Vec<ReadFile>,
+    /// What is published of these days, which the run is to replace.
+    pub before: BTreeMap<TableName, Before>,
     /// What the run wrote, by table and day.
     pub written: BTreeMap<TableName, BTreeMap<NaiveDate, DayFiles>>,
     /// What queries say of it; none where the files are not such that they can be queried.
@@ -35,10 +39,12 @@ pub struct Content {
     pub rejects: Vec<(NaiveDate, RejectCount)>,
     pub domain: BTreeMap<TableName, Vec<Check>>,
     pub duplicates: BTreeMap<TableName, Duplicates>,
+    /// The snapshots of which no row has a number other than zero.
+    pub empty: BTreeMap<TableName, Vec<SnapshotTime>>,
 }
 
 /// How many examples in words a check has.
-const EXAMPLES: usize = 5;
+pub const EXAMPLES: usize = 5;
 
 impl Evidence {
     /// Whether the files are such that tables can be made over them.
@@ -60,13 +66,17 @@ impl Evidence {
     /// The report on `table`.
     pub fn report(&self, config: &Config, table: TableName) -> Report {
         let mut checks = vec![self.partitions(table), self.schema(table)];
+        checks.extend(table.feed().into_iter().flat_map(|feed| self.checks_of_raw_files(feed, &config.quality)));
         match &self.content {
             None => checks.push(self.content_unknown()),
             Some(content) => {
                 checks.push(self.row_counts(content, table));
                 match table.feed() {
                     None => checks.push(self.ragged_records(content)),
-                    Some(_) => checks.push(self.rejected_cells(content, table, config.quality.max_reject_share)),
+                    Some(_) => {
+                        checks.push(self.rejected_cells(content, table, config.quality.max_reject_share));
+                        checks.push(self.empty_snapshots(content, table, &config.quality));
+                    }
                 }
                 checks.extend(content.domain.get(&table).into_iter().flatten().cloned());
             }
@@ -76,17 +86,26 @@ impl Evidence {
             self.missing_snapshots(&config.session, feed, limit)
         }));
         let feeds = feeds_of(table);
-        let present = self.files_of(table).map(|file| file.name);
+        let present = self.files_of(table).map(ReadFile::name);
         Report {
             run: self.run.clone(),
             table,
             range: self.range,
             passed: checks.iter().all(|check| check.passed),
             rows: self.written(table).values().map(|day| day.rows).sum(),
-            records: self.files_of(table).map(|file| file.records).sum(),
+            records: self.files_of(table).map(ReadFile::records).sum(),
             checks,
             days: self.days(table),
-            files: if table.feed().is_some() { self.files_of(table).cloned().collect() } else { Vec::new() },
+            files: match table.feed() {
+                Some(_) => self.files_of(table).map(|file| file.counted.clone()).collect(),
+                None => Vec::new(),
+            },
+            unterminated_files: match table.feed() {
+                Some(_) => {
+                    self.files_of(table).filter(|file| file.unterminated).map(|f| f.name().to_string()).collect()
+                }
+                None => Vec::new(),
+            },
             rejects: self.reject_counts(table),
             duplicates: self.content.as_ref().and_then(|c| c.duplicates.get(&table).copied()).unwrap_or_default(),
             coverage: Coverage::of(&config.session, self.range, feeds, present),
@@ -94,16 +113,16 @@ impl Evidence {
     }
 
     /// The raw files that `table` is made from.
-    fn files_of(&self, table: TableName) -> impl Iterator<Item = &RawFileRecords> {
-        self.files.iter().filter(move |file| feeds_of(table).contains(&file.name.feed))
+    pub fn files_of(&self, table: TableName) -> impl Iterator<Item = &ReadFile> {
+        self.files.iter().filter(move |file| feeds_of(table).contains(&file.name().feed))
     }
 
     /// What becomes of the records of each day that has raw files for `table`.
-    fn records_by_day(&self, table: TableName) -> BTreeMap<NaiveDate, Records> {
+    pub fn records_by_day(&self, table: TableName) -> BTreeMap<NaiveDate, Records> {
         let mut days: BTreeMap<NaiveDate, Records> = BTreeMap::new();
         for file in self.files_of(table) {
-            let day = days.entry(file.name.time.date()).or_default();
-            *day = [*day, file.records].into_iter().sum();
+            let day = days.entry(file.name().time.date()).or_default();
+            *day = [*day, file.records()].into_iter().sum();
         }
         days
     }
@@ -201,22 +220,23 @@ impl Evidence {
     fn rejected_cells(&self, content: &Content, table: TableName, limit: Share) -> Check {
         let is_number = |source| matches!(source, Source::Cell { kind, .. } if kind != Kind::Text);
         let columns = table.columns().iter().filter(|column| is_number(column.source)).count() as u64;
-        let rows: u64 = self.written(table).values().map(|day| day.rows).sum();
-        let cells = content.rejects.iter().filter(|(_, reject)| is_cell_of(table, reject));
-        let days: BTreeSet<NaiveDate> = cells.clone().map(|(date, _)| *date).collect();
-        let failing = cells.map(|(_, reject)| reject.count).sum();
+        let mut days: BTreeMap<NaiveDate, (u64, u64)> =
+            self.written(table).iter().map(|(date, day)| (*date, (day.rows * columns, 0))).collect();
+        for (date, reject) in content.rejects.iter().filter(|(_, reject)| is_cell_of(table, reject)) {
+            days.entry(*date).or_default().1 += reject.count;
+        }
         let mut by_column = self.reject_counts(table);
         by_column.retain(|reject| !reject.column_name.is_empty());
         by_column.sort_by_key(|reject| std::cmp::Reverse(reject.count));
         let examples = by_column.iter().take(EXAMPLES);
         let examples = examples.map(|r| format!("{} cells of {}: {}", r.count, r.column_name, r.reason).into());
-        Check::new("rejected_cells", Unit::Cells, rows * columns, failing, limit).on(days, examples.collect())
+        Check::by_day("rejected_cells", Unit::Cells, days, limit, examples.collect())
     }
 
     fn missing_snapshots(&self, session: &Session, feed: Feed, limit: Share) -> Check {
         let mut present: BTreeMap<NaiveDate, Vec<SnapshotTime>> = BTreeMap::new();
         for file in self.files_of(feed.into()) {
-            present.entry(file.name.time.date()).or_default().push(file.name.time);
+            present.entry(file.name().time.date()).or_default().push(file.name().time);
         }
         let (mut expected, mut missing, mut days) = (0, 0, Vec::new());
         for date in self.range.days() {
@@ -267,7 +287,7 @@ fn is_cell_of(table: TableName, reject: &RejectCount) -> bool {
 }
 
 /// A check of days none of which may fail.
-fn strict(name: &str, days: usize, wrong: Vec<(NaiveDate, String)>) -> Check {
+pub fn strict(name: &str, days: usize, wrong: Vec<(NaiveDate, String)>) -> Check {
     let failing: BTreeSet<NaiveDate> = wrong.iter().map(|(date, _)| *date).collect();
     let examples = wrong.into_iter().take(EXAMPLES).map(|(_, words)| words.into()).collect();
     Check::new(name, Unit::Days, days as u64, failing.len() as u64, Share::NONE).on(failing, examples)
@@ -286,9 +306,9 @@ mod tests {
         NaiveDate::from_ymd_opt(2020, 4, day).expect("a day")
     }
 
-    fn raw_file(name: &str, published: u64, ragged: u64) -> RawFileRecords {
+    fn raw_file(name: &str, published: u64, ragged: u64) -> ReadFile {
         let records = Records { records: published + ragged + 2, published, blank_ticker: 2, header_repeat: 0, ragged };
-        RawFileRecords { name: name.parse().expect(name), records }
+        ReadFile::plain(name.parse().expect(name), records)
     }
 
     fn reject(date: NaiveDate, table: &str, column: &str, count: u64) -> (NaiveDate, RejectCount) {
@@ -307,15 +327,16 @@ mod tests {
         Evidence {
             run: "r".parse().expect("a run"),
             range: DateRange::new(day(1), day(2)).expect("a range"),
+            before: BTreeMap::new(),
             files: vec![
                 raw_file("202004011000_flashpanel.csv", 60, 1),
                 raw_file("202004011010_flashpanel.csv", 40, 0),
                 raw_file("202004021000_flashpanel.csv", 100, 0),
-                raw_file("202004011000_options.csv", 50, 2),
+                raw_file("202004011000_options.csv", 500, 2),
             ],
             written: BTreeMap::from([
                 (TableName::Quotes, BTreeMap::from([(day(1), files(100)), (day(2), files(100))])),
-                (TableName::Options, BTreeMap::from([(day(1), files(50))])),
+                (TableName::Options, BTreeMap::from([(day(1), files(500))])),
                 (TableName::Rejects, BTreeMap::from([(day(1), files(15)), (day(2), files(0))])),
             ]),
             content: Some(Content {
@@ -324,7 +345,7 @@ mod tests {
                         TableName::Quotes,
                         BTreeMap::from([(day(1), figures(100, 202004011010)), (day(2), figures(100, 202004021000))]),
                     ),
-                    (TableName::Options, BTreeMap::from([(day(1), figures(50, 202004011000))])),
+                    (TableName::Options, BTreeMap::from([(day(1), figures(500, 202004011000))])),
                     (TableName::Rejects, BTreeMap::from([(day(1), figures(15, 202004011000))])),
                 ]),
                 rejects: vec![
@@ -414,11 +435,11 @@ mod tests {
         type Harm = fn(&mut Evidence);
         let harms: [(Harm, &str); 6] = [
             (
-                |e| e.files[0].records.published += 1,
+                |e| e.files[0].counted.records.published += 1,
                 "quotes: row_counts: 1 of 2 days fail (50%, at most 0%) on 2020-04-01; 2020-04-01: 100 rows in Parquet for 101 published records",
             ),
             (
-                |e| e.files[3].records.ragged += 1,
+                |e| e.files[3].counted.records.ragged += 1,
                 "rejects: ragged_records: 1 of 2 days fail (50%, at most 0%) on 2020-04-01; 2020-04-01: 2 rows for 3 ragged records of options",
             ),
             (|e| content(e).rejects.push(reject(day(2), "options", "", 4)), "which has no raw files"),
@@ -435,7 +456,7 @@ mod tests {
             ),
             (
                 |e| content(e).rejects.push(reject(day(2), "quotes", "Fec", 20)),
-                "quotes: rejected_cells: 32 of 2400 cells fail (1.33%, at most 1%) on 2020-04-01, 2020-04-02; 20 cells of Fec: not_a_number",
+                "quotes: rejected_cells: 20 of 1200 cells fail (1.67%, at most 1%) on 2020-04-02; 20 cells of Fec: not_a_number",
             ),
         ];
         for (harm, expected) in harms {

@@ -6,20 +6,28 @@
 //! | [`raw`] | stage `raw`: the days of a run and their raw files |
 //! | [`staged`] | stage `staged`: the checks, in order, and the reports |
 //! | [`evidence`] | what was found out, and the reports that follow |
-//! | [`recount`] | what becomes of the records of a raw file, read anew |
+//! | [`raw_checks`] | the checks of raw files, and of what was published before |
+//! | [`recount`] | what becomes of the records of a raw file, read here |
+//! | [`shape`] | what the form of a raw file says of it |
+//! | [`last_record`] | whether the last record of a file is whole |
+//! | [`before`] | what is published of the days of a run |
 //! | [`files`] | the Parquet files that a run wrote, by their footers |
 //! | [`staging`] | tables over a run's files that no reader sees |
 //! | [`domain`] | what rows have to satisfy, as SQL |
 //! | [`figures`] | what a query says of each day |
 //! | [`published`] | stage `published`: Athena against the report |
 
+mod before;
 mod domain;
 mod evidence;
 mod figures;
 mod files;
+mod last_record;
 mod published;
 mod raw;
+mod raw_checks;
 mod recount;
+mod shape;
 mod staged;
 mod staging;
 

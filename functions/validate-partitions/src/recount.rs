@@ -1,4 +1,5 @@
-//! What becomes of the records of a raw file, found by reading it anew and not taken from the engine.
+//! What becomes of the records of a raw file, and what its form says, found by reading it here and not taken from the
+//! engine.
 //!
 //! Bytes are pushed through as they come, so that the memory is that of the longest line that is kept.
 
@@ -6,18 +7,21 @@ use std::io::{self, Write};
 
 use flate2::write::MultiGzDecoder;
 use lake::objects;
-use lake::quality::Records;
+use lake::quality::{RawFileRecords, Records};
 use lake::raw::RawFile;
 use lake::{Error, Lake, keys};
 use market::record::{self, BYTE_ORDER_MARK, Disposition, MAX_LINE_BYTES, Splitter};
-use market::snapshot::{Feed, SnapshotName};
+use market::snapshot::SnapshotName;
 use memchr::memchr;
 
-/// Counts the records of a raw file.
+use crate::last_record;
+use crate::shape::{Digest, ReadFile, day_of_header};
+
+/// Reads a raw file, and counts its records.
 ///
 /// # Errors
 /// [`Error::Quality`] when it is no longer the file that was listed, or cannot be read to its end.
-pub async fn recount(lake: &Lake, file: &RawFile) -> Result<Records, Error> {
+pub async fn recount(lake: &Lake, file: &RawFile) -> Result<ReadFile, Error> {
     let bucket = &lake.config.buckets.raw;
     let uri = keys::uri(bucket, &file.object.key);
     let mut body = objects::open(lake, bucket, &file.object)
@@ -41,7 +45,7 @@ enum Counter {
 
 impl Counter {
     fn new(name: SnapshotName) -> Self {
-        let lines = Lines::new(name.feed);
+        let lines = Lines::new(name);
         if name.gzip { Self::Gzip(Box::new(MultiGzDecoder::new(lines))) } else { Self::Plain(lines) }
     }
 
@@ -52,7 +56,7 @@ impl Counter {
         }
     }
 
-    fn finish(self) -> io::Result<Records> {
+    fn finish(self) -> io::Result<ReadFile> {
         let lines = match self {
             Self::Plain(lines) => lines,
             Self::Gzip(decoder) => decoder.finish()?,
@@ -66,19 +70,29 @@ const KEPT_BYTES: usize = MAX_LINE_BYTES + BYTE_ORDER_MARK.len() + 2;
 
 /// The text of a file, cut into lines.
 struct Lines {
-    feed: Feed,
+    name: SnapshotName,
     splitter: Splitter,
     /// The line that has not ended yet.
     begun: Vec<u8>,
     first: bool,
     header_seen: bool,
     records: Records,
+    other_day: Option<chrono::NaiveDate>,
+    digest: Digest,
 }
 
 impl Lines {
-    fn new(feed: Feed) -> Self {
-        let splitter = Splitter::new(feed.separator());
-        Self { feed, splitter, begun: Vec::new(), first: true, header_seen: false, records: Records::default() }
+    fn new(name: SnapshotName) -> Self {
+        Self {
+            name,
+            splitter: Splitter::new(name.feed.separator()),
+            begun: Vec::new(),
+            first: true,
+            header_seen: false,
+            records: Records::default(),
+            other_day: None,
+            digest: Digest::default(),
+        }
     }
 
     fn keep(&mut self, bytes: &[u8]) {
@@ -93,18 +107,23 @@ impl Lines {
         self.begun = line;
     }
 
-    fn line(&mut self, line: &[u8]) {
+    /// Counts a line. Says whether it is a record.
+    fn line(&mut self, line: &[u8]) -> bool {
         let marked = std::mem::take(&mut self.first).then(|| line.strip_prefix(&BYTE_ORDER_MARK)).flatten();
         let line = record::without_line_end(marked.unwrap_or(line));
         if line.is_empty() {
-            return;
+            return false;
         }
         if !std::mem::replace(&mut self.header_seen, true) {
-            return;
+            let cell = line.split(|byte| *byte == self.name.feed.separator()).next().unwrap_or_default();
+            let day = std::str::from_utf8(cell).ok().and_then(day_of_header);
+            self.other_day = day.filter(|day| *day != self.name.time.date());
+            return false;
         }
         let too_long = line.len() > MAX_LINE_BYTES;
         let line = if too_long { whole_characters(&line[..MAX_LINE_BYTES]) } else { line };
-        let count = match self.splitter.disposition(line, self.feed) {
+        self.digest.add(line);
+        let count = match self.splitter.disposition(line, self.name.feed) {
             Disposition::BlankTicker => &mut self.records.blank_ticker,
             _ if too_long => &mut self.records.ragged,
             Disposition::HeaderRepeat => &mut self.records.header_repeat,
@@ -113,11 +132,23 @@ impl Lines {
         };
         *count += 1;
         self.records.records += 1;
+        true
     }
 
-    fn finish(mut self) -> Records {
-        self.end_of_begun();
-        self.records
+    fn finish(mut self) -> ReadFile {
+        let last = std::mem::take(&mut self.begun);
+        let unterminated = self.line(&last);
+        let cut_off = (unterminated && last.len() <= MAX_LINE_BYTES).then(|| {
+            let text = record::decode(record::without_line_end(&last));
+            last_record::cut_off(self.splitter.split(text.as_bytes()), self.name.feed)
+        });
+        ReadFile {
+            counted: RawFileRecords { name: self.name, records: self.records },
+            unterminated,
+            cut_off: cut_off.flatten(),
+            other_day: self.other_day,
+            digest: self.digest.finish(),
+        }
     }
 }
 
@@ -154,11 +185,51 @@ fn whole_characters(bytes: &[u8]) -> &[u8] {
 mod tests {
     use super::*;
     use flate2::{Compression, write::GzEncoder};
+    use market::snapshot::Feed;
 
-    fn count(name: &str, file: &[u8], piece: usize) -> io::Result<Records> {
+    fn read(name: &str, file: &[u8], piece: usize) -> io::Result<ReadFile> {
         let mut counter = Counter::new(name.parse().expect(name));
         file.chunks(piece).try_for_each(|bytes| counter.push(bytes))?;
         counter.finish()
+    }
+
+    fn count(name: &str, file: &[u8], piece: usize) -> io::Result<Records> {
+        read(name, file, piece).map(|read| read.records())
+    }
+
+    #[test]
+    fn a_last_record_without_a_line_end_is_noted_and_looked_at() {
+        let record = "PETR4,15,,15,16,15,15,15,100,200,100,15,,1000,X,10000,,,155000";
+        let whole = quotes(&[record, record]);
+        let name = "202004011320_flashpanel.csv";
+        for piece in [1, 7, 1 << 20] {
+            let read = |cut: usize| read(name, &whole[..whole.len() - cut], piece).expect("a file");
+            assert!(!read(0).unterminated);
+            assert!(read(1).unterminated && read(1).cut_off.is_none(), "all but its line end is there");
+            for cut in 2..=7 {
+                assert!(read(cut).unterminated && read(cut).cut_off.is_some(), "{cut}");
+            }
+            let ragged = read(8);
+            assert!(ragged.unterminated && ragged.cut_off.is_none());
+            assert_eq!((ragged.records().published, ragged.records().ragged), (1, 1), "a field less is a reject");
+            assert!(!read(record.len() + 1).unterminated, "a cut at a line end cannot be seen");
+        }
+        assert!(!read(name, &quotes(&[])[..60], 9).expect("a header").unterminated, "a header is no record");
+        let odd = [whole.clone(), b"\r".to_vec()].concat();
+        assert!(!read(name, &odd, 9).expect("a file").unterminated, "an empty line is no record");
+    }
+
+    #[test]
+    fn a_header_of_another_day_and_the_same_records_again_are_noted() {
+        let [first, second] = ["PETR4,CELLS", "VALE3,CELLS"].map(|record| quotes(&[record]));
+        let of = |name: &str, file: &[u8]| read(name, file, 9).expect("a file");
+        let at_1320 = of("202004011320_flashpanel.csv", &first);
+        assert_eq!(at_1320.other_day, None);
+        let at_1330 = of("202004011330_flashpanel.csv", &first);
+        assert_eq!((at_1330.other_day, at_1330.digest), (None, at_1320.digest));
+        assert_ne!(of("202004011330_flashpanel.csv", &second).digest, at_1320.digest);
+        let other = of("202004021320_flashpanel.csv", &first).other_day;
+        assert_eq!(other, chrono::NaiveDate::from_ymd_opt(2020, 4, 1));
     }
 
     fn quotes(records: &[&str]) -> Vec<u8> {

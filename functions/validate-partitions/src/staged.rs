@@ -2,22 +2,24 @@
 //!
 //! The reports are written whatever they say. Only when all of them are there, and all passed, does the run go on.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use chrono::NaiveDate;
-use lake::quality::{Check, Duplicates, Figures, RawFileRecords, RejectCount, Report};
-use lake::{Error, Lake, keys, parallel, raw};
+use lake::quality::{Check, Duplicates, Figures, RejectCount, Report};
+use lake::{Error, Lake, keys, parallel, partitions, raw};
 use market::partition::DateRange;
 use market::run::RunId;
+use market::snapshot::{Feed, SnapshotTime};
 use market::table::TableName;
 use serde::Serialize;
 
 use crate::evidence::{Content, Evidence};
 use crate::figures::{self, rows_of_days};
 use crate::files::DayFiles;
+use crate::shape::ReadFile;
 use crate::staging::Staging;
-use crate::{domain, files, recount};
+use crate::{before, domain, files, raw_checks, recount};
 
 /// A run that passed.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -50,6 +52,7 @@ pub async fn audit(lake: &Lake, run: &RunId, range: DateRange) -> Result<Passed,
     let evidence = gather(lake, run, range).await?;
     let reports = TableName::ALL.map(|table| evidence.report(&lake.config, table));
     for report in &reports {
+        log_accepted(lake, report);
         report.write(lake).await?;
     }
     if reports.iter().all(|report| report.passed) {
@@ -65,10 +68,20 @@ async fn gather(lake: &Lake, run: &RunId, range: DateRange) -> Result<Evidence, 
     let [quotes, options, rejects] = TableName::ALL.map(|table| files::written(lake, table, run, range));
     let (quotes, options, rejects) = tokio::try_join!(quotes, options, rejects)?;
     let written = TableName::ALL.into_iter().zip([quotes, options, rejects]).collect();
-    let mut evidence = Evidence { run: run.clone(), range, files: Vec::new(), written, content: None };
+    let mut evidence =
+        Evidence { run: run.clone(), range, files: Vec::new(), before: BTreeMap::new(), written, content: None };
     // Each to its end, so that no table is left when the other one fails.
     let (files, content) = tokio::join!(recounts(lake, range), look_inside(lake, &evidence));
     evidence.files = files?;
+    let days: BTreeSet<NaiveDate> = evidence.files.iter().map(|file| file.name().time.date()).collect();
+    let staging = Staging::of(lake, run);
+    if evidence.content.is_none() {
+        // Statements about the published tables are asked from there, like all of the audit.
+        partitions::create_database(lake, &staging.database).await?;
+    }
+    for table in Feed::ALL.map(TableName::from) {
+        evidence.before.insert(table, before::published(lake, &staging, table, &days).await?);
+    }
     // Only now is it known which days there should be. What was asked of other ones means nothing.
     if evidence.can_be_queried() {
         evidence.content = content?;
@@ -76,16 +89,13 @@ async fn gather(lake: &Lake, run: &RunId, range: DateRange) -> Result<Evidence, 
     Ok(evidence)
 }
 
-/// What becomes of the records of each raw file.
-async fn recounts(lake: &Lake, range: DateRange) -> Result<Vec<RawFileRecords>, Error> {
+/// Each raw file, with what becomes of its records.
+async fn recounts(lake: &Lake, range: DateRange) -> Result<Vec<ReadFile>, Error> {
     let shared = Arc::new(lake.clone());
     let raw_files = raw::list(lake, range).await?;
     let recounts = parallel::map(raw_files, lake.config.ingest.parallel_files, |file| {
         let lake = shared.clone();
-        async move {
-            let records = recount::recount(&lake, &file).await?;
-            Ok(RawFileRecords { name: file.name, records })
-        }
+        async move { recount::recount(&lake, &file).await }
     });
     recounts.await
 }
@@ -103,9 +113,10 @@ async fn look_inside(lake: &Lake, evidence: &Evidence) -> Result<Option<Content>
         let Some(asked) = asked? else { continue };
         content.figures.insert(table, asked.figures);
         content.rejects.extend(asked.rejects);
-        if let Some((checks, duplicates)) = asked.domain {
+        if let Some((checks, duplicates, empty)) = asked.domain {
             content.domain.insert(table, checks);
             content.duplicates.insert(table, duplicates);
+            content.empty.insert(table, empty);
         }
     }
     Ok(Some(content))
@@ -116,7 +127,7 @@ struct Asked {
     figures: BTreeMap<NaiveDate, Figures>,
     rejects: Vec<(NaiveDate, RejectCount)>,
     /// Of a feed's table.
-    domain: Option<(Vec<Check>, Duplicates)>,
+    domain: Option<(Vec<Check>, Duplicates, Vec<SnapshotTime>)>,
 }
 
 /// Asks a table, which is gone again afterwards, whatever it says. None where the run wrote nothing for it.
@@ -148,7 +159,8 @@ async fn query(
     }
     let checks = domain::checks(staging, table, lake.config.quality.max_domain_share).await?;
     let duplicates = domain::duplicates(staging, table).await?;
-    Ok(Asked { figures, rejects: Vec::new(), domain: Some((checks, duplicates)) })
+    let empty = domain::empty_snapshots(staging, table).await?;
+    Ok(Asked { figures, rejects: Vec::new(), domain: Some((checks, duplicates, empty)) })
 }
 
 /// Counts the rejects of each day by table, column and reason.
@@ -175,6 +187,19 @@ fn passed(lake: &Lake, report: &Report) -> PassedTable {
     }
 }
 
+/// Logs what is published only because the configuration says so.
+fn log_accepted(lake: &Lake, report: &Report) {
+    let limits = &lake.config.quality;
+    for (check, accepted) in
+        [("lost_rows", limits.accept_lost_rows), ("unterminated_files", limits.accept_unterminated_files)]
+    {
+        let failing = report.checks.iter().find(|found| found.name == check && found.failing > 0);
+        if let Some(found) = failing.filter(|_| accepted) {
+            tracing::warn!(run = %report.run, table = %report.table, %found, "accepted by the configuration");
+        }
+    }
+}
+
 fn place(lake: &Lake, report: &Report) -> String {
     keys::uri(&lake.config.buckets.lake, &keys::quality_report(&report.run, report.table))
 }
@@ -183,7 +208,10 @@ fn place(lake: &Lake, report: &Report) -> String {
 fn verdict(lake: &Lake, reports: &[Report]) -> String {
     let mut lines = vec!["the audit failed, and nothing was published".to_owned()];
     for report in reports.iter().filter(|report| !report.passed) {
-        lines.extend(report.failures().map(|check| format!("{}: {check}", report.table)));
+        for check in report.failures() {
+            lines.push(format!("{}: {check}", report.table));
+            lines.extend(raw_checks::advice(&check.name).map(|advice| format!("  {advice}")));
+        }
         lines.push(format!("the report on {}: {}", report.table, place(lake, report)));
     }
     lines.join("\n")

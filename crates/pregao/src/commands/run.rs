@@ -15,7 +15,7 @@ use serde::Deserialize;
 use serde_json::json;
 
 use crate::args::{Global, OutputFormat, RunArgs};
-use crate::commands::plan;
+use crate::commands::{plan, upload};
 use crate::endpoint::{Use, on_aws, refuse_engine, with_lake, with_lake_on};
 use crate::follow::follow;
 use crate::hint::Hint;
@@ -136,6 +136,12 @@ impl Done {
             )?;
             for (_, report) in reports {
                 writeln!(out, "{}", verdict(report))?;
+            }
+            for (_, report) in reports {
+                let names = &report.unterminated_files;
+                if let Some(line) = upload::unterminated(names.len(), names.iter()) {
+                    writeln!(out, "{:<8} {line}", report.table)?;
+                }
             }
             tell_places(&mut out, lake, home, &outcome.run)?;
         }

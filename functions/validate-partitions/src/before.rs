@@ -1,0 +1,142 @@
+//! What is published of the days of a run, before the run replaces it: how many rows of each snapshot readers see, and, by
+//! the report of the run that they are from, how many records their raw files had.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use chrono::NaiveDate;
+use lake::quality::{Records, Report};
+use lake::{Error, Lake, athena, keys, objects, partitions};
+use market::run::RunId;
+use market::snapshot::SnapshotTime;
+use market::table::TableName;
+
+use crate::figures::{Row, rows_of_days};
+use crate::staging::Staging;
+
+/// What is published of a table.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Before {
+    /// Each published snapshot.
+    pub snapshots: BTreeMap<SnapshotTime, Snapshot>,
+    /// The days whose rows cannot be read, and why. A run is what mends them.
+    pub unreadable: BTreeMap<NaiveDate, String>,
+}
+
+/// A published snapshot.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Snapshot {
+    /// The rows that readers see.
+    pub rows: u64,
+    /// What became of the records of its raw file; none where the report of that run is not there.
+    pub records: Option<Records>,
+}
+
+/// Asks what is published of `table` on `days`. Nothing of a table that is not there.
+pub async fn published(
+    lake: &Lake,
+    staging: &Staging<'_>,
+    table: TableName,
+    days: &BTreeSet<NaiveDate>,
+) -> Result<Before, Error> {
+    if days.is_empty() {
+        return Ok(Before::default());
+    }
+    let mut before = Before::default();
+    let mut found = match ask(lake, staging, table, days.iter().copied()).await {
+        Ok(found) => found,
+        Err(error) if error.is_missing_table() => return Ok(before),
+        Err(Error::Athena { retryable: false, .. }) => {
+            // Some day is damaged. The others can still be held against what the run wrote.
+            let mut found = Vec::new();
+            for date in days {
+                match ask(lake, staging, table, [*date]).await {
+                    Ok(rows) => found.extend(rows),
+                    Err(Error::Athena { retryable: false, reason, .. }) => {
+                        tracing::warn!(%table, %date, reason, "what is published cannot be read");
+                        before.unreadable.insert(*date, reason);
+                    }
+                    Err(error) => return Err(error),
+                }
+            }
+            found
+        }
+        Err(error) => return Err(error),
+    };
+    let runs: BTreeSet<RunId> = found.iter().filter_map(|rows| rows.run.clone()).collect();
+    let mut records: BTreeMap<(RunId, SnapshotTime), Records> = BTreeMap::new();
+    for run in runs {
+        let key = keys::quality_report(&run, table);
+        let report: Option<Report> = objects::get_json(lake, &lake.config.buckets.lake, &key).await?;
+        let files = report.into_iter().flat_map(|report| report.files);
+        records.extend(files.map(|file| ((run.clone(), file.name.time), file.records)));
+    }
+    for Rows { time, rows, run } in found.drain(..) {
+        let records = run.and_then(|run| records.get(&(run, time)).copied());
+        before.snapshots.insert(time, Snapshot { rows, records });
+    }
+    Ok(before)
+}
+
+/// The rows of a published snapshot.
+struct Rows {
+    time: SnapshotTime,
+    rows: u64,
+    run: Option<RunId>,
+}
+
+async fn ask(
+    lake: &Lake,
+    staging: &Staging<'_>,
+    table: TableName,
+    days: impl IntoIterator<Item = NaiveDate>,
+) -> Result<Vec<Rows>, Error> {
+    let statement = statement(lake.config.athena.database.as_str(), table, days);
+    let answer = athena::run_in(lake, staging.database.as_str(), &statement).await?;
+    // Rows of a time that is none were not published by a run, and no raw file can be named for them.
+    Ok(rows_of_days(&answer, read)?.into_iter().filter_map(|(_, rows)| rows).collect())
+}
+
+fn read(row: &Row<'_>) -> Result<Option<Rows>, Error> {
+    let (time, rows) = (row.text(3).parse(), row.count(4)?);
+    let run = run_of_path(&row.text(5));
+    Ok(time.ok().map(|time| Rows { time, rows, run }))
+}
+
+fn statement(database: &str, table: TableName, days: impl IntoIterator<Item = NaiveDate>) -> String {
+    format!(
+        "SELECT year, month, day, intdate, count(*) AS published_rows, min(\"$path\") AS path\n\
+         FROM \"{database}\".\"{table}\"\n\
+         WHERE {}\n\
+         GROUP BY year, month, day, intdate",
+        partitions::condition(days)
+    )
+}
+
+/// The run that wrote the file at `path`.
+fn run_of_path(path: &str) -> Option<RunId> {
+    path.split('/').find_map(|part| part.strip_prefix("run="))?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_run_of_a_published_file_is_in_its_path() {
+        let run = run_of_path("s3://lake/quotes/year=2020/month=4/day=1/run=2020-04-01_x-1/part-0.parquet");
+        assert_eq!(run.expect("a run").as_str(), "2020-04-01_x-1");
+        assert_eq!(run_of_path("s3://lake/quotes/part-0.parquet"), None);
+    }
+
+    #[test]
+    fn the_published_table_is_named_with_its_database() {
+        let day = NaiveDate::from_ymd_opt(2020, 4, 1).expect("a day");
+        assert_eq!(
+            statement("pregao", TableName::Quotes, [day]),
+            "SELECT year, month, day, intdate, count(*) AS published_rows, min(\"$path\") AS path\n\
+             FROM \"pregao\".\"quotes\"\n\
+             WHERE (year = 2020 AND month = 4 AND day IN (1))\n\
+             GROUP BY year, month, day, intdate"
+        );
+    }
+}
