@@ -6,8 +6,10 @@ import json
 import os
 import re
 import signal
+import socket
 import stat
 import subprocess
+from contextlib import ExitStack
 from pathlib import Path
 
 import jsonschema
@@ -802,6 +804,23 @@ def test_a_second_signal_ends_what_cannot_be_stopped(lake: Lake, tmp_path: Path,
                 assert process.wait() == 130, process
             finally:
                 server.popen.send_signal(signal.SIGCONT)
+
+
+@pytest.mark.parametrize("command", ["local", "explore"])
+def test_two_signals_end_a_server_whatever_it_is_at(lake: Lake, command: str):
+    with lake.started(command) as process, ExitStack() as clients:
+        line = process.wait_for_line(lambda line: "http://" in line)
+        port = int(re.search(r"http://127\.0\.0\.1:(\d+)", line)[1])
+        # Requests that never come to their end: an orderly end waits for them.
+        for _ in range(3):
+            client = clients.enter_context(socket.create_connection(("127.0.0.1", port)))
+            client.sendall(b"PUT /pregao-raw/x HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000\r\n\r\nhalf")
+        # Both are there before the program can look at one. Which comes first is the system's choice.
+        process.popen.send_signal(signal.SIGSTOP)
+        process.popen.send_signal(signal.SIGINT)
+        process.popen.send_signal(signal.SIGTERM)
+        process.popen.send_signal(signal.SIGCONT)
+        assert process.wait() in (130, 143), process
 
 
 def test_an_upload_is_interrupted(lake: Lake, tmp_path: Path):

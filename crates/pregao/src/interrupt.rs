@@ -1,15 +1,18 @@
 //! Ctrl-C and requests to terminate.
 //!
 //! One thread waits for both signals while the program runs. The first signal goes to the listeners, which stop what the
-//! command has started; without a listener it ends the program. A second signal ends the program in any case.
+//! command has started; without a listener it ends the program. A second signal ends the program in any case, and at
+//! once: the signal's own handler does it, so that no thread of the program has to run for it.
 
 use std::fmt;
 use std::io;
 use std::process;
-use std::sync::OnceLock;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::flag;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
@@ -56,6 +59,7 @@ static WITHIN: AtomicUsize = AtomicUsize::new(0);
 
 /// Starts the thread. To be called once, before anything else is started.
 pub fn start() -> io::Result<()> {
+    end_at_the_second()?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let (mut interrupt, mut terminate) = {
         let _context = runtime.enter();
@@ -79,6 +83,17 @@ pub fn start() -> io::Result<()> {
             }
         });
     })?;
+    Ok(())
+}
+
+/// Makes the handlers of both signals end the program if one has arrived before.
+fn end_at_the_second() -> io::Result<()> {
+    let arrived = Arc::new(AtomicBool::new(false));
+    for (number, signal) in [(SIGINT, Signal::Interrupt), (SIGTERM, Signal::Terminate)] {
+        // In this order: the first signal finds the flag down, and raises it.
+        flag::register_conditional_shutdown(number, signal.exit_code().into(), Arc::clone(&arrived))?;
+        flag::register(number, Arc::clone(&arrived))?;
+    }
     Ok(())
 }
 
