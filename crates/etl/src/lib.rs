@@ -14,6 +14,7 @@
 //! | `tickers`, `schema`, `table_file` | rows sorted into row groups of a Parquet file |
 //! | `page_checksums` | a checksum in the header of each page |
 //! | `staging` | the hidden folder, and how files get their final names |
+//! | [`durable`] | files that survive a power failure |
 //! | `engine` | all of it, on several threads |
 //!
 //! ```no_run
@@ -31,6 +32,7 @@
 mod cells;
 mod clean;
 mod columns;
+pub mod durable;
 mod engine;
 mod error;
 mod job;

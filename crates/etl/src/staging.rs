@@ -6,8 +6,11 @@
 //! first, the first new one takes its place in one step, and the other new ones follow. A day that is one file, which is
 //! the rule, so changes in one step. A process that is killed in between leaves a part of the day's rows, never rows
 //! twice; the next run completes them.
+//!
+//! The bytes of all files are durable before the first of them gets its final name, and the names before the job ends:
+//! after a power failure a final name stands for a whole file.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -17,6 +20,7 @@ use market::run::RunId;
 use market::snapshot::Feed;
 use market::table::TableName;
 
+use crate::durable;
 use crate::error::EtlError;
 
 /// A file of a table, before and after it is published.
@@ -102,7 +106,12 @@ impl Staging {
         for part in parts {
             groups.entry((self.published_folder(part), part.feed)).or_default().push(part);
         }
+        let staged: Vec<PathBuf> = groups.values().flatten().map(|part| self.path(*part)).collect();
+        make_durable(&staged)?;
+        let mut named = BTreeSet::new();
         for ((folder, feed), parts) in groups {
+            // Its own entry, and those of the folders above it that may be new.
+            named.extend(Path::new(&folder).ancestors().map(|folder| self.out.join(folder)));
             let folder = self.out.join(folder);
             create_folder(&folder)?;
             remove_former(&folder, feed, &parts[0].file_name())
@@ -112,7 +121,7 @@ impl Staging {
                 fs::rename(self.path(part), &path).map_err(|source| EtlError::Write { path, source })?;
             }
         }
-        Ok(())
+        make_durable(&named.into_iter().collect::<Vec<_>>())
     }
 }
 
@@ -121,6 +130,10 @@ impl Drop for Staging {
         // A failure to tidy up is not worth hiding why the job failed, and the next one removes what is left.
         let _ = fs::remove_dir_all(&self.folder);
     }
+}
+
+fn make_durable(paths: &[PathBuf]) -> Result<(), EtlError> {
+    durable::sync(paths).map_err(|(path, source)| EtlError::Write { path, source })
 }
 
 fn create_folder(path: &Path) -> Result<(), EtlError> {

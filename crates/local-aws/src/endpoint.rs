@@ -7,7 +7,7 @@ use std::sync::Arc;
 use lake::{Config, Lake};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
-use tokio::task::JoinHandle;
+use tokio::task::{JoinHandle, spawn_blocking};
 
 use crate::athena::{self, Athena};
 use crate::emr::{self, Emr, SparkEngine};
@@ -17,6 +17,7 @@ use crate::in_process;
 use crate::lambda::Functions;
 use crate::s3::{self, ObjectStore, S3, StoreError};
 use crate::s3_uri::S3Uri;
+use crate::seal::{self, Damaged};
 use crate::server::{self, Services};
 use crate::state::{Broken, State, StateError};
 use crate::step_functions::{self, StepFunctions};
@@ -30,6 +31,9 @@ pub enum StartError {
     /// The endpoint's memory.
     #[error(transparent)]
     State(#[from] StateError),
+    /// A database of the home is not what was closed.
+    #[error(transparent)]
+    Damaged(#[from] Damaged),
     /// What the state says of objects or executions could not be settled.
     #[error("the state of the home could not be settled: {0}")]
     Settling(String),
@@ -85,6 +89,7 @@ pub struct Endpoint {
     stop: watch::Sender<bool>,
     server: JoinHandle<()>,
     services: Arc<Services>,
+    store: Arc<ObjectStore>,
     state: Arc<State>,
     home: Arc<Home>,
 }
@@ -110,6 +115,7 @@ impl Endpoint {
         let faults = Faults::of(options.faults);
         let logs = results(lake::keys::LOGS);
         let emr = Emr::open(Arc::clone(&state), Arc::clone(&store), logs, options.engine, faults.clone())?;
+        seal::check(&home.catalog())?;
         let athena = Athena::open(
             Arc::clone(&state),
             Arc::clone(&store),
@@ -122,7 +128,7 @@ impl Endpoint {
         let functions = Functions::new(lake.clone());
         let step_functions = StepFunctions::open(Arc::clone(&state), functions.clone(), faults.clone())?;
         let services = Arc::new(Services {
-            s3: S3::new(store),
+            s3: S3::new(Arc::clone(&store)),
             functions,
             step_functions: Arc::clone(&step_functions),
             emr,
@@ -133,7 +139,7 @@ impl Endpoint {
         let (stop, stopped) = watch::channel(false);
         let server = tokio::spawn(server::serve(listener, calls, Arc::clone(&services), stopped));
         home.announce(address)?;
-        Ok(Endpoint { address, lake, stop, server, services, state, home })
+        Ok(Endpoint { address, lake, stop, server, services, store, state, home })
     }
 
     /// What `AWS_ENDPOINT_URL` has to be: `http://127.0.0.1:4599`.
@@ -153,7 +159,7 @@ impl Endpoint {
     }
 
     /// Ends what runs (an execution is ABORTED with a cause that says so), finishes the requests under way, and gives
-    /// the home free.
+    /// the home free, with its databases sealed.
     pub async fn shutdown(self) {
         let _ = self.home.withdraw();
         self.services.faults.shutdown().await;
@@ -162,5 +168,17 @@ impl Endpoint {
         self.services.emr.shutdown();
         self.stop.send_replace(true);
         let _ = self.server.await;
+        let closed = spawn_blocking(move || {
+            if let Err(error) = self.store.settle_removed() {
+                tracing::debug!(%error, "removed objects are left to the next start");
+            }
+            let closed = self.services.athena.close(&self.home.catalog()).and(self.state.close());
+            // The home is free only now.
+            drop(self.home);
+            closed
+        });
+        if let Ok(Err(unsealed)) = closed.await {
+            tracing::debug!(%unsealed, "a database was closed without a checksum");
+        }
     }
 }

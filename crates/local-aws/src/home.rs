@@ -9,9 +9,11 @@ use std::io;
 use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::thread::sleep;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use etl::durable::sync_one;
 use serde::Deserialize;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use crate::private;
 
@@ -35,6 +37,18 @@ pub enum HomeError {
         /// The folder.
         home: PathBuf,
     },
+    /// The home is on a disk, or has permissions, that let nothing be written.
+    #[error(
+        "{} cannot be written: {source}. A home has to be writable, also for questions: their answers are kept in it. Copy it to a \
+         disk that can be written, and name the copy with --home",
+        home.display()
+    )]
+    ReadOnly {
+        /// The folder.
+        home: PathBuf,
+        /// The system's reason.
+        source: io::Error,
+    },
     /// A file or folder of the home could not be made, read or locked.
     #[error("{doing} {}: {source}", path.display())]
     Io {
@@ -54,6 +68,18 @@ fn failed(doing: &'static str, path: &Path) -> impl FnOnce(io::Error) -> HomeErr
     move |source| HomeError::Io { doing, path: path.to_owned(), source }
 }
 
+impl HomeError {
+    /// The error of a file in `home` that was to be opened for writing.
+    pub fn of_writing(home: &Path, path: &Path, source: io::Error) -> HomeError {
+        match source.kind() {
+            io::ErrorKind::ReadOnlyFilesystem | io::ErrorKind::PermissionDenied => {
+                HomeError::ReadOnly { home: home.to_owned(), source }
+            }
+            _ => HomeError::Io { doing: "opening", path: path.to_owned(), source },
+        }
+    }
+}
+
 /// The living owner of a home, as another process sees it.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct Owner {
@@ -61,8 +87,8 @@ pub struct Owner {
     pid: u32,
 }
 
-/// How often, and how far apart, to look again while an owner starts or a finder holds the lock for an instant.
-const LOOKS: u32 = 100;
+/// How long, and how far apart, to look again while an owner starts.
+const PATIENCE: Duration = Duration::from_secs(3);
 const BETWEEN_LOOKS: Duration = Duration::from_millis(30);
 
 impl Owner {
@@ -73,7 +99,8 @@ impl Owner {
     /// [`HomeError::InUse`] when the home is owned by a process that does not answer, [`HomeError::Io`]
     /// when the lock cannot be read.
     pub fn find(home: &Path) -> Result<Option<Owner>, HomeError> {
-        for _ in 0..LOOKS {
+        let started = Instant::now();
+        while started.elapsed() < PATIENCE {
             if !is_locked(home)? {
                 return Ok(None);
             }
@@ -90,6 +117,22 @@ impl Owner {
     /// Where the owner answers, as in `http://127.0.0.1:4566`.
     pub fn url(&self) -> String {
         format!("http://{}", self.address)
+    }
+
+    /// Its process.
+    pub fn pid(&self) -> u32 {
+        self.pid
+    }
+
+    /// Whether it answers a request in this time. A process that is stopped takes connections and says nothing.
+    pub async fn answers(&self, within: Duration) -> bool {
+        let ask = async {
+            let mut stream = tokio::net::TcpStream::connect(self.address).await?;
+            let request = format!("GET / HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\r\n", self.address);
+            stream.write_all(request.as_bytes()).await?;
+            stream.read(&mut [0; 1]).await
+        };
+        matches!(tokio::time::timeout(within, ask).await, Ok(Ok(1)))
     }
 
     fn read(home: &Path) -> Option<Owner> {
@@ -128,8 +171,13 @@ impl Home {
         remove_if_there(&root.join("endpoint.json"))?;
         let home = Home { root, _lock: lock };
         let temporary = home.temporary();
-        fs::create_dir_all(&temporary).map_err(failed("creating", &temporary))?;
+        fs::create_dir_all(&temporary).map_err(|error| HomeError::of_writing(&home.root, &temporary, error))?;
         home.probe()?;
+        // What is durable in the home is so only with its own name.
+        if let Some(above) = home.root.parent().filter(|_| !home.state().exists()) {
+            // A folder above that may not be read was there before.
+            let _ = sync_one(above);
+        }
         Ok(home)
     }
 
@@ -203,8 +251,8 @@ fn remove_if_there(path: &Path) -> Result<(), HomeError> {
 
 fn lock_exclusively(root: &Path) -> Result<File, HomeError> {
     let path = root.join("lock");
-    let lock =
-        File::options().create(true).truncate(false).write(true).open(&path).map_err(failed("opening", &path))?;
+    let lock = File::options().create(true).truncate(false).write(true).open(&path);
+    let lock = lock.map_err(|error| HomeError::of_writing(root, &path, error))?;
     // `Owner::find` of another process holds a shared lock for an instant: that is no owner.
     for _ in 0..10 {
         match lock.try_lock() {

@@ -24,6 +24,7 @@
 
 mod athena;
 mod aws_json;
+pub mod check;
 mod clock;
 mod emr;
 mod endpoint;
@@ -38,6 +39,7 @@ mod private;
 mod protocol;
 mod s3;
 mod s3_uri;
+mod seal;
 mod server;
 mod state;
 mod step_functions;
@@ -48,6 +50,7 @@ pub use endpoint::{Endpoint, Options, StartError};
 pub use faults::{FaultPlan, FaultPlanError};
 pub use home::{HomeError, Owner};
 pub use identity::{ACCOUNT, REGION, function_arn, state_machine_arn};
+pub use seal::Damaged;
 pub use state::{Broken, StateError};
 
 /// What the fuzz targets call. No part of the interface.

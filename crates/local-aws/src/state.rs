@@ -1,8 +1,15 @@
 //! The endpoint's memory: one SQLite file for all services.
 //!
-//! Write-ahead logging with `synchronous = NORMAL` makes a commit cost microseconds and still survives
-//! the death of the process at any instant (not, for the last commits, the death of the machine).
+//! Write-ahead logging with `synchronous = NORMAL` makes a commit cost microseconds, and it survives the death of the
+//! process at any instant. A power failure may take the last commits with it, all from some commit on: never one
+//! without those after it. [`State::sync`] makes all commits until then durable. The object store calls it before it
+//! answers, so what refers to an object (a partition of the catalog, a record) is never more durable than the object
+//! is; the history of executions is as durable as the last object that was written.
+//!
+//! At rest the file has a checksum beside it: see [`crate::seal`].
 
+use std::fs::File;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -11,6 +18,8 @@ use rusqlite::{Connection, Row, Transaction, TransactionBehavior};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::sync::watch;
+
+use crate::seal::{self, Damaged};
 
 /// The layout of the tables. A file with a higher number was made by a newer version of the program. In 1, events had
 /// their payloads in themselves, and are still read.
@@ -35,13 +44,28 @@ pub enum StateError {
         /// The layout it has.
         found: i64,
     },
+    /// The file is not what was closed.
+    #[error(transparent)]
+    Damaged(#[from] Damaged),
 }
 
 /// A shared handle on the state.
 #[derive(Debug)]
 pub(crate) struct State {
+    path: PathBuf,
     connection: Mutex<Connection>,
+    /// The write-ahead log, which exists as long as the connection is open.
+    log: File,
+    was_closed: bool,
     broken: watch::Sender<Option<Broken>>,
+}
+
+/// The write-ahead log could not be made durable.
+#[derive(Debug, thiserror::Error)]
+#[error("{}: {source}", path.display())]
+pub(crate) struct SyncError {
+    path: PathBuf,
+    source: io::Error,
 }
 
 /// Why nothing more is done in a home: something that happened could not be kept.
@@ -56,6 +80,7 @@ impl State {
     /// Opens the file, making the tables of `schemas` where they are missing.
     pub(crate) fn open(path: &Path, schemas: &[&str]) -> Result<State, StateError> {
         let failed = |source| StateError::Sqlite { path: path.to_owned(), source };
+        let was_closed = seal::open(path)?;
         let connection = Connection::open(path).map_err(failed)?;
         connection
             .execute_batch("PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA foreign_keys = ON;")
@@ -68,7 +93,32 @@ impl State {
             connection.execute_batch(schema).map_err(failed)?;
         }
         connection.pragma_update(None, "user_version", VERSION).map_err(failed)?;
-        Ok(State { connection: Mutex::new(connection), broken: watch::Sender::new(None) })
+        let log = File::open(seal::log_of(path)).map_err(|source| Damaged::unreadable(path, &source))?;
+        Ok(State {
+            path: path.to_owned(),
+            connection: Mutex::new(connection),
+            log,
+            was_closed,
+            broken: watch::Sender::new(None),
+        })
+    }
+
+    /// Whether the file was closed in order by its last owner, and not by that one's death.
+    pub(crate) fn was_closed(&self) -> bool {
+        self.was_closed
+    }
+
+    /// Makes everything that was committed durable. It does not wait for those who commit meanwhile.
+    pub(crate) fn sync(&self) -> Result<(), SyncError> {
+        self.log.sync_data().map_err(|source| SyncError { path: seal::log_of(&self.path), source })
+    }
+
+    /// Closes the file with its checksum beside it. What comes later finds no tables. Where it fails, the next start
+    /// checks the file as after a kill.
+    pub(crate) fn close(&self) -> Result<(), Damaged> {
+        let mut connection = self.lock();
+        let nothing = Connection::open_in_memory().map_err(|error| Damaged::unreadable(&self.path, &error))?;
+        seal::close(&self.path, std::mem::replace(&mut connection, nothing))
     }
 
     /// The connection, alone. What is done with it is short: rows by key, a page of a listing.

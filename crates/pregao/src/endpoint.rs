@@ -5,9 +5,11 @@
 //! short-lived owner must not take the workflows of its clients with it when it ends, so commands that run
 //! workflows take turns on a lock of their own, and a client that only reads asks again when its owner has gone.
 
+use std::convert::Infallible;
 use std::fs::{self, File, TryLockError};
 use std::path::Path;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use anyhow::Context;
 use lake::config::ConfigError;
@@ -113,7 +115,13 @@ where
             }
             tracing::debug!(url = owner.url(), "another process serves the home");
             let lake = Lake::at_endpoint(config.clone(), &owner.url());
-            let result = runtime()?.block_on(interruptible(command(&lake)));
+            let result = runtime()?.block_on(async {
+                tokio::select! {
+                    biased;
+                    result = interruptible(command(&lake)) => result,
+                    never = watch(&owner) => match never {},
+                }
+            });
             if purpose == Use::Questions && looks < LOOKS && result.as_ref().is_err_and(is_out_of_reach) {
                 continue;
             }
@@ -137,6 +145,31 @@ where
             endpoint.shutdown().await;
             result
         });
+    }
+}
+
+/// How often the owner of the home is looked at, and for how long it may say nothing before the user hears of it.
+const BETWEEN_LOOKS: Duration = Duration::from_secs(3);
+const SILENCE: Duration = Duration::from_secs(5);
+
+/// Says when the owner of the home stops to answer, and when it answers again. A command that waits for a stopped
+/// process would else wait without a word.
+async fn watch(owner: &Owner) -> Infallible {
+    let mut is_silent = false;
+    loop {
+        tokio::time::sleep(BETWEEN_LOOKS).await;
+        if owner.answers(SILENCE).await == is_silent {
+            is_silent = !is_silent;
+            let (pid, url) = (owner.pid(), owner.url());
+            Progress::new().warning(&if is_silent {
+                format!(
+                    "waiting for the process that serves this home (pid {pid}, {url}), which does not answer; \
+                     if it is stopped, kill -CONT {pid} lets it go on"
+                )
+            } else {
+                format!("the process that serves this home (pid {pid}) answers again")
+            });
+        }
     }
 }
 
@@ -248,7 +281,7 @@ impl Turn {
             .truncate(false)
             .write(true)
             .open(&path)
-            .with_context(|| format!("cannot open {}", path.display()))?;
+            .map_err(|error| HomeError::of_writing(home, &path, error))?;
         let taken = match purpose {
             Use::Questions => lock.try_lock_shared(),
             Use::Workflows => lock.try_lock(),

@@ -2,12 +2,12 @@
 //!
 //! The one idea: a change is one SQLite transaction, and a query reads everything it plans with in
 //! one read transaction ([`Snapshot`]). In write-ahead mode neither waits for the other, and a
-//! process that is killed leaves the last state that was committed.
+//! process that is killed leaves the last state that was committed. A commit is durable: it survives a power failure.
 
 mod store;
 
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
+use std::sync::{Mutex, PoisonError};
 
 use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
 
@@ -103,7 +103,11 @@ pub struct Partition {
 pub struct Catalog {
     path: PathBuf,
     writer: Mutex<Connection>,
+    before_changes: Mutex<Option<BeforeChanges>>,
 }
+
+/// What has to be done before the file may change, or why it may not.
+type BeforeChanges = Box<dyn Fn() -> Result<(), String> + Send>;
 
 impl Catalog {
     pub(crate) fn open(path: &Path) -> Result<Self, OpenError> {
@@ -114,7 +118,21 @@ impl Catalog {
         if found > store::VERSION {
             return Err(OpenError::Version { path: path.to_owned(), found, known: store::VERSION });
         }
-        Ok(Self { path: path.to_owned(), writer: Mutex::new(connection) })
+        Ok(Self { path: path.to_owned(), writer: Mutex::new(connection), before_changes: Mutex::default() })
+    }
+
+    /// Has `work` done before the file is written to for the first time. A change that cannot do it fails.
+    pub fn before_changes(&self, work: impl Fn() -> Result<(), String> + Send + 'static) {
+        *self.before_changes.lock().unwrap_or_else(PoisonError::into_inner) = Some(Box::new(work));
+    }
+
+    /// Hands out the connection that writes, so that it can be closed. Changes that come later fail.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Internal`] when the catalog was lost in an earlier fault.
+    pub fn close(&self) -> Result<Connection, QueryError> {
+        let nothing = Connection::open_in_memory()?;
+        Ok(std::mem::replace(&mut *lock(&self.writer)?, nothing))
     }
 
     /// All databases by name.
@@ -172,11 +190,21 @@ impl Catalog {
     /// Carries out one statement's changes: all of them, or none when `statement` fails.
     pub(crate) fn change<T>(&self, statement: impl FnOnce(&Changes) -> Result<T, QueryError>) -> Result<T, QueryError> {
         let mut writer = lock(&self.writer)?;
+        self.prepare_change()?;
         let transaction = writer.transaction_with_behavior(TransactionBehavior::Immediate)?;
         let changes = Changes { transaction };
         let done = statement(&changes)?;
         changes.transaction.commit()?;
         Ok(done)
+    }
+
+    fn prepare_change(&self) -> Result<(), QueryError> {
+        let mut before = self.before_changes.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(work) = &*before {
+            work().map_err(|reason| QueryError::new(ErrorKind::Internal, reason))?;
+        }
+        *before = None;
+        Ok(())
     }
 }
 

@@ -55,7 +55,9 @@ const TABLES: &str = "
 
 pub(super) fn configure(connection: &Connection) -> rusqlite::Result<()> {
     connection.busy_timeout(std::time::Duration::from_secs(30))?;
-    connection.pragma_update(None, "foreign_keys", true)
+    connection.pragma_update(None, "foreign_keys", true)?;
+    // Each commit is durable, and not only whole: what is published stays so.
+    connection.pragma_update(None, "synchronous", "full")
 }
 
 /// Brings the file to [`VERSION`] and gives the version that it has now.

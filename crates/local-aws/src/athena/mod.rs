@@ -16,6 +16,7 @@ use tokio::sync::Semaphore;
 use crate::aws_json::{Answer, AwsError, input};
 use crate::s3::ObjectStore;
 use crate::s3_uri::S3Uri;
+use crate::seal::{self, Damaged};
 use crate::state::State;
 
 /// The tables of the service.
@@ -85,6 +86,8 @@ impl Athena {
     ) -> Result<Arc<Athena>, AthenaError> {
         let objects: Arc<dyn ObjectFiles> = Arc::<ObjectStore>::clone(&store);
         let engine = Engine::open(catalog, objects)?;
+        let file = catalog.to_owned();
+        engine.catalog().before_changes(move || seal::break_seal(&file).map_err(|damaged| damaged.to_string()));
         let mut workgroups = vec![metadata::PRIMARY.to_owned(), workgroup.to_owned()];
         workgroups.dedup();
         let athena = Athena {
@@ -100,6 +103,12 @@ impl Athena {
         };
         athena.end_lost()?;
         Ok(Arc::new(athena))
+    }
+
+    /// Closes the catalog, in the file `catalog`, with its checksum beside it. What comes later finds no tables.
+    pub(crate) fn close(&self, catalog: &Path) -> Result<(), Damaged> {
+        let writer = self.engine.catalog().close().map_err(|error| Damaged::unreadable(catalog, &error))?;
+        seal::close(catalog, writer)
     }
 
     /// The operation that answers with pages of rows, by [`Athena::results`].

@@ -28,7 +28,8 @@ impl ObjectStore {
             && let Some(file) = self.second_name(source, &bytes)?
         {
             let attributes = source.attributes.clone();
-            return Ok(Staged { key: key.to_owned(), file, size: source.size, etag: source.etag.clone(), attributes });
+            let (key, etag) = (key.to_owned(), source.etag.clone());
+            return Ok(Staged { key, file, size: source.size, etag, attributes, is_durable: true });
         }
         // One object of one part: S3 gives it the MD5 of its bytes, and a checksum over them.
         let (file, digest) = self.stage_range(bytes, 0..source.size, algorithm.or(own))?;

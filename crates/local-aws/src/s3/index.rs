@@ -2,6 +2,7 @@
 //! visible, changes and goes in the instant in which its row is committed.
 
 use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 
 use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
@@ -108,6 +109,11 @@ pub(crate) struct Object {
 const COLUMNS: &str = "key, location, size, etag, modified, attributes";
 
 impl Object {
+    /// The file that holds it, in a home.
+    pub(crate) fn file(&self, home: &Path) -> PathBuf {
+        self.location.under(home)
+    }
+
     fn from_row(row: &Row<'_>) -> rusqlite::Result<Object> {
         Ok(Object {
             key: row.get(0)?,
@@ -124,7 +130,7 @@ pub(super) fn bucket_exists(rows: &Connection, bucket: &str) -> rusqlite::Result
     rows.prepare_cached("SELECT 1 FROM buckets WHERE name = ?1")?.exists([bucket])
 }
 
-pub(super) fn find(rows: &Connection, bucket: &str, key: &str) -> rusqlite::Result<Option<Object>> {
+pub(crate) fn find(rows: &Connection, bucket: &str, key: &str) -> rusqlite::Result<Option<Object>> {
     rows.prepare_cached(&format!("SELECT {COLUMNS} FROM objects WHERE bucket = ?1 AND key = ?2"))?
         .query_row([bucket, key], Object::from_row)
         .optional()
@@ -149,6 +155,17 @@ pub(super) fn scan(
         "SELECT {COLUMNS} FROM objects WHERE bucket = ?1 AND key {comparison} ?2 AND key < ?3 ORDER BY key LIMIT ?4"
     ))?;
     statement.query_map(params![bucket, key, behind, limit], Object::from_row)?.collect()
+}
+
+/// Hands each object to `take`, with its bucket, in order.
+pub(crate) fn each(rows: &Connection, mut take: impl FnMut(&str, Object)) -> rusqlite::Result<()> {
+    let mut statement = rows.prepare(&format!("SELECT {COLUMNS}, bucket FROM objects ORDER BY bucket, key"))?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        let bucket: String = row.get(6)?;
+        take(&bucket, Object::from_row(row)?);
+    }
+    Ok(())
 }
 
 /// The least text that is greater than all texts with this prefix, or `None` when there is none.
@@ -202,8 +219,8 @@ pub(super) struct Intent {
 
 #[derive(Debug)]
 pub(super) enum Change {
-    /// The temporary file is renamed to the location, and this row is written.
-    Place { temporary: String, object: Box<Object> },
+    /// A temporary file is renamed to the location, and this row is written.
+    Place(Box<Object>),
     /// The row is gone and the file goes.
     Remove,
 }
@@ -249,13 +266,11 @@ pub(super) fn intents(rows: &Connection) -> rusqlite::Result<Vec<Intent>> {
         let location = Location::stored(row.get(0)?);
         let change = match row.get::<_, Option<String>>(1)? {
             None => Change::Remove,
-            Some(temporary) => {
+            Some(_) => {
                 let planned: PlannedObject = json(row, 3)?;
                 let PlannedObject { key, size, etag, modified, attributes } = planned;
-                Change::Place {
-                    temporary,
-                    object: Box::new(Object { key, location: location.clone(), size, etag, modified, attributes }),
-                }
+                let location = location.clone();
+                Change::Place(Box::new(Object { key, location, size, etag, modified, attributes }))
             }
         };
         Ok(Intent { location, bucket: row.get(2)?, change })

@@ -14,9 +14,12 @@ use super::digest::hex;
 /// The longest file name that common file systems hold, in bytes.
 const LONGEST_NAME: usize = 255;
 
+/// The folders of a home in which objects are.
+pub(crate) const FOLDERS: [&str; 2] = ["s3", "s3-odd"];
+
 /// Where a key's bytes are, relative to the home. Kept in the index, because it depends on what
 /// existed when the object was first written.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) struct Location(String);
 
 impl Location {
@@ -37,6 +40,11 @@ impl Location {
 
     pub(super) fn as_str(&self) -> &str {
         &self.0
+    }
+
+    /// The bucket that the key is in.
+    pub(super) fn bucket(&self) -> &str {
+        self.0.split('/').nth(1).unwrap_or_default()
     }
 
     pub(super) fn under(&self, home: &Path) -> PathBuf {

@@ -4,9 +4,13 @@
 mod accepted;
 mod bytes;
 mod claims;
+mod commit;
 mod copy;
+#[cfg(test)]
+mod crash_images;
 mod digest;
 mod document;
+mod files;
 mod index;
 mod listing;
 mod location;
@@ -15,6 +19,7 @@ mod ranges;
 mod service;
 mod store;
 mod unsigned;
+mod whole;
 
 use std::sync::Arc;
 
@@ -25,8 +30,11 @@ use s3s::{Body, HttpError, S3Result};
 use accepted::Accepted;
 
 pub(crate) use index::{Attributes, Object, SCHEMA};
+pub(crate) use index::{each, find};
+pub(crate) use location::FOLDERS;
 pub(crate) use store::{ObjectStore, Staged, StoreError, WriteCondition};
 pub(crate) use unsigned::decode as decode_chunks;
+pub(crate) use whole::{Difference, difference};
 
 /// The HTTP face of the [`ObjectStore`].
 #[derive(Debug, Clone)]

@@ -176,10 +176,13 @@ impl ObjectStore {
             checksum: digest.checksum.clone(),
             file,
         };
+        // Durable before its row: a part that is acknowledged is read when the upload is completed.
+        self.files.sync_files(&[temporary.to_path_buf()]).map_err(|(path, error)| StoreError::io(&path)(error))?;
         let replaced = self.state.write(|rows| {
             find_upload(rows, bucket, key, id)?;
-            fs::create_dir_all(&folder).map_err(StoreError::io(&folder))?;
-            fs::rename(temporary, &part.file).map_err(StoreError::io(&part.file))?;
+            self.make_parents(&part.file).map_err(StoreError::io(&folder))?;
+            self.files.rename(temporary, &part.file).map_err(StoreError::io(&part.file))?;
+            self.sync_names(std::slice::from_ref(&part.file))?;
             let replaced: Option<String> = rows
                 .query_row(
                     "SELECT file FROM upload_parts WHERE upload = ?1 AND number = ?2",
@@ -204,6 +207,7 @@ impl ObjectStore {
             )?;
             Ok::<_, StoreError>(replaced)
         })?;
+        self.sync_index()?;
         if let Some(replaced) = replaced {
             let _ = fs::remove_file(replaced);
         }
@@ -284,6 +288,8 @@ impl ObjectStore {
     /// Ends an upload whose parts are no longer needed.
     fn forget(&self, id: &str) -> Result<(), StoreError> {
         self.state.write(|rows| forget_upload(rows, id))?;
+        // Durable before the parts go: an upload without them could not be completed once more.
+        self.sync_index()?;
         self.remove_parts(id);
         Ok(())
     }
@@ -303,11 +309,16 @@ impl ObjectStore {
         let mut digester = Digester::new(whole, false);
         for part in parts {
             let mut bytes = File::open(&part.file).map_err(StoreError::io(&part.file))?;
+            let mut own = Digester::new(None, false);
             copy_through(&mut bytes, |piece| {
                 digester.update(piece);
+                own.update(piece);
                 file.write_all(piece)
             })
             .map_err(StoreError::io(&path))?;
+            if hex(&own.finish().md5) != part.etag {
+                return Err(StoreError::DamagedPart { number: part.number, path: part.file.clone() });
+            }
         }
         let digest = digester.finish();
         let mut staged = Staged::new(&upload.key, path, &digest, upload.attributes);

@@ -43,7 +43,8 @@ impl S3Operations {
 
 impl From<StoreError> for S3Error {
     fn from(error: StoreError) -> S3Error {
-        let code = match &error {
+        let error = error.itself();
+        let code = match error {
             StoreError::NoSuchBucket(_) => S3ErrorCode::NoSuchBucket,
             StoreError::NoSuchKey(_) => S3ErrorCode::NoSuchKey,
             StoreError::PreconditionFailed => S3ErrorCode::PreconditionFailed,
@@ -58,7 +59,11 @@ impl From<StoreError> for S3Error {
             StoreError::DiskFull { .. }
             | StoreError::Io { .. }
             | StoreError::ChangedOutside { .. }
-            | StoreError::Index(_) => S3ErrorCode::InternalError,
+            | StoreError::Missing { .. }
+            | StoreError::DamagedPart { .. }
+            | StoreError::Index(_)
+            | StoreError::Sync(_)
+            | StoreError::Shared(_) => S3ErrorCode::InternalError,
         };
         let mut answer = S3Error::with_message(code, error.to_string());
         if matches!(error, StoreError::DiskFull { .. }) {

@@ -1,12 +1,13 @@
 //! Objects as plain files, and the order of steps that never lets a reader see half of one.
 //!
-//! Bytes are written to a temporary file; then, alone with the index: the intent is committed, the file
-//! is renamed into place, the row is committed and the intent removed. Whatever instant the process dies in,
-//! the next start can tell from the intent and the temporary file on which side of the rename it was.
+//! Bytes are written to a temporary file; then the intent is committed, the file is renamed into place, the row is
+//! committed and the intent removed, each step durable before the next ([`super::commit`]). Whatever instant the process or
+//! the machine dies in, the next start can tell from the intent and the file's digest on which side of the rename it was.
 //!
 //! Everything here blocks for the time of a few system calls: async callers use `spawn_blocking`.
 
-use std::fs::{self, File};
+use std::collections::HashSet;
+use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -15,12 +16,16 @@ use rusqlite::{Connection, OptionalExtension as _};
 use s3s::dto::ETagCondition;
 use tempfile::TempPath;
 
+use super::commit::{Ask, Planned, Queue};
 use super::digest::{Digest, Digester, hex};
+use super::files::{Disk, Files};
 use super::index::{self, Attributes, Change, Object};
 use super::location::{Location, path_is_refused};
+use super::whole::{Difference, difference};
+use crate::check;
 use crate::clock;
 use crate::home::Home;
-use crate::state::State;
+use crate::state::{State, SyncError};
 
 /// Why the store did not do what was asked.
 #[derive(Debug, thiserror::Error)]
@@ -53,11 +58,28 @@ pub(crate) enum StoreError {
     Io { path: PathBuf, source: io::Error },
     #[error("{} was changed outside of the endpoint: the index says {expected} bytes, the file has {found}; upload the object again", path.display())]
     ChangedOutside { path: PathBuf, expected: u64, found: u64 },
+    #[error("{} is missing, which holds an object of {expected} bytes: restore it, or upload the object again", path.display())]
+    Missing { path: PathBuf, expected: u64 },
+    #[error("part {number} of the upload, in {}, is not what was uploaded: upload it again", path.display())]
+    DamagedPart { number: i32, path: PathBuf },
     #[error("the index of objects: {0}")]
     Index(#[from] rusqlite::Error),
+    #[error("the index of objects could not be made durable: {0}")]
+    Sync(#[from] SyncError),
+    /// Of all changes that were to be made durable together.
+    #[error(transparent)]
+    Shared(Arc<StoreError>),
 }
 
 impl StoreError {
+    /// The error itself, of one that several changes share.
+    pub(super) fn itself(&self) -> &StoreError {
+        match self {
+            StoreError::Shared(error) => error.itself(),
+            error => error,
+        }
+    }
+
     /// An error of the file at `path`.
     pub(crate) fn io(path: &Path) -> impl FnOnce(io::Error) -> StoreError {
         move |source| match source.kind() {
@@ -76,12 +98,15 @@ pub(crate) struct Staged {
     pub(super) size: u64,
     pub(super) etag: String,
     pub(super) attributes: Attributes,
+    /// A second name of bytes that are durable.
+    pub(super) is_durable: bool,
 }
 
 impl Staged {
     pub(super) fn new(key: &str, file: TempPath, digest: &Digest, mut attributes: Attributes) -> Staged {
         attributes.checksum = digest.checksum.clone();
-        Staged { key: key.to_owned(), file, size: digest.size, etag: hex(&digest.md5), attributes }
+        let etag = hex(&digest.md5);
+        Staged { key: key.to_owned(), file, size: digest.size, etag, attributes, is_durable: false }
     }
 
     /// Reads `file` once for its size and ETag.
@@ -123,7 +148,7 @@ pub(crate) struct WriteCondition {
 }
 
 impl WriteCondition {
-    fn check(&self, existing: Option<&Object>, key: &str) -> Result<(), StoreError> {
+    pub(super) fn check(&self, existing: Option<&Object>, key: &str) -> Result<(), StoreError> {
         if self.absent && existing.is_some() {
             return Err(StoreError::PreconditionFailed);
         }
@@ -136,11 +161,16 @@ impl WriteCondition {
     }
 }
 
+/// As many damaged objects are named when a home is opened.
+const WARNINGS: usize = 5;
+
 /// The objects of one home.
 #[derive(Debug)]
 pub(crate) struct ObjectStore {
     pub(super) home: PathBuf,
     pub(super) state: Arc<State>,
+    pub(super) files: Arc<dyn Files>,
+    pub(super) queue: Queue,
     temporary: PathBuf,
     /// Nobody else may become the owner while anything here can still write.
     _owner: Arc<Home>,
@@ -149,29 +179,82 @@ pub(crate) struct ObjectStore {
 impl ObjectStore {
     /// Settles what a dead owner left between the halves of a write, so that the temporary folder can be emptied after it.
     pub(crate) fn open(home: &Arc<Home>, state: Arc<State>) -> Result<ObjectStore, StoreError> {
-        let store =
-            ObjectStore { home: home.root().to_owned(), state, temporary: home.temporary(), _owner: Arc::clone(home) };
+        ObjectStore::open_on(Arc::new(Disk), home, state)
+    }
+
+    /// [`ObjectStore::open`] on other files than the disk's.
+    pub(super) fn open_on(
+        files: Arc<dyn Files>,
+        home: &Arc<Home>,
+        state: Arc<State>,
+    ) -> Result<ObjectStore, StoreError> {
+        let store = ObjectStore {
+            home: home.root().to_owned(),
+            state,
+            files,
+            queue: Queue::default(),
+            temporary: home.temporary(),
+            _owner: Arc::clone(home),
+        };
         store.settle_intents()?;
+        if !store.state.was_closed() {
+            store.warn_of_damage()?;
+        }
         Ok(store)
     }
 
-    fn settle_intents(&self) -> Result<(), StoreError> {
-        self.state.write(|rows| {
-            for intent in index::intents(rows)? {
-                let path = intent.location.under(&self.home);
-                match intent.change {
-                    Change::Place { temporary, object } => {
-                        let was_renamed = !Path::new(&temporary).exists() && path.exists();
-                        if was_renamed {
-                            index::write(rows, &intent.bucket, &object)?;
-                        }
-                    }
-                    Change::Remove => remove_file(&path)?,
+    /// Compares all rows with their files, by size: what fits no row is an error when it is read, and is said now.
+    fn warn_of_damage(&self) -> Result<(), StoreError> {
+        let rows = self.state.lock();
+        let mut problems = 0;
+        index::each(&rows, |bucket, object| {
+            let file = self.path(&object);
+            if let Some(problem) = check::problem(bucket, &object, &file, false) {
+                problems += 1;
+                if problems <= WARNINGS {
+                    tracing::warn!("{problem}");
                 }
-                index::settle(rows, &intent.location)?;
             }
-            Ok(())
-        })
+        })?;
+        if problems > WARNINGS {
+            tracing::warn!("and {} more objects are not what the index says", problems - WARNINGS);
+        }
+        Ok(())
+    }
+
+    fn settle_intents(&self) -> Result<(), StoreError> {
+        let intents = index::intents(&self.state.lock())?;
+        if intents.is_empty() {
+            return Ok(());
+        }
+        let mut placed = Vec::new();
+        let mut files = Vec::new();
+        for intent in &intents {
+            let path = intent.location.under(&self.home);
+            match &intent.change {
+                // Whether it was renamed is seen by what it holds: of a folder that was not synced nothing else is certain.
+                Change::Place(object) => {
+                    let difference = difference(&path, object, true).map_err(StoreError::io(&path))?;
+                    if difference.is_none() {
+                        placed.push((intent.bucket.as_str(), object));
+                    }
+                    if difference != Some(Difference::Missing) {
+                        files.push(path);
+                    }
+                }
+                // Something that is not ours may be in its place by now; the row is gone in any case.
+                Change::Remove => match self.remove_file(&path) {
+                    Ok(()) => files.push(path),
+                    Err(error) => tracing::warn!(%error, "a deleted object could not be removed"),
+                },
+            }
+        }
+        self.sync_names(&files)?;
+        self.state.write(|rows| {
+            placed.iter().try_for_each(|(bucket, object)| index::write(rows, bucket, object))?;
+            intents.iter().try_for_each(|intent| index::settle(rows, &intent.location))
+        })?;
+        Ok(())
     }
 
     /// Where half-written files are.
@@ -198,10 +281,11 @@ impl ObjectStore {
                 return Err(StoreError::BucketAlreadyOwnedByYou(bucket.to_owned()));
             }
             let folder = self.home.join("s3").join(bucket);
-            fs::create_dir_all(&folder).map_err(StoreError::io(&folder))?;
+            self.make_parents(&folder.join("any")).map_err(StoreError::io(&folder))?;
             rows.execute("INSERT INTO buckets (name, created) VALUES (?1, ?2)", (bucket, clock::now_millis()))?;
             Ok(())
-        })
+        })?;
+        self.sync_index()
     }
 
     pub(crate) fn ensure_bucket(&self, bucket: &str) -> Result<(), StoreError> {
@@ -212,6 +296,7 @@ impl ObjectStore {
     }
 
     pub(super) fn delete_bucket(&self, bucket: &str) -> Result<(), StoreError> {
+        let _turn = self.turn();
         self.state.write(|rows| {
             require_bucket(rows, bucket)?;
             let used = "SELECT 1 FROM objects WHERE bucket = ?1 UNION ALL SELECT 1 FROM uploads WHERE bucket = ?1";
@@ -221,10 +306,11 @@ impl ObjectStore {
             rows.execute("DELETE FROM buckets WHERE name = ?1", [bucket])?;
             // What is left in the folders is not ours, or nothing.
             for folder in ["s3", "s3-odd"] {
-                let _ = fs::remove_dir(self.home.join(folder).join(bucket));
+                self.remove_bucket_folder(&self.home.join(folder).join(bucket));
             }
             Ok(())
-        })
+        })?;
+        self.sync_index()
     }
 
     /// Name and creation time (milliseconds) of every bucket, in order.
@@ -254,7 +340,10 @@ impl ObjectStore {
         let rows = self.state.lock();
         let object = require_object(&rows, bucket, key)?;
         let path = self.path(&object);
-        let file = File::open(&path).map_err(StoreError::io(&path))?;
+        let file = File::open(&path).map_err(|error| match error.kind() {
+            io::ErrorKind::NotFound => StoreError::Missing { path: path.clone(), expected: object.size },
+            _ => StoreError::io(&path)(error),
+        })?;
         let found = file.metadata().map_err(StoreError::io(&path))?.len();
         if found != object.size {
             return Err(StoreError::ChangedOutside { path, expected: object.size, found });
@@ -267,63 +356,62 @@ impl ObjectStore {
         object.location.under(&self.home)
     }
 
-    /// Makes the staged file the object of its key, if the condition holds at that instant.
+    /// Makes the staged file the object of its key, if the condition holds at that instant. It is durable then.
     pub(crate) fn put(&self, bucket: &str, staged: Staged, condition: &WriteCondition) -> Result<Object, StoreError> {
-        let mut rows = self.state.lock();
-        require_bucket(&rows, bucket)?;
-        let existing = index::find(&rows, bucket, &staged.key)?;
-        condition.check(existing.as_ref(), &staged.key)?;
-        let object = self.planned(bucket, existing, &staged)?;
-        let path = self.path(&object);
-
-        index::plan_place(&rows, bucket, &object, &staged.file.to_string_lossy())?;
-        if let Err(error) = fs::rename(&staged.file, &path) {
-            index::settle(&rows, &object.location)?;
-            return Err(StoreError::io(&path)(error));
-        }
-        let transaction = rows.transaction()?;
-        index::write(&transaction, bucket, &object)?;
-        index::settle(&transaction, &object.location)?;
-        transaction.commit()?;
-        Ok(object)
+        let key = staged.key.clone();
+        let object = self.change(bucket, Ask::Put { staged, condition: condition.clone() })?;
+        object.ok_or(StoreError::NoSuchKey(key))
     }
 
     /// Replaces all objects under the prefixes by the staged files, whose keys are under them too. The new
     /// rows come in one transaction, so that no listing sees some of them; an error leaves none.
     pub(crate) fn replace(&self, bucket: &str, prefixes: &[String], staged: Vec<Staged>) -> Result<(), StoreError> {
+        self.sync_staged(&staged)?;
+        let _turn = self.turn();
         let mut rows = self.state.lock();
         require_bucket(&rows, bucket)?;
+        let mut former = Vec::new();
         for prefix in prefixes {
-            let keys: Vec<String> = all_under(&rows, bucket, prefix)?.into_iter().map(|object| object.key).collect();
-            self.remove_all(&mut rows, bucket, &keys)?;
+            former.extend(all_under(&rows, bucket, prefix)?);
         }
-        let mut placed = Vec::with_capacity(staged.len());
-        for staged in &staged {
-            let existing = index::find(&rows, bucket, &staged.key)?;
-            placed.push(self.planned(bucket, existing, staged)?);
-        }
+        let keys: HashSet<&str> = staged.iter().map(|staged| staged.key.as_str()).collect();
+        former.retain(|object| !keys.contains(object.key.as_str()));
+        let mut changes = Vec::with_capacity(former.len() + staged.len());
         let transaction = rows.transaction()?;
-        for (object, staged) in placed.iter().zip(&staged) {
-            index::plan_place(&transaction, bucket, object, &staged.file.to_string_lossy())?;
+        for object in former {
+            changes.push(removal(&transaction, bucket, object)?);
+        }
+        for staged in staged {
+            let existing = index::find(&transaction, bucket, &staged.key)?;
+            let replaces = existing.is_some();
+            let object = self.planned(bucket, existing, &staged)?;
+            index::plan_place(&transaction, bucket, &object, &staged.file.to_string_lossy())?;
+            changes.push(Planned::Place { object, staged, replaces });
         }
         transaction.commit()?;
-        let renamed = placed.iter().zip(&staged).try_for_each(|(object, staged)| {
-            let path = self.path(object);
-            fs::rename(&staged.file, &path).map_err(StoreError::io(&path))
-        });
-        let transaction = rows.transaction()?;
-        for object in &placed {
-            match &renamed {
-                Ok(()) => index::write(&transaction, bucket, object)?,
-                Err(_) => remove_file(&self.path(object))?,
+        // Where there were others, nobody sees the time between them.
+        let replaces = changes.iter().any(|change| change.replaces() || matches!(change, Planned::Remove { .. }));
+        let done = self.make_so(changes, replaces.then_some(rows))?;
+        let Some(error) = done.into_iter().find_map(Result::err) else { return Ok(()) };
+        let placed = self.state.write(|rows| {
+            let mut removals = Vec::new();
+            for prefix in prefixes {
+                for object in all_under(rows, bucket, prefix)? {
+                    removals.push(removal(rows, bucket, object)?);
+                }
             }
-            index::settle(&transaction, &object.location)?;
-        }
-        transaction.commit()?;
-        renamed
+            Ok::<_, StoreError>(removals)
+        })?;
+        self.make_so(placed, None)?;
+        Err(error)
     }
 
-    fn planned(&self, bucket: &str, existing: Option<Object>, staged: &Staged) -> Result<Object, StoreError> {
+    pub(super) fn planned(
+        &self,
+        bucket: &str,
+        existing: Option<Object>,
+        staged: &Staged,
+    ) -> Result<Object, StoreError> {
         let location = match existing {
             Some(object) => object.location,
             None => self.free_location(bucket, &staged.key)?,
@@ -342,7 +430,7 @@ impl ObjectStore {
     fn free_location(&self, bucket: &str, key: &str) -> Result<Location, StoreError> {
         if let Some(plain) = Location::plain(bucket, key) {
             let path = plain.under(&self.home);
-            match make_parents(&path) {
+            match self.make_parents(&path) {
                 Ok(()) if path.symlink_metadata().is_err_and(|error| !path_is_refused(&error)) => return Ok(plain),
                 Err(error) if !path_is_refused(&error) => return Err(StoreError::io(&path)(error)),
                 // `a` where `a/b` is, a name that is too long here, or a file that is not ours.
@@ -351,7 +439,7 @@ impl ObjectStore {
         }
         let odd = Location::odd(bucket, key);
         let path = odd.under(&self.home);
-        make_parents(&path).map_err(StoreError::io(&path))?;
+        self.make_parents(&path).map_err(StoreError::io(&path))?;
         Ok(odd)
     }
 
@@ -366,59 +454,29 @@ impl ObjectStore {
         let mut object = require_object(&rows, bucket, key)?;
         change(&mut object.attributes);
         index::write(&rows, bucket, &object)?;
-        Ok(())
+        drop(rows);
+        self.sync_index()
     }
 
     /// Deletes the object if it is there and the condition holds.
     pub(super) fn delete(&self, bucket: &str, key: &str, condition: &WriteCondition) -> Result<(), StoreError> {
-        let mut rows = self.state.lock();
-        require_bucket(&rows, bucket)?;
-        if condition.matches.is_some() {
-            condition.check(index::find(&rows, bucket, key)?.as_ref(), key)?;
-        }
-        self.remove_all(&mut rows, bucket, &[key.to_owned()])
+        self.change(bucket, Ask::Delete { key: key.to_owned(), condition: condition.clone() }).map(drop)
     }
 
     /// Deletes those of the keys that are objects.
     pub(crate) fn delete_all(&self, bucket: &str, keys: &[String]) -> Result<(), StoreError> {
-        let mut rows = self.state.lock();
-        require_bucket(&rows, bucket)?;
-        self.remove_all(&mut rows, bucket, keys)
-    }
-
-    fn remove_all(&self, rows: &mut Connection, bucket: &str, keys: &[String]) -> Result<(), StoreError> {
-        let transaction = rows.transaction()?;
-        let mut locations = Vec::new();
-        for key in keys {
-            if let Some(object) = index::find(&transaction, bucket, key)? {
-                index::remove(&transaction, bucket, key)?;
-                index::plan_removal(&transaction, bucket, &object.location)?;
-                locations.push(object.location);
+        let _turn = self.turn();
+        let changes = self.state.write(|rows| {
+            require_bucket(rows, bucket)?;
+            let mut changes = Vec::new();
+            for key in keys {
+                if let Some(object) = index::find(rows, bucket, key)? {
+                    changes.push(removal(rows, bucket, object)?);
+                }
             }
-        }
-        transaction.commit()?;
-        for location in &locations {
-            let path = location.under(&self.home);
-            remove_file(&path)?;
-            self.prune_folders(&path);
-        }
-        let transaction = rows.transaction()?;
-        for location in &locations {
-            index::settle(&transaction, location)?;
-        }
-        transaction.commit()?;
-        Ok(())
-    }
-
-    /// Removes folders that became empty, up to the bucket's own.
-    fn prune_folders(&self, file: &Path) {
-        let is_inside_bucket =
-            |folder: &&Path| folder.strip_prefix(&self.home).is_ok_and(|relative| relative.components().count() > 2);
-        for folder in file.ancestors().skip(1).take_while(is_inside_bucket) {
-            if fs::remove_dir(folder).is_err_and(|error| error.kind() != io::ErrorKind::NotFound) {
-                break;
-            }
-        }
+            Ok::<_, StoreError>(changes)
+        })?;
+        self.make_so(changes, None)?.into_iter().try_for_each(|done| done.map(drop))
     }
 
     /// All objects under a prefix, in order, with the files that hold them.
@@ -434,7 +492,14 @@ fn all_under(rows: &Connection, bucket: &str, prefix: &str) -> Result<Vec<Object
     Ok(index::scan(rows, bucket, prefix, &index::Start::At(prefix.to_owned()), usize::MAX)?)
 }
 
-fn require_bucket(rows: &Connection, bucket: &str) -> Result<(), StoreError> {
+/// Removes the object's row, and plans the removal of its file.
+fn removal(rows: &Connection, bucket: &str, object: Object) -> rusqlite::Result<Planned> {
+    index::remove(rows, bucket, &object.key)?;
+    index::plan_removal(rows, bucket, &object.location)?;
+    Ok(Planned::Remove { location: object.location })
+}
+
+pub(super) fn require_bucket(rows: &Connection, bucket: &str) -> Result<(), StoreError> {
     if index::bucket_exists(rows, bucket)? { Ok(()) } else { Err(StoreError::NoSuchBucket(bucket.to_owned())) }
 }
 
@@ -443,19 +508,10 @@ fn require_object(rows: &Connection, bucket: &str, key: &str) -> Result<Object, 
     index::find(rows, bucket, key)?.ok_or_else(|| StoreError::NoSuchKey(key.to_owned()))
 }
 
-fn make_parents(path: &Path) -> io::Result<()> {
-    path.parent().map_or(Ok(()), fs::create_dir_all)
-}
-
-fn remove_file(path: &Path) -> Result<(), StoreError> {
-    match fs::remove_file(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(StoreError::io(path)(error)),
-        _ => Ok(()),
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     /// A store in a home of its own.
@@ -536,6 +592,65 @@ mod tests {
     }
 
     #[test]
+    fn a_rename_that_was_lost_is_seen_by_what_the_file_holds() {
+        // After a power failure the temporary file may be gone with the rename: the old version is there, under the new intent.
+        let world = World::new();
+        world.put("k", "the old one");
+        world.half_put("k", "the new one", false);
+        for entry in fs::read_dir(world.store.temporary_folder()).unwrap() {
+            fs::remove_file(entry.unwrap().path()).unwrap();
+        }
+        let world = world.reopened();
+        assert_eq!(world.get("k").as_deref(), Some("the old one"));
+        let (object, _) = world.store.open_object("b", "k").unwrap();
+        assert_eq!(difference(&world.store.path(&object), &object, true).unwrap(), None);
+    }
+
+    #[test]
+    fn a_file_that_is_missing_or_cut_off_is_an_error_and_no_empty_object() {
+        let world = World::new();
+        world.put("day/part", "rows");
+        let (object, _) = world.store.open_object("b", "day/part").unwrap();
+        let path = world.store.path(&object);
+        fs::write(&path, "ro").unwrap();
+        assert!(matches!(world.store.open_object("b", "day/part"), Err(StoreError::ChangedOutside { .. })));
+        fs::remove_file(&path).unwrap();
+        let error = world.store.open_object("b", "day/part").unwrap_err();
+        assert!(matches!(error, StoreError::Missing { .. }), "{error}");
+        assert!(error.to_string().contains("day/part is missing"), "{error}");
+        assert_eq!(world.store.files_under("b", "").unwrap().len(), 1, "it is still listed");
+    }
+
+    #[test]
+    fn what_is_asked_at_once_is_done_each_for_itself() {
+        let world = World::new();
+        std::thread::scope(|scope| {
+            for number in 0..40 {
+                let world = &world;
+                // Some of them need a folder where others are files.
+                scope.spawn(move || world.put(&format!("a{}/b/{number}", number % 3), &number.to_string()));
+                scope.spawn(move || world.put(&format!("a{}", number % 3), &number.to_string()));
+                scope.spawn(move || world.store.delete("b", "a1/b", &WriteCondition::default()).unwrap());
+            }
+            let refused = WriteCondition { absent: true, ..WriteCondition::default() };
+            let staged = (world.staged("once", "1"), world.staged("once", "2"));
+            let (first, second) =
+                (world.store.put("b", staged.0, &refused).is_ok(), world.store.put("b", staged.1, &refused).is_ok());
+            assert!(first && !second);
+        });
+        for number in 0..40 {
+            let found = world.get(&format!("a{}/b/{number}", number % 3));
+            assert_eq!(found, Some(number.to_string()));
+        }
+        for key in ["a0", "a1", "a2"] {
+            assert!(world.get(key).is_some());
+        }
+        let world = world.reopened();
+        assert_eq!(world.store.files_under("b", "").unwrap().len(), 44);
+        assert_eq!(index::intents(&world.store.state.lock()).unwrap().len(), 0);
+    }
+
+    #[test]
     fn a_removal_that_died_is_finished() {
         let world = World::new();
         world.put("a/b", "x");
@@ -576,6 +691,14 @@ mod tests {
         let lost = world.staged("run/d", "4");
         fs::remove_file(&lost.file).unwrap();
         let staged = vec![world.staged("run/c", "3"), lost];
+        world.store.replace("b", &["run/".to_owned()], staged).unwrap_err();
+        assert_eq!(keys(&world), ["other", "run/a", "run/b"], "nothing was done");
+
+        // A folder is in the place of a new file.
+        let staged = vec![world.staged("run/c", "3"), world.staged("run/d", "4")];
+        world.store.put("b", world.staged("run/d", "x"), &WriteCondition::default()).unwrap();
+        fs::remove_file(world.folder.path().join("s3/b/run/d")).unwrap();
+        fs::create_dir(world.folder.path().join("s3/b/run/d")).unwrap();
         world.store.replace("b", &["run/".to_owned()], staged).unwrap_err();
         assert_eq!(keys(&world), ["other"]);
         assert!(!world.folder.path().join("s3/b/run/c").exists());

@@ -30,7 +30,7 @@ use crate::progress::Progress;
 use crate::workflow::{self, Workflow};
 
 /// Uploads at once: enough to keep a connection busy, few enough for the file handles of any system.
-const PARALLEL: usize = 8;
+const PARALLEL: usize = 16;
 
 /// The most bytes of a file that is held in memory while it is sent, as every real one is. Others are read as they go.
 const WHOLE: u64 = 4 << 20;

@@ -1,0 +1,536 @@
+//! What a power failure may leave, at every step of the object store.
+//!
+//! [`Recorder`] is a disk that notes each change of a name and each sync. From its notes follows what may be on the
+//! disk at any instant: every name and byte that was synced, and of the rest any part. Each such *image* is opened as a
+//! home; what was acknowledged has to be there, and the change under way is done or not. `proptest-state-machine` makes
+//! up the changes and shrinks those that fail.
+//!
+//! SQLite's part is taken as it is at each step: the database, and its log cut anywhere behind what was synced of it.
+
+use std::collections::{BTreeMap, HashMap};
+use std::fs;
+use std::io;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+
+use proptest::prelude::*;
+use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
+use proptest_state_machine::{ReferenceStateMachine, StateMachineTest};
+
+use super::digest::Digester;
+use super::files::{Disk, Files};
+use super::index;
+use super::multipart::{ClaimedPart, Expected};
+use super::store::{ObjectStore, Staged, WriteCondition};
+use super::whole::difference;
+use crate::home::Home;
+use crate::s3::Attributes;
+use crate::state::State;
+
+const BUCKET: &str = "b";
+
+/// What the disk says of a sync that it does not make.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Lie {
+    Files,
+    Folders,
+    Index,
+}
+
+/// An entry of a folder.
+#[derive(Debug, Clone, PartialEq)]
+enum Entry {
+    Folder,
+    File { bytes: Arc<Vec<u8>>, is_synced: bool },
+}
+
+/// A change of a folder that is not synced: what its name stands for from then on.
+#[derive(Debug, Clone)]
+struct Change {
+    path: PathBuf,
+    entry: Option<Entry>,
+}
+
+/// The allowed versions of the objects: one that was acknowledged, or those before and after the change under way.
+type Allowed = BTreeMap<String, Vec<Option<Vec<u8>>>>;
+
+#[derive(Debug, Default)]
+struct Notes {
+    /// What is durable below the home.
+    durable: BTreeMap<PathBuf, Entry>,
+    /// What is not, in order.
+    pending: Vec<Change>,
+    /// The bytes of files as they were synced, by inode.
+    synced: HashMap<u64, Vec<u8>>,
+    /// The bytes of the log that are durable.
+    log: usize,
+    allowed: Allowed,
+    images: usize,
+    violations: Vec<String>,
+    random: u64,
+}
+
+/// A disk that knows what of it is durable.
+#[derive(Debug)]
+struct Recorder {
+    home: PathBuf,
+    lie: Option<Lie>,
+    notes: Mutex<Notes>,
+    /// Where images are opened, in memory where the system has such a place.
+    images: PathBuf,
+}
+
+/// All images of this process.
+static LOOKED_AT: AtomicUsize = AtomicUsize::new(0);
+
+/// Images of each step.
+const IMAGES: usize = 2;
+
+impl Recorder {
+    fn note(&self, work: impl FnOnce(&mut Notes)) {
+        let mut notes = self.notes.lock().unwrap();
+        work(&mut notes);
+        for _ in 0..IMAGES {
+            notes.images += 1;
+            LOOKED_AT.fetch_add(1, Ordering::Relaxed);
+            if let Err(violation) = self.look(&mut notes) {
+                notes.violations.push(violation);
+            }
+        }
+    }
+
+    /// Takes everything that is there for durable.
+    fn begin(&self) {
+        let mut notes = self.notes.lock().unwrap();
+        notes.durable = entries_of(&self.home);
+        notes.log = fs::metadata(self.home.join("state.db-wal")).unwrap().len() as usize;
+    }
+
+    fn allow(&self, allowed: Allowed) {
+        self.note(|notes| notes.allowed = allowed);
+    }
+
+    fn relative(&self, path: &Path) -> PathBuf {
+        path.strip_prefix(&self.home).unwrap().to_owned()
+    }
+
+    /// Makes one image of what may be on the disk now, and opens it.
+    fn look(&self, notes: &mut Notes) -> Result<(), String> {
+        let mut entries = notes.durable.clone();
+        for change in &notes.pending {
+            if next(&mut notes.random) % 2 == 0 {
+                match &change.entry {
+                    Some(entry) => _ = entries.insert(change.path.clone(), entry.clone()),
+                    None => _ = entries.remove(&change.path),
+                }
+            }
+        }
+        let image = self.images.join("home");
+        let _ = fs::remove_dir_all(&image);
+        fs::create_dir_all(&image).unwrap();
+        // A folder comes before what is in it.
+        for (path, entry) in &entries {
+            let path = image.join(path);
+            if path.parent().is_some_and(Path::is_dir) {
+                match entry {
+                    Entry::Folder => fs::create_dir(path).unwrap(),
+                    Entry::File { bytes, is_synced: true } => fs::write(path, &**bytes).unwrap(),
+                    Entry::File { bytes, .. } => {
+                        let length = next(&mut notes.random) as usize % (bytes.len() + 1);
+                        fs::write(path, &bytes[..length]).unwrap();
+                    }
+                }
+            }
+        }
+        fs::copy(self.home.join("state.db"), image.join("state.db")).unwrap();
+        let log = fs::read(self.home.join("state.db-wal")).unwrap();
+        let unsynced = log.len().saturating_sub(notes.log);
+        let length = match next(&mut notes.random) % 3 {
+            0 => notes.log,
+            1 => log.len(),
+            _ => notes.log + next(&mut notes.random) as usize % (unsynced + 1),
+        };
+        fs::write(image.join("state.db-wal"), &log[..length.min(log.len())]).unwrap();
+        let allowed = &notes.allowed;
+        let first = opened(&image).and_then(|found| compared(&found, allowed).map(|()| found))?;
+        match opened(&image)? == first {
+            true => Ok(()),
+            false => Err("the second start finds other objects than the first".to_owned()),
+        }
+    }
+}
+
+/// All objects of the home of an image, each with its row.
+fn opened(home: &Path) -> Result<BTreeMap<String, Vec<u8>>, String> {
+    let home = Arc::new(Home::own(home).map_err(|error| error.to_string())?);
+    let state = Arc::new(State::open(&home.state(), &[index::SCHEMA]).map_err(|error| error.to_string())?);
+    let store = ObjectStore::open(&home, state).map_err(|error| error.to_string())?;
+    home.clear_temporary().map_err(|error| error.to_string())?;
+    let files = store.files_under(BUCKET, "").map_err(|error| error.to_string())?;
+    let mut found = BTreeMap::new();
+    for (object, path) in files {
+        if let Some(difference) = difference(&path, &object, true).map_err(|error| error.to_string())? {
+            return Err(format!("{} has a row and {difference:?}", object.key));
+        }
+        found.insert(object.key, fs::read(path).unwrap());
+    }
+    let intents = index::intents(&store.state.lock()).unwrap().len();
+    if intents > 0 {
+        return Err(format!("{intents} intents are not settled"));
+    }
+    Ok(found)
+}
+
+fn compared(found: &BTreeMap<String, Vec<u8>>, allowed: &Allowed) -> Result<(), String> {
+    for (key, versions) in allowed {
+        let found = found.get(key);
+        if !versions.iter().any(|version| version.as_ref() == found) {
+            return Err(format!("{key} is {found:?}, and has to be one of {versions:?}"));
+        }
+    }
+    match found.keys().find(|key| !allowed.contains_key(*key)) {
+        Some(key) => Err(format!("{key} was never written")),
+        None => Ok(()),
+    }
+}
+
+/// What is below a home, but for its databases and what is temporary.
+fn entries_of(home: &Path) -> BTreeMap<PathBuf, Entry> {
+    let mut found = BTreeMap::new();
+    let mut folders: Vec<PathBuf> = ["s3", "s3-odd", "s3-parts"].map(|name| home.join(name)).into();
+    folders.retain(|folder| folder.is_dir());
+    while let Some(folder) = folders.pop() {
+        found.insert(folder.strip_prefix(home).unwrap().to_owned(), Entry::Folder);
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else {
+                let bytes = Arc::new(fs::read(&path).unwrap());
+                found.insert(path.strip_prefix(home).unwrap().to_owned(), Entry::File { bytes, is_synced: true });
+            }
+        }
+    }
+    found
+}
+
+/// A number that looks random (SplitMix64).
+fn next(state: &mut u64) -> u64 {
+    *state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    let mixed = (*state ^ (*state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    mixed ^ (mixed >> 31)
+}
+
+impl Files for Recorder {
+    fn sync_files(&self, files: &[PathBuf]) -> Result<(), (PathBuf, io::Error)> {
+        if self.lie == Some(Lie::Files) {
+            return Ok(());
+        }
+        Disk.sync_files(files)?;
+        self.note(|notes| {
+            for file in files {
+                notes.synced.insert(fs::metadata(file).unwrap().ino(), fs::read(file).unwrap());
+            }
+        });
+        Ok(())
+    }
+
+    fn sync_folders(&self, folders: &[PathBuf]) -> Result<(), (PathBuf, io::Error)> {
+        if self.lie == Some(Lie::Folders) {
+            return Ok(());
+        }
+        Disk.sync_folders(folders)?;
+        let folders: Vec<PathBuf> = folders.iter().map(|folder| self.relative(folder)).collect();
+        self.note(|notes| {
+            let (done, left): (Vec<Change>, Vec<Change>) = std::mem::take(&mut notes.pending)
+                .into_iter()
+                .partition(|change| change.path.parent().is_some_and(|above| folders.iter().any(|one| one == above)));
+            notes.pending = left;
+            for change in done {
+                match change.entry {
+                    Some(entry) => _ = notes.durable.insert(change.path, entry),
+                    None => _ = notes.durable.remove(&change.path),
+                }
+            }
+        });
+        Ok(())
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        let (ino, bytes) = (fs::metadata(from).map(|metadata| metadata.ino()), fs::read(from));
+        Disk.rename(from, to)?;
+        let (ino, bytes) = (ino?, bytes?);
+        self.note(|notes| {
+            let is_synced = notes.synced.get(&ino) == Some(&bytes);
+            let entry = Some(Entry::File { bytes: Arc::new(bytes), is_synced });
+            notes.pending.push(Change { path: self.relative(to), entry });
+        });
+        Ok(())
+    }
+
+    fn remove_file(&self, file: &Path) -> io::Result<()> {
+        Disk.remove_file(file)?;
+        self.note(|notes| notes.pending.push(Change { path: self.relative(file), entry: None }));
+        Ok(())
+    }
+
+    fn create_folder(&self, folder: &Path) -> io::Result<()> {
+        Disk.create_folder(folder)?;
+        self.note(|notes| notes.pending.push(Change { path: self.relative(folder), entry: Some(Entry::Folder) }));
+        Ok(())
+    }
+
+    fn remove_folder(&self, folder: &Path) -> io::Result<()> {
+        Disk.remove_folder(folder)?;
+        self.note(|notes| notes.pending.push(Change { path: self.relative(folder), entry: None }));
+        Ok(())
+    }
+
+    fn index_is_durable(&self) {
+        if self.lie != Some(Lie::Index) {
+            let log = self.home.join("state.db-wal");
+            self.note(|notes| notes.log = fs::metadata(log).unwrap().len() as usize);
+        }
+    }
+}
+
+/// Keys of all kinds: in folders, a file where others need a folder, and one that is no path.
+const KEYS: [&str; 7] = ["a", "a/b", "a/c", "d/e/f", "d/g", "x//y", "run/1"];
+
+/// What is done to the store.
+#[derive(Debug, Clone)]
+enum Step {
+    Put(&'static str),
+    /// At the same time.
+    PutAll(Vec<&'static str>),
+    Copy(&'static str, &'static str),
+    Delete(&'static str),
+    DeleteAll(Vec<&'static str>),
+    Multipart(&'static str),
+    /// All that is below `run/`.
+    Replace(Vec<&'static str>),
+}
+
+/// The map that the store is compared with; each write has bytes that no other has.
+#[derive(Debug, Clone, Default)]
+struct Model {
+    objects: BTreeMap<String, Vec<u8>>,
+    writes: usize,
+}
+
+impl Model {
+    fn bytes(&mut self) -> Vec<u8> {
+        self.writes += 1;
+        format!("version {}", self.writes).repeat(self.writes % 5 + 1).into_bytes()
+    }
+
+    /// What the objects are after the step, for those that it changes.
+    fn change(&mut self, step: &Step) -> Vec<(String, Option<Vec<u8>>)> {
+        let mut changes: BTreeMap<String, Option<Vec<u8>>> = BTreeMap::new();
+        match step {
+            Step::Put(key) | Step::Multipart(key) => _ = changes.insert((*key).to_owned(), Some(self.bytes())),
+            Step::PutAll(keys) => keys.iter().for_each(|key| _ = changes.insert((*key).to_owned(), Some(self.bytes()))),
+            Step::Copy(from, to) => {
+                if let Some(bytes) = self.objects.get(*from).cloned() {
+                    changes.insert((*to).to_owned(), Some(bytes));
+                }
+            }
+            Step::Delete(key) => _ = changes.insert((*key).to_owned(), None),
+            Step::DeleteAll(keys) => keys.iter().for_each(|key| _ = changes.insert((*key).to_owned(), None)),
+            Step::Replace(keys) => {
+                let former = self.objects.keys().filter(|key| key.starts_with("run/")).cloned().collect::<Vec<_>>();
+                changes.extend(former.into_iter().map(|key| (key, None)));
+                keys.iter().for_each(|key| _ = changes.insert(format!("run/{key}"), Some(self.bytes())));
+            }
+        }
+        for (key, bytes) in &changes {
+            match bytes {
+                Some(bytes) => _ = self.objects.insert(key.clone(), bytes.clone()),
+                None => _ = self.objects.remove(key),
+            }
+        }
+        changes.into_iter().collect()
+    }
+}
+
+impl ReferenceStateMachine for Model {
+    type State = Model;
+    type Transition = Step;
+
+    fn init_state() -> BoxedStrategy<Model> {
+        Just(Model::default()).boxed()
+    }
+
+    fn transitions(_: &Model) -> BoxedStrategy<Step> {
+        let key = || prop::sample::select(&KEYS[..]);
+        let keys = || prop::sample::subsequence(&KEYS[..], 1..5);
+        prop_oneof![
+            4 => key().prop_map(Step::Put),
+            2 => keys().prop_map(Step::PutAll),
+            2 => (key(), key()).prop_filter("a copy onto itself changes nothing", |(from, to)| from != to)
+                .prop_map(|(from, to)| Step::Copy(from, to)),
+            2 => key().prop_map(Step::Delete),
+            1 => keys().prop_map(Step::DeleteAll),
+            1 => key().prop_map(Step::Multipart),
+            1 => prop::sample::subsequence(&["1", "2", "3/4"][..], 0..3).prop_map(Step::Replace),
+        ]
+        .boxed()
+    }
+
+    fn apply(mut state: Model, step: &Step) -> Model {
+        state.change(step);
+        state
+    }
+}
+
+/// A store on a disk that records, and the model of what it holds.
+struct World {
+    store: ObjectStore,
+    recorder: Arc<Recorder>,
+    model: Model,
+    _folders: [tempfile::TempDir; 2],
+}
+
+fn folder() -> tempfile::TempDir {
+    let memory = Path::new("/dev/shm");
+    if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() }.unwrap()
+}
+
+impl World {
+    fn new(lie: Option<Lie>) -> World {
+        let folders = [folder(), folder()];
+        let home = Arc::new(Home::own(folders[0].path()).unwrap());
+        let state = Arc::new(State::open(&home.state(), &[index::SCHEMA]).unwrap());
+        let notes = Mutex::new(Notes { random: 1, ..Notes::default() });
+        let images = folders[1].path().to_owned();
+        let recorder = Arc::new(Recorder { home: home.root().to_owned(), lie, notes, images });
+        ObjectStore::open(&home, Arc::clone(&state)).unwrap().ensure_bucket(BUCKET).unwrap();
+        recorder.begin();
+        let files = Arc::clone(&recorder);
+        let store = ObjectStore::open_on(files, &home, state).unwrap();
+        World { store, recorder, model: Model::default(), _folders: folders }
+    }
+
+    fn staged(&self, key: &str, bytes: &[u8]) -> Staged {
+        let path = self.store.temporary_path().unwrap();
+        fs::write(&path, bytes).unwrap();
+        Staged::of_file(key, path, Attributes::default()).unwrap()
+    }
+
+    fn put(&self, key: &str, bytes: &[u8]) {
+        self.store.put(BUCKET, self.staged(key, bytes), &WriteCondition::default()).unwrap();
+    }
+
+    fn step(&mut self, step: &Step) {
+        let before = self.model.objects.clone();
+        let changes = self.model.change(step);
+        let exact = |objects: &BTreeMap<String, Vec<u8>>| -> Allowed {
+            objects.iter().map(|(key, bytes)| (key.clone(), vec![Some(bytes.clone())])).collect()
+        };
+        let mut allowed = exact(&before);
+        for (key, after) in &changes {
+            let versions = allowed.entry(key.clone()).or_insert_with(|| vec![None]);
+            versions.push(after.clone());
+        }
+        self.recorder.allow(allowed);
+        let whole = |key: &str| changes.iter().find(|(other, _)| other == key).and_then(|(_, bytes)| bytes.clone());
+        match step {
+            Step::Put(key) => self.put(key, &whole(key).unwrap()),
+            Step::PutAll(keys) => std::thread::scope(|scope| {
+                let (world, whole) = (&*self, &whole);
+                keys.iter().for_each(|key| _ = scope.spawn(move || world.put(key, &whole(key).unwrap())));
+            }),
+            Step::Copy(from, to) => {
+                if let Ok((source, bytes)) = self.store.open_object(BUCKET, from) {
+                    let staged = self.store.stage_copy(to, &source, bytes).unwrap();
+                    self.store.put(BUCKET, staged, &WriteCondition::default()).unwrap();
+                }
+            }
+            Step::Delete(key) => self.store.delete(BUCKET, key, &WriteCondition::default()).unwrap(),
+            Step::DeleteAll(keys) => {
+                let keys: Vec<String> = keys.iter().map(|key| (*key).to_owned()).collect();
+                self.store.delete_all(BUCKET, &keys).unwrap();
+            }
+            Step::Multipart(key) => {
+                let id = self.store.create_upload(BUCKET, key, &Attributes::default(), None).unwrap();
+                let bytes = whole(key).unwrap();
+                let part = self.store.temporary_path().unwrap();
+                fs::write(&part, &bytes).unwrap();
+                let mut digester = Digester::new(None, false);
+                digester.update(&bytes);
+                self.store.put_part(BUCKET, key, &id, 1, &part, &digester.finish()).unwrap();
+                let claimed = [ClaimedPart { number: 1, etag: None, checksum: None }];
+                let condition = WriteCondition::default();
+                self.store.complete_upload(BUCKET, key, &id, &claimed, &Expected::default(), &condition).unwrap();
+            }
+            Step::Replace(keys) => {
+                let staged = keys.iter().map(|key| format!("run/{key}"));
+                let staged = staged.map(|key| self.staged(&key, &whole(&key).unwrap())).collect();
+                self.store.replace(BUCKET, &["run/".to_owned()], staged).unwrap();
+            }
+        }
+        self.recorder.allow(exact(&self.model.objects));
+    }
+}
+
+/// The world of an honest disk.
+struct Honest;
+
+impl StateMachineTest for Honest {
+    type SystemUnderTest = World;
+    type Reference = Model;
+
+    fn init_test(_: &Model) -> World {
+        World::new(None)
+    }
+
+    fn apply(mut world: World, model: &Model, step: Step) -> World {
+        world.step(&step);
+        assert_eq!(world.model.objects, model.objects);
+        world
+    }
+
+    fn check_invariants(world: &World, _: &Model) {
+        let violations = &world.recorder.notes.lock().unwrap().violations;
+        assert!(violations.is_empty(), "after a power failure: {violations:#?}");
+    }
+}
+
+/// `PREGAO_CRASH_CASES` is the number of histories, each of up to 20 steps.
+fn cases() -> u32 {
+    std::env::var("PREGAO_CRASH_CASES").map_or(12, |cases| cases.parse().expect("PREGAO_CRASH_CASES is a number"))
+}
+
+#[test]
+fn nothing_acknowledged_is_lost_and_no_row_is_without_its_bytes() {
+    let config = Config { cases: cases(), max_shrink_iters: 200, failure_persistence: None, ..Config::default() };
+    TestRunner::new_with_rng(config.clone(), TestRng::deterministic_rng(RngAlgorithm::ChaCha))
+        .run(&Model::sequential_strategy(1..20), |(model, steps, seen)| {
+            Honest::test_sequential(config.clone(), model, steps, seen);
+            Ok(())
+        })
+        .unwrap();
+    let images = LOOKED_AT.load(Ordering::Relaxed);
+    println!("{images} images, of {} histories", cases());
+    assert!(images > 500, "{images} images are too few to mean anything");
+}
+
+#[test]
+fn a_sync_that_is_left_out_is_found() {
+    for lie in [Lie::Files, Lie::Folders, Lie::Index] {
+        let mut world = World::new(Some(lie));
+        let is_found = |world: &World| !world.recorder.notes.lock().unwrap().violations.is_empty();
+        for key in KEYS.iter().cycle().take(4 * KEYS.len()) {
+            for step in [Step::Put(key), Step::Put(key), Step::Delete(key), Step::Put(key)] {
+                if !is_found(&world) {
+                    world.step(&step);
+                }
+            }
+        }
+        let notes = world.recorder.notes.lock().unwrap();
+        assert!(!notes.violations.is_empty(), "{} images without {lie:?} synced, and nothing is lost", notes.images);
+    }
+}

@@ -1,0 +1,65 @@
+"""States of the disk after a power failure: `python3 tests/crash_images --images 300 --seed 1`.
+
+Records with `strace` what an upload and a run write, sync and rename, and opens homes that a power failure could have left at any of
+these steps. Each table and day has to be as before or as after, and the next run has to complete. Apart from `tests/run.py`,
+which takes a sample (`tests/test_crash_images.py`). Makes the virtual environment of the tests and builds the binary;
+PREGAO names one that is built already. The exit code is 1 when any image was wrong.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import tempfile
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+sys.path[:0] = [str(HERE.parent)]
+
+import run  # noqa: E402
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python3 tests/crash_images", description="Lose the power at any step.")
+    parser.add_argument("--images", type=int, default=300, help="how many (default: 300)")
+    parser.add_argument("--seed", type=int, default=1, help="which of them (default: 1)")
+    # What this command calls itself with, in the virtual environment.
+    parser.add_argument("--prepared", action="store_true", help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.images < 1:
+        parser.error("--images has to be at least 1")
+    if not arguments.prepared:
+        return prepare_and_call()
+
+    from crash_images.search import search
+
+    with tempfile.TemporaryDirectory(prefix="pregao-crash-") as folder:
+        summary = search(Path(folder).resolve(), arguments.images, arguments.seed, say)
+    for line in summary.lines():
+        say(line)
+    return 1 if summary.violations else 0
+
+
+def prepare_and_call() -> int:
+    try:
+        target = run.target_directory()
+        python = run.prepare_environment(target / "test-venv")
+        binary = os.environ.get("PREGAO")
+        if not binary:
+            run.step("build", ["cargo", "build", "--release", "--locked", "-p", "pregao"])
+            binary = str(run.binary(target))
+    except run.Failure as failure:
+        say(f"FAILED: {failure}")
+        return 1
+    command = [str(python), str(HERE), *sys.argv[1:], "--prepared"]
+    os.execve(command[0], command, {**os.environ, "PREGAO": str(Path(binary).resolve())})
+    return 1
+
+
+def say(line: str) -> None:
+    print(line, flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
