@@ -28,6 +28,8 @@ TOOLS = ROOT / "tests" / "tools"
 # The browser that looks at the web application, and what drives it: programs, and the packages of Debian that have them.
 BROWSER = ("chromium", "chromedriver")
 BROWSER_PACKAGES = ("chromium", "chromium-driver", "fonts-dejavu-core")
+# What records the system calls of the program: a program, and the package of the same name.
+TRACER = ("strace",)
 
 
 class Failure(Exception):
@@ -47,6 +49,7 @@ def main() -> int:
         python = prepare_environment(target / "test-venv")
         tools = prepare_tools(target)
         prepare_browser()
+        prepare_tracer()
         # The same profile for all of it: a fresh machine compiles the big dependencies once.
         step("build", ["cargo", "build", "--release", "--workspace", "--locked"])
         step("Rust tests", ["cargo", "test", "--release", "--workspace", "--locked"])
@@ -171,11 +174,21 @@ def prepare_node_modules(folder: Path, node: Path) -> Path:
 
 
 def prepare_browser() -> None:
-    """Have the browser on the PATH: installed where this may be done without a password, else asked for."""
-    missing = [program for program in BROWSER if not shutil.which(program)]
+    """Have the browser on the PATH."""
+    prepare_programs("browser", BROWSER, BROWSER_PACKAGES)
+
+
+def prepare_tracer() -> None:
+    """Have strace on the PATH."""
+    prepare_programs("strace", TRACER, TRACER)
+
+
+def prepare_programs(name: str, programs: tuple[str, ...], packages: tuple[str, ...]) -> None:
+    """Have programs on the PATH: installed where this may be done without a password, else asked for."""
+    missing = [program for program in programs if not shutil.which(program)]
     if not missing:
         return
-    install = ["apt-get", "install", "--yes", "--quiet", "--no-install-recommends", *BROWSER_PACKAGES]
+    install = ["apt-get", "install", "--yes", "--quiet", "--no-install-recommends", *packages]
     by_hand = f"this installs what is missing: sudo {shlex.join(install)}"
     if not shutil.which("apt-get"):
         raise Failure(f"{' and '.join(missing)} are not on the PATH; on Debian {by_hand}")
@@ -184,7 +197,7 @@ def prepare_browser() -> None:
         raise Failure(f"{' and '.join(missing)} are not on the PATH; {by_hand}")
     quiet = {"DEBIAN_FRONTEND": "noninteractive"}
     step("package lists", [*sudo, "apt-get", "update", "--quiet"], quiet)
-    step("browser", [*sudo, *install], quiet)
+    step(name, [*sudo, *install], quiet)
 
 
 def create_environment(folder: Path) -> None:

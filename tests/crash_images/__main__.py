@@ -45,6 +45,7 @@ def prepare_and_call() -> int:
     try:
         target = run.target_directory()
         python = run.prepare_environment(target / "test-venv")
+        run.prepare_tracer()
         binary = os.environ.get("PREGAO")
         if not binary:
             run.step("build", ["cargo", "build", "--release", "--locked", "-p", "pregao"])
