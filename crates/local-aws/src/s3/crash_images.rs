@@ -445,7 +445,7 @@ impl World {
             }),
             Step::Copy(from, to) => {
                 if let Ok((source, bytes)) = self.store.open_object(BUCKET, from) {
-                    let staged = self.store.stage_copy(to, &source, bytes).unwrap();
+                    let staged = self.store.stage_copy(to, &source, bytes, None).unwrap();
                     self.store.put(BUCKET, staged, &WriteCondition::default()).unwrap();
                 }
             }

@@ -57,7 +57,7 @@ pub(super) struct ClaimedPart {
 }
 
 /// What a client says of the whole object when it completes the upload.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Expected {
     pub(super) checksum: Option<(Algorithm, String)>,
     pub(super) composite: Option<bool>,
