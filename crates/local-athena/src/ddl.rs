@@ -66,6 +66,16 @@ fn change(changes: &Changes<'_>, ddl: Ddl, database: &str) -> Result<(), QueryEr
                 false => Err(no_partition(&table, &partition)),
             }
         }
+        Ddl::SetProperties { table, properties } => {
+            let mut table = external_table(changes, &table, database)?;
+            for (key, value) in properties {
+                match table.properties.iter_mut().find(|(known, _)| *known == key) {
+                    Some((_, old)) => *old = value,
+                    None => table.properties.push((key, value)),
+                }
+            }
+            changes.set_properties(&table)
+        }
         Ddl::DropPartitions { table, if_exists, partitions } => {
             let table = external_table(changes, &table, database)?;
             let mut partitions = partitions.iter();

@@ -11,6 +11,8 @@ pub struct ObjectFile {
     pub key: String,
     /// Bytes in the object.
     pub size: u64,
+    /// The tag of the object's version, without quotes, where the objects have such tags.
+    pub etag: Option<String>,
     /// Absolute path of the file with the object's bytes.
     pub path: PathBuf,
     /// When the object was last written.

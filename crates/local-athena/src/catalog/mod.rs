@@ -280,6 +280,11 @@ impl Changes<'_> {
         store::remove_table(&self.transaction, table)
     }
 
+    /// Gives a table that is there the properties of `table`, and no others.
+    pub(crate) fn set_properties(&self, table: &Table) -> Result<(), QueryError> {
+        store::set_properties(&self.transaction, table)
+    }
+
     /// Adds a partition; false when its values are there already.
     pub(crate) fn add_partition(&self, table: &Table, partition: &Partition) -> Result<bool, QueryError> {
         store::add_partition(&self.transaction, table, partition)

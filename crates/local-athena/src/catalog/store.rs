@@ -221,10 +221,16 @@ pub(super) fn add_table(connection: &Connection, table: &Table) -> Result<(), Qu
     let id = connection.last_insert_rowid();
     add_columns(connection, id, false, &table.columns)?;
     add_columns(connection, id, true, &table.partition_keys)?;
+    set_properties(connection, table)
+}
+
+pub(super) fn set_properties(connection: &Connection, table: &Table) -> Result<(), QueryError> {
+    connection
+        .execute(&format!("DELETE FROM properties WHERE table_id = {TABLE_ID}"), [&table.database, &table.name])?;
     for (position, (key, value)) in table.properties.iter().enumerate() {
         connection.execute(
-            "INSERT INTO properties (table_id, position, key, value) VALUES (?, ?, ?, ?)",
-            params![id, position as i64, key, value],
+            &format!("INSERT INTO properties (table_id, position, key, value) VALUES ({TABLE_ID}, ?3, ?4, ?5)"),
+            params![table.database, table.name, position as i64, key, value],
         )?;
     }
     Ok(())

@@ -40,6 +40,7 @@ pub(crate) fn of_run(error: &DataFusionError) -> QueryError {
         ),
         DataFusionError::NotImplemented(message) => QueryError::new(ErrorKind::NotSupported, first_line(message)),
         DataFusionError::ArrowError(arrow, _) => of_arrow(arrow),
+        DataFusionError::ParquetError(parquet) => malformed(parquet),
         DataFusionError::Plan(message) | DataFusionError::Execution(message) => {
             QueryError::new(ErrorKind::Semantic, first_line(message))
         }
@@ -88,6 +89,7 @@ fn first_line(message: &str) -> &str {
 
 fn of_arrow(error: &ArrowError) -> QueryError {
     match error {
+        ArrowError::ParquetError(message) => malformed(message),
         ArrowError::DivideByZero => QueryError::new(ErrorKind::DivisionByZero, "Division by zero"),
         ArrowError::ArithmeticOverflow(message) => QueryError::new(ErrorKind::NumericValueOutOfRange, message),
         ArrowError::CastError(message) | ArrowError::ParseError(message) => {
@@ -108,6 +110,11 @@ fn of_arrow(error: &ArrowError) -> QueryError {
         },
         other => QueryError::new(ErrorKind::Internal, first_line(&other.to_string())),
     }
+}
+
+/// A page that cannot be decoded, or whose bytes are not those of its checksum.
+fn malformed(error: impl std::fmt::Display) -> QueryError {
+    QueryError::new(ErrorKind::BadData, format_args!("Malformed Parquet file: {}", first_line(&error.to_string())))
 }
 
 /// `Cannot cast string 'x' to value of Int64 type` as `Cannot cast 'x' to bigint`.

@@ -2,8 +2,9 @@
 //!
 //! A query passes through three hands: [`rewrite`] turns Athena's words into DataFusion's in the
 //! tree, [`semantics`] gives operators and casts Athena's meaning once types are known, and
-//! [`table`] reads the files.
+//! [`table`] reads the files, which [`audited`] has compared with their manifests.
 
+mod audited;
 pub(crate) mod errors;
 mod information_schema;
 mod memory;

@@ -1,7 +1,9 @@
-//! Parquet files on this machine: read by position, and held to the types that their table declares.
+//! Parquet files on this machine: read by position, verified where an audit left checksums, and held to the types that
+//! their table declares.
 
+use std::fmt::Display;
 use std::fs::File;
-use std::io;
+use std::io::{self, Cursor};
 use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
@@ -18,6 +20,7 @@ use datafusion::parquet::arrow::async_reader::AsyncFileReader;
 use datafusion::parquet::arrow::parquet_to_arrow_schema;
 use datafusion::parquet::errors::ParquetError;
 use datafusion::parquet::file::metadata::{ParquetMetaData, ParquetMetaDataReader};
+use datafusion::parquet::file::reader::{ChunkReader, Length};
 use datafusion::parquet::schema::types::SchemaDescriptor;
 use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_expr::expressions::Column;
@@ -28,6 +31,7 @@ use datafusion::physical_plan::metrics::ExecutionPlanMetricsSet;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 
+use super::audited::Audited;
 use crate::catalog::{Table, TableColumn};
 use crate::error::{ErrorKind, QueryError};
 
@@ -37,6 +41,69 @@ pub(super) struct LocalFile {
     pub(super) path: PathBuf,
     /// The object, `s3://bucket/key`, for messages.
     pub(super) uri: String,
+    /// What its audit saw of it.
+    pub(super) audited: Option<Audited>,
+}
+
+/// A file that is open.
+struct OpenFile<'a> {
+    file: &'a File,
+    local: &'a LocalFile,
+}
+
+impl OpenFile<'_> {
+    /// These bytes of the file, which are those that were audited.
+    fn read(&self, range: Range<u64>) -> std::result::Result<Bytes, ParquetError> {
+        let around = self.local.audited.as_ref().map_or_else(|| range.clone(), |audited| audited.around(&range));
+        let length = usize::try_from(around.end.saturating_sub(around.start))?;
+        let mut bytes = vec![0; length];
+        let done = self.file.read_exact_at(&mut bytes, around.start);
+        done.map_err(|error| self.local.cannot_open(&error))?;
+        if let Some(audited) = &self.local.audited {
+            audited.verify(around.start, &bytes).map_err(|damage| self.local.damaged(&damage))?;
+        }
+        let bytes = Bytes::from(bytes);
+        let (from, to) = (range.start.checked_sub(around.start), range.end.checked_sub(around.start));
+        match (from.map(usize::try_from).transpose()?, to.map(usize::try_from).transpose()?) {
+            (Some(from), Some(to)) if from <= to && to <= length => Ok(bytes.slice(from..to)),
+            _ => Err(self.local.cannot_open(&io::ErrorKind::UnexpectedEof.into())),
+        }
+    }
+}
+
+impl Length for OpenFile<'_> {
+    fn len(&self) -> u64 {
+        self.file.len()
+    }
+}
+
+impl ChunkReader for OpenFile<'_> {
+    type T = Cursor<Bytes>;
+
+    fn get_read(&self, start: u64) -> std::result::Result<Self::T, ParquetError> {
+        self.read(start..self.len()).map(Cursor::new)
+    }
+
+    fn get_bytes(&self, start: u64, length: usize) -> std::result::Result<Bytes, ParquetError> {
+        self.read(start..start.saturating_add(length as u64))
+    }
+}
+
+impl LocalFile {
+    /// What the user can do about it.
+    fn repair(&self) -> String {
+        self.audited.as_ref().map_or_else(String::new, |audited| format!("; {}", audited.repair()))
+    }
+
+    fn cannot_open(&self, error: &io::Error) -> ParquetError {
+        let message = format!("Error opening Hive split {}: {error}{}", self.uri, self.repair());
+        wrapped(ErrorKind::CannotOpenSplit, message)
+    }
+
+    fn damaged(&self, what: impl Display) -> ParquetError {
+        let message = format!("Malformed Parquet file {}: {what}{}", self.uri, self.repair());
+        wrapped(ErrorKind::BadData, message)
+    }
 }
 
 /// Opens the files of one scan.
@@ -84,21 +151,19 @@ struct Reader {
 }
 
 impl Reader {
-    fn file(&mut self) -> std::result::Result<&File, ParquetError> {
+    fn file(&mut self) -> std::result::Result<OpenFile<'_>, ParquetError> {
         if self.file.is_none() {
-            let file = File::open(&self.local.path).map_err(|e| self.cannot_open(&e))?;
+            let file = File::open(&self.local.path).map_err(|e| self.local.cannot_open(&e))?;
             self.file = Some(file);
         }
-        self.file.as_ref().ok_or_else(|| ParquetError::General("the file was not opened".to_owned()))
+        let file = self.file.as_ref().ok_or_else(|| ParquetError::General("the file was not opened".to_owned()))?;
+        Ok(OpenFile { file, local: &self.local })
     }
 
     fn read(&mut self, range: Range<u64>) -> std::result::Result<Bytes, ParquetError> {
-        let length = usize::try_from(range.end.saturating_sub(range.start))?;
-        let mut bytes = vec![0; length];
-        let done = self.file()?.read_exact_at(&mut bytes, range.start);
-        done.map_err(|error| self.cannot_open(&error))?;
-        self.metrics.bytes_scanned.add(length);
-        Ok(bytes.into())
+        let bytes = self.file()?.read(range)?;
+        self.metrics.bytes_scanned.add(bytes.len());
+        Ok(bytes)
     }
 
     fn metadata(
@@ -106,14 +171,22 @@ impl Reader {
         options: Option<&ArrowReaderOptions>,
     ) -> std::result::Result<Arc<ParquetMetaData>, ParquetError> {
         let reader = ParquetMetaDataReader::new().with_arrow_reader_options(options);
-        let parsed = reader.parse_and_finish(self.file()?);
-        let metadata = parsed.map_err(|error| self.not_parquet(&error))?;
+        let parsed = reader.parse_and_finish(&self.file()?);
+        let metadata = parsed.map_err(|error| self.not_parquet(error))?;
+        let rows = u64::try_from(metadata.file_metadata().num_rows()).ok();
+        if let Some(audited) =
+            self.local.audited.as_ref().and_then(Audited::rows).filter(|audited| Some(*audited) != rows)
+        {
+            return Err(self
+                .local
+                .damaged(format_args!("its footer is not that of the {audited} rows that were audited")));
+        }
         self.check(metadata.file_metadata().schema_descr())?;
         Ok(Arc::new(metadata))
     }
 
     fn check(&self, file: &SchemaDescriptor) -> std::result::Result<(), ParquetError> {
-        let schema = parquet_to_arrow_schema(file, None).map_err(|e| self.not_parquet(&e))?;
+        let schema = parquet_to_arrow_schema(file, None).map_err(|e| self.not_parquet(e))?;
         for column in self.columns.iter() {
             let Some(field) = field_of(&schema, &column.name) else {
                 continue;
@@ -140,14 +213,12 @@ impl Reader {
         wrapped(ErrorKind::BadData, message)
     }
 
-    fn cannot_open(&self, error: &io::Error) -> ParquetError {
-        let message = format!("Error opening Hive split {}: {error}", self.local.uri);
-        wrapped(ErrorKind::CannotOpenSplit, message)
-    }
-
-    fn not_parquet(&self, error: &ParquetError) -> ParquetError {
-        let message = format!("Malformed Parquet file {}: {error}", self.local.uri);
-        wrapped(ErrorKind::BadData, message)
+    /// What the library says of a file; an error of ours stays what it is.
+    fn not_parquet(&self, error: ParquetError) -> ParquetError {
+        match error {
+            ParquetError::External(inner) if inner.is::<QueryError>() => ParquetError::External(inner),
+            error => self.local.damaged(error),
+        }
     }
 }
 

@@ -13,6 +13,7 @@ use datafusion::physical_plan::{ExecutionPlan, displayable, execute_stream};
 use datafusion::sql::parser::Statement as DfStatement;
 use datafusion::sql::sqlparser::ast::{ObjectName, Query, Spanned, Statement as SqlStatement, Visit, Visitor};
 
+use super::audited::Objects;
 use super::errors::{of_plan, of_run};
 use super::relations::Relations;
 use super::rewrite::{rewrite, shown_name, written};
@@ -30,7 +31,7 @@ use crate::types::{HiveType, answer_type};
 /// Plans queries: what they all start from.
 pub(crate) struct Planner {
     base: Arc<SessionState>,
-    objects: Arc<dyn ObjectFiles>,
+    objects: Arc<Objects>,
 }
 
 /// A query that is ready to run.
@@ -43,7 +44,7 @@ pub(crate) struct Planned {
 impl Planner {
     pub(crate) fn new(limits: Limits, spill: &Path, objects: Arc<dyn ObjectFiles>) -> Result<Self, DataFusionError> {
         let base = Arc::new(session::base(limits, spill)?);
-        Ok(Self { base, objects })
+        Ok(Self { base, objects: Arc::new(Objects::new(objects)) })
     }
 
     /// Plans a query against one state of the catalog.

@@ -8,6 +8,7 @@ use datafusion::common::{DataFusionError, Result};
 use datafusion::datasource::{MemTable, ViewTable};
 use datafusion::execution::SessionState;
 
+use super::audited::Objects;
 use super::errors::external;
 use super::plan::plan_view;
 use super::size::{DEEPEST_VIEW, too_deep};
@@ -15,7 +16,6 @@ use super::table::HiveTable;
 use super::{information_schema, partitions_table};
 use crate::catalog::{CATALOG_NAME, Snapshot, Table, TableKind};
 use crate::error::{ErrorKind, QueryError};
-use crate::objects::ObjectFiles;
 
 /// The database with the catalog's own tables.
 pub(super) const INFORMATION_SCHEMA: &str = "information_schema";
@@ -24,7 +24,7 @@ pub(super) const INFORMATION_SCHEMA: &str = "information_schema";
 #[derive(Clone)]
 pub(super) struct Relations {
     pub(super) snapshot: Arc<Snapshot>,
-    pub(super) objects: Arc<dyn ObjectFiles>,
+    pub(super) objects: Arc<Objects>,
     /// The session without a catalog, on which views are planned.
     pub(super) base: Arc<SessionState>,
     /// Does the query name `$path`?

@@ -24,6 +24,7 @@ use datafusion::logical_expr::{Expr, TableProviderFilterPushDown};
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::empty::EmptyExec;
 
+use super::audited::{Audited, Objects, TableFile};
 use super::errors::external;
 use super::parquet_files::{AnyCase, Files, LocalFile};
 use super::partitions_table::key_values;
@@ -38,7 +39,7 @@ pub(super) const PATH: &str = "$path";
 pub(super) struct HiveTable {
     table: Table,
     partitions: Vec<Partition>,
-    objects: Arc<dyn ObjectFiles>,
+    objects: Arc<Objects>,
     files: SchemaRef,
     layout: TableSchema,
     keys: usize,
@@ -53,18 +54,22 @@ impl std::fmt::Debug for HiveTable {
 /// A file to scan and what its rows have in common.
 struct Found {
     object: ObjectFile,
+    audited: Option<Audited>,
     uri: String,
+    values: Vec<ScalarValue>,
+}
+
+/// Where the files of a partition are; of a table without partitions, where all are.
+struct Place {
+    location: String,
+    /// The values of the partition keys, as the catalog has them.
+    written: Vec<String>,
     values: Vec<ScalarValue>,
 }
 
 impl HiveTable {
     /// `with_path` adds the column `$path`, which only queries that name it should see.
-    pub(super) fn new(
-        table: Table,
-        partitions: Vec<Partition>,
-        objects: Arc<dyn ObjectFiles>,
-        with_path: bool,
-    ) -> Self {
+    pub(super) fn new(table: Table, partitions: Vec<Partition>, objects: Arc<Objects>, with_path: bool) -> Self {
         let field = |column: &crate::catalog::TableColumn| Field::new(&column.name, column.ty.arrow(), true);
         let files: SchemaRef = Arc::new(Schema::new(table.columns.iter().map(field).collect::<Vec<_>>()));
         let mut by_partition: Vec<_> = table.partition_keys.iter().map(field).collect();
@@ -133,14 +138,19 @@ impl HiveTable {
         let TableKind::External { location } = &self.table.kind else {
             return not_impl_err!("a view has no files");
         };
-        let places: Vec<(String, Vec<ScalarValue>)> = if self.keys == 0 {
-            vec![(location.clone(), Vec::new())]
+        let places: Vec<Place> = if self.keys == 0 {
+            vec![Place { location: location.clone(), written: Vec::new(), values: Vec::new() }]
         } else {
             let chosen = self.chosen(state, filters)?.into_iter();
-            chosen.map(|(p, values)| (p.location.clone(), values)).collect()
+            let place = |(partition, values): (&Partition, Vec<ScalarValue>)| Place {
+                location: partition.location.clone(),
+                written: partition.values.clone(),
+                values,
+            };
+            chosen.map(place).collect()
         };
-        let objects = self.objects.clone();
-        let listed = tokio::task::spawn_blocking(move || list(&*objects, places)).await;
+        let (objects, table) = (self.objects.clone(), self.table.clone());
+        let listed = tokio::task::spawn_blocking(move || find(&objects, &table, places)).await;
         listed.map_err(|error| DataFusionError::External(Box::new(error)))?
     }
 
@@ -149,33 +159,38 @@ impl HiveTable {
         if self.layout.table_partition_cols().len() > self.keys {
             values.push(ScalarValue::from(found.uri.as_str()));
         }
-        let file = LocalFile { path: found.object.path, uri: found.uri.clone() };
+        let file = LocalFile { path: found.object.path, uri: found.uri.clone(), audited: found.audited };
         PartitionedFile::new(found.uri, found.object.size).with_partition_values(values).with_extension(file)
     }
 }
 
-fn list(objects: &dyn ObjectFiles, places: Vec<(String, Vec<ScalarValue>)>) -> Result<Vec<Found>> {
+fn find(objects: &Objects, table: &Table, places: Vec<Place>) -> Result<Vec<Found>> {
     let mut found = Vec::new();
-    for (location, values) in places {
-        for object in visible(objects, &location).map_err(external)? {
-            found.push(Found { uri: uri(&location, &object.key), object, values: values.clone() });
+    for Place { location, written, values } in places {
+        for TableFile { object, audited } in objects.files(table, &written, &location).map_err(external)? {
+            found.push(Found { uri: uri(&location, &object.key), object, audited, values: values.clone() });
         }
     }
     Ok(found)
 }
 
+/// Every object of a location.
+pub(super) fn list(objects: &dyn ObjectFiles, location: &str) -> std::result::Result<Vec<ObjectFile>, QueryError> {
+    objects.list(location).map_err(|error| {
+        QueryError::new(ErrorKind::CannotOpenSplit, format_args!("{location} cannot be listed: {error}"))
+    })
+}
+
+/// Is a part of an object's path, behind the location, hidden by `_` or `.`?
+pub(super) fn is_hidden(location: &str, object: &ObjectFile) -> bool {
+    let path = object.key.get(key_of(location).len()..).unwrap_or_default();
+    path.split('/').any(|part| part.starts_with('_') || part.starts_with('.'))
+}
+
 /// The objects of a location that hold rows: not empty, and no part of their path hidden by `_` or `.`.
 pub(crate) fn visible(objects: &dyn ObjectFiles, location: &str) -> std::result::Result<Vec<ObjectFile>, QueryError> {
-    let listed = objects.list(location).map_err(|error| {
-        QueryError::new(ErrorKind::CannotOpenSplit, format_args!("{location} cannot be listed: {error}"))
-    })?;
-    let prefix = key_of(location).len();
-    let is_hidden = |part: &str| part.starts_with('_') || part.starts_with('.');
-    Ok(listed
-        .into_iter()
-        .filter(|o| o.size > 0)
-        .filter(|o| !o.key.get(prefix..).unwrap_or_default().split('/').any(is_hidden))
-        .collect())
+    let listed = list(objects, location)?.into_iter();
+    Ok(listed.filter(|object| object.size > 0 && !is_hidden(location, object)).collect())
 }
 
 /// `s3://bucket/a/b/` and the key `a/b/c` make `s3://bucket/a/b/c`.

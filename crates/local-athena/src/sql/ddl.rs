@@ -79,6 +79,10 @@ pub(crate) enum Ddl {
         spec: PartitionSpec,
         location: String,
     },
+    SetProperties {
+        table: Name,
+        properties: Vec<(String, String)>,
+    },
     DropPartitions {
         table: Name,
         if_exists: bool,
@@ -201,6 +205,11 @@ pub(super) fn alter(cursor: &mut Cursor<'_>) -> Result<Ddl, QueryError> {
         cursor.expect("LOCATION")?;
         let location = location(cursor)?;
         return Ok(Ddl::MovePartition { table, spec, location });
+    }
+    if cursor.take_all(&["SET", "TBLPROPERTIES"]) {
+        let properties = properties(cursor)?;
+        refuse_properties(&properties)?;
+        return Ok(Ddl::SetProperties { table, properties });
     }
     for word in ["SET", "REPLACE", "CHANGE", "RENAME"] {
         if cursor.is(word) {

@@ -69,6 +69,7 @@ impl Statement {
                 Ddl::DropTable { .. } => "DROP_TABLE",
                 Ddl::AddPartitions { .. } => "ALTER_TABLE_ADD_PARTITION",
                 Ddl::MovePartition { .. } => "ALTER_TABLE_SET_LOCATION",
+                Ddl::SetProperties { .. } => "ALTER_TABLE_SET_TBLPROPERTIES",
                 Ddl::DropPartitions { .. } => "ALTER_TABLE_DROP_PARTITION",
                 Ddl::RepairTable { .. } => "MSCK_REPAIR_TABLE",
                 Ddl::CreateView(_) => "CREATE_VIEW",

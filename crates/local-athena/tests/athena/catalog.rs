@@ -59,6 +59,15 @@ async fn tables() {
     assert_eq!(fixture.rows("SHOW TABLES IN market 'opt*'").await, Vec::<String>::new());
     assert_eq!(fixture.rows("SHOW COLUMNS IN quotes").await, ["ticker", "last", "year", "month", "day"]);
     assert_eq!(fixture.rows("SHOW TBLPROPERTIES quotes ('owner')").await, ["me"]);
+    fixture.run("ALTER TABLE quotes SET TBLPROPERTIES ('owner'='you', 'pregao.manifest'='_manifest.json')").await;
+    assert_eq!(
+        fixture.rows("SHOW TBLPROPERTIES quotes").await,
+        ["classification\tparquet", "owner\tyou", "pregao.manifest\t_manifest.json"]
+    );
+    let error = fixture.refusal("ALTER TABLE quotes SET TBLPROPERTIES ('projection.enabled'='true')").await;
+    assert_eq!(error.kind, ErrorKind::NotSupported);
+    let error = fixture.refusal("ALTER TABLE quotas SET TBLPROPERTIES ('owner'='you')").await;
+    assert_eq!(error.message, "FAILED: SemanticException [Error 10001]: Table not found quotas");
 
     let table = fixture.engine.catalog().table("market", "QUOTES").unwrap().unwrap();
     assert_eq!(table.kind, TableKind::External { location: "s3://lake/quotes/".to_owned() });

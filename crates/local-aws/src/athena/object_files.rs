@@ -19,6 +19,7 @@ impl ObjectFiles for ObjectStore {
         let file = |(object, path): (crate::s3::Object, std::path::PathBuf)| ObjectFile {
             key: object.key,
             size: object.size,
+            etag: Some(object.etag),
             path,
             last_modified: system_time(object.modified),
         };
