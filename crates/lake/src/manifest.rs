@@ -83,4 +83,10 @@ mod tests {
         let listed: Vec<_> = listed("quotes/run=a/", &objects).collect();
         assert_eq!((listed[0].name, listed[0].bytes, listed[0].etag), ("part-0.parquet", 7, Some("e")));
     }
+
+    #[test]
+    fn the_tables_say_what_their_manifests_are_called() {
+        let ddl = TableName::Quotes.create_table_ddl("pregao", "s3://lake/quotes/");
+        assert!(ddl.ends_with(&format!("\nTBLPROPERTIES ('{PROPERTY}'='{NAME}')")), "{ddl}");
+    }
 }

@@ -54,12 +54,15 @@ impl TableName {
         }
     }
 
-    /// The statement that creates the table in Athena, in `database` over the objects under `location` (`s3://.../`).
+    /// The statement that creates the table in Athena, in `database` over the objects under `location` (`s3://.../`). Its
+    /// property says that each of its partitions has a manifest, with which a reader can compare what it finds. Athena
+    /// keeps the property and does nothing with it.
     pub fn create_table_ddl(self, database: &str, location: &str) -> String {
-        self.create_table_ddl_as(database, self.as_str(), location)
+        let ddl = self.create_table_ddl_as(database, self.as_str(), location);
+        format!("{ddl}\nTBLPROPERTIES ('pregao.manifest'='_manifest.json')")
     }
 
-    /// The same, for a table of the same columns under another name.
+    /// The same, for a table of the same columns under another name, whose partitions need no manifests.
     pub fn create_table_ddl_as(self, database: &str, name: &str, location: &str) -> String {
         let columns: Vec<String> =
             self.columns().iter().map(|c| format!("  `{}` {}", c.name, c.ty.hive_name())).collect();
@@ -314,7 +317,8 @@ mod tests {
             TableName::Rejects.create_table_ddl("pregao", "s3://lake/rejects/"),
             "CREATE EXTERNAL TABLE IF NOT EXISTS `pregao`.`rejects` (\n  `intdate` bigint,\n  `source_file` string,\n  \
              `table_name` string,\n  `ticker` string,\n  `column_name` string,\n  `text` string,\n  `reason` string\n)\n\
-             PARTITIONED BY (`year` int, `month` int, `day` int)\nSTORED AS PARQUET\nLOCATION 's3://lake/rejects/'"
+             PARTITIONED BY (`year` int, `month` int, `day` int)\nSTORED AS PARQUET\nLOCATION 's3://lake/rejects/'\n\
+             TBLPROPERTIES ('pregao.manifest'='_manifest.json')"
         );
     }
 }

@@ -1,9 +1,8 @@
 //! Points a table's partitions at what a run wrote: the moment in which readers see it.
 //!
 //! Each partition changes in one statement, so that a reader sees a day as it was or as it is. Only folders are pointed at
-//! that the audit has passed, and that still hold the files that it looked at.
+//! that the audit has passed, and that hold exactly the files of its manifest.
 
-use std::collections::BTreeSet;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 
@@ -11,7 +10,7 @@ use chrono::{NaiveDate, Utc};
 use lake::lambda::parse_event;
 use lake::quality::{self, Day, Report};
 use lake::request::{self, Request};
-use lake::{Error, Lake, athena, keys, objects, parallel, partitions};
+use lake::{Error, Lake, athena, keys, manifest, parallel, partitions};
 use market::partition::{DateRange, Partition};
 use market::run::RunId;
 use market::table::TableName;
@@ -102,26 +101,26 @@ fn folder(lake: &Lake, table: TableName, date: NaiveDate, run: &RunId) -> (Parti
 /// Folders are looked at, and partitions moved, this many at once. Athena runs twenty statements of an account.
 const AT_ONCE: NonZeroUsize = NonZeroUsize::new(5).expect("not zero");
 
-/// Holds what lies in the run's folders against what was audited.
+/// Compares what lies in the run's folders with the manifests that the audit left there, and these with its report.
 async fn check_unchanged(lake: &Lake, run: &RunId, table: TableName, days: &[&Day]) -> Result<(), Error> {
     let shared = Arc::new(lake.clone());
-    let audited: Vec<_> = days.iter().map(|day| (day.date, day.parquet_files, day.parquet_bytes)).collect();
-    let looks = parallel::map(audited, AT_ONCE, |(date, files, bytes)| {
+    let days: Vec<Day> = days.iter().map(|day| (*day).clone()).collect();
+    let looks = parallel::map(days, AT_ONCE, |day| {
         let (lake, run) = (shared.clone(), run.clone());
         async move {
-            let found = objects::list_data(&lake, &keys::run_folder(table, date.into(), &run)).await?;
-            let same = found.len() as u64 == files && found.iter().map(|object| object.bytes).sum::<u64>() == bytes;
-            Ok((!same).then_some(date))
+            let manifest = manifest::check(&lake, table, day.date, &run).await?;
+            let audited = (day.parquet_files, day.parquet_bytes, day.figures.rows);
+            if (manifest.files.len() as u64, manifest.bytes(), manifest.rows()) == audited {
+                return Ok(());
+            }
+            Err(Error::Quality(format!(
+                "the manifest of {table} that run {run} has for {date} and the report of its audit are not of the same \
+                 files; nothing is published. Start create_datalake for {date} again",
+                date = day.date
+            )))
         }
     });
-    let changed: BTreeSet<NaiveDate> = looks.await?.into_iter().flatten().collect();
-    match changed.first() {
-        None => Ok(()),
-        Some(date) => Err(Error::Quality(format!(
-            "the files of {table} that run {run} wrote for {date} are not those that were audited; nothing is published. \
-             Start create_datalake for that day again"
-        ))),
-    }
+    looks.await.map(drop)
 }
 
 async fn move_partitions(lake: &Lake, table: TableName, moved: Vec<(Partition, String)>) -> Result<(), Error> {

@@ -127,18 +127,34 @@ impl Evidence {
         days
     }
 
-    fn days(&self, table: TableName) -> Vec<Day> {
-        let figures = self.content.as_ref().and_then(|content| content.figures.get(&table));
+    /// What the run wrote for one day of `table`.
+    pub fn day(&self, table: TableName, date: NaiveDate) -> DayFiles {
+        self.written(table).get(&date).cloned().unwrap_or_default()
+    }
+
+    /// Each day that has a partition, with its files. A day without rows may have none.
+    pub fn days_of(&self, table: TableName) -> BTreeMap<NaiveDate, DayFiles> {
         let empty = self.records_by_day(table).into_iter().filter(|(_, records)| may_be_empty(table, records));
         let mut days: BTreeMap<NaiveDate, DayFiles> = empty.map(|(date, _)| (date, DayFiles::default())).collect();
         days.extend(self.written(table).iter().map(|(date, files)| (*date, files.clone())));
+        days
+    }
+
+    /// Adds what else is wrong with the files of some days.
+    pub fn add_faults(&mut self, table: TableName, faults: impl IntoIterator<Item = (NaiveDate, String)>) {
+        let days = self.written.entry(table).or_default();
+        faults.into_iter().for_each(|(date, fault)| days.entry(date).or_default().faults.push(fault));
+    }
+
+    fn days(&self, table: TableName) -> Vec<Day> {
+        let figures = self.content.as_ref().and_then(|content| content.figures.get(&table));
         let day = |(date, files): (NaiveDate, DayFiles)| Day {
             date,
             parquet_files: files.files,
             parquet_bytes: files.bytes,
             figures: figures.and_then(|figures| figures.get(&date).copied()).unwrap_or_default(),
         };
-        days.into_iter().map(day).collect()
+        self.days_of(table).into_iter().map(day).collect()
     }
 
     /// Every day with raw files has files, and no other day has any. A day without rows may do without: Spark writes
@@ -154,7 +170,7 @@ impl Evidence {
         strict("partitions", expected.union(&found).count(), wrong.collect())
     }
 
-    /// Every file is Parquet with the columns of the table.
+    /// Every file is Parquet with the columns of the table, and is so until the audit ends.
     fn schema(&self, table: TableName) -> Check {
         let checked = self.written(table).values().map(|day| day.files).sum();
         let faults = self.written(table).iter().flat_map(|(date, day)| day.faults.iter().map(|fault| (*date, fault)));
@@ -323,7 +339,7 @@ mod tests {
 
     /// Two days, the second without options, in which everything is as it should be.
     fn fine() -> Evidence {
-        let files = |rows| DayFiles { files: 1, bytes: 100, rows, faults: Vec::new() };
+        let files = |rows| DayFiles { files: 1, bytes: 100, rows, ..DayFiles::default() };
         Evidence {
             run: "r".parse().expect("a run"),
             range: DateRange::new(day(1), day(2)).expect("a range"),
@@ -427,6 +443,21 @@ mod tests {
             [
                 "options: schema: 1 of 1 files fail (100%, at most 0%) on 2020-04-01; options/x.csv: it is no .parquet file"
             ]
+        );
+    }
+
+    #[test]
+    fn a_file_that_changed_during_the_audit_fails_it() {
+        let mut evidence = fine();
+        evidence.add_faults(
+            TableName::Quotes,
+            [(day(1), "quotes/x.parquet: it changed during the audit: x.parquet is missing".to_owned())],
+        );
+        let told = failures(&evidence);
+        assert_eq!(
+            told,
+            ["quotes: schema: 1 of 2 files fail (50%, at most 0%) on 2020-04-01; \
+                 quotes/x.parquet: it changed during the audit: x.parquet is missing"]
         );
     }
 

@@ -1,11 +1,15 @@
-//! The Parquet files that a run wrote, by their footers: how many rows they have, and whether their columns are those of
-//! the table.
+//! The Parquet files that a run wrote: how many rows they have and whether their columns are those of the table, by their
+//! footers, and checksums of all their bytes, so that nobody reads others later.
+//!
+//! What is looked at is one version of each file, named by its ETag. Queries read the files too and cannot name a version,
+//! so [`changes`] looks again when they are done.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use chrono::NaiveDate;
+use lake::manifest::{AuditedFile, Checksums, Manifest, Summing, listed};
 use lake::objects::{self, Object};
 use lake::{Error, Lake, keys, parallel};
 use market::partition::DateRange;
@@ -27,6 +31,8 @@ pub struct DayFiles {
     pub rows: u64,
     /// Each file that is not what it should be, and why.
     pub faults: Vec<String>,
+    /// The files that are what they should be.
+    pub audited: Vec<AuditedFile>,
 }
 
 /// Looks at all files that `run` wrote for `table` in `range`, by day. Days without files are left out.
@@ -43,7 +49,7 @@ pub async fn written(
             let folder = keys::run_folder(table, date.into(), &run);
             let mut day = DayFiles::default();
             for object in objects::list_data(&lake, &folder).await? {
-                day.add(&lake, table, &object).await?;
+                day.add(&lake, table, &folder, &object).await?;
             }
             Ok((date, day))
         }
@@ -51,45 +57,117 @@ pub async fn written(
     Ok(days.await?.into_iter().filter(|(_, day)| day.files > 0).collect())
 }
 
+/// What has changed in the run's folders of these days since [`written`] looked at them.
+pub async fn changes(
+    lake: &Lake,
+    table: TableName,
+    run: &RunId,
+    days: impl IntoIterator<Item = (NaiveDate, DayFiles)>,
+) -> Result<Vec<(NaiveDate, String)>, Error> {
+    let shared = Arc::new(lake.clone());
+    let days: Vec<_> = days.into_iter().collect();
+    let looks = parallel::map(days, lake.config.ingest.parallel_files, |(date, day)| {
+        let (lake, run) = (shared.clone(), run.clone());
+        async move {
+            let folder = keys::run_folder(table, date.into(), &run);
+            let found = objects::list_data(&lake, &folder).await?;
+            let change = day.manifest(table, date, &run).check(&folder, listed(&folder, &found)).err();
+            Ok(change.map(|change| (date, format!("{folder}{}: it changed during the audit: {change}", change.name()))))
+        }
+    });
+    Ok(looks.await?.into_iter().flatten().collect())
+}
+
 impl DayFiles {
-    async fn add(&mut self, lake: &Lake, table: TableName, object: &Object) -> Result<(), Error> {
+    /// The manifest of this day's files.
+    pub fn manifest(self, table: TableName, date: NaiveDate, run: &RunId) -> Manifest {
+        Manifest::new(keys::run_folder(table, date.into(), run), self.audited)
+    }
+
+    async fn add(&mut self, lake: &Lake, table: TableName, folder: &str, object: &Object) -> Result<(), Error> {
         self.files += 1;
         self.bytes += object.bytes;
-        let fault = if object.key.ends_with(".parquet") {
-            match footer(lake, object).await? {
-                Ok(footer) => {
-                    self.rows += u64::try_from(footer.file_metadata().num_rows()).unwrap_or_default();
-                    schema_fault(table, footer.file_metadata().schema())
-                }
-                Err(error) => Some(format!("it cannot be read: {error}")),
+        match audit(lake, table, object).await? {
+            Ok((rows, checksums)) => {
+                self.rows += rows;
+                let name = object.key.strip_prefix(folder).unwrap_or(&object.key).to_owned();
+                let (bytes, etag) = (object.bytes, object.etag.clone());
+                self.audited.push(AuditedFile { name, bytes, etag, rows, checksums });
             }
-        } else {
-            Some("it is no .parquet file".to_owned())
-        };
-        self.faults.extend(fault.map(|fault| format!("{}: {fault}", object.key)));
+            Err(fault) => self.faults.push(format!("{}: {fault}", object.key)),
+        }
         Ok(())
     }
 }
 
-/// How much of the end of a file is read at first. Most footers are smaller.
-const GUESSED_FOOTER: u64 = 64 << 10;
+/// The rows of a file and its checksums, or why it cannot be published.
+async fn audit(lake: &Lake, table: TableName, object: &Object) -> Result<Result<(u64, Checksums), String>, Error> {
+    if !object.key.ends_with(".parquet") {
+        return Ok(Err("it is no .parquet file".to_owned()));
+    }
+    let Some((checksums, end)) = read_through(lake, object).await? else { return Ok(Err(changed())) };
+    let footer = match footer(lake, object, end).await? {
+        Some(Ok(footer)) => footer,
+        Some(Err(error)) => return Ok(Err(format!("it cannot be read: {error}"))),
+        None => return Ok(Err(changed())),
+    };
+    if let Some(fault) = schema_fault(table, footer.file_metadata().schema()) {
+        return Ok(Err(fault));
+    }
+    let rows = u64::try_from(footer.file_metadata().num_rows());
+    Ok(rows.map(|rows| (rows, checksums)).map_err(|_| "its footer says that it has less than no rows".to_owned()))
+}
 
-async fn footer(lake: &Lake, object: &Object) -> Result<Result<ParquetMetaData, ParquetError>, Error> {
-    let mut wanted = GUESSED_FOOTER;
+fn changed() -> String {
+    "it changed during the audit".to_owned()
+}
+
+/// How much of the end of a file is kept as it is read. Most footers are smaller.
+const GUESSED_FOOTER: usize = 64 << 10;
+
+/// The checksums of all bytes of a file, and the last of these bytes; none when this version of it is gone.
+async fn read_through(lake: &Lake, object: &Object) -> Result<Option<(Checksums, Bytes)>, Error> {
+    let bucket = &lake.config.buckets.lake;
+    let Some(mut body) = objects::open(lake, bucket, object).await? else { return Ok(None) };
+    let (mut summing, mut end, mut read) = (Summing::default(), BytesMut::new(), 0);
     loop {
-        let start = object.bytes.saturating_sub(wanted);
-        let end = if object.bytes == 0 {
-            Bytes::new()
-        } else {
-            objects::read_range(lake, &lake.config.buckets.lake, &object.key, start, object.bytes).await?
-        };
+        let piece = objects::next(&mut body, bucket, object).await?;
+        if piece.is_empty() {
+            break;
+        }
+        summing.add(&piece);
+        read += piece.len() as u64;
+        end.extend_from_slice(&piece[piece.len().saturating_sub(GUESSED_FOOTER)..]);
+        if end.len() > 2 * GUESSED_FOOTER {
+            let superfluous = end.len() - GUESSED_FOOTER;
+            let _ = end.split_to(superfluous);
+        }
+    }
+    if read != object.bytes {
+        let uri = keys::uri(bucket, &object.key);
+        let message = format!("{read} of {} bytes came", object.bytes);
+        return Err(Error::Unavailable { doing: format!("reading {uri}"), message });
+    }
+    Ok(Some((summing.finish(), end.freeze())))
+}
+
+/// The footer of a file of which `end` are the last bytes; none when this version of it is gone.
+async fn footer(
+    lake: &Lake,
+    object: &Object,
+    mut end: Bytes,
+) -> Result<Option<Result<ParquetMetaData, ParquetError>>, Error> {
+    loop {
         let mut reader = ParquetMetaDataReader::new();
         match reader.try_parse_sized(&end, object.bytes) {
-            Ok(()) => return Ok(reader.finish()),
-            Err(ParquetError::NeedMoreData(needed)) if needed as u64 > wanted && wanted < object.bytes => {
-                wanted = needed as u64;
+            Ok(()) => return Ok(Some(reader.finish())),
+            Err(ParquetError::NeedMoreData(needed)) if needed > end.len() && (end.len() as u64) < object.bytes => {
+                let start = object.bytes.saturating_sub(needed as u64);
+                let longer = objects::read_end(lake, &lake.config.buckets.lake, object, start).await?;
+                let Some(longer) = longer else { return Ok(None) };
+                end = longer;
             }
-            Err(error) => return Ok(Err(error)),
+            Err(error) => return Ok(Some(Err(error))),
         }
     }
 }

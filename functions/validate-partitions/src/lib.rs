@@ -11,7 +11,7 @@
 //! | [`shape`] | what the form of a raw file says of it |
 //! | [`last_record`] | whether the last record of a file is whole |
 //! | [`before`] | what is published of the days of a run |
-//! | [`files`] | the Parquet files that a run wrote, by their footers |
+//! | [`files`] | the Parquet files that a run wrote, by their footers and checksums |
 //! | [`staging`] | tables over a run's files that no reader sees |
 //! | [`domain`] | what rows have to satisfy, as SQL |
 //! | [`figures`] | what a query says of each day |

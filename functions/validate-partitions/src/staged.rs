@@ -1,13 +1,14 @@
 //! Stage `staged`: finds out about what the job wrote, and says whether it may be published.
 //!
-//! The reports are written whatever they say. Only when all of them are there, and all passed, does the run go on.
+//! The reports are written whatever they say. Only when all of them are there, and all passed, does the run go on. A report
+//! that says so is written when the manifests of all days are in their places, so that what is published has one.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use chrono::NaiveDate;
 use lake::quality::{Check, Duplicates, Figures, RejectCount, Report};
-use lake::{Error, Lake, keys, parallel, partitions, raw};
+use lake::{Error, Lake, keys, manifest, parallel, partitions, raw};
 use market::partition::DateRange;
 use market::run::RunId;
 use market::snapshot::{Feed, SnapshotTime};
@@ -51,6 +52,9 @@ pub struct PassedTable {
 pub async fn audit(lake: &Lake, run: &RunId, range: DateRange) -> Result<Passed, Error> {
     let evidence = gather(lake, run, range).await?;
     let reports = TableName::ALL.map(|table| evidence.report(&lake.config, table));
+    if reports.iter().all(|report| report.passed) {
+        write_manifests(lake, &evidence, &reports).await?;
+    }
     for report in &reports {
         log_accepted(lake, report);
         report.write(lake).await?;
@@ -63,7 +67,22 @@ pub async fn audit(lake: &Lake, run: &RunId, range: DateRange) -> Result<Passed,
     }
 }
 
-/// Reads the footers of what was written, and then the raw files anew while the rows are asked.
+/// Writes down, beside the files of each day that may be published, which files they are.
+async fn write_manifests(lake: &Lake, evidence: &Evidence, reports: &[Report]) -> Result<(), Error> {
+    let shared = Arc::new(lake.clone());
+    let manifests: Vec<_> = reports
+        .iter()
+        .flat_map(|report| report.days.iter().map(|day| (report.table, day.date)))
+        .map(|(table, date)| evidence.day(table, date).manifest(table, date, &evidence.run))
+        .collect();
+    let writes = parallel::map(manifests, lake.config.ingest.parallel_files, |manifest| {
+        let lake = shared.clone();
+        async move { manifest::write(&lake, &manifest).await }
+    });
+    writes.await.map(drop)
+}
+
+/// Reads what was written, and then the raw files once more while the rows are asked.
 async fn gather(lake: &Lake, run: &RunId, range: DateRange) -> Result<Evidence, Error> {
     let [quotes, options, rejects] = TableName::ALL.map(|table| files::written(lake, table, run, range));
     let (quotes, options, rejects) = tokio::try_join!(quotes, options, rejects)?;
@@ -85,6 +104,13 @@ async fn gather(lake: &Lake, run: &RunId, range: DateRange) -> Result<Evidence, 
     // Only now is it known which days there should be. What was asked of other ones means nothing.
     if evidence.can_be_queried() {
         evidence.content = content?;
+    }
+    if !evidence.can_be_tables() {
+        return Ok(evidence);
+    }
+    for table in TableName::ALL {
+        let changes = files::changes(lake, table, run, evidence.days_of(table)).await?;
+        evidence.add_faults(table, changes);
     }
     Ok(evidence)
 }
