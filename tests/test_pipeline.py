@@ -16,7 +16,7 @@ from conftest import Published
 from lake import LAKE, LENIENT, RAW, Lake, assert_same_rows
 
 PARTITION_PATH = re.compile(
-    r"(quotes|options|rejects)/year=(\d+)/month=(\d+)/day=(\d+)/run=([A-Za-z0-9_-]+)/[^/]+\.parquet"
+    r"(quotes|options|rejects)/year=(\d+)/month=(\d+)/day=(\d+)/run=([A-Za-z0-9_-]+)/(?:[^/]+\.parquet|_manifest\.json)"
 )
 ARROW_TYPES = {
     "bigint": pyarrow.int64(),
