@@ -13,6 +13,10 @@ import rawfiles
 from lake import Endpoint, Lake
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--flips", type=int, default=12, help="bits that test_verify.py flips, one after the other")
+
+
 @pytest.fixture
 def lake(tmp_path: Path) -> Lake:
     """A home with nothing in it, for this test alone."""

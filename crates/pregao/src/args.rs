@@ -142,6 +142,13 @@ pub enum Command {
         "pregao status --from 2020-04-01 --to 2020-04-30 --format json",
     ))]
     Status(StatusArgs),
+    /// Compares catalog, files, checksums, reports and raw files, and names each problem with what repairs it
+    #[command(after_help = examples!(
+        "pregao verify",
+        "pregao verify --deep",
+        "pregao verify --deep --from 2020-04-01 --to 2020-04-30 --format json",
+    ))]
+    Verify(VerifyArgs),
     /// Lists the executions of all workflows, or shows one
     #[command(after_help = examples!(
         "pregao runs --limit 5",
@@ -198,6 +205,7 @@ impl Command {
             Command::Upload(args) => args.format,
             Command::Run(args) => args.format,
             Command::Status(args) => args.format,
+            Command::Verify(args) => args.format,
             Command::Runs(args) => args.format,
             Command::Etl(args) => args.format,
             Command::Cluster(ClusterArgs { action: ClusterAction::Status { format } }) => *format,
@@ -329,6 +337,22 @@ pub struct StatusArgs {
     #[arg(long, value_name = "DATE", value_parser = date)]
     pub to: Option<NaiveDate>,
     /// How the days are written: for the eye, or as one JSON document
+    #[arg(long, value_enum, default_value_t = OutputFormat::Table)]
+    pub format: OutputFormat,
+}
+
+#[derive(Debug, Args)]
+pub struct VerifyArgs {
+    /// Reads every byte: checksums of all objects, all pages of the published Parquet files
+    #[arg(long)]
+    pub deep: bool,
+    /// First day to look at [default: the first that is published]
+    #[arg(long, value_name = "DATE", value_parser = date)]
+    pub from: Option<NaiveDate>,
+    /// Last day to look at [default: the last that is published]
+    #[arg(long, value_name = "DATE", value_parser = date)]
+    pub to: Option<NaiveDate>,
+    /// How the problems are written: for the eye, or as one JSON document
     #[arg(long, value_enum, default_value_t = OutputFormat::Table)]
     pub format: OutputFormat,
 }

@@ -26,6 +26,7 @@ mod reference;
 mod rows;
 mod sample;
 mod stack;
+mod verify;
 mod workflow;
 
 use std::env;
@@ -36,7 +37,7 @@ use args::{Cli, Command};
 use clap::CommandFactory;
 use commands::{
     cluster, completions, demo, deploy, destroy, etl, explore, local, man, query, run, runs, sample as sample_command,
-    status, upload,
+    status, upload, verify as verify_command,
 };
 use interrupt::Interrupted;
 
@@ -61,6 +62,7 @@ fn run_command(Cli { global, command }: Cli) -> anyhow::Result<ExitCode> {
         Command::Upload(args) => upload::upload(&global, &args),
         Command::Run(args) => run::run(&global, &args),
         Command::Status(args) => status::status(&global, &args),
+        Command::Verify(args) => verify_command::verify(&global, &args),
         Command::Runs(args) => runs::runs(&global, &args),
         Command::Query(args) => query::query(&global, &args),
         Command::Etl(args) => etl::etl(&args),

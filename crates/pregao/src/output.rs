@@ -405,6 +405,61 @@ documents! {
         pub run: Option<String>,
     }
 
+    /// What `pregao verify` looked at, and what is wrong. Where anything is, the exit code is 1.
+    pub struct Verify {
+        /// Whether every byte was read.
+        pub deep: bool,
+        /// The first day that was asked for; null: all from the first.
+        pub from: Option<String>,
+        /// The last day that was asked for; null: all to the last.
+        pub to: Option<String>,
+        /// Whether the lake could be opened. If not, only databases and objects were looked at.
+        pub complete: bool,
+        /// How much was looked at.
+        pub checked: Checked,
+        /// What is wrong, by kind and file.
+        pub problems: Vec<Finding>,
+        /// What is not wrong and worth knowing.
+        pub notes: Vec<Note>,
+    }
+
+    /// How much was looked at.
+    #[derive(Default)]
+    pub struct Checked {
+        /// Databases of the home; 0 when another process has it open, or on AWS.
+        pub databases: usize,
+        /// Published partitions.
+        pub partitions: usize,
+        /// Their Parquet files.
+        pub parquet_files: usize,
+        /// Quality reports of published runs.
+        pub reports: usize,
+        /// Raw files.
+        pub raw_files: usize,
+        /// Bytes of Parquet files that were read.
+        pub bytes_read: u64,
+    }
+
+    /// Something that is wrong.
+    pub struct Finding {
+        /// What sort of thing.
+        pub kind: FindingKind,
+        /// The file or the object.
+        pub file: String,
+        /// What is expected.
+        pub expected: String,
+        /// What was found.
+        pub found: String,
+        /// The command that repairs it.
+        pub repair: String,
+    }
+
+    /// Something that is not wrong.
+    pub struct Note {
+        /// What, in words.
+        pub text: String,
+    }
+
     /// The account of an engine's run over a folder.
     pub struct Etl {
         /// Each feed.
@@ -484,6 +539,51 @@ pub enum DayState {
     /// A business day of which there is nothing.
     #[serde(rename = "missing")]
     Missing,
+}
+
+/// What sort of thing is wrong.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[cfg_attr(test, derive(JsonSchema))]
+#[serde(rename_all = "lowercase")]
+pub enum FindingKind {
+    /// A database of the home is damaged.
+    Database,
+    /// An object is missing, or has other bytes than were written.
+    Object,
+    /// A partition points to what is no run of this lake.
+    Catalog,
+    /// The manifest of a published folder is missing or damaged.
+    Manifest,
+    /// The files of a published folder are not those that were audited.
+    Files,
+    /// A published Parquet file cannot be read.
+    Parquet,
+    /// The report of a published run is missing, failed, or says something else.
+    Report,
+    /// A raw file is late, was replaced or was removed: the published day is not damaged, and no longer what its raw files say.
+    Stale,
+    /// A file was sent and neither accepted nor refused.
+    Landing,
+    /// Something could not be looked at.
+    Unreadable,
+}
+
+impl FindingKind {
+    /// The name that documents and texts have for it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            FindingKind::Database => "database",
+            FindingKind::Object => "object",
+            FindingKind::Catalog => "catalog",
+            FindingKind::Manifest => "manifest",
+            FindingKind::Files => "files",
+            FindingKind::Parquet => "parquet",
+            FindingKind::Report => "report",
+            FindingKind::Stale => "stale",
+            FindingKind::Landing => "landing",
+            FindingKind::Unreadable => "unreadable",
+        }
+    }
 }
 
 impl DayState {
@@ -616,6 +716,7 @@ mod tests {
             schema::<RunDocument>("run"),
             schema::<RunsDocument>("runs"),
             schema::<Status>("status"),
+            schema::<Verify>("verify"),
             schema::<Upload>("upload"),
             schema::<Etl>("etl"),
             schema::<Clusters>("cluster status"),

@@ -49,10 +49,11 @@ mod tests {
     use crate::generated::check;
 
     /// The commands with `--format json`, by the names of their schemas in `docs/schemas/`.
-    const SCHEMAS: [(&str, &str); 6] = [
+    const SCHEMAS: [(&str, &str); 7] = [
         ("upload", "upload"),
         ("run", "run"),
         ("status", "status"),
+        ("verify", "verify"),
         ("runs", "runs"),
         ("etl", "etl"),
         ("cluster status", "cluster-status"),

@@ -16,3 +16,4 @@ pub mod runs;
 pub mod sample;
 pub mod status;
 pub mod upload;
+pub mod verify;

@@ -1,0 +1,120 @@
+//! `pregao verify`: whether the catalog, the files, the reports and the raw files of a lake fit together.
+
+use std::io::{self, Write};
+use std::process::ExitCode;
+use std::sync::{Mutex, PoisonError};
+
+use local_aws::Owner;
+use market::partition::DateRange;
+
+use crate::args::{Global, OutputFormat, VerifyArgs};
+use crate::endpoint::{Use, configuration, is_on_aws, with_lake};
+use crate::hint::Hint;
+use crate::human;
+use crate::interrupt::Interrupted;
+use crate::output::{self, Finding, FindingKind, Verify};
+use crate::progress::Progress;
+use crate::verify::{self, Asked, Findings};
+
+/// Looks at everything, and tells what is wrong. The exit code is 1 if anything is.
+pub fn verify(global: &Global, args: &VerifyArgs) -> anyhow::Result<ExitCode> {
+    if let (Some(from), Some(to)) = (args.from, args.to) {
+        DateRange::new(from, to).hint("pregao verify --from FIRST --to LAST")?;
+    }
+    let config = configuration(global)?;
+    let asked = Asked { deep: args.deep, from: args.from, to: args.to, program: global.program() };
+    let mut findings = Findings::default();
+    let mut can_be_opened = true;
+    if !is_on_aws(global, &config) {
+        if !global.home.exists() {
+            return crate::hint::fail(
+                format!("there is no home {}", global.home.display()),
+                "name the folder of the lake with --home",
+            );
+        }
+        let is_owned = Owner::find(&global.home)?.is_some();
+        can_be_opened = verify::home::check(&global.home, &config, &asked, is_owned, &mut findings);
+    }
+    let findings = if can_be_opened { of_lake(global, &asked, findings)? } else { findings };
+    let document = document(&asked, can_be_opened, findings);
+    if args.format == OutputFormat::Json {
+        output::print(&document)?;
+    } else {
+        tell(global, &document)?;
+    }
+    Ok(if document.problems.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// What S3 and Athena say. A lake that cannot be opened is a finding, so that the others are told.
+fn of_lake(global: &Global, asked: &Asked, findings: Findings) -> anyhow::Result<Findings> {
+    let found = Mutex::new(findings);
+    let looked = with_lake(global, Use::Questions, async |lake| {
+        let mut now = Findings { checked: held(&found).checked.clone(), ..Findings::default() };
+        verify::lake(lake, asked, &mut now).await;
+        let mut found = held(&found);
+        found.checked = now.checked;
+        found.problems.extend(now.problems);
+        found.notes = now.notes;
+        Ok(ExitCode::SUCCESS)
+    });
+    let mut found = found.into_inner().unwrap_or_else(PoisonError::into_inner);
+    if let Err(error) = looked {
+        if error.chain().any(|cause| cause.is::<Interrupted>()) {
+            return Err(error);
+        }
+        let file = if global.aws { "the stack".to_owned() } else { global.home.display().to_string() };
+        found.add(
+            FindingKind::Unreadable,
+            file,
+            "a lake that can be opened",
+            &format!("{error:#}"),
+            "see to it, and verify again",
+        );
+    }
+    Ok(found)
+}
+
+fn held(found: &Mutex<Findings>) -> std::sync::MutexGuard<'_, Findings> {
+    found.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn document(asked: &Asked, complete: bool, findings: Findings) -> Verify {
+    let Findings { checked, mut problems, notes } = findings;
+    problems.sort_by(|one, other| (one.kind, &one.file).cmp(&(other.kind, &other.file)));
+    Verify {
+        deep: asked.deep,
+        from: asked.from.map(|date| date.to_string()),
+        to: asked.to.map(|date| date.to_string()),
+        complete,
+        checked,
+        problems,
+        notes,
+    }
+}
+
+fn tell(global: &Global, document: &Verify) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    for Finding { kind, file, expected, found, repair } in &document.problems {
+        writeln!(out, "{}: {file}", kind.as_str())?;
+        writeln!(out, "  expected  {expected}\n  found     {found}\n  repair    {repair}")?;
+    }
+    let progress = Progress::new();
+    for note in &document.notes {
+        progress.line(&format!("note: {}", note.text));
+    }
+    let checked = &document.checked;
+    let depth = if document.deep {
+        format!("{} read", human::bytes(checked.bytes_read))
+    } else {
+        format!("without a look at their bytes; {} verify --deep reads them", global.program())
+    };
+    progress.line(&format!(
+        "looked at {} partitions with {} Parquet files, {} reports and {} raw files, {depth}",
+        checked.partitions, checked.parquet_files, checked.reports, checked.raw_files
+    ));
+    match document.problems.len() {
+        0 => writeln!(out, "nothing is wrong"),
+        1 => writeln!(out, "1 problem"),
+        many => writeln!(out, "{many} problems"),
+    }
+}

@@ -1,0 +1,323 @@
+//! What the catalog points to: its folders, with their manifests, reports and files.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use chrono::NaiveDate;
+use futures::StreamExt;
+use futures::stream;
+use lake::objects::{self, Object};
+use lake::quality::Report;
+use lake::{Error, Lake, athena, keys, partitions};
+use market::partition::Partition;
+use market::run::RunId;
+use market::table::TableName;
+
+use super::manifest::{self, Manifest};
+use super::{Asked, Findings, damage};
+use crate::output::FindingKind;
+
+/// How many partitions are looked at at once.
+const AT_ONCE: usize = 16;
+
+/// What is published: the run of each table and day, and the reports of these runs.
+#[derive(Debug, Default)]
+pub struct Published {
+    /// The run that a partition points to.
+    pub runs: BTreeMap<(TableName, NaiveDate), RunId>,
+    /// The reports that could be read.
+    pub reports: BTreeMap<(RunId, TableName), Report>,
+    /// The tables that say of themselves that each of their partitions has a manifest.
+    with_manifests: BTreeSet<TableName>,
+}
+
+impl Published {
+    /// The days of which any table is published.
+    pub fn days(&self) -> BTreeSet<NaiveDate> {
+        self.runs.keys().map(|(_, date)| *date).collect()
+    }
+}
+
+/// Asks the catalog where each partition is.
+pub async fn all(lake: &Lake, asked: &Asked, findings: &mut Findings) -> Published {
+    let mut published = Published::default();
+    for table in TableName::ALL {
+        let days = match partitions::list(lake, lake.config.athena.database.as_str(), table.as_str()).await {
+            Ok(partitions) => partitions,
+            Err(error) if error.is_missing_table() => continue,
+            Err(error) => {
+                findings.unanswered(format!("the table {table}"), &error, "see to the catalog, and verify again");
+                continue;
+            }
+        };
+        match has_manifests(lake, table).await {
+            Ok(true) => _ = published.with_manifests.insert(table),
+            Ok(false) => {}
+            Err(error) => {
+                findings.unanswered(format!("the table {table}"), &error, "see to the catalog, and verify again");
+            }
+        }
+        let asked_for: Vec<Partition> = days.into_iter().filter(|day| asked.covers(day.date())).collect();
+        let mut places = stream::iter(asked_for)
+            .map(async |partition| (partition, location(lake, table, partition).await))
+            .buffer_unordered(AT_ONCE);
+        while let Some((partition, location)) = places.next().await {
+            let date = partition.date();
+            match location {
+                Ok(location) => match run_of(lake, table, partition, &location) {
+                    Some(run) => _ = published.runs.insert((table, date), run),
+                    None => findings.add(
+                        FindingKind::Catalog,
+                        format!("the partition {table} {date}"),
+                        &format!(
+                            "a folder {}run=...",
+                            keys::uri(&lake.config.buckets.lake, &keys::partition(table, partition))
+                        ),
+                        &location,
+                        &asked.run(date),
+                    ),
+                },
+                Err(error) => findings.unanswered(format!("the partition {table} {date}"), &error, &asked.run(date)),
+            }
+        }
+    }
+    published
+}
+
+/// The URI of a partition's folder.
+async fn location(lake: &Lake, table: TableName, partition: Partition) -> Result<String, Error> {
+    let statement = format!("DESCRIBE FORMATTED `{table}` {}", partitions::clause(partition));
+    let answer = athena::run(lake, &statement).await?;
+    // A line is one cell with tabs, or a cell for each of its columns.
+    let lines = answer.rows.into_iter().map(|row| row.into_iter().flatten().collect::<Vec<_>>().join("\t"));
+    let location = lines.filter_map(|line| Some(line.trim().strip_prefix("Location:")?.trim().to_owned())).next();
+    location.ok_or_else(|| Error::Quality(format!("{statement} says no location")))
+}
+
+/// Whether a table says that each of its partitions has a manifest.
+async fn has_manifests(lake: &Lake, table: TableName) -> Result<bool, Error> {
+    let answer = athena::run(lake, &format!("SHOW TBLPROPERTIES `{table}`")).await?;
+    Ok(answer.rows.iter().flatten().flatten().any(|cell| cell.contains(manifest::PROPERTY)))
+}
+
+/// The run whose folder of the day a location is.
+fn run_of(lake: &Lake, table: TableName, partition: Partition, location: &str) -> Option<RunId> {
+    let folder = keys::uri(&lake.config.buckets.lake, &keys::partition(table, partition));
+    let run: RunId = location.strip_prefix(&folder)?.trim_end_matches('/').strip_prefix("run=")?.parse().ok()?;
+    Some(run)
+}
+
+/// Compares each published partition with its manifest and its report, and with `deep` its files' bytes.
+pub async fn check(lake: &Lake, asked: &Asked, published: &Published, findings: &mut Findings) {
+    let partitions: Vec<_> = published.runs.iter().map(|((table, date), run)| (*table, *date, run)).collect();
+    let mut checked = stream::iter(partitions)
+        .map(async |(table, date, run)| of_partition(lake, asked, published, table, date, run).await)
+        .buffer_unordered(AT_ONCE);
+    while let Some(found) = checked.next().await {
+        findings.append(found);
+    }
+}
+
+async fn of_partition(
+    lake: &Lake,
+    asked: &Asked,
+    published: &Published,
+    table: TableName,
+    date: NaiveDate,
+    run: &RunId,
+) -> Findings {
+    let mut findings = Findings::default();
+    findings.checked.partitions = 1;
+    let bucket = &lake.config.buckets.lake;
+    let folder = keys::run_folder(table, date.into(), run);
+    let repair = asked.run(date);
+    let manifest = of_manifest(lake, published, table, &folder, &repair, &mut findings).await;
+    of_report(lake, published, table, date, run, manifest.as_ref(), &repair, &mut findings);
+    let files = match objects::list_data(lake, &folder).await {
+        Ok(files) => files,
+        Err(error) => {
+            findings.unanswered(keys::uri(bucket, &folder), &error, &repair);
+            return findings;
+        }
+    };
+    findings.checked.parquet_files += files.len();
+    if let Some(manifest) = &manifest {
+        let listed = files
+            .iter()
+            .map(|file| (file.key.strip_prefix(&folder).unwrap_or(&file.key), file.bytes, file.etag.as_str()));
+        for (name, expected, found) in manifest.differences(listed) {
+            let file = keys::uri(bucket, &format!("{folder}{name}"));
+            findings.add(FindingKind::Files, file, &expected, &found, &repair);
+        }
+    }
+    of_audit(lake, published, table, date, run, &files, &repair, &mut findings);
+    if asked.deep {
+        for file in &files {
+            of_file(lake, manifest.as_ref(), &folder, file, &repair, &mut findings).await;
+        }
+    }
+    findings
+}
+
+/// The manifest of a published folder. A table whose partitions were published before there were manifests has none.
+async fn of_manifest(
+    lake: &Lake,
+    published: &Published,
+    table: TableName,
+    folder: &str,
+    repair: &str,
+    findings: &mut Findings,
+) -> Option<Manifest> {
+    let bucket = &lake.config.buckets.lake;
+    let key = format!("{folder}{}", manifest::NAME);
+    let uri = keys::uri(bucket, &key);
+    let read = match objects::head(lake, bucket, &key).await {
+        Ok(Some(object)) => damage::read(lake, bucket, &object).await,
+        Ok(None) => Ok(None),
+        Err(error) => Err(error),
+    };
+    let bytes = match read {
+        Ok(Some(bytes)) => bytes,
+        Ok(None) => {
+            if published.with_manifests.contains(&table) {
+                findings.add(FindingKind::Manifest, uri, "the manifest of the audit", "no object", repair);
+            }
+            return None;
+        }
+        Err(error) => {
+            findings.unanswered(uri, &error, repair);
+            return None;
+        }
+    };
+    match Manifest::read(&bytes, folder) {
+        Ok(manifest) => Some(manifest),
+        Err(reason) => {
+            findings.add(FindingKind::Manifest, uri, "the manifest of the audit", &reason, repair);
+            None
+        }
+    }
+}
+
+/// Compares the number of files and their bytes with what the report of the audit counted.
+#[expect(clippy::too_many_arguments, reason = "all that is known of one partition")]
+fn of_audit(
+    lake: &Lake,
+    published: &Published,
+    table: TableName,
+    date: NaiveDate,
+    run: &RunId,
+    files: &[Object],
+    repair: &str,
+    findings: &mut Findings,
+) {
+    let Some(report) = published.reports.get(&(run.clone(), table)) else { return };
+    let Some(day) = report.days.iter().find(|day| day.date == date) else { return };
+    let (count, bytes) = (files.len() as u64, files.iter().map(|file| file.bytes).sum::<u64>());
+    if (count, bytes) != (day.parquet_files, day.parquet_bytes) {
+        let uri = keys::uri(&lake.config.buckets.lake, &keys::run_folder(table, date.into(), run));
+        let expected = format!("{} files of {} bytes, as the report has", day.parquet_files, day.parquet_bytes);
+        findings.add(FindingKind::Files, uri, &expected, &format!("{count} files of {bytes} bytes"), repair);
+    }
+}
+
+/// Reads all bytes of a Parquet file.
+async fn of_file(
+    lake: &Lake,
+    manifest: Option<&Manifest>,
+    folder: &str,
+    file: &Object,
+    repair: &str,
+    findings: &mut Findings,
+) {
+    let bucket = &lake.config.buckets.lake;
+    let uri = keys::uri(bucket, &file.key);
+    let bytes = match damage::read(lake, bucket, file).await {
+        Ok(Some(bytes)) => bytes,
+        Ok(None) => {
+            return findings.add(FindingKind::Files, uri, "the object that was listed", "another or none", repair);
+        }
+        Err(error) => return findings.unanswered(uri, &error, repair),
+    };
+    findings.checked.bytes_read += bytes.len() as u64;
+    if let Some((expected, found)) = damage::of_etag(&bytes, &file.etag) {
+        findings.add(FindingKind::Object, uri.clone(), &expected, &found, repair);
+    }
+    let name = file.key.strip_prefix(folder).unwrap_or(&file.key);
+    let audited = manifest.and_then(|manifest| manifest.files.iter().find(|audited| audited.name == name));
+    if let Some((expected, found)) = audited.and_then(|audited| audited.damage(&bytes)) {
+        findings.add(FindingKind::Files, uri.clone(), &expected, &found, repair);
+    }
+    match super::parquet::rows(bytes).await {
+        Err(reason) => findings.add(FindingKind::Parquet, uri, "a Parquet file that can be read", &reason, repair),
+        Ok(rows) => {
+            if let Some(audited) = audited.filter(|audited| audited.rows != rows) {
+                let (expected, found) = (format!("{} rows", audited.rows), format!("{rows} rows"));
+                findings.add(FindingKind::Parquet, uri, &expected, &found, repair);
+            }
+        }
+    }
+}
+
+/// Compares a day with the report of its run.
+#[expect(clippy::too_many_arguments, reason = "all that is known of one partition")]
+fn of_report(
+    lake: &Lake,
+    published: &Published,
+    table: TableName,
+    date: NaiveDate,
+    run: &RunId,
+    manifest: Option<&Manifest>,
+    repair: &str,
+    findings: &mut Findings,
+) {
+    let uri = keys::uri(&lake.config.buckets.lake, &keys::quality_report(run, table));
+    // One that cannot be read has been found already.
+    let Some(report) = published.reports.get(&(run.clone(), table)) else { return };
+    if !report.passed {
+        findings.add(FindingKind::Report, uri.clone(), "a passed audit of what is published", "a failed one", repair);
+    }
+    match report.days.iter().find(|day| day.date == date) {
+        None => findings.add(FindingKind::Report, uri, &format!("the day {date}"), "nothing of it", repair),
+        Some(day) => {
+            let rows = manifest.map(Manifest::rows);
+            if let Some(rows) = rows.filter(|rows| *rows != day.figures.rows) {
+                let expected = format!("{rows} rows of {date}, as the manifest has");
+                findings.add(FindingKind::Report, uri, &expected, &format!("{} rows", day.figures.rows), repair);
+            }
+        }
+    }
+}
+
+/// Reads the reports of all runs that are published.
+pub async fn reports(lake: &Lake, asked: &Asked, published: &mut Published, findings: &mut Findings) {
+    // With the days that point to the run, in order.
+    let mut wanted: BTreeMap<(RunId, TableName), Vec<NaiveDate>> = BTreeMap::new();
+    for ((table, date), run) in &published.runs {
+        wanted.entry((run.clone(), *table)).or_default().push(*date);
+    }
+    let mut read = stream::iter(wanted)
+        .map(async |((run, table), days)| {
+            let key = keys::quality_report(&run, table);
+            let report = objects::get_json::<Report>(lake, &lake.config.buckets.lake, &key).await;
+            (run, table, asked.run_all(&days), keys::uri(&lake.config.buckets.lake, &key), report)
+        })
+        .buffer_unordered(AT_ONCE);
+    while let Some((run, table, repair, uri, report)) = read.next().await {
+        findings.checked.reports += 1;
+        match report {
+            Ok(Some(report)) if report.run == run && report.table == table => {
+                published.reports.insert((run, table), report);
+            }
+            Ok(Some(report)) => {
+                let found = format!("that of {} of run {}", report.table, report.run);
+                let expected = format!("the report of {table} of run {run}");
+                findings.add(FindingKind::Report, uri, &expected, &found, &repair);
+            }
+            Ok(None) => {
+                findings.add(FindingKind::Report, uri, "the report of a published run", "no object", &repair);
+            }
+            Err(error) => {
+                findings.add(FindingKind::Report, uri, "the report of a published run", &error.to_string(), &repair)
+            }
+        }
+    }
+}

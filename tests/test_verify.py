@@ -1,0 +1,219 @@
+"""`pregao verify` names what is wrong with a lake, and the command that repairs it.
+
+One test flips single bits of databases, Parquet and raw files, at places that a seed chooses: 12 of them, or as many as
+`--flips N` says.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import shutil
+import subprocess
+from pathlib import Path
+from typing import NamedTuple
+
+import jsonschema
+import pytest
+
+import rawfiles
+from lake import Lake, binary
+from rawfiles import option, quote
+
+DAYS = ("2020-04-01", "2020-04-02")
+SCHEMA = Path(__file__).resolve().parent.parent / "docs" / "schemas" / "verify.json"
+TICKERS = [f"TST{letter}3" for letter in "ABCDEFGHIJ"]
+
+
+@pytest.fixture(scope="module")
+def raw(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two days of four small snapshots."""
+    folder = tmp_path_factory.mktemp("verify") / "raw"
+    for day in DAYS:
+        for time in ("1000", "1010", "1020", "1030"):
+            write(folder, day, time)
+    return folder
+
+
+def write(folder: Path, day: str, time: str, **cells: str) -> Path:
+    rawfiles.write(folder, "options", day.replace("-", "") + time, [option(f"{ticker[:4]}D15") for ticker in TICKERS])
+    return rawfiles.write(
+        folder, "quotes", day.replace("-", "") + time, [quote(ticker, **cells) for ticker in [*TICKERS, "BAD3"]]
+    )
+
+
+@pytest.fixture(scope="module")
+def sound(raw: Path) -> Lake:
+    """A published lake in which nothing is wrong, to be copied."""
+    lake = Lake(raw.parent / "sound")
+    lake.upload(raw)
+    lake.publish(*DAYS)
+    return lake
+
+
+@pytest.fixture
+def lake(sound: Lake, tmp_path: Path) -> Lake:
+    """A copy of the sound lake."""
+    shutil.copytree(sound.home, tmp_path / "home")
+    return Lake(tmp_path / "home")
+
+
+class Told(NamedTuple):
+    code: int
+    document: dict
+
+    @property
+    def problems(self) -> list[dict]:
+        return self.document["problems"]
+
+    @property
+    def kinds(self) -> set[str]:
+        return {problem["kind"] for problem in self.problems}
+
+    def names(self, file: str) -> bool:
+        return any(file in problem["file"] for problem in self.problems)
+
+
+def verify(lake: Lake, *options: str) -> Told:
+    result = lake.run("verify", "--format", "json", *options, check=False)
+    told = Told(result.code, json.loads(result.out))
+    jsonschema.validate(told.document, json.loads(SCHEMA.read_text()), jsonschema.Draft7Validator)
+    assert (told.code == 0) == (not told.problems), result
+    for problem in told.problems:
+        assert all(problem[field] for field in ("file", "expected", "found", "repair")), problem
+    return told
+
+
+def repair(lake: Lake, command: str) -> None:
+    """Does what a finding says, in a shell in which `pregao` is the binary under test."""
+    shell = f'pregao() {{ "{binary()}" "$@"; }}; {command}'
+    done = subprocess.run(["bash", "-c", shell], capture_output=True, text=True, cwd=lake.home.parent)
+    assert done.returncode == 0, f"{command}: {done.stdout}{done.stderr}"
+
+
+def published(lake: Lake) -> list[Path]:
+    return [file for table in ("quotes", "options", "rejects") for file in lake.parquet_files(table)]
+
+
+def raw_files(lake: Lake) -> list[Path]:
+    return sorted((lake.home / "s3" / "pregao-raw").rglob("date=*/*.csv"))
+
+
+def flip(file: Path, at: int, bit: int) -> None:
+    with file.open("r+b") as opened:
+        opened.seek(at)
+        byte = opened.read(1)[0]
+        opened.seek(at)
+        opened.write(bytes([byte ^ 1 << bit]))
+
+
+def test_nothing_is_wrong_with_a_sound_lake(lake: Lake):
+    for options in ([], ["--deep"], ["--deep", "--from", DAYS[0], "--to", DAYS[0]]):
+        told = verify(lake, *options)
+        assert told.code == 0, told
+    assert told.document["checked"]["partitions"] in (2, 3)
+    with lake.endpoint():
+        assert verify(lake, "--deep").code == 0, "through the process that owns the home"
+
+
+def test_every_flipped_bit_is_found(lake: Lake, request: pytest.FixtureRequest):
+    flips = request.config.getoption("--flips")
+    seed = random.randrange(1 << 32)
+    print(f"seed {seed}")
+    chance = random.Random(seed)
+    missed = []
+    for number in range(flips):
+        file = [
+            lambda: chance.choice(published(lake)),
+            lambda: lake.home / "catalog.db",
+            lambda: lake.home / "state.db",
+            lambda: chance.choice(raw_files(lake)),
+        ][number % 4]()
+        at, bit = chance.randrange(file.stat().st_size), chance.randrange(8)
+        flip(file, at, bit)
+        told = verify(lake, "--deep")
+        if told.code != 1 or not told.names(file.name):
+            missed.append((str(file), at, bit, told))
+        flip(file, at, bit)
+    assert not missed, f"{len(missed)} of {flips} flips were not found: {missed[:3]}"
+    assert verify(lake, "--deep").code == 0, "all bits are back"
+
+
+def test_files_that_are_lost_cut_or_added_are_named(lake: Lake):
+    lost, short, added = published(lake)[:3]
+    lost.unlink()
+    short.write_bytes(short.read_bytes()[:-1])
+    (added.parent / "part-more.parquet").write_bytes(added.read_bytes())
+    told = verify(lake)
+    assert told.code == 1 and {"object"} <= told.kinds, told
+    for file in (lost, short, added.parent / "part-more.parquet"):
+        assert told.names(file.name), (file, told)
+
+
+def test_a_report_that_is_gone_and_a_manifest_that_is_none_are_named(lake: Lake):
+    with lake.endpoint() as endpoint:
+        s3 = endpoint.client("s3")
+        keys = [each["Key"] for each in s3.list_objects_v2(Bucket="pregao-lake")["Contents"]]
+        report = next(key for key in keys if key.startswith("quality/") and key.endswith("/quotes.json"))
+        file = next(key for key in keys if key.startswith("options/") and key.endswith(".parquet"))
+        manifest = f"{file.rpartition('/')[0]}/_manifest.json"
+        s3.delete_object(Bucket="pregao-lake", Key=report)
+        s3.put_object(Bucket="pregao-lake", Key=manifest, Body=b"{}")
+    told = verify(lake)
+    assert {"report", "manifest"} <= told.kinds, told
+    assert told.names(report) and told.names(manifest)
+    for command in {problem["repair"] for problem in told.problems}:
+        repair(lake, command)
+    assert verify(lake, "--deep").code == 0
+
+
+def test_raw_files_that_changed_make_a_day_stale(lake: Lake, raw: Path, tmp_path: Path):
+    write(tmp_path / "more", DAYS[0], "1040")
+    replaced = write(tmp_path / "more", DAYS[1], "1010", Ult="15,33")
+    lake.upload(tmp_path / "more")
+    with lake.endpoint() as endpoint:
+        removed = "quotes/date=2020-04-02/202004021020_flashpanel.csv"
+        endpoint.client("s3").delete_object(Bucket="pregao-raw", Key=removed)
+    told = verify(lake, "--deep")
+    assert told.code == 1 and told.kinds == {"stale"}, told
+    for name in ("202004011040_flashpanel.csv", replaced.name, "202004021020_flashpanel.csv"):
+        assert told.names(name), (name, told)
+    assert verify(lake, "--from", DAYS[1]).code == 1 and not verify(lake, "--from", DAYS[1]).names("20200401")
+
+
+def test_what_lies_in_landing_is_named(lake: Lake):
+    with lake.endpoint() as endpoint:
+        endpoint.client("s3").put_object(Bucket="pregao-raw", Key="landing/202004031000_flashpanel.csv", Body=b"x")
+    told = verify(lake)
+    assert told.kinds == {"landing"} and told.names("landing/202004031000_flashpanel.csv"), told
+
+
+def test_superseded_runs_are_only_noted(lake: Lake):
+    lake.publish(*DAYS)
+    told = verify(lake, "--deep")
+    assert told.code == 0 and any("does not point to" in note["text"] for note in told.document["notes"]), told
+
+
+@pytest.mark.parametrize("database", ["catalog.db", "state.db"])
+def test_a_database_that_does_not_open_hides_nothing(lake: Lake, database: str):
+    file = published(lake)[0]
+    flip(file, file.stat().st_size // 2, 3)
+    data = (lake.home / database).read_bytes()
+    (lake.home / database).write_bytes(b"\0" * 4096 + data[4096:])
+    told = verify(lake, "--deep")
+    assert told.names(database), told
+    # The index, which knows the bytes of all objects, is in state.db.
+    assert database == "state.db" or told.names(file.name), told
+    assert not told.document["complete"]
+    (repair_of,) = (each["repair"] for each in told.problems if each["kind"] == "database" and database in each["file"])
+    flip(file, file.stat().st_size // 2, 3)
+    repair(lake, repair_of)
+    told = verify(lake, "--deep")
+    assert told.code == 0, told
+    assert lake.query("SELECT count(*) AS n FROM quotes") == [{"n": 2 * 4 * 11}]
+
+
+def test_a_home_that_is_not_there_is_no_sound_lake(tmp_path: Path):
+    failed = Lake(tmp_path / "nothing").fails("verify")
+    assert "there is no home" in failed.said, failed
+    assert not (tmp_path / "nothing").exists()
