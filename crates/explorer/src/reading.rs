@@ -124,7 +124,7 @@ pub fn whole_tables(sql: &str, database: &str) -> Vec<TableName> {
     if !read.iter().find(|token| **token != Token::Mark('(')).is_some_and(|first| first.is_any(&QUERIES)) {
         return Vec::new();
     }
-    let mut walk = Walk { tokens: read, at: 0, database, defined: defined(read) };
+    let mut walk = Walk { tokens: read, at: 0, database, defined: defined(read), within: 0 };
     let mut whole = walk.block(Clause::Other);
     // A parenthesis too many ends the outermost block early: Athena will say so.
     whole.sort_unstable();
@@ -179,7 +179,12 @@ struct Walk<'t, 's> {
     at: usize,
     database: &'t str,
     defined: Vec<&'s str>,
+    /// How many parentheses the walk is within.
+    within: usize,
 }
+
+/// How deep the walk follows queries into one another: further than Athena does.
+const DEEPEST: usize = 100;
 
 /// What is known of one SELECT: one side of a UNION.
 #[derive(Default)]
@@ -216,8 +221,11 @@ impl Walk<'_, '_> {
             match token {
                 Token::Mark('(') => {
                     let relation = matches!(clause, Clause::From { relation: true });
-                    if relation || next.is_some_and(|next| next.is_any(&QUERIES)) {
+                    let query = relation || next.is_some_and(|next| next.is_any(&QUERIES));
+                    if query && self.within < DEEPEST {
+                        self.within += 1;
                         let inner = self.block(if relation { clause } else { Clause::Other });
+                        self.within -= 1;
                         if selecting || relation {
                             select.inner.extend(inner)
                         } else {
@@ -389,6 +397,16 @@ mod tests {
             ("SELECT count(*) FILTER (WHERE day = 1), max(bid) FROM quotes", vec!["quotes"]),
         ] {
             assert_eq!(whole(sql), tables, "{sql}");
+        }
+    }
+
+    #[test]
+    fn no_depth_is_too_much() {
+        for opening in ["(", "(SELECT * FROM ", "FROM (", "(WITH a AS ("] {
+            let sql = format!("SELECT * FROM {}quotes", opening.repeat(100_000));
+            assert!(check(&sql).is_ok());
+            // What it says of such a text does not matter: Athena refuses it.
+            let _ = whole_tables(&sql, "pregao");
         }
     }
 
