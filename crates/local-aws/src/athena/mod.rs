@@ -142,3 +142,52 @@ fn engine_version() -> Value {
 fn invalid_request(message: impl Into<String>) -> AwsError {
     AwsError::new("InvalidRequestException", message)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::home::Home;
+
+    /// A service in a temporary home, whose statements may run for so long.
+    fn service(time_limits: TimeLimits) -> (tempfile::TempDir, Arc<Athena>) {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let home = Arc::new(Home::own(folder.path()).expect("a home"));
+        let schemas = [crate::s3::SCHEMA, SCHEMA];
+        let state = Arc::new(State::open(&home.state(), &schemas).expect("a state"));
+        let store = Arc::new(ObjectStore::open(&home, Arc::clone(&state)).expect("a store"));
+        store.ensure_bucket("results").expect("a bucket");
+        let results = S3Uri { bucket: "results".to_owned(), key: "athena/".to_owned() };
+        let athena = Athena::open(state, store, &home.catalog(), "primary", results).expect("a service");
+        let athena = Arc::into_inner(athena).expect("nobody else's");
+        (folder, Arc::new(Athena { time_limits, ..athena }))
+    }
+
+    async fn run(athena: &Arc<Athena>, sql: &str) -> Value {
+        let started = athena.call("StartQueryExecution", json!({ "QueryString": sql })).await.expect("a query");
+        loop {
+            let query = athena.call("GetQueryExecution", started.clone()).await.expect("a query");
+            let status = &query["QueryExecution"]["Status"];
+            if !matches!(status["State"].as_str(), Some("QUEUED" | "RUNNING")) {
+                return status.clone();
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+
+    const ENDLESS: &str = "WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x FROM n) SELECT count(*) FROM n";
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_statement_without_an_end_has_a_time_limit() {
+        let limits = TimeLimits { dml: Duration::from_millis(100), ddl: Duration::from_secs(3600) };
+        let (_folder, athena) = service(limits);
+        let status = run(&athena, ENDLESS).await;
+        assert_eq!((&status["State"], &status["StateChangeReason"]), (&json!("FAILED"), &json!("Query timeout")));
+        assert_eq!(run(&athena, "CREATE DATABASE market").await["State"], "SUCCEEDED");
+    }
+
+    #[test]
+    fn the_limits_are_athenas() {
+        let of = |kind| TimeLimits::OF_ATHENA.of(kind).as_secs() / 60;
+        assert_eq!((of(StatementKind::Dml), of(StatementKind::Utility), of(StatementKind::Ddl)), (30, 30, 600));
+    }
+}

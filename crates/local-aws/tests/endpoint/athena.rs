@@ -176,3 +176,51 @@ async fn the_catalog_can_be_looked_at() {
     let results = athena.get_query_results().query_execution_id(id).send().await.unwrap();
     assert_eq!(cells(&results.result_set().unwrap().rows()[0]), [Some("year=2020/month=4/day=1")]);
 }
+
+/// Short statements that a parser, or a planner, could work on for ever.
+fn hostile() -> Vec<String> {
+    let nested = |before: &str, inner: &str, behind: &str, depth: usize| {
+        format!("SELECT {}{inner}{}", before.repeat(depth), behind.repeat(depth))
+    };
+    let doubling: String =
+        (1..=24).map(|level| format!(", a{level} AS (SELECT a.x FROM a{0} a CROSS JOIN a{0} b)", level - 1)).collect();
+    vec![
+        nested("CAST(", "1", " AS bigint)", 110),
+        nested("CAST(", "1", "", 38),
+        nested("INTERVAL ", "1", "", 38),
+        nested("(SELECT ", "1", ")", 24),
+        nested("EXISTS (SELECT 1 WHERE ", "true", ")", 30),
+        nested("transform(ARRAY[1], x -> ", "1", ")", 30),
+        nested("coalesce(", "x", ", x)", 38) + " FROM (VALUES 1) AS t(x)",
+        nested("* FROM ((SELECT ", "* FROM t", ") JOIN", 19),
+        format!("WITH a0 AS (SELECT 1 x){doubling} SELECT count(*) FROM a24"),
+    ]
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn hostile_statements_leave_the_endpoint_to_others() {
+    let world = World::new().await;
+    let athena = &world.lake.athena;
+    run(athena, "CREATE DATABASE market").await;
+    // More at once than there are threads, or turns. That this ends at all is what is tested.
+    let statements = hostile().into_iter().cycle().take(60);
+    let all = statements.map(async |sql| {
+        let started = athena.start_query_execution().query_string(&sql).send().await;
+        match started {
+            Ok(started) => {
+                let query = ended(athena, &started.query_execution_id.expect("an id")).await;
+                assert_eq!(state_of(&query).0, "FAILED", "{sql}");
+            }
+            refused => assert_eq!(code(refused), "InvalidRequestException", "{sql}"),
+        }
+    });
+    let others = async {
+        for number in 0..20 {
+            world.put("pregao-raw", &format!("other/{number}"), "bytes").await;
+            run(athena, "SELECT 1").await;
+        }
+    };
+    tokio::join!(futures::future::join_all(all), others);
+    assert_eq!(world.keys("pregao-raw", "other/").await.len(), 20);
+    world.endpoint.shutdown().await;
+}
