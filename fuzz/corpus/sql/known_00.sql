@@ -1,0 +1,1 @@
+SELECT ticker, count(*) FROM quotes GROUP BY ticker ORDER BY ticker

@@ -1,0 +1,1 @@
+SELECT cast(2.7e0 AS bigint), cast(-2.5e0 AS integer), cast(2.5 AS bigint), cast('12' AS bigint), cast(12 AS varchar), cast(15.73e0 AS varchar), cast(true AS varchar), cast(1.50 AS varchar), cast('abcdef' AS varchar(3))

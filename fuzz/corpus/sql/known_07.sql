@@ -1,0 +1,1 @@
+SELECT ticker FROM quotes WHERE max(last) > 1

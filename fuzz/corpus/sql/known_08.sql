@@ -1,0 +1,1 @@
+SELECT array_join(ARRAY[1, NULL], raw) FROM kinds

@@ -1,0 +1,1 @@
+SELECT ticker, lst FROM quotes
