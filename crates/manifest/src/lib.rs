@@ -1,4 +1,4 @@
-//! What an audit saw of a folder of Parquet files, so that whoever reads them later reads the same bytes or fails.
+//! What an audit saw of a folder of Parquet files, so that a later reader gets the same bytes or an error.
 //!
 //! A manifest lies beside the files, as [`NAME`]. It names each of them with its size, the tag of its version and its
 //! rows, and has a checksum of each block of its bytes ([`Checksums`]). A reader compares the folder's listing with it

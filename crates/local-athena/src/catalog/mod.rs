@@ -280,7 +280,7 @@ impl Changes<'_> {
         store::remove_table(&self.transaction, table)
     }
 
-    /// Gives a table that is there the properties of `table`, and no others.
+    /// Replaces the properties of a table that is there by those of `table`.
     pub(crate) fn set_properties(&self, table: &Table) -> Result<(), QueryError> {
         store::set_properties(&self.transaction, table)
     }
