@@ -72,13 +72,11 @@ class Search:
     def singles(self) -> list[Case]:
         return [case for command, recorded in self.recorded.items() for case in singles(command, recorded)]
 
-    def sample(self, count: int, commands: tuple[str, ...] = (UPLOAD, RUN)) -> list[Case]:
-        """Cases by the seed: of each kind of fault in each of the commands about as many."""
+    def sample(self, count: int) -> list[Case]:
+        """Cases by the seed: of each kind of fault in each command about as many."""
         random_ = random.Random(self.seed)
         groups: dict[tuple[str, str], list[Case]] = {}
         for case in self.singles():
-            if case.faults[0].command not in commands:
-                continue
             groups.setdefault((case.faults[0].command, case.faults[0].kind), []).append(case)
         shuffled = [random_.sample(group, len(group)) for _, group in sorted(groups.items())]
         in_turn = [group[at] for at in range(max(map(len, shuffled))) for group in shuffled if at < len(group)]
