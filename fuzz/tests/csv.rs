@@ -78,11 +78,11 @@ fn check(file: &[u8]) {
 
 /// What the engine's reader and splitter make of a file; each record is also held against what is said of it undivided.
 fn read(feed: Feed, pieces: Pieces<'_>, expected: &[Record]) -> Vec<Record> {
-    let mut buffer = Buffer::new();
+    let mut buffer = Buffer::default();
     let mut lines = Lines::new(pieces, &mut buffer);
     let (mut whole, mut splitter) = (Splitter::new(feed.separator()), Splitter::new(feed.separator()));
     let mut records = Vec::new();
-    while let Some(line) = lines.next().expect("memory can be read") {
+    while let Some(line) = lines.next_line().expect("memory can be read") {
         let (bytes, cut) = (line.bytes.to_vec(), line.cut);
         let text = decode(&bytes).into_owned();
         let record = splitter.split(text.as_bytes());

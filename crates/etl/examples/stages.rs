@@ -126,7 +126,7 @@ fn measure_day(inputs: &[Input], scratch: &Path, stages: &mut Stages) -> Result<
     let feed = inputs[0].snapshot.feed;
     let path = scratch.join("stages.parquet");
     let mut table = TableFile::create(TableName::from(feed), path.clone())?;
-    let mut buffer = Buffer::new();
+    let mut buffer = Buffer::default();
     let mut step = vec![0; READ_BYTES];
     let mut columns = Columns::new(feed);
     for input in inputs {
@@ -199,9 +199,9 @@ fn walk(
     let feed = input.snapshot.feed;
     let mut lines = Lines::new(text, buffer);
     let mut splitter = Splitter::new(feed.separator());
-    lines.next()?;
+    lines.next_line()?;
     let (mut records, mut published) = (0, 0);
-    while let Some(line) = lines.next()? {
+    while let Some(line) = lines.next_line()? {
         let text = decode(line.bytes);
         let record = splitter.split(text.as_bytes());
         records += 1;
@@ -242,8 +242,8 @@ impl Columns {
     fn fill(&mut self, input: &Input, text: &[u8], buffer: &mut Buffer) -> Result<(), Box<dyn Error>> {
         let mut lines = Lines::new(text, buffer);
         let mut splitter = Splitter::new(self.feed.separator());
-        lines.next()?;
-        while let Some(line) = lines.next()? {
+        lines.next_line()?;
+        while let Some(line) = lines.next_line()? {
             let text = decode(line.bytes);
             let record = splitter.split(text.as_bytes());
             if record.disposition(self.feed) == Disposition::Publish {

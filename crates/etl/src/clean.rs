@@ -68,7 +68,7 @@ fn clean_file(
     let mut counts = Counts::default();
     loop {
         let before = lines.number();
-        let Some(line) = lines.next().map_err(|error| read_error(input, before, error))? else { break };
+        let Some(line) = lines.next_line().map_err(|error| read_error(input, before, error))? else { break };
         counts.records += 1;
         tables.add(&file, line, &mut counts)?;
     }
@@ -79,7 +79,7 @@ fn clean_file(
 
 fn read_header(input: &Input, lines: &mut Lines<'_, RawFile<'_>>) -> Result<(), EtlError> {
     let path = || input.path.clone();
-    let line = lines.next().map_err(|error| read_error(input, 0, error))?;
+    let line = lines.next_line().map_err(|error| read_error(input, 0, error))?;
     let checked = match line {
         Some(line) => check_header(input.snapshot.feed, decode(line.bytes).as_bytes()),
         None => return Err(EtlError::Empty { path: path() }),

@@ -64,7 +64,7 @@ fn clean_all(
     let results: Vec<Mutex<Option<Result<Cleaned, EtlError>>>> = tasks.iter().map(|_| Mutex::new(None)).collect();
     let (next, failed) = (AtomicUsize::new(0), AtomicBool::new(false));
     let work = || {
-        let mut buffer = Buffer::new();
+        let mut buffer = Buffer::default();
         while let Some(at) = queue.get(next.fetch_add(1, Ordering::Relaxed))
             && !failed.load(Ordering::Relaxed)
         {

@@ -11,9 +11,9 @@ const READ_BYTES: usize = 256 << 10;
 /// The buffer of one thread, used for one file after the other.
 pub struct Buffer(Box<[u8]>);
 
-impl Buffer {
+impl Default for Buffer {
     /// Holds the longest line that is kept and one read behind it.
-    pub fn new() -> Self {
+    fn default() -> Self {
         Self(vec![0; MAX_LINE_BYTES + READ_BYTES].into_boxed_slice())
     }
 }
@@ -55,7 +55,7 @@ impl<'a, R: Read> Lines<'a, R> {
     }
 
     /// The next line that is not empty.
-    pub fn next(&mut self) -> io::Result<Option<Line<'_>>> {
+    pub fn next_line(&mut self) -> io::Result<Option<Line<'_>>> {
         loop {
             let Some((start, end)) = self.next_range()? else { return Ok(None) };
             self.number += 1;
@@ -165,11 +165,11 @@ mod tests {
 
     /// Length-capped copies of all lines, with their numbers.
     fn lines(bytes: &[u8], step: usize) -> Vec<(u64, Vec<u8>, bool)> {
-        let mut buffer = Buffer::new();
+        let mut buffer = Buffer::default();
         let mut lines = Lines::new(Drip(bytes, step), &mut buffer);
         let mut all = Vec::new();
         loop {
-            let Some(line) = lines.next().expect("memory can be read") else { return all };
+            let Some(line) = lines.next_line().expect("memory can be read") else { return all };
             let (bytes, cut) = (line.bytes.to_vec(), line.cut);
             all.push((lines.number(), bytes, cut));
         }

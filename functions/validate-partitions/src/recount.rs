@@ -39,14 +39,14 @@ fn unreadable(uri: &str, error: &io::Error) -> Error {
 }
 
 enum Counter {
-    Plain(Lines),
+    Plain(Box<Lines>),
     Gzip(Box<MultiGzDecoder<Lines>>),
 }
 
 impl Counter {
     fn new(name: SnapshotName) -> Self {
         let lines = Lines::new(name);
-        if name.gzip { Self::Gzip(Box::new(MultiGzDecoder::new(lines))) } else { Self::Plain(lines) }
+        if name.gzip { Self::Gzip(Box::new(MultiGzDecoder::new(lines))) } else { Self::Plain(Box::new(lines)) }
     }
 
     fn push(&mut self, bytes: &[u8]) -> io::Result<()> {
@@ -58,7 +58,7 @@ impl Counter {
 
     fn finish(self) -> io::Result<ReadFile> {
         let lines = match self {
-            Self::Plain(lines) => lines,
+            Self::Plain(lines) => *lines,
             Self::Gzip(decoder) => decoder.finish()?,
         };
         Ok(lines.finish())

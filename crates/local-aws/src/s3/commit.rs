@@ -40,6 +40,7 @@ const MOST_REMOVED: usize = 1000;
 const LARGEST_GROUP: usize = 64;
 
 /// What is asked for.
+#[allow(clippy::large_enum_variant, reason = "most are of the large kind: a box would be one more allocation for each")]
 #[derive(Debug)]
 pub(super) enum Ask {
     Put { staged: Staged, condition: WriteCondition },
@@ -111,6 +112,7 @@ impl Queue {
 }
 
 /// A change of files that is planned in the index.
+#[allow(clippy::large_enum_variant, reason = "most are of the large kind: a box would be one more allocation for each")]
 pub(super) enum Planned {
     Place {
         object: Object,
@@ -172,7 +174,7 @@ impl ObjectStore {
         });
         // The staged files belong to the tickets until they are renamed.
         let mut tickets: Vec<Ticket> = group;
-        let done = planned.and_then(|planned| {
+        let done = planned.map(|planned| {
             let (mut waiting, mut changes) = (Vec::new(), Vec::new());
             for (ticket, planned) in tickets.drain(..).zip(planned) {
                 let Some(plan) = planned else { continue };
@@ -191,12 +193,10 @@ impl ObjectStore {
                     for (answer, place) in answers.into_iter().zip(&waiting) {
                         *lock(place) = Some(answer);
                     }
-                    Ok(())
                 }
                 Err(error) => {
                     let error = Arc::new(error);
                     waiting.iter().for_each(|place| *lock(place) = Some(Err(StoreError::Shared(Arc::clone(&error)))));
-                    Ok(())
                 }
             }
         });
@@ -422,6 +422,7 @@ impl ObjectStore {
 }
 
 /// What the index says of one change.
+#[allow(clippy::large_enum_variant, reason = "most are of the large kind: a box would be one more allocation for each")]
 enum Plan {
     /// The object, and whether it replaces one.
     Place(Object, bool),

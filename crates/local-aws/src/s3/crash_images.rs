@@ -120,7 +120,7 @@ impl Recorder {
     fn look(&self, notes: &mut Notes) -> Result<(), String> {
         let mut entries = notes.durable.clone();
         for change in &notes.pending {
-            if next(&mut notes.random) % 2 == 0 {
+            if next(&mut notes.random).is_multiple_of(2) {
                 match &change.entry {
                     Some(entry) => _ = entries.insert(change.path.clone(), entry.clone()),
                     None => _ = entries.remove(&change.path),

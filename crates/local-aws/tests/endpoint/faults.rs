@@ -15,7 +15,7 @@ fn once(lake: &Lake) -> aws_sdk_s3::Client {
 
 async fn put(client: &aws_sdk_s3::Client, key: &str) -> Result<(), String> {
     let sent = client.put_object().bucket(RAW).key(key).body(ByteStream::from_static(b"0123456789")).send().await;
-    sent.map(drop).map_err(|error| refusal(error))
+    sent.map(drop).map_err(refusal)
 }
 
 fn refusal<E: ProvideErrorMetadata + std::error::Error + 'static>(
