@@ -6,6 +6,8 @@
 
 use aws_sdk_s3::config::http::HttpResponse;
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
+use aws_sdk_s3::operation::get_object::GetObjectError;
+use aws_sdk_s3::operation::get_object::builders::GetObjectFluentBuilder;
 use aws_sdk_s3::primitives::ByteStream;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -114,6 +116,29 @@ pub async fn open(lake: &Lake, bucket: &BucketName, object: &Object) -> Result<O
     }
 }
 
+/// How often a body is read that breaks off. The SDK sends a request once more that failed, but knows nothing of its body.
+const READS: u32 = 3;
+
+/// The whole body of what is requested. The inner error is what S3 refused; the outer one is a body that broke off each time.
+async fn whole(
+    request: GetObjectFluentBuilder,
+    uri: &str,
+) -> Result<Result<bytes::Bytes, SdkError<GetObjectError>>, Error> {
+    let mut reads = 0;
+    loop {
+        let found = match request.clone().send().await {
+            Ok(found) => found,
+            Err(error) => return Ok(Err(error)),
+        };
+        reads += 1;
+        match found.body.collect().await {
+            Ok(body) => return Ok(Ok(body.into_bytes())),
+            Err(error) if reads == READS => return Err(Error::body(uri)(error)),
+            Err(error) => tracing::warn!(uri, error = %error, "the body broke off: reading it once more"),
+        }
+    }
+}
+
 /// The part of an object from byte `from` to before byte `to`.
 pub async fn read_range(
     lake: &Lake,
@@ -125,8 +150,7 @@ pub async fn read_range(
     let uri = keys::uri(bucket, key);
     let range = format!("bytes={from}-{}", to.saturating_sub(1));
     let request = lake.s3.get_object().bucket(bucket.as_str()).key(key).range(range);
-    let found = request.send().await.map_err(Error::aws(format!("reading {uri}")))?;
-    Ok(found.body.collect().await.map_err(Error::body(uri))?.into_bytes())
+    whole(request, &uri).await?.map_err(Error::aws(format!("reading {uri}")))
 }
 
 /// The end of this version of an object, from byte `from`, which is one of its own; `None` when it is no longer there.
@@ -138,8 +162,8 @@ pub async fn read_end(
 ) -> Result<Option<bytes::Bytes>, Error> {
     let uri = keys::uri(bucket, &object.key);
     let request = lake.s3.get_object().bucket(bucket.as_str()).key(&object.key).if_match(object.quoted_etag());
-    match request.range(format!("bytes={from}-")).send().await {
-        Ok(found) => Ok(Some(found.body.collect().await.map_err(Error::body(uri))?.into_bytes())),
+    match whole(request.range(format!("bytes={from}-")), &uri).await? {
+        Ok(bytes) => Ok(Some(bytes)),
         Err(error) if is_missing(&error) || is_unmet(&error) => Ok(None),
         Err(error) => Err(Error::aws(format!("reading {uri}"))(error)),
     }
@@ -148,12 +172,11 @@ pub async fn read_end(
 /// The bytes at `key`, if there is an object.
 pub async fn get(lake: &Lake, bucket: &BucketName, key: &str) -> Result<Option<bytes::Bytes>, Error> {
     let uri = keys::uri(bucket, key);
-    let found = match lake.s3.get_object().bucket(bucket.as_str()).key(key).send().await {
-        Ok(found) => found,
-        Err(error) if is_missing(&error) => return Ok(None),
-        Err(error) => return Err(Error::aws(format!("reading {uri}"))(error)),
-    };
-    Ok(Some(found.body.collect().await.map_err(Error::body(uri))?.into_bytes()))
+    match whole(lake.s3.get_object().bucket(bucket.as_str()).key(key), &uri).await? {
+        Ok(bytes) => Ok(Some(bytes)),
+        Err(error) if is_missing(&error) => Ok(None),
+        Err(error) => Err(Error::aws(format!("reading {uri}"))(error)),
+    }
 }
 
 /// The document at `key`, if there is one.

@@ -78,6 +78,23 @@ async fn half_a_body_is_an_error_and_never_an_object() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_body_that_breaks_off_is_read_once_more() {
+    let bucket = |lake: &Lake| lake.config.buckets.raw.clone();
+    let world = World::failing("op=GetObject&n=1:truncate,op=GetObject&n=2:truncate,op=GetObject&n=4:truncate").await;
+    let lake = &world.lake;
+    put(&once(lake), "k").await.expect("nothing befalls it");
+    let read = lake::objects::get(lake, &bucket(lake), "k").await.expect("the third time").expect("an object");
+    assert_eq!(read, "0123456789");
+    let part = lake::objects::read_range(lake, &bucket(lake), "k", 2, 5).await.expect("the second time");
+    assert_eq!(part, "234");
+
+    let world = World::failing("op=GetObject:truncate").await;
+    put(&once(&world.lake), "k").await.expect("nothing befalls it");
+    let error = lake::objects::get(&world.lake, &bucket(&world.lake), "k").await.expect_err("it always breaks off");
+    assert_eq!(error.name(), "ServiceUnavailable", "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_may_be_tried_again_succeeds_by_itself() {
     // Each second call fails, in some way or other; waits pass a hundred times as fast.
     let world = World::failing("speed=100,n=1:throttle,n=3:reset,n=5:lost,n=7:error").await;
