@@ -20,7 +20,7 @@ from lake import ROOT
 
 COPIED = [
     *(".github", "biome.jsonc", "ruff.toml"),
-    *("Cargo.toml", "Cargo.lock", "deny.toml", "crates", "functions"),
+    *("Cargo.toml", "Cargo.lock", "deny.toml", "crates", "functions", "fuzz"),
     *("tests/browser/Cargo.toml", "tests/browser/Cargo.lock", "tests/browser/deny.toml", "tests/browser/src"),
     "tests/oracle.py",
 ]
