@@ -264,11 +264,13 @@ def _of_table(statement: str, database: str | None) -> tuple[str, str | None, st
         "SHOW PARTITIONS": rf"SHOW PARTITIONS {NAME}$",
         "ADD": rf"ALTER TABLE {NAME} ADD IF NOT EXISTS\s",
         "SET LOCATION": rf"ALTER TABLE {NAME} PARTITION \([^)]*\) SET LOCATION '",
-        "SELECT": rf"(?s)SELECT\s.*?FROM\s+{NAME}",
     }.items():
         found = re.match(pattern, statement)
         if found:
             return kind, database, found[1]
+    selected = re.match(rf"(?s)SELECT\s.*?FROM\s+(?:{NAME}\.)?{NAME}", statement)
+    if selected:
+        return "SELECT", selected[1] or database, selected[2]
     raise NotImplementedError(f"what Athena asks for {statement}")
 
 
