@@ -169,7 +169,19 @@ async fn ask(
     }
     let asked = query(lake, staging, days, table).await;
     staging.drop(table).await?;
-    asked.map(Some)
+    asked.map(Some).map_err(retryable)
+}
+
+/// What is retried when another invocation of the same audit takes the staged tables away: one whose answer was lost, so that
+/// its state began it once more while it still runs.
+fn retryable(error: Error) -> Error {
+    if !error.is_missing_table() {
+        return error;
+    }
+    Error::Unavailable {
+        doing: "auditing the staged tables".to_owned(),
+        message: format!("another invocation of the same audit dropped them: {error}"),
+    }
 }
 
 async fn query(
@@ -241,4 +253,23 @@ fn verdict(lake: &Lake, reports: &[Report]) -> String {
         lines.push(format!("the report on {}: {}", report.table, place(lake, report)));
     }
     lines.join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_table_that_another_invocation_dropped_is_asked_for_again() {
+        let failed = |reason: &str| Error::Athena {
+            query: "q".to_owned(),
+            state: "FAILED".to_owned(),
+            reason: reason.to_owned(),
+            statement: String::new(),
+            retryable: false,
+        };
+        let dropped = retryable(failed("FAILED: SemanticException [Error 10001]: Table not found options_r"));
+        assert_eq!(dropped.name(), "ServiceUnavailable", "{dropped}");
+        assert_eq!(retryable(failed("COLUMN_NOT_FOUND: line 1:8: Column 'x'")).name(), "AthenaError");
+    }
 }
