@@ -18,8 +18,9 @@ use tokio::runtime::Runtime;
 #[global_allocator]
 static MEMORY: PeakAlloc = PeakAlloc;
 
-/// Ten milliseconds each, in which the system counts a process's time: 100 ms, and one that had begun before.
-const MOST_TICKS: u64 = 11;
+/// Ten milliseconds each, in which the system counts a process's time: 100 ms, and one that had begun before. In a test,
+/// which has to pass on a slow machine too, ten times as much: what hangs takes more than that everywhere.
+static MOST_TICKS: LazyLock<u64> = LazyLock::new(|| if std::env::var_os("FUZZ_SECONDS").is_some() { 11 } else { 101 });
 const MOST_BYTES: usize = 64 << 20;
 
 struct NoObjects;
@@ -171,6 +172,6 @@ fn check(bytes: &[u8]) {
     if let Err(error) = outcome {
         assert_ne!(error.kind, ErrorKind::Internal, "{error}");
     }
-    assert!(took <= MOST_TICKS, "it takes {took}0 ms");
+    assert!(took <= *MOST_TICKS, "it takes {took}0 ms");
     assert!(peak <= MOST_BYTES, "it takes {peak} bytes");
 }
