@@ -99,7 +99,7 @@ def test_a_raw_file_that_is_gone_fails_by_its_name(lake: Lake, tmp_path: Path, f
     assert_published(lake, good)
 
     done = lake.publish(DAY, None, "--set", "quality.accept_lost_rows=true")
-    assert "lost_rows" in done.out, "what was accepted is told"
+    assert "lost_rows" in done.out, "what was accepted is reported"
     assert check_of(lake, feed, "lost_rows")["failing"] > 0
     lake.publish(DAY)
 
