@@ -182,7 +182,7 @@ CASES = {
         DAYS,
         {
             "validate-partitions raw": [PLANNED],
-            "launch-emr-step": [gives(**{**STEP, "look_at": "2099-04-02T03:00:00.100Z"})],
+            "launch-emr-step": [gives(**{**STEP, "look_at": "2080-04-02T03:00:00.100Z"})],
         },
         [*TO_THE_STEP, "WaitForStep"],
         "TIMED_OUT",
