@@ -19,7 +19,9 @@ import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import NoReturn
 
 OLDEST_PYTHON = (3, 10)
 ROOT = Path(__file__).resolve().parent.parent
@@ -110,6 +112,25 @@ def target_directory() -> Path:
     if answer.returncode != 0:
         raise Failure(f"the workspace does not load: {shlex.join(command)}")
     return Path(json.loads(answer.stdout)["target_directory"])
+
+
+def search(script: Path, prepare: Callable[[], None] = lambda: None) -> NoReturn:
+    """Runs a search of `tests/` once more, in the virtual environment and with `PREGAO`, which is built where it is not named.
+
+    `script` is the search's folder; it then gets `--prepared`. `prepare` installs what else it needs.
+    """
+    try:
+        target = target_directory()
+        python = prepare_environment(target / "test-venv")
+        prepare()
+        program = os.environ.get("PREGAO")
+        if not program:
+            step("build", ["cargo", "build", "--release", "--locked", "-p", "pregao"])
+            program = str(binary(target))
+    except Failure as failure:
+        sys.exit(f"tests/{script.name}: FAILED: {failure}")
+    command = [str(python), str(script), *sys.argv[1:], "--prepared"]
+    os.execve(command[0], command, {**os.environ, "PREGAO": str(Path(program).resolve())})
 
 
 def binary(target: Path) -> Path:

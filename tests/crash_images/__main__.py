@@ -9,7 +9,6 @@ PREGAO names one that is built already. The exit code is 1 when any image was wr
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 import tempfile
 from pathlib import Path
@@ -30,7 +29,7 @@ def main() -> int:
     if arguments.images < 1:
         parser.error("--images has to be at least 1")
     if not arguments.prepared:
-        return prepare_and_call()
+        run.search(HERE, run.prepare_tracer)
 
     from crash_images.search import search
 
@@ -39,23 +38,6 @@ def main() -> int:
     for line in summary.lines():
         say(line)
     return 1 if summary.violations else 0
-
-
-def prepare_and_call() -> int:
-    try:
-        target = run.target_directory()
-        python = run.prepare_environment(target / "test-venv")
-        run.prepare_tracer()
-        binary = os.environ.get("PREGAO")
-        if not binary:
-            run.step("build", ["cargo", "build", "--release", "--locked", "-p", "pregao"])
-            binary = str(run.binary(target))
-    except run.Failure as failure:
-        say(f"FAILED: {failure}")
-        return 1
-    command = [str(python), str(HERE), *sys.argv[1:], "--prepared"]
-    os.execve(command[0], command, {**os.environ, "PREGAO": str(Path(binary).resolve())})
-    return 1
 
 
 def say(line: str) -> None:

@@ -39,7 +39,7 @@ def main() -> int:
     if not (arguments.all or arguments.sample or arguments.pairs or arguments.clients or arguments.case):
         parser.error("say what to do: --all, --sample N, --pairs N, --clients N or --case CASE")
     if not arguments.prepared:
-        return prepare_and_call()
+        run.search(HERE)
 
     from faults.search import Search
 
@@ -60,21 +60,6 @@ def main() -> int:
     for line in search.summary():
         say(line)
     return 1 if search.violations else 0
-
-
-def prepare_and_call() -> int:
-    try:
-        target = run.target_directory()
-        python = run.prepare_environment(target / "test-venv")
-        binary = os.environ.get("PREGAO")
-        if not binary:
-            run.step("build", ["cargo", "build", "--release", "--locked", "-p", "pregao"])
-            binary = str(run.binary(target))
-    except run.Failure as failure:
-        say(f"FAILED: {failure}")
-        return 1
-    command = [str(python), str(HERE), *sys.argv[1:], "--prepared"]
-    os.execve(command[0], command, {**os.environ, "PREGAO": str(Path(binary).resolve())})
 
 
 def say(line: str) -> None:

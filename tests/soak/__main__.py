@@ -8,7 +8,6 @@ is built already. The exit code is 1 when any run failed.
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 import tempfile
 from pathlib import Path
@@ -33,7 +32,7 @@ def main() -> int:
     if arguments.home and arguments.home.exists() and any(arguments.home.iterdir()):
         parser.error(f"{arguments.home} is not empty")
     if not arguments.prepared:
-        return prepare_and_call()
+        run.search(HERE)
 
     from short_runs import soak
 
@@ -43,21 +42,6 @@ def main() -> int:
     for line in summary.lines():
         say(line)
     return 1 if summary.failures else 0
-
-
-def prepare_and_call() -> int:
-    try:
-        target = run.target_directory()
-        python = run.prepare_environment(target / "test-venv")
-        binary = os.environ.get("PREGAO")
-        if not binary:
-            run.step("build", ["cargo", "build", "--release", "--locked", "-p", "pregao"])
-            binary = str(run.binary(target))
-    except run.Failure as failure:
-        say(f"FAILED: {failure}")
-        return 1
-    command = [str(python), str(HERE), *sys.argv[1:], "--prepared"]
-    os.execve(command[0], command, {**os.environ, "PREGAO": str(Path(binary).resolve())})
 
 
 def say(line: str) -> None:
