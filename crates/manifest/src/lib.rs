@@ -136,12 +136,12 @@ impl Manifest {
 
     /// The rows of all files.
     pub fn rows(&self) -> u64 {
-        self.files.iter().map(|file| file.rows).sum()
+        self.files.iter().map(|file| file.rows).fold(0, u64::saturating_add)
     }
 
     /// The bytes of all files.
     pub fn bytes(&self) -> u64 {
-        self.files.iter().map(|file| file.bytes).sum()
+        self.files.iter().map(|file| file.bytes).fold(0, u64::saturating_add)
     }
 
     /// The file of this name.
@@ -183,28 +183,43 @@ impl Manifest {
     /// # Errors
     /// The first [`Difference`].
     pub fn check<'a>(&self, folder: &str, found: impl IntoIterator<Item = ListedFile<'a>>) -> Result<(), Difference> {
+        self.differences(folder, found).into_iter().next().map_or(Ok(()), Err)
+    }
+
+    /// Compares like [`Manifest::check`], and returns all differences: those of the audited files first.
+    pub fn differences<'a>(&self, folder: &str, found: impl IntoIterator<Item = ListedFile<'a>>) -> Vec<Difference> {
         if self.folder != folder {
-            return Err(Difference::OtherFolder(self.folder.clone()));
+            return vec![Difference::OtherFolder(self.folder.clone())];
         }
         let found: BTreeMap<&str, ListedFile<'a>> = found.into_iter().map(|file| (file.name, file)).collect();
-        for audited in &self.files {
-            let name = || audited.name.clone();
+        let changed = self.files.iter().filter_map(|audited| {
+            let name = audited.name.clone();
             let Some(file) = found.get(audited.name.as_str()) else {
-                return Err(Difference::Missing(name()));
+                return Some(Difference::Missing(name));
             };
             if file.bytes != audited.bytes {
-                return Err(Difference::Size { name: name(), found: file.bytes, audited: audited.bytes });
+                return Some(Difference::Size { name, found: file.bytes, audited: audited.bytes });
             }
-            if let Some(etag) = file.etag.filter(|etag| *etag != audited.etag) {
-                return Err(Difference::Version {
-                    name: name(),
-                    found: etag.to_owned(),
-                    audited: audited.etag.clone(),
-                });
-            }
+            let etag = file.etag.filter(|etag| *etag != audited.etag)?;
+            Some(Difference::Version { name, found: etag.to_owned(), audited: audited.etag.clone() })
+        });
+        let added = found.keys().filter(|name| self.file(name).is_none());
+        changed.chain(added.map(|name| Difference::Added((*name).to_owned()))).collect()
+    }
+}
+
+impl AuditedFile {
+    /// Verifies all bytes of the file.
+    ///
+    /// # Errors
+    /// [`Damage`] for the first block that differs, and for what is missing or too much.
+    pub fn verify(&self, bytes: &[u8]) -> Result<(), Damage> {
+        self.checksums.verify(0, bytes)?;
+        let found = bytes.len() as u64;
+        if found == self.bytes {
+            return Ok(());
         }
-        let added = found.keys().find(|name| self.file(name).is_none());
-        added.map_or(Ok(()), |name| Err(Difference::Added((*name).to_owned())))
+        Err(Damage { range: found.min(self.bytes)..found.max(self.bytes) })
     }
 }
 
@@ -278,6 +293,18 @@ mod tests {
             "b.parquet was written after the audit: its ETag is other, and etag-of-b.parquet was audited"
         );
         assert_eq!(told(FOLDER, &|files| files.clear()), "a.parquet is missing");
+    }
+
+    #[test]
+    fn all_differences_are_found_and_all_bytes_verified() {
+        let manifest = manifest();
+        let other = [ListedFile { name: "c", bytes: 1, etag: None }];
+        assert_eq!(manifest.differences(FOLDER, other).len(), 3);
+        let file = manifest.file("b.parquet").expect("a file");
+        assert_eq!(file.verify(&[7; 40_000]), Ok(()));
+        for (wrong, from) in [(vec![7; 16_384], 16_384), (vec![7; 39_999], 32_768), (vec![7; 40_001], 32_768)] {
+            assert_eq!(file.verify(&wrong).expect_err("damage").range.start, from, "{}", wrong.len());
+        }
     }
 
     #[test]

@@ -6,12 +6,12 @@ use std::{fs, io};
 
 use chrono::NaiveDate;
 use lake::Config;
+use lake::manifest::{self, Difference, Manifest};
 use local_aws::check::{self, Damaged, Problem, ProblemKind};
 use market::partition::Partition;
 use market::snapshot::Feed;
 use market::table::TableName;
 
-use super::manifest::{self, Manifest};
 use super::{Asked, Findings};
 use crate::output::FindingKind;
 
@@ -148,13 +148,14 @@ fn of_manifest(path: &Path, folder: &Path) -> Result<(), (String, String)> {
         move |error: io::Error| (file, error.to_string())
     };
     let bytes = fs::read(path).map_err(failed(path))?;
-    let manifest = Manifest::read(&bytes, &format!("{}/", folder.display())).map_err(|reason| (said(path), reason))?;
+    let manifest = Manifest::from_json(&bytes).map_err(|reason| (said(path), reason.to_string()))?;
+    if !format!("{}/", folder.display()).ends_with(&manifest.folder) {
+        return Err((said(path), Difference::OtherFolder(manifest.folder).to_string()));
+    }
     for audited in &manifest.files {
         let file = folder.join(&audited.name);
         let bytes = fs::read(&file).map_err(failed(&file))?;
-        if let Some((_, found)) = audited.damage(&bytes) {
-            return Err((said(&file), found));
-        }
+        audited.verify(&bytes).map_err(|damage| (said(&file), damage.to_string()))?;
     }
     Ok(())
 }

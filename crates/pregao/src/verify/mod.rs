@@ -8,7 +8,6 @@ mod damage;
 mod folders;
 pub mod home;
 mod landing;
-mod manifest;
 mod orphans;
 mod parquet;
 pub mod published;

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use chrono::NaiveDate;
 use futures::StreamExt;
 use futures::stream;
+use lake::manifest::{self, Manifest};
 use lake::objects::{self, Object};
 use lake::quality::Report;
 use lake::{Error, Lake, athena, keys, partitions};
@@ -12,7 +13,6 @@ use market::partition::Partition;
 use market::run::RunId;
 use market::table::TableName;
 
-use super::manifest::{self, Manifest};
 use super::{Asked, Findings, damage};
 use crate::output::FindingKind;
 
@@ -141,12 +141,9 @@ async fn of_partition(
     };
     findings.checked.parquet_files += files.len();
     if let Some(manifest) = &manifest {
-        let listed = files
-            .iter()
-            .map(|file| (file.key.strip_prefix(&folder).unwrap_or(&file.key), file.bytes, file.etag.as_str()));
-        for (name, expected, found) in manifest.differences(listed) {
-            let file = keys::uri(bucket, &format!("{folder}{name}"));
-            findings.add(FindingKind::Files, file, &expected, &found, &repair);
+        for difference in manifest.differences(&folder, manifest::listed(&folder, &files)) {
+            let file = keys::uri(bucket, &format!("{folder}{}", difference.name()));
+            findings.add(FindingKind::Files, file, AS_AUDITED, &difference.to_string(), &repair);
         }
     }
     of_audit(lake, published, table, date, run, &files, &repair, &mut findings);
@@ -188,10 +185,10 @@ async fn of_manifest(
             return None;
         }
     };
-    match Manifest::read(&bytes, folder) {
+    match Manifest::from_json(&bytes) {
         Ok(manifest) => Some(manifest),
         Err(reason) => {
-            findings.add(FindingKind::Manifest, uri, "the manifest of the audit", &reason, repair);
+            findings.add(FindingKind::Manifest, uri, "the manifest of the audit", &reason.to_string(), repair);
             None
         }
     }
@@ -219,6 +216,9 @@ fn of_audit(
     }
 }
 
+/// What is expected of the files of a published folder.
+const AS_AUDITED: &str = "the file that was audited";
+
 /// Reads all bytes of a Parquet file.
 async fn of_file(
     lake: &Lake,
@@ -242,9 +242,9 @@ async fn of_file(
         findings.add(FindingKind::Object, uri.clone(), &expected, &found, repair);
     }
     let name = file.key.strip_prefix(folder).unwrap_or(&file.key);
-    let audited = manifest.and_then(|manifest| manifest.files.iter().find(|audited| audited.name == name));
-    if let Some((expected, found)) = audited.and_then(|audited| audited.damage(&bytes)) {
-        findings.add(FindingKind::Files, uri.clone(), &expected, &found, repair);
+    let audited = manifest.and_then(|manifest| manifest.file(name));
+    if let Some(Err(damage)) = audited.map(|audited| audited.verify(&bytes)) {
+        findings.add(FindingKind::Files, uri.clone(), AS_AUDITED, &damage.to_string(), repair);
     }
     match super::parquet::rows(bytes).await {
         Err(reason) => findings.add(FindingKind::Parquet, uri, "a Parquet file that can be read", &reason, repair),
