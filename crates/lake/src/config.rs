@@ -7,6 +7,7 @@
 use std::fmt;
 use std::num::{NonZeroU16, NonZeroU32, NonZeroUsize};
 
+use chrono::NaiveDate;
 use market::session::Session;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
@@ -111,6 +112,9 @@ pub struct Quality {
     pub max_domain_share: Share,
     /// Whether snapshots that the session expects and that are not there fail the run. Else they are reported.
     pub fail_on_missing_snapshots: bool,
+    /// The snapshots of each feed that a business day must have, else the scheduled run fails. 0 switches the check off.
+    /// [`Config::least_snapshots`] says how many these are for a day.
+    pub min_snapshots: u32,
     /// Whether a file whose header is of another day than its name fails the run. Else it is reported.
     pub fail_on_other_day: bool,
     /// Whether a run may publish fewer rows of a snapshot than are published, though its raw file was not replaced by a
@@ -170,6 +174,9 @@ pub struct Schedule {
     pub expression: String,
     /// The time zone of the expression.
     pub timezone: String,
+    /// How many days before yesterday a scheduled run looks at too: it processes those whose raw files differ from what is
+    /// published. 0: only yesterday.
+    pub look_back_days: u16,
 }
 
 impl Default for Buckets {
@@ -223,7 +230,12 @@ impl Default for Aws {
 
 impl Default for Schedule {
     fn default() -> Self {
-        Self { enabled: true, expression: "cron(0 7 * * ? *)".to_owned(), timezone: "America/Sao_Paulo".to_owned() }
+        Self {
+            enabled: true,
+            expression: "cron(0 7 * * ? *)".to_owned(),
+            timezone: "America/Sao_Paulo".to_owned(),
+            look_back_days: 7,
+        }
     }
 }
 
@@ -239,6 +251,7 @@ impl Default for Quality {
             max_reject_share: Share(0.01),
             max_domain_share: Share(0.01),
             fail_on_missing_snapshots: false,
+            min_snapshots: 10,
             fail_on_other_day: false,
             accept_lost_rows: false,
             accept_unterminated_files: false,
@@ -416,6 +429,13 @@ const MAX_COPY_BYTES: u64 = 5 << 30;
 /// The longest that EMR lets a cluster idle.
 const MAX_IDLE_MINUTES: u16 = 7 * 24 * 60;
 
+/// The furthest that a scheduled run looks back: it reads the record and lists the raw files of each of these days.
+const MAX_LOOK_BACK_DAYS: u16 = 366;
+
+/// What of the configuration no function reads: the template has parameters for it.
+const FOR_THE_STACK: [&str; 6] =
+    ["aws", "buckets", "athena", "schedule.enabled", "schedule.expression", "schedule.timezone"];
+
 impl Config {
     /// Reads TOML, or JSON of the same shape, in which every value may be left out.
     ///
@@ -471,10 +491,13 @@ impl Config {
         let defaults = Self::default().to_table();
         let mut changed = serde_json::Map::new();
         for (section, values) in self.to_table() {
-            if matches!(section.as_str(), "aws" | "schedule" | "buckets" | "athena") {
+            if FOR_THE_STACK.contains(&section.as_str()) {
                 continue;
             }
-            let differs = |(name, value): &(&String, &toml::Value)| defaults[&section].get(name) != Some(*value);
+            let differs = |(name, value): &(&String, &toml::Value)| {
+                defaults[&section].get(name) != Some(*value)
+                    && !FOR_THE_STACK.contains(&format!("{section}.{name}").as_str())
+            };
             let values = values.as_table().into_iter().flatten().filter(differs);
             let values: serde_json::Map<_, _> =
                 values.map(|(name, value)| (name.clone(), serde_json::json!(value))).collect();
@@ -501,6 +524,13 @@ impl Config {
         let changed: Self = table.try_into().map_err(|error: toml::de::Error| refused(error.message().to_owned()))?;
         *self = changed.checked().map_err(refused)?;
         Ok(())
+    }
+
+    /// The snapshots of each feed that a day must have: `quality.min_snapshots`, or all that the session expects where these
+    /// are fewer. 0 where the exchange is closed.
+    pub fn least_snapshots(&self, day: NaiveDate) -> usize {
+        let least = usize::try_from(self.quality.min_snapshots).unwrap_or(usize::MAX);
+        self.session.expected(day).len().min(least)
     }
 
     /// All keys that [`Config::set`] takes, in the order of the template.
@@ -531,6 +561,9 @@ impl Config {
         }
         if self.emr.idle_minutes.get() > MAX_IDLE_MINUTES {
             return Err(format!("emr.idle_minutes is over {MAX_IDLE_MINUTES}, the seven days that EMR takes"));
+        }
+        if self.schedule.look_back_days > MAX_LOOK_BACK_DAYS {
+            return Err(format!("schedule.look_back_days is over {MAX_LOOK_BACK_DAYS}; pregao run takes any days"));
         }
         if self.ingest.max_file_bytes > MAX_COPY_BYTES {
             return Err(format!("ingest.max_file_bytes is over {MAX_COPY_BYTES}, the most that S3 copies at once"));
@@ -642,6 +675,9 @@ mod tests {
             ),
             ("[[session.hours]]\nfrom = 2020-11-03\nuntil = 2020-11-04\nopen = \"10:00\"\nclose = \"18:00\"", "until"),
             ("[ingest]\nmax_file_bytes = 6000000000", "S3 copies"),
+            ("[schedule]\nlook_back_days = 367", "look_back_days is over 366"),
+            ("[schedule]\nlook_back_days = -1", "invalid value"),
+            ("[quality]\nmin_snapshots = -1", "invalid value"),
             ("{\"buckets\": 1}", "invalid type"),
         ];
         for (text, expected) in cases {
@@ -708,14 +744,19 @@ mod tests {
             ("aws.region", "sa-east-1"),
             ("buckets.raw", "mine"),
             ("schedule.enabled", "false"),
+            ("schedule.look_back_days", "0"),
         ] {
             config.set(key, value).expect(key);
         }
         let told = config.for_functions();
-        let expected =
-            serde_json::json!({"emr": {"instance_types": ["r5.xlarge"]}, "quality": {"max_reject_share": 0.5}});
+        let expected = serde_json::json!({
+            "emr": {"instance_types": ["r5.xlarge"]},
+            "quality": {"max_reject_share": 0.5},
+            "schedule": {"look_back_days": 0},
+        });
         assert_eq!(told, expected);
         let read = Config::parse(&told.to_string()).expect("JSON");
+        assert_eq!(read.schedule.look_back_days, 0);
         assert_eq!((read.emr, read.quality), (config.emr, config.quality));
     }
 
@@ -736,6 +777,21 @@ mod tests {
             assert!(error.contains(expected), "{key}={value}: {error}");
         }
         assert_eq!(config, Config::default());
+    }
+
+    #[test]
+    fn a_day_must_have_no_more_snapshots_than_its_session() {
+        let day = |text: &str| text.parse().expect("a date");
+        let mut config = Config::default();
+        let least = |config: &Config| {
+            [day("2020-04-01"), day("2020-04-04"), day("2020-12-25")].map(|day| config.least_snapshots(day))
+        };
+        // A Wednesday, a Saturday and Christmas.
+        assert_eq!(least(&config), [10, 0, 0]);
+        config.set("session.step_minutes", "60").expect("a key");
+        assert_eq!(least(&config), [7, 0, 0], "every hour from 10:00, and 17:00 is no more");
+        config.set("quality.min_snapshots", "0").expect("a key");
+        assert_eq!(least(&config), [0, 0, 0]);
     }
 
     #[test]
