@@ -98,7 +98,7 @@ mod tests {
     use super::*;
 
     fn file(name: &str) -> RawFile {
-        let object = Object { key: name.to_owned(), bytes: 7, etag: String::new() };
+        let object = Object { key: name.to_owned(), bytes: 7, etag: String::new(), last_modified: None };
         RawFile { name: name.parse().expect(name), object }
     }
 

@@ -21,6 +21,15 @@ pub enum Error {
     /// Files are uploaded and not taken in yet. The message names them.
     #[error("{0}")]
     UploadPending(String),
+    /// Raw files changed while a run read them, so that nobody knows which versions it read. The message names them.
+    #[error("{0}")]
+    RawFilesChanged(String),
+    /// Another run published a day after this run's audit compared with it. The audit has to be repeated.
+    #[error("{0}")]
+    RecordChanged(String),
+    /// A publication record is damaged, or of another version. The message names it.
+    #[error("{0}")]
+    Record(String),
     /// The cluster or the step is not one that EMR knows, or EMR answered with something that is neither.
     #[error("{0}")]
     Emr(String),
@@ -59,13 +68,17 @@ pub enum Error {
 }
 
 impl Error {
-    /// The name that `Retry` and `Catch` match: `InvalidInput`, `QualityError`, `UploadPending`, `EmrError`, `AthenaError`,
-    /// `ServiceUnavailable` (the one to retry), or the name that a service gave its refusal.
+    /// The name that `Retry` and `Catch` match: `InvalidInput`, `QualityError`, `UploadPending`, `RawFilesChanged`,
+    /// `RecordChanged`, `RecordError`, `EmrError`, `AthenaError`, `ServiceUnavailable` (the one to retry), or the name that a
+    /// service gave its refusal.
     pub fn name(&self) -> &str {
         match self {
             Error::InvalidInput(_) => "InvalidInput",
             Error::Quality(_) => "QualityError",
             Error::UploadPending(_) => "UploadPending",
+            Error::RawFilesChanged(_) => "RawFilesChanged",
+            Error::RecordChanged(_) => "RecordChanged",
+            Error::Record(_) => "RecordError",
             Error::Emr(_) => "EmrError",
             Error::Athena { retryable: false, .. } => "AthenaError",
             Error::Athena { retryable: true, .. } | Error::Unavailable { .. } => "ServiceUnavailable",

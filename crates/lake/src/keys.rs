@@ -7,6 +7,13 @@
 //! lake     quotes/year=2020/month=4/day=1/run=<run>/*.parquet       also options/ and rejects/
 //!          quotes/year=2020/month=4/day=1/run=<run>/_manifest.json  the files that the audit passed
 //!          quality/run=<run>/<table>.json                           the reports of the audit
+//!          runs/run=<run>/plan-1.json  audit-1.json                 what a run is to read, and what its audit compared with
+//!          published/year=2020/month=4/day=1.json                   the record of what is published of the day
+//!          published/year=2020/month=4/day=1/history/1.json         the records before it
+//!          published/year=2020/month=4/day=1/failed.json            what the newest failed audit of the day found
+//!          catalog/locks/<table>.json                               the lease of a table of the catalog
+//!          catalog/files/<table>.json                               all published files, for readers of S3 alone
+//!          catalog/published/days.json                              the table `published`
 //! results  athena/  logs/  jobs/                                    query results, cluster logs, the Spark job
 //! ```
 
@@ -29,6 +36,15 @@ pub const REASON_SUFFIX: &str = ".reason.json";
 
 /// Where the quality reports lie, in the lake bucket.
 pub const QUALITY: &str = "quality/";
+
+/// Where the publication records lie, in the lake bucket.
+pub const PUBLISHED: &str = "published/";
+
+/// The folder of the records of a day that were replaced.
+pub const HISTORY: &str = "history/";
+
+/// Where runs write, in the lake bucket.
+pub const RUNS: &str = "runs/";
 
 /// Where query results lie, in the results bucket.
 pub const QUERY_RESULTS: &str = "athena/";
@@ -90,6 +106,61 @@ pub fn run_folder(table: TableName, partition: Partition, run: &RunId) -> String
 pub fn manifest(table: TableName, partition: Partition, run: &RunId) -> String {
     format!("{}{}", run_folder(table, partition, run), manifest::NAME)
 }
+
+/// The current publication record of a day, in the lake bucket.
+pub fn record(day: NaiveDate) -> String {
+    format!("{PUBLISHED}{}.json", Partition::from(day))
+}
+
+/// The day whose current record lies at `key`; none for other objects among the records.
+pub fn recorded_day(key: &str) -> Option<NaiveDate> {
+    let partition: Partition = key.strip_prefix(PUBLISHED)?.strip_suffix(".json")?.parse().ok()?;
+    Some(partition.date())
+}
+
+/// The record of a day that has this number, when a later one has replaced it.
+pub fn record_history(day: NaiveDate, number: u64) -> String {
+    format!("{PUBLISHED}{}/{HISTORY}{number}.json", Partition::from(day))
+}
+
+/// What the newest failed audit of a day found, in the lake bucket.
+pub fn failed_audit(day: NaiveDate) -> String {
+    format!("{PUBLISHED}{}/failed.json", Partition::from(day))
+}
+
+/// The day whose newest failed audit lies at `key`.
+pub fn failed_day(key: &str) -> Option<NaiveDate> {
+    let partition: Partition = key.strip_prefix(PUBLISHED)?.strip_suffix("/failed.json")?.parse().ok()?;
+    Some(partition.date())
+}
+
+/// What the keys start with of all that belongs to `run`, in the lake bucket.
+pub fn run(run: &RunId) -> String {
+    format!("{RUNS}run={run}/")
+}
+
+/// What an attempt of `run` is to read and to publish, in the lake bucket.
+pub fn plan(run: &RunId, attempt: u32) -> String {
+    format!("{RUNS}run={run}/plan-{attempt}.json")
+}
+
+/// What the audit of an attempt of `run` compared with, in the lake bucket.
+pub fn audit(run: &RunId, attempt: u32) -> String {
+    format!("{RUNS}run={run}/audit-{attempt}.json")
+}
+
+/// The lease of a table of the catalog, in the lake bucket.
+pub fn catalog_lease(table: TableName) -> String {
+    format!("catalog/locks/{table}.json")
+}
+
+/// The list of all published files of a table, in the lake bucket.
+pub fn published_files(table: TableName) -> String {
+    format!("catalog/files/{table}.json")
+}
+
+/// What the keys of the table `published` start with, in the lake bucket.
+pub const PUBLISHED_TABLE: &str = "catalog/published/";
 
 /// The report of the audit of what `run` wrote for `table`, in the lake bucket.
 pub fn quality_report(run: &RunId, table: TableName) -> String {
@@ -155,6 +226,20 @@ mod tests {
         for other in ["quality/run=nightly-7/quotes.json", "quality/rejects.json", "quality/run=a b/rejects.json"] {
             assert_eq!(audited_run(other), None, "{other}");
         }
+        let day = partition.date();
+        assert_eq!(record(day), "published/year=2020/month=4/day=1.json");
+        assert_eq!(record_history(day, 3), "published/year=2020/month=4/day=1/history/3.json");
+        assert_eq!(recorded_day(&record(day)), Some(day));
+        assert_eq!(failed_day(&failed_audit(day)), Some(day));
+        for other in [
+            record_history(day, 3),
+            failed_audit(day),
+            "published/x.json".to_owned(),
+            run_folder(TableName::Quotes, partition, &run),
+        ] {
+            assert_eq!(recorded_day(&other), None, "{other}");
+        }
+        assert_eq!(plan(&run, 2), "runs/run=nightly-7/plan-2.json");
         assert_eq!(job("ab12"), "jobs/etl-ab12.sql");
         for logs in ["s3n://logs/emr/", "s3://logs/emr"] {
             assert_eq!(step_log(logs, "j-1", "s-2"), "s3://logs/emr/j-1/steps/s-2/");

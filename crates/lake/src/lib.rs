@@ -11,6 +11,10 @@
 //! | [`partitions`] | the partitions of tables in Athena |
 //! | [`quality`] | the report of an audit |
 //! | [`manifest`] | the files that an audit passed, beside them |
+//! | [`record`] | what is published of each day, and from which raw files |
+//! | [`plan`] | what a run is to read and to publish |
+//! | [`failed`] | the newest failed audit of each day |
+//! | [`lease`] | how only one of many works on something |
 //! | [`request`] | what the input of a workflow asks for |
 //! | [`cluster`] | what EMR clusters are asked for with, and found again by |
 //! | [`athena`] | how a statement is run to its end |
@@ -31,16 +35,20 @@ pub mod config;
 pub mod csv;
 pub mod error;
 pub mod excerpt;
+pub mod failed;
 pub mod history;
 pub mod keys;
 pub mod lambda;
+pub mod lease;
 pub mod manifest;
 pub mod objects;
 pub mod parallel;
 pub mod partitions;
+pub mod plan;
 pub mod polling;
 pub mod quality;
 pub mod raw;
+pub mod record;
 pub mod request;
 pub mod result_csv;
 #[cfg(test)]

@@ -78,7 +78,12 @@ mod tests {
 
     #[test]
     fn objects_are_listed_by_their_names_in_the_folder() {
-        let object = Object { key: "quotes/run=a/part-0.parquet".to_owned(), bytes: 7, etag: "e".to_owned() };
+        let object = Object {
+            key: "quotes/run=a/part-0.parquet".to_owned(),
+            bytes: 7,
+            etag: "e".to_owned(),
+            last_modified: None,
+        };
         let objects = [object];
         let listed: Vec<_> = listed("quotes/run=a/", &objects).collect();
         assert_eq!((listed[0].name, listed[0].bytes, listed[0].etag), ("part-0.parquet", 7, Some("e")));

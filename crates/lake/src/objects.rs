@@ -9,6 +9,7 @@ use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_s3::operation::get_object::GetObjectError;
 use aws_sdk_s3::operation::get_object::builders::GetObjectFluentBuilder;
 use aws_sdk_s3::primitives::ByteStream;
+use chrono::{DateTime, Utc};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -25,12 +26,20 @@ pub struct Object {
     pub bytes: u64,
     /// The tag of its version, without quotes.
     pub etag: String,
+    /// When it was stored, as listings state it; none of an object that was found in another way.
+    pub last_modified: Option<DateTime<Utc>>,
 }
 
 impl Object {
     fn new(key: String, bytes: Option<i64>, etag: Option<&str>) -> Self {
         let bytes = bytes.and_then(|bytes| u64::try_from(bytes).ok()).unwrap_or_default();
-        Self { key, bytes, etag: etag.unwrap_or_default().trim_matches('"').to_owned() }
+        Self { key, bytes, etag: unquoted(etag), last_modified: None }
+    }
+
+    fn listed(object: aws_sdk_s3::types::Object) -> Self {
+        let time = object.last_modified().and_then(|time| DateTime::from_timestamp(time.secs(), time.subsec_nanos()));
+        let etag = object.e_tag.as_deref();
+        Self { last_modified: time, ..Self::new(object.key.unwrap_or_default(), object.size, etag) }
     }
 
     /// Whether it is what consoles put where a folder is to be seen, and no file.
@@ -63,11 +72,11 @@ pub async fn list_between(
     while let Some(page) = pages.next().await {
         let page = page.map_err(Error::aws(format!("listing {}", keys::uri(bucket, prefix))))?;
         for object in page.contents.unwrap_or_default() {
-            let key = object.key.unwrap_or_default();
-            if before.is_some_and(|before| key.as_str() >= before) {
+            let object = Object::listed(object);
+            if before.is_some_and(|before| object.key.as_str() >= before) {
                 return Ok(objects);
             }
-            objects.push(Object::new(key, object.size, object.e_tag.as_deref()));
+            objects.push(object);
         }
     }
     Ok(objects)
@@ -119,11 +128,12 @@ pub async fn open(lake: &Lake, bucket: &BucketName, object: &Object) -> Result<O
 /// How often a body is read that breaks off. The SDK sends a request once more that failed, but knows nothing of its body.
 const READS: u32 = 3;
 
-/// The whole body of what is requested. The inner error is what S3 refused; the outer one is a body that broke off each time.
+/// The whole body of what is requested, and the ETag of its version. The inner error is what S3 refused; the outer one is a
+/// body that broke off each time.
 async fn whole(
     request: GetObjectFluentBuilder,
     uri: &str,
-) -> Result<Result<bytes::Bytes, SdkError<GetObjectError>>, Error> {
+) -> Result<Result<(bytes::Bytes, String), SdkError<GetObjectError>>, Error> {
     let mut reads = 0;
     loop {
         let found = match request.clone().send().await {
@@ -131,8 +141,9 @@ async fn whole(
             Err(error) => return Ok(Err(error)),
         };
         reads += 1;
+        let etag = unquoted(found.e_tag.as_deref());
         match found.body.collect().await {
-            Ok(body) => return Ok(Ok(body.into_bytes())),
+            Ok(body) => return Ok(Ok((body.into_bytes(), etag))),
             Err(error) if reads == READS => return Err(Error::body(uri)(error)),
             Err(error) => tracing::warn!(uri, error = %error, "the body broke off: reading it once more"),
         }
@@ -150,7 +161,7 @@ pub async fn read_range(
     let uri = keys::uri(bucket, key);
     let range = format!("bytes={from}-{}", to.saturating_sub(1));
     let request = lake.s3.get_object().bucket(bucket.as_str()).key(key).range(range);
-    whole(request, &uri).await?.map_err(Error::aws(format!("reading {uri}")))
+    whole(request, &uri).await?.map(|(bytes, _)| bytes).map_err(Error::aws(format!("reading {uri}")))
 }
 
 /// The end of this version of an object, from byte `from`, which is one of its own; `None` when it is no longer there.
@@ -163,7 +174,7 @@ pub async fn read_end(
     let uri = keys::uri(bucket, &object.key);
     let request = lake.s3.get_object().bucket(bucket.as_str()).key(&object.key).if_match(object.quoted_etag());
     match whole(request.range(format!("bytes={from}-")), &uri).await? {
-        Ok(bytes) => Ok(Some(bytes)),
+        Ok((bytes, _)) => Ok(Some(bytes)),
         Err(error) if is_missing(&error) || is_unmet(&error) => Ok(None),
         Err(error) => Err(Error::aws(format!("reading {uri}"))(error)),
     }
@@ -171,9 +182,14 @@ pub async fn read_end(
 
 /// The bytes at `key`, if there is an object.
 pub async fn get(lake: &Lake, bucket: &BucketName, key: &str) -> Result<Option<bytes::Bytes>, Error> {
+    Ok(get_version(lake, bucket, key).await?.map(|(bytes, _)| bytes))
+}
+
+/// The bytes at `key` and the ETag of the version that they are, without quotes, if there is an object.
+pub async fn get_version(lake: &Lake, bucket: &BucketName, key: &str) -> Result<Option<(bytes::Bytes, String)>, Error> {
     let uri = keys::uri(bucket, key);
     match whole(lake.s3.get_object().bucket(bucket.as_str()).key(key), &uri).await? {
-        Ok(bytes) => Ok(Some(bytes)),
+        Ok(found) => Ok(Some(found)),
         Err(error) if is_missing(&error) => Ok(None),
         Err(error) => Err(Error::aws(format!("reading {uri}"))(error)),
     }
@@ -204,12 +220,52 @@ pub async fn put(lake: &Lake, bucket: &BucketName, key: &str, kind: &str, body: 
     sent.map_err(Error::aws(format!("writing {}", keys::uri(bucket, key)))).map(drop)
 }
 
-/// Writes to `key` unless something is there. Says whether it wrote.
+/// Writes to `key` unless something is there. Returns whether it wrote.
 pub async fn put_new(lake: &Lake, bucket: &BucketName, key: &str, kind: &str, body: Vec<u8>) -> Result<bool, Error> {
-    let request = lake.s3.put_object().bucket(bucket.as_str()).key(key).content_type(kind).if_none_match("*");
+    Ok(put_if(lake, bucket, key, kind, body, PutIf::Absent).await? != Conditional::Unmet)
+}
+
+/// The condition of a PUT.
+#[derive(Debug, Clone, Copy)]
+pub enum PutIf<'a> {
+    /// There is no object at the key.
+    Absent,
+    /// The object at the key has this ETag, without quotes.
+    Is(&'a str),
+}
+
+/// What became of a conditional PUT.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Conditional {
+    /// It was executed.
+    Written {
+        /// The ETag of the new version, without quotes.
+        etag: String,
+    },
+    /// The condition does not hold, or another request for the key came in between. Nothing was written.
+    Unmet,
+}
+
+/// Writes to `key` when the condition holds.
+///
+/// The SDK sends a request again whose answer was lost; when it had been executed, the second one is refused for its own
+/// effect and this returns [`Conditional::Unmet`]. Who must know reads the object.
+pub async fn put_if(
+    lake: &Lake,
+    bucket: &BucketName,
+    key: &str,
+    kind: &str,
+    body: Vec<u8>,
+    condition: PutIf<'_>,
+) -> Result<Conditional, Error> {
+    let request = lake.s3.put_object().bucket(bucket.as_str()).key(key).content_type(kind);
+    let request = match condition {
+        PutIf::Absent => request.if_none_match("*"),
+        PutIf::Is(etag) => request.if_match(format!("\"{etag}\"")),
+    };
     match request.body(body.into()).send().await {
-        Ok(_) => Ok(true),
-        Err(error) if is_unmet(&error) => Ok(false),
+        Ok(written) => Ok(Conditional::Written { etag: unquoted(written.e_tag.as_deref()) }),
+        Err(error) if is_unmet(&error) || is_missing(&error) => Ok(Conditional::Unmet),
         Err(error) => Err(Error::aws(format!("writing {}", keys::uri(bucket, key)))(error)),
     }
 }
@@ -308,6 +364,10 @@ pub async fn next(body: &mut ByteStream, bucket: &BucketName, object: &Object) -
             bytes => return Ok(bytes.unwrap_or_default()),
         }
     }
+}
+
+fn unquoted(etag: Option<&str>) -> String {
+    etag.unwrap_or_default().trim_matches('"').to_owned()
 }
 
 fn status<E>(error: &SdkError<E, HttpResponse>) -> Option<u16> {

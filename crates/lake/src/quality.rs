@@ -412,7 +412,7 @@ async fn passed_for(lake: &Lake, run: &RunId, range: DateRange) -> Result<bool, 
 }
 
 /// Names of files as text.
-mod as_text {
+pub(crate) mod as_text {
     use super::SnapshotName;
     use serde::{Deserialize, Deserializer, Serializer, de::Error};
 

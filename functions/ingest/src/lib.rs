@@ -178,7 +178,7 @@ mod tests {
             "landing/b/202004011320_options.csv.gz",
             "landing/c/202004011320_options.csv",
         ];
-        let landed = keys.map(|key| Object { key: key.to_owned(), bytes: 1, etag: "x".to_owned() });
+        let landed = keys.map(|key| Object { key: key.to_owned(), bytes: 1, etag: "x".to_owned(), last_modified: None });
         let groups: Vec<Vec<String>> =
             by_snapshot(landed.to_vec()).map(|group| group.into_iter().map(|object| object.key).collect()).collect();
         assert_eq!(groups, [vec![keys[2]], vec![keys[0], keys[3], keys[4]], vec![keys[1]]]);
@@ -186,7 +186,7 @@ mod tests {
 
     #[test]
     fn a_report_counts_every_file_once() {
-        let landed = Object { key: "landing/a/foo.csv".to_owned(), bytes: 10, etag: "x".to_owned() };
+        let landed = Object { key: "landing/a/foo.csv".to_owned(), bytes: 10, etag: "x".to_owned(), last_modified: None };
         let mut report = Report::default();
         report.add(&landed, Outcome::Accepted { superseded: 2, last_line: LastLine::Unterminated });
         report.add(&landed, Outcome::Repeated { superseded: 0 });

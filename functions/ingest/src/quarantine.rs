@@ -95,7 +95,7 @@ mod tests {
     use super::*;
 
     fn names_of(key: &str, naming: Naming) -> Vec<String> {
-        names(&Object { key: key.to_owned(), bytes: 1, etag: "9e10".to_owned() }, naming)
+        names(&Object { key: key.to_owned(), bytes: 1, etag: "9e10".to_owned(), last_modified: None }, naming)
     }
 
     #[test]

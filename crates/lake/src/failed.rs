@@ -1,0 +1,63 @@
+//! The newest failed audit of each day: what `status` shows, and what keeps the schedule from trying the same raw files
+//! every morning. Informational: nothing is published or withheld because of it.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use chrono::{DateTime, NaiveDate, Utc};
+use market::partition::DateRange;
+use market::run::RunId;
+use serde::{Deserialize, Serialize};
+
+use crate::config::BucketName;
+use crate::error::Error;
+use crate::record::RawFileVersion;
+use crate::{Lake, keys, objects, parallel};
+
+/// A failed audit of a day.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FailedAudit {
+    /// The run.
+    pub run: RunId,
+    /// When.
+    pub failed_at: DateTime<Utc>,
+    /// The raw files that it read.
+    pub raw_files: Vec<RawFileVersion>,
+    /// The checks that failed, in words.
+    pub failures: Vec<String>,
+}
+
+impl FailedAudit {
+    /// Writes it as the newest one of `day`.
+    ///
+    /// # Errors
+    /// Whatever S3 refuses.
+    pub async fn write(&self, lake: &Lake, day: NaiveDate) -> Result<(), Error> {
+        objects::put_json(lake, &lake.config.buckets.lake, &keys::failed_audit(day), self).await
+    }
+
+    /// The newest failed audit of `day`, if there is one.
+    ///
+    /// # Errors
+    /// [`Error::InvalidInput`] when the object is another; whatever S3 refuses.
+    pub async fn read(lake: &Lake, day: NaiveDate) -> Result<Option<Self>, Error> {
+        objects::get_json(lake, &lake.config.buckets.lake, &keys::failed_audit(day)).await
+    }
+
+    /// The newest failed audits of the days of `range`, or of all days.
+    ///
+    /// # Errors
+    /// As [`FailedAudit::read`].
+    pub async fn read_all(lake: &Lake, range: Option<DateRange>) -> Result<BTreeMap<NaiveDate, Self>, Error> {
+        let bucket: &BucketName = &lake.config.buckets.lake;
+        let listed = objects::list(lake, bucket, keys::PUBLISHED).await?;
+        let days = listed.iter().filter_map(|object| keys::failed_day(&object.key));
+        let days = days.filter(|day| range.is_none_or(|range| range.contains(*day)));
+        let shared = Arc::new(lake.clone());
+        let read = parallel::map(days, lake.config.ingest.parallel_files, |day| {
+            let lake = shared.clone();
+            async move { Ok(Self::read(&lake, day).await?.map(|failed| (day, failed))) }
+        });
+        Ok(read.await?.into_iter().flatten().collect())
+    }
+}
