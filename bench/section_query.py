@@ -36,7 +36,7 @@ lake, sql = sys.argv[1:]
 database = duckdb.connect()
 database.execute("SET threads = 2")
 for table in ("quotes", "options"):
-    database.execute(f"CREATE VIEW {table} AS SELECT * FROM read_parquet('{lake}/{table}/**/*.parquet', hive_partitioning = true)")
+    database.execute(f"CREATE VIEW {table} AS SELECT * FROM read_parquet('{lake}/runs/*/{table}/**/*.parquet', hive_partitioning = true)")
 database.sql(sql).write_csv("/dev/stdout")
 """
 

@@ -122,7 +122,7 @@ def place(name: str) -> str:
 
 
 class Written(NamedTuple):
-    """A run whose job is done: raw files in their places, Parquet under run=, and what Athena would find in it."""
+    """A run whose job is done: raw files in their places, Parquet under runs/, and what Athena would find in it."""
 
     cloud: Cloud
     expected: oracle.Expected
@@ -134,7 +134,7 @@ class Written(NamedTuple):
 
     def folder(self, table: str, day: tuple[int, int, int]) -> str:
         year, month, number = day
-        return f"{table}/year={year}/month={month}/day={number}/run={self.run}/"
+        return f"runs/run={self.run}/{table}/year={year}/month={month}/day={number}/"
 
     def put(self, table: str, day: tuple[int, int, int], rows: list[dict]) -> None:
         """A file as a job writes it, from the oracle's rows and by another Parquet writer than the product's."""

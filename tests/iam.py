@@ -243,8 +243,11 @@ def _statement(call: Call, results: str) -> Iterator[Need]:
     lake = f"arn:aws:s3:::{resources_text()['buckets']['lake']}"
     if kind == "SELECT":
         yield from (Need(action, lake, why=why) for action in DATA_BUCKET)
-        folder = f"{table.split('_')[0]}/year=2020/month=4/day=1/run=r/part-0.parquet"
-        yield Need("s3:GetObject", f"{lake}/{folder}", why=why)
+        table, *staged = table.split("_", 1)
+        yield Need("s3:GetObject", f"{lake}/runs/run=r/{table}/year=2020/month=4/day=1/part-0.parquet", why=why)
+        if not staged:
+            # What an older version published is where that wrote it.
+            yield Need("s3:GetObject", f"{lake}/{table}/year=2020/month=4/day=1/run=r/part-0.parquet", why=why)
     for folder in re.findall(r"LOCATION 's3://([^']+)'", statement):
         # Hive looks whether a folder is there, and makes one that is not, as an empty object beside it.
         yield from (Need(action, lake, why=why) for action in DATA_BUCKET)

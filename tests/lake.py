@@ -168,7 +168,9 @@ class Lake:
         return {key: named[key].read_bytes() for key in sorted(named) if key.startswith(prefix)}
 
     def parquet_files(self, table: str) -> list[Path]:
-        return sorted((self.files / "s3" / LAKE / table).rglob("*.parquet"))
+        """The Parquet files of a table that any run left, in either layout."""
+        root = self.files / "s3" / LAKE
+        return sorted([*root.glob(f"runs/run=*/{table}/**/*.parquet"), *root.glob(f"{table}/**/*.parquet")])
 
     def stored_rows(self, table: str) -> list[dict]:
         """The rows in all the Parquet files of a table, of whatever run."""

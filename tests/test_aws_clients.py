@@ -63,9 +63,11 @@ def test_s3_lists_buckets_and_pages_of_keys(s3, published: Published):
     keys = [item["Key"] for page in pages for item in page["Contents"]]
     assert keys == sorted(published.lake.objects(LAKE))
 
-    days = s3.list_objects_v2(Bucket=LAKE, Prefix="quotes/year=2020/month=4/", Delimiter="/")
+    (run,) = published.lake.stored_runs()
+    month = f"runs/run={run}/quotes/year=2020/month=4/"
+    days = s3.list_objects_v2(Bucket=LAKE, Prefix=month, Delimiter="/")
     assert [prefix["Prefix"] for prefix in days["CommonPrefixes"]] == sorted(
-        f"quotes/year=2020/month=4/day={day}/" for _, _, day in published.expected.days["quotes"]
+        f"{month}day={day}/" for _, _, day in published.expected.days["quotes"]
     )
     assert days.get("Contents", []) == []
 

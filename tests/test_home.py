@@ -83,8 +83,8 @@ def test_an_object_without_its_file_is_an_error_and_no_empty_day(closed: Lake, t
     assert "HIVE_CANNOT_OPEN_SPLIT" in lake.fails("query", COUNT).err
     with lake.endpoint() as endpoint:
         s3 = endpoint.client("s3")
-        listed = s3.list_objects_v2(Bucket="pregao-lake", Prefix="quotes/").get("Contents", [])
-        keys = [entry["Key"] for entry in listed if entry["Key"].endswith(".parquet")]
+        listed = s3.list_objects_v2(Bucket="pregao-lake", Prefix="runs/").get("Contents", [])
+        keys = [entry["Key"] for entry in listed if "/part-quotes-" in entry["Key"]]
         assert keys, "it is still listed"
         with pytest.raises(s3.exceptions.ClientError) as refused:
             s3.get_object(Bucket="pregao-lake", Key=keys[0])

@@ -42,7 +42,7 @@ def answer(lake: Lake, table: str) -> tuple[int, str, str]:
 
 def folder(lake: Lake, table: str, day: int = 1) -> Path:
     """The folder of the one run of a day."""
-    (found,) = (lake.files / "s3" / LAKE / table / "year=2020" / "month=4" / f"day={day}").glob("run=*")
+    (found,) = (lake.files / "s3" / LAKE / "runs").glob(f"run=*/{table}/year=2020/month=4/day={day}")
     return found
 
 
@@ -99,7 +99,7 @@ def test_no_flipped_bit_changes_an_answer(whole: Lake):
 
 
 def _exchange(place: Path) -> None:
-    other = next(place.parent.parent.glob("day=2/run=*"))
+    other = place.parent / "day=2"
     shutil.copy(next(other.glob("*.parquet")), next(place.glob("*.parquet")))
 
 
@@ -137,7 +137,7 @@ def test_a_file_that_changes_between_audit_and_publication_is_not_published(whol
     with lake.endpoint() as endpoint:
         s3, functions = endpoint.client("s3"), endpoint.client("lambda")
         place = folder(lake, "quotes")
-        run = place.name.removeprefix("run=")
+        run = place.relative_to(lake.files / "s3" / LAKE / "runs").parts[0].removeprefix("run=")
         key = next(place.glob("*.parquet")).relative_to(lake.files / "s3" / LAKE).as_posix()
         data = s3.get_object(Bucket=LAKE, Key=key)["Body"].read()
         # Another valid file of the same size: of its two days, rows are never equal.

@@ -16,7 +16,7 @@ from conftest import Published
 from lake import LAKE, LENIENT, RAW, Lake, assert_same_rows
 
 PARTITION_PATH = re.compile(
-    r"(quotes|options|rejects)/year=(\d+)/month=(\d+)/day=(\d+)/run=([A-Za-z0-9_-]+)/(?:[^/]+\.parquet|_manifest\.json)"
+    r"runs/run=([A-Za-z0-9_-]+)/(quotes|options|rejects)/year=(\d+)/month=(\d+)/day=(\d+)/(?:[^/]+\.parquet|_manifest\.json)"
 )
 ARROW_TYPES = {
     "bigint": pyarrow.int64(),
@@ -56,7 +56,7 @@ def test_sql_answers_with_every_row(lake_and_truth: Published, table: str):
     assert_same_rows(table, lake.query(f"SELECT * FROM {table}"), expected.rows[table])
 
 
-def test_the_lake_bucket_is_laid_out_by_day_and_run(published: Published):
+def test_the_lake_bucket_is_laid_out_by_run_and_day(published: Published):
     lake, _, expected = published
     days, runs = {table: set() for table in oracle.TABLES}, set()
     for key in lake.objects(LAKE):
@@ -64,7 +64,7 @@ def test_the_lake_bucket_is_laid_out_by_day_and_run(published: Published):
             continue
         found = PARTITION_PATH.fullmatch(key)
         assert found, f"this key is not where the layout has it: {key}"
-        table, *day, run = found.groups()
+        run, table, *day = found.groups()
         assert day == [str(int(part)) for part in day], f"the partition is padded: {key}"
         days[table].add(tuple(map(int, day)))
         runs.add(run)

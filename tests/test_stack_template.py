@@ -438,7 +438,11 @@ def test_nothing_deletes_what_is_published_or_quarantined():
     assert deleting == {
         "IngestRole": {f"{raw}/{folder}/*" for folder in ("landing", "quotes", "options")},
         # The job clears up its own folders; S3 keeps the versions.
-        "EmrInstanceRole": {f"{lake}/{table}{end}" for table in tables for end in ("/*", "_$folder$")},
+        "EmrInstanceRole": {
+            *(f"{lake}/runs/*/{table}/*" for table in tables),
+            f"{lake}/runs_$folder$",
+            f"{lake}/runs/*_$folder$",
+        },
     }
     for statement in statements("IngestRole"):
         if "s3:DeleteObject" in statement.actions:

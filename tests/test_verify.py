@@ -155,7 +155,7 @@ def test_a_report_that_is_gone_and_a_manifest_that_is_none_are_named(lake: Lake)
         s3 = endpoint.client("s3")
         keys = [each["Key"] for each in s3.list_objects_v2(Bucket="pregao-lake")["Contents"]]
         report = next(key for key in keys if key.startswith("quality/") and key.endswith("/quotes.json"))
-        file = next(key for key in keys if key.startswith("options/") and key.endswith(".parquet"))
+        file = next(key for key in keys if "/options/" in key and key.endswith(".parquet"))
         manifest = f"{file.rpartition('/')[0]}/_manifest.json"
         s3.delete_object(Bucket="pregao-lake", Key=report)
         s3.put_object(Bucket="pregao-lake", Key=manifest, Body=b"{}")

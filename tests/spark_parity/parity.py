@@ -30,7 +30,7 @@ class Job(NamedTuple):
     done: subprocess.CompletedProcess
 
     def files(self, table: str) -> list[Path]:
-        return sorted((self.lake / table).rglob("*.parquet"))
+        return sorted((self.lake / "runs" / f"run={RUN}" / table).rglob("*.parquet"))
 
     def rows(self, table: str) -> list[dict]:
         return [row for path in self.files(table) for row in parquet_rows(path)]
@@ -61,7 +61,12 @@ def run_job(folder: Path, raw: Path, lake: Path, **changed: str) -> Job:
     return Job(raw, lake, done)
 
 
-OTHERS = "quotes/year=2020/month=4/day=1/run=another/part-0.parquet"
+# Another run's, this run's of a day that it is not asked for, and one of the layout of older versions.
+OTHERS = (
+    "runs/run=another/quotes/year=2020/month=4/day=1/part-0.parquet",
+    f"runs/run={RUN}/quotes/year=2020/month=3/day=31/part-0.parquet",
+    f"quotes/year=2020/month=4/day=1/run={RUN}/part-0.parquet",
+)
 
 
 @pytest.fixture(scope="session")
@@ -69,16 +74,18 @@ def job(tmp_path_factory: pytest.TempPathFactory) -> Job:
     folder = tmp_path_factory.mktemp("spark")
     raw, lake = folder / "raw", folder / "lake"
     bucket.fill(raw)
-    # What the job has to leave alone: another run's file, a day behind the range, and things that are no snapshots.
-    (lake / OTHERS).parent.mkdir(parents=True)
-    (lake / OTHERS).write_bytes(b"another run's")
+    # What the job has to leave alone: files of others, a day behind the range, and things that are no snapshots.
+    for other in OTHERS:
+        (lake / other).parent.mkdir(parents=True)
+        (lake / other).write_bytes(b"not this job's")
     bucket.put(raw, "202004101000_flashpanel.csv", b"this would be a reject\n")
     (raw / "quarantine").mkdir()
     (raw / "quarantine" / "202004011000_flashpanel.csv").write_bytes(b"this too\n")
     (raw / "quotes" / "date=2020-04-01" / "notes.txt").write_bytes(b"and this\n")
     done = run_job(folder, raw, lake)
-    assert (lake / OTHERS).read_bytes() == b"another run's"
-    (lake / OTHERS).unlink()
+    for other in OTHERS:
+        assert (lake / other).read_bytes() == b"not this job's"
+        (lake / other).unlink()
     return done
 
 
@@ -138,9 +145,9 @@ def test_the_files_are_what_the_catalog_says(job: Job, table: str):
 def test_only_the_folders_of_the_run_are_written(job: Job, expected: oracle.Expected):
     paths = [path.relative_to(job.lake) for path in job.lake.rglob("*") if path.is_file() and path.suffix != ".crc"]
     assert paths and all(path.suffix == ".parquet" for path in paths), paths
-    folders = {(path.parts[0], *path.parts[1:-1]) for path in paths}
+    folders = {path.parts[:-1] for path in paths}
     assert folders == {
-        (table, f"year={row['year']}", f"month={row['month']}", f"day={row['day']}", f"run={RUN}")
+        ("runs", f"run={RUN}", table, f"year={row['year']}", f"month={row['month']}", f"day={row['day']}")
         for table, rows in expected.rows.items()
         for row in rows
     }

@@ -19,7 +19,8 @@ use crate::raw_file::Tally;
 use crate::report::{PartitionReport, Report};
 use crate::staging::Staging;
 
-/// Runs a job: reads its raw files and writes `OUT/<table>/year=Y/month=M/day=D[/run=R]/part-<feed>-<number>.parquet`.
+/// Runs a job: reads its raw files and writes `OUT/<table>/year=Y/month=M/day=D/part-<feed>-<number>.parquet`, below
+/// `OUT/runs/run=R/` if the job has a run.
 ///
 /// Every day with a file gets `rejects`, and `quotes` and `options` where there are files of that feed, if need be with
 /// no rows. Of one feed's day, all files that an earlier job wrote to the same place are replaced; a reader may see some

@@ -45,11 +45,11 @@ pub struct Job {
     /// The raw files, in any order and of any number of days. For a day that is to be whole in the tables, all of its
     /// files have to be here: what the engine wrote for a feed's day before is replaced.
     pub inputs: Vec<Input>,
-    /// The folder that holds `quotes/`, `options/` and `rejects/`. It is made if it is not there.
+    /// The folder that holds `quotes/`, `options/` and `rejects/`, or `runs/`. It is made if it is not there.
     pub out: PathBuf,
     /// How many threads work; 0 is one for each core. The files that are written do not depend on it.
     pub threads: usize,
-    /// Writes to `.../day=D/run=<run>/` instead of `.../day=D/`.
+    /// Writes to `OUT/runs/run=<run>/<table>/` instead of `OUT/<table>/`.
     pub run: Option<RunId>,
 }
 

@@ -94,7 +94,8 @@ impl Staging {
     fn published_folder(&self, part: Part) -> String {
         let Part { table, partition, .. } = part;
         match &self.run {
-            Some(run) => format!("{table}/{partition}/run={run}"),
+            // Not below the table, so that a reader of a table's folder meets no run that was not published.
+            Some(run) => format!("runs/run={run}/{table}/{partition}"),
             None => format!("{table}/{partition}"),
         }
     }

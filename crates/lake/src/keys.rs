@@ -4,8 +4,8 @@
 //! raw      landing/...                                              dropped here by users
 //!          quotes/date=2020-04-01/202004011320_flashpanel.csv       accepted, byte for byte as it came
 //!          quarantine/<name>  quarantine/<name>.reason.json         refused, and why
-//! lake     quotes/year=2020/month=4/day=1/run=<run>/*.parquet       also options/ and rejects/
-//!          quotes/year=2020/month=4/day=1/run=<run>/_manifest.json  the files that the audit passed
+//! lake     runs/run=<run>/quotes/year=2020/month=4/day=1/*.parquet  also options/ and rejects/
+//!          runs/run=<run>/quotes/.../_manifest.json                 the files that the audit passed
 //!          quality/run=<run>/<table>.json                           the reports of the audit
 //!          runs/run=<run>/plan-1.json  audit-1.json                 what a run is to read, and what its audit compared with
 //!          published/year=2020/month=4/day=1.json                   the record of what is published of the day
@@ -16,6 +16,11 @@
 //!          catalog/published/days.json                              the table `published`
 //! results  athena/  logs/  jobs/                                    query results, cluster logs, the Spark job
 //! ```
+//!
+//! Nothing lies below `quotes/`, `options/` and `rejects/` of the lake bucket: they are the locations of the tables, and
+//! a reader that takes all below a table's location for its rows finds none instead of those of failed and replaced
+//! runs. Older versions wrote runs there ([`old_run_folder`]). What of these is published stays where it is, since each
+//! partition of the catalog has its own location.
 
 use chrono::NaiveDate;
 use market::partition::Partition;
@@ -87,19 +92,36 @@ pub fn quarantine_reason(quarantined: &str) -> String {
     format!("{quarantined}{REASON_SUFFIX}")
 }
 
-/// What the keys of a table's files start with, in the lake bucket.
+/// The location of a table, in the lake bucket. Its partitions are elsewhere ([`run_folder`]).
 pub fn table(table: TableName) -> String {
     format!("{table}/")
 }
 
-/// What the keys of a partition's files start with, whatever run wrote them.
-pub fn partition(table: TableName, partition: Partition) -> String {
-    format!("{table}/{partition}/")
+/// What the keys start with of all that belongs to `run`, in the lake bucket.
+pub fn run(run: &RunId) -> String {
+    format!("{RUNS}run={run}/")
+}
+
+/// What the keys of the files start with that `run` wrote for a table.
+pub fn run_table(table: TableName, run: &RunId) -> String {
+    format!("{}{table}/", self::run(run))
 }
 
 /// What the keys of the files start with that `run` wrote for one day of a table.
 pub fn run_folder(table: TableName, partition: Partition, run: &RunId) -> String {
-    format!("{table}/{partition}/run={run}/")
+    format!("{}{partition}/", run_table(table, run))
+}
+
+/// What the keys of the files start with that an older version wrote for one day of a table, as `run`.
+pub fn old_run_folder(table: TableName, partition: Partition, run: &RunId) -> String {
+    format!("{}{partition}/run={run}/", self::table(table))
+}
+
+/// Whether a key of the lake bucket is a table's: data, or the manifest of data, in either layout.
+pub fn is_of_table(key: &str) -> bool {
+    // Behind `runs/run=<run>/`, where a table's name starts a key of the older layout.
+    let below = key.strip_prefix(RUNS).and_then(|rest| rest.split_once('/')).map_or(key, |(_, below)| below);
+    TableName::ALL.iter().any(|of| below.starts_with(&table(*of)))
 }
 
 /// The manifest of what `run` wrote for one day of a table, in the lake bucket.
@@ -132,11 +154,6 @@ pub fn failed_audit(day: NaiveDate) -> String {
 pub fn failed_day(key: &str) -> Option<NaiveDate> {
     let partition: Partition = key.strip_prefix(PUBLISHED)?.strip_suffix("/failed.json")?.parse().ok()?;
     Some(partition.date())
-}
-
-/// What the keys start with of all that belongs to `run`, in the lake bucket.
-pub fn run(run: &RunId) -> String {
-    format!("{RUNS}run={run}/")
 }
 
 /// What an attempt of `run` is to read and to publish, in the lake bucket.
@@ -216,10 +233,17 @@ mod tests {
         assert_eq!(raw(name), "quotes/date=2020-04-01/202004011320_flashpanel.csv.gz");
         assert_eq!(landing("april/1/x.csv"), "landing/april/1/x.csv");
         assert_eq!(quarantine_reason(&quarantine("x.csv")), "quarantine/x.csv.reason.json");
-        assert_eq!(run_folder(TableName::Options, partition, &run), "options/year=2020/month=4/day=1/run=nightly-7/");
+        assert_eq!(
+            run_folder(TableName::Options, partition, &run),
+            "runs/run=nightly-7/options/year=2020/month=4/day=1/"
+        );
+        assert_eq!(
+            old_run_folder(TableName::Options, partition, &run),
+            "options/year=2020/month=4/day=1/run=nightly-7/"
+        );
         assert_eq!(
             manifest(TableName::Options, partition, &run),
-            "options/year=2020/month=4/day=1/run=nightly-7/_manifest.json"
+            "runs/run=nightly-7/options/year=2020/month=4/day=1/_manifest.json"
         );
         assert_eq!(quality_report(&run, TableName::Rejects), "quality/run=nightly-7/rejects.json");
         assert_eq!(audited_run("quality/run=nightly-7/rejects.json"), Some(run.clone()));
@@ -243,6 +267,34 @@ mod tests {
         assert_eq!(job("ab12"), "jobs/etl-ab12.sql");
         for logs in ["s3n://logs/emr/", "s3://logs/emr"] {
             assert_eq!(step_log(logs, "j-1", "s-2"), "s3://logs/emr/j-1/steps/s-2/");
+        }
+    }
+
+    #[test]
+    fn no_run_is_written_below_a_table() {
+        let run: RunId = "quotes".parse().expect("a run");
+        let partition: Partition = "year=2020/month=4/day=1".parse().expect("a partition");
+        for of in TableName::ALL {
+            let folder = run_folder(of, partition, &run);
+            assert!(folder.starts_with(&run_table(of, &run)) && folder.starts_with(&self::run(&run)));
+            assert!(TableName::ALL.iter().all(|other| !folder.starts_with(&table(*other))), "{folder}");
+        }
+    }
+
+    #[test]
+    fn what_is_a_tables_is_told_from_what_is_not() {
+        let (of_table, other) = (true, false);
+        for (key, expected) in [
+            ("runs/run=a/quotes/year=2020/month=4/day=1/part-0.parquet", of_table),
+            ("runs/run=a/rejects/year=2020/month=4/day=1/_manifest.json", of_table),
+            ("options/year=2020/month=4/day=1/run=a/part-0.parquet", of_table),
+            ("runs/run=a/plan-1.json", other),
+            ("runs/run=quotes/plan-1.json", other),
+            ("runs/quotes/", other),
+            ("quality/run=a/quotes.json", other),
+            ("quotes", other),
+        ] {
+            assert_eq!(is_of_table(key), expected, "{key}");
         }
     }
 

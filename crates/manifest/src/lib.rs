@@ -32,8 +32,8 @@ pub const VERSION: u32 = 1;
 #[serde(deny_unknown_fields)]
 pub struct Manifest {
     version: u32,
-    /// What the keys of the files start with, `quotes/year=2020/month=4/day=1/run=nightly-7/`: table, day and run. The
-    /// bucket is not named, so that a copied lake stays valid.
+    /// What the keys of the files start with, `runs/run=nightly-7/quotes/year=2020/month=4/day=1/`: run, table and day.
+    /// The bucket is not named, so that a copied lake stays valid.
     pub folder: String,
     /// The files, by name; none of a day without rows.
     pub files: Vec<AuditedFile>,
@@ -228,7 +228,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    const FOLDER: &str = "quotes/year=2020/month=4/day=1/run=nightly-7/";
+    const FOLDER: &str = "runs/run=nightly-7/quotes/year=2020/month=4/day=1/";
 
     fn file(name: &str, bytes: &[u8]) -> AuditedFile {
         AuditedFile {

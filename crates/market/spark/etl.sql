@@ -41,7 +41,8 @@ OPTIONS (lineSep = '\n', pathGlobFilter = '*_options.{csv,csv.gz}')
 PARTITIONED BY (date)
 LOCATION '${raw}/options';
 
--- The published tables. Here Spark knows only the partitions of its session, and never lists what other runs wrote.
+-- What this run writes of the tables: a folder of its own, so that no table's folder has rows that are not published.
+-- Here Spark knows only the partitions of its session, and lists none.
 SET spark.sql.hive.manageFilesourcePartitions = true;
 
 CREATE TABLE lake_quotes (
@@ -61,13 +62,12 @@ CREATE TABLE lake_quotes (
   total_volume DOUBLE,
   year INT,
   month INT,
-  day INT,
-  run STRING
+  day INT
 )
 USING parquet
 OPTIONS (compression = 'snappy', `mapreduce.fileoutputcommitter.marksuccessfuljobs` = 'false')
-PARTITIONED BY (year, month, day, run)
-LOCATION '${lake}/quotes';
+PARTITIONED BY (year, month, day)
+LOCATION '${lake}/runs/run=${run}/quotes';
 
 CREATE TABLE lake_options (
   intdate BIGINT,
@@ -93,13 +93,12 @@ CREATE TABLE lake_options (
   ask_volcone DOUBLE,
   year INT,
   month INT,
-  day INT,
-  run STRING
+  day INT
 )
 USING parquet
 OPTIONS (compression = 'snappy', `mapreduce.fileoutputcommitter.marksuccessfuljobs` = 'false')
-PARTITIONED BY (year, month, day, run)
-LOCATION '${lake}/options';
+PARTITIONED BY (year, month, day)
+LOCATION '${lake}/runs/run=${run}/options';
 
 CREATE TABLE lake_rejects (
   intdate BIGINT,
@@ -111,13 +110,12 @@ CREATE TABLE lake_rejects (
   reason STRING,
   year INT,
   month INT,
-  day INT,
-  run STRING
+  day INT
 )
 USING parquet
 OPTIONS (compression = 'snappy', `mapreduce.fileoutputcommitter.marksuccessfuljobs` = 'false')
-PARTITIONED BY (year, month, day, run)
-LOCATION '${lake}/rejects';
+PARTITIONED BY (year, month, day)
+LOCATION '${lake}/runs/run=${run}/rejects';
 
 -- What is particular to a feed: its separator; the raw columns behind the ticker, and those of them that are published
 -- as text or as numbers, in the order of the table; the kind of each number, and the most that a quantity may be.
@@ -324,8 +322,7 @@ SELECT /*+ REBALANCE(year, month, day) */
   doubles[11] AS total_volume,
   year,
   month,
-  day,
-  '${run}' AS run
+  day
 FROM records
 WHERE feed = 'quotes' AND outcome = 'published'
 SORT BY year, month, day, ticker, intdate;
@@ -355,8 +352,7 @@ SELECT /*+ REBALANCE(year, month, day) */
   doubles[14] AS ask_volcone,
   year,
   month,
-  day,
-  '${run}' AS run
+  day
 FROM records
 WHERE feed = 'options' AND outcome = 'published'
 SORT BY year, month, day, ticker, intdate;
@@ -372,7 +368,6 @@ SELECT /*+ REBALANCE(year, month, day) */
   reason,
   year,
   month,
-  day,
-  '${run}' AS run
+  day
 FROM records LATERAL VIEW inline(rejects) AS column_name, text, reason
 SORT BY year, month, day, ticker, intdate;

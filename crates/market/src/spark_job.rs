@@ -89,7 +89,7 @@ fn lake_tables() -> String {
     let keys = partition::KEYS;
     let tables = TableName::ALL.map(|table| {
         let columns = table.columns().iter().map(|column| format!("{} {}", column.name, sql_type(column.ty)));
-        let keys_and_run = keys.map(|key| format!("{key} INT")).into_iter().chain(["run STRING".to_owned()]);
+        let keys_of_day = keys.map(|key| format!("{key} INT"));
         format!(
             r"
 CREATE TABLE lake_{table} (
@@ -97,15 +97,16 @@ CREATE TABLE lake_{table} (
 )
 USING parquet
 OPTIONS (compression = 'snappy', `mapreduce.fileoutputcommitter.marksuccessfuljobs` = 'false')
-PARTITIONED BY ({keys}, run)
-LOCATION '${{lake}}/{table}';
+PARTITIONED BY ({keys})
+LOCATION '${{lake}}/runs/run=${{run}}/{table}';
 ",
-            columns = stacked(columns.chain(keys_and_run)),
+            columns = stacked(columns.chain(keys_of_day)),
             keys = keys.join(", "),
         )
     });
     format!(
-        r"-- The published tables. Here Spark knows only the partitions of its session, and never lists what other runs wrote.
+        r"-- What this run writes of the tables: a folder of its own, so that no table's folder has rows that are not published.
+-- Here Spark knows only the partitions of its session, and lists none.
 SET spark.sql.hive.manageFilesourcePartitions = true;
 {}",
         tables.concat()
@@ -363,7 +364,6 @@ fn publish_rejects() -> String {
 /// Writes the rows of `source` as the files of this run: of a day as few as its size allows, sorted for the reader who
 /// looks for a ticker.
 fn publish(table: TableName, columns: impl Iterator<Item = String>, source: &str) -> String {
-    let keys_and_run = partition::KEYS.map(str::to_owned).into_iter().chain(["'${run}' AS run".to_owned()]);
     format!(
         r"INSERT OVERWRITE TABLE lake_{table}
 SELECT /*+ REBALANCE({keys}) */
@@ -372,7 +372,7 @@ FROM {source}
 SORT BY {keys}, ticker, intdate;
 ",
         keys = partition::KEYS.join(", "),
-        columns = stacked(columns.chain(keys_and_run)),
+        columns = stacked(columns.chain(partition::KEYS.map(str::to_owned))),
     )
 }
 

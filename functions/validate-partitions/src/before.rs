@@ -123,8 +123,12 @@ mod tests {
 
     #[test]
     fn the_run_of_a_published_file_is_in_its_path() {
-        let run = run_of_path("s3://lake/quotes/year=2020/month=4/day=1/run=2020-04-01_x-1/part-0.parquet");
-        assert_eq!(run.expect("a run").as_str(), "2020-04-01_x-1");
+        for path in [
+            "s3://lake/runs/run=2020-04-01_x-1/quotes/year=2020/month=4/day=1/part-0.parquet",
+            "s3://lake/quotes/year=2020/month=4/day=1/run=2020-04-01_x-1/part-0.parquet",
+        ] {
+            assert_eq!(run_of_path(path).expect("a run").as_str(), "2020-04-01_x-1");
+        }
         assert_eq!(run_of_path("s3://lake/quotes/part-0.parquet"), None);
     }
 

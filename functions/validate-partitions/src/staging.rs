@@ -38,7 +38,7 @@ impl<'a> Staging<'a> {
         let bucket = &self.lake.config.buckets.lake;
         partitions::create_database(self.lake, &self.database).await?;
         self.drop(table).await?;
-        let location = keys::uri(bucket, &keys::table(table));
+        let location = keys::uri(bucket, &keys::run_table(table, self.run));
         self.query(&table.create_table_ddl_as(&self.database, &name, &location)).await?;
         let folders = days.keys().map(|date| {
             let partition = Partition::from(*date);

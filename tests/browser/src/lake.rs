@@ -164,7 +164,7 @@ done
 "$PREGAO" etl --raw raw --out out || exit 1
 cd out || exit 1
 find . -name '*.parquet' | while read -r file; do
-  folder=../lake/$(dirname "$file")/$run
+  folder=../lake/runs/$run/$(dirname "$file")
   mkdir -p "$folder" && mv "$file" "$folder/" || exit 1
 done
 "#;

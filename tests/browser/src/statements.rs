@@ -204,11 +204,14 @@ fn spoil(home: &Home, day: u8) {
             }
         }
     }
-    for table in ["quotes", "options", "rejects"] {
-        let (mut spoilt, folder) =
-            (0, home.state().join(format!("s3/pregao-lake/{table}/year=2020/month=4/day={day}")));
-        files(&folder, &mut spoilt);
-        assert!(spoilt > 0, "{} has files", folder.display());
+    let runs = home.state().join("s3/pregao-lake/runs");
+    for run in fs::read_dir(&runs).expect("there are runs") {
+        for table in ["quotes", "options", "rejects"] {
+            let folder = run.as_ref().expect("an entry").path().join(format!("{table}/year=2020/month=4/day={day}"));
+            let mut spoilt = 0;
+            files(&folder, &mut spoilt);
+            assert!(spoilt > 0, "{} has files", folder.display());
+        }
     }
 }
 

@@ -62,15 +62,15 @@ fn a_run_has_its_own_folder() {
     lake.run();
     let job = Job { run: Some("night-1".parse().expect("a run")), ..lake.job() };
     let report = etl::run(&job, &|_| ()).expect("the job succeeds");
-    let in_run = format!("quotes/{DAY}/run=night-1/part-quotes-00000.parquet");
+    let in_run = format!("runs/run=night-1/quotes/{DAY}/part-quotes-00000.parquet");
     assert_eq!(report.partitions[0].files, [in_run.as_str()]);
     assert_eq!(
         lake.published(),
         [
             format!("quotes/{DAY}/part-quotes-00000.parquet"),
-            in_run,
             format!("rejects/{DAY}/part-quotes-00000.parquet"),
-            format!("rejects/{DAY}/run=night-1/part-quotes-00000.parquet"),
+            in_run,
+            format!("runs/run=night-1/rejects/{DAY}/part-quotes-00000.parquet"),
         ]
     );
 }

@@ -361,8 +361,8 @@ struct At {
 
 async fn document(State(app): State<Arc<App>>, Query(At { uri }): Query<At>) -> Answer<Document> {
     // Of the lake itself only what is written for people: its tables are read by SQL.
-    let tables = TableName::ALL.map(|table| keys::uri(&app.lake.config.buckets.lake, &keys::table(table)));
-    if tables.iter().any(|table| uri.starts_with(table)) {
+    let lake = keys::uri(&app.lake.config.buckets.lake, "");
+    if uri.strip_prefix(&lake).is_some_and(keys::is_of_table) {
         return Err(Failure::invalid(format!("{uri} is data of a table")).hint("Ask for it under SQL."));
     }
     Ok(Json(documents::read(&app.lake, &uri).await?))

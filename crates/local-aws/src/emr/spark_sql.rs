@@ -164,14 +164,14 @@ mod tests {
     #[test]
     fn the_files_of_tables_are_found_and_nothing_else() {
         let folder = tempfile::tempdir().unwrap();
-        let day = folder.path().join("quotes/year=2020/month=4/day=1/run=r");
+        let day = folder.path().join("runs/run=r/quotes/year=2020/month=4/day=1");
         fs::create_dir_all(&day).unwrap();
         for name in ["part-0.snappy.parquet", "_SUCCESS", ".part-0.snappy.parquet.crc"] {
             fs::write(day.join(name), "x").unwrap();
         }
         assert_eq!(
             files(folder.path(), folder.path()).unwrap(),
-            ["quotes/year=2020/month=4/day=1/run=r/part-0.snappy.parquet"]
+            ["runs/run=r/quotes/year=2020/month=4/day=1/part-0.snappy.parquet"]
         );
     }
 

@@ -305,7 +305,7 @@ mod tests {
         assert_eq!(request.raw.child("quotes/").to_string(), "s3://pregao-raw/quotes/");
         let folders = request.run_folders();
         assert_eq!(folders.len(), 6);
-        assert_eq!(folders[0], "quotes/year=2020/month=4/day=1/run=r1/");
+        assert_eq!(folders[0], "runs/run=r1/quotes/year=2020/month=4/day=1/");
         let tuned: Vec<&str> = JOB.into_iter().chain(["--conf", "spark.executor.cores=2"]).collect();
         assert_eq!(Request::parse(&step(&tuned)).unwrap(), request);
     }

@@ -86,8 +86,15 @@ async fn the_spark_job_writes_the_tables_of_a_run() {
     world.put_raw_quotes(3).await;
     world.put("pregao-results", "jobs/etl.sql", "-- the job").await;
     // What a former attempt of the run left, and what another run wrote.
-    world.put("pregao-lake", "quotes/year=2020/month=4/day=1/run=r1/left-over.parquet", "x").await;
-    world.put("pregao-lake", "quotes/year=2020/month=4/day=1/run=r0/other.parquet", "x").await;
+    world.put("pregao-lake", "runs/run=r1/quotes/year=2020/month=4/day=1/left-over.parquet", "x").await;
+    let others = [
+        "runs/run=r0/quotes/year=2020/month=4/day=1/other.parquet",
+        "runs/run=r1/quotes/year=2020/month=4/day=9/other.parquet",
+        "quotes/year=2020/month=4/day=1/run=r1/other.parquet",
+    ];
+    for other in others {
+        world.put("pregao-lake", other, "x").await;
+    }
     let cluster = run_cluster(emr, false, vec![job_step("r1")]).await;
     let step = step_ids(emr, &cluster).await.remove(0);
     let ended = ended_step(emr, &cluster, &step).await;
@@ -97,17 +104,18 @@ async fn the_spark_job_writes_the_tables_of_a_run() {
 
     let keys = world.keys("pregao-lake", "").await;
     let of_run = |table: &str| {
-        keys.iter().filter(|key| key.starts_with(&format!("{table}/year=2020/month=4/day=1/run=r1/"))).count()
+        keys.iter().filter(|key| key.starts_with(&format!("runs/run=r1/{table}/year=2020/month=4/day=1/"))).count()
     };
     assert_eq!((of_run("quotes"), of_run("options"), of_run("rejects")), (1, 0, 1), "{keys:?}");
     assert!(
-        keys.iter().any(|key| key.ends_with("run=r0/other.parquet"))
-            && !keys.iter().any(|key| key.contains("left-over"))
+        others.iter().all(|other| keys.iter().any(|key| key == other))
+            && !keys.iter().any(|key| key.contains("left-over")),
+        "{keys:?}"
     );
     let file = world
         .home()
         .join("s3/pregao-lake")
-        .join(keys.iter().find(|key| key.contains("quotes") && key.contains("r1")).unwrap());
+        .join(keys.iter().find(|key| key.starts_with("runs/run=r1/quotes/year=2020/month=4/day=1/")).unwrap());
     assert_eq!(fs::read(file).unwrap()[..4], *b"PAR1");
     assert_eq!(fs::read_dir(world.home().join("tmp")).unwrap().count(), 0);
 
@@ -213,7 +221,7 @@ async fn a_spark_of_this_machine_runs_the_job() {
     let script = r#"
         echo "$@" > "$(dirname "$0")/told"
         ls raw/quotes/date=2020-04-01 > "$(dirname "$0")/raw"
-        day=lake/quotes/year=2020/month=4/day=1/run=r1
+        day=lake/runs/run=r1/quotes/year=2020/month=4/day=1
         mkdir -p $day && touch $day/part-0.snappy.parquet $day/_SUCCESS
         cat etl.sql >&2"#;
     let (folder, engine) = program(script);
@@ -233,7 +241,7 @@ async fn a_spark_of_this_machine_runs_the_job() {
     let raw = fs::read_to_string(folder.path().join("raw")).expect("it was called");
     assert_eq!(raw, "202004011320_flashpanel.csv\n");
     let keys = world.keys("pregao-lake", "").await;
-    assert_eq!(keys, ["quotes/year=2020/month=4/day=1/run=r1/part-0.snappy.parquet"]);
+    assert_eq!(keys, ["runs/run=r1/quotes/year=2020/month=4/day=1/part-0.snappy.parquet"]);
     world.endpoint.shutdown().await;
 }
 

@@ -179,7 +179,7 @@ fn tell_places(out: &mut impl Write, lake: &Lake, home: Option<&Path>, run: &Run
     let bucket = &lake.config.buckets.lake;
     let root = home
         .map_or_else(|| keys::uri(bucket, ""), |home| format!("{}/", home.join("s3").join(bucket.as_str()).display()));
-    writeln!(out, "files    {root}TABLE/year=*/month=*/day=*/run={run}/")?;
+    writeln!(out, "files    {root}{}TABLE/year=*/month=*/day=*/", keys::run(run))?;
     let report = keys::quality_report(run, TableName::Quotes);
     let reports = report.rsplit_once('/').map_or("", |(folder, _)| folder);
     writeln!(out, "reports  {root}{reports}/")

@@ -264,8 +264,12 @@ mod tests {
     #[test]
     fn the_run_is_in_the_path_of_a_file() {
         let row = |path: &str| vec![Some("2020".into()), Some("4".into()), Some("1".into()), Some(path.to_owned())];
-        let path = "s3://lake/quotes/year=2020/month=4/day=1/run=2020-04-01_x-1/part-0.parquet";
-        assert_eq!(run_of_row(row(path)), Some((day("2020-04-01"), "2020-04-01_x-1".to_owned())));
+        for path in [
+            "s3://lake/runs/run=2020-04-01_x-1/quotes/year=2020/month=4/day=1/part-0.parquet",
+            "s3://lake/quotes/year=2020/month=4/day=1/run=2020-04-01_x-1/part-0.parquet",
+        ] {
+            assert_eq!(run_of_row(row(path)), Some((day("2020-04-01"), "2020-04-01_x-1".to_owned())));
+        }
         assert_eq!(run_of_row(row("s3://lake/quotes/part-0.parquet")), None);
     }
 }

@@ -9,12 +9,12 @@ use super::Findings;
 use super::published::Published;
 use crate::output::Note;
 
-/// Counts what lies in such folders, by run.
+/// Counts what lies in such folders, by run. Runs of older versions are below the tables.
 pub async fn check(lake: &Lake, published: &Published, findings: &mut Findings) {
     let bucket = &lake.config.buckets.lake;
+    let current: BTreeSet<&str> = published.folders.values().map(|folder| folder.key.as_str()).collect();
     let mut orphans: BTreeMap<String, (usize, u64)> = BTreeMap::new();
-    for table in TableName::ALL {
-        let prefix = keys::table(table);
+    for prefix in TableName::ALL.map(keys::table).into_iter().chain([keys::RUNS.to_owned()]) {
         let objects = match objects::list(lake, bucket, &prefix).await {
             Ok(objects) => objects,
             Err(error) => {
@@ -22,13 +22,7 @@ pub async fn check(lake: &Lake, published: &Published, findings: &mut Findings) 
                 continue;
             }
         };
-        let current: BTreeSet<String> = published
-            .runs
-            .iter()
-            .filter(|((of, _), _)| *of == table)
-            .map(|((_, date), run)| keys::run_folder(table, (*date).into(), run))
-            .collect();
-        for object in objects {
+        for object in objects.iter().filter(|object| keys::is_of_table(&object.key)) {
             let folder = object.key.rfind('/').map_or("", |end| &object.key[..=end]);
             if current.contains(folder) {
                 continue;

@@ -19,11 +19,20 @@ use crate::output::FindingKind;
 /// How many partitions are looked at at once.
 const AT_ONCE: usize = 16;
 
-/// What is published: the run of each table and day, and the reports of these runs.
+/// What a run wrote for one day of a table.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RunFolder {
+    /// The run.
+    pub run: RunId,
+    /// What the keys of its files start with, in the layout of the version that wrote them.
+    pub key: String,
+}
+
+/// What is published: the folder of each table and day, and the reports of their runs.
 #[derive(Debug, Default)]
 pub struct Published {
-    /// The run that a partition points to.
-    pub runs: BTreeMap<(TableName, NaiveDate), RunId>,
+    /// What a partition points to.
+    pub folders: BTreeMap<(TableName, NaiveDate), RunFolder>,
     /// The reports that could be read.
     pub reports: BTreeMap<(RunId, TableName), Report>,
     /// The tables that say of themselves that each of their partitions has a manifest.
@@ -33,7 +42,7 @@ pub struct Published {
 impl Published {
     /// The days of which any table is published.
     pub fn days(&self) -> BTreeSet<NaiveDate> {
-        self.runs.keys().map(|(_, date)| *date).collect()
+        self.folders.keys().map(|(_, date)| *date).collect()
     }
 }
 
@@ -63,14 +72,14 @@ pub async fn all(lake: &Lake, asked: &Asked, findings: &mut Findings) -> Publish
         while let Some((partition, location)) = places.next().await {
             let date = partition.date();
             match location {
-                Ok(location) => match run_of(lake, table, partition, &location) {
-                    Some(run) => _ = published.runs.insert((table, date), run),
+                Ok(location) => match run_folder(lake, table, partition, &location) {
+                    Some(folder) => _ = published.folders.insert((table, date), folder),
                     None => findings.add(
                         FindingKind::Catalog,
                         format!("the partition {table} {date}"),
                         &format!(
-                            "a folder {}run=...",
-                            keys::uri(&lake.config.buckets.lake, &keys::partition(table, partition))
+                            "a folder {}run=.../{table}/{partition}/",
+                            keys::uri(&lake.config.buckets.lake, keys::RUNS)
                         ),
                         &location,
                         &asked.run(date),
@@ -99,18 +108,20 @@ async fn has_manifests(lake: &Lake, table: TableName) -> Result<bool, Error> {
     Ok(answer.rows.iter().flatten().flatten().any(|cell| cell.contains(manifest::PROPERTY)))
 }
 
-/// The run whose folder of the day a location is.
-fn run_of(lake: &Lake, table: TableName, partition: Partition, location: &str) -> Option<RunId> {
-    let folder = keys::uri(&lake.config.buckets.lake, &keys::partition(table, partition));
-    let run: RunId = location.strip_prefix(&folder)?.trim_end_matches('/').strip_prefix("run=")?.parse().ok()?;
-    Some(run)
+/// The folder of a run that a location is, if it is one of this day of this table.
+fn run_folder(lake: &Lake, table: TableName, partition: Partition, location: &str) -> Option<RunFolder> {
+    let key = location.strip_prefix(&keys::uri(&lake.config.buckets.lake, ""))?;
+    let key = format!("{}/", key.trim_end_matches('/'));
+    let run: RunId = key.split('/').find_map(|part| part.strip_prefix("run="))?.parse().ok()?;
+    let layouts = [keys::run_folder, keys::old_run_folder];
+    layouts.iter().any(|folder| folder(table, partition, &run) == key).then_some(RunFolder { run, key })
 }
 
 /// Compares each published partition with its manifest and its report, and with `deep` its files' bytes.
 pub async fn check(lake: &Lake, asked: &Asked, published: &Published, findings: &mut Findings) {
-    let partitions: Vec<_> = published.runs.iter().map(|((table, date), run)| (*table, *date, run)).collect();
+    let partitions: Vec<_> = published.folders.iter().map(|((table, date), folder)| (*table, *date, folder)).collect();
     let mut checked = stream::iter(partitions)
-        .map(async |(table, date, run)| of_partition(lake, asked, published, table, date, run).await)
+        .map(async |(table, date, folder)| of_partition(lake, asked, published, table, date, folder).await)
         .buffer_unordered(AT_ONCE);
     while let Some(found) = checked.next().await {
         findings.append(found);
@@ -123,33 +134,32 @@ async fn of_partition(
     published: &Published,
     table: TableName,
     date: NaiveDate,
-    run: &RunId,
+    RunFolder { run, key: folder }: &RunFolder,
 ) -> Findings {
     let mut findings = Findings::default();
     findings.checked.partitions = 1;
     let bucket = &lake.config.buckets.lake;
-    let folder = keys::run_folder(table, date.into(), run);
     let repair = asked.run(date);
-    let manifest = of_manifest(lake, published, table, &folder, &repair, &mut findings).await;
+    let manifest = of_manifest(lake, published, table, folder, &repair, &mut findings).await;
     of_report(lake, published, table, date, run, manifest.as_ref(), &repair, &mut findings);
-    let files = match objects::list_data(lake, &folder).await {
+    let files = match objects::list_data(lake, folder).await {
         Ok(files) => files,
         Err(error) => {
-            findings.unanswered(keys::uri(bucket, &folder), &error, &repair);
+            findings.unanswered(keys::uri(bucket, folder), &error, &repair);
             return findings;
         }
     };
     findings.checked.parquet_files += files.len();
     if let Some(manifest) = &manifest {
-        for difference in manifest.differences(&folder, manifest::listed(&folder, &files)) {
+        for difference in manifest.differences(folder, manifest::listed(folder, &files)) {
             let file = keys::uri(bucket, &format!("{folder}{}", difference.name()));
             findings.add(FindingKind::Files, file, AS_AUDITED, &difference.to_string(), &repair);
         }
     }
-    of_audit(lake, published, table, date, run, &files, &repair, &mut findings);
+    of_audit(lake, published, table, date, &files, &repair, &mut findings);
     if asked.deep {
         for file in &files {
-            of_file(lake, manifest.as_ref(), &folder, file, &repair, &mut findings).await;
+            of_file(lake, manifest.as_ref(), folder, file, &repair, &mut findings).await;
         }
     }
     findings
@@ -195,22 +205,21 @@ async fn of_manifest(
 }
 
 /// Compares the number of files and their bytes with what the report of the audit counted.
-#[expect(clippy::too_many_arguments, reason = "all that is known of one partition")]
 fn of_audit(
     lake: &Lake,
     published: &Published,
     table: TableName,
     date: NaiveDate,
-    run: &RunId,
     files: &[Object],
     repair: &str,
     findings: &mut Findings,
 ) {
-    let Some(report) = published.reports.get(&(run.clone(), table)) else { return };
+    let Some(folder) = published.folders.get(&(table, date)) else { return };
+    let Some(report) = published.reports.get(&(folder.run.clone(), table)) else { return };
     let Some(day) = report.days.iter().find(|day| day.date == date) else { return };
     let (count, bytes) = (files.len() as u64, files.iter().map(|file| file.bytes).sum::<u64>());
     if (count, bytes) != (day.parquet_files, day.parquet_bytes) {
-        let uri = keys::uri(&lake.config.buckets.lake, &keys::run_folder(table, date.into(), run));
+        let uri = keys::uri(&lake.config.buckets.lake, &folder.key);
         let expected = format!("{} files of {} bytes, as the report has", day.parquet_files, day.parquet_bytes);
         findings.add(FindingKind::Files, uri, &expected, &format!("{count} files of {bytes} bytes"), repair);
     }
@@ -291,8 +300,8 @@ fn of_report(
 pub async fn reports(lake: &Lake, asked: &Asked, published: &mut Published, findings: &mut Findings) {
     // With the days that point to the run, in order.
     let mut wanted: BTreeMap<(RunId, TableName), Vec<NaiveDate>> = BTreeMap::new();
-    for ((table, date), run) in &published.runs {
-        wanted.entry((run.clone(), *table)).or_default().push(*date);
+    for ((table, date), folder) in &published.folders {
+        wanted.entry((folder.run.clone(), *table)).or_default().push(*date);
     }
     let mut read = stream::iter(wanted)
         .map(async |((run, table), days)| {

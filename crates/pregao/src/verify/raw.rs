@@ -45,9 +45,9 @@ pub async fn check(lake: &Lake, asked: &Asked, published: &Published, findings: 
     for feed in Feed::ALL {
         let table = TableName::from(feed);
         let published_days: BTreeSet<NaiveDate> =
-            published.runs.keys().filter(|(published, _)| *published == table).map(|(_, date)| *date).collect();
+            published.folders.keys().filter(|(published, _)| *published == table).map(|(_, date)| *date).collect();
         for date in published_days {
-            let run = &published.runs[&(table, date)];
+            let run = &published.folders[&(table, date)].run;
             let Some(report) = published.reports.get(&(run.clone(), table)) else { continue };
             let counted: BTreeMap<SnapshotTime, SnapshotName> = report
                 .files
