@@ -1,6 +1,6 @@
 """The linters of everything but the text of Rust: `python3 tests/lint.py`, or with `--fix` to format.
 
-ruff looks at Python and the notebook, biome at the page of the explorer, cargo-deny at both lock files of Cargo, and
+ruff looks at Python and the notebook, biome at the page of the explorer, cargo-deny at the lock files of Cargo, and
 check-jsonschema and zizmor at what GitHub reads. They are installed under cargo's target directory, at the versions that
 `tests/tools` pins. All of them run, whatever the first one finds. Rust has its own: `cargo fmt` and `cargo clippy`.
 
@@ -19,7 +19,7 @@ from pathlib import Path
 import run
 
 PAGE = "crates/explorer/web"
-LOCKED = [Path("Cargo.toml"), Path("tests/browser/Cargo.toml")]
+LOCKED = [Path("Cargo.toml"), Path("model/Cargo.toml"), Path("tests/browser/Cargo.toml")]
 # What GitHub reads, by the name of its schema.
 SCHEMAS = {
     "github-workflows": ".github/workflows/*.yml",

@@ -56,6 +56,15 @@ def main() -> int:
         step("build", ["cargo", "build", "--release", "--workspace", "--locked"])
         step("Rust tests", ["cargo", "test", "--release", "--workspace", "--locked"])
         step(
+            "model of the publication protocol",
+            [
+                *("cargo", "test", "--release", "--locked", f"--manifest-path={ROOT / 'model' / 'Cargo.toml'}"),
+                # What was explored and what was rejected is printed.
+                *("--", "--nocapture"),
+            ],
+            {"CARGO_TARGET_DIR": str(target / "model")},
+        )
+        step(
             "browser tests",
             ["cargo", "run", "--release", "--locked", f"--manifest-path={ROOT / 'tests' / 'browser' / 'Cargo.toml'}"],
             {

@@ -46,7 +46,7 @@ def test_the_change_log_ends_at_the_version():
 
 def test_the_toolchain_is_that_of_cargo():
     channel = found(r'^channel = "([^"]+)"$', "rust-toolchain.toml")
-    for manifest in ("Cargo.toml", "tests/browser/Cargo.toml"):
+    for manifest in ("Cargo.toml", "model/Cargo.toml", "tests/browser/Cargo.toml"):
         oldest = found(r'^rust-version = "([^"]+)"$', manifest)
         assert channel == oldest or channel.startswith(f"{oldest}."), manifest
     assert 'components = ["rustfmt", "clippy"]' in text("rust-toolchain.toml"), ".ci/run calls both"
