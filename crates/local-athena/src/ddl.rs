@@ -12,7 +12,7 @@ use crate::objects::ObjectFiles;
 use crate::partition_name;
 use crate::select::{key_of, visible};
 use crate::show;
-use crate::sql::{Ddl, Name, PartitionSpec, PartitionTest, Test};
+use crate::sql::{Ddl, Name, PartitionSpec, PartitionTest, Test, refuse_properties};
 
 pub(crate) use crate::sql::View;
 
@@ -37,7 +37,7 @@ fn change(changes: &Changes<'_>, ddl: Ddl, database: &str) -> Result<(), QueryEr
             create_database(changes, &new, if_not_exists)
         }
         Ddl::DropDatabase { name, if_exists, cascade } => drop_database(changes, &name, if_exists, cascade),
-        Ddl::CreateTable { name, if_not_exists, columns, partition_keys, comment, location, properties } => {
+        Ddl::CreateTable { name, if_not_exists, columns, partition_keys, comment, kind, properties } => {
             let new = Table {
                 database: name.database.unwrap_or_else(|| database.to_owned()),
                 name: name.table,
@@ -45,7 +45,7 @@ fn change(changes: &Changes<'_>, ddl: Ddl, database: &str) -> Result<(), QueryEr
                 partition_keys,
                 comment,
                 properties,
-                kind: TableKind::External { location },
+                kind,
                 created: now(),
             };
             create_table(changes, &new, if_not_exists)
@@ -68,6 +68,9 @@ fn change(changes: &Changes<'_>, ddl: Ddl, database: &str) -> Result<(), QueryEr
         }
         Ddl::SetProperties { table, properties } => {
             let mut table = external_table(changes, &table, database)?;
+            if let TableKind::External { format, .. } = table.kind {
+                refuse_properties(format, &properties)?;
+            }
             for (key, value) in properties {
                 match table.properties.iter_mut().find(|(known, _)| *known == key) {
                     Some((_, old)) => *old = value,
@@ -266,7 +269,7 @@ fn add_partition(
     let values = values(table, spec)?;
     let location = match (location, &table.kind) {
         (Some(location), _) => location,
-        (None, TableKind::External { location }) => {
+        (None, TableKind::External { location, .. }) => {
             format!("{location}{}/", partition_name::of(table, &values))
         }
         (None, TableKind::View { .. }) => return Err(no_partition_of_view()),
@@ -339,7 +342,7 @@ impl Test {
 fn repair(catalog: &Catalog, objects: &dyn ObjectFiles, name: &Name, database: &str) -> Result<Listing, QueryError> {
     let database = name.database.as_deref().unwrap_or(database);
     let table = catalog.table(database, &name.table)?.ok_or_else(|| no_table(name))?;
-    let TableKind::External { location } = &table.kind else {
+    let TableKind::External { location, .. } = &table.kind else {
         return Err(no_partition_of_view());
     };
     // Listing may take long: it is done before the transaction, which then looks again.

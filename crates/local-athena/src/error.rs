@@ -44,8 +44,10 @@ pub enum ErrorKind {
     Ddl,
     /// Valid on Athena, or elsewhere, but not here.
     NotSupported,
-    /// A file that is not Parquet, or whose column has another type than the table's.
+    /// A file that is not of its table's format, or whose column has another type than the table's.
     BadData,
+    /// A line of a file that is no row.
+    Cursor,
     /// A file that is listed but cannot be read.
     CannotOpenSplit,
     /// The plan of the query is too large.
@@ -80,6 +82,7 @@ impl fmt::Display for ErrorKind {
             Self::Ddl => "FAILED",
             Self::NotSupported => "NOT_SUPPORTED",
             Self::BadData => "HIVE_BAD_DATA",
+            Self::Cursor => "HIVE_CURSOR_ERROR",
             Self::CannotOpenSplit => "HIVE_CANNOT_OPEN_SPLIT",
             Self::TooManyStages => "QUERY_HAS_TOO_MANY_STAGES",
             Self::TooManyGroupingSets => "TOO_MANY_GROUPING_SETS",

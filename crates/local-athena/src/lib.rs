@@ -1,4 +1,5 @@
-//! Athena's SQL on a laptop: a Hive-style catalog and SELECT over Parquet files, without HTTP.
+//! Athena's SQL on a laptop: a Hive-style catalog and SELECT over files of Parquet and JSON,
+//! without HTTP.
 //!
 //! The one idea: a table is what the catalog says it is. Databases, tables, partitions and views
 //! live in one SQLite file; a partition points at a location; only the objects under the locations

@@ -73,7 +73,7 @@ fn unescaped(value: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::catalog::{TableColumn, TableKind};
+    use crate::catalog::{Format, TableColumn, TableKind};
     use proptest::prelude::*;
 
     fn table(keys: &[(&str, HiveType)]) -> Table {
@@ -86,7 +86,7 @@ mod tests {
             partition_keys: keys.iter().map(key).collect(),
             comment: None,
             properties: Vec::new(),
-            kind: TableKind::External { location: "s3://lake/quotes/".to_owned() },
+            kind: TableKind::External { location: "s3://lake/quotes/".to_owned(), format: Format::Parquet },
             created: 0,
         }
     }

@@ -126,7 +126,7 @@ fn quoted(text: &str) -> String {
 }
 
 fn create_table(table: &Table) -> Result<Listing, QueryError> {
-    let TableKind::External { location } = &table.kind else {
+    let TableKind::External { location, format } = &table.kind else {
         let message = format!("SemanticException {} is a view: use SHOW CREATE VIEW", table.name);
         return Err(QueryError::ddl(ErrorKind::Ddl, message));
     };
@@ -147,18 +147,14 @@ fn create_table(table: &Table) -> Result<Listing, QueryError> {
         lines.push("PARTITIONED BY (".to_owned());
         lines.extend(columns(&table.partition_keys));
     }
-    for line in [
-        "ROW FORMAT SERDE",
-        "  'org.apache.hadoop.hive.ql.io.parquet.serde.ParquetHiveSerDe'",
-        "STORED AS INPUTFORMAT",
-        "  'org.apache.hadoop.hive.ql.io.parquet.MapredParquetInputFormat'",
-        "OUTPUTFORMAT",
-        "  'org.apache.hadoop.hive.ql.io.parquet.MapredParquetOutputFormat'",
-        "LOCATION",
+    for (clause, value) in [
+        ("ROW FORMAT SERDE", format.serde()),
+        ("STORED AS INPUTFORMAT", format.input_format()),
+        ("OUTPUTFORMAT", format.output_format()),
+        ("LOCATION", location.trim_end_matches('/')),
     ] {
-        lines.push(line.to_owned());
+        lines.extend([clause.to_owned(), format!("  {}", quoted(value))]);
     }
-    lines.push(format!("  {}", quoted(location.trim_end_matches('/'))));
     if !table.properties.is_empty() {
         lines.push("TBLPROPERTIES (".to_owned());
         let last = table.properties.len() - 1;
@@ -211,7 +207,7 @@ fn describe(
     let location = match partition {
         Some(spec) => Some(partition_location(snapshot, table, spec)?),
         None => match &table.kind {
-            TableKind::External { location } => Some(location.clone()),
+            TableKind::External { location, .. } => Some(location.clone()),
             TableKind::View { .. } => None,
         },
     };
@@ -261,16 +257,19 @@ fn details(table: &Table, location: Option<&str>, partition: Option<&PartitionSp
         rows.push(three("Table Parameters:", "", ""));
         rows.extend(table.properties.iter().map(|(key, value)| three("", key, value)));
     }
-    if let TableKind::View { sql, .. } = &table.kind {
-        rows.push(three("View Original Text:", sql, ""));
-        return rows;
-    }
+    let format = match &table.kind {
+        TableKind::External { format, .. } => format,
+        TableKind::View { sql, .. } => {
+            rows.push(three("View Original Text:", sql, ""));
+            return rows;
+        }
+    };
     rows.push(three("", "", ""));
     rows.push(three("# Storage Information", "", ""));
     for (name, value) in [
-        ("SerDe Library:", "org.apache.hadoop.hive.ql.io.parquet.serde.ParquetHiveSerDe"),
-        ("InputFormat:", "org.apache.hadoop.hive.ql.io.parquet.MapredParquetInputFormat"),
-        ("OutputFormat:", "org.apache.hadoop.hive.ql.io.parquet.MapredParquetOutputFormat"),
+        ("SerDe Library:", format.serde()),
+        ("InputFormat:", format.input_format()),
+        ("OutputFormat:", format.output_format()),
     ] {
         rows.push(three(name, value, ""));
     }

@@ -4,11 +4,13 @@
 //! one read transaction ([`Snapshot`]). In write-ahead mode neither waits for the other, and a
 //! process that is killed leaves the last state that was committed. A commit is durable: it survives a power failure.
 
+mod format;
 mod store;
 
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
+pub use format::Format;
 use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
 
 use crate::error::{ErrorKind, OpenError, QueryError};
@@ -48,10 +50,12 @@ impl TableColumn {
 /// What a table is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum TableKind {
-    /// `EXTERNAL_TABLE`: Parquet files.
+    /// `EXTERNAL_TABLE`: files.
     External {
         /// `s3://bucket/prefix/`, with its last slash.
         location: String,
+        /// What the files are.
+        format: Format,
     },
     /// `VIRTUAL_VIEW`: a stored SELECT.
     View {

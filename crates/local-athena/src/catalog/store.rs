@@ -2,11 +2,14 @@
 
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
-use super::{Database, Partition, Table, TableColumn, TableKind};
+use super::{Database, Format, Partition, Table, TableColumn, TableKind};
 use crate::error::{ErrorKind, QueryError};
 
 /// The version of the tables below, kept in SQLite's `user_version`.
-pub(super) const VERSION: i64 = 1;
+pub(super) const VERSION: i64 = 2;
+
+/// The version that first has the table of formats.
+const WITH_FORMATS: i64 = 2;
 
 const TABLES: &str = "
     CREATE TABLE databases (
@@ -53,6 +56,15 @@ const TABLES: &str = "
     INSERT INTO databases (name) VALUES ('default');
 ";
 
+/// What version 2 adds. A table that has no row here is of Parquet files.
+const FORMATS: &str = "
+    CREATE TABLE formats (
+        table_id INTEGER PRIMARY KEY REFERENCES tables (id) ON DELETE CASCADE,
+        format TEXT NOT NULL CHECK (format = 'json')
+    ) STRICT;
+    PRAGMA user_version = 2;
+";
+
 pub(super) fn configure(connection: &Connection) -> rusqlite::Result<()> {
     connection.busy_timeout(std::time::Duration::from_secs(30))?;
     connection.pragma_update(None, "foreign_keys", true)?;
@@ -60,14 +72,15 @@ pub(super) fn configure(connection: &Connection) -> rusqlite::Result<()> {
     connection.pragma_update(None, "synchronous", "full")
 }
 
-/// Brings the file to [`VERSION`] and gives the version that it has now.
+/// Makes the tables in a new file, and gives the version that the file has now. A file of an earlier version stays as it
+/// is until a change needs more: opening it writes nothing.
 pub(super) fn migrate(connection: &mut Connection) -> rusqlite::Result<i64> {
     connection.pragma_update(None, "journal_mode", "wal")?;
     let transaction = connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
-    let found: i64 = transaction.query_row("PRAGMA user_version", [], |row| row.get(0))?;
+    let found = version(&transaction)?;
     if found == 0 {
         transaction.execute_batch(TABLES)?;
-        transaction.pragma_update(None, "user_version", VERSION)?;
+        transaction.execute_batch(FORMATS)?;
         transaction.commit()?;
         return Ok(VERSION);
     }
@@ -120,7 +133,7 @@ pub(super) fn table(connection: &Connection, database: &str, name: &str) -> Resu
         )?
         .query_row([database, name], |row| {
             let kind = match row.get::<_, Option<String>>(3)? {
-                Some(location) => TableKind::External { location },
+                Some(location) => TableKind::External { location, format: format(connection, row.get(0)?)? },
                 None => TableKind::View { sql: row.get(4)?, database: row.get(5)? },
             };
             Ok((row.get(0)?, row.get(1)?, row.get(2)?, kind))
@@ -139,6 +152,20 @@ pub(super) fn table(connection: &Connection, database: &str, name: &str) -> Resu
         kind,
         created,
     }))
+}
+
+fn version(connection: &Connection) -> rusqlite::Result<i64> {
+    connection.query_row("PRAGMA user_version", [], |row| row.get(0))
+}
+
+fn format(connection: &Connection, id: i64) -> rusqlite::Result<Format> {
+    if version(connection)? < WITH_FORMATS {
+        return Ok(Format::Parquet);
+    }
+    let is_json = connection
+        .prepare("SELECT EXISTS (SELECT 1 FROM formats WHERE table_id = ?)")?
+        .query_row([id], |row| row.get::<_, bool>(0))?;
+    Ok(if is_json { Format::Json } else { Format::Parquet })
 }
 
 fn columns(connection: &Connection, id: i64, keys: bool) -> Result<Vec<TableColumn>, QueryError> {
@@ -202,7 +229,7 @@ pub(super) fn remove_database(connection: &Connection, name: &str) -> Result<(),
 
 pub(super) fn add_table(connection: &Connection, table: &Table) -> Result<(), QueryError> {
     let (location, view) = match &table.kind {
-        TableKind::External { location } => (Some(location), None),
+        TableKind::External { location, .. } => (Some(location), None),
         TableKind::View { sql, database } => (None, Some((sql, database))),
     };
     connection.execute(
@@ -219,6 +246,12 @@ pub(super) fn add_table(connection: &Connection, table: &Table) -> Result<(), Qu
         ],
     )?;
     let id = connection.last_insert_rowid();
+    if let TableKind::External { format: Format::Json, .. } = table.kind {
+        if version(connection)? < WITH_FORMATS {
+            connection.execute_batch(FORMATS)?;
+        }
+        connection.execute("INSERT INTO formats (table_id, format) VALUES (?, 'json')", [id])?;
+    }
     add_columns(connection, id, false, &table.columns)?;
     add_columns(connection, id, true, &table.partition_keys)?;
     set_properties(connection, table)
@@ -312,4 +345,59 @@ fn decode(text: &str) -> Result<Vec<String>, QueryError> {
             format_args!("the catalog holds '{text}', which are no partition values: {error}"),
         )
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Catalog;
+    use super::*;
+
+    fn table(name: &str, format: Format) -> Table {
+        Table {
+            database: "default".to_owned(),
+            name: name.to_owned(),
+            columns: Vec::new(),
+            partition_keys: Vec::new(),
+            comment: None,
+            properties: Vec::new(),
+            kind: TableKind::External { location: format!("s3://lake/{name}/"), format },
+            created: 0,
+        }
+    }
+
+    /// Opening writes nothing: a file that was sealed when it was closed has to be the same until its first change.
+    #[test]
+    fn a_catalog_of_the_first_version_changes_when_it_needs_to() {
+        let folder = tempfile::TempDir::new().expect("a folder");
+        let path = folder.path().join("catalog.db");
+        let old = Connection::open(&path).expect("a file");
+        configure(&old).expect("settings");
+        old.execute_batch(TABLES).expect("tables");
+        old.pragma_update(None, "user_version", 1).expect("a version");
+        let parquet = table("quotes", Format::Parquet);
+        add_table(&old, &parquet).expect("a table");
+        drop(old);
+
+        let of_file = || version(&Connection::open(&path).expect("a file")).expect("a version");
+        let catalog = Catalog::open(&path).expect("a catalog");
+        assert_eq!(catalog.table("default", "quotes").expect("read"), Some(parquet.clone()));
+        catalog.change(|changes| changes.add_table(&table("options", Format::Parquet))).expect("a table");
+        assert_eq!(of_file(), 1);
+
+        let json = table("published", Format::Json);
+        catalog.change(|changes| changes.add_table(&json)).expect("a table");
+        assert_eq!(of_file(), VERSION);
+        drop(catalog);
+        let catalog = Catalog::open(&path).expect("a catalog");
+        let formats = |catalog: &Catalog| {
+            let tables = catalog.tables("default").expect("tables").into_iter();
+            tables.map(|table| (table.name, table.kind)).collect::<Vec<_>>()
+        };
+        let expected = [table("options", Format::Parquet), json.clone(), parquet];
+        assert_eq!(formats(&catalog), expected.map(|table| (table.name, table.kind)));
+        catalog.change(|changes| changes.remove_table(&json)).expect("removed");
+        let parquet_now = table("published", Format::Parquet);
+        catalog.change(|changes| changes.add_table(&parquet_now)).expect("a table");
+        assert_eq!(catalog.table("default", "published").expect("read"), Some(parquet_now));
+    }
 }

@@ -2,11 +2,14 @@
 //!
 //! A query passes through three hands: [`rewrite`] turns Athena's words into DataFusion's in the
 //! tree, [`semantics`] gives operators and casts Athena's meaning once types are known, and
-//! [`table`] reads the files, which [`audited`] has compared with their manifests.
+//! [`table`] reads the files: Parquet, which [`audited`] has compared with its manifests, and [JSON](json_files).
 
 mod audited;
 pub(crate) mod errors;
 mod information_schema;
+mod json_column;
+mod json_files;
+mod json_line;
 mod memory;
 mod parquet_files;
 mod partitions_table;

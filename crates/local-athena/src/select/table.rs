@@ -15,7 +15,7 @@ use datafusion::common::stats::Precision;
 use datafusion::common::{DFSchema, DataFusionError, Result, ScalarValue, Statistics, not_impl_err};
 use datafusion::datasource::TableType;
 use datafusion::datasource::listing::PartitionedFile;
-use datafusion::datasource::physical_plan::{FileGroup, FileScanConfigBuilder, ParquetSource};
+use datafusion::datasource::physical_plan::{FileGroup, FileScanConfigBuilder, FileSource, ParquetSource};
 use datafusion::datasource::source::DataSourceExec;
 use datafusion::datasource::table_schema::TableSchema;
 use datafusion::execution::object_store::ObjectStoreUrl;
@@ -26,9 +26,10 @@ use datafusion::physical_plan::empty::EmptyExec;
 
 use super::audited::{Audited, Objects, TableFile};
 use super::errors::external;
+use super::json_files::JsonFiles;
 use super::parquet_files::{AnyCase, Files, LocalFile};
 use super::partitions_table::key_values;
-use crate::catalog::{Partition, Table, TableKind};
+use crate::catalog::{Format, Partition, Table, TableKind};
 use crate::error::{ErrorKind, QueryError};
 use crate::objects::{ObjectFile, ObjectFiles};
 
@@ -135,7 +136,7 @@ impl HiveTable {
 
     /// The files of the chosen partitions, or of an unpartitioned table's own location.
     async fn find(&self, state: &dyn Session, filters: &[Expr]) -> Result<Vec<Found>> {
-        let TableKind::External { location } = &self.table.kind else {
+        let TableKind::External { location, .. } = &self.table.kind else {
             return not_impl_err!("a view has no files");
         };
         let places: Vec<Place> = if self.keys == 0 {
@@ -243,20 +244,25 @@ impl TableProvider for HiveTable {
         let groups = FileGroup::new(files).split_files(state.config().target_partitions());
         let mut statistics = Statistics::new_unknown(&self.schema());
         statistics.total_byte_size = Precision::Inexact(bytes as usize);
-        let config =
-            FileScanConfigBuilder::new(ObjectStoreUrl::local_filesystem(), self.source(state, projection, filters)?)
-                .with_file_groups(groups)
-                .with_statistics(statistics)
-                .with_projection_indices(projection.cloned())?
-                .with_limit(limit)
-                .with_expr_adapter(Some(Arc::new(AnyCase)))
-                .build();
+        let source: Arc<dyn FileSource> = match self.table.kind {
+            TableKind::External { format: Format::Json, .. } => {
+                Arc::new(JsonFiles::new(&self.table, self.objects.clone(), self.layout.clone()))
+            }
+            _ => self.parquet(state, projection, filters)?,
+        };
+        let config = FileScanConfigBuilder::new(ObjectStoreUrl::local_filesystem(), source)
+            .with_file_groups(groups)
+            .with_statistics(statistics)
+            .with_projection_indices(projection.cloned())?
+            .with_limit(limit)
+            .with_expr_adapter(Some(Arc::new(AnyCase)))
+            .build();
         Ok(DataSourceExec::from_data_source(config))
     }
 }
 
 impl HiveTable {
-    fn source(
+    fn parquet(
         &self,
         state: &dyn Session,
         projection: Option<&Vec<usize>>,

@@ -8,9 +8,10 @@ use std::sync::Arc;
 use datafusion::sql::sqlparser::tokenizer::Token;
 
 use super::place::Place;
+use super::row_format::{refuse_columns, refuse_properties, row_format};
 use super::select::Select;
 use super::tokens::{Cursor, syntax};
-use crate::catalog::{CATALOG_NAME, TableColumn};
+use crate::catalog::{CATALOG_NAME, TableColumn, TableKind};
 use crate::error::{ErrorKind, QueryError};
 
 /// A table's or view's name as written.
@@ -62,7 +63,7 @@ pub(crate) enum Ddl {
         columns: Vec<TableColumn>,
         partition_keys: Vec<TableColumn>,
         comment: Option<String>,
-        location: String,
+        kind: TableKind,
         properties: Vec<(String, String)>,
     },
     DropTable {
@@ -154,10 +155,7 @@ fn only_external(place: Place, cursor: &Cursor<'_>) -> QueryError {
     if as_select {
         return not_supported("CREATE TABLE AS SELECT");
     }
-    QueryError::new(
-        ErrorKind::NotSupported,
-        format_args!("{place}: only CREATE EXTERNAL TABLE ... STORED AS PARQUET is supported"),
-    )
+    QueryError::new(ErrorKind::NotSupported, format_args!("{place}: only CREATE EXTERNAL TABLE is supported"))
 }
 
 /// `DROP ...`, behind its first word.
@@ -208,7 +206,6 @@ pub(super) fn alter(cursor: &mut Cursor<'_>) -> Result<Ddl, QueryError> {
     }
     if cursor.take_all(&["SET", "TBLPROPERTIES"]) {
         let properties = properties(cursor)?;
-        refuse_properties(&properties)?;
         return Ok(Ddl::SetProperties { table, properties });
     }
     for word in ["SET", "REPLACE", "CHANGE", "RENAME"] {
@@ -247,13 +244,15 @@ fn create_table(cursor: &mut Cursor<'_>) -> Result<Ddl, QueryError> {
     if cursor.is("CLUSTERED") {
         return Err(not_supported("CLUSTERED BY"));
     }
-    stored_as_parquet(cursor)?;
+    let format = row_format(cursor)?;
+    refuse_columns(format, &columns)?;
     let place = cursor.place();
     let location = optional_location(cursor)?
         .ok_or_else(|| syntax(place, "missing LOCATION 's3://bucket/folder/' of the table"))?;
     let properties = if cursor.take("TBLPROPERTIES") { properties(cursor)? } else { Vec::new() };
-    refuse_properties(&properties)?;
-    Ok(Ddl::CreateTable { name, if_not_exists, columns, partition_keys, comment, location, properties })
+    refuse_properties(format, &properties)?;
+    let kind = TableKind::External { location, format };
+    Ok(Ddl::CreateTable { name, if_not_exists, columns, partition_keys, comment, kind, properties })
 }
 
 fn columns(cursor: &mut Cursor<'_>) -> Result<Vec<TableColumn>, QueryError> {
@@ -275,53 +274,7 @@ fn columns(cursor: &mut Cursor<'_>) -> Result<Vec<TableColumn>, QueryError> {
     }
 }
 
-/// `ROW FORMAT SERDE ... STORED AS ...`, which has to say Parquet in one of Hive's ways.
-fn stored_as_parquet(cursor: &mut Cursor<'_>) -> Result<(), QueryError> {
-    if cursor.take_all(&["ROW", "FORMAT"]) {
-        if !cursor.take("SERDE") {
-            return Err(not_supported("ROW FORMAT DELIMITED, only Parquet is read:"));
-        }
-        let serde = cursor.string()?;
-        if !serde.to_lowercase().contains("parquet") {
-            return Err(not_supported(&format!("ROW FORMAT SERDE '{serde}'")));
-        }
-        if cursor.take_all(&["WITH", "SERDEPROPERTIES"]) {
-            properties(cursor)?;
-        }
-    }
-    if !cursor.take_all(&["STORED", "AS"]) {
-        return Err(cursor.unexpected("'STORED AS PARQUET'"));
-    }
-    if cursor.take("PARQUET") {
-        return Ok(());
-    }
-    if !cursor.take("INPUTFORMAT") {
-        let format = cursor.identifier()?.to_uppercase();
-        return Err(not_supported(&format!("STORED AS {format}")));
-    }
-    let input = cursor.string()?;
-    if !input.to_lowercase().contains("parquet") {
-        return Err(not_supported(&format!("INPUTFORMAT '{input}'")));
-    }
-    cursor.expect("OUTPUTFORMAT")?;
-    cursor.string().map(|_| ())
-}
-
-/// Properties that change which rows a table has must not be taken without meaning it.
-fn refuse_properties(properties: &[(String, String)]) -> Result<(), QueryError> {
-    let switched_on = |(key, value): &&(String, String)| {
-        let key = key.to_lowercase();
-        let value = value.to_lowercase();
-        (key == "projection.enabled" || key == "parquet.column.index.access") && value == "true"
-            || key == "table_type" && value == "iceberg"
-    };
-    match properties.iter().find(switched_on) {
-        Some((key, value)) => Err(not_supported(&format!("the table property '{key}'='{value}'"))),
-        None => Ok(()),
-    }
-}
-
-fn properties(cursor: &mut Cursor<'_>) -> Result<Vec<(String, String)>, QueryError> {
+pub(super) fn properties(cursor: &mut Cursor<'_>) -> Result<Vec<(String, String)>, QueryError> {
     let mut found = Vec::new();
     cursor.expect_mark(&Token::LParen)?;
     loop {
@@ -524,6 +477,6 @@ fn location(cursor: &mut Cursor<'_>) -> Result<String, QueryError> {
     Ok(format!("{}/", text.trim_end_matches('/')))
 }
 
-fn not_supported(what: &str) -> QueryError {
+pub(super) fn not_supported(what: &str) -> QueryError {
     QueryError::new(ErrorKind::NotSupported, format_args!("{what} is not supported by the embedded Athena"))
 }

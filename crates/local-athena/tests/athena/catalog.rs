@@ -1,6 +1,6 @@
 //! The statements on the catalog: what they change, what they show, what they refuse.
 
-use local_athena::catalog::TableKind;
+use local_athena::catalog::{Format, TableKind};
 use local_athena::{ErrorKind, Limits, Statement, StatementKind};
 
 use crate::fixture::{Fixture, open, quotes};
@@ -70,7 +70,7 @@ async fn tables() {
     assert_eq!(error.message, "FAILED: SemanticException [Error 10001]: Table not found quotas");
 
     let table = fixture.engine.catalog().table("market", "QUOTES").unwrap().unwrap();
-    assert_eq!(table.kind, TableKind::External { location: "s3://lake/quotes/".to_owned() });
+    assert_eq!(table.kind, TableKind::External { location: "s3://lake/quotes/".to_owned(), format: Format::Parquet });
     assert_eq!(table.comment.as_deref(), Some("prices"));
     let keys: Vec<_> = table.partition_keys.iter().map(|key| (key.name.as_str(), key.type_name())).collect();
     assert_eq!(keys, [("year", "int".to_owned()), ("month", "int".to_owned()), ("day", "int".to_owned())]);

@@ -5,6 +5,7 @@ mod audited;
 mod catalog;
 mod constructs;
 mod fixture;
+mod json;
 mod limits;
 mod nesting;
 mod robustness;

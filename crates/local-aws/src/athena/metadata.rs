@@ -156,9 +156,16 @@ fn table(table: &Table) -> Value {
     let mut parameters: Map<String, Value> =
         table.properties.iter().map(|(name, value)| (name.clone(), value.clone().into())).collect();
     let kind = match &table.kind {
-        TableKind::External { location } => {
-            parameters.insert("EXTERNAL".to_owned(), "TRUE".into());
-            parameters.insert("location".to_owned(), location.clone().into());
+        TableKind::External { location, format } => {
+            for (name, value) in [
+                ("EXTERNAL", "TRUE"),
+                ("location", location),
+                ("serde.serialization.lib", format.serde()),
+                ("inputformat", format.input_format()),
+                ("outputformat", format.output_format()),
+            ] {
+                parameters.insert(name.to_owned(), value.into());
+            }
             "EXTERNAL_TABLE"
         }
         TableKind::View { .. } => "VIRTUAL_VIEW",

@@ -164,6 +164,10 @@ async fn the_catalog_can_be_looked_at() {
         [("intdate", "bigint"), ("ticker", "string"), ("last_close", "double")]
     );
     assert_eq!(table.partition_keys().len(), 3);
+    assert_eq!(
+        table.parameters().unwrap()["serde.serialization.lib"],
+        "org.apache.hadoop.hive.ql.io.parquet.serde.ParquetHiveSerDe"
+    );
     let tables =
         athena.list_table_metadata().catalog_name("AwsDataCatalog").database_name("market").send().await.unwrap();
     assert_eq!(tables.table_metadata_list().len(), 1);
