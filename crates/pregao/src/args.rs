@@ -6,6 +6,7 @@ use chrono::NaiveDate;
 use clap::parser::ValueSource;
 use clap::{ArgAction, ArgMatches, Args, FromArgMatches, Parser, Subcommand, ValueEnum};
 use local_aws::FaultPlan;
+use market::table::TableName;
 
 /// What `pregao --version` prints after the name: the version, with the commit and its date where the build knew them.
 pub const VERSION: &str = env!("PREGAO_VERSION");
@@ -149,6 +150,12 @@ pub enum Command {
         "pregao verify --deep --from 2020-04-01 --to 2020-04-30 --format json",
     ))]
     Verify(VerifyArgs),
+    /// Lists the published Parquet files of a table, for readers that do not ask Athena
+    #[command(after_help = examples!(
+        "pregao files quotes --paths > files.txt",
+        "pregao files quotes --from 2020-04-01 --to 2020-04-30 --format json",
+    ))]
+    Files(FilesArgs),
     /// Lists the executions of all workflows, or shows one
     #[command(after_help = examples!(
         "pregao runs --limit 5",
@@ -206,6 +213,7 @@ impl Command {
             Command::Run(args) => args.format,
             Command::Status(args) => args.format,
             Command::Verify(args) => args.format,
+            Command::Files(args) => args.format,
             Command::Runs(args) => args.format,
             Command::Etl(args) => args.format,
             Command::Cluster(ClusterArgs { action: ClusterAction::Status { format } }) => *format,
@@ -353,6 +361,25 @@ pub struct VerifyArgs {
     #[arg(long, value_name = "DATE", value_parser = date)]
     pub to: Option<NaiveDate>,
     /// How the problems are written: for the eye, or as one JSON document
+    #[arg(long, value_enum, default_value_t = OutputFormat::Table)]
+    pub format: OutputFormat,
+}
+
+#[derive(Debug, Args)]
+pub struct FilesArgs {
+    /// The table: quotes, options or rejects
+    #[arg(value_name = "TABLE")]
+    pub table: TableName,
+    /// First day [default: the first that is published]
+    #[arg(long, value_name = "DATE", value_parser = date)]
+    pub from: Option<NaiveDate>,
+    /// Last day [default: the last that is published]
+    #[arg(long, value_name = "DATE", value_parser = date)]
+    pub to: Option<NaiveDate>,
+    /// Prints paths of files on this machine instead of URIs
+    #[arg(long)]
+    pub paths: bool,
+    /// How the files are written: one a line, or as one JSON document, with day, rows, size and ETag
     #[arg(long, value_enum, default_value_t = OutputFormat::Table)]
     pub format: OutputFormat,
 }
@@ -517,6 +544,8 @@ mod tests {
             "pregao demo --set nonsense",
             "pregao demo --set =1",
             "pregao upload",
+            "pregao files",
+            "pregao files trades",
             "pregao cluster",
             "pregao cluster pause",
             "pregao completions powershell",

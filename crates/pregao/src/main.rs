@@ -36,8 +36,8 @@ use std::process::ExitCode;
 use args::{Cli, Command};
 use clap::CommandFactory;
 use commands::{
-    cluster, completions, demo, deploy, destroy, etl, explore, local, man, query, run, runs, sample as sample_command,
-    status, upload, verify as verify_command,
+    cluster, completions, demo, deploy, destroy, etl, explore, files, local, man, query, run, runs,
+    sample as sample_command, status, upload, verify as verify_command,
 };
 use interrupt::Interrupted;
 
@@ -63,6 +63,7 @@ fn run_command(Cli { global, command }: Cli) -> anyhow::Result<ExitCode> {
         Command::Run(args) => run::run(&global, &args),
         Command::Status(args) => status::status(&global, &args),
         Command::Verify(args) => verify_command::verify(&global, &args),
+        Command::Files(args) => files::files(&global, &args),
         Command::Runs(args) => runs::runs(&global, &args),
         Command::Query(args) => query::query(&global, &args),
         Command::Etl(args) => etl::etl(&args),

@@ -454,6 +454,20 @@ documents! {
         pub repair: String,
     }
 
+    /// A published Parquet file.
+    pub struct PublishedFile {
+        /// The day whose rows it has.
+        pub day: String,
+        /// The URI of the object; with `--paths` the path of the file.
+        pub uri: String,
+        /// Its rows.
+        pub rows: u64,
+        /// Its size.
+        pub bytes: u64,
+        /// The ETag of the version that was audited, without quotes.
+        pub etag: String,
+    }
+
     /// Something that is not wrong.
     pub struct Note {
         /// What, in words.
@@ -717,6 +731,7 @@ mod tests {
             schema::<RunsDocument>("runs"),
             schema::<Status>("status"),
             schema::<Verify>("verify"),
+            schema::<Vec<PublishedFile>>("files"),
             schema::<Upload>("upload"),
             schema::<Etl>("etl"),
             schema::<Clusters>("cluster status"),

@@ -49,11 +49,12 @@ mod tests {
     use crate::generated::check;
 
     /// The commands with `--format json`, by the names of their schemas in `docs/schemas/`.
-    const SCHEMAS: [(&str, &str); 7] = [
+    const SCHEMAS: [(&str, &str); 8] = [
         ("upload", "upload"),
         ("run", "run"),
         ("status", "status"),
         ("verify", "verify"),
+        ("files", "files"),
         ("runs", "runs"),
         ("etl", "etl"),
         ("cluster status", "cluster-status"),

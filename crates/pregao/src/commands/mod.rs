@@ -7,6 +7,7 @@ pub mod deploy;
 pub mod destroy;
 pub mod etl;
 pub mod explore;
+pub mod files;
 pub mod local;
 pub mod man;
 pub mod plan;
