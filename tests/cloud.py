@@ -52,6 +52,15 @@ class Cloud:
             self.functions[name, text] = self.deploy(name, PREGAO_CONFIG=text)
         return self.functions[name, text].invoke(event)
 
+    def metrics(self, name: str) -> list[dict]:
+        """The lines that a function has written in the embedded metric format, as CloudWatch would find them."""
+        return [line for line in self.logged(name) if "_aws" in line]
+
+    def logged(self, name: str) -> list[dict]:
+        """The lines of JSON in the log of a function."""
+        logs = (function.logs() for (other, _), function in self.functions.items() if other == name)
+        return [json.loads(line) for log in logs for line in log.splitlines() if line.startswith("{")]
+
     def deploy(self, name: str, **environment: str) -> LambdaFunction:
         """A function in the environment that the stack gives it, and in this one."""
         program = binary().parent / name

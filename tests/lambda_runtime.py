@@ -67,6 +67,10 @@ class LambdaFunction:
                 if sandbox.has_ended:
                     self.close()
 
+    def logs(self) -> str:
+        """What the process that runs has written so far."""
+        return self._sandbox.logs() if self._sandbox else ""
+
     def close(self) -> None:
         """Ends the process; the next invocation starts another one."""
         if self._sandbox is not None:
@@ -180,8 +184,9 @@ class _Sandbox:
             return ""
 
     def logs(self) -> str:
-        self.output.seek(0)
-        return self.output.read().decode(errors="replace")
+        # The process writes at the position of this file, which therefore stays where it is.
+        descriptor = self.output.fileno()
+        return os.pread(descriptor, os.fstat(descriptor).st_size, 0).decode(errors="replace")
 
     def close(self) -> None:
         with self.news:

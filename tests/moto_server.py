@@ -12,6 +12,7 @@ In front of it stands a small application that
 from __future__ import annotations
 
 import contextlib
+import datetime
 import io
 import json
 import re
@@ -239,6 +240,10 @@ class Moto:
             or ("if-match" in parameters and parameters["if-match"] != target)
             or (parameters.get("if-none-match") == "*" and target is not None)
         )
+
+    def age(self, bucket: str, key: str, by: datetime.timedelta) -> None:
+        """Makes an object older than it is."""
+        self._s3.get_object(bucket, key).last_modified -= by
 
     def _etag(self, bucket: str, key: str) -> str | None:
         found = self._s3.get_object(bucket, key) if bucket in self._s3.buckets else None

@@ -84,6 +84,7 @@ def test_landed_files_get_to_their_places_byte_for_byte(cloud: Cloud, tmp_path: 
 
     report = cloud.invoke("ingest", DAYS)
     assert (report["files"], report["accepted"], report["bytes"]) == (8, 8, sum(map(len, places.values())))
+    assert not cloud.metrics("ingest"), "nothing is quarantined"
     assert report["quarantined"]["count"] == 0 and (report["from"], report["to"]) == ("2020-04-01", "2020-04-02")
     assert cloud.objects() == {**places, later: cloud.objects()[later]}, "and what is of no such day stays"
 
@@ -120,6 +121,35 @@ def test_what_is_no_snapshot_is_put_aside_with_the_reason(cloud: Cloud):
         assert (reasons[name]["reason"], reasons[name]["bytes"]) == (code, len(data)), name
         assert reasons[name]["source"] == f"s3://{cloud.raw}/{landed[name]}"
         assert reasons[name]["message"], name
+
+    counted = cloud.metrics("ingest")
+    assert [line["Quarantined"] for line in counted] == [1] * len(bad), "and each is counted once"
+    for line in counted:
+        told = {"Namespace": "pregao", "Dimensions": [["Lake"]], "Metrics": [{"Name": "Quarantined", "Unit": "Count"}]}
+        assert line["Lake"] == cloud.lake and line["_aws"]["CloudWatchMetrics"] == [told]
+        assert abs(line["_aws"]["Timestamp"] / 1000 - time.time()) < 3600, "CloudWatch takes it for now"
+
+
+def test_what_waits_in_landing_is_counted_by_age(cloud: Cloud):
+    nothing = {"objects": 0, "late": {"count": 0, "first": []}, "oldest_seconds": 0}
+    assert cloud.invoke("validate-partitions", {"stage": "landing"}) == nothing
+    for number in range(30):
+        key = cloud.land(f"april/{number:02}.csv", b"x")
+        cloud.moto.age(cloud.raw, key, datetime.timedelta(minutes=2 * number + 10))
+    cloud.land("april/", b"")
+    cloud.moto.age(cloud.raw, "landing/april/", datetime.timedelta(days=9))
+
+    waiting = cloud.invoke("validate-partitions", {"stage": "landing"})
+    assert waiting["objects"] == 30 and 68 * 60 <= waiting["oldest_seconds"] < 69 * 60 + 30
+    late = [f"landing/april/{number:02}.csv" for number in range(30) if 2 * number + 10 >= 60]
+    assert waiting["late"] == {"count": len(late), "first": late}
+    empty, told = cloud.metrics("validate-partitions")
+    assert (empty["LandingObjects"], empty["LandingOldestSeconds"]) == (0, 0), "an alarm ends when nothing waits"
+    assert (told["LandingObjects"], told["LandingOldestSeconds"]) == (len(late), waiting["oldest_seconds"])
+    units = {metric["Name"]: metric["Unit"] for metric in told["_aws"]["CloudWatchMetrics"][0]["Metrics"]}
+    assert units == {"LandingObjects": "Count", "LandingOldestSeconds": "Seconds"} and told["Lake"] == cloud.lake
+    (warned,) = (line for line in cloud.logged("validate-partitions") if line.get("level") == "WARN")
+    assert late[0] in json.dumps(warned) and "start upload_raw_data" in json.dumps(warned)
 
 
 def test_an_event_of_s3_takes_the_one_object(cloud: Cloud):

@@ -326,7 +326,7 @@ def test_no_query_escapes_its_limit():
 
 def test_everything_that_acts_has_a_role_of_its_own():
     users = [stack.role_of(properties) for properties in [*stack.functions().values(), *stack.machines().values()]]
-    users += [stack.role_of(RESOURCES["Schedule"]["Properties"]["Target"])]
+    users += [stack.role_of(schedule["Target"]) for schedule in stack.of_type("AWS::Scheduler::Schedule").values()]
     users += [stack.role_of(RESOURCES["LandingRule"]["Properties"]["Targets"][0])]
     users += [role["Ref"] for role in RESOURCES["EmrInstanceProfile"]["Properties"]["Roles"]]
     assert not [role for role, count in Counter(users).items() if count > 1]
@@ -349,7 +349,7 @@ def test_a_role_is_taken_by_one_service():
         "ec2": 1,
         "elasticmapreduce": 1,
         "events": 1,
-        "scheduler": 1,
+        "scheduler": len(stack.of_type("AWS::Scheduler::Schedule")),
     }
 
 
@@ -473,6 +473,18 @@ def test_the_schedule_sends_what_the_workflow_takes():
     assert start.resources == [resolve(target["Arn"])]
 
 
+def test_landing_is_looked_at_every_hour():
+    schedule = RESOURCES["LandingSchedule"]["Properties"]
+    assert (schedule["ScheduleExpression"], schedule["State"]) == ("rate(1 hour)", "ENABLED")
+    target = schedule["Target"]
+    assert json.loads(target["Input"]) == {"stage": "landing"}
+    assert target["Arn"] == {"Fn::GetAtt": ["ValidatePartitionsFunction", "Arn"]}
+    (invoke,) = (s for s in statements(stack.role_of(target)) if "lambda:InvokeFunction" in s.actions)
+    assert (invoke.actions, invoke.resources) == (["lambda:InvokeFunction"], [resolve(target["Arn"])])
+    # An alarm that is told nothing stays quiet: what could not look is put aside, and that raises one.
+    assert RESOURCES["LandingAlarm"]["Properties"]["Period"] == 3600
+
+
 def test_each_landed_object_starts_upload_raw_data():
     assert RESOURCES["RawBucket"]["Properties"]["NotificationConfiguration"] == {
         "EventBridgeConfiguration": {"EventBridgeEnabled": True}
@@ -509,19 +521,22 @@ def test_a_run_that_ends_badly_leaves_no_cluster():
 
 def test_no_event_is_lost_in_silence():
     queue = {"Fn::GetAtt": ["DeadLetters", "Arn"]}
-    targets = [RESOURCES["Schedule"]["Properties"]["Target"]]
+    targets = [schedule["Target"] for schedule in stack.of_type("AWS::Scheduler::Schedule").values()]
     for rule in stack.of_type("AWS::Events::Rule").values():
         targets += rule["Targets"]
-    assert len(targets) == 3
+    assert len(targets) == 4
     for target in targets:
         assert target["DeadLetterConfig"] == {"Arn": queue}
         assert target["RetryPolicy"]["MaximumRetryAttempts"] > 0
-    stop = stack.functions()["stop-emr-step"]["EventInvokeConfig"]
-    assert stop["DestinationConfig"] == {"OnFailure": {"Type": "SQS", "Destination": queue}}
+    # A function that an event starts answers nobody: what it could not do is put aside too.
+    for function in ("stop-emr-step", "validate-partitions"):
+        of_events = stack.functions()[function]["EventInvokeConfig"]
+        assert of_events["DestinationConfig"] == {"OnFailure": {"Type": "SQS", "Destination": queue}}
 
     arn = resolve(queue)
     senders = {s.owner for s in allowing() if "sqs:SendMessage" in s.actions and s.resources == [arn]}
-    assert senders == {"DeadLettersPolicy", "ScheduleRole", "StopEmrStepRole"}
+    roles = {"ScheduleRole", "LandingScheduleRole", "StopEmrStepRole", "ValidatePartitionsRole"}
+    assert senders == {"DeadLettersPolicy", *roles}
     (from_rules,) = (s for s in statements("DeadLettersPolicy") if s.effect == "Allow")
     rules = [resolve({"Fn::GetAtt": [rule, "Arn"]}) for rule in stack.of_type("AWS::Events::Rule")]
     assert sorted(from_rules.condition["ArnEquals"]["aws:SourceArn"]) == sorted(rules)
@@ -542,6 +557,7 @@ def test_every_bad_end_raises_an_alarm_that_arrives():
     assert watched == {
         *(("AWS/States", metric, "StateMachineArn", machine) for metric in bad_ends for machine in machines),
         ("AWS/SQS", "ApproximateNumberOfMessagesVisible", "QueueName", f"{STACK}-dead-letters"),
+        *(("pregao", metric, "Lake", resolve({"Ref": "LakeBucket"})) for metric in ("Quarantined", "LandingObjects")),
     }
     assert len({resolve(alarm["AlarmName"]) for alarm in alarms}) == len(alarms)
 
@@ -555,3 +571,36 @@ def test_every_bad_end_raises_an_alarm_that_arrives():
     subscription = RESOURCES["AlarmSubscription"]
     assert subscription["Condition"] == "TellsSomeone"
     assert subscription["Properties"]["Endpoint"] == {"Ref": "AlarmEmail"}
+
+
+def test_alarms_watch_what_the_functions_measure():
+    source = (ROOT / "crates" / "lake" / "src" / "metrics.rs").read_text(encoding="utf-8")
+    (namespace,) = re.findall(r'const NAMESPACE: &str = "([^"]+)";', source)
+    (dimension,) = re.findall(r'const DIMENSION: &str = "([^"]+)";', source)
+    names = dict(re.findall(r'Self::(\w+) => "(\w+)",', source.split("pub fn name", 1)[1].split("pub fn unit", 1)[0]))
+    functions = [path.read_text(encoding="utf-8") for path in (ROOT / "functions").rglob("src/*.rs")]
+    emitted = {variant for text in functions for variant in re.findall(r"Metric::(\w+)", text)}
+    ours = [alarm for alarm in stack.of_type("AWS::CloudWatch::Alarm").values() if "/" not in alarm["Namespace"]]
+    assert len(ours) >= 2 and emitted <= set(names)
+    for alarm in ours:
+        assert alarm["Namespace"] == namespace
+        assert [each["Name"] for each in alarm["Dimensions"]] == [dimension]
+        assert alarm["MetricName"] in {names[variant] for variant in emitted}, "an alarm on what nobody measures"
+    described = {name.strip(" `"): unit.strip() for name, unit, _ in runbook("metric")}
+    assert set(described) == {names[variant] for variant in emitted}
+
+
+def runbook(first_column: str) -> list[list[str]]:
+    """The rows of a table of docs/operations.md, in its section of alarms."""
+    operations = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
+    section = operations.split("### Alarms\n", 1)[1].split("\n#", 1)[0]
+    (table,) = (block for block in section.split("\n\n") if block.lstrip().startswith(f"| {first_column} |"))
+    return [line.split("|")[1:-1] for line in table.strip().splitlines()[2:]]
+
+
+def test_every_alarm_has_its_line_in_the_runbook():
+    rows = runbook("alarm")
+    told = [name for first, _, _ in rows for name in re.findall(r"`([^`]+)`", first)]
+    names = [resolve(alarm["AlarmName"]) for alarm in stack.of_type("AWS::CloudWatch::Alarm").values()]
+    assert sorted(f"{STACK}-{name}" for name in told) == sorted(names)
+    assert all(meaning.strip() and action.strip() for _, meaning, action in rows)

@@ -6,16 +6,19 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
+use crate::metrics::Metrics;
 use crate::{Config, Error, Lake};
 
 /// Answers invocations with `handle` until the runtime ends the process. The configuration is read and the clients are
-/// made once, before the first. Logs are lines of JSON on stderr.
+/// made once, before the first. Logs are lines of JSON on stderr, metrics on stdout.
 ///
 /// # Errors
 /// A configuration that cannot be used, or a runtime that cannot be reached.
 pub async fn serve<R: Serialize>(handle: impl AsyncFn(&Lake, Value) -> Result<R, Error>) -> Result<(), RuntimeError> {
     tracing_subscriber::fmt().json().with_writer(std::io::stderr).with_current_span(false).init();
-    let lake = &Lake::connect(Config::from_environment()?).await;
+    let mut lake = Lake::connect(Config::from_environment()?).await;
+    lake.metrics = Metrics::to_stdout();
+    let lake = &lake;
     let handle = &handle;
     let service = service_fn(|event: LambdaEvent<Value>| async move {
         tracing::info!(event = %event.payload, "invoked");

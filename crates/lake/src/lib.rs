@@ -24,6 +24,7 @@
 //! | [`workflow`] | the state machines, and their executions |
 //! | [`history`] | what happened in an execution, state by state |
 //! | [`lambda`] | how a handler becomes a Lambda function |
+//! | [`metrics`] | what is measured, for alarms |
 //! | [`excerpt`] | long lists in small answers |
 //! | [`error`] | what can go wrong, under names that state machines match |
 //!
@@ -41,6 +42,7 @@ pub mod keys;
 pub mod lambda;
 pub mod lease;
 pub mod manifest;
+pub mod metrics;
 pub mod objects;
 pub mod parallel;
 pub mod partitions;
@@ -66,6 +68,7 @@ use aws_smithy_http_client::{Builder, Connector};
 
 pub use config::Config;
 pub use error::Error;
+use metrics::Metrics;
 
 /// The lake: its configuration, and a client for each service. The only place that builds AWS clients.
 #[derive(Debug, Clone)]
@@ -80,6 +83,8 @@ pub struct Lake {
     pub athena: aws_sdk_athena::Client,
     /// Executions of the state machines.
     pub sfn: aws_sdk_sfn::Client,
+    /// Where metrics go: nowhere, until a deployed function says otherwise.
+    pub metrics: Metrics,
 }
 
 /// The region of an endpoint that is not AWS.
@@ -150,6 +155,7 @@ impl Lake {
             emr: aws_sdk_emr::Client::new(sdk),
             athena: aws_sdk_athena::Client::new(sdk),
             sfn: aws_sdk_sfn::Client::new(sdk),
+            metrics: Metrics::default(),
         }
     }
 }

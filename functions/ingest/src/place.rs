@@ -8,6 +8,7 @@
 //! attempt that ends between the two leaves both, which a run refuses to read ([`lake::raw::list`]), and the landed file,
 //! which says which of them is the newer one.
 
+use lake::metrics::Metric;
 use lake::objects::{self, Copied, Object, Target};
 use lake::{Error, Lake, keys};
 use market::snapshot::SnapshotName;
@@ -54,6 +55,8 @@ pub async fn settle(lake: &Lake, landed: &Object) -> Result<Outcome, Error> {
     if !quarantine::set_aside(lake, landed, Naming::AsItWas, refusal.code(), &message).await? {
         return Ok(Outcome::Gone);
     }
+    // Before it leaves landing: an attempt that ends here is made again, and counts twice rather than never.
+    lake.measure(&[(Metric::Quarantined, 1)]);
     objects::delete(lake, &lake.config.buckets.raw, landed).await?;
     Ok(Outcome::Quarantined(refusal))
 }

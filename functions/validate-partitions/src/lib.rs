@@ -1,5 +1,5 @@
 //! The three audits of a run: what is there to process, is what the job wrote fit to be published, and does Athena
-//! answer with it.
+//! answer with it. And what no run would notice: files that nobody takes in.
 //!
 //! | module | what it knows |
 //! |---|---|
@@ -16,12 +16,14 @@
 //! | [`domain`] | what rows have to satisfy, as SQL |
 //! | [`figures`] | what a query says of each day |
 //! | [`published`] | stage `published`: Athena against the report |
+//! | [`landing`] | stage `landing`: what has landed and is not taken in |
 
 mod before;
 mod domain;
 mod evidence;
 mod figures;
 mod files;
+mod landing;
 mod last_record;
 mod published;
 mod raw;
@@ -49,6 +51,8 @@ pub enum Audit {
     Staged(staged::Passed),
     /// Of stage `published`.
     Published(published::Confirmed),
+    /// Of stage `landing`.
+    Landing(landing::Landing),
 }
 
 #[derive(Debug, Deserialize)]
@@ -57,6 +61,7 @@ enum Stage {
     Raw,
     Staged,
     Published,
+    Landing,
 }
 
 #[derive(Debug, Deserialize)]
@@ -78,15 +83,16 @@ const RAW: &str = r#"{"stage": "raw", "run": "...", "input": {}} with the input 
 const STAGED: &str = r#"{"stage": "staged", "run": "...", "from": "2020-04-01", "to": "2020-04-09"}"#;
 const PUBLISHED: &str =
     r#"{"stage": "published", "table": "quotes", "run": "...", "from": "2020-04-01", "to": "2020-04-09"}"#;
+const LANDING: &str = r#"{"stage": "landing"}"#;
 
-/// Audits a stage of a run.
+/// Audits a stage of a run, or looks at what has landed.
 ///
 /// # Errors
 /// [`Error::InvalidInput`] for an event of no known form; [`Error::Quality`] with the failed checks, their figures and
 /// the place of the report.
 pub async fn handle(lake: &Lake, event: Value) -> Result<Audit, Error> {
     let stage = event.get("stage").cloned().unwrap_or_default();
-    match parse_event(stage, &format!("one of {RAW}; {STAGED}; {PUBLISHED}"))? {
+    match parse_event(stage, &format!("one of {RAW}; {STAGED}; {PUBLISHED}; {LANDING}"))? {
         Stage::Raw => raw::plan(lake, event).await.map(Audit::Raw),
         Stage::Staged => {
             let Staged { run, range } = parse_event(event, STAGED)?;
@@ -96,5 +102,6 @@ pub async fn handle(lake: &Lake, event: Value) -> Result<Audit, Error> {
             let Published { table, run, range } = parse_event(event, PUBLISHED)?;
             published::confirm(lake, table, run, range).await.map(Audit::Published)
         }
+        Stage::Landing => landing::look(lake).await.map(Audit::Landing),
     }
 }

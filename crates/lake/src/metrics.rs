@@ -1,0 +1,150 @@
+//! Metrics of the functions, written as lines of their logs from which CloudWatch takes them: the embedded metric format.
+//! It needs no call and no permission.
+//!
+//! Format: <https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html>.
+//! The names here are those that the alarms of `infra/template.yaml` watch; `tests/test_stack_template.py` compares.
+
+use std::fmt;
+use std::io::Write;
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+use serde_json::{Value, json};
+
+use crate::Lake;
+
+/// The namespace of all metrics.
+pub const NAMESPACE: &str = "pregao";
+
+/// The dimension of all metrics: the name of the lake bucket, which tells the lakes of an account apart.
+pub const DIMENSION: &str = "Lake";
+
+/// What is measured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Metric {
+    /// Landed files that were put into quarantine: 1 for each, when it lies there.
+    Quarantined,
+    /// Objects that have lain in `landing/` for more than an hour.
+    LandingObjects,
+    /// How long the oldest object has lain in `landing/`; 0 where there is none.
+    LandingOldestSeconds,
+    /// Published days whose raw files differ from those that they were made of.
+    StaleDays,
+    /// Business days with too few raw files, or none.
+    MissingDays,
+}
+
+impl Metric {
+    /// All of them.
+    pub const ALL: [Self; 5] =
+        [Self::Quarantined, Self::LandingObjects, Self::LandingOldestSeconds, Self::StaleDays, Self::MissingDays];
+
+    /// Its name in CloudWatch.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Quarantined => "Quarantined",
+            Self::LandingObjects => "LandingObjects",
+            Self::LandingOldestSeconds => "LandingOldestSeconds",
+            Self::StaleDays => "StaleDays",
+            Self::MissingDays => "MissingDays",
+        }
+    }
+
+    /// Its unit, in CloudWatch's words.
+    pub fn unit(self) -> &'static str {
+        match self {
+            Self::LandingOldestSeconds => "Seconds",
+            Self::Quarantined | Self::LandingObjects | Self::StaleDays | Self::MissingDays => "Count",
+        }
+    }
+}
+
+/// Where metrics go. A deployed function writes them to its log; on a laptop, where functions share the process of the
+/// command line, nobody takes them.
+#[derive(Clone, Default)]
+pub struct Metrics(Option<Arc<Take>>);
+
+/// Takes a line.
+type Take = dyn Fn(&str) + Send + Sync;
+
+impl fmt::Debug for Metrics {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if self.0.is_some() { "Metrics" } else { "no Metrics" })
+    }
+}
+
+impl Metrics {
+    /// To standard output, a line for each call. What cannot be written is dropped: a metric must not fail what it measures.
+    pub fn to_stdout() -> Self {
+        Self::to(|line| {
+            let _ = writeln!(std::io::stdout().lock(), "{line}");
+        })
+    }
+
+    /// Each line, without its end, to `take`.
+    pub fn to(take: impl Fn(&str) + Send + Sync + 'static) -> Self {
+        Self(Some(Arc::new(take)))
+    }
+}
+
+impl Lake {
+    /// Reports metrics of now.
+    pub fn measure(&self, values: &[(Metric, u64)]) {
+        if let Metrics(Some(take)) = &self.metrics {
+            take(&line(self.config.buckets.lake.as_str(), values, Utc::now()).to_string());
+        }
+    }
+}
+
+fn line(lake: &str, values: &[(Metric, u64)], now: DateTime<Utc>) -> Value {
+    let metrics: Vec<Value> =
+        values.iter().map(|(metric, _)| json!({"Name": metric.name(), "Unit": metric.unit()})).collect();
+    let directive = json!({"Namespace": NAMESPACE, "Dimensions": [[DIMENSION]], "Metrics": metrics});
+    let mut line = json!({
+        "_aws": {"Timestamp": now.timestamp_millis(), "CloudWatchMetrics": [directive]},
+        DIMENSION: lake,
+    });
+    for (metric, value) in values {
+        line[metric.name()] = (*value).into();
+    }
+    line
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+    use std::sync::Mutex;
+
+    use super::*;
+    use crate::Config;
+
+    #[test]
+    fn a_line_is_what_cloudwatch_reads() {
+        let now = DateTime::from_timestamp_millis(1_585_747_200_123).expect("a time");
+        let values = [(Metric::LandingObjects, 3), (Metric::LandingOldestSeconds, 7200)];
+        let expected = r#"{"_aws":{"Timestamp":1585747200123,"CloudWatchMetrics":[{"Namespace":"pregao","Dimensions":[["Lake"]],"Metrics":[{"Name":"LandingObjects","Unit":"Count"},{"Name":"LandingOldestSeconds","Unit":"Seconds"}]}]},"Lake":"pregao-lake","LandingObjects":3,"LandingOldestSeconds":7200}"#;
+        assert_eq!(line("pregao-lake", &values, now).to_string(), expected);
+    }
+
+    #[test]
+    fn each_metric_has_a_name_of_its_own() {
+        let names: HashSet<&str> = Metric::ALL.map(Metric::name).into();
+        assert_eq!(names.len(), Metric::ALL.len());
+        assert!(!names.contains(DIMENSION));
+    }
+
+    #[tokio::test]
+    async fn only_who_asks_for_metrics_gets_them() {
+        let mut lake = Lake::at_endpoint(Config::default(), "http://127.0.0.1:1");
+        lake.measure(&[(Metric::Quarantined, 1)]);
+        let lines = Arc::new(Mutex::new(Vec::new()));
+        let taken = lines.clone();
+        lake.metrics = Metrics::to(move |line| taken.lock().expect("not poisoned").push(line.to_owned()));
+        lake.clone().measure(&[(Metric::Quarantined, 1)]);
+        let lines = lines.lock().expect("not poisoned");
+        let [line] = &lines[..] else { panic!("{lines:?}") };
+        let read: Value = serde_json::from_str(line).expect("JSON");
+        assert_eq!((&read["Quarantined"], &read["Lake"]), (&json!(1), &json!("pregao-lake")));
+        assert!(!line.contains('\n'));
+    }
+}
