@@ -99,15 +99,18 @@ impl Step {
         }
     }
 
-    /// The same step without the lease.
-    pub fn expired(mut self) -> Self {
-        match &mut self {
-            Step::TakesLease { .. } | Step::PutsLease { .. } => {}
-            Step::ReadsRecord { leased, .. } | Step::Writes { leased, .. } | Step::Releases { leased, .. } => {
-                *leased = false
+    /// Takes the lease of `wanted` away.
+    pub fn expire(&mut self, wanted: u8) {
+        match self {
+            Step::ReadsRecord { table, leased }
+            | Step::Writes { table, leased, .. }
+            | Step::Releases { table, leased }
+                if *table == wanted =>
+            {
+                *leased = false;
             }
+            _ => {}
         }
-        self
     }
 
     /// Whether it can go on: a lease that another one holds is waited for.

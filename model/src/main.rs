@@ -3,17 +3,20 @@
 use std::io::Write;
 use std::process::ExitCode;
 
+use model::lake::{ATTEMPTS, RUNS, TABLES};
 use model::protocol::{Broken, Protocol};
 use model::report::{self, Found};
 use model::scenario::{self, Scenario};
 
 const USAGE: &str = "\
-usage: model check [--scenario NAME] [--runs N] [--zombies N] [--tables N]
-           checks the protocol: in all scenarios that take minutes at most, in those of N runs, or in one, changed so
+usage: model check [--runs N]
+           checks the protocol in all scenarios that take seconds, or in those of N runs
+       model check SCENARIO [FIELD=N...]
+           checks it in one, changed so: vacuum lost=2
        model broken [NAME]
            prints what is wrong with a broken protocol, or with each
        model list
-           prints the scenarios and the broken protocols";
+           prints the scenarios with their fields, and the broken protocols";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -40,45 +43,43 @@ fn main() -> ExitCode {
     }
 }
 
-fn check(mut options: &[&str]) -> Result<(), String> {
-    let mut named: Option<Scenario> = None;
-    let (mut runs, mut zombies, mut tables) = (None, None, None);
-    while let [option, value, rest @ ..] = options {
-        options = rest;
-        let number = |least: u8, most: usize| match value.parse::<u8>() {
-            Ok(number) if number >= least && usize::from(number) <= most => Ok(Some(number)),
-            _ => Err(format!("{option} takes a number from {least} to {most}, not {value}")),
-        };
-        match *option {
-            "--scenario" => {
-                let found = scenario::ALL.iter().find(|scenario| scenario.name == *value);
-                named = Some(*found.ok_or(format!("there is no scenario {value}: `model list` prints them"))?);
-            }
-            "--runs" => runs = number(1, model::lake::RUNS)?,
-            "--zombies" => zombies = number(0, 9)?,
-            "--tables" => tables = number(1, model::lake::TABLES)?,
-            _ => return Err(USAGE.to_owned()),
-        }
-    }
-    if !options.is_empty() {
-        return Err(USAGE.to_owned());
-    }
-    let scenarios: Vec<Scenario> = match named {
-        Some(scenario) => vec![Scenario { runs: runs.unwrap_or(scenario.runs), ..scenario }],
-        None => {
-            let short = scenario::ALL.iter().filter(|scenario| **scenario != scenario::EVERYTHING);
-            short.copied().filter(|scenario| runs.is_none_or(|runs| scenario.runs == runs)).collect()
-        }
+fn check(options: &[&str]) -> Result<(), String> {
+    let short = || scenario::ALL.iter().copied().filter(|scenario| *scenario != scenario::EVERYTHING);
+    let scenarios: Vec<Scenario> = match options {
+        [] => short().collect(),
+        ["--runs", runs] => short().filter(|scenario| scenario.runs.to_string() == *runs).collect(),
+        [name, changes @ ..] => vec![changed(name, changes)?],
     };
-    let mut holds = !scenarios.is_empty();
+    if scenarios.is_empty() {
+        return Err("there is no such scenario: `model list` prints them".to_owned());
+    }
+    let mut holds = true;
     for scenario in scenarios {
-        let zombies = zombies.unwrap_or(scenario.zombies);
-        let tables = tables.unwrap_or(scenario.tables);
-        let found = report::check(Scenario { zombies, tables, ..scenario }, Protocol::default());
+        let found = report::check(scenario, Protocol::default());
         print(&found);
         holds &= found.counterexamples.is_empty();
     }
     if holds { Ok(()) } else { Err("the protocol does not hold what it promises".to_owned()) }
+}
+
+/// The scenario of this name, with other numbers.
+fn changed(name: &str, changes: &[&str]) -> Result<Scenario, String> {
+    let found = scenario::ALL.iter().find(|scenario| scenario.name == name);
+    let mut scenario = *found.ok_or(format!("there is no scenario {name}: `model list` prints them\n{USAGE}"))?;
+    for change in changes {
+        let Some((field, value)) = change.split_once('=') else { return Err(USAGE.to_owned()) };
+        let most = match field {
+            "runs" => RUNS,
+            "attempts" => ATTEMPTS,
+            "tables" => TABLES,
+            _ => 9,
+        };
+        let number = value.parse::<u8>().ok().filter(|number| usize::from(*number) <= most);
+        let place =
+            scenario.field(field).ok_or(format!("scenarios have no field {field}: `model list` prints them"))?;
+        *place = number.ok_or(format!("{field} is a number up to {most}, and not {value}"))?;
+    }
+    Ok(scenario)
 }
 
 fn show(broken: Broken) -> Result<(), String> {

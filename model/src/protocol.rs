@@ -72,6 +72,8 @@ broken! {
     RawFilesNotCompared => AUDITED in LATE_FILE,
     /// A publication goes on although the audit compared with another record.
     AuditNotRepeated => AUDITED in LATE_FILE,
+    /// The audit notes what it compares with before it has compared.
+    ComparedBeforeVerdict => AUDITED in ZOMBIE,
     /// A second invocation of PlanRun replaces the plan.
     PlanOverwritten => AUDITED in ZOMBIE,
     /// All attempts of a run write into one folder.
@@ -82,6 +84,8 @@ broken! {
     CatalogWithoutLease => CATALOG in LATE_FILE,
     /// The lease is taken without a condition.
     LeaseWithoutCondition => CATALOG in ONE_VIEW,
+    /// The lease is released although a call to the catalog had no answer.
+    ReleasedWithoutAnswer => CATALOG in ZOMBIE,
     /// The lease of a holder that died does not expire.
     LeaseNeverExpires => ENDS in ZOMBIE,
     /// The record is read before the lease is taken.

@@ -57,7 +57,12 @@ pub enum Step {
         /// The record's number.
         compared: u8,
     },
-    /// The audit notes what it compared with: `crates/lake/src/plan.rs::write`.
+    /// Only in a broken protocol: the audit notes what it is about to compare with.
+    AuditNotes {
+        /// The record's number.
+        compared: u8,
+    },
+    /// The audit has passed, and notes what it compared with: `crates/lake/src/plan.rs::write`.
     AuditIsWritten {
         /// The record's number.
         compared: u8,
@@ -136,9 +141,10 @@ impl Invocation {
                 Step::PlanReadsRecord
             }
             Step::JobRuns => Step::JobRuns,
-            Step::AuditReadsRecord | Step::AuditListsRawFiles { .. } | Step::AuditIsWritten { .. } => {
-                first_of_audit(protocol)
-            }
+            Step::AuditReadsRecord
+            | Step::AuditListsRawFiles { .. }
+            | Step::AuditNotes { .. }
+            | Step::AuditIsWritten { .. } => first_of_audit(protocol),
             Step::PublishReadsRecord
             | Step::PublishSwaps { .. }
             | Step::PublishLooksAgain { .. }
@@ -146,6 +152,11 @@ impl Invocation {
             Step::Catalog(step) => Step::Catalog(catalog::Step::first(step.table(), protocol)),
         };
         Self { step, ..self }
+    }
+
+    /// Where plan and audit of its attempt are. Their keys have the attempt, whatever the folder has.
+    pub fn place(self) -> usize {
+        usize::from(self.run) * ATTEMPTS + usize::from(self.attempt)
     }
 
     /// Whether its next step is a PUT of the record whose answer can be lost.
@@ -157,8 +168,7 @@ impl Invocation {
     pub fn step(self, lake: &mut Lake, scenario: &Scenario, protocol: Protocol, zombie: bool, answered: bool) -> Next {
         let folder = Folder::of(self.run, self.attempt, protocol);
         let place = usize::from(folder.0);
-        // Plans and audits have the attempt in their keys, whatever the folder has.
-        let attempt = usize::from(self.run) * ATTEMPTS + usize::from(self.attempt);
+        let attempt = self.place();
         match self.step {
             Step::PlanReadsRecord => Next::Step(Step::PlanListsRawFiles { base: Record::number(lake.record) }),
             Step::PlanListsRawFiles { base } => Next::Step(Step::PlanIsWritten { plan: Plan { base, view: lake.raw } }),
@@ -187,11 +197,15 @@ impl Invocation {
                 if plan.view != lake.raw && !protocol.is(Broken::RawFilesNotCompared) {
                     return Next::Answer(Answer::RawFilesChanged);
                 }
-                Next::Step(if protocol.is(Broken::AuditListsFirst) {
-                    Step::AuditReadsRecord
-                } else {
-                    Step::AuditIsWritten { compared }
+                Next::Step(match protocol.broken {
+                    Some(Broken::AuditListsFirst) => Step::AuditReadsRecord,
+                    Some(Broken::ComparedBeforeVerdict) => Step::AuditNotes { compared },
+                    _ => Step::AuditIsWritten { compared },
                 })
+            }
+            Step::AuditNotes { compared } => {
+                lake.audits[attempt] = Some(compared);
+                Next::Step(Step::AuditIsWritten { compared })
             }
             Step::AuditIsWritten { compared } => {
                 lake.audits[attempt] = Some(compared);
@@ -246,7 +260,7 @@ impl Invocation {
     /// What PublishRecord does about the record that is there.
     fn decide(self, lake: &mut Lake, scenario: &Scenario, protocol: Protocol) -> Next {
         let folder = Folder::of(self.run, self.attempt, protocol);
-        let attempt = usize::from(self.run) * ATTEMPTS + usize::from(self.attempt);
+        let attempt = self.place();
         let plan = lake.plans[attempt].expect("a run that is published has a plan");
         let current = lake.record;
         let theirs = Record::published(current);

@@ -17,6 +17,8 @@ pub struct Scenario {
     pub attempts: u8,
     /// Tables in the catalog.
     pub tables: u8,
+    /// How many of the following faults happen, all in all.
+    pub faults: u8,
     /// How often an invocation does not answer and `Retry` starts another, while the first one goes on or dies.
     pub zombies: u8,
     /// How often the answer of a PUT is lost that was executed.
@@ -36,6 +38,26 @@ pub struct Scenario {
 }
 
 impl Scenario {
+    /// How much there is of something, by the name of its field.
+    pub fn field(&mut self, name: &str) -> Option<&mut u8> {
+        Some(match name {
+            "runs" => &mut self.runs,
+            "at_once" => &mut self.at_once,
+            "attempts" => &mut self.attempts,
+            "tables" => &mut self.tables,
+            "faults" => &mut self.faults,
+            "zombies" => &mut self.zombies,
+            "lost" => &mut self.lost,
+            "aborts" => &mut self.aborts,
+            "other_days" => &mut self.other_days,
+            "expiries" => &mut self.expiries,
+            "vacuums" => &mut self.vacuums,
+            "rollbacks" => &mut self.rollbacks,
+            "releases" => &mut self.releases,
+            _ => return None,
+        })
+    }
+
     /// The raw files of a view.
     pub fn files(&self, view: Option<View>) -> &Files {
         view.map_or(&NO_FILES, |view| &self.raw[usize::from(view)])
@@ -55,6 +77,7 @@ pub const LATE_FILE: Scenario = Scenario {
     at_once: 3,
     attempts: 2,
     tables: 2,
+    faults: 9,
     zombies: 0,
     lost: 1,
     aborts: 0,
@@ -102,7 +125,7 @@ pub const THREE_RUNS: Scenario =
 /// Three runs that see the same raw files.
 pub const ONE_VIEW: Scenario = Scenario { name: "one-view", raw: UNCHANGED, lost: 0, ..THREE_RUNS };
 
-/// Everything at once.
+/// Everything at once, with one fault of any kind.
 pub const EVERYTHING: Scenario = Scenario {
     name: "everything",
     raw: LATE,
@@ -110,6 +133,7 @@ pub const EVERYTHING: Scenario = Scenario {
     at_once: 3,
     attempts: 2,
     tables: 1,
+    faults: 1,
     zombies: 1,
     lost: 1,
     aborts: 1,

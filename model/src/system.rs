@@ -3,7 +3,7 @@
 use stateright::{Model, Property};
 
 use crate::catalog;
-use crate::lake::{ATTEMPTS, Files, Lake, Record};
+use crate::lake::{FOLDERS, Files, Folder, Folders, Lake, Record};
 use crate::operator;
 use crate::properties;
 use crate::protocol::{Broken, Protocol};
@@ -40,8 +40,10 @@ pub struct State {
 }
 
 /// How often something can still happen.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 struct Left {
+    /// Of the following five together.
+    faults: u8,
     zombies: u8,
     lost: u8,
     aborts: u8,
@@ -106,17 +108,22 @@ impl State {
             && self.operator.is_none()
     }
 
-    /// The updates of the catalog that are going on.
-    fn updates(&mut self) -> impl Iterator<Item = &mut catalog::Step> {
-        let invocations = self.runs.iter_mut().filter_map(|run| match run {
+    /// All invocations, whether somebody waits for them or not.
+    pub fn invocations(&self) -> impl Iterator<Item = &Invocation> {
+        let running = self.runs.iter().filter_map(|run| match run {
             Execution::Running(invocation) => Some(invocation),
             _ => None,
         });
-        let runs = invocations.chain(&mut self.zombies).filter_map(|invocation| match &mut invocation.step {
+        running.chain(&self.zombies)
+    }
+
+    /// The updates of the catalog that are going on.
+    fn updates(&self) -> impl Iterator<Item = catalog::Step> {
+        let runs = self.invocations().filter_map(|invocation| match invocation.step {
             Step::Catalog(step) => Some(step),
             _ => None,
         });
-        let operator = self.operator.iter_mut().filter_map(|step| match step {
+        let operator = self.operator.and_then(|step| match step {
             operator::Step::Catalog(step) => Some(step),
             _ => None,
         });
@@ -125,36 +132,75 @@ impl State {
 
     /// Whether the holder of a table's lease lives.
     fn is_held(&self, table: u8) -> bool {
-        let running = self.runs.iter().filter_map(|run| match run {
+        self.updates().any(|step| step.holds(table))
+    }
+
+    /// Takes the lease of a table from its holder, who does not know.
+    fn expire(&mut self, table: u8) {
+        let running = self.runs.iter_mut().filter_map(|run| match run {
             Execution::Running(invocation) => Some(invocation),
             _ => None,
         });
-        running.chain(&self.zombies).any(|one| matches!(one.step, Step::Catalog(step) if step.holds(table)))
-            || matches!(self.operator, Some(operator::Step::Catalog(step)) if step.holds(table))
-    }
-
-    /// Leaves out what makes no difference any more, so that fewer states are different.
-    fn forget(&mut self) {
-        for (run, execution) in self.runs.iter().enumerate() {
-            let attempts = run * ATTEMPTS..(run + 1) * ATTEMPTS;
-            if self.zombies.iter().any(|zombie| usize::from(zombie.run) == run) {
-                continue;
-            }
-            let current = match execution {
-                Execution::Running(invocation) => Some(run * ATTEMPTS + usize::from(invocation.attempt)),
-                _ => None,
-            };
-            for attempt in attempts.filter(|attempt| Some(*attempt) != current) {
-                self.lake.plans[attempt] = None;
-                self.lake.audits[attempt] = None;
+        for invocation in running.chain(&mut self.zombies) {
+            if let Step::Catalog(step) = &mut invocation.step {
+                step.expire(table);
             }
         }
-        // Which of them is the first makes no difference.
-        self.zombies.sort_unstable();
+        if let Some(operator::Step::Catalog(step)) = &mut self.operator {
+            step.expire(table);
+        }
+        self.lake.leases[usize::from(table)] = false;
+    }
+}
+
+impl Left {
+    /// Notes that a fault happened. When no more may happen, it makes no difference which ones did.
+    fn note(&mut self, fault: impl Fn(&mut Left) -> &mut u8) {
+        *fault(self) -= 1;
+        self.faults -= 1;
+        *self = self.reduced();
+    }
+
+    /// The same without kinds of faults that cannot happen any more.
+    fn reduced(self) -> Self {
+        let Left { faults, vacuums, rollbacks, releases, .. } = self;
+        if faults == 0 { Left { vacuums, rollbacks, releases, ..Left::default() } } else { self }
     }
 }
 
 impl System {
+    /// Whether an invocation, or what may follow it, reads plan and audit of its attempt.
+    fn reads_plan(&self, state: &State, invocation: &Invocation) -> bool {
+        match invocation.step {
+            Step::Catalog(_) => state.left.other_days > 0,
+            _ => true,
+        }
+    }
+
+    /// Leaves out what makes no difference any more, so that fewer states are different.
+    fn forget(&self, state: &mut State) {
+        let mut needed = [false; FOLDERS];
+        let mut folders = Folders::default();
+        for invocation in state.invocations().filter(|one| self.reads_plan(state, one)) {
+            needed[invocation.place()] = true;
+            folders.insert(Folder::of(invocation.run, invocation.attempt, self.protocol));
+        }
+        for place in (0..FOLDERS).filter(|place| !needed[*place]) {
+            state.lake.plans[place] = None;
+            state.lake.audits[place] = None;
+        }
+        for (folder, files) in state.lake.files.iter_mut().enumerate() {
+            // Which record the files were compared with counts when they are published for the first time.
+            if let Files::Written { audited, .. } = files
+                && !folders.contains(Folder(folder as u8))
+            {
+                *audited = u16::from(*audited != 0);
+            }
+        }
+        // Which of them is the first makes no difference.
+        state.zombies.sort_unstable();
+    }
+
     fn step_of_run(&self, state: &mut State, run: u8, answered: bool) {
         let Execution::Running(invocation) = state.runs[usize::from(run)] else { return };
         let next = invocation.step(&mut state.lake, &self.scenario, self.protocol, false, answered);
@@ -205,21 +251,8 @@ impl System {
     /// Whether the retention of what was replaced can end. It is longer than any update of the catalog takes.
     fn can_age(&self, state: &State) -> bool {
         let number = Record::number(state.lake.record);
-        let carried = |step: Step| match step {
-            Step::Catalog(step) => step.carries(),
-            _ => None,
-        };
-        let running = state.runs.iter().filter_map(|run| match run {
-            Execution::Running(invocation) => Some(invocation),
-            _ => None,
-        });
-        let mut carried: Vec<u8> = running.chain(&state.zombies).filter_map(|one| carried(one.step)).collect();
-        if let Some(operator::Step::Catalog(step)) = state.operator {
-            carried.extend(step.carries());
-        }
-        let in_time =
-            self.protocol.is(Broken::RetentionTooShort) || carried.into_iter().all(|carried| carried == number);
-        state.lake.aged + 1 < number && in_time
+        let in_time = state.updates().filter_map(catalog::Step::carries).all(|carried| carried == number);
+        state.lake.aged + 1 < number && (in_time || self.protocol.is(Broken::RetentionTooShort))
     }
 
     fn actions_of_run(&self, state: &State, run: u8, actions: &mut Vec<Action>) {
@@ -300,6 +333,7 @@ impl Model for System {
             operator: None,
             something_failed: false,
             left: Left {
+                faults: scenario.faults,
                 zombies: scenario.zombies,
                 lost: scenario.lost,
                 aborts: scenario.aborts,
@@ -308,7 +342,8 @@ impl Model for System {
                 vacuums: scenario.vacuums,
                 rollbacks: scenario.rollbacks,
                 releases: scenario.releases,
-            },
+            }
+            .reduced(),
         }]
     }
 
@@ -370,14 +405,19 @@ impl Model for System {
             }
             Action::Step(actor) => self.step(&mut state, actor, true),
             Action::AnswerIsLost(actor) => {
-                state.left.lost -= 1;
+                state.left.note(|left| &mut left.lost);
                 self.step(&mut state, actor, false);
             }
             Action::IsInvokedAgain(run) => {
                 let Execution::Running(invocation) = state.runs[usize::from(run)] else { return None };
-                state.left.zombies -= 1;
+                state.left.note(|left| &mut left.zombies);
                 state.zombies.push(invocation);
                 state.runs[usize::from(run)] = Execution::Running(invocation.again(self.protocol));
+                if let Step::Catalog(catalog::Step::Writes { table, leased: true, .. }) = invocation.step
+                    && self.protocol.is(Broken::ReleasedWithoutAnswer)
+                {
+                    state.lake.leases[usize::from(table)] = false;
+                }
             }
             Action::Dies(Actor::Zombie(zombie)) => drop(state.zombies.remove(usize::from(zombie))),
             Action::Dies(Actor::Vacuum) => state.vacuum = None,
@@ -388,28 +428,25 @@ impl Model for System {
             Action::Dies(Actor::Run(_)) => return None,
             Action::IsAborted(run) => {
                 let Execution::Running(invocation) = state.runs[usize::from(run)] else { return None };
-                state.left.aborts -= 1;
+                state.left.note(|left| &mut left.aborts);
                 state.zombies.push(invocation);
                 state.runs[usize::from(run)] = Execution::Failed;
                 state.something_failed = true;
             }
             Action::OtherDayChanged(run) => {
                 let Execution::Running(invocation) = state.runs[usize::from(run)] else { return None };
-                state.left.other_days -= 1;
+                state.left.note(|left| &mut left.other_days);
                 state.runs[usize::from(run)] = run::audited_again(invocation, self.protocol);
             }
             Action::LeaseExpires(table) => {
                 if state.is_held(table) {
-                    state.left.expiries -= 1;
+                    state.left.note(|left| &mut left.expiries);
                 }
-                for step in state.updates().filter(|step| step.holds(table)) {
-                    *step = step.expired();
-                }
-                state.lake.leases[usize::from(table)] = false;
+                state.expire(table);
             }
             Action::RetentionEnds => state.lake.aged = Record::number(state.lake.record) - 1,
         }
-        state.forget();
+        self.forget(&mut state);
         Some(state)
     }
 

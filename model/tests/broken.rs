@@ -37,6 +37,16 @@ fn the_audit_is_not_repeated() {
 }
 
 #[test]
+fn the_audit_notes_before_its_verdict() {
+    is_rejected(Broken::ComparedBeforeVerdict);
+}
+
+#[test]
+fn the_lease_is_released_without_an_answer() {
+    is_rejected(Broken::ReleasedWithoutAnswer);
+}
+
+#[test]
 fn a_plan_is_overwritten() {
     is_rejected(Broken::PlanOverwritten);
 }

@@ -55,6 +55,12 @@ fn there_are_three_runs() {
     holds(scenario::THREE_RUNS);
 }
 
+/// With faults it takes minutes: `cargo run --release -- check everything`.
+#[test]
+fn everything_at_once_without_faults() {
+    holds(Scenario { faults: 0, ..scenario::EVERYTHING });
+}
+
 #[test]
 fn every_scenario_has_a_test() {
     let tests = include_str!("holds.rs");
