@@ -9,7 +9,7 @@ use crate::protocol::{Broken, Protocol};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Step {
     /// Reads the record, and compares the files of the one to go back to with their manifests:
-    /// `crates/pregao/src/commands/rollback.rs::rollback`.
+    /// `crates/pregao/src/commands/rollback.rs::roll_back`.
     RollbackReadsRecord {
         /// The number of the record to go back to, which is chosen once.
         to: u8,
@@ -23,8 +23,6 @@ pub enum Step {
     },
     /// Had no answer, and looks whether the record is its own: `crates/lake/src/record/store.rs::compare_and_swap`.
     RollbackLooksAgain {
-        /// The number of the record to go back to.
-        to: u8,
         /// What it wanted to write.
         record: Record,
     },
@@ -48,6 +46,8 @@ pub enum Next {
     Done,
     /// It refused, and changed nothing.
     Refused,
+    /// It cannot say whether it changed something.
+    Failed,
 }
 
 impl Step {
@@ -84,22 +84,24 @@ impl Step {
                     lake.violations.add(Violation::AnotherRecordThanChosen);
                 }
                 match written {
-                    _ if !answered => Next::Step(Step::RollbackLooksAgain { to, record }),
+                    _ if !answered => Next::Step(Step::RollbackLooksAgain { record }),
                     true => catalog(0),
-                    false => Next::Step(Step::RollbackReadsRecord { to }),
+                    false if protocol.is(Broken::RollbackChoosesAgain) => Next::Step(Step::RollbackReadsRecord { to }),
+                    // The operator has decided about what was published before.
+                    false => Next::Refused,
                 }
             }
-            Step::RollbackLooksAgain { record, .. } if lake.record == Some(record) => catalog(0),
-            Step::RollbackLooksAgain { to, .. } => Next::Step(Step::RollbackReadsRecord { to }),
+            Step::RollbackLooksAgain { record } if lake.record == Some(record) => catalog(0),
+            Step::RollbackLooksAgain { .. } => Next::Failed,
             Step::ReleaseReadsRecord => match lake.record.filter(|record| record.held) {
                 Some(before) => Next::Step(Step::ReleaseSwaps { before }),
-                None => Next::Done,
+                None => Next::Refused,
             },
             Step::ReleaseSwaps { before } => {
                 let record = Record { held: false, ..Record::following(Some(before)) };
                 match lake.swap(Some(before), record, Writer::Operator, protocol) {
                     true => catalog(0),
-                    false => Next::Step(Step::ReleaseReadsRecord),
+                    false => Next::Refused,
                 }
             }
             Step::Catalog(step) => match step.step(lake, protocol) {

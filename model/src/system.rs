@@ -222,9 +222,11 @@ impl System {
 
     fn step_of_operator(&self, state: &mut State, answered: bool) {
         let Some(step) = state.operator else { return };
-        state.operator = match step.step(&mut state.lake, self.scenario.tables, self.protocol, answered) {
+        let next = step.step(&mut state.lake, self.scenario.tables, self.protocol, answered);
+        state.something_failed |= next == operator::Next::Failed;
+        state.operator = match next {
             operator::Next::Step(next) => Some(next),
-            operator::Next::Done | operator::Next::Refused => None,
+            operator::Next::Done | operator::Next::Refused | operator::Next::Failed => None,
         };
     }
 
