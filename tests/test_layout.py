@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import shutil
+import urllib.error
+import urllib.parse
+import urllib.request
 from pathlib import Path
 
 import pytest
@@ -137,3 +140,28 @@ def test_a_partition_elsewhere_is_found(lake: Lake, raw: Path):
         problems = json.loads(told.out)["problems"]
         assert [problem["kind"] for problem in problems] == ["catalog"], told
         assert f"s3://{LAKE}/runs/run=.../quotes/year=2020/month=4/day=1/" in problems[0]["expected"]
+
+
+def test_the_explorer_shows_reports_of_a_run_and_no_data(lake: Lake, raw: Path):
+    lake.upload(raw)
+    lake.publish("2020-04-01")
+    objects = lake.objects(LAKE)
+    report = next(key for key in objects if key.endswith("/quotes.json") and key.startswith("quality/"))
+    data = [key for key in objects if "/quotes/year=" in key]
+    assert len(data) == 2, "a file and its manifest"
+    with lake.started("explore") as explorer:
+        url = explorer.wait_for_line(lambda line: line.startswith("http://")).strip()
+
+        def asked(key: str) -> tuple[int, str]:
+            query = urllib.parse.urlencode({"uri": f"s3://{LAKE}/{key}"})
+            try:
+                with urllib.request.urlopen(f"{url}/api/document?{query}", timeout=60) as answer:
+                    return answer.status, answer.read().decode()
+            except urllib.error.HTTPError as error:
+                return error.code, error.read().decode()
+
+        assert asked(report)[0] == 200
+        old = data[0].replace(f"runs/run={lake.stored_runs().pop()}/", "")
+        for key in [*data, old]:
+            status, text = asked(key)
+            assert status == 400 and "is data of a table" in text, (key, status, text)
