@@ -481,7 +481,7 @@ def test_landing_is_looked_at_every_hour():
     assert target["Arn"] == {"Fn::GetAtt": ["ValidatePartitionsFunction", "Arn"]}
     (invoke,) = (s for s in statements(stack.role_of(target)) if "lambda:InvokeFunction" in s.actions)
     assert (invoke.actions, invoke.resources) == (["lambda:InvokeFunction"], [resolve(target["Arn"])])
-    # An alarm that is told nothing stays quiet: what could not look is put aside, and that raises one.
+    # Without data an alarm stays quiet: a look that failed is put aside, and that raises one.
     assert RESOURCES["LandingAlarm"]["Properties"]["Period"] == 3600
 
 

@@ -11,7 +11,8 @@ pub struct ObjectFile {
     pub key: String,
     /// Bytes in the object.
     pub size: u64,
-    /// The tag of the object's version, without quotes, where the objects have such tags.
+    /// The tag of the object's version, without quotes, where the objects have such tags: the MD5 of its bytes in 32
+    /// hexadecimal digits, or another text.
     pub etag: Option<String>,
     /// Absolute path of the file with the object's bytes.
     pub path: PathBuf,

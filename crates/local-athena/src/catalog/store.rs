@@ -72,7 +72,7 @@ pub(super) fn configure(connection: &Connection) -> rusqlite::Result<()> {
     connection.pragma_update(None, "synchronous", "full")
 }
 
-/// Makes the tables in a new file, and gives the version that the file has now. A file of an earlier version stays as it
+/// Makes the tables in a new file, and returns the version that the file has now. A file of an earlier version stays as it
 /// is until a change needs more: opening it writes nothing.
 pub(super) fn migrate(connection: &mut Connection) -> rusqlite::Result<i64> {
     connection.pragma_update(None, "journal_mode", "wal")?;

@@ -82,11 +82,11 @@ impl Objects {
         Self { all, manifests: Mutex::default() }
     }
 
-    /// The bytes of an object, `s3://bucket/key`, if it is there.
-    pub(super) fn size(&self, uri: &str) -> Result<Option<u64>, QueryError> {
+    /// An object, `s3://bucket/key`, if it is there.
+    pub(super) fn find(&self, uri: &str) -> Result<Option<ObjectFile>, QueryError> {
         let folder = uri.rsplit_once('/').map_or(uri, |(folder, _)| folder);
         let listed = list(&*self.all, &format!("{folder}/"))?;
-        Ok(listed.into_iter().find(|object| object.key == key_of(uri)).map(|object| object.size))
+        Ok(listed.into_iter().find(|object| object.key == key_of(uri)))
     }
 
     /// The files of one partition, by its values, or of a table without partitions.

@@ -7,7 +7,7 @@
 use std::collections::HashMap;
 use std::fmt::Display;
 use std::fs::File;
-use std::io::{self, BufRead, BufReader, Read};
+use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom};
 use std::sync::Arc;
 
 use datafusion::arrow::datatypes::SchemaRef;
@@ -25,6 +25,7 @@ use datafusion::physical_plan::apply_expression_roots;
 use datafusion::physical_plan::metrics::{Count, ExecutionPlanMetricsSet, MetricBuilder};
 use flate2::read::MultiGzDecoder;
 use futures::StreamExt;
+use md5::{Digest, Md5};
 
 use super::audited::Objects;
 use super::errors::external;
@@ -180,24 +181,50 @@ fn reader(
     })
 }
 
-/// The file, with as many bytes as the object has: one that was cut off at the end of a line would have fewer rows, and
-/// nothing else would show it. A file that was replaced since it was listed is one of the object's next version.
+/// The file, if it holds the bytes that the object was stored with: one that was cut off at the end of a line would have
+/// fewer rows, and a flipped bit another number, and nothing else would show it. It is read for that before its first row
+/// is. A file that was replaced since it was listed is one of the object's next version.
 fn whole(local: &LocalFile, objects: &Objects, listed: u64) -> Result<File, QueryError> {
     let fail = |why: &dyn Display| {
         let message = format!("Error opening Hive split {}: {why}", local.uri);
         QueryError::new(ErrorKind::CannotOpenSplit, message)
     };
-    let mut expected = listed;
+    let (mut bytes, mut etag) = (listed, local.etag.clone());
     let mut why = String::new();
     for _ in 0..3 {
-        match File::open(&local.path).and_then(|file| Ok((file.metadata()?.len(), file))) {
-            Ok((found, file)) if found == expected => return Ok(file),
-            Ok((found, _)) => why = format!("its file has {found} bytes, and the object {expected}"),
+        match File::open(&local.path)
+            .and_then(|file| difference(&file, bytes, etag.as_deref()).map(|found| (file, found)))
+        {
+            Ok((file, None)) => return Ok(file),
+            Ok((_, Some(difference))) => why = difference,
             Err(error) => why = error.to_string(),
         }
-        expected = objects.size(&local.uri)?.ok_or_else(|| fail(&"it was removed while the query ran"))?;
+        let now = objects.find(&local.uri)?.ok_or_else(|| fail(&"it was removed while the query ran"))?;
+        (bytes, etag) = (now.size, now.etag);
     }
-    Err(fail(&why))
+    Err(fail(&format_args!("{why}; pregao verify --deep names all files that are not as they were stored")))
+}
+
+/// How the file differs from an object of these bytes and this tag, if it does.
+fn difference(mut file: &File, bytes: u64, etag: Option<&str>) -> io::Result<Option<String>> {
+    let found = file.metadata()?.len();
+    if found != bytes {
+        return Ok(Some(format!("its file has {found} bytes, and the object {bytes}")));
+    }
+    let is_md5 = |etag: &&str| etag.len() == 32 && etag.bytes().all(|digit| digit.is_ascii_hexdigit());
+    let Some(etag) = etag.filter(is_md5) else { return Ok(None) };
+    let mut digest = Md5::new();
+    let mut buffer = vec![0; 1 << 16];
+    loop {
+        match file.read(&mut buffer)? {
+            0 => break,
+            read => digest.update(buffer.get(..read).unwrap_or_default()),
+        }
+    }
+    file.seek(SeekFrom::Start(0))?;
+    let found: String = digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+    let differs = !found.eq_ignore_ascii_case(etag);
+    Ok(differs.then(|| format!("its file has the MD5 {found}, and the object was stored with {etag}")))
 }
 
 /// Counts what is read of a file.
@@ -315,18 +342,18 @@ mod tests {
     use super::*;
     use crate::objects::{ObjectFile, ObjectFiles};
 
-    /// One object, whose size at each listing is the next of these; gone behind the last.
-    struct Listed(Mutex<Vec<u64>>);
+    /// One object, whose bytes at each listing are the next of these; gone behind the last.
+    struct Listed(Mutex<Vec<&'static str>>);
 
     impl ObjectFiles for Listed {
         fn list(&self, location: &str) -> io::Result<Vec<ObjectFile>> {
             assert_eq!(location, "s3://lake/published/");
-            let sizes = &mut *self.0.lock().expect("not poisoned");
-            let next = (!sizes.is_empty()).then(|| sizes.remove(0));
-            let object = |size| ObjectFile {
+            let versions = &mut *self.0.lock().expect("not poisoned");
+            let next = (!versions.is_empty()).then(|| versions.remove(0));
+            let object = |bytes: &str| ObjectFile {
                 key: "published/days.json".to_owned(),
-                size,
-                etag: None,
+                size: bytes.len() as u64,
+                etag: Some(md5(bytes)),
                 path: "unused".into(),
                 last_modified: SystemTime::UNIX_EPOCH,
             };
@@ -334,29 +361,38 @@ mod tests {
         }
     }
 
-    /// A file of `bytes` bytes, or none, where the plan saw an object of `planned` bytes and listings see `then`.
-    fn opened(bytes: Option<usize>, planned: u64, then: &[u64]) -> Result<u64, String> {
+    fn md5(bytes: &str) -> String {
+        Md5::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
+    /// What is read of a file, or of none, where the plan saw an object of `planned` bytes and listings see `then`.
+    fn opened(file: Option<&str>, planned: &str, then: &[&'static str]) -> Result<String, String> {
         let folder = tempfile::TempDir::new().expect("a folder");
         let path = folder.path().join("days.json");
-        if let Some(bytes) = bytes {
-            std::fs::write(&path, vec![b' '; bytes]).expect("a file");
+        if let Some(bytes) = file {
+            std::fs::write(&path, bytes).expect("a file");
         }
-        let local = LocalFile { path, uri: "s3://lake/published/days.json".to_owned(), audited: None };
+        let uri = "s3://lake/published/days.json".to_owned();
+        let local = LocalFile { path, uri, etag: Some(md5(planned)), audited: None };
         let objects = Objects::new(Arc::new(Listed(Mutex::new(then.to_vec()))));
-        let file = whole(&local, &objects, planned).map_err(|error| error.message)?;
-        Ok(file.metadata().expect("metadata").len())
+        let opened = whole(&local, &objects, planned.len() as u64).map_err(|error| error.message)?;
+        Ok(io::read_to_string(opened).expect("text"))
     }
 
     #[test]
     fn a_file_has_the_bytes_of_its_object_or_is_an_error() {
-        let failed = |why: &str| {
-            Err(format!("HIVE_CANNOT_OPEN_SPLIT: Error opening Hive split s3://lake/published/days.json: {why}"))
+        let failed = |file: Option<&str>, then: &[&'static str], why: &str| {
+            let error = opened(file, "{\"a\":1}\n", then).expect_err(why);
+            let begins = "HIVE_CANNOT_OPEN_SPLIT: Error opening Hive split s3://lake/published/days.json: ";
+            assert!(error.starts_with(&format!("{begins}{why}")), "{error}");
         };
-        assert_eq!(opened(Some(10), 10, &[]), Ok(10));
-        assert_eq!(opened(Some(20), 10, &[20]), Ok(20), "replaced between the plan and its run");
-        assert_eq!(opened(Some(9), 10, &[10, 10, 10]), failed("its file has 9 bytes, and the object 10"));
-        assert_eq!(opened(None, 10, &[]), failed("it was removed while the query ran"));
-        let missing = opened(None, 10, &[10, 10, 10]).expect_err("no file");
-        assert!(missing.contains("No such file"), "{missing}");
+        let stored = "{\"a\":1}\n";
+        assert_eq!(opened(Some(stored), stored, &[]), Ok(stored.to_owned()));
+        let next = "{\"a\":2}\n";
+        assert_eq!(opened(Some(next), stored, &[next]), Ok(next.to_owned()), "replaced between the plan and its run");
+        failed(Some(next), &[stored; 3], "its file has the MD5 ");
+        failed(Some(""), &[stored; 3], "its file has 0 bytes, and the object 8");
+        failed(None, &[], "it was removed while the query ran");
+        failed(None, &[stored; 3], "No such file");
     }
 }

@@ -41,6 +41,8 @@ pub(super) struct LocalFile {
     pub(super) path: PathBuf,
     /// The object, `s3://bucket/key`, for messages.
     pub(super) uri: String,
+    /// The tag of the object's version, as it was listed.
+    pub(super) etag: Option<String>,
     /// What its audit saw of it.
     pub(super) audited: Option<Audited>,
 }

@@ -156,12 +156,13 @@ impl HiveTable {
     }
 
     fn partitioned(&self, found: Found) -> PartitionedFile {
-        let mut values = found.values;
+        let (mut values, size) = (found.values, found.object.size);
         if self.layout.table_partition_cols().len() > self.keys {
             values.push(ScalarValue::from(found.uri.as_str()));
         }
-        let file = LocalFile { path: found.object.path, uri: found.uri.clone(), audited: found.audited };
-        PartitionedFile::new(found.uri, found.object.size).with_partition_values(values).with_extension(file)
+        let ObjectFile { path, etag, .. } = found.object;
+        let file = LocalFile { path, uri: found.uri.clone(), etag, audited: found.audited };
+        PartitionedFile::new(found.uri, size).with_partition_values(values).with_extension(file)
     }
 }
 

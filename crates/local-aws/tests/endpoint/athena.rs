@@ -228,3 +228,37 @@ async fn hostile_statements_leave_the_endpoint_to_others() {
     assert_eq!(world.keys("pregao-raw", "other/").await.len(), 20);
     world.endpoint.shutdown().await;
 }
+
+/// A table of JSON files has no manifest: it is held to the tag that its object was stored with.
+#[tokio::test(flavor = "multi_thread")]
+async fn json_that_changed_on_the_disk_is_no_answer() {
+    let world = World::new().await;
+    let athena = &world.lake.athena;
+    run(athena, "CREATE DATABASE market").await;
+    let create = "CREATE EXTERNAL TABLE published (day date, quotes_rows bigint) \
+                  ROW FORMAT SERDE 'org.openx.data.jsonserde.JsonSerDe' LOCATION 's3://pregao-lake/catalog/published/'";
+    run(athena, create).await;
+    let rows = b"{\"day\":\"2020-04-01\",\"quotes_rows\":7}\n".to_vec();
+    world.put("pregao-lake", "catalog/published/days.json", rows.clone()).await;
+    let table = athena.get_table_metadata().catalog_name("AwsDataCatalog").database_name("market");
+    let table = table.table_name("published").send().await.unwrap().table_metadata.unwrap();
+    assert_eq!(table.parameters().unwrap()["serde.serialization.lib"], "org.openx.data.jsonserde.JsonSerDe");
+    let select = "SELECT day, quotes_rows FROM published";
+    let query = run(athena, select).await;
+    let answer =
+        athena.get_query_results().query_execution_id(query.query_execution_id().unwrap()).send().await.unwrap();
+    let answer = answer.result_set().unwrap().rows().iter().map(cells).collect::<Vec<_>>();
+    assert_eq!(answer, [[Some("day"), Some("quotes_rows")], [Some("2020-04-01"), Some("7")]]);
+
+    let file = world.home().join("s3/pregao-lake/catalog/published/days.json");
+    for (harm, told) in [
+        (String::from_utf8(rows).unwrap().replace(":7}", ":3}"), "its file has the MD5 "),
+        (String::new(), "catalog/published/"),
+    ] {
+        std::fs::write(&file, harm).unwrap();
+        let failed = ended(athena, &start(athena, select).await).await;
+        let (state, reason) = state_of(&failed);
+        assert_eq!(state, "FAILED");
+        assert!(reason.starts_with("HIVE_CANNOT_OPEN_SPLIT: ") && reason.contains(told), "{reason}");
+    }
+}
