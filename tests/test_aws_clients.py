@@ -7,7 +7,9 @@ import hashlib
 import json
 import struct
 from collections.abc import Callable
+from datetime import datetime, timedelta
 from typing import NamedTuple
+from zoneinfo import ZoneInfo
 
 import botocore.exceptions
 import pandas
@@ -257,9 +259,31 @@ def test_step_functions_describes_the_run_and_its_history(sfn):
 
 
 def test_step_functions_starts_a_run_for_the_day_before_with_an_empty_input(sfn):
-    """The day before has no files here, which is an answer and no failure."""
+    """The day before has no files here: on a business day the feed has failed, on others there is nothing to do."""
     started = sfn.start_execution(stateMachineArn=STATE_MACHINES["create_datalake"], name="yesterday", input="{}")
-    assert finished(sfn, started["executionArn"])["status"] == "SUCCEEDED"
+    ended = finished(sfn, started["executionArn"])
+    if ended["status"] == "FAILED":
+        yesterday = (datetime.now(ZoneInfo("America/Sao_Paulo")) - timedelta(days=1)).date()
+        assert ended["error"] == "DataMissing" and str(yesterday) in ended["cause"], ended
+        assert yesterday.weekday() < 5
+    else:
+        assert ended["status"] == "SUCCEEDED" and json.loads(ended["output"])["missing"]["count"] == 0, ended
+
+
+def test_step_functions_fails_a_schedule_whose_day_has_no_files(sfn):
+    """One event of a business day, and one of a Sunday."""
+    for time, name, status in (
+        ("2020-04-02T10:00:00Z", "a-business-day", "FAILED"),
+        ("2020-04-06T10:00:00Z", "a-sunday", "SUCCEEDED"),
+    ):
+        event = {"detail-type": "Scheduled Event", "source": "aws.scheduler", "time": time}
+        started = sfn.start_execution(
+            stateMachineArn=STATE_MACHINES["create_datalake"], name=name, input=json.dumps(event)
+        )
+        ended = finished(sfn, started["executionArn"])
+        assert ended["status"] == status, ended
+        if status == "FAILED":
+            assert ended["error"] == "DataMissing" and "2020-04-01" in ended["cause"], ended
 
 
 def test_step_functions_publishes_a_day_that_is_started_by_hand(lake: Lake, tmp_path):
@@ -276,15 +300,16 @@ def test_step_functions_publishes_a_day_that_is_started_by_hand(lake: Lake, tmp_
         assert lake.query("SELECT count(*) AS n FROM quotes") == [{"n": expected}]
 
 
-def test_step_functions_publishes_again_what_was_audited(lake: Lake, tmp_path):
-    """`athena_update` by hand: the last audited run of a day, or the one that is named, as after a run to be taken back."""
+def test_step_functions_brings_the_catalog_back_to_the_record(lake: Lake, tmp_path):
+    """`athena_update` by hand, after somebody has moved a partition by hand."""
     rawfiles.write(tmp_path / "one", "quotes", "202004011000", [rawfiles.quote("PETR4")])
     rawfiles.write(tmp_path / "more", "quotes", "202004011010", [rawfiles.quote("VALE3")])
     for folder in ("one", "more"):
         lake.upload(tmp_path / folder)
         lake.publish("2020-04-01")
-    first, second = sorted(lake.stored_runs())
+    both = [{"ticker": "PETR4"}, {"ticker": "VALE3"}]
     tickers = "SELECT ticker FROM quotes ORDER BY ticker"
+    paths = sorted({row["path"].rsplit("/", 1)[0] for row in lake.query('SELECT "$path" AS path FROM quotes')})
     with lake.endpoint() as endpoint:
         sfn = endpoint.client("stepfunctions")
 
@@ -292,14 +317,19 @@ def test_step_functions_publishes_again_what_was_audited(lake: Lake, tmp_path):
             started = sfn.start_execution(stateMachineArn=STATE_MACHINES["athena_update"], input=json.dumps(input))
             return finished(sfn, started["executionArn"])
 
-        taken_back = update(run=first, **{"from": "2020-04-01", "to": "2020-04-01"})
-        assert taken_back["status"] == "SUCCEEDED", taken_back
-        assert lake.query(tickers) == [{"ticker": "PETR4"}]
-        again = update(date="2020-04-01")
-        assert json.loads(again["output"])["run"] == second, again
-        assert lake.query(tickers) == [{"ticker": "PETR4"}, {"ticker": "VALE3"}]
-        unknown = update()
-        assert unknown["status"] == "FAILED" and "no run of" in unknown["cause"], "nothing was audited for yesterday"
+        first = next(key for key in lake.objects(LAKE) if key.endswith(".parquet") and "/quotes/" in f"/{key}"
+                     and f"s3://{LAKE}/{key}".rsplit("/", 1)[0] not in paths)
+        elsewhere = f"s3://{LAKE}/{first.rsplit('/', 1)[0]}/"
+        lake.query(f"ALTER TABLE quotes PARTITION (year=2020, month=4, day=1) SET LOCATION '{elsewhere}'")
+        assert lake.query(tickers) == both[:1]
+        back = update(table="quotes", **{"from": "2020-04-01", "to": "2020-04-01"})
+        assert back["status"] == "SUCCEEDED" and json.loads(back["output"])["rows"] == 2, back
+        assert lake.query(tickers) == both
+        for input in ({"date": "2020-04-01"}, {}):
+            assert update(**input)["status"] == "SUCCEEDED"
+        assert lake.query(tickers) == both
+        by_run = update(table="quotes", run="x", **{"from": "2020-04-01", "to": "2020-04-01"})
+        assert by_run["error"] == "InvalidInput" and "pregao rollback" in by_run["cause"], by_run
 
 
 def test_step_functions_takes_in_the_object_that_an_event_names(lake: Lake):

@@ -142,7 +142,10 @@ def test_a_file_that_changes_between_audit_and_publication_is_not_published(whol
         data = s3.get_object(Bucket=LAKE, Key=key)["Body"].read()
         # Another valid file of the same size: of its two days, rows are never equal.
         s3.put_object(Bucket=LAKE, Key=key, Body=data[:-9] + bytes([data[-9] ^ 1]) + data[-8:])
-        event = {"table": "quotes", "run": run, "from": "2020-04-01", "to": "2020-04-02"}
+        # As if the run had been audited and not published yet.
+        for day in (1, 2):
+            s3.delete_object(Bucket=LAKE, Key=f"published/year=2020/month=4/day={day}.json")
+        event = {"record": True, "run": run}
         told = functions.invoke(FunctionName="create-athena-table", Payload=json.dumps(event))
         error = json.loads(told["Payload"].read())
         assert told.get("FunctionError") and error["errorType"] == "QualityError", error

@@ -43,10 +43,11 @@ pub fn of_run(run: &RunId, redrives: u64) -> String {
     if redrives == 0 { format!("pregao-{run}") } else { format!("pregao-{run} redrive {redrives}") }
 }
 
-/// Whether a cluster or step of this name belongs to a run, which may be one of another lake. No run has a space in its
-/// name.
+/// Whether a cluster or step of this name belongs to the execution of a run, in whatever attempt; the run may be one of
+/// another lake. No run has a space in its name.
 pub fn is_of_run(name: &str, run: &RunId) -> bool {
-    name.split(' ').next() == Some(&of_run(run, 0))
+    let named = name.split(' ').next().and_then(|name| name.strip_prefix("pregao-")?.parse::<RunId>().ok());
+    named.is_some_and(|named| named.execution() == run.execution())
 }
 
 /// The name of the cluster that was started by hand. A run cannot be called so, and neither can that of another lake.
@@ -235,8 +236,8 @@ mod tests {
     #[test]
     fn a_run_knows_its_own() {
         let run = |name: &str| name.parse::<RunId>().expect("a run");
-        for redrives in [0, 1, 12] {
-            assert!(is_of_run(&of_run(&run("a-1"), redrives), &run("a-1")), "{redrives}");
+        for (attempt, redrives) in [("a-1", 0), ("a-1", 1), ("a-1", 12), ("a-1.2", 0), ("a-1.3", 1)] {
+            assert!(is_of_run(&of_run(&run(attempt), redrives), &run("a-1")), "{attempt} {redrives}");
         }
         for other in ["pregao-a-11", "pregao-a", "a-1", "pregao standing for pregao-lake", ""] {
             assert!(!is_of_run(other, &run("a-1")), "{other}");

@@ -52,7 +52,7 @@ impl FailedAudit {
         let bucket: &BucketName = &lake.config.buckets.lake;
         let listed = objects::list(lake, bucket, keys::PUBLISHED).await?;
         let days = listed.iter().filter_map(|object| keys::failed_day(&object.key));
-        let days = days.filter(|day| range.is_none_or(|range| range.contains(*day)));
+        let days: Vec<NaiveDate> = days.filter(|day| range.is_none_or(|range| range.contains(*day))).collect();
         let shared = Arc::new(lake.clone());
         let read = parallel::map(days, lake.config.ingest.parallel_files, |day| {
             let lake = shared.clone();

@@ -7,7 +7,7 @@
 //! lake     runs/run=<run>/quotes/year=2020/month=4/day=1/*.parquet  also options/ and rejects/
 //!          runs/run=<run>/quotes/.../_manifest.json                 the files that the audit passed
 //!          quality/run=<run>/<table>.json                           the reports of the audit
-//!          runs/run=<run>/plan-1.json  audit-1.json                 what a run is to read, and what its audit compared with
+//!          runs/run=<run>/plan.json  audit.json                     what a run is to read, and what its audit compared with
 //!          published/year=2020/month=4/day=1.json                   the record of what is published of the day
 //!          published/year=2020/month=4/day=1/history/1.json         the records before it
 //!          published/year=2020/month=4/day=1/failed.json            what the newest failed audit of the day found
@@ -156,14 +156,14 @@ pub fn failed_day(key: &str) -> Option<NaiveDate> {
     Some(partition.date())
 }
 
-/// What an attempt of `run` is to read and to publish, in the lake bucket.
-pub fn plan(run: &RunId, attempt: u32) -> String {
-    format!("{RUNS}run={run}/plan-{attempt}.json")
+/// What `run` is to read and to publish, in the lake bucket.
+pub fn plan(run: &RunId) -> String {
+    format!("{RUNS}run={run}/plan.json")
 }
 
-/// What the audit of an attempt of `run` compared with, in the lake bucket.
-pub fn audit(run: &RunId, attempt: u32) -> String {
-    format!("{RUNS}run={run}/audit-{attempt}.json")
+/// What the audit of `run` compared with, in the lake bucket.
+pub fn audit(run: &RunId) -> String {
+    format!("{RUNS}run={run}/audit.json")
 }
 
 /// The lease of a table of the catalog, in the lake bucket.
@@ -263,7 +263,7 @@ mod tests {
         ] {
             assert_eq!(recorded_day(&other), None, "{other}");
         }
-        assert_eq!(plan(&run, 2), "runs/run=nightly-7/plan-2.json");
+        assert_eq!(plan(&run), "runs/run=nightly-7/plan.json");
         assert_eq!(job("ab12"), "jobs/etl-ab12.sql");
         for logs in ["s3n://logs/emr/", "s3://logs/emr"] {
             assert_eq!(step_log(logs, "j-1", "s-2"), "s3://logs/emr/j-1/steps/s-2/");

@@ -5,7 +5,7 @@
 //! clock but one's own. So a holder that dies keeps others waiting for [`LENGTH`] at most. Its release leaves an expired
 //! lease.
 //!
-//! Assumption: a call that was started within [`Lease::within`] takes effect before the lease expires, or never.
+//! Assumption: a request that [`Lease::within`] no longer waits for takes effect before the lease expires, or never.
 
 use std::time::{Duration, Instant};
 
@@ -18,10 +18,14 @@ use crate::objects::{self, Conditional, PutIf};
 use crate::{Lake, keys, polling};
 
 /// How long a lease is valid.
-pub const LENGTH: Duration = Duration::from_secs(20);
+pub const LENGTH: Duration = Duration::from_secs(30);
 
 /// The least time that a lease has left when work under it begins.
-const LEAST: Duration = Duration::from_secs(10);
+const LEAST: Duration = Duration::from_secs(15);
+
+/// How long before the lease expires nothing is waited for any more. A request that is under way then takes effect within
+/// this time, or never.
+const MARGIN: Duration = Duration::from_secs(5);
 
 /// By how much the clocks of two holders may differ.
 const CLOCKS: TimeDelta = TimeDelta::minutes(1);
@@ -106,14 +110,14 @@ impl<'a> Lease<'a> {
     /// Does `work` while the lease is valid. It is renewed first when little of it is left.
     ///
     /// # Errors
-    /// [`Error::Unavailable`] when the lease was lost, or the work does not end before it expires; the work's own error.
+    /// [`Error::Unavailable`] when the lease was lost, or the work takes too long; the work's own error.
     pub async fn within<T>(&mut self, work: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
         if self.expires.saturating_duration_since(Instant::now()) < LEAST {
             let renewed = Self::put(self.lake, &self.key, &self.holder, PutIf::Is(&self.etag)).await?;
             *self = renewed.ok_or_else(|| self.lost("another one has taken it"))?;
         }
-        let work = tokio::time::timeout_at(self.expires.into(), work);
-        work.await.unwrap_or_else(|_| Err(self.lost("it expired during the work")))
+        let work = tokio::time::timeout_at((self.expires - MARGIN).into(), work);
+        work.await.unwrap_or_else(|_| Err(self.lost("the work took longer than it is valid")))
     }
 
     /// Lets others take it. A lease that is lost already stays with its new holder.

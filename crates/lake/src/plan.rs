@@ -15,24 +15,42 @@ use crate::error::Error;
 use crate::record::RawFileVersion;
 use crate::{Lake, keys, objects};
 
-/// What an attempt of a run is to read and to publish.
+/// What a run is to read and to publish.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Plan {
     /// The run.
     pub run: RunId,
-    /// The attempt: 1, and one more each time that raw files changed under a job.
-    pub attempt: u32,
     /// The days that the job reads.
     #[serde(flatten)]
     pub range: DateRange,
     /// The days that have raw files, in order.
     pub days: Vec<PlannedDay>,
     /// The business days that ought to have raw files and have none, or too few.
-    #[serde(default)]
     pub missing: Vec<NaiveDate>,
-    /// Whether only days are to be published whose raw files differ from their record.
-    #[serde(default)]
-    pub stale_only: bool,
+    /// What was asked for.
+    pub asked: Asked,
+}
+
+/// What a run was asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Asked {
+    /// Which of the days.
+    pub which: Which,
+    /// The days.
+    #[serde(flatten)]
+    pub range: DateRange,
+}
+
+/// Which days of those that a run was asked for it publishes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Which {
+    /// All that have raw files.
+    All,
+    /// Those whose raw files differ from their record.
+    Stale,
+    /// The last day, and those whose raw files differ from their record.
+    Scheduled,
 }
 
 /// A day of a plan.
@@ -55,39 +73,39 @@ impl Plan {
         self.days.iter().filter(|day| day.publish)
     }
 
-    /// The plan of an attempt, if there is one.
+    /// The plan of a run, if there is one.
     ///
     /// # Errors
     /// [`Error::InvalidInput`] when the object is no plan; whatever S3 refuses.
-    pub async fn find(lake: &Lake, run: &RunId, attempt: u32) -> Result<Option<Self>, Error> {
-        objects::get_json(lake, &lake.config.buckets.lake, &keys::plan(run, attempt)).await
+    pub async fn find(lake: &Lake, run: &RunId) -> Result<Option<Self>, Error> {
+        objects::get_json(lake, &lake.config.buckets.lake, &keys::plan(run)).await
     }
 
-    /// The plan of an attempt.
+    /// The plan of a run.
     ///
     /// # Errors
     /// [`Error::Quality`] when there is none: the run was not planned by this version. Otherwise as [`Plan::find`].
-    pub async fn read(lake: &Lake, run: &RunId, attempt: u32) -> Result<Self, Error> {
-        Self::find(lake, run, attempt).await?.ok_or_else(|| missing(lake, &keys::plan(run, attempt), run))
+    pub async fn read(lake: &Lake, run: &RunId) -> Result<Self, Error> {
+        Self::find(lake, run).await?.ok_or_else(|| missing(lake, &keys::plan(run), run))
     }
 
-    /// Writes the plan unless the attempt has one. Returns the plan of the attempt: this one, or the one that was there.
+    /// Writes the plan unless the run has one. Returns the plan of the run: this one, or the one that was there.
     ///
     /// # Errors
     /// As [`Plan::find`].
     pub async fn write_once(self, lake: &Lake) -> Result<Self, Error> {
         let bucket = &lake.config.buckets.lake;
-        let key = keys::plan(&self.run, self.attempt);
+        let key = keys::plan(&self.run);
         let text = serde_json::to_vec(&self).expect("a plan is JSON");
         if objects::put_new(lake, bucket, &key, "application/json", text).await? {
             return Ok(self);
         }
         // Of another invocation, or of a request of this one whose answer was lost.
-        Self::read(lake, &self.run, self.attempt).await
+        Self::read(lake, &self.run).await
     }
 }
 
-/// What the audit of an attempt compared the run with: the number of the record of each day, 0 for none.
+/// What the audit of a run compared the run with: the number of the record of each day, 0 for none.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Compared {
     /// By day.
@@ -99,17 +117,17 @@ impl Compared {
     ///
     /// # Errors
     /// Whatever S3 refuses.
-    pub async fn write(&self, lake: &Lake, run: &RunId, attempt: u32) -> Result<(), Error> {
-        objects::put_json(lake, &lake.config.buckets.lake, &keys::audit(run, attempt), self).await
+    pub async fn write(&self, lake: &Lake, run: &RunId) -> Result<(), Error> {
+        objects::put_json(lake, &lake.config.buckets.lake, &keys::audit(run), self).await
     }
 
-    /// What the audit of an attempt compared with.
+    /// What the audit of a run compared with.
     ///
     /// # Errors
-    /// [`Error::Quality`] when the attempt was not audited; [`Error::InvalidInput`] when the object is another; whatever S3
+    /// [`Error::Quality`] when the run was not audited; [`Error::InvalidInput`] when the object is another; whatever S3
     /// refuses.
-    pub async fn read(lake: &Lake, run: &RunId, attempt: u32) -> Result<Self, Error> {
-        let key = keys::audit(run, attempt);
+    pub async fn read(lake: &Lake, run: &RunId) -> Result<Self, Error> {
+        let key = keys::audit(run);
         let found = objects::get_json(lake, &lake.config.buckets.lake, &key).await?;
         found.ok_or_else(|| missing(lake, &key, run))
     }

@@ -13,8 +13,12 @@ use crate::error::Error;
 /// What is to be done.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Request {
+    /// What a schedule asks for each morning: the day before, and what has changed of the days before it.
+    DayBefore(NaiveDate),
     /// All that concerns these days.
     Days(DateRange),
+    /// Those of these days whose raw files differ from what is published.
+    Stale(DateRange),
     /// One object that has just been created.
     Object {
         /// Its bucket.
@@ -22,6 +26,21 @@ pub enum Request {
         /// Its key, as it is and not URL-encoded.
         key: String,
     },
+}
+
+impl Request {
+    /// The days of a request by those to whom a day is a day, whatever is published of it.
+    ///
+    /// # Errors
+    /// [`Error::InvalidInput`] for a request that is not for days.
+    pub fn range(self) -> Result<DateRange, Error> {
+        match self {
+            Request::DayBefore(day) => DateRange::day(day).map_err(|error| refused(error.to_string())),
+            Request::Days(range) => Ok(range),
+            Request::Stale(_) => Err(refused("\"stale\" is for create_datalake alone")),
+            Request::Object { key, .. } => Err(refused(format!("{key} is an object, and no days"))),
+        }
+    }
 }
 
 /// The inputs that [`resolve`] takes, for messages.
@@ -32,10 +51,11 @@ pub const ACCEPTED: &str = "{} for yesterday in Sao Paulo, {\"date\": \"2020-04-
 ///
 /// | input | means |
 /// |---|---|
-/// | `{}` | the day before `now` in Sao Paulo |
+/// | `{}` | the day before `now` in Sao Paulo, and what has changed before it |
 /// | `{"date": "2020-04-01"}` | that day |
 /// | `{"from": "2020-04-01", "to": "2020-04-09"}` | those days, both ends in it |
-/// | a scheduled event of EventBridge or its Scheduler | the day before its `time` in Sao Paulo |
+/// | `{"from": "2020-04-01", "to": "2020-04-09", "stale": true}` | those of these days that are not up to date |
+/// | a scheduled event of EventBridge or its Scheduler | as `{}`, at its `time` |
 /// | an `Object Created` event of S3, by EventBridge | that object |
 ///
 /// # Errors
@@ -45,16 +65,28 @@ pub fn resolve(input: &Value, now: DateTime<Utc>) -> Result<Request, Error> {
     if fields.contains_key("detail-type") {
         return event(fields);
     }
-    let keys: Vec<&str> = fields.keys().map(String::as_str).collect();
+    let is_stale = match fields.get("stale") {
+        None => false,
+        Some(Value::Bool(true)) => true,
+        Some(_) => return Err(refused("\"stale\" is true or not there")),
+    };
+    let keys: Vec<&str> = fields.keys().map(String::as_str).filter(|key| *key != "stale").collect();
     let range = match keys[..] {
-        [] => DateRange::day(day_before(now)?),
+        [] if !is_stale => return day_before(now).and_then(as_day_before),
         ["date"] => DateRange::day(date(fields, "date")?),
         ["from", "to"] | ["to", "from"] => DateRange::new(date(fields, "from")?, date(fields, "to")?),
+        [] if is_stale => return Err(refused("\"stale\" stands without \"from\" and \"to\"")),
         ["from"] => return Err(refused("\"from\" stands without \"to\"")),
         ["to"] => return Err(refused("\"to\" stands without \"from\"")),
         _ => return Err(refused(format!("its fields are {}", keys.join(", ")))),
     };
-    range.map(Request::Days).map_err(|error| refused(error.to_string()))
+    let request = if is_stale { Request::Stale } else { Request::Days };
+    range.map(request).map_err(|error| refused(error.to_string()))
+}
+
+fn as_day_before(day: NaiveDate) -> Result<Request, Error> {
+    // A day outside the years of the lake is refused here, and not by those who make a range of it.
+    DateRange::day(day).map(|_| Request::DayBefore(day)).map_err(|error| refused(error.to_string()))
 }
 
 fn event(fields: &Map<String, Value>) -> Result<Request, Error> {
@@ -65,8 +97,7 @@ fn event(fields: &Map<String, Value>) -> Result<Request, Error> {
             let time = text(fields, "time")?;
             let time = DateTime::parse_from_rfc3339(time)
                 .map_err(|_| refused(format!("its \"time\" is {time:?}, which is no time")))?;
-            let range = DateRange::day(day_before(time.to_utc())?);
-            range.map(Request::Days).map_err(|error| refused(error.to_string()))
+            day_before(time.to_utc()).and_then(as_day_before)
         }
         ("aws.s3", "Object Created") => {
             let detail = |part: &str, name: &str| {
@@ -151,10 +182,11 @@ mod tests {
             ("2020-03-01T12:00:00Z", "2020-02-29"),
             ("2021-01-01T03:00:00Z", "2020-12-31"),
         ] {
-            assert_eq!(resolve_at(json!({}), now).expect(now), days(day, day), "{now}");
+            let before = Request::DayBefore(day.parse().expect("a day"));
+            assert_eq!(resolve_at(json!({}), now).expect(now), before, "{now}");
             for source in ["aws.events", "aws.scheduler"] {
                 let event = scheduled(source, now);
-                assert_eq!(resolve_at(event, "2026-11-22T12:00:00Z").expect(now), days(day, day), "{now}");
+                assert_eq!(resolve_at(event, "2026-11-22T12:00:00Z").expect(now), before, "{now}");
             }
         }
     }
@@ -165,6 +197,10 @@ mod tests {
         assert_eq!(resolve_at(json!({"date": "2020-04-01"}), now).expect("a day"), days("2020-04-01", "2020-04-01"));
         let range = json!({"to": "2020-04-09", "from": "2020-04-01"});
         assert_eq!(resolve_at(range, now).expect("a range"), days("2020-04-01", "2020-04-09"));
+        let stale = json!({"from": "2020-04-01", "to": "2020-04-09", "stale": true});
+        let asked = resolve_at(stale, now).expect("a range");
+        assert!(matches!(asked, Request::Stale(range) if range.to().to_string() == "2020-04-09"));
+        asked.range().expect_err("not for everyone");
     }
 
     #[test]
@@ -189,6 +225,8 @@ mod tests {
             (json!("2020-04-01"), "it is a text"),
             (json!({"day": "2020-04-01"}), "its fields are day"),
             (json!({"date": "2020-04-01", "force": true}), "its fields are date, force"),
+            (json!({"stale": true}), "without \"from\" and \"to\""),
+            (json!({"from": "2020-04-01", "to": "2020-04-01", "stale": false}), "\"stale\" is true or not there"),
             (json!({"date": "2020-4-1"}), "no day of the form"),
             (json!({"date": "2020-02-30"}), "no day of the form"),
             (json!({"date": "01/04/2020"}), "no day of the form"),

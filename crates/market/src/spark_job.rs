@@ -56,7 +56,7 @@ SELECT
   assert_true('${to}' RLIKE r'\A[0-9]{4}-[0-9]{2}-[0-9]{2}\z' AND CAST('${to}' AS DATE) IS NOT NULL,
     'to is no day: give -d to=YYYY-MM-DD'),
   assert_true('${from}' <= '${to}', 'the range is reversed: swap from and to'),
-  assert_true('${run}' RLIKE r'\A[A-Za-z0-9_-]{1,80}\z', 'run names no run: give -d run=ID'),
+  assert_true('${run}' RLIKE r'\A[A-Za-z0-9_-]{1,80}([.][2-9])?\z', 'run names no run: give -d run=ID'),
   assert_true('${raw}' RLIKE r'[^/]\z', 'raw is no folder: give -d raw=s3://bucket, with no slash behind it'),
   assert_true('${lake}' RLIKE r'[^/]\z', 'lake is no folder: give -d lake=s3://bucket, with no slash behind it'),
   -- The tables below are how this job alone sees its folders. A metastore would keep them, and show them to everyone.

@@ -87,7 +87,12 @@ mod tests {
         let path = folder.path().join("202004011320_flashpanel.csv");
         std::fs::write(&path, "abc").expect("a file");
         let file = File { path, bytes: 3 };
-        let object = |key: &str, bytes, etag: &str| Object { key: key.to_owned(), bytes, etag: etag.to_owned(), last_modified: None };
+        let object = |key: &str, bytes, etag: &str| Object {
+            key: key.to_owned(),
+            bytes,
+            etag: etag.to_owned(),
+            last_modified: None,
+        };
         let known =
             |objects: Vec<Object>| Known(objects.into_iter().map(|object| (object.key.clone(), object)).collect());
         let abc = "900150983cd24fb0d6963f7d28e17f72";

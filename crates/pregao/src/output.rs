@@ -281,6 +281,10 @@ documents! {
         pub files: u64,
         /// The tables that it published.
         pub published: Vec<Published>,
+    /// The days of which another run had published the same or newer raw files. They stay as they are.
+    pub superseded: Excerpt<String>,
+    /// The days that a rollback holds. They stay as they are.
+    pub held: Excerpt<String>,
         /// What is missing among the raw files of these days.
         pub coverage: Coverage,
     }

@@ -74,8 +74,11 @@ pub struct Quarantined {
 /// in `landing/`, so that the same event may be sent again.
 pub async fn handle(lake: &Lake, event: Value) -> Result<Report, Error> {
     let (days, landed) = match request::resolve(&event, Utc::now())? {
-        Request::Days(range) => (Some(range), of_days(lake, range).await?),
         Request::Object { bucket, key } => (day_of(&key)?, of_object(lake, &bucket, &key).await?),
+        days => {
+            let range = days.range()?;
+            (Some(range), of_days(lake, range).await?)
+        }
     };
     let shared = Arc::new(lake.clone());
     let settled = parallel::map(by_snapshot(landed), lake.config.ingest.parallel_files, |group| {
@@ -178,7 +181,8 @@ mod tests {
             "landing/b/202004011320_options.csv.gz",
             "landing/c/202004011320_options.csv",
         ];
-        let landed = keys.map(|key| Object { key: key.to_owned(), bytes: 1, etag: "x".to_owned(), last_modified: None });
+        let landed =
+            keys.map(|key| Object { key: key.to_owned(), bytes: 1, etag: "x".to_owned(), last_modified: None });
         let groups: Vec<Vec<String>> =
             by_snapshot(landed.to_vec()).map(|group| group.into_iter().map(|object| object.key).collect()).collect();
         assert_eq!(groups, [vec![keys[2]], vec![keys[0], keys[3], keys[4]], vec![keys[1]]]);
@@ -186,7 +190,8 @@ mod tests {
 
     #[test]
     fn a_report_counts_every_file_once() {
-        let landed = Object { key: "landing/a/foo.csv".to_owned(), bytes: 10, etag: "x".to_owned(), last_modified: None };
+        let landed =
+            Object { key: "landing/a/foo.csv".to_owned(), bytes: 10, etag: "x".to_owned(), last_modified: None };
         let mut report = Report::default();
         report.add(&landed, Outcome::Accepted { superseded: 2, last_line: LastLine::Unterminated });
         report.add(&landed, Outcome::Repeated { superseded: 0 });

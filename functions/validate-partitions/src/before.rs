@@ -1,10 +1,12 @@
-//! What is published of the days of a run, before the run replaces it: how many rows of each snapshot readers see, and, by
-//! the report of the run that they are from, how many records their raw files had.
+//! What is published of the days of a run, before the run replaces it: how many rows of each snapshot readers see, and how
+//! many records their raw files had. The report of the run that the record names says both; where it is not there, and for
+//! days without a record, the published table is asked.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::NaiveDate;
 use lake::quality::{Records, Report};
+use lake::record::Record;
 use lake::{Error, Lake, athena, keys, objects, partitions};
 use market::run::RunId;
 use market::snapshot::SnapshotTime;
@@ -31,17 +33,53 @@ pub struct Snapshot {
     pub records: Option<Records>,
 }
 
-/// Asks what is published of `table` on `days`. Nothing of a table that is not there.
+/// What is published of `table` on `days`. Nothing of a table that is not there.
 pub async fn published(
     lake: &Lake,
     staging: &Staging<'_>,
     table: TableName,
     days: &BTreeSet<NaiveDate>,
+    records: &BTreeMap<NaiveDate, Record>,
+) -> Result<Before, Error> {
+    let mut before = Before::default();
+    let mut unknown = BTreeSet::new();
+    let mut reports: BTreeMap<RunId, Option<Report>> = BTreeMap::new();
+    for date in days {
+        let Some(published) = records.get(date).and_then(|record| record.published.as_ref()) else {
+            unknown.insert(*date);
+            continue;
+        };
+        if !published.tables.contains_key(&table) {
+            continue;
+        }
+        if !reports.contains_key(&published.run) {
+            let key = keys::quality_report(&published.run, table);
+            let report = objects::get_json(lake, &lake.config.buckets.lake, &key).await?;
+            reports.insert(published.run.clone(), report);
+        }
+        let Some(Some(report)) = reports.get(&published.run) else {
+            unknown.insert(*date);
+            continue;
+        };
+        let files = report.files.iter().filter(|file| file.name.time.date() == *date);
+        before.snapshots.extend(
+            files.map(|file| (file.name.time, Snapshot { rows: file.records.published, records: Some(file.records) })),
+        );
+    }
+    ask_table(lake, staging, table, &unknown, before).await
+}
+
+/// Adds what the published table says of days of which no report does.
+async fn ask_table(
+    lake: &Lake,
+    staging: &Staging<'_>,
+    table: TableName,
+    days: &BTreeSet<NaiveDate>,
+    mut before: Before,
 ) -> Result<Before, Error> {
     if days.is_empty() {
-        return Ok(Before::default());
+        return Ok(before);
     }
-    let mut before = Before::default();
     let mut found = match ask(lake, staging, table, days.iter().copied()).await {
         Ok(found) => found,
         Err(error) if error.is_missing_table() => return Ok(before),

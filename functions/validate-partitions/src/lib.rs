@@ -67,40 +67,36 @@ enum Stage {
 #[derive(Debug, Deserialize)]
 struct Staged {
     run: RunId,
-    #[serde(flatten)]
-    range: DateRange,
 }
 
 #[derive(Debug, Deserialize)]
 struct Published {
     table: Option<TableName>,
-    run: RunId,
     #[serde(flatten)]
     range: DateRange,
 }
 
 const RAW: &str = r#"{"stage": "raw", "run": "...", "input": {}} with the input of the workflow, or "from" and "to""#;
-const STAGED: &str = r#"{"stage": "staged", "run": "...", "from": "2020-04-01", "to": "2020-04-09"}"#;
-const PUBLISHED: &str =
-    r#"{"stage": "published", "table": "quotes", "run": "...", "from": "2020-04-01", "to": "2020-04-09"}"#;
+const STAGED: &str = r#"{"stage": "staged", "run": "..."}"#;
+const PUBLISHED: &str = r#"{"stage": "published", "table": "quotes", "from": "2020-04-01", "to": "2020-04-09"}"#;
 const LANDING: &str = r#"{"stage": "landing"}"#;
 
 /// Audits a stage of a run, or looks at what has landed.
 ///
 /// # Errors
 /// [`Error::InvalidInput`] for an event of no known form; [`Error::Quality`] with the failed checks, their figures and
-/// the place of the report.
+/// the place of the report; [`Error::RawFilesChanged`] when raw files changed while the job read them.
 pub async fn handle(lake: &Lake, event: Value) -> Result<Audit, Error> {
     let stage = event.get("stage").cloned().unwrap_or_default();
     match parse_event(stage, &format!("one of {RAW}; {STAGED}; {PUBLISHED}; {LANDING}"))? {
         Stage::Raw => raw::plan(lake, event).await.map(Audit::Raw),
         Stage::Staged => {
-            let Staged { run, range } = parse_event(event, STAGED)?;
-            staged::audit(lake, &run, range).await.map(Audit::Staged)
+            let Staged { run } = parse_event(event, STAGED)?;
+            staged::audit(lake, &run).await.map(Audit::Staged)
         }
         Stage::Published => {
-            let Published { table, run, range } = parse_event(event, PUBLISHED)?;
-            published::confirm(lake, table, run, range).await.map(Audit::Published)
+            let Published { table, range } = parse_event(event, PUBLISHED)?;
+            published::confirm(lake, table, range).await.map(Audit::Published)
         }
         Stage::Landing => landing::look(lake).await.map(Audit::Landing),
     }

@@ -1,13 +1,16 @@
-//! Stage `raw`: resolves what a run is asked for to days, and counts what there is to process.
+//! Stage `raw`: resolves what a run is asked for to days, and states what there is to process: the plan of the run.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use chrono::{NaiveDate, Utc};
+use chrono::{Days, NaiveDate, Utc};
 use lake::excerpt::Excerpt;
+use lake::failed::FailedAudit;
 use lake::lambda::parse_event;
+use lake::plan::{Asked, PlannedDay, Which};
 use lake::raw::{self, Coverage, RawFile};
+use lake::record::{self, RawFileVersion, Record, view};
 use lake::request::{self, Request};
-use lake::{Error, Lake, keys};
+use lake::{Error, Lake, keys, plan};
 use market::partition::DateRange;
 use market::run::RunId;
 use market::snapshot::{Feed, SnapshotName};
@@ -30,6 +33,12 @@ pub struct Plan {
     pub bytes: u64,
     /// The days that have files.
     pub days: Excerpt<Day>,
+    /// How many days the run is to publish.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub to_publish: Option<u64>,
+    /// The business days whose missing files are a failure.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub missing: Option<Excerpt<NaiveDate>>,
     /// What is missing.
     #[serde(flatten)]
     pub coverage: Coverage,
@@ -55,45 +64,57 @@ pub struct Files {
     pub bytes: u64,
 }
 
+/// How often a run is planned whose raw files change while it reads them.
+const ATTEMPTS: u32 = 3;
+
 /// Counts the raw files of the days that the event asks for: `input`, which is the input of a workflow, or else what
-/// stands beside `stage` and `run`.
+/// stands beside `stage` and `run`. With a `run`, which is going to read the files, the plan is written down; an
+/// invocation that is repeated returns the same one. With `after`, the run whose raw files changed under its job, it plans the
+/// next attempt of the same execution.
 ///
 /// # Errors
-/// With a `run`, which is going to read the files: [`Error::UploadPending`] while snapshots of these days wait in
-/// `landing/`, and [`Error::Quality`] where one is there in two forms.
+/// With a `run`: [`Error::UploadPending`] while snapshots of these days wait in `landing/`, [`Error::Quality`] where one is
+/// there in two forms, and [`Error::RawFilesChanged`] when they change in each of three attempts.
 pub async fn plan(lake: &Lake, event: Value) -> Result<Plan, Error> {
     let mut fields: Map<String, Value> = parse_event(event, crate::RAW)?;
     fields.shift_remove("stage");
-    let run = fields.shift_remove("run").map(|run| parse_event(run, "the name of a run")).transpose()?;
+    let run: Option<RunId> = fields.shift_remove("run").map(|run| parse_event(run, "the name of a run")).transpose()?;
+    let after: Option<RunId> = fields.shift_remove("after").map(|run| parse_event(run, "a run")).transpose()?;
     let input = fields.shift_remove("input").unwrap_or(Value::Object(fields));
-    let range = match request::resolve(&input, Utc::now())? {
-        Request::Days(range) => range,
-        Request::Object { key, .. } => day_of(&key)?,
-    };
-    let files = match &run {
-        Some(_) => of_run(lake, range).await?,
-        None => raw::look(lake, range).await?.present()?,
-    };
-    let coverage = Coverage::of(&lake.config.session, range, &Feed::ALL, files.iter().map(|file| file.name));
-    let bytes = files.iter().map(|file| file.object.bytes).sum();
-    let (from, to) = (range.from(), range.to());
-    Ok(Plan { run, from, to, files: files.len() as u64, bytes, days: by_day(&files).into_iter().collect(), coverage })
+    match (run, after) {
+        (None, None) => of_days(lake, asked(lake, &input)?.range).await,
+        (Some(run), _) if run.attempt() == 1 => planned(lake, &run, asked(lake, &input)?).await,
+        (Some(run), _) => Err(Error::InvalidInput(format!(
+            "an execution cannot be called {run}, which would be an attempt of another"
+        ))),
+        (None, Some(before)) => {
+            let next = before.next_attempt().filter(|next| next.attempt() <= ATTEMPTS).ok_or_else(|| {
+                Error::RawFilesChanged(format!(
+                    "the raw files of run {} changed while it read them, in each of {} attempts. Start it again when the \
+                     upload is over",
+                    before.execution(),
+                    before.attempt()
+                ))
+            })?;
+            let asked = plan::Plan::read(lake, &before).await?.asked;
+            planned(lake, &next, asked).await
+        }
+    }
 }
 
-/// The raw files that a run reads: all that were uploaded, each once.
-async fn of_run(lake: &Lake, range: DateRange) -> Result<Vec<RawFile>, Error> {
-    // In the order in which a file moves: one that moves between the two listings is seen where it was, and refused.
-    let mut landed = raw::landed(lake, range).await?;
-    let listing = raw::look(lake, range).await?;
-    landed.retain(|file| !listing.holds(file));
-    let Some(first) = landed.first() else { return listing.only() };
-    Err(Error::UploadPending(format!(
-        "{} of the snapshots of {range} are uploaded and not taken in yet, the first of them {}: a run now would publish \
-         the days without them. If an upload is going on, start the run again after it. If one was broken off, upload \
-         the folder again (pregao upload DIR), or start upload_raw_data for these days",
-        landed.len(),
-        keys::uri(&lake.config.buckets.raw, &first.object.key),
-    )))
+fn asked(lake: &Lake, input: &Value) -> Result<Asked, Error> {
+    let (which, range) = match request::resolve(input, Utc::now())? {
+        Request::Days(range) => (Which::All, range),
+        Request::Stale(range) => (Which::Stale, range),
+        Request::Object { key, .. } => (Which::All, day_of(&key)?),
+        Request::DayBefore(day) => {
+            let back = Days::new(lake.config.schedule.look_back_days.into());
+            let first = day.checked_sub_days(back).unwrap_or(day);
+            let range = DateRange::new(first, day).map_err(|error| Error::InvalidInput(error.to_string()))?;
+            (Which::Scheduled, range)
+        }
+    };
+    Ok(Asked { which, range })
 }
 
 fn day_of(key: &str) -> Result<DateRange, Error> {
@@ -101,17 +122,202 @@ fn day_of(key: &str) -> Result<DateRange, Error> {
     DateRange::day(name.time.date()).map_err(|error| Error::InvalidInput(error.to_string()))
 }
 
-fn by_day(files: &[RawFile]) -> Vec<Day> {
+/// What there is for some days, for who only asks.
+async fn of_days(lake: &Lake, range: DateRange) -> Result<Plan, Error> {
+    let files = raw::look(lake, range).await?.present()?;
+    let coverage = Coverage::of(&lake.config.session, range, &Feed::ALL, files.iter().map(|file| file.name));
+    let versions: Vec<RawFileVersion> = files.iter().map(Into::into).collect();
+    Ok(summary(range, &versions, coverage))
+}
+
+/// The plan of a run, which is written down unless it is already.
+async fn planned(lake: &Lake, run: &RunId, asked: Asked) -> Result<Plan, Error> {
+    let plan = match plan::Plan::find(lake, run).await? {
+        Some(plan) => plan,
+        None => make(lake, run, asked).await?.write_once(lake).await?,
+    };
+    let files: Vec<RawFileVersion> = plan.days.iter().flat_map(|day| day.raw_files.iter().cloned()).collect();
+    let coverage = Coverage::of(&lake.config.session, plan.range, &Feed::ALL, files.iter().map(|file| file.name));
+    Ok(Plan {
+        run: Some(run.clone()),
+        to_publish: Some(plan.to_publish().count() as u64),
+        missing: Some(plan.missing.iter().copied().collect()),
+        ..summary(plan.range, &files, coverage)
+    })
+}
+
+async fn make(lake: &Lake, run: &RunId, asked: Asked) -> Result<plan::Plan, Error> {
+    // The records first: the view of a run is then not older than that of the record that it was planned on.
+    let records = records(lake, asked.range).await?;
+    // In the order in which a file moves: one that moves between the two listings is seen where it was, and refused.
+    let landed = raw::landed(lake, asked.range).await?;
+    let listing = raw::look(lake, asked.range).await?;
+    let mut days: BTreeMap<NaiveDate, Vec<RawFileVersion>> = BTreeMap::new();
+    for file in listing.files() {
+        days.entry(file.name.time.date()).or_default().push(file.into());
+    }
+    let failed = match asked.which {
+        Which::All => BTreeMap::new(),
+        Which::Stale | Which::Scheduled => FailedAudit::read_all(lake, Some(asked.range)).await?,
+    };
+    let is_chosen = |date: NaiveDate, files: &[RawFileVersion]| match asked.which {
+        Which::All => true,
+        Which::Scheduled if date == asked.range.to() => true,
+        Which::Stale | Which::Scheduled => is_stale(records.get(&date), failed.get(&date), files),
+    };
+    let chosen: BTreeSet<NaiveDate> =
+        days.iter().filter(|(date, files)| is_chosen(**date, files)).map(|(date, _)| *date).collect();
+    let landed = landed.into_iter().filter(|file| !listing.holds(file));
+    refuse_landed(
+        lake,
+        asked,
+        landed.filter(|file| asked.which == Which::All || chosen.contains(&file.name.time.date())),
+    )?;
+    let range = match (chosen.first(), chosen.last(), asked.which) {
+        // The job reads a range.
+        (Some(first), Some(last), Which::Stale | Which::Scheduled) => {
+            DateRange::new(*first, *last).map_err(|error| Error::InvalidInput(error.to_string()))?
+        }
+        _ => asked.range,
+    };
+    if !chosen.is_empty() {
+        // What the job would stumble over.
+        let read = if range == asked.range { listing } else { raw::look(lake, range).await? };
+        read.only()?;
+    }
+    let missing = missing(lake, asked, &days, &records);
+    let planned = days.into_iter().filter(|(date, _)| range.contains(*date)).map(|(day, raw_files)| PlannedDay {
+        day,
+        base: records.get(&day).map_or(0, |record| record.number),
+        publish: chosen.contains(&day),
+        raw_files,
+    });
+    let days = planned.collect();
+    Ok(plan::Plan { run: run.clone(), range, days, missing, asked })
+}
+
+/// The records of some days. Few are read by their names, many are listed first.
+async fn records(lake: &Lake, range: DateRange) -> Result<BTreeMap<NaiveDate, Record>, Error> {
+    let stored = record::read_range(lake, range).await?;
+    Ok(stored.into_iter().map(|(date, stored)| (date, stored.record)).collect())
+}
+
+/// Whether a day is to be published because its raw files differ from its record. A day that a rollback holds is not, nor is
+/// one whose audit has failed with exactly these files: only a person can mend it.
+fn is_stale(record: Option<&Record>, failed: Option<&FailedAudit>, files: &[RawFileVersion]) -> bool {
+    if record.is_some_and(|record| record.held.is_some()) {
+        return false;
+    }
+    if failed.is_some_and(|failed| view::differences(&failed.raw_files, files).is_empty()) {
+        return false;
+    }
+    let published = record.and_then(|record| record.published.as_ref());
+    published.is_none_or(|published| !view::differences(&published.raw_files, files).is_empty())
+}
+
+/// The day for which a schedule starts a run, when it ought to have more raw files than it has.
+fn missing(
+    lake: &Lake,
+    asked: Asked,
+    days: &BTreeMap<NaiveDate, Vec<RawFileVersion>>,
+    records: &BTreeMap<NaiveDate, Record>,
+) -> Vec<NaiveDate> {
+    let date = asked.range.to();
+    let is_accepted = records.get(&date).is_some_and(|record| record.missing_accepted.is_some());
+    if asked.which != Which::Scheduled || is_accepted {
+        return Vec::new();
+    }
+    let least = lake.config.least_snapshots(date);
+    let count = |feed| days.get(&date).map_or(0, |files| files.iter().filter(|file| file.name.feed == feed).count());
+    if Feed::ALL.into_iter().all(|feed| count(feed) >= least) { Vec::new() } else { vec![date] }
+}
+
+fn refuse_landed(lake: &Lake, asked: Asked, landed: impl Iterator<Item = RawFile>) -> Result<(), Error> {
+    let landed: Vec<RawFile> = landed.collect();
+    let Some(first) = landed.first() else { return Ok(()) };
+    Err(Error::UploadPending(format!(
+        "{} of the snapshots of {} are uploaded and not taken in yet, the first of them {}: a run now would publish \
+         the days without them. If an upload is going on, start the run again after it. If one was broken off, upload \
+         the folder again (pregao upload DIR), or start upload_raw_data for these days",
+        landed.len(),
+        asked.range,
+        keys::uri(&lake.config.buckets.raw, &first.object.key),
+    )))
+}
+
+fn summary(range: DateRange, files: &[RawFileVersion], coverage: Coverage) -> Plan {
+    let bytes = files.iter().map(|file| file.bytes).sum();
+    Plan {
+        run: None,
+        from: range.from(),
+        to: range.to(),
+        files: files.len() as u64,
+        bytes,
+        days: by_day(files).into_iter().collect(),
+        to_publish: None,
+        missing: None,
+        coverage,
+    }
+}
+
+fn by_day(files: &[RawFileVersion]) -> Vec<Day> {
     let mut days: BTreeMap<NaiveDate, Day> = BTreeMap::new();
-    for RawFile { name, object } in files {
-        let date = name.time.date();
+    for file in files {
+        let date = file.name.time.date();
         let day = days.entry(date).or_insert(Day { date, quotes: Files::default(), options: Files::default() });
-        let of_feed = match name.feed {
+        let of_feed = match file.name.feed {
             Feed::Quotes => &mut day.quotes,
             Feed::Options => &mut day.options,
         };
         of_feed.files += 1;
-        of_feed.bytes += object.bytes;
+        of_feed.bytes += file.bytes;
     }
     days.into_values().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use lake::record::{Cause, Decision, Publication};
+
+    use super::*;
+
+    fn file(time: &str, etag: &str) -> RawFileVersion {
+        RawFileVersion {
+            name: format!("{time}_flashpanel.csv").parse().expect("a name"),
+            bytes: 7,
+            etag: Some(etag.to_owned()),
+            last_modified: None,
+        }
+    }
+
+    fn record(raw_files: Vec<RawFileVersion>) -> Record {
+        let day = "2020-04-01".parse().expect("a day");
+        let mut record = Record::following(None, day, Cause::Published, "run r");
+        let run = "r".parse().expect("a run");
+        record.published =
+            Some(Publication { run, published_at: record.written_at, tables: BTreeMap::new(), raw_files });
+        record
+    }
+
+    #[test]
+    fn a_day_is_stale_when_its_files_are_others_than_were_published() {
+        let (a, b) = (file("202004011000", "a"), file("202004011010", "b"));
+        let published = record(vec![a.clone()]);
+        assert!(is_stale(None, None, &[a.clone()]), "never published");
+        assert!(!is_stale(Some(&published), None, &[a.clone()]));
+        assert!(is_stale(Some(&published), None, &[a.clone(), b.clone()]), "late");
+        assert!(is_stale(Some(&published), None, &[file("202004011000", "c")]), "replaced");
+        let mut held = published.clone();
+        held.held = Some(Decision::now("ana"));
+        assert!(!is_stale(Some(&held), None, &[a.clone(), b.clone()]));
+        let failed = |raw_files| FailedAudit {
+            run: "f".parse().expect("a run"),
+            failed_at: record::now(),
+            raw_files,
+            failures: Vec::new(),
+        };
+        assert!(!is_stale(Some(&published), Some(&failed(vec![a.clone(), b.clone()])), &[a.clone(), b.clone()]));
+        assert!(!is_stale(None, Some(&failed(vec![a.clone()])), &[a.clone()]));
+        assert!(is_stale(Some(&published), Some(&failed(vec![b.clone()])), &[a, b]), "corrected since");
+    }
 }

@@ -7,9 +7,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use chrono::NaiveDate;
+use lake::failed::FailedAudit;
+use lake::plan::{Compared, Plan};
 use lake::quality::{Check, Duplicates, Figures, RejectCount, Report};
+use lake::raw::RawFile;
+use lake::record::{self, RawFileVersion, Record, view};
 use lake::{Error, Lake, keys, manifest, parallel, partitions, raw};
-use market::partition::DateRange;
 use market::run::RunId;
 use market::snapshot::{Feed, SnapshotTime};
 use market::table::TableName;
@@ -48,9 +51,16 @@ pub struct PassedTable {
     pub report: String,
 }
 
-/// Audits what `run` wrote for the days of `range`.
-pub async fn audit(lake: &Lake, run: &RunId, range: DateRange) -> Result<Passed, Error> {
-    let evidence = gather(lake, run, range).await?;
+/// Audits what `run` wrote for the days of its plan.
+pub async fn audit(lake: &Lake, run: &RunId) -> Result<Passed, Error> {
+    let plan = Plan::read(lake, run).await?;
+    let range = plan.range;
+    // Before anything is compared with them: a record that is written later has not been compared with.
+    let records: BTreeMap<NaiveDate, Record> =
+        record::read_range(lake, range).await?.into_iter().map(|(date, stored)| (date, stored.record)).collect();
+    let evidence = gather(lake, &plan, &records).await?;
+    let compared = plan.days.iter().map(|day| (day.day, records.get(&day.day).map_or(0, |record| record.number)));
+    Compared { records: compared.collect() }.write(lake, run).await?;
     let reports = TableName::ALL.map(|table| evidence.report(&lake.config, table));
     if reports.iter().all(|report| report.passed) {
         write_manifests(lake, &evidence, &reports).await?;
@@ -63,6 +73,7 @@ pub async fn audit(lake: &Lake, run: &RunId, range: DateRange) -> Result<Passed,
         let (from, to) = (range.from(), range.to());
         Ok(Passed { run: run.clone(), from, to, tables: reports.iter().map(|report| passed(lake, report)).collect() })
     } else {
+        remember_failure(lake, &plan, &reports).await?;
         Err(Error::Quality(verdict(lake, &reports)))
     }
 }
@@ -82,15 +93,37 @@ async fn write_manifests(lake: &Lake, evidence: &Evidence, reports: &[Report]) -
     writes.await.map(drop)
 }
 
+/// Writes down, for each day that a failed check names, that this run failed with these raw files. A check that names no
+/// days concerns all of them.
+async fn remember_failure(lake: &Lake, plan: &Plan, reports: &[Report]) -> Result<(), Error> {
+    for planned in plan.to_publish() {
+        let concerns = |check: &&Check| {
+            let days = &check.days;
+            days.is_empty() || days.count > days.first.len() || days.first.contains(&planned.day)
+        };
+        let failures: Vec<String> = reports
+            .iter()
+            .flat_map(|report| report.failures().filter(concerns).map(|check| format!("{}: {check}", report.table)))
+            .collect();
+        if failures.is_empty() {
+            continue;
+        }
+        let (run, raw_files) = (plan.run.clone(), planned.raw_files.clone());
+        FailedAudit { run, failed_at: record::now(), raw_files, failures }.write(lake, planned.day).await?;
+    }
+    Ok(())
+}
+
 /// Reads what was written, and then the raw files once more while the rows are asked.
-async fn gather(lake: &Lake, run: &RunId, range: DateRange) -> Result<Evidence, Error> {
+async fn gather(lake: &Lake, plan: &Plan, records: &BTreeMap<NaiveDate, Record>) -> Result<Evidence, Error> {
+    let (run, range) = (&plan.run, plan.range);
     let [quotes, options, rejects] = TableName::ALL.map(|table| files::written(lake, table, run, range));
     let (quotes, options, rejects) = tokio::try_join!(quotes, options, rejects)?;
     let written = TableName::ALL.into_iter().zip([quotes, options, rejects]).collect();
     let mut evidence =
         Evidence { run: run.clone(), range, files: Vec::new(), before: BTreeMap::new(), written, content: None };
     // Each to its end, so that no table is left when the other one fails.
-    let (files, content) = tokio::join!(recounts(lake, range), look_inside(lake, &evidence));
+    let (files, content) = tokio::join!(recounts(lake, plan), look_inside(lake, &evidence));
     evidence.files = files?;
     let days: BTreeSet<NaiveDate> = evidence.files.iter().map(|file| file.name().time.date()).collect();
     let staging = Staging::of(lake, run);
@@ -99,7 +132,7 @@ async fn gather(lake: &Lake, run: &RunId, range: DateRange) -> Result<Evidence, 
         partitions::create_database(lake, &staging.database).await?;
     }
     for table in Feed::ALL.map(TableName::from) {
-        evidence.before.insert(table, before::published(lake, &staging, table, &days).await?);
+        evidence.before.insert(table, before::published(lake, &staging, table, &days, records).await?);
     }
     // Only now is it known which days there should be. What was asked of other ones means nothing.
     if evidence.can_be_queried() {
@@ -116,14 +149,45 @@ async fn gather(lake: &Lake, run: &RunId, range: DateRange) -> Result<Evidence, 
 }
 
 /// Each raw file, with what becomes of its records.
-async fn recounts(lake: &Lake, range: DateRange) -> Result<Vec<ReadFile>, Error> {
+///
+/// # Errors
+/// [`Error::RawFilesChanged`] when they are not those of the plan: nobody knows then which of both the job read.
+async fn recounts(lake: &Lake, plan: &Plan) -> Result<Vec<ReadFile>, Error> {
     let shared = Arc::new(lake.clone());
-    let raw_files = raw::list(lake, range).await?;
+    let raw_files = raw::list(lake, plan.range).await?;
+    unchanged(plan, &raw_files)?;
     let recounts = parallel::map(raw_files, lake.config.ingest.parallel_files, |file| {
         let lake = shared.clone();
         async move { recount::recount(&lake, &file).await }
     });
     recounts.await
+}
+
+/// Compares the raw files of each day with those of the plan.
+fn unchanged(plan: &Plan, raw_files: &[RawFile]) -> Result<(), Error> {
+    let mut now: BTreeMap<NaiveDate, Vec<RawFileVersion>> = BTreeMap::new();
+    for file in raw_files {
+        now.entry(file.name.time.date()).or_default().push(file.into());
+    }
+    let mut planned: BTreeMap<NaiveDate, Vec<RawFileVersion>> =
+        plan.days.iter().map(|day| (day.day, day.raw_files.clone())).collect();
+    let sort = |days: &mut BTreeMap<NaiveDate, Vec<RawFileVersion>>| days.values_mut().for_each(|files| files.sort());
+    sort(&mut now);
+    sort(&mut planned);
+    if now == planned {
+        return Ok(());
+    }
+    let days: BTreeSet<NaiveDate> = now.keys().chain(planned.keys()).copied().collect();
+    let changed = days.into_iter().filter(|day| now.get(day) != planned.get(day)).map(|day| {
+        let of = |days: &BTreeMap<NaiveDate, Vec<RawFileVersion>>| days.get(&day).cloned().unwrap_or_default();
+        // The same bytes may have been stored once more, which is another version too.
+        format!("{day} ({})", view::differences(&of(&planned), &of(&now)))
+    });
+    Err(Error::RawFilesChanged(format!(
+        "raw files changed while run {} read them, so that it is not known which versions it read: {}",
+        plan.run,
+        changed.collect::<Vec<_>>().join(", ")
+    )))
 }
 
 /// Asks the rows, by tables that are there only for as long. None where no table can be made over the files.

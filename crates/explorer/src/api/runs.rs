@@ -12,7 +12,6 @@ use lake::request::{self, Request};
 use lake::workflow::{self, Machine, Workflow};
 use lake::{Error, Lake, keys};
 use market::partition::DateRange;
-use market::run::RunId;
 use market::table::TableName;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -303,7 +302,6 @@ struct Checked {
 #[derive(Deserialize)]
 struct Table {
     table: TableName,
-    run: RunId,
     #[serde(flatten)]
     range: DateRange,
 }
@@ -311,20 +309,17 @@ struct Table {
 /// Holds an input against what the functions take.
 fn checked(Wanted { workflow, input }: Wanted, at: DateTime<Utc>) -> Result<Checked, Failure> {
     let workflow = named(&workflow)?;
-    let of_table = (workflow == Workflow::AthenaUpdate && input.get("run").is_some())
+    let is_update = workflow == Workflow::AthenaUpdate;
+    let of_table = (is_update && input.get("table").is_some())
         .then(|| Table::deserialize(&input))
         .transpose()
-        .map_err(|error| Failure::from(Error::InvalidInput(format!("the input names no table of a run: {error}"))))?;
+        .map_err(|error| Failure::from(Error::InvalidInput(format!("the input names no days of a table: {error}"))))?;
     let (means, purpose) = match of_table {
-        Some(Table { table, run, range }) => {
-            (format!("{table} of the run {run}, {range}"), format!("{table}_{}", days_in_name(range)))
-        }
+        Some(Table { table, range }) => (format!("{table}, {range}"), format!("{table}_{}", days_in_name(range))),
         None => match request::resolve(&input, at)? {
-            Request::Days(range) => {
-                let given = input.as_object().is_some_and(|fields| !fields.is_empty());
-                let words = if given { range.to_string() } else { format!("{range}, the day before in Sao Paulo") };
-                (words, days_in_name(range))
-            }
+            Request::DayBefore(day) => (format!("{day}, the day before in Sao Paulo"), day.to_string()),
+            Request::Days(range) => (range.to_string(), days_in_name(range)),
+            Request::Stale(range) => (format!("what is not up to date of {range}"), days_in_name(range)),
             Request::Object { bucket, key } => (format!("the object s3://{bucket}/{key}"), "object".to_owned()),
         },
     };

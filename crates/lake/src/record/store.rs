@@ -84,17 +84,30 @@ fn parse(uri: &str, bytes: &[u8], day: NaiveDate) -> Result<Record, Error> {
 pub async fn read_all(lake: &Lake, range: Option<DateRange>) -> Result<BTreeMap<NaiveDate, Stored>, Error> {
     let listed = objects::list(lake, &lake.config.buckets.lake, keys::PUBLISHED).await?;
     let days = listed.iter().filter_map(|object| keys::recorded_day(&object.key));
-    read_days(lake, days.filter(|day| range.is_none_or(|range| range.contains(*day)))).await
+    let days: Vec<NaiveDate> = days.filter(|day| range.is_none_or(|range| range.contains(*day))).collect();
+    read_days(lake, days).await
+}
+
+/// A range of up to this many days is read by the names of the records, which takes no listing.
+const FEW: usize = 40;
+
+/// The current records of the days of a range.
+///
+/// # Errors
+/// As [`read`].
+pub async fn read_range(lake: &Lake, range: DateRange) -> Result<BTreeMap<NaiveDate, Stored>, Error> {
+    if range.days().count() <= FEW {
+        read_days(lake, range.days().collect()).await
+    } else {
+        read_all(lake, Some(range)).await
+    }
 }
 
 /// The current records of these days, without those that have none.
 ///
 /// # Errors
 /// As [`read`].
-pub async fn read_days(
-    lake: &Lake,
-    days: impl IntoIterator<Item = NaiveDate>,
-) -> Result<BTreeMap<NaiveDate, Stored>, Error> {
+pub async fn read_days(lake: &Lake, days: Vec<NaiveDate>) -> Result<BTreeMap<NaiveDate, Stored>, Error> {
     let shared = Arc::new(lake.clone());
     let records = parallel::map(days, AT_ONCE, |day| {
         let lake = shared.clone();

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use chrono::{NaiveDate, Utc};
 use lake::raw::{self, Coverage, RawFile};
-use lake::request::{self, Request};
+use lake::request;
 use lake::{Error, Lake};
 use market::partition::DateRange;
 use market::session::is_business_day;
@@ -66,10 +66,7 @@ pub async fn plan(
 
 /// The day of a run that is not told any, as the workflow resolves it.
 fn day_before() -> Result<DateRange, Error> {
-    match request::resolve(&json!({}), Utc::now())? {
-        Request::Days(range) => Ok(range),
-        Request::Object { key, .. } => Err(Error::InvalidInput(format!("{key} is an object, and no day"))),
-    }
+    request::resolve(&json!({}), Utc::now())?.range()
 }
 
 fn of_files(lake: &Lake, range: DateRange, files: &[RawFile], coverage: &Coverage, engine: Engine) -> Plan {

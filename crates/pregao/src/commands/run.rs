@@ -5,6 +5,8 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::Context;
+use chrono::NaiveDate;
+use lake::excerpt::Excerpt;
 use lake::quality::{Records, Report};
 use lake::raw::Coverage;
 use lake::{Lake, keys};
@@ -36,6 +38,20 @@ struct Outcome {
     /// Nothing, where there was nothing to do.
     #[serde(default)]
     published: Vec<Published>,
+    /// What became of the days.
+    #[serde(default)]
+    records: Recorded,
+}
+
+/// What became of the days of a run.
+#[derive(Debug, Default, Deserialize)]
+struct Recorded {
+    /// How many it published.
+    published: u64,
+    /// Those of which another run had published the same or newer raw files.
+    superseded: Excerpt<NaiveDate>,
+    /// Those that a rollback holds.
+    held: Excerpt<NaiveDate>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -101,7 +117,8 @@ pub async fn publish(lake: &Lake, days: Option<DateRange>, progress: &Progress) 
     let output = workflow::succeeded(Workflow::CreateDatalake, &name, ending)?;
     let mut outcome = Outcome::deserialize(output).context("create_datalake gave an output of another form")?;
     let mut reports = Vec::new();
-    for published in std::mem::take(&mut outcome.published) {
+    let tables = std::mem::take(&mut outcome.published);
+    for published in tables.into_iter().filter(|_| outcome.records.published > 0) {
         let report = Report::passed(lake, &outcome.run, published.table).await?;
         reports.push((published, report));
     }
@@ -116,6 +133,8 @@ impl Done {
             days: output::Days::of(*days),
             files: *files,
             published: self.reports.iter().map(|(published, report)| document(published, report)).collect(),
+            superseded: output::Excerpt::of(&self.outcome.records.superseded, NaiveDate::to_string),
+            held: output::Excerpt::of(&self.outcome.records.held, NaiveDate::to_string),
             coverage: coverage.into(),
         }
     }
@@ -124,9 +143,19 @@ impl Done {
     pub fn tell(&self, lake: &Lake, home: Option<&Path>) -> io::Result<()> {
         let Done { outcome, reports } = self;
         let mut out = io::stdout().lock();
-        if reports.is_empty() {
-            writeln!(out, "nothing to do: there are no raw files of {}", outcome.days)?;
-        } else {
+        let Recorded { superseded, held, .. } = &outcome.records;
+        if !superseded.is_empty() {
+            let days = human::counted(superseded.count as u64, "day");
+            writeln!(out, "another run has published the same or newer raw files of {days}: {}", first(superseded))?;
+        }
+        if !held.is_empty() {
+            let days = human::counted(held.count as u64, "day");
+            writeln!(out, "a rollback holds {days}, which stay as they are: {}", first(held))?;
+        }
+        if reports.is_empty() && superseded.is_empty() && held.is_empty() {
+            let what = if outcome.files == 0 { "there are no raw files" } else { "all raw files are published" };
+            writeln!(out, "nothing to do: {what} of {}", outcome.days)?;
+        } else if !reports.is_empty() {
             writeln!(
                 out,
                 "published {} from {}\n\n{}\n",
@@ -150,6 +179,12 @@ impl Done {
         }
         Ok(())
     }
+}
+
+/// The first days of some, for a line.
+fn first(days: &Excerpt<NaiveDate>) -> String {
+    let named: Vec<String> = days.first.iter().take(3).map(NaiveDate::to_string).collect();
+    named.join(", ") + if days.count > named.len() { ", ..." } else { "" }
 }
 
 fn document(published: &Published, report: &Report) -> output::Published {

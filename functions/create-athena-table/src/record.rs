@@ -1,0 +1,217 @@
+//! Which days of a run become the published ones: the records, by compare-and-swap.
+
+use std::collections::BTreeMap;
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+
+use chrono::NaiveDate;
+use lake::excerpt::Excerpt;
+use lake::plan::{Compared, Plan, PlannedDay};
+use lake::quality::{Day, Report};
+use lake::record::{
+    self, Cause, Publication, PublishedFile, PublishedTable, RawFileVersion, Record, Stored, Swap, View,
+};
+use lake::{Error, Lake, keys, manifest, parallel, raw};
+use market::partition::DateRange;
+use market::run::RunId;
+use market::table::TableName;
+use serde::Serialize;
+
+/// What became of the days of a run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Recorded {
+    /// The run.
+    pub run: RunId,
+    /// The first day of its range.
+    pub from: NaiveDate,
+    /// The last day of its range.
+    pub to: NaiveDate,
+    /// How many days it published.
+    pub published: u64,
+    /// The days of which another run has published the same or a newer view of the raw files.
+    pub superseded: Excerpt<NaiveDate>,
+    /// The days that a rollback holds.
+    pub held: Excerpt<NaiveDate>,
+    /// The business days that ought to have raw files and have none, or too few.
+    pub missing: Excerpt<NaiveDate>,
+}
+
+/// What became of one day.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Outcome {
+    Published,
+    Superseded,
+    Held,
+}
+
+/// Days are worked on this many at once.
+const AT_ONCE: NonZeroUsize = NonZeroUsize::new(8).expect("not zero");
+
+/// Publishes the days that its plan names, each by one compare-and-swap of its record. A day of which
+/// another run has published the same or a newer view meanwhile, and a day that a rollback holds, stay as they are.
+/// Idempotent.
+///
+/// # Errors
+/// [`Error::Quality`] for a run whose audit is missing or failed, or whose files are no longer those that were audited;
+/// [`Error::RecordChanged`] when another run with an older view published a day after the audit: audit again.
+pub async fn publish(lake: &Lake, run: &RunId) -> Result<Recorded, Error> {
+    let plan = Plan::read(lake, run).await?;
+    let compared = Compared::read(lake, run).await?;
+    let audited = Audited::read(lake, run).await?;
+    let work = Arc::new(Work { lake: lake.clone(), run: run.clone(), range: plan.range, compared, audited });
+    let days: Vec<PlannedDay> = plan.to_publish().cloned().collect();
+    let outcomes = parallel::map(days, AT_ONCE, |planned| {
+        let work = work.clone();
+        async move { Ok((planned.day, work.publish_day(&planned).await?)) }
+    });
+    let outcomes = outcomes.await?;
+    let with = |wanted| outcomes.iter().filter(move |(_, outcome)| *outcome == wanted).map(|(day, _)| *day);
+    Ok(Recorded {
+        run: run.clone(),
+        from: plan.range.from(),
+        to: plan.range.to(),
+        published: with(Outcome::Published).count() as u64,
+        superseded: with(Outcome::Superseded).collect(),
+        held: with(Outcome::Held).collect(),
+        missing: plan.missing.into_iter().collect(),
+    })
+}
+
+/// The days of each table as they were audited.
+struct Audited(BTreeMap<TableName, BTreeMap<NaiveDate, Day>>);
+
+impl Audited {
+    async fn read(lake: &Lake, run: &RunId) -> Result<Self, Error> {
+        let mut tables = BTreeMap::new();
+        for table in TableName::ALL {
+            let report = Report::passed(lake, run, table).await?;
+            tables.insert(table, report.days.into_iter().map(|day| (day.date, day)).collect());
+        }
+        Ok(Self(tables))
+    }
+
+    /// Each table that has a partition for this day.
+    fn of(&self, date: NaiveDate) -> impl Iterator<Item = (TableName, &Day)> {
+        self.0.iter().filter_map(move |(table, days)| Some((*table, days.get(&date)?)))
+    }
+}
+
+/// What the days of a run have in common.
+struct Work {
+    lake: Lake,
+    run: RunId,
+    range: DateRange,
+    compared: Compared,
+    audited: Audited,
+}
+
+impl Work {
+    async fn publish_day(&self, planned: &PlannedDay) -> Result<Outcome, Error> {
+        let (lake, day) = (&self.lake, planned.day);
+        let mut publication: Option<Publication> = None;
+        loop {
+            let current = record::read(lake, day).await?;
+            if let Some(outcome) = self.settled(planned, current.as_ref()).await? {
+                return Ok(outcome);
+            }
+            let published = match publication.take() {
+                Some(published) => published,
+                None => self.publication(planned).await?,
+            };
+            let before = current.as_ref().map(|current| &current.record);
+            let mut next = Record::following(before, day, Cause::Published, &format!("run {}", self.run));
+            next.published = Some(Publication { published_at: next.written_at, ..published.clone() });
+            match record::compare_and_swap(lake, current.as_ref(), &next).await? {
+                Swap::Written(_) => return Ok(Outcome::Published),
+                Swap::Lost => publication = Some(published),
+            }
+        }
+    }
+
+    /// What became of the day, unless it is this run's to publish now.
+    async fn settled(&self, planned: &PlannedDay, current: Option<&Stored>) -> Result<Option<Outcome>, Error> {
+        let day = planned.day;
+        let number = current.map_or(0, |current| current.record.number);
+        if let Some(record) = current.map(|current| &current.record) {
+            if record.removed_runs.contains(&self.run) {
+                return Err(Error::Quality(format!(
+                    "the files that run {} wrote for {day} are removed, or about to be (pregao vacuum); start \
+                     create_datalake for {day} again",
+                    self.run
+                )));
+            }
+            if record.run() == Some(&self.run) && record.cause == Cause::Published {
+                return Ok(Some(Outcome::Published));
+            }
+            if record.held.is_some() {
+                return Ok(Some(Outcome::Held));
+            }
+        }
+        let theirs = current.and_then(|current| current.record.published.as_ref());
+        let view = theirs.map(|theirs| View::compare(&planned.raw_files, &theirs.raw_files));
+        if view == Some(View::Same) && number != planned.base {
+            return Ok(Some(Outcome::Superseded));
+        }
+        // The audit read the record first and then found the raw files to be exactly ours: so our view is not older.
+        let compared = self.compared.records.get(&day).copied().unwrap_or_default();
+        if compared != number {
+            if let (Some(View::Older), Some(theirs)) = (view, theirs)
+                && self.is_current(day, &theirs.raw_files).await?
+            {
+                return Ok(Some(Outcome::Superseded));
+            }
+            // The audit decides: the raw files still are ours, and it passes or not, or they are others by now.
+            return Err(Error::RecordChanged(format!(
+                "record {number} of {day} was written after the audit of run {} compared with record {compared}: audit again",
+                self.run
+            )));
+        }
+        Ok(None)
+    }
+
+    /// Whether the raw files of a day are exactly these now.
+    async fn is_current(&self, day: NaiveDate, files: &[RawFileVersion]) -> Result<bool, Error> {
+        let range = DateRange::day(day).map_err(|error| Error::InvalidInput(error.to_string()))?;
+        let now: Vec<RawFileVersion> = raw::list(&self.lake, range).await?.iter().map(Into::into).collect();
+        Ok(View::compare(files, &now) == View::Same)
+    }
+
+    /// What is to be published of the day: the files of each table, which still are those of their manifests.
+    async fn publication(&self, planned: &PlannedDay) -> Result<Publication, Error> {
+        let (lake, run, date) = (&self.lake, &self.run, planned.day);
+        let bucket = &lake.config.buckets.lake;
+        let mut tables = BTreeMap::new();
+        for (table, audited) in self.audited.of(date) {
+            let manifest = manifest::check(lake, table, date, run).await?;
+            let (files, bytes, rows) = (manifest.files.len() as u64, manifest.bytes(), manifest.rows());
+            if (files, bytes, rows) != (audited.parquet_files, audited.parquet_bytes, audited.figures.rows) {
+                return Err(Error::Quality(format!(
+                    "the manifest of {table} that run {run} has for {date} and the report of its audit are not of the same \
+                     files; nothing is published. Start create_datalake for {date} again"
+                )));
+            }
+            let files = manifest.files.iter().map(|file| PublishedFile {
+                name: file.name.clone(),
+                bytes: file.bytes,
+                etag: file.etag.clone(),
+                rows: file.rows,
+            });
+            let published = PublishedTable {
+                location: keys::uri(bucket, &keys::run_folder(table, date.into(), run)),
+                report: keys::uri(bucket, &keys::quality_report(run, table)),
+                rows,
+                bytes,
+                files: files.collect(),
+            };
+            tables.insert(table, published);
+        }
+        if tables.is_empty() {
+            return Err(Error::Quality(format!(
+                "the audit of run {run} for {} has no table for {date}; start create_datalake for {date} again",
+                self.range
+            )));
+        }
+        // The time is that of the record that is written.
+        Ok(Publication { run: run.clone(), published_at: record::now(), tables, raw_files: planned.raw_files.clone() })
+    }
+}
