@@ -163,6 +163,16 @@ class Written(NamedTuple):
             for day in self.days:
                 self.put(table, day, self.expected.day(table, *day))
 
+    def plan(self) -> dict:
+        """What a run begins with: the plan that lists its raw files."""
+        first, last = ("{:04}-{:02}-{:02}".format(*day) for day in (self.days[0], self.days[-1]))
+        event = {"stage": "raw", "run": self.run, "input": {"from": first, "to": last}}
+        return self.cloud.invoke("validate-partitions", event)
+
+    def publish(self) -> dict:
+        """Makes the audited run the published one of its days."""
+        return self.cloud.invoke("create-athena-table", {"record": True, "run": self.run})
+
     def figures(self, table: str) -> list[list[object]]:
         """What the query for the figures of each day answers."""
         days = ((day, self.expected.day(table, *day)) for day in self.days)

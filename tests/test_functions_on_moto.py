@@ -278,7 +278,7 @@ def test_refusals_of_s3_have_its_own_names(cloud: Cloud):
         ("validate-partitions", {"stage": "raw", **DAYS}),
         ("validate-partitions", {"stage": "published", "table": "quotes", **OF_RUN}),
         ("launch-emr-step", OF_RUN),
-        ("create-athena-table", {"table": "quotes", **OF_RUN}),
+        ("create-athena-table", {"record": True, "run": RUN}),
     ]:
         assert cloud.fails(function, event).error_type == "NoSuchBucket", function
 
@@ -590,13 +590,14 @@ def written(cloud: Cloud, tmp_path: Path) -> Written:
     for key, data in cloud.land_folder(tmp_path).items():
         cloud.s3.put_object(Bucket=cloud.raw, Key=key, Body=data)
     run = Written(cloud, oracle.read_folder(tmp_path))
+    run.plan()
     run.put_all()
     run.answer()
     return run
 
 
 def test_raw_files_are_counted_for_a_run(written: Written):
-    plan = written.cloud.invoke("validate-partitions", {"stage": "raw", "run": RUN, "input": DAYS})
+    plan = written.plan()
     places = [key for key in written.cloud.objects() if not key.startswith("landing/")]
     assert (plan["run"], plan["from"], plan["to"], plan["files"]) == (RUN, *DAYS.values(), len(places))
     assert plan["bytes"] == sum(len(written.cloud.objects()[key]) for key in places)
@@ -645,13 +646,12 @@ def test_a_run_that_lost_rows_is_a_quality_error_with_a_report(written: Written)
     assert error.error_type == "QualityError" and "quotes: row_counts" in error.message
     assert f"s3://{written.cloud.lake}/quality/run={RUN}/quotes.json" in error.message
     assert not written.report("quotes")["passed"] and written.report("options")["passed"]
-    for function, event in [
-        ("create-athena-table", {"table": "quotes", **OF_RUN}),
-        ("validate-partitions", {"stage": "published", "table": "quotes", **OF_RUN}),
-    ]:
-        before = written.cloud.moto.statements
-        assert written.cloud.fails(function, event).error_type == "QualityError"
-        assert written.cloud.moto.statements == before, "nothing was asked of Athena"
+    before = written.cloud.moto.statements
+    assert written.cloud.fails("create-athena-table", {"record": True, "run": RUN}).error_type == "QualityError"
+    assert written.cloud.moto.statements == before, "nothing was asked of Athena"
+    assert not [key for key in written.cloud.moto.objects(written.cloud.lake) if key.endswith("day=1.json")]
+    failed = json.loads(written.cloud.moto.objects(written.cloud.lake)["published/year=2020/month=4/day=1/failed.json"])
+    assert failed["run"] == RUN and "row_counts" in failed["failures"][0]
 
 
 def test_rows_that_fail_a_check_are_a_quality_error(written: Written):
@@ -673,14 +673,15 @@ def test_rows_that_fail_a_check_are_a_quality_error(written: Written):
 def test_audited_partitions_are_published_and_confirmed(written: Written, table: str):
     cloud = written.cloud
     cloud.invoke("validate-partitions", {"stage": "staged", **OF_RUN})
-    # One of the days is published already, from an earlier run.
+    recorded = written.publish()
+    assert (recorded["published"], recorded["superseded"]["count"], recorded["held"]["count"]) == (2, 0, 0)
+    assert written.publish() == recorded, "a second time changes nothing"
+    # One of the days is in the catalog already, from an earlier run.
     cloud.moto.answer(f"SHOW PARTITIONS `{table}`", ["partition"], [["year=2020/month=4/day=1"]])
     before = len(cloud.moto.statements)
 
-    published = cloud.invoke("create-athena-table", {"table": table, **OF_RUN})
-    assert published == {
-        "table": table, **OF_RUN, "partitions": 2, "rows": len(written.expected.rows[table]),
-    }  # fmt: skip
+    published = cloud.invoke("create-athena-table", {"table": table, **DAYS})
+    assert published == {"table": table, **DAYS, "partitions": 2, "rows": len(written.expected.rows[table])}
     database, ddl, show, add, move = cloud.moto.statements[before:]
     assert database == "CREATE DATABASE IF NOT EXISTS `pregao`"
     assert ddl.startswith(f"CREATE EXTERNAL TABLE IF NOT EXISTS `pregao`.`{table}`") and "STORED AS PARQUET" in ddl
@@ -700,7 +701,10 @@ def test_audited_partitions_are_published_and_confirmed(written: Written, table:
     cloud.moto.answer(f"SHOW PARTITIONS `{table}`", ["partition"], [[f"year=2020/month=4/day={day}"] for day in (1, 2)])
     confirmed = cloud.invoke("validate-partitions", {"stage": "published", "table": table, **OF_RUN})
     assert (confirmed["partitions"], confirmed["rows"]) == (2, published["rows"])
-    assert cloud.invoke("create-athena-table", {"table": table, **OF_RUN}) == published
+    assert cloud.invoke("create-athena-table", {"table": table, **DAYS}) == published
+    listed = json.loads(cloud.moto.objects(cloud.lake)[f"catalog/files/{table}.json"])
+    files = [file["uri"] for file in listed["files"]]
+    assert files == [f"{folder}part-0.parquet" for folder in location]
 
 
 def test_a_day_without_rows_is_published_as_an_empty_folder(cloud: Cloud, tmp_path: Path):
@@ -712,10 +716,12 @@ def test_a_day_without_rows_is_published_as_an_empty_folder(cloud: Cloud, tmp_pa
     (day,) = run.days
     for table in ("quotes", "options"):
         run.put(table, day, run.expected.day(table, *day))
+    run.plan()
     run.answer()
 
     cloud.invoke("validate-partitions", {"stage": "staged", **OF_RUN})
-    published = cloud.invoke("create-athena-table", {"table": "rejects", **OF_RUN})
+    run.publish()
+    published = cloud.invoke("create-athena-table", {"table": "rejects", "from": "2020-04-01", "to": "2020-04-01"})
     assert (published["partitions"], published["rows"]) == (1, 0)
     location = f"s3://{cloud.lake}/{run.folder('rejects', day)}"
     assert cloud.moto.statements[-1].endswith(f"PARTITION (year = 2020, month = 4, day = 1) LOCATION '{location}'")
@@ -725,8 +731,9 @@ def test_a_day_without_rows_is_published_as_an_empty_folder(cloud: Cloud, tmp_pa
 
 
 def test_other_rows_than_were_audited_are_a_quality_error(written: Written):
-    cloud, event = written.cloud, {"table": "quotes", **OF_RUN}
+    cloud, event = written.cloud, {"table": "quotes", **DAYS}
     cloud.invoke("validate-partitions", {"stage": "staged", **OF_RUN})
+    written.publish()
     cloud.moto.answer("SHOW PARTITIONS `quotes`", ["partition"], [["year=2020/month=4/day=1"]])
     error = cloud.fails("validate-partitions", {"stage": "published", **event})
     assert error.error_type == "QualityError" and "2020-04-02 has no partition" in error.message
@@ -736,14 +743,17 @@ def test_other_rows_than_were_audited_are_a_quality_error(written: Written):
     error = cloud.fails("validate-partitions", {"stage": "published", **event})
     assert error.error_type == "QualityError" and "2020-04-01 has" in error.message
 
+    # As if the day had not been published yet.
+    cloud.s3.delete_object(Bucket=cloud.lake, Key="published/year=2020/month=4/day=2.json")
     written.put("quotes", written.days[1], [])
-    error = cloud.fails("create-athena-table", event)
+    error = cloud.fails("create-athena-table", {"record": True, "run": RUN})
     assert error.error_type == "QualityError" and "2020-04-02" in error.message
 
 
 def test_failures_of_athena_are_told(written: Written, monkeypatch: pytest.MonkeyPatch):
-    cloud, event = written.cloud, {"table": "quotes", **OF_RUN}
-    assert cloud.fails("create-athena-table", event).error_type == "QualityError", "there is no report yet"
+    cloud, event = written.cloud, {"table": "quotes", **DAYS}
+    record = {"record": True, "run": RUN}
+    assert cloud.fails("create-athena-table", record).error_type == "QualityError", "there is no report yet"
     cloud.invoke("validate-partitions", {"stage": "staged", **OF_RUN})
     monkeypatch.setattr(Execution, "status", property(lambda self: "FAILED", lambda self, value: None))
     error = cloud.fails("create-athena-table", event)
@@ -754,10 +764,8 @@ def test_failures_of_athena_are_told(written: Written, monkeypatch: pytest.Monke
     ]:
         with cloud.moto.failing("StartQueryExecution", status, code, "in a test"):
             assert cloud.fails("create-athena-table", event).error_type == expected
-    for wrong in ({"table": "quotes"}, {**event, "table": "trades"}, {**event, "run": "a b"}):
+    for wrong in ({"table": "quotes"}, {**event, "table": "trades"}, {**event, "run": RUN}, {**record, "run": "a b"}):
         assert cloud.fails("create-athena-table", wrong).error_type == "InvalidInput"
-    error = cloud.fails("create-athena-table", {})
-    assert error.error_type == "QualityError" and "no run of" in error.message, "nothing was audited for yesterday"
 
 
 # --- all of them ------------------------------------------------------------------------------------

@@ -76,7 +76,8 @@ def no_patience(machine: dict) -> None:
 
 
 THROTTLED = refuses("TooManyRequestsException")
-PUBLISH = ["Publish", "Publish options", "Publish quotes", "Publish rejects"]
+PUBLISH = ["PublishRecords", "Publish", "Publish options", "Publish quotes", "Publish rejects"]
+TO_THE_END = ["Missing?", "Superseded?", "Done"]
 TO_THE_STEP = ["PlanRun", "NothingToDo?", "LaunchEmrStep"]
 A_LOOK = ["WaitForStep", "PollStep", "StepFinished?"]
 
@@ -134,7 +135,7 @@ CASES = {
             "validate-partitions staged": [AUDITED],
             **published(),
         },
-        [*TO_THE_STEP, *A_LOOK * 3, "ValidateStaged", *PUBLISH, "Done"],
+        [*TO_THE_STEP, *A_LOOK * 3, "ValidateStaged", *PUBLISH, *TO_THE_END],
     ),
     "lake: nothing to do": Case(
         "create_datalake",
@@ -153,7 +154,7 @@ CASES = {
             **published(),
             "create-athena-table options": [THROTTLED, created("options")],
         },
-        [*TO_THE_STEP, *A_LOOK, "ValidateStaged", *PUBLISH, "Done"],
+        [*TO_THE_STEP, *A_LOOK, "ValidateStaged", *PUBLISH, *TO_THE_END],
         with_=no_patience,
     ),
     "lake: the cluster cannot be started": Case(
@@ -212,7 +213,7 @@ CASES = {
             "validate-partitions staged": [AUDITED],
             **published(),
         },
-        [*TO_THE_STEP, *A_LOOK, "StepFailed", *A_LOOK, "ValidateStaged", *PUBLISH, "Done"],
+        [*TO_THE_STEP, *A_LOOK, "StepFailed", *A_LOOK, "ValidateStaged", *PUBLISH, *TO_THE_END],
     ),
     "lake: quality failure": Case(
         "create_datalake",

@@ -81,7 +81,8 @@ def test_raw_files_become_published_partitions(account: Account, tmp_path: Path)
     assert ran.status == "SUCCEEDED", ran
     looks = ran.states.count("PollStep")
     assert [state for state in ran.states if state not in ("WaitForStep", "PollStep", "StepFinished?", *PUBLISH)] == [
-        "PlanRun", "NothingToDo?", "LaunchEmrStep", "ValidateStaged", "Publish", "Done",
+        "PlanRun", "NothingToDo?", "LaunchEmrStep", "ValidateStaged", "PublishRecords", "Publish", "Missing?", "Superseded?",
+        "Done",
     ]  # fmt: skip
     assert looks and ran.states.count("StepFinished?") == looks and set(PUBLISH) <= set(ran.states)
     rows = {table: len(run.expected.rows[table]) for table in TABLES}
@@ -124,5 +125,5 @@ def test_a_step_that_failed_fails_the_execution_and_leaves_no_cluster(account: A
 
 def test_days_without_files_cost_nothing(account: Account):
     ran = account.workflows.wait(account.start("create_datalake", {"date": "2020-04-04"}))
-    assert (ran.status, ran.states) == ("SUCCEEDED", ["PlanRun", "NothingToDo?", "NothingToDo"])
+    assert (ran.status, ran.states) == ("SUCCEEDED", ["PlanRun", "NothingToDo?", "MissingBeforehand?", "NothingToDo"])
     assert account.cloud.clusters() == [] and account.cloud.moto.statements == []
