@@ -20,7 +20,18 @@ DAYS = {"from": "2020-04-01", "to": "2020-04-03"}
 OF_RUN = {"run": RUN, **DAYS}
 TABLES = ["quotes", "options", "rejects"]
 
-PLANNED = gives(**OF_RUN, files=36, bytes=7_000_000, days={"count": 3, "first": []}, gaps={"count": 0, "first": []})
+NONE = {"count": 0, "first": []}
+
+
+def planned(run: str = RUN, to_publish: int = 3, missing: dict | None = None) -> Reply:
+    """What PlanRun tells."""
+    return gives(
+        run=run, **DAYS, files=36, bytes=7_000_000, days={"count": 3, "first": []}, gaps=NONE, to_publish=to_publish,
+        missing=missing or NONE,
+    )  # fmt: skip
+
+
+PLANNED = planned()
 # A moment that has passed, by both clocks: nobody waits for it.
 STEP = {"cluster_id": "j-1", "step_id": "s-1", "look_at": "2020-04-01T03:00:00.100Z"}
 LAUNCHED = gives(**STEP)
@@ -38,13 +49,27 @@ def look(state: str, reason: str = "") -> Reply:
 
 
 def created(table: str) -> Reply:
-    return gives(table=table, **OF_RUN, partitions=3, rows=7)
+    return gives(table=table, **DAYS, partitions=3, rows=7)
 
 
-def published() -> dict[str, list[Reply]]:
-    """The answers of both functions of `athena_update`, for all tables."""
+def recorded(published: int = 3) -> Reply:
+    superseded = NONE if published else {"count": 3, "first": ["2020-04-01", "2020-04-02", "2020-04-03"]}
+    return gives(**OF_RUN, published=published, superseded=superseded, held=NONE, missing=NONE)
+
+
+def published(days: int = 3) -> dict[str, list[Reply]]:
+    """The answers that make a run the published one: of its records, and of both functions of `athena_update`."""
     functions = ["create-athena-table", "validate-partitions published"]
-    return {f"{function} {table}": [created(table)] for function in functions for table in TABLES}
+    updated = {f"{function} {table}": [created(table)] for function in functions for table in TABLES}
+    return {"create-athena-table": [recorded(days)], **updated}
+
+
+MISSING = {"count": 1, "first": ["2020-04-03"]}
+NO_FILES = (
+    "no or too few raw files of the business day 2020-04-03: upload them and start create_datalake, or accept it "
+    "(pregao run --accept-missing 2020-04-03)"
+)
+CHANGED = raises("RawFilesChanged", "raw files changed while run r read them")
 
 
 class Case(NamedTuple):
@@ -140,8 +165,86 @@ CASES = {
     "lake: nothing to do": Case(
         "create_datalake",
         {"date": "2020-04-04"},
-        {"validate-partitions raw": [gives(**OF_RUN, files=0, bytes=0, days=[])]},
-        ["PlanRun", "NothingToDo?", "NothingToDo"],
+        {"validate-partitions raw": [planned(to_publish=0)]},
+        ["PlanRun", "NothingToDo?", "MissingBeforehand?", "NothingToDo"],
+    ),
+    "lake: a business day without files": Case(
+        "create_datalake",
+        {},
+        {"validate-partitions raw": [planned(to_publish=0, missing=MISSING)]},
+        ["PlanRun", "NothingToDo?", "MissingBeforehand?", "DataMissing"],
+        "FAILED",
+        "DataMissing",
+        NO_FILES,
+    ),
+    "lake: a business day without files, and days to publish": Case(
+        "create_datalake",
+        {},
+        {
+            "validate-partitions raw": [planned(missing=MISSING)],
+            "launch-emr-step": [LAUNCHED],
+            "poll-step": [look("COMPLETED")],
+            "validate-partitions staged": [AUDITED],
+            **published(),
+        },
+        [*TO_THE_STEP, *A_LOOK, "ValidateStaged", *PUBLISH, "Missing?", "DataMissing"],
+        "FAILED",
+        "DataMissing",
+        NO_FILES,
+    ),
+    "lake: raw files change under the job": Case(
+        "create_datalake",
+        DAYS,
+        {
+            "validate-partitions raw": [PLANNED, planned(f"{RUN}.2")],
+            "launch-emr-step": [LAUNCHED, gives(**{**STEP, "cluster_id": "j-2", "step_id": "s-2"})],
+            "poll-step": [look("COMPLETED"), look("COMPLETED")],
+            "validate-partitions staged": [CHANGED, AUDITED],
+            **published(),
+        },
+        [
+            *TO_THE_STEP, *A_LOOK, "ValidateStaged", "PlanAgain", *TO_THE_STEP[1:], *A_LOOK, "ValidateStaged",
+            *PUBLISH, *TO_THE_END,
+        ],
+    ),  # fmt: skip
+    "lake: raw files do not stop changing": Case(
+        "create_datalake",
+        DAYS,
+        {
+            "validate-partitions raw": [PLANNED, raises("RawFilesChanged", "in each of 3 attempts")],
+            "launch-emr-step": [LAUNCHED],
+            "poll-step": [look("COMPLETED")],
+            "validate-partitions staged": [CHANGED],
+        },
+        [*TO_THE_STEP, *A_LOOK, "ValidateStaged", "PlanAgain"],
+        "FAILED",
+        "RawFilesChanged",
+        "in each of 3 attempts",
+    ),
+    "lake: another run publishes meanwhile": Case(
+        "create_datalake",
+        DAYS,
+        {
+            "validate-partitions raw": [PLANNED],
+            "launch-emr-step": [LAUNCHED],
+            "poll-step": [look("COMPLETED")],
+            "validate-partitions staged": [AUDITED, AUDITED],
+            **published(),
+            "create-athena-table": [raises("RecordChanged", "audit again"), recorded()],
+        },
+        [*TO_THE_STEP, *A_LOOK, "ValidateStaged", "PublishRecords", "ValidateStaged", *PUBLISH, *TO_THE_END],
+    ),
+    "lake: superseded": Case(
+        "create_datalake",
+        DAYS,
+        {
+            "validate-partitions raw": [PLANNED],
+            "launch-emr-step": [LAUNCHED],
+            "poll-step": [look("COMPLETED")],
+            "validate-partitions staged": [AUDITED],
+            **published(days=0),
+        },
+        [*TO_THE_STEP, *A_LOOK, "ValidateStaged", *PUBLISH, "Missing?", "Superseded?", "Superseded"],
     ),
     "lake: throttled everywhere, then success": Case(
         "create_datalake",
@@ -247,7 +350,7 @@ CASES = {
     ),
     "athena: success": Case(
         "athena_update",
-        {"table": "quotes", **OF_RUN},
+        {"table": "quotes", **DAYS},
         {
             "create-athena-table quotes": [created("quotes")],
             "validate-partitions published quotes": [created("quotes")],
@@ -256,7 +359,7 @@ CASES = {
     ),
     "athena: a statement fails": Case(
         "athena_update",
-        {"table": "quotes", **OF_RUN},
+        {"table": "quotes", **DAYS},
         {"create-athena-table quotes": [raises("AthenaError", "Athena query 7 FAILED: no such database")]},
         ["CreateAthenaTable"],
         "FAILED",
@@ -265,7 +368,7 @@ CASES = {
     ),
     "athena: other rows than were audited": Case(
         "athena_update",
-        {"table": "quotes", **OF_RUN},
+        {"table": "quotes", **DAYS},
         {"create-athena-table quotes": [created("quotes")], "validate-partitions published quotes": [BIDS]},
         ["CreateAthenaTable", "ValidatePublished"],
         "FAILED",
