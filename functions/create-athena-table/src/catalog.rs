@@ -56,6 +56,9 @@ async fn update_table(lake: &Lake, table: TableName, range: DateRange) -> Result
     partitions::create_database(lake, database).await?;
     let location = keys::uri(&lake.config.buckets.lake, &keys::table(table));
     athena::run(lake, &table.create_table_ddl(database, &location)).await?;
+    if table == derived::KEEPER {
+        athena::run(lake, &derived::create_published_ddl(lake)).await?;
+    }
 
     let holder = format!("athena_update of {table} for {range}");
     let mut lease = Lease::take(lake, keys::catalog_lease(table), &holder, PATIENCE).await?;

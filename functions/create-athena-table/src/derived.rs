@@ -47,8 +47,38 @@ struct PublishedDay {
     held: bool,
 }
 
+/// The columns of the table `published`, as DDL names them: the fields of [`PublishedDay`].
+const COLUMNS: [(&str, &str); 10] = [
+    ("day", "date"),
+    ("run", "string"),
+    ("number", "bigint"),
+    ("published_at", "timestamp"),
+    ("quotes_rows", "bigint"),
+    ("options_rows", "bigint"),
+    ("rejects_rows", "bigint"),
+    ("raw_files", "bigint"),
+    ("raw_bytes", "bigint"),
+    ("held", "boolean"),
+];
+
 /// The name of the object of the table `published`.
 const DAYS: &str = "days.json";
+
+/// The statement that creates the table `published` unless it is there.
+pub fn create_published_ddl(lake: &Lake) -> String {
+    let columns: Vec<String> = COLUMNS.iter().map(|(name, kind)| format!("  `{name}` {kind}")).collect();
+    format!(
+        "CREATE EXTERNAL TABLE IF NOT EXISTS `{}`.`published` (\n{}\n)\n\
+         ROW FORMAT SERDE 'org.openx.data.jsonserde.JsonSerDe'\n\
+         LOCATION '{}'",
+        lake.config.athena.database,
+        columns.join(",\n"),
+        keys::uri(&lake.config.buckets.lake, keys::PUBLISHED_TABLE)
+    )
+}
+
+/// The table under whose lease the table `published` is kept, which is about all of them.
+pub const KEEPER: TableName = TableName::Quotes;
 
 /// Changes the lists to what these records say of the days of `range`.
 pub async fn update(
@@ -59,8 +89,7 @@ pub async fn update(
     records: &BTreeMap<NaiveDate, Record>,
 ) -> Result<(), Error> {
     lease.within(update_files(lake, table, range, records)).await?;
-    // The days are those of all tables: one table's lease protects them.
-    if table == TableName::Quotes {
+    if table == KEEPER {
         lease.within(update_days(lake, range, records)).await?;
     }
     Ok(())
@@ -209,6 +238,8 @@ mod tests {
             text,
             r#"{"day":"2020-04-01","run":"r","number":1,"published_at":"2020-04-02 10:00:00.500","quotes_rows":7,"options_rows":0,"rejects_rows":0,"raw_files":1,"raw_bytes":100,"held":false}"#
         );
+        let fields: serde_json::Map<String, serde_json::Value> = serde_json::from_str(&text).expect("an object");
+        assert!(fields.keys().eq(COLUMNS.iter().map(|(name, _)| *name)), "the columns are the fields");
         let read = days_in(format!("{text}\n{text}\n").as_bytes()).expect("two rows");
         assert_eq!(
             read.iter().map(|row| (row.day, row.published_at)).collect::<Vec<_>>(),
