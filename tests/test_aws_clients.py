@@ -317,8 +317,13 @@ def test_step_functions_brings_the_catalog_back_to_the_record(lake: Lake, tmp_pa
             started = sfn.start_execution(stateMachineArn=STATE_MACHINES["athena_update"], input=json.dumps(input))
             return finished(sfn, started["executionArn"])
 
-        first = next(key for key in lake.objects(LAKE) if key.endswith(".parquet") and "/quotes/" in f"/{key}"
-                     and f"s3://{LAKE}/{key}".rsplit("/", 1)[0] not in paths)
+        first = next(
+            key
+            for key in lake.objects(LAKE)
+            if key.endswith(".parquet")
+            and "/quotes/" in f"/{key}"
+            and f"s3://{LAKE}/{key}".rsplit("/", 1)[0] not in paths
+        )
         elsewhere = f"s3://{LAKE}/{first.rsplit('/', 1)[0]}/"
         lake.query(f"ALTER TABLE quotes PARTITION (year=2020, month=4, day=1) SET LOCATION '{elsewhere}'")
         assert lake.query(tickers) == both[:1]

@@ -707,6 +707,44 @@ def test_audited_partitions_are_published_and_confirmed(written: Written, table:
     assert files == [f"{folder}part-0.parquet" for folder in location]
 
 
+def test_a_run_with_older_raw_files_is_superseded(written: Written):
+    """Another run has published a day meanwhile, with a raw file that came later and is still there."""
+    cloud = written.cloud
+    cloud.invoke("validate-partitions", {"stage": "staged", **OF_RUN})
+    late = "202004011155_flashpanel.csv"
+    cloud.s3.put_object(Bucket=cloud.raw, Key=f"quotes/date=2020-04-01/{late}", Body=b"late")
+    raw_files = [
+        {
+            "name": found["Key"].rsplit("/", 1)[1],
+            "bytes": found["Size"],
+            "etag": found["ETag"].strip('"'),
+            "last_modified": found["LastModified"].isoformat(),
+        }
+        for feed in ("quotes", "options")
+        for found in cloud.s3.list_objects_v2(Bucket=cloud.raw, Prefix=f"{feed}/date=2020-04-01/")["Contents"]
+    ]
+    written_at = "2020-04-02T10:00:00Z"
+    other = {"run": "other", "published_at": written_at, "tables": {}, "raw_files": raw_files}
+    record = {
+        "version": 1, "day": "2020-04-01", "number": 1, "cause": "published", "written_at": written_at, "actor": "run other",
+        "published": other,
+    }  # fmt: skip
+    key = "published/year=2020/month=4/day=1.json"
+    cloud.s3.put_object(Bucket=cloud.lake, Key=key, Body=json.dumps(record).encode())
+    recorded = written.publish()
+    assert (recorded["published"], recorded["superseded"]) == (1, {"count": 1, "first": ["2020-04-01"]})
+    assert json.loads(cloud.moto.objects(cloud.lake)[key]) == record
+
+    # The same raw files as ours, but others than are there now: the audit has to look.
+    ours = [file for file in raw_files if file["name"] != late]
+    other["raw_files"] = [{**file, "last_modified": "2020-04-01T10:00:00Z", "etag": "older"} for file in ours]
+    cloud.s3.put_object(Bucket=cloud.lake, Key=key, Body=json.dumps(record).encode())
+    assert cloud.fails("create-athena-table", {"record": True, "run": RUN}).error_type == "RecordChanged"
+    assert cloud.fails("validate-partitions", {"stage": "staged", **OF_RUN}).error_type == "RawFilesChanged"
+    again = cloud.invoke("validate-partitions", {"stage": "raw", "after": RUN})
+    assert (again["run"], again["files"]) == (f"{RUN}.2", len(ours) + 1 + 6)
+
+
 def test_a_day_without_rows_is_published_as_an_empty_folder(cloud: Cloud, tmp_path: Path):
     for feed, row in [("quotes", quote()), ("options", rawfiles.option())]:
         rawfiles.write(tmp_path, feed, "202004011000", [row])

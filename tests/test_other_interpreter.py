@@ -203,8 +203,15 @@ CASES = {
             **published(),
         },
         [
-            *TO_THE_STEP, *A_LOOK, "ValidateStaged", "PlanAgain", *TO_THE_STEP[1:], *A_LOOK, "ValidateStaged",
-            *PUBLISH, *TO_THE_END,
+            *TO_THE_STEP,
+            *A_LOOK,
+            "ValidateStaged",
+            "PlanAgain",
+            *TO_THE_STEP[1:],
+            *A_LOOK,
+            "ValidateStaged",
+            *PUBLISH,
+            *TO_THE_END,
         ],
     ),  # fmt: skip
     "lake: raw files do not stop changing": Case(
