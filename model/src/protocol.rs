@@ -100,6 +100,8 @@ broken! {
     VacuumIgnoresCatalog => NOT_REMOVED in VACUUM,
     /// The retention of a record ends while an update of the catalog goes on that read it.
     RetentionTooShort => NOT_REMOVED in VACUUM,
+    /// The retention counts from when the record is read, and not from before the catalog is listed.
+    RetentionCountedLate => NOT_REMOVED in VACUUM,
     /// A run is published although its files are marked as removed.
     PublishIgnoresRemoved => NOT_REMOVED in VACUUM,
     /// An earlier record is published once more although its files are marked as removed.

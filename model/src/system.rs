@@ -30,7 +30,7 @@ pub struct State {
     /// Invocations that nobody waits for.
     pub zombies: Vec<Invocation>,
     /// The vacuum that is at work.
-    pub vacuum: Option<vacuum::Step>,
+    pub vacuum: Option<vacuum::Vacuum>,
     /// The command of an operator that is at work.
     pub operator: Option<operator::Step>,
     /// Whether an execution failed or a command died, so that the catalog may be behind until the next update.
@@ -236,8 +236,8 @@ impl System {
             Actor::Zombie(zombie) => self.step_of_zombie(state, zombie, answered),
             Actor::Operator => self.step_of_operator(state, answered),
             Actor::Vacuum => {
-                let Some(step) = state.vacuum else { return };
-                state.vacuum = step.step(&mut state.lake, &state.runs, self.protocol, answered);
+                let Some(vacuum) = state.vacuum else { return };
+                state.vacuum = vacuum.step(&mut state.lake, &state.runs, self.protocol, answered);
             }
         }
     }
@@ -280,7 +280,7 @@ impl System {
     fn actions_of_commands(&self, state: &State, actions: &mut Vec<Action>) {
         let left = &state.left;
         match state.vacuum {
-            Some(step) => {
+            Some(vacuum::Vacuum { step, .. }) => {
                 actions.push(Action::Step(Actor::Vacuum));
                 // Before it has written anything, its death is as if it had not been started.
                 if step.has_written() {
@@ -395,7 +395,7 @@ impl Model for System {
             }
             Action::VacuumStarts => {
                 state.left.vacuums -= 1;
-                state.vacuum = Some(vacuum::first(self.protocol));
+                state.vacuum = Some(vacuum::Vacuum::start(&state.lake, self.protocol));
             }
             Action::RollbackStarts(to) => {
                 state.left.rollbacks -= 1;
@@ -474,7 +474,7 @@ impl System {
                 let invocation = &state.zombies[usize::from(zombie)];
                 format!("zombie of run {}: {:?}", name(invocation), invocation.step)
             }
-            Actor::Vacuum => format!("vacuum: {:?}", state.vacuum.expect("a vacuum that takes a step")),
+            Actor::Vacuum => format!("vacuum: {:?}", state.vacuum.expect("a vacuum that takes a step").step),
             Actor::Operator => format!("operator: {:?}", state.operator.expect("a command that takes a step")),
         }
     }

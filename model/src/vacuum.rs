@@ -1,42 +1,48 @@
-//! How files are removed that nobody reads: folders first, then executions, then record and catalog; the record says that they
+//! How files are removed that nobody reads: folders first, then executions, then catalog and record; the record says that they
 //! are removed before they are.
 
-use crate::lake::{Files, Folder, Folders, Lake, Record, Writer};
+use crate::lake::{Files, Folder, Folders, Lake, Number, Record, Writer};
 use crate::properties::Violation;
 use crate::protocol::{Broken, Protocol};
 use crate::run::Execution;
 
+/// A vacuum that is at work.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Vacuum {
+    /// The newest number that was replaced before the retention began, counted from the start of the vacuum.
+    pub aged: Number,
+    /// What it does next.
+    pub step: Step,
+}
+
 /// What a vacuum does next, with what it knows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Step {
-    /// Lists the folders of runs: `crates/pregao/src/commands/vacuum.rs::vacuum`.
+    /// Lists the folders of runs: `crates/lake/src/vacuum/found.rs::list`.
     ListsFolders {
         /// Folders of running executions. Known only in a broken protocol.
         running: Folders,
     },
-    /// Lists the executions that are running, and leaves their folders out: `crates/pregao/src/commands/vacuum.rs::vacuum`.
+    /// Lists the executions that are running, and leaves their folders out: `crates/lake/src/vacuum/mod.rs::running`.
     ListsExecutions {
         /// The folders that were found.
         found: Folders,
     },
-    /// Reads the record and those within the retention: `crates/lake/src/record/store.rs::read`,
-    /// `crates/lake/src/record/store.rs::history`.
-    ReadsRecord {
-        /// The folders of no running execution.
-        found: Folders,
-    },
-    /// Reads the catalog, and decides: `crates/pregao/src/commands/vacuum.rs::vacuum`.
+    /// Lists what the catalog names, and leaves it out: `crates/lake/src/vacuum/referenced.rs::list`.
     ReadsCatalog {
         /// The folders of no running execution.
         found: Folders,
-        /// The record.
-        before: Option<Record>,
-        /// Those of them that no record names.
-        unnamed: Folders,
     },
-    /// Marks folders as removed: `crates/lake/src/record/store.rs::compare_and_swap`.
+    /// Reads the record and those within the retention, and decides: `crates/lake/src/vacuum/mod.rs::claim`,
+    /// `crates/lake/src/vacuum/mod.rs::kept`.
+    ReadsRecord {
+        /// The folders of no running execution that the catalog does not name.
+        found: Folders,
+    },
+    /// Marks folders as removed: `crates/lake/src/vacuum/mod.rs::claim`,
+    /// `crates/lake/src/record/store.rs::compare_and_swap`.
     Swaps {
-        /// The folders of no running execution.
+        /// The folders of no running execution that the catalog does not name.
         found: Folders,
         /// The record.
         before: Option<Record>,
@@ -45,14 +51,14 @@ pub enum Step {
     },
     /// Had no answer, and looks whether the record is its own: `crates/lake/src/record/store.rs::compare_and_swap`.
     LooksAgain {
-        /// The folders of no running execution.
+        /// The folders of no running execution that the catalog does not name.
         found: Folders,
         /// What it wanted to write.
         record: Record,
         /// What is removed.
         remove: Folders,
     },
-    /// Deletes the files of one folder: `crates/pregao/src/commands/vacuum.rs::vacuum`.
+    /// Deletes the files of one folder: `crates/lake/src/vacuum/mod.rs::vacuum`.
     Deletes {
         /// What is still to be deleted.
         remove: Folders,
@@ -61,12 +67,21 @@ pub enum Step {
     },
 }
 
-/// The first step of a vacuum.
-pub fn first(protocol: Protocol) -> Step {
-    if protocol.is(Broken::VacuumListsExecutionsFirst) {
-        Step::ListsExecutions { found: Folders::default() }
-    } else {
-        Step::ListsFolders { running: Folders::default() }
+impl Vacuum {
+    /// One that starts now.
+    pub fn start(lake: &Lake, protocol: Protocol) -> Self {
+        let step = if protocol.is(Broken::VacuumListsExecutionsFirst) {
+            Step::ListsExecutions { found: Folders::default() }
+        } else {
+            Step::ListsFolders { running: Folders::default() }
+        };
+        Self { aged: lake.aged, step }
+    }
+
+    /// Takes the next step. Returns what it is then at; none when it has ended.
+    pub fn step(self, lake: &mut Lake, runs: &[Execution], protocol: Protocol, answered: bool) -> Option<Self> {
+        let aged = if protocol.is(Broken::RetentionCountedLate) { lake.aged } else { self.aged };
+        self.step.take(lake, runs, protocol, aged, answered).map(|step| Self { step, ..self })
     }
 }
 
@@ -81,17 +96,23 @@ impl Step {
         matches!(self, Step::LooksAgain { .. } | Step::Deletes { .. })
     }
 
-    /// Takes the step. Returns the next one, or none when the vacuum has ended.
-    pub fn step(self, lake: &mut Lake, runs: &[Execution], protocol: Protocol, answered: bool) -> Option<Step> {
+    fn take(
+        self,
+        lake: &mut Lake,
+        runs: &[Execution],
+        protocol: Protocol,
+        aged: Number,
+        answered: bool,
+    ) -> Option<Step> {
         let is_running = |folder: &Folder| runs.get(usize::from(folder.run())).is_some_and(|run| run.is_running());
         match self {
             Step::ListsFolders { running } => {
                 let written = |folder: &Folder| matches!(lake.files(*folder), Files::Written { .. });
-                let found = all().filter(|folder| written(folder) && !running.contains(*folder));
+                let found = set(all().filter(|folder| written(folder) && !running.contains(*folder)));
                 Some(if protocol.is(Broken::VacuumListsExecutionsFirst) {
-                    Step::ReadsRecord { found: set(found) }
+                    Step::ReadsCatalog { found }
                 } else {
-                    Step::ListsExecutions { found: set(found) }
+                    Step::ListsExecutions { found }
                 })
             }
             Step::ListsExecutions { .. } if protocol.is(Broken::VacuumListsExecutionsFirst) => {
@@ -99,24 +120,22 @@ impl Step {
             }
             Step::ListsExecutions { found } => {
                 let found = set(found.iter().filter(|folder| !is_running(folder)));
+                (!found.is_empty()).then_some(Step::ReadsCatalog { found })
+            }
+            Step::ReadsCatalog { mut found } => {
+                for partition in lake.catalog.iter().flatten() {
+                    if !protocol.is(Broken::VacuumIgnoresCatalog) {
+                        found.remove(partition.publication.folder);
+                    }
+                }
                 (!found.is_empty()).then_some(Step::ReadsRecord { found })
             }
             Step::ReadsRecord { found } => {
-                let retained = (lake.aged + 1..Record::number(lake.record)).map(|number| lake.earlier(number));
-                let mut unnamed = found;
-                for record in retained.chain([lake.record]) {
-                    if let Some(published) = Record::published(record) {
-                        unnamed.remove(published.folder);
-                    }
-                }
-                Some(Step::ReadsCatalog { found, before: lake.record, unnamed })
-            }
-            Step::ReadsCatalog { found, before, unnamed } => {
-                let mut remove = unnamed;
-                for partition in lake.catalog.iter().flatten() {
-                    if !protocol.is(Broken::VacuumIgnoresCatalog) {
-                        remove.remove(partition.publication.folder);
-                    }
+                let before = lake.record;
+                let retained = (aged + 1..Record::number(before)).map(|number| lake.earlier(number));
+                let mut remove = found;
+                for published in retained.chain([before]).filter_map(Record::published) {
+                    remove.remove(published.folder);
                 }
                 if remove.is_empty() {
                     return None;

@@ -107,6 +107,11 @@ fn the_retention_is_too_short() {
 }
 
 #[test]
+fn the_retention_is_counted_late() {
+    is_rejected(Broken::RetentionCountedLate);
+}
+
+#[test]
 fn removed_files_are_published() {
     is_rejected(Broken::PublishIgnoresRemoved);
 }

@@ -7,7 +7,7 @@ use model::protocol::Protocol;
 use model::run::{Execution, Invocation, Step};
 use model::scenario::{self, Scenario};
 use model::system::{Action, State, System};
-use model::vacuum;
+use model::vacuum::{self, Vacuum};
 use stateright::{Checker, Model, Property};
 
 /// A system of which is asked whether situations occur.
@@ -101,10 +101,12 @@ fn removals_occur() {
             ("the first record is that of a vacuum", |_, state| {
                 state.lake.record.is_some_and(|record| record.number == 1 && record.published.is_none())
             }),
-            (
-                "a vacuum loses the race",
-                |_, state| matches!(state.vacuum, Some(vacuum::Step::Swaps { before, .. }) if before != state.lake.record),
-            ),
+            ("a vacuum loses the race", |_, state| {
+                matches!(
+                    state.vacuum,
+                    Some(Vacuum { step: vacuum::Step::Swaps { before, .. }, .. }) if before != state.lake.record
+                )
+            }),
             ("a run is published after it was aborted", |_, state| {
                 Record::published(state.lake.record)
                     .is_some_and(|published| state.runs[usize::from(published.folder.run())] == Execution::Failed)
