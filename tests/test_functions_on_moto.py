@@ -681,7 +681,8 @@ def test_audited_partitions_are_published_and_confirmed(written: Written, table:
     before = len(cloud.moto.statements)
 
     published = cloud.invoke("create-athena-table", {"table": table, **DAYS})
-    assert published == {"table": table, **DAYS, "partitions": 2, "rows": len(written.expected.rows[table])}
+    rows = len(written.expected.rows[table])
+    assert published == {"table": table, **DAYS, "partitions": 2, "rows": rows, "records": 2}
     database, ddl, show, add, move = cloud.moto.statements[before:]
     assert database == "CREATE DATABASE IF NOT EXISTS `pregao`"
     assert ddl.startswith(f"CREATE EXTERNAL TABLE IF NOT EXISTS `pregao`.`{table}`") and "STORED AS PARQUET" in ddl

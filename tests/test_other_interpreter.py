@@ -49,7 +49,7 @@ def look(state: str, reason: str = "") -> Reply:
 
 
 def created(table: str) -> Reply:
-    return gives(table=table, **DAYS, partitions=3, rows=7)
+    return gives(table=table, **DAYS, partitions=3, rows=7, records=3)
 
 
 def recorded(published: int = 3) -> Reply:
@@ -372,6 +372,18 @@ CASES = {
         "FAILED",
         "AthenaError",
         "Athena query 7 FAILED: no such database",
+    ),
+    "athena: another run published meanwhile": Case(
+        "athena_update",
+        {"table": "quotes", **DAYS},
+        {
+            "create-athena-table quotes": [created("quotes"), created("quotes")],
+            "validate-partitions published quotes": [
+                raises("RecordChanged", "pregao.quotes does not answer with what the records say"),
+                created("quotes"),
+            ],
+        },
+        ["CreateAthenaTable", "ValidatePublished", "UpdateAgain", "CreateAthenaTable", "ValidatePublished"],
     ),
     "athena: other rows than were audited": Case(
         "athena_update",

@@ -30,6 +30,16 @@ pub struct Updated {
     pub partitions: u64,
     /// The rows in them.
     pub rows: u64,
+    /// The sum of the numbers of the records, of all tables, that it was brought to. Numbers only grow: the sum is another
+    /// one when any record was written since.
+    pub records: u64,
+}
+
+/// What one table was brought to.
+#[derive(Default)]
+struct Table {
+    rows: BTreeMap<NaiveDate, u64>,
+    records: u64,
 }
 
 /// How long to wait for other updates of the same table. A function has 15 minutes.
@@ -41,17 +51,17 @@ const PATIENCE: Duration = Duration::from_secs(600);
 /// [`Error::Unavailable`] when others update the table for too long; [`Error::Athena`] when a statement fails; as
 /// [`record::read`].
 pub async fn update(lake: &Lake, table: Option<TableName>, range: DateRange) -> Result<Updated, Error> {
-    let mut updated = Updated { table, from: range.from(), to: range.to(), partitions: 0, rows: 0 };
+    let mut updated = Updated { table, from: range.from(), to: range.to(), partitions: 0, rows: 0, records: 0 };
     for table in table.map_or(TableName::ALL.to_vec(), |table| vec![table]) {
         let published = update_table(lake, table, range).await?;
-        updated.partitions += published.len() as u64;
-        updated.rows += published.values().sum::<u64>();
+        updated.partitions += published.rows.len() as u64;
+        updated.rows += published.rows.values().sum::<u64>();
+        updated.records += published.records;
     }
     Ok(updated)
 }
 
-/// Returns the rows of each published day.
-async fn update_table(lake: &Lake, table: TableName, range: DateRange) -> Result<BTreeMap<NaiveDate, u64>, Error> {
+async fn update_table(lake: &Lake, table: TableName, range: DateRange) -> Result<Table, Error> {
     let database = lake.config.athena.database.as_str();
     partitions::create_database(lake, database).await?;
     let location = keys::uri(&lake.config.buckets.lake, &keys::table(table));
@@ -68,23 +78,19 @@ async fn update_table(lake: &Lake, table: TableName, range: DateRange) -> Result
     done
 }
 
-async fn under_lease(
-    lake: &Lake,
-    lease: &mut Lease<'_>,
-    table: TableName,
-    range: DateRange,
-) -> Result<BTreeMap<NaiveDate, u64>, Error> {
+async fn under_lease(lake: &Lake, lease: &mut Lease<'_>, table: TableName, range: DateRange) -> Result<Table, Error> {
     let records = lease.within(record::read_range(lake, range)).await?;
     let records: BTreeMap<NaiveDate, Record> =
         records.into_iter().map(|(date, stored)| (date, stored.record)).collect();
     let mut wanted = BTreeMap::new();
     let mut gone = Vec::new();
-    let mut rows = BTreeMap::new();
+    let mut done = Table::default();
     for (date, record) in &records {
+        done.records += record.number;
         match (record.table(table), &record.published) {
             (Some(published), _) => {
                 wanted.insert(Partition::from(*date), published.location.clone());
-                rows.insert(*date, published.rows);
+                done.rows.insert(*date, published.rows);
             }
             (None, Some(_)) => gone.push(Partition::from(*date)),
             (None, None) => {}
@@ -92,7 +98,7 @@ async fn under_lease(
     }
     point(lake, lease, table, wanted, gone).await?;
     derived::update(lake, lease, table, range, &records).await?;
-    Ok(rows)
+    Ok(done)
 }
 
 /// Points partitions at these folders, and drops those that are gone.

@@ -45,7 +45,7 @@ struct Record {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Update {
-    table: TableName,
+    table: Option<TableName>,
     from: chrono::NaiveDate,
     to: chrono::NaiveDate,
 }
@@ -72,7 +72,7 @@ pub async fn handle(lake: &Lake, event: Value) -> Result<Done, Error> {
     }
     let (table, range) = if event.get("table").is_some() {
         let Update { table, from, to } = parse_event(event, UPDATE)?;
-        (Some(table), DateRange::new(from, to).map_err(|error| Error::InvalidInput(error.to_string()))?)
+        (table, DateRange::new(from, to).map_err(|error| Error::InvalidInput(error.to_string()))?)
     } else {
         (None, request::resolve(&event, Utc::now())?.range()?)
     };

@@ -72,6 +72,7 @@ struct Staged {
 #[derive(Debug, Deserialize)]
 struct Published {
     table: Option<TableName>,
+    records: Option<u64>,
     #[serde(flatten)]
     range: DateRange,
 }
@@ -95,8 +96,8 @@ pub async fn handle(lake: &Lake, event: Value) -> Result<Audit, Error> {
             staged::audit(lake, &run).await.map(Audit::Staged)
         }
         Stage::Published => {
-            let Published { table, range } = parse_event(event, PUBLISHED)?;
-            published::confirm(lake, table, range).await.map(Audit::Published)
+            let Published { table, records, range } = parse_event(event, PUBLISHED)?;
+            published::confirm(lake, table, range, records).await.map(Audit::Published)
         }
         Stage::Landing => landing::look(lake).await.map(Audit::Landing),
     }
