@@ -1,0 +1,459 @@
+"""One round: runs of a day at once, on an endpoint with delays, while raw files arrive and a reader polls all tables.
+
+Each version of a raw file has its number in its cells, so that what a reader sees says which raw files it was made from:
+the view. A round may also have faults of the services, and the process may be killed and started again. What holds:
+
+- no poll sees a snapshot in an older version than a poll before it, or in two versions at once, or not at all any more;
+- the records are a chain: numbers without gaps, increasing times, no view older than the one before it;
+- once a run has succeeded that was planned after the last file arrived, the record names the newest view;
+- each run that succeeded was published, or the published view is not older than its own;
+- runs that nothing disturbs fail with documented errors only, and none says that the data is wrong;
+- after one more run, record, catalog and rows are those of the newest raw files.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import itertools
+import json
+import random
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import boto3
+import botocore.config
+import botocore.exceptions
+
+import rawfiles
+from lake import (
+    ACCOUNT,
+    DATABASE,
+    KEY,
+    LAKE,
+    LENIENT,
+    PATIENCE,
+    RAW,
+    REGION,
+    RESULTS,
+    Endpoint,
+    Lake,
+    Process,
+    environment,
+)
+
+DAY, DIGITS = "2020-04-01", "20200401"
+PARTITION = "year=2020/month=4/day=1"
+TABLES = ("quotes", "options", "rejects")
+SETTINGS = [*LENIENT, "--set", "quality.min_snapshots=1"]
+# Waits of workflows and of retries pass so many times as fast. A lease that a kill leaves behind lasts for half a minute
+# of a real clock, which the 15 minutes of a function must still cover.
+SPEED = "speed=20"
+# What makes the order of the steps of several runs differ: some calls of each kind take long.
+DELAYS = ",".join(
+    [
+        # As long as a run takes, so that another one can be published between the read of a record and its replacement.
+        f"op=PutObject&key=*/published/{PARTITION}.json:delay=1500ms@0.3",
+        "op=PutObject&key=*/published/*/history/*:delay=200ms@0.3",
+        "op=PutObject&key=*/runs/*:delay=40ms@0.1",
+        "op=GetObject&key=*/published/*:delay=60ms@0.2",
+        "op=*&key=*/catalog/*:delay=40ms@0.2",
+        "op=ListObjectsV2:delay=50ms@0.3",
+        "op=Invoke:delay=150ms@0.3",
+        "op=RunStep:delay=200ms@0.4",
+        "service=athena:delay=30ms@0.1",
+    ]
+)
+# Calls that fail, or whose answers are lost.
+FAULTS = "*:throttle@0.01,*:reset@0.01,*:lost@0.01,*:late=3@0.01,op=PutObject&key=*/published/*:lost@0.1"
+# The errors that a run may end with that nothing but other runs and uploads disturbs.
+DOCUMENTED = {"RawFilesChanged", "UploadPending"}
+
+# Which version of each snapshot is there; a snapshot is a feed and a time.
+View = dict[tuple[str, str], int]
+
+
+@dataclass
+class Outcome:
+    """How a round went."""
+
+    name: str
+    runs: int
+    wrong: list[str] = field(default_factory=list)
+    # How executions ended: their states, with the errors.
+    ends: Counter[str] = field(default_factory=Counter)
+    arrivals: int = 0
+    kills: int = 0
+    polls: int = 0
+    records: int = 0
+    attempts: int = 0
+    superseded: int = 0
+
+
+def snapshot(feed: str, time_: str, version: int) -> bytes:
+    """A raw file with the number of its version in each record. Later ones have more records."""
+    tickers = [f"TICK{number}" for number in range(2 + version)]
+    if feed == "options":
+        return rawfiles.encode(feed, time_, [rawfiles.option(ticker, Du=str(version)) for ticker in tickers])
+    # One cell that is rejected, so that the third table has the version too.
+    rows = [rawfiles.quote(ticker, NNeg=f"{version}.0") for ticker in tickers]
+    return rawfiles.encode(feed, time_, [*rows, rawfiles.quote("REJECTED", NNeg=f"{version}.0", QOfc=f"x{version}")])
+
+
+# For each snapshot of each table: the least and the greatest version, and the rows.
+SELECT = """
+SELECT 'quotes' AS t, intdate, min(CAST(num_trades AS bigint)) AS low, max(CAST(num_trades AS bigint)) AS high,
+  count(*) AS n FROM quotes WHERE year = 2020 AND month = 4 AND day = 1 GROUP BY intdate
+UNION ALL
+SELECT 'options' AS t, intdate, min(CAST(optn_expn_days AS bigint)) AS low, max(CAST(optn_expn_days AS bigint)) AS high,
+  count(*) AS n FROM options WHERE year = 2020 AND month = 4 AND day = 1 GROUP BY intdate
+UNION ALL
+SELECT 'rejects' AS t, intdate, min(CAST(substr(text, 2) AS bigint)) AS low, max(CAST(substr(text, 2) AS bigint)) AS high,
+  count(*) AS n FROM rejects WHERE year = 2020 AND month = 4 AND day = 1 GROUP BY intdate
+"""
+
+
+def rows_of(table: str, version: int) -> int:
+    return {"quotes": 3 + version, "options": 2 + version, "rejects": 1}[table]
+
+
+def is_older(one: View, other: View) -> bool:
+    """Whether a view lacks something that another one has, or has it in an earlier version."""
+    return any(one.get(of, 0) < version for of, version in other.items())
+
+
+class Round:
+    """The lake of a round, the process that serves it, and what was done to it."""
+
+    def __init__(self, folder: Path, seed: int):
+        self.random = random.Random(seed)
+        self.seed = seed
+        self.lake = Lake(folder / "home")
+        self.runs = self.random.choice([2, 2, 3, 3, 8])
+        self.has_faults = self.random.random() < 0.3
+        self.kills = self.random.choice([0, 0, 0, 1, 1, 2])
+        plan = f"{SPEED},{FAULTS},{DELAYS}" if self.has_faults else f"{SPEED},{DELAYS}"
+        self.plan = plan
+        name = f"round {seed} ({self.runs} runs, {self.kills} kills{', faults' if self.has_faults else ''})"
+        self.outcome = Outcome(name, self.runs)
+        self.process: Process | None = None
+        self.endpoint: Endpoint | None = None
+        # By address and service; making one takes longer than a call.
+        self.clients: dict[tuple[str, str], object] = {}
+        # The versions that were given, by the ETag of their bytes; and the newest of each snapshot.
+        self.etags: dict[str, tuple[tuple[str, str], int]] = {}
+        self.newest: View = {}
+        self.over = threading.Event()
+        self.lock = threading.Lock()
+
+    @property
+    def undisturbed(self) -> bool:
+        return not (self.has_faults or self.kills)
+
+    def wrong(self, what: str) -> None:
+        with self.lock:
+            if what not in self.outcome.wrong:
+                self.outcome.wrong.append(what)
+
+    # --- the process ---
+
+    def start(self, plan: str) -> None:
+        self.outcome.kills += self.process is not None
+        seed = self.random.randrange(1 << 31)
+        command = self.lake.command(*SETTINGS, "local", "--faults", plan, "--seed", seed)
+        process = Process(command, environment(self.lake.home.parent), self.lake.home.parent)
+        process.wait_for_line(lambda line: "http://" in line)
+        with self.lock:
+            self.process = process
+            self.endpoint = Endpoint(self.lake.url(), process, self.lake.home.parent)
+
+    def client(self, service: str):
+        """With tries, since calls fail by plan; all that is called is idempotent."""
+        with self.lock:
+            url = self.endpoint.url
+            if (url, service) not in self.clients:
+                config = botocore.config.Config(
+                    retries={"total_max_attempts": 8, "mode": "standard"},
+                    read_timeout=PATIENCE,
+                    s3={"addressing_style": "path"},
+                )
+                keys = {"aws_access_key_id": KEY, "aws_secret_access_key": KEY, "region_name": REGION}
+                self.clients[url, service] = boto3.client(service, endpoint_url=url, config=config, **keys)
+            return self.clients[url, service]
+
+    # --- what happens in it ---
+
+    def put(self, feed: str, time_: str, through_landing: bool = False) -> None:
+        """The next version of a snapshot arrives, in its place or in `landing/`."""
+        version = self.newest.get((feed, time_), 0) + 1
+        body = snapshot(feed, time_, version)
+        name = rawfiles.file_name(feed, time_)
+        key = f"landing/{name}" if through_landing else f"{feed}/date={DAY}/{name}"
+        self.etags[hashlib.md5(body).hexdigest()] = ((feed, time_), version)
+        # Before it is there: what is published may have it as soon as it is.
+        self.newest[feed, time_] = version
+        self.client("s3").put_object(Bucket=RAW, Key=key, Body=body)
+        self.outcome.arrivals += 1
+        if through_landing:
+            self.execute("upload_raw_data", {"date": DAY}, f"upload-{self.outcome.arrivals}")
+
+    def execute(self, machine: str, input_: dict, name: str) -> str:
+        arn = f"arn:aws:states:{REGION}:{ACCOUNT}:stateMachine:{machine}"
+        # Its own try again may find that it was started, and has been ended by a kill since.
+        with contextlib.suppress(self.client("stepfunctions").exceptions.ExecutionAlreadyExists):
+            self.client("stepfunctions").start_execution(stateMachineArn=arn, name=name, input=json.dumps(input_))
+        return f"arn:aws:states:{REGION}:{ACCOUNT}:execution:{machine}:{name}"
+
+    def create_datalake(self, name: str) -> str:
+        return self.execute("create_datalake", {"date": DAY}, name)
+
+    def events(self) -> list[tuple[float, str, tuple]]:
+        """What happens in the round, in the order of its moments."""
+        span = self.random.uniform(0.3, 2.5)
+        moment = lambda: self.random.uniform(0, span)  # noqa: E731
+        events = [(moment(), "run", (f"run-{number}",)) for number in range(self.runs)]
+        for number in range(self.random.randrange(1, 5)):
+            kind = self.random.choice(["late", "replaced", "replaced", "landing"])
+            feed = self.random.choice(["quotes", "options"])
+            time_ = f"{DIGITS}1000" if kind == "replaced" else f"{DIGITS}11{number}0"
+            events.append((moment(), "put", (feed, time_, kind == "landing")))
+        events += [(self.random.uniform(0.1, span + 1), "kill", ()) for _ in range(self.kills)]
+        return sorted(events)
+
+    def go(self) -> None:
+        """All events of the round, and the end of all executions."""
+        self.start(self.plan)
+        self.put("quotes", f"{DIGITS}1000")
+        self.put("options", f"{DIGITS}1000")
+        self.put("quotes", f"{DIGITS}1010")
+        reader = threading.Thread(target=self.read)
+        reader.start()
+        try:
+            begun = time.monotonic()
+            for moment, kind, arguments in self.events():
+                time.sleep(max(0.0, begun + moment - time.monotonic()))
+                if kind == "kill":
+                    self.process.kill()
+                    self.start(self.plan)
+                else:
+                    {"run": self.create_datalake, "put": self.put}[kind](*arguments)
+            self.wait()
+        finally:
+            self.over.set()
+            reader.join()
+            self.process.kill()
+
+    def executions(self, machine: str = "create_datalake") -> list[dict]:
+        arn = f"arn:aws:states:{REGION}:{ACCOUNT}:stateMachine:{machine}"
+        pages = self.client("stepfunctions").get_paginator("list_executions").paginate(stateMachineArn=arn)
+        return [execution for page in pages for execution in page["executions"]]
+
+    def wait(self) -> None:
+        deadline = time.monotonic() + PATIENCE
+        for machine in ("create_datalake", "upload_raw_data"):
+            while any(execution["status"] == "RUNNING" for execution in self.executions(machine)):
+                assert time.monotonic() < deadline, f"{self.outcome.name}: executions still run after {PATIENCE} s"
+                time.sleep(0.02)
+
+    # --- the reader ---
+
+    def read(self) -> None:
+        """Polls all three tables until the round is over; no poll sees less than the one before it."""
+        seen: dict[str, View] = {table: {} for table in TABLES}
+        while not self.over.is_set():
+            try:
+                views = self.poll()
+            except (botocore.exceptions.BotoCoreError, botocore.exceptions.ClientError):
+                # A call failed by plan, or the process was killed.
+                continue
+            if views is None:
+                time.sleep(0.01)
+                continue
+            self.outcome.polls += 1
+            for table, view in views.items():
+                if is_older(view, seen[table]):
+                    self.wrong(f"a reader saw {table} go back from {seen[table]} to {view}")
+                seen[table] = view
+
+    def poll(self) -> dict[str, View] | None:
+        """The view of each table; none before the tables are there, and where the process ends meanwhile."""
+        athena = self.client("athena")
+        query = athena.start_query_execution(
+            QueryString=SELECT,
+            QueryExecutionContext={"Database": DATABASE},
+            ResultConfiguration={"OutputLocation": f"s3://{RESULTS}/athena/"},
+        )["QueryExecutionId"]
+        while True:
+            status = athena.get_query_execution(QueryExecutionId=query)["QueryExecution"]["Status"]
+            if status["State"] in ("SUCCEEDED", "FAILED", "CANCELLED"):
+                break
+            time.sleep(0.005)
+        if status["State"] != "SUCCEEDED":
+            why = status.get("StateChangeReason", "")
+            if any(
+                words in why for words in ("TABLE_NOT_FOUND", "SCHEMA_NOT_FOUND", "does not exist", "process ended")
+            ):
+                return None
+            self.wrong(f"a query failed: {why}")
+            return None
+        pages = athena.get_paginator("get_query_results").paginate(QueryExecutionId=query)
+        rows = [
+            [cell.get("VarCharValue") for cell in row["Data"]] for page in pages for row in page["ResultSet"]["Rows"]
+        ]
+        return self.views(rows[1:])
+
+    def views(self, rows: list[list]) -> dict[str, View]:
+        views: dict[str, View] = {table: {} for table in TABLES}
+        for table, intdate, low, high, count in rows:
+            version = int(high)
+            if low != high or int(count) != rows_of(table, version):
+                self.wrong(f"{table} has {count} rows of {intdate}, of versions {low} to {high}")
+            views[table]["options" if table == "options" else "quotes", intdate] = version
+        return views
+
+    # --- what is left ---
+
+    def document(self, key: str) -> dict | None:
+        path = self.lake.home / "s3" / LAKE / key
+        return json.loads(path.read_text()) if path.is_file() else None
+
+    def view_of(self, raw_files: list[dict]) -> View:
+        view: View = {}
+        for file in raw_files:
+            if file["etag"] not in self.etags:
+                self.wrong(f"a list of raw files names {file}, which nobody gave")
+                continue
+            of, version = self.etags[file["etag"]]
+            view[of] = version
+        return view
+
+    def records(self) -> list[dict]:
+        """The chain of the day's records, which is looked at."""
+        current = self.document(f"published/{PARTITION}.json")
+        if current is None:
+            return []
+        chain = [
+            self.document(f"published/{PARTITION}/history/{number}.json") for number in range(1, current["number"])
+        ]
+        if None in chain:
+            self.wrong(f"the history has gaps: {[record and record['number'] for record in chain]}")
+        chain = [record for record in [*chain, current] if record]
+        if [record["number"] for record in chain] != list(range(1, len(chain) + 1)):
+            self.wrong(f"the records have the numbers {[record['number'] for record in chain]}")
+        for before, after in itertools.pairwise(chain):
+            # Times of one form and zone are in the order of their texts, once their fractions are padded.
+            if padded(before["written_at"]) >= padded(after["written_at"]):
+                self.wrong(
+                    f"record {after['number']} was written at {after['written_at']}, not after {before['written_at']}"
+                )
+            ours, theirs = (self.view_of(record["published"]["raw_files"]) for record in (after, before))
+            if is_older(ours, theirs):
+                self.wrong(f"record {after['number']} ({ours}) is older than the one before it ({theirs})")
+        return chain
+
+    def judge_runs(self) -> None:
+        """Before an operator does anything: what executions said is so."""
+        executions = self.executions()
+        chain = self.records()
+        published = self.view_of(chain[-1]["published"]["raw_files"]) if chain else {}
+        by_run = {record["published"]["run"] for record in chain}
+        newest = self.now()
+        for execution in executions:
+            described = self.client("stepfunctions").describe_execution(executionArn=execution["executionArn"])
+            status, error = described["status"], described.get("error")
+            self.outcome.ends[f"{status} {error}" if error else status] += 1
+            if status != "SUCCEEDED":
+                # No fault and no kill makes data look wrong.
+                if error == "QualityError" or (self.undisturbed and error not in DOCUMENTED):
+                    self.wrong(f"{execution['name']} ended with {error}: {described.get('cause')}")
+                continue
+            output = json.loads(described["output"])
+            run, records = output["run"], output["records"]
+            plan = self.document(f"runs/run={run}/plan.json")
+            view = self.view_of(plan["days"][0]["raw_files"])
+            if records["published"] and run not in by_run:
+                self.wrong(f"{run} says that it published, and no record names it")
+            if not records["published"]:
+                self.outcome.superseded += 1
+                if records["superseded"]["count"] != 1:
+                    self.wrong(f"{run} neither published nor was superseded: {records}")
+            if is_older(published, view):
+                self.wrong(f"{run} succeeded with {view}, and {published} is published")
+            if view == newest and published != newest:
+                self.wrong(f"{run} succeeded with the newest raw files {newest}, and {published} is published")
+        if self.undisturbed and any(execution["status"] == "SUCCEEDED" for execution in executions):
+            self.judge_catalog(chain[-1])
+        self.outcome.attempts = len(list((self.lake.home / "s3" / LAKE / "runs").glob("run=*.[2-9]")))
+
+    def now(self) -> View:
+        """The raw files that are in their places."""
+        found = (self.lake.home / "s3" / RAW).glob(f"*/date={DAY}/*.csv")
+        return dict(self.etags[hashlib.md5(path.read_bytes()).hexdigest()] for path in found)
+
+    def judge_catalog(self, record: dict) -> None:
+        """Catalog and rows are those of the record."""
+        glue = {}
+        for table in TABLES:
+            answer = self.lake.run("query", f'SELECT DISTINCT "$path" AS p FROM {table}', "--format", "json")
+            glue[table] = {row["p"].rsplit("/", 1)[0] + "/" for row in json.loads(answer.out)}
+        named = {table: {record["published"]["tables"][table]["location"]} for table in TABLES}
+        if glue != named:
+            self.wrong(f"the catalog points at {glue}, and the record at {named}")
+        view = self.view_of(record["published"]["raw_files"])
+        of_feed = lambda feed: {of: version for of, version in view.items() if of[0] == feed}  # noqa: E731
+        wanted = {"quotes": of_feed("quotes"), "options": of_feed("options"), "rejects": of_feed("quotes")}
+        if (found := self.poll()) != wanted:
+            self.wrong(f"the tables have {found}, and the record says {wanted}")
+
+    def recover(self) -> None:
+        """What an operator does in the end: takes in what waits, and one more run."""
+        self.start(SPEED)
+        self.outcome.kills -= 1
+        try:
+            self.judge_runs()
+            self.execute("upload_raw_data", {"date": DAY}, "upload-last")
+            self.wait()
+            last = self.create_datalake("run-last")
+            self.wait()
+            described = self.client("stepfunctions").describe_execution(executionArn=last)
+            if described["status"] != "SUCCEEDED":
+                self.wrong(f"the last run ended with {described.get('error')}: {described.get('cause')}")
+            if self.now() != self.newest:
+                self.wrong(f"the raw files are {self.now()}, and {self.newest} were given")
+            chain = self.records()
+            self.outcome.records = len(chain)
+            published = self.view_of(chain[-1]["published"]["raw_files"]) if chain else {}
+            if published != self.newest:
+                self.wrong(f"{published} is published in the end, and the raw files are {self.newest}")
+            if chain:
+                self.judge_catalog(chain[-1])
+        finally:
+            self.process.kill()
+
+
+def padded(time_: str) -> str:
+    whole, _, fraction = time_.removesuffix("Z").partition(".")
+    return f"{whole}.{fraction:0<9}"
+
+
+@contextlib.contextmanager
+def told(outcome: Outcome) -> Iterator[None]:
+    """What ends a round early is a violation of it."""
+    try:
+        yield
+    except Exception as error:
+        outcome.wrong.append(f"{type(error).__name__}: {error}")
+
+
+def one_round(folder: Path, seed: int) -> Outcome:
+    """A round in a lake of its own."""
+    folder.mkdir(parents=True)
+    round_ = Round(folder, seed)
+    with told(round_.outcome):
+        round_.go()
+        round_.recover()
+    return round_.outcome
