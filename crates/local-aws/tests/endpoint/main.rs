@@ -8,6 +8,7 @@ mod kept_or_refused;
 mod nothing_is_kept;
 mod pages;
 mod protocols;
+mod publication;
 mod s3;
 mod s3_completions;
 mod step_functions;
