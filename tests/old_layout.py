@@ -1,4 +1,5 @@
-"""A lake as versions before the folder `runs/` left it: runs below the tables, `quotes/year=Y/month=M/day=D/run=R/`."""
+"""A lake as versions before the folder `runs/` left it: runs below the tables, `quotes/year=Y/month=M/day=D/run=R/`, and no
+records of what is published."""
 
 from __future__ import annotations
 
@@ -28,6 +29,7 @@ def make_old(lake: Lake) -> None:
             # Older versions wrote nothing else but reports.
             if not key.startswith("quality/"):
                 s3.delete_object(Bucket=LAKE, Key=key)
+        lake.run("query", "DROP TABLE IF EXISTS published")
         for table, day in {(found["table"], found[3]) for found in folders}:
             _point(lake, table, day, {found[0]: found for found in folders})
 

@@ -17,7 +17,6 @@ import oracle
 import rawfiles
 from lake import LAKE, ROOT, Lake, assert_same_rows, binary, environment, parquet_rows
 from old_layout import make_old
-from records import write_records
 
 SCHEMA = ROOT / "docs" / "schemas" / "files.json"
 PAGES = [ROOT / "docs" / name for name in ("tables.md", "tables.pt-BR.md")]
@@ -53,7 +52,6 @@ def published(tmp_path_factory: pytest.TempPathFactory) -> Lake:
     lake.publish("2020-04-01", "2020-04-03")
     lake.fails(*FAILING, "run", "--from", "2020-04-02")
     assert len(lake.stored_runs()) == 3
-    write_records(lake)
     return lake
 
 
