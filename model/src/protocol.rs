@@ -78,7 +78,7 @@ broken! {
     PlanOverwritten => AUDITED in ZOMBIE,
     /// All attempts of a run write into one folder.
     AttemptsShareFolder => AUDITED in OTHER_DAYS,
-    /// A step that was added twice writes into the folder of the first one.
+    /// A step that two invocations added writes into the folder once more.
     StepsShareFolder => AUDITED in ZOMBIE,
     /// The catalog is updated without a lease.
     CatalogWithoutLease => CATALOG in LATE_FILE,

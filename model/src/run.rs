@@ -46,8 +46,8 @@ pub enum Step {
         /// What it would write.
         plan: Plan,
     },
-    /// The job reads the raw files and writes its folder. A step that was added twice writes into a folder of its own, at
-    /// which nobody looks: `functions/launch-emr-step/src/lib.rs::handle`.
+    /// The job reads the raw files and writes its folder: `functions/launch-emr-step/src/lib.rs::handle`. A second step of the
+    /// same attempt is assumed not to write there.
     JobRuns,
     /// The audit reads the record: `functions/validate-partitions/src/staged.rs::audit`.
     AuditReadsRecord,

@@ -18,29 +18,28 @@ pub struct Vacuum {
 /// What a vacuum does next, with what it knows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Step {
-    /// Lists the folders of runs: `crates/lake/src/vacuum/found.rs::list`.
+    /// Lists the folders of runs: `crates/lake/src/objects.rs::list`.
     ListsFolders {
         /// Folders of running executions. Known only in a broken protocol.
         running: Folders,
     },
-    /// Lists the executions that are running, and leaves their folders out: `crates/lake/src/vacuum/mod.rs::running`.
+    /// Lists the executions that are running, and leaves their folders out: `crates/lake/src/workflow.rs::executions`.
     ListsExecutions {
         /// The folders that were found.
         found: Folders,
     },
-    /// Lists what the catalog names, and leaves it out: `crates/lake/src/vacuum/referenced.rs::list`.
+    /// Lists what the catalog names, and leaves it out: `crates/lake/src/partitions.rs::list`.
     ReadsCatalog {
         /// The folders of no running execution.
         found: Folders,
     },
-    /// Reads the record and those within the retention, and decides: `crates/lake/src/vacuum/mod.rs::claim`,
-    /// `crates/lake/src/vacuum/mod.rs::kept`.
+    /// Reads the record and those within the retention, and decides: `crates/lake/src/record/store.rs::read`,
+    /// `crates/lake/src/record/store.rs::read_number`.
     ReadsRecord {
         /// The folders of no running execution that the catalog does not name.
         found: Folders,
     },
-    /// Marks folders as removed: `crates/lake/src/vacuum/mod.rs::claim`,
-    /// `crates/lake/src/record/store.rs::compare_and_swap`.
+    /// Marks folders as removed: `crates/lake/src/record/store.rs::compare_and_swap`.
     Swaps {
         /// The folders of no running execution that the catalog does not name.
         found: Folders,
@@ -58,7 +57,7 @@ pub enum Step {
         /// What is removed.
         remove: Folders,
     },
-    /// Deletes the files of one folder: `crates/lake/src/vacuum/mod.rs::vacuum`.
+    /// Deletes the files of one folder: `crates/lake/src/objects.rs::delete`.
     Deletes {
         /// What is still to be deleted.
         remove: Folders,
