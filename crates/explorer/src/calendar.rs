@@ -3,7 +3,7 @@
 use chrono::NaiveDate;
 use lake::raw::RawFile;
 use market::session::Session;
-use market::snapshot::{Feed, SnapshotName, SnapshotTime};
+use market::snapshot::{Feed, SnapshotTime};
 use serde::Serialize;
 
 /// How many snapshots of a feed there are on a day.
@@ -86,11 +86,6 @@ fn clock(time: SnapshotTime) -> String {
     time.time().format("%H:%M").to_string()
 }
 
-/// The snapshot that a quarantined file calls itself; the tag of its version may stand behind its name.
-pub fn quarantined(file: &str) -> Option<SnapshotName> {
-    file.parse().ok().or_else(|| file.rsplit_once('.')?.0.parse().ok())
-}
-
 #[cfg(test)]
 mod tests {
     use lake::objects::Object;
@@ -129,15 +124,5 @@ mod tests {
         let holiday = "2020-04-10".parse().expect("a day");
         let there = ["202004101300".parse().expect("a time")];
         assert_eq!(count(&session, holiday, &there, 0), Count { extra: 1, ..Count::default() });
-    }
-
-    #[test]
-    fn a_quarantined_file_is_known_by_its_name() {
-        for name in ["202004011000_options.csv", "202004011000_options.csv.9e10", "202004011000_options.csv.gz.9e10"] {
-            assert_eq!(quarantined(name).map(|name| name.time.intdate()), Some(202004011000), "{name}");
-        }
-        for name in ["foo.csv", "202004011000_options.csv.9e10.x", ""] {
-            assert_eq!(quarantined(name), None, "{name}");
-        }
     }
 }

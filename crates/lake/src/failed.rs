@@ -53,6 +53,14 @@ impl FailedAudit {
         let listed = objects::list(lake, bucket, keys::PUBLISHED).await?;
         let days = listed.iter().filter_map(|object| keys::failed_day(&object.key));
         let days: Vec<NaiveDate> = days.filter(|day| range.is_none_or(|range| range.contains(*day))).collect();
+        Self::read_days(lake, days).await
+    }
+
+    /// The newest failed audits of these days, without those that have none.
+    ///
+    /// # Errors
+    /// As [`FailedAudit::read`].
+    pub async fn read_days(lake: &Lake, days: Vec<NaiveDate>) -> Result<BTreeMap<NaiveDate, Self>, Error> {
         let shared = Arc::new(lake.clone());
         let read = parallel::map(days, lake.config.ingest.parallel_files, |day| {
             let lake = shared.clone();

@@ -14,6 +14,7 @@
 //! | [`record`] | what is published of each day, and from which raw files |
 //! | [`plan`] | what a run is to read and to publish |
 //! | [`failed`] | the newest failed audit of each day |
+//! | [`days`] | what each day is: published, stale, failed, missing, and what to do about it |
 //! | [`lease`] | how only one of many works on something |
 //! | [`request`] | what the input of a workflow asks for |
 //! | [`cluster`] | what EMR clusters are asked for with, and found again by |
@@ -34,6 +35,7 @@ pub mod athena;
 pub mod cluster;
 pub mod config;
 pub mod csv;
+pub mod days;
 pub mod error;
 pub mod excerpt;
 pub mod failed;

@@ -8,7 +8,7 @@ use lake::failed::FailedAudit;
 use lake::lambda::parse_event;
 use lake::plan::{Asked, PlannedDay, Which};
 use lake::raw::{self, Coverage, RawFile};
-use lake::record::{self, RawFileVersion, Record, view};
+use lake::record::{self, RawFileVersion, Record};
 use lake::request::{self, Request};
 use lake::{Error, Lake, keys, plan};
 use market::partition::DateRange;
@@ -163,7 +163,7 @@ async fn make(lake: &Lake, run: &RunId, asked: Asked) -> Result<plan::Plan, Erro
     let is_chosen = |date: NaiveDate, files: &[RawFileVersion]| match asked.which {
         Which::All => true,
         Which::Scheduled if date == asked.range.to() => true,
-        Which::Stale | Which::Scheduled => is_stale(records.get(&date), failed.get(&date), files),
+        Which::Stale | Which::Scheduled => lake::days::is_to_do(records.get(&date), failed.get(&date), files),
     };
     let chosen: BTreeSet<NaiveDate> =
         days.iter().filter(|(date, files)| is_chosen(**date, files)).map(|(date, _)| *date).collect();
@@ -200,19 +200,6 @@ async fn make(lake: &Lake, run: &RunId, asked: Asked) -> Result<plan::Plan, Erro
 async fn records(lake: &Lake, range: DateRange) -> Result<BTreeMap<NaiveDate, Record>, Error> {
     let stored = record::read_range(lake, range).await?;
     Ok(stored.into_iter().map(|(date, stored)| (date, stored.record)).collect())
-}
-
-/// Whether a day is to be published because its raw files differ from its record. A day that a rollback holds is not, nor is
-/// one whose audit has failed with exactly these files: only a person can mend it.
-fn is_stale(record: Option<&Record>, failed: Option<&FailedAudit>, files: &[RawFileVersion]) -> bool {
-    if record.is_some_and(|record| record.held.is_some()) {
-        return false;
-    }
-    if failed.is_some_and(|failed| view::differences(&failed.raw_files, files).is_empty()) {
-        return false;
-    }
-    let published = record.and_then(|record| record.published.as_ref());
-    published.is_none_or(|published| !view::differences(&published.raw_files, files).is_empty())
 }
 
 /// The day for which a schedule starts a run, when it ought to have more raw files than it has.
@@ -273,51 +260,4 @@ fn by_day(files: &[RawFileVersion]) -> Vec<Day> {
         of_feed.bytes += file.bytes;
     }
     days.into_values().collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use lake::record::{Cause, Decision, Publication};
-
-    use super::*;
-
-    fn file(time: &str, etag: &str) -> RawFileVersion {
-        RawFileVersion {
-            name: format!("{time}_flashpanel.csv").parse().expect("a name"),
-            bytes: 7,
-            etag: Some(etag.to_owned()),
-            last_modified: None,
-        }
-    }
-
-    fn record(raw_files: Vec<RawFileVersion>) -> Record {
-        let day = "2020-04-01".parse().expect("a day");
-        let mut record = Record::following(None, day, Cause::Published, "run r");
-        let run = "r".parse().expect("a run");
-        record.published =
-            Some(Publication { run, published_at: record.written_at, tables: BTreeMap::new(), raw_files });
-        record
-    }
-
-    #[test]
-    fn a_day_is_stale_when_its_files_are_others_than_were_published() {
-        let (a, b) = (file("202004011000", "a"), file("202004011010", "b"));
-        let published = record(vec![a.clone()]);
-        assert!(is_stale(None, None, &[a.clone()]), "never published");
-        assert!(!is_stale(Some(&published), None, &[a.clone()]));
-        assert!(is_stale(Some(&published), None, &[a.clone(), b.clone()]), "late");
-        assert!(is_stale(Some(&published), None, &[file("202004011000", "c")]), "replaced");
-        let mut held = published.clone();
-        held.held = Some(Decision::now("ana"));
-        assert!(!is_stale(Some(&held), None, &[a.clone(), b.clone()]));
-        let failed = |raw_files| FailedAudit {
-            run: "f".parse().expect("a run"),
-            failed_at: record::now(),
-            raw_files,
-            failures: Vec::new(),
-        };
-        assert!(!is_stale(Some(&published), Some(&failed(vec![a.clone(), b.clone()])), &[a.clone(), b.clone()]));
-        assert!(!is_stale(None, Some(&failed(vec![a.clone()])), &[a.clone()]));
-        assert!(is_stale(Some(&published), Some(&failed(vec![b.clone()])), &[a, b]), "corrected since");
-    }
 }

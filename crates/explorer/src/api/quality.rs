@@ -144,8 +144,9 @@ struct Quarantined {
 async fn quarantine(lake: &Lake) -> Result<Vec<Quarantined>, Error> {
     let mut objects = objects::list(lake, &lake.config.buckets.raw, keys::QUARANTINE).await?;
     objects.retain(|object| !object.key.ends_with(keys::REASON_SUFFIX) && !object.is_folder_marker());
-    let of =
-        |object: &Object| calendar::quarantined(keys::file_name(&object.key)).map(|name| (name.time.date(), name.feed));
+    let of = |object: &Object| {
+        lake::days::quarantined(keys::file_name(&object.key)).map(|name| (name.time.date(), name.feed))
+    };
     Ok(objects.into_iter().map(|object| Quarantined { of: of(&object), object }).collect())
 }
 

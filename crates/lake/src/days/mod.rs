@@ -1,0 +1,379 @@
+//! What every day of the lake is: published, stale, failed, missing, and what to do about it.
+//!
+//! [`Seen::look`] reads what there is, and [`judge`] says what it means, without any I/O: the command line, the explorer and
+//! the upload ask both. Whether a run is to make a day is decided by [`is_to_do`] alone, for a plan too.
+
+mod seen;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeSet;
+
+use chrono::{DateTime, NaiveDate, Utc};
+use chrono_tz::America::Sao_Paulo;
+use market::partition::DateRange;
+use market::run::RunId;
+use market::session::is_business_day;
+use market::snapshot::{Feed, SnapshotName, SnapshotTime};
+use market::table::TableName;
+use serde::{Deserialize, Serialize};
+
+pub use seen::{Seen, quarantined};
+
+use crate::config::Config;
+use crate::excerpt::Excerpt;
+use crate::failed::FailedAudit;
+use crate::record::view::{Differences, differences};
+use crate::record::{Decision, RawFileVersion, Record};
+
+/// What a day is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum State {
+    /// The newest audit failed, with the raw files that are there now.
+    Failed,
+    /// What is published was made from other raw files than those that are there.
+    Stale,
+    /// There are raw files, and nothing is published.
+    Unpublished,
+    /// A business day without raw files.
+    Missing,
+    /// It is published, and has fewer snapshots of a feed than `quality.min_snapshots`.
+    Incomplete,
+    /// A rollback holds it: no run replaces what is published.
+    Held,
+    /// A business day without raw files, which an operator has accepted.
+    Accepted,
+    /// A business day that is not over, without raw files.
+    Open,
+    /// It is published, from the raw files that are there.
+    Published,
+}
+
+impl State {
+    /// All of them, the most urgent first.
+    pub const ALL: [State; 9] = [
+        State::Failed,
+        State::Stale,
+        State::Unpublished,
+        State::Missing,
+        State::Incomplete,
+        State::Held,
+        State::Accepted,
+        State::Open,
+        State::Published,
+    ];
+
+    /// The name that documents and tables have for it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            State::Failed => "failed",
+            State::Stale => "stale",
+            State::Unpublished => "unpublished",
+            State::Missing => "missing",
+            State::Incomplete => "incomplete",
+            State::Held => "held",
+            State::Accepted => "accepted",
+            State::Open => "open",
+            State::Published => "published",
+        }
+    }
+}
+
+/// A day of the lake.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Day {
+    /// The day.
+    pub day: NaiveDate,
+    /// Whether the exchange is open on it.
+    pub business_day: bool,
+    /// What it is.
+    pub state: State,
+    /// Whether somebody has to do something about it: it is over, and failed, stale, unpublished, missing or incomplete.
+    pub attention: bool,
+    /// Raw files of the trading panel.
+    pub quotes: Snapshots,
+    /// Raw files of the option chains.
+    pub options: Snapshots,
+    /// Files that were refused or replaced, and are kept.
+    pub quarantined: usize,
+    /// Files that were uploaded, and are not taken in.
+    pub landing: usize,
+    /// How the raw files differ from those of what is published.
+    pub stale: Option<Stale>,
+    /// What is published.
+    pub published: Option<Published>,
+    /// The rollback that holds it.
+    pub held: Option<Decision>,
+    /// Who has accepted that raw files are missing.
+    pub accepted: Option<Decision>,
+    /// The newest failed audit, unless something was published after it.
+    pub failed: Option<Failed>,
+    /// What to do next.
+    pub next: Option<Next>,
+}
+
+/// The raw files of a feed on a day.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Snapshots {
+    /// Files.
+    pub files: usize,
+    /// Snapshots of the session that have a file.
+    pub present: usize,
+    /// Snapshots that the session expects.
+    pub expected: usize,
+    /// The times of those that have none, `HH:MM` in Sao Paulo.
+    pub missing: Excerpt<String>,
+}
+
+/// How the raw files of a day differ from those that were published, by name.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Stale {
+    /// Those that came after publication.
+    pub late: Excerpt<String>,
+    /// Those that have other bytes now.
+    pub replaced: Excerpt<String>,
+    /// Those that are gone.
+    pub removed: Excerpt<String>,
+}
+
+impl From<&Differences> for Stale {
+    fn from(differences: &Differences) -> Self {
+        let names = |names: &[SnapshotName]| names.iter().map(SnapshotName::to_string).collect();
+        Self {
+            late: names(&differences.added),
+            replaced: names(&differences.replaced),
+            removed: names(&differences.removed),
+        }
+    }
+}
+
+impl std::fmt::Display for Stale {
+    /// `late 202004011000_flashpanel.csv; 3 removed: 202004011010_flashpanel.csv, ...`
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let mut parts = Vec::new();
+        for (what, names) in [("late", &self.late), ("replaced", &self.replaced), ("removed", &self.removed)] {
+            match (names.count, names.first.first()) {
+                (1, Some(only)) => parts.push(format!("{what} {only}")),
+                (count, Some(first)) => parts.push(format!("{count} {what}: {first}, ...")),
+                (_, None) => {}
+            }
+        }
+        f.write_str(&parts.join("; "))
+    }
+}
+
+/// What is published of a day.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Published {
+    /// The run.
+    pub run: RunId,
+    /// When it was published first.
+    pub at: DateTime<Utc>,
+    /// Seconds since then.
+    pub age: i64,
+    /// The number of the day's record.
+    pub number: u64,
+    /// Rows of `quotes`; none when the table has no partition of the day.
+    pub quotes: Option<u64>,
+    /// Rows of `options`.
+    pub options: Option<u64>,
+    /// Rows of `rejects`.
+    pub rejects: Option<u64>,
+}
+
+/// A failed audit of a day.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Failed {
+    /// The run.
+    pub run: RunId,
+    /// When.
+    pub at: DateTime<Utc>,
+    /// The checks that failed, in words.
+    pub failures: Vec<String>,
+    /// Whether the raw files have changed since, so that a run tries the day again.
+    pub again: bool,
+}
+
+/// What to do next about a day.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(tag = "do", rename_all = "snake_case")]
+pub enum Next {
+    /// A run of the days that are stale or unpublished.
+    Run {
+        /// The day.
+        day: NaiveDate,
+    },
+    /// A look at the run that failed.
+    Look {
+        /// The name of its execution.
+        run: String,
+    },
+    /// An upload of the files that are missing or not taken in.
+    Upload,
+    /// The end of the hold of a rollback, after which a run makes the day from the raw files that are there.
+    Release {
+        /// The day.
+        day: NaiveDate,
+    },
+}
+
+impl Next {
+    /// The words behind `pregao` on the command line. `DIR` stands for a folder that only the user knows.
+    pub fn arguments(&self) -> String {
+        match self {
+            Next::Run { day } => format!("run --stale --from {day} --to {day}"),
+            Next::Look { run } => format!("runs {run}"),
+            Next::Upload => "upload DIR".to_owned(),
+            Next::Release { day } => format!("rollback {day} --release"),
+        }
+    }
+}
+
+/// Whether a run of stale days makes this one: it has raw files, and they differ from those of its record. A day that a
+/// rollback holds is left alone, and so is one whose audit has failed with exactly these files: only a person can mend it.
+pub fn is_to_do(record: Option<&Record>, failed: Option<&FailedAudit>, files: &[RawFileVersion]) -> bool {
+    if files.is_empty() || record.is_some_and(|record| record.held.is_some()) {
+        return false;
+    }
+    if failed.is_some_and(|failed| differences(&failed.raw_files, files).is_empty()) {
+        return false;
+    }
+    let published = record.and_then(|record| record.published.as_ref());
+    published.is_none_or(|published| !differences(&published.raw_files, files).is_empty())
+}
+
+/// The days of `range` that a run of stale days makes.
+pub fn to_do(range: DateRange, seen: &Seen) -> BTreeSet<NaiveDate> {
+    let days = seen.files.iter().filter(|(day, _)| range.contains(**day));
+    days.filter(|(day, files)| is_to_do(seen.records.get(day), seen.failed.get(day), files))
+        .map(|(day, _)| *day)
+        .collect()
+}
+
+/// The ranges of days of which each has only these and such between them on which the exchange is closed.
+pub fn contiguous(days: &BTreeSet<NaiveDate>) -> Vec<(NaiveDate, NaiveDate)> {
+    let mut ranges: Vec<(NaiveDate, NaiveDate)> = Vec::new();
+    for day in days.iter().copied() {
+        match ranges.last_mut() {
+            Some((_, last))
+                if last.iter_days().skip(1).take_while(|next| *next < day).all(|next| !is_business_day(next)) =>
+            {
+                *last = day;
+            }
+            _ => ranges.push((day, day)),
+        }
+    }
+    ranges
+}
+
+/// The day that it is in Sao Paulo.
+pub fn today(now: DateTime<Utc>) -> NaiveDate {
+    now.with_timezone(&Sao_Paulo).date_naive()
+}
+
+/// What each day of `range` is at `now`: every business day, and every other one that has raw files or something
+/// published.
+pub fn judge(config: &Config, range: DateRange, seen: &Seen, now: DateTime<Utc>) -> Vec<Day> {
+    let today = today(now);
+    range.days().filter_map(|day| judge_day(config, day, seen, today, now)).collect()
+}
+
+fn judge_day(config: &Config, day: NaiveDate, seen: &Seen, today: NaiveDate, now: DateTime<Utc>) -> Option<Day> {
+    let business_day = is_business_day(day);
+    let files = seen.files.get(&day).map_or(&[][..], Vec::as_slice);
+    let record = seen.records.get(&day);
+    let publication = record.and_then(|record| record.published.as_ref());
+    if !business_day && files.is_empty() && publication.is_none() {
+        return None;
+    }
+    let is_over = day < today;
+    let changes = publication.map(|published| differences(&published.raw_files, files));
+    let is_stale = changes.as_ref().is_some_and(|changes| !changes.is_empty());
+    let accepted = record.and_then(|record| record.missing_accepted.clone());
+    let held = record.and_then(|record| record.held.clone());
+    let (quotes, options) = (snapshots(config, day, Feed::Quotes, files), snapshots(config, day, Feed::Options, files));
+    let least = config.least_snapshots(day);
+    let is_short = [&quotes, &options].into_iter().any(|of_feed| of_feed.files < least);
+    let newest = seen.failed.get(&day);
+    let is_after = newest.is_some_and(|failed| {
+        publication.is_none() || record.is_some_and(|record| failed.failed_at > record.written_at)
+    });
+    let is_same = newest.is_some_and(|failed| differences(&failed.raw_files, files).is_empty());
+    let is_failed = is_same && (is_after || is_stale);
+    let state = match (files.is_empty(), publication.is_some()) {
+        _ if held.is_some() => State::Held,
+        (true, false) if accepted.is_some() => State::Accepted,
+        (true, false) if !is_over => State::Open,
+        (true, false) => State::Missing,
+        (false, _) if is_failed => State::Failed,
+        (false, false) => State::Unpublished,
+        _ if is_stale => State::Stale,
+        _ if is_over && is_short && accepted.is_none() => State::Incomplete,
+        _ => State::Published,
+    };
+    let landing = seen.landing.get(&day).copied().unwrap_or_default();
+    let failed = newest.filter(|_| is_after || is_failed).map(|failed| Failed {
+        run: failed.run.clone(),
+        at: failed.failed_at,
+        failures: failed.failures.clone(),
+        again: !is_same,
+    });
+    let next = match state {
+        State::Held if is_stale && !files.is_empty() => Some(Next::Release { day }),
+        State::Held | State::Accepted | State::Open => None,
+        _ if landing > 0 => Some(Next::Upload),
+        State::Failed => failed.as_ref().map(|failed| Next::Look { run: failed.run.execution().to_owned() }),
+        State::Stale | State::Unpublished if !files.is_empty() => Some(Next::Run { day }),
+        State::Published => None,
+        State::Stale | State::Unpublished | State::Missing | State::Incomplete => Some(Next::Upload),
+    };
+    let attention = is_over
+        && match state {
+            State::Failed | State::Stale | State::Unpublished => true,
+            // 0 switches the check off.
+            State::Missing | State::Incomplete => least > 0,
+            State::Held | State::Accepted | State::Open | State::Published => false,
+        };
+    let rows = |table: TableName| record.and_then(|record| record.table(table)).map(|table| table.rows);
+    let published = publication.zip(record).map(|(published, record)| Published {
+        run: published.run.clone(),
+        at: published.published_at,
+        age: now.signed_duration_since(published.published_at).num_seconds().max(0),
+        number: record.number,
+        quotes: rows(TableName::Quotes),
+        options: rows(TableName::Options),
+        rejects: rows(TableName::Rejects),
+    });
+    let quarantined = seen.quarantined.get(&day).copied().unwrap_or_default();
+    let stale = changes.as_ref().filter(|changes| !changes.is_empty()).map(Stale::from);
+    Some(Day {
+        day,
+        business_day,
+        state,
+        attention,
+        quotes,
+        options,
+        quarantined,
+        landing,
+        stale,
+        published,
+        held,
+        accepted,
+        failed,
+        next,
+    })
+}
+
+fn snapshots(config: &Config, day: NaiveDate, feed: Feed, files: &[RawFileVersion]) -> Snapshots {
+    let times: Vec<SnapshotTime> =
+        files.iter().map(|file| file.name).filter(|name| name.feed == feed).map(|name| name.time).collect();
+    let expected = config.session.expected(day);
+    let missing = if times.is_empty() { expected.clone() } else { config.session.missing(day, &times) };
+    Snapshots {
+        files: times.len(),
+        present: expected.len() - missing.len(),
+        expected: expected.len(),
+        missing: missing.iter().map(|time| time.time().format("%H:%M").to_string()).collect(),
+    }
+}

@@ -1,0 +1,142 @@
+//! What there is of each day: raw files, records, failed audits, and what was refused or waits.
+
+use std::collections::BTreeMap;
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+
+use chrono::NaiveDate;
+use futures::future::{try_join, try_join3};
+use market::partition::DateRange;
+use market::snapshot::{Feed, SnapshotName};
+
+use crate::error::Error;
+use crate::failed::FailedAudit;
+use crate::objects::Object;
+use crate::record::{self, RawFileVersion, Record};
+use crate::{Lake, keys, objects, parallel, raw};
+
+/// What there is of the days of a lake, or of a range.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Seen {
+    /// The accepted raw files of the days that have any.
+    pub files: BTreeMap<NaiveDate, Vec<RawFileVersion>>,
+    /// The current records.
+    pub records: BTreeMap<NaiveDate, Record>,
+    /// The newest failed audits.
+    pub failed: BTreeMap<NaiveDate, FailedAudit>,
+    /// How many files of a day lie in `quarantine/`.
+    pub quarantined: BTreeMap<NaiveDate, usize>,
+    /// How many files of a day lie in `landing/`.
+    pub landing: BTreeMap<NaiveDate, usize>,
+}
+
+/// The days of which raw files are listed by one request after the other. A listing has 1,000 objects a page, each page is
+/// asked for when the one before is there, and a day has about 84: parts of a long lake are listed beside each other.
+const DAYS_IN_A_ROW: usize = 100;
+
+/// How many such parts are listed at once.
+const AT_ONCE: NonZeroUsize = NonZeroUsize::new(16).expect("not zero");
+
+impl Seen {
+    /// Looks at all days, or at those of a range. Raw files and records are read at the same time: while a run publishes or
+    /// an upload arrives, they may be of two moments.
+    ///
+    /// # Errors
+    /// [`Error::Record`] for a record that cannot be read; [`Error::InvalidInput`] for such a failed audit; whatever S3
+    /// refuses.
+    pub async fn look(lake: &Lake, range: Option<DateRange>) -> Result<Seen, Error> {
+        let is_asked = |day: &NaiveDate| range.is_none_or(|range| range.contains(*day));
+        let bucket = &lake.config.buckets.raw;
+        let waiting = async {
+            let (refused, landed) =
+                try_join(objects::list(lake, bucket, keys::QUARANTINE), objects::list(lake, bucket, keys::LANDING))
+                    .await?;
+            Ok((refused, landed))
+        };
+        let ((records, failed), files, (refused, landed)) =
+            try_join3(published(lake, range), files(lake, range), waiting).await?;
+        let refused = refused.iter().filter(|object| !object.key.ends_with(keys::REASON_SUFFIX));
+        let quarantined = count(refused.filter_map(name).map(|name| name.time.date()).filter(is_asked));
+        let landed = landed.iter().filter_map(|object| keys::file_name(&object.key).parse::<SnapshotName>().ok());
+        let landing = count(landed.map(|name| name.time.date()).filter(is_asked));
+        Ok(Seen { files, records, failed, quarantined, landing })
+    }
+
+    /// The first and the last day of which there are raw files, a record or a failed audit.
+    pub fn span(&self) -> Option<DateRange> {
+        let days = || self.files.keys().chain(self.records.keys()).chain(self.failed.keys()).copied();
+        days().min().zip(days().max()).and_then(|(first, last)| DateRange::new(first, last).ok())
+    }
+}
+
+fn count(days: impl Iterator<Item = NaiveDate>) -> BTreeMap<NaiveDate, usize> {
+    let mut counts = BTreeMap::new();
+    for day in days {
+        *counts.entry(day).or_default() += 1;
+    }
+    counts
+}
+
+fn name(object: &Object) -> Option<SnapshotName> {
+    quarantined(keys::file_name(&object.key))
+}
+
+/// The snapshot that a quarantined file calls itself; the tag of its version may stand behind its name.
+pub fn quarantined(file: &str) -> Option<SnapshotName> {
+    file.parse().ok().or_else(|| file.rsplit_once('.')?.0.parse().ok())
+}
+
+type Recorded = (BTreeMap<NaiveDate, Record>, BTreeMap<NaiveDate, FailedAudit>);
+
+/// The records and the failed audits, which one listing shows.
+async fn published(lake: &Lake, range: Option<DateRange>) -> Result<Recorded, Error> {
+    let listed = objects::list(lake, &lake.config.buckets.lake, keys::PUBLISHED).await?;
+    let days = |day_of: fn(&str) -> Option<NaiveDate>| {
+        let days = listed.iter().filter_map(|object| day_of(&object.key));
+        days.filter(|day| range.is_none_or(|range| range.contains(*day))).collect::<Vec<_>>()
+    };
+    let (stored, failed) = try_join(
+        record::read_days(lake, days(keys::recorded_day)),
+        FailedAudit::read_days(lake, days(keys::failed_day)),
+    )
+    .await?;
+    Ok((stored.into_iter().map(|(day, stored)| (day, stored.record)).collect(), failed))
+}
+
+async fn files(lake: &Lake, range: Option<DateRange>) -> Result<BTreeMap<NaiveDate, Vec<RawFileVersion>>, Error> {
+    let bucket = &lake.config.buckets.raw;
+    let (quotes, options) = (keys::raw_feed(Feed::Quotes), keys::raw_feed(Feed::Options));
+    let (quotes, options) =
+        try_join(objects::folders(lake, bucket, &quotes), objects::folders(lake, bucket, &options)).await?;
+    let mut days: Vec<NaiveDate> = quotes.iter().chain(&options).filter_map(|folder| folder.parse().ok()).collect();
+    days.retain(|day| range.is_none_or(|range| range.contains(*day)));
+    days.sort_unstable();
+    days.dedup();
+    let parts = days.chunks(DAYS_IN_A_ROW).filter_map(|part| DateRange::new(*part.first()?, *part.last()?).ok());
+    let shared = Arc::new(lake.clone());
+    let listed = parallel::map(parts.collect::<Vec<_>>(), AT_ONCE, |part| {
+        let lake = shared.clone();
+        async move { raw::look(&lake, part).await }
+    })
+    .await?;
+    let mut files: BTreeMap<NaiveDate, Vec<RawFileVersion>> = BTreeMap::new();
+    for file in listed.iter().flat_map(|listing| listing.files()) {
+        files.entry(file.name.time.date()).or_default().push(file.into());
+    }
+    Ok(files)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_quarantined_file_is_known_by_its_name() {
+        for name in ["202004011000_options.csv", "202004011000_options.csv.9e10", "202004011000_options.csv.gz.9e10"] {
+            assert_eq!(quarantined(name).map(|name| name.time.intdate()), Some(202004011000), "{name}");
+        }
+        for name in ["foo.csv", "202004011000_options.csv.9e10.x", ""] {
+            assert_eq!(quarantined(name), None, "{name}");
+        }
+    }
+}
