@@ -537,9 +537,11 @@ def test_upload_run_and_status_tell_all_in_json(lake: Lake, tmp_path: Path):
     assert ran["coverage"] == uploaded["coverage"]
 
     status = document(lake.run("status", "--format", "json"), "status")
-    assert status["days"] == uploaded["days"]
-    states = {day["date"]: day["state"] for day in status["status"]}
-    assert states == {"2020-04-01": "published", "2020-04-02": "missing", "2020-04-03": "published"}
+    # The default configuration wants ten snapshots of each feed.
+    states = {day["day"]: day["state"] for day in status}
+    assert states == {"2020-04-01": "incomplete", "2020-04-02": "missing", "2020-04-03": "incomplete"}
+    rows = {table: sum(day["rows"][table] or 0 for day in status if day["rows"]) for table in oracle.TABLES}
+    assert rows == {table: len(expected.rows[table]) for table in oracle.TABLES}
     nothing = document(lake.run("run", "--from", "2020-04-06", "--format", "json"), "run")
     assert nothing["files"] == 0 and nothing["published"] == []
 
@@ -617,9 +619,19 @@ def test_clusters_are_told_in_json(stack: Account):  # noqa: F811
 # --- pregao status --------------------------------------------------------------------------------------
 
 
+# Three snapshots of each feed are enough for a day of these tests.
+FEW = ["--set", "quality.min_snapshots=3"]
+
+
+def days_of(lake: Lake, *options: str) -> dict[str, dict]:
+    """What `pregao status` says of each day."""
+    return {day["day"]: day for day in document(lake.run(*FEW, "status", "--format", "json", *options), "status")}
+
+
 def test_the_states_of_days(lake: Lake, tmp_path: Path):
     empty = lake.run("status")
     assert "nothing here yet" in empty.out
+    assert document(lake.run("status", "--format", "json"), "status") == []
     days = ["20200401", "20200402", "20200403", "20200406", "20200409"]
     rawfiles.write_market(tmp_path / "raw", seed=45, days=days, snapshots=3)
     # A day on which one feed has no file, and a Saturday.
@@ -636,47 +648,86 @@ def test_the_states_of_days(lake: Lake, tmp_path: Path):
         for feed in ("quotes", "options"):
             for object in s3.list_objects_v2(Bucket=RAW, Prefix=f"{feed}/{prefix}")["Contents"]:
                 s3.delete_object(Bucket=RAW, Key=object["Key"])
-        lake.run("query", "ALTER TABLE options DROP PARTITION (year = 2020, month = 4, day = 1)")
-        found = document(lake.run("status", "--format", "json"), "status")
+        s3.put_object(Bucket=RAW, Key="landing/202004091650_options.csv", Body=b"x")
+        s3.put_object(Bucket=RAW, Key="quarantine/202004071000_options.csv.9e10", Body=b"x")
+        s3.put_object(Bucket=RAW, Key="quarantine/202004071000_options.csv.9e10.reason.json", Body=b"{}")
+        found = days_of(lake)
 
-    assert found["days"] == {"from": "2020-04-01", "to": "2020-04-14"}
-    by_date = {day["date"]: day for day in found["status"]}
-    assert {date: day["state"] for date, day in by_date.items()} == {
-        "2020-04-01": "partly published",
+    assert {date: day["state"] for date, day in found.items()} == {
+        "2020-04-01": "published",
         "2020-04-02": "published",
-        "2020-04-03": "published without raw files",
-        "2020-04-06": "raw only",
+        # Its raw files are gone.
+        "2020-04-03": "stale",
+        "2020-04-06": "unpublished",
         "2020-04-07": "missing",
         "2020-04-08": "missing",
-        "2020-04-09": "raw only",
+        "2020-04-09": "unpublished",
         # The tenth is Good Friday.
-        "2020-04-11": "raw only",
+        "2020-04-11": "unpublished",
         "2020-04-13": "missing",
-        "2020-04-14": "published",
+        "2020-04-14": "incomplete",
     }
-    assert by_date["2020-04-01"]["quotes"] == {"files": 3, "snapshots": 3, "expected": 42}
-    assert by_date["2020-04-11"]["quotes"] == {"files": 1, "snapshots": 0, "expected": 0}
-    assert not by_date["2020-04-11"]["business_day"] and by_date["2020-04-07"]["business_day"]
-    assert by_date["2020-04-14"]["options"]["files"] == 0
-    assert [table["table"] for table in by_date["2020-04-01"]["published"]] == ["quotes", "rejects"]
-    assert {table["run"] for table in by_date["2020-04-01"]["published"]} == first
-    newer = {table["run"] for table in by_date["2020-04-02"]["published"]}
-    assert len(newer) == 1 and not newer & first, "the partitions point to the last run of the day"
+    assert [date for date, day in found.items() if not day["attention"]] == ["2020-04-01", "2020-04-02"]
+    assert found["2020-04-01"]["raw_files"] == {
+        "quotes": {"files": 3, "present": 3, "expected": 42},
+        "options": {"files": 3, "present": 3, "expected": 42},
+        "quarantined": 0,
+        "landing": 0,
+    }
+    assert found["2020-04-01"]["missing"]["quotes"]["count"] == 39
+    assert found["2020-04-11"]["raw_files"]["quotes"] == {"files": 1, "present": 0, "expected": 0}
+    assert not found["2020-04-11"]["business_day"] and found["2020-04-07"]["business_day"]
+    assert found["2020-04-07"]["raw_files"]["quarantined"] == 1
+    assert found["2020-04-03"]["stale"]["removed"]["count"] == 6
+    assert found["2020-04-14"]["rows"]["quotes"] == 1 and found["2020-04-14"]["rows"]["options"] is None
+    assert {found["2020-04-01"]["run"]} == first
+    assert found["2020-04-02"]["run"] not in first, "the last run of the day"
+    assert found["2020-04-02"]["published_at"] > found["2020-04-01"]["published_at"]
+    assert found["2020-04-06"]["run"] is None and found["2020-04-06"]["rows"] is None
+    next = {date: day["next"] and day["next"].split(str(lake.home), 1)[-1].strip() for date, day in found.items()}
+    assert next["2020-04-01"] is None
+    assert next["2020-04-06"] == "run --stale --from 2020-04-06 --to 2020-04-06"
+    # No run makes a day without files, nor one of which files wait to be taken in.
+    assert [next[date] for date in ("2020-04-03", "2020-04-07", "2020-04-09")] == ["upload DIR"] * 3
 
-    lines = lake.run("status", "--from", "2020-04-02", "--to", "2020-04-07").out.splitlines()
-    assert [line.split()[0] for line in lines[2:]] == ["2020-04-02", "2020-04-03", "2020-04-06", "2020-04-07"]
-    assert "3/42" in lines[2] and newer.pop() in lines[2] and "missing" in lines[5]
+    said = lake.run(*FEW, "status", "--from", "2020-04-02", "--to", "2020-04-07").out
+    lines = said.splitlines()
+    assert [line.split()[0] for line in lines[2:6]] == ["2020-04-02", "2020-04-03", "2020-04-06", "2020-04-07"]
+    assert "3/42" in lines[2] and found["2020-04-02"]["run"] in lines[2] and "missing" in lines[5], said
+    assert "4 days: 1 stale, 1 unpublished, 1 missing, 1 published" in said
+    assert f"next: pregao --home {lake.home} run --stale " in said and "upload DIR " in said, said
     failed = lake.fails("status", "--from", "2020-04-02", "--to", "2020-04-01", "--format", "json")
     assert "reversed" in failure(failed, "status")["error"]["message"]
 
 
-def test_earlier_days_are_pointed_to(lake: Lake, tmp_path: Path):
+def test_a_check_ends_with_a_code_of_its_own(lake: Lake, tmp_path: Path):
+    rawfiles.write_market(tmp_path / "raw", seed=48, days=["20200401"], snapshots=3)
+    lake.upload(tmp_path / "raw")
+    span = ["--from", "2020-04-01", "--to", "2020-04-01"]
+    unpublished = lake.run(*FEW, "status", "--check", *span, check=False)
+    assert unpublished.code == 3 and "unpublished" in unpublished.out and not unpublished.err, unpublished
+    lake.publish("2020-04-01")
+    assert lake.run(*FEW, "status", "--check", *span).code == 0
+    # Ten snapshots of each feed are wanted by default.
+    incomplete = lake.run("status", "--check", "--format", "json", *span, check=False)
+    assert incomplete.code == 3 and document(incomplete._replace(code=0), "status")[0]["state"] == "incomplete"
+    # The feed has stopped: without an end, a check looks at all days up to yesterday, and says nothing else.
+    assert lake.run(*FEW, "status").code == 0
+    stopped = lake.run(*FEW, "status", "--check", check=False)
+    assert stopped.code == 3 and "2020-04-02" in stopped.out and "missing" in stopped.out
+    # A check that cannot look is an error, and no day that needs somebody.
+    assert lake.fails("status", "--check", "--from", "2020-04-02", "--to", "2020-04-01").code == 1
+
+
+def test_the_whole_lake_is_shown(lake: Lake, tmp_path: Path):
     for time in ("202001151000", "202006301000"):
         rawfiles.write(tmp_path / "raw", "quotes", time, [rawfiles.quote()])
     lake.upload(tmp_path / "raw")
-    said = lake.run("status")
-    assert "2020-01-15" not in said.out and "status --from 2020-01-15" in said.err, said
-    assert lake.run("status", "--from", "2020-01-15", "--to", "2020-01-15").out.count("raw only") == 1
+    found = days_of(lake)
+    assert (min(found), max(found)) == ("2020-01-15", "2020-06-30") and len(found) > 100
+    assert "status --from 2020-07-01 --to" in lake.run("status").err, "the days of which there is nothing yet"
+    (only,) = days_of(lake, "--from", "2020-01-15", "--to", "2020-01-15").values()
+    assert only["state"] == "unpublished"
 
 
 # --- pregao run --plan ------------------------------------------------------------------------------------
@@ -714,8 +765,8 @@ def test_a_plan_starts_nothing(lake: Lake, tmp_path: Path):
 def test_a_plan_for_an_account_has_its_price(stack: Account, tmp_path: Path):  # noqa: F811
     rawfiles.write_market(tmp_path / "raw", seed=47, days=["20200401"], snapshots=4)
     stack.run("--aws", "upload", tmp_path / "raw")
-    (day,) = document(stack.run("--aws", "status", "--format", "json"), "status")["status"]
-    assert day["state"] == "raw only" and day["quotes"]["files"] == 4
+    (day,) = document(stack.run("--aws", "status", "--format", "json"), "status")
+    assert day["state"] == "unpublished" and day["raw_files"]["quotes"]["files"] == 4
     arguments = ["run", "--from", "2020-04-01", "--plan"]
     plan = document(stack.run("--aws", *arguments, "--format", "json"), "run")
     assert plan["engine"] == "emr" and {cost["service"] for cost in plan["costs"]} >= {
@@ -741,8 +792,8 @@ def test_a_plan_for_an_account_has_its_price(stack: Account, tmp_path: Path):  #
         == "upload_raw_data"
     )
     stack.run("--aws", "run", "--from", "2020-04-01")
-    (day,) = document(stack.run("--aws", "status", "--format", "json"), "status")["status"]
-    assert day["state"] == "published" and all(table["run"] for table in day["published"])
+    (day,) = document(stack.run("--aws", "--set", "quality.min_snapshots=4", "status", "--format", "json"), "status")
+    assert day["state"] == "published" and day["run"]
 
 
 # --- exit codes ---------------------------------------------------------------------------------------------

@@ -48,7 +48,7 @@ def verified(lake: Lake, *options: str) -> dict:
 def runs_of_days(lake: Lake) -> dict[str, set[str]]:
     """The run of each published day, as `pregao status` has it."""
     document = json.loads(lake.run("status", "--format", "json").out)
-    return {day["date"]: {table["run"] for table in day["published"]} for day in document["status"] if day["published"]}
+    return {day["day"]: {day["run"]} for day in document if day["run"]}
 
 
 @pytest.fixture

@@ -37,5 +37,5 @@ def test_twelve_years_are_one_run(lake: Lake, tmp_path: Path):
             (day.year, day.month, day.day, rows) for day in days
         ]
     status = json.loads(lake.run("status", *span, "--format", "json").out)
-    published = [day["date"] for day in status["status"] if day["published"]]
+    published = [day["day"] for day in status if day["run"]]
     assert sorted(published) == [day.isoformat() for day in days]

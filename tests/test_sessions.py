@@ -40,9 +40,10 @@ def test_a_complete_day_misses_nothing(lake: Lake, tmp_path: Path, day: str, fir
     lake.upload(tmp_path / "raw")
     lake.publish(day, None, *STRICT)
     status = json.loads(lake.run("status", "--from", day, "--to", day, "--format", "json").out)
-    (told,) = status["status"]
+    (told,) = status
     for feed in ("quotes", "options"):
-        assert told[feed]["snapshots"] == told[feed]["expected"] == told[feed]["files"], told
+        counts = told["raw_files"][feed]
+        assert counts["present"] == counts["expected"] == counts["files"], told
 
 
 def test_what_misses_of_a_late_opening_is_named(lake: Lake, tmp_path: Path):

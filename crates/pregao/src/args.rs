@@ -135,12 +135,14 @@ pub enum Command {
     #[command(after_help = examples!(
         "pregao run --from 2020-04-01 --to 2020-04-09",
         "pregao --aws run --from 2020-04-01 --plan    # what it would do and cost; starts nothing",
+        "pregao run --stale    # all days of which other raw files are published than are there",
     ))]
     Run(RunArgs),
-    /// Shows each day: its raw files, what is published of it, and by which run
+    /// Shows each day: its raw files, what is published of it, whether it is stale, failed or missing, and what to do next
     #[command(after_help = examples!(
         "pregao status",
         "pregao status --from 2020-04-01 --to 2020-04-30 --format json",
+        "pregao status --check > /dev/null || alarm    # in a crontab",
     ))]
     Status(StatusArgs),
     /// Compares catalog, files, checksums, reports and raw files, and names each problem with what repairs it
@@ -322,6 +324,16 @@ pub struct RunArgs {
     /// Starts nothing: prints the days, the raw files, the engine, and what a run on AWS would cost
     #[arg(long)]
     pub plan: bool,
+    /// Makes those days, of all or of these, that have raw files and of which others or none are published. Days that a
+    /// rollback holds are left alone, and so are those of which an audit failed with these files
+    #[arg(long, conflicts_with = "plan")]
+    pub stale: bool,
+    /// Starts nothing: records that a business day has no or too few raw files, and is to alarm nobody any more
+    #[arg(long, value_name = "DAY", value_parser = date, conflicts_with_all = ["from", "stale", "plan", "engine"])]
+    pub accept_missing: Option<NaiveDate>,
+    /// Who accepts it [default: the user of this machine]
+    #[arg(long, value_name = "NAME", requires = "accept_missing")]
+    pub by: Option<String>,
     /// How the result is written: for the eye, or as one JSON document
     #[arg(long, value_enum, default_value_t = OutputFormat::Table)]
     pub format: OutputFormat,
@@ -338,12 +350,15 @@ pub enum Engine {
 
 #[derive(Debug, Args)]
 pub struct StatusArgs {
-    /// First day [default: the first of the last three months of which there is anything]
+    /// First day [default: the first of which there is anything]
     #[arg(long, value_name = "DATE", value_parser = date)]
     pub from: Option<NaiveDate>,
-    /// Last day [default: the last of which there is anything]
+    /// Last day [default: the last of which there is anything; with --check, yesterday in Sao Paulo or a later one]
     #[arg(long, value_name = "DATE", value_parser = date)]
     pub to: Option<NaiveDate>,
+    /// Ends with exit code 3 when a day that is over is stale, failed, unpublished, missing or incomplete
+    #[arg(long)]
+    pub check: bool,
     /// How the days are written: for the eye, or as one JSON document
     #[arg(long, value_enum, default_value_t = OutputFormat::Table)]
     pub format: OutputFormat,
@@ -532,6 +547,9 @@ mod tests {
             "pregao",
             "pregao run --to 2020-04-01",
             "pregao run --from yesterday",
+            "pregao run --stale --plan",
+            "pregao run --accept-missing 2020-04-01 --stale",
+            "pregao run --by ana",
             "pregao sample",
             "pregao sample --out x --days 0",
             "pregao etl --raw x",

@@ -79,8 +79,8 @@ impl Variables {
 pub fn of_status(status: &str) -> Style {
     match status {
         "SUCCEEDED" | "published" | "WAITING" => Style::new().green(),
-        "FAILED" | "TIMED_OUT" | "missing" | "TERMINATED_WITH_ERRORS" => Style::new().red(),
-        "ABORTED" | "partly published" | "raw only" | "published without raw files" => Style::new().yellow(),
+        "FAILED" | "TIMED_OUT" | "failed" | "missing" | "TERMINATED_WITH_ERRORS" => Style::new().red(),
+        "ABORTED" | "stale" | "unpublished" | "incomplete" | "held" => Style::new().yellow(),
         "RUNNING" | "PENDING_REDRIVE" | "STARTING" | "BOOTSTRAPPING" => Style::new().cyan(),
         _ => Style::new(),
     }

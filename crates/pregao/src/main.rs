@@ -19,6 +19,7 @@ mod human;
 mod interrupt;
 mod known;
 mod logging;
+mod operator;
 mod output;
 mod price;
 mod progress;

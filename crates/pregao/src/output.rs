@@ -18,10 +18,12 @@ use crate::interrupt::Interrupted;
 
 /// Writes the document of a command to the standard output.
 pub fn print(document: &impl Serialize) -> anyhow::Result<()> {
+    // The standard output is flushed at each line: a document of thousands of days has hundreds of thousands of them.
+    let mut text = serde_json::to_vec_pretty(document)?;
+    text.push(b'\n');
     let mut out = io::stdout().lock();
     // As the error of the stream that it is: a closed pipe is no failure of a command.
-    serde_json::to_writer_pretty(&mut out, document).map_err(io::Error::from)?;
-    writeln!(out)?;
+    out.write_all(&text)?;
     Ok(out.flush()?)
 }
 
@@ -84,6 +86,10 @@ macro_rules! documents {
         pub struct $name $(<$T>)? { $($body)* }
     )+};
 }
+
+mod days;
+
+pub use days::{Accepted, Day, StaleRuns};
 
 documents! {
     /// Why a command failed.
@@ -242,6 +248,8 @@ documents! {
         pub passed_over: Vec<PassedOver>,
         /// What is missing among the raw files of these days.
         pub coverage: Coverage,
+        /// Days among these of which other raw files are published than are there now; null where that could not be found out.
+        pub stale_days: Option<Excerpt<String>>,
         /// Why the exit code is 1, when it is.
         #[serde(skip_serializing_if = "Option::is_none")]
         pub error: Option<Problem>,
@@ -365,48 +373,6 @@ documents! {
         pub arithmetic: String,
         /// USD; null where a price is not known.
         pub usd: Option<f64>,
-    }
-
-    /// The days of the lake.
-    pub struct Status {
-        /// The days that are shown; null when the lake is empty.
-        pub days: Option<Days>,
-        /// Each day that has raw files or a published table, and the business days between them.
-        pub status: Vec<Day>,
-    }
-
-    /// A day of the lake.
-    pub struct Day {
-        /// The day.
-        pub date: String,
-        /// Whether the exchange is open on it.
-        pub business_day: bool,
-        /// Raw files of the feed quotes.
-        pub quotes: RawFiles,
-        /// Raw files of the feed options.
-        pub options: RawFiles,
-        /// The tables that are published.
-        pub published: Vec<PublishedDay>,
-        /// What all this means.
-        pub state: DayState,
-    }
-
-    /// The accepted raw files of a feed on a day.
-    pub struct RawFiles {
-        /// Files.
-        pub files: usize,
-        /// Snapshots of the session that have a file.
-        pub snapshots: usize,
-        /// Snapshots that the session expects.
-        pub expected: usize,
-    }
-
-    /// A table that has a partition of a day.
-    pub struct PublishedDay {
-        /// `quotes`, `options` or `rejects`.
-        pub table: String,
-        /// The run that the partition points to; null where the partition has no row, which then cannot be asked.
-        pub run: Option<String>,
     }
 
     /// What `pregao verify` looked at, and what is wrong. Where anything is, the exit code is 1.
@@ -538,27 +504,6 @@ documents! {
     }
 }
 
-/// What the raw files and the published tables of a day mean together.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[cfg_attr(test, derive(JsonSchema))]
-pub enum DayState {
-    /// Every table that the raw files give is published.
-    #[serde(rename = "published")]
-    Published,
-    /// Some of these tables are published, and some are not.
-    #[serde(rename = "partly published")]
-    PartlyPublished,
-    /// There are raw files, and nothing is published.
-    #[serde(rename = "raw only")]
-    RawOnly,
-    /// There are no raw files of what is published.
-    #[serde(rename = "published without raw files")]
-    WithoutRawFiles,
-    /// A business day of which there is nothing.
-    #[serde(rename = "missing")]
-    Missing,
-}
-
 /// What sort of thing is wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[cfg_attr(test, derive(JsonSchema))]
@@ -600,19 +545,6 @@ impl FindingKind {
             FindingKind::Stale => "stale",
             FindingKind::Landing => "landing",
             FindingKind::Unreadable => "unreadable",
-        }
-    }
-}
-
-impl DayState {
-    /// The name that documents and tables have for it.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            DayState::Published => "published",
-            DayState::PartlyPublished => "partly published",
-            DayState::RawOnly => "raw only",
-            DayState::WithoutRawFiles => "published without raw files",
-            DayState::Missing => "missing",
         }
     }
 }
@@ -701,6 +633,8 @@ mod tests {
     #[expect(dead_code, reason = "only its schema is used")]
     enum RunDocument {
         Run(Run),
+        Stale(StaleRuns),
+        Accepted(Accepted),
         Plan(Plan),
     }
 
@@ -719,7 +653,7 @@ mod tests {
         for (name, definition) in schema["definitions"].as_object_mut().expect("definitions") {
             let left_out = match name.as_str() {
                 "Failed" => "execution",
-                "Upload" | "Etl" => "error",
+                "Upload" | "Etl" | "StaleRuns" => "error",
                 _ => "",
             };
             let Some(properties) = definition["properties"].as_object() else { continue };
@@ -733,7 +667,7 @@ mod tests {
         let schemas = [
             schema::<RunDocument>("run"),
             schema::<RunsDocument>("runs"),
-            schema::<Status>("status"),
+            schema::<Vec<Day>>("status"),
             schema::<Verify>("verify"),
             schema::<Vec<PublishedFile>>("files"),
             schema::<Upload>("upload"),

@@ -9,6 +9,7 @@ pub const EXIT_CODES: &[(&str, &str)] = &[
     ),
     ("1", "Failure. The standard error says why, and what can be done about it."),
     ("2", "The command line is wrong. Nothing was done."),
+    ("3", "status --check: a day that is over is stale, failed, unpublished, missing or incomplete."),
     (
         "130",
         "Interrupted by Ctrl-C (SIGINT). run and upload first stop their execution, query first cancels its query. A second Ctrl-C ends the program at once.",

@@ -1,5 +1,6 @@
 //! The commands, one file each.
 
+pub mod accept;
 pub mod cluster;
 pub mod completions;
 pub mod demo;
@@ -15,6 +16,7 @@ pub mod query;
 pub mod run;
 pub mod runs;
 pub mod sample;
+pub mod stale;
 pub mod status;
 pub mod upload;
 pub mod verify;

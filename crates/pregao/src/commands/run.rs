@@ -14,10 +14,10 @@ use market::partition::DateRange;
 use market::run::RunId;
 use market::table::TableName;
 use serde::Deserialize;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::args::{Global, OutputFormat, RunArgs};
-use crate::commands::{plan, upload};
+use crate::commands::{accept, plan, stale, upload};
 use crate::endpoint::{Use, on_aws, refuse_engine, with_lake, with_lake_on};
 use crate::follow::follow;
 use crate::hint::Hint;
@@ -68,6 +68,9 @@ pub fn run(global: &Global, args: &RunArgs) -> anyhow::Result<ExitCode> {
         .map(|from| DateRange::new(from, args.to.unwrap_or(from)))
         .transpose()
         .hint("pregao run --from FIRST --to LAST")?;
+    if let Some(day) = args.accept_missing {
+        return accept::accept(global, day, args.by.as_deref(), args.format);
+    }
     let on_aws = on_aws(global)?;
     if args.plan {
         if on_aws {
@@ -79,6 +82,9 @@ pub fn run(global: &Global, args: &RunArgs) -> anyhow::Result<ExitCode> {
     let home = (!on_aws).then_some(global.home.as_path());
     with_lake_on(global, Use::Workflows, args.engine, async |lake| {
         let progress = Progress::new();
+        if args.stale {
+            return stale::run(lake, days, home, args.format, &progress).await;
+        }
         let done = publish(lake, days, &progress).await?;
         if args.format == OutputFormat::Json {
             output::print(&done.document())?;
@@ -110,9 +116,14 @@ pub async fn publish(lake: &Lake, days: Option<DateRange>, progress: &Progress) 
         Some(days) => (format!("{}_{}", days.from(), days.to()), json!(days)),
         None => ("day-before".to_owned(), json!({})),
     };
-    let name = workflow::new_name(&purpose)?;
+    execute(lake, &purpose, &input, progress).await
+}
+
+/// Starts the workflow with this input, and follows it to its end.
+pub async fn execute(lake: &Lake, purpose: &str, input: &Value, progress: &Progress) -> anyhow::Result<Done> {
+    let name = workflow::new_name(purpose)?;
     progress.line(&format!("create_datalake {name}"));
-    let arn = workflow::start(lake, Workflow::CreateDatalake, &name, &input).await?;
+    let arn = workflow::start(lake, Workflow::CreateDatalake, &name, input).await?;
     let ending = follow(lake, &arn, progress).await?;
     let output = workflow::succeeded(Workflow::CreateDatalake, &name, ending)?;
     let mut outcome = Outcome::deserialize(output).context("create_datalake gave an output of another form")?;
@@ -126,7 +137,8 @@ pub async fn publish(lake: &Lake, days: Option<DateRange>, progress: &Progress) 
 }
 
 impl Done {
-    fn document(&self) -> output::Run {
+    /// What it did, as documents have it.
+    pub fn document(&self) -> output::Run {
         let Outcome { run, days, files, coverage, .. } = &self.outcome;
         output::Run {
             run: run.to_string(),
@@ -182,7 +194,7 @@ impl Done {
 }
 
 /// The first days of some, for a line.
-fn first(days: &Excerpt<NaiveDate>) -> String {
+pub fn first(days: &Excerpt<NaiveDate>) -> String {
     let named: Vec<String> = days.first.iter().take(3).map(NaiveDate::to_string).collect();
     named.join(", ") + if days.count > named.len() { ", ..." } else { "" }
 }

@@ -1,220 +1,203 @@
-//! `pregao status`: one line a day, of its raw files and of what is published of it.
+//! `pregao status`: one line a day, of its raw files, of what is published of it, and of what to do next.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
-use chrono::{Datelike, Months, NaiveDate};
-use futures::future::try_join_all;
-use futures::try_join;
-use lake::raw::{self, RawFile};
-use lake::{Error, Lake, athena, keys, objects, partitions};
-use market::partition::{DateRange, Partition};
-use market::session::{Session, is_business_day};
-use market::snapshot::{Feed, SnapshotTime};
-use market::table::TableName;
+use chrono::{DateTime, NaiveDate, Utc};
+use lake::days::{self, Day, Next, Seen, Snapshots, State};
+use market::partition::{DateRange, InvalidDateRange};
 
 use crate::args::{Global, OutputFormat, StatusArgs};
 use crate::color;
 use crate::endpoint::{Use, with_lake};
 use crate::hint::Hint;
-use crate::output::{self, Day, DayState, Days, PublishedDay, RawFiles, Status};
 use crate::progress::Progress;
 use crate::rows::{self, Row};
+use crate::{human, output};
 
-/// How many months are shown when no days are given.
-const MONTHS: u32 = 3;
+/// The exit code of `--check` when something is to be done. 1 is that of an error, 2 that of a wrong command line.
+pub const ATTENTION: u8 = 3;
 
 /// Tells the days of the lake.
 pub fn status(global: &Global, args: &StatusArgs) -> anyhow::Result<ExitCode> {
+    const HINT: &str = "pregao status --from FIRST --to LAST";
     with_lake(global, Use::Questions, async |lake| {
-        let known = Known::of(lake).await?;
-        let status = match known.range(args.from, args.to).hint("pregao status --from FIRST --to LAST")? {
-            Some(range) => of_days(lake, &known, range).await?,
-            None => Status { days: None, status: Vec::new() },
+        let now = Utc::now();
+        let asked = args.from.zip(args.to).map(|(from, to)| DateRange::new(from, to)).transpose().hint(HINT)?;
+        let seen = Seen::look(lake, asked).await?;
+        let shown = match asked {
+            Some(range) => Some(range),
+            None => span(&seen, args, now).hint(HINT)?,
         };
-        if args.format == OutputFormat::Json {
-            output::print(&status)?;
-            return Ok(ExitCode::SUCCESS);
+        let found = shown.map(|range| days::judge(&lake.config, range, &seen, now)).unwrap_or_default();
+        let program = global.program();
+        match args.format {
+            OutputFormat::Json => {
+                output::print(&found.iter().map(|day| output::Day::of(day, &program)).collect::<Vec<_>>())?;
+            }
+            OutputFormat::Table => tell(&found, shown, &program)?,
         }
-        tell(&status)?;
-        if let (None, Some(first), Some(days)) = (args.from, known.days().next(), &status.days)
-            && first.to_string() < days.from
+        if let (None, false, Some(range)) = (args.to, args.check, shown)
+            && range.to() < yesterday(now)
         {
-            Progress::new().line(&format!("earlier days: {} status --from {first}", global.program()));
+            let next = range.to().succ_opt().unwrap_or(range.to());
+            Progress::new().line(&format!(
+                "{} is the last day of which there is anything; the days behind it: {program} status --from {next} --to {}",
+                range.to(),
+                yesterday(now)
+            ));
         }
-        Ok(ExitCode::SUCCESS)
+        let attention = found.iter().any(|day| day.attention);
+        Ok(if args.check && attention { ExitCode::from(ATTENTION) } else { ExitCode::SUCCESS })
     })
 }
 
-/// The days of which there is anything.
-struct Known {
-    /// Those with raw files.
-    raw: BTreeSet<NaiveDate>,
-    /// Those with a partition, by table.
-    published: BTreeMap<TableName, BTreeSet<NaiveDate>>,
+fn yesterday(now: DateTime<Utc>) -> NaiveDate {
+    let today = days::today(now);
+    today.pred_opt().unwrap_or(today)
 }
 
-impl Known {
-    /// Asks S3 and Athena, without a look at any file.
-    async fn of(lake: &Lake) -> Result<Known, Error> {
-        let folders =
-            Feed::ALL.map(async |feed| objects::folders(lake, &lake.config.buckets.raw, &keys::raw_feed(feed)).await);
-        let tables = TableName::ALL.map(async |table| Ok((table, published(lake, table).await?)));
-        let (folders, tables) = try_join!(try_join_all(folders), try_join_all(tables))?;
-        let raw = folders.into_iter().flatten().filter_map(|folder| folder.parse().ok()).collect();
-        Ok(Known { raw, published: tables.into_iter().collect() })
-    }
-
-    fn days(&self) -> impl Iterator<Item = NaiveDate> {
-        let all: BTreeSet<NaiveDate> = self.raw.iter().chain(self.published.values().flatten()).copied().collect();
-        all.into_iter()
-    }
-
-    /// The days to tell: those that are asked for, else the last months of which there is anything.
-    fn range(
-        &self,
-        from: Option<NaiveDate>,
-        to: Option<NaiveDate>,
-    ) -> Result<Option<DateRange>, market::partition::InvalidDateRange> {
-        let Some((first, last)) = self.days().next().zip(self.days().last()) else {
-            return from.zip(to).map(|(from, to)| DateRange::new(from, to)).transpose();
-        };
-        let to = to.unwrap_or_else(|| from.map_or(last, |from| from.max(last)));
-        let months = to.with_day(1).and_then(|month| month.checked_sub_months(Months::new(MONTHS - 1)));
-        let from = from.unwrap_or_else(|| months.unwrap_or(to).max(first.min(to)));
-        DateRange::new(from, to).map(Some)
+/// The days to tell when not both ends are named: from the first to the last of which there is anything. A check goes on to
+/// yesterday, because a feed that has stopped leaves nothing behind.
+fn span(seen: &Seen, args: &StatusArgs, now: DateTime<Utc>) -> Result<Option<DateRange>, InvalidDateRange> {
+    let known = seen.span();
+    let last = known.map(DateRange::to);
+    let last = if args.check { last.max(Some(yesterday(now))) } else { last };
+    let first = args.from.or(known.map(DateRange::from)).or(args.to);
+    let last = args.to.or(last).or(args.from);
+    // An end that is not named gives way to the one that is.
+    match (args.from, args.to, first, last) {
+        (Some(from), None, _, Some(last)) => DateRange::new(from, last.max(from)).map(Some),
+        (None, Some(to), Some(first), _) => DateRange::new(first.min(to), to).map(Some),
+        (_, _, Some(first), Some(last)) => DateRange::new(first.min(last), last).map(Some),
+        _ => Ok(None),
     }
 }
 
-/// The days of which a table has a partition; none where there is no table yet.
-async fn published(lake: &Lake, table: TableName) -> Result<BTreeSet<NaiveDate>, Error> {
-    match partitions::list(lake, lake.config.athena.database.as_str(), table.as_str()).await {
-        Ok(partitions) => Ok(partitions.into_iter().map(Partition::date).collect()),
-        Err(error) if error.is_missing_table() => Ok(BTreeSet::new()),
-        Err(error) => Err(error),
-    }
-}
-
-/// The runs that the partitions of some days point to. The catalog does not tell a partition's place by any statement for
-/// many days at once, but every row knows the file that it is in; no column is read for it.
-async fn runs(
-    lake: &Lake,
-    table: TableName,
-    days: impl Iterator<Item = NaiveDate>,
-) -> Result<BTreeMap<NaiveDate, String>, Error> {
-    let days: Vec<NaiveDate> = days.collect();
-    if days.is_empty() {
-        return Ok(BTreeMap::new());
-    }
-    let statement = format!(
-        "SELECT year, month, day, min(\"$path\") AS path FROM {table} WHERE {} GROUP BY year, month, day",
-        partitions::condition(days)
-    );
-    let answer = athena::run(lake, &statement).await?;
-    Ok(answer.rows.into_iter().filter_map(run_of_row).collect())
-}
-
-/// The day and the run of a row of year, month, day and path.
-fn run_of_row(row: Vec<Option<String>>) -> Option<(NaiveDate, String)> {
-    let [year, month, day, path] = <[Option<String>; 4]>::try_from(row).ok()?;
-    let date = NaiveDate::from_ymd_opt(year?.parse().ok()?, month?.parse().ok()?, day?.parse().ok()?)?;
-    let run = path?.split('/').find_map(|part| part.strip_prefix("run=").map(str::to_owned))?;
-    Some((date, run))
-}
-
-async fn of_days(lake: &Lake, known: &Known, range: DateRange) -> Result<Status, Error> {
-    let files = async { raw::look(lake, range).await?.present() };
-    let runs = try_join_all(TableName::ALL.map(async |table| {
-        let days = known.published.get(&table).into_iter().flatten().copied();
-        Ok::<_, Error>((table, runs(lake, table, days.filter(|date| range.contains(*date))).await?))
-    }));
-    let (files, runs) = try_join!(files, runs)?;
-    let runs: BTreeMap<TableName, BTreeMap<NaiveDate, String>> = runs.into_iter().collect();
-    let mut times: BTreeMap<(NaiveDate, Feed), Vec<SnapshotTime>> = BTreeMap::new();
-    for RawFile { name, .. } in &files {
-        times.entry((name.time.date(), name.feed)).or_default().push(name.time);
-    }
-    let day = |date: NaiveDate| {
-        let raw = |feed| raw_files(&lake.config.session, date, times.get(&(date, feed)).map_or(&[][..], Vec::as_slice));
-        let tables = TableName::ALL.into_iter().filter(|table| known.published[table].contains(&date));
-        let tables: Vec<TableName> = tables.collect();
-        let (quotes, options) = (raw(Feed::Quotes), raw(Feed::Options));
-        let feeds: Vec<Feed> = [(Feed::Quotes, &quotes), (Feed::Options, &options)]
-            .into_iter()
-            .filter_map(|(feed, raw)| (raw.files > 0).then_some(feed))
-            .collect();
-        let business_day = is_business_day(date);
-        let state = state(&feeds, &tables, business_day)?;
-        let published =
-            tables.iter().map(|table| PublishedDay { table: table.to_string(), run: runs[table].get(&date).cloned() });
-        Some(Day { date: date.to_string(), business_day, quotes, options, published: published.collect(), state })
-    };
-    Ok(Status { days: Some(Days::of(range)), status: range.days().filter_map(day).collect() })
-}
-
-fn raw_files(session: &Session, date: NaiveDate, times: &[SnapshotTime]) -> RawFiles {
-    let expected = session.expected(date).len();
-    RawFiles { files: times.len(), snapshots: expected - session.missing(date, times).len(), expected }
-}
-
-/// What a day is that has raw files of these feeds and these tables published; none for a day of which nothing is to be
-/// told.
-fn state(feeds: &[Feed], published: &[TableName], business_day: bool) -> Option<DayState> {
-    match (feeds, published) {
-        ([], []) => business_day.then_some(DayState::Missing),
-        ([], _) => Some(DayState::WithoutRawFiles),
-        (_, []) => Some(DayState::RawOnly),
-        _ => {
-            // A run writes a partition for the table of each feed that has files, and for rejects.
-            let mut wanted = feeds.iter().map(|feed| TableName::from(*feed)).chain([TableName::Rejects]);
-            let all = wanted.all(|table| published.contains(&table));
-            Some(if all { DayState::Published } else { DayState::PartlyPublished })
-        }
-    }
-}
-
-fn tell(status: &Status) -> io::Result<()> {
+fn tell(found: &[Day], shown: Option<DateRange>, program: &str) -> io::Result<()> {
     let mut out = io::stdout().lock();
-    if status.status.is_empty() {
-        return match &status.days {
-            None => writeln!(out, "there is nothing here yet: pregao upload DIR, then pregao run --from DATE"),
-            Some(days) => writeln!(out, "there is nothing of {} to {}", days.from, days.to),
+    if found.is_empty() {
+        return match shown {
+            None => writeln!(out, "there is nothing here yet: {program} upload DIR, then {program} run --from DATE"),
+            Some(range) => writeln!(out, "there is nothing of {range}"),
         };
     }
     let columns = rows::columns([
-        ("date", "varchar"),
-        ("quotes", "bigint"),
-        ("options", "bigint"),
+        ("day", "varchar"),
+        ("quotes", "varchar"),
+        ("options", "varchar"),
         ("state", "varchar"),
-        ("published", "varchar"),
+        ("rows", "bigint"),
+        ("rejects", "bigint"),
+        ("age", "varchar"),
         ("run", "varchar"),
+        ("why", "varchar"),
     ]);
-    let lines: Vec<Row> = status.status.iter().map(line).collect();
+    let lines: Vec<Row> = found.iter().map(line).collect();
     let table = rows::table(&columns, &lines, rows::terminal_width());
-    writeln!(out, "{}", rows::coloured(&table, "state", color::of_status))
+    writeln!(out, "{}", rows::coloured(&table, "state", color::of_status))?;
+    writeln!(out, "\n{}", summary(found))?;
+    for line in commands(found, program) {
+        writeln!(out, "next: {line}")?;
+    }
+    Ok(())
 }
 
 fn line(day: &Day) -> Row {
-    let raw = |raw: &RawFiles| {
-        let extra = raw.files - raw.snapshots;
+    let raw = |of: &Snapshots| {
+        let extra = of.files.saturating_sub(of.present);
         let extra = if extra > 0 { format!("+{extra}") } else { String::new() };
-        format!("{}{extra}/{}", raw.snapshots, raw.expected)
+        format!("{}{extra}/{}", of.present, of.expected)
     };
-    let tables: Vec<&str> = day.published.iter().map(|published| published.table.as_str()).collect();
-    let named = day.published.iter().filter_map(|published| Some((&published.table, published.run.as_ref()?)));
-    let named: Vec<(&String, &String)> = named.collect();
-    let mut runs: Vec<&str> = named.iter().map(|(_, run)| run.as_str()).collect();
-    runs.dedup();
-    let runs = match runs[..] {
-        [] => String::new(),
-        [run] => run.to_owned(),
-        // Somebody published one table by hand.
-        _ => named.iter().map(|(table, run)| format!("{table}: {run}")).collect::<Vec<_>>().join("\n"),
-    };
-    let cells =
-        [day.date.clone(), raw(&day.quotes), raw(&day.options), day.state.as_str().to_owned(), tables.join(" "), runs];
-    cells.map(Some).to_vec()
+    let published = day.published.as_ref();
+    let count = |rows: Option<u64>| rows.map(human::count).unwrap_or_default();
+    let rows = published.map(|published| published.quotes.unwrap_or_default() + published.options.unwrap_or_default());
+    [
+        day.day.to_string(),
+        raw(&day.quotes),
+        raw(&day.options),
+        day.state.as_str().to_owned(),
+        count(rows),
+        count(published.and_then(|published| published.rejects)),
+        published.map(|published| age(published.age)).unwrap_or_default(),
+        published.map(|published| published.run.to_string()).unwrap_or_default(),
+        why(day),
+    ]
+    .map(Some)
+    .to_vec()
+}
+
+/// `5m`, `7h`, `12d`.
+fn age(seconds: i64) -> String {
+    match seconds {
+        ..60 => format!("{}s", seconds.max(0)),
+        60..3_600 => format!("{}m", seconds / 60),
+        3_600..172_800 => format!("{}h", seconds / 3_600),
+        _ => format!("{}d", seconds / 86_400),
+    }
+}
+
+/// What there is to know of a day beside its state.
+fn why(day: &Day) -> String {
+    let mut parts = Vec::new();
+    if let Some(stale) = &day.stale {
+        parts.push(stale.to_string());
+    }
+    if let Some(held) = &day.held {
+        parts.push(format!("held by {} since {}", held.by, held.at.format("%Y-%m-%d")));
+    }
+    if let Some(failed) = &day.failed {
+        let again = if failed.again { ", other raw files since" } else { "" };
+        let first = failed.failures.first().map(|first| format!(": {first}")).unwrap_or_default();
+        parts.push(format!("run {} failed{again}{first}", failed.run));
+    }
+    if let Some(accepted) = &day.accepted {
+        parts.push(format!("missing files accepted by {}", accepted.by));
+    }
+    if day.landing > 0 {
+        parts.push(format!("{} not taken in", human::counted(day.landing as u64, "file")));
+    }
+    if day.quarantined > 0 {
+        parts.push(format!("{} in quarantine", human::counted(day.quarantined as u64, "file")));
+    }
+    parts.join("; ")
+}
+
+/// `250 days: 2 stale, 1 missing, 247 published`.
+fn summary(found: &[Day]) -> String {
+    let counted = State::ALL.into_iter().filter_map(|state| {
+        let count = found.iter().filter(|day| day.state == state).count() as u64;
+        (count > 0).then(|| format!("{} {}", human::count(count), state.as_str()))
+    });
+    format!("{}: {}", human::counted(found.len() as u64, "day"), counted.collect::<Vec<_>>().join(", "))
+}
+
+/// The commands to run next, each once, with how many days it is for.
+fn commands(found: &[Day], program: &str) -> Vec<String> {
+    let mut days: BTreeMap<(u8, String), Vec<&Day>> = BTreeMap::new();
+    for day in found {
+        let (order, command) = match &day.next {
+            None => continue,
+            Some(Next::Run { .. }) => (0, "run --stale".to_owned()),
+            Some(next @ Next::Look { .. }) => (1, next.arguments()),
+            Some(next @ Next::Upload) => (2, next.arguments()),
+            // For who wants to end it.
+            Some(Next::Release { .. }) => continue,
+        };
+        days.entry((order, command)).or_default().push(day);
+    }
+    let mut lines = Vec::new();
+    for ((_, command), days) in &days {
+        let named: Vec<String> = days.iter().take(3).map(|day| day.day.to_string()).collect();
+        let more = if days.len() > named.len() { ", ..." } else { "" };
+        lines.push(format!("{program} {command}    # {}{more}", named.join(", ")));
+    }
+    let missing = found.iter().find(|day| matches!(day.state, State::Missing | State::Incomplete) && day.attention);
+    lines.extend(
+        missing.map(|day| format!("{program} run --accept-missing {}    # when there is nothing to upload", day.day)),
+    );
+    lines
 }
 
 #[cfg(test)]
@@ -225,51 +208,39 @@ mod tests {
         text.parse().expect("a day")
     }
 
-    #[test]
-    fn a_state_says_what_raw_files_and_tables_mean_together() {
-        use TableName::{Options, Quotes, Rejects};
-        const BOTH: &[Feed] = &[Feed::Quotes, Feed::Options];
-        for (feeds, tables, business_day, expected) in [
-            (BOTH, &[Quotes, Options, Rejects][..], true, Some(DayState::Published)),
-            (BOTH, &[Quotes, Rejects], true, Some(DayState::PartlyPublished)),
-            (BOTH, &[], true, Some(DayState::RawOnly)),
-            // A feed without files has no table.
-            (&[Feed::Quotes], &[Quotes, Rejects], true, Some(DayState::Published)),
-            (&[Feed::Quotes], &[Quotes], true, Some(DayState::PartlyPublished)),
-            (&[Feed::Quotes], &[], false, Some(DayState::RawOnly)),
-            (&[], &[Quotes, Options, Rejects], true, Some(DayState::WithoutRawFiles)),
-            (&[], &[], true, Some(DayState::Missing)),
-            (&[], &[], false, None),
-        ] {
-            assert_eq!(state(feeds, tables, business_day), expected, "{feeds:?} {tables:?}");
-        }
+    fn args(from: Option<&str>, to: Option<&str>, check: bool) -> StatusArgs {
+        StatusArgs { from: from.map(day), to: to.map(day), check, format: OutputFormat::Table }
     }
 
     #[test]
-    fn the_last_months_are_told_unless_days_are_named() {
-        let raw = ["2020-01-15", "2020-06-30"].map(day).into();
-        let known = Known { raw, published: BTreeMap::new() };
-        let told = |from: Option<&str>, to: Option<&str>| {
-            known.range(from.map(day), to.map(day)).map(|range| range.expect("days").to_string())
+    fn the_whole_lake_is_told_unless_days_are_named() {
+        let now = "2020-07-10T12:00:00Z".parse().expect("a time");
+        let mut seen = Seen::default();
+        let told = |seen: &Seen, from, to, check| {
+            span(seen, &args(from, to, check), now).map(|range| range.map(|range| range.to_string()))
         };
-        assert_eq!(told(None, None).as_deref(), Ok("2020-04-01 to 2020-06-30"));
-        assert_eq!(told(None, Some("2020-03-10")).as_deref(), Ok("2020-01-15 to 2020-03-10"));
-        assert_eq!(told(Some("2020-02-01"), None).as_deref(), Ok("2020-02-01 to 2020-06-30"));
-        assert_eq!(told(Some("2020-07-02"), None).as_deref(), Ok("2020-07-02"));
-        assert!(told(Some("2020-05-02"), Some("2020-05-01")).is_err());
-        let nothing = Known { raw: BTreeSet::new(), published: BTreeMap::new() };
-        assert_eq!(nothing.range(None, None), Ok(None));
+        assert_eq!(told(&seen, None, None, false), Ok(None));
+        assert_eq!(told(&seen, Some("2020-04-01"), None, false), Ok(Some("2020-04-01".to_owned())));
+        assert_eq!(told(&seen, None, None, true), Ok(None));
+        seen.files = ["2020-01-15", "2020-06-30"].map(|date| (day(date), Vec::new())).into();
+        for (from, to, check, expected) in [
+            (None, None, false, "2020-01-15 to 2020-06-30"),
+            // A feed that has stopped leaves nothing behind.
+            (None, None, true, "2020-01-15 to 2020-07-09"),
+            (None, Some("2020-03-10"), true, "2020-01-15 to 2020-03-10"),
+            (None, Some("2019-03-10"), false, "2019-03-10"),
+            (Some("2020-02-01"), None, false, "2020-02-01 to 2020-06-30"),
+            (Some("2020-07-02"), None, false, "2020-07-02"),
+            (Some("2020-07-02"), None, true, "2020-07-02 to 2020-07-09"),
+        ] {
+            assert_eq!(told(&seen, from, to, check), Ok(Some(expected.to_owned())), "{from:?} {to:?} {check}");
+        }
     }
 
     #[test]
-    fn the_run_is_in_the_path_of_a_file() {
-        let row = |path: &str| vec![Some("2020".into()), Some("4".into()), Some("1".into()), Some(path.to_owned())];
-        for path in [
-            "s3://lake/runs/run=2020-04-01_x-1/quotes/year=2020/month=4/day=1/part-0.parquet",
-            "s3://lake/quotes/year=2020/month=4/day=1/run=2020-04-01_x-1/part-0.parquet",
-        ] {
-            assert_eq!(run_of_row(row(path)), Some((day("2020-04-01"), "2020-04-01_x-1".to_owned())));
+    fn an_age_is_told_in_its_largest_unit() {
+        for (seconds, text) in [(-3, "0s"), (59, "59s"), (60, "1m"), (7_199, "1h"), (172_799, "47h"), (172_800, "2d")] {
+            assert_eq!(age(seconds), text);
         }
-        assert_eq!(run_of_row(row("s3://lake/quotes/part-0.parquet")), None);
     }
 }

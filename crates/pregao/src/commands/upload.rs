@@ -7,7 +7,9 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use aws_sdk_s3::primitives::ByteStream;
+use chrono::{NaiveDate, Utc};
 use futures::{StreamExt, TryStreamExt, stream};
+use lake::days::{Seen, judge};
 use lake::excerpt::Excerpt;
 use lake::raw::Coverage;
 use lake::{Error, Lake, keys};
@@ -18,6 +20,7 @@ use serde::Deserialize;
 use serde_json::json;
 
 use crate::args::{Global, OutputFormat, UploadArgs};
+use crate::commands::run;
 use crate::coverage;
 use crate::endpoint::{Use, with_lake};
 use crate::folder::{self, File};
@@ -79,24 +82,50 @@ pub fn upload(global: &Global, args: &UploadArgs) -> anyhow::Result<ExitCode> {
         found.warn(&progress);
         let delivered = deliver(lake, &args.folder, &found.files, &progress).await?;
         let refused = || delivered.refused().or_else(|| found.refused());
+        let stale = stale_days(lake, delivered.days, &progress).await;
         if args.format == OutputFormat::Json {
             let passed_over = found.passed_over.iter().map(output::PassedOver::of).collect();
-            let document = output::Upload { passed_over, ..delivered.document() };
+            let stale_days = stale.as_ref().map(|days| output::Excerpt::of(days, NaiveDate::to_string));
+            let document = output::Upload { passed_over, stale_days, ..delivered.document() };
             return match refused() {
                 None => output::print(&document).map(|()| ExitCode::SUCCESS),
                 Some(refused) => Err(Partial::error(&document, None, refused)),
             };
         }
         delivered.tell(lake)?;
+        let stale = stale.unwrap_or_default();
+        if !stale.is_empty() {
+            let days = human::counted(stale.count as u64, "published day");
+            let verb = if stale.count == 1 { "is" } else { "are" };
+            writeln!(io::stdout().lock(), "{days} {verb} stale: {}", run::first(&stale))?;
+        }
         if let Some(refused) = refused() {
             return Err(refused);
         }
         if let Some(days) = delivered.days {
+            // What is not published yet is made by it too.
+            let how = if stale.is_empty() { "" } else { " --stale" };
             let to = if days.from() == days.to() { String::new() } else { format!(" --to {}", days.to()) };
-            progress.line(&format!("next: {} run --from {}{to}", global.program(), days.from()));
+            progress.line(&format!("next: {} run{how} --from {}{to}", global.program(), days.from()));
         }
         Ok(ExitCode::SUCCESS)
     })
+}
+
+/// The days of which other raw files are published than are there now. None where that cannot be found out, which is no
+/// failure of the upload.
+async fn stale_days(lake: &Lake, days: Option<DateRange>, progress: &Progress) -> Option<Excerpt<NaiveDate>> {
+    let Some(range) = days else { return Some(Excerpt::default()) };
+    match Seen::look(lake, Some(range)).await {
+        Ok(seen) => {
+            let judged = judge(&lake.config, range, &seen, Utc::now());
+            Some(judged.into_iter().filter(|day| day.stale.is_some()).map(|day| day.day).collect())
+        }
+        Err(error) => {
+            progress.warning(&format!("cannot say which published days are stale now: {error}"));
+            None
+        }
+    }
 }
 
 /// Uploads files, starts the workflow that takes them in, and follows it.
@@ -241,6 +270,7 @@ impl Delivered {
             }),
             unterminated: output::Excerpt::of(&outcome.unterminated, String::clone),
             passed_over: Vec::new(),
+            stale_days: None,
             coverage: (&outcome.coverage).into(),
             error: None,
         }

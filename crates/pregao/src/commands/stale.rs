@@ -1,0 +1,106 @@
+//! `pregao run --stale`: makes the days of which other raw files, or none, are published than are there.
+
+use std::io::{self, Write};
+use std::path::Path;
+use std::process::ExitCode;
+
+use chrono::{NaiveDate, Utc};
+use lake::Lake;
+use lake::days::{self, Seen};
+use market::partition::DateRange;
+use serde_json::json;
+
+use crate::args::OutputFormat;
+use crate::commands::run::{self, Done};
+use crate::human;
+use crate::interrupt::Interrupted;
+use crate::output::{self, Partial, StaleRuns};
+use crate::progress::Progress;
+
+/// Runs `create_datalake` for each range of stale days, one after the other. A range that fails does not keep the others from
+/// being made.
+///
+/// # Errors
+/// The first failure, when all ranges have had their turn; an interruption at once.
+pub async fn run(
+    lake: &Lake,
+    asked: Option<DateRange>,
+    home: Option<&Path>,
+    format: OutputFormat,
+    progress: &Progress,
+) -> anyhow::Result<ExitCode> {
+    let seen = Seen::look(lake, asked).await?;
+    let Some(range) = asked.or_else(|| seen.span()) else { return nothing(&[], format) };
+    let chosen = days::to_do(range, &seen);
+    let others: Vec<String> = days::judge(&lake.config, range, &seen, Utc::now())
+        .iter()
+        .filter(|day| (day.stale.is_some() || day.failed.is_some()) && !chosen.contains(&day.day))
+        .map(|day| format!("{} ({})", day.day, day.state.as_str()))
+        .collect();
+    if chosen.is_empty() {
+        return nothing(&others, format);
+    }
+    let ranges = days::contiguous(&chosen);
+    let count = human::counted(chosen.len() as u64, "day");
+    progress.line(&format!("{count} to make, in {}", human::counted(ranges.len() as u64, "run")));
+    let mut done: Vec<Done> = Vec::new();
+    let mut failures: Vec<anyhow::Error> = Vec::new();
+    for (from, to) in &ranges {
+        match of_range(lake, *from, *to, progress).await {
+            Ok(published) => {
+                if format == OutputFormat::Table {
+                    published.tell(lake, home)?;
+                }
+                done.push(published);
+            }
+            Err(error) if error.chain().any(|cause| cause.is::<Interrupted>()) => return Err(error),
+            Err(error) => {
+                progress.line(&format!("{from} to {to}: {error}"));
+                failures.push(error);
+            }
+        }
+    }
+    if format == OutputFormat::Table && !others.is_empty() {
+        tell_others(&others)?;
+    }
+    let document = StaleRuns {
+        ranges: ranges.iter().map(|(from, to)| output::Days { from: from.to_string(), to: to.to_string() }).collect(),
+        runs: done.iter().map(Done::document).collect(),
+        error: None,
+    };
+    let failed = failures.len();
+    match failures.into_iter().next() {
+        None if format == OutputFormat::Json => output::print(&document).map(|()| ExitCode::SUCCESS),
+        None => Ok(ExitCode::SUCCESS),
+        Some(first) => {
+            let error = first.context(format!("{failed} of {} failed", human::counted(ranges.len() as u64, "run")));
+            Err(Partial::error(&document, None, error))
+        }
+    }
+}
+
+async fn of_range(lake: &Lake, from: NaiveDate, to: NaiveDate, progress: &Progress) -> anyhow::Result<Done> {
+    let purpose = if from == to { format!("stale_{from}") } else { format!("stale_{from}_{to}") };
+    let input = json!({ "from": from, "to": to, "stale": true });
+    run::execute(lake, &purpose, &input, progress).await
+}
+
+fn nothing(others: &[String], format: OutputFormat) -> anyhow::Result<ExitCode> {
+    if format == OutputFormat::Json {
+        output::print(&StaleRuns { ranges: Vec::new(), runs: Vec::new(), error: None })?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    writeln!(io::stdout().lock(), "nothing to do: no day is stale or unpublished")?;
+    if !others.is_empty() {
+        tell_others(others)?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Says which days were left alone although their raw files are not those that are published.
+fn tell_others(others: &[String]) -> io::Result<()> {
+    const NAMED: usize = 5;
+    let more = if others.len() > NAMED { ", ..." } else { "" };
+    let named = others[..others.len().min(NAMED)].join(", ");
+    writeln!(io::stdout().lock(), "left alone: {named}{more}")
+}
