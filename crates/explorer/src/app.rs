@@ -12,14 +12,16 @@ use crate::watched::Executions;
 #[derive(Debug)]
 pub struct App {
     pub lake: Lake,
+    /// What a command on the same lake begins with: `pregao`, with the options that say which lake.
+    pub program: String,
     pub days: Days,
     pub executions: Executions,
     pub listings: Listings,
 }
 
 impl App {
-    pub fn new(lake: Lake) -> Self {
-        Self { lake, days: Days::default(), executions: Executions::default(), listings: Listings::default() }
+    pub fn new(lake: Lake, program: String) -> Self {
+        Self { lake, program, days: Days::default(), executions: Executions::default(), listings: Listings::default() }
     }
 
     /// Asks Athena, and waits for all rows.

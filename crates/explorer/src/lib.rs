@@ -57,15 +57,21 @@ use tokio::net::TcpListener;
 use app::App;
 
 /// The views of the page, by the first part of their addresses.
-const VIEWS: [&str; 5] = ["series", "options", "quality", "runs", "sql"];
+const VIEWS: [&str; 6] = ["series", "options", "quality", "runs", "sql", "days"];
 
-/// Serves the explorer of a lake until `stop` is ready; connections that are open then are not waited for.
+/// Serves the explorer of a lake until `stop` is ready; connections that are open then are not waited for. `program` is what
+/// a command on this lake begins with: `pregao --home h`.
 ///
 /// # Errors
 /// When the listener breaks.
-pub async fn serve(lake: Lake, listener: TcpListener, stop: impl Future<Output = ()> + Send) -> std::io::Result<()> {
+pub async fn serve(
+    lake: Lake,
+    program: String,
+    listener: TcpListener,
+    stop: impl Future<Output = ()> + Send,
+) -> std::io::Result<()> {
     let address = listener.local_addr()?;
-    let router = router(Arc::new(App::new(lake)), address);
+    let router = router(Arc::new(App::new(lake, program)), address);
     tokio::select! {
         served = axum::serve(listener, router) => served,
         () = stop => Ok(()),

@@ -5,7 +5,7 @@ import { failure, h, replace } from './lib/dom.js';
 import { setLocale, locale } from './lib/format.js';
 import { View } from './lib/view.js';
 
-const VIEWS = ['series', 'options', 'quality', 'runs', 'sql'];
+const VIEWS = ['series', 'options', 'quality', 'runs', 'sql', 'days'];
 const main = document.getElementById('main');
 
 // The module of the view that is shown, what it left to be cleaned up, and its address.
@@ -93,7 +93,7 @@ document.addEventListener('click', (event) => {
 window.addEventListener('popstate', show);
 
 const KEYS = [
-  ['1 … 5', 'the views'],
+  ['1 … 6', 'the views'],
   ['/', 'the first field of the view'],
   ['?', 'this list'],
   ['Esc', 'leaves a field, closes this list'],

@@ -10,7 +10,7 @@ pub async fn views_are_reached_by_keyboard(shared: &Shared, browser: &Browser) {
     let (_, explorer) = shared.published();
     browser.open_view(explorer.url()).await;
     assert_eq!(browser.address().await.split('?').next(), Some("/series"));
-    for (key, view) in [('2', "/options"), ('3', "/quality"), ('4', "/runs"), ('5', "/sql"), ('1', "/series")] {
+    for (key, view) in [('2', "/options"), ('3', "/quality"), ('4', "/runs"), ('5', "/sql"), ('6', "/days"), ('1', "/series")] {
         browser.press(Key::Letter(key)).await;
         browser.ready().await;
         assert_eq!(browser.address().await.split('?').next(), Some(view));
@@ -69,7 +69,7 @@ pub async fn colours_and_formats_are_kept(shared: &Shared, browser: &Browser) {
 pub async fn an_empty_lake_says_what_to_do(_: &Shared, browser: &Browser) {
     let home = Home::new("empty");
     let explorer = home.explore();
-    for view in ["series", "options", "quality", "runs", "sql"] {
+    for view in ["series", "options", "quality", "runs", "sql", "days"] {
         browser.open_view(&format!("{}/{view}", explorer.url())).await;
         let said = browser.text("main").await;
         assert!(said.contains("pload"), "{view} does not say that there is something to upload: {said}");
@@ -80,7 +80,7 @@ pub async fn an_empty_lake_says_what_to_do(_: &Shared, browser: &Browser) {
 pub async fn a_phone_is_wide_enough(shared: &Shared, browser: &Browser) {
     let (_, explorer) = shared.published();
     browser.resize(375, 800).await;
-    for view in ["series", "options", "quality", "runs", "sql"] {
+    for view in ["series", "options", "quality", "runs", "sql", "days"] {
         browser.open_view(&format!("{}/{view}", explorer.url())).await;
         let excess = "return document.documentElement.scrollWidth - document.documentElement.clientWidth";
         assert_eq!(browser.script(excess, vec![]).await, 0, "{view} is wider than its window");

@@ -13,6 +13,7 @@
 //! test of Cargo's own kind, because servers and browsers have to be ended when the last test is over.
 
 mod browser;
+mod days;
 mod foreign;
 mod frame;
 mod hover;
@@ -83,6 +84,7 @@ fn main() -> ExitCode {
             who_leaves_cancels;
         runs: graphs_are_those_of_the_definitions, a_run_is_started_stopped_and_watched_to_its_end,
             a_failure_is_told_with_its_report, a_stopped_endpoint_is_told, older_pages_hold_still;
+        days: days_are_those_of_pregao_status, many_days_are_shown_bit_by_bit;
         quality: the_calendar_counts_what_was_uploaded, rejects_are_those_that_sql_counts,
             checks_are_those_of_the_reports, nothing_yet_says_what_to_do;
         options: a_chain_is_that_of_sql, a_smile_is_that_of_sql, a_change_is_shown_and_kept_in_the_address,

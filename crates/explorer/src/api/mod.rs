@@ -1,5 +1,6 @@
 //! The questions of the page. Every answer is JSON; every error says what is wrong and what to do.
 
+mod days;
 mod lake;
 mod listed;
 mod options;
@@ -22,6 +23,7 @@ type Answer<T> = Result<axum::Json<T>, Failure>;
 pub fn routes() -> Router<Arc<App>> {
     Router::new()
         .merge(lake::routes())
+        .merge(days::routes())
         .merge(quality::routes())
         .merge(runs::routes())
         .merge(sql::routes())

@@ -26,16 +26,16 @@ pub fn explore(global: &Global, args: &ExploreArgs) -> anyhow::Result<ExitCode> 
             .with_context(|| format!("cannot listen at 127.0.0.1:{port}"))
             .hint("choose another port with --port, or leave it out for a free one")?;
         if is_on_aws(global, &config) {
-            return serve(stack::lake(&config).await?, listener).await;
+            return serve(global, stack::lake(&config).await?, listener).await;
         }
         if let Some(owner) = Owner::find(&global.home)? {
-            return serve(Lake::at_endpoint(config, &owner.url()), listener).await;
+            return serve(global, Lake::at_endpoint(config, &owner.url()), listener).await;
         }
         let options = Options { port: None, engine: SparkEngine::Embedded, faults: faults::of_environment()? };
         let endpoint = Endpoint::start(&global.home, config.clone(), options).await?;
         let result = tokio::select! {
             biased;
-            result = serve(Lake::at_endpoint(config, &endpoint.url()), listener) => result,
+            result = serve(global, Lake::at_endpoint(config, &endpoint.url()), listener) => result,
             broken = endpoint.breaks() => Err(broken.into()),
         };
         endpoint.shutdown().await;
@@ -43,7 +43,7 @@ pub fn explore(global: &Global, args: &ExploreArgs) -> anyhow::Result<ExitCode> 
     })
 }
 
-async fn serve(lake: Lake, listener: TcpListener) -> anyhow::Result<ExitCode> {
+async fn serve(global: &Global, lake: Lake, listener: TcpListener) -> anyhow::Result<ExitCode> {
     // A signal is its ordinary end, from the moment at which the address is known.
     let signals = Listener::new();
     // The first line for scripts, the others for people.
@@ -51,7 +51,7 @@ async fn serve(lake: Lake, listener: TcpListener) -> anyhow::Result<ExitCode> {
     writeln!(out, "http://{}\n\nOpen it in a browser. Ctrl-C ends it.", listener.local_addr()?)?;
     out.flush()?;
     drop(out);
-    explorer::serve(lake, listener, async {
+    explorer::serve(lake, global.program(), listener, async {
         signals.signal().await;
     })
     .await
