@@ -20,13 +20,14 @@ use crate::shape::{Digest, ReadFile, day_of_header};
 /// Reads a raw file, and counts its records.
 ///
 /// # Errors
-/// [`Error::Quality`] when it is no longer the file that was listed, or cannot be read to its end.
+/// [`Error::RawFilesChanged`] when it is no longer the file that was listed; [`Error::Quality`] when it cannot be read to its
+/// end.
 pub async fn recount(lake: &Lake, file: &RawFile) -> Result<ReadFile, Error> {
     let bucket = &lake.config.buckets.raw;
     let uri = keys::uri(bucket, &file.object.key);
     let mut body = objects::open(lake, bucket, &file.object)
         .await?
-        .ok_or_else(|| Error::Quality(format!("{uri} was replaced while the run was audited; start it again")))?;
+        .ok_or_else(|| Error::RawFilesChanged(format!("{uri} was replaced while the run was audited")))?;
     let mut counter = Counter::new(file.name);
     while let Some(bytes) = body.next().await.transpose().map_err(Error::body(&uri))? {
         counter.push(&bytes).map_err(|error| unreadable(&uri, &error))?;

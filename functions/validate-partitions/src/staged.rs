@@ -154,8 +154,10 @@ async fn gather(lake: &Lake, plan: &Plan, records: &BTreeMap<NaiveDate, Record>)
 /// [`Error::RawFilesChanged`] when they are not those of the plan: nobody knows then which of both the job read.
 async fn recounts(lake: &Lake, plan: &Plan) -> Result<Vec<ReadFile>, Error> {
     let shared = Arc::new(lake.clone());
-    let raw_files = raw::list(lake, plan.range).await?;
-    unchanged(plan, &raw_files)?;
+    let listing = raw::look(lake, plan.range).await?;
+    // First: an upload that replaces one form of a snapshot by the other has both there for a moment.
+    unchanged(plan, listing.files())?;
+    let raw_files = listing.only()?;
     let recounts = parallel::map(raw_files, lake.config.ingest.parallel_files, |file| {
         let lake = shared.clone();
         async move { recount::recount(&lake, &file).await }

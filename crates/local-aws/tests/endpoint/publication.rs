@@ -360,3 +360,41 @@ async fn a_run_whose_raw_files_change_three_times_fails_and_publishes_nothing() 
     assert_eq!((status.as_str(), said["error"].as_str()), ("FAILED", Some("RawFilesChanged")), "{said}");
     assert!(record::read(&world.lake, day()).await.expect("S3 answers").is_none());
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn raw_files_that_change_at_any_moment_of_an_audit_are_told_by_their_name() {
+    // Each file is read some time after it was listed.
+    let world = Arc::new(World::failing("speed=100,op=GetObject&key=pregao-raw/quotes/*:delay=100ms").await);
+    for number in 0..5 {
+        arrive(&world, 5).await;
+        let run = format!("r{number}");
+        plan(&world.lake, &run).await;
+        job(&world.lake, &run).await;
+        let auditing = tokio::spawn({
+            let world = world.clone();
+            async move { audit(&world.lake, &run).await }
+        });
+        let mut lines = 5;
+        while !auditing.is_finished() {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+            lines += 1;
+            arrive(&world, lines).await;
+        }
+        match auditing.await.expect("no panic") {
+            // Listed and read before the first change.
+            Ok(()) => {}
+            Err(error) => assert_eq!(error.name(), "RawFilesChanged", "{error}"),
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_snapshot_that_is_being_replaced_by_its_other_form_has_changed() {
+    let world = World::failing("speed=100").await;
+    arrive(&world, 5).await;
+    plan(&world.lake, "r").await;
+    job(&world.lake, "r").await;
+    world.put("pregao-raw", "quotes/date=2020-04-01/202004011320_flashpanel.csv.gz", "x").await;
+    let error = audit(&world.lake, "r").await.expect_err("both forms are there for a moment");
+    assert_eq!(error.name(), "RawFilesChanged", "{error}");
+}
