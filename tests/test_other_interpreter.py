@@ -213,7 +213,7 @@ CASES = {
             *PUBLISH,
             *TO_THE_END,
         ],
-    ),  # fmt: skip
+    ),
     "lake: raw files do not stop changing": Case(
         "create_datalake",
         DAYS,
