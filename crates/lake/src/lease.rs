@@ -20,12 +20,20 @@ use crate::{Lake, keys, polling};
 /// How long a lease is valid.
 pub const LENGTH: Duration = Duration::from_secs(30);
 
-/// The least time that a lease has left when work under it begins.
-const LEAST: Duration = Duration::from_secs(15);
+/// The shortest lease, however fast time passes.
+const SHORTEST: Duration = Duration::from_secs(3);
 
-/// How long before the lease expires nothing is waited for any more. A request that is under way then takes effect within
-/// this time, or never.
-const MARGIN: Duration = Duration::from_secs(5);
+/// A lease is renewed before work begins with less than this part of its length left.
+const LEAST: u32 = 2;
+
+/// This part of its length before a lease expires, nothing is waited for any more. A request that is under way then takes
+/// effect within this time, or never.
+const MARGIN: u32 = 6;
+
+/// How long the leases of this lake are valid: [`LENGTH`], but for one in which time passes faster.
+fn length(lake: &Lake) -> Duration {
+    if lake.speed > 1 { (LENGTH / lake.speed).max(SHORTEST) } else { LENGTH }
+}
 
 /// By how much the clocks of two holders may differ.
 const CLOCKS: TimeDelta = TimeDelta::minutes(1);
@@ -77,7 +85,7 @@ impl<'a> Lease<'a> {
                     };
                     // What cannot be read was written by nobody who renews it.
                     let is_over = document.as_ref().is_none_or(|document| document.until + CLOCKS < Utc::now());
-                    let is_free = is_over || since.elapsed() >= LENGTH;
+                    let is_free = is_over || since.elapsed() >= length(lake);
                     let other = document.map(|document| document.holder).unwrap_or_default();
                     (is_free.then_some(PutIf::Is(etag)), other)
                 }
@@ -101,9 +109,9 @@ impl<'a> Lease<'a> {
     async fn put(lake: &'a Lake, key: &str, holder: &str, condition: PutIf<'_>) -> Result<Option<Self>, Error> {
         // Counted from before the request, so that it ends here before it ends for others.
         let begun = Instant::now();
-        let document = Document::new(holder, Utc::now() + LENGTH);
+        let document = Document::new(holder, Utc::now() + length(lake));
         let etag = write(lake, key, &document, condition).await?;
-        let expires = begun + LENGTH;
+        let expires = begun + length(lake);
         Ok(etag.map(|etag| Self { lake, key: key.to_owned(), holder: holder.to_owned(), etag, expires }))
     }
 
@@ -112,11 +120,12 @@ impl<'a> Lease<'a> {
     /// # Errors
     /// [`Error::Unavailable`] when the lease was lost, or the work takes too long; the work's own error.
     pub async fn within<T>(&mut self, work: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
-        if self.expires.saturating_duration_since(Instant::now()) < LEAST {
+        let length = length(self.lake);
+        if self.expires.saturating_duration_since(Instant::now()) < length / LEAST {
             let renewed = Self::put(self.lake, &self.key, &self.holder, PutIf::Is(&self.etag)).await?;
             *self = renewed.ok_or_else(|| self.lost("another one has taken it"))?;
         }
-        let work = tokio::time::timeout_at((self.expires - MARGIN).into(), work);
+        let work = tokio::time::timeout_at((self.expires - length / MARGIN).into(), work);
         work.await.unwrap_or_else(|_| Err(self.lost("the work took longer than it is valid")))
     }
 

@@ -87,6 +87,8 @@ pub struct Lake {
     pub sfn: aws_sdk_sfn::Client,
     /// Where metrics go: nowhere, until a deployed function says otherwise.
     pub metrics: Metrics,
+    /// How many times as fast as elsewhere pauses and leases pass: 1, but for tests of what happens when calls fail.
+    pub speed: u32,
 }
 
 /// The region of an endpoint that is not AWS.
@@ -144,7 +146,7 @@ impl Lake {
             .http_client(network)
             .retry_config(retries)
             .build();
-        Self::with_sdk(config, &sdk)
+        Self { speed, ..Self::with_sdk(config, &sdk) }
     }
 
     /// Clients that share one set-up.
@@ -158,6 +160,7 @@ impl Lake {
             athena: aws_sdk_athena::Client::new(sdk),
             sfn: aws_sdk_sfn::Client::new(sdk),
             metrics: Metrics::default(),
+            speed: 1,
         }
     }
 }
