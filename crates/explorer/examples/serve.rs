@@ -19,5 +19,11 @@ async fn main() -> std::io::Result<()> {
     };
     let listener = TcpListener::bind(("127.0.0.1", port)).await?;
     println!("http://{}", listener.local_addr()?);
-    explorer::serve(Lake::at_endpoint(Config::default(), &endpoint), "pregao".to_owned(), listener, std::future::pending()).await
+    explorer::serve(
+        Lake::at_endpoint(Config::default(), &endpoint),
+        "pregao".to_owned(),
+        listener,
+        std::future::pending(),
+    )
+    .await
 }
