@@ -10,7 +10,7 @@ import pytest
 
 import oracle
 import rawfiles
-from lake import RAW, Lake, Result, assert_same_rows
+from lake import LAKE, RAW, Lake, Result, assert_same_rows
 from rawfiles import Form, option, quote
 
 DAY = "2020-04-01"
@@ -102,6 +102,22 @@ def test_a_raw_file_that_is_gone_fails_by_its_name(lake: Lake, tmp_path: Path, f
     assert "lost_rows" in done.out, "what was accepted is reported"
     assert check_of(lake, feed, "lost_rows")["failing"] > 0
     lake.publish(DAY)
+
+
+def test_only_an_audit_that_passed_notes_what_it_compared_with(lake: Lake, tmp_path: Path):
+    """Who publishes takes the note for a verdict."""
+
+    def notes() -> list[Path]:
+        return sorted((lake.files / "s3" / LAKE / "runs").glob("run=*/audit.json"))
+
+    published(lake, write_day(tmp_path / "good"))
+    before = notes()
+    assert len(before) == 1
+    with lake.endpoint() as endpoint:
+        key = f"quotes/date={DAY}/{rawfiles.file_name('quotes', TIMES[1])}"
+        endpoint.client("s3").delete_object(Bucket=RAW, Key=key)
+    refused(lake, "lost_rows")
+    assert notes() == before
 
 
 def test_a_shorter_file_is_accepted_and_named(lake: Lake, tmp_path: Path):

@@ -49,6 +49,8 @@ pub struct Lease<'a> {
     holder: String,
     etag: String,
     expires: Instant,
+    /// Whether work under it ended without an answer, so that it may still take effect.
+    is_unanswered: bool,
 }
 
 /// A lease as an object. Each is unique, so that a PUT whose answer was lost is recognised.
@@ -112,7 +114,8 @@ impl<'a> Lease<'a> {
         let document = Document::new(holder, Utc::now() + length(lake));
         let etag = write(lake, key, &document, condition).await?;
         let expires = begun + length(lake);
-        Ok(etag.map(|etag| Self { lake, key: key.to_owned(), holder: holder.to_owned(), etag, expires }))
+        let (key, holder) = (key.to_owned(), holder.to_owned());
+        Ok(etag.map(|etag| Self { lake, key, holder, etag, expires, is_unanswered: false }))
     }
 
     /// Does `work` while the lease is valid. It is renewed first when little of it is left.
@@ -123,17 +126,27 @@ impl<'a> Lease<'a> {
         let length = length(self.lake);
         if self.expires.saturating_duration_since(Instant::now()) < length / LEAST {
             let renewed = Self::put(self.lake, &self.key, &self.holder, PutIf::Is(&self.etag)).await?;
-            *self = renewed.ok_or_else(|| self.lost("another one has taken it"))?;
+            let renewed = renewed.ok_or_else(|| self.lost("another one has taken it"))?;
+            *self = Self { is_unanswered: self.is_unanswered, ..renewed };
         }
+        let was_unanswered = std::mem::replace(&mut self.is_unanswered, true);
         let work = tokio::time::timeout_at((self.expires - length / MARGIN).into(), work);
-        work.await.unwrap_or_else(|_| Err(self.lost("the work took longer than it is valid")))
+        let done = work.await.unwrap_or_else(|_| Err(self.lost("the work took longer than it is valid")));
+        self.is_unanswered = was_unanswered || matches!(done, Err(Error::Unavailable { .. }));
+        done
     }
 
     /// Lets others take it. A lease that is lost already stays with its new holder.
     ///
+    /// After work without an answer it does nothing: the work may take effect until the lease expires, and must not do so after
+    /// that of the next holder.
+    ///
     /// # Errors
     /// Whatever S3 refuses.
     pub async fn release(self) -> Result<(), Error> {
+        if self.is_unanswered {
+            return Ok(());
+        }
         let over = Document::new(&self.holder, Utc::now() - CLOCKS - TimeDelta::seconds(1));
         write(self.lake, &self.key, &over, PutIf::Is(&self.etag)).await.map(drop)
     }

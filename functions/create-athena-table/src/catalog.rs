@@ -73,7 +73,7 @@ async fn update_table(lake: &Lake, table: TableName, range: DateRange) -> Result
     let holder = format!("athena_update of {table} for {range}");
     let mut lease = Lease::take(lake, keys::catalog_lease(table), &holder, PATIENCE).await?;
     let done = under_lease(lake, &mut lease, table, range).await;
-    // Whatever became of the work: others need not wait for the lease to expire.
+    // Whatever became of the work, when it has an answer: others need not wait for the lease to expire.
     lease.release().await?;
     done
 }

@@ -140,11 +140,12 @@ impl Work {
                     self.run
                 )));
             }
-            if record.run() == Some(&self.run) && record.cause == Cause::Published {
-                return Ok(Some(Outcome::Published));
-            }
             if record.held.is_some() {
                 return Ok(Some(Outcome::Held));
+            }
+            // Whatever was decided about the day since: it was released, or missing raw files were accepted.
+            if record.run() == Some(&self.run) {
+                return Ok(Some(Outcome::Published));
             }
         }
         let theirs = current.and_then(|current| current.record.published.as_ref());

@@ -5,6 +5,7 @@ mod emr;
 mod faults;
 mod in_process;
 mod kept_or_refused;
+mod leases;
 mod nothing_is_kept;
 mod pages;
 mod protocols;
