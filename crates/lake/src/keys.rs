@@ -11,6 +11,7 @@
 //!          published/year=2020/month=4/day=1.json                   the record of what is published of the day
 //!          published/year=2020/month=4/day=1/history/1.json         the records before it
 //!          published/year=2020/month=4/day=1/failed.json            what the newest failed audit of the day found
+//!          published/_migrated.json                                 what older versions published has records
 //!          catalog/locks/<table>.json                               the lease of a table of the catalog
 //!          catalog/files/<table>.json                               all published files, for readers of S3 alone
 //!          catalog/published/days.json                              the table `published`
@@ -44,6 +45,9 @@ pub const QUALITY: &str = "quality/";
 
 /// Where the publication records lie, in the lake bucket.
 pub const PUBLISHED: &str = "published/";
+
+/// What says that the days that versions without records published have records, in the lake bucket.
+pub const MIGRATED: &str = "published/_migrated.json";
 
 /// The folder of the records of a day that were replaced.
 pub const HISTORY: &str = "history/";
@@ -115,6 +119,13 @@ pub fn run_folder(table: TableName, partition: Partition, run: &RunId) -> String
 /// What the keys of the files start with that an older version wrote for one day of a table, as `run`.
 pub fn old_run_folder(table: TableName, partition: Partition, run: &RunId) -> String {
     format!("{}{partition}/run={run}/", self::table(table))
+}
+
+/// The run whose folder of one day of a table this is, in either layout.
+pub fn run_of_folder(table: TableName, partition: Partition, folder: &str) -> Option<RunId> {
+    let run: RunId = folder.split('/').find_map(|part| part.strip_prefix("run="))?.parse().ok()?;
+    let layouts = [run_folder, old_run_folder];
+    layouts.iter().any(|layout| layout(table, partition, &run) == folder).then_some(run)
 }
 
 /// Whether a key of the lake bucket is a table's: data, or the manifest of data, in either layout.
@@ -245,6 +256,12 @@ mod tests {
             manifest(TableName::Options, partition, &run),
             "runs/run=nightly-7/options/year=2020/month=4/day=1/_manifest.json"
         );
+        for layout in [run_folder, old_run_folder] {
+            let folder = layout(TableName::Options, partition, &run);
+            assert_eq!(run_of_folder(TableName::Options, partition, &folder), Some(run.clone()));
+            assert_eq!(run_of_folder(TableName::Quotes, partition, &folder), None);
+            assert_eq!(run_of_folder(TableName::Options, partition, folder.trim_end_matches('/')), None);
+        }
         assert_eq!(quality_report(&run, TableName::Rejects), "quality/run=nightly-7/rejects.json");
         assert_eq!(audited_run("quality/run=nightly-7/rejects.json"), Some(run.clone()));
         for other in ["quality/run=nightly-7/quotes.json", "quality/rejects.json", "quality/run=a b/rejects.json"] {
@@ -256,6 +273,7 @@ mod tests {
         assert_eq!(recorded_day(&record(day)), Some(day));
         assert_eq!(failed_day(&failed_audit(day)), Some(day));
         for other in [
+            MIGRATED.to_owned(),
             record_history(day, 3),
             failed_audit(day),
             "published/x.json".to_owned(),

@@ -12,6 +12,9 @@
 //! | [`quality`] | the report of an audit |
 //! | [`manifest`] | the files that an audit passed, beside them |
 //! | [`record`] | what is published of each day, and from which raw files |
+//! | [`migration`] | records for what versions without records published |
+//! | [`as_of`] | the tables as they were published at a moment |
+//! | [`scratch`] | databases over other folders than the published ones |
 //! | [`plan`] | what a run is to read and to publish |
 //! | [`failed`] | the newest failed audit of each day |
 //! | [`days`] | what each day is: published, stale, failed, missing, and what to do about it |
@@ -31,6 +34,7 @@
 //!
 //! Nothing here knows whether it talks to AWS or to a laptop: only the endpoint of the clients differs.
 
+pub mod as_of;
 pub mod athena;
 pub mod cluster;
 pub mod config;
@@ -45,6 +49,7 @@ pub mod lambda;
 pub mod lease;
 pub mod manifest;
 pub mod metrics;
+pub mod migration;
 pub mod objects;
 pub mod parallel;
 pub mod partitions;
@@ -55,6 +60,7 @@ pub mod raw;
 pub mod record;
 pub mod request;
 pub mod result_csv;
+pub mod scratch;
 #[cfg(test)]
 mod state_machines;
 pub mod workflow;

@@ -43,6 +43,19 @@ pub async fn add(lake: &Lake, database: &str, table: &str, folders: &[(Partition
     Ok(())
 }
 
+/// The URI of the folder of a partition.
+///
+/// # Errors
+/// As [`athena::run`]; [`Error::Quality`] when Athena says none.
+pub async fn location(lake: &Lake, database: &str, table: &str, partition: Partition) -> Result<String, Error> {
+    let statement = format!("DESCRIBE FORMATTED `{table}` {}", clause(partition));
+    let answer = athena::run_in(lake, database, &statement).await?;
+    // A line is one cell with tabs, or a cell for each of its columns.
+    let lines = answer.rows.into_iter().map(|row| row.into_iter().flatten().collect::<Vec<_>>().join("\t"));
+    let location = lines.filter_map(|line| Some(line.trim().strip_prefix("Location:")?.trim().to_owned())).next();
+    location.ok_or_else(|| Error::Quality(format!("{statement} says no location")))
+}
+
 /// A partition as DDL names it: `PARTITION (year = 2020, month = 4, day = 1)`.
 pub fn clause(partition: Partition) -> String {
     let values = KEYS.iter().zip(partition.values()).map(|(key, value)| format!("{key} = {value}"));

@@ -10,7 +10,7 @@ use std::time::Duration;
 use chrono::NaiveDate;
 use lake::lease::Lease;
 use lake::record::{self, Record};
-use lake::{Error, Lake, athena, keys, partitions};
+use lake::{Error, Lake, athena, keys, migration, partitions};
 use market::partition::{DateRange, Partition};
 use market::table::TableName;
 use serde::Serialize;
@@ -51,6 +51,8 @@ const PATIENCE: Duration = Duration::from_secs(600);
 /// [`Error::Unavailable`] when others update the table for too long; [`Error::Athena`] when a statement fails; as
 /// [`record::read`].
 pub async fn update(lake: &Lake, table: Option<TableName>, range: DateRange) -> Result<Updated, Error> {
+    // Else lists of what is published would be made without what older versions have published.
+    migration::ensure(lake).await?;
     let mut updated = Updated { table, from: range.from(), to: range.to(), partitions: 0, rows: 0, records: 0 };
     for table in table.map_or(TableName::ALL.to_vec(), |table| vec![table]) {
         let published = update_table(lake, table, range).await?;

@@ -147,6 +147,7 @@ async fn planned(lake: &Lake, run: &RunId, asked: Asked) -> Result<Plan, Error> 
 }
 
 async fn make(lake: &Lake, run: &RunId, asked: Asked) -> Result<plan::Plan, Error> {
+    lake::migration::ensure(lake).await?;
     // The records first: the view of a run is then not older than that of the record that it was planned on.
     let records = records(lake, asked.range).await?;
     // In the order in which a file moves: one that moves between the two listings is seen where it was, and refused.

@@ -13,6 +13,7 @@ pub mod store;
 pub mod view;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 
 use chrono::{DateTime, NaiveDate, SubsecRound, TimeDelta, Utc};
 use market::run::RunId;
@@ -73,6 +74,20 @@ pub enum Cause {
     MissingAccepted,
     /// Files of runs of this day, of which nothing is published, were removed.
     Vacuumed,
+}
+
+impl fmt::Display for Cause {
+    /// As the record has it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Cause::Published => "published",
+            Cause::Migrated => "migrated",
+            Cause::RolledBack => "rolled_back",
+            Cause::Released => "released",
+            Cause::MissingAccepted => "missing_accepted",
+            Cause::Vacuumed => "vacuumed",
+        })
+    }
 }
 
 /// The published run of a day.
@@ -193,6 +208,15 @@ mod tests {
         assert_eq!(second.previous.as_deref(), Some("published/year=2020/month=4/day=1/history/1.json"));
         assert!(second.written_at > ahead.written_at, "although the clock is behind");
         assert_eq!((second.held, second.removed_runs), (ahead.held, ahead.removed_runs));
+    }
+
+    #[test]
+    fn a_cause_is_told_as_the_record_has_it() {
+        let (published, missing_accepted) = (Cause::Published, Cause::MissingAccepted);
+        for cause in [published, Cause::Migrated, Cause::RolledBack, Cause::Released, missing_accepted, Cause::Vacuumed]
+        {
+            assert_eq!(serde_json::to_value(cause).expect("JSON"), cause.to_string());
+        }
     }
 
     /// The schema is a promise to readers of other languages.

@@ -66,8 +66,9 @@ pub async fn all(lake: &Lake, asked: &Asked, findings: &mut Findings) -> Publish
             }
         }
         let asked_for: Vec<Partition> = days.into_iter().filter(|day| asked.covers(day.date())).collect();
+        let database = lake.config.athena.database.as_str();
         let mut places = stream::iter(asked_for)
-            .map(async |partition| (partition, location(lake, table, partition).await))
+            .map(async |partition| (partition, partitions::location(lake, database, table.as_str(), partition).await))
             .buffer_unordered(AT_ONCE);
         while let Some((partition, location)) = places.next().await {
             let date = partition.date();
@@ -92,16 +93,6 @@ pub async fn all(lake: &Lake, asked: &Asked, findings: &mut Findings) -> Publish
     published
 }
 
-/// The URI of a partition's folder.
-async fn location(lake: &Lake, table: TableName, partition: Partition) -> Result<String, Error> {
-    let statement = format!("DESCRIBE FORMATTED `{table}` {}", partitions::clause(partition));
-    let answer = athena::run(lake, &statement).await?;
-    // A line is one cell with tabs, or a cell for each of its columns.
-    let lines = answer.rows.into_iter().map(|row| row.into_iter().flatten().collect::<Vec<_>>().join("\t"));
-    let location = lines.filter_map(|line| Some(line.trim().strip_prefix("Location:")?.trim().to_owned())).next();
-    location.ok_or_else(|| Error::Quality(format!("{statement} says no location")))
-}
-
 /// Whether a table says that each of its partitions has a manifest.
 async fn has_manifests(lake: &Lake, table: TableName) -> Result<bool, Error> {
     let answer = athena::run(lake, &format!("SHOW TBLPROPERTIES `{table}`")).await?;
@@ -112,9 +103,8 @@ async fn has_manifests(lake: &Lake, table: TableName) -> Result<bool, Error> {
 fn run_folder(lake: &Lake, table: TableName, partition: Partition, location: &str) -> Option<RunFolder> {
     let key = location.strip_prefix(&keys::uri(&lake.config.buckets.lake, ""))?;
     let key = format!("{}/", key.trim_end_matches('/'));
-    let run: RunId = key.split('/').find_map(|part| part.strip_prefix("run="))?.parse().ok()?;
-    let layouts = [keys::run_folder, keys::old_run_folder];
-    layouts.iter().any(|folder| folder(table, partition, &run) == key).then_some(RunFolder { run, key })
+    let run = keys::run_of_folder(table, partition, &key)?;
+    Some(RunFolder { run, key })
 }
 
 /// Compares each published partition with its manifest and its report, and with `deep` its files' bytes.
