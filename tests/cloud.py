@@ -42,6 +42,8 @@ class Cloud:
         self.s3 = moto.client("s3")
         for bucket in self.resources["buckets"].values():
             self.s3.create_bucket(Bucket=bucket)
+        # No older version has published anything here, which the functions would ask Athena.
+        self.s3.put_object(Bucket=self.lake, Key="published/_migrated.json", Body=b"{}")
         moto.client("athena").create_work_group(Name=self.resources["athena"]["workgroup"])
         self.functions: dict[tuple[str, str], LambdaFunction] = {}
 

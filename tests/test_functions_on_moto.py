@@ -271,6 +271,7 @@ def test_refusals_of_s3_have_its_own_names(cloud: Cloud):
     for function, event in [("ingest", DAYS), ("validate-partitions", {"stage": "raw", **DAYS})]:
         cloud.invoke(function, event)
 
+    cloud.s3.delete_object(Bucket=cloud.lake, Key="published/_migrated.json")
     for bucket in cloud.resources["buckets"].values():
         cloud.s3.delete_bucket(Bucket=bucket)
     for function, event in [

@@ -22,6 +22,7 @@ import oracle
 import rawfiles
 from conftest import Published
 from lake import LAKE, PATIENCE, RESULTS, ROOT, Endpoint, Lake, environment
+from records import age
 
 NOTEBOOK = ROOT / "notebooks" / "athena-query.ipynb"
 CHARTS = ["quotes-chart", "spread-chart", "options-chart", "smile-chart", "snapshots"]
@@ -333,3 +334,25 @@ def test_the_notebook_runs_on_another_lake_and_says_what_is_not_there(tmp_path: 
     ):
         assert said in executed.printed(cell), executed.printed(cell)
     assert [executed.images(cell) for cell in CHARTS] == [0, 0, 0, 0, 1]
+
+
+def test_the_notebook_shows_the_tables_of_a_moment(tmp_path: Path):
+    """As documented: the database that `--print-database` prints is the one that the notebook asks."""
+    lake = Lake(tmp_path / "home")
+    for name, time in (("first", "202004011000"), ("late", "202004011010")):
+        rawfiles.write(tmp_path / name, "quotes", time, [rawfiles.quote("PETR4"), rawfiles.quote("ITUB4")])
+        rawfiles.write(tmp_path / name, "options", time, [rawfiles.option("PETRD50", Underlying="PETR4")])
+    shown = []
+    for name in ("first", "late"):
+        lake.upload(tmp_path / name)
+        lake.publish("2020-04-01")
+        with lake.endpoint() as endpoint:
+            shown.append(execute(endpoint).variables)
+    assert shown[0] != shown[1]
+    age(lake, 30)
+    (old, _) = json.loads(lake.run("history", "2020-04-01", "--format", "json").out)["records"]
+    database = lake.run("query", "--as-of", old["written_at"], "--print-database").out.strip()
+    with lake.endpoint() as endpoint:
+        executed = execute(endpoint, settings={"PREGAO_DATABASE": database})
+    assert_ran(executed)
+    assert executed.variables == shown[0]

@@ -2,10 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
-use chrono::NaiveDate;
+use chrono::{DateTime, NaiveDate, Utc};
 use clap::parser::ValueSource;
 use clap::{ArgAction, ArgMatches, Args, FromArgMatches, Parser, Subcommand, ValueEnum};
 use local_aws::FaultPlan;
+use market::run::RunId;
 use market::table::TableName;
 
 /// What `pregao --version` prints after the name: the version, with the commit and its date where the build knew them.
@@ -158,6 +159,28 @@ pub enum Command {
         "pregao files quotes --from 2020-04-01 --to 2020-04-30 --format json",
     ))]
     Files(FilesArgs),
+    /// Lists what has been published of a day, by which run and since when
+    #[command(after_help = examples!(
+        "pregao history 2020-04-01",
+        "pregao history 2020-04-01 --format json",
+    ))]
+    History(HistoryArgs),
+    /// Publishes an earlier run of a day once more, and holds the day until it is released
+    #[command(after_help = examples!(
+        "pregao rollback 2020-04-01                       # what was published before",
+        "pregao rollback 2020-04-01 --to 2020-04-01_20260301T120000-000000",
+        "pregao rollback 2020-04-01 --release             # runs may publish it again",
+    ))]
+    Rollback(RollbackArgs),
+    /// Compares what two runs wrote for a day: the rows added, removed and changed of each table
+    #[command(after_help = examples!(
+        "pregao diff 2020-04-01 RUN-1 RUN-2",
+        "pregao diff 2020-04-01 RUN-1 RUN-2 --table quotes --format json",
+    ))]
+    Diff(DiffArgs),
+    /// Makes the catalog once more from the publication records, after it was lost
+    #[command(after_help = examples!("pregao recatalog", "pregao --aws recatalog"))]
+    Recatalog,
     /// Lists the executions of all workflows, or shows one
     #[command(after_help = examples!(
         "pregao runs --limit 5",
@@ -168,7 +191,7 @@ pub enum Command {
     #[command(after_help = examples!(
         "pregao query \"SELECT ticker, count(*) AS n FROM quotes GROUP BY ticker ORDER BY n DESC LIMIT 5\"",
         "pregao query \"SELECT * FROM quotes WHERE year = 2020 AND month = 4 AND day = 1\" --format csv > day.csv",
-        "pregao query - < statement.sql",
+        "pregao query --as-of 2026-11-20T09:00:00Z \"SELECT count(*) FROM quotes\"",
     ))]
     Query(QueryArgs),
     /// Cleans a folder of raw files to Parquet, without the rest of the pipeline
@@ -216,6 +239,9 @@ impl Command {
             Command::Status(args) => args.format,
             Command::Verify(args) => args.format,
             Command::Files(args) => args.format,
+            Command::History(args) => args.format,
+            Command::Rollback(args) => args.format,
+            Command::Diff(args) => args.format,
             Command::Runs(args) => args.format,
             Command::Etl(args) => args.format,
             Command::Cluster(ClusterArgs { action: ClusterAction::Status { format } }) => *format,
@@ -400,6 +426,51 @@ pub struct FilesArgs {
 }
 
 #[derive(Debug, Args)]
+pub struct HistoryArgs {
+    /// The day
+    #[arg(value_name = "DAY", value_parser = date)]
+    pub day: NaiveDate,
+    /// How the records are written: for the eye, or as one JSON document
+    #[arg(long, value_enum, default_value_t = OutputFormat::Table)]
+    pub format: OutputFormat,
+}
+
+#[derive(Debug, Args)]
+pub struct RollbackArgs {
+    /// The day
+    #[arg(value_name = "DAY", value_parser = date)]
+    pub day: NaiveDate,
+    /// The run to publish once more [default: the one before the current one]
+    #[arg(long, value_name = "RUN", conflicts_with = "release")]
+    pub to: Option<RunId>,
+    /// Ends the hold of an earlier rollback; what is published stays as it is
+    #[arg(long)]
+    pub release: bool,
+    /// How the result is written: for the eye, or as one JSON document
+    #[arg(long, value_enum, default_value_t = OutputFormat::Table)]
+    pub format: OutputFormat,
+}
+
+#[derive(Debug, Args)]
+pub struct DiffArgs {
+    /// The day
+    #[arg(value_name = "DAY", value_parser = date)]
+    pub day: NaiveDate,
+    /// The run that is taken for the old one
+    #[arg(value_name = "OLD")]
+    pub old: RunId,
+    /// The run that is taken for the new one
+    #[arg(value_name = "NEW")]
+    pub new: RunId,
+    /// The table to compare [default: all]
+    #[arg(long, value_name = "TABLE")]
+    pub table: Option<TableName>,
+    /// How the differences are written: for the eye, or as one JSON document
+    #[arg(long, value_enum, default_value_t = OutputFormat::Table)]
+    pub format: OutputFormat,
+}
+
+#[derive(Debug, Args)]
 pub struct RunsArgs {
     /// Name or ARN of the execution to show
     #[arg(value_name = "ID")]
@@ -415,14 +486,21 @@ pub struct RunsArgs {
 #[derive(Debug, Args)]
 pub struct QueryArgs {
     /// The statement; - reads it from the standard input
-    #[arg(value_name = "SQL")]
-    pub sql: String,
+    #[arg(value_name = "SQL", required_unless_present = "print_database")]
+    pub sql: Option<String>,
     /// How the rows are written
     #[arg(long, value_enum, default_value_t = Format::Table)]
     pub format: Format,
     /// Database of names without one [default: the configuration's]
-    #[arg(long, value_name = "DB")]
+    #[arg(long, value_name = "DB", conflicts_with = "as_of")]
     pub database: Option<String>,
+    /// Asks the tables as they were published at a moment: 2026-11-20T09:00:00Z, with its offset, or a day, which is its end
+    /// in UTC
+    #[arg(long, value_name = "TIME", value_parser = moment)]
+    pub as_of: Option<DateTime<Utc>>,
+    /// Prints the database that --as-of makes and asks nothing, for other clients. It lasts a day at least
+    #[arg(long, requires = "as_of", conflicts_with = "sql")]
+    pub print_database: bool,
 }
 
 /// How rows are written.
@@ -481,6 +559,20 @@ fn date(text: &str) -> Result<NaiveDate, String> {
         .ok()
         .filter(|date| date.to_string() == text)
         .ok_or_else(|| "not a date: write it as YYYY-MM-DD, like 2020-04-01".to_owned())
+}
+
+/// Reads a moment with its offset from UTC, or a day, of which it is the last millisecond in UTC: everything that was
+/// published on that day. A time without an offset would mean something else on each machine.
+fn moment(text: &str) -> Result<DateTime<Utc>, String> {
+    if let Ok(moment) = DateTime::parse_from_rfc3339(text) {
+        return Ok(moment.to_utc());
+    }
+    let day = date(text).ok().and_then(|day| day.and_hms_milli_opt(23, 59, 59, 999));
+    day.map(|end| end.and_utc()).ok_or_else(|| {
+        "not a moment: write it with its offset, like 2026-11-20T09:00:00Z or 2026-11-20T06:00:00-03:00, or as a day, like \
+         2026-11-20, which is its end in UTC"
+            .to_owned()
+    })
 }
 
 fn setting(text: &str) -> Result<Setting, String> {
@@ -542,6 +634,21 @@ mod tests {
     }
 
     #[test]
+    fn a_moment_has_an_offset_or_is_the_end_of_a_day() {
+        for (text, expected) in [
+            ("2026-11-20T09:00:00Z", "2026-11-20T09:00:00.000Z"),
+            ("2026-11-20T06:00:00.5-03:00", "2026-11-20T09:00:00.500Z"),
+            ("2026-11-20", "2026-11-20T23:59:59.999Z"),
+        ] {
+            let found = moment(text).map(|moment| moment.to_rfc3339_opts(chrono::SecondsFormat::Millis, true));
+            assert_eq!(found.as_deref(), Ok(expected));
+        }
+        for bad in ["", "2026-11-20T09:00:00", "09:00", "yesterday", "2026-11-31"] {
+            assert!(moment(bad).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
     fn what_makes_no_sense_is_refused() {
         for line in [
             "pregao",
@@ -556,6 +663,12 @@ mod tests {
             "pregao etl --raw x --out y --threads 0",
             "pregao query",
             "pregao query x --format xml",
+            "pregao query x --as-of 2026-11-20T09:00:00",
+            "pregao query x --as-of 2026-11-20 --database d",
+            "pregao query x --print-database",
+            "pregao query x --as-of 2026-11-20 --print-database",
+            "pregao diff 2020-04-01 a",
+            "pregao diff 2020-04-01 a b --table quotas",
             "pregao local --port 70000",
             "pregao local --faults n=x:lost",
             "pregao local --seed 7",
@@ -568,6 +681,9 @@ mod tests {
             "pregao cluster pause",
             "pregao completions powershell",
             "pregao runs --format csv",
+            "pregao history",
+            "pregao rollback 2020-4-1",
+            "pregao rollback 2020-04-01 --to x --release",
             "pregao runs --color sometimes",
         ] {
             assert!(parse(line).is_err(), "{line}");

@@ -19,6 +19,7 @@ mod human;
 mod interrupt;
 mod known;
 mod logging;
+mod migrate;
 mod operator;
 mod output;
 mod price;
@@ -37,8 +38,8 @@ use std::process::ExitCode;
 use args::{Cli, Command};
 use clap::CommandFactory;
 use commands::{
-    cluster, completions, demo, deploy, destroy, etl, explore, files, local, man, query, run, runs,
-    sample as sample_command, status, upload, verify as verify_command,
+    cluster, completions, demo, deploy, destroy, diff, etl, explore, files, history, local, man, query, recatalog,
+    rollback, run, runs, sample as sample_command, status, upload, verify as verify_command,
 };
 use interrupt::Interrupted;
 
@@ -65,6 +66,10 @@ fn run_command(Cli { global, command }: Cli) -> anyhow::Result<ExitCode> {
         Command::Status(args) => status::status(&global, &args),
         Command::Verify(args) => verify_command::verify(&global, &args),
         Command::Files(args) => files::files(&global, &args),
+        Command::History(args) => history::history(&global, &args),
+        Command::Rollback(args) => rollback::rollback(&global, &args),
+        Command::Diff(args) => diff::diff(&global, &args),
+        Command::Recatalog => recatalog::recatalog(&global),
         Command::Runs(args) => runs::runs(&global, &args),
         Command::Query(args) => query::query(&global, &args),
         Command::Etl(args) => etl::etl(&args),

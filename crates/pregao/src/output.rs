@@ -88,8 +88,12 @@ macro_rules! documents {
 }
 
 mod days;
+mod diff;
+mod records;
 
 pub use days::{Accepted, Day, StaleRuns};
+pub use diff::{Changed, Diff, Different, TableDiff};
+pub use records::{History, HistoryRecord, Rollback};
 
 documents! {
     /// Why a command failed.
@@ -670,6 +674,9 @@ mod tests {
             schema::<Vec<Day>>("status"),
             schema::<Verify>("verify"),
             schema::<Vec<PublishedFile>>("files"),
+            schema::<History>("history"),
+            schema::<Rollback>("rollback"),
+            schema::<Diff>("diff"),
             schema::<Upload>("upload"),
             schema::<Etl>("etl"),
             schema::<Clusters>("cluster status"),

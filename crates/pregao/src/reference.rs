@@ -50,12 +50,15 @@ mod tests {
     use crate::generated::check;
 
     /// The commands with `--format json`, by the names of their schemas in `docs/schemas/`.
-    const SCHEMAS: [(&str, &str); 8] = [
+    const SCHEMAS: [(&str, &str); 11] = [
         ("upload", "upload"),
         ("run", "run"),
         ("status", "status"),
         ("verify", "verify"),
         ("files", "files"),
+        ("history", "history"),
+        ("rollback", "rollback"),
+        ("diff", "diff"),
         ("runs", "runs"),
         ("etl", "etl"),
         ("cluster status", "cluster-status"),

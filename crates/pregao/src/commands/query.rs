@@ -8,6 +8,7 @@ use lake::athena::Query;
 use lake::{Error, Lake};
 
 use crate::args::{Format, Global, QueryArgs};
+use crate::commands::as_of;
 use crate::endpoint::{Use, with_lake};
 use crate::hint::{fail, hinted};
 use crate::human;
@@ -17,8 +18,14 @@ use crate::rows::{self, Writer};
 
 /// Asks, and writes the answer.
 pub fn query(global: &Global, args: &QueryArgs) -> anyhow::Result<ExitCode> {
-    let sql = statement(&args.sql)?;
+    let sql = args.sql.as_deref().map(statement).transpose()?.unwrap_or_default();
     with_lake(global, Use::Questions, async |lake| {
+        if let Some(moment) = args.as_of {
+            return match args.print_database {
+                true => as_of::print_database(lake, moment).await,
+                false => as_of::answer(lake, &sql, moment, args.format).await,
+            };
+        }
         let database = args.database.as_deref().unwrap_or(lake.config.athena.database.as_str());
         answer(lake, &sql, database, args.format).await
     })
@@ -38,6 +45,17 @@ fn statement(sql: &str) -> anyhow::Result<String> {
 
 /// Runs a statement and writes its rows to the standard output, how many they were to the standard error.
 pub async fn answer(lake: &Lake, sql: &str, database: &str, format: Format) -> anyhow::Result<ExitCode> {
+    answer_if(lake, sql, database, format, async || Ok(())).await
+}
+
+/// [`answer`], of which nothing is written where `confirm` fails when the statement has been executed.
+pub async fn answer_if(
+    lake: &Lake,
+    sql: &str,
+    database: &str,
+    format: Format,
+    confirm: impl AsyncFnOnce() -> Result<(), Error>,
+) -> anyhow::Result<ExitCode> {
     let query = Query::start(lake, sql, database).await.map_err(in_athenas_words)?;
     tracing::debug!(id = query.id(), database, "the query is started");
     let listener = Listener::new();
@@ -49,6 +67,7 @@ pub async fn answer(lake: &Lake, sql: &str, database: &str, format: Format) -> a
         }
     };
     drop(listener);
+    confirm().await?;
     let mut pages = query.pages(&finished);
     let mut page = pages.next().await?.context("Athena gave no page of rows")?;
     let out = BufWriter::new(io::stdout().lock());

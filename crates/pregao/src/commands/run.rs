@@ -86,12 +86,16 @@ pub fn run(global: &Global, args: &RunArgs) -> anyhow::Result<ExitCode> {
             return stale::run(lake, days, home, args.format, &progress).await;
         }
         let done = publish(lake, days, &progress).await?;
+        // Who asked for a day does not get it while a rollback holds it.
+        let code = if done.outcome.records.held.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE };
         if args.format == OutputFormat::Json {
             output::print(&done.document())?;
-            return Ok(ExitCode::SUCCESS);
+            return Ok(code);
         }
         done.tell(lake, home)?;
-        if done.reports.is_empty() {
+        if let Some(day) = done.outcome.records.held.first.first() {
+            progress.line(&format!("next: {} rollback {day} --release lets runs publish it again", global.program()));
+        } else if done.reports.is_empty() {
             progress.line(&format!("next: {} upload DIR", global.program()));
         } else {
             progress.line(&format!(
@@ -99,7 +103,7 @@ pub fn run(global: &Global, args: &RunArgs) -> anyhow::Result<ExitCode> {
                 program = global.program()
             ));
         }
-        Ok(ExitCode::SUCCESS)
+        Ok(code)
     })
 }
 

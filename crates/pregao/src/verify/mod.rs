@@ -4,12 +4,12 @@
 //! Nothing is changed. Everything that is found wrong is a [`Finding`]; a question that cannot be asked is one as well, so that
 //! one damaged file does not hide the others.
 
-mod damage;
+pub mod damage;
 mod folders;
 pub mod home;
 mod landing;
 mod orphans;
-mod parquet;
+pub mod parquet;
 pub mod published;
 mod raw;
 
