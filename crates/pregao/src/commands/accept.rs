@@ -14,7 +14,7 @@ use market::session::is_business_day;
 use crate::args::{Global, OutputFormat};
 use crate::endpoint::{Use, with_lake};
 use crate::hint::{Hint, fail};
-use crate::{operator, output};
+use crate::{migrate, operator, output};
 
 /// How often the record is read again after another one was written meanwhile.
 const TRIES: usize = 10;
@@ -32,6 +32,7 @@ pub fn accept(global: &Global, day: NaiveDate, by: Option<&str>, format: OutputF
     }
     let by = by.map_or_else(operator::name, str::to_owned);
     with_lake(global, Use::Questions, async |lake| {
+        migrate::ensure(lake).await?;
         refuse_whole(lake, day).await?;
         let (record, decision, is_new) = write(lake, day, &by).await?;
         if format == OutputFormat::Json {

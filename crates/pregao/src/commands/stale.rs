@@ -14,6 +14,7 @@ use crate::args::OutputFormat;
 use crate::commands::run::{self, Done};
 use crate::human;
 use crate::interrupt::Interrupted;
+use crate::migrate;
 use crate::output::{self, Partial, StaleRuns};
 use crate::progress::Progress;
 
@@ -29,6 +30,7 @@ pub async fn run(
     format: OutputFormat,
     progress: &Progress,
 ) -> anyhow::Result<ExitCode> {
+    migrate::ensure(lake).await?;
     let seen = Seen::look(lake, asked).await?;
     let Some(range) = asked.or_else(|| seen.span()) else { return nothing(&[], format) };
     let chosen = days::to_do(range, &seen);

@@ -14,7 +14,7 @@ use crate::endpoint::{Use, with_lake};
 use crate::hint::Hint;
 use crate::progress::Progress;
 use crate::rows::{self, Row};
-use crate::{human, output};
+use crate::{human, migrate, output};
 
 /// The exit code of `--check` when something is to be done. 1 is that of an error, 2 that of a wrong command line.
 pub const ATTENTION: u8 = 3;
@@ -25,6 +25,7 @@ pub fn status(global: &Global, args: &StatusArgs) -> anyhow::Result<ExitCode> {
     with_lake(global, Use::Questions, async |lake| {
         let now = Utc::now();
         let asked = args.from.zip(args.to).map(|(from, to)| DateRange::new(from, to)).transpose().hint(HINT)?;
+        migrate::ensure(lake).await?;
         let seen = Seen::look(lake, asked).await?;
         let shown = match asked {
             Some(range) => Some(range),
