@@ -100,7 +100,7 @@ def test_the_daily_work_is_the_same_in_an_account(stack: Account, tmp_path: Path
     expected = oracle.read_folder(tmp_path / "raw")
     stack.run("--aws", "upload", tmp_path / "raw")
     done = stack.run("--aws", "run", "--from", "2020-04-01", "--to", "2020-04-02")
-    assert "s3://acme-lake/TABLE/" in done.out, done
+    assert "s3://acme-lake/runs/run=" in done.out and "/TABLE/year=*/" in done.out, done
     for table in oracle.TABLES:
         answer = stack.run("--aws", "query", f"SELECT * FROM {table}", "--format", "json")
         assert_same_rows(table, read_json(answer.out), expected.rows[table])
