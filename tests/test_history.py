@@ -289,7 +289,11 @@ def test_what_is_not_known_of_a_moment_is_an_error(twice: Lake):
 
 
 def test_the_catalog_is_made_from_the_records_alone(twice: Lake):
-    before, status = tables(twice), twice.run("status", "--format", "json").out
+    def status() -> list[dict]:
+        days = json.loads(twice.run("status", "--format", "json").out)
+        return [{name: value for name, value in day.items() if name != "age"} for day in days]
+
+    before, status_before = tables(twice), status()
     derived = twice.objects(LAKE, "catalog/files/")
     for database in ("pregao", "pregao_staged"):
         twice.run("query", f"DROP DATABASE {database} CASCADE", "--database", "default")
@@ -301,7 +305,7 @@ def test_the_catalog_is_made_from_the_records_alone(twice: Lake):
         told = twice.run("recatalog").out
         assert "2 days" in told, told
         assert tables(twice) == before
-        assert twice.run("status", "--format", "json").out == status
+        assert status() == status_before
         assert twice.objects(LAKE, "catalog/files/") == derived
     twice.run("verify", "--deep")
 

@@ -133,6 +133,8 @@ impl std::fmt::Display for Differences {
 
 #[cfg(test)]
 mod tests {
+    use std::slice;
+
     use proptest::prelude::*;
 
     use super::*;
@@ -178,8 +180,8 @@ mod tests {
     fn what_is_not_known_of_a_file_is_another_version() {
         let known = file(0, 0, false);
         let unknown = RawFileVersion { etag: None, last_modified: None, ..known.clone() };
-        assert_eq!(View::compare(&[known.clone()], &[unknown.clone()]), View::Newer);
-        assert_eq!(differences(&[unknown], &[known.clone()]).replaced, [known.name]);
+        assert_eq!(View::compare(slice::from_ref(&known), slice::from_ref(&unknown)), View::Newer);
+        assert_eq!(differences(&[unknown], slice::from_ref(&known)).replaced, [known.name]);
     }
 
     #[test]
@@ -191,7 +193,7 @@ mod tests {
             "2 late: 202004011020_flashpanel.csv and 1 more; 1 replaced: 202004011000_flashpanel.csv; \
              1 removed: 202004011010_flashpanel.csv"
         );
-        assert!(differences(&[a.clone()], &[a]).is_empty());
+        assert!(differences(slice::from_ref(&a), slice::from_ref(&a)).is_empty());
     }
 
     proptest! {
