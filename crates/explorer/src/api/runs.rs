@@ -386,8 +386,8 @@ mod tests {
             ),
             (
                 "athena_update",
-                json!({"table": "quotes", "run": "r-1", "from": "2020-04-01", "to": "2020-04-01"}),
-                "quotes of the run r-1, 2020-04-01",
+                json!({"table": "quotes", "from": "2020-04-01", "to": "2020-04-01"}),
+                "quotes, 2020-04-01",
                 "quotes_2020-04-01",
             ),
         ] {
