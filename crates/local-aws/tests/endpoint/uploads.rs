@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::io::Write;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 
 use aws_sdk_s3::config::interceptors::{
     BeforeDeserializationInterceptorContextRef, BeforeTransmitInterceptorContextRef,
@@ -121,7 +121,10 @@ async fn objects(world: &World) -> BTreeMap<String, Vec<u8>> {
 }
 
 async fn plan(lake: &Lake) -> Result<Value, lake::Error> {
-    let event = json!({"stage": "raw", "run": "r", "input": {"date": "2020-04-01"}});
+    // A run is planned once.
+    static RUNS: AtomicU32 = AtomicU32::new(0);
+    let run = format!("r{}", RUNS.fetch_add(1, Ordering::Relaxed));
+    let event = json!({"stage": "raw", "run": run, "input": {"date": "2020-04-01"}});
     let plan = validate_partitions::handle(lake, event).await?;
     Ok(serde_json::to_value(plan).expect("JSON"))
 }
