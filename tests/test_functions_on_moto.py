@@ -684,7 +684,13 @@ def test_audited_partitions_are_published_and_confirmed(written: Written, table:
     published = cloud.invoke("create-athena-table", {"table": table, **DAYS})
     rows = len(written.expected.rows[table])
     assert published == {"table": table, **DAYS, "partitions": 2, "rows": rows, "records": 2}
-    database, ddl, show, add, move = cloud.moto.statements[before:]
+    database, ddl, *of_days, show, add, move = cloud.moto.statements[before:]
+    # The table of the published days is kept with the first one.
+    assert len(of_days) == (table == "quotes")
+    for statement in of_days:
+        assert statement.startswith("CREATE EXTERNAL TABLE IF NOT EXISTS `pregao`.`published`"), statement
+        assert "'org.openx.data.jsonserde.JsonSerDe'" in statement
+        assert f"LOCATION 's3://{cloud.lake}/catalog/published/'" in statement
     assert database == "CREATE DATABASE IF NOT EXISTS `pregao`"
     assert ddl.startswith(f"CREATE EXTERNAL TABLE IF NOT EXISTS `pregao`.`{table}`") and "STORED AS PARQUET" in ddl
     assert f"LOCATION 's3://{cloud.lake}/{table}/'" in ddl
