@@ -258,10 +258,12 @@ def test_step_functions_describes_the_run_and_its_history(sfn):
     assert sorted(story, key=entered.index) == story, entered
 
 
-def test_step_functions_starts_a_run_for_the_day_before_with_an_empty_input(sfn):
+def test_step_functions_starts_a_run_for_the_day_before_with_an_empty_input(lake: Lake):
     """The day before has no files here: on a business day the feed has failed, on others there is nothing to do."""
-    started = sfn.start_execution(stateMachineArn=STATE_MACHINES["create_datalake"], name="yesterday", input="{}")
-    ended = finished(sfn, started["executionArn"])
+    with lake.endpoint() as endpoint:
+        sfn = endpoint.client("stepfunctions")
+        started = sfn.start_execution(stateMachineArn=STATE_MACHINES["create_datalake"], name="yesterday", input="{}")
+        ended = finished(sfn, started["executionArn"])
     if ended["status"] == "FAILED":
         yesterday = (datetime.now(ZoneInfo("America/Sao_Paulo")) - timedelta(days=1)).date()
         assert ended["error"] == "DataMissing" and str(yesterday) in ended["cause"], ended
@@ -270,20 +272,22 @@ def test_step_functions_starts_a_run_for_the_day_before_with_an_empty_input(sfn)
         assert ended["status"] == "SUCCEEDED" and json.loads(ended["output"])["missing"]["count"] == 0, ended
 
 
-def test_step_functions_fails_a_schedule_whose_day_has_no_files(sfn):
+def test_step_functions_fails_a_schedule_whose_day_has_no_files(lake: Lake):
     """One event of a business day, and one of a Sunday."""
-    for time, name, status in (
-        ("2020-04-02T10:00:00Z", "a-business-day", "FAILED"),
-        ("2020-04-06T10:00:00Z", "a-sunday", "SUCCEEDED"),
-    ):
-        event = {"detail-type": "Scheduled Event", "source": "aws.scheduler", "time": time}
-        started = sfn.start_execution(
-            stateMachineArn=STATE_MACHINES["create_datalake"], name=name, input=json.dumps(event)
-        )
-        ended = finished(sfn, started["executionArn"])
-        assert ended["status"] == status, ended
-        if status == "FAILED":
-            assert ended["error"] == "DataMissing" and "2020-04-01" in ended["cause"], ended
+    with lake.endpoint() as endpoint:
+        sfn = endpoint.client("stepfunctions")
+        for time, name, status in (
+            ("2020-04-02T10:00:00Z", "a-business-day", "FAILED"),
+            ("2020-04-06T10:00:00Z", "a-sunday", "SUCCEEDED"),
+        ):
+            event = {"detail-type": "Scheduled Event", "source": "aws.scheduler", "time": time}
+            started = sfn.start_execution(
+                stateMachineArn=STATE_MACHINES["create_datalake"], name=name, input=json.dumps(event)
+            )
+            ended = finished(sfn, started["executionArn"])
+            assert ended["status"] == status, ended
+            if status == "FAILED":
+                assert ended["error"] == "DataMissing" and "2020-04-01" in ended["cause"], ended
 
 
 def test_step_functions_publishes_a_day_that_is_started_by_hand(lake: Lake, tmp_path):

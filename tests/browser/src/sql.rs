@@ -125,7 +125,10 @@ pub async fn a_wrong_statement_shows_athenas_words(shared: &Shared, browser: &Br
     assert!(said.contains("TABLE_NOT_FOUND") && said.contains("SHOW TABLES"), "{said}");
     // It is of no consequence for what is asked next.
     ask(browser, "SHOW TABLES").await;
-    assert_eq!(shown(browser).await.concat(), ["options", "quotes", "rejects"].map(|name| Some(name.to_owned())));
+    assert_eq!(
+        shown(browser).await.concat(),
+        ["options", "published", "quotes", "rejects"].map(|name| Some(name.to_owned()))
+    );
     assert!(browser.text("#status").await.contains("free on AWS"));
 }
 

@@ -51,7 +51,8 @@ const QUESTIONS_OF_A_DAY: [&str; 13] = [
 ];
 
 /// Questions that leave their days open, or are about a name that is nowhere.
-const OTHER_QUESTIONS: [&str; 8] = [
+const OTHER_QUESTIONS: [&str; 9] = [
+    "/days",
     "/series",
     "/series?ticker=PERT4&from=2020-04-01&to=2020-04-03",
     "/options",
