@@ -30,7 +30,12 @@ PAGES = {
         "Arquivos brutos": "Raw files",
         "Contrato dos números": "Number contract",
     },
-    "docs/notebooks.pt-BR.md": {"Na sua máquina": "On the laptop", "Na AWS": "On AWS", "Bom saber": "Good to know"},
+    "docs/notebooks.pt-BR.md": {
+        "Na sua máquina": "On the laptop",
+        "Na AWS": "On AWS",
+        "Como era em um instante": "As of a moment",
+        "Bom saber": "Good to know",
+    },
 }
 TABLES = "docs/tables.pt-BR.md"
 # Of the schemas these columns are names and types, which have no language.
