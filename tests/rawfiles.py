@@ -202,6 +202,18 @@ def write_market(folder: Path, seed: int, days: Iterable[str] = DAYS, snapshots:
                 _put(path, encode_lines(feed, time, lines, form))
 
 
+def write_market_and_late(
+    folder: Path, seed: int, days: list[str], snapshots: int, late_day: str | None = None
+) -> Path:
+    """A market in `raw/`, which is returned, and the last trading snapshot of a day, the first, apart from it in `late/`."""
+    raw, late = folder / "raw", folder / "late"
+    write_market(raw, seed=seed, days=days, snapshots=snapshots)
+    late.mkdir()
+    path = max(raw.rglob(f"{late_day or days[0]}*_flashpanel.csv*"))
+    path.rename(late / path.name)
+    return raw
+
+
 def _times(random_: random.Random, day: str, count: int) -> list[str]:
     every = [f"{day}{hour:02}{minute:02}" for hour in range(10, 17) for minute in range(0, 60, 10)]
     return sorted(random_.sample(every, count))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import shutil
 import signal
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -78,12 +77,7 @@ def forget_records(lake: Lake) -> None:
 @pytest.fixture
 def raw(tmp_path: Path) -> Path:
     """Three days, and beside them a late snapshot of the first."""
-    raw, late = tmp_path / "given" / "raw", tmp_path / "given" / "late"
-    rawfiles.write_market(raw, seed=14, days=DAYS, snapshots=4)
-    late.mkdir()
-    path = max(raw.rglob("20200401*_flashpanel.csv*"))
-    shutil.move(path, late / path.name)
-    return raw
+    return rawfiles.write_market_and_late(tmp_path / "given", seed=14, days=DAYS, snapshots=4)
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from pathlib import Path
 
 import pytest
@@ -21,11 +20,8 @@ DAYS = ["2020-04-01", "2020-04-02", "2020-04-03"]
 @pytest.fixture
 def raw(lake: Lake, tmp_path: Path) -> Path:
     """The raw files of three published days; a fourth snapshot of the second day lies in `late`."""
-    raw, late = tmp_path / "given" / "raw", tmp_path / "given" / "late"
-    rawfiles.write_market(raw, seed=61, days=[day.replace("-", "") for day in DAYS], snapshots=4)
-    late.mkdir()
-    path = max(raw.rglob("20200402*_flashpanel.csv*"))
-    shutil.move(path, late / path.name)
+    numbers = [day.replace("-", "") for day in DAYS]
+    raw = rawfiles.write_market_and_late(tmp_path / "given", seed=61, days=numbers, snapshots=4, late_day=numbers[1])
     lake.upload(raw)
     lake.publish(DAYS[0], DAYS[-1])
     return raw

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import urllib.error
 import urllib.parse
 import urllib.request
@@ -54,12 +53,7 @@ def runs_of_days(lake: Lake) -> dict[str, set[str]]:
 @pytest.fixture
 def raw(tmp_path: Path) -> Path:
     """Three days, and beside them a late snapshot of the first."""
-    raw, late = tmp_path / "given" / "raw", tmp_path / "given" / "late"
-    rawfiles.write_market(raw, seed=52, days=DAYS, snapshots=4)
-    late.mkdir()
-    path = max(raw.rglob("20200401*_flashpanel.csv*"))
-    shutil.move(path, late / path.name)
-    return raw
+    return rawfiles.write_market_and_late(tmp_path / "given", seed=52, days=DAYS, snapshots=4)
 
 
 def test_no_folder_of_a_table_holds_a_file_that_is_not_published(lake: Lake, raw: Path):

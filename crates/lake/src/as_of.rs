@@ -168,7 +168,7 @@ fn check(day: NaiveDate, moment: DateTime<Utc>, run: &RunId, now: &Record) -> Re
         return Ok(());
     }
     Err(Error::Record(format!(
-        "at {moment} run {run} was published of {day}, and its files are removed (pregao vacuum): an answer without the day would \
+        "at {moment} run {run} was published of {day}, and its files are removed: an answer without the day would \
          be a wrong one. Ask for another moment, or for days that still are there"
     )))
 }

@@ -9,9 +9,8 @@ use market::partition::DateRange;
 use market::run::RunId;
 use serde::{Deserialize, Serialize};
 
-use crate::config::BucketName;
 use crate::error::Error;
-use crate::record::RawFileVersion;
+use crate::record::{self, RawFileVersion};
 use crate::{Lake, keys, objects, parallel};
 
 /// A failed audit of a day.
@@ -44,15 +43,17 @@ impl FailedAudit {
         objects::get_json(lake, &lake.config.buckets.lake, &keys::failed_audit(day)).await
     }
 
-    /// The newest failed audits of the days of `range`, or of all days.
+    /// The newest failed audits of the days of `range`. Few days are read by their names, many are listed first.
     ///
     /// # Errors
     /// As [`FailedAudit::read`].
-    pub async fn read_all(lake: &Lake, range: Option<DateRange>) -> Result<BTreeMap<NaiveDate, Self>, Error> {
-        let bucket: &BucketName = &lake.config.buckets.lake;
-        let listed = objects::list(lake, bucket, keys::PUBLISHED).await?;
+    pub async fn read_range(lake: &Lake, range: DateRange) -> Result<BTreeMap<NaiveDate, Self>, Error> {
+        if range.days().count() <= record::store::FEW {
+            return Self::read_days(lake, range.days().collect()).await;
+        }
+        let listed = objects::list(lake, &lake.config.buckets.lake, keys::PUBLISHED).await?;
         let days = listed.iter().filter_map(|object| keys::failed_day(&object.key));
-        let days: Vec<NaiveDate> = days.filter(|day| range.is_none_or(|range| range.contains(*day))).collect();
+        let days: Vec<NaiveDate> = days.filter(|day| range.contains(*day)).collect();
         Self::read_days(lake, days).await
     }
 

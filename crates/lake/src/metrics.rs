@@ -28,16 +28,11 @@ pub enum Metric {
     LandingObjects,
     /// How long the oldest object has lain in `landing/`; 0 where there is none.
     LandingOldestSeconds,
-    /// Published days whose raw files differ from those that they were made of.
-    StaleDays,
-    /// Business days with too few raw files, or none.
-    MissingDays,
 }
 
 impl Metric {
     /// All of them.
-    pub const ALL: [Self; 5] =
-        [Self::Quarantined, Self::LandingObjects, Self::LandingOldestSeconds, Self::StaleDays, Self::MissingDays];
+    pub const ALL: [Self; 3] = [Self::Quarantined, Self::LandingObjects, Self::LandingOldestSeconds];
 
     /// Its name in CloudWatch.
     pub fn name(self) -> &'static str {
@@ -45,8 +40,6 @@ impl Metric {
             Self::Quarantined => "Quarantined",
             Self::LandingObjects => "LandingObjects",
             Self::LandingOldestSeconds => "LandingOldestSeconds",
-            Self::StaleDays => "StaleDays",
-            Self::MissingDays => "MissingDays",
         }
     }
 
@@ -54,7 +47,7 @@ impl Metric {
     pub fn unit(self) -> &'static str {
         match self {
             Self::LandingOldestSeconds => "Seconds",
-            Self::Quarantined | Self::LandingObjects | Self::StaleDays | Self::MissingDays => "Count",
+            Self::Quarantined | Self::LandingObjects => "Count",
         }
     }
 }

@@ -43,7 +43,7 @@ const ACTOR: &str = "migration";
 /// Days and reports are worked on this many at once.
 const AT_ONCE: NonZeroUsize = NonZeroUsize::new(16).expect("not zero");
 
-/// Gives each published day a record that has none, unless that has been done. Returns what was done; none where there was
+/// Writes a record for each published day that has none, unless that has been done. Returns what was done; none where there was
 /// nothing to do.
 ///
 /// # Errors

@@ -386,31 +386,6 @@ pub async fn audits(lake: &Lake) -> Result<Vec<Audit>, Error> {
     Ok(audits)
 }
 
-/// The run that was audited last among those that passed with all tables and were asked for all days of `range`.
-///
-/// # Errors
-/// [`Error::Quality`] when there is none; whatever S3 refuses.
-pub async fn newest_run(lake: &Lake, range: DateRange) -> Result<RunId, Error> {
-    for Audit { run, .. } in audits(lake).await? {
-        if passed_for(lake, &run, range).await? {
-            return Ok(run);
-        }
-    }
-    Err(Error::Quality(format!("no run of {range} has passed its audit: start create_datalake for these days")))
-}
-
-/// Whether all tables of a run passed, and for all days of the range.
-async fn passed_for(lake: &Lake, run: &RunId, range: DateRange) -> Result<bool, Error> {
-    for table in TableName::ALL {
-        match Report::passed(lake, run, table).await {
-            Ok(report) if report.range.from() <= range.from() && report.range.to() >= range.to() => {}
-            Ok(_) | Err(Error::Quality(_)) => return Ok(false),
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(true)
-}
-
 /// Names of files as text.
 pub(crate) mod as_text {
     use super::SnapshotName;

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use chrono::NaiveDate;
 use lake::lease::Lease;
-use lake::record::{self, Record};
+use lake::record;
 use lake::{Error, Lake, athena, keys, migration, partitions};
 use market::partition::{DateRange, Partition};
 use market::table::TableName;
@@ -81,9 +81,7 @@ async fn update_table(lake: &Lake, table: TableName, range: DateRange) -> Result
 }
 
 async fn under_lease(lake: &Lake, lease: &mut Lease<'_>, table: TableName, range: DateRange) -> Result<Table, Error> {
-    let records = lease.within(record::read_range(lake, range)).await?;
-    let records: BTreeMap<NaiveDate, Record> =
-        records.into_iter().map(|(date, stored)| (date, stored.record)).collect();
+    let records = record::records(lease.within(record::read_range(lake, range)).await?);
     let mut wanted = BTreeMap::new();
     let mut gone = Vec::new();
     let mut done = Table::default();

@@ -135,7 +135,7 @@ impl Work {
         if let Some(record) = current.map(|current| &current.record) {
             if record.removed_runs.contains(&self.run) {
                 return Err(Error::Quality(format!(
-                    "the files that run {} wrote for {day} are removed, or about to be (pregao vacuum); start \
+                    "the files that run {} wrote for {day} are removed, or about to be; start \
                      create_datalake for {day} again",
                     self.run
                 )));

@@ -149,7 +149,7 @@ async fn planned(lake: &Lake, run: &RunId, asked: Asked) -> Result<Plan, Error> 
 async fn make(lake: &Lake, run: &RunId, asked: Asked) -> Result<plan::Plan, Error> {
     lake::migration::ensure(lake).await?;
     // The records first: the view of a run is then not older than that of the record that it was planned on.
-    let records = records(lake, asked.range).await?;
+    let records = record::records(record::read_range(lake, asked.range).await?);
     // In the order in which a file moves: one that moves between the two listings is seen where it was, and refused.
     let landed = raw::landed(lake, asked.range).await?;
     let listing = raw::look(lake, asked.range).await?;
@@ -159,7 +159,7 @@ async fn make(lake: &Lake, run: &RunId, asked: Asked) -> Result<plan::Plan, Erro
     }
     let failed = match asked.which {
         Which::All => BTreeMap::new(),
-        Which::Stale | Which::Scheduled => FailedAudit::read_all(lake, Some(asked.range)).await?,
+        Which::Stale | Which::Scheduled => FailedAudit::read_range(lake, asked.range).await?,
     };
     let is_chosen = |date: NaiveDate, files: &[RawFileVersion]| match asked.which {
         Which::All => true,
@@ -195,12 +195,6 @@ async fn make(lake: &Lake, run: &RunId, asked: Asked) -> Result<plan::Plan, Erro
     });
     let days = planned.collect();
     Ok(plan::Plan { run: run.clone(), range, days, missing, asked })
-}
-
-/// The records of some days. Few are read by their names, many are listed first.
-async fn records(lake: &Lake, range: DateRange) -> Result<BTreeMap<NaiveDate, Record>, Error> {
-    let stored = record::read_range(lake, range).await?;
-    Ok(stored.into_iter().map(|(date, stored)| (date, stored.record)).collect())
 }
 
 /// The day for which a schedule starts a run, when it ought to have more raw files than it has.

@@ -56,8 +56,7 @@ pub async fn audit(lake: &Lake, run: &RunId) -> Result<Passed, Error> {
     let plan = Plan::read(lake, run).await?;
     let range = plan.range;
     // Before anything is compared with them: a record that is written later has not been compared with.
-    let records: BTreeMap<NaiveDate, Record> =
-        record::read_range(lake, range).await?.into_iter().map(|(date, stored)| (date, stored.record)).collect();
+    let records = record::records(record::read_range(lake, range).await?);
     let evidence = gather(lake, &plan, &records).await?;
     let reports = TableName::ALL.map(|table| evidence.report(&lake.config, table));
     if reports.iter().all(|report| report.passed) {

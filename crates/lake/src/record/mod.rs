@@ -20,7 +20,7 @@ use market::run::RunId;
 use market::table::TableName;
 use serde::{Deserialize, Serialize};
 
-pub use store::{Stored, Swap, compare_and_swap, history, read, read_all, read_days, read_range};
+pub use store::{Stored, Swap, compare_and_swap, history, read, read_all, read_days, read_range, records};
 pub use view::{RawFileVersion, View};
 
 /// The version of the schema that this program writes and reads.

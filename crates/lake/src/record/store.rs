@@ -89,7 +89,7 @@ pub async fn read_all(lake: &Lake, range: Option<DateRange>) -> Result<BTreeMap<
 }
 
 /// A range of up to this many days is read by the names of the records, which takes no listing.
-const FEW: usize = 40;
+pub(crate) const FEW: usize = 40;
 
 /// The current records of the days of a range.
 ///
@@ -101,6 +101,11 @@ pub async fn read_range(lake: &Lake, range: DateRange) -> Result<BTreeMap<NaiveD
     } else {
         read_all(lake, Some(range)).await
     }
+}
+
+/// The records of what was read, where their versions do not matter.
+pub fn records(stored: BTreeMap<NaiveDate, Stored>) -> BTreeMap<NaiveDate, Record> {
+    stored.into_iter().map(|(date, stored)| (date, stored.record)).collect()
 }
 
 /// The current records of these days, without those that have none.

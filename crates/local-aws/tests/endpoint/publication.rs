@@ -258,14 +258,19 @@ async fn a_run_is_published_once_and_another_of_the_same_view_is_superseded() {
     assert_eq!((current(lake).await.record.number, published_run(lake).await.as_str()), (2, "third"));
 }
 
+/// Two audited runs, between whose plans a raw file arrived: `older`, and `newer`.
+async fn older_and_newer(world: &World) {
+    arrive(world, 5).await;
+    audited(&world.lake, "older").await;
+    arrive(world, 6).await;
+    audited(&world.lake, "newer").await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_run_that_meets_a_newer_record_is_audited_once_more() {
     let world = World::failing("speed=100").await;
     let lake = &world.lake;
-    arrive(&world, 5).await;
-    audited(lake, "older").await;
-    arrive(&world, 6).await;
-    audited(lake, "newer").await;
+    older_and_newer(&world).await;
     assert_eq!(outcome(&publish(lake, "older").await.expect("nothing is published yet")), (1, 0, 0));
     let error = publish(lake, "newer").await.expect_err("its audit compared with nothing");
     assert_eq!(error.name(), "RecordChanged", "{error}");
@@ -278,10 +283,7 @@ async fn a_run_that_meets_a_newer_record_is_audited_once_more() {
 async fn an_older_view_never_replaces_a_newer_one() {
     let world = World::failing("speed=100").await;
     let lake = &world.lake;
-    arrive(&world, 5).await;
-    audited(lake, "older").await;
-    arrive(&world, 6).await;
-    audited(lake, "newer").await;
+    older_and_newer(&world).await;
     assert_eq!(outcome(&publish(lake, "newer").await.expect("it is published")), (1, 0, 0));
     assert_eq!(outcome(&publish(lake, "older").await.expect("an outcome")), (0, 1, 0));
     let error = audit(lake, "older").await.expect_err("the raw files are others");

@@ -79,7 +79,7 @@ async fn roll_back(
     };
     if current.record.removed_runs.contains(&target.run) {
         return fail(
-            format!("the files that run {} wrote for {day} are removed, or about to be (pregao vacuum)", target.run),
+            format!("the files that run {} wrote for {day} are removed, or about to be", target.run),
             format!(
                 "{program} history {day} shows which runs still have theirs; {program} run --from {day} makes another"
             ),
