@@ -1,7 +1,7 @@
 //! The version that `pregao --version` prints, and how the program is linked.
 //!
-//! Starts `git` and `getconf`, both optional: where one is missing, the program has no commit in its version or is linked
-//! in the usual way. Nothing here starts Cargo or needs a network.
+//! Starts `git`, `getconf` and `ld.bfd`, all optional: where one is missing, the program has no commit in its version or is
+//! linked in the usual way. Nothing here starts Cargo or needs a network.
 //!
 //! Environment variables:
 //! - `PREGAO_COMMIT`: what stands for the commit where there is no git repository, e.g. `64f0f61 2026-11-26`.
@@ -15,6 +15,7 @@ fn main() {
     println!("cargo::rerun-if-changed=build.rs");
     set_version();
     pack_relocations();
+    drop_unused_tables();
 }
 
 /// Sets `PREGAO_VERSION`: the package's version, with the commit and its date where they are known.
@@ -40,18 +41,32 @@ fn commit_of_repository() -> Option<String> {
 
 /// Links the program with packed relative relocations, where this machine's C library supports them (glibc 2.36).
 ///
-/// A query engine and the clients of five services hold about 350,000 pointers to functions, and each is relocated when
+/// A query engine and the clients of six services hold about 350,000 pointers to functions, and each is relocated when
 /// the program is loaded. The usual form takes 24 bytes of the file for each, all of which are read: 8 MB. The packed form
 /// takes a few thousand bytes. An older C library refuses such a program.
 fn pack_relocations() {
     const GLIBC: [u32; 2] = [2, 36];
-    println!("cargo::rerun-if-env-changed=PREGAO_PORTABLE");
-    let is_for_this_machine =
-        env::var("TARGET").ok() == env::var("HOST").ok() && env::var_os("PREGAO_PORTABLE").is_none();
-    if is_for_this_machine && glibc().is_some_and(|version| version >= GLIBC) {
+    if is_for_this_machine() && glibc().is_some_and(|version| version >= GLIBC) {
         // A linker that does not know the option warns and ignores it.
         println!("cargo::rustc-link-arg-bins=-Wl,-z,pack-relative-relocs");
     }
+}
+
+/// Links the program by GNU ld, where this machine has it.
+///
+/// Rust's own linker drops functions that nobody calls, and keeps the tables by which a panic would have passed through
+/// them. The clients of AWS services are full of such functions: 3 MB of the program.
+fn drop_unused_tables() {
+    let is_for_linux = env::var("CARGO_CFG_TARGET_OS").is_ok_and(|system| system == "linux");
+    if is_for_linux && is_for_this_machine() && output("ld.bfd", &["--version"]).is_some() {
+        println!("cargo::rustc-link-arg-bins=-fuse-ld=bfd");
+    }
+}
+
+/// Whether the program is for machines like this one, and not cross-compiled or for older systems.
+fn is_for_this_machine() -> bool {
+    println!("cargo::rerun-if-env-changed=PREGAO_PORTABLE");
+    env::var("TARGET").ok() == env::var("HOST").ok() && env::var_os("PREGAO_PORTABLE").is_none()
 }
 
 /// Returns the version of this machine's C library, if it is glibc: `getconf` prints `glibc 2.36`.

@@ -8,7 +8,7 @@
 //! | [`objects`] | how objects are moved so that nothing is lost |
 //! | [`parallel`] | how many objects are worked on at once |
 //! | [`raw`] | the accepted raw files of some days |
-//! | [`partitions`] | the partitions of tables in Athena |
+//! | [`partitions`] | the partitions of tables in the catalog |
 //! | [`quality`] | the report of an audit |
 //! | [`manifest`] | the files that an audit passed, beside them |
 //! | [`record`] | what is published of each day, and from which raw files |
@@ -89,6 +89,8 @@ pub struct Lake {
     pub emr: aws_sdk_emr::Client,
     /// Queries.
     pub athena: aws_sdk_athena::Client,
+    /// The catalog: tables and their partitions.
+    pub glue: aws_sdk_glue::Client,
     /// Executions of the state machines.
     pub sfn: aws_sdk_sfn::Client,
     /// Where metrics go: nowhere, until a deployed function says otherwise.
@@ -164,6 +166,7 @@ impl Lake {
             s3: aws_sdk_s3::Client::from_conf(s3),
             emr: aws_sdk_emr::Client::new(sdk),
             athena: aws_sdk_athena::Client::new(sdk),
+            glue: aws_sdk_glue::Client::new(sdk),
             sfn: aws_sdk_sfn::Client::new(sdk),
             metrics: Metrics::default(),
             speed: 1,
