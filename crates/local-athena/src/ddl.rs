@@ -91,7 +91,7 @@ fn change(changes: &Changes<'_>, ddl: Ddl, database: &str) -> Result<(), QueryEr
 }
 
 /// Seconds since 1970.
-fn now() -> i64 {
+pub(crate) fn now() -> i64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH);
     since.map_or(0, |since| since.as_secs() as i64)
 }
@@ -146,7 +146,8 @@ fn create_table(changes: &Changes<'_>, new: &Table, if_not_exists: bool) -> Resu
     }
 }
 
-fn check_columns(table: &Table) -> Result<(), QueryError> {
+/// Whether a table could be queried that has these columns and keys.
+pub(crate) fn check_columns(table: &Table) -> Result<(), QueryError> {
     let mut taken = HashSet::new();
     for column in &table.columns {
         if !taken.insert(&column.name) {
@@ -239,7 +240,7 @@ pub(crate) fn values(table: &Table, spec: &PartitionSpec) -> Result<Vec<String>,
 }
 
 /// A key's value in the one form in which the catalog keeps it: `04` of a whole number is `4`.
-fn canonical(key: &TableColumn, value: &str) -> Result<String, QueryError> {
+pub(crate) fn canonical(key: &TableColumn, value: &str) -> Result<String, QueryError> {
     let wrong = || {
         QueryError::ddl(
             ErrorKind::Ddl,
@@ -315,7 +316,7 @@ fn drop_partitions(
         let message = format!("SemanticException [Error 10006]: Partition not found ({})", tests.join(", "));
         return Err(QueryError::ddl(ErrorKind::Ddl, message));
     }
-    found.iter().try_for_each(|partition| changes.remove_partition(table, partition))
+    found.iter().try_for_each(|partition| changes.remove_partition(table, partition).map(drop))
 }
 
 fn compare(key: &TableColumn, left: &str, right: &str) -> Ordering {

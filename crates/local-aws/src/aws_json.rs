@@ -1,4 +1,4 @@
-//! The protocol that Step Functions, Athena and EMR share (`awsJson1.0` and `1.1`): the operation is in a
+//! The protocol that Step Functions, Athena, Glue and EMR share (`awsJson1.0` and `1.1`): the operation is in a
 //! header, input and output are JSON objects, and an error is an object with its name under `__type`.
 
 use http::header::CONTENT_TYPE;

@@ -12,6 +12,7 @@ use tokio::task::{JoinHandle, spawn_blocking};
 use crate::athena::{self, Athena};
 use crate::emr::{self, Emr, SparkEngine};
 use crate::faults::{FaultPlan, Faults};
+use crate::glue::Glue;
 use crate::home::{Home, HomeError};
 use crate::in_process;
 use crate::lambda::Functions;
@@ -132,6 +133,7 @@ impl Endpoint {
             functions,
             step_functions: Arc::clone(&step_functions),
             emr,
+            glue: Glue::new(Arc::clone(&athena)),
             athena,
             state: Arc::clone(&state),
             faults,

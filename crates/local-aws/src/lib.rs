@@ -1,5 +1,5 @@
-//! The embedded AWS endpoint: one loopback port that answers the wire protocols of S3, Step Functions, Lambda, EMR
-//! and Athena, so that the AWS CLI, boto3, PyAthena and the AWS SDKs work against a folder on this machine.
+//! The embedded AWS endpoint: one loopback port that answers the wire protocols of S3, Step Functions, Lambda, EMR,
+//! Athena and Glue's catalog, so that the AWS CLI, boto3, PyAthena and the AWS SDKs work against a folder on this machine.
 //!
 //! ```no_run
 //! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
@@ -30,6 +30,7 @@ mod emr;
 mod endpoint;
 mod faults;
 mod foreign;
+mod glue;
 mod home;
 mod identity;
 mod in_process;

@@ -15,7 +15,7 @@ use crate::lambda;
 /// How a client speaks, as far as the head of its request says.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Protocol {
-    /// Step Functions, Athena, EMR: `<service>.<operation>` in a header.
+    /// Step Functions, Athena, Glue, EMR: `<service>.<operation>` in a header.
     Json(String),
     /// What comes behind [`lambda::PATH`].
     Lambda(String),

@@ -20,6 +20,7 @@ use crate::aws_json::{self, AwsError, Version};
 use crate::emr::Emr;
 use crate::faults::{Called, Faults};
 use crate::foreign;
+use crate::glue::Glue;
 use crate::in_process::Call;
 use crate::lambda::{self, Functions};
 use crate::protocol::{self, Protocol};
@@ -41,6 +42,7 @@ pub(crate) struct Services {
     pub(crate) step_functions: Arc<StepFunctions>,
     pub(crate) emr: Emr,
     pub(crate) athena: Arc<Athena>,
+    pub(crate) glue: Arc<Glue>,
     pub(crate) state: Arc<State>,
     pub(crate) faults: Faults,
 }
@@ -189,6 +191,7 @@ impl Services {
                 return version.respond_text(self.athena.results(input));
             }
             ("AmazonAthena", Ok(input)) => self.athena.call(operation, input).await,
+            ("AWSGlue", Ok(input)) => self.glue.call(operation, input).await,
             ("ElasticMapReduce", Ok(input)) => self.emr.call(operation, input),
             (_, Ok(_)) => Err(AwsError::unknown_operation(target)),
         };

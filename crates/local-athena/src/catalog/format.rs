@@ -10,6 +10,9 @@ pub enum Format {
 }
 
 impl Format {
+    /// All of them.
+    pub const ALL: [Format; 2] = [Format::Parquet, Format::Json];
+
     /// The class that reads a row: `ROW FORMAT SERDE`.
     pub fn serde(self) -> &'static str {
         match self {

@@ -4,12 +4,14 @@
 //! one read transaction ([`Snapshot`]). In write-ahead mode neither waits for the other, and a
 //! process that is killed leaves the last state that was committed. A commit is durable: it survives a power failure.
 
+mod direct;
 mod format;
 mod store;
 
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
+pub use direct::{ChangeError, Refused, Replacement};
 pub use format::Format;
 use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
 
@@ -41,6 +43,18 @@ pub struct TableColumn {
 }
 
 impl TableColumn {
+    /// A column of a type in Hive's words.
+    ///
+    /// # Errors
+    /// What is wrong with the name or the type.
+    pub fn new(name: &str, type_name: &str, comment: Option<String>) -> Result<Self, String> {
+        if name.is_empty() || name.chars().any(|c| c.is_uppercase() || c.is_control()) {
+            return Err(format!("{name:?} is no name of a column: it is written in lower case"));
+        }
+        let ty = type_name.parse().map_err(|unknown: crate::types::UnknownType| unknown.to_string())?;
+        Ok(Self { name: name.to_owned(), comment, ty })
+    }
+
     /// The type in Hive's words: `bigint`, `string`, `array<double>`.
     pub fn type_name(&self) -> String {
         self.ty.to_string()
@@ -193,12 +207,17 @@ impl Catalog {
 
     /// Carries out one statement's changes: all of them, or none when `statement` fails.
     pub(crate) fn change<T>(&self, statement: impl FnOnce(&Changes) -> Result<T, QueryError>) -> Result<T, QueryError> {
+        self.transact(statement)
+    }
+
+    /// [`change`](Self::change) with errors of another type.
+    fn transact<T, E: From<QueryError>>(&self, work: impl FnOnce(&Changes) -> Result<T, E>) -> Result<T, E> {
         let mut writer = lock(&self.writer)?;
         self.prepare_change()?;
-        let transaction = writer.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let transaction = writer.transaction_with_behavior(TransactionBehavior::Immediate).map_err(QueryError::from)?;
         let changes = Changes { transaction };
-        let done = statement(&changes)?;
-        changes.transaction.commit()?;
+        let done = work(&changes)?;
+        changes.transaction.commit().map_err(QueryError::from)?;
         Ok(done)
     }
 
@@ -299,7 +318,8 @@ impl Changes<'_> {
         store::move_partition(&self.transaction, table, partition)
     }
 
-    pub(crate) fn remove_partition(&self, table: &Table, partition: &Partition) -> Result<(), QueryError> {
+    /// Removes a partition; false when there is none of these values.
+    pub(crate) fn remove_partition(&self, table: &Table, partition: &Partition) -> Result<bool, QueryError> {
         store::remove_partition(&self.transaction, table, partition)
     }
 }

@@ -313,7 +313,7 @@ fn run_on_partition(
     table: &Table,
     partition: &Partition,
 ) -> Result<bool, QueryError> {
-    let changed = connection.prepare(sql)?.execute([
+    let changed = connection.prepare_cached(sql)?.execute([
         &table.database,
         &table.name,
         &encode(&partition.values),
@@ -326,12 +326,11 @@ pub(super) fn remove_partition(
     connection: &Connection,
     table: &Table,
     partition: &Partition,
-) -> Result<(), QueryError> {
-    connection.execute(
-        &format!("DELETE FROM partitions WHERE table_id = {TABLE_ID} AND partition_values = ?3"),
-        [&table.database, &table.name, &encode(&partition.values)],
-    )?;
-    Ok(())
+) -> Result<bool, QueryError> {
+    let removed = connection
+        .prepare_cached(&format!("DELETE FROM partitions WHERE table_id = {TABLE_ID} AND partition_values = ?3"))?
+        .execute([&table.database, &table.name, &encode(&partition.values)])?;
+    Ok(removed > 0)
 }
 
 fn encode(values: &[String]) -> String {

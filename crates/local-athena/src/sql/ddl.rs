@@ -465,16 +465,19 @@ fn optional_location(cursor: &mut Cursor<'_>) -> Result<Option<String>, QueryErr
     if cursor.take("LOCATION") { location(cursor).map(Some) } else { Ok(None) }
 }
 
-/// `s3://bucket/folder/`: brought to end with a slash, so that `day=1` never means `day=10` too.
 fn location(cursor: &mut Cursor<'_>) -> Result<String, QueryError> {
     let place = cursor.place();
     let text = cursor.string()?;
+    folder(&text).map_err(|message| syntax(place, message))
+}
+
+/// `s3://bucket/folder/`: brought to end with a slash, so that `day=1` never means `day=10` too.
+pub(crate) fn folder(text: &str) -> Result<String, String> {
     let bucket = text.strip_prefix("s3://").and_then(|rest| rest.split('/').next()).filter(|bucket| !bucket.is_empty());
-    if bucket.is_none() {
-        let message = format!("'{text}' is no location: give 's3://bucket/folder/'");
-        return Err(syntax(place, message));
+    match bucket {
+        Some(_) => Ok(format!("{}/", text.trim_end_matches('/'))),
+        None => Err(format!("'{text}' is no location: give 's3://bucket/folder/'")),
     }
-    Ok(format!("{}/", text.trim_end_matches('/')))
 }
 
 pub(super) fn not_supported(what: &str) -> QueryError {

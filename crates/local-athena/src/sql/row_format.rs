@@ -82,7 +82,7 @@ fn refuse_serde_properties(properties: &[(String, String)]) -> Result<(), QueryE
 }
 
 /// Columns of these types are read from JSON.
-pub(super) fn refuse_columns(format: Format, columns: &[TableColumn]) -> Result<(), QueryError> {
+pub(crate) fn refuse_columns(format: Format, columns: &[TableColumn]) -> Result<(), QueryError> {
     use HiveType as T;
     let is_read = |ty: &HiveType| {
         matches!(

@@ -9,6 +9,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use local_athena::catalog::Catalog;
 use local_athena::{Engine, ObjectFiles, OpenError, StatementKind};
 use serde_json::{Value, json};
 use tokio::sync::Semaphore;
@@ -103,6 +104,11 @@ impl Athena {
         };
         athena.end_lost()?;
         Ok(Arc::new(athena))
+    }
+
+    /// The catalog, which Glue has too.
+    pub(crate) fn catalog(&self) -> &Catalog {
+        self.engine.catalog()
     }
 
     /// Closes the catalog, in the file `catalog`, with its checksum beside it. What comes later finds no tables.

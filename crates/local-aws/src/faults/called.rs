@@ -9,6 +9,7 @@ use crate::lambda;
 pub(crate) enum Service {
     S3,
     Athena,
+    Glue,
     StepFunctions,
     Emr,
     Lambda,
@@ -17,14 +18,22 @@ pub(crate) enum Service {
 }
 
 impl Service {
-    const ALL: [Service; 6] =
-        [Service::S3, Service::Athena, Service::StepFunctions, Service::Emr, Service::Lambda, Service::Spark];
+    const ALL: [Service; 7] = [
+        Service::S3,
+        Service::Athena,
+        Service::Glue,
+        Service::StepFunctions,
+        Service::Emr,
+        Service::Lambda,
+        Service::Spark,
+    ];
 
     /// As plans and the log write it.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Service::S3 => "s3",
             Service::Athena => "athena",
+            Service::Glue => "glue",
             Service::StepFunctions => "states",
             Service::Emr => "emr",
             Service::Lambda => "lambda",
@@ -59,6 +68,7 @@ impl Called {
             let service = match service {
                 "AWSStepFunctions" => Service::StepFunctions,
                 "ElasticMapReduce" => Service::Emr,
+                "AWSGlue" => Service::Glue,
                 _ => Service::Athena,
             };
             return Called::new(service, operation, "");
@@ -166,6 +176,7 @@ mod tests {
         }
         for (target, service, operation) in [
             ("AmazonAthena.StartQueryExecution", Service::Athena, "StartQueryExecution"),
+            ("AWSGlue.BatchCreatePartition", Service::Glue, "BatchCreatePartition"),
             ("AWSStepFunctions.StartExecution", Service::StepFunctions, "StartExecution"),
             ("ElasticMapReduce.DescribeStep", Service::Emr, "DescribeStep"),
         ] {

@@ -1,0 +1,375 @@
+//! Changes that come by an API and not as a statement. Each is one transaction.
+//!
+//! They keep to the rules of DDL: what a statement could not have made is refused, so that every table that is in the
+//! catalog can be queried.
+
+use super::{Catalog, Changes, Database, Partition, Table, TableKind};
+use crate::ddl::{canonical, check_columns, now};
+use crate::error::QueryError;
+use crate::sql::{folder, refuse_columns, refuse_properties};
+
+/// Why a change was not made.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ChangeError {
+    /// There is no such database.
+    #[error("Database {0} not found.")]
+    NoDatabase(String),
+    /// There is no such table.
+    #[error("Table {0} not found.")]
+    NoTable(String),
+    /// The table has no such partition.
+    #[error("Cannot find partition.")]
+    NoPartition,
+    /// There is a database, table or partition of that name already.
+    #[error("{0} already exists.")]
+    AlreadyExists(&'static str),
+    /// The catalog cannot hold it.
+    #[error("{0}")]
+    Invalid(String),
+    /// A fault of the catalog file.
+    #[error(transparent)]
+    Internal(#[from] QueryError),
+}
+
+/// A partition that was passed over by a change of several.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refused {
+    /// Its values.
+    pub values: Vec<String>,
+    /// [`ChangeError::NoPartition`] or [`ChangeError::AlreadyExists`].
+    pub why: ChangeError,
+}
+
+/// A partition in the place of another one of the same table.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Replacement {
+    /// The values of the partition that is replaced.
+    pub values: Vec<String>,
+    /// What it becomes, under the same values or others.
+    pub by: Partition,
+}
+
+impl Catalog {
+    /// Makes a database.
+    ///
+    /// # Errors
+    /// [`ChangeError::AlreadyExists`]; [`ChangeError::Invalid`] for a name or a location that is none.
+    pub fn create_database(&self, new: Database) -> Result<(), ChangeError> {
+        let location = new.location.as_deref().map(folder).transpose().map_err(ChangeError::Invalid)?;
+        let new = Database { name: name(&new.name)?, location, ..new };
+        self.transact(|changes| match changes.database(&new.name)? {
+            None => Ok(changes.add_database(&new)?),
+            Some(_) => Err(ChangeError::AlreadyExists("Database")),
+        })
+    }
+
+    /// Removes a database with all its tables.
+    ///
+    /// # Errors
+    /// [`ChangeError::NoDatabase`].
+    pub fn remove_database(&self, name: &str) -> Result<(), ChangeError> {
+        let name = name.to_lowercase();
+        self.transact(|changes| match changes.database(&name)? {
+            Some(_) => Ok(changes.remove_database(&name)?),
+            None => Err(ChangeError::NoDatabase(name)),
+        })
+    }
+
+    /// Makes a table of files. When it was made is written by the catalog.
+    ///
+    /// # Errors
+    /// [`ChangeError::NoDatabase`], [`ChangeError::AlreadyExists`]; [`ChangeError::Invalid`] for a table that could not be
+    /// queried, and for a view, which only a statement makes.
+    pub fn create_table(&self, new: Table) -> Result<(), ChangeError> {
+        let TableKind::External { location, format } = &new.kind else {
+            return Err(ChangeError::Invalid("a view is made by the statement CREATE VIEW".to_owned()));
+        };
+        let format = *format;
+        let kind = TableKind::External { location: folder(location).map_err(ChangeError::Invalid)?, format };
+        let new = Table { database: new.database.to_lowercase(), name: name(&new.name)?, kind, created: now(), ..new };
+        let invalid = |error: QueryError| ChangeError::Invalid(error.message);
+        if new.columns.is_empty() {
+            return Err(ChangeError::Invalid("a table has at least one column beside its partition keys".to_owned()));
+        }
+        check_columns(&new).map_err(invalid)?;
+        refuse_columns(format, &new.columns).map_err(invalid)?;
+        refuse_properties(format, &new.properties).map_err(invalid)?;
+        self.transact(|changes| {
+            if changes.database(&new.database)?.is_none() {
+                return Err(ChangeError::NoDatabase(new.database.clone()));
+            }
+            match changes.table(&new.database, &new.name)? {
+                None => Ok(changes.add_table(&new)?),
+                Some(_) => Err(ChangeError::AlreadyExists("Table")),
+            }
+        })
+    }
+
+    /// Removes a table or a view. Its files stay.
+    ///
+    /// # Errors
+    /// [`ChangeError::NoDatabase`] and [`ChangeError::NoTable`].
+    pub fn remove_table(&self, database: &str, table: &str) -> Result<(), ChangeError> {
+        self.transact(|changes| Ok(changes.remove_table(&find(changes, database, table)?)?))
+    }
+
+    /// Adds the partitions that `partitions` makes for the table as it is. Those whose values are there already are
+    /// left as they are, and come back.
+    ///
+    /// # Errors
+    /// [`ChangeError::NoDatabase`], [`ChangeError::NoTable`]; [`ChangeError::Invalid`] where one of them cannot be held,
+    /// and then none is added.
+    pub fn add_partitions(
+        &self,
+        database: &str,
+        table: &str,
+        partitions: impl FnOnce(&Table) -> Result<Vec<Partition>, ChangeError>,
+    ) -> Result<Vec<Refused>, ChangeError> {
+        self.of_partitioned(database, table, |changes, table| {
+            let mut refused = Vec::new();
+            for partition in partitions(table)? {
+                let partition = checked(table, partition)?;
+                if !changes.add_partition(table, &partition)? {
+                    let why = ChangeError::AlreadyExists("Partition");
+                    refused.push(Refused { values: partition.values, why });
+                }
+            }
+            Ok(refused)
+        })
+    }
+
+    /// Replaces partitions by others. Those that are not there, or whose new values another partition has, are left as
+    /// they are, and come back.
+    ///
+    /// # Errors
+    /// As [`Catalog::add_partitions`].
+    pub fn replace_partitions(
+        &self,
+        database: &str,
+        table: &str,
+        replacements: impl FnOnce(&Table) -> Result<Vec<Replacement>, ChangeError>,
+    ) -> Result<Vec<Refused>, ChangeError> {
+        self.of_partitioned(database, table, |changes, table| {
+            let mut refused = Vec::new();
+            for Replacement { values, by } in replacements(table)? {
+                let by = checked(table, by)?;
+                if let Some(why) = replace(changes, table, &values, by)? {
+                    refused.push(Refused { values, why });
+                }
+            }
+            Ok(refused)
+        })
+    }
+
+    /// Removes the partitions of these values. Values of which there is none come back.
+    ///
+    /// # Errors
+    /// [`ChangeError::NoDatabase`], [`ChangeError::NoTable`]; [`ChangeError::Invalid`] for a view.
+    pub fn remove_partitions(
+        &self,
+        database: &str,
+        table: &str,
+        all: Vec<Vec<String>>,
+    ) -> Result<Vec<Refused>, ChangeError> {
+        self.of_partitioned(database, table, |changes, table| {
+            let mut refused = Vec::new();
+            for values in all {
+                let partition = Partition { values, location: String::new() };
+                if !changes.remove_partition(table, &partition)? {
+                    refused.push(Refused { values: partition.values, why: ChangeError::NoPartition });
+                }
+            }
+            Ok(refused)
+        })
+    }
+
+    fn of_partitioned<T>(
+        &self,
+        database: &str,
+        table: &str,
+        work: impl FnOnce(&Changes<'_>, &Table) -> Result<T, ChangeError>,
+    ) -> Result<T, ChangeError> {
+        self.transact(|changes| {
+            let table = find(changes, database, table)?;
+            if table.partition_keys.is_empty() {
+                return Err(ChangeError::Invalid(format!("{} is not a partitioned table", table.name)));
+            }
+            work(changes, &table)
+        })
+    }
+}
+
+/// A name of a database or a table, in lower case.
+fn name(text: &str) -> Result<String, ChangeError> {
+    if text.is_empty() || text.len() > 255 || text.chars().any(char::is_control) {
+        return Err(ChangeError::Invalid(format!("{text:?} is no name of a database or a table")));
+    }
+    Ok(text.to_lowercase())
+}
+
+fn find(changes: &Changes<'_>, database: &str, table: &str) -> Result<Table, ChangeError> {
+    let (database, table) = (database.to_lowercase(), table.to_lowercase());
+    if changes.database(&database)?.is_none() {
+        return Err(ChangeError::NoDatabase(database));
+    }
+    changes.table(&database, &table)?.ok_or(ChangeError::NoTable(table))
+}
+
+/// A partition as the catalog keeps it. Values in another form than the one of DDL are refused: `04` of a whole number
+/// would come back as `4`, and who added it would look for it in vain.
+fn checked(table: &Table, partition: Partition) -> Result<Partition, ChangeError> {
+    let keys = &table.partition_keys;
+    if partition.values.len() != keys.len() {
+        let message = "The number of partition keys do not match the number of partition values";
+        return Err(ChangeError::Invalid(message.to_owned()));
+    }
+    for (key, value) in keys.iter().zip(&partition.values) {
+        let form = canonical(key, value).map_err(|error| ChangeError::Invalid(error.message))?;
+        if form != *value {
+            let message = format!("the value '{value}' of the partition key {} is written '{form}'", key.name);
+            return Err(ChangeError::Invalid(message));
+        }
+    }
+    Ok(Partition { location: folder(&partition.location).map_err(ChangeError::Invalid)?, ..partition })
+}
+
+/// Why nothing was replaced, if so.
+fn replace(
+    changes: &Changes<'_>,
+    table: &Table,
+    values: &[String],
+    by: Partition,
+) -> Result<Option<ChangeError>, QueryError> {
+    if by.values == values {
+        return Ok((!changes.move_partition(table, &by)?).then_some(ChangeError::NoPartition));
+    }
+    let all = changes.partitions(table)?;
+    let is_there = |values: &[String]| all.iter().any(|partition| partition.values == values);
+    if !is_there(values) {
+        return Ok(Some(ChangeError::NoPartition));
+    }
+    if is_there(&by.values) {
+        return Ok(Some(ChangeError::AlreadyExists("Partition")));
+    }
+    changes.remove_partition(table, &Partition { values: values.to_vec(), location: String::new() })?;
+    changes.add_partition(table, &by)?;
+    Ok(None)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Format, TableColumn};
+    use super::*;
+
+    fn catalog() -> (tempfile::TempDir, Catalog) {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let catalog = Catalog::open(&folder.path().join("catalog.db")).expect("a catalog");
+        let database = Database { name: "Market".to_owned(), comment: None, location: Some("s3://lake".to_owned()) };
+        catalog.create_database(database).expect("a database");
+        catalog.create_table(table("quotes")).expect("a table");
+        (folder, catalog)
+    }
+
+    fn table(name: &str) -> Table {
+        let column = |name: &str, ty: &str| TableColumn::new(name, ty, None).expect("a column");
+        Table {
+            database: "market".to_owned(),
+            name: name.to_owned(),
+            columns: vec![column("ticker", "string")],
+            partition_keys: vec![column("year", "int"), column("feed", "string")],
+            comment: None,
+            properties: Vec::new(),
+            kind: TableKind::External { location: "s3://lake/quotes".to_owned(), format: Format::Parquet },
+            created: 0,
+        }
+    }
+
+    fn partition(year: &str, feed: &str, location: &str) -> Partition {
+        Partition { values: vec![year.to_owned(), feed.to_owned()], location: location.to_owned() }
+    }
+
+    #[test]
+    fn partitions_that_are_there_are_passed_over_and_named() {
+        let (_folder, catalog) = catalog();
+        let one = partition("2020", "a", "s3://lake/1");
+        let add = |partitions: Vec<Partition>| catalog.add_partitions("MARKET", "Quotes", |_| Ok(partitions));
+        assert_eq!(add(vec![one.clone()]), Ok(Vec::new()));
+        let two = partition("2021", "a", "s3://lake/2/");
+        let refused = add(vec![partition("2020", "a", "s3://lake/other/"), two.clone()]).expect("one is added");
+        assert_eq!(refused, [Refused { values: one.values.clone(), why: ChangeError::AlreadyExists("Partition") }]);
+        let one = Partition { location: "s3://lake/1/".to_owned(), ..one };
+        assert_eq!(catalog.partitions("market", "quotes"), Ok(vec![one, two]));
+    }
+
+    #[test]
+    fn one_partition_that_cannot_be_held_stops_all() {
+        let (_folder, catalog) = catalog();
+        for (year, feed, location, why) in [
+            ("04", "a", "s3://lake/x/", "the value '04' of the partition key year is written '4'"),
+            ("x", "a", "s3://lake/x/", "'x'"),
+            ("2020", "", "s3://lake/x/", "''"),
+            ("2020", "a", "lake/x", "no location"),
+        ] {
+            let all = vec![partition("2020", "b", "s3://lake/b/"), partition(year, feed, location)];
+            let refused = catalog.add_partitions("market", "quotes", |_| Ok(all)).expect_err("refused");
+            assert!(matches!(&refused, ChangeError::Invalid(message) if message.contains(why)), "{refused}");
+        }
+        let short = Partition { values: vec!["2020".to_owned()], location: "s3://lake/x/".to_owned() };
+        assert!(catalog.add_partitions("market", "quotes", |_| Ok(vec![short])).is_err());
+        assert_eq!(catalog.partitions("market", "quotes"), Ok(Vec::new()));
+    }
+
+    #[test]
+    fn partitions_are_moved_renamed_and_removed() {
+        let (_folder, catalog) = catalog();
+        let [a, b] = ["a", "b"].map(|feed| partition("2020", feed, &format!("s3://lake/{feed}/")));
+        catalog.add_partitions("market", "quotes", |_| Ok(vec![a.clone(), b.clone()])).expect("partitions");
+        let moved = partition("2020", "a", "s3://lake/moved/");
+        let renamed = partition("2020", "c", "s3://lake/c/");
+        let replacements = vec![
+            Replacement { values: a.values.clone(), by: moved.clone() },
+            Replacement { values: renamed.values.clone(), by: renamed.clone() },
+            Replacement { values: a.values.clone(), by: b.clone() },
+            Replacement { values: b.values.clone(), by: renamed.clone() },
+        ];
+        let refused = catalog.replace_partitions("market", "quotes", |_| Ok(replacements)).expect("replaced");
+        let whys: Vec<ChangeError> = refused.into_iter().map(|refused| refused.why).collect();
+        assert_eq!(whys, [ChangeError::NoPartition, ChangeError::AlreadyExists("Partition")]);
+        assert_eq!(catalog.partitions("market", "quotes"), Ok(vec![moved, renamed]));
+        let refused = catalog.remove_partitions("market", "quotes", vec![a.values, b.values.clone()]);
+        assert_eq!(refused, Ok(vec![Refused { values: b.values, why: ChangeError::NoPartition }]));
+        assert_eq!(catalog.partitions("market", "quotes").map(|left| left.len()), Ok(1));
+    }
+
+    #[test]
+    fn what_could_not_be_queried_is_no_table() {
+        let (_folder, catalog) = catalog();
+        let of = |change: fn(&mut Table)| {
+            let mut table = table("other");
+            change(&mut table);
+            catalog.create_table(table)
+        };
+        assert_eq!(of(|table| table.name = "Quotes".to_owned()), Err(ChangeError::AlreadyExists("Table")));
+        assert_eq!(of(|table| table.database = "x".to_owned()), Err(ChangeError::NoDatabase("x".to_owned())));
+        for change in [
+            |table: &mut Table| table.columns.clear(),
+            |table: &mut Table| table.columns.push(table.columns[0].clone()),
+            |table: &mut Table| table.partition_keys.push(table.columns[0].clone()),
+            |table: &mut Table| table.properties.push(("projection.enabled".to_owned(), "true".to_owned())),
+            |table: &mut Table| table.kind = TableKind::External { location: "here".to_owned(), format: Format::Parquet },
+            |table: &mut Table| {
+                table.columns.push(TableColumn::new("levels", "array<double>", None).expect("a column"));
+                table.kind = TableKind::External { location: "s3://lake/json/".to_owned(), format: Format::Json };
+            },
+            |table: &mut Table| table.kind = TableKind::View { sql: "SELECT 1".to_owned(), database: "market".to_owned() },
+            |table: &mut Table| table.name = "\n".to_owned(),
+        ] {
+            assert!(matches!(of(change), Err(ChangeError::Invalid(_))));
+        }
+        assert_eq!(of(|_| ()), Ok(()));
+        assert_eq!(catalog.remove_table("market", "other"), Ok(()));
+        assert_eq!(catalog.remove_table("market", "other"), Err(ChangeError::NoTable("other".to_owned())));
+        assert_eq!(catalog.remove_database("MARKET"), Ok(()));
+        assert_eq!(catalog.remove_database("market"), Err(ChangeError::NoDatabase("market".to_owned())));
+    }
+}

@@ -1,0 +1,316 @@
+//! Partitions, one by one and in batches.
+
+use local_athena::catalog::{ChangeError, Format, Partition, Refused, Replacement, Table, TableKind};
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+
+use super::descriptor::{Descriptor, described};
+use super::{CatalogId, Glue, Key, at_most, constraint, detail, invalid, nothing, page, refused, unreadable};
+use crate::aws_json::{Answer, AwsError};
+use crate::identity::ACCOUNT;
+
+/// The service's limits: partitions of a page and of a batch of each kind, and segments.
+const PAGE: u32 = 1_000;
+const CREATED_AT_ONCE: usize = 100;
+const UPDATED_AT_ONCE: usize = 100;
+const DELETED_AT_ONCE: usize = 25;
+const SEGMENTS: u32 = 10;
+
+/// The table that a request is about.
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase", deny_unknown_fields)]
+pub(super) struct ListPartitions {
+    #[serde(default)]
+    catalog_id: CatalogId,
+    database_name: String,
+    table_name: String,
+    expression: Option<String>,
+    segment: Option<Segment>,
+    exclude_column_schema: Option<bool>,
+    max_results: Option<u32>,
+    next_token: Option<String>,
+}
+
+#[derive(Deserialize, Clone, Copy)]
+#[serde(rename_all = "PascalCase", deny_unknown_fields)]
+struct Segment {
+    segment_number: u32,
+    total_segments: u32,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase", deny_unknown_fields)]
+pub(super) struct NamedPartition {
+    #[serde(default)]
+    catalog_id: CatalogId,
+    database_name: String,
+    table_name: String,
+    partition_values: Vec<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase", deny_unknown_fields)]
+pub(super) struct GetBatch {
+    #[serde(default)]
+    catalog_id: CatalogId,
+    database_name: String,
+    table_name: String,
+    partitions_to_get: Vec<Values>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase", deny_unknown_fields)]
+struct Values {
+    values: Vec<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase", deny_unknown_fields)]
+pub(super) struct CreatePartition {
+    #[serde(default)]
+    catalog_id: CatalogId,
+    database_name: String,
+    table_name: String,
+    partition_input: PartitionInput,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase", deny_unknown_fields)]
+pub(super) struct CreateBatch {
+    #[serde(default)]
+    catalog_id: CatalogId,
+    database_name: String,
+    table_name: String,
+    partition_input_list: Vec<PartitionInput>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase", deny_unknown_fields)]
+pub(super) struct UpdatePartition {
+    #[serde(default)]
+    catalog_id: CatalogId,
+    database_name: String,
+    table_name: String,
+    partition_value_list: Vec<String>,
+    partition_input: PartitionInput,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase", deny_unknown_fields)]
+pub(super) struct UpdateBatch {
+    #[serde(default)]
+    catalog_id: CatalogId,
+    database_name: String,
+    table_name: String,
+    entries: Vec<Entry>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase", deny_unknown_fields)]
+struct Entry {
+    partition_value_list: Vec<String>,
+    partition_input: PartitionInput,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase", deny_unknown_fields)]
+pub(super) struct DeleteBatch {
+    #[serde(default)]
+    catalog_id: CatalogId,
+    database_name: String,
+    table_name: String,
+    partitions_to_delete: Vec<Values>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase", deny_unknown_fields)]
+struct PartitionInput {
+    values: Option<Vec<String>>,
+    storage_descriptor: Option<Descriptor>,
+    parameters: Option<Map<String, Value>>,
+}
+
+impl PartitionInput {
+    /// The partition, when it differs from its table in nothing but the location.
+    fn read(self, table: &Table) -> Result<Partition, ChangeError> {
+        let invalid = |error: AwsError| ChangeError::Invalid(error.message().to_owned());
+        nothing("Parameters of a partition", self.parameters.as_ref()).map_err(invalid)?;
+        let descriptor = self.storage_descriptor;
+        let descriptor =
+            descriptor.ok_or_else(|| ChangeError::Invalid("a partition has a StorageDescriptor".to_owned()))?;
+        let described = descriptor.read().map_err(invalid)?;
+        if described.columns != table.columns || described.format != format_of(table) {
+            let message = format!(
+                "StorageDescriptor: a partition has the columns and the format of its table {}.{}, whose StorageDescriptor \
+                 is to be copied",
+                table.database, table.name
+            );
+            return Err(ChangeError::Invalid(message));
+        }
+        Ok(Partition { values: self.values.unwrap_or_default(), location: described.location })
+    }
+}
+
+impl Glue {
+    pub(super) fn get_partitions(&self, list: ListPartitions) -> Answer {
+        list.catalog_id.check()?;
+        if list.expression.is_some_and(|expression| !expression.is_empty()) {
+            return Err(invalid("this endpoint lists all partitions of a table: leave out the Expression"));
+        }
+        if let Some(Segment { segment_number, total_segments }) = list.segment {
+            if !(1..=SEGMENTS).contains(&total_segments) {
+                let must = format!("be from 1 to {SEGMENTS}");
+                return Err(constraint("segment.totalSegments", &total_segments.to_string(), &must));
+            }
+            if segment_number >= total_segments {
+                return Err(invalid(format!("of {total_segments} segments there is none of number {segment_number}")));
+            }
+        }
+        let page = page::<Key>(list.max_results, PAGE, list.next_token.as_deref())?;
+        let table = self.table(&list.database_name, &list.table_name)?;
+        let with_columns = !list.exclude_column_schema.unwrap_or(false);
+        let all = self.catalog().partitions(&table.database, &table.name).map_err(unreadable)?;
+        let mut keyed: Vec<(Key, Partition)> = all
+            .into_iter()
+            .map(|partition| (key(&partition.values), partition))
+            .filter(|(key, _)| page.after().is_none_or(|after| key > after))
+            .filter(|(key, _)| list.segment.is_none_or(|segment| segment.has(key)))
+            .collect();
+        keyed.sort_by(|(one, _), (other, _)| one.cmp(other));
+        let listed = keyed.into_iter().take(page.wanted() as usize);
+        let listed = listed.map(|(key, found)| (key, partition(&table, &found, with_columns))).collect();
+        Ok(page.answer("Partitions", "NextToken", listed))
+    }
+
+    pub(super) fn get_partition(&self, named: NamedPartition) -> Answer {
+        named.catalog_id.check()?;
+        let table = self.table(&named.database_name, &named.table_name)?;
+        let mut found = self.found(&table, &[named.partition_values])?;
+        match found.pop() {
+            Some(found) => Ok(json!({ "Partition": partition(&table, &found, true) })),
+            None => Err(refused(ChangeError::NoPartition)),
+        }
+    }
+
+    /// Those that are there. What is not is passed over, as on AWS.
+    pub(super) fn batch_get_partition(&self, batch: GetBatch) -> Answer {
+        batch.catalog_id.check()?;
+        at_most(PAGE as usize, "partitionsToGet", batch.partitions_to_get.len())?;
+        let table = self.table(&batch.database_name, &batch.table_name)?;
+        let wanted: Vec<Vec<String>> = batch.partitions_to_get.into_iter().map(|values| values.values).collect();
+        let found = self.found(&table, &wanted)?;
+        let found: Vec<Value> = found.iter().map(|found| partition(&table, found, true)).collect();
+        Ok(json!({ "Partitions": found, "UnprocessedKeys": [] }))
+    }
+
+    fn found(&self, table: &Table, wanted: &[Vec<String>]) -> Result<Vec<Partition>, AwsError> {
+        if wanted.iter().any(|values| values.len() != table.partition_keys.len()) {
+            return Err(invalid("The number of partition keys do not match the number of partition values"));
+        }
+        let mut all = self.catalog().partitions(&table.database, &table.name).map_err(unreadable)?;
+        all.retain(|partition| wanted.contains(&partition.values));
+        Ok(all)
+    }
+
+    pub(super) fn create_partition(&self, create: CreatePartition) -> Answer {
+        create.catalog_id.check()?;
+        let input = create.partition_input;
+        let add = |table: &Table| Ok(vec![input.read(table)?]);
+        only(self.catalog().add_partitions(&create.database_name, &create.table_name, add))
+    }
+
+    pub(super) fn batch_create_partition(&self, batch: CreateBatch) -> Answer {
+        batch.catalog_id.check()?;
+        at_most(CREATED_AT_ONCE, "partitionInputList", batch.partition_input_list.len())?;
+        let inputs = batch.partition_input_list;
+        let add = |table: &Table| inputs.into_iter().map(|input| input.read(table)).collect();
+        let passed_over = self.catalog().add_partitions(&batch.database_name, &batch.table_name, add);
+        Ok(errors("PartitionValues", passed_over.map_err(refused)?))
+    }
+
+    pub(super) fn update_partition(&self, update: UpdatePartition) -> Answer {
+        update.catalog_id.check()?;
+        let entry =
+            Entry { partition_value_list: update.partition_value_list, partition_input: update.partition_input };
+        let replace = |table: &Table| Ok(vec![entry.read(table)?]);
+        only(self.catalog().replace_partitions(&update.database_name, &update.table_name, replace))
+    }
+
+    pub(super) fn batch_update_partition(&self, batch: UpdateBatch) -> Answer {
+        batch.catalog_id.check()?;
+        at_most(UPDATED_AT_ONCE, "entries", batch.entries.len())?;
+        if batch.entries.is_empty() {
+            return Err(constraint("entries", "[]", "have length greater than or equal to 1"));
+        }
+        let entries = batch.entries;
+        let replace = |table: &Table| entries.into_iter().map(|entry| entry.read(table)).collect();
+        let passed_over = self.catalog().replace_partitions(&batch.database_name, &batch.table_name, replace);
+        Ok(errors("PartitionValueList", passed_over.map_err(refused)?))
+    }
+
+    pub(super) fn delete_partition(&self, named: NamedPartition) -> Answer {
+        named.catalog_id.check()?;
+        let values = vec![named.partition_values];
+        only(self.catalog().remove_partitions(&named.database_name, &named.table_name, values))
+    }
+
+    pub(super) fn batch_delete_partition(&self, batch: DeleteBatch) -> Answer {
+        batch.catalog_id.check()?;
+        at_most(DELETED_AT_ONCE, "partitionsToDelete", batch.partitions_to_delete.len())?;
+        let values = batch.partitions_to_delete.into_iter().map(|values| values.values).collect();
+        let passed_over = self.catalog().remove_partitions(&batch.database_name, &batch.table_name, values);
+        Ok(errors("PartitionValues", passed_over.map_err(refused)?))
+    }
+}
+
+impl Entry {
+    fn read(self, table: &Table) -> Result<Replacement, ChangeError> {
+        Ok(Replacement { values: self.partition_value_list, by: self.partition_input.read(table)? })
+    }
+}
+
+impl Segment {
+    /// Whether a partition is of this segment. Each is of one, whatever else there is.
+    fn has(self, key: &str) -> bool {
+        let hash = key.bytes().fold(0_u32, |hash, byte| hash.wrapping_mul(31).wrapping_add(u32::from(byte)));
+        hash % self.total_segments == self.segment_number
+    }
+}
+
+/// What a page ends with, and the order of partitions in pages.
+fn key(values: &[String]) -> Key {
+    Value::from(values.to_vec()).to_string()
+}
+
+/// The answer of a change of one partition.
+fn only(passed_over: Result<Vec<Refused>, ChangeError>) -> Answer {
+    match passed_over.map_err(refused)?.pop() {
+        None => Ok(json!({})),
+        Some(one) => Err(refused(one.why)),
+    }
+}
+
+/// The answer of a change of several, of which these were passed over.
+fn errors(values: &str, passed_over: Vec<Refused>) -> Value {
+    let errors = passed_over.into_iter().map(|one| json!({ values: one.values, "ErrorDetail": detail(&one.why) }));
+    json!({ "Errors": errors.collect::<Vec<_>>() })
+}
+
+/// The format of the files of a table; a view has no partitions.
+fn format_of(table: &Table) -> Format {
+    match table.kind {
+        TableKind::External { format, .. } => format,
+        TableKind::View { .. } => Format::Parquet,
+    }
+}
+
+fn partition(table: &Table, partition: &Partition, with_columns: bool) -> Value {
+    json!({
+        "Values": partition.values,
+        "DatabaseName": table.database,
+        "TableName": table.name,
+        "CatalogId": ACCOUNT,
+        "StorageDescriptor": described(&partition.location, format_of(table), with_columns.then_some(&table.columns)),
+        "Parameters": {},
+    })
+}
