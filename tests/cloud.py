@@ -18,7 +18,7 @@ from moto.emr.models import Cluster
 import oracle
 from lake import binary
 from lambda_runtime import FunctionError, LambdaFunction
-from moto_server import Moto
+from moto_server import Moto, table_input
 from sam_template import functions, resolve, resources_text
 
 RUN = "nightly-7"
@@ -110,6 +110,29 @@ class Cloud:
         suffix = ".reason.json"
         found = self.objects("quarantine/")
         return {key[11 : -len(suffix)]: json.loads(text) for key, text in found.items() if key.endswith(suffix)}
+
+    # --- the catalog ---
+
+    def put_partitions(self, table: str, places: dict[tuple[int, int, int], str]) -> None:
+        """Days of a table, as somebody else published them."""
+        glue, database = self.moto.glue, self.resources["athena"]["database"]
+        if database not in glue.databases:
+            glue.create_database(database, {"Name": database})
+        if table not in glue.databases[database].tables:
+            location = f"s3://{self.lake}/{table}/"
+            glue.create_table(database, table, table_input(table, "`ticker` string", "`year` int", location))
+        found = glue.get_table(database, table)
+        for day, location in places.items():
+            descriptor = {**found.as_dict()["StorageDescriptor"], "Location": location}
+            found.create_partition({"Values": [str(part) for part in day], "StorageDescriptor": descriptor})
+
+    def partitions(self, table: str, database: str | None = None) -> dict[tuple[int, ...], str]:
+        """The days of a table in the catalog, each with its location."""
+        found = self.moto.glue.get_table(database or self.resources["athena"]["database"], table)
+        partitions = [partition.as_dict() for partition in found.partitions.values()]
+        return {
+            tuple(map(int, partition["Values"])): partition["StorageDescriptor"]["Location"] for partition in partitions
+        }
 
     # --- clusters ---
 

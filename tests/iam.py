@@ -94,7 +94,7 @@ def _list(value: object) -> list:
 
 def needs(call: Call) -> Iterator[Need]:
     """All that the caller has to be allowed for this call to do what it did."""
-    by_service = {"s3": _s3, "elasticmapreduce": _emr, "athena": _athena}
+    by_service = {"s3": _s3, "elasticmapreduce": _emr, "athena": _athena, "glue": _glue_call}
     yield from by_service[call.service](call)
 
 
@@ -201,9 +201,6 @@ NAME = r"[`\"]([a-z0-9_]+)[`\"]"
 OF_TABLE = {
     "CREATE EXTERNAL TABLE": ["GetDatabase", "GetTable", "CreateTable"],
     "DROP TABLE": ["GetDatabase", "GetTable", "GetPartitions", "GetPartition", "DeletePartition", "DeleteTable"],
-    "SHOW PARTITIONS": ["GetDatabase", "GetTable", "GetPartitions"],
-    "ADD": ["GetDatabase", "GetTable", "GetPartition", "BatchCreatePartition", "CreatePartition"],
-    "SET LOCATION": ["GetDatabase", "GetTable", "GetPartition", "UpdatePartition"],
     # Partitions are found one by one, by a filter, or by their names, as the guide's policies for reading allow it.
     "SELECT": ["GetDatabase", "GetTable", "GetPartition", "GetPartitions", "BatchGetPartition"],
 }
@@ -264,9 +261,6 @@ def _of_table(statement: str, database: str | None) -> tuple[str, str | None, st
         return "CREATE EXTERNAL TABLE", created[1], created[2]
     for kind, pattern in {
         "DROP TABLE": rf"DROP TABLE IF EXISTS {NAME}$",
-        "SHOW PARTITIONS": rf"SHOW PARTITIONS {NAME}$",
-        "ADD": rf"ALTER TABLE {NAME} ADD IF NOT EXISTS\s",
-        "SET LOCATION": rf"ALTER TABLE {NAME} PARTITION \([^)]*\) SET LOCATION '",
     }.items():
         found = re.match(pattern, statement)
         if found:
@@ -275,6 +269,15 @@ def _of_table(statement: str, database: str | None) -> tuple[str, str | None, st
     if selected:
         return "SELECT", selected[1] or database, selected[2]
     raise NotImplementedError(f"what Athena asks for {statement}")
+
+
+def _glue_call(call: Call) -> Iterator[Need]:
+    """Each operation on a table is an action of its own name: the locations of partitions are not looked at."""
+    of_partitions = ("GetPartitions", "BatchCreatePartition", "BatchUpdatePartition", "BatchDeletePartition")
+    if call.operation not in ("GetTable", *of_partitions):
+        raise NotImplementedError(f"what Glue asks for {call.operation}")
+    table = call.parameters["Name"] if call.operation == "GetTable" else call.parameters["TableName"]
+    yield from _glue(call.operation, call.parameters["DatabaseName"], table, call.operation)
 
 
 def _glue(action: str, database: str | None, table: str | None, why: str) -> Iterable[Need]:

@@ -3,7 +3,8 @@
 In front of it stands a small application that
 
 - notes every call: each function has an access key of its own, as on AWS each has a role of its own;
-- answers Athena's queries with the rows that a test gives for them (moto runs no SQL);
+- answers Athena's queries with the rows that a test gives for them, and makes in Glue what DDL would make (moto runs no
+  SQL);
 - cancels EMR steps and heeds the conditions of copies in S3, which moto does not do;
 - passes the invocations of functions to the test, which is how moto's Step Functions reach them;
 - fails calls that a test wants to fail.
@@ -28,6 +29,8 @@ from moto.athena.models import QueryResults, athena_backends
 from moto.core import DEFAULT_ACCOUNT_ID
 from moto.core.config import default_user_config
 from moto.emr.models import ElasticMapReduceBackend, emr_backends
+from moto.glue.exceptions import AlreadyExistsException, EntityNotFoundException
+from moto.glue.models import GlueBackend, glue_backends
 from moto.s3.models import S3Backend, s3_backends
 from moto.server import DomainDispatcherApplication, create_backend_app
 from moto.stepfunctions.parser.models import stepfunctions_parser_backends
@@ -40,14 +43,24 @@ CREDENTIAL = re.compile(r"Credential=([^/]+)/[^/]+/([^/]+)/([^/]+)/aws4_request"
 INVOKE = re.compile(r"/2015-03-31/functions/([^/]+)/invocations")
 # The headers of an S3 request that change what it means, and so what it needs.
 CONDITIONS = ["if-match", "if-none-match", "x-amz-copy-source", "x-amz-copy-source-if-match", "range"]
-RESET = [s3_backends, emr_backends, athena_backends, stepfunctions_parser_backends]
+RESET = [s3_backends, emr_backends, athena_backends, glue_backends, stepfunctions_parser_backends]
+
+CREATE_DATABASE = re.compile(r"CREATE DATABASE IF NOT EXISTS `(\w+)`")
+CREATE_TABLE = re.compile(
+    r"CREATE EXTERNAL TABLE IF NOT EXISTS `(\w+)`\.`(\w+)` \((.*)\)\s*PARTITIONED BY \((.*)\)\s*"
+    r"STORED AS PARQUET\s*LOCATION '([^']*)'",
+    re.DOTALL,
+)
+DROP_TABLE = re.compile(r"DROP TABLE IF EXISTS `(\w+)`")
+COLUMN = re.compile(r"`(\w+)` (\w+)")
+PARQUET = "org.apache.hadoop.hive.ql.io.parquet."
 
 
 class Call(NamedTuple):
     """One request, as a role's policy would have to allow it."""
 
     caller: str  # the access key
-    service: str  # as credentials name it: s3, elasticmapreduce, athena
+    service: str  # as credentials name it: s3, elasticmapreduce, athena, glue
     operation: str
     parameters: dict  # the body; of S3 bucket, key, prefix and the headers in CONDITIONS
     status: int
@@ -65,6 +78,7 @@ class Fault(NamedTuple):
     status: int
     code: str
     message: str
+    answer: dict | None = None  # with the status 200
 
 
 Rows = list  # of lists of cells; None is NULL
@@ -134,7 +148,17 @@ class Moto:
 
     @contextlib.contextmanager
     def failing(self, operation: str, status: int, code: str, message: str = "in a test") -> Iterator[None]:
-        fault = Fault(operation, status, code, message)
+        with self._faced(Fault(operation, status, code, message)):
+            yield
+
+    @contextlib.contextmanager
+    def answering(self, operation: str, answer: dict) -> Iterator[None]:
+        """Answers each call of an operation with this."""
+        with self._faced(Fault(operation, 200, "", "", answer)):
+            yield
+
+    @contextlib.contextmanager
+    def _faced(self, fault: Fault) -> Iterator[None]:
         self.faults.append(fault)
         yield
         self.faults.remove(fault)
@@ -144,6 +168,10 @@ class Moto:
     @property
     def emr(self) -> ElasticMapReduceBackend:
         return emr_backends[ACCOUNT][REGION]
+
+    @property
+    def glue(self) -> GlueBackend:
+        return glue_backends[ACCOUNT][REGION]
 
     @property
     def statements(self) -> list[str]:
@@ -185,6 +213,7 @@ class Moto:
             status, headers, answer = self._ask_moto(environ)
         if operation == "StartQueryExecution" and status.startswith("200"):
             self._answer_query(json.loads(answer)["QueryExecutionId"], parameters["QueryString"])
+            self._carry_out(parameters["QueryString"], parameters.get("QueryExecutionContext", {}).get("Database"))
         call = Call(caller, service, operation, parameters, int(status.split()[0]), about)
         with self._lock:
             self.calls.append(call)
@@ -212,6 +241,18 @@ class Moto:
         cells = [{"Data": [{} if cell is None else {"VarCharValue": str(cell)} for cell in row]} for row in table]
         info = [{"Name": name, "Type": "varchar"} for name in columns]
         athena_backends[ACCOUNT][REGION].query_results[id] = QueryResults(cells, info)
+
+    def _carry_out(self, statement: str, database: str | None) -> None:
+        """Makes in Glue what Athena's DDL would make there."""
+        if found := CREATE_DATABASE.match(statement):
+            with contextlib.suppress(AlreadyExistsException):
+                self.glue.create_database(found[1], {"Name": found[1]})
+        elif found := CREATE_TABLE.match(statement):
+            with contextlib.suppress(AlreadyExistsException):
+                self.glue.create_table(found[1], found[2], table_input(*found.groups()[1:]))
+        elif found := DROP_TABLE.match(statement):
+            with contextlib.suppress(EntityNotFoundException):
+                self.glue.delete_table(database, found[1])
 
     def _about(self, service: str, operation: str, parameters: dict) -> dict:
         """What a policy or its conditions may depend on, and does not stand in the request."""
@@ -267,6 +308,30 @@ class Moto:
         return {"CancelStepsInfoList": told}
 
 
+def table_input(name: str, columns: str, keys: str, location: str) -> dict:
+    """A table as Athena describes it to Glue, from the parts of its DDL."""
+    of = {part: [{"Name": name, "Type": type} for name, type in COLUMN.findall(part)] for part in (columns, keys)}
+    return {
+        "Name": name,
+        "TableType": "EXTERNAL_TABLE",
+        "Parameters": {"EXTERNAL": "TRUE"},
+        "PartitionKeys": of[keys],
+        "StorageDescriptor": {
+            "Columns": of[columns],
+            "Location": location,
+            "InputFormat": f"{PARQUET}MapredParquetInputFormat",
+            "OutputFormat": f"{PARQUET}MapredParquetOutputFormat",
+            "SerdeInfo": {
+                "SerializationLibrary": f"{PARQUET}serde.ParquetHiveSerDe",
+                "Parameters": {"serialization.format": "1"},
+            },
+            "Compressed": False,
+            "NumberOfBuckets": -1,
+            "StoredAsSubDirectories": False,
+        },
+    }
+
+
 class _QuietHandler(WSGIRequestHandler):
     protocol_version = "HTTP/1.1"
 
@@ -296,6 +361,8 @@ def _s3(environ: dict) -> tuple[str, dict]:
 
 def _refusal(service: str, fault: Fault) -> tuple[str, list, bytes]:
     status = f"{fault.status} In a test"
+    if fault.answer is not None:
+        return status, [("Content-Type", "application/x-amz-json-1.1")], json.dumps(fault.answer).encode()
     if service == "s3":
         text = f"<Error><Code>{fault.code}</Code><Message>{fault.message}</Message></Error>"
         return status, [("Content-Type", "application/xml")], text.encode()

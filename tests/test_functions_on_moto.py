@@ -628,13 +628,17 @@ def test_a_run_is_audited_by_statements_that_no_reader_sees(written: Written):
         assert call.parameters["WorkGroup"] == cloud.resources["athena"]["workgroup"]
         assert call.parameters["ResultConfiguration"] == {"OutputLocation": f"s3://{cloud.results}/athena/"}
     text = "\n".join(cloud.moto.statements)
+    added = cloud.moto.made("BatchCreatePartition")
     for table in TABLES:
         name = f"{table}_nightly_m7"
         assert f"CREATE EXTERNAL TABLE IF NOT EXISTS `pregao_staged`.`{name}`" in text
         assert cloud.moto.statements.count(f"DROP TABLE IF EXISTS `{name}`") == 2, "before it, and behind it"
-        for year, month, day in written.days:
-            location = f"s3://{cloud.lake}/{written.folder(table, (year, month, day))}"
-            assert f"PARTITION (year = {year}, month = {month}, day = {day}) LOCATION '{location}'" in text
+        (call,) = (call for call in added if call.parameters["TableName"] == name)
+        assert call.parameters["DatabaseName"] == "pregao_staged"
+        assert {
+            tuple(map(int, partition["Values"])): partition["StorageDescriptor"]["Location"]
+            for partition in call.parameters["PartitionInputList"]
+        } == {day: f"s3://{cloud.lake}/{written.folder(table, day)}" for day in written.days}
 
     again = cloud.invoke("validate-partitions", {"stage": "staged", **OF_RUN})
     assert again == passed
@@ -678,13 +682,14 @@ def test_audited_partitions_are_published_and_confirmed(written: Written, table:
     assert (recorded["published"], recorded["superseded"]["count"], recorded["held"]["count"]) == (2, 0, 0)
     assert written.publish() == recorded, "a second time changes nothing"
     # One of the days is in the catalog already, from an earlier run.
-    cloud.moto.answer(f"SHOW PARTITIONS `{table}`", ["partition"], [["year=2020/month=4/day=1"]])
-    before = len(cloud.moto.statements)
+    first, second = written.days
+    cloud.put_partitions(table, {first: "s3://earlier/", (2020, 3, 31): "s3://other-day/"})
+    before, calls = len(cloud.moto.statements), len(cloud.moto.calls)
 
     published = cloud.invoke("create-athena-table", {"table": table, **DAYS})
     rows = len(written.expected.rows[table])
     assert published == {"table": table, **DAYS, "partitions": 2, "rows": rows, "records": 2}
-    database, ddl, *of_days, show, add, move = cloud.moto.statements[before:]
+    database, ddl, *of_days = cloud.moto.statements[before:]
     # The table of the published days is kept with the first one.
     assert len(of_days) == (table == "quotes")
     for statement in of_days:
@@ -696,23 +701,71 @@ def test_audited_partitions_are_published_and_confirmed(written: Written, table:
     assert f"LOCATION 's3://{cloud.lake}/{table}/'" in ddl
     for column in oracle.TABLES[table]:
         assert f"`{column.name}` {column.type}" in ddl, column
-    assert show == f"SHOW PARTITIONS `{table}`"
-    location = [f"s3://{cloud.lake}/{written.folder(table, day)}" for day in written.days]
-    assert add == (
-        f"ALTER TABLE `{table}` ADD IF NOT EXISTS\nPARTITION (year = 2020, month = 4, day = 2) LOCATION '{location[1]}'"
-    )
-    assert move == f"ALTER TABLE `{table}` PARTITION (year = 2020, month = 4, day = 1) SET LOCATION '{location[0]}'"
     for call in cloud.moto.made("StartQueryExecution")[before:]:
         context = None if "DATABASE" in call.parameters["QueryString"] else {"Database": "pregao"}
         assert call.parameters.get("QueryExecutionContext") == context
 
-    cloud.moto.answer(f"SHOW PARTITIONS `{table}`", ["partition"], [[f"year=2020/month=4/day={day}"] for day in (1, 2)])
+    location = {day: f"s3://{cloud.lake}/{written.folder(table, day)}" for day in written.days}
+    assert cloud.partitions(table) == {**location, (2020, 3, 31): "s3://other-day/"}
+    by_glue = [call for call in cloud.moto.calls[calls:] if call.service == "glue"]
+    assert sorted(call.operation for call in by_glue) == [
+        "BatchCreatePartition", "BatchUpdatePartition", "GetPartitions", "GetTable",
+    ]  # fmt: skip
+    descriptor = cloud.moto.glue.get_table("pregao", table).as_dict()["StorageDescriptor"]
+    for call in by_glue:
+        for entry in call.parameters.get("PartitionInputList") or call.parameters.get("Entries", []):
+            kept = entry.get("PartitionInput", entry)["StorageDescriptor"]
+            # What is false is not said: it is the default.
+            assert {**descriptor, **kept} == {**descriptor, "Location": kept["Location"]}, "as the table has it"
+            assert not any(value for name, value in descriptor.items() if name not in kept)
+
     confirmed = cloud.invoke("validate-partitions", {"stage": "published", "table": table, **OF_RUN})
     assert (confirmed["partitions"], confirmed["rows"]) == (2, published["rows"])
+    calls = len(cloud.moto.calls)
     assert cloud.invoke("create-athena-table", {"table": table, **DAYS}) == published
+    assert not [call for call in cloud.moto.calls[calls:] if call.operation.startswith("Batch")], "all is right already"
     listed = json.loads(cloud.moto.objects(cloud.lake)[f"catalog/files/{table}.json"])
     files = [file["uri"] for file in listed["files"]]
-    assert files == [f"{folder}part-0.parquet" for folder in location]
+    assert files == [f"{location[day]}part-0.parquet" for day in (first, second)]
+
+
+def test_a_day_that_a_record_has_not_in_a_table_is_removed_there(written: Written):
+    cloud = written.cloud
+    cloud.put_partitions("quotes", dict.fromkeys(written.days, "s3://earlier/"))
+    written_at = "2020-04-02T10:00:00Z"
+    record = {
+        "version": 1, "day": "2020-04-01", "number": 1, "cause": "published", "written_at": written_at, "actor": "run other",
+        "published": {"run": "other", "published_at": written_at, "tables": {}, "raw_files": []},
+    }  # fmt: skip
+    key = "published/year=2020/month=4/day=1.json"
+    cloud.s3.put_object(Bucket=cloud.lake, Key=key, Body=json.dumps(record).encode())
+    updated = cloud.invoke("create-athena-table", {"table": "quotes", **DAYS})
+    assert (updated["partitions"], cloud.partitions("quotes")) == (0, {(2020, 4, 2): "s3://earlier/"})
+    cloud.put_partitions("quotes", {(2020, 4, 1): "s3://earlier/"})
+    with cloud.moto.failing("BatchDeletePartition", 400, "AccessDeniedException"):
+        error = cloud.fails("create-athena-table", {"table": "quotes", **DAYS})
+        assert error.error_type == "AccessDeniedException" and "pregao.quotes" in error.message
+
+
+def test_partitions_that_are_there_already_are_moved(written: Written):
+    """The answer to the call that added them may have been lost: they are found when they are added again."""
+    cloud, staged = written.cloud, "quotes_nightly_m7"
+    cloud.invoke("validate-partitions", {"stage": "staged", **OF_RUN})
+    written.publish()
+    location = {day: f"s3://{cloud.lake}/{written.folder('quotes', day)}" for day in written.days}
+    cloud.put_partitions("quotes", {written.days[0]: "s3://elsewhere/"})
+    with cloud.moto.answering("GetPartitions", {"Partitions": []}):
+        cloud.invoke("create-athena-table", {"table": "quotes", **DAYS})
+        assert cloud.partitions("quotes") == location
+        there = {"PartitionValues": ["2020", "4", "1"], "ErrorDetail": {"ErrorCode": "AlreadyExistsException"}}
+        with (
+            cloud.moto.answering("BatchCreatePartition", {"Errors": [there]}),
+            cloud.moto.answering("BatchUpdatePartition", {"Errors": []}),
+        ):
+            cloud.invoke("validate-partitions", {"stage": "staged", **OF_RUN})
+    moved = [call.parameters for call in cloud.moto.made("BatchUpdatePartition")]
+    (entry,) = next(call["Entries"] for call in moved if call["TableName"] == staged)
+    assert entry["PartitionInput"]["StorageDescriptor"]["Location"] == location[written.days[0]]
 
 
 def test_a_run_with_older_raw_files_is_superseded(written: Written):
@@ -770,8 +823,7 @@ def test_a_day_without_rows_is_published_as_an_empty_folder(cloud: Cloud, tmp_pa
     published = cloud.invoke("create-athena-table", {"table": "rejects", "from": "2020-04-01", "to": "2020-04-01"})
     assert (published["partitions"], published["rows"]) == (1, 0)
     location = f"s3://{cloud.lake}/{run.folder('rejects', day)}"
-    assert cloud.moto.statements[-1].endswith(f"PARTITION (year = 2020, month = 4, day = 1) LOCATION '{location}'")
-    cloud.moto.answer("SHOW PARTITIONS `rejects`", ["partition"], [["year=2020/month=4/day=1"]])
+    assert cloud.partitions("rejects") == {day: location}
     confirmed = cloud.invoke("validate-partitions", {"stage": "published", "table": "rejects", **OF_RUN})
     assert (confirmed["partitions"], confirmed["rows"]) == (1, 0)
 
@@ -780,11 +832,11 @@ def test_other_rows_than_were_audited_are_a_quality_error(written: Written):
     cloud, event = written.cloud, {"table": "quotes", **DAYS}
     cloud.invoke("validate-partitions", {"stage": "staged", **OF_RUN})
     written.publish()
-    cloud.moto.answer("SHOW PARTITIONS `quotes`", ["partition"], [["year=2020/month=4/day=1"]])
+    cloud.put_partitions("quotes", {written.days[0]: "s3://lake/"})
     error = cloud.fails("validate-partitions", {"stage": "published", **event})
     assert error.error_type == "QualityError" and "2020-04-02 has no partition" in error.message
     first, second = written.figures("quotes")
-    cloud.moto.answer("SHOW PARTITIONS `quotes`", ["partition"], [[f"year=2020/month=4/day={day}"] for day in (1, 2)])
+    cloud.put_partitions("quotes", {written.days[1]: "s3://lake/"})
     cloud.moto.answer(r'AS tickers.*\sFROM "quotes"', FIGURES, [[*first[:3], first[3] - 1, *first[4:]], second])
     error = cloud.fails("validate-partitions", {"stage": "published", **event})
     assert error.error_type == "QualityError" and "2020-04-01 has" in error.message
@@ -794,6 +846,33 @@ def test_other_rows_than_were_audited_are_a_quality_error(written: Written):
     written.put("quotes", written.days[1], [])
     error = cloud.fails("create-athena-table", {"record": True, "run": RUN})
     assert error.error_type == "QualityError" and "2020-04-02" in error.message
+
+
+def test_failures_of_glue_are_told(written: Written):
+    cloud, event = written.cloud, {"table": "quotes", **DAYS}
+    cloud.invoke("validate-partitions", {"stage": "staged", **OF_RUN})
+    written.publish()
+    for operation in ("GetPartitions", "GetTable", "BatchCreatePartition"):
+        for status, code, expected in [
+            (400, "AccessDeniedException", "AccessDeniedException"),
+            (400, "ThrottlingException", "ServiceUnavailable"),
+            (400, "OperationTimeoutException", "ServiceUnavailable"),
+            (500, "InternalServiceException", "ServiceUnavailable"),
+        ]:
+            with cloud.moto.failing(operation, status, code):
+                error = cloud.fails("create-athena-table", event)
+                assert error.error_type == expected and "pregao.quotes" in error.message
+    for code, expected in [
+        ("InternalServiceException", "ServiceUnavailable"),
+        ("ResourceNumberLimitExceededException", "ResourceNumberLimitExceededException"),
+    ]:
+        detail = {"ErrorCode": code, "ErrorMessage": "in a test"}
+        refused = {"Errors": [{"PartitionValues": ["2020", "4", "2"], "ErrorDetail": detail}]}
+        with cloud.moto.answering("BatchCreatePartition", refused):
+            error = cloud.fails("create-athena-table", event)
+            assert error.error_type == expected
+            assert "year=2020/month=4/day=2 of pregao.quotes" in error.message and "in a test" in error.message
+    assert cloud.partitions("quotes") == {}
 
 
 def test_failures_of_athena_are_told(written: Written, monkeypatch: pytest.MonkeyPatch):

@@ -27,7 +27,6 @@ NOT_CALLED = {
     "xray:PutTelemetryRecords": "Lambda traces invocations in the function's name",
 }
 NOT_CALLED_BY = {
-    ("create-athena-table", "glue:BatchGetPartition"): "how Athena's DDL reads the partitions of a table is not told",
     ("stop-emr-step", "sqs:SendMessage"): "Lambda puts aside in the function's name what it could not do",
     ("validate-partitions", "sqs:SendMessage"): "Lambda puts aside in the function's name what it could not do",
 }

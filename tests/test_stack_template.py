@@ -448,6 +448,9 @@ def test_nothing_deletes_what_is_published_or_quarantined():
         if "s3:DeleteObject" in statement.actions:
             assert statement.condition == {"Null": {"s3:if-match": "false"}}
     for statement in allowing():
+        # The catalog follows the records: days that none of them has in a table are removed there. Files stay.
+        if "glue:BatchDeletePartition" in statement.actions:
+            assert statement.owner == "CreateAthenaTableRole"
         if {"glue:DeleteTable", "glue:DeletePartition"} & set(statement.actions):
             assert statement.owner == "ValidatePartitionsRole"
             assert all("pregao_staged" in resource or resource.endswith(":catalog") for resource in statement.resources)

@@ -1,4 +1,4 @@
-//! Which days are published. Athena tells it from the catalog, without reading any data.
+//! Which days are published. The catalog tells it, without reading any data.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use chrono::NaiveDate;
 use lake::{Error, Lake, partitions};
+use market::partition::Partition;
 use market::table::TableName;
 
 use crate::error::Failure;
@@ -31,7 +32,7 @@ impl Days {
             return Ok(days);
         }
         let days = match partitions::list(lake, lake.config.athena.database.as_str(), table.as_str()).await {
-            Ok(partitions) => partitions.into_iter().map(|partition| partition.date()).collect(),
+            Ok(partitions) => partitions.into_keys().map(Partition::date).collect(),
             Err(error) if error.is_missing_table() => BTreeSet::new(),
             Err(error) => return Err(error),
         };

@@ -86,10 +86,14 @@ impl Error {
         }
     }
 
-    /// Whether it is Athena's word that a table, or its database, is not there: nothing has been published, or the name
-    /// is wrong.
+    /// Whether it is the word of Athena or of Glue that a table, or its database, is not there: nothing has been
+    /// published, or the name is wrong.
     pub fn is_missing_table(&self) -> bool {
-        matches!(self, Error::Athena { reason, .. } if NO_SUCH_TABLE.iter().any(|words| reason.contains(words)))
+        match self {
+            Error::Athena { reason, .. } => NO_SUCH_TABLE.iter().any(|words| reason.contains(words)),
+            Error::Refused { code, .. } => code == NO_SUCH_ENTITY,
+            _ => false,
+        }
     }
 
     /// For `map_err` behind a call of an AWS client: `doing` says what the call was for, such as `listing s3://b/p`.
@@ -103,7 +107,7 @@ impl Error {
             let code = error.code().map(str::to_owned);
             let message = error.message().map(str::to_owned).unwrap_or_else(|| causes(&error));
             match (status, code) {
-                (Some(status), code) if is_final(status) && !is_throttling(code.as_deref()) => {
+                (Some(status), code) if is_final(status) && !is_passing(code.as_deref()) => {
                     Error::Refused { doing, code: code.unwrap_or_else(|| format!("Http{status}")), message }
                 }
                 (_, code) => {
@@ -130,16 +134,37 @@ impl From<Error> for Diagnostic {
 /// Athena's words for a table or a database that is not there: queries have a name for it, DDL has Hive's words.
 const NO_SUCH_TABLE: [&str; 4] = ["TABLE_NOT_FOUND", "SCHEMA_NOT_FOUND", "Table not found", "Database does not exist"];
 
+/// Glue's word for it.
+pub(crate) const NO_SUCH_ENTITY: &str = "EntityNotFoundException";
+
+/// What a service says of a part of a request that it took as a whole.
+pub(crate) fn of_part(doing: String, code: &str, message: String) -> Error {
+    // Of a table that is not there it would have refused the whole.
+    let code = if code == NO_SUCH_ENTITY { "PartitionNotFound" } else { code };
+    if is_passing(Some(code)) {
+        return Error::Unavailable { doing, message: format!("{code}: {message}") };
+    }
+    Error::Refused { doing, code: code.to_owned(), message }
+}
+
 /// Whether the same request would be answered in the same way: it is at fault itself, or a disk is full (507).
 fn is_final(status: u16) -> bool {
     status == 507 || (status < 500 && status != 429)
 }
 
-/// Throttling is sometimes told with a 400.
-fn is_throttling(code: Option<&str>) -> bool {
-    code.is_some_and(|code| {
-        code.contains("Throttl") || matches!(code, "TooManyRequestsException" | "SlowDown" | "RequestLimitExceeded")
-    })
+/// What passes by itself. Some services answer with a 400 for it: when they ask to be left alone for a while, and Glue when
+/// it took too long, or met another change.
+fn is_passing(code: Option<&str>) -> bool {
+    const CODES: [&str; 7] = [
+        "TooManyRequestsException",
+        "SlowDown",
+        "RequestLimitExceeded",
+        "OperationTimeoutException",
+        "ConcurrentModificationException",
+        "InternalServiceException",
+        "ResourceNotReadyException",
+    ];
+    code.is_some_and(|code| code.contains("Throttl") || CODES.contains(&code))
 }
 
 /// An error and what is behind it, in one line. An SDK error alone says no more than "dispatch failure".
@@ -162,12 +187,20 @@ mod tests {
         for status in [429, 500, 502, 503, 504] {
             assert!(!is_final(status), "{status}");
         }
-        assert!(is_throttling(Some("ThrottlingException")) && is_throttling(Some("SlowDown")));
-        assert!(!is_throttling(Some("AccessDenied")) && !is_throttling(None));
+        for code in ["ThrottlingException", "SlowDown", "OperationTimeoutException", "ConcurrentModificationException"]
+        {
+            assert!(is_passing(Some(code)), "{code}");
+        }
+        assert!(!is_passing(Some("AccessDenied")) && !is_passing(None));
+        let of_part = |code: &str| of_part("adding a partition".to_owned(), code, "as it is".to_owned());
+        assert_eq!(of_part("InternalServiceException").name(), "ServiceUnavailable");
+        let missing = of_part("EntityNotFoundException");
+        assert_eq!(missing.to_string(), "adding a partition: PartitionNotFound: as it is");
+        assert!(!missing.is_missing_table(), "the table is there, and one of its partitions is not");
     }
 
     #[test]
-    fn a_missing_table_is_told_by_athenas_words() {
+    fn a_missing_table_is_told_by_athena_and_by_glue() {
         for (reason, missing) in [
             ("TABLE_NOT_FOUND: line 1:15: Table 'awsdatacatalog.pregao.quotas' does not exist", true),
             ("SCHEMA_NOT_FOUND: line 1:15: Schema 'market' does not exist", true),
@@ -186,12 +219,13 @@ mod tests {
             };
             assert_eq!(error.is_missing_table(), missing, "{reason}");
         }
-        // Only what Athena says of a query counts, and not what a service says of a request.
-        let refused = |message: &str| Error::Refused {
+        // Of a request the code counts, and no words.
+        let refused = |code: &str, message: &str| Error::Refused {
             doing: "asking".to_owned(),
-            code: "InvalidRequestException".to_owned(),
+            code: code.to_owned(),
             message: message.to_owned(),
         };
-        assert!(!refused("TABLE_NOT_FOUND").is_missing_table());
+        assert!(!refused("InvalidRequestException", "TABLE_NOT_FOUND").is_missing_table());
+        assert!(refused("EntityNotFoundException", "Table quotes not found.").is_missing_table());
     }
 }

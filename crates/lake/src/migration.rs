@@ -93,7 +93,7 @@ impl Catalog {
         let mut partitions = BTreeSet::new();
         for table in TableName::ALL {
             match partitions::list(lake, lake.config.athena.database.as_str(), table.as_str()).await {
-                Ok(found) => partitions.extend(found.into_iter().map(|partition| (partition.date(), table))),
+                Ok(found) => partitions.extend(found.into_keys().map(|partition| (partition.date(), table))),
                 Err(error) if error.is_missing_table() => {}
                 Err(error) => return Err(error),
             }
@@ -204,16 +204,16 @@ async fn locate(
             None => unknown.push(day),
         }
     }
-    let shared = Arc::new(lake.clone());
-    let described = parallel::map(unknown, AT_ONCE, |day| {
-        let lake = shared.clone();
-        async move {
-            let database = lake.config.athena.database.as_str();
-            let location = partitions::location(&lake, database, table.as_str(), day.into()).await?;
-            Ok((day, place_at(&lake, table, day, &location, BTreeMap::new())))
+    if unknown.is_empty() {
+        return Ok(places);
+    }
+    let locations = partitions::list(lake, lake.config.athena.database.as_str(), table.as_str()).await?;
+    for day in unknown {
+        // One that was removed meanwhile is not of the catalog any more.
+        if let Some(location) = locations.get(&day.into()) {
+            places.insert(day, place_at(lake, table, day, location, BTreeMap::new()));
         }
-    });
-    places.extend(described.await?);
+    }
     Ok(places)
 }
 

@@ -1,12 +1,19 @@
-//! The partitions of tables in Athena: what a table has, how more are added, and how a query keeps to some.
+//! The partitions of tables: what the catalog has, how it is brought to what is wanted, and how a query keeps to some.
+//!
+//! Partitions are read and changed through Glue, many in one call. Each by itself changes at once: a reader sees a day as
+//! it was or as it is. Databases and tables are made by statements on Athena.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::num::NonZeroUsize;
 
+use aws_sdk_glue::types::{
+    BatchUpdatePartitionRequestEntry, ErrorDetail, PartitionInput, PartitionValueList, StorageDescriptor,
+};
 use chrono::{Datelike, NaiveDate};
 use market::partition::{KEYS, Partition};
 
-use crate::error::Error;
-use crate::{Lake, athena};
+use crate::error::{self, Error, NO_SUCH_ENTITY};
+use crate::{Lake, athena, parallel};
 
 /// Creates a database unless it is there.
 ///
@@ -16,50 +23,239 @@ pub async fn create_database(lake: &Lake, database: &str) -> Result<(), Error> {
     athena::run_in(lake, None, &format!("CREATE DATABASE IF NOT EXISTS `{database}`")).await.map(drop)
 }
 
-/// The partitions that a table has.
+/// The partitions that a table has, each with the URI of its folder.
 ///
 /// # Errors
-/// As [`athena::run`].
-pub async fn list(lake: &Lake, database: &str, table: &str) -> Result<BTreeSet<Partition>, Error> {
-    let answer = athena::run_in(lake, database, &format!("SHOW PARTITIONS `{table}`")).await?;
-    let named = answer.rows.into_iter().flatten().flatten().map(|text| text.parse());
-    named.collect::<Result<_, _>>().map_err(|error| Error::Quality(format!("of the table {database}.{table}: {error}")))
+/// Whatever Glue refuses, such as a table that is not there ([`Error::is_missing_table`]); [`Error::Quality`] for a
+/// partition that is no day or has no location.
+pub async fn list(lake: &Lake, database: &str, table: &str) -> Result<BTreeMap<Partition, String>, Error> {
+    let wrong = |what: &str| Error::Quality(format!("of the table {database}.{table}: {what}"));
+    let request = lake.glue.get_partitions().database_name(database).table_name(table).exclude_column_schema(true);
+    let mut pages = request.max_results(LISTED_AT_ONCE).into_paginator().send();
+    let mut found = BTreeMap::new();
+    while let Some(page) = pages.next().await {
+        let page = page.map_err(Error::aws(format!("listing the partitions of {database}.{table}")))?;
+        for listed in page.partitions.unwrap_or_default() {
+            let partition = named(listed.values()).map_err(|error| wrong(&error))?;
+            let location = listed.storage_descriptor.and_then(|descriptor| descriptor.location);
+            found.insert(partition, location.ok_or_else(|| wrong(&format!("{partition} has no location")))?);
+        }
+    }
+    Ok(found)
 }
 
-/// The most partitions that Athena takes in one statement.
-const AT_ONCE: usize = 100;
+/// The partition of these values of [`KEYS`].
+fn named(values: &[String]) -> Result<Partition, String> {
+    if values.len() != KEYS.len() {
+        return Err(format!("{values:?} are no values of {}", KEYS.join(", ")));
+    }
+    let path: Vec<String> = KEYS.iter().zip(values).map(|(key, value)| format!("{key}={value}")).collect();
+    path.join("/").parse().map_err(|error: market::partition::InvalidPartition| error.to_string())
+}
 
-/// Adds to a table those partitions that it does not have, each with the URI of its folder.
+/// What [`publish`] did with the partitions that were wanted.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Outcome {
+    /// Those that were not there.
+    pub created: BTreeSet<Partition>,
+    /// Those that were at another location.
+    pub changed: BTreeSet<Partition>,
+    /// Those that were right already.
+    pub left: BTreeSet<Partition>,
+}
+
+/// The most partitions that Glue lists, adds or moves, and removes in one call.
+const LISTED_AT_ONCE: i32 = 1_000;
+const AT_ONCE: usize = 100;
+const REMOVED_AT_ONCE: usize = 25;
+
+/// This many calls are made at once.
+const CALLS: NonZeroUsize = NonZeroUsize::new(5).expect("not zero");
+
+/// As many partitions as [`update`] changes in calls that are all made at once: a second or two of work.
+pub const IN_A_TURN: usize = AT_ONCE * CALLS.get();
+
+/// Brings the partitions of a table to the wanted locations, each the URI of a folder with its last slash. Partitions that
+/// are not named stay as they are. Done again, after whatever failure, it does what is left.
 ///
 /// # Errors
-/// As [`athena::run`].
-pub async fn add(lake: &Lake, database: &str, table: &str, folders: &[(Partition, String)]) -> Result<(), Error> {
-    for some in folders.chunks(AT_ONCE) {
-        let clauses: Vec<String> =
-            some.iter().map(|(partition, uri)| format!("{} LOCATION '{uri}'", clause(*partition))).collect();
-        let statement = format!("ALTER TABLE `{table}` ADD IF NOT EXISTS\n{}", clauses.join("\n"));
-        athena::run_in(lake, database, &statement).await?;
+/// As [`list`] and [`update`].
+pub async fn publish(
+    lake: &Lake,
+    database: &str,
+    table: &str,
+    wanted: &BTreeMap<Partition, String>,
+) -> Result<Outcome, Error> {
+    update(lake, database, table, &list(lake, database, table).await?, wanted).await
+}
+
+/// [`publish`] of a table whose partitions are known, by [`list`].
+///
+/// # Errors
+/// [`Error::Refused`] or [`Error::Unavailable`] when Glue does not take a partition, with the partition and Glue's reason.
+/// Others may have been changed then.
+pub async fn update(
+    lake: &Lake,
+    database: &str,
+    table: &str,
+    there: &BTreeMap<Partition, String>,
+    wanted: &BTreeMap<Partition, String>,
+) -> Result<Outcome, Error> {
+    let mut outcome = Outcome::default();
+    let (mut missing, mut misplaced) = (Vec::new(), Vec::new());
+    for (partition, location) in wanted {
+        match there.get(partition) {
+            Some(found) if found == location => _ = outcome.left.insert(*partition),
+            Some(_) => misplaced.push((*partition, location.clone())),
+            None => missing.push((*partition, location.clone())),
+        }
+    }
+    if missing.is_empty() && misplaced.is_empty() {
+        return Ok(outcome);
+    }
+    let target = Target::of(lake, database, table).await?;
+    let creations = batches(&missing).map(|batch| (Change::Create, batch));
+    let changes = creations.chain(batches(&misplaced).map(|batch| (Change::Update, batch)));
+    let done = parallel::map(changes, CALLS, |(change, batch)| {
+        let target = target.clone();
+        async move {
+            match change {
+                Change::Create => target.create(batch).await,
+                Change::Update => target.update(batch).await,
+            }
+        }
+    });
+    for batch in done.await? {
+        outcome.created.extend(batch.created);
+        outcome.changed.extend(batch.changed);
+    }
+    Ok(outcome)
+}
+
+/// Removes partitions from a table. Their files stay. Those that are not there are passed over.
+///
+/// # Errors
+/// As [`update`].
+pub async fn remove(lake: &Lake, database: &str, table: &str, partitions: &[Partition]) -> Result<(), Error> {
+    for some in partitions.chunks(REMOVED_AT_ONCE) {
+        let named = some.iter().map(|partition| {
+            let list = PartitionValueList::builder().set_values(Some(values(*partition)));
+            list.build().expect("the values are set")
+        });
+        let request = lake.glue.batch_delete_partition().database_name(database).table_name(table);
+        let request = request.set_partitions_to_delete(Some(named.collect()));
+        let doing = format!("removing partitions of {database}.{table}");
+        let answer = request.send().await.map_err(Error::aws(doing))?;
+        let errors = answer.errors.unwrap_or_default();
+        if let Some(error) = errors.iter().find(|error| code(error.error_detail()) != NO_SUCH_ENTITY) {
+            let name = format!("{database}.{table}");
+            return Err(refused("removing", error.partition_values(), &name, error.error_detail()));
+        }
     }
     Ok(())
 }
 
-/// The URI of the folder of a partition.
-///
-/// # Errors
-/// As [`athena::run`]; [`Error::Quality`] when Athena says none.
-pub async fn location(lake: &Lake, database: &str, table: &str, partition: Partition) -> Result<String, Error> {
-    let statement = format!("DESCRIBE FORMATTED `{table}` {}", clause(partition));
-    let answer = athena::run_in(lake, database, &statement).await?;
-    // A line is one cell with tabs, or a cell for each of its columns.
-    let lines = answer.rows.into_iter().map(|row| row.into_iter().flatten().collect::<Vec<_>>().join("\t"));
-    let location = lines.filter_map(|line| Some(line.trim().strip_prefix("Location:")?.trim().to_owned())).next();
-    location.ok_or_else(|| Error::Quality(format!("{statement} says no location")))
+#[derive(Debug, Clone, Copy)]
+enum Change {
+    Create,
+    Update,
 }
 
-/// A partition as DDL names it: `PARTITION (year = 2020, month = 4, day = 1)`.
-pub fn clause(partition: Partition) -> String {
-    let values = KEYS.iter().zip(partition.values()).map(|(key, value)| format!("{key} = {value}"));
-    format!("PARTITION ({})", values.collect::<Vec<_>>().join(", "))
+/// Partitions with their locations, for one call.
+type Batch = Vec<(Partition, String)>;
+
+fn batches(all: &[(Partition, String)]) -> impl Iterator<Item = Batch> {
+    all.chunks(AT_ONCE).map(<[_]>::to_vec)
+}
+
+/// A table whose partitions are changed.
+#[derive(Debug, Clone)]
+struct Target {
+    glue: aws_sdk_glue::Client,
+    database: String,
+    table: String,
+    /// What its partitions have but for the location.
+    descriptor: StorageDescriptor,
+}
+
+impl Target {
+    async fn of(lake: &Lake, database: &str, table: &str) -> Result<Self, Error> {
+        let doing = format!("looking at the table {database}.{table}");
+        let request = lake.glue.get_table().database_name(database).name(table);
+        let found = request.send().await.map_err(Error::aws(doing.clone()))?.table;
+        let descriptor = found.and_then(|table| table.storage_descriptor).ok_or_else(|| Error::Unavailable {
+            doing,
+            message: "Glue answered with a table without a StorageDescriptor".to_owned(),
+        })?;
+        Ok(Self { glue: lake.glue.clone(), database: database.to_owned(), table: table.to_owned(), descriptor })
+    }
+
+    /// Adds partitions. One that is there meanwhile, because an answer was lost or by somebody else, is updated.
+    async fn create(&self, batch: Batch) -> Result<Outcome, Error> {
+        let inputs = batch.iter().map(|(partition, location)| self.input(*partition, location)).collect();
+        let request = self.glue.batch_create_partition().database_name(&self.database).table_name(&self.table);
+        let request = request.set_partition_input_list(Some(inputs));
+        let answer = request.send().await.map_err(Error::aws(format!("adding partitions to {self}")))?;
+        let mut there = BTreeSet::new();
+        for error in answer.errors.unwrap_or_default() {
+            let partition = named(error.partition_values()).ok();
+            match partition {
+                Some(partition) if code(error.error_detail()) == ALREADY_EXISTS => _ = there.insert(partition),
+                _ => return Err(refused("adding", error.partition_values(), &self.to_string(), error.error_detail())),
+            }
+        }
+        let (again, created): (Batch, Batch) = batch.into_iter().partition(|(partition, _)| there.contains(partition));
+        let mut outcome = if again.is_empty() { Outcome::default() } else { self.update(again).await? };
+        outcome.created.extend(created.into_iter().map(|(partition, _)| partition));
+        Ok(outcome)
+    }
+
+    /// Points partitions that are there to their locations.
+    async fn update(&self, batch: Batch) -> Result<Outcome, Error> {
+        let entries = batch.iter().map(|(partition, location)| {
+            let entry = BatchUpdatePartitionRequestEntry::builder()
+                .set_partition_value_list(Some(values(*partition)))
+                .partition_input(self.input(*partition, location));
+            entry.build().expect("both members are set")
+        });
+        let request = self.glue.batch_update_partition().database_name(&self.database).table_name(&self.table);
+        let request = request.set_entries(Some(entries.collect()));
+        let answer = request.send().await.map_err(Error::aws(format!("moving partitions of {self}")))?;
+        if let Some(error) = answer.errors.unwrap_or_default().first() {
+            return Err(refused("moving", error.partition_value_list(), &self.to_string(), error.error_detail()));
+        }
+        Ok(Outcome { changed: batch.into_iter().map(|(partition, _)| partition).collect(), ..Outcome::default() })
+    }
+
+    fn input(&self, partition: Partition, location: &str) -> PartitionInput {
+        let mut descriptor = self.descriptor.clone();
+        descriptor.location = Some(location.to_owned());
+        PartitionInput::builder().set_values(Some(values(partition))).storage_descriptor(descriptor).build()
+    }
+}
+
+/// What Glue says of one partition of a call on a table.
+fn refused(doing: &str, values: &[String], table: &str, detail: Option<&ErrorDetail>) -> Error {
+    let pairs: Vec<String> = KEYS.iter().zip(values).map(|(key, value)| format!("{key}={value}")).collect();
+    let doing = format!("{doing} the partition {} of {table}", pairs.join("/"));
+    let message = detail.and_then(ErrorDetail::error_message).unwrap_or("no reason was returned").to_owned();
+    error::of_part(doing, code(detail), message)
+}
+
+impl std::fmt::Display for Target {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}.{}", self.database, self.table)
+    }
+}
+
+const ALREADY_EXISTS: &str = "AlreadyExistsException";
+
+fn code(detail: Option<&ErrorDetail>) -> &str {
+    detail.and_then(ErrorDetail::error_code).unwrap_or("UnknownError")
+}
+
+fn values(partition: Partition) -> Vec<String> {
+    partition.values().map(|value| value.to_string()).to_vec()
 }
 
 /// The most months that [`condition`] names one by one. Each takes some operators, of which a statement may have only
@@ -125,7 +321,18 @@ mod tests {
 
     #[test]
     fn days_are_named_as_partitions() {
-        assert_eq!(clause(day("2020-04-01").into()), "PARTITION (year = 2020, month = 4, day = 1)");
+        let values = ["2020", "4", "1"].map(str::to_owned);
+        assert_eq!(named(&values), Ok(day("2020-04-01").into()));
+        for wrong in
+            [&["2020", "04", "1"][..], &["2020", "4"], &["2020", "4", "1", "1"], &["2020", "4", "31"], &["", "", ""]]
+        {
+            let wrong: Vec<String> = wrong.iter().map(|value| (*value).to_owned()).collect();
+            assert!(named(&wrong).is_err(), "{wrong:?}");
+        }
+    }
+
+    #[test]
+    fn a_condition_names_few_days_one_by_one() {
         assert_eq!(
             condition(["2020-04-30", "2020-05-01", "2020-05-02"].map(day)),
             "(year = 2020 AND month = 4 AND day IN (30)) OR (year = 2020 AND month = 5 AND day IN (1, 2))"

@@ -50,7 +50,7 @@ const MADE: &str = "pregao.made";
 /// How old such a database gets.
 const AGE: TimeDelta = TimeDelta::days(1);
 
-/// Makes a table of the columns of `table` in `database`, over these folders. What is there already stays.
+/// Makes a table of the columns of `table` in `database`, over these folders. A table that is there already stays.
 ///
 /// # Errors
 /// As [`athena::run`].
@@ -69,7 +69,7 @@ pub async fn table(
     }
     let ddl = table.create_table_ddl_as(database, name, &location);
     athena::run_in(lake, database, &format!("{ddl}\nTBLPROPERTIES ({})", properties.join(", "))).await?;
-    partitions::add(lake, database, name, folders).await
+    partitions::publish(lake, database, name, &folders.iter().cloned().collect()).await.map(|_| ())
 }
 
 /// Whether the published table promises that each of its partitions has a manifest.

@@ -48,8 +48,8 @@ const PATIENCE: Duration = Duration::from_secs(600);
 /// Brings a table, or all of them, to what the records of the days of `range` say. Idempotent.
 ///
 /// # Errors
-/// [`Error::Unavailable`] when others update the table for too long; [`Error::Athena`] when a statement fails; as
-/// [`record::read`].
+/// [`Error::Unavailable`] when others update the table for too long; [`Error::Athena`] when a statement fails; what Glue
+/// refuses; as [`record::read`].
 pub async fn update(lake: &Lake, table: Option<TableName>, range: DateRange) -> Result<Updated, Error> {
     // Else lists of what is published would be made without what older versions have published.
     migration::ensure(lake).await?;
@@ -110,19 +110,16 @@ async fn point(
     gone: Vec<Partition>,
 ) -> Result<(), Error> {
     let database = lake.config.athena.database.as_str();
-    let existing = lease.within(partitions::list(lake, database, table.as_str())).await?;
-    let (moved, added): (Vec<_>, Vec<_>) = wanted.into_iter().partition(|(partition, _)| existing.contains(partition));
-    for some in added.chunks(100) {
-        lease.within(partitions::add(lake, database, table.as_str(), some)).await?;
+    let there = lease.within(partitions::list(lake, database, table.as_str())).await?;
+    let differing: Vec<(Partition, String)> =
+        wanted.into_iter().filter(|(partition, location)| there.get(partition) != Some(location)).collect();
+    for some in differing.chunks(partitions::IN_A_TURN) {
+        let some = some.iter().cloned().collect();
+        lease.within(partitions::update(lake, database, table.as_str(), &there, &some)).await?;
     }
-    for (partition, uri) in moved {
-        let clause = partitions::clause(partition);
-        let statement = format!("ALTER TABLE `{table}` {clause} SET LOCATION '{uri}'");
-        lease.within(athena::run(lake, &statement)).await?;
-    }
-    for partition in gone.into_iter().filter(|partition| existing.contains(partition)) {
-        let clause = partitions::clause(partition);
-        lease.within(athena::run(lake, &format!("ALTER TABLE `{table}` DROP IF EXISTS {clause}"))).await?;
+    let gone: Vec<Partition> = gone.into_iter().filter(|partition| there.contains_key(partition)).collect();
+    for some in gone.chunks(partitions::IN_A_TURN) {
+        lease.within(partitions::remove(lake, database, table.as_str(), some)).await?;
     }
     Ok(())
 }

@@ -64,7 +64,7 @@ async fn confirm_table(
     let existing = partitions::list(lake, database, table.as_str()).await?;
     let mut wrong: Vec<String> = audited
         .keys()
-        .filter(|date| !existing.contains(&Partition::from(**date)))
+        .filter(|date| !existing.contains_key(&Partition::from(**date)))
         .map(|date| format!("{date} has no partition"))
         .collect();
     if !audited.is_empty() {

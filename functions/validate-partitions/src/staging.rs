@@ -44,7 +44,7 @@ impl<'a> Staging<'a> {
             let partition = Partition::from(*date);
             (partition, keys::uri(bucket, &keys::run_folder(table, partition, self.run)))
         });
-        partitions::add(self.lake, &self.database, &name, &folders.collect::<Vec<_>>()).await
+        partitions::publish(self.lake, &self.database, &name, &folders.collect()).await.map(drop)
     }
 
     /// Forgets a staged table. Its files stay.

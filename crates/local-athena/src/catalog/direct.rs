@@ -356,12 +356,16 @@ mod tests {
             |table: &mut Table| table.columns.push(table.columns[0].clone()),
             |table: &mut Table| table.partition_keys.push(table.columns[0].clone()),
             |table: &mut Table| table.properties.push(("projection.enabled".to_owned(), "true".to_owned())),
-            |table: &mut Table| table.kind = TableKind::External { location: "here".to_owned(), format: Format::Parquet },
+            |table: &mut Table| {
+                table.kind = TableKind::External { location: "here".to_owned(), format: Format::Parquet }
+            },
             |table: &mut Table| {
                 table.columns.push(TableColumn::new("levels", "array<double>", None).expect("a column"));
                 table.kind = TableKind::External { location: "s3://lake/json/".to_owned(), format: Format::Json };
             },
-            |table: &mut Table| table.kind = TableKind::View { sql: "SELECT 1".to_owned(), database: "market".to_owned() },
+            |table: &mut Table| {
+                table.kind = TableKind::View { sql: "SELECT 1".to_owned(), database: "market".to_owned() }
+            },
             |table: &mut Table| table.name = "\n".to_owned(),
         ] {
             assert!(matches!(of(change), Err(ChangeError::Invalid(_))));

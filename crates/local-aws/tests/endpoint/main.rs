@@ -3,6 +3,7 @@
 mod athena;
 mod emr;
 mod faults;
+mod glue;
 mod in_process;
 mod kept_or_refused;
 mod leases;

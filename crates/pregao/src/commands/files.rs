@@ -73,7 +73,7 @@ fn published(table: TableName, records: impl IntoIterator<Item = Record>) -> Vec
 /// The days of which the catalog has a partition; none where there is no table.
 async fn days_of_catalog(lake: &Lake, table: TableName, range: DateRange) -> Result<Vec<NaiveDate>, Error> {
     match partitions::list(lake, lake.config.athena.database.as_str(), table.as_str()).await {
-        Ok(partitions) => Ok(partitions.into_iter().map(Partition::date).filter(|day| range.contains(*day)).collect()),
+        Ok(partitions) => Ok(partitions.into_keys().map(Partition::date).filter(|day| range.contains(*day)).collect()),
         Err(error) if error.is_missing_table() => Ok(Vec::new()),
         Err(error) => Err(error),
     }

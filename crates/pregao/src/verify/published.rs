@@ -65,28 +65,20 @@ pub async fn all(lake: &Lake, asked: &Asked, findings: &mut Findings) -> Publish
                 findings.unanswered(format!("the table {table}"), &error, "see to the catalog, and verify again");
             }
         }
-        let asked_for: Vec<Partition> = days.into_iter().filter(|day| asked.covers(day.date())).collect();
-        let database = lake.config.athena.database.as_str();
-        let mut places = stream::iter(asked_for)
-            .map(async |partition| (partition, partitions::location(lake, database, table.as_str(), partition).await))
-            .buffer_unordered(AT_ONCE);
-        while let Some((partition, location)) = places.next().await {
+        for (partition, location) in days.into_iter().filter(|(day, _)| asked.covers(day.date())) {
             let date = partition.date();
-            match location {
-                Ok(location) => match run_folder(lake, table, partition, &location) {
-                    Some(folder) => _ = published.folders.insert((table, date), folder),
-                    None => findings.add(
-                        FindingKind::Catalog,
-                        format!("the partition {table} {date}"),
-                        &format!(
-                            "a folder {}run=.../{table}/{partition}/",
-                            keys::uri(&lake.config.buckets.lake, keys::RUNS)
-                        ),
-                        &location,
-                        &asked.run(date),
+            match run_folder(lake, table, partition, &location) {
+                Some(folder) => _ = published.folders.insert((table, date), folder),
+                None => findings.add(
+                    FindingKind::Catalog,
+                    format!("the partition {table} {date}"),
+                    &format!(
+                        "a folder {}run=.../{table}/{partition}/",
+                        keys::uri(&lake.config.buckets.lake, keys::RUNS)
                     ),
-                },
-                Err(error) => findings.unanswered(format!("the partition {table} {date}"), &error, &asked.run(date)),
+                    &location,
+                    &asked.run(date),
+                ),
             }
         }
     }
