@@ -94,7 +94,7 @@ def _list(value: object) -> list:
 
 def needs(call: Call) -> Iterator[Need]:
     """All that the caller has to be allowed for this call to do what it did."""
-    by_service = {"s3": _s3, "elasticmapreduce": _emr, "athena": _athena, "glue": _glue_call}
+    by_service = {"s3": _s3, "elasticmapreduce": _emr, "athena": _athena, "glue": _glue_call, "states": _states}
     yield from by_service[call.service](call)
 
 
@@ -105,6 +105,15 @@ def _s3(call: Call) -> Iterator[Need]:
     reads_target = Need("s3:GetObject", object_, why=f"{why} by an ETag reads it")
     if call.operation == "ListObjectsV2":
         yield Need("s3:ListBucket", bucket, _context(**{"s3:prefix": asked["Prefix"]}), why)
+        return
+    if call.operation == "ListMultipartUploads":
+        yield Need("s3:ListBucketMultipartUploads", bucket, why=why)
+        return
+    if call.operation == "DeleteObjects":
+        yield from (Need("s3:DeleteObject", f"{bucket}/{key}", why=why) for key in asked["Keys"])
+        return
+    if call.operation == "AbortMultipartUpload":
+        yield Need("s3:AbortMultipartUpload", object_, why=why)
         return
     if call.operation in ("GetObject", "HeadObject"):
         yield Need("s3:GetObject", object_, why=why)
@@ -272,12 +281,32 @@ def _of_table(statement: str, database: str | None) -> tuple[str, str | None, st
 
 
 def _glue_call(call: Call) -> Iterator[Need]:
-    """Each operation on a table is an action of its own name: the locations of partitions are not looked at."""
+    """Each operation is an action of its own name: the locations of partitions are not looked at."""
+    asked, why = call.parameters, call.operation
     of_partitions = ("GetPartitions", "BatchCreatePartition", "BatchUpdatePartition", "BatchDeletePartition")
-    if call.operation not in ("GetTable", *of_partitions):
+    if call.operation == "GetDatabases":
+        yield from _glue(call.operation, "*", None, why)
+    elif call.operation == "GetTables":
+        yield from _glue(call.operation, asked["DatabaseName"], "*", why)
+    elif call.operation == "DeleteDatabase":
+        # https://docs.aws.amazon.com/glue/latest/dg/glue-specifying-resource-arns.html: what is deleted needs a permission
+        # on all that is in it, too.
+        yield from _glue(call.operation, asked["Name"], "*", why)
+        functions = f"arn:aws:glue:{REGION}:{ACCOUNT}:userDefinedFunction/{asked['Name']}/*"
+        yield Need(f"glue:{call.operation}", functions, why=why)
+    elif call.operation in ("GetTable", "DeleteTable"):
+        yield from _glue(call.operation, asked["DatabaseName"], asked["Name"], why)
+    elif call.operation in of_partitions:
+        yield from _glue(call.operation, asked["DatabaseName"], asked["TableName"], why)
+    else:
         raise NotImplementedError(f"what Glue asks for {call.operation}")
-    table = call.parameters["Name"] if call.operation == "GetTable" else call.parameters["TableName"]
-    yield from _glue(call.operation, call.parameters["DatabaseName"], table, call.operation)
+
+
+def _states(call: Call) -> Iterator[Need]:
+    if call.operation != "ListExecutions":
+        raise NotImplementedError(f"what Step Functions asks for {call.operation}")
+    name = call.parameters["stateMachineArn"].rsplit(":", 1)[1]
+    yield Need("states:ListExecutions", f"arn:aws:states:{REGION}:{ACCOUNT}:stateMachine:{name}", why=call.operation)
 
 
 def _glue(action: str, database: str | None, table: str | None, why: str) -> Iterable[Need]:

@@ -23,6 +23,7 @@ import uuid
 from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 from urllib.parse import parse_qs, unquote
+from xml.etree import ElementTree
 
 import pytest
 from moto.athena.models import QueryResults, athena_backends
@@ -33,6 +34,7 @@ from moto.glue.exceptions import AlreadyExistsException, EntityNotFoundException
 from moto.glue.models import GlueBackend, glue_backends
 from moto.s3.models import S3Backend, s3_backends
 from moto.server import DomainDispatcherApplication, create_backend_app
+from moto.stepfunctions.models import stepfunctions_backends
 from moto.stepfunctions.parser.models import stepfunctions_parser_backends
 from werkzeug.serving import WSGIRequestHandler, make_server
 
@@ -43,7 +45,10 @@ CREDENTIAL = re.compile(r"Credential=([^/]+)/[^/]+/([^/]+)/([^/]+)/aws4_request"
 INVOKE = re.compile(r"/2015-03-31/functions/([^/]+)/invocations")
 # The headers of an S3 request that change what it means, and so what it needs.
 CONDITIONS = ["if-match", "if-none-match", "x-amz-copy-source", "x-amz-copy-source-if-match", "range"]
-RESET = [s3_backends, emr_backends, athena_backends, glue_backends, stepfunctions_parser_backends]
+RESET = [
+    *(s3_backends, emr_backends, athena_backends, glue_backends),
+    *(stepfunctions_backends, stepfunctions_parser_backends),
+]
 
 CREATE_DATABASE = re.compile(r"CREATE DATABASE IF NOT EXISTS `(\w+)`")
 CREATE_TABLE = re.compile(
@@ -60,9 +65,9 @@ class Call(NamedTuple):
     """One request, as a role's policy would have to allow it."""
 
     caller: str  # the access key
-    service: str  # as credentials name it: s3, elasticmapreduce, athena, glue
+    service: str  # as credentials name it: s3, elasticmapreduce, athena, glue, states
     operation: str
-    parameters: dict  # the body; of S3 bucket, key, prefix and the headers in CONDITIONS
+    parameters: dict  # the body; of S3 bucket, key or keys, prefix and the headers in CONDITIONS
     status: int
     about: dict  # what only the account knows of it: tags, the workgroup of a query, folders that are not there
 
@@ -78,7 +83,7 @@ class Fault(NamedTuple):
     status: int
     code: str
     message: str
-    answer: dict | None = None  # with the status 200
+    answer: dict | bytes | None = None  # with the status 200; of S3, a document
 
 
 Rows = list  # of lists of cells; None is NULL
@@ -152,7 +157,7 @@ class Moto:
             yield
 
     @contextlib.contextmanager
-    def answering(self, operation: str, answer: dict) -> Iterator[None]:
+    def answering(self, operation: str, answer: dict | bytes) -> Iterator[None]:
         """Answers each call of an operation with this."""
         with self._faced(Fault(operation, 200, "", "", answer)):
             yield
@@ -200,7 +205,7 @@ class Moto:
         if not credential:
             return self._moto(environ, start_response)
         caller, _, service = credential.groups()
-        operation, parameters = _s3(environ) if service == "s3" else _json(environ, body)
+        operation, parameters = _s3(environ, body) if service == "s3" else _json(environ, body)
         about = self._about(service, operation, parameters)
         fault = next((fault for fault in self.faults if fault.operation == operation), None)
         if operation == "CopyObject" and self._is_unmet(parameters):
@@ -343,7 +348,7 @@ def _json(environ: dict, body: bytes) -> tuple[str, dict]:
     return environ["HTTP_X_AMZ_TARGET"].split(".")[-1], json.loads(body or b"{}")
 
 
-def _s3(environ: dict) -> tuple[str, dict]:
+def _s3(environ: dict, body: bytes) -> tuple[str, dict]:
     """An S3 request by its name. Only those that a function may make are known here; any other has to be added."""
     method, query = environ["REQUEST_METHOD"], parse_qs(environ.get("QUERY_STRING", ""), keep_blank_values=True)
     bucket, _, key = environ["PATH_INFO"].lstrip("/").encode("latin-1").decode().partition("/")
@@ -352,6 +357,13 @@ def _s3(environ: dict) -> tuple[str, dict]:
     parameters = {"Bucket": bucket, **({"Key": key} if key else {}), **headers}
     if not key and method == "GET" and query.get("list-type") == ["2"]:
         return "ListObjectsV2", {**parameters, "Prefix": query.get("prefix", [""])[0]}
+    if not key and method == "GET" and "uploads" in query:
+        return "ListMultipartUploads", parameters
+    if not key and method == "POST" and "delete" in query:
+        keys = [key.text for key in ElementTree.fromstring(body).iterfind("{*}Object/{*}Key")]
+        return "DeleteObjects", {**parameters, "Keys": keys}
+    if key and method == "DELETE" and "uploadId" in query:
+        return "AbortMultipartUpload", parameters
     subresources = set(query) - {"x-id", "list-type", "prefix"}
     names = {"GET": "GetObject", "HEAD": "HeadObject", "DELETE": "DeleteObject", "PUT": "PutObject"}
     if key and not subresources and method in names:
@@ -361,6 +373,8 @@ def _s3(environ: dict) -> tuple[str, dict]:
 
 def _refusal(service: str, fault: Fault) -> tuple[str, list, bytes]:
     status = f"{fault.status} In a test"
+    if isinstance(fault.answer, bytes):
+        return status, [("Content-Type", "application/xml")], fault.answer
     if fault.answer is not None:
         return status, [("Content-Type", "application/x-amz-json-1.1")], json.dumps(fault.answer).encode()
     if service == "s3":

@@ -27,9 +27,9 @@ import rawfiles
 from cloud import CHECKED_TOGETHER, FIGURES, RUN, TABLES, Cloud, Written, checked, place, status_change
 from lake import KEY, ROOT
 from lambda_runtime import FunctionError
-from moto_server import RECORDED, Call, Moto
+from moto_server import ACCOUNT, RECORDED, REGION, Call, Moto, table_input
 from rawfiles import Form, quote
-from sam_template import FUNCTIONS
+from sam_template import FUNCTIONS, resolve
 
 DAYS = {"from": "2020-04-01", "to": "2020-04-02"}
 OF_RUN = {"run": RUN, **DAYS}
@@ -862,6 +862,7 @@ def test_failures_of_glue_are_told(written: Written):
             with cloud.moto.failing(operation, status, code):
                 error = cloud.fails("create-athena-table", event)
                 assert error.error_type == expected and "pregao.quotes" in error.message
+            free_lease(cloud)
     for code, expected in [
         ("InternalServiceException", "ServiceUnavailable"),
         ("ResourceNumberLimitExceededException", "ResourceNumberLimitExceededException"),
@@ -872,7 +873,13 @@ def test_failures_of_glue_are_told(written: Written):
             error = cloud.fails("create-athena-table", event)
             assert error.error_type == expected
             assert "year=2020/month=4/day=2 of pregao.quotes" in error.message and "in a test" in error.message
+        free_lease(cloud)
     assert cloud.partitions("quotes") == {}
+
+
+def free_lease(cloud: Cloud) -> None:
+    """Ends the lease that an update keeps for half a minute when a call had no answer, and so may still take effect."""
+    cloud.s3.delete_object(Bucket=cloud.lake, Key="catalog/locks/quotes.json")
 
 
 def test_failures_of_athena_are_told(written: Written, monkeypatch: pytest.MonkeyPatch):
@@ -891,6 +898,146 @@ def test_failures_of_athena_are_told(written: Written, monkeypatch: pytest.Monke
             assert cloud.fails("create-athena-table", event).error_type == expected
     for wrong in ({"table": "quotes"}, {**event, "table": "trades"}, {**event, "run": RUN}, {**record, "run": "a b"}):
         assert cloud.fails("create-athena-table", wrong).error_type == "InvalidInput"
+
+
+# --- vacuum -----------------------------------------------------------------------------------------
+
+
+LONG_AGO, DAY_KEY = datetime.timedelta(days=2), "published/year=2020/month=4/day=1"
+MACHINE_NAME = resolve({"Ref": "CreateDatalakeStateMachine"}).rsplit(":", 1)[1]
+MACHINE = f"arn:aws:states:{REGION}:{ACCOUNT}:stateMachine:{MACHINE_NAME}"
+FIRST_DAY = "year=2020/month=4/day=1"
+
+
+@pytest.fixture
+def replaced(cloud: Cloud) -> Cloud:
+    """A day that one run published and another one replaced, with the files of more runs, all of them days old."""
+    keys = {
+        run: [f"runs/run={run}/plan.json", *(f"runs/run={run}/{table}/{FIRST_DAY}/part-0.parquet" for table in TABLES)]
+        for run in ("first", "second", "failed", "going", "read")
+    }
+    # What an older version wrote, in the folders of the tables.
+    keys["older"] = [f"{table}/{FIRST_DAY}/run=older/part-0.parquet" for table in TABLES]
+    for key in (key for of_run in keys.values() for key in of_run):
+        cloud.s3.put_object(Bucket=cloud.lake, Key=key, Body=b"rows")
+        cloud.moto.age(cloud.lake, key, LONG_AGO)
+    for number, run in enumerate(("first", "second"), start=1):
+        at = f"2020-04-0{number + 1}T10:00:00Z"
+        record = {
+            "version": 1, "day": "2020-04-01", "number": number, "cause": "published", "written_at": at, "actor": f"run {run}",
+            "published": {"run": run, "published_at": at, "tables": {}, "raw_files": []},
+            **({"previous": f"{DAY_KEY}/history/1.json"} if number == 2 else {}),
+        }  # fmt: skip
+        key = f"{DAY_KEY}/history/1.json" if number == 1 else f"{DAY_KEY}.json"
+        cloud.s3.put_object(Bucket=cloud.lake, Key=key, Body=json.dumps(record).encode())
+    states = cloud.moto.client("stepfunctions")
+    definition = json.dumps({"StartAt": "Wait", "States": {"Wait": {"Type": "Wait", "Seconds": 60, "End": True}}})
+    role = f"arn:aws:iam::{ACCOUNT}:role/any"
+    states.create_state_machine(name=MACHINE_NAME, definition=definition, roleArn=role)
+    states.start_execution(stateMachineArn=MACHINE, name="going")
+    # A table that has nothing to do with this lake, but for where it reads.
+    cloud.moto.glue.create_database("theirs", {"Name": "theirs"})
+    place = f"s3://{cloud.lake}/runs/run=read/quotes/{FIRST_DAY}/"
+    cloud.moto.glue.create_table("theirs", "q", table_input("q", "`ticker` string", "", place))
+    cloud.put_partitions("quotes", {(2020, 4, 1): f"s3://{cloud.lake}/runs/run=second/quotes/{FIRST_DAY}/"})
+    return cloud
+
+
+def runs(cloud: Cloud) -> set[str]:
+    """The runs that have any file in the lake."""
+    return {part[4:] for key in cloud.moto.objects(cloud.lake) for part in key.split("/") if part.startswith("run=")}
+
+
+def test_files_of_runs_that_nothing_names_are_removed(replaced: Cloud):
+    cloud = replaced
+    event = {"state_machine": MACHINE}
+    shown = cloud.invoke("vacuum", {**event, "dry_run": True})
+    assert shown["runs"] == {"count": 3, "first": ["failed", "first", "older"]}
+    assert (shown["days"], shown["objects"], shown["bytes"]) == (3, 11, 44)
+    assert len(runs(cloud)) == 6 and not cloud.moto.made("DeleteObjects"), "it only looked"
+    freed = cloud.invoke("vacuum", event)
+    assert freed == {**shown, "dry_run": False}
+    assert runs(cloud) == {"second", "going", "read"}
+    record = json.loads(cloud.moto.objects(cloud.lake)[f"{DAY_KEY}.json"])
+    assert (record["number"], record["published"]["run"]) == (2, "second")
+    assert record["removed_runs"] == ["failed", "first", "older"]
+    written = cloud.moto.made("PutObject")[-1]
+    assert written.parameters["if-match"], "the record was replaced by compare-and-swap"
+    assert cloud.invoke("vacuum", event)["objects"] == 0
+
+    # When the execution has ended and the table is gone, nothing needs the rest.
+    states = cloud.moto.client("stepfunctions")
+    states.stop_execution(executionArn=MACHINE.replace(":stateMachine:", ":execution:") + ":going")
+    cloud.moto.glue.delete_table("theirs", "q")
+    assert cloud.invoke("vacuum", event)["runs"]["first"] == ["going", "read"]
+    assert runs(cloud) == {"second"}
+
+
+def test_a_run_within_the_retention_or_that_has_just_written_stays(replaced: Cloud):
+    cloud = replaced
+    long = {"vacuum": {"keep_days": 36_500}}
+    cloud.s3.put_object(Bucket=cloud.lake, Key="runs/run=failed/audit.json", Body=b"{}")
+    freed = cloud.invoke("vacuum", {"state_machine": MACHINE}, long)
+    assert (freed["keep_days"], freed["runs"]["first"]) == (36_500, ["older"])
+    assert runs(cloud) == {"first", "second", "failed", "going", "read"}
+    off = cloud.invoke("vacuum", {"state_machine": MACHINE}, {"vacuum": {"keep_days": 0}})
+    assert (off["objects"], off["keep_days"]) == (0, 0)
+
+
+def test_a_refused_deletion_is_told_and_made_up_for(replaced: Cloud):
+    cloud = replaced
+    event = {"state_machine": MACHINE}
+    with cloud.moto.failing("DeleteObjects", 403, "AccessDenied"):
+        error = cloud.fails("vacuum", event)
+    assert error.error_type == "AccessDenied" and f"s3://{cloud.lake}/" in error.message
+    refusal = (
+        b"<DeleteResult><Error><Key>k</Key><Code>AccessDenied</Code><Message>in a test</Message></Error></DeleteResult>"
+    )
+    with cloud.moto.answering("DeleteObjects", refusal):
+        error = cloud.fails("vacuum", event)
+    assert error.error_type == "AccessDenied" and f"s3://{cloud.lake}/k" in error.message
+    busy = refusal.replace(b"AccessDenied", b"SlowDown")
+    with cloud.moto.answering("DeleteObjects", busy):
+        assert cloud.fails("vacuum", event).error_type == "ServiceUnavailable"
+    assert len(runs(cloud)) == 6
+    assert cloud.invoke("vacuum", event)["runs"]["count"] == 3
+    assert runs(cloud) == {"second", "going", "read"}
+
+
+def test_leftovers_of_commands_that_ended_early_are_removed(cloud: Cloud):
+    glue, database = cloud.moto.glue, cloud.resources["athena"]["database"]
+    cloud.moto.client("stepfunctions").create_state_machine(
+        name=MACHINE_NAME,
+        definition='{"StartAt": "P", "States": {"P": {"Type": "Pass", "End": true}}}',
+        roleArn=f"arn:aws:iam::{ACCOUNT}:role/any",
+    )
+    made = [f"{database}_asof_20200401t000000000z", f"{database}_diff_1", f"{database}_asof_young", f"{database}_mine"]
+    for name in made:
+        glue.create_database(name, {"Name": name})
+        glue.databases[name].created_time -= LONG_AGO
+        glue.create_table(name, "quotes", table_input("quotes", "`ticker` string", "`year` int", "s3://elsewhere/"))
+        glue.get_table(name, "quotes").created_time -= LONG_AGO
+    glue.create_table(made[2], "rejects", table_input("rejects", "`ticker` string", "`year` int", "s3://elsewhere/"))
+    for bucket in (cloud.raw, cloud.lake, cloud.results):
+        # moto says of each that it was begun in 2010.
+        cloud.s3.create_multipart_upload(Bucket=bucket, Key="big")
+    shown = cloud.invoke("vacuum", {"state_machine": MACHINE, "dry_run": True})
+    assert (shown["uploads"], shown["databases"]["first"]) == (3, made[:2])
+    assert set(made) <= set(glue.databases)
+    assert cloud.invoke("vacuum", {"state_machine": MACHINE}) == {**shown, "dry_run": False}
+    assert set(glue.databases) & set(made) == set(made[2:])
+    for bucket in (cloud.raw, cloud.lake, cloud.results):
+        assert "Uploads" not in cloud.s3.list_multipart_uploads(Bucket=bucket)
+
+
+def test_a_vacuum_of_a_damaged_record_removes_nothing(replaced: Cloud):
+    cloud = replaced
+    cloud.s3.put_object(Bucket=cloud.lake, Key=f"{DAY_KEY}.json", Body=b"{")
+    error = cloud.fails("vacuum", {"state_machine": MACHINE})
+    assert error.error_type == "RecordError" and f"{DAY_KEY}.json" in error.message
+    assert len(runs(cloud)) == 6
+    for wrong in ({"days": 3}, {"dry_run": "yes"}, "now"):
+        assert cloud.fails("vacuum", wrong).error_type == "InvalidInput"
 
 
 # --- all of them ------------------------------------------------------------------------------------

@@ -28,6 +28,7 @@ NOT_CALLED = {
 }
 NOT_CALLED_BY = {
     ("stop-emr-step", "sqs:SendMessage"): "Lambda puts aside in the function's name what it could not do",
+    ("vacuum", "sqs:SendMessage"): "Lambda puts aside in the function's name what it could not do",
     ("validate-partitions", "sqs:SendMessage"): "Lambda puts aside in the function's name what it could not do",
 }
 

@@ -31,7 +31,7 @@ WHOLE_ACCOUNT = {
     **{
         (role, "Trace"): "X-Ray has no resources for this"
         for role in ROLES
-        if not role.startswith(("Emr", "Schedule", "Landing"))
+        if not role.startswith(("Emr", "Schedule", "Landing", "VacuumSchedule"))
     },
     **{
         (f"{name}Role", "Log"): "deliveries of logs have no resources"
@@ -428,7 +428,7 @@ def test_clusters_are_changed_only_where_they_bear_the_tag_of_this_lake():
     assert seen == set(changing)
 
 
-def test_nothing_deletes_what_is_published_or_quarantined():
+def test_only_vacuum_deletes_what_runs_wrote_and_nothing_what_is_quarantined():
     deleting: dict[str, set] = {}
     for statement in allowing():
         if any(re.match("s3:(Delete|PutLifecycle|PutBucket)", action) for action in statement.actions):
@@ -443,6 +443,8 @@ def test_nothing_deletes_what_is_published_or_quarantined():
             f"{lake}/runs_$folder$",
             f"{lake}/runs/*_$folder$",
         },
+        # It finds out first what nothing names. Older versions wrote into the folders of the tables.
+        "VacuumRole": {f"{lake}/{folder}/*" for folder in ("runs", *tables)},
     }
     for statement in statements("IngestRole"):
         if "s3:DeleteObject" in statement.actions:
@@ -451,10 +453,14 @@ def test_nothing_deletes_what_is_published_or_quarantined():
         # The catalog follows the records: days that none of them has in a table are removed there. Files stay.
         if "glue:BatchDeletePartition" in statement.actions:
             assert statement.owner == "CreateAthenaTableRole"
-        if {"glue:DeleteTable", "glue:DeletePartition"} & set(statement.actions):
-            assert statement.owner == "ValidatePartitionsRole"
-            assert all("pregao_staged" in resource or resource.endswith(":catalog") for resource in statement.resources)
-        assert "glue:DeleteDatabase" not in statement.actions
+        # Tables are dropped only beside the published ones.
+        if {"glue:DeleteTable", "glue:DeletePartition", "glue:DeleteDatabase"} & set(statement.actions):
+            beside = {
+                "ValidatePartitionsRole": r":catalog|/pregao_staged(/\*)?",
+                "VacuumRole": r":catalog|/pregao_(asof|diff)_\*(/\*)?",
+            }
+            for resource in statement.resources:
+                assert re.search(f"({beside[statement.owner]})$", resource), resource
 
 
 # --- what starts it, and what tells of failures -----------------------------------------------------
@@ -527,18 +533,19 @@ def test_no_event_is_lost_in_silence():
     targets = [schedule["Target"] for schedule in stack.of_type("AWS::Scheduler::Schedule").values()]
     for rule in stack.of_type("AWS::Events::Rule").values():
         targets += rule["Targets"]
-    assert len(targets) == 4
+    assert len(targets) == 5
     for target in targets:
         assert target["DeadLetterConfig"] == {"Arn": queue}
         assert target["RetryPolicy"]["MaximumRetryAttempts"] > 0
     # A function that an event starts answers nobody: what it could not do is put aside too.
-    for function in ("stop-emr-step", "validate-partitions"):
+    for function in ("stop-emr-step", "vacuum", "validate-partitions"):
         of_events = stack.functions()[function]["EventInvokeConfig"]
         assert of_events["DestinationConfig"] == {"OnFailure": {"Type": "SQS", "Destination": queue}}
 
     arn = resolve(queue)
     senders = {s.owner for s in allowing() if "sqs:SendMessage" in s.actions and s.resources == [arn]}
     roles = {"ScheduleRole", "LandingScheduleRole", "StopEmrStepRole", "ValidatePartitionsRole"}
+    roles |= {"VacuumRole", "VacuumScheduleRole"}
     assert senders == {"DeadLettersPolicy", *roles}
     (from_rules,) = (s for s in statements("DeadLettersPolicy") if s.effect == "Allow")
     rules = [resolve({"Fn::GetAtt": [rule, "Arn"]}) for rule in stack.of_type("AWS::Events::Rule")]

@@ -9,8 +9,7 @@ use crate::protocol::{Broken, Protocol};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Step {
     /// Reads the record, and compares the files of the one to go back to with their manifests:
-    /// `crates/lake/src/record/store.rs::read`,
-    /// `crates/lake/src/record/store.rs::history`.
+    /// `crates/pregao/src/commands/rollback.rs::roll_back`, `crates/pregao/src/commands/rollback.rs::audit`.
     RollbackReadsRecord {
         /// The number of the record to go back to, which is chosen once.
         to: u8,
@@ -27,7 +26,7 @@ pub enum Step {
         /// What it wanted to write.
         record: Record,
     },
-    /// Reads the record: `crates/lake/src/record/store.rs::read`.
+    /// Reads the record: `crates/pregao/src/commands/rollback.rs::release`.
     ReleaseReadsRecord,
     /// Ends the hold: `crates/lake/src/record/store.rs::compare_and_swap`.
     ReleaseSwaps {

@@ -18,28 +18,28 @@ pub struct Vacuum {
 /// What a vacuum does next, with what it knows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Step {
-    /// Lists the folders of runs: `crates/lake/src/objects.rs::list`.
+    /// Lists the folders of runs: `crates/lake/src/vacuum/found.rs::list`.
     ListsFolders {
         /// Folders of running executions. Known only in a broken protocol.
         running: Folders,
     },
-    /// Lists the executions that are running, and leaves their folders out: `crates/lake/src/workflow.rs::executions`.
+    /// Lists the executions that are running, and leaves their folders out: `crates/lake/src/vacuum/mod.rs::running`.
     ListsExecutions {
         /// The folders that were found.
         found: Folders,
     },
-    /// Lists what the catalog names, and leaves it out: `crates/lake/src/partitions.rs::list`.
+    /// Lists what the catalog names, and leaves it out: `crates/lake/src/vacuum/mod.rs::unread`,
+    /// `crates/lake/src/vacuum/referenced.rs::list`.
     ReadsCatalog {
         /// The folders of no running execution.
         found: Folders,
     },
-    /// Reads the record and those within the retention, and decides: `crates/lake/src/record/store.rs::read`,
-    /// `crates/lake/src/record/store.rs::read_number`.
+    /// Reads the record and those within the retention, and decides: `crates/lake/src/vacuum/mod.rs::kept`.
     ReadsRecord {
         /// The folders of no running execution that the catalog does not name.
         found: Folders,
     },
-    /// Marks folders as removed: `crates/lake/src/record/store.rs::compare_and_swap`.
+    /// Marks folders as removed: `crates/lake/src/vacuum/mod.rs::claim`, `crates/lake/src/record/store.rs::compare_and_swap`.
     Swaps {
         /// The folders of no running execution that the catalog does not name.
         found: Folders,
@@ -57,7 +57,8 @@ pub enum Step {
         /// What is removed.
         remove: Folders,
     },
-    /// Deletes the files of one folder: `crates/lake/src/objects.rs::delete`.
+    /// Deletes the files of one folder: `crates/lake/src/objects.rs::delete_all`. That it reads the catalog a second time before
+    /// is not modelled: it finds databases for queries about the past, which neither record nor catalog table knows.
     Deletes {
         /// What is still to be deleted.
         remove: Folders,

@@ -40,6 +40,8 @@ pub struct Config {
     pub aws: Aws,
     /// When the stack runs by itself.
     pub schedule: Schedule,
+    /// How long runs that were replaced are kept.
+    pub vacuum: Vacuum,
 }
 
 /// The names of the three buckets.
@@ -162,6 +164,21 @@ pub enum Architecture {
     X86_64,
     /// Graviton.
     Arm64,
+}
+
+/// How long runs that were replaced are kept.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Vacuum {
+    /// How many days a run stays after another one has replaced it: as far back queries about the past and rollbacks go. 0:
+    /// the stack does not vacuum by itself.
+    pub keep_days: u32,
+}
+
+impl Default for Vacuum {
+    fn default() -> Self {
+        Self { keep_days: 30 }
+    }
 }
 
 /// When `create_datalake` starts by itself, for the day before.

@@ -123,17 +123,35 @@ impl<'a> Lease<'a> {
     /// # Errors
     /// [`Error::Unavailable`] when the lease was lost, or the work takes too long; the work's own error.
     pub async fn within<T>(&mut self, work: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
-        let length = length(self.lake);
-        if self.expires.saturating_duration_since(Instant::now()) < length / LEAST {
+        self.renew().await?;
+        let was_unanswered = std::mem::replace(&mut self.is_unanswered, true);
+        let done = self.before_the_end(work).await;
+        self.is_unanswered = was_unanswered || matches!(done, Err(Error::Unavailable { .. }));
+        done
+    }
+
+    /// [`Lease::within`] of work that only reads: when it has no answer, nothing of it can take effect later.
+    ///
+    /// # Errors
+    /// As [`Lease::within`].
+    pub async fn reading<T>(&mut self, work: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+        self.renew().await?;
+        self.before_the_end(work).await
+    }
+
+    /// Renews the lease when little of it is left.
+    async fn renew(&mut self) -> Result<(), Error> {
+        if self.expires.saturating_duration_since(Instant::now()) < length(self.lake) / LEAST {
             let renewed = Self::put(self.lake, &self.key, &self.holder, PutIf::Is(&self.etag)).await?;
             let renewed = renewed.ok_or_else(|| self.lost("another one has taken it"))?;
             *self = Self { is_unanswered: self.is_unanswered, ..renewed };
         }
-        let was_unanswered = std::mem::replace(&mut self.is_unanswered, true);
-        let work = tokio::time::timeout_at((self.expires - length / MARGIN).into(), work);
-        let done = work.await.unwrap_or_else(|_| Err(self.lost("the work took longer than it is valid")));
-        self.is_unanswered = was_unanswered || matches!(done, Err(Error::Unavailable { .. }));
-        done
+        Ok(())
+    }
+
+    async fn before_the_end<T>(&self, work: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+        let work = tokio::time::timeout_at((self.expires - length(self.lake) / MARGIN).into(), work);
+        work.await.unwrap_or_else(|_| Err(self.lost("the work took longer than it is valid")))
     }
 
     /// Lets others take it. A lease that is lost already stays with its new holder.

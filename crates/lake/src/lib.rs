@@ -8,6 +8,7 @@
 //! | [`objects`] | how objects are moved so that nothing is lost |
 //! | [`parallel`] | how many objects are worked on at once |
 //! | [`raw`] | the accepted raw files of some days |
+//! | [`catalog`] | databases and tables of the catalog |
 //! | [`partitions`] | the partitions of tables in the catalog |
 //! | [`quality`] | the report of an audit |
 //! | [`manifest`] | the files that an audit passed, beside them |
@@ -19,6 +20,7 @@
 //! | [`failed`] | the newest failed audit of each day |
 //! | [`days`] | what each day is: published, stale, failed, missing, and what to do about it |
 //! | [`lease`] | how only one of many works on something |
+//! | [`vacuum`] | what may be removed of runs, and how |
 //! | [`request`] | what the input of a workflow asks for |
 //! | [`cluster`] | what EMR clusters are asked for with, and found again by |
 //! | [`athena`] | how a statement is run to its end |
@@ -36,6 +38,7 @@
 
 pub mod as_of;
 pub mod athena;
+pub mod catalog;
 pub mod cluster;
 pub mod config;
 pub mod csv;
@@ -63,6 +66,7 @@ pub mod result_csv;
 pub mod scratch;
 #[cfg(test)]
 mod state_machines;
+pub mod vacuum;
 pub mod workflow;
 
 use std::time::Duration;

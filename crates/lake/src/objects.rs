@@ -9,6 +9,7 @@ use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_s3::operation::get_object::GetObjectError;
 use aws_sdk_s3::operation::get_object::builders::GetObjectFluentBuilder;
 use aws_sdk_s3::primitives::ByteStream;
+use aws_sdk_s3::types::{Delete, ObjectIdentifier};
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -327,6 +328,36 @@ pub async fn delete(lake: &Lake, bucket: &BucketName, object: &Object) -> Result
         Err(error) if is_missing(&error) || is_unmet(&error) => Ok(()),
         Err(error) => Err(Error::aws(format!("deleting {}", keys::uri(bucket, &object.key)))(error)),
     }
+}
+
+/// The most keys that S3 takes in one deletion.
+const DELETED_AT_ONCE: usize = 1_000;
+
+/// Deletes all objects at these keys, in their order, whatever version is there. One that is not there is no error.
+///
+/// # Errors
+/// The first key that S3 did not delete, with its reason. Some of those before it and in the same request of a thousand are
+/// deleted, and those of later requests are not.
+pub async fn delete_all(lake: &Lake, bucket: &BucketName, keys: Vec<String>) -> Result<(), Error> {
+    for some in keys.chunks(DELETED_AT_ONCE) {
+        let doing = || format!("deleting {} and {} more objects", keys::uri(bucket, &some[0]), some.len() - 1);
+        let ids = some.iter().map(|key| ObjectIdentifier::builder().key(key).build().expect("it has a key"));
+        let delete = Delete::builder().set_objects(Some(ids.collect())).quiet(true).build().expect("it has objects");
+        let answer = lake.s3.delete_objects().bucket(bucket.as_str()).delete(delete).send().await;
+        let answer = answer.map_err(Error::aws(doing()))?;
+        if let Some(refused) = answer.errors().first() {
+            let code = refused.code().unwrap_or("nameless");
+            let key = keys::uri(bucket, refused.key().unwrap_or_default());
+            let (doing, message) = (format!("deleting {key}"), refused.message().unwrap_or_default().to_owned());
+            return Err(match code {
+                "InternalError" | "SlowDown" | "ServiceUnavailable" => {
+                    Error::Unavailable { doing, message: format!("{code}: {message}") }
+                }
+                _ => Error::Refused { doing, code: code.to_owned(), message },
+            });
+        }
+    }
+    Ok(())
 }
 
 /// Whether two objects hold the same bytes; they are read only where their tags leave it open. A tag depends on how an

@@ -13,7 +13,7 @@ use chrono::{Datelike, NaiveDate};
 use market::partition::{KEYS, Partition};
 
 use crate::error::{self, Error, NO_SUCH_ENTITY};
-use crate::{Lake, athena, parallel};
+use crate::{Lake, athena, catalog, parallel};
 
 /// Creates a database unless it is there.
 ///
@@ -180,13 +180,15 @@ struct Target {
 
 impl Target {
     async fn of(lake: &Lake, database: &str, table: &str) -> Result<Self, Error> {
-        let doing = format!("looking at the table {database}.{table}");
-        let request = lake.glue.get_table().database_name(database).name(table);
-        let found = request.send().await.map_err(Error::aws(doing.clone()))?.table;
-        let descriptor = found.and_then(|table| table.storage_descriptor).ok_or_else(|| Error::Unavailable {
-            doing,
-            message: "Glue answered with a table without a StorageDescriptor".to_owned(),
-        })?;
+        let found = catalog::table(lake, database, table).await?;
+        let refused = |code: &str, message: &str| Error::Refused {
+            doing: format!("looking at the table {database}.{table}"),
+            code: code.to_owned(),
+            message: message.to_owned(),
+        };
+        let found = found.ok_or_else(|| refused(NO_SUCH_ENTITY, "there is no such table"))?;
+        let descriptor = found.storage_descriptor;
+        let descriptor = descriptor.ok_or_else(|| refused("NoStorageDescriptor", "it is no table of files"))?;
         Ok(Self { glue: lake.glue.clone(), database: database.to_owned(), table: table.to_owned(), descriptor })
     }
 

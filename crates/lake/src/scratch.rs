@@ -1,16 +1,16 @@
 //! Databases beside the published one, over folders that the records name: what was published at a moment, or what two
 //! runs wrote. They hold tables and no data; to drop one removes no file.
 //!
-//! Each says when it was made. One that a process left behind which was killed is dropped by the next one that makes
-//! another, a day later.
+//! One that a process left behind which was killed is dropped a day later, by the next one that makes another or by
+//! [`vacuum`](crate::vacuum).
 
-use chrono::{TimeDelta, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use market::partition::Partition;
 use market::table::TableName;
 use uuid::Uuid;
 
 use crate::error::Error;
-use crate::{Lake, athena, keys, manifest, partitions};
+use crate::{Lake, athena, catalog, keys, manifest, partitions};
 
 /// What such a database is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,9 +44,6 @@ impl Purpose {
     }
 }
 
-/// The property of a table that says when it was made, in milliseconds.
-const MADE: &str = "pregao.made";
-
 /// How old such a database gets.
 const AGE: TimeDelta = TimeDelta::days(1);
 
@@ -63,19 +60,18 @@ pub async fn table(
     has_manifests: bool,
 ) -> Result<(), Error> {
     let location = keys::uri(&lake.config.buckets.lake, &keys::table(table));
-    let mut properties = vec![format!("'{MADE}'='{}'", Utc::now().timestamp_millis())];
+    let mut ddl = table.create_table_ddl_as(database, name, &location);
     if has_manifests {
-        properties.push(format!("'{}'='{}'", manifest::PROPERTY, manifest::NAME));
+        ddl += &format!("\nTBLPROPERTIES ('{}'='{}')", manifest::PROPERTY, manifest::NAME);
     }
-    let ddl = table.create_table_ddl_as(database, name, &location);
-    athena::run_in(lake, database, &format!("{ddl}\nTBLPROPERTIES ({})", properties.join(", "))).await?;
+    athena::run_in(lake, database, &ddl).await?;
     partitions::publish(lake, database, name, &folders.iter().cloned().collect()).await.map(|_| ())
 }
 
 /// Whether the published table promises that each of its partitions has a manifest.
 ///
 /// # Errors
-/// As [`athena::run`].
+/// As [`catalog::table`].
 pub async fn has_manifests(lake: &Lake, table: TableName) -> Result<bool, Error> {
     let database = lake.config.athena.database.as_str();
     Ok(property(lake, database, table.as_str(), manifest::PROPERTY).await?.is_some())
@@ -84,55 +80,42 @@ pub async fn has_manifests(lake: &Lake, table: TableName) -> Result<bool, Error>
 /// A property of a table; none where there is no such table.
 ///
 /// # Errors
-/// As [`athena::run`].
+/// As [`catalog::table`].
 pub async fn property(lake: &Lake, database: &str, table: &str, name: &str) -> Result<Option<String>, Error> {
-    let answer = match athena::run_in(lake, database, &format!("SHOW TBLPROPERTIES `{table}`")).await {
-        Ok(answer) => answer,
-        Err(error) if error.is_missing_table() => return Ok(None),
-        Err(error) => return Err(error),
-    };
-    // A line is one cell with a tab, or a cell for each of its columns.
-    let lines = answer.rows.into_iter().map(|row| row.into_iter().flatten().collect::<Vec<_>>().join("\t"));
-    let mut values = lines.filter_map(|line| {
-        let (key, value) = line.split_once('\t')?;
-        (key.trim() == name).then(|| value.trim().to_owned())
-    });
-    Ok(values.next())
+    let parameters = catalog::table(lake, database, table).await?.and_then(|table| table.parameters);
+    Ok(parameters.and_then(|mut parameters| parameters.remove(name)))
 }
 
 /// Drops a database with its tables. The files stay.
 ///
 /// # Errors
-/// As [`athena::run`].
+/// As [`catalog::drop_database`].
 pub async fn drop(lake: &Lake, database: &str) -> Result<(), Error> {
-    athena::run_in(lake, None, &format!("DROP DATABASE IF EXISTS `{database}` CASCADE")).await.map(|_| ())
+    catalog::drop_database(lake, database).await
 }
 
-/// The databases of a purpose.
+/// Drops those that are more than a day old at `now`, or only finds them for a dry run. Returns their names.
 ///
 /// # Errors
-/// As [`athena::run`].
-pub async fn databases(lake: &Lake, purpose: Purpose) -> Result<Vec<String>, Error> {
-    let answer = athena::run_in(lake, None, "SHOW DATABASES").await?;
-    let prefix = purpose.prefix(lake);
-    Ok(answer.rows.into_iter().flatten().flatten().filter(|name| name.starts_with(&prefix)).collect())
-}
-
-/// Drops those that are older than a day.
-///
-/// # Errors
-/// As [`athena::run`].
-pub async fn drop_old(lake: &Lake) -> Result<(), Error> {
-    for purpose in Purpose::ALL {
-        for database in databases(lake, purpose).await? {
-            let tables = athena::run_in(lake, database.as_str(), "SHOW TABLES").await?;
-            let Some(table) = tables.rows.into_iter().flatten().flatten().next() else { continue };
-            let made = property(lake, &database, &table, MADE).await?.and_then(|made| made.parse::<i64>().ok());
-            if made.is_some_and(|made| Utc::now().timestamp_millis() - made > AGE.num_milliseconds()) {
-                tracing::debug!(database, "dropping an old database");
-                drop(lake, &database).await?;
+/// Whatever Glue refuses.
+pub async fn drop_old(lake: &Lake, now: DateTime<Utc>, is_dry_run: bool) -> Result<Vec<String>, Error> {
+    let prefixes = Purpose::ALL.map(|purpose| purpose.prefix(lake));
+    let mut dropped = Vec::new();
+    for database in catalog::databases(lake).await? {
+        if !prefixes.iter().any(|prefix| database.name.starts_with(prefix)) {
+            continue;
+        }
+        let tables = catalog::tables(lake, &database.name).await?;
+        let made = tables.iter().map(|table| table.create_time).chain([database.create_time]).flatten();
+        let made = made.filter_map(|at| DateTime::from_timestamp(at.secs(), at.subsec_nanos())).max();
+        // One whose age is not known may only just have been made.
+        if made.is_some_and(|made| now - made > AGE) {
+            tracing::debug!(database.name, "an old database for queries about the past");
+            if !is_dry_run {
+                drop(lake, &database.name).await?;
             }
+            dropped.push(database.name);
         }
     }
-    Ok(())
+    Ok(dropped)
 }

@@ -39,12 +39,13 @@ macro_rules! function {
     };
 }
 
-const FUNCTIONS: [Function; 6] = [
+const FUNCTIONS: [Function; 7] = [
     function!("create-athena-table", create_athena_table::handle),
     function!("ingest", ingest::handle),
     function!("launch-emr-step", launch_emr_step::handle),
     function!("poll-step", poll_step::handle),
     function!("stop-emr-step", stop_emr_step::handle),
+    function!("vacuum", vacuum::handle),
     function!("validate-partitions", validate_partitions::handle),
 ];
 

@@ -153,6 +153,12 @@ pub enum Command {
         "pregao verify --deep --from 2020-04-01 --to 2020-04-30 --format json",
     ))]
     Verify(VerifyArgs),
+    /// Removes the files of runs that were replaced, failed, or never came to be published
+    #[command(after_help = examples!(
+        "pregao vacuum --dry-run",
+        "pregao vacuum --keep-days 90 --format json",
+    ))]
+    Vacuum(VacuumArgs),
     /// Lists the published Parquet files of a table, for readers that do not ask Athena
     #[command(after_help = examples!(
         "pregao files quotes --paths > files.txt",
@@ -238,6 +244,7 @@ impl Command {
             Command::Run(args) => args.format,
             Command::Status(args) => args.format,
             Command::Verify(args) => args.format,
+            Command::Vacuum(args) => args.format,
             Command::Files(args) => args.format,
             Command::History(args) => args.format,
             Command::Rollback(args) => args.format,
@@ -421,6 +428,19 @@ pub struct FilesArgs {
     #[arg(long)]
     pub paths: bool,
     /// How the files are written: one a line, or as one JSON document, with day, rows, size and ETag
+    #[arg(long, value_enum, default_value_t = OutputFormat::Table)]
+    pub format: OutputFormat,
+}
+
+#[derive(Debug, Args)]
+pub struct VacuumArgs {
+    /// Says what would be removed, and removes nothing
+    #[arg(long)]
+    pub dry_run: bool,
+    /// How many days a run stays after another one has replaced it; an hour in any case [default: vacuum.keep_days]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(0..=36_500))]
+    pub keep_days: Option<u32>,
+    /// How the runs are written: for the eye, or as one JSON document
     #[arg(long, value_enum, default_value_t = OutputFormat::Table)]
     pub format: OutputFormat,
 }

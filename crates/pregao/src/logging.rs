@@ -16,7 +16,7 @@ use crate::progress;
 pub const VARIABLE: &str = "PREGAO_LOG";
 
 /// The crates of this project, which are the targets of their events.
-const OURS: [&str; 13] = [
+const OURS: [&str; 14] = [
     "pregao",
     "lake",
     "explorer",
@@ -28,6 +28,7 @@ const OURS: [&str; 13] = [
     "launch_emr_step",
     "poll_step",
     "stop_emr_step",
+    "vacuum",
     "create_athena_table",
     "validate_partitions",
 ];

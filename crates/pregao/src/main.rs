@@ -39,7 +39,7 @@ use args::{Cli, Command};
 use clap::CommandFactory;
 use commands::{
     cluster, completions, demo, deploy, destroy, diff, etl, explore, files, history, local, man, query, recatalog,
-    rollback, run, runs, sample as sample_command, status, upload, verify as verify_command,
+    rollback, run, runs, sample as sample_command, status, upload, vacuum, verify as verify_command,
 };
 use interrupt::Interrupted;
 
@@ -65,6 +65,7 @@ fn run_command(Cli { global, command }: Cli) -> anyhow::Result<ExitCode> {
         Command::Run(args) => run::run(&global, &args),
         Command::Status(args) => status::status(&global, &args),
         Command::Verify(args) => verify_command::verify(&global, &args),
+        Command::Vacuum(args) => vacuum::vacuum(&global, &args),
         Command::Files(args) => files::files(&global, &args),
         Command::History(args) => history::history(&global, &args),
         Command::Rollback(args) => rollback::rollback(&global, &args),

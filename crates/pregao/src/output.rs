@@ -96,6 +96,38 @@ pub use diff::{Changed, Diff, Different, TableDiff};
 pub use records::{History, HistoryRecord, Rollback};
 
 documents! {
+    /// What `pregao vacuum` removed, or would remove.
+    pub struct Vacuum {
+        /// Whether nothing was removed, because only that was asked for.
+        pub dry_run: bool,
+        /// How many days a run stays after another one has replaced it.
+        pub keep_days: u32,
+        /// Each run of which anything was removed.
+        pub runs: Vec<VacuumedRun>,
+        /// The days of all of them, each day of each run counted.
+        pub days: u64,
+        /// Their objects.
+        pub objects: u64,
+        /// The bytes of these.
+        pub bytes: u64,
+        /// Uploads in parts that nobody completed within a day.
+        pub uploads: u64,
+        /// Databases of queries about the past that are older than a day.
+        pub databases: Vec<String>,
+    }
+
+    /// A run of which files were removed.
+    pub struct VacuumedRun {
+        /// The run.
+        pub run: String,
+        /// Its days that were removed; none where it had written nothing but its plan.
+        pub days: Vec<String>,
+        /// Objects.
+        pub objects: u64,
+        /// Their bytes.
+        pub bytes: u64,
+    }
+
     /// Why a command failed.
     pub struct Problem {
         /// The name of the error, where it has one: `QualityError`, `AccessDenied`, `Interrupted`.
@@ -673,6 +705,7 @@ mod tests {
             schema::<RunsDocument>("runs"),
             schema::<Vec<Day>>("status"),
             schema::<Verify>("verify"),
+            schema::<Vacuum>("vacuum"),
             schema::<Vec<PublishedFile>>("files"),
             schema::<History>("history"),
             schema::<Rollback>("rollback"),

@@ -27,6 +27,10 @@ pub const ENVIRONMENT: &[(&str, &str)] = &[
         "PREGAO_FAULTS",
         "For tests: a fault plan as local --faults takes it, for the endpoint that a command opens itself. PREGAO_FAULTS_SEED is its seed (1).",
     ),
+    (
+        "PREGAO_VACUUM_FLOOR_SECONDS",
+        "For tests: how old a run must be for vacuum to remove it, in place of an hour. Unsafe while anything else works on the lake.",
+    ),
     ("NO_COLOR", "Not empty: no colour. --color takes precedence."),
     ("CLICOLOR_FORCE", "Neither empty nor 0: colour also in a pipe or a file. --color and NO_COLOR take precedence."),
     ("CLICOLOR", "0: no colour."),
@@ -50,11 +54,12 @@ mod tests {
     use crate::generated::check;
 
     /// The commands with `--format json`, by the names of their schemas in `docs/schemas/`.
-    const SCHEMAS: [(&str, &str); 11] = [
+    const SCHEMAS: [(&str, &str); 12] = [
         ("upload", "upload"),
         ("run", "run"),
         ("status", "status"),
         ("verify", "verify"),
+        ("vacuum", "vacuum"),
         ("files", "files"),
         ("history", "history"),
         ("rollback", "rollback"),

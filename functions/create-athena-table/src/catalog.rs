@@ -81,7 +81,7 @@ async fn update_table(lake: &Lake, table: TableName, range: DateRange) -> Result
 }
 
 async fn under_lease(lake: &Lake, lease: &mut Lease<'_>, table: TableName, range: DateRange) -> Result<Table, Error> {
-    let records = record::records(lease.within(record::read_range(lake, range)).await?);
+    let records = record::records(lease.reading(record::read_range(lake, range)).await?);
     let mut wanted = BTreeMap::new();
     let mut gone = Vec::new();
     let mut done = Table::default();
@@ -110,7 +110,7 @@ async fn point(
     gone: Vec<Partition>,
 ) -> Result<(), Error> {
     let database = lake.config.athena.database.as_str();
-    let there = lease.within(partitions::list(lake, database, table.as_str())).await?;
+    let there = lease.reading(partitions::list(lake, database, table.as_str())).await?;
     let differing: Vec<(Partition, String)> =
         wanted.into_iter().filter(|(partition, location)| there.get(partition) != Some(location)).collect();
     for some in differing.chunks(partitions::IN_A_TURN) {

@@ -15,6 +15,7 @@ mod s3;
 mod s3_completions;
 mod step_functions;
 mod uploads;
+mod vacuum;
 
 use std::fmt::{Debug, Write as _};
 use std::path::Path;

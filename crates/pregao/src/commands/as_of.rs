@@ -44,13 +44,16 @@ pub async fn print_database(lake: &Lake, moment: DateTime<Utc>) -> anyhow::Resul
         );
     }
     let tables = prepare(lake, moment).await?;
+    // From now on a vacuum finds the database in the catalog and leaves its files. One that looked before has by now said
+    // what it removes.
+    tables.confirm(lake).await?;
     writeln!(io::stdout().lock(), "{}", tables.database)?;
     Ok(ExitCode::SUCCESS)
 }
 
 async fn prepare(lake: &Lake, moment: DateTime<Utc>) -> anyhow::Result<AsOf> {
     migrate::ensure(lake).await?;
-    scratch::drop_old(lake).await?;
+    scratch::drop_old(lake, Utc::now(), false).await?;
     AsOf::prepare(lake, moment).await.hint("pregao history DAY shows what was published of a day, and when")
 }
 

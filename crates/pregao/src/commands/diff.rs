@@ -7,7 +7,7 @@ use std::fmt::Write as _;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
-use chrono::NaiveDate;
+use chrono::{NaiveDate, Utc};
 use lake::athena::{self, Answer, Column};
 use lake::scratch::{self, Purpose};
 use lake::{Error, Lake, keys, objects, partitions, record};
@@ -32,7 +32,7 @@ const EXAMPLES: usize = 5;
 pub fn diff(global: &Global, args: &DiffArgs) -> anyhow::Result<ExitCode> {
     with_lake(global, Use::Questions, async |lake| {
         migrate::ensure(lake).await?;
-        scratch::drop_old(lake).await?;
+        scratch::drop_old(lake, Utc::now(), false).await?;
         let program = global.program();
         let old = Written::find(lake, args.day, &args.old, &program).await?;
         let new = Written::find(lake, args.day, &args.new, &program).await?;

@@ -24,4 +24,5 @@ pub mod sample;
 pub mod stale;
 pub mod status;
 pub mod upload;
+pub mod vacuum;
 pub mod verify;

@@ -8,7 +8,7 @@ use futures::stream;
 use lake::manifest::{self, Manifest};
 use lake::objects::{self, Object};
 use lake::quality::Report;
-use lake::{Error, Lake, athena, keys, partitions};
+use lake::{Lake, keys, partitions, scratch};
 use market::partition::Partition;
 use market::run::RunId;
 use market::table::TableName;
@@ -58,7 +58,7 @@ pub async fn all(lake: &Lake, asked: &Asked, findings: &mut Findings) -> Publish
                 continue;
             }
         };
-        match has_manifests(lake, table).await {
+        match scratch::has_manifests(lake, table).await {
             Ok(true) => _ = published.with_manifests.insert(table),
             Ok(false) => {}
             Err(error) => {
@@ -83,12 +83,6 @@ pub async fn all(lake: &Lake, asked: &Asked, findings: &mut Findings) -> Publish
         }
     }
     published
-}
-
-/// Whether a table says that each of its partitions has a manifest.
-async fn has_manifests(lake: &Lake, table: TableName) -> Result<bool, Error> {
-    let answer = athena::run(lake, &format!("SHOW TBLPROPERTIES `{table}`")).await?;
-    Ok(answer.rows.iter().flatten().flatten().any(|cell| cell.contains(manifest::PROPERTY)))
 }
 
 /// The folder of a run that a location is, if it is one of this day of this table.

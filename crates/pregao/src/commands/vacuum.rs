@@ -1,0 +1,83 @@
+//! `pregao vacuum`: removes the files of runs that no reader can come to any more.
+
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use anyhow::Context;
+use chrono::{NaiveDate, TimeDelta};
+use lake::vacuum::{self, Asked, Freed, Retention};
+
+use crate::args::{Global, OutputFormat, VacuumArgs};
+use crate::endpoint::{Use, with_lake};
+use crate::human;
+use crate::output::{self, Vacuum, VacuumedRun};
+
+/// How many seconds a run stays in any case, instead of an hour. For tests, where nothing else works on the lake.
+const FLOOR: &str = "PREGAO_VACUUM_FLOOR_SECONDS";
+
+/// Removes them, or says what would be removed.
+pub fn vacuum(global: &Global, args: &VacuumArgs) -> anyhow::Result<ExitCode> {
+    let floor = floor()?;
+    // It may be interrupted and begin again: what is removed stays removed.
+    with_lake(global, Use::Questions, async |lake| {
+        let keep_days = args.keep_days.unwrap_or(lake.config.vacuum.keep_days);
+        let retention = Retention { floor, ..Retention::days(keep_days) };
+        let asked = Asked { retention, dry_run: args.dry_run, state_machine: None };
+        let freed = vacuum::vacuum(lake, asked).await?;
+        let document = document(args.dry_run, keep_days, &freed);
+        if args.format == OutputFormat::Json {
+            output::print(&document)?;
+        } else {
+            tell(&document)?;
+        }
+        Ok(ExitCode::SUCCESS)
+    })
+}
+
+fn floor() -> anyhow::Result<TimeDelta> {
+    let Some(text) = std::env::var_os(FLOOR) else { return Ok(vacuum::FLOOR) };
+    let seconds = text.to_str().and_then(|text| text.parse::<u32>().ok());
+    let seconds = seconds.with_context(|| format!("{FLOOR} is {}, which is no number of seconds", text.display()))?;
+    Ok(TimeDelta::seconds(seconds.into()))
+}
+
+fn document(dry_run: bool, keep_days: u32, freed: &Freed) -> Vacuum {
+    let runs = freed.runs.iter().map(|run| VacuumedRun {
+        run: run.run.to_string(),
+        days: run.days.iter().map(NaiveDate::to_string).collect(),
+        objects: run.objects,
+        bytes: run.bytes,
+    });
+    Vacuum {
+        dry_run,
+        keep_days,
+        runs: runs.collect(),
+        days: freed.days(),
+        objects: freed.objects(),
+        bytes: freed.bytes(),
+        uploads: freed.uploads,
+        databases: freed.databases.clone(),
+    }
+}
+
+fn tell(document: &Vacuum) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    for VacuumedRun { run, days, objects, bytes } in &document.runs {
+        let days = match days.as_slice() {
+            [] => "its plan alone".to_owned(),
+            [day] => day.clone(),
+            [first, .., last] => format!("{} from {first} to {last}", human::counted(days.len() as u64, "day")),
+        };
+        writeln!(out, "{run}  {days}  {}  {}", human::counted(*objects, "object"), human::bytes(*bytes))?;
+    }
+    let freed = if document.dry_run { "would be freed" } else { "freed" };
+    let runs = human::counted(document.runs.len() as u64, "run");
+    writeln!(out, "{freed}: {runs}, {}, {}", human::counted(document.objects, "object"), human::bytes(document.bytes))?;
+    if document.uploads > 0 {
+        writeln!(out, "{freed}: {} that nobody completed", human::counted(document.uploads, "upload"))?;
+    }
+    for database in &document.databases {
+        writeln!(out, "{freed}: the database {database} of queries about the past")?;
+    }
+    Ok(())
+}

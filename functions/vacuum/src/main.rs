@@ -1,0 +1,6 @@
+//! The Lambda function `vacuum`.
+
+#[tokio::main]
+async fn main() -> Result<(), lake::lambda::RuntimeError> {
+    lake::lambda::serve(vacuum::handle).await
+}

@@ -1,0 +1,104 @@
+"""`pregao vacuum`: what it removes and keeps, and a sample of `python3 tests/vacuum`, which kills it."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from faults import small_lake
+from lake import ACCOUNT, LAKE, REGION
+from vacuum.kills import VACUUM, Search, vacuum
+
+KILLS, SEED = 12, 20200401
+
+
+@pytest.fixture(scope="module")
+def search(tmp_path_factory: pytest.TempPathFactory) -> Search:
+    return Search(tmp_path_factory.mktemp("vacuum"), jobs=os.cpu_count() or 1)
+
+
+def test_a_vacuum_that_is_killed_loses_nothing_that_is_published(search: Search):
+    search.run(range(SEED, SEED + KILLS))
+    assert not search.violations, "\n".join(f"{case.seed} {case.how}: {case.wrong}" for case in search.violations)
+    assert len(search.cases) == KILLS
+    assert any(case.killed for case in search.cases), "none was killed"
+
+
+def test_what_was_replaced_or_failed_goes_and_what_is_published_stays(search: Search, tmp_path: Path):
+    template = search.template
+    lake = small_lake.copy(template.home, tmp_path / "home")
+    shown = json.loads(lake.run(*VACUUM, "--dry-run").out)
+    assert shown["dry_run"] and shown["runs"] == [], "all of it is younger than an hour"
+    done = vacuum(lake)
+    assert done.returncode == 0, done.stderr
+    freed = json.loads(done.stdout)
+    assert {run["run"] for run in freed["runs"]} == template.all - template.published
+    assert freed["objects"] == sum(run["objects"] for run in freed["runs"]) > 0
+    assert freed["bytes"] == sum(run["bytes"] for run in freed["runs"]) > 0
+    assert freed["days"] == sum(len(run["days"]) for run in freed["runs"])
+    assert lake.stored_runs() == template.published
+    # Nothing of a removed run is left, its plan neither.
+    runs = {key.split("/")[1] for key in lake.objects(LAKE, "runs/")}
+    assert runs == {f"run={run}" for run in template.published}
+    # What is removed is named where it can be looked up, of the day that was never published too.
+    removed = {
+        run
+        for key, data in lake.objects(LAKE, "published/").items()
+        if key.endswith(".json") and "/history/" not in key and "/failed" not in key
+        for run in json.loads(data).get("removed_runs", [])
+    }
+    assert removed == template.all - template.published
+    assert small_lake.content(lake) == template.content
+
+
+def test_what_is_asked_about_the_past_keeps_its_run(search: Search, tmp_path: Path):
+    lake = small_lake.copy(search.template.home, tmp_path / "home")
+    kept = lake.run("vacuum", "--keep-days", "1", "--format", "json")
+    assert json.loads(kept.out)["objects"] == 0
+    assert lake.stored_runs() == search.template.all
+
+
+def test_a_run_that_is_going_on_keeps_its_files(search: Search, tmp_path: Path):
+    lake = small_lake.copy(search.template.home, tmp_path / "home")
+    keys = ["runs/run=going/plan.json", "runs/run=going.2/quotes/year=2020/month=4/day=1/part-0.parquet"]
+    with lake.endpoint() as endpoint:
+        states, s3 = endpoint.client("stepfunctions"), endpoint.client("s3")
+        machine = f"arn:aws:states:{REGION}:{ACCOUNT}:stateMachine:create_datalake"
+        waits = {"StartAt": "Wait", "States": {"Wait": {"Type": "Wait", "Seconds": 86_400, "End": True}}}
+        states.update_state_machine(stateMachineArn=machine, definition=json.dumps(waits))
+        execution = states.start_execution(stateMachineArn=machine, name="going")["executionArn"]
+        for key in keys:
+            s3.put_object(Bucket=LAKE, Key=key, Body=b"x")
+        assert vacuum(lake, faults="").returncode == 0
+        assert set(keys) <= set(lake.objects(LAKE, "runs/"))
+        states.stop_execution(executionArn=execution)
+        assert vacuum(lake, faults="").returncode == 0
+        assert not set(keys) & set(lake.objects(LAKE, "runs/"))
+
+
+def test_what_a_catalog_names_stays(search: Search, tmp_path: Path):
+    """A database of somebody else, and a record that was lost: the catalog alone protects the files."""
+    lake = small_lake.copy(search.template.home, tmp_path / "home")
+    replaced = sorted(search.template.all - search.template.published)
+    folder = next(path.parent for path in lake.parquet_files("quotes") if f"run={replaced[0]}/" in str(path))
+    at = folder.relative_to(lake.files / "s3" / LAKE).as_posix()
+    lake.run("query", "CREATE DATABASE mine")
+    lake.run("query", f"CREATE EXTERNAL TABLE mine.q (ticker string) STORED AS PARQUET LOCATION 's3://{LAKE}/{at}/'")
+    assert vacuum(lake).returncode == 0
+    assert lake.stored_runs() == search.template.published | {replaced[0]}
+    lake.run("query", "DROP TABLE mine.q")
+    assert vacuum(lake).returncode == 0
+    assert lake.stored_runs() == search.template.published
+
+
+def test_uploads_in_parts_that_are_young_stay(search: Search, tmp_path: Path):
+    lake = small_lake.copy(search.template.home, tmp_path / "home")
+    with lake.endpoint() as endpoint:
+        s3 = endpoint.client("s3")
+        s3.create_multipart_upload(Bucket=LAKE, Key="big")
+        done = vacuum(lake, faults="")
+        assert json.loads(done.stdout)["uploads"] == 0
+        assert [upload["Key"] for upload in s3.list_multipart_uploads(Bucket=LAKE)["Uploads"]] == ["big"]

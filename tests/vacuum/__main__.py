@@ -1,0 +1,53 @@
+"""Kills a vacuum at random moments: `python3 tests/vacuum --kills 100`.
+
+Apart from `tests/run.py`, which takes a sample (`tests/test_vacuum.py`). Makes the virtual environment of the tests and
+builds the binary; PREGAO names one that is built already. The exit code is 1 when a case violated an invariant.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import tempfile
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+sys.path[:0] = [str(HERE.parent)]
+
+import run  # noqa: E402
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python3 tests/vacuum", description="Kill a vacuum at random moments.")
+    parser.add_argument("--kills", type=int, default=100, help="how many (default: 100)")
+    parser.add_argument(
+        "--seed", type=int, default=1, help="of the first case; each next one has the next (default: 1)"
+    )
+    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="cases at once (default: one a core)")
+    # What this command calls itself with, in the virtual environment.
+    parser.add_argument("--prepared", action="store_true", help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.kills < 1 or arguments.jobs < 1:
+        parser.error("--kills and --jobs have to be at least 1")
+    if not arguments.prepared:
+        run.search(HERE)
+
+    from vacuum.kills import Search
+
+    # In memory where there is room: each case is a lake of its own.
+    memory = Path("/dev/shm")
+    with tempfile.TemporaryDirectory(prefix="pregao-vacuum-", dir=memory if memory.is_dir() else None) as folder:
+        search = Search(Path(folder), arguments.jobs, say)
+        search.run(range(arguments.seed, arguments.seed + arguments.kills))
+        for line in search.summary():
+            say(line)
+    return 1 if search.violations else 0
+
+
+def say(line: str) -> None:
+    print(f"tests/vacuum: {line}", flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
