@@ -36,7 +36,7 @@ pub struct Invocation {
 pub enum Step {
     /// PlanRun reads the record: `functions/validate-partitions/src/raw.rs::plan`, `crates/lake/src/record/store.rs::read`.
     PlanReadsRecord,
-    /// PlanRun lists the raw files: `functions/validate-partitions/src/raw.rs::plan`, `crates/lake/src/raw.rs::list`.
+    /// PlanRun lists the raw files: `functions/validate-partitions/src/raw.rs::plan`, `crates/lake/src/raw_files.rs::list`.
     PlanListsRawFiles {
         /// The record's number.
         base: u8,

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use chrono::NaiveDate;
-use lake::athena::Answer;
+use lake::athena::QueryResult;
 use market::partition::Partition;
 use serde::Serialize;
 
@@ -34,7 +34,7 @@ pub async fn search(
     subject: Subject,
     published: &BTreeSet<NaiveDate>,
     names: &[&str],
-) -> Result<(Statement, Answer, Vec<Absent>), Failure> {
+) -> Result<(Statement, QueryResult, Vec<Absent>), Failure> {
     let days: Vec<NaiveDate> = published.iter().rev().take(DAYS_SEARCHED).copied().collect();
     let column = subject.column();
     let statement = Statement::of(&format!("DISTINCT {column}, year, month, day"), subject.table(), &days)

@@ -1,6 +1,6 @@
 //! What every question needs: the lake, and what is known of it.
 
-use lake::athena::Answer;
+use lake::athena::QueryResult;
 use lake::{Error, Lake, athena};
 
 use crate::days::Days;
@@ -25,7 +25,7 @@ impl App {
     }
 
     /// Asks Athena, and waits for all rows.
-    pub async fn ask(&self, statement: &Statement) -> Result<Answer, Error> {
+    pub async fn ask(&self, statement: &Statement) -> Result<QueryResult, Error> {
         athena::run(&self.lake, statement.sql()).await
     }
 }

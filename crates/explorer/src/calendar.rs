@@ -1,7 +1,7 @@
 //! The raw files of days, held against the snapshots that the session expects.
 
 use chrono::NaiveDate;
-use lake::raw::RawFile;
+use lake::raw_files::RawFile;
 use market::session::Session;
 use market::snapshot::{Feed, SnapshotTime};
 use serde::Serialize;

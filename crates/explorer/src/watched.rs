@@ -4,8 +4,8 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use lake::history::{Change, Timeline};
-use lake::{Error, Lake, polling};
+use lake::execution_history::{Change, Timeline};
+use lake::{Error, Lake, backoff};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -41,7 +41,7 @@ impl Watched {
     async fn begin(lake: &Lake, arn: &str) -> Result<Watched, Error> {
         let described = lake.sfn.describe_state_machine_for_execution().execution_arn(arn).send().await;
         let definition = described.map_err(Error::aws("reading the definition of the execution"))?.definition;
-        let (timeline, nested, ended) = (Timeline::of(arn), Vec::new(), Vec::new());
+        let (timeline, nested, ended) = (Timeline::new(arn), Vec::new(), Vec::new());
         Ok(Watched { definition: parsed(&definition), timeline, nested, ended })
     }
 
@@ -59,7 +59,7 @@ impl Watched {
             if !over || self.timeline.ended || passed >= END_WITHIN {
                 return Ok(());
             }
-            tokio::time::sleep(polling::pause(passed, SHORTEST_PAUSE, LONGEST_PAUSE)).await;
+            tokio::time::sleep(backoff::delay(passed, SHORTEST_PAUSE, LONGEST_PAUSE)).await;
         }
     }
 }

@@ -17,7 +17,7 @@ use market::table::TableName;
 use crate::error::Error;
 use crate::record::{self, Cause, Record, Stored};
 use crate::scratch::{self, Purpose};
-use crate::{Lake, athena, parallel, partitions};
+use crate::{Lake, athena, concurrency, partitions};
 
 /// The tables as they were published at a moment.
 #[derive(Debug)]
@@ -133,7 +133,7 @@ struct Seen {
 async fn published(lake: &Lake, moment: DateTime<Utc>) -> Result<BTreeMap<NaiveDate, Seen>, Error> {
     let current = record::read_all(lake, None).await?;
     let shared = Arc::new(lake.clone());
-    let seen = parallel::map(current, AT_ONCE, |(day, Stored { record: now, .. })| {
+    let seen = concurrency::map(current, AT_ONCE, |(day, Stored { record: now, .. })| {
         let lake = shared.clone();
         async move {
             let Some(then) = current_at(&lake, &now, moment).await? else { return Ok(None) };

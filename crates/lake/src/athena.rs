@@ -10,11 +10,11 @@ use aws_sdk_s3::primitives::ByteStream;
 use serde_json::Value;
 
 use crate::error::Error;
-use crate::{Lake, keys, polling, result_csv};
+use crate::{Lake, backoff, keys, result_csv};
 
 /// What a statement gave.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Answer {
+pub struct QueryResult {
     /// The id of the query execution.
     pub query: String,
     /// The columns, in order. A statement that defines something has none.
@@ -25,7 +25,7 @@ pub struct Answer {
     pub scanned_bytes: u64,
 }
 
-/// A column of an [`Answer`].
+/// A column of an [`QueryResult`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Column {
     /// The name, as the statement gives it.
@@ -83,7 +83,7 @@ impl Column {
 /// # Errors
 /// [`Error::Athena`] with the query's id and Athena's reason when it fails or is cancelled; [`Error::Refused`] when it
 /// is no statement.
-pub async fn run(lake: &Lake, statement: &str) -> Result<Answer, Error> {
+pub async fn run(lake: &Lake, statement: &str) -> Result<QueryResult, Error> {
     run_in(lake, lake.config.athena.database.as_str(), statement).await
 }
 
@@ -91,7 +91,7 @@ pub async fn run(lake: &Lake, statement: &str) -> Result<Answer, Error> {
 ///
 /// # Errors
 /// As [`run`].
-pub async fn run_in(lake: &Lake, database: impl Into<Option<&str>>, statement: &str) -> Result<Answer, Error> {
+pub async fn run_in(lake: &Lake, database: impl Into<Option<&str>>, statement: &str) -> Result<QueryResult, Error> {
     let query = Query::start(lake, statement, database).await?;
     let finished = query.finished().await?;
     let mut pages = query.pages(&finished);
@@ -100,7 +100,7 @@ pub async fn run_in(lake: &Lake, database: impl Into<Option<&str>>, statement: &
         columns = page.columns;
         rows.extend(page.rows);
     }
-    Ok(Answer { query: query.id, columns, rows, scanned_bytes: finished.scanned_bytes })
+    Ok(QueryResult { query: query.id, columns, rows, scanned_bytes: finished.scanned_bytes })
 }
 
 /// A query that has been started, for those who cannot hold all its rows.
@@ -163,7 +163,7 @@ impl<'a> Query<'a> {
     }
 
     /// Looks until the query has succeeded: often at first, since most statements here take milliseconds or a second, and
-    /// then as [`polling::pause`] has it.
+    /// then as [`backoff::delay`] has it.
     ///
     /// # Errors
     /// [`Error::Athena`] with Athena's reason when it fails or is cancelled.
@@ -173,9 +173,9 @@ impl<'a> Query<'a> {
             let execution = self.look().await?;
             match execution.status().and_then(|status| status.state()) {
                 Some(QueryExecutionState::Queued | QueryExecutionState::Running) => {
-                    tokio::time::sleep(polling::pause(started.elapsed(), SHORTEST_LOOK, LONGEST_LOOK)).await;
+                    tokio::time::sleep(backoff::delay(started.elapsed(), SHORTEST_LOOK, LONGEST_LOOK)).await;
                 }
-                Some(QueryExecutionState::Succeeded) => return Ok(Finished::of(&execution)),
+                Some(QueryExecutionState::Succeeded) => return Ok(Finished::new(&execution)),
                 state => return Err(self.failure(&execution, state.map_or("UNKNOWN", |state| state.as_str()))),
             }
         }
@@ -259,7 +259,7 @@ impl<'a> Query<'a> {
 }
 
 impl Finished {
-    fn of(execution: &QueryExecution) -> Self {
+    fn new(execution: &QueryExecution) -> Self {
         let statistics = execution.statistics();
         let scanned = statistics.and_then(|statistics| statistics.data_scanned_in_bytes());
         let millis = statistics.and_then(|statistics| statistics.total_execution_time_in_millis());
@@ -288,7 +288,7 @@ impl PageSize {
     pub const LARGEST: PageSize = PageSize(1_000);
 
     /// Pages of `records`, or the largest.
-    pub const fn of(records: u16) -> Self {
+    pub const fn new(records: u16) -> Self {
         let records = records as i32;
         if records < 1 || records > Self::LARGEST.0 { Self::LARGEST } else { Self(records) }
     }
@@ -481,7 +481,7 @@ mod tests {
 
     #[test]
     fn pages_keep_to_what_athena_gives() {
-        assert_eq!([0, 1, 200, 1_000, 1_001].map(|size| PageSize::of(size).0), [1_000, 1, 200, 1_000, 1_000]);
+        assert_eq!([0, 1, 200, 1_000, 1_001].map(|size| PageSize::new(size).0), [1_000, 1, 200, 1_000, 1_000]);
     }
 
     #[test]

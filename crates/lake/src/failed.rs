@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::Error;
 use crate::record::{self, RawFileVersion};
-use crate::{Lake, keys, objects, parallel};
+use crate::{Lake, concurrency, keys, objects};
 
 /// A failed audit of a day.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -63,7 +63,7 @@ impl FailedAudit {
     /// As [`FailedAudit::read`].
     pub async fn read_days(lake: &Lake, days: Vec<NaiveDate>) -> Result<BTreeMap<NaiveDate, Self>, Error> {
         let shared = Arc::new(lake.clone());
-        let read = parallel::map(days, lake.config.ingest.parallel_files, |day| {
+        let read = concurrency::map(days, lake.config.ingest.parallel_files, |day| {
             let lake = shared.clone();
             async move { Ok(Self::read(&lake, day).await?.map(|failed| (day, failed))) }
         });

@@ -15,7 +15,7 @@ use uuid::Uuid;
 
 use crate::error::Error;
 use crate::objects::{self, Conditional, PutIf};
-use crate::{Lake, keys, polling};
+use crate::{Lake, backoff, keys};
 
 /// How long a lease is valid.
 pub const LENGTH: Duration = Duration::from_secs(30);
@@ -103,7 +103,7 @@ impl<'a> Lease<'a> {
                     message: format!("{other} has held it for {} s", begun.elapsed().as_secs()),
                 });
             }
-            tokio::time::sleep(polling::pause(begun.elapsed(), SHORTEST_LOOK, LONGEST_LOOK)).await;
+            tokio::time::sleep(backoff::delay(begun.elapsed(), SHORTEST_LOOK, LONGEST_LOOK)).await;
         }
     }
 

@@ -38,15 +38,16 @@
 
 pub mod as_of;
 pub mod athena;
+pub mod backoff;
 pub mod catalog;
 pub mod cluster;
+pub mod concurrency;
 pub mod config;
 pub mod csv;
 pub mod days;
 pub mod error;
-pub mod excerpt;
+pub mod execution_history;
 pub mod failed;
-pub mod history;
 pub mod keys;
 pub mod lambda;
 pub mod lease;
@@ -54,20 +55,19 @@ pub mod manifest;
 pub mod metrics;
 pub mod migration;
 pub mod objects;
-pub mod parallel;
 pub mod partitions;
 pub mod plan;
-pub mod polling;
 pub mod quality;
-pub mod raw;
+pub mod raw_files;
 pub mod record;
-pub mod request;
 pub mod result_csv;
 pub mod scratch;
 #[cfg(test)]
 mod state_machines;
+pub mod truncated_list;
 pub mod vacuum;
 pub mod workflow;
+pub mod workflow_input;
 
 use std::time::Duration;
 

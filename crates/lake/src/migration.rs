@@ -24,7 +24,7 @@ use crate::manifest::{self, Manifest};
 use crate::objects::{self, Object};
 use crate::quality::Report;
 use crate::record::{self, Cause, Publication, PublishedFile, PublishedTable, RawFileVersion, Record};
-use crate::{Lake, athena, keys, parallel, partitions, raw};
+use crate::{Lake, athena, concurrency, keys, partitions, raw_files};
 
 /// What a migration did.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -119,14 +119,14 @@ impl Catalog {
         let work = Arc::new(Work {
             lake: lake.clone(),
             reports: reports(lake, runs.collect()).await?,
-            raw_files: raw::look(lake, range)
+            raw_files: raw_files::scan(lake, range)
                 .await?
                 .files()
                 .iter()
                 .map(|file| (file.name, file.object.clone()))
                 .collect(),
         });
-        let done = parallel::map(places, AT_ONCE, |(day, places)| {
+        let done = concurrency::map(places, AT_ONCE, |(day, places)| {
             let work = work.clone();
             async move { Ok((day, work.migrate(day, places).await?)) }
         });
@@ -147,7 +147,7 @@ type Reports = BTreeMap<(RunId, TableName), (Report, DateTime<Utc>)>;
 
 async fn reports(lake: &Lake, runs: BTreeSet<RunId>) -> Result<Reports, Error> {
     let shared = Arc::new(lake.clone());
-    let read = parallel::map(runs, AT_ONCE, |run| {
+    let read = concurrency::map(runs, AT_ONCE, |run| {
         let lake = shared.clone();
         async move {
             let bucket = &lake.config.buckets.lake;

@@ -13,7 +13,7 @@ use chrono::{Datelike, NaiveDate};
 use market::partition::{KEYS, Partition};
 
 use crate::error::{self, Error, NO_SUCH_ENTITY};
-use crate::{Lake, athena, catalog, parallel};
+use crate::{Lake, athena, catalog, concurrency};
 
 /// Creates a database unless it is there.
 ///
@@ -116,7 +116,7 @@ pub async fn update(
     let target = Target::of(lake, database, table).await?;
     let creations = batches(&missing).map(|batch| (Change::Create, batch));
     let changes = creations.chain(batches(&misplaced).map(|batch| (Change::Update, batch)));
-    let done = parallel::map(changes, CALLS, |(change, batch)| {
+    let done = concurrency::map(changes, CALLS, |(change, batch)| {
         let target = target.clone();
         async move {
             match change {

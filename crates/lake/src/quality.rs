@@ -13,8 +13,8 @@ use serde_json::Value;
 
 use crate::config::Share;
 use crate::error::Error;
-use crate::excerpt::Excerpt;
-use crate::raw::Coverage;
+use crate::raw_files::Coverage;
+use crate::truncated_list::TruncatedList;
 use crate::{Lake, keys, objects};
 
 /// What is known of one table of one run.
@@ -188,7 +188,7 @@ pub struct Check {
     pub passed: bool,
     /// The days on which some failed; those over the limit, the worst first, where each day is held against it and one
     /// is over it.
-    pub days: Excerpt<NaiveDate>,
+    pub days: TruncatedList<NaiveDate>,
     /// The worst day, where each day is held against the limit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub worst: Option<WorstDay>,
@@ -272,7 +272,7 @@ impl Check {
             share: share_of(failing, checked),
             limit: limit.get(),
             passed: limit.allows(failing, checked),
-            days: Excerpt::default(),
+            days: TruncatedList::default(),
             worst: None,
             examples: Vec::new(),
         }

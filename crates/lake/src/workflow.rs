@@ -7,8 +7,8 @@ use chrono::Utc;
 use market::run::{InvalidRunId, RunId};
 use serde_json::Value;
 
-use crate::history::millis;
-use crate::{Error, Lake, polling};
+use crate::execution_history::millis;
+use crate::{Error, Lake, backoff};
 
 /// A workflow of the lake.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -96,7 +96,7 @@ pub async fn start(lake: &Lake, workflow: Workflow, name: &RunId, input: &Value)
     let arn = started.execution_arn;
     // DescribeExecution is eventually consistent: without this wait, the caller's next request may be answered with
     // ExecutionDoesNotExist. If the execution stays unknown, that request returns the error.
-    let known = polling::until(KNOWN_WITHIN, || async {
+    let known = backoff::poll_until(KNOWN_WITHIN, || async {
         let described = lake.sfn.describe_execution().execution_arn(&arn).send().await;
         let unknown = described
             .is_err_and(|error| error.as_service_error().is_some_and(|error| error.is_execution_does_not_exist()));

@@ -1,7 +1,7 @@
 //! What is missing among the raw files, in words.
 
-use lake::excerpt::Excerpt;
-use lake::raw::{Coverage, Missing};
+use lake::raw_files::{Coverage, Missing};
+use lake::truncated_list::TruncatedList;
 
 use crate::human;
 
@@ -27,7 +27,7 @@ pub fn lines(coverage: &Coverage) -> Vec<String> {
 }
 
 /// `3 snapshots (10:00, 10:10, 11:20)`, the first few of them.
-fn listed<T>(items: &Excerpt<T>, text: impl Fn(&T) -> String, thing: &str) -> String {
+fn listed<T>(items: &TruncatedList<T>, text: impl Fn(&T) -> String, thing: &str) -> String {
     const NAMED: usize = 8;
     let mut named: Vec<String> = items.first.iter().take(NAMED).map(text).collect();
     if items.count > named.len() {

@@ -10,13 +10,13 @@ use aws_sdk_sfn::operation::describe_execution::DescribeExecutionOutput;
 use aws_sdk_sfn::types::ExecutionStatus;
 use console::style;
 use indicatif::ProgressBar;
-use lake::{Error, Lake, polling};
+use lake::{Error, Lake, backoff};
 use serde_json::Value;
 
 use crate::human;
 use crate::interrupt::{Listener, Signal};
 use crate::progress::Progress;
-use lake::history::{Change, Failure, Histories, Kind, Timeline, between};
+use lake::execution_history::{Change, Failure, HistorySource, Kind, Timeline, between};
 
 /// How an execution ended.
 #[derive(Debug)]
@@ -45,7 +45,7 @@ pub async fn follow(lake: &Lake, arn: &str, progress: &Progress) -> anyhow::Resu
 async fn stop(lake: &Lake, arn: &str) -> anyhow::Result<()> {
     let request = lake.sfn.stop_execution().execution_arn(arn).error("Interrupted").cause("stopped by the user");
     request.send().await.map_err(Error::aws("stopping the execution"))?;
-    let mut timeline = Timeline::of(arn);
+    let mut timeline = Timeline::new(arn);
     while !timeline.update(lake).await?.contains(&Change::Ended) {
         tokio::time::sleep(SHORTEST_LOOK).await;
     }
@@ -69,7 +69,7 @@ async fn watch(lake: &Lake, arn: &str, progress: &Progress) -> anyhow::Result<En
         if news {
             last_news = Instant::now();
         }
-        tokio::time::sleep(polling::pause(last_news.elapsed(), SHORTEST_LOOK, LONGEST_LOOK)).await;
+        tokio::time::sleep(backoff::delay(last_news.elapsed(), SHORTEST_LOOK, LONGEST_LOOK)).await;
     }
     match watched.timeline.failure {
         Some(failure) => Ok(Ending::Failed(failure)),
@@ -92,7 +92,7 @@ async fn output(
     describe: impl AsyncFn() -> Result<DescribeExecutionOutput, Error>,
     bound: Duration,
 ) -> anyhow::Result<Value> {
-    let ended = polling::until(bound, || async {
+    let ended = backoff::poll_until(bound, || async {
         let described = describe().await?;
         Ok::<_, Error>((described.status != ExecutionStatus::Running).then_some(described))
     });
@@ -138,7 +138,7 @@ struct Work {
 
 impl Watched {
     fn new(arn: &str, indent: String) -> Watched {
-        let timeline = Timeline::of(arn);
+        let timeline = Timeline::new(arn);
         Watched { indent, timeline, open: Vec::new(), waiting_since: None, nested: Vec::new(), ended: false }
     }
 
@@ -146,7 +146,7 @@ impl Watched {
     ///
     /// The history is fetched before those of nested executions, and told behind them, event by event: so whatever an
     /// event says that a nested execution did, it has told before, and whatever has not yet been said is not told.
-    async fn look(&mut self, histories: &impl Histories, tell: &mut dyn FnMut(&str)) -> Result<bool, Error> {
+    async fn look(&mut self, histories: &impl HistorySource, tell: &mut dyn FnMut(&str)) -> Result<bool, Error> {
         let events = self.timeline.news(histories).await?;
         let mut news = !events.is_empty();
         for nested in &mut self.nested {
@@ -175,7 +175,7 @@ impl Watched {
     fn enter(&mut self, at: usize, tell: &mut dyn FnMut(&str)) {
         let visit = &self.timeline.visits[at];
         match visit.kind {
-            Kind::Turn => {}
+            Kind::Control => {}
             Kind::Wait => self.waiting_since = self.waiting_since.or(Some(visit.entered)),
             Kind::Work => {
                 let since = self.waiting_since.take().unwrap_or(visit.entered);
@@ -257,8 +257,8 @@ mod tests {
         now: Mutex<(usize, u64)>,
     }
 
-    impl Histories for Script {
-        async fn behind(&self, arn: &str, last: i64) -> Result<Vec<HistoryEvent>, Error> {
+    impl HistorySource for Script {
+        async fn events_after(&self, arn: &str, last: i64) -> Result<Vec<HistoryEvent>, Error> {
             let mut state = self.now.lock().expect("nobody panics with it");
             let dice = state.1.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
             *state = ((state.0 + (dice >> 33) as usize % 7).min(self.events.len()), dice);

@@ -8,7 +8,7 @@ use std::path::Path;
 
 use anyhow::Context;
 use lake::objects::{self, Object};
-use lake::{Error, Lake, keys, raw};
+use lake::{Error, Lake, keys, raw_files};
 use market::partition::DateRange;
 use market::snapshot::SnapshotName;
 use md5::{Digest, Md5};
@@ -26,8 +26,8 @@ impl Known {
         let landed = objects::list(lake, &lake.config.buckets.raw, keys::LANDING).await?;
         // What lies among the raw files and does not belong there is for a run to refuse.
         let placed = match days {
-            Some(days) => raw::look(lake, days).await?,
-            None => raw::Listing::default(),
+            Some(days) => raw_files::scan(lake, days).await?,
+            None => raw_files::RawListing::default(),
         };
         let placed = placed.files().iter().map(|file| file.object.clone());
         Ok(Known(landed.into_iter().chain(placed).map(|object| (object.key.clone(), object)).collect()))

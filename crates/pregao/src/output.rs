@@ -80,9 +80,9 @@ pub fn seconds(duration: std::time::Duration) -> f64 {
 
 macro_rules! documents {
     ($($(#[$attribute:meta])* pub struct $name:ident $(<$T:ident>)? { $($body:tt)* })+) => {$(
-        $(#[$attribute])*
         #[derive(Debug, Clone, Serialize)]
         #[cfg_attr(test, derive(JsonSchema), schemars(deny_unknown_fields))]
+        $(#[$attribute])*
         pub struct $name $(<$T>)? { $($body)* }
     )+};
 }
@@ -159,7 +159,9 @@ documents! {
     }
 
     /// The first items of a list, and how many there are.
-    pub struct Excerpt<T> {
+    // The published schemas know it by this name.
+    #[cfg_attr(test, schemars(rename = "Excerpt_for_{T}"))]
+    pub struct TruncatedList<T> {
         /// All items.
         pub count: usize,
         /// The first of them.
@@ -169,9 +171,9 @@ documents! {
     /// What is missing among the raw files of some days.
     pub struct Coverage {
         /// Business days without any raw file.
-        pub days_without_files: Excerpt<String>,
+        pub days_without_files: TruncatedList<String>,
         /// Other business days on which snapshots are missing, for each feed.
-        pub missing_snapshots: Excerpt<Missing>,
+        pub missing_snapshots: TruncatedList<Missing>,
     }
 
     /// The snapshots that are missing of a feed on a day.
@@ -181,7 +183,7 @@ documents! {
         /// `quotes` or `options`.
         pub feed: String,
         /// Their times, `HH:MM` in Sao Paulo.
-        pub times: Excerpt<String>,
+        pub times: TruncatedList<String>,
     }
 
     /// The executions of all workflows, newest first.
@@ -277,15 +279,15 @@ documents! {
         /// Files in whose place another of the same name now is. They are kept in `quarantine/`.
         pub superseded: u64,
         /// Files that were refused. Where there are any, the exit code is 1.
-        pub quarantined: Excerpt<Quarantined>,
+        pub quarantined: TruncatedList<Quarantined>,
         /// Accepted files whose last record has no line end, so that what stands last in it may have been cut off.
-        pub unterminated: Excerpt<String>,
+        pub unterminated: TruncatedList<String>,
         /// What was passed over in the folder. Where one of these cannot be read, the exit code is 1.
         pub passed_over: Vec<PassedOver>,
         /// What is missing among the raw files of these days.
         pub coverage: Coverage,
         /// Days among these of which other raw files are published than are there now; null where that could not be found out.
-        pub stale_days: Option<Excerpt<String>>,
+        pub stale_days: Option<TruncatedList<String>>,
         /// Why the exit code is 1, when it is.
         #[serde(skip_serializing_if = "Option::is_none")]
         pub error: Option<Problem>,
@@ -326,9 +328,9 @@ documents! {
         /// The tables that it published.
         pub published: Vec<Published>,
     /// The days of which another run had published the same or newer raw files. They stay as they are.
-    pub superseded: Excerpt<String>,
+    pub superseded: TruncatedList<String>,
     /// The days that a rollback holds. They stay as they are.
-    pub held: Excerpt<String>,
+    pub held: TruncatedList<String>,
         /// What is missing among the raw files of these days.
         pub coverage: Coverage,
     }
@@ -388,7 +390,7 @@ documents! {
         /// Days that have raw files. Each becomes a partition.
         pub days_with_files: u64,
         /// Business days that have none.
-        pub days_without_files: Excerpt<String>,
+        pub days_without_files: TruncatedList<String>,
         /// Raw files of these days.
         pub files: u64,
         /// Their bytes, compressed where they are.
@@ -612,28 +614,28 @@ impl PassedOver {
     }
 }
 
-impl<T> Excerpt<T> {
+impl<T> TruncatedList<T> {
     /// A list of the lake as documents have it, item by item.
-    pub fn of<A>(excerpt: &lake::excerpt::Excerpt<A>, item: impl Fn(&A) -> T) -> Excerpt<T> {
-        Excerpt { count: excerpt.count, first: excerpt.first.iter().map(item).collect() }
+    pub fn new<A>(list: &lake::truncated_list::TruncatedList<A>, item: impl Fn(&A) -> T) -> TruncatedList<T> {
+        TruncatedList { count: list.count, first: list.first.iter().map(item).collect() }
     }
 }
 
-impl From<&lake::raw::Coverage> for Coverage {
-    fn from(coverage: &lake::raw::Coverage) -> Coverage {
+impl From<&lake::raw_files::Coverage> for Coverage {
+    fn from(coverage: &lake::raw_files::Coverage) -> Coverage {
         Coverage {
-            days_without_files: Excerpt::of(&coverage.gaps, NaiveDate::to_string),
-            missing_snapshots: Excerpt::of(&coverage.missing_snapshots, |missing| Missing {
+            days_without_files: TruncatedList::new(&coverage.gaps, NaiveDate::to_string),
+            missing_snapshots: TruncatedList::new(&coverage.missing_snapshots, |missing| Missing {
                 date: missing.date.to_string(),
                 feed: missing.feed.to_string(),
-                times: Excerpt::of(&missing.times, String::clone),
+                times: TruncatedList::new(&missing.times, String::clone),
             }),
         }
     }
 }
 
-impl From<&lake::history::Failure> for Failure {
-    fn from(failure: &lake::history::Failure) -> Failure {
+impl From<&lake::execution_history::Failure> for Failure {
+    fn from(failure: &lake::execution_history::Failure) -> Failure {
         Failure { error: failure.error.clone(), cause: failure.cause.clone() }
     }
 }

@@ -9,7 +9,7 @@ use crate::follow::Ending;
 use crate::hint::{Hint, fail, hinted};
 use crate::interrupt::Interrupted;
 use crate::output::{Ended, Partial};
-use lake::history::Failure;
+use lake::execution_history::Failure;
 
 /// Starts an execution of this name and gives its ARN.
 pub async fn start(lake: &Lake, workflow: Workflow, name: &RunId, input: &Value) -> anyhow::Result<String> {

@@ -16,7 +16,7 @@ pub mod record;
 
 use chrono::Utc;
 use lake::lambda::parse_event;
-use lake::request;
+use lake::workflow_input;
 use lake::{Error, Lake};
 use market::partition::DateRange;
 use market::run::RunId;
@@ -55,7 +55,7 @@ const UPDATE: &str = r#"{"table": "quotes", "from": "2020-04-01", "to": "2020-04
 
 /// Writes the records of what a run is to publish: `{"record": true, "run"}`. Or brings one table of the catalog
 /// to what the records of these days say: `{"table", "from", "to"}`; all tables with `{}`, `{"date"}` or `{"from", "to"}`
-/// ([`request::resolve`]), which is how a person starts it by hand.
+/// ([`workflow_input::resolve`]), which is how a person starts it by hand.
 ///
 /// # Errors
 /// [`Error::InvalidInput`] for an event of another form. As [`record::publish`] and [`catalog::update`].
@@ -74,7 +74,7 @@ pub async fn handle(lake: &Lake, event: Value) -> Result<Done, Error> {
         let Update { table, from, to } = parse_event(event, UPDATE)?;
         (table, DateRange::new(from, to).map_err(|error| Error::InvalidInput(error.to_string()))?)
     } else {
-        (None, request::resolve(&event, Utc::now())?.range()?)
+        (None, workflow_input::resolve(&event, Utc::now())?.range()?)
     };
     catalog::update(lake, table, range).await.map(Done::Updated)
 }

@@ -5,13 +5,13 @@ use std::num::NonZeroUsize;
 use std::sync::Arc;
 
 use chrono::NaiveDate;
-use lake::excerpt::Excerpt;
 use lake::plan::{Compared, Plan, PlannedDay};
 use lake::quality::{Day, Report};
 use lake::record::{
     self, Cause, Publication, PublishedFile, PublishedTable, RawFileVersion, Record, Stored, Swap, View,
 };
-use lake::{Error, Lake, keys, manifest, parallel, raw};
+use lake::truncated_list::TruncatedList;
+use lake::{Error, Lake, concurrency, keys, manifest, raw_files};
 use market::partition::DateRange;
 use market::run::RunId;
 use market::table::TableName;
@@ -29,11 +29,11 @@ pub struct Recorded {
     /// How many days it published.
     pub published: u64,
     /// The days of which another run has published the same or a newer view of the raw files.
-    pub superseded: Excerpt<NaiveDate>,
+    pub superseded: TruncatedList<NaiveDate>,
     /// The days that a rollback holds.
-    pub held: Excerpt<NaiveDate>,
+    pub held: TruncatedList<NaiveDate>,
     /// The business days that ought to have raw files and have none, or too few.
-    pub missing: Excerpt<NaiveDate>,
+    pub missing: TruncatedList<NaiveDate>,
 }
 
 /// What became of one day.
@@ -60,7 +60,7 @@ pub async fn publish(lake: &Lake, run: &RunId) -> Result<Recorded, Error> {
     let audited = Audited::read(lake, run).await?;
     let work = Arc::new(Work { lake: lake.clone(), run: run.clone(), range: plan.range, compared, audited });
     let days: Vec<PlannedDay> = plan.to_publish().cloned().collect();
-    let outcomes = parallel::map(days, AT_ONCE, |planned| {
+    let outcomes = concurrency::map(days, AT_ONCE, |planned| {
         let work = work.clone();
         async move { Ok((planned.day, work.publish_day(&planned).await?)) }
     });
@@ -173,7 +173,7 @@ impl Work {
     /// Whether the raw files of a day are exactly these now.
     async fn is_current(&self, day: NaiveDate, files: &[RawFileVersion]) -> Result<bool, Error> {
         let range = DateRange::day(day).map_err(|error| Error::InvalidInput(error.to_string()))?;
-        let now: Vec<RawFileVersion> = raw::list(&self.lake, range).await?.iter().map(Into::into).collect();
+        let now: Vec<RawFileVersion> = raw_files::list(&self.lake, range).await?.iter().map(Into::into).collect();
         Ok(View::compare(files, &now) == View::Same)
     }
 

@@ -14,11 +14,11 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use chrono::{NaiveDate, Utc};
-use lake::excerpt::Excerpt;
 use lake::objects::{self, Object};
-use lake::raw::Coverage;
-use lake::request::{self, Request};
-use lake::{Error, Lake, keys, parallel, raw};
+use lake::raw_files::Coverage;
+use lake::truncated_list::TruncatedList;
+use lake::workflow_input::{self, Request};
+use lake::{Error, Lake, concurrency, keys, raw_files};
 use market::partition::DateRange;
 use market::snapshot::{Feed, SnapshotName};
 use serde::Serialize;
@@ -47,9 +47,9 @@ pub struct Report {
     /// Raw files that a landed one replaced. They are in quarantine.
     pub superseded: u64,
     /// Files that are no snapshots.
-    pub quarantined: Excerpt<Quarantined>,
+    pub quarantined: TruncatedList<Quarantined>,
     /// Accepted files whose last record has no line end: it may have been cut off, which the audit looks into.
-    pub unterminated: Excerpt<String>,
+    pub unterminated: TruncatedList<String>,
     /// What is missing now on the days concerned.
     #[serde(flatten)]
     pub coverage: Coverage,
@@ -64,7 +64,7 @@ pub struct Quarantined {
     pub reason: String,
 }
 
-/// Looks at each landed file that the event asks for ([`request::resolve`]): for days, all snapshots of those days at
+/// Looks at each landed file that the event asks for ([`workflow_input::resolve`]): for days, all snapshots of those days at
 /// any depth under `landing/` and all files that are no snapshots by their names; for an object, that one.
 ///
 /// What has been moved is not counted again: sent twice, the second time finds nothing to do.
@@ -73,7 +73,7 @@ pub struct Quarantined {
 /// [`Error::InvalidInput`] for an event of no known form; whatever S3 refuses. What was not moved by then still lies
 /// in `landing/`, so that the same event may be sent again.
 pub async fn handle(lake: &Lake, event: Value) -> Result<Report, Error> {
-    let (days, landed) = match request::resolve(&event, Utc::now())? {
+    let (days, landed) = match workflow_input::resolve(&event, Utc::now())? {
         Request::Object { bucket, key } => (day_of(&key)?, of_object(lake, &bucket, &key).await?),
         days => {
             let range = days.range()?;
@@ -81,7 +81,7 @@ pub async fn handle(lake: &Lake, event: Value) -> Result<Report, Error> {
         }
     };
     let shared = Arc::new(lake.clone());
-    let settled = parallel::map(by_snapshot(landed), lake.config.ingest.parallel_files, |group| {
+    let settled = concurrency::map(by_snapshot(landed), lake.config.ingest.parallel_files, |group| {
         settle_in_turn(shared.clone(), group)
     });
     let mut report = Report { from: days.map(DateRange::from), to: days.map(DateRange::to), ..Report::default() };
@@ -89,8 +89,8 @@ pub async fn handle(lake: &Lake, event: Value) -> Result<Report, Error> {
         report.add(&landed, outcome);
     }
     if let Some(range) = days {
-        let present = raw::look(lake, range).await?.present()?;
-        report.coverage = Coverage::of(&lake.config.session, range, &Feed::ALL, present.iter().map(|file| file.name));
+        let present = raw_files::scan(lake, range).await?.deduplicated()?;
+        report.coverage = Coverage::new(&lake.config.session, range, &Feed::ALL, present.iter().map(|file| file.name));
     }
     Ok(report)
 }

@@ -5,7 +5,7 @@
 //! quarantine, so that an attempt that ends anywhere is simply made again.
 //!
 //! At no moment is a snapshot without a file in its place: the new form is placed before the other one is set aside. An
-//! attempt that ends between the two leaves both, which a run refuses to read ([`lake::raw::list`]), and the landed file,
+//! attempt that ends between the two leaves both, which a run refuses to read ([`lake::raw_files::list`]), and the landed file,
 //! which says which of them is the newer one.
 
 use lake::metrics::Metric;

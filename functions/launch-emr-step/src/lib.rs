@@ -8,7 +8,7 @@ mod job;
 use aws_sdk_emr::types::{ActionOnFailure, ClusterSummary, StepConfig};
 use lake::cluster::{self, Purpose};
 use lake::lambda::parse_event;
-use lake::{Error, Lake, polling};
+use lake::{Error, Lake, backoff};
 use market::partition::DateRange;
 use market::run::RunId;
 use serde::{Deserialize, Serialize};
@@ -79,7 +79,7 @@ pub async fn handle(lake: &Lake, event: Value) -> Result<Launched, Error> {
     };
     match event.failed {
         Some(failed) if failed.step_id == step_id => Err(Error::Emr(failed.reason)),
-        _ => Ok(Launched { cluster_id, step_id, look_at: polling::moment_after(cluster::SHORTEST_LOOK) }),
+        _ => Ok(Launched { cluster_id, step_id, look_at: backoff::timestamp_after(cluster::SHORTEST_LOOK) }),
     }
 }
 

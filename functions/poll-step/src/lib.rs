@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 
 use aws_sdk_emr::types::{Cluster, ClusterState, ClusterStateChangeReasonCode, ClusterStatus, Step, StepState};
 use lake::lambda::parse_event;
-use lake::{Error, Lake, cluster, keys, polling};
+use lake::{Error, Lake, backoff, cluster, keys};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -50,7 +50,7 @@ pub async fn handle(lake: &Lake, event: Value) -> Result<Look, Error> {
     let log = keys::step_log(cluster.log_uri().unwrap_or(&ours), &cluster_id, &step_id);
     let (state, reason, log) = look(&step, &cluster, log)?;
     let longest = Duration::from_secs(lake.config.emr.poll_seconds.get().into());
-    let look_at = polling::moment_after(pause(&step, longest));
+    let look_at = backoff::timestamp_after(pause(&step, longest));
     Ok(Look { cluster_id, step_id, state: state.as_str().to_owned(), reason, log, look_at })
 }
 
@@ -105,7 +105,7 @@ fn pause(step: &Step, longest: Duration) -> Duration {
     };
     let since = since.and_then(|since| SystemTime::try_from(*since).ok());
     let passed = since.and_then(|since| since.elapsed().ok()).unwrap_or_default();
-    polling::pause(passed, shortest, longest)
+    backoff::delay(passed, shortest, longest)
 }
 
 /// The shortest time between looks at a step that has not begun.
@@ -240,7 +240,7 @@ mod tests {
         // For 25,000 events, and a look takes ten.
         let (mut looks, mut passed) = (0, Duration::ZERO);
         while passed < 12 * 60 * MINUTE {
-            passed += polling::pause(passed, cluster::SHORTEST_LOOK, MINUTE);
+            passed += backoff::delay(passed, cluster::SHORTEST_LOOK, MINUTE);
             looks += 1;
         }
         assert!(looks < 1_000, "{looks}");

@@ -2,8 +2,8 @@
 //!
 //! A function of its own: nothing else that the stack does may delete what a run has written.
 
-use lake::excerpt::Excerpt;
 use lake::lambda::parse_event;
+use lake::truncated_list::TruncatedList;
 use lake::vacuum::{self, Asked, Retention};
 use lake::{Error, Lake};
 use market::run::RunId;
@@ -18,7 +18,7 @@ pub struct Freed {
     /// How many days a run stays after another one has replaced it; 0 when vacuuming is switched off.
     pub keep_days: u32,
     /// The runs of which anything was removed.
-    pub runs: Excerpt<RunId>,
+    pub runs: TruncatedList<RunId>,
     /// The days of all of them, each day of each run counted.
     pub days: u64,
     /// Their objects.
@@ -28,7 +28,7 @@ pub struct Freed {
     /// Uploads in parts that nobody completed within a day.
     pub uploads: u64,
     /// Databases of queries about the past that are older than a day.
-    pub databases: Excerpt<String>,
+    pub databases: TruncatedList<String>,
 }
 
 #[derive(Debug, Default, Deserialize)]

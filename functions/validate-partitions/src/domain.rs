@@ -128,7 +128,7 @@ impl DomainCheck {
         staging: &Staging<'_>,
         table: TableName,
         limit: Share,
-        answer: &athena::Answer,
+        answer: &athena::QueryResult,
         at: usize,
     ) -> Result<Check, Error> {
         let counted = rows_of_days(answer, |row| Ok((row.count(at)?, row.count(at + 1)?)))?;
@@ -157,7 +157,7 @@ impl DomainCheck {
 }
 
 /// Rows as objects, with numbers as numbers.
-fn examples(answer: &athena::Answer) -> Vec<Value> {
+fn examples(answer: &athena::QueryResult) -> Vec<Value> {
     let object = |row: &Vec<Option<String>>| {
         let cells = answer.columns.iter().zip(row).map(|(column, cell)| {
             let text = cell.clone().map_or(Value::Null, Value::String);
@@ -204,7 +204,7 @@ pub async fn duplicates(staging: &Staging<'_>, table: TableName) -> Result<Dupli
 #[cfg(test)]
 mod tests {
     use super::*;
-    use lake::athena::{Answer, Column};
+    use lake::athena::{Column, QueryResult};
     use serde_json::json;
 
     /// What the condition of `average_price` says, in Rust.
@@ -295,7 +295,7 @@ mod tests {
     #[test]
     fn an_example_is_a_row() {
         let column = |name: &str, ty: &str| Column { name: name.to_owned(), ty: ty.to_owned() };
-        let answer = Answer {
+        let answer = QueryResult {
             query: "q".to_owned(),
             columns: vec![column("intdate", "bigint"), column("ticker", "varchar"), column("bid", "double")],
             rows: vec![vec![Some("202004011320".to_owned()), Some("12".to_owned()), Some("15.4".to_owned())]],

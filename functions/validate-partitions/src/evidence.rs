@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use chrono::{Datelike, NaiveDate};
 use lake::config::{Config, Share};
 use lake::quality::{Check, Day, Duplicates, Figures, Records, RejectCount, Report, Unit};
-use lake::raw::Coverage;
+use lake::raw_files::Coverage;
 use market::partition::DateRange;
 use market::run::RunId;
 use market::session::Session;
@@ -108,7 +108,7 @@ impl Evidence {
             },
             rejects: self.reject_counts(table),
             duplicates: self.content.as_ref().and_then(|c| c.duplicates.get(&table).copied()).unwrap_or_default(),
-            coverage: Coverage::of(&config.session, self.range, feeds, present),
+            coverage: Coverage::new(&config.session, self.range, feeds, present),
         }
     }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use chrono::NaiveDate;
-use lake::athena::{self, Answer};
+use lake::athena::{self, QueryResult};
 use lake::quality::Figures;
 use lake::{Error, Lake, partitions};
 
@@ -36,7 +36,7 @@ pub async fn of_days(
 
 /// Reads the rows of an answer whose first three columns are year, month and day.
 pub fn rows_of_days<T>(
-    answer: &Answer,
+    answer: &QueryResult,
     read: impl Fn(&Row<'_>) -> Result<T, Error>,
 ) -> Result<Vec<(NaiveDate, T)>, Error> {
     let rows = answer.rows.iter().map(|cells| Row { answer, cells });
@@ -45,7 +45,7 @@ pub fn rows_of_days<T>(
 
 /// One row of an answer.
 pub struct Row<'a> {
-    answer: &'a Answer,
+    answer: &'a QueryResult,
     cells: &'a [Option<String>],
 }
 
@@ -87,9 +87,9 @@ impl Row<'_> {
 mod tests {
     use super::*;
 
-    fn answer(cells: &[Option<&str>]) -> Answer {
+    fn answer(cells: &[Option<&str>]) -> QueryResult {
         let rows = vec![cells.iter().map(|cell| cell.map(str::to_owned)).collect()];
-        Answer { query: "q".to_owned(), columns: Vec::new(), rows, scanned_bytes: 0 }
+        QueryResult { query: "q".to_owned(), columns: Vec::new(), rows, scanned_bytes: 0 }
     }
 
     #[test]

@@ -11,7 +11,7 @@ use bytes::{Bytes, BytesMut};
 use chrono::NaiveDate;
 use lake::manifest::{AuditedFile, Checksums, Manifest, Summing, listed};
 use lake::objects::{self, Object};
-use lake::{Error, Lake, keys, parallel};
+use lake::{Error, Lake, concurrency, keys};
 use market::partition::DateRange;
 use market::run::RunId;
 use market::table::{ColumnType, TableName};
@@ -43,7 +43,7 @@ pub async fn written(
     range: DateRange,
 ) -> Result<BTreeMap<NaiveDate, DayFiles>, Error> {
     let shared = Arc::new(lake.clone());
-    let days = parallel::map(range.days(), lake.config.ingest.parallel_files, |date| {
+    let days = concurrency::map(range.days(), lake.config.ingest.parallel_files, |date| {
         let (lake, run) = (shared.clone(), run.clone());
         async move {
             let folder = keys::run_folder(table, date.into(), &run);
@@ -66,7 +66,7 @@ pub async fn changes(
 ) -> Result<Vec<(NaiveDate, String)>, Error> {
     let shared = Arc::new(lake.clone());
     let days: Vec<_> = days.into_iter().collect();
-    let looks = parallel::map(days, lake.config.ingest.parallel_files, |(date, day)| {
+    let looks = concurrency::map(days, lake.config.ingest.parallel_files, |(date, day)| {
         let (lake, run) = (shared.clone(), run.clone());
         async move {
             let folder = keys::run_folder(table, date.into(), &run);

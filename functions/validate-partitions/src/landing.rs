@@ -5,9 +5,9 @@
 //! that it is asked for.
 
 use chrono::{DateTime, Duration, Utc};
-use lake::excerpt::Excerpt;
 use lake::metrics::Metric;
 use lake::objects::{self, Object};
+use lake::truncated_list::TruncatedList;
 use lake::{Error, Lake, keys};
 use serde::Serialize;
 
@@ -20,7 +20,7 @@ pub struct Landing {
     /// All objects there.
     pub objects: u64,
     /// The keys of those that have been there for more than an hour.
-    pub late: Excerpt<String>,
+    pub late: TruncatedList<String>,
     /// How long the oldest has been there; 0 where there is none.
     pub oldest_seconds: u64,
 }

@@ -3,13 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{Days, NaiveDate, Utc};
-use lake::excerpt::Excerpt;
 use lake::failed::FailedAudit;
 use lake::lambda::parse_event;
 use lake::plan::{Asked, PlannedDay, Which};
-use lake::raw::{self, Coverage, RawFile};
+use lake::raw_files::{self, Coverage, RawFile};
 use lake::record::{self, RawFileVersion, Record};
-use lake::request::{self, Request};
+use lake::truncated_list::TruncatedList;
+use lake::workflow_input::{self, Request};
 use lake::{Error, Lake, keys, plan};
 use market::partition::DateRange;
 use market::run::RunId;
@@ -32,13 +32,13 @@ pub struct Plan {
     /// Their bytes.
     pub bytes: u64,
     /// The days that have files.
-    pub days: Excerpt<Day>,
+    pub days: TruncatedList<Day>,
     /// How many days the run is to publish.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub to_publish: Option<u64>,
     /// The business days whose missing files are a failure.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub missing: Option<Excerpt<NaiveDate>>,
+    pub missing: Option<TruncatedList<NaiveDate>>,
     /// What is missing.
     #[serde(flatten)]
     pub coverage: Coverage,
@@ -103,7 +103,7 @@ pub async fn plan(lake: &Lake, event: Value) -> Result<Plan, Error> {
 }
 
 fn asked(lake: &Lake, input: &Value) -> Result<Asked, Error> {
-    let (which, range) = match request::resolve(input, Utc::now())? {
+    let (which, range) = match workflow_input::resolve(input, Utc::now())? {
         Request::Days(range) => (Which::All, range),
         Request::Stale(range) => (Which::Stale, range),
         Request::Object { key, .. } => (Which::All, day_of(&key)?),
@@ -124,8 +124,8 @@ fn day_of(key: &str) -> Result<DateRange, Error> {
 
 /// What there is for some days, for who only asks.
 async fn of_days(lake: &Lake, range: DateRange) -> Result<Plan, Error> {
-    let files = raw::look(lake, range).await?.present()?;
-    let coverage = Coverage::of(&lake.config.session, range, &Feed::ALL, files.iter().map(|file| file.name));
+    let files = raw_files::scan(lake, range).await?.deduplicated()?;
+    let coverage = Coverage::new(&lake.config.session, range, &Feed::ALL, files.iter().map(|file| file.name));
     let versions: Vec<RawFileVersion> = files.iter().map(Into::into).collect();
     Ok(summary(range, &versions, coverage))
 }
@@ -137,7 +137,7 @@ async fn planned(lake: &Lake, run: &RunId, asked: Asked) -> Result<Plan, Error> 
         None => make(lake, run, asked).await?.write_once(lake).await?,
     };
     let files: Vec<RawFileVersion> = plan.days.iter().flat_map(|day| day.raw_files.iter().cloned()).collect();
-    let coverage = Coverage::of(&lake.config.session, plan.range, &Feed::ALL, files.iter().map(|file| file.name));
+    let coverage = Coverage::new(&lake.config.session, plan.range, &Feed::ALL, files.iter().map(|file| file.name));
     Ok(Plan {
         run: Some(run.clone()),
         to_publish: Some(plan.to_publish().count() as u64),
@@ -151,8 +151,8 @@ async fn make(lake: &Lake, run: &RunId, asked: Asked) -> Result<plan::Plan, Erro
     // The records first: the view of a run is then not older than that of the record that it was planned on.
     let records = record::records(record::read_range(lake, asked.range).await?);
     // In the order in which a file moves: one that moves between the two listings is seen where it was, and refused.
-    let landed = raw::landed(lake, asked.range).await?;
-    let listing = raw::look(lake, asked.range).await?;
+    let landed = raw_files::landed(lake, asked.range).await?;
+    let listing = raw_files::scan(lake, asked.range).await?;
     let mut days: BTreeMap<NaiveDate, Vec<RawFileVersion>> = BTreeMap::new();
     for file in listing.files() {
         days.entry(file.name.time.date()).or_default().push(file.into());
@@ -183,8 +183,8 @@ async fn make(lake: &Lake, run: &RunId, asked: Asked) -> Result<plan::Plan, Erro
     };
     if !chosen.is_empty() {
         // What the job would stumble over.
-        let read = if range == asked.range { listing } else { raw::look(lake, range).await? };
-        read.only()?;
+        let read = if range == asked.range { listing } else { raw_files::scan(lake, range).await? };
+        read.unique()?;
     }
     let missing = missing(lake, asked, &days, &records);
     let planned = days.into_iter().filter(|(date, _)| range.contains(*date)).map(|(day, raw_files)| PlannedDay {

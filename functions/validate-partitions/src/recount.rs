@@ -8,7 +8,7 @@ use std::io::{self, Write};
 use flate2::write::MultiGzDecoder;
 use lake::objects;
 use lake::quality::{RawFileRecords, Records};
-use lake::raw::RawFile;
+use lake::raw_files::RawFile;
 use lake::{Error, Lake, keys};
 use market::record::{self, BYTE_ORDER_MARK, Disposition, MAX_LINE_BYTES, Splitter};
 use market::snapshot::SnapshotName;

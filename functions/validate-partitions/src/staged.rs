@@ -10,9 +10,9 @@ use chrono::NaiveDate;
 use lake::failed::FailedAudit;
 use lake::plan::{Compared, Plan};
 use lake::quality::{Check, Duplicates, Figures, RejectCount, Report};
-use lake::raw::RawFile;
+use lake::raw_files::RawFile;
 use lake::record::{self, RawFileVersion, Record, view};
-use lake::{Error, Lake, keys, manifest, parallel, partitions, raw};
+use lake::{Error, Lake, concurrency, keys, manifest, partitions, raw_files};
 use market::run::RunId;
 use market::snapshot::{Feed, SnapshotTime};
 use market::table::TableName;
@@ -87,7 +87,7 @@ async fn write_manifests(lake: &Lake, evidence: &Evidence, reports: &[Report]) -
         .flat_map(|report| report.days.iter().map(|day| (report.table, day.date)))
         .map(|(table, date)| evidence.day(table, date).manifest(table, date, &evidence.run))
         .collect();
-    let writes = parallel::map(manifests, lake.config.ingest.parallel_files, |manifest| {
+    let writes = concurrency::map(manifests, lake.config.ingest.parallel_files, |manifest| {
         let lake = shared.clone();
         async move { manifest::write(&lake, &manifest).await }
     });
@@ -155,11 +155,11 @@ async fn gather(lake: &Lake, plan: &Plan, records: &BTreeMap<NaiveDate, Record>)
 /// [`Error::RawFilesChanged`] when they are not those of the plan: nobody knows then which of both the job read.
 async fn recounts(lake: &Lake, plan: &Plan) -> Result<Vec<ReadFile>, Error> {
     let shared = Arc::new(lake.clone());
-    let listing = raw::look(lake, plan.range).await?;
+    let listing = raw_files::scan(lake, plan.range).await?;
     // First: an upload that replaces one form of a snapshot by the other has both there for a moment.
     unchanged(plan, listing.files())?;
-    let raw_files = listing.only()?;
-    let recounts = parallel::map(raw_files, lake.config.ingest.parallel_files, |file| {
+    let raw_files = listing.unique()?;
+    let recounts = concurrency::map(raw_files, lake.config.ingest.parallel_files, |file| {
         let lake = shared.clone();
         async move { recount::recount(&lake, &file).await }
     });

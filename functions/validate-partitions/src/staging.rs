@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write;
 
 use chrono::NaiveDate;
-use lake::athena::{self, Answer};
+use lake::athena::{self, QueryResult};
 use lake::{Error, Lake, keys, partitions};
 use market::partition::Partition;
 use market::run::RunId;
@@ -53,7 +53,7 @@ impl<'a> Staging<'a> {
     }
 
     /// Asks the staged tables.
-    pub async fn query(&self, statement: &str) -> Result<Answer, Error> {
+    pub async fn query(&self, statement: &str) -> Result<QueryResult, Error> {
         athena::run_in(self.lake, self.database.as_str(), statement).await
     }
 }

@@ -140,7 +140,7 @@ async fn options(State(app): State<Arc<App>>, Query(params): Query<Params>) -> A
 }
 
 impl Chain {
-    fn note(&mut self, statement: &Statement, answer: &lake::athena::Answer) {
+    fn note(&mut self, statement: &Statement, answer: &lake::athena::QueryResult) {
         self.statements.push(statement.sql().to_owned());
         self.scanned_bytes += answer.scanned_bytes;
     }

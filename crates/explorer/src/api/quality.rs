@@ -11,7 +11,7 @@ use futures::future::try_join_all;
 use futures::{StreamExt, TryStreamExt, stream, try_join};
 use lake::objects::{self, Object};
 use lake::quality::{self, Audit, Check, Report};
-use lake::raw::{self, RawFile};
+use lake::raw_files::{self, RawFile};
 use lake::{Error, Lake, keys};
 use market::partition::DateRange;
 use market::run::RunId;
@@ -77,7 +77,7 @@ async fn calendar(State(app): State<Arc<App>>, Query(asked): Query<Asked>) -> An
         return Ok(Json(Calendar { session, known: None, from: None, to: None, days: Vec::new(), nameless }));
     };
     let range = range(asked, first, last)?;
-    let files = raw::look(lake, range).await?.present()?;
+    let files = raw_files::scan(lake, range).await?.deduplicated()?;
     let mut present: BTreeMap<(NaiveDate, Feed), Vec<SnapshotTime>> = BTreeMap::new();
     for RawFile { name, .. } in &files {
         present.entry((name.time.date(), name.feed)).or_default().push(name.time);
@@ -184,7 +184,7 @@ async fn day(State(app): State<Arc<App>>, Query(OfDay { date }): Query<OfDay>) -
     let files = async {
         let Some(date) = date else { return Ok(Vec::new()) };
         let day = DateRange::day(date).map_err(|error| Failure::invalid(error.to_string()))?;
-        Ok(raw::look(lake, day).await?.present()?)
+        Ok(raw_files::scan(lake, day).await?.deduplicated()?)
     };
     let refused = async { Ok::<_, Failure>(quarantine(lake).await?) };
     let known = async { Ok::<_, Failure>(published(&app).await?) };

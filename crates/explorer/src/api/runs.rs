@@ -7,9 +7,9 @@ use axum::routing::{get, post};
 use axum::{Json, Router};
 use chrono::{DateTime, NaiveDate, Utc};
 use futures::future::try_join_all;
-use lake::history::{Kind, Visit, millis};
-use lake::request::{self, Request};
+use lake::execution_history::{Kind, Visit, millis};
 use lake::workflow::{self, Machine, Workflow};
+use lake::workflow_input::{self, Request};
 use lake::{Error, Lake, keys};
 use market::partition::DateRange;
 use market::table::TableName;
@@ -148,8 +148,8 @@ struct Failed {
     cause: String,
 }
 
-impl From<&lake::history::Failure> for Failed {
-    fn from(failure: &lake::history::Failure) -> Self {
+impl From<&lake::execution_history::Failure> for Failed {
+    fn from(failure: &lake::execution_history::Failure) -> Self {
         Self { error: failure.error.clone(), cause: failure.cause.clone() }
     }
 }
@@ -316,7 +316,7 @@ fn checked(Wanted { workflow, input }: Wanted, at: DateTime<Utc>) -> Result<Chec
         .map_err(|error| Failure::from(Error::InvalidInput(format!("the input names no days of a table: {error}"))))?;
     let (means, purpose) = match of_table {
         Some(Table { table, range }) => (format!("{table}, {range}"), format!("{table}_{}", days_in_name(range))),
-        None => match request::resolve(&input, at)? {
+        None => match workflow_input::resolve(&input, at)? {
             Request::DayBefore(day) => (format!("{day}, the day before in Sao Paulo"), day.to_string()),
             Request::Days(range) => (range.to_string(), days_in_name(range)),
             Request::Stale(range) => (format!("what is not up to date of {range}"), days_in_name(range)),

@@ -187,7 +187,7 @@ async fn series(State(app): State<Arc<App>>, Query(params): Query<Params>) -> An
 }
 
 impl Series {
-    fn note(&mut self, statement: &Statement, answer: &athena::Answer) {
+    fn note(&mut self, statement: &Statement, answer: &athena::QueryResult) {
         self.statements.push(statement.sql().to_owned());
         self.scanned_bytes += answer.scanned_bytes;
     }
@@ -198,7 +198,7 @@ fn intdate(row: &[Option<String>]) -> Option<i64> {
 }
 
 /// The rows of [`Question::prices`], by instrument and slot.
-fn instruments(answer: &athena::Answer, places: &BTreeMap<i64, usize>) -> Vec<Instrument> {
+fn instruments(answer: &athena::QueryResult, places: &BTreeMap<i64, usize>) -> Vec<Instrument> {
     let mut instruments: BTreeMap<&str, Instrument> = BTreeMap::new();
     for row in &answer.rows {
         let (Some(intdate), Some(ticker)) = (intdate(row), row[1].as_deref()) else { continue };
@@ -221,7 +221,7 @@ fn instruments(answer: &athena::Answer, places: &BTreeMap<i64, usize>) -> Vec<In
 }
 
 /// A column's values by slot; none where rows of the same slot differ.
-fn column(answer: &athena::Answer, at: usize, places: &BTreeMap<i64, usize>) -> Vec<Value> {
+fn column(answer: &athena::QueryResult, at: usize, places: &BTreeMap<i64, usize>) -> Vec<Value> {
     let mut values = vec![Value::Null; places.len()];
     let mut seen = BTreeSet::new();
     for row in &answer.rows {

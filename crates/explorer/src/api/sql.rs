@@ -35,7 +35,7 @@ pub fn routes() -> Router<Arc<App>> {
 
 /// What a page of rows is asked for with. Athena counts the names of the columns as a row, so that the first page has one
 /// less; a first page of another size would leave it open whether its token is good for the next.
-const PAGE: PageSize = PageSize::of(200);
+const PAGE: PageSize = PageSize::new(200);
 
 #[derive(Deserialize)]
 struct Run {

@@ -21,10 +21,10 @@ use serde::{Deserialize, Serialize};
 pub use seen::{Seen, quarantined};
 
 use crate::config::Config;
-use crate::excerpt::Excerpt;
 use crate::failed::FailedAudit;
 use crate::record::view::{Differences, differences};
 use crate::record::{Decision, RawFileVersion, Record};
+use crate::truncated_list::TruncatedList;
 
 /// What a day is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -123,18 +123,18 @@ pub struct Snapshots {
     /// Snapshots that the session expects.
     pub expected: usize,
     /// The times of those that have none, `HH:MM` in Sao Paulo.
-    pub missing: Excerpt<String>,
+    pub missing: TruncatedList<String>,
 }
 
 /// How the raw files of a day differ from those that were published, by name.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Stale {
     /// Those that came after publication.
-    pub late: Excerpt<String>,
+    pub late: TruncatedList<String>,
     /// Those that have other bytes now.
-    pub replaced: Excerpt<String>,
+    pub replaced: TruncatedList<String>,
     /// Those that are gone.
-    pub removed: Excerpt<String>,
+    pub removed: TruncatedList<String>,
 }
 
 impl From<&Differences> for Stale {

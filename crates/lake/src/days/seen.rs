@@ -13,7 +13,7 @@ use crate::error::Error;
 use crate::failed::FailedAudit;
 use crate::objects::Object;
 use crate::record::{self, RawFileVersion, Record};
-use crate::{Lake, keys, objects, parallel, raw};
+use crate::{Lake, concurrency, keys, objects, raw_files};
 
 /// What there is of the days of a lake, or of a range.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -114,9 +114,9 @@ async fn files(lake: &Lake, range: Option<DateRange>) -> Result<BTreeMap<NaiveDa
     days.dedup();
     let parts = days.chunks(DAYS_IN_A_ROW).filter_map(|part| DateRange::new(*part.first()?, *part.last()?).ok());
     let shared = Arc::new(lake.clone());
-    let listed = parallel::map(parts.collect::<Vec<_>>(), AT_ONCE, |part| {
+    let listed = concurrency::map(parts.collect::<Vec<_>>(), AT_ONCE, |part| {
         let lake = shared.clone();
-        async move { raw::look(&lake, part).await }
+        async move { raw_files::scan(&lake, part).await }
     })
     .await?;
     let mut files: BTreeMap<NaiveDate, Vec<RawFileVersion>> = BTreeMap::new();

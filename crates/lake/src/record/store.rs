@@ -14,7 +14,7 @@ use market::partition::DateRange;
 use super::{Record, VERSION};
 use crate::error::Error;
 use crate::objects::{self, Conditional, PutIf};
-use crate::{Lake, keys, parallel};
+use crate::{Lake, concurrency, keys};
 
 /// A record as it was read.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -114,7 +114,7 @@ pub fn records(stored: BTreeMap<NaiveDate, Stored>) -> BTreeMap<NaiveDate, Recor
 /// As [`read`].
 pub async fn read_days(lake: &Lake, days: Vec<NaiveDate>) -> Result<BTreeMap<NaiveDate, Stored>, Error> {
     let shared = Arc::new(lake.clone());
-    let records = parallel::map(days, AT_ONCE, |day| {
+    let records = concurrency::map(days, AT_ONCE, |day| {
         let lake = shared.clone();
         async move { Ok(read(&lake, day).await?.map(|stored| (day, stored))) }
     });

@@ -9,7 +9,7 @@ use chrono::{DateTime, Utc};
 use market::snapshot::{Feed, SnapshotName, SnapshotTime};
 use serde::{Deserialize, Serialize};
 
-use crate::raw::RawFile;
+use crate::raw_files::RawFile;
 
 /// A raw file as it was when a run read it.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]

@@ -38,7 +38,7 @@ use serde::Serialize;
 use crate::error::Error;
 use crate::record::{self, Cause, Record, Stored, Swap};
 use crate::workflow::{self, Machine, Workflow};
-use crate::{Lake, objects, parallel, scratch};
+use crate::{Lake, concurrency, objects, scratch};
 use found::Found;
 use referenced::Referenced;
 
@@ -139,7 +139,7 @@ pub async fn vacuum(lake: &Lake, asked: Asked) -> Result<Freed, Error> {
 
     let shared = Arc::new(lake.clone());
     let unread = unread(lake, &folders).await?;
-    let claimed = parallel::map(unread, AT_ONCE, |(day, runs)| {
+    let claimed = concurrency::map(unread, AT_ONCE, |(day, runs)| {
         let lake = shared.clone();
         async move { Ok((day, claim(&lake, day, runs, since, dry_run).await?)) }
     });

@@ -8,7 +8,7 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 
 use chrono::{NaiveDate, Utc};
-use lake::athena::{self, Answer, Column};
+use lake::athena::{self, Column, QueryResult};
 use lake::scratch::{self, Purpose};
 use lake::{Error, Lake, keys, objects, partitions, record};
 use market::partition::Partition;
@@ -230,7 +230,7 @@ struct Example {
     row: Value,
 }
 
-fn examples(answer: &Answer) -> Vec<Example> {
+fn examples(answer: &QueryResult) -> Vec<Example> {
     let Some((_, columns)) = answer.columns.split_first() else { return Vec::new() };
     let row = |row: &Vec<Option<String>>| {
         let (is_new, cells) = row.split_first()?;

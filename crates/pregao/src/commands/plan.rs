@@ -4,8 +4,8 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 
 use chrono::{NaiveDate, Utc};
-use lake::raw::{self, Coverage, RawFile};
-use lake::request;
+use lake::raw_files::{self, Coverage, RawFile};
+use lake::workflow_input;
 use lake::{Error, Lake};
 use market::partition::DateRange;
 use market::session::is_business_day;
@@ -13,7 +13,7 @@ use market::snapshot::Feed;
 use serde_json::json;
 
 use crate::args::{self, OutputFormat};
-use crate::output::{Cost, Days, Excerpt, Plan};
+use crate::output::{Cost, Days, Plan, TruncatedList};
 use crate::{coverage, human, output, price};
 
 /// What runs the Spark step.
@@ -54,8 +54,8 @@ pub async fn plan(
         Some(days) => days,
         None => day_before()?,
     };
-    let files = raw::list(lake, range).await?;
-    let coverage = Coverage::of(&lake.config.session, range, &Feed::ALL, files.iter().map(|file| file.name));
+    let files = raw_files::list(lake, range).await?;
+    let coverage = Coverage::new(&lake.config.session, range, &Feed::ALL, files.iter().map(|file| file.name));
     let plan = of_files(lake, range, &files, &coverage, engine);
     match format {
         OutputFormat::Json => output::print(&plan)?,
@@ -66,7 +66,7 @@ pub async fn plan(
 
 /// The day of a run that is not told any, as the workflow resolves it.
 fn day_before() -> Result<DateRange, Error> {
-    request::resolve(&json!({}), Utc::now())?.range()
+    workflow_input::resolve(&json!({}), Utc::now())?.range()
 }
 
 fn of_files(lake: &Lake, range: DateRange, files: &[RawFile], coverage: &Coverage, engine: Engine) -> Plan {
@@ -83,7 +83,7 @@ fn of_files(lake: &Lake, range: DateRange, files: &[RawFile], coverage: &Coverag
         days: Days::of(range),
         business_days: range.days().filter(|date| is_business_day(*date)).count() as u64,
         days_with_files: dates.len() as u64,
-        days_without_files: Excerpt::of(&coverage.gaps, NaiveDate::to_string),
+        days_without_files: TruncatedList::new(&coverage.gaps, NaiveDate::to_string),
         files: files.len() as u64,
         bytes,
         engine: engine.as_str().to_owned(),

@@ -6,9 +6,9 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use chrono::NaiveDate;
-use lake::excerpt::Excerpt;
 use lake::quality::{Records, Report};
-use lake::raw::Coverage;
+use lake::raw_files::Coverage;
+use lake::truncated_list::TruncatedList;
 use lake::{Lake, keys};
 use market::partition::DateRange;
 use market::run::RunId;
@@ -49,9 +49,9 @@ struct Recorded {
     /// How many it published.
     published: u64,
     /// Those of which another run had published the same or newer raw files.
-    superseded: Excerpt<NaiveDate>,
+    superseded: TruncatedList<NaiveDate>,
     /// Those that a rollback holds.
-    held: Excerpt<NaiveDate>,
+    held: TruncatedList<NaiveDate>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -149,8 +149,8 @@ impl Done {
             days: output::Days::of(*days),
             files: *files,
             published: self.reports.iter().map(|(published, report)| document(published, report)).collect(),
-            superseded: output::Excerpt::of(&self.outcome.records.superseded, NaiveDate::to_string),
-            held: output::Excerpt::of(&self.outcome.records.held, NaiveDate::to_string),
+            superseded: output::TruncatedList::new(&self.outcome.records.superseded, NaiveDate::to_string),
+            held: output::TruncatedList::new(&self.outcome.records.held, NaiveDate::to_string),
             coverage: coverage.into(),
         }
     }
@@ -198,7 +198,7 @@ impl Done {
 }
 
 /// The first days of some, for a line.
-pub fn first(days: &Excerpt<NaiveDate>) -> String {
+pub fn first(days: &TruncatedList<NaiveDate>) -> String {
     let named: Vec<String> = days.first.iter().take(3).map(NaiveDate::to_string).collect();
     named.join(", ") + if days.count > named.len() { ", ..." } else { "" }
 }

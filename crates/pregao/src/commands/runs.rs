@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use aws_sdk_sfn::types::ExecutionListItem;
 use chrono::{DateTime, Local};
 use console::style;
-use lake::history::{Change, Timeline, between, millis};
+use lake::execution_history::{Change, Timeline, between, millis};
 use lake::{Error, Lake};
 use serde_json::Value;
 
@@ -112,7 +112,7 @@ fn json(text: &str) -> Value {
 
 /// The states that an execution went through, with those of the executions that it started.
 async fn states(lake: &Lake, arn: &str) -> anyhow::Result<(Vec<State>, Option<output::Failure>)> {
-    let mut timeline = Timeline::of(arn);
+    let mut timeline = Timeline::new(arn);
     let changes = timeline.update(lake).await?;
     let mut states = Vec::new();
     for (at, visit) in timeline.visits.iter().enumerate() {

@@ -10,8 +10,8 @@ use aws_sdk_s3::primitives::ByteStream;
 use chrono::{NaiveDate, Utc};
 use futures::{StreamExt, TryStreamExt, stream};
 use lake::days::{Seen, judge};
-use lake::excerpt::Excerpt;
-use lake::raw::Coverage;
+use lake::raw_files::Coverage;
+use lake::truncated_list::TruncatedList;
 use lake::{Error, Lake, keys};
 use market::partition::DateRange;
 use market::run::RunId;
@@ -44,9 +44,9 @@ struct Outcome {
     accepted: u64,
     repeated: u64,
     superseded: u64,
-    quarantined: Excerpt<Quarantined>,
+    quarantined: TruncatedList<Quarantined>,
     #[serde(default)]
-    unterminated: Excerpt<String>,
+    unterminated: TruncatedList<String>,
     #[serde(flatten)]
     coverage: Coverage,
 }
@@ -85,7 +85,7 @@ pub fn upload(global: &Global, args: &UploadArgs) -> anyhow::Result<ExitCode> {
         let stale = stale_days(lake, delivered.days, &progress).await;
         if args.format == OutputFormat::Json {
             let passed_over = found.passed_over.iter().map(output::PassedOver::of).collect();
-            let stale_days = stale.as_ref().map(|days| output::Excerpt::of(days, NaiveDate::to_string));
+            let stale_days = stale.as_ref().map(|days| output::TruncatedList::new(days, NaiveDate::to_string));
             let document = output::Upload { passed_over, stale_days, ..delivered.document() };
             return match refused() {
                 None => output::print(&document).map(|()| ExitCode::SUCCESS),
@@ -114,8 +114,8 @@ pub fn upload(global: &Global, args: &UploadArgs) -> anyhow::Result<ExitCode> {
 
 /// The days of which other raw files are published than are there now. None where that cannot be found out, which is no
 /// failure of the upload.
-async fn stale_days(lake: &Lake, days: Option<DateRange>, progress: &Progress) -> Option<Excerpt<NaiveDate>> {
-    let Some(range) = days else { return Some(Excerpt::default()) };
+async fn stale_days(lake: &Lake, days: Option<DateRange>, progress: &Progress) -> Option<TruncatedList<NaiveDate>> {
+    let Some(range) = days else { return Some(TruncatedList::default()) };
     match Seen::look(lake, Some(range)).await {
         Ok(seen) => {
             let judged = judge(&lake.config, range, &seen, Utc::now());
@@ -264,11 +264,11 @@ impl Delivered {
             accepted: outcome.accepted,
             already_there: self.already_there(),
             superseded: outcome.superseded,
-            quarantined: output::Excerpt::of(&outcome.quarantined, |file| output::Quarantined {
+            quarantined: output::TruncatedList::new(&outcome.quarantined, |file| output::Quarantined {
                 name: file.name.clone(),
                 reason: file.reason.clone(),
             }),
-            unterminated: output::Excerpt::of(&outcome.unterminated, String::clone),
+            unterminated: output::TruncatedList::new(&outcome.unterminated, String::clone),
             passed_over: Vec::new(),
             stale_days: None,
             coverage: (&outcome.coverage).into(),
@@ -294,9 +294,9 @@ impl Delivered {
         for Quarantined { name, reason } in &outcome.quarantined.first {
             writeln!(out, "  quarantined {name}: {reason}")?;
         }
-        if outcome.quarantined.more() > 0 {
+        if outcome.quarantined.omitted() > 0 {
             let place = keys::uri(&lake.config.buckets.raw, keys::QUARANTINE);
-            writeln!(out, "  and {} more, each with its reason under {place}", outcome.quarantined.more())?;
+            writeln!(out, "  and {} more, each with its reason under {place}", outcome.quarantined.omitted())?;
         }
         if let Some(line) = unterminated(outcome.unterminated.count, outcome.unterminated.first.iter()) {
             writeln!(out, "{line}")?;

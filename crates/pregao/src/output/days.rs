@@ -5,7 +5,7 @@ use lake::days;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::{Days, Excerpt, Problem, Run, time};
+use super::{Days, Problem, Run, TruncatedList, time};
 
 documents! {
     /// A day of the lake. With `--check`, the exit code is 3 when `attention` is true of any.
@@ -66,19 +66,19 @@ documents! {
     /// How the raw files of a day differ from those that were published, by name.
     pub struct Stale {
         /// Those that came after publication.
-        pub late: Excerpt<String>,
+        pub late: TruncatedList<String>,
         /// Those that have other bytes now.
-        pub replaced: Excerpt<String>,
+        pub replaced: TruncatedList<String>,
         /// Those that are gone.
-        pub removed: Excerpt<String>,
+        pub removed: TruncatedList<String>,
     }
 
     /// The snapshots that have no raw file: their times, `HH:MM` in Sao Paulo.
     pub struct MissingSnapshots {
         /// Those of the feed quotes.
-        pub quotes: Excerpt<String>,
+        pub quotes: TruncatedList<String>,
         /// Those of the feed options.
-        pub options: Excerpt<String>,
+        pub options: TruncatedList<String>,
         /// Who has accepted that raw files are missing; null when nobody has.
         pub accepted: Option<Decision>,
     }
@@ -182,7 +182,7 @@ impl Day {
     /// A day of the lake. `program` is what a command on the same lake begins with.
     pub fn of(day: &days::Day, program: &str) -> Day {
         let files = |of: &days::Snapshots| FeedFiles { files: of.files, present: of.present, expected: of.expected };
-        let names = |names| Excerpt::of(names, String::clone);
+        let names = |names| TruncatedList::new(names, String::clone);
         let published = day.published.as_ref();
         Day {
             day: day.day.to_string(),

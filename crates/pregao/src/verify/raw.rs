@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use aws_sdk_s3::primitives::DateTime;
 use chrono::NaiveDate;
-use lake::raw;
+use lake::raw_files;
 use lake::{Error, Lake, keys};
 use market::run::RunId;
 use market::snapshot::{Feed, SnapshotName, SnapshotTime};
@@ -26,7 +26,7 @@ pub async fn check(lake: &Lake, asked: &Asked, published: &Published, findings: 
     let days = published.days().into_iter().chain(folders).filter(|day| asked.covers(*day));
     let Some(range) = range(days) else { return };
     // What is no snapshot among them fails every run of its day.
-    if let Err(error) = raw::list(lake, range).await {
+    if let Err(error) = raw_files::list(lake, range).await {
         let repair = format!("move it to landing/, then {} upload", asked.program);
         let repair = if matches!(error, Error::Quality(_)) { repair } else { "verify again".to_owned() };
         findings.unanswered(keys::uri(&lake.config.buckets.raw, ""), &error, &repair);

@@ -9,8 +9,8 @@ use market::snapshot::{Feed, SnapshotName, SnapshotTime};
 use serde::{Deserialize, Serialize};
 
 use crate::error::Error;
-use crate::excerpt::Excerpt;
 use crate::objects::{self, Object};
+use crate::truncated_list::TruncatedList;
 use crate::{Lake, keys};
 
 /// An accepted raw file.
@@ -24,7 +24,7 @@ pub struct RawFile {
 
 /// What lies where the raw files of some days are.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Listing {
+pub struct RawListing {
     range: Option<DateRange>,
     bucket: String,
     /// Accepted files, by feed and time.
@@ -33,20 +33,20 @@ pub struct Listing {
     strangers: Vec<String>,
 }
 
-impl Listing {
+impl RawListing {
     /// Exactly one file for each snapshot, for those who read them.
     ///
     /// # Errors
     /// [`Error::Quality`] for objects among them that `ingest` would not have put there, one that is no snapshot or that
     /// lies in another's folder, and for a snapshot that is there plain and compressed. Whatever a job made of them would
     /// be wrong.
-    pub fn only(self) -> Result<Vec<RawFile>, Error> {
+    pub fn unique(self) -> Result<Vec<RawFile>, Error> {
         self.refuse_strangers()?;
-        let Some([one, other]) = self.twice().next() else { return Ok(self.files) };
+        let Some([one, other]) = self.duplicated().next() else { return Ok(self.files) };
         Err(Error::Quality(format!(
             "{} snapshots in {} are there plain and compressed, the first of them as {} and {}: an upload was broken off \
              while it replaced one by the other. Upload the folder again, or start upload_raw_data for these days",
-            self.twice().count(),
+            self.duplicated().count(),
             self.bucket,
             one.object.key,
             other.object.key,
@@ -58,7 +58,7 @@ impl Listing {
     ///
     /// # Errors
     /// [`Error::Quality`] for objects among them that `ingest` would not have put there.
-    pub fn present(mut self) -> Result<Vec<RawFile>, Error> {
+    pub fn deduplicated(mut self) -> Result<Vec<RawFile>, Error> {
         self.refuse_strangers()?;
         self.files.dedup_by_key(|file| (file.name.feed, file.name.time));
         Ok(self.files)
@@ -82,7 +82,7 @@ impl Listing {
     }
 
     /// The snapshots that are there in both forms.
-    fn twice(&self) -> impl Iterator<Item = &[RawFile; 2]> {
+    fn duplicated(&self) -> impl Iterator<Item = &[RawFile; 2]> {
         let pairs = self.files.array_windows();
         pairs.filter(|[one, other]| (one.name.feed, one.name.time) == (other.name.feed, other.name.time))
     }
@@ -103,9 +103,9 @@ impl Listing {
 ///
 /// # Errors
 /// Whatever S3 refuses.
-pub async fn look(lake: &Lake, range: DateRange) -> Result<Listing, Error> {
+pub async fn scan(lake: &Lake, range: DateRange) -> Result<RawListing, Error> {
     let bucket = &lake.config.buckets.raw;
-    let mut listing = Listing { range: Some(range), bucket: keys::uri(bucket, ""), ..Listing::default() };
+    let mut listing = RawListing { range: Some(range), bucket: keys::uri(bucket, ""), ..RawListing::default() };
     for feed in Feed::ALL {
         // Dates sort as their texts do, so the days of a range lie side by side.
         let (after, last) = (keys::raw_day(feed, range.from()), keys::raw_day(feed, range.to()));
@@ -125,9 +125,9 @@ pub async fn look(lake: &Lake, range: DateRange) -> Result<Listing, Error> {
 /// The raw files of `range`, by feed and time: exactly one for each snapshot.
 ///
 /// # Errors
-/// As [`Listing::only`]; whatever S3 refuses.
+/// As [`RawListing::unique`]; whatever S3 refuses.
 pub async fn list(lake: &Lake, range: DateRange) -> Result<Vec<RawFile>, Error> {
-    look(lake, range).await?.only()
+    scan(lake, range).await?.unique()
 }
 
 /// The snapshots of `range` that have landed and are not taken in yet.
@@ -147,9 +147,9 @@ pub async fn landed(lake: &Lake, range: DateRange) -> Result<Vec<RawFile>, Error
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Coverage {
     /// Business days without any file.
-    pub gaps: Excerpt<NaiveDate>,
+    pub gaps: TruncatedList<NaiveDate>,
     /// The other business days on which snapshots are missing, by feed.
-    pub missing_snapshots: Excerpt<Missing>,
+    pub missing_snapshots: TruncatedList<Missing>,
 }
 
 /// The snapshots of one feed that a day ought to have and has not.
@@ -160,12 +160,12 @@ pub struct Missing {
     /// The feed.
     pub feed: Feed,
     /// Their times, `HH:MM` in Sao Paulo.
-    pub times: Excerpt<String>,
+    pub times: TruncatedList<String>,
 }
 
 impl Coverage {
     /// Holds the snapshots of `feeds` that are there against those that `session` expects on the days of `range`.
-    pub fn of(
+    pub fn new(
         session: &Session,
         range: DateRange,
         feeds: &[Feed],
@@ -184,7 +184,8 @@ impl Coverage {
             }
             for feed in feeds.iter().copied() {
                 let missing = session.missing(date, of_feed(feed));
-                let times: Excerpt<String> = missing.iter().map(|t| t.time().format("%H:%M").to_string()).collect();
+                let times: TruncatedList<String> =
+                    missing.iter().map(|t| t.time().format("%H:%M").to_string()).collect();
                 coverage.missing_snapshots.extend((!times.is_empty()).then_some(Missing { date, feed, times }));
             }
         }
@@ -209,7 +210,7 @@ mod tests {
             "202004111000_options.csv",
         ];
         let names = names.map(|name| name.parse().expect("a name"));
-        let coverage = Coverage::of(&session, range.expect("a range"), &Feed::ALL, names);
+        let coverage = Coverage::new(&session, range.expect("a range"), &Feed::ALL, names);
         let expected = serde_json::json!({
             "gaps": {"count": 2, "first": ["2020-04-09", "2020-04-13"]},
             "missing_snapshots": {"count": 1, "first": [

@@ -50,7 +50,7 @@ pub enum Kind {
     /// It waits.
     Wait,
     /// It decides or ends: Choice, Pass, Succeed, Fail.
-    Turn,
+    Control,
 }
 
 /// An error under its name, with the words of whoever failed.
@@ -98,22 +98,22 @@ pub enum Change {
 }
 
 /// Where the histories of executions are.
-pub trait Histories {
+pub trait HistorySource {
     /// The events of an execution behind the one with this number, in their order.
     ///
     /// # Errors
     /// Whatever Step Functions refuses.
-    fn behind(&self, arn: &str, last: i64) -> impl Future<Output = Result<Vec<HistoryEvent>, Error>> + Send;
+    fn events_after(&self, arn: &str, last: i64) -> impl Future<Output = Result<Vec<HistoryEvent>, Error>> + Send;
 }
 
-impl Histories for Lake {
-    async fn behind(&self, arn: &str, last: i64) -> Result<Vec<HistoryEvent>, Error> {
+impl HistorySource for Lake {
+    async fn events_after(&self, arn: &str, last: i64) -> Result<Vec<HistoryEvent>, Error> {
         // Newest first, back to what is known: a long history is not fetched anew at each look. Events carry inputs and
         // outputs, so that what is no news costs as much as what is.
         let expected = if last == 0 { 200 } else { 10 };
         let request = self.sfn.get_execution_history().execution_arn(arn).reverse_order(true).max_results(expected);
         let mut pages = request.into_paginator().items().send();
-        let mut news = News::behind(last);
+        let mut news = NewEvents::after(last);
         while let Some(event) = pages.next().await {
             let event = event.map_err(Error::aws("reading the history of the execution"))?;
             if !news.take(event) {
@@ -128,16 +128,16 @@ impl Histories for Lake {
 ///
 /// The history may grow between two pages. If the token of a page is an offset and not an event, the page then repeats
 /// events of the page before.
-struct News {
+struct NewEvents {
     /// The number of the last event that is known.
     known: i64,
     /// The newest first.
     taken: Vec<HistoryEvent>,
 }
 
-impl News {
-    fn behind(known: i64) -> News {
-        News { known, taken: Vec::new() }
+impl NewEvents {
+    fn after(known: i64) -> NewEvents {
+        NewEvents { known, taken: Vec::new() }
     }
 
     /// Adds the next event of a page unless it is there already. Returns whether there may be more.
@@ -177,7 +177,7 @@ pub struct Timeline {
 
 impl Timeline {
     /// That of an execution, of which nothing is known yet.
-    pub fn of(arn: &str) -> Timeline {
+    pub fn new(arn: &str) -> Timeline {
         Timeline { arn: arn.to_owned(), ..Timeline::default() }
     }
 
@@ -185,7 +185,7 @@ impl Timeline {
     ///
     /// # Errors
     /// Whatever Step Functions refuses.
-    pub async fn update(&mut self, histories: &impl Histories) -> Result<Vec<Change>, Error> {
+    pub async fn update(&mut self, histories: &impl HistorySource) -> Result<Vec<Change>, Error> {
         let news = self.news(histories).await?;
         Ok(news.iter().filter_map(|event| self.push(event)).collect())
     }
@@ -194,8 +194,8 @@ impl Timeline {
     ///
     /// # Errors
     /// Whatever Step Functions refuses.
-    pub async fn news(&self, histories: &impl Histories) -> Result<Vec<HistoryEvent>, Error> {
-        histories.behind(&self.arn, self.last_id).await
+    pub async fn news(&self, histories: &impl HistorySource) -> Result<Vec<HistoryEvent>, Error> {
+        histories.events_after(&self.arn, self.last_id).await
     }
 
     /// Adds the next event.
@@ -270,7 +270,7 @@ fn kind(event: &HistoryEventType) -> Kind {
         HistoryEventType::TaskStateEntered
         | HistoryEventType::ParallelStateEntered
         | HistoryEventType::MapStateEntered => Kind::Work,
-        _ => Kind::Turn,
+        _ => Kind::Control,
     }
 }
 
@@ -343,10 +343,10 @@ mod tests {
             (page, next)
         }
 
-        /// What [`Histories::behind`] does with the pages of Step Functions.
-        fn behind(&mut self, known: i64, first: Token) -> Vec<HistoryEvent> {
+        /// What [`HistorySource::events_after`] does with the pages of Step Functions.
+        fn events_after(&mut self, known: i64, first: Token) -> Vec<HistoryEvent> {
             let size = 1 + self.throw(6) as usize;
-            let (mut news, mut token) = (News::behind(known), Some(first));
+            let (mut news, mut token) = (NewEvents::after(known), Some(first));
             while let Some(at) = token {
                 let (page, next) = self.page(at, size);
                 if !page.into_iter().all(|id| news.take(entered(id))) {
@@ -369,10 +369,10 @@ mod tests {
         for dice in 0..4_000 {
             let first = if dice % 2 == 0 { Token::Place(0) } else { Token::Below(i64::MAX) };
             let mut history = Growing { events: 0, most: 60, dice };
-            let mut timeline = Timeline::of("an execution");
+            let mut timeline = Timeline::new("an execution");
             let mut ids = Vec::new();
             while timeline.last_id < history.most {
-                for event in history.behind(timeline.last_id, first) {
+                for event in history.events_after(timeline.last_id, first) {
                     ids.push(event.id);
                     timeline.push(&event);
                 }

@@ -1,4 +1,4 @@
-//! The same work on many objects, some at once.
+//! Bounded concurrency: the same operation on many objects, at most a fixed number at a time.
 
 use std::num::NonZeroUsize;
 
@@ -6,10 +6,10 @@ use tokio::task::{JoinError, JoinSet};
 
 use crate::error::Error;
 
-/// Does `work` for each item, at most `limit` at once and on all cores, and gives the results in the order of the items.
+/// Runs `work` for each item as a Tokio task, at most `limit` at a time. Returns the results in the order of the items.
 ///
 /// # Errors
-/// The first one. Nothing is begun behind it, and what is under way is dropped.
+/// The first error of `work`. No more work is started after it, and tasks that are still running are aborted.
 pub async fn map<I, T, F, W>(items: I, limit: NonZeroUsize, work: F) -> Result<Vec<T>, Error>
 where
     I: IntoIterator,
