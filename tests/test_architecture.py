@@ -103,3 +103,10 @@ def test_an_item_without_a_file_is_refused():
     for item in ("1. It does `a`.\n", "1. [`a.rs`](../b.rs) `one`: does it.\n", "1. [`a.rs`](../a.rs): does it.\n"):
         with pytest.raises(AssertionError):
             stops(item)
+
+
+def test_the_glossary_defines_each_term_once():
+    rows = re.findall(r"^\| (?!term \||---)([^|]+) \| ([^|]+) \|$", (ROOT / "docs" / "glossary.md").read_text(), re.M)
+    assert len(rows) > 80
+    terms = [term.lower() for cell, _ in rows for term in re.sub(r" \([^)]*\)", "", cell).split(", ")]
+    assert sorted(set(terms)) == sorted(terms)
