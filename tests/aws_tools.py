@@ -1,4 +1,4 @@
-"""The programs that judge, build and deploy the AWS stack, which tests/run.py installs."""
+"""The programs that check, build and deploy the AWS stack. tests/run.py installs them."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def find(name: str) -> str:
 
 
 def environment(**settings: str) -> dict[str, str]:
-    """What the tools find: each other, and nothing of an AWS account of the person who runs the tests."""
+    """The environment of the tools: their own folders, and no AWS account of the user who runs the tests."""
     own = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "SAM_", "CARGO_LAMBDA_"))}
     folders = os.environ["PREGAO_TOOLS"]
     return {
@@ -31,7 +31,7 @@ def environment(**settings: str) -> dict[str, str]:
         "PATH": os.pathsep.join([folders, os.environ["PATH"]]),
         "AWS_CONFIG_FILE": os.devnull,
         "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
-        # Where the SAM CLI keeps what it remembers, else in the person's home.
+        # The settings folder of the SAM CLI, which is otherwise in the user's home.
         "__SAM_CLI_APP_DIR": str(Path(folders.split(os.pathsep)[0]).parent / "sam"),
         "SAM_CLI_TELEMETRY": "0",
         "NO_COLOR": "1",
@@ -41,7 +41,7 @@ def environment(**settings: str) -> dict[str, str]:
 
 
 def run(name: str, *arguments: object, folder: Path = ROOT, patience: int = 120, **settings: str):
-    """Run a tool to its end, and give what it did. `settings` are variables of its environment."""
+    """Runs a tool to its end. Returns its result. `settings` are environment variables."""
     return subprocess.run(
         [find(name), *map(str, arguments)],
         stdin=subprocess.DEVNULL,
@@ -55,14 +55,14 @@ def run(name: str, *arguments: object, folder: Path = ROOT, patience: int = 120,
 
 
 def succeeds(name: str, *arguments: object, **options: Any) -> str:
-    """What the tool said; it has to end well."""
+    """Returns the output of the tool, which must succeed."""
     done = run(name, *arguments, **options)
     assert done.returncode == 0, f"$ {shlex.join(done.args)}\n(status {done.returncode})\n{done.stdout}"
     return done.stdout
 
 
 def fails(name: str, *arguments: object, **options: Any) -> str:
-    """What the tool said; it has to refuse what it was given."""
+    """Returns the output of the tool, which must fail."""
     done = run(name, *arguments, **options)
     assert done.returncode != 0, f"this had to fail: $ {shlex.join(done.args)}\n{done.stdout}"
     return done.stdout

@@ -25,7 +25,7 @@ RUN = "nightly-7"
 TABLES = list(oracle.TABLES)
 ARROW = {"bigint": pyarrow.int64(), "int": pyarrow.int32(), "double": pyarrow.float64(), "string": pyarrow.string()}
 FIGURES = ["year", "month", "day", "row_count", "tickers", "first_intdate", "last_intdate"]
-# The checks of rows that are made by one statement.
+# The domain checks, which one statement evaluates.
 CHECKED_TOGETHER = {
     "quotes": [["bid_ask", "last_in_range", "average_price"], ["totals_fall"]],
     "options": [["bid_ask"]],
@@ -42,20 +42,20 @@ class Cloud:
         self.s3 = moto.client("s3")
         for bucket in self.resources["buckets"].values():
             self.s3.create_bucket(Bucket=bucket)
-        # No older version has published anything here, which the functions would ask Athena.
+        # Otherwise the functions query Athena for days that older versions published.
         self.s3.put_object(Bucket=self.lake, Key="published/_migrated.json", Body=b"{}")
         moto.client("athena").create_work_group(Name=self.resources["athena"]["workgroup"])
         self.functions: dict[tuple[str, str], LambdaFunction] = {}
 
     def invoke(self, name: str, event: dict, config: dict | None = None) -> dict:
-        """The answer of a function of the stack, deployed with a configuration."""
+        """Returns the result of a function of the stack, deployed with a configuration."""
         text = json.dumps(config or {})
         if (name, text) not in self.functions:
             self.functions[name, text] = self.deploy(name, PREGAO_CONFIG=text)
         return self.functions[name, text].invoke(event)
 
     def metrics(self, name: str) -> list[dict]:
-        """The lines that a function has written in the embedded metric format, as CloudWatch would find them."""
+        """Returns the log lines of a function in the embedded metric format, as CloudWatch extracts them."""
         return [line for line in self.logged(name) if "_aws" in line]
 
     def logged(self, name: str) -> list[dict]:
@@ -73,7 +73,7 @@ class Cloud:
             "AWS_ENDPOINT_URL": self.moto.url,
             "AWS_ACCESS_KEY_ID": name,
             "AWS_SECRET_ACCESS_KEY": "secret",
-            # A call that fails is not tried again: tests fail calls to see what becomes of it.
+            # No retries: tests make calls fail to observe the effect.
             "AWS_MAX_ATTEMPTS": "1",
         }
         return LambdaFunction(program, {**deployed, **environment})
@@ -95,7 +95,7 @@ class Cloud:
         return key
 
     def land_folder(self, folder: Path) -> dict[str, bytes]:
-        """Puts every file of a folder into landing, and gives them by the place where they belong."""
+        """Puts every file of a folder into landing. Returns them by the key that they will be moved to."""
         files = {path.name: path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
         for name, data in files.items():
             self.land(f"april/{name}", data)
@@ -114,7 +114,7 @@ class Cloud:
     # --- the catalog ---
 
     def put_partitions(self, table: str, places: dict[tuple[int, int, int], str]) -> None:
-        """Days of a table, as somebody else published them."""
+        """Adds partitions of a table, as another client would."""
         glue, database = self.moto.glue, self.resources["athena"]["database"]
         if database not in glue.databases:
             glue.create_database(database, {"Name": database})
@@ -140,7 +140,7 @@ class Cloud:
         return list(self.moto.emr.clusters.values())
 
     def start_cluster(self, name: str = "of-the-team", **tags: str) -> str:
-        """A cluster that stays, started by someone else."""
+        """Starts a cluster that keeps running, as another client would."""
         started = self.moto.client("emr").run_job_flow(
             Name=name,
             Instances={"MasterInstanceType": "m5.xlarge", "InstanceCount": 1, "KeepJobFlowAliveWhenNoSteps": True},
@@ -156,7 +156,7 @@ def place(name: str) -> str:
 
 
 class Written(NamedTuple):
-    """A run whose job is done: raw files in their places, Parquet under runs/, and what Athena would find in it."""
+    """A run whose step is done: raw files in their places, Parquet below runs/, and the rows that Athena returns."""
 
     cloud: Cloud
     expected: oracle.Expected
@@ -171,7 +171,7 @@ class Written(NamedTuple):
         return f"runs/run={self.run}/{table}/year={year}/month={month}/day={number}/"
 
     def put(self, table: str, day: tuple[int, int, int], rows: list[dict]) -> None:
-        """A file as a job writes it, from the oracle's rows and by another Parquet writer than the product's."""
+        """Writes a file as a job does, from the oracle's rows, with pyarrow instead of the product's Parquet writer."""
         columns = oracle.TABLES[table]
         schema = pyarrow.schema([(column.name, ARROW[column.type]) for column in columns])
         arrays = [
@@ -183,23 +183,23 @@ class Written(NamedTuple):
         self.cloud.s3.put_object(Bucket=self.cloud.lake, Key=key, Body=file.getvalue())
 
     def put_all(self) -> None:
-        """All that a job writes."""
+        """Writes all files of a job."""
         for table in TABLES:
             for day in self.days:
                 self.put(table, day, self.expected.day(table, *day))
 
     def plan(self) -> dict:
-        """What a run begins with: the plan that lists its raw files."""
+        """Plans a run: writes the list of its raw files."""
         first, last = ("{:04}-{:02}-{:02}".format(*day) for day in (self.days[0], self.days[-1]))
         event = {"stage": "raw", "run": self.run, "input": {"from": first, "to": last}}
         return self.cloud.invoke("validate-partitions", event)
 
     def publish(self) -> dict:
-        """Makes the audited run the published one of its days."""
+        """Publishes the audited run for its days."""
         return self.cloud.invoke("create-athena-table", {"record": True, "run": self.run})
 
     def figures(self, table: str) -> list[list[object]]:
-        """What the query for the figures of each day answers."""
+        """Returns the result of the query for the statistics of each day."""
         days = ((day, self.expected.day(table, *day)) for day in self.days)
         return [
             [*day, len(rows), len({row["ticker"] for row in rows}), min(times(rows)), max(times(rows))]
@@ -208,7 +208,7 @@ class Written(NamedTuple):
         ]
 
     def answer(self) -> None:
-        """Gives moto the rows with which Athena would answer."""
+        """Sets the rows that moto returns for Athena's queries."""
         moto, name = self.cloud.moto, "[a-z0-9_]*"
         for table in TABLES:
             rows = self.figures(table)
@@ -229,7 +229,7 @@ class Written(NamedTuple):
 
 
 def checked(checks: list[str]) -> list[str]:
-    """The columns of the answer to the statement that makes these checks."""
+    """Returns the result columns of the statement that evaluates these checks."""
     return [*oracle.PARTITION, *(f"{check}_{count}" for check in checks for count in ("checked", "failing"))]
 
 
@@ -238,7 +238,7 @@ def times(rows: list[dict]) -> list[int]:
 
 
 def status_change(run: str, status: str) -> dict:
-    """As EventBridge sends it."""
+    """Returns the event in the form of EventBridge."""
     machine = "arn:aws:states:us-east-1:123456789012:stateMachine:pregao-create_datalake"
     return {
         "version": "0", "source": "aws.states", "detail-type": "Step Functions Execution Status Change",

@@ -1,4 +1,4 @@
-"""Lakes that tests share: one that is empty, and one with a published market."""
+"""Lakes that tests share: an empty one, and one with a published market."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 @pytest.fixture
 def lake(tmp_path: Path) -> Lake:
-    """A home with nothing in it, for this test alone."""
+    """An empty home for one test."""
     return Lake(tmp_path / "home")
 
 
@@ -31,7 +31,7 @@ class Published(NamedTuple):
 
 @pytest.fixture(scope="session")
 def published(tmp_path_factory: pytest.TempPathFactory) -> Published:
-    """A lake with six days of a market, published. Tests may read it, not change it."""
+    """A lake with six published days of a market. Tests must not change it."""
     folder = tmp_path_factory.mktemp("published")
     rawfiles.write_market(folder / "raw", seed=20200401)
     lake = Lake(folder / "home")

@@ -1,8 +1,8 @@
-"""What a call needs of its caller's policy, and whether a policy allows it.
+"""Which permissions a call needs, and whether a policy allows it.
 
-A small reading of AWS's own: https://docs.aws.amazon.com/service-authorization/latest/reference/ says which action a
-request needs on which resource, and IAM's guide how statements are read. Only what the stack uses is known here;
-anything else is an error, so that nothing passes because it was not understood.
+A small model of IAM: https://docs.aws.amazon.com/service-authorization/latest/reference/ defines which action a
+request needs on which resource, and the IAM guide defines how statements are evaluated. Only what the stack uses is
+supported; anything else is an error, so that no statement passes by mistake.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from sam_template import ACCOUNT, REGION, Statement, resolve, resources_text
 
 
 class Need(NamedTuple):
-    """One permission: an action on a resource, under the circumstances that conditions may ask for."""
+    """One permission: an action on a resource, with the context keys that conditions may test."""
 
     action: str
     resource: str
@@ -54,7 +54,7 @@ class Grant(NamedTuple):
 
 
 def grants(policy: list[Statement]) -> list[Grant]:
-    """A policy taken apart. One that denies is not understood here."""
+    """Splits a policy into permissions. Statements with Deny are not supported."""
     found = []
     for told in policy:
         assert told.effect == "Allow", f"a statement of another kind: {told}"
@@ -63,13 +63,13 @@ def grants(policy: list[Statement]) -> list[Grant]:
 
 
 def matches(pattern: str, text: str) -> bool:
-    """IAM's wildcards: `*` and `?` stand for anything, slashes and colons too."""
+    """Matches IAM's wildcards: `*` and `?` also match slashes and colons."""
     parts = (".*" if part == "*" else "." if part == "?" else re.escape(part) for part in re.split(r"([*?])", pattern))
     return re.fullmatch("".join(parts), text, re.DOTALL) is not None
 
 
 def _holds(operator: str, told: dict, context: dict) -> bool:
-    """A condition. A key that the request does not have fails it, but for `Null`, which asks for that."""
+    """Evaluates a condition. It fails if the request lacks the key, except for `Null`, which tests for that."""
     for key, values in told.items():
         values = [str(value) for value in _list(values)]
         if operator == "Null":
@@ -93,7 +93,7 @@ def _list(value: object) -> list:
 
 
 def needs(call: Call) -> Iterator[Need]:
-    """All that the caller has to be allowed for this call to do what it did."""
+    """Returns all permissions that the caller needs for this call."""
     by_service = {"s3": _s3, "elasticmapreduce": _emr, "athena": _athena, "glue": _glue_call, "states": _states}
     yield from by_service[call.service](call)
 
@@ -135,7 +135,7 @@ def _s3(call: Call) -> Iterator[Need]:
     else:
         raise NotImplementedError(f"what S3 asks for {call.operation} of {asked}")
     if call.status == 404 and call.operation != "PutObject":
-        # Without it the answer is 403, which functions take for what it says. The request names no prefix then.
+        # Without it the response is 403 instead of 404. The request has no prefix then.
         yield Need("s3:ListBucket", bucket, why=f"{why} of what is not there is to be answered with 404")
 
 
@@ -197,14 +197,14 @@ def _context(**values: str) -> frozenset:
 
 # --- what Athena does in the caller's name ----------------------------------------------------------
 
-# https://docs.aws.amazon.com/athena/latest/ug/querying.html: what writing the results takes.
+# https://docs.aws.amazon.com/athena/latest/ug/querying.html: the permissions for writing the results.
 RESULTS = ["s3:GetObject", "s3:PutObject", "s3:AbortMultipartUpload", "s3:ListMultipartUploadParts"]
 RESULTS_BUCKET = ["s3:GetBucketLocation", "s3:ListBucket", "s3:ListBucketMultipartUploads"]
-# What reading, or placing a table in, the data takes of its bucket.
+# The permissions on the bucket of the data, to read it or to create a table on it.
 DATA_BUCKET = ["s3:GetBucketLocation", "s3:ListBucket"]
 
 NAME = r"[`\"]([a-z0-9_]+)[`\"]"
-# What statements ask of the catalog, by what they begin with. DDL does what AWS's own client of Glue for Hive does,
+# The catalog actions of statements, by their first words. DDL makes the calls of AWS's Glue client for Hive,
 # which is public (awslabs/aws-glue-data-catalog-client-for-apache-hive-metastore): to drop a table, for example, is to
 # delete each of its partitions first.
 OF_TABLE = {
@@ -252,10 +252,10 @@ def _statement(call: Call, results: str) -> Iterator[Need]:
         table, *staged = table.split("_", 1)
         yield Need("s3:GetObject", f"{lake}/runs/run=r/{table}/year=2020/month=4/day=1/part-0.parquet", why=why)
         if not staged:
-            # What an older version published is where that wrote it.
+            # Data that an older version published is at its old location.
             yield Need("s3:GetObject", f"{lake}/{table}/year=2020/month=4/day=1/run=r/part-0.parquet", why=why)
     for folder in re.findall(r"LOCATION 's3://([^']+)'", statement):
-        # Hive looks whether a folder is there, and makes one that is not, as an empty object beside it.
+        # Hive checks whether a folder exists, and creates a missing one as an empty object.
         yield from (Need(action, lake, why=why) for action in DATA_BUCKET)
         yield Need("s3:GetObject", f"arn:aws:s3:::{folder}", why=f"{why}, to look at the folder")
         if folder in call.about["missing"]:
@@ -264,7 +264,7 @@ def _statement(call: Call, results: str) -> Iterator[Need]:
 
 
 def _of_table(statement: str, database: str | None) -> tuple[str, str | None, str]:
-    """What kind of statement it is, and the database and table that it is about."""
+    """Returns the kind of a statement, and its database and table."""
     created = re.match(rf"CREATE EXTERNAL TABLE IF NOT EXISTS {NAME}\.{NAME}", statement)
     if created:
         return "CREATE EXTERNAL TABLE", created[1], created[2]
@@ -281,7 +281,7 @@ def _of_table(statement: str, database: str | None) -> tuple[str, str | None, st
 
 
 def _glue_call(call: Call) -> Iterator[Need]:
-    """Each operation is an action of its own name: the locations of partitions are not looked at."""
+    """Each operation needs the action of the same name; locations of partitions are not evaluated."""
     asked, why = call.parameters, call.operation
     of_partitions = ("GetPartitions", "BatchCreatePartition", "BatchUpdatePartition", "BatchDeletePartition")
     if call.operation == "GetDatabases":
@@ -289,8 +289,8 @@ def _glue_call(call: Call) -> Iterator[Need]:
     elif call.operation == "GetTables":
         yield from _glue(call.operation, asked["DatabaseName"], "*", why)
     elif call.operation == "DeleteDatabase":
-        # https://docs.aws.amazon.com/glue/latest/dg/glue-specifying-resource-arns.html: what is deleted needs a permission
-        # on all that is in it, too.
+        # https://docs.aws.amazon.com/glue/latest/dg/glue-specifying-resource-arns.html: a deletion needs permissions
+        # on the content too.
         yield from _glue(call.operation, asked["Name"], "*", why)
         functions = f"arn:aws:glue:{REGION}:{ACCOUNT}:userDefinedFunction/{asked['Name']}/*"
         yield Need(f"glue:{call.operation}", functions, why=why)
@@ -310,6 +310,6 @@ def _states(call: Call) -> Iterator[Need]:
 
 
 def _glue(action: str, database: str | None, table: str | None, why: str) -> Iterable[Need]:
-    """Glue asks for the action on what it is about and on all that is around that."""
+    """Glue requires the action on the resource and on all resources that contain it."""
     parts = ["catalog", f"database/{database}", *([f"table/{database}/{table}"] if table else [])]
     return (Need(f"glue:{action}", f"arn:aws:glue:{REGION}:{ACCOUNT}:{part}", why=why) for part in parts)

@@ -1,6 +1,6 @@
-"""One state machine in two interpreters, with the same answers of the same functions: ours, and moto's.
+"""One state machine in two interpreters, ours and moto's, with the same results of the same functions.
 
-Functions are not run here. A `Script` says what each answers, and keeps what each was asked.
+Functions do not run here. A `Script` defines the result of each, and records their inputs.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ RUN = "run-1"
 
 
 class Reply(NamedTuple):
-    """What a function answers, or what Lambda says in its place, after some seconds."""
+    """The result of a function, or an error of Lambda, after some seconds."""
 
     payload: dict
     is_error: bool = False
@@ -42,7 +42,7 @@ class Reply(NamedTuple):
     after: float = 0
 
     def as_task(self) -> dict:
-        """As the task of a Lambda integration gives it."""
+        """Returns it in the form of the Lambda integration."""
         if self.refused:
             return {"error": f"Lambda.{self.refused}", "cause": self.payload["Message"], "after": self.after}
         if self.is_error:
@@ -51,7 +51,7 @@ class Reply(NamedTuple):
         return {"result": result, "after": self.after}
 
     def as_invoked(self) -> Invoked:
-        """As the Invoke API gives it."""
+        """Returns it in the form of the Invoke API."""
         status = 429 if self.refused == "TooManyRequestsException" else 500 if self.refused else 200
         return Invoked(self.payload, self.is_error, self.refused, status)
 
@@ -73,7 +73,7 @@ def compact(value: object) -> str:
 
 
 class Script:
-    """The answers of the functions, in order, by what they are asked: `poll-step`, `validate-partitions raw`."""
+    """The results of the functions, in order, by function and stage: `poll-step`, `validate-partitions raw`."""
 
     def __init__(self, answers: dict[str, list[Reply]]):
         self.answers = {asked: list(replies) for asked, replies in answers.items()}
@@ -89,7 +89,7 @@ class Script:
 
 @dataclass
 class Ran:
-    """How an execution went."""
+    """The outcome of an execution."""
 
     status: str
     output: dict | None = None
@@ -101,7 +101,7 @@ class Ran:
 
     @property
     def words(self) -> object:
-        """The cause: of a function its own words, of a nested execution how that one ended."""
+        """Returns the cause: the message of a function, or the end of a nested execution."""
         with contextlib.suppress(ValueError, TypeError):
             told = json.loads(self.cause)
             if "errorMessage" in told:
@@ -130,7 +130,7 @@ def machine_arn(name: str) -> str:
 
 
 def run_ours(definitions: dict[str, dict], machine: str, input: dict, script: Script, folder: Path) -> Ran:
-    """An execution in `crates/asl`, by its example `execute`, which asks for the answer of each task."""
+    """Runs an execution in `crates/asl` through its example `execute`, which requests the result of each task."""
     program = binary().parent / "examples" / "execute"
     if not program.exists():
         raise FileNotFoundError(f"{program} is not built: run `cargo build --release --workspace --examples`")
@@ -168,7 +168,7 @@ def _answer(definitions: dict[str, dict], told: dict, script: Script, ran: Ran, 
     machine = told["input"]["StateMachineArn"].split("--")[-1]
     child = run_ours(definitions, machine, input, script, folder)
     ran.nested[input["table"]] = child
-    # It takes its time, so that the other branches begin before the first one ends.
+    # The delay lets the other branches begin before the first one ends.
     if child.status == "SUCCEEDED":
         return {"result": {"Status": child.status, "Input": input, "Output": child.output}, "after": 1}
     cause = {"Status": child.status, "Error": child.error, "Cause": child.cause}
@@ -181,20 +181,20 @@ def _answer(definitions: dict[str, dict], told: dict, script: Script, ran: Ran, 
 def nested_executions(patch: pytest.MonkeyPatch) -> None:
     """Lets moto start executions from executions, and a branch fail with one.
 
-    Its interpreter speaks to services as their APIs do (`stateMachineArn`) and not as definitions do
-    (`StateMachineArn`); the step between the two is missing in it.
+    Its interpreter passes parameters to services in the form of their APIs (`stateMachineArn`), not of definitions
+    (`StateMachineArn`); it does not convert between the two.
     """
     to_input_text = StateTaskServiceSfn._normalise_parameters
 
     def error_name(error_name: str) -> ErrorName:
-        """How a branch failed; moto takes any name but the specification's own, such as States.TaskFailed."""
+        """Returns the error name of a failed branch. moto has a type of its own for the names of the specification."""
         standard = (kind for kind in StatesErrorNameType if kind.to_name() == error_name)
         return next(map(StatesErrorName, standard), None) or CustomErrorName(error_name)
 
     def parameters(self: StateTaskServiceSfn, parameters: dict, **names: object) -> None:
         to_input_text(self, parameters, **names)
         renamed = {name[0].lower() + name[1:]: parameters.pop(name) for name in list(parameters)}
-        # AWS makes a name up where there is none; moto would call all of them None.
+        # AWS generates a missing name; moto would name all of them None.
         parameters.update({"name": str(uuid.uuid4()), **renamed})
 
     def response(self: StateTaskServiceSfn, response: dict, **_: object) -> None:
@@ -207,7 +207,7 @@ def nested_executions(patch: pytest.MonkeyPatch) -> None:
 
 
 class Theirs:
-    """Executions in moto's interpreter, several at a time: there a second of waiting takes a second."""
+    """Executions in moto's interpreter, several concurrently, because waits take real time there."""
 
     def __init__(self, moto: Moto, patch: pytest.MonkeyPatch):
         nested_executions(patch)
@@ -222,12 +222,12 @@ class Theirs:
         return reply.as_invoked()
 
     def create(self, label: str, definitions: dict[str, dict]) -> None:
-        """Makes state machines that belong to `label`."""
+        """Creates state machines that belong to `label`."""
         for name, text in definitions.items():
             self.client.create_state_machine(name=f"{label}--{name}", definition=json.dumps(text), roleArn=ROLE)
 
     def start(self, label: str, machine: str, input: dict) -> str:
-        """Starts an execution, and gives its ARN."""
+        """Starts an execution. Returns its ARN."""
         arn = machine_arn(f"{label}--{machine}")
         return self.client.start_execution(stateMachineArn=arn, name=RUN, input=json.dumps(input))["executionArn"]
 

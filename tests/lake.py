@@ -29,15 +29,15 @@ ROOT = Path(__file__).resolve().parent.parent
 RAW, LAKE, RESULTS = "pregao-raw", "pregao-lake", "pregao-results"
 DATABASE = "pregao"
 REGION, ACCOUNT = "us-east-1", "000000000000"
-# Both halves of the key that tests call services with, which take any.
+# Access key and secret of the tests. The services accept any.
 KEY = "local"
-# The limits of the audit, switched off.
+# Disables the limits of the audit.
 LENIENT = ["--set", "quality.max_reject_share=1", "--set", "quality.max_domain_share=1"]
-# How long anything may take before it counts as hung; nothing is expected to come near it.
+# The time limit for anything, far above the expected duration. Whatever exceeds it counts as hung.
 PATIENCE = 120
 
-# A line that tells of a state: whether it went well, its name, how long it took.
-# A loop is one line too, with how often it was run through, which depends on how fast the machine is.
+# The line of a state: result, name, duration.
+# A loop is one line too, with the number of iterations, which depends on the speed of the machine.
 STATE = re.compile(r"  [✓✗] \S.* [0-9.]+s(  \d+ looks)?$")
 
 Value = TypeVar("Value")
@@ -45,7 +45,7 @@ Value = TypeVar("Value")
 
 @lru_cache(maxsize=1)
 def binary() -> Path:
-    """What `tests/run.py` built; by hand, what `cargo build --release` left."""
+    """The binary that `tests/run.py` built, or the one of `cargo build --release`."""
     if "PREGAO" in os.environ:
         path = Path(os.environ["PREGAO"])
     else:
@@ -58,7 +58,7 @@ def binary() -> Path:
 
 
 def environment(home: Path) -> dict[str, str]:
-    """An environment with nothing of the person who runs the tests: no profile, no keys, no proxy."""
+    """An environment without settings of the user who runs the tests: no profile, no keys, no proxy."""
     kept = {name: os.environ[name] for name in ("PATH", "TMPDIR", "LANG") if name in os.environ}
     return {
         **kept,
@@ -70,7 +70,7 @@ def environment(home: Path) -> dict[str, str]:
 
 
 class Result(NamedTuple):
-    """What a command left behind."""
+    """The result of a command."""
 
     command: list[str]
     code: int
@@ -82,20 +82,20 @@ class Result(NamedTuple):
 
     @property
     def said(self) -> str:
-        """All of its output, for what may stand in either stream."""
+        """Returns both output streams, for text that may be in either."""
         return self.out + self.err
 
 
 class Lake:
-    """One home directory and the commands that work on it.
+    """One home and the commands that use it.
 
-    `prefix` stands before every command, for those that have to run inside something (a small disk).
+    `prefix` precedes every command, to run it inside something (a small disk).
     """
 
     def __init__(self, home: Path, prefix: Iterable[str] = ()):
         self.home = home
         self.prefix = list(prefix)
-        # The files of the home as this process sees them, which inside a small disk is another path.
+        # The path of the home as this process sees it, which differs from the path inside a small disk.
         self.files = home
 
     # --- commands ---
@@ -104,7 +104,7 @@ class Lake:
         return [*self.prefix, str(binary()), "--home", str(self.home), *map(str, arguments)]
 
     def run(self, *arguments: object, check: bool = True) -> Result:
-        """A command to its end; a failed one fails the test with all that it said."""
+        """Runs a command to its end. If it fails, the test fails with its output."""
         command = self.command(*arguments)
         done = subprocess.run(
             command,
@@ -119,7 +119,7 @@ class Lake:
         return result
 
     def fails(self, *arguments: object) -> Result:
-        """A command that has to fail: with an exit code, with words on stderr, and without a panic."""
+        """Runs a command that must fail, with an exit code, a message on stderr, and no panic."""
         result = self.run(*arguments, check=False)
         assert result.code > 0, f"this had to fail:\n{result}"
         assert result.err.strip(), f"it failed without a word on stderr:\n{result}"
@@ -128,7 +128,7 @@ class Lake:
 
     @contextlib.contextmanager
     def started(self, *arguments: object) -> Iterator[Process]:
-        """A command that is running; it is killed at the end if it still is."""
+        """Starts a command, and kills it at the end if it still runs."""
         process = Process(self.command(*arguments), environment(self.home.parent), self.home.parent)
         try:
             yield process
@@ -143,7 +143,7 @@ class Lake:
             yield Endpoint(self.url(), process, self.home.parent)
 
     def url(self) -> str:
-        """Where the process that owns the home answers."""
+        """Returns the address of the process that owns the home."""
         return json.loads((self.files / "endpoint.json").read_text())["url"]
 
     # --- the daily work ---
@@ -155,7 +155,7 @@ class Lake:
         return self.run(*options, "run", "--from", first, "--to", last or first)
 
     def query(self, sql: str) -> list[dict]:
-        """One dict per row, numbers as exact as the text that they came in."""
+        """Returns one dict per row, with exact numbers."""
         return read_json(self.run("query", sql, "--format", "json").out)
 
     # --- what lies on the disk ---
@@ -168,12 +168,12 @@ class Lake:
         return {key: named[key].read_bytes() for key in sorted(named) if key.startswith(prefix)}
 
     def parquet_files(self, table: str) -> list[Path]:
-        """The Parquet files of a table that any run left, in either layout."""
+        """Returns the Parquet files of a table of all runs, in either layout."""
         root = self.files / "s3" / LAKE
         return sorted([*root.glob(f"runs/run=*/{table}/**/*.parquet"), *root.glob(f"{table}/**/*.parquet")])
 
     def stored_rows(self, table: str) -> list[dict]:
-        """The rows in all the Parquet files of a table, of whatever run."""
+        """Returns the rows in all Parquet files of a table, of all runs."""
         return [row for path in self.parquet_files(table) for row in parquet_rows(path)]
 
     def stored_runs(self) -> set[str]:
@@ -191,7 +191,7 @@ def parquet_rows(path: Path) -> list[dict]:
     """The rows of a Parquet file, with the partition that its folders name."""
     keys = dict(part.split("=", 1) for part in path.parts if "=" in part)
     partition = {key: int(keys[key]) for key in PARTITION}
-    # Opened as one file: given a path, pyarrow would read the folders as columns of its own.
+    # Opened as one file: from a path, pyarrow would add partition columns.
     return [{**row, **partition} for row in pyarrow.parquet.ParquetFile(path).read().to_pylist()]
 
 
@@ -235,7 +235,7 @@ class Process:
         return self.popen.pid
 
     def wait_for_line(self, wanted: Callable[[str], bool]) -> str:
-        """The first line that is wanted; fails when the command ends without it."""
+        """Returns the first matching line; fails if the command ends without it."""
         deadline = time.monotonic() + PATIENCE
         seen = 0
         with self.news:
@@ -248,11 +248,11 @@ class Process:
                 assert self.news.wait(deadline - time.monotonic()), f"no such line in {PATIENCE} s:\n{self}"
 
     def lines_of_states(self) -> list[str]:
-        """What `pregao run` and `pregao upload` have said of the states that ended."""
+        """Returns the states that have ended, as `pregao run` and `pregao upload` print them."""
         return [line.strip() for line in self.lines if STATE.match(line)]
 
     def wait_for_state(self, number: int) -> None:
-        """Until that many states and one more have ended; fails when the command ends before."""
+        """Waits until more than `number` states have ended; fails if the command ends before."""
 
         def there() -> bool:
             return self.ended or len(self.lines_of_states()) > number
@@ -262,20 +262,20 @@ class Process:
         assert len(self.lines_of_states()) > number, f"it ended before its state {number}:\n{self}"
 
     def wait_until(self, reached: Callable[[], bool]) -> None:
-        """Until something is so that this process brings about."""
+        """Waits until a condition holds that this process causes."""
         deadline = time.monotonic() + PATIENCE
         while not reached():
             assert time.monotonic() < deadline, f"waited {PATIENCE} s:\n{self}"
             time.sleep(0.001)
 
     def wait(self) -> int:
-        """Its exit code, once it has ended and all its output is read."""
+        """Waits for its end and reads all output. Returns the exit code."""
         self.reader.join(PATIENCE)
         assert not self.reader.is_alive(), f"it still runs after {PATIENCE} s:\n{self}"
         return self.popen.wait(PATIENCE)
 
     def kill(self) -> None:
-        """SIGKILL, to it and all that it started; nothing happens when it has ended."""
+        """Sends SIGKILL to it and all its children; has no effect if it has ended."""
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self.popen.pid, signal.SIGKILL)
         self.wait()
@@ -286,7 +286,7 @@ class Process:
 
 
 def client(url: str, service: str):
-    """A boto3 client that does not hide a failure behind tries."""
+    """Returns a boto3 client without retries, which would hide failures."""
     return boto3.client(
         service,
         endpoint_url=url,
@@ -300,7 +300,7 @@ def client(url: str, service: str):
 
 
 class Endpoint:
-    """A running embedded endpoint, and the AWS clients that know nothing but its address."""
+    """A running embedded endpoint, and AWS clients that know only its address."""
 
     def __init__(self, url: str, process: Process, folder: Path):
         self.url = url
@@ -336,7 +336,7 @@ class Endpoint:
 
 
 def eventually(what: str, look: Callable[[], Value | None]) -> Value:
-    """The first answer of `look` that is not None."""
+    """Calls `look` until it returns a value other than None. Returns that value."""
     deadline = time.monotonic() + PATIENCE
     while time.monotonic() < deadline:
         found = look()
@@ -350,7 +350,7 @@ def eventually(what: str, look: Callable[[], Value | None]) -> Value:
 
 
 def assert_same_rows(table: str, actual: Iterable[dict], expected: Iterable[dict]) -> None:
-    """The same rows, each as often, in any order, doubles compared by their bits."""
+    """Asserts that two tables are equal as multisets of rows, with doubles compared by their bits."""
     names = [column.name for column in TABLES[table]] + PARTITION
     types = {column.name: column.type for column in TABLES[table]}
 
@@ -384,7 +384,7 @@ def _exact(value: object, type: str) -> object:
 
 
 def _difference(names: list[str], row: tuple, candidates: list[tuple]) -> str:
-    """The row that is missing beside the one that stands in its place."""
+    """Describes a missing row and the row in its place."""
     identity = [at for at, name in enumerate(names) if name in ("intdate", "ticker", "column_name", "source_file")]
     near = [other for other in candidates if all(other[at] == row[at] for at in identity)]
     if not near:

@@ -1,7 +1,7 @@
-"""Lambda without AWS: runs an unmodified function binary on the Lambda Runtime API, invokes it, and gives its answer.
+"""Lambda without AWS: runs an unmodified function binary on the Lambda Runtime API, and invokes it.
 
-A function is started when it is first invoked, and once more after it has ended or has been ended, as Lambda does. What
-Lambda itself reports of a function that dies or hangs has the names that it has there.
+A function process starts at the first invocation, and again after it has ended or was killed, as in Lambda. Errors of a
+function that dies or hangs have the names that Lambda uses.
 
     with LambdaFunction(path_to_binary, {"AWS_ENDPOINT_URL": url}) as function:
         answer = function.invoke({"date": "2020-04-01"})       # or FunctionError
@@ -23,12 +23,12 @@ from pathlib import Path
 
 API = "/2018-06-01/runtime"
 REGION, ACCOUNT = "us-east-1", "000000000000"
-# The most bytes that a function may answer with.
+# The most bytes of a function's response.
 LARGEST_ANSWER = 6 * 1024 * 1024
 
 
 class FunctionError(Exception):
-    """What Lambda reports of an invocation that did not succeed: `errorType` and `errorMessage`."""
+    """The error of an invocation: `errorType` and `errorMessage`."""
 
     def __init__(self, error_type: str, message: str, logs: str = ""):
         super().__init__(f"{error_type}: {message}" + (f"\n--- its logs\n{logs}" if logs else ""))
@@ -37,7 +37,7 @@ class FunctionError(Exception):
 
     @property
     def payload(self) -> dict[str, str]:
-        """As the Invoke API has it."""
+        """Returns it in the form of the Invoke API."""
         return {"errorType": self.error_type, "errorMessage": self.message}
 
 
@@ -51,11 +51,11 @@ class LambdaFunction:
         self.timeout = timeout
         self.starts = 0
         self._sandbox: _Sandbox | None = None
-        # One environment of Lambda's works on one invocation at a time.
+        # An execution environment of Lambda handles one invocation at a time.
         self._invoking = threading.Lock()
 
     def invoke(self, event: object) -> object:
-        """The function's answer to an event."""
+        """Invokes the function with an event. Returns its result."""
         with self._invoking:
             if self._sandbox is None:
                 self.starts += 1
@@ -68,11 +68,11 @@ class LambdaFunction:
                     self.close()
 
     def logs(self) -> str:
-        """What the process that runs has written so far."""
+        """Returns the output of the process so far."""
         return self._sandbox.logs() if self._sandbox else ""
 
     def close(self) -> None:
-        """Ends the process; the next invocation starts another one."""
+        """Kills the process; the next invocation starts a new one."""
         if self._sandbox is not None:
             self._sandbox.close()
             self._sandbox = None
@@ -85,7 +85,7 @@ class LambdaFunction:
 
 
 class _Invocation:
-    """An event on its way through the function, and what has come back."""
+    """An event in progress, and its response."""
 
     def __init__(self, event: object, timeout: float):
         self.id = str(uuid.uuid4())
@@ -101,7 +101,7 @@ class _Invocation:
 
 
 class _Sandbox:
-    """One process of a function, and the Runtime API that it alone talks to."""
+    """One process of a function, and its own Runtime API."""
 
     def __init__(self, binary: Path, environment: dict[str, str]):
         self.name = binary.name
@@ -145,9 +145,9 @@ class _Sandbox:
         return json.loads(invocation.answer)
 
     def _unanswered(self, invocation: _Invocation, timeout: float) -> FunctionError:
-        """What Lambda says in the place of a function that is dead, or that it ends because it takes too long."""
+        """Returns Lambda's error for a function that has died, or that exceeded its timeout and was killed."""
         if not self.has_ended:
-            # By the lock's owner: the watcher can tell of the end only when this is over.
+            # Holds the lock: the watcher reports the end only afterwards.
             self.process.kill()
             self.exit_code = self.process.wait()
             text = f"RequestId: {invocation.id} Error: Task timed out after {timeout:.2f} seconds"
@@ -163,7 +163,7 @@ class _Sandbox:
         return FunctionError("Runtime.ExitError", text, self.logs())
 
     def next(self) -> _Invocation | None:
-        """The event that nobody has taken yet, once there is one; None when there will be none."""
+        """Waits for the next event. Returns None when there will be no more."""
         with self.news:
             self.news.wait_for(lambda: self.closed or (self.invocation and not self.invocation.taken))
             if self.closed:
@@ -172,7 +172,7 @@ class _Sandbox:
             return self.invocation
 
     def settle(self, id: str, answer: bytes | None = None, error: FunctionError | None = None) -> str:
-        """Takes what the function made of an event; says what is wrong with that, if anything is."""
+        """Accepts the response to an event. Returns the error code of the Runtime API, or an empty text."""
         with self.news:
             invocation = self.invocation
             if invocation is None or invocation.id != id or not invocation.taken:
@@ -184,7 +184,7 @@ class _Sandbox:
             return ""
 
     def logs(self) -> str:
-        # The process writes at the position of this file, which therefore stays where it is.
+        # The process shares the position of this file, so it must not be moved.
         descriptor = self.output.fileno()
         return os.pread(descriptor, os.fstat(descriptor).st_size, 0).decode(errors="replace")
 
@@ -206,7 +206,7 @@ class _Sandbox:
 
 
 def _environment(name: str, address: str) -> dict[str, str]:
-    """What Lambda itself sets, and nothing of the person who runs the tests."""
+    """The environment that Lambda sets, without settings of the user who runs the tests."""
     return {
         "PATH": os.defpath,
         "TZ": ":UTC",
@@ -241,7 +241,7 @@ class _Api(BaseHTTPRequestHandler):
     """https://docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html"""
 
     protocol_version = "HTTP/1.1"
-    # An answer is a small write of headers and a small one of the body.
+    # Headers and body are two small writes.
     disable_nagle_algorithm = True
     server: _Server
 
@@ -282,7 +282,7 @@ class _Api(BaseHTTPRequestHandler):
         self._reply(202, {"status": "OK"})
 
     def _reported(self, body: bytes) -> FunctionError:
-        """An error in the function's own words; the header stands in for a body that is none."""
+        """Returns the function's error; the header replaces a body that is not valid."""
         with contextlib.suppress(ValueError, AttributeError):
             report = json.loads(body)
             return FunctionError(
@@ -308,9 +308,9 @@ class _Api(BaseHTTPRequestHandler):
             self.send_header(name, value)
         self.send_header("Content-Length", str(len(data)))
         self.end_headers()
-        # A function that was ended meanwhile does not hear this.
+        # The function may have been killed meanwhile.
         with contextlib.suppress(ConnectionError):
             self.wfile.write(data)
 
     def log_message(self, format: str, *arguments: object) -> None:
-        """Nothing: what a function does is in its own logs."""
+        """Does nothing: a function has logs of its own."""

@@ -1,11 +1,11 @@
-"""The linters of everything but the text of Rust: `python3 tests/lint.py`, or with `--fix` to format.
+"""The linters of everything except Rust code: `python3 tests/lint.py`, or with `--fix` to format.
 
-ruff looks at Python and the notebook, biome at the page of the explorer, cargo-deny at the lock files of Cargo, and
-check-jsonschema and zizmor at what GitHub reads. They are installed under cargo's target directory, at the versions that
-`tests/tools` pins. All of them run, whatever the first one finds. Rust has its own: `cargo fmt` and `cargo clippy`.
+ruff checks Python and the notebook, biome checks the explorer's page, cargo-deny checks the lock files of Cargo, and
+check-jsonschema and zizmor check the files for GitHub. They are installed in cargo's target directory, as pinned in
+`tests/tools`. All of them run, even if one fails. For Rust use `cargo fmt` and `cargo clippy`.
 
-cargo-deny reads the crates that a lock file names, and has Cargo download those that this machine does not have.
-`--advisories` asks for known vulnerabilities instead of all this; their list comes from a repository on GitHub.
+cargo-deny reads the crates of a lock file; Cargo downloads missing ones.
+`--advisories` checks for known vulnerabilities instead; their list comes from a repository on GitHub.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import run
 
 PAGE = "crates/explorer/web"
 LOCKED = [Path("Cargo.toml"), Path("model/Cargo.toml"), Path("tests/browser/Cargo.toml")]
-# What GitHub reads, by the name of its schema.
+# The files for GitHub, by the name of their schema.
 SCHEMAS = {
     "github-workflows": ".github/workflows/*.yml",
     "dependabot": ".github/dependabot.yml",
@@ -45,7 +45,7 @@ def main() -> int:
         return 1
     path = {"PATH": os.pathsep.join([str(modules), str(lint), str(node), os.environ["PATH"]])}
     for name, command in steps:
-        # By its place: what is on the caller's PATH may be another version.
+        # By its path: the PATH of the caller may have another version.
         program = str((modules if command[0] == "biome" else lint) / command[0])
         try:
             run.step(name, [program, *command[1:]], path)
@@ -64,7 +64,7 @@ def parse_arguments() -> argparse.Namespace:
 
 
 def commands(target: Path, arguments: argparse.Namespace) -> list[tuple[str, list[str]]]:
-    """What is run, in order: what it is called, the program, and its arguments."""
+    """Returns the steps in order: title, program, arguments."""
     if arguments.advisories:
         return [(f"advisories for {manifest}", cargo_deny(manifest, "advisories")) for manifest in LOCKED]
     cache = f"--cache-dir={target / 'ruff'}"
@@ -85,7 +85,7 @@ def commands(target: Path, arguments: argparse.Namespace) -> list[tuple[str, lis
 
 
 def cargo_deny(manifest: Path, *checks: str) -> list[str]:
-    """Warnings count: an exception that nothing needs any more is one."""
+    """Warnings are errors: they report exceptions that are no longer needed."""
     where = [f"--manifest-path={manifest}", f"--config={manifest.parent / 'deny.toml'}"]
     return ["cargo-deny", "--locked", *where, "check", "--deny=warnings", *checks]
 

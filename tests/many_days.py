@@ -21,12 +21,12 @@ def weekdays(first: datetime.date) -> Iterator[datetime.date]:
 
 
 def times(count: int) -> list[str]:
-    """As many snapshots of a day, ten minutes apart."""
+    """Returns times of snapshots, ten minutes apart."""
     return [f"{10 + at // 6:02}{at % 6 * 10:02}" for at in range(count)]
 
 
 def publish(endpoint: Endpoint, count: int, snapshots: int = 1, late: int = 100) -> list[str]:
-    """Puts so many days, each with so many snapshots of each feed; one more of every `late`th is not published."""
+    """Adds days with snapshots of each feed. Every `late`th day has one more snapshot that is not published."""
     s3 = endpoint.client("s3")
 
     def put(at: int, day: datetime.date) -> str:

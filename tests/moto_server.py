@@ -1,13 +1,13 @@
-"""moto, an AWS that is not ours, in this process: functions talk to it over HTTP, and tests look into what it holds.
+"""moto, an independent implementation of AWS, in this process: functions use it over HTTP, and tests inspect its state.
 
 In front of it stands a small application that
 
-- notes every call: each function has an access key of its own, as on AWS each has a role of its own;
-- answers Athena's queries with the rows that a test gives for them, and makes in Glue what DDL would make (moto runs no
+- records every call: each function has an access key of its own, as it has a role of its own on AWS;
+- returns the rows that a test sets for a query of Athena, and applies DDL to Glue (moto executes no
   SQL);
-- cancels EMR steps and heeds the conditions of copies in S3, which moto does not do;
-- passes the invocations of functions to the test, which is how moto's Step Functions reach them;
-- fails calls that a test wants to fail.
+- cancels EMR steps and evaluates the conditions of copies in S3, which moto does not do;
+- passes invocations of functions by moto's Step Functions to the test;
+- fails calls that a test selects.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ from lake import client
 REGION, ACCOUNT = "us-east-1", DEFAULT_ACCOUNT_ID
 CREDENTIAL = re.compile(r"Credential=([^/]+)/[^/]+/([^/]+)/([^/]+)/aws4_request")
 INVOKE = re.compile(r"/2015-03-31/functions/([^/]+)/invocations")
-# The headers of an S3 request that change what it means, and so what it needs.
+# The headers of an S3 request that change its meaning, and therefore its permissions.
 CONDITIONS = ["if-match", "if-none-match", "x-amz-copy-source", "x-amz-copy-source-if-match", "range"]
 RESET = [
     *(s3_backends, emr_backends, athena_backends, glue_backends),
@@ -62,7 +62,7 @@ PARQUET = "org.apache.hadoop.hive.ql.io.parquet."
 
 
 class Call(NamedTuple):
-    """One request, as a role's policy would have to allow it."""
+    """One request, with all that a policy may depend on."""
 
     caller: str  # the access key
     service: str  # as credentials name it: s3, elasticmapreduce, athena, glue, states
@@ -72,12 +72,12 @@ class Call(NamedTuple):
     about: dict  # what only the account knows of it: tags, the workgroup of a query, folders that are not there
 
 
-# Under which the tests of the functions leave their calls for the test of the functions' roles.
+# The key under which the tests of the functions store their calls for the test of the roles.
 RECORDED = pytest.StashKey[list[Call]]()
 
 
 class Fault(NamedTuple):
-    """What a call is answered with in the place of what moto would say."""
+    """A response that replaces that of moto."""
 
     operation: str
     status: int
@@ -87,12 +87,12 @@ class Fault(NamedTuple):
 
 
 Rows = list  # of lists of cells; None is NULL
-# Gives what an invocation answers: a status, and a payload or what the service says.
+# Returns the response to an invocation: a status, and a payload or an error of the service.
 Invoke = Callable[[str, dict], "Invoked"]
 
 
 class Invoked(NamedTuple):
-    """How Lambda answers an Invoke: with a payload, with a function's error, or with a refusal of its own."""
+    """The response to an Invoke: a payload, an error of the function, or an error of Lambda."""
 
     payload: dict
     is_error: bool = False
@@ -101,7 +101,7 @@ class Invoked(NamedTuple):
 
 
 class Moto:
-    """The server, its backends, and what it was asked."""
+    """The server, its backends, and the recorded calls."""
 
     def __init__(self, tls: ssl.SSLContext | None = None) -> None:
         self.calls: list[Call] = []
@@ -120,7 +120,7 @@ class Moto:
     @classmethod
     @contextlib.contextmanager
     def interpreting(cls, patch: pytest.MonkeyPatch) -> Iterator[Moto]:
-        """A server whose Step Functions run state machines, and reach services here."""
+        """A server whose Step Functions execute state machines and call the services of this server."""
         moto = cls()
         patch.setitem(default_user_config, "stepfunctions", {"execute_state_machine": True})
         patch.setenv("MOTO_PORT", moto.url.rsplit(":", 1)[1])
@@ -134,13 +134,13 @@ class Moto:
         self._server.server_close()
 
     def reset(self) -> None:
-        """An account with nothing in it."""
+        """Resets the account to be empty."""
         for backends in RESET:
             backends.reset()
         self.calls, self.answers, self.faults, self.invoke = [], [], [], None
 
     def client(self, service: str):
-        """A client of the account; to make one takes longer than most tests."""
+        """Returns a client of the account, from a cache, because its creation takes longer than most tests."""
         if service not in self._clients:
             self._clients[service] = client(self.url, service)
         return self._clients[service]
@@ -148,7 +148,7 @@ class Moto:
     # --- what tests give it ---
 
     def answer(self, pattern: str, columns: Iterable[str], rows: Rows) -> None:
-        """Answers a query whose text matches with these rows. Of several answers the last one counts."""
+        """Sets the rows for a query whose text matches. The last matching setting applies."""
         self.answers.append((re.compile(pattern), list(columns), rows))
 
     @contextlib.contextmanager
@@ -158,7 +158,7 @@ class Moto:
 
     @contextlib.contextmanager
     def answering(self, operation: str, answer: dict | bytes) -> Iterator[None]:
-        """Answers each call of an operation with this."""
+        """Sets the response to each call of an operation."""
         with self._faced(Fault(operation, 200, "", "", answer)):
             yield
 
@@ -180,7 +180,7 @@ class Moto:
 
     @property
     def statements(self) -> list[str]:
-        """The statements that Athena was given, in order."""
+        """Returns the statements that Athena received, in order."""
         return [execution.query for execution in athena_backends[ACCOUNT][REGION].executions.values()]
 
     def objects(self, bucket: str) -> dict[str, bytes]:
@@ -196,7 +196,7 @@ class Moto:
     def _front(self, environ: dict, start_response: Callable) -> Iterable[bytes]:
         body = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
         environ["wsgi.input"] = io.BytesIO(body)
-        # Another host is asked for by those who take this for their proxy; moto would look for a bucket in its name.
+        # Clients that use this server as a proxy send another host; moto would parse a bucket from it.
         environ["HTTP_HOST"] = self.url.split("//")[1]
         invoked = INVOKE.fullmatch(environ["PATH_INFO"])
         if invoked and self.invoke:
@@ -235,7 +235,7 @@ class Moto:
                 answer.close()
 
     def _answer_query(self, id: str, statement: str) -> None:
-        """Puts the test's rows where moto keeps the results of this query; none where the test gave none."""
+        """Sets the test's rows as the result of this query; without any, the result is empty."""
         columns, rows = [], []
         for pattern, names, values in self.answers:
             if pattern.search(statement):
@@ -248,7 +248,7 @@ class Moto:
         athena_backends[ACCOUNT][REGION].query_results[id] = QueryResults(cells, info)
 
     def _carry_out(self, statement: str, database: str | None) -> None:
-        """Makes in Glue what Athena's DDL would make there."""
+        """Applies Athena's DDL to Glue."""
         if found := CREATE_DATABASE.match(statement):
             with contextlib.suppress(AlreadyExistsException):
                 self.glue.create_database(found[1], {"Name": found[1]})
@@ -260,7 +260,7 @@ class Moto:
                 self.glue.delete_table(database, found[1])
 
     def _about(self, service: str, operation: str, parameters: dict) -> dict:
-        """What a policy or its conditions may depend on, and does not stand in the request."""
+        """Returns what a policy or its conditions may depend on and the request does not contain."""
         if service == "elasticmapreduce":
             named = [parameters.get("ClusterId"), parameters.get("JobFlowId"), *parameters.get("JobFlowIds", [])]
             clusters = [self.emr.clusters[id] for id in named if id in self.emr.clusters]
@@ -278,7 +278,7 @@ class Moto:
         return {}
 
     def _is_unmet(self, parameters: dict) -> bool:
-        """Whether a condition of a copy does not hold. ETags are compared; the source or the target may be missing."""
+        """Returns whether a condition of a copy fails. It compares ETags; the source or the target may be missing."""
         source = self._etag(*unquote(parameters["x-amz-copy-source"]).split("/", 1))
         target = self._etag(parameters["Bucket"], parameters["Key"])
         return (
@@ -341,7 +341,7 @@ class _QuietHandler(WSGIRequestHandler):
     protocol_version = "HTTP/1.1"
 
     def log_request(self, *_: object) -> None:
-        """Nothing: calls are noted in `Moto.calls`."""
+        """Does nothing: `Moto.calls` has the calls."""
 
 
 def _json(environ: dict, body: bytes) -> tuple[str, dict]:
@@ -349,7 +349,7 @@ def _json(environ: dict, body: bytes) -> tuple[str, dict]:
 
 
 def _s3(environ: dict, body: bytes) -> tuple[str, dict]:
-    """An S3 request by its name. Only those that a function may make are known here; any other has to be added."""
+    """Returns the operation of an S3 request. Only operations of the functions are known; add others as needed."""
     method, query = environ["REQUEST_METHOD"], parse_qs(environ.get("QUERY_STRING", ""), keep_blank_values=True)
     bucket, _, key = environ["PATH_INFO"].lstrip("/").encode("latin-1").decode().partition("/")
     sent = {name: environ.get(f"HTTP_{name.upper().replace('-', '_')}") for name in CONDITIONS}

@@ -1,5 +1,5 @@
-"""A lake as versions before the folder `runs/` left it: runs below the tables, `quotes/year=Y/month=M/day=D/run=R/`, and no
-records of what is published."""
+"""A lake in the layout of older versions: runs below the tables, `quotes/year=Y/month=M/day=D/run=R/`, and no
+publication records."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ FOLDER = re.compile(r"runs/run=(?P<run>[^/]+)/(?P<table>[a-z]+)/(?P<day>year=(\d
 
 
 def make_old(lake: Lake) -> None:
-    """Moves what all runs have written to where an older version would have, and points the catalog there."""
+    """Moves the files of all runs to the locations of an older version, and updates the catalog."""
     with lake.endpoint() as endpoint:
         s3 = endpoint.client("s3")
         pages = s3.get_paginator("list_objects_v2").paginate(Bucket=LAKE)
@@ -26,7 +26,7 @@ def make_old(lake: Lake) -> None:
                 if key.endswith("/_manifest.json"):
                     body = json.dumps({**json.loads(body), "folder": old_folder(found)}).encode()
                 s3.put_object(Bucket=LAKE, Key=old_folder(found) + key[found.end() :], Body=body)
-            # Older versions wrote nothing else but reports.
+            # Apart from that, older versions wrote only reports.
             if not key.startswith("quality/"):
                 s3.delete_object(Bucket=LAKE, Key=key)
         lake.run("query", "DROP TABLE IF EXISTS published")
@@ -39,7 +39,7 @@ def old_folder(found: re.Match) -> str:
 
 
 def _point(lake: Lake, table: str, day: str, folders: dict[str, re.Match]) -> None:
-    """Points the partition to where the run now lies that it points to."""
+    """Sets the partition to the new location of its run."""
     partition = "PARTITION ({})".format(day.replace("=", " = ").replace("/", ", "))
     place = location(lake, table, partition)
     if place in folders:

@@ -1,8 +1,8 @@
-"""What the lake has to publish for a folder of raw files, read from the data contract and nothing else.
+"""The expected tables for a folder of raw files, by the data contract alone.
 
-An independent judge for the engine: plain Python, no code shared with it, no eye on speed. Numbers
-stay text until the last step, where `float` and `int` give the exact answer, so that there is no
-arithmetic here that could be wrong in the way the engine's might be.
+An independent implementation to compare the engine with: plain Python, no shared code, not optimised. Numbers
+stay text until the last step, where `float` and `int` return the exact value. So there is no
+arithmetic that could have the same mistake as the engine's.
 
     day = read_folder("raw")
     day.rows["quotes"]      # list of dicts, one per published row
@@ -139,7 +139,7 @@ GROUPED = re.compile(r"[0-9]{1,3}(?:[.,][0-9]{3})+\Z")
 
 
 class Rejected(Exception):
-    """The cell is no number of its kind; the argument is the reason that `rejects` gives."""
+    """The cell is not a number of its kind; the argument is the reason in `rejects`."""
 
 
 class Digits(NamedTuple):
@@ -158,7 +158,7 @@ class Digits(NamedTuple):
         return float(f"{sign}{self.whole or '0'}.{self.part or '0'}e{self.power}")
 
     def as_int(self, limit: int) -> int:
-        """The whole number that this is; `Rejected` when it is none or too large."""
+        """Returns the whole number; raises `Rejected` if it is not whole or too large."""
         if self.is_zero():
             return 0
         digits = (self.whole + self.part).lstrip("0")
@@ -258,7 +258,7 @@ def decode(line: bytes) -> str:
 
 
 def lines(data: bytes) -> Iterator[str]:
-    """The lines of a file without their ends; wholly empty ones are no records."""
+    """Returns the lines of a file without their ends. Empty lines are not records."""
     for line in data[3:].split(b"\n") if data.startswith(b"\xef\xbb\xbf") else data.split(b"\n"):
         line = line[:-1] if line.endswith(b"\r") else line
         if line:
@@ -266,10 +266,10 @@ def lines(data: bytes) -> Iterator[str]:
 
 
 def fields(line: str, separator: str) -> tuple[list[str], bool]:
-    """The cells of a record, and whether its last quote was closed.
+    """Returns the cells of a record, and whether its last quote was closed.
 
-    Quotes count only where a field begins; inside, two of them stand for one. What follows a closing
-    quote up to the separator belongs to the field as it stands.
+    A quote has a meaning only at the beginning of a field; inside, two quotes mean one. Text between a closing
+    quote and the separator belongs to the field unchanged.
     """
     cells, at = [], 0
     while True:
@@ -295,7 +295,7 @@ def fields(line: str, separator: str) -> tuple[list[str], bool]:
 
 @dataclass
 class File:
-    """What became of one raw file."""
+    """The result of one raw file."""
 
     name: str
     counts: Counter = field(default_factory=Counter)
@@ -304,7 +304,7 @@ class File:
 
 @dataclass
 class Expected:
-    """What the lake has to hold: rows by table, counts by file, days by table."""
+    """The expected content of the lake: rows by table, counts by file, days by table."""
 
     rows: dict[str, list[dict]] = field(default_factory=lambda: {name: [] for name in TABLES})
     files: dict[str, File] = field(default_factory=dict)
@@ -332,7 +332,7 @@ def read_folder(folder: str | Path) -> Expected:
 
 
 def read_file(name: str, data: bytes, expected: Expected) -> None:
-    """Add what one raw file comes to."""
+    """Adds the result of one raw file."""
     found = NAME.match(name)
     if not found:
         raise ValueError(f"{name} is not the name of a raw file")

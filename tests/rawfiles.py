@@ -1,10 +1,10 @@
-"""Raw files for tests, from a generator that shares nothing with the product's own `pregao sample`.
+"""Raw files for tests, from a generator that shares no code with `pregao sample`.
 
-Three ways in, from tame to hostile:
+Three entry points, from plausible to hostile:
 
     encode("quotes", "202004011000", [quote("PETR4"), quote("VALE3", Ofc="46,01")])   one file by hand
     write_market(folder, seed=1)                days of a plausible market, with the usual mess
-    write_adversarial(folder, seed=1, ...)      every number in every column, and files bent in every way
+    write_adversarial(folder, seed=1, ...)      every number in every column, and files malformed in every way
 
 The same seed gives the same bytes.
 """
@@ -22,7 +22,7 @@ from pathlib import Path
 
 from oracle import FEEDS
 
-# The days of the set that the contract was found on: two weekends are in between, and 2020-04-08 is a
+# The days of the data set from which the contract was derived: they span two weekends, and 2020-04-08 is a
 # business day without a file.
 DAYS = ["20200401", "20200402", "20200403", "20200406", "20200407", "20200409"]
 VECTORS = Path(__file__).parent.parent / "crates" / "market" / "tests" / "number_vectors.csv"
@@ -62,7 +62,7 @@ def _record(feed: str, ticker: str, tame: dict, cells: dict) -> Row:
 
 @dataclass(frozen=True)
 class Form:
-    """How a file is written down, whatever it says."""
+    """The encoding of a file, independent of its content."""
 
     encoding: str = "utf-8"
     newline: str = "\n"
@@ -82,12 +82,12 @@ def header(feed: str, time: str) -> Row:
 
 
 def encode(feed: str, time: str, rows: Iterable[Row], form: Form = Form()) -> bytes:
-    """The bytes of a snapshot whose cells are quoted where they have to be."""
+    """Returns the bytes of a snapshot, with cells quoted where necessary."""
     return encode_lines(feed, time, (join(row, FEEDS[feed].separator) for row in rows), form)
 
 
 def encode_lines(feed: str, time: str, lines: Iterable[str], form: Form = Form()) -> bytes:
-    """The bytes of a snapshot whose lines are given as they are to stand there."""
+    """Returns the bytes of a snapshot from its literal lines."""
     text = form.newline.join([join(header(feed, time), FEEDS[feed].separator), *lines])
     text += form.newline if form.last_newline else ""
     data = text.encode(form.encoding)
@@ -177,10 +177,10 @@ COMPANIES = [
 
 
 def write_market(folder: Path, seed: int, days: Iterable[str] = DAYS, snapshots: int = 5) -> None:
-    """Days that pass every check of quality: bid < ask, min <= last <= max, totals that only grow.
+    """Writes days that pass every check of the audit: bid < ask, min <= last <= max, totals that only grow.
 
-    Each file has its share of the usual mess, one broken record a day among it, which is as much as the
-    checks let through in a day of this size.
+    Each file has some of the usual errors, among them one broken record per day, which is as many as the
+    checks tolerate in a day of this size.
     """
     random_ = random.Random(f"market {seed}")
     companies = [_Company(random_, *company) for company in COMPANIES]
@@ -220,7 +220,7 @@ def _times(random_: random.Random, day: str, count: int) -> list[str]:
 
 
 def random_form(random_: random.Random) -> Form:
-    # A byte-order mark says UTF-8: the sources do not put it before Windows-1252.
+    # A byte-order mark means UTF-8: the sources do not write it before Windows-1252.
     encoding = random_.choice(["utf-8", "cp1252"])
     return Form(
         encoding=encoding,
@@ -232,7 +232,7 @@ def random_form(random_: random.Random) -> Form:
 
 
 def _messy(random_: random.Random, feed: str, time: str, rows: list[Row], last: bool) -> list[str]:
-    """The records of a snapshot as lines, among them one with a cell that is no number and some that are dropped."""
+    """Returns the records of a snapshot as lines, with one cell that is not a number, and some dropped records."""
     separator = FEEDS[feed].separator
     bad = random_.randrange(len(rows))
     column = 1 + FEEDS[feed].header.index("Ult" if feed == "quotes" else "my_bid")
@@ -246,7 +246,7 @@ def _messy(random_: random.Random, feed: str, time: str, rows: list[Row], last: 
 
 
 def dropped_lines(random_: random.Random, feed: str, time: str, row: Row) -> Iterable[str]:
-    """Lines that are no record, or that are dropped without a trace but in the counts."""
+    """Returns lines that are not records, or that are dropped and only counted."""
     separator = FEEDS[feed].separator
     yield join(header(feed, time), separator)
     yield join([random_.choice(["", " ", "\u00a0", "\t "]), *row[1:]], separator)
@@ -254,7 +254,7 @@ def dropped_lines(random_: random.Random, feed: str, time: str, row: Row) -> Ite
 
 
 def ragged_lines(random_: random.Random, feed: str, row: Row) -> Iterable[str]:
-    """The record in the ways that keep it from having the header's fields."""
+    """Returns variants of the record that have other fields than the header."""
     separator = FEEDS[feed].separator
     yield join(row[: random_.randrange(1, len(row))], separator)
     yield join([*row, random_.choice(["", "0", "x"])], separator)
@@ -375,7 +375,7 @@ def _reais(cents: int) -> Decimal:
 
 
 def _program(random_: random.Random, value: float) -> str:
-    """A number as a program wrote it: shortest digits, seldom rounded, sometimes an exponent."""
+    """Formats a number as a program does: shortest digits, seldom rounded, sometimes with an exponent."""
     return random_.choice([repr(value), repr(round(value, 4)), f"{value:e}", repr(round(value, 3)).replace(".", ",")])
 
 
@@ -403,7 +403,7 @@ def write_adversarial(folder: Path, seed: int, days: Iterable[str] = DAYS, recor
     """Files of both feeds in which most cells and many records are wrong in some way.
 
     Each day has a file with every number of the contract in every column, and one with records that
-    are random from the cells up. The last day also has files with a header alone.
+    are completely random. The last day also has files with only a header.
     """
     random_ = random.Random(f"adversarial {seed}")
     days = list(days)
@@ -427,7 +427,7 @@ def _write_lines(random_: random.Random, folder: Path, feed: str, time: str, lin
 
 
 def _some_windows_1252(random_: random.Random, line: bytes) -> bytes:
-    """The line in the other encoding where it has one: encodings change within a file."""
+    """Returns the line in the other encoding, if it has non-ASCII characters: encodings change within a file."""
     try:
         return line if random_.random() < 0.3 else line.decode("utf-8").encode("cp1252")
     except UnicodeEncodeError:
@@ -483,7 +483,7 @@ def _mutated(random_: random.Random, text: str) -> str:
 
 
 def _misquoted(random_: random.Random, row: Row, separator: str) -> str:
-    """A record whose quotes stand where a writer of CSV would not have put them."""
+    """Returns a record with quotes at positions where a CSV writer does not put them."""
     bend = [
         lambda cell: f'"{cell}"',
         lambda cell: f'"{cell}',

@@ -1,4 +1,4 @@
-"""Publication records of other times."""
+"""Publication records with other times."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from lake import LAKE, Lake
 
 
 def moment(text: str, after: timedelta = timedelta()) -> str:
-    """A time as records have it, or another one some time after it."""
+    """Returns a time in the form of records, optionally later by `after`."""
     return (datetime.fromisoformat(text) + after).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def age(lake: Lake, days: int) -> None:
-    """Makes all records older, since a moment that has only just passed has tables of its own for each question."""
+    """Makes all records older, because a query about a recent moment gets a temporary database each time."""
 
     def older(value: object) -> object:
         if isinstance(value, dict):

@@ -1,9 +1,9 @@
 """The test command of the project: `python3 tests/run.py`.
 
-One command for a fresh machine. It makes a virtual environment under cargo's target directory,
-installs what `tests/requirements*.txt` and `notebooks/requirements.txt` pin, builds the binary,
-runs the Rust tests, and then the end-to-end tests against that binary. The first failure ends it,
-with what failed in the last line.
+One command for a new machine. It creates a virtual environment in cargo's target directory,
+installs the packages of `tests/requirements*.txt` and `notebooks/requirements.txt`, builds the binary,
+runs the Rust tests, and then the end-to-end tests against that binary. The first failure ends it;
+the last line names it.
 
 Options after `--` go to pytest: `python3 tests/run.py -- -k pipeline -x`.
 """
@@ -27,15 +27,15 @@ OLDEST_PYTHON = (3, 10)
 ROOT = Path(__file__).resolve().parent.parent
 REQUIREMENTS = [*sorted((ROOT / "tests").glob("requirements*.txt")), ROOT / "notebooks" / "requirements.txt"]
 TOOLS = ROOT / "tests" / "tools"
-# The browser that looks at the web application, and what drives it: programs, and the packages of Debian that have them.
+# The browser for the tests of the web application and its driver: programs and their Debian packages.
 BROWSER = ("chromium", "chromedriver")
 BROWSER_PACKAGES = ("chromium", "chromium-driver", "fonts-dejavu-core")
-# What records the system calls of the program: a program, and the package of the same name.
+# The tracer of system calls: a program, and the package of the same name.
 TRACER = ("strace",)
 
 
 class Failure(Exception):
-    """One step did not succeed; the message is what a person needs to go on."""
+    """A step failed; the message tells the user what to do."""
 
 
 def main() -> int:
@@ -52,14 +52,14 @@ def main() -> int:
         tools = prepare_tools(target)
         prepare_browser()
         prepare_tracer()
-        # The same profile for all of it: a fresh machine compiles the big dependencies once.
+        # One profile for everything, so that a new machine compiles the large dependencies once.
         step("build", ["cargo", "build", "--release", "--workspace", "--locked"])
         step("Rust tests", ["cargo", "test", "--release", "--workspace", "--locked"])
         step(
             "model of the publication protocol",
             [
                 *("cargo", "test", "--release", "--locked", f"--manifest-path={ROOT / 'model' / 'Cargo.toml'}"),
-                # What was explored and what was rejected is printed.
+                # Prints the explored and the rejected scenarios.
                 *("--", "--nocapture"),
             ],
             {"CARGO_TARGET_DIR": str(target / "model")},
@@ -99,13 +99,13 @@ def parse_arguments() -> argparse.Namespace:
 
 
 def say(line: str) -> None:
-    """Print a line under the name of the script that was started: this one, or one that uses its functions."""
+    """Prints a line with the name of the started script: this one, or one that imports it."""
     script = Path(sys.argv[0]).resolve()
     print(f"{script.relative_to(ROOT) if script.is_relative_to(ROOT) else script.name}: {line}", flush=True)
 
 
 def step(name: str, command: list[str], environment: dict[str, str] | None = None, folder: Path = ROOT) -> None:
-    """Run one command, its output straight to ours."""
+    """Runs one command, which shares standard output and error."""
     say(f"{name}: {shlex.join(command)}")
     started = time.monotonic()
     status = subprocess.call(command, cwd=folder, env={**os.environ, **(environment or {})})
@@ -115,7 +115,7 @@ def step(name: str, command: list[str], environment: dict[str, str] | None = Non
 
 
 def target_directory() -> Path:
-    """Where cargo builds: it alone knows what the environment and its configuration files say."""
+    """Asks cargo for its target directory, which depends on environment and configuration files."""
     command = ["cargo", "metadata", "--format-version", "1", "--no-deps"]
     answer = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE)
     if answer.returncode != 0:
@@ -124,9 +124,9 @@ def target_directory() -> Path:
 
 
 def search(script: Path, prepare: Callable[[], None] = lambda: None) -> NoReturn:
-    """Runs a search of `tests/` once more, in the virtual environment and with `PREGAO`, which is built where it is not named.
+    """Runs a search of `tests/` again in the virtual environment, with `PREGAO`, which it builds if it is not set.
 
-    `script` is the search's folder; it then gets `--prepared`. `prepare` installs what else it needs.
+    `script` is the search's folder; it then gets `--prepared`. `prepare` installs further tools.
     """
     try:
         target = target_directory()
@@ -147,10 +147,10 @@ def binary(target: Path) -> Path:
 
 
 def prepare_environment(folder: Path, requirements: list[Path] = REQUIREMENTS) -> Path:
-    """The Python of a virtual environment that holds exactly the pinned packages.
+    """Returns the Python of a virtual environment with exactly the pinned packages.
 
-    A stamp names what was installed for which Python, so that a second run neither asks a package
-    index nor keeps an environment that an interrupted or older run left behind.
+    A stamp records the packages and the Python version. A second run then does not query the package
+    index, and does not reuse an incomplete or outdated environment.
     """
     python = folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
     stamp = folder / "installed"
@@ -169,25 +169,25 @@ def prepare_environment(folder: Path, requirements: list[Path] = REQUIREMENTS) -
 
 
 def prepare_tools(target: Path) -> list[Path]:
-    """The folders of the programs that judge, build and deploy the AWS stack, to be looked through in this order."""
+    """Returns the folders of the programs that check, build and deploy the AWS stack, in the order of PATH."""
     aws = prepare_aws(target)
     ministack = prepare_environment(target / "test-tools-ministack", [TOOLS / "ministack.txt"]).parent
     return [aws, ministack, *prepare_linters(target, aws)]
 
 
 def prepare_aws(target: Path) -> Path:
-    """The folder of the tools of AWS, in which Node.js is too."""
+    """Returns the folder of the AWS tools, which also contains Node.js."""
     return prepare_environment(target / "test-tools-aws", [TOOLS / "aws.txt"]).parent
 
 
 def prepare_linters(target: Path, node: Path) -> list[Path]:
-    """The folders of the programs of tests/lint.py, by the Node.js that lies in the folder `node`."""
+    """Installs the programs of tests/lint.py with the Node.js in the folder `node`. Returns their folders."""
     lint = prepare_environment(target / "test-tools-lint", [TOOLS / "lint.txt"]).parent
     return [prepare_node_modules(target / "test-tools-node", node), lint]
 
 
 def prepare_node_modules(folder: Path, node: Path) -> Path:
-    """What `tests/tools/package-lock.json` pins, by the Node.js that lies in the folder `node`."""
+    """Installs the packages of `tests/tools/package-lock.json` with the Node.js in the folder `node`."""
     programs, stamp = folder / "node_modules" / ".bin", folder / "installed"
     wanted = hashlib.sha256((TOOLS / "package-lock.json").read_bytes()).hexdigest()
     if stamp.exists() and stamp.read_text() == wanted:
@@ -204,17 +204,17 @@ def prepare_node_modules(folder: Path, node: Path) -> Path:
 
 
 def prepare_browser() -> None:
-    """Have the browser on the PATH."""
+    """Ensures that the browser is on the PATH."""
     prepare_programs("browser", BROWSER, BROWSER_PACKAGES)
 
 
 def prepare_tracer() -> None:
-    """Have strace on the PATH."""
+    """Ensures that strace is on the PATH."""
     prepare_programs("strace", TRACER, TRACER)
 
 
 def prepare_programs(name: str, programs: tuple[str, ...], packages: tuple[str, ...]) -> None:
-    """Have programs on the PATH: installed where this may be done without a password, else asked for."""
+    """Ensures that programs are on the PATH: installs them if no password is needed, else fails with the command."""
     missing = [program for program in programs if not shutil.which(program)]
     if not missing:
         return
@@ -235,7 +235,7 @@ def create_environment(folder: Path) -> None:
     say(f"virtual environment: {shlex.join(command)}")
     answer = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     if answer.returncode != 0:
-        # Debian and Ubuntu ship Python without the modules that make a virtual environment.
+        # Debian and Ubuntu package Python without the modules for virtual environments.
         shutil.rmtree(folder, ignore_errors=True)
         package = f"python{sys.version_info.major}.{sys.version_info.minor}-venv"
         raise Failure(

@@ -16,7 +16,7 @@ STATE_MACHINES = ROOT / "statemachines"
 FUNCTIONS = sorted(path.parent.name for path in (ROOT / "functions").glob("*/Cargo.toml"))
 MACHINES = ["athena_update", "create_datalake", "upload_raw_data"]
 
-# What the tests give for what only a deployment knows.
+# Values of the tests for what only a deployment knows.
 STACK, ACCOUNT, REGION = "acme", "111122223333", "sa-east-1"
 
 
@@ -24,7 +24,7 @@ STACK, ACCOUNT, REGION = "acme", "111122223333", "sa-east-1"
 
 
 class _Loader(yaml.SafeLoader):
-    """YAML with CloudFormation's short forms, which become the long ones."""
+    """A YAML loader that expands CloudFormation's short forms."""
 
 
 def _short_form(loader: _Loader, tag: str, node: yaml.Node) -> dict:
@@ -54,20 +54,20 @@ def of_type(type: str) -> dict[str, dict]:
 
 
 def functions() -> dict[str, dict]:
-    """What each function is deployed with, by the name of its crate; what all have in common is among it."""
+    """Returns the properties of each function, by the name of its crate, with the global ones merged in."""
     common = TEMPLATE["Globals"]["Function"]
     found = of_type("AWS::Serverless::Function").values()
     return {resolve(properties["FunctionName"]).split("-", 1)[1]: {**common, **properties} for properties in found}
 
 
 def machines() -> dict[str, dict]:
-    """What each state machine is deployed with, by the name of its definition."""
+    """Returns the properties of each state machine, by the name of its definition."""
     found = of_type("AWS::Serverless::StateMachine").values()
     return {resolve(properties["Name"]).split("-", 1)[1]: properties for properties in found}
 
 
 def resolve(value: Any) -> Any:
-    """The value as a stack called acme would have it that was given no parameters."""
+    """Resolves a value for a stack named acme without parameters."""
     if isinstance(value, list):
         return [resolve(item) for item in value]
     if not isinstance(value, dict):
@@ -116,7 +116,7 @@ def _reference(name: str) -> Any:
 
 
 def _name_of(name: str) -> str:
-    """What the resource is called: by the template, or made up as CloudFormation makes it up."""
+    """Returns the name of the resource, from the template, or generated as CloudFormation does."""
     resource = RESOURCES[name]
     properties = resource["Properties"]
     by = {
@@ -153,7 +153,7 @@ def _attribute(name: str, attribute: str) -> str:
 
 
 def definition(machine: str) -> str:
-    """The text of a definition, with what the template fills in."""
+    """Returns the text of a definition with the substitutions of the template."""
     properties = machines()[machine]
     text = (TEMPLATE_FILE.parent / properties["DefinitionUri"]).read_text(encoding="utf-8")
     for name, value in properties["DefinitionSubstitutions"].items():
@@ -162,7 +162,7 @@ def definition(machine: str) -> str:
 
 
 def states(definition: dict) -> Iterator[tuple[str, dict]]:
-    """All states, those within states too."""
+    """Returns all states, including nested ones."""
     for name, state in definition["States"].items():
         yield name, state
         for part in [*state.get("Branches", []), state.get("ItemProcessor"), state.get("Iterator")]:
@@ -174,7 +174,7 @@ def states(definition: dict) -> Iterator[tuple[str, dict]]:
 
 
 class Statement(NamedTuple):
-    """One statement of a policy, with everything filled in."""
+    """One resolved statement of a policy."""
 
     owner: str  # The logical name of the resource that has it.
     sid: str
@@ -186,7 +186,7 @@ class Statement(NamedTuple):
 
 
 def statements(owner: str) -> list[Statement]:
-    """What a role may do, or what the policy of a resource says."""
+    """Returns the statements of a role, or of the policy of a resource."""
     properties = RESOURCES[owner]["Properties"]
     documents = [policy["PolicyDocument"] for policy in properties.get("Policies", [])]
     documents += [properties[key] for key in ("PolicyDocument", "KeyPolicy") if key in properties]
@@ -219,5 +219,5 @@ def role_of(properties: dict) -> str:
 
 
 def resources_text() -> dict:
-    """What the functions are told that the stack made."""
+    """Returns the names of the stack's resources that the functions receive."""
     return json.loads(resolve(TEMPLATE["Outputs"]["Resources"]["Value"]))

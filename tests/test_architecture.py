@@ -1,7 +1,7 @@
 """Each stop of the two walks in `docs/architecture.md` names a file, and names that this file defines.
 
-A stop is an item of a numbered list: a link whose text is the path, names in backquotes, a colon, and a sentence. A name is a
-Rust item (`run`, or `Type::function`), a state of a state machine, or a resource of the template.
+A stop is an item of a numbered list: a link whose text is the path, names in backquotes, a colon, and a sentence. A name is
+a Rust item (`run`, or `Type::function`), a state of a state machine, or a resource of the template.
 """
 
 from __future__ import annotations
@@ -106,7 +106,9 @@ def test_an_item_without_a_file_is_refused():
 
 
 def test_the_glossary_defines_each_term_once():
-    rows = re.findall(r"^\| (?!term \||---)([^|]+) \| ([^|]+) \|$", (ROOT / "docs" / "glossary.md").read_text(), re.M)
+    rows = re.findall(
+        r"^\| (?!term \||---)([^|]+) \| ([^|]+) \|$", (ROOT / "docs" / "glossary.md").read_text(), re.MULTILINE
+    )
     assert len(rows) > 80
     terms = [term.lower() for cell, _ in rows for term in re.sub(r" \([^)]*\)", "", cell).split(", ")]
     assert sorted(set(terms)) == sorted(terms)

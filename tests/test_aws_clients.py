@@ -1,4 +1,4 @@
-"""The embedded endpoint in the hands of clients that were made for AWS: boto3, the AWS CLI and PyAthena."""
+"""The embedded endpoint with clients that were made for AWS: boto3, the AWS CLI and PyAthena."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ STATE_MACHINES = {
 
 
 def error_code(call, **arguments) -> str:
-    """The code of the service's own error that a call ends in."""
+    """Returns the error code of a call that fails."""
     with pytest.raises(botocore.exceptions.ClientError) as caught:
         call(**arguments)
     return caught.value.response["Error"]["Code"]
@@ -104,7 +104,7 @@ def test_s3_copies_and_deletes(s3):
     assert error_code(s3.copy_object, **taken, IfNoneMatch="*") == "PreconditionFailed"
     s3.delete_object(Bucket=RESULTS, Key="clients/from")
     assert error_code(s3.get_object, Bucket=RESULTS, Key="clients/from") == "NoSuchKey"
-    s3.delete_object(Bucket=RESULTS, Key="clients/from")  # deleting nothing is no error on S3
+    s3.delete_object(Bucket=RESULTS, Key="clients/from")  # deleting a missing object succeeds on S3
 
     done = s3.delete_objects(
         Bucket=LAKE, Delete={"Objects": [{"Key": "quality/clients/to"}, {"Key": "quality/clients/no"}]}
@@ -259,7 +259,7 @@ def test_step_functions_describes_the_run_and_its_history(sfn):
 
 
 def test_step_functions_starts_a_run_for_the_day_before_with_an_empty_input(lake: Lake):
-    """The day before has no files here: on a business day the feed has failed, on others there is nothing to do."""
+    """The day before has no raw files: `DataMissing` on a business day, `NothingToDo` on others."""
     with lake.endpoint() as endpoint:
         sfn = endpoint.client("stepfunctions")
         started = sfn.start_execution(stateMachineArn=STATE_MACHINES["create_datalake"], name="yesterday", input="{}")
@@ -305,7 +305,7 @@ def test_step_functions_publishes_a_day_that_is_started_by_hand(lake: Lake, tmp_
 
 
 def test_step_functions_brings_the_catalog_back_to_the_record(lake: Lake, tmp_path):
-    """`athena_update` by hand, after somebody has moved a partition by hand."""
+    """`athena_update` by hand, after another client has changed a partition."""
     rawfiles.write(tmp_path / "one", "quotes", "202004011000", [rawfiles.quote("PETR4")])
     rawfiles.write(tmp_path / "more", "quotes", "202004011010", [rawfiles.quote("VALE3")])
     for folder in ("one", "more"):
@@ -342,7 +342,7 @@ def test_step_functions_brings_the_catalog_back_to_the_record(lake: Lake, tmp_pa
 
 
 def test_step_functions_takes_in_the_object_that_an_event_names(lake: Lake):
-    """On AWS an upload sends this event; here a client plays both."""
+    """On AWS an upload causes this event; here the client sends it."""
     data = rawfiles.encode("quotes", "202004011320", [rawfiles.quote()])
     with lake.endpoint() as endpoint:
         sfn = endpoint.client("stepfunctions")
@@ -524,7 +524,7 @@ def test_athena_through_the_aws_cli(endpoint: Endpoint, published: Published):
 
 
 class Columns(NamedTuple):
-    """An answer as a client gives it: the names of the columns, and the rows in their order."""
+    """A result as a client returns it: the names of the columns, and the rows in order."""
 
     names: list[str]
     rows: list[list]
@@ -551,7 +551,7 @@ def through_the_cli(endpoint: Endpoint, sql: str) -> Columns:
 
 
 def connect() -> pyathena.connection.Connection:
-    """As a notebook connects: the environment says where."""
+    """Connects as a notebook does, with the address from the environment."""
     return pyathena.connect(work_group="primary", schema_name=DATABASE, poll_interval=0.02)
 
 
@@ -580,7 +580,7 @@ def through_arrow(_: Endpoint, sql: str) -> Columns:
 
 
 def through_the_plain_object(endpoint: Endpoint, sql: str) -> Columns:
-    """`pregao query` has its rows from the result object."""
+    """`pregao query` reads its rows from the result object."""
     rows = Lake(endpoint.folder / "home").query(sql)
     return Columns(list(rows[0]), [list(row.values()) for row in rows])
 
@@ -593,8 +593,8 @@ READERS = {
     "PyAthena ArrowCursor": through_arrow,
     "pregao query": through_the_plain_object,
 }
-# These two read the result object, where nothing is NULL and "" an empty text, and cannot tell them apart: what they give
-# for both.
+# These two read the result object, where NULL is empty and an empty text is "". They do not distinguish the two: what
+# they return for both.
 SAME_TEXT = {"PyAthena PandasCursor": None, "PyAthena ArrowCursor": ""}
 
 
@@ -606,7 +606,7 @@ def as_told_by(reader: str, text: str | None) -> str | None:
 def reader(request, endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch) -> str:
     for name, value in {**environment(endpoint.folder), **endpoint.settings}.items():
         monkeypatch.setenv(name, value)
-    # The one client that cannot be told of an endpoint: it makes a file system that only knows AWS.
+    # The only client whose endpoint cannot be configured: it creates a file system for AWS.
     local = functools.partial(pyarrow.fs.S3FileSystem, endpoint_override=endpoint.url)
     monkeypatch.setattr(pyarrow.fs, "S3FileSystem", local)
     return request.param
@@ -616,7 +616,7 @@ def bits(value: object) -> object:
     return ("double", struct.pack(">d", value)) if isinstance(value, float) else (type(value), value)
 
 
-# Beside each other: what is exact only in 64 bits, and a NULL, which tempts a client to make doubles of a column.
+# An integer that needs 64 bits beside a NULL: some clients convert such a column to doubles.
 EXACT = [
     ("bigint", [9007199254740993, -9223372036854775808, 9223372036854775807, None]),
     ("integer", [2147483647, -2147483648, 0, None]),
@@ -631,7 +631,7 @@ EXACT = [
 def literal(type: str, value: object) -> str:
     if value is None:
         return f"CAST(NULL AS {type})"
-    # Only as text does a double reach Athena without becoming a decimal first; no quote is in any of them.
+    # Passed as text, because Athena parses a numeric literal as a decimal. None contains a quote.
     text = str(value) if type in ("bigint", "integer") else f"'{value}'"
     return f"CAST({text} AS {type})"
 

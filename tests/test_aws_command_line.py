@@ -1,7 +1,7 @@
-"""`pregao --aws`, `deploy`, `destroy` and `cluster`, with an account whose services the tests play.
+"""`pregao --aws`, `deploy`, `destroy` and `cluster`, with an emulated account.
 
-CloudFormation is moto's. The other services are the embedded endpoint's, so that workflows really run; what differs from
-it is what differs in an account: the stack has to be found, and it says which buckets there are.
+CloudFormation is moto's. The other services are those of the embedded endpoint, so workflows really run. The difference
+to a local lake is that commands must find the stack, which names the buckets.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ TEMPLATE = {
 
 
 class Account:
-    """The services, and commands that find them as they would find AWS: by the environment."""
+    """The services, and commands that find them by environment variables, as they find AWS."""
 
     def __init__(self, services: str, cloudformation: str, folder: Path):
         self.folder = folder
@@ -164,7 +164,7 @@ def test_a_cluster_by_hand(stack: Account):
 
 # --- deploy and destroy -----------------------------------------------------------------------------
 
-# Writes down how it was called, a line for each call.
+# Records its calls, one line each.
 RECORDER = """#!/bin/sh
 python3 - "$0" "$@" <<'END' >> "{calls}"
 import json, os, sys
@@ -175,7 +175,7 @@ exit {status}
 
 
 def tools(folder: Path, *names: str, status: int = 0) -> tuple[dict, Path]:
-    """A PATH with these tools before all others, and the file they write to."""
+    """A PATH with these tools first, and the file that they write to."""
     folder.mkdir()
     calls = folder / "calls"
     for name in names:
@@ -187,7 +187,7 @@ def tools(folder: Path, *names: str, status: int = 0) -> tuple[dict, Path]:
 
 @pytest.fixture
 def sources(tmp_path: Path) -> Path:
-    """A folder of sources, as far as deploying looks at them."""
+    """A folder with the sources that `deploy` reads."""
     folder = tmp_path / "sources"
     (folder / "infra").mkdir(parents=True)
     (folder / "infra" / "template.yaml").write_text("Resources: {}\n")
@@ -210,7 +210,7 @@ def test_deploy_builds_and_sends_what_is_configured(stack: Account, sources: Pat
     assert sent[sent.index("--stack-name") + 1] == "pregao"
     for call in (built, sent):
         overrides = call[call.index("--parameter-overrides") + 1 :]
-        # As the SAM CLI reads them: a value in quotes, in which quotes and backslashes are marked.
+        # The form of the SAM CLI: a quoted value, in which quotes and backslashes are escaped.
         given = {name: json.loads(value) for name, value in (pair.split("=", 1) for pair in overrides)}
         assert json.loads(given["Config"]) == {"emr": {"instance_types": ["r6g.xlarge"], "core_instances": 20}}
         expected = {

@@ -1,4 +1,4 @@
-"""Whatever is thrown at it: a clear error that names the file and the reason, and nothing lost."""
+"""Any bad input: a clear error that names the file and the reason, and no loss."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from rawfiles import encode, option, quote
 QUOTES = "202004011320_flashpanel.csv"
 GOOD = encode("quotes", "202004011320", [quote("PETR4"), quote("VALE3")])
 
-# What is uploaded under which name, and a word that its reason has to have.
+# The uploaded bytes by name, and a word that the reason must contain.
 BAD_FILES = {
     "an empty file": (QUOTES, b"", "empty"),
     "a file of only a byte-order mark": (QUOTES, b"\xef\xbb\xbf", "header"),
@@ -135,7 +135,7 @@ def test_a_configuration_that_is_wrong(lake: Lake):
 
 
 class SmallDisk:
-    """A file system of a few megabytes in a mount namespace of its own, so that it needs no rights."""
+    """A file system of a few megabytes in a mount namespace of its own, which needs no privileges."""
 
     def __init__(self, folder: Path):
         folder.mkdir()
@@ -153,12 +153,12 @@ class SmallDisk:
         self.seen_from_here = Path(f"/proc/{pid}/root") / folder.relative_to("/")
 
     def fill(self, leave: int) -> None:
-        """Take all of the space but `leave` bytes."""
+        """Fills the disk except `leave` bytes."""
         free = shutil.disk_usage(self.seen_from_here).free
         (self.seen_from_here / "ballast").write_bytes(bytes(max(free - leave, 0)))
 
     def empty(self) -> None:
-        """Give back what `fill` took."""
+        """Frees the space that `fill` took."""
         (self.seen_from_here / "ballast").unlink()
 
     def close(self) -> None:
@@ -181,7 +181,7 @@ def lake_on_small_disk(small_disk: SmallDisk) -> Lake:
     return lake
 
 
-# So little that not even the state can be opened, and so much that something can be written before it is full.
+# Too little space to open the state, and enough to write something before the disk is full.
 @pytest.fixture(params=[64 * 1024, 1024 * 1024], ids=["full", "nearly full"])
 def left(request: pytest.FixtureRequest) -> int:
     return request.param

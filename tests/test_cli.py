@@ -1,4 +1,4 @@
-"""The command line as a user and a script meet it."""
+"""The command line, for users and scripts."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ import rawfiles
 from conftest import Published
 from lake import PATIENCE, RAW, ROOT, Lake, Result, assert_same_rows, environment, parquet_rows
 
-# An account whose services the tests play.
+# An emulated account.
 from test_aws_command_line import Account, account, stack  # noqa: F401
 
 PARTITION_PATH = re.compile(r"(quotes|options|rejects)/year=2020/month=4/day=[1-9]/[^./][^/]*\.parquet")
@@ -102,7 +102,7 @@ def test_json_is_exact_about_nulls_text_and_doubles(published: Published):
 
 
 def test_a_reader_that_goes_away_is_no_crash(published: Published):
-    """`pregao query ... | head -1`: the pipe closes while rows are still coming."""
+    """`pregao query ... | head -1`: the pipe closes while rows are still written."""
     lake = published.lake
     process = subprocess.Popen(
         lake.command(
@@ -138,7 +138,7 @@ def test_a_document_that_nobody_reads_is_no_failure(published: Published, comman
 
 def test_runs_lists_what_ran_and_shows_one_in_full(published: Published):
     lake = published.lake
-    # Other tests start executions on this lake too.
+    # Other tests also start executions on this lake.
     listed = lake.run("runs", "--limit", "1000").out
     (run,) = lake.stored_runs()
     assert run in listed
@@ -193,7 +193,7 @@ def test_a_sample_is_the_same_for_the_same_seed_only(sample: Path, lake: Lake, t
 
 
 def test_a_sample_is_a_plausible_day_in_all_the_mess_of_the_sources(sample: Path, tmp_path: Path):
-    """Read by the oracle: three of its snapshots in full, the sizes of all of them."""
+    """The oracle reads three of its snapshots completely, and the sizes of all."""
     files = files_of(sample)
     assert all(oracle.NAME.match(name) for name in files), list(files)
     by_feed = {
@@ -254,7 +254,7 @@ def test_a_sample_is_a_plausible_day_in_all_the_mess_of_the_sources(sample: Path
 
 
 def test_an_answer_of_many_rows_is_whole_and_in_order(published: Published):
-    """Athena gives a thousand rows at a time; the rest of a long answer is read from the object that it keeps."""
+    """A page of Athena has a thousand rows; the rest of a long result is read from the result object."""
     text = "IF(b.n % 7 = 0, NULL, IF(b.n % 5 = 0, '', 'a \"b\", c'))"
     rows = published.lake.query(
         f"SELECT a.n * 100 + b.n AS n, {text} AS t FROM UNNEST(sequence(0, 120)) AS a(n) "
@@ -268,7 +268,7 @@ def test_an_answer_of_many_rows_is_whole_and_in_order(published: Published):
 
 
 def with_environment(lake: Lake, variables: dict, *arguments: object) -> Result:
-    """A command with these environment variables too."""
+    """Runs a command with additional environment variables."""
     command = lake.command(*arguments)
     done = subprocess.run(
         command,
@@ -282,14 +282,14 @@ def with_environment(lake: Lake, variables: dict, *arguments: object) -> Result:
 
 
 def listed(help_: str) -> list[str]:
-    """The commands that a help lists."""
+    """Returns the commands in a help text."""
     section = re.search(r"^Commands:\n((?: +.*\n)+)", help_, re.MULTILINE)
     found = re.findall(r"^ {2}([a-z]+)\b", section.group(1), re.MULTILINE) if section else []
     return [name for name in found if name != "help"]
 
 
 def commands(lake: Lake) -> list[list[str]]:
-    """All commands that the help lists, with those below others."""
+    """Returns all commands of the help, including subcommands."""
     found = []
     for name in listed(lake.run("--help").out):
         found.append([name])
@@ -300,7 +300,7 @@ def commands(lake: Lake) -> list[list[str]]:
 def test_the_version_names_the_commit_and_its_date(lake: Lake):
     version = re.search(r'^version = "(.+)"', (ROOT / "Cargo.toml").read_text(), re.MULTILINE).group(1)
     said = lake.run("--version").out
-    # What was built outside a repository knows no commit.
+    # A binary that was built outside a repository has no commit.
     commit = r" \([0-9a-f]{7,} \d{4}-\d\d-\d\d\)" if (ROOT / ".git").exists() else ""
     assert re.fullmatch(rf"pregao {re.escape(version)}{commit}\n", said), said
 
@@ -420,7 +420,7 @@ def test_the_log_is_on_the_standard_error_when_it_is_asked_for(published: Publis
     assert re.search(r"DEBUG .*aws_", lake.run("-vv", "query", "SHOW TABLES").err)
 
     logged = with_environment(lake, {"PREGAO_LOG": "pregao::endpoint=debug"}, "-q", "query", "SHOW TABLES")
-    # Which of both it says depends on whether the endpoint of another test serves the home.
+    # Which message it prints depends on whether the endpoint of another test serves the home.
     assert logged.out == plain.out and re.search(r"pregao::endpoint: .*(serving|serves) the home", logged.err), logged
     assert "the query is started" not in logged.err, logged
     failed = with_environment(lake, {"PREGAO_LOG": "pregao=loud"}, "runs")
@@ -495,7 +495,7 @@ def test_colour_on_a_terminal(published: Published, variables: dict, options: li
 
 
 def document(result: Result, schema: str) -> dict:
-    """The one document that a command wrote, which its schema has to allow."""
+    """Returns the only document that a command wrote, validated by its schema."""
     found = json.loads(result.out)
     text = (ROOT / "docs" / "schemas" / f"{schema}.json").read_text()
     jsonschema.Draft7Validator.check_schema(json.loads(text))
@@ -504,7 +504,7 @@ def document(result: Result, schema: str) -> dict:
 
 
 def failure(result: Result, schema: str) -> dict:
-    """The document of a command that failed, with the same error as on the standard error."""
+    """Returns the document of a failed command; it must have the same error as standard error."""
     found = document(result, schema)
     assert result.code == 1, result
     assert f"error: {found['error']['message']}" in result.err, result
@@ -624,7 +624,7 @@ FEW = ["--set", "quality.min_snapshots=3"]
 
 
 def days_of(lake: Lake, *options: str) -> dict[str, dict]:
-    """What `pregao status` says of each day."""
+    """Returns the days of `pregao status`."""
     return {day["day"]: day for day in document(lake.run(*FEW, "status", "--format", "json", *options), "status")}
 
 
@@ -656,7 +656,7 @@ def test_the_states_of_days(lake: Lake, tmp_path: Path):
     assert {date: day["state"] for date, day in found.items()} == {
         "2020-04-01": "published",
         "2020-04-02": "published",
-        # Its raw files are gone.
+        # Its raw files were removed.
         "2020-04-03": "stale",
         "2020-04-06": "unpublished",
         "2020-04-07": "missing",
@@ -687,7 +687,7 @@ def test_the_states_of_days(lake: Lake, tmp_path: Path):
     next = {date: day["next"] and day["next"].split(str(lake.home), 1)[-1].strip() for date, day in found.items()}
     assert next["2020-04-01"] is None
     assert next["2020-04-06"] == "run --stale --from 2020-04-06 --to 2020-04-06"
-    # No run makes a day without files, nor one of which files wait to be taken in.
+    # No run processes a day without files, or a day with files in landing/.
     assert [next[date] for date in ("2020-04-03", "2020-04-07", "2020-04-09")] == ["upload DIR"] * 3
 
     said = lake.run(*FEW, "status", "--from", "2020-04-02", "--to", "2020-04-07").out
@@ -708,14 +708,14 @@ def test_a_check_ends_with_a_code_of_its_own(lake: Lake, tmp_path: Path):
     assert unpublished.code == 3 and "unpublished" in unpublished.out and not unpublished.err, unpublished
     lake.publish("2020-04-01")
     assert lake.run(*FEW, "status", "--check", *span).code == 0
-    # Ten snapshots of each feed are wanted by default.
+    # By default a day needs ten snapshots of each feed.
     incomplete = lake.run("status", "--check", "--format", "json", *span, check=False)
     assert incomplete.code == 3 and document(incomplete._replace(code=0), "status")[0]["state"] == "incomplete"
-    # The feed has stopped: without an end, a check looks at all days up to yesterday, and says nothing else.
+    # The feed has stopped: without --to, the check covers all days up to yesterday, and prints only problems.
     assert lake.run(*FEW, "status").code == 0
     stopped = lake.run(*FEW, "status", "--check", check=False)
     assert stopped.code == 3 and "2020-04-02" in stopped.out and "missing" in stopped.out
-    # A check that cannot look is an error, and no day that needs somebody.
+    # A check that cannot read the lake is an error, with another exit code than a problem of a day.
     assert lake.fails("status", "--check", "--from", "2020-04-02", "--to", "2020-04-01").code == 1
 
 
@@ -755,7 +755,7 @@ def test_a_plan_starts_nothing(lake: Lake, tmp_path: Path):
     assert "4 business days, 2 days with raw files" in said and "16 raw files" in said, said
     assert "nothing: it runs on this machine" in said and "nothing was started" in said, said
     assert "1 business day, 0 days" in lake.run("run", "--from", "2020-04-06", "--plan").out
-    # The engine need not be there.
+    # The engine need not be installed.
     assert "engine   spark" in lake.run(*arguments, "--engine", "spark").out
     assert lake.run("runs", "--format", "json").out == before and lake.stored_runs() == set()
     yesterday = document(lake.run("run", "--plan", "--format", "json"), "run")
@@ -801,7 +801,7 @@ def test_a_plan_for_an_account_has_its_price(stack: Account, tmp_path: Path):  #
 
 @pytest.fixture
 def endless_spark(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A `spark-sql` that never ends, so that a run is sure to be there when it is interrupted."""
+    """A `spark-sql` that never ends, so that the run is in progress when it is interrupted."""
     program = tmp_path / "spark" / "spark-sql"
     program.parent.mkdir()
     program.write_text("#!/bin/sh\nexec sleep 1000\n")
@@ -818,7 +818,7 @@ def test_a_run_that_is_interrupted_is_stopped(lake: Lake, tmp_path: Path, endles
         process.popen.send_signal(number)
         assert process.wait() == code, process
     assert any("stopping the execution" in line for line in process.lines), process
-    # Both streams are in the lines, the document from its first brace on.
+    # The lines have both streams; the document begins at the first brace.
     text = "\n".join(process.lines)
     found = json.loads(text[text.index("\n{\n") :])
     assert found["error"]["name"] == "Interrupted" and found["execution"]["status"] == "ABORTED"
@@ -846,7 +846,7 @@ def test_a_second_signal_ends_what_cannot_be_stopped(lake: Lake, tmp_path: Path,
         server.wait_for_line(lambda line: "http://" in line)
         with lake.started("run", "--from", "2020-04-01") as process:
             process.wait_for_line(lambda line: "LaunchEmrStep" in line)
-            # The endpoint answers nothing any more, and so the execution cannot be stopped.
+            # The endpoint no longer answers, so the execution cannot be stopped.
             server.popen.send_signal(signal.SIGSTOP)
             try:
                 process.popen.send_signal(signal.SIGINT)
@@ -862,11 +862,11 @@ def test_two_signals_end_a_server_whatever_it_is_at(lake: Lake, command: str):
     with lake.started(command) as process, ExitStack() as clients:
         line = process.wait_for_line(lambda line: "http://" in line)
         port = int(re.search(r"http://127\.0\.0\.1:(\d+)", line)[1])
-        # Requests that never come to their end: an orderly end waits for them.
+        # Requests that never end: a graceful shutdown waits for them.
         for _ in range(3):
             client = clients.enter_context(socket.create_connection(("127.0.0.1", port)))
             client.sendall(b"PUT /pregao-raw/x HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000\r\n\r\nhalf")
-        # Both are there before the program can look at one. Which comes first is the system's choice.
+        # Both signals are pending before the program handles one. The kernel chooses the order.
         process.popen.send_signal(signal.SIGSTOP)
         process.popen.send_signal(signal.SIGINT)
         process.popen.send_signal(signal.SIGTERM)
@@ -905,7 +905,7 @@ def test_a_query_that_is_interrupted_is_cancelled(lake: Lake):
 def test_an_answer_that_is_being_written_is_interrupted(lake: Lake):
     command = lake.command("query", MANY, "--format", "csv")
     with subprocess.Popen(command, stdout=subprocess.PIPE, env=environment(lake.home.parent)) as process:
-        # No more is read before the signal: the answer does not fit into a pipe, and so is not at its end.
+        # Reading stops until the signal: the result is larger than the pipe buffer, so the command is still writing.
         assert process.stdout.read(10)
         process.send_signal(signal.SIGINT)
         rest = process.stdout.read()

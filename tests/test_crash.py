@@ -1,7 +1,7 @@
-"""`kill -9` at any moment: what was published stays readable as it was, and the next run completes.
+"""`kill -9` at any moment: published data stays readable, and the next run completes.
 
-The lake of these tests has two days published from the snapshots of the morning. Those of the
-afternoon have arrived since, so that a day before the run and the day after it can be told apart. Each test kills
+The lake of these tests has two days, published from the snapshots of the morning. Those of the
+afternoon have arrived since, so the rows of a day before and after the run differ. Each test kills
 something in a copy of that lake.
 """
 
@@ -24,13 +24,13 @@ RUN = ["run", "--from", "2020-04-01", "--to", "2020-04-02"]
 
 
 class Afternoon(NamedTuple):
-    """A lake in which the morning is published and the afternoon waits to be."""
+    """A lake in which the morning is published and the afternoon is not."""
 
     home: Path
     morning: oracle.Expected
     whole: oracle.Expected
-    duration: float  # of a run that nobody disturbs, in seconds
-    states: int  # that it tells of
+    duration: float  # of an undisturbed run, in seconds
+    states: int  # that it prints
 
     def copy(self, folder: Path) -> Lake:
         shutil.copytree(self.home, folder)
@@ -118,7 +118,7 @@ def test_killed_at_random_moments(afternoon: Afternoon, tmp_path: Path):
 
 
 def test_killed_again_and_again_in_one_lake(afternoon: Afternoon, tmp_path: Path):
-    """What one crash leaves behind must not trip the next run, nor the crash of that."""
+    """The remains of a crash must not break the next run, nor the crash of that run."""
     random_ = random.Random(20200402)
     lake = afternoon.copy(tmp_path / "home")
     for _ in range(5):
@@ -131,7 +131,7 @@ def test_killed_again_and_again_in_one_lake(afternoon: Afternoon, tmp_path: Path
 
 
 def test_a_reader_never_sees_half_a_day(afternoon: Afternoon, tmp_path: Path):
-    """One process owns the lake; while a run goes on in it, another asks for the same days all the time."""
+    """One process owns the lake; while it executes a run, another process queries the same days all the time."""
     lake = afternoon.copy(tmp_path / "home")
     counts = {
         day: tuple(len(truth.day("quotes", 2020, 4, day)) for truth in (afternoon.morning, afternoon.whole))

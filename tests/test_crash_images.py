@@ -20,7 +20,7 @@ def test_after_a_power_failure_each_day_is_whole(tmp_path: Path):
 
 
 def test_what_was_not_synced_may_be_lost(tmp_path: Path):
-    """The disk of the search itself: a file is there when its bytes and its name are synced."""
+    """The simulated disk itself: a file exists if its bytes and its name are synced."""
 
     def calls(*more: str) -> list[dict[str, bytes]]:
         root = tmp_path / "root"

@@ -1,4 +1,4 @@
-"""`python3 tests/faults`: its cases, its judge, and what the log says of a fault."""
+"""`python3 tests/faults`: its cases, its invariants, and the log of a fault."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from faults.cases import READ_KINDS, WRITE_KINDS, Case, Fault, calls
 from faults.search import Search, Tried
 from lake import Lake
 
-# A sample of the cases of one fault and of those of two.
+# A sample of the cases with one fault, and of those with two.
 SINGLES, PAIRS = 48, 8
 
 
@@ -41,13 +41,13 @@ def test_a_fault_is_met_and_named_in_the_log(search: Search, tmp_path: Path):
     result = small_lake.command(lake, fault.rule, "upload", search.lake.newer)
     assert result.code == -6, str(result)
     assert "a fault call=" in result.err and "kind=Abort" in result.err, str(result)
-    # The client's own calls, and nothing of what the function would have done.
+    # Only the client's calls; the function was not executed.
     operations = {operation for _, operation, _ in calls(result.err)}
     assert operations == {"Invoke"}, operations
 
 
 def test_a_violation_is_seen(search: Search, tmp_path: Path):
-    """The judge itself: what a fault must not do is done by hand."""
+    """The invariants themselves: the test violates them on purpose."""
     from faults.search import Attempt
 
     def judged(template: Path, harm) -> list[str]:

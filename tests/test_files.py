@@ -1,4 +1,4 @@
-"""`pregao files` and the list of published files in the bucket: what is published, and nothing else, for any reader of Parquet."""
+"""`pregao files` and the list in the bucket: exactly the published files, for any reader of Parquet."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ SCHEMA = ROOT / "docs" / "schemas" / "files.json"
 PAGES = [ROOT / "docs" / name for name in ("tables.md", "tables.pt-BR.md")]
 FAILING = ["--set", "quality.fail_on_missing_snapshots=true"]
 
-# Runs an example line by line and tells its last three results as rows. The last three lines are expressions.
+# Runs an example line by line, and prints its last three results as rows. The last three lines are expressions.
 HARNESS = """
 import json, sys
 import duckdb, pandas, polars
@@ -43,7 +43,7 @@ for line in lines[-3:]:
 
 @pytest.fixture(scope="module")
 def published(tmp_path_factory: pytest.TempPathFactory) -> Lake:
-    """Three published days; one of them was published before, and a run of another one failed."""
+    """Three published days; one was published twice, and a run of another one failed."""
     folder = tmp_path_factory.mktemp("files")
     rawfiles.write_market(folder / "raw", seed=61, days=["20200401", "20200402", "20200403"], snapshots=3)
     lake = Lake(folder / ".pregao")
@@ -66,7 +66,7 @@ def test_the_files_are_those_of_the_published_rows(published: Lake, table: str):
     files = listed(published, table)
     paths = {row["path"] for row in published.query(f'SELECT DISTINCT "$path" AS path FROM {table}')}
     assert paths <= {file["uri"] for file in files}
-    # A day without rows has a file too, or none.
+    # A day without rows has one file or none.
     assert sum(file["rows"] for file in files if file["uri"] not in paths) == 0
     assert [(file["day"], file["uri"]) for file in files] == sorted((file["day"], file["uri"]) for file in files)
     assert {file["day"] for file in files} == {"2020-04-01", "2020-04-02", "2020-04-03"}
@@ -135,7 +135,7 @@ def test_the_examples_read_exactly_what_is_published(published: Lake, tmp_path: 
 
 
 def multiset(rows: list[dict]) -> Counter:
-    """Rows, as often as each is there. Numbers compare as such, since pandas makes doubles of integers beside NULL."""
+    """Returns the multiset of rows. Numbers compare by value: pandas converts integers beside NULL to doubles."""
     return Counter(tuple(row.items()) for row in rows)
 
 

@@ -1,4 +1,4 @@
-"""Folders that a user names: what is in them that is no file, which of them may be one another, and the demo's home."""
+"""Folders of the user: entries that are not files, folders that are the same, and the home of the demo."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def test_what_cannot_be_read_is_named_and_the_others_are_taken(tmp_path: Path):
     put(raw / "closed", "202004011340")
     closed.chmod(0)
     (raw / "closed").chmod(0)
-    # To root nothing is closed.
+    # root can read everything.
     somebody = {"user": 65534, "group": 65534, "extra_groups": []} if os.geteuid() == 0 else {}
     if somebody:
         for folder in [tmp_path, *tmp_path.parents][:3]:
@@ -81,7 +81,7 @@ def test_tables_are_not_written_among_raw_files(lake: Lake, tmp_path: Path, raw:
 
 
 def demo(folder: Path, *options: str) -> subprocess.CompletedProcess[str]:
-    """`pregao demo` as a newcomer starts it, in a folder that may hold a lake."""
+    """`pregao demo`, in a folder that may contain a lake."""
     command = [str(binary()), *options, "demo"]
     return subprocess.run(
         command, capture_output=True, text=True, timeout=PATIENCE, env=environment(folder), cwd=folder
@@ -105,7 +105,7 @@ def test_the_demo_leaves_a_real_lake_alone(tmp_path: Path):
     assert {path: path.read_bytes() for path in (lake.home / "s3").rglob("*") if path.is_file()} == before
     assert lake.query("SELECT ticker FROM quotes") == [{"ticker": "MINE3"}]
 
-    # Somebody goes on in the demo's home with files of their own: from now on it is theirs.
+    # A user adds files of their own to the demo's home: the demo must not use it any more.
     theirs = Lake(tmp_path / ".pregao-demo")
     theirs.upload(own.parent)
     refused = demo(tmp_path)

@@ -1,7 +1,7 @@
-"""The build works on a machine that never saw this project: from an empty Cargo home, and offline after `cargo fetch`.
+"""The build works on a new machine: from an empty Cargo home, and offline after `cargo fetch`.
 
-A build downloads the crates that it compiles, and no others. So a build script that starts Cargo, or looks for the sources
-of another crate, works where the tests or the linters have run once and fails for everybody else.
+A build downloads only the crates that it compiles. A build script that starts Cargo, or looks for the sources
+of another crate, works only on machines where the tests or the linters have run before.
 """
 
 from __future__ import annotations
@@ -17,16 +17,16 @@ import pytest
 
 from lake import ROOT
 
-# In seconds. What is built takes less than one minute on two idle cores.
+# In seconds. The build takes less than one minute on two idle cores.
 BUILD_PATIENCE = 1800
-# The build scripts of the workspace, by what runs them below. A new one has to be added to one of the two tests.
+# The build scripts of the workspace, by the test that runs them. Add a new one to one of the two tests.
 RUN_BY_CARGO = {"crates/explorer/page/build.rs"}
 RUN_ALONE = {"crates/pregao/build.rs"}
 
 
 @pytest.fixture(scope="module")
 def clone(tmp_path_factory) -> Path:
-    """A copy of what is in the repository, with the changes that are not committed."""
+    """A copy of the repository with its uncommitted changes."""
     folder = tmp_path_factory.mktemp("clone")
     command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
     names = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, check=True).stdout.decode().split("\0")
@@ -39,9 +39,9 @@ def clone(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="module")
 def empty_cargo_home() -> Iterator[Path]:
-    """A Cargo home with nothing but the settings of the real one, such as a mirror of crates.io."""
+    """A Cargo home with only the settings of the real one, such as a mirror of crates.io."""
     real = Path(os.environ.get("CARGO_HOME", Path.home() / ".cargo"))
-    # Deleted at once: it may hold the credentials of a registry, and fills with hundreds of megabytes.
+    # Deleted afterwards: it may contain credentials of a registry, and grows to hundreds of megabytes.
     with tempfile.TemporaryDirectory(prefix="cargo-home-") as folder:
         for name in ("config.toml", "config", "credentials.toml", "credentials"):
             if (real / name).is_file():
@@ -50,7 +50,7 @@ def empty_cargo_home() -> Iterator[Path]:
 
 
 def cargo(clone: Path, home: Path, *arguments: str) -> None:
-    """A Cargo command in the copy, with a target directory of its own: another Cargo home makes the shared one stale."""
+    """Runs Cargo in the copy, with its own target directory: another Cargo home would invalidate the shared one."""
     environment = {**os.environ, "CARGO_HOME": str(home), "CARGO_TARGET_DIR": str(clone / "target")}
     done = subprocess.run(
         ["cargo", *arguments],
@@ -74,9 +74,9 @@ def test_it_builds_from_an_empty_cargo_home_and_then_offline(clone: Path, empty_
     # The smallest package that runs the build script.
     page = ("build", "--release", "--locked", "--package=explorer-page")
     cargo(clone, empty_cargo_home, *page)
-    # Every crate of the lock file, as somebody does before a flight.
+    # Downloads every crate of the lock file, for offline work.
     cargo(clone, empty_cargo_home, "fetch", "--locked")
-    # So that the build script runs once more.
+    # Makes the build script run again.
     (clone / "crates/explorer/web/app.js").open("a").write("\n")
     cargo(clone, empty_cargo_home, *page, "--offline")
 
@@ -94,5 +94,5 @@ def test_the_build_script_of_the_program_needs_neither_cargo_nor_git(clone: Path
         timeout=BUILD_PATIENCE,
     )
     assert done.returncode == 0, done.stderr
-    # There is no repository, so there is no commit, and that of another repository is not taken for it.
+    # There is no repository, so there is no commit; that of a parent folder's repository must not be used.
     assert "cargo::rustc-env=PREGAO_VERSION=1.2.3\n" in done.stdout

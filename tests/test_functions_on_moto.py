@@ -1,6 +1,6 @@
-"""The function binaries, as they are deployed, against an AWS that is not ours: moto's S3, EMR and Athena.
+"""The deployed function binaries against an independent implementation of AWS: moto's S3, EMR and Athena.
 
-Each runs in the environment that infra/template.yaml gives it. What counts is what moto holds afterwards: objects byte
+Each runs with the environment of infra/template.yaml. The tests assert the state of moto afterwards: objects byte
 for byte, the whole of a cluster, the text of each statement.
 """
 
@@ -37,7 +37,7 @@ OF_RUN = {"run": RUN, **DAYS}
 
 @pytest.fixture(scope="module")
 def recorded(request: pytest.FixtureRequest) -> Iterator[list[Call]]:
-    """All calls of all functions, for the test of their roles, which asks for them by a variable where it has to."""
+    """Stores all calls of all functions, for the test of their roles."""
     calls: list[Call] = []
     yield calls
     if is_whole(request):
@@ -47,7 +47,7 @@ def recorded(request: pytest.FixtureRequest) -> Iterator[list[Call]]:
 
 
 def is_whole(request: pytest.FixtureRequest) -> bool:
-    """Whether all tests of this page ran, and well."""
+    """Whether all tests of this file ran and passed."""
     option = request.config.option
     selects = (
         option.keyword
@@ -221,7 +221,7 @@ def test_files_of_one_name_do_not_meet_in_quarantine(cloud: Cloud):
 
 
 def test_copies_are_made_under_their_conditions_alone(cloud: Cloud):
-    """moto leaves the conditions out, and the application in front of it sees to them."""
+    """moto ignores the conditions; the application in front of it evaluates them."""
     for key in ("a", "b"):
         cloud.s3.put_object(Bucket=cloud.raw, Key=key, Body=key.encode())
     tag = {key: cloud.s3.head_object(Bucket=cloud.raw, Key=key)["ETag"] for key in ("a", "b")}
@@ -297,7 +297,7 @@ EMR = {
 
 
 def job(cloud: Cloud) -> str:
-    """The URI of the Spark job, which is the only one there."""
+    """Returns the URI of the only Spark job."""
     (key,) = (key for key in cloud.moto.objects(cloud.results) if key.startswith("jobs/"))
     return f"s3://{cloud.results}/{key}"
 
@@ -327,7 +327,7 @@ def test_a_run_gets_a_cluster_with_everything_that_was_configured(cloud: Cloud):
     assert (step.name, step.action_on_failure) == (f"pregao-{RUN}", "TERMINATE_CLUSTER")
     assert step.jar == "command-runner.jar" and step.args == arguments(cloud)
 
-    # What moto does not keep of a cluster it was asked for all the same.
+    # moto received these settings of a cluster but does not store them.
     (call,) = cloud.moto.made("RunJobFlow")
     asked = call.parameters
     assert asked["AutoTerminationPolicy"] == {"IdleTimeout": 20 * 60}
@@ -352,7 +352,7 @@ def test_the_job_is_the_reviewed_one(cloud: Cloud):
 
 
 def step_of(launched: dict) -> dict:
-    """What a launch gives, but for the moment to look at the step, which is another one each time."""
+    """Returns the result of a launch without the time of the next poll, which differs each time."""
     return {name: launched[name] for name in ("cluster_id", "step_id")}
 
 
@@ -426,7 +426,7 @@ def test_refusals_of_emr_have_its_own_names(cloud: Cloud):
 
 
 def launched(cloud: Cloud) -> tuple[Cluster, Step, dict]:
-    """A cluster with a step, and the event that asks for it."""
+    """A cluster with a step, and the event that describes it."""
     event = cloud.invoke("launch-emr-step", OF_RUN)
     (cluster,) = cloud.clusters()
     return cluster, cluster.steps[0], {name: event[name] for name in ("cluster_id", "step_id")}
@@ -443,14 +443,14 @@ def test_a_step_that_goes_well_is_told_by_its_state(cloud: Cloud, state: str):
 
 
 def look_at(told: dict) -> float:
-    """The moment of the look that an answer asks for, in seconds since 1970."""
+    """Returns the time of the next poll in a result, in seconds since 1970."""
     return datetime.datetime.strptime(told["look_at"], "%Y-%m-%dT%H:%M:%S.%f%z").timestamp()
 
 
 @pytest.mark.parametrize("began", [False, True])
 def test_looks_come_ever_more_slowly(cloud: Cloud, began: bool):
     _, step, event = launched(cloud)
-    # A step that runs may be a small one; nothing is soon over that waits for its machines.
+    # A running step may end soon; a step that waits for its machines does not.
     shortest, longest = 0.05 if began else 1, 45
 
     def pause(passed: float) -> float:
@@ -465,7 +465,7 @@ def test_looks_come_ever_more_slowly(cloud: Cloud, began: bool):
         before = time.time()
         moment = look_at(cloud.invoke("poll-step", event, {"emr": {"poll_seconds": longest}}))
         after = time.time()
-        # It looked at some time between the two, of which EMR and the answer give milliseconds.
+        # The poll was between the two times, which EMR and the result have in milliseconds.
         earliest, latest = before + pause(before - since.timestamp()), after + pause(after - since.timestamp())
         assert earliest - 0.002 <= moment <= latest + 0.002, f"{minutes} minutes: {earliest} to {latest}"
 
@@ -479,7 +479,7 @@ def test_a_step_that_failed_says_why(cloud: Cloud, state: str, monkeypatch: pyte
     assert look["state"] == state
     assert look["reason"] == f"the Spark step is {state}: Shut down by the user. Its log: {look['log']}"
 
-    # moto has no place for what EMR finds in the log of a step.
+    # moto cannot store the failure details that EMR reads from the log of a step.
     failure = {"Reason": "Unknown Error.", "Message": "Path does not exist", "LogFile": "s3://logs/stderr.gz"}
     status = Step.status.fget(step)
     monkeypatch.setattr(Step, "status", property(lambda self: {**status, "FailureDetails": failure}))
@@ -502,7 +502,7 @@ def test_a_step_on_a_dead_cluster_has_failed_and_says_why(
 ):
     cluster, step, event = launched(cloud)
     step.state, cluster.state, cluster.last_state_change_reason = "PENDING", "TERMINATED_WITH_ERRORS", message
-    # moto gives the reason without its code.
+    # moto returns the reason without its code.
     status = Cluster.status.fget(cluster)
     reason = {"StateChangeReason": {"Code": code, "Message": message}}
     monkeypatch.setattr(Cluster, "status", property(lambda self: {**status, **reason}))
@@ -715,7 +715,7 @@ def test_audited_partitions_are_published_and_confirmed(written: Written, table:
     for call in by_glue:
         for entry in call.parameters.get("PartitionInputList") or call.parameters.get("Entries", []):
             kept = entry.get("PartitionInput", entry)["StorageDescriptor"]
-            # What is false is not said: it is the default.
+            # False is the default and is omitted.
             assert {**descriptor, **kept} == {**descriptor, "Location": kept["Location"]}, "as the table has it"
             assert not any(value for name, value in descriptor.items() if name not in kept)
 
@@ -748,7 +748,7 @@ def test_a_day_that_a_record_has_not_in_a_table_is_removed_there(written: Writte
 
 
 def test_partitions_that_are_there_already_are_moved(written: Written):
-    """The answer to the call that added them may have been lost: they are found when they are added again."""
+    """The response to the call that added them may be lost: the retry finds that they exist."""
     cloud, staged = written.cloud, "quotes_nightly_m7"
     cloud.invoke("validate-partitions", {"stage": "staged", **OF_RUN})
     written.publish()
@@ -769,7 +769,7 @@ def test_partitions_that_are_there_already_are_moved(written: Written):
 
 
 def test_a_run_with_older_raw_files_is_superseded(written: Written):
-    """Another run has published a day meanwhile, with a raw file that came later and is still there."""
+    """Another run has published a day meanwhile, with a later raw file that still exists."""
     cloud = written.cloud
     cloud.invoke("validate-partitions", {"stage": "staged", **OF_RUN})
     late = "202004011155_flashpanel.csv"
@@ -796,7 +796,7 @@ def test_a_run_with_older_raw_files_is_superseded(written: Written):
     assert (recorded["published"], recorded["superseded"]) == (1, {"count": 1, "first": ["2020-04-01"]})
     assert json.loads(cloud.moto.objects(cloud.lake)[key]) == record
 
-    # The same raw files as ours, but others than are there now: the audit has to look.
+    # The same raw files as ours, but not the present ones: the audit must run again.
     ours = [file for file in raw_files if file["name"] != late]
     other["raw_files"] = [{**file, "last_modified": "2020-04-01T10:00:00Z", "etag": "older"} for file in ours]
     cloud.s3.put_object(Bucket=cloud.lake, Key=key, Body=json.dumps(record).encode())
@@ -878,7 +878,7 @@ def test_failures_of_glue_are_told(written: Written):
 
 
 def free_lease(cloud: Cloud) -> None:
-    """Ends the lease that an update keeps for half a minute when a call had no answer, and so may still take effect."""
+    """Ends the lease, which an update keeps for 30 s after an unanswered call, because it may still take effect."""
     cloud.s3.delete_object(Bucket=cloud.lake, Key="catalog/locks/quotes.json")
 
 
@@ -911,12 +911,12 @@ FIRST_DAY = "year=2020/month=4/day=1"
 
 @pytest.fixture
 def replaced(cloud: Cloud) -> Cloud:
-    """A day that one run published and another one replaced, with the files of more runs, all of them days old."""
+    """A day that one run published and another replaced, with files of further runs, all of them days old."""
     keys = {
         run: [f"runs/run={run}/plan.json", *(f"runs/run={run}/{table}/{FIRST_DAY}/part-0.parquet" for table in TABLES)]
         for run in ("first", "second", "failed", "going", "read")
     }
-    # What an older version wrote, in the folders of the tables.
+    # Files of an older version, in the folders of the tables.
     keys["older"] = [f"{table}/{FIRST_DAY}/run=older/part-0.parquet" for table in TABLES]
     for key in (key for of_run in keys.values() for key in of_run):
         cloud.s3.put_object(Bucket=cloud.lake, Key=key, Body=b"rows")
@@ -935,7 +935,7 @@ def replaced(cloud: Cloud) -> Cloud:
     role = f"arn:aws:iam::{ACCOUNT}:role/any"
     states.create_state_machine(name=MACHINE_NAME, definition=definition, roleArn=role)
     states.start_execution(stateMachineArn=MACHINE, name="going")
-    # A table that has nothing to do with this lake, but for where it reads.
+    # A foreign table whose location is in this lake.
     cloud.moto.glue.create_database("theirs", {"Name": "theirs"})
     place = f"s3://{cloud.lake}/runs/run=read/quotes/{FIRST_DAY}/"
     cloud.moto.glue.create_table("theirs", "q", table_input("q", "`ticker` string", "", place))
@@ -944,7 +944,7 @@ def replaced(cloud: Cloud) -> Cloud:
 
 
 def runs(cloud: Cloud) -> set[str]:
-    """The runs that have any file in the lake."""
+    """Returns the runs that have any file in the lake."""
     return {part[4:] for key in cloud.moto.objects(cloud.lake) for part in key.split("/") if part.startswith("run=")}
 
 
@@ -965,7 +965,7 @@ def test_files_of_runs_that_nothing_names_are_removed(replaced: Cloud):
     assert written.parameters["if-match"], "the record was replaced by compare-and-swap"
     assert cloud.invoke("vacuum", event)["objects"] == 0
 
-    # When the execution has ended and the table is gone, nothing needs the rest.
+    # When the execution has ended and the table is dropped, nothing references the rest.
     states = cloud.moto.client("stepfunctions")
     states.stop_execution(executionArn=MACHINE.replace(":stateMachine:", ":execution:") + ":going")
     cloud.moto.glue.delete_table("theirs", "q")
@@ -1019,7 +1019,7 @@ def test_leftovers_of_commands_that_ended_early_are_removed(cloud: Cloud):
         glue.get_table(name, "quotes").created_time -= LONG_AGO
     glue.create_table(made[2], "rejects", table_input("rejects", "`ticker` string", "`year` int", "s3://elsewhere/"))
     for bucket in (cloud.raw, cloud.lake, cloud.results):
-        # moto says of each that it was begun in 2010.
+        # In moto each was created in 2010.
         cloud.s3.create_multipart_upload(Bucket=bucket, Key="big")
     shown = cloud.invoke("vacuum", {"state_machine": MACHINE, "dry_run": True})
     assert (shown["uploads"], shown["databases"]["first"]) == (3, made[:2])

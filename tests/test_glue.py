@@ -1,7 +1,7 @@
-"""The embedded Glue held against moto's: one script, the same answers and the same refusals, word for word.
+"""The embedded Glue compared with moto's: one script, the same results and errors, word for word.
 
-Left out is what moto does not do (pages, limits of batches, members that it makes up or passes over), and its words for
-the partitions of a batch, of which it has several.
+Not compared: what moto lacks (pages, limits of batches, members that it generates or ignores), and its messages for
+the partitions of a batch, which vary.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def entry(year: int, feed: str, new: dict) -> dict:
 
 
 def script(glue) -> Iterator[tuple[str, object]]:
-    """What a client does, each with what came of it."""
+    """Performs the calls of the script. Returns each with its result."""
     of_table = {"DatabaseName": NAME, "TableName": TABLE}
 
     def do(operation: str, **arguments: object) -> tuple[str, object]:
@@ -104,7 +104,7 @@ def script(glue) -> Iterator[tuple[str, object]]:
 
 
 def common(told: object) -> object:
-    """An answer without what only one of both says: times, versions, and members that say nothing."""
+    """Removes what only one of both returns: times, versions, and empty members."""
     left_out = {"CreateTime", "CreationTime", "UpdateTime", "VersionId", "CatalogId", "Retention", "UnprocessedKeys"}
     left_out |= {"IsRegisteredWithLakeFormation", "SkewedInfo", "ErrorMessage"}
     if isinstance(told, dict):
@@ -117,7 +117,7 @@ def common(told: object) -> object:
 
 @pytest.fixture
 def running(lake: Lake) -> Iterator[Endpoint]:
-    """An endpoint with nothing in its catalog."""
+    """An endpoint with an empty catalog."""
     with lake.endpoint() as endpoint:
         yield endpoint
 

@@ -1,4 +1,4 @@
-"""What was published of a day, and when: history, rollback, diff, the tables of a moment, and the catalog from records."""
+"""The publication history of a day: history, rollback, diff, the tables of a moment, and the catalog from records."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def statement_that_fails(lake: Lake, *options: str) -> Result:
 
 
 def started(endpoint: Endpoint, input: dict) -> str:
-    """How an execution of create_datalake ends."""
+    """Runs create_datalake. Returns its end."""
     sfn = endpoint.client("stepfunctions")
     arn = f"arn:aws:states:{REGION}:{ACCOUNT}:stateMachine:create_datalake"
     execution = sfn.start_execution(stateMachineArn=arn, input=json.dumps(input))["executionArn"]
@@ -66,7 +66,7 @@ def started(endpoint: Endpoint, input: dict) -> str:
 
 
 def forget_records(lake: Lake) -> None:
-    """Leaves what a version without records would have: runs, reports, and the catalog."""
+    """Converts a lake to that of a version without records: runs, reports, and the catalog."""
     with lake.endpoint() as endpoint:
         s3 = endpoint.client("s3")
         for key in lake.objects(LAKE):
@@ -76,13 +76,13 @@ def forget_records(lake: Lake) -> None:
 
 @pytest.fixture
 def raw(tmp_path: Path) -> Path:
-    """Three days, and beside them a late snapshot of the first."""
+    """Three days, and a late snapshot of the first in another folder."""
     return rawfiles.write_market_and_late(tmp_path / "given", seed=14, days=DAYS, snapshots=4)
 
 
 @pytest.fixture
 def twice(lake: Lake, raw: Path) -> Lake:
-    """A lake whose first day was published, and once more with a late file."""
+    """A lake whose first day was published, and again with a late file."""
     lake.upload(raw)
     lake.publish(DAY, "2020-04-02")
     lake.upload(raw.parent / "late")
@@ -120,7 +120,7 @@ def test_a_late_file_is_shown_rolled_back_and_published_again(lake: Lake, raw: P
         {"database_name": "pregao_staged"},
     ]
 
-    # What was published before is there to the last bit. The records of a run's days are written one beside the other.
+    # Earlier publications are readable bit for bit. The records of a run's days are written concurrently.
     (other,) = history(lake, "2020-04-02")
     assert tables(lake, "--as-of", moment(max(old["written_at"], other["written_at"]))) == first
     assert tables(lake, "--as-of", moment(new["written_at"], -timedelta(milliseconds=1))) == first
@@ -151,12 +151,12 @@ def test_nothing_overrides_a_rollback_until_it_is_released(twice: Lake, raw: Pat
     with twice.endpoint() as endpoint:
         assert started(endpoint, STALE) == "SUCCEEDED"
         scheduled = {"source": "aws.scheduler", "detail-type": "Scheduled Event", "time": "2020-04-02T10:00:00Z"}
-        started(endpoint, scheduled)  # Which may say that snapshots are missing.
+        started(endpoint, scheduled)  # It may report that snapshots are missing.
     assert tables(twice) == before
     assert history(twice)[-1]["run"] == old["run"] and causes(twice)[2:] == ["rolled_back"]
     again = twice.fails("rollback", DAY)
     assert "already" in again.err, again
-    # The bad run by its name, as long as it is held.
+    # Names the bad run, while the day is held.
     assert rolled_back(twice, "--to", new["run"])["run"] == new["run"]
     twice.run("rollback", DAY, "--release")
     assert "not held" in twice.fails("rollback", DAY, "--release").err
@@ -193,7 +193,7 @@ def test_a_rollback_refuses_runs_without_files_and_days_without_records(twice: L
 
 
 def remove(lake: Lake, run: str) -> None:
-    """Removes the files of a run of the day, as vacuum does: first in the record."""
+    """Removes the files of a run of the day as vacuum does: marks the run in the record first."""
     with lake.endpoint() as endpoint:
         s3 = endpoint.client("s3")
         record = json.loads(s3.get_object(Bucket=LAKE, Key=RECORD)["Body"].read())
@@ -224,7 +224,7 @@ def test_a_rollback_that_loses_a_race_changes_nothing(twice: Lake):
                 code = rollback.wait()
             if in_time:
                 break
-            # It had been quicker: once more.
+            # The rollback was faster: try again.
             twice.run("rollback", DAY, "--to", history(twice)[1]["run"])
             twice.run("rollback", DAY, "--release")
         assert in_time and code == 1 and "has changed since the command began" in str(rollback), rollback
@@ -249,7 +249,7 @@ def test_the_tables_of_a_moment_are_made_once(twice: Lake):
         tz=datetime.fromisoformat("2020-01-01T00:00:00-03:00").tzinfo
     )
     assert tables(twice, "--as-of", local.isoformat()) == first
-    # A day is its end in UTC.
+    # A date means the end of the day in UTC.
     assert tables(twice, "--as-of", old["written_at"][:10]) == tables(twice)
     # Before the first record: tables without rows.
     assert tables(twice, "--as-of", moment(old["written_at"], -timedelta(days=1))) == {
@@ -333,7 +333,7 @@ def test_a_lake_of_an_older_version_gets_its_records(lake: Lake, raw: Path, age_
     assert tables(lake) == before == tables(lake, "--as-of", moment(migrated["written_at"]))
     lake.run("verify", "--deep")
 
-    # A migration happens once, and never over a record.
+    # The migration runs once, and never replaces a record.
     stored = lake.objects(LAKE, "published/")
     assert history(lake) == [migrated] and lake.objects(LAKE, "published/") == stored
 

@@ -1,4 +1,4 @@
-"""The home itself: damaged databases, a disk that cannot be written, and an owner that says nothing."""
+"""The home itself: damaged databases, a read-only disk, and an owner that does not answer."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Each function's role allows every call that the function makes, and nothing that it does not need.
+"""Each function's role permits exactly the calls that the function makes.
 
-The calls are those that the functions make in `test_functions_on_moto.py`; what they need is in `iam.py`, what is
-allowed in infra/template.yaml.
+`test_functions_on_moto.py` records the calls, `iam.py` derives the needed permissions, and infra/template.yaml has the
+granted ones.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from iam import Grant, Need, grants, matches, needs
 from moto_server import RECORDED, Call
 from sam_template import FUNCTIONS, Statement, functions, role_of, statements
 
-# What is granted though no call of a function asks for it, and why.
+# Permissions that are granted although no recorded call needs them, and why.
 NOT_CALLED = {
     "logs:CreateLogStream": "Lambda writes the function's logs in its name",
     "logs:PutLogEvents": "Lambda writes the function's logs in its name",
@@ -34,11 +34,11 @@ NOT_CALLED_BY = {
 
 
 def policy(function: str) -> list[Statement]:
-    """What the role of a function allows."""
+    """Returns the permissions of a function's role."""
     return statements(role_of(functions()[function]))
 
 
-# What a statement spells out and Glue never asks for: a database is made in the catalog, and in no table.
+# Listed in a statement but never required by Glue: a database is created in the catalog, not in a table.
 VOID = ("glue:CreateDatabase", ":table/")
 
 
@@ -50,7 +50,7 @@ def calls(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
 
 
 def play(path: Path) -> list[Call]:
-    """Runs the tests of the functions for the sake of their calls."""
+    """Runs the tests of the functions to record their calls."""
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "test_functions_on_moto.py"]
     environment = {**os.environ, "PREGAO_TEST_CALLS": str(path), "PYTEST_ADDOPTS": ""}
     played = subprocess.run(command, cwd=Path(__file__).parent, env=environment, capture_output=True, text=True)
@@ -60,17 +60,17 @@ def play(path: Path) -> list[Call]:
 
 @pytest.fixture(scope="module")
 def needed(calls: dict[str, list[Call]]) -> dict[str, set[Need]]:
-    """What the calls of each function need, each once."""
+    """Returns the needed permissions of each function, without repetition."""
     return {function: {need for call in made for need in needs(call)} for function, made in calls.items()}
 
 
 def refused(granted: list[Grant], needed: set[Need]) -> list[Need]:
-    """What is needed and not granted."""
+    """Returns the permissions that are needed and not granted."""
     return sorted(need for need in needed if not any(grant.covers(need) for grant in granted))
 
 
 def surplus(function: str, granted: list[Grant], needed: set[Need]) -> list[Grant]:
-    """What is granted and not needed."""
+    """Returns the permissions that are granted and not needed."""
 
     def is_expected(grant: Grant) -> bool:
         action, place = VOID
@@ -111,7 +111,7 @@ def without_a_place(granted: list[Grant]) -> list[Grant]:
 
 
 def only_by_prefix(granted: list[Grant]) -> list[Grant]:
-    """A look at a missing object names no prefix."""
+    """A HEAD of a missing object has no prefix."""
     condition = {"StringLike": {"s3:prefix": "*"}}
     return [grant._replace(condition=condition) if grant.action == "s3:ListBucket" else grant for grant in granted]
 

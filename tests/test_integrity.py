@@ -1,6 +1,6 @@
-"""What was audited is what is answered: a file that is damaged, gone, exchanged or added fails a query, and names itself.
+"""A query returns the audited data. It fails on a damaged, missing, exchanged or added file, and names the file.
 
-`PREGAO_TEST_FLIPS=250` flips as many bits, one at a time; a test run takes a sample.
+`PREGAO_TEST_FLIPS=250` flips 250 bits, one at a time; the default is a sample.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ MANIFEST = "_manifest.json"
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> Lake:
-    """A lake with two published days, which no test leaves changed."""
+    """A lake with two published days. Tests must restore what they change."""
     folder = tmp_path_factory.mktemp("integrity")
     rawfiles.write_market(folder / "raw", seed=11, days=["20200401", "20200402"], snapshots=3)
     lake = Lake(folder / "home")
@@ -72,7 +72,7 @@ def test_pyarrow_agrees_with_the_checksums_of_pages(whole: Lake, tmp_path: Path)
 
 
 def test_no_flipped_bit_changes_an_answer(whole: Lake):
-    """Flips bits at random places of published files: each answer is the same, or an error."""
+    """Flips bits at random positions of published files: each result is the same, or an error."""
     right = {table: answer(whole, table) for table in TABLES}
     assert all(code == 0 for code, _, _ in right.values()), right
     files = [path for table in TABLES for day in (1, 2) for path in sorted(folder(whole, table, day).iterdir())]
@@ -122,7 +122,7 @@ def test_other_files_than_were_audited_fail_the_query(whole: Lake, tmp_path: Pat
     HARMS[harm](folder(lake, "quotes"))
     for sql in ("SELECT count(*) AS n FROM quotes", "SELECT sum(last) AS s FROM quotes WHERE day = 1"):
         result = lake.run("query", sql, "--format", "json", check=False)
-        # The store's index may say that an object that was put in its folder by hand is none.
+        # The store's index does not know an object that was put into its folder by hand.
         if harm == "added" and result.code == 0:
             assert lake.query("SELECT count(*) AS n FROM quotes") == before
             continue
@@ -140,9 +140,9 @@ def test_a_file_that_changes_between_audit_and_publication_is_not_published(whol
         run = place.relative_to(lake.files / "s3" / LAKE / "runs").parts[0].removeprefix("run=")
         key = next(place.glob("*.parquet")).relative_to(lake.files / "s3" / LAKE).as_posix()
         data = s3.get_object(Bucket=LAKE, Key=key)["Body"].read()
-        # Another valid file of the same size: of its two days, rows are never equal.
+        # Another valid file of the same size: no row of one day occurs in the other.
         s3.put_object(Bucket=LAKE, Key=key, Body=data[:-9] + bytes([data[-9] ^ 1]) + data[-8:])
-        # As if the run had been audited and not published yet.
+        # The state of a run that was audited but not yet published.
         for day in (1, 2):
             s3.delete_object(Bucket=LAKE, Key=f"published/year=2020/month=4/day={day}.json")
         event = {"record": True, "run": run}

@@ -1,4 +1,4 @@
-"""The comparison that all other tests rest on notices what it has to, and says where."""
+"""The comparison that the other tests use detects every difference, and reports its place."""
 
 from __future__ import annotations
 

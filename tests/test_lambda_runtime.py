@@ -1,4 +1,4 @@
-"""The Runtime API of the tests itself, with functions of a few lines: it has to notice what it is there to notice."""
+"""The Runtime API of the tests itself, with functions of a few lines: it must detect each kind of failure."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 
 from lambda_runtime import FunctionError, LambdaFunction
 
-# A function that does what its event says, in the way of Lambda's runtimes.
+# A function that does what its event says, with the protocol of Lambda's runtimes.
 FUNCTION = f"""#!{sys.executable}
 import http.client, json, os, signal, sys, time
 

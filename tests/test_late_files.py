@@ -1,4 +1,4 @@
-"""Files that arrive after their day was published: what `status` says of them, and what publishes them."""
+"""Files that arrive after their day was published: how `status` reports them, and which runs publish them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ DAYS = ["2020-04-01", "2020-04-02", "2020-04-03"]
 
 @pytest.fixture
 def raw(lake: Lake, tmp_path: Path) -> Path:
-    """The raw files of three published days; a fourth snapshot of the second day lies in `late`."""
+    """The raw files of three published days; a fourth snapshot of the second day is in `late`."""
     numbers = [day.replace("-", "") for day in DAYS]
     raw = rawfiles.write_market_and_late(tmp_path / "given", seed=61, days=numbers, snapshots=4, late_day=numbers[1])
     lake.upload(raw)
@@ -28,13 +28,13 @@ def raw(lake: Lake, tmp_path: Path) -> Path:
 
 
 def records(lake: Lake) -> dict[str, dict]:
-    """The publication records, as they lie in the bucket."""
+    """Returns the publication records in the bucket."""
     found = [json.loads(text) for key, text in lake.objects(LAKE, "published/").items() if key.count("/") == 3]
     return {record["day"]: record for record in found}
 
 
 def scheduled(lake: Lake, time: str) -> dict:
-    """The end of the run that a schedule starts at this time."""
+    """Runs create_datalake as a schedule at this time does. Returns its end."""
     with lake.started(*FEW, "local") as process:
         process.wait_for_line(lambda line: "http://" in line)
         sfn = Endpoint(lake.url(), process, lake.home.parent).client("stepfunctions")
@@ -48,7 +48,7 @@ def published_again(before: dict[str, dict], after: dict[str, dict]) -> list[str
 
 
 def assert_published(lake: Lake, *folders: Path) -> None:
-    """What readers see is what the oracle makes of these raw files."""
+    """Asserts that the tables have the rows that the oracle expects for these raw files."""
     expected = [oracle.read_folder(folder) for folder in folders]
     for table in oracle.TABLES:
         rows = [row for one in expected for row in one.rows[table]]
@@ -78,7 +78,7 @@ def test_a_late_file_is_stale_until_the_schedule_publishes_its_day(lake: Lake, r
     before = records(lake)
     ended = scheduled(lake, NIGHT)
     assert ended["status"] == "SUCCEEDED", ended
-    # The third day is the one that the schedule is for; the first one is left alone.
+    # The schedule is for the third day; the first one does not change.
     assert published_again(before, records(lake)) == [DAYS[1], DAYS[2]]
     assert set(states(lake).values()) == {"published"}
     assert_published(lake, raw, late)
@@ -112,7 +112,7 @@ def test_a_removed_file_is_stale_and_published_without_it(lake: Lake, raw: Path)
         endpoint.client("s3").delete_object(Bucket=RAW, Key=key)
     name = key.rsplit("/", 1)[1]
     assert days_of(lake)[DAYS[2]]["stale"]["removed"] == {"count": 1, "first": [name]}
-    # No run publishes fewer rows in silence.
+    # No run publishes fewer rows silently.
     refused = lake.fails("run", "--stale")
     assert "QualityError" in refused.said, refused
     assert states(lake)[DAYS[2]] == "failed"
@@ -130,7 +130,7 @@ def test_a_failed_day_is_tried_again_when_its_files_have_changed(lake: Lake, raw
     spoilt = raw.parent / "spoilt"
     rows = [rawfiles.quote(f"T{number:03}3") for number in range(40)]
     broken = rawfiles.write(spoilt, "quotes", "202004021731", rows)
-    # All records of the file have a cell too many.
+    # All records of the file have one cell too many.
     header, *lines = broken.read_bytes().splitlines()
     broken.write_bytes(b"\n".join([header, *(line + b"," for line in lines)]) + b"\n")
     lake.upload(spoilt)
@@ -143,7 +143,7 @@ def test_a_failed_day_is_tried_again_when_its_files_have_changed(lake: Lake, raw
     assert found["next"].endswith(f"runs {found['failed']['run']}")
     assert found["stale"]["late"]["first"] == [broken.name], "what is published is not what is there"
 
-    # The next night leaves it alone, and is about its own day only.
+    # The next scheduled run skips it, and processes only its own day.
     ended = scheduled(lake, "2020-04-05T10:00:00Z")
     assert ended["status"] == "SUCCEEDED" and records(lake) == before, ended
     mended = rawfiles.write(raw.parent / "mended", "quotes", "202004021731", rows)
@@ -156,7 +156,7 @@ def test_a_failed_day_is_tried_again_when_its_files_have_changed(lake: Lake, raw
 
 
 def test_a_held_day_is_left_alone(lake: Lake, raw: Path):
-    """Held as a rollback holds it."""
+    """Holds a day as a rollback does."""
     with lake.endpoint() as endpoint:
         s3 = endpoint.client("s3")
         key = "published/year=2020/month=4/day=2.json"
@@ -175,7 +175,7 @@ def test_a_held_day_is_left_alone(lake: Lake, raw: Path):
 
 
 def test_stale_days_are_made_in_ranges(lake: Lake, tmp_path: Path):
-    """Days side by side are one run; the weekend between them is no gap."""
+    """Consecutive days are one run; a weekend between them does not split it."""
     days = ["20200401", "20200403", "20200406"]
     for folder, time in (("early", "1000"), ("late", "1010")):
         for day in days:
@@ -197,7 +197,7 @@ def test_stale_days_are_made_in_ranges(lake: Lake, tmp_path: Path):
 
 
 def test_missing_files_are_accepted_by_name(lake: Lake, raw: Path):
-    # Nothing of the 6th, a Monday: the schedule of the next morning fails.
+    # No files of the 6th, a Monday: the scheduled run of the next morning fails.
     morning = "2020-04-07T10:00:00Z"
     ended = scheduled(lake, morning)
     assert ended["status"] == "FAILED" and ended["error"] == "DataMissing" and "2020-04-06" in ended["cause"], ended
@@ -232,7 +232,7 @@ def test_an_accepted_day_keeps_what_is_published(lake: Lake, tmp_path: Path):
     assert after["published"] == before["published"] and after["number"] == before["number"] + 1
     assert days_of(lake)["2020-04-01"]["state"] == "published"
     assert lake.query("SELECT count(*) AS n FROM quotes") == [{"n": 1}]
-    # It still is made from its files when another one arrives.
+    # It is still processed when another file arrives.
     rawfiles.write(tmp_path / "late", "quotes", "202004011010", [rawfiles.quote()])
     lake.upload(tmp_path / "late")
     lake.run("run", "--stale")
@@ -262,7 +262,7 @@ def test_each_of_2500_days_is_told(lake: Lake):
         days = many_days.publish(endpoint, 2_500)
         options = ["--set", "quality.min_snapshots=1", "status", "--format", "json"]
         found = {day["day"]: day for day in document(lake.run(*options), "status")}
-    # A weekday on which the exchange is closed has files here, and is shown too.
+    # A weekday on which the exchange is closed has files here; it is listed too.
     assert set(days) <= set(found)
     stale = [day for day in found if found[day]["state"] == "stale"]
     assert stale == days[::100]

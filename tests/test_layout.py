@@ -1,4 +1,4 @@
-"""No folder of a table holds a row that is not published, and lakes whose tables hold all runs keep working."""
+"""No folder of a table contains unpublished rows, and lakes of the old layout keep working."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ DAYS = ["20200401", "20200402", "20200403"]
 
 
 def tables_in_catalog(lake: Lake) -> list[str]:
-    """The tables with partitions. That of the published days is one object."""
+    """Returns the tables with partitions. The table `published` is one object."""
     names = [name for row in lake.query("SHOW TABLES") for name in row.values()]
     return [name for name in names if name != "published"]
 
 
 def unnamed(lake: Lake) -> list[str]:
-    """The objects below the location of any table of the catalog that are in no folder of its partitions."""
+    """Returns the objects below the location of any table that are in no folder of its partitions."""
     found = []
     for table in tables_in_catalog(lake):
         partitions = [value for row in lake.query(f"SHOW PARTITIONS `{table}`") for value in row.values()]
@@ -45,14 +45,14 @@ def verified(lake: Lake, *options: str) -> dict:
 
 
 def runs_of_days(lake: Lake) -> dict[str, set[str]]:
-    """The run of each published day, as `pregao status` has it."""
+    """Returns the run of each published day, by `pregao status`."""
     document = json.loads(lake.run("status", "--format", "json").out)
     return {day["day"]: {day["run"]} for day in document if day["run"]}
 
 
 @pytest.fixture
 def raw(tmp_path: Path) -> Path:
-    """Three days, and beside them a late snapshot of the first."""
+    """Three days, and a late snapshot of the first in another folder."""
     return rawfiles.write_market_and_late(tmp_path / "given", seed=52, days=DAYS, snapshots=4)
 
 
@@ -93,13 +93,13 @@ def test_a_lake_of_the_old_layout_keeps_working(lake: Lake, raw: Path):
     assert verified(lake)["notes"] == []
     assert runs_of_days(lake) == {"2020-04-01": {old}, "2020-04-02": {old}}
 
-    # The next day, beside the old ones.
+    # The next day, in addition to the old ones.
     lake.publish("2020-04-03")
     assert verified(lake)["notes"] == [], "no published folder is taken for one that is not"
     (next_run,) = runs_of_days(lake)["2020-04-03"]
     assert runs_of_days(lake)["2020-04-02"] == {old} != {next_run}
 
-    # The first day once more, with a late file. The audit compares with what the old run published.
+    # The first day again, with a late file. The audit compares with the data of the old run.
     lake.upload(raw.parent / "late")
     lake.publish("2020-04-01")
     lost = next(check for check in lake.quality_report("quotes")["checks"] if check["name"] == "lost_rows")

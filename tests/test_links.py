@@ -23,18 +23,18 @@ PAGES = ["*.md", "docs/**/*.md", "bench/**/*.md", "python/*.md", ".github/**/*.m
 # Links in HTML, which CommonMark passes through.
 HTML_LINK = re.compile(r"""<(?:a|img)\b[^>]*?\b(?:href|src)=["']([^"']*)["']""", re.IGNORECASE)
 HTML_ANCHOR = re.compile(r"""<[a-z]+\b[^>]*?\b(?:id|name)=["']([^"']+)["']""", re.IGNORECASE)
-# A reference without its definition, and a link whose address is no URL, are plain text to the parser.
+# The parser treats a reference without its definition, and a link with an invalid URL, as plain text.
 NO_LINK = re.compile(r"\[[^\[\]]+\](?:\[[^\[\]]*\]|\([^()]*\))")
 HOST = re.compile(r"[a-z0-9-]+(\.[a-z0-9-]+)*")
 LINE_ANCHOR = re.compile(r"L([0-9]+)(?:-L([0-9]+))?")
 
 
 class Page(NamedTuple):
-    """What a page has to do with links."""
+    """The links and anchors of a page."""
 
     links: list[str]
     anchors: set[str]
-    no_links: list[str]  # what looks like a link and is none, as it is written
+    no_links: list[str]  # texts that look like a link and are none
     bare_images: list[str]  # images without an alternative text
 
 
@@ -77,7 +77,7 @@ def github_slug(heading: Token) -> str:
 
 
 def faults(path: Path, root: Path) -> list[str]:
-    """What is wrong with the links of a page, one line each."""
+    """Returns the faults of the links of a page, one line each."""
     page = read_page(path)
     found = [f"{text} has no definition, or is no URL" for text in page.no_links]
     found += [f"the image {image} has no alternative text" for image in page.bare_images]

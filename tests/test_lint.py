@@ -1,6 +1,6 @@
-"""`tests/lint.py` accepts the repository, and refuses what it is there for.
+"""`tests/lint.py` accepts the repository, and refuses faults of each kind.
 
-Each linter is given something broken in a copy, so that one that looks at nothing does not pass for one that found
+Each linter gets a broken copy, so that a linter that checks nothing does not pass for one that finds
 nothing.
 """
 
@@ -29,7 +29,7 @@ COPIED = [
 
 @pytest.fixture
 def copy(tmp_path: Path) -> Path:
-    """What the linters look at, to be broken."""
+    """A copy of the files that the linters check, to be broken."""
     folder = tmp_path / "repository"
     for name in COPIED:
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
@@ -52,7 +52,7 @@ class Broken(NamedTuple):
     step: str
     file: str
     change: Callable[[str], str]
-    told: str  # what the linter says of it
+    told: str  # the message of the linter
 
 
 BROKEN = {

@@ -1,4 +1,4 @@
-"""A range of many years is one run: no statement of the audit, the publication or `status` grows past Athena's limits."""
+"""A range of many years is one run: no statement of audit, publication or `status` exceeds Athena's limits."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The notebook runs as it is, and its numbers are those of the lake."""
+"""The notebook runs unmodified, and its numbers are those of the lake."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from records import age
 NOTEBOOK = ROOT / "notebooks" / "athena-query.ipynb"
 CHARTS = ["quotes-chart", "spread-chart", "options-chart", "smile-chart", "snapshots"]
 TABLES = "quotes|options|rejects"
-# A cell that is run after all others, and tells what their variables hold. JSON keeps every bit of a double.
+# A cell that runs after all others and prints their variables. JSON keeps every bit of a double.
 PROBE = """
 import json
 
@@ -51,11 +51,11 @@ print(json.dumps({
 
 
 class Executed(NamedTuple):
-    """The notebook with its outputs, what its variables held, and what Athena was asked."""
+    """The notebook with its outputs, the values of its variables, and the queries that Athena received."""
 
     notebook: nbformat.NotebookNode
     variables: dict
-    statements: list[dict]  # as GetQueryExecution describes them, the first one first
+    statements: list[dict]  # in the form of GetQueryExecution, in order
 
     def outputs(self, cell: str) -> list[dict]:
         return next(each for each in self.notebook.cells if each.id == cell).outputs
@@ -68,9 +68,9 @@ class Executed(NamedTuple):
 
 
 def execute(endpoint: Endpoint, choices: str = "", settings: dict | None = None) -> Executed:
-    """The notebook in a kernel that knows nothing but the variables that it documents; `choices` end its first cell."""
+    """Runs the notebook with only the variables that it documents. `choices` is appended to its first cell."""
     env = {**environment(endpoint.folder), **endpoint.settings, **(settings or {})}
-    # Else the first chart on a slow machine says on stderr that it makes a list of fonts.
+    # Otherwise the first chart on a slow machine prints to stderr that it builds a list of fonts.
     subprocess.run([sys.executable, "-c", "import matplotlib.font_manager"], env=env, check=True, timeout=PATIENCE)
     notebook = nbformat.read(NOTEBOOK, as_version=4)
     parameters = next(cell for cell in notebook.cells if cell.id == "parameters")
@@ -87,7 +87,7 @@ def execute(endpoint: Endpoint, choices: str = "", settings: dict | None = None)
 
 
 def statement_ids(endpoint: Endpoint) -> list[str]:
-    """The statements of all workgroups, the last one first."""
+    """Returns the statements of all workgroups, the newest first."""
     athena = endpoint.client("athena")
     pages = [
         page
@@ -98,7 +98,7 @@ def statement_ids(endpoint: Endpoint) -> list[str]:
 
 
 def assert_ran(executed: Executed) -> None:
-    """Every cell, in their order, and without a word on stderr."""
+    """Asserts that every cell has run in order, without output on stderr."""
     cells = [cell for cell in executed.notebook.cells if cell.cell_type == "code"]
     assert [cell.execution_count for cell in cells] == list(range(1, len(cells) + 1))
     for cell in cells:
@@ -136,7 +136,7 @@ def test_the_notebook_is_kept_without_outputs_and_in_one_form():
 
 
 def test_the_requirements_of_the_notebook_are_installed():
-    """What this file shows is shown for the versions that a reader installs."""
+    """The tests use the versions that a reader installs."""
     lines = (NOTEBOOK.parent / "requirements.txt").read_text().splitlines()
     pins = [Requirement(line) for line in lines if not line.startswith("#")]
     here = [pin for pin in pins if pin.marker is None or pin.marker.evaluate()]
@@ -189,7 +189,7 @@ def test_its_schema_is_that_of_the_tables(unchanged: Executed):
 
 def test_its_quotes_and_its_spread_are_those_of_the_same_sql(unchanged: Executed, sample: Lake):
     day, days = unchanged.variables["day"], unchanged.variables["days"]
-    # Of an instrument that stands twice in a snapshot, the record with more trades.
+    # If an instrument occurs twice in a snapshot, the record with more trades counts.
     latest = f"""SELECT intdate, ticker, bid, ask, qty_bid, qty_ask, last,
         (qty_bid * ask + qty_ask * bid) / nullif(qty_bid + qty_ask, 0) AS micro_price,
         row_number() OVER (PARTITION BY intdate, ticker ORDER BY num_trades DESC NULLS LAST) AS place
@@ -236,7 +236,7 @@ def test_its_quality_is_that_of_the_day(unchanged: Executed, sample: Lake):
 
 
 def test_what_is_missing_is_not_drawn(unchanged: Executed, sample: Lake):
-    """A line ends where the next snapshot is far, and the slots without a snapshot are the ones that the files lack."""
+    """A line is interrupted at a gap, and the slots without a snapshot are those that the files lack."""
     times = [datetime.strptime(time, "%Y%m%d%H%M%S") for time, *_ in unchanged.variables["quotes"]]
     far = [one for one, next in pairwise(times) if next - one > timedelta(minutes=15)]
     line = [(datetime.strptime(time, "%Y%m%d%H%M%S"), ticker) for time, ticker in unchanged.variables["line"]]
@@ -310,7 +310,7 @@ def test_its_numbers_are_those_of_the_raw_files(endpoint: Endpoint, published: P
 
 
 def test_the_notebook_runs_on_another_lake_and_says_what_is_not_there(tmp_path: Path):
-    """A workgroup and a database of other names, as an account has them: only the environment tells it."""
+    """A workgroup and a database with other names, as in an account: only environment variables name them."""
     lake = Lake(tmp_path / "home")
     named = ["--set", "athena.database=acme", "--set", "athena.workgroup=acme-lake"]
     rawfiles.write(tmp_path / "raw", "quotes", "202004011000", [rawfiles.quote("ITUB4")])
@@ -338,7 +338,7 @@ def test_the_notebook_runs_on_another_lake_and_says_what_is_not_there(tmp_path: 
 
 
 def test_the_notebook_shows_the_tables_of_a_moment(tmp_path: Path):
-    """As documented: the database that `--print-database` prints is the one that the notebook asks."""
+    """As documented: the notebook queries the database that `--print-database` prints."""
     lake = Lake(tmp_path / "home")
     for name, time in (("first", "202004011000"), ("late", "202004011010")):
         rawfiles.write(tmp_path / name, "quotes", time, [rawfiles.quote("PETR4"), rawfiles.quote("ITUB4")])

@@ -1,4 +1,4 @@
-"""The judge is judged first: the oracle against the contract's own cases, the generator against the oracle."""
+"""The oracle agrees with the cases of the number contract, and the generator agrees with the oracle."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def test_reads_every_vector_of_the_contract(row):
 
 
 def test_the_cells_of_real_rows_come_to_their_published_numbers():
-    """The table of real rows in the contract: each average price lies within the day's range."""
+    """The real rows in the contract: each average price is within the day's range."""
     for trades, quantity, volume, numbers, low, high in [
         ("1391.0", "379k1", "3m603", (1391, 379100, 3603000), 9.23, 9.77),
         ("195.0", "6.050", "57.646", (195, 6050, 57646), 8.94, 9.75),

@@ -1,7 +1,7 @@
-"""The state machines in an interpreter that is not ours: the same answers take the same way to the same end in both.
+"""The state machines in two interpreters: the same results of functions lead through the same states to the same end.
 
-moto's Step Functions is the other one. It calls functions over HTTP and waits in real time, so all cases run there at
-once; in ours waits take no time.
+The other interpreter is moto's. It calls functions over HTTP and waits in real time, so all cases run there
+concurrently; in ours waits take no time.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ NONE = {"count": 0, "first": []}
 
 
 def planned(run: str = RUN, to_publish: int = 3, missing: dict | None = None) -> Reply:
-    """What PlanRun tells."""
+    """Returns a result of PlanRun."""
     return gives(
         run=run, **DAYS, files=36, bytes=7_000_000, days={"count": 3, "first": []}, gaps=NONE, to_publish=to_publish,
         missing=missing or NONE,
@@ -32,7 +32,7 @@ def planned(run: str = RUN, to_publish: int = 3, missing: dict | None = None) ->
 
 
 PLANNED = planned()
-# A moment that has passed, by both clocks: nobody waits for it.
+# A time in the past, so that no Wait state delays the test.
 STEP = {"cluster_id": "j-1", "step_id": "s-1", "look_at": "2020-04-01T03:00:00.100Z"}
 LAUNCHED = gives(**STEP)
 AUDITED = gives(**OF_RUN, tables=[{"table": table, "partitions": 3, "rows": 7, "report": "s3://"} for table in TABLES])
@@ -44,7 +44,7 @@ BIDS = raises("QualityError", "quotes: bid_ask failed on 12% of 100 rows")
 
 
 def look(state: str, reason: str = "") -> Reply:
-    """What `poll-step` tells."""
+    """Returns a result of `poll-step`."""
     return gives(**STEP, state=state, reason=reason, log=LOG)
 
 
@@ -58,7 +58,7 @@ def recorded(published: int = 3) -> Reply:
 
 
 def published(days: int = 3) -> dict[str, list[Reply]]:
-    """The answers that make a run the published one: of its records, and of both functions of `athena_update`."""
+    """The results of a successful publication: of PublishRecords, and of both functions of `athena_update`."""
     functions = ["create-athena-table", "validate-partitions published"]
     updated = {f"{function} {table}": [created(table)] for function in functions for table in TABLES}
     return {"create-athena-table": [recorded(days)], **updated}
@@ -76,12 +76,12 @@ class Case(NamedTuple):
     machine: str
     input: dict
     answers: dict[str, list[Reply]]
-    # The states that are entered, those of a Parallel state in order of their names.
+    # The entered states, those of a Parallel state in order of their names.
     states: list[str]
     status: str = "SUCCEEDED"
     error: str | None = None
     words: object = None
-    # Changes the definition, in both worlds.
+    # Changes the definition, in both interpreters.
     with_: Callable[[dict], None] | None = None
 
 
@@ -94,7 +94,7 @@ def whole_timeout(machine: dict) -> None:
 
 
 def no_patience(machine: dict) -> None:
-    """All tries within some seconds; how many there are stays as it is."""
+    """Shortens the waits between attempts to a few seconds in total; their number does not change."""
     for state in machine["States"].values():
         for retrier in state.get("Retry", []):
             retrier.update(IntervalSeconds=1, BackoffRate=1.0)
@@ -312,7 +312,7 @@ CASES = {
         "EmrError",
         LOST_SPOT,
     ),
-    # What a redrive of an execution that failed so does: the function starts another step.
+    # A redrive after this failure: the function starts another step.
     "lake: the step fails, and another is started": Case(
         "create_datalake",
         DAYS,
@@ -398,7 +398,7 @@ CASES = {
 
 
 def definitions(case: Case, label: str) -> dict[str, dict]:
-    """The machine of a case, and the one that it starts."""
+    """Returns the state machine of a case, and the one that it starts."""
     machines = {"create_datalake": ["create_datalake", "athena_update"]}.get(case.machine, [case.machine])
     made = {machine: definition(machine, label) for machine in machines}
     if case.with_:
@@ -449,7 +449,7 @@ def test_both_interpreters_take_the_same_way(theirs: Started, tmp_path: Path, na
 
 
 def in_order(states: list[str]) -> list[str]:
-    """The states, with those that begin at the same moment, the branches of Publish, by their names."""
+    """Returns the states. The branches of Publish, which begin at the same time, are sorted by name."""
     branches = sorted(state for state in states if state.startswith("Publish "))
     rest = [state for state in states if not state.startswith("Publish ")]
     at = rest.index("Publish") + 1 if "Publish" in rest else 0
@@ -457,7 +457,7 @@ def in_order(states: list[str]) -> list[str]:
 
 
 def asked(script: Script) -> dict[str, list[dict]]:
-    """What the functions were asked, but for what two executions never have in common."""
+    """Returns the inputs of the functions, without values that differ between executions."""
     calls = json.loads(json.dumps(script.calls))
     for payload in (payload for payloads in calls.values() for payload in payloads):
         execution = payload.get("execution", {})

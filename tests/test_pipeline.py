@@ -1,4 +1,4 @@
-"""The main road: raw files in, `upload` and `run`, and every row of the three tables as the contract says."""
+"""The main path: raw files, `upload` and `run`; every row of the three tables is as the contract defines."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ ARROW_TYPES = {
 
 @pytest.fixture(scope="module")
 def adversarial(tmp_path_factory: pytest.TempPathFactory) -> Published:
-    """Six days of files in which most cells and records are wrong, let through by the checks."""
+    """Six days of files in which most cells and records are wrong, with the checks disabled."""
     folder = tmp_path_factory.mktemp("adversarial")
     rawfiles.write_adversarial(folder / "raw", seed=2)
     lake = Lake(folder / "home")
@@ -39,7 +39,7 @@ def adversarial(tmp_path_factory: pytest.TempPathFactory) -> Published:
 
 @pytest.fixture(params=["market", "adversarial"])
 def lake_and_truth(request: pytest.FixtureRequest) -> Published:
-    """Both kinds of input have to come out right, the tame and the hostile."""
+    """The tables must be right for both kinds of input, plausible and hostile."""
     return request.getfixturevalue("published" if request.param == "market" else "adversarial")
 
 

@@ -1,4 +1,4 @@
-"""A day that is wrong is not published, the run says which check failed on what, and the day before stays."""
+"""A wrong day is not published, the run names the failed check and its examples, and the previous data stays."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ SNAPSHOTS = ["202004021000", "202004021010"]
 class Wrong(NamedTuple):
     """Quotes that are wrong in one way, from the second snapshot of the day on."""
 
-    cells: dict  # what differs from a plausible record
-    check: str  # the check that has to see it
-    setting: str  # lets it through
+    cells: dict  # the cells that differ from a plausible record
+    check: str  # the check that must fail
+    setting: str  # makes the check accept it
 
 
 WRONG = {
@@ -35,7 +35,7 @@ WRONG = {
 
 
 def write_day(folder: Path, wrong: dict) -> None:
-    """A small day of quotes and options; `wrong` is what the quotes of its second snapshot have."""
+    """A small day of quotes and options; `wrong` are the cells of the quotes in its second snapshot."""
     for time, cells in zip(SNAPSHOTS, [{}, wrong], strict=True):
         rawfiles.write(folder, "quotes", time, [quote(ticker, **cells) for ticker in TICKERS])
         rawfiles.write(folder, "options", time, [option(f"{ticker[:4]}D15") for ticker in TICKERS])
@@ -63,7 +63,7 @@ def test_a_wrong_day_is_not_published(lake: Lake, tmp_path: Path, what: str):
 
 
 def test_a_few_wrong_rows_are_reported_and_pass(lake: Lake, tmp_path: Path):
-    """The thresholds are shares: one row in a hundred is how the market is, not a misread day."""
+    """The limits are shares: one deviating row in a hundred is normal in a market, not a misread day."""
     tickers = [f"T{number:03}3" for number in range(200)]
     rows = [quote(tickers[0], Ofc="15,40"), *map(quote, tickers[1:])]
     rawfiles.write(tmp_path / "raw", "quotes", SNAPSHOTS[0], rows)

@@ -1,4 +1,4 @@
-"""A sample of `python3 tests/races`: runs of one day at once while its raw files change."""
+"""A sample of `python3 tests/races`: concurrent runs of one day while its raw files change."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 from races.rounds import Outcome, Round, is_older
 from races.search import Search
 
-# Two, three and eight runs at once, with and without kills and faults.
+# Two, three and eight concurrent runs, with and without kills and faults.
 ROUNDS, SEED = 6, 20200406
 
 
@@ -23,13 +23,13 @@ def test_runs_at_once_never_publish_an_older_view(tmp_path: Path):
 
 
 def test_what_must_not_be_is_seen(tmp_path: Path):
-    """The judge itself."""
+    """The invariants themselves: each violation is detected."""
     newer, older = {("quotes", "1"): 2}, {("quotes", "1"): 1}
     assert is_older(older, newer) and is_older({}, older)
     assert not is_older(newer, older) and not is_older(newer, newer)
     round_ = Round(tmp_path, seed=1)
     assert round_.outcome == Outcome(round_.outcome.name, round_.runs)
-    # Two versions of a snapshot at once, and rows that are missing.
+    # Two versions of a snapshot at the same time, and missing rows.
     round_.views([["quotes", "202004011000", "1", "2", "9"]])
     round_.views([["quotes", "202004011000", "2", "2", "4"]])
     assert len(round_.outcome.wrong) == 2

@@ -1,4 +1,4 @@
-"""What the README and the pages of docs/ promise is what there is."""
+"""The README and the pages in docs/ agree with the program."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def shell_lines(text: str) -> list[str]:
 
 
 def commands(lake: Lake) -> set[str]:
-    """The commands that the program has, by its own help."""
+    """Returns the commands of the program, from its help."""
     help_ = lake.run("--help").out
     section = re.search(r"^Commands:\n((?: +.*\n|\n)+)", help_, re.MULTILINE)
     assert section, help_
@@ -34,7 +34,7 @@ def commands(lake: Lake) -> set[str]:
 
 
 def table_under(name: str, heading: str) -> list[list[str]]:
-    """The cells of the first table under a heading, without its head."""
+    """Returns the cells of the first table after a heading, without its header."""
     section = re.search(rf"^#+ {re.escape(heading)}\n(.*?)(?=^#|\Z)", page(name), re.DOTALL | re.MULTILINE)
     assert section, f"{name} has no section {heading!r}"
     rows = re.search(r"^\|.*\n\|[-|: ]+\n((?:\|.*\n)+)", section[1], re.MULTILINE)
@@ -66,7 +66,7 @@ def test_the_readme_shows_what_the_demo_prints(name: str, lake: Lake):
 
 
 def without_times(line: str) -> str:
-    """What differs from run to run: how long a state took, and how often it was looked at."""
+    """Replaces what differs between runs: the durations of states, and the number of polls."""
     return re.sub(r" +[0-9.]+s(  [0-9]+ looks)?$", "", line)
 
 
@@ -75,7 +75,7 @@ def test_continuous_integration_runs_the_test_command_of_the_readme():
 
 
 def test_the_page_of_commands_has_a_section_for_each(lake: Lake):
-    # `pregao cluster start` may have a section of its own below that of `pregao cluster`.
+    # `pregao cluster start` may have a section of its own inside that of `pregao cluster`.
     listed = set(re.findall(r"^#+ `?pregao ([a-z]+)", page("docs/cli.md"), re.MULTILINE)) - {"help"}
     assert listed == commands(lake)
 
@@ -85,7 +85,7 @@ def test_every_command_that_a_page_shows_exists(lake: Lake):
     shown = 0
     for name in PAGES:
         for line in shell_lines(page(name)):
-            # Global options stand before the command; of these, --aws is the one that pages show.
+            # Global options precede the command; the pages use only --aws.
             command = re.match(r"pregao (?:--aws )?([a-z]\S*)", line)
             if command:
                 shown += 1

@@ -1,4 +1,4 @@
-"""The pages in Portuguese say what the English ones say: section by section, the same code, links, columns and numbers."""
+"""The pages in Portuguese agree with the English ones: in each section the same code, links, columns and numbers."""
 
 from __future__ import annotations
 
@@ -38,24 +38,24 @@ PAGES = {
     },
 }
 TABLES = "docs/tables.pt-BR.md"
-# Of the schemas these columns are names and types, which have no language.
+# These columns of the schemas are names and types, which are not translated.
 HEADINGS = {"coluna": "column", "tipo": "type", "origem": "from", "significado": "meaning"}
 FROM_THE_NAME = {"nome do arquivo": "file name"}
 
 
 @dataclass
 class Section:
-    """What a section has besides its prose."""
+    """The parts of a section other than prose."""
 
     blocks: list[str] = field(default_factory=list)
     tables: list[list[list[str]]] = field(default_factory=list)  # tables of rows of cells
     links: list[str] = field(default_factory=list)  # without the language and the anchor
-    markers: list[str] = field(default_factory=list)  # comments that hold the place of measured text
+    markers: list[str] = field(default_factory=list)  # comments around measured text
     pictures: list[str] = field(default_factory=list)  # alternative texts
 
 
 def sections(text: str) -> dict[str, Section]:
-    """The sections of a page by their headings; what stands before the first one has the empty name."""
+    """Returns the sections of a page by their headings; the text before the first heading has the empty name."""
     found = {"": Section()}
     here = found[""]
     block: list[str] | None = None
@@ -75,7 +75,7 @@ def sections(text: str) -> dict[str, Section]:
         elif line.startswith("|"):
             if not in_table:
                 here.tables.append([])
-            # A bar in a cell is written \|.
+            # A bar in a cell is escaped as \|.
             here.tables[-1].append([cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]])
         if block is None:
             here.links.extend(link.split("#")[0].replace(".pt-BR", "") for link in re.findall(r"\]\(([^)]+)\)", line))
@@ -87,7 +87,7 @@ def sections(text: str) -> dict[str, Section]:
 
 
 def without_comment(line: str) -> str:
-    """A comment in a command is prose, and translated."""
+    """Removes the comment of a command, which is translated prose."""
     return re.sub(r"\s+#\s.*", "", line)
 
 
@@ -100,7 +100,7 @@ def english_of(name: str) -> str:
 
 
 def pairs(name: str) -> Iterator[tuple[str, Section, Section]]:
-    """Each section of a page in Portuguese, and the English one."""
+    """Yields each section of a page in Portuguese with the English one."""
     portuguese, english = sections(read(name)), sections(read(english_of(name)))
     for ours, theirs in {"": "", **PAGES[name]}.items():
         assert theirs in english, f"{english_of(name)} has no section {theirs!r}: rename it in PAGES of this test"
@@ -108,7 +108,7 @@ def pairs(name: str) -> Iterator[tuple[str, Section, Section]]:
 
 
 def assert_same(where: str, ours: list, theirs: list) -> None:
-    """Fails with what the one page lacks and what it has too much, each by itself."""
+    """Fails with the missing and the additional items of a page."""
     lacks = [f"  lacks:     {item!r}" for item in theirs if item not in ours]
     surplus = [f"  only here: {item!r}" for item in ours if item not in theirs]
     said = "\n".join([*lacks, *surplus]) or f"  another order or number:\n  {ours}\n  in English:\n  {theirs}"

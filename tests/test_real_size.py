@@ -10,8 +10,8 @@ import oracle
 from lake import Lake
 
 MEMORY_LIMIT = 512 * 1024  # kB
-# Between the tests and the command stands a small process, because the kernel counts the memory of
-# whoever starts a process towards that process's peak.
+# A small process starts the command, because the kernel adds the memory of the parent process
+# to the peak of a new process.
 MEASURE = """
 import resource, subprocess, sys
 code = subprocess.call(sys.argv[2:])
@@ -22,7 +22,7 @@ sys.exit(code)
 
 
 def count_records(path: Path) -> int:
-    """The records of a raw file: its lines that have a byte, less the header."""
+    """Returns the number of records of a raw file: its lines that are not empty, minus the header."""
     data = path.read_bytes()
     data = gzip.decompress(data) if path.suffix == ".gz" else data
     return sum(1 for line in data.split(b"\n") if line.rstrip(b"\r")) - 1

@@ -1,4 +1,4 @@
-"""What the release workflow runs: versions agree, notes are there, an archive holds what it should."""
+"""The scripts of the release workflow: versions agree, release notes exist, an archive has the expected files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the files around the code promise is true: versions agree, and build scripts start no build."""
+"""Project files are consistent: versions agree, and build scripts start no build."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from lake import ROOT
 SOURCES = [path for folder in ("crates", "functions") for path in sorted((ROOT / folder).rglob("*"))]
 MANIFESTS = [path for path in SOURCES if path.name == "Cargo.toml"]
 BUILD_SCRIPTS = [path for path in SOURCES if path.name == "build.rs"]
-# Programs that build, and the variables by which Cargo names them to a build script.
+# Programs that build, and the variables in which Cargo passes their names to a build script.
 STARTS_A_BUILD = re.compile(r'"(?:cargo|rustc|rustup|npm|npx|node)"|"(?:CARGO|RUSTC|RUSTC_WRAPPER|RUSTDOC)"')
 
 
@@ -72,7 +72,7 @@ def test_there_are_build_scripts():
 
 @pytest.mark.parametrize("script", BUILD_SCRIPTS, ids=relative)
 def test_no_build_script_starts_a_build(script: Path):
-    """With an empty Cargo home `cargo metadata` downloads every crate of the lock file, and a build in a build has no lock."""
+    """With an empty Cargo home, `cargo metadata` downloads all crates; a nested build has no lock."""
     code = re.sub(r"//.*", "", script.read_text(encoding="utf-8"))
     assert not STARTS_A_BUILD.search(code), STARTS_A_BUILD.search(code).group()
 

@@ -31,7 +31,7 @@ def published(lake: Lake, folder: Path) -> None:
 
 
 def assert_published(lake: Lake, folder: Path) -> None:
-    """What readers see is what the oracle makes of these raw files."""
+    """Asserts that the tables have the rows that the oracle expects for these raw files."""
     expected = oracle.read_folder(folder)
     for table in oracle.TABLES:
         assert_same_rows(table, lake.query(f"SELECT * FROM {table}"), expected.rows[table])

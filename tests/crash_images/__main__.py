@@ -1,7 +1,7 @@
 """States of the disk after a power failure: `python3 tests/crash_images --images 300 --seed 1`.
 
-Records with `strace` what an upload and a run write, sync and rename, and opens homes that a power failure could have left at any of
-these steps. Each table and day has to be as before or as after, and the next run has to complete. Apart from `tests/run.py`,
+Records with `strace` what an upload and a run write, sync and rename, and opens homes as a power failure could leave them at any
+step. Each table and day must be as before or as after, and the next run must complete. Apart from `tests/run.py`,
 which takes a sample (`tests/test_crash_images.py`). Makes the virtual environment of the tests and builds the binary;
 PREGAO names one that is built already. The exit code is 1 when any image was wrong.
 """

@@ -1,8 +1,8 @@
-"""A disk as it may be after a power failure, from what `strace` saw a process do.
+"""A disk as it may be after a power failure, from the calls of a process that `strace` recorded.
 
-`Disk` starts with a folder that is durable and follows the calls of a process on it. It knows of every byte and every name
-whether it was synced. `Disk.image` writes one state that is legal at that moment: everything that was synced, of each file a
-prefix of the writes that were not, and of the other changes of names any.
+`Disk` starts with a durable folder and applies the calls of a process to it. It tracks for every byte and every name
+whether it was synced. `Disk.image` writes one state that is legal at that time: everything that was synced, a prefix of the
+unsynced writes of each file, and any subset of the unsynced changes of names.
 """
 
 from __future__ import annotations
@@ -14,18 +14,18 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-# What changes files, names or the place in a file. A call that is not understood fails the search.
+# Calls that change files, names or the position in a file. An unknown call fails the search.
 CALLS = (
     "openat,creat,write,pwrite64,writev,pwritev,ftruncate,fallocate,copy_file_range,sendfile,lseek,fsync,fdatasync,syncfs,"
     "sync_file_range,rename,renameat,renameat2,link,linkat,symlink,symlinkat,unlink,unlinkat,mkdir,mkdirat,rmdir"
 )
-# SQLite's shared memory, which is made again at each start; and the files of this process's life.
+# SQLite's shared memory, which is created again at each start, and files for the lifetime of the process.
 IGNORED = re.compile(r"-shm$|^(lock|turn|endpoint\.json|tmp/endpoint\.json|tmp/room)$|^athena-spill(/|$)")
 
 
 @dataclass
 class Inode:
-    """A file: its bytes that are durable, and the writes that are not, in order."""
+    """A file: its durable bytes, and the writes that are not durable, in order."""
 
     durable: bytearray = field(default_factory=bytearray)
     pending: list[Callable[[bytearray, float], None]] = field(default_factory=list)
@@ -36,7 +36,7 @@ class Inode:
         self.pending.clear()
 
     def image(self, dice: random.Random) -> bytes:
-        """The durable bytes with a prefix of the other writes, the last of them perhaps in part."""
+        """Returns the durable bytes with a prefix of the other writes, the last of which may be partial."""
         data = bytearray(self.durable)
         kept = dice.choice([0, len(self.pending), dice.randint(0, len(self.pending))])
         for write in self.pending[:kept]:
@@ -74,14 +74,14 @@ class Disk:
             if not IGNORED.search(name):
                 self.now[name] = None if path.is_dir() else Inode(bytearray(path.read_bytes()))
         self.durable = dict(self.now)
-        # Changes of names that are not synced, those of one call together: a rename is done or not done.
+        # Unsynced changes of names, grouped by call: a rename is atomic.
         self.pending: list[dict[str, Inode | bool | None]] = []
         self.places: dict[int, int] = {}
 
     # --- what calls do ---
 
     def rename_entries(self, changes: dict[str, Inode | bool | None]) -> None:
-        """Names and what they stand for from now on; False: nothing."""
+        """Changes names to new inodes; False removes a name."""
         changes = {name: entry for name, entry in changes.items() if not IGNORED.search(name)}
         for name, entry in changes.items():
             if entry is False:
@@ -98,7 +98,7 @@ class Disk:
         if inode is not None:
             inode.sync()
             return
-        # A folder: the changes of its entries. The other half of a rename from or to it comes with it.
+        # A folder: the changes of its entries, with the other half of a rename from or to it.
         left = []
         for changes in self.pending:
             if any(str(Path(changed).parent) == (name or ".") for changed in changes):
@@ -143,7 +143,7 @@ class Disk:
     # --- strace ---
 
     def follow(self, lines: Iterator[str]) -> Iterator[str]:
-        """Plays the calls, and yields each one that changed or synced something."""
+        """Applies the calls, and yields each one that changed or synced something."""
         begun: dict[str, str] = {}
         for line in lines:
             pid, _, call = line.rstrip("\n").partition(" ")
@@ -180,7 +180,7 @@ class Disk:
         return self.on_names(name, paths)
 
     def relative(self, path: str) -> str | None:
-        """Below the root, or None when it is somewhere else."""
+        """Returns the path relative to the root, or None if it is outside."""
         path = path.removesuffix(" (deleted)")
         if path == str(self.root):
             return ""
@@ -247,12 +247,12 @@ class Disk:
 
 
 def quoted(arguments: str, name: str) -> list[str]:
-    """The texts among the arguments, but for the data of a write."""
+    """Returns the string arguments, except the data of a write."""
     return [] if name.endswith(("write", "write64", "writev")) else re.findall(r'"((?:\\x[0-9a-f]{2})*)"', arguments)
 
 
 def plain(text: str) -> str:
-    """A path between angle brackets, which strace may or may not have escaped."""
+    """Decodes a path between angle brackets, which strace may have escaped."""
     return bytes.fromhex(text.replace("\\x", "")).decode() if text.startswith("\\x") else text
 
 

@@ -1,4 +1,4 @@
-"""Records an upload and a run, and opens the home as a power failure could have left it at any step of them."""
+"""Records an upload and a run, and opens the home as a power failure could leave it at any of their steps."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from oracle import TABLES
 
 DAYS = ["20200401", "20200402"]
 RUN = ["run", "--from", "2020-04-01", "--to", "2020-04-02"]
-# Of this many images one is completed by a further run, which takes longer than all that is looked at before.
+# One image in this many is completed by a further run, which takes longer than all other checks.
 COMPLETED = 12
 
 Hashes = dict[tuple[str, str], str]
@@ -40,7 +40,7 @@ class Unreadable(Exception):
 
 
 def hashes(lake: Lake) -> Hashes:
-    """Of all rows of each table and day."""
+    """Returns a digest of the rows of each table and day."""
     found: dict[tuple[str, str], list[str]] = {}
     for table in TABLES:
         answer = lake.run("query", f"SELECT * FROM {table}", "--format", "csv", check=False)
@@ -52,7 +52,7 @@ def hashes(lake: Lake) -> Hashes:
 
 
 def search(folder: Path, images: int, seed: int, say: Callable[[str], None] = lambda _: None) -> Summary:
-    """Looks at so many images, spread over all steps. The same seed takes the same steps of the same recording."""
+    """Checks this many images, spread over all steps. The same seed selects the same steps of the same recording."""
     if shutil.which("strace") is None:
         raise FileNotFoundError("strace is not installed: sudo apt-get install strace")
     dice = random.Random(seed)
@@ -74,7 +74,7 @@ def search(folder: Path, images: int, seed: int, say: Callable[[str], None] = la
         counting.__dict__.update(Disk(folder / "start").__dict__, root=home)
         ends = [sum(1 for _ in counting.follow(upload)), sum(1 for _ in counting.follow(run))]
     summary.steps = sum(ends)
-    # The last of all is what is left when the command has ended.
+    # The last image is the state after the command has ended.
     wanted = [*sorted(dice.choices(range(summary.steps), k=max(images - 1, 0))), summary.steps - 1]
     step = 0
     for name, trace in recorded:
@@ -93,7 +93,7 @@ def search(folder: Path, images: int, seed: int, say: Callable[[str], None] = la
 
 
 def published(folder: Path) -> tuple[Path, Hashes]:
-    """A lake whose days are published from their first snapshots, while the others wait to be uploaded."""
+    """A lake whose days are published from their first snapshots; the others are not yet uploaded."""
     rawfiles.write_market(folder / "whole", seed=13, days=DAYS, snapshots=2)
     (folder / "morning").mkdir()
     for path in sorted((folder / "whole").rglob("*.csv*")):

@@ -1,4 +1,4 @@
-"""Every call of an upload and a run fails once, in every way: `python3 tests/faults --all`.
+"""Every call of an upload and a run fails once, with every kind of fault: `python3 tests/faults --all`.
 
 Apart from `tests/run.py`, which takes a sample (`tests/test_faults.py`). Makes the virtual environment of the tests and
 builds the binary; PREGAO names one that is built already. The exit code is 1 when a case violated an invariant.
@@ -43,7 +43,7 @@ def main() -> int:
 
     from faults.search import Search
 
-    # In memory where there is room: each case is a lake of its own.
+    # On a memory file system if it has space: each case is a lake of its own.
     memory = Path("/dev/shm")
     with tempfile.TemporaryDirectory(prefix="pregao-faults-", dir=memory if memory.is_dir() else None) as folder:
         search = Search(Path(folder), arguments.seed, arguments.jobs, say)

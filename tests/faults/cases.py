@@ -1,4 +1,4 @@
-"""The cases: which call fails, in which way, in which command."""
+"""The cases: which call fails, with which fault, in which command."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ CALL = re.compile(
     r'local_aws::faults: a (?P<what>call|fault) call=\d+ service="(?P<service>[^"]*)" '
     r'operation="?(?P<operation>[^" ]*)"? key="?(?P<key>[^" ]*)"?'
 )
-# What differs from run to run: the names of runs, ids of queries, clusters and steps.
+# Values that differ between runs: the names of runs, ids of queries, clusters and steps.
 CHANGING = re.compile(
     r"\d{4}-\d\d-\d\d(?:_\d{4}-\d\d-\d\d)?_\d{8}T\d{6}-\d{6}|[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
     r"|\b[js]-[A-Z0-9]{13}\b"
 )
 READ = re.compile(r"(Get|List|Head|Describe|BatchGet)")
 
-# Ways in which a call fails that are to be mended by another try.
+# Faults that a retry must hide.
 TRANSIENT = ["throttle", "error", "reset", "lost", "truncate", "reorder", "late", "late=5", "delay=50ms"]
-# All ways for a call that changes something.
+# All faults of a call that changes something.
 WRITE_KINDS = [*TRANSIENT, "deny", "abort", "abort-after"]
-# A call that changes nothing cannot be carried out twice or late: `lost` and `late` are to it what `reset` is, and to die
-# after it is to die before the next.
+# For a read-only call, `lost` and `late` are equivalent to `reset`, and to die
+# after it is equivalent to dying before the next.
 READ_KINDS = ["throttle", "error", "reset", "truncate", "deny", "abort"]
 
 UPLOAD, RUN = "upload", "run"
@@ -63,7 +63,7 @@ class Case:
 
     @staticmethod
     def named(text: str) -> Case:
-        """As a violation names it."""
+        """Returns its name in a violation."""
         form = re.compile(r"(upload|run)/service=([^&]*)&op=([^&]*)(?:&key=([^&]*))?&n=(\d+):(.*)")
         faults = []
         for part in text.split("+"):
@@ -76,7 +76,7 @@ class Case:
 
 
 def calls(log: str) -> list[tuple[str, str, str]]:
-    """The service, operation and key of each call in a log; in the key, `*` stands for what changes from run to run."""
+    """Returns service, operation and key of each call in a log; in the key, `*` replaces what differs between runs."""
     found = (match.groupdict() for match in CALL.finditer(log))
     return [(call["service"], call["operation"], CHANGING.sub("*", call["key"])) for call in found]
 
@@ -86,7 +86,7 @@ def faults_in(log: str) -> int:
 
 
 def singles(command: str, recorded: Iterable[tuple[str, str, str]]) -> Iterator[Case]:
-    """Each call of a command, in each way."""
+    """Returns each call of a command with each fault."""
     for (service, operation, key), count in sorted(Counter(recorded).items()):
         kinds = READ_KINDS if READ.match(operation) else WRITE_KINDS
         for number in range(1, count + 1):

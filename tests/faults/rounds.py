@@ -1,8 +1,8 @@
-"""Clients at once on an endpoint with faults at random: an upload, two runs and a reader.
+"""Concurrent clients on an endpoint with random faults: an upload, two runs and a reader.
 
-A run that begins while files are being taken in sees some of them, so that in between a day may have rows that are neither
-those of before nor those of after. What holds all the time: no day has fewer rows than before, and no raw byte is lost.
-After the endpoint has ended, an upload and a run complete, with the state of after.
+A run that begins during the upload reads some of the files, so a day may temporarily have rows that are neither
+those before nor those after. At all times, no day has fewer rows than before, and no raw byte is lost.
+After the endpoint has ended, an upload and a run complete, with the rows after.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from faults import small_lake
 from faults.small_lake import SmallLake, Unreadable
 from lake import Lake, environment
 
-# Of a hundred calls about five fail.
+# About five of a hundred calls fail.
 PLAN = (
     "speed=100,*:throttle@0.01,*:error@0.005,*:reset@0.01,*:lost@0.01,*:truncate@0.005,*:reorder@0.005,*:late=3@0.01,"
     "service=s3:deny@0.002"
@@ -25,7 +25,7 @@ PLAN = (
 
 
 def one_round(truth: SmallLake, home: Path, seed: int) -> list[str]:
-    """What was wrong in a round."""
+    """Returns the violations of a round."""
     lake = small_lake.copy(truth.published, home)
     wrong: list[str] = []
     with subprocess.Popen(

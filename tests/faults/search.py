@@ -1,13 +1,13 @@
-"""Runs cases and holds what they leave against the invariants.
+"""Runs cases and checks the invariants.
 
 After every command that published or failed, and after the commands that recover:
 
-a. each table and day has the rows of before or of after;
+a. each table and day has the rows before or the rows after;
 b. none has fewer rows than before;
-c. raw, quarantine and landing hold every byte of every file that was given;
-d. the upload and the run that follow exit with 0, and the state is that of after;
-e. a run after an accepted upload exits with 0 only if the state is that of after;
-f. nothing hangs, panics, or fails without a word.
+c. raw, quarantine and landing have every byte of every uploaded file;
+d. the upload and the run that follow exit with 0, and the tables have the rows after;
+e. a run after an accepted upload exits with 0 only if the tables have the rows after;
+f. nothing hangs, panics, or fails without a message.
 """
 
 from __future__ import annotations
@@ -32,13 +32,13 @@ from lake import Lake, Result
 
 @dataclass
 class Tried:
-    """How a case went."""
+    """The outcome of a case."""
 
     case: Case
     violations: list[str] = field(default_factory=list)
-    # Whether the call came to pass: a status is asked for more or less often.
+    # Whether the call occurred: the number of polls varies.
     met: bool = False
-    # Whether the commands of the case succeeded without those that recover.
+    # Whether the commands of the case succeeded before the recovery.
     by_itself: bool = False
 
 
@@ -73,7 +73,7 @@ class Search:
         return [case for command, recorded in self.recorded.items() for case in singles(command, recorded)]
 
     def sample(self, count: int) -> list[Case]:
-        """Cases by the seed: of each kind of fault in each command about as many."""
+        """Selects cases by the seed, about equally many for each kind of fault in each command."""
         random_ = random.Random(self.seed)
         groups: dict[tuple[str, str], list[Case]] = {}
         for case in self.singles():
@@ -126,7 +126,7 @@ class Search:
         return tried
 
     def rounds(self, count: int) -> None:
-        """Clients at once, on an endpoint with faults at random."""
+        """Runs concurrent clients on an endpoint with random faults."""
         started = time.monotonic()
         for number in range(self.seed, self.seed + count):
             home = self.folder / f"round-{number}"
@@ -176,7 +176,7 @@ class Attempt:
         is_clean = small_lake.kept(self.lake) >= self.truth.given and not small_lake.landed(self.lake)
         self.tried.by_itself = is_accepted and ran.code == 0
         if self.tried.by_itself and is_after and is_clean:
-            # What is there is what there is after an undisturbed upload and run.
+            # The state after the recovery is that after an undisturbed upload and run.
             return
         for result in [self.recover("upload", self.truth.newer), self.recover(*small_lake.RUN)]:
             if result.code != 0:
@@ -213,7 +213,7 @@ class Attempt:
             self.violate(f"it failed without a word: {result}")
 
     def look(self, when: str, must_be_after: bool) -> bool:
-        """Holds the tables against before and after. Says whether they are those of after."""
+        """Compares the tables with those before and after. Returns whether they are those after."""
         content = small_lake.content(self.lake)
         for of, (digest, rows) in content.items():
             before, after = self.truth.before[of], self.truth.after[of]

@@ -1,7 +1,7 @@
-"""A small lake in three states: published, with newer raw files taken in, and with those published.
+"""A small lake in three states: published, with newer raw files accepted, and with those published.
 
-Two days of both feeds. The newer files are another form of a snapshot that is there (.csv -> .csv.gz, with other numbers),
-another version of one under the same name, new snapshots, and one that is there with the same bytes.
+Two days of both feeds. The newer files are another form of a snapshot (.csv -> .csv.gz, with other numbers),
+another version of a snapshot with the same name, new snapshots, and an unchanged one.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ DAYS = ["20200401", "20200402"]
 TICKERS = ["ABEV3", "ITUB4", "PETR4"]
 RUN = ["run", "--from", "2020-04-01", "--to", "2020-04-02"]
 TABLES = list(oracle.TABLES)
-# Waits of workflows and of retries pass so many times as fast.
+# The factor by which waits of workflows and retries are shortened.
 SPEED = "speed=100"
-# How long a command may take before it counts as hung.
+# The time limit of a command, after which it counts as hung.
 PATIENCE = 120
 
 # A table and a day, and the digest and number of its rows.
@@ -33,14 +33,14 @@ Content = dict[tuple[str, int], tuple[str, int]]
 
 @dataclass(frozen=True)
 class SmallLake:
-    """The templates of the cases: homes that are copied and never used themselves."""
+    """The templates of the cases: homes that are only copied."""
 
-    newer: Path  # the folder of raw files that is uploaded
+    newer: Path  # the folder of raw files to upload
     published: Path  # a home with the older state published
     taken_in: Path  # the same with the newer files in their places
     before: Content
     after: Content
-    # The digests of the bytes of all raw files that were ever given, and of those that there were before the upload.
+    # The digests of all raw files that were ever uploaded, and of those before the upload.
     given: frozenset[str]
     given_before: frozenset[str]
 
@@ -57,7 +57,7 @@ def make(folder: Path) -> SmallLake:
     changed = [rawfiles.option(f"{ticker[:4]}F152", Du="49") for ticker in [*TICKERS, "VALE3"]]
     rawfiles.write(newer, "options", f"{first}1010", changed)
     rawfiles.write(newer, "quotes", f"{first}1020", [rawfiles.quote(ticker) for ticker in TICKERS])
-    # One cell that is rejected, among so many that the audit lets it pass.
+    # One rejected cell, among so many that the audit accepts it.
     many = [rawfiles.quote(f"TICK{number}") for number in range(30)]
     rawfiles.write(newer, "quotes", f"{second}1020", [*many, rawfiles.quote("PETR4", QTot="1k2k")])
     rawfiles.write(newer, "options", f"{second}1020", [rawfiles.option(f"{ticker[:4]}F160") for ticker in TICKERS])
@@ -99,7 +99,7 @@ def done(lake: Lake, *arguments: object) -> None:
 
 
 def command(lake: Lake, plan: str, *arguments: object, log: str = "") -> Result:
-    """A command whose endpoint has this fault plan; what hangs is killed, and has the exit code None."""
+    """Runs a command whose endpoint has this fault plan. A command that hangs is killed; its exit code is None."""
     line = lake.command(*arguments)
     env = environment(lake.home.parent)
     env["PREGAO_FAULTS"] = f"{SPEED},{plan}" if plan else SPEED
@@ -160,7 +160,7 @@ def content(lake: Lake, at_owner: bool = False) -> Content:
 
 
 def content_beside_oracle(lake: Lake, raw: Path) -> Content:
-    """The same, once it is what an independent reader makes of the raw files."""
+    """Returns the same, after comparing it with what the oracle expects for the raw files."""
     expected = oracle.read_folder(raw)
     for table in TABLES:
         assert_same_rows(table, lake.query(f"SELECT * FROM {table}"), expected.rows[table])
@@ -183,6 +183,6 @@ def landed(lake: Lake) -> list[str]:
 
 
 def copy(template: Path, home: Path) -> Lake:
-    """Real copies: files that were linked would be changed in the template too."""
+    """Copies the files: changes to hard links would also change the template."""
     shutil.copytree(template, home)
     return Lake(home)

@@ -1,4 +1,4 @@
-"""Runs of one day at once while its raw files change: `python3 tests/races --rounds 200`.
+"""Concurrent runs of one day while its raw files change: `python3 tests/races --rounds 200`.
 
 Apart from `tests/run.py`, which takes a sample (`tests/test_races.py`). Makes the virtual environment of the tests and
 builds the binary; PREGAO names one that is built already. The exit code is 1 when a round violated an invariant.
@@ -38,7 +38,7 @@ def main() -> int:
 
     from races.search import Search
 
-    # In memory where there is room: each round is a lake of its own.
+    # On a memory file system if it has space: each round is a lake of its own.
     memory = Path("/dev/shm")
     with tempfile.TemporaryDirectory(prefix="pregao-races-", dir=memory if memory.is_dir() else None) as folder:
         search = Search(Path(folder), arguments.jobs, say)

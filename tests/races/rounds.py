@@ -1,13 +1,13 @@
-"""One round: runs of a day at once, on an endpoint with delays, while raw files arrive and a reader polls all tables.
+"""One round: concurrent runs of a day on an endpoint with delays, while raw files arrive and a reader polls all tables.
 
-Each version of a raw file has its number in its cells, so that what a reader sees says which raw files it was made from:
-the view. A round may also have faults of the services, and the process may be killed and started again. What holds:
+Each version of a raw file has its number in its cells. The rows that a reader sees thus identify the raw files: they are
+the view. A round may also have faults of services, and the process may be killed and restarted. The invariants:
 
-- no poll sees a snapshot in an older version than a poll before it, or in two versions at once, or not at all any more;
-- the records are a chain: numbers without gaps, increasing times, no view older than the one before it;
+- no poll sees an older version of a snapshot than an earlier poll, or two versions at once, or misses a snapshot again;
+- the records are a chain: numbers without gaps, increasing times, no view older than the previous one;
 - once a run has succeeded that was planned after the last file arrived, the record names the newest view;
 - each run that succeeded was published, or the published view is not older than its own;
-- runs that nothing disturbs fail with documented errors only, and none says that the data is wrong;
+- undisturbed runs fail with documented errors only, and none reports wrong data;
 - after one more run, record, catalog and rows are those of the newest raw files.
 """
 
@@ -50,13 +50,13 @@ DAY, DIGITS = "2020-04-01", "20200401"
 PARTITION = "year=2020/month=4/day=1"
 TABLES = ("quotes", "options", "rejects")
 SETTINGS = [*LENIENT, "--set", "quality.min_snapshots=1"]
-# Waits of workflows and of retries pass so many times as fast. A lease that a kill leaves behind lasts for half a minute
-# of a real clock, which the 15 minutes of a function must still cover.
+# The factor by which waits of workflows and retries are shortened. A lease of a killed holder lasts for 30 seconds
+# of real time, which must fit into the (shortened) 15 minutes of a function.
 SPEED = "speed=20"
-# What makes the order of the steps of several runs differ: some calls of each kind take long.
+# Delays of some calls of each kind vary the order of the steps of several runs.
 DELAYS = ",".join(
     [
-        # As long as a run takes, so that another one can be published between the read of a record and its replacement.
+        # As long as a run, so that another run can be published between reading a record and replacing it.
         f"op=PutObject&key=*/published/{PARTITION}.json:delay=1500ms@0.3",
         "op=PutObject&key=*/published/*/history/*:delay=200ms@0.3",
         "op=PutObject&key=*/runs/*:delay=40ms@0.1",
@@ -68,23 +68,23 @@ DELAYS = ",".join(
         "service=athena:delay=30ms@0.1",
     ]
 )
-# Calls that fail, or whose answers are lost.
+# Calls that fail, or whose responses are lost.
 FAULTS = "*:throttle@0.01,*:reset@0.01,*:lost@0.01,*:late=3@0.01,op=PutObject&key=*/published/*:lost@0.1"
-# The errors that a run may end with that nothing but other runs and uploads disturbs.
+# The errors of runs that are disturbed only by other runs and uploads.
 DOCUMENTED = {"RawFilesChanged", "UploadPending"}
 
-# Which version of each snapshot is there; a snapshot is a feed and a time.
+# The version of each snapshot; a snapshot is a feed and a time.
 View = dict[tuple[str, str], int]
 
 
 @dataclass
 class Outcome:
-    """How a round went."""
+    """The outcome of a round."""
 
     name: str
     runs: int
     wrong: list[str] = field(default_factory=list)
-    # How executions ended: their states, with the errors.
+    # The ends of executions: their states and errors.
     ends: Counter[str] = field(default_factory=Counter)
     arrivals: int = 0
     kills: int = 0
@@ -95,11 +95,11 @@ class Outcome:
 
 
 def snapshot(feed: str, time_: str, version: int) -> bytes:
-    """A raw file with the number of its version in each record. Later ones have more records."""
+    """Returns a raw file with its version number in each record. Later versions have more records."""
     tickers = [f"TICK{number}" for number in range(2 + version)]
     if feed == "options":
         return rawfiles.encode(feed, time_, [rawfiles.option(ticker, Du=str(version)) for ticker in tickers])
-    # One cell that is rejected, so that the third table has the version too.
+    # One rejected cell, so that the third table has the version too.
     rows = [rawfiles.quote(ticker, NNeg=f"{version}.0") for ticker in tickers]
     return rawfiles.encode(feed, time_, [*rows, rawfiles.quote("REJECTED", NNeg=f"{version}.0", QOfc=f"x{version}")])
 
@@ -122,12 +122,12 @@ def rows_of(table: str, version: int) -> int:
 
 
 def is_older(one: View, other: View) -> bool:
-    """Whether a view lacks something that another one has, or has it in an earlier version."""
+    """Returns whether a view lacks a snapshot of another view, or has an older version of it."""
     return any(one.get(of, 0) < version for of, version in other.items())
 
 
 class Round:
-    """The lake of a round, the process that serves it, and what was done to it."""
+    """The lake of a round, the process that serves it, and the events so far."""
 
     def __init__(self, folder: Path, seed: int):
         self.random = random.Random(seed)
@@ -142,9 +142,9 @@ class Round:
         self.outcome = Outcome(name, self.runs)
         self.process: Process | None = None
         self.endpoint: Endpoint | None = None
-        # By address and service; making one takes longer than a call.
+        # By address and service; creating a client takes longer than a call.
         self.clients: dict[tuple[str, str], object] = {}
-        # The versions that were given, by the ETag of their bytes; and the newest of each snapshot.
+        # The uploaded versions, by the ETag of their bytes, and the newest version of each snapshot.
         self.etags: dict[str, tuple[tuple[str, str], int]] = {}
         self.newest: View = {}
         self.over = threading.Event()
@@ -172,7 +172,7 @@ class Round:
             self.endpoint = Endpoint(self.lake.url(), process, self.lake.home.parent)
 
     def client(self, service: str):
-        """With tries, since calls fail by plan; all that is called is idempotent."""
+        """Retries, because calls fail by plan; all calls are idempotent."""
         with self.lock:
             url = self.endpoint.url
             if (url, service) not in self.clients:
@@ -194,7 +194,7 @@ class Round:
         name = rawfiles.file_name(feed, time_)
         key = f"landing/{name}" if through_landing else f"{feed}/date={DAY}/{name}"
         self.etags[hashlib.md5(body).hexdigest()] = ((feed, time_), version)
-        # Before it is there: what is published may have it as soon as it is.
+        # Before the upload: the published data may contain it immediately after.
         self.newest[feed, time_] = version
         self.client("s3").put_object(Bucket=RAW, Key=key, Body=body)
         self.outcome.arrivals += 1
@@ -203,7 +203,7 @@ class Round:
 
     def execute(self, machine: str, input_: dict, name: str) -> str:
         arn = f"arn:aws:states:{REGION}:{ACCOUNT}:stateMachine:{machine}"
-        # Its own try again may find that it was started, and has been ended by a kill since.
+        # A retry may find that the execution was started and that a kill has ended it since.
         with contextlib.suppress(self.client("stepfunctions").exceptions.ExecutionAlreadyExists):
             self.client("stepfunctions").start_execution(stateMachineArn=arn, name=name, input=json.dumps(input_))
         return f"arn:aws:states:{REGION}:{ACCOUNT}:execution:{machine}:{name}"
@@ -212,7 +212,7 @@ class Round:
         return self.execute("create_datalake", {"date": DAY}, name)
 
     def events(self) -> list[tuple[float, str, tuple]]:
-        """What happens in the round, in the order of its moments."""
+        """Performs the events of the round, in order of time."""
         span = self.random.uniform(0.3, 2.5)
         moment = lambda: self.random.uniform(0, span)  # noqa: E731
         events = [(moment(), "run", (f"run-{number}",)) for number in range(self.runs)]
@@ -225,7 +225,7 @@ class Round:
         return sorted(events)
 
     def go(self) -> None:
-        """All events of the round, and the end of all executions."""
+        """Performs all events of the round, and waits for the end of all executions."""
         self.start(self.plan)
         self.put("quotes", f"{DIGITS}1000")
         self.put("options", f"{DIGITS}1000")
@@ -280,7 +280,7 @@ class Round:
                 seen[table] = view
 
     def poll(self) -> dict[str, View] | None:
-        """The view of each table; none before the tables are there, and where the process ends meanwhile."""
+        """Returns the view of each table, or None before the tables exist and if the process ends meanwhile."""
         athena = self.client("athena")
         query = athena.start_query_execution(
             QueryString=SELECT,
@@ -332,7 +332,7 @@ class Round:
         return view
 
     def records(self) -> list[dict]:
-        """The chain of the day's records, which is looked at."""
+        """Checks and returns the chain of the day's records."""
         current = self.document(f"published/{PARTITION}.json")
         if current is None:
             return []
@@ -345,7 +345,7 @@ class Round:
         if [record["number"] for record in chain] != list(range(1, len(chain) + 1)):
             self.wrong(f"the records have the numbers {[record['number'] for record in chain]}")
         for before, after in itertools.pairwise(chain):
-            # Times of one form and zone are in the order of their texts, once their fractions are padded.
+            # Times of one form and zone sort as text, if their fractions are padded.
             if padded(before["written_at"]) >= padded(after["written_at"]):
                 self.wrong(
                     f"record {after['number']} was written at {after['written_at']}, not after {before['written_at']}"
@@ -356,7 +356,7 @@ class Round:
         return chain
 
     def judge_runs(self) -> None:
-        """Before an operator does anything: what executions said is so."""
+        """Checks, before the recovery, that the results of executions are true."""
         executions = self.executions()
         chain = self.records()
         published = self.view_of(chain[-1]["published"]["raw_files"]) if chain else {}
@@ -367,7 +367,7 @@ class Round:
             status, error = described["status"], described.get("error")
             self.outcome.ends[f"{status} {error}" if error else status] += 1
             if status != "SUCCEEDED":
-                # No fault and no kill makes data look wrong.
+                # Faults and kills must not cause reports of wrong data.
                 if error == "QualityError" or (self.undisturbed and error not in DOCUMENTED):
                     self.wrong(f"{execution['name']} ended with {error}: {described.get('cause')}")
                 continue
@@ -410,7 +410,7 @@ class Round:
             self.wrong(f"the tables have {found}, and the record says {wanted}")
 
     def recover(self) -> None:
-        """What an operator does in the end: takes in what waits, and one more run."""
+        """Recovers as an operator does: ingests waiting files, and starts one more run."""
         self.start(SPEED)
         self.outcome.kills -= 1
         try:
@@ -442,7 +442,7 @@ def padded(time_: str) -> str:
 
 @contextlib.contextmanager
 def told(outcome: Outcome) -> Iterator[None]:
-    """What ends a round early is a violation of it."""
+    """Records an exception that ends a round as a violation."""
     try:
         yield
     except Exception as error:

@@ -1,4 +1,4 @@
-"""Rounds by their seeds, several at once, and what became of them."""
+"""Runs rounds by their seeds, several concurrently, and collects their outcomes."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Search:
         self.seconds = 0.0
 
     def run(self, seeds: Iterable[int], stop: bool = False) -> None:
-        """Runs a round for each seed; with `stop`, none that begins behind a violation."""
+        """Runs a round for each seed; with `stop`, starts none after a violation."""
         begun = time.monotonic()
         with ThreadPoolExecutor(self.jobs) as pool:
             for outcome in pool.map(lambda seed: None if stop and self.violations else self._one(seed), seeds):

@@ -1,12 +1,12 @@
-"""Short runs one after another, each looked at as closely as a test does: what fails one time in a hundred shows here.
+"""Short runs one after another, each checked like a test, to find failures that occur once in a hundred runs.
 
-A run fails when its exit code is not 0, when it says on the standard error that something went wrong, when its execution is
-not SUCCEEDED as soon as the command has ended, when its history has an event twice or not at all (read newest first while it
-grows, as the explorer does), when its JSON document has other numbers of rows than the raw files, or when the tables have
+A run fails if its exit code is not 0, if standard error reports a problem, if its execution is
+not SUCCEEDED when the command has ended, if its history has an event twice or lacks one (read newest first while it
+grows, as the explorer does), if its JSON document has other numbers of rows than the raw files, or if the tables have
 other rows.
 
-Half of the runs are clients of an endpoint, the others open one of their own. Every fifth run comes behind an upload that
-replaces a raw file, in its other form each second time. Every third writes JSON.
+Half of the runs are clients of an endpoint, the others start one of their own. Every fifth run follows an upload that
+replaces a raw file, every second time in its other form. Every third run writes JSON.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ from lake import ACCOUNT, REGION, Lake, Result, assert_same_rows
 DAY = "2020-04-01"
 TIMES = ["202004011000", "202004011010"]
 TICKERS = ["ABEV3", "ITUB4", "PETR4", "VALE3"]
-# So many runs are clients of one endpoint, and then so many open one of their own.
+# This many runs are clients of one endpoint, and then as many start one of their own.
 BLOCK = 20
-# A raw file is replaced before each so-manieth run; a document is asked for from each so-manieth.
+# Every nth run follows a replacement of a raw file; every nth run writes JSON.
 UPLOAD_EACH, JSON_EACH = 5, 3
 # Events on a page: few, so that a history has many pages, and grows between them.
 PAGE = 7
@@ -39,11 +39,11 @@ PAGE = 7
 
 @dataclass
 class Summary:
-    """How the runs went."""
+    """The outcome of the runs."""
 
     runs: int = 0
     seconds: float = 0
-    # What went wrong, each with the number of its run and what was said.
+    # The failures, each with the number of its run and the output.
     failures: list[tuple[int, str, str]] = field(default_factory=list)
     # Histories whose reading began while their execution was RUNNING.
     histories: int = 0
@@ -64,7 +64,7 @@ class Summary:
 
 
 def write_raw(folder: Path) -> oracle.Expected:
-    """Two snapshots of each feed, and the rows that they have to become."""
+    """Two snapshots of each feed, and the expected rows."""
     for time_ in TIMES:
         rawfiles.write(folder, "quotes", time_, [rawfiles.quote(ticker) for ticker in TICKERS])
         rawfiles.write(folder, "options", time_, [rawfiles.option(f"{ticker[:4]}F152") for ticker in TICKERS])
@@ -72,7 +72,7 @@ def write_raw(folder: Path) -> oracle.Expected:
 
 
 def write_changes(folder: Path, raw: Path) -> list[tuple[Path, oracle.Expected]]:
-    """Folders of one file each, which replaces a raw file, and the rows that there are then: as .csv, and as .csv.gz."""
+    """Folders of one file that replaces a raw file, with the expected rows: as .csv, and as .csv.gz."""
     changes = []
     for at, compressed in enumerate([False, True]):
         rows = [rawfiles.quote(ticker, Ult=f"15,{30 + at}") for ticker in TICKERS]
@@ -119,7 +119,7 @@ def soak(folder: Path, runs: int, tell: Callable[[str], None] = lambda line: Non
 def one_run(
     lake: Lake, client: object | None, number: int, expected: oracle.Expected, summary: Summary
 ) -> list[tuple[str, str]]:
-    """What is wrong with a run, by a client of an endpoint or, without one, on its own."""
+    """Returns the faults of a run, as a client of an endpoint or, without one, with its own."""
     is_json = number % JSON_EACH == 0
     arguments = ["run", "--from", DAY, *(["--format", "json"] if is_json else [])]
     wrong: list[tuple[str, str]] = []
@@ -146,7 +146,7 @@ def one_run(
 
 
 def complaints_of_command(result: Result) -> Iterator[str]:
-    """What is wrong with what a command has said, and with its exit code."""
+    """Returns the faults of a command's output and exit code."""
     if (
         result.code != 0
         or not result.out.strip()
@@ -156,13 +156,13 @@ def complaints_of_command(result: Result) -> Iterator[str]:
 
 
 def other_statuses(lake: Lake) -> Iterator[str]:
-    """Executions that are anything but SUCCEEDED when their command has ended."""
+    """Returns executions that are not SUCCEEDED when their command has ended."""
     listed = json.loads(lake.run("runs", "--limit", "4", "--format", "json").out)["executions"]
     yield from (str(execution) for execution in listed if execution["status"] != "SUCCEEDED")
 
 
 def difference(lake: Lake, table: str, expected: oracle.Expected) -> str | None:
-    """How a table differs from what it has to be."""
+    """Returns how a table differs from the expected rows."""
     try:
         assert_same_rows(table, lake.query(f"SELECT * FROM {table}"), expected.rows[table])
     except AssertionError as said:
@@ -170,7 +170,7 @@ def difference(lake: Lake, table: str, expected: oracle.Expected) -> str | None:
 
 
 class Watcher:
-    """Reads the history of the execution that comes next, newest first and page by page, until it is left alone."""
+    """Reads the history of the next execution, newest first and page by page, until it is stopped."""
 
     def __init__(self, client):
         self.client = client
@@ -189,7 +189,7 @@ class Watcher:
 
     def _watch(self) -> None:
         try:
-            # As the explorer's page does: not as often as possible.
+            # At the rate of the explorer's page.
             while not self.leave.wait(0.05):
                 self._look()
         except Exception as error:  # whatever it is, it belongs to this run
@@ -209,7 +209,7 @@ class Watcher:
         return newest["status"]
 
     def end(self) -> None:
-        """The last look, directly after the end of the command."""
+        """Reads the history the last time, directly after the end of the command."""
         try:
             self.status = self._look()
         except Exception as error:

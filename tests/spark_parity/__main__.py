@@ -1,7 +1,7 @@
-"""The Spark job against the engine and the oracle: `python3 tests/spark_parity`.
+"""Compares the Spark job with the engine and the oracle: `python3 tests/spark_parity`.
 
-Apart from `tests/run.py`, because it needs Java 17 and half a gigabyte of Spark, which nobody needs who
-uses the lake on a laptop. Makes a virtual environment of its own under cargo's target directory and
+Apart from `tests/run.py`, because it needs Java 17 and 500 MB for Spark, which are not needed to
+use the lake on a laptop. Creates its own virtual environment in cargo's target directory and
 builds the binary. Options after `--` go to pytest.
 """
 
@@ -17,7 +17,7 @@ sys.path.insert(0, str(HERE.parent))
 
 import run  # noqa: E402
 
-# The first one names the second; both are told, so that a change of either makes the environment anew.
+# The first file includes the second; both are listed, so that a change of either recreates the environment.
 REQUIREMENTS = [HERE / "requirements.txt", HERE.parent / "requirements.txt"]
 
 
@@ -42,7 +42,7 @@ def main() -> int:
 
 
 def find_java() -> Path:
-    """The Java that EMR 7 has: Spark 3.5 does not run on every newer one."""
+    """Finds the Java version of EMR 7: Spark 3.5 does not run on every newer version."""
     candidates = [Path(os.environ["JAVA_HOME"])] if "JAVA_HOME" in os.environ else []
     candidates += sorted(Path("/usr/lib/jvm").glob("*17*"))
     for home in candidates:

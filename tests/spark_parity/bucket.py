@@ -1,4 +1,4 @@
-"""The raw bucket that the parity tests read: what `rawfiles` makes, and what only another engine would stumble over."""
+"""The raw bucket of the parity tests: the files of `rawfiles`, and cases that are difficult for another engine."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ NUMBERS = {
 
 
 def fill(bucket: Path) -> None:
-    """Five days in which everything can be wrong, and two that are like any other; none of 2020-04-08."""
+    """Five days with errors of every kind, and two ordinary days; no files of 2020-04-08."""
     with tempfile.TemporaryDirectory() as folder:
         scratch = Path(folder)
         for seed, day in enumerate(["20200401", "20200402", "20200403"]):
@@ -57,7 +57,7 @@ def put_lines(bucket: Path, feed: str, time: str, lines: Iterable[str], form: Fo
 
 
 def odd_lines(feed: str) -> Iterable[str]:
-    """Records whose fields, quotes and blanks are not as a writer of CSV would set them."""
+    """Returns records with fields, quotes and blanks that a CSV writer does not produce."""
     build, separator = BUILD[feed], FEEDS[feed].separator
     tame = build("TAME")
     text = {"quotes": "Fec", "options": "Underlying"}[feed]
@@ -91,16 +91,16 @@ def odd_lines(feed: str) -> Iterable[str]:
 
 
 def odd_headers(feed: str) -> Iterable[str]:
-    """Headers with blanks around their names, and with a quote that is not closed: are they headers?"""
+    """Returns lines that may repeat the header: with blanks around the names, and with an unclosed quote."""
     separator, names = FEEDS[feed].separator, FEEDS[feed].header
     yield separator.join(["h", *(f" {name}\t" for name in names)])
     yield separator.join(["h", *names[:-1], '"' + names[-1]])
 
 
 def odd_bytes(feed: str, time: str) -> bytes:
-    """A file with a mark, whose lines are of different encodings and end in different ways."""
+    """Returns a file with a byte-order mark, whose lines have different encodings and line ends."""
     separator = FEEDS[feed].separator.encode()
-    # A mark, and a separator in a header cell whose quotes only count once the mark is gone.
+    # A byte-order mark, and a separator in a quoted header cell: the quotes count only after the mark is removed.
     first = separator.join([b'\xef\xbb\xbf"2020' + separator + b'04"', *(name.encode() for name in FEEDS[feed].header)])
     tame = separator.join(cell.encode() for cell in BUILD[feed]("X")[1:])
     tickers = [
@@ -110,7 +110,7 @@ def odd_bytes(feed: str, time: str) -> bytes:
         b"\xfe\xff", b"\xff", b"\xad", bytes(range(0xA1, 0x100)), bytes(range(0x80, 0xA0)),
     ]  # fmt: skip
     lines = [ticker + separator + tame for ticker in tickers]
-    # Not a record's cells but its whole text, as it stands in rejects.
+    # The whole text of a record, as in rejects.
     lines += [ticker + separator + b"x" for ticker in tickers]
     ends = [b"\n", b"\r\n", b"\r\r\n", b"\n\n", b"\n\r\n", b" \n", b"\r\n\r\r\n"]
     body = b"".join(line + ends[number % len(ends)] for number, line in enumerate(lines))
@@ -134,9 +134,9 @@ def rows_of(feed: str, cells: Iterable[str]) -> Iterable[str]:
 
 
 def odd_numbers(feed: str) -> Iterable[str]:
-    """Numbers on which Java, Spark and the contract could differ."""
+    """Returns numbers that Java, Spark and the contract could read differently."""
     cells = [
-        # What a cast of Spark takes for a number, and the contract does not.
+        # Numbers to a cast of Spark, but not to the contract.
         "NaN", "Infinity", "-Infinity", "+Inf", "infinity", "1d", "1D", "1f", "1F", "1L", "0x1p3", "0x10", "1_000", "1e5d",
         "1\x7f", "\u20031", "1\u2003", "\u06f3", "１", "1\u00a0", "\u00a01\u00a0", "\t1\x0b", "1 000", "1e 5", "true",
         "1.5 k", "1k ", "\u212a", "1\u212a", "5\u017f",
@@ -146,12 +146,12 @@ def odd_numbers(feed: str) -> Iterable[str]:
         "1e99999999999999999999", "1e-99999999999999999999", "0e99999999999999999999", "0,0e-99999999999999999999",
         "1e9223372036854775807", "1e9223372036854775808", "1e-9223372036854775809", "1e4611686018427387904", "1e2147483648",
         "-0e99", "-0,000", "-0k", "-0.000", "+0", "-1e-400", "-1e999", "-0.0e5", "00,000", "0e-5", "0,0000000000e5",
-        # At the edges of what fits.
+        # At the limits of the types.
         "9223372036854775807", "9223372036854775808", "09223372036854775807", "9223372036854775807.0", "9,223372036854775807e18",
         "92233720368547758070e-1", "92233720368547758075e-1", "9223372036,854775807b", "9223372036b854", "9223372036b855",
         "18446744073709551615", "18446744073709551616", "100000000000000000000", "1e18", "1e19", "1e20", "2147483647",
         "2147483648", "2147483,647k", "2147483k648", "2,147483647e9", "2.147.483.647", "2,147,483,648", "-1", "-2147483649",
-        # Nearest doubles: halves, the smallest, the largest, and what lies beyond.
+        # Rounding to doubles: ties, the smallest, the largest, and values beyond.
         "9007199254740993", "9007199254740992.9999999999", "9007199254740993.0000000001", "0.1", "1.1e-5", "123456789.123456789",
         "2.2250738585072014e-308", "2.2250738585072011e-308", "4.9e-324", "2.4703282292062327e-324", "2.4703282292062328e-324",
         "1.7976931348623157e308", "1.7976931348623158e308", "1.7976931348623159e308", "179769313486231580793e289",
@@ -162,7 +162,7 @@ def odd_numbers(feed: str) -> Iterable[str]:
 
 
 def random_numbers(feed: str, seed: int, records: int) -> Iterable[str]:
-    """Texts that are made of what numbers are made of, another one in each cell."""
+    """Returns random texts of the characters of numbers, another one for each cell."""
     random_ = random.Random(f"{feed} {seed}")
 
     def some(alphabet: str, most: int) -> str:

@@ -1,4 +1,4 @@
-"""The Spark job, run by a real `spark-sql`, gives the rows of the engine and of the oracle, bit for bit."""
+"""The Spark job, run by a real `spark-sql`, writes the rows of the engine and of the oracle, bit for bit."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def spark_sql(folder: Path, **variables: object) -> subprocess.CompletedProcess:
     ]  # fmt: skip
     for name, value in variables.items():
         command += ["-d", f"{name}={value}"]
-    # A machine that reads text as ASCII: the job must not depend on that.
+    # A locale with ASCII as its encoding: the job must not depend on it.
     environment = {**os.environ, "LC_ALL": "C", "PYSPARK_PYTHON": sys.executable, "SPARK_LOCAL_IP": "127.0.0.1"}
     return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=600)
 
@@ -61,7 +61,7 @@ def run_job(folder: Path, raw: Path, lake: Path, **changed: str) -> Job:
     return Job(raw, lake, done)
 
 
-# Another run's, this run's of a day that it is not asked for, and one of the layout of older versions.
+# Files of another run, of this run for a day outside its range, and of the layout of older versions.
 OTHERS = (
     "runs/run=another/quotes/year=2020/month=4/day=1/part-0.parquet",
     f"runs/run={RUN}/quotes/year=2020/month=3/day=31/part-0.parquet",
@@ -74,7 +74,7 @@ def job(tmp_path_factory: pytest.TempPathFactory) -> Job:
     folder = tmp_path_factory.mktemp("spark")
     raw, lake = folder / "raw", folder / "lake"
     bucket.fill(raw)
-    # What the job has to leave alone: files of others, a day behind the range, and things that are no snapshots.
+    # The job must not change files of others, a day after the range, and files that are not snapshots.
     for other in OTHERS:
         (lake / other).parent.mkdir(parents=True)
         (lake / other).write_bytes(b"not this job's")
@@ -90,7 +90,7 @@ def job(tmp_path_factory: pytest.TempPathFactory) -> Job:
 
 
 def snapshots(raw: Path) -> list[Path]:
-    """The files of the days that the job was asked for."""
+    """Returns the files of the job's days."""
     return [path for feed in oracle.FEEDS for path in sorted((raw / feed).glob("date=2020-04-0*/*.csv*"))]
 
 
@@ -110,7 +110,7 @@ def test_spark_agrees_with_the_oracle(job: Job, expected: oracle.Expected, table
 
 @pytest.fixture(scope="session")
 def engine(job: Job, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What the engine makes of the same days."""
+    """Runs the engine on the same days."""
     folder = tmp_path_factory.mktemp("engine")
     for path in snapshots(job.raw):
         bucket.put(folder / "raw", path.name, path.read_bytes())
@@ -160,7 +160,7 @@ def test_a_feed_without_files_is_no_error_and_a_second_try_writes_over_the_first
     for path in (job.raw / "quotes" / "date=2020-04-07").iterdir():
         bucket.put(raw, path.name, path.read_bytes())
     before = {table: job.rows(table) for table in oracle.TABLES}
-    # The same run once more, with one more record than the first try saw, and no folder of options.
+    # The same run again, with one more record than the first attempt, and no folder of options.
     bucket.put_lines(raw, "quotes", f"{day}1650", [rawfiles.join(rawfiles.quote("LATE3"), ",")])
     run_job(tmp_path, raw, job.lake, **{"from": "2020-04-07", "to": "2020-04-07"})
     now = {table: job.rows(table) for table in oracle.TABLES}
@@ -178,7 +178,7 @@ def test_a_variable_that_was_not_given_is_refused(tmp_path: Path):
 
 def test_a_run_on_spark_publishes_what_one_on_the_engine_does(tmp_path: Path):
     rawfiles.write_market(tmp_path / "raw", seed=41, days=["20200401", "20200402"], snapshots=6)
-    # Nothing is rejected on this day, and then Spark leaves no folder for it.
+    # Nothing is rejected on this day, so Spark writes no folder for it.
     rawfiles.write(tmp_path / "raw", "quotes", "202004031000", [rawfiles.quote("PETR4")])
     expected = oracle.read_folder(tmp_path / "raw")
     lake = Lake(tmp_path / "home")
@@ -197,7 +197,7 @@ def test_a_run_on_spark_publishes_what_one_on_the_engine_does(tmp_path: Path):
     partitions = lake.query("SHOW PARTITIONS rejects")
     assert len(partitions) == 3, partitions
 
-    # What the first run published of that day is replaced, though there is nothing in the place of it.
+    # The files of the first attempt for that day are removed, although nothing replaces them.
     again = subprocess.run(command, cwd=tmp_path, env=spark, capture_output=True, text=True, timeout=600)
     assert again.returncode == 0, f"{again.stdout}\n{again.stderr}"
     lake.publish("2020-04-01", "2020-04-03")

@@ -35,7 +35,7 @@ def main() -> int:
 
     from vacuum.kills import Search
 
-    # In memory where there is room: each case is a lake of its own.
+    # On a memory file system if it has space: each case is a lake of its own.
     memory = Path("/dev/shm")
     with tempfile.TemporaryDirectory(prefix="pregao-vacuum-", dir=memory if memory.is_dir() else None) as folder:
         search = Search(Path(folder), arguments.jobs, say)

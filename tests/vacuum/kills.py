@@ -1,8 +1,8 @@
-"""A vacuum that is killed, and what it leaves: every published file, and the rest of the work for the next one.
+"""A killed vacuum: every published file exists, and the next vacuum completes the work.
 
 The lake of the cases has two days, each published several times, a run whose audit failed, and one that published one
-day and not the other. Half of the cases are killed by SIGKILL at a moment of the clock, the others before or after a call of
-a service, so that no step is too short to be hit.
+day and not the other. Half of the cases are killed by SIGKILL at a random time, the others before or after a call of
+a service, so that even short steps are covered.
 """
 
 from __future__ import annotations
@@ -23,28 +23,28 @@ from faults import small_lake
 from lake import LAKE, PATIENCE, Lake, environment
 
 FIRST, SECOND = "2020-04-01", "2020-04-02"
-# All that may be removed, without waiting for the hour in which nothing is.
+# Removes everything that may be removed, without the waiting time of an hour.
 VACUUM = ["vacuum", "--keep-days", "0", "--format", "json"]
 NO_FLOOR = {"PREGAO_VACUUM_FLOOR_SECONDS": "0"}
 
 
 @dataclass
 class Template:
-    """A home that is copied and never used itself, and what is published in it."""
+    """A home that is only copied, and its published files."""
 
     home: Path
     content: small_lake.Content
     # The runs that records name, and all that have left files.
     published: set[str]
     all: set[str]
-    # How long a vacuum takes that nobody kills, and how many calls of services it makes.
+    # The duration of an undisturbed vacuum, and the number of its service calls.
     seconds: float
     calls: int
 
 
 @dataclass
 class Case:
-    """What was done, and what was wrong with what was left."""
+    """The steps of a case, and its violations."""
 
     seed: int
     how: str = ""
@@ -62,7 +62,7 @@ def make(folder: Path) -> Template:
     small_lake.done(lake, *small_lake.RUN)
     small_lake.done(lake, "run", "--from", FIRST)
     small_lake.done(lake, "run", "--from", SECOND)
-    # A run that fails its audit, and so leaves files that were never published.
+    # A run that fails its audit leaves files that were never published.
     rawfiles.write(folder / "bad", "quotes", "202004031000", [rawfiles.quote("PETR4", QTot="1k2k")])
     small_lake.done(lake, "upload", folder / "bad")
     assert small_lake.command(lake, "", "run", "--from", "2020-04-03").code == 1, "its audit had to fail"
@@ -82,7 +82,7 @@ def make(folder: Path) -> Template:
 def vacuum(
     lake: Lake, faults: str = small_lake.SPEED, kill_after: float | None = None, log: str = ""
 ) -> subprocess.CompletedProcess[str]:
-    """A vacuum to its end, or to its kill. Faults are those of the process that owns the home."""
+    """Runs a vacuum to its end or until it is killed. Faults apply to the process that owns the home."""
     settings = {"PREGAO_FAULTS": faults, "PREGAO_LOG": log}
     env = {**environment(lake.home.parent), **NO_FLOOR, **{name: value for name, value in settings.items() if value}}
     process = subprocess.Popen(
@@ -161,7 +161,7 @@ class Search:
             case.wrong.append(f"a third one found more: {third.stdout}{third.stderr}")
 
     def _intact(self, case: Case, lake: Lake, when: str) -> None:
-        """All that is published is there, and answers."""
+        """Records a violation if published files are missing or cannot be queried."""
         if small_lake.content(lake) != self.template.content:
             case.wrong.append(f"the tables are others {when}")
         verified = small_lake.command(lake, "", "verify", "--deep", "--to", SECOND)
