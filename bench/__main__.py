@@ -1,11 +1,11 @@
-"""The benchmark: `python3 bench` measures all of it, `python3 bench engines` one section. It is no part of the tests.
+"""The benchmark: `python3 bench` runs all sections, `python3 bench engines` one of them. It is not part of the tests.
 
-Makes a virtual environment of its own under cargo's target directory, with what bench/requirements.txt pins, builds the
-product, makes the raw files, measures, and writes bench/results/: one JSON a section, and from all that are there the
-table (README.md) and the picture (engines.svg).
+Creates its own virtual environment in cargo's target directory, with the packages of bench/requirements.txt, builds the
+product, generates the raw files, measures, and writes bench/results/: one JSON file per section, and from these the
+tables (README.md) and the picture (engines.svg).
 
-It wants a machine that does nothing else, and says so if it has none. All of it takes about a quarter of an hour there,
-once everything is built, and 5 GB of disk; `--quick` takes a few minutes, and its figures are only good to see that it
+It needs an idle machine, and warns if the machine is busy. All sections take about 15 minutes
+once everything is built, and 5 GB of disk. `--quick` takes a few minutes, and only checks that the benchmark
 works.
 """
 

@@ -1,4 +1,4 @@
-"""What `python3 bench` is asked for."""
+"""The command line of `python3 bench`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One run of the benchmark: what its sections share, and the order of things."""
+"""One run of the benchmark: the state that its sections share, and their order."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ import run
 
 
 class Bench:
-    """What a section needs: the options, the binaries, a place for files."""
+    """The environment of a section: options, binaries, and a folder for files."""
 
     def __init__(self, options: argparse.Namespace, target: Path):
         self.options = options
         self.target = target
-        # On the same disk for everybody, and as large as the real data needs.
+        # On the same disk for all engines, with enough space for the data of real size.
         self.scratch = target / "bench"
         self.scratch.mkdir(parents=True, exist_ok=True)
 
@@ -56,7 +56,7 @@ class Bench:
 
     @functools.cached_property
     def raw(self) -> Path:
-        """Raw files of the size that was asked for, in the page cache."""
+        """Returns raw files of the requested size, after reading them into the page cache."""
         raw = data.sample(self.pregao, self.scratch, self.options.days)
         data.warm(raw)
         return raw
@@ -87,7 +87,7 @@ def main(target: Path) -> int:
 
 
 def about(bench: Bench, busy: float) -> dict:
-    """Under what circumstances a section was measured."""
+    """Returns the conditions of a measurement."""
     commit = subprocess.run(["git", "describe", "--always", "--dirty"], cwd=run.ROOT, stdout=subprocess.PIPE, text=True)
     return {
         "day": datetime.date.today().isoformat(),

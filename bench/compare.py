@@ -1,4 +1,4 @@
-"""Whether two folders hold the same tables: the same rows of all three, each as often, in any order, bit for bit."""
+"""Compares the tables of two folders: the multisets of rows of all three tables, bit for bit."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ STRINGS = [pyarrow.string(), pyarrow.large_string(), pyarrow.string_view()]
 
 
 def difference(expected: Path, actual: Path) -> str | None:
-    """What is wrong with `actual`, in words; None if nothing is."""
+    """Returns the first difference as text, or None."""
     for table in oracle.TABLES:
         wanted, found = (partitions(folder / table) for folder in (expected, actual))
-        # A writer may leave out the folder of a day for which it has no row.
+        # A writer may omit the folder of a day without rows.
         for day in sorted(wanted.keys() | found.keys()):
             try:
                 problem = _difference(table, wanted.get(day, []), found.get(day, []))
@@ -37,7 +37,7 @@ def difference(expected: Path, actual: Path) -> str | None:
 
 
 def partitions(folder: Path) -> dict[str, list[Path]]:
-    """The Parquet files of each day, whatever folders stand below it."""
+    """Returns the Parquet files of each day, at any depth below it."""
     days: dict[str, list[Path]] = {}
     for path in sorted(folder.rglob("*.parquet")):
         keys = path.relative_to(folder).parts[:3]
@@ -54,7 +54,7 @@ def rows(folder: Path, table: str) -> int:
 
 
 def size(folder: Path) -> int:
-    """The bytes of all tables."""
+    """Returns the size of all tables in bytes."""
     return sum(path.stat().st_size for path in folder.rglob("*.parquet"))
 
 
@@ -72,7 +72,7 @@ def _difference(table: str, wanted: list[Path], found: list[Path]) -> str | None
 
 
 def _sorted(table: str, paths: list[Path]) -> pyarrow.Table:
-    """The rows in an order of their own; doubles as their bits, so that nothing that compares as equal hides."""
+    """Sorts the rows in a canonical order, with doubles as their bits, so that equal but different values differ."""
     columns = oracle.TABLES[table]
     parts = [_checked(table, path) for path in paths]
     schema = pyarrow.schema([(c.name, pyarrow.int64() if c.type == "double" else TYPES[c.type]) for c in columns])
@@ -86,7 +86,7 @@ def _checked(table: str, path: Path) -> pyarrow.Table:
     metadata = file.metadata
     if metadata.num_row_groups:
         used = {metadata.row_group(0).column(at).compression for at in range(metadata.num_columns)}
-        # A column of NULLs alone has nothing to compress, and some writers say so.
+        # Some writers mark a column of only NULLs as uncompressed.
         if not used <= {"SNAPPY", "UNCOMPRESSED"} or "SNAPPY" not in used:
             raise ValueError(f"{path.name} is compressed with {', '.join(sorted(used))} and not with snappy")
     rows = file.read()

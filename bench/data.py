@@ -1,4 +1,4 @@
-"""The raw files that are measured on: made once, by `pregao sample`, and kept below cargo's target directory."""
+"""The raw files of the benchmark: generated once by `pregao sample`, and kept in cargo's target directory."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ import shutil
 import subprocess
 from pathlib import Path
 
-# As many days as the real set has: 1.5 million rows.
+# As many days as the real data set: 1.5 million rows.
 REAL_DAYS = 6
 FIRST = datetime.date(2020, 4, 1)
 
 
 def sample(pregao: Path, folder: Path, days: int) -> Path:
-    """Files of `days` days, as `pregao upload` and `pregao etl` take them."""
+    """Returns a folder with files of `days` days, for `pregao upload` and `pregao etl`."""
     done = folder / f"days-{days}"
     if not done.exists():
         making = folder / f"making-{days}"
@@ -27,7 +27,7 @@ def sample(pregao: Path, folder: Path, days: int) -> Path:
 
 
 def as_bucket(raw: Path, bucket: Path) -> Path:
-    """The same files where the Spark job looks for them: `quotes/date=2020-04-01/`. Links, no copies."""
+    """Links the same files in the layout of the Spark job: `quotes/date=2020-04-01/`."""
     shutil.rmtree(bucket, ignore_errors=True)
     for path in files(raw):
         feed = "quotes" if "_flashpanel" in path.name else "options"
@@ -39,10 +39,10 @@ def as_bucket(raw: Path, bucket: Path) -> Path:
 
 
 def multiplied(raw: Path, folder: Path, times: int) -> Path:
-    """`times` as many days: links to the same files under later dates.
+    """Multiplies the days by `times`, with links to the same files under later dates.
 
-    Every byte is read, split, parsed and written for each of them, so that the work is that of so many different days.
-    The difference is that the raw files lie in the page cache if one set of them fits there.
+    Every byte is read, split, parsed and written for each link, so the work is the same as for different days.
+    The difference is that all raw files are in the page cache if one set of them fits into it.
     """
     shutil.rmtree(folder, ignore_errors=True)
     days = sorted({path.name[:8] for path in files(raw)})
@@ -65,7 +65,7 @@ def size(raw: Path) -> int:
 
 
 def warm(raw: Path) -> None:
-    """All of it read once, so that nobody waits for the disk."""
+    """Reads all files once, so that no measurement waits for the disk."""
     for path in files(raw):
         path.read_bytes()
 

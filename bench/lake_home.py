@@ -1,4 +1,4 @@
-"""A lake in a home of its own, and its endpoint, for the sections that measure the product around the engine."""
+"""A lake in its own home, and its endpoint, for the sections that measure more than the engine."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from pathlib import Path
 import machine
 from machine import Failed
 
-# A sample has a day whose figures are odd on purpose; here nobody asks whether it should be published.
+# The sample has a day with implausible numbers on purpose; the limits of the audit are disabled here.
 LENIENT = ["--set", "quality.max_reject_share=1", "--set", "quality.max_domain_share=1"]
 
 
 def environment(home: Path, **more: str) -> dict[str, str]:
-    """Nothing of the person who measures: no profile, no keys, no proxy."""
+    """Returns an environment without settings of the user: no profile, no keys, no proxy."""
     kept = {name: os.environ[name] for name in ("PATH", "TMPDIR") if name in os.environ}
     return {
         **kept,
@@ -30,7 +30,7 @@ def environment(home: Path, **more: str) -> dict[str, str]:
 
 @contextlib.contextmanager
 def endpoint(pregao: Path, home: Path) -> Iterator[str]:
-    """`pregao local`, ready to answer, on the same cores as who asks it."""
+    """Starts `pregao local` on the same cores as its clients."""
     process = subprocess.Popen(
         machine.pinned([pregao, "--home", home, "local"]),
         stdin=subprocess.DEVNULL,

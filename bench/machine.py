@@ -1,4 +1,4 @@
-"""The machine that is measured on, and how a command is measured there: pinned, alone, one at a time."""
+"""The machine of the benchmark. Commands are measured one at a time, pinned to cores."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ from pathlib import Path
 from typing import NamedTuple
 
 HERE = Path(__file__).resolve().parent
-# The least that is believed: how much of a core something else may take while we measure.
+# The load of other processes, in cores, below which a measurement is valid.
 IDLE = 0.1
 
 
 class Failed(Exception):
-    """A command that was to be measured did not do its work."""
+    """A measured command failed."""
 
 
 class Sample(NamedTuple):
-    """What one run took: seconds, seconds, bytes."""
+    """The cost of one run: wall time and CPU time in seconds, peak memory in bytes."""
 
     wall: float
     cpu: float
@@ -35,7 +35,7 @@ class Sample(NamedTuple):
 
 
 def cores(count: int = 2) -> list[int]:
-    """The same cores for everybody: the first that this process may use."""
+    """Returns the cores for all commands: the first that this process may use."""
     usable = sorted(os.sched_getaffinity(0))
     if len(usable) < count:
         raise Failed(f"{count} cores are needed, this process may use {len(usable)}")
@@ -44,7 +44,7 @@ def cores(count: int = 2) -> list[int]:
 
 @contextlib.contextmanager
 def own_cores() -> Iterator[None]:
-    """Gives this process back the cores that it has, after it has moved."""
+    """Restores the CPU affinity of this process afterwards."""
     usable = os.sched_getaffinity(0)
     try:
         yield
@@ -60,7 +60,7 @@ def pinned(command: Sequence[object], count: int = 2) -> list[str]:
 
 def measure(command: Sequence[object], count: int = 2, environment: dict[str, str] | None = None) -> Sample:
     """Runs a command on the first `count` cores to its end."""
-    # What others wrote is written back now, and not while this one is measured.
+    # Writes back dirty pages of earlier commands now, and not during the measurement.
     os.sync()
     with tempfile.TemporaryDirectory() as folder:
         log = Path(folder) / "output"
@@ -78,7 +78,7 @@ def measure(command: Sequence[object], count: int = 2, environment: dict[str, st
 def in_turn(
     contestants: dict[str, Callable[[], Sample]], rounds: int, say: Callable[[str], None]
 ) -> dict[str, list[Sample]]:
-    """Each once a round, in an order that moves on, so that no one always runs behind the same one."""
+    """Runs each command once per round, in a rotating order, so that none always follows the same one."""
     samples: dict[str, list[Sample]] = {name: [] for name in contestants}
     names = list(contestants)
     for number in range(rounds):
@@ -95,7 +95,7 @@ def median(samples: Iterable[Sample]) -> Sample:
 
 
 def busy() -> float:
-    """How many cores others use: a look of half a second."""
+    """Measures for half a second how many cores other processes use."""
 
     def spent() -> float:
         # user, nice, system, idle, iowait, irq, softirq, steal
@@ -108,7 +108,7 @@ def busy() -> float:
 
 
 def description() -> str:
-    """The machine in one line."""
+    """Describes the machine in one line."""
     model = next(
         (
             line.split(":", 1)[1].strip()

@@ -1,10 +1,10 @@
-"""Runs a command and prints as JSON what it took: `python -I -S measured.py LOG COMMAND...`.
+"""Runs a command and prints its cost as JSON: `python -I -S measured.py LOG COMMAND...`.
 
-A process of its own, because a child begins its life with the memory of the process that forks it, and that counts in
-its peak: this one has a few megabytes, the benchmark itself hundreds.
+It is a separate process because a child starts with the memory of the process that forks it, which counts towards
+its peak: this process has a few megabytes, the benchmark itself hundreds.
 
-CPU is that of the whole process group, of all that ended and was waited for. Peak memory is that of its largest process
-(for Spark the JVM, which takes the place of the script that starts it).
+CPU time is that of all processes of the group that were waited for. Peak memory is that of its largest process
+(for Spark the JVM, which replaces the script that starts it).
 """
 
 import json
@@ -15,12 +15,12 @@ import time
 
 
 def group_members(group: int) -> list:
-    """The processes of a group that still run."""
+    """Returns the running processes of a group."""
     members = []
     for name in os.listdir("/proc"):
         try:
             with open(f"/proc/{int(name)}/stat") as file:
-                # The name in parentheses may hold anything; behind it: state, parent, group.
+                # The name in parentheses may contain anything; after it: state, parent, group.
                 state, _, of = file.read().rpartition(")")[2].split()[:3]
         except (ValueError, OSError):
             continue
@@ -40,7 +40,7 @@ def main() -> None:
         os.execvp(sys.argv[2], sys.argv[2:])
     _, status, usage = os.wait4(pid, 0)
     wall = time.perf_counter() - started
-    # What goes on behind its back would be measured nowhere. Some programs end a moment before their helpers do.
+    # Remaining processes would not be measured. Some programs end shortly before their helpers.
     deadline = time.monotonic() + 3
     while (left := group_members(pid)) and time.monotonic() < deadline:
         time.sleep(0.05)

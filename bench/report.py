@@ -1,4 +1,4 @@
-"""The table and the picture, made from what all sections left in the folder of results."""
+"""The tables and the picture, generated from the results of all sections."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ NAMES = {"pregao": "**pregao etl** (Rust)", "polars": "Polars", "duckdb": "DuckD
 
 
 def write(folder: Path) -> None:
-    """`README.md` and `engines.svg` in `folder`."""
+    """Writes `README.md` and `engines.svg` in `folder`."""
     found = [(name, folder / f"{name}.json") for name in arguments.SECTIONS]
     results = {name: json.loads(path.read_text()) for name, path in found if path.exists()}
     head = (
@@ -47,7 +47,7 @@ def _samples(samples: dict) -> dict[str, Sample]:
 
 
 def _costs(what: str, samples: dict[str, Sample], cpu: str = "CPU s") -> str:
-    """A line for each, with what it took."""
+    """Returns one row per command, with its cost."""
     rows = [[name, f"{m.wall:.2f}", f"{m.cpu:.2f}", _mb(m.peak)] for name, m in samples.items()]
     return _table([what, "wall s", cpu, "peak MB"], rows)
 
@@ -57,7 +57,7 @@ def _mb(count: float) -> str:
 
 
 def _spread(samples: list) -> str:
-    """How far the rounds are apart, of the median."""
+    """Returns the range of the rounds relative to the median."""
     walls = [sample[0] for sample in samples]
     return f"{100 * (max(walls) - min(walls)) / statistics.median(walls):.0f}%"
 
@@ -227,7 +227,7 @@ WIDTH, LABELS, BAR, GAP, PANEL = 720, 150, 18, 8, 34
 
 
 def picture(result: dict) -> str:
-    """Bars of wall time, CPU time and peak memory, each to its own scale, so that one sees the ratios."""
+    """Draws bars of wall time, CPU time and peak memory, each with its own scale, to show the ratios."""
     medians = _samples(result["samples"])
     panels = [
         ("Wall time, seconds", lambda m: m.wall, lambda v: f"{v:.2f}"),

@@ -1,4 +1,4 @@
-"""The same raw files to the same tables by the engine, Polars, DuckDB and Spark SQL."""
+"""Converts the same raw files to the same tables with the engine, Polars, DuckDB and Spark SQL."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Engines:
                 raise Failed(f"--without {name}: there is polars, duckdb and spark")
 
     def out(self, name: str) -> Path:
-        """An empty place to write to; what was there goes before the clock runs."""
+        """Returns an empty output folder; old files are deleted before the measurement."""
         folder = self.folder / name
         shutil.rmtree(folder, ignore_errors=True)
         return folder
@@ -66,7 +66,7 @@ class Engines:
             "--conf", f"spark.sql.warehouse.dir={self.folder}/spark-warehouse",
             "--conf", "spark.ui.enabled=false",
             "--conf", f"spark.sql.shuffle.partitions={2 * THREADS}",
-            # Over 32 paths it would list them in a job.
+            # For more than 32 paths Spark would start a job to list them.
             "--conf", "spark.sql.sources.parallelPartitionDiscovery.threshold=100000",
             "-f", JOB,
         ]  # fmt: skip
@@ -77,7 +77,7 @@ class Engines:
 
 
 def java() -> Path:
-    """The Java that Spark 3.5 runs on, found as the parity tests find it."""
+    """Returns the Java of Spark 3.5, as the parity tests find it."""
     spec = importlib.util.spec_from_file_location("spark_parity", run.ROOT / "tests" / "spark_parity" / "__main__.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
@@ -86,7 +86,7 @@ def java() -> Path:
 
 def measure(bench) -> dict:
     engines = Engines(bench)
-    # First whether it is right, on a run that is not counted: it has also read all that the others will read.
+    # The first run is not measured: it checks the result, and warms the page cache.
     wrong: dict[str, str] = {}
     for name, contestant in engines.contestants.items():
         try:
@@ -102,7 +102,7 @@ def measure(bench) -> dict:
     rest = {name: contestant for name, contestant in engines.contestants.items() if name not in wrong}
     samples = machine.in_turn(rest, bench.rounds, bench.say)
     for name in rest:
-        # And what was measured last is still right.
+        # The last measured output must be right too.
         if problem := compare.difference(engines.folder / "pregao", engines.folder / name):
             wrong[name] = problem
             del samples[name]

@@ -1,7 +1,7 @@
-"""Each function's binary on the Lambda Runtime API: from spawn to its first answer, the next ones, and its zip.
+"""Each function's binary on the Lambda Runtime API: time to the first response, later ones, and the size of the zip.
 
-The event is one that it refuses with words (`InvalidInput`), so that what is measured is the function and not the
-services it would call: the process, its configuration, its AWS clients, the Runtime API.
+The function refuses the event (`InvalidInput`). So the measurement covers the function and not the
+services that it would call: the process, its configuration, its AWS clients, the Runtime API.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ def measure(bench) -> dict:
 
 
 def build(bench) -> Path:
-    """As `sam build` does it: by cargo-lambda, to the place where the tests look for them too."""
+    """Builds them as `sam build` does: with cargo-lambda, in the folder that the tests use too."""
     tools = run.prepare_environment(bench.target / "test-tools-aws", [run.TOOLS / "aws.txt"]).parent
     processor = "--x86-64" if os.uname().machine == "x86_64" else "--arm64"
     packages = [option for name in FUNCTIONS for option in ("--package", name)]
@@ -64,7 +64,7 @@ def build(bench) -> Path:
 
 
 def zipped(binary: Path) -> int:
-    """What is uploaded: the binary alone, as small as a zip makes it."""
+    """Returns the size of the uploaded zip: the binary alone, with the best compression."""
     memory = io.BytesIO()
     with zipfile.ZipFile(memory, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as archive:
         archive.write(binary, "bootstrap")
@@ -72,7 +72,7 @@ def zipped(binary: Path) -> int:
 
 
 def invoke(binary: Path, warm: int) -> dict:
-    """One process, and `1 + warm` events. A bare loop on sockets, so that next to nothing of it is measured."""
+    """Runs one process with `1 + warm` events. A minimal loop on sockets adds almost nothing to the measurement."""
     with socket.create_server(("127.0.0.1", 0)) as server, machine.own_cores():
         environment = {
             "PATH": os.defpath,
@@ -85,13 +85,13 @@ def invoke(binary: Path, warm: int) -> dict:
             "AWS_REGION": "us-east-1",
             "AWS_ACCESS_KEY_ID": "bench",
             "AWS_SECRET_ACCESS_KEY": "bench",
-            # Nobody is there: a function that called a service after all would fail, and not be measured with it.
+            # Nothing listens there: a function that calls a service fails instead of being measured with it.
             "AWS_ENDPOINT_URL": "http://127.0.0.1:9",
             "AWS_EC2_METADATA_DISABLED": "true",
             "AWS_CONFIG_FILE": os.devnull,
             "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
         }
-        # The function has the first core, this loop the second. A child begins where its parent is.
+        # The function has the first core, this loop the second. A child inherits the affinity of its parent.
         function_core, own_core = machine.cores()
         os.sched_setaffinity(0, {function_core})
         started = time.perf_counter()
@@ -101,7 +101,7 @@ def invoke(binary: Path, warm: int) -> dict:
         os.sched_setaffinity(0, {own_core})
         try:
             latencies, connections = answers(server, 1 + warm, started)
-            # A function whose connections are closed ends.
+            # The function ends when its connections are closed.
             peak = peak_memory(process.pid)
             for connection in connections:
                 connection.close()
@@ -119,7 +119,7 @@ def peak_memory(pid: int) -> int:
 
 
 def answers(server: socket.socket, count: int, started: float) -> tuple[list[float], list[socket.socket]]:
-    """Serves events until `count` are answered: seconds from spawn, and then from event to answer. Leaves all open."""
+    """Serves `count` events. Returns seconds from spawn, then from event to response. Keeps the connections open."""
     latencies: list[float] = []
     connections: list[socket.socket] = []
     given = 0
@@ -169,7 +169,7 @@ def event(number: int) -> bytes:
 
 
 def complete(buffer: bytearray):
-    """The request that is in the buffer, taken out of it; None while a part of it is missing."""
+    """Removes a complete request from the buffer and returns it; returns None while a part is missing."""
     head, end, body = bytes(buffer).partition(b"\r\n\r\n")
     if not end:
         return None

@@ -1,4 +1,4 @@
-"""The whole `pregao run` (workflow, embedded services, both audits, publication) beside the engine alone."""
+"""Compares `pregao run` (workflow, embedded services, both audits, publication) with the engine alone."""
 
 from __future__ import annotations
 

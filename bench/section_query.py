@@ -1,4 +1,4 @@
-"""`pregao query` beside DuckDB, on the same published files: from the start of the process to the printed answer."""
+"""Compares `pregao query` with DuckDB on the same published files: from process start to the printed result."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import data
 import lake_home
 import machine
 
-# What people ask of such tables: few rows of one ticker, a count, a group over everything, one day, a join.
+# Typical queries: few rows of one ticker, a count, a group over everything, one day, a join.
 QUERIES = {
     "one ticker": """
         SELECT intdate, last, qty_total FROM quotes
@@ -77,7 +77,7 @@ def measure(bench) -> dict:
 
 
 def answer(command: list, environment: dict) -> list[list[object]]:
-    """The rows, numbers as numbers: each prints a double in its own way."""
+    """Parses the rows, because the programs print doubles differently."""
     done = subprocess.run(list(map(str, command)), capture_output=True, text=True, env=environment)
     if done.returncode != 0:
         raise machine.Failed(f"{command}\n{done.stderr}")

@@ -1,4 +1,4 @@
-"""Each stage of the engine alone on one core; what the engine adds to the floor."""
+"""Each stage of the engine alone on one core; the cost of the engine above the lower bound."""
 
 from __future__ import annotations
 

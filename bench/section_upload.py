@@ -1,4 +1,4 @@
-"""`pregao upload` beside `aws s3 sync`, to the same endpoint, into an empty lake each time."""
+"""Compares `pregao upload` with `aws s3 sync` to the same endpoint, with an empty lake each time."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def measure(bench) -> dict:
             raise machine.Failed(f"{len(missing)} of {len(names)} files did not arrive, {min(missing)} among them")
         return sample
 
-    # `pregao upload` also has `upload_raw_data` check each file and put it in its place; the other only copies.
+    # `pregao upload` also checks each file and moves it to its place (`upload_raw_data`); the other only copies.
     target = f"s3://{BUCKET}/landing/"
     contestants = {
         "pregao upload": lambda: with_endpoint(lambda home: [bench.pregao, "--home", home, "upload", bench.raw]),

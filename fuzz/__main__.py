@@ -1,7 +1,7 @@
 """The fuzz targets, for longer than a test takes: `python3 fuzz`, or `python3 fuzz csv --minutes 1 --seed 7`.
 
-Builds them and runs each for ten minutes, as many at once as there are cores. Prints cases, rate and seed of each, and
-for one that fails what a person needs to go on. The exit code is 1 when any failed.
+Builds them and runs each for ten minutes, one per core at a time. Prints cases, rate and seed of each, and
+for a failure the input and the command that repeats it. The exit code is 1 if any failed.
 """
 
 from __future__ import annotations
@@ -74,8 +74,8 @@ def parse_arguments() -> argparse.Namespace:
 
 def build(targets: list[str]) -> dict[str, Path]:
     """The test programs of these targets."""
-    # Of the whole workspace, so that its crates have the features that they have in `tests/run.py`, and nothing is compiled
-    # once more.
+    # For the whole workspace, so that crates have the same features as in `tests/run.py`, and nothing is compiled
+    # again.
     command = ["cargo", "test", "--release", "--locked", "--workspace", "--no-run", "--message-format=json"]
     command += [f"--test={target}" for target in targets]
     built = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, check=True, text=True)
@@ -88,9 +88,9 @@ def build(targets: list[str]) -> dict[str, Path]:
 
 
 def run(target: str, program: Path, environment: dict[str, str]) -> bool:
-    """Run one target to its end. Whether it was clean."""
+    """Runs one target to its end. Returns whether it passed."""
     started = time.monotonic()
-    # All tests of the file, one after the other: each gets the time.
+    # The tests of the file run one after another; each gets the full time.
     command = [str(program), "--test-threads=1"]
     ended = subprocess.run(
         command, cwd=ROOT / "fuzz", env={**os.environ, **environment}, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
@@ -101,7 +101,7 @@ def run(target: str, program: Path, environment: dict[str, str]) -> bool:
         say(f"{target}: FAILED after {time.monotonic() - started:.0f} s")
         return False
     for line in text.splitlines():
-        # The name of the test stands before what it writes.
+        # The name of the test precedes its output.
         told = line[line.find("fuzz ") :]
         if "cases in" in told:
             say(f"{told.removeprefix('fuzz ')}, clean")

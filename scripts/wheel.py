@@ -1,10 +1,10 @@
 """Builds the wheel of pregao, which pip and uv install: `python3 scripts/wheel.py [--out DIR]`.
 
-The wheel holds the program and no Python module. It is built from the same Cargo profile and in the same target directory
-as `cargo build --release`, so a program that is built already is only packed.
+The wheel contains the program and no Python module. It uses the same Cargo profile and the same target directory
+as `cargo build --release`, so a program that is already built is only packed.
 
-    --portable   for any Linux with glibc 2.28 or newer, as published: linked by zig, compiled apart from the ordinary build
-    (without)    for Linux systems as new as this one
+    --portable   for any Linux with glibc 2.28 or newer, as released: linked by zig, with a build of its own
+    (without)    for Linux systems with the glibc of this machine or newer
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 REQUIREMENTS = ROOT / "scripts" / "wheel-requirements.txt"
-# What Debian 10, Ubuntu 18.10, RHEL 8 and Amazon Linux 2023 have.
+# The glibc of RHEL 8 and Debian 10. Newer systems, such as Amazon Linux 2023, have newer versions.
 PORTABLE = "manylinux_2_28"
 
 sys.path.insert(0, str(ROOT / "tests"))

@@ -1,7 +1,7 @@
-"""Every parameter of S3 that boto3 knows is kept by the embedded endpoint, or refused: none is accepted and forgotten.
+"""The embedded endpoint honours or refuses every S3 parameter that boto3 knows: none is accepted and ignored.
 
-The model of botocore is the list. A parameter that a newer botocore brings is expected to be refused until it is named
-here, so that an upgrade cannot bring a success that did not happen.
+The list comes from the service model of botocore. A parameter of a newer botocore must be refused until it
+is listed here, so that an upgrade cannot cause a false success.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from lake import ACCOUNT, RESULTS, Endpoint
 KEY = "parameters/object"
 SOURCE = "parameters/source"
 
-# What every writer of an object keeps.
+# The parameters that every write of an object stores.
 DESCRIBED = {
     "CacheControl": "no-store",
     "ContentDisposition": "attachment",
@@ -34,7 +34,7 @@ READ = (
     "Bucket Key IfMatch IfModifiedSince IfNoneMatch IfUnmodifiedSince Range PartNumber ChecksumMode ResponseCacheControl "
     "ResponseContentDisposition ResponseContentEncoding ResponseContentLanguage ResponseContentType ResponseExpires"
 )
-# The parameters of each operation that have their effect here; of those that are not plain, a test elsewhere says which.
+# The parameters of each operation that have an effect; other tests cover the effects that are not obvious.
 KEPT = {
     "AbortMultipartUpload": "Bucket Key UploadId",
     "CompleteMultipartUpload": f"Bucket Key UploadId MultipartUpload IfMatch IfNoneMatch MpuObjectSize {CHECKSUMS} "
@@ -63,7 +63,7 @@ KEPT = {
     "UploadPart": f"Bucket Key UploadId PartNumber Body ContentLength ContentMD5 ChecksumAlgorithm {CHECKSUMS}",
     "UploadPartCopy": f"Bucket Key UploadId PartNumber CopySource CopySourceRange {SOURCE_CONDITIONS}",
 }
-# True of every bucket here: nobody pays, nothing is archived.
+# Without effect on any bucket here: there are no requester payments and no archives.
 WITHOUT_EFFECT = {"RequestPayer", "OptionalObjectAttributes"}
 # Parameters that have an error of their own.
 ERRORS = {
@@ -72,7 +72,7 @@ ERRORS = {
     "VersionId": "NoSuchVersion",
     "CreateBucketConfiguration": "IllegalLocationConstraintException",
 }
-# Where a value says more than its type.
+# Values that need more than the right type.
 VALUES = {
     "ACL": "public-read",
     "BucketNamespace": "account-regional",
@@ -94,7 +94,7 @@ def members(operation: str) -> list[str]:
 
 
 def value_of(operation: str, member: str):
-    """Something that the parameter takes, and that is not what would be so without it."""
+    """Returns a valid value of the parameter that differs from its default."""
     if member in VALUES:
         return VALUES[member]
     shape = MODEL.operation_model(operation).input_shape.members[member]
@@ -120,7 +120,7 @@ def s3(endpoint: Endpoint):
 
 @pytest.fixture
 def plain(s3):
-    """What each operation is asked with at the least. What is written is put back for each test."""
+    """Returns the required parameters of each operation. The objects are restored for each test."""
     s3.put_object(Bucket=RESULTS, Key=KEY, Body=b"the bytes")
     key = {"Bucket": RESULTS, "Key": KEY}
     upload = s3.create_multipart_upload(**key)["UploadId"]
@@ -157,7 +157,7 @@ def plain(s3):
 
 
 def outcome(s3, operation: str, arguments: dict) -> str:
-    """The code of the service's own error, or that there was none."""
+    """Returns the error code of the service, or that there was no error."""
     try:
         s3._make_api_call(operation, arguments)
     except botocore.exceptions.ClientError as error:
@@ -166,7 +166,7 @@ def outcome(s3, operation: str, arguments: dict) -> str:
 
 
 def standing(s3, upload: str) -> tuple:
-    """Everything that a writer could have changed."""
+    """Returns everything that a write could have changed."""
     key = {"Bucket": RESULTS, "Key": KEY}
     read = s3.get_object(**key)
     return (
@@ -189,7 +189,7 @@ def test_what_is_not_kept_is_refused(s3, plain, operation: str):
     for member in members(operation):
         if member in kept | WITHOUT_EFFECT:
             continue
-        # A HEAD has no body that could say which error it is.
+        # The response to a HEAD has no body with an error code.
         expected = ERRORS.get(member, "NotImplemented")
         if operation.startswith("Head"):
             expected = {"NotImplemented": "501", "AccessDenied": "403", "NoSuchVersion": "404"}[expected]
@@ -240,7 +240,7 @@ def test_what_is_said_of_an_object_is_kept(s3, plain, operation: str):
 
 
 def test_every_operation_is_kept_or_refused(endpoint: Endpoint, s3):
-    """Those that are not in the table are not taken for others that are."""
+    """Operations that are not in the table are refused, and not confused with others."""
     for operation in MODEL.operation_names:
         shape = MODEL.operation_model(operation)
         # Directory buckets and Object Lambda have hosts of their own.
@@ -251,7 +251,7 @@ def test_every_operation_is_kept_or_refused(endpoint: Endpoint, s3):
 
 
 def least(shape, depth: int = 0):
-    """The least that a shape takes."""
+    """Returns a minimal value of a shape."""
     if shape is None:
         return {}
     if shape.type_name == "structure":

@@ -17,7 +17,7 @@ from lake import ROOT
 
 PAGE = ROOT / "docs" / "semantics.md"
 TEST = re.compile(r"`([\w./-]+\.(?:py|rs))::(\w+)`")
-# A guarantee is a row of a table that begins with a sentence; rows of heads and rules do not.
+# A guarantee is a row of a table that begins with a sentence, unlike header rows and rules.
 ROW = re.compile(r"^\| (?!guarantee|---)(.+) \|$", re.MULTILINE)
 
 

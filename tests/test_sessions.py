@@ -1,4 +1,4 @@
-"""The session has hours by date: a complete day misses nothing, whatever its hours."""
+"""The session has hours by date: a complete day has no gap, whatever its hours."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def write_day(folder: Path, day: str, first: str, last: str) -> None:
         rawfiles.write(folder, "options", time, [option("PETRD15")])
 
 
-# Ash Wednesday, then days before and behind the changes that B3 announced.
+# Ash Wednesday, then days before and after the changes that B3 announced.
 @pytest.mark.parametrize(
     ("day", "first", "last"),
     [

@@ -1,4 +1,4 @@
-"""No run publishes less than is published in silence: what is lost fails the run by its name, or is accepted by name."""
+"""No run silently publishes fewer rows: a loss fails the run with its name, or an operator accepts it."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def check_of(lake: Lake, table: str, name: str) -> dict:
 @pytest.mark.parametrize("feed", ["quotes", "options"])
 @pytest.mark.parametrize("change", [lambda line: line + b",;", lambda line: line.replace(b",", b"").replace(b";", b"")])
 def test_records_that_cannot_be_read_do_not_empty_a_table(lake: Lake, tmp_path: Path, feed: str, change):
-    """Every record has a field too many, or too few."""
+    """Every record has one field too many or too few."""
     good = write_day(tmp_path / "good")
     published(lake, good)
     for path in (tmp_path / "good").glob(f"*_{oracle.FEEDS[feed].suffix}.csv"):
@@ -66,7 +66,7 @@ def test_records_that_cannot_be_read_do_not_empty_a_table(lake: Lake, tmp_path: 
 
 
 def test_a_bad_day_among_good_ones_fails(lake: Lake, tmp_path: Path):
-    """Three records of a hundred on one of thirty days are 0.1% of all, and too many on that day."""
+    """Three bad records of a hundred on one of thirty days are 0.1% of all records, and too many on that day."""
     days = [f"2020{month:02}{day:02}" for month in (3, 4) for day in range(1, 16)]
     tickers = [f"T{number:03}3" for number in range(100)]
     for day in days:
@@ -89,7 +89,7 @@ def test_a_raw_file_that_is_gone_fails_by_its_name(lake: Lake, tmp_path: Path, f
     gone = rawfiles.file_name(feed, TIMES[1])
     with lake.endpoint() as endpoint:
         endpoint.client("s3").delete_object(Bucket=RAW, Key=f"{feed}/date={DAY}/{gone}")
-    # Rows of other files do not make up for it.
+    # Rows of other files do not compensate for it.
     rawfiles.write(
         tmp_path / "more", feed, "202004011030", [quote(t) if feed == "quotes" else option(t) for t in TICKERS]
     )
@@ -105,7 +105,7 @@ def test_a_raw_file_that_is_gone_fails_by_its_name(lake: Lake, tmp_path: Path, f
 
 
 def test_only_an_audit_that_passed_notes_what_it_compared_with(lake: Lake, tmp_path: Path):
-    """Who publishes takes the note for a verdict."""
+    """Publication relies on audit.json as the result of the audit."""
 
     def notes() -> list[Path]:
         return sorted((lake.files / "s3" / LAKE / "runs").glob("run=*/audit.json"))
@@ -165,7 +165,7 @@ def test_a_snapshot_without_a_number_fails(lake: Lake, tmp_path: Path, number: s
 
 
 def test_odd_files_are_told(lake: Lake, tmp_path: Path):
-    """The header of another day, the records of another snapshot, and a file that lost most of its lines."""
+    """Files with the header of another day, with the records of another snapshot, and without most of their lines."""
     raw = write_day(tmp_path / "raw")
     first, second, third = (raw / f"{time}_flashpanel.csv" for time in TIMES)
     second.write_bytes(first.read_bytes().replace(b"202004011000", b"202004021010"))
@@ -231,7 +231,7 @@ def test_a_landed_snapshot_keeps_a_run_from_publishing_without_it(lake: Lake, tm
 
 
 def test_an_upload_that_is_killed_never_makes_a_day_shrink(lake: Lake, tmp_path: Path):
-    """The same snapshots in the other form, killed at the calls of a schedule that covers the whole of it."""
+    """The same snapshots in the other form; the upload is killed at calls that are spread over its whole duration."""
     plain = write_day(tmp_path / "plain")
     packed = write_day(tmp_path / "packed", form=Form(compressed=True))
     published(lake, plain)
@@ -250,7 +250,7 @@ def test_an_upload_that_is_killed_never_makes_a_day_shrink(lake: Lake, tmp_path:
 
 
 def kill_upload(lake: Lake, folder: Path, files: int) -> None:
-    """Kills an upload once that many of its files have arrived anywhere: in landing, in their places, in quarantine."""
+    """Kills an upload when this many files have arrived in landing, in their places or in quarantine."""
     root = lake.files / "s3" / RAW
     with lake.started("upload", folder) as process:
         process.wait_until(

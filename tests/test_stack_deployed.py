@@ -1,7 +1,7 @@
-"""The stack as it is deployed: functions built for Lambda, and the template at work in an emulator that is not ours.
+"""The deployed stack: functions built for Lambda, and the template in an independent emulator.
 
-`ministack` does what CloudFormation, S3, EventBridge, Step Functions and Lambda do, and runs the real binaries. It is
-given the template as it stands, by `pregao deploy`; the functions find it by AWS_ENDPOINT_URL, which it sets for them.
+`ministack` emulates CloudFormation, S3, EventBridge, Step Functions and Lambda, and runs the real binaries.
+`pregao deploy` deploys the unmodified template to it; it sets AWS_ENDPOINT_URL for the functions.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ from sam_template import FUNCTIONS
 
 STACK, REGION = "acme", "us-east-1"
 CREDENTIALS = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_DEFAULT_REGION": REGION}
-# A fresh machine compiles the AWS SDKs once more here, for Lambda.
+# A new machine compiles the AWS SDKs again here, for Lambda.
 BUILD_PATIENCE = 2400
-# The most that a function may have as it is uploaded.
+# The size limit of a function's zip.
 LARGEST_ZIP = 6_000_000
 # The C library of provided.al2023.
 GLIBC = (2, 34)
@@ -43,7 +43,7 @@ GLIBC = (2, 34)
 
 @pytest.fixture(scope="session")
 def built() -> Path:
-    """The folder of what cargo-lambda makes: for each function a folder with its `bootstrap`."""
+    """Returns the output folder of cargo-lambda: for each function a folder with its `bootstrap`."""
     packages = [option for name in FUNCTIONS for option in ("--package", name)]
     arguments = ("lambda", "build", "--release", "--x86-64", "--locked", *packages)
     tools.succeeds("cargo-lambda", *arguments, patience=BUILD_PATIENCE)
@@ -83,7 +83,7 @@ class Deployed(NamedTuple):
     folder: Path
 
     def pregao(self, *arguments: str) -> str:
-        """The command line, in the folder of the sources, with the stack as its account has it."""
+        """Runs the command line in the folder of the sources, with the stack of the account."""
         command = [str(binary()), "--set", f"aws.stack={STACK}", "--set", f"aws.region={REGION}", *arguments]
         done = subprocess.run(
             command,
@@ -114,14 +114,14 @@ def free_port() -> int:
 
 @contextlib.contextmanager
 def emulator(folder: Path) -> Iterator[str]:
-    """ministack on a free port of this machine, for as long as it is needed."""
+    """Runs ministack on a free port of this machine."""
     port = free_port()
     url = f"http://127.0.0.1:{port}"
     settings = {
         "BIND_HOST": "127.0.0.1",
         "GATEWAY_PORT": str(port),
         "LAMBDA_EXECUTOR": "local",
-        # What its functions are told, so that they find it.
+        # The address for its functions.
         "AWS_ENDPOINT_URL": url,
         "HOME": str(folder),
         "TMPDIR": str(folder),
@@ -153,10 +153,10 @@ def emulator(folder: Path) -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def deployed(built: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployed]:
-    """The stack as `pregao deploy` makes it; the functions are compiled already."""
+    """The stack, deployed by `pregao deploy` with compiled functions."""
     folder = tmp_path_factory.mktemp("ministack")
     with emulator(folder) as url:
-        # The sources, without the configuration of the person who runs the tests.
+        # The sources, without the configuration of the user who runs the tests.
         for name in ("functions", "infra", "statemachines"):
             (folder / name).symlink_to(ROOT / name)
         deployed = Deployed(url, {}, folder)
@@ -173,7 +173,7 @@ def keys(deployed: Deployed, prefix: str = "") -> set[str]:
 
 
 def finished(deployed: Deployed, machine: str, wanted: str) -> dict:
-    """The execution whose input has this text in it, once it has ended."""
+    """Waits for the end of the execution whose input contains this text."""
     client = deployed.client("stepfunctions")
 
     def look():
@@ -194,7 +194,7 @@ def test_an_upload_ends_in_its_place(deployed: Deployed, tmp_path: Path):
     s3, bucket = deployed.client("s3"), deployed.resources["buckets"]["raw"]
     s3.put_object(Bucket=bucket, Key=f"landing/april/{name}", Body=body)
 
-    # Only the rule of the stack starts anything here.
+    # Only the rule of the stack starts an execution here.
     execution = finished(deployed, deployed.outputs["UploadRawDataArn"], f"landing/april/{name}")
     assert execution["status"] == "SUCCEEDED", execution
     output = json.loads(execution["output"])

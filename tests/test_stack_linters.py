@@ -1,6 +1,6 @@
-"""What others say of the stack: the linters of AWS and of the Amazon States Language.
+"""The linters of AWS templates and of the Amazon States Language accept the stack.
 
-Each is also given something broken, so that one that looks at nothing does not pass for one that found nothing.
+Each also gets a broken copy, so that a linter that checks nothing does not pass for one that finds nothing.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from sam_template import MACHINES, TEMPLATE_FILE, resolve
 
 # --- the template -----------------------------------------------------------------------------------
 
-# Any region: that of a deployment is the user's.
+# Any region: the user chooses the region of a deployment.
 REGION = ("--region", "us-east-1")
 
 BROKEN_TEMPLATES = {
@@ -46,7 +46,7 @@ def test_linters_of_templates_see_what_is_wrong(what: str, tmp_path: Path):
     right, wrong = BROKEN_TEMPLATES[what]
     text = TEMPLATE_FILE.read_text(encoding="utf-8")
     assert right in text
-    # Beside the definitions that it names.
+    # In the folder of the definitions that it references.
     broken = tmp_path / "infra" / "template.yaml"
     broken.parent.mkdir()
     broken.write_text(text.replace(right, wrong, 1), encoding="utf-8")
@@ -57,7 +57,7 @@ def test_linters_of_templates_see_what_is_wrong(what: str, tmp_path: Path):
     tools.fails("sam", "validate", "--lint", *REGION, "--template", broken)
 
 
-# In a template of SAM cfn-lint does not look at the actions of policies: here they are without the rest.
+# In a SAM template, cfn-lint does not check the actions of policies; here it checks them alone.
 WITH_POLICIES = (
     "AWS::IAM::Role",
     "AWS::S3::BucketPolicy",
@@ -120,7 +120,7 @@ def asl_validator(path: Path) -> tuple:
 
 
 def statelint(path: Path) -> tuple:
-    # It knows no numbers beside floats, and takes every whole one for a mistake.
+    # It supports only floats, and rejects every integer.
     return ("statelint", "--ignore=FLOAT", path)
 
 

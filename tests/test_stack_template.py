@@ -1,4 +1,4 @@
-"""What infra/template.yaml promises, read off the template itself: names, wiring, and above all what nobody may do."""
+"""Properties of infra/template.yaml itself: names, references, and above all missing permissions."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from sam_template import (
 BUCKETS = {"RawBucket": "raw", "LakeBucket": "lake", "ResultsBucket": "results"}
 ROLES = sorted(stack.of_type("AWS::IAM::Role"))
 
-# Statements that hold for every resource of a kind, and why they have to.
+# Statements with `Resource: "*"`, and why they need it.
 WHOLE_ACCOUNT = {
     **{
         (role, "Trace"): "X-Ray has no resources for this"
@@ -116,7 +116,7 @@ def test_nothing_is_written_down_that_belongs_to_one_account_or_region():
         "the name of a partition": r"arn:aws(-cn|-us-gov)?:(?!states:::)",
     }
     for name, text in texts.items():
-        text = text.replace("Default: 107374182400", "")  # 100 GiB, which has twelve digits too
+        text = text.replace("Default: 107374182400", "")  # 100 GiB, which also has twelve digits
         for what, pattern in forbidden.items():
             assert not (found := re.search(pattern, text)), f"{name} names {what}: {found.group()}"
     for broken in ("123456789012", "sa-east-1", "AKIAABCDEFGHIJKLMNOP", "arn:aws:s3:::x"):
@@ -148,7 +148,7 @@ def test_a_function_is_bounded_traced_and_its_log_ends(name: str):
 
 
 def test_an_account_has_room_for_what_is_set_aside():
-    # Of the 1,000 executions that an account has, Lambda wants 100 kept for functions with nothing set aside.
+    # Of the 1,000 concurrent executions of an account, Lambda requires 100 to stay unreserved.
     assert sum(properties["ReservedConcurrentExecutions"] for properties in stack.functions().values()) <= 900
 
 
@@ -198,7 +198,7 @@ def test_a_state_machine_may_start_what_its_definition_names_and_nothing_else(na
             allowed[action].update(statement.resources)
     assert allowed == named
 
-    # What startExecution.sync:2 needs besides, and only where it is used.
+    # The additional permissions of startExecution.sync:2, only where it is used.
     nested = {
         (action, resource)
         for statement in statements(role)
@@ -358,7 +358,7 @@ def test_no_policy_comes_from_elsewhere():
         assert set(RESOURCES[role]["Properties"]) == {"AssumeRolePolicyDocument", "Description", "Policies", "Tags"}
     other = ("AWS::IAM::ManagedPolicy", "AWS::IAM::Policy", "AWS::IAM::RolePolicy", "AWS::IAM::User", "AWS::IAM::Group")
     assert not [name for name, resource in RESOURCES.items() if resource["Type"] in other]
-    # SAM's own ways of giving more.
+    # SAM properties that grant more permissions.
     for properties in [*stack.functions().values(), *stack.machines().values()]:
         assert not {"Policies", "Connectors", "PermissionsBoundary", "Events"} & set(properties)
     assert "FullAccess" not in stack.TEMPLATE_FILE.read_text(encoding="utf-8")
@@ -379,8 +379,8 @@ def test_every_action_is_named():
     for statement in allowing():
         for action in statement.actions:
             if (statement.owner, statement.sid) == ("AlarmKey", "GovernedByTheAccount"):
-                continue  # without this nobody could ever change the key
-            # One family of a name is KMS's own way of writing one permission.
+                continue  # without this statement the key could never be changed
+            # The documentation of KMS names this permission with a wildcard.
             assert action == "kms:GenerateDataKey*" or re.fullmatch(r"[a-z0-9-]+:[A-Za-z]+", action), statement
 
 
@@ -437,23 +437,23 @@ def test_only_vacuum_deletes_what_runs_wrote_and_nothing_what_is_quarantined():
     tables = ("quotes", "options", "rejects")
     assert deleting == {
         "IngestRole": {f"{raw}/{folder}/*" for folder in ("landing", "quotes", "options")},
-        # The job clears up its own folders; S3 keeps the versions.
+        # The job deletes files in its own folders; S3 keeps the versions.
         "EmrInstanceRole": {
             *(f"{lake}/runs/*/{table}/*" for table in tables),
             f"{lake}/runs_$folder$",
             f"{lake}/runs/*_$folder$",
         },
-        # It finds out first what nothing names. Older versions wrote into the folders of the tables.
+        # It first determines which runs nothing references. Older versions wrote into the folders of the tables.
         "VacuumRole": {f"{lake}/{folder}/*" for folder in ("runs", *tables)},
     }
     for statement in statements("IngestRole"):
         if "s3:DeleteObject" in statement.actions:
             assert statement.condition == {"Null": {"s3:if-match": "false"}}
     for statement in allowing():
-        # The catalog follows the records: days that none of them has in a table are removed there. Files stay.
+        # The catalog is derived from the records: partitions without a record are removed. Files stay.
         if "glue:BatchDeletePartition" in statement.actions:
             assert statement.owner == "CreateAthenaTableRole"
-        # Tables are dropped only beside the published ones.
+        # Tables are dropped only in the database of staged tables.
         if {"glue:DeleteTable", "glue:DeletePartition", "glue:DeleteDatabase"} & set(statement.actions):
             beside = {
                 "ValidatePartitionsRole": r":catalog|/pregao_staged(/\*)?",
@@ -490,7 +490,7 @@ def test_landing_is_looked_at_every_hour():
     assert target["Arn"] == {"Fn::GetAtt": ["ValidatePartitionsFunction", "Arn"]}
     (invoke,) = (s for s in statements(stack.role_of(target)) if "lambda:InvokeFunction" in s.actions)
     assert (invoke.actions, invoke.resources) == (["lambda:InvokeFunction"], [resolve(target["Arn"])])
-    # Without data an alarm stays quiet: a look that failed is put aside, and that raises one.
+    # Missing data raises no alarm: a failed check goes to the dead-letter queue, which raises one.
     assert RESOURCES["LandingAlarm"]["Properties"]["Period"] == 3600
 
 
@@ -537,7 +537,7 @@ def test_no_event_is_lost_in_silence():
     for target in targets:
         assert target["DeadLetterConfig"] == {"Arn": queue}
         assert target["RetryPolicy"]["MaximumRetryAttempts"] > 0
-    # A function that an event starts answers nobody: what it could not do is put aside too.
+    # A function that an event invokes has no caller: its failed events go to the dead-letter queue too.
     for function in ("stop-emr-step", "vacuum", "validate-partitions"):
         of_events = stack.functions()[function]["EventInvokeConfig"]
         assert of_events["DestinationConfig"] == {"OnFailure": {"Type": "SQS", "Destination": queue}}
@@ -571,7 +571,7 @@ def test_every_bad_end_raises_an_alarm_that_arrives():
     }
     assert len({resolve(alarm["AlarmName"]) for alarm in alarms}) == len(alarms)
 
-    # An alarm cannot write to a topic whose key it may not use, nor does it say so.
+    # An alarm cannot publish to a topic whose key it may not use, and reports no error.
     topic = RESOURCES["AlarmTopic"]["Properties"]
     assert topic["KmsMasterKeyId"] == {"Fn::GetAtt": ["AlarmKey", "Arn"]}
     (key,) = (s for s in statements("AlarmKey") if s.principal == {"Service": "cloudwatch.amazonaws.com"})
@@ -601,7 +601,7 @@ def test_alarms_watch_what_the_functions_measure():
 
 
 def runbook(first_column: str) -> list[list[str]]:
-    """The rows of a table of docs/operations.md, in its section of alarms."""
+    """Returns the rows of a table in the section on alarms of docs/operations.md."""
     operations = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
     section = operations.split("### Alarms\n", 1)[1].split("\n#", 1)[0]
     (table,) = (block for block in section.split("\n\n") if block.lstrip().startswith(f"| {first_column} |"))

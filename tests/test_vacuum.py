@@ -40,10 +40,10 @@ def test_what_was_replaced_or_failed_goes_and_what_is_published_stays(search: Se
     assert freed["bytes"] == sum(run["bytes"] for run in freed["runs"]) > 0
     assert freed["days"] == sum(len(run["days"]) for run in freed["runs"])
     assert lake.stored_runs() == template.published
-    # Nothing of a removed run is left, its plan neither.
+    # Nothing of a removed run is left, not even its plan.
     runs = {key.split("/")[1] for key in lake.objects(LAKE, "runs/")}
     assert runs == {f"run={run}" for run in template.published}
-    # What is removed is named where it can be looked up, of the day that was never published too.
+    # The removed runs are in the record, also for the day that was never published.
     removed = {
         run
         for key, data in lake.objects(LAKE, "published/").items()
@@ -80,7 +80,7 @@ def test_a_run_that_is_going_on_keeps_its_files(search: Search, tmp_path: Path):
 
 
 def test_what_a_catalog_names_stays(search: Search, tmp_path: Path):
-    """A database of somebody else, and a record that was lost: the catalog alone protects the files."""
+    """A foreign database, and a lost record: the catalog alone protects the files."""
     lake = small_lake.copy(search.template.home, tmp_path / "home")
     replaced = sorted(search.template.all - search.template.published)
     folder = next(path.parent for path in lake.parquet_files("quotes") if f"run={replaced[0]}/" in str(path))

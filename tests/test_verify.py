@@ -1,7 +1,7 @@
-"""`pregao verify` names what is wrong with a lake, and the command that repairs it.
+"""`pregao verify` names the faults of a lake, and the command that repairs each.
 
-One test flips single bits of databases, Parquet and raw files, at places that a seed chooses: 12 of them, or as many as
-`--flips N` says.
+One test flips single bits of databases, Parquet and raw files, at positions that a seed selects: 12 bits, or the number
+in `--flips N`.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def write(folder: Path, day: str, time: str, **cells: str) -> Path:
 
 @pytest.fixture(scope="module")
 def sound(raw: Path) -> Lake:
-    """A published lake in which nothing is wrong, to be copied."""
+    """A published lake without faults, to be copied."""
     lake = Lake(raw.parent / "sound")
     lake.upload(raw)
     lake.publish(*DAYS)
@@ -53,7 +53,7 @@ def sound(raw: Path) -> Lake:
 
 @pytest.fixture
 def lake(sound: Lake, tmp_path: Path) -> Lake:
-    """A copy of the sound lake."""
+    """A copy of the lake without faults."""
     shutil.copytree(sound.home, tmp_path / "home")
     return Lake(tmp_path / "home")
 
@@ -85,7 +85,7 @@ def verify(lake: Lake, *options: str) -> Told:
 
 
 def repair(lake: Lake, command: str) -> None:
-    """Does what a finding says, in a shell in which `pregao` is the binary under test."""
+    """Runs the repair command of a finding, in a shell in which `pregao` is the binary under test."""
     shell = f'pregao() {{ "{binary()}" "$@"; }}; {command}'
     done = subprocess.run(["bash", "-c", shell], capture_output=True, text=True, cwd=lake.home.parent)
     assert done.returncode == 0, f"{command}: {done.stdout}{done.stderr}"
@@ -202,7 +202,7 @@ def test_a_database_that_does_not_open_hides_nothing(lake: Lake, database: str):
     (lake.home / database).write_bytes(b"\0" * 4096 + data[4096:])
     told = verify(lake, "--deep")
     assert told.names(database), told
-    # The index, which knows the bytes of all objects, is in state.db.
+    # The index with the checksums of all objects is in state.db.
     assert database == "state.db" or told.names(file.name), told
     assert not told.document["complete"]
     (repair_of,) = (each["repair"] for each in told.problems if each["kind"] == "database" and database in each["file"])

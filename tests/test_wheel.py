@@ -14,19 +14,19 @@ import pytest
 
 from lake import PATIENCE, ROOT, Process, binary, environment
 
-# In bytes. What the program and its download may take.
+# The limits of the program and of its download, in bytes.
 LARGEST_PROGRAM = 80_000_000
 LARGEST_WHEEL = 30_000_000
-# In seconds. The program is built already, and packing it takes a few; linking it again, under a minute.
+# In seconds. The program is already built: packing takes a few seconds, linking again less than a minute.
 BUILD_PATIENCE = 1200
 
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory) -> Path:
-    """The wheel, as the script of the README builds it."""
+    """The wheel, built by the script in the README."""
     out = tmp_path_factory.mktemp("wheel")
     command = [sys.executable, str(ROOT / "scripts" / "wheel.py"), "--out", str(out)]
-    # Beside the program that is tested, so that it is not compiled again.
+    # In the target directory of the tested program, so that it is not compiled again.
     target = {"CARGO_TARGET_DIR": str(binary().parent.parent)}
     subprocess.run(command, env={**os.environ, **target}, timeout=BUILD_PATIENCE, check=True)
     [wheel] = out.iterdir()
@@ -35,7 +35,7 @@ def wheel(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="module")
 def installed(wheel: Path, tmp_path_factory) -> Path:
-    """The program that pip installs from it, with no package index at hand."""
+    """The program that pip installs from it, without a package index."""
     folder = tmp_path_factory.mktemp("venv")
     subprocess.run([sys.executable, "-m", "venv", str(folder)], timeout=PATIENCE, check=True)
     install = [str(folder / "bin" / "python"), "-m", "pip", "install", "--quiet", "--no-index", str(wheel)]

@@ -1,4 +1,4 @@
-"""The workflows of GitHub: what they may do, when they run, and that what they call is there."""
+"""The workflows of GitHub: their permissions and triggers, and that the files they call exist."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ WORKFLOWS = sorted(path.name for path in FOLDER.glob("*.yml"))
 
 def read(name: str) -> dict[str, Any]:
     document = yaml.safe_load((FOLDER / name).read_text(encoding="utf-8"))
-    # YAML 1.1 takes the word `on` for true.
+    # YAML 1.1 reads the word `on` as true.
     return {"on" if key is True else key: value for key, value in document.items()}
 
 
@@ -28,7 +28,7 @@ def steps(workflow: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def called(text: str) -> list[str]:
-    """The files of the repository that a command names."""
+    """Returns the files of the repository in a command."""
     return re.findall(r"(?<![\w/.-])((?:\.ci|\.github|scripts|tests)/[\w./-]*\w)", text)
 
 
@@ -92,7 +92,7 @@ def test_the_checks_are_those_of_ci_run():
     prepared = "\n".join(step.get("run", "") for step in job["steps"][:-1])
     for package in ("openjdk-17", "python3-venv"):
         assert package in prepared
-    # The program's version and a test ask git about the checkout, which belongs to another user in a container.
+    # The program's version and a test use git in the checkout, which belongs to another user in a container.
     assert 'git config --global --add safe.directory "$GITHUB_WORKSPACE"' in prepared
 
 
@@ -173,7 +173,7 @@ def folders(update: dict[str, Any]) -> set[str]:
 
 
 def holding(*names: str) -> set[str]:
-    """The folders of the repository with such a file, as Dependabot names them."""
+    """Returns the folders with such a file, in the form of Dependabot."""
     found = set()
     for folder, inner, files in os.walk(ROOT):
         inner[:] = [name for name in inner if name not in ("target", "node_modules", ".git", ".pregao")]

@@ -1,7 +1,7 @@
-"""The workflows from end to end where nothing but definitions and functions is ours.
+"""The workflows from end to end, with only definitions and functions of this project.
 
-moto's Step Functions interprets the definitions, and invokes the function binaries; they work on moto's S3, EMR and
-Athena. The tests do what a Spark cluster would: they write the files, and say how the step went.
+moto's Step Functions interprets the definitions and invokes the function binaries, which use moto's S3, EMR and
+Athena. The tests replace the Spark cluster: they write the files, and set the state of the step.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class Account:
         return self.workflows.start(LABEL, machine, input)
 
     def upload(self, folder: Path) -> Written:
-        """A day of raw files, landed and taken in by the workflow."""
+        """A day of raw files, uploaded and ingested by the workflow."""
         rawfiles.write_market(folder, seed=11, days=[DAY], snapshots=2)
         places = self.cloud.land_folder(folder)
         ran = self.workflows.wait(self.start("upload_raw_data", {"date": "2020-04-01"}))

@@ -1,9 +1,9 @@
 """The job in DuckDB: `python duckdb_etl.py RAW OUT THREADS`.
 
-As somebody who knows DuckDB would write it: SQL alone, which Python only puts together from the columns of the
-contract. DuckDB's reader of CSV reads lines and, where these are regular (all but a few in a thousand), splits them
-too; expressions do the rest. A number is a plain cast where that is right; else it is rewritten as text by the whole number
-contract and cast once, never computed.
+Written as an experienced user of DuckDB would: SQL only, which Python assembles from the columns of the
+contract. DuckDB's CSV reader reads lines and splits the regular ones (all but a few in a thousand);
+expressions do the rest. A number is a plain cast if that is correct; otherwise the complete number
+contract rewrites it as text, which is cast once and never computed.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 from tables import BLANK, FEEDS, MOST, NULL_TOKENS, Feed, utf8
 
 RAW, OUT, THREADS = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3])
-# A character that no file holds: read with it as its separator, a line is one field.
+# A character that occurs in no file: with it as the separator, a line is one field.
 NO_SEPARATOR = (
     r"delim = '\x1E', quote = '', escape = '', header = false, auto_detect = false, columns = {'line': 'VARCHAR'}"
 )
@@ -94,11 +94,11 @@ def main() -> None:
 
 
 def read_lines(database: duckdb.DuckDBPyConnection, files: list[str], scratch: Path) -> None:
-    """The view `lines`. A file with lines that are no UTF-8 is read once more, from a copy in UTF-8.
+    """Creates the view `lines`. A file with lines that are not UTF-8 is read again, from a copy in UTF-8.
 
-    DuckDB itself reads Latin-1, but not what Windows-1252 has more than that.
+    DuckDB supports Latin-1, but not the additional characters of Windows-1252.
     """
-    # Two line ends are read for a `\r\n`, and the line between them is NULL.
+    # DuckDB reads `\r\n` as two line ends, and the line between them as NULL.
     database.execute(
         f"""
         DROP TABLE IF EXISTS reject_errors; DROP TABLE IF EXISTS reject_scans;
@@ -132,10 +132,10 @@ def read_lines(database: duckdb.DuckDBPyConnection, files: list[str], scratch: P
 
 
 def split(database: duckdb.DuckDBPyConnection, feed: Feed, scratch: Path) -> None:
-    """The views `cells` (of regular and of other records that are published) and `ragged`."""
+    """Creates the views `cells` (of all published records, regular or not) and `ragged`."""
     separator, count = feed.separator, len(feed.raw) + 1
     field = rf'(?:"[^"\r]*"|[^"\r{separator}]*)'
-    # What may be a repeated header is odd too.
+    # A possible repeated header counts as irregular too.
     regular = (
         rf"regexp_full_match(line, '{field}(?:{separator}{field}){{{count - 1}}}') "
         f"AND NOT contains(line, '{feed.raw[-1]}')"
@@ -179,7 +179,7 @@ def split(database: duckdb.DuckDBPyConnection, feed: Feed, scratch: Path) -> Non
 
 
 def clean(database: duckdb.DuckDBPyConnection, feed: Feed) -> None:
-    """Writes the feed's table; its rejects stay behind as `rejects_<feed>`."""
+    """Writes the feed's table; its rejects remain as the table `rejects_<feed>`."""
     at = {column.name: f"f{feed.raw.index(column.raw) + 1}" for column in feed.columns}
     numbers = [column for column in feed.columns if column.kind != "text"]
     values, texts, shorts, results, reasons = [], [], [], [], []

@@ -1,8 +1,8 @@
 """The job in Polars: `python polars_etl.py RAW OUT THREADS`.
 
-As somebody who knows Polars would write it: native expressions and no Python function per row or cell, the CSV reader
-where lines are regular (all but a few in a thousand), general expressions where they are not, numbers by a plain cast
-where that is right and by the whole number contract only where it is not. A number is rewritten as text and cast once,
+Written as an experienced user of Polars would: native expressions, no Python function per row or cell, the CSV reader
+for regular lines (all but a few in a thousand), general expressions for the others, numbers by a plain cast
+if that is correct, and otherwise by the complete number contract. A number is rewritten as text and cast once,
 never computed. One feed's day at a time on each thread, so that memory does not grow with the number of days.
 """
 
@@ -32,16 +32,16 @@ def main() -> None:
     named = sorted((found[2], found[1], path) for found, path in files if found)
     days = [(key, [path for *_, path in group]) for key, group in groupby(named, lambda file: (file[0], file[1][:8]))]
     feeds = {feed.stem: feed for feed in FEEDS}
-    # The longest first, so that no thread is left alone with one at the end.
+    # Longest task first, so that no thread starts a long one at the end.
     days.sort(key=lambda day: -sum(path.stat().st_size for path in day[1]))
     with ThreadPoolExecutor(THREADS) as pool:
         list(pool.map(lambda day: write_day(feeds[day[0][0]], day[0][1], day[1]), days))
 
 
 def write_day(feed: Feed, day: str, paths: list[Path]) -> None:
-    """The files of one feed's day, as a file of its table and one of `rejects`."""
+    """Converts the files of one feed and day to a file of its table and one of `rejects`."""
     lines = pl.concat([read_lines(path) for path in paths]).collect()
-    # What may be a repeated header is odd too.
+    # A possible repeated header counts as irregular too.
     last = pl.col("line").str.contains(feed.raw[-1], literal=True)
     is_regular = lines.select(pl.col("line").str.contains(regular_line(feed)) & ~last).to_series()
     regular, odd = lines.filter(is_regular), lines.filter(~is_regular)
@@ -63,7 +63,7 @@ def write(table: pl.DataFrame, folder: Path, name: str) -> None:
 
 
 def read_lines(path: Path) -> pl.LazyFrame:
-    """The records of a file, without its header."""
+    """Returns the records of a file, without its header."""
     line = pl.col("line").str.strip_suffix("\r")
     return (
         pl.scan_lines(io.BytesIO(utf8(path)))
@@ -75,13 +75,13 @@ def read_lines(path: Path) -> pl.LazyFrame:
 
 
 def regular_line(feed: Feed) -> str:
-    """A line that every reader of CSV splits alike."""
+    """Matches a line that every CSV reader splits in the same way."""
     field = rf'(?:"[^"\r]*"|[^"\r{feed.separator}]*)'
     return rf"^{field}(?:{feed.separator}{field}){{{len(feed.raw)}}}$"
 
 
 def used(feed: Feed) -> list[str]:
-    """The fields that are published, as they stand in a record."""
+    """Returns the published fields, in the order of a record."""
     return [f"f{at}" for at in sorted([0, *(feed.raw.index(column.raw) + 1 for column in feed.columns)])]
 
 
@@ -103,7 +103,7 @@ def split_regular(feed: Feed, lines: pl.DataFrame) -> pl.DataFrame:
 
 
 def split_odd(feed: Feed, lines: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """The same for lines with quotes that are doubled, misplaced or open; and the rejects of those that are ragged."""
+    """Does the same for lines with doubled, misplaced or open quotes. Also returns the rejects of ragged ones."""
     separator, count = feed.separator, len(feed.raw) + 1
     pattern = rf'{separator}(?:"(?:[^"]|"")*(?:"|$))?[^{separator}]*'
     text = pl.element().str.slice(1)
@@ -143,7 +143,7 @@ def split_odd(feed: Feed, lines: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFra
 
 
 def clean(feed: Feed, cells: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """The feed's table, and a reject for each cell that could not be read."""
+    """Returns the feed's table, and a reject for each cell that could not be read."""
     numbers = [column for column in feed.columns if column.kind != "text"]
     at = {column.name: f"f{feed.raw.index(column.raw) + 1}" for column in feed.columns}
     table = cells.select(
@@ -165,7 +165,7 @@ def clean(feed: Feed, cells: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
         for number, column in enumerate(numbers)
     ]
     hard = pl.concat(hard)
-    # The same few texts stand there over and over: each is read once. What is NULL by the contract is not in `read`.
+    # Few distinct texts occur often: each is parsed once. Texts that are NULL by the contract are not in `read`.
     read = read_numbers(hard.select("text", "column").unique(), numbers)
     read = hard.join(read, on=["text", "column"], maintain_order="left")
     found = dict(enumerate(read.partition_by("column", maintain_order=True, include_key=True)))
@@ -191,19 +191,19 @@ def clean(feed: Feed, cells: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
 
 
 def plainly(text: pl.Expr, column) -> pl.Expr:
-    """The number where it is written as a program would but for the decimal mark, else NULL."""
+    """Returns the number if it has the form of a program's output except for the decimal mark, else NULL."""
     if column.kind == "decimal":
         value = text.str.replace(",", ".", literal=True).cast(pl.Float64, strict=False)
         return pl.when(value.is_finite()).then(value).alias(column.name)
     value = text.cast(pl.Int64, strict=False)
-    # The amount -0 is a double of its own.
+    # The amount -0 is a distinct double.
     least = 1 if column.kind == "amount" else 0
     value = pl.when(value.is_between(least, MOST[column.type])).then(value)
     return value.cast({"bigint": pl.Int64, "int": pl.Int32, "double": pl.Float64}[column.type]).alias(column.name)
 
 
 def read_numbers(cells: pl.DataFrame, numbers: list) -> pl.DataFrame:
-    """The whole contract: `text` and `column` with the value as `double` or `whole`, or the `reason` of a reject."""
+    """Applies the complete contract: `text` and `column` with the value as `double` or `whole`, or a `reason`."""
     text, number, kind = pl.col("cell"), pl.col("number"), pl.col("kind")
     grouped = r"^[+-]?[0-9]{1,3}(?:(?:\.[0-9]{3})+(?:,[0-9]*)?|(?:,[0-9]{3})+(?:\.[0-9]*)?)$"
     form = r"^[+-]?(?:(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:e[+-]?[0-9]+)?|[0-9]+(?:[kmb][0-9]{0,3}|\.[0-9]+[kmb]))$"
@@ -236,7 +236,7 @@ def read_numbers(cells: pl.DataFrame, numbers: list) -> pl.DataFrame:
         )
         .collect()
     )
-    # A decimal or an amount is cast. A quantity is its digits, filled up with zeros as far as its exponent says.
+    # A decimal or an amount is cast. A quantity is its digits, padded with zeros by its exponent.
     negative = number.str.contains(r"^-[0.]*[1-9]")
     doubles = cells.lazy().filter(kind != "quantity").with_columns(double=number.cast(pl.Float64)).with_columns(
         reason=pl.when(number.is_null()).then(pl.lit("not_a_number"))

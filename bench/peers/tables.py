@@ -1,4 +1,4 @@
-"""The columns of the data contract, for the peers that are written in Python."""
+"""The columns of the data contract, for the peers in Python."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ FEEDS = [Feed(feed.name, feed.suffix, feed.separator, feed.header, feed.columns[
 
 WINDOWS_1252 = "".join(bytes([byte]).decode("cp1252", "ignore") or chr(byte) for byte in range(256))
 
-# Without any of these no line is UTF-8 but those that are ASCII, and the file can be decoded as a whole.
+# Without any of these bytes, only ASCII lines are UTF-8, and the file can be decoded as a whole.
 MULTI_BYTE = re.compile(rb"[\xc2-\xf4][\x80-\xbf]")
 
 
 def utf8(path: Path) -> bytes:
-    """The text of a raw file, plain and without a byte-order mark; lines that are no UTF-8 are in Windows-1252."""
+    """Returns the text of a raw file, decompressed, without byte-order mark. Lines that are not UTF-8 are Windows-1252."""
     data = path.read_bytes()
     if path.suffix == ".gz":
         data = gzip.decompress(data)
