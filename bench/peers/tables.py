@@ -34,7 +34,7 @@ MULTI_BYTE = re.compile(rb"[\xc2-\xf4][\x80-\xbf]")
 
 
 def utf8(path: Path) -> bytes:
-    """Returns the text of a raw file, decompressed, without byte-order mark. Lines that are not UTF-8 are Windows-1252."""
+    """Returns the text of a raw file without its byte-order mark. Lines that are not UTF-8 are Windows-1252."""
     data = path.read_bytes()
     if path.suffix == ".gz":
         data = gzip.decompress(data)
