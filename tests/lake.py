@@ -201,7 +201,7 @@ def read_json(text: str) -> list[dict]:
 
 
 class Process:
-    """A running command whose output is read line by line while it goes on."""
+    """A running command whose output is read line by line while it runs."""
 
     def __init__(self, command: list[str], env: dict[str, str], cwd: Path):
         self.command = command

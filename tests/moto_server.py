@@ -1,6 +1,6 @@
 """moto, an independent implementation of AWS, in this process: functions use it over HTTP, and tests inspect its state.
 
-In front of it stands a small application that
+A small application in front of it
 
 - records every call: each function has an access key of its own, as it has a role of its own on AWS;
 - returns the rows that a test sets for a query of Athena, and applies DDL to Glue (moto executes no

@@ -22,7 +22,7 @@ class Feed(NamedTuple):
     stem: str  # of its files' names
     separator: str
     raw: tuple[str, ...]  # the names of the 2nd to the last raw column
-    columns: list[oracle.Column]  # of the table, behind `intdate` and `ticker`
+    columns: list[oracle.Column]  # of the table, after `intdate` and `ticker`
 
 
 FEEDS = [Feed(feed.name, feed.suffix, feed.separator, feed.header, feed.columns[2:]) for feed in oracle.FEEDS.values()]

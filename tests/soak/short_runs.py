@@ -87,7 +87,7 @@ def write_changes(folder: Path, raw: Path) -> list[tuple[Path, oracle.Expected]]
 
 
 def soak(folder: Path, runs: int, tell: Callable[[str], None] = lambda line: None) -> Summary:
-    """Runs the same day `runs` times in a lake below `folder`. `tell` gets a line for each failure."""
+    """Runs the same day `runs` times in a lake below `folder`. Calls `tell` with a line for each failure."""
     expected = write_raw(folder / "raw")
     changes = itertools.cycle(write_changes(folder / "changes", folder / "raw"))
     lake = Lake(folder / "home")
