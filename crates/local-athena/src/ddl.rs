@@ -1,28 +1,27 @@
-//! Carries out the statements that change the catalog, each in one transaction.
+//! Executes the statements that change the catalog, each in one transaction.
 
 use std::cmp::Ordering;
 use std::collections::HashSet;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use crate::answer::Row;
 use crate::catalog::{Catalog, Changes, Database, Partition, Table, TableColumn, TableKind};
-use crate::engine::Listing;
 use crate::error::{ErrorKind, QueryError};
+use crate::location::{key_of, list_visible};
 use crate::objects::ObjectFiles;
 use crate::partition_name;
-use crate::select::{key_of, visible};
-use crate::show;
-use crate::sql::{Ddl, Name, PartitionSpec, PartitionTest, Test, refuse_properties};
+use crate::resolve::{canonical_value, no_table, partition_values};
+use crate::result_set::{MaterializedResult, Row, text_column};
+use crate::sql::{Comparison, Ddl, PartitionPredicate, PartitionSpec, QualifiedName, refuse_properties};
 
 pub(crate) use crate::sql::View;
 
-/// Runs any statement but CREATE VIEW, whose SELECT is planned first.
+/// Executes any DDL statement except CREATE VIEW: see [`create_view`], which needs the planned columns.
 pub(crate) fn run(
     catalog: &Catalog,
     objects: &dyn ObjectFiles,
     ddl: Ddl,
     database: &str,
-) -> Result<Listing, QueryError> {
+) -> Result<MaterializedResult, QueryError> {
     match ddl {
         Ddl::RepairTable { table } => return repair(catalog, objects, &table, database),
         ddl => catalog.change(|changes| change(changes, ddl, database))?,
@@ -59,7 +58,7 @@ fn change(changes: &Changes<'_>, ddl: Ddl, database: &str) -> Result<(), QueryEr
         }
         Ddl::MovePartition { table, spec, location } => {
             let table = external_table(changes, &table, database)?;
-            let values = values(&table, &spec)?;
+            let values = partition_values(&table, &spec)?;
             let partition = Partition { values, location };
             match changes.move_partition(&table, &partition)? {
                 true => Ok(()),
@@ -82,7 +81,7 @@ fn change(changes: &Changes<'_>, ddl: Ddl, database: &str) -> Result<(), QueryEr
         Ddl::DropPartitions { table, if_exists, partitions } => {
             let table = external_table(changes, &table, database)?;
             let mut partitions = partitions.iter();
-            partitions.try_for_each(|tests| drop_partitions(changes, &table, tests, if_exists))
+            partitions.try_for_each(|predicates| drop_partitions(changes, &table, predicates, if_exists))
         }
         Ddl::RepairTable { .. } | Ddl::CreateView(_) => {
             Err(QueryError::new(ErrorKind::Internal, "this statement is no plain change of the catalog"))
@@ -90,13 +89,13 @@ fn change(changes: &Changes<'_>, ddl: Ddl, database: &str) -> Result<(), QueryEr
     }
 }
 
-/// Seconds since 1970.
+/// Returns the current time in seconds since 1970.
 pub(crate) fn now() -> i64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH);
     since.map_or(0, |since| since.as_secs() as i64)
 }
 
-/// Hive's way of saying that a change was refused by the catalog.
+/// Hive's error for a change that the catalog refuses.
 fn task_failed(kind: ErrorKind, message: impl std::fmt::Display) -> QueryError {
     QueryError::ddl(
         kind,
@@ -146,7 +145,7 @@ fn create_table(changes: &Changes<'_>, new: &Table, if_not_exists: bool) -> Resu
     }
 }
 
-/// Whether a table could be queried that has these columns and keys.
+/// Checks that columns and partition keys have distinct names, and that the keys have types that Hive allows.
 pub(crate) fn check_columns(table: &Table) -> Result<(), QueryError> {
     let mut taken = HashSet::new();
     for column in &table.columns {
@@ -168,7 +167,7 @@ pub(crate) fn check_columns(table: &Table) -> Result<(), QueryError> {
     Ok(())
 }
 
-fn drop_table(changes: &Changes<'_>, name: &Name, database: &str, if_exists: bool) -> Result<(), QueryError> {
+fn drop_table(changes: &Changes<'_>, name: &QualifiedName, database: &str, if_exists: bool) -> Result<(), QueryError> {
     match find(changes, name, database)? {
         None if if_exists => Ok(()),
         None => Err(no_table(name)),
@@ -179,7 +178,7 @@ fn drop_table(changes: &Changes<'_>, name: &Name, database: &str, if_exists: boo
     }
 }
 
-fn drop_view(changes: &Changes<'_>, name: &Name, database: &str, if_exists: bool) -> Result<(), QueryError> {
+fn drop_view(changes: &Changes<'_>, name: &QualifiedName, database: &str, if_exists: bool) -> Result<(), QueryError> {
     match find(changes, name, database)? {
         None if if_exists => Ok(()),
         None => Err(no_table(name)),
@@ -191,19 +190,12 @@ fn drop_view(changes: &Changes<'_>, name: &Name, database: &str, if_exists: bool
     }
 }
 
-fn find(changes: &Changes<'_>, name: &Name, database: &str) -> Result<Option<Table>, QueryError> {
+fn find(changes: &Changes<'_>, name: &QualifiedName, database: &str) -> Result<Option<Table>, QueryError> {
     let database = name.database.as_deref().unwrap_or(database);
     changes.table(database, &name.table)
 }
 
-/// Hive's way of saying that there is no such table.
-pub(crate) fn no_table(name: &Name) -> QueryError {
-    let database = name.database.iter().map(|database| format!("{database}."));
-    let full = format!("{}{}", database.collect::<String>(), name.table);
-    QueryError::ddl(ErrorKind::TableNotFound, format_args!("SemanticException [Error 10001]: Table not found {full}"))
-}
-
-fn external_table(changes: &Changes<'_>, name: &Name, database: &str) -> Result<Table, QueryError> {
+fn external_table(changes: &Changes<'_>, name: &QualifiedName, database: &str) -> Result<Table, QueryError> {
     let table = find(changes, name, database)?.ok_or_else(|| no_table(name))?;
     match table.kind {
         TableKind::External { .. } => Ok(table),
@@ -214,52 +206,6 @@ fn external_table(changes: &Changes<'_>, name: &Name, database: &str) -> Result<
     }
 }
 
-/// The values of a specification that names every key of the table once, in the order of the keys.
-pub(crate) fn values(table: &Table, spec: &PartitionSpec) -> Result<Vec<String>, QueryError> {
-    let wrong = |why: &str| {
-        let spec: Vec<_> = spec.iter().map(|(key, value)| format!("{key}={value}")).collect();
-        QueryError::ddl(ErrorKind::Ddl, format_args!("SemanticException Partition spec {{{}}} {why}", spec.join(", ")))
-    };
-    if table.partition_keys.is_empty() {
-        return Err(wrong("exists, but the table is not partitioned"));
-    }
-    let is_key = |name: &str| table.partition_keys.iter().any(|key| key.name == name);
-    if !spec.iter().all(|(name, _)| is_key(name)) {
-        return Err(wrong("contains non-partition columns"));
-    }
-    if spec.len() != table.partition_keys.len() {
-        return Err(wrong("does not name every partition column once"));
-    }
-    let keys = table.partition_keys.iter();
-    keys.map(|key| {
-        let value = spec.iter().find(|(name, _)| *name == key.name);
-        let (_, value) = value.ok_or_else(|| wrong("does not name every partition column once"))?;
-        canonical(key, value)
-    })
-    .collect()
-}
-
-/// A key's value in the one form in which the catalog keeps it: `04` of a whole number is `4`.
-pub(crate) fn canonical(key: &TableColumn, value: &str) -> Result<String, QueryError> {
-    let wrong = || {
-        QueryError::ddl(
-            ErrorKind::Ddl,
-            format_args!("SemanticException the value '{value}' of partition column {} is no {}", key.name, key.ty),
-        )
-    };
-    if key.ty.is_integer() {
-        return value.parse::<i64>().map(|n| n.to_string()).map_err(|_| wrong());
-    }
-    if key.ty == crate::types::HiveType::Date {
-        let date = value.parse::<chrono::NaiveDate>();
-        return date.map(|date| date.to_string()).map_err(|_| wrong());
-    }
-    if value.is_empty() {
-        return Err(wrong());
-    }
-    Ok(value.to_owned())
-}
-
 fn add_partition(
     changes: &Changes<'_>,
     table: &Table,
@@ -267,11 +213,11 @@ fn add_partition(
     location: Option<String>,
     if_not_exists: bool,
 ) -> Result<(), QueryError> {
-    let values = values(table, spec)?;
+    let values = partition_values(table, spec)?;
     let location = match (location, &table.kind) {
         (Some(location), _) => location,
         (None, TableKind::External { location, .. }) => {
-            format!("{location}{}/", partition_name::of(table, &values))
+            format!("{location}{}/", partition_name::format(table, &values))
         }
         (None, TableKind::View { .. }) => return Err(no_partition_of_view()),
     };
@@ -288,32 +234,32 @@ fn no_partition_of_view() -> QueryError {
 }
 
 fn no_partition(table: &Table, partition: &Partition) -> QueryError {
-    let name = partition_name::of(table, &partition.values);
+    let name = partition_name::format(table, &partition.values);
     QueryError::ddl(ErrorKind::Ddl, format_args!("SemanticException [Error 10006]: Partition not found ({name})"))
 }
 
 fn drop_partitions(
     changes: &Changes<'_>,
     table: &Table,
-    tests: &[PartitionTest],
+    predicates: &[PartitionPredicate],
     if_exists: bool,
 ) -> Result<(), QueryError> {
     let mut found = changes.partitions(table)?;
-    for test in tests {
-        let at = table.partition_keys.iter().position(|key| key.name == test.key);
+    for predicate in predicates {
+        let at = table.partition_keys.iter().position(|key| key.name == predicate.key);
         let Some((at, key)) = at.and_then(|at| Some((at, table.partition_keys.get(at)?))) else {
-            let message = format!("SemanticException [Error 10098]: {} is no partition column", test.key);
+            let message = format!("SemanticException [Error 10098]: {} is no partition column", predicate.key);
             return Err(QueryError::ddl(ErrorKind::Ddl, message));
         };
-        let value = canonical(key, &test.value)?;
+        let value = canonical_value(key, &predicate.value)?;
         found.retain(|partition| {
             let own = partition.values.get(at).map_or("", String::as_str);
-            test.test.holds(compare(key, own, &value))
+            predicate.comparison.holds(compare(key, own, &value))
         });
     }
     if found.is_empty() && !if_exists {
-        let tests: Vec<_> = tests.iter().map(|t| format!("{} {}", t.key, t.value)).collect();
-        let message = format!("SemanticException [Error 10006]: Partition not found ({})", tests.join(", "));
+        let predicates: Vec<_> = predicates.iter().map(|p| format!("{} {}", p.key, p.value)).collect();
+        let message = format!("SemanticException [Error 10006]: Partition not found ({})", predicates.join(", "));
         return Err(QueryError::ddl(ErrorKind::Ddl, message));
     }
     found.iter().try_for_each(|partition| changes.remove_partition(table, partition).map(drop))
@@ -326,7 +272,7 @@ fn compare(key: &TableColumn, left: &str, right: &str) -> Ordering {
     }
 }
 
-impl Test {
+impl Comparison {
     fn holds(self, order: Ordering) -> bool {
         match self {
             Self::Equal => order.is_eq(),
@@ -339,16 +285,21 @@ impl Test {
     }
 }
 
-/// MSCK REPAIR TABLE: adds the partitions whose folders are there and that the catalog has not.
-fn repair(catalog: &Catalog, objects: &dyn ObjectFiles, name: &Name, database: &str) -> Result<Listing, QueryError> {
+/// MSCK REPAIR TABLE: adds the partitions that have a folder below the table's location and are not in the catalog.
+fn repair(
+    catalog: &Catalog,
+    objects: &dyn ObjectFiles,
+    name: &QualifiedName,
+    database: &str,
+) -> Result<MaterializedResult, QueryError> {
     let database = name.database.as_deref().unwrap_or(database);
     let table = catalog.table(database, &name.table)?.ok_or_else(|| no_table(name))?;
     let TableKind::External { location, .. } = &table.kind else {
         return Err(no_partition_of_view());
     };
-    // Listing may take long: it is done before the transaction, which then looks again.
+    // Listing objects can take long, so it happens before the transaction, which then skips partitions that exist.
     let mut folders: Vec<(Vec<String>, String)> = Vec::new();
-    for object in visible(objects, location)? {
+    for object in list_visible(objects, location)? {
         let rest = object.key.get(key_of(location).len()..).unwrap_or_default();
         if let Some((values, folder)) = partition_name::parse(&table, rest)
             && !folders.iter().any(|(known, _)| *known == values)
@@ -360,7 +311,7 @@ fn repair(catalog: &Catalog, objects: &dyn ObjectFiles, name: &Name, database: &
     let added = catalog.change(|changes| {
         let mut added = Vec::new();
         for (values, location) in folders {
-            let path = partition_name::of(&table, &values);
+            let path = partition_name::format(&table, &values);
             if changes.add_partition(&table, &Partition { values, location })? {
                 added.push(format!("{}:{path}", table.name));
             }
@@ -373,16 +324,16 @@ fn repair(catalog: &Catalog, objects: &dyn ObjectFiles, name: &Name, database: &
         rows.push(vec![Some(all)]);
     }
     rows.extend(added.iter().map(|one| vec![Some(format!("Repair: Added partition to metastore {one}"))]));
-    Ok((vec![show::column("result", "string")], rows))
+    Ok((vec![text_column("result", "string")], rows))
 }
 
-/// Stores a view whose SELECT gives these columns.
+/// Stores a view. `columns` are those of its planned SELECT.
 pub(crate) fn create_view(
     catalog: &Catalog,
     view: &View,
     columns: Vec<TableColumn>,
     database: &str,
-) -> Result<Listing, QueryError> {
+) -> Result<MaterializedResult, QueryError> {
     let new = Table {
         database: view.name.database.clone().unwrap_or_else(|| database.to_owned()),
         name: view.name.table.clone(),

@@ -1,17 +1,19 @@
-//! Stacks that are deep enough for any statement: trees are walked by recursion, and users write them.
+//! Runs work on a large stack. sqlparser and DataFusion walk syntax trees and plans by recursion, and users determine
+//! how deep these are: on a default stack of 2 MB, a nested statement could overflow it and abort the process.
 
 use std::panic::resume_unwind;
 use std::thread;
 
 use crate::error::{ErrorKind, QueryError};
 
-/// Bytes of a stack; only what is used of it takes memory.
-pub(crate) const STACK: usize = 256 << 20;
+/// Size of a stack in bytes. The operating system commits only the pages that are touched, so a large stack costs
+/// nothing.
+pub(crate) const STACK_BYTES: usize = 256 << 20;
 
-/// Does the work on a deep stack, and waits for it.
+/// Runs `work` on a thread with a large stack and waits for its result.
 pub(crate) fn run<T: Send>(work: impl FnOnce() -> Result<T, QueryError> + Send) -> Result<T, QueryError> {
     thread::scope(|scope| {
-        let spawned = thread::Builder::new().stack_size(STACK).spawn_scoped(scope, work);
+        let spawned = thread::Builder::new().stack_size(STACK_BYTES).spawn_scoped(scope, work);
         match spawned.map(|thread| thread.join()) {
             Ok(Ok(done)) => done,
             Ok(Err(panic)) => resume_unwind(panic),

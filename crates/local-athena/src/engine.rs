@@ -1,4 +1,4 @@
-//! Runs statements: DDL on the catalog, SELECT on DataFusion.
+//! Executes statements: DDL and SHOW on the catalog, SELECT on DataFusion.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -7,35 +7,20 @@ use std::{fs, io};
 use futures::StreamExt;
 use tokio::sync::{mpsc, oneshot};
 
-use crate::answer::{Answer, Column, Row, Rows, Scanned, StatementKind};
 use crate::catalog::Catalog;
 use crate::ddl::{self, View};
 use crate::error::{ErrorKind, OpenError, QueryError};
+use crate::limits::Limits;
 use crate::objects::ObjectFiles;
-use crate::select::errors::of_run;
-use crate::select::{Planned, Planner};
+use crate::result_set::{MaterializedResult, ResultSet, Row, Rows, SharedPlan, StatementKind, text_column};
+use crate::result_text;
+use crate::select::errors::from_execution_error;
+use crate::select::{PlannedQuery, Planner};
 use crate::show;
 use crate::sql::{Ddl, ExplainForm, Form, Select, Statement};
-use crate::text;
 use crate::threads::{Task, Threads};
 
-/// What one engine may use, all its queries together.
-#[derive(Debug, Clone, Copy)]
-pub struct Limits {
-    /// Bytes of memory for sorts, joins and aggregations; beyond them data spills to disk.
-    pub memory: usize,
-    /// Threads that queries are spread over.
-    pub threads: usize,
-}
-
-impl Default for Limits {
-    /// 512 MB, which is taken only where it is needed, and as many threads as there are cores.
-    fn default() -> Self {
-        Self { memory: 512 << 20, threads: std::thread::available_parallelism().map_or(1, usize::from) }
-    }
-}
-
-/// An Athena of one's own: a catalog and the objects that its tables are made of.
+/// An embedded Athena: a catalog, and the objects that its tables consist of.
 pub struct Engine {
     parts: Arc<Parts>,
     threads: Threads,
@@ -47,11 +32,8 @@ struct Parts {
     planner: Planner,
 }
 
-/// The columns and rows of a statement that is done at once.
-pub(crate) type Listing = (Vec<Column>, Vec<Row>);
-
 impl Engine {
-    /// Opens the catalog file, made when it is not there, with the default [`Limits`].
+    /// Opens the catalog file with the default [`Limits`]. Creates the file when it does not exist.
     ///
     /// # Errors
     /// [`OpenError`] when the file is no catalog or its folder cannot be written.
@@ -59,7 +41,7 @@ impl Engine {
         Self::open_with(catalog_db, objects, Limits::default())
     }
 
-    /// As [`Engine::open`]; what does not fit in `limits.memory` goes to the folder
+    /// As [`Engine::open`], with other limits. Data that does not fit in `limits.memory` spills to the folder
     /// `athena-spill` beside the catalog file, which is emptied first.
     ///
     /// # Errors
@@ -79,13 +61,13 @@ impl Engine {
         &self.parts.catalog
     }
 
-    /// Runs one statement; names without a database are looked up in `database`.
-    /// Dropping the future, or the answer, stops a query. A change of the catalog, once begun, is
-    /// carried out.
+    /// Executes one statement. Names without a database are resolved in `database`.
+    ///
+    /// Dropping the future, or the result, cancels a query. A change of the catalog that has begun is completed.
     ///
     /// # Errors
-    /// [`QueryError`] as Athena would word it. A SELECT may also fail later, from [`Rows::next`].
-    pub async fn execute(&self, statement: &Statement, database: &str) -> Result<Answer, QueryError> {
+    /// [`QueryError`] with Athena's message. A SELECT can also fail later, in [`Rows::next`].
+    pub async fn execute(&self, statement: &Statement, database: &str) -> Result<ResultSet, QueryError> {
         let parts = self.parts.clone();
         let database = database.to_lowercase();
         let (columns, rows) = match statement.form.clone() {
@@ -107,20 +89,20 @@ impl Engine {
                 finished(self.threads.start_blocking(work)).await?
             }
         };
-        Ok(Answer { kind: statement.kind(), columns, rows: Rows::ready(rows) })
+        Ok(ResultSet { kind: statement.kind(), columns, rows: Rows::ready(rows) })
     }
 
-    async fn select(&self, select: Arc<Select>, database: String) -> Result<Answer, QueryError> {
+    async fn select(&self, select: Arc<Select>, database: String) -> Result<ResultSet, QueryError> {
         let (give_columns, columns) = oneshot::channel();
-        // One batch waits while one is taken: the slower side bounds the memory.
+        // A bounded channel is backpressure: a slow reader pauses the query, and at most one batch waits in memory.
         let (give_rows, batches) = mpsc::channel(1);
-        let scanned = Scanned::default();
+        let scanned = SharedPlan::default();
         let (parts, plan) = (self.parts.clone(), scanned.clone());
         let query = self.threads.start(async move {
             let rows = give_rows.clone();
             let running = async move {
                 let planned = parts.plan(&select, &database).await?;
-                // Nobody takes the columns of an answer that is no longer wanted.
+                // Fails when the caller has dropped the future; the query is then cancelled anyway.
                 let _ = give_columns.send(planned.columns().to_vec());
                 stream(planned, &plan, &rows).await
             };
@@ -130,8 +112,8 @@ impl Engine {
         });
         let mut rows = Rows::running(batches, query, scanned);
         match columns.await {
-            Ok(columns) => Ok(Answer { kind: StatementKind::Dml, columns, rows }),
-            // The query failed before it had columns: its error is all that comes.
+            Ok(columns) => Ok(ResultSet { kind: StatementKind::Dml, columns, rows }),
+            // The query failed before it had columns, so its first item is the error.
             Err(_) => match rows.next().await {
                 Err(error) => Err(error),
                 Ok(_) => Err(ended_early()),
@@ -141,12 +123,17 @@ impl Engine {
 }
 
 impl Parts {
-    async fn plan(&self, select: &Select, database: &str) -> Result<Planned, QueryError> {
+    async fn plan(&self, select: &Select, database: &str) -> Result<PlannedQuery, QueryError> {
         let snapshot = self.catalog.snapshot()?;
         self.planner.plan(select, database, snapshot).await
     }
 
-    async fn explain(&self, select: &Select, form: ExplainForm, database: &str) -> Result<Listing, QueryError> {
+    async fn explain(
+        &self,
+        select: &Select,
+        form: ExplainForm,
+        database: &str,
+    ) -> Result<MaterializedResult, QueryError> {
         let planned = self.plan(select, database).await?;
         let (column, text) = match form {
             ExplainForm::Logical => ("Query Plan", planned.logical_text()?),
@@ -154,25 +141,25 @@ impl Parts {
             ExplainForm::Validate => ("Valid", "true".to_owned()),
         };
         let rows = text.lines().map(|line| vec![Some(line.to_owned())]);
-        Ok((vec![show::column(column, "varchar")], rows.collect()))
+        Ok((vec![text_column(column, "varchar")], rows.collect()))
     }
 
-    async fn create_view(&self, view: &View, database: &str) -> Result<Listing, QueryError> {
+    async fn create_view(&self, view: &View, database: &str) -> Result<MaterializedResult, QueryError> {
         let columns = self.plan(&view.select, database).await?.view_columns()?;
         ddl::create_view(&self.catalog, view, columns, database)
     }
 }
 
-/// Sends a query's rows, batch by batch, until they end or nobody takes them.
+/// Sends a query's rows, batch by batch, until they end or the receiver is dropped.
 async fn stream(
-    planned: Planned,
-    scanned: &Scanned,
+    planned: PlannedQuery,
+    scanned: &SharedPlan,
     rows: &mpsc::Sender<Result<Vec<Row>, QueryError>>,
 ) -> Result<(), QueryError> {
     let mut running = planned.start().await?;
     let _ = scanned.set(running.plan);
     while let Some(batch) = running.stream.next().await {
-        let batch = text::rows(&batch.map_err(|error| of_run(&error))?)?;
+        let batch = result_text::rows(&batch.map_err(|error| from_execution_error(&error))?)?;
         if !batch.is_empty() && rows.send(Ok(batch)).await.is_err() {
             break;
         }

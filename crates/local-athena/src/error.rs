@@ -1,14 +1,14 @@
-//! Why a statement failed, in the kinds and words that Athena uses.
+//! Errors of statements, with Athena's names and messages.
 
 use std::fmt;
 use std::path::PathBuf;
 
-/// What went wrong; its [`Display`](fmt::Display) is Athena's name for it, `TABLE_NOT_FOUND`.
+/// The kind of a failure. Its [`Display`](fmt::Display) is Athena's error name: `TABLE_NOT_FOUND`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum ErrorKind {
-    /// The text is no statement. Athena refuses it before a query exists (`MALFORMED_QUERY`).
+    /// The text does not parse. Athena refuses it before a query exists (`MALFORMED_QUERY`).
     Syntax,
-    /// The statement is well formed but makes no sense, in a way that has no name of its own.
+    /// The statement parses but is invalid, in a way that has no error name of its own.
     Semantic,
     /// No such catalog.
     CatalogNotFound,
@@ -20,9 +20,9 @@ pub enum ErrorKind {
     ColumnNotFound,
     /// No such function.
     FunctionNotFound,
-    /// A name that two relations have.
+    /// A column name that occurs in two relations.
     AmbiguousName,
-    /// An operator, function or cast over types that it does not take.
+    /// An operator, function or cast that does not accept the types of its arguments.
     TypeMismatch,
     /// A selected column that is neither grouped nor aggregated.
     ExpressionNotAggregate,
@@ -30,33 +30,33 @@ pub enum ErrorKind {
     ExpressionNotScalar,
     /// A view's column without a name.
     MissingColumnName,
-    /// A value that cannot be cast to the type asked for.
+    /// A value that cannot be cast to the target type.
     InvalidCastArgument,
-    /// A function that was given a value it cannot work on.
+    /// A value that a function does not accept.
     InvalidFunctionArgument,
     /// A number that does not fit its type.
     NumericValueOutOfRange,
     /// Integer division by zero.
     DivisionByZero,
-    /// The database, table, partition or view is there already.
+    /// The database, table, partition or view exists already.
     AlreadyExists,
-    /// A DDL statement that cannot be carried out (a missing database, a database that is not empty).
+    /// A DDL statement that cannot be executed: a missing database, or a database that is not empty.
     Ddl,
-    /// Valid on Athena, or elsewhere, but not here.
+    /// Valid on Athena or another engine, and not supported here.
     NotSupported,
-    /// A file that is not of its table's format, or whose column has another type than the table's.
+    /// A file that does not have its table's format, or a column whose type in the file differs from the table's.
     BadData,
-    /// A line of a file that is no row.
+    /// A line of a JSON file that is not a row.
     Cursor,
     /// A file that is listed but cannot be read.
     CannotOpenSplit,
     /// The plan of the query is too large.
     TooManyStages,
-    /// A GROUP BY with CUBE, ROLLUP or GROUPING SETS that make too many of them.
+    /// A GROUP BY whose CUBE, ROLLUP or GROUPING SETS produce too many grouping sets.
     TooManyGroupingSets,
-    /// The query needs more memory or disk than it may have.
+    /// The query needs more memory or disk than it may use.
     ExhaustedResources,
-    /// A fault of this program or of its disk.
+    /// A defect of this program, or a failure of its disk.
     Internal,
 }
 
@@ -92,20 +92,20 @@ impl fmt::Display for ErrorKind {
     }
 }
 
-/// A statement's failure. Its message is Athena's `StateChangeReason`,
-/// `TABLE_NOT_FOUND: line 1:15: Table 'awsdatacatalog.market.quotas' does not exist`; for a
-/// [`ErrorKind::Syntax`] error it is what `StartQueryExecution` refuses the text with, without a kind.
+/// The failure of a statement. The message is Athena's `StateChangeReason`:
+/// `TABLE_NOT_FOUND: line 1:15: Table 'awsdatacatalog.market.quotas' does not exist`. The message of an
+/// [`ErrorKind::Syntax`] error has no kind; `StartQueryExecution` refuses the statement with it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
 pub struct QueryError {
-    /// What kind of failure this is.
+    /// The kind of failure.
     pub kind: ErrorKind,
-    /// What to tell the user, with line and column of the statement where they are known.
+    /// The message for the user, with line and column of the statement where they are known.
     pub message: String,
 }
 
 impl QueryError {
-    /// A failure in the words of Athena's query engine: `KIND: message`.
+    /// A failure in the format of Athena's query engine: `KIND: message`.
     pub(crate) fn new(kind: ErrorKind, message: impl fmt::Display) -> Self {
         let message = match kind {
             ErrorKind::Syntax => message.to_string(),
@@ -114,7 +114,12 @@ impl QueryError {
         Self { kind, message }
     }
 
-    /// A failure in the words of Athena's DDL engine, which is Hive's: `FAILED: message`.
+    /// A refusal of SQL that Athena or another engine supports and this one does not.
+    pub(crate) fn not_supported(what: &str) -> Self {
+        Self::new(ErrorKind::NotSupported, format_args!("{what} is not supported by the embedded Athena"))
+    }
+
+    /// A failure in the format of Athena's DDL engine, which is Hive's: `FAILED: message`.
     pub(crate) fn ddl(kind: ErrorKind, message: impl fmt::Display) -> Self {
         Self { kind, message: format!("FAILED: {message}") }
     }
@@ -134,7 +139,7 @@ pub enum OpenError {
     Catalog {
         /// The catalog file.
         path: PathBuf,
-        /// What SQLite said.
+        /// SQLite's error.
         source: rusqlite::Error,
     },
     /// The catalog was written by a newer version of this program.
@@ -144,15 +149,15 @@ pub enum OpenError {
         path: PathBuf,
         /// The version in the file.
         found: i64,
-        /// The newest version known here.
+        /// The newest version that this program reads.
         known: i64,
     },
-    /// The folder for spilled data cannot be made or emptied.
+    /// The folder for spilled data cannot be created or emptied.
     #[error("cannot prepare the folder {} for spilled data: {source}", path.display())]
     Spill {
         /// The folder.
         path: PathBuf,
-        /// What the disk said.
+        /// The error of the operating system.
         source: std::io::Error,
     },
     /// The query engine refused its limits.

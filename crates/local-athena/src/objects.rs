@@ -1,4 +1,4 @@
-//! Where a table's data is: objects under an S3 location, each one a plain file on this machine.
+//! The interface to S3: objects below a location, each stored as a plain file on this machine.
 
 use std::io;
 use std::path::PathBuf;
@@ -9,10 +9,9 @@ use std::time::SystemTime;
 pub struct ObjectFile {
     /// The object's key inside its bucket, `quotes/year=2020/month=4/day=1/part-0.parquet`.
     pub key: String,
-    /// Bytes in the object.
+    /// Size of the object in bytes.
     pub size: u64,
-    /// The tag of the object's version, without quotes, where the objects have such tags: the MD5 of its bytes in 32
-    /// hexadecimal digits, or another text.
+    /// The object's ETag without quotes, if it has one: the MD5 of its bytes in 32 hexadecimal digits, or another text.
     pub etag: Option<String>,
     /// Absolute path of the file with the object's bytes.
     pub path: PathBuf,
@@ -20,14 +19,15 @@ pub struct ObjectFile {
     pub last_modified: SystemTime,
 }
 
-/// The objects that tables are made of. The embedded S3 implements it; tests use a folder.
+/// Lists objects. The embedded S3 implements it; tests use a folder.
 pub trait ObjectFiles: Send + Sync {
-    /// Every object whose key begins with the location's prefix, at any depth, in any order.
+    /// Returns every object whose key begins with the location's prefix, at any depth, in any order. The list is empty
+    /// when no key has the prefix.
     ///
-    /// `location` is `s3://bucket/prefix/` and always ends with a slash. A prefix that no object
-    /// has gives an empty list. Called on a thread where blocking is allowed.
+    /// `location` is `s3://bucket/prefix/` and always ends with a slash. The engine calls this on a thread that may
+    /// block.
     ///
     /// # Errors
-    /// [`io::ErrorKind::NotFound`] when the bucket does not exist, otherwise what the disk said.
+    /// [`io::ErrorKind::NotFound`] when the bucket does not exist, otherwise the error of the operating system.
     fn list(&self, location: &str) -> io::Result<Vec<ObjectFile>>;
 }

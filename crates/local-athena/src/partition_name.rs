@@ -1,21 +1,22 @@
-//! The path of a partition, `year=2020/month=4/day=1`, as folders and SHOW PARTITIONS write it.
+//! The name of a partition, `year=2020/month=4/day=1`: its folder in a Hive layout, and its row in SHOW PARTITIONS.
 
 use crate::catalog::Table;
 use crate::types::HiveType;
 
-/// The path of a partition's values.
-pub(crate) fn of(table: &Table, values: &[String]) -> String {
+/// Returns the name of the partition with these values.
+pub(crate) fn format(table: &Table, values: &[String]) -> String {
     let pairs = table.partition_keys.iter().zip(values);
     let parts: Vec<_> = pairs.map(|(key, value)| format!("{}={}", key.name, escaped(value))).collect();
     parts.join("/")
 }
 
-/// The values that the start of a path names, and that start; `None` when it names no partition.
+/// Parses the partition name at the start of a path. Returns the values, and the part of the path that names them;
+/// `None` when the path does not begin with the name of a partition.
 pub(crate) fn parse<'a>(table: &Table, path: &'a str) -> Option<(Vec<String>, &'a str)> {
     let mut values = Vec::new();
     let mut rest = path;
     for key in &table.partition_keys {
-        let (part, behind) = rest.split_once('/')?;
+        let (part, after) = rest.split_once('/')?;
         let (name, value) = part.split_once('=')?;
         if !name.eq_ignore_ascii_case(&key.name) {
             return None;
@@ -26,17 +27,18 @@ pub(crate) fn parse<'a>(table: &Table, path: &'a str) -> Option<(Vec<String>, &'
             HiveType::Date => value.parse::<chrono::NaiveDate>().ok()?.to_string(),
             _ => value,
         });
-        rest = behind;
+        rest = after;
     }
     let folder = path[..path.len() - rest.len()].trim_end_matches('/');
     (!values.is_empty()).then_some((values, folder))
 }
 
-/// The characters that Hive does not leave in a path.
+/// Returns whether Hive escapes a character in a path.
 fn is_special(c: char) -> bool {
     c.is_ascii_control() || "\"#%'*/:=?\\{[]^".contains(c)
 }
 
+/// Escapes a value: `a/b` is `a%2Fb`.
 fn escaped(value: &str) -> String {
     let mut out = String::with_capacity(value.len());
     for c in value.chars() {
@@ -49,21 +51,21 @@ fn escaped(value: &str) -> String {
     out
 }
 
-/// `None` for text that is broken by its escapes.
+/// Returns the value, or `None` when the unescaped bytes are not UTF-8.
 fn unescaped(value: &str) -> Option<String> {
     let mut bytes = Vec::with_capacity(value.len());
     let mut rest = value.as_bytes();
-    while let Some((first, behind)) = rest.split_first() {
-        let code = (*first == b'%').then(|| behind.get(..2)).flatten();
+    while let Some((first, after)) = rest.split_first() {
+        let code = (*first == b'%').then(|| after.get(..2)).flatten();
         let code = code.and_then(|code| u8::from_str_radix(std::str::from_utf8(code).ok()?, 16).ok());
         match code {
             Some(code) => {
                 bytes.push(code);
-                rest = &behind[2..];
+                rest = &after[2..];
             }
             None => {
                 bytes.push(*first);
-                rest = behind;
+                rest = after;
             }
         }
     }
@@ -95,7 +97,7 @@ mod tests {
     fn paths_read_and_write() {
         let table = table(&[("year", HiveType::Int), ("month", HiveType::Int)]);
         let values = vec!["2020".to_owned(), "4".to_owned()];
-        assert_eq!(of(&table, &values), "year=2020/month=4");
+        assert_eq!(format(&table, &values), "year=2020/month=4");
         let parsed = parse(&table, "year=2020/month=04/run=1/part-0.parquet");
         assert_eq!(parsed, Some((values, "year=2020/month=04")));
         for other in ["year=2020/part-0.parquet", "year=x/month=4/a", "month=4/year=2020/a", ""] {
@@ -107,7 +109,7 @@ mod tests {
         #[test]
         fn any_text_survives(value in "\\PC{1,10}") {
             let table = table(&[("k", HiveType::String)]);
-            let path = format!("{}/file", of(&table, std::slice::from_ref(&value)));
+            let path = format!("{}/file", format(&table, std::slice::from_ref(&value)));
             let (values, _) = parse(&table, &path).unwrap();
             prop_assert_eq!(values, vec![value]);
         }

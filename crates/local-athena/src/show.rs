@@ -1,22 +1,16 @@
-//! The statements that show the catalog: SHOW and DESCRIBE.
+//! Executes the statements that read the catalog: SHOW and DESCRIBE.
 
 use regex::RegexBuilder;
 
-use crate::answer::{Column, Row};
 use crate::catalog::{Catalog, Snapshot, Table, TableKind};
-use crate::ddl::{no_table, values};
-use crate::engine::Listing;
 use crate::error::{ErrorKind, QueryError};
 use crate::partition_name;
-use crate::sql::{Name, PartitionSpec, Show};
+use crate::resolve::{no_table, partition_values};
+use crate::result_set::{MaterializedResult, Row, text_column};
+use crate::sql::{PartitionSpec, QualifiedName, Show};
 
-/// A column of text in a listing.
-pub(crate) fn column(name: &str, ty: &str) -> Column {
-    Column { name: name.to_owned(), ty: ty.to_owned(), precision: 0, scale: 0 }
-}
-
-/// Runs one of the statements.
-pub(crate) fn run(catalog: &Catalog, what: &Show, database: &str) -> Result<Listing, QueryError> {
+/// Executes one of the statements on a snapshot of the catalog.
+pub(crate) fn run(catalog: &Catalog, what: &Show, database: &str) -> Result<MaterializedResult, QueryError> {
     let snapshot = catalog.snapshot()?;
     match what {
         Show::Databases { pattern } => {
@@ -56,7 +50,7 @@ fn is_view(table: &Table) -> bool {
     matches!(table.kind, TableKind::View { .. })
 }
 
-fn find(snapshot: &Snapshot, name: &Name, database: &str) -> Result<Table, QueryError> {
+fn find(snapshot: &Snapshot, name: &QualifiedName, database: &str) -> Result<Table, QueryError> {
     let database = name.database.as_deref().unwrap_or(database);
     let found = snapshot.table(database, &name.table)?;
     found.ok_or_else(|| no_table(name))
@@ -70,13 +64,17 @@ fn tables_of(snapshot: &Snapshot, database: &str) -> Result<Vec<Table>, QueryErr
     snapshot.tables(database)
 }
 
-/// One column of text.
-fn listing(name: &str, values: impl IntoIterator<Item = String>) -> Listing {
+/// Returns a result of one column of text.
+fn listing(name: &str, values: impl IntoIterator<Item = String>) -> MaterializedResult {
     let rows = values.into_iter().map(|value| vec![Some(value)]);
-    (vec![column(name, "string")], rows.collect())
+    (vec![text_column(name, "string")], rows.collect())
 }
 
-fn names_like(column: &str, names: impl Iterator<Item = String>, pattern: Option<&str>) -> Result<Listing, QueryError> {
+fn names_like(
+    column: &str,
+    names: impl Iterator<Item = String>,
+    pattern: Option<&str>,
+) -> Result<MaterializedResult, QueryError> {
     let Some(pattern) = pattern else {
         return Ok(listing(column, names));
     };
@@ -88,13 +86,13 @@ fn names_like(column: &str, names: impl Iterator<Item = String>, pattern: Option
     Ok(listing(column, names.filter(|name| regex.is_match(name))))
 }
 
-/// Hive's `*` is any text, and so is a regular expression's `.*`; a pattern means the whole name.
+/// Translates Hive's pattern to a regular expression for the whole name. `*` matches any text, and so does `.*`.
 fn hive_pattern(pattern: &str) -> String {
     let any = pattern.replace(".*", "*").replace('*', ".*");
     format!("^(?:{any})$")
 }
 
-fn partitions(snapshot: &Snapshot, name: &Name, database: &str) -> Result<Listing, QueryError> {
+fn partitions(snapshot: &Snapshot, name: &QualifiedName, database: &str) -> Result<MaterializedResult, QueryError> {
     let table = find(snapshot, name, database)?;
     if table.partition_keys.is_empty() {
         let message = format!(
@@ -104,11 +102,11 @@ fn partitions(snapshot: &Snapshot, name: &Name, database: &str) -> Result<Listin
         return Err(QueryError::ddl(ErrorKind::Ddl, message));
     }
     let partitions = snapshot.partitions(&table)?;
-    let paths = partitions.iter().map(|p| partition_name::of(&table, &p.values));
+    let paths = partitions.iter().map(|p| partition_name::format(&table, &p.values));
     Ok(listing("partition", paths))
 }
 
-fn properties(table: &Table, property: Option<&str>) -> Listing {
+fn properties(table: &Table, property: Option<&str>) -> MaterializedResult {
     let wanted = |(key, _): &&(String, String)| property.is_none_or(|wanted| wanted == key);
     let found = table.properties.iter().filter(wanted);
     listing(
@@ -120,12 +118,12 @@ fn properties(table: &Table, property: Option<&str>) -> Listing {
     )
 }
 
-/// Text in quotes for DDL.
+/// Returns the text as a string literal of DDL.
 fn quoted(text: &str) -> String {
     format!("'{}'", text.replace('\'', "''"))
 }
 
-fn create_table(table: &Table) -> Result<Listing, QueryError> {
+fn create_table(table: &Table) -> Result<MaterializedResult, QueryError> {
     let TableKind::External { location, format } = &table.kind else {
         let message = format!("SemanticException {} is a view: use SHOW CREATE VIEW", table.name);
         return Err(QueryError::ddl(ErrorKind::Ddl, message));
@@ -166,7 +164,7 @@ fn create_table(table: &Table) -> Result<Listing, QueryError> {
     Ok(listing("createtab_stmt", lines))
 }
 
-fn create_view(view: &Table) -> Result<Listing, QueryError> {
+fn create_view(view: &Table) -> Result<MaterializedResult, QueryError> {
     let TableKind::View { sql, .. } = &view.kind else {
         let message = format!("SemanticException {} is a table: use SHOW CREATE TABLE", view.name);
         return Err(QueryError::ddl(ErrorKind::Ddl, message));
@@ -176,13 +174,13 @@ fn create_view(view: &Table) -> Result<Listing, QueryError> {
     Ok(listing("Create View", lines))
 }
 
-/// Three columns: a name, a type and a comment, and in the formatted form whatever is told of the table.
+/// DESCRIBE: rows of name, type and comment. `formatted` appends the table's location, properties and storage.
 fn describe(
     snapshot: &Snapshot,
     table: &Table,
     formatted: bool,
     partition: Option<&PartitionSpec>,
-) -> Result<Listing, QueryError> {
+) -> Result<MaterializedResult, QueryError> {
     let mut rows: Vec<Row> = Vec::new();
     let head = |rows: &mut Vec<Row>| {
         rows.push(three("# col_name", "data_type", "comment"));
@@ -217,7 +215,7 @@ fn describe(
         rows.push(three("", "", ""));
         rows.push(three("Location:", location, ""));
     }
-    let columns = ["col_name", "data_type", "comment"].map(|name| column(name, "string"));
+    let columns = ["col_name", "data_type", "comment"].map(|name| text_column(name, "string"));
     Ok((columns.to_vec(), rows))
 }
 
@@ -226,11 +224,11 @@ fn three(name: &str, ty: &str, comment: &str) -> Row {
 }
 
 fn partition_location(snapshot: &Snapshot, table: &Table, spec: &PartitionSpec) -> Result<String, QueryError> {
-    let wanted = values(table, spec)?;
+    let wanted = partition_values(table, spec)?;
     let partitions = snapshot.partitions(table)?;
     let found = partitions.into_iter().find(|p| p.values == wanted);
     found.map(|p| p.location).ok_or_else(|| {
-        let name = partition_name::of(table, &wanted);
+        let name = partition_name::format(table, &wanted);
         QueryError::ddl(ErrorKind::Ddl, format_args!("SemanticException [Error 10006]: Partition not found ({name})"))
     })
 }

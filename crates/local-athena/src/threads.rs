@@ -1,20 +1,21 @@
-//! The threads that queries run on.
+//! The thread pool that queries run on.
 //!
-//! They are the engine's own: a query computes for long stretches, which would hold up whoever
-//! shares its threads, and it needs a deeper stack than a server's threads have.
+//! It is separate from the runtime of the embedded endpoint for two reasons: a query computes for long stretches
+//! without an await, which would delay other tasks on the same threads, and it needs a [larger
+//! stack](crate::deep_stack).
 
 use std::io;
 
 use tokio::runtime::{Builder, Runtime};
 use tokio::task::JoinHandle;
 
-use crate::deep_stack::STACK;
+use crate::cancellation::CancellationToken;
+use crate::deep_stack::STACK_BYTES;
 use crate::error::{ErrorKind, QueryError};
-use crate::stop::Stop;
 
-/// A pool of threads that ends its work when it is dropped.
+/// A thread pool. Dropping it cancels its tasks.
 pub(crate) struct Threads {
-    /// There until the drop.
+    /// `None` only while the pool is dropped.
     runtime: Option<Runtime>,
 }
 
@@ -23,41 +24,45 @@ impl Threads {
         let runtime = Builder::new_multi_thread()
             .worker_threads(count.max(1))
             .thread_name("athena")
-            .thread_stack_size(STACK)
+            .thread_stack_size(STACK_BYTES)
             .build()?;
         Ok(Self { runtime: Some(runtime) })
     }
 
-    /// Starts work that waits now and then.
+    /// Spawns an async task.
     pub(crate) fn start<T: Send + 'static>(&self, work: impl Future<Output = T> + Send + 'static) -> Task<T> {
-        let stop = Stop::default();
-        let work = stop.around(work);
-        Task { handle: self.runtime.as_ref().map(|runtime| runtime.spawn(work)), stop }
+        let cancellation = CancellationToken::default();
+        let work = cancellation.scope(work);
+        Task { handle: self.runtime.as_ref().map(|runtime| runtime.spawn(work)), cancellation }
     }
 
-    /// Starts work that does not wait.
+    /// Runs blocking work on a thread for such work. It cannot be cancelled once it has begun.
     pub(crate) fn start_blocking<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Task<T> {
-        Task { handle: self.runtime.as_ref().map(|runtime| runtime.spawn_blocking(work)), stop: Stop::default() }
+        let cancellation = CancellationToken::default();
+        Task { handle: self.runtime.as_ref().map(|runtime| runtime.spawn_blocking(work)), cancellation }
     }
 }
 
 impl Drop for Threads {
     fn drop(&mut self) {
-        // An ordinary drop would wait for the threads, which is forbidden on an async caller's thread.
+        // Dropping a runtime blocks until its threads end, and tokio panics when that happens in an async context.
         if let Some(runtime) = self.runtime.take() {
             runtime.shutdown_background();
         }
     }
 }
 
-/// Work that has been started; dropping it stops it at its next wait, or at its next [`step`](crate::stop::step).
+/// A spawned task. Dropping it cancels the task at its next await or its next [`step`](crate::cancellation::step).
 pub(crate) struct Task<T> {
     handle: Option<JoinHandle<T>>,
-    stop: Stop,
+    cancellation: CancellationToken,
 }
 
 impl<T> Task<T> {
-    /// Waits for the work's result. A panic in it is an error here, and `None` is a second call.
+    /// Waits for the result of the task. Returns `None` from the second call on.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Internal`] when the task panicked or was cancelled.
     pub(crate) async fn result(&mut self) -> Result<Option<T>, QueryError> {
         let Some(handle) = self.handle.as_mut() else {
             return Ok(None);
@@ -82,7 +87,7 @@ fn panic_message(panic: &(dyn std::any::Any + Send)) -> String {
 impl<T> Drop for Task<T> {
     fn drop(&mut self) {
         if let Some(handle) = &self.handle {
-            self.stop.stop();
+            self.cancellation.cancel();
             handle.abort();
         }
     }
@@ -93,7 +98,7 @@ mod tests {
     use std::sync::mpsc;
 
     use super::*;
-    use crate::stop::step;
+    use crate::cancellation::step;
 
     #[test]
     fn work_that_never_waits_stops_when_nobody_wants_it() {

@@ -1,4 +1,4 @@
-//! The types of columns in their three languages: Hive's in DDL, Athena's in answers, Arrow's in memory.
+//! The types of columns, and their names in three systems: Hive's in DDL, Athena's in results, Arrow's in memory.
 
 use std::fmt;
 use std::str::FromStr;
@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use datafusion::arrow::datatypes::{DataType, Field, Fields, IntervalUnit, TimeUnit};
 
-/// A type as DDL writes it.
+/// A column type of DDL.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum HiveType {
     Boolean,
@@ -28,14 +28,14 @@ pub(crate) enum HiveType {
     Struct(Vec<(String, HiveType)>),
 }
 
-/// How deep types may nest: deeper ones are a mistake, and a danger to the stack.
-const DEEPEST: usize = 16;
+/// Maximum nesting of types. The parser recurses, so that deeper types could overflow the stack.
+const MAX_NESTING: usize = 16;
 
-/// All timestamps are kept in milliseconds, the precision of Athena's `timestamp`.
+/// The Arrow type of all timestamps: milliseconds, the precision of Athena's `timestamp`.
 pub(crate) const TIMESTAMP: DataType = DataType::Timestamp(TimeUnit::Millisecond, None);
 
 impl HiveType {
-    /// May a partition key have this type?
+    /// Returns whether a partition key may have this type.
     pub(crate) fn is_partition_key(&self) -> bool {
         matches!(
             self,
@@ -50,12 +50,12 @@ impl HiveType {
         )
     }
 
-    /// Is it a whole number?
+    /// Returns whether this is an integer type.
     pub(crate) fn is_integer(&self) -> bool {
         matches!(self, Self::TinyInt | Self::SmallInt | Self::Int | Self::BigInt)
     }
 
-    /// The type of the column in memory.
+    /// Returns the Arrow type of the column.
     pub(crate) fn arrow(&self) -> DataType {
         match self {
             Self::Boolean => DataType::Boolean,
@@ -88,7 +88,7 @@ impl HiveType {
         }
     }
 
-    /// The type as SELECT and `information_schema` write it: `varchar`, `array(double)`.
+    /// Returns the name of the type in SELECT and `information_schema`, which is Trino's: `varchar`, `array(double)`.
     pub(crate) fn trino(&self) -> String {
         match self {
             Self::Int => "integer".to_owned(),
@@ -106,8 +106,8 @@ impl HiveType {
         }
     }
 
-    /// The Hive type of a computed column, for the columns of a view.
-    pub(crate) fn of(ty: &DataType) -> Option<Self> {
+    /// Returns the Hive type of a computed column, for the columns of a view; `None` when Hive has no such type.
+    pub(crate) fn from_arrow(ty: &DataType) -> Option<Self> {
         Some(match ty {
             DataType::Boolean => Self::Boolean,
             DataType::Int8 => Self::TinyInt,
@@ -121,7 +121,7 @@ impl HiveType {
             DataType::Binary | DataType::LargeBinary | DataType::BinaryView => Self::Binary,
             DataType::Date32 => Self::Date,
             DataType::Timestamp(_, _) => Self::Timestamp,
-            DataType::List(item) => Self::Array(Box::new(Self::of(item.data_type())?)),
+            DataType::List(item) => Self::Array(Box::new(Self::from_arrow(item.data_type())?)),
             _ => return None,
         })
     }
@@ -154,7 +154,7 @@ impl fmt::Display for HiveType {
     }
 }
 
-/// The text that is no Hive type.
+/// The error for a text that is no Hive type.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("'{0}' is no type of a table's column")]
 pub(crate) struct UnknownType(String);
@@ -164,7 +164,7 @@ impl FromStr for HiveType {
 
     fn from_str(text: &str) -> Result<Self, UnknownType> {
         let compact: String = text.to_lowercase().split_whitespace().collect();
-        parse(&compact, DEEPEST).ok_or_else(|| UnknownType(text.to_owned()))
+        parse(&compact, MAX_NESTING).ok_or_else(|| UnknownType(text.to_owned()))
     }
 }
 
@@ -226,7 +226,7 @@ fn between<'a>(text: &'a str, start: &str, end: &str) -> Option<&'a str> {
     text.strip_prefix(start)?.strip_suffix(end)
 }
 
-/// Splits at the commas that stand outside all brackets.
+/// Splits at the commas outside all brackets.
 fn split_top(text: &str) -> Vec<&str> {
     let mut parts = Vec::new();
     let (mut depth, mut start) = (0_i32, 0);
@@ -245,16 +245,16 @@ fn split_top(text: &str) -> Vec<&str> {
     parts
 }
 
-/// A type in an answer's column information.
+/// The type of a result column, as in Athena's `ColumnInfo`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct AnswerType {
+pub(crate) struct ColumnType {
     pub(crate) name: &'static str,
     pub(crate) precision: u32,
     pub(crate) scale: u32,
 }
 
-/// How Athena names a computed column's type; `None` for a type that it has not got.
-pub(crate) fn answer_type(ty: &DataType) -> Option<AnswerType> {
+/// Returns Athena's type of a computed column; `None` when Athena has no such type.
+pub(crate) fn column_type(ty: &DataType) -> Option<ColumnType> {
     let (name, precision, scale) = match ty {
         DataType::Null => ("unknown", 0, 0),
         DataType::Boolean => ("boolean", 0, 0),
@@ -278,13 +278,13 @@ pub(crate) fn answer_type(ty: &DataType) -> Option<AnswerType> {
         DataType::List(_) | DataType::LargeList(_) | DataType::FixedSizeList(_, _) => ("array", 0, 0),
         DataType::Map(_, _) => ("map", 0, 0),
         DataType::Struct(_) => ("row", 0, 0),
-        DataType::Dictionary(_, value) => return answer_type(value),
+        DataType::Dictionary(_, value) => return column_type(value),
         _ => return None,
     };
-    Some(AnswerType { name, precision, scale })
+    Some(ColumnType { name, precision, scale })
 }
 
-/// A type as error messages and `typeof` name it: `bigint`, `varchar`, `array(double)`.
+/// Returns the name of a type in error messages and `typeof`: `bigint`, `varchar`, `array(double)`.
 pub(crate) fn type_name(ty: &DataType) -> String {
     match ty {
         DataType::Float32 => "real".to_owned(),
@@ -292,7 +292,7 @@ pub(crate) fn type_name(ty: &DataType) -> String {
         DataType::Timestamp(_, None) => "timestamp(3)".to_owned(),
         DataType::Timestamp(_, Some(_)) => "timestamp(3) with time zone".to_owned(),
         DataType::List(item) => format!("array({})", type_name(item.data_type())),
-        other => answer_type(other).map_or_else(|| other.to_string(), |ty| ty.name.to_owned()),
+        other => column_type(other).map_or_else(|| other.to_string(), |ty| ty.name.to_owned()),
     }
 }
 

@@ -1,59 +1,60 @@
-//! Changes that come by an API and not as a statement. Each is one transaction.
+//! Changes through the Glue API, without a statement. Each is one transaction.
 //!
-//! They keep to the rules of DDL: what a statement could not have made is refused, so that every table that is in the
-//! catalog can be queried.
+//! They obey the rules of DDL: a table or partition that no statement could create is refused, so that every table in
+//! the catalog can be queried.
 
 use super::{Catalog, Changes, Database, Partition, Table, TableKind};
-use crate::ddl::{canonical, check_columns, now};
+use crate::ddl::{check_columns, now};
 use crate::error::QueryError;
+use crate::resolve::canonical_value;
 use crate::sql::{folder, refuse_columns, refuse_properties};
 
-/// Why a change was not made.
+/// The reason why a change was refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ChangeError {
-    /// There is no such database.
+    /// The database does not exist.
     #[error("Database {0} not found.")]
     NoDatabase(String),
-    /// There is no such table.
+    /// The table does not exist.
     #[error("Table {0} not found.")]
     NoTable(String),
-    /// The table has no such partition.
+    /// The table has no partition with these values.
     #[error("Cannot find partition.")]
     NoPartition,
-    /// There is a database, table or partition of that name already.
+    /// A database, table or partition of this name exists.
     #[error("{0} already exists.")]
     AlreadyExists(&'static str),
-    /// The catalog cannot hold it.
+    /// The name, location, column or value is not valid.
     #[error("{0}")]
     Invalid(String),
-    /// A fault of the catalog file.
+    /// The catalog file cannot be read or written.
     #[error(transparent)]
     Internal(#[from] QueryError),
 }
 
-/// A partition that was passed over by a change of several.
+/// A partition that a batch operation skipped, and the reason. The same as `PartitionError` of Glue's API.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Refused {
-    /// Its values.
+pub struct PartitionError {
+    /// The values of the partition.
     pub values: Vec<String>,
     /// [`ChangeError::NoPartition`] or [`ChangeError::AlreadyExists`].
-    pub why: ChangeError,
+    pub error: ChangeError,
 }
 
-/// A partition in the place of another one of the same table.
+/// The replacement of a partition by another one of the same table.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Replacement {
     /// The values of the partition that is replaced.
     pub values: Vec<String>,
-    /// What it becomes, under the same values or others.
+    /// The new partition, with the same values or others.
     pub by: Partition,
 }
 
 impl Catalog {
-    /// Makes a database.
+    /// Creates a database.
     ///
     /// # Errors
-    /// [`ChangeError::AlreadyExists`]; [`ChangeError::Invalid`] for a name or a location that is none.
+    /// [`ChangeError::AlreadyExists`]; [`ChangeError::Invalid`] for an invalid name or location.
     pub fn create_database(&self, new: Database) -> Result<(), ChangeError> {
         let location = new.location.as_deref().map(folder).transpose().map_err(ChangeError::Invalid)?;
         let new = Database { name: name(&new.name)?, location, ..new };
@@ -75,11 +76,11 @@ impl Catalog {
         })
     }
 
-    /// Makes a table of files. When it was made is written by the catalog.
+    /// Creates an external table. Ignores `new.created`: the catalog sets the creation time.
     ///
     /// # Errors
-    /// [`ChangeError::NoDatabase`], [`ChangeError::AlreadyExists`]; [`ChangeError::Invalid`] for a table that could not be
-    /// queried, and for a view, which only a statement makes.
+    /// [`ChangeError::NoDatabase`], [`ChangeError::AlreadyExists`]; [`ChangeError::Invalid`] for a table that could not
+    /// be queried, and for a view, which only CREATE VIEW creates.
     pub fn create_table(&self, new: Table) -> Result<(), ChangeError> {
         let TableKind::External { location, format } = &new.kind else {
             return Err(ChangeError::Invalid("a view is made by the statement CREATE VIEW".to_owned()));
@@ -105,7 +106,7 @@ impl Catalog {
         })
     }
 
-    /// Removes a table or a view. Its files stay.
+    /// Removes a table or a view. Its files remain.
     ///
     /// # Errors
     /// [`ChangeError::NoDatabase`] and [`ChangeError::NoTable`].
@@ -113,33 +114,33 @@ impl Catalog {
         self.transact(|changes| Ok(changes.remove_table(&find(changes, database, table)?)?))
     }
 
-    /// Adds the partitions that `partitions` makes for the table as it is. Those whose values are there already are
-    /// left as they are, and come back.
+    /// Adds the partitions that `partitions` returns for the table. The closure runs inside the transaction, so it sees
+    /// the table that is changed. Returns the partitions that exist already and were skipped.
     ///
     /// # Errors
-    /// [`ChangeError::NoDatabase`], [`ChangeError::NoTable`]; [`ChangeError::Invalid`] where one of them cannot be held,
-    /// and then none is added.
+    /// [`ChangeError::NoDatabase`], [`ChangeError::NoTable`]; [`ChangeError::Invalid`] when one partition is invalid.
+    /// No partition is added after an error.
     pub fn add_partitions(
         &self,
         database: &str,
         table: &str,
         partitions: impl FnOnce(&Table) -> Result<Vec<Partition>, ChangeError>,
-    ) -> Result<Vec<Refused>, ChangeError> {
-        self.of_partitioned(database, table, |changes, table| {
+    ) -> Result<Vec<PartitionError>, ChangeError> {
+        self.change_partitions(database, table, |changes, table| {
             let mut refused = Vec::new();
             for partition in partitions(table)? {
                 let partition = checked(table, partition)?;
                 if !changes.add_partition(table, &partition)? {
                     let why = ChangeError::AlreadyExists("Partition");
-                    refused.push(Refused { values: partition.values, why });
+                    refused.push(PartitionError { values: partition.values, error: why });
                 }
             }
             Ok(refused)
         })
     }
 
-    /// Replaces partitions by others. Those that are not there, or whose new values another partition has, are left as
-    /// they are, and come back.
+    /// Replaces partitions by others. Returns those that were skipped: they do not exist, or another partition has the
+    /// new values.
     ///
     /// # Errors
     /// As [`Catalog::add_partitions`].
@@ -148,20 +149,20 @@ impl Catalog {
         database: &str,
         table: &str,
         replacements: impl FnOnce(&Table) -> Result<Vec<Replacement>, ChangeError>,
-    ) -> Result<Vec<Refused>, ChangeError> {
-        self.of_partitioned(database, table, |changes, table| {
+    ) -> Result<Vec<PartitionError>, ChangeError> {
+        self.change_partitions(database, table, |changes, table| {
             let mut refused = Vec::new();
             for Replacement { values, by } in replacements(table)? {
                 let by = checked(table, by)?;
                 if let Some(why) = replace(changes, table, &values, by)? {
-                    refused.push(Refused { values, why });
+                    refused.push(PartitionError { values, error: why });
                 }
             }
             Ok(refused)
         })
     }
 
-    /// Removes the partitions of these values. Values of which there is none come back.
+    /// Removes the partitions with these values. Returns the values that no partition has.
     ///
     /// # Errors
     /// [`ChangeError::NoDatabase`], [`ChangeError::NoTable`]; [`ChangeError::Invalid`] for a view.
@@ -170,20 +171,20 @@ impl Catalog {
         database: &str,
         table: &str,
         all: Vec<Vec<String>>,
-    ) -> Result<Vec<Refused>, ChangeError> {
-        self.of_partitioned(database, table, |changes, table| {
+    ) -> Result<Vec<PartitionError>, ChangeError> {
+        self.change_partitions(database, table, |changes, table| {
             let mut refused = Vec::new();
             for values in all {
                 let partition = Partition { values, location: String::new() };
                 if !changes.remove_partition(table, &partition)? {
-                    refused.push(Refused { values: partition.values, why: ChangeError::NoPartition });
+                    refused.push(PartitionError { values: partition.values, error: ChangeError::NoPartition });
                 }
             }
             Ok(refused)
         })
     }
 
-    fn of_partitioned<T>(
+    fn change_partitions<T>(
         &self,
         database: &str,
         table: &str,
@@ -199,7 +200,7 @@ impl Catalog {
     }
 }
 
-/// A name of a database or a table, in lower case.
+/// Checks the name of a database or a table, and returns it in lower case.
 fn name(text: &str) -> Result<String, ChangeError> {
     if text.is_empty() || text.len() > 255 || text.chars().any(char::is_control) {
         return Err(ChangeError::Invalid(format!("{text:?} is no name of a database or a table")));
@@ -215,8 +216,8 @@ fn find(changes: &Changes<'_>, database: &str, table: &str) -> Result<Table, Cha
     changes.table(&database, &table)?.ok_or(ChangeError::NoTable(table))
 }
 
-/// A partition as the catalog keeps it. Values in another form than the one of DDL are refused: `04` of a whole number
-/// would come back as `4`, and who added it would look for it in vain.
+/// Checks a partition, and returns it with a normalized location. Refuses values that are not in canonical form: the
+/// integer `04` would be stored as `4`, and the caller would not find its partition under `04`.
 fn checked(table: &Table, partition: Partition) -> Result<Partition, ChangeError> {
     let keys = &table.partition_keys;
     if partition.values.len() != keys.len() {
@@ -224,7 +225,7 @@ fn checked(table: &Table, partition: Partition) -> Result<Partition, ChangeError
         return Err(ChangeError::Invalid(message.to_owned()));
     }
     for (key, value) in keys.iter().zip(&partition.values) {
-        let form = canonical(key, value).map_err(|error| ChangeError::Invalid(error.message))?;
+        let form = canonical_value(key, value).map_err(|error| ChangeError::Invalid(error.message))?;
         if form != *value {
             let message = format!("the value '{value}' of the partition key {} is written '{form}'", key.name);
             return Err(ChangeError::Invalid(message));
@@ -233,7 +234,7 @@ fn checked(table: &Table, partition: Partition) -> Result<Partition, ChangeError
     Ok(Partition { location: folder(&partition.location).map_err(ChangeError::Invalid)?, ..partition })
 }
 
-/// Why nothing was replaced, if so.
+/// Replaces one partition. Returns the reason if it was skipped.
 fn replace(
     changes: &Changes<'_>,
     table: &Table,
@@ -296,7 +297,10 @@ mod tests {
         assert_eq!(add(vec![one.clone()]), Ok(Vec::new()));
         let two = partition("2021", "a", "s3://lake/2/");
         let refused = add(vec![partition("2020", "a", "s3://lake/other/"), two.clone()]).expect("one is added");
-        assert_eq!(refused, [Refused { values: one.values.clone(), why: ChangeError::AlreadyExists("Partition") }]);
+        assert_eq!(
+            refused,
+            [PartitionError { values: one.values.clone(), error: ChangeError::AlreadyExists("Partition") }]
+        );
         let one = Partition { location: "s3://lake/1/".to_owned(), ..one };
         assert_eq!(catalog.partitions("market", "quotes"), Ok(vec![one, two]));
     }
@@ -333,11 +337,11 @@ mod tests {
             Replacement { values: b.values.clone(), by: renamed.clone() },
         ];
         let refused = catalog.replace_partitions("market", "quotes", |_| Ok(replacements)).expect("replaced");
-        let whys: Vec<ChangeError> = refused.into_iter().map(|refused| refused.why).collect();
+        let whys: Vec<ChangeError> = refused.into_iter().map(|refused| refused.error).collect();
         assert_eq!(whys, [ChangeError::NoPartition, ChangeError::AlreadyExists("Partition")]);
         assert_eq!(catalog.partitions("market", "quotes"), Ok(vec![moved, renamed]));
         let refused = catalog.remove_partitions("market", "quotes", vec![a.values, b.values.clone()]);
-        assert_eq!(refused, Ok(vec![Refused { values: b.values, why: ChangeError::NoPartition }]));
+        assert_eq!(refused, Ok(vec![PartitionError { values: b.values, error: ChangeError::NoPartition }]));
         assert_eq!(catalog.partitions("market", "quotes").map(|left| left.len()), Ok(1));
     }
 

@@ -1,19 +1,19 @@
-//! How the files of a table hold its rows, in the names of the classes that Hive has for it.
+//! File formats, and the names of Hive's classes for them.
 
-/// The format of a table's files.
+/// The file format of a table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Format {
-    /// Parquet, found by column names.
+    /// Parquet. Columns are matched by name.
     Parquet,
-    /// A JSON object on each line.
+    /// JSON Lines: one object per line.
     Json,
 }
 
 impl Format {
-    /// All of them.
+    /// All formats.
     pub const ALL: [Format; 2] = [Format::Parquet, Format::Json];
 
-    /// The class that reads a row: `ROW FORMAT SERDE`.
+    /// Returns the class that reads a row: `ROW FORMAT SERDE`.
     pub fn serde(self) -> &'static str {
         match self {
             Self::Parquet => "org.apache.hadoop.hive.ql.io.parquet.serde.ParquetHiveSerDe",
@@ -21,7 +21,7 @@ impl Format {
         }
     }
 
-    /// The class that reads a file: `INPUTFORMAT`.
+    /// Returns the class that reads a file: `INPUTFORMAT`.
     pub fn input_format(self) -> &'static str {
         match self {
             Self::Parquet => "org.apache.hadoop.hive.ql.io.parquet.MapredParquetInputFormat",
@@ -29,7 +29,7 @@ impl Format {
         }
     }
 
-    /// The class that writes a file: `OUTPUTFORMAT`.
+    /// Returns the class that writes a file: `OUTPUTFORMAT`.
     pub fn output_format(self) -> &'static str {
         match self {
             Self::Parquet => "org.apache.hadoop.hive.ql.io.parquet.MapredParquetOutputFormat",

@@ -1,8 +1,8 @@
 //! The catalog: databases, tables, partitions and views, in one SQLite file.
 //!
-//! The one idea: a change is one SQLite transaction, and a query reads everything it plans with in
-//! one read transaction ([`Snapshot`]). In write-ahead mode neither waits for the other, and a
-//! process that is killed leaves the last state that was committed. A commit is durable: it survives a power failure.
+//! A change is one SQLite transaction. A query reads everything that it plans with in one read transaction
+//! ([`Snapshot`]), which is snapshot isolation. In SQLite's write-ahead mode readers and the writer do not block each
+//! other. Commits are atomic and durable: a killed process or a power failure leaves the last committed state.
 
 mod direct;
 mod format;
@@ -11,14 +11,14 @@ mod store;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
-pub use direct::{ChangeError, Refused, Replacement};
+pub use direct::{ChangeError, PartitionError, Replacement};
 pub use format::Format;
 use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
 
 use crate::error::{ErrorKind, OpenError, QueryError};
 use crate::types::HiveType;
 
-/// The name of the one catalog, as in `awsdatacatalog.market.quotes`.
+/// The name of the only catalog, as in `awsdatacatalog.market.quotes`.
 pub const CATALOG_NAME: &str = "awsdatacatalog";
 
 /// A database.
@@ -26,9 +26,9 @@ pub const CATALOG_NAME: &str = "awsdatacatalog";
 pub struct Database {
     /// Lower-case name.
     pub name: String,
-    /// `COMMENT` of the statement that made it.
+    /// `COMMENT` of CREATE DATABASE.
     pub comment: Option<String>,
-    /// `LOCATION` of the statement that made it.
+    /// `LOCATION` of CREATE DATABASE.
     pub location: Option<String>,
 }
 
@@ -43,10 +43,10 @@ pub struct TableColumn {
 }
 
 impl TableColumn {
-    /// A column of a type in Hive's words.
+    /// Creates a column from the name of a Hive type.
     ///
     /// # Errors
-    /// What is wrong with the name or the type.
+    /// A message when the name is not in lower case or the type does not exist.
     pub fn new(name: &str, type_name: &str, comment: Option<String>) -> Result<Self, String> {
         if name.is_empty() || name.chars().any(|c| c.is_uppercase() || c.is_control()) {
             return Err(format!("{name:?} is no name of a column: it is written in lower case"));
@@ -55,27 +55,27 @@ impl TableColumn {
         Ok(Self { name: name.to_owned(), comment, ty })
     }
 
-    /// The type in Hive's words: `bigint`, `string`, `array<double>`.
+    /// Returns the name of the Hive type: `bigint`, `string`, `array<double>`.
     pub fn type_name(&self) -> String {
         self.ty.to_string()
     }
 }
 
-/// What a table is.
+/// The kind of a table, with the data that only this kind has.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum TableKind {
     /// `EXTERNAL_TABLE`: files.
     External {
-        /// `s3://bucket/prefix/`, with its last slash.
+        /// `s3://bucket/prefix/`, with a trailing slash.
         location: String,
-        /// What the files are.
+        /// The file format.
         format: Format,
     },
     /// `VIRTUAL_VIEW`: a stored SELECT.
     View {
-        /// The SELECT's text.
+        /// The text of the SELECT.
         sql: String,
-        /// The database in which the view's own names are looked up.
+        /// The database in which names without a database are resolved.
         database: String,
     },
 }
@@ -87,9 +87,9 @@ pub struct Table {
     pub database: String,
     /// Lower-case name.
     pub name: String,
-    /// Columns that the files hold, or that the view gives, in order.
+    /// Columns of the files or of the view, in order.
     pub columns: Vec<TableColumn>,
-    /// Columns that the partitions give, in order; none for a view.
+    /// Partition keys, in order; none for a view.
     pub partition_keys: Vec<TableColumn>,
     /// The table's `COMMENT`.
     pub comment: Option<String>,
@@ -97,12 +97,12 @@ pub struct Table {
     pub properties: Vec<(String, String)>,
     /// Files or a stored SELECT.
     pub kind: TableKind,
-    /// Seconds since 1970 when it was made.
+    /// Creation time in seconds since 1970.
     pub created: i64,
 }
 
 impl Table {
-    /// All columns, partition keys last, as SELECT shows them.
+    /// Returns all columns in the order of `SELECT *`: partition keys last.
     pub(crate) fn all_columns(&self) -> impl Iterator<Item = &TableColumn> {
         self.columns.iter().chain(&self.partition_keys)
     }
@@ -113,18 +113,18 @@ impl Table {
 pub struct Partition {
     /// One value per partition key: `["2020", "4", "1"]`.
     pub values: Vec<String>,
-    /// `s3://bucket/prefix/`, with its last slash.
+    /// `s3://bucket/prefix/`, with a trailing slash.
     pub location: String,
 }
 
-/// The catalog file. Every change is one transaction; every reading method sees one state.
+/// The catalog file. Every change is one transaction, and every reading method sees one committed state.
 pub struct Catalog {
     path: PathBuf,
     writer: Mutex<Connection>,
     before_changes: Mutex<Option<BeforeChanges>>,
 }
 
-/// What has to be done before the file may change, or why it may not.
+/// A hook that runs before the first write to the file. An error, with its reason, makes the change fail.
 type BeforeChanges = Box<dyn Fn() -> Result<(), String> + Send>;
 
 impl Catalog {
@@ -139,29 +139,29 @@ impl Catalog {
         Ok(Self { path: path.to_owned(), writer: Mutex::new(connection), before_changes: Mutex::default() })
     }
 
-    /// Has `work` done before the file is written to for the first time. A change that cannot do it fails.
+    /// Registers a hook that runs before the first write to the file. A change fails while the hook fails.
     pub fn before_changes(&self, work: impl Fn() -> Result<(), String> + Send + 'static) {
         *self.before_changes.lock().unwrap_or_else(PoisonError::into_inner) = Some(Box::new(work));
     }
 
-    /// Hands out the connection that writes, so that it can be closed. Changes that come later fail.
+    /// Returns the connection that writes, so that the caller can close it. Later changes fail.
     ///
     /// # Errors
-    /// [`ErrorKind::Internal`] when the catalog was lost in an earlier fault.
+    /// [`ErrorKind::Internal`] when an earlier change panicked.
     pub fn close(&self) -> Result<Connection, QueryError> {
         let nothing = Connection::open_in_memory()?;
         Ok(std::mem::replace(&mut *lock(&self.writer)?, nothing))
     }
 
-    /// All databases by name.
+    /// Returns all databases, ordered by name.
     ///
     /// # Errors
-    /// [`ErrorKind::Internal`] when the file cannot be read, here and in the methods below.
+    /// [`ErrorKind::Internal`] when the file cannot be read.
     pub fn databases(&self) -> Result<Vec<Database>, QueryError> {
         self.snapshot()?.databases()
     }
 
-    /// The database of this name, in any case of its letters.
+    /// Returns the database of this name, compared without case.
     ///
     /// # Errors
     /// As [`Catalog::databases`].
@@ -169,7 +169,7 @@ impl Catalog {
         self.snapshot()?.database(&name.to_lowercase())
     }
 
-    /// All tables and views of a database, by name; none when there is no such database.
+    /// Returns the tables and views of a database, ordered by name; none when the database does not exist.
     ///
     /// # Errors
     /// As [`Catalog::databases`].
@@ -177,7 +177,7 @@ impl Catalog {
         self.snapshot()?.tables(&database.to_lowercase())
     }
 
-    /// One table or view.
+    /// Returns a table or a view by its names, compared without case.
     ///
     /// # Errors
     /// As [`Catalog::databases`].
@@ -185,7 +185,7 @@ impl Catalog {
         self.snapshot()?.table(&database.to_lowercase(), &name.to_lowercase())
     }
 
-    /// The partitions of a table, ordered by their values; none when there is no such table.
+    /// Returns the partitions of a table, ordered by their values; none when the table does not exist.
     ///
     /// # Errors
     /// As [`Catalog::databases`].
@@ -197,7 +197,7 @@ impl Catalog {
         }
     }
 
-    /// The catalog as it is now; later changes do not show in it.
+    /// Returns a snapshot of the catalog. Later changes are not visible in it.
     pub(crate) fn snapshot(&self) -> Result<Snapshot, QueryError> {
         let connection = Connection::open_with_flags(&self.path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
         store::configure(&connection)?;
@@ -205,12 +205,12 @@ impl Catalog {
         Ok(Snapshot { connection: Mutex::new(connection) })
     }
 
-    /// Carries out one statement's changes: all of them, or none when `statement` fails.
+    /// Applies the changes of one statement atomically: none of them when `statement` fails.
     pub(crate) fn change<T>(&self, statement: impl FnOnce(&Changes) -> Result<T, QueryError>) -> Result<T, QueryError> {
         self.transact(statement)
     }
 
-    /// [`change`](Self::change) with errors of another type.
+    /// [`change`](Self::change) with another type of errors.
     fn transact<T, E: From<QueryError>>(&self, work: impl FnOnce(&Changes) -> Result<T, E>) -> Result<T, E> {
         let mut writer = lock(&self.writer)?;
         self.prepare_change()?;
@@ -237,7 +237,7 @@ fn lock(connection: &Mutex<Connection>) -> Result<std::sync::MutexGuard<'_, Conn
         .map_err(|_| QueryError::new(ErrorKind::Internal, "the catalog's connection was lost in an earlier fault"))
 }
 
-/// One state of the catalog, unchanged for as long as this lives.
+/// A consistent view of the catalog: an open read transaction.
 pub(crate) struct Snapshot {
     connection: Mutex<Connection>,
 }
@@ -264,7 +264,7 @@ impl Snapshot {
     }
 }
 
-/// The changes of one statement, not yet seen by anyone else.
+/// The changes of one statement: an open write transaction, which other connections do not see before its commit.
 pub(crate) struct Changes<'a> {
     transaction: Transaction<'a>,
 }
@@ -303,22 +303,22 @@ impl Changes<'_> {
         store::remove_table(&self.transaction, table)
     }
 
-    /// Replaces the properties of a table that is there by those of `table`.
+    /// Replaces the stored properties of a table by those of `table`.
     pub(crate) fn set_properties(&self, table: &Table) -> Result<(), QueryError> {
         store::set_properties(&self.transaction, table)
     }
 
-    /// Adds a partition; false when its values are there already.
+    /// Adds a partition. Returns false when a partition with these values exists.
     pub(crate) fn add_partition(&self, table: &Table, partition: &Partition) -> Result<bool, QueryError> {
         store::add_partition(&self.transaction, table, partition)
     }
 
-    /// Points a partition elsewhere; false when there is none of these values.
+    /// Changes the location of a partition. Returns false when no partition has these values.
     pub(crate) fn move_partition(&self, table: &Table, partition: &Partition) -> Result<bool, QueryError> {
         store::move_partition(&self.transaction, table, partition)
     }
 
-    /// Removes a partition; false when there is none of these values.
+    /// Removes a partition. Returns false when no partition has these values.
     pub(crate) fn remove_partition(&self, table: &Table, partition: &Partition) -> Result<bool, QueryError> {
         store::remove_partition(&self.transaction, table, partition)
     }

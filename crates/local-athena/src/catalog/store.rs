@@ -1,14 +1,14 @@
-//! The SQLite side of the catalog: its tables, and one function per thing that is read or written.
+//! The SQLite schema of the catalog, and one function per query and change.
 
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::{Database, Format, Partition, Table, TableColumn, TableKind};
 use crate::error::{ErrorKind, QueryError};
 
-/// The version of the tables below, kept in SQLite's `user_version`.
+/// The version of the schema below, stored in SQLite's `user_version`.
 pub(super) const VERSION: i64 = 2;
 
-/// The version that first has the table of formats.
+/// The first version with the table `formats`.
 const WITH_FORMATS: i64 = 2;
 
 const TABLES: &str = "
@@ -56,7 +56,7 @@ const TABLES: &str = "
     INSERT INTO databases (name) VALUES ('default');
 ";
 
-/// What version 2 adds. A table that has no row here is of Parquet files.
+/// The migration to version 2. A table without a row in `formats` has Parquet files.
 const FORMATS: &str = "
     CREATE TABLE formats (
         table_id INTEGER PRIMARY KEY REFERENCES tables (id) ON DELETE CASCADE,
@@ -68,12 +68,12 @@ const FORMATS: &str = "
 pub(super) fn configure(connection: &Connection) -> rusqlite::Result<()> {
     connection.busy_timeout(std::time::Duration::from_secs(30))?;
     connection.pragma_update(None, "foreign_keys", true)?;
-    // Each commit is durable, and not only whole: what is published stays so.
+    // With `normal`, a power failure could roll back the last commits in write-ahead mode, and unpublish a partition.
     connection.pragma_update(None, "synchronous", "full")
 }
 
-/// Makes the tables in a new file, and returns the version that the file has now. A file of an earlier version stays as it
-/// is until a change needs more: opening it writes nothing.
+/// Creates the tables in a new file, and returns the version of the file. A file of an earlier version is migrated
+/// lazily, by the first change that needs it, because opening a catalog must not write to it.
 pub(super) fn migrate(connection: &mut Connection) -> rusqlite::Result<i64> {
     connection.pragma_update(None, "journal_mode", "wal")?;
     let transaction = connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
@@ -87,7 +87,7 @@ pub(super) fn migrate(connection: &mut Connection) -> rusqlite::Result<i64> {
     Ok(found)
 }
 
-/// Begins a read transaction; SQLite fixes the state that it sees at the first read, so one is made.
+/// Begins a read transaction. SQLite takes the snapshot at the first read, not at BEGIN, so this reads something.
 pub(super) fn hold(connection: &Connection) -> rusqlite::Result<()> {
     connection.execute_batch("BEGIN; SELECT count(*) FROM databases;")
 }
@@ -192,7 +192,7 @@ fn properties(connection: &Connection, id: i64) -> Result<Vec<(String, String)>,
     Ok(rows.collect::<Result<_, _>>()?)
 }
 
-/// The partitions, ordered by their values: whole numbers as numbers, the rest as text.
+/// Returns the partitions ordered by their values: integers numerically, other types as text.
 pub(super) fn partitions(connection: &Connection, table: &Table) -> Result<Vec<Partition>, QueryError> {
     let mut statement = connection.prepare(
         "SELECT partition_values, partitions.location FROM partitions
@@ -364,7 +364,7 @@ mod tests {
         }
     }
 
-    /// Opening writes nothing: a file that was sealed when it was closed has to be the same until its first change.
+    /// Opening writes nothing: a file that was sealed when it was closed must not change before its first write.
     #[test]
     fn a_catalog_of_the_first_version_changes_when_it_needs_to() {
         let folder = tempfile::TempDir::new().expect("a folder");

@@ -1,5 +1,9 @@
-//! Arithmetic on whole numbers and decimals as Athena does it: an overflow is an error and never a
-//! wrapped number, and a division of decimals keeps the larger scale of the two (`1 / 3.0` is 0.3).
+//! Athena's arithmetic on integers and decimals, `+ - * / %`, as functions that replace DataFusion's operators.
+//!
+//! Arrow's operators do not fit: they wrap integers on overflow, where Athena fails, and derive other scales for
+//! decimals. On Athena a sum of decimals has one more digit than its wider operand, and a quotient the larger scale of
+//! the two (`1 / 3.0` is 0.3), rounded half up. Decimals are computed in 256 bits, so that an intermediate result does
+//! not overflow when the final one fits.
 
 use std::sync::Arc;
 
@@ -16,16 +20,16 @@ use datafusion::logical_expr::{
 use crate::error::{ErrorKind, QueryError};
 use crate::types::type_name;
 
-/// One operator over two numbers of the same kind: both whole, or both decimal.
+/// An operator on two integers or two decimals.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 struct Arithmetic {
     operator: Operator,
-    /// Inside `try(...)`: a failure is NULL.
+    /// Inside `try(...)`: return NULL instead of failing.
     null_on_error: bool,
     signature: Signature,
 }
 
-/// The function for an operator, or `None` for an operator that is not one of `+ - * / %`.
+/// Returns the function for an operator; `None` if it is not one of `+ - * / %`.
 pub(crate) fn arithmetic(operator: Operator, null_on_error: bool) -> Option<ScalarUDF> {
     name(operator)?;
     Some(ScalarUDF::from(Arithmetic {
@@ -35,7 +39,7 @@ pub(crate) fn arithmetic(operator: Operator, null_on_error: bool) -> Option<Scal
     }))
 }
 
-/// The same function inside `try(...)`; `None` when it is none of ours.
+/// Returns the variant for `try(...)`; `None` if the function is not one of this module.
 pub(crate) fn arithmetic_or_null(udf: &ScalarUDF) -> Option<ScalarUDF> {
     let function = (udf.inner().as_ref() as &dyn std::any::Any).downcast_ref::<Arithmetic>()?;
     arithmetic(function.operator, true)
@@ -52,7 +56,7 @@ fn name(operator: Operator) -> Option<&'static str> {
     })
 }
 
-/// The decimal that holds every value of a type of numbers; `None` for floating point.
+/// Returns precision and scale of the decimal type that holds all values of a type; `None` for floating point.
 fn as_decimal(ty: &DataType) -> Option<(u8, i8)> {
     Some(match ty {
         DataType::Int8 => (3, 0),
@@ -70,7 +74,8 @@ impl Arithmetic {
         name(self.operator).unwrap_or("arithmetic")
     }
 
-    /// The result of decimals, by the rules of Athena's engine.
+    /// Returns the result type for decimals, each as precision and scale, by Trino's rules
+    /// (<https://trino.io/docs/current/functions/decimal.html>).
     fn decimal(&self, left: (u8, i8), right: (u8, i8)) -> DataType {
         let ((p1, s1), (p2, s2)) = (left, right);
         let (p1, p2) = (i32::from(p1), i32::from(p2));
@@ -149,7 +154,7 @@ impl Arithmetic {
         Ok(Arc::new(array.with_precision_and_scale(precision, scale)?))
     }
 
-    /// The unscaled result at `scale`; `None` when not even 256 bits hold it.
+    /// Returns the unscaled result at `scale`; `None` if it does not fit in 256 bits.
     fn decimal_value(
         &self,
         (a, scale_a): (i128, i8),
@@ -188,13 +193,13 @@ fn both(a: Option<i256>, b: Option<i256>, f: fn(i256, i256) -> Option<i256>) -> 
     f(a?, b?)
 }
 
-/// A value times a power of ten.
+/// Multiplies a value by 10^`digits`.
 fn shifted(value: i256, digits: i8) -> Option<i256> {
     let factor = i256::from_i128(10).checked_pow(u32::try_from(digits).ok()?)?;
     value.checked_mul(factor)
 }
 
-/// Division that rounds halves away from zero.
+/// Divides and rounds half away from zero.
 fn half_up(a: i256, b: i256) -> Option<i256> {
     let quotient = a.checked_div(b)?;
     let rest = a.checked_rem(b)?;
@@ -215,7 +220,7 @@ impl ScalarUDFImpl for Arithmetic {
         &self.signature
     }
 
-    /// Two whole numbers are brought to the wider type; with a decimal both become decimals.
+    /// Coerces two integers to the wider type. If one is a decimal, coerces both to decimals.
     fn coerce_types(&self, given: &[DataType]) -> Result<Vec<DataType>> {
         let [left, right] = given else {
             return Err(DataFusionError::Plan(format!("{} takes two numbers", self.name())));

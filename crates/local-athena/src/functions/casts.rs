@@ -1,5 +1,5 @@
-//! The casts that Arrow does otherwise than Athena: floating point to whole numbers (rounded, not
-//! cut), numbers and times to text, and text to timestamps.
+//! The casts for which Arrow and Athena differ: floating point to integer (Athena rounds, Arrow truncates), numbers and
+//! times to text, and text to timestamps.
 
 use std::sync::Arc;
 
@@ -12,17 +12,17 @@ use datafusion::logical_expr::{ColumnarValue, ScalarFunctionArgs, ScalarUDF, Sca
 
 use crate::error::{ErrorKind, QueryError};
 use crate::types::type_name;
-use crate::{java, text};
+use crate::{java_double, result_text};
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 struct AthenaCast {
     target: DataType,
-    /// `try_cast`
+    /// For `try_cast`: return NULL instead of failing.
     null_on_error: bool,
     signature: Signature,
 }
 
-/// The function for a cast between these types, or `None` where Arrow's own cast is right.
+/// Returns the function for a cast between two types; `None` if Arrow's cast has the same result as Athena's.
 pub(crate) fn cast_function(from: &DataType, target: &DataType, null_on_error: bool) -> Option<ScalarUDF> {
     let is_special = match (from, target) {
         (DataType::Float32 | DataType::Float64, target) if target.is_integer() => true,
@@ -61,14 +61,14 @@ impl AthenaCast {
             DataType::Int8 => (i8::MIN.into(), i8::MAX.into()),
             DataType::Int16 => (i16::MIN.into(), i16::MAX.into()),
             DataType::Int32 => (f64::from(i32::MIN), f64::from(i32::MAX)),
-            // 2^63 itself does not fit, and the double below it does.
+            // The largest double below 2^63, which itself does not fit.
             _ => (i64::MIN as f64, 9_223_372_036_854_774_784.0),
         };
         (least..=most).contains(&rounded).then_some(rounded as i64)
     }
 
     fn does_not_fit(&self, value: f64) -> DataFusionError {
-        let (value, target) = (java::double(value), type_name(&self.target));
+        let (value, target) = (java_double::format_f64(value), type_name(&self.target));
         DataFusionError::External(Box::new(QueryError::new(
             ErrorKind::InvalidCastArgument,
             format_args!("Cannot cast {value} to {target}"),
@@ -95,10 +95,10 @@ impl AthenaCast {
         let texts: ArrayRef = if array.data_type().is_floating() {
             let doubles = cast(array, &DataType::Float64)?;
             let doubles = doubles.as_primitive::<Float64Type>().iter();
-            let texts = doubles.map(|value| value.map(java::double_as_varchar));
+            let texts = doubles.map(|value| value.map(java_double::format_varchar));
             Arc::new(texts.collect::<StringArray>())
         } else {
-            let texts = (0..array.len()).map(|row| text::value(array, row));
+            let texts = (0..array.len()).map(|row| result_text::value(array, row));
             let texts = texts.collect::<std::result::Result<StringArray, _>>();
             Arc::new(texts.map_err(|error| DataFusionError::External(Box::new(error)))?)
         };
@@ -106,7 +106,7 @@ impl AthenaCast {
     }
 }
 
-/// `2020-04-01`, with a time behind it down to the minute, the second or a part of it.
+/// Parses `2020-04-01`, optionally followed by a time to the minute, the second or a fraction of it.
 fn timestamp(text: &str) -> Option<NaiveDateTime> {
     let text = text.trim();
     let forms = ["%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%d %H:%M"];

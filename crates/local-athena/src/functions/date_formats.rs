@@ -1,7 +1,7 @@
-//! Dates and timestamps to text and back: MySQL's codes (`date_format`, `date_parse`), Joda's
-//! letters (`format_datetime`, `parse_datetime`) and ISO 8601.
+//! Formats and parses dates and timestamps by MySQL patterns (`date_format`, `date_parse`), Joda patterns
+//! (`format_datetime`, `parse_datetime`) and ISO 8601.
 //!
-//! Both pattern languages become the same list of [`Piece`]s, which are written or read.
+//! Both pattern languages are translated to a list of [`PatternItem`]s, which can be formatted and parsed.
 
 use chrono::{Datelike, NaiveDate, NaiveDateTime, NaiveTime, Timelike, Weekday};
 
@@ -35,12 +35,12 @@ pub(super) fn functions() -> Vec<RowFunction> {
     ]
 }
 
-/// One piece of a pattern. A width is the fewest digits written and the most digits read.
+/// One item of a pattern. A width is the minimum number of digits to write and the maximum to read.
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Piece {
+enum PatternItem {
     Literal(String),
     Year,
-    /// The last two digits: 1970 to 2069.
+    /// The last two digits of a year from 1970 to 2069.
     ShortYear,
     Month(usize),
     MonthName,
@@ -55,12 +55,12 @@ enum Piece {
     /// 0 to 23.
     Hour(usize),
     /// 1 to 12.
-    HalfHour(usize),
+    Hour12(usize),
     Minute,
     Second,
-    /// This many digits behind the second.
+    /// A fraction of a second with this many digits.
     Fraction(usize),
-    HalfDay,
+    AmPm,
 }
 
 const MONTHS: [&str; 12] = [
@@ -83,79 +83,80 @@ fn malformed(text: &str) -> QueryError {
     invalid(format_args!("Invalid format: \"{text}\" is malformed"))
 }
 
-/// `%Y-%m-%d %H:%i:%s`
-fn mysql(pattern: &str) -> Result<Vec<Piece>, QueryError> {
-    let mut pieces = Vec::new();
+/// Parses a MySQL pattern: `%Y-%m-%d %H:%i:%s`.
+fn mysql(pattern: &str) -> Result<Vec<PatternItem>, QueryError> {
+    let mut items = Vec::new();
     let mut characters = pattern.chars();
     while let Some(c) = characters.next() {
         if c != '%' {
-            pieces.push(Piece::Literal(c.to_string()));
+            items.push(PatternItem::Literal(c.to_string()));
             continue;
         }
         match characters.next() {
-            Some('T') => pieces.extend(mysql("%H:%i:%s")?),
-            Some('r') => pieces.extend(mysql("%h:%i:%s %p")?),
-            Some(code) => pieces.push(mysql_code(code)?),
+            Some('T') => items.extend(mysql("%H:%i:%s")?),
+            Some('r') => items.extend(mysql("%h:%i:%s %p")?),
+            Some(code) => items.push(mysql_code(code)?),
             None => return Err(invalid("the pattern ends with '%'")),
         }
     }
-    Ok(pieces)
+    Ok(items)
 }
 
-fn mysql_code(code: char) -> Result<Piece, QueryError> {
+fn mysql_code(code: char) -> Result<PatternItem, QueryError> {
     Ok(match code {
-        'a' => Piece::ShortWeekdayName,
-        'b' => Piece::ShortMonthName,
-        'c' => Piece::Month(1),
-        'd' => Piece::Day(2),
-        'e' => Piece::Day(1),
-        'f' => Piece::Fraction(6),
-        'H' => Piece::Hour(2),
-        'h' | 'I' => Piece::HalfHour(2),
-        'i' => Piece::Minute,
-        'j' => Piece::DayOfYear,
-        'k' => Piece::Hour(1),
-        'l' => Piece::HalfHour(1),
-        'M' => Piece::MonthName,
-        'm' => Piece::Month(2),
-        'p' => Piece::HalfDay,
-        'S' | 's' => Piece::Second,
-        'v' => Piece::Week(2),
-        'W' => Piece::WeekdayName,
-        'x' => Piece::WeekYear,
-        'Y' => Piece::Year,
-        'y' => Piece::ShortYear,
+        'a' => PatternItem::ShortWeekdayName,
+        'b' => PatternItem::ShortMonthName,
+        'c' => PatternItem::Month(1),
+        'd' => PatternItem::Day(2),
+        'e' => PatternItem::Day(1),
+        'f' => PatternItem::Fraction(6),
+        'H' => PatternItem::Hour(2),
+        'h' | 'I' => PatternItem::Hour12(2),
+        'i' => PatternItem::Minute,
+        'j' => PatternItem::DayOfYear,
+        'k' => PatternItem::Hour(1),
+        'l' => PatternItem::Hour12(1),
+        'M' => PatternItem::MonthName,
+        'm' => PatternItem::Month(2),
+        'p' => PatternItem::AmPm,
+        'S' | 's' => PatternItem::Second,
+        'v' => PatternItem::Week(2),
+        'W' => PatternItem::WeekdayName,
+        'x' => PatternItem::WeekYear,
+        'Y' => PatternItem::Year,
+        'y' => PatternItem::ShortYear,
         'D' | 'U' | 'u' | 'V' | 'w' | 'X' => {
             let message = format!("%{code} not supported in date format string");
             return Err(invalid(message));
         }
-        other => Piece::Literal(other.to_string()),
+        other => PatternItem::Literal(other.to_string()),
     })
 }
 
-/// `yyyy-MM-dd'T'HH:mm:ss`
-fn joda(pattern: &str) -> Result<Vec<Piece>, QueryError> {
-    let mut pieces = Vec::new();
+/// Parses a Joda pattern: `yyyy-MM-dd'T'HH:mm:ss`.
+fn joda(pattern: &str) -> Result<Vec<PatternItem>, QueryError> {
+    let mut items = Vec::new();
     let mut rest = pattern;
     while let Some(first) = rest.chars().next() {
         let run = rest.chars().take_while(|c| *c == first).count();
         let length = if first == '\'' {
             let (literal, length) = joda_quoted(rest)?;
-            pieces.push(Piece::Literal(literal));
+            items.push(PatternItem::Literal(literal));
             length
         } else if first.is_ascii_alphabetic() {
-            pieces.push(joda_letter(first, run)?);
+            items.push(joda_letter(first, run)?);
             run
         } else {
-            pieces.push(Piece::Literal(first.to_string()));
+            items.push(PatternItem::Literal(first.to_string()));
             first.len_utf8()
         };
         rest = &rest[length..];
     }
-    Ok(pieces)
+    Ok(items)
 }
 
-/// The text between quotes, and how many bytes of the pattern it took; `''` is a quote.
+/// Parses quoted text at the start of a pattern, in which `''` is a quote. Returns the text, and its length in the
+/// pattern in bytes.
 fn joda_quoted(pattern: &str) -> Result<(String, usize), QueryError> {
     if pattern.starts_with("''") {
         return Ok(("'".to_owned(), 2));
@@ -176,64 +177,64 @@ fn joda_quoted(pattern: &str) -> Result<(String, usize), QueryError> {
     }
 }
 
-fn joda_letter(letter: char, run: usize) -> Result<Piece, QueryError> {
+fn joda_letter(letter: char, run: usize) -> Result<PatternItem, QueryError> {
     Ok(match (letter, run) {
-        ('y' | 'Y', 2) => Piece::ShortYear,
-        ('y' | 'Y', _) => Piece::Year,
-        ('M', 3) => Piece::ShortMonthName,
-        ('M', 4..) => Piece::MonthName,
-        ('M', width) => Piece::Month(width),
-        ('d', width) => Piece::Day(width),
-        ('D', _) => Piece::DayOfYear,
-        ('E', 4..) => Piece::WeekdayName,
-        ('E', _) => Piece::ShortWeekdayName,
-        ('e', _) => Piece::WeekdayNumber,
-        ('w', width) => Piece::Week(width),
-        ('x', _) => Piece::WeekYear,
-        ('H', width) => Piece::Hour(width),
-        ('h', width) => Piece::HalfHour(width),
-        ('m', _) => Piece::Minute,
-        ('s', _) => Piece::Second,
-        ('S', width) => Piece::Fraction(width),
-        ('a', _) => Piece::HalfDay,
+        ('y' | 'Y', 2) => PatternItem::ShortYear,
+        ('y' | 'Y', _) => PatternItem::Year,
+        ('M', 3) => PatternItem::ShortMonthName,
+        ('M', 4..) => PatternItem::MonthName,
+        ('M', width) => PatternItem::Month(width),
+        ('d', width) => PatternItem::Day(width),
+        ('D', _) => PatternItem::DayOfYear,
+        ('E', 4..) => PatternItem::WeekdayName,
+        ('E', _) => PatternItem::ShortWeekdayName,
+        ('e', _) => PatternItem::WeekdayNumber,
+        ('w', width) => PatternItem::Week(width),
+        ('x', _) => PatternItem::WeekYear,
+        ('H', width) => PatternItem::Hour(width),
+        ('h', width) => PatternItem::Hour12(width),
+        ('m', _) => PatternItem::Minute,
+        ('s', _) => PatternItem::Second,
+        ('S', width) => PatternItem::Fraction(width),
+        ('a', _) => PatternItem::AmPm,
         _ => return Err(invalid(format_args!("Illegal pattern component: {letter}"))),
     })
 }
 
-fn write(pieces: &[Piece], at: NaiveDateTime) -> String {
-    pieces.iter().map(|piece| write_piece(piece, at)).collect()
+fn write(items: &[PatternItem], at: NaiveDateTime) -> String {
+    items.iter().map(|item| write_item(item, at)).collect()
 }
 
-fn write_piece(piece: &Piece, at: NaiveDateTime) -> String {
+fn write_item(item: &PatternItem, at: NaiveDateTime) -> String {
     let weekday = at.weekday().num_days_from_monday() as usize;
     let month = at.month0() as usize;
-    match piece {
-        Piece::Literal(text) => text.clone(),
-        Piece::Year => format!("{:04}", at.year()),
-        Piece::ShortYear => format!("{:02}", at.year().rem_euclid(100)),
-        Piece::Month(width) => format!("{:0width$}", at.month()),
-        Piece::MonthName => MONTHS[month].to_owned(),
-        Piece::ShortMonthName => MONTHS[month][..3].to_owned(),
-        Piece::Day(width) => format!("{:0width$}", at.day()),
-        Piece::DayOfYear => format!("{:03}", at.ordinal()),
-        Piece::WeekdayName => WEEKDAYS[weekday].to_owned(),
-        Piece::ShortWeekdayName => WEEKDAYS[weekday][..3].to_owned(),
-        Piece::WeekdayNumber => (weekday + 1).to_string(),
-        Piece::Week(width) => format!("{:0width$}", at.iso_week().week()),
-        Piece::WeekYear => format!("{:04}", at.iso_week().year()),
-        Piece::Hour(width) => format!("{:0width$}", at.hour()),
-        Piece::HalfHour(width) => format!("{:0width$}", at.hour12().1),
-        Piece::Minute => format!("{:02}", at.minute()),
-        Piece::Second => format!("{:02}", at.second()),
-        Piece::Fraction(width) => {
+    match item {
+        PatternItem::Literal(text) => text.clone(),
+        PatternItem::Year => format!("{:04}", at.year()),
+        PatternItem::ShortYear => format!("{:02}", at.year().rem_euclid(100)),
+        PatternItem::Month(width) => format!("{:0width$}", at.month()),
+        PatternItem::MonthName => MONTHS[month].to_owned(),
+        PatternItem::ShortMonthName => MONTHS[month][..3].to_owned(),
+        PatternItem::Day(width) => format!("{:0width$}", at.day()),
+        PatternItem::DayOfYear => format!("{:03}", at.ordinal()),
+        PatternItem::WeekdayName => WEEKDAYS[weekday].to_owned(),
+        PatternItem::ShortWeekdayName => WEEKDAYS[weekday][..3].to_owned(),
+        PatternItem::WeekdayNumber => (weekday + 1).to_string(),
+        PatternItem::Week(width) => format!("{:0width$}", at.iso_week().week()),
+        PatternItem::WeekYear => format!("{:04}", at.iso_week().year()),
+        PatternItem::Hour(width) => format!("{:0width$}", at.hour()),
+        PatternItem::Hour12(width) => format!("{:0width$}", at.hour12().1),
+        PatternItem::Minute => format!("{:02}", at.minute()),
+        PatternItem::Second => format!("{:02}", at.second()),
+        PatternItem::Fraction(width) => {
             let digits = format!("{:09}", at.nanosecond() % 1_000_000_000);
             format!("{digits:0<width$}")[..*width].to_owned()
         }
-        Piece::HalfDay => if at.hour12().0 { "PM" } else { "AM" }.to_owned(),
+        PatternItem::AmPm => if at.hour12().0 { "PM" } else { "AM" }.to_owned(),
     }
 }
 
-/// What was read of a moment; what was not is 1970-01-01 00:00:00.
+/// The fields of a parsed timestamp. Missing fields default to those of 1970-01-01 00:00:00.
 #[derive(Default)]
 struct Parts {
     year: Option<i32>,
@@ -244,18 +245,18 @@ struct Parts {
     weekday: Option<u32>,
     week_year: Option<i32>,
     hour: Option<u32>,
-    half_hour: Option<u32>,
+    hour12: Option<u32>,
     is_afternoon: Option<bool>,
     minute: u32,
     second: u32,
     nanos: u32,
 }
 
-fn read(pieces: &[Piece], text: &str) -> Result<NaiveDateTime, QueryError> {
+fn read(items: &[PatternItem], text: &str) -> Result<NaiveDateTime, QueryError> {
     let mut parts = Parts::default();
     let mut rest = text;
-    for piece in pieces {
-        rest = read_piece(piece, rest, &mut parts).ok_or_else(|| wrong_at(text, rest))?;
+    for item in items {
+        rest = read_item(item, rest, &mut parts).ok_or_else(|| wrong_at(text, rest))?;
     }
     if !rest.is_empty() {
         return Err(wrong_at(text, rest));
@@ -270,43 +271,43 @@ fn wrong_at(text: &str, rest: &str) -> QueryError {
     invalid(format_args!("Invalid format: \"{text}\" is malformed at \"{rest}\""))
 }
 
-/// Reads one piece from the start of the text and gives the text behind it.
-fn read_piece<'a>(piece: &Piece, text: &'a str, parts: &mut Parts) -> Option<&'a str> {
+/// Parses one item at the start of the text. Returns the rest of the text, or `None` if it does not match.
+fn read_item<'a>(item: &PatternItem, text: &'a str, parts: &mut Parts) -> Option<&'a str> {
     let mut rest = text;
     let mut number = |most: usize| number(&mut rest, most);
-    match piece {
-        Piece::Literal(literal) => return text.strip_prefix(literal.as_str()),
-        Piece::Year => parts.year = Some(number(4)? as i32),
-        Piece::ShortYear => {
+    match item {
+        PatternItem::Literal(literal) => return text.strip_prefix(literal.as_str()),
+        PatternItem::Year => parts.year = Some(number(4)? as i32),
+        PatternItem::ShortYear => {
             let year = number(2)? as i32;
             parts.year = Some(if year < 70 { 2000 + year } else { 1900 + year });
         }
-        Piece::Month(_) => parts.month = Some(number(2)?),
-        Piece::Day(_) => parts.day = Some(number(2)?),
-        Piece::DayOfYear => parts.day_of_year = Some(number(3)?),
-        Piece::WeekdayNumber => parts.weekday = Some(number(1)?),
-        Piece::Week(_) => parts.week = Some(number(2)?),
-        Piece::WeekYear => parts.week_year = Some(number(4)? as i32),
-        Piece::Hour(_) => parts.hour = Some(number(2)?),
-        Piece::HalfHour(_) => parts.half_hour = Some(number(2)?),
-        Piece::Minute => parts.minute = number(2)?,
-        Piece::Second => parts.second = number(2)?,
-        Piece::Fraction(_) => {
+        PatternItem::Month(_) => parts.month = Some(number(2)?),
+        PatternItem::Day(_) => parts.day = Some(number(2)?),
+        PatternItem::DayOfYear => parts.day_of_year = Some(number(3)?),
+        PatternItem::WeekdayNumber => parts.weekday = Some(number(1)?),
+        PatternItem::Week(_) => parts.week = Some(number(2)?),
+        PatternItem::WeekYear => parts.week_year = Some(number(4)? as i32),
+        PatternItem::Hour(_) => parts.hour = Some(number(2)?),
+        PatternItem::Hour12(_) => parts.hour12 = Some(number(2)?),
+        PatternItem::Minute => parts.minute = number(2)?,
+        PatternItem::Second => parts.second = number(2)?,
+        PatternItem::Fraction(_) => {
             let digits = text.bytes().take_while(u8::is_ascii_digit).count().min(9);
             let value = number(9)?;
             parts.nanos = value * 10_u32.pow(9 - digits as u32);
         }
-        Piece::MonthName | Piece::ShortMonthName => {
-            let (at, behind) = name(text, &MONTHS)?;
+        PatternItem::MonthName | PatternItem::ShortMonthName => {
+            let (at, after) = name(text, &MONTHS)?;
             parts.month = Some(at + 1);
-            return Some(behind);
+            return Some(after);
         }
-        Piece::WeekdayName | Piece::ShortWeekdayName => {
-            let (at, behind) = name(text, &WEEKDAYS)?;
+        PatternItem::WeekdayName | PatternItem::ShortWeekdayName => {
+            let (at, after) = name(text, &WEEKDAYS)?;
             parts.weekday = Some(at + 1);
-            return Some(behind);
+            return Some(after);
         }
-        Piece::HalfDay => {
+        PatternItem::AmPm => {
             let half = text.get(..2)?.to_ascii_uppercase();
             parts.is_afternoon = Some(match half.as_str() {
                 "AM" => false,
@@ -319,7 +320,7 @@ fn read_piece<'a>(piece: &Piece, text: &'a str, parts: &mut Parts) -> Option<&'a
     Some(rest)
 }
 
-/// Reads 1 to `most` digits.
+/// Parses 1 to `most` digits and advances the text.
 fn number(text: &mut &str, most: usize) -> Option<u32> {
     let digits = text.bytes().take(most).take_while(u8::is_ascii_digit).count();
     let value = text[..digits].parse().ok()?;
@@ -327,7 +328,7 @@ fn number(text: &mut &str, most: usize) -> Option<u32> {
     Some(value)
 }
 
-/// Reads a name or its first three letters and gives its position.
+/// Parses one of the names, or its first three letters. Returns its index, and the rest of the text.
 fn name<'a>(text: &'a str, names: &[&str]) -> Option<(u32, &'a str)> {
     let starts = |name: &str| text.get(..name.len()).is_some_and(|start| start.eq_ignore_ascii_case(name));
     let length = |name: &&str| if starts(name) { name.len() } else { 3 };
@@ -354,7 +355,7 @@ impl Parts {
     }
 
     fn hour(&self) -> Option<u32> {
-        let Some(half) = self.half_hour else {
+        let Some(half) = self.hour12 else {
             return Some(self.hour.unwrap_or(0));
         };
         let afternoon = if self.is_afternoon.unwrap_or(false) { 12 } else { 0 };
@@ -362,7 +363,7 @@ impl Parts {
     }
 }
 
-/// `2020-04-01T13:20:00.000-03:00`; without an offset the time is UTC.
+/// Parses `2020-04-01T13:20:00.000-03:00`. Without an offset the time is in UTC.
 fn from_iso(text: &str) -> Outcome {
     if let Ok(moment) = chrono::DateTime::parse_from_rfc3339(text) {
         return some(moment.naive_utc());
@@ -448,17 +449,17 @@ mod tests {
         #[test]
         fn no_pattern_and_no_text_panics(pattern in "\\PC{0,12}", text in "\\PC{0,12}") {
             let moment = at("2020-04-01T13:05:09.123");
-            for pieces in [mysql(&pattern), joda(&pattern)].into_iter().flatten() {
-                write(&pieces, moment);
-                let _ = read(&pieces, &text);
+            for items in [mysql(&pattern), joda(&pattern)].into_iter().flatten() {
+                write(&items, moment);
+                let _ = read(&items, &text);
             }
         }
 
         #[test]
         fn what_is_written_reads_back(seconds in 0_i64..4_000_000_000) {
             let moment = chrono::DateTime::from_timestamp(seconds, 0).unwrap().naive_utc();
-            let pieces = mysql("%Y-%m-%d %H:%i:%s").unwrap();
-            prop_assert_eq!(read(&pieces, &write(&pieces, moment)).unwrap(), moment);
+            let items = mysql("%Y-%m-%d %H:%i:%s").unwrap();
+            prop_assert_eq!(read(&items, &write(&items, moment)).unwrap(), moment);
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Parts of dates and timestamps, and arithmetic in calendar units.
+//! Functions that extract parts of dates and timestamps, and arithmetic in calendar units.
 
 use chrono::{DateTime, Datelike, Days, Months, NaiveDate, NaiveDateTime, TimeDelta, Timelike};
 
@@ -8,7 +8,7 @@ use crate::error::QueryError;
 
 const MOMENT: &[&[super::row_function::Kind]] = &[&[Moment]];
 
-/// A function that gives one part of a moment as a bigint.
+/// Defines a function that returns one part of a date or timestamp as a bigint.
 macro_rules! part {
     ($name:literal, $moment:ident => $part:expr) => {
         RowFunction {
@@ -95,7 +95,7 @@ impl Unit {
         })
     }
 
-    /// The unit, refused where it is smaller than a day and the value is a date.
+    /// Parses the unit. Refuses units smaller than a day if the value is a date.
     fn for_argument(args: &Args<'_>, moment: usize) -> Result<Self, QueryError> {
         let unit = Self::parse(args.text(0))?;
         if args.is_date(moment) && unit < Self::Day {
@@ -114,7 +114,7 @@ impl Unit {
         }
     }
 
-    /// The milliseconds of a unit that always has the same number of them.
+    /// Returns the length of a unit of fixed length, in milliseconds.
     fn millis(self) -> i64 {
         match self {
             Self::Millisecond => 1,
@@ -194,7 +194,7 @@ fn date_diff(args: &Args<'_>) -> Outcome {
     })
 }
 
-/// How many whole months lie between two moments, negative when `to` is the earlier.
+/// Returns the number of whole months between two timestamps; negative if `to` is the earlier.
 fn whole_months(from: NaiveDateTime, to: NaiveDateTime) -> i64 {
     if to < from {
         return -whole_months(to, from);

@@ -1,4 +1,4 @@
-//! JSON in text: the functions that take a path, and the few that do not.
+//! Functions of JSON text.
 
 use serde_json::Value as Json;
 
@@ -45,7 +45,7 @@ fn found(text: &str, path: &str, give: fn(&Json) -> Option<String>) -> Outcome {
     Ok(give(at).map(Into::into))
 }
 
-/// A scalar as text: a string without its quotes; nothing for null, objects and arrays.
+/// Returns a scalar as text, a string without its quotes; `None` for null, objects and arrays.
 fn scalar(json: &Json) -> Option<String> {
     match json {
         Json::String(text) => Some(text.clone()),
@@ -60,22 +60,22 @@ enum Step {
     Index(usize),
 }
 
-/// `$.store.book[0]["title"]`
+/// Parses a JSON path: `$.store.book[0]["title"]`.
 fn steps(path: &str) -> Result<Vec<Step>, QueryError> {
     let wrong = || invalid(format_args!("Invalid JSON path: '{path}'"));
     let mut rest = path.strip_prefix('$').ok_or_else(wrong)?;
     let mut steps = Vec::new();
     while !rest.is_empty() {
-        if let Some(behind) = rest.strip_prefix('.') {
-            let end = behind.find(['.', '[']).unwrap_or(behind.len());
-            let (key, next) = behind.split_at(end);
+        if let Some(after) = rest.strip_prefix('.') {
+            let end = after.find(['.', '[']).unwrap_or(after.len());
+            let (key, next) = after.split_at(end);
             if key.is_empty() || key == "*" {
                 return Err(wrong());
             }
             steps.push(Step::Key(key.to_owned()));
             rest = next;
-        } else if let Some(behind) = rest.strip_prefix('[') {
-            let (step, next) = bracket(behind).ok_or_else(wrong)?;
+        } else if let Some(after) = rest.strip_prefix('[') {
+            let (step, next) = bracket(after).ok_or_else(wrong)?;
             steps.push(step);
             rest = next;
         } else {
@@ -85,7 +85,7 @@ fn steps(path: &str) -> Result<Vec<Step>, QueryError> {
     Ok(steps)
 }
 
-/// What stands behind `[`, to its `]`.
+/// Parses the text after `[`, up to its `]`. Returns the rest too.
 fn bracket(text: &str) -> Option<(Step, &str)> {
     let Some(quote) = text.chars().next().filter(|c| matches!(c, '"' | '\'')) else {
         let (index, rest) = text.split_once(']')?;

@@ -1,18 +1,19 @@
-//! Athena's functions: which there are ([`names`]), and those that DataFusion has not or does otherwise.
+//! Athena's functions: the list of their [`names`], and implementations of those that DataFusion lacks or computes
+//! differently.
 
 mod arithmetic;
 mod casts;
 mod date_formats;
 mod dates;
-mod extremes;
+mod greatest_least;
 mod json;
-mod markers;
 pub(crate) mod names;
 mod numbers;
 mod percentile;
 mod regular_expressions;
 mod row_function;
 mod sequences;
+mod special_forms;
 mod strings;
 
 use std::sync::Arc;
@@ -21,10 +22,10 @@ use datafusion::logical_expr::{AggregateUDF, ScalarUDF};
 
 pub(crate) use arithmetic::arithmetic;
 pub(crate) use casts::cast_function;
-pub(crate) use markers::{TRY, TYPEOF};
 pub(crate) use row_function::check_arguments;
+pub(crate) use special_forms::{TRY, TYPEOF};
 
-/// The functions to register beside DataFusion's own; they take precedence over those of the same name.
+/// Returns the functions to register in addition to DataFusion's. They override those of the same name.
 pub(crate) fn all() -> Vec<Arc<ScalarUDF>> {
     let by_row = [
         dates::functions(),
@@ -36,20 +37,20 @@ pub(crate) fn all() -> Vec<Arc<ScalarUDF>> {
     ];
     let by_row = by_row.into_iter().flatten().map(|f| f.into_udf());
     by_row
-        .chain(extremes::functions())
+        .chain(greatest_least::functions())
         .chain([sequences::function()])
-        .chain(markers::functions())
+        .chain(special_forms::functions())
         .map(Arc::new)
         .collect()
 }
 
-/// The aggregates to register beside DataFusion's own.
+/// Returns the aggregates to register in addition to DataFusion's.
 pub(crate) fn aggregates() -> Vec<Arc<AggregateUDF>> {
     vec![Arc::new(percentile::function())]
 }
 
-/// The same function, giving NULL where it would fail: what `try(...)` makes of the functions in it.
-/// `None` for a function that has no such form.
+/// Returns a variant of a function that returns NULL instead of failing, for use inside `try(...)`; `None` for a
+/// function of DataFusion's, which has no such variant.
 pub(crate) fn null_on_error(function: &ScalarUDF) -> Option<ScalarUDF> {
     row_function::null_on_error(function).or_else(|| arithmetic::arithmetic_or_null(function))
 }

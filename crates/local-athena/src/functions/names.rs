@@ -1,47 +1,48 @@
-//! The functions by the names that Athena knows them by. A name that is not here does not exist,
-//! whatever else DataFusion offers under it.
+//! Athena's functions by name, and what DataFusion calls them. A function that is not in these lists does not exist,
+//! even if DataFusion has one of that name.
 
-/// What a call means.
+/// The translation of a call to DataFusion.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Meaning {
-    /// DataFusion's function, or one of ours, of this name.
+pub(crate) enum FunctionMapping {
+    /// A function of DataFusion or of this crate.
     Function(&'static str),
-    /// The same, brought to bigint, which Athena counts in.
+    /// The same, with its result cast to bigint: DataFusion counts in unsigned integers, Athena in bigint.
     Bigint(&'static str),
-    /// An expression, with the arguments at `$1`, `$2`, ...
+    /// A template: an expression with the placeholders `$1`, `$2`, ... for the arguments.
     Macro(&'static str),
-    /// An aggregate over an expression of its arguments: the aggregate and the expression.
+    /// An aggregate (first text) over a template (second text).
     Over(&'static str, &'static str),
-    /// `max_by`, `min_by`: the first value in the order of another.
+    /// `max_by`, `min_by`: the first value ordered by another.
     FirstBy { descending: bool },
     /// `approx_percentile`
     Percentile,
 }
 
-use Meaning::{Bigint, FirstBy, Function, Macro, Over, Percentile};
+use FunctionMapping::{Bigint, FirstBy, Function, Macro, Over, Percentile};
 
-/// The meaning of a call by name, in lower case, and number of arguments.
-pub(crate) fn meaning(name: &str, arguments: usize) -> Option<Meaning> {
-    SAME.iter().find(|same| **same == name).map(|same| Function(same)).or_else(|| other(name, arguments))
+/// Returns the translation of a call by its name in lower case and its number of arguments; `None` for an unknown
+/// function.
+pub(crate) fn mapping(name: &str, arguments: usize) -> Option<FunctionMapping> {
+    UNCHANGED.iter().find(|same| **same == name).map(|same| Function(same)).or_else(|| other(name, arguments))
 }
 
-fn other(name: &str, arguments: usize) -> Option<Meaning> {
-    let rows = OTHERS.iter().filter(|(other, ..)| *other == name);
+fn other(name: &str, arguments: usize) -> Option<FunctionMapping> {
+    let rows = MAPPED.iter().filter(|(other, ..)| *other == name);
     let fits = |takes: &Option<usize>| takes.is_none_or(|takes| takes == arguments);
-    rows.clone().find(|(_, takes, _)| fits(takes)).or_else(|| rows.clone().next()).map(|(_, _, meaning)| *meaning)
+    rows.clone().find(|(_, takes, _)| fits(takes)).or_else(|| rows.clone().next()).map(|(_, _, mapping)| *mapping)
 }
 
-/// What Athena calls a function of this name here.
+/// Returns Athena's name for a function of DataFusion.
 pub(crate) fn athena_name(name: &str) -> &str {
-    let renamed = OTHERS.iter().find(|(_, _, meaning)| matches!(meaning, Function(new) | Bigint(new) if *new == name));
+    let renamed = MAPPED.iter().find(|(_, _, mapping)| matches!(mapping, Function(new) | Bigint(new) if *new == name));
     match renamed {
-        Some((known, ..)) if !SAME.contains(&name) => known,
+        Some((known, ..)) if !UNCHANGED.contains(&name) => known,
         _ => name,
     }
 }
 
-/// The names that mean here what they mean on Athena.
-const SAME: &[&str] = &[
+/// The functions that have the same name on Athena and here.
+const UNCHANGED: &[&str] = &[
     // Numbers.
     "abs",
     "acos",
@@ -178,8 +179,8 @@ const SAME: &[&str] = &[
     "percent_rank",
 ];
 
-/// The names that mean something else, with the number of arguments where that matters.
-const OTHERS: &[(&str, Option<usize>, Meaning)] = &[
+/// The functions that are translated, with their number of arguments if that selects the overload.
+const MAPPED: &[(&str, Option<usize>, FunctionMapping)] = &[
     // Numbers.
     ("ceiling", None, Function("ceil")),
     ("pow", None, Function("power")),
@@ -241,11 +242,11 @@ mod tests {
 
     #[test]
     fn overloads_go_by_the_number_of_arguments() {
-        assert_eq!(meaning("if", 2), Some(Macro("CASE WHEN $1 THEN $2 END")));
-        assert_eq!(meaning("year", 1), Some(Function("year")));
-        assert_eq!(meaning("row_number", 0), Some(Bigint("row_number")));
-        assert_eq!(meaning("array_to_string", 2), None);
-        assert_eq!(meaning("to_char", 2), None);
+        assert_eq!(mapping("if", 2), Some(Macro("CASE WHEN $1 THEN $2 END")));
+        assert_eq!(mapping("year", 1), Some(Function("year")));
+        assert_eq!(mapping("row_number", 0), Some(Bigint("row_number")));
+        assert_eq!(mapping("array_to_string", 2), None);
+        assert_eq!(mapping("to_char", 2), None);
     }
 
     #[test]
@@ -258,8 +259,8 @@ mod tests {
 
     #[test]
     fn no_name_stands_twice() {
-        for (name, ..) in OTHERS {
-            assert!(!SAME.contains(name), "{name}");
+        for (name, ..) in MAPPED {
+            assert!(!UNCHANGED.contains(name), "{name}");
         }
     }
 }

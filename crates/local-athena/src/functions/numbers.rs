@@ -1,4 +1,4 @@
-//! Functions of numbers that are an error in DataFusion where Athena gives NaN or Infinity, as Java does.
+//! Functions of numbers that return NaN or Infinity on Athena, as in Java, where DataFusion's fail.
 
 use super::row_function::Kind::Double;
 use super::row_function::{Returns, RowFunction, some};

@@ -1,4 +1,4 @@
-//! `approx_percentile`: DataFusion's estimate, which is a double, in the type of the values.
+//! `approx_percentile`. Computes DataFusion's estimate, which is a double, and returns it in the type of the values.
 
 use datafusion::arrow::array::ArrayRef;
 use datafusion::arrow::compute::cast;
@@ -20,7 +20,7 @@ pub(super) fn function() -> AggregateUDF {
     AggregateUDF::from(ApproxPercentile { signature: Signature::user_defined(Volatility::Immutable) })
 }
 
-/// The estimate that a call with this many arguments is: a value, a weight if there is one, a percentage.
+/// Returns DataFusion's aggregate for the number of arguments: a value, an optional weight, a percentage.
 fn estimate(arguments: usize) -> Result<Arc<AggregateUDF>> {
     match arguments {
         2 => Ok(approx_percentile_cont_udaf()),

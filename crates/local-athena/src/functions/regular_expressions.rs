@@ -1,4 +1,4 @@
-//! Regular expressions. A pattern is found anywhere in the text; groups are `$1` in a replacement.
+//! Functions of regular expressions. A pattern matches anywhere in the text; `$1` in a replacement is a group.
 
 use std::cell::RefCell;
 
@@ -54,11 +54,13 @@ pub(super) fn functions() -> Vec<RowFunction> {
     ]
 }
 
-/// The largest compiled pattern, in bytes: patterns come from users.
-const LARGEST: usize = 4 << 20;
+/// Maximum size of a compiled pattern in bytes. Patterns come from users, and a short one like `(a{1000}){1000}` is
+/// large.
+const MAX_REGEX_BYTES: usize = 4 << 20;
 
 thread_local! {
-    /// The pattern used last on this thread: in a query it is nearly always the same.
+    /// A cache of one entry per thread: the last pattern. Compiling costs far more than matching, and the pattern of a
+    /// query is nearly always a literal.
     static LAST: RefCell<Option<(String, Regex)>> = const { RefCell::new(None) };
 }
 
@@ -66,7 +68,7 @@ fn with_regex<T>(args: &Args<'_>, body: impl FnOnce(&Regex) -> Result<T, QueryEr
     let pattern = args.text(1);
     LAST.with_borrow_mut(|last| {
         if last.as_ref().is_none_or(|(known, _)| known != pattern) {
-            let built = regex::RegexBuilder::new(pattern).size_limit(LARGEST).build();
+            let built = regex::RegexBuilder::new(pattern).size_limit(MAX_REGEX_BYTES).build();
             let regex = built
                 .map_err(|error| invalid(format_args!("the regular expression '{pattern}' cannot be used: {error}")))?;
             *last = Some((pattern.to_owned(), regex));
@@ -102,14 +104,15 @@ fn extract_all(regex: &Regex, args: &Args<'_>) -> Outcome {
     some(found.collect::<Vec<_>>())
 }
 
-/// Replaces every match. Java's `$1` ends at the first character that is no digit, so `$1x` is
-/// group 1 and an x.
+/// Replaces every match, with Java's syntax of replacements.
 fn replace(regex: &Regex, args: &Args<'_>) -> Result<String, QueryError> {
     let replacement = if args.len() == 3 { args.text(2) } else { "" };
     let replacement = java_replacement(replacement)?;
     Ok(regex.replace_all(args.text(0), replacement.as_str()).into_owned())
 }
 
+/// Translates a Java replacement to one of the crate `regex`. In Java `$1x` is group 1 followed by an x; in `regex` it
+/// would be the group named `1x`, so this writes `${1}x`.
 fn java_replacement(text: &str) -> Result<String, QueryError> {
     let mut out = String::new();
     let mut characters = text.chars().peekable();

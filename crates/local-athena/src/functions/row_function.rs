@@ -1,8 +1,8 @@
-//! Functions that are computed row by row: what most of Athena's functions are.
+//! A base for scalar functions that are computed row by row, which most of Athena's are.
 //!
-//! The one idea: a function is its name, the kinds of arguments it takes, what it returns and a
-//! body over one row whose arguments are all there (a NULL argument makes a NULL result). The rest,
-//! arrays, scalars, nulls, `try`, is the same for all of them and stands here once.
+//! A [`RowFunction`] consists of a name, the kinds of its arguments, its return type, and a body that computes one row
+//! without NULL arguments (a NULL argument gives a NULL result). This module implements the rest for all of them: type
+//! coercion, arrays and scalars, NULL, `try`, and a limit on the size of the result.
 
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
@@ -21,7 +21,7 @@ use datafusion::logical_expr::{ColumnarValue, ScalarFunctionArgs, ScalarUDF, Sca
 use crate::error::{ErrorKind, QueryError};
 use crate::types::{TIMESTAMP, type_name};
 
-/// What a function takes at one position.
+/// The kind of an argument.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
     Text,
@@ -31,7 +31,7 @@ pub(super) enum Kind {
     Moment,
 }
 
-/// What a function gives back.
+/// The return type of a function.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Returns {
     Text,
@@ -50,7 +50,7 @@ pub(super) enum Returns {
     SameAs(usize),
 }
 
-/// One value that a body computed.
+/// A value that a body returns.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Value {
     Text(String),
@@ -58,7 +58,7 @@ pub(super) enum Value {
     Boolean(bool),
     Integer(i64),
     Double(f64),
-    /// The time on the clock, in the zone of the type that is returned; a date is its midnight.
+    /// A local time in the zone of the return type; midnight for a date.
     Moment(NaiveDateTime),
 }
 
@@ -132,31 +132,35 @@ impl From<NaiveDate> for Value {
     }
 }
 
-/// What a body gives: a value, NULL, or what is wrong with the arguments.
+/// The result of a body: a value, NULL, or an error.
 pub(super) type Outcome = std::result::Result<Option<Value>, QueryError>;
 
-/// A value as an outcome.
+/// Returns a value as an [`Outcome`].
 pub(super) fn some(value: impl Into<Value>) -> Outcome {
     Ok(Some(value.into()))
 }
 
-/// `INVALID_FUNCTION_ARGUMENT`
+/// Returns the error `INVALID_FUNCTION_ARGUMENT`.
 pub(super) fn invalid(message: impl std::fmt::Display) -> QueryError {
     QueryError::new(ErrorKind::InvalidFunctionArgument, message)
 }
 
-/// The most bytes of text that a call gives for one batch of rows: more would be most of the memory that there is.
-pub(super) const LARGEST_RESULT: usize = 256 << 20;
+/// Maximum bytes of text that a function returns for one batch of rows. Functions like `rpad` and `regexp_replace` can
+/// multiply the size of their input, and the memory pool does not account for the results of expressions.
+pub(super) const MAX_RESULT_BYTES: usize = 256 << 20;
 
-/// `EXHAUSTED_RESOURCES`
+/// Returns the error `EXHAUSTED_RESOURCES`.
 pub(super) fn too_much_text(what: &str) -> QueryError {
     let message =
-        format!("Query exhausted resources at this scale factor: {what} has more than {LARGEST_RESULT} bytes");
+        format!("Query exhausted resources at this scale factor: {what} has more than {MAX_RESULT_BYTES} bytes");
     QueryError::new(ErrorKind::ExhaustedResources, message)
 }
 
-/// The arguments of one row, none of them NULL. The accessors are for the kinds that the function
-/// declared; asking for another kind is a fault of the function and panics in its tests.
+/// The arguments of one row, none of them NULL.
+///
+/// # Panics
+/// An accessor panics if the function did not declare an argument of this kind at this position: a defect that any call
+/// of the function shows.
 pub(super) struct Args<'a> {
     columns: &'a [Column],
     row: usize,
@@ -193,7 +197,7 @@ impl Args<'_> {
         column.array.as_primitive::<Float64Type>().value(row)
     }
 
-    /// The time on the clock, in the value's own zone; midnight of a date.
+    /// Returns the local time in the value's zone; midnight for a date.
     pub(super) fn moment(&self, position: usize) -> std::result::Result<NaiveDateTime, QueryError> {
         let (column, row) = self.at(position);
         let clock = match column.array.data_type() {
@@ -213,12 +217,12 @@ impl Args<'_> {
         clock.ok_or_else(|| invalid("a point in time is out of range"))
     }
 
-    /// Is the argument a date and not a timestamp?
+    /// Returns whether the argument is a date and not a timestamp.
     pub(super) fn is_date(&self, position: usize) -> bool {
         self.columns[position].array.data_type() == &DataType::Date32
     }
 
-    /// Seconds since 1970 in UTC, with the part behind the second.
+    /// Returns seconds since 1970 in UTC, with a fraction.
     pub(super) fn unix_seconds(&self, position: usize) -> f64 {
         let (column, row) = self.at(position);
         match column.array.data_type() {
@@ -238,11 +242,11 @@ impl Args<'_> {
     }
 }
 
-/// One of Athena's functions.
+/// The definition of a function.
 #[derive(Debug, Clone)]
 pub(super) struct RowFunction {
     pub(super) name: &'static str,
-    /// The lists of arguments that it takes.
+    /// The overloads: the kinds of arguments of each.
     pub(super) forms: &'static [&'static [Kind]],
     pub(super) returns: Returns,
     pub(super) body: fn(&Args<'_>) -> Outcome,
@@ -258,11 +262,11 @@ impl RowFunction {
     }
 }
 
-/// A [`RowFunction`] for DataFusion.
+/// A [`RowFunction`] as a DataFusion function.
 #[derive(Debug, Clone)]
 struct RowFunctionUdf {
     function: RowFunction,
-    /// Inside `try(...)`: a failure is NULL.
+    /// Inside `try(...)`: return NULL instead of failing.
     null_on_error: bool,
     signature: Signature,
 }
@@ -282,7 +286,7 @@ impl Hash for RowFunctionUdf {
     }
 }
 
-/// The same function inside `try(...)`; `None` when it is none of ours.
+/// Returns the variant for `try(...)`; `None` if the function is not a [`RowFunction`].
 pub(super) fn null_on_error(udf: &ScalarUDF) -> Option<ScalarUDF> {
     let function = downcast(udf)?;
     Some(ScalarUDF::from(RowFunctionUdf { null_on_error: true, ..function.clone() }))
@@ -339,7 +343,7 @@ impl RowFunctionUdf {
         })
     }
 
-    /// The types that arguments of these types are brought to; `None` when they do not fit.
+    /// Returns the types to which arguments of the given types are coerced; `None` if no overload accepts them.
     fn accept(&self, given: &[DataType]) -> Option<Vec<DataType>> {
         self.function.forms.iter().find_map(|form| {
             let pairs = form.iter().zip(given);
@@ -364,7 +368,7 @@ impl RowFunctionUdf {
     }
 }
 
-/// Refuses arguments of types that the function does not take; knows nothing of functions that are not ours.
+/// Refuses arguments of types that a [`RowFunction`] does not accept. Accepts everything for other functions.
 pub(crate) fn check_arguments(udf: &ScalarUDF, given: &[DataType]) -> std::result::Result<(), QueryError> {
     match downcast(udf) {
         Some(function) if function.accept(given).is_none() => Err(function.does_not_take(given)),
@@ -384,7 +388,7 @@ fn zone_of(name: Option<&str>) -> Result<Option<Tz>> {
     Ok(name.map(str::parse).transpose()?)
 }
 
-/// Milliseconds since 1970 of a time on the clock; the earlier of two when the clock was set back.
+/// Converts a local time to milliseconds since 1970; to the earlier of two when clocks were set back.
 fn in_zone(clock: NaiveDateTime, zone: Option<Tz>) -> i64 {
     let local = zone.and_then(|zone| zone.from_local_datetime(&clock).earliest());
     match local {
@@ -403,7 +407,7 @@ impl Kind {
         }
     }
 
-    /// The type that an argument is brought to; `None` when it does not fit.
+    /// Returns the type to which an argument is coerced; `None` if it is not accepted.
     fn accept(self, given: &DataType) -> Option<DataType> {
         let null = given == &DataType::Null;
         match self {
@@ -428,7 +432,7 @@ impl ScalarUDFImpl for RowFunctionUdf {
         &self.signature
     }
 
-    /// Arguments that do not fit are left as they are: [`check_arguments`] has refused them before.
+    /// Leaves arguments that do not fit unchanged: [`check_arguments`] has refused them before.
     fn coerce_types(&self, given: &[DataType]) -> Result<Vec<DataType>> {
         Ok(self.accept(given).unwrap_or_else(|| given.to_vec()))
     }
@@ -471,7 +475,7 @@ impl ScalarUDFImpl for RowFunctionUdf {
                 outcome => outcome.map_err(external)?,
             };
             bytes += value.as_ref().map_or(0, Value::text_bytes);
-            if bytes > LARGEST_RESULT {
+            if bytes > MAX_RESULT_BYTES {
                 return Err(external(too_much_text(&format!("what {} gives", self.function.name))));
             }
             values.push(value);

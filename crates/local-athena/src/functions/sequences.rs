@@ -1,6 +1,6 @@
-//! `sequence`: numbers, dates or timestamps from one to another, both ends in it.
+//! `sequence`: an array of numbers, dates or timestamps from a start to a stop, both inclusive.
 //!
-//! All three are computed as whole numbers: a date as its day, a timestamp as its millisecond.
+//! All are computed as integers: dates as days since 1970, timestamps as milliseconds.
 
 use std::sync::Arc;
 
@@ -18,10 +18,10 @@ use super::row_function::invalid;
 use crate::error::QueryError;
 use crate::types::TIMESTAMP;
 
-/// The most items that a sequence may have, as on Athena.
-const MOST: usize = 10_000;
+/// Maximum number of items of a sequence, as on Athena.
+const MAX_ITEMS: usize = 10_000;
 
-/// Milliseconds.
+/// A day in milliseconds.
 const DAY: i64 = 86_400_000;
 
 const STEP: DataType = DataType::Interval(IntervalUnit::MonthDayNano);
@@ -72,7 +72,7 @@ impl ScalarUDFImpl for Sequence {
             let before = items.len();
             let is_valid = arrays.iter().all(|array| array.is_valid(row));
             if is_valid {
-                Range::of(&arrays, row)?.fill(&mut items).map_err(external)?;
+                Range::from_arguments(&arrays, row)?.fill(&mut items).map_err(external)?;
             }
             valid.push(is_valid);
             lengths.push(items.len() - before);
@@ -124,17 +124,17 @@ enum Step {
     Months(i32),
 }
 
-/// One row's sequence.
+/// The sequence of one row.
 struct Range {
     start: i64,
     stop: i64,
     step: Step,
-    /// Milliseconds in one of the numbers: what months are counted in.
+    /// Milliseconds per unit of `start` and `stop`, to convert them to timestamps when the step is in months.
     unit: i64,
 }
 
 impl Range {
-    fn of(arrays: &[ArrayRef], row: usize) -> Result<Self> {
+    fn from_arguments(arrays: &[ArrayRef], row: usize) -> Result<Self> {
         let (Some(starts), Some(stops)) = (arrays.first(), arrays.get(1)) else {
             return Err(external(unfit()));
         };
@@ -166,13 +166,13 @@ impl Range {
             return Err(wrong_way());
         }
         let is_beyond = |item: i64| if down { item < self.stop } else { item > self.stop };
-        let until = if self.start == self.stop { 1 } else { MOST as i64 + 1 };
+        let until = if self.start == self.stop { 1 } else { MAX_ITEMS as i64 + 1 };
         for index in 0..until {
             let Some(item) = self.item(index).filter(|item| !is_beyond(*item)) else {
                 return Ok(());
             };
-            if index == MOST as i64 {
-                let message = format!("result of sequence function must not have more than {MOST} entries");
+            if index == MAX_ITEMS as i64 {
+                let message = format!("result of sequence function must not have more than {MAX_ITEMS} entries");
                 return Err(invalid(message));
             }
             items.push(item);
@@ -180,7 +180,7 @@ impl Range {
         Ok(())
     }
 
-    /// `None` for an item that is out of all bounds.
+    /// Returns an item by its index; `None` if it overflows.
     fn item(&self, index: i64) -> Option<i64> {
         match self.step {
             Step::Number(step) => self.start.checked_add(step.checked_mul(index)?),

@@ -1,7 +1,7 @@
-//! Text. Positions count characters from 1, as everywhere in SQL.
+//! Functions of text. Positions count characters from 1, as everywhere in SQL.
 
 use super::row_function::Kind::{Integer, Text};
-use super::row_function::{Args, LARGEST_RESULT, Outcome, Returns, RowFunction, invalid, some, too_much_text};
+use super::row_function::{Args, MAX_RESULT_BYTES, Outcome, Returns, RowFunction, invalid, some, too_much_text};
 
 pub(super) fn functions() -> Vec<RowFunction> {
     vec![
@@ -67,7 +67,7 @@ pub(super) fn functions() -> Vec<RowFunction> {
     ]
 }
 
-/// `concat` takes two texts and more; more than ten are written with `||`.
+/// The overloads of `concat`, for two to ten texts. `||` concatenates more.
 const CONCAT: &[&[super::row_function::Kind]] = &[
     &[Text, Text],
     &[Text, Text, Text],
@@ -80,7 +80,7 @@ const CONCAT: &[&[super::row_function::Kind]] = &[
     &[Text, Text, Text, Text, Text, Text, Text, Text, Text, Text],
 ];
 
-/// A negative start counts from the end; a start outside the text gives no characters.
+/// Returns a part of the text. A negative start counts from the end; a start outside the text returns an empty text.
 fn substr(args: &Args<'_>) -> Outcome {
     let (text, start) = (args.text(0), args.integer(1));
     let length = text.chars().count() as i64;
@@ -117,7 +117,8 @@ fn split_part(args: &Args<'_>) -> Outcome {
     Ok(args.text(0).split(delimiter).nth(index - 1).map(Into::into))
 }
 
-/// Where the text stands in the other for the nth time, from the end for a negative n; 0 for nowhere.
+/// Returns the position of the nth occurrence of a text in another, counted from the end for a negative n; 0 if there
+/// is none.
 fn strpos(args: &Args<'_>) -> Outcome {
     let (text, wanted) = (args.text(0), args.text(1));
     let instance = if args.len() == 3 { args.integer(2) } else { 1 };
@@ -134,7 +135,7 @@ fn strpos(args: &Args<'_>) -> Outcome {
     some(at.map_or(0, |at| text[..at].chars().count() + 1))
 }
 
-/// A text that is too long is cut at its end, whichever side is padded.
+/// Pads a text. A text that is longer than the target length is truncated at its end, for `lpad` and `rpad`.
 fn pad(args: &Args<'_>, join: fn(&str, String) -> String) -> Outcome {
     let (text, length, padding) = (args.text(0), args.integer(1), args.text(2));
     let wanted = i32::try_from(length).ok().and_then(|length| usize::try_from(length).ok());
@@ -146,7 +147,7 @@ fn pad(args: &Args<'_>, join: fn(&str, String) -> String) -> Outcome {
     if missing == 0 {
         return some(text.chars().take(wanted).collect::<String>());
     }
-    if missing > LARGEST_RESULT {
+    if missing > MAX_RESULT_BYTES {
         return Err(too_much_text("a padded text"));
     }
     some(join(text, padding.chars().cycle().take(missing).collect()))

@@ -1,8 +1,8 @@
-//! The objects of a location, held to the manifest that an audit left there.
+//! The objects of a location, checked against the manifest that the audit wrote there.
 //!
-//! A table whose properties name a manifest ([`manifest::PROPERTY`]) promises that each of its partitions has one. So a
-//! partition that has none, or whose files are not those of its manifest, is an error, and never a day with fewer rows
-//! or none. A table without the property is what its files are, as on Athena.
+//! A table whose properties name a manifest ([`manifest::PROPERTY`]) has one in each partition. A partition without a
+//! manifest, or whose files differ from it, is therefore an error; without this check the query would return fewer
+//! rows, and nobody would notice. A table without the property has whatever files are there, as on Athena.
 
 use std::collections::HashMap;
 use std::fs;
@@ -12,24 +12,24 @@ use std::time::SystemTime;
 
 use manifest::{AuditedFile, Damage, ListedFile, Manifest};
 
-use super::table::{is_hidden, key_of, list, uri};
 use crate::catalog::Table;
 use crate::error::{ErrorKind, QueryError};
+use crate::location::{is_hidden, key_of, list, uri};
 use crate::objects::{ObjectFile, ObjectFiles};
 
-/// The objects that tables are made of, and the manifests among them that were read before.
-pub(crate) struct Objects {
+/// Lists the objects of tables, and caches their manifests.
+pub(crate) struct AuditedObjects {
     all: Arc<dyn ObjectFiles>,
-    /// By location. A manifest is read once a process, and again when another version of it is there.
-    manifests: Mutex<HashMap<String, Known>>,
+    /// By location. An entry is valid while the object has the same [`Version`].
+    manifests: Mutex<HashMap<String, CachedManifest>>,
 }
 
-struct Known {
+struct CachedManifest {
     version: Version,
     manifest: Arc<Manifest>,
 }
 
-/// What tells one version of an object from another.
+/// The identity of one version of an object.
 #[derive(PartialEq, Eq)]
 struct Version {
     size: u64,
@@ -37,18 +37,18 @@ struct Version {
     last_modified: SystemTime,
 }
 
-/// A file of a table, and what its audit saw of it.
+/// A file of a table, with its entry in the manifest if the table has one.
 pub(super) struct TableFile {
     pub(super) object: ObjectFile,
     pub(super) audited: Option<Audited>,
 }
 
-/// A file as it was audited.
+/// The entry of a file in its manifest: size, row count and checksums.
 #[derive(Debug, Clone)]
 pub(super) struct Audited {
     manifest: Arc<Manifest>,
     at: usize,
-    /// What the user can do when the file is another one.
+    /// Advice for the user in case the file differs from its entry.
     repair: Arc<str>,
 }
 
@@ -57,17 +57,17 @@ impl Audited {
         self.manifest.files.get(self.at)
     }
 
-    /// What has to be read for `range` to be verified.
+    /// Returns the range to read so that `range` can be verified: checksums cover whole blocks.
     pub(super) fn around(&self, range: &Range<u64>) -> Range<u64> {
         self.file().map_or_else(|| range.clone(), |file| file.checksums.around(range, file.bytes))
     }
 
-    /// Verifies what [`Audited::around`] asked for.
+    /// Verifies the bytes of a range that [`Audited::around`] returned.
     pub(super) fn verify(&self, start: u64, bytes: &[u8]) -> Result<(), Damage> {
         self.file().map_or(Ok(()), |file| file.checksums.verify(start, bytes))
     }
 
-    /// The rows of the file.
+    /// Returns the number of rows that the audit counted.
     pub(super) fn rows(&self) -> Option<u64> {
         self.file().map(|file| file.rows)
     }
@@ -77,19 +77,22 @@ impl Audited {
     }
 }
 
-impl Objects {
+impl AuditedObjects {
     pub(super) fn new(all: Arc<dyn ObjectFiles>) -> Self {
         Self { all, manifests: Mutex::default() }
     }
 
-    /// An object, `s3://bucket/key`, if it is there.
+    /// Returns the object with the URI `s3://bucket/key`, or `None` when it does not exist.
     pub(super) fn find(&self, uri: &str) -> Result<Option<ObjectFile>, QueryError> {
         let folder = uri.rsplit_once('/').map_or(uri, |(folder, _)| folder);
         let listed = list(&*self.all, &format!("{folder}/"))?;
         Ok(listed.into_iter().find(|object| object.key == key_of(uri)))
     }
 
-    /// The files of one partition, by its values, or of a table without partitions.
+    /// Returns the files of a partition, or of a table without partitions (no `values`).
+    ///
+    /// # Errors
+    /// The location cannot be listed, or the files differ from the manifest.
     pub(super) fn files(&self, table: &Table, values: &[String], location: &str) -> Result<Vec<TableFile>, QueryError> {
         let listed = list(&*self.all, location)?;
         let Some(name) = table.properties.iter().find(|(key, _)| key == manifest::PROPERTY).map(|(_, name)| name)
@@ -109,7 +112,7 @@ impl Objects {
             return Err(fail(ErrorKind::CannotOpenSplit, name, &why));
         };
         let manifest = self.manifest(location, found).map_err(|why| fail(ErrorKind::BadData, name, &why))?;
-        // Empty files too: one that was emptied is not one that is missing.
+        // Empty files are compared too, so that a truncated file is reported as such and not as missing.
         let is_marker = |object: &ObjectFile| object.size == 0 && object.key.ends_with('/');
         let files: Vec<ObjectFile> =
             listed.into_iter().filter(|object| !is_marker(object) && !is_hidden(location, object)).collect();
@@ -131,23 +134,23 @@ impl Objects {
         Ok(files.collect())
     }
 
-    /// Reads a manifest, unless this version of it was read before. An error is what is wrong, in words.
+    /// Returns the manifest from the cache, or reads it. An error is a message.
     fn manifest(&self, location: &str, object: &ObjectFile) -> Result<Arc<Manifest>, String> {
         let version = Version { size: object.size, etag: object.etag.clone(), last_modified: object.last_modified };
         let known = || self.manifests.lock().unwrap_or_else(PoisonError::into_inner);
-        // Without a tag, two writes in one tick of the clock would look like one version.
-        let is_known = |known: &&Known| object.etag.is_some() && known.version == version;
+        // Without an ETag, two writes within the resolution of the clock could not be told apart: do not use the cache.
+        let is_known = |known: &&CachedManifest| object.etag.is_some() && known.version == version;
         if let Some(known) = known().get(location).filter(is_known) {
             return Ok(known.manifest.clone());
         }
         let bytes = fs::read(&object.path).map_err(|error| error.to_string())?;
         let manifest = Arc::new(Manifest::from_json(&bytes).map_err(|error| error.to_string())?);
-        known().insert(location.to_owned(), Known { version, manifest: manifest.clone() });
+        known().insert(location.to_owned(), CachedManifest { version, manifest: manifest.clone() });
         Ok(manifest)
     }
 }
 
-/// How the files of a partition are written once more.
+/// Returns advice on how to rewrite the files of a partition.
 fn repair(table: &Table, values: &[String]) -> String {
     let keys: Vec<&str> = table.partition_keys.iter().map(|key| key.name.as_str()).collect();
     let day = match (&keys[..], values) {

@@ -1,4 +1,4 @@
-//! DataFusion's errors in Athena's words, with the place in the statement where it can be found.
+//! Translates DataFusion's errors to Athena's, with the position in the statement where it can be found.
 
 use std::error::Error;
 use std::ops::ControlFlow;
@@ -9,28 +9,28 @@ use datafusion::sql::sqlparser::ast::{Expr, Query, Visit, Visitor};
 
 use crate::error::{ErrorKind, QueryError};
 use crate::functions::names::athena_name;
-use crate::sql::Place;
+use crate::sql::Position;
 
-/// One of our errors on its way through DataFusion.
+/// Wraps an error so that it passes through DataFusion; [`find_query_error`] unwraps it.
 pub(super) fn external(error: QueryError) -> DataFusionError {
     DataFusionError::External(Box::new(error))
 }
 
-/// The error of planning a query, with places looked up in it.
-pub(super) fn of_plan(error: &DataFusionError, query: &Query) -> QueryError {
-    if let Some(own) = own(error) {
+/// Translates an error of planning. Positions are looked up in the query.
+pub(super) fn from_plan_error(error: &DataFusionError, query: &Query) -> QueryError {
+    if let Some(own) = find_query_error(error) {
         return own;
     }
     match error.find_root() {
-        DataFusionError::SchemaError(schema, _) => of_schema(schema, query),
-        DataFusionError::Plan(message) => of_plan_message(message, query),
-        _ => of_run(error),
+        DataFusionError::SchemaError(schema, _) => from_schema_error(schema, query),
+        DataFusionError::Plan(message) => from_plan_message(message, query),
+        _ => from_execution_error(error),
     }
 }
 
-/// The error of running a query.
-pub(crate) fn of_run(error: &DataFusionError) -> QueryError {
-    if let Some(own) = own(error) {
+/// Translates an error of execution.
+pub(crate) fn from_execution_error(error: &DataFusionError) -> QueryError {
+    if let Some(own) = find_query_error(error) {
         return own;
     }
     match error.find_root() {
@@ -39,7 +39,7 @@ pub(crate) fn of_run(error: &DataFusionError) -> QueryError {
             format_args!("Query exhausted resources at this scale factor: {}", first_line(message)),
         ),
         DataFusionError::NotImplemented(message) => QueryError::new(ErrorKind::NotSupported, first_line(message)),
-        DataFusionError::ArrowError(arrow, _) => of_arrow(arrow),
+        DataFusionError::ArrowError(arrow, _) => from_arrow_error(arrow),
         DataFusionError::ParquetError(parquet) => malformed(parquet),
         DataFusionError::Plan(message) | DataFusionError::Execution(message) => {
             QueryError::new(ErrorKind::Semantic, first_line(message))
@@ -49,13 +49,14 @@ pub(crate) fn of_run(error: &DataFusionError) -> QueryError {
         }
         other => {
             let message = other.to_string();
-            of_function(&message).unwrap_or_else(|| QueryError::new(ErrorKind::Internal, first_line(&message)))
+            from_signature_error(&message).unwrap_or_else(|| QueryError::new(ErrorKind::Internal, first_line(&message)))
         }
     }
 }
 
-/// A function of DataFusion's does not take its arguments. Its own words are about types that Athena does not have.
-fn of_function(message: &str) -> Option<QueryError> {
+/// Translates DataFusion's error for arguments that match no signature of a function. DataFusion's message would name
+/// types that Athena does not have.
+fn from_signature_error(message: &str) -> Option<QueryError> {
     let is_signature =
         message.contains("failed to match any signature") || message.contains("No function matches the given name");
     let name = message.split('\'').nth(1).filter(|_| is_signature)?;
@@ -64,7 +65,7 @@ fn of_function(message: &str) -> Option<QueryError> {
     Some(QueryError::new(ErrorKind::TypeMismatch, message))
 }
 
-fn own(error: &DataFusionError) -> Option<QueryError> {
+fn find_query_error(error: &DataFusionError) -> Option<QueryError> {
     let mut at: Option<&(dyn Error + 'static)> = Some(error);
     while let Some(error) = at {
         if let Some(own) = error.downcast_ref::<QueryError>() {
@@ -82,12 +83,12 @@ fn own(error: &DataFusionError) -> Option<QueryError> {
     None
 }
 
-/// DataFusion appends hints and stack traces on lines of their own.
+/// Returns the first line of a message: DataFusion appends hints and backtraces on further lines.
 fn first_line(message: &str) -> &str {
     message.lines().next().unwrap_or(message)
 }
 
-fn of_arrow(error: &ArrowError) -> QueryError {
+fn from_arrow_error(error: &ArrowError) -> QueryError {
     match error {
         ArrowError::ParquetError(message) => malformed(message),
         ArrowError::DivideByZero => QueryError::new(ErrorKind::DivisionByZero, "Division by zero"),
@@ -105,19 +106,19 @@ fn of_arrow(error: &ArrowError) -> QueryError {
             QueryError::new(ErrorKind::NumericValueOutOfRange, first_line(message))
         }
         ArrowError::ExternalError(inner) => match inner.downcast_ref::<DataFusionError>() {
-            Some(inner) => of_run(inner),
+            Some(inner) => from_execution_error(inner),
             None => QueryError::new(ErrorKind::Internal, inner),
         },
         other => QueryError::new(ErrorKind::Internal, first_line(&other.to_string())),
     }
 }
 
-/// A page that cannot be decoded, or whose bytes are not those of its checksum.
+/// The error for a page that cannot be decoded, or whose checksum does not match.
 fn malformed(error: impl std::fmt::Display) -> QueryError {
     QueryError::new(ErrorKind::BadData, format_args!("Malformed Parquet file: {}", first_line(&error.to_string())))
 }
 
-/// `Cannot cast string 'x' to value of Int64 type` as `Cannot cast 'x' to bigint`.
+/// Translates `Cannot cast string 'x' to value of Int64 type` to `Cannot cast 'x' to bigint`.
 fn cast_message(message: &str) -> String {
     let parts = message
         .strip_prefix("Cannot cast string ")
@@ -129,7 +130,7 @@ fn cast_message(message: &str) -> String {
     format!("Cannot cast {value} to {}", athena_type(ty))
 }
 
-/// The type that Arrow's messages name.
+/// Returns Athena's name of a type in an Arrow message.
 fn athena_type(arrow: &str) -> &str {
     match arrow {
         "Int8" => "tinyint",
@@ -145,7 +146,7 @@ fn athena_type(arrow: &str) -> &str {
     }
 }
 
-fn of_schema(error: &SchemaError, query: &Query) -> QueryError {
+fn from_schema_error(error: &SchemaError, query: &Query) -> QueryError {
     match error {
         SchemaError::FieldNotFound { field, .. } => {
             let name = match &field.relation {
@@ -173,7 +174,7 @@ fn of_schema(error: &SchemaError, query: &Query) -> QueryError {
     }
 }
 
-fn of_plan_message(message: &str, query: &Query) -> QueryError {
+fn from_plan_message(message: &str, query: &Query) -> QueryError {
     if message.contains("must appear in the GROUP BY clause")
         || message.contains("must be in GROUP BY or an aggregate function")
     {
@@ -196,7 +197,7 @@ fn of_plan_message(message: &str, query: &Query) -> QueryError {
         let message = format!("WHERE clause must evaluate to a boolean: actual type {ty}");
         return QueryError::new(ErrorKind::TypeMismatch, message);
     }
-    if let Some(error) = of_function(message) {
+    if let Some(error) = from_signature_error(message) {
         return error;
     }
     const ABOUT_TYPES: [&str; 6] = [
@@ -215,16 +216,16 @@ fn of_plan_message(message: &str, query: &Query) -> QueryError {
     QueryError::new(kind, first_line(message))
 }
 
-/// `line 1:8: `, or nothing when no column of this name is written in the query.
+/// Returns `line 1:8: ` for the first column of this name, or an empty text when the query does not name it.
 fn at_column(query: &Query, name: &str) -> String {
-    let mut finder = Finder { name, place: None };
+    let mut finder = Finder { name, position: None };
     let _ = query.visit(&mut finder);
-    finder.place.map_or_else(String::new, |place| format!("{place}: "))
+    finder.position.map_or_else(String::new, |position| format!("{position}: "))
 }
 
 struct Finder<'a> {
     name: &'a str,
-    place: Option<Place>,
+    position: Option<Position>,
 }
 
 impl Visitor for Finder<'_> {
@@ -240,7 +241,7 @@ impl Visitor for Finder<'_> {
             _ => return ControlFlow::Continue(()),
         };
         if last.value.eq_ignore_ascii_case(self.name) {
-            self.place = Place::start(first.span);
+            self.position = Position::start(first.span);
             return ControlFlow::Break(());
         }
         ControlFlow::Continue(())

@@ -1,19 +1,21 @@
-//! The catalog as tables: `information_schema.schemata`, `tables`, `columns` and `views`.
+//! The tables of `information_schema`, computed from a catalog snapshot: `schemata`, `tables`, `columns` and `views`.
 
 use std::sync::Arc;
 
 use datafusion::arrow::array::{ArrayRef, Int64Array, StringArray};
 use datafusion::arrow::record_batch::RecordBatch;
-use datafusion::catalog::TableProvider;
 
-use super::relations::{INFORMATION_SCHEMA, memory};
 use crate::catalog::{CATALOG_NAME, Snapshot, Table, TableKind};
 use crate::error::{ErrorKind, QueryError};
 
-/// The tables that there are.
+/// The name of the schema.
+pub(super) const NAME: &str = "information_schema";
+
+/// The names of its tables.
 pub(super) const TABLES: [&str; 4] = ["schemata", "tables", "columns", "views"];
 
-pub(super) fn table(snapshot: &Snapshot, name: &str) -> Result<Option<Arc<dyn TableProvider>>, QueryError> {
+/// Returns the rows of one of the tables, or `None` when there is no table of this name.
+pub(super) fn rows(snapshot: &Snapshot, name: &str) -> Result<Option<RecordBatch>, QueryError> {
     let columns = match name {
         "schemata" => schemata(snapshot)?,
         "tables" => tables(&all_tables(snapshot)?),
@@ -23,7 +25,7 @@ pub(super) fn table(snapshot: &Snapshot, name: &str) -> Result<Option<Arc<dyn Ta
     };
     let batch =
         RecordBatch::try_from_iter_with_nullable(columns.into_iter().map(|(name, values)| (name, values, true)));
-    memory(batch.map_err(|error| QueryError::new(ErrorKind::Internal, error))?).map(Some)
+    batch.map(Some).map_err(|error| QueryError::new(ErrorKind::Internal, error))
 }
 
 type Columns = Vec<(&'static str, ArrayRef)>;
@@ -47,7 +49,7 @@ fn catalog_name(rows: usize) -> ArrayRef {
 fn schemata(snapshot: &Snapshot) -> Result<Columns, QueryError> {
     let databases = snapshot.databases()?;
     let mut names: Vec<_> = databases.iter().map(|d| d.name.as_str()).collect();
-    names.push(INFORMATION_SCHEMA);
+    names.push(NAME);
     names.sort_unstable();
     Ok(vec![("catalog_name", catalog_name(names.len())), ("schema_name", texts(names))])
 }

@@ -1,9 +1,10 @@
-//! A column that is filled from the values of JSON, each of which is exactly what is written, or an error.
+//! Column builders that parse JSON values exactly.
 //!
-//! Athena's SerDe is lenient in what it reads: a number in quotes for a number, `1.0` or hexadecimal digits for a whole one,
-//! days since 1970 for a date, any value but `true` for false
+//! Athena's SerDe is lenient: it accepts a quoted number as a number, `1.0` or hexadecimal digits as an integer, days since
+//! 1970 as a date, and any value other than `true` as false
 //! (<https://github.com/trinodb/trino/blob/master/lib/trino-hive-formats/src/main/java/io/trino/hive/formats/line/openxjson/README.md>).
-//! What is taken here, Athena takes for the same value. All else is an error, and never NULL or another number.
+//! The builders accept a subset: each accepted value has the same result on Athena. Any other value is an error, never NULL
+//! or a changed number.
 
 use std::sync::Arc;
 
@@ -17,25 +18,25 @@ use datafusion::arrow::datatypes::{DataType, Date32Type};
 use crate::error::{ErrorKind, QueryError};
 use crate::types::HiveType;
 
-/// A column that grows by one value after the other.
+/// A builder of one column.
 pub(super) trait JsonColumn: Send {
-    /// How many values there are.
+    /// Returns the number of values.
     fn len(&self) -> usize;
 
-    /// Adds a value as JSON writes it, or NULL.
+    /// Parses and appends a JSON value; `None` appends NULL.
     ///
     /// # Errors
-    /// That it is no value of the column, in words.
+    /// A message when the text is no value of the column's type.
     fn push(&mut self, written: Option<&str>) -> Result<(), String>;
 
-    /// The values, after which there are none.
+    /// Returns the values as an array, and empties the builder.
     fn finish(&mut self) -> ArrayRef;
 }
 
-/// An empty column.
+/// Returns an empty builder for a type.
 ///
 /// # Errors
-/// [`ErrorKind::NotSupported`] for a type that no table of JSON files can have.
+/// [`ErrorKind::NotSupported`] for a type that tables of JSON files cannot have.
 pub(super) fn json_column(ty: &HiveType) -> Result<Box<dyn JsonColumn>, QueryError> {
     Ok(match ty {
         HiveType::Boolean => column(ty, boolean, |values| Arc::new(BooleanArray::from(values))),
@@ -107,11 +108,11 @@ where
     }
 }
 
-/// Of a long value as much as helps to find it.
-const SHOWN: usize = 60;
+/// Maximum length of a value in an error message, in characters.
+const MAX_SHOWN_CHARS: usize = 60;
 
 fn none_of(written: &str, ty: &HiveType) -> String {
-    let shown: String = written.chars().take(SHOWN).collect();
+    let shown: String = written.chars().take(MAX_SHOWN_CHARS).collect();
     let cut = if shown.len() < written.len() { "..." } else { "" };
     format!("{shown}{cut} is no {ty} that can be read without changing it")
 }
@@ -124,7 +125,7 @@ fn text(written: &str) -> Option<String> {
     serde_json::from_str(written).ok()
 }
 
-/// Digits behind the mark that the type has not may only be zeros: Athena would round them.
+/// Parses a decimal. Digits beyond the scale must be zeros, because Athena would round them.
 fn decimal(written: &str, precision: u8, scale: u8) -> Option<i128> {
     let (whole, fraction) = written.split_once('.').unwrap_or((written, ""));
     let scale = usize::from(scale);
@@ -133,7 +134,7 @@ fn decimal(written: &str, precision: u8, scale: u8) -> Option<i128> {
     if !lost.bytes().all(|digit| digit == b'0') {
         return None;
     }
-    // With an exponent, or in quotes, it does not parse.
+    // This also refuses numbers with an exponent or in quotes.
     let unscaled: i128 = format!("{whole}{kept}{}", "0".repeat(scale - kept.len())).parse().ok()?;
     (unscaled.unsigned_abs() < 10_u128.checked_pow(u32::from(precision))?).then_some(unscaled)
 }
@@ -142,7 +143,7 @@ fn decimals(values: Vec<Option<i128>>, ty: DataType) -> Decimal128Array {
     Decimal128Array::from(values).with_data_type(ty)
 }
 
-/// `2020-04-01`: days since 1970.
+/// Parses `2020-04-01`. Returns days since 1970.
 fn date(written: &str) -> Option<i32> {
     let text = text(written)?;
     day(&text).map(Date32Type::from_naive_date)
@@ -152,8 +153,8 @@ fn day(text: &str) -> Option<NaiveDate> {
     is_like(text, "dddd-dd-dd").then(|| text.parse().ok()).flatten()
 }
 
-/// `2020-04-01 13:20:00.123`, or as ISO 8601 has it with a zone, `2020-04-01T13:20:00.123Z` or `...+0300`: milliseconds since
-/// 1970 in UTC. Digits behind the milliseconds may only be zeros.
+/// Parses `2020-04-01 13:20:00.123`, or ISO 8601 with a zone: `2020-04-01T13:20:00.123Z` or `...+0300`. Returns
+/// milliseconds since 1970 in UTC. Digits after the milliseconds must be zeros.
 fn timestamp(written: &str) -> Option<i64> {
     let text = text(written)?;
     let (moment, rest) = text.split_at_checked(SECONDS.len())?;
@@ -173,7 +174,7 @@ fn timestamp(written: &str) -> Option<i64> {
         _ => return None,
     };
     let seconds = NaiveDateTime::parse_from_str(&moment.replace('T', " "), "%Y-%m-%d %H:%M:%S").ok()?;
-    // A leap second, which chrono reads as a second of two.
+    // chrono represents a leap second as second 59 with 10^9 nanoseconds. Athena has none.
     if seconds.nanosecond() > 0 {
         return None;
     }
@@ -190,7 +191,7 @@ fn timestamp(written: &str) -> Option<i64> {
 const SECONDS: &str = "dddd-dd-dd dd:dd:dd";
 const SECONDS_WITH_T: &str = "dddd-dd-ddTdd:dd:dd";
 
-/// Has the text this form, in which `d` is a digit?
+/// Returns whether the text has a form, in which `d` stands for a digit.
 fn is_like(text: &str, form: &str) -> bool {
     text.len() == form.len()
         && text
@@ -206,13 +207,13 @@ mod tests {
 
     use super::*;
 
-    /// The value of a column as the answer to a query shows it.
+    /// Returns the value as the result of a query shows it.
     fn shown(ty: &str, written: &str) -> Result<Option<String>, String> {
         let mut column = json_column(&ty.parse().expect("a type")).expect("a column");
         column.push(Some(written))?;
         let values = column.finish();
         assert_eq!((values.len(), column.len()), (1, 0));
-        Ok(crate::text::value(&values, 0).expect("it can be shown"))
+        Ok(crate::result_text::value(&values, 0).expect("it can be shown"))
     }
 
     #[test]

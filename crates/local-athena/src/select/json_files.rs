@@ -1,8 +1,8 @@
-//! Files of JSON, an object on each line, as the OpenX SerDe takes them: read line by line, so that memory does not grow
-//! with the file, and gzip-compressed where their name says so.
+//! Reads JSON Lines files, as the OpenX SerDe does: an object per line, gzip-compressed if the name ends with `.gz`.
+//! Reads line by line, so that memory does not grow with the file.
 //!
-//! DataFusion's own reader of JSON makes a number of a text and keeps the last of two values of a name. This one reads
-//! [exactly what is written](super::json_column) or fails with the file and the line.
+//! Not DataFusion's JSON reader: that converts text to numbers, and keeps the last of two fields of one name. This
+//! reader returns [exactly the written values](super::json_column), or fails with the file and the line.
 
 use std::collections::HashMap;
 use std::fmt::Display;
@@ -27,31 +27,31 @@ use flate2::read::MultiGzDecoder;
 use futures::StreamExt;
 use md5::{Digest, Md5};
 
-use super::audited::Objects;
+use super::audited::AuditedObjects;
 use super::errors::external;
 use super::json_column::{JsonColumn, json_column};
-use super::json_line::{LineError, NoRow, fields};
+use super::json_line::{LineError, MalformedLine, fields};
 use super::parquet_files::LocalFile;
 use crate::catalog::{Table, TableColumn};
 use crate::error::{ErrorKind, QueryError};
 
-/// The longest line that is read: it has to fit into memory, once for each thread.
-const LONGEST_LINE: u64 = 16 << 20;
+/// Maximum length of a line. A line is held in memory, once per thread.
+const MAX_LINE_BYTES: u64 = 16 << 20;
 
-/// A batch of rows ends behind this much text, however few rows that are.
+/// Size of a batch in bytes of text. A batch ends at this size even if it has few rows.
 const BATCH_BYTES: usize = 4 << 20;
 
-/// The rows of a batch, where DataFusion does not say how many it wants.
+/// Default number of rows of a batch; DataFusion sets another one.
 const BATCH_ROWS: usize = 8192;
 
-/// Names of files that are compressed in a way that is not read here.
+/// Suffixes of files with a compression that is not supported.
 const COMPRESSED: [&str; 7] = [".bz2", ".deflate", ".lz4", ".lzo", ".snappy", ".zst", ".zip"];
 
-/// The files of a table, as a source of DataFusion's.
+/// The JSON files of a table as a DataFusion [`FileSource`].
 #[derive(Clone)]
 pub(super) struct JsonFiles {
     columns: Arc<Vec<TableColumn>>,
-    objects: Arc<Objects>,
+    objects: Arc<AuditedObjects>,
     layout: TableSchema,
     projection: SplitProjection,
     batch_rows: usize,
@@ -59,7 +59,7 @@ pub(super) struct JsonFiles {
 }
 
 impl JsonFiles {
-    pub(super) fn new(table: &Table, objects: Arc<Objects>, layout: TableSchema) -> Self {
+    pub(super) fn new(table: &Table, objects: Arc<AuditedObjects>, layout: TableSchema) -> Self {
         Self {
             columns: Arc::new(table.columns.clone()),
             objects,
@@ -115,7 +115,7 @@ impl FileSource for JsonFiles {
         "json"
     }
 
-    /// Lines are numbered from the start of a file, which is therefore read as a whole.
+    /// False: errors name line numbers, so that a file has to be read from its start.
     fn supports_repartitioning(&self) -> bool {
         false
     }
@@ -128,12 +128,12 @@ impl FileSource for JsonFiles {
     }
 }
 
-/// Opens the files of one part of a scan.
+/// Opens the files of one partition of a scan.
 struct Opener {
     /// The columns that are read, in the order of `schema`.
     columns: Vec<TableColumn>,
     schema: SchemaRef,
-    objects: Arc<Objects>,
+    objects: Arc<AuditedObjects>,
     batch_rows: usize,
     bytes: Count,
 }
@@ -144,7 +144,7 @@ impl FileOpener for Opener {
             return exec_err!("{} has no local file", file.object_meta.location);
         };
         let columns = self.columns.iter().map(|column| json_column(&column.ty)).collect::<Result<_, _>>();
-        let mut rows = Rows {
+        let mut rows = JsonRowReader {
             uri: local.uri.clone(),
             names: self.columns.iter().enumerate().map(|(at, column)| (column.name.clone(), at)).collect(),
             columns: columns.map_err(external)?,
@@ -163,10 +163,10 @@ impl FileOpener for Opener {
     }
 }
 
-/// A reader of the file's text.
+/// Returns a reader of the file's text.
 fn reader(
     local: &LocalFile,
-    objects: &Objects,
+    objects: &AuditedObjects,
     size: u64,
     bytes: Count,
 ) -> Result<Box<dyn BufRead + Send>, QueryError> {
@@ -174,17 +174,18 @@ fn reader(
         let message = format!("{}: a file of JSON that is compressed as {end} (.gz is read)", local.uri);
         return Err(QueryError::new(ErrorKind::NotSupported, message));
     }
-    let counted = Counted { file: whole(local, objects, size)?, bytes };
+    let counted = CountingReader { file: whole(local, objects, size)?, bytes };
     Ok(match local.uri.ends_with(".gz") {
         true => Box::new(BufReader::new(MultiGzDecoder::new(BufReader::new(counted)))),
         false => Box::new(BufReader::new(counted)),
     })
 }
 
-/// The file, if it holds the bytes that the object was stored with: one that was cut off at the end of a line would have
-/// fewer rows, and a flipped bit another number, and nothing else would show it. It is read for that before its first row
-/// is. A file that was replaced since it was listed is one of the object's next version.
-fn whole(local: &LocalFile, objects: &Objects, listed: u64) -> Result<File, QueryError> {
+/// Opens the file and verifies its size and, if the ETag is an MD5, its digest. JSON Lines have no checksums: a file
+/// that was truncated at the end of a line would have fewer rows, and a flipped bit could be another number, without an
+/// error. So the file is read completely before its first row. If the object was replaced after it was listed, its next
+/// version is opened.
+fn whole(local: &LocalFile, objects: &AuditedObjects, listed: u64) -> Result<File, QueryError> {
     let fail = |why: &dyn Display| {
         let message = format!("Error opening Hive split {}: {why}", local.uri);
         QueryError::new(ErrorKind::CannotOpenSplit, message)
@@ -205,7 +206,7 @@ fn whole(local: &LocalFile, objects: &Objects, listed: u64) -> Result<File, Quer
     Err(fail(&format_args!("{why}; pregao verify --deep names all files that are not as they were stored")))
 }
 
-/// How the file differs from an object of these bytes and this tag, if it does.
+/// Returns how the file differs from an object of this size and ETag, or `None` if it does not.
 fn difference(mut file: &File, bytes: u64, etag: Option<&str>) -> io::Result<Option<String>> {
     let found = file.metadata()?.len();
     if found != bytes {
@@ -227,13 +228,13 @@ fn difference(mut file: &File, bytes: u64, etag: Option<&str>) -> io::Result<Opt
     Ok(differs.then(|| format!("its file has the MD5 {found}, and the object was stored with {etag}")))
 }
 
-/// Counts what is read of a file.
-struct Counted {
+/// Counts the bytes that are read.
+struct CountingReader {
     file: File,
     bytes: Count,
 }
 
-impl Read for Counted {
+impl Read for CountingReader {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let read = self.file.read(buffer)?;
         self.bytes.add(read);
@@ -241,10 +242,10 @@ impl Read for Counted {
     }
 }
 
-/// The rows of a file, in batches.
-struct Rows {
+/// Reads the rows of a file in batches.
+struct JsonRowReader {
     uri: String,
-    /// Which column a name fills.
+    /// The index in `columns` of each field name.
     names: HashMap<String, usize>,
     columns: Vec<Box<dyn JsonColumn>>,
     schema: SchemaRef,
@@ -256,41 +257,42 @@ struct Rows {
     failed: bool,
 }
 
-impl Rows {
-    /// Reads the next line, without its end. Is there one?
+impl JsonRowReader {
+    /// Reads the next line, without its line feed. Returns false at the end of the file.
     fn read_line(&mut self) -> Result<bool, QueryError> {
         self.line.clear();
         self.number += 1;
-        let read = (&mut self.reader).take(LONGEST_LINE + 1).read_until(b'\n', &mut self.line);
-        read.map_err(|error| self.no_row(format_args!("the file cannot be read on: {error}")))?;
+        let read = (&mut self.reader).take(MAX_LINE_BYTES + 1).read_until(b'\n', &mut self.line);
+        read.map_err(|error| self.malformed_line(format_args!("the file cannot be read on: {error}")))?;
         let ends = self.line.pop_if(|last| *last == b'\n').is_some();
-        if !ends && self.line.len() as u64 > LONGEST_LINE {
-            return Err(self.no_row(format_args!("the line is longer than {LONGEST_LINE} bytes")));
+        if !ends && self.line.len() as u64 > MAX_LINE_BYTES {
+            return Err(self.malformed_line(format_args!("the line is longer than {MAX_LINE_BYTES} bytes")));
         }
         Ok(ends || !self.line.is_empty())
     }
 
-    /// Adds the row on the line.
+    /// Parses `line` and appends it as a row. `row` is the number of rows in the columns before.
     fn add_row(&mut self, row: usize) -> Result<(), QueryError> {
         let line = std::str::from_utf8(&self.line);
-        let line = line.map_err(|error| self.no_row(format_args!("no UTF-8 at byte {}", error.valid_up_to() + 1)))?;
+        let line =
+            line.map_err(|error| self.malformed_line(format_args!("no UTF-8 at byte {}", error.valid_up_to() + 1)))?;
         let (names, columns) = (&self.names, &mut self.columns);
         let done = fields(line, |name, value| match names.get(name).and_then(|at| columns.get_mut(*at)) {
             Some(column) => column.push(Some(value)),
             None => Ok(()),
         });
         done.map_err(|error| match error {
-            LineError::NoRow(NoRow { why, at }) => self.no_row(format_args!("{why} at byte {at}")),
+            LineError::Malformed(MalformedLine { why, at }) => self.malformed_line(format_args!("{why} at byte {at}")),
             LineError::Value { name, why } => self.no_value(&name, &why),
         })?;
         for column in self.columns.iter_mut().filter(|column| column.len() == row) {
-            // A field that is not there is NULL, which every column takes.
+            // A missing field is NULL.
             column.push(None).map_err(|why| QueryError::new(ErrorKind::Internal, why))?;
         }
         Ok(())
     }
 
-    fn no_row(&self, why: impl Display) -> QueryError {
+    fn malformed_line(&self, why: impl Display) -> QueryError {
         let message = format!("Row is not a valid JSON Object - JSONException: {why}; {}", self.place());
         QueryError::new(ErrorKind::Cursor, message)
     }
@@ -321,7 +323,7 @@ impl Rows {
     }
 }
 
-impl Iterator for Rows {
+impl Iterator for JsonRowReader {
     type Item = Result<RecordBatch>;
 
     fn next(&mut self) -> Option<Self::Item> {
@@ -342,7 +344,7 @@ mod tests {
     use super::*;
     use crate::objects::{ObjectFile, ObjectFiles};
 
-    /// One object, whose bytes at each listing are the next of these; gone behind the last.
+    /// One object. Each listing returns the next of these contents, and none after the last.
     struct Listed(Mutex<Vec<&'static str>>);
 
     impl ObjectFiles for Listed {
@@ -365,7 +367,8 @@ mod tests {
         Md5::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
     }
 
-    /// What is read of a file, or of none, where the plan saw an object of `planned` bytes and listings see `then`.
+    /// Reads a file with the content `file`. The plan saw an object with the content `planned`; later listings see
+    /// `then`.
     fn opened(file: Option<&str>, planned: &str, then: &[&'static str]) -> Result<String, String> {
         let folder = tempfile::TempDir::new().expect("a folder");
         let path = folder.path().join("days.json");
@@ -374,7 +377,7 @@ mod tests {
         }
         let uri = "s3://lake/published/days.json".to_owned();
         let local = LocalFile { path, uri, etag: Some(md5(planned)), audited: None };
-        let objects = Objects::new(Arc::new(Listed(Mutex::new(then.to_vec()))));
+        let objects = AuditedObjects::new(Arc::new(Listed(Mutex::new(then.to_vec()))));
         let opened = whole(&local, &objects, planned.len() as u64).map_err(|error| error.message)?;
         Ok(io::read_to_string(opened).expect("text"))
     }

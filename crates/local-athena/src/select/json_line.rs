@@ -1,82 +1,82 @@
-//! One line of a JSON file: the names and the raw values of an object.
+//! Parses one line of a JSON Lines file into field names and raw values.
 //!
-//! Values are handed out as they are written, because a number that has passed through a `double` is no longer the number
-//! of the file. `serde_json` finds where a value ends, and so holds it to the grammar.
+//! Values are returned as text, because a number that was parsed as a `double` may not be the number in the file.
+//! `serde_json` finds the end of each value, and thereby checks its syntax.
 
 use std::collections::HashSet;
 
 use serde::de::{DeserializeOwned, IgnoredAny};
 
-/// Why a line is no row, in the words of the OpenX SerDe where it has some, and the byte at which it shows, from 1.
+/// A line that is not a JSON object: a message, the OpenX SerDe's where it has one, and the byte of the error, from 1.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct NoRow {
+pub(super) struct MalformedLine {
     pub(super) why: String,
     pub(super) at: usize,
 }
 
 /// Calls `each` with every field of the object on the line, in order: the name in lower case, and the value as written.
 ///
-/// Names are compared without case, as Athena does by default, and one that comes twice is an error there too.
+/// Names are compared without case, which is Athena's default. A duplicate name is an error, as on Athena.
 ///
 /// # Errors
-/// What is not a JSON object and nothing else, and what `each` says of a value, with the place of that value.
+/// The line is not exactly one JSON object, or `each` refuses a value.
 pub(super) fn fields<'a>(
     line: &'a str,
     mut each: impl FnMut(&str, &'a str) -> Result<(), String>,
 ) -> Result<(), LineError> {
-    let mut rest = Rest { line, at: 0 };
+    let mut cursor = LineCursor { line, at: 0 };
     let mut names = HashSet::new();
-    if !rest.take('{') {
-        return Err(rest.no_row("A JSONObject text must begin with '{'").into());
+    if !cursor.take('{') {
+        return Err(cursor.malformed("A JSONObject text must begin with '{'").into());
     }
-    if !rest.take('}') {
+    if !cursor.take('}') {
         loop {
-            let (name, at) = rest.name()?;
+            let (name, at) = cursor.name()?;
             if !names.insert(name.clone()) {
-                return Err(NoRow { why: format!("Duplicate key \"{name}\""), at: at + 1 }.into());
+                return Err(MalformedLine { why: format!("Duplicate key \"{name}\""), at: at + 1 }.into());
             }
-            if !rest.take(':') {
-                return Err(rest.no_row("Expected a ':' after a key").into());
+            if !cursor.take(':') {
+                return Err(cursor.malformed("Expected a ':' after a key").into());
             }
-            let value = rest.value::<IgnoredAny>()?.1;
+            let value = cursor.value::<IgnoredAny>()?.1;
             each(&name, value).map_err(|why| LineError::Value { name, why })?;
-            if rest.take('}') {
+            if cursor.take('}') {
                 break;
             }
-            if !rest.take(',') {
-                return Err(rest.no_row("Expected a ',' or '}'").into());
+            if !cursor.take(',') {
+                return Err(cursor.malformed("Expected a ',' or '}'").into());
             }
         }
     }
-    match rest.text() {
+    match cursor.text() {
         "" => Ok(()),
-        _ => Err(rest.no_row("there is more behind the object").into()),
+        _ => Err(cursor.malformed("there is more behind the object").into()),
     }
 }
 
-/// What is wrong with a line.
+/// An error in a line.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum LineError {
-    /// It is no row at all.
-    NoRow(NoRow),
-    /// A value of it does not fit its column.
+    /// The line is not a JSON object.
+    Malformed(MalformedLine),
+    /// A value does not fit its column.
     Value { name: String, why: String },
 }
 
-impl From<NoRow> for LineError {
-    fn from(no_row: NoRow) -> Self {
-        Self::NoRow(no_row)
+impl From<MalformedLine> for LineError {
+    fn from(line: MalformedLine) -> Self {
+        Self::Malformed(line)
     }
 }
 
-/// What is left of a line.
-struct Rest<'a> {
+/// A cursor over a line.
+struct LineCursor<'a> {
     line: &'a str,
     at: usize,
 }
 
-impl<'a> Rest<'a> {
-    /// The text from the next thing on.
+impl<'a> LineCursor<'a> {
+    /// Skips white space and returns the rest of the line.
     fn text(&mut self) -> &'a str {
         let rest = self.line.get(self.at..).unwrap_or_default();
         let text = rest.trim_start_matches([' ', '\t', '\r']);
@@ -92,18 +92,18 @@ impl<'a> Rest<'a> {
         found
     }
 
-    /// A name in lower case, and where it is.
-    fn name(&mut self) -> Result<(String, usize), NoRow> {
+    /// Parses a name. Returns it in lower case, and its byte offset.
+    fn name(&mut self) -> Result<(String, usize), MalformedLine> {
         if !self.text().starts_with('"') {
-            return Err(self.no_row("Expected a key in double quotes"));
+            return Err(self.malformed("Expected a key in double quotes"));
         }
         let at = self.at;
         let (name, _) = self.value::<String>()?;
         Ok((name.to_lowercase(), at))
     }
 
-    /// A value, and its text.
-    fn value<T: DeserializeOwned>(&mut self) -> Result<(T, &'a str), NoRow> {
+    /// Parses a value. Returns it and its text.
+    fn value<T: DeserializeOwned>(&mut self) -> Result<(T, &'a str), MalformedLine> {
         let text = self.text();
         let mut values = serde_json::Deserializer::from_str(text).into_iter::<T>();
         match values.next() {
@@ -115,14 +115,14 @@ impl<'a> Rest<'a> {
             Some(Err(error)) => {
                 let why = error.to_string();
                 let why = why.split(" at line ").next().unwrap_or_default();
-                Err(NoRow { why: why.to_owned(), at: self.at + error.column().max(1) })
+                Err(MalformedLine { why: why.to_owned(), at: self.at + error.column().max(1) })
             }
-            None => Err(self.no_row("Expected a value")),
+            None => Err(self.malformed("Expected a value")),
         }
     }
 
-    fn no_row(&self, why: &str) -> NoRow {
-        NoRow { why: why.to_owned(), at: self.at + 1 }
+    fn malformed(&self, why: &str) -> MalformedLine {
+        MalformedLine { why: why.to_owned(), at: self.at + 1 }
     }
 }
 
@@ -142,9 +142,9 @@ mod tests {
         Ok(found)
     }
 
-    fn no_row(line: &str) -> (String, usize) {
+    fn malformed(line: &str) -> (String, usize) {
         match read(line) {
-            Err(LineError::NoRow(NoRow { why, at })) => (why, at),
+            Err(LineError::Malformed(MalformedLine { why, at })) => (why, at),
             other => panic!("{line}: {other:?}"),
         }
     }
@@ -178,7 +178,7 @@ mod tests {
             ("{\"a\":1} {}", "there is more behind the object", 9),
             ("{\"a\":1,\"A\":2}", "Duplicate key \"a\"", 8),
         ] {
-            assert_eq!(no_row(line), (why.to_owned(), at), "{line}");
+            assert_eq!(malformed(line), (why.to_owned(), at), "{line}");
         }
     }
 
@@ -205,7 +205,7 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever serde_json writes is read back field by field, and whatever it refuses as a whole is refused.
+        /// An object that serde_json writes is read back field by field.
         #[test]
         fn an_object_is_read_as_serde_json_does(fields in prop::collection::hash_map("[a-c]{1,3}", json(), 0..5)) {
             let written = Value::from(fields.clone().into_iter().collect::<Map<_, _>>()).to_string();
@@ -221,7 +221,7 @@ mod tests {
             let whole = serde_json::from_str::<Map<String, Value>>(&line);
             match read(&line) {
                 Ok(read) => prop_assert!(whole.is_ok_and(|whole| whole.len() == read.len()) || line.contains(['\\', 'e', 'E'])),
-                Err(LineError::NoRow(NoRow { why, .. })) => {
+                Err(LineError::Malformed(MalformedLine { why, .. })) => {
                     prop_assert!(whole.is_err() || why.starts_with("Duplicate key"), "{line}: {why}");
                 }
                 Err(error) => prop_assert!(false, "{error:?}"),

@@ -1,9 +1,12 @@
-//! Sorts of any size in bounded memory: how queries share what there is, and what a sort is given to hold.
+//! External sorts in bounded memory: a memory pool that all queries share, and batches that a sort can account for.
 //!
-//! The one idea: a sort that is full needs more memory before it needs less, because the merge of what it holds keeps a
-//! second copy of the keys and the batches between its input and its output. What can go to disk therefore never
-//! takes more than two fifths of the memory, merges leave room for those behind them, and a sort holds rows of its own
-//! and no pieces of something larger.
+//! Why not one of DataFusion's pools alone: a sort that spills needs more memory before it releases any, because
+//! merging its buffered batches takes a second copy of the sort keys, and batches between input and output. With a
+//! plain pool the spill itself fails. Three rules prevent that:
+//!
+//! 1. Consumers that can spill get at most two fifths of the memory together.
+//! 2. Merges leave a reserve, so that a sort downstream of other sorts can always merge at least two files.
+//! 3. A sort gets [compact batches](Compact), because it is charged for the whole buffer that a slice refers to.
 
 use std::fmt;
 use std::sync::Arc;
@@ -25,52 +28,53 @@ use datafusion::physical_plan::{ExecutionPlan, replace_children_if_necessary};
 use futures::stream::{self, BoxStream};
 use futures::{StreamExt, TryStreamExt};
 
-use super::relay::{Relay, RelayExec};
+use super::passthrough_exec::{Passthrough, PassthroughExec};
 
-/// The memory of all queries: a part of it, in equal shares, for those who can go to disk, the rest for whoever is first.
+/// The memory pool of all queries. Consumers that can spill share two fifths of it fairly; the rest goes to whichever
+/// consumer asks first.
 #[derive(Debug)]
-pub(super) struct Shares {
+pub(super) struct QueryMemoryPool {
     all: GreedyMemoryPool,
     spillable: FairSpillPool,
-    /// What a merge needs at most for two files, without which it fails.
+    /// Bytes that a merge of two files needs. A merge fails without them.
     two_files: usize,
-    /// The most that may be taken when a merge asks for this.
-    least: usize,
-    /// The most that may be taken when a merge asks for more, to read more files at once. What lies between is out of
-    /// the reach of merges that want to be quicker, so that a sort behind other ones can always merge.
-    more: usize,
+    /// Limit of all reservations up to which a merge gets its first two files.
+    limit_for_two_files: usize,
+    /// Limit of all reservations up to which a merge gets more files, which only makes it faster. The difference
+    /// between the limits is the reserve for the first two files of other merges.
+    limit_for_more_files: usize,
 }
 
-impl Shares {
-    /// Shares of `bytes`, for sorts whose batches have at most `batch_bytes`.
+impl QueryMemoryPool {
+    /// Creates a pool of `bytes`, for sorts whose batches have at most `batch_bytes`.
     pub(super) fn new(bytes: usize, batch_bytes: usize) -> Self {
         Self {
             all: GreedyMemoryPool::new(bytes),
             spillable: FairSpillPool::new(bytes / 5 * 2),
-            // A merge asks for twice a batch of each file.
+            // DataFusion reserves two batches per file.
             two_files: 4 * batch_bytes,
-            least: bytes / 8 * 7,
-            more: bytes / 8 * 5,
+            limit_for_two_files: bytes / 8 * 7,
+            limit_for_more_files: bytes / 8 * 5,
         }
     }
 }
 
-/// What DataFusion calls the memory for the merges of a sort.
-const MERGE: &str = "ExternalSorterMerge";
+/// The prefix of the name that DataFusion gives to the reservations of merges.
+const MERGE_CONSUMER: &str = "ExternalSorterMerge";
 
 fn can_spill(reservation: &MemoryReservation) -> bool {
     reservation.consumer().can_spill()
 }
 
-impl fmt::Display for Shares {
+impl fmt::Display for QueryMemoryPool {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.all)
     }
 }
 
-impl MemoryPool for Shares {
+impl MemoryPool for QueryMemoryPool {
     fn name(&self) -> &str {
-        "shares"
+        "query_memory"
     }
 
     fn register(&self, consumer: &MemoryConsumer) {
@@ -96,8 +100,9 @@ impl MemoryPool for Shares {
     }
 
     fn try_grow(&self, reservation: &MemoryReservation, additional: usize) -> Result<()> {
-        let most = if reservation.size() + additional <= self.two_files { self.least } else { self.more };
-        if reservation.consumer().name().starts_with(MERGE) && self.all.reserved() + additional > most {
+        let is_two_files = reservation.size() + additional <= self.two_files;
+        let limit = if is_two_files { self.limit_for_two_files } else { self.limit_for_more_files };
+        if reservation.consumer().name().starts_with(MERGE_CONSUMER) && self.all.reserved() + additional > limit {
             return resources_err!(
                 "{additional} bytes for {} are more than the merges of sorts may have: {self}",
                 reservation.consumer().name()
@@ -108,7 +113,7 @@ impl MemoryPool for Shares {
             return Ok(());
         }
         if reservation.size() == 0 {
-            // Whoever holds nothing has nothing that could go to disk: the first batch may be larger than a share.
+            // A consumer without memory has nothing to spill, so its first batch may exceed its fair share.
             self.spillable.grow(reservation, additional);
             return Ok(());
         }
@@ -124,16 +129,16 @@ impl MemoryPool for Shares {
     }
 }
 
-/// Puts a [`Compact`] before each sort that may go to disk and behind it.
+/// Inserts a [`Compact`] before and after each sort that can spill. A sort with a limit (top-k) cannot.
 #[derive(Debug)]
 pub(super) struct CompactSorts {
-    /// The most bytes of a batch that a sort is given.
+    /// Approximate maximum size of a sort's input batches, in bytes.
     pub(super) batch_bytes: usize,
 }
 
 impl PhysicalOptimizerRule for CompactSorts {
     fn optimize(&self, plan: Arc<dyn ExecutionPlan>, _config: &ConfigOptions) -> Result<Arc<dyn ExecutionPlan>> {
-        let compact = |input| RelayExec::plan(input, Compact { batch_bytes: self.batch_bytes });
+        let compact = |input| PassthroughExec::wrap(input, Compact { batch_bytes: self.batch_bytes });
         plan.transform_up(|node| match node.downcast_ref::<SortExec>() {
             Some(sort) if sort.fetch().is_none() => {
                 let input = compact(sort.input().clone());
@@ -153,22 +158,22 @@ impl PhysicalOptimizerRule for CompactSorts {
     }
 }
 
-/// Gives the rows in batches that share no memory with others: columns of Parquet pages, and slices of
-/// an aggregation's result, would be counted in full for each batch that a sort holds.
+/// Copies rows into batches that own their buffers. Strings of a Parquet page, and slices of an aggregation's result,
+/// refer to a shared buffer, and each batch that a sort holds would be charged for the whole buffer.
 #[derive(Debug, Clone, Copy)]
 struct Compact {
     batch_bytes: usize,
 }
 
-impl Relay for Compact {
+impl Passthrough for Compact {
     const NAME: &'static str = "CompactExec";
 
-    fn relay(self, batches: SendableRecordBatchStream) -> BoxStream<'static, Result<RecordBatch>> {
+    fn forward(self, batches: SendableRecordBatchStream) -> BoxStream<'static, Result<RecordBatch>> {
         batches.map_ok(move |batch| stream::iter(pieces(&batch, self.batch_bytes))).try_flatten().boxed()
     }
 }
 
-/// The rows of a batch in compact batches of about as many bytes as given, or fewer.
+/// Splits a batch into compact batches of about `most` bytes or less.
 fn pieces(batch: &RecordBatch, most: usize) -> Vec<Result<RecordBatch>> {
     let batch = match compact(batch) {
         Ok(batch) => batch,
@@ -184,13 +189,13 @@ fn pieces(batch: &RecordBatch, most: usize) -> Vec<Result<RecordBatch>> {
 }
 
 fn compact(batch: &RecordBatch) -> Result<RecordBatch> {
-    let columns = batch.columns().iter().map(own).collect::<Result<Vec<_>>>()?;
+    let columns = batch.columns().iter().map(without_shared_memory).collect::<Result<Vec<_>>>()?;
     let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
     Ok(RecordBatch::try_new_with_options(batch.schema(), columns, &options)?)
 }
 
-/// The array, copied where it holds on to more memory than its rows take.
-fn own(array: &ArrayRef) -> Result<ArrayRef> {
+/// Returns the array, or a copy if its buffers are much larger than its rows.
+fn without_shared_memory(array: &ArrayRef) -> Result<ArrayRef> {
     Ok(match array.data_type() {
         DataType::Utf8View => Arc::new(array.as_string_view().gc()),
         DataType::BinaryView => Arc::new(array.as_binary_view().gc()),
@@ -210,7 +215,7 @@ mod tests {
 
     #[test]
     fn what_can_go_to_disk_leaves_the_most_to_the_rest() {
-        let pool: Arc<dyn MemoryPool> = Arc::new(Shares::new(1000, 25));
+        let pool: Arc<dyn MemoryPool> = Arc::new(QueryMemoryPool::new(1000, 25));
         let sort = |name: &str| MemoryConsumer::new(name).with_can_spill(true).register(&pool);
         let (a, b) = (sort("a"), sort("b"));
         a.try_grow(150).unwrap();

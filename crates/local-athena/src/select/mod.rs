@@ -1,10 +1,17 @@
-//! SELECT: Athena's meaning given to a query, which DataFusion then plans and runs.
+//! SELECT: translates a query from Athena's semantics to DataFusion's, plans it and runs it.
 //!
-//! A query passes through three hands: [`rewrite`] turns Athena's words into DataFusion's in the
-//! tree, [`semantics`] gives operators and casts Athena's meaning once types are known, and
-//! [`table`] reads the files: Parquet, which [`audited`] has compared with its manifests, and [JSON](json_files).
+//! 1. [`size`] refuses queries whose plan would be too large.
+//! 2. [`rewrite`] translates the syntax tree from Athena's functions and clauses to DataFusion's.
+//! 3. [`relations`] resolves names in a catalog snapshot.
+//! 4. [`semantics`] applies Athena's rules for operators and casts to the typed plan.
+//! 5. [`table`] reads the files: [Parquet](parquet_files), [compared with its manifest](audited), or
+//!    [JSON](json_files).
+//!
+//! [`plan`] calls these in order.
 
 mod audited;
+mod cancellable_rules;
+mod cooperative;
 pub(crate) mod errors;
 mod information_schema;
 mod json_column;
@@ -13,16 +20,13 @@ mod json_line;
 mod memory;
 mod parquet_files;
 mod partitions_table;
+mod passthrough_exec;
 mod plan;
 mod relations;
-mod relay;
 mod rewrite;
 mod semantics;
 mod session;
 mod size;
 mod table;
-mod turns;
-mod watched;
 
-pub(crate) use plan::{Planned, Planner};
-pub(crate) use table::{key_of, visible};
+pub(crate) use plan::{PlannedQuery, Planner};

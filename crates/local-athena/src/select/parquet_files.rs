@@ -1,5 +1,5 @@
-//! Parquet files on this machine: read by position, verified where an audit left checksums, and held to the types that
-//! their table declares.
+//! Reads Parquet files on this machine. Verifies the checksums of audited files, and checks that the column types of a
+//! file fit those of the table.
 
 use std::fmt::Display;
 use std::fs::File;
@@ -35,26 +35,26 @@ use super::audited::Audited;
 use crate::catalog::{Table, TableColumn};
 use crate::error::{ErrorKind, QueryError};
 
-/// Which file holds an object; goes with the file through DataFusion's plan.
+/// The local file of an object. DataFusion's plan carries it as an extension of its [`PartitionedFile`].
 #[derive(Debug, Clone)]
 pub(super) struct LocalFile {
     pub(super) path: PathBuf,
-    /// The object, `s3://bucket/key`, for messages.
+    /// The object's URI, `s3://bucket/key`, for messages.
     pub(super) uri: String,
-    /// The tag of the object's version, as it was listed.
+    /// The ETag of the object when it was listed.
     pub(super) etag: Option<String>,
-    /// What its audit saw of it.
+    /// The file's entry in the manifest, if the table has one.
     pub(super) audited: Option<Audited>,
 }
 
-/// A file that is open.
+/// An open file.
 struct OpenFile<'a> {
     file: &'a File,
     local: &'a LocalFile,
 }
 
 impl OpenFile<'_> {
-    /// These bytes of the file, which are those that were audited.
+    /// Reads a range of the file. Reads and verifies the whole checksum blocks around it if the file is audited.
     fn read(&self, range: Range<u64>) -> std::result::Result<Bytes, ParquetError> {
         let around = self.local.audited.as_ref().map_or_else(|| range.clone(), |audited| audited.around(&range));
         let length = usize::try_from(around.end.saturating_sub(around.start))?;
@@ -92,7 +92,7 @@ impl ChunkReader for OpenFile<'_> {
 }
 
 impl LocalFile {
-    /// What the user can do about it.
+    /// Returns advice for the user, as the end of an error message.
     fn repair(&self) -> String {
         self.audited.as_ref().map_or_else(String::new, |audited| format!("; {}", audited.repair()))
     }
@@ -108,14 +108,14 @@ impl LocalFile {
     }
 }
 
-/// Opens the files of one scan.
+/// Creates a reader for each file of a scan.
 #[derive(Debug)]
-pub(super) struct Files {
+pub(super) struct ParquetReaderFactory {
     columns: Arc<Vec<TableColumn>>,
 }
 
-impl Files {
-    /// `needed` are the columns that the scan reads: only they have to have the declared type.
+impl ParquetReaderFactory {
+    /// `needed` are the columns that the scan reads. Only these are checked for their type.
     pub(super) fn new(table: &Table, needed: Vec<String>) -> Self {
         let is_needed = |c: &&TableColumn| needed.contains(&c.name);
         let columns = table.columns.iter().filter(is_needed).cloned().collect();
@@ -123,7 +123,7 @@ impl Files {
     }
 }
 
-impl ParquetFileReaderFactory for Files {
+impl ParquetFileReaderFactory for ParquetReaderFactory {
     fn create_reader(
         &self,
         partition: usize,
@@ -144,7 +144,7 @@ impl ParquetFileReaderFactory for Files {
     }
 }
 
-/// Reads one file. It stays open while it is read, so that removing it does not hurt.
+/// Reads one file. The file stays open between reads, so that a query finishes although the file is removed meanwhile.
 struct Reader {
     metrics: ParquetFileMetrics,
     columns: Arc<Vec<TableColumn>>,
@@ -215,7 +215,7 @@ impl Reader {
         wrapped(ErrorKind::BadData, message)
     }
 
-    /// What the library says of a file; an error of ours stays what it is.
+    /// Wraps an error of the Parquet library. A [`QueryError`] passes unchanged.
     fn not_parquet(&self, error: ParquetError) -> ParquetError {
         match error {
             ParquetError::External(inner) if inner.is::<QueryError>() => ParquetError::External(inner),
@@ -241,7 +241,7 @@ impl AsyncFileReader for Reader {
     }
 }
 
-/// The field of this name, in any case of its letters, as Athena finds columns in files.
+/// Returns the field of this name, compared without case if there is no exact match. This is how Athena finds columns.
 fn field_of<'a>(schema: &'a Schema, name: &str) -> Option<&'a Field> {
     let same = |f: &&Arc<Field>| f.name() == name;
     let alike = |f: &&Arc<Field>| f.name().eq_ignore_ascii_case(name);
@@ -249,7 +249,7 @@ fn field_of<'a>(schema: &'a Schema, name: &str) -> Option<&'a Field> {
     fields.iter().find(same).or_else(|| fields.iter().find(alike)).map(Arc::as_ref)
 }
 
-/// May a file's type be read as the table's, without losing anything?
+/// Returns whether values of the file's type can be read as the table's type without loss.
 fn is_readable_as(file: &DataType, table: &DataType) -> bool {
     use DataType as T;
     match (file, table) {
@@ -272,11 +272,11 @@ fn is_readable_as(file: &DataType, table: &DataType) -> bool {
     }
 }
 
-/// Finds a table's columns in a file whose column names differ from them only in case.
+/// Maps a table's columns to a file's when their names differ only in case.
 #[derive(Debug)]
-pub(super) struct AnyCase;
+pub(super) struct CaseInsensitiveColumns;
 
-impl PhysicalExprAdapterFactory for AnyCase {
+impl PhysicalExprAdapterFactory for CaseInsensitiveColumns {
     fn create(&self, table: SchemaRef, file: SchemaRef) -> Result<Arc<dyn PhysicalExprAdapter>> {
         let as_in_file = |field: &Arc<Field>| match field_of(&file, field.name()) {
             Some(found) => field.as_ref().clone().with_name(found.name()),
@@ -284,17 +284,20 @@ impl PhysicalExprAdapterFactory for AnyCase {
         };
         let renamed: Vec<_> = table.fields().iter().map(as_in_file).collect();
         let renamed = Arc::new(Schema::new(renamed));
-        Ok(Arc::new(Renaming { inner: DefaultPhysicalExprAdapterFactory.create(renamed, file.clone())?, file }))
+        Ok(Arc::new(CaseInsensitiveAdapter {
+            inner: DefaultPhysicalExprAdapterFactory.create(renamed, file.clone())?,
+            file,
+        }))
     }
 }
 
 #[derive(Debug)]
-struct Renaming {
+struct CaseInsensitiveAdapter {
     inner: Arc<dyn PhysicalExprAdapter>,
     file: SchemaRef,
 }
 
-impl PhysicalExprAdapter for Renaming {
+impl PhysicalExprAdapter for CaseInsensitiveAdapter {
     fn rewrite(&self, expression: Arc<dyn PhysicalExpr>) -> Result<Arc<dyn PhysicalExpr>> {
         let renamed = expression.transform(|expression| {
             let Some(column) = expression.downcast_ref::<Column>() else {

@@ -1,4 +1,4 @@
-//! The partitions of a table as a table of their own, `"quotes$partitions"`.
+//! The metadata table `"quotes$partitions"`, which lists the partitions of `quotes`.
 
 use datafusion::arrow::array::{ArrayRef, new_empty_array};
 use datafusion::arrow::compute::cast;
@@ -9,10 +9,10 @@ use datafusion::common::ScalarValue;
 use crate::catalog::{Partition, Table};
 use crate::error::{ErrorKind, QueryError};
 
-/// What the name of such a table ends with.
+/// The suffix of such a table's name.
 pub(super) const SUFFIX: &str = "$partitions";
 
-/// One row per partition, one column per key.
+/// Returns one row per partition, with one column per key.
 pub(super) fn rows(table: &Table, partitions: &[Partition]) -> Result<RecordBatch, QueryError> {
     if table.partition_keys.is_empty() {
         let message = format!("the table {} has no partitions", table.name);
@@ -27,7 +27,7 @@ pub(super) fn rows(table: &Table, partitions: &[Partition]) -> Result<RecordBatc
     RecordBatch::try_from_iter_with_nullable(columns).map_err(|error| QueryError::new(ErrorKind::Internal, error))
 }
 
-/// The values of the key at this position, in its type.
+/// Returns the values of one key as an array of the key's type.
 pub(super) fn key_values(partitions: &[Partition], at: usize, ty: &DataType) -> datafusion::common::Result<ArrayRef> {
     if partitions.is_empty() {
         return Ok(new_empty_array(ty));

@@ -1,10 +1,11 @@
-//! From a parsed SELECT to a plan and its rows.
+//! Plans a parsed SELECT and starts it.
 
 use std::collections::HashSet;
 use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::Arc;
 
+use async_trait::async_trait;
 use datafusion::common::DataFusionError;
 use datafusion::common::TableReference;
 use datafusion::execution::{SendableRecordBatchStream, SessionState, TaskContext};
@@ -13,29 +14,29 @@ use datafusion::physical_plan::{ExecutionPlan, displayable, execute_stream};
 use datafusion::sql::parser::Statement as DfStatement;
 use datafusion::sql::sqlparser::ast::{ObjectName, Query, Spanned, Statement as SqlStatement, Visit, Visitor};
 
-use super::audited::Objects;
-use super::errors::{of_plan, of_run};
-use super::relations::Relations;
+use super::audited::AuditedObjects;
+use super::errors::{from_execution_error, from_plan_error};
+use super::relations::{Relations, ViewPlanner};
 use super::rewrite::{rewrite, shown_name, written};
 use super::session;
 use super::size;
 use super::table::PATH;
-use crate::answer::Column;
 use crate::catalog::{CATALOG_NAME, Snapshot, TableColumn, TableKind};
-use crate::engine::Limits;
 use crate::error::{ErrorKind, QueryError};
+use crate::limits::Limits;
 use crate::objects::ObjectFiles;
-use crate::sql::{ColumnName, Form, Place, Select, Statement};
-use crate::types::{HiveType, answer_type};
+use crate::result_set::Column;
+use crate::sql::{ColumnName, Form, Position, Select, Statement};
+use crate::types::{HiveType, column_type};
 
-/// Plans queries: what they all start from.
+/// Plans the queries of one engine.
 pub(crate) struct Planner {
-    base: Arc<SessionState>,
-    objects: Arc<Objects>,
+    selects: Arc<SelectPlanner>,
+    objects: Arc<AuditedObjects>,
 }
 
 /// A query that is ready to run.
-pub(crate) struct Planned {
+pub(crate) struct PlannedQuery {
     state: SessionState,
     logical: LogicalPlan,
     columns: Vec<Column>,
@@ -43,38 +44,41 @@ pub(crate) struct Planned {
 
 impl Planner {
     pub(crate) fn new(limits: Limits, spill: &Path, objects: Arc<dyn ObjectFiles>) -> Result<Self, DataFusionError> {
-        let base = Arc::new(session::base(limits, spill)?);
-        Ok(Self { base, objects: Arc::new(Objects::new(objects)) })
+        let selects = Arc::new(SelectPlanner { base: session::base(limits, spill)? });
+        Ok(Self { selects, objects: Arc::new(AuditedObjects::new(objects)) })
     }
 
-    /// Plans a query against one state of the catalog.
+    /// Plans a query against a snapshot of the catalog.
     pub(crate) async fn plan(
         &self,
         select: &Select,
         database: &str,
         snapshot: Snapshot,
-    ) -> Result<Planned, QueryError> {
+    ) -> Result<PlannedQuery, QueryError> {
         size::check(select, &database.to_lowercase(), &snapshot)?;
         let relations = Relations {
             snapshot: Arc::new(snapshot),
             objects: self.objects.clone(),
-            base: self.base.clone(),
+            view_planner: self.selects.clone(),
             with_path: false,
             depth: 0,
         };
-        let (state, logical) = analyzed(&relations, select, database).await?;
+        let (state, logical) = self.selects.analyzed(&relations, select, database).await?;
         let columns = columns(&logical, &select.names)?;
-        Ok(Planned { state, logical, columns })
+        Ok(PlannedQuery { state, logical, columns })
     }
 }
 
-impl Planned {
-    /// The columns of the answer.
+impl PlannedQuery {
+    /// Returns the columns of the result.
     pub(crate) fn columns(&self) -> &[Column] {
         &self.columns
     }
 
-    /// The columns as a view's; every one of them has to have a name of its own.
+    /// Returns the columns for a view with this SELECT.
+    ///
+    /// # Errors
+    /// A column has no name, the name of another column, or a type that views cannot have.
     pub(crate) fn view_columns(&self) -> Result<Vec<TableColumn>, QueryError> {
         let mut taken = HashSet::new();
         let fields = self.logical.schema().fields().iter().enumerate();
@@ -88,7 +92,7 @@ impl Planned {
                     let message = format!("Column name '{name}' specified more than once");
                     return Err(QueryError::new(ErrorKind::Semantic, message));
                 }
-                let ty = HiveType::of(field.data_type()).ok_or_else(|| {
+                let ty = HiveType::from_arrow(field.data_type()).ok_or_else(|| {
                     let message = format!("a view's column of type {} is not supported", field.data_type());
                     QueryError::new(ErrorKind::NotSupported, message)
                 })?;
@@ -97,20 +101,20 @@ impl Planned {
             .collect()
     }
 
-    /// Lists the files and begins to read.
-    pub(crate) async fn start(self) -> Result<Running, QueryError> {
+    /// Creates the physical plan, which lists the files, and starts to execute it.
+    pub(crate) async fn start(self) -> Result<RunningQuery, QueryError> {
         let plan = self.physical().await?;
         let context = Arc::new(TaskContext::from(&self.state));
-        let stream = execute_stream(plan.clone(), context).map_err(|error| of_run(&error))?;
-        Ok(Running { plan, stream })
+        let stream = execute_stream(plan.clone(), context).map_err(|error| from_execution_error(&error))?;
+        Ok(RunningQuery { plan, stream })
     }
 
-    /// The optimized plan as text.
+    /// Returns the optimized logical plan as text.
     pub(crate) fn logical_text(&self) -> Result<String, QueryError> {
         Ok(self.optimized()?.display_indent().to_string())
     }
 
-    /// The plan that would run, as text.
+    /// Returns the physical plan as text.
     pub(crate) async fn physical_text(&self) -> Result<String, QueryError> {
         let plan = self.physical().await?;
         Ok(displayable(plan.as_ref()).indent(false).to_string())
@@ -120,69 +124,81 @@ impl Planned {
         let plan = self.optimized()?;
         let planner = self.state.query_planner();
         let plan = planner.create_physical_plan(&plan, &self.state).await;
-        plan.map_err(|error| of_run(&error))
+        plan.map_err(|error| from_execution_error(&error))
     }
 
-    /// The plan is analyzed already, so only the optimizer is asked.
+    // Not `SessionState::optimize`, which would run the analyzer again: the plan is analyzed already.
     fn optimized(&self) -> Result<LogicalPlan, QueryError> {
         let optimizer = self.state.optimizer();
         let plan = optimizer.optimize(self.logical.clone(), &self.state, |_, _| {});
-        plan.map_err(|error| of_run(&error))
+        plan.map_err(|error| from_execution_error(&error))
     }
 }
 
-/// A query that runs.
-pub(crate) struct Running {
-    /// The plan, whose metrics tell how much was read.
+/// A query that has started.
+pub(crate) struct RunningQuery {
+    /// The physical plan; its metrics count the bytes read.
     pub(crate) plan: Arc<dyn ExecutionPlan>,
-    /// The rows.
+    /// The batches of rows.
     pub(crate) stream: SendableRecordBatchStream,
 }
 
-/// Plans the SELECT of a view, for the query that names it.
-pub(super) async fn plan_view(relations: &Relations, sql: &str, database: &str) -> Result<LogicalPlan, QueryError> {
-    let Form::Select(select) = Statement::parse(sql, &[])?.form else {
-        return Err(QueryError::new(ErrorKind::Internal, "a view is no SELECT"));
-    };
-    let (_, plan) = logical(relations, &select, database).await?;
-    Ok(plan)
+/// Plans SELECTs: that of a statement, and those of the views that it reads.
+struct SelectPlanner {
+    /// The session without a catalog. Each SELECT is planned on a copy with its own [`Relations`].
+    base: SessionState,
 }
 
-/// A plan whose types are final; type errors show here and not when it runs.
-async fn analyzed(
-    relations: &Relations,
-    select: &Select,
-    database: &str,
-) -> Result<(SessionState, LogicalPlan), QueryError> {
-    let (state, plan) = logical(relations, select, database).await?;
-    let options = state.config_options();
-    let plan = state.analyzer().execute_and_check(plan, options, |_, _| {});
-    let plan = plan.map_err(|error| of_plan(&error, &select.query))?;
-    Ok((state, plan))
+#[async_trait]
+impl ViewPlanner for SelectPlanner {
+    async fn plan_view(&self, relations: &Relations, sql: &str, database: &str) -> Result<LogicalPlan, QueryError> {
+        let Form::Select(select) = Statement::parse(sql, &[])?.form else {
+            return Err(QueryError::new(ErrorKind::Internal, "a view is no SELECT"));
+        };
+        let (_, plan) = self.logical(relations, &select, database).await?;
+        Ok(plan)
+    }
 }
 
-async fn logical(
-    relations: &Relations,
-    select: &Select,
-    database: &str,
-) -> Result<(SessionState, LogicalPlan), QueryError> {
-    let with_path = select.text.to_lowercase().contains(PATH);
-    let relations = Relations { with_path, ..relations.clone() };
-    let mut state = (*relations.base).clone();
-    state.register_catalog_list(Arc::new(relations.clone()));
-    state.config_mut().options_mut().catalog.default_schema = database.to_lowercase();
-    state.mark_start_execution();
+impl SelectPlanner {
+    /// Returns a plan whose types are final, so that type errors show here and not while the query runs.
+    async fn analyzed(
+        &self,
+        relations: &Relations,
+        select: &Select,
+        database: &str,
+    ) -> Result<(SessionState, LogicalPlan), QueryError> {
+        let (state, plan) = self.logical(relations, select, database).await?;
+        let options = state.config_options();
+        let plan = state.analyzer().execute_and_check(plan, options, |_, _| {});
+        let plan = plan.map_err(|error| from_plan_error(&error, &select.query))?;
+        Ok((state, plan))
+    }
 
-    let external = check_relations(&state, &relations, &select.query, database)?;
-    let mut query = select.query.clone();
-    rewrite(&mut query, &external, with_path)?;
-    let statement = DfStatement::Statement(Box::new(SqlStatement::Query(query)));
-    let plan = state.statement_to_plan(statement).await;
-    let plan = plan.map_err(|error| of_plan(&error, &select.query))?;
-    Ok((state, plan))
+    async fn logical(
+        &self,
+        relations: &Relations,
+        select: &Select,
+        database: &str,
+    ) -> Result<(SessionState, LogicalPlan), QueryError> {
+        let with_path = select.text.to_lowercase().contains(PATH);
+        let relations = Relations { with_path, ..relations.clone() };
+        let mut state = self.base.clone();
+        state.register_catalog_list(Arc::new(relations.clone()));
+        state.config_mut().options_mut().catalog.default_schema = database.to_lowercase();
+        state.mark_start_execution();
+
+        let external = check_relations(&state, &relations, &select.query, database)?;
+        let mut query = select.query.clone();
+        rewrite(&mut query, &external, with_path)?;
+        let statement = DfStatement::Statement(Box::new(SqlStatement::Query(query)));
+        let plan = state.statement_to_plan(statement).await;
+        let plan = plan.map_err(|error| from_plan_error(&error, &select.query))?;
+        Ok((state, plan))
+    }
 }
 
-/// Every relation that the query names has to exist. Gives the names, as written, of those with files.
+/// Checks that every relation of the query exists. Returns the names, as written, of the external tables.
 fn check_relations(
     state: &SessionState,
     relations: &Relations,
@@ -191,7 +207,7 @@ fn check_relations(
 ) -> Result<HashSet<String>, QueryError> {
     let statement = SqlStatement::Query(Box::new(query.clone()));
     let references = state.resolve_table_references(&DfStatement::Statement(Box::new(statement)));
-    let references = references.map_err(|error| of_plan(&error, query))?;
+    let references = references.map_err(|error| from_plan_error(&error, query))?;
     let mut external = HashSet::new();
     for reference in references {
         if is_external(relations, query, &reference, default)? {
@@ -201,7 +217,10 @@ fn check_relations(
     Ok(external)
 }
 
-/// Does this name a table with files? An error when it names nothing.
+/// Returns whether the name is that of an external table.
+///
+/// # Errors
+/// The relation does not exist.
 fn is_external(
     relations: &Relations,
     query: &Query,
@@ -210,8 +229,8 @@ fn is_external(
 ) -> Result<bool, QueryError> {
     let name = reference.to_string();
     let fail = |kind, message: String| {
-        let place = place_of(query, &name).map_or_else(String::new, |place| format!("{place}: "));
-        Err(QueryError::new(kind, format!("{place}{message}")))
+        let position = position_of(query, &name).map_or_else(String::new, |position| format!("{position}: "));
+        Err(QueryError::new(kind, format!("{position}{message}")))
     };
     let catalog = reference.catalog().unwrap_or(CATALOG_NAME);
     let database = reference.schema().unwrap_or(default).to_lowercase();
@@ -232,29 +251,30 @@ fn is_external(
     Ok(table.is_some_and(|table| matches!(table.kind, TableKind::External { .. })))
 }
 
-/// Where a relation is named first.
-fn place_of(query: &Query, name: &str) -> Option<Place> {
+/// Returns the position of the first occurrence of a relation's name.
+fn position_of(query: &Query, name: &str) -> Option<Position> {
     struct Finder<'a> {
         name: &'a str,
-        place: Option<Place>,
+        position: Option<Position>,
     }
     impl Visitor for Finder<'_> {
         type Break = ();
 
         fn pre_visit_relation(&mut self, relation: &ObjectName) -> ControlFlow<()> {
             if written(relation) == self.name {
-                self.place = Place::start(relation.span());
+                self.position = Position::start(relation.span());
                 return ControlFlow::Break(());
             }
             ControlFlow::Continue(())
         }
     }
-    let mut finder = Finder { name, place: None };
+    let mut finder = Finder { name, position: None };
     let _ = query.visit(&mut finder);
-    finder.place
+    finder.position
 }
 
-/// The answer's columns: names from the statement where it gives them, else from the relation.
+/// Returns the columns of the result. A column has its name from the statement if that states one, else from the
+/// relation.
 fn columns(plan: &LogicalPlan, names: &[ColumnName]) -> Result<Vec<Column>, QueryError> {
     let fields = plan.schema().fields();
     let count = fields.len();
@@ -274,7 +294,7 @@ fn columns(plan: &LogicalPlan, names: &[ColumnName]) -> Result<Vec<Column>, Quer
                 Some(ColumnName::Unnamed) => format!("_col{at}"),
                 _ => shown_name(field.name()).map_or_else(|| format!("_col{at}"), str::to_owned),
             };
-            let ty = answer_type(field.data_type()).ok_or_else(|| {
+            let ty = column_type(field.data_type()).ok_or_else(|| {
                 let message = format!("a column of type {} is not supported", field.data_type());
                 QueryError::new(ErrorKind::NotSupported, message)
             })?;

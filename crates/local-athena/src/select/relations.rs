@@ -1,36 +1,39 @@
-//! One snapshot of the catalog as DataFusion looks names up in it.
+//! A catalog snapshot as the source of DataFusion's tables: implements its catalog traits.
 
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use datafusion::arrow::record_batch::RecordBatch;
 use datafusion::catalog::{CatalogProvider, CatalogProviderList, SchemaProvider, TableProvider};
 use datafusion::common::{DataFusionError, Result};
 use datafusion::datasource::{MemTable, ViewTable};
-use datafusion::execution::SessionState;
+use datafusion::logical_expr::LogicalPlan;
 
-use super::audited::Objects;
+use super::audited::AuditedObjects;
 use super::errors::external;
-use super::plan::plan_view;
-use super::size::{DEEPEST_VIEW, too_deep};
+use super::size::{MAX_VIEW_DEPTH, too_deep};
 use super::table::HiveTable;
 use super::{information_schema, partitions_table};
 use crate::catalog::{CATALOG_NAME, Snapshot, Table, TableKind};
 use crate::error::{ErrorKind, QueryError};
 
-/// The database with the catalog's own tables.
-pub(super) const INFORMATION_SCHEMA: &str = "information_schema";
-
-/// What a query's names are resolved against.
+/// The relations that a query can name.
 #[derive(Clone)]
 pub(super) struct Relations {
     pub(super) snapshot: Arc<Snapshot>,
-    pub(super) objects: Arc<Objects>,
-    /// The session without a catalog, on which views are planned.
-    pub(super) base: Arc<SessionState>,
-    /// Does the query name `$path`?
+    pub(super) objects: Arc<AuditedObjects>,
+    pub(super) view_planner: Arc<dyn ViewPlanner>,
+    /// Whether external tables have the pseudo-column `$path`, because the query names it.
     pub(super) with_path: bool,
-    /// How many views stand between the statement and this one.
+    /// Number of views around this query; 0 for the statement itself.
     pub(super) depth: usize,
+}
+
+/// Plans the SELECT of a view. A trait, because planning a view needs [`Relations`], which in turn plan views.
+#[async_trait]
+pub(super) trait ViewPlanner: Send + Sync {
+    /// Plans `sql`. Names without a database are resolved in `database`.
+    async fn plan_view(&self, relations: &Relations, sql: &str, database: &str) -> Result<LogicalPlan, QueryError>;
 }
 
 impl std::fmt::Debug for Relations {
@@ -40,14 +43,14 @@ impl std::fmt::Debug for Relations {
 }
 
 impl Relations {
-    /// Is there a database of this name? The catalog's own counts.
+    /// Returns whether the database exists. `information_schema` does.
     pub(super) fn has_database(&self, name: &str) -> Result<bool, QueryError> {
-        Ok(name == INFORMATION_SCHEMA || self.snapshot.database(name)?.is_some())
+        Ok(name == information_schema::NAME || self.snapshot.database(name)?.is_some())
     }
 
-    /// Is there a table, a view or a table of partitions of this name?
+    /// Returns whether a table, a view or a `$partitions` table of this name exists.
     pub(super) fn has_table(&self, database: &str, name: &str) -> Result<bool, QueryError> {
-        if database == INFORMATION_SCHEMA {
+        if database == information_schema::NAME {
             return Ok(information_schema::TABLES.contains(&name));
         }
         let name = name.strip_suffix(partitions_table::SUFFIX).unwrap_or(name);
@@ -55,8 +58,8 @@ impl Relations {
     }
 
     async fn provider(&self, database: &str, name: &str) -> Result<Option<Arc<dyn TableProvider>>, QueryError> {
-        if database == INFORMATION_SCHEMA {
-            return information_schema::table(&self.snapshot, name);
+        if database == information_schema::NAME {
+            return information_schema::rows(&self.snapshot, name)?.map(in_memory).transpose();
         }
         if let Some(name) = name.strip_suffix(partitions_table::SUFFIX) {
             return self.partitions_of(database, name);
@@ -81,16 +84,16 @@ impl Relations {
         };
         let partitions = self.snapshot.partitions(&table)?;
         let batch = partitions_table::rows(&table, &partitions)?;
-        memory(batch).map(Some)
+        in_memory(batch).map(Some)
     }
 
     async fn view(&self, view: &Table, sql: &str, database: &str) -> Result<Arc<dyn TableProvider>, QueryError> {
         let name = format!("{CATALOG_NAME}.{}.{}", view.database, view.name);
-        if self.depth >= DEEPEST_VIEW {
+        if self.depth >= MAX_VIEW_DEPTH {
             return Err(too_deep(&view.database, &view.name));
         }
         let relations = Relations { depth: self.depth + 1, ..self.clone() };
-        let plan = plan_view(&relations, sql, database).await;
+        let plan = self.view_planner.plan_view(&relations, sql, database).await;
         let plan = plan.map_err(|error| QueryError {
             message: format!("Failed analyzing stored view '{name}': {error}"),
             kind: error.kind,
@@ -99,10 +102,8 @@ impl Relations {
     }
 }
 
-/// A table of rows that are here already.
-pub(super) fn memory(
-    batch: datafusion::arrow::record_batch::RecordBatch,
-) -> Result<Arc<dyn TableProvider>, QueryError> {
+/// Returns a table of these rows.
+fn in_memory(batch: RecordBatch) -> Result<Arc<dyn TableProvider>, QueryError> {
     let table = MemTable::try_new(batch.schema(), vec![vec![batch]]);
     let table = table.map_err(|error| QueryError::new(ErrorKind::Internal, error))?;
     Ok(Arc::new(table))
@@ -123,7 +124,8 @@ impl CatalogProviderList for Relations {
 }
 
 impl CatalogProvider for Relations {
-    /// Not used for lookups; a catalog that cannot be read shows when a table is asked for.
+    /// DataFusion does not resolve names with this list, so it may be empty when the catalog cannot be read: the lookup
+    /// of the table fails then.
     fn schema_names(&self) -> Vec<String> {
         let databases = self.snapshot.databases().unwrap_or_default();
         databases.into_iter().map(|d| d.name).collect()

@@ -1,7 +1,7 @@
-//! Athena's words in a query's tree, turned into DataFusion's; what neither has is refused.
+//! Rewrites a query's syntax tree from Athena's SQL to DataFusion's. Refuses constructs that Athena does not have.
 //!
-//! Columns without a name get a name that no one can write, a [`marker`], so that two of them never
-//! clash and each can be called `_col0`, `_col1`, ... by its position in the answer.
+//! A column without a name gets a [`marker`], a name that no user can type. So two such columns never clash, and each
+//! can be shown as `_col0`, `_col1`, ... by its position in the result.
 
 use std::collections::HashSet;
 use std::ops::ControlFlow;
@@ -18,10 +18,11 @@ use datafusion::sql::sqlparser::tokenizer::Span;
 
 use super::table::PATH;
 use crate::error::{ErrorKind, QueryError};
-use crate::functions::names::{Meaning, meaning};
-use crate::sql::{AthenaDialect, Place};
+use crate::functions::names::{FunctionMapping, mapping};
+use crate::sql::{AthenaDialect, Position};
 
-/// Rewrites a query in place. `external` are the names of the tables with files that it reads.
+/// Rewrites a query in place. `external` are the names of the external tables that it reads. `with_path` says whether
+/// these have the column `$path`.
 pub(super) fn rewrite(query: &mut Query, external: &HashSet<String>, with_path: bool) -> Result<(), QueryError> {
     let mut rewriter = Rewriter { external, with_path, markers: 0 };
     match query.visit(&mut rewriter) {
@@ -30,10 +31,10 @@ pub(super) fn rewrite(query: &mut Query, external: &HashSet<String>, with_path: 
     }
 }
 
-/// The first character of a marker; it cannot be typed as part of a name.
+/// The first character of a marker: a control character, which users do not type in names.
 const MARK: char = '\u{1}';
 
-/// What a column is called that DataFusion knows by this name: `None` for one without a name.
+/// Returns the column name that users see for a name in a DataFusion plan; `None` for a column without a name.
 pub(super) fn shown_name(name: &str) -> Option<&str> {
     match name.strip_prefix(MARK) {
         None => Some(name),
@@ -50,9 +51,8 @@ struct Rewriter<'a> {
 type Flow = ControlFlow<Box<QueryError>>;
 
 fn refuse(span: Span, what: &str) -> Flow {
-    let place = Place::start(span).map_or_else(String::new, |place| format!("{place}: "));
-    let message = format!("{place}{what} is not supported by the embedded Athena");
-    ControlFlow::Break(Box::new(QueryError::new(ErrorKind::NotSupported, message)))
+    let position = Position::start(span).map_or_else(String::new, |position| format!("{position}: "));
+    ControlFlow::Break(Box::new(QueryError::not_supported(&format!("{position}{what}"))))
 }
 
 fn stop(error: QueryError) -> Flow {
@@ -155,10 +155,10 @@ impl VisitorMut for Rewriter<'_> {
     }
 }
 
-/// A query's body is one that reads, and DataFusion can run it.
+/// Checks that a query's body only reads, and that DataFusion supports it.
 fn check_body(body: &SetExpr) -> Flow {
     match body {
-        // A query that stands in parentheses is visited by itself.
+        // A query in parentheses is visited on its own.
         SetExpr::Select(_) | SetExpr::Query(_) => ControlFlow::Continue(()),
         SetExpr::SetOperation { left, right, .. } => {
             check_body(left)?;
@@ -178,7 +178,7 @@ fn check_body(body: &SetExpr) -> Flow {
     }
 }
 
-/// How many columns a query has whose columns are those of VALUES; `None` for another query.
+/// Returns the number of columns of a query whose columns come from VALUES; `None` for another query.
 fn values_width(body: &SetExpr) -> Option<usize> {
     match body {
         SetExpr::Values(values) => values.rows.first().map(|row| row.content.len()),
@@ -188,7 +188,7 @@ fn values_width(body: &SetExpr) -> Option<usize> {
     }
 }
 
-/// `FETCH FIRST n ROWS ONLY` is `LIMIT n`.
+/// Rewrites `FETCH FIRST n ROWS ONLY` to `LIMIT n`.
 fn fetch_is_limit(query: &mut Query) -> Flow {
     let span = query.span();
     let Some(fetch) = query.fetch.take() else {
@@ -206,7 +206,7 @@ fn fetch_is_limit(query: &mut Query) -> Flow {
     }
 }
 
-/// Does an expression name a column?
+/// Returns whether an expression names a column.
 fn has_column(expr: &Expr) -> bool {
     let found = visit_expressions(expr, |part| match part {
         Expr::Identifier(_) | Expr::CompoundIdentifier(_) => ControlFlow::Break(()),
@@ -266,7 +266,7 @@ impl Rewriter<'_> {
         ControlFlow::Continue(())
     }
 
-    /// Where a query names `$path`, tables have the column; `*` still must not show it.
+    /// Excludes `$path` from `*`: external tables have the column in a query that names it, but `*` must not show it.
     fn hide_path(&self, select: &mut Select) -> Flow {
         let has_star = |item: &SelectItem| matches!(item, SelectItem::Wildcard(_) | SelectItem::QualifiedWildcard(..));
         let is_external = |factor: &TableFactor| matches!(factor, TableFactor::Table { name, .. } if self.external.contains(&written(name)));
@@ -321,7 +321,8 @@ impl Rewriter<'_> {
         }
     }
 
-    /// The columns of VALUES have no names, unless the relation gives them some; DataFusion would call them `column1` and so on.
+    /// Names the columns of VALUES by markers, unless the relation has column aliases. DataFusion would name them
+    /// `column1`, `column2`, ..., which Athena does not.
     fn name_values(&mut self, body: &SetExpr, alias: &mut TableAlias) {
         if alias.columns.is_empty() {
             let width = values_width(body).unwrap_or_default();
@@ -330,7 +331,7 @@ impl Rewriter<'_> {
         }
     }
 
-    /// A name for a column without one, or for the second one of the same name.
+    /// Returns a new marker, for a column without a name or for the second column of the name `shown`.
     fn marker(&mut self, shown: Option<&str>) -> Ident {
         self.markers += 1;
         let shown = shown.map_or_else(String::new, |name| format!(":{name}"));
@@ -338,14 +339,14 @@ impl Rewriter<'_> {
     }
 }
 
-/// A relation's name as it is written, in lower case.
+/// Returns a name as it is written, in lower case.
 pub(super) fn written(name: &ObjectName) -> String {
     let parts = name.0.iter().filter_map(|part| part.as_ident());
     let parts: Vec<_> = parts.map(|ident| ident.value.to_lowercase()).collect();
     parts.join(".")
 }
 
-/// The expression that stands for this one; its parts are rewritten already.
+/// Returns the replacement of an expression, or `None` to keep it. Its parts are rewritten already.
 fn rewritten(expr: &mut Expr) -> Result<Option<Expr>, QueryError> {
     match expr {
         Expr::Function(function) => self::function(function),
@@ -372,7 +373,7 @@ fn rewritten(expr: &mut Expr) -> Result<Option<Expr>, QueryError> {
             Ok(Some(call(name, arguments)))
         }
         Expr::AtTimeZone { timestamp, .. } => {
-            // A timestamp without a zone is a time in UTC, not one in the zone that is asked for.
+            // On Athena a timestamp without a zone is in UTC; DataFusion would take it for a time in the target zone.
             let inner = take(timestamp);
             **timestamp = cast_to(inner, DataType::Timestamp(None, TimezoneInfo::WithTimeZone));
             Ok(None)
@@ -399,7 +400,8 @@ fn rewritten(expr: &mut Expr) -> Result<Option<Expr>, QueryError> {
     }
 }
 
-/// Athena has no escape character unless one is named; DataFusion has the backslash, and no other.
+/// Rewrites the escapes of a LIKE pattern. Athena has no escape character unless ESCAPE names one; DataFusion supports
+/// only the backslash, always.
 fn like_pattern(pattern: &mut Expr, escape: Option<&ValueWithSpan>) -> Result<(), QueryError> {
     let escape = match escape.map(|escape| &escape.value) {
         None => None,
@@ -473,7 +475,7 @@ fn call(name: &str, arguments: Vec<Expr>) -> Expr {
     })
 }
 
-/// The function that gives a part of a date.
+/// Returns the function that extracts a field of a date.
 fn extracted(field: &DateTimeField) -> Result<&'static str, QueryError> {
     use DateTimeField as F;
     Ok(match field {
@@ -494,7 +496,7 @@ fn extracted(field: &DateTimeField) -> Result<&'static str, QueryError> {
     })
 }
 
-/// The arguments of a call that are expressions; `None` when one is `*` or a query.
+/// Returns the arguments of a call; `None` when one is not an expression, but `*` or a query.
 fn arguments(function: &Function) -> Option<Vec<&Expr>> {
     match &function.args {
         FunctionArguments::None => Some(Vec::new()),
@@ -514,30 +516,30 @@ fn function(function: &mut Function) -> Result<Option<Expr>, QueryError> {
     let name = written(&function.name);
     let arguments: Vec<Expr> =
         arguments(function).map(|arguments| arguments.into_iter().cloned().collect()).unwrap_or_default();
-    let Some(meaning) = meaning(&name, arguments.len()) else {
-        let place = Place::start(function.name.span());
-        let place = place.map_or_else(String::new, |place| format!("{place}: "));
-        let message = format!("{place}Function '{name}' not registered");
+    let Some(mapping) = mapping(&name, arguments.len()) else {
+        let position = Position::start(function.name.span());
+        let position = position.map_or_else(String::new, |position| format!("{position}: "));
+        let message = format!("{position}Function '{name}' not registered");
         return Err(QueryError::new(ErrorKind::FunctionNotFound, message));
     };
-    match meaning {
-        Meaning::Function(new) => {
+    match mapping {
+        FunctionMapping::Function(new) => {
             rename(function, if new == "trim" { "btrim" } else { new });
             Ok(None)
         }
-        Meaning::Bigint(new) => {
+        FunctionMapping::Bigint(new) => {
             rename(function, new);
             let call = Expr::Function(function.clone());
             Ok(Some(cast_to(call, DataType::BigInt(None))))
         }
-        Meaning::Macro(template) => Ok(Some(Expr::Nested(Box::new(expand(template, &arguments)?)))),
-        Meaning::Over(aggregate, template) => {
+        FunctionMapping::Macro(template) => Ok(Some(Expr::Nested(Box::new(expand(template, &arguments)?)))),
+        FunctionMapping::Over(aggregate, template) => {
             rename(function, aggregate);
             set_arguments(function, vec![expand(template, &arguments)?]);
             Ok(None)
         }
-        Meaning::FirstBy { descending } => first_by(function, arguments, descending),
-        Meaning::Percentile => Ok(percentile(function, arguments)),
+        FunctionMapping::FirstBy { descending } => first_by(function, arguments, descending),
+        FunctionMapping::Percentile => Ok(percentile(function, arguments)),
     }
 }
 
@@ -552,26 +554,26 @@ fn set_arguments(function: &mut Function, arguments: Vec<Expr>) {
     }
 }
 
-/// A template of [`names`](crate::functions::names) with the arguments in their places.
+/// Parses a template of [`names`](crate::functions::names) and substitutes the arguments for its placeholders.
 fn expand(template: &str, arguments: &[Expr]) -> Result<Expr, QueryError> {
     let parsed =
         Parser::new(&AthenaDialect::default()).try_with_sql(template).and_then(|mut parser| parser.parse_expr());
     let mut expr = parsed.map_err(|error| QueryError::new(ErrorKind::Internal, error))?;
-    let mut filler = Filler { arguments };
+    let mut filler = PlaceholderFiller { arguments };
     let _ = VisitMut::visit(&mut expr, &mut filler);
     Ok(expr)
 }
 
-struct Filler<'a> {
+struct PlaceholderFiller<'a> {
     arguments: &'a [Expr],
 }
 
-impl VisitorMut for Filler<'_> {
+impl VisitorMut for PlaceholderFiller<'_> {
     type Break = ();
 
     fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
-        if let Expr::Value(ValueWithSpan { value: Value::Placeholder(place), .. }) = expr
-            && let Some(index) = place.strip_prefix('$').and_then(|n| n.parse::<usize>().ok())
+        if let Expr::Value(ValueWithSpan { value: Value::Placeholder(position), .. }) = expr
+            && let Some(index) = position.strip_prefix('$').and_then(|n| n.parse::<usize>().ok())
             && let Some(argument) = self.arguments.get(index.wrapping_sub(1))
         {
             *expr = Expr::Nested(Box::new(argument.clone()));
@@ -580,7 +582,7 @@ impl VisitorMut for Filler<'_> {
     }
 }
 
-/// `max_by(x, y)` is the first x in the falling order of y, of the rows that have a y.
+/// Rewrites `max_by(x, y)` to `first_value(x ORDER BY y DESC)` of the rows whose y is not NULL; `min_by` likewise.
 fn first_by(function: &mut Function, arguments: Vec<Expr>, descending: bool) -> Result<Option<Expr>, QueryError> {
     let Ok([value, by]) = <[Expr; 2]>::try_from(arguments) else {
         let message = "max_by and min_by take a value and what it is ordered by";
@@ -597,7 +599,7 @@ fn first_by(function: &mut Function, arguments: Vec<Expr>, descending: bool) -> 
     function.filter = Some(Box::new(filter));
     set_arguments(function, vec![value]);
     if let FunctionArguments::List(list) = &mut function.args {
-        // In parentheses, so that a number is not taken for the position of a column.
+        // In parentheses, because a bare number in ORDER BY is the position of a column.
         let order = order_by(Expr::Nested(Box::new(by)), !descending);
         list.clauses.push(FunctionArgumentClause::OrderBy(vec![order]));
     }
@@ -608,7 +610,7 @@ fn order_by(expr: Expr, ascending: bool) -> OrderByExpr {
     OrderByExpr { expr, options: OrderByOptions { asc: Some(ascending), nulls_first: Some(false) }, with_fill: None }
 }
 
-/// `approx_percentile(x [, weight], ARRAY[...])` is an array of one call per percentage.
+/// Rewrites `approx_percentile(x [, weight], ARRAY[...])` to an array with one call per percentage.
 fn percentile(function: &mut Function, mut arguments: Vec<Expr>) -> Option<Expr> {
     let Some(Expr::Array(mut percentages)) = arguments.pop() else {
         return None;
@@ -638,7 +640,7 @@ mod tests {
     #[test]
     fn every_template_is_an_expression() {
         for (name, arguments) in [("if", 3), ("mod", 2), ("slice", 3), ("is_finite", 1), ("now", 0)] {
-            let Some(Meaning::Macro(template)) = meaning(name, arguments) else {
+            let Some(FunctionMapping::Macro(template)) = mapping(name, arguments) else {
                 panic!("{name} has no template");
             };
             expand(template, &vec![Expr::value(number("1")); arguments]).unwrap();

@@ -1,8 +1,8 @@
-//! What operators and casts mean on Athena, given to a plan once the types of its columns are known.
+//! An analyzer rule that gives operators and casts Athena's semantics, once the types of a plan's columns are known.
 //!
-//! The one idea: types come before coercion. DataFusion would bring `'1' = 1` or a double and a
-//! decimal to some common type by itself; here such pairs are refused or brought to the type that
-//! Athena takes, so that nothing is left for DataFusion to decide otherwise.
+//! It runs before DataFusion's type coercion, which would coerce `'1' = 1`, or a double and a decimal, to a common type
+//! of its own choice. This rule refuses such pairs or casts them to the type that Athena uses, so that no choice is
+//! left.
 
 use datafusion::arrow::datatypes::{DataType, TimeUnit};
 use datafusion::common::config::ConfigOptions;
@@ -18,13 +18,13 @@ use datafusion::optimizer::utils::NamePreserver;
 use std::sync::Arc;
 
 use super::errors::external;
+use crate::cancellation::step;
 use crate::error::{ErrorKind, QueryError};
 use crate::functions::names::athena_name;
 use crate::functions::{TRY, TYPEOF, arithmetic, cast_function, check_arguments, null_on_error};
-use crate::stop::step;
 use crate::types::type_name;
 
-/// The rule; runs before DataFusion's type coercion.
+/// The analyzer rule.
 #[derive(Debug)]
 pub(super) struct AthenaSemantics;
 
@@ -34,12 +34,13 @@ impl AnalyzerRule for AthenaSemantics {
     }
 
     fn analyze(&self, plan: LogicalPlan, _config: &ConfigOptions) -> Result<LogicalPlan> {
-        let meaning = Meaning { integers: !fixes_types(&plan)? };
-        plan.transform_up_with_subqueries(|plan| meaning.node(plan)).map(|done| done.data)
+        let pass = SemanticsPass { integers: !fixes_types(&plan)? };
+        plan.transform_up_with_subqueries(|plan| pass.node(plan)).map(|done| done.data)
     }
 }
 
-/// Are there parts in the plan whose types were fixed when it was made? Recursion and lambdas are such.
+/// Returns whether the planner has fixed types in the plan that this rule cannot change: those of recursive queries and
+/// lambdas.
 fn fixes_types(plan: &LogicalPlan) -> Result<bool> {
     let mut found = false;
     plan.apply_with_subqueries(|plan| {
@@ -52,12 +53,12 @@ fn fixes_types(plan: &LogicalPlan) -> Result<bool> {
     Ok(found)
 }
 
-struct Meaning {
-    /// Are small numbers of the type integer, and not bigint?
+struct SemanticsPass {
+    /// Whether literals that fit in 32 bits get the type integer, as on Athena. DataFusion types them as bigint.
     integers: bool,
 }
 
-impl Meaning {
+impl SemanticsPass {
     fn node(&self, plan: LogicalPlan) -> Result<Transformed<LogicalPlan>> {
         step().map_err(external)?;
         if matches!(plan, LogicalPlan::Limit(_)) {
@@ -75,7 +76,7 @@ impl Meaning {
             Ok(changed.update_data(|expr| name.restore(expr)))
         })?;
         plan.map_data(|plan| match plan {
-            // The types of the rows are fixed when VALUES is built, so it is built anew.
+            // VALUES computes the types of its columns when it is built, so it has to be rebuilt.
             LogicalPlan::Values(values) => LogicalPlanBuilder::values(values.values)?.build(),
             plan => plan.recompute_schema(),
         })
@@ -92,7 +93,8 @@ impl Meaning {
     }
 }
 
-/// WHERE, HAVING and GROUP BY are about rows before there are windows, GROUP BY also before there are groups.
+/// Checks that WHERE, HAVING and GROUP BY have no window functions, and GROUP BY no aggregates: they are evaluated
+/// before.
 fn check_scalar(plan: &LogicalPlan) -> Result<()> {
     let is_window = |expr: &Expr| Ok(matches!(expr, Expr::WindowFunction(_)));
     let is_grouped = |expr: &Expr| Ok(matches!(expr, Expr::WindowFunction(_) | Expr::AggregateFunction(_)));
@@ -161,8 +163,8 @@ fn operator(binary: BinaryExpr, schema: &DFSchema) -> Result<Transformed<Expr>> 
         return Err(wrong());
     }
     if op.is_numerical_operators() {
-        // DataFusion would count a whole number beside a date as days, or as nanoseconds.
-        let (number, text, time) = (Some(2), Some(3), Some(4));
+        // DataFusion would add an integer to a date as days, and to a timestamp as nanoseconds.
+        let (number, text, time) = (Some(Family::Number), Some(Family::Text), Some(Family::Time));
         let families = (family(&types.0), family(&types.1));
         if families.0 == text || families.1 == text || [(number, time), (time, number)].contains(&families) {
             return Err(wrong());
@@ -213,20 +215,31 @@ fn comparable(all: &[Expr], operator: &str, schema: &DFSchema) -> Result<()> {
     Ok(())
 }
 
-/// The families within which values compare, and coerce to one another.
-fn family(ty: &DataType) -> Option<u8> {
+/// A family of types. Values of one family are comparable, and can be coerced to each other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Family {
+    Boolean,
+    Number,
+    Text,
+    Time,
+    Bytes,
+}
+
+/// Returns the family of a type; `None` for NULL, arrays, rows and intervals.
+fn family(ty: &DataType) -> Option<Family> {
     Some(match ty {
-        DataType::Boolean => 1,
-        ty if ty.is_numeric() => 2,
-        ty if ty.is_string() => 3,
-        DataType::Date32 | DataType::Date64 | DataType::Timestamp(..) => 4,
-        DataType::Binary | DataType::LargeBinary | DataType::BinaryView => 5,
+        DataType::Boolean => Family::Boolean,
+        ty if ty.is_numeric() => Family::Number,
+        ty if ty.is_string() => Family::Text,
+        DataType::Date32 | DataType::Date64 | DataType::Timestamp(..) => Family::Time,
+        DataType::Binary | DataType::LargeBinary | DataType::BinaryView => Family::Bytes,
         DataType::Dictionary(_, value) => return family(value),
         _ => return None,
     })
 }
 
-/// Types outside the families (NULL, arrays, rows, intervals) are left to DataFusion.
+/// Returns whether values of two types are comparable. DataFusion checks types without a family: NULL, arrays, rows,
+/// intervals.
 fn are_comparable(left: &DataType, right: &DataType) -> bool {
     match (family(left), family(right)) {
         (Some(left), Some(right)) => left == right,
@@ -257,7 +270,7 @@ fn case(mut case: Case, schema: &DFSchema) -> Result<Transformed<Expr>> {
     Ok(Transformed::yes(Expr::Case(case)))
 }
 
-/// Where doubles and decimals meet, Athena computes with doubles.
+/// Casts decimals to floating point if another expression is floating point, as Athena does.
 fn without_mixed_decimals(all: Vec<Expr>, schema: &DFSchema) -> Result<Vec<Expr>> {
     let types = all.iter().map(|e| e.get_type(schema)).collect::<Result<Vec<_>>>()?;
     let Some(floating) = types.iter().find(|ty| ty.is_floating()) else {
@@ -273,7 +286,8 @@ fn without_mixed_decimals(all: Vec<Expr>, schema: &DFSchema) -> Result<Vec<Expr>
         .collect())
 }
 
-/// A decimal as floating point; a literal becomes the double nearest to its digits.
+/// Casts a decimal to floating point. A literal is parsed as the nearest double instead, because a cast would divide
+/// the unscaled integer and could round twice.
 fn as_double(expr: Expr, ty: &DataType) -> Expr {
     if let Expr::Literal(value, _) = &expr
         && ty == &DataType::Float64
@@ -298,7 +312,7 @@ fn cast(expr: Expr, target: &DataType, or_null: bool, schema: &DFSchema) -> Resu
         return Ok(Transformed::yes(call(function, vec![expr])));
     }
     let expr = match (&from, &target) {
-        // Arrow cuts the digits off; to a decimal without any it rounds.
+        // Athena rounds. Arrow truncates, except in a cast to a decimal of scale 0.
         (DataType::Decimal128(_, scale), target) if *scale > 0 && target.is_integer() => {
             Expr::Cast(Cast::new(Box::new(expr), DataType::Decimal128(38, 0)))
         }
@@ -312,21 +326,20 @@ fn cast(expr: Expr, target: &DataType, or_null: bool, schema: &DFSchema) -> Resu
     Ok(Transformed::yes(cast))
 }
 
-/// The casts that Athena has, between the families; the rest is left to DataFusion.
+/// Returns whether Athena can cast between the families of two types. DataFusion checks types without a family.
 fn may_cast(from: &DataType, target: &DataType) -> bool {
     let (Some(from), Some(target)) = (family(from), family(target)) else {
         return true;
     };
-    let (boolean, number, text, time, bytes) = (1, 2, 3, 4, 5);
-    from == target
-        || (from == boolean && target == number)
-        || (from == number && target == boolean)
-        || (from == text && target != bytes)
-        || (target == text && from != bytes)
-        || (from, target) == (time, time)
+    match (from, target) {
+        (from, target) if from == target => true,
+        (Family::Boolean, Family::Number) | (Family::Number, Family::Boolean) => true,
+        (Family::Text, other) | (other, Family::Text) => other != Family::Bytes,
+        _ => false,
+    }
 }
 
-/// The functions that compute with decimals; the others get doubles.
+/// The functions that accept decimals; the arguments of others are cast to double.
 const ON_DECIMALS: [&str; 12] = [
     "abs",
     "round",
@@ -342,13 +355,13 @@ const ON_DECIMALS: [&str; 12] = [
     "cast",
 ];
 
-/// DataFusion's functions of text, which would take anything that can be made text, bytes too.
+/// DataFusion's text functions. They would accept, and coerce, any type that can be cast to text, even bytes.
 const ON_TEXTS: [&str; 10] =
     ["btrim", "concat_ws", "lower", "ltrim", "replace", "reverse", "rtrim", "starts_with", "translate", "upper"];
 
 fn check_texts(function: &str, types: &[DataType]) -> Result<()> {
     let texts = match function {
-        // An array, and what stands between its items.
+        // The first argument is the array; the others are the separator and the text for NULL.
         "array_to_string" => types.get(1..).unwrap_or_default(),
         _ if ON_TEXTS.contains(&function) => types,
         _ => return Ok(()),
@@ -376,7 +389,7 @@ fn scalar_function(function: ScalarFunction, schema: &DFSchema) -> Result<Transf
             return Ok(Transformed::yes(number.clone()));
         }
         ("round", [_, _], [ty @ DataType::Decimal128(..), _]) => {
-            // The scale stays: round(1.25, 1) is 1.30.
+            // The scale of the type does not change: round(1.25, 1) is 1.30.
             let rounded = Expr::ScalarFunction(ScalarFunction::new_udf(func, args));
             return Ok(Transformed::yes(Expr::Cast(Cast::new(Box::new(rounded), ty.clone()))));
         }
@@ -404,7 +417,7 @@ fn arithmetic_name(name: &str) -> bool {
     matches!(name, "addition" | "subtraction" | "multiplication" | "division" | "modulus")
 }
 
-/// `try(expr)`: every cast and function in it that can fail gives NULL instead.
+/// Rewrites `try(expr)`: every cast and function in it that can fail returns NULL instead.
 fn null_where_it_fails(expr: Expr) -> Result<Transformed<Expr>> {
     let done = expr.transform_down(|expr| {
         Ok(match expr {

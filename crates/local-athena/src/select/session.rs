@@ -1,4 +1,4 @@
-//! The session that all queries of an engine start from: settings, functions, memory and disk.
+//! The DataFusion session that all queries of an engine start from: settings, functions, rules, memory and disk.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -14,21 +14,21 @@ use datafusion::optimizer::analyzer::type_coercion::TypeCoercion;
 use datafusion::prelude::SessionConfig;
 use datafusion::sql::sqlparser::ast::{DataType as SqlType, TimezoneInfo};
 
-use super::memory::{CompactSorts, Shares};
+use super::cancellable_rules;
+use super::cooperative::InsertYields;
+use super::memory::{CompactSorts, QueryMemoryPool};
 use super::semantics::AthenaSemantics;
-use super::turns::TakingTurns;
-use super::watched;
 use crate::catalog::CATALOG_NAME;
-use crate::engine::Limits;
 use crate::functions;
+use crate::limits::Limits;
 use crate::types::TIMESTAMP;
 
-/// A session without a catalog; each query gets a copy with its own snapshot.
+/// Returns a session without a catalog. Each query uses a copy with its own catalog snapshot.
 pub(super) fn base(limits: Limits, spill: &Path) -> Result<SessionState> {
     let runtime = RuntimeEnvBuilder::new()
-        .with_memory_pool(Arc::new(Shares::new(limits.memory, per_sort(limits))))
+        .with_memory_pool(Arc::new(QueryMemoryPool::new(limits.memory, per_sort(limits))))
         .with_temp_file_path(spill)
-        .with_max_spill_merge_fan_in(MERGED_AT_ONCE)
+        .with_max_spill_merge_fan_in(MERGE_FAN_IN)
         .build_arc()?;
     let mut functions = SessionStateDefaults::default_scalar_functions();
     functions.extend(functions::all());
@@ -46,21 +46,22 @@ pub(super) fn base(limits: Limits, spill: &Path) -> Result<SessionState> {
             Arc::new(AthenaSemantics),
             Arc::new(TypeCoercion::new()),
         ])
-        .with_optimizer_rules(watched::rules())
+        .with_optimizer_rules(cancellable_rules::rules())
         .with_physical_optimizer_rule(Arc::new(CompactSorts { batch_bytes: per_sort(limits) }))
-        .with_physical_optimizer_rule(Arc::new(TakingTurns))
+        .with_physical_optimizer_rule(Arc::new(InsertYields))
         .build())
 }
 
-/// The rows of a batch, and the files that a sort merges at once. A merge holds some batches of each file: with
-/// DataFusion's own figures one sort of wide rows would take all memory there is.
+/// Rows of a batch, and number of files that a sort merges at once. A merge holds a few batches of each file: with
+/// DataFusion's defaults, one sort of wide rows would use the whole memory pool.
 const BATCH_ROWS: usize = 4096;
-const MERGED_AT_ONCE: usize = 8;
+const MERGE_FAN_IN: usize = 8;
 
-/// What one of many sorts may set aside for merging, and the largest batch that it is given.
+/// Returns the bytes that a sort reserves for merging, which is also the maximum size of its input batches. Smaller
+/// with less memory per thread, so that the sorts of one query fit into the pool together.
 fn per_sort(limits: Limits) -> usize {
-    const MOST: usize = 10 << 20;
-    MOST.min(limits.memory / (16 * limits.threads.max(1)))
+    const MAX: usize = 10 << 20;
+    MAX.min(limits.memory / (16 * limits.threads.max(1)))
 }
 
 fn config(limits: Limits) -> SessionConfig {
@@ -80,7 +81,7 @@ fn config(limits: Limits) -> SessionConfig {
     config
 }
 
-/// The types in casts.
+/// Plans the SQL types of casts.
 #[derive(Debug)]
 struct AthenaTypes;
 
@@ -94,7 +95,7 @@ impl TypePlanner for AthenaTypes {
             SqlType::Char(_) | SqlType::Character(_) => {
                 return not_impl_err!("casts to char are not supported: use varchar");
             }
-            // The rest means the same to DataFusion, or is refused by it.
+            // DataFusion handles the other types as Athena does, or refuses them.
             _ => return Ok(None),
         };
         Ok(Some(Arc::new(Field::new("", ty, true))))

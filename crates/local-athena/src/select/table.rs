@@ -1,7 +1,7 @@
-//! A table of the catalog as DataFusion reads it: the partitions of one snapshot, and their files.
+//! An external table as a DataFusion [`TableProvider`]: the partitions of one catalog snapshot, and their files.
 //!
-//! The one idea: conditions on partition keys are decided on the catalog's values before a single
-//! object is listed, exactly as written, and by the same expressions that would run on rows.
+//! Partition pruning: filters on partition keys are evaluated on the catalog's values before any object is listed. They
+//! run as the same physical expressions that would run on rows, so pruning is exact and cannot differ from filtering.
 
 use std::sync::Arc;
 
@@ -24,23 +24,23 @@ use datafusion::logical_expr::{Expr, TableProviderFilterPushDown};
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::empty::EmptyExec;
 
-use super::audited::{Audited, Objects, TableFile};
+use super::audited::{Audited, AuditedObjects, TableFile};
 use super::errors::external;
 use super::json_files::JsonFiles;
-use super::parquet_files::{AnyCase, Files, LocalFile};
+use super::parquet_files::{CaseInsensitiveColumns, LocalFile, ParquetReaderFactory};
 use super::partitions_table::key_values;
 use crate::catalog::{Format, Partition, Table, TableKind};
-use crate::error::{ErrorKind, QueryError};
-use crate::objects::{ObjectFile, ObjectFiles};
+use crate::location::uri;
+use crate::objects::ObjectFile;
 
-/// The pseudo-column with each row's object, `s3://bucket/key`.
+/// The pseudo-column with the URI of each row's object, `s3://bucket/key`.
 pub(super) const PATH: &str = "$path";
 
-/// One external table with the partitions that it had in the query's snapshot.
+/// An external table with its partitions in the query's snapshot.
 pub(super) struct HiveTable {
     table: Table,
     partitions: Vec<Partition>,
-    objects: Arc<Objects>,
+    objects: Arc<AuditedObjects>,
     files: SchemaRef,
     layout: TableSchema,
     keys: usize,
@@ -52,25 +52,26 @@ impl std::fmt::Debug for HiveTable {
     }
 }
 
-/// A file to scan and what its rows have in common.
-struct Found {
+/// A file to scan, with the partition values that all its rows have.
+struct ScanFile {
     object: ObjectFile,
     audited: Option<Audited>,
     uri: String,
     values: Vec<ScalarValue>,
 }
 
-/// Where the files of a partition are; of a table without partitions, where all are.
-struct Place {
+/// The location of a partition, or of a table without partitions.
+struct PartitionLocation {
     location: String,
-    /// The values of the partition keys, as the catalog has them.
+    /// The values of the partition keys as text, as in the catalog.
     written: Vec<String>,
+    /// The same values in the types of the keys.
     values: Vec<ScalarValue>,
 }
 
 impl HiveTable {
-    /// `with_path` adds the column `$path`, which only queries that name it should see.
-    pub(super) fn new(table: Table, partitions: Vec<Partition>, objects: Arc<Objects>, with_path: bool) -> Self {
+    /// `with_path` adds the column `$path`.
+    pub(super) fn new(table: Table, partitions: Vec<Partition>, objects: Arc<AuditedObjects>, with_path: bool) -> Self {
         let field = |column: &crate::catalog::TableColumn| Field::new(&column.name, column.ty.arrow(), true);
         let files: SchemaRef = Arc::new(Schema::new(table.columns.iter().map(field).collect::<Vec<_>>()));
         let mut by_partition: Vec<_> = table.partition_keys.iter().map(field).collect();
@@ -96,7 +97,7 @@ impl HiveTable {
             && !filter.is_volatile()
     }
 
-    /// The partitions whose values pass all filters on partition keys.
+    /// Returns the partitions whose values pass all filters on partition keys.
     fn chosen(&self, state: &dyn Session, filters: &[Expr]) -> Result<Vec<(&Partition, Vec<ScalarValue>)>> {
         let values = self.partition_values()?;
         let about_partitions = filters.iter().filter(|filter| self.is_about_partitions(filter)).cloned();
@@ -118,7 +119,7 @@ impl HiveTable {
         Ok(chosen)
     }
 
-    /// The partitions' values, one array per key, in the types of the keys.
+    /// Returns the values of all partitions: one array per key, in the key's type.
     fn partition_values(&self) -> Result<Vec<ArrayRef>> {
         let fields = self.key_fields();
         let columns = fields.iter().enumerate();
@@ -134,16 +135,16 @@ impl HiveTable {
         expression.evaluate(&batch)?.into_array(count)
     }
 
-    /// The files of the chosen partitions, or of an unpartitioned table's own location.
-    async fn find(&self, state: &dyn Session, filters: &[Expr]) -> Result<Vec<Found>> {
+    /// Returns the files of the chosen partitions, or of an unpartitioned table's location.
+    async fn find(&self, state: &dyn Session, filters: &[Expr]) -> Result<Vec<ScanFile>> {
         let TableKind::External { location, .. } = &self.table.kind else {
             return not_impl_err!("a view has no files");
         };
-        let places: Vec<Place> = if self.keys == 0 {
-            vec![Place { location: location.clone(), written: Vec::new(), values: Vec::new() }]
+        let places: Vec<PartitionLocation> = if self.keys == 0 {
+            vec![PartitionLocation { location: location.clone(), written: Vec::new(), values: Vec::new() }]
         } else {
             let chosen = self.chosen(state, filters)?.into_iter();
-            let place = |(partition, values): (&Partition, Vec<ScalarValue>)| Place {
+            let place = |(partition, values): (&Partition, Vec<ScalarValue>)| PartitionLocation {
                 location: partition.location.clone(),
                 written: partition.values.clone(),
                 values,
@@ -155,7 +156,7 @@ impl HiveTable {
         listed.map_err(|error| DataFusionError::External(Box::new(error)))?
     }
 
-    fn partitioned(&self, found: Found) -> PartitionedFile {
+    fn partitioned(&self, found: ScanFile) -> PartitionedFile {
         let (mut values, size) = (found.values, found.object.size);
         if self.layout.table_partition_cols().len() > self.keys {
             values.push(ScalarValue::from(found.uri.as_str()));
@@ -166,45 +167,14 @@ impl HiveTable {
     }
 }
 
-fn find(objects: &Objects, table: &Table, places: Vec<Place>) -> Result<Vec<Found>> {
+fn find(objects: &AuditedObjects, table: &Table, places: Vec<PartitionLocation>) -> Result<Vec<ScanFile>> {
     let mut found = Vec::new();
-    for Place { location, written, values } in places {
+    for PartitionLocation { location, written, values } in places {
         for TableFile { object, audited } in objects.files(table, &written, &location).map_err(external)? {
-            found.push(Found { uri: uri(&location, &object.key), object, audited, values: values.clone() });
+            found.push(ScanFile { uri: uri(&location, &object.key), object, audited, values: values.clone() });
         }
     }
     Ok(found)
-}
-
-/// Every object of a location.
-pub(super) fn list(objects: &dyn ObjectFiles, location: &str) -> std::result::Result<Vec<ObjectFile>, QueryError> {
-    objects.list(location).map_err(|error| {
-        QueryError::new(ErrorKind::CannotOpenSplit, format_args!("{location} cannot be listed: {error}"))
-    })
-}
-
-/// Is a part of an object's path, behind the location, hidden by `_` or `.`?
-pub(super) fn is_hidden(location: &str, object: &ObjectFile) -> bool {
-    let path = object.key.get(key_of(location).len()..).unwrap_or_default();
-    path.split('/').any(|part| part.starts_with('_') || part.starts_with('.'))
-}
-
-/// The objects of a location that hold rows: not empty, and no part of their path hidden by `_` or `.`.
-pub(crate) fn visible(objects: &dyn ObjectFiles, location: &str) -> std::result::Result<Vec<ObjectFile>, QueryError> {
-    let listed = list(objects, location)?.into_iter();
-    Ok(listed.filter(|object| object.size > 0 && !is_hidden(location, object)).collect())
-}
-
-/// `s3://bucket/a/b/` and the key `a/b/c` make `s3://bucket/a/b/c`.
-pub(crate) fn uri(location: &str, key: &str) -> String {
-    let bucket = location.len() - key_of(location).len();
-    format!("{}{key}", &location[..bucket])
-}
-
-/// The part of a location behind `s3://bucket/`.
-pub(crate) fn key_of(location: &str) -> &str {
-    let rest = location.strip_prefix("s3://").unwrap_or(location);
-    rest.split_once('/').map_or("", |(_, key)| key)
 }
 
 #[async_trait]
@@ -256,7 +226,7 @@ impl TableProvider for HiveTable {
             .with_statistics(statistics)
             .with_projection_indices(projection.cloned())?
             .with_limit(limit)
-            .with_expr_adapter(Some(Arc::new(AnyCase)))
+            .with_expr_adapter(Some(Arc::new(CaseInsensitiveColumns)))
             .build();
         Ok(DataSourceExec::from_data_source(config))
     }
@@ -271,9 +241,9 @@ impl HiveTable {
     ) -> Result<Arc<ParquetSource>> {
         let mut options =
             TableParquetOptions { global: state.config_options().execution.parquet.clone(), ..Default::default() };
-        // INT96 timestamps, as Spark may write them, come in the unit of all others.
+        // Spark may write timestamps as INT96, which would be read in nanoseconds, unlike all others.
         options.global.coerce_int96 = Some("ms".to_owned());
-        let files = Files::new(&self.table, self.columns_read(projection, filters));
+        let files = ParquetReaderFactory::new(&self.table, self.columns_read(projection, filters));
         let source = ParquetSource::new(self.layout.clone())
             .with_table_parquet_options(options)
             .with_parquet_file_reader_factory(Arc::new(files));
@@ -287,7 +257,7 @@ impl HiveTable {
         Ok(Arc::new(source.with_predicate(predicate)))
     }
 
-    /// The names of the file columns that the query needs.
+    /// Returns the names of the file columns that the query needs.
     fn columns_read(&self, projection: Option<&Vec<usize>>, filters: &[Expr]) -> Vec<String> {
         let selected = |index: &usize| projection.is_none_or(|columns| columns.contains(index));
         let filtered = |name: &str| filters.iter().any(|filter| filter.column_refs().iter().any(|c| c.name == name));
@@ -296,18 +266,5 @@ impl HiveTable {
             .filter(|(index, field)| selected(index) || filtered(field.name()))
             .map(|(_, field)| field.name().clone())
             .collect()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn locations_and_keys() {
-        assert_eq!(key_of("s3://lake/quotes/day=1/"), "quotes/day=1/");
-        assert_eq!(key_of("s3://lake/"), "");
-        assert_eq!(uri("s3://lake/quotes/", "quotes/a.parquet"), "s3://lake/quotes/a.parquet");
-        assert_eq!(uri("s3://lake/", "a.parquet"), "s3://lake/a.parquet");
     }
 }

@@ -1,22 +1,22 @@
-//! The statements on the catalog, in the grammar of Athena's DDL, which is Hive's.
+//! The parser of DDL, SHOW and DESCRIBE: a recursive-descent parser for Hive's grammar, which Athena uses.
 //!
-//! They are read by hand and not with `sqlparser`'s own DDL, so that a clause that has no meaning
-//! here is refused at its place and never passed over in silence.
+//! Not `sqlparser`'s DDL parser: that accepts clauses of many engines, and a clause that has no effect here must be
+//! refused at its position and never ignored.
 
 use std::sync::Arc;
 
 use datafusion::sql::sqlparser::tokenizer::Token;
 
-use super::place::Place;
+use super::position::{Position, syntax};
 use super::row_format::{refuse_columns, refuse_properties, row_format};
 use super::select::Select;
-use super::tokens::{Cursor, syntax};
+use super::tokens::Cursor;
 use crate::catalog::{CATALOG_NAME, TableColumn, TableKind};
 use crate::error::{ErrorKind, QueryError};
 
-/// A table's or view's name as written.
+/// The name of a table or view, with its database if the statement states one.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Name {
+pub(crate) struct QualifiedName {
     pub(crate) database: Option<String>,
     pub(crate) table: String,
 }
@@ -24,9 +24,9 @@ pub(crate) struct Name {
 /// `year = 2020, month = 4`, in the order of the statement.
 pub(crate) type PartitionSpec = Vec<(String, String)>;
 
-/// How a partition key's value is compared in `DROP PARTITION`.
+/// A comparison operator of `DROP PARTITION`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Test {
+pub(crate) enum Comparison {
     Equal,
     NotEqual,
     Less,
@@ -35,11 +35,11 @@ pub(crate) enum Test {
     GreaterOrEqual,
 }
 
-/// `year >= 2020`.
+/// A condition of `DROP PARTITION`: `year >= 2020`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct PartitionTest {
+pub(crate) struct PartitionPredicate {
     pub(crate) key: String,
-    pub(crate) test: Test,
+    pub(crate) comparison: Comparison,
     pub(crate) value: String,
 }
 
@@ -58,7 +58,7 @@ pub(crate) enum Ddl {
         cascade: bool,
     },
     CreateTable {
-        name: Name,
+        name: QualifiedName,
         if_not_exists: bool,
         columns: Vec<TableColumn>,
         partition_keys: Vec<TableColumn>,
@@ -67,62 +67,62 @@ pub(crate) enum Ddl {
         properties: Vec<(String, String)>,
     },
     DropTable {
-        name: Name,
+        name: QualifiedName,
         if_exists: bool,
     },
     AddPartitions {
-        table: Name,
+        table: QualifiedName,
         if_not_exists: bool,
         partitions: Vec<(PartitionSpec, Option<String>)>,
     },
     MovePartition {
-        table: Name,
+        table: QualifiedName,
         spec: PartitionSpec,
         location: String,
     },
     SetProperties {
-        table: Name,
+        table: QualifiedName,
         properties: Vec<(String, String)>,
     },
     DropPartitions {
-        table: Name,
+        table: QualifiedName,
         if_exists: bool,
-        partitions: Vec<Vec<PartitionTest>>,
+        partitions: Vec<Vec<PartitionPredicate>>,
     },
     RepairTable {
-        table: Name,
+        table: QualifiedName,
     },
     CreateView(Arc<View>),
     DropView {
-        name: Name,
+        name: QualifiedName,
         if_exists: bool,
     },
 }
 
-/// A view to be made.
+/// CREATE VIEW.
 #[derive(Debug, Clone)]
 pub(crate) struct View {
-    pub(crate) name: Name,
+    pub(crate) name: QualifiedName,
     pub(crate) replace: bool,
     pub(crate) comment: Option<String>,
     pub(crate) select: Select,
 }
 
-/// A statement that shows what the catalog holds.
+/// A statement that reads the catalog.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Show {
     Databases { pattern: Option<String> },
     Tables { database: Option<String>, pattern: Option<String> },
     Views { database: Option<String>, pattern: Option<String> },
-    Partitions { table: Name },
-    Columns { table: Name },
-    Properties { table: Name, property: Option<String> },
-    CreateTable { table: Name },
-    CreateView { view: Name },
-    Describe { table: Name, formatted: bool, partition: Option<PartitionSpec> },
+    Partitions { table: QualifiedName },
+    Columns { table: QualifiedName },
+    Properties { table: QualifiedName, property: Option<String> },
+    CreateTable { table: QualifiedName },
+    CreateView { view: QualifiedName },
+    Describe { table: QualifiedName, formatted: bool, partition: Option<PartitionSpec> },
 }
 
-/// `CREATE ...`, behind its first word.
+/// Parses `CREATE ...` after its first word.
 pub(super) fn create(cursor: &mut Cursor<'_>) -> Result<Ddl, QueryError> {
     if cursor.take("DATABASE") || cursor.take("SCHEMA") {
         return create_database(cursor);
@@ -131,9 +131,9 @@ pub(super) fn create(cursor: &mut Cursor<'_>) -> Result<Ddl, QueryError> {
         cursor.expect("TABLE")?;
         return create_table(cursor);
     }
-    let place = cursor.place();
+    let position = cursor.position();
     if cursor.take("TABLE") {
-        return Err(only_external(place, cursor));
+        return Err(only_external(position, cursor));
     }
     let replace = cursor.take_all(&["OR", "REPLACE"]);
     if cursor.take("VIEW") {
@@ -141,24 +141,24 @@ pub(super) fn create(cursor: &mut Cursor<'_>) -> Result<Ddl, QueryError> {
     }
     for word in ["PROTECTED", "FUNCTION", "ROLE", "CATALOG"] {
         if cursor.is(word) {
-            return Err(not_supported(&format!("CREATE {word}")));
+            return Err(QueryError::not_supported(&format!("CREATE {word}")));
         }
     }
     Err(cursor.unexpected("'DATABASE', 'SCHEMA', 'EXTERNAL', 'OR', 'VIEW'"))
 }
 
-fn only_external(place: Place, cursor: &Cursor<'_>) -> QueryError {
+fn only_external(position: Position, cursor: &Cursor<'_>) -> QueryError {
     let as_select = cursor
         .rest()
         .iter()
         .any(|t| matches!(&t.token, Token::Word(word) if word.value.eq_ignore_ascii_case("SELECT")));
     if as_select {
-        return not_supported("CREATE TABLE AS SELECT");
+        return QueryError::not_supported("CREATE TABLE AS SELECT");
     }
-    QueryError::new(ErrorKind::NotSupported, format_args!("{place}: only CREATE EXTERNAL TABLE is supported"))
+    QueryError::new(ErrorKind::NotSupported, format_args!("{position}: only CREATE EXTERNAL TABLE is supported"))
 }
 
-/// `DROP ...`, behind its first word.
+/// Parses `DROP ...` after its first word.
 pub(super) fn drop(cursor: &mut Cursor<'_>) -> Result<Ddl, QueryError> {
     if cursor.take("DATABASE") || cursor.take("SCHEMA") {
         let if_exists = cursor.take_all(&["IF", "EXISTS"]);
@@ -182,10 +182,10 @@ pub(super) fn drop(cursor: &mut Cursor<'_>) -> Result<Ddl, QueryError> {
     Err(cursor.unexpected("'DATABASE', 'SCHEMA', 'TABLE', 'VIEW'"))
 }
 
-/// `ALTER ...`, behind its first word.
+/// Parses `ALTER ...` after its first word.
 pub(super) fn alter(cursor: &mut Cursor<'_>) -> Result<Ddl, QueryError> {
     if !cursor.take("TABLE") {
-        return Err(not_supported("ALTER of anything but a TABLE"));
+        return Err(QueryError::not_supported("ALTER of anything but a TABLE"));
     }
     let table = table_name(cursor)?;
     if cursor.take("ADD") {
@@ -197,7 +197,7 @@ pub(super) fn alter(cursor: &mut Cursor<'_>) -> Result<Ddl, QueryError> {
     if cursor.is("PARTITION") {
         let spec = partition_spec(cursor)?;
         if cursor.take("RENAME") {
-            return Err(not_supported("ALTER TABLE RENAME PARTITION"));
+            return Err(QueryError::not_supported("ALTER TABLE RENAME PARTITION"));
         }
         cursor.expect("SET")?;
         cursor.expect("LOCATION")?;
@@ -205,18 +205,18 @@ pub(super) fn alter(cursor: &mut Cursor<'_>) -> Result<Ddl, QueryError> {
         return Ok(Ddl::MovePartition { table, spec, location });
     }
     if cursor.take_all(&["SET", "TBLPROPERTIES"]) {
-        let properties = properties(cursor)?;
+        let properties = cursor.properties()?;
         return Ok(Ddl::SetProperties { table, properties });
     }
     for word in ["SET", "REPLACE", "CHANGE", "RENAME"] {
         if cursor.is(word) {
-            return Err(not_supported(&format!("ALTER TABLE ... {word}")));
+            return Err(QueryError::not_supported(&format!("ALTER TABLE ... {word}")));
         }
     }
     Err(cursor.unexpected("'ADD', 'DROP', 'PARTITION'"))
 }
 
-/// `MSCK ...`, behind its first word.
+/// Parses `MSCK ...` after its first word.
 pub(super) fn repair(cursor: &mut Cursor<'_>) -> Result<Ddl, QueryError> {
     cursor.expect("REPAIR")?;
     cursor.expect("TABLE")?;
@@ -230,7 +230,7 @@ fn create_database(cursor: &mut Cursor<'_>) -> Result<Ddl, QueryError> {
     let comment = optional_comment(cursor)?;
     let location = optional_location(cursor)?;
     if cursor.take_all(&["WITH", "DBPROPERTIES"]) {
-        return Err(not_supported("WITH DBPROPERTIES"));
+        return Err(QueryError::not_supported("WITH DBPROPERTIES"));
     }
     Ok(Ddl::CreateDatabase { name, if_not_exists, comment, location })
 }
@@ -242,14 +242,14 @@ fn create_table(cursor: &mut Cursor<'_>) -> Result<Ddl, QueryError> {
     let comment = optional_comment(cursor)?;
     let partition_keys = if cursor.take_all(&["PARTITIONED", "BY"]) { self::columns(cursor)? } else { Vec::new() };
     if cursor.is("CLUSTERED") {
-        return Err(not_supported("CLUSTERED BY"));
+        return Err(QueryError::not_supported("CLUSTERED BY"));
     }
     let format = row_format(cursor)?;
     refuse_columns(format, &columns)?;
-    let place = cursor.place();
+    let position = cursor.position();
     let location = optional_location(cursor)?
-        .ok_or_else(|| syntax(place, "missing LOCATION 's3://bucket/folder/' of the table"))?;
-    let properties = if cursor.take("TBLPROPERTIES") { properties(cursor)? } else { Vec::new() };
+        .ok_or_else(|| syntax(position, "missing LOCATION 's3://bucket/folder/' of the table"))?;
+    let properties = if cursor.take("TBLPROPERTIES") { cursor.properties()? } else { Vec::new() };
     refuse_properties(format, &properties)?;
     let kind = TableKind::External { location, format };
     Ok(Ddl::CreateTable { name, if_not_exists, columns, partition_keys, comment, kind, properties })
@@ -260,11 +260,11 @@ fn columns(cursor: &mut Cursor<'_>) -> Result<Vec<TableColumn>, QueryError> {
     cursor.expect_mark(&Token::LParen)?;
     loop {
         let name = cursor.identifier()?;
-        let place = cursor.place();
+        let position = cursor.position();
         let ty = cursor.type_text()?;
         columns.push(TableColumn {
             name,
-            ty: ty.parse().map_err(|error| syntax(place, error))?,
+            ty: ty.parse().map_err(|error| syntax(position, error))?,
             comment: optional_comment(cursor)?,
         });
         if cursor.take_mark(&Token::RParen) {
@@ -274,23 +274,9 @@ fn columns(cursor: &mut Cursor<'_>) -> Result<Vec<TableColumn>, QueryError> {
     }
 }
 
-pub(super) fn properties(cursor: &mut Cursor<'_>) -> Result<Vec<(String, String)>, QueryError> {
-    let mut found = Vec::new();
-    cursor.expect_mark(&Token::LParen)?;
-    loop {
-        let key = cursor.string()?;
-        cursor.expect_mark(&Token::Eq)?;
-        found.push((key, cursor.string()?));
-        if cursor.take_mark(&Token::RParen) {
-            return Ok(found);
-        }
-        cursor.expect_mark(&Token::Comma)?;
-    }
-}
-
-fn add_partitions(cursor: &mut Cursor<'_>, table: Name) -> Result<Ddl, QueryError> {
+fn add_partitions(cursor: &mut Cursor<'_>, table: QualifiedName) -> Result<Ddl, QueryError> {
     if cursor.is("COLUMNS") {
-        return Err(not_supported("ALTER TABLE ADD COLUMNS"));
+        return Err(QueryError::not_supported("ALTER TABLE ADD COLUMNS"));
     }
     let if_not_exists = cursor.take_all(&["IF", "NOT", "EXISTS"]);
     let mut partitions = Vec::new();
@@ -301,49 +287,49 @@ fn add_partitions(cursor: &mut Cursor<'_>, table: Name) -> Result<Ddl, QueryErro
     Ok(Ddl::AddPartitions { table, if_not_exists, partitions })
 }
 
-fn drop_partitions(cursor: &mut Cursor<'_>, table: Name) -> Result<Ddl, QueryError> {
+fn drop_partitions(cursor: &mut Cursor<'_>, table: QualifiedName) -> Result<Ddl, QueryError> {
     let if_exists = cursor.take_all(&["IF", "EXISTS"]);
-    let mut partitions = vec![partition_tests(cursor)?];
+    let mut partitions = vec![partition_predicates(cursor)?];
     while cursor.take_mark(&Token::Comma) {
-        partitions.push(partition_tests(cursor)?);
+        partitions.push(partition_predicates(cursor)?);
     }
     Ok(Ddl::DropPartitions { table, if_exists, partitions })
 }
 
-fn partition_tests(cursor: &mut Cursor<'_>) -> Result<Vec<PartitionTest>, QueryError> {
-    const TESTS: [(Token, Test); 6] = [
-        (Token::Eq, Test::Equal),
-        (Token::Neq, Test::NotEqual),
-        (Token::Lt, Test::Less),
-        (Token::LtEq, Test::LessOrEqual),
-        (Token::Gt, Test::Greater),
-        (Token::GtEq, Test::GreaterOrEqual),
+fn partition_predicates(cursor: &mut Cursor<'_>) -> Result<Vec<PartitionPredicate>, QueryError> {
+    const COMPARISONS: [(Token, Comparison); 6] = [
+        (Token::Eq, Comparison::Equal),
+        (Token::Neq, Comparison::NotEqual),
+        (Token::Lt, Comparison::Less),
+        (Token::LtEq, Comparison::LessOrEqual),
+        (Token::Gt, Comparison::Greater),
+        (Token::GtEq, Comparison::GreaterOrEqual),
     ];
-    let mut tests = Vec::new();
+    let mut predicates = Vec::new();
     cursor.expect("PARTITION")?;
     cursor.expect_mark(&Token::LParen)?;
     loop {
         let key = cursor.identifier()?;
-        let (_, test) = TESTS
+        let (_, comparison) = COMPARISONS
             .into_iter()
             .find(|(mark, _)| cursor.take_mark(mark))
             .ok_or_else(|| cursor.unexpected("'=', '<>', '<', '<=', '>', '>='"))?;
         let value = cursor.literal()?;
-        tests.push(PartitionTest { key, test, value });
+        predicates.push(PartitionPredicate { key, comparison, value });
         if cursor.take_mark(&Token::RParen) {
-            return Ok(tests);
+            return Ok(predicates);
         }
         cursor.expect_mark(&Token::Comma)?;
     }
 }
 
 fn partition_spec(cursor: &mut Cursor<'_>) -> Result<PartitionSpec, QueryError> {
-    let place = cursor.place();
-    let tests = partition_tests(cursor)?;
-    if tests.iter().any(|test| test.test != Test::Equal) {
-        return Err(syntax(place, "a partition is named with '=' only"));
+    let position = cursor.position();
+    let predicates = partition_predicates(cursor)?;
+    if predicates.iter().any(|predicate| predicate.comparison != Comparison::Equal) {
+        return Err(syntax(position, "a partition is named with '=' only"));
     }
-    Ok(tests.into_iter().map(|t| (t.key, t.value)).collect())
+    Ok(predicates.into_iter().map(|p| (p.key, p.value)).collect())
 }
 
 fn create_view(cursor: &mut Cursor<'_>, replace: bool) -> Result<Ddl, QueryError> {
@@ -354,7 +340,7 @@ fn create_view(cursor: &mut Cursor<'_>, replace: bool) -> Result<Ddl, QueryError
     Ok(Ddl::CreateView(Arc::new(View { name, replace, comment, select })))
 }
 
-/// `SHOW ...`, behind its first word.
+/// Parses `SHOW ...` after its first word.
 pub(super) fn show(cursor: &mut Cursor<'_>) -> Result<Show, QueryError> {
     if cursor.take("DATABASES") || cursor.take("SCHEMAS") {
         let pattern = optional_pattern(cursor)?;
@@ -402,7 +388,7 @@ pub(super) fn show(cursor: &mut Cursor<'_>) -> Result<Show, QueryError> {
         .unexpected("'COLUMNS', 'CREATE', 'DATABASES', 'PARTITIONS', 'SCHEMAS', 'TABLES', 'TBLPROPERTIES', 'VIEWS'"))
 }
 
-/// `SHOW COLUMNS IN table [IN database]`, behind the first IN.
+/// Parses `SHOW COLUMNS IN table [IN database]` after the first IN.
 fn show_columns(cursor: &mut Cursor<'_>) -> Result<Show, QueryError> {
     let mut table = table_name(cursor)?;
     if let Some(database) = optional_database(cursor)? {
@@ -411,11 +397,11 @@ fn show_columns(cursor: &mut Cursor<'_>) -> Result<Show, QueryError> {
     Ok(Show::Columns { table })
 }
 
-/// `DESCRIBE ...`, behind its first word.
+/// Parses `DESCRIBE ...` after its first word.
 pub(super) fn describe(cursor: &mut Cursor<'_>) -> Result<Show, QueryError> {
     let formatted = cursor.take("FORMATTED");
     if !formatted && cursor.is("EXTENDED") && cursor.rest().len() > 1 {
-        return Err(not_supported("DESCRIBE EXTENDED (use DESCRIBE FORMATTED)"));
+        return Err(QueryError::not_supported("DESCRIBE EXTENDED (use DESCRIBE FORMATTED)"));
     }
     let table = table_name(cursor)?;
     let partition = match cursor.is("PARTITION") {
@@ -433,8 +419,8 @@ fn database_name(cursor: &mut Cursor<'_>) -> Result<String, QueryError> {
     Ok(name)
 }
 
-fn table_name(cursor: &mut Cursor<'_>) -> Result<Name, QueryError> {
-    let place = cursor.place();
+fn table_name(cursor: &mut Cursor<'_>) -> Result<QualifiedName, QueryError> {
+    let position = cursor.position();
     let mut parts = vec![cursor.identifier()?];
     while cursor.take_mark(&Token::Period) {
         parts.push(cursor.identifier()?);
@@ -443,9 +429,9 @@ fn table_name(cursor: &mut Cursor<'_>) -> Result<Name, QueryError> {
         parts.remove(0);
     }
     match <[String; 2]>::try_from(parts) {
-        Ok([database, table]) => Ok(Name { database: Some(database), table }),
-        Err(mut parts) if parts.len() == 1 => Ok(Name { database: None, table: parts.remove(0) }),
-        Err(parts) => Err(syntax(place, format_args!("'{}' is no name of a table", parts.join(".")))),
+        Ok([database, table]) => Ok(QualifiedName { database: Some(database), table }),
+        Err(mut parts) if parts.len() == 1 => Ok(QualifiedName { database: None, table: parts.remove(0) }),
+        Err(parts) => Err(syntax(position, format_args!("'{}' is no name of a table", parts.join(".")))),
     }
 }
 
@@ -466,20 +452,20 @@ fn optional_location(cursor: &mut Cursor<'_>) -> Result<Option<String>, QueryErr
 }
 
 fn location(cursor: &mut Cursor<'_>) -> Result<String, QueryError> {
-    let place = cursor.place();
+    let position = cursor.position();
     let text = cursor.string()?;
-    folder(&text).map_err(|message| syntax(place, message))
+    folder(&text).map_err(|message| syntax(position, message))
 }
 
-/// `s3://bucket/folder/`: brought to end with a slash, so that `day=1` never means `day=10` too.
+/// Normalizes a location `s3://bucket/folder` to end with one slash, so that the prefix `day=1` does not match
+/// `day=10`.
+///
+/// # Errors
+/// A message when the text is no S3 location.
 pub(crate) fn folder(text: &str) -> Result<String, String> {
     let bucket = text.strip_prefix("s3://").and_then(|rest| rest.split('/').next()).filter(|bucket| !bucket.is_empty());
     match bucket {
         Some(_) => Ok(format!("{}/", text.trim_end_matches('/'))),
         None => Err(format!("'{text}' is no location: give 's3://bucket/folder/'")),
     }
-}
-
-pub(super) fn not_supported(what: &str) -> QueryError {
-    QueryError::new(ErrorKind::NotSupported, format_args!("{what} is not supported by the embedded Athena"))
 }

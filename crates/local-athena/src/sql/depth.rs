@@ -1,27 +1,28 @@
-//! How deep a statement nests, counted on its tokens before any parser recurses.
+//! Limits the nesting depth of a statement, computed from its tokens before any parser recurses.
 
 use datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan};
 
-use super::place::Place;
-use super::tokens::syntax;
+use super::position::{Position, syntax};
 use crate::error::QueryError;
 
-/// How deep brackets, CASE, prefix operators and the bodies of lambdas may nest, all of them together.
-const DEEPEST: usize = 40;
+/// Maximum nesting depth of brackets, CASE, prefix operators and bodies of lambdas, in any mixture.
+const MAX_NESTING: usize = 40;
 
-/// The refusal of a statement that a parser would need too much time or stack for, in Athena's words.
+/// Athena's error for a statement that would take a parser too much time or stack.
 pub(super) fn too_large() -> QueryError {
-    syntax(Place { line: 1, column: 1 }, "statement is too large (stack overflow while parsing)")
+    syntax(Position { line: 1, column: 1 }, "statement is too large (stack overflow while parsing)")
 }
 
+/// Checks the nesting depth.
+///
 /// # Errors
-/// [`too_large`] where the tokens nest deeper than [`DEEPEST`].
+/// [`too_large`] when the tokens nest deeper than [`MAX_NESTING`].
 pub(super) fn check(list: &[TokenWithSpan]) -> Result<(), QueryError> {
     let mut nesting = Nesting::default();
     let mut before = None;
     for TokenWithSpan { token, .. } in list {
         nesting.pass(token, before);
-        if nesting.depth() > DEEPEST {
+        if nesting.depth() > MAX_NESTING {
             return Err(too_large());
         }
         before = Some(token);
@@ -29,10 +30,10 @@ pub(super) fn check(list: &[TokenWithSpan]) -> Result<(), QueryError> {
     Ok(())
 }
 
-/// What a level of nesting ends with.
+/// The kind of a nesting level, by the token that ends it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Level {
-    /// A closing bracket of any kind: which one is the parser's business.
+    /// A closing bracket of any kind. The parser checks that it matches.
     Bracket,
     /// The `>` of `array<int>`.
     Angle,
@@ -40,12 +41,12 @@ enum Level {
     Case,
 }
 
-/// The operators that wait for their operand: each holds what comes behind it.
+/// Operators whose operand has not ended. Each is a level of nesting.
 #[derive(Debug, Clone, Copy, Default)]
 struct Waiting {
-    /// NOT, a sign, INTERVAL: until the operand.
+    /// NOT, signs, INTERVAL: until the operand.
     prefixes: usize,
-    /// The arrows of lambdas: until the comma or the bracket behind the body.
+    /// Arrows of lambdas: until the comma or bracket after the body.
     arrows: usize,
 }
 
@@ -55,14 +56,14 @@ impl Waiting {
     }
 }
 
-/// The levels that are open at a token.
+/// The open levels at a token.
 #[derive(Debug, Default)]
 struct Nesting {
-    /// Each with what waited before it began.
+    /// A stack of levels, each with the waiting operators of the level around it.
     open: Vec<(Level, Waiting)>,
-    /// What waits within the innermost level.
+    /// The waiting operators of the innermost level.
     waiting: Waiting,
-    /// What waits around it.
+    /// The number of waiting operators of all other levels.
     outside: usize,
 }
 
@@ -103,14 +104,14 @@ impl Nesting {
         self.open.push((level, std::mem::take(&mut self.waiting)));
     }
 
-    /// Ends the innermost level if it is of this kind; else the token is a name, or an operator.
+    /// Ends the innermost level if it is of this kind. Otherwise the token is a name or an operator.
     fn end(&mut self, level: Level) {
         if self.innermost() == Some(level) {
             self.pop();
         }
     }
 
-    /// Ends the innermost bracket, and what was left open within it.
+    /// Ends the innermost bracket, and the levels inside that were not closed.
     fn end_bracket(&mut self) {
         while let Some(level) = self.pop() {
             if level == Level::Bracket {
@@ -122,7 +123,7 @@ impl Nesting {
     fn pop(&mut self) -> Option<Level> {
         let (level, waiting) = self.open.pop()?;
         self.outside -= waiting.count();
-        // The level was the operand of what waited for one.
+        // The level was the operand of the waiting prefix operators.
         self.waiting = Waiting { prefixes: 0, ..waiting };
         Some(level)
     }

@@ -1,8 +1,8 @@
-//! What of SQL Athena reads: the switches of `sqlparser`, and the bound of its work.
+//! Athena's SELECT dialect for `sqlparser`, and a budget for the parser's work.
 //!
-//! `sqlparser` tries one reading of a construct after the other, and so twice as many with each level that the construct
-//! is nested. The depth of a statement alone does not bound that; the number of expressions and queries begun does. A
-//! parser asks its dialect at each of them.
+//! `sqlparser` backtracks: it tries one production after the other, which takes exponential time when certain
+//! constructs nest. A limit on depth alone does not bound that; a limit on the number of expressions and queries that
+//! it begins to parse does. The parser calls its dialect at each of them, so the dialect counts.
 
 use std::any::TypeId;
 use std::cell::Cell;
@@ -13,15 +13,15 @@ use datafusion::sql::sqlparser::dialect::{Dialect, GenericDialect};
 use datafusion::sql::sqlparser::parser::{Parser, ParserError};
 use datafusion::sql::sqlparser::tokenizer::TokenWithSpan;
 
-/// The calls of `sqlparser` within one another. What nests that deep is refused before: this is for chains that it reads
-/// by recursion.
-const DEEPEST_CALL: usize = 400;
+/// Maximum recursion of `sqlparser`. The nesting of a statement has a lower limit: this one is for chains of operators,
+/// which `sqlparser` parses recursively too.
+const MAX_RECURSION: usize = 400;
 
-/// The expressions and queries that may be begun: this many for each token, and some more for a short statement.
+/// The budget of expressions and queries: so many per token, and a minimum for short statements.
 const BEGUN_PER_TOKEN: u64 = 8;
 const BEGUN_AT_LEAST: u64 = 10_000;
 
-/// Parses tokens, in time that their number bounds. `parse` need not read all of them.
+/// Parses tokens in time linear in their number. `parse` need not read all of them.
 ///
 /// # Errors
 /// Those of `parse`; [`ParserError::RecursionLimitExceeded`] when it needs too much stack or time.
@@ -31,46 +31,49 @@ pub(crate) fn parse<T>(
 ) -> Result<T, ParserError> {
     let most = BEGUN_PER_TOKEN.saturating_mul(tokens.len() as u64).saturating_add(BEGUN_AT_LEAST);
     let dialect = AthenaDialect { left: Cell::new(Some(most)) };
-    let mut parser = Parser::new(&dialect).with_recursion_limit(DEEPEST_CALL).with_tokens_with_locations(tokens);
+    let mut parser = Parser::new(&dialect).with_recursion_limit(MAX_RECURSION).with_tokens_with_locations(tokens);
     match catch_unwind(AssertUnwindSafe(|| parse(&mut parser))) {
         Ok(parsed) => parsed,
-        Err(panic) if panic.is::<Spent>() => Err(ParserError::RecursionLimitExceeded),
+        Err(panic) if panic.is::<BudgetExhausted>() => Err(ParserError::RecursionLimitExceeded),
         Err(panic) => resume_unwind(panic),
     }
 }
 
-/// What ends a parser that has begun too much: an error would only make it try the next reading.
-struct Spent;
+/// The panic payload that aborts a parser without budget. An error would not do: the parser would catch it and
+/// backtrack.
+struct BudgetExhausted;
 
-/// Athena's SELECT. Back quotes are read as quotes too, because DDL uses them; a SELECT refuses them later.
+/// The dialect of Athena's SELECT. It accepts backquoted identifiers, because DDL has them; a SELECT refuses them
+/// later.
 #[derive(Debug, Default)]
 pub(crate) struct AthenaDialect {
-    /// How much may still be begun; no bound for what is no user's text.
+    /// The remaining budget; `None` is no limit, for text that is not the user's.
     left: Cell<Option<u64>>,
 }
 
 impl AthenaDialect {
     fn begin(&self) {
         match self.left.get() {
-            Some(0) => resume_unwind(Box::new(Spent)),
+            Some(0) => resume_unwind(Box::new(BudgetExhausted)),
             left => self.left.set(left.map(|left| left - 1)),
         }
     }
 }
 
 impl Dialect for AthenaDialect {
-    /// UNNEST and some others are read for a list of dialects by name, which has the generic one in it.
+    /// Pretends to be the generic dialect: `sqlparser` parses UNNEST and others only for dialects in fixed lists, which
+    /// contain it.
     fn dialect(&self) -> TypeId {
         TypeId::of::<GenericDialect>()
     }
 
-    /// Asked where an expression begins.
+    /// Called at the start of an expression.
     fn parse_prefix(&self, _parser: &mut Parser<'_>) -> Option<Result<Expr, ParserError>> {
         self.begin();
         None
     }
 
-    /// Asked where a query, or a whole expression, begins.
+    /// Called at the start of a query or of a top-level expression.
     fn prec_unknown(&self) -> u8 {
         self.begin();
         0

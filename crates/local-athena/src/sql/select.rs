@@ -1,4 +1,4 @@
-//! A SELECT's text, its tree, and the names that its columns will have.
+//! Parses a SELECT to a syntax tree and the names of its columns.
 
 use std::collections::HashMap;
 
@@ -7,38 +7,38 @@ use datafusion::sql::sqlparser::tokenizer::{Location, Token, TokenWithSpan};
 
 use super::depth::too_large;
 use super::dialect;
-use super::place::Place;
-use super::tokens::{Cursor, parser_error, syntax};
+use super::position::{Position, syntax};
+use super::tokens::{Cursor, parser_error};
 use crate::error::QueryError;
 
-/// How many operators a statement may have. A chain of them is a tree of that depth, which the
-/// planner walks on its stack; this many is safe on the stacks that queries run on.
-const MOST_OPERATORS: usize = 400;
+/// Maximum number of operators of a statement. A chain of operators is a tree of that depth, which the planner walks
+/// recursively; this many fit on the [stacks](crate::deep_stack) of queries.
+const MAX_OPERATORS: usize = 400;
 
-/// What a column of the answer is called.
+/// The name of a result column.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum ColumnName {
-    /// By a name or an alias, in the letters of the statement.
+    /// A name or an alias, in the case of the statement.
     Named(String),
-    /// An expression without an alias: `_col0`, by its position.
+    /// An expression without an alias, shown as `_col0` by its position.
     Unnamed,
-    /// `*`: any number of columns, called as the relation calls them.
+    /// `*`: any number of columns, with the names of the relation.
     Star,
 }
 
 /// A query that only reads: SELECT, WITH, VALUES.
 #[derive(Debug, Clone)]
 pub(crate) struct Select {
-    /// The tree. Names in quotes are in lower case, as Athena does not tell them apart by case.
+    /// The syntax tree. Quoted names are in lower case, because Athena's names are not case-sensitive.
     pub(crate) query: Box<Query>,
-    /// The query's text.
+    /// The text of the query.
     pub(crate) text: String,
-    /// The names of the answer's columns.
+    /// The names of the result columns.
     pub(crate) names: Vec<ColumnName>,
 }
 
 impl Select {
-    /// Reads the query from the cursor's place to the end of the statement.
+    /// Parses the query from the cursor to the end of the statement.
     pub(super) fn parse(cursor: &Cursor<'_>) -> Result<Self, QueryError> {
         let text = &cursor.tokens.text;
         let list = cursor.rest().to_vec();
@@ -61,17 +61,20 @@ impl Select {
 fn check(list: &[TokenWithSpan]) -> Result<(), QueryError> {
     let quoted = |t: &&TokenWithSpan| matches!(&t.token, Token::Word(w) if w.quote_style == Some('`'));
     if let Some(token) = list.iter().find(quoted) {
-        let place = Place::start(token.span).unwrap_or(Place { line: 1, column: 1 });
-        return Err(syntax(place, "backquoted identifiers are not supported; use double quotes to quote identifiers"));
+        let position = Position::start(token.span).unwrap_or(Position { line: 1, column: 1 });
+        return Err(syntax(
+            position,
+            "backquoted identifiers are not supported; use double quotes to quote identifiers",
+        ));
     }
     let operators = list.iter().filter(|t| is_operator(&t.token));
-    if operators.count() > MOST_OPERATORS {
+    if operators.count() > MAX_OPERATORS {
         return Err(too_large());
     }
     Ok(())
 }
 
-/// May this token deepen the tree? Commas do not: lists are wide.
+/// Returns whether a token can make the tree deeper. Commas cannot: lists only make it wider.
 fn is_operator(token: &Token) -> bool {
     match token {
         Token::Word(word) => {
@@ -102,7 +105,8 @@ fn is_operator(token: &Token) -> bool {
     }
 }
 
-/// `VALUES 1, 2` as `VALUES (1), (2)`: on Athena a row of one column needs no parentheses, for `sqlparser` it does.
+/// Rewrites `VALUES 1, 2` to `VALUES (1), (2)`. On Athena a row of one column needs no parentheses; `sqlparser`
+/// requires them.
 fn with_rows_in_parentheses(list: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
     let (opening, closing) = bare_rows(&list);
     if !opening.contains(&true) {
@@ -118,13 +122,13 @@ fn with_rows_in_parentheses(list: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
     out
 }
 
-/// The tokens that begin, and those that end, a row of VALUES without parentheses of its own.
+/// Returns two flags per token: whether it begins, and whether it ends, a row of VALUES without parentheses.
 fn bare_rows(list: &[TokenWithSpan]) -> (Vec<bool>, Vec<bool>) {
     let (mut opening, mut closing) = (vec![false; list.len()], vec![false; list.len()]);
-    // For each bracket that is open where it stands, and where the row began within it, if there is one; the
-    // first entry is the statement.
+    // A stack of open brackets: the index of each, and the index at which a row began inside it, if any. The first
+    // entry is the statement itself.
     let mut open: Vec<(usize, Option<usize>)> = vec![(0, None)];
-    // Where the bracket ends that begins here.
+    // For each opening parenthesis, the index of its closing one.
     let mut ends = vec![None; list.len()];
     let mut end_row = |row: Option<usize>, end: usize, ends: &[Option<usize>]| {
         if let Some(start) = row
@@ -151,7 +155,7 @@ fn bare_rows(list: &[TokenWithSpan]) -> (Vec<bool>, Vec<bool>) {
                 end_row(*row, at, &ends);
                 *row = row.map(|_| at + 1);
             }
-            token if is_one_of(token, &BEHIND_ROWS) => end_row(row.take(), at, &ends),
+            token if is_one_of(token, &AFTER_ROWS) => end_row(row.take(), at, &ends),
             token if is_one_of(token, &["VALUES"]) && may_be_a_query(list, at) => *row = Some(at + 1),
             _ => {}
         }
@@ -162,15 +166,15 @@ fn bare_rows(list: &[TokenWithSpan]) -> (Vec<bool>, Vec<bool>) {
     (opening, closing)
 }
 
-/// Does a query begin at this place? Its parentheses are those of a value, and none of a row.
+/// Returns whether a query begins at this token. Parentheses around a query make it a value, not a row.
 fn begins_query(list: &[TokenWithSpan], at: usize) -> bool {
     list.get(at).is_some_and(|token| is_one_of(&token.token, &["SELECT", "WITH", "VALUES", "TABLE"]))
 }
 
-/// What may stand behind the rows of VALUES.
-const BEHIND_ROWS: [&str; 7] = ["UNION", "EXCEPT", "INTERSECT", "ORDER", "LIMIT", "OFFSET", "FETCH"];
+/// The keywords that can follow the rows of VALUES.
+const AFTER_ROWS: [&str; 7] = ["UNION", "EXCEPT", "INTERSECT", "ORDER", "LIMIT", "OFFSET", "FETCH"];
 
-/// May a query begin with the token at this place?
+/// Returns whether the token at this index can be the start of a query.
 fn may_be_a_query(list: &[TokenWithSpan], at: usize) -> bool {
     let before = at.checked_sub(1).and_then(|before| list.get(before)).map(|before| &before.token);
     before.is_none_or(|before| {
@@ -184,7 +188,7 @@ fn is_one_of(token: &Token, words: &[&str]) -> bool {
     word.quote_style.is_none() && words.iter().any(|w| word.value.eq_ignore_ascii_case(w))
 }
 
-/// Brings quoted words to lower case and gives back how they were written, by place.
+/// Changes quoted words to lower case. Returns their original spelling by location.
 fn lower_quoted(list: &mut [TokenWithSpan]) -> HashMap<Location, String> {
     let mut as_written = HashMap::new();
     for token in list {

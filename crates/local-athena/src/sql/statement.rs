@@ -1,26 +1,26 @@
-//! A statement's text, read once.
+//! Parsed statements.
 
 use std::sync::Arc;
 
 use super::ddl::{self, Ddl, Show};
 use super::select::Select;
 use super::tokens::{Cursor, Tokens};
-use crate::answer::StatementKind;
 use crate::deep_stack;
 use crate::error::{ErrorKind, QueryError};
+use crate::result_set::StatementKind;
 
-/// One parsed statement, with its parameters in place. Needs no catalog to be made.
+/// A parsed statement with its parameters substituted. Parsing needs no catalog.
 #[derive(Debug, Clone)]
 pub struct Statement {
     pub(crate) form: Form,
 }
 
-/// The statements by what they need. What may be deep is shared, so that a copy is never a walk through it.
+/// The kinds of statements. Syntax trees are shared, because cloning a deep tree would recurse on the caller's stack.
 #[derive(Debug, Clone)]
 pub(crate) enum Form {
     /// Reads data.
     Select(Arc<Select>),
-    /// Shows how data would be read.
+    /// Shows the plan of a SELECT.
     Explain { select: Arc<Select>, form: ExplainForm },
     /// Changes the catalog.
     Ddl(Ddl),
@@ -37,18 +37,18 @@ pub(crate) enum ExplainForm {
 }
 
 impl Statement {
-    /// Reads one statement. Every `?` in it stands for the next of `parameters`, each of which is
-    /// itself SQL, as Athena's `ExecutionParameters` are: `'PETR4'`, `15.73`, `DATE '2020-04-01'`.
+    /// Parses one statement. Each `?` is replaced by the next of `parameters`, which are SQL expressions, like Athena's
+    /// `ExecutionParameters`: `'PETR4'`, `15.73`, `DATE '2020-04-01'`.
     ///
     /// # Errors
-    /// [`ErrorKind::Syntax`] with `line 1:8: ...`, also for too few or too many parameters;
-    /// [`ErrorKind::NotSupported`] for a statement that is known and not offered (INSERT, CTAS, UNLOAD).
+    /// [`ErrorKind::Syntax`] with a message like `line 1:8: ...`, also for too few or too many parameters;
+    /// [`ErrorKind::NotSupported`] for a statement of Athena that this engine does not have (INSERT, CTAS, UNLOAD).
     pub fn parse(sql: &str, parameters: &[String]) -> Result<Self, QueryError> {
         let form = deep_stack::run(|| form(&mut Tokens::read(sql, parameters)?.cursor()))?;
         Ok(Self { form })
     }
 
-    /// Athena's `StatementType`.
+    /// Returns Athena's `StatementType`.
     pub fn kind(&self) -> StatementKind {
         match &self.form {
             Form::Select(_) => StatementKind::Dml,
@@ -57,7 +57,7 @@ impl Statement {
         }
     }
 
-    /// Athena's `SubstatementType`: `SELECT`, `CREATE_TABLE`, `SHOW_PARTITIONS`, ...
+    /// Returns Athena's `SubstatementType`: `SELECT`, `CREATE_TABLE`, `SHOW_PARTITIONS`, ...
     pub fn name(&self) -> &'static str {
         match &self.form {
             Form::Select(_) => "SELECT",
@@ -90,8 +90,8 @@ impl Statement {
     }
 }
 
-/// The first words of statements that Athena, or Hive, or Trino has and this engine has not.
-const ELSEWHERE: [&str; 20] = [
+/// The first words of statements that Athena, Hive or Trino has and this engine does not support.
+const UNSUPPORTED: [&str; 20] = [
     "INSERT",
     "UPDATE",
     "DELETE",
@@ -145,7 +145,7 @@ fn select(cursor: &Cursor<'_>) -> Result<Select, QueryError> {
     if parenthesis || starts.iter().any(|word| cursor.is(word)) {
         return Select::parse(cursor);
     }
-    if let Some(word) = ELSEWHERE.iter().find(|word| cursor.is(word)) {
+    if let Some(word) = UNSUPPORTED.iter().find(|word| cursor.is(word)) {
         return Err(QueryError::new(
             ErrorKind::NotSupported,
             format_args!("{word} is not supported by the embedded Athena: it only reads"),

@@ -1,29 +1,29 @@
-//! A statement's tokens, and a cursor over them for the statements that are read by hand.
+//! The tokens of a statement, and a cursor over them for the DDL parser.
 
 use datafusion::sql::sqlparser::parser::ParserError;
 use datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan, Tokenizer};
 
 use super::depth;
 use super::dialect::{self, AthenaDialect};
-use super::place::Place;
+use super::position::{Position, syntax};
 use crate::error::{ErrorKind, QueryError};
 
-/// Athena's limit on the length of a statement, in bytes.
-const LONGEST: usize = 262_144;
+/// Maximum length of a statement in bytes, as on Athena.
+const MAX_STATEMENT_BYTES: usize = 262_144;
 
-/// The tokens of one statement, without white space, comments and a last semicolon.
+/// The tokens of one statement, without white space, comments and a trailing semicolon.
 #[derive(Debug, Clone)]
 pub(super) struct Tokens {
-    /// The text that the places of the tokens refer to.
+    /// The text that the positions of the tokens refer to.
     pub(super) text: String,
     pub(super) list: Vec<TokenWithSpan>,
 }
 
 impl Tokens {
-    /// Reads the text and puts the parameters where `?` stands.
+    /// Tokenizes the text and substitutes the parameters for `?`.
     pub(super) fn read(text: &str, parameters: &[String]) -> Result<Self, QueryError> {
-        if text.len() > LONGEST {
-            let message = format!("the statement has {} bytes, more than {LONGEST}", text.len());
+        if text.len() > MAX_STATEMENT_BYTES {
+            let message = format!("the statement has {} bytes, more than {MAX_STATEMENT_BYTES}", text.len());
             return Err(QueryError::new(ErrorKind::Syntax, message));
         }
         let mut list = plain(text)?;
@@ -72,7 +72,7 @@ impl Tokens {
         Ok(())
     }
 
-    /// A cursor at the first token.
+    /// Returns a cursor at the first token.
     pub(super) fn cursor(&self) -> Cursor<'_> {
         Cursor { tokens: self, at: 0 }
     }
@@ -85,15 +85,15 @@ fn is_parameter(token: &TokenWithSpan) -> bool {
 fn plain(text: &str) -> Result<Vec<TokenWithSpan>, QueryError> {
     let tokens = Tokenizer::new(&AthenaDialect::default(), text).tokenize_with_location();
     let mut tokens = tokens.map_err(|error| {
-        let place = Place::at(error.location).unwrap_or(Place::end_of(text));
-        syntax(place, error.message)
+        let position = Position::at(error.location).unwrap_or(Position::end_of(text));
+        syntax(position, error.message)
     })?;
     tokens.retain(|t| !matches!(t.token, Token::Whitespace(_)));
     Ok(tokens)
 }
 
-/// A parameter's tokens, all at the place of its `?`: one expression and nothing else.
-fn expression(text: &str, place: &TokenWithSpan) -> Result<Vec<TokenWithSpan>, QueryError> {
+/// Tokenizes a parameter, and checks that it is exactly one expression. All tokens get the position of the `?`.
+fn expression(text: &str, position: &TokenWithSpan) -> Result<Vec<TokenWithSpan>, QueryError> {
     let mut tokens = plain(text)?;
     depth::check(&tokens)?;
     let whole = dialect::parse(tokens.clone(), |parser| {
@@ -107,7 +107,7 @@ fn expression(text: &str, place: &TokenWithSpan) -> Result<Vec<TokenWithSpan>, Q
         let message = format!("the parameter {text} is no expression: quote text, as in 'PETR4'");
         return Err(QueryError::new(ErrorKind::Syntax, message));
     }
-    let at = |token| TokenWithSpan::new(token, place.span);
+    let at = |token| TokenWithSpan::new(token, position.span);
     if tokens.len() == 1 {
         return Ok(vec![at(tokens.remove(0).token)]);
     }
@@ -115,12 +115,7 @@ fn expression(text: &str, place: &TokenWithSpan) -> Result<Vec<TokenWithSpan>, Q
     Ok(std::iter::once(Token::LParen).chain(inner).chain([Token::RParen]).map(at).collect())
 }
 
-/// A syntax error at a place.
-pub(super) fn syntax(place: Place, message: impl std::fmt::Display) -> QueryError {
-    QueryError::new(ErrorKind::Syntax, format_args!("{place}: {message}"))
-}
-
-/// `sqlparser`'s error in Athena's words.
+/// Translates an error of `sqlparser` to Athena's message.
 pub(super) fn parser_error(error: &ParserError, text: &str) -> QueryError {
     let message = match error {
         ParserError::RecursionLimitExceeded => {
@@ -128,42 +123,42 @@ pub(super) fn parser_error(error: &ParserError, text: &str) -> QueryError {
         }
         ParserError::TokenizerError(message) | ParserError::ParserError(message) => message,
     };
-    let (message, place) = split_place(message);
-    let place = place.unwrap_or(Place::end_of(text));
+    let (message, position) = split_position(message);
+    let position = position.unwrap_or(Position::end_of(text));
     let parts = message.strip_prefix("Expected: ").and_then(|rest| rest.rsplit_once(", found: "));
     if let Some((expected, found)) = parts {
-        return mismatched(place, found, expected);
+        return mismatched(position, found, expected);
     }
-    // The parser tells the place behind the token when it tells it in this form.
+    // In this message the position is that after the token.
     match message.strip_prefix("Expected an expression, found: ") {
-        Some(found) => mismatched(last_before(text, found, place), found, "an expression"),
-        None => syntax(place, message),
+        Some(found) => mismatched(last_before(text, found, position), found, "an expression"),
+        None => syntax(position, message),
     }
 }
 
-/// Where the text stands last before a place.
-fn last_before(text: &str, found: &str, place: Place) -> Place {
-    let before = &text[..place.offset_in(text)];
-    before.rfind(found).map_or(place, |at| Place::end_of(&before[..at]))
+/// Returns the position of the last occurrence of a text before a position.
+fn last_before(text: &str, found: &str, position: Position) -> Position {
+    let before = &text[..position.offset_in(text)];
+    before.rfind(found).map_or(position, |at| Position::end_of(&before[..at]))
 }
 
-/// Splits `... at Line: 1, Column: 8` into the message and the place.
-fn split_place(message: &str) -> (&str, Option<Place>) {
-    let Some((before, place)) = message.rsplit_once(" at Line: ") else {
+/// Splits `... at Line: 1, Column: 8` into the message and the position.
+fn split_position(message: &str) -> (&str, Option<Position>) {
+    let Some((before, position)) = message.rsplit_once(" at Line: ") else {
         return (message, None);
     };
-    let numbers = place.split_once(", Column: ");
-    let place =
-        numbers.and_then(|(line, column)| Some(Place { line: line.parse().ok()?, column: column.parse().ok()? }));
-    (before, place)
+    let numbers = position.split_once(", Column: ");
+    let position =
+        numbers.and_then(|(line, column)| Some(Position { line: line.parse().ok()?, column: column.parse().ok()? }));
+    (before, position)
 }
 
-fn mismatched(place: Place, found: &str, expected: &str) -> QueryError {
+fn mismatched(position: Position, found: &str, expected: &str) -> QueryError {
     let found = if found == "EOF" { "<EOF>" } else { found };
-    syntax(place, format_args!("mismatched input '{found}'. Expecting: {expected}"))
+    syntax(position, format_args!("mismatched input '{found}'. Expecting: {expected}"))
 }
 
-/// Reads tokens one after the other.
+/// A cursor over tokens. `take...` methods advance if they match, `expect...` methods fail if they do not.
 #[derive(Clone)]
 pub(super) struct Cursor<'a> {
     pub(super) tokens: &'a Tokens,
@@ -181,41 +176,41 @@ impl<'a> Cursor<'a> {
         Some(token)
     }
 
-    /// Where the next token stands.
-    pub(super) fn place(&self) -> Place {
-        self.peek().and_then(|t| Place::start(t.span)).unwrap_or(Place::end_of(&self.tokens.text))
+    /// Returns the position of the next token.
+    pub(super) fn position(&self) -> Position {
+        self.peek().and_then(|t| Position::start(t.span)).unwrap_or(Position::end_of(&self.tokens.text))
     }
 
-    /// The text from the next token on, without a last semicolon.
+    /// Returns the text from the next token on, without a trailing semicolon.
     pub(super) fn rest_of_text(&self) -> &'a str {
-        let rest = &self.tokens.text[self.place().offset_in(&self.tokens.text)..];
+        let rest = &self.tokens.text[self.position().offset_in(&self.tokens.text)..];
         rest.trim_end().trim_end_matches(';').trim_end()
     }
 
-    /// The tokens from the next on.
+    /// Returns the remaining tokens.
     pub(super) fn rest(&self) -> &'a [TokenWithSpan] {
         &self.tokens.list[self.at..]
     }
 
-    /// The next token is not one of those that may stand here.
+    /// Returns the error for a next token that is not one of those expected.
     pub(super) fn unexpected(&self, expected: &str) -> QueryError {
         let found = self.peek().map_or("EOF".to_owned(), |t| t.to_string());
-        mismatched(self.place(), &found, expected)
+        mismatched(self.position(), &found, expected)
     }
 
-    /// Is the next token this word, in any case of its letters?
+    /// Returns whether the next token is this word, compared without case.
     pub(super) fn is(&self, word: &str) -> bool {
         self.peek().is_some_and(|t| is_word(&t.token, word))
     }
 
-    /// Passes over the word if it is next.
+    /// Takes the word if it is next.
     pub(super) fn take(&mut self, word: &str) -> bool {
         let is_next = self.is(word);
         self.at += usize::from(is_next);
         is_next
     }
 
-    /// Passes over all the words if they are next in this order.
+    /// Takes all the words if they are next, in this order.
     pub(super) fn take_all(&mut self, words: &[&str]) -> bool {
         let next = self.rest().iter().zip(words);
         let are_next = self.rest().len() >= words.len() && next.into_iter().all(|(t, word)| is_word(&t.token, word));
@@ -223,24 +218,24 @@ impl<'a> Cursor<'a> {
         are_next
     }
 
-    /// Passes over the word, which must be next.
+    /// Takes the word, or fails.
     pub(super) fn expect(&mut self, word: &str) -> Result<(), QueryError> {
         if self.take(word) { Ok(()) } else { Err(self.unexpected(&format!("'{word}'"))) }
     }
 
-    /// Passes over the mark if it is next.
+    /// Takes the punctuation mark if it is next.
     pub(super) fn take_mark(&mut self, mark: &Token) -> bool {
         let is_next = self.peek().is_some_and(|t| t.token == *mark);
         self.at += usize::from(is_next);
         is_next
     }
 
-    /// Passes over the mark, which must be next.
+    /// Takes the punctuation mark, or fails.
     pub(super) fn expect_mark(&mut self, mark: &Token) -> Result<(), QueryError> {
         if self.take_mark(mark) { Ok(()) } else { Err(self.unexpected(&format!("'{mark}'"))) }
     }
 
-    /// Passes over the end of the statement, which must be next.
+    /// Fails unless the statement ends here.
     pub(super) fn expect_end(&self) -> Result<(), QueryError> {
         match self.peek() {
             None => Ok(()),
@@ -248,7 +243,7 @@ impl<'a> Cursor<'a> {
         }
     }
 
-    /// A name, in lower case; any word may be one, as in Hive.
+    /// Takes a name and returns it in lower case. Any word is a name, as in Hive.
     pub(super) fn identifier(&mut self) -> Result<String, QueryError> {
         match self.peek().map(|t| &t.token) {
             Some(Token::Word(word)) if !word.value.is_empty() => {
@@ -259,7 +254,7 @@ impl<'a> Cursor<'a> {
         }
     }
 
-    /// Text in quotes of either kind.
+    /// Takes a string in single or double quotes.
     pub(super) fn string(&mut self) -> Result<String, QueryError> {
         let text = match self.peek().map(|t| &t.token) {
             Some(Token::SingleQuotedString(text)) => text.clone(),
@@ -270,7 +265,7 @@ impl<'a> Cursor<'a> {
         Ok(text)
     }
 
-    /// A value of a partition key: text in quotes or a whole number.
+    /// Takes the value of a partition key: a string or a number.
     pub(super) fn literal(&mut self) -> Result<String, QueryError> {
         let negative = self.take_mark(&Token::Minus);
         if let Some(Token::Number(number, _)) = self.peek().map(|t| &t.token) {
@@ -283,7 +278,22 @@ impl<'a> Cursor<'a> {
         self.string()
     }
 
-    /// A column's type as it is written, up to the comma, bracket or word that ends it.
+    /// Takes properties in parentheses: `('key'='value', ...)`.
+    pub(super) fn properties(&mut self) -> Result<Vec<(String, String)>, QueryError> {
+        let mut found = Vec::new();
+        self.expect_mark(&Token::LParen)?;
+        loop {
+            let key = self.string()?;
+            self.expect_mark(&Token::Eq)?;
+            found.push((key, self.string()?));
+            if self.take_mark(&Token::RParen) {
+                return Ok(found);
+            }
+            self.expect_mark(&Token::Comma)?;
+        }
+    }
+
+    /// Takes the text of a column's type, up to the comma, bracket or word that ends it.
     pub(super) fn type_text(&mut self) -> Result<String, QueryError> {
         let (mut text, mut depth) = (String::new(), 0_i32);
         while let Some(token) = self.peek() {

@@ -1,4 +1,4 @@
-//! Tables whose partitions have manifests: a query answers with the bytes that were audited, or fails.
+//! Tables whose partitions have manifests: a query returns the audited rows, or fails.
 
 use std::fs;
 
@@ -12,7 +12,7 @@ use crate::fixture::{Fixture, quotes};
 const FIRST: &str = "quotes/year=2020/month=4/day=1/run=a/";
 const SECOND: &str = "quotes/year=2020/month=4/day=2/run=a/";
 const PART: &str = "part-0.parquet";
-/// All rows, in an order that leaves no ties: rows that are equal by the keys may come in any order.
+/// All rows, ordered by enough columns that the order is total.
 const ALL: &str = "SELECT * FROM quotes ORDER BY intdate, ticker, last";
 
 /// The market of the fixture, with manifests of its quotes.
@@ -69,7 +69,7 @@ async fn a_day_without_rows_has_a_manifest_without_files() {
     assert_eq!(fixture.rows("SELECT count(*) FROM quotes WHERE day = 3").await, ["0"]);
 }
 
-/// What the tables say after `harm`, which has to be an error, of a sum, of a count, and of a lookup.
+/// Returns the errors of a sum, a count and a lookup after `harm`.
 async fn told(harm: impl Fn(&Fixture)) -> QueryError {
     let fixture = audited().await;
     assert_eq!(fixture.rows("SELECT count(*) FROM quotes").await, ["5"], "the manifests are known");
@@ -134,7 +134,7 @@ async fn bytes_that_were_not_audited_are_an_error_that_names_the_file() {
     let bad = "HIVE_BAD_DATA: Malformed Parquet file s3://lake/quotes/year=2020/month=4/day=1/run=a/part-0.parquet: ";
     let part = format!("{FIRST}{PART}");
     let other = |fixture: &Fixture| {
-        // The same rows but for one value, in a file of the same size.
+        // The same rows except for one value, in a file of the same size.
         let size = fs::metadata(fixture.path(&part)).expect("a file").len();
         fixture.put_parquet(
             &part,
@@ -191,7 +191,7 @@ async fn a_table_that_promises_no_manifests_is_what_its_files_are() {
     assert_eq!(fixture.rows("SELECT count(*) FROM quotes").await, ["2"]);
 }
 
-/// A flipped bit anywhere, in a file of several row groups and pages: the answer stays the same, or there is none.
+/// Flips any bit of a file with several row groups and pages: the result is the same, or an error.
 #[test]
 fn no_flipped_bit_changes_an_answer() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");

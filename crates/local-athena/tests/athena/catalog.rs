@@ -1,4 +1,4 @@
-//! The statements on the catalog: what they change, what they show, what they refuse.
+//! DDL, SHOW and DESCRIBE: their changes, results and errors.
 
 use local_athena::catalog::{Format, TableKind};
 use local_athena::{ErrorKind, Limits, Statement, StatementKind};
@@ -109,7 +109,7 @@ async fn descriptions() {
     assert!(partition.contains(&"Location:,s3://lake/a,".to_owned()), "{partition:?}");
     fixture.refusal("DESCRIBE quotes PARTITION (year=2020, month=4, day=2)").await;
 
-    // What is shown makes the same table again.
+    // The output of SHOW CREATE TABLE creates the same table.
     let shown = fixture.rows("SHOW CREATE TABLE quotes").await.join("\n");
     let before = fixture.engine.catalog().table("market", "quotes").unwrap().unwrap();
     fixture.run("DROP TABLE quotes").await;
@@ -137,7 +137,7 @@ async fn partitions() {
     };
     assert_eq!(location(), ["s3://lake/quotes/year=2020/month=4/day=2/", "s3://lake/quotes/x/"]);
 
-    // All of a statement, or nothing of it.
+    // A statement is atomic.
     let error = fixture
         .refusal("ALTER TABLE quotes ADD PARTITION (year=2020, month=4, day=3) PARTITION (year=2020, month=4, day=2)")
         .await;
@@ -217,7 +217,7 @@ async fn views() {
     let error = fixture.refusal("CREATE VIEW wrong AS SELECT x FROM quotes").await;
     assert_eq!(error.kind, ErrorKind::ColumnNotFound);
 
-    // A view that stands on itself ends.
+    // A view that refers to itself is refused.
     fixture.run("CREATE OR REPLACE VIEW petr AS SELECT day, close AS price FROM other.closes").await;
     let error = fixture.refusal("SELECT * FROM petr").await;
     assert!(error.message.contains("stands on too many views"), "{error}");
@@ -292,7 +292,7 @@ async fn what_would_not_be_meant_is_refused() {
 async fn the_catalog_survives_a_process_that_is_killed() {
     let fixture = with_quotes().await;
     fixture.run("ALTER TABLE quotes ADD PARTITION (year=2020, month=4, day=1) LOCATION 's3://lake/a/'").await;
-    // The files as they are on the disk at this moment, with the engine still open, are what a kill leaves.
+    // Copying the files while the engine is open simulates a killed process.
     let copy = tempfile::TempDir::new().unwrap();
     for name in ["catalog.db", "catalog.db-wal"] {
         std::fs::copy(fixture.folder.path().join(name), copy.path().join(name)).unwrap();

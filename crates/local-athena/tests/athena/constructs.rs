@@ -1,17 +1,17 @@
-//! What may nest in a statement, to be put into itself as often as wanted.
+//! SQL constructs that can be nested in themselves to any depth.
 
-/// A construct: what stands before the inner one, the innermost, and what stands behind.
+/// A construct: the text before the inner construct, the innermost text, and the text after.
 pub struct Construct {
     pub name: &'static str,
     before: &'static str,
     inner: &'static str,
     behind: &'static str,
-    /// What the statement goes on with.
+    /// The rest of the statement.
     from: &'static str,
 }
 
 impl Construct {
-    /// The statement with the construct in itself so many times.
+    /// Returns a statement in which the construct is nested so many times.
     pub fn statement(&self, depth: usize) -> String {
         let Construct { before, inner, behind, from, .. } = self;
         format!("SELECT {}{inner}{} {from}", before.repeat(depth), behind.repeat(depth))
@@ -22,7 +22,7 @@ const fn plain(name: &'static str, before: &'static str, inner: &'static str, be
     Construct { name, before, inner, behind, from: "" }
 }
 
-/// Over columns, so that nothing is computed when the statement is planned.
+/// Expressions over columns, so that the optimizer cannot evaluate them while it plans.
 const fn rows(name: &'static str, before: &'static str, inner: &'static str, behind: &'static str) -> Construct {
     const FROM: &str = "FROM (VALUES (1, true, 'a', ARRAY[1], 1.5e0, DATE '2020-04-01'), (2, false, 'b', ARRAY[2], 2.5e0, \
                         DATE '2020-04-02')) AS t(n, b, s, a, d, day)";
@@ -164,13 +164,13 @@ pub const RELATIONS: &[(&str, &str)] = &[
     ("unnest", "UNNEST(ARRAY(SELECT x FROM {}))"),
 ];
 
-/// A SELECT from a relation that nests so many times.
+/// Returns a SELECT from a relation that is nested so many times.
 pub fn select_from(relation: &str, depth: usize) -> String {
     let inner = (0..depth).fold("(VALUES 1) AS t(x)".to_owned(), |inner, _| relation.replacen("{}", &inner, 1));
     format!("SELECT * FROM {inner}")
 }
 
-/// Queries of WITH, each of which names the one before twice.
+/// Returns WITH queries, each of which names the previous one twice.
 pub fn doubling(levels: usize) -> String {
     let query = |level: usize| format!(", a{level} AS (SELECT a.x FROM a{0} a CROSS JOIN a{0} b)", level - 1);
     let queries: String = (1..=levels).map(query).collect();

@@ -1,4 +1,4 @@
-//! A folder of buckets, Parquet files in it, and an engine over them.
+//! A test fixture: a folder of buckets with Parquet files, and an engine that reads them.
 
 use std::fs::{self, File};
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -13,7 +13,7 @@ use datafusion::arrow::array::{
 use datafusion::arrow::datatypes::Int64Type;
 use datafusion::parquet::arrow::ArrowWriter;
 use datafusion::parquet::file::properties::WriterProperties;
-use local_athena::{Answer, Column, Engine, Limits, ObjectFile, ObjectFiles, QueryError, Row, Statement};
+use local_athena::{Column, Engine, Limits, ObjectFile, ObjectFiles, QueryError, ResultSet, Row, Statement};
 use tempfile::TempDir;
 
 /// Buckets as folders: `ROOT/<bucket>/<key>`.
@@ -55,7 +55,7 @@ impl ObjectFiles for Buckets {
     }
 }
 
-/// The tag of a manifest. Data has none here, so that tests see whether its bytes are looked at.
+/// Returns the ETag of a manifest. Data files have none here, so that only their bytes can reveal a change.
 fn etag(path: &Path) -> io::Result<Option<String>> {
     if path.file_name().is_none_or(|name| name != manifest::NAME) {
         return Ok(None);
@@ -65,7 +65,7 @@ fn etag(path: &Path) -> io::Result<Option<String>> {
     Ok(Some(format!("{:x}", hasher.finish())))
 }
 
-/// An engine over a folder that goes when this does.
+/// An engine with a temporary folder.
 pub struct Fixture {
     pub engine: Engine,
     pub folder: TempDir,
@@ -83,14 +83,14 @@ impl Fixture {
         Self { engine, folder }
     }
 
-    /// With the database `market` and its tables `quotes`, `options` and `kinds`.
+    /// Creates a fixture with the database `market` and its tables `quotes`, `options` and `kinds`.
     pub async fn market() -> Self {
         let fixture = Self::new();
         fixture.make_market().await;
         fixture
     }
 
-    /// The file of an object in the bucket `lake`.
+    /// Returns the file of an object in the bucket `lake`.
     pub fn path(&self, key: &str) -> PathBuf {
         self.folder.path().join("s3/lake").join(key)
     }
@@ -105,7 +105,7 @@ impl Fixture {
         self.put_rows(key, columns, 1024);
     }
 
-    /// Row groups of at most `group` rows.
+    /// Writes row groups of at most `group` rows.
     pub fn put_rows(&self, key: &str, columns: Vec<(&str, ArrayRef)>, group: usize) {
         let columns = columns.into_iter().map(|(name, array)| (name, array, true));
         let batch = RecordBatch::try_from_iter_with_nullable(columns).expect("a batch");
@@ -118,12 +118,12 @@ impl Fixture {
         writer.close().expect("a footer");
     }
 
-    pub async fn execute(&self, sql: &str) -> Result<Answer, QueryError> {
+    pub async fn execute(&self, sql: &str) -> Result<ResultSet, QueryError> {
         let statement = Statement::parse(sql, &[])?;
         self.engine.execute(&statement, "market").await
     }
 
-    /// All columns and rows of a statement.
+    /// Returns all columns and rows of a statement.
     pub async fn ask(&self, sql: &str) -> Result<(Vec<Column>, Vec<Row>), QueryError> {
         let mut answer = self.execute(sql).await?;
         let mut rows = Vec::new();
@@ -133,18 +133,18 @@ impl Fixture {
         Ok((answer.columns, rows))
     }
 
-    /// The rows of a statement that has to succeed, each as its cells joined with commas.
+    /// Returns the rows of a statement that has to succeed, each as its cells joined by commas.
     pub async fn rows(&self, sql: &str) -> Vec<String> {
         let (_, rows) = self.ask(sql).await.unwrap_or_else(|error| panic!("{sql}: {error}"));
         rows.iter().map(joined).collect()
     }
 
-    /// A statement that has to succeed.
+    /// Executes a statement that has to succeed.
     pub async fn run(&self, sql: &str) {
         self.rows(sql).await;
     }
 
-    /// The message of a statement that has to fail.
+    /// Returns the message of a statement that has to fail.
     pub async fn refusal(&self, sql: &str) -> QueryError {
         match self.ask(sql).await {
             Ok((_, rows)) => panic!("{sql} succeeded with {rows:?}"),

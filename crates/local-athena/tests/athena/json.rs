@@ -1,4 +1,4 @@
-//! Tables over files of JSON: what a line is worth, and which lines, files and statements are refused.
+//! Tables of JSON files: the rows of valid lines, and the lines, files and statements that are refused.
 
 use std::io::Write;
 
@@ -256,7 +256,7 @@ async fn tables_of_json_are_shown_as_they_are() {
     let error = fixture.refusal("SHOW PARTITIONS published").await;
     assert!(error.message.ends_with("Table published is not a partitioned table"), "{error}");
 
-    // What is shown makes the same table once more, in a catalog that was closed in between.
+    // The output of SHOW CREATE TABLE creates the same table, also after the catalog was reopened.
     fixture.run("DROP TABLE published").await;
     fixture.run(&shown).await;
     let again = Fixture { engine: open(fixture.folder.path(), Limits::default()), folder: fixture.folder };

@@ -1,4 +1,4 @@
-//! What a query may use: memory, disk, and only the bytes that it needs.
+//! Limits of a query's memory and disk, and the bytes that it scans.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use crate::fixture::Fixture;
 
 const ROWS: i64 = 400_000;
 
-/// A table of 400,000 rows: a number, and a text of 32 characters that is the number turned around.
+/// Creates a table of 400,000 rows: a number, and a text of 32 characters with its digits reversed.
 async fn many(limits: Limits) -> Fixture {
     let fixture = Fixture::with_limits(limits);
     fixture.run("CREATE DATABASE market").await;
@@ -27,14 +27,14 @@ fn small() -> Limits {
     Limits { memory: 24 << 20, threads: 2 }
 }
 
-/// The files of data that did not fit in memory.
+/// Returns the spill files.
 fn spilled(fixture: &Fixture) -> usize {
     let folder = fixture.folder.path().join("athena-spill");
     let folders = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
     folders.map(|folder| std::fs::read_dir(folder).map_or(0, Iterator::count)).sum()
 }
 
-/// Runs a query that goes to disk; gives how many rows it has. Their first columns have to be in order.
+/// Runs a query that spills to disk, and checks that its rows are ordered by the first column. Returns the number of rows.
 async fn sorted_on_disk(fixture: &Fixture, sql: &str) -> i64 {
     let mut answer = fixture.execute(sql).await.unwrap();
     let (mut count, mut last, mut most) = (0, String::new(), 0);
@@ -58,9 +58,9 @@ async fn a_sort_larger_than_memory_goes_to_disk() {
     for (sql, rows) in [
         ("SELECT s, n FROM many ORDER BY s", ROWS),
         ("SELECT s, n FROM many ORDER BY s, n DESC", ROWS),
-        // What an aggregation gives are slices of one large batch.
+        // The batches of an aggregation's result are slices of one large batch.
         ("SELECT substr(s, 2) AS t, max(n) FROM many GROUP BY s ORDER BY t", ROWS),
-        // Rows so wide that a batch of the usual number of them has 20 MB.
+        // Rows so wide that a batch with the default number of rows has 20 MB.
         ("SELECT s || lpad('', 2500, 'x') AS t, n FROM many WHERE n < 30000 ORDER BY t", 30_000),
         ("SELECT cast(1000000 + row_number() OVER (ORDER BY s) AS varchar), s FROM many ORDER BY 1", ROWS),
     ] {
@@ -98,7 +98,7 @@ async fn a_query_that_cannot_do_with_its_memory_fails_and_the_engine_goes_on() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_answer_that_is_dropped_stops_its_query() {
     let fixture = many(small()).await;
-    // 160,000,000,000 rows: this test ends only if they are not all made.
+    // 160,000,000,000 rows: this test ends only if the query is cancelled.
     let mut answer = fixture.execute("SELECT a.n, b.n FROM many a CROSS JOIN many b").await.unwrap();
     assert!(answer.rows.next().await.unwrap().is_some());
     drop(answer);

@@ -1,5 +1,4 @@
-//! Athena's statements against small Parquet files: what they answer, what they refuse, and what
-//! stands when partitions move under a reader.
+//! Athena's statements against small Parquet and JSON files: results, errors, and snapshot isolation when partitions move.
 
 mod audited;
 mod catalog;

@@ -1,5 +1,5 @@
-//! No statement takes the engine's time or memory by nesting: each is planned, or refused at once. A statement that did
-//! not come to an end would keep its test from ending.
+//! No statement exhausts time or memory by nesting: each is planned quickly, or refused at once. Planning that does not
+//! terminate keeps the test from ending.
 
 use local_athena::{ErrorKind, QueryError};
 
@@ -9,7 +9,7 @@ use crate::fixture::Fixture;
 const DEPTHS: [usize; 6] = [1, 5, 9, 16, 39, 120];
 const TOO_LARGE: &str = "line 1:1: statement is too large (stack overflow while parsing)";
 
-/// Plans a statement, or sees it refused for what it says.
+/// Plans a statement, which may be refused, but only for its size or semantics.
 async fn plan(fixture: &Fixture, sql: &str) -> Result<(), QueryError> {
     let outcome = fixture.execute(&format!("EXPLAIN {sql}")).await.map(drop);
     if let Err(error) = &outcome {
@@ -21,7 +21,7 @@ async fn plan(fixture: &Fixture, sql: &str) -> Result<(), QueryError> {
 #[tokio::test(flavor = "multi_thread")]
 async fn every_construct_is_planned_or_refused() {
     let fixture = Fixture::new();
-    // The parser reads these without nesting, or ends at the first.
+    // The parser reads these in a loop, or fails at the first.
     let flat = ["compared not", "interval with unit", "date"];
     for construct in CONSTRUCTS {
         for depth in DEPTHS {
@@ -82,13 +82,13 @@ async fn views_are_counted_with_what_they_stand_on() {
     for sql in [format!("CREATE VIEW v4 AS {}", five(3)), format!("EXPLAIN (TYPE VALIDATE) {}", five(3)), five(3)] {
         assert_eq!(fixture.refusal(&sql).await.kind, ErrorKind::TooManyStages, "{sql}");
     }
-    // Views that stand on one another in all ways.
+    // Views that refer to each other in all ways.
     let all: Vec<_> = (0..4).map(|n| format!("v{n}")).collect();
     fixture.run("CREATE VIEW w AS SELECT 1 AS ticker").await;
     for view in &all {
         let others =
             all.iter().map(|other| format!("SELECT ticker FROM {other}")).collect::<Vec<_>>().join(" UNION ALL ");
-        // Each is made of views that are there and fine; the last ones close circles.
+        // Each view refers to valid views; the last ones close cycles.
         let _ = fixture.ask(&format!("CREATE OR REPLACE VIEW {view} AS {others}")).await;
     }
     let error = fixture.refusal("SELECT * FROM v3").await;
@@ -130,13 +130,13 @@ async fn what_is_compared_with_one_another_is_limited() {
     let all: [&dyn Fn(usize) -> String; 7] = [&columns, &relations, &joins, &unions, &groups, &values, &with];
     for statement in all {
         assert_eq!(plan(&fixture, &statement(30)).await, Ok(()));
-        // More operators than these have are refused before.
+        // A larger number of operators is refused by the limit on operators.
         if let Err(error) = plan(&fixture, &statement(380)).await {
             assert!(matches!(error.kind, ErrorKind::TooManyStages | ErrorKind::Syntax), "{error}");
         }
         plan(&fixture, &statement(5000)).await.expect_err("a statement that would take minutes");
     }
-    // Lists of values are as long as a statement may be.
+    // Lists of values are limited only by the length of a statement.
     let values = format!("SELECT 1 WHERE 1 IN ({})", list(40_000, &|n| n.to_string(), ","));
     assert_eq!(plan(&fixture, &values).await, Ok(()));
 }

@@ -1,4 +1,4 @@
-//! No text is a statement that ends the process.
+//! No statement crashes the process.
 
 use local_athena::{Engine, ErrorKind, Statement};
 use proptest::prelude::*;
@@ -6,7 +6,7 @@ use proptest::test_runner::{RngSeed, TestRunner};
 
 use crate::fixture::Fixture;
 
-/// Runs a text to its end, whatever that is; a panic inside is what must not be.
+/// Executes a text, which may fail, but must not panic.
 async fn survive(engine: &Engine, sql: &str) {
     let Ok(statement) = Statement::parse(sql, &[]) else {
         return;
@@ -128,7 +128,7 @@ fn soup() -> impl Strategy<Value = String> {
     words.prop_map(|words| words.join(" "))
 }
 
-/// Expressions that parse, over columns of all types and over values at their edges.
+/// Generates expressions that parse, over columns of all types and boundary values.
 fn expression() -> impl Strategy<Value = String> {
     let leaf = prop::sample::select(vec![
         "b",
@@ -273,14 +273,14 @@ fn run(strategy: impl Strategy<Value = String>, cases: u32) {
     let defaults = ProptestConfig::default();
     let mut runner = TestRunner::new(ProptestConfig {
         cases,
-        // The same statements each time, so that nobody is stopped by what somebody else's change let through.
-        // PROPTEST_RNG_SEED=N looks at others.
+        // A fixed seed, so that a change does not fail on a defect that an earlier one introduced. PROPTEST_RNG_SEED=N
+        // generates others.
         rng_seed: match defaults.rng_seed {
             RngSeed::Random => RngSeed::Fixed(20_200_401),
             chosen => chosen,
         },
         failure_persistence: None,
-        // A failure tells in seconds, if not in the fewest words.
+        // Little shrinking: a failure is reported within seconds, though not with the smallest statement.
         max_shrink_iters: 300,
         ..defaults
     });
@@ -344,7 +344,7 @@ async fn depth_and_length() {
         let error = fixture.refusal(&sql).await;
         assert_eq!(error.kind, ErrorKind::Syntax, "{}: {error}", &sql[..40]);
     }
-    // Deep, and still fine.
+    // Deep, and within the limits.
     fixture.run(&format!("SELECT {}1{}", "abs(".repeat(20), ")".repeat(20))).await;
     fixture.run(&format!("SELECT {}1{}", "(".repeat(20), ")".repeat(20))).await;
     fixture.run(&format!("{}SELECT 1 AS a{}", "SELECT * FROM (".repeat(12), ") AS t".repeat(12))).await;

@@ -1,4 +1,4 @@
-//! A reader sees the catalog, and the data, of one moment.
+//! Snapshot isolation: a query sees one state of the catalog and its data.
 
 use std::sync::Arc;
 

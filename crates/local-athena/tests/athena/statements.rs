@@ -1,16 +1,16 @@
-//! The table of statements in `statements.txt`: each with its answer, or with its refusal.
+//! Runs the statements of `statements.txt`, each with its expected result or error.
 
 use crate::fixture::{Fixture, joined};
 
-/// One statement and what has to come of it.
+/// A statement and its expected result.
 struct Case {
     line: usize,
     sql: String,
     expected: Vec<String>,
 }
 
-/// Blocks between blank lines: the statement's lines, then `=> name:type, ...` and a line per row,
-/// or `!! message`. Lines that begin with `#` are comments.
+/// Parses blocks between blank lines: the lines of a statement, then `=> name:type, ...` and a line per row, or
+/// `!! message`. Lines that begin with `#` are comments.
 fn cases() -> Vec<Case> {
     let text = include_str!("statements.txt");
     let mut cases: Vec<Case> = Vec::new();

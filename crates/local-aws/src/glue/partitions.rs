@@ -1,6 +1,6 @@
 //! Partitions, one by one and in batches.
 
-use local_athena::catalog::{ChangeError, Format, Partition, Refused, Replacement, Table, TableKind};
+use local_athena::catalog::{ChangeError, Format, Partition, PartitionError, Replacement, Table, TableKind};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
@@ -283,16 +283,16 @@ fn key(values: &[String]) -> Key {
 }
 
 /// The answer of a change of one partition.
-fn only(passed_over: Result<Vec<Refused>, ChangeError>) -> Answer {
+fn only(passed_over: Result<Vec<PartitionError>, ChangeError>) -> Answer {
     match passed_over.map_err(refused)?.pop() {
         None => Ok(json!({})),
-        Some(one) => Err(refused(one.why)),
+        Some(one) => Err(refused(one.error)),
     }
 }
 
 /// The answer of a change of several, of which these were passed over.
-fn errors(values: &str, passed_over: Vec<Refused>) -> Value {
-    let errors = passed_over.into_iter().map(|one| json!({ values: one.values, "ErrorDetail": detail(&one.why) }));
+fn errors(values: &str, passed_over: Vec<PartitionError>) -> Value {
+    let errors = passed_over.into_iter().map(|one| json!({ values: one.values, "ErrorDetail": detail(&one.error) }));
     json!({ "Errors": errors.collect::<Vec<_>>() })
 }
 

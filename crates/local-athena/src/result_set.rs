@@ -1,4 +1,4 @@
-//! What a statement gives back: columns, then rows as text, in batches.
+//! The result of a statement: columns, then rows as text, streamed in batches.
 
 use std::sync::{Arc, OnceLock};
 
@@ -8,7 +8,7 @@ use tokio::sync::mpsc;
 use crate::error::QueryError;
 use crate::threads::Task;
 
-/// What Athena calls `StatementType`.
+/// Athena's `StatementType`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum StatementKind {
     /// Changes the catalog.
@@ -30,36 +30,37 @@ impl StatementKind {
     }
 }
 
-/// One column of an answer, as Athena's `ColumnInfo` has it.
+/// One column of a result set, as in Athena's `ColumnInfo`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Column {
     /// Name as in the statement, `_col0` for an expression without one.
     pub name: String,
     /// Athena's type: `bigint`, `varchar`, `double`, `array`, `string` (of SHOW and DESCRIBE), ...
     pub ty: String,
-    /// Digits or characters that the type can hold, 0 where that says nothing.
+    /// Number of digits or characters that the type can hold; 0 for types without a limit.
     pub precision: u32,
-    /// Digits behind the decimal mark.
+    /// Number of digits after the decimal point.
     pub scale: u32,
 }
 
-/// One row of an answer: one text per column, `None` for NULL.
+/// One row of a result set: one text per column, `None` for NULL.
 pub type Row = Vec<Option<String>>;
 
-/// The answer to a statement that has begun well. Dropping it stops the query.
-pub struct Answer {
+/// The result of a statement. The rows of a SELECT are computed while they are read; dropping the result cancels the
+/// query.
+pub struct ResultSet {
     /// Athena's `StatementType`.
     pub kind: StatementKind,
-    /// The columns; empty for a statement that gives no rows.
+    /// The columns; empty for a statement without rows.
     pub columns: Vec<Column>,
-    /// The rows, produced as they are asked for.
+    /// The rows, computed on demand.
     pub rows: Rows,
 }
 
-/// The rows of an [`Answer`], in batches of at most some thousands. Dropping it stops the query.
+/// The rows of a [`ResultSet`], in batches of at most a few thousand. Dropping it cancels the query.
 pub struct Rows {
     source: Source,
-    scanned: Scanned,
+    scanned: SharedPlan,
 }
 
 enum Source {
@@ -67,46 +68,55 @@ enum Source {
     Running { batches: mpsc::Receiver<Result<Vec<Row>, QueryError>>, query: Task<()> },
 }
 
-/// Where a query that runs leaves its plan, whose metrics tell what was read.
-pub(crate) type Scanned = Arc<OnceLock<Arc<dyn ExecutionPlan>>>;
+/// The columns and rows of a statement that is complete before it returns: DDL, SHOW, EXPLAIN.
+pub(crate) type MaterializedResult = (Vec<Column>, Vec<Row>);
+
+/// Returns a column of text. `ty` is `varchar` or `string`.
+pub(crate) fn text_column(name: &str, ty: &str) -> Column {
+    Column { name: name.to_owned(), ty: ty.to_owned(), precision: 0, scale: 0 }
+}
+
+/// A slot for the plan of a running query, whose metrics count the bytes read. It is empty until the query starts.
+pub(crate) type SharedPlan = Arc<OnceLock<Arc<dyn ExecutionPlan>>>;
 
 impl Rows {
     pub(crate) fn ready(rows: Vec<Row>) -> Self {
-        Self { source: Source::Ready(rows), scanned: Scanned::default() }
+        Self { source: Source::Ready(rows), scanned: SharedPlan::default() }
     }
 
     pub(crate) fn running(
         batches: mpsc::Receiver<Result<Vec<Row>, QueryError>>,
         query: Task<()>,
-        scanned: Scanned,
+        scanned: SharedPlan,
     ) -> Self {
         Self { source: Source::Running { batches, query }, scanned }
     }
 
-    /// The next rows, never an empty batch; `None` when there are no more.
+    /// Returns the next batch, which is never empty, or `None` after the last one.
     ///
     /// # Errors
-    /// What the query met while it ran; there are no rows after an error.
+    /// The query failed while it ran. No rows follow an error.
     pub async fn next(&mut self) -> Result<Option<Vec<Row>>, QueryError> {
         match &mut self.source {
             Source::Ready(rows) => Ok(Some(std::mem::take(rows)).filter(|rows| !rows.is_empty())),
             Source::Running { batches, query } => match batches.recv().await {
                 Some(batch) => batch.map(Some),
-                // The rows end when the query does, and also when it panics: that has to show.
+                // The channel also closes when the query panics. Only the task's result tells the two apart.
                 None => query.result().await.map(|_| None),
             },
         }
     }
 
-    /// Bytes of the objects read so far: the column chunks that the query needed, as Athena bills them.
+    /// Returns the number of bytes of objects read so far: the column chunks that the query needed, as Athena bills
+    /// them.
     pub fn scanned_bytes(&self) -> u64 {
-        self.scanned.get().map_or(0, bytes)
+        self.scanned.get().map_or(0, scanned_bytes)
     }
 }
 
-fn bytes(plan: &Arc<dyn ExecutionPlan>) -> u64 {
+fn scanned_bytes(plan: &Arc<dyn ExecutionPlan>) -> u64 {
     let metrics = plan.metrics().unwrap_or_default();
     let own = metrics.sum_by_name("bytes_scanned");
     let children = plan.children();
-    own.map_or(0, |value| value.as_usize() as u64) + children.into_iter().map(bytes).sum::<u64>()
+    own.map_or(0, |value| value.as_usize() as u64) + children.into_iter().map(scanned_bytes).sum::<u64>()
 }

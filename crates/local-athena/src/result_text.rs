@@ -1,4 +1,4 @@
-//! Values as the text that Athena answers with.
+//! Formats values as the text in Athena's results.
 
 use std::fmt::{self, Write};
 
@@ -13,11 +13,11 @@ use datafusion::arrow::datatypes::{
 };
 use datafusion::arrow::record_batch::RecordBatch;
 
-use crate::answer::Row;
 use crate::error::{ErrorKind, QueryError};
-use crate::java;
+use crate::java_double;
+use crate::result_set::Row;
 
-/// All rows of a batch.
+/// Returns the rows of a batch as text.
 pub(crate) fn rows(batch: &RecordBatch) -> Result<Vec<Row>, QueryError> {
     let mut rows: Vec<Row> = (0..batch.num_rows()).map(|_| Vec::with_capacity(batch.num_columns())).collect();
     for column in batch.columns() {
@@ -29,7 +29,7 @@ pub(crate) fn rows(batch: &RecordBatch) -> Result<Vec<Row>, QueryError> {
     Ok(rows)
 }
 
-/// One value, `None` for NULL.
+/// Returns one value as text, `None` for NULL.
 pub(crate) fn value(array: &ArrayRef, index: usize) -> Result<Option<String>, QueryError> {
     if is_null(array, index) {
         return Ok(None);
@@ -41,12 +41,13 @@ pub(crate) fn value(array: &ArrayRef, index: usize) -> Result<Option<String>, Qu
     Ok(Some(text))
 }
 
-/// An array of the type of NULL itself keeps no bitmap of its nulls.
+/// Returns whether a value is NULL. An array of Arrow's type `Null` has no validity bitmap, and `is_null` is false for
+/// it.
 fn is_null(array: &dyn Array, i: usize) -> bool {
     array.is_null(i) || array.data_type() == &DataType::Null
 }
 
-/// Brings times, durations and dictionaries to the one form that is written below.
+/// Casts times, durations and dictionaries to the one unit that [`write_value`] formats.
 fn writable(array: &ArrayRef) -> Result<ArrayRef, QueryError> {
     let target = match array.data_type() {
         DataType::Dictionary(_, value) => value.as_ref().clone(),
@@ -70,8 +71,8 @@ fn write_value(array: &dyn Array, i: usize, out: &mut String) -> fmt::Result {
         DataType::UInt16 => write!(out, "{}", array.as_primitive::<UInt16Type>().value(i)),
         DataType::UInt32 => write!(out, "{}", array.as_primitive::<UInt32Type>().value(i)),
         DataType::UInt64 => write!(out, "{}", array.as_primitive::<UInt64Type>().value(i)),
-        DataType::Float32 => out.write_str(&java::float(array.as_primitive::<Float32Type>().value(i))),
-        DataType::Float64 => out.write_str(&java::double(array.as_primitive::<Float64Type>().value(i))),
+        DataType::Float32 => out.write_str(&java_double::format_f32(array.as_primitive::<Float32Type>().value(i))),
+        DataType::Float64 => out.write_str(&java_double::format_f64(array.as_primitive::<Float64Type>().value(i))),
         DataType::Decimal128(precision, scale) => out.write_str(&Decimal128Type::format_decimal(
             array.as_primitive::<Decimal128Type>().value(i),
             *precision,

@@ -1,4 +1,4 @@
-//! Operators of our own, which hand on the rows of their input and decide only how.
+//! A base for physical operators that pass all rows through, in order, and change only the batches or their timing.
 
 use std::fmt;
 use std::sync::Arc;
@@ -14,34 +14,34 @@ use datafusion::physical_plan::{
 };
 use futures::stream::BoxStream;
 
-/// How the rows of a partition are handed on: all of them, and in their order.
-pub(super) trait Relay: fmt::Debug + Copy + Send + Sync + 'static {
-    /// As EXPLAIN shows it.
+/// The behaviour of such an operator: how it forwards the batches of one partition. It keeps all rows and their order.
+pub(super) trait Passthrough: fmt::Debug + Copy + Send + Sync + 'static {
+    /// The name of the operator in EXPLAIN.
     const NAME: &'static str;
 
-    fn relay(self, batches: SendableRecordBatchStream) -> BoxStream<'static, Result<RecordBatch>>;
+    fn forward(self, batches: SendableRecordBatchStream) -> BoxStream<'static, Result<RecordBatch>>;
 }
 
-/// The operator that does it.
+/// The physical operator. Its properties (schema, partitions, order) are those of its input.
 #[derive(Debug)]
-pub(super) struct RelayExec<R> {
+pub(super) struct PassthroughExec<R> {
     input: Arc<dyn ExecutionPlan>,
-    relay: R,
+    passthrough: R,
 }
 
-impl<R: Relay> RelayExec<R> {
-    pub(super) fn plan(input: Arc<dyn ExecutionPlan>, relay: R) -> Arc<dyn ExecutionPlan> {
-        Arc::new(Self { input, relay })
+impl<R: Passthrough> PassthroughExec<R> {
+    pub(super) fn wrap(input: Arc<dyn ExecutionPlan>, passthrough: R) -> Arc<dyn ExecutionPlan> {
+        Arc::new(Self { input, passthrough })
     }
 }
 
-impl<R: Relay> DisplayAs for RelayExec<R> {
+impl<R: Passthrough> DisplayAs for PassthroughExec<R> {
     fn fmt_as(&self, _form: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(R::NAME)
     }
 }
 
-impl<R: Relay> ExecutionPlan for RelayExec<R> {
+impl<R: Passthrough> ExecutionPlan for PassthroughExec<R> {
     fn name(&self) -> &str {
         R::NAME
     }
@@ -71,7 +71,7 @@ impl<R: Relay> ExecutionPlan for RelayExec<R> {
         _options: ReplaceChildrenOptions,
     ) -> Result<Arc<dyn ExecutionPlan>> {
         match <[_; 1]>::try_from(children) {
-            Ok([input]) => Ok(Self::plan(input, self.relay)),
+            Ok([input]) => Ok(Self::wrap(input, self.passthrough)),
             Err(children) => internal_err!("{} has one input and not {}", R::NAME, children.len()),
         }
     }
@@ -83,6 +83,6 @@ impl<R: Relay> ExecutionPlan for RelayExec<R> {
     fn execute(&self, partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
         let batches = self.input.execute(partition, context)?;
         let schema = batches.schema();
-        Ok(Box::pin(RecordBatchStreamAdapter::new(schema, self.relay.relay(batches))))
+        Ok(Box::pin(RecordBatchStreamAdapter::new(schema, self.passthrough.forward(batches))))
     }
 }

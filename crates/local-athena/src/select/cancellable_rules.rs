@@ -1,4 +1,5 @@
-//! DataFusion's optimizer, made to stop: its rules go over all parts of a plan, several times.
+//! DataFusion's optimizer rules, with a cancellation point. The optimizer applies each rule to every node of a plan,
+//! several times, and never awaits; on a large plan, cancellation would come too late without these points.
 
 use std::sync::Arc;
 
@@ -9,18 +10,18 @@ use datafusion::optimizer::optimizer::{ApplyOrder, Optimizer};
 use datafusion::optimizer::{OptimizerConfig, OptimizerRule};
 
 use super::errors::external;
-use crate::stop::step;
+use crate::cancellation::step;
 
-/// DataFusion's own rules, each of which is a step at each part of a plan.
+/// Returns DataFusion's own rules. Each counts one [`step`] per plan node.
 pub(super) fn rules() -> Vec<Arc<dyn OptimizerRule + Send + Sync>> {
     let rules = Optimizer::new().rules.into_iter();
-    rules.map(|rule| Arc::new(Watched(rule)) as Arc<dyn OptimizerRule + Send + Sync>).collect()
+    rules.map(|rule| Arc::new(CancellableRule(rule)) as Arc<dyn OptimizerRule + Send + Sync>).collect()
 }
 
 #[derive(Debug)]
-struct Watched(Arc<dyn OptimizerRule + Send + Sync>);
+struct CancellableRule(Arc<dyn OptimizerRule + Send + Sync>);
 
-impl OptimizerRule for Watched {
+impl OptimizerRule for CancellableRule {
     fn name(&self) -> &str {
         self.0.name()
     }

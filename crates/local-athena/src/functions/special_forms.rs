@@ -1,26 +1,27 @@
-//! `try` and `typeof`: they stand in a plan until its types are known, and are then replaced.
+//! The special forms `try` and `typeof`. They are placeholders in a plan until its types are known; then the semantics
+//! rule replaces them, so that they are never called.
 
 use datafusion::arrow::datatypes::DataType;
 use datafusion::common::{DataFusionError, Result};
 use datafusion::logical_expr::{ColumnarValue, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility};
 
-/// NULL where the expression in it fails.
+/// `try(expression)`: NULL if the expression fails.
 pub(crate) const TRY: &str = "try";
 
-/// The name of the type of the expression in it.
+/// `typeof(expression)`: the name of the expression's type.
 pub(crate) const TYPEOF: &str = "typeof";
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-struct Marker {
+struct SpecialForm {
     name: &'static str,
     signature: Signature,
 }
 
 pub(super) fn functions() -> [ScalarUDF; 2] {
-    [TRY, TYPEOF].map(|name| ScalarUDF::from(Marker { name, signature: Signature::any(1, Volatility::Immutable) }))
+    [TRY, TYPEOF].map(|name| ScalarUDF::from(SpecialForm { name, signature: Signature::any(1, Volatility::Immutable) }))
 }
 
-impl ScalarUDFImpl for Marker {
+impl ScalarUDFImpl for SpecialForm {
     fn name(&self) -> &str {
         self.name
     }

@@ -1,4 +1,4 @@
-//! `greatest` and `least`: as DataFusion's, but NULL as soon as one argument is.
+//! `greatest` and `least`. They return NULL if any argument is NULL, while DataFusion's ignore NULL arguments.
 
 use datafusion::arrow::array::{Array, BooleanArray};
 use datafusion::arrow::compute::nullif;
@@ -9,15 +9,15 @@ use datafusion::logical_expr::{ColumnarValue, ScalarFunctionArgs, ScalarUDF, Sca
 use std::sync::Arc;
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-struct Extreme {
+struct GreatestLeast {
     inner: Arc<ScalarUDF>,
 }
 
 pub(super) fn functions() -> [ScalarUDF; 2] {
-    [df_greatest(), df_least()].map(|inner| ScalarUDF::from(Extreme { inner }))
+    [df_greatest(), df_least()].map(|inner| ScalarUDF::from(GreatestLeast { inner }))
 }
 
-impl ScalarUDFImpl for Extreme {
+impl ScalarUDFImpl for GreatestLeast {
     fn name(&self) -> &str {
         self.inner.name()
     }

@@ -1,8 +1,8 @@
-//! Floating-point numbers as Java writes them, which is how Athena writes them.
+//! Formats floating-point numbers as Java does, because Athena is a Java program and its results show Java's format.
 
-/// `Double.toString`: the fewest digits that read back as the same number, with an exponent
+/// Java's `Double.toString`: the fewest digits that parse to the same number, with an exponent
 /// below 10^-3 and from 10^7 on: `15.73`, `1.0E10`, `NaN`, `-Infinity`.
-pub(crate) fn double(value: f64) -> String {
+pub(crate) fn format_f64(value: f64) -> String {
     match value {
         _ if value.is_nan() => "NaN".to_owned(),
         f64::INFINITY => "Infinity".to_owned(),
@@ -11,15 +11,15 @@ pub(crate) fn double(value: f64) -> String {
     }
 }
 
-/// `Float.toString`, by the same rules.
-pub(crate) fn float(value: f32) -> String {
-    if value.is_finite() { finite(&format!("{value:e}")) } else { double(f64::from(value)) }
+/// Java's `Float.toString`, by the same rules.
+pub(crate) fn format_f32(value: f32) -> String {
+    if value.is_finite() { finite(&format!("{value:e}")) } else { format_f64(f64::from(value)) }
 }
 
-/// The exact text of a cast to varchar, `1.573E1`: always with an exponent, as Athena's engine does it.
-pub(crate) fn double_as_varchar(value: f64) -> String {
+/// The result of a cast to varchar: always with an exponent, `1.573E1`, as in Athena.
+pub(crate) fn format_varchar(value: f64) -> String {
     if !value.is_finite() {
-        return double(value);
+        return format_f64(value);
     }
     let (mantissa, exponent) = split(&format!("{value:e}"));
     format!("{}E{exponent}", with_fraction(&mantissa))
@@ -84,12 +84,12 @@ mod tests {
             (f64::INFINITY, "Infinity"),
             (f64::NEG_INFINITY, "-Infinity"),
         ] {
-            assert_eq!(double(value), text);
+            assert_eq!(format_f64(value), text);
         }
-        assert_eq!(float(15.73), "15.73");
-        assert_eq!(float(f32::INFINITY), "Infinity");
-        assert_eq!(double_as_varchar(15.73), "1.573E1");
-        assert_eq!(double_as_varchar(0.0), "0.0E0");
+        assert_eq!(format_f32(15.73), "15.73");
+        assert_eq!(format_f32(f32::INFINITY), "Infinity");
+        assert_eq!(format_varchar(15.73), "1.573E1");
+        assert_eq!(format_varchar(0.0), "0.0E0");
     }
 
     proptest! {
@@ -97,7 +97,7 @@ mod tests {
         fn what_is_written_reads_back(bits: u64) {
             let value = f64::from_bits(bits);
             prop_assume!(!value.is_nan());
-            let text = double(value).replace("Infinity", "inf");
+            let text = format_f64(value).replace("Infinity", "inf");
             prop_assert_eq!(text.parse::<f64>().unwrap().to_bits(), value.to_bits());
         }
     }
