@@ -1,5 +1,9 @@
 //! The name of a partition, `year=2020/month=4/day=1`: its folder in a Hive layout, and its row in SHOW PARTITIONS.
 
+use std::borrow::Cow;
+
+use percent_encoding::{percent_decode_str, percent_encode_byte};
+
 use crate::catalog::Table;
 use crate::types::HiveType;
 
@@ -38,38 +42,21 @@ fn is_special(c: char) -> bool {
     c.is_ascii_control() || "\"#%'*/:=?\\{[]^".contains(c)
 }
 
-/// Escapes a value: `a/b` is `a%2Fb`.
+/// Escapes a value as `%2F`. Not `utf8_percent_encode`: it would escape what is not ASCII too, which Hive leaves.
 fn escaped(value: &str) -> String {
     let mut out = String::with_capacity(value.len());
     for c in value.chars() {
-        if is_special(c) {
-            out.push_str(&format!("%{:02X}", u32::from(c)));
-        } else {
-            out.push(c);
+        match u8::try_from(c) {
+            Ok(byte) if is_special(c) => out.push_str(percent_encode_byte(byte)),
+            _ => out.push(c),
         }
     }
     out
 }
 
-/// Returns the value, or `None` when the unescaped bytes are not UTF-8.
+/// Returns the value, or `None` when the unescaped bytes are not UTF-8. A `%` without two digits stays as it is.
 fn unescaped(value: &str) -> Option<String> {
-    let mut bytes = Vec::with_capacity(value.len());
-    let mut rest = value.as_bytes();
-    while let Some((first, after)) = rest.split_first() {
-        let code = (*first == b'%').then(|| after.get(..2)).flatten();
-        let code = code.and_then(|code| u8::from_str_radix(std::str::from_utf8(code).ok()?, 16).ok());
-        match code {
-            Some(code) => {
-                bytes.push(code);
-                rest = &after[2..];
-            }
-            None => {
-                bytes.push(*first);
-                rest = after;
-            }
-        }
-    }
-    String::from_utf8(bytes).ok()
+    percent_decode_str(value).decode_utf8().ok().map(Cow::into_owned)
 }
 
 #[cfg(test)]
@@ -103,6 +90,14 @@ mod tests {
         for other in ["year=2020/part-0.parquet", "year=x/month=4/a", "month=4/year=2020/a", ""] {
             assert_eq!(parse(&table, other), None, "{other}");
         }
+    }
+
+    #[test]
+    fn escapes() {
+        assert_eq!(escaped("a/b=ç%\u{7f}"), "a%2Fb%3Dç%25%7F");
+        assert_eq!(unescaped("a%2fb%3D%C3%A7%25"), Some("a/b=ç%".to_owned()));
+        assert_eq!(unescaped("100%, %, %4, %zz, %+5"), Some("100%, %, %4, %zz, %+5".to_owned()));
+        assert_eq!(unescaped("%FF"), None);
     }
 
     proptest! {
