@@ -17,10 +17,9 @@ use datafusion::sql::sqlparser::ast::{ObjectName, Query, Spanned, Statement as S
 use super::audited::AuditedObjects;
 use super::errors::{from_execution_error, from_plan_error};
 use super::relations::{Relations, ViewPlanner};
-use super::rewrite::{rewrite, shown_name, written};
+use super::rewrite::{names_path, rewrite, shown_name, written};
 use super::session;
 use super::size;
-use super::table::PATH;
 use crate::catalog::{CATALOG_NAME, Snapshot, TableColumn, TableKind};
 use crate::error::{ErrorKind, QueryError};
 use crate::limits::Limits;
@@ -181,7 +180,7 @@ impl SelectPlanner {
         select: &Select,
         database: &str,
     ) -> Result<(SessionState, LogicalPlan), QueryError> {
-        let with_path = select.text.to_lowercase().contains(PATH);
+        let with_path = names_path(&select.query);
         let relations = Relations { with_path, ..relations.clone() };
         let mut state = self.base.clone();
         state.register_catalog_list(Arc::new(relations.clone()));

@@ -8,10 +8,10 @@ use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{
     BinaryOperator, CastKind, DataType, DateTimeField, Distinct, ExcludeSelectItem, Expr, Function, FunctionArg,
-    FunctionArgExpr, FunctionArgumentClause, FunctionArgumentList, FunctionArguments, GroupByExpr, Ident, LimitClause,
-    ObjectName, OrderByExpr, OrderByOptions, Query, Select, SelectFlavor, SelectItem, SetExpr, Spanned, TableAlias,
-    TableAliasColumnDef, TableFactor, TimezoneInfo, TrimWhereField, Value, ValueWithSpan, VisitMut, VisitorMut,
-    visit_expressions,
+    FunctionArgExpr, FunctionArgumentClause, FunctionArgumentList, FunctionArguments, GroupByExpr, Ident,
+    JoinConstraint, JoinOperator, LimitClause, ObjectName, OrderByExpr, OrderByOptions, Query, Select, SelectFlavor,
+    SelectItem, SetExpr, Spanned, TableAlias, TableAliasColumnDef, TableFactor, TableWithJoins, TimezoneInfo,
+    TrimWhereField, Value, ValueWithSpan, Visit, VisitMut, Visitor, VisitorMut, visit_expressions,
 };
 use datafusion::sql::sqlparser::parser::Parser;
 use datafusion::sql::sqlparser::tokenizer::Span;
@@ -29,6 +29,53 @@ pub(super) fn rewrite(query: &mut Query, external: &HashSet<String>, with_path: 
         ControlFlow::Continue(()) => Ok(()),
         ControlFlow::Break(error) => Err(*error),
     }
+}
+
+/// Returns whether a query names the pseudo-column `$path`. Only identifiers count: not a literal, a comment or an
+/// alias.
+pub(super) fn names_path(query: &Query) -> bool {
+    query.visit(&mut PathFinder).is_break()
+}
+
+struct PathFinder;
+
+impl Visitor for PathFinder {
+    type Break = ();
+
+    fn pre_visit_expr(&mut self, expr: &Expr) -> ControlFlow<()> {
+        let is_path = match expr {
+            Expr::Identifier(ident) => ident.value == PATH,
+            Expr::CompoundIdentifier(parts) => parts.iter().any(|part| part.value == PATH),
+            _ => false,
+        };
+        if is_path { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    }
+
+    /// The columns of USING are not expressions, so that [`pre_visit_expr`](Self::pre_visit_expr) does not see them.
+    fn pre_visit_select(&mut self, select: &Select) -> ControlFlow<()> {
+        let is_path = select.from.iter().any(joins_using_path);
+        if is_path { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    }
+}
+
+fn joins_using_path(table: &TableWithJoins) -> bool {
+    use JoinOperator as J;
+    let is_nested = |factor: &TableFactor| match factor {
+        TableFactor::NestedJoin { table_with_joins, .. } => joins_using_path(table_with_joins),
+        _ => false,
+    };
+    let names_path = |operator: &JoinOperator| match operator {
+        J::Join(JoinConstraint::Using(columns))
+        | J::Inner(JoinConstraint::Using(columns))
+        | J::Left(JoinConstraint::Using(columns))
+        | J::LeftOuter(JoinConstraint::Using(columns))
+        | J::Right(JoinConstraint::Using(columns))
+        | J::RightOuter(JoinConstraint::Using(columns))
+        | J::FullOuter(JoinConstraint::Using(columns)) => columns.iter().any(|column| written(column) == PATH),
+        _ => false,
+    };
+    is_nested(&table.relation)
+        || table.joins.iter().any(|join| is_nested(&join.relation) || names_path(&join.join_operator))
 }
 
 /// The first character of a marker: a control character, which users do not type in names.
@@ -629,12 +676,42 @@ fn percentile(function: &mut Function, mut arguments: Vec<Expr>) -> Option<Expr>
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sql::{Form, Statement};
 
     #[test]
     fn markers_show_what_they_stand_for() {
         assert_eq!(shown_name("ticker"), Some("ticker"));
         assert_eq!(shown_name("\u{1}3"), None);
         assert_eq!(shown_name("\u{1}3:ticker"), Some("ticker"));
+    }
+
+    #[test]
+    fn only_identifiers_name_the_path() {
+        let names = |sql: &str| match Statement::parse(sql, &[]).expect(sql).form {
+            Form::Select(select) => names_path(&select.query),
+            other => panic!("{other:?}"),
+        };
+        for sql in [
+            "SELECT \"$path\" FROM t",
+            "SELECT q.\"$PATH\" FROM t q",
+            "SELECT 1 FROM t WHERE x IN (SELECT max(\"$path\") FROM u)",
+            "SELECT 1 FROM t GROUP BY \"$path\"",
+            "SELECT 1 FROM t ORDER BY \"$path\"",
+            "SELECT 1 FROM t JOIN u ON t.\"$path\" = u.x",
+            "SELECT 1 FROM t JOIN u USING (\"$path\")",
+            "SELECT 1 FROM t CROSS JOIN (u LEFT JOIN v USING (a, \"$path\"))",
+            "WITH w AS (SELECT \"$path\" FROM t) SELECT 1 FROM w",
+        ] {
+            assert!(names(sql), "{sql}");
+        }
+        for sql in [
+            "SELECT '$path' FROM t -- \"$path\"",
+            "SELECT x AS \"$path\" FROM t",
+            "SELECT \"path\", \"$paths\" FROM t JOIN u USING (path)",
+            "SELECT * FROM \"$path\"",
+        ] {
+            assert!(!names(sql), "{sql}");
+        }
     }
 
     #[test]
