@@ -128,7 +128,6 @@ mod history;
 mod intrinsic;
 mod journal;
 mod path;
-mod random;
 mod retry;
 mod state;
 mod stop;

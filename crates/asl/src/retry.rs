@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::definition::{Fields, MAX_SECONDS};
 use crate::error_names::ErrorNames;
-use crate::{DefinitionError, Failure, random};
+use crate::{DefinitionError, Failure};
 
 /// One clause of a `Retry`.
 #[derive(Clone, Debug)]
@@ -61,7 +61,7 @@ impl Retrier {
         let seconds = seconds.min(self.max_delay.unwrap_or(MAX_SECONDS) as f64);
         let seconds = match self.jitter {
             Jitter::None => seconds,
-            Jitter::Full => seconds * random::fraction(),
+            Jitter::Full => seconds * fastrand::f64(),
         };
         Duration::try_from_secs_f64(seconds).unwrap_or(Duration::from_secs(MAX_SECONDS))
     }

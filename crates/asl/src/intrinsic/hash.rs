@@ -1,7 +1,5 @@
 //! `States.Hash`.
 
-use std::fmt::Write;
-
 use md5::Md5;
 use serde_json::Value;
 use sha1::Sha1;
@@ -11,30 +9,23 @@ use super::{Arguments, within_text_limit};
 
 pub(super) fn hash(arguments: Arguments<'_>) -> Result<Value, String> {
     let (data, algorithm) = (arguments.value(0)?, arguments.text(1)?);
-    // AWS hashes the JSON text of what is not a string.
+    // AWS hashes the JSON text of a value that is not a string.
     let data = match data.as_str() {
         Some(text) => text.to_owned(),
         None => data.to_string(),
     };
     let bytes = within_text_limit(&data)?.as_bytes();
     let digest = match algorithm {
-        "MD5" => hex(&Md5::digest(bytes)),
-        "SHA-1" => hex(&Sha1::digest(bytes)),
-        "SHA-256" => hex(&Sha256::digest(bytes)),
-        "SHA-384" => hex(&Sha384::digest(bytes)),
-        "SHA-512" => hex(&Sha512::digest(bytes)),
+        "MD5" => hex::encode(Md5::digest(bytes)),
+        "SHA-1" => hex::encode(Sha1::digest(bytes)),
+        "SHA-256" => hex::encode(Sha256::digest(bytes)),
+        "SHA-384" => hex::encode(Sha384::digest(bytes)),
+        "SHA-512" => hex::encode(Sha512::digest(bytes)),
         other => {
             return Err(format!("'{other}' is not one of MD5, SHA-1, SHA-256, SHA-384 and SHA-512"));
         }
     };
     Ok(Value::from(digest))
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }
 
 #[cfg(test)]

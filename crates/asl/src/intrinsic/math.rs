@@ -1,11 +1,11 @@
 //! `States.MathAdd` and `States.MathRandom`.
 
+use fastrand::Rng;
 use serde_json::Value;
 
 use super::Arguments;
-use crate::random;
 
-/// Adds 32-bit integers; AWS rounds fractions to the nearest one.
+/// Adds 32-bit integers. AWS rounds fractions to the nearest integer.
 pub(super) fn add(arguments: Arguments<'_>) -> Result<Value, String> {
     let sum = rounded(arguments.number(0)?)?.checked_add(rounded(arguments.number(1)?)?);
     sum.map(Value::from).ok_or_else(|| "the sum does not fit in 32 bits".to_owned())
@@ -20,16 +20,16 @@ fn rounded(number: f64) -> Result<i32, String> {
     }
 }
 
-/// A whole number from `start` up to, but not including, `end`. The same seed gives the same number.
+/// Returns an integer from `start` (inclusive) to `end` (exclusive). The same seed returns the same number.
 pub(super) fn random(arguments: Arguments<'_>) -> Result<Value, String> {
     let (start, end) = (arguments.whole(0)?, arguments.whole(1)?);
-    let seed = match arguments.0.len() {
-        3 => arguments.whole(2)? as u64,
-        _ => random::seed(),
+    let mut rng = match arguments.0.len() {
+        3 => Rng::with_seed(arguments.whole(2)? as u64),
+        _ => Rng::new(),
     };
-    match u64::try_from(i128::from(end) - i128::from(start)) {
-        Ok(span) if span > 0 => Ok(Value::from(start.wrapping_add_unsigned(random::below(seed, span)))),
-        _ => Err("the start is not below the end".to_owned()),
+    match start < end {
+        true => Ok(Value::from(rng.i64(start..end))),
+        false => Err("the start is not below the end".to_owned()),
     }
 }
 
