@@ -11,7 +11,8 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use asl::{
-    Clock as _, Event, EventKind, ExecutionContext, Failure, History, Outcome, Resource, StateMachine, TaskCall, Tasks,
+    Clock as _, Event, EventKind, Execution, ExecutionContext, Failure, History, Outcome, Resource, StateMachine,
+    TaskCall, Tasks,
 };
 use async_trait::async_trait;
 use fuzz::{Random, Target};
@@ -189,9 +190,9 @@ fn run(machine: &StateMachine, input: &Value, seed: u64) -> Vec<Event> {
     };
     let stage =
         Stage { clock: VirtualClock::default(), random: Mutex::new(Random::new(seed)), events: Mutex::default() };
-    let (_switch, signal) = asl::stop_switch();
-    let execution = asl::execute_by(&stage.clock, machine, input.clone(), &context, &stage, &stage, signal);
-    let outcome = stage.clock.run(execution);
+    let execution = Execution::new(machine, &context, input.clone());
+    let execution = execution.tasks(&stage).history(&stage).clock(&stage.clock);
+    let outcome = stage.clock.run(execution.run());
     let events = stage.events.into_inner().expect("events");
     assert_sound(&events, outcome);
     events

@@ -1,32 +1,33 @@
-//! Runs a state machine whose tasks are answered by whoever reads the output, on a clock on which waits take no time.
+//! Runs a state machine on a virtual clock, on which waits take no time. Standard input answers its tasks.
 //!
 //! ```text
 //! execute DEFINITION.json '{"date": "2020-04-01"}' run-1
 //! ```
 //!
-//! Lines of JSON. On standard output what happens:
+//! Standard output has a line of JSON per state and task, and the outcome in the last line:
 //!
 //! ```text
 //! {"entered": "PlanRun", "second": 0}
 //! {"task": "PlanRun", "resource": "arn:aws:states:::lambda:invoke", "input": {...}, "second": 0}
-//! {"status": "SUCCEEDED", "output": {...}}          or FAILED, TIMED_OUT with "error" and "cause"; the last line
+//! {"status": "SUCCEEDED", "output": {...}}          or FAILED, TIMED_OUT with "error" and "cause"
 //! ```
 //!
-//! Behind each `task`, on standard input its answer, which may come some seconds of the machine's time later:
+//! After each `task`, a line of standard input has its answer. `after` is a delay in seconds of the virtual clock:
 //!
 //! ```text
 //! {"result": {"StatusCode": 200, "Payload": {}}}
 //! {"error": "QualityError", "cause": "12% of bids", "after": 30}
 //! ```
 //!
-//! With it the definitions can be tried by hand, and held against another interpreter that is given the same answers.
+//! This allows to try a definition by hand, and to compare this interpreter with another that gets the same answers.
 
 use std::error::Error;
 use std::io::{self, BufRead, Write};
 use std::time::Duration;
 
 use asl::{
-    Clock, Event, EventKind, ExecutionContext, Failure, History, Outcome, Resource, StateMachine, TaskCall, Tasks,
+    Clock, Event, EventKind, Execution, ExecutionContext, Failure, History, Outcome, Resource, StateMachine, TaskCall,
+    Tasks,
 };
 use async_trait::async_trait;
 use serde::Deserialize;
@@ -36,7 +37,7 @@ use serde_json::{Value, json};
 mod virtual_clock;
 use virtual_clock::{START, VirtualClock};
 
-/// What a task does, as the other side says.
+/// The answer of a task.
 #[derive(Deserialize)]
 #[serde(untagged)]
 enum Answer {
@@ -53,7 +54,7 @@ enum Answer {
     },
 }
 
-/// The other side of standard input and output.
+/// A dialogue on standard input and output.
 #[derive(Default)]
 struct Dialogue {
     clock: VirtualClock,
@@ -61,7 +62,7 @@ struct Dialogue {
 
 impl Dialogue {
     fn say(&self, line: &Value) {
-        // Nobody reads on: there is nothing left to do either.
+        // The reader has closed the pipe.
         writeln!(io::stdout().lock(), "{line}").unwrap_or_else(|_| std::process::exit(1));
     }
 
@@ -115,9 +116,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     };
 
     let dialogue = Dialogue::default();
-    let (_switch, signal) = asl::stop_switch();
-    let execution = asl::execute_by(&dialogue.clock, &machine, input, &context, &dialogue, &dialogue, signal);
-    let (status, failure) = match dialogue.clock.run(execution) {
+    let execution = Execution::new(&machine, &context, input);
+    let execution = execution.tasks(&dialogue).history(&dialogue).clock(&dialogue.clock);
+    let (status, failure) = match dialogue.clock.run(execution.run()) {
         Outcome::Succeeded(output) => {
             dialogue.say(&json!({ "status": "SUCCEEDED", "output": output }));
             return Ok(());

@@ -5,8 +5,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use chrono::{DateTime, SecondsFormat, Utc};
 
-/// Tells the time and lets it pass. [`execute`](crate::execute) goes by the computer's; a test may bring one of its own,
-/// on which an hour takes no time, to [`execute_by`](crate::execute_by).
+/// A source of time. [`SystemClock`] is the default; a test may use a virtual clock, on which an hour takes no time.
 #[async_trait]
 pub trait Clock: Send + Sync {
     /// The present moment.

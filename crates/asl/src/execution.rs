@@ -9,11 +9,11 @@ use crate::clock::{Clock, SystemClock, within};
 use crate::context::MapItem;
 use crate::definition::Workflow;
 use crate::failure::Fault;
-use crate::history::{EventKind, History};
+use crate::history::{EventKind, History, NoHistory};
 use crate::journal::{Journal, Line};
 use crate::state::Transition;
-use crate::stop::StopSignal;
-use crate::tasks::Tasks;
+use crate::stop::{StopSignal, stop_switch};
+use crate::tasks::{NoTasks, Tasks};
 use crate::{Failure, StateMachine};
 
 /// Who an execution is: what the context object `$$` says of it.
@@ -48,45 +48,77 @@ pub enum Outcome {
     Aborted(Failure),
 }
 
-/// Runs `machine` on `input` until it ends.
+/// An execution of a state machine, configured before it [runs](Execution::run).
 ///
-/// Each event is given to `history` as it happens; the last one says how the execution ended, as the outcome does.
-/// Dropping the future ends the execution where it is, without another event.
-pub async fn execute(
-    machine: &StateMachine,
+/// By default, each task fails, events are discarded, time is that of the [`SystemClock`], and nothing stops the
+/// execution.
+///
+/// ```
+/// # use asl::{Execution, ExecutionContext, Outcome, StateMachine};
+/// # async fn run(machine: &StateMachine, context: &ExecutionContext) {
+/// let outcome = Execution::new(machine, context, serde_json::json!({ "day": "2020-04-01" })).run().await;
+/// # }
+/// ```
+#[must_use = "an execution does nothing until it runs"]
+pub struct Execution<'a> {
+    machine: &'a StateMachine,
+    context: &'a ExecutionContext,
     input: Value,
-    context: &ExecutionContext,
-    tasks: &dyn Tasks,
-    history: &dyn History,
+    tasks: &'a dyn Tasks,
+    history: &'a dyn History,
+    clock: &'a dyn Clock,
     stop: StopSignal,
-) -> Outcome {
-    execute_by(&SystemClock, machine, input, context, tasks, history, stop).await
 }
 
-/// As [`execute`], with waits, retry delays, timeouts and timestamps that go by `clock`.
-pub async fn execute_by(
-    clock: &dyn Clock,
-    machine: &StateMachine,
-    input: Value,
-    context: &ExecutionContext,
-    tasks: &dyn Tasks,
-    history: &dyn History,
-    stop: StopSignal,
-) -> Outcome {
-    let run = Run { execution: context, input: &input, tasks, journal: Journal::new(history, clock), clock };
-    let started = EventKind::ExecutionStarted { input: input.clone(), role_arn: context.role_arn.clone() };
-    run.journal.append(0, started);
-    // AWS has the first state follow from nothing, and not from the start of the execution.
-    let line = Line::after(0);
-    let outcome = run.outcome(machine, &line, stop).await;
-    let (previous, last) = match outcome.clone() {
-        Outcome::Succeeded(output) => (line.previous(), EventKind::ExecutionSucceeded(output)),
-        Outcome::Failed(why) => (line.previous(), EventKind::ExecutionFailed(why)),
-        Outcome::TimedOut(why) => (0, EventKind::ExecutionTimedOut(why)),
-        Outcome::Aborted(why) => (0, EventKind::ExecutionAborted(why)),
-    };
-    run.journal.append(previous, last);
-    outcome
+impl<'a> Execution<'a> {
+    /// Creates an execution of `machine` on `input`. Paths read its identity from `context`.
+    pub fn new(machine: &'a StateMachine, context: &'a ExecutionContext, input: Value) -> Self {
+        let (_, never) = stop_switch();
+        Self { machine, context, input, tasks: &NoTasks, history: &NoHistory, clock: &SystemClock, stop: never }
+    }
+
+    /// Sets the implementation of tasks.
+    pub fn tasks(self, tasks: &'a dyn Tasks) -> Self {
+        Self { tasks, ..self }
+    }
+
+    /// Sets the receiver of events.
+    pub fn history(self, history: &'a dyn History) -> Self {
+        Self { history, ..self }
+    }
+
+    /// Sets the clock of waits, retry delays, timeouts and timestamps.
+    pub fn clock(self, clock: &'a dyn Clock) -> Self {
+        Self { clock, ..self }
+    }
+
+    /// Sets the signal that stops the execution.
+    pub fn stop_on(self, stop: StopSignal) -> Self {
+        Self { stop, ..self }
+    }
+
+    /// Runs the execution to its end.
+    ///
+    /// The history receives each event as it happens, the last of which tells the outcome. Dropping the future cancels
+    /// the execution without another event.
+    pub async fn run(self) -> Outcome {
+        let (context, input) = (self.context, &self.input);
+        let journal = Journal::new(self.history, self.clock);
+        let run = Run { execution: context, input, tasks: self.tasks, journal, clock: self.clock };
+        let started = EventKind::ExecutionStarted { input: input.clone(), role_arn: context.role_arn.clone() };
+        run.journal.append(0, started);
+        // On AWS the first state follows from event 0, not from `ExecutionStarted`.
+        let line = Line::after(0);
+        let outcome = run.outcome(self.machine, &line, self.stop).await;
+        let (previous, last) = match outcome.clone() {
+            Outcome::Succeeded(output) => (line.previous(), EventKind::ExecutionSucceeded(output)),
+            Outcome::Failed(why) => (line.previous(), EventKind::ExecutionFailed(why)),
+            Outcome::TimedOut(why) => (0, EventKind::ExecutionTimedOut(why)),
+            Outcome::Aborted(why) => (0, EventKind::ExecutionAborted(why)),
+        };
+        run.journal.append(previous, last);
+        outcome
+    }
 }
 
 /// What all states of an execution share.

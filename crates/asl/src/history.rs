@@ -76,6 +76,13 @@ pub enum StateType {
     Fail,
 }
 
+/// The history of an execution that keeps none.
+pub(crate) struct NoHistory;
+
+impl History for NoHistory {
+    fn record(&self, _: Event) {}
+}
+
 impl fmt::Display for StateType {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Debug::fmt(self, f)

@@ -6,12 +6,12 @@
 //! of the errors, are those of AWS.
 //!
 //! - [`StateMachine::parse`] reads a definition and refuses it with the place of the fault.
-//! - [`execute`] runs it. A [`StopSwitch`] stops it from outside.
+//! - [`Execution`] runs a state machine. A [`StopSwitch`] stops it.
 //!
 //! ```
 //! use std::sync::Mutex;
 //!
-//! use asl::{Event, ExecutionContext, Failure, History, Outcome, Resource, StateMachine, TaskCall, Tasks};
+//! use asl::{Event, Execution, ExecutionContext, Failure, History, Outcome, Resource, StateMachine, TaskCall, Tasks};
 //! use serde_json::{Value, json};
 //!
 //! struct Functions;
@@ -63,9 +63,9 @@
 //!     state_machine_name: "upload".into(),
 //!     region: "us-east-1".into(),
 //! };
-//! let (_switch, signal) = asl::stop_switch();
 //! let events = Events::default();
-//! let outcome = asl::execute(&machine, json!({ "day": "2020-04-01" }), &context, &Functions, &events, signal).await;
+//! let execution = Execution::new(&machine, &context, json!({ "day": "2020-04-01" }));
+//! let outcome = execution.tasks(&Functions).history(&events).run().await;
 //!
 //! assert_eq!(outcome, Outcome::Succeeded(json!({ "files": 27, "day": "2020-04-01" })));
 //! let events = events.0.into_inner().unwrap();
@@ -136,7 +136,7 @@ mod template;
 
 pub use clock::{Clock, SystemClock};
 pub use definition::{DefinitionError, DefinitionErrorCode, StateMachine};
-pub use execution::{ExecutionContext, Outcome, execute, execute_by};
+pub use execution::{Execution, ExecutionContext, Outcome};
 pub use failure::Failure;
 pub use history::{Event, EventKind, History, Integration, Iteration, StateType};
 pub use stop::{StopSignal, StopSwitch, stop_switch};

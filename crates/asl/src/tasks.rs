@@ -6,6 +6,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use serde_json::Value;
 
+use crate::failure::name;
 use crate::{ExecutionContext, Failure};
 
 /// Does the work of Task states. The interpreter knows no service: what a resource means is decided here.
@@ -41,6 +42,16 @@ impl TaskCall<'_> {
     /// It becomes the `TaskSubmitted` event between `TaskStarted` and `TaskSucceeded`.
     pub fn submitted(&self, answer: &Value) {
         (self.on_submitted)(answer);
+    }
+}
+
+/// The tasks of an execution that has none: each fails.
+pub(crate) struct NoTasks;
+
+#[async_trait]
+impl Tasks for NoTasks {
+    async fn run(&self, resource: &Resource, _: Value, _: &TaskCall<'_>) -> Result<Value, Failure> {
+        Err(Failure::new(name::TASK_FAILED, format!("The execution has no tasks to run {resource}")))
     }
 }
 

@@ -1,4 +1,4 @@
-//! How data goes through states.
+//! The data flow of states.
 
 use asl::{Failure, Outcome};
 use serde_json::{Value, json};
@@ -168,7 +168,7 @@ fn payloads_over_256_kib_are_refused() {
     let huge = "x".repeat(300_000);
     let stage = Stage::new(move |_| ok(json!(huge)));
     let outcome = stage.run(crate::fakes::caught(task(json!({})), json!(["States.ALL"])), json!({}));
-    // So it was recorded on AWS, though its guide says that States.ALL does not catch it.
+    // Recorded on AWS, although its guide says that States.ALL does not catch it.
     let cause =
         "The state/task 'lambda' returned a result with a size exceeding the maximum number of bytes service limit.";
     assert_eq!(outcome, Outcome::Succeeded(json!({ "Error": "States.DataLimitExceeded", "Cause": cause })));

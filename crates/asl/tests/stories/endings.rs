@@ -1,12 +1,13 @@
-//! The ways in which an execution ends.
+//! The outcomes of an execution.
 
 use std::time::Duration;
 
-use asl::{Clock, Failure, Outcome};
+use asl::{Clock, Execution, Failure, Outcome};
 use futures::FutureExt;
 use serde_json::{Value, json};
 
 use crate::fakes::{Stage, context, machine, ok, only, task};
+use crate::virtual_clock::VirtualClock;
 
 #[test]
 fn fail_states_say_what_they_are_told() {
@@ -127,9 +128,8 @@ fn executions_run_on_tokio_by_the_computers_clock() {
         "States": { "Wait": { "Type": "Wait", "Timestamp": "2020-04-01T10:00:00Z", "Next": "Pass" }, "Pass": { "Type": "Pass", "End": true } },
     });
     let (machine, stage, context) = (machine(&definition), Stage::bare(), context());
-    let (_switch, signal) = asl::stop_switch();
     let before = chrono::Utc::now();
-    let outcome = runtime.block_on(asl::execute(&machine, json!({ "a": 1 }), &context, &stage, &stage, signal));
+    let outcome = runtime.block_on(Execution::new(&machine, &context, json!({ "a": 1 })).history(&stage).run());
     assert_eq!(outcome, Outcome::Succeeded(json!({ "a": 1 })));
     assert!(stage.events().iter().all(|event| event.timestamp >= before));
 }
@@ -141,10 +141,17 @@ fn an_execution_can_be_spawned() {
     let outcome = runtime.block_on(async {
         let execution = tokio::spawn(async move {
             let (stage, context) = (Stage::bare(), context());
-            let (_switch, signal) = asl::stop_switch();
-            asl::execute(&machine, json!(1), &context, &stage, &stage, signal).await
+            Execution::new(&machine, &context, json!(1)).tasks(&stage).history(&stage).run().await
         });
         execution.await.expect("no panic")
     });
     assert_eq!(outcome, Outcome::Succeeded(json!(1)));
+}
+
+#[test]
+fn without_tasks_each_task_fails() {
+    let (machine, context) = (machine(&only(task(json!({})))), context());
+    let outcome = VirtualClock::default().run(Execution::new(&machine, &context, json!({})).run());
+    let Outcome::Failed(failure) = outcome else { panic!("{outcome:?}") };
+    assert_eq!(failure.error.as_deref(), Some("States.TaskFailed"));
 }

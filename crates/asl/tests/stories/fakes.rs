@@ -1,10 +1,11 @@
-//! A machine on a virtual clock, with tasks made of closures and a history that remembers.
+//! A fixture that runs machines on a virtual clock, answers tasks by a closure, and records calls and events.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use asl::{
-    Clock, Event, ExecutionContext, Failure, History, Outcome, Resource, StateMachine, StopSwitch, TaskCall, Tasks,
+    Clock, Event, Execution, ExecutionContext, Failure, History, Outcome, Resource, StateMachine, StopSwitch, TaskCall,
+    Tasks,
 };
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
@@ -13,7 +14,7 @@ use serde_json::{Value, json};
 
 use crate::virtual_clock::VirtualClock;
 
-/// What a fake task answers: after how long, and what.
+/// The response of a fake task, and its delay.
 pub struct Answer {
     after: Duration,
     result: Result<Value, Failure>,
@@ -28,13 +29,13 @@ pub fn fails(error: &str) -> Answer {
 }
 
 impl Answer {
-    /// The same, later.
+    /// Delays the answer.
     pub fn after_seconds(self, seconds: u64) -> Self {
         Self { after: Duration::from_secs(seconds), ..self }
     }
 }
 
-/// One call that a fake task was given.
+/// A call of a fake task.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Called {
     pub state: String,
@@ -47,12 +48,12 @@ pub struct Called {
 
 type Reply = dyn Fn(&Called) -> Answer + Send + Sync;
 
-/// Everything that an execution needs, and what it leaves behind.
+/// The clock, tasks and history of an execution.
 pub struct Stage {
     pub clock: VirtualClock,
     pub calls: Mutex<Vec<Called>>,
     pub events: Mutex<Vec<Event>>,
-    /// Names of the states whose tasks were given up before they answered.
+    /// The states whose tasks were cancelled.
     pub dropped: Arc<Mutex<Vec<String>>>,
     reply: Box<Reply>,
 }
@@ -68,19 +69,18 @@ impl Stage {
         }
     }
 
-    /// A stage for machines without tasks.
+    /// Creates a stage for machines without tasks.
     pub fn bare() -> Self {
         Self::new(|called| panic!("{called:?} is not expected"))
     }
 
     pub fn run(&self, definition: Value, input: Value) -> Outcome {
-        let (_switch, signal) = asl::stop_switch();
         let machine = machine(&definition);
         let context = context();
-        self.clock.run(asl::execute_by(&self.clock, &machine, input, &context, self, self, signal))
+        self.clock.run(self.execution(&machine, &context, input).run())
     }
 
-    /// Runs a machine beside something that may stop it.
+    /// Runs a machine concurrently with a future that may stop it.
     pub fn run_beside<'a>(
         &'a self,
         definition: Value,
@@ -89,9 +89,18 @@ impl Stage {
         let (switch, signal) = asl::stop_switch();
         let machine = machine(&definition);
         let context = context();
-        let execution = asl::execute_by(&self.clock, &machine, json!({}), &context, self, self, signal);
+        let execution = self.execution(&machine, &context, json!({})).stop_on(signal).run();
         let both = futures::future::join(execution, beside(switch));
         self.clock.run(both).0
+    }
+
+    fn execution<'a>(
+        &'a self,
+        machine: &'a StateMachine,
+        context: &'a ExecutionContext,
+        input: Value,
+    ) -> Execution<'a> {
+        Execution::new(machine, context, input).tasks(self).history(self).clock(&self.clock)
     }
 
     pub fn calls(&self) -> Vec<Called> {
@@ -102,18 +111,18 @@ impl Stage {
         self.events.lock().expect("events").clone()
     }
 
-    /// The history in short: `"2 <- 0 PassStateEntered"`.
+    /// Returns the events as `"2 <- 0 PassStateEntered"`: id, previous id and type.
     pub fn story(&self) -> Vec<String> {
         let short = |event: &Event| format!("{} <- {} {}", event.id, event.previous_event_id, event.kind.type_name());
         self.events().iter().map(short).collect()
     }
 
-    /// The types of the events, in order.
+    /// Returns the types of the events, in order.
     pub fn types(&self) -> Vec<String> {
         self.events().iter().map(|event| event.kind.type_name()).collect()
     }
 
-    /// The details of the only event of a type.
+    /// Returns the details of the only event of a type.
     pub fn details(&self, event_type: &str) -> Value {
         let of_type = self.events().into_iter().filter(|event| event.kind.type_name() == event_type);
         let events: Vec<Value> = of_type.map(|event| serde_json::to_value(event).expect("JSON")).collect();
@@ -145,7 +154,7 @@ pub fn context() -> ExecutionContext {
     }
 }
 
-/// Notes the name of a task that is dropped before it is disarmed.
+/// Records the state of a task that is dropped before it completes.
 struct DropNote {
     state: Option<String>,
     dropped: Arc<Mutex<Vec<String>>>,
@@ -189,13 +198,13 @@ impl History for Stage {
     }
 }
 
-/// A task of the Lambda integration that ends the workflow, with more fields.
+/// Returns a task of the Lambda integration that ends the workflow, with more fields.
 pub fn task(more: Value) -> Value {
     let base = json!({ "Type": "Task", "Resource": "arn:aws:states:::lambda:invoke", "End": true });
     merged(base, more)
 }
 
-/// An object with the fields of another put in; `null` takes a field out.
+/// Merges the fields of another object into an object. `null` removes a field.
 pub fn merged(mut base: Value, more: Value) -> Value {
     let fields = base.as_object_mut().expect("an object");
     for (field, value) in more.as_object().expect("an object") {
@@ -207,12 +216,12 @@ pub fn merged(mut base: Value, more: Value) -> Value {
     base
 }
 
-/// A machine whose only state is `S`.
+/// Returns a machine whose only state is `S`.
 pub fn only(state: Value) -> Value {
     json!({ "StartAt": "S", "States": { "S": state } })
 }
 
-/// A machine of the state `S`, whose failures are caught by a Pass state `Caught`.
+/// Returns a machine of the state `S`, whose failures are caught by a Pass state `Caught`.
 pub fn caught(mut state: Value, errors: Value) -> Value {
     state["Catch"] = json!([{ "ErrorEquals": errors, "Next": "Caught" }]);
     json!({ "StartAt": "S", "States": { "S": state, "Caught": { "Type": "Pass", "End": true } } })

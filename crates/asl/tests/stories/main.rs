@@ -1,4 +1,4 @@
-//! Whole executions, told as stories: what a machine does, and what its history says.
+//! Whole executions: the outcome of a machine, the calls of its tasks, and its history.
 
 mod data;
 mod endings;

@@ -1,4 +1,4 @@
-//! Iterations.
+//! The iterations of Map states.
 
 use asl::{Failure, Outcome};
 use serde_json::{Value, json};

@@ -1,4 +1,4 @@
-//! Branches.
+//! The branches of Parallel states.
 
 use asl::{Failure, Outcome};
 use serde_json::{Value, json};

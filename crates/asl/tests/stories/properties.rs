@@ -1,4 +1,4 @@
-//! What holds for every definition and every input: nothing panics, everything ends, and the history is sound.
+//! Properties of all definitions and inputs: no panic, each execution ends, and its history is consistent.
 
 use asl::{EventKind, Outcome, StateMachine};
 use proptest::prelude::*;
@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 
 use crate::fakes::{Stage, fails, ok};
 
-/// A machine with a state of every type and most fields, to be broken at random places.
+/// Returns a machine with a state of each type and most fields, for mutation.
 fn rich_machine() -> Value {
     json!({
         "Comment": "Everything at once",
@@ -69,7 +69,7 @@ fn rich_machine() -> Value {
     })
 }
 
-/// Values that break things: wrong types, paths, calls, names of states.
+/// Generates mutations: values of wrong types, paths, calls, names of states.
 fn disruptive() -> impl Strategy<Value = Value> {
     let texts = select(vec![
         "",
@@ -122,7 +122,7 @@ fn any_json() -> impl Strategy<Value = Value> {
     })
 }
 
-/// Inputs near to what the rich machine expects, and others.
+/// Generates inputs similar to those that the rich machine expects, and others.
 fn input() -> impl Strategy<Value = Value> {
     let item = prop_oneof![(-2_i64..9).prop_map(Value::from), Just(json!("abc")), Just(json!(null)), any_json()];
     let expected =
@@ -130,7 +130,7 @@ fn input() -> impl Strategy<Value = Value> {
     prop_oneof![4 => expected, 1 => any_json()]
 }
 
-/// A way to answer: by a number that says what the task with the same number does.
+/// Generates the answers of the tasks, each as a number.
 fn answers() -> impl Strategy<Value = Vec<u8>> {
     prop::collection::vec(any::<u8>(), 1..8)
 }
@@ -158,7 +158,7 @@ fn disrupt(definition: &mut Value, at: Index, replacement: Value) {
     }
 }
 
-/// The places of all nodes below the root.
+/// Returns the JSON pointers of all nodes below the root.
 fn pointers(value: &Value, here: String) -> Vec<String> {
     let children: Vec<(String, &Value)> = match value {
         Value::Object(fields) => {
@@ -175,7 +175,7 @@ fn pointers(value: &Value, here: String) -> Vec<String> {
     below.collect()
 }
 
-/// Checks what every history has to be.
+/// Checks the invariants of a history.
 fn assert_sound(stage: &Stage, outcome: &Outcome) {
     let events = stage.events();
     for (at, event) in events.iter().enumerate() {

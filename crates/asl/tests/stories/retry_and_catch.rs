@@ -1,4 +1,4 @@
-//! Trying again, and giving up well.
+//! Retries and catchers.
 
 use asl::{Failure, Outcome};
 use serde_json::{Value, json};

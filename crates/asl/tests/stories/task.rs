@@ -1,4 +1,4 @@
-//! What tasks are given, and their time limits.
+//! The arguments of tasks, and their time limits.
 
 use std::time::Duration;
 

@@ -1,7 +1,7 @@
-//! A clock on which time passes only while nothing else happens, and then at once.
+//! A virtual clock for deterministic tests: a year takes no time, and each run is scheduled in the same order.
 //!
-//! The clock runs the test's future itself. When the future can make no progress, the clock moves on to the moment that
-//! the next sleeper waits for. A year takes no time, and every run takes the same turns.
+//! The clock polls the test's future itself. When the future can make no progress, the clock advances to the end of the
+//! next sleep.
 
 use std::collections::BTreeMap;
 use std::pin::{Pin, pin};
@@ -14,7 +14,7 @@ use asl::Clock;
 use async_trait::async_trait;
 use chrono::{DateTime, TimeDelta, Utc};
 
-/// When the clock starts.
+/// The start of the clock.
 pub const START: &str = "2020-04-01T10:00:00Z";
 
 #[derive(Default)]
@@ -22,19 +22,19 @@ pub struct VirtualClock(Mutex<State>);
 
 #[derive(Default)]
 struct State {
-    /// Since the start.
+    /// The time since the start.
     now: Duration,
     sleepers: BTreeMap<(Duration, u64), Option<Waker>>,
     next_sleeper: u64,
 }
 
 impl VirtualClock {
-    /// How much time has passed.
+    /// Returns the time since the start.
     pub fn elapsed(&self) -> Duration {
         self.state().now
     }
 
-    /// Runs a future to its end.
+    /// Runs a future to completion.
     pub fn run<F: Future>(&self, future: F) -> F::Output {
         let mut future = pin!(future);
         let woken = Arc::new(Woken::default());
@@ -44,7 +44,7 @@ impl VirtualClock {
                 return output;
             }
             if !woken.0.swap(false, Ordering::SeqCst) {
-                self.move_on();
+                self.advance();
             }
         }
     }
@@ -57,9 +57,9 @@ impl VirtualClock {
         Sleep { clock: self, sleeper }
     }
 
-    fn move_on(&self) {
+    fn advance(&self) {
         let mut state = self.state();
-        let next = state.sleepers.first_key_value().map(|((moment, _), _)| *moment);
+        let next = state.sleepers.first_key_value().map(|((time, _), _)| *time);
         state.now = next.expect("nothing to wait for: the future would never end");
         let now = state.now;
         let due = state.sleepers.range_mut(..=(now, u64::MAX));

@@ -1,4 +1,4 @@
-//! Waiting.
+//! Wait states.
 
 use asl::Outcome;
 use serde_json::{Value, json};
@@ -60,7 +60,7 @@ fn waits_for_something_else_fail() {
     }
 }
 
-/// The clock of the stories starts at 2020-04-01T10:00:00Z.
+/// The virtual clock starts at 2020-04-01T10:00:00Z.
 #[test]
 fn a_wait_of_more_than_2_to_the_31_seconds_fails_at_once() {
     let longest = u64::from(i32::MAX.unsigned_abs());

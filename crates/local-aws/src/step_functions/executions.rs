@@ -364,7 +364,8 @@ impl StepFunctions {
             let tasks = ServiceTasks::new(Arc::clone(&service));
             let recorder = Recorder::new(&service.state, &arn);
             let mut interpreted = tokio::spawn(async move {
-                asl::execute_by(&clock, &definition, input, &context, &tasks, &recorder, stopped).await
+                let execution = asl::Execution::new(&definition, &context, input).tasks(&tasks).history(&recorder);
+                execution.clock(&clock).stop_on(stopped).run().await
             });
             let outcome = tokio::select! {
                 outcome = &mut interpreted => Some(outcome),
