@@ -1,12 +1,15 @@
-//! Runs state machines written in the [Amazon States Language](https://states-language.net/spec.html), as AWS Step
+//! An interpreter of the [Amazon States Language](https://states-language.net/spec.html) that behaves as AWS Step
 //! Functions does.
 //!
-//! It is the language alone, and knows no AWS service. What a Task state does is up to a [`Tasks`]; what happened is told
-//! to a [`History`], in the very events that GetExecutionHistory gives: their types, order, ids and details, and the words
-//! of the errors, are those of AWS.
+//! It implements the language only, and knows no AWS service. The work of Task states is done by an implementation of
+//! [`Tasks`]; events are recorded by a [`History`]. Types, order, ids and details of the events, and the messages of
+//! errors, are those of AWS's GetExecutionHistory.
 //!
-//! - [`StateMachine::parse`] reads a definition and refuses it with the place of the fault.
+//! - [`StateMachine::parse`] parses a definition. An error has its location.
 //! - [`Execution`] runs a state machine. A [`StopSwitch`] stops it.
+//!
+//! The modules are layers, each of which imports only those before it: `syntax` (fields, errors, limits), `data` (paths,
+//! intrinsic functions, templates, choice rules), `model` (definitions) and `run` (executions).
 //!
 //! ```
 //! use std::sync::Mutex;
@@ -77,73 +80,63 @@
 //!
 //! # What is supported
 //!
-//! | of the specification | |
+//! | part of the specification | support |
 //! |---|---|
 //! | Query language | JSONPath. **JSONata is refused**, and with it variables (`Assign`, `$name`), `Arguments` and `Output` |
 //! | Machine | `StartAt`, `States`, `TimeoutSeconds`, `Comment`, `Version` |
-//! | Task | all but `Credentials`. Resources: functions by ARN, and service integrations; **activities and `.waitForTaskToken` are refused**. A heartbeat is checked and told to the history; nothing here could miss one |
+//! | Task | all but `Credentials`. Resources: functions by ARN, and service integrations; **activities and `.waitForTaskToken` are refused**. `HeartbeatSeconds` is checked and recorded in the history, but no heartbeat can be missed |
 //! | Choice | all comparison operators, their `Path` forms, `And`, `Or`, `Not`, `Default` |
 //! | Wait | `Seconds`, `SecondsPath`, `Timestamp`, `TimestampPath` |
-//! | Map | inline: `ItemProcessor` or `Iterator`, `ItemsPath`, `ItemSelector` or `Parameters`, `MaxConcurrency(Path)`, at most 40 at a time. **The distributed mode is refused** (`ItemReader`, `ItemBatcher`, `ResultWriter`, tolerated failures) |
+//! | Map | inline: `ItemProcessor` or `Iterator`, `ItemsPath`, `ItemSelector` or `Parameters`, `MaxConcurrency(Path)`, at most 40 concurrent iterations. **The distributed mode is refused** (`ItemReader`, `ItemBatcher`, `ResultWriter`, tolerated failures) |
 //! | Parallel, Pass, Succeed, Fail | all |
-//! | Data flow | `InputPath`, `Parameters`, `ResultSelector`, `ResultPath`, `OutputPath`, `null` where it may be |
+//! | Data flow | `InputPath`, `Parameters`, `ResultSelector`, `ResultPath`, `OutputPath`, `null` where AWS allows it |
 //! | Retry | all: `ErrorEquals`, `IntervalSeconds`, `MaxAttempts`, `BackoffRate`, `MaxDelaySeconds`, `JitterStrategy` |
 //! | Catch | `ErrorEquals`, `Next`, `ResultPath` |
-//! | Paths | `$.a['b'][0]` and `$.a-b` as AWS reads them; wildcards, slices, lists, descents and filters as RFC 9535 does; no functions such as `length()`. In a filter no list, and one descent |
+//! | Paths | `$.a['b'][0]` and `$.a-b` as on AWS; wildcards, slices, lists, descents and filters as in RFC 9535; no functions such as `length()`. A filter may have one descent and no list |
 //! | Context object | `Execution`, `State`, `StateMachine`, `Map.Item`; no `Task.Token` |
 //! | Intrinsic functions | all 18 `States.*` |
-//! | Checks of a definition | fields and their values, targets, unreachable states, missing ends, duplicate names; fields that AWS knows and this crate does not are refused and never ignored |
+//! | Checks of a definition | fields and their values, targets, unreachable states, missing ends, duplicate names; fields that this crate does not support are refused, never ignored |
 //!
 //! # Where AWS departs from the specification
 //!
-//! AWS is followed, not the text:
+//! This crate behaves as AWS does where AWS differs:
 //!
-//! - A path that finds nothing, an intrinsic function that fails and a Choice that nothing matches are all
+//! - A path that selects nothing, an intrinsic function that fails and a Choice without a matching rule are all
 //!   `States.Runtime`, which is neither retried nor caught. The specification's `States.ParameterPathFailure`,
-//!   `States.IntrinsicFailure` and `States.NoChoiceMatched` may be named in `ErrorEquals`, but never occur.
-//! - A path that can name many nodes gives an empty array where it names none, also where a step before the wildcard,
+//!   `States.IntrinsicFailure` and `States.NoChoiceMatched` are allowed in `ErrorEquals`, but never occur.
+//! - A path that can select several nodes returns an empty array if it selects none, also if a step before the wildcard,
 //!   slice or filter is missing.
 //! - A Wait state of more than 2^31 - 1 seconds (24,855 days) fails when it is entered, with `States.Runtime`.
 //! - A failed branch keeps its own error name, and is not renamed `States.BranchFailed`.
-//! - The result of a task over 256 KiB is `States.DataLimitExceeded`, which `States.ALL` catches (so recorded on AWS; its
-//!   guide says otherwise). Where the output of a state is over the limit, the execution fails.
-//! - The intrinsic functions have AWS's habits: `States.StringSplit` drops empty pieces, `States.ArrayRange` drops
-//!   fractions where `States.MathAdd` rounds them, `States.Base64Decode` forgives what is not Base64.
+//! - The result of a task over 256 KiB is `States.DataLimitExceeded`, which `States.ALL` catches (recorded on AWS; its guide
+//!   says otherwise). If the output of a state is over the limit, the execution fails.
+//! - `States.StringSplit` drops empty pieces, `States.ArrayRange` truncates fractions while `States.MathAdd` rounds them,
+//!   and `States.Base64Decode` skips characters that are not Base64.
 //! - An execution ends when its history reaches 25,000 events.
 //!
-//! What AWS does not publish, and is our own: that `States.BranchFailed` in a Parallel state's `ErrorEquals` matches every
-//! failure of a branch; the numbers that a seed gives in `States.MathRandom`; the words of some refusals; a limit of 127
-//! levels to how deep a payload may nest; and that a path which would look at or copy many times a payload
-//! (`$..*..*..*`) is `States.Runtime`.
+//! Where AWS documents nothing, this crate decides:
+//!
+//! - `States.BranchFailed` in a Parallel state's `ErrorEquals` matches each failure of a branch.
+//! - `States.MathRandom` returns other numbers for a seed than AWS does.
+//! - Some messages of definition errors are its own.
+//! - A payload is nested at most 127 levels deep.
+//! - A path that would visit or copy many times the nodes of a payload (`$..*..*..*`) is `States.Runtime`.
 
-mod catch;
-mod clock;
-mod context;
-mod data_flow;
-mod definition;
-mod error_names;
-mod execution;
-mod failure;
-mod history;
-mod intrinsic;
-mod journal;
-mod path;
-mod retry;
-mod state;
-mod stop;
-mod tasks;
-mod template;
+mod data;
+mod model;
+mod run;
+mod syntax;
 
-pub use clock::{Clock, SystemClock};
-pub use definition::{DefinitionError, DefinitionErrorCode, StateMachine};
-pub use execution::{Execution, ExecutionContext, Outcome};
-pub use failure::Failure;
-pub use history::{Event, EventKind, History, Integration, Iteration, StateType};
-pub use stop::{StopSignal, StopSwitch, stop_switch};
-pub use tasks::{Resource, TaskCall, Tasks};
+pub use data::ExecutionContext;
+pub use model::{Resource, StateMachine};
+pub use run::{
+    Clock, Event, EventKind, Execution, History, Integration, Iteration, Outcome, StateType, StopSignal, StopSwitch,
+    SystemClock, TaskCall, Tasks, stop_switch,
+};
+pub use syntax::{DefinitionError, DefinitionErrorCode, Failure};
 
-/// What the fuzz targets look up paths with. No part of the interface.
+/// Path queries for the fuzz targets. Not part of the API.
 #[doc(hidden)]
 pub mod fuzzing {
-    pub use crate::path::fuzzing::{canonical, find};
+    pub use crate::data::fuzzing::{canonical, find};
 }

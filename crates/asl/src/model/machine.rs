@@ -1,0 +1,58 @@
+//! The top level of a definition.
+
+use std::collections::HashSet;
+use std::time::Duration;
+
+use super::workflow::Workflow;
+use crate::syntax::{DefinitionError, Fields, MAX_SECONDS};
+
+/// A parsed and checked state machine.
+#[derive(Clone, Debug)]
+pub struct StateMachine {
+    comment: Option<String>,
+    pub(crate) timeout: Option<Duration>,
+    pub(crate) workflow: Workflow,
+}
+
+impl StateMachine {
+    /// Parses a definition in the Amazon States Language (JSON) and checks it as CreateStateMachine does.
+    ///
+    /// # Errors
+    /// Returns the first error found, with the location of its field.
+    ///
+    /// ```
+    /// let error = asl::StateMachine::parse(
+    ///     r#"{ "StartAt": "Look", "States": { "Look": { "Type": "Pass", "Next": "Leap" } } }"#,
+    /// )
+    /// .unwrap_err();
+    /// assert_eq!(error.location, "/States/Look/Next");
+    /// assert_eq!(
+    ///     error.to_string(),
+    ///     "MISSING_TRANSITION_TARGET: Missing 'Next' target: Leap at /States/Look/Next"
+    /// );
+    /// ```
+    pub fn parse(definition: &str) -> Result<Self, DefinitionError> {
+        let json = serde_json::from_str(definition).map_err(|why| DefinitionError::json(&why))?;
+        let mut fields = Fields::parse(json, "")?;
+        let comment = fields.text("Comment")?;
+        fields.query_language()?;
+        if let Some(version) = fields.text("Version")?
+            && version != "1.0"
+        {
+            let message = format!("Version '{version}' is not known: use '1.0'");
+            return Err(fields.error("Version", message));
+        }
+        let timeout = fields.whole("TimeoutSeconds", 1..=MAX_SECONDS)?;
+        let workflow = Workflow::parse(&mut fields, &mut HashSet::new())?;
+        fields.finish()?;
+        Ok(Self { comment, timeout: timeout.map(Duration::from_secs), workflow })
+    }
+
+    /// The definition's top-level `Comment`.
+    pub fn comment(&self) -> Option<&str> {
+        self.comment.as_deref()
+    }
+}
+
+#[cfg(test)]
+mod tests;

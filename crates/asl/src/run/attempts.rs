@@ -1,0 +1,90 @@
+//! Attempts of Task, Map and Parallel states: data flow, retries and catchers around the work itself.
+
+use futures::future::BoxFuture;
+use serde_json::Value;
+
+use super::fault::Fault;
+use super::history::EventKind;
+use super::retries::Retries;
+use super::visit::{Exit, Visit};
+use crate::data::{Context, within_limit};
+use crate::model::{Frame, Transition};
+use crate::syntax::Failure;
+
+/// The work of a state.
+pub(super) trait Work: Send + Sync {
+    /// Attempts the work once.
+    fn attempt<'a>(&'a self, attempt: Attempt<'a>) -> BoxFuture<'a, Result<Value, Fault>>;
+
+    /// The event that records that no retry is left.
+    fn failed_event(&self) -> Option<EventKind>;
+
+    /// Returns whether a failure of the work is that of a branch, which `States.BranchFailed` matches.
+    fn has_branches(&self) -> bool;
+}
+
+/// One attempt of the work.
+#[derive(Clone, Copy)]
+pub(super) struct Attempt<'a> {
+    pub(super) visit: &'a Visit<'a>,
+    pub(super) context: &'a Context<'a>,
+    /// The state's input after `InputPath`.
+    pub(super) filtered: &'a Value,
+    /// The state's input after `InputPath` and `Parameters`.
+    pub(super) effective: &'a Value,
+    pub(super) retry_count: u32,
+}
+
+impl Frame {
+    /// Does the work, with retries. If none is left, the first catcher that matches decides the next state.
+    pub(super) async fn run(&self, work: &dyn Work, raw: Value, visit: &Visit<'_>) -> Result<Exit, Fault> {
+        let mut retries = Retries::new(&self.retry);
+        loop {
+            let failure = match self.attempt(work, &raw, visit, retries.count()).await {
+                Ok(output) => {
+                    return Ok(Exit { transition: self.transition, output });
+                }
+                Err(Fault::Failed(failure)) => failure,
+                Err(fatal) => return Err(fatal),
+            };
+            match retries.next(&failure, work.has_branches()) {
+                Some(delay) => visit.scope.environment.clock.sleep(delay).await,
+                None => return self.fail(work, raw, failure, visit),
+            }
+        }
+    }
+
+    async fn attempt(&self, work: &dyn Work, raw: &Value, visit: &Visit<'_>, retry_count: u32) -> Result<Value, Fault> {
+        let context = visit.context(Some(retry_count));
+        let filtered = visit.evaluate(raw, &context, |data| self.filters.input(data))?;
+        let effective = match &self.parameters {
+            Some(template) => visit.evaluate(&filtered, &context, |data| template.render(data))?,
+            None => filtered.clone(),
+        };
+        if !within_limit(&effective) {
+            return Err(Fault::Failed(Failure::data_limit(visit.state)));
+        }
+        let attempt = Attempt { visit, context: &context, filtered: &filtered, effective: &effective, retry_count };
+        let result = work.attempt(attempt).await?;
+        let result = match &self.selector {
+            Some(template) => visit.evaluate(&result, &context, |data| template.render(data))?,
+            None => result,
+        };
+        let combined = self.result_path.insert(raw.clone(), result).map_err(|why| visit.result_path_failure(why))?;
+        visit.evaluate(&combined, &context, |data| self.filters.output(data))
+    }
+
+    fn fail(&self, work: &dyn Work, raw: Value, failure: Failure, visit: &Visit<'_>) -> Result<Exit, Fault> {
+        if let Some(event) = work.failed_event() {
+            visit.record(event)?;
+        }
+        let in_branch = work.has_branches();
+        let catcher = self.catch.iter().find(|catcher| catcher.errors.matches(&failure, in_branch));
+        let Some(catcher) = catcher else {
+            return Err(Fault::Failed(failure));
+        };
+        let output =
+            catcher.result_path.insert(raw, failure.error_output()).map_err(|why| visit.result_path_failure(why))?;
+        Ok(Exit { transition: Transition::Next(catcher.next), output })
+    }
+}

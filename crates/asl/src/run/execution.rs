@@ -1,0 +1,124 @@
+//! One execution of a state machine, from its input to its outcome.
+
+use serde_json::Value;
+
+use super::clock::{Clock, SystemClock, with_timeout};
+use super::fault::Fault;
+use super::history::{EventKind, History, NoHistory};
+use super::journal::{EventChain, Journal};
+use super::scope::{Environment, Scope};
+use super::stop::{StopSignal, stop_switch};
+use super::tasks::{NoTasks, Tasks};
+use crate::data::ExecutionContext;
+use crate::model::StateMachine;
+use crate::syntax::Failure;
+
+/// The outcome of an execution.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Outcome {
+    /// It succeeded with this output.
+    Succeeded(Value),
+    /// A state failed and no Catch handled the failure, or a Fail state was reached.
+    Failed(Failure),
+    /// The machine's `TimeoutSeconds` expired. As on AWS the failure is empty.
+    TimedOut(Failure),
+    /// It was stopped by its [`StopSwitch`](crate::StopSwitch), for this reason.
+    Aborted(Failure),
+}
+
+/// An execution of a state machine, configured before it [runs](Execution::run).
+///
+/// By default, each task fails, events are discarded, time is that of the [`SystemClock`], and nothing stops the
+/// execution.
+///
+/// ```
+/// # use asl::{Execution, ExecutionContext, Outcome, StateMachine};
+/// # async fn run(machine: &StateMachine, context: &ExecutionContext) {
+/// let outcome = Execution::new(machine, context, serde_json::json!({ "day": "2020-04-01" })).run().await;
+/// # }
+/// ```
+#[must_use = "an execution does nothing until it runs"]
+pub struct Execution<'a> {
+    machine: &'a StateMachine,
+    context: &'a ExecutionContext,
+    input: Value,
+    tasks: &'a dyn Tasks,
+    history: &'a dyn History,
+    clock: &'a dyn Clock,
+    stop: StopSignal,
+}
+
+impl<'a> Execution<'a> {
+    /// Creates an execution of `machine` on `input`. Paths read its identity from `context`.
+    pub fn new(machine: &'a StateMachine, context: &'a ExecutionContext, input: Value) -> Self {
+        let (_, never) = stop_switch();
+        Self { machine, context, input, tasks: &NoTasks, history: &NoHistory, clock: &SystemClock, stop: never }
+    }
+
+    /// Sets the implementation of tasks.
+    pub fn tasks(self, tasks: &'a dyn Tasks) -> Self {
+        Self { tasks, ..self }
+    }
+
+    /// Sets the receiver of events.
+    pub fn history(self, history: &'a dyn History) -> Self {
+        Self { history, ..self }
+    }
+
+    /// Sets the clock of waits, retry delays, timeouts and timestamps.
+    pub fn clock(self, clock: &'a dyn Clock) -> Self {
+        Self { clock, ..self }
+    }
+
+    /// Sets the signal that stops the execution.
+    pub fn stop_on(self, stop: StopSignal) -> Self {
+        Self { stop, ..self }
+    }
+
+    /// Runs the execution to its end.
+    ///
+    /// The history receives each event as it happens, and the last event has the outcome. Dropping the future cancels
+    /// the execution without another event.
+    pub async fn run(self) -> Outcome {
+        let environment = Environment {
+            context: self.context,
+            input: &self.input,
+            tasks: self.tasks,
+            journal: Journal::new(self.history, self.clock),
+            clock: self.clock,
+        };
+        let journal = &environment.journal;
+        let role_arn = self.context.role_arn.clone();
+        journal.append(0, EventKind::ExecutionStarted { input: self.input.clone(), role_arn });
+        // On AWS the first state follows from event 0, not from `ExecutionStarted`.
+        let chain = EventChain::new(0);
+        let outcome = outcome(self.machine, &environment, &chain, self.stop).await;
+        let (previous, last) = match outcome.clone() {
+            Outcome::Succeeded(output) => (chain.previous(), EventKind::ExecutionSucceeded(output)),
+            Outcome::Failed(why) => (chain.previous(), EventKind::ExecutionFailed(why)),
+            Outcome::TimedOut(why) => (0, EventKind::ExecutionTimedOut(why)),
+            Outcome::Aborted(why) => (0, EventKind::ExecutionAborted(why)),
+        };
+        journal.append(previous, last);
+        outcome
+    }
+}
+
+async fn outcome(
+    machine: &StateMachine,
+    environment: &Environment<'_>,
+    chain: &EventChain,
+    stop: StopSignal,
+) -> Outcome {
+    let scope = Scope { environment, chain: chain.clone(), item: None };
+    let work = machine.workflow.run(environment.input.clone(), scope);
+    tokio::select! {
+        biased;
+        why = stop.stopped() => Outcome::Aborted(why),
+        ended = with_timeout(environment.clock, machine.timeout, work) => match ended {
+            Some(Ok(output)) => Outcome::Succeeded(output),
+            Some(Err(Fault::Failed(why) | Fault::Fatal(why))) => Outcome::Failed(why),
+            None => Outcome::TimedOut(Failure::default()),
+        },
+    }
+}

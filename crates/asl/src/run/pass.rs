@@ -1,0 +1,22 @@
+//! Running a Pass state.
+
+use serde_json::Value;
+
+use super::fault::Fault;
+use super::visit::{Exit, Visit};
+use crate::model::Pass;
+
+impl Pass {
+    pub(super) fn run(&self, raw: Value, visit: &Visit<'_>) -> Result<Exit, Fault> {
+        let context = visit.context(None);
+        let filtered = visit.evaluate(&raw, &context, |data| self.filters.input(data))?;
+        let effective = match &self.parameters {
+            Some(template) => visit.evaluate(&filtered, &context, |data| template.render(data))?,
+            None => filtered,
+        };
+        let result = self.result.clone().unwrap_or(effective);
+        let combined = self.result_path.insert(raw, result).map_err(|why| visit.result_path_failure(why))?;
+        let output = visit.evaluate(&combined, &context, |data| self.filters.output(data))?;
+        Ok(Exit { transition: self.transition, output })
+    }
+}

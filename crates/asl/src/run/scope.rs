@@ -1,0 +1,25 @@
+//! The environment that all states of an execution share.
+
+use serde_json::Value;
+
+use super::clock::Clock;
+use super::journal::{EventChain, Journal};
+use super::tasks::Tasks;
+use crate::data::{ExecutionContext, MapItem};
+
+/// The inputs and services of an execution.
+pub(super) struct Environment<'a> {
+    pub(super) context: &'a ExecutionContext,
+    pub(super) input: &'a Value,
+    pub(super) tasks: &'a dyn Tasks,
+    pub(super) journal: Journal<'a>,
+    pub(super) clock: &'a dyn Clock,
+}
+
+/// The part of an execution in which a state runs: a chain of events, and the item of a Map state.
+#[derive(Clone)]
+pub(super) struct Scope<'a> {
+    pub(super) environment: &'a Environment<'a>,
+    pub(super) chain: EventChain,
+    pub(super) item: Option<&'a MapItem>,
+}

@@ -1,0 +1,48 @@
+//! Running a state: its work, and the events around it.
+
+use serde_json::Value;
+
+use super::fault::Fault;
+use super::history::{EventKind, StateType};
+use super::scope::Scope;
+use super::visit::{Exit, Visit};
+use crate::data::within_limit;
+use crate::model::{State, StateKind};
+use crate::syntax::Failure;
+
+impl State {
+    /// Runs the state on its raw input.
+    pub(super) async fn run(&self, input: Value, scope: &Scope<'_>) -> Result<Exit, Fault> {
+        let state = self.state_type();
+        let visit = Visit::enter(&self.name, state, &input, scope)?;
+        let exit = match &self.kind {
+            StateKind::Task(task) => task.frame.run(task.as_ref(), input, &visit).await,
+            StateKind::Map(map) => map.frame.run(map.as_ref(), input, &visit).await,
+            StateKind::Parallel(parallel) => parallel.frame.run(parallel.as_ref(), input, &visit).await,
+            StateKind::Wait(wait) => wait.run(input, &visit).await,
+            StateKind::Choice(choice) => choice.run(&input, &visit),
+            StateKind::Pass(pass) => pass.run(input, &visit),
+            StateKind::Succeed(succeed) => succeed.run(&input, &visit),
+            StateKind::Fail(fail) => Err(fail.run(&input, &visit)),
+        }?;
+        if !within_limit(&exit.output) {
+            return Err(Fault::Fatal(Failure::data_limit(&self.name)));
+        }
+        visit.record(EventKind::StateExited { state, name: self.name.clone(), output: exit.output.clone() })?;
+        scope.chain.exit_state();
+        Ok(exit)
+    }
+
+    fn state_type(&self) -> StateType {
+        match &self.kind {
+            StateKind::Task(_) => StateType::Task,
+            StateKind::Choice(_) => StateType::Choice,
+            StateKind::Wait(_) => StateType::Wait,
+            StateKind::Map(_) => StateType::Map,
+            StateKind::Parallel(_) => StateType::Parallel,
+            StateKind::Pass(_) => StateType::Pass,
+            StateKind::Succeed(_) => StateType::Succeed,
+            StateKind::Fail(_) => StateType::Fail,
+        }
+    }
+}
