@@ -1,4 +1,4 @@
-//! The explorer of an endpoint that runs already, for those who work on it:
+//! Serves the explorer for an endpoint that is already running, for its development:
 //!
 //! ```sh
 //! pregao local --port 4566
@@ -14,7 +14,7 @@ use tokio::net::TcpListener;
 async fn main() -> std::io::Result<()> {
     let mut arguments = env::args().skip(1);
     let (Some(endpoint), Some(port)) = (arguments.next(), arguments.next().and_then(|port| port.parse().ok())) else {
-        eprintln!("say the endpoint's URL, and a port");
+        eprintln!("usage: serve URL PORT");
         std::process::exit(2);
     };
     let listener = TcpListener::bind(("127.0.0.1", port)).await?;

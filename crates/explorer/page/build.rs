@@ -1,6 +1,6 @@
-//! Embeds the page: every file of `web/`, and ECharts, compressed once, with the digest that browsers cache them by.
+//! Embeds the page: compresses every file of `web/` and ECharts, and computes their digests, which are their entity tags.
 //!
-//! This script reads files of the explorer only, and starts no program. ECharts comes from the crate `echarts`.
+//! This script reads only files of the explorer, and starts no program. ECharts comes from the crate `echarts`.
 
 use std::env;
 use std::fs;
@@ -11,20 +11,20 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use sha1::{Digest, Sha1};
 
-/// The folder of the page, from this crate.
+/// The folder of the page, relative to this crate.
 const WEB: &str = "../web";
 
 fn main() {
     println!("cargo::rerun-if-changed={WEB}");
     println!("cargo::rerun-if-changed=build.rs");
-    let out = PathBuf::from(env::var_os("OUT_DIR").expect("Cargo names the folder for what is made"));
+    let out = PathBuf::from(env::var_os("OUT_DIR").expect("Cargo sets OUT_DIR"));
     let mut files = Vec::new();
     collect(Path::new(WEB), &mut files);
     files.sort();
     let mut assets: Vec<(String, Vec<u8>)> = files
         .into_iter()
         .map(|file| {
-            let name = file.strip_prefix(WEB).expect("it was found there").display().to_string();
+            let name = file.strip_prefix(WEB).expect("the file was found below it").display().to_string();
             let bytes = fs::read(&file).unwrap_or_else(|error| panic!("cannot read {}: {error}", file.display()));
             (name, bytes)
         })
@@ -35,8 +35,8 @@ fn main() {
     for (at, (path, bytes)) in assets.iter().enumerate() {
         let packed = format!("{at}.gz");
         let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
-        encoder.write_all(bytes).expect("memory takes all bytes");
-        fs::write(out.join(&packed), encoder.finish().expect("memory takes all bytes"))
+        encoder.write_all(bytes).expect("writing to a Vec cannot fail");
+        fs::write(out.join(&packed), encoder.finish().expect("writing to a Vec cannot fail"))
             .unwrap_or_else(|error| panic!("cannot write {packed} in {}: {error}", out.display()));
         let digest: String = Sha1::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect();
         table.push_str(&format!(
@@ -46,22 +46,24 @@ fn main() {
         ));
     }
     table.push_str("]\n");
-    fs::write(out.join("assets.rs"), table).expect("Cargo's folder can be written");
+    fs::write(out.join("assets.rs"), table).unwrap_or_else(|error| panic!("cannot write assets.rs in {}: {error}", out.display()));
 }
 
+/// Adds the files below a folder to `files`.
 fn collect(folder: &Path, files: &mut Vec<PathBuf>) {
     for entry in fs::read_dir(folder).unwrap_or_else(|error| panic!("cannot list {}: {error}", folder.display())) {
-        let path = entry.expect("an entry of the folder").path();
+        let path = entry.expect("a readable folder entry").path();
         if path.is_dir() { collect(&path, files) } else { files.push(path) }
     }
 }
 
+/// Returns the media type of a file by its extension.
 fn mime(path: &str) -> &'static str {
     match path.rsplit('.').next() {
         Some("html") => "text/html; charset=utf-8",
         Some("css") => "text/css; charset=utf-8",
         Some("js") => "text/javascript; charset=utf-8",
         Some("svg") => "image/svg+xml",
-        _ => panic!("{path}: say in build.rs what type it is of"),
+        _ => panic!("{path}: add the media type of this extension to build.rs"),
     }
 }

@@ -1,31 +1,49 @@
-//! What every question needs: the lake, and what is known of it.
+//! The state that all request handlers share: the lake, and caches of what was read from it.
 
-use lake::athena::QueryResult;
-use lake::{Error, Lake, athena};
+use std::collections::BTreeSet;
+use std::sync::Arc;
 
-use crate::days::Days;
-use crate::listing::Listings;
-use crate::statement::Statement;
-use crate::watched::Executions;
+use chrono::NaiveDate;
+use lake::Lake;
+use market::table::TableName;
+
+use crate::error::ApiError;
+use crate::execution_cache::ExecutionCache;
+use crate::name_lists::{NameKind, NameList, NameLists};
+use crate::published_days::PublishedDays;
 
 /// The state of the server.
 #[derive(Debug)]
 pub struct App {
     pub lake: Lake,
-    /// What a command on the same lake begins with: `pregao`, with the options that say which lake.
+    /// The beginning of a command on the same lake: `pregao`, with the options that select the lake.
     pub program: String,
-    pub days: Days,
-    pub executions: Executions,
-    pub listings: Listings,
+    pub executions: ExecutionCache,
+    published_days: PublishedDays,
+    name_lists: NameLists,
 }
 
 impl App {
     pub fn new(lake: Lake, program: String) -> Self {
-        Self { lake, program, days: Days::default(), executions: Executions::default(), listings: Listings::default() }
+        Self {
+            lake,
+            program,
+            executions: ExecutionCache::default(),
+            published_days: PublishedDays::default(),
+            name_lists: NameLists::default(),
+        }
     }
 
-    /// Asks Athena, and waits for all rows.
-    pub async fn ask(&self, statement: &Statement) -> Result<QueryResult, Error> {
-        athena::run(&self.lake, statement.sql()).await
+    /// Returns the published days of a table. The set is empty when the table does not exist.
+    pub async fn published_days(&self, table: TableName) -> Result<Arc<BTreeSet<NaiveDate>>, ApiError> {
+        self.published_days.get(&self.lake, table).await
+    }
+
+    /// Returns the names on the latest published day. The list is empty when no day is published.
+    pub async fn latest_names(&self, kind: NameKind) -> Result<Arc<NameList>, ApiError> {
+        match self.published_days(kind.table()).await?.last() {
+            Some(day) => self.name_lists.get(&self.lake, kind, *day).await,
+            None => Ok(Arc::default()),
+        }
     }
 }

@@ -1,4 +1,4 @@
-//! The files of the page, which are in the binary: nothing is fetched from elsewhere.
+//! The files of the page, which are embedded in the binary. The page loads nothing from other hosts.
 
 use std::io::Read;
 
@@ -7,40 +7,40 @@ use axum::http::{HeaderMap, Response, StatusCode, header};
 use explorer_page::ASSETS;
 use flate2::read::GzDecoder;
 
-/// The page itself, for every address that a view has.
+/// The views of the page, by the first segment of their paths.
+pub const VIEWS: [&str; 6] = ["series", "options", "quality", "runs", "sql", "days"];
+
+/// The document that is served at the path of every view.
 pub const INDEX: &str = "index.html";
 
-/// Answers with a file, or says that the browser has it still.
+/// Responds with a file, or with 304 when the browser has the current version.
 pub fn serve(path: &str, request: &HeaderMap) -> Response<Body> {
     let Some(asset) = ASSETS.iter().find(|asset| asset.path == path) else {
-        return answer(StatusCode::NOT_FOUND).body(Body::from("there is no such file\n")).expect("headers are sound");
+        return response(StatusCode::NOT_FOUND).body(Body::from("there is no such file\n")).expect("valid headers");
     };
-    let answer = |status| {
-        answer(status)
+    let with_cache_headers = |status| {
+        response(status)
             .header(header::ETAG, asset.etag)
-            // Asked for anew each time, and answered in a few bytes: a new version is seen at once.
+            // The browser revalidates each time, which costs a few bytes, so that a new version is used at once.
             .header(header::CACHE_CONTROL, "no-cache")
             .header(header::VARY, "accept-encoding")
     };
-    let says = |name, word: &str| {
+    let header_contains = |name, word: &str| {
         request.get(name).and_then(|value| value.to_str().ok()).is_some_and(|value| value.contains(word))
     };
-    if says(header::IF_NONE_MATCH, asset.etag) {
-        return answer(StatusCode::NOT_MODIFIED).body(Body::empty()).expect("headers are sound");
+    if header_contains(header::IF_NONE_MATCH, asset.etag) {
+        return with_cache_headers(StatusCode::NOT_MODIFIED).body(Body::empty()).expect("valid headers");
     }
-    let answer = answer(StatusCode::OK).header(header::CONTENT_TYPE, asset.mime);
-    if says(header::ACCEPT_ENCODING, "gzip") {
-        return answer
-            .header(header::CONTENT_ENCODING, "gzip")
-            .body(Body::from(asset.gzip))
-            .expect("headers are sound");
+    let response = with_cache_headers(StatusCode::OK).header(header::CONTENT_TYPE, asset.mime);
+    if header_contains(header::ACCEPT_ENCODING, "gzip") {
+        return response.header(header::CONTENT_ENCODING, "gzip").body(Body::from(asset.gzip)).expect("valid headers");
     }
     let mut plain = Vec::new();
-    GzDecoder::new(asset.gzip).read_to_end(&mut plain).expect("what the build packed can be unpacked");
-    answer.body(Body::from(plain)).expect("headers are sound")
+    GzDecoder::new(asset.gzip).read_to_end(&mut plain).expect("the build script wrote valid gzip");
+    response.body(Body::from(plain)).expect("valid headers")
 }
 
-fn answer(status: StatusCode) -> axum::http::response::Builder {
+fn response(status: StatusCode) -> axum::http::response::Builder {
     Response::builder().status(status)
 }
 
@@ -48,7 +48,7 @@ fn answer(status: StatusCode) -> axum::http::response::Builder {
 mod tests {
     use super::*;
 
-    /// What a newcomer's browser loads, apart from the chart library.
+    /// The bytes that a browser with an empty cache loads, apart from the chart library.
     #[test]
     fn the_page_is_small() {
         let bytes: usize = ASSETS.iter().filter(|asset| asset.path != "echarts.js").map(|asset| asset.gzip.len()).sum();

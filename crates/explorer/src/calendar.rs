@@ -1,4 +1,4 @@
-//! The raw files of days, held against the snapshots that the session expects.
+//! The raw files of a day, compared with the snapshots that the session expects.
 
 use chrono::NaiveDate;
 use lake::raw_files::RawFile;
@@ -6,33 +6,33 @@ use market::session::Session;
 use market::snapshot::{Feed, SnapshotTime};
 use serde::Serialize;
 
-/// How many snapshots of a feed there are on a day.
+/// The number of snapshots of a feed on a day.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
-pub struct Count {
-    /// Those that the session expects.
+pub struct SnapshotCount {
+    /// The slots of the session.
     pub expected: usize,
-    /// Those of them that are there.
+    /// Slots with a snapshot.
     pub present: usize,
-    /// Those of them that are not.
+    /// Slots without a snapshot.
     pub missing: usize,
-    /// Files that fill no slot, or one that is filled already.
+    /// Files outside every slot, or in a slot that has another file.
     pub extra: usize,
-    /// Files that were refused.
+    /// Files in quarantine.
     pub quarantined: usize,
 }
 
 /// Counts the snapshots of one feed on a day.
-pub fn count(session: &Session, date: NaiveDate, present: &[SnapshotTime], quarantined: usize) -> Count {
+pub fn count(session: &Session, date: NaiveDate, present: &[SnapshotTime], quarantined: usize) -> SnapshotCount {
     let expected = session.expected(date).len();
     let missing = session.missing(date, present).len();
     let filled = expected - missing;
-    Count { expected, present: filled, missing, extra: present.len() - filled, quarantined }
+    SnapshotCount { expected, present: filled, missing, extra: present.len() - filled, quarantined }
 }
 
-/// One expected snapshot, and the files that are there for it.
+/// A slot with its files.
 #[derive(Debug, PartialEq, Eq, Serialize)]
 pub struct Slot {
-    /// `10:00`.
+    /// The expected time, `10:00`.
     pub time: String,
     pub files: Vec<File>,
 }
@@ -42,7 +42,7 @@ pub struct Slot {
 pub struct File {
     pub name: String,
     pub bytes: u64,
-    /// Its own time, `10:03`.
+    /// The time in its name, `10:03`.
     pub time: String,
 }
 
@@ -57,31 +57,32 @@ impl From<&RawFile> for File {
 pub struct FeedDay {
     pub feed: Feed,
     pub slots: Vec<Slot>,
-    /// Files outside the session.
+    /// Files outside every slot.
     pub outside: Vec<File>,
 }
 
-/// Puts the files of a feed on a day into the slots that the session has.
+/// Assigns the files of a feed on a day to the slots of the session.
 pub fn feed_day(session: &Session, date: NaiveDate, feed: Feed, files: &[RawFile]) -> FeedDay {
     let files: Vec<&RawFile> =
         files.iter().filter(|file| file.name.feed == feed && file.name.time.date() == date).collect();
     let expected = session.expected(date);
-    // The session says what a file fills by no longer missing it.
-    let fills: Vec<Option<SnapshotTime>> = files
+    // The slot of a file is the one that the session does not report as missing, given this file alone.
+    let slot_of_file: Vec<Option<SnapshotTime>> = files
         .iter()
         .map(|file| {
             let missing = session.missing(date, &[file.name.time]);
             expected.iter().copied().find(|slot| !missing.contains(slot))
         })
         .collect();
-    let those = |slot: Option<SnapshotTime>| {
-        let filling = files.iter().zip(&fills).filter(|(_, fills)| **fills == slot);
-        filling.map(|(file, _)| File::from(*file)).collect()
+    let files_in = |slot: Option<SnapshotTime>| {
+        let matching = files.iter().zip(&slot_of_file).filter(|(_, file_slot)| **file_slot == slot);
+        matching.map(|(file, _)| File::from(*file)).collect()
     };
-    let slots = expected.iter().map(|slot| Slot { time: clock(*slot), files: those(Some(*slot)) }).collect();
-    FeedDay { feed, slots, outside: those(None) }
+    let slots = expected.iter().map(|slot| Slot { time: clock(*slot), files: files_in(Some(*slot)) }).collect();
+    FeedDay { feed, slots, outside: files_in(None) }
 }
 
+/// Formats the time of day as `HH:MM`.
 fn clock(time: SnapshotTime) -> String {
     time.time().format("%H:%M").to_string()
 }
@@ -119,10 +120,10 @@ mod tests {
 
         let times: Vec<SnapshotTime> = files[..4].iter().map(|file| file.name.time).collect();
         let counted = count(&session, date, &times, 1);
-        assert_eq!(counted, Count { expected: 3, present: 2, missing: 1, extra: 2, quarantined: 1 });
+        assert_eq!(counted, SnapshotCount { expected: 3, present: 2, missing: 1, extra: 2, quarantined: 1 });
         // A holiday expects nothing, and what is there is extra.
         let holiday = "2020-04-10".parse().expect("a day");
         let there = ["202004101300".parse().expect("a time")];
-        assert_eq!(count(&session, holiday, &there, 0), Count { extra: 1, ..Count::default() });
+        assert_eq!(count(&session, holiday, &there, 0), SnapshotCount { extra: 1, ..SnapshotCount::default() });
     }
 }

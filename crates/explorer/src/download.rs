@@ -1,5 +1,5 @@
-//! Whole answers as files. A file is sent as it is written, and it is written as Athena's rows come: neither is ever held
-//! in full, whatever its size.
+//! Downloads of complete query results as files. Files are streamed with back pressure: rows are read from Athena page by
+//! page, and memory use does not depend on the size of the result.
 
 use std::io;
 use std::sync::Arc;
@@ -14,14 +14,14 @@ use lake::result_csv::Row;
 use tokio::sync::mpsc;
 
 use crate::app::App;
-use crate::error::Failure;
+use crate::error::ApiError;
 use crate::parquet_file::{ParquetFile, ParquetFileError};
-use crate::reading;
+use crate::sql_guard;
 
-/// A format of files.
+/// A file format.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Format {
-    /// As `pregao query --format csv` has it: RFC 4180, an empty field for NULL, `""` for an empty text.
+    /// As `pregao query --format csv` writes it: RFC 4180, an empty field for NULL, `""` for an empty text.
     Csv,
     Parquet,
 }
@@ -42,130 +42,134 @@ impl Format {
     }
 }
 
-/// How many pieces of a file wait for a browser that is slower than Athena.
-const AHEAD: usize = 2;
+/// The capacity of the channel between Athena and a slower browser.
+const CHUNKS_AHEAD: usize = 2;
 
-type Piece = Result<Bytes, io::Error>;
+type Chunk = Result<Bytes, io::Error>;
 
-/// All rows of a query as a file. What is wrong with the query or its first rows is told in place of the file; what breaks
-/// later breaks the file off, so that nobody takes it for whole.
-pub async fn download(app: Arc<App>, id: String, format: Format) -> Result<Response<Body>, Failure> {
-    let (sender, receiver) = mpsc::channel(AHEAD);
-    let (began, begins) = tokio::sync::oneshot::channel();
+/// Responds with all rows of a query as a file.
+///
+/// # Errors
+/// An error before the first rows are written is returned as an error response. A later error aborts the response body, so
+/// that the browser reports an incomplete download.
+pub async fn download(app: Arc<App>, id: String, format: Format) -> Result<Response<Body>, ApiError> {
+    let (sender, receiver) = mpsc::channel(CHUNKS_AHEAD);
+    let (name_sender, name_receiver) = tokio::sync::oneshot::channel();
     tokio::spawn(async move {
         let query = Query::known(&app.lake, id);
-        let mut began = Some(began);
-        if let Err(failure) = send(&query, format, &sender, &mut began).await {
-            match began.take() {
-                // Nobody is there to hear it when the page has gone meanwhile.
-                Some(began) => drop(began.send(Err(failure))),
-                None => drop(sender.send(Err(io::Error::other(format!("{failure:?}")))).await),
+        let mut name_sender = Some(name_sender);
+        if let Err(error) = send(&query, format, &sender, &mut name_sender).await {
+            // Sending fails when the client has disconnected, which needs no handling.
+            match name_sender.take() {
+                Some(name_sender) => drop(name_sender.send(Err(error))),
+                None => drop(sender.send(Err(io::Error::other(format!("{error:?}")))).await),
             }
         }
     });
-    let name = begins.await.map_err(|_| Failure::invalid("the rows could not be read"))??;
-    let pieces = stream::unfold(receiver, |mut receiver| async move {
-        let piece: Piece = receiver.recv().await?;
-        Some((piece, receiver))
+    let name = name_receiver.await.map_err(|_| ApiError::invalid("the rows could not be read"))??;
+    let chunks = stream::unfold(receiver, |mut receiver| async move {
+        let chunk: Chunk = receiver.recv().await?;
+        Some((chunk, receiver))
     });
     let attachment = HeaderValue::from_str(&format!("attachment; filename=\"{name}\""));
     Response::builder()
         .header(header::CONTENT_TYPE, format.mime())
-        .header(header::CONTENT_DISPOSITION, attachment.expect("a name of plain letters"))
-        .body(Body::from_stream(pieces))
-        .map_err(|error| Failure::invalid(error.to_string()))
+        .header(header::CONTENT_DISPOSITION, attachment.expect("the name has ASCII letters and digits only"))
+        .body(Body::from_stream(chunks))
+        .map_err(|error| ApiError::invalid(error.to_string()))
 }
 
-/// Who waits for the name of a file that has begun well.
-type Began = tokio::sync::oneshot::Sender<Result<String, Failure>>;
+/// Passes the name of the file, or an error before its first rows, to the response.
+type NameSender = tokio::sync::oneshot::Sender<Result<String, ApiError>>;
 
-/// Sends the file in pieces, and its name ahead of them. Whoever receives may go at any time.
+/// Sends the name of the file when its first rows are encoded, and then the file in chunks. Stops when the client has
+/// disconnected.
 async fn send(
     query: &Query<'_>,
     format: Format,
-    sender: &mpsc::Sender<Piece>,
-    began: &mut Option<Began>,
-) -> Result<(), Failure> {
+    sender: &mpsc::Sender<Chunk>,
+    name_sender: &mut Option<NameSender>,
+) -> Result<(), ApiError> {
     let finished = query.finished().await?;
     let mut pages = query.pages(&finished);
     let mut file = None;
     while let Some(page) = pages.next().await? {
         let file = match &mut file {
             Some(file) => file,
-            none => none.insert(File::new(format, page.columns)?),
+            none => none.insert(FileWriter::new(format, page.columns)?),
         };
-        let piece = file.rows(&page.rows)?;
-        if let Some(began) = began.take() {
+        let chunk = file.write(&page.rows)?;
+        if let Some(name_sender) = name_sender.take() {
             let name = file_name(&finished.statement, query.id(), format);
-            if began.send(Ok(name)).is_err() {
+            if name_sender.send(Ok(name)).is_err() {
                 return Ok(());
             }
         }
-        if !piece.is_empty() && sender.send(Ok(piece.into())).await.is_err() {
+        if !chunk.is_empty() && sender.send(Ok(chunk.into())).await.is_err() {
             return Ok(());
         }
     }
-    let rest = file.map(File::end).transpose()?.unwrap_or_default();
-    // Whether it arrives is up to the browser now.
+    let rest = file.map(FileWriter::finish).transpose()?.unwrap_or_default();
+    // Fails when the client has disconnected, which needs no handling.
     drop(sender.send(Ok(rest.into())).await);
     Ok(())
 }
 
-/// `pregao-quotes-1a2b3c4d.csv`: the tables that it comes from, and the beginning of the query's id.
+/// Returns `pregao-quotes-1a2b3c4d.csv`: the tables of the statement, and the beginning of the query's id.
 fn file_name(statement: &str, id: &str, format: Format) -> String {
-    let tables: Vec<&str> = reading::tables_of(statement).into_iter().map(|table| table.as_str()).collect();
+    let tables: Vec<&str> = sql_guard::mentioned_tables(statement).into_iter().map(|table| table.as_str()).collect();
     let tables = if tables.is_empty() { "result".to_owned() } else { tables.join("-") };
     let id: String = id.chars().filter(char::is_ascii_alphanumeric).take(8).collect();
     format!("pregao-{tables}-{id}.{}", format.extension())
 }
 
-/// A file that is being written.
-enum File {
+/// A writer of one file.
+enum FileWriter {
     Csv(Vec<u8>),
     Parquet(Box<ParquetFile>),
 }
 
-impl File {
-    fn new(format: Format, columns: Vec<Column>) -> Result<Self, Failure> {
+impl FileWriter {
+    fn new(format: Format, columns: Vec<Column>) -> Result<Self, ApiError> {
         Ok(match format {
             Format::Csv => {
                 let mut header = Vec::new();
                 csv_record(&mut header, columns.iter().map(|column| Some(column.name.as_str())));
-                File::Csv(header)
+                FileWriter::Csv(header)
             }
-            Format::Parquet => File::Parquet(Box::new(ParquetFile::new(columns)?)),
+            Format::Parquet => FileWriter::Parquet(Box::new(ParquetFile::new(columns)?)),
         })
     }
 
-    /// Takes rows. Gives the bytes that are ready.
-    fn rows(&mut self, rows: &[Row]) -> Result<Vec<u8>, Failure> {
+    /// Appends rows. Returns the bytes of the file that are complete.
+    fn write(&mut self, rows: &[Row]) -> Result<Vec<u8>, ApiError> {
         Ok(match self {
-            File::Csv(bytes) => {
+            FileWriter::Csv(bytes) => {
                 for row in rows {
                     csv_record(bytes, row.iter().map(Option::as_deref));
                 }
                 std::mem::take(bytes)
             }
-            File::Parquet(file) => file.rows(rows)?,
+            FileWriter::Parquet(file) => file.write(rows)?,
         })
     }
 
-    /// Ends the file. Gives the rest of its bytes.
-    fn end(self) -> Result<Vec<u8>, Failure> {
+    /// Ends the file. Returns the remaining bytes.
+    fn finish(self) -> Result<Vec<u8>, ApiError> {
         Ok(match self {
-            File::Csv(bytes) => bytes,
-            File::Parquet(file) => file.end()?,
+            FileWriter::Csv(bytes) => bytes,
+            FileWriter::Parquet(file) => file.finish()?,
         })
     }
 }
 
 fn csv_record<'a>(bytes: &mut Vec<u8>, fields: impl Iterator<Item = Option<&'a str>>) {
-    csv::write_record(bytes, fields).expect("a Vec takes all bytes");
+    csv::write_record(bytes, fields).expect("writing to a Vec cannot fail");
 }
 
-impl From<ParquetFileError> for Failure {
+impl From<ParquetFileError> for ApiError {
     fn from(error: ParquetFileError) -> Self {
-        Failure::invalid(error.to_string())
+        ApiError::invalid(error.to_string())
             .hint("Cast the column in the statement, to varchar for instance, or take CSV.")
     }
 }
@@ -185,9 +189,9 @@ mod tests {
     #[test]
     fn csv_begins_with_the_names() {
         let column = |name: &str| Column { name: name.to_owned(), ty: "varchar".to_owned() };
-        let mut file = File::new(Format::Csv, vec![column("a"), column("b,c")]).expect("columns");
-        let mut bytes = file.rows(&[vec![None, Some(String::new())]]).expect("rows");
-        bytes.extend(file.end().expect("an end"));
+        let mut file = FileWriter::new(Format::Csv, vec![column("a"), column("b,c")]).expect("columns");
+        let mut bytes = file.write(&[vec![None, Some(String::new())]]).expect("rows");
+        bytes.extend(file.finish().expect("an end"));
         assert_eq!(bytes, b"a,\"b,c\"\r\n,\"\"\r\n");
     }
 }

@@ -1,38 +1,38 @@
-//! What the page is told when something cannot be done: what is wrong, and what to do.
+//! Errors of the API: the cause, and what the user can do.
 
 use axum::Json;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
 
-/// A question that cannot be answered.
-#[derive(Debug)]
-pub struct Failure {
+/// An error response.
+#[derive(Debug, Clone)]
+pub struct ApiError {
     status: StatusCode,
-    /// The name of the error, as state machines and Athena have it: `NotFound`, `InvalidInput`, `AthenaError`.
+    /// The name of the error, as in state machines and Athena: `NotFound`, `InvalidInput`, `AthenaError`.
     error: String,
     message: String,
-    /// What to do about it.
+    /// What the user can do about it.
     hint: Option<String>,
 }
 
-impl Failure {
-    /// The question makes no sense.
+impl ApiError {
+    /// 400: the request is invalid.
     pub fn invalid(message: impl Into<String>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, "InvalidInput", message)
     }
 
-    /// What is asked for is not there.
+    /// 404: the requested object does not exist.
     pub fn not_found(message: impl Into<String>) -> Self {
         Self::new(StatusCode::NOT_FOUND, "NotFound", message)
     }
 
-    /// The question comes from where it may not.
+    /// 403: the request is not allowed.
     pub fn forbidden(message: impl Into<String>) -> Self {
         Self::new(StatusCode::FORBIDDEN, "Forbidden", message)
     }
 
-    /// It can be done, once whoever asks for it says so again.
+    /// 409: the request is executed only when the user confirms it.
     pub fn unconfirmed(message: impl Into<String>) -> Self {
         Self::new(StatusCode::CONFLICT, "Unconfirmed", message)
     }
@@ -41,7 +41,7 @@ impl Failure {
         Self { status, error: error.into(), message: message.into(), hint: None }
     }
 
-    /// Says what to do about it.
+    /// Sets the hint.
     #[must_use]
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
@@ -49,7 +49,7 @@ impl Failure {
     }
 }
 
-impl From<lake::Error> for Failure {
+impl From<lake::Error> for ApiError {
     fn from(error: lake::Error) -> Self {
         let (name, no_table) = (error.name().to_owned(), error.is_missing_table());
         match error {
@@ -57,14 +57,14 @@ impl From<lake::Error> for Failure {
                 Self::new(StatusCode::BAD_GATEWAY, name, format!("{doing}: {message}"))
                     .hint("Does the lake's endpoint still run? This page asks again when it is reloaded.")
             }
-            // What is wrong with a statement is between its author and Athena.
+            // Athena's reason alone: the author of the statement knows the statement and its id.
             lake::Error::Athena { reason, .. } => {
-                let failure = Self::new(StatusCode::BAD_REQUEST, name, reason);
+                let error = Self::new(StatusCode::BAD_REQUEST, name, reason);
                 if no_table {
-                    failure
+                    error
                         .hint("Nothing has been published yet: upload raw files, and start create_datalake under Runs.")
                 } else {
-                    failure
+                    error
                 }
             }
             lake::Error::Refused { code, message, .. } if code == "InvalidRequestException" => {
@@ -75,7 +75,7 @@ impl From<lake::Error> for Failure {
     }
 }
 
-impl IntoResponse for Failure {
+impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
         let body = json!({ "error": self.error, "message": self.message, "hint": self.hint });
         (self.status, Json(body)).into_response()

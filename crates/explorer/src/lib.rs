@@ -1,47 +1,47 @@
-//! The web application: the market, the quality of its data, and the runs that make it, in a browser.
+//! The explorer: a web application that shows the market, its data quality and the runs.
 //!
-//! A small server on the loopback interface gives the page, which is in the binary, and answers its questions as JSON. It
-//! only speaks Athena, S3 and Step Functions, through the SDK: so the same code shows the lake of a laptop and that of an
-//! AWS account.
+//! An HTTP server on the loopback interface serves the page, which is embedded in the binary, and a JSON API for it. The
+//! server calls Athena, Glue, S3 and Step Functions through the AWS SDK, so the same code shows the lake of a laptop and
+//! that of an AWS account.
 //!
-//! | module | what is in it |
+//! | module | contents |
 //! |---|---|
 //! | [`serve`] | the server |
-//! | `api` | the questions of the page, a module for each of its views |
-//! | `statement` | SELECTs that cannot be written without their days |
-//! | `reading` | what statements that people write would do |
-//! | `download`, `parquet_file` | whole answers as files |
-//! | `days` | which days are published |
-//! | `calendar` | the raw files of days, held against the session |
-//! | `watched` | the executions that somebody looks at |
-//! | `documents` | objects that a person reads: logs, reports |
-//! | `remembered` | answers that are good for a while |
-//! | `slots` | the time axis: snapshots that are there, and those that ought to be |
-//! | `listing` | instruments and underlyings to choose from |
-//! | `absent` | what is known of an instrument that is not there |
-//! | `params` | what the page asks with |
+//! | `app` | the state that all request handlers share |
+//! | `api` | the JSON API, a module for each view of the page |
+//! | `params` | query parameters of a request |
+//! | `error` | errors of the API |
+//! | `statement` | a builder of SELECTs that cannot omit the partition keys |
+//! | `sql_guard` | refuses statements that are not read-only, and finds full scans |
+//! | `published_days` | the published days of each table, in a TTL cache |
+//! | `name_lists` | the instruments and underlyings for autocompletion, in a TTL cache |
+//! | `suggestions` | suggestions for an instrument or underlying that was not found |
+//! | `execution_cache` | an LRU cache of execution histories |
+//! | `time_axis` | the slots of the charts: snapshots that exist, and those that are missing |
+//! | `calendar` | the raw files of a day, compared with the session |
+//! | `objects` | objects as text: logs, reports, reasons |
+//! | `download`, `parquet_file` | complete query results as CSV or Parquet files |
 //! | `assets` | the files of the page |
-//! | `guard` | who may ask |
-//! | `error` | what the page is told when something cannot be done |
+//! | `origin_guard` | refuses requests of foreign web pages |
 
-mod absent;
 mod api;
 mod app;
 mod assets;
 mod calendar;
-mod days;
-mod documents;
 mod download;
 mod error;
-mod guard;
-mod listing;
+mod execution_cache;
+mod name_lists;
+mod objects;
+mod origin_guard;
 mod params;
 mod parquet_file;
-mod reading;
-mod remembered;
-mod slots;
+mod published_days;
+mod sql_guard;
 mod statement;
-mod watched;
+mod suggestions;
+mod time_axis;
+mod ttl_cache;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -56,14 +56,11 @@ use tokio::net::TcpListener;
 
 use app::App;
 
-/// The views of the page, by the first part of their addresses.
-const VIEWS: [&str; 6] = ["series", "options", "quality", "runs", "sql", "days"];
-
-/// Serves the explorer of a lake until `stop` is ready; connections that are open then are not waited for. `program` is what
-/// a command on this lake begins with: `pregao --home h`.
+/// Serves the explorer of a lake until `stop` completes. Connections that are open then are dropped. `program` is the
+/// beginning of the commands that the page shows: `pregao --home h`.
 ///
 /// # Errors
-/// When the listener breaks.
+/// An I/O error of the listener.
 pub async fn serve(
     lake: Lake,
     program: String,
@@ -81,7 +78,7 @@ pub async fn serve(
 fn router(app: Arc<App>, address: SocketAddr) -> Router {
     let index = async |request: HeaderMap| assets::serve(assets::INDEX, &request);
     let mut router = Router::new().route("/", get(index));
-    for view in VIEWS {
+    for view in assets::VIEWS {
         router = router.route(&format!("/{view}"), get(index));
     }
     router
@@ -91,5 +88,5 @@ fn router(app: Arc<App>, address: SocketAddr) -> Router {
         )
         .nest("/api", api::routes())
         .with_state(app)
-        .layer(middleware::from_fn_with_state(address, guard::guard))
+        .layer(middleware::from_fn_with_state(address, origin_guard::guard))
 }

@@ -1,7 +1,7 @@
-//! Rows of an answer as a Parquet file, which is written as they come.
+//! A streaming writer of query results as Parquet.
 //!
-//! Columns have the types that Athena says. What Parquet has no type for that others read in the same way (lists, maps,
-//! rows, intervals, times with zones) stays the text that Athena gives.
+//! Columns have the types that Athena reports. Types without a portable equivalent in Parquet (lists, maps, rows,
+//! intervals, times with zones) are written as text, as Athena returns them.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -21,32 +21,32 @@ use parquet::basic::Compression;
 use parquet::errors::ParquetError;
 use parquet::file::properties::WriterProperties;
 
-/// A row group is written when it has so many rows or bytes: until then it is held in memory.
+/// The size at which a row group is written. Its rows are buffered in memory until then.
 const ROW_GROUP_ROWS: usize = 1 << 16;
 const ROW_GROUP_BYTES: usize = 16 << 20;
 
-/// A Parquet file that is being written.
+/// A writer of one Parquet file.
 pub struct ParquetFile {
     columns: Vec<Column>,
     schema: SchemaRef,
     writer: ArrowWriter<Vec<u8>>,
 }
 
-/// Why rows cannot be written.
+/// An error while rows are written.
 #[derive(Debug, thiserror::Error)]
 pub enum ParquetFileError {
     /// A value that its column's Parquet type cannot hold exactly.
     #[error("the column {column} of type {ty} has the value {value:?}, which a Parquet file cannot hold exactly")]
     Value { column: String, ty: String, value: String },
-    /// The library refuses.
+    /// An error of the Parquet library.
     #[error(transparent)]
     Parquet(#[from] ParquetError),
 }
 
 impl ParquetFile {
-    /// Begins a file of these columns.
+    /// Creates a writer of a file with these columns.
     pub fn new(columns: Vec<Column>) -> Result<Self, ParquetFileError> {
-        let names = names(&columns);
+        let names = unique_names(&columns);
         let fields = columns.iter().zip(names).map(|(column, name)| Field::new(name, data_type(&column.ty), true));
         let schema = Arc::new(Schema::new(fields.collect::<Vec<_>>()));
         let properties = WriterProperties::builder()
@@ -58,8 +58,8 @@ impl ParquetFile {
         Ok(Self { columns, schema, writer })
     }
 
-    /// Takes rows. Gives the bytes of the file that are ready.
-    pub fn rows(&mut self, rows: &[Row]) -> Result<Vec<u8>, ParquetFileError> {
+    /// Appends rows. Returns the bytes of the file that are complete.
+    pub fn write(&mut self, rows: &[Row]) -> Result<Vec<u8>, ParquetFileError> {
         let arrays = self.schema.fields().iter().zip(&self.columns).enumerate();
         let arrays: Result<Vec<ArrayRef>, _> =
             arrays.map(|(at, (field, column))| array(field.data_type(), column, rows, at)).collect();
@@ -68,15 +68,15 @@ impl ParquetFile {
         Ok(std::mem::take(self.writer.inner_mut()))
     }
 
-    /// Ends the file. Gives the rest of its bytes.
-    pub fn end(mut self) -> Result<Vec<u8>, ParquetFileError> {
+    /// Ends the file. Returns the remaining bytes.
+    pub fn finish(mut self) -> Result<Vec<u8>, ParquetFileError> {
         self.writer.finish()?;
         Ok(std::mem::take(self.writer.inner_mut()))
     }
 }
 
-/// Names of which no two are the same, as readers of Parquet want them: the second `a` becomes `a_1`.
-fn names(columns: &[Column]) -> Vec<String> {
+/// Makes column names unique, because readers of Parquet expect it: the second `a` becomes `a_1`.
+fn unique_names(columns: &[Column]) -> Vec<String> {
     let mut given: BTreeSet<String> = BTreeSet::new();
     let others: BTreeSet<&str> = columns.iter().map(|column| column.name.as_str()).collect();
     columns
@@ -86,14 +86,14 @@ fn names(columns: &[Column]) -> Vec<String> {
             let mut free = std::iter::once(column.name.clone())
                 .chain(numbered.filter(|name| !others.contains(name.as_str())))
                 .filter(|name| !given.contains(name));
-            let name = free.next().expect("numbers do not end");
+            let name = free.next().expect("the sequence of numbers is infinite");
             given.insert(name.clone());
             name
         })
         .collect()
 }
 
-/// The type of a column that Athena says is of type `ty`.
+/// Maps a type of Athena to an Arrow type.
 fn data_type(ty: &str) -> DataType {
     match ty {
         "boolean" => DataType::Boolean,
@@ -110,7 +110,7 @@ fn data_type(ty: &str) -> DataType {
     }
 }
 
-/// `decimal(18,2)`.
+/// Parses `decimal(18,2)`.
 fn decimal_type(ty: &str) -> Option<DataType> {
     let (precision, scale) = ty.strip_prefix("decimal(")?.strip_suffix(')')?.split_once(',')?;
     let (precision, scale): (u8, i8) = (precision.trim().parse().ok()?, scale.trim().parse().ok()?);
@@ -118,7 +118,7 @@ fn decimal_type(ty: &str) -> Option<DataType> {
     fits.then_some(DataType::Decimal128(precision, scale))
 }
 
-/// One column of some rows.
+/// Converts column `at` of the rows to an Arrow array.
 fn array(ty: &DataType, column: &Column, rows: &[Row], at: usize) -> Result<ArrayRef, ParquetFileError> {
     let cells = Cells { column, rows, at };
     Ok(match ty {
@@ -148,11 +148,13 @@ struct Cells<'r> {
 }
 
 impl<'r> Cells<'r> {
+    /// The texts of the cells; `None` is NULL.
     fn texts(&self) -> impl Iterator<Item = Option<&'r str>> + use<'r> {
         let at = self.at;
         self.rows.iter().map(move |row| row.get(at).and_then(Option::as_deref))
     }
 
+    /// Parses all cells.
     fn parsed<T>(&self, parse: impl Fn(&str) -> Option<T>) -> Result<vec::IntoIter<Option<T>>, ParquetFileError> {
         let value = |text: Option<&str>| text.map(|text| parse(text).ok_or_else(|| self.refused(text))).transpose();
         let values: Result<Vec<Option<T>>, ParquetFileError> = self.texts().map(value).collect();
@@ -172,13 +174,13 @@ impl<'r> Cells<'r> {
     }
 }
 
-/// Days since 1970.
+/// Parses a date as days since 1970.
 fn days(text: &str) -> Option<i32> {
     let date: NaiveDate = text.parse().ok()?;
     i32::try_from(date.signed_duration_since(NaiveDate::default()).num_days()).ok()
 }
 
-/// Microseconds since midnight.
+/// Parses a time as microseconds since midnight.
 fn time(text: &str) -> Option<i64> {
     let time = NaiveTime::parse_from_str(text, "%H:%M:%S%.f").ok()?;
     let nanos = time.nanosecond();
@@ -186,7 +188,7 @@ fn time(text: &str) -> Option<i64> {
     whole.then(|| i64::from(time.num_seconds_from_midnight()) * 1_000_000 + i64::from(nanos / 1_000))
 }
 
-/// Microseconds since 1970, of no zone.
+/// Parses a timestamp without time zone as microseconds since 1970.
 fn timestamp(text: &str) -> Option<i64> {
     let (date, clock) = text.split_once(' ')?;
     let date: NaiveDate = date.parse().ok()?;
@@ -194,7 +196,7 @@ fn timestamp(text: &str) -> Option<i64> {
     Some(midnight.and_utc().timestamp_micros() + time(clock)?)
 }
 
-/// The digits of a decimal, as many behind the mark as its type has.
+/// Parses a decimal as an unscaled integer with `scale` digits after the decimal point.
 fn decimal(text: &str, scale: i8) -> Option<i128> {
     let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
     let missing = usize::try_from(scale).ok()?.checked_sub(fraction.len())?;
@@ -225,9 +227,9 @@ mod tests {
         let mut file = ParquetFile::new(columns).expect("columns");
         let mut bytes = Vec::new();
         for page in pages {
-            bytes.extend(file.rows(page).expect("rows"));
+            bytes.extend(file.write(page).expect("rows"));
         }
-        bytes.extend(file.end().expect("an end"));
+        bytes.extend(file.finish().expect("an end"));
         bytes
     }
 
@@ -290,7 +292,7 @@ mod tests {
             ("date", "2020-02-30"),
         ] {
             let mut file = ParquetFile::new(vec![column("when", ty)]).expect("columns");
-            let error = file.rows(&[cells(&[Some(text)])]).expect_err(text).to_string();
+            let error = file.write(&[cells(&[Some(text)])]).expect_err(text).to_string();
             assert!(error.contains("when") && error.contains(text), "{error}");
         }
     }
@@ -302,12 +304,12 @@ mod tests {
         let mut sizes = Vec::new();
         let mut bytes = Vec::new();
         for _ in 0..20 {
-            let ready = file.rows(&page).expect("rows");
+            let ready = file.write(&page).expect("rows");
             sizes.push(ready.len());
             bytes.extend(ready);
         }
-        bytes.extend(file.end().expect("an end"));
-        // 8 pages are a row group. The first bytes are the file's mark.
+        bytes.extend(file.finish().expect("an end"));
+        // Eight pages make a row group. The first 4 bytes are the magic number.
         assert!(sizes[7] > 1_000 && sizes[15] > 1_000, "{sizes:?}");
         assert_eq!(sizes.iter().filter(|size| **size > 4).count(), 2, "{sizes:?}");
         let (batches, groups) = read(bytes);
@@ -317,7 +319,7 @@ mod tests {
     #[test]
     fn no_two_columns_have_one_name() {
         let columns = ["a", "b", "a", "a_1", "a"].map(|name| column(name, "varchar"));
-        assert_eq!(names(&columns), ["a", "b", "a_2", "a_1", "a_3"]);
+        assert_eq!(unique_names(&columns), ["a", "b", "a_2", "a_1", "a_3"]);
         let bytes = written(columns.to_vec(), &[]);
         let builder = ParquetRecordBatchReaderBuilder::try_new(bytes::Bytes::from(bytes)).expect("a file without rows");
         assert_eq!(builder.build().expect("a reader").schema().fields().len(), 5);

@@ -1,32 +1,35 @@
-//! SELECTs of the views. None can be written without the days that it is about: on AWS each day that a query does not
-//! leave out is read, and paid for.
+//! A builder of the SELECTs of the views. Every statement is restricted to a list of days, because on AWS each day that a
+//! query does not exclude is read and paid for.
 
 use chrono::NaiveDate;
-use lake::partitions;
+use lake::athena::{self, QueryResult};
+use lake::{Lake, partitions};
 use market::table::TableName;
 
-/// A SELECT on one table, over some days of it.
+use crate::error::ApiError;
+
+/// A SELECT on some days of a table.
 #[derive(Debug, Clone)]
 pub struct Statement(String);
 
 impl Statement {
-    /// `columns` of the rows of `table` on `days`.
-    pub fn of(columns: &str, table: TableName, days: &[NaiveDate]) -> Self {
+    /// Selects `columns` from `table` on `days`.
+    pub fn select(columns: &str, table: TableName, days: &[NaiveDate]) -> Self {
         let condition = partitions::condition(days.iter().copied());
         Self(format!("SELECT {columns}\nFROM {}\nWHERE ({condition})", table.as_str()))
     }
 
-    /// `columns` of the rows that another one gives.
-    pub fn from(columns: &str, rows: &Statement) -> Self {
-        Self(format!("SELECT {columns}\nFROM (\n{}\n)", rows.sql()))
+    /// Selects `columns` from the rows of `subquery`.
+    pub fn select_from(columns: &str, subquery: &Statement) -> Self {
+        Self(format!("SELECT {columns}\nFROM (\n{}\n)", subquery.sql()))
     }
 
-    /// `columns` of the pairs of rows of two others, `a` and `b`, for which `condition` holds.
+    /// Selects `columns` from the join of two subqueries, with the aliases `a` and `b`, on `condition`.
     pub fn join(columns: &str, a: &Statement, b: &Statement, condition: &str) -> Self {
         Self(format!("SELECT {columns}\nFROM (\n{}\n) a\nJOIN (\n{}\n) b ON {condition}", a.sql(), b.sql()))
     }
 
-    /// Only rows for which this holds as well.
+    /// Adds a condition to the WHERE clause.
     #[must_use]
     pub fn and(mut self, condition: &str) -> Self {
         self.0.push_str("\n  AND ");
@@ -34,7 +37,7 @@ impl Statement {
         self
     }
 
-    /// What comes behind the conditions: `GROUP BY`, `ORDER BY`, `LIMIT`.
+    /// Appends a clause that follows WHERE: `GROUP BY`, `ORDER BY`, `LIMIT`.
     #[must_use]
     pub fn then(mut self, clause: &str) -> Self {
         self.0.push('\n');
@@ -42,18 +45,23 @@ impl Statement {
         self
     }
 
-    /// Its text.
+    /// The SQL text.
     pub fn sql(&self) -> &str {
         &self.0
     }
+
+    /// Runs the statement on Athena, and returns all rows.
+    pub async fn run(&self, lake: &Lake) -> Result<QueryResult, ApiError> {
+        Ok(athena::run(lake, &self.0).await?)
+    }
 }
 
-/// A text as a literal of SQL.
+/// Quotes a text as an SQL literal.
 pub fn literal(text: &str) -> String {
     format!("'{}'", text.replace('\'', "''"))
 }
 
-/// Texts as the right side of an `IN`.
+/// Quotes texts as the right side of an `IN`.
 pub fn literals<'a>(texts: impl IntoIterator<Item = &'a str>) -> String {
     let literals: Vec<String> = texts.into_iter().map(literal).collect();
     format!("({})", literals.join(", "))
@@ -66,7 +74,7 @@ mod tests {
     #[test]
     fn a_statement_keeps_to_its_days_and_conditions() {
         let days = ["2020-04-30", "2020-05-04"].map(|text| text.parse().expect("a day"));
-        let statement = Statement::of("ticker", TableName::Quotes, &days)
+        let statement = Statement::select("ticker", TableName::Quotes, &days)
             .and(&format!("ticker IN {}", literals(["PETR4", "O'X"])))
             .then("ORDER BY ticker");
         assert_eq!(

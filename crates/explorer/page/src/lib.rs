@@ -3,13 +3,13 @@
 /// A file of the page.
 #[derive(Debug)]
 pub struct Asset {
-    /// Its path below `web/`, with `/` between folders.
+    /// The path below `web/`, with `/` between folders.
     pub path: &'static str,
-    /// Its media type.
+    /// The media type.
     pub mime: &'static str,
-    /// Its entity tag, with quotes: the digest of its bytes.
+    /// The entity tag, with quotes: the digest of the uncompressed bytes.
     pub etag: &'static str,
-    /// Its bytes, compressed.
+    /// The content, compressed with gzip.
     pub gzip: &'static [u8],
 }
 

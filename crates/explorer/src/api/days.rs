@@ -1,4 +1,4 @@
-//! What every day of the lake is: published, stale, failed, missing, and what to do next.
+//! The state of each day: published, stale, failed or missing, with the command to run next.
 
 use std::sync::Arc;
 
@@ -11,28 +11,28 @@ use lake::record::Decision;
 use market::partition::DateRange;
 use serde::Serialize;
 
-use super::Answer;
+use super::ApiResult;
 use crate::app::App;
-use crate::days::Asked;
-use crate::error::Failure;
+use crate::error::ApiError;
+use crate::published_days::DateRangeParams;
 
 pub fn routes() -> Router<Arc<App>> {
-    Router::new().route("/days", get(of_days))
+    Router::new().route("/days", get(list_days))
 }
 
 #[derive(Serialize)]
-struct Days {
-    /// What a command on this lake begins with.
+struct DaysResponse {
+    /// The beginning of a command on this lake.
     program: String,
-    /// The first and the last day of which anything is known; none where there is nothing at all.
+    /// The first and the last day with raw files, partitions or runs; `None` for an empty lake.
     known: Option<(NaiveDate, NaiveDate)>,
-    /// The days that are shown.
+    /// The range of `days`.
     from: Option<NaiveDate>,
     to: Option<NaiveDate>,
     days: Vec<Day>,
 }
 
-/// A day, without the times of its missing snapshots: thousands of days are one answer.
+/// A day. The times of missing snapshots are omitted, because a response can have thousands of days.
 #[derive(Serialize)]
 struct Day {
     day: NaiveDate,
@@ -67,7 +67,7 @@ struct Count {
 #[derive(Serialize)]
 struct Published {
     run: String,
-    /// The execution of the run, which its attempts share.
+    /// The name of the execution. The runs of its attempts share it.
     execution: String,
     at: DateTime<Utc>,
     age: i64,
@@ -80,7 +80,7 @@ struct Published {
 struct Command {
     #[serde(flatten)]
     next: Next,
-    /// What stands behind the program.
+    /// The arguments after [`DaysResponse::program`].
     arguments: String,
 }
 
@@ -88,36 +88,37 @@ fn is_zero(count: &usize) -> bool {
     *count == 0
 }
 
-async fn of_days(State(app): State<Arc<App>>, Query(asked): Query<Asked>) -> Answer<Days> {
+async fn list_days(State(app): State<Arc<App>>, Query(params): Query<DateRangeParams>) -> ApiResult<DaysResponse> {
     let now = Utc::now();
-    let wrong = |error: market::partition::InvalidDateRange| {
-        Failure::invalid(error.to_string()).hint("Choose other days, above the calendar.")
+    let invalid = |error: market::partition::InvalidDateRange| {
+        ApiError::invalid(error.to_string()).hint("Choose other days, above the calendar.")
     };
-    let named = asked.from.zip(asked.to).map(|(from, to)| DateRange::new(from, to)).transpose().map_err(wrong)?;
-    // The others are looked at too, so that the page can say that there are any.
+    let requested =
+        params.from.zip(params.to).map(|(from, to)| DateRange::new(from, to)).transpose().map_err(invalid)?;
+    // Days outside the range are read too, for `known`.
     let seen = Seen::look(&app.lake, None).await?;
     let known = seen.span();
-    let range = match (named, known) {
+    let range = match (requested, known) {
         (Some(range), _) => Some(range),
         (None, Some(known)) => {
-            let from = asked.from.unwrap_or(known.from());
-            Some(DateRange::new(from, asked.to.unwrap_or(known.to().max(from))).map_err(wrong)?)
+            let from = params.from.unwrap_or(known.from());
+            Some(DateRange::new(from, params.to.unwrap_or(known.to().max(from))).map_err(invalid)?)
         }
         (None, None) => None,
     };
-    let found = range.map(|range| days::judge(&app.lake.config, range, &seen, now)).unwrap_or_default();
-    Ok(Json(Days {
+    let days = range.map(|range| days::judge(&app.lake.config, range, &seen, now)).unwrap_or_default();
+    Ok(Json(DaysResponse {
         program: app.program.clone(),
         known: known.map(|range| (range.from(), range.to())),
         from: range.map(DateRange::from),
         to: range.map(DateRange::to),
-        days: found.into_iter().map(Day::of).collect(),
+        days: days.into_iter().map(Day::from).collect(),
     }))
 }
 
-impl Day {
-    fn of(day: days::Day) -> Self {
-        let count = |of: &days::Snapshots| Count { present: of.present, expected: of.expected };
+impl From<days::Day> for Day {
+    fn from(day: days::Day) -> Self {
+        let count = |snapshots: &days::Snapshots| Count { present: snapshots.present, expected: snapshots.expected };
         Self {
             day: day.day,
             state: day.state,

@@ -1,4 +1,4 @@
-//! What there is: the tables, their columns and their days.
+//! The tables of the lake, their columns and their published days.
 
 use std::sync::Arc;
 
@@ -7,21 +7,21 @@ use axum::routing::get;
 use axum::{Json, Router};
 use chrono::NaiveDate;
 use futures::future::try_join_all;
-use lake::Error;
 use market::partition::KEYS;
 use market::session::Session;
 use market::table::TableName;
 use serde::Serialize;
 
-use super::Answer;
+use super::ApiResult;
 use crate::app::App;
+use crate::error::ApiError;
 
 pub fn routes() -> Router<Arc<App>> {
     Router::new().route("/lake", get(lake))
 }
 
 #[derive(Serialize)]
-struct Lake {
+struct LakeResponse {
     database: String,
     session: Session,
     tables: Vec<Table>,
@@ -31,7 +31,7 @@ struct Lake {
 struct Table {
     name: &'static str,
     columns: Vec<Column>,
-    /// The published days, in order.
+    /// The published days, ascending.
     days: Vec<NaiveDate>,
 }
 
@@ -44,17 +44,18 @@ struct Column {
     partition: bool,
 }
 
-/// What the partition keys are, in the words that the columns' own meanings have.
+/// Descriptions of the partition keys, in the style of those of the columns.
 const KEY_MEANINGS: [&str; KEYS.len()] = ["year of the snapshot", "month, from 1", "day of the month, from 1"];
 
-async fn lake(State(app): State<Arc<App>>) -> Answer<Lake> {
-    // All at once: on AWS each of them is a second.
-    let tables = try_join_all(TableName::ALL.map(|table| described(&app, table))).await?;
+async fn lake(State(app): State<Arc<App>>) -> ApiResult<LakeResponse> {
+    // Concurrently: on AWS each call takes up to a second.
+    let tables = try_join_all(TableName::ALL.map(|table| describe(&app, table))).await?;
     let config = &app.lake.config;
-    Ok(Json(Lake { database: config.athena.database.as_str().to_owned(), session: config.session.clone(), tables }))
+    let database = config.athena.database.as_str().to_owned();
+    Ok(Json(LakeResponse { database, session: config.session.clone(), tables }))
 }
 
-async fn described(app: &App, table: TableName) -> Result<Table, Error> {
+async fn describe(app: &App, table: TableName) -> Result<Table, ApiError> {
     let columns = table.columns().iter().map(|column| Column {
         name: column.name,
         ty: column.ty.hive_name(),
@@ -66,6 +67,6 @@ async fn described(app: &App, table: TableName) -> Result<Table, Error> {
     Ok(Table {
         name: table.as_str(),
         columns: columns.chain(keys).collect(),
-        days: app.days.of(&app.lake, table).await?.iter().copied().collect(),
+        days: app.published_days(table).await?.iter().copied().collect(),
     })
 }

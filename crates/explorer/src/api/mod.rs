@@ -1,8 +1,8 @@
-//! The questions of the page. Every answer is JSON; every error says what is wrong and what to do.
+//! The JSON API of the page: a module for each view, with its requests, responses and routes.
 
+mod autocomplete;
 mod days;
 mod lake;
-mod listed;
 mod options;
 mod quality;
 mod runs;
@@ -14,12 +14,12 @@ use std::sync::Arc;
 use axum::Router;
 
 use crate::app::App;
-use crate::error::Failure;
+use crate::error::ApiError;
 
-/// An answer to the page.
-type Answer<T> = Result<axum::Json<T>, Failure>;
+/// The result of a request handler.
+type ApiResult<T> = Result<axum::Json<T>, ApiError>;
 
-/// All of them.
+/// The routes of all modules.
 pub fn routes() -> Router<Arc<App>> {
     Router::new()
         .merge(lake::routes())
@@ -27,8 +27,8 @@ pub fn routes() -> Router<Arc<App>> {
         .merge(quality::routes())
         .merge(runs::routes())
         .merge(sql::routes())
-        .merge(listed::routes())
+        .merge(autocomplete::routes())
         .merge(options::routes())
         .merge(series::routes())
-        .fallback(async || Failure::not_found("the page asked for something that this server does not have"))
+        .fallback(async || ApiError::not_found("the page asked for something that this server does not have"))
 }

@@ -1,4 +1,4 @@
-//! The chain of an underlying at a snapshot: all its options, with the market's prices and those of Black and Scholes.
+//! The option chain of an underlying at a snapshot, with market prices and Black-Scholes prices.
 
 use std::sync::Arc;
 
@@ -6,20 +6,21 @@ use axum::extract::{Query, State};
 use axum::routing::get;
 use axum::{Json, Router};
 use chrono::NaiveDate;
+use lake::athena::QueryResult;
 use market::snapshot::SnapshotTime;
 use market::table::TableName::Options;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::Answer;
-use crate::absent::{self, Absent};
+use super::ApiResult;
 use crate::app::App;
-use crate::error::Failure;
-use crate::listing::Subject;
+use crate::error::ApiError;
+use crate::name_lists::NameKind;
 use crate::params::Params;
 use crate::statement::{Statement, literal};
+use crate::suggestions::{self, Suggestions};
 
-/// What is shown of an option. `intdate` and the underlying come first.
+/// The columns of a response. `intdate` and the underlying are first.
 const COLUMNS: [&str; 19] = [
     "intdate",
     "optn_ua",
@@ -43,106 +44,116 @@ const COLUMNS: [&str; 19] = [
 ];
 
 pub fn routes() -> Router<Arc<App>> {
-    Router::new().route("/options", get(options))
+    Router::new().route("/options", get(option_chain))
 }
 
 #[derive(Serialize, Default)]
-struct Chain {
+struct ChainResponse {
     /// All published days.
     published: Vec<NaiveDate>,
     day: Option<NaiveDate>,
     underlying: Option<String>,
-    /// The snapshots of the day in which the underlying has options: `intdate`s, ascending.
+    /// The `intdate`s of the snapshots of `day` in which the underlying has options, ascending.
     snapshots: Vec<i64>,
-    /// The one that is shown.
+    /// The `intdate` of the snapshot in `rows`.
     at: Option<i64>,
     columns: Vec<&'static str>,
-    /// By expiry, strike and ticker. A record that was saved twice is one.
+    /// Distinct options, ordered by expiry, strike and ticker.
     rows: Vec<Vec<Value>>,
-    absent: Option<Absent>,
-    /// What Athena was asked, and what it read for it.
+    absent: Option<Suggestions>,
+    /// The statements that were run on Athena, and the bytes that they scanned.
     statements: Vec<String>,
     scanned_bytes: u64,
 }
 
-/// Which options are asked for; without an underlying those of the one that has most of them, without a time the last
-/// snapshot of the day.
-struct Question {
+/// The requested chain. The default underlying is the one with the most options, and the default snapshot the last one of
+/// the day.
+struct ChainQuery {
     day: NaiveDate,
     underlying: Option<String>,
     at: Option<SnapshotTime>,
 }
 
-impl Question {
-    fn whose(&self) -> String {
-        let column = Subject::Underlyings.column();
+impl ChainQuery {
+    /// The condition on the underlying.
+    fn underlying_condition(&self) -> String {
+        let column = NameKind::Underlyings.column();
         match &self.underlying {
             Some(underlying) => format!("{column} = {}", literal(underlying)),
-            None => format!("{column} IN {}", Subject::Underlyings.first(self.day, 1)),
+            None => format!("{column} IN {}", NameKind::Underlyings.top(self.day, 1)),
         }
     }
 
+    /// Selects the snapshots of the day.
     fn snapshots(&self) -> Statement {
-        Statement::of("DISTINCT intdate", Options, &[self.day]).and(&self.whose()).then("ORDER BY intdate")
+        Statement::select("DISTINCT intdate", Options, &[self.day])
+            .and(&self.underlying_condition())
+            .then("ORDER BY intdate")
     }
 
+    /// Selects the chain.
     fn chain(&self) -> Statement {
         let when = match self.at {
             Some(at) => at.intdate().to_string(),
-            None => format!("({})", Statement::of("max(intdate)", Options, &[self.day]).and(&self.whose()).sql()),
+            None => format!(
+                "({})",
+                Statement::select("max(intdate)", Options, &[self.day]).and(&self.underlying_condition()).sql()
+            ),
         };
-        Statement::of(&format!("DISTINCT {}", COLUMNS.join(", ")), Options, &[self.day])
-            .and(&self.whose())
+        Statement::select(&format!("DISTINCT {}", COLUMNS.join(", ")), Options, &[self.day])
+            .and(&self.underlying_condition())
             .and(&format!("intdate = {when}"))
             .then("ORDER BY optn_expn_date, optn_strike, optn_tp, ticker")
     }
 }
 
-async fn options(State(app): State<Arc<App>>, Query(params): Query<Params>) -> Answer<Chain> {
-    let published = app.days.of(&app.lake, Options).await?;
-    let at = params.parsed::<SnapshotTime>("at", "202004011320")?;
-    let asked = params.parsed::<NaiveDate>("day", "2020-04-01")?;
-    if let (Some(at), Some(day)) = (at, asked)
+async fn option_chain(State(app): State<Arc<App>>, Query(params): Query<Params>) -> ApiResult<ChainResponse> {
+    let published = app.published_days(Options).await?;
+    let at = params.parse::<SnapshotTime>("at", "202004011320")?;
+    let requested_day = params.parse::<NaiveDate>("day", "2020-04-01")?;
+    if let (Some(at), Some(day)) = (at, requested_day)
         && at.date() != day
     {
-        return Err(Failure::invalid(format!("the snapshot {} is not of {day}", at.intdate()))
+        return Err(ApiError::invalid(format!("the snapshot {} is not of {day}", at.intdate()))
             .hint("Leave out either the day or the snapshot."));
     }
-    let day = at.map(SnapshotTime::date).or(asked).or_else(|| published.last().copied());
-    let mut answer = Chain {
+    let day = at.map(SnapshotTime::date).or(requested_day).or_else(|| published.last().copied());
+    let mut response = ChainResponse {
         published: published.iter().copied().collect(),
         day,
-        underlying: params.text("underlying").map(str::to_owned),
+        underlying: params.first("underlying").map(str::to_owned),
         at: at.map(SnapshotTime::intdate),
         columns: COLUMNS.to_vec(),
-        ..Chain::default()
+        ..ChainResponse::default()
     };
-    let Some(day) = day.filter(|day| published.contains(day)) else { return Ok(Json(answer)) };
+    let Some(day) = day.filter(|day| published.contains(day)) else { return Ok(Json(response)) };
 
-    let question = Question { day, underlying: answer.underlying.clone(), at };
-    let (snapshots, chain) = (question.snapshots(), question.chain());
-    let (times, rows) = futures::try_join!(app.ask(&snapshots), app.ask(&chain))?;
-    answer.note(&snapshots, &times);
-    answer.note(&chain, &rows);
-    answer.snapshots = times.rows.iter().filter_map(|row| row[0].as_ref()?.parse().ok()).collect();
-    answer.at = answer.at.or(answer.snapshots.last().copied());
+    let query = ChainQuery { day, underlying: response.underlying.clone(), at };
+    let (snapshots, chain) = (query.snapshots(), query.chain());
+    let (times, rows) = futures::try_join!(snapshots.run(&app.lake), chain.run(&app.lake))?;
+    response.note(&snapshots, &times);
+    response.note(&chain, &rows);
+    response.snapshots = times.rows.iter().filter_map(|row| row[0].as_ref()?.parse().ok()).collect();
+    response.at = response.at.or(response.snapshots.last().copied());
     let json = |row: &Vec<Option<String>>| {
         rows.columns.iter().zip(row).map(|(column, cell)| column.page_json(cell.as_deref())).collect()
     };
-    answer.rows = rows.rows.iter().map(json).collect();
-    answer.underlying = answer.underlying.or_else(|| rows.rows.first()?[1].clone());
-    if let (Some(name), true) = (&question.underlying, answer.snapshots.is_empty()) {
-        let (statement, found, absent) = absent::search(&app, Subject::Underlyings, &published, &[name]).await?;
-        answer.note(&statement, &found);
-        answer.absent = absent.into_iter().next();
+    response.rows = rows.rows.iter().map(json).collect();
+    response.underlying = response.underlying.or_else(|| rows.rows.first()?[1].clone());
+    if let (Some(name), true) = (&query.underlying, response.snapshots.is_empty()) {
+        let (statement, result, suggestions) =
+            suggestions::search(&app, NameKind::Underlyings, &published, &[name]).await?;
+        response.note(&statement, &result);
+        response.absent = suggestions.into_iter().next();
     }
-    Ok(Json(answer))
+    Ok(Json(response))
 }
 
-impl Chain {
-    fn note(&mut self, statement: &Statement, answer: &lake::athena::QueryResult) {
+impl ChainResponse {
+    /// Records a statement and its scanned bytes.
+    fn note(&mut self, statement: &Statement, result: &QueryResult) {
         self.statements.push(statement.sql().to_owned());
-        self.scanned_bytes += answer.scanned_bytes;
+        self.scanned_bytes += result.scanned_bytes;
     }
 }
 
@@ -152,8 +163,8 @@ mod tests {
 
     #[test]
     fn no_part_of_a_question_reads_other_days() {
-        let question = Question { day: "2020-04-08".parse().expect("a day"), underlying: None, at: None };
-        for statement in [question.snapshots(), question.chain()] {
+        let query = ChainQuery { day: "2020-04-08".parse().expect("a day"), underlying: None, at: None };
+        for statement in [query.snapshots(), query.chain()] {
             let sql = statement.sql();
             let [from, kept] = ["FROM options", "day IN (8)"].map(|text| sql.matches(text).count());
             assert!(from > 1 && from == kept, "{sql}");
@@ -163,7 +174,7 @@ mod tests {
     #[test]
     fn names_are_texts() {
         let underlying = Some("X' OR 'a' = 'a".to_owned());
-        let question = Question { day: "2020-04-08".parse().expect("a day"), underlying, at: None };
-        assert!(question.snapshots().sql().contains("optn_ua = 'X'' OR ''a'' = ''a'"));
+        let query = ChainQuery { day: "2020-04-08".parse().expect("a day"), underlying, at: None };
+        assert!(query.snapshots().sql().contains("optn_ua = 'X'' OR ''a'' = ''a'"));
     }
 }

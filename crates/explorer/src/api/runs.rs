@@ -1,4 +1,4 @@
-//! The workflows: how they are made, what ran, how one execution goes; starting and stopping them.
+//! The workflows: their definitions, their executions, and the progress of one execution. Starts and stops executions.
 
 use std::sync::Arc;
 
@@ -16,84 +16,91 @@ use market::table::TableName;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::Answer;
+use super::ApiResult;
 use crate::app::App;
-use crate::documents::{self, Document};
-use crate::error::Failure;
-use crate::watched::{Brief, Watched, parsed};
+use crate::error::ApiError;
+use crate::execution_cache::{CachedExecution, ExecutionSummary, json_or_text};
+use crate::objects::{self, ObjectResponse};
 
 pub fn routes() -> Router<Arc<App>> {
     Router::new()
-        .route("/workflows", get(workflows))
-        .route("/executions", get(executions).post(start))
+        .route("/workflows", get(list_workflows))
+        .route("/executions", get(list_executions).post(start))
         .route("/executions/check", post(check))
         .route("/executions/stop", post(stop))
         .route("/execution", get(execution))
-        .route("/document", get(document))
+        .route("/document", get(object))
 }
 
-/// How many executions stand on one page.
-const PAGE: usize = 20;
+/// The number of executions on a page.
+const PAGE_SIZE: usize = 20;
 
 #[derive(Serialize)]
-struct Drawn {
+struct WorkflowResponse {
     name: &'static str,
     arn: String,
     definition: Value,
 }
 
-async fn workflows(State(app): State<Arc<App>>) -> Answer<Vec<Drawn>> {
-    let drawn = machines(&app.lake).await?.into_iter().map(async |Machine { workflow, arn }| {
+async fn list_workflows(State(app): State<Arc<App>>) -> ApiResult<Vec<WorkflowResponse>> {
+    let workflows = machines(&app.lake).await?.into_iter().map(async |Machine { workflow, arn }| {
         let described = app.lake.sfn.describe_state_machine().state_machine_arn(&arn).send().await;
         let described = described.map_err(Error::aws(format!("reading the definition of {}", workflow.name())))?;
-        Ok::<_, Failure>(Drawn { name: workflow.name(), arn, definition: parsed(&described.definition) })
+        let definition = json_or_text(&described.definition);
+        Ok::<_, ApiError>(WorkflowResponse { name: workflow.name(), arn, definition })
     });
-    Ok(Json(try_join_all(drawn).await?))
+    Ok(Json(try_join_all(workflows).await?))
 }
 
-async fn machines(lake: &Lake) -> Result<Vec<Machine>, Failure> {
+/// Returns the state machines of the lake.
+async fn machines(lake: &Lake) -> Result<Vec<Machine>, ApiError> {
     let machines = workflow::machines(lake).await?;
     if machines.is_empty() {
-        return Err(Failure::not_found("there are no workflows of a lake at this endpoint")
+        return Err(ApiError::not_found("there are no workflows of a lake at this endpoint")
             .hint("pregao local serves them on this machine, and pregao deploy makes them in an account."));
     }
     Ok(machines)
 }
 
 #[derive(Deserialize)]
-struct Which {
+struct ExecutionsQuery {
     workflow: Option<String>,
     status: Option<String>,
-    /// The page, from 0 on.
+    /// The number of the page, from 0.
     #[serde(default)]
     page: usize,
-    /// Those that were started later are on no page, in milliseconds since 1970.
+    /// Executions that started later are excluded, so that pages do not shift. Milliseconds since 1970.
     until: Option<i64>,
 }
 
 #[derive(Serialize)]
-struct Listed {
-    executions: Vec<Brief>,
-    /// Whether there are older ones.
+struct ExecutionsResponse {
+    /// The latest execution first.
+    executions: Vec<ExecutionSummary>,
+    /// Whether there are older executions.
     more: bool,
     /// The time of the server, in milliseconds since 1970.
     now: i64,
 }
 
-/// The most pages that can be looked back: Step Functions keeps executions for 90 days.
-const PAGES: usize = 500;
+/// The highest page number. Step Functions keeps executions for 90 days.
+const MAX_PAGE: usize = 500;
 
-async fn executions(State(app): State<Arc<App>>, Query(which): Query<Which>) -> Answer<Listed> {
+async fn list_executions(
+    State(app): State<Arc<App>>,
+    Query(query): Query<ExecutionsQuery>,
+) -> ApiResult<ExecutionsResponse> {
     let mut machines = machines(&app.lake).await?;
-    if let Some(name) = &which.workflow {
-        let workflow = named(name)?;
+    if let Some(name) = &query.workflow {
+        let workflow = parse_workflow(name)?;
         machines.retain(|machine| machine.workflow == workflow);
     }
-    let (first, behind) = (which.page.min(PAGES) * PAGE, (which.page.min(PAGES) + 1) * PAGE);
+    let page = query.page.min(MAX_PAGE);
+    let (first, end) = (page * PAGE_SIZE, (page + 1) * PAGE_SIZE);
     let lists = machines.iter().map(async |machine| {
-        let until = which.until.unwrap_or(i64::MAX);
-        let items = workflow::executions_until(&app.lake, machine, which.status.as_deref(), until, behind + 1).await?;
-        Ok::<_, Error>(items.into_iter().map(|item| Brief {
+        let until = query.until.unwrap_or(i64::MAX);
+        let items = workflow::executions_until(&app.lake, machine, query.status.as_deref(), until, end + 1).await?;
+        Ok::<_, Error>(items.into_iter().map(|item| ExecutionSummary {
             workflow: machine.workflow.name().to_owned(),
             started: millis(&item.start_date),
             stopped: item.stop_date.as_ref().map(millis),
@@ -102,107 +109,111 @@ async fn executions(State(app): State<Arc<App>>, Query(which): Query<Which>) -> 
             name: item.name,
         }))
     });
-    let mut all: Vec<Brief> = try_join_all(lists).await?.into_iter().flatten().collect();
-    // By the ARN among those of one instant, so that two pages have the same order.
+    let mut all: Vec<ExecutionSummary> = try_join_all(lists).await?.into_iter().flatten().collect();
+    // A total order, so that pages neither repeat nor omit an execution.
     all.sort_by(|one, other| (other.started, &other.arn).cmp(&(one.started, &one.arn)));
-    let more = all.len() > behind;
-    all.truncate(behind);
-    Ok(Json(Listed { executions: all.split_off(first.min(all.len())), more, now: now() }))
+    let more = all.len() > end;
+    all.truncate(end);
+    Ok(Json(ExecutionsResponse { executions: all.split_off(first.min(all.len())), more, now: now() }))
 }
 
-fn named(name: &str) -> Result<Workflow, Failure> {
+fn parse_workflow(name: &str) -> Result<Workflow, ApiError> {
     Workflow::named(name).ok_or_else(|| {
         let known = Workflow::ALL.map(Workflow::name).join(", ");
-        Failure::invalid(format!("{name:?} is no workflow")).hint(format!("There are {known}."))
+        ApiError::invalid(format!("{name:?} is no workflow")).hint(format!("There are {known}."))
     })
 }
 
+/// The time of the server, in milliseconds since 1970.
 fn now() -> i64 {
     Utc::now().timestamp_millis()
 }
 
 #[derive(Deserialize)]
-struct One {
+struct ExecutionParams {
     /// The ARN of an execution, or its name.
     run: String,
 }
 
 #[derive(Serialize)]
-struct Execution {
+struct ExecutionResponse {
     #[serde(flatten)]
-    brief: Brief,
+    summary: ExecutionSummary,
     now: i64,
     input: Value,
     output: Option<Value>,
-    failure: Option<Failed>,
+    failure: Option<FailureDetail>,
     definition: Value,
-    visits: Vec<Shown>,
-    nested: Vec<Nested>,
-    /// The objects that the errors name.
+    visits: Vec<VisitResponse>,
+    nested: Vec<NestedExecution>,
+    /// The URIs of objects in the causes of the failures.
     documents: Vec<String>,
 }
 
 #[derive(Serialize)]
-struct Failed {
+struct FailureDetail {
     error: String,
     cause: String,
 }
 
-impl From<&lake::execution_history::Failure> for Failed {
+impl From<&lake::execution_history::Failure> for FailureDetail {
     fn from(failure: &lake::execution_history::Failure) -> Self {
         Self { error: failure.error.clone(), cause: failure.cause.clone() }
     }
 }
 
-/// One visit to a state.
+/// A visit to a state. Times are in milliseconds since 1970.
 #[derive(Serialize)]
-struct Shown {
+struct VisitResponse {
     state: String,
     entered: i64,
     left: Option<i64>,
-    outcome: Outcome,
+    outcome: VisitOutcome,
     attempts: usize,
-    failures: Vec<Failed>,
+    failures: Vec<FailureDetail>,
 }
 
 #[derive(Serialize)]
-struct Nested {
-    /// The number of the visit that started it.
+struct NestedExecution {
+    /// The index of the visit that started it.
     visit: usize,
     #[serde(flatten)]
-    brief: Brief,
+    summary: ExecutionSummary,
 }
 
-/// How a visit stands, or ended.
+/// The outcome of a visit, so far.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
-enum Outcome {
+enum VisitOutcome {
     Running,
     Succeeded,
-    /// It failed, and the execution went on by a `Catch`.
+    /// It failed, and a `Catch` continued the execution.
     Caught,
     Failed,
-    /// The execution was over before it was.
+    /// The execution ended before the visit did.
     Stopped,
 }
 
-impl Outcome {
-    /// That of a visit to an execution of this status; `last` is whether it was the last to begin.
-    fn of(visit: &Visit, status: &str, last: bool) -> Outcome {
+impl VisitOutcome {
+    /// The outcome of a visit in an execution with this status. `last` is whether no visit began later.
+    fn new(visit: &Visit, status: &str, last: bool) -> Self {
         match (visit.left, status) {
-            (Some(_), _) if visit.failed => Outcome::Caught,
-            (Some(_), _) | (None, "SUCCEEDED") => Outcome::Succeeded,
-            (None, "RUNNING" | "PENDING_REDRIVE") => Outcome::Running,
-            (None, "FAILED") if visit.failed || last => Outcome::Failed,
-            (None, _) => Outcome::Stopped,
+            (Some(_), _) if visit.failed => VisitOutcome::Caught,
+            (Some(_), _) | (None, "SUCCEEDED") => VisitOutcome::Succeeded,
+            (None, "RUNNING" | "PENDING_REDRIVE") => VisitOutcome::Running,
+            (None, "FAILED") if visit.failed || last => VisitOutcome::Failed,
+            (None, _) => VisitOutcome::Stopped,
         }
     }
 }
 
-async fn execution(State(app): State<Arc<App>>, Query(One { run }): Query<One>) -> Answer<Execution> {
+async fn execution(
+    State(app): State<Arc<App>>,
+    Query(ExecutionParams { run }): Query<ExecutionParams>,
+) -> ApiResult<ExecutionResponse> {
     let lake = &app.lake;
     let unknown = || {
-        Failure::not_found(format!("there is no execution {run:?}"))
+        ApiError::not_found(format!("there is no execution {run:?}"))
             .hint("Choose one from the list; Step Functions forgets them after 90 days.")
     };
     let arn = workflow::find(lake, &run).await?.ok_or_else(unknown)?;
@@ -212,110 +223,112 @@ async fn execution(State(app): State<Arc<App>>, Query(One { run }): Query<One>) 
         }
         described => described?,
     };
-    let brief = Brief {
-        workflow: workflow_of(lake, &described.state_machine_arn),
+    let summary = ExecutionSummary {
+        workflow: workflow_name(lake, &described.state_machine_arn),
         name: described.name.unwrap_or_default(),
         status: described.status.as_str().to_owned(),
         started: millis(&described.start_date),
         stopped: described.stop_date.as_ref().map(millis),
         arn: arn.clone(),
     };
-    // After the description, so that what is said to be over is told to its end.
-    let watched = app.executions.get(lake, &arn).await?;
-    let mut watched = watched.lock().await;
-    watched.update(lake, brief.stopped.is_some()).await?;
-    let nested = nested(lake, &mut watched).await?;
-    let timeline = &watched.timeline;
-    let over_badly = !matches!(brief.status.as_str(), "RUNNING" | "SUCCEEDED");
-    let failure = timeline.failure.as_ref().filter(|_| over_badly);
+    // Updated after the description was read, so that the history of an ended execution is complete.
+    let cached = app.executions.get(lake, &arn).await?;
+    let mut cached = cached.lock().await;
+    cached.update(lake, summary.stopped.is_some()).await?;
+    let nested = describe_nested(lake, &mut cached).await?;
+    let timeline = &cached.timeline;
+    let has_failed = !matches!(summary.status.as_str(), "RUNNING" | "SUCCEEDED");
+    let failure = timeline.failure.as_ref().filter(|_| has_failed);
     let causes = failure.into_iter().chain(timeline.visits.iter().flat_map(|visit| &visit.failures));
     let causes: Vec<&str> = causes.map(|failure| failure.cause.as_str()).collect();
-    let shown = timeline.visits.iter().enumerate().map(|(at, visit)| Shown {
+    let visits = timeline.visits.iter().enumerate().map(|(at, visit)| VisitResponse {
         state: visit.state.clone(),
         entered: visit.entered,
         left: visit.left,
-        outcome: Outcome::of(visit, &brief.status, at + 1 == timeline.visits.len()),
+        outcome: VisitOutcome::new(visit, &summary.status, at + 1 == timeline.visits.len()),
         attempts: visit.failures.len() + usize::from(visit.kind == Kind::Work && !visit.failed),
-        failures: visit.failures.iter().map(Failed::from).collect(),
+        failures: visit.failures.iter().map(FailureDetail::from).collect(),
     });
-    Ok(Json(Execution {
+    Ok(Json(ExecutionResponse {
         now: now(),
-        input: parsed(described.input.as_deref().unwrap_or("{}")),
-        output: described.output.as_deref().map(parsed),
-        failure: failure.map(Failed::from),
-        definition: watched.definition.clone(),
-        visits: shown.collect(),
+        input: json_or_text(described.input.as_deref().unwrap_or("{}")),
+        output: described.output.as_deref().map(json_or_text),
+        failure: failure.map(FailureDetail::from),
+        definition: cached.definition.clone(),
+        visits: visits.collect(),
         nested,
-        documents: documents::uris(&causes.join("\n")),
-        brief,
+        documents: objects::uris_in(&causes.join("\n")),
+        summary,
     }))
 }
 
-/// The name of the workflow whose state machine, or execution, this is the ARN of.
-fn workflow_of(lake: &Lake, machine: &str) -> String {
+/// Returns the name of the workflow of a state machine's ARN.
+fn workflow_name(lake: &Lake, machine: &str) -> String {
     let name = machine.rsplit(':').next().unwrap_or(machine);
     name.strip_prefix(&format!("{}-", lake.config.aws.stack)).unwrap_or(name).to_owned()
 }
 
-/// The executions that one started. Those that are over are asked for once.
-async fn nested(lake: &Lake, watched: &mut Watched) -> Result<Vec<Nested>, Error> {
-    let asked = watched.nested.iter().map(async |(visit, arn)| {
-        if let Some(known) = watched.ended.iter().find(|known| known.arn == *arn) {
-            return Ok(Nested { visit: *visit, brief: known.clone() });
+/// Describes the nested executions of an execution. Those that have ended are described once and then cached.
+async fn describe_nested(lake: &Lake, cached: &mut CachedExecution) -> Result<Vec<NestedExecution>, Error> {
+    let descriptions = cached.nested.iter().map(async |(visit, arn)| {
+        if let Some(summary) = cached.ended.iter().find(|ended| ended.arn == *arn) {
+            return Ok(NestedExecution { visit: *visit, summary: summary.clone() });
         }
         let described = lake.sfn.describe_execution().execution_arn(arn).send().await;
         let described = described.map_err(Error::aws(format!("asking for {arn}")))?;
-        let brief = Brief {
+        let summary = ExecutionSummary {
             arn: arn.clone(),
-            workflow: workflow_of(lake, &described.state_machine_arn),
+            workflow: workflow_name(lake, &described.state_machine_arn),
             name: described.name.unwrap_or_default(),
             status: described.status.as_str().to_owned(),
             started: millis(&described.start_date),
             stopped: described.stop_date.as_ref().map(millis),
         };
-        Ok::<_, Error>(Nested { visit: *visit, brief })
+        Ok::<_, Error>(NestedExecution { visit: *visit, summary })
     });
-    let nested = try_join_all(asked).await?;
-    watched.ended = nested.iter().filter(|one| one.brief.stopped.is_some()).map(|one| one.brief.clone()).collect();
+    let nested = try_join_all(descriptions).await?;
+    let ended = nested.iter().map(|nested| &nested.summary).filter(|summary| summary.stopped.is_some());
+    cached.ended = ended.cloned().collect();
     Ok(nested)
 }
 
-/// What is to be started.
+/// A request to start an execution, or to check its input.
 #[derive(Deserialize)]
-struct Wanted {
+struct StartRequest {
     workflow: String,
     input: Value,
 }
 
-/// What an input asks for.
+/// A valid input, with its meaning.
 #[derive(Serialize)]
-struct Checked {
+struct CheckResponse {
     workflow: &'static str,
     input: Value,
-    /// The same in words.
+    /// The meaning of the input in words.
     means: String,
+    /// The beginning of the execution's name.
     #[serde(skip)]
     purpose: String,
 }
 
-/// One table of one run, which `create_datalake` asks `athena_update` for.
+/// The input with which `create_datalake` starts `athena_update`.
 #[derive(Deserialize)]
-struct Table {
+struct TableInput {
     table: TableName,
     #[serde(flatten)]
     range: DateRange,
 }
 
-/// Holds an input against what the functions take.
-fn checked(Wanted { workflow, input }: Wanted, at: DateTime<Utc>) -> Result<Checked, Failure> {
-    let workflow = named(&workflow)?;
+/// Validates an input as the functions do.
+fn check_input(StartRequest { workflow, input }: StartRequest, at: DateTime<Utc>) -> Result<CheckResponse, ApiError> {
+    let workflow = parse_workflow(&workflow)?;
     let is_update = workflow == Workflow::AthenaUpdate;
-    let of_table = (is_update && input.get("table").is_some())
-        .then(|| Table::deserialize(&input))
+    let table_input = (is_update && input.get("table").is_some())
+        .then(|| TableInput::deserialize(&input))
         .transpose()
-        .map_err(|error| Failure::from(Error::InvalidInput(format!("the input names no days of a table: {error}"))))?;
-    let (means, purpose) = match of_table {
-        Some(Table { table, range }) => (format!("{table}, {range}"), format!("{table}_{}", days_in_name(range))),
+        .map_err(|error| ApiError::from(Error::InvalidInput(format!("the input names no days of a table: {error}"))))?;
+    let (means, purpose) = match table_input {
+        Some(TableInput { table, range }) => (format!("{table}, {range}"), format!("{table}_{}", days_in_name(range))),
         None => match workflow_input::resolve(&input, at)? {
             Request::DayBefore(day) => (format!("{day}, the day before in Sao Paulo"), day.to_string()),
             Request::Days(range) => (range.to_string(), days_in_name(range)),
@@ -323,53 +336,56 @@ fn checked(Wanted { workflow, input }: Wanted, at: DateTime<Utc>) -> Result<Chec
             Request::Object { bucket, key } => (format!("the object s3://{bucket}/{key}"), "object".to_owned()),
         },
     };
-    Ok(Checked { workflow: workflow.name(), input, means, purpose })
+    Ok(CheckResponse { workflow: workflow.name(), input, means, purpose })
 }
 
-/// Days as the names of executions have them.
+/// Formats a range for the name of an execution.
 fn days_in_name(range: DateRange) -> String {
     let (from, to): (NaiveDate, NaiveDate) = (range.from(), range.to());
     if from == to { from.to_string() } else { format!("{from}_{to}") }
 }
 
-async fn check(Json(wanted): Json<Wanted>) -> Answer<Checked> {
-    Ok(Json(checked(wanted, Utc::now())?))
+async fn check(Json(request): Json<StartRequest>) -> ApiResult<CheckResponse> {
+    Ok(Json(check_input(request, Utc::now())?))
 }
 
-async fn start(State(app): State<Arc<App>>, Json(wanted): Json<Wanted>) -> Answer<Value> {
-    let Checked { workflow, input, purpose, .. } = checked(wanted, Utc::now())?;
-    let name = workflow::new_name(&purpose).map_err(|error| Failure::invalid(error.to_string()))?;
-    let arn = workflow::start(&app.lake, named(workflow)?, &name, &input).await?;
+async fn start(State(app): State<Arc<App>>, Json(request): Json<StartRequest>) -> ApiResult<Value> {
+    let CheckResponse { workflow, input, purpose, .. } = check_input(request, Utc::now())?;
+    let name = workflow::new_name(&purpose).map_err(|error| ApiError::invalid(error.to_string()))?;
+    let arn = workflow::start(&app.lake, parse_workflow(workflow)?, &name, &input).await?;
     Ok(Json(json!({ "arn": arn, "name": name })))
 }
 
-async fn stop(State(app): State<Arc<App>>, Json(One { run }): Json<One>) -> Answer<Value> {
+async fn stop(State(app): State<Arc<App>>, Json(ExecutionParams { run }): Json<ExecutionParams>) -> ApiResult<Value> {
     let request = app.lake.sfn.stop_execution().execution_arn(&run).error("Stopped").cause("stopped in the explorer");
     request.send().await.map_err(Error::aws("stopping the execution"))?;
     Ok(Json(json!({ "arn": run })))
 }
 
 #[derive(Deserialize)]
-struct At {
+struct ObjectParams {
     uri: String,
 }
 
-async fn document(State(app): State<Arc<App>>, Query(At { uri }): Query<At>) -> Answer<Document> {
-    // Of the lake itself only what is written for people: its tables are read by SQL.
+async fn object(
+    State(app): State<Arc<App>>,
+    Query(ObjectParams { uri }): Query<ObjectParams>,
+) -> ApiResult<ObjectResponse> {
+    // Reports only: the data of tables is binary, and is read by SQL.
     let lake = keys::uri(&app.lake.config.buckets.lake, "");
     if uri.strip_prefix(&lake).is_some_and(keys::is_of_table) {
-        return Err(Failure::invalid(format!("{uri} is data of a table")).hint("Ask for it under SQL."));
+        return Err(ApiError::invalid(format!("{uri} is data of a table")).hint("Ask for it under SQL."));
     }
-    Ok(Json(documents::read(&app.lake, &uri).await?))
+    Ok(Json(objects::read(&app.lake, &uri).await?))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn means(workflow: &str, input: Value) -> Result<(String, String), Failure> {
-        let wanted = Wanted { workflow: workflow.to_owned(), input };
-        let checked = checked(wanted, "2020-04-03T12:00:00Z".parse().expect("a time"))?;
+    fn means(workflow: &str, input: Value) -> Result<(String, String), ApiError> {
+        let request = StartRequest { workflow: workflow.to_owned(), input };
+        let checked = check_input(request, "2020-04-03T12:00:00Z".parse().expect("a time"))?;
         Ok((checked.means, checked.purpose))
     }
 
@@ -421,18 +437,18 @@ mod tests {
             failed,
         };
         for (visit, status, last, outcome) in [
-            (visit(Some(2), false), "RUNNING", false, Outcome::Succeeded),
-            (visit(Some(2), true), "FAILED", false, Outcome::Caught),
-            (visit(None, true), "RUNNING", true, Outcome::Running),
-            (visit(None, true), "FAILED", false, Outcome::Failed),
+            (visit(Some(2), false), "RUNNING", false, VisitOutcome::Succeeded),
+            (visit(Some(2), true), "FAILED", false, VisitOutcome::Caught),
+            (visit(None, true), "RUNNING", true, VisitOutcome::Running),
+            (visit(None, true), "FAILED", false, VisitOutcome::Failed),
             // A Fail state fails by being entered.
-            (visit(None, false), "FAILED", true, Outcome::Failed),
+            (visit(None, false), "FAILED", true, VisitOutcome::Failed),
             // Another branch of a Parallel failed.
-            (visit(None, false), "FAILED", false, Outcome::Stopped),
-            (visit(None, false), "ABORTED", true, Outcome::Stopped),
-            (visit(None, false), "TIMED_OUT", true, Outcome::Stopped),
+            (visit(None, false), "FAILED", false, VisitOutcome::Stopped),
+            (visit(None, false), "ABORTED", true, VisitOutcome::Stopped),
+            (visit(None, false), "TIMED_OUT", true, VisitOutcome::Stopped),
         ] {
-            assert_eq!(Outcome::of(&visit, status, last), outcome, "{visit:?} {status}");
+            assert_eq!(VisitOutcome::new(&visit, status, last), outcome, "{visit:?} {status}");
         }
     }
 }

@@ -1,14 +1,13 @@
-//! Statements that people write.
+//! Statements that users write.
 //!
-//! The server keeps nothing of a query: the page has the id of its execution, and whatever is asked about it later is
-//! asked of Athena, which keeps the rows. Every cell goes to the page as the text that Athena gives, because numbers of
-//! JavaScript do not hold every bigint or decimal.
+//! The server is stateless: the page keeps the id of the query execution, and later requests read its state and rows from
+//! Athena. Cells are returned as text, because numbers of JavaScript cannot represent every bigint and decimal.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Body;
-use axum::extract::{Query as Parameters, State};
+use axum::extract::{Query as UrlQuery, State};
 use axum::http::Response;
 use axum::routing::{get, post};
 use axum::{Json, Router};
@@ -17,11 +16,11 @@ use lake::result_csv::Row;
 use serde::{Deserialize, Serialize};
 use tokio::sync::oneshot;
 
-use super::Answer;
+use super::ApiResult;
 use crate::app::App;
 use crate::download::{Format, download};
-use crate::error::Failure;
-use crate::reading;
+use crate::error::ApiError;
+use crate::sql_guard;
 
 pub fn routes() -> Router<Arc<App>> {
     Router::new()
@@ -33,48 +32,51 @@ pub fn routes() -> Router<Arc<App>> {
         .route("/sql/parquet", get(parquet))
 }
 
-/// What a page of rows is asked for with. Athena counts the names of the columns as a row, so that the first page has one
-/// less; a first page of another size would leave it open whether its token is good for the next.
-const PAGE: PageSize = PageSize::new(200);
+/// The number of rows of a page. Athena counts the header as a row, so the first page has one row less. It has the same
+/// size as the others because Athena does not document whether a token is valid with another size.
+const PAGE_SIZE: PageSize = PageSize::new(200);
 
 #[derive(Deserialize)]
-struct Run {
+struct RunRequest {
     statement: String,
-    /// Run it even though it reads all days of a table.
+    /// The user has confirmed that the statement reads all days of a table.
     #[serde(default)]
     whole: bool,
 }
 
 #[derive(Deserialize)]
-struct Named {
+struct QueryParams {
+    /// The id of a query execution.
     query: String,
 }
 
 #[derive(Deserialize)]
-struct At {
+struct RowsParams {
+    /// The id of a query execution.
     query: String,
+    /// The token of the page.
     token: String,
 }
 
-/// A query that has succeeded, and its first rows.
+/// A query that has succeeded, with its first page of rows.
 #[derive(Serialize)]
-struct Outcome {
+struct QueryResponse {
     query: String,
     statement: String,
     took_ms: u64,
     scanned_bytes: u64,
-    /// In USD, on AWS.
+    /// The price on AWS, in USD.
     cost: f64,
     #[serde(flatten)]
-    rows: Rows,
+    rows: RowsResponse,
 }
 
-/// Some rows.
+/// A page of rows.
 #[derive(Serialize)]
-struct Rows {
+struct RowsResponse {
     columns: Vec<Column>,
     rows: Vec<Row>,
-    /// What the next page is asked for with; none behind the last.
+    /// The token of the next page; `None` on the last page.
     next: Option<String>,
 }
 
@@ -86,8 +88,8 @@ struct Column {
     number: bool,
 }
 
-impl Rows {
-    fn of((page, next): (Page, Option<String>)) -> Self {
+impl From<(Page, Option<String>)> for RowsResponse {
+    fn from((page, next): (Page, Option<String>)) -> Self {
         let columns = page.columns.into_iter().map(|column| Column {
             number: column.is_number(),
             name: column.name,
@@ -97,134 +99,141 @@ impl Rows {
     }
 }
 
-/// Runs a statement to its end. When the page no longer waits, the query is cancelled.
-async fn run(State(app): State<Arc<App>>, Json(asked): Json<Run>) -> Answer<Outcome> {
-    reading::check(&asked.statement)?;
-    if !asked.whole {
-        narrowed(&app, &asked.statement).await?;
+/// Runs a statement, and waits for its end. When the client disconnects, the query is cancelled.
+async fn run(State(app): State<Arc<App>>, Json(request): Json<RunRequest>) -> ApiResult<QueryResponse> {
+    sql_guard::check_read_only(&request.statement)?;
+    if !request.whole {
+        confirm_full_scans(&app, &request.statement).await?;
     }
-    let (mut answer, answered) = oneshot::channel();
-    // On its own, so that a query whose page goes while it is being started is cancelled too.
+    let (mut sender, receiver) = oneshot::channel();
+    // In a task of its own: axum drops this future when the client disconnects, and the query has to be cancelled even when
+    // that happens while it is being started.
     tokio::spawn(async move {
         let database = app.lake.config.athena.database.as_str();
-        let query = match Query::start(&app.lake, &asked.statement, database).await {
+        let query = match Query::start(&app.lake, &request.statement, database).await {
             Ok(query) => query,
-            Err(error) => return drop(answer.send(Err(failure(&app, error).await))),
+            Err(error) => return drop(sender.send(Err(api_error(&app, error).await))),
         };
-        let outcome = tokio::select! {
-            outcome = outcome(&app, &query) => Some(outcome),
-            () = answer.closed() => None,
+        let response = tokio::select! {
+            response = query_response(&app, &query) => Some(response),
+            () = sender.closed() => None,
         };
-        match outcome {
-            Some(outcome) => drop(answer.send(outcome)),
-            // Nobody is left to be told that it could not be cancelled.
+        match response {
+            Some(response) => drop(sender.send(response)),
+            // The client has disconnected, so an error cannot be reported.
             None => drop(query.cancel().await),
         }
     });
-    let outcome = answered.await.map_err(|_| Failure::invalid("the query could not be run"))?;
-    outcome.map(Json)
+    receiver.await.map_err(|_| ApiError::invalid("the query could not be run"))?.map(Json)
 }
 
-/// What became of a query that was run before: its rows are still there, and cost nothing to look at again.
-async fn result(State(app): State<Arc<App>>, Parameters(named): Parameters<Named>) -> Answer<Outcome> {
-    outcome(&app, &Query::known(&app.lake, named.query)).await.map(Json)
+/// Returns the result of an earlier query. Athena keeps the rows, and reading them again is free.
+async fn result(State(app): State<Arc<App>>, UrlQuery(params): UrlQuery<QueryParams>) -> ApiResult<QueryResponse> {
+    query_response(&app, &Query::known(&app.lake, params.query)).await.map(Json)
 }
 
-async fn rows(State(app): State<Arc<App>>, Parameters(at): Parameters<At>) -> Answer<Rows> {
-    Ok(Json(Rows::of(Query::known(&app.lake, at.query).page_at(at.token, PAGE).await?)))
+async fn rows(State(app): State<Arc<App>>, UrlQuery(params): UrlQuery<RowsParams>) -> ApiResult<RowsResponse> {
+    Ok(Json(RowsResponse::from(Query::known(&app.lake, params.query).page_at(params.token, PAGE_SIZE).await?)))
 }
 
-async fn outcome(app: &App, query: &Query<'_>) -> Result<Outcome, Failure> {
+/// Waits for the end of a query, and reads its first page.
+async fn query_response(app: &App, query: &Query<'_>) -> Result<QueryResponse, ApiError> {
     let finished = match query.finished().await {
         Ok(finished) => finished,
-        Err(error) => return Err(failure(app, error).await),
+        Err(error) => return Err(api_error(app, error).await),
     };
-    let rows = Rows::of(query.first_page(&finished, PAGE).await?);
+    let rows = RowsResponse::from(query.first_page(&finished, PAGE_SIZE).await?);
     let cost = cost(&finished);
     let Finished { statement, took, scanned_bytes, .. } = finished;
-    Ok(Outcome { query: query.id().to_owned(), statement, took_ms: millis(took), scanned_bytes, cost, rows })
+    Ok(QueryResponse { query: query.id().to_owned(), statement, took_ms: millis(took), scanned_bytes, cost, rows })
 }
 
 fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
-/// Athena's words, and what to do where they leave it open.
-async fn failure(app: &App, error: lake::Error) -> Failure {
+/// Converts an error of Athena. For a missing table, the hint depends on whether any table exists.
+async fn api_error(app: &App, error: lake::Error) -> ApiError {
     let no_table = error.is_missing_table();
-    let failure = Failure::from(error);
+    let error = ApiError::from(error);
     if !no_table {
-        return failure;
+        return error;
     }
-    // With tables it is the name that is wrong, and without them there is nothing to ask yet.
-    match app.days.of(&app.lake, market::table::TableName::Quotes).await {
-        Ok(days) if !days.is_empty() => failure.hint("SHOW TABLES lists the tables that there are."),
-        _ => failure,
+    // When tables exist, the name is wrong; otherwise nothing has been published, as the default hint says.
+    match app.published_days(market::table::TableName::Quotes).await {
+        Ok(days) if !days.is_empty() => error.hint("SHOW TABLES lists the tables that there are."),
+        _ => error,
     }
 }
 
-/// Asks back before all days of a table are read.
-async fn narrowed(app: &App, statement: &str) -> Result<(), Failure> {
-    let tables = reading::whole_tables(statement, app.lake.config.athena.database.as_str());
-    let mut whole = Vec::new();
+/// Requires the user's confirmation for a statement that reads all days of a table.
+///
+/// # Errors
+/// 409 when it reads all days of a table that has more than one.
+async fn confirm_full_scans(app: &App, statement: &str) -> Result<(), ApiError> {
+    let tables = sql_guard::full_scans(statement, app.lake.config.athena.database.as_str());
+    let mut scans = Vec::new();
     for table in tables {
-        let days = app.days.of(&app.lake, table).await?;
+        let days = app.published_days(table).await?;
         if let Some(last) = days.last().filter(|_| days.len() > 1) {
-            whole.push((table, days.len(), market::partition::Partition::from(*last)));
+            scans.push((table, days.len(), market::partition::Partition::from(*last)));
         }
     }
-    let Some((_, _, last)) = whole.first() else { return Ok(()) };
+    let Some((_, _, last)) = scans.first() else { return Ok(()) };
     let keys = market::partition::KEYS.iter().zip(last.values()).map(|(key, value)| format!("{key} = {value}"));
     let condition = keys.collect::<Vec<_>>().join(" AND ");
-    let read: Vec<String> = whole.iter().map(|(table, days, _)| format!("all {days} days of {table}")).collect();
-    Err(Failure::unconfirmed(format!("This reads {}: it has no condition on year, month or day.", read.join(" and ")))
+    let read: Vec<String> = scans.iter().map(|(table, days, _)| format!("all {days} days of {table}")).collect();
+    Err(ApiError::unconfirmed(format!("This reads {}: it has no condition on year, month or day.", read.join(" and ")))
         .hint(format!(
             "On AWS every byte that is read is paid for. With a condition such as {condition} it reads one day."
         )))
 }
 
-/// USD for a TB, what Athena takes for a query at least, and what it rounds up to: list prices of us-east-1.
+/// Athena's list price in us-east-1. Scanned bytes are rounded up to a megabyte, with a minimum for each query.
 const USD_PER_TB: f64 = 5.0;
-const LEAST_MB: u64 = 10;
+const MIN_MB: u64 = 10;
 const MB: u64 = 1_000_000;
 
-/// What a query costs on AWS. Looking at what there is costs nothing.
+/// Returns the price of a query in USD. Statements about the catalog are free.
 fn cost(finished: &Finished) -> f64 {
     if !finished.reads_data() {
         return 0.0;
     }
-    let megabytes = finished.scanned_bytes.div_ceil(MB).max(LEAST_MB);
+    let megabytes = finished.scanned_bytes.div_ceil(MB).max(MIN_MB);
     megabytes as f64 * USD_PER_TB / 1e6
 }
 
-/// Rows are counted up to here: for that they are read.
-const MOST_COUNTED: usize = 250_000;
+/// The highest exact count. Counting reads the rows.
+const MAX_COUNT: usize = 250_000;
 
 #[derive(Serialize)]
-struct Count {
+struct CountResponse {
     rows: usize,
-    /// There are more.
+    /// Whether there are more than `rows` rows.
     more: bool,
 }
 
-async fn count(State(app): State<Arc<App>>, Parameters(named): Parameters<Named>) -> Answer<Count> {
-    let query = Query::known(&app.lake, named.query);
+async fn count(State(app): State<Arc<App>>, UrlQuery(params): UrlQuery<QueryParams>) -> ApiResult<CountResponse> {
+    let query = Query::known(&app.lake, params.query);
     let finished = query.finished().await?;
     let mut pages = query.pages(&finished);
     let mut rows = 0;
     while let Some(page) = pages.next().await? {
         rows += page.rows.len();
-        if rows > MOST_COUNTED {
-            return Ok(Json(Count { rows: MOST_COUNTED, more: true }));
+        if rows > MAX_COUNT {
+            return Ok(Json(CountResponse { rows: MAX_COUNT, more: true }));
         }
     }
-    Ok(Json(Count { rows, more: false }))
+    Ok(Json(CountResponse { rows, more: false }))
 }
 
-async fn csv(State(app): State<Arc<App>>, Parameters(named): Parameters<Named>) -> Result<Response<Body>, Failure> {
-    download(app, named.query, Format::Csv).await
+async fn csv(State(app): State<Arc<App>>, UrlQuery(params): UrlQuery<QueryParams>) -> Result<Response<Body>, ApiError> {
+    download(app, params.query, Format::Csv).await
 }
 
-async fn parquet(State(app): State<Arc<App>>, Parameters(named): Parameters<Named>) -> Result<Response<Body>, Failure> {
-    download(app, named.query, Format::Parquet).await
+async fn parquet(
+    State(app): State<Arc<App>>,
+    UrlQuery(params): UrlQuery<QueryParams>,
+) -> Result<Response<Body>, ApiError> {
+    download(app, params.query, Format::Parquet).await
 }

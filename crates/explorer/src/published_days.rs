@@ -1,0 +1,100 @@
+//! The published days of each table, read from the catalog, and the selection of some of them by a request.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::NaiveDate;
+use lake::{Lake, partitions};
+use market::partition::Partition;
+use market::table::TableName;
+use serde::Deserialize;
+
+use crate::error::ApiError;
+use crate::ttl_cache::TtlCache;
+
+/// Long enough that the requests of one view share one catalog call, and short enough that a newly published day appears
+/// when the page is reloaded.
+const TIME_TO_LIVE: Duration = Duration::from_secs(5);
+
+/// A TTL cache of the published days of each table.
+#[derive(Debug)]
+pub struct PublishedDays(TtlCache<TableName, BTreeSet<NaiveDate>>);
+
+impl Default for PublishedDays {
+    fn default() -> Self {
+        Self(TtlCache::new(TIME_TO_LIVE))
+    }
+}
+
+impl PublishedDays {
+    /// Returns the published days of a table. The set is empty when the table does not exist.
+    pub async fn get(&self, lake: &Lake, table: TableName) -> Result<Arc<BTreeSet<NaiveDate>>, ApiError> {
+        if let Some(days) = self.0.get(&table) {
+            return Ok(days);
+        }
+        let days = match partitions::list(lake, lake.config.athena.database.as_str(), table.as_str()).await {
+            Ok(partitions) => partitions.into_keys().map(Partition::date).collect(),
+            Err(error) if error.is_missing_table() => BTreeSet::new(),
+            Err(error) => return Err(error.into()),
+        };
+        Ok(self.0.put(table, days))
+    }
+}
+
+/// A requested date range, inclusive at both ends.
+#[derive(Debug, Clone, Copy, Default, Deserialize)]
+pub struct DateRangeParams {
+    pub from: Option<NaiveDate>,
+    pub to: Option<NaiveDate>,
+}
+
+/// The most days that one request may select: about five years.
+const MAX_DAYS: usize = 1_300;
+
+impl DateRangeParams {
+    /// Returns the published days in the range. Without `from` and `to`, these are the last `default_count` published
+    /// days; with only `from`, it is that day; with only `to`, the last `default_count` published days up to it.
+    pub fn select(self, published: &BTreeSet<NaiveDate>, default_count: usize) -> Result<Vec<NaiveDate>, ApiError> {
+        let default_from = |to: NaiveDate| published.range(..=to).rev().take(default_count.max(1)).last().copied();
+        let to = self.to.or(self.from).or_else(|| published.last().copied());
+        let Some(to) = to else { return Ok(Vec::new()) };
+        let from = self.from.or_else(|| default_from(to)).unwrap_or(to);
+        if to < from {
+            return Err(ApiError::invalid(format!("{to}, the last day, is before {from}, the first"))
+                .hint("Exchange the two dates."));
+        }
+        let days: Vec<NaiveDate> = published.range(from..=to).copied().collect();
+        if days.len() > MAX_DAYS {
+            return Err(ApiError::invalid(format!("{} days at once are too many", days.len()))
+                .hint(format!("Ask for at most {MAX_DAYS}.")));
+        }
+        Ok(days)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn day(text: &str) -> NaiveDate {
+        text.parse().expect("a day")
+    }
+
+    #[test]
+    fn the_latest_days_are_shown_unless_others_are_named() {
+        let published = ["2020-04-01", "2020-04-02", "2020-04-03", "2020-04-06"].map(day).into();
+        let select = |from: Option<&str>, to: Option<&str>, latest| {
+            let params = DateRangeParams { from: from.map(day), to: to.map(day) };
+            params.select(&published, latest).map(|days| days.iter().map(ToString::to_string).collect::<Vec<_>>())
+        };
+        assert_eq!(select(None, None, 2).ok(), Some(vec!["2020-04-03".into(), "2020-04-06".into()]));
+        assert_eq!(select(None, Some("2020-04-05"), 1).ok(), Some(vec!["2020-04-03".into()]));
+        assert_eq!(select(Some("2020-04-02"), None, 9).ok(), Some(vec!["2020-04-02".into()]));
+        let three = vec!["2020-04-02".into(), "2020-04-03".into(), "2020-04-06".into()];
+        assert_eq!(select(Some("2020-04-02"), Some("2020-12-31"), 1).ok(), Some(three));
+        assert_eq!(select(Some("2021-01-01"), Some("2021-01-31"), 1).ok(), Some(vec![]));
+        assert!(select(Some("2020-04-02"), Some("2020-04-01"), 1).is_err());
+        assert_eq!(DateRangeParams::default().select(&BTreeSet::new(), 3).ok(), Some(vec![]));
+    }
+}
