@@ -1,5 +1,7 @@
 //! Errors of the API: the cause, and what the user can do.
 
+use std::sync::Arc;
+
 use axum::Json;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
@@ -72,6 +74,13 @@ impl From<lake::Error> for ApiError {
             }
             error => Self::new(StatusCode::BAD_GATEWAY, name, error.to_string()),
         }
+    }
+}
+
+/// Callers that share one failed computation of a cache entry share its error.
+impl From<Arc<ApiError>> for ApiError {
+    fn from(error: Arc<ApiError>) -> Self {
+        Arc::unwrap_or_clone(error)
     }
 }
 

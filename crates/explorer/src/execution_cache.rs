@@ -1,16 +1,20 @@
 //! An LRU cache of execution histories: a request reads only the events that were added since the previous one.
 
-use std::collections::VecDeque;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use lake::execution_history::{Change, Timeline};
 use lake::{Error, Lake, backoff};
+use moka::future::Cache;
+use moka::policy::EvictionPolicy;
 use serde::Serialize;
 use serde_json::Value;
+use tokio::sync::Mutex;
+
+use crate::error::ApiError;
 
 /// The capacity of the cache, in executions.
-const CAPACITY: usize = 16;
+const CAPACITY: u64 = 16;
 
 /// One execution.
 #[derive(Debug)]
@@ -77,34 +81,22 @@ pub fn json_or_text(text: &str) -> Value {
 }
 
 /// A cache entry. The lock serializes the requests for one execution.
-type Entry = Arc<tokio::sync::Mutex<CachedExecution>>;
+type Entry = Arc<Mutex<CachedExecution>>;
 
-/// The cache, by ARN; the most recently used entry is first.
-#[derive(Debug, Default)]
-pub struct ExecutionCache(Mutex<VecDeque<(String, Entry)>>);
+/// The cache, by ARN. Concurrent requests for an execution share one entry (single flight).
+#[derive(Debug)]
+pub struct ExecutionCache(Cache<String, Entry>);
+
+impl Default for ExecutionCache {
+    fn default() -> Self {
+        Self(Cache::builder().max_capacity(CAPACITY).eviction_policy(EvictionPolicy::lru()).build())
+    }
+}
 
 impl ExecutionCache {
     /// Returns the entry of an execution, and creates it if necessary.
-    pub async fn get(&self, lake: &Lake, arn: &str) -> Result<Entry, Error> {
-        if let Some(entry) = self.take(arn) {
-            return Ok(self.keep(arn, entry));
-        }
-        let loaded = CachedExecution::load(lake, arn).await?;
-        // A concurrent request may have created the entry in the meantime.
-        let entry = self.take(arn).unwrap_or_else(|| Arc::new(tokio::sync::Mutex::new(loaded)));
-        Ok(self.keep(arn, entry))
-    }
-
-    fn take(&self, arn: &str) -> Option<Entry> {
-        let mut entries = self.0.lock().expect("no code panics while it holds this lock");
-        let at = entries.iter().position(|(known, _)| known == arn)?;
-        entries.remove(at).map(|(_, entry)| entry)
-    }
-
-    fn keep(&self, arn: &str, entry: Entry) -> Entry {
-        let mut entries = self.0.lock().expect("no code panics while it holds this lock");
-        entries.push_front((arn.to_owned(), Arc::clone(&entry)));
-        entries.truncate(CAPACITY);
-        entry
+    pub async fn get(&self, lake: &Lake, arn: &str) -> Result<Entry, ApiError> {
+        let load = async { Ok::<_, ApiError>(Arc::new(Mutex::new(CachedExecution::load(lake, arn).await?))) };
+        Ok(self.0.try_get_with_by_ref(arn, load).await?)
     }
 }

@@ -41,7 +41,6 @@ mod sql_guard;
 mod statement;
 mod suggestions;
 mod time_axis;
-mod ttl_cache;
 
 use std::net::SocketAddr;
 use std::sync::Arc;

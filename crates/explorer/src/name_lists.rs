@@ -9,19 +9,19 @@ use std::time::Duration;
 use chrono::NaiveDate;
 use lake::Lake;
 use market::table::TableName;
+use moka::future::Cache;
 use serde::Serialize;
 use serde_json::Value;
 use strsim::damerau_levenshtein;
 
 use crate::error::ApiError;
 use crate::statement::Statement;
-use crate::ttl_cache::TtlCache;
 
 /// A list changes only when its day is published again.
 const TIME_TO_LIVE: Duration = Duration::from_secs(300);
 
 /// The kind of names in a list.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum NameKind {
     /// Instruments of `quotes`, weighted by traded volume.
     Instruments,
@@ -111,23 +111,20 @@ impl NameList {
     }
 }
 
-/// A TTL cache of the lists.
+/// A TTL cache of the lists. Concurrent requests for a list share one query (single flight).
 #[derive(Debug)]
-pub struct NameLists(TtlCache<(NameKind, NaiveDate), NameList>);
+pub struct NameLists(Cache<(NameKind, NaiveDate), Arc<NameList>>);
 
 impl Default for NameLists {
     fn default() -> Self {
-        Self(TtlCache::new(TIME_TO_LIVE))
+        Self(Cache::builder().time_to_live(TIME_TO_LIVE).build())
     }
 }
 
 impl NameLists {
     /// Returns the list of a published day.
     pub async fn get(&self, lake: &Lake, kind: NameKind, day: NaiveDate) -> Result<Arc<NameList>, ApiError> {
-        if let Some(list) = self.0.get(&(kind, day)) {
-            return Ok(list);
-        }
-        Ok(self.0.put((kind, day), query(lake, kind, day).await?))
+        Ok(self.0.try_get_with((kind, day), async { query(lake, kind, day).await.map(Arc::new) }).await?)
     }
 }
 

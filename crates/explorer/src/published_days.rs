@@ -8,37 +8,37 @@ use chrono::NaiveDate;
 use lake::{Lake, partitions};
 use market::partition::Partition;
 use market::table::TableName;
+use moka::future::Cache;
 use serde::Deserialize;
 
 use crate::error::ApiError;
-use crate::ttl_cache::TtlCache;
 
 /// Long enough that the requests of one view share one catalog call, and short enough that a newly published day appears
 /// when the page is reloaded.
 const TIME_TO_LIVE: Duration = Duration::from_secs(5);
 
-/// A TTL cache of the published days of each table.
+/// A TTL cache of the published days of each table. Concurrent requests share one catalog call (single flight).
 #[derive(Debug)]
-pub struct PublishedDays(TtlCache<TableName, BTreeSet<NaiveDate>>);
+pub struct PublishedDays(Cache<TableName, Arc<BTreeSet<NaiveDate>>>);
 
 impl Default for PublishedDays {
     fn default() -> Self {
-        Self(TtlCache::new(TIME_TO_LIVE))
+        Self(Cache::builder().time_to_live(TIME_TO_LIVE).build())
     }
 }
 
 impl PublishedDays {
     /// Returns the published days of a table. The set is empty when the table does not exist.
     pub async fn get(&self, lake: &Lake, table: TableName) -> Result<Arc<BTreeSet<NaiveDate>>, ApiError> {
-        if let Some(days) = self.0.get(&table) {
-            return Ok(days);
-        }
-        let days = match partitions::list(lake, lake.config.athena.database.as_str(), table.as_str()).await {
-            Ok(partitions) => partitions.into_keys().map(Partition::date).collect(),
-            Err(error) if error.is_missing_table() => BTreeSet::new(),
-            Err(error) => return Err(error.into()),
-        };
-        Ok(self.0.put(table, days))
+        Ok(self.0.try_get_with(table, async { read(lake, table).await.map(Arc::new) }).await?)
+    }
+}
+
+async fn read(lake: &Lake, table: TableName) -> Result<BTreeSet<NaiveDate>, ApiError> {
+    match partitions::list(lake, lake.config.athena.database.as_str(), table.as_str()).await {
+        Ok(partitions) => Ok(partitions.into_keys().map(Partition::date).collect()),
+        Err(error) if error.is_missing_table() => Ok(BTreeSet::new()),
+        Err(error) => Err(error.into()),
     }
 }
 
