@@ -55,7 +55,7 @@ impl From<lake::Error> for ApiError {
     fn from(error: lake::Error) -> Self {
         let (name, no_table) = (error.name().to_owned(), error.is_missing_table());
         match error {
-            lake::Error::Unavailable { doing, message } => {
+            lake::Error::Unavailable { doing, message, .. } => {
                 Self::new(StatusCode::BAD_GATEWAY, name, format!("{doing}: {message}"))
                     .hint("Does the lake's endpoint still run? This page asks again when it is reloaded.")
             }

@@ -1,9 +1,9 @@
-//! The tables as they were published at a moment, as a database of their own: its partitions are at the locations that the
-//! records of that moment name.
+//! The tables as they were published at a time in the past, as a database of their own: its partitions are at the locations
+//! in the records of that time.
 //!
-//! A moment that has passed has one answer for ever, so that its database is made once and used again. Not so one that
-//! has only just passed: a record gets its time before it is written, so that one with an earlier time may still appear.
-//! Its database is used once.
+//! What was published at a past time never changes, so its database is created once and reused. A time that has only just
+//! passed is different: a record gets its time before it is written, so that a record with an earlier time may still
+//! appear. Its database is used once.
 
 use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
@@ -19,26 +19,26 @@ use crate::record::{self, Cause, Record, Stored};
 use crate::scratch::{self, Purpose};
 use crate::{Lake, athena, concurrency, partitions};
 
-/// The tables as they were published at a moment.
+/// A database of the tables as they were published at a time.
 #[derive(Debug)]
 pub struct AsOf {
     /// The name of the database.
     pub database: String,
-    /// The moment.
+    /// The time.
     pub moment: DateTime<Utc>,
-    /// Whether the database is only for who made it.
+    /// Whether the database is used only once, by its creator.
     is_temporary: bool,
-    /// The days whose published run is another one by now.
+    /// The days whose published run is a different one now.
     replaced: BTreeMap<NaiveDate, RunId>,
 }
 
-/// How long after a moment a record may appear that has an earlier time: the function that writes it lives no longer.
+/// How long after a time a record with an earlier time may still appear: the maximum duration of an invocation that writes it.
 const SETTLED: TimeDelta = TimeDelta::minutes(15);
 
-/// The property of a table that says how many partitions the whole database has. It is set when all of them are there.
+/// The table property with the number of partitions of the whole database. It is set when all of them exist.
 const COMPLETE: &str = "pregao.partitions";
 
-/// Records are read this many at once.
+/// Number of records that are read concurrently.
 const AT_ONCE: NonZeroUsize = NonZeroUsize::new(32).expect("not zero");
 
 /// Whether all records with a time up to `moment` have been written.
@@ -47,11 +47,11 @@ pub fn is_settled(moment: DateTime<Utc>) -> bool {
 }
 
 impl AsOf {
-    /// Makes the database, or finds the one that was made before.
+    /// Creates the database, or finds the existing one.
     ///
     /// # Errors
-    /// [`Error::InvalidInput`] for a moment that has not come yet; [`Error::Record`] when the files of a run that was
-    /// published then are removed; [`Error::Athena`] when a statement fails.
+    /// [`Error::InvalidInput`] for a time in the future; [`Error::Record`] if the files of a run that was published then are
+    /// removed; [`Error::Athena`] if a statement fails.
     pub async fn prepare(lake: &Lake, moment: DateTime<Utc>) -> Result<Self, Error> {
         if moment > Utc::now() {
             return Err(Error::InvalidInput(format!("{moment} has not come yet: what will be published is not known")));
@@ -84,7 +84,7 @@ impl AsOf {
             let found = scratch::property(lake, &self.database, last, COMPLETE).await?;
             match found {
                 Some(found) if found == partitions => return Ok(()),
-                // Of other records: a lake was migrated since.
+                // It was made from other records: the lake was migrated since.
                 Some(_) => scratch::drop(lake, &self.database).await?,
                 None => {}
             }
@@ -99,10 +99,10 @@ impl AsOf {
         Ok(())
     }
 
-    /// Whether the files that the tables are made of are still there, now that they were read.
+    /// Checks, after a query, that the files of the tables still existed while it read them.
     ///
     /// # Errors
-    /// [`Error::Record`] when those of a run are removed, or about to be: what was read may not be the whole answer.
+    /// [`Error::Record`] if those of a run are removed or marked as removed: the result of the query may be incomplete.
     pub async fn confirm(&self, lake: &Lake) -> Result<(), Error> {
         let now = record::read_days(lake, self.replaced.keys().copied().collect()).await?;
         for (day, run) in &self.replaced {
@@ -113,7 +113,7 @@ impl AsOf {
         Ok(())
     }
 
-    /// Drops the database where it is only for who made it.
+    /// Drops the database if it is used only once.
     ///
     /// # Errors
     /// As [`athena::run`].
@@ -122,14 +122,14 @@ impl AsOf {
     }
 }
 
-/// What was published of a day, and its current record.
+/// The publication of a day at a time, and its current record.
 struct Seen {
     run: RunId,
     then: Record,
     now: Record,
 }
 
-/// What was published of each day at a moment.
+/// Returns what was published of each day at a time.
 async fn published(lake: &Lake, moment: DateTime<Utc>) -> Result<BTreeMap<NaiveDate, Seen>, Error> {
     let current = record::read_all(lake, None).await?;
     let shared = Arc::new(lake.clone());
@@ -143,7 +143,7 @@ async fn published(lake: &Lake, moment: DateTime<Utc>) -> Result<BTreeMap<NaiveD
     Ok(seen.await?.into_iter().flatten().collect())
 }
 
-/// The record of a day that was current at a moment; `now` is the current one.
+/// Returns the record of a day that was current at a time; `now` is the current record.
 async fn current_at(lake: &Lake, now: &Record, moment: DateTime<Utc>) -> Result<Option<Record>, Error> {
     let mut record = now.clone();
     while since(&record) > moment {
@@ -155,7 +155,8 @@ async fn current_at(lake: &Lake, now: &Record, moment: DateTime<Utc>) -> Result<
     Ok(Some(record))
 }
 
-/// Since when a record says what was published. What a migration found was published before the record was written.
+/// Returns the time since which a record's data was published. Data that a migration found was published before its record
+/// was written.
 fn since(record: &Record) -> DateTime<Utc> {
     match (record.cause, &record.published) {
         (Cause::Migrated, Some(published)) => published.published_at.min(record.written_at),
@@ -179,8 +180,8 @@ fn folders(seen: &BTreeMap<NaiveDate, Seen>, table: TableName) -> Vec<(Partition
     seen.iter().filter_map(folder).collect()
 }
 
-/// The first database name that a statement puts before a table although it means the tables of a moment: that of the
-/// published tables, which are those of now.
+/// Returns the first qualified table name in a statement that refers to the current database: with `--as-of`, it would read
+/// the tables of now.
 pub fn names_published_tables(lake: &Lake, statement: &str) -> bool {
     let database = lake.config.athena.database.as_str();
     let lower = statement.to_ascii_lowercase();

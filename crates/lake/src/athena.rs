@@ -1,4 +1,4 @@
-//! Statements on Athena, each run to its end.
+//! Runs statements on Athena and reads their results.
 
 use std::time::{Duration, Instant};
 
@@ -12,25 +12,25 @@ use serde_json::Value;
 use crate::error::Error;
 use crate::{Lake, backoff, keys, result_csv};
 
-/// What a statement gave.
+/// The complete result of a statement.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct QueryResult {
     /// The id of the query execution.
     pub query: String,
-    /// The columns, in order. A statement that defines something has none.
+    /// The columns, in order. DDL statements have none.
     pub columns: Vec<Column>,
     /// The rows, each with a cell for every column; `None` is NULL.
     pub rows: Vec<Vec<Option<String>>>,
-    /// The bytes that were read for it.
+    /// Bytes that Athena scanned.
     pub scanned_bytes: u64,
 }
 
-/// A column of an [`QueryResult`].
+/// A column of a [`QueryResult`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Column {
-    /// The name, as the statement gives it.
+    /// Its name or alias in the statement.
     pub name: String,
-    /// The type in Athena's words: `varchar`, `bigint`, `double`, `decimal(18,2)`.
+    /// Its Athena type: `varchar`, `bigint`, `double`, `decimal(18,2)`.
     pub ty: String,
 }
 
@@ -48,8 +48,8 @@ impl Column {
         self.is_integer() || self.is_double() || self.ty.starts_with("decimal")
     }
 
-    /// A cell of it as JSON. What JSON has no number for (NaN, Infinity) stays the text that Athena gives, and so does
-    /// a decimal of more digits than a double holds, because that is what those who read JSON make of it.
+    /// Returns a cell of this column as JSON. Values without a JSON number (NaN, Infinity) stay text, and so do decimals with
+    /// more digits than a double holds, because most JSON parsers read numbers as doubles.
     pub fn json(&self, cell: Option<&str>) -> Value {
         let Some(text) = cell else { return Value::Null };
         let number = if self.is_integer() {
@@ -65,8 +65,8 @@ impl Column {
         number.unwrap_or_else(|| Value::from(text))
     }
 
-    /// [`json`](Self::json) for pages: JavaScript makes a double of every number, so that an integer which no double is
-    /// stays text as well.
+    /// [`json`](Self::json) for web pages. JavaScript reads every number as a double, so that integers above 2^53 stay text
+    /// too.
     pub fn page_json(&self, cell: Option<&str>) -> Value {
         const LARGEST: u64 = 1 << 53;
         match self.json(cell) {
@@ -81,13 +81,13 @@ impl Column {
 /// Runs one statement in the configured database and workgroup, waits for its end, and fetches all rows.
 ///
 /// # Errors
-/// [`Error::Athena`] with the query's id and Athena's reason when it fails or is cancelled; [`Error::Refused`] when it
-/// is no statement.
+/// [`Error::Athena`] with the query's id and Athena's reason if the query fails or is cancelled; [`Error::Refused`] if
+/// Athena does not accept the statement.
 pub async fn run(lake: &Lake, statement: &str) -> Result<QueryResult, Error> {
     run_in(lake, lake.config.athena.database.as_str(), statement).await
 }
 
-/// [`run`] in another database, or in none.
+/// [`run`] with another default database, or with none.
 ///
 /// # Errors
 /// As [`run`].
@@ -103,38 +103,38 @@ pub async fn run_in(lake: &Lake, database: impl Into<Option<&str>>, statement: &
     Ok(QueryResult { query: query.id, columns, rows, scanned_bytes: finished.scanned_bytes })
 }
 
-/// A query that has been started, for those who cannot hold all its rows.
+/// A query execution, for callers that read its rows page by page or cancel it.
 #[derive(Debug)]
 pub struct Query<'a> {
     lake: &'a Lake,
     id: String,
 }
 
-/// What is waited between two looks at a query that runs. On this machine a statement of the catalog takes a millisecond;
-/// to look at one on AWS takes so long itself that the shortest wait is never the one.
-const SHORTEST_LOOK: Duration = Duration::from_millis(2);
-const LONGEST_LOOK: Duration = Duration::from_secs(2);
+// Bounds of the delay between two polls of a query. On a laptop a DDL statement takes a millisecond, so a longer minimum
+// would dominate. On AWS a poll itself takes longer than the minimum.
+const MIN_DELAY: Duration = Duration::from_millis(2);
+const MAX_DELAY: Duration = Duration::from_secs(2);
 
-/// What a query took, now that it has succeeded.
+/// A query that has succeeded: its statement and statistics.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Finished {
     /// Its statement.
     pub statement: String,
-    /// The bytes that were read for it.
+    /// Bytes that Athena scanned.
     pub scanned_bytes: u64,
-    /// How long it took Athena.
+    /// Total execution time that Athena reports.
     pub took: Duration,
-    /// The first row of such an answer is the names of its columns, and no row.
+    /// Whether the first record of the result is the column names. True for DML (SELECT), false for DDL.
     names_first: bool,
-    /// The object that holds the whole answer.
+    /// URI of the object with the whole result.
     output: Option<String>,
 }
 
 impl<'a> Query<'a> {
-    /// Starts a statement in the configured workgroup; names without a database are those of `database`, if any.
+    /// Starts a statement in the configured workgroup. `database` is the default for table names without one.
     ///
     /// # Errors
-    /// [`Error::Refused`] when Athena does not take it for a statement.
+    /// [`Error::Refused`] if Athena does not accept the statement.
     pub async fn start(lake: &'a Lake, statement: &str, database: impl Into<Option<&str>>) -> Result<Self, Error> {
         let context = database.into().map(|database| QueryExecutionContext::builder().database(database).build());
         let output = keys::uri(&lake.config.buckets.results, keys::QUERY_RESULTS);
@@ -152,28 +152,27 @@ impl<'a> Query<'a> {
         Ok(Self { lake, id })
     }
 
-    /// A query that was started before, by anybody.
+    /// Refers to a query execution that was started before.
     pub fn known(lake: &'a Lake, id: impl Into<String>) -> Self {
         Self { lake, id: id.into() }
     }
 
-    /// The id of its execution.
+    /// Returns the id of the query execution.
     pub fn id(&self) -> &str {
         &self.id
     }
 
-    /// Looks until the query has succeeded: often at first, since most statements here take milliseconds or a second, and
-    /// then as [`backoff::delay`] has it.
+    /// Polls until the query has succeeded, with proportional [`backoff`].
     ///
     /// # Errors
-    /// [`Error::Athena`] with Athena's reason when it fails or is cancelled.
+    /// [`Error::Athena`] with Athena's reason if the query fails or is cancelled.
     pub async fn finished(&self) -> Result<Finished, Error> {
         let started = Instant::now();
         loop {
             let execution = self.look().await?;
             match execution.status().and_then(|status| status.state()) {
                 Some(QueryExecutionState::Queued | QueryExecutionState::Running) => {
-                    tokio::time::sleep(backoff::delay(started.elapsed(), SHORTEST_LOOK, LONGEST_LOOK)).await;
+                    tokio::time::sleep(backoff::delay(started.elapsed(), MIN_DELAY, MAX_DELAY)).await;
                 }
                 Some(QueryExecutionState::Succeeded) => return Ok(Finished::new(&execution)),
                 state => return Err(self.failure(&execution, state.map_or("UNKNOWN", |state| state.as_str()))),
@@ -181,7 +180,7 @@ impl<'a> Query<'a> {
         }
     }
 
-    /// Asks Athena to give the query up.
+    /// Cancels the query.
     ///
     /// # Errors
     /// Whatever Athena refuses.
@@ -191,17 +190,17 @@ impl<'a> Query<'a> {
         Ok(())
     }
 
-    /// The rows of a query that has finished, from the first one on.
+    /// Returns the rows of a finished query, page by page.
     ///
-    /// Athena gives a thousand rows at a time, which is the whole of most answers. Of a longer one the others are read
-    /// from the object that it keeps, as they come: that is as fast as S3 is. Where it cannot be read, Athena is asked on.
+    /// The API returns at most a thousand rows per call, which is all of most results. The rest of a longer result is streamed
+    /// from its CSV object in S3, which is much faster. If the object cannot be read, all pages come from the API.
     pub fn pages(&self, finished: &Finished) -> Pages<'_> {
         let object = finished.output.clone().filter(|output| finished.names_first && output.ends_with(".csv"));
         Pages { query: self, next: Next::First { names_first: finished.names_first }, object }
     }
 
-    /// The first page of a query that has finished, and what the page behind it is asked for with. Such pages can be
-    /// asked for in any order, at any time, by whoever has their tokens.
+    /// Returns the first page of a finished query, and the token of the next page. Tokens can be used in any order and at any
+    /// time.
     ///
     /// # Errors
     /// Whatever Athena refuses.
@@ -209,7 +208,7 @@ impl<'a> Query<'a> {
         self.fetch(None, size, usize::from(finished.names_first)).await.map(|fetched| (fetched.page, fetched.next))
     }
 
-    /// The page that a token means.
+    /// Returns the page of a token, and the token of the next page.
     ///
     /// # Errors
     /// Whatever Athena refuses.
@@ -217,7 +216,7 @@ impl<'a> Query<'a> {
         self.fetch(Some(token), size, 0).await.map(|fetched| (fetched.page, fetched.next))
     }
 
-    /// Fetches a page of which the first `names` records are no rows.
+    /// Fetches a page, and drops its first `names` records, which are column names.
     async fn fetch(&self, token: Option<String>, size: PageSize, names: usize) -> Result<Fetched, Error> {
         let Self { lake, id } = self;
         let request = lake.athena.get_query_results().query_execution_id(id).set_next_token(token).max_results(size.0);
@@ -273,45 +272,45 @@ impl Finished {
         }
     }
 
-    /// Whether it read tables, which is what Athena is paid for, and not only what is known of them.
+    /// Whether it read table data, which Athena charges for, and not only metadata.
     pub fn reads_data(&self) -> bool {
         self.names_first || self.scanned_bytes > 0
     }
 }
 
-/// How many records a page has at most. The first one of most answers is the names of the columns.
+/// Maximum number of records per page. The first record of most results is the column names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PageSize(i32);
 
 impl PageSize {
-    /// What Athena gives at most.
+    /// The maximum of the API.
     pub const LARGEST: PageSize = PageSize(1_000);
 
-    /// Pages of `records`, or the largest.
+    /// Creates a page size of `records`; the largest if the API does not support it.
     pub const fn new(records: u16) -> Self {
         let records = records as i32;
         if records < 1 || records > Self::LARGEST.0 { Self::LARGEST } else { Self(records) }
     }
 }
 
-/// A page as Athena gave it.
+/// A page of the API.
 struct Fetched {
     page: Page,
     next: Option<String>,
-    /// How many records it had, with those that are no rows.
+    /// Number of its records, including column names.
     records: usize,
 }
 
-/// The rows of a query, a page at a time.
+/// The rows of a query, page by page.
 #[derive(Debug)]
 pub struct Pages<'q> {
     query: &'q Query<'q>,
     next: Next,
-    /// Where the whole answer lies as CSV, if it does.
+    /// URI of the CSV object with the whole result, if there is one.
     object: Option<String>,
 }
 
-/// Where the next page begins.
+/// Source of the next page.
 #[derive(Debug)]
 enum Next {
     First { names_first: bool },
@@ -320,27 +319,27 @@ enum Next {
     Over,
 }
 
-/// An answer that is being read from its object.
+/// A result that is being streamed from its CSV object.
 #[derive(Debug)]
 struct Stream {
     columns: Vec<Column>,
     body: ByteStream,
     reader: result_csv::Reader,
-    /// Records that have been given already: the names of the columns, and the rows of the first page.
+    /// Records to skip: the column names, and the rows of the first page.
     skip: usize,
 }
 
 /// Some rows of a query. Every page has its columns.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Page {
-    /// The columns, in order. A statement that defines something has none.
+    /// The columns, in order. DDL statements have none.
     pub columns: Vec<Column>,
     /// The rows, each with a cell for every column; `None` is NULL.
     pub rows: Vec<Vec<Option<String>>>,
 }
 
 impl Pages<'_> {
-    /// The next page, or `None` behind the last; there is always a first.
+    /// Returns the next page, or `None` after the last one. There is always at least one.
     ///
     /// # Errors
     /// Whatever Athena or S3 refuse.
@@ -368,7 +367,7 @@ impl Pages<'_> {
         Ok(Some(page))
     }
 
-    /// The object of the answer, from its beginning; at most once, and nothing when it cannot be read.
+    /// Opens the object of the result. Tries this once; returns `None` if it cannot be read.
     async fn open(&mut self, columns: &[Column], skip: usize) -> Option<Stream> {
         let object = self.object.take()?;
         let (bucket, key) = object.strip_prefix("s3://")?.split_once('/')?;
@@ -377,7 +376,7 @@ impl Pages<'_> {
     }
 }
 
-/// How many rows a page has that is read from an object.
+/// Number of rows of a page that is read from an object.
 const ROWS_OF_PAGE: usize = 8_192;
 
 impl Stream {
@@ -401,7 +400,7 @@ impl Stream {
     fn take(&mut self, row: result_csv::Row, rows: &mut Vec<result_csv::Row>, query: &str) -> Result<(), Error> {
         if row.len() != self.columns.len() {
             let message = format!("a row has {} cells, and the answer {} columns", row.len(), self.columns.len());
-            return Err(Error::Unavailable { doing: format!("reading the rows of the query {query}"), message });
+            return Err(Error::unavailable(format!("reading the rows of the query {query}"), message));
         }
         match self.skip.checked_sub(1) {
             Some(less) => self.skip = less,
@@ -424,16 +423,16 @@ fn cells(row: Row) -> Vec<Option<String>> {
 }
 
 fn nothing_said(what: &str) -> Error {
-    Error::Unavailable { doing: "asking Athena".to_owned(), message: format!("it answered with {what}") }
+    Error::unavailable("asking Athena", format!("it answered with {what}"))
 }
 
-/// Whether a double is written in the digits of a decimal, but for zeros at their end.
+/// Whether a double prints with the digits of a decimal, apart from trailing zeros.
 fn is_the_same(double: f64, decimal: &str) -> bool {
     let digits = if decimal.contains('.') { decimal.trim_end_matches('0').trim_end_matches('.') } else { decimal };
     double.to_string() == digits
 }
 
-/// Enough of a statement to know it by, in one line.
+/// Returns the beginning of a statement in one line, for messages.
 fn beginning(statement: &str) -> String {
     let line: Vec<&str> = statement.split_whitespace().collect();
     let line = line.join(" ");

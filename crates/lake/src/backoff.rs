@@ -2,7 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use chrono::{SecondsFormat, TimeDelta, Utc};
+use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
+use serde::Serializer;
 
 /// The delay is the elapsed time divided by this.
 const ELAPSED_PER_DELAY: u32 = 8;
@@ -55,11 +56,19 @@ where
 const MIN_DELAY: Duration = Duration::from_millis(15);
 const MAX_DELAY: Duration = Duration::from_secs(2);
 
-/// Returns the time `delay` from now, in the format of a Wait state's `TimestampPath`: `2020-04-01T10:00:00.250Z`. (`Seconds`
-/// and `SecondsPath` cannot express less than a second.)
-pub fn timestamp_after(delay: Duration) -> String {
+/// Returns the time `delay` from now, for a Wait state.
+pub fn timestamp_after(delay: Duration) -> DateTime<Utc> {
     let time = TimeDelta::from_std(delay).ok().and_then(|delay| Utc::now().checked_add_signed(delay));
-    time.unwrap_or(chrono::DateTime::<Utc>::MAX_UTC).to_rfc3339_opts(SecondsFormat::Millis, true)
+    time.unwrap_or(DateTime::<Utc>::MAX_UTC)
+}
+
+/// Serializes a time in the format that the `TimestampPath` of a Wait state reads: RFC 3339 in UTC with milliseconds,
+/// `2020-04-01T10:00:00.250Z`. Wait states with `Seconds` or `SecondsPath` cannot wait for less than a second.
+///
+/// # Errors
+/// Those of `serializer`.
+pub fn serialize_timestamp<S: Serializer>(time: &DateTime<Utc>, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(&time.to_rfc3339_opts(SecondsFormat::Millis, true))
 }
 
 #[cfg(test)]
@@ -109,11 +118,22 @@ mod tests {
     #[test]
     fn a_moment_is_as_a_wait_state_takes_it() {
         let (before, moment, after) = (Utc::now(), timestamp_after(LONGEST), Utc::now());
-        let read = chrono::NaiveDateTime::parse_from_str(&moment, "%Y-%m-%dT%H:%M:%S%.3fZ").expect(&moment).and_utc();
-        // Its milliseconds are cut off.
         let delay = TimeDelta::from_std(LONGEST).expect("a short one");
-        assert!(read + TimeDelta::milliseconds(1) > before + delay && read <= after + delay, "{moment} from {before}");
-        assert!(timestamp_after(Duration::MAX).ends_with('Z'), "as late as there is a moment");
+        assert!(before + delay <= moment && moment <= after + delay, "{moment} from {before}");
+        assert_eq!(timestamp_after(Duration::MAX), DateTime::<Utc>::MAX_UTC, "as late as there is a moment");
+
+        #[derive(serde::Serialize)]
+        struct Waiting(#[serde(serialize_with = "serialize_timestamp")] DateTime<Utc>);
+        for (time, text) in [
+            ("2020-04-01T10:00:00.25Z", "2020-04-01T10:00:00.250Z"),
+            ("2020-04-01T10:00:00Z", "2020-04-01T10:00:00.000Z"),
+            // Digits after the milliseconds are cut off.
+            ("2020-04-01T10:00:00.123999999Z", "2020-04-01T10:00:00.123Z"),
+            ("2020-04-01T07:00:00.5-03:00", "2020-04-01T10:00:00.500Z"),
+        ] {
+            let time = DateTime::parse_from_rfc3339(time).expect(time).to_utc();
+            assert_eq!(serde_json::to_value(Waiting(time)).expect("JSON"), text);
+        }
     }
 
     #[test]

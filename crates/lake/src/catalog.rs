@@ -1,4 +1,4 @@
-//! The data catalog, by Glue: its databases and tables, whoever made them. [`partitions`](crate::partitions) has the
+//! The data catalog (Glue): its databases and tables, also those of others. [`partitions`](crate::partitions) has the
 //! partitions of a table.
 
 use aws_sdk_glue::types::{Database, Table};
@@ -6,7 +6,7 @@ use aws_sdk_glue::types::{Database, Table};
 use crate::Lake;
 use crate::error::Error;
 
-/// All databases of the account and region.
+/// Lists all databases of the account and region.
 ///
 /// # Errors
 /// Whatever Glue refuses.
@@ -19,7 +19,7 @@ pub async fn databases(lake: &Lake) -> Result<Vec<Database>, Error> {
     Ok(found)
 }
 
-/// The tables of a database; none when there is no such database.
+/// Lists the tables of a database; empty if it does not exist.
 ///
 /// # Errors
 /// Whatever Glue refuses.
@@ -37,7 +37,7 @@ pub async fn tables(lake: &Lake, database: &str) -> Result<Vec<Table>, Error> {
     Ok(found)
 }
 
-/// A table; none when it or its database is not there.
+/// Returns a table; `None` if it or its database does not exist.
 ///
 /// # Errors
 /// Whatever Glue refuses.
@@ -47,12 +47,12 @@ pub async fn table(lake: &Lake, database: &str, name: &str) -> Result<Option<Tab
     Ok(unless_missing(answer)?.and_then(|answer| answer.table))
 }
 
-/// Drops a database with its tables. Files stay. One that is not there is no error.
+/// Drops a database with its tables. Files are not removed. One that does not exist is not an error.
 ///
 /// # Errors
 /// Whatever Glue refuses.
 pub async fn drop_database(lake: &Lake, database: &str) -> Result<(), Error> {
-    // Glue would drop the tables of a dropped database later, and meanwhile another one of this name could be made.
+    // Tables first: Glue drops the tables of a dropped database asynchronously, which could hit a new database of this name.
     for table in tables(lake, database).await? {
         let answer = lake.glue.delete_table().database_name(database).name(&table.name).send().await;
         unless_missing(answer.map_err(Error::aws(format!("dropping the table {database}.{}", table.name))))?;

@@ -1,8 +1,8 @@
-//! EMR clusters: what one is asked for with, and how those of this lake are found again.
+//! EMR clusters: starting them, and finding those of this lake.
 //!
-//! A cluster is known by its name: `pregao-RUN` is the one that a run started for its step, which ends with it;
-//! `pregao-standing` was started by hand, takes the steps of all runs, and ends when it has been idle for long enough.
-//! Several lakes may share an account, so a cluster also carries its lake as a tag, and its bucket of logs tells it apart.
+//! Clusters are found by name. `pregao-RUN` is the transient cluster of a run, which ends with its step. `pregao standing for
+//! BUCKET` was started by hand, serves all runs, and ends when it has been idle for long enough. Several lakes may share an
+//! account, so a cluster also has a tag with its lake.
 
 use std::time::{Duration, SystemTime};
 
@@ -18,44 +18,44 @@ use crate::config::Emr;
 use crate::error::Error;
 use crate::{Lake, keys};
 
-/// The shortest time between two looks at a step: what a small job on this machine can take, and what EMR does not mind.
-pub const SHORTEST_LOOK: Duration = Duration::from_millis(50);
+/// Minimum delay between two polls of a step: a small job on a laptop takes as long, and EMR does not throttle it.
+pub const MIN_POLL_DELAY: Duration = Duration::from_millis(50);
 
-/// The states in which a cluster takes steps, or will.
+/// The states in which a cluster accepts steps, or will soon.
 pub const ALIVE: [ClusterState; 4] =
     [ClusterState::Starting, ClusterState::Bootstrapping, ClusterState::Running, ClusterState::Waiting];
 
-/// The tag that says whose a cluster is.
+/// The tag with the lake of a cluster.
 const LAKE_TAG: &str = "pregao:lake";
 
-/// What a cluster is for.
+/// The purpose of a cluster.
 #[derive(Debug)]
 pub enum Purpose<'a> {
-    /// One step of one run, by whose name it is called.
+    /// Transient: one step of one run.
     Run(&'a RunId, Box<StepConfig>),
-    /// The steps of all runs, until it has been idle for long enough.
+    /// Standing: the steps of all runs, until it has been idle for long enough.
     Standing,
 }
 
-/// The name of the step of a run, and of the cluster that it has to itself. Each time that a failed execution is redriven
-/// it may try with another.
-pub fn of_run(run: &RunId, redrives: u64) -> String {
+/// Returns the name of a run's step and of its transient cluster. Each redrive of a failed execution has a name of its own,
+/// so that it can start another step.
+pub fn step_name(run: &RunId, redrives: u64) -> String {
     if redrives == 0 { format!("pregao-{run}") } else { format!("pregao-{run} redrive {redrives}") }
 }
 
-/// Whether a cluster or step of this name belongs to the execution of a run, in whatever attempt; the run may be one of
-/// another lake. No run has a space in its name.
+/// Whether a cluster or step of this name belongs to the execution of a run, in any attempt. The run may be of another lake.
+/// Names of runs have no spaces.
 pub fn is_of_run(name: &str, run: &RunId) -> bool {
     let named = name.split(' ').next().and_then(|name| name.strip_prefix("pregao-")?.parse::<RunId>().ok());
     named.is_some_and(|named| named.execution() == run.execution())
 }
 
-/// The name of the cluster that was started by hand. A run cannot be called so, and neither can that of another lake.
+/// Returns the name of the standing cluster. It differs from those of runs and of other lakes.
 pub fn standing(lake: &Lake) -> String {
     format!("pregao standing for {}", lake.config.buckets.lake)
 }
 
-/// Starts a cluster as it is configured, and gives its id.
+/// Starts a cluster as configured. Returns its id.
 ///
 /// # Errors
 /// Whatever EMR refuses.
@@ -87,7 +87,7 @@ pub async fn start(lake: &Lake, purpose: Purpose<'_>) -> Result<String, Error> {
         .service_role(&emr.service_role)
         .job_flow_role(&emr.instance_profile)
         .visible_to_all_users(true)
-        // The cluster of a run ends with its step. If it ever does not, this ends it.
+        // A transient cluster ends with its step. This policy ends it if it does not.
         .auto_termination_policy(AutoTerminationPolicy::builder().idle_timeout(idle).build())
         .tags(tag(LAKE_TAG, lake.config.buckets.lake.as_str()));
     request = match purpose {
@@ -98,7 +98,7 @@ pub async fn start(lake: &Lake, purpose: Purpose<'_>) -> Result<String, Error> {
     started.job_flow_id.ok_or_else(|| Error::Emr(format!("the cluster {name} was started and has no id")))
 }
 
-/// The one primary node, always On-Demand: when it goes, the cluster goes.
+/// The primary node. Always On-Demand, because its loss ends the cluster.
 fn primary(emr: &Emr) -> InstanceFleetConfig {
     let fleet = InstanceFleetConfig::builder()
         .name("primary")
@@ -107,12 +107,12 @@ fn primary(emr: &Emr) -> InstanceFleetConfig {
     instance_types(emr, fleet).launch_specifications(on_demand().build()).build()
 }
 
-/// The core nodes, each counting as one whatever its type.
+/// The core nodes. Each counts as one unit of capacity, whatever its type.
 fn core(emr: &Emr) -> InstanceFleetConfig {
     let nodes = i32::from(emr.core_instances.get());
     let fleet = InstanceFleetConfig::builder().name("core").instance_fleet_type(InstanceFleetType::Core);
     let (fleet, specifications) = if emr.spot {
-        // What is cheapest and least often taken away; after ten minutes without any, On-Demand.
+        // Cheap and rarely interrupted Spot instances; On-Demand if there are none within ten minutes.
         let spot = SpotProvisioningSpecification::builder()
             .timeout_duration_minutes(10)
             .timeout_action(SpotProvisioningTimeoutAction::SwitchToOnDemand)
@@ -141,16 +141,16 @@ fn on_demand() -> aws_sdk_emr::types::builders::InstanceFleetProvisioningSpecifi
     InstanceFleetProvisioningSpecifications::builder().on_demand_specification(cheapest)
 }
 
-/// One job has the cluster to itself.
+/// Gives one job all resources of the cluster.
 fn spark_defaults() -> Configuration {
     Configuration::builder().classification("spark").properties("maximizeResourceAllocation", "true").build()
 }
 
-/// No execution of the workflow lasts longer, and no cluster is left to idle for longer: what is older is none of ours.
+/// Maximum age of a cluster: no execution takes longer, and no idle timeout is longer.
 const LONGEST_LIFE: Duration = Duration::from_secs(8 * 24 * 60 * 60);
 
-/// The clusters that are not older than any run, youngest first: in any of `states`, or in whatever state where it is
-/// empty.
+/// Lists the clusters of the account that are young enough to be of a run, youngest first: those in `states`, or in all
+/// states if it is empty.
 ///
 /// # Errors
 /// Whatever EMR refuses.
@@ -166,11 +166,11 @@ pub async fn list(lake: &Lake, states: &[ClusterState]) -> Result<Vec<ClusterSum
     Ok(found)
 }
 
-/// The living clusters of this lake: those that runs have to themselves, and the one that was started by hand.
+/// Lists the active clusters of this lake: transient ones, and the standing one.
 ///
 /// # Errors
 /// Whatever EMR refuses.
-pub async fn of_lake(lake: &Lake) -> Result<Vec<ClusterSummary>, Error> {
+pub async fn list_alive(lake: &Lake) -> Result<Vec<ClusterSummary>, Error> {
     let mut ours = Vec::new();
     for found in list(lake, &ALIVE).await? {
         let (Some(id), Some(name)) = (found.id(), found.name()) else { continue };
@@ -181,8 +181,7 @@ pub async fn of_lake(lake: &Lake) -> Result<Vec<ClusterSummary>, Error> {
     Ok(ours)
 }
 
-/// Whether a cluster bears the tag of this lake. Another lake of the account may have a run of the same name, and so a
-/// cluster of the same name.
+/// Whether a cluster has the tag of this lake. Another lake of the account may have a cluster of the same name.
 ///
 /// # Errors
 /// Whatever EMR refuses.
@@ -191,12 +190,12 @@ pub async fn is_of_lake(lake: &Lake, cluster: &str) -> Result<bool, Error> {
     Ok(describe(lake, cluster).await?.tags().iter().any(is_lake))
 }
 
-/// Whether a cluster takes steps, or will.
+/// Whether a cluster accepts steps, or will soon.
 pub fn is_alive(cluster: &ClusterSummary) -> bool {
     cluster.status().and_then(|status| status.state()).is_some_and(|state| ALIVE.contains(state))
 }
 
-/// The steps of a cluster, youngest first.
+/// Lists the steps of a cluster, youngest first.
 ///
 /// # Errors
 /// Whatever EMR refuses.
@@ -210,17 +209,17 @@ pub async fn steps(lake: &Lake, cluster: &str) -> Result<Vec<StepSummary>, Error
     Ok(found)
 }
 
-/// What EMR says of a cluster.
+/// Describes a cluster.
 ///
 /// # Errors
-/// [`Error::Emr`] when it says nothing; whatever it refuses.
+/// [`Error::Emr`] if the response is empty; whatever EMR refuses.
 pub async fn describe(lake: &Lake, cluster: &str) -> Result<Cluster, Error> {
     let request = lake.emr.describe_cluster().cluster_id(cluster);
     let described = request.send().await.map_err(Error::aws(format!("looking at cluster {cluster}")))?;
     described.cluster.ok_or_else(|| Error::Emr(format!("there is no cluster {cluster}")))
 }
 
-/// Ends a cluster, and with it what runs on it.
+/// Terminates a cluster, with the steps that run on it.
 ///
 /// # Errors
 /// Whatever EMR refuses.
@@ -237,7 +236,7 @@ mod tests {
     fn a_run_knows_its_own() {
         let run = |name: &str| name.parse::<RunId>().expect("a run");
         for (attempt, redrives) in [("a-1", 0), ("a-1", 1), ("a-1", 12), ("a-1.2", 0), ("a-1.3", 1)] {
-            assert!(is_of_run(&of_run(&run(attempt), redrives), &run("a-1")), "{attempt} {redrives}");
+            assert!(is_of_run(&step_name(&run(attempt), redrives), &run("a-1")), "{attempt} {redrives}");
         }
         for other in ["pregao-a-11", "pregao-a", "a-1", "pregao standing for pregao-lake", ""] {
             assert!(!is_of_run(other, &run("a-1")), "{other}");

@@ -1,8 +1,8 @@
-//! The configuration: what a user may decide, in one TOML file, the same on a laptop and on AWS.
+//! The configuration: one TOML file with all settings, the same on a laptop and on AWS.
 //!
-//! Every value has a default that serves a laptop; `confs/pregao.template.toml` is the commented form of exactly
-//! these defaults. A key that is not known is refused and the nearest known one named, because a misspelt limit that is
-//! silently ignored lets bad data pass.
+//! Every value has a default that suits a laptop; `confs/pregao.template.toml` is the commented form of exactly these
+//! defaults. An unknown key is an error, with the most similar known key in its message: a misspelt limit that was silently
+//! ignored would let bad data pass.
 
 use std::fmt;
 use std::num::{NonZeroU16, NonZeroU32, NonZeroUsize};
@@ -13,32 +13,32 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::error::Error;
 
-/// The environment variable from which a deployed function reads what the user configured.
+/// The environment variable with the user's configuration of a deployed function.
 pub const VARIABLE: &str = "PREGAO_CONFIG";
 
-/// The environment variable that tells a deployed function what its stack made: JSON in the form of the configuration,
-/// which is laid over it, because a stack names its own buckets and roles.
+/// The environment variable with the resources of a deployed function's stack: JSON in the form of the configuration, which
+/// overrides it, because a stack names its own buckets and roles.
 pub const RESOURCES_VARIABLE: &str = "PREGAO_RESOURCES";
 
 /// Everything that can be configured.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
-    /// Where objects live.
+    /// The buckets.
     pub buckets: Buckets,
-    /// Where queries run.
+    /// Athena.
     pub athena: Athena,
     /// The Spark cluster.
     pub emr: Emr,
-    /// What an accepted raw file is.
+    /// Limits of accepted raw files.
     pub ingest: Ingest,
-    /// When the exchange is open.
+    /// The trading hours of the exchange.
     pub session: Session,
-    /// What the data has to satisfy before it is published.
+    /// Limits of the audit, which data has to pass before it is published.
     pub quality: Quality,
     /// The stack in an AWS account.
     pub aws: Aws,
-    /// When the stack runs by itself.
+    /// The schedule of the stack.
     pub schedule: Schedule,
     /// How long runs that were replaced are kept.
     pub vacuum: Vacuum,
@@ -48,7 +48,7 @@ pub struct Config {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Buckets {
-    /// Raw files as they came.
+    /// Raw files, byte for byte.
     pub raw: BucketName,
     /// The published tables and the quality reports.
     pub lake: BucketName,
@@ -70,26 +70,26 @@ pub struct Athena {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Emr {
-    /// A running cluster to add steps to. Empty: each run starts a cluster of its own, which ends with its step.
+    /// Id of a running cluster to add steps to. Empty: each run starts a cluster of its own, which ends with its step.
     #[serde(with = "empty_is_none")]
     pub cluster_id: Option<String>,
     /// The EMR release of a new cluster.
     pub release: String,
-    /// The EC2 types that its nodes may have. EMR takes of them what is there, and cheapest.
+    /// EC2 instance types of its nodes. EMR chooses the cheapest of those that are available.
     pub instance_types: Vec<String>,
-    /// Its core nodes, beside the one primary node.
+    /// Number of core nodes, in addition to the primary node.
     pub core_instances: NonZeroU16,
-    /// Whether the core nodes are Spot instances, where there are any in time.
+    /// Whether the core nodes are Spot instances. On-Demand instances replace them if none are available in time.
     pub spot: bool,
-    /// The subnets it may be started in. Empty: EMR chooses one of the default network.
+    /// Subnets in which it may be started. Empty: EMR chooses one of the default VPC.
     pub subnet_ids: Vec<String>,
-    /// Minutes without a step after which a cluster that stays ends by itself.
+    /// Minutes without a step after which a standing cluster terminates.
     pub idle_minutes: NonZeroU16,
-    /// The role with which EMR itself acts.
+    /// The service role of EMR.
     pub service_role: String,
     /// The EC2 instance profile with which the job reads and writes objects.
     pub instance_profile: String,
-    /// The most seconds between two looks at a running step.
+    /// Maximum number of seconds between two polls of a running step.
     pub poll_seconds: NonZeroU32,
 }
 
@@ -97,32 +97,32 @@ pub struct Emr {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Ingest {
-    /// The most bytes that a landed file may have, as it lies there and unpacked.
+    /// Maximum size of a landed file in bytes, both compressed and decompressed.
     pub max_file_bytes: u64,
-    /// How many files are looked at at once.
+    /// Number of files that are processed concurrently.
     pub parallel_files: NonZeroUsize,
 }
 
-/// The limits of the audit. A share is a number from 0 to 1; 1 switches the check off.
+/// The limits of the audit. A share is a number from 0 to 1; 1 disables the check.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Quality {
-    /// The most cells, of all that ought to be numbers, and the most records that may be unreadable, as a share of each
-    /// day of each table. Of the records, ten times as many may be dropped.
+    /// Maximum share of number cells, and of records, that may be unreadable on each day of each table. Ten times this share
+    /// of the records may be dropped.
     pub max_reject_share: Share,
-    /// The most rows that may fail a domain check, as a share of the rows of a day that it applies to, for each check.
+    /// Maximum share of a day's rows that may fail a domain check, for each check, of the rows that it applies to.
     pub max_domain_share: Share,
-    /// Whether snapshots that the session expects and that are not there fail the run. Else they are reported.
+    /// Whether missing snapshots fail the run. Otherwise they are only reported.
     pub fail_on_missing_snapshots: bool,
-    /// The snapshots of each feed that a business day must have, else the scheduled run fails. 0 switches the check off.
-    /// [`Config::least_snapshots`] says how many these are for a day.
+    /// Minimum number of snapshots of each feed on a business day; with fewer the scheduled run fails. 0 disables the check.
+    /// [`Config::least_snapshots`] returns the minimum of a day.
     pub min_snapshots: u32,
-    /// Whether a file whose header is of another day than its name fails the run. Else it is reported.
+    /// Whether a file whose header has another day than its name fails the run. Otherwise it is only reported.
     pub fail_on_other_day: bool,
-    /// Whether a run may publish fewer rows of a snapshot than are published, though its raw file was not replaced by a
-    /// shorter one. They are reported in any case.
+    /// Whether a run may publish fewer rows of a snapshot than are published now, although its raw file was not replaced by a
+    /// shorter one. They are reported in either case.
     pub accept_lost_rows: bool,
-    /// Whether a run may publish a last record that looks cut off. It is reported in any case.
+    /// Whether a run may publish a last record that looks truncated. It is reported in either case.
     pub accept_unterminated_files: bool,
 }
 
@@ -130,9 +130,9 @@ pub struct Quality {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Aws {
-    /// Whether commands talk to the stack without being asked to by `--aws`.
+    /// Whether commands use the stack even without `--aws`.
     pub always: bool,
-    /// The name of the CloudFormation stack, with which the names of its functions and workflows begin.
+    /// Name of the CloudFormation stack, and prefix of the names of its functions and workflows.
     pub stack: StackName,
     /// The region. Empty: as the AWS CLI finds it.
     #[serde(with = "empty_is_none")]
@@ -142,10 +142,10 @@ pub struct Aws {
     pub profile: Option<String>,
     /// The processor of the functions.
     pub architecture: Architecture,
-    /// Who is told by mail when an execution fails. Empty: nobody.
+    /// E-mail address that is notified when an execution fails. Empty: none.
     #[serde(with = "empty_is_none")]
     pub alarm_email: Option<String>,
-    /// The most bytes that one query may scan before Athena ends it.
+    /// Maximum number of bytes that one query may scan before Athena cancels it.
     pub query_scan_limit_bytes: u64,
     /// Days for which logs are kept.
     pub log_retention_days: NonZeroU16,
@@ -166,12 +166,12 @@ pub enum Architecture {
     Arm64,
 }
 
-/// How long runs that were replaced are kept.
+/// Retention of replaced runs.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Vacuum {
-    /// How many days a run stays after another one has replaced it: as far back queries about the past and rollbacks go. 0:
-    /// the stack does not vacuum by itself.
+    /// Days for which a run is kept after another one has replaced it. Queries with `--as-of` and rollbacks reach that far
+    /// back. 0: the stack does not vacuum by itself.
     pub keep_days: u32,
 }
 
@@ -185,14 +185,14 @@ impl Default for Vacuum {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Schedule {
-    /// Whether it does.
+    /// Whether the schedule is enabled.
     pub enabled: bool,
-    /// EventBridge Scheduler's expression: `cron(0 7 * * ? *)`.
+    /// The expression of EventBridge Scheduler: `cron(0 7 * * ? *)`.
     pub expression: String,
     /// The time zone of the expression.
     pub timezone: String,
-    /// How many days before yesterday a scheduled run looks at too: it processes those whose raw files differ from what is
-    /// published. 0: only yesterday.
+    /// Number of days before yesterday that a scheduled run checks too: it processes those whose raw files differ from what
+    /// is published. 0: only yesterday.
     pub look_back_days: u16,
 }
 
@@ -282,23 +282,23 @@ impl Default for Quality {
 pub struct Share(f64);
 
 impl Share {
-    /// Nothing at all.
+    /// 0.
     pub const NONE: Self = Self(0.0);
 
-    /// Everything.
+    /// 1.
     pub const ALL: Self = Self(1.0);
 
-    /// The share as a number.
+    /// Returns the share as a number.
     pub fn get(self) -> f64 {
         self.0
     }
 
-    /// So many times the share, and everything at most.
+    /// Returns the share multiplied by a factor, at most 1.
     pub fn times(self, factor: u32) -> Self {
         Self((self.0 * f64::from(factor)).min(1.0))
     }
 
-    /// Whether `part` of `whole` is no more than this share. Nothing of nothing is fine.
+    /// Whether `part` of `whole` is at most this share. 0 of 0 always is.
     pub fn allows(self, part: u64, whole: u64) -> bool {
         part as f64 <= self.0 * whole as f64
     }
@@ -318,18 +318,18 @@ impl From<Share> for f64 {
     }
 }
 
-/// A name that S3 takes for a bucket: 3 to 63 lower-case letters, digits, points and hyphens.
+/// A valid name of an S3 bucket: 3 to 63 lower-case letters, digits, points and hyphens.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct BucketName(String);
 
-/// A name that Athena takes for a database without quotes around it: lower-case letters, digits and underscores.
+/// A name of an Athena database that needs no quotes: lower-case letters, digits and underscores.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct DatabaseName(String);
 
-/// A name that CloudFormation takes for a stack and that leaves room for what is named after it: at most 32 letters,
-/// digits and hyphens, a letter first. Lower case, because buckets are named after it too.
+/// A valid name of a CloudFormation stack that leaves room for suffixes: at most 32 letters, digits and hyphens, a letter
+/// first. Lower case, because buckets are named after it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct StackName(String);
@@ -387,7 +387,7 @@ impl TryFrom<String> for DatabaseName {
 macro_rules! name_as_text {
     ($($name:ident),*) => {$(
         impl $name {
-            /// The name as text.
+            /// Returns the name as text.
             pub fn as_str(&self) -> &str {
                 &self.0
             }
@@ -408,18 +408,18 @@ macro_rules! name_as_text {
 }
 name_as_text!(BucketName, DatabaseName, StackName);
 
-/// Why a configuration cannot be used.
+/// Why a configuration is invalid.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ConfigError {
-    /// The text is not what a configuration looks like; the message names the key or the line.
+    /// The text cannot be parsed. The message names the key or the line.
     #[error("the configuration cannot be used: {0}")]
     Invalid(String),
     /// There is no such key.
     #[error("there is no configuration key {key:?}; did you mean {nearest:?}?")]
     UnknownKey {
-        /// What was asked for.
+        /// The unknown key.
         key: String,
-        /// The known key that is spelt most like it.
+        /// The most similar known key.
         nearest: String,
     },
     /// The value is not of the key's type.
@@ -440,24 +440,24 @@ impl From<ConfigError> for Error {
     }
 }
 
-/// The most bytes that S3 copies in one request.
+/// Maximum size of an object that S3 copies in one request, in bytes.
 const MAX_COPY_BYTES: u64 = 5 << 30;
 
-/// The longest that EMR lets a cluster idle.
+/// Maximum idle timeout of EMR.
 const MAX_IDLE_MINUTES: u16 = 7 * 24 * 60;
 
-/// The furthest that a scheduled run looks back: it reads the record and lists the raw files of each of these days.
+/// Maximum of `schedule.look_back_days`: a scheduled run reads the record and lists the raw files of each of these days.
 const MAX_LOOK_BACK_DAYS: u16 = 366;
 
-/// What of the configuration no function reads: the template has parameters for it.
+/// Sections and keys that no function reads, because the template has parameters for them.
 const FOR_THE_STACK: [&str; 6] =
     ["aws", "buckets", "athena", "schedule.enabled", "schedule.expression", "schedule.timezone"];
 
 impl Config {
-    /// Reads TOML, or JSON of the same shape, in which every value may be left out.
+    /// Parses TOML, or JSON of the same structure. Every value may be left out.
     ///
     /// # Errors
-    /// The first thing in the text that is not known or not of its type.
+    /// The first key that is unknown, or whose value has the wrong type.
     pub fn parse(text: &str) -> Result<Self, ConfigError> {
         let config: Result<Self, String> = if text.trim_start().starts_with('{') {
             serde_json::from_str(text).map_err(|error| error.to_string())
@@ -467,8 +467,8 @@ impl Config {
         config.and_then(Self::checked).map_err(ConfigError::Invalid)
     }
 
-    /// Reads the configuration of a deployed function, from [`VARIABLE`] and [`RESOURCES_VARIABLE`]; the defaults where
-    /// they are not set.
+    /// Reads the configuration of a deployed function from [`VARIABLE`] and [`RESOURCES_VARIABLE`]. Unset variables mean
+    /// defaults.
     ///
     /// # Errors
     /// As [`Config::parse`], with the name of the variable.
@@ -482,7 +482,7 @@ impl Config {
         }
     }
 
-    /// This configuration with what a stack made, JSON of the same form, laid over it.
+    /// Returns this configuration, overridden by the resources of a stack, which are JSON of the same form.
     ///
     /// # Errors
     /// As [`Config::parse`].
@@ -502,8 +502,8 @@ impl Config {
         laid.map_err(|error| invalid(&error.message())).and_then(|config| config.checked().map_err(|e| invalid(&e)))
     }
 
-    /// What a deployed function has to know of this configuration, for [`VARIABLE`]: what differs from the defaults, and is
-    /// not about the deployment itself.
+    /// Returns the content of [`VARIABLE`] for deployed functions: the values that differ from the defaults, without those of
+    /// the deployment itself.
     pub fn for_functions(&self) -> serde_json::Value {
         let defaults = Self::default().to_table();
         let mut changed = serde_json::Map::new();
@@ -525,11 +525,11 @@ impl Config {
         changed.into()
     }
 
-    /// Changes one value: `set("quality.max_reject_share", "1")`. The value is read as what the key takes, so that
-    /// text needs no quotes.
+    /// Changes one value: `set("quality.max_reject_share", "1")`. The value is parsed by the type of the key, so that text
+    /// needs no quotes.
     ///
     /// # Errors
-    /// A key that is not known, or a value that is not of its type or range; the configuration is then as before.
+    /// If the key is unknown, or the value has the wrong type or range. The configuration is then unchanged.
     pub fn set(&mut self, key: &str, value: &str) -> Result<(), ConfigError> {
         let refused = |reason: String| ConfigError::Value { key: key.to_owned(), value: value.to_owned(), reason };
         let mut table = self.to_table();
@@ -543,14 +543,14 @@ impl Config {
         Ok(())
     }
 
-    /// The snapshots of each feed that a day must have: `quality.min_snapshots`, or all that the session expects where these
-    /// are fewer. 0 where the exchange is closed.
+    /// Returns the minimum number of snapshots of each feed on a day: `quality.min_snapshots`, at most as many as the session
+    /// expects. 0 if the exchange is closed.
     pub fn least_snapshots(&self, day: NaiveDate) -> usize {
         let least = usize::try_from(self.quality.min_snapshots).unwrap_or(usize::MAX);
         self.session.expected(day).len().min(least)
     }
 
-    /// All keys that [`Config::set`] takes, in the order of the template.
+    /// Returns all keys of [`Config::set`], in the order of the template.
     pub fn keys() -> Vec<String> {
         let sections = Self::default().to_table();
         let of_section = |(section, values): (&String, &toml::Value)| {
@@ -570,7 +570,7 @@ impl Config {
         toml::Table::try_from(self).expect("a configuration is sections of plain values")
     }
 
-    /// What no single type can promise.
+    /// Checks the constraints that span several values.
     fn checked(self) -> Result<Self, String> {
         self.session.check()?;
         if self.emr.instance_types.is_empty() {
@@ -589,7 +589,7 @@ impl Config {
     }
 }
 
-/// Reads `text` as a value of the type that `current` has.
+/// Parses `text` as a value of the type of `current`.
 fn typed_like(current: &toml::Value, text: &str) -> Result<toml::Value, String> {
     use toml::Value::{Array, Boolean, Float, Integer, String};
     match current {
@@ -604,7 +604,7 @@ fn typed_like(current: &toml::Value, text: &str) -> Result<toml::Value, String> 
     }
 }
 
-/// TOML has no null: an empty text stands for a value that is not there.
+/// TOML has no null: an empty text means that the value is absent.
 mod empty_is_none {
     use super::*;
 

@@ -1,11 +1,11 @@
-//! CSV for others to read, as RFC 4180 has it.
+//! Writes CSV (RFC 4180).
 
 use std::io::{self, Write};
 
-/// Writes one record. NULL is an empty field, and an empty text is one in quotes.
+/// Writes one record. NULL is an empty field; an empty text is `""`.
 ///
 /// # Errors
-/// Those of `out`.
+/// I/O errors of `out`.
 pub fn write_record<'a>(out: &mut impl Write, fields: impl Iterator<Item = Option<&'a str>>) -> io::Result<()> {
     for (at, field) in fields.enumerate() {
         if at > 0 {

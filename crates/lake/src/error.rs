@@ -1,7 +1,7 @@
-//! What can go wrong, under names that state machines can match.
+//! Errors, with names that state machines match.
 //!
-//! Step Functions sees of a failed function only a name and a message. The names are few and stable: one for each
-//! decision that a definition or a person takes (try again, mend the input, look at the data, look at the cluster).
+//! Of a failed function, Step Functions sees only a name and a message. The names are few and stable: one for each reaction
+//! of a definition or a person (retry, correct the input, look at the data, look at the cluster).
 
 use std::error::Error as StdError;
 
@@ -9,68 +9,87 @@ use aws_sdk_s3::config::http::HttpResponse;
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use lambda_runtime::Diagnostic;
 
-/// Why a function did not do what it was asked.
+/// The error of an SDK or of a stream that an [`Error`] was made from.
+type Source = Box<dyn StdError + Send + Sync>;
+
+/// An error of a function or of the command line. Its text includes the texts of its [`source`](StdError::source)s.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The event or the configuration is not one that the function takes.
+    /// The event or the configuration is invalid.
     #[error("{0}")]
     InvalidInput(String),
-    /// The data is not fit to be published. The message says which check failed on what, and where the report is.
+    /// The data must not be published. The message says which check failed on what, and where the report is.
     #[error("{0}")]
     Quality(String),
-    /// Files are uploaded and not taken in yet. The message names them.
+    /// Uploaded files are not ingested yet. The message names them.
     #[error("{0}")]
     UploadPending(String),
-    /// Raw files changed while a run read them, so that nobody knows which versions it read. The message names them.
+    /// Raw files changed while a run read them, so that it is unknown which versions it read. The message names them.
     #[error("{0}")]
     RawFilesChanged(String),
-    /// Another run published a day after this run's audit compared with it. The audit has to be repeated.
+    /// Another run published a day after this run's audit had compared with it. The audit has to be repeated.
     #[error("{0}")]
     RecordChanged(String),
-    /// A publication record is damaged, or of another version. The message names it.
+    /// A publication record is damaged or has another version. The message names it.
     #[error("{0}")]
     Record(String),
-    /// The cluster or the step is not one that EMR knows, or EMR answered with something that is neither.
+    /// EMR does not know the cluster or the step, or its response lacks a required field.
     #[error("{0}")]
     Emr(String),
-    /// A query ended without an answer.
+    /// A query failed or was cancelled.
     #[error("Athena query {query} {state}: {reason}\nThe statement: {statement}")]
     Athena {
         /// The id of the query execution, as the Athena console lists it.
         query: String,
         /// `FAILED` or `CANCELLED`.
         state: String,
-        /// Athena's words.
+        /// The reason that Athena states.
         reason: String,
         /// The beginning of the statement.
         statement: String,
-        /// Whether Athena says that the same statement may succeed later.
+        /// Whether Athena says that a retry of the statement may succeed.
         retryable: bool,
     },
-    /// A service asked to be left alone for a while, failed inside, or could not be reached, after the SDK's retries.
+    /// A service was throttling, failed internally, or could not be reached, after the SDK's retries.
     #[error("{doing}: {message}")]
     Unavailable {
-        /// What was being done.
+        /// The operation, for the message: `listing s3://bucket/prefix`.
         doing: String,
-        /// The service's words.
+        /// The error message of the service.
         message: String,
+        /// The error that this one was made from, if any.
+        #[source]
+        source: Option<Source>,
     },
-    /// A service refused a request for a reason that trying again does not mend.
+    /// A service refused a request for a reason that a retry does not remove.
     #[error("{doing}: {code}: {message}")]
     Refused {
-        /// What was being done.
+        /// The operation, for the message.
         doing: String,
-        /// The service's own name of the error: `NoSuchBucket`, `AccessDenied`.
+        /// The error code of the service: `NoSuchBucket`, `AccessDenied`.
         code: String,
-        /// The service's words.
+        /// The error message of the service.
         message: String,
+        /// The error that this one was made from, if any.
+        #[source]
+        source: Option<Source>,
     },
 }
 
 impl Error {
-    /// The name that `Retry` and `Catch` match: `InvalidInput`, `QualityError`, `UploadPending`, `RawFilesChanged`,
-    /// `RecordChanged`, `RecordError`, `EmrError`, `AthenaError`, `ServiceUnavailable` (the one to retry), or the name that a
-    /// service gave its refusal.
+    /// Creates an [`Error::Unavailable`] without a source.
+    pub fn unavailable(doing: impl Into<String>, message: impl Into<String>) -> Self {
+        Error::Unavailable { doing: doing.into(), message: message.into(), source: None }
+    }
+
+    /// Creates an [`Error::Refused`] without a source.
+    pub fn refused(doing: impl Into<String>, code: impl Into<String>, message: impl Into<String>) -> Self {
+        Error::Refused { doing: doing.into(), code: code.into(), message: message.into(), source: None }
+    }
+
+    /// Returns the name that `Retry` and `Catch` match: `InvalidInput`, `QualityError`, `UploadPending`, `RawFilesChanged`,
+    /// `RecordChanged`, `RecordError`, `EmrError`, `AthenaError`, `ServiceUnavailable` (the one to retry), or the error code
+    /// of the service that refused a request.
     pub fn name(&self) -> &str {
         match self {
             Error::InvalidInput(_) => "InvalidInput",
@@ -86,8 +105,8 @@ impl Error {
         }
     }
 
-    /// Whether it is the word of Athena or of Glue that a table, or its database, is not there: nothing has been
-    /// published, or the name is wrong.
+    /// Whether Athena or Glue says that a table or its database does not exist: nothing has been published, or the name is
+    /// wrong.
     pub fn is_missing_table(&self) -> bool {
         match self {
             Error::Athena { reason, .. } => NO_SUCH_TABLE.iter().any(|words| reason.contains(words)),
@@ -96,7 +115,7 @@ impl Error {
         }
     }
 
-    /// For `map_err` behind a call of an AWS client: `doing` says what the call was for, such as `listing s3://b/p`.
+    /// Returns a function for `map_err` after a call of an AWS client. `doing` describes the call: `listing s3://b/p`.
     pub fn aws<E>(doing: impl Into<String>) -> impl FnOnce(SdkError<E, HttpResponse>) -> Error
     where
         E: ProvideErrorMetadata + StdError + Send + Sync + 'static,
@@ -106,22 +125,23 @@ impl Error {
             let status = error.raw_response().map(|response| response.status().as_u16());
             let code = error.code().map(str::to_owned);
             let message = error.message().map(str::to_owned).unwrap_or_else(|| causes(&error));
+            let source: Option<Source> = Some(Box::new(error));
             match (status, code) {
-                (Some(status), code) if is_final(status) && !is_passing(code.as_deref()) => {
-                    Error::Refused { doing, code: code.unwrap_or_else(|| format!("Http{status}")), message }
+                (Some(status), code) if is_final(status) && !is_transient(code.as_deref()) => {
+                    Error::Refused { doing, code: code.unwrap_or_else(|| format!("Http{status}")), message, source }
                 }
                 (_, code) => {
                     let message = code.map_or(message.clone(), |code| format!("{code}: {message}"));
-                    Error::Unavailable { doing, message }
+                    Error::Unavailable { doing, message, source }
                 }
             }
         }
     }
 
-    /// For `map_err` behind reading the body of an object at `place`.
-    pub fn body<E: StdError + 'static>(place: impl Into<String>) -> impl FnOnce(E) -> Error {
-        let doing = format!("reading {}", place.into());
-        move |error| Error::Unavailable { doing, message: causes(&error) }
+    /// Returns a function for `map_err` after reading the body of an object. `name` is the object in the message.
+    pub fn body<E: StdError + Send + Sync + 'static>(name: impl Into<String>) -> impl FnOnce(E) -> Error {
+        let doing = format!("reading {}", name.into());
+        move |error| Error::Unavailable { doing, message: causes(&error), source: Some(Box::new(error)) }
     }
 }
 
@@ -131,30 +151,30 @@ impl From<Error> for Diagnostic {
     }
 }
 
-/// Athena's words for a table or a database that is not there: queries have a name for it, DDL has Hive's words.
+/// Texts of Athena for a table or a database that does not exist: queries have an error name, DDL has Hive's message.
 const NO_SUCH_TABLE: [&str; 4] = ["TABLE_NOT_FOUND", "SCHEMA_NOT_FOUND", "Table not found", "Database does not exist"];
 
-/// Glue's word for it.
+/// Error code of Glue for a table or a database that does not exist.
 pub(crate) const NO_SUCH_ENTITY: &str = "EntityNotFoundException";
 
-/// What a service says of a part of a request that it took as a whole.
-pub(crate) fn of_part(doing: String, code: &str, message: String) -> Error {
-    // Of a table that is not there it would have refused the whole.
+/// Creates the error of one item of a batch request that succeeded as a whole.
+pub(crate) fn for_batch_item(doing: String, code: &str, message: String) -> Error {
+    // It is the partition that does not exist: without the table, Glue would have refused the whole request.
     let code = if code == NO_SUCH_ENTITY { "PartitionNotFound" } else { code };
-    if is_passing(Some(code)) {
-        return Error::Unavailable { doing, message: format!("{code}: {message}") };
+    if is_transient(Some(code)) {
+        return Error::unavailable(doing, format!("{code}: {message}"));
     }
-    Error::Refused { doing, code: code.to_owned(), message }
+    Error::refused(doing, code, message)
 }
 
-/// Whether the same request would be answered in the same way: it is at fault itself, or a disk is full (507).
+/// Whether a retry would have the same result: the request itself is invalid, or a disk is full (507).
 fn is_final(status: u16) -> bool {
     status == 507 || (status < 500 && status != 429)
 }
 
-/// What passes by itself. Some services answer with a 400 for it: when they ask to be left alone for a while, and Glue when
-/// it took too long, or met another change.
-fn is_passing(code: Option<&str>) -> bool {
+/// Whether an error code means a transient error. Some services send status 400 for throttling, and Glue for a timeout or
+/// a concurrent change.
+fn is_transient(code: Option<&str>) -> bool {
     const CODES: [&str; 7] = [
         "TooManyRequestsException",
         "SlowDown",
@@ -167,7 +187,7 @@ fn is_passing(code: Option<&str>) -> bool {
     code.is_some_and(|code| code.contains("Throttl") || CODES.contains(&code))
 }
 
-/// An error and what is behind it, in one line. An SDK error alone says no more than "dispatch failure".
+/// Returns the texts of an error and its sources, in one line. The text of an SDK error alone is "dispatch failure".
 fn causes(error: &dyn StdError) -> String {
     let chain = std::iter::successors(Some(error), |error| (*error).source());
     let mut texts: Vec<String> = chain.map(ToString::to_string).collect();
@@ -189,14 +209,23 @@ mod tests {
         }
         for code in ["ThrottlingException", "SlowDown", "OperationTimeoutException", "ConcurrentModificationException"]
         {
-            assert!(is_passing(Some(code)), "{code}");
+            assert!(is_transient(Some(code)), "{code}");
         }
-        assert!(!is_passing(Some("AccessDenied")) && !is_passing(None));
-        let of_part = |code: &str| of_part("adding a partition".to_owned(), code, "as it is".to_owned());
-        assert_eq!(of_part("InternalServiceException").name(), "ServiceUnavailable");
-        let missing = of_part("EntityNotFoundException");
+        assert!(!is_transient(Some("AccessDenied")) && !is_transient(None));
+        let item = |code: &str| for_batch_item("adding a partition".to_owned(), code, "as it is".to_owned());
+        assert_eq!(item("InternalServiceException").name(), "ServiceUnavailable");
+        let missing = item("EntityNotFoundException");
         assert_eq!(missing.to_string(), "adding a partition: PartitionNotFound: as it is");
         assert!(!missing.is_missing_table(), "the table is there, and one of its partitions is not");
+    }
+
+    #[test]
+    fn the_error_of_a_stream_is_the_source_and_in_the_text() {
+        let error = Error::body("s3://b/k")(std::io::Error::other("the connection was reset"));
+        assert_eq!(error.to_string(), "reading s3://b/k: the connection was reset");
+        let source = error.source().expect("a source");
+        assert!(source.is::<std::io::Error>(), "{source:?}");
+        assert!(Error::unavailable("reading", "nothing").source().is_none());
     }
 
     #[test]
@@ -219,12 +248,8 @@ mod tests {
             };
             assert_eq!(error.is_missing_table(), missing, "{reason}");
         }
-        // Of a request the code counts, and no words.
-        let refused = |code: &str, message: &str| Error::Refused {
-            doing: "asking".to_owned(),
-            code: code.to_owned(),
-            message: message.to_owned(),
-        };
+        // Of a refused request, only the code is compared.
+        let refused = |code: &str, message: &str| Error::refused("asking", code, message);
         assert!(!refused("InvalidRequestException", "TABLE_NOT_FOUND").is_missing_table());
         assert!(refused("EntityNotFoundException", "Table quotes not found.").is_missing_table());
     }

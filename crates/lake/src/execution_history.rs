@@ -1,4 +1,4 @@
-//! What the history of an execution says of its states: when each was entered and left, and what failed in it.
+//! Reads the history of an execution as a timeline of its states: when each was entered and exited, and what failed in it.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -13,52 +13,52 @@ use serde_json::Value;
 pub struct Visit {
     /// The name of the state.
     pub state: String,
-    /// What the state does.
+    /// The kind of the state.
     pub kind: Kind,
-    /// Milliseconds since 1970.
+    /// When it was entered, in milliseconds since 1970.
     pub entered: i64,
-    /// Milliseconds since 1970; none while it is there.
+    /// When it was exited, in milliseconds since 1970; `None` while it runs.
     pub left: Option<i64>,
-    /// What went wrong in it, attempt by attempt.
+    /// Its failed attempts, in order.
     pub failures: Vec<Failure>,
-    /// Whether it failed in the end: no later attempt went well.
+    /// Whether it failed: no later attempt succeeded.
     pub failed: bool,
 }
 
 impl Visit {
-    /// How long it took, where it is over.
+    /// Returns how long it took, if it has ended.
     pub fn duration(&self) -> Option<Duration> {
         self.left.map(|left| between(self.entered, left))
     }
 }
 
-/// A time of the SDK in milliseconds since 1970; one that no such number can hold, of which AWS has none, is 1970.
+/// Converts a time of the SDK to milliseconds since 1970. A time out of range, which AWS does not send, becomes 0.
 pub fn millis(time: &DateTime) -> i64 {
     time.to_millis().unwrap_or_default()
 }
 
-/// The time from one instant to another, in milliseconds since 1970.
+/// Returns the duration between two times, which are in milliseconds since 1970.
 pub fn between(from: i64, to: i64) -> Duration {
     Duration::from_millis((to - from).max(0) as u64)
 }
 
-/// What a state does, as far as those who watch care.
+/// Kind of a state, as far as it matters for display.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
-    /// It works: Task, Parallel, Map.
+    /// Task, Parallel, Map.
     Work,
-    /// It waits.
+    /// Wait.
     Wait,
-    /// It decides or ends: Choice, Pass, Succeed, Fail.
+    /// Choice, Pass, Succeed, Fail.
     Control,
 }
 
-/// An error under its name, with the words of whoever failed.
+/// A failure: error name and cause.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Failure {
     /// The name that `Retry` and `Catch` match.
     pub error: String,
-    /// What happened, in words.
+    /// The message.
     pub cause: String,
 }
 
@@ -68,7 +68,7 @@ impl Failure {
     }
 }
 
-/// The words in a cause, which a Lambda function wraps in JSON, and an execution around it once more.
+/// Extracts the message from a cause. A Lambda function wraps it in JSON, and a nested execution once more.
 fn readable(cause: &str) -> String {
     let Ok(Value::Object(object)) = serde_json::from_str::<Value>(cause) else {
         return cause.to_owned();
@@ -79,27 +79,27 @@ fn readable(cause: &str) -> String {
         .map_or_else(|| cause.to_owned(), readable)
 }
 
-/// What an event adds to a [`Timeline`].
+/// The change of a [`Timeline`] by an event.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Change {
-    /// The visit of this number began.
+    /// The visit at this index began.
     Entered(usize),
-    /// A state was left.
+    /// A state was exited.
     Left,
     /// Another execution was started from the state of this visit.
     Nested {
-        /// The number of the visit.
+        /// The index of the visit.
         visit: usize,
         /// The ARN of the other execution.
         arn: String,
     },
-    /// The execution is over.
+    /// The execution ended.
     Ended,
 }
 
-/// Where the histories of executions are.
+/// A source of execution histories: Step Functions, or a test.
 pub trait HistorySource {
-    /// The events of an execution behind the one with this number, in their order.
+    /// Returns the events of an execution after the one with the id `last`, in order.
     ///
     /// # Errors
     /// Whatever Step Functions refuses.
@@ -108,8 +108,8 @@ pub trait HistorySource {
 
 impl HistorySource for Lake {
     async fn events_after(&self, arn: &str, last: i64) -> Result<Vec<HistoryEvent>, Error> {
-        // Newest first, back to what is known: a long history is not fetched anew at each look. Events carry inputs and
-        // outputs, so that what is no news costs as much as what is.
+        // Reads newest first, back to the last known event: each poll fetches only new events, which matters because events
+        // contain inputs and outputs. After the first read few new events are expected, so the page is small.
         let expected = if last == 0 { 200 } else { 10 };
         let request = self.sfn.get_execution_history().execution_arn(arn).reverse_order(true).max_results(expected);
         let mut pages = request.into_paginator().items().send();
@@ -129,9 +129,9 @@ impl HistorySource for Lake {
 /// The history may grow between two pages. If the token of a page is an offset and not an event, the page then repeats
 /// events of the page before.
 struct NewEvents {
-    /// The number of the last event that is known.
+    /// The id of the last known event.
     known: i64,
-    /// The newest first.
+    /// The new events, newest first.
     taken: Vec<HistoryEvent>,
 }
 
@@ -140,7 +140,7 @@ impl NewEvents {
         NewEvents { known, taken: Vec::new() }
     }
 
-    /// Adds the next event of a page unless it is there already. Returns whether there may be more.
+    /// Adds the next event of a page unless it was added before. Returns whether there may be more.
     fn take(&mut self, event: HistoryEvent) -> bool {
         if event.id <= self.known {
             return false;
@@ -151,37 +151,37 @@ impl NewEvents {
         true
     }
 
-    /// In the order in which they happened.
+    /// Returns the events, oldest first.
     fn in_order(mut self) -> Vec<HistoryEvent> {
         self.taken.reverse();
         self.taken
     }
 }
 
-/// The visits of one execution, made from its events in their order.
+/// The visits of one execution, built from its events.
 #[derive(Debug, Default)]
 pub struct Timeline {
     arn: String,
     /// The visits, in the order in which they began.
     pub visits: Vec<Visit>,
-    /// How it ended, if not well.
+    /// The failure of the execution, if it failed.
     pub failure: Option<Failure>,
-    /// The visit within which each event lies.
+    /// The visit of each event, by event id.
     visit_of: HashMap<i64, usize>,
     last_id: i64,
-    /// Whether the event that ends the execution is among those added.
+    /// Whether the execution has ended.
     pub ended: bool,
-    /// When the last event was, in milliseconds since 1970.
+    /// Time of the last event, in milliseconds since 1970.
     pub last_time: i64,
 }
 
 impl Timeline {
-    /// That of an execution, of which nothing is known yet.
+    /// Creates an empty timeline of the execution `arn`.
     pub fn new(arn: &str) -> Timeline {
         Timeline { arn: arn.to_owned(), ..Timeline::default() }
     }
 
-    /// Fetches what happened since the last call, and adds it.
+    /// Fetches the events since the last call, and adds them.
     ///
     /// # Errors
     /// Whatever Step Functions refuses.
@@ -190,7 +190,7 @@ impl Timeline {
         Ok(news.iter().filter_map(|event| self.push(event)).collect())
     }
 
-    /// Fetches what happened behind what has been added, in its order.
+    /// Fetches the events after those that were added, in order.
     ///
     /// # Errors
     /// Whatever Step Functions refuses.
@@ -219,7 +219,7 @@ impl Timeline {
             return Some(Change::Entered(at));
         }
         if let Some(left) = &event.state_exited_event_details {
-            // A Parallel's exit follows an event of its last branch, so the name decides.
+            // The exit of a Parallel follows an event of its last branch, so the visit is found by name.
             let open = |visit: &Visit| visit.state == left.name && visit.left.is_none();
             let at = within.filter(|at| open(&self.visits[*at])).or_else(|| self.visits.iter().rposition(open));
             if let Some(at) = at {
@@ -307,7 +307,7 @@ mod tests {
 
     use super::*;
 
-    /// What a page of a history begins with.
+    /// The start of a page of a history.
     #[derive(Debug, Clone, Copy)]
     enum Token {
         /// An offset in the list, the newest event being at 0: new events shift it.
@@ -316,7 +316,7 @@ mod tests {
         Below(i64),
     }
 
-    /// A history that grows while it is read, by as many events as the dice say.
+    /// A history that grows while it is read, by a random number of events.
     struct Growing {
         events: i64,
         most: i64,
@@ -343,7 +343,7 @@ mod tests {
             (page, next)
         }
 
-        /// What [`HistorySource::events_after`] does with the pages of Step Functions.
+        /// The algorithm of [`HistorySource::events_after`].
         fn events_after(&mut self, known: i64, first: Token) -> Vec<HistoryEvent> {
             let size = 1 + self.throw(6) as usize;
             let (mut news, mut token) = (NewEvents::after(known), Some(first));

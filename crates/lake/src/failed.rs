@@ -1,5 +1,5 @@
-//! The newest failed audit of each day: what `status` shows, and what keeps the schedule from trying the same raw files
-//! every morning. Informational: nothing is published or withheld because of it.
+//! The newest failed audit of each day. `status` shows it, and scheduled runs skip a day whose raw files have not changed
+//! since. Informational: publication does not depend on it.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -18,16 +18,16 @@ use crate::{Lake, concurrency, keys, objects};
 pub struct FailedAudit {
     /// The run.
     pub run: RunId,
-    /// When.
+    /// When it failed.
     pub failed_at: DateTime<Utc>,
-    /// The raw files that it read.
+    /// The raw files that the run read.
     pub raw_files: Vec<RawFileVersion>,
-    /// The checks that failed, in words.
+    /// Descriptions of the failed checks.
     pub failures: Vec<String>,
 }
 
 impl FailedAudit {
-    /// Writes it as the newest one of `day`.
+    /// Writes it as the newest failed audit of `day`.
     ///
     /// # Errors
     /// Whatever S3 refuses.
@@ -35,15 +35,15 @@ impl FailedAudit {
         objects::put_json(lake, &lake.config.buckets.lake, &keys::failed_audit(day), self).await
     }
 
-    /// The newest failed audit of `day`, if there is one.
+    /// Reads the newest failed audit of `day`, if there is one.
     ///
     /// # Errors
-    /// [`Error::InvalidInput`] when the object is another; whatever S3 refuses.
+    /// [`Error::InvalidInput`] if the object is something else; whatever S3 refuses.
     pub async fn read(lake: &Lake, day: NaiveDate) -> Result<Option<Self>, Error> {
         objects::get_json(lake, &lake.config.buckets.lake, &keys::failed_audit(day)).await
     }
 
-    /// The newest failed audits of the days of `range`. Few days are read by their names, many are listed first.
+    /// Reads the newest failed audits of `range`. A short range is read by keys, without a listing.
     ///
     /// # Errors
     /// As [`FailedAudit::read`].
@@ -57,7 +57,7 @@ impl FailedAudit {
         Self::read_days(lake, days).await
     }
 
-    /// The newest failed audits of these days, without those that have none.
+    /// Reads the newest failed audits of these days. Days without one are not in the result.
     ///
     /// # Errors
     /// As [`FailedAudit::read`].

@@ -1,27 +1,26 @@
-//! Where objects live: the only place that knows the keys of the three buckets.
+//! Keys of objects in the three buckets. No other module builds or parses them.
 //!
 //! ```text
-//! raw      landing/...                                              dropped here by users
-//!          quotes/date=2020-04-01/202004011320_flashpanel.csv       accepted, byte for byte as it came
+//! raw      landing/...                                              put here by users
+//!          quotes/date=2020-04-01/202004011320_flashpanel.csv       accepted, byte for byte
 //!          quarantine/<name>  quarantine/<name>.reason.json         refused, and why
 //! lake     runs/run=<run>/quotes/year=2020/month=4/day=1/*.parquet  also options/ and rejects/
 //!          runs/run=<run>/quotes/.../_manifest.json                 the files that the audit passed
 //!          quality/run=<run>/<table>.json                           the reports of the audit
-//!          runs/run=<run>/plan.json  audit.json                     what a run is to read, and what its audit compared with
+//!          runs/run=<run>/plan.json  audit.json                     what the run reads, and what its audit compared with
 //!          published/year=2020/month=4/day=1.json                   the record of what is published of the day
 //!          published/year=2020/month=4/day=1/history/1.json         the records before it
 //!          published/year=2020/month=4/day=1/failed.json            what the newest failed audit of the day found
-//!          published/_migrated.json                                 what older versions published has records
+//!          published/_migrated.json                                 marks that older versions' days have records
 //!          catalog/locks/<table>.json                               the lease of a table of the catalog
 //!          catalog/files/<table>.json                               all published files, for readers of S3 alone
 //!          catalog/published/days.json                              the table `published`
 //! results  athena/  logs/  jobs/                                    query results, cluster logs, the Spark job
 //! ```
 //!
-//! Nothing lies below `quotes/`, `options/` and `rejects/` of the lake bucket: they are the locations of the tables, and
-//! a reader that takes all below a table's location for its rows finds none instead of those of failed and replaced
-//! runs. Older versions wrote runs there ([`old_run_folder`]). What of these is published stays where it is, since each
-//! partition of the catalog has its own location.
+//! `quotes/`, `options/` and `rejects/` of the lake bucket are the locations of the tables, and are empty: a reader that reads
+//! everything below a table's location gets no rows, instead of those of failed and replaced runs. Older versions wrote runs
+//! there ([`old_run_folder`]). Their published files stay there, because each partition has its own location.
 
 use chrono::NaiveDate;
 use market::partition::Partition;
@@ -31,179 +30,179 @@ use market::table::TableName;
 
 use crate::config::BucketName;
 
-/// Where users drop files, in the raw bucket.
+/// Prefix of uploaded files, in the raw bucket.
 pub const LANDING: &str = "landing/";
 
-/// Where refused files lie, in the raw bucket.
+/// Prefix of refused files, in the raw bucket.
 pub const QUARANTINE: &str = "quarantine/";
 
-/// What the name of a quarantined file's reason has behind the file's own.
+/// Suffix of the object with the reason of a quarantined file.
 pub const REASON_SUFFIX: &str = ".reason.json";
 
-/// Where the quality reports lie, in the lake bucket.
+/// Prefix of quality reports, in the lake bucket.
 pub const QUALITY: &str = "quality/";
 
-/// Where the publication records lie, in the lake bucket.
+/// Prefix of publication records, in the lake bucket.
 pub const PUBLISHED: &str = "published/";
 
-/// What says that the days that versions without records published have records, in the lake bucket.
+/// Marks that days published by versions without records have records, in the lake bucket.
 pub const MIGRATED: &str = "published/_migrated.json";
 
-/// The folder of the records of a day that were replaced.
+/// Folder of a day's earlier records.
 pub const HISTORY: &str = "history/";
 
-/// Where runs write, in the lake bucket.
+/// Prefix of the output of runs, in the lake bucket.
 pub const RUNS: &str = "runs/";
 
-/// Where query results lie, in the results bucket.
+/// Prefix of query results, in the results bucket.
 pub const QUERY_RESULTS: &str = "athena/";
 
-/// Where clusters write their logs, in the results bucket.
+/// Prefix of cluster logs, in the results bucket.
 pub const LOGS: &str = "logs/";
 
-/// Where a file is dropped: `relative` is its path in the folder that is uploaded, with `/` between folders.
+/// Returns the key of an uploaded file. `relative` is its path in the uploaded folder, with `/` as separator.
 pub fn landing(relative: &str) -> String {
     format!("{LANDING}{relative}")
 }
 
-/// The last part of a key, which is the file's name. A folder marker (`landing/april/`) has none.
+/// Returns the file name in a key: its last part, which is empty for a folder marker (`landing/april/`).
 pub fn file_name(key: &str) -> &str {
     key.rsplit('/').next().unwrap_or(key)
 }
 
-/// The place of an accepted raw file.
+/// Returns the key of an accepted raw file.
 pub fn raw(name: SnapshotName) -> String {
     format!("{}{name}", raw_day(name.feed, name.time.date()))
 }
 
-/// What the keys of a day's raw files start with.
+/// Returns the prefix of a day's raw files.
 pub fn raw_day(feed: Feed, date: NaiveDate) -> String {
     format!("{}{date}/", raw_feed(feed))
 }
 
-/// What the keys of a feed's raw files start with. A date stands behind it.
+/// Returns the prefix of a feed's raw files. A date follows it.
 pub fn raw_feed(feed: Feed) -> String {
     format!("{feed}/date=")
 }
 
-/// The place of a refused file of this name.
+/// Returns the key of a quarantined file.
 pub fn quarantine(name: &str) -> String {
     format!("{QUARANTINE}{name}")
 }
 
-/// The place of the reason for which the file at the key `quarantined` was refused.
+/// Returns the key of the reason for which the file at the key `quarantined` was refused.
 pub fn quarantine_reason(quarantined: &str) -> String {
     format!("{quarantined}{REASON_SUFFIX}")
 }
 
-/// The location of a table, in the lake bucket. Its partitions are elsewhere ([`run_folder`]).
+/// Returns the location of a table, in the lake bucket. Its partitions are elsewhere ([`run_folder`]).
 pub fn table(table: TableName) -> String {
     format!("{table}/")
 }
 
-/// What the keys start with of all that belongs to `run`, in the lake bucket.
+/// Returns the prefix of all objects of `run`, in the lake bucket.
 pub fn run(run: &RunId) -> String {
     format!("{RUNS}run={run}/")
 }
 
-/// What the keys of the files start with that `run` wrote for a table.
+/// Returns the prefix of the files that `run` wrote for a table.
 pub fn run_table(table: TableName, run: &RunId) -> String {
     format!("{}{table}/", self::run(run))
 }
 
-/// What the keys of the files start with that `run` wrote for one day of a table.
+/// Returns the prefix of the files that `run` wrote for one day of a table.
 pub fn run_folder(table: TableName, partition: Partition, run: &RunId) -> String {
     format!("{}{partition}/", run_table(table, run))
 }
 
-/// What the keys of the files start with that an older version wrote for one day of a table, as `run`.
+/// Returns the prefix of the files that an older version wrote for one day of a table.
 pub fn old_run_folder(table: TableName, partition: Partition, run: &RunId) -> String {
     format!("{}{partition}/run={run}/", self::table(table))
 }
 
-/// The run whose folder of one day of a table this is, in either layout.
+/// Parses the run of a folder of one day of a table, in either layout.
 pub fn run_of_folder(table: TableName, partition: Partition, folder: &str) -> Option<RunId> {
     let run: RunId = folder.split('/').find_map(|part| part.strip_prefix("run="))?.parse().ok()?;
     let layouts = [run_folder, old_run_folder];
     layouts.iter().any(|layout| layout(table, partition, &run) == folder).then_some(run)
 }
 
-/// Whether a key of the lake bucket is a table's: data, or the manifest of data, in either layout.
+/// Whether a key of the lake bucket belongs to a table (data or manifest), in either layout.
 pub fn is_of_table(key: &str) -> bool {
-    // Behind `runs/run=<run>/`, where a table's name starts a key of the older layout.
+    // In the new layout the table follows `runs/run=<run>/`, in the older one it starts the key.
     let below = key.strip_prefix(RUNS).and_then(|rest| rest.split_once('/')).map_or(key, |(_, below)| below);
     TableName::ALL.iter().any(|of| below.starts_with(&table(*of)))
 }
 
-/// The manifest of what `run` wrote for one day of a table, in the lake bucket.
+/// Returns the key of the manifest of what `run` wrote for one day of a table, in the lake bucket.
 pub fn manifest(table: TableName, partition: Partition, run: &RunId) -> String {
     format!("{}{}", run_folder(table, partition, run), manifest::NAME)
 }
 
-/// The current publication record of a day, in the lake bucket.
+/// Returns the key of a day's current publication record, in the lake bucket.
 pub fn record(day: NaiveDate) -> String {
     format!("{PUBLISHED}{}.json", Partition::from(day))
 }
 
-/// The day whose current record lies at `key`; none for other objects among the records.
+/// Parses the day of a current record's key; `None` for other objects.
 pub fn recorded_day(key: &str) -> Option<NaiveDate> {
     let partition: Partition = key.strip_prefix(PUBLISHED)?.strip_suffix(".json")?.parse().ok()?;
     Some(partition.date())
 }
 
-/// The record of a day that has this number, when a later one has replaced it.
+/// Returns the key of a day's earlier record with this number.
 pub fn record_history(day: NaiveDate, number: u64) -> String {
     format!("{PUBLISHED}{}/{HISTORY}{number}.json", Partition::from(day))
 }
 
-/// What the newest failed audit of a day found, in the lake bucket.
+/// Returns the key of a day's newest failed audit, in the lake bucket.
 pub fn failed_audit(day: NaiveDate) -> String {
     format!("{PUBLISHED}{}/failed.json", Partition::from(day))
 }
 
-/// The day whose newest failed audit lies at `key`.
+/// Parses the day of a failed audit's key.
 pub fn failed_day(key: &str) -> Option<NaiveDate> {
     let partition: Partition = key.strip_prefix(PUBLISHED)?.strip_suffix("/failed.json")?.parse().ok()?;
     Some(partition.date())
 }
 
-/// What `run` is to read and to publish, in the lake bucket.
+/// Returns the key of a run's plan, in the lake bucket.
 pub fn plan(run: &RunId) -> String {
     format!("{RUNS}run={run}/plan.json")
 }
 
-/// What the audit of `run` compared with, in the lake bucket.
+/// Returns the key of what the audit of `run` compared with, in the lake bucket.
 pub fn audit(run: &RunId) -> String {
     format!("{RUNS}run={run}/audit.json")
 }
 
-/// The lease of a table of the catalog, in the lake bucket.
+/// Returns the key of the lease of a table of the catalog, in the lake bucket.
 pub fn catalog_lease(table: TableName) -> String {
     format!("catalog/locks/{table}.json")
 }
 
-/// The list of all published files of a table, in the lake bucket.
+/// Returns the key of the list of a table's published files, in the lake bucket.
 pub fn published_files(table: TableName) -> String {
     format!("catalog/files/{table}.json")
 }
 
-/// What the keys of the table `published` start with, in the lake bucket.
+/// Prefix of the table `published`, in the lake bucket.
 pub const PUBLISHED_TABLE: &str = "catalog/published/";
 
-/// The report of the audit of what `run` wrote for `table`, in the lake bucket.
+/// Returns the key of the quality report of `table` and `run`, in the lake bucket.
 pub fn quality_report(run: &RunId, table: TableName) -> String {
     format!("{QUALITY}run={run}/{table}.json")
 }
 
-/// The run that a key is the last of the quality reports of.
+/// Parses the run of a key that is the last quality report of a run.
 pub fn audited_run(key: &str) -> Option<RunId> {
     let run =
         key.strip_prefix(QUALITY)?.strip_prefix("run=")?.strip_suffix(&format!("/{}.json", TableName::Rejects))?;
     run.parse().ok()
 }
 
-/// The Spark job whose text has this digest, in the results bucket. A changed job is another object, so that a
-/// running step never reads half of one and half of the other.
+/// Returns the key of the Spark job with this digest, in the results bucket. A changed job is another object, so that a
+/// running step never reads a mixture of both.
 pub fn job(digest: &str) -> String {
     format!("jobs/etl-{digest}.sql")
 }

@@ -1,9 +1,8 @@
-//! Leases: an object that says who may work on something, and until when.
+//! Leases: mutual exclusion with expiry, by an S3 object that names the holder and the expiry time.
 //!
-//! A lease is taken by a conditional PUT where there is no object, or where the one that is there has expired: its time is
-//! over by more than clocks may differ, or it was watched for the whole length of a lease and not renewed, which needs no
-//! clock but one's own. So a holder that dies keeps others waiting for [`LENGTH`] at most. Its release leaves an expired
-//! lease.
+//! A lease is taken by compare-and-swap, if there is no object or the lease in it has expired: its expiry time has passed by
+//! more than the clock skew, or it was observed for the whole length of a lease without a renewal, which needs only the
+//! observer's own clock. So a holder that dies blocks others for at most [`LENGTH`]. Releasing writes an expired lease.
 //!
 //! Assumption: a request that [`Lease::within`] no longer waits for takes effect before the lease expires, or never.
 
@@ -20,26 +19,26 @@ use crate::{Lake, backoff, keys};
 /// How long a lease is valid.
 pub const LENGTH: Duration = Duration::from_secs(30);
 
-/// The shortest lease, however fast time passes.
+/// Minimum length of a lease in tests that shorten it.
 const SHORTEST: Duration = Duration::from_secs(3);
 
-/// A lease is renewed before work begins with less than this part of its length left.
-const LEAST: u32 = 2;
+/// A lease is renewed before work if less than its length divided by this is left.
+const RENEW_BELOW: u32 = 2;
 
-/// This part of its length before a lease expires, nothing is waited for any more. A request that is under way then takes
-/// effect within this time, or never.
+/// Work is abandoned this part of the length before the lease expires: a request in flight then still takes effect before the
+/// expiry, or never.
 const MARGIN: u32 = 6;
 
-/// How long the leases of this lake are valid: [`LENGTH`], but for one in which time passes faster.
+/// Returns the length of leases: [`LENGTH`], shorter in tests that inject faults.
 fn length(lake: &Lake) -> Duration {
     if lake.speed > 1 { (LENGTH / lake.speed).max(SHORTEST) } else { LENGTH }
 }
 
-/// By how much the clocks of two holders may differ.
-const CLOCKS: TimeDelta = TimeDelta::minutes(1);
+/// Maximum clock skew between two holders.
+const CLOCK_SKEW: TimeDelta = TimeDelta::minutes(1);
 
-const SHORTEST_LOOK: Duration = Duration::from_millis(20);
-const LONGEST_LOOK: Duration = Duration::from_secs(1);
+const MIN_DELAY: Duration = Duration::from_millis(20);
+const MAX_DELAY: Duration = Duration::from_secs(1);
 
 /// A lease that this process holds.
 #[derive(Debug)]
@@ -49,11 +48,11 @@ pub struct Lease<'a> {
     holder: String,
     etag: String,
     expires: Instant,
-    /// Whether work under it ended without an answer, so that it may still take effect.
+    /// Whether work under it ended without a response, so that it may still take effect.
     is_unanswered: bool,
 }
 
-/// A lease as an object. Each is unique, so that a PUT whose answer was lost is recognised.
+/// The JSON of a lease. Each is unique by its id, so that a PUT whose response was lost can be recognised.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 struct Document {
     holder: String,
@@ -68,10 +67,10 @@ impl Document {
 }
 
 impl<'a> Lease<'a> {
-    /// Takes the lease at `key`, which nobody else holds then. Waits while another holder renews it.
+    /// Takes the lease at `key`. Waits while another holder has it.
     ///
     /// # Errors
-    /// [`Error::Unavailable`] when others hold it for longer than `patience`; whatever S3 refuses.
+    /// [`Error::Unavailable`] if others hold it for longer than `patience`; whatever S3 refuses.
     pub async fn take(lake: &'a Lake, key: String, holder: &str, patience: Duration) -> Result<Self, Error> {
         let begun = Instant::now();
         let mut watched: Option<(String, Instant)> = None;
@@ -85,8 +84,8 @@ impl<'a> Lease<'a> {
                         Some((seen, since)) if seen == etag => *since,
                         _ => watched.insert((etag.clone(), Instant::now())).1,
                     };
-                    // What cannot be read was written by nobody who renews it.
-                    let is_over = document.as_ref().is_none_or(|document| document.until + CLOCKS < Utc::now());
+                    // An unreadable lease has no holder that renews it.
+                    let is_over = document.as_ref().is_none_or(|document| document.until + CLOCK_SKEW < Utc::now());
                     let is_free = is_over || since.elapsed() >= length(lake);
                     let other = document.map(|document| document.holder).unwrap_or_default();
                     (is_free.then_some(PutIf::Is(etag)), other)
@@ -98,18 +97,18 @@ impl<'a> Lease<'a> {
                 return Ok(lease);
             }
             if begun.elapsed() >= patience {
-                return Err(Error::Unavailable {
-                    doing: format!("taking the lease {}", keys::uri(&lake.config.buckets.lake, &key)),
-                    message: format!("{other} has held it for {} s", begun.elapsed().as_secs()),
-                });
+                return Err(Error::unavailable(
+                    format!("taking the lease {}", keys::uri(&lake.config.buckets.lake, &key)),
+                    format!("{other} has held it for {} s", begun.elapsed().as_secs()),
+                ));
             }
-            tokio::time::sleep(backoff::delay(begun.elapsed(), SHORTEST_LOOK, LONGEST_LOOK)).await;
+            tokio::time::sleep(backoff::delay(begun.elapsed(), MIN_DELAY, MAX_DELAY)).await;
         }
     }
 
-    /// Writes a lease from now on; `None` when the condition does not hold.
+    /// Writes a lease that starts now. Returns `None` if the condition does not hold.
     async fn put(lake: &'a Lake, key: &str, holder: &str, condition: PutIf<'_>) -> Result<Option<Self>, Error> {
-        // Counted from before the request, so that it ends here before it ends for others.
+        // Measured from before the request, so that it expires here earlier than for others.
         let begun = Instant::now();
         let document = Document::new(holder, Utc::now() + length(lake));
         let etag = write(lake, key, &document, condition).await?;
@@ -118,10 +117,10 @@ impl<'a> Lease<'a> {
         Ok(etag.map(|etag| Self { lake, key, holder, etag, expires, is_unanswered: false }))
     }
 
-    /// Does `work` while the lease is valid. It is renewed first when little of it is left.
+    /// Runs `work` while the lease is valid. Renews it first if little of it is left.
     ///
     /// # Errors
-    /// [`Error::Unavailable`] when the lease was lost, or the work takes too long; the work's own error.
+    /// [`Error::Unavailable`] if the lease was lost, or the work takes too long; the work's own error.
     pub async fn within<T>(&mut self, work: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
         self.renew().await?;
         let was_unanswered = std::mem::replace(&mut self.is_unanswered, true);
@@ -130,7 +129,7 @@ impl<'a> Lease<'a> {
         done
     }
 
-    /// [`Lease::within`] of work that only reads: when it has no answer, nothing of it can take effect later.
+    /// [`Lease::within`] for work that only reads: without a response, it has no effect later.
     ///
     /// # Errors
     /// As [`Lease::within`].
@@ -139,9 +138,9 @@ impl<'a> Lease<'a> {
         self.before_the_end(work).await
     }
 
-    /// Renews the lease when little of it is left.
+    /// Renews the lease if little of it is left.
     async fn renew(&mut self) -> Result<(), Error> {
-        if self.expires.saturating_duration_since(Instant::now()) < length(self.lake) / LEAST {
+        if self.expires.saturating_duration_since(Instant::now()) < length(self.lake) / RENEW_BELOW {
             let renewed = Self::put(self.lake, &self.key, &self.holder, PutIf::Is(&self.etag)).await?;
             let renewed = renewed.ok_or_else(|| self.lost("another one has taken it"))?;
             *self = Self { is_unanswered: self.is_unanswered, ..renewed };
@@ -154,10 +153,10 @@ impl<'a> Lease<'a> {
         work.await.unwrap_or_else(|_| Err(self.lost("the work took longer than it is valid")))
     }
 
-    /// Lets others take it. A lease that is lost already stays with its new holder.
+    /// Releases the lease. A lease that was lost stays with its new holder.
     ///
-    /// After work without an answer it does nothing: the work may take effect until the lease expires, and must not do so after
-    /// that of the next holder.
+    /// Does nothing after work without a response: the work may take effect until the lease expires, and must not do so after
+    /// the work of the next holder.
     ///
     /// # Errors
     /// Whatever S3 refuses.
@@ -165,19 +164,17 @@ impl<'a> Lease<'a> {
         if self.is_unanswered {
             return Ok(());
         }
-        let over = Document::new(&self.holder, Utc::now() - CLOCKS - TimeDelta::seconds(1));
+        let over = Document::new(&self.holder, Utc::now() - CLOCK_SKEW - TimeDelta::seconds(1));
         write(self.lake, &self.key, &over, PutIf::Is(&self.etag)).await.map(drop)
     }
 
     fn lost(&self, why: &str) -> Error {
-        Error::Unavailable {
-            doing: format!("working under the lease {}", keys::uri(&self.lake.config.buckets.lake, &self.key)),
-            message: why.to_owned(),
-        }
+        let uri = keys::uri(&self.lake.config.buckets.lake, &self.key);
+        Error::unavailable(format!("working under the lease {uri}"), why)
     }
 }
 
-/// Writes the document when the condition holds. Returns its ETag.
+/// Writes the document if the condition holds. Returns its ETag.
 async fn write(lake: &Lake, key: &str, document: &Document, condition: PutIf<'_>) -> Result<Option<String>, Error> {
     let bucket = &lake.config.buckets.lake;
     let text = serde_json::to_vec(document).expect("a lease is JSON");

@@ -1,40 +1,40 @@
-//! What the functions and the command line share: the configuration, the AWS clients, the keys of objects, the inputs of
-//! workflows, and the names of errors.
+//! Shared by the functions, the command line and the explorer: the configuration, the AWS clients, object keys, the data
+//! model of the lake, and errors.
 //!
-//! | module | what it knows |
+//! | module | content |
 //! |---|---|
-//! | [`config`] | what a user may decide, with defaults for a laptop |
-//! | [`keys`] | where objects live |
-//! | [`objects`] | how objects are moved so that nothing is lost |
-//! | [`parallel`] | how many objects are worked on at once |
-//! | [`raw`] | the accepted raw files of some days |
+//! | [`config`] | the configuration file, with defaults for a laptop |
+//! | [`keys`] | keys of objects |
+//! | [`objects`] | operations on S3 objects: listing, and conditional reads, writes, copies and deletions |
+//! | [`concurrency`] | bounded concurrency |
+//! | [`raw_files`] | the accepted raw files of a range of days |
 //! | [`catalog`] | databases and tables of the catalog |
-//! | [`partitions`] | the partitions of tables in the catalog |
-//! | [`quality`] | the report of an audit |
-//! | [`manifest`] | the files that an audit passed, beside them |
-//! | [`record`] | what is published of each day, and from which raw files |
-//! | [`migration`] | records for what versions without records published |
-//! | [`as_of`] | the tables as they were published at a moment |
-//! | [`scratch`] | databases over other folders than the published ones |
-//! | [`plan`] | what a run is to read and to publish |
+//! | [`partitions`] | partitions of tables in the catalog |
+//! | [`quality`] | quality reports |
+//! | [`manifest`] | manifests of audited files, as objects |
+//! | [`record`] | publication records: what is published of each day, and from which raw files |
+//! | [`migration`] | creates records for days that older versions published without one |
+//! | [`as_of`] | the tables as they were published at a time in the past |
+//! | [`scratch`] | temporary databases over folders other than the published ones |
+//! | [`plan`] | what a run reads and publishes |
 //! | [`failed`] | the newest failed audit of each day |
-//! | [`days`] | what each day is: published, stale, failed, missing, and what to do about it |
-//! | [`lease`] | how only one of many works on something |
-//! | [`vacuum`] | what may be removed of runs, and how |
-//! | [`request`] | what the input of a workflow asks for |
-//! | [`cluster`] | what EMR clusters are asked for with, and found again by |
-//! | [`athena`] | how a statement is run to its end |
-//! | [`polling`] | how long to wait before looking again |
-//! | [`csv`] | CSV for others to read |
-//! | [`result_csv`] | the CSV that Athena keeps of a result |
-//! | [`workflow`] | the state machines, and their executions |
-//! | [`history`] | what happened in an execution, state by state |
-//! | [`lambda`] | how a handler becomes a Lambda function |
-//! | [`metrics`] | what is measured, for alarms |
-//! | [`excerpt`] | long lists in small answers |
-//! | [`error`] | what can go wrong, under names that state machines match |
+//! | [`days`] | the state of each day: published, stale, failed, missing, and what to do about it |
+//! | [`lease`] | leases: mutual exclusion with expiry |
+//! | [`vacuum`] | removes the files of runs that no reader can reach |
+//! | [`workflow_input`] | parses the input of a workflow |
+//! | [`cluster`] | EMR clusters: starting and finding them |
+//! | [`athena`] | runs statements on Athena |
+//! | [`backoff`] | delays between polls |
+//! | [`csv`] | writes CSV |
+//! | [`result_csv`] | reads the CSV object of a query result |
+//! | [`workflow`] | state machines and their executions |
+//! | [`execution_history`] | what happened in an execution, state by state |
+//! | [`lambda`] | runs a handler as a Lambda function |
+//! | [`metrics`] | CloudWatch metrics |
+//! | [`truncated_list`] | lists that are cut to their first items |
+//! | [`error`] | errors, with names that state machines match |
 //!
-//! Nothing here knows whether it talks to AWS or to a laptop: only the endpoint of the clients differs.
+//! No module depends on whether it runs on AWS or on a laptop: only the endpoint of the clients differs.
 
 pub mod as_of;
 pub mod athena;
@@ -62,8 +62,6 @@ pub mod raw_files;
 pub mod record;
 pub mod result_csv;
 pub mod scratch;
-#[cfg(test)]
-mod state_machines;
 pub mod truncated_list;
 pub mod vacuum;
 pub mod workflow;
@@ -97,17 +95,17 @@ pub struct Lake {
     pub glue: aws_sdk_glue::Client,
     /// Executions of the state machines.
     pub sfn: aws_sdk_sfn::Client,
-    /// Where metrics go: nowhere, until a deployed function says otherwise.
+    /// Destination of metrics. Discards them by default; deployed functions write them to their log.
     pub metrics: Metrics,
-    /// How many times as fast as elsewhere pauses and leases pass: 1, but for tests of what happens when calls fail.
+    /// Factor by which delays and leases are shortened. Always 1, except in tests that inject faults.
     pub speed: u32,
 }
 
-/// The region of an endpoint that is not AWS.
+/// The region of an embedded endpoint.
 pub const LOCAL_REGION: &str = "us-east-1";
 
-/// What AWS clients are made from: the standard credential and region chain, with the region and the profile of the
-/// configuration where it has them. `AWS_ENDPOINT_URL` is heeded, as every AWS SDK does.
+/// Loads the settings of AWS clients: the standard credential and region chain, overridden by region and profile of
+/// the configuration. Like every AWS SDK, it honours `AWS_ENDPOINT_URL`.
 pub async fn sdk(config: &Config) -> SdkConfig {
     let mut loader = aws_config::defaults(BehaviorVersion::latest()).http_client(https());
     if let Some(region) = &config.aws.region {
@@ -119,8 +117,8 @@ pub async fn sdk(config: &Config) -> SdkConfig {
     loader.load().await
 }
 
-/// HTTPS, by the certificates that this machine trusts and through the proxy that its environment names: as the SDKs'
-/// own client does it, and with a smaller library of ciphers than theirs.
+/// Creates an HTTPS client with the system's certificates and the proxy of the environment, like the default client of the
+/// SDKs. Unlike theirs it uses *ring*, which is a quarter of a megabyte smaller than aws-lc.
 fn https() -> SharedHttpClient {
     Builder::new().build_with_connector_fn(|settings, components| {
         let mut connector = Connector::builder().proxy_config(ProxyConfig::from_env());
@@ -131,20 +129,19 @@ fn https() -> SharedHttpClient {
 }
 
 impl Lake {
-    /// Clients as [`sdk`] sets them up.
+    /// Creates clients with the settings of [`sdk`].
     pub async fn connect(config: Config) -> Self {
         let sdk = sdk(&config).await;
         Self::with_sdk(config, &sdk)
     }
 
-    /// Clients of the endpoint at `url` (`http://127.0.0.1:4599`) for all services, with the credentials that an
-    /// embedded endpoint takes. Plain HTTP, and nothing is read from the environment: a proxy that is set there must not
-    /// get what is meant for this machine.
+    /// Creates clients of the embedded endpoint at `url` (`http://127.0.0.1:4599`). They use plain HTTP and read nothing from
+    /// the environment, because a proxy that is set there must not receive local requests.
     pub fn at_endpoint(config: Config, url: &str) -> Self {
         Self::through(config, url, Builder::new().build_http(), 1)
     }
 
-    /// The same by another way than plain HTTP, with pauses before another try that pass `speed` times as fast as the SDK's.
+    /// [`Lake::at_endpoint`] with another HTTP client, and with the delays of retries divided by `speed`.
     pub fn through(config: Config, url: &str, network: SharedHttpClient, speed: u32) -> Self {
         let retries = RetryConfig::standard()
             .with_initial_backoff(Duration::from_secs(1) / speed)
@@ -161,9 +158,9 @@ impl Lake {
         Self { speed, ..Self::with_sdk(config, &sdk) }
     }
 
-    /// Clients that share one set-up.
+    /// Creates clients with these settings.
     pub fn with_sdk(config: Config, sdk: &SdkConfig) -> Self {
-        // Only AWS itself answers at `bucket.host`.
+        // Only AWS supports virtual-hosted addresses (`bucket.host`).
         let s3 = aws_sdk_s3::config::Builder::from(sdk).force_path_style(sdk.endpoint_url().is_some()).build();
         Self {
             config,

@@ -1,7 +1,6 @@
-//! The manifests of audited folders: written by the audit when it passes, and what publication and every check of what
-//! is published go by.
+//! The manifests of audited folders, as objects. A passed audit writes them; publication and all later checks use them.
 //!
-//! One lies in each run's folder of a day, beside the files that it names. See the crate `manifest` for what it says.
+//! There is one in each folder of a run and a day, next to the files that it lists. The crate `manifest` defines its content.
 
 use chrono::NaiveDate;
 use market::run::RunId;
@@ -13,10 +12,10 @@ use crate::error::Error;
 use crate::objects::{self, Object};
 use crate::{Lake, keys};
 
-/// The manifest of what `run` wrote for one day of a table, if the audit left one.
+/// Reads the manifest of what `run` wrote for one day of a table, if there is one.
 ///
 /// # Errors
-/// [`Error::Quality`] when it cannot be read; whatever S3 refuses.
+/// [`Error::Quality`] if it cannot be read; whatever S3 refuses.
 pub async fn read(lake: &Lake, table: TableName, date: NaiveDate, run: &RunId) -> Result<Option<Manifest>, Error> {
     let bucket = &lake.config.buckets.lake;
     let key = keys::manifest(table, date.into(), run);
@@ -26,7 +25,7 @@ pub async fn read(lake: &Lake, table: TableName, date: NaiveDate, run: &RunId) -
     manifest.map(Some).map_err(|error| Error::Quality(format!("{uri} cannot be relied on: {error}. {}", again(date))))
 }
 
-/// Writes a manifest to its folder, over one of an earlier audit.
+/// Writes a manifest to its folder. Overwrites that of an earlier audit.
 ///
 /// # Errors
 /// Whatever S3 refuses.
@@ -35,10 +34,10 @@ pub async fn write(lake: &Lake, manifest: &Manifest) -> Result<(), Error> {
     objects::put(lake, &lake.config.buckets.lake, &key, "application/json", manifest.to_json()).await
 }
 
-/// Compares what lies in the folder of `run` for one day of a table with its manifest, which it returns.
+/// Compares the files that `run` wrote for one day of a table with their manifest. Returns the manifest.
 ///
 /// # Errors
-/// [`Error::Quality`] when there is no manifest, it cannot be read, or the files differ; whatever S3 refuses.
+/// [`Error::Quality`] if there is no manifest, it cannot be read, or the files differ; whatever S3 refuses.
 pub async fn check(lake: &Lake, table: TableName, date: NaiveDate, run: &RunId) -> Result<Manifest, Error> {
     let folder = keys::run_folder(table, date.into(), run);
     let Some(manifest) = read(lake, table, date, run).await? else {
@@ -59,7 +58,7 @@ pub async fn check(lake: &Lake, table: TableName, date: NaiveDate, run: &RunId) 
     }
 }
 
-/// Objects of `folder` as a manifest compares them.
+/// Converts objects of `folder` for comparison with a manifest.
 pub fn listed<'a>(folder: &'a str, objects: &'a [Object]) -> impl Iterator<Item = ListedFile<'a>> {
     objects.iter().map(move |object| ListedFile {
         name: object.key.strip_prefix(folder).unwrap_or(&object.key),

@@ -1,8 +1,8 @@
-//! Metrics of the functions, written as lines of their logs from which CloudWatch takes them: the embedded metric format.
-//! It needs no call and no permission.
+//! CloudWatch metrics of the functions, in the embedded metric format: lines of their logs, which need no API call and no
+//! permission.
 //!
 //! Format: <https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html>.
-//! The names here are those that the alarms of `infra/template.yaml` watch; `tests/test_stack_template.py` compares.
+//! The alarms of `infra/template.yaml` use the same names; `tests/test_stack_template.py` compares them.
 
 use std::fmt;
 use std::io::Write;
@@ -19,14 +19,14 @@ pub const NAMESPACE: &str = "pregao";
 /// The dimension of all metrics: the name of the lake bucket, which tells the lakes of an account apart.
 pub const DIMENSION: &str = "Lake";
 
-/// What is measured.
+/// A metric.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Metric {
-    /// Landed files that were put into quarantine: 1 for each, when it lies there.
+    /// Number of files that were moved to quarantine.
     Quarantined,
-    /// Objects that have lain in `landing/` for more than an hour.
+    /// Number of objects that have been in `landing/` for more than an hour.
     LandingObjects,
-    /// How long the oldest object has lain in `landing/`; 0 where there is none.
+    /// Age of the oldest object in `landing/`; 0 if there is none.
     LandingOldestSeconds,
 }
 
@@ -34,7 +34,7 @@ impl Metric {
     /// All of them.
     pub const ALL: [Self; 3] = [Self::Quarantined, Self::LandingObjects, Self::LandingOldestSeconds];
 
-    /// Its name in CloudWatch.
+    /// Returns its name in CloudWatch.
     pub fn name(self) -> &'static str {
         match self {
             Self::Quarantined => "Quarantined",
@@ -43,7 +43,7 @@ impl Metric {
         }
     }
 
-    /// Its unit, in CloudWatch's words.
+    /// Returns its CloudWatch unit.
     pub fn unit(self) -> &'static str {
         match self {
             Self::LandingOldestSeconds => "Seconds",
@@ -52,13 +52,13 @@ impl Metric {
     }
 }
 
-/// Where metrics go. A deployed function writes them to its log; on a laptop, where functions share the process of the
-/// command line, nobody takes them.
+/// The destination of metrics. A deployed function writes them to its log. On a laptop, where functions run in the process of
+/// the command line, they are discarded.
 #[derive(Clone, Default)]
-pub struct Metrics(Option<Arc<Take>>);
+pub struct Metrics(Option<Arc<WriteLine>>);
 
-/// Takes a line.
-type Take = dyn Fn(&str) + Send + Sync;
+/// A function that writes a line.
+type WriteLine = dyn Fn(&str) + Send + Sync;
 
 impl fmt::Debug for Metrics {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -67,21 +67,21 @@ impl fmt::Debug for Metrics {
 }
 
 impl Metrics {
-    /// To standard output, a line for each call. What cannot be written is dropped: a metric must not fail what it measures.
+    /// Writes metrics to stdout, one line per call. Errors are ignored: a metric must not make its function fail.
     pub fn to_stdout() -> Self {
         Self::to(|line| {
             let _ = writeln!(std::io::stdout().lock(), "{line}");
         })
     }
 
-    /// Each line, without its end, to `take`.
+    /// Passes each line, without line end, to `take`.
     pub fn to(take: impl Fn(&str) + Send + Sync + 'static) -> Self {
         Self(Some(Arc::new(take)))
     }
 }
 
 impl Lake {
-    /// Reports metrics of now.
+    /// Writes metrics with the current time.
     pub fn measure(&self, values: &[(Metric, u64)]) {
         if let Metrics(Some(take)) = &self.metrics {
             take(&line(self.config.buckets.lake.as_str(), values, Utc::now()).to_string());

@@ -1,12 +1,12 @@
-//! Records for what versions without records have published: the catalog says which run each partition is of, and the
-//! report and the manifest of that run say the rest.
+//! Creates publication records for days that versions without records published: from the catalog, which has the run of each
+//! partition, and from the quality report and the manifest of that run.
 //!
-//! It happens once for a lake, before anything else reads its records. A record is only written where the day has none, so
-//! that two migrations at once, and one that was broken off, do no harm. An object marks that it is done.
+//! It runs once per lake, before anything else reads its records. It is idempotent and safe to run concurrently, because it
+//! writes a record only for a day without one. An object marks that it is complete.
 //!
-//! The versions of the raw files that a run read were not written down. A raw file that was last modified before the
-//! report of the run was written is taken for the version that it read. Of any other nothing is known, so that the day
-//! counts as stale.
+//! Old versions did not store the versions of the raw files that a run read. A raw file that was last modified before the
+//! run's report was written is assumed to be the version that the run read. The version of any other file is unknown, which
+//! makes the day stale.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroUsize;
@@ -26,25 +26,26 @@ use crate::quality::Report;
 use crate::record::{self, Cause, Publication, PublishedFile, PublishedTable, RawFileVersion, Record};
 use crate::{Lake, athena, concurrency, keys, partitions, raw_files};
 
-/// What a migration did.
+/// Result of a migration.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Migrated {
     /// When it ended.
     pub at: DateTime<Utc>,
-    /// The days that have a record now.
+    /// The days that were given a record.
     pub days: u64,
-    /// The published days that have none, and why. The catalog keeps their partitions; a run gives them a record.
+    /// The published days without a record, and why. Their partitions stay in the catalog; the next run of such a day writes a
+    /// record.
     pub left_out: BTreeMap<NaiveDate, String>,
 }
 
-/// Who writes the records.
+/// The actor in the records.
 const ACTOR: &str = "migration";
 
-/// Days and reports are worked on this many at once.
+/// Number of days and reports that are processed concurrently.
 const AT_ONCE: NonZeroUsize = NonZeroUsize::new(16).expect("not zero");
 
-/// Writes a record for each published day that has none, unless that has been done. Returns what was done; none where there was
-/// nothing to do.
+/// Writes a record for each published day without one, unless that has been done before. Returns `None` if there was nothing
+/// to do.
 ///
 /// # Errors
 /// Whatever S3 or Athena refuses; as [`record::read`].
@@ -54,7 +55,7 @@ pub async fn ensure(lake: &Lake) -> Result<Option<Migrated>, Error> {
         return Ok(None);
     }
     let catalog = Catalog::read(lake).await?;
-    // A lake of which nothing is published yet is looked at again.
+    // A lake without published data is not marked, and is checked again.
     if catalog.partitions.is_empty() {
         return Ok(None);
     }
@@ -75,17 +76,17 @@ struct Catalog {
     partitions: BTreeSet<(NaiveDate, TableName)>,
 }
 
-/// What the catalog says of a partition.
+/// The location and the files of a partition in the catalog.
 #[derive(Debug, Clone)]
 struct Place {
     run: RunId,
-    /// What the keys of its files start with.
+    /// Prefix of the keys of its files.
     folder: String,
-    /// The rows of each file that has any, by the file's name.
+    /// Number of rows of each file that has any, by name.
     rows: BTreeMap<String, u64>,
 }
 
-/// What is known of a day: each table's place, or why it is not known.
+/// The place of each table of a day, or why it is unknown.
 type Places = BTreeMap<TableName, Result<Place, String>>;
 
 impl Catalog {
@@ -101,7 +102,7 @@ impl Catalog {
         Ok(Self { partitions })
     }
 
-    /// Returns how many records were written, and the days that have none.
+    /// Returns the number of records that were written, and the days without one.
     async fn migrate(mut self, lake: &Lake) -> Result<(u64, BTreeMap<NaiveDate, String>), Error> {
         let recorded = record::read_all(lake, None).await?;
         self.partitions.retain(|(day, _)| !recorded.contains_key(day));
@@ -142,7 +143,7 @@ impl Catalog {
     }
 }
 
-/// The reports of the runs that are published, and when each was written.
+/// Reads the reports of the published runs, and when each was written.
 type Reports = BTreeMap<(RunId, TableName), (Report, DateTime<Utc>)>;
 
 async fn reports(lake: &Lake, runs: BTreeSet<RunId>) -> Result<Reports, Error> {
@@ -159,7 +160,7 @@ async fn reports(lake: &Lake, runs: BTreeSet<RunId>) -> Result<Reports, Error> {
                     continue;
                 };
                 let Some(bytes) = objects::get(&lake, bucket, &key).await? else { continue };
-                // One that cannot be read is as good as none.
+                // An unreadable report is treated as absent.
                 if let (Ok(report), Some(written)) = (serde_json::from_slice::<Report>(&bytes), object.last_modified)
                     && (&report.run, report.table) == (&run, table)
                 {
@@ -172,7 +173,7 @@ async fn reports(lake: &Lake, runs: BTreeSet<RunId>) -> Result<Reports, Error> {
     Ok(read.await?.into_iter().flatten().collect())
 }
 
-/// Where the partitions of a table are: all by one statement, and one by one those of which it says nothing.
+/// Finds the places of a table's partitions: by one statement, and one by one for days that are not in its result.
 async fn locate(
     lake: &Lake,
     table: TableName,
@@ -180,7 +181,7 @@ async fn locate(
 ) -> Result<BTreeMap<NaiveDate, Result<Place, String>>, Error> {
     let mut files = match files(lake, table, &days).await {
         Ok(files) => files,
-        // Some day is damaged. The others can still be read.
+        // At least one day is damaged. The others can still be read one by one.
         Err(Error::Athena { retryable: false, .. }) => {
             let mut all = BTreeMap::new();
             for day in &days {
@@ -209,7 +210,7 @@ async fn locate(
     }
     let locations = partitions::list(lake, lake.config.athena.database.as_str(), table.as_str()).await?;
     for day in unknown {
-        // One that was removed meanwhile is not of the catalog any more.
+        // A partition that was removed meanwhile is no longer in the catalog.
         if let Some(location) = locations.get(&day.into()) {
             places.insert(day, place_at(lake, table, day, location, BTreeMap::new()));
         }
@@ -217,7 +218,7 @@ async fn locate(
     Ok(places)
 }
 
-/// The URIs of the files of each day that have rows, and how many.
+/// Returns the URIs of the files with rows of each day, and their numbers of rows.
 type Files = BTreeMap<NaiveDate, BTreeMap<String, u64>>;
 
 async fn files_of_day(lake: &Lake, table: TableName, day: NaiveDate) -> Result<Files, Error> {
@@ -250,7 +251,7 @@ fn read_row(row: Vec<Option<String>>) -> Option<(NaiveDate, String, u64)> {
     Some((date, path?, rows?.parse().ok()?))
 }
 
-/// The folder that these files are in.
+/// Returns the folder of these files.
 fn place(lake: &Lake, table: TableName, day: NaiveDate, files: BTreeMap<String, u64>) -> Result<Place, String> {
     let mut folder: Option<String> = None;
     let mut rows = BTreeMap::new();
@@ -284,12 +285,12 @@ fn place_at(
 struct Work {
     lake: Lake,
     reports: Reports,
-    /// The raw files as they are now.
+    /// The raw files that exist now.
     raw_files: BTreeMap<SnapshotName, Object>,
 }
 
 impl Work {
-    /// Writes the record of a day. The inner error is why it has none.
+    /// Writes the record of a day. The inner error is the reason why it gets none.
     async fn migrate(&self, day: NaiveDate, places: Places) -> Result<Result<(), String>, Error> {
         let publication = match self.publication(day, places).await? {
             Ok(publication) => publication,
@@ -297,7 +298,7 @@ impl Work {
         };
         let mut record = Record::following(None, day, Cause::Migrated, ACTOR);
         record.published = Some(publication);
-        // Lost: another migration or a run has written the record of the day.
+        // `Lost` means that another migration or a run has written the record of the day.
         record::compare_and_swap(&self.lake, None, &record).await?;
         Ok(Ok(()))
     }
@@ -371,7 +372,7 @@ impl Work {
         Ok(Ok(PublishedTable { location: keys::uri(bucket, &place.folder), report: report_uri, rows, bytes, files }))
     }
 
-    /// The raw files of a day that the reports of a run name.
+    /// Returns the raw files of a day in the reports of a run.
     fn raw_files(&self, run: &RunId, day: NaiveDate) -> Vec<RawFileVersion> {
         let reports = TableName::ALL.into_iter().filter_map(|table| self.reports.get(&(run.clone(), table)));
         let named = reports.flat_map(|(report, written)| {
@@ -385,7 +386,7 @@ impl Work {
     }
 }
 
-/// The version of a raw file that a run has read whose report was written at `written`, as far as it is known.
+/// Returns the version of a raw file that a run read whose report was written at `written`, as far as it is known.
 fn version(name: SnapshotName, now: Option<&Object>, written: DateTime<Utc>) -> RawFileVersion {
     let bytes = now.map_or(0, |object| object.bytes);
     match now.filter(|object| object.last_modified.is_some_and(|modified| modified < written)) {

@@ -1,8 +1,8 @@
-//! Objects: listing them, and moving them so that nothing is ever lost.
+//! Operations on S3 objects: listing, and conditional reads, writes, copies and deletions.
 //!
-//! Two functions may work on the same object at once, and a user may put another one in its place meanwhile. So every
-//! copy and every deletion names the version of the object that it means, by its ETag, and says whether anything may
-//! stand where it goes; S3 does it or says that things have changed.
+//! Two functions may work on the same object concurrently, and a user may replace it meanwhile. So every copy and deletion
+//! is conditional: on the version of the object, by its ETag, and on whether the target exists. S3 performs it, or reports
+//! that the condition does not hold.
 
 use aws_sdk_s3::config::http::HttpResponse;
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
@@ -18,16 +18,16 @@ use crate::config::BucketName;
 use crate::error::Error;
 use crate::{Lake, keys};
 
-/// An object as it was seen.
+/// A version of an object.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Object {
     /// Its key.
     pub key: String,
-    /// Its size.
+    /// Its size in bytes.
     pub bytes: u64,
-    /// The tag of its version, without quotes.
+    /// Its ETag, without quotes.
     pub etag: String,
-    /// When it was stored, as listings state it; none of an object that was found in another way.
+    /// When it was stored. Only listings have it.
     pub last_modified: Option<DateTime<Utc>>,
 }
 
@@ -43,23 +43,23 @@ impl Object {
         Self { last_modified: time, ..Self::new(object.key.unwrap_or_default(), object.size, etag) }
     }
 
-    /// Whether it is what consoles put where a folder is to be seen, and no file.
+    /// Whether it is a folder marker, which the S3 console creates to show an empty folder.
     pub fn is_folder_marker(&self) -> bool {
         self.bytes == 0 && self.key.ends_with('/')
     }
 
-    /// The tag as conditions of requests take it.
+    /// Returns the ETag with quotes, for request conditions.
     fn quoted_etag(&self) -> String {
         format!("\"{}\"", self.etag)
     }
 }
 
-/// All objects whose keys start with `prefix`, in the order of their keys.
+/// Lists all objects whose keys start with `prefix`, ordered by key.
 pub async fn list(lake: &Lake, bucket: &BucketName, prefix: &str) -> Result<Vec<Object>, Error> {
     list_between(lake, bucket, prefix, None, None).await
 }
 
-/// The objects whose keys start with `prefix`, come after `after`, and before `before`, in the order of their keys.
+/// Lists the objects whose keys start with `prefix`, sort after `after` and before `before`, ordered by key.
 pub async fn list_between(
     lake: &Lake,
     bucket: &BucketName,
@@ -83,7 +83,7 @@ pub async fn list_between(
     Ok(objects)
 }
 
-/// What the keys that start with `prefix` have behind it, up to the next `/`: each once, in order.
+/// Lists the folders directly below `prefix`: the distinct parts of keys between it and the next `/`, in order.
 pub async fn folders(lake: &Lake, bucket: &BucketName, prefix: &str) -> Result<Vec<String>, Error> {
     let request = lake.s3.list_objects_v2().bucket(bucket.as_str()).prefix(prefix).delimiter("/");
     let mut pages = request.into_paginator().send();
@@ -96,8 +96,8 @@ pub async fn folders(lake: &Lake, bucket: &BucketName, prefix: &str) -> Result<V
     Ok(folders)
 }
 
-/// The objects in a folder of a table, without those that every engine takes for no data: folder markers, and names
-/// that start with `_` or `.`.
+/// Lists the data objects in a folder of a table: without folder markers, and without names that start with `_` or `.`, which
+/// every engine ignores.
 pub async fn list_data(lake: &Lake, folder: &str) -> Result<Vec<Object>, Error> {
     let mut objects = list(lake, &lake.config.buckets.lake, folder).await?;
     objects.retain(|object| {
@@ -107,7 +107,7 @@ pub async fn list_data(lake: &Lake, folder: &str) -> Result<Vec<Object>, Error> 
     Ok(objects)
 }
 
-/// The object at `key`, if there is one.
+/// Returns the object at `key`, if it exists.
 pub async fn head(lake: &Lake, bucket: &BucketName, key: &str) -> Result<Option<Object>, Error> {
     match lake.s3.head_object().bucket(bucket.as_str()).key(key).send().await {
         Ok(found) => Ok(Some(Object::new(key.to_owned(), found.content_length, found.e_tag.as_deref()))),
@@ -116,7 +116,7 @@ pub async fn head(lake: &Lake, bucket: &BucketName, key: &str) -> Result<Option<
     }
 }
 
-/// The bytes of this version of an object, as they come; `None` when it is no longer there.
+/// Opens this version of an object as a stream. Returns `None` if the version no longer exists.
 pub async fn open(lake: &Lake, bucket: &BucketName, object: &Object) -> Result<Option<ByteStream>, Error> {
     let request = lake.s3.get_object().bucket(bucket.as_str()).key(&object.key).if_match(object.quoted_etag());
     match request.send().await {
@@ -126,11 +126,11 @@ pub async fn open(lake: &Lake, bucket: &BucketName, object: &Object) -> Result<O
     }
 }
 
-/// How often a body is read that breaks off. The SDK sends a request once more that failed, but knows nothing of its body.
+/// Attempts to read a body that breaks off. The SDK retries failed requests, but not bodies that break off.
 const READS: u32 = 3;
 
-/// The whole body of what is requested, and the ETag of its version. The inner error is what S3 refused; the outer one is a
-/// body that broke off each time.
+/// Returns the whole body of a request, and the object's ETag. The inner error is a refusal of S3; the outer one is a body
+/// that broke off in each attempt.
 async fn whole(
     request: GetObjectFluentBuilder,
     uri: &str,
@@ -151,7 +151,7 @@ async fn whole(
     }
 }
 
-/// The part of an object from byte `from` to before byte `to`.
+/// Reads the bytes `from..to` of an object.
 pub async fn read_range(
     lake: &Lake,
     bucket: &BucketName,
@@ -165,7 +165,8 @@ pub async fn read_range(
     whole(request, &uri).await?.map(|(bytes, _)| bytes).map_err(Error::aws(format!("reading {uri}")))
 }
 
-/// The end of this version of an object, from byte `from`, which is one of its own; `None` when it is no longer there.
+/// Reads this version of an object from byte `from`, which must exist, to its end. Returns `None` if the version no longer
+/// exists.
 pub async fn read_end(
     lake: &Lake,
     bucket: &BucketName,
@@ -181,12 +182,12 @@ pub async fn read_end(
     }
 }
 
-/// The bytes at `key`, if there is an object.
+/// Reads the object at `key`, if it exists.
 pub async fn get(lake: &Lake, bucket: &BucketName, key: &str) -> Result<Option<bytes::Bytes>, Error> {
     Ok(get_version(lake, bucket, key).await?.map(|(bytes, _)| bytes))
 }
 
-/// The bytes at `key` and the ETag of the version that they are, without quotes, if there is an object.
+/// Reads the object at `key`, if it exists. Returns its bytes and its ETag, without quotes.
 pub async fn get_version(lake: &Lake, bucket: &BucketName, key: &str) -> Result<Option<(bytes::Bytes, String)>, Error> {
     let uri = keys::uri(bucket, key);
     match whole(lake.s3.get_object().bucket(bucket.as_str()).key(key), &uri).await? {
@@ -196,10 +197,10 @@ pub async fn get_version(lake: &Lake, bucket: &BucketName, key: &str) -> Result<
     }
 }
 
-/// The document at `key`, if there is one.
+/// Reads the JSON document at `key`, if it exists.
 ///
 /// # Errors
-/// [`Error::InvalidInput`] when it is no document of this type.
+/// [`Error::InvalidInput`] if it is not a document of this type.
 pub async fn get_json<T: DeserializeOwned>(lake: &Lake, bucket: &BucketName, key: &str) -> Result<Option<T>, Error> {
     let Some(bytes) = get(lake, bucket, key).await? else { return Ok(None) };
     let document = serde_json::from_slice(&bytes);
@@ -208,20 +209,20 @@ pub async fn get_json<T: DeserializeOwned>(lake: &Lake, bucket: &BucketName, key
         .map_err(|error| Error::InvalidInput(format!("{} is not what it should be: {error}", keys::uri(bucket, key))))
 }
 
-/// Writes a document to `key`, over what is there.
+/// Writes a JSON document to `key`. Overwrites what is there.
 pub async fn put_json(lake: &Lake, bucket: &BucketName, key: &str, document: &impl Serialize) -> Result<(), Error> {
     let text = serde_json::to_vec_pretty(document).expect("a document is JSON");
     put(lake, bucket, key, "application/json", text).await
 }
 
-/// Writes to `key`, over what is there.
+/// Writes to `key`. Overwrites what is there.
 pub async fn put(lake: &Lake, bucket: &BucketName, key: &str, kind: &str, body: Vec<u8>) -> Result<(), Error> {
     let request = lake.s3.put_object().bucket(bucket.as_str()).key(key).content_type(kind);
     let sent = request.body(body.into()).send().await;
     sent.map_err(Error::aws(format!("writing {}", keys::uri(bucket, key)))).map(drop)
 }
 
-/// Writes to `key` unless something is there. Returns whether it wrote.
+/// Writes to `key` unless the object exists. Returns whether it wrote.
 pub async fn put_new(lake: &Lake, bucket: &BucketName, key: &str, kind: &str, body: Vec<u8>) -> Result<bool, Error> {
     Ok(put_if(lake, bucket, key, kind, body, PutIf::Absent).await? != Conditional::Unmet)
 }
@@ -235,7 +236,7 @@ pub enum PutIf<'a> {
     Is(&'a str),
 }
 
-/// What became of a conditional PUT.
+/// Outcome of a conditional PUT.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Conditional {
     /// It was executed.
@@ -243,14 +244,14 @@ pub enum Conditional {
         /// The ETag of the new version, without quotes.
         etag: String,
     },
-    /// The condition does not hold, or another request for the key came in between. Nothing was written.
+    /// The condition does not hold, or a concurrent request for the key interfered. Nothing was written.
     Unmet,
 }
 
-/// Writes to `key` when the condition holds.
+/// Writes to `key` if the condition holds (compare-and-swap).
 ///
-/// The SDK sends a request again whose answer was lost; when it had been executed, the second one is refused for its own
-/// effect and this returns [`Conditional::Unmet`]. Who must know reads the object.
+/// [`Conditional::Unmet`] may be caused by the write itself: if the response is lost, the SDK retries the request, whose
+/// condition no longer holds. Callers that need to know read the object.
 pub async fn put_if(
     lake: &Lake,
     bucket: &BucketName,
@@ -271,27 +272,27 @@ pub async fn put_if(
     }
 }
 
-/// What may stand at the place that a copy goes to.
+/// Condition on the target of a copy.
 #[derive(Debug, Clone, Copy)]
 pub enum Target<'a> {
-    /// Nothing.
+    /// It does not exist.
     Free,
-    /// This version of an object, which is replaced.
+    /// It is this version, which is replaced.
     Holding(&'a Object),
 }
 
-/// What became of a copy.
+/// Outcome of a copy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Copied {
-    /// It is there.
+    /// The object was copied.
     Done,
-    /// Nothing was copied: something else stands at the target.
+    /// Nothing was copied: the target is not as expected.
     TargetTaken,
-    /// Nothing was copied: that version of the source is no longer there.
+    /// Nothing was copied: the version of the source no longer exists.
     SourceGone,
 }
 
-/// Copies a version of an object within its bucket, byte for byte, if the target is as expected.
+/// Copies a version of an object within its bucket if the target is as expected.
 pub async fn copy(
     lake: &Lake,
     bucket: &BucketName,
@@ -309,7 +310,7 @@ pub async fn copy(
     match request.send().await {
         Ok(_) => Ok(Copied::Done),
         Err(error) if is_missing(&error) || is_unmet(&error) => {
-            // One status for both conditions.
+            // S3 answers with the same status for both conditions.
             let still_there = head(lake, bucket, &source.key).await?.is_some_and(|now| now.etag == source.etag);
             Ok(if still_there { Copied::TargetTaken } else { Copied::SourceGone })
         }
@@ -320,7 +321,7 @@ pub async fn copy(
     }
 }
 
-/// Deletes this version of an object, and no other that has taken its place.
+/// Deletes an object if it is still this version. One that does not exist is not an error.
 pub async fn delete(lake: &Lake, bucket: &BucketName, object: &Object) -> Result<(), Error> {
     let request = lake.s3.delete_object().bucket(bucket.as_str()).key(&object.key).if_match(object.quoted_etag());
     match request.send().await {
@@ -330,14 +331,14 @@ pub async fn delete(lake: &Lake, bucket: &BucketName, object: &Object) -> Result
     }
 }
 
-/// The most keys that S3 takes in one deletion.
+/// Maximum number of keys of one DeleteObjects request.
 const DELETED_AT_ONCE: usize = 1_000;
 
-/// Deletes all objects at these keys, in their order, whatever version is there. One that is not there is no error.
+/// Deletes the objects at these keys in order, whatever their version. One that does not exist is not an error.
 ///
 /// # Errors
-/// The first key that S3 did not delete, with its reason. Some of those before it and in the same request of a thousand are
-/// deleted, and those of later requests are not.
+/// The first key that S3 did not delete, with its reason. Other keys of the same request of a thousand may have been deleted;
+/// those of later requests have not.
 pub async fn delete_all(lake: &Lake, bucket: &BucketName, keys: Vec<String>) -> Result<(), Error> {
     for some in keys.chunks(DELETED_AT_ONCE) {
         let doing = || format!("deleting {} and {} more objects", keys::uri(bucket, &some[0]), some.len() - 1);
@@ -351,17 +352,17 @@ pub async fn delete_all(lake: &Lake, bucket: &BucketName, keys: Vec<String>) -> 
             let (doing, message) = (format!("deleting {key}"), refused.message().unwrap_or_default().to_owned());
             return Err(match code {
                 "InternalError" | "SlowDown" | "ServiceUnavailable" => {
-                    Error::Unavailable { doing, message: format!("{code}: {message}") }
+                    Error::unavailable(doing, format!("{code}: {message}"))
                 }
-                _ => Error::Refused { doing, code: code.to_owned(), message },
+                _ => Error::refused(doing, code, message),
             });
         }
     }
     Ok(())
 }
 
-/// Whether two objects hold the same bytes; they are read only where their tags leave it open. A tag depends on how an
-/// object was uploaded and encrypted, so that equal bytes may have two.
+/// Whether two objects have the same bytes. They are read only if their ETags differ: an ETag depends on upload and
+/// encryption, so that equal bytes may have different ones.
 pub async fn same_bytes(lake: &Lake, bucket: &BucketName, a: &Object, b: &Object) -> Result<bool, Error> {
     if a.bytes != b.bytes || a.etag == b.etag {
         return Ok(a.bytes == b.bytes);
@@ -387,7 +388,7 @@ pub async fn same_bytes(lake: &Lake, bucket: &BucketName, a: &Object, b: &Object
     }
 }
 
-/// The next bytes of the body of `object`; none at its end.
+/// Returns the next bytes of the body of `object`; empty at its end.
 pub async fn next(body: &mut ByteStream, bucket: &BucketName, object: &Object) -> Result<bytes::Bytes, Error> {
     loop {
         match body.next().await.transpose().map_err(Error::body(keys::uri(bucket, &object.key)))? {
@@ -405,12 +406,13 @@ fn status<E>(error: &SdkError<E, HttpResponse>) -> Option<u16> {
     error.raw_response().map(|response| response.status().as_u16())
 }
 
-/// No such object. A bucket that is not there is another error, except to HEAD, which has no words for it.
+/// Whether an object does not exist. A bucket that does not exist is another error, except for HEAD, whose response has no
+/// body to tell them apart.
 fn is_missing<E: ProvideErrorMetadata>(error: &SdkError<E, HttpResponse>) -> bool {
     status(error) == Some(404) && error.code() != Some("NoSuchBucket")
 }
 
-/// A condition of the request does not hold, or another request for the same key came in between.
+/// Whether a condition of the request does not hold, or a concurrent request for the same key interfered.
 fn is_unmet<E>(error: &SdkError<E, HttpResponse>) -> bool {
     matches!(status(error), Some(409 | 412))
 }

@@ -1,7 +1,7 @@
-//! The partitions of tables: what the catalog has, how it is brought to what is wanted, and how a query keeps to some.
+//! The partitions of tables in the catalog: lists and changes them, and builds conditions for partition pruning.
 //!
-//! Partitions are read and changed through Glue, many in one call. Each by itself changes at once: a reader sees a day as
-//! it was or as it is. Databases and tables are made by statements on Athena.
+//! Partitions are read and changed through Glue, many in one call. The change of each partition is atomic: a reader sees a
+//! day as it was or as it is. Databases and tables are created by statements on Athena.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroUsize;
@@ -15,7 +15,7 @@ use market::partition::{KEYS, Partition};
 use crate::error::{self, Error, NO_SUCH_ENTITY};
 use crate::{Lake, athena, catalog, concurrency};
 
-/// Creates a database unless it is there.
+/// Creates a database unless it exists.
 ///
 /// # Errors
 /// As [`athena::run`].
@@ -23,11 +23,11 @@ pub async fn create_database(lake: &Lake, database: &str) -> Result<(), Error> {
     athena::run_in(lake, None, &format!("CREATE DATABASE IF NOT EXISTS `{database}`")).await.map(drop)
 }
 
-/// The partitions that a table has, each with the URI of its folder.
+/// Lists the partitions of a table, each with the URI of its folder.
 ///
 /// # Errors
-/// Whatever Glue refuses, such as a table that is not there ([`Error::is_missing_table`]); [`Error::Quality`] for a
-/// partition that is no day or has no location.
+/// Whatever Glue refuses, such as a table that does not exist ([`Error::is_missing_table`]); [`Error::Quality`] for a
+/// partition that is not a day or has no location.
 pub async fn list(lake: &Lake, database: &str, table: &str) -> Result<BTreeMap<Partition, String>, Error> {
     let wrong = |what: &str| Error::Quality(format!("of the table {database}.{table}: {what}"));
     let request = lake.glue.get_partitions().database_name(database).table_name(table).exclude_column_schema(true);
@@ -36,7 +36,7 @@ pub async fn list(lake: &Lake, database: &str, table: &str) -> Result<BTreeMap<P
     while let Some(page) = pages.next().await {
         let page = page.map_err(Error::aws(format!("listing the partitions of {database}.{table}")))?;
         for listed in page.partitions.unwrap_or_default() {
-            let partition = named(listed.values()).map_err(|error| wrong(&error))?;
+            let partition = parse(listed.values()).map_err(|error| wrong(&error))?;
             let location = listed.storage_descriptor.and_then(|descriptor| descriptor.location);
             found.insert(partition, location.ok_or_else(|| wrong(&format!("{partition} has no location")))?);
         }
@@ -44,8 +44,8 @@ pub async fn list(lake: &Lake, database: &str, table: &str) -> Result<BTreeMap<P
     Ok(found)
 }
 
-/// The partition of these values of [`KEYS`].
-fn named(values: &[String]) -> Result<Partition, String> {
+/// Parses a partition from the values of [`KEYS`].
+fn parse(values: &[String]) -> Result<Partition, String> {
     if values.len() != KEYS.len() {
         return Err(format!("{values:?} are no values of {}", KEYS.join(", ")));
     }
@@ -53,30 +53,30 @@ fn named(values: &[String]) -> Result<Partition, String> {
     path.join("/").parse().map_err(|error: market::partition::InvalidPartition| error.to_string())
 }
 
-/// What [`publish`] did with the partitions that were wanted.
+/// What [`publish`] did with the requested partitions.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Outcome {
-    /// Those that were not there.
+    /// Partitions that did not exist.
     pub created: BTreeSet<Partition>,
-    /// Those that were at another location.
+    /// Partitions that had another location.
     pub changed: BTreeSet<Partition>,
-    /// Those that were right already.
+    /// Partitions that had the requested location already.
     pub left: BTreeSet<Partition>,
 }
 
-/// The most partitions that Glue lists, adds or moves, and removes in one call.
+// Maximum numbers of partitions per call of Glue: to list, to create or update, and to delete.
 const LISTED_AT_ONCE: i32 = 1_000;
 const AT_ONCE: usize = 100;
 const REMOVED_AT_ONCE: usize = 25;
 
-/// This many calls are made at once.
+/// Number of concurrent calls.
 const CALLS: NonZeroUsize = NonZeroUsize::new(5).expect("not zero");
 
-/// As many partitions as [`update`] changes in calls that are all made at once: a second or two of work.
-pub const IN_A_TURN: usize = AT_ONCE * CALLS.get();
+/// Number of partitions that [`update`] changes with one round of concurrent calls, which takes a second or two.
+pub const PER_ROUND: usize = AT_ONCE * CALLS.get();
 
-/// Brings the partitions of a table to the wanted locations, each the URI of a folder with its last slash. Partitions that
-/// are not named stay as they are. Done again, after whatever failure, it does what is left.
+/// Points partitions of a table at locations: URIs of folders with the last slash. Other partitions are not changed.
+/// Idempotent: after a failure, a second call completes the work.
 ///
 /// # Errors
 /// As [`list`] and [`update`].
@@ -89,11 +89,11 @@ pub async fn publish(
     update(lake, database, table, &list(lake, database, table).await?, wanted).await
 }
 
-/// [`publish`] of a table whose partitions are known, by [`list`].
+/// [`publish`] for callers that have called [`list`].
 ///
 /// # Errors
-/// [`Error::Refused`] or [`Error::Unavailable`] when Glue does not take a partition, with the partition and Glue's reason.
-/// Others may have been changed then.
+/// [`Error::Refused`] or [`Error::Unavailable`] if Glue rejects a partition, with the partition and Glue's reason. Others may
+/// have been changed.
 pub async fn update(
     lake: &Lake,
     database: &str,
@@ -113,7 +113,7 @@ pub async fn update(
     if missing.is_empty() && misplaced.is_empty() {
         return Ok(outcome);
     }
-    let target = Target::of(lake, database, table).await?;
+    let target = Target::find(lake, database, table).await?;
     let creations = batches(&missing).map(|batch| (Change::Create, batch));
     let changes = creations.chain(batches(&misplaced).map(|batch| (Change::Update, batch)));
     let done = concurrency::map(changes, CALLS, |(change, batch)| {
@@ -132,7 +132,7 @@ pub async fn update(
     Ok(outcome)
 }
 
-/// Removes partitions from a table. Their files stay. Those that are not there are passed over.
+/// Removes partitions from a table. Files are not removed. Partitions that do not exist are ignored.
 ///
 /// # Errors
 /// As [`update`].
@@ -168,23 +168,21 @@ fn batches(all: &[(Partition, String)]) -> impl Iterator<Item = Batch> {
     all.chunks(AT_ONCE).map(<[_]>::to_vec)
 }
 
-/// A table whose partitions are changed.
+/// The table whose partitions are changed.
 #[derive(Debug, Clone)]
 struct Target {
     glue: aws_sdk_glue::Client,
     database: String,
     table: String,
-    /// What its partitions have but for the location.
+    /// The storage descriptor of its partitions, without location.
     descriptor: StorageDescriptor,
 }
 
 impl Target {
-    async fn of(lake: &Lake, database: &str, table: &str) -> Result<Self, Error> {
+    async fn find(lake: &Lake, database: &str, table: &str) -> Result<Self, Error> {
         let found = catalog::table(lake, database, table).await?;
-        let refused = |code: &str, message: &str| Error::Refused {
-            doing: format!("looking at the table {database}.{table}"),
-            code: code.to_owned(),
-            message: message.to_owned(),
+        let refused = |code: &str, message: &str| {
+            Error::refused(format!("looking at the table {database}.{table}"), code, message)
         };
         let found = found.ok_or_else(|| refused(NO_SUCH_ENTITY, "there is no such table"))?;
         let descriptor = found.storage_descriptor;
@@ -192,7 +190,7 @@ impl Target {
         Ok(Self { glue: lake.glue.clone(), database: database.to_owned(), table: table.to_owned(), descriptor })
     }
 
-    /// Adds partitions. One that is there meanwhile, because an answer was lost or by somebody else, is updated.
+    /// Creates partitions. Updates those that exist meanwhile, because of a lost response or another writer.
     async fn create(&self, batch: Batch) -> Result<Outcome, Error> {
         let inputs = batch.iter().map(|(partition, location)| self.input(*partition, location)).collect();
         let request = self.glue.batch_create_partition().database_name(&self.database).table_name(&self.table);
@@ -200,7 +198,7 @@ impl Target {
         let answer = request.send().await.map_err(Error::aws(format!("adding partitions to {self}")))?;
         let mut there = BTreeSet::new();
         for error in answer.errors.unwrap_or_default() {
-            let partition = named(error.partition_values()).ok();
+            let partition = parse(error.partition_values()).ok();
             match partition {
                 Some(partition) if code(error.error_detail()) == ALREADY_EXISTS => _ = there.insert(partition),
                 _ => return Err(refused("adding", error.partition_values(), &self.to_string(), error.error_detail())),
@@ -212,7 +210,7 @@ impl Target {
         Ok(outcome)
     }
 
-    /// Points partitions that are there to their locations.
+    /// Updates the locations of existing partitions.
     async fn update(&self, batch: Batch) -> Result<Outcome, Error> {
         let entries = batch.iter().map(|(partition, location)| {
             let entry = BatchUpdatePartitionRequestEntry::builder()
@@ -236,12 +234,12 @@ impl Target {
     }
 }
 
-/// What Glue says of one partition of a call on a table.
+/// Creates the error of one partition of a batch request.
 fn refused(doing: &str, values: &[String], table: &str, detail: Option<&ErrorDetail>) -> Error {
     let pairs: Vec<String> = KEYS.iter().zip(values).map(|(key, value)| format!("{key}={value}")).collect();
     let doing = format!("{doing} the partition {} of {table}", pairs.join("/"));
     let message = detail.and_then(ErrorDetail::error_message).unwrap_or("no reason was returned").to_owned();
-    error::of_part(doing, code(detail), message)
+    error::for_batch_item(doing, code(detail), message)
 }
 
 impl std::fmt::Display for Target {
@@ -260,12 +258,11 @@ fn values(partition: Partition) -> Vec<String> {
     partition.values().map(|value| value.to_string()).to_vec()
 }
 
-/// The most months that [`condition`] names one by one. Each takes some operators, of which a statement may have only
-/// so many.
-const MOST_MONTHS: usize = 12;
+/// Maximum number of months that [`condition`] lists one by one. Each needs several operators, whose number Athena limits.
+const MAX_MONTHS: usize = 12;
 
-/// The condition that a row lies in one of `days`, in the form by which Athena skips all other partitions; `false`
-/// where there are no days. The number of its operators does not grow with the number of days, nor with their range.
+/// Returns the SQL condition that a row is of one of `days`, in a form that allows partition pruning; `false` without days.
+/// The number of its operators is bounded, whatever the number of days and their range.
 pub fn condition(days: impl IntoIterator<Item = NaiveDate>) -> String {
     let days: BTreeSet<NaiveDate> = days.into_iter().collect();
     let (Some(&first), Some(&last)) = (days.first(), days.last()) else {
@@ -276,17 +273,18 @@ pub fn condition(days: impl IntoIterator<Item = NaiveDate>) -> String {
         let [year, month, day] = Partition::from(date).values();
         months.entry([year, month]).or_default().push(day.to_string());
     }
-    if months.len() <= MOST_MONTHS {
+    if months.len() <= MAX_MONTHS {
         let months = months.iter().map(|([year, month], days)| {
             format!("(year = {year} AND month = {month} AND day IN ({}))", days.join(", "))
         });
         return months.collect::<Vec<_>>().join(" OR ");
     }
-    // More than twelve months are of two years at least.
+    // More than twelve months span at least two years.
     if (last - first).num_days() + 1 == days.len() as i64 { between(first, last) } else { among(&days, first, last) }
 }
 
-/// All days from one to another of a later year: the rest of the first year, the years between, the begin of the last.
+/// Returns the condition for all days of a range that spans years: the rest of the first year, the years between, the start
+/// of the last.
 fn between(first: NaiveDate, last: NaiveDate) -> String {
     let [first_year, first_month, first_day] = Partition::from(first).values();
     let [last_year, last_month, last_day] = Partition::from(last).values();
@@ -324,12 +322,12 @@ mod tests {
     #[test]
     fn days_are_named_as_partitions() {
         let values = ["2020", "4", "1"].map(str::to_owned);
-        assert_eq!(named(&values), Ok(day("2020-04-01").into()));
+        assert_eq!(parse(&values), Ok(day("2020-04-01").into()));
         for wrong in
             [&["2020", "04", "1"][..], &["2020", "4"], &["2020", "4", "1", "1"], &["2020", "4", "31"], &["", "", ""]]
         {
             let wrong: Vec<String> = wrong.iter().map(|value| (*value).to_owned()).collect();
-            assert!(named(&wrong).is_err(), "{wrong:?}");
+            assert!(parse(&wrong).is_err(), "{wrong:?}");
         }
     }
 

@@ -1,8 +1,8 @@
-//! What a run is to read and to publish, written before it reads, and what its audit compared with.
+//! The plan of a run: what it reads and publishes, written before it reads; and what its audit compared with.
 //!
-//! The plan is what makes the raw files of a run known: the job reads whatever lies there, and the audit fails when that is
-//! no longer what the plan lists. A plan is written once, so that PlanRun is idempotent: an invocation that is repeated
-//! returns what the first one wrote, and never a list that is newer than what the job has read.
+//! The plan fixes the raw files of a run: the job reads all raw files of its range, and the audit fails if they are no longer
+//! those of the plan. A plan is written once, so that PlanRun is idempotent: a repeated invocation returns the plan of the
+//! first one, and never a list that is newer than what the job has read.
 
 use std::collections::BTreeMap;
 
@@ -15,7 +15,7 @@ use crate::error::Error;
 use crate::record::RawFileVersion;
 use crate::{Lake, keys, objects};
 
-/// What a run is to read and to publish.
+/// What a run reads and publishes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Plan {
     /// The run.
@@ -25,31 +25,31 @@ pub struct Plan {
     pub range: DateRange,
     /// The days that have raw files, in order.
     pub days: Vec<PlannedDay>,
-    /// The business days that ought to have raw files and have none, or too few.
+    /// Business days with no or too few raw files.
     pub missing: Vec<NaiveDate>,
-    /// What was asked for.
+    /// The request.
     pub asked: Asked,
 }
 
-/// What a run was asked for.
+/// The requested days of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Asked {
-    /// Which of the days.
+    /// The selection of days in the range.
     pub which: Which,
     /// The days.
     #[serde(flatten)]
     pub range: DateRange,
 }
 
-/// Which days of those that a run was asked for it publishes.
+/// Which of the requested days a run publishes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Which {
-    /// All that have raw files.
+    /// All days that have raw files.
     All,
-    /// Those whose raw files differ from their record.
+    /// Stale days: those whose raw files differ from their record.
     Stale,
-    /// The last day, and those whose raw files differ from their record.
+    /// The last day, and stale days.
     Scheduled,
 }
 
@@ -58,38 +58,38 @@ pub enum Which {
 pub struct PlannedDay {
     /// The day.
     pub day: NaiveDate,
-    /// The number of its record when the raw files were listed; 0 when there was none.
+    /// The number of its record when the raw files were listed; 0 without a record.
     pub base: u64,
-    /// Whether the run is to publish it. Days of the range that are up to date are read, because the job reads a range, and
-    /// are left as they are.
+    /// Whether the run publishes it. The job also reads days of the range that are up to date, because it reads a range; these
+    /// are not published.
     pub publish: bool,
     /// Its raw files.
     pub raw_files: Vec<RawFileVersion>,
 }
 
 impl Plan {
-    /// The days that the run is to publish.
+    /// Returns the days that the run publishes.
     pub fn to_publish(&self) -> impl Iterator<Item = &PlannedDay> {
         self.days.iter().filter(|day| day.publish)
     }
 
-    /// The plan of a run, if there is one.
+    /// Reads the plan of a run, if there is one.
     ///
     /// # Errors
-    /// [`Error::InvalidInput`] when the object is no plan; whatever S3 refuses.
+    /// [`Error::InvalidInput`] if the object is not a plan; whatever S3 refuses.
     pub async fn find(lake: &Lake, run: &RunId) -> Result<Option<Self>, Error> {
         objects::get_json(lake, &lake.config.buckets.lake, &keys::plan(run)).await
     }
 
-    /// The plan of a run.
+    /// Reads the plan of a run.
     ///
     /// # Errors
-    /// [`Error::Quality`] when there is none: the run was not planned by this version. Otherwise as [`Plan::find`].
+    /// [`Error::Quality`] if there is none: the run was not planned by this version. Otherwise as [`Plan::find`].
     pub async fn read(lake: &Lake, run: &RunId) -> Result<Self, Error> {
         Self::find(lake, run).await?.ok_or_else(|| missing(lake, &keys::plan(run), run))
     }
 
-    /// Writes the plan unless the run has one. Returns the plan of the run: this one, or the one that was there.
+    /// Writes the plan unless the run has one. Returns the plan of the run: this one, or the existing one.
     ///
     /// # Errors
     /// As [`Plan::find`].
@@ -100,12 +100,12 @@ impl Plan {
         if objects::put_new(lake, bucket, &key, "application/json", text).await? {
             return Ok(self);
         }
-        // Of another invocation, or of a request of this one whose answer was lost.
+        // Written by another invocation, or by a request of this one whose response was lost.
         Self::read(lake, &self.run).await
     }
 }
 
-/// What the audit of a run compared the run with: the number of the record of each day, 0 for none.
+/// The records that the audit of a run compared the run with: the number of each day's record, 0 for none.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Compared {
     /// By day.
@@ -113,7 +113,7 @@ pub struct Compared {
 }
 
 impl Compared {
-    /// Writes it to its place, over that of an audit before.
+    /// Writes it to its object. Overwrites that of an earlier audit.
     ///
     /// # Errors
     /// Whatever S3 refuses.
@@ -121,10 +121,10 @@ impl Compared {
         objects::put_json(lake, &lake.config.buckets.lake, &keys::audit(run), self).await
     }
 
-    /// What the audit of a run compared with.
+    /// Reads what the audit of a run compared with.
     ///
     /// # Errors
-    /// [`Error::Quality`] when the run was not audited; [`Error::InvalidInput`] when the object is another; whatever S3
+    /// [`Error::Quality`] if the run was not audited; [`Error::InvalidInput`] if the object is something else; whatever S3
     /// refuses.
     pub async fn read(lake: &Lake, run: &RunId) -> Result<Self, Error> {
         let key = keys::audit(run);

@@ -1,4 +1,4 @@
-//! The report of the audit of one table of one run: what the audit writes, publication asks for, and a person reads.
+//! Quality reports: the result of the audit of one table of one run. The audit writes it, and publication requires it.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -17,52 +17,52 @@ use crate::raw_files::Coverage;
 use crate::truncated_list::TruncatedList;
 use crate::{Lake, keys, objects};
 
-/// What is known of one table of one run.
+/// The quality report of one table of one run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Report {
     /// The run.
     pub run: RunId,
     /// The table.
     pub table: TableName,
-    /// The days that the run was asked for.
+    /// The range of days of the run.
     #[serde(flatten)]
     pub range: DateRange,
     /// Whether all checks passed, so that the table may be published.
     pub passed: bool,
-    /// The rows of all days.
+    /// Total number of rows.
     pub rows: u64,
-    /// What became of the records of all raw files, counted from the files and not by the engine.
+    /// What the records of all raw files became, counted from the files and not by the engine.
     pub records: Records,
-    /// Every check, whether it passed or not.
+    /// All checks, passed and failed.
     pub checks: Vec<Check>,
     /// Each day that has a partition.
     pub days: Vec<Day>,
-    /// Each raw file that the table is made from; none for `rejects`, which is made from those of both feeds.
+    /// Each raw file that the table is made from; empty for `rejects`, which is made from both feeds.
     pub files: Vec<RawFileRecords>,
-    /// The raw files whose last record has no line end, so that what stands last in it may have been cut off.
+    /// Raw files whose last record has no line end, so that it may be truncated.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub unterminated_files: Vec<String>,
-    /// The cells that could not be read, by column and reason, and the records (which have no column).
+    /// Numbers of rejects: cells by column and reason, and records, which have no column.
     pub rejects: Vec<RejectCount>,
-    /// Rows that share their time and ticker with another. They are kept.
+    /// Duplicates. They are kept.
     pub duplicates: Duplicates,
     /// The snapshots that are missing.
     #[serde(flatten)]
     pub coverage: Coverage,
 }
 
-/// What became of records: `records = published + blank_ticker + header_repeat + ragged`.
+/// Counts of records: `records = published + blank_ticker + header_repeat + ragged`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Records {
-    /// Lines behind the header that have any byte.
+    /// Lines after the header that are not empty.
     pub records: u64,
-    /// Rows of the feed's table.
+    /// Records that became rows of the feed's table.
     pub published: u64,
-    /// Dropped: there is nothing that they could be a quote of.
+    /// Dropped: records without a ticker.
     pub blank_ticker: u64,
-    /// Dropped: the header once more.
+    /// Dropped: repetitions of the header.
     pub header_repeat: u64,
-    /// Rows of `rejects`.
+    /// Ragged records, which are rows of `rejects`.
     pub ragged: u64,
 }
 
@@ -84,7 +84,7 @@ pub struct RawFileRecords {
     /// The file's name.
     #[serde(with = "as_text")]
     pub name: SnapshotName,
-    /// What became of them.
+    /// Their counts.
     #[serde(flatten)]
     pub records: Records,
 }
@@ -94,51 +94,51 @@ pub struct RawFileRecords {
 pub struct Day {
     /// The day.
     pub date: NaiveDate,
-    /// Its Parquet files.
+    /// Number of its Parquet files.
     pub parquet_files: u64,
-    /// Their bytes.
+    /// Total size of its Parquet files in bytes.
     pub parquet_bytes: u64,
-    /// What a query says of it.
+    /// The figures of a query over it.
     #[serde(flatten)]
     pub figures: Figures,
 }
 
-/// What a query says of a day, so that two can be compared.
+/// Figures of a day that a query returned, for comparing two states of it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Figures {
     /// Rows.
     pub rows: u64,
-    /// Different tickers.
+    /// Number of distinct tickers.
     pub tickers: u64,
-    /// The first `intdate`; none where there are no rows.
+    /// The first `intdate`; `None` without rows.
     pub first: Option<i64>,
     /// The last `intdate`.
     pub last: Option<i64>,
 }
 
-/// Cells of one column, or whole records, that were rejected for one reason.
+/// Number of cells of one column, or of records, that were rejected for one reason.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RejectCount {
-    /// The table in which they are missing.
+    /// The table that they would belong to.
     pub table_name: String,
     /// The raw name of the column; empty for whole records.
     pub column_name: String,
-    /// Why.
+    /// The reason.
     pub reason: String,
-    /// How many.
+    /// Number of rejects.
     pub count: u64,
 }
 
-/// Rows that share their time and ticker.
+/// Number of rows that share time and ticker with another.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Duplicates {
-    /// Pairs of time and ticker that stand more than once.
+    /// Number of pairs of time and ticker that occur more than once.
     pub keys: u64,
-    /// The rows that have them.
+    /// Number of rows with such a pair.
     pub rows: u64,
 }
 
-/// What a check counts.
+/// The unit of a check.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Unit {
@@ -146,9 +146,9 @@ pub enum Unit {
     Rows,
     /// Records of raw files.
     Records,
-    /// Cells that ought to be numbers.
+    /// Cells of number columns.
     Cells,
-    /// Files: Parquet, or raw.
+    /// Parquet or raw files.
     Files,
     /// Days of the range.
     Days,
@@ -169,39 +169,38 @@ impl fmt::Display for Unit {
     }
 }
 
-/// One check: how much it looked at, how much of that failed, and how much may.
+/// One check: how many items it checked, how many failed, and its limit.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Check {
     /// Its name.
     pub name: String,
-    /// What it counts.
+    /// The unit of its counts.
     pub unit: Unit,
-    /// How many it applies to.
+    /// Number of items that were checked.
     pub checked: u64,
-    /// How many of these failed.
+    /// Number of items that failed.
     pub failing: u64,
-    /// `failing / checked`; of the worst day, where each day is held against the limit.
+    /// `failing / checked`; of the worst day if the limit applies to each day.
     pub share: f64,
     /// The largest share that passes.
     pub limit: f64,
     /// Whether it passed.
     pub passed: bool,
-    /// The days on which some failed; those over the limit, the worst first, where each day is held against it and one
-    /// is over it.
+    /// Days with failing items. If the limit applies to each day and is exceeded: the days that exceed it, the worst first.
     pub days: TruncatedList<NaiveDate>,
-    /// The worst day, where each day is held against the limit.
+    /// The worst day, if the limit applies to each day.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub worst: Option<WorstDay>,
-    /// A few that failed: rows as objects, anything else in words.
+    /// Examples of failing items: rows as objects, others as texts.
     pub examples: Vec<Value>,
 }
 
-/// The day of a check on which the largest share failed.
+/// The day of a check with the largest failing share.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WorstDay {
     /// The day.
     pub date: NaiveDate,
-    /// How many the check applies to on that day.
+    /// Number of items that were checked on that day.
     pub checked: u64,
     /// How many of these failed.
     pub failing: u64,
@@ -218,8 +217,8 @@ fn share_of(failing: u64, checked: u64) -> f64 {
 }
 
 impl Check {
-    /// A check that holds each day against the limit, by how many it applies to on that day and how many of these failed:
-    /// a bad day among many good ones is as bad as it is alone.
+    /// Creates a check whose limit applies to each day, from the numbers of checked and failing items by day: good days do not
+    /// dilute a bad one.
     pub fn by_day(
         name: &str,
         unit: Unit,
@@ -230,7 +229,7 @@ impl Check {
         Self::by_day_above(0, name, unit, days, limit, examples)
     }
 
-    /// The same, where so many may fail on every day: one of a few is no share.
+    /// [`Check::by_day`] with a number of items that may fail on every day: with few items, a share is meaningless.
     pub fn by_day_above(
         free: u64,
         name: &str,
@@ -262,7 +261,7 @@ impl Check {
         }
     }
 
-    /// A check of `checked` things of which `failing` failed and a share of `limit` may.
+    /// Creates a check of `checked` items of which `failing` failed and a share of `limit` may.
     pub fn new(name: &str, unit: Unit, checked: u64, failing: u64, limit: Share) -> Self {
         Self {
             name: name.to_owned(),
@@ -278,13 +277,13 @@ impl Check {
         }
     }
 
-    /// The same, on these days, with these examples.
+    /// Returns the check with days and examples.
     pub fn on(self, days: impl IntoIterator<Item = NaiveDate>, examples: Vec<Value>) -> Self {
         Self { days: days.into_iter().collect(), examples, ..self }
     }
 }
 
-/// How many days the sentence about a check names.
+/// Maximum number of days in the text of a check.
 const DAYS_NAMED: usize = 5;
 
 impl fmt::Display for Check {
@@ -315,32 +314,32 @@ impl fmt::Display for Check {
     }
 }
 
-/// A share as people write it: `1%`, `0.25%`.
+/// Formats a share as a percentage: `1%`, `0.25%`.
 fn percent(share: f64) -> String {
     let rounded = (share * 10_000.0).round() / 100.0;
     if rounded == 0.0 && share > 0.0 { "under 0.01%".to_owned() } else { format!("{rounded}%") }
 }
 
 impl Report {
-    /// The checks that failed.
+    /// Returns the failed checks.
     pub fn failures(&self) -> impl Iterator<Item = &Check> {
         self.checks.iter().filter(|check| !check.passed)
     }
 
-    /// The days of the report that lie in `range`.
+    /// Returns the days of the report in `range`.
     pub fn days_in(&self, range: DateRange) -> impl Iterator<Item = &Day> {
         self.days.iter().filter(move |day| range.contains(day.date))
     }
 
-    /// Writes the report to its place.
+    /// Writes the report to its object.
     pub async fn write(&self, lake: &Lake) -> Result<(), Error> {
         objects::put_json(lake, &lake.config.buckets.lake, &keys::quality_report(&self.run, self.table), self).await
     }
 
-    /// The report that lets `table` of `run` be published.
+    /// Reads the report of `table` and `run`, which must have passed.
     ///
     /// # Errors
-    /// [`Error::Quality`] when there is none, or it says that the table failed.
+    /// [`Error::Quality`] if there is none, or the audit failed.
     pub async fn passed(lake: &Lake, run: &RunId, table: TableName) -> Result<Self, Error> {
         let key = keys::quality_report(run, table);
         let uri = keys::uri(&lake.config.buckets.lake, &key);
@@ -366,7 +365,7 @@ pub struct Audit {
     pub written: i128,
 }
 
-/// All runs that were audited, the latest first.
+/// Lists all audited runs, the latest first.
 ///
 /// # Errors
 /// Whatever S3 refuses.
@@ -386,7 +385,7 @@ pub async fn audits(lake: &Lake) -> Result<Vec<Audit>, Error> {
     Ok(audits)
 }
 
-/// Names of files as text.
+/// Serializes names of files as texts.
 pub(crate) mod as_text {
     use super::SnapshotName;
     use serde::{Deserialize, Deserializer, Serializer, de::Error};

@@ -1,4 +1,4 @@
-//! The accepted raw files of some days, and what is missing among them.
+//! Lists the accepted raw files of a range of days, and finds missing snapshots.
 
 use std::collections::BTreeMap;
 
@@ -22,26 +22,25 @@ pub struct RawFile {
     pub object: Object,
 }
 
-/// What lies where the raw files of some days are.
+/// The objects at the place of the raw files of a range of days.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct RawListing {
     range: Option<DateRange>,
     bucket: String,
     /// Accepted files, by feed and time.
     files: Vec<RawFile>,
-    /// Objects that `ingest` would not have put there.
-    strangers: Vec<String>,
+    /// Keys of foreign objects, which `ingest` does not create.
+    foreign: Vec<String>,
 }
 
 impl RawListing {
-    /// Exactly one file for each snapshot, for those who read them.
+    /// Returns exactly one file for each snapshot, for callers that read the files.
     ///
     /// # Errors
-    /// [`Error::Quality`] for objects among them that `ingest` would not have put there, one that is no snapshot or that
-    /// lies in another's folder, and for a snapshot that is there plain and compressed. Whatever a job made of them would
-    /// be wrong.
+    /// [`Error::Quality`] if there are foreign objects (not a snapshot, or in the folder of another day), or if a snapshot
+    /// exists both plain and compressed: the result of a job that read them would be wrong.
     pub fn unique(self) -> Result<Vec<RawFile>, Error> {
-        self.refuse_strangers()?;
+        self.refuse_foreign()?;
         let Some([one, other]) = self.duplicated().next() else { return Ok(self.files) };
         Err(Error::Quality(format!(
             "{} snapshots in {} are there plain and compressed, the first of them as {} and {}: an upload was broken off \
@@ -53,24 +52,24 @@ impl RawListing {
         )))
     }
 
-    /// One file for each snapshot, for those who only ask which are there: while an upload replaces one form by the other,
-    /// both stand for a moment.
+    /// Returns one file for each snapshot, for callers that only need to know which snapshots exist. While an upload replaces a
+    /// plain file by a compressed one, both exist for a short time.
     ///
     /// # Errors
-    /// [`Error::Quality`] for objects among them that `ingest` would not have put there.
+    /// [`Error::Quality`] if there are foreign objects.
     pub fn deduplicated(mut self) -> Result<Vec<RawFile>, Error> {
-        self.refuse_strangers()?;
+        self.refuse_foreign()?;
         self.files.dedup_by_key(|file| (file.name.feed, file.name.time));
         Ok(self.files)
     }
 
-    /// Every accepted file, whatever else is there.
+    /// Returns all accepted files, without checks.
     pub fn files(&self) -> &[RawFile] {
         &self.files
     }
 
-    /// Whether the bytes of a landed file are all that stands for its snapshot, so that to take it in would change nothing:
-    /// what an upload leaves that was broken off at its end.
+    /// Whether a landed file is the only accepted file of its snapshot, byte for byte, so that ingesting it would change
+    /// nothing: an interrupted upload leaves such files.
     pub fn holds(&self, landed: &RawFile) -> bool {
         let mut forms =
             self.files.iter().filter(|file| (file.name.feed, file.name.time) == (landed.name.feed, landed.name.time));
@@ -81,25 +80,25 @@ impl RawListing {
         forms.next().is_some_and(is_it) && forms.next().is_none()
     }
 
-    /// The snapshots that are there in both forms.
+    /// Returns the pairs of files of snapshots that exist both plain and compressed.
     fn duplicated(&self) -> impl Iterator<Item = &[RawFile; 2]> {
         let pairs = self.files.array_windows();
         pairs.filter(|[one, other]| (one.name.feed, one.name.time) == (other.name.feed, other.name.time))
     }
 
-    fn refuse_strangers(&self) -> Result<(), Error> {
-        let [first, ..] = &self.strangers[..] else { return Ok(()) };
+    fn refuse_foreign(&self) -> Result<(), Error> {
+        let [first, ..] = &self.foreign[..] else { return Ok(()) };
         let range = self.range.map(|range| range.to_string()).unwrap_or_default();
         Err(Error::Quality(format!(
             "{} of the objects in {} for {range} are no accepted snapshots, the first of them {first}: \
              move them to landing/ and start upload_raw_data",
-            self.strangers.len(),
+            self.foreign.len(),
             self.bucket,
         )))
     }
 }
 
-/// Looks at what lies where the raw files of `range` are.
+/// Lists the objects at the place of the raw files of `range`.
 ///
 /// # Errors
 /// Whatever S3 refuses.
@@ -107,22 +106,22 @@ pub async fn scan(lake: &Lake, range: DateRange) -> Result<RawListing, Error> {
     let bucket = &lake.config.buckets.raw;
     let mut listing = RawListing { range: Some(range), bucket: keys::uri(bucket, ""), ..RawListing::default() };
     for feed in Feed::ALL {
-        // Dates sort as their texts do, so the days of a range lie side by side.
+        // ISO dates sort like their texts, so the keys of a range are consecutive.
         let (after, last) = (keys::raw_day(feed, range.from()), keys::raw_day(feed, range.to()));
-        let before = format!("{}0", last.trim_end_matches('/')); // '0' comes right behind '/'.
+        let before = format!("{}0", last.trim_end_matches('/')); // '0' is the character after '/'.
         let prefix = keys::raw_feed(feed);
         for object in objects::list_between(lake, bucket, &prefix, Some(&after), Some(&before)).await? {
             match keys::file_name(&object.key).parse::<SnapshotName>() {
                 Ok(name) if keys::raw(name) == object.key => listing.files.push(RawFile { name, object }),
                 _ if object.is_folder_marker() => {}
-                _ => listing.strangers.push(object.key),
+                _ => listing.foreign.push(object.key),
             }
         }
     }
     Ok(listing)
 }
 
-/// The raw files of `range`, by feed and time: exactly one for each snapshot.
+/// Lists the raw files of `range`, ordered by feed and time: exactly one for each snapshot.
 ///
 /// # Errors
 /// As [`RawListing::unique`]; whatever S3 refuses.
@@ -130,7 +129,7 @@ pub async fn list(lake: &Lake, range: DateRange) -> Result<Vec<RawFile>, Error> 
     scan(lake, range).await?.unique()
 }
 
-/// The snapshots of `range` that have landed and are not taken in yet.
+/// Lists the landed snapshots of `range` that are not ingested yet.
 ///
 /// # Errors
 /// Whatever S3 refuses.
@@ -143,7 +142,7 @@ pub async fn landed(lake: &Lake, range: DateRange) -> Result<Vec<RawFile>, Error
     Ok(landed.into_iter().filter_map(snapshot).collect())
 }
 
-/// What ought to be there and is not.
+/// Missing days and snapshots.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Coverage {
     /// Business days without any file.
@@ -152,7 +151,7 @@ pub struct Coverage {
     pub missing_snapshots: TruncatedList<Missing>,
 }
 
-/// The snapshots of one feed that a day ought to have and has not.
+/// The missing snapshots of one feed on one day.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Missing {
     /// The day.
@@ -164,7 +163,7 @@ pub struct Missing {
 }
 
 impl Coverage {
-    /// Holds the snapshots of `feeds` that are there against those that `session` expects on the days of `range`.
+    /// Compares the snapshots of `feeds` that are `present` with those that `session` expects on the days of `range`.
     pub fn new(
         session: &Session,
         range: DateRange,

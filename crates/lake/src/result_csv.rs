@@ -1,24 +1,24 @@
-//! The CSV that Athena keeps of the rows of a query: a header, every value in quotes, a quote within doubled, and nothing at
-//! all for NULL, which so differs from an empty text.
+//! Parses the CSV object of a query result on Athena: a header, every value in quotes, quotes doubled, and NULL as an empty
+//! field without quotes, unlike an empty text.
 
 use memchr::memchr2_iter;
 
 /// A cell for every column; `None` is NULL.
 pub type Row = Vec<Option<String>>;
 
-/// Rows out of bytes that come in pieces.
+/// An incremental parser: takes bytes in pieces, and returns rows.
 #[derive(Debug, Default)]
 pub struct Reader {
     bytes: Vec<u8>,
-    /// Where the next record begins.
+    /// Start of the next record.
     start: usize,
-    /// Up to where there is no end of it, and whether a quote is open there.
+    /// Position up to which the next record was scanned without finding its end, and whether a quote is open there.
     looked: usize,
     open: bool,
 }
 
 impl Reader {
-    /// Takes the next bytes.
+    /// Appends bytes.
     pub fn push(&mut self, bytes: &[u8]) {
         self.bytes.drain(..self.start);
         self.looked -= self.start;
@@ -26,7 +26,7 @@ impl Reader {
         self.bytes.extend_from_slice(bytes);
     }
 
-    /// The next row that is whole.
+    /// Returns the next complete row.
     pub fn next_row(&mut self) -> Option<Row> {
         for at in memchr2_iter(b'"', b'\n', &self.bytes[self.looked..]) {
             let at = self.looked + at;
@@ -42,8 +42,7 @@ impl Reader {
         None
     }
 
-    /// The last row, where it has no line end behind it. Every byte has been taken. A row that breaks off within a text
-    /// has no cells.
+    /// Returns the last row if it has no line end, after all bytes were appended. A row that ends within quotes has no cells.
     pub fn last_row(&mut self) -> Option<Row> {
         let rest = &self.bytes[self.start..];
         let whole = |rest: &[u8]| if self.open { Row::new() } else { cells(&String::from_utf8_lossy(rest)) };
@@ -53,7 +52,7 @@ impl Reader {
     }
 }
 
-/// The cells of a record without its line end.
+/// Splits a record without its line end into cells.
 pub fn cells(record: &str) -> Row {
     let mut cells = Vec::new();
     let mut rest = record;
@@ -76,7 +75,7 @@ pub fn cells(record: &str) -> Row {
     }
 }
 
-/// Where a quoted cell ends: at a quote that is not doubled.
+/// Returns the end of a quoted cell: a quote that is not doubled.
 fn closing_quote(text: &str) -> usize {
     let bytes = text.as_bytes();
     let mut at = 0;

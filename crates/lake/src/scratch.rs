@@ -1,7 +1,7 @@
-//! Databases beside the published one, over folders that the records name: what was published at a moment, or what two
-//! runs wrote. They hold tables and no data; to drop one removes no file.
+//! Temporary databases over folders of runs: what was published at a time in the past, or what two runs wrote. They have
+//! tables and no data: dropping one removes no file.
 //!
-//! One that a process left behind which was killed is dropped a day later, by the next one that makes another or by
+//! A database that a killed process left behind is dropped when it is a day old, by the next process that creates one or by
 //! [`vacuum`](crate::vacuum).
 
 use chrono::{DateTime, TimeDelta, Utc};
@@ -12,19 +12,19 @@ use uuid::Uuid;
 use crate::error::Error;
 use crate::{Lake, athena, catalog, keys, manifest, partitions};
 
-/// What such a database is for.
+/// The purpose of a temporary database.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Purpose {
-    /// The tables as they were published at a moment.
+    /// The tables as they were published at a time ([`as_of`](crate::as_of)).
     AsOf,
-    /// Two runs of a day.
+    /// Comparing two runs of a day.
     Diff,
 }
 
 impl Purpose {
     const ALL: [Purpose; 2] = [Purpose::AsOf, Purpose::Diff];
 
-    /// What the names of its databases start with.
+    /// Returns the prefix of its databases' names.
     fn prefix(self, lake: &Lake) -> String {
         let purpose = match self {
             Purpose::AsOf => "asof",
@@ -33,21 +33,21 @@ impl Purpose {
         format!("{}_{purpose}_", lake.config.athena.database)
     }
 
-    /// The name of its database for something.
+    /// Returns the name of the database with this suffix.
     pub fn database(self, lake: &Lake, of: &str) -> String {
         format!("{}{of}", self.prefix(lake))
     }
 
-    /// The name of a database that nobody else has.
+    /// Returns a unique name.
     pub fn unique(self, lake: &Lake) -> String {
         self.database(lake, &Uuid::new_v4().simple().to_string())
     }
 }
 
-/// How old such a database gets.
+/// Age after which a database is dropped.
 const AGE: TimeDelta = TimeDelta::days(1);
 
-/// Makes a table of the columns of `table` in `database`, over these folders. A table that is there already stays.
+/// Creates a table with the columns of `table` in `database`, over these folders. Does nothing if the table exists.
 ///
 /// # Errors
 /// As [`athena::run`].
@@ -68,7 +68,7 @@ pub async fn table(
     partitions::publish(lake, database, name, &folders.iter().cloned().collect()).await.map(|_| ())
 }
 
-/// Whether the published table promises that each of its partitions has a manifest.
+/// Whether the published table has the property that each of its partitions has a manifest.
 ///
 /// # Errors
 /// As [`catalog::table`].
@@ -77,7 +77,7 @@ pub async fn has_manifests(lake: &Lake, table: TableName) -> Result<bool, Error>
     Ok(property(lake, database, table.as_str(), manifest::PROPERTY).await?.is_some())
 }
 
-/// A property of a table; none where there is no such table.
+/// Returns a property of a table; `None` if the table does not exist.
 ///
 /// # Errors
 /// As [`catalog::table`].
@@ -86,7 +86,7 @@ pub async fn property(lake: &Lake, database: &str, table: &str, name: &str) -> R
     Ok(parameters.and_then(|mut parameters| parameters.remove(name)))
 }
 
-/// Drops a database with its tables. The files stay.
+/// Drops a database with its tables. Files are not removed.
 ///
 /// # Errors
 /// As [`catalog::drop_database`].
@@ -94,7 +94,7 @@ pub async fn drop(lake: &Lake, database: &str) -> Result<(), Error> {
     catalog::drop_database(lake, database).await
 }
 
-/// Drops those that are more than a day old at `now`, or only finds them for a dry run. Returns their names.
+/// Drops the temporary databases that are more than a day old at `now`; a dry run only finds them. Returns their names.
 ///
 /// # Errors
 /// Whatever Glue refuses.
@@ -108,7 +108,7 @@ pub async fn drop_old(lake: &Lake, now: DateTime<Utc>, is_dry_run: bool) -> Resu
         let tables = catalog::tables(lake, &database.name).await?;
         let made = tables.iter().map(|table| table.create_time).chain([database.create_time]).flatten();
         let made = made.filter_map(|at| DateTime::from_timestamp(at.secs(), at.subsec_nanos())).max();
-        // One whose age is not known may only just have been made.
+        // One of unknown age may have been created just now.
         if made.is_some_and(|made| now - made > AGE) {
             tracing::debug!(database.name, "an old database for queries about the past");
             if !is_dry_run {

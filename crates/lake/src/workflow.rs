@@ -1,4 +1,4 @@
-//! The workflows (state machines) by their names: finding, starting and listing their executions.
+//! The workflows (state machines): finds them, and starts, finds and lists their executions.
 
 use std::time::Duration;
 
@@ -13,19 +13,19 @@ use crate::{Error, Lake, backoff};
 /// A workflow of the lake.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Workflow {
-    /// Landed files to their places.
+    /// Ingests landed files.
     UploadRawData,
-    /// Raw files of some days to published tables.
+    /// Turns the raw files of a range of days into published tables.
     CreateDatalake,
-    /// What was audited of some days to Athena; [`Workflow::CreateDatalake`] starts it once a table.
+    /// Updates the catalog for a range of days. [`Workflow::CreateDatalake`] starts it once for each table.
     AthenaUpdate,
 }
 
 impl Workflow {
-    /// All of them, in the order of their work.
+    /// All workflows, in the order in which data passes them.
     pub const ALL: [Workflow; 3] = [Workflow::UploadRawData, Workflow::CreateDatalake, Workflow::AthenaUpdate];
 
-    /// The name of its state machine; in an account, behind that of the stack.
+    /// Returns the name of its state machine. In an AWS account, the name of the stack precedes it.
     pub fn name(self) -> &'static str {
         match self {
             Workflow::UploadRawData => "upload_raw_data",
@@ -34,7 +34,7 @@ impl Workflow {
         }
     }
 
-    /// The workflow of this name.
+    /// Returns the workflow of this name.
     pub fn named(name: &str) -> Option<Workflow> {
         Workflow::ALL.into_iter().find(|workflow| workflow.name() == name)
     }
@@ -43,13 +43,13 @@ impl Workflow {
 /// A state machine of the lake.
 #[derive(Debug, Clone)]
 pub struct Machine {
-    /// What it is.
+    /// Its workflow.
     pub workflow: Workflow,
     /// Its ARN.
     pub arn: String,
 }
 
-/// The state machines of the lake. An account may have others.
+/// Lists the state machines of the lake. An account may have others.
 ///
 /// # Errors
 /// Whatever Step Functions refuses.
@@ -68,20 +68,20 @@ pub async fn machines(lake: &Lake) -> Result<Vec<Machine>, Error> {
     Ok(Workflow::ALL.into_iter().filter_map(machine).collect())
 }
 
-/// The state machine of a workflow.
+/// Finds the state machine of a workflow.
 ///
 /// # Errors
-/// [`Error::Refused`] with `StateMachineDoesNotExist` where the endpoint has none.
+/// [`Error::Refused`] with the code `StateMachineDoesNotExist` if there is none.
 pub async fn machine(lake: &Lake, workflow: Workflow) -> Result<Machine, Error> {
     let found = machines(lake).await?.into_iter().find(|machine| machine.workflow == workflow);
-    found.ok_or_else(|| Error::Refused {
-        doing: format!("looking for {}", workflow.name()),
-        code: "StateMachineDoesNotExist".to_owned(),
-        message: format!("there is no state machine {}", workflow.name()),
+    found.ok_or_else(|| {
+        let name = workflow.name();
+        let message = format!("there is no state machine {name}");
+        Error::refused(format!("looking for {name}"), "StateMachineDoesNotExist", message)
     })
 }
 
-/// Starts an execution of this name and gives its ARN.
+/// Starts an execution of this name. Returns its ARN.
 ///
 /// # Errors
 /// As [`machine`], and whatever Step Functions refuses, such as a name that is in use.
@@ -109,7 +109,7 @@ pub async fn start(lake: &Lake, workflow: Workflow, name: &RunId, input: &Value)
 /// How long to wait until a started execution is known.
 const KNOWN_WITHIN: Duration = Duration::from_secs(30);
 
-/// The latest executions of a machine, newest first, at most `limit`: all of them, or those of one `status` (`RUNNING`).
+/// Lists the latest executions of a machine, newest first, at most `limit`: of all statuses, or of one `status` (`RUNNING`).
 ///
 /// # Errors
 /// Whatever Step Functions refuses.
@@ -122,8 +122,8 @@ pub async fn executions(
     executions_until(lake, machine, status, i64::MAX, limit).await
 }
 
-/// As [`executions`], without those that were started after `until`, in milliseconds since 1970: so that the pages of a
-/// list hold still while more are started.
+/// [`executions`] without those that were started after `until`, in milliseconds since 1970: so that the pages of a list do
+/// not shift while more are started.
 ///
 /// # Errors
 /// Whatever Step Functions refuses.
@@ -149,7 +149,7 @@ pub async fn executions_until(
     Ok(items)
 }
 
-/// The ARN of the execution that a user means: its ARN, or its name in any of the machines. `None` where none has it.
+/// Returns the ARN of the execution with this ARN, or with this name in any of the state machines; `None` if there is none.
 ///
 /// # Errors
 /// Whatever Step Functions refuses.
@@ -158,7 +158,7 @@ pub async fn find(lake: &Lake, id: &str) -> Result<Option<String>, Error> {
         return Ok(Some(id.to_owned()));
     }
     for machine in machines(lake).await? {
-        // The ARN of an execution is that of its machine with another noun in it and the name behind it.
+        // The ARN of an execution is that of its state machine, with `execution` for `stateMachine`, and its name at the end.
         let arn = format!("{}:{id}", machine.arn.replacen(":stateMachine:", ":execution:", 1));
         match lake.sfn.describe_execution().execution_arn(&arn).send().await {
             Ok(_) => return Ok(Some(arn)),
@@ -170,12 +170,12 @@ pub async fn find(lake: &Lake, id: &str) -> Result<Option<String>, Error> {
     Ok(None)
 }
 
-/// A name for a new execution that sorts by time, says what it is for, and that no other has.
+/// Returns a unique name for a new execution, which contains its purpose and sorts by time.
 ///
 /// # Errors
-/// When the purpose has letters that a run's name may not have.
+/// If the purpose has characters that are invalid in the name of a run.
 pub fn new_name(purpose: &str) -> Result<RunId, InvalidRunId> {
     let now = Utc::now();
-    // The same instant to the microsecond is another process's once in a lifetime; a name in use is refused anyway.
+    // Microseconds make collisions improbable; Step Functions refuses a name that is in use.
     format!("{purpose}_{}-{:06}", now.format("%Y%m%dT%H%M%S"), now.timestamp_subsec_micros()).parse()
 }

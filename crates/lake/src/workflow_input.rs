@@ -1,7 +1,7 @@
-//! What the input of a workflow asks for.
+//! Parses the input of a workflow.
 //!
-//! The same workflow is started by a person, a schedule, an upload, or another workflow, and each sends something else.
-//! The first function of a workflow resolves it here, once, to days or to an object; behind it there are only those.
+//! A workflow is started by a person, a schedule, an upload, or another workflow, each with another form of input. The first
+//! function of a workflow resolves it once to days or to an object; later states only get those.
 
 use chrono::{DateTime, NaiveDate, Utc};
 use chrono_tz::America::Sao_Paulo;
@@ -10,29 +10,29 @@ use serde_json::{Map, Value};
 
 use crate::error::Error;
 
-/// What is to be done.
+/// The request in the input of a workflow.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Request {
-    /// What a schedule asks for each morning: the day before, and what has changed of the days before it.
+    /// The daily schedule: this day, which is yesterday, and stale days before it.
     DayBefore(NaiveDate),
-    /// All that concerns these days.
+    /// All of these days.
     Days(DateRange),
-    /// Those of these days whose raw files differ from what is published.
+    /// The stale ones of these days.
     Stale(DateRange),
-    /// One object that has just been created.
+    /// One object that was just created.
     Object {
         /// Its bucket.
         bucket: String,
-        /// Its key, as it is and not URL-encoded.
+        /// Its key, not URL-encoded.
         key: String,
     },
 }
 
 impl Request {
-    /// The days of a request by those to whom a day is a day, whatever is published of it.
+    /// Returns the days of a request, for workflows that do not distinguish stale days.
     ///
     /// # Errors
-    /// [`Error::InvalidInput`] for a request that is not for days.
+    /// [`Error::InvalidInput`] for [`Request::Stale`] and [`Request::Object`].
     pub fn range(self) -> Result<DateRange, Error> {
         match self {
             Request::DayBefore(day) => DateRange::day(day).map_err(|error| refused(error.to_string())),
@@ -43,23 +43,23 @@ impl Request {
     }
 }
 
-/// The inputs that [`resolve`] takes, for messages.
+/// The forms of input that [`resolve`] accepts, for messages.
 pub const ACCEPTED: &str = "{} for yesterday in Sao Paulo, {\"date\": \"2020-04-01\"}, \
     {\"from\": \"2020-04-01\", \"to\": \"2020-04-09\"}, an EventBridge schedule event, or an S3 \"Object Created\" event";
 
 /// Resolves the input of a workflow that was started at `now`.
 ///
-/// | input | means |
+/// | input | meaning |
 /// |---|---|
-/// | `{}` | the day before `now` in Sao Paulo, and what has changed before it |
+/// | `{}` | the day before `now` in Sao Paulo, and stale days before it |
 /// | `{"date": "2020-04-01"}` | that day |
-/// | `{"from": "2020-04-01", "to": "2020-04-09"}` | those days, both ends in it |
-/// | `{"from": "2020-04-01", "to": "2020-04-09", "stale": true}` | those of these days that are not up to date |
+/// | `{"from": "2020-04-01", "to": "2020-04-09"}` | those days, inclusive at both ends |
+/// | `{"from": "2020-04-01", "to": "2020-04-09", "stale": true}` | the stale ones of these days |
 /// | a scheduled event of EventBridge or its Scheduler | as `{}`, at its `time` |
 /// | an `Object Created` event of S3, by EventBridge | that object |
 ///
 /// # Errors
-/// [`Error::InvalidInput`] for anything else, saying what is wrong with it and what is accepted.
+/// [`Error::InvalidInput`] for anything else, with the reason and the accepted forms.
 pub fn resolve(input: &Value, now: DateTime<Utc>) -> Result<Request, Error> {
     let fields = input.as_object().ok_or_else(|| refused(format!("it is {}", kind(input))))?;
     if fields.contains_key("detail-type") {
@@ -85,7 +85,7 @@ pub fn resolve(input: &Value, now: DateTime<Utc>) -> Result<Request, Error> {
 }
 
 fn as_day_before(day: NaiveDate) -> Result<Request, Error> {
-    // A day outside the years of the lake is refused here, and not by those who make a range of it.
+    // Checks here that the day is in the supported years, and not later where it is converted to a range.
     DateRange::day(day).map(|_| Request::DayBefore(day)).map_err(|error| refused(error.to_string()))
 }
 
@@ -110,7 +110,7 @@ fn event(fields: &Map<String, Value>) -> Result<Request, Error> {
     }
 }
 
-/// The whole day that had ended in Sao Paulo before the day of `time` began there.
+/// Returns the day before `time` in Sao Paulo.
 fn day_before(time: DateTime<Utc>) -> Result<NaiveDate, Error> {
     let today = time.with_timezone(&Sao_Paulo).date_naive();
     today.pred_opt().ok_or_else(|| refused(format!("there is no day before {today}")))
@@ -118,7 +118,7 @@ fn day_before(time: DateTime<Utc>) -> Result<NaiveDate, Error> {
 
 fn date(fields: &Map<String, Value>, name: &str) -> Result<NaiveDate, Error> {
     let text = text(fields, name)?;
-    // The parser of dates also takes 2020-4-1, of which there would be two names for one day.
+    // Compares with the formatted date, because the parser also accepts `2020-4-1`.
     let date = NaiveDate::parse_from_str(text, "%Y-%m-%d").ok().filter(|date| date.to_string() == text);
     date.ok_or_else(|| refused(format!("its {name:?} is {text:?}, which is no day of the form 2020-04-01")))
 }

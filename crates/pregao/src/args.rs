@@ -1,4 +1,4 @@
-//! What can be said on the command line.
+//! The definition of the command line. Its doc comments are the help texts.
 
 use std::path::{Path, PathBuf};
 
@@ -9,14 +9,14 @@ use local_aws::FaultPlan;
 use market::run::RunId;
 use market::table::TableName;
 
-/// What `pregao --version` prints after the name: the version, with the commit and its date where the build knew them.
+/// The output of `pregao --version` after the name: the version, with commit and date if the build knew them.
 pub const VERSION: &str = env!("PREGAO_VERSION");
 
-/// The heading of the options that every command takes. They stand below those of the command itself.
+/// Heading of the global options, which follow those of the command itself.
 pub const GLOBAL: &str = "Global options";
 
-/// The examples of a command, one a line, as they stand at the end of its help. The escapes are those of clap's own
-/// headings; clap removes them where there is no colour.
+/// Formats the examples of a command, one per line, for the end of its help. The escapes are those of clap's headings; clap
+/// removes them if there is no colour.
 macro_rules! examples {
     ($($line:literal),+ $(,)?) => { concat!("\x1b[1m\x1b[4mExamples:\x1b[0m" $(, "\n  ", $line)+) };
 }
@@ -70,12 +70,12 @@ pub struct Global {
 
 const DEFAULT_HOME: &str = ".pregao";
 
-/// The home of the demo, unless one is named: it never works on the lake of a user.
+/// The default home of the demo, which never works on a user's lake.
 const DEMO_HOME: &str = ".pregao-demo";
 
 impl Cli {
-    /// What was said, with the home that is meant where none was named.
-    pub fn of(matches: &ArgMatches) -> Result<Cli, clap::Error> {
+    /// Parses the matches of the command line, and sets the default home.
+    pub fn from_matches(matches: &ArgMatches) -> Result<Cli, clap::Error> {
         let mut cli = Cli::from_arg_matches(matches)?;
         let is_named = matches.value_source("home") != Some(ValueSource::DefaultValue);
         if matches!(cli.command, Command::Demo) && !is_named {
@@ -86,7 +86,7 @@ impl Cli {
 }
 
 impl Global {
-    /// The beginning of another command on the same lake: `pregao`, with the options that say which lake.
+    /// Returns the beginning of another command on the same lake: `pregao`, with the options that select the lake.
     pub fn program(&self) -> String {
         let mut text = "pregao".to_owned();
         if self.home != Path::new(DEFAULT_HOME) {
@@ -102,7 +102,7 @@ impl Global {
     }
 }
 
-/// When the output has colour. Without a help text for each value, for which clap would use three lines for each option
+/// When the output is coloured. The values have no help texts, because clap would print them as three more lines in the help
 /// of every command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum When {
@@ -237,7 +237,7 @@ pub enum Command {
 }
 
 impl Command {
-    /// Whether the standard output is to be one JSON document, whatever happens.
+    /// Whether stdout is one JSON document, even if the command fails.
     pub fn is_json(&self) -> bool {
         let format = match self {
             Command::Upload(args) => args.format,
@@ -573,7 +573,7 @@ pub struct LocalArgs {
     pub seed: u64,
 }
 
-/// Reads `2020-04-01`, and nothing that is only like it.
+/// Parses `2020-04-01` in exactly this form.
 fn date(text: &str) -> Result<NaiveDate, String> {
     NaiveDate::parse_from_str(text, "%Y-%m-%d")
         .ok()
@@ -581,8 +581,8 @@ fn date(text: &str) -> Result<NaiveDate, String> {
         .ok_or_else(|| "not a date: write it as YYYY-MM-DD, like 2020-04-01".to_owned())
 }
 
-/// Reads a moment with its offset from UTC, or a day, of which it is the last millisecond in UTC: everything that was
-/// published on that day. A time without an offset would mean something else on each machine.
+/// Parses a time with its UTC offset, or a day, which means its last millisecond in UTC: all that was published on that day.
+/// A time without an offset is refused, because its meaning would depend on the machine.
 fn moment(text: &str) -> Result<DateTime<Utc>, String> {
     if let Ok(moment) = DateTime::parse_from_rfc3339(text) {
         return Ok(moment.to_utc());
@@ -639,7 +639,7 @@ mod tests {
             ("pregao runs", ".pregao"),
         ] {
             let matches = Cli::command().try_get_matches_from(line.split_whitespace()).expect("a command");
-            assert_eq!(Cli::of(&matches).expect("a command").global.home, PathBuf::from(home), "{line}");
+            assert_eq!(Cli::from_matches(&matches).expect("a command").global.home, PathBuf::from(home), "{line}");
         }
     }
 

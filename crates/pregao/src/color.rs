@@ -1,4 +1,4 @@
-//! Whether the output has colour, and which.
+//! Colours of the output: whether they are used, and which.
 
 use std::env;
 use std::ffi::{OsStr, OsString};
@@ -9,8 +9,8 @@ use console::Style;
 
 use crate::args::When;
 
-/// What `--color` says, read before clap parses the command line, because clap colours its own help and errors. A value
-/// that is none is clap's to refuse.
+/// Returns the value of `--color`, before clap parses the command line, because clap colours its own help and errors. Invalid
+/// values are left to clap.
 pub fn asked(arguments: impl IntoIterator<Item = OsString>) -> When {
     let mut when = When::Auto;
     let mut arguments = arguments.into_iter().take_while(|argument| argument != "--");
@@ -30,7 +30,7 @@ pub fn asked(arguments: impl IntoIterator<Item = OsString>) -> When {
     when
 }
 
-/// Decides for both streams, and says what clap is to do for its help and its errors.
+/// Sets whether stdout and stderr are coloured. Returns the choice for clap's help and errors.
 pub fn set(when: When) -> ColorChoice {
     let variables = Variables {
         no_color: env::var_os("NO_COLOR"),
@@ -45,12 +45,12 @@ pub fn set(when: When) -> ColorChoice {
     match (stdout, stderr) {
         (true, true) => ColorChoice::Always,
         (false, false) => ColorChoice::Never,
-        // It looks at each stream itself.
+        // clap checks each stream itself.
         _ => ColorChoice::Auto,
     }
 }
 
-/// The variables that have a say, with their usual meaning (no-color.org, bixense.com/clicolors).
+/// The environment variables that control colours, with their usual meaning (no-color.org, bixense.com/clicolors).
 #[derive(Debug, Default)]
 struct Variables {
     no_color: Option<OsString>,
@@ -75,8 +75,8 @@ impl Variables {
     }
 }
 
-/// The colour of a status of an execution, a cluster or a day, by its name.
-pub fn of_status(status: &str) -> Style {
+/// Returns the style for the status of an execution, a cluster or a day, by its name.
+pub fn for_status(status: &str) -> Style {
     match status {
         "SUCCEEDED" | "published" | "WAITING" => Style::new().green(),
         "FAILED" | "TIMED_OUT" | "failed" | "missing" | "TERMINATED_WITH_ERRORS" => Style::new().red(),

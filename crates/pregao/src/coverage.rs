@@ -1,14 +1,14 @@
-//! What is missing among the raw files, in words.
+//! Describes missing raw files as text.
 
 use lake::raw_files::{Coverage, Missing};
 use lake::truncated_list::TruncatedList;
 
-use crate::human;
+use crate::format;
 
-/// The days of a feed that get a line of their own.
+/// Maximum number of days that get a line of their own.
 const DAYS: usize = 5;
 
-/// Lines about gaps and about days with missing snapshots, the first few of them; none where nothing is missing.
+/// Returns lines about gaps and about days with missing snapshots, truncated; empty if nothing is missing.
 pub fn lines(coverage: &Coverage) -> Vec<String> {
     let Coverage { gaps, missing_snapshots } = coverage;
     let mut lines = Vec::new();
@@ -21,19 +21,19 @@ pub fn lines(coverage: &Coverage) -> Vec<String> {
     let more = missing_snapshots.count.saturating_sub(DAYS.min(missing_snapshots.first.len()));
     if more > 0 {
         let days = if more == 1 { "day" } else { "days" };
-        lines.push(format!("and so on: {} more {days} of a feed with missing snapshots", human::count(more as u64)));
+        lines.push(format!("and so on: {} more {days} of a feed with missing snapshots", format::count(more as u64)));
     }
     lines
 }
 
-/// `3 snapshots (10:00, 10:10, 11:20)`, the first few of them.
+/// Returns `3 snapshots (10:00, 10:10, 11:20)`, truncated.
 fn listed<T>(items: &TruncatedList<T>, text: impl Fn(&T) -> String, thing: &str) -> String {
     const NAMED: usize = 8;
     let mut named: Vec<String> = items.first.iter().take(NAMED).map(text).collect();
     if items.count > named.len() {
         named.push("...".to_owned());
     }
-    format!("{} ({})", human::counted(items.count as u64, thing), named.join(", "))
+    format!("{} ({})", format::counted(items.count as u64, thing), named.join(", "))
 }
 
 #[cfg(test)]

@@ -1,9 +1,9 @@
-//! Where commands find the lake: the embedded endpoint of a home, started for one command or already served by another
-//! process, or a stack in an AWS account.
+//! Selects the endpoint of a command: the embedded endpoint of a home, started for the command or served by another process,
+//! or a stack in an AWS account.
 //!
-//! A home has one owner. A command that finds one is its client; else it owns the home for as long as it takes. A
-//! short-lived owner must not take the workflows of its clients with it when it ends, so commands that run
-//! workflows take turns on a lock of their own, and a client that only reads asks again when its owner has gone.
+//! A home has one owner, by an advisory lock. If there is an owner, a command becomes its client; otherwise it owns the home
+//! while it runs. Workflows end with the owner's process. So commands that run workflows are serialized by a second lock, and
+//! a client that only reads repeats its work if its owner has ended.
 
 use std::convert::Infallible;
 use std::fs::{self, File, TryLockError};
@@ -17,25 +17,25 @@ use lake::{Config, Lake};
 use local_aws::{Endpoint, HomeError, Options, Owner, SparkEngine, SparkSql, StartError};
 
 use crate::args::{Engine, Global, Setting};
+use crate::error_report::{Hint, fail};
 use crate::faults;
-use crate::hint::{Hint, fail};
 use crate::interrupt::{Interrupted, Listener};
 use crate::progress::Progress;
 use crate::stack;
 
-/// What a command does with the lake.
+/// How a command uses the lake.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Use {
-    /// It runs workflows: functions act under the configuration of the process that owns the home.
+    /// It runs workflows. Functions use the configuration of the process that owns the home.
     Workflows,
-    /// It asks, and may ask again.
+    /// It only reads, and may be repeated.
     Questions,
 }
 
-/// The configuration file that is read when none is named.
+/// The default configuration file.
 const DEFAULT_FILE: &str = "confs/pregao.toml";
 
-/// The configuration: the file, and over it what `--set` says.
+/// Loads the configuration: the file, overridden by `--set`.
 pub fn configuration(global: &Global) -> anyhow::Result<Config> {
     let file = match &global.config {
         Some(file) => Some(file.as_path()),
@@ -62,12 +62,12 @@ pub fn configuration(global: &Global) -> anyhow::Result<Config> {
     Ok(config)
 }
 
-/// What is said of a key that is not known: with the one that may have been meant, if any is like it.
+/// Returns the message about an unknown key, with the most similar known key, if any.
 fn unknown_key(key: &str) -> String {
-    // Of five letters at least three are right.
+    // At most two of five letters may differ.
     const LIKENESS: f64 = 0.6;
     let likeness = |known: &str| {
-        // A key without its section, or a section alone, is like all of the key.
+        // A key without its section, or a section alone, also counts as similar.
         let (section, name) = known.split_once('.').unwrap_or_default();
         let parts = if key.contains('.') { vec![known] } else { vec![section, name] };
         parts.into_iter().map(|part| strsim::normalized_damerau_levenshtein(part, key)).fold(0.0, f64::max)
@@ -82,7 +82,7 @@ fn unknown_key(key: &str) -> String {
     }
 }
 
-/// Runs `command` with a lake to talk to, and leaves the home as it found it: owned by the same process, or by none.
+/// Runs `command` with a lake. If it opened the embedded endpoint of the home, closes it afterwards.
 pub fn with_lake<F>(global: &Global, purpose: Use, command: F) -> anyhow::Result<ExitCode>
 where
     F: AsyncFn(&Lake) -> anyhow::Result<ExitCode>,
@@ -90,7 +90,7 @@ where
     with_lake_on(global, purpose, Engine::Embedded, command)
 }
 
-/// [`with_lake`] with a choice of what runs Spark steps.
+/// [`with_lake`] with an engine for Spark steps.
 pub fn with_lake_on<F>(global: &Global, purpose: Use, engine: Engine, command: F) -> anyhow::Result<ExitCode>
 where
     F: AsyncFn(&Lake) -> anyhow::Result<ExitCode>,
@@ -102,7 +102,7 @@ where
         check_settings_reach_functions(global, purpose)?;
         return runtime()?.block_on(interruptible(async { command(&stack::lake(&config).await?).await }));
     }
-    let options = Options { port: None, engine: chosen, faults: faults::of_environment()? };
+    let options = Options { port: None, engine: chosen, faults: faults::from_environment()? };
     let mut looks = 0;
     loop {
         looks += 1;
@@ -122,7 +122,7 @@ where
                     never = watch(&owner) => match never {},
                 }
             });
-            if purpose == Use::Questions && looks < LOOKS && result.as_ref().is_err_and(is_out_of_reach) {
+            if purpose == Use::Questions && looks < ATTEMPTS && result.as_ref().is_err_and(is_out_of_reach) {
                 continue;
             }
             return result;
@@ -130,14 +130,14 @@ where
         let runtime = runtime()?;
         let endpoint = match runtime.block_on(Endpoint::start(&global.home, config.clone(), options.clone())) {
             Ok(endpoint) => endpoint,
-            // Somebody was quicker.
-            Err(StartError::Home(HomeError::InUse { .. })) if looks < LOOKS => continue,
+            // Another process has become the owner meanwhile.
+            Err(StartError::Home(HomeError::InUse { .. })) if looks < ATTEMPTS => continue,
             Err(error) => return Err(error.into()),
         };
         tracing::debug!(url = endpoint.url(), "serving the home for this command");
         return runtime.block_on(async {
             let result = tokio::select! {
-                // What came to an end is told as such, even if nothing more can be kept.
+                // The command has succeeded: its result is reported even if the endpoint cannot be closed properly.
                 biased;
                 result = interruptible(command(endpoint.lake())) => result,
                 broken = endpoint.breaks() => Err(broken.into()),
@@ -148,16 +148,16 @@ where
     }
 }
 
-/// How often the owner of the home is looked at, and for how long it may say nothing before the user hears of it.
-const BETWEEN_LOOKS: Duration = Duration::from_secs(3);
+/// Interval of checks of the owner, and the time without a response after which the user is notified.
+const CHECK_INTERVAL: Duration = Duration::from_secs(3);
 const SILENCE: Duration = Duration::from_secs(5);
 
-/// Says when the owner of the home stops to answer, and when it answers again. A command that waits for a stopped
-/// process would else wait without a word.
+/// Notifies the user when the owner of the home stops responding, and when it responds again. Otherwise a command would wait
+/// silently for a stopped process.
 async fn watch(owner: &Owner) -> Infallible {
     let mut is_silent = false;
     loop {
-        tokio::time::sleep(BETWEEN_LOOKS).await;
+        tokio::time::sleep(CHECK_INTERVAL).await;
         if owner.answers(SILENCE).await == is_silent {
             is_silent = !is_silent;
             let (pid, url) = (owner.pid(), owner.url());
@@ -173,7 +173,7 @@ async fn watch(owner: &Owner) -> Infallible {
     }
 }
 
-/// Runs a command until it ends, or until it is interrupted where it does not listen for that itself.
+/// Runs a command until it ends, or until an interrupt that it does not handle itself.
 async fn interruptible(command: impl Future<Output = anyhow::Result<ExitCode>>) -> anyhow::Result<ExitCode> {
     let listener = Listener::around();
     tokio::select! {
@@ -183,7 +183,7 @@ async fn interruptible(command: impl Future<Output = anyhow::Result<ExitCode>>) 
     }
 }
 
-/// `--engine` has no meaning for a stack in an account.
+/// Refuses `--engine` for a stack in an AWS account.
 pub fn refuse_engine(engine: Engine) -> anyhow::Result<()> {
     if engine != Engine::Embedded {
         return fail("--engine is for runs on this machine", "leave it out: on EMR the job is Spark's");
@@ -191,7 +191,7 @@ pub fn refuse_engine(engine: Engine) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// What the endpoint is told to run Spark steps on.
+/// Returns the endpoint's engine for Spark steps.
 pub fn spark_engine(engine: Engine) -> anyhow::Result<SparkEngine> {
     Ok(match engine {
         Engine::Embedded => SparkEngine::Embedded,
@@ -199,20 +199,20 @@ pub fn spark_engine(engine: Engine) -> anyhow::Result<SparkEngine> {
     })
 }
 
-/// How often to look for an owner anew.
-const LOOKS: u32 = 5;
+/// Maximum number of attempts to find or become the owner.
+const ATTEMPTS: u32 = 5;
 
-/// The runtime of everything asynchronous.
+/// Creates the Tokio runtime.
 pub fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
     tokio::runtime::Runtime::new().context("cannot start the threads of the program")
 }
 
-/// Whether the endpoint has gone away, which is no fault of the question. What has been answered is not asked again.
+/// Whether the endpoint could not be reached, so that the command may be repeated.
 fn is_out_of_reach(error: &anyhow::Error) -> bool {
     error.chain().any(|cause| matches!(cause.downcast_ref(), Some(lake::Error::Unavailable { .. })))
 }
 
-/// Functions run in the owner's process, under the owner's configuration.
+/// Refuses settings that would have no effect: functions run in the owner's process, with the owner's configuration.
 fn check_settings_reach(global: &Global, purpose: Use, engine: Engine, owner: &Owner) -> anyhow::Result<()> {
     let said = if engine != Engine::Embedded {
         "--engine"
@@ -236,7 +236,7 @@ fn does_not_reach<T>(said: &str, global: &Global, owner: &Owner) -> anyhow::Resu
     )
 }
 
-/// The functions of a stack run under the configuration that was deployed.
+/// Refuses settings that would have no effect: the functions of a stack use the deployed configuration.
 fn check_settings_reach_functions(global: &Global, purpose: Use) -> anyhow::Result<()> {
     let deployed = |setting: &&Setting| !setting.key.starts_with("aws.");
     match global.settings.iter().find(deployed) {
@@ -248,17 +248,17 @@ fn check_settings_reach_functions(global: &Global, purpose: Use) -> anyhow::Resu
     }
 }
 
-/// Whether this configuration means a stack in an AWS account.
+/// Whether this configuration selects a stack in an AWS account.
 pub fn is_on_aws(global: &Global, config: &Config) -> bool {
     global.aws || config.aws.always
 }
 
-/// Whether commands talk to a stack in an AWS account.
+/// Whether commands use a stack in an AWS account.
 pub fn on_aws(global: &Global) -> anyhow::Result<bool> {
     Ok(is_on_aws(global, &configuration(global)?))
 }
 
-/// For commands that only make sense on this machine.
+/// Refuses a command that only works on this machine.
 pub fn refuse_aws(global: &Global, command: &str) -> anyhow::Result<()> {
     if global.aws {
         return fail(format!("pregao {command} runs on this machine"), "leave --aws out");
@@ -266,11 +266,11 @@ pub fn refuse_aws(global: &Global, command: &str) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Commands that run workflows in a home of their own take turns; questions are asked beside one another.
+/// The lock that serializes commands that run workflows in a home. Reading commands do not take it.
 struct Turn(#[expect(dead_code, reason = "the lock is held while the file is open")] Option<File>);
 
 impl Turn {
-    /// Waits for the turn of a command that runs workflows. A question never waits.
+    /// Waits for the lock, if the command runs workflows.
     fn take(home: &Path, purpose: Use) -> anyhow::Result<Turn> {
         fs::create_dir_all(home)
             .with_context(|| format!("cannot create {}", home.display()))

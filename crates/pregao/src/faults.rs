@@ -1,20 +1,20 @@
-//! Faults by plan, for the endpoint that a command opens: what `local --faults` says, or the environment.
+//! Fault injection in the embedded endpoint, by `local --faults` or an environment variable.
 
 use std::env;
 
 use local_aws::FaultPlan;
 
 use crate::args::Command;
-use crate::hint::Hint;
+use crate::error_report::Hint;
 
-/// A plan for the endpoint of a command that has no option for it.
+/// The environment variable with a fault plan.
 pub const VARIABLE: &str = "PREGAO_FAULTS";
 
-/// The seed of that plan.
+/// The environment variable with the seed of that plan.
 const SEED: &str = "PREGAO_FAULTS_SEED";
 
-/// The plan that the environment has, if it has one.
-pub fn of_environment() -> anyhow::Result<Option<FaultPlan>> {
+/// Reads the fault plan of the environment, if there is one.
+pub fn from_environment() -> anyhow::Result<Option<FaultPlan>> {
     let Some(plan) = env::var(VARIABLE).ok().filter(|plan| !plan.is_empty()) else { return Ok(None) };
     let seed = match env::var(SEED) {
         Ok(seed) => seed.parse().map_err(|_| anyhow::anyhow!("{SEED}={seed} is no whole number"))?,
@@ -25,7 +25,7 @@ pub fn of_environment() -> anyhow::Result<Option<FaultPlan>> {
         .hint(format!("mend {VARIABLE}; docs/faults.md has the form of a plan"))
 }
 
-/// Whether the endpoint of this command has a plan.
+/// Whether the endpoint of this command has a fault plan.
 pub fn are_planned(command: &Command) -> bool {
     matches!(command, Command::Local(args) if args.faults.is_some()) || env::var_os(VARIABLE).is_some()
 }

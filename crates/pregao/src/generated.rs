@@ -1,4 +1,4 @@
-//! Files of `docs/` that are made from the program.
+//! Files of `docs/` that are generated from the program.
 
 use std::path::Path;
 use std::{env, fs};
@@ -6,7 +6,7 @@ use std::{env, fs};
 /// The command that writes them.
 pub const COMMAND: &str = "PREGAO_WRITE_DOCS=1 cargo test --release -p pregao";
 
-/// Fails when a file below `docs/` is not what the program makes of it; with `PREGAO_WRITE_DOCS=1` writes it instead.
+/// Fails if a file below `docs/` differs from the generated text. With `PREGAO_WRITE_DOCS=1`, writes it instead.
 pub fn check(name: &Path, text: &str) {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs").join(name);
     if env::var_os("PREGAO_WRITE_DOCS").is_some_and(|value| value == "1") {

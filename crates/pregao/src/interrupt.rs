@@ -1,8 +1,8 @@
-//! Ctrl-C and requests to terminate.
+//! SIGINT (Ctrl-C) and SIGTERM.
 //!
 //! One thread waits for both signals while the program runs. The first signal goes to the listeners, which stop what the
-//! command has started; without a listener it ends the program. A second signal ends the program in any case, and at
-//! once: the signal's own handler does it, so that no thread of the program has to run for it.
+//! command has started; without a listener it ends the program. A second signal always ends the program immediately, in the
+//! signal handler, so that it does not depend on a thread of the program.
 
 use std::fmt;
 use std::io;
@@ -26,7 +26,7 @@ pub enum Signal {
 }
 
 impl Signal {
-    /// The exit code of a command that the signal ended: 128 and the number of the signal, as shells report it.
+    /// Returns the exit code of a command that the signal ended: 128 plus the number of the signal, as shells report it.
     pub fn exit_code(self) -> u8 {
         match self {
             Signal::Interrupt => 130,
@@ -35,7 +35,7 @@ impl Signal {
     }
 }
 
-/// The error of a command that a signal ended. It is not printed: the user knows.
+/// The error of a command that a signal ended. It is not printed, because the user caused it.
 #[derive(Debug)]
 pub struct Interrupted(pub Signal);
 
@@ -50,14 +50,14 @@ impl std::error::Error for Interrupted {}
 /// The first signal that arrived.
 static FIRST: OnceLock<watch::Receiver<Option<Signal>>> = OnceLock::new();
 
-/// The time between two looks for a listener within the command, after a signal.
+/// Poll interval, after a signal, for a listener within the command.
 const LOOK: Duration = Duration::from_millis(20);
 
 /// The number of listeners, and of those within a command.
 static LISTENERS: AtomicUsize = AtomicUsize::new(0);
 static WITHIN: AtomicUsize = AtomicUsize::new(0);
 
-/// Starts the thread. To be called once, before anything else is started.
+/// Starts the thread. Must be called once, before other threads are started.
 pub fn start() -> io::Result<()> {
     end_at_the_second()?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
@@ -86,11 +86,11 @@ pub fn start() -> io::Result<()> {
     Ok(())
 }
 
-/// Makes the handlers of both signals end the program if one has arrived before.
+/// Installs signal handlers that end the program at the second signal.
 fn end_at_the_second() -> io::Result<()> {
     let arrived = Arc::new(AtomicBool::new(false));
     for (number, signal) in [(SIGINT, Signal::Interrupt), (SIGTERM, Signal::Terminate)] {
-        // In this order: the first signal finds the flag down, and raises it.
+        // Order matters: at the first signal the flag is unset when the first action checks it, and the second sets it.
         flag::register_conditional_shutdown(number, signal.exit_code().into(), Arc::clone(&arrived))?;
         flag::register(number, Arc::clone(&arrived))?;
     }
@@ -103,12 +103,12 @@ pub struct Listener {
 }
 
 impl Listener {
-    /// A listener within a command. It takes precedence over the one around the command.
+    /// Creates a listener within a command. It takes precedence over the one around the command.
     pub fn new() -> Listener {
         Self::counted(true)
     }
 
-    /// The listener around a command. It gets the signal while the command has no listener of its own.
+    /// Creates the listener around a command. It receives the signal while the command has no listener of its own.
     pub fn around() -> Listener {
         Self::counted(false)
     }
@@ -126,8 +126,8 @@ impl Listener {
         let Some(signal) = first.wait_for(Option::is_some).await.ok().and_then(|signal| *signal) else {
             return std::future::pending().await;
         };
-        // A listener within the command usually ends it. Where it does not, because its work ended at the same moment, the
-        // signal is handled here.
+        // A listener within the command usually ends the command. If the command's work ended at the same time, the signal is
+        // handled here.
         while !self.within && WITHIN.load(Ordering::SeqCst) > 0 {
             tokio::time::sleep(LOOK).await;
         }

@@ -1,4 +1,4 @@
-//! The log, for finding the reason of something: off unless it is asked for, and on the standard error.
+//! The log, for diagnosis. Off by default; written to stderr.
 
 use std::env;
 use std::io;
@@ -9,13 +9,13 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
 use crate::args::Global;
-use crate::hint::Hint;
+use crate::error_report::Hint;
 use crate::progress;
 
-/// What to log, as a list of `TARGET=LEVEL`.
+/// The environment variable with the log filter, a list of `TARGET=LEVEL`.
 pub const VARIABLE: &str = "PREGAO_LOG";
 
-/// The crates of this project, which are the targets of their events.
+/// The crates of this project, which are log targets.
 const OURS: [&str; 14] = [
     "pregao",
     "lake",
@@ -36,7 +36,7 @@ const OURS: [&str; 14] = [
 /// The AWS SDK, without the parts that log each byte.
 const SDK: [&str; 4] = ["aws_config", "aws_runtime", "aws_smithy_runtime", "aws_smithy_runtime_api"];
 
-/// Starts to log what `PREGAO_LOG` and `--verbose` ask for.
+/// Initialises the log by `PREGAO_LOG` and `--verbose`.
 pub fn start(global: &Global, with_faults: bool) -> anyhow::Result<()> {
     let directives = env::var(VARIABLE).unwrap_or_default();
     let targets = targets(&directives, global.verbose)
@@ -48,14 +48,14 @@ pub fn start(global: &Global, with_faults: bool) -> anyhow::Result<()> {
     {
         return Ok(());
     }
-    // Lines of the log would break live lines.
+    // Log lines would break progress bars.
     progress::without_live_lines();
     let lines = tracing_subscriber::fmt::layer().with_writer(io::stderr);
     tracing_subscriber::registry().with(lines).with(targets).init();
     Ok(())
 }
 
-/// The endpoint's faults by plan are always told.
+/// Injected faults are always logged.
 fn with_each_fault(targets: Targets) -> Targets {
     const FAULTS: &str = "local_aws::faults";
     if targets.would_enable(FAULTS, &Level::WARN) { targets } else { targets.with_target(FAULTS, LevelFilter::WARN) }

@@ -1,34 +1,32 @@
 //! `pregao`: the command line of the lake.
 //!
-//! Every command speaks the AWS SDK to an endpoint and knows nothing else of where it runs: [`endpoint`] decides
-//! whether that is the embedded one, started for this one command, the one of another process, or a stack in an AWS
-//! account. Results go to the standard output, progress and errors to the standard error.
+//! Commands use the AWS SDK with an endpoint. [`endpoint`] selects it: an embedded endpoint that is started for this command,
+//! the endpoint of another process, or a stack in an AWS account. Results go to stdout, progress and errors to stderr.
 
 mod args;
 mod color;
 mod commands;
 mod coverage;
+mod dedup;
 mod endpoint;
+mod error_report;
 mod faults;
-mod folder;
-mod follow;
+mod format;
 #[cfg(test)]
 mod generated;
-mod hint;
-mod human;
 mod interrupt;
-mod known;
 mod logging;
 mod migrate;
 mod operator;
 mod output;
 mod price;
 mod progress;
+mod raw_folder;
 mod reference;
-mod rows;
-mod sample;
 mod stack;
+mod tabular;
 mod verify;
+mod watch_execution;
 mod workflow;
 
 use std::env;
@@ -46,7 +44,7 @@ use interrupt::Interrupted;
 fn main() -> ExitCode {
     let choice = color::set(color::asked(env::args_os()));
     let matches = Cli::command().color(choice).get_matches();
-    let cli = Cli::of(&matches).unwrap_or_else(|error| error.exit());
+    let cli = Cli::from_matches(&matches).unwrap_or_else(|error| error.exit());
     let is_json = cli.command.is_json();
     run_command(cli).unwrap_or_else(|error| failed(&error, is_json))
 }
@@ -86,24 +84,24 @@ fn run_command(Cli { global, command }: Cli) -> anyhow::Result<ExitCode> {
 
 /// Prints an error. Returns the exit code for it.
 fn failed(error: &anyhow::Error, is_json: bool) -> ExitCode {
-    // The reader of our output has seen enough (`pregao query ... | head`): that is no failure.
+    // The reader of our output has closed the pipe (`pregao query ... | head`), which is not a failure.
     if is_broken_pipe(error) {
         return ExitCode::SUCCESS;
     }
-    // Where the document of the failure cannot be written either, the failure itself says why.
+    // If the document cannot be written either, the error itself is still printed below.
     if is_json && let Err(unwritten) = output::print_failure(error) {
         tracing::debug!(%unwritten, "no document was written");
     }
     if let Some(Interrupted(signal)) = error.chain().find_map(|cause| cause.downcast_ref()) {
         return ExitCode::from(signal.exit_code());
     }
-    eprint!("{}", hint::report(error));
+    eprint!("{}", error_report::report(error));
     ExitCode::FAILURE
 }
 
 fn is_broken_pipe(error: &anyhow::Error) -> bool {
-    error
-        .chain()
+    // Without the causes of a `lake::Error`: those are broken connections.
+    error_report::causes(error)
         .filter_map(|cause| cause.downcast_ref::<std::io::Error>())
         .any(|error| error.kind() == ErrorKind::BrokenPipe)
 }

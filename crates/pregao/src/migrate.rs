@@ -1,10 +1,10 @@
-//! Records for what an older version has published, before a command reads records.
+//! Migrates publication records before a command reads them.
 
 use lake::{Error, Lake, migration};
 
 use crate::progress::Progress;
 
-/// Migrates the lake unless that has been done, and says what was done.
+/// Migrates the lake if that has not been done yet, and prints what was done.
 ///
 /// # Errors
 /// As [`migration::ensure`].

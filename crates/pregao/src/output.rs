@@ -13,7 +13,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use crate::hint;
+use crate::error_report;
 use crate::interrupt::Interrupted;
 
 /// Writes the document of a command to the standard output.
@@ -31,7 +31,7 @@ pub fn print(document: &impl Serialize) -> anyhow::Result<()> {
 pub fn print_failure(error: &anyhow::Error) -> anyhow::Result<()> {
     let partial = error.chain().find_map(|cause| cause.downcast_ref::<Partial>());
     let mut document = partial.map_or_else(Map::new, |partial| partial.document.clone());
-    document.insert("error".to_owned(), serde_json::to_value(Problem::of(error))?);
+    document.insert("error".to_owned(), serde_json::to_value(Problem::from_error(error))?);
     print(&document)
 }
 
@@ -589,8 +589,8 @@ impl FindingKind {
 
 impl Problem {
     /// What is to be said of an error.
-    pub fn of(error: &anyhow::Error) -> Problem {
-        let (message, hints) = hint::words(error);
+    pub fn from_error(error: &anyhow::Error) -> Problem {
+        let (message, hints) = error_report::message_and_hints(error);
         let name = error.chain().find_map(|cause| {
             if cause.is::<Interrupted>() {
                 return Some("Interrupted".to_owned());
@@ -603,14 +603,14 @@ impl Problem {
 }
 
 impl Days {
-    pub fn of(range: market::partition::DateRange) -> Days {
+    pub fn new(range: market::partition::DateRange) -> Days {
         Days { from: range.from().to_string(), to: range.to().to_string() }
     }
 }
 
 impl PassedOver {
-    pub fn of(passed: &crate::folder::PassedOver) -> PassedOver {
-        PassedOver { path: passed.path.display().to_string(), reason: passed.why.to_string() }
+    pub fn new(passed: &crate::raw_folder::SkippedEntry) -> PassedOver {
+        PassedOver { path: passed.path.display().to_string(), reason: passed.reason.to_string() }
     }
 }
 
@@ -724,15 +724,15 @@ mod tests {
     #[test]
     fn a_failure_is_told_with_its_name_and_what_can_be_done() {
         let cause = lake::Error::Quality("3 of 4 rows fail".to_owned());
-        let error = hint::hinted(cause, "look at them");
+        let error = error_report::hinted(cause, "look at them");
         let ended = Ended { workflow: "w".to_owned(), name: "n".to_owned(), status: "FAILED".to_owned() };
         let document = serde_json::json!({ "execution": ended });
         let error = Partial::error(&document, Some("EmrError"), error);
-        let problem = Problem::of(&error);
+        let problem = Problem::from_error(&error);
         assert_eq!(problem.message, "3 of 4 rows fail");
         assert_eq!(problem.hints, ["look at them"]);
         assert_eq!(problem.name.as_deref(), Some("EmrError"), "the outer name is the one that was given");
-        let interrupted = Problem::of(&anyhow::Error::new(Interrupted(crate::interrupt::Signal::Interrupt)));
+        let interrupted = Problem::from_error(&anyhow::Error::new(Interrupted(crate::interrupt::Signal::Interrupt)));
         assert_eq!(interrupted.name.as_deref(), Some("Interrupted"));
     }
 

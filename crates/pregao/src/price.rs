@@ -1,14 +1,13 @@
-//! What a run costs on AWS, estimated: the arithmetic of the section "Costs" in `docs/aws.md`, for any days and any
-//! configuration.
+//! Estimates the cost of a run on AWS, as in the section "Costs" of `docs/aws.md`, for any days and configuration.
 
 use lake::config::Emr;
 
 use crate::output::Cost;
 
-/// Where the prices are from.
+/// Region and date of the prices.
 pub const SOURCE: &str = "us-east-1, November 2026";
 
-/// EC2 types: USD an hour of Linux On-Demand, USD an hour that EMR adds, and virtual processors.
+/// EC2 instance types: USD per hour of Linux On-Demand, USD per hour of EMR, and virtual CPUs.
 const NODES: [(&str, f64, f64, u32); 6] = [
     ("m5.xlarge", 0.192, 0.048, 4),
     ("m5a.xlarge", 0.172, 0.043, 4),
@@ -18,38 +17,38 @@ const NODES: [(&str, f64, f64, u32); 6] = [
     ("r6a.4xlarge", 0.9072, 0.2268, 16),
 ];
 
-/// What a Spot node costs of an On-Demand one. EMR's own part has no such discount.
+/// Price of Spot relative to On-Demand. EMR's own price has no discount.
 const SPOT: f64 = 1.0 / 3.0;
 
-/// Minutes that a cluster lives for one day of the real size, from its start to its end.
+/// Minutes that a cluster runs for one day of real size, from start to termination.
 const MINUTES_OF_A_DAY: f64 = 12.0;
 
-/// Bytes of raw files of a day of the real size.
+/// Size of the raw files of a real day in bytes.
 const BYTES_OF_A_DAY: u64 = 34_000_000;
 
-/// Bytes a second that one processor of a core node cleans: Spark SQL 3.5 on two cores took 51.79 s for 202 MB
+/// Bytes per second that one CPU of a core node processes: Spark SQL 3.5 on two cores took 51.79 s for 202 MB
 /// (`bench/results`).
 const BYTES_A_SECOND: f64 = 202e6 / 51.79 / 2.0;
 
-/// USD for a transition of Step Functions, and transitions of a run, most of them looks at the step.
+/// USD per state transition of Step Functions, and transitions per run, most of which are polls of the step.
 const TRANSITION: f64 = 0.025 / 1_000.0;
 const TRANSITIONS: u64 = 160;
 
-/// USD for a GB-second of Lambda, and the GB-seconds of a run of one day: 90 short calls, and the audit.
+/// USD per GB-second of Lambda, and GB-seconds of a run of one day: 90 short invocations, and the audit.
 const GB_SECOND: f64 = 0.000_016_7;
 const GB_SECONDS_OF_A_RUN: f64 = 90.0 * 0.25 * 0.2;
 const GB_SECONDS_OF_A_DAY: f64 = 60.0 * 1.7;
 
-/// USD for a byte that Athena scans, and what a run of one day has scanned: 20 statements of 10 MB.
+/// USD per byte that Athena scans, and bytes of a run of one day: 20 statements of 10 MB.
 const SCANNED_BYTE: f64 = 5.0 / 1e12;
 const SCANNED_OF_A_DAY: f64 = 20.0 * 10e6;
 
-/// USD for a PUT or LIST request, and such requests of a run for a day.
+/// USD per PUT or LIST request, and such requests per day of a run.
 const REQUEST: f64 = 0.005 / 1_000.0;
 const REQUESTS_OF_A_DAY: u64 = 100;
 
-/// The parts of what a run costs that makes tables of `days` days from `bytes` of raw files.
-pub fn of_run(emr: &Emr, days: u64, bytes: u64) -> Vec<Cost> {
+/// Estimates the costs of a run of `days` days with `bytes` of raw files, by service.
+pub fn estimate(emr: &Emr, days: u64, bytes: u64) -> Vec<Cost> {
     let by_day = days as f64;
     let seconds = GB_SECONDS_OF_A_RUN + GB_SECONDS_OF_A_DAY * by_day;
     let scanned = SCANNED_OF_A_DAY * by_day;
@@ -86,7 +85,7 @@ fn cluster(emr: &Emr, bytes: u64) -> Cost {
         return Cost { service, arithmetic, usd: Some(0.0) };
     }
     let node = |ty: &String| NODES.iter().find(|(name, ..)| ty == name);
-    // EMR may take any of the types. Without a price for each there is no upper bound.
+    // EMR may choose any of the types, so an upper bound needs the price of each.
     if let Some(unknown) = emr.instance_types.iter().find(|ty| node(ty).is_none()) {
         let arithmetic = format!("no price is known of {unknown}");
         return Cost { service, arithmetic, usd: None };
@@ -117,12 +116,12 @@ mod tests {
     use super::*;
 
     fn usd(emr: &Emr, days: u64, bytes: u64) -> Option<f64> {
-        of_run(emr, days, bytes).iter().map(|cost| cost.usd).sum()
+        estimate(emr, days, bytes).iter().map(|cost| cost.usd).sum()
     }
 
     #[test]
     fn a_day_costs_what_the_documentation_says() {
-        let costs = of_run(&Emr::default(), 1, BYTES_OF_A_DAY);
+        let costs = estimate(&Emr::default(), 1, BYTES_OF_A_DAY);
         let rounded = |at: usize| (costs[at].usd.expect("a price") * 1e3).round() / 1e3;
         assert_eq!(costs[0].arithmetic, "2 nodes x 12 minutes x (0.192 m5.xlarge + 0.048 EMR) per hour");
         assert_eq!((0..5).map(rounded).collect::<Vec<_>>(), [0.096, 0.004, 0.002, 0.001, 0.001]);

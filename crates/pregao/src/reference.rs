@@ -1,5 +1,5 @@
-//! The exit codes and the environment variables of all commands. The tests make `docs/cli.md` from them and from the
-//! definition of the commands.
+//! Exit codes and environment variables of all commands. The tests generate `docs/cli.md` from them and from the definition
+//! of the commands.
 
 /// The exit codes and what they mean.
 pub const EXIT_CODES: &[(&str, &str)] = &[
@@ -88,7 +88,7 @@ mod tests {
         assert_eq!(found, SCHEMAS.map(|(path, _)| path));
     }
 
-    /// All commands in the order of the help, those within others behind them.
+    /// Returns all commands in the order of the help, subcommands after their parents.
     fn commands(cli: &Command) -> Vec<(String, &Command)> {
         let mut all = Vec::new();
         for command in cli.get_subcommands().filter(|command| command.get_name() != "help") {
@@ -166,7 +166,7 @@ mod tests {
         argument.get_help_heading() == Some(GLOBAL)
     }
 
-    /// A table of arguments and options, with their values and defaults; nothing where there are none.
+    /// Returns a table of arguments and options with values and defaults; empty without any.
     fn arguments<'a>(arguments: impl Iterator<Item = &'a Arg>) -> String {
         let mut lines = String::new();
         for argument in arguments.filter(|argument| !argument.is_hide_set()) {

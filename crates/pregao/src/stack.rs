@@ -1,4 +1,4 @@
-//! The stack in an AWS account: what it is given, and what it says of itself.
+//! The CloudFormation stack in an AWS account: its parameters and its outputs.
 
 use std::collections::BTreeMap;
 
@@ -7,14 +7,14 @@ use aws_sdk_cloudformation::types::Stack;
 use lake::config::{Architecture, Config};
 use lake::{Error, Lake};
 
-use crate::hint::{Hint, fail};
+use crate::error_report::{Hint, fail};
 
-/// The output that holds what the stack made, in the form of the configuration.
+/// The stack output with the created resources, in the form of the configuration.
 const RESOURCES: &str = "Resources";
 
-/// The lake in the account: clients of its services, and the configuration with the stack's own buckets and roles.
+/// Returns the lake in the account: its clients, and the configuration with the stack's buckets and roles.
 pub async fn lake(config: &Config) -> anyhow::Result<Lake> {
-    let account = Account::of(config).await?;
+    let account = Account::load(config).await?;
     let Some(stack) = account.stack().await? else {
         return fail(
             format!("there is no stack {} in {}", config.aws.stack, account.region),
@@ -44,7 +44,7 @@ pub struct Account {
 }
 
 impl Account {
-    pub async fn of(config: &Config) -> anyhow::Result<Account> {
+    pub async fn load(config: &Config) -> anyhow::Result<Account> {
         let sdk = lake::sdk(config).await;
         let Some(region) = sdk.region().map(ToString::to_string) else {
             return fail("no AWS region is configured", "set aws.region in confs/pregao.toml, or AWS_REGION");
@@ -53,11 +53,11 @@ impl Account {
         Ok(Account { sdk, cloudformation, region, stack_name: config.aws.stack.to_string() })
     }
 
-    /// The stack, if there is one.
+    /// Describes the stack, if it exists.
     pub async fn stack(&self) -> anyhow::Result<Option<Stack>> {
         match self.cloudformation.describe_stacks().stack_name(&self.stack_name).send().await {
             Ok(described) => Ok(described.stacks.unwrap_or_default().into_iter().next()),
-            // CloudFormation has no name of its own for a stack that is not there.
+            // CloudFormation has no error code of its own for a stack that does not exist.
             Err(error)
                 if error.code() == Some("ValidationError")
                     && error.message().is_some_and(|message| message.contains("does not exist")) =>
@@ -72,17 +72,17 @@ impl Account {
     }
 }
 
-/// What a stack says of itself.
+/// Returns the outputs of a stack.
 pub fn outputs(stack: &Stack) -> BTreeMap<String, String> {
     let outputs = stack.outputs().iter();
     outputs.filter_map(|output| Some((output.output_key.clone()?, output.output_value.clone()?))).collect()
 }
 
-/// What the template is given of a configuration, by the names of its parameters.
+/// Returns the template parameters for a configuration.
 pub fn parameters(config: &Config) -> Vec<(&'static str, String)> {
     let Config { buckets, athena, aws, schedule, .. } = config;
     let defaults = Config::default().buckets;
-    // A name that is left as it is would be taken already: the template makes one of its own.
+    // Bucket names are global and the default ones are taken: for these the template generates names.
     let bucket =
         |name: &lake::config::BucketName, default| if name == default { String::new() } else { name.to_string() };
     vec![
@@ -103,7 +103,7 @@ pub fn parameters(config: &Config) -> Vec<(&'static str, String)> {
     ]
 }
 
-/// The name that Lambda has for it.
+/// Returns the name of the architecture in the Lambda API.
 fn architecture(architecture: Architecture) -> &'static str {
     match architecture {
         Architecture::X86_64 => "x86_64",

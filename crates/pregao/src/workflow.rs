@@ -1,17 +1,17 @@
-//! Executions of the workflows, with what a user of commands can do when there is none.
+//! Starts and finds executions of workflows, with hints for users.
 
 pub use lake::workflow::{Workflow, executions, machines, new_name};
 use lake::{Error, Lake, workflow};
 use market::run::RunId;
 use serde_json::{Value, json};
 
-use crate::follow::Ending;
-use crate::hint::{Hint, fail, hinted};
+use crate::error_report::{Hint, fail, hinted};
 use crate::interrupt::Interrupted;
 use crate::output::{Ended, Partial};
+use crate::watch_execution::Ending;
 use lake::execution_history::Failure;
 
-/// Starts an execution of this name and gives its ARN.
+/// Starts an execution of this name. Returns its ARN.
 pub async fn start(lake: &Lake, workflow: Workflow, name: &RunId, input: &Value) -> anyhow::Result<String> {
     tracing::debug!(workflow = workflow.name(), %name, %input, "starting an execution");
     match workflow::start(lake, workflow, name, input).await {
@@ -23,7 +23,7 @@ pub async fn start(lake: &Lake, workflow: Workflow, name: &RunId, input: &Value)
     }
 }
 
-/// The ARN of the execution that a user means: its ARN, or its name in any of the machines.
+/// Returns the ARN of the execution with this ARN, or with this name in any of the state machines.
 pub async fn find(lake: &Lake, id: &str) -> anyhow::Result<String> {
     match workflow::find(lake, id).await? {
         Some(arn) => Ok(arn),
@@ -31,7 +31,7 @@ pub async fn find(lake: &Lake, id: &str) -> anyhow::Result<String> {
     }
 }
 
-/// The output of an execution, or the error that ends its command: the real cause, or that the user stopped it.
+/// Returns the output of an execution, or the error for its command: the failure, or the interruption by the user.
 pub fn succeeded(workflow: Workflow, name: &RunId, ending: Ending) -> anyhow::Result<Value> {
     let (status, error_name, error) = match ending {
         Ending::Succeeded(output) => return Ok(output),

@@ -1,8 +1,8 @@
-//! The catalog, derived from the records: each partition points at what the record of its day says.
+//! Updates the catalog from the records: each partition points at the location in the record of its day.
 //!
-//! Updates of a table happen under a lease, in the order in which they read the records. So a slow invocation never moves a
-//! partition back to what it read before a later one wrote, and no reader sees a day revert. The next invocation repairs
-//! what one that died left undone.
+//! Updates of a table run under a lease, in the order in which they read the records. So a slow invocation cannot move a
+//! partition back to an older record after a later invocation, and no reader sees a day revert. If an invocation dies, the
+//! next one completes its work.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -17,41 +17,40 @@ use serde::Serialize;
 
 use crate::derived;
 
-/// What the catalog says now.
+/// The state of the catalog after an update.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Updated {
-    /// The table; none for all of them.
+    /// The table; `None` for all tables.
     pub table: Option<TableName>,
     /// The first day of the range.
     pub from: NaiveDate,
     /// The last day of the range.
     pub to: NaiveDate,
-    /// The partitions in the range that are published.
+    /// Number of published partitions in the range.
     pub partitions: u64,
-    /// The rows in them.
+    /// Number of rows in these partitions.
     pub rows: u64,
-    /// The sum of the numbers of the records, of all tables, that it was brought to. Numbers only grow: the sum is another
-    /// one when any record was written since.
+    /// Sum of the record numbers over all days and tables. Numbers only grow, so the sum changes when any record is written.
     pub records: u64,
 }
 
-/// What one table was brought to.
+/// The result for one table.
 #[derive(Default)]
 struct Table {
     rows: BTreeMap<NaiveDate, u64>,
     records: u64,
 }
 
-/// How long to wait for other updates of the same table. A function has 15 minutes.
+/// How long to wait for other updates of the same table. An invocation may take 15 minutes.
 const PATIENCE: Duration = Duration::from_secs(600);
 
-/// Brings a table, or all of them, to what the records of the days of `range` say. Idempotent.
+/// Updates a table, or all tables, from the records of `range`. Idempotent.
 ///
 /// # Errors
-/// [`Error::Unavailable`] when others update the table for too long; [`Error::Athena`] when a statement fails; what Glue
+/// [`Error::Unavailable`] if others update the table for too long; [`Error::Athena`] if a statement fails; whatever Glue
 /// refuses; as [`record::read`].
 pub async fn update(lake: &Lake, table: Option<TableName>, range: DateRange) -> Result<Updated, Error> {
-    // Else lists of what is published would be made without what older versions have published.
+    // Otherwise the lists would lack days that older versions published without a record.
     migration::ensure(lake).await?;
     let mut updated = Updated { table, from: range.from(), to: range.to(), partitions: 0, rows: 0, records: 0 };
     for table in table.map_or(TableName::ALL.to_vec(), |table| vec![table]) {
@@ -68,14 +67,14 @@ async fn update_table(lake: &Lake, table: TableName, range: DateRange) -> Result
     partitions::create_database(lake, database).await?;
     let location = keys::uri(&lake.config.buckets.lake, &keys::table(table));
     athena::run(lake, &table.create_table_ddl(database, &location)).await?;
-    if table == derived::KEEPER {
+    if table == derived::PUBLISHED_LEASE {
         athena::run(lake, &derived::create_published_ddl(lake)).await?;
     }
 
     let holder = format!("athena_update of {table} for {range}");
     let mut lease = Lease::take(lake, keys::catalog_lease(table), &holder, PATIENCE).await?;
     let done = under_lease(lake, &mut lease, table, range).await;
-    // Whatever became of the work, when it has an answer: others need not wait for the lease to expire.
+    // Also after an error, so that others need not wait for the lease to expire.
     lease.release().await?;
     done
 }
@@ -101,7 +100,7 @@ async fn under_lease(lake: &Lake, lease: &mut Lease<'_>, table: TableName, range
     Ok(done)
 }
 
-/// Points partitions at these folders, and drops those that are gone.
+/// Points partitions at these folders, and removes those that are gone.
 async fn point(
     lake: &Lake,
     lease: &mut Lease<'_>,
@@ -113,12 +112,12 @@ async fn point(
     let there = lease.reading(partitions::list(lake, database, table.as_str())).await?;
     let differing: Vec<(Partition, String)> =
         wanted.into_iter().filter(|(partition, location)| there.get(partition) != Some(location)).collect();
-    for some in differing.chunks(partitions::IN_A_TURN) {
+    for some in differing.chunks(partitions::PER_ROUND) {
         let some = some.iter().cloned().collect();
         lease.within(partitions::update(lake, database, table.as_str(), &there, &some)).await?;
     }
     let gone: Vec<Partition> = gone.into_iter().filter(|partition| there.contains_key(partition)).collect();
-    for some in gone.chunks(partitions::IN_A_TURN) {
+    for some in gone.chunks(partitions::PER_ROUND) {
         lease.within(partitions::remove(lake, database, table.as_str(), some)).await?;
     }
     Ok(())

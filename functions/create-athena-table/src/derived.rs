@@ -1,8 +1,8 @@
-//! Lists that follow from the records: the published files of a table, for readers of S3 alone, and the published days,
-//! which are the rows of the table `published`.
+//! Lists that are derived from the records: the published files of a table, for readers that only use S3, and the published
+//! days, which are the rows of the table `published`.
 //!
-//! Each is one object. It is changed under the lease of a table, and built from all records where it is not there or cannot
-//! be read.
+//! Each list is one object. It is updated under the lease of a table, and rebuilt from all records if it is missing or
+//! unreadable.
 
 use std::collections::BTreeMap;
 
@@ -47,7 +47,7 @@ struct PublishedDay {
     held: bool,
 }
 
-/// The columns of the table `published`, as DDL names them: the fields of [`PublishedDay`].
+/// Columns and DDL types of the table `published`: the fields of [`PublishedDay`].
 const COLUMNS: [(&str, &str); 10] = [
     ("day", "date"),
     ("run", "string"),
@@ -61,10 +61,10 @@ const COLUMNS: [(&str, &str); 10] = [
     ("held", "boolean"),
 ];
 
-/// The name of the object of the table `published`.
+/// Name of the object of the table `published`.
 const DAYS: &str = "days.json";
 
-/// The statement that creates the table `published` unless it is there.
+/// Returns the statement that creates the table `published` unless it exists.
 pub fn create_published_ddl(lake: &Lake) -> String {
     let columns: Vec<String> = COLUMNS.iter().map(|(name, kind)| format!("  `{name}` {kind}")).collect();
     format!(
@@ -77,10 +77,10 @@ pub fn create_published_ddl(lake: &Lake) -> String {
     )
 }
 
-/// The table under whose lease the table `published` is kept, which is about all of them.
-pub const KEEPER: TableName = TableName::Quotes;
+/// The table whose lease protects the table `published`, which has data of all tables.
+pub const PUBLISHED_LEASE: TableName = TableName::Quotes;
 
-/// Changes the lists to what these records say of the days of `range`.
+/// Updates the lists with the records of `range`.
 pub async fn update(
     lake: &Lake,
     lease: &mut Lease<'_>,
@@ -89,7 +89,7 @@ pub async fn update(
     records: &BTreeMap<NaiveDate, Record>,
 ) -> Result<(), Error> {
     lease.within(update_files(lake, table, range, records)).await?;
-    if table == KEEPER {
+    if table == PUBLISHED_LEASE {
         lease.within(update_days(lake, range, records)).await?;
     }
     Ok(())
@@ -177,7 +177,7 @@ fn day_of(record: &Record) -> Option<PublishedDay> {
     })
 }
 
-/// A time as Athena reads it in JSON: `2020-04-02 10:00:00.500`, in UTC.
+/// Serializes a time in the format of Athena's JSON tables: `2020-04-02 10:00:00.500`, in UTC.
 mod athena_time {
     use chrono::{DateTime, NaiveDateTime, Utc};
     use serde::{Deserialize, Deserializer, Serializer, de::Error};

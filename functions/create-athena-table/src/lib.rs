@@ -1,14 +1,14 @@
-//! Publishes what a run wrote: the moment in which readers see it.
+//! Publishes the output of a run, so that readers see it.
 //!
-//! First the publication record of each day, by compare-and-swap; then the catalog, which is derived from the records and
-//! can be derived again at any time. Only folders are published that the audit has passed, and that hold exactly the files
+//! First it writes the publication record of each day, by compare-and-swap. Then it updates the catalog, which is derived from
+//! the records and can be rebuilt at any time. It publishes only folders that passed the audit and contain exactly the files
 //! of its manifest.
 //!
-//! | module | what it knows |
+//! | module | content |
 //! |---|---|
-//! | [`record`] | which days of a run become the published ones |
-//! | [`catalog`] | partitions that point at what the records say |
-//! | [`derived`] | the lists of published files and days, for readers without a catalog |
+//! | [`record`] | publishes the days of a run by writing records |
+//! | [`catalog`] | points partitions at the locations in the records |
+//! | [`derived`] | lists of published files and days, for readers without a catalog |
 
 pub mod catalog;
 mod derived;
@@ -24,13 +24,13 @@ use market::table::TableName;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-/// What was done.
+/// The result.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(untagged)]
 pub enum Done {
     /// The records of a run's days were written.
     Recorded(record::Recorded),
-    /// The catalog is as the records say.
+    /// The catalog was updated from the records.
     Updated(catalog::Updated),
 }
 
@@ -53,9 +53,9 @@ struct Update {
 const RECORD: &str = r#"{"record": true, "run": "..."}"#;
 const UPDATE: &str = r#"{"table": "quotes", "from": "2020-04-01", "to": "2020-04-09"}"#;
 
-/// Writes the records of what a run is to publish: `{"record": true, "run"}`. Or brings one table of the catalog
-/// to what the records of these days say: `{"table", "from", "to"}`; all tables with `{}`, `{"date"}` or `{"from", "to"}`
-/// ([`workflow_input::resolve`]), which is how a person starts it by hand.
+/// `{"record": true, "run"}` writes the records of the days that a run publishes. `{"table", "from", "to"}` updates one table
+/// of the catalog from the records of these days. `{}`, `{"date"}` or `{"from", "to"}` ([`workflow_input::resolve`]) updates
+/// all tables, which is how a person starts it by hand.
 ///
 /// # Errors
 /// [`Error::InvalidInput`] for an event of another form. As [`record::publish`] and [`catalog::update`].

@@ -1,4 +1,4 @@
-//! Which days of a run become the published ones: the records, by compare-and-swap.
+//! Publishes the days of a run: writes their records by compare-and-swap.
 
 use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
@@ -17,7 +17,7 @@ use market::run::RunId;
 use market::table::TableName;
 use serde::Serialize;
 
-/// What became of the days of a run.
+/// The outcomes of the days of a run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Recorded {
     /// The run.
@@ -26,17 +26,17 @@ pub struct Recorded {
     pub from: NaiveDate,
     /// The last day of its range.
     pub to: NaiveDate,
-    /// How many days it published.
+    /// Number of published days.
     pub published: u64,
-    /// The days of which another run has published the same or a newer view of the raw files.
+    /// Days of which another run has published the same or a newer view of the raw files.
     pub superseded: TruncatedList<NaiveDate>,
-    /// The days that a rollback holds.
+    /// Days that a rollback holds.
     pub held: TruncatedList<NaiveDate>,
-    /// The business days that ought to have raw files and have none, or too few.
+    /// Business days with no or too few raw files.
     pub missing: TruncatedList<NaiveDate>,
 }
 
-/// What became of one day.
+/// The outcome of one day.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Outcome {
     Published,
@@ -44,16 +44,15 @@ enum Outcome {
     Held,
 }
 
-/// Days are worked on this many at once.
+/// Number of days that are processed concurrently.
 const AT_ONCE: NonZeroUsize = NonZeroUsize::new(8).expect("not zero");
 
-/// Publishes the days that its plan names, each by one compare-and-swap of its record. A day of which
-/// another run has published the same or a newer view meanwhile, and a day that a rollback holds, stay as they are.
-/// Idempotent.
+/// Publishes the days of a run's plan, each by one compare-and-swap of its record. Skips a day of which another run has
+/// published the same or a newer view meanwhile, and a day that a rollback holds. Idempotent.
 ///
 /// # Errors
 /// [`Error::Quality`] for a run whose audit is missing or failed, or whose files are no longer those that were audited;
-/// [`Error::RecordChanged`] when another run with an older view published a day after the audit: audit again.
+/// [`Error::RecordChanged`] if another run with an older view published a day after the audit, which has to be repeated.
 pub async fn publish(lake: &Lake, run: &RunId) -> Result<Recorded, Error> {
     let plan = Plan::read(lake, run).await?;
     let compared = Compared::read(lake, run).await?;
@@ -77,7 +76,7 @@ pub async fn publish(lake: &Lake, run: &RunId) -> Result<Recorded, Error> {
     })
 }
 
-/// The days of each table as they were audited.
+/// The audited days of each table.
 struct Audited(BTreeMap<TableName, BTreeMap<NaiveDate, Day>>);
 
 impl Audited {
@@ -90,13 +89,13 @@ impl Audited {
         Ok(Self(tables))
     }
 
-    /// Each table that has a partition for this day.
-    fn of(&self, date: NaiveDate) -> impl Iterator<Item = (TableName, &Day)> {
+    /// Returns the tables that have a partition for this day.
+    fn tables_of(&self, date: NaiveDate) -> impl Iterator<Item = (TableName, &Day)> {
         self.0.iter().filter_map(move |(table, days)| Some((*table, days.get(&date)?)))
     }
 }
 
-/// What the days of a run have in common.
+/// What is shared by the days of a run.
 struct Work {
     lake: Lake,
     run: RunId,
@@ -128,7 +127,7 @@ impl Work {
         }
     }
 
-    /// What became of the day, unless it is this run's to publish now.
+    /// Returns the outcome of the day, or `None` if this run has to publish it now.
     async fn settled(&self, planned: &PlannedDay, current: Option<&Stored>) -> Result<Option<Outcome>, Error> {
         let day = planned.day;
         let number = current.map_or(0, |current| current.record.number);
@@ -143,7 +142,7 @@ impl Work {
             if record.held.is_some() {
                 return Ok(Some(Outcome::Held));
             }
-            // Whatever was decided about the day since: it was released, or missing raw files were accepted.
+            // Also if the record was changed since, by a release or an acceptance of missing raw files.
             if record.run() == Some(&self.run) {
                 return Ok(Some(Outcome::Published));
             }
@@ -153,7 +152,8 @@ impl Work {
         if view == Some(View::Same) && number != planned.base {
             return Ok(Some(Outcome::Superseded));
         }
-        // The audit read the record first and then found the raw files to be exactly ours: so our view is not older.
+        // If the record is the one that the audit read, our view is not older: the audit read the record before it found the raw
+        // files to be exactly ours.
         let compared = self.compared.records.get(&day).copied().unwrap_or_default();
         if compared != number {
             if let (Some(View::Older), Some(theirs)) = (view, theirs)
@@ -161,7 +161,7 @@ impl Work {
             {
                 return Ok(Some(Outcome::Superseded));
             }
-            // The audit decides: the raw files still are ours, and it passes or not, or they are others by now.
+            // The repeated audit decides whether the raw files are still ours.
             return Err(Error::RecordChanged(format!(
                 "record {number} of {day} was written after the audit of run {} compared with record {compared}: audit again",
                 self.run
@@ -170,19 +170,19 @@ impl Work {
         Ok(None)
     }
 
-    /// Whether the raw files of a day are exactly these now.
+    /// Whether the current raw files of a day are exactly these.
     async fn is_current(&self, day: NaiveDate, files: &[RawFileVersion]) -> Result<bool, Error> {
         let range = DateRange::day(day).map_err(|error| Error::InvalidInput(error.to_string()))?;
         let now: Vec<RawFileVersion> = raw_files::list(&self.lake, range).await?.iter().map(Into::into).collect();
         Ok(View::compare(files, &now) == View::Same)
     }
 
-    /// What is to be published of the day: the files of each table, which still are those of their manifests.
+    /// Returns the publication of the day: the files of each table, after checking them against the manifests.
     async fn publication(&self, planned: &PlannedDay) -> Result<Publication, Error> {
         let (lake, run, date) = (&self.lake, &self.run, planned.day);
         let bucket = &lake.config.buckets.lake;
         let mut tables = BTreeMap::new();
-        for (table, audited) in self.audited.of(date) {
+        for (table, audited) in self.audited.tables_of(date) {
             let manifest = manifest::check(lake, table, date, run).await?;
             let (files, bytes, rows) = (manifest.files.len() as u64, manifest.bytes(), manifest.rows());
             if (files, bytes, rows) != (audited.parquet_files, audited.parquet_bytes, audited.figures.rows) {
@@ -212,7 +212,7 @@ impl Work {
                 self.range
             )));
         }
-        // The time is that of the record that is written.
+        // The caller replaces the time by that of the record.
         Ok(Publication { run: run.clone(), published_at: record::now(), tables, raw_files: planned.raw_files.clone() })
     }
 }

@@ -108,10 +108,10 @@ async fn accept(lake: &Lake, landed: &Object, name: SnapshotName, last_line: Las
             false => Outcome::Repeated { superseded },
         });
     }
-    Err(Error::Unavailable {
-        doing: format!("moving {} to {}", keys::uri(bucket, &landed.key), keys::raw(name)),
-        message: "others keep putting files there".to_owned(),
-    })
+    Err(Error::unavailable(
+        format!("moving {} to {}", keys::uri(bucket, &landed.key), keys::raw(name)),
+        "others keep putting files there",
+    ))
 }
 
 /// What became of a landed file on its way to its place.

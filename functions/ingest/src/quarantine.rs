@@ -58,10 +58,10 @@ pub async fn set_aside(
         objects::put_new(lake, bucket, &keys::quarantine_reason(&place), "application/json", text).await?;
         return Ok(true);
     }
-    Err(Error::Unavailable {
-        doing: format!("putting {} into quarantine", keys::uri(bucket, &object.key)),
-        message: "other files stand at every name for it".to_owned(),
-    })
+    Err(Error::unavailable(
+        format!("putting {} into quarantine", keys::uri(bucket, &object.key)),
+        "other files stand at every name for it",
+    ))
 }
 
 /// Whether `place` holds the bytes of `object`, as it does when an earlier attempt ended halfway.

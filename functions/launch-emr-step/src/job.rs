@@ -1,6 +1,4 @@
-//! The Spark job as a step: its text in S3, and the command that runs it.
-
-use std::fmt::Write;
+//! The Spark job as an EMR step: its SQL in S3, and the command that runs it.
 
 use aws_sdk_emr::types::HadoopJarStepConfig;
 use lake::config::Buckets;
@@ -9,17 +7,17 @@ use market::partition::DateRange;
 use market::run::RunId;
 use sha2::{Digest, Sha256};
 
-/// Puts the text of the job in its place, named by its digest, and gives the step that runs it.
+/// Uploads the SQL of the job under its digest. Returns the step that runs it.
 pub async fn upload(lake: &Lake, run: &RunId, range: DateRange) -> Result<HadoopJarStepConfig, Error> {
     let text = market::spark_job::sql();
     let key = keys::job(&digest(&text));
-    // What is there already under this digest is this text.
+    // An existing object with this digest has the same content.
     objects::put_new(lake, &lake.config.buckets.results, &key, "application/sql", text.into_bytes()).await?;
     let arguments = arguments(&lake.config.buckets, &key, run, range);
     Ok(HadoopJarStepConfig::builder().jar("command-runner.jar").set_args(Some(arguments)).build())
 }
 
-/// `spark-sql` on the job, which makes nothing permanent in a catalog and so needs none.
+/// Returns the `spark-sql` command of the job. The in-memory catalog suffices, because the job creates no permanent tables.
 fn arguments(buckets: &Buckets, job: &str, run: &RunId, range: DateRange) -> Vec<String> {
     let variables = [
         ("from", range.from().to_string()),
@@ -35,10 +33,7 @@ fn arguments(buckets: &Buckets, job: &str, run: &RunId, range: DateRange) -> Vec
 }
 
 fn digest(text: &str) -> String {
-    Sha256::digest(text).iter().fold(String::new(), |mut hex, byte| {
-        write!(hex, "{byte:02x}").expect("a string takes everything");
-        hex
-    })
+    hex::encode(Sha256::digest(text))
 }
 
 #[cfg(test)]

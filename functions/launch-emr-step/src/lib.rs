@@ -1,11 +1,12 @@
 //! Starts the Spark job of a run on EMR.
 //!
-//! Cluster and step carry the name of the run, and the cluster the tag of the lake; they are looked for by these before
-//! anything is started: a function that is invoked once more must not pay for a second cluster.
+//! Idempotent: cluster and step have the name of the run, and the cluster has the tag of the lake. The function looks them up
+//! before it starts anything, so that a repeated invocation does not start a second cluster.
 
 mod job;
 
 use aws_sdk_emr::types::{ActionOnFailure, ClusterSummary, StepConfig};
+use chrono::{DateTime, Utc};
 use lake::cluster::{self, Purpose};
 use lake::lambda::parse_event;
 use lake::{Error, Lake, backoff};
@@ -19,9 +20,9 @@ struct Event {
     run: RunId,
     #[serde(flatten)]
     range: DateRange,
-    /// The step that failed, when this is what became of it.
+    /// The failed step, if the workflow reports one.
     failed: Option<FailedStep>,
-    /// The execution that asks.
+    /// The execution that invokes the function.
     #[serde(default)]
     execution: Execution,
 }
@@ -32,11 +33,11 @@ struct FailedStep {
     reason: String,
 }
 
-/// What Step Functions says of an execution in its context object, as far as it matters here.
+/// The execution in the context object of Step Functions.
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
 struct Execution {
-    /// How often a person has restarted it from where it failed.
+    /// Number of redrives.
     redrive_count: u64,
 }
 
@@ -47,21 +48,22 @@ pub struct Launched {
     pub cluster_id: String,
     /// The step on it.
     pub step_id: String,
-    /// When to look at it first: `2020-04-01T10:00:00.250Z`.
-    pub look_at: String,
+    /// When to poll it first. Serialized as `2020-04-01T10:00:00.250Z`.
+    #[serde(serialize_with = "backoff::serialize_timestamp")]
+    pub look_at: DateTime<Utc>,
 }
 
-/// Starts the job of `{"run", "from", "to"}`, or finds it started: on the configured cluster, on the one that was started
-/// by hand, or on one of its own.
+/// Starts the step of the run `{"run", "from", "to"}`, or finds the started one: on the configured cluster, on the standing
+/// cluster, or on a transient cluster of its own.
 ///
-/// With `"failed"`, a step and the reason of its failure, it fails with this reason; but when the execution was
-/// redriven since that step was started, it starts another.
+/// With `"failed"`, a step and the reason of its failure, it fails with this reason. If the execution was redriven since that
+/// step was started, it starts another one instead.
 ///
 /// # Errors
 /// [`Error::InvalidInput`] for an event of another form; [`Error::Emr`] for a step that failed; whatever EMR or S3 refuse.
 pub async fn handle(lake: &Lake, event: Value) -> Result<Launched, Error> {
     let event: Event = parse_event(event, r#"{"run": "...", "from": "2020-04-01", "to": "2020-04-09"}"#)?;
-    let name = cluster::of_run(&event.run, event.execution.redrive_count);
+    let name = cluster::step_name(&event.run, event.execution.redrive_count);
     let (cluster_id, step_id) = match find(lake, &name).await? {
         Started::Step { cluster, step } => (cluster, step),
         Started::Cluster(cluster) => {
@@ -79,15 +81,15 @@ pub async fn handle(lake: &Lake, event: Value) -> Result<Launched, Error> {
     };
     match event.failed {
         Some(failed) if failed.step_id == step_id => Err(Error::Emr(failed.reason)),
-        _ => Ok(Launched { cluster_id, step_id, look_at: backoff::timestamp_after(cluster::SHORTEST_LOOK) }),
+        _ => Ok(Launched { cluster_id, step_id, look_at: backoff::timestamp_after(cluster::MIN_POLL_DELAY) }),
     }
 }
 
-/// What is there of what is to be started.
+/// What exists already.
 enum Started {
-    /// The step, from an invocation before this one.
+    /// The step, from an earlier invocation.
     Step { cluster: String, step: String },
-    /// A cluster that takes the steps of all runs.
+    /// A cluster that accepts the steps of all runs.
     Cluster(String),
     /// Nothing.
     Nothing,
@@ -98,7 +100,7 @@ async fn find(lake: &Lake, name: &str) -> Result<Started, Error> {
         Some(cluster) => Some(cluster.clone()),
         None => {
             let clusters = cluster::list(lake, &[]).await?;
-            if let Some(own) = own(lake, &clusters, name).await? {
+            if let Some(own) = transient_cluster(lake, &clusters, name).await? {
                 let step = find_step(lake, &own, name).await?;
                 let step = step.ok_or_else(|| Error::Emr(format!("cluster {own} has no step {name}")))?;
                 return Ok(Started::Step { cluster: own, step });
@@ -116,8 +118,8 @@ async fn find(lake: &Lake, name: &str) -> Result<Started, Error> {
     })
 }
 
-/// The cluster that was started for this step, whatever its state: one that has ended did so with the step.
-async fn own(lake: &Lake, clusters: &[ClusterSummary], name: &str) -> Result<Option<String>, Error> {
+/// Finds the transient cluster of this step, in any state: a terminated one ended with the step.
+async fn transient_cluster(lake: &Lake, clusters: &[ClusterSummary], name: &str) -> Result<Option<String>, Error> {
     for id in clusters.iter().filter(|cluster| cluster.name() == Some(name)).filter_map(ClusterSummary::id) {
         if cluster::is_of_lake(lake, id).await? {
             return Ok(Some(id.to_owned()));

@@ -1,11 +1,12 @@
-//! One look at a step, and at its cluster: a step does not always learn that its cluster has died.
+//! Polls a step once, and its cluster: EMR does not always update a step whose cluster has terminated.
 //!
-//! The two are asked for one after the other, and the step may end in between. So a step is only said to have failed with
-//! its cluster when it has not ended at a second look, which comes after that at the cluster.
+//! The two descriptions are read one after the other, and the step may end in between. So a step counts as failed with its
+//! cluster only if a second description, read after that of the cluster, still shows it as unfinished.
 
 use std::time::{Duration, SystemTime};
 
 use aws_sdk_emr::types::{Cluster, ClusterState, ClusterStateChangeReasonCode, ClusterStatus, Step, StepState};
+use chrono::{DateTime, Utc};
 use lake::lambda::parse_event;
 use lake::{Error, Lake, backoff, cluster, keys};
 use serde::{Deserialize, Serialize};
@@ -17,28 +18,29 @@ struct Event {
     step_id: String,
 }
 
-/// How a step stands.
+/// The state of a step.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Look {
     /// The cluster.
     pub cluster_id: String,
     /// The step on it.
     pub step_id: String,
-    /// EMR's word: `PENDING`, `RUNNING`, `COMPLETED`, `CANCEL_PENDING`, `CANCELLED`, `FAILED` or `INTERRUPTED`. Of a step
-    /// that waits on a cluster that has ended, `FAILED`.
+    /// EMR's state: `PENDING`, `RUNNING`, `COMPLETED`, `CANCEL_PENDING`, `CANCELLED`, `FAILED` or `INTERRUPTED`. `FAILED` for an
+    /// unfinished step on a terminated cluster.
     pub state: String,
-    /// Why it ended without completing, and where its log is; else empty.
+    /// Why it ended without completing, and where its log is; otherwise empty.
     pub reason: String,
-    /// Where its log is, or will be.
+    /// URI of its log, which may not exist yet.
     pub log: String,
-    /// When to look again: `2020-04-01T10:00:00.250Z`.
-    pub look_at: String,
+    /// When to poll again. Serialized as `2020-04-01T10:00:00.250Z`.
+    #[serde(serialize_with = "backoff::serialize_timestamp")]
+    pub look_at: DateTime<Utc>,
 }
 
-/// Looks at the step `{"cluster_id", "step_id"}`.
+/// Polls the step `{"cluster_id", "step_id"}` once.
 ///
 /// # Errors
-/// [`Error::InvalidInput`] for an event of another form; EMR's own error for a cluster or step that it does not know.
+/// [`Error::InvalidInput`] for an event of another form; EMR's error for an unknown cluster or step.
 pub async fn handle(lake: &Lake, event: Value) -> Result<Look, Error> {
     let Event { cluster_id, step_id } = parse_event(event, r#"{"cluster_id": "j-...", "step_id": "s-..."}"#)?;
     let mut step = describe(lake, &cluster_id, &step_id).await?;
@@ -54,7 +56,7 @@ pub async fn handle(lake: &Lake, event: Value) -> Result<Look, Error> {
     Ok(Look { cluster_id, step_id, state: state.as_str().to_owned(), reason, log, look_at })
 }
 
-/// The step as EMR has it.
+/// Describes a step.
 async fn describe(lake: &Lake, cluster: &str, step: &str) -> Result<Step, Error> {
     let request = lake.emr.describe_step().cluster_id(cluster).step_id(step);
     let described = request.send().await.map_err(Error::aws(format!("looking at step {step}")))?;
@@ -65,7 +67,7 @@ fn state_of(step: &Step) -> Option<&StepState> {
     step.status()?.state()
 }
 
-/// Whether a step of this state is still to end. One of a state that only a later version of EMR knows is.
+/// Whether a step in this state has not ended. Unknown states of later EMR versions count as not ended.
 fn is_under_way(state: &StepState) -> bool {
     !matches!(state, StepState::Completed | StepState::Cancelled | StepState::Failed | StepState::Interrupted)
 }
@@ -75,43 +77,43 @@ fn has_ended(cluster: &Cluster) -> bool {
     matches!(state, Some(ClusterState::Terminated | ClusterState::TerminatedWithErrors))
 }
 
-/// Whether a cluster ended because its steps had.
-fn ended_behind_its_steps(cluster: &Cluster) -> bool {
+/// Whether a cluster terminated because all its steps were complete.
+fn ended_after_its_steps(cluster: &Cluster) -> bool {
     let code = cluster.status().and_then(|status| status.state_change_reason()?.code());
     code == Some(&ClusterStateChangeReasonCode::AllStepsCompleted)
 }
 
-/// How long EMR may describe a step as running after its cluster has ended with all steps complete: the two descriptions
-/// are not of the same instant.
+/// How long EMR may still describe a step as running after its cluster has terminated with all steps complete: descriptions
+/// are eventually consistent.
 const LAG: Duration = Duration::from_secs(10 * 60);
 
-/// Whether a cluster ended by its steps, and not long ago.
+/// Whether a cluster terminated recently because all its steps were complete.
 fn ended_just_now(cluster: &Cluster) -> bool {
     let ended = cluster.status().and_then(|status| status.timeline()?.end_date_time());
     let ended = ended.and_then(|ended| SystemTime::try_from(*ended).ok());
-    // With a clock behind EMR's the end is in the future, which counts as just now.
-    ended_behind_its_steps(cluster) && ended.is_some_and(|ended| ended.elapsed().unwrap_or_default() < LAG)
+    // If this clock is behind EMR's, the end is in the future, which counts as recent.
+    ended_after_its_steps(cluster) && ended.is_some_and(|ended| ended.elapsed().unwrap_or_default() < LAG)
 }
 
-/// How long to wait before the next look: short for what began a moment ago, and never more than `longest`. A step that
-/// waits for its cluster waits for minutes, and nobody asks EMR ten times a second about that.
+/// Returns the delay before the next poll, by proportional backoff, at most `longest`. A step that waits for its cluster waits
+/// for minutes, so its minimum delay is longer.
 fn pause(step: &Step, longest: Duration) -> Duration {
     let timeline = step.status().and_then(|status| status.timeline());
     let began = timeline.and_then(|timeline| timeline.start_date_time());
     let created = timeline.and_then(|timeline| timeline.creation_date_time());
     let (since, shortest) = match began {
-        Some(began) => (Some(began), cluster::SHORTEST_LOOK),
-        None => (created, LOOKS_AT_WAITING),
+        Some(began) => (Some(began), cluster::MIN_POLL_DELAY),
+        None => (created, MIN_DELAY_PENDING),
     };
     let since = since.and_then(|since| SystemTime::try_from(*since).ok());
     let passed = since.and_then(|since| since.elapsed().ok()).unwrap_or_default();
     backoff::delay(passed, shortest, longest)
 }
 
-/// The shortest time between looks at a step that has not begun.
-const LOOKS_AT_WAITING: Duration = Duration::from_secs(1);
+/// Minimum delay between polls of a step that has not started.
+const MIN_DELAY_PENDING: Duration = Duration::from_secs(1);
 
-/// The state of a step, why it ended without completing, and where its log is.
+/// Returns the state of a step, why it ended without completing, and the URI of its log.
 fn look(step: &Step, cluster: &Cluster, log: String) -> Result<(StepState, String, String), Error> {
     let status = step.status();
     let state = state_of(step).ok_or_else(|| Error::Emr("EMR gives no state of the step".to_owned()))?;
@@ -138,9 +140,8 @@ fn look(step: &Step, cluster: &Cluster, log: String) -> Result<(StepState, Strin
     if !of_step.is_empty() {
         reason = format!("{reason}: {}", of_step.join(": "));
     }
-    // A cluster that ended because its steps had ended is not the reason for a failed step.
-    if let Some(status) = cluster.status().filter(|_| lost || (has_ended(cluster) && !ended_behind_its_steps(cluster)))
-    {
+    // A cluster that terminated after its steps is not the reason for a failed step.
+    if let Some(status) = cluster.status().filter(|_| lost || (has_ended(cluster) && !ended_after_its_steps(cluster))) {
         let cluster_state = status.state().map_or("", |state| state.as_str());
         reason = format!("{reason}; its cluster is {cluster_state}: {}", end_of_cluster(status));
     }
@@ -148,7 +149,7 @@ fn look(step: &Step, cluster: &Cluster, log: String) -> Result<(StepState, Strin
     Ok((state, format!("{reason}. Its log: {log}"), log))
 }
 
-/// Why a cluster ended, in EMR's words, and what can be done about it.
+/// Returns EMR's reason for the termination of a cluster, with advice.
 fn end_of_cluster(status: &ClusterStatus) -> String {
     let change = status.state_change_reason();
     let message = change.and_then(|change| change.message()).filter(|message| !message.is_empty());
@@ -222,17 +223,17 @@ mod tests {
     #[test]
     fn looks_come_fast_at_first() {
         for (began, seconds, expected) in [
-            (true, 0, cluster::SHORTEST_LOOK),
+            (true, 0, cluster::MIN_POLL_DELAY),
             (true, 8, Duration::from_secs(1)),
             (true, 40_000, MINUTE),
-            (false, 0, LOOKS_AT_WAITING),
+            (false, 0, MIN_DELAY_PENDING),
             (false, 80, Duration::from_secs(10)),
             (false, 40_000, MINUTE),
         ] {
             let pause = pause_of(began, Duration::from_secs(seconds));
             assert!(pause.abs_diff(expected) < Duration::from_millis(500), "{began} {seconds}: {pause:?}");
         }
-        assert_eq!(pause(&Step::builder().build(), MINUTE), LOOKS_AT_WAITING, "EMR says nothing of when");
+        assert_eq!(pause(&Step::builder().build(), MINUTE), MIN_DELAY_PENDING, "EMR says nothing of when");
     }
 
     #[test]
@@ -240,7 +241,7 @@ mod tests {
         // For 25,000 events, and a look takes ten.
         let (mut looks, mut passed) = (0, Duration::ZERO);
         while passed < 12 * 60 * MINUTE {
-            passed += backoff::delay(passed, cluster::SHORTEST_LOOK, MINUTE);
+            passed += backoff::delay(passed, cluster::MIN_POLL_DELAY, MINUTE);
             looks += 1;
         }
         assert!(looks < 1_000, "{looks}");

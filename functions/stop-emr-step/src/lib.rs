@@ -1,7 +1,7 @@
-//! Stops the Spark step of a run that nobody waits for any more, and ends the cluster that the run had to itself.
+//! Stops the Spark step of a run whose execution has ended, and terminates the run's transient cluster.
 //!
-//! An execution that is aborted, or times out, runs no more states: nothing in the workflow can tidy up behind it. So
-//! EventBridge tells this function of every execution of `create_datalake` that ended without success.
+//! An execution that is aborted or times out runs no more states, so the workflow cannot clean up. Instead, EventBridge
+//! invokes this function for each execution of `create_datalake` that ended without success.
 
 use aws_sdk_emr::types::{StepCancellationOption, StepState};
 use lake::lambda::parse_event;
@@ -18,7 +18,7 @@ enum Event {
     StatusChange { detail: Detail },
 }
 
-/// The execution is named as its run.
+/// The execution has the name of its run.
 #[derive(Debug, Deserialize)]
 struct Detail {
     name: RunId,
@@ -29,13 +29,13 @@ struct Detail {
 pub struct Stopped {
     /// The run.
     pub run: RunId,
-    /// The clusters that were ended: those that the run had to itself and that had not ended.
+    /// The terminated clusters: transient clusters of the run that were still active.
     pub clusters: Vec<String>,
-    /// The steps that were cancelled on a cluster that takes the steps of all runs.
+    /// The cancelled steps on a cluster that serves all runs.
     pub steps: Vec<String>,
 }
 
-/// Ends what runs for the run of the event. Sent twice, the second time finds nothing.
+/// Stops steps and clusters of the run of the event. Idempotent: a second invocation finds nothing.
 ///
 /// # Errors
 /// [`Error::InvalidInput`] for an event of another form; whatever EMR refuses.
@@ -66,7 +66,7 @@ pub async fn handle(lake: &Lake, event: Value) -> Result<Stopped, Error> {
     Ok(Stopped { run, clusters, steps })
 }
 
-/// Cancels the steps of the run on a cluster that goes on for others.
+/// Cancels the steps of the run on a shared cluster.
 async fn cancel(lake: &Lake, cluster: &str, run: &RunId) -> Result<Vec<String>, Error> {
     let steps = cluster::steps(lake, cluster).await?.into_iter();
     let of_run = steps.filter(|step| {

@@ -1,33 +1,33 @@
-//! Removes the files of runs that no reader can come to any more, every week.
+//! Removes the files of runs that no reader can reach, every week.
 //!
-//! A function of its own: nothing else that the stack does may delete what a run has written.
+//! A separate function, because its role is the only one that may delete files of runs.
 
 use lake::lambda::parse_event;
 use lake::truncated_list::TruncatedList;
-use lake::vacuum::{self, Asked, Retention};
+use lake::vacuum::{self, Options, Retention};
 use lake::{Error, Lake};
 use market::run::RunId;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-/// What was removed, or would be.
+/// What was removed, or would be removed.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Freed {
-    /// Whether nothing was removed, because only that was asked for.
+    /// Whether it was a dry run, which removes nothing.
     pub dry_run: bool,
-    /// How many days a run stays after another one has replaced it; 0 when vacuuming is switched off.
+    /// Days for which a run is kept after another one has replaced it; 0 if vacuuming is disabled.
     pub keep_days: u32,
-    /// The runs of which anything was removed.
+    /// The runs of which files were removed.
     pub runs: TruncatedList<RunId>,
-    /// The days of all of them, each day of each run counted.
+    /// Number of removed days, summed over the runs.
     pub days: u64,
-    /// Their objects.
+    /// Number of removed objects.
     pub objects: u64,
-    /// The bytes of these.
+    /// Total size of the removed objects in bytes.
     pub bytes: u64,
-    /// Uploads in parts that nobody completed within a day.
+    /// Number of aborted multipart uploads, which were more than a day old.
     pub uploads: u64,
-    /// Databases of queries about the past that are older than a day.
+    /// Dropped temporary databases, which were more than a day old.
     pub databases: TruncatedList<String>,
 }
 
@@ -39,9 +39,9 @@ struct Event {
     state_machine: Option<String>,
 }
 
-/// Keeps what was published in the last `vacuum.keep_days` days, and removes the rest: `{"state_machine"}` with the ARN of
-/// `create_datalake`, and `"dry_run": true` to only look. With 0 days it does nothing. Invoked again after a failure it
-/// goes on.
+/// Removes runs that were not published in the last `vacuum.keep_days` days. The event is `{"state_machine"}` with the ARN of
+/// `create_datalake`, and `"dry_run": true` to remove nothing. With 0 days it does nothing. After a failure, the next
+/// invocation continues.
 ///
 /// # Errors
 /// [`Error::InvalidInput`] for an event of another form. As [`vacuum::vacuum`].
@@ -53,8 +53,8 @@ pub async fn handle(lake: &Lake, event: Value) -> Result<Freed, Error> {
         tracing::info!("vacuum.keep_days is 0: nothing is removed");
         return Ok(Freed { dry_run, ..Freed::default() });
     }
-    let asked = Asked { retention: Retention::days(keep_days), dry_run, state_machine };
-    let freed = vacuum::vacuum(lake, asked).await?;
+    let options = Options { retention: Retention::days(keep_days), dry_run, state_machine };
+    let freed = vacuum::vacuum(lake, options).await?;
     for run in &freed.runs {
         tracing::info!(run = %run.run, days = run.days.len(), objects = run.objects, bytes = run.bytes, dry_run, "freed");
     }

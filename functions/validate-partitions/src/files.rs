@@ -146,7 +146,7 @@ async fn read_through(lake: &Lake, object: &Object) -> Result<Option<(Checksums,
     if read != object.bytes {
         let uri = keys::uri(bucket, &object.key);
         let message = format!("{read} of {} bytes came", object.bytes);
-        return Err(Error::Unavailable { doing: format!("reading {uri}"), message });
+        return Err(Error::unavailable(format!("reading {uri}"), message));
     }
     Ok(Some((summing.finish(), end.freeze())))
 }

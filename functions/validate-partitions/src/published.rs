@@ -87,7 +87,7 @@ async fn confirm_table(
     }
     // Without what the catalog was brought to: where a record was written meanwhile, the same question has another answer.
     if now != records {
-        return Err(Error::Unavailable { doing: "comparing Athena with the records".to_owned(), message });
+        return Err(Error::unavailable("comparing Athena with the records", message));
     }
     Err(Error::Quality(format!(
         "{message}. Start athena_update for these days; then pregao verify says what is damaged"

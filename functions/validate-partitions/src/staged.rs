@@ -248,6 +248,7 @@ fn retryable(error: Error) -> Error {
     Error::Unavailable {
         doing: "auditing the staged tables".to_owned(),
         message: format!("another invocation of the same audit dropped them: {error}"),
+        source: Some(Box::new(error)),
     }
 }
 

@@ -1,7 +1,7 @@
-//! What every day of the lake is: published, stale, failed, missing, and what to do about it.
+//! The state of each day of the lake: published, stale, failed, missing, ..., and what to do about it.
 //!
-//! [`Seen::look`] reads what there is, and [`judge`] says what it means, without any I/O: the command line, the explorer and
-//! the upload ask both. Whether a run is to make a day is decided by [`is_to_do`] alone, for a plan too.
+//! [`Seen::look`] reads the facts, and [`judge`] derives the states from them without any I/O. The command line, the explorer
+//! and the upload use both. [`is_to_do`] alone decides whether a run processes a day, also for a plan.
 
 mod seen;
 #[cfg(test)]
@@ -26,19 +26,19 @@ use crate::record::view::{Differences, differences};
 use crate::record::{Decision, RawFileVersion, Record};
 use crate::truncated_list::TruncatedList;
 
-/// What a day is.
+/// The state of a day.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum State {
-    /// The newest audit failed, with the raw files that are there now.
+    /// The newest audit failed, with the same raw files that exist now.
     Failed,
-    /// What is published was made from other raw files than those that are there.
+    /// The published data was made from other raw files than those that exist now.
     Stale,
-    /// There are raw files, and nothing is published.
+    /// It has raw files, and nothing is published.
     Unpublished,
     /// A business day without raw files.
     Missing,
-    /// It is published, and has fewer snapshots of a feed than `quality.min_snapshots`.
+    /// It is published and has fewer snapshots of a feed than `quality.min_snapshots`.
     Incomplete,
     /// A rollback holds it: no run replaces what is published.
     Held,
@@ -46,12 +46,12 @@ pub enum State {
     Accepted,
     /// A business day that is not over, without raw files.
     Open,
-    /// It is published, from the raw files that are there.
+    /// It is published, from the raw files that exist now.
     Published,
 }
 
 impl State {
-    /// All of them, the most urgent first.
+    /// All states, the most urgent first.
     pub const ALL: [State; 9] = [
         State::Failed,
         State::Stale,
@@ -64,7 +64,7 @@ impl State {
         State::Published,
     ];
 
-    /// The name that documents and tables have for it.
+    /// Returns its name in JSON documents and text tables.
     pub fn as_str(self) -> &'static str {
         match self {
             State::Failed => "failed",
@@ -87,25 +87,25 @@ pub struct Day {
     pub day: NaiveDate,
     /// Whether the exchange is open on it.
     pub business_day: bool,
-    /// What it is.
+    /// Its state.
     pub state: State,
-    /// Whether somebody has to do something about it: it is over, and failed, stale, unpublished, missing or incomplete.
+    /// Whether it needs attention: it is over, and failed, stale, unpublished, missing or incomplete.
     pub attention: bool,
     /// Raw files of the trading panel.
     pub quotes: Snapshots,
     /// Raw files of the option chains.
     pub options: Snapshots,
-    /// Files that were refused or replaced, and are kept.
+    /// Number of files in quarantine.
     pub quarantined: usize,
-    /// Files that were uploaded, and are not taken in.
+    /// Number of uploaded files that are not ingested.
     pub landing: usize,
-    /// How the raw files differ from those of what is published.
+    /// How the raw files differ from those that the published data was made from.
     pub stale: Option<Stale>,
     /// What is published.
     pub published: Option<Published>,
     /// The rollback that holds it.
     pub held: Option<Decision>,
-    /// Who has accepted that raw files are missing.
+    /// The decision to accept that raw files are missing.
     pub accepted: Option<Decision>,
     /// The newest failed audit, unless something was published after it.
     pub failed: Option<Failed>,
@@ -116,24 +116,24 @@ pub struct Day {
 /// The raw files of a feed on a day.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Snapshots {
-    /// Files.
+    /// Number of files.
     pub files: usize,
-    /// Snapshots of the session that have a file.
+    /// Number of snapshots of the session that have a file.
     pub present: usize,
-    /// Snapshots that the session expects.
+    /// Number of snapshots that the session expects.
     pub expected: usize,
-    /// The times of those that have none, `HH:MM` in Sao Paulo.
+    /// Times of the missing snapshots, `HH:MM` in Sao Paulo.
     pub missing: TruncatedList<String>,
 }
 
 /// How the raw files of a day differ from those that were published, by name.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Stale {
-    /// Those that came after publication.
+    /// Files that arrived after publication.
     pub late: TruncatedList<String>,
-    /// Those that have other bytes now.
+    /// Files whose bytes have changed.
     pub replaced: TruncatedList<String>,
-    /// Those that are gone.
+    /// Files that no longer exist.
     pub removed: TruncatedList<String>,
 }
 
@@ -149,7 +149,7 @@ impl From<&Differences> for Stale {
 }
 
 impl std::fmt::Display for Stale {
-    /// `late 202004011000_flashpanel.csv; 3 removed: 202004011010_flashpanel.csv, ...`
+    /// Formats as `late 202004011000_flashpanel.csv; 3 removed: 202004011010_flashpanel.csv, ...`
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let mut parts = Vec::new();
         for (what, names) in [("late", &self.late), ("replaced", &self.replaced), ("removed", &self.removed)] {
@@ -174,7 +174,7 @@ pub struct Published {
     pub age: i64,
     /// The number of the day's record.
     pub number: u64,
-    /// Rows of `quotes`; none when the table has no partition of the day.
+    /// Rows of `quotes`; `None` if the table has no partition for the day.
     pub quotes: Option<u64>,
     /// Rows of `options`.
     pub options: Option<u64>,
@@ -187,11 +187,11 @@ pub struct Published {
 pub struct Failed {
     /// The run.
     pub run: RunId,
-    /// When.
+    /// When it failed.
     pub at: DateTime<Utc>,
-    /// The checks that failed, in words.
+    /// Descriptions of the failed checks.
     pub failures: Vec<String>,
-    /// Whether the raw files have changed since, so that a run tries the day again.
+    /// Whether the raw files have changed since, so that the next run processes the day again.
     pub again: bool,
 }
 
@@ -199,19 +199,19 @@ pub struct Failed {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(tag = "do", rename_all = "snake_case")]
 pub enum Next {
-    /// A run of the days that are stale or unpublished.
+    /// Start a run of stale days.
     Run {
         /// The day.
         day: NaiveDate,
     },
-    /// A look at the run that failed.
+    /// Look at the failed run.
     Look {
         /// The name of its execution.
         run: String,
     },
-    /// An upload of the files that are missing or not taken in.
+    /// Upload the files that are missing or not ingested.
     Upload,
-    /// The end of the hold of a rollback, after which a run makes the day from the raw files that are there.
+    /// Release the hold of a rollback, so that a run processes the day again.
     Release {
         /// The day.
         day: NaiveDate,
@@ -219,7 +219,7 @@ pub enum Next {
 }
 
 impl Next {
-    /// The words behind `pregao` on the command line. `DIR` stands for a folder that only the user knows.
+    /// Returns the arguments of `pregao` on the command line. `DIR` is a placeholder for the user's folder.
     pub fn arguments(&self) -> String {
         match self {
             Next::Run { day } => format!("run --stale --from {day} --to {day}"),
@@ -230,8 +230,8 @@ impl Next {
     }
 }
 
-/// Whether a run of stale days makes this one: it has raw files, and they differ from those of its record. A day that a
-/// rollback holds is left alone, and so is one whose audit has failed with exactly these files: only a person can mend it.
+/// Whether a run of stale days processes a day: it has raw files, and they differ from those of its record. A day that a
+/// rollback holds is skipped, and so is one whose audit failed with exactly these files, because it would fail again.
 pub fn is_to_do(record: Option<&Record>, failed: Option<&FailedAudit>, files: &[RawFileVersion]) -> bool {
     if files.is_empty() || record.is_some_and(|record| record.held.is_some()) {
         return false;
@@ -243,7 +243,7 @@ pub fn is_to_do(record: Option<&Record>, failed: Option<&FailedAudit>, files: &[
     published.is_none_or(|published| !differences(&published.raw_files, files).is_empty())
 }
 
-/// The days of `range` that a run of stale days makes.
+/// Returns the days of `range` that a run of stale days processes.
 pub fn to_do(range: DateRange, seen: &Seen) -> BTreeSet<NaiveDate> {
     let days = seen.files.iter().filter(|(day, _)| range.contains(**day));
     days.filter(|(day, files)| is_to_do(seen.records.get(day), seen.failed.get(day), files))
@@ -251,7 +251,7 @@ pub fn to_do(range: DateRange, seen: &Seen) -> BTreeSet<NaiveDate> {
         .collect()
 }
 
-/// The ranges of days of which each has only these and such between them on which the exchange is closed.
+/// Groups days into ranges. Days on which the exchange is closed do not split a range.
 pub fn contiguous(days: &BTreeSet<NaiveDate>) -> Vec<(NaiveDate, NaiveDate)> {
     let mut ranges: Vec<(NaiveDate, NaiveDate)> = Vec::new();
     for day in days.iter().copied() {
@@ -267,13 +267,12 @@ pub fn contiguous(days: &BTreeSet<NaiveDate>) -> Vec<(NaiveDate, NaiveDate)> {
     ranges
 }
 
-/// The day that it is in Sao Paulo.
+/// Returns the current date in Sao Paulo.
 pub fn today(now: DateTime<Utc>) -> NaiveDate {
     now.with_timezone(&Sao_Paulo).date_naive()
 }
 
-/// What each day of `range` is at `now`: every business day, and every other one that has raw files or something
-/// published.
+/// Returns the state at `now` of each day of `range` that is a business day, has raw files, or is published.
 pub fn judge(config: &Config, range: DateRange, seen: &Seen, now: DateTime<Utc>) -> Vec<Day> {
     let today = today(now);
     range.days().filter_map(|day| judge_day(config, day, seen, today, now)).collect()

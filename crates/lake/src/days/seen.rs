@@ -1,4 +1,4 @@
-//! What there is of each day: raw files, records, failed audits, and what was refused or waits.
+//! The facts about each day: raw files, records, failed audits, and files in `landing/` and `quarantine/`.
 
 use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
@@ -15,7 +15,7 @@ use crate::objects::Object;
 use crate::record::{self, RawFileVersion, Record};
 use crate::{Lake, concurrency, keys, objects, raw_files};
 
-/// What there is of the days of a lake, or of a range.
+/// The facts about the days of a lake, or of a range.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Seen {
     /// The accepted raw files of the days that have any.
@@ -24,26 +24,26 @@ pub struct Seen {
     pub records: BTreeMap<NaiveDate, Record>,
     /// The newest failed audits.
     pub failed: BTreeMap<NaiveDate, FailedAudit>,
-    /// How many files of a day lie in `quarantine/`.
+    /// Number of files in `quarantine/`, by day.
     pub quarantined: BTreeMap<NaiveDate, usize>,
-    /// How many files of a day lie in `landing/`.
+    /// Number of files in `landing/`, by day.
     pub landing: BTreeMap<NaiveDate, usize>,
 }
 
-/// The days of which raw files are listed by one request after the other. A listing has 1,000 objects a page, each page is
-/// asked for when the one before is there, and a day has about 84: parts of a long lake are listed beside each other.
+/// Number of days whose raw files are listed by consecutive requests. Pages of a listing have 1,000 objects and can only be
+/// fetched one after the other, and a day has about 84 objects: so parts of a long range are listed concurrently.
 const DAYS_IN_A_ROW: usize = 100;
 
-/// How many such parts are listed at once.
+/// Number of parts that are listed concurrently.
 const AT_ONCE: NonZeroUsize = NonZeroUsize::new(16).expect("not zero");
 
 impl Seen {
-    /// Looks at all days, or at those of a range. Raw files and records are read at the same time: while a run publishes or
-    /// an upload arrives, they may be of two moments.
+    /// Reads the facts about all days, or about those of a range. Raw files and records are read concurrently and are not a
+    /// consistent snapshot while a run publishes or an upload arrives.
     ///
     /// # Errors
-    /// [`Error::Record`] for a record that cannot be read; [`Error::InvalidInput`] for such a failed audit; whatever S3
-    /// refuses.
+    /// [`Error::Record`] for a record that cannot be read; [`Error::InvalidInput`] for a failed audit that cannot be read;
+    /// whatever S3 refuses.
     pub async fn look(lake: &Lake, range: Option<DateRange>) -> Result<Seen, Error> {
         let is_asked = |day: &NaiveDate| range.is_none_or(|range| range.contains(*day));
         let bucket = &lake.config.buckets.raw;
@@ -62,7 +62,7 @@ impl Seen {
         Ok(Seen { files, records, failed, quarantined, landing })
     }
 
-    /// The first and the last day of which there are raw files, a record or a failed audit.
+    /// Returns the first and the last day with raw files, a record or a failed audit.
     pub fn span(&self) -> Option<DateRange> {
         let days = || self.files.keys().chain(self.records.keys()).chain(self.failed.keys()).copied();
         days().min().zip(days().max()).and_then(|(first, last)| DateRange::new(first, last).ok())
@@ -81,14 +81,14 @@ fn name(object: &Object) -> Option<SnapshotName> {
     quarantined(keys::file_name(&object.key))
 }
 
-/// The snapshot that a quarantined file calls itself; the tag of its version may stand behind its name.
+/// Parses the snapshot in the name of a quarantined file, which may have an ETag as suffix.
 pub fn quarantined(file: &str) -> Option<SnapshotName> {
     file.parse().ok().or_else(|| file.rsplit_once('.')?.0.parse().ok())
 }
 
 type Recorded = (BTreeMap<NaiveDate, Record>, BTreeMap<NaiveDate, FailedAudit>);
 
-/// The records and the failed audits, which one listing shows.
+/// Reads the records and the failed audits, which are in the same listing.
 async fn published(lake: &Lake, range: Option<DateRange>) -> Result<Recorded, Error> {
     let listed = objects::list(lake, &lake.config.buckets.lake, keys::PUBLISHED).await?;
     let days = |day_of: fn(&str) -> Option<NaiveDate>| {

@@ -4,10 +4,10 @@
 //! `published` are derived from it. It is written by compare-and-swap ([`store`]), so that all tables of a day change in one
 //! step, and two runs of a day cannot both win. Each record names its predecessor, which is kept.
 //!
-//! | module | what it knows |
+//! | module | content |
 //! |---|---|
-//! | [`store`] | how records are read and replaced |
-//! | [`view`] | which of two lists of raw files is the newer one |
+//! | [`store`] | reads and replaces records |
+//! | [`view`] | compares lists of raw files: which is newer |
 
 pub mod store;
 pub mod view;
@@ -33,18 +33,18 @@ pub struct Record {
     pub version: u32,
     /// The day.
     pub day: NaiveDate,
-    /// The position in the chain of the day's records: 1 is the first.
+    /// Its number in the chain of the day's records, starting with 1.
     pub number: u64,
     /// Why this record was written.
     pub cause: Cause,
     /// When it was written, in milliseconds. Strictly increasing along the chain.
     pub written_at: DateTime<Utc>,
-    /// Who wrote it: the run, or the command and its user.
+    /// The writer: the run, or the command and its user.
     pub actor: String,
-    /// The key of the record before it; none for the first.
+    /// Key of the previous record; `None` for the first.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub previous: Option<String>,
-    /// What readers see; none when nothing is published.
+    /// The published data; `None` if nothing is published.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub published: Option<Publication>,
     /// Set after a rollback: no run replaces the day until it is released.
@@ -53,7 +53,7 @@ pub struct Record {
     /// Set when an operator has accepted that the day has no or too few raw files.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub missing_accepted: Option<Decision>,
-    /// The runs whose files of this day are removed, or about to be. None of them can be published.
+    /// The runs whose files of this day are removed, or are being removed. They can no longer be published.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub removed_runs: BTreeSet<RunId>,
 }
@@ -66,7 +66,7 @@ pub enum Cause {
     Published,
     /// The day was published by a version without records.
     Migrated,
-    /// An operator published an earlier record once more.
+    /// An operator published an earlier run again.
     RolledBack,
     /// An operator ended the hold of a rollback.
     Released,
@@ -77,7 +77,7 @@ pub enum Cause {
 }
 
 impl fmt::Display for Cause {
-    /// As the record has it.
+    /// Formats the name as in the JSON of a record.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(match self {
             Cause::Published => "published",
@@ -97,7 +97,7 @@ pub struct Publication {
     pub run: RunId,
     /// When it was published first. A rollback keeps it.
     pub published_at: DateTime<Utc>,
-    /// Each table that has a partition for the day.
+    /// The tables that have a partition for the day.
     pub tables: BTreeMap<TableName, PublishedTable>,
     /// The raw files that the run read.
     pub raw_files: Vec<RawFileVersion>,
@@ -110,9 +110,9 @@ pub struct PublishedTable {
     pub location: String,
     /// The URI of the report of its audit.
     pub report: String,
-    /// Rows.
+    /// Number of rows.
     pub rows: u64,
-    /// Bytes of its files.
+    /// Total size of its files in bytes.
     pub bytes: u64,
     /// The Parquet files, by name.
     pub files: Vec<PublishedFile>,
@@ -123,41 +123,41 @@ pub struct PublishedTable {
 pub struct PublishedFile {
     /// Its name in the folder.
     pub name: String,
-    /// Its size.
+    /// Its size in bytes.
     pub bytes: u64,
     /// The ETag of its version, without quotes.
     pub etag: String,
-    /// Its rows.
+    /// Number of its rows.
     pub rows: u64,
 }
 
-/// What an operator decided.
+/// A decision of an operator.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Decision {
-    /// When.
+    /// The time.
     pub at: DateTime<Utc>,
-    /// Who.
+    /// The operator.
     pub by: String,
 }
 
 impl Decision {
-    /// A decision of `by`, now.
+    /// Creates a decision of `by` with the current time.
     pub fn now(by: &str) -> Self {
         Self { at: now(), by: by.to_owned() }
     }
 }
 
-/// The present, in milliseconds.
+/// Returns the current time, truncated to milliseconds.
 pub fn now() -> DateTime<Utc> {
     Utc::now().trunc_subsecs(3)
 }
 
 impl Record {
-    /// The record that follows `before`, or the first of a day. What is published, held, accepted and removed stays as it
-    /// was until it is changed.
+    /// Creates the record that follows `before`, or the first of a day. It inherits the publication, the hold, the acceptance
+    /// and the removed runs; callers change what is new.
     pub fn following(before: Option<&Record>, day: NaiveDate, cause: Cause, actor: &str) -> Self {
         let written_at = match before {
-            // The clock of another machine may be ahead of ours.
+            // Strictly increasing, even if the clock of another machine is ahead.
             Some(before) => now().max(before.written_at + TimeDelta::milliseconds(1)),
             None => now(),
         };
@@ -176,12 +176,12 @@ impl Record {
         }
     }
 
-    /// The published run.
+    /// Returns the published run.
     pub fn run(&self) -> Option<&RunId> {
         self.published.as_ref().map(|published| &published.run)
     }
 
-    /// The published partition of `table`.
+    /// Returns the published partition of `table`.
     pub fn table(&self, table: TableName) -> Option<&PublishedTable> {
         self.published.as_ref()?.tables.get(&table)
     }

@@ -1,4 +1,4 @@
-//! Records as objects: read, listed, and replaced by compare-and-swap.
+//! Reads, lists and replaces records, which are objects, by compare-and-swap.
 //!
 //! A record is replaced by a conditional PUT against the version that was read. Its predecessor is copied to the history
 //! first, so that a crash in between leaves the current record in the history too, and never a gap.
@@ -16,33 +16,33 @@ use crate::error::Error;
 use crate::objects::{self, Conditional, PutIf};
 use crate::{Lake, concurrency, keys};
 
-/// A record as it was read.
+/// A record with the version of its object.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Stored {
     /// The record.
     pub record: Record,
     /// The ETag of its object, without quotes.
     pub etag: String,
-    /// The bytes of its object, which are what goes to the history.
+    /// The bytes of its object, which are copied to the history.
     bytes: Bytes,
 }
 
-/// What became of a compare-and-swap.
+/// Outcome of a compare-and-swap.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Swap {
-    /// The record is there.
+    /// The record was written.
     Written(Box<Stored>),
-    /// Another one was written meanwhile. Nothing was changed.
+    /// Another record was written meanwhile. Nothing was changed.
     Lost,
 }
 
-/// Records are read this many at once.
+/// Number of records that are read concurrently.
 const AT_ONCE: NonZeroUsize = NonZeroUsize::new(32).expect("not zero");
 
-/// The current record of a day, if there is one.
+/// Reads the current record of a day, if there is one.
 ///
 /// # Errors
-/// [`Error::Record`] when it cannot be read as one; whatever S3 refuses.
+/// [`Error::Record`] if it is damaged or has another version; whatever S3 refuses.
 pub async fn read(lake: &Lake, day: NaiveDate) -> Result<Option<Stored>, Error> {
     read_at(lake, &keys::record(day), day).await
 }
@@ -77,7 +77,7 @@ fn parse(uri: &str, bytes: &[u8], day: NaiveDate) -> Result<Record, Error> {
     Ok(record)
 }
 
-/// The current records of all days, or of those of a range.
+/// Reads the current records of all days, or of a range.
 ///
 /// # Errors
 /// As [`read`].
@@ -88,10 +88,10 @@ pub async fn read_all(lake: &Lake, range: Option<DateRange>) -> Result<BTreeMap<
     read_days(lake, days).await
 }
 
-/// A range of up to this many days is read by the names of the records, which takes no listing.
+/// Ranges of up to this many days are read by the records' keys, without a listing.
 pub(crate) const FEW: usize = 40;
 
-/// The current records of the days of a range.
+/// Reads the current records of a range.
 ///
 /// # Errors
 /// As [`read`].
@@ -103,12 +103,12 @@ pub async fn read_range(lake: &Lake, range: DateRange) -> Result<BTreeMap<NaiveD
     }
 }
 
-/// The records of what was read, where their versions do not matter.
+/// Drops the versions of stored records.
 pub fn records(stored: BTreeMap<NaiveDate, Stored>) -> BTreeMap<NaiveDate, Record> {
     stored.into_iter().map(|(date, stored)| (date, stored.record)).collect()
 }
 
-/// The current records of these days, without those that have none.
+/// Reads the current records of these days. Days without a record are not in the result.
 ///
 /// # Errors
 /// As [`read`].
@@ -121,10 +121,10 @@ pub async fn read_days(lake: &Lake, days: Vec<NaiveDate>) -> Result<BTreeMap<Nai
     Ok(records.await?.into_iter().flatten().collect())
 }
 
-/// All records of a day, the oldest first; the last one is the current one.
+/// Reads all records of a day, the oldest first. The last one is the current one.
 ///
 /// # Errors
-/// As [`read`]; [`Error::Record`] when one of the chain is missing.
+/// As [`read`]; [`Error::Record`] if one of the chain is missing.
 pub async fn history(lake: &Lake, day: NaiveDate) -> Result<Vec<Record>, Error> {
     let Some(current) = read(lake, day).await? else { return Ok(Vec::new()) };
     let mut records = Vec::new();
@@ -135,10 +135,10 @@ pub async fn history(lake: &Lake, day: NaiveDate) -> Result<Vec<Record>, Error> 
     Ok(records)
 }
 
-/// A record of the history.
+/// Reads an earlier record of a day.
 ///
 /// # Errors
-/// [`Error::Record`] when it is missing or cannot be read; whatever S3 refuses.
+/// [`Error::Record`] if it is missing or cannot be read; whatever S3 refuses.
 pub async fn read_number(lake: &Lake, day: NaiveDate, number: u64) -> Result<Record, Error> {
     let key = keys::record_history(day, number);
     let found = read_at(lake, &key, day).await?;
@@ -150,11 +150,11 @@ pub async fn read_number(lake: &Lake, day: NaiveDate, number: u64) -> Result<Rec
     })
 }
 
-/// Replaces the record `before`, or writes the first one of its day. Returns [`Swap::Lost`] when the current record is not
-/// `before` any more.
+/// Replaces the record `before`, or writes the first one of its day. Returns [`Swap::Lost`] if the current record is no
+/// longer `before`.
 ///
-/// A request whose answer was lost is sent again by the SDK and then meets its own effect: the object has exactly the bytes
-/// that were to be written. That counts as written.
+/// If a response is lost, the SDK retries the request, which then fails because of its own effect: the object has exactly the
+/// bytes that were to be written. That counts as written.
 ///
 /// # Errors
 /// Whatever S3 refuses.

@@ -1,7 +1,7 @@
 //! Views: lists of the raw files of a day, each file as one version of an object.
 //!
-//! Published data never goes back to an older view by itself. Which of two views is older is decided by the files alone:
-//! clocks of different functions are not compared. S3 states when each object was last modified.
+//! Published data is never replaced by an older view automatically. Which of two views is older depends only on the files,
+//! whose modification times come from S3: the clocks of functions are not compared.
 
 use std::collections::BTreeMap;
 
@@ -11,16 +11,15 @@ use serde::{Deserialize, Serialize};
 
 use crate::raw_files::RawFile;
 
-/// A raw file as it was when a run read it.
+/// A version of a raw file.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct RawFileVersion {
     /// Its name.
     #[serde(with = "crate::quality::as_text")]
     pub name: SnapshotName,
-    /// Its size.
+    /// Its size in bytes.
     pub bytes: u64,
-    /// The ETag of its version, without quotes; none where a version without records published the day, and the file has
-    /// changed since.
+    /// Its ETag, without quotes. `None` if a pregao version without records published the day, and the file has changed since.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub etag: Option<String>,
     /// When S3 stored it.
@@ -40,12 +39,12 @@ impl From<&RawFile> for RawFileVersion {
     }
 }
 
-/// How one view stands to another.
+/// The relation of one view to another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum View {
     /// The same files in the same versions.
     Same,
-    /// It has all of the other's snapshots, in the same versions or later ones, and something more.
+    /// It has all snapshots of the other one, in the same or later versions, and at least one difference.
     Newer,
     /// The other one is newer.
     Older,
@@ -83,7 +82,7 @@ fn is_not_older(our: &RawFileVersion, their: &RawFileVersion) -> bool {
     is_same || our.last_modified > their.last_modified
 }
 
-/// The files of two views that differ: those that are only in `new` or in another version, then those that only `old` has.
+/// Returns the differences of two views: files that are only in `new` or in another version, and files that only `old` has.
 pub fn differences(old: &[RawFileVersion], new: &[RawFileVersion]) -> Differences {
     let (old, new) = (by_snapshot(old), by_snapshot(new));
     let mut differences = Differences::default();
@@ -99,14 +98,14 @@ pub fn differences(old: &[RawFileVersion], new: &[RawFileVersion]) -> Difference
     differences
 }
 
-/// What distinguishes a newer view from an older one.
+/// The differences of two views.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Differences {
-    /// Files that came later.
+    /// Files that are only in the newer view.
     pub added: Vec<SnapshotName>,
     /// Files that were replaced by another version.
     pub replaced: Vec<SnapshotName>,
-    /// Files that are no longer there.
+    /// Files that are only in the older view.
     pub removed: Vec<SnapshotName>,
 }
 

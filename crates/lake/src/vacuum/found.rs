@@ -1,4 +1,4 @@
-//! What runs have written, by a listing of the lake bucket.
+//! Lists the files of runs in the lake bucket.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -16,20 +16,20 @@ use crate::{Lake, keys};
 #[derive(Debug, Default)]
 pub struct Found {
     runs: BTreeMap<RunId, Written>,
-    /// What the URIs of the lake bucket begin with.
+    /// URI of the lake bucket.
     bucket: String,
 }
 
-/// What a run has written.
+/// The objects of a run.
 #[derive(Debug, Default)]
 struct Written {
-    /// Of each day, in all tables and both layouts.
+    /// Objects of each day, in all tables and both layouts.
     days: BTreeMap<NaiveDate, Vec<Object>>,
-    /// Its plan, its audit, and what else lies beside the tables.
+    /// Its plan, its audit, and other objects that belong to no day.
     others: Vec<Object>,
 }
 
-/// What an object of a run is of.
+/// What an object of a run belongs to.
 #[derive(Debug, PartialEq, Eq)]
 enum Place {
     Day(RunId, NaiveDate),
@@ -37,7 +37,7 @@ enum Place {
 }
 
 impl Found {
-    /// All that lies where runs write.
+    /// Lists all objects in the folders of runs.
     pub async fn list(lake: &Lake) -> Result<Self, Error> {
         let bucket = &lake.config.buckets.lake;
         let mut found = Self { bucket: keys::uri(bucket, ""), ..Self::default() };
@@ -54,26 +54,26 @@ impl Found {
         match place(&object.key) {
             Some(Place::Day(run, day)) => self.runs.entry(run).or_default().days.entry(day).or_default().push(object),
             Some(Place::Run(run)) => self.runs.entry(run).or_default().others.push(object),
-            // Of nobody that is known here.
+            // Not an object of a run.
             None => {}
         }
     }
 
-    /// Leaves alone each run that has written anything after `since`.
+    /// Drops each run that has written an object after `since` from the list, so that it is kept.
     pub fn leave_young(&mut self, since: DateTime<Utc>) {
         self.runs.retain(|_, written| {
             let mut objects = written.days.values().flatten().chain(&written.others);
-            // A listing has the time of each.
+            // Objects of a listing always have a time.
             objects.all(|object| object.last_modified.is_some_and(|at| at < since))
         });
     }
 
-    /// Leaves alone each run for which `stays` holds.
+    /// Drops each run for which `stays` holds from the list, so that it is kept.
     pub fn leave(&mut self, stays: impl Fn(&RunId) -> bool) {
         self.runs.retain(|run, _| !stays(run));
     }
 
-    /// The folders of each day.
+    /// Returns the folders of each day.
     pub fn by_day(&self) -> Folders {
         let mut days = Folders::new();
         for (run, written) in &self.runs {
@@ -86,8 +86,8 @@ impl Found {
         days
     }
 
-    /// The keys to delete in their order, and what they are, when of each day the files of these runs go. What belongs to a
-    /// whole run goes with its last day.
+    /// Returns the keys to delete, in order, and a summary by run, for these runs of each day. Objects that belong to a whole
+    /// run are deleted with its last day.
     pub fn removable(self, claimed: &BTreeMap<NaiveDate, BTreeSet<RunId>>) -> (Vec<String>, Vec<FreedRun>) {
         let (mut keys, mut last) = (Vec::new(), Vec::new());
         let mut freed = Vec::new();
@@ -119,7 +119,7 @@ impl Found {
     }
 }
 
-/// What an object of the lake bucket is of: `runs/run=R/...`, or the older `TABLE/PARTITION/run=R/...`.
+/// Returns run and day of an object in the lake bucket: `runs/run=R/...`, or the older `TABLE/PARTITION/run=R/...`.
 fn place(key: &str) -> Option<Place> {
     if let Some(rest) = key.strip_prefix(keys::RUNS) {
         let (run, rest) = rest.strip_prefix("run=")?.split_once('/')?;
@@ -136,7 +136,7 @@ fn place(key: &str) -> Option<Place> {
     Some(Place::Day(run.parse().ok()?, day))
 }
 
-/// The day of a partition that a key goes on with, and what stands behind it.
+/// Parses the partition at the start of a key. Returns its day and the rest of the key.
 fn day(rest: &str) -> Option<(NaiveDate, &str)> {
     let end = rest.match_indices('/').nth(2)?.0;
     let partition: Partition = rest[..end].parse().ok()?;

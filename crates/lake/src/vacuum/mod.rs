@@ -1,27 +1,28 @@
-//! Vacuum: removes the files of runs that no reader can come to any more.
+//! Vacuum: removes the files of runs that no reader can reach.
 //!
-//! A run of a day is removed when the current record of the day does not name it, nor any record that was current within the
-//! retention, nor a partition of any table of any database, and when its execution is not running. That covers runs that
-//! were replaced, that failed, and that never came to be published.
+//! The files that a run wrote for a day are removed if neither the current record of the day names the run, nor a record that
+//! was current within the retention, nor a partition of any table of any database, and if its execution is not running. These
+//! are runs that were replaced, that failed, and that were never published.
 //!
-//! The order keeps it safe beside runs, rollbacks and updates of the catalog, and when it is killed:
+//! This order makes it safe while runs, rollbacks and updates of the catalog proceed, and if it is killed:
 //!
-//! 1. It lists what runs have written, then the running executions, then the catalog. A run that begins later is not listed.
-//! 2. Of each day it reads the records and adds the runs to `removed_runs` of the current one, by compare-and-swap. Nobody
-//!    publishes such a run from then on. When another one writes the record meanwhile, it looks at the day once more.
-//! 3. It lists the catalog a second time. A query about the past makes its tables and then looks at `removed_runs`
-//!    ([`AsOf::confirm`](crate::as_of::AsOf::confirm)): either it sees that its files go, or they are seen here and stay.
-//! 4. Only then does it delete: the files of the days first, the plan and the audit of a run last. What a vacuum that was
-//!    killed left behind, the next one finds in the listing and removes.
+//! 1. It lists the files of runs, then the running executions, then the catalog. A run that starts later is not in the list.
+//! 2. For each day it reads the records, and adds the runs to `removed_runs` of the current one by compare-and-swap. From
+//!    then on nobody publishes such a run. If the record was changed meanwhile, it reads the day again.
+//! 3. It lists the catalog a second time. A query with `--as-of` creates its tables and then reads `removed_runs`
+//!    ([`AsOf::confirm`](crate::as_of::AsOf::confirm)): either the query sees that its files are being removed, or the vacuum
+//!    sees its tables and keeps the files.
+//! 4. Only then it deletes: first the files of days, last the plan and the audit of a run. Files that a killed vacuum left
+//!    behind are in the listing of the next one.
 //!
-//! What is younger than [`FLOOR`] stays, however short the retention: an update of the catalog may be about to point at what
-//! a record has named until now, and lists of executions lag behind.
+//! Files younger than [`FLOOR`] are kept, however short the retention: an update of the catalog may be about to point at
+//! files that a record has named until now, and lists of executions are eventually consistent.
 //!
-//! | module | what it knows |
+//! | module | content |
 //! |---|---|
-//! | `found` | what runs have written |
-//! | `referenced` | what the catalog names |
-//! | `uploads` | uploads in parts that nobody completed |
+//! | `found` | lists the files of runs |
+//! | `referenced` | lists the folders that the catalog references |
+//! | `uploads` | aborts stale multipart uploads |
 
 mod found;
 mod referenced;
@@ -42,46 +43,45 @@ use crate::{Lake, concurrency, objects, scratch};
 use found::Found;
 use referenced::Referenced;
 
-/// How long what was written or replaced stays in any case: longer than any invocation of a function lives, and than lists
-/// of executions lag behind.
+/// Minimum age of removed files: longer than any invocation of a function, and than the lag of lists of executions.
 pub const FLOOR: TimeDelta = TimeDelta::hours(1);
 
-/// What is to be kept.
+/// The retention.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Retention {
-    /// How long a run stays after another one has replaced it.
+    /// How long a run is kept after another one has replaced it.
     pub keep: TimeDelta,
-    /// [`FLOOR`]; tests use zero, where nothing else works on the lake.
+    /// Minimum age: [`FLOOR`]. Tests without concurrency use zero.
     pub floor: TimeDelta,
 }
 
 impl Retention {
-    /// Keeps what was published in the last `days`.
+    /// Keeps runs that were published at any time in the last `days` days.
     pub fn days(days: u32) -> Self {
         Self { keep: TimeDelta::days(days.into()), floor: FLOOR }
     }
 }
 
-/// What is asked for.
+/// The parameters of a vacuum.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Asked {
-    /// What is to be kept.
+pub struct Options {
+    /// The retention.
     pub retention: Retention,
-    /// Only to say what would be removed.
+    /// Whether to only report what would be removed.
     pub dry_run: bool,
-    /// The ARN of `create_datalake`, whose running executions keep their files. Without it, it is found by its name and
-    /// that of the stack.
+    /// ARN of `create_datalake`, whose running executions keep their files. `None`: it is found by its name and that of the
+    /// stack.
     pub state_machine: Option<String>,
 }
 
-/// What was removed, or would be.
+/// What was removed, or would be removed.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Freed {
-    /// Each run of which anything was removed.
+    /// The runs of which files were removed.
     pub runs: Vec<FreedRun>,
-    /// Uploads in parts that nobody completed within a day.
+    /// Number of aborted multipart uploads, which were more than a day old.
     pub uploads: u64,
-    /// Databases of queries about the past that are older than a day.
+    /// Dropped temporary databases, which were more than a day old.
     pub databases: Vec<String>,
 }
 
@@ -90,49 +90,49 @@ pub struct Freed {
 pub struct FreedRun {
     /// The run.
     pub run: RunId,
-    /// Its days that were removed.
+    /// The removed days.
     pub days: Vec<NaiveDate>,
-    /// Objects.
+    /// Number of objects.
     pub objects: u64,
-    /// Their bytes.
+    /// Total size of the objects in bytes.
     pub bytes: u64,
 }
 
 impl Freed {
-    /// Objects of all runs.
+    /// Returns the number of objects of all runs.
     pub fn objects(&self) -> u64 {
         self.runs.iter().map(|run| run.objects).sum()
     }
 
-    /// Their bytes.
+    /// Returns the total size of these objects in bytes.
     pub fn bytes(&self) -> u64 {
         self.runs.iter().map(|run| run.bytes).sum()
     }
 
-    /// Days of all runs.
+    /// Returns the number of days of all runs.
     pub fn days(&self) -> u64 {
         self.runs.iter().map(|run| run.days.len() as u64).sum()
     }
 }
 
-/// Of each day, the runs that have written anything of it, with the URIs of the folders.
+/// The runs that have written files of each day, with the URIs of their folders.
 type Folders = BTreeMap<NaiveDate, BTreeMap<RunId, BTreeSet<String>>>;
 
-/// Days are worked on this many at once.
+/// Number of days that are processed concurrently.
 const AT_ONCE: NonZeroUsize = NonZeroUsize::new(16).expect("not zero");
 
-/// Removes what [the module](self) says. Idempotent.
+/// Removes the files of unreachable runs, as [the module](self) describes. Idempotent.
 ///
 /// # Errors
-/// [`Error::Record`] when a record or one of the history is damaged or missing: of such a day nothing is known, and nothing of
-/// any day is removed. Whatever S3, Glue and Step Functions refuse; what is removed by then is in no record's way.
-pub async fn vacuum(lake: &Lake, asked: Asked) -> Result<Freed, Error> {
+/// [`Error::Record`] if a record, or one of a history, is damaged or missing: then nothing of any day is removed. Whatever
+/// S3, Glue and Step Functions refuse; a vacuum that failed can be repeated.
+pub async fn vacuum(lake: &Lake, options: Options) -> Result<Freed, Error> {
     let now = Utc::now();
-    let Asked { retention, dry_run, .. } = asked;
+    let Options { retention, dry_run, .. } = options;
     let databases = scratch::drop_old(lake, now, dry_run).await?;
     let mut found = Found::list(lake).await?;
     found.leave_young(now - retention.floor);
-    let running = running(lake, asked.state_machine).await?;
+    let running = running(lake, options.state_machine).await?;
     found.leave(|run| running.contains(run.execution()));
     let folders = found.by_day();
     let since = now - retention.keep.max(retention.floor);
@@ -156,7 +156,7 @@ pub async fn vacuum(lake: &Lake, asked: Asked) -> Result<Freed, Error> {
     Ok(Freed { runs, uploads, databases })
 }
 
-/// Of each day, the runs whose folders nothing in the catalog reads.
+/// Returns the runs of each day whose folders the catalog does not reference.
 async fn unread(lake: &Lake, folders: &Folders) -> Result<BTreeMap<NaiveDate, BTreeSet<RunId>>, Error> {
     let referenced = Referenced::list(lake).await?;
     let is_unread = |folders: &BTreeSet<String>| !folders.iter().any(|folder| referenced.reads(folder));
@@ -166,7 +166,7 @@ async fn unread(lake: &Lake, folders: &Folders) -> Result<BTreeMap<NaiveDate, BT
     Ok(folders.iter().map(|(day, runs)| (*day, of_day(runs))).collect())
 }
 
-/// The names of the running executions of `create_datalake`.
+/// Returns the names of the running executions of `create_datalake`.
 async fn running(lake: &Lake, state_machine: Option<String>) -> Result<BTreeSet<String>, Error> {
     let machine = match state_machine {
         Some(arn) => Machine { workflow: Workflow::CreateDatalake, arn },
@@ -176,7 +176,7 @@ async fn running(lake: &Lake, state_machine: Option<String>) -> Result<BTreeSet<
     Ok(executions.into_iter().map(|execution| execution.name).collect())
 }
 
-/// Those of `runs` whose files of this day are removable, and that the day's record says are removed.
+/// Marks those of `runs` as removed in the record of `day` whose files are removable. Returns these runs.
 async fn claim(
     lake: &Lake,
     day: NaiveDate,
@@ -199,7 +199,7 @@ async fn claim(
             return Ok(free);
         }
         let mut next = match &current {
-            // An edit of this list alone: what is published does not change, and neither does the number.
+            // Only `removed_runs` changes: neither the publication nor the record's number.
             Some(current) => current.record.clone(),
             None => Record::following(None, day, Cause::Vacuumed, "vacuum"),
         };
@@ -211,11 +211,11 @@ async fn claim(
     }
 }
 
-/// The runs that the current record names, and those that were current at any time since `since`.
+/// Returns the runs that were published at any time since `since`, including the current one.
 async fn kept(lake: &Lake, current: &Stored, since: DateTime<Utc>) -> Result<BTreeSet<RunId>, Error> {
     let day = current.record.day;
     let mut kept: BTreeSet<RunId> = current.record.run().cloned().into_iter().collect();
-    // Each record was current until the one behind it was written.
+    // Each record was current until the next one was written.
     let (mut number, mut until) = (current.record.number, current.record.written_at);
     while number > 1 && until >= since {
         let before = record::store::read_number(lake, day, number - 1).await?;

@@ -1,4 +1,4 @@
-//! What the catalog names: the folders that any table of any database reads.
+//! Lists the folders that the catalog references, from all tables of all databases.
 
 use std::collections::BTreeSet;
 
@@ -7,17 +7,17 @@ use aws_sdk_glue::types::{StorageDescriptor, Table};
 use crate::error::Error;
 use crate::{Lake, catalog};
 
-/// Folders that are read, as URIs without their last slash.
+/// Referenced folders, as URIs without the last slash.
 #[derive(Debug, Default)]
 pub struct Referenced {
-    /// Those of partitions: the folder itself.
+    /// Locations of partitions, each of which is one folder.
     partitions: BTreeSet<String>,
-    /// Those of tables without partitions, which read all below their folder.
+    /// Locations of tables without partitions, which include all folders below.
     tables: BTreeSet<String>,
 }
 
 impl Referenced {
-    /// All that the catalog names, in whatever database.
+    /// Lists all locations in the catalog, of all databases.
     ///
     /// # Errors
     /// Whatever Glue refuses.
@@ -42,7 +42,7 @@ impl Referenced {
         while let Some(page) = pages.next().await {
             let page = match page.map_err(Error::aws(format!("listing the partitions of {database}.{name}"))) {
                 Ok(page) => page,
-                // Dropped meanwhile, which audits do with tables of their own.
+                // Dropped meanwhile: audits drop their temporary tables.
                 Err(error) if error.is_missing_table() => break,
                 Err(error) => return Err(error),
             };
@@ -52,7 +52,7 @@ impl Referenced {
         Ok(())
     }
 
-    /// Whether anything in the catalog reads a file in `folder`, a URI with its last slash.
+    /// Whether the catalog references `folder`, a URI with its last slash.
     pub fn reads(&self, folder: &str) -> bool {
         let bare = folder.trim_end_matches('/');
         let within = |set: &BTreeSet<String>| {
@@ -64,7 +64,7 @@ impl Referenced {
     }
 }
 
-/// Partitions are listed this many in a call, the most that Glue takes.
+/// Number of partitions per request, the maximum of Glue.
 const PAGE: i32 = 1_000;
 
 fn location(descriptor: Option<StorageDescriptor>) -> Option<String> {

@@ -1,4 +1,4 @@
-//! Uploads in parts that nobody completed.
+//! Aborts stale multipart uploads.
 
 use chrono::{DateTime, TimeDelta, Utc};
 
@@ -6,10 +6,10 @@ use crate::config::BucketName;
 use crate::error::Error;
 use crate::{Lake, keys};
 
-/// Nothing that younger commands may still be at.
+/// Minimum age: younger uploads may still be in progress.
 const AGE: TimeDelta = TimeDelta::days(1);
 
-/// Ends the uploads in parts, in all three buckets, that began more than a day ago. Returns how many.
+/// Aborts the multipart uploads of all three buckets that began more than a day ago. Returns their number.
 pub async fn abort(lake: &Lake, now: DateTime<Utc>, dry_run: bool) -> Result<u64, Error> {
     let buckets = &lake.config.buckets;
     let mut ended = 0;
@@ -22,7 +22,7 @@ pub async fn abort(lake: &Lake, now: DateTime<Utc>, dry_run: bool) -> Result<u64
             let request = lake.s3.abort_multipart_upload().bucket(bucket.as_str()).key(&key).upload_id(&id);
             match request.send().await {
                 Ok(_) => {}
-                // Completed or ended by somebody else meanwhile.
+                // Completed or aborted meanwhile.
                 Err(error) if error.as_service_error().is_some_and(|error| error.is_no_such_upload()) => ended -= 1,
                 Err(error) => {
                     return Err(Error::aws(format!("ending an upload to {}", keys::uri(bucket, &key)))(error));
@@ -33,7 +33,7 @@ pub async fn abort(lake: &Lake, now: DateTime<Utc>, dry_run: bool) -> Result<u64
     Ok(ended)
 }
 
-/// The keys and ids of the uploads that began before `before`.
+/// Lists keys and ids of the uploads that began before `before`.
 async fn orphans(lake: &Lake, bucket: &BucketName, before: DateTime<Utc>) -> Result<Vec<(String, String)>, Error> {
     let mut found = Vec::new();
     let (mut key_marker, mut id_marker) = (None, None);

@@ -15,7 +15,7 @@ async fn take<'a>(world: &'a World, holder: &str) -> Result<Lease<'a>, Error> {
 }
 
 fn unanswered() -> Error {
-    Error::Unavailable { doing: "moving a partition".to_owned(), message: "no answer".to_owned() }
+    Error::unavailable("moving a partition", "no answer")
 }
 
 #[tokio::test]

@@ -8,7 +8,7 @@ use chrono::{NaiveDate, TimeDelta};
 use lake::Error;
 use lake::as_of::AsOf;
 use lake::record::{self, Cause, Publication, PublishedTable, Record, Swap};
-use lake::vacuum::{self, Asked, Freed, Retention};
+use lake::vacuum::{self, Freed, Options, Retention};
 use market::run::RunId;
 use market::table::TableName;
 
@@ -23,7 +23,7 @@ fn day() -> NaiveDate {
 }
 
 async fn vacuum(lake: &Lake, retention: Retention, dry_run: bool) -> Result<Freed, Error> {
-    vacuum::vacuum(lake, Asked { retention, dry_run, state_machine: None }).await
+    vacuum::vacuum(lake, Options { retention, dry_run, state_machine: None }).await
 }
 
 fn run(name: &str) -> RunId {

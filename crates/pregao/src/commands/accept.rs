@@ -1,4 +1,4 @@
-//! `pregao run --accept-missing`: an operator's word that a day has no more raw files than are there.
+//! `pregao run --accept-missing`: records an operator's decision that a day has no more raw files.
 
 use std::io::{self, Write};
 use std::process::ExitCode;
@@ -13,13 +13,13 @@ use market::session::is_business_day;
 
 use crate::args::{Global, OutputFormat};
 use crate::endpoint::{Use, with_lake};
-use crate::hint::{Hint, fail};
+use crate::error_report::{Hint, fail};
 use crate::{migrate, operator, output};
 
-/// How often the record is read again after another one was written meanwhile.
+/// Maximum number of attempts of the compare-and-swap.
 const TRIES: usize = 10;
 
-/// Writes a record that says that missing raw files of `day` are accepted. What is published stays as it is.
+/// Writes a record that accepts the missing raw files of `day`. The published data does not change.
 pub fn accept(global: &Global, day: NaiveDate, by: Option<&str>, format: OutputFormat) -> anyhow::Result<ExitCode> {
     if !is_business_day(day) {
         return fail(
@@ -36,7 +36,7 @@ pub fn accept(global: &Global, day: NaiveDate, by: Option<&str>, format: OutputF
         refuse_whole(lake, day).await?;
         let (record, decision, is_new) = write(lake, day, &by).await?;
         if format == OutputFormat::Json {
-            output::print(&output::Accepted::of(&record, &decision))?;
+            output::print(&output::Accepted::new(&record, &decision))?;
             return Ok(ExitCode::SUCCESS);
         }
         let mut out = io::stdout().lock();
@@ -50,7 +50,7 @@ pub fn accept(global: &Global, day: NaiveDate, by: Option<&str>, format: OutputF
     })
 }
 
-/// Refuses a day of which nothing is missing: an acceptance would silence the alarm if files went away later.
+/// Refuses a day without missing raw files: an acceptance would silence the alarm if files were lost later.
 async fn refuse_whole(lake: &Lake, day: NaiveDate) -> anyhow::Result<()> {
     let range = DateRange::day(day)?;
     let seen = Seen::look(lake, Some(range)).await?;

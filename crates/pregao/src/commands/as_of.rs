@@ -1,4 +1,4 @@
-//! `pregao query --as-of`: a statement on the tables as they were published at a moment.
+//! `pregao query --as-of`: runs a statement on the tables as they were published at a time.
 
 use std::io::{self, Write};
 use std::process::ExitCode;
@@ -10,13 +10,13 @@ use lake::scratch;
 
 use crate::args::Format;
 use crate::commands::query;
-use crate::hint::{Hint, fail};
+use crate::error_report::{Hint, fail};
 use crate::migrate;
 
-/// The first words of the statements that only read.
+/// First words of read-only statements.
 const READING: [&str; 8] = ["SELECT", "WITH", "VALUES", "TABLE", "SHOW", "DESCRIBE", "DESC", "EXPLAIN"];
 
-/// Asks the tables of a moment.
+/// Runs a statement on the tables of a time.
 pub async fn answer(lake: &Lake, sql: &str, moment: DateTime<Utc>, format: Format) -> anyhow::Result<ExitCode> {
     if !reads(sql) {
         return fail("--as-of is for statements that read", "SELECT, WITH, VALUES, SHOW, DESCRIBE or EXPLAIN");
@@ -35,7 +35,7 @@ pub async fn answer(lake: &Lake, sql: &str, moment: DateTime<Utc>, format: Forma
     Ok(code)
 }
 
-/// Makes the tables of a moment, and prints the name of their database.
+/// Creates the tables of a time, and prints the name of their database.
 pub async fn print_database(lake: &Lake, moment: DateTime<Utc>) -> anyhow::Result<ExitCode> {
     if !as_of::is_settled(moment) && moment <= Utc::now() {
         return fail(
@@ -44,8 +44,8 @@ pub async fn print_database(lake: &Lake, moment: DateTime<Utc>) -> anyhow::Resul
         );
     }
     let tables = prepare(lake, moment).await?;
-    // From now on a vacuum finds the database in the catalog and leaves its files. One that looked before has by now said
-    // what it removes.
+    // From now on a vacuum sees the database in the catalog and keeps its files. A vacuum that listed the catalog before has
+    // already marked what it removes, which `confirm` detects.
     tables.confirm(lake).await?;
     writeln!(io::stdout().lock(), "{}", tables.database)?;
     Ok(ExitCode::SUCCESS)
@@ -57,7 +57,7 @@ async fn prepare(lake: &Lake, moment: DateTime<Utc>) -> anyhow::Result<AsOf> {
     AsOf::prepare(lake, moment).await.hint("pregao history DAY shows what was published of a day, and when")
 }
 
-/// Whether a statement only reads, as its first word says. Comments and brackets may stand before it.
+/// Whether a statement is read-only, by its first word. Comments and parentheses may precede it.
 fn reads(sql: &str) -> bool {
     let mut rest = sql.trim_start_matches(|character: char| character.is_whitespace() || character == '(');
     loop {

@@ -1,4 +1,4 @@
-//! `pregao cluster`: a cluster that takes the steps of all runs, so that a day of work does not wait for one each time.
+//! `pregao cluster`: the standing cluster, so that several runs do not each wait for the start of a cluster.
 
 use std::io::{self, Write};
 use std::process::ExitCode;
@@ -10,14 +10,14 @@ use lake::{Error, Lake};
 
 use crate::args::{ClusterAction, Global, OutputFormat};
 use crate::endpoint::{Use, with_lake};
-use crate::hint::fail;
+use crate::error_report::fail;
 use crate::output::Cluster;
-use crate::rows::{self, Row};
-use crate::{color, human, output};
+use crate::tabular::{self, Row};
+use crate::{color, format, output};
 
 /// Starts, shows or ends clusters of the lake.
 pub fn cluster(global: &Global, action: ClusterAction) -> anyhow::Result<ExitCode> {
-    // Only a cluster that is started takes its settings from the configuration, as a run does.
+    // Starting a cluster uses its settings in the configuration, like a run.
     let use_ = match action {
         ClusterAction::Start | ClusterAction::Stop => Use::Workflows,
         ClusterAction::Status { .. } => Use::Questions,
@@ -46,7 +46,7 @@ async fn start(lake: &Lake) -> anyhow::Result<()> {
         return Ok(());
     }
     let started = cluster::start(lake, Purpose::Standing).await?;
-    let idle = human::counted(lake.config.emr.idle_minutes.get().into(), "minute");
+    let idle = format::counted(lake.config.emr.idle_minutes.get().into(), "minute");
     writeln!(
         io::stdout(),
         "{started} is starting: runs use it from now on, and {idle} without a step end it\n\
@@ -56,7 +56,7 @@ async fn start(lake: &Lake) -> anyhow::Result<()> {
 }
 
 async fn status(lake: &Lake, format: OutputFormat) -> anyhow::Result<()> {
-    let clusters = cluster::of_lake(lake).await?;
+    let clusters = cluster::list_alive(lake).await?;
     let text = |text: &str| Some(text.to_owned()).filter(|text| !text.is_empty());
     let described = clusters.iter().map(|cluster| output::Cluster {
         id: id(cluster).to_owned(),
@@ -74,7 +74,7 @@ async fn status(lake: &Lake, format: OutputFormat) -> anyhow::Result<()> {
         writeln!(out, "no cluster of this lake is alive")?;
         return Ok(());
     }
-    let columns = rows::columns(["id", "state", "since", "cluster", "reason"].map(|name| (name, "varchar")));
+    let columns = tabular::columns(["id", "state", "since", "cluster", "reason"].map(|name| (name, "varchar")));
     let lines: Vec<Row> = clusters
         .clusters
         .into_iter()
@@ -84,13 +84,13 @@ async fn status(lake: &Lake, format: OutputFormat) -> anyhow::Result<()> {
             [id, state, since.unwrap_or_default(), name, reason.unwrap_or_default()].map(Some).to_vec()
         })
         .collect();
-    let table = rows::table(&columns, &lines, rows::terminal_width());
-    writeln!(out, "{}", rows::coloured(&table, "state", color::of_status))?;
+    let table = tabular::table(&columns, &lines, tabular::terminal_width());
+    writeln!(out, "{}", tabular::coloured(&table, "state", color::for_status))?;
     Ok(())
 }
 
 async fn stop(lake: &Lake) -> anyhow::Result<()> {
-    let clusters = cluster::of_lake(lake).await?;
+    let clusters = cluster::list_alive(lake).await?;
     end(lake, &clusters).await?;
     if clusters.is_empty() {
         writeln!(io::stdout(), "no cluster of this lake is alive")?;
@@ -98,17 +98,17 @@ async fn stop(lake: &Lake) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Ends clusters, and says so.
+/// Terminates clusters, and prints their ids.
 pub async fn end(lake: &Lake, clusters: &[ClusterSummary]) -> Result<(), Error> {
     for cluster in clusters {
         cluster::end(lake, id(cluster)).await?;
-        // What it costs ends now, whether anybody reads this or not.
+        // Terminated before printing: a closed pipe must not leave a cluster running.
         let _ = writeln!(io::stdout(), "ending {} ({})", id(cluster), name(cluster));
     }
     Ok(())
 }
 
-/// When it was started, in milliseconds since 1970.
+/// Returns when it was started, in milliseconds since 1970.
 fn created(cluster: &ClusterSummary) -> Option<i64> {
     cluster.status()?.timeline()?.creation_date_time()?.to_millis().ok()
 }

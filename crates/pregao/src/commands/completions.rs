@@ -1,4 +1,4 @@
-//! `pregao completions`: what a shell needs to complete command lines.
+//! `pregao completions`: completion scripts for shells.
 
 use std::io;
 use std::process::ExitCode;
@@ -17,7 +17,7 @@ pub fn completions(shell: Shell) -> anyhow::Result<ExitCode> {
     };
     let mut text = Vec::new();
     generate(shell, &mut Cli::command(), "pregao", &mut text);
-    // Written in one call: `generate` panics when the reader has closed the pipe.
+    // Generated in memory, because `generate` panics if it writes to a closed pipe.
     io::Write::write_all(&mut io::stdout().lock(), &text)?;
     Ok(ExitCode::SUCCESS)
 }

@@ -1,7 +1,7 @@
-//! `pregao demo`: everything once, on a sample, in a home of its own.
+//! `pregao demo`: runs the whole pipeline on a sample, in a home of its own.
 //!
-//! The sample has the names of real snapshots, and would take the place of real ones. So the demo works only in a home
-//! that it has made itself, and where nobody has put other files since.
+//! The sample has the file names of real snapshots and would replace them. So the demo only works in a home that it has
+//! created itself, and that contains no other files.
 
 use std::collections::HashMap;
 use std::fs::{self, DirBuilder};
@@ -9,6 +9,7 @@ use std::io::{self, Write};
 use std::path::Path;
 use std::process::ExitCode;
 
+use ::sample::Sample;
 use anyhow::Context;
 use chrono::{Datelike, NaiveDate};
 use lake::{Lake, keys, objects};
@@ -17,23 +18,22 @@ use market::snapshot::Feed;
 
 use crate::args::{Format, Global};
 use crate::commands::{query, run, sample, upload};
+use crate::dedup;
 use crate::endpoint::{Use, on_aws, refuse_aws, with_lake};
-use crate::folder::{self, File};
-use crate::hint::{Hint, fail};
-use crate::known;
+use crate::error_report::{Hint, fail};
 use crate::progress::{self, Progress};
-use crate::sample::Sample;
+use crate::raw_folder::{self, File};
 
-/// The day of the sample: the first one of the recordings with which all this began.
+/// The day of the sample: the first day of the real recordings.
 const DAY: (i32, u32, u32) = (2020, 4, 1);
 
-/// The file that says of a home that it is a demo's.
+/// The file that marks a home as that of a demo.
 const MARKER: &str = "demo.txt";
 
 const MARKER_TEXT: &str =
     "This folder is a lake of generated numbers, made by `pregao demo`. Delete it when you like.\n";
 
-/// Sample, upload, run, query.
+/// Runs sample, upload, run and query.
 pub fn demo(global: &Global) -> anyhow::Result<ExitCode> {
     refuse_aws(global, "demo")?;
     if on_aws(global)? {
@@ -46,7 +46,7 @@ pub fn demo(global: &Global) -> anyhow::Result<ExitCode> {
     with_lake(global, Use::Workflows, async |lake| demonstrate(lake, global).await)
 }
 
-/// Marks a home as a demo's that is not there yet, or is empty. Refuses any other but a demo's.
+/// Marks a home as that of a demo if it does not exist or is empty. Refuses it if it has other files and no mark.
 fn claim(home: &Path) -> anyhow::Result<()> {
     let cannot = |what: &str| format!("cannot {what} {}", home.display());
     let is_empty = match fs::read_dir(home) {
@@ -75,7 +75,7 @@ fn claim(home: &Path) -> anyhow::Result<()> {
     fs::write(&marker, MARKER_TEXT).with_context(|| format!("cannot write {}", marker.display()))
 }
 
-/// Makes a folder that its owner alone can read, as every home is.
+/// Creates a folder that only its owner can read, like every home.
 fn make_folder(path: &Path) -> io::Result<()> {
     let mut builder = DirBuilder::new();
     builder.recursive(true);
@@ -84,7 +84,7 @@ fn make_folder(path: &Path) -> io::Result<()> {
     builder.create(path)
 }
 
-/// Refuses a lake into which somebody has put raw files of their own.
+/// Refuses a lake with other raw files.
 async fn refuse_other_files(lake: &Lake, home: &Path, sample: &[File]) -> anyhow::Result<()> {
     let named = |file: &File| Some((file.path.file_name()?.to_str()?.to_owned(), file.clone()));
     let sample: HashMap<String, File> = sample.iter().filter_map(named).collect();
@@ -93,7 +93,7 @@ async fn refuse_other_files(lake: &Lake, home: &Path, sample: &[File]) -> anyhow
         for object in objects::list(lake, bucket, prefix).await? {
             let is_of_sample = match sample.get(keys::file_name(&object.key)) {
                 Some(file) if file.bytes == object.bytes => {
-                    known::md5_of(&file.path).with_context(|| format!("cannot read {}", file.path.display()))?
+                    dedup::md5_of(&file.path).with_context(|| format!("cannot read {}", file.path.display()))?
                         == object.etag
                 }
                 _ => object.is_folder_marker(),
@@ -126,7 +126,7 @@ async fn demonstrate(lake: &Lake, global: &Global) -> anyhow::Result<ExitCode> {
     writeln!(io::stdout(), "{}", sample::headline(&summary, &folder))?;
 
     headline("2. pregao upload: to S3, checked, and each in its place")?;
-    let files = folder::look(&folder)?.files;
+    let files = raw_folder::scan(&folder)?.files;
     refuse_other_files(lake, home, &files).await?;
     let delivered = upload::deliver(lake, &folder, &files, &progress).await?;
     delivered.tell(lake)?;
@@ -154,7 +154,7 @@ fn headline(text: &str) -> io::Result<()> {
     writeln!(io::stdout(), "\n{text}")
 }
 
-/// A first query: its average price has to lie between `min` and `max`, which holds only if every number is read right.
+/// An example query. Its average price must be between `min` and `max`, which holds only if all numbers are parsed correctly.
 fn most_traded(date: NaiveDate) -> String {
     let day = format!("year = {} AND month = {} AND day = {}", date.year(), date.month(), date.day());
     format!(

@@ -1,6 +1,6 @@
 //! `pregao deploy`: builds the functions for Lambda, and creates or updates the stack.
 //!
-//! Both are left to the tools that exist for it, cargo-lambda and the AWS SAM CLI; what is ours is what they are told.
+//! It calls cargo-lambda and the AWS SAM CLI with the right arguments.
 
 use std::io::{self, ErrorKind, Write};
 use std::path::{Path, PathBuf};
@@ -11,17 +11,17 @@ use lake::Config;
 
 use crate::args::Global;
 use crate::endpoint::{configuration, runtime};
-use crate::hint::{Hint, fail};
+use crate::error_report::{Hint, fail};
 use crate::progress::Progress;
 use crate::stack::{self, Account};
 
-/// Where the stack is described, in a checkout of the project.
+/// Path of the template in a checkout of the project.
 const TEMPLATE: &str = "infra/template.yaml";
 
-/// Where the SAM CLI puts what it built.
+/// Output folder of `sam build`.
 const BUILT: &str = "target/sam";
 
-/// What has to be there, and how to get it.
+/// The required tools, and how to install them.
 const INSTALL: &str = "pip install aws-sam-cli cargo-lambda";
 
 /// Builds and deploys with the configuration.
@@ -38,7 +38,7 @@ pub fn deploy(global: &Global) -> anyhow::Result<ExitCode> {
     sam(&send(&config))?;
 
     runtime()?.block_on(async {
-        let account = Account::of(&config).await?;
+        let account = Account::load(&config).await?;
         let stack = account.stack().await?.context("the stack that was deployed is not there")?;
         let mut out = io::stdout().lock();
         writeln!(out, "deployed the stack {} in {}", account.stack_name, account.region)?;
@@ -64,7 +64,7 @@ fn template() -> anyhow::Result<PathBuf> {
     fail(format!("there is no {TEMPLATE} here"), "run pregao deploy in the folder of the project's sources")
 }
 
-/// `sam build`: each function by its `BuildMethod`, which is cargo-lambda.
+/// Returns the command `sam build`, which builds each function by its `BuildMethod`, cargo-lambda.
 fn build(config: &Config, template: &Path) -> Vec<String> {
     let mut arguments = words(&["build", "--beta-features", "--build-dir", BUILT, "--template-file"]);
     arguments.push(template.display().to_string());
@@ -72,7 +72,7 @@ fn build(config: &Config, template: &Path) -> Vec<String> {
     arguments
 }
 
-/// `sam deploy`, which asks nothing, and is content when there is nothing to change.
+/// Returns the command `sam deploy`, without prompts, which succeeds if there is nothing to change.
 fn send(config: &Config) -> Vec<String> {
     let mut arguments = words(&["deploy", "--template-file"]);
     arguments.push(format!("{BUILT}/template.yaml"));
@@ -90,7 +90,7 @@ fn send(config: &Config) -> Vec<String> {
     arguments
 }
 
-/// What both are told.
+/// Returns the arguments that both commands share.
 fn common(config: &Config) -> Vec<String> {
     let mut arguments = Vec::new();
     for (option, value) in [("--region", &config.aws.region), ("--profile", &config.aws.profile)] {
@@ -103,7 +103,7 @@ fn common(config: &Config) -> Vec<String> {
     arguments
 }
 
-/// A value as the SAM CLI takes it: within quotes, with those inside and the backslashes marked.
+/// Quotes a parameter value for the SAM CLI, with quotes and backslashes escaped.
 fn quoted(value: &str) -> String {
     format!("\"{}\"", value.replace('\\', "\\\\").replace('"', "\\\""))
 }
@@ -121,7 +121,7 @@ fn check_tool(tool: &str, arguments: &[&str]) -> anyhow::Result<()> {
     }
 }
 
-/// Runs a tool to its end, with its output as the user's.
+/// Runs a tool to its end, with its output on the terminal.
 fn run(tool: &str, arguments: &[String]) -> anyhow::Result<()> {
     let status = match Command::new(tool).args(arguments).stdin(Stdio::null()).status() {
         Ok(status) => status,

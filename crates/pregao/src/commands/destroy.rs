@@ -1,4 +1,4 @@
-//! `pregao destroy`: removes the stack, and keeps what cannot be made again.
+//! `pregao destroy`: removes the stack, and keeps data that cannot be recreated.
 
 use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
@@ -13,19 +13,19 @@ use lake::{Error, Lake, cluster, keys, objects};
 use crate::args::{DestroyArgs, Global};
 use crate::commands::cluster as clusters;
 use crate::endpoint::{configuration, runtime};
-use crate::hint::{Hint, fail};
-use crate::human;
+use crate::error_report::{Hint, fail};
+use crate::format;
 use crate::progress::Progress;
 use crate::stack::{self, Account};
 
-/// How long CloudFormation may take. What needs longest are the roles and the rules.
+/// Timeout of the deletion. Roles and rules take longest.
 const LONGEST: Duration = Duration::from_secs(60 * 60);
 
-/// Ends the clusters, empties the results, and removes the stack.
+/// Terminates the clusters, empties the results bucket, and deletes the stack.
 pub fn destroy(global: &Global, args: &DestroyArgs) -> anyhow::Result<ExitCode> {
     let config = configuration(global)?;
     runtime()?.block_on(async {
-        let account = Account::of(&config).await?;
+        let account = Account::load(&config).await?;
         let lake = stack::lake(&config).await?;
         let buckets = &lake.config.buckets;
         writeln!(
@@ -45,9 +45,9 @@ pub fn destroy(global: &Global, args: &DestroyArgs) -> anyhow::Result<ExitCode> 
             confirm(&account.stack_name)?;
         }
         let progress = Progress::new();
-        clusters::end(&lake, &cluster::of_lake(&lake).await?).await?;
+        clusters::end(&lake, &cluster::list_alive(&lake).await?).await?;
         let emptied = empty(&lake, &buckets.results).await?;
-        progress.line(&format!("removed {} of {}", human::counted(emptied as u64, "object"), keys::uri(&buckets.results, "")));
+        progress.line(&format!("removed {} of {}", format::counted(emptied as u64, "object"), keys::uri(&buckets.results, "")));
         progress.line(&format!("removing the stack {}", account.stack_name));
         remove(&account).await?;
         writeln!(io::stdout(), "removed the stack {}", account.stack_name)?;
@@ -55,7 +55,7 @@ pub fn destroy(global: &Global, args: &DestroyArgs) -> anyhow::Result<ExitCode> 
     })
 }
 
-/// Asks for the stack's name, as a person would be asked who cannot take it back.
+/// Asks the user to confirm by typing the name of the stack.
 fn confirm(stack: &str) -> anyhow::Result<()> {
     if !io::stdin().is_terminal() {
         return fail("nobody is there to be asked", "pregao destroy --yes does not ask");
@@ -67,10 +67,10 @@ fn confirm(stack: &str) -> anyhow::Result<()> {
     if answer.trim() == stack { Ok(()) } else { fail("nothing was removed", format!("type {stack} to remove it")) }
 }
 
-/// Removes all objects of a bucket, without which CloudFormation does not remove it.
+/// Deletes all objects of a bucket, because CloudFormation deletes only empty buckets.
 async fn empty(lake: &Lake, bucket: &BucketName) -> anyhow::Result<usize> {
     let objects = objects::list(lake, bucket, "").await?;
-    // S3 takes a thousand at once.
+    // A thousand is the maximum of S3.
     for some in objects.chunks(1_000) {
         let ids: Result<Vec<ObjectIdentifier>, _> =
             some.iter().map(|object| ObjectIdentifier::builder().key(&object.key).build()).collect();

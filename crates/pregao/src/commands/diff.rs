@@ -1,7 +1,7 @@
-//! `pregao diff`: what two runs wrote for a day, compared by SQL.
+//! `pregao diff`: compares what two runs wrote for a day, by SQL.
 //!
-//! Rows are compared as multisets: a row that one run has three times and the other once differs twice. Of the rows that
-//! only one run has, as many as both have for a key are changed; what is more on one side is added or removed.
+//! Rows are compared as multisets: a row that one run has three times and the other once differs twice. Rows that only one
+//! run has are paired by key: pairs count as changed, the surplus of a side as added or removed.
 
 use std::fmt::Write as _;
 use std::io::{self, Write};
@@ -18,14 +18,14 @@ use serde_json::{Map, Value};
 
 use crate::args::{DiffArgs, Global, OutputFormat};
 use crate::endpoint::{Use, with_lake};
-use crate::hint::{fail, hinted};
-use crate::human;
+use crate::error_report::{fail, hinted};
+use crate::format;
 use crate::interrupt::{Interrupted, Listener};
 use crate::migrate;
 use crate::output::{self, Changed, Diff, Different, TableDiff};
-use crate::rows;
+use crate::tabular;
 
-/// How many rows of a kind are shown.
+/// Maximum number of example rows of each kind.
 const EXAMPLES: usize = 5;
 
 /// Compares two runs of a day.
@@ -43,11 +43,11 @@ pub fn diff(global: &Global, args: &DiffArgs) -> anyhow::Result<ExitCode> {
             signal = listener.signal() => Err(Interrupted(signal).into()),
         };
         drop(listener);
-        // Whatever became of the comparison.
+        // Also if the comparison failed.
         let dropped = scratch::drop(lake, &database).await;
         let tables = compared?;
         dropped?;
-        // What was read is the whole only if nothing was removed meanwhile.
+        // The result is complete only if no files were removed meanwhile.
         old.refuse_removed(lake, &program).await?;
         new.refuse_removed(lake, &program).await?;
         let diff = Diff { day: args.day.to_string(), old: args.old.to_string(), new: args.new.to_string(), tables };
@@ -59,16 +59,16 @@ pub fn diff(global: &Global, args: &DiffArgs) -> anyhow::Result<ExitCode> {
     })
 }
 
-/// What a run wrote for a day.
+/// The folders that a run wrote for a day.
 struct Written {
     day: NaiveDate,
     run: RunId,
-    /// The URI of the folder of each table, where it has one.
+    /// URI of the folder of each table, if the run wrote one.
     folders: Vec<(TableName, Option<String>)>,
 }
 
 impl Written {
-    /// Finds the folders of a run, which may be published or not.
+    /// Finds the folders of a run, published or not.
     async fn find(lake: &Lake, day: NaiveDate, run: &RunId, program: &str) -> anyhow::Result<Self> {
         let mut found = Self { day, run: run.clone(), folders: Vec::new() };
         found.refuse_removed(lake, program).await?;
@@ -154,16 +154,16 @@ async fn of_table(lake: &Lake, database: &str, table: TableName) -> Result<Table
     })
 }
 
-/// What makes a row of a table the same row in both runs.
+/// Returns the key columns, which identify a row of a table in both runs.
 fn key(table: TableName) -> &'static [&'static str] {
     match table {
         TableName::Quotes | TableName::Options => &["intdate", "ticker"],
-        // A record may have several cells that could not be read, of the same column in repeated records too.
+        // A record may have several rejected cells, and a repeated record the same column twice.
         TableName::Rejects => &["intdate", "source_file", "table_name", "ticker", "column_name"],
     }
 }
 
-/// The rows that the runs have a different number of times, as `WITH` defines them, and the sums of each key.
+/// Returns the `WITH` clause that defines the rows whose counts differ, and the sums of each key.
 fn differences(table: TableName) -> String {
     let columns: Vec<&str> = table.columns().iter().map(|column| column.name).collect();
     let columns = columns.iter().map(|column| format!("\"{column}\"")).collect::<Vec<_>>().join(", ");
@@ -185,7 +185,7 @@ fn quoted_key(table: TableName) -> String {
     key(table).iter().map(|column| format!("\"{column}\"")).collect::<Vec<_>>().join(", ")
 }
 
-/// The rows of both runs, and how many are added, removed and changed.
+/// Returns the statement that counts the rows of both runs, and the added, removed and changed ones.
 async fn counts(lake: &Lake, database: &str, table: TableName) -> Result<[u64; 5], Error> {
     let statement = format!(
         "{}SELECT (SELECT count(*) FROM \"old_{table}\") AS old_rows, (SELECT count(*) FROM \"new_{table}\") AS new_rows,\n\
@@ -201,11 +201,11 @@ async fn counts(lake: &Lake, database: &str, table: TableName) -> Result<[u64; 5
         .map_err(|_| Error::Quality(format!("query {} answered with something else than five counts", answer.query)))
 }
 
-/// The statement for the differing rows of a few keys.
+/// Returns the statement for the differing rows of a few keys.
 fn rows_of_keys(table: TableName, condition: &str) -> String {
     let columns: Vec<String> = table.columns().iter().map(|column| format!("differing.\"{}\"", column.name)).collect();
     let order = quoted_key(table);
-    // Texts that are missing are equal here.
+    // NULLs compare as equal here.
     let on: Vec<String> = key(table)
         .iter()
         .map(|column| format!("(differing.\"{column}\" IS NOT DISTINCT FROM chosen.\"{column}\")"))
@@ -246,7 +246,7 @@ fn object(columns: &[Column], cells: &[Option<String>]) -> Value {
     )
 }
 
-/// Rows, which are in the order of their keys, key by key.
+/// Groups rows, which are sorted by key, by key.
 fn by_key(table: TableName, rows: Vec<Example>) -> Vec<Changed> {
     let key_of = |row: &Value| key(table).iter().map(|column| row[*column].clone()).collect::<Vec<_>>();
     let mut changed: Vec<(Vec<Value>, Changed)> = Vec::new();
@@ -264,7 +264,7 @@ fn by_key(table: TableName, rows: Vec<Example>) -> Vec<Changed> {
 
 fn tell(diff: &Diff) -> io::Result<()> {
     let mut out = io::stdout().lock();
-    let columns = rows::columns([
+    let columns = tabular::columns([
         ("table", "varchar"),
         ("old rows", "bigint"),
         ("new rows", "bigint"),
@@ -272,15 +272,15 @@ fn tell(diff: &Diff) -> io::Result<()> {
         ("removed", "bigint"),
         ("changed", "bigint"),
     ]);
-    let counts: Vec<rows::Row> = diff
+    let counts: Vec<tabular::Row> = diff
         .tables
         .iter()
         .map(|of| {
-            let counts = [of.old_rows, of.new_rows, of.added, of.removed, of.changed].map(human::count);
+            let counts = [of.old_rows, of.new_rows, of.added, of.removed, of.changed].map(format::count);
             std::iter::once(of.table.clone()).chain(counts).map(Some).collect()
         })
         .collect();
-    writeln!(out, "{}", rows::table(&columns, &counts, rows::terminal_width()))?;
+    writeln!(out, "{}", tabular::table(&columns, &counts, tabular::terminal_width()))?;
     for TableDiff { table, key, examples, .. } in &diff.tables {
         for row in &examples.added {
             writeln!(out, "{table}  added    {}", named(row, key))?;
@@ -295,17 +295,17 @@ fn tell(diff: &Diff) -> io::Result<()> {
     Ok(())
 }
 
-/// The key of a row.
+/// Returns the key of a row.
 fn named(row: &Value, key: &[String]) -> String {
     key.iter().map(|column| text(&row[column.as_str()])).collect::<Vec<_>>().join(" ")
 }
 
-/// The key of changed rows, and the columns that differ where it is one row on either side.
+/// Describes changed rows: their key, and the differing columns if there is one row on each side.
 fn changes(changed: &Changed, key: &[String]) -> String {
     let (Some(old), Some(new)) = (changed.old.first(), changed.new.first()) else { return String::new() };
     let name = named(new, key);
     if changed.old.len() != 1 || changed.new.len() != 1 {
-        let rows = |rows: &[Value]| human::counted(rows.len() as u64, "row");
+        let rows = |rows: &[Value]| format::counted(rows.len() as u64, "row");
         return format!("{name}: {} for {}", rows(&changed.new), rows(&changed.old));
     }
     let columns = old.as_object().into_iter().flatten().filter(|(column, value)| new[column.as_str()] != **value);

@@ -1,4 +1,4 @@
-//! `pregao etl`: the engine alone, from a folder to a folder.
+//! `pregao etl`: runs only the engine, from a folder to a folder.
 
 use std::io::{self, Write};
 use std::path::PathBuf;
@@ -10,18 +10,18 @@ use market::snapshot::Feed;
 use market::table::TableName;
 
 use crate::args::{EtlArgs, OutputFormat};
-use crate::folder;
-use crate::hint::{fail, hinted};
-use crate::human;
+use crate::error_report::{fail, hinted};
+use crate::format;
 use crate::output::{self, Etl, EtlTable, Partial};
 use crate::progress::Progress;
-use crate::rows;
+use crate::raw_folder;
+use crate::tabular;
 
-/// Cleans all snapshots of a folder.
+/// Converts all snapshots of a folder to Parquet.
 pub fn etl(args: &EtlArgs) -> anyhow::Result<ExitCode> {
     let progress = Progress::new();
-    folder::refuse_overlap(&args.raw, &args.out)?;
-    let mut found = folder::look(&args.raw)?;
+    raw_folder::refuse_overlap(&args.raw, &args.out)?;
+    let mut found = raw_folder::scan(&args.raw)?;
     found.warn(&progress);
     let (inputs, others) = snapshots(std::mem::take(&mut found.files));
     for other in &others {
@@ -49,7 +49,7 @@ pub fn etl(args: &EtlArgs) -> anyhow::Result<ExitCode> {
     let tables: Vec<EtlTable> = Feed::ALL.into_iter().map(|feed| account(&report, feed)).collect();
     let error = (!others.is_empty()).then(|| {
         hinted(
-            anyhow::anyhow!("{} left out", human::counted(others.len() as u64, "file")),
+            anyhow::anyhow!("{} left out", format::counted(others.len() as u64, "file")),
             "rename them if they are snapshots, else move them out of the folder",
         )
     });
@@ -61,7 +61,7 @@ pub fn etl(args: &EtlArgs) -> anyhow::Result<ExitCode> {
             seconds: output::seconds(seconds),
             parquet_files,
             left_out: others.iter().map(|path| path.display().to_string()).collect(),
-            passed_over: found.passed_over.iter().map(output::PassedOver::of).collect(),
+            passed_over: found.skipped.iter().map(output::PassedOver::new).collect(),
             error: None,
         };
         return match error {
@@ -75,16 +75,16 @@ pub fn etl(args: &EtlArgs) -> anyhow::Result<ExitCode> {
     writeln!(
         out,
         "{} in {} ({rate:.0} MB/s): {} in {}",
-        human::bytes(report.totals.bytes),
-        human::duration(seconds),
-        human::counted(parquet_files, "Parquet file"),
+        format::bytes(report.totals.bytes),
+        format::duration(seconds),
+        format::counted(parquet_files, "Parquet file"),
         args.out.display()
     )?;
     error.map_or(Ok(ExitCode::SUCCESS), Err)
 }
 
-/// The files that are snapshots by their names, and those that are not.
-fn snapshots(files: Vec<folder::File>) -> (Vec<Input>, Vec<PathBuf>) {
+/// Splits files into snapshots, by their names, and others.
+fn snapshots(files: Vec<raw_folder::File>) -> (Vec<Input>, Vec<PathBuf>) {
     let (mut inputs, mut others) = (Vec::new(), Vec::new());
     for file in files {
         match Input::snapshot_at(&file.path) {
@@ -95,9 +95,9 @@ fn snapshots(files: Vec<folder::File>) -> (Vec<Input>, Vec<PathBuf>) {
     (inputs, others)
 }
 
-/// The account of each table: `records = published + blank_ticker + header_repeat + ragged`.
+/// Returns the table of record counts: `records = published + blank_ticker + header_repeat + ragged`.
 fn accounts(tables: &[EtlTable]) -> String {
-    let columns = rows::columns([
+    let columns = tabular::columns([
         ("table", "varchar"),
         ("files", "bigint"),
         ("records", "bigint"),
@@ -107,16 +107,16 @@ fn accounts(tables: &[EtlTable]) -> String {
         ("ragged", "bigint"),
         ("rejected_cells", "bigint"),
     ]);
-    let rows: Vec<rows::Row> = tables
+    let rows: Vec<tabular::Row> = tables
         .iter()
         .map(|table| {
             let EtlTable { files, records, published, blank_ticker, header_repeat, ragged, rejected_cells, .. } = table;
             let counts = [files, records, published, blank_ticker, header_repeat, ragged, rejected_cells];
-            let counts = counts.map(|count| Some(human::count(*count)));
+            let counts = counts.map(|count| Some(format::count(*count)));
             std::iter::once(Some(table.table.clone())).chain(counts).collect()
         })
         .collect();
-    rows::table(&columns, &rows, None)
+    tabular::table(&columns, &rows, None)
 }
 
 fn account(report: &Report, feed: Feed) -> EtlTable {

@@ -1,4 +1,4 @@
-//! `pregao explore`: the web application.
+//! `pregao explore`: serves the web application.
 
 use std::io::{self, Write};
 use std::process::ExitCode;
@@ -10,13 +10,13 @@ use tokio::net::TcpListener;
 
 use crate::args::{ExploreArgs, Global};
 use crate::endpoint::{configuration, is_on_aws, runtime};
+use crate::error_report::Hint;
 use crate::faults;
-use crate::hint::Hint;
 use crate::interrupt::Listener;
 use crate::stack;
 
-/// Serves until it is interrupted: the lake of the account, the one that another process serves, or, like `pregao local`,
-/// the one of the home.
+/// Serves the web application until it is interrupted, for the lake of the account, of another process, or, like `pregao
+/// local`, of the home.
 pub fn explore(global: &Global, args: &ExploreArgs) -> anyhow::Result<ExitCode> {
     let config = configuration(global)?;
     runtime()?.block_on(async {
@@ -31,7 +31,7 @@ pub fn explore(global: &Global, args: &ExploreArgs) -> anyhow::Result<ExitCode> 
         if let Some(owner) = Owner::find(&global.home)? {
             return serve(global, Lake::at_endpoint(config, &owner.url()), listener).await;
         }
-        let options = Options { port: None, engine: SparkEngine::Embedded, faults: faults::of_environment()? };
+        let options = Options { port: None, engine: SparkEngine::Embedded, faults: faults::from_environment()? };
         let endpoint = Endpoint::start(&global.home, config.clone(), options).await?;
         let result = tokio::select! {
             biased;
@@ -44,9 +44,9 @@ pub fn explore(global: &Global, args: &ExploreArgs) -> anyhow::Result<ExitCode> 
 }
 
 async fn serve(global: &Global, lake: Lake, listener: TcpListener) -> anyhow::Result<ExitCode> {
-    // A signal is its ordinary end, from the moment at which the address is known.
+    // Once the address is printed, a signal is the normal end.
     let signals = Listener::new();
-    // The first line for scripts, the others for people.
+    // The first line is for scripts.
     let mut out = io::stdout().lock();
     writeln!(out, "http://{}\n\nOpen it in a browser. Ctrl-C ends it.", listener.local_addr()?)?;
     out.flush()?;

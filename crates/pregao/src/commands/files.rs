@@ -1,4 +1,4 @@
-//! `pregao files`: the Parquet files of a table that are published, for readers that do not ask Athena.
+//! `pregao files`: lists the published Parquet files of a table, for readers that do not use Athena.
 
 use std::io::{self, BufWriter, Write};
 use std::path::Path;
@@ -13,18 +13,18 @@ use market::table::TableName;
 
 use crate::args::{FilesArgs, Global, OutputFormat};
 use crate::endpoint::{Use, on_aws, with_lake};
-use crate::hint::{Hint, fail};
-use crate::human;
+use crate::error_report::{Hint, fail};
+use crate::format;
 use crate::output::{self, PublishedFile};
 
-/// Prints where each file is, by day and name.
+/// Prints the location of each file, sorted by day and name.
 pub fn files(global: &Global, args: &FilesArgs) -> anyhow::Result<ExitCode> {
     let range = range(args.from, args.to)?;
     if args.paths && on_aws(global)? {
         return fail("--paths is for a lake on this machine", "without it the URIs of the objects are printed");
     }
     with_lake(global, Use::Questions, async |lake| {
-        // The catalog first: a day gets its record before its partition.
+        // Reads the catalog before the records: a day gets its record before its partition, so each partition has a record.
         let days = days_of_catalog(lake, args.table, range).await?;
         let records = record::read_all(lake, Some(range)).await?;
         check_recorded(global, args.table, days.into_iter().filter(|day| !records.contains_key(day)).collect())?;
@@ -46,7 +46,7 @@ pub fn files(global: &Global, args: &FilesArgs) -> anyhow::Result<ExitCode> {
     })
 }
 
-/// The days that are asked for; an end that is not given is open.
+/// Returns the requested range. A missing end is unbounded.
 fn range(from: Option<NaiveDate>, to: Option<NaiveDate>) -> anyhow::Result<DateRange> {
     let first = NaiveDate::from_ymd_opt(*YEARS.start(), 1, 1);
     let last = NaiveDate::from_ymd_opt(*YEARS.end(), 12, 31);
@@ -54,7 +54,7 @@ fn range(from: Option<NaiveDate>, to: Option<NaiveDate>) -> anyhow::Result<DateR
     DateRange::new(from, to).hint("pregao files TABLE --from FIRST --to LAST")
 }
 
-/// The published files of a table, by the records of its days, which are in order.
+/// Returns the published files of a table from the records of its days, in order.
 fn published(table: TableName, records: impl IntoIterator<Item = Record>) -> Vec<PublishedFile> {
     let published = records.into_iter().filter_map(|mut record| {
         let PublishedTable { location, mut files, .. } = record.published.as_mut()?.tables.remove(&table)?;
@@ -70,7 +70,7 @@ fn published(table: TableName, records: impl IntoIterator<Item = Record>) -> Vec
     published.flatten().collect()
 }
 
-/// The days of which the catalog has a partition; none where there is no table.
+/// Returns the days with a partition in the catalog; empty if the table does not exist.
 async fn days_of_catalog(lake: &Lake, table: TableName, range: DateRange) -> Result<Vec<NaiveDate>, Error> {
     match partitions::list(lake, lake.config.athena.database.as_str(), table.as_str()).await {
         Ok(partitions) => Ok(partitions.into_keys().map(Partition::date).filter(|day| range.contains(*day)).collect()),
@@ -79,21 +79,21 @@ async fn days_of_catalog(lake: &Lake, table: TableName, range: DateRange) -> Res
     }
 }
 
-/// Fails where days of the catalog have no record, because a version without records published them: a list without
-/// these would pass for the whole table.
+/// Fails if days of the catalog have no record, because a version without records published them: the list would be
+/// incomplete.
 fn check_recorded(global: &Global, table: TableName, unrecorded: Vec<NaiveDate>) -> anyhow::Result<()> {
     let (Some(first), Some(last)) = (unrecorded.first(), unrecorded.last()) else { return Ok(()) };
     fail(
         format!(
             "{} of {table} in the catalog without a record, from {first} to {last}: an older version published them, and only \
              the catalog knows which files they are",
-            human::counted(unrecorded.len() as u64, "day")
+            format::counted(unrecorded.len() as u64, "day")
         ),
         format!("{} run --from {first} --to {last} publishes them again, with records", global.program()),
     )
 }
 
-/// The file of an object in a home.
+/// Returns the path of an object's file in a home.
 fn path(home: &Path, uri: &str) -> anyhow::Result<String> {
     let key = uri.strip_prefix("s3://").with_context(|| format!("{uri} in a record is no URI of S3"))?;
     Ok(home.join("s3").join(key).display().to_string())

@@ -1,4 +1,4 @@
-//! `pregao history`: the publication records of a day.
+//! `pregao history`: shows the publication records of a day.
 
 use std::io::{self, Write};
 use std::process::ExitCode;
@@ -9,16 +9,16 @@ use lake::{Error, Lake};
 
 use crate::args::{Global, HistoryArgs, OutputFormat};
 use crate::endpoint::{Use, with_lake};
-use crate::hint::fail;
-use crate::human;
+use crate::error_report::fail;
+use crate::format;
 use crate::migrate;
 use crate::output::{self, History, HistoryRecord};
-use crate::rows::{self, Row};
+use crate::tabular::{self, Row};
 
-/// Tells what has been published of a day, the oldest record first.
+/// Prints the records of a day, the oldest first.
 pub fn history(global: &Global, args: &HistoryArgs) -> anyhow::Result<ExitCode> {
     with_lake(global, Use::Questions, async |lake| {
-        let records = of_day(lake, args.day).await?;
+        let records = read(lake, args.day).await?;
         if records.is_empty() {
             return fail(
                 format!("nothing has ever been published of {}", args.day),
@@ -34,23 +34,23 @@ pub fn history(global: &Global, args: &HistoryArgs) -> anyhow::Result<ExitCode> 
     })
 }
 
-/// All records of a day, the oldest first.
+/// Reads all records of a day, the oldest first.
 ///
 /// # Errors
 /// As [`record::history`].
-pub async fn of_day(lake: &Lake, day: NaiveDate) -> Result<Vec<Record>, Error> {
+pub async fn read(lake: &Lake, day: NaiveDate) -> Result<Vec<Record>, Error> {
     migrate::ensure(lake).await?;
     record::history(lake, day).await
 }
 
-/// The records as documents. Which runs are removed is what the current one says.
+/// Converts records to documents. The current record says which runs are removed.
 pub fn documents(records: &[Record]) -> Vec<HistoryRecord> {
     let Some(current) = records.last() else { return Vec::new() };
-    records.iter().map(|record| HistoryRecord::of(record, |run| current.removed_runs.contains(run))).collect()
+    records.iter().map(|record| HistoryRecord::new(record, |run| current.removed_runs.contains(run))).collect()
 }
 
 fn tell(history: &History) -> io::Result<()> {
-    let columns = rows::columns([
+    let columns = tabular::columns([
         ("number", "bigint"),
         ("written at (UTC)", "varchar"),
         ("cause", "varchar"),
@@ -63,11 +63,11 @@ fn tell(history: &History) -> io::Result<()> {
         ("", "varchar"),
     ]);
     let rows: Vec<Row> = history.records.iter().map(row).collect();
-    writeln!(io::stdout().lock(), "{}", rows::table(&columns, &rows, rows::terminal_width()))
+    writeln!(io::stdout().lock(), "{}", tabular::table(&columns, &rows, tabular::terminal_width()))
 }
 
 fn row(record: &HistoryRecord) -> Row {
-    let rows = |rows: Option<u64>| rows.map_or(String::new(), human::count);
+    let rows = |rows: Option<u64>| rows.map_or(String::new(), format::count);
     let mut notes = Vec::new();
     if record.held.is_some() {
         notes.push("held");
@@ -86,7 +86,7 @@ fn row(record: &HistoryRecord) -> Row {
         rows(record.rows.quotes),
         rows(record.rows.options),
         rows(record.rows.rejects),
-        human::count(record.raw_files as u64),
+        format::count(record.raw_files as u64),
         record.actor.clone(),
         notes.join(", "),
     ]

@@ -1,4 +1,4 @@
-//! `pregao local`: the embedded endpoint for other clients.
+//! `pregao local`: serves the embedded endpoint to other clients.
 
 use std::io::{self, Write};
 use std::process::ExitCode;
@@ -17,12 +17,12 @@ pub fn local(global: &Global, args: &LocalArgs) -> anyhow::Result<ExitCode> {
     let config = configuration(global)?;
     let faults = match &args.faults {
         Some(plan) => Some(plan.clone().with_seed(args.seed)),
-        None => faults::of_environment()?,
+        None => faults::from_environment()?,
     };
     let options = Options { port: args.port, engine: spark_engine(args.engine)?, faults };
     runtime()?.block_on(async {
         let endpoint = Endpoint::start(&global.home, config.clone(), options).await?;
-        // A signal is its ordinary end.
+        // A signal is the normal end.
         let signals = Listener::new();
         let served = async {
             introduce(&endpoint.url(), &config)?;
@@ -37,7 +37,7 @@ pub fn local(global: &Global, args: &LocalArgs) -> anyhow::Result<ExitCode> {
     })
 }
 
-/// Says where it answers: the first line for scripts, the others to paste.
+/// Prints the address: the first line for scripts, the others to paste into a shell.
 fn introduce(url: &str, config: &Config) -> io::Result<()> {
     let results = &config.buckets.results;
     let machine = state_machine_arn("create_datalake");

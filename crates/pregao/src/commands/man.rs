@@ -1,4 +1,4 @@
-//! `pregao man`: the manual pages.
+//! `pregao man`: prints or writes the manual pages.
 
 use std::fs;
 use std::io::{self, Write};
@@ -11,7 +11,7 @@ use clap_mangen::Man;
 use clap_mangen::roff::{Roff, bold, roman};
 
 use crate::args::{Cli, ManArgs};
-use crate::hint::Hint;
+use crate::error_report::Hint;
 use crate::reference::{ENVIRONMENT, EXIT_CODES};
 
 /// Prints pregao(1), or writes it and a page for each command to a folder.
@@ -32,14 +32,14 @@ pub fn man(args: &ManArgs) -> anyhow::Result<ExitCode> {
         pages += 1;
         left.extend(command.get_subcommands());
     }
-    writeln!(io::stdout(), "wrote {} to {}", crate::human::counted(pages, "manual page"), folder.display())?;
+    writeln!(io::stdout(), "wrote {} to {}", crate::format::counted(pages, "manual page"), folder.display())?;
     Ok(ExitCode::SUCCESS)
 }
 
-/// The page of a command: what clap knows of it, and what is the same for all of them.
+/// Returns the page of a command: clap's sections, and those that all pages share.
 fn page(command: &Command) -> io::Result<Vec<u8>> {
     let mut page = Vec::new();
-    // Without the examples, whose lines the page would run together.
+    // Without the examples, whose line breaks the page would lose.
     let without = command.clone().after_help(Resettable::Reset);
     Man::new(without).manual("pregao").render(&mut page)?;
     let mut roff = Roff::new();

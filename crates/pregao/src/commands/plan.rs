@@ -1,4 +1,4 @@
-//! `pregao run --plan`: what a run would do, and what it would cost. Nothing is started.
+//! `pregao run --plan`: prints what a run would do and cost, and starts nothing.
 
 use std::io::{self, Write};
 use std::process::ExitCode;
@@ -14,9 +14,9 @@ use serde_json::json;
 
 use crate::args::{self, OutputFormat};
 use crate::output::{Cost, Days, Plan, TruncatedList};
-use crate::{coverage, human, output, price};
+use crate::{coverage, format, output, price};
 
-/// What runs the Spark step.
+/// The engine of the Spark step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Engine {
     Embedded,
@@ -43,7 +43,7 @@ impl Engine {
     }
 }
 
-/// Says what a run for these days, or for the day before, would do.
+/// Prints what a run of these days, or of yesterday, would do.
 pub async fn plan(
     lake: &Lake,
     days: Option<DateRange>,
@@ -56,7 +56,7 @@ pub async fn plan(
     };
     let files = raw_files::list(lake, range).await?;
     let coverage = Coverage::new(&lake.config.session, range, &Feed::ALL, files.iter().map(|file| file.name));
-    let plan = of_files(lake, range, &files, &coverage, engine);
+    let plan = plan_for(lake, range, &files, &coverage, engine);
     match format {
         OutputFormat::Json => output::print(&plan)?,
         OutputFormat::Table => tell(&plan, &coverage)?,
@@ -64,23 +64,23 @@ pub async fn plan(
     Ok(ExitCode::SUCCESS)
 }
 
-/// The day of a run that is not told any, as the workflow resolves it.
+/// Returns the default day of a run, as the workflow resolves it.
 fn day_before() -> Result<DateRange, Error> {
     workflow_input::resolve(&json!({}), Utc::now())?.range()
 }
 
-fn of_files(lake: &Lake, range: DateRange, files: &[RawFile], coverage: &Coverage, engine: Engine) -> Plan {
+fn plan_for(lake: &Lake, range: DateRange, files: &[RawFile], coverage: &Coverage, engine: Engine) -> Plan {
     let mut dates: Vec<NaiveDate> = files.iter().map(|file| file.name.time.date()).collect();
     dates.sort_unstable();
     dates.dedup();
     let bytes = files.iter().map(|file| file.object.bytes).sum();
     // Without files the workflow ends before it starts a cluster.
     let costs = match engine {
-        Engine::Emr if !files.is_empty() => price::of_run(&lake.config.emr, dates.len() as u64, bytes),
+        Engine::Emr if !files.is_empty() => price::estimate(&lake.config.emr, dates.len() as u64, bytes),
         _ => Vec::new(),
     };
     Plan {
-        days: Days::of(range),
+        days: Days::new(range),
         business_days: range.days().filter(|date| is_business_day(*date)).count() as u64,
         days_with_files: dates.len() as u64,
         days_without_files: TruncatedList::new(&coverage.gaps, NaiveDate::to_string),
@@ -99,10 +99,10 @@ fn tell(plan: &Plan, coverage: &Coverage) -> io::Result<()> {
     writeln!(
         out,
         "days     {range}: {}, {} with raw files",
-        human::counted(*business_days, "business day"),
-        human::counted(*days_with_files, "day")
+        format::counted(*business_days, "business day"),
+        format::counted(*days_with_files, "day")
     )?;
-    writeln!(out, "files    {}, {}", human::counted(*files, "raw file"), human::bytes(*bytes))?;
+    writeln!(out, "files    {}, {}", format::counted(*files, "raw file"), format::bytes(*bytes))?;
     writeln!(out, "engine   {engine}")?;
     match usd {
         _ if engine != Engine::Emr.as_str() => writeln!(out, "cost     nothing: it runs on this machine")?,

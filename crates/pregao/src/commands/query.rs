@@ -1,4 +1,4 @@
-//! `pregao query`: a statement on Athena.
+//! `pregao query`: runs a statement on Athena.
 
 use std::io::{self, BufWriter};
 use std::process::ExitCode;
@@ -10,13 +10,13 @@ use lake::{Error, Lake};
 use crate::args::{Format, Global, QueryArgs};
 use crate::commands::as_of;
 use crate::endpoint::{Use, with_lake};
-use crate::hint::{fail, hinted};
-use crate::human;
+use crate::error_report::{fail, hinted};
+use crate::format;
 use crate::interrupt::{Interrupted, Listener};
 use crate::progress::Progress;
-use crate::rows::{self, Writer};
+use crate::tabular::{self, Writer};
 
-/// Asks, and writes the answer.
+/// Runs the statement, and writes its result.
 pub fn query(global: &Global, args: &QueryArgs) -> anyhow::Result<ExitCode> {
     let sql = args.sql.as_deref().map(statement).transpose()?.unwrap_or_default();
     with_lake(global, Use::Questions, async |lake| {
@@ -31,7 +31,7 @@ pub fn query(global: &Global, args: &QueryArgs) -> anyhow::Result<ExitCode> {
     })
 }
 
-/// The statement itself, or what comes in for `-`.
+/// Returns the statement; for `-`, reads it from stdin.
 fn statement(sql: &str) -> anyhow::Result<String> {
     let sql = match sql {
         "-" => io::read_to_string(io::stdin().lock()).context("cannot read the statement from the standard input")?,
@@ -43,12 +43,12 @@ fn statement(sql: &str) -> anyhow::Result<String> {
     Ok(sql)
 }
 
-/// Runs a statement and writes its rows to the standard output, how many they were to the standard error.
+/// Runs a statement, and writes its rows to stdout and their number to stderr.
 pub async fn answer(lake: &Lake, sql: &str, database: &str, format: Format) -> anyhow::Result<ExitCode> {
     answer_if(lake, sql, database, format, async || Ok(())).await
 }
 
-/// [`answer`], of which nothing is written where `confirm` fails when the statement has been executed.
+/// [`answer`], which writes nothing if `confirm` fails after the execution of the statement.
 pub async fn answer_if(
     lake: &Lake,
     sql: &str,
@@ -71,10 +71,10 @@ pub async fn answer_if(
     let mut pages = query.pages(&finished);
     let mut page = pages.next().await?.context("Athena gave no page of rows")?;
     let out = BufWriter::new(io::stdout().lock());
-    let mut writer = Writer::new(out, format, page.columns, rows::terminal_width())?;
+    let mut writer = Writer::new(out, format, page.columns, tabular::terminal_width())?;
     loop {
         writer.page(&page.rows)?;
-        // Part of the answer has been written: nobody may take this for a question that can be asked again.
+        // Part of the result has been written, so the command must not be repeated: the error hides `Error::Unavailable`.
         match pages
             .next()
             .await
@@ -87,14 +87,14 @@ pub async fn answer_if(
     let rows = writer.end()?;
     Progress::new().line(&format!(
         "{} in {}, {} scanned",
-        human::counted(rows, "row"),
-        human::duration(finished.took),
-        human::bytes(finished.scanned_bytes)
+        format::counted(rows, "row"),
+        format::duration(finished.took),
+        format::bytes(finished.scanned_bytes)
     ));
     Ok(ExitCode::SUCCESS)
 }
 
-/// What is wrong with a statement is between its author and Athena: how it was asked is of no use to them.
+/// Reduces an error of a statement to Athena's message: the operation is of no use to its author.
 fn in_athenas_words(error: Error) -> anyhow::Error {
     let no_table = error.is_missing_table();
     let is_empty =
@@ -114,5 +114,5 @@ fn in_athenas_words(error: Error) -> anyhow::Error {
     }
 }
 
-/// The words of Athena for a database that is not there, which the first run creates.
+/// Athena's messages for a database that does not exist. The first run creates it.
 const NO_DATABASE: [&str; 2] = ["SCHEMA_NOT_FOUND", "Database does not exist"];

@@ -1,4 +1,4 @@
-//! `pregao recatalog`: the catalog once more, from the publication records alone.
+//! `pregao recatalog`: rebuilds the catalog from the publication records.
 
 use std::io::{self, Write};
 use std::process::ExitCode;
@@ -11,21 +11,21 @@ use serde::Deserialize;
 
 use crate::args::Global;
 use crate::endpoint::{Use, with_lake};
-use crate::follow::follow;
-use crate::hint::fail;
-use crate::human;
+use crate::error_report::fail;
+use crate::format;
 use crate::migrate;
 use crate::progress::Progress;
+use crate::watch_execution::watch;
 use crate::workflow::{self, Workflow};
 
-/// What `athena_update` says at its end.
+/// The output of `athena_update`.
 #[derive(Debug, Deserialize)]
 struct Updated {
     partitions: u64,
     rows: u64,
 }
 
-/// Makes database, tables, partitions and lists, year by year. What is there and right stays as it is.
+/// Creates database, tables, partitions and lists, year by year. What is correct is not changed.
 pub fn recatalog(global: &Global) -> anyhow::Result<ExitCode> {
     with_lake(global, Use::Workflows, async |lake| {
         migrate::ensure(lake).await?;
@@ -44,7 +44,7 @@ pub fn recatalog(global: &Global) -> anyhow::Result<ExitCode> {
             let name = workflow::new_name(&format!("{}_{}", range.from(), range.to()))?;
             progress.line(&format!("athena_update {name}"));
             let arn = workflow::start(lake, Workflow::AthenaUpdate, &name, &serde_json::json!(range)).await?;
-            let ending = follow(lake, &arn, &progress).await?;
+            let ending = watch(lake, &arn, &progress).await?;
             let output = workflow::succeeded(Workflow::AthenaUpdate, &name, ending)?;
             let updated = Updated::deserialize(output).context("athena_update gave an output of another form")?;
             partitions += updated.partitions;
@@ -53,15 +53,15 @@ pub fn recatalog(global: &Global) -> anyhow::Result<ExitCode> {
         writeln!(
             io::stdout().lock(),
             "the catalog has {} of {} with {}",
-            human::counted(partitions, "partition"),
-            human::counted(days.len() as u64, "day"),
-            human::counted(rows, "row")
+            format::counted(partitions, "partition"),
+            format::counted(days.len() as u64, "day"),
+            format::counted(rows, "row")
         )?;
         Ok(ExitCode::SUCCESS)
     })
 }
 
-/// The days of each year as a range.
+/// Splits days into one range per year.
 fn years(days: &[NaiveDate]) -> anyhow::Result<Vec<DateRange>> {
     let of_year = days.chunk_by(|one, other| one.year() == other.year());
     let ranges = of_year.filter_map(|days| Some((*days.first()?, *days.last()?)));

@@ -1,8 +1,8 @@
-//! `pregao rollback`: publishes an earlier run of a day once more, and holds the day until it is released.
+//! `pregao rollback`: publishes an earlier run of a day again, and holds the day until it is released.
 //!
-//! What is to be published is resolved once, from the records as they are when the command starts. It is written by
-//! compare-and-swap against the record that was current then: where another one was written meanwhile, nothing is
-//! changed, since the operator has decided about what was published before.
+//! The run to publish is resolved once, from the records when the command starts, and written by compare-and-swap against
+//! the record that was current then. If another record was written meanwhile, nothing is changed, because the operator
+//! decided about the earlier one.
 
 use std::io::{self, Write};
 use std::process::ExitCode;
@@ -21,13 +21,13 @@ use serde_json::json;
 use crate::args::{Global, OutputFormat, RollbackArgs};
 use crate::commands::history;
 use crate::endpoint::{Use, with_lake};
-use crate::follow::follow;
-use crate::hint::{fail, hinted};
+use crate::error_report::{fail, hinted};
 use crate::migrate;
 use crate::operator;
 use crate::output::{self, HistoryRecord, Rollback};
 use crate::progress::Progress;
 use crate::verify::{damage, parquet};
+use crate::watch_execution::watch;
 use crate::workflow::{self, Workflow};
 
 /// Rolls a day back, or releases it.
@@ -49,7 +49,7 @@ pub fn rollback(global: &Global, args: &RollbackArgs) -> anyhow::Result<ExitCode
         };
         update_catalog(lake, args.day, &progress).await?;
         let document = Rollback {
-            record: HistoryRecord::of(&written.record, |run| written.record.removed_runs.contains(run)),
+            record: HistoryRecord::new(&written.record, |run| written.record.removed_runs.contains(run)),
             before: current.record.run().map(RunId::to_string),
         };
         if args.format == OutputFormat::Json {
@@ -69,7 +69,7 @@ async fn roll_back(
     progress: &Progress,
 ) -> anyhow::Result<Stored> {
     let day = current.record.day;
-    let records = history::of_day(lake, day).await?;
+    let records = history::read(lake, day).await?;
     if records.last().is_none_or(|last| *last != current.record) {
         return changed(lake, program, current).await;
     }
@@ -107,7 +107,7 @@ async fn release(lake: &Lake, program: &str, current: &Stored) -> anyhow::Result
     swap(lake, program, current, &next).await
 }
 
-/// What a run published of the day that `--to` names.
+/// Finds the publication of the run that `--to` names.
 fn named<'a>(records: &'a [Record], run: &RunId, program: &str) -> anyhow::Result<&'a Publication> {
     let (day, current) = records.last().map(|last| (last.day, last.run())).unwrap_or_default();
     if current == Some(run) {
@@ -126,12 +126,12 @@ fn named<'a>(records: &'a [Record], run: &RunId, program: &str) -> anyhow::Resul
     }
 }
 
-/// What was published of the day before the current run was published first.
+/// Finds what was published before the current run was first published.
 fn previous<'a>(records: &'a [Record], program: &str) -> anyhow::Result<&'a Publication> {
     let Some(current) = records.last() else { return fail("there is no record", "name a day that is published") };
     let day = current.day;
     if let (Some(held), Some(run)) = (&current.held, current.run()) {
-        // A repeated command goes no further back: nobody saw whether the first one was executed.
+        // A repeated command must not go back further: the first one may have been executed without the user seeing it.
         return fail(
             format!("{day} is rolled back to run {run} already, by {} at {}", held.by, held.at),
             format!("name another run: {program} rollback {day} --to RUN, of those that {program} history {day} lists"),
@@ -147,7 +147,7 @@ fn previous<'a>(records: &'a [Record], program: &str) -> anyhow::Result<&'a Publ
     }
 }
 
-/// Compares every byte of what is to be published with what was audited.
+/// Compares every byte of the files to publish with their manifests.
 ///
 /// # Errors
 /// [`Error::Quality`] for the first file that differs.
@@ -163,7 +163,7 @@ async fn audit(lake: &Lake, day: NaiveDate, target: &Publication) -> Result<(), 
     Ok(())
 }
 
-/// The run whose files a table of a publication is.
+/// Returns the run of the files of a published table.
 fn run_of(published: &PublishedTable, run: &RunId) -> RunId {
     let named = published.location.split('/').find_map(|part| part.strip_prefix("run=")?.parse().ok());
     named.unwrap_or_else(|| run.clone())
@@ -196,7 +196,7 @@ async fn audit_table(lake: &Lake, table: TableName, day: NaiveDate, published: &
     Ok(())
 }
 
-/// Reads all of a file. Returns its rows, or what is wrong with it.
+/// Reads a whole file. Returns its number of rows, or the problem.
 async fn audit_file(
     lake: &Lake,
     manifest: Option<&Manifest>,
@@ -230,7 +230,7 @@ async fn swap(lake: &Lake, program: &str, current: &Stored, next: &Record) -> an
     }
 }
 
-/// Says what was published while the command was at work.
+/// Returns the error for a record that was written while the command ran.
 async fn changed<T>(lake: &Lake, program: &str, seen: &Stored) -> anyhow::Result<T> {
     let day = seen.record.day;
     let now = record::read(lake, day).await?.map(|stored| stored.record);
@@ -247,12 +247,12 @@ async fn changed<T>(lake: &Lake, program: &str, seen: &Stored) -> anyhow::Result
     )
 }
 
-/// Points the catalog at what the record says, by the workflow that does so after a run.
+/// Updates the catalog by the workflow `athena_update`, as a run does.
 async fn update_catalog(lake: &Lake, day: NaiveDate, progress: &Progress) -> anyhow::Result<()> {
     let name = workflow::new_name(&day.to_string())?;
     progress.line(&format!("athena_update {name}"));
     let arn = workflow::start(lake, Workflow::AthenaUpdate, &name, &json!({ "date": day })).await?;
-    let ending = follow(lake, &arn, progress).await?;
+    let ending = watch(lake, &arn, progress).await?;
     let updated = workflow::succeeded(Workflow::AthenaUpdate, &name, ending);
     updated
         .context("the record is written, and the catalog does not follow it yet; start athena_update for the day")?;

@@ -1,4 +1,4 @@
-//! `pregao run`: raw files to published tables.
+//! `pregao run`: turns raw files into published tables.
 
 use std::io::{self, Write};
 use std::path::Path;
@@ -19,13 +19,13 @@ use serde_json::{Value, json};
 use crate::args::{Global, OutputFormat, RunArgs};
 use crate::commands::{accept, plan, stale, upload};
 use crate::endpoint::{Use, on_aws, refuse_engine, with_lake, with_lake_on};
-use crate::follow::follow;
-use crate::hint::Hint;
+use crate::error_report::Hint;
 use crate::progress::Progress;
+use crate::watch_execution::watch;
 use crate::workflow::{self, Workflow};
-use crate::{coverage, human, output, rows};
+use crate::{coverage, format, output, tabular};
 
-/// What `create_datalake` says at its end.
+/// The output of `create_datalake`.
 #[derive(Debug, Deserialize)]
 struct Outcome {
     run: RunId,
@@ -35,22 +35,22 @@ struct Outcome {
     files: u64,
     #[serde(flatten)]
     coverage: Coverage,
-    /// Nothing, where there was nothing to do.
+    /// Absent if there was nothing to do.
     #[serde(default)]
     published: Vec<Published>,
-    /// What became of the days.
+    /// The outcome of each day.
     #[serde(default)]
     records: Recorded,
 }
 
-/// What became of the days of a run.
+/// The outcomes of the days of a run.
 #[derive(Debug, Default, Deserialize)]
 struct Recorded {
-    /// How many it published.
+    /// Number of published days.
     published: u64,
-    /// Those of which another run had published the same or newer raw files.
+    /// Days of which another run had published the same or newer raw files.
     superseded: TruncatedList<NaiveDate>,
-    /// Those that a rollback holds.
+    /// Days that a rollback holds.
     held: TruncatedList<NaiveDate>,
 }
 
@@ -61,7 +61,7 @@ struct Published {
     rows: u64,
 }
 
-/// Runs `create_datalake` and says what it published, or only what it would do.
+/// Runs `create_datalake` and prints what it published, or only plans it.
 pub fn run(global: &Global, args: &RunArgs) -> anyhow::Result<ExitCode> {
     let days = args
         .from
@@ -86,7 +86,7 @@ pub fn run(global: &Global, args: &RunArgs) -> anyhow::Result<ExitCode> {
             return stale::run(lake, days, home, args.format, &progress).await;
         }
         let done = publish(lake, days, &progress).await?;
-        // Who asked for a day does not get it while a rollback holds it.
+        // A requested day that a rollback holds is not published, which is an error.
         let code = if done.outcome.records.held.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE };
         if args.format == OutputFormat::Json {
             output::print(&done.document())?;
@@ -107,13 +107,13 @@ pub fn run(global: &Global, args: &RunArgs) -> anyhow::Result<ExitCode> {
     })
 }
 
-/// What a run did: what it says itself, and the report of the audit for each table that it published.
+/// The result of a run: its output, and the quality report of each table that it published.
 pub struct Done {
     outcome: Outcome,
     reports: Vec<(Published, Report)>,
 }
 
-/// Starts the workflow for these days, or for the day before, and follows it to its end.
+/// Starts the workflow for these days, or for yesterday, and watches it to its end.
 pub async fn publish(lake: &Lake, days: Option<DateRange>, progress: &Progress) -> anyhow::Result<Done> {
     let (purpose, input) = match days {
         Some(days) if days.from() == days.to() => (days.from().to_string(), json!({ "date": days.from() })),
@@ -123,12 +123,12 @@ pub async fn publish(lake: &Lake, days: Option<DateRange>, progress: &Progress) 
     execute(lake, &purpose, &input, progress).await
 }
 
-/// Starts the workflow with this input, and follows it to its end.
+/// Starts the workflow with this input, and watches it to its end.
 pub async fn execute(lake: &Lake, purpose: &str, input: &Value, progress: &Progress) -> anyhow::Result<Done> {
     let name = workflow::new_name(purpose)?;
     progress.line(&format!("create_datalake {name}"));
     let arn = workflow::start(lake, Workflow::CreateDatalake, &name, input).await?;
-    let ending = follow(lake, &arn, progress).await?;
+    let ending = watch(lake, &arn, progress).await?;
     let output = workflow::succeeded(Workflow::CreateDatalake, &name, ending)?;
     let mut outcome = Outcome::deserialize(output).context("create_datalake gave an output of another form")?;
     let mut reports = Vec::new();
@@ -141,12 +141,12 @@ pub async fn execute(lake: &Lake, purpose: &str, input: &Value, progress: &Progr
 }
 
 impl Done {
-    /// What it did, as documents have it.
+    /// Converts it to the JSON document.
     pub fn document(&self) -> output::Run {
         let Outcome { run, days, files, coverage, .. } = &self.outcome;
         output::Run {
             run: run.to_string(),
-            days: output::Days::of(*days),
+            days: output::Days::new(*days),
             files: *files,
             published: self.reports.iter().map(|(published, report)| document(published, report)).collect(),
             superseded: output::TruncatedList::new(&self.outcome.records.superseded, NaiveDate::to_string),
@@ -155,17 +155,17 @@ impl Done {
         }
     }
 
-    /// Says what was published. `home` is where objects are files, if they are.
+    /// Prints what was published. `home` is the folder with the objects as files, if there is one.
     pub fn tell(&self, lake: &Lake, home: Option<&Path>) -> io::Result<()> {
         let Done { outcome, reports } = self;
         let mut out = io::stdout().lock();
         let Recorded { superseded, held, .. } = &outcome.records;
         if !superseded.is_empty() {
-            let days = human::counted(superseded.count as u64, "day");
+            let days = format::counted(superseded.count as u64, "day");
             writeln!(out, "another run has published the same or newer raw files of {days}: {}", first(superseded))?;
         }
         if !held.is_empty() {
-            let days = human::counted(held.count as u64, "day");
+            let days = format::counted(held.count as u64, "day");
             writeln!(out, "a rollback holds {days}, which stay as they are: {}", first(held))?;
         }
         if reports.is_empty() && superseded.is_empty() && held.is_empty() {
@@ -176,7 +176,7 @@ impl Done {
                 out,
                 "published {} from {}\n\n{}\n",
                 outcome.days,
-                human::counted(outcome.files, "raw file"),
+                format::counted(outcome.files, "raw file"),
                 accounts(reports)
             )?;
             for (_, report) in reports {
@@ -197,7 +197,7 @@ impl Done {
     }
 }
 
-/// The first days of some, for a line.
+/// Returns the first days of a list as text.
 pub fn first(days: &TruncatedList<NaiveDate>) -> String {
     let named: Vec<String> = days.first.iter().take(3).map(NaiveDate::to_string).collect();
     named.join(", ") + if days.count > named.len() { ", ..." } else { "" }
@@ -225,7 +225,7 @@ fn document(published: &Published, report: &Report) -> output::Published {
     }
 }
 
-/// Where the Parquet files and the quality reports lie.
+/// Returns the locations of the Parquet files and the quality reports.
 fn tell_places(out: &mut impl Write, lake: &Lake, home: Option<&Path>, run: &RunId) -> io::Result<()> {
     let bucket = &lake.config.buckets.lake;
     let root = home
@@ -236,9 +236,9 @@ fn tell_places(out: &mut impl Write, lake: &Lake, home: Option<&Path>, run: &Run
     writeln!(out, "reports  {root}{reports}/")
 }
 
-/// The account of each table: what was published of how many records, and what became of the others.
+/// Returns the table of record counts: how many records were published, and what the others were.
 fn accounts(reports: &[(Published, Report)]) -> String {
-    let columns = rows::columns([
+    let columns = tabular::columns([
         ("table", "varchar"),
         ("partitions", "bigint"),
         ("rows", "bigint"),
@@ -248,7 +248,7 @@ fn accounts(reports: &[(Published, Report)]) -> String {
         ("header_repeat", "bigint"),
         ("ragged", "bigint"),
     ]);
-    let rows: Vec<rows::Row> = reports
+    let rows: Vec<tabular::Row> = reports
         .iter()
         .map(|(Published { table, partitions, rows }, Report { records, duplicates, .. })| {
             let mut counts = vec![*partitions, *rows];
@@ -256,25 +256,31 @@ fn accounts(reports: &[(Published, Report)]) -> String {
                 counts.push(duplicates.rows - duplicates.keys);
                 counts.extend([records.records, records.blank_ticker, records.header_repeat, records.ragged]);
             }
-            let mut row: rows::Row = counts.into_iter().map(|count| Some(human::count(count))).collect();
+            let mut row: tabular::Row = counts.into_iter().map(|count| Some(format::count(count))).collect();
             row.insert(0, Some(table.to_string()));
-            // The rejects are made from the records of both feeds, which stand in the lines above.
+            // `rejects` is made from the records of both feeds, which are in the lines above.
             row.resize(columns.len(), Some(String::new()));
             row
         })
         .collect();
-    rows::table(&columns, &rows, None)
+    tabular::table(&columns, &rows, None)
 }
 
-/// How many checks a table passed, and what those found that found anything.
+/// Returns the number of checks that a table passed, and the findings of those with any.
 fn verdict(report: &Report) -> String {
-    let mut text = format!("{:<8} passed {}", report.table, human::counted(report.checks.len() as u64, "check"));
+    let mut text = format!("{:<8} passed {}", report.table, format::counted(report.checks.len() as u64, "check"));
     let findings: Vec<String> = report
         .checks
         .iter()
         .filter(|check| check.failing > 0)
         .map(|check| {
-            format!("{} {} of {} {}", check.name, human::count(check.failing), human::count(check.checked), check.unit)
+            format!(
+                "{} {} of {} {}",
+                check.name,
+                format::count(check.failing),
+                format::count(check.checked),
+                check.unit
+            )
         })
         .collect();
     if !findings.is_empty() {

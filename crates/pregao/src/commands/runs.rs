@@ -1,4 +1,4 @@
-//! `pregao runs`: what ran, and how one run went.
+//! `pregao runs`: lists executions, or shows one.
 
 use std::io::{self, Write};
 use std::process::ExitCode;
@@ -14,9 +14,9 @@ use serde_json::Value;
 use crate::args::{Global, OutputFormat, RunsArgs};
 use crate::endpoint::{Use, with_lake};
 use crate::output::{Execution, Nested, Shown, State};
-use crate::rows::{self, Row};
+use crate::tabular::{self, Row};
 use crate::workflow::{self, Workflow};
-use crate::{color, human, output};
+use crate::{color, format, output};
 
 /// Lists executions, or shows one.
 pub fn runs(global: &Global, args: &RunsArgs) -> anyhow::Result<ExitCode> {
@@ -58,7 +58,7 @@ async fn list(lake: &Lake, limit: usize) -> anyhow::Result<output::Runs> {
     Ok(output::Runs { executions: executions.collect() })
 }
 
-/// An execution with the times at which it started and, if it has, ended.
+/// Returns the document of an execution, with start and, if it has ended, end.
 fn execution(workflow: &str, name: &str, arn: &str, status: &str, times: (i64, Option<i64>)) -> Execution {
     let (started, stopped) = times;
     Execution {
@@ -78,19 +78,19 @@ fn tell_list(runs: &output::Runs) -> anyhow::Result<()> {
         writeln!(out, "nothing has run here yet: pregao upload DIR, then pregao run --from DATE")?;
         return Ok(());
     }
-    let columns = rows::columns(["workflow", "id", "status", "started", "took"].map(|name| (name, "varchar")));
+    let columns = tabular::columns(["workflow", "id", "status", "started", "took"].map(|name| (name, "varchar")));
     let lines = runs.executions.iter().map(|Execution { workflow, name, status, started, seconds, .. }| {
-        texts([workflow, name, status, &clock(started), &human::duration(Duration::from_secs_f64(*seconds))])
+        texts([workflow, name, status, &clock(started), &format::duration(Duration::from_secs_f64(*seconds))])
     });
-    let table = rows::table(&columns, &lines.collect::<Vec<Row>>(), rows::terminal_width());
-    writeln!(out, "{}", rows::coloured(&table, "status", color::of_status))?;
+    let table = tabular::table(&columns, &lines.collect::<Vec<Row>>(), tabular::terminal_width());
+    writeln!(out, "{}", tabular::coloured(&table, "status", color::for_status))?;
     Ok(())
 }
 
 async fn show(lake: &Lake, arn: &str) -> anyhow::Result<Shown> {
     let described = lake.sfn.describe_execution().execution_arn(arn).send().await;
     let described = described.map_err(Error::aws(format!("asking for {arn}")))?;
-    // The name of the machine has that of the stack in front, in an account.
+    // In an account, the name of the state machine starts with that of the stack.
     let machine = described.state_machine_arn.rsplit(':').next().unwrap_or_default();
     let of_machine = Workflow::ALL.into_iter().map(Workflow::name).find(|name| machine.ends_with(name));
     let times = (millis(&described.start_date), described.stop_date.as_ref().map(millis));
@@ -105,12 +105,12 @@ async fn show(lake: &Lake, arn: &str) -> anyhow::Result<Shown> {
     })
 }
 
-/// JSON as it is, and anything else as a text.
+/// Parses JSON; anything else becomes a string.
 fn json(text: &str) -> Value {
     serde_json::from_str(text).unwrap_or_else(|_| text.into())
 }
 
-/// The states that an execution went through, with those of the executions that it started.
+/// Reads the states of an execution, with those of the executions that it started.
 async fn states(lake: &Lake, arn: &str) -> anyhow::Result<(Vec<State>, Option<output::Failure>)> {
     let mut timeline = Timeline::new(arn);
     let changes = timeline.update(lake).await?;
@@ -145,27 +145,27 @@ fn tell(shown: &Shown) -> anyhow::Result<()> {
         out,
         "{} {}\n  started {}, took {}\n  input   {input}",
         execution.name,
-        color::of_status(&execution.status).apply_to(&execution.status),
+        color::for_status(&execution.status).apply_to(&execution.status),
         clock(&execution.started),
-        human::duration(Duration::from_secs_f64(execution.seconds)),
+        format::duration(Duration::from_secs_f64(execution.seconds)),
     )?;
     if let Some(output) = output {
         writeln!(out, "  output  {output}")?;
     }
     let mut lines = Vec::new();
     collect(states, "", &mut lines);
-    let columns = rows::columns(["state", "entered", "took", "error"].map(|name| (name, "varchar")));
-    writeln!(out, "\n{}", rows::table(&columns, &lines, rows::terminal_width()))?;
+    let columns = tabular::columns(["state", "entered", "took", "error"].map(|name| (name, "varchar")));
+    writeln!(out, "\n{}", tabular::table(&columns, &lines, tabular::terminal_width()))?;
     if let Some(output::Failure { error, cause }) = failure {
         writeln!(out, "\n{} {cause}", style(format!("{error}:")).red().bold())?;
     }
     Ok(())
 }
 
-/// A line for each state, those of the executions that it started below it.
+/// Returns a line for each state, those of nested executions below it.
 fn collect(states: &[State], indent: &str, lines: &mut Vec<Row>) {
     for State { name, entered, seconds, failures, executions, .. } in states {
-        let took = seconds.map_or_else(String::new, |seconds| human::duration(Duration::from_secs_f64(seconds)));
+        let took = seconds.map_or_else(String::new, |seconds| format::duration(Duration::from_secs_f64(seconds)));
         let errors: Vec<String> = failures.iter().map(|f| format!("{}: {}", f.error, f.cause)).collect();
         lines.push(texts([&format!("{indent}{name}"), &clock(entered), &took, &errors.join("\n")]));
         for nested in executions {
@@ -182,7 +182,7 @@ fn now() -> i64 {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO).as_millis() as i64
 }
 
-/// A time of a document as the clock on the wall shows it.
+/// Formats a time of a document in the local time zone.
 fn clock(time: &str) -> String {
     DateTime::parse_from_rfc3339(time)
         .map(|time| time.with_timezone(&Local).format("%Y-%m-%d %H:%M:%S").to_string())

@@ -1,17 +1,19 @@
-//! `pregao sample`: raw files to try everything on.
+//! `pregao sample`: writes generated raw files.
 
 use std::io::{self, Write};
 use std::path::Path;
 use std::process::ExitCode;
 
+use sample::{FeedSummary, Sample, Summary};
+
 use crate::args::{Global, SampleArgs};
 use crate::endpoint::configuration;
-use crate::human;
+use crate::error_report::Hint;
+use crate::format;
 use crate::progress::Progress;
-use crate::rows;
-use crate::sample::{FeedSummary, Sample, Summary};
+use crate::tabular;
 
-/// Writes a sample and says what is in it.
+/// Writes a sample and prints its counts.
 pub fn sample(global: &Global, args: &SampleArgs) -> anyhow::Result<ExitCode> {
     let config = configuration(global)?;
     let sample = Sample { from: args.from, days: args.days, seed: args.seed, session: config.session };
@@ -26,27 +28,32 @@ pub fn sample(global: &Global, args: &SampleArgs) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Writes the files, with a bar over them.
+/// Writes the files, with a progress bar.
 pub fn write(sample: &Sample, out: &Path, progress: &Progress) -> anyhow::Result<Summary> {
-    let bar = progress.things("writing raw files", sample.files() as u64);
+    let bar = progress.things("writing raw files", sample.file_count() as u64);
     let summary = sample.write(out, || bar.inc(1));
     bar.finish_and_clear();
-    summary
+    match summary {
+        Err(error @ sample::Error::ForeignFile(_)) => {
+            Err(error).hint("choose an empty folder, so that the raw files of two samples do not mix")
+        }
+        summary => Ok(summary?),
+    }
 }
 
-/// `54 raw files, 35.1 MB, of 2020-04-01 in raw/`.
+/// Returns the line `54 raw files, 35.1 MB, of 2020-04-01 in raw/`.
 pub fn headline(summary: &Summary, out: &Path) -> String {
     let files = summary.quotes.files + summary.options.files;
     let days = match summary.days[..] {
         [] => "no day".to_owned(),
         [day] => day.to_string(),
-        [first, .., last] => format!("{} from {first} to {last}", human::counted(summary.days.len() as u64, "day")),
+        [first, .., last] => format!("{} from {first} to {last}", format::counted(summary.days.len() as u64, "day")),
     };
-    let bytes = human::bytes(summary.quotes.bytes + summary.options.bytes);
-    format!("{}, {bytes}, of {days} in {}", human::counted(files, "raw file"), out.display())
+    let bytes = format::bytes(summary.quotes.bytes + summary.options.bytes);
+    format!("{}, {bytes}, of {days} in {}", format::counted(files, "raw file"), out.display())
 }
 
-/// A line of the table: what it says of a feed.
+/// A line of the table: its name and its count of a feed.
 type Line = (&'static str, fn(&FeedSummary) -> u64);
 
 fn counts(summary: &Summary) -> String {
@@ -67,13 +74,13 @@ fn counts(summary: &Summary) -> String {
         ("duplicate records", |s| s.duplicates),
         ("bytes", |s| s.bytes),
     ];
-    let columns = rows::columns([("", "varchar"), ("quotes", "bigint"), ("options", "bigint")]);
-    let rows: Vec<rows::Row> = lines
+    let columns = tabular::columns([("", "varchar"), ("quotes", "bigint"), ("options", "bigint")]);
+    let rows: Vec<tabular::Row> = lines
         .iter()
         .map(|(name, count)| {
-            let cell = |feed| Some(human::count(count(feed)));
+            let cell = |feed| Some(format::count(count(feed)));
             vec![Some((*name).to_owned()), cell(&summary.quotes), cell(&summary.options)]
         })
         .collect();
-    rows::table(&columns, &rows, None)
+    tabular::table(&columns, &rows, None)
 }

@@ -1,4 +1,4 @@
-//! `pregao run --stale`: makes the days of which other raw files, or none, are published than are there.
+//! `pregao run --stale`: processes the days whose raw files differ from what is published.
 
 use std::io::{self, Write};
 use std::path::Path;
@@ -12,17 +12,17 @@ use serde_json::json;
 
 use crate::args::OutputFormat;
 use crate::commands::run::{self, Done};
-use crate::human;
+use crate::format;
 use crate::interrupt::Interrupted;
 use crate::migrate;
 use crate::output::{self, Partial, StaleRuns};
 use crate::progress::Progress;
 
-/// Runs `create_datalake` for each range of stale days, one after the other. A range that fails does not keep the others from
-/// being made.
+/// Runs `create_datalake` for each range of stale days, one after the other. After a range that fails, it continues with the
+/// next one.
 ///
 /// # Errors
-/// The first failure, when all ranges have had their turn; an interruption at once.
+/// The first failure, after all ranges were tried; an interruption immediately.
 pub async fn run(
     lake: &Lake,
     asked: Option<DateRange>,
@@ -43,8 +43,8 @@ pub async fn run(
         return nothing(&others, format);
     }
     let ranges = days::contiguous(&chosen);
-    let count = human::counted(chosen.len() as u64, "day");
-    progress.line(&format!("{count} to make, in {}", human::counted(ranges.len() as u64, "run")));
+    let count = format::counted(chosen.len() as u64, "day");
+    progress.line(&format!("{count} to make, in {}", format::counted(ranges.len() as u64, "run")));
     let mut done: Vec<Done> = Vec::new();
     let mut failures: Vec<anyhow::Error> = Vec::new();
     for (from, to) in &ranges {
@@ -75,7 +75,7 @@ pub async fn run(
         None if format == OutputFormat::Json => output::print(&document).map(|()| ExitCode::SUCCESS),
         None => Ok(ExitCode::SUCCESS),
         Some(first) => {
-            let error = first.context(format!("{failed} of {} failed", human::counted(ranges.len() as u64, "run")));
+            let error = first.context(format!("{failed} of {} failed", format::counted(ranges.len() as u64, "run")));
             Err(Partial::error(&document, None, error))
         }
     }
@@ -99,7 +99,7 @@ fn nothing(others: &[String], format: OutputFormat) -> anyhow::Result<ExitCode> 
     Ok(ExitCode::SUCCESS)
 }
 
-/// Says which days were left alone although their raw files are not those that are published.
+/// Prints the days that were skipped although their raw files differ from what is published.
 fn tell_others(others: &[String]) -> io::Result<()> {
     const NAMED: usize = 5;
     let more = if others.len() > NAMED { ", ..." } else { "" };

@@ -1,4 +1,4 @@
-//! `pregao status`: one line a day, of its raw files, of what is published of it, and of what to do next.
+//! `pregao status`: prints one line per day: its raw files, what is published, and what to do next.
 
 use std::collections::BTreeMap;
 use std::io::{self, Write};
@@ -11,15 +11,15 @@ use market::partition::{DateRange, InvalidDateRange};
 use crate::args::{Global, OutputFormat, StatusArgs};
 use crate::color;
 use crate::endpoint::{Use, with_lake};
-use crate::hint::Hint;
+use crate::error_report::Hint;
 use crate::progress::Progress;
-use crate::rows::{self, Row};
-use crate::{human, migrate, output};
+use crate::tabular::{self, Row};
+use crate::{format, migrate, output};
 
-/// The exit code of `--check` when something is to be done. 1 is that of an error, 2 that of a wrong command line.
+/// Exit code of `--check` if a day needs attention. 1 is that of an error, 2 that of an invalid command line.
 pub const ATTENTION: u8 = 3;
 
-/// Tells the days of the lake.
+/// Prints the days of the lake.
 pub fn status(global: &Global, args: &StatusArgs) -> anyhow::Result<ExitCode> {
     const HINT: &str = "pregao status --from FIRST --to LAST";
     with_lake(global, Use::Questions, async |lake| {
@@ -35,7 +35,7 @@ pub fn status(global: &Global, args: &StatusArgs) -> anyhow::Result<ExitCode> {
         let program = global.program();
         match args.format {
             OutputFormat::Json => {
-                output::print(&found.iter().map(|day| output::Day::of(day, &program)).collect::<Vec<_>>())?;
+                output::print(&found.iter().map(|day| output::Day::new(day, &program)).collect::<Vec<_>>())?;
             }
             OutputFormat::Table => tell(&found, shown, &program)?,
         }
@@ -59,15 +59,15 @@ fn yesterday(now: DateTime<Utc>) -> NaiveDate {
     today.pred_opt().unwrap_or(today)
 }
 
-/// The days to tell when not both ends are named: from the first to the last of which there is anything. A check goes on to
-/// yesterday, because a feed that has stopped leaves nothing behind.
+/// Returns the range if not both ends are given: from the first to the last day with any data. A check extends to yesterday,
+/// because a feed that has stopped leaves no data.
 fn span(seen: &Seen, args: &StatusArgs, now: DateTime<Utc>) -> Result<Option<DateRange>, InvalidDateRange> {
     let known = seen.span();
     let last = known.map(DateRange::to);
     let last = if args.check { last.max(Some(yesterday(now))) } else { last };
     let first = args.from.or(known.map(DateRange::from)).or(args.to);
     let last = args.to.or(last).or(args.from);
-    // An end that is not named gives way to the one that is.
+    // A default end moves if the given end is beyond it.
     match (args.from, args.to, first, last) {
         (Some(from), None, _, Some(last)) => DateRange::new(from, last.max(from)).map(Some),
         (None, Some(to), Some(first), _) => DateRange::new(first.min(to), to).map(Some),
@@ -84,7 +84,7 @@ fn tell(found: &[Day], shown: Option<DateRange>, program: &str) -> io::Result<()
             Some(range) => writeln!(out, "there is nothing of {range}"),
         };
     }
-    let columns = rows::columns([
+    let columns = tabular::columns([
         ("day", "varchar"),
         ("quotes", "varchar"),
         ("options", "varchar"),
@@ -96,8 +96,8 @@ fn tell(found: &[Day], shown: Option<DateRange>, program: &str) -> io::Result<()
         ("why", "varchar"),
     ]);
     let lines: Vec<Row> = found.iter().map(line).collect();
-    let table = rows::table(&columns, &lines, rows::terminal_width());
-    writeln!(out, "{}", rows::coloured(&table, "state", color::of_status))?;
+    let table = tabular::table(&columns, &lines, tabular::terminal_width());
+    writeln!(out, "{}", tabular::coloured(&table, "state", color::for_status))?;
     writeln!(out, "\n{}", summary(found))?;
     for line in commands(found, program) {
         writeln!(out, "next: {line}")?;
@@ -112,7 +112,7 @@ fn line(day: &Day) -> Row {
         format!("{}{extra}/{}", of.present, of.expected)
     };
     let published = day.published.as_ref();
-    let count = |rows: Option<u64>| rows.map(human::count).unwrap_or_default();
+    let count = |rows: Option<u64>| rows.map(format::count).unwrap_or_default();
     let rows = published.map(|published| published.quotes.unwrap_or_default() + published.options.unwrap_or_default());
     [
         day.day.to_string(),
@@ -129,7 +129,7 @@ fn line(day: &Day) -> Row {
     .to_vec()
 }
 
-/// `5m`, `7h`, `12d`.
+/// Formats an age: `5m`, `7h`, `12d`.
 fn age(seconds: i64) -> String {
     match seconds {
         ..60 => format!("{}s", seconds.max(0)),
@@ -139,7 +139,7 @@ fn age(seconds: i64) -> String {
     }
 }
 
-/// What there is to know of a day beside its state.
+/// Returns details of a day other than its state.
 fn why(day: &Day) -> String {
     let mut parts = Vec::new();
     if let Some(stale) = &day.stale {
@@ -157,24 +157,24 @@ fn why(day: &Day) -> String {
         parts.push(format!("missing files accepted by {}", accepted.by));
     }
     if day.landing > 0 {
-        parts.push(format!("{} not taken in", human::counted(day.landing as u64, "file")));
+        parts.push(format!("{} not taken in", format::counted(day.landing as u64, "file")));
     }
     if day.quarantined > 0 {
-        parts.push(format!("{} in quarantine", human::counted(day.quarantined as u64, "file")));
+        parts.push(format!("{} in quarantine", format::counted(day.quarantined as u64, "file")));
     }
     parts.join("; ")
 }
 
-/// `250 days: 2 stale, 1 missing, 247 published`.
+/// Returns the summary `250 days: 2 stale, 1 missing, 247 published`.
 fn summary(found: &[Day]) -> String {
     let counted = State::ALL.into_iter().filter_map(|state| {
         let count = found.iter().filter(|day| day.state == state).count() as u64;
-        (count > 0).then(|| format!("{} {}", human::count(count), state.as_str()))
+        (count > 0).then(|| format!("{} {}", format::count(count), state.as_str()))
     });
-    format!("{}: {}", human::counted(found.len() as u64, "day"), counted.collect::<Vec<_>>().join(", "))
+    format!("{}: {}", format::counted(found.len() as u64, "day"), counted.collect::<Vec<_>>().join(", "))
 }
 
-/// The commands to run next, each once, with how many days it is for.
+/// Returns the commands to run next, each once with its number of days.
 fn commands(found: &[Day], program: &str) -> Vec<String> {
     let mut days: BTreeMap<(u8, String), Vec<&Day>> = BTreeMap::new();
     for day in found {
@@ -183,7 +183,7 @@ fn commands(found: &[Day], program: &str) -> Vec<String> {
             Some(Next::Run { .. }) => (0, "run --stale".to_owned()),
             Some(next @ Next::Look { .. }) => (1, next.arguments()),
             Some(next @ Next::Upload) => (2, next.arguments()),
-            // For who wants to end it.
+            // The command that releases the hold.
             Some(Next::Release { .. }) => continue,
         };
         days.entry((order, command)).or_default().push(day);
@@ -226,7 +226,7 @@ mod tests {
         seen.files = ["2020-01-15", "2020-06-30"].map(|date| (day(date), Vec::new())).into();
         for (from, to, check, expected) in [
             (None, None, false, "2020-01-15 to 2020-06-30"),
-            // A feed that has stopped leaves nothing behind.
+            // A feed that has stopped leaves no data.
             (None, None, true, "2020-01-15 to 2020-07-09"),
             (None, Some("2020-03-10"), true, "2020-01-15 to 2020-03-10"),
             (None, Some("2019-03-10"), false, "2019-03-10"),

@@ -1,4 +1,4 @@
-//! `pregao upload`: raw files into the lake.
+//! `pregao upload`: uploads raw files and ingests them.
 
 use std::io::{self, Write};
 use std::path::Path;
@@ -22,23 +22,23 @@ use serde_json::json;
 use crate::args::{Global, OutputFormat, UploadArgs};
 use crate::commands::run;
 use crate::coverage;
+use crate::dedup::UploadedFiles;
 use crate::endpoint::{Use, with_lake};
-use crate::folder::{self, File};
-use crate::follow::follow;
-use crate::hint::{fail, hinted};
-use crate::human;
-use crate::known::Known;
+use crate::error_report::{fail, hinted};
+use crate::format;
 use crate::output::{self, Partial};
 use crate::progress::Progress;
+use crate::raw_folder::{self, File};
+use crate::watch_execution::watch;
 use crate::workflow::{self, Workflow};
 
-/// Uploads at once: enough to keep a connection busy, few enough for the file handles of any system.
+/// Number of concurrent uploads: enough to saturate a connection, few enough for any limit on open files.
 const PARALLEL: usize = 16;
 
-/// The most bytes of a file that is held in memory while it is sent, as every real one is. Others are read as they go.
+/// Maximum size in bytes of a file that is read into memory, which holds for all real files. Larger ones are streamed.
 const WHOLE: u64 = 4 << 20;
 
-/// What `upload_raw_data` did with the files.
+/// The output of `upload_raw_data`.
 #[derive(Debug, Deserialize)]
 struct Outcome {
     accepted: u64,
@@ -57,7 +57,7 @@ struct Quarantined {
     reason: String,
 }
 
-/// What became of a folder of files.
+/// The result of uploading a folder.
 pub struct Delivered {
     execution: RunId,
     days: Option<DateRange>,
@@ -65,7 +65,7 @@ pub struct Delivered {
     outcome: Outcome,
 }
 
-/// What was sent of the files of a folder.
+/// The files of a folder that were sent.
 #[derive(Debug, Clone, Copy)]
 struct Sent {
     files: u64,
@@ -74,9 +74,9 @@ struct Sent {
     sent_bytes: u64,
 }
 
-/// Uploads a folder and says what became of its files. The exit code is 0 when every file was accepted.
+/// Uploads a folder and prints the outcome. The exit code is 0 if every file was accepted.
 pub fn upload(global: &Global, args: &UploadArgs) -> anyhow::Result<ExitCode> {
-    let found = folder::look(&args.folder)?;
+    let found = raw_folder::scan(&args.folder)?;
     with_lake(global, Use::Workflows, async |lake| {
         let progress = Progress::new();
         found.warn(&progress);
@@ -84,7 +84,7 @@ pub fn upload(global: &Global, args: &UploadArgs) -> anyhow::Result<ExitCode> {
         let refused = || delivered.refused().or_else(|| found.refused());
         let stale = stale_days(lake, delivered.days, &progress).await;
         if args.format == OutputFormat::Json {
-            let passed_over = found.passed_over.iter().map(output::PassedOver::of).collect();
+            let passed_over = found.skipped.iter().map(output::PassedOver::new).collect();
             let stale_days = stale.as_ref().map(|days| output::TruncatedList::new(days, NaiveDate::to_string));
             let document = output::Upload { passed_over, stale_days, ..delivered.document() };
             return match refused() {
@@ -95,7 +95,7 @@ pub fn upload(global: &Global, args: &UploadArgs) -> anyhow::Result<ExitCode> {
         delivered.tell(lake)?;
         let stale = stale.unwrap_or_default();
         if !stale.is_empty() {
-            let days = human::counted(stale.count as u64, "published day");
+            let days = format::counted(stale.count as u64, "published day");
             let verb = if stale.count == 1 { "is" } else { "are" };
             writeln!(io::stdout().lock(), "{days} {verb} stale: {}", run::first(&stale))?;
         }
@@ -103,7 +103,7 @@ pub fn upload(global: &Global, args: &UploadArgs) -> anyhow::Result<ExitCode> {
             return Err(refused);
         }
         if let Some(days) = delivered.days {
-            // What is not published yet is made by it too.
+            // The command also processes unpublished days.
             let how = if stale.is_empty() { "" } else { " --stale" };
             let to = if days.from() == days.to() { String::new() } else { format!(" --to {}", days.to()) };
             progress.line(&format!("next: {} run{how} --from {}{to}", global.program(), days.from()));
@@ -112,8 +112,7 @@ pub fn upload(global: &Global, args: &UploadArgs) -> anyhow::Result<ExitCode> {
     })
 }
 
-/// The days of which other raw files are published than are there now. None where that cannot be found out, which is no
-/// failure of the upload.
+/// Returns the stale published days; `None` if they cannot be determined, which does not fail the upload.
 async fn stale_days(lake: &Lake, days: Option<DateRange>, progress: &Progress) -> Option<TruncatedList<NaiveDate>> {
     let Some(range) = days else { return Some(TruncatedList::default()) };
     match Seen::look(lake, Some(range)).await {
@@ -128,31 +127,31 @@ async fn stale_days(lake: &Lake, days: Option<DateRange>, progress: &Progress) -
     }
 }
 
-/// Uploads files, starts the workflow that takes them in, and follows it.
+/// Uploads files, starts the workflow that ingests them, and watches it.
 pub async fn deliver(lake: &Lake, folder: &Path, files: &[File], progress: &Progress) -> anyhow::Result<Delivered> {
     let days = days(files)?;
-    let known = Known::of(lake, days).await?;
-    let sent = put_all(lake, folder, files, &known, progress).await?;
+    let uploaded = UploadedFiles::list(lake, days).await?;
+    let sent = put_all(lake, folder, files, &uploaded, progress).await?;
     let input = match days {
         Some(days) => json!(days),
-        // Files of no day are looked at whatever the days are.
+        // `ingest` processes files without a valid day in any case.
         None => json!({}),
     };
     let name = workflow::new_name("upload")?;
     progress.line(&format!("upload_raw_data {name}"));
     let arn = workflow::start(lake, Workflow::UploadRawData, &name, &input).await?;
-    let ending = follow(lake, &arn, progress).await?;
+    let ending = watch(lake, &arn, progress).await?;
     let output = workflow::succeeded(Workflow::UploadRawData, &name, ending)?;
     let outcome = Outcome::deserialize(output).context("upload_raw_data gave an output of another form")?;
     Ok(Delivered { execution: name, days, sent, outcome })
 }
 
-/// Uploads what is not there yet.
+/// Uploads the files that the raw bucket does not have yet.
 async fn put_all(
     lake: &Lake,
     folder: &Path,
     files: &[File],
-    known: &Known,
+    uploaded: &UploadedFiles,
     progress: &Progress,
 ) -> anyhow::Result<Sent> {
     let started = Instant::now();
@@ -163,7 +162,7 @@ async fn put_all(
             let bar = &bar;
             async move {
                 let key = keys::landing(&relative(folder, &file.path)?);
-                let send = !known.hold(file, &key).await?;
+                let send = !uploaded.contains(file, &key).await?;
                 tracing::debug!(file = %file.path.display(), key, bytes = file.bytes, send, "a file");
                 if send {
                     put(lake, file, &key).await?;
@@ -187,23 +186,23 @@ async fn put_all(
 }
 
 impl Sent {
-    /// Files that were there already.
+    /// Number of files that the raw bucket had already.
     fn skipped(self) -> u64 {
         self.files - self.sent_files
     }
 
-    /// `uploaded 2 files, 1.3 MB, in 0.4s; 1 was there already`.
+    /// Returns the line `uploaded 2 files, 1.3 MB, in 0.4s; 1 was there already`.
     fn headline(self, took: Duration) -> String {
         let mut text = format!(
             "uploaded {}, {}, in {}",
-            human::counted(self.sent_files, "file"),
-            human::bytes(self.sent_bytes),
-            human::duration(took),
+            format::counted(self.sent_files, "file"),
+            format::bytes(self.sent_bytes),
+            format::duration(took),
         );
         match self.skipped() {
             0 => {}
             1 => text += "; 1 was there already",
-            skipped => text += &format!("; {} were there already", human::count(skipped)),
+            skipped => text += &format!("; {} were there already", format::count(skipped)),
         }
         text
     }
@@ -216,7 +215,7 @@ async fn put(lake: &Lake, file: &File, key: &str) -> anyhow::Result<()> {
     let request = lake.s3.put_object().bucket(bucket).key(key);
     let sent = if file.bytes <= WHOLE {
         let bytes = tokio::fs::read(path).await.with_context(cannot_read)?;
-        // The checksum is a header, which is signed: to sign the bytes too would only say the same at a higher price.
+        // The payload is not signed, which saves hashing it: the signed headers contain its checksum.
         request.body(bytes.into()).customize().disable_payload_signing().send().await
     } else {
         request.body(ByteStream::from_path(path).await.with_context(cannot_read)?).send().await
@@ -225,7 +224,7 @@ async fn put(lake: &Lake, file: &File, key: &str) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The path below the folder, with `/` between its parts.
+/// Returns the path relative to the folder, with `/` as separator.
 fn relative(folder: &Path, path: &Path) -> anyhow::Result<String> {
     let below = path.strip_prefix(folder).unwrap_or(path);
     let parts: Option<Vec<&str>> = below.iter().map(|part| part.to_str()).collect();
@@ -238,7 +237,7 @@ fn relative(folder: &Path, path: &Path) -> anyhow::Result<String> {
     }
 }
 
-/// From the first to the last day of the snapshots among the files.
+/// Returns the range from the first to the last day of the snapshots among the files.
 fn days(files: &[File]) -> anyhow::Result<Option<DateRange>> {
     let name = |file: &File| file.path.file_name()?.to_str()?.parse::<SnapshotName>().ok();
     let days = || files.iter().filter_map(name).map(|name| name.time.date());
@@ -247,7 +246,7 @@ fn days(files: &[File]) -> anyhow::Result<Option<DateRange>> {
 }
 
 impl Delivered {
-    /// Files that were in their place already, as this machine or the workflow found.
+    /// Number of files that were accepted before, as this command or the workflow found.
     fn already_there(&self) -> u64 {
         self.outcome.repeated + self.sent.skipped()
     }
@@ -260,7 +259,7 @@ impl Delivered {
             bytes: sent.bytes,
             sent_files: sent.sent_files,
             sent_bytes: sent.sent_bytes,
-            days: days.map(output::Days::of),
+            days: days.map(output::Days::new),
             accepted: outcome.accepted,
             already_there: self.already_there(),
             superseded: outcome.superseded,
@@ -276,18 +275,18 @@ impl Delivered {
         }
     }
 
-    /// Says what became of the files.
+    /// Prints the outcome.
     pub fn tell(&self, lake: &Lake) -> io::Result<()> {
         let outcome = &self.outcome;
         let mut out = io::stdout().lock();
-        write!(out, "{} accepted", human::count(outcome.accepted))?;
+        write!(out, "{} accepted", format::count(outcome.accepted))?;
         for (count, what) in [
             (self.already_there(), "there already"),
             (outcome.superseded, "replaced by another of the same name"),
             (outcome.quarantined.count as u64, "quarantined"),
         ] {
             if count > 0 {
-                write!(out, ", {} {what}", human::count(count))?;
+                write!(out, ", {} {what}", format::count(count))?;
             }
         }
         writeln!(out)?;
@@ -307,10 +306,10 @@ impl Delivered {
         Ok(())
     }
 
-    /// The error of an upload of which files were refused.
+    /// Returns an error if files were refused.
     pub fn refused(&self) -> Option<anyhow::Error> {
         let quarantined = &self.outcome.quarantined;
-        let count = human::counted(quarantined.count as u64, "file");
+        let count = format::counted(quarantined.count as u64, "file");
         (!quarantined.is_empty()).then(|| {
             hinted(
                 anyhow::anyhow!("{count} quarantined; all others are in the lake"),
@@ -320,17 +319,17 @@ impl Delivered {
     }
 }
 
-/// How many files without a final line end are named in a line.
+/// Maximum number of files without a final line end in the message.
 const NAMED: usize = 3;
 
-/// `2 files do not end with a line feed (A, B): what stands last in them may be cut off`. None where there are none.
+/// Returns `2 files do not end with a line feed (A, B): what stands last in them may be cut off`; `None` without such files.
 pub fn unterminated<'a>(count: usize, first: impl Iterator<Item = &'a String>) -> Option<String> {
     let mut named: Vec<&str> = first.take(NAMED).map(String::as_str).collect();
     if count > named.len() {
         named.push("...");
     }
     let verb = if count == 1 { "does" } else { "do" };
-    let files = human::counted(count as u64, "file");
+    let files = format::counted(count as u64, "file");
     let named = named.join(", ");
     (count > 0).then(|| format!("{files} {verb} not end with a line feed ({named}): what stands last may be cut off"))
 }

@@ -1,29 +1,29 @@
-//! `pregao vacuum`: removes the files of runs that no reader can come to any more.
+//! `pregao vacuum`: removes the files of runs that no reader can reach.
 
 use std::io::{self, Write};
 use std::process::ExitCode;
 
 use anyhow::Context;
 use chrono::{NaiveDate, TimeDelta};
-use lake::vacuum::{self, Asked, Freed, Retention};
+use lake::vacuum::{self, Freed, Options, Retention};
 
 use crate::args::{Global, OutputFormat, VacuumArgs};
 use crate::endpoint::{Use, with_lake};
-use crate::human;
+use crate::format;
 use crate::output::{self, Vacuum, VacuumedRun};
 
-/// How many seconds a run stays in any case, instead of an hour. For tests, where nothing else works on the lake.
+/// Environment variable with the minimum age of removed files in seconds, instead of an hour. For tests without concurrency.
 const FLOOR: &str = "PREGAO_VACUUM_FLOOR_SECONDS";
 
-/// Removes them, or says what would be removed.
+/// Removes the files, or prints what would be removed.
 pub fn vacuum(global: &Global, args: &VacuumArgs) -> anyhow::Result<ExitCode> {
     let floor = floor()?;
-    // It may be interrupted and begin again: what is removed stays removed.
+    // It may be interrupted: the next vacuum continues.
     with_lake(global, Use::Questions, async |lake| {
         let keep_days = args.keep_days.unwrap_or(lake.config.vacuum.keep_days);
         let retention = Retention { floor, ..Retention::days(keep_days) };
-        let asked = Asked { retention, dry_run: args.dry_run, state_machine: None };
-        let freed = vacuum::vacuum(lake, asked).await?;
+        let options = Options { retention, dry_run: args.dry_run, state_machine: None };
+        let freed = vacuum::vacuum(lake, options).await?;
         let document = document(args.dry_run, keep_days, &freed);
         if args.format == OutputFormat::Json {
             output::print(&document)?;
@@ -66,15 +66,20 @@ fn tell(document: &Vacuum) -> io::Result<()> {
         let days = match days.as_slice() {
             [] => "its plan alone".to_owned(),
             [day] => day.clone(),
-            [first, .., last] => format!("{} from {first} to {last}", human::counted(days.len() as u64, "day")),
+            [first, .., last] => format!("{} from {first} to {last}", format::counted(days.len() as u64, "day")),
         };
-        writeln!(out, "{run}  {days}  {}  {}", human::counted(*objects, "object"), human::bytes(*bytes))?;
+        writeln!(out, "{run}  {days}  {}  {}", format::counted(*objects, "object"), format::bytes(*bytes))?;
     }
     let freed = if document.dry_run { "would be freed" } else { "freed" };
-    let runs = human::counted(document.runs.len() as u64, "run");
-    writeln!(out, "{freed}: {runs}, {}, {}", human::counted(document.objects, "object"), human::bytes(document.bytes))?;
+    let runs = format::counted(document.runs.len() as u64, "run");
+    writeln!(
+        out,
+        "{freed}: {runs}, {}, {}",
+        format::counted(document.objects, "object"),
+        format::bytes(document.bytes)
+    )?;
     if document.uploads > 0 {
-        writeln!(out, "{freed}: {} that nobody completed", human::counted(document.uploads, "upload"))?;
+        writeln!(out, "{freed}: {} that nobody completed", format::counted(document.uploads, "upload"))?;
     }
     for database in &document.databases {
         writeln!(out, "{freed}: the database {database} of queries about the past")?;

@@ -1,4 +1,4 @@
-//! `pregao verify`: whether the catalog, the files, the reports and the raw files of a lake fit together.
+//! `pregao verify`: checks that catalog, files, reports and raw files of a lake are consistent.
 
 use std::io::{self, Write};
 use std::process::ExitCode;
@@ -9,34 +9,34 @@ use market::partition::DateRange;
 
 use crate::args::{Global, OutputFormat, VerifyArgs};
 use crate::endpoint::{Use, configuration, is_on_aws, with_lake};
-use crate::hint::Hint;
-use crate::human;
+use crate::error_report::{self, Hint};
+use crate::format;
 use crate::interrupt::Interrupted;
 use crate::output::{self, Finding, FindingKind, Verify};
 use crate::progress::Progress;
-use crate::verify::{self, Asked, Findings};
+use crate::verify::{self, Findings, Options};
 
-/// Looks at everything, and tells what is wrong. The exit code is 1 if anything is.
+/// Runs all checks, and prints the problems. The exit code is 1 if there are any.
 pub fn verify(global: &Global, args: &VerifyArgs) -> anyhow::Result<ExitCode> {
     if let (Some(from), Some(to)) = (args.from, args.to) {
         DateRange::new(from, to).hint("pregao verify --from FIRST --to LAST")?;
     }
     let config = configuration(global)?;
-    let asked = Asked { deep: args.deep, from: args.from, to: args.to, program: global.program() };
+    let options = Options { deep: args.deep, from: args.from, to: args.to, program: global.program() };
     let mut findings = Findings::default();
     let mut can_be_opened = true;
     if !is_on_aws(global, &config) {
         if !global.home.exists() {
-            return crate::hint::fail(
+            return error_report::fail(
                 format!("there is no home {}", global.home.display()),
                 "name the folder of the lake with --home",
             );
         }
         let is_owned = Owner::find(&global.home)?.is_some();
-        can_be_opened = verify::home::check(&global.home, &config, &asked, is_owned, &mut findings);
+        can_be_opened = verify::home::check(&global.home, &config, &options, is_owned, &mut findings);
     }
-    let findings = if can_be_opened { of_lake(global, &asked, findings)? } else { findings };
-    let document = document(&asked, can_be_opened, findings);
+    let findings = if can_be_opened { of_lake(global, &options, findings)? } else { findings };
+    let document = document(&options, can_be_opened, findings);
     if args.format == OutputFormat::Json {
         output::print(&document)?;
     } else {
@@ -45,12 +45,12 @@ pub fn verify(global: &Global, args: &VerifyArgs) -> anyhow::Result<ExitCode> {
     Ok(if document.problems.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// What S3 and Athena say. A lake that cannot be opened is a finding, so that the others are told.
-fn of_lake(global: &Global, asked: &Asked, findings: Findings) -> anyhow::Result<Findings> {
+/// Runs the checks that need the endpoint. A lake that cannot be opened is a finding, so that other findings are printed.
+fn of_lake(global: &Global, options: &Options, findings: Findings) -> anyhow::Result<Findings> {
     let found = Mutex::new(findings);
     let looked = with_lake(global, Use::Questions, async |lake| {
         let mut now = Findings { checked: held(&found).checked.clone(), ..Findings::default() };
-        verify::lake(lake, asked, &mut now).await;
+        verify::lake(lake, options, &mut now).await;
         let mut found = held(&found);
         found.checked = now.checked;
         found.problems.extend(now.problems);
@@ -67,7 +67,7 @@ fn of_lake(global: &Global, asked: &Asked, findings: Findings) -> anyhow::Result
             FindingKind::Unreadable,
             file,
             "a lake that can be opened",
-            &format!("{error:#}"),
+            &error_report::causes(&error).map(ToString::to_string).collect::<Vec<_>>().join(": "),
             "see to it, and verify again",
         );
     }
@@ -78,13 +78,13 @@ fn held(found: &Mutex<Findings>) -> std::sync::MutexGuard<'_, Findings> {
     found.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn document(asked: &Asked, complete: bool, findings: Findings) -> Verify {
+fn document(options: &Options, complete: bool, findings: Findings) -> Verify {
     let Findings { checked, mut problems, notes } = findings;
     problems.sort_by(|one, other| (one.kind, &one.file).cmp(&(other.kind, &other.file)));
     Verify {
-        deep: asked.deep,
-        from: asked.from.map(|date| date.to_string()),
-        to: asked.to.map(|date| date.to_string()),
+        deep: options.deep,
+        from: options.from.map(|date| date.to_string()),
+        to: options.to.map(|date| date.to_string()),
         complete,
         checked,
         problems,
@@ -104,7 +104,7 @@ fn tell(global: &Global, document: &Verify) -> io::Result<()> {
     }
     let checked = &document.checked;
     let depth = if document.deep {
-        format!("{} read", human::bytes(checked.bytes_read))
+        format!("{} read", format::bytes(checked.bytes_read))
     } else {
         format!("without a look at their bytes; {} verify --deep reads them", global.program())
     };

@@ -179,8 +179,8 @@ impl From<days::State> for DayState {
 }
 
 impl Day {
-    /// A day of the lake. `program` is what a command on the same lake begins with.
-    pub fn of(day: &days::Day, program: &str) -> Day {
+    /// Creates the document of a day. `program` is the beginning of a command on the same lake.
+    pub fn new(day: &days::Day, program: &str) -> Day {
         let files = |of: &days::Snapshots| FeedFiles { files: of.files, present: of.present, expected: of.expected };
         let names = |names| TruncatedList::new(names, String::clone);
         let published = day.published.as_ref();
@@ -203,7 +203,7 @@ impl Day {
             missing: MissingSnapshots {
                 quotes: names(&day.quotes.missing),
                 options: names(&day.options.missing),
-                accepted: day.accepted.as_ref().map(Decision::of),
+                accepted: day.accepted.as_ref().map(Decision::new),
             },
             run: published.map(|published| published.run.to_string()),
             rows: published.map(|published| Rows {
@@ -213,7 +213,7 @@ impl Day {
             }),
             published_at: published.map(|published| time(published.at.timestamp_millis())),
             age: published.map(|published| published.age),
-            held: day.held.as_ref().map(Decision::of),
+            held: day.held.as_ref().map(Decision::new),
             failed: day.failed.as_ref().map(|failed| FailedAudit {
                 run: failed.run.to_string(),
                 at: time(failed.at.timestamp_millis()),
@@ -226,8 +226,8 @@ impl Day {
 }
 
 impl Accepted {
-    /// The acceptance that a day's record has.
-    pub fn of(record: &lake::record::Record, decision: &lake::record::Decision) -> Accepted {
+    /// Creates the document of an acceptance.
+    pub fn new(record: &lake::record::Record, decision: &lake::record::Decision) -> Accepted {
         Accepted {
             day: record.day.to_string(),
             by: decision.by.clone(),
@@ -238,7 +238,7 @@ impl Accepted {
 }
 
 impl Decision {
-    fn of(decision: &lake::record::Decision) -> Decision {
+    fn new(decision: &lake::record::Decision) -> Decision {
         Decision { at: time(decision.at.timestamp_millis()), by: decision.by.clone() }
     }
 }

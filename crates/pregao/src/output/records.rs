@@ -75,8 +75,8 @@ documents! {
 }
 
 impl HistoryRecord {
-    /// A record of a day; `removed` is whether a run's files are.
-    pub fn of(record: &Record, removed: impl Fn(&RunId) -> bool) -> HistoryRecord {
+    /// Creates the document of a record. `removed` returns whether the files of a run are removed.
+    pub fn new(record: &Record, removed: impl Fn(&RunId) -> bool) -> HistoryRecord {
         let published = record.published.as_ref();
         let raw_files = published.map(|published| published.raw_files.as_slice()).unwrap_or_default();
         HistoryRecord {
@@ -86,7 +86,7 @@ impl HistoryRecord {
             actor: record.actor.clone(),
             run: record.run().map(RunId::to_string),
             published_at: published.map(|published| time(published.published_at.timestamp_millis())),
-            rows: TableRows::of(published),
+            rows: TableRows::new(published),
             raw_files: raw_files.len(),
             raw_bytes: raw_files.iter().map(|file| file.bytes).sum(),
             held: record.held.as_ref().map(Into::into),
@@ -97,7 +97,7 @@ impl HistoryRecord {
 }
 
 impl TableRows {
-    fn of(published: Option<&Publication>) -> TableRows {
+    fn new(published: Option<&Publication>) -> TableRows {
         let rows = |table| published.and_then(|published| Some(published.tables.get(&table)?.rows));
         TableRows {
             quotes: rows(TableName::Quotes),

@@ -1,4 +1,4 @@
-//! The bytes of objects against what is known of them.
+//! Compares bytes of objects with their checksums.
 
 use bytes::Bytes;
 use lake::config::BucketName;
@@ -6,19 +6,19 @@ use lake::objects::{self, Object};
 use lake::{Error, Lake, keys};
 use md5::{Digest, Md5};
 
-/// The bytes of this version of an object; `None` when another or none is there now.
+/// Reads this version of an object; `None` if it no longer exists.
 pub async fn read(lake: &Lake, bucket: &BucketName, object: &Object) -> Result<Option<Bytes>, Error> {
     let Some(body) = objects::open(lake, bucket, object).await? else { return Ok(None) };
     let bytes = body.collect().await.map_err(Error::body(keys::uri(bucket, &object.key)))?;
     Ok(Some(bytes.into_bytes()))
 }
 
-/// How bytes differ from an ETag that is an MD5: what was expected, and what was found. The ETag of an object that was uploaded
-/// in parts, or encrypted with a key of KMS, is no MD5 of its bytes and says nothing here: such an ETag has a hyphen, and
-/// a key of KMS is not what the stack of this program encrypts with.
+/// Compares bytes with an ETag that is an MD5. Returns the expected and the found checksum if they differ. An ETag with a hyphen
+/// is that of a multipart upload and not an MD5. Neither is that of an object encrypted with a KMS key, which the stack does
+/// not use.
 pub fn of_etag(bytes: &[u8], etag: &str) -> Option<(String, String)> {
     let is_md5 = etag.len() == 32 && etag.bytes().all(|digit| digit.is_ascii_hexdigit());
-    let found: String = Md5::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect();
+    let found = hex::encode(Md5::digest(bytes));
     (is_md5 && !found.eq_ignore_ascii_case(etag)).then(|| (format!("the ETag {etag}"), format!("the ETag {found}")))
 }
 

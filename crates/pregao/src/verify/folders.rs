@@ -1,4 +1,4 @@
-//! Listings with times, which the functions have no use for.
+//! Listings with modification times, which functions do not need.
 
 use std::collections::BTreeSet;
 
@@ -8,7 +8,7 @@ use lake::config::BucketName;
 use lake::{Error, Lake, keys, objects};
 use market::snapshot::{Feed, SnapshotName};
 
-/// The objects below a prefix: key, bytes, and when each was written.
+/// Lists the objects below a prefix: key, size, and modification time.
 pub async fn dated(lake: &Lake, bucket: &BucketName, prefix: &str) -> Result<Vec<(String, u64, DateTime)>, Error> {
     let mut pages = lake.s3.list_objects_v2().bucket(bucket.as_str()).prefix(prefix).into_paginator().send();
     let mut objects = Vec::new();
@@ -23,7 +23,7 @@ pub async fn dated(lake: &Lake, bucket: &BucketName, prefix: &str) -> Result<Vec
     Ok(objects)
 }
 
-/// The days that have a folder of raw files.
+/// Lists the days that have a folder of raw files.
 pub async fn raw_days(lake: &Lake) -> Result<BTreeSet<NaiveDate>, Error> {
     let mut days = BTreeSet::new();
     for feed in Feed::ALL {
@@ -33,7 +33,7 @@ pub async fn raw_days(lake: &Lake) -> Result<BTreeSet<NaiveDate>, Error> {
     Ok(days)
 }
 
-/// All raw files in their places.
+/// Lists all accepted raw files.
 pub async fn raw_files(lake: &Lake) -> Result<Vec<(SnapshotName, DateTime)>, Error> {
     let mut files = Vec::new();
     for feed in Feed::ALL {

@@ -1,4 +1,4 @@
-//! What only this machine has: the databases of the home, and the objects as files.
+//! Checks of a home on this machine: its databases, and its objects as files.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -12,27 +12,27 @@ use market::partition::Partition;
 use market::snapshot::Feed;
 use market::table::TableName;
 
-use super::{Asked, Findings};
+use super::{Findings, Options};
 use crate::output::FindingKind;
 
-/// Looks at the databases and the objects of a home, before anything opens it. Returns whether it can be opened.
+/// Checks databases and objects of a home before it is opened. Returns whether it can be opened.
 ///
-/// A process that owns the home has looked at its databases when it opened them, and changes them now: they are left alone.
-pub fn check(home: &Path, config: &Config, asked: &Asked, is_owned: bool, findings: &mut Findings) -> bool {
+/// Databases of a home that another process owns are skipped: it checked them when it opened them, and changes them now.
+pub fn check(home: &Path, config: &Config, options: &Options, is_owned: bool, findings: &mut Findings) -> bool {
     let damaged = if is_owned { Vec::new() } else { check::databases(home) };
     findings.checked.databases = if is_owned { 0 } else { 2 };
     for database in &damaged {
         let (file, found) = (database.file.display().to_string(), database.found.clone());
-        let repair = repair_of_database(home, config, asked, database);
+        let repair = repair_of_database(home, config, options, database);
         findings.add(FindingKind::Database, file, "the database as it was closed", &found, &repair);
     }
     if !home.join("state.db").exists() {
         return damaged.is_empty();
     }
-    match check::objects(home, asked.deep) {
+    match check::objects(home, options.deep) {
         Ok(problems) => {
             for problem in &problems {
-                of_object(home, config, asked, problem, findings);
+                of_object(home, config, options, problem, findings);
             }
         }
         Err(Damaged { file, found }) => {
@@ -45,37 +45,37 @@ pub fn check(home: &Path, config: &Config, asked: &Asked, is_owned: bool, findin
                     "restore a copy of it",
                 );
             }
-            // Without an index, what the audits left beside their files tells of these.
-            of_manifests(&home.join("s3").join(config.buckets.lake.as_str()), asked, findings);
+            // Without an index, the manifests next to the files are used.
+            of_manifests(&home.join("s3").join(config.buckets.lake.as_str()), options, findings);
         }
     }
     damaged.is_empty()
 }
 
-/// How a database is had back.
-fn repair_of_database(home: &Path, config: &Config, asked: &Asked, damaged: &Damaged) -> String {
+/// Returns the command that restores a database.
+fn repair_of_database(home: &Path, config: &Config, options: &Options, damaged: &Damaged) -> String {
     let days = raw_days(&home.join("s3").join(config.buckets.raw.as_str()));
     let range = days.first().zip(days.last());
     let away = format!("{}.damaged", home.display());
     let home = home.display();
     if damaged.file.file_name().is_some_and(|name| name == "catalog.db") {
-        let run = range.map(|(from, to)| format!(" && {} run --from {from} --to {to}", asked.program));
+        let run = range.map(|(from, to)| format!(" && {} run --from {from} --to {to}", options.program));
         return format!("mkdir -p {away} && mv {home}/catalog.db* {away}/{}", run.unwrap_or_default());
     }
-    let run = range.map(|(from, to)| format!(" && {} run --from {from} --to {to}", asked.program));
+    let run = range.map(|(from, to)| format!(" && {} run --from {from} --to {to}", options.program));
     let raw = config.buckets.raw.as_str();
-    let uploads = Feed::ALL.map(|feed| format!(" && {} upload {away}/s3/{raw}/{feed}", asked.program)).concat();
+    let uploads = Feed::ALL.map(|feed| format!(" && {} upload {away}/s3/{raw}/{feed}", options.program)).concat();
     format!("mv {home} {away}{uploads}{}", run.unwrap_or_default())
 }
 
-/// The days of raw files, by their folders.
+/// Returns the first and last day that have a folder of raw files.
 fn raw_days(bucket: &Path) -> BTreeSet<NaiveDate> {
     let folders = Feed::ALL.into_iter().filter_map(|feed| fs::read_dir(bucket.join(feed.to_string())).ok());
     let names = folders.flatten().flatten().filter_map(|entry| entry.file_name().into_string().ok());
     names.filter_map(|name| name.strip_prefix("date=")?.parse().ok()).collect()
 }
 
-fn of_object(home: &Path, config: &Config, asked: &Asked, problem: &Problem, findings: &mut Findings) {
+fn of_object(home: &Path, config: &Config, options: &Options, problem: &Problem, findings: &mut Findings) {
     let (expected, found) = match &problem.kind {
         ProblemKind::Missing { expected } => (format!("{expected} bytes"), "no file".to_owned()),
         ProblemKind::Size { expected, found } => (format!("{expected} bytes"), format!("{found} bytes")),
@@ -86,28 +86,28 @@ fn of_object(home: &Path, config: &Config, asked: &Asked, problem: &Problem, fin
     let file = problem.file.display();
     let repair = match &problem.object {
         None => format!("rm '{file}'"),
-        Some((bucket, key)) => repair_of_object(home, config, asked, bucket, key, &problem.file),
+        Some((bucket, key)) => repair_of_object(home, config, options, bucket, key, &problem.file),
     };
     findings.add(FindingKind::Object, file.to_string(), &expected, &found, &repair);
 }
 
-/// How an object is had back: the tables by a run, everything else from where it came.
-fn repair_of_object(home: &Path, config: &Config, asked: &Asked, bucket: &str, key: &str, file: &Path) -> String {
+/// Returns the command that restores an object: files of tables by a run, others by an upload from their source.
+fn repair_of_object(home: &Path, config: &Config, options: &Options, bucket: &str, key: &str, file: &Path) -> String {
     if bucket == config.buckets.raw.as_str() {
         return format!("cp ORIGINAL '{}', with the file as it was sent", file.display());
     }
     let remove = format!(
         "{} local --port 4566, and beside it aws --endpoint-url http://127.0.0.1:4566 s3 rm 's3://{bucket}/{key}'",
-        asked.program
+        options.program
     );
     match day_of(key) {
         Some(date) if bucket == config.buckets.lake.as_str() => {
-            format!("{} if it is published, else {remove}", asked.run(date))
+            format!("{} if it is published, else {remove}", options.run(date))
         }
         _ if bucket == config.buckets.lake.as_str() => {
             let days = raw_days(&home.join("s3").join(config.buckets.raw.as_str()));
             match days.first().zip(days.last()) {
-                Some((from, to)) => format!("{} run --from {from} --to {to}, then {remove}", asked.program),
+                Some((from, to)) => format!("{} run --from {from} --to {to}, then {remove}", options.program),
                 None => remove,
             }
         }
@@ -115,7 +115,7 @@ fn repair_of_object(home: &Path, config: &Config, asked: &Asked, bucket: &str, k
     }
 }
 
-/// The day of a table that a key of the lake bucket belongs to.
+/// Parses the day in a key of the lake bucket.
 fn day_of(key: &str) -> Option<NaiveDate> {
     let at = TableName::ALL
         .iter()
@@ -124,17 +124,17 @@ fn day_of(key: &str) -> Option<NaiveDate> {
     Some(parts.join("/").parse::<Partition>().ok()?.date())
 }
 
-/// Compares the files beside each manifest with it. It is what can be said of the tables without an index.
-fn of_manifests(folder: &Path, asked: &Asked, findings: &mut Findings) {
+/// Compares each manifest with the files next to it: the check of tables that works without an index.
+fn of_manifests(folder: &Path, options: &Options, findings: &mut Findings) {
     let Ok(entries) = fs::read_dir(folder) else { return };
     for entry in entries.flatten() {
         let path = entry.path();
         if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
-            of_manifests(&path, asked, findings);
+            of_manifests(&path, options, findings);
         } else if path.file_name().is_some_and(|name| name == manifest::NAME)
             && let Err((file, found)) = of_manifest(&path, folder)
         {
-            let repair = day_of(&folder.join("").display().to_string()).map(|date| asked.run(date));
+            let repair = day_of(&folder.join("").display().to_string()).map(|date| options.run(date));
             let repair = repair.unwrap_or_else(|| "restore a copy of it".to_owned());
             findings.add(FindingKind::Files, file, "the files that were audited", &found, &repair);
         }

@@ -1,17 +1,17 @@
-//! Files that were sent and not yet accepted or refused.
+//! Checks for uploaded files that are not ingested yet.
 
 use lake::{Lake, keys, objects};
 
-use super::{Asked, Findings};
+use super::{Findings, Options};
 use crate::output::FindingKind;
 
-/// Names what lies in `landing/`.
-pub async fn check(lake: &Lake, asked: &Asked, findings: &mut Findings) {
+/// Reports the files in `landing/`.
+pub async fn check(lake: &Lake, options: &Options, findings: &mut Findings) {
     let bucket = &lake.config.buckets.raw;
     match objects::list(lake, bucket, keys::LANDING).await {
         Ok(files) => {
             for file in files.iter().filter(|file| !file.is_folder_marker()) {
-                let repair = format!("{} upload FOLDER, with the folder that it was sent from", asked.program);
+                let repair = format!("{} upload FOLDER, with the folder that it was sent from", options.program);
                 let found = format!("{} bytes that no upload has finished with", file.bytes);
                 findings.add(
                     FindingKind::Landing,

@@ -1,8 +1,8 @@
-//! What `pregao verify` looks at: whether the catalog, the published files, their manifests and reports, and the raw files say
-//! the same, and on this machine whether the databases and the objects are as the endpoint left them.
+//! The checks of `pregao verify`: whether the catalog, the published files, their manifests and reports, and the raw files are
+//! consistent, and on this machine whether databases and objects are undamaged.
 //!
-//! Nothing is changed. Everything that is found wrong is a [`Finding`]; a question that cannot be asked is one as well, so that
-//! one damaged file does not hide the others.
+//! They change nothing. Each problem is a [`Finding`]. A request that fails is a finding too, so that one damaged file does not
+//! hide other problems.
 
 pub mod damage;
 mod folders;
@@ -19,50 +19,50 @@ use market::partition::DateRange;
 
 use crate::output::{Checked, Finding, FindingKind, Note};
 
-/// What is asked for.
+/// The options of a verification.
 #[derive(Debug, Clone)]
-pub struct Asked {
-    /// Whether every byte is read.
+pub struct Options {
+    /// Whether to read every byte.
     pub deep: bool,
-    /// The first and the last of the days; none is open.
+    /// The first day; `None` is unbounded.
     pub from: Option<NaiveDate>,
-    /// See `from`.
+    /// The last day; `None` is unbounded.
     pub to: Option<NaiveDate>,
-    /// The beginning of a command on this lake.
+    /// Beginning of a command on this lake, for repairs.
     pub program: String,
 }
 
-impl Asked {
-    /// Whether a day is asked for.
+impl Options {
+    /// Whether a day is in the requested range.
     pub fn covers(&self, date: NaiveDate) -> bool {
         self.from.is_none_or(|from| from <= date) && self.to.is_none_or(|to| date <= to)
     }
 
-    /// The command that makes the tables of a day once more.
+    /// Returns the command that repeats the run of a day.
     pub fn run(&self, date: NaiveDate) -> String {
         self.run_all(&[date])
     }
 
-    /// The command that makes the tables of all days from the first to the last of these once more.
+    /// Returns the command that repeats the run of the range from the first to the last of these days.
     pub fn run_all(&self, days: &[NaiveDate]) -> String {
         let range = days.first().zip(days.last()).map(|(from, to)| format!(" --from {from} --to {to}"));
         format!("{} run{}", self.program, range.unwrap_or_default())
     }
 }
 
-/// What was looked at, and what was found.
+/// Result of the checks.
 #[derive(Debug, Default)]
 pub struct Findings {
-    /// How much was looked at.
+    /// Numbers of checked items.
     pub checked: Checked,
-    /// What is wrong.
+    /// The problems.
     pub problems: Vec<Finding>,
-    /// What is not wrong and worth knowing.
+    /// Notes, which are not problems.
     pub notes: Vec<Note>,
 }
 
 impl Findings {
-    /// Adds what is wrong.
+    /// Adds a problem.
     pub fn add(&mut self, kind: FindingKind, file: impl Into<String>, expected: &str, found: &str, repair: &str) {
         self.problems.push(Finding {
             kind,
@@ -73,12 +73,12 @@ impl Findings {
         });
     }
 
-    /// Adds a question that could not be asked.
+    /// Adds the problem of a request that failed.
     pub fn unanswered(&mut self, file: impl Into<String>, error: &lake::Error, repair: &str) {
         self.add(FindingKind::Unreadable, file, "an answer", &error.to_string(), repair);
     }
 
-    /// Adds what was found elsewhere.
+    /// Adds other findings.
     fn append(&mut self, mut other: Findings) {
         self.checked.partitions += other.checked.partitions;
         self.checked.parquet_files += other.checked.parquet_files;
@@ -88,20 +88,20 @@ impl Findings {
     }
 }
 
-/// Compares what S3 and Athena say of a lake.
-pub async fn lake(lake: &Lake, asked: &Asked, findings: &mut Findings) {
-    let mut published = published::all(lake, asked, findings).await;
-    published::reports(lake, asked, &mut published, findings).await;
-    published::check(lake, asked, &published, findings).await;
-    raw::check(lake, asked, &published, findings).await;
-    landing::check(lake, asked, findings).await;
-    // Of all that is published, since what is not asked for is no orphan.
-    if asked.from.is_none() && asked.to.is_none() {
+/// Runs all checks that use S3 and the catalog.
+pub async fn lake(lake: &Lake, options: &Options, findings: &mut Findings) {
+    let mut published = published::all(lake, options, findings).await;
+    published::reports(lake, options, &mut published, findings).await;
+    published::check(lake, options, &published, findings).await;
+    raw::check(lake, options, &published, findings).await;
+    landing::check(lake, options, findings).await;
+    // Only for an unbounded range: folders of days that were not checked would be taken for orphans.
+    if options.from.is_none() && options.to.is_none() {
         orphans::check(lake, &published, findings).await;
     }
 }
 
-/// All days between two of them, if there are any.
+/// Returns the range of all days between the first and the last, if there are any.
 fn range(mut days: impl Iterator<Item = NaiveDate>) -> Option<DateRange> {
     let first = days.next()?;
     let (from, to) = days.fold((first, first), |(from, to), day| (from.min(day), to.max(day)));

@@ -9,7 +9,7 @@ use super::Findings;
 use super::published::Published;
 use crate::output::Note;
 
-/// Counts what lies in such folders, by run. Runs of older versions are below the tables.
+/// Counts objects and bytes of such folders, by run. Runs of older versions are below the tables' locations.
 pub async fn check(lake: &Lake, published: &Published, findings: &mut Findings) {
     let bucket = &lake.config.buckets.lake;
     let current: BTreeSet<&str> = published.folders.values().map(|folder| folder.key.as_str()).collect();

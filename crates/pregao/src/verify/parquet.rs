@@ -1,12 +1,12 @@
-//! A full decode of a Parquet file.
+//! Decodes a whole Parquet file.
 
 use bytes::Bytes;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
-/// The rows of a file of which every page is read, with its checksum where it has one.
+/// Reads every page of a file, and checks the pages' checksums, if any. Returns the number of rows.
 ///
 /// # Errors
-/// Why it cannot be read. Where the library panics at damaged bytes, that is the reason.
+/// The reason why it cannot be read, which may be a panic of the library because of damaged bytes.
 pub async fn rows(bytes: Bytes) -> Result<u64, String> {
     let decoded = tokio::task::spawn_blocking(move || decode(bytes)).await;
     decoded.unwrap_or_else(|error| Err(format!("it cannot be decoded: {error}")))

@@ -1,4 +1,4 @@
-//! What the catalog points to: its folders, with their manifests, reports and files.
+//! Checks of the published partitions: their folders, manifests, reports and files.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -13,41 +13,41 @@ use market::partition::Partition;
 use market::run::RunId;
 use market::table::TableName;
 
-use super::{Asked, Findings, damage};
+use super::{Findings, Options, damage};
 use crate::output::FindingKind;
 
-/// How many partitions are looked at at once.
+/// Number of partitions that are checked concurrently.
 const AT_ONCE: usize = 16;
 
-/// What a run wrote for one day of a table.
+/// The folder of a run for one day of a table.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RunFolder {
     /// The run.
     pub run: RunId,
-    /// What the keys of its files start with, in the layout of the version that wrote them.
+    /// Prefix of the keys of its files, in the layout of the version that wrote them.
     pub key: String,
 }
 
-/// What is published: the folder of each table and day, and the reports of their runs.
+/// The published data: the folder of each table and day, and the reports of their runs.
 #[derive(Debug, Default)]
 pub struct Published {
-    /// What a partition points to.
+    /// The folder of each partition.
     pub folders: BTreeMap<(TableName, NaiveDate), RunFolder>,
     /// The reports that could be read.
     pub reports: BTreeMap<(RunId, TableName), Report>,
-    /// The tables that say of themselves that each of their partitions has a manifest.
+    /// The tables with the property that each of their partitions has a manifest.
     with_manifests: BTreeSet<TableName>,
 }
 
 impl Published {
-    /// The days of which any table is published.
+    /// Returns the days on which any table is published.
     pub fn days(&self) -> BTreeSet<NaiveDate> {
         self.folders.keys().map(|(_, date)| *date).collect()
     }
 }
 
-/// Asks the catalog where each partition is.
-pub async fn all(lake: &Lake, asked: &Asked, findings: &mut Findings) -> Published {
+/// Reads the locations of all partitions from the catalog.
+pub async fn all(lake: &Lake, options: &Options, findings: &mut Findings) -> Published {
     let mut published = Published::default();
     for table in TableName::ALL {
         let days = match partitions::list(lake, lake.config.athena.database.as_str(), table.as_str()).await {
@@ -65,7 +65,7 @@ pub async fn all(lake: &Lake, asked: &Asked, findings: &mut Findings) -> Publish
                 findings.unanswered(format!("the table {table}"), &error, "see to the catalog, and verify again");
             }
         }
-        for (partition, location) in days.into_iter().filter(|(day, _)| asked.covers(day.date())) {
+        for (partition, location) in days.into_iter().filter(|(day, _)| options.covers(day.date())) {
             let date = partition.date();
             match run_folder(lake, table, partition, &location) {
                 Some(folder) => _ = published.folders.insert((table, date), folder),
@@ -77,7 +77,7 @@ pub async fn all(lake: &Lake, asked: &Asked, findings: &mut Findings) -> Publish
                         keys::uri(&lake.config.buckets.lake, keys::RUNS)
                     ),
                     &location,
-                    &asked.run(date),
+                    &options.run(date),
                 ),
             }
         }
@@ -85,7 +85,7 @@ pub async fn all(lake: &Lake, asked: &Asked, findings: &mut Findings) -> Publish
     published
 }
 
-/// The folder of a run that a location is, if it is one of this day of this table.
+/// Parses a location as the folder of a run, if it is one of this day and table.
 fn run_folder(lake: &Lake, table: TableName, partition: Partition, location: &str) -> Option<RunFolder> {
     let key = location.strip_prefix(&keys::uri(&lake.config.buckets.lake, ""))?;
     let key = format!("{}/", key.trim_end_matches('/'));
@@ -94,10 +94,10 @@ fn run_folder(lake: &Lake, table: TableName, partition: Partition, location: &st
 }
 
 /// Compares each published partition with its manifest and its report, and with `deep` its files' bytes.
-pub async fn check(lake: &Lake, asked: &Asked, published: &Published, findings: &mut Findings) {
+pub async fn check(lake: &Lake, options: &Options, published: &Published, findings: &mut Findings) {
     let partitions: Vec<_> = published.folders.iter().map(|((table, date), folder)| (*table, *date, folder)).collect();
     let mut checked = stream::iter(partitions)
-        .map(async |(table, date, folder)| of_partition(lake, asked, published, table, date, folder).await)
+        .map(async |(table, date, folder)| of_partition(lake, options, published, table, date, folder).await)
         .buffer_unordered(AT_ONCE);
     while let Some(found) = checked.next().await {
         findings.append(found);
@@ -106,7 +106,7 @@ pub async fn check(lake: &Lake, asked: &Asked, published: &Published, findings: 
 
 async fn of_partition(
     lake: &Lake,
-    asked: &Asked,
+    options: &Options,
     published: &Published,
     table: TableName,
     date: NaiveDate,
@@ -115,7 +115,7 @@ async fn of_partition(
     let mut findings = Findings::default();
     findings.checked.partitions = 1;
     let bucket = &lake.config.buckets.lake;
-    let repair = asked.run(date);
+    let repair = options.run(date);
     let manifest = of_manifest(lake, published, table, folder, &repair, &mut findings).await;
     of_report(lake, published, table, date, run, manifest.as_ref(), &repair, &mut findings);
     let files = match objects::list_data(lake, folder).await {
@@ -133,7 +133,7 @@ async fn of_partition(
         }
     }
     of_audit(lake, published, table, date, &files, &repair, &mut findings);
-    if asked.deep {
+    if options.deep {
         for file in &files {
             of_file(lake, manifest.as_ref(), folder, file, &repair, &mut findings).await;
         }
@@ -141,7 +141,7 @@ async fn of_partition(
     findings
 }
 
-/// The manifest of a published folder. A table whose partitions were published before there were manifests has none.
+/// Reads the manifest of a published folder. Partitions that old versions published have none.
 async fn of_manifest(
     lake: &Lake,
     published: &Published,
@@ -180,7 +180,7 @@ async fn of_manifest(
     }
 }
 
-/// Compares the number of files and their bytes with what the report of the audit counted.
+/// Compares number and size of files with the report of the audit.
 fn of_audit(
     lake: &Lake,
     published: &Published,
@@ -201,7 +201,7 @@ fn of_audit(
     }
 }
 
-/// What is expected of the files of a published folder.
+/// The expected files of a published folder.
 const AS_AUDITED: &str = "the file that was audited";
 
 /// Reads all bytes of a Parquet file.
@@ -255,7 +255,7 @@ fn of_report(
     findings: &mut Findings,
 ) {
     let uri = keys::uri(&lake.config.buckets.lake, &keys::quality_report(run, table));
-    // One that cannot be read has been found already.
+    // An unreadable report has been reported before.
     let Some(report) = published.reports.get(&(run.clone(), table)) else { return };
     if !report.passed {
         findings.add(FindingKind::Report, uri.clone(), "a passed audit of what is published", "a failed one", repair);
@@ -272,9 +272,9 @@ fn of_report(
     }
 }
 
-/// Reads the reports of all runs that are published.
-pub async fn reports(lake: &Lake, asked: &Asked, published: &mut Published, findings: &mut Findings) {
-    // With the days that point to the run, in order.
+/// Reads the reports of all published runs.
+pub async fn reports(lake: &Lake, options: &Options, published: &mut Published, findings: &mut Findings) {
+    // By run and table, with the days that are published from it, in order.
     let mut wanted: BTreeMap<(RunId, TableName), Vec<NaiveDate>> = BTreeMap::new();
     for ((table, date), folder) in &published.folders {
         wanted.entry((folder.run.clone(), *table)).or_default().push(*date);
@@ -283,7 +283,7 @@ pub async fn reports(lake: &Lake, asked: &Asked, published: &mut Published, find
         .map(async |((run, table), days)| {
             let key = keys::quality_report(&run, table);
             let report = objects::get_json::<Report>(lake, &lake.config.buckets.lake, &key).await;
-            (run, table, asked.run_all(&days), keys::uri(&lake.config.buckets.lake, &key), report)
+            (run, table, options.run_all(&days), keys::uri(&lake.config.buckets.lake, &key), report)
         })
         .buffer_unordered(AT_ONCE);
     while let Some((run, table, repair, uri, report)) = read.next().await {

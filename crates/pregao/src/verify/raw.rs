@@ -1,4 +1,4 @@
-//! The raw files against the reports of what is published: a day whose raw files have changed since is stale.
+//! Compares the raw files with the reports of the published runs: a day whose raw files have changed since is stale.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,11 +11,11 @@ use market::snapshot::{Feed, SnapshotName, SnapshotTime};
 use market::table::TableName;
 
 use super::published::Published;
-use super::{Asked, Findings, range};
+use super::{Findings, Options, range};
 use crate::output::FindingKind;
 
 /// Compares names and times of all raw files with those that the published runs counted.
-pub async fn check(lake: &Lake, asked: &Asked, published: &Published, findings: &mut Findings) {
+pub async fn check(lake: &Lake, options: &Options, published: &Published, findings: &mut Findings) {
     let folders = match super::folders::raw_days(lake).await {
         Ok(folders) => folders,
         Err(error) => {
@@ -23,11 +23,11 @@ pub async fn check(lake: &Lake, asked: &Asked, published: &Published, findings: 
             return findings.unanswered(bucket, &error, "see to the bucket, and verify again");
         }
     };
-    let days = published.days().into_iter().chain(folders).filter(|day| asked.covers(*day));
+    let days = published.days().into_iter().chain(folders).filter(|day| options.covers(*day));
     let Some(range) = range(days) else { return };
-    // What is no snapshot among them fails every run of its day.
+    // A foreign object fails every run of its day.
     if let Err(error) = raw_files::list(lake, range).await {
-        let repair = format!("move it to landing/, then {} upload", asked.program);
+        let repair = format!("move it to landing/, then {} upload", options.program);
         let repair = if matches!(error, Error::Quality(_)) { repair } else { "verify again".to_owned() };
         findings.unanswered(keys::uri(&lake.config.buckets.raw, ""), &error, &repair);
     }
@@ -37,7 +37,7 @@ pub async fn check(lake: &Lake, asked: &Asked, published: &Published, findings: 
             return findings.unanswered("the times of reports and raw files", &error, "verify again");
         }
     };
-    findings.checked.raw_files += files.iter().filter(|(name, _)| asked.covers(name.time.date())).count();
+    findings.checked.raw_files += files.iter().filter(|(name, _)| options.covers(name.time.date())).count();
     let mut there: BTreeMap<(Feed, NaiveDate), BTreeMap<SnapshotTime, (SnapshotName, DateTime)>> = BTreeMap::new();
     for (name, time) in files {
         there.entry((name.feed, name.time.date())).or_default().insert(name.time, (name, time));
@@ -60,13 +60,13 @@ pub async fn check(lake: &Lake, asked: &Asked, published: &Published, findings: 
             for (name, what) in changes(&counted, &now, audited) {
                 let (expected, found) = what.words(run);
                 let uri = keys::uri(&lake.config.buckets.raw, &keys::raw(name));
-                findings.add(FindingKind::Stale, uri, &expected, found, &asked.run(date));
+                findings.add(FindingKind::Stale, uri, &expected, found, &options.run(date));
             }
         }
     }
 }
 
-/// How a raw file differs from what a run counted.
+/// The difference of a raw file from what a run counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Change {
     Late,
@@ -84,7 +84,7 @@ impl Change {
     }
 }
 
-/// The snapshots of a day that are not those that were counted, when the report was written at `audited`.
+/// Returns the snapshots of a day that differ from the counted ones, for a report that was written at `audited`.
 fn changes(
     counted: &BTreeMap<SnapshotTime, SnapshotName>,
     now: &BTreeMap<SnapshotTime, (SnapshotName, DateTime)>,
@@ -109,7 +109,7 @@ fn changes(
     changes
 }
 
-/// When the reports of the published runs were written.
+/// Returns the times at which the reports of the published runs were written.
 async fn times(lake: &Lake, published: &Published) -> Result<BTreeMap<(RunId, TableName), DateTime>, Error> {
     let mut times = BTreeMap::new();
     for (key, _, time) in super::folders::dated(lake, &lake.config.buckets.lake, keys::QUALITY).await? {
@@ -165,7 +165,7 @@ mod tests {
                 ("202004011030_flashpanel.csv".to_owned(), Change::Late),
             ]
         );
-        // The same name with another time is another file.
+        // The same name with another time is another version.
         now.retain(|_, (name, _)| name.to_string() == "202004011000_flashpanel.csv");
         let one: BTreeMap<_, _> = now.keys().map(|time| (*time, counted[time])).collect();
         assert_eq!(changes(&one, &now, Some(&audited)), []);

@@ -1,12 +1,12 @@
-//! Every way in which the two sources write a number.
+//! All notations in which the two sources write numbers.
 //!
-//! A style is only used where it says the number exactly and where the contract reads it back to the same number: a
-//! point before three digits groups thousands in a quantity, but is a decimal mark in a price. Most cells are in the
-//! everyday style of their source; a few are in one of its rare ones, so that a sample has every form of the contract.
+//! A notation is used only where it is exact and the number contract reads it back as the same number: a point before three
+//! digits is a thousands separator in a quantity and a decimal mark in a price. Most cells are in the usual notation of
+//! their source. A few are in a rare one, so that a sample covers the whole contract.
 
-use super::dice::Dice;
+use crate::rng::Rng;
 
-/// Where a cell comes from.
+/// The source of a cell.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Source {
     /// Text as the trading panel shows it: `15,73`, `6.050`, `379k1`.
@@ -16,27 +16,27 @@ pub enum Source {
 }
 
 impl Source {
-    /// This source nearly always, the other one now and then.
-    pub fn or_other(self, dice: &mut Dice) -> Source {
-        match (self, dice.one_in(40)) {
+    /// Returns this source, or with a probability of 1/40 the other one.
+    pub fn or_other(self, rng: &mut Rng) -> Source {
+        match (self, rng.one_in(40)) {
             (Source::Panel, false) | (Source::Program, true) => Source::Panel,
             _ => Source::Program,
         }
     }
 }
 
-/// One cell in so many is in a rare style.
+/// One cell in this many is in a rare notation.
 const RARE: u32 = 40;
 
 /// Writes `units / 10^scale` for a decimal column.
-pub fn decimal(out: &mut String, dice: &mut Dice, source: Source, units: i64, scale: u32) {
+pub fn decimal(out: &mut String, rng: &mut Rng, source: Source, units: i64, scale: u32) {
     if units < 0 {
         out.push('-');
-    } else if dice.one_in(4_000) {
+    } else if rng.one_in(4_000) {
         out.push('+');
     }
     let number = Fixed::new(units.unsigned_abs(), scale);
-    let rare = if dice.one_in(RARE) { dice.below(5) } else { u32::MAX };
+    let rare = if rng.one_in(RARE) { rng.below(5) } else { u32::MAX };
     match (source, rare) {
         (Source::Panel, 0) => number.plain(out, ',', 5),
         (Source::Panel, 1) if number.whole == 0 => number.without_zero(out, ','),
@@ -57,9 +57,9 @@ pub fn five_decimals(out: &mut String, cents: i64) {
 }
 
 /// Writes a quantity, which is not negative.
-pub fn quantity(out: &mut String, dice: &mut Dice, source: Source, quantity: i64) {
+pub fn quantity(out: &mut String, rng: &mut Rng, source: Source, quantity: i64) {
     let number = Fixed::new(quantity.unsigned_abs(), 0);
-    let rare = if dice.one_in(RARE) { dice.below(5) } else { u32::MAX };
+    let rare = if rng.one_in(RARE) { rng.below(5) } else { u32::MAX };
     match (source, rare) {
         (Source::Panel, 0) => number.plain(out, ',', 2),
         (Source::Panel, 1) if number.suffix().is_some() => number.at_end(out, ','),
@@ -77,9 +77,9 @@ pub fn quantity(out: &mut String, dice: &mut Dice, source: Source, quantity: i64
 }
 
 /// Writes an amount of money given in cents, which is not negative.
-pub fn amount(out: &mut String, dice: &mut Dice, source: Source, cents: i64) {
+pub fn amount(out: &mut String, rng: &mut Rng, source: Source, cents: i64) {
     let number = Fixed::new(cents.unsigned_abs(), 2);
-    let rare = if dice.one_in(RARE) { dice.below(4) } else { u32::MAX };
+    let rare = if rng.one_in(RARE) { rng.below(4) } else { u32::MAX };
     match (source, rare) {
         (Source::Panel, 0) => number.grouped(out, '.', ',', 2),
         (Source::Panel, 1) if number.suffix().is_some() => number.at_end(out, ','),
@@ -98,7 +98,7 @@ pub fn amount(out: &mut String, dice: &mut Dice, source: Source, cents: i64) {
     }
 }
 
-/// How an exponent is written.
+/// Notation of an exponent.
 #[derive(Clone, Copy)]
 enum Scientific {
     /// `2.966e+09`
@@ -107,7 +107,7 @@ enum Scientific {
     Sheet,
 }
 
-/// A number without its sign: `whole` and as many of the digits behind the mark as do not end in zero.
+/// An unsigned decimal number without trailing zeros: `whole`, and `decimals` digits of `fraction`.
 #[derive(Debug, Clone, Copy)]
 struct Fixed {
     whole: u64,
@@ -130,17 +130,17 @@ impl Fixed {
         self.fraction == 0
     }
 
-    /// Below a ten-thousandth, where programs go over to exponents.
+    /// Whether it is below 0.0001, where programs use an exponent.
     fn is_tiny(self) -> bool {
         self.whole == 0 && self.fraction != 0 && self.fraction < 10_u64.pow(self.decimals.saturating_sub(4))
     }
 
-    /// A whole number from a thousand up of at most five digits and zeros, which an exponent shortens.
+    /// Whether it is a whole number of at most five significant digits, at least 1,000: an exponent shortens it.
     fn is_round(self) -> bool {
         self.is_whole() && self.whole >= 1_000 && significant(self.whole).1 <= 5
     }
 
-    /// The digits, `mark`, and the decimals, at least `least` of them.
+    /// Writes the digits, `mark`, and at least `least` decimals.
     fn plain(self, out: &mut String, mark: char, least: u32) {
         push_digits(out, self.whole, 1);
         self.push_decimals(out, mark, least);
@@ -169,7 +169,7 @@ impl Fixed {
         }
     }
 
-    /// The suffix for a number that needs no more than three digits behind it, and the thousand that it stands for.
+    /// Returns the suffix of a number that needs at most three digits after it, and the power of 1,000 that it means.
     fn suffix(self) -> Option<(char, u64)> {
         let (suffix, thousands) = match self.whole {
             1_000_000_000.. => ('b', 1_000_000_000),
@@ -180,7 +180,7 @@ impl Fixed {
         (self.is_whole() && self.whole.is_multiple_of(thousands / 1_000)).then_some((suffix, thousands))
     }
 
-    /// The number in units of its suffix.
+    /// Returns the number in units of its suffix.
     fn in_suffix(self) -> Option<(Fixed, char)> {
         let (suffix, thousands) = self.suffix()?;
         Some((Fixed::new(self.whole / (thousands / 1_000), 3), suffix))
@@ -287,23 +287,23 @@ mod tests {
 
     #[test]
     fn whatever_is_written_reads_back_the_same() {
-        let mut dice = Dice::new(11, 0);
+        let mut rng = Rng::new(11, 0);
         for round in 0..300_000 {
-            let source = dice.pick(&[Source::Panel, Source::Program]);
-            let mut magnitude = 10_i64.pow(dice.below(10));
+            let source = rng.pick(&[Source::Panel, Source::Program]);
+            let mut magnitude = 10_i64.pow(rng.below(10));
             if round % 3 == 0 {
-                magnitude *= 10_i64.pow(dice.below(4));
+                magnitude *= 10_i64.pow(rng.below(4));
             }
-            let units = dice.between(0, 9_999) * magnitude / dice.pick(&[1, 10, 100, 1_000]);
+            let units = rng.between(0, 9_999) * magnitude / rng.pick(&[1, 10, 100, 1_000]);
 
-            let text = written(|out| quantity(out, &mut Dice::new(round, 1), source, units));
+            let text = written(|out| quantity(out, &mut Rng::new(round, 1), source, units));
             assert_eq!(parse_quantity(text.as_bytes()), Cell::Value(units), "{text}");
-            let text = written(|out| amount(out, &mut Dice::new(round, 2), source, units));
+            let text = written(|out| amount(out, &mut Rng::new(round, 2), source, units));
             assert_eq!(parse_amount(text.as_bytes()), Cell::Value(nearest(units, 2)), "{text}");
 
-            let scale = dice.pick(&[2, 5, 9, 12]);
-            let signed = if dice.one_in(3) { -units } else { units };
-            let text = written(|out| decimal(out, &mut Dice::new(round, 3), source, signed, scale));
+            let scale = rng.pick(&[2, 5, 9, 12]);
+            let signed = if rng.one_in(3) { -units } else { units };
+            let text = written(|out| decimal(out, &mut Rng::new(round, 3), source, signed, scale));
             assert_eq!(parse_decimal(text.as_bytes()), Cell::Value(nearest(signed, scale)), "{text}");
         }
     }
@@ -312,16 +312,16 @@ mod tests {
     fn every_form_of_the_contract_is_written() {
         let mut texts = std::collections::BTreeSet::new();
         for seed in 0..4_000 {
-            let mut dice = Dice::new(seed, 0);
+            let mut rng = Rng::new(seed, 0);
             for source in [Source::Panel, Source::Program] {
                 for q in [12, 1_684, 10_120, 223_000, 28_938_000, 3_000_000_000] {
-                    texts.insert(written(|out| quantity(out, &mut dice, source, q)));
+                    texts.insert(written(|out| quantity(out, &mut rng, source, q)));
                 }
                 for cents in [88_835, 5_764_600, 360_300_000, 12_345_678_950, 296_600_000_000] {
-                    texts.insert(written(|out| amount(out, &mut dice, source, cents)));
+                    texts.insert(written(|out| amount(out, &mut rng, source, cents)));
                 }
                 for (units, scale) in [(1573, 2), (1500, 2), (495_000, 2), (-35, 2), (25_000_000, 12)] {
-                    texts.insert(written(|out| decimal(out, &mut dice, source, units, scale)));
+                    texts.insert(written(|out| decimal(out, &mut rng, source, units, scale)));
                 }
             }
         }

@@ -1,4 +1,4 @@
-//! A raw file as the recorder leaves it: separators, quotes, line ends, encoding, compression.
+//! A raw file as the recorder writes it: separators, quotes, line ends, encoding, compression.
 
 use std::fs;
 use std::io::Write;
@@ -7,13 +7,13 @@ use std::path::Path;
 use flate2::{Compression, GzBuilder};
 use market::record::BYTE_ORDER_MARK;
 
-use super::mess::Dress;
+use crate::corruption::FileFormat;
 
-/// The cells of one record, kept in one string so that writing a record allocates nothing.
+/// The cells of one record, in one reused string, so that writing a record does not allocate.
 #[derive(Default)]
 pub struct Row {
     text: String,
-    /// Where each cell ends.
+    /// The end of each cell in `text`.
     ends: Vec<usize>,
 }
 
@@ -34,7 +34,7 @@ impl Row {
         self.cell(|out| out.push_str(text));
     }
 
-    /// The text of the cell at `at`, unquoted.
+    /// Returns the text of the cell at `at`, unquoted.
     pub fn get(&self, at: usize) -> &str {
         let start = if at == 0 { 0 } else { self.ends[at - 1] };
         &self.text[start..self.ends[at]]
@@ -44,7 +44,7 @@ impl Row {
         self.ends.len()
     }
 
-    /// Puts another text into the cell at `at`.
+    /// Replaces the text of the cell at `at`.
     pub fn replace(&mut self, at: usize, text: &str) {
         let start = if at == 0 { 0 } else { self.ends[at - 1] };
         let end = self.ends[at];
@@ -61,32 +61,32 @@ impl Row {
     }
 }
 
-/// A raw file in memory: some hundred kilobytes.
+/// A raw file in memory: several hundred kilobytes.
 pub struct RawFile {
     body: String,
     separator: char,
-    dress: Dress,
+    format: FileFormat,
 }
 
 impl RawFile {
-    pub fn new(separator: u8, dress: Dress) -> RawFile {
-        RawFile { body: String::with_capacity(1 << 20), separator: char::from(separator), dress }
+    pub fn new(separator: u8, format: FileFormat) -> RawFile {
+        RawFile { body: String::with_capacity(1 << 20), separator: char::from(separator), format }
     }
 
-    /// Adds a record, quoting what has to be quoted.
+    /// Adds a record, quoting cells where necessary.
     pub fn push(&mut self, row: &Row) {
         self.push_cells(row, row.len());
-        self.body.push_str(self.dress.line_end());
+        self.body.push_str(self.format.line_end());
     }
 
-    /// Adds a record whose last cell opens a quote and never closes it.
+    /// Adds a record whose last cell opens a quote that is never closed.
     pub fn push_unclosed(&mut self, row: &Row) {
         let last = row.len() - 1;
         self.push_cells(row, last);
         self.body.push(self.separator);
         self.body.push('"');
         self.body.push_str(row.get(last));
-        self.body.push_str(self.dress.line_end());
+        self.body.push_str(self.format.line_end());
     }
 
     fn push_cells(&mut self, row: &Row, count: usize) {
@@ -114,31 +114,31 @@ impl RawFile {
         self.body.push('"');
     }
 
-    /// The bytes of the file.
+    /// Returns the bytes of the file.
     pub fn into_bytes(mut self) -> Vec<u8> {
-        if self.dress.no_last_line_end {
-            self.body.truncate(self.body.len() - self.dress.line_end().len());
+        if self.format.no_last_line_end {
+            self.body.truncate(self.body.len() - self.format.line_end().len());
         }
         let mut bytes = Vec::new();
-        if self.dress.byte_order_mark {
+        if self.format.byte_order_mark {
             bytes.extend_from_slice(&BYTE_ORDER_MARK);
         }
-        if self.dress.windows_1252 {
+        if self.format.windows_1252 {
             bytes.extend_from_slice(&encoding_rs::WINDOWS_1252.encode(&self.body).0);
         } else {
             bytes.extend_from_slice(self.body.as_bytes());
         }
-        if self.dress.gzip { compress(&bytes) } else { bytes }
+        if self.format.gzip { compress(&bytes) } else { bytes }
     }
 }
 
-/// gzip without a time or a name in it, which would make the bytes differ from run to run.
+/// Compresses with gzip, without a time or a name in the header: they would change the bytes from run to run.
 fn compress(bytes: &[u8]) -> Vec<u8> {
     let mut gzip = GzBuilder::new().write(Vec::new(), Compression::fast());
     gzip.write_all(bytes).and_then(|()| gzip.finish()).expect("a Vec takes all bytes")
 }
 
-/// Writes `bytes` to `path`, under its name only when complete.
+/// Writes `bytes` to `path` atomically: under a temporary name, then by a rename.
 pub fn save(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
     let partial = path.with_extension("partial");
     fs::write(&partial, bytes)?;

@@ -1,20 +1,20 @@
-//! Rows of a quotes snapshot: the trading panel, one line an instrument.
+//! Rows of a quotes snapshot: the trading panel, one line per instrument.
 
 use chrono::NaiveDate;
 
-use super::cells::Cells;
-use super::dice::Dice;
-use super::listing::{Cents, Listing};
-use super::number_style::Source;
-use super::raw_file::Row;
-use super::trading::{Book, Day, has_lots, lot_ticker};
+use crate::cells::Cells;
+use crate::listing::{Cents, Listing};
+use crate::number_style::Source;
+use crate::raw_file::Row;
+use crate::rng::Rng;
+use crate::trading::{Book, Day, has_lots, lot_ticker};
 
-/// The instruments of a quotes snapshot in the order of their tickers.
+/// The instruments of a quotes snapshot, ordered by ticker.
 pub struct Panel {
     lines: Vec<(String, Instrument)>,
 }
 
-/// An instrument by its position in the listing.
+/// An instrument, by its position in the listing.
 #[derive(Debug, Clone, Copy)]
 enum Instrument {
     Stock(usize),
@@ -22,22 +22,22 @@ enum Instrument {
     Series(usize),
 }
 
-/// In whose voice a file is written, column by column.
+/// Which source wrote each kind of column of a file.
 #[derive(Debug, Clone, Copy)]
-pub struct Voice {
+pub struct SourceMix {
     prices: Source,
     counts: Source,
     totals: Source,
 }
 
-impl Voice {
-    /// Totals come from the panel mostly, counts from a program, prices from either.
-    pub fn of_file(dice: &mut Dice) -> Voice {
-        let mut mostly = |source, percent| match (source, dice.percent(percent)) {
+impl SourceMix {
+    /// Draws the sources of a file: totals mostly from the panel, counts mostly from a program, prices from either.
+    pub fn draw(rng: &mut Rng) -> SourceMix {
+        let mut mostly = |source, percent| match (source, rng.percent(percent)) {
             (Source::Panel, true) | (Source::Program, false) => Source::Panel,
             _ => Source::Program,
         };
-        Voice {
+        SourceMix {
             prices: mostly(Source::Panel, 60),
             counts: mostly(Source::Program, 80),
             totals: mostly(Source::Panel, 85),
@@ -46,7 +46,7 @@ impl Voice {
 }
 
 impl Panel {
-    pub fn of(listing: &Listing) -> Panel {
+    pub fn new(listing: &Listing) -> Panel {
         let stocks = listing.stocks.iter().enumerate();
         let lots = stocks.clone().filter(|(_, stock)| has_lots(stock));
         let series = listing.series.iter().enumerate();
@@ -60,21 +60,21 @@ impl Panel {
     }
 
     /// Calls `emit` with each row of a snapshot taken now.
-    pub fn rows(&self, day: &Day, dice: &mut Dice, mut emit: impl FnMut(&mut Row, &mut Dice)) {
-        let voice = Voice::of_file(dice);
+    pub fn rows(&self, day: &Day, rng: &mut Rng, mut emit: impl FnMut(&mut Row, &mut Rng)) {
+        let sources = SourceMix::draw(rng);
         let mut row = Row::default();
         for (ticker, instrument) in &self.lines {
             row.clear();
             row.text(ticker);
-            fill(&mut Cells { row: &mut row, dice }, day, *instrument, voice);
-            emit(&mut row, dice);
+            fill(&mut Cells { row: &mut row, rng }, day, *instrument, sources);
+            emit(&mut row, rng);
         }
     }
 }
 
-/// Writes the cells behind the ticker.
-fn fill(cells: &mut Cells, day: &Day, instrument: Instrument, voice: Voice) {
-    let Voice { prices, counts, totals } = voice;
+/// Writes the cells after the ticker.
+fn fill(cells: &mut Cells, day: &Day, instrument: Instrument, sources: SourceMix) {
+    let SourceMix { prices, counts, totals } = sources;
     let (book, name, strike, expiry) = shown(day, instrument);
     let trades = book.trades;
 
@@ -99,13 +99,13 @@ fn fill(cells: &mut Cells, day: &Day, instrument: Instrument, voice: Voice) {
     cells.quantity(totals, trades.map(|t| t.quantity));
     cells.price(prices, strike);
     match expiry {
-        Some(expiry) => cells.row.cell(|out| super::push_date(out, expiry)),
+        Some(expiry) => cells.row.cell(|out| crate::push_date(out, expiry)),
         None => cells.row.text(""),
     }
     cells.amount(totals, trades.map(|t| t.volume));
 }
 
-/// The book of an instrument, the name of its company, and the strike and expiry of a series.
+/// Returns the book of an instrument, the name of its company, and strike and expiry of a series.
 fn shown<'d>(day: &'d Day, instrument: Instrument) -> (&'d Book, &'d str, Option<Cents>, Option<NaiveDate>) {
     let name = |stock: usize| day.listing.stocks[stock].name.as_str();
     match instrument {

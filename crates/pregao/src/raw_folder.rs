@@ -1,7 +1,7 @@
-//! The files of a folder, at any depth.
+//! Finds the raw files below a folder.
 //!
-//! Links are followed, since a raw file may lie on another disk, but for those that lead back to a folder that is being
-//! read, or has been. What cannot be read is named and passed over: one bad entry does not keep the others out.
+//! Symbolic links are followed, because a raw file may be on another disk, except to folders that were visited already.
+//! Entries that cannot be read are reported and skipped, so that one of them does not prevent the upload of the others.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -11,8 +11,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 
-use crate::hint::{Hint, fail, hinted};
-use crate::human;
+use crate::error_report::{Hint, fail, hinted};
+use crate::format;
 use crate::progress::Progress;
 
 /// A file of a folder.
@@ -22,154 +22,157 @@ pub struct File {
     pub bytes: u64,
 }
 
-/// What a folder holds.
+/// The content of a folder.
 #[derive(Debug, Default)]
-pub struct Found {
-    /// Its files, in the order of their paths.
+pub struct FolderContent {
+    /// Its files, sorted by path.
     pub files: Vec<File>,
-    /// What was passed over, in the order of their paths.
-    pub passed_over: Vec<PassedOver>,
+    /// Skipped entries, sorted by path.
+    pub skipped: Vec<SkippedEntry>,
 }
 
-/// An entry of a folder that was passed over.
+/// A skipped entry of a folder.
 #[derive(Debug)]
-pub struct PassedOver {
+pub struct SkippedEntry {
     pub path: PathBuf,
-    pub why: Why,
+    pub reason: SkipReason,
 }
 
-/// Why an entry of a folder was passed over.
+/// Why an entry of a folder was skipped.
 #[derive(Debug)]
-pub enum Why {
-    /// A link to nothing: what editors use for locks, and what is left when its target is moved.
+pub enum SkipReason {
+    /// A dangling symbolic link: the lock file of an editor, or a link whose target was moved.
     BrokenLink,
-    /// A link to a folder that is read already.
+    /// A symbolic link to a folder that was visited already.
     Loop,
     /// A pipe, a socket, a device.
-    NoFile,
-    /// It is there and cannot be read.
+    NotAFile,
+    /// It exists and cannot be read.
     Unreadable(io::Error),
 }
 
-impl Why {
-    /// Whether there may be a raw file that is left out.
+impl SkipReason {
+    /// Whether the entry may be a raw file that is missing from the result.
     pub fn is_loss(&self) -> bool {
-        matches!(self, Why::Unreadable(_))
+        matches!(self, SkipReason::Unreadable(_))
     }
 }
 
-impl fmt::Display for Why {
+impl fmt::Display for SkipReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Why::BrokenLink => f.write_str("it is a link to nothing"),
-            Why::Loop => f.write_str("it is a link to a folder that is read already"),
-            Why::NoFile => f.write_str("it is neither a file nor a folder"),
-            Why::Unreadable(error) => write!(f, "it cannot be read: {error}"),
+            SkipReason::BrokenLink => f.write_str("it is a link to nothing"),
+            SkipReason::Loop => f.write_str("it is a link to a folder that is read already"),
+            SkipReason::NotAFile => f.write_str("it is neither a file nor a folder"),
+            SkipReason::Unreadable(error) => write!(f, "it cannot be read: {error}"),
         }
     }
 }
 
-/// Every file below `folder`. A folder without a file is an error: nobody means it.
-pub fn look(folder: &Path) -> anyhow::Result<Found> {
-    let mut found = Found::default();
+/// Finds all files below `folder`.
+///
+/// # Errors
+/// If the folder cannot be read or has no file, which is never intended.
+pub fn scan(folder: &Path) -> anyhow::Result<FolderContent> {
+    let mut found = FolderContent::default();
     let entries = fs::read_dir(folder).with_context(|| format!("cannot read the folder {}", folder.display()));
     let entries = entries.hint("give the path of a folder of raw files that can be read")?;
     let own = fs::canonicalize(folder).with_context(|| format!("cannot read the folder {}", folder.display()))?;
     let mut seen = BTreeSet::from([own]);
     found.collect(folder, entries, &mut seen);
-    if found.files.is_empty() && !found.passed_over.iter().any(|passed| passed.why.is_loss()) {
+    if found.files.is_empty() && !found.skipped.iter().any(|passed| passed.reason.is_loss()) {
         return fail(
             format!("{} is empty: there is no file in it", folder.display()),
             "pregao sample --out DIR writes some raw files",
         );
     }
     found.files.sort_by(|a, b| a.path.cmp(&b.path));
-    found.passed_over.sort_by(|a, b| a.path.cmp(&b.path));
+    found.skipped.sort_by(|a, b| a.path.cmp(&b.path));
     Ok(found)
 }
 
-impl Found {
-    /// Names what was passed over.
+impl FolderContent {
+    /// Prints a warning for each skipped entry.
     pub fn warn(&self, progress: &Progress) {
-        for PassedOver { path, why } in &self.passed_over {
-            progress.warning(&format!("warning: {} is passed over: {why}", path.display()));
+        for SkippedEntry { path, reason } in &self.skipped {
+            progress.warning(&format!("warning: {} is passed over: {reason}", path.display()));
         }
     }
 
-    /// The error of a folder that holds something that cannot be read.
+    /// Returns an error if any entry could not be read.
     pub fn refused(&self) -> Option<anyhow::Error> {
-        let lost = self.passed_over.iter().filter(|passed| passed.why.is_loss()).count();
+        let lost = self.skipped.iter().filter(|passed| passed.reason.is_loss()).count();
         (lost > 0).then(|| {
             hinted(
-                anyhow::anyhow!("{} of the folder cannot be read; all others were taken", human::counted(lost as u64, "item")),
+                anyhow::anyhow!("{} of the folder cannot be read; all others were taken", format::counted(lost as u64, "item")),
                 "make them readable, each of which is named with its reason, and start again; or move them out of the folder",
             )
         })
     }
 
-    fn pass_over(&mut self, path: PathBuf, why: Why) {
-        self.passed_over.push(PassedOver { path, why });
+    fn skip(&mut self, path: PathBuf, reason: SkipReason) {
+        self.skipped.push(SkippedEntry { path, reason });
     }
 
     fn collect(&mut self, folder: &Path, entries: fs::ReadDir, seen: &mut BTreeSet<PathBuf>) {
-        // Folders of its own come before those that a link leads to, which may be the same.
+        // Links come last: a link to a folder inside is then the one that is skipped.
         let mut linked = Vec::new();
         for entry in entries {
             match entry.and_then(|entry| Ok((entry.file_type()?, entry))) {
                 Ok((kind, entry)) if kind.is_symlink() => linked.push(entry),
                 Ok((kind, entry)) => self.add(path_of(&entry), kind, seen),
-                Err(error) => self.pass_over(folder.to_owned(), Why::Unreadable(error)),
+                Err(error) => self.skip(folder.to_owned(), SkipReason::Unreadable(error)),
             }
         }
         for entry in linked {
             let path = path_of(&entry);
             match fs::metadata(&path) {
                 Ok(target) => self.add(path, target.file_type(), seen),
-                Err(error) if leads_nowhere(&error) => self.pass_over(path, Why::BrokenLink),
-                Err(error) => self.pass_over(path, Why::Unreadable(error)),
+                Err(error) if leads_nowhere(&error) => self.skip(path, SkipReason::BrokenLink),
+                Err(error) => self.skip(path, SkipReason::Unreadable(error)),
             }
         }
     }
 
-    /// Adds an entry of this kind, or what is below it.
+    /// Adds a file, or the files below a folder.
     fn add(&mut self, path: PathBuf, kind: FileType, seen: &mut BTreeSet<PathBuf>) {
         if kind.is_dir() {
             match fs::canonicalize(&path) {
                 Ok(own) => match (seen.insert(own), fs::read_dir(&path)) {
-                    (false, _) => self.pass_over(path, Why::Loop),
+                    (false, _) => self.skip(path, SkipReason::Loop),
                     (true, Ok(entries)) => self.collect(&path, entries, seen),
-                    (true, Err(error)) => self.pass_over(path, Why::Unreadable(error)),
+                    (true, Err(error)) => self.skip(path, SkipReason::Unreadable(error)),
                 },
-                Err(error) => self.pass_over(path, Why::Unreadable(error)),
+                Err(error) => self.skip(path, SkipReason::Unreadable(error)),
             }
         } else if kind.is_file() {
-            // Opened, since that alone says whether it can be.
+            // Opened, because only opening shows whether it can be read.
             match fs::File::open(&path).and_then(|file| file.metadata()) {
                 Ok(data) => self.files.push(File { path, bytes: data.len() }),
-                Err(error) => self.pass_over(path, Why::Unreadable(error)),
+                Err(error) => self.skip(path, SkipReason::Unreadable(error)),
             }
         } else {
-            self.pass_over(path, Why::NoFile);
+            self.skip(path, SkipReason::NotAFile);
         }
     }
 }
 
 fn path_of(entry: &DirEntry) -> PathBuf {
     let mut path = entry.path();
-    // Of tens of thousands of files, most of the memory is that of their paths.
+    // With tens of thousands of files, most of the memory is their paths.
     path.shrink_to_fit();
     path
 }
 
-/// Whether this is what following a link says that leads nowhere, or back to itself.
+/// Whether an error means that a symbolic link is dangling or leads back to itself.
 fn leads_nowhere(error: &io::Error) -> bool {
     use io::ErrorKind::{NotADirectory, NotFound};
-    // A link to itself has no stable kind of error yet; that of Linux is ELOOP.
+    // `ErrorKind` has no stable variant for a loop of links; on Linux it is ELOOP.
     const LOOP: i32 = 40;
     matches!(error.kind(), NotFound | NotADirectory) || error.raw_os_error() == Some(LOOP)
 }
 
-/// Refuses folders of which one is the other, or lies in the other, however they are written.
+/// Returns an error if the two folders are the same, or one is inside the other, after resolving links.
 pub fn refuse_overlap(raw: &Path, out: &Path) -> anyhow::Result<()> {
     let of_raw = fs::canonicalize(raw).with_context(|| format!("cannot read the folder {}", raw.display()));
     let of_raw = of_raw.hint("give the path of a folder of raw files that can be read")?;
@@ -189,7 +192,7 @@ pub fn refuse_overlap(raw: &Path, out: &Path) -> anyhow::Result<()> {
     )
 }
 
-/// The path without links, also of a folder that is not there yet.
+/// Resolves links in a path, also if its last parts do not exist yet.
 fn canonical(path: &Path) -> io::Result<PathBuf> {
     let path = std::path::absolute(path)?;
     match fs::canonicalize(&path) {
@@ -210,9 +213,9 @@ mod tests {
     use super::*;
 
     fn found(folder: &Path) -> (Vec<PathBuf>, Vec<(PathBuf, String)>) {
-        let found = look(folder).expect("files");
+        let found = scan(folder).expect("files");
         let below = |path: &Path| path.strip_prefix(folder).expect("below").to_owned();
-        let passed = found.passed_over.iter().map(|passed| (below(&passed.path), passed.why.to_string()));
+        let passed = found.skipped.iter().map(|passed| (below(&passed.path), passed.reason.to_string()));
         (found.files.iter().map(|file| below(&file.path)).collect(), passed.collect())
     }
 
@@ -228,20 +231,20 @@ mod tests {
     fn files_are_found_at_any_depth_in_order() {
         let folder = tempfile::tempdir().expect("a folder");
         written(folder.path(), &["z", "b/y", "b/c/x"]);
-        let found = look(folder.path()).expect("files");
+        let found = scan(folder.path()).expect("files");
         let paths: Vec<_> =
             found.files.iter().map(|file| file.path.strip_prefix(folder.path()).expect("below")).collect();
         assert_eq!(paths, [Path::new("b/c/x"), Path::new("b/y"), Path::new("z")]);
         assert_eq!(found.files[0].bytes, 5);
-        assert!(found.passed_over.is_empty() && found.refused().is_none());
+        assert!(found.skipped.is_empty() && found.refused().is_none());
     }
 
     #[test]
     fn a_folder_that_is_missing_or_empty_is_an_error() {
         let folder = tempfile::tempdir().expect("a folder");
-        let empty = look(folder.path()).expect_err("no files").to_string();
+        let empty = scan(folder.path()).expect_err("no files").to_string();
         assert!(empty.contains("is empty"), "{empty}");
-        let missing = look(&folder.path().join("nowhere")).expect_err("no folder").to_string();
+        let missing = scan(&folder.path().join("nowhere")).expect_err("no folder").to_string();
         assert!(missing.contains("nowhere"), "{missing}");
     }
 
@@ -287,14 +290,14 @@ mod tests {
             assert_eq!(told(path), Some(why), "{path}");
         }
         assert_eq!(passed.len(), 7, "and one of the two links to one folder: {passed:?}");
-        assert!(look(root).expect("files").refused().is_none(), "nothing of these is a raw file that is left out");
+        assert!(scan(root).expect("files").refused().is_none(), "nothing of these is a raw file that is left out");
     }
 
     #[test]
     fn what_cannot_be_read_is_an_error_in_the_end() {
-        let mut found = Found::default();
-        found.pass_over("x".into(), Why::Unreadable(io::ErrorKind::PermissionDenied.into()));
-        found.pass_over("y".into(), Why::BrokenLink);
+        let mut found = FolderContent::default();
+        found.skip("x".into(), SkipReason::Unreadable(io::ErrorKind::PermissionDenied.into()));
+        found.skip("y".into(), SkipReason::BrokenLink);
         let refused = found.refused().expect("an error").to_string();
         assert!(refused.starts_with("1 item of the folder cannot be read"), "{refused}");
     }

@@ -1,8 +1,8 @@
-//! Numbers as people read them.
+//! Human-readable numbers, sizes and durations.
 
 use std::time::Duration;
 
-/// `1234567` as `1,234,567`.
+/// Formats `1234567` as `1,234,567`.
 pub fn count(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::with_capacity(digits.len() + digits.len() / 3);
@@ -15,12 +15,12 @@ pub fn count(number: u64) -> String {
     text
 }
 
-/// `3 files`, `1 file`, `2 business days`.
+/// Formats a number with its noun: `3 files`, `1 file`, `2 business days`.
 pub fn counted(number: u64, thing: &str) -> String {
     format!("{} {thing}{}", count(number), if number == 1 { "" } else { "s" })
 }
 
-/// Bytes in decimal units: `35.1 MB`.
+/// Formats bytes in decimal units: `35.1 MB`.
 pub fn bytes(bytes: u64) -> String {
     match bytes {
         0..1_000 => format!("{bytes} B"),
@@ -30,7 +30,7 @@ pub fn bytes(bytes: u64) -> String {
     }
 }
 
-/// `0.4s`, `12.3s`, `3m05s`, `2h07m`.
+/// Formats a duration: `0.4s`, `12.3s`, `3m05s`, `2h07m`.
 pub fn duration(duration: Duration) -> String {
     let tenths = (duration.as_millis() + 50) / 100;
     let seconds = tenths / 10;

@@ -1,23 +1,23 @@
-//! What an option is worth by Black and Scholes, with arithmetic of our own.
+//! Black-Scholes option prices that are the same on every machine.
 //!
-//! `exp` and `ln` of the platform's mathematics library differ in the last bit between systems. Here only `+ - * /`
-//! and `sqrt` are used, which IEEE 754 fixes to the bit, so a sample has the same bytes on every machine.
+//! `exp` and `ln` of the platform's math library differ in the last bit between systems. This module uses only `+ - * /` and
+//! `sqrt`, whose results IEEE 754 defines exactly.
 
-use super::listing::Right;
+use crate::listing::Right;
 
-/// Price and sensitivity of an option.
+/// Price and delta of an option.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Worth {
     /// In the unit of spot and strike.
     pub price: f64,
-    /// Change of the price for a change of the spot: 0 to 1 for calls, -1 to 0 for puts.
+    /// Derivative of the price by the spot: 0 to 1 for calls, -1 to 0 for puts.
     pub delta: f64,
 }
 
-/// Interest a year, continuously compounded.
+/// Annual interest rate, continuously compounded.
 const RATE: f64 = 0.0365;
 
-/// The worth of an option on `spot` with `years` to its expiry at an annual `volatility`; all are above 0.
+/// Returns the value of an option with `years` to its expiry at an annual `volatility`. All numbers are above 0.
 pub fn black_scholes(right: Right, spot: f64, strike: f64, years: f64, volatility: f64) -> Worth {
     let deviation = volatility * years.sqrt();
     let d1 = (ln(spot / strike) + (RATE + volatility * volatility / 2.0) * years) / deviation;
@@ -28,7 +28,7 @@ pub fn black_scholes(right: Right, spot: f64, strike: f64, years: f64, volatilit
     }
 }
 
-/// Probability that a standard normal variable is below `x` (Abramowitz and Stegun 26.2.17, to 7.5e-8).
+/// Cumulative distribution function of the standard normal distribution (Abramowitz and Stegun 26.2.17, error < 7.5e-8).
 fn normal(x: f64) -> f64 {
     const TERMS: [f64; 5] = [0.319381530, -0.356563782, 1.781477937, -1.821255978, 1.330274429];
     const PER_ROOT_OF_TAU: f64 = 0.398_942_280_401_432_7;
@@ -38,16 +38,16 @@ fn normal(x: f64) -> f64 {
     if x >= 0.0 { 1.0 - tail } else { tail }
 }
 
-/// e to the `x`, for `x` from -700 to 10.
+/// Returns e^`x`, for `x` from -700 to 10.
 fn exp(x: f64) -> f64 {
     let small = x / 1024.0;
     let series = (1..=12).rev().fold(1.0, |sum, n| 1.0 + sum * small / f64::from(n));
     (0..10).fold(series, |power, _| power * power)
 }
 
-/// The natural logarithm of `x`, for `x` from 0.05 to 20.
+/// Returns the natural logarithm of `x`, for `x` from 0.05 to 20.
 fn ln(x: f64) -> f64 {
-    // ln x = 4 ln x^(1/4), and near 1 the series of the inverse hyperbolic tangent converges fast.
+    // ln x = 4 ln x^(1/4), and the series of the inverse hyperbolic tangent converges fast near 1.
     let root = x.sqrt().sqrt();
     let y = (root - 1.0) / (root + 1.0);
     let series = (0..24).rev().fold(0.0, |sum, n| 1.0 / f64::from(2 * n + 1) + sum * y * y);

@@ -1,7 +1,6 @@
-//! Watching an execution to its end: a line for each state as it is left, those of nested executions below it.
+//! Watches an execution to its end: prints a line for each state when it is exited, also for those of nested executions.
 //!
-//! A loop that waits and looks again is one line, with how often it looked: what a person wants to know of a Spark step is how
-//! long it took.
+//! A polling loop (Wait and Task) is one line with the number of polls: of a Spark step, users want to know how long it took.
 
 use std::time::{Duration, Instant};
 
@@ -13,7 +12,7 @@ use indicatif::ProgressBar;
 use lake::{Error, Lake, backoff};
 use serde_json::Value;
 
-use crate::human;
+use crate::format;
 use crate::interrupt::{Listener, Signal};
 use crate::progress::Progress;
 use lake::execution_history::{Change, Failure, HistorySource, Kind, Timeline, between};
@@ -21,18 +20,19 @@ use lake::execution_history::{Change, Failure, HistorySource, Kind, Timeline, be
 /// How an execution ended.
 #[derive(Debug)]
 pub enum Ending {
-    /// With this output.
+    /// It succeeded with this output.
     Succeeded(Value),
+    /// It failed, timed out, or was aborted by somebody else.
     Failed(Failure),
-    /// The user interrupted, and the execution was stopped.
+    /// The user interrupted the command, which stopped the execution.
     Stopped(Signal),
 }
 
-/// Follows the execution `arn` until it ends. An interrupt stops it.
-pub async fn follow(lake: &Lake, arn: &str, progress: &Progress) -> anyhow::Result<Ending> {
+/// Watches the execution `arn` until it ends. An interrupt stops the execution.
+pub async fn watch(lake: &Lake, arn: &str, progress: &Progress) -> anyhow::Result<Ending> {
     let listener = Listener::new();
     tokio::select! {
-        ending = watch(lake, arn, progress) => ending,
+        ending = poll_to_end(lake, arn, progress) => ending,
         signal = listener.signal() => {
             progress.line("interrupted: stopping the execution");
             stop(lake, arn).await?;
@@ -47,29 +47,29 @@ async fn stop(lake: &Lake, arn: &str) -> anyhow::Result<()> {
     request.send().await.map_err(Error::aws("stopping the execution"))?;
     let mut timeline = Timeline::new(arn);
     while !timeline.update(lake).await?.contains(&Change::Ended) {
-        tokio::time::sleep(SHORTEST_LOOK).await;
+        tokio::time::sleep(MIN_DELAY).await;
     }
     Ok(())
 }
 
-/// What is waited between two looks at an execution.
-const SHORTEST_LOOK: Duration = Duration::from_millis(15);
-const LONGEST_LOOK: Duration = Duration::from_millis(500);
+/// Bounds of the delay between two polls of an execution.
+const MIN_DELAY: Duration = Duration::from_millis(15);
+const MAX_DELAY: Duration = Duration::from_millis(500);
 
-async fn watch(lake: &Lake, arn: &str, progress: &Progress) -> anyhow::Result<Ending> {
-    let live = Live(progress.spinner());
-    let mut watched = Watched::new(arn, String::new());
+async fn poll_to_end(lake: &Lake, arn: &str, progress: &Progress) -> anyhow::Result<Ending> {
+    let spinner = Spinner(progress.spinner());
+    let mut watched = WatchedExecution::new(arn, String::new());
     let mut last_news = Instant::now();
     loop {
-        let news = watched.look(lake, &mut |line| progress.line(line)).await?;
+        let news = watched.update(lake, &mut |line| progress.line(line)).await?;
         if watched.ended {
             break;
         }
-        live.0.set_message(watched.at_work().join(", "));
+        spinner.0.set_message(watched.running_states().join(", "));
         if news {
             last_news = Instant::now();
         }
-        tokio::time::sleep(backoff::delay(last_news.elapsed(), SHORTEST_LOOK, LONGEST_LOOK)).await;
+        tokio::time::sleep(backoff::delay(last_news.elapsed(), MIN_DELAY, MAX_DELAY)).await;
     }
     match watched.timeline.failure {
         Some(failure) => Ok(Ending::Failed(failure)),
@@ -83,11 +83,11 @@ async fn watch(lake: &Lake, arn: &str, progress: &Progress) -> anyhow::Result<En
     }
 }
 
-/// How long the description of an execution may lag behind its history.
+/// How long `DescribeExecution` may lag behind the history of the execution.
 const OUTPUT_WITHIN: Duration = Duration::from_secs(60);
 
-/// The output of an execution whose history says that it succeeded. Its description is eventually consistent: its status
-/// may be RUNNING for a while, without an output.
+/// Returns the output of an execution whose history says that it succeeded. `DescribeExecution` is eventually consistent: its
+/// status may be RUNNING for a while, without an output.
 async fn output(
     describe: impl AsyncFn() -> Result<DescribeExecutionOutput, Error>,
     bound: Duration,
@@ -100,65 +100,65 @@ async fn output(
         anyhow::bail!(
             "the history says that the execution succeeded, but {} later its status is still RUNNING, without an output: \
              what it published stays published, and pregao runs shows the status",
-            human::duration(bound)
+            format::duration(bound)
         )
     };
     let output = ended.output.with_context(|| format!("the execution is {} without an output", ended.status))?;
     Ok(serde_json::from_str(&output)?)
 }
 
-/// A live line that goes away, however the watching ends.
-struct Live(ProgressBar);
+/// A spinner that is cleared when it is dropped.
+struct Spinner(ProgressBar);
 
-impl Drop for Live {
+impl Drop for Spinner {
     fn drop(&mut self) {
         self.0.finish_and_clear();
     }
 }
 
-/// One execution that is watched, and those that it started.
-struct Watched {
-    /// What its lines start with.
+/// An execution that is being watched, with the executions that it started.
+struct WatchedExecution {
+    /// Prefix of its lines.
     indent: String,
     timeline: Timeline,
-    /// Work whose line is still to be told.
+    /// States whose line is not printed yet.
     open: Vec<Work>,
-    /// When the wait before the next work began.
+    /// Start of the Wait state before the next Task, in milliseconds since 1970.
     waiting_since: Option<i64>,
-    nested: Vec<Watched>,
+    nested: Vec<WatchedExecution>,
     ended: bool,
 }
 
-/// Visits to one working state that make one line.
+/// The visits of one state that are printed as one line.
 struct Work {
     state: String,
     since: i64,
     visits: Vec<usize>,
 }
 
-impl Watched {
-    fn new(arn: &str, indent: String) -> Watched {
+impl WatchedExecution {
+    fn new(arn: &str, indent: String) -> WatchedExecution {
         let timeline = Timeline::new(arn);
-        Watched { indent, timeline, open: Vec::new(), waiting_since: None, nested: Vec::new(), ended: false }
+        WatchedExecution { indent, timeline, open: Vec::new(), waiting_since: None, nested: Vec::new(), ended: false }
     }
 
-    /// Tells the lines that are due. Gives whether anything has happened.
+    /// Fetches new events, and passes the lines that are due to `tell`. Returns whether there were any events.
     ///
-    /// The history is fetched before those of nested executions, and told behind them, event by event: so whatever an
-    /// event says that a nested execution did, it has told before, and whatever has not yet been said is not told.
-    async fn look(&mut self, histories: &impl HistorySource, tell: &mut dyn FnMut(&str)) -> Result<bool, Error> {
+    /// The history is fetched before those of nested executions, and processed after them, event by event: so the lines of a
+    /// nested execution are printed before the event that refers to its end.
+    async fn update(&mut self, histories: &impl HistorySource, tell: &mut dyn FnMut(&str)) -> Result<bool, Error> {
         let events = self.timeline.news(histories).await?;
         let mut news = !events.is_empty();
         for nested in &mut self.nested {
-            news |= Box::pin(nested.look(histories, tell)).await?;
+            news |= Box::pin(nested.update(histories, tell)).await?;
         }
         for event in events {
             match self.timeline.push(&event) {
                 Some(Change::Entered(at)) => self.enter(at, tell),
                 Some(Change::Nested { visit, arn }) => {
                     let indent = format!("{}{} / ", self.indent, self.timeline.visits[visit].state);
-                    let mut nested = Watched::new(&arn, indent);
-                    Box::pin(nested.look(histories, tell)).await?;
+                    let mut nested = WatchedExecution::new(&arn, indent);
+                    Box::pin(nested.update(histories, tell)).await?;
                     self.nested.push(nested);
                 }
                 Some(Change::Ended) => {
@@ -190,7 +190,7 @@ impl Watched {
         }
     }
 
-    /// Tells the work that has been left, or all of it at the end, in the order in which it was left.
+    /// Prints the states that were exited, or `all` of them at the end, in the order of their exits.
     fn print(&mut self, all: bool, tell: &mut dyn FnMut(&str)) {
         let (timeline, indent) = (&self.timeline, &self.indent);
         let mut due = Vec::new();
@@ -204,7 +204,7 @@ impl Watched {
             due.push((left, line(&name, between(work.since, left), failed, work.visits.len(), failures)));
             false
         });
-        // What was entered first is left last: a Parallel after its branches.
+        // Of states with the same exit time, the one entered first is printed last: a Parallel after its branches.
         due.reverse();
         due.sort_by_key(|(left, _)| *left);
         for (_, line) in due {
@@ -212,26 +212,26 @@ impl Watched {
         }
     }
 
-    /// What it does just now, and what the executions do that it started.
-    fn at_work(&self) -> Vec<String> {
+    /// Returns the states that are running now, in it and in the executions that it started.
+    fn running_states(&self) -> Vec<String> {
         if !self.nested.is_empty() {
-            return self.nested.iter().flat_map(Watched::at_work).collect();
+            return self.nested.iter().flat_map(WatchedExecution::running_states).collect();
         }
         let visit = self.timeline.visits.iter().rev().find(|visit| visit.left.is_none());
         visit.map(|visit| format!("{}{}", self.indent, visit.state)).into_iter().collect()
     }
 }
 
-/// The line of a piece of work: `  ✓ PollStep    12.4s  13 looks`.
+/// Returns the line of a state: `  ✓ PollStep    12.4s  13 looks`.
 fn line(name: &str, took: Duration, failed: bool, visits: usize, failures: usize) -> String {
     let mark = if failed { style("✗").red() } else { style("✓").green() };
     let mark = mark.for_stderr();
-    let mut line = format!("  {mark} {name:<40} {:>7}", human::duration(took));
+    let mut line = format!("  {mark} {name:<40} {:>7}", format::duration(took));
     if visits > 1 {
         line += &format!("  {visits} looks");
     }
     if failures > usize::from(failed) {
-        line += &format!("  {} before", human::counted((failures - usize::from(failed)) as u64, "failed attempt"));
+        line += &format!("  {} before", format::counted((failures - usize::from(failed)) as u64, "failed attempt"));
     }
     line
 }
@@ -339,11 +339,11 @@ mod tests {
         let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
         for seed in 0..5_000 {
             let script = script(seed);
-            let mut watched = Watched::new("top", String::new());
+            let mut watched = WatchedExecution::new("top", String::new());
             let mut told: Vec<String> = Vec::new();
             while !watched.ended {
                 let mut tell = |line: &str| told.push(line.to_owned());
-                runtime.block_on(watched.look(&script, &mut tell)).expect("a script");
+                runtime.block_on(watched.update(&script, &mut tell)).expect("a script");
             }
             // Without how long it took.
             let told: Vec<&str> = told.iter().map(|line| line.rsplit_once(' ').expect("a duration").0.trim()).collect();

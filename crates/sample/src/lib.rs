@@ -1,19 +1,20 @@
-//! Raw files as the recorder of the real market leaves them, made from a seed.
+//! Generated raw files: a simulated market, written as the recorder of the real market writes its files.
 //!
-//! A new user has no recordings, and tests need data whose truth is known. So a small market is simulated
-//! ([`listing`], [`trading`], [`option_price`]) and written in all the mess of the real files ([`number_style`],
-//! [`mess`], [`raw_file`]). The market is consistent whatever the style of its numbers, and everything that was messed
-//! up is counted, so that the counts of the pipeline can be held against [`Summary`].
+//! A new user has no recordings, and tests need data whose true values are known. A small market is simulated
+//! (`listing`, `trading`, `option_price`) and written with all the irregularities of real files (`number_style`,
+//! `corruption`, `raw_file`). The market does not depend on how its numbers are written. Every irregularity is counted
+//! in [`Summary`], so that tests can compare the pipeline's counts with it. The same seed generates the same bytes on every
+//! machine.
 
 mod cells;
-mod dice;
+mod corruption;
 mod listing;
-mod mess;
 mod number_style;
 mod option_price;
 mod options;
 mod quotes;
 mod raw_file;
+mod rng;
 mod trading;
 
 #[cfg(test)]
@@ -24,20 +25,18 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use anyhow::Context;
 use chrono::{Datelike, Duration, NaiveDate, NaiveTime, Timelike};
 use market::session::{Session, is_business_day};
 use market::snapshot::{Feed, SnapshotName, SnapshotTime};
 use market::table::{Kind, Source, TableName};
 
-use crate::hint::Hint;
-use dice::Dice;
+use corruption::{Corruption, FileFormat};
 use listing::Listing;
-use mess::{Dress, Mishap};
 use raw_file::{RawFile, Row};
+use rng::Rng;
 use trading::{Closes, Day};
 
-/// The independent parts of a seed's chance.
+/// The numbers of the independent random streams of a seed.
 mod stream {
     use chrono::{Datelike, NaiveDate};
 
@@ -47,12 +46,12 @@ mod stream {
         day(date) | 1
     }
 
-    /// Which snapshots there are, and how their files are dressed.
+    /// Which snapshots exist, and the format of their files.
     pub fn recording(date: NaiveDate) -> u64 {
         day(date) | 2
     }
 
-    /// The rows of one file, `number` of the day.
+    /// The rows of the day's file at position `number`.
     pub fn file(date: NaiveDate, number: usize) -> u64 {
         day(date) | (16 + number as u64)
     }
@@ -62,81 +61,125 @@ mod stream {
     }
 }
 
-/// What to make.
+/// Parameters of a sample.
 #[derive(Debug, Clone)]
 pub struct Sample {
-    /// The first day; when the exchange is closed on it, the next one on which it is open.
+    /// The first day. If the exchange is closed on it, the sample begins with the next business day.
     pub from: NaiveDate,
-    /// How many business days.
+    /// Number of business days.
     pub days: u32,
-    /// The same seed gives the same bytes.
+    /// Seed of the random numbers. The same seed generates the same bytes.
     pub seed: u64,
-    /// When snapshots are taken. About a third of them will be missing.
+    /// The session's hours and step. About a third of its snapshots are left out.
     pub session: Session,
 }
 
-/// What was made.
+/// What a sample contains.
 #[derive(Debug, Clone, Default)]
 pub struct Summary {
+    /// The business days.
     pub days: Vec<NaiveDate>,
+    /// Counts of the feed `quotes`.
     pub quotes: FeedSummary,
+    /// Counts of the feed `options`.
     pub options: FeedSummary,
 }
 
-/// What was made for one feed. All but the last group are counts over the files; `records` is everything but the headers.
+/// What a sample contains of one feed.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct FeedSummary {
+    /// Files.
     pub files: u64,
+    /// Total size of the files in bytes, as stored.
     pub bytes: u64,
+    /// Records without the header line of each file.
     pub records: u64,
+    /// Records that the pipeline publishes.
     pub published: u64,
+    /// Records without a ticker.
     pub blank_ticker: u64,
+    /// Records that repeat the header.
     pub header_repeat: u64,
+    /// Records with too few or too many fields.
     pub ragged: u64,
-    /// Cells of published columns that are no number.
+    /// Cells of published number columns that are not numbers.
     pub unreadable_cells: u64,
-    /// Records that stand twice; both are published.
+    /// Records that occur twice; both are published.
     pub duplicates: u64,
-    /// Snapshots that the session would have and the sample has not.
+    /// Snapshots of the session that the sample leaves out.
     pub missing: u64,
 
+    /// Files compressed with gzip.
     pub gzip: u64,
+    /// Files encoded in Windows-1252 instead of UTF-8.
     pub windows_1252: u64,
+    /// Files that begin with a UTF-8 byte-order mark.
     pub byte_order_mark: u64,
+    /// Files whose lines end with `\r\n`.
     pub crlf: u64,
+    /// Files whose last line has no line end.
     pub no_last_line_end: u64,
+}
+
+/// Why a sample was not written.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A file or folder could not be read or written.
+    #[error("cannot {operation} {}", path.display())]
+    Io {
+        /// `create`, `read` or `write`.
+        operation: &'static str,
+        /// The file or folder.
+        path: PathBuf,
+        /// The error of the operating system.
+        source: io::Error,
+    },
+    /// The output folder contains a file of something else.
+    #[error("{} is not part of this sample", .0.display())]
+    ForeignFile(PathBuf),
+}
+
+impl Error {
+    /// Returns a function for `map_err` after an operation on `path`.
+    fn io(operation: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Error {
+        let path = path.to_owned();
+        move |source| Error::Io { operation, path, source }
+    }
 }
 
 /// One file to write.
 struct Recording {
-    /// The step of the day behind which it is taken.
+    /// The step of the day after which the snapshot is taken.
     slot: usize,
     name: SnapshotName,
-    dress: Dress,
-    /// The dice of its rows.
+    format: FileFormat,
+    /// The random stream of its rows.
     stream: u64,
 }
 
 impl Sample {
-    /// The business days of the sample.
+    /// Returns the business days of the sample.
     pub fn dates(&self) -> Vec<NaiveDate> {
         self.from.iter_days().filter(|day| is_business_day(*day)).take(self.days as usize).collect()
     }
 
-    /// How many files will be written.
-    pub fn files(&self) -> usize {
+    /// Returns the number of files that [`Sample::write`] writes.
+    pub fn file_count(&self) -> usize {
         self.dates().into_iter().map(|date| self.recordings(date).len()).sum()
     }
 
-    /// Writes the files to `out/DATE/`, telling `written` of each. Refuses a folder that holds anything else, because
-    /// what is then uploaded from it would be no sample.
-    pub fn write(&self, out: &Path, mut written: impl FnMut()) -> anyhow::Result<Summary> {
+    /// Writes the files to `out/DATE/`, and calls `on_file` after each. Files of the same sample are overwritten.
+    ///
+    /// # Errors
+    /// [`Error::ForeignFile`] if the folder contains a file that this sample does not write: an upload of the folder would
+    /// then upload something else too. [`Error::Io`] if a file cannot be written.
+    pub fn write(&self, out: &Path, mut on_file: impl FnMut()) -> Result<Summary, Error> {
         let dates = self.dates();
         self.check_only_ours(out, &dates)?;
         let mut summary = Summary::default();
         let mut closes = Closes::new();
         for date in dates {
-            closes = self.write_day(out, date, &closes, &mut summary, &mut written)?;
+            closes = self.write_day(out, date, &closes, &mut summary, &mut on_file)?;
             summary.days.push(date);
         }
         Ok(summary)
@@ -148,13 +191,13 @@ impl Sample {
         date: NaiveDate,
         closes: &Closes,
         summary: &mut Summary,
-        written: &mut impl FnMut(),
-    ) -> anyhow::Result<Closes> {
+        on_file: &mut impl FnMut(),
+    ) -> Result<Closes, Error> {
         let folder = day_folder(out, date);
-        fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
+        fs::create_dir_all(&folder).map_err(Error::io("create", &folder))?;
 
         let listing = Listing::on(date, self.seed);
-        let panel = quotes::Panel::of(&listing);
+        let panel = quotes::Panel::new(&listing);
         let mut day = Day::open(&listing, date, self.seed, closes);
         let recordings = self.recordings(date);
         let slots = self.session.expected(date).len();
@@ -163,8 +206,8 @@ impl Sample {
             for recording in recordings.iter().filter(|recording| recording.slot == slot) {
                 let (bytes, count) = record(recording, &day, &panel, self.seed);
                 let path = folder.join(recording.name.to_string());
-                raw_file::save(&path, &bytes).with_context(|| format!("cannot write {}", path.display()))?;
-                written();
+                raw_file::save(&path, &bytes).map_err(Error::io("write", &path))?;
+                on_file();
                 summary.feed(recording.name.feed).add(&count);
             }
         }
@@ -175,12 +218,12 @@ impl Sample {
         Ok(day.closes())
     }
 
-    /// Which snapshots of a day there are: about two in three, and one at each feed that the other has not.
+    /// Chooses the snapshots of a day: about two in three, and for each feed one that the other feed does not have.
     fn recordings(&self, date: NaiveDate) -> Vec<Recording> {
-        let mut dice = Dice::new(self.seed, stream::recording(date));
+        let mut rng = Rng::new(self.seed, stream::recording(date));
         let expected = self.session.expected(date);
         let mut slots: Vec<usize> = (0..expected.len()).collect();
-        dice.shuffle(&mut slots);
+        rng.shuffle(&mut slots);
         slots.truncate((expected.len() * PRESENT).div_ceil(OUT_OF) + 1);
 
         let mut recordings = Vec::new();
@@ -190,32 +233,31 @@ impl Sample {
                 slots.remove(nth);
             }
             slots.sort_unstable();
-            let dresses = mess::dresses(&mut dice, slots.len());
-            for (slot, dress) in slots.into_iter().zip(dresses) {
-                let time = late(&mut dice, expected[slot], self.session.step_minutes);
-                let name = SnapshotName { time, feed, gzip: dress.gzip };
-                recordings.push(Recording { slot, name, dress, stream: stream::file(date, recordings.len()) });
+            let file_formats = corruption::file_formats(&mut rng, slots.len());
+            for (slot, format) in slots.into_iter().zip(file_formats) {
+                let time = late(&mut rng, expected[slot], self.session.step_minutes);
+                let name = SnapshotName { time, feed, gzip: format.gzip };
+                recordings.push(Recording { slot, name, format, stream: stream::file(date, recordings.len()) });
             }
         }
         recordings
     }
 
-    fn check_only_ours(&self, out: &Path, dates: &[NaiveDate]) -> anyhow::Result<()> {
+    fn check_only_ours(&self, out: &Path, dates: &[NaiveDate]) -> Result<(), Error> {
         let ours: BTreeSet<PathBuf> = dates
             .iter()
             .flat_map(|date| {
                 self.recordings(*date).into_iter().map(|file| day_folder(out, *date).join(file.name.to_string()))
             })
             .collect();
-        match foreign_file(out, &ours).with_context(|| format!("cannot read {}", out.display()))? {
+        match foreign_file(out, &ours).map_err(Error::io("read", out))? {
             None => Ok(()),
-            Some(path) => Err(anyhow::anyhow!("{} is not part of this sample", path.display()))
-                .hint("choose an empty folder, so that the raw files of two samples do not mix"),
+            Some(path) => Err(Error::ForeignFile(path)),
         }
     }
 }
 
-/// Of so many expected snapshots, so many are there: 27 of the 42 of a usual day, as in the real recordings.
+/// Share of the session's snapshots that exist, `PRESENT / OUT_OF`: 27 of 42 on a usual day, as in the real recordings.
 const PRESENT: usize = 9;
 const OUT_OF: usize = 14;
 
@@ -223,7 +265,7 @@ fn day_folder(out: &Path, date: NaiveDate) -> PathBuf {
     out.join(date.to_string())
 }
 
-/// A file below `folder` that is not in `ours`.
+/// Returns a file below `folder` that is not in `ours`.
 fn foreign_file(folder: &Path, ours: &BTreeSet<PathBuf>) -> io::Result<Option<PathBuf>> {
     let entries = match fs::read_dir(folder) {
         Ok(entries) => entries,
@@ -243,93 +285,93 @@ fn foreign_file(folder: &Path, ours: &BTreeSet<PathBuf>) -> io::Result<Option<Pa
     Ok(None)
 }
 
-/// Most snapshots are saved in the minute in which they are expected, some a little later.
-fn late(dice: &mut Dice, expected: SnapshotTime, step_minutes: u32) -> SnapshotTime {
-    let minutes = if dice.one_in(6) { i64::from(dice.below(step_minutes.clamp(1, 4))) } else { 0 };
+/// Returns the time at which a snapshot is saved: mostly the expected minute, sometimes a few minutes later.
+fn late(rng: &mut Rng, expected: SnapshotTime, step_minutes: u32) -> SnapshotTime {
+    let minutes = if rng.one_in(6) { i64::from(rng.below(step_minutes.clamp(1, 4))) } else { 0 };
     let time = expected.time() + Duration::minutes(minutes);
     SnapshotTime::new(expected.date(), time).unwrap_or(expected)
 }
 
-/// The bytes of one file, and what is in them.
+/// Returns the bytes of one file, and the counts of what is in them.
 fn record(recording: &Recording, day: &Day, panel: &quotes::Panel, seed: u64) -> (Vec<u8>, FeedSummary) {
-    let Recording { name, dress, stream, .. } = *recording;
-    let mut dice = Dice::new(seed, stream);
-    let mut writer = Writer::new(name, dress, &mut dice);
+    let Recording { name, format, stream, .. } = *recording;
+    let mut rng = Rng::new(seed, stream);
+    let mut writer = Writer::new(name, format, &mut rng);
     match name.feed {
-        Feed::Quotes => panel.rows(day, &mut dice, |row, dice| writer.push(row, dice)),
-        Feed::Options => options::rows(day, &mut dice, |row, dice| writer.push(row, dice)),
+        Feed::Quotes => panel.rows(day, &mut rng, |row, rng| writer.push(row, rng)),
+        Feed::Options => options::rows(day, &mut rng, |row, rng| writer.push(row, rng)),
     }
     let mut count = writer.count;
     let bytes = writer.file.into_bytes();
     count.files = 1;
     count.bytes = bytes.len() as u64;
-    count.gzip = dress.gzip.into();
-    count.windows_1252 = dress.windows_1252.into();
-    count.byte_order_mark = dress.byte_order_mark.into();
-    count.crlf = dress.crlf.into();
-    count.no_last_line_end = dress.no_last_line_end.into();
+    count.gzip = format.gzip.into();
+    count.windows_1252 = format.windows_1252.into();
+    count.byte_order_mark = format.byte_order_mark.into();
+    count.crlf = format.crlf.into();
+    count.no_last_line_end = format.no_last_line_end.into();
     (bytes, count)
 }
 
-/// Puts rows into a file, and mishaps between them.
+/// Writes rows to a file, and corrupts some of them.
 struct Writer {
     file: RawFile,
     header: Row,
-    /// Position and kind of the cells that are published as numbers.
+    /// Positions and kinds of the cells that are published as numbers.
     numbers: Vec<(usize, Kind)>,
     count: FeedSummary,
 }
 
 impl Writer {
-    fn new(name: SnapshotName, dress: Dress, dice: &mut Dice) -> Writer {
+    fn new(name: SnapshotName, format: FileFormat, rng: &mut Rng) -> Writer {
         let mut header = Row::default();
-        header.cell(|out| push_header_time(out, name, dice));
+        header.cell(|out| push_header_time(out, name, rng));
         for column in name.feed.raw_columns() {
             header.text(column);
         }
-        let mut file = RawFile::new(name.feed.separator(), dress);
+        let mut file = RawFile::new(name.feed.separator(), format);
         file.push(&header);
         Writer { file, header, numbers: numbers(name.feed), count: FeedSummary::default() }
     }
 
-    fn push(&mut self, row: &mut Row, dice: &mut Dice) {
-        let Some(mishap) = mess::mishap(dice) else {
+    fn push(&mut self, row: &mut Row, rng: &mut Rng) {
+        let Some(corruption) = corruption::draw(rng) else {
             return self.publish(row);
         };
-        match mishap {
-            Mishap::UnreadableCell => {
-                let (at, kind) = dice.pick(&self.numbers);
-                row.replace(at, dice.pick(mess::unreadable(kind)).0);
+        match corruption {
+            Corruption::UnreadableCell => {
+                let (at, kind) = rng.pick(&self.numbers);
+                row.replace(at, rng.pick(corruption::unreadable(kind)).0);
                 self.count.unreadable_cells += 1;
                 self.publish(row);
             }
-            Mishap::Duplicate => {
+            Corruption::Duplicate => {
                 self.count.duplicates += 1;
                 self.publish(row);
                 self.publish(row);
             }
-            Mishap::HeaderRepeat => {
+            Corruption::HeaderRepeat => {
                 self.count.records += 1;
                 self.count.header_repeat += 1;
                 self.file.push(&self.header);
                 self.publish(row);
             }
-            Mishap::BlankTicker => {
+            Corruption::BlankTicker => {
                 self.publish(row);
                 self.count.records += 1;
                 self.count.blank_ticker += 1;
-                row.replace(0, dice.pick(&["", "", " ", "\u{a0}"]));
+                row.replace(0, rng.pick(&["", "", " ", "\u{a0}"]));
                 self.file.push(row);
             }
-            Mishap::TooFewFields => {
-                row.truncate(dice.between(2, row.len() as i64 - 1) as usize);
+            Corruption::TooFewFields => {
+                row.truncate(rng.between(2, row.len() as i64 - 1) as usize);
                 self.ragged(|file| file.push(row));
             }
-            Mishap::TooManyFields => {
+            Corruption::TooManyFields => {
                 row.text("");
                 self.ragged(|file| file.push(row));
             }
-            Mishap::UnclosedQuote => self.ragged(|file| file.push_unclosed(row)),
+            Corruption::UnclosedQuote => self.ragged(|file| file.push_unclosed(row)),
         }
     }
 
@@ -346,7 +388,7 @@ impl Writer {
     }
 }
 
-/// Where the cells stand that a feed publishes as numbers.
+/// Returns positions and kinds of the cells that a feed publishes as numbers.
 fn numbers(feed: Feed) -> Vec<(usize, Kind)> {
     TableName::from(feed)
         .columns()
@@ -358,8 +400,8 @@ fn numbers(feed: Feed) -> Vec<(usize, Kind)> {
         .collect()
 }
 
-/// The first cell of a header: the minute for quotes, a time with microseconds for options.
-fn push_header_time(out: &mut String, name: SnapshotName, dice: &mut Dice) {
+/// Writes the first cell of a header: the minute for quotes, a time with microseconds for options.
+fn push_header_time(out: &mut String, name: SnapshotName, rng: &mut Rng) {
     use number_style::push_digits;
     let time = name.time;
     match name.feed {
@@ -367,12 +409,12 @@ fn push_header_time(out: &mut String, name: SnapshotName, dice: &mut Dice) {
         Feed::Options => {
             push_date(out, time.date());
             let at: NaiveTime = time.time();
-            for (mark, part) in [(' ', at.hour()), (':', at.minute()), (':', dice.below(60))] {
+            for (mark, part) in [(' ', at.hour()), (':', at.minute()), (':', rng.below(60))] {
                 out.push(mark);
                 push_digits(out, part.into(), 2);
             }
             out.push('.');
-            push_digits(out, dice.below(1_000_000).into(), 6);
+            push_digits(out, rng.below(1_000_000).into(), 6);
         }
     }
 }

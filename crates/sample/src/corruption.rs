@@ -1,16 +1,16 @@
-//! What goes wrong in raw files, and how often.
+//! The irregularities of raw files, and how often they occur.
 //!
-//! How a file is dressed (encoding, line ends, ...) is dealt out evenly over the files of a day, so that every kind is
-//! in every sample; what happens to single records is left to chance, far below the share at which data is refused.
+//! File formats (encoding, line ends, ...) are distributed evenly over the files of a day, so that every format is in
+//! every sample. Records are corrupted at random, far below the share at which the audit refuses data.
 
 use market::number::Reason;
 use market::table::Kind;
 
-use super::dice::Dice;
+use crate::rng::Rng;
 
-/// How a file is written, whatever is in it.
+/// How a file is encoded, whatever its content.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Dress {
+pub struct FileFormat {
     pub gzip: bool,
     pub windows_1252: bool,
     pub byte_order_mark: bool,
@@ -18,24 +18,24 @@ pub struct Dress {
     pub no_last_line_end: bool,
 }
 
-impl Dress {
+impl FileFormat {
     pub fn line_end(self) -> &'static str {
         if self.crlf { "\r\n" } else { "\n" }
     }
 }
 
-/// Dresses `files` files, each kind in about every so many of them.
-pub fn dresses(dice: &mut Dice, files: usize) -> Vec<Dress> {
+/// Returns the formats of `files` files: each property is set in a fixed share of them.
+pub fn file_formats(rng: &mut Rng, files: usize) -> Vec<FileFormat> {
     let mut every = |nth: usize| {
         let mut picked: Vec<bool> = (0..files).map(|at| at % nth == 0).collect();
-        dice.shuffle(&mut picked);
+        rng.shuffle(&mut picked);
         picked
     };
     let (gzip, windows_1252, crlf, no_last_line_end) = (every(7), every(3), every(4), every(4));
     // Windows-1252 has no byte-order mark.
     let mark = every(2);
     (0..files)
-        .map(|at| Dress {
+        .map(|at| FileFormat {
             gzip: gzip[at],
             windows_1252: windows_1252[at],
             byte_order_mark: mark[at] && !windows_1252[at],
@@ -45,57 +45,57 @@ pub fn dresses(dice: &mut Dice, files: usize) -> Vec<Dress> {
         .collect()
 }
 
-/// What happens to one record on its way into a file.
+/// What is done to one record when it is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Mishap {
-    /// One cell holds what is no number.
+pub enum Corruption {
+    /// One cell of a number column is not a number.
     UnreadableCell,
-    /// The record stands there twice.
+    /// The record is written twice.
     Duplicate,
-    /// Before it stands the header again.
+    /// The header is repeated before it.
     HeaderRepeat,
-    /// Before it stands a record without a ticker.
+    /// A record without a ticker is written after it.
     BlankTicker,
     /// Cells are missing at the end.
     TooFewFields,
-    /// A cell too many at the end.
+    /// One cell too many at the end.
     TooManyFields,
     /// A quote is opened and never closed.
     UnclosedQuote,
 }
 
-/// Records per mishap, on average.
-const MISHAPS: [(Mishap, u32); 7] = [
-    (Mishap::UnreadableCell, 700),
-    (Mishap::Duplicate, 4_000),
-    (Mishap::HeaderRepeat, 3_500),
-    (Mishap::BlankTicker, 2_500),
-    (Mishap::TooFewFields, 4_500),
-    (Mishap::TooManyFields, 4_500),
-    (Mishap::UnclosedQuote, 9_000),
+/// Average number of records per corruption.
+const RECORDS_PER_CORRUPTION: [(Corruption, u32); 7] = [
+    (Corruption::UnreadableCell, 700),
+    (Corruption::Duplicate, 4_000),
+    (Corruption::HeaderRepeat, 3_500),
+    (Corruption::BlankTicker, 2_500),
+    (Corruption::TooFewFields, 4_500),
+    (Corruption::TooManyFields, 4_500),
+    (Corruption::UnclosedQuote, 9_000),
 ];
 
-/// What happens to the next record; mostly nothing.
-pub fn mishap(dice: &mut Dice) -> Option<Mishap> {
-    // One throw for all: the throws of a million records would cost more than writing them.
-    const THROW: u32 = 1_000_000;
-    let mut at = dice.below(THROW);
-    for (mishap, records) in MISHAPS {
-        let share = THROW / records;
+/// Draws what is done to the next record; mostly `None`.
+pub fn draw(rng: &mut Rng) -> Option<Corruption> {
+    // One draw for all corruptions: with a draw for each, drawing would take longer than writing the records.
+    const RANGE: u32 = 1_000_000;
+    let mut at = rng.below(RANGE);
+    for (corruption, records) in RECORDS_PER_CORRUPTION {
+        let share = RANGE / records;
         if at < share {
-            return Some(mishap);
+            return Some(corruption);
         }
         at -= share;
     }
     None
 }
 
-/// How a source says that there is no value.
+/// How the trading panel shows NULL.
 pub const PANEL_NULLS: [&str; 6] = ["", "", "-", "-", "--", "N/D"];
-/// How a program says that there is no value.
+/// How a program writes NULL.
 pub const PROGRAM_NULLS: [&str; 7] = ["", "", "nan", "nan", "NaN", "None", "null"];
 
-/// Texts that are no number of this kind, and what the contract rejects each for.
+/// Returns texts that are not numbers of this kind, each with the reason for which the number contract rejects it.
 pub fn unreadable(kind: Kind) -> &'static [(&'static str, Reason)] {
     use Reason::{Negative, NotANumber, NotWhole, OutOfRange};
     match kind {
@@ -158,21 +158,21 @@ mod tests {
 
     #[test]
     fn mishaps_stay_rare() {
-        let mut dice = Dice::new(5, 0);
-        let count = (0..200_000).filter(|_| mishap(&mut dice).is_some()).count();
-        let expected: u32 = MISHAPS.iter().map(|(_, records)| 200_000 / records).sum();
+        let mut rng = Rng::new(5, 0);
+        let count = (0..200_000).filter(|_| draw(&mut rng).is_some()).count();
+        let expected: u32 = RECORDS_PER_CORRUPTION.iter().map(|(_, records)| 200_000 / records).sum();
         assert!(count.abs_diff(expected as usize) < 100, "{count} for {expected}");
     }
 
     #[test]
     fn every_dress_is_worn_by_some_files_of_a_day() {
-        let dresses = dresses(&mut Dice::new(1, 0), 27);
-        let worn = |what: fn(&Dress) -> bool| dresses.iter().filter(|dress| what(dress)).count();
+        let file_formats = file_formats(&mut Rng::new(1, 0), 27);
+        let worn = |what: fn(&FileFormat) -> bool| file_formats.iter().filter(|format| what(format)).count();
         assert_eq!(worn(|d| d.gzip), 4);
         assert_eq!(worn(|d| d.windows_1252), 9);
         assert_eq!(worn(|d| d.crlf), 7);
         assert_eq!(worn(|d| d.no_last_line_end), 7);
         assert!(worn(|d| d.byte_order_mark) >= 5);
-        assert!(!dresses.iter().any(|d| d.byte_order_mark && d.windows_1252));
+        assert!(!file_formats.iter().any(|d| d.byte_order_mark && d.windows_1252));
     }
 }

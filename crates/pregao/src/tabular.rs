@@ -1,5 +1,4 @@
-//! Rows of a query on the standard output: for the eye, as CSV, or as JSON. Rows come a page at a time and are written as they
-//! come, whatever their number.
+//! Tabular output on stdout: a text table, CSV, or JSON. Rows are written page by page as they arrive, whatever their number.
 
 use std::io::{self, Write};
 
@@ -10,26 +9,26 @@ use lake::csv;
 
 use crate::args::Format;
 
-/// Columns of these names and types, for tables that no query gave.
+/// Creates columns of these names and types, for tables that do not come from a query.
 pub fn columns<const N: usize>(columns: [(&str, &str); N]) -> [Column; N] {
     columns.map(|(name, ty)| Column { name: name.to_owned(), ty: ty.to_owned() })
 }
 
-/// A row: a text for every column, `None` for NULL.
+/// A row: a text for each column, `None` for NULL.
 pub type Row = Vec<Option<String>>;
 
-/// Writes the rows of one answer.
+/// Writes the rows of one result.
 pub struct Writer<W> {
     out: W,
     format: Format,
     columns: Vec<Column>,
-    /// The widest line that a table may have.
+    /// Maximum width of a table.
     width: Option<u16>,
     rows: u64,
 }
 
 impl<W: Write> Writer<W> {
-    /// Starts an answer of these columns. `width` is that of the terminal, where there is one.
+    /// Starts a result with these columns. `width` is that of the terminal, if there is one.
     pub fn new(mut out: W, format: Format, columns: Vec<Column>, width: Option<u16>) -> io::Result<Writer<W>> {
         match format {
             Format::Table => {}
@@ -60,10 +59,10 @@ impl<W: Write> Writer<W> {
         Ok(())
     }
 
-    /// Ends the answer. Gives how many rows it had.
+    /// Ends the result. Returns its number of rows.
     pub fn end(mut self) -> io::Result<u64> {
         match self.format {
-            // An answer without rows still has columns.
+            // A result without rows still has columns.
             Format::Table if self.rows == 0 && !self.columns.is_empty() => {
                 writeln!(self.out, "{}", table(&self.columns, &[], self.width))?;
             }
@@ -75,19 +74,19 @@ impl<W: Write> Writer<W> {
     }
 }
 
-/// The width of the terminal that the standard output is, if it is one.
+/// Returns the width of the terminal if stdout is one.
 pub fn terminal_width() -> Option<u16> {
     let terminal = console::Term::stdout();
     terminal.is_term().then(|| terminal.size_checked().map(|(_, columns)| columns)).flatten()
 }
 
-/// Columns with blanks between them, under a line.
+/// Columns separated by blanks, below a header line.
 const STYLE: TableStyle = TableStyle::new()
     .header_lines(ContentLineStyle::none())
     .header_separator(LineStyle::none().fill('─').junction('─'))
     .content_lines(ContentLineStyle::none());
 
-/// A table for the eye: numbers to the right, NULL as such.
+/// Returns a text table: numbers aligned right, NULL as `NULL`.
 pub fn table(columns: &[Column], rows: &[Row], width: Option<u16>) -> String {
     let mut table = Table::new();
     table.load_style(STYLE);
@@ -108,14 +107,14 @@ pub fn table(columns: &[Column], rows: &[Row], width: Option<u16>) -> String {
     table.trim_fmt()
 }
 
-/// A table with the cells of one column in the colour that `style` has for their text.
+/// Returns `table` with the cells of one column coloured: `style` returns the style for a cell's text.
 pub fn coloured(table: &str, column: &str, style: impl Fn(&str) -> Style) -> String {
     let mut lines = table.lines();
     let header = lines.next().unwrap_or_default();
     let Some(start) = place(header, column) else { return table.to_owned() };
     let line = |line: &str| {
         let chars: Vec<char> = line.chars().collect();
-        // A cell ends at two blanks: one may be within it.
+        // A cell ends at two blanks, because its text may contain one.
         let rest: String = chars.iter().skip(start).collect();
         let cell = rest.split("  ").next().unwrap_or_default().trim_end();
         let before: String = chars.iter().take(start).collect();
@@ -125,7 +124,7 @@ pub fn coloured(table: &str, column: &str, style: impl Fn(&str) -> Style) -> Str
     std::iter::once(header.to_owned()).chain(lines.map(line)).collect::<Vec<_>>().join("\n")
 }
 
-/// Where a column begins, in characters.
+/// Returns the start of a column in characters.
 fn place(header: &str, column: &str) -> Option<usize> {
     let mut at = 0;
     for part in header.split_inclusive(char::is_whitespace) {

@@ -1,8 +1,8 @@
-//! What is listed on the exchange: stocks, their fractional lots, and the option series of a day.
+//! The instruments listed on the exchange: stocks, their fractional lots, and the option series of a day.
 //!
-//! The big names come from `stocks.psv`; a tail of small companies is made up from the seed, so that a snapshot has as
-//! many lines as a real one. Series follow from the stocks and the date alone: strikes on a grid around the listed
-//! price, the next expiries, and of those the ones that a market would most likely quote.
+//! Large companies come from `stocks.psv`. Small companies are generated from the seed, so that a snapshot has as many
+//! lines as a real one. Option series depend only on the stocks and the date: strikes on a grid around the listed price, the
+//! next expiries, and of these combinations the ones that a market is most likely to quote.
 
 use std::collections::BTreeSet;
 use std::fmt::Write;
@@ -10,16 +10,16 @@ use std::fmt::Write;
 use chrono::{Datelike, Duration, NaiveDate};
 use market::session::is_business_day;
 
-use super::dice::Dice;
+use crate::rng::Rng;
 
 /// Money in hundredths of a real.
 pub type Cents = i64;
 
-/// Stocks on the exchange, the tail included.
+/// Stocks on the exchange, small companies included.
 const STOCKS: usize = 430;
 /// Option series in a quotes snapshot.
 const QUOTED_SERIES: usize = 4_690;
-/// Option series in an options snapshot: the ones most likely quoted.
+/// Option series in an options snapshot: the ones most likely to be quoted.
 pub const PRICED_SERIES: usize = 3_695;
 /// Monthly expiries that are open at a time.
 const OPEN_EXPIRIES: usize = 4;
@@ -30,25 +30,25 @@ pub struct Stock {
     pub ticker: String,
     pub name: String,
     pub sector: &'static str,
-    /// Price at which it enters the sample.
+    /// Closing price before the first day of the sample.
     pub close: Cents,
     pub tier: Tier,
-    /// Trades in a step that has any, about.
+    /// Average number of trades in a step that has any.
     pub trades: i64,
     pub has_options: bool,
 }
 
-/// How much an instrument is traded: 0 is a blue chip, 4 hardly ever.
+/// Liquidity of an instrument: 0 is a blue chip, 4 is hardly ever traded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Tier(pub u8);
 
 impl Tier {
-    /// Annual volatility in tenths of a percent.
+    /// Returns the annual volatility in tenths of a percent.
     pub fn volatility(self) -> i64 {
         520 + 90 * i64::from(self.0)
     }
 
-    /// Percentage of the steps of a day in which there are trades.
+    /// Returns the percentage of the day's steps that have trades.
     pub fn activity(self) -> u32 {
         [100, 100, 96, 45, 7][usize::from(self.0)]
     }
@@ -57,25 +57,25 @@ impl Tier {
         [3_600, 620, 90, 6, 2][usize::from(self.0)]
     }
 
-    /// Money in a trade, about.
+    /// Average volume of a trade.
     fn trade(self) -> Cents {
         [1_200_000, 900_000, 700_000, 500_000, 300_000][usize::from(self.0)]
     }
 
-    /// Half of the distance between bid and ask, in hundredths of a percent.
+    /// Returns half of the bid-ask spread in hundredths of a percent.
     pub fn half_spread(self) -> i64 {
         [3, 5, 15, 60, 250][usize::from(self.0)]
     }
 }
 
 impl Stock {
-    /// Shares in a trade, about: a round number of lots of a hundred.
+    /// Returns the average number of shares in a trade, a multiple of 100.
     pub fn lot(&self) -> i64 {
         (self.tier.trade() / self.close / 100 * 100).max(200)
     }
 }
 
-/// The right that an option gives.
+/// The right of an option's holder.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Right {
     Call,
@@ -83,7 +83,7 @@ pub enum Right {
 }
 
 impl Right {
-    /// How the options feed writes it.
+    /// Returns the text of the options feed.
     pub fn as_str(self) -> &'static str {
         match self {
             Right::Call => "CALL",
@@ -91,7 +91,7 @@ impl Right {
         }
     }
 
-    /// Calls may be exercised at any time, puts only on their last day.
+    /// Returns the exercise style: calls are American, puts European.
     pub fn style(self) -> &'static str {
         match self {
             Right::Call => "AMER",
@@ -111,19 +111,19 @@ pub struct Series {
     pub expiry: NaiveDate,
     /// Business days to the expiry, both days counted.
     pub days: i64,
-    /// How far from being quoted at all: 0 is at the money and expires next.
+    /// Sort key of how likely it is quoted: the lowest is at the money and expires next.
     pub distance: i64,
 }
 
-/// Everything that a snapshot of one day can show.
+/// All instruments of one day.
 pub struct Listing {
     pub stocks: Vec<Stock>,
-    /// Most likely quoted first.
+    /// The most likely to be quoted first.
     pub series: Vec<Series>,
 }
 
 impl Listing {
-    /// What is listed on `date`. The stocks depend on the seed alone.
+    /// Returns the listing of `date`. The stocks depend only on the seed.
     pub fn on(date: NaiveDate, seed: u64) -> Listing {
         let stocks = stocks(seed);
         let mut series = every_series(&stocks, date);
@@ -136,9 +136,9 @@ impl Listing {
 fn stocks(seed: u64) -> Vec<Stock> {
     let mut stocks: Vec<Stock> = include_str!("stocks.psv").lines().skip(1).enumerate().map(big_name).collect();
     let mut roots: BTreeSet<String> = stocks.iter().map(|stock| stock.ticker[..4].to_owned()).collect();
-    let mut dice = Dice::new(seed, super::stream::LISTING);
+    let mut rng = Rng::new(seed, crate::stream::LISTING);
     while stocks.len() < STOCKS {
-        let stock = small_company(&mut dice);
+        let stock = small_company(&mut rng);
         if roots.insert(stock.ticker[..4].to_owned()) {
             stocks.push(stock);
         }
@@ -146,7 +146,7 @@ fn stocks(seed: u64) -> Vec<Stock> {
     stocks
 }
 
-/// Reads a line of `stocks.psv`, which begins with what is traded most.
+/// Parses a line of `stocks.psv`, which is sorted by liquidity.
 fn big_name((rank, line): (usize, &'static str)) -> Stock {
     let fields: Vec<&str> = line.split('|').collect();
     let [ticker, name, sector, close, tier, options] = fields[..] else { panic!("stocks.psv: {line}") };
@@ -182,14 +182,14 @@ const SYLLABLES: [&str; 20] = [
 ];
 const ENDINGS: [&str; 10] = ["ção", "nópolis", "mirim", "guá", "tério", "cês", "ão", "linda", "baté", "ória"];
 
-fn small_company(dice: &mut Dice) -> Stock {
-    let mut ticker: String = (0..4).map(|_| char::from(b'A' + dice.below(26) as u8)).collect();
-    ticker.push_str(dice.pick(&["3", "3", "3", "4", "4", "11"]));
-    let name = format!("{} {}{} S.A.", dice.pick(&FORMS), dice.pick(&SYLLABLES), dice.pick(&ENDINGS));
-    // Prices crowd at the low end, as they do: 1 to 60 reais, times a random fraction.
-    let close = 100 + dice.between(0, 5_900) * dice.between(20, 100) / 100;
-    let sector = dice.pick(&SECTORS);
-    let tier = Tier(dice.pick(&[3, 3, 3, 4]));
+fn small_company(rng: &mut Rng) -> Stock {
+    let mut ticker: String = (0..4).map(|_| char::from(b'A' + rng.below(26) as u8)).collect();
+    ticker.push_str(rng.pick(&["3", "3", "3", "4", "4", "11"]));
+    let name = format!("{} {}{} S.A.", rng.pick(&FORMS), rng.pick(&SYLLABLES), rng.pick(&ENDINGS));
+    // 1 to 60 reais times a random fraction, because most real prices are low.
+    let close = 100 + rng.between(0, 5_900) * rng.between(20, 100) / 100;
+    let sector = rng.pick(&SECTORS);
+    let tier = Tier(rng.pick(&[3, 3, 3, 4]));
     Stock { ticker, name, sector, close, tier, trades: tier.trades(), has_options: false }
 }
 
@@ -217,7 +217,7 @@ fn every_series(stocks: &[Stock], date: NaiveDate) -> Vec<Series> {
     series
 }
 
-/// Strikes from 60% to 150% of the listed price, on a round grid that is finer for what is traded more.
+/// Returns strikes from 60 % to 150 % of the listed price, on a grid that is finer for liquid stocks.
 fn strikes(stock: &Stock) -> impl Iterator<Item = Cents> + use<> {
     const GRID: [Cents; 9] = [5, 10, 20, 25, 50, 100, 200, 250, 500];
     let wanted = stock.close * if stock.tier.0 == 0 { 15 } else { 25 } / 1000;
@@ -227,7 +227,8 @@ fn strikes(stock: &Stock) -> impl Iterator<Item = Cents> + use<> {
     (lowest..=highest).map(move |n| n * step)
 }
 
-/// `B3SAR342`: four letters of the underlying, a letter for right and month, the strike without its mark.
+/// Returns a ticker such as `B3SAR342`: four letters of the underlying, one for right and month, the strike without its
+/// decimal mark.
 fn series_ticker(stock: &Stock, right: Right, expiry: NaiveDate, strike: Cents) -> String {
     let first = match right {
         Right::Call => b'A',
@@ -242,7 +243,7 @@ fn series_ticker(stock: &Stock, right: Right, expiry: NaiveDate, strike: Cents) 
     ticker
 }
 
-/// The next expiries that are not over on `date`, each with the business days to it.
+/// Returns the next expiries from `date` on, each with the number of business days to it.
 fn open_expiries(date: NaiveDate) -> Vec<(NaiveDate, i64)> {
     let months = (0..).map_while(|n| {
         let month = date.year() * 12 + date.month0() as i32 + n;
@@ -252,8 +253,8 @@ fn open_expiries(date: NaiveDate) -> Vec<(NaiveDate, i64)> {
     next.map(|expiry| (expiry, business_days(date, expiry))).collect()
 }
 
-/// The day on which the series of a month expire: its third Monday, since May 2021 its third Friday; the business day
-/// before it where that is a holiday.
+/// Returns the day on which the series of a month expire: its third Monday, since May 2021 its third Friday; if that is a
+/// holiday, the business day before.
 fn expiry(year: i32, month: u32) -> NaiveDate {
     let weekday = if (year, month) < (2021, 5) { chrono::Weekday::Mon } else { chrono::Weekday::Fri };
     let third =

@@ -1,5 +1,5 @@
-//! What the raw bucket holds already of the files of a folder, so that an upload that was broken off goes on where it
-//! was, and one that is repeated sends nothing.
+//! Deduplication of uploads: finds the files that the raw bucket already has, so that an interrupted upload resumes and a
+//! repeated one sends nothing.
 
 use std::collections::HashMap;
 use std::fs::File as OpenFile;
@@ -14,56 +14,56 @@ use market::snapshot::SnapshotName;
 use md5::{Digest, Md5};
 use tokio::task::spawn_blocking;
 
-use crate::folder::File;
+use crate::raw_folder::File;
 
-/// The objects that a file may be there as, by their keys.
+/// The landed and the accepted objects of the raw bucket, by key.
 #[derive(Debug, Default)]
-pub struct Known(HashMap<String, Object>);
+pub struct UploadedFiles(HashMap<String, Object>);
 
-impl Known {
-    /// Lists what has landed, and what lies in its place of these days.
-    pub async fn of(lake: &Lake, days: Option<DateRange>) -> Result<Known, Error> {
+impl UploadedFiles {
+    /// Lists all landed objects, and the accepted raw files of `days`.
+    pub async fn list(lake: &Lake, days: Option<DateRange>) -> Result<UploadedFiles, Error> {
         let landed = objects::list(lake, &lake.config.buckets.raw, keys::LANDING).await?;
-        // What lies among the raw files and does not belong there is for a run to refuse.
+        // Foreign objects among the raw files are ignored here: a run refuses them.
         let placed = match days {
             Some(days) => raw_files::scan(lake, days).await?,
             None => raw_files::RawListing::default(),
         };
         let placed = placed.files().iter().map(|file| file.object.clone());
-        Ok(Known(landed.into_iter().chain(placed).map(|object| (object.key.clone(), object)).collect()))
+        Ok(UploadedFiles(landed.into_iter().chain(placed).map(|object| (object.key.clone(), object)).collect()))
     }
 
-    /// Whether the bytes of `file` have landed under `landing`, or are in their place.
+    /// Whether an object with the bytes of `file` exists at the key `landing`, or at the key of the accepted snapshot.
     ///
-    /// An object's tag is the MD5 of its bytes where it was sent in one piece and is encrypted with S3's own key. Where
-    /// it is something else, the file is sent once more, and the workflow finds that it is there.
-    pub async fn hold(&self, file: &File, landing: &str) -> anyhow::Result<bool> {
-        let places = [Some(landing.to_owned()), place(&file.path)];
+    /// Compares MD5 with ETag. The ETag of an object is its MD5 if it was uploaded in one part and is encrypted with S3's own
+    /// key. If it is something else, the file is uploaded again, and `ingest` recognises it as a repetition.
+    pub async fn contains(&self, file: &File, landing: &str) -> anyhow::Result<bool> {
+        let keys = [Some(landing.to_owned()), accepted_key(&file.path)];
         let same_size = |object: &&Object| object.bytes == file.bytes;
-        let tags: Vec<&str> = places
+        let etags: Vec<&str> = keys
             .iter()
             .flatten()
             .filter_map(|key| self.0.get(key))
             .filter(same_size)
             .map(|object| object.etag.as_str())
             .collect();
-        if tags.is_empty() {
+        if etags.is_empty() {
             return Ok(false);
         }
         let path = file.path.clone();
         let digest = spawn_blocking(move || md5_of(&path).with_context(|| format!("cannot read {}", path.display())));
         let digest = digest.await.context("the reading of a file was given up")??;
-        Ok(tags.contains(&digest.as_str()))
+        Ok(etags.contains(&digest.as_str()))
     }
 }
 
-/// The key of an accepted snapshot of this name.
-fn place(path: &Path) -> Option<String> {
+/// Returns the key of the accepted snapshot of this name.
+fn accepted_key(path: &Path) -> Option<String> {
     let name: SnapshotName = path.file_name()?.to_str()?.parse().ok()?;
     Some(keys::raw(name))
 }
 
-/// The MD5 of a file, as an object's tag has it.
+/// Returns the MD5 of a file in hexadecimal, as in an ETag.
 pub fn md5_of(path: &Path) -> io::Result<String> {
     let mut file = OpenFile::open(path)?;
     let mut digest = Md5::new();
@@ -74,7 +74,7 @@ pub fn md5_of(path: &Path) -> io::Result<String> {
             read => digest.update(&buffer[..read]),
         }
     }
-    Ok(digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
+    Ok(hex::encode(digest.finalize()))
 }
 
 #[cfg(test)]
@@ -93,8 +93,9 @@ mod tests {
             etag: etag.to_owned(),
             last_modified: None,
         };
-        let known =
-            |objects: Vec<Object>| Known(objects.into_iter().map(|object| (object.key.clone(), object)).collect());
+        let known = |objects: Vec<Object>| {
+            UploadedFiles(objects.into_iter().map(|object| (object.key.clone(), object)).collect())
+        };
         let abc = "900150983cd24fb0d6963f7d28e17f72";
         let raw = "quotes/date=2020-04-01/202004011320_flashpanel.csv";
         let landing = "landing/202004011320_flashpanel.csv";
@@ -108,7 +109,7 @@ mod tests {
             (vec![object(raw, 3, "0123"), object(landing, 3, abc)], true),
         ] {
             let words = format!("{objects:?}");
-            assert_eq!(known(objects).hold(&file, landing).await.expect("it is read"), there, "{words}");
+            assert_eq!(known(objects).contains(&file, landing).await.expect("it is read"), there, "{words}");
         }
     }
 }

@@ -1,27 +1,27 @@
-//! Rows of an options snapshot: the chains of series with their model prices.
+//! Rows of an options snapshot: option chains with model prices.
 
-use super::cells::Cells;
-use super::dice::Dice;
-use super::listing::{PRICED_SERIES, Series};
-use super::number_style::{self, Source};
-use super::option_price::black_scholes;
-use super::raw_file::Row;
-use super::trading::Day;
+use crate::cells::Cells;
+use crate::listing::{PRICED_SERIES, Series};
+use crate::number_style::{self, Source};
+use crate::option_price::black_scholes;
+use crate::raw_file::Row;
+use crate::rng::Rng;
+use crate::trading::Day;
 
 /// Calls `emit` with each row of a snapshot taken now.
-pub fn rows(day: &Day, dice: &mut Dice, mut emit: impl FnMut(&mut Row, &mut Dice)) {
-    // The recorder of this feed is a program; only now and then its numbers went through a spreadsheet.
-    let source = if dice.one_in(6) { Source::Panel } else { Source::Program };
+pub fn rows(day: &Day, rng: &mut Rng, mut emit: impl FnMut(&mut Row, &mut Rng)) {
+    // The recorder of this feed is a program; some files have passed through a spreadsheet.
+    let source = if rng.one_in(6) { Source::Panel } else { Source::Program };
     let mut row = Row::default();
     for (at, series) in day.listing.series.iter().enumerate().take(PRICED_SERIES) {
         row.clear();
         row.text(&series.ticker);
-        fill(&mut Cells { row: &mut row, dice }, day, at, series, source);
-        emit(&mut row, dice);
+        fill(&mut Cells { row: &mut row, rng }, day, at, series, source);
+        emit(&mut row, rng);
     }
 }
 
-/// Writes the cells behind the ticker.
+/// Writes the cells after the ticker.
 fn fill(cells: &mut Cells, day: &Day, at: usize, series: &Series, source: Source) {
     let stock = &day.listing.stocks[series.stock];
     let (book, underlying) = (&day.series[at], &day.stocks[series.stock]);
@@ -46,7 +46,7 @@ fn fill(cells: &mut Cells, day: &Day, at: usize, series: &Series, source: Source
     }
     cells.row.text(series.right.style());
     cells.row.text(series.right.as_str());
-    cells.row.cell(|out| super::push_date(out, series.expiry));
+    cells.row.cell(|out| crate::push_date(out, series.expiry));
     cells.row.text(&stock.ticker);
     cells.auction_price(source, book.auction, bid);
     cells.price(source, underlying_bid);
@@ -66,7 +66,7 @@ fn fill(cells: &mut Cells, day: &Day, at: usize, series: &Series, source: Source
     cells.decimal(source, volatility(ask_volatility * 0.999, ask.is_some()));
 }
 
-/// `number` in units of `10^-scale`.
+/// Returns `number` in units of `10^-scale`.
 fn fixed(number: f64, scale: u32) -> i64 {
     (number * 10_i64.pow(scale) as f64).round() as i64
 }

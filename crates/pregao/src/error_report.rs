@@ -1,11 +1,11 @@
-//! Errors that say what to do.
+//! Errors with hints: what the user can do about them.
 
 use std::error::Error as StdError;
 use std::fmt;
 
 use console::style;
 
-/// Adds to an error what the user can do about it, printed as `hint: ...` below it.
+/// Adds a hint to an error, which is printed below it as `hint: ...`.
 pub trait Hint<T> {
     fn hint(self, hint: impl Into<String>) -> anyhow::Result<T>;
 }
@@ -16,17 +16,17 @@ impl<T, E: Into<anyhow::Error>> Hint<T> for Result<T, E> {
     }
 }
 
-/// The same error with a hint.
+/// Adds a hint to an error.
 pub fn hinted(error: impl Into<anyhow::Error>, hint: impl Into<String>) -> anyhow::Error {
     anyhow::Error::new(Hinted { hint: hint.into(), error: error.into() })
 }
 
-/// Ends a command with an error and a hint.
+/// Returns an error with a hint.
 pub fn fail<T>(message: impl fmt::Display, hint: impl Into<String>) -> anyhow::Result<T> {
     Err(hinted(anyhow::anyhow!("{message}"), hint))
 }
 
-/// An error as if it were itself, carrying its hint along.
+/// An error with a hint. It displays as the error itself.
 #[derive(Debug)]
 struct Hinted {
     hint: String,
@@ -45,12 +45,22 @@ impl StdError for Hinted {
     }
 }
 
-/// The text of an error: its message with those of its causes, and its hints.
-pub fn words(error: &anyhow::Error) -> (String, Vec<String>) {
+/// Returns an error and its causes, up to the first [`lake::Error`]: its text includes the texts of its own causes.
+pub fn causes(error: &anyhow::Error) -> impl Iterator<Item = &(dyn StdError + 'static)> {
+    let mut is_complete = false;
+    error.chain().take_while(move |cause| {
+        let is_taken = !is_complete;
+        is_complete |= cause.is::<lake::Error>();
+        is_taken
+    })
+}
+
+/// Returns the message of an error with those of its causes, and its hints.
+pub fn message_and_hints(error: &anyhow::Error) -> (String, Vec<String>) {
     let (mut messages, mut hints): (Vec<String>, Vec<String>) = (Vec::new(), Vec::new());
-    for cause in error.chain() {
+    for cause in causes(error) {
         let message = cause.to_string();
-        // Errors often repeat the one behind them; saying it once is enough.
+        // Many errors include the message of their cause.
         if !messages.last().is_some_and(|last| last.contains(&message)) {
             messages.push(message);
         }
@@ -61,9 +71,9 @@ pub fn words(error: &anyhow::Error) -> (String, Vec<String>) {
     (messages.join(": "), hints)
 }
 
-/// What is printed of an error. Its colours are those of the standard error.
+/// Returns the text that is printed for an error, with colours if stderr has them.
 pub fn report(error: &anyhow::Error) -> String {
-    let (message, hints) = words(error);
+    let (message, hints) = message_and_hints(error);
     let mut text = format!("{} {message}\n", style("error:").for_stderr().red().bold());
     for hint in hints {
         text += &format!("{} {hint}\n", style("hint:").for_stderr().cyan());
@@ -87,6 +97,14 @@ mod tests {
         let error = Err::<(), _>(cause).context("cannot write x").hint("free some space").context("demo").unwrap_err();
         assert_eq!(report(&error), "error: demo: cannot write x: no space left\nhint: free some space\n");
         assert!(error.chain().any(|cause| cause.is::<std::io::Error>()), "the cause can still be asked for");
+    }
+
+    #[test]
+    fn the_causes_of_an_error_of_the_lake_are_in_its_text() {
+        let broken = std::io::Error::from(std::io::ErrorKind::BrokenPipe);
+        let error = anyhow::Error::new(lake::Error::body("s3://b/k")(broken)).context("verify");
+        assert_eq!(report(&error), "error: verify: reading s3://b/k: broken pipe\n");
+        assert!(!causes(&error).any(|cause| cause.is::<std::io::Error>()), "it is not that of our output");
     }
 
     #[test]

@@ -1,22 +1,22 @@
-//! One day of trading: prices that move, and what the panel shows of every instrument after each step.
+//! Simulates one day of trading: prices move, and the panel shows the state of every instrument after each step.
 //!
-//! Prices are integers of cents, and totals are kept in the precision in which the panel will show them: three digits
-//! behind the suffix. So a total may be written in any style and still reads back to a number that never falls, and
-//! whose volume divided by quantity lies between the lowest and the highest price.
+//! Prices are whole cents, and totals are rounded to what the panel shows: three digits after the suffix (`379k1`). So a
+//! total reads back as the same number in any style, totals never decrease, and volume divided by quantity lies between the
+//! lowest and the highest price.
 
 use std::collections::BTreeMap;
 
 use chrono::NaiveDate;
 
-use super::dice::Dice;
-use super::listing::{Cents, Listing, Series, Stock};
-use super::option_price::{Worth, black_scholes};
+use crate::listing::{Cents, Listing, Series, Stock};
+use crate::option_price::{Worth, black_scholes};
+use crate::rng::Rng;
 
-/// What the panel shows of one instrument.
+/// The state of one instrument as the panel shows it.
 #[derive(Debug, Clone, Default)]
 pub struct Book {
     pub last_close: Cents,
-    /// In auction there is no price to show.
+    /// Whether it is in auction, where it has no price.
     pub auction: bool,
     pub bid: Option<Offer>,
     pub ask: Option<Offer>,
@@ -55,7 +55,7 @@ struct Burst {
     quantity: i64,
 }
 
-/// Last prices by ticker, from which the next day starts.
+/// Last prices by ticker, with which the next day starts.
 pub type Closes = BTreeMap<String, Cents>;
 
 /// The exchange during one day.
@@ -66,27 +66,27 @@ pub struct Day<'a> {
     pub lots: Vec<Book>,
     pub series: Vec<Book>,
     prices: Vec<StockPrice>,
-    /// What the last step of each series was worth.
+    /// The theoretical price of each series at the last step.
     values: Vec<Cents>,
-    dice: Dice,
+    rng: Rng,
 }
 
-/// Where a stock's price stands, in thousandths of a cent: cents alone would never let a penny stock move.
+/// The price of a stock in thousandths of a cent: in whole cents, a penny stock would never move.
 #[derive(Debug, Clone, Copy)]
 struct StockPrice {
     fine: i64,
-    /// The price to which it is drawn back, so that strikes stay around it.
+    /// The mean to which the price reverts, so that it stays within the strikes.
     home: i64,
     volatility: f64,
 }
 
-/// Steps in a day, about; only the size of a move in one step follows from it.
+/// Approximate number of steps in a day. It determines only the size of a move in one step.
 const STEPS_A_DAY: i64 = 42;
 
 impl<'a> Day<'a> {
-    /// The exchange before its opening on `date`, after a day that ended at `closes`.
+    /// Creates the exchange before its opening on `date`, after a day that ended at `closes`.
     pub fn open(listing: &'a Listing, date: NaiveDate, seed: u64, closes: &Closes) -> Day<'a> {
-        let mut dice = Dice::new(seed, super::stream::trading(date));
+        let mut rng = Rng::new(seed, crate::stream::trading(date));
         let closed_at = |ticker: &str, fallback: Cents| closes.get(ticker).copied().unwrap_or(fallback);
         let book = |last_close| Book { last_close, ..Book::default() };
 
@@ -96,11 +96,11 @@ impl<'a> Day<'a> {
             let close = closed_at(&stock.ticker, stock.close);
             stocks.push(book(close));
             lots.push(book(closed_at(&lot_ticker(stock), close)));
-            let overnight = dice.swing() * 12;
+            let overnight = rng.swing() * 12;
             prices.push(StockPrice {
                 fine: close * 1000 + close * overnight / 1000,
                 home: stock.close * 1000,
-                volatility: (stock.tier.volatility() + dice.between(-40, 40)) as f64 / 1000.0,
+                volatility: (stock.tier.volatility() + rng.between(-40, 40)) as f64 / 1000.0,
             });
         }
         let values: Vec<Cents> = listing
@@ -114,10 +114,10 @@ impl<'a> Day<'a> {
             .zip(&values)
             .map(|(series, value)| book(closed_at(&series.ticker, *value).max(1)))
             .collect();
-        Day { listing, stocks, lots, series, prices, values, dice }
+        Day { listing, stocks, lots, series, prices, values, rng }
     }
 
-    /// Trades for one step. `opening` is the first of the day, with its auctions.
+    /// Simulates one step. `opening` marks the first step of the day, which has auctions.
     pub fn step(&mut self, opening: bool) {
         for (at, stock) in self.listing.stocks.iter().enumerate() {
             self.step_stock(at, stock, opening);
@@ -127,7 +127,7 @@ impl<'a> Day<'a> {
         }
     }
 
-    /// Last prices, for the next day.
+    /// Returns the last prices, for the next day.
     pub fn closes(&self) -> Closes {
         let last = |book: &Book| book.trades.map_or(book.last_close, |trades| trades.last);
         let stocks =
@@ -137,13 +137,13 @@ impl<'a> Day<'a> {
         stocks.chain(lots).chain(series).collect()
     }
 
-    /// Volatility of the underlying over as long as the series has to go, as a year's fraction.
+    /// Returns the annual historical volatility of the underlying over a period as long as the series' time to expiry.
     pub fn historical_volatility(&self, series: &Series) -> f64 {
         // Short maturities have the wider cone: the crash of March is in the recent past.
         self.prices[series.stock].volatility * (1.0 + 0.2 / (1.0 + series.days as f64 / 20.0))
     }
 
-    /// The implied volatilities of bid and ask of the series at position `at`.
+    /// Returns the implied volatilities of bid and ask of the series at position `at`.
     pub fn implied_volatilities(&self, at: usize) -> (f64, f64) {
         let series = &self.listing.series[at];
         let price = &self.prices[series.stock];
@@ -152,41 +152,40 @@ impl<'a> Day<'a> {
     }
 
     fn step_stock(&mut self, at: usize, stock: &Stock, opening: bool) {
-        let dice = &mut self.dice;
+        let rng = &mut self.rng;
         let before = self.prices[at].cents();
-        self.prices[at].walk(dice);
+        self.prices[at].walk(rng);
         let now = self.prices[at].cents();
 
-        let auction = in_auction(dice, opening);
+        let auction = in_auction(rng, opening);
         let half_spread = now * stock.tier.half_spread() / 10_000;
         let lot = stock.lot();
 
         let book = &mut self.stocks[at];
         book.auction = auction;
-        (book.bid, book.ask) =
-            offers(dice, now - half_spread, now + half_spread, lot, 99 - u32::from(stock.tier.0) * 4);
-        if !auction && dice.percent(stock.tier.activity()) {
-            let count = (stock.trades * dice.between(40, 180) / 100).max(1);
-            let quantity = count * 100 + count * (lot - 100) * dice.between(60, 140) / 10_000 * 100;
-            book.trade(Burst::between(dice, before, now, half_spread, count, quantity));
+        (book.bid, book.ask) = offers(rng, now - half_spread, now + half_spread, lot, 99 - u32::from(stock.tier.0) * 4);
+        if !auction && rng.percent(stock.tier.activity()) {
+            let count = (stock.trades * rng.between(40, 180) / 100).max(1);
+            let quantity = count * 100 + count * (lot - 100) * rng.between(60, 140) / 10_000 * 100;
+            book.trade(Burst::between(rng, before, now, half_spread, count, quantity));
         }
 
         if has_lots(stock) {
             let book = &mut self.lots[at];
-            book.auction = in_auction(dice, opening);
+            book.auction = in_auction(rng, opening);
             let half_spread = half_spread * 2 + 2;
             (book.bid, book.ask) =
-                offers(dice, now - half_spread, now + half_spread, 1, 95 - u32::from(stock.tier.0) * 8);
-            if !book.auction && dice.percent(stock.tier.activity()) {
-                let count = (stock.trades / 15 * dice.between(40, 180) / 100).max(2);
-                let quantity = count * dice.between(2, 45);
-                book.trade(Burst::between(dice, before, now, half_spread, count, quantity));
+                offers(rng, now - half_spread, now + half_spread, 1, 95 - u32::from(stock.tier.0) * 8);
+            if !book.auction && rng.percent(stock.tier.activity()) {
+                let count = (stock.trades / 15 * rng.between(40, 180) / 100).max(2);
+                let quantity = count * rng.between(2, 45);
+                book.trade(Burst::between(rng, before, now, half_spread, count, quantity));
             }
         }
     }
 
     fn step_series(&mut self, at: usize, series: &Series, opening: bool) {
-        let dice = &mut self.dice;
+        let rng = &mut self.rng;
         let price = &self.prices[series.stock];
         let spot = price.fine as f64 / 100_000.0;
         let (low, high) = (implied(series, price, spot, -1.0).price, implied(series, price, spot, 1.0).price);
@@ -195,53 +194,52 @@ impl<'a> Day<'a> {
         let now = ((bid + ask) / 2).max(1);
         self.values[at] = now;
 
-        // Series stand in the order of how likely they are quoted.
+        // Series are sorted by how likely they are quoted.
         let (quoted, activity, trades, lot) = match at {
             0..300 => (99, 60, 40, 1500),
             300..1000 => (92, 25, 8, 900),
             1000..2500 => (80, 6, 3, 600),
             _ => (62, 1, 1, 300),
         };
-        let auction = in_auction(dice, opening);
+        let auction = in_auction(rng, opening);
         let book = &mut self.series[at];
         book.auction = auction;
-        (book.bid, book.ask) = offers(dice, bid, ask.max(2), lot, quoted);
-        if !auction && dice.percent(activity) {
-            let count = (trades * dice.between(20, 180) / 100).max(1);
-            let quantity = count * 100 + count * (lot - 100) * dice.between(10, 190) / 10_000 * 100;
-            book.trade(Burst::between(dice, before, now, (ask - bid) / 2, count, quantity));
+        (book.bid, book.ask) = offers(rng, bid, ask.max(2), lot, quoted);
+        if !auction && rng.percent(activity) {
+            let count = (trades * rng.between(20, 180) / 100).max(1);
+            let quantity = count * 100 + count * (lot - 100) * rng.between(10, 190) / 10_000 * 100;
+            book.trade(Burst::between(rng, before, now, (ask - bid) / 2, count, quantity));
         }
     }
 }
 
-/// The ticker of a stock's fractional lot.
+/// Returns the ticker of a stock's fractional lot.
 pub fn lot_ticker(stock: &Stock) -> String {
     format!("{}F", stock.ticker)
 }
 
-/// Receipts of foreign shares have no fractional lot.
+/// Whether a stock has a fractional lot. Receipts of foreign shares have none.
 pub fn has_lots(stock: &Stock) -> bool {
     !stock.ticker.ends_with("34")
 }
 
-fn in_auction(dice: &mut Dice, opening: bool) -> bool {
-    dice.one_in(if opening { 4 } else { 500 })
+fn in_auction(rng: &mut Rng, opening: bool) -> bool {
+    rng.one_in(if opening { 4 } else { 500 })
 }
 
 fn closed_at_stock(stocks: &[Book], series: &Series) -> f64 {
     stocks[series.stock].last_close as f64 / 100.0
 }
 
-/// Bid and ask around the given prices, each there `quoted` percent of the time.
-fn offers(dice: &mut Dice, bid: Cents, ask: Cents, lot: i64, quoted: u32) -> (Option<Offer>, Option<Offer>) {
-    let bid = bid - dice.between(0, 1);
-    let ask = (ask + dice.between(0, 1)).max(bid + 1);
-    let offer = |dice: &mut Dice, price: Cents| {
-        let quantity =
-            if lot == 1 { dice.between(1, 99) } else { shown(dice.between(1, 40) * dice.between(1, 40) * lot) };
-        (price >= 1 && dice.percent(quoted)).then_some(Offer { price, quantity })
+/// Draws bid and ask around the given prices, each present with a probability of `quoted` percent.
+fn offers(rng: &mut Rng, bid: Cents, ask: Cents, lot: i64, quoted: u32) -> (Option<Offer>, Option<Offer>) {
+    let bid = bid - rng.between(0, 1);
+    let ask = (ask + rng.between(0, 1)).max(bid + 1);
+    let offer = |rng: &mut Rng, price: Cents| {
+        let quantity = if lot == 1 { rng.between(1, 99) } else { shown(rng.between(1, 40) * rng.between(1, 40) * lot) };
+        (price >= 1 && rng.percent(quoted)).then_some(Offer { price, quantity })
     };
-    (offer(dice, bid), offer(dice, ask))
+    (offer(rng, bid), offer(rng, ask))
 }
 
 impl StockPrice {
@@ -249,17 +247,17 @@ impl StockPrice {
         (self.fine + 500) / 1000
     }
 
-    /// One step of a walk that is drawn home, a little, when it is far.
-    fn walk(&mut self, dice: &mut Dice) {
+    /// One step of a mean-reverting random walk.
+    fn walk(&mut self, rng: &mut Rng) {
         // A year's volatility over the root of the steps in it, in millionths.
         let a_step = (self.volatility * 1_000_000.0) as i64 / 103;
         let drawn = (self.home - self.fine) * 1_000_000 / self.home / (8 * STEPS_A_DAY);
-        self.fine += self.fine * (dice.swing() * a_step / 1000 + drawn) / 1_000_000;
+        self.fine += self.fine * (rng.swing() * a_step / 1000 + drawn) / 1_000_000;
         self.fine = self.fine.clamp(self.home * 6 / 10, self.home * 15 / 10).max(10_000);
     }
 }
 
-/// Implied volatility: higher away from the money, and one `side` (-1 bid, 1 ask) of the book below the other.
+/// Returns the implied volatility: higher away from the money, and lower for the bid (`side` -1) than for the ask (1).
 fn smile(series: &Series, price: &StockPrice, spot: f64, side: f64) -> f64 {
     let away = series.strike as f64 / 100.0 / spot - 1.0;
     price.volatility * (1.0 + 0.9 * away * away - 0.15 * away + side * (0.02 + 0.05 * away.abs()))
@@ -276,14 +274,14 @@ fn to_cents(reais: f64) -> Cents {
 
 impl Burst {
     /// `count` trades while the price went from `before` to `now`, some of them `half_spread` away.
-    fn between(dice: &mut Dice, before: Cents, now: Cents, half_spread: Cents, count: i64, quantity: i64) -> Burst {
+    fn between(rng: &mut Rng, before: Cents, now: Cents, half_spread: Cents, count: i64, quantity: i64) -> Burst {
         if count == 1 {
             return Burst { low: now, high: now, average: now, last: now, count, quantity };
         }
-        let low = (before.min(now) - dice.between(0, half_spread)).max(1);
-        let high = (before.max(now) + dice.between(0, half_spread)).max(low + 1);
-        let last = (now + dice.between(-half_spread, half_spread)).clamp(low, high);
-        Burst { low, high, average: dice.between(low, high), last, count, quantity }
+        let low = (before.min(now) - rng.between(0, half_spread)).max(1);
+        let high = (before.max(now) + rng.between(0, half_spread)).max(low + 1);
+        let last = (now + rng.between(-half_spread, half_spread)).clamp(low, high);
+        Burst { low, high, average: rng.between(low, high), last, count, quantity }
     }
 }
 
@@ -304,7 +302,7 @@ impl Book {
         let quantity = shown(before.quantity + burst.quantity);
         let traded = quantity - before.quantity;
         if traded == 0 {
-            // Too few shares to be seen in the digits that the panel shows.
+            // Fewer shares than the digits of the panel can show.
             return;
         }
         self.trades = Some(Trades {
@@ -320,17 +318,17 @@ impl Book {
     }
 }
 
-/// The volume nearest to `exact` that the panel can show in few digits, not below `before` and with an average price
-/// between the lowest and the highest: `at_lowest` and `at_highest` are the quantity times those.
+/// Returns the volume nearest to `exact` that the panel can show in few digits, at least `before` and with an average price
+/// between the lowest and the highest. `at_lowest` and `at_highest` are the quantity times these prices.
 fn volume(before: Cents, exact: Cents, at_lowest: Cents, at_highest: Cents) -> Cents {
     if at_lowest == at_highest {
         return at_lowest;
     }
-    // Strictly between, for the quotient is compared in floating point.
+    // Strictly between, because tests compare the quotient in floating point.
     let low = before.max(at_lowest + 1);
     let high = at_highest - 1;
     let exact = exact.clamp(low, high);
-    // From a million reais on in thousands, and so on; below, whole reais; small change to the cent.
+    // In cents. The larger the volume, the coarser the unit.
     let unit = match exact {
         100_000_000_000.. => 100_000_000,
         100_000_000.. => 100_000,
@@ -341,7 +339,7 @@ fn volume(before: Cents, exact: Cents, at_lowest: Cents, at_highest: Cents) -> C
     [down, down + unit, exact / 100 * 100].into_iter().find(|volume| (low..=high).contains(volume)).unwrap_or(exact)
 }
 
-/// A quantity cut to the precision of the panel: three digits behind a suffix.
+/// Truncates a quantity to the precision of the panel: three digits after a suffix.
 fn shown(quantity: i64) -> i64 {
     let unit = match quantity {
         1_000_000_000.. => 1_000_000,
