@@ -1,19 +1,18 @@
-//! The domain of the lake, in one place: what the raw snapshots look like, how their numbers are read,
-//! and which tables come out of them.
+//! The domain of the lake: the format of raw snapshots, the number contract, and the published tables.
 //!
-//! Nothing here does I/O. Everything that needs a fact about the data asks this crate for it: the engine for
-//! its Arrow schema and its cell readers, the Lambda functions for DDL and object names, the Spark job for its SQL.
+//! No I/O. All facts about the data are defined here and used everywhere else: by the engine for its Arrow schemas and cell
+//! readers, by the Lambda functions for DDL and object names, by the Spark job for its SQL.
 //!
-//! | module | what it knows |
+//! | module | content |
 //! |---|---|
-//! | [`number`] | the number contract: text of a cell to an exact value, a null or a reject |
-//! | [`record`] | a line of a raw file to its fields, and which records are published |
+//! | [`number`] | the number contract: maps the text of a cell to an exact value, NULL or a reject |
+//! | [`record`] | splits a line of a raw file into fields, and decides whether its record is published |
 //! | [`snapshot`] | the two feeds, their raw columns, and the names of raw files |
-//! | [`table`] | the three published tables and where each column comes from |
+//! | [`table`] | the three published tables, and the source of each column |
 //! | [`partition`] | days as partitions, and ranges of days |
-//! | [`session`] | when the exchange is open, and so which snapshots ought to exist |
-//! | [`run`] | the name of one run of the pipeline |
-//! | [`spark_job`] | the engine's job once more, as Spark SQL text for EMR |
+//! | [`session`] | trading hours and business days, and the snapshots that are expected on a day |
+//! | [`run`] | the name of a run of the pipeline |
+//! | [`spark_job`] | the engine's job as Spark SQL, for EMR |
 //!
 //! ```
 //! use market::number::{Cell, Reason, parse_decimal, parse_quantity};

@@ -1,13 +1,17 @@
-//! The number contract: how the text of one raw cell becomes an exact value, a null, or a reject.
+//! The number contract: the rules that map the text of a raw cell to an exact value, NULL or a reject.
 //!
 //! Cells come from a trading panel (Brazilian: `15,73`, `6.050`, `10k12`) and from programs (`15.7`, `197761.0`,
-//! `2.966e+09`), so the same punctuation means different things in different columns. There are three readers, one a
-//! kind of column: [`parse_decimal`], [`parse_quantity`] and [`parse_amount`].
+//! `2.966e+09`), so the same punctuation means different things in different columns. There are three kinds of number
+//! columns, and a reader for each: [`read_decimal`], [`read_quantity`] and [`read_amount`]. They take a [`CellText`] and
+//! return a [`Reading`], in the form that the engine appends to its columns without a branch. [`parse_decimal`],
+//! [`parse_quantity`] and [`parse_amount`] wrap them for other callers: they take bytes and return a [`Cell`] to match on.
 //!
-//! The one idea: whatever its style, a well-formed number is first reduced to [`Unscaled`], which is the digits as they
-//! stand and a power of ten, without any arithmetic. Only then does it become an integer (checked, exact) or a
-//! double (the one nearest to the decimal text). No style is ever computed in floating point, which is why `10k12` is
-//! 10120 and never 10120.000000000002.
+//! A well-formed number of any style is first reduced to its digits and a power of ten ([`Unscaled`]), without arithmetic.
+//! Only then does it become an integer (checked, exact) or the double nearest to the decimal text. No style is computed in
+//! floating point, which is why `10k12` is 10120 and never 10120.000000000002.
+//!
+//! Two fast paths come before that general path and decide nearly all cells: `short` for up to eight bytes, `long` for nine
+//! to fifteen. Tests compare all three.
 
 mod long;
 mod short;
@@ -18,14 +22,14 @@ use long::Long;
 pub use short::CellText;
 use short::{DECIMAL, GROUPED, Short};
 
-/// What the text of a cell says.
+/// A parsed cell.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Cell<T> {
-    /// A number, exactly.
+    /// A number.
     Value(T),
-    /// One of the tokens that mean "there is no value" ([`is_null_token`]).
+    /// A token that means "no value" ([`is_null_token`]).
     Null,
-    /// Text that is no number of this kind: NULL in the table, and a row in `rejects`.
+    /// Text that is no number of this kind: NULL in the table, and a row of `rejects`.
     Reject(Reason),
 }
 
@@ -34,16 +38,16 @@ pub enum Cell<T> {
 pub enum Reason {
     /// The text has none of the forms of the contract.
     NotANumber,
-    /// A quantity or an amount below zero.
+    /// A quantity or an amount is below zero.
     Negative,
-    /// A quantity with a fraction.
+    /// A quantity has a fraction.
     NotWhole,
-    /// A quantity that does not fit its integer type, or a decimal that no finite double comes near.
+    /// A quantity does not fit in its integer type, or a decimal is larger than any finite double.
     OutOfRange,
 }
 
 impl Reason {
-    /// The name published in `rejects.reason`.
+    /// Returns the name that `rejects.reason` shows.
     pub fn as_str(self) -> &'static str {
         match self {
             Reason::NotANumber => "not_a_number",
@@ -54,12 +58,12 @@ impl Reason {
     }
 }
 
-/// Tokens that mean "no value", in lower case. Compared without regard to case after [`trim`].
+/// Tokens that mean "no value", in lower case. They are compared after [`trim`], ignoring case.
 ///
-/// `abe` is how the panel shows an instrument in auction, which has no price.
+/// The panel shows `Abe` for an instrument in auction, which has no price.
 pub const NULL_TOKENS: [&str; 8] = ["-", "--", "nan", "null", "none", "n/d", "n/a", "abe"];
 
-/// Removes ASCII white space (with vertical tab and form feed) and U+00A0 in UTF-8 from both ends.
+/// Removes ASCII white space, including vertical tab and form feed, and U+00A0 in UTF-8 from both ends.
 ///
 /// ```
 /// assert_eq!(market::number::trim(" 15,73\u{a0}".as_bytes()), b"15,73");
@@ -77,28 +81,30 @@ pub fn trim(mut text: &[u8]) -> &[u8] {
     }
 }
 
-/// Whether a trimmed cell is empty or one of [`NULL_TOKENS`].
+/// Returns whether a trimmed cell is empty or one of [`NULL_TOKENS`].
 #[inline]
 pub fn is_null_token(trimmed: &[u8]) -> bool {
     trimmed.is_empty() || NULL_TOKENS.iter().any(|token| trimmed.eq_ignore_ascii_case(token.as_bytes()))
 }
 
-/// A cell that could be read: a number, or none.
+/// A cell that was read: a number or NULL.
+///
+/// Not an [`Option`], so that the engine appends value and validity to a column without a branch.
 #[derive(Debug, Clone, Copy)]
 pub struct Reading<T> {
-    /// The number; anything if there is none. Not an [`Option`], so that what reads columns does not have to ask.
+    /// The number. Unspecified if `is_null`.
     pub value: T,
     /// Whether the cell is a null token.
     pub is_null: bool,
 }
 
-impl<T: Default> Cell<T> {
-    fn reading(self) -> Result<Reading<T>, Reason> {
-        match self {
-            Cell::Value(value) => Ok(Reading { value, is_null: false }),
-            Cell::Null => Ok(Reading { value: T::default(), is_null: true }),
-            Cell::Reject(reason) => Err(reason),
-        }
+impl<T: Default> Reading<T> {
+    fn new(value: T) -> Self {
+        Self { value, is_null: false }
+    }
+
+    fn null() -> Self {
+        Self { value: T::default(), is_null: true }
     }
 }
 
@@ -112,18 +118,18 @@ impl<T> From<Result<Reading<T>, Reason>> for Cell<T> {
     }
 }
 
-/// Reads a price, a rate or a volatility: one separator is always the decimal mark.
-///
-/// `cell` is UTF-8 text, trimmed or not. The value is the double nearest to the decimal text.
+/// Parses a price, a rate or a volatility, as [`read_decimal`] does.
 #[inline]
 pub fn parse_decimal(cell: &[u8]) -> Cell<f64> {
     read_decimal(cell.into()).into()
 }
 
-/// The same as [`parse_decimal`].
+/// Reads a price, a rate or a volatility, in which a single separator is always the decimal mark.
+///
+/// `cell` is UTF-8, trimmed or not. The value is the double nearest to the decimal text.
 ///
 /// # Errors
-/// Why the cell is rejected.
+/// The reason if the cell is rejected.
 #[inline]
 pub fn read_decimal(cell: CellText<'_>) -> Result<Reading<f64>, Reason> {
     if let Some(short) = Short::read_signed(cell, &DECIMAL) {
@@ -132,30 +138,30 @@ pub fn read_decimal(cell: CellText<'_>) -> Result<Reading<f64>, Reason> {
     if let Some((long, minus)) = Long::read_signed(cell.as_bytes()) {
         return Ok(Reading { value: if minus { -long.to_f64() } else { long.to_f64() }, is_null: false });
     }
-    any_decimal(cell.as_bytes()).reading()
+    any_decimal(cell.as_bytes())
 }
 
+/// Reads a decimal of any form: the general path.
 #[inline(never)]
-fn any_decimal(cell: &[u8]) -> Cell<f64> {
-    match shape(cell, OneSeparator::DecimalMark) {
-        Ok(Some(number)) => number.to_f64(),
-        Ok(None) => Cell::Null,
-        Err(reason) => Cell::Reject(reason),
+fn any_decimal(cell: &[u8]) -> Result<Reading<f64>, Reason> {
+    match reduce(cell, OneSeparator::DecimalMark)? {
+        Some(number) => number.to_f64().map(Reading::new),
+        None => Ok(Reading::null()),
     }
 }
 
-/// Reads a count of shares, trades or days: a whole number that is not negative and fits in 64 bits.
-///
-/// One separator with exactly three digits behind it groups thousands: `1.684` is 1684.
+/// Parses a count of shares, trades or days, as [`read_quantity`] does.
 #[inline]
 pub fn parse_quantity(cell: &[u8]) -> Cell<i64> {
     read_quantity(cell.into()).into()
 }
 
-/// The same as [`parse_quantity`].
+/// Reads a count of shares, trades or days: a whole number that is not negative and fits in 64 bits.
+///
+/// `cell` is UTF-8, trimmed or not. A single separator before exactly three digits groups thousands: `1.684` is 1684.
 ///
 /// # Errors
-/// Why the cell is rejected.
+/// The reason if the cell is rejected.
 #[inline]
 pub fn read_quantity(cell: CellText<'_>) -> Result<Reading<i64>, Reason> {
     if let Some(short) = Short::read(cell, &GROUPED)
@@ -163,13 +169,13 @@ pub fn read_quantity(cell: CellText<'_>) -> Result<Reading<i64>, Reason> {
     {
         return Ok(Reading { value, is_null: short.is_null });
     }
-    long_quantity(cell.as_bytes()).reading()
+    long_quantity(cell.as_bytes())
 }
 
-/// The same as [`parse_quantity`], as the double nearest to the whole number.
+/// Reads a quantity like [`read_quantity`], and returns the double nearest to the whole number.
 ///
 /// # Errors
-/// Why the cell is rejected.
+/// The reason if the cell is rejected.
 #[inline]
 pub fn read_quantity_as_double(cell: CellText<'_>) -> Result<Reading<f64>, Reason> {
     if let Some(short) = Short::read(cell, &GROUPED)
@@ -177,39 +183,39 @@ pub fn read_quantity_as_double(cell: CellText<'_>) -> Result<Reading<f64>, Reaso
     {
         return Ok(Reading { value: short.to_f64(), is_null: short.is_null });
     }
-    let Reading { value, is_null } = long_quantity(cell.as_bytes()).reading()?;
+    let Reading { value, is_null } = long_quantity(cell.as_bytes())?;
     Ok(Reading { value: value as f64, is_null })
 }
 
 #[inline(never)]
-fn long_quantity(cell: &[u8]) -> Cell<i64> {
+fn long_quantity(cell: &[u8]) -> Result<Reading<i64>, Reason> {
     match Long::read(cell).and_then(Long::whole) {
-        Some(whole) => Cell::Value(whole),
+        Some(whole) => Ok(Reading::new(whole)),
         None => any_quantity(cell),
     }
 }
 
-fn any_quantity(cell: &[u8]) -> Cell<i64> {
-    match shape(cell, OneSeparator::GroupsIfThreeDigits) {
-        Ok(Some(number)) => number.to_i64(),
-        Ok(None) => Cell::Null,
-        Err(reason) => Cell::Reject(reason),
+/// Reads a quantity of any form: the general path.
+fn any_quantity(cell: &[u8]) -> Result<Reading<i64>, Reason> {
+    match reduce(cell, OneSeparator::GroupsIfThreeDigits)? {
+        Some(number) => number.to_i64().map(Reading::new),
+        None => Ok(Reading::null()),
     }
 }
 
-/// Reads a sum of money in BRL, which is not negative.
-///
-/// One separator with exactly three digits behind it groups thousands (`57.646` is 57646), any other is the
-/// decimal mark (`888.35`).
+/// Parses a sum of money in BRL, as [`read_amount`] does.
 #[inline]
 pub fn parse_amount(cell: &[u8]) -> Cell<f64> {
     read_amount(cell.into()).into()
 }
 
-/// The same as [`parse_amount`].
+/// Reads a sum of money in BRL, which is not negative.
+///
+/// `cell` is UTF-8, trimmed or not. A single separator before exactly three digits groups thousands (`57.646` is 57646); any
+/// other is the decimal mark (`888.35`).
 ///
 /// # Errors
-/// Why the cell is rejected.
+/// The reason if the cell is rejected.
 #[inline]
 pub fn read_amount(cell: CellText<'_>) -> Result<Reading<f64>, Reason> {
     if let Some(short) = Short::read(cell, &GROUPED) {
@@ -218,39 +224,40 @@ pub fn read_amount(cell: CellText<'_>) -> Result<Reading<f64>, Reason> {
     if let Some(value) = Long::read(cell.as_bytes()).and_then(Long::amount) {
         return Ok(Reading { value, is_null: false });
     }
-    any_amount(cell.as_bytes()).reading()
+    any_amount(cell.as_bytes())
 }
 
+/// Reads an amount of any form: the general path.
 #[inline(never)]
-fn any_amount(cell: &[u8]) -> Cell<f64> {
-    match shape(cell, OneSeparator::GroupsIfThreeDigits) {
-        Ok(Some(number)) if number.is_negative() => Cell::Reject(Reason::Negative),
-        Ok(Some(number)) => number.to_f64(),
-        Ok(None) => Cell::Null,
-        Err(reason) => Cell::Reject(reason),
+fn any_amount(cell: &[u8]) -> Result<Reading<f64>, Reason> {
+    match reduce(cell, OneSeparator::GroupsIfThreeDigits)? {
+        Some(number) if number.is_negative() => Err(Reason::Negative),
+        Some(number) => number.to_f64().map(Reading::new),
+        None => Ok(Reading::null()),
     }
 }
 
-/// What a single separator in a number without suffix or exponent means: the only way in which kinds differ in shape.
+/// The meaning of a single separator in a number without suffix or exponent. Nothing else in the form of a number depends on
+/// the kind of its column.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum OneSeparator {
     DecimalMark,
     GroupsIfThreeDigits,
 }
 
-/// A well-formed number before any arithmetic: `whole.fraction` times ten to the `exponent`.
+/// A well-formed number before any arithmetic: `whole.fraction` times ten to the power of `exponent`.
 #[derive(Debug, Clone, Copy)]
 struct Unscaled<'a> {
     minus: bool,
-    /// Digits, with the separators that group thousands still between them.
+    /// Digits, and the separators that group thousands between them.
     whole: &'a [u8],
-    /// Digits only.
+    /// Digits.
     fraction: &'a [u8],
     exponent: i64,
 }
 
-/// Reduces a cell to its digits. `Ok(None)` is a null token.
-fn shape(cell: &[u8], one_separator: OneSeparator) -> Result<Option<Unscaled<'_>>, Reason> {
+/// Reduces a cell to its digits. Returns `None` for a null token.
+fn reduce(cell: &[u8], one_separator: OneSeparator) -> Result<Option<Unscaled<'_>>, Reason> {
     let text = trim(cell);
     if is_null_token(text) {
         return Ok(None);
@@ -274,10 +281,10 @@ fn shape(cell: &[u8], one_separator: OneSeparator) -> Result<Option<Unscaled<'_>
     Ok(Some(Unscaled { minus, whole, fraction, exponent }))
 }
 
-/// Whole digits (maybe grouped), fraction digits, exponent.
+/// Whole digits, grouped or not; fraction digits; exponent. `None` if the text is not well-formed.
 type Parts<'a> = Option<(&'a [u8], &'a [u8], i64)>;
 
-/// A number of digits and separators only. `mantissa` holds nothing else.
+/// Parses a number without suffix and exponent. `mantissa` consists of digits and separators.
 fn plain(mantissa: &[u8], one_separator: OneSeparator) -> Parts<'_> {
     let Some(last) = mantissa.iter().rposition(|b| !b.is_ascii_digit()) else {
         return (!mantissa.is_empty()).then_some((mantissa, &[], 0));
@@ -292,15 +299,16 @@ fn plain(mantissa: &[u8], one_separator: OneSeparator) -> Parts<'_> {
         };
     };
     if *earlier == mantissa[last] {
-        // One kind, twice or more; `is_grouped` refuses a second kind between them.
+        // Several separators, first and last of the same kind; `is_grouped` refuses another kind between them.
         is_grouped(mantissa).then_some((mantissa, &[], 0))
     } else {
-        // Two kinds: the last one is the decimal mark, and what stands before it is grouped by the other.
+        // Two kinds: the last separator is the decimal mark, and the other kind groups the digits before it.
         is_grouped(before).then_some((before, after, 0))
     }
 }
 
-/// Digits in groups of exactly three behind a first group of one to three, separated by one kind of separator.
+/// Returns whether the digits are grouped: a first group of one to three digits, further groups of exactly three, one kind of
+/// separator.
 fn is_grouped(digits: &[u8]) -> bool {
     let Some(first) = digits.iter().position(|b| !b.is_ascii_digit()) else { return false };
     let separator = digits[first];
@@ -310,7 +318,7 @@ fn is_grouped(digits: &[u8]) -> bool {
             .all(|group| group.len() == 4 && group[0] == separator && group[1..].iter().all(u8::is_ascii_digit))
 }
 
-/// `2.966e+09`: at most one separator before the exponent, which is a decimal mark.
+/// Parses a number with an exponent, `2.966e+09`. Its mantissa has at most one separator, the decimal mark.
 fn scientific<'a>(mantissa: &'a [u8], exponent: &[u8]) -> Parts<'a> {
     let (whole, fraction) = split_at_mark(mantissa)?;
     let (minus, digits) = match exponent {
@@ -321,13 +329,14 @@ fn scientific<'a>(mantissa: &'a [u8], exponent: &[u8]) -> Parts<'a> {
     if whole.len() + fraction.len() == 0 || digits.is_empty() || !digits.iter().all(u8::is_ascii_digit) {
         return None;
     }
-    // Saturation is far beyond any finite double or integer, and so changes no result.
+    // An exponent that saturates is far beyond any finite double or integer, so that saturation changes no result.
     let value = digits.iter().fold(0i64, |n, d| n.saturating_mul(10).saturating_add(i64::from(d - b'0')));
     let value = value.min(i64::MAX / 2);
     Some((whole, fraction, if minus { -value } else { value }))
 }
 
-/// `10k12` (the digits behind the suffix are the decimals of what stands before it), `223k`, `1,5m`.
+/// Parses a number with a suffix: `223k`, `1,5m`, or `10k12`, where the digits after the suffix are decimals of those before
+/// it.
 fn suffixed<'a>(mantissa: &'a [u8], exponent: i64, decimals: &'a [u8]) -> Parts<'a> {
     let (whole, fraction) = split_at_mark(mantissa)?;
     if whole.is_empty() {
@@ -341,7 +350,7 @@ fn suffixed<'a>(mantissa: &'a [u8], exponent: i64, decimals: &'a [u8]) -> Parts<
     }
 }
 
-/// Splits at the only separator, if there is one; `None` when there are more.
+/// Splits at the decimal mark, if there is one. Returns `None` if there are several separators.
 fn split_at_mark(mantissa: &[u8]) -> Option<(&[u8], &[u8])> {
     match mantissa.iter().position(|b| !b.is_ascii_digit()) {
         None => Some((mantissa, &[])),
@@ -363,7 +372,7 @@ impl Unscaled<'_> {
         self.whole.iter().chain(self.fraction).copied().filter(u8::is_ascii_digit)
     }
 
-    /// The power of ten of the last digit.
+    /// Returns the power of ten of the last digit.
     fn scale(&self) -> i64 {
         self.exponent - self.fraction.len() as i64
     }
@@ -372,28 +381,28 @@ impl Unscaled<'_> {
         self.digits().all(|d| d == b'0')
     }
 
-    /// Below zero; minus zero is not.
+    /// Returns whether the number is below zero. Minus zero is not.
     fn is_negative(&self) -> bool {
         self.minus && !self.is_zero()
     }
 
-    /// The digits as one integer, or `None` where they do not fit.
+    /// Returns the digits as one integer, or `None` if they do not fit.
     fn mantissa(&self) -> Option<u64> {
         fold_digits(self.digits())
     }
 
-    /// The double nearest to the decimal text.
-    fn to_f64(self) -> Cell<f64> {
+    /// Returns the double nearest to the decimal text.
+    fn to_f64(self) -> Result<f64, Reason> {
         let magnitude = self.small_f64().unwrap_or_else(|| self.any_f64());
         if magnitude.is_finite() {
-            Cell::Value(if self.minus { -magnitude } else { magnitude })
+            Ok(if self.minus { -magnitude } else { magnitude })
         } else {
-            Cell::Reject(Reason::OutOfRange)
+            Err(Reason::OutOfRange)
         }
     }
 
-    /// When the digits and the power of ten are both exact as doubles, one division or multiplication rounds once,
-    /// and so gives the nearest double. Nearly every cell takes this way.
+    /// Clinger's fast path: if the digits and the power of ten are both exact as doubles, one division or multiplication
+    /// rounds once and returns the nearest double.
     fn small_f64(&self) -> Option<f64> {
         let mantissa = self.mantissa().filter(|m| *m <= 1 << 53)? as f64;
         let scale = self.scale();
@@ -401,10 +410,10 @@ impl Unscaled<'_> {
         Some(if scale < 0 { mantissa / power } else { mantissa * power })
     }
 
-    /// Any length, any exponent, by the standard library's correctly rounding parser.
+    /// Parses digits of any length with any exponent, by the correctly rounding parser of the standard library.
     fn any_f64(&self) -> f64 {
         const EXPECTED: &str = "digits and an exponent are a float to the standard library";
-        // The 17 digits of a double that a program wrote fit here; nothing is allocated for them.
+        // On the stack, so that nothing is allocated for the 17 digits of a double that a program wrote.
         let mut short = [0; 48];
         let mut rest = &mut short[..];
         let written =
@@ -422,30 +431,27 @@ impl Unscaled<'_> {
         }
     }
 
-    /// The whole number, exactly.
-    fn to_i64(self) -> Cell<i64> {
+    /// Returns the whole number, exactly.
+    fn to_i64(self) -> Result<i64, Reason> {
         if self.is_negative() {
-            return Cell::Reject(Reason::Negative);
+            return Err(Reason::Negative);
         }
-        // Zeros at the end carry no information but may not fit: `1.00000000000000000000` is 1.
+        // Trailing zeros carry no information, but with them the digits may not fit: `1.00000000000000000000` is 1.
         let zeros = self.digits().rev().take_while(|d| *d == b'0').count();
         let significant = self.digits().count() - zeros;
         if significant == 0 {
-            return Cell::Value(0);
+            return Ok(0);
         }
         let scale = self.scale() + zeros as i64;
         if scale < 0 {
-            return Cell::Reject(Reason::NotWhole);
+            return Err(Reason::NotWhole);
         }
-        let value = u32::try_from(scale)
+        u32::try_from(scale)
             .ok()
             .and_then(|scale| 10u64.checked_pow(scale))
             .and_then(|power| fold_digits(self.digits().take(significant))?.checked_mul(power))
-            .and_then(|value| i64::try_from(value).ok());
-        match value {
-            Some(value) => Cell::Value(value),
-            None => Cell::Reject(Reason::OutOfRange),
-        }
+            .and_then(|value| i64::try_from(value).ok())
+            .ok_or(Reason::OutOfRange)
     }
 }
 
@@ -469,15 +475,15 @@ mod tests {
             "[-nNaAuUlLoOeEdD/bB\u{0}\r\u{f}]{0,5}",
             "(?i)-|--|nan|null|none|n/d|n/a|abe",
         ]) {
-            // White space before it makes a cell take the long way.
+            // Leading white space makes a cell take the general path.
             let long = format!(" {text}");
             let (short, long) = (text.as_bytes(), long.as_bytes());
-            // As text, in which minus zero is another number than zero.
+            // Compared as text, which distinguishes minus zero from zero.
             let text = |cell| format!("{cell:?}");
             prop_assert_eq!(text(parse_decimal(short)), text(parse_decimal(long)));
             prop_assert_eq!(parse_quantity(short), parse_quantity(long));
             prop_assert_eq!(text(parse_amount(short)), text(parse_amount(long)));
-            // Whatever stands before it in its line.
+            // The bytes before the cell in its line do not matter.
             let line = [b"12-,k", short].concat();
             let cell = CellText::at_end(&line, 5);
             prop_assert_eq!(text(read_decimal(cell).into()), text(parse_decimal(long)));
@@ -486,7 +492,7 @@ mod tests {
         }
     }
 
-    /// All cells of up to four of these characters, behind other text as in a line: each is read as by the long way.
+    /// Reads all cells of up to four of these characters, each after other text as in a line, by the fast and the general path.
     #[test]
     fn every_very_short_cell_is_read_as_by_the_long_way() {
         const ALPHABET: &[u8] = b"0159.,-+kKmbBeEnNaAul/ :x";
@@ -500,7 +506,7 @@ mod tests {
                 }
                 let cell = CellText::at_end(&line[..end], START);
                 let text = cell.as_bytes();
-                // White space before it makes a cell take the long way.
+                // Leading white space makes a cell take the general path.
                 let long = [b"        ", text].concat();
                 let same = |a: Cell<f64>, b: Cell<f64>| match (a, b) {
                     (Cell::Value(a), Cell::Value(b)) => a.to_bits() == b.to_bits(),

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 /// The names of the partition keys, outermost first; each is an `int`.
 pub const KEYS: [&str; 3] = ["year", "month", "day"];
 
-/// The years that the lake holds: before them there was no B3 to record.
+/// The years that the lake accepts. Earlier days have no data, and later ones are typing errors.
 pub const YEARS: std::ops::RangeInclusive<i32> = 1990..=2199;
 
 /// One day of a table. Displays as its folder, `year=2020/month=4/day=1`.
@@ -19,12 +19,12 @@ pub struct Partition {
 }
 
 impl Partition {
-    /// The day of this partition.
+    /// Returns the day of this partition.
     pub fn date(self) -> NaiveDate {
         self.date
     }
 
-    /// The values of [`KEYS`].
+    /// Returns the values of [`KEYS`].
     pub fn values(self) -> [i32; 3] {
         [self.date.year(), self.date.month() as i32, self.date.day() as i32]
     }
@@ -43,7 +43,7 @@ impl fmt::Display for Partition {
     }
 }
 
-/// A text that is no partition folder.
+/// The error for a text that is not the folder of a partition.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0:?} is not a partition: expected year=2020/month=4/day=1, unpadded")]
 pub struct InvalidPartition(String);
@@ -51,7 +51,7 @@ pub struct InvalidPartition(String);
 impl FromStr for Partition {
     type Err = InvalidPartition;
 
-    /// Reads `year=2020/month=4/day=1`, exactly as displayed.
+    /// Parses `year=2020/month=4/day=1`, exactly as displayed.
     fn from_str(text: &str) -> Result<Self, InvalidPartition> {
         let invalid = || InvalidPartition(text.to_owned());
         let mut values = [0u32; 3];
@@ -66,12 +66,12 @@ impl FromStr for Partition {
             .and_then(|year| NaiveDate::from_ymd_opt(year, month, day))
             .map(Self::from)
             .ok_or_else(invalid)?;
-        // Padded numbers or further folders would make two names for one partition.
+        // Padded numbers or further folders would be a second name of the same partition.
         if partition.to_string() == text { Ok(partition) } else { Err(invalid()) }
     }
 }
 
-/// A range of days, both ends in it, never empty. In JSON: `{"from": "2020-04-01", "to": "2020-04-09"}`.
+/// A range of days, inclusive at both ends and never empty. In JSON: `{"from": "2020-04-01", "to": "2020-04-09"}`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "Ends", into = "Ends")]
 pub struct DateRange {
@@ -85,10 +85,10 @@ struct Ends {
     to: NaiveDate,
 }
 
-/// Two days that make no range.
+/// The error for two days that are no range.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidDateRange {
-    /// The ends are the wrong way round.
+    /// The first day is after the last.
     #[error("the range is reversed: from {from} is after to {to}; swap them")]
     Reversed {
         /// The first day, as given.
@@ -102,7 +102,10 @@ pub enum InvalidDateRange {
 }
 
 impl DateRange {
-    /// The days from `from` to `to`, both in it.
+    /// Returns the range from `from` to `to`, inclusive at both ends.
+    ///
+    /// # Errors
+    /// [`InvalidDateRange`] if the range is reversed, or not within [`YEARS`].
     pub fn new(from: NaiveDate, to: NaiveDate) -> Result<Self, InvalidDateRange> {
         if let Some(date) = [from, to].into_iter().find(|date| !YEARS.contains(&date.year())) {
             return Err(InvalidDateRange::Year(date));
@@ -110,27 +113,30 @@ impl DateRange {
         if from > to { Err(InvalidDateRange::Reversed { from, to }) } else { Ok(Self { from, to }) }
     }
 
-    /// The range of one day.
+    /// Returns the range of one day.
+    ///
+    /// # Errors
+    /// [`InvalidDateRange::Year`] if the day is not within [`YEARS`].
     pub fn day(date: NaiveDate) -> Result<Self, InvalidDateRange> {
         Self::new(date, date)
     }
 
-    /// The first day.
+    /// Returns the first day.
     pub fn from(self) -> NaiveDate {
         self.from
     }
 
-    /// The last day.
+    /// Returns the last day.
     pub fn to(self) -> NaiveDate {
         self.to
     }
 
-    /// Whether `date` is one of the days.
+    /// Returns whether `date` is in the range.
     pub fn contains(self, date: NaiveDate) -> bool {
         (self.from..=self.to).contains(&date)
     }
 
-    /// Each day in turn.
+    /// Returns all days of the range, in order.
     pub fn days(self) -> impl Iterator<Item = NaiveDate> {
         self.from.iter_days().take_while(move |date| *date <= self.to)
     }

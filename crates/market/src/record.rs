@@ -1,14 +1,19 @@
-//! From a line of a raw file to its fields, and which records are published.
+//! Splits a line of a raw file into fields, and decides whether its record is published.
 //!
-//! A record is a line. A quoted field may hold the separator and doubled quotes but never a line end, so that one
-//! stray quote costs one line and not the rest of the file. A line of no bytes at all is no record.
+//! A record is a line. A quoted field may hold the separator and doubled quotes but never a line end, so that one stray
+//! quote costs one record and not the rest of the file. An empty line is no record.
+//!
+//! [`Splitter`] finds separators and quotes in two passes without a branch per byte: the first compares sixteen bytes at a
+//! time, in a form that compilers vectorize (SIMD), and writes a mark per byte; the second takes the marks eight at a time as
+//! one word and jumps from one set bit to the next (SWAR). A line with a doubled or unclosed quote, which is rare, takes a
+//! slow path, byte by byte.
 
 use std::borrow::Cow;
 
 use crate::number::{CellText, trim};
 use crate::snapshot::Feed;
 
-/// Splits lines into fields without copying them. One is kept for a whole file, so that nothing is allocated per line.
+/// Splits lines into fields without copying them. Reuse one for a whole file: it allocates nothing per line.
 ///
 /// ```
 /// use market::record::Splitter;
@@ -21,15 +26,15 @@ use crate::snapshot::Feed;
 #[derive(Debug, Clone)]
 pub struct Splitter {
     separator: u8,
-    /// For each byte of the line whether it is a separator or a quote, and zeros up to a whole block.
+    /// One mark for each byte of the line ([`MARK`], [`QUOTE`] or 0), padded with zeros to a whole block.
     marks: Vec<u8>,
-    /// Where each field begins and ends. Behind the end of the line, `unescaped` begins.
+    /// Start and end of each field in the line; offsets from the line's length on are offsets into `unescaped`.
     fields: Vec<(usize, usize)>,
-    /// The text of fields that do not stand in the line as they are, because a quote in them is doubled.
+    /// The text of fields with doubled quotes, with each pair replaced by one quote.
     unescaped: Vec<u8>,
 }
 
-/// One line, split. Borrows the line and its splitter.
+/// One line, split into fields. Borrows the line and its splitter.
 #[derive(Debug, Clone, Copy)]
 pub struct Record<'a> {
     line: &'a [u8],
@@ -37,28 +42,27 @@ pub struct Record<'a> {
     quote_closed: bool,
 }
 
-/// What the field that is being read has begun with.
+/// The state of the field that is being split.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Begun {
-    /// No quote: it ends at the next separator.
+enum FieldState {
+    /// It does not start with a quote, and ends at the next separator.
     Plain,
-    /// A quote that is still open.
+    /// It starts with a quote that is still open.
     Quoted,
-    /// A quote that was closed right before this separator.
+    /// Its quote was closed; the next byte is a separator or the end of the line.
     Closed,
 }
 
 impl Splitter {
-    /// A splitter at `separator`, an ASCII byte.
+    /// Returns a splitter for fields separated by `separator`, an ASCII byte.
     pub fn new(separator: u8) -> Self {
         Self { separator, marks: Vec::new(), fields: Vec::new(), unescaped: Vec::new() }
     }
 
-    /// Splits one line, given without its line end.
+    /// Splits one line, without its line end.
     ///
-    /// A field that starts with `"` runs to the next quote that is not doubled; what stands between that quote and the
-    /// separator belongs to the field as it is. A quote inside a field that does not start with one is an ordinary
-    /// character.
+    /// A field that starts with `"` extends to the next quote that is not doubled. Text between that quote and the separator
+    /// is appended to the field unchanged. A quote inside a field that does not start with one is an ordinary character.
     pub fn split<'a>(&'a mut self, line: &'a [u8]) -> Record<'a> {
         self.fields.clear();
         self.unescaped.clear();
@@ -66,7 +70,7 @@ impl Splitter {
             return self.split_quoted(line);
         }
         let mut start = 0;
-        // Eight bytes at a time; what stands between separators is not looked at.
+        // Eight marks as one word: each iteration clears the lowest set bit, so that the bytes between separators cost nothing.
         for (number, word) in self.marks.as_chunks().0.iter().enumerate() {
             let mut marks = u64::from_le_bytes(*word);
             while marks != 0 {
@@ -80,8 +84,8 @@ impl Splitter {
         Record { line, splitter: self, quote_closed: true }
     }
 
-    /// Whether the record that stands in `line`, which is not decoded, is published: what [`decode`], [`split`] and
-    /// [`Record::disposition`] say, for those who only count. Most lines are not taken apart for it.
+    /// Returns the disposition of the record in `line`, which is not decoded. The result is that of [`decode`], [`split`] and
+    /// [`Record::disposition`], but most lines are only scanned and not split: for callers that only count.
     ///
     /// [`split`]: Self::split
     pub fn disposition(&mut self, line: &[u8], feed: Feed) -> Disposition {
@@ -89,7 +93,7 @@ impl Splitter {
         let header = feed.raw_columns();
         let mut fields = line.split(|b| *b == separator);
         let (ticker, second) = (fields.next().unwrap_or_default(), fields.next().unwrap_or_default());
-        // White space is all that decoding could change, and these have none that is not ASCII.
+        // Decoding could only change non-ASCII white space in these two fields, and they have none.
         let is_plain = ticker.is_ascii() && second.is_ascii();
         let (separators, is_quoted) = separators_and_quotes(line, separator);
         if is_plain && !is_quoted && !trim(ticker).is_empty() && trim(second) != header[0].as_bytes() {
@@ -104,7 +108,7 @@ impl Splitter {
         self.split(decode(line).as_bytes()).disposition(feed)
     }
 
-    /// Makes `marks` those of this line. Gives whether there is a quote among them.
+    /// Fills `marks` for this line. Returns whether the line has a quote.
     fn mark(&mut self, line: &[u8]) -> bool {
         let (blocks, rest) = line.as_chunks();
         let mut last = Block::default();
@@ -119,40 +123,40 @@ impl Splitter {
         all.iter().any(|marks| marks & QUOTE != 0)
     }
 
-    /// Splits a line in which there are quotes, and `marks` are its own.
+    /// Splits a line that has quotes, after [`Self::mark`].
     fn split_quoted<'a>(&'a mut self, line: &'a [u8]) -> Record<'a> {
-        let (mut start, mut begun) = (0, Begun::Plain);
+        let (mut start, mut state) = (0, FieldState::Plain);
         for (number, word) in self.marks.as_chunks().0.iter().enumerate() {
             let mut marks = u64::from_le_bytes(*word) & EACH_MARK;
             while marks != 0 {
                 let at = number * 8 + marks.trailing_zeros() as usize / 8;
                 marks &= marks - 1;
                 if line[at] == self.separator {
-                    match begun {
-                        Begun::Plain => self.fields.push((start, at)),
-                        Begun::Closed => self.fields.push((start + 1, at - 1)),
-                        Begun::Quoted => continue,
+                    match state {
+                        FieldState::Plain => self.fields.push((start, at)),
+                        FieldState::Closed => self.fields.push((start + 1, at - 1)),
+                        FieldState::Quoted => continue,
                     }
-                    (start, begun) = (at + 1, Begun::Plain);
-                } else if begun == Begun::Quoted {
+                    (start, state) = (at + 1, FieldState::Plain);
+                } else if state == FieldState::Quoted {
                     if line.get(at + 1).is_some_and(|b| *b != self.separator) {
                         return self.split_from(line, start);
                     }
-                    begun = Begun::Closed;
+                    state = FieldState::Closed;
                 } else if at == start {
-                    begun = Begun::Quoted;
+                    state = FieldState::Quoted;
                 }
             }
         }
-        match begun {
-            Begun::Plain => self.fields.push((start, line.len())),
-            Begun::Closed => self.fields.push((start + 1, line.len() - 1)),
-            Begun::Quoted => return self.split_from(line, start),
+        match state {
+            FieldState::Plain => self.fields.push((start, line.len())),
+            FieldState::Closed => self.fields.push((start + 1, line.len() - 1)),
+            FieldState::Quoted => return self.split_from(line, start),
         }
         Record { line, splitter: self, quote_closed: true }
     }
 
-    /// Splits what a line has from `start` on, where a field begins, whatever its quotes are.
+    /// Splits the rest of a line from `start`, the start of a field. The slow path: it handles quotes in every position.
     #[cold]
     fn split_from<'a>(&'a mut self, line: &'a [u8], mut start: usize) -> Record<'a> {
         let mut quote_closed = true;
@@ -177,7 +181,7 @@ impl Splitter {
         line[start..].iter().position(|b| *b == self.separator).map_or(line.len(), |at| start + at)
     }
 
-    /// Adds the field whose opening quote is at `start`. Gives where it ends, and whether its quote was closed.
+    /// Adds the field whose opening quote is at `start`. Returns the end of the field, and whether its quote was closed.
     fn quoted(&mut self, line: &[u8], start: usize) -> (usize, bool) {
         let next_quote = |from: usize| line[from..].iter().position(|b| *b == b'"').map(|at| from + at);
         let kept = self.unescaped.len();
@@ -201,20 +205,20 @@ impl Splitter {
     }
 }
 
-/// Bytes that are compared together.
+/// Bytes that are compared together: one SIMD register.
 type Block = [u8; 16];
 
-/// Marks a separator or a quote.
+/// The mark of a separator or a quote: one bit per byte, so that a word of eight marks can be searched bit by bit.
 const MARK: u8 = 0x80;
 const EACH_MARK: u64 = u64::from_ne_bytes([MARK; 8]);
 
-/// Marks a quote.
+/// The additional mark of a quote.
 const QUOTE: u8 = 0x40;
 
-/// The marks of some bytes of a line.
+/// Returns the marks of a block of bytes.
 #[inline]
 fn marks_of(separator: u8, block: &Block) -> Block {
-    // Without branches, so that the compiler makes one comparison of sixteen.
+    // Branchless, so that the compiler vectorizes it: one comparison of sixteen bytes.
     let mut marks = Block::default();
     for (mark, byte) in marks.iter_mut().zip(block) {
         *mark = if *byte == separator { MARK } else { 0 } | if *byte == b'"' { MARK | QUOTE } else { 0 };
@@ -223,18 +227,18 @@ fn marks_of(separator: u8, block: &Block) -> Block {
 }
 
 impl<'a> Record<'a> {
-    /// The number of fields, at least one.
+    /// Returns the number of fields, at least one.
     #[inline]
     pub fn len(self) -> usize {
         self.splitter.fields.len()
     }
 
-    /// Never: even a line without bytes is one empty field.
+    /// Always `false`: an empty line is one empty field.
     pub fn is_empty(self) -> bool {
         self.splitter.fields.is_empty()
     }
 
-    /// The text of field `at`, unquoted and not trimmed; empty where there is none.
+    /// Returns the text of field `at`, unquoted and not trimmed, or an empty text if there is no such field.
     #[inline]
     pub fn field(self, at: usize) -> &'a [u8] {
         let Some((start, end)) = self.splitter.fields.get(at).copied() else { return &[] };
@@ -244,7 +248,7 @@ impl<'a> Record<'a> {
         }
     }
 
-    /// The same as [`field`](Self::field), for those who read numbers.
+    /// Returns field `at` like [`field`](Self::field), in the form that the number readers take.
     #[inline]
     pub fn cell(self, at: usize) -> CellText<'a> {
         let Some((start, end)) = self.splitter.fields.get(at).copied() else { return CellText::from(&[][..]) };
@@ -254,12 +258,12 @@ impl<'a> Record<'a> {
         }
     }
 
-    /// The fields in order.
+    /// Returns the fields in order.
     pub fn fields(self) -> impl Iterator<Item = &'a [u8]> {
         (0..self.len()).map(move |at| self.field(at))
     }
 
-    /// Whether the record is published, dropped and counted, or rejected as a whole.
+    /// Returns whether the record is published, dropped and counted, or rejected as a whole.
     pub fn disposition(self, feed: Feed) -> Disposition {
         let columns = feed.raw_columns();
         if trim(self.field(0)).is_empty() {
@@ -281,8 +285,8 @@ impl<'a> Record<'a> {
     }
 }
 
-/// How many separators there are in a line, and whether there is a quote. In pieces whose count fits a byte, which is what
-/// compilers make vectors of.
+/// Returns the number of separators in a line, and whether it has a quote. It counts in pieces of at most 255 bytes, so that
+/// a count fits in a byte and the compiler vectorizes the loop.
 fn separators_and_quotes(line: &[u8], separator: u8) -> (usize, bool) {
     let (mut separators, mut quotes) = (0, 0);
     for piece in line.chunks(u8::MAX.into()) {
@@ -299,13 +303,13 @@ fn separators_and_quotes(line: &[u8], separator: u8) -> (usize, bool) {
 /// What becomes of a record. For every file, `records = published + blank_ticker + header_repeat + ragged`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Disposition {
-    /// A row of the feed's table, even where cells are null.
+    /// A row of the feed's table, even if cells of it are rejected.
     Publish,
-    /// Dropped and counted: there is nothing that it could be a quote of.
+    /// Dropped and counted: the record names no instrument.
     BlankTicker,
-    /// Dropped and counted: the header once more.
+    /// Dropped and counted: the record repeats the header.
     HeaderRepeat,
-    /// One row in `rejects`.
+    /// One row of `rejects`.
     Ragged(Ragged),
 }
 
@@ -316,12 +320,12 @@ pub enum Ragged {
     FieldCount,
     /// A quoted field that does not end on its line.
     UnclosedQuote,
-    /// More than [`MAX_LINE_BYTES`]: found by whoever reads lines, since it keeps only the beginning.
+    /// More than [`MAX_LINE_BYTES`]. Line readers find this, since they keep only the beginning of such a line.
     LineTooLong,
 }
 
 impl Ragged {
-    /// The name published in `rejects.reason`.
+    /// Returns the name that `rejects.reason` shows.
     pub fn as_str(self) -> &'static str {
         match self {
             Ragged::FieldCount => "field_count",
@@ -331,11 +335,15 @@ impl Ragged {
     }
 }
 
-/// The longest line that is read as a record, in bytes without its line end. Of a longer one (a file that lost its line
-/// ends, say) that has a ticker, the beginning goes to `rejects`, so that no line decides how much memory is needed.
+/// The longest line that is read as a record, in bytes without its line end. The beginning of a longer line (of a file that
+/// lost its line ends, for example) goes to `rejects` if it has a ticker. This limit bounds the memory of line readers.
 pub const MAX_LINE_BYTES: usize = 1 << 20;
 
-/// The mark that some programs put before UTF-8 text; it belongs to no field.
+/// The bytes that a line reader keeps of a line. They suffice to see that the line is too long, even with a byte-order mark
+/// before it and a `\r` as the last byte that is kept.
+pub const KEPT_LINE_BYTES: usize = MAX_LINE_BYTES + BYTE_ORDER_MARK.len() + 2;
+
+/// The mark that some programs write before UTF-8 text. It belongs to no field.
 pub const BYTE_ORDER_MARK: [u8; 3] = [0xEF, 0xBB, 0xBF];
 
 /// A first line that is not the header of its feed.
@@ -346,27 +354,27 @@ pub enum InvalidHeader {
         "the header is that of a snapshot of {found}, the file's name says {feed}: give it the name of a snapshot of {found}"
     )]
     OtherFeed {
-        /// The feed that the file name says.
+        /// The feed in the file name.
         feed: Feed,
-        /// The feed that the header is of.
+        /// The feed of the header.
         found: Feed,
     },
-    /// The number of columns is another one.
+    /// The header has another number of columns.
     #[error("the header has {found} columns, a snapshot of {feed} has {expected}")]
     Count {
-        /// The feed that the file name says.
+        /// The feed in the file name.
         feed: Feed,
-        /// The columns of that feed.
+        /// The number of columns of that feed.
         expected: usize,
-        /// The columns in the file.
+        /// The number of columns in the file.
         found: usize,
     },
     /// A column has another name.
     #[error("column {position} of the header is {found:?}, a snapshot of {feed} has {expected:?} there")]
     Name {
-        /// The feed that the file name says.
+        /// The feed in the file name.
         feed: Feed,
-        /// The column, the first being 1.
+        /// The position of the column, from 1.
         position: usize,
         /// The name of that column in the feed.
         expected: &'static str,
@@ -377,16 +385,19 @@ pub enum InvalidHeader {
 
 /// Checks the first line of a file, without its line end and byte-order mark, against the columns of `feed`.
 ///
-/// The first cell holds a time in a form that differs between feeds and is never used, so it is not checked.
+/// The first cell is not checked: it holds a time, whose form differs between feeds and which is never used.
+///
+/// # Errors
+/// [`InvalidHeader`] for the first difference.
 pub fn check_header(feed: Feed, line: &[u8]) -> Result<(), InvalidHeader> {
-    hold_header(feed, line).map_err(|error| {
-        let other = Feed::ALL.into_iter().find(|other| *other != feed && hold_header(*other, line).is_ok());
+    compare_header(feed, line).map_err(|error| {
+        let other = Feed::ALL.into_iter().find(|other| *other != feed && compare_header(*other, line).is_ok());
         other.map_or(error, |found| InvalidHeader::OtherFeed { feed, found })
     })
 }
 
-/// Whether `line` is the header of `feed`.
-fn hold_header(feed: Feed, line: &[u8]) -> Result<(), InvalidHeader> {
+/// Compares `line` with the header of `feed`.
+fn compare_header(feed: Feed, line: &[u8]) -> Result<(), InvalidHeader> {
     let mut splitter = Splitter::new(feed.separator());
     let header = splitter.split(line);
     let columns = feed.raw_columns();
@@ -403,13 +414,25 @@ fn hold_header(feed: Feed, line: &[u8]) -> Result<(), InvalidHeader> {
     Ok(())
 }
 
-/// Removes `\r\n`, `\n` or a `\r` that was left by splitting at `\n`.
+/// Removes `\r\n`, `\n`, or the `\r` that splitting at `\n` leaves.
 pub fn without_line_end(line: &[u8]) -> &[u8] {
     let line = line.strip_suffix(b"\n").unwrap_or(line);
     line.strip_suffix(b"\r").unwrap_or(line)
 }
 
-/// The text of a line or a cell: UTF-8 if it is, else Windows-1252, in which every byte is a character.
+/// Returns the beginning of a line of more than [`MAX_LINE_BYTES`] without a UTF-8 character that was cut at its end. Text in
+/// another encoding is returned as it is.
+pub fn whole_characters(bytes: &[u8]) -> &[u8] {
+    match std::str::from_utf8(bytes) {
+        Err(error) if error.error_len().is_none() => &bytes[..error.valid_up_to()],
+        _ => bytes,
+    }
+}
+
+/// Decodes a line or a cell as UTF-8 or, if it is not valid UTF-8, as Windows-1252, in which every byte is a character.
+///
+/// Windows-1252 is decoded here and not by `encoding_rs`, whose tables would make the zips of the functions larger; a test
+/// compares the two.
 pub fn decode(bytes: &[u8]) -> Cow<'_, str> {
     match std::str::from_utf8(bytes) {
         Ok(text) => Cow::Borrowed(text),
@@ -419,7 +442,7 @@ pub fn decode(bytes: &[u8]) -> Cow<'_, str> {
 
 #[cold]
 fn from_windows_1252(bytes: &[u8]) -> String {
-    // A line has a few accents, each of them two bytes.
+    // A line has a few accented letters, which become two bytes each.
     let mut text = Vec::with_capacity(bytes.len() + 32);
     for bytes in bytes.chunks(8) {
         if bytes.is_ascii() {
@@ -433,8 +456,8 @@ fn from_windows_1252(bytes: &[u8]) -> String {
     String::from_utf8(text).expect("ASCII, and characters as UTF-8")
 }
 
-/// The character of a Windows-1252 byte, as the WHATWG Encoding Standard maps it: the five undefined bytes are the
-/// control characters of the same number.
+/// Maps a Windows-1252 byte to its character, as the WHATWG Encoding Standard does: the five undefined bytes are the control
+/// characters with the same number.
 fn windows_1252(byte: u8) -> char {
     const FROM_80: [char; 32] = [
         '€', '\u{81}', '‚', 'ƒ', '„', '…', '†', '‡', 'ˆ', '‰', 'Š', '‹', 'Œ', '\u{8d}', 'Ž', '\u{8f}', '\u{90}', '‘',
@@ -446,7 +469,7 @@ fn windows_1252(byte: u8) -> char {
     }
 }
 
-/// Whether a byte never stands in a text file: a control character that is no white space.
+/// Returns whether a byte is a control character that is no white space, which no text file has.
 pub fn is_binary(byte: u8) -> bool {
     byte < b' ' && !matches!(byte, b'\t'..=b'\r')
 }
@@ -537,7 +560,7 @@ mod tests {
         assert_eq!(decode(b"Ita\xfa \x80\x9f\x81\xa0"), "Itaú €Ÿ\u{81}\u{a0}");
     }
 
-    /// The rules once more, one byte after the other.
+    /// A second implementation of the rules, byte by byte.
     fn split_slowly(line: &[u8]) -> (Vec<Vec<u8>>, bool) {
         let (mut fields, mut rest) = (Vec::new(), line.iter().copied().peekable());
         loop {
@@ -564,7 +587,7 @@ mod tests {
         }
     }
 
-    /// Pieces of lines, as they stand beside each other in good and in broken files.
+    /// Lines made of pieces that occur in good and in broken files.
     fn line() -> impl Strategy<Value = Vec<u8>> {
         let piece = prop_oneof![
             4 => Just(b",".to_vec()),

@@ -1,42 +1,42 @@
-//! The name of one run of the pipeline.
+//! The name of a run of the pipeline.
 
 use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-/// Names one run: the folder `run=<run>` of everything that it writes. Equal to the name of the Step Functions
-/// execution, so that a retried or redriven execution writes over its own attempt and over nothing else.
+/// The name of a run, as in the folder `run=<run>` of everything that the run writes. It equals the name of the Step
+/// Functions execution, so that a retried or redriven execution overwrites its own output and nothing else.
 ///
-/// One to eighty letters, digits, `-` or `_`, which is what a Step Functions name may hold and a folder name may safely be.
-/// A further attempt of the same execution, which reads other raw files, has a name of its own, so that it does not write
-/// over what may be published already: `nightly.2`.
+/// One to eighty letters, digits, `-` or `_`: allowed in names of executions, and safe in names of folders. A further attempt
+/// of the same execution, which reads other raw files, has a name of its own (`nightly.2`), so that it does not overwrite what
+/// may be published already.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct RunId(String);
 
-/// A text that cannot name a run.
+/// The error for a text that cannot name a run.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0:?} cannot name a run: use 1 to 80 letters, digits, '-' or '_', and .2 to .9 for further attempts")]
 pub struct InvalidRunId(String);
 
 impl RunId {
-    /// The name as text.
+    /// Returns the name as text.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// The name of the execution, which all attempts share.
+    /// Returns the name of the execution, which all attempts share.
     pub fn execution(&self) -> &str {
         self.0.split('.').next().unwrap_or(&self.0)
     }
 
-    /// The attempt: 1, or the number behind the name of the execution.
+    /// Returns the number of the attempt: 1, or the number after the name of the execution.
     pub fn attempt(&self) -> u32 {
         self.0.split_once('.').and_then(|(_, attempt)| attempt.parse().ok()).unwrap_or(1)
     }
 
-    /// The next attempt of the same execution; none behind the ninth.
+    /// Returns the next attempt of the same execution, or `None` after the ninth.
     pub fn next_attempt(&self) -> Option<Self> {
         format!("{}.{}", self.execution(), self.attempt() + 1).parse().ok()
     }

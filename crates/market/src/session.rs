@@ -1,4 +1,4 @@
-//! When the exchange is open, and so which snapshots ought to exist.
+//! Trading hours and business days, and the snapshots that are expected on a day.
 
 use chrono::{Duration, NaiveDate, NaiveTime};
 use serde::{Deserialize, Serialize};
@@ -10,25 +10,25 @@ mod hours;
 mod text;
 
 pub use b3::is_business_day;
-pub use hours::{Dated, Hours};
+pub use hours::{DatedHours, Hours};
 
-/// The hours of continuous trading and how often a snapshot is saved.
+/// The hours of continuous trading, and the interval of the snapshots.
 ///
-/// Without further configuration the hours are those that B3 publishes: they follow the season of New York, and Ash Wednesday
-/// begins at 13:00.
+/// Without configuration these are the hours that B3 publishes: the close follows the daylight saving time of New York, and
+/// Ash Wednesday opens at 13:00.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Session {
-    /// The first snapshot of every day, Sao Paulo time: `"10:00"`. None: as B3 opens.
+    /// The time of the first snapshot of every day, in the time zone of Sao Paulo: `"10:00"`. `None`: the opening of B3.
     #[serde(with = "text::time")]
     pub open: Option<NaiveTime>,
-    /// No snapshot of any day is expected from here on: `"17:00"`. None: as B3 closes.
+    /// The time from which on no snapshot is expected: `"17:00"`. `None`: the close of B3.
     #[serde(with = "text::time")]
     pub close: Option<NaiveTime>,
     /// Minutes from one snapshot to the next, at least 1.
     pub step_minutes: u32,
-    /// Hours of certain days, which stand above `open` and `close`.
-    pub hours: Vec<Dated>,
+    /// Hours of certain days, which take precedence over `open` and `close`.
+    pub hours: Vec<DatedHours>,
 }
 
 impl Default for Session {
@@ -39,24 +39,25 @@ impl Default for Session {
 }
 
 impl Session {
-    /// The hours of a day, of those that cover it: the entry of `hours` that begins last, of two that begin on one day the
-    /// later in the list; else `open` and `close`; else those of B3.
+    /// Returns the hours of a day. Of the entries of `hours` that cover it, the one with the latest first day applies (of two
+    /// with the same first day, the later in the list); without such an entry `open` and `close`; without these the hours of
+    /// B3.
     ///
-    /// Ash Wednesday does not begin before 13:00, unless an entry of `hours` is for that day alone.
+    /// Ash Wednesday does not open before 13:00, unless an entry of `hours` is for that day alone.
     pub fn hours(&self, date: NaiveDate) -> Hours {
         let exchange = b3::hours(date);
         let dated = self.hours.iter().filter(|dated| dated.covers(date)).max_by_key(|dated| dated.from);
         let mut hours = dated.map_or_else(
             || Hours { open: self.open.unwrap_or(exchange.open), close: self.close.unwrap_or(exchange.close) },
-            Dated::hours,
+            DatedHours::hours,
         );
-        if !dated.is_some_and(Dated::is_one_day) {
+        if !dated.is_some_and(DatedHours::is_one_day) {
             hours.open = hours.open.max(b3::earliest_opening(date));
         }
         hours
     }
 
-    /// The snapshots that a day ought to have: none where the exchange is closed.
+    /// Returns the snapshots that are expected on a day: none on a day on which B3 does not trade.
     pub fn expected(&self, date: NaiveDate) -> Vec<SnapshotTime> {
         if !is_business_day(date) {
             return Vec::new();
@@ -70,10 +71,9 @@ impl Session {
             .collect()
     }
 
-    /// The expected snapshots of `date` for which there is none in `present`.
+    /// Returns the expected snapshots of `date` that have no counterpart in `present`.
     ///
-    /// Snapshots are saved about every step, not on the minute: one counts for the slot from its expected time to
-    /// the next.
+    /// Snapshots are saved about once per step and not on the minute, so each counts for the slot in which it was saved.
     pub fn missing(&self, date: NaiveDate, present: &[SnapshotTime]) -> Vec<SnapshotTime> {
         let open = self.hours(date).open;
         let minute = |time: SnapshotTime| time.time().signed_duration_since(open).num_minutes();
@@ -85,14 +85,14 @@ impl Session {
         expected
     }
 
-    /// Says what of it cannot be meant.
+    /// Validates the configuration.
     ///
     /// # Errors
-    /// The first pair of times of which the opening is not before the close, an entry that ends before it begins, or a step of
-    /// no minutes, by the name of its key.
+    /// A message that names the key, for an opening that is not before its close, for an entry that ends before it begins, and
+    /// for a step of 0 minutes.
     pub fn check(&self) -> Result<(), String> {
         let clock = |time: NaiveTime| time.format("%H:%M");
-        // A single one has to fit every day of B3's.
+        // If only one of them is configured, it applies together with the hours of B3.
         let open = self.open.unwrap_or(b3::OPEN);
         let close = self.close.unwrap_or(b3::CLOSE);
         if open >= close {
@@ -102,7 +102,7 @@ impl Session {
         if self.step_minutes == 0 {
             return Err("session.step_minutes has to be at least 1".to_owned());
         }
-        for Dated { from, to, open, close } in &self.hours {
+        for DatedHours { from, to, open, close } in &self.hours {
             if let Some(to) = to
                 && to < from
             {
@@ -129,8 +129,8 @@ mod tests {
         NaiveTime::parse_from_str(text, "%H:%M").expect("a time")
     }
 
-    fn dated(from: NaiveDate, to: Option<NaiveDate>, open: &str, close: &str) -> Dated {
-        Dated { from, to, open: time(open), close: time(close) }
+    fn dated(from: NaiveDate, to: Option<NaiveDate>, open: &str, close: &str) -> DatedHours {
+        DatedHours { from, to, open: time(open), close: time(close) }
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! The two feeds of raw snapshots: their columns, their separators, and how their files are named.
+//! The two feeds of raw snapshots: their columns, their separators, and the names of their files.
 
 use std::fmt;
 use std::str::FromStr;
@@ -22,7 +22,7 @@ impl Feed {
     /// Both feeds.
     pub const ALL: [Feed; 2] = [Feed::Quotes, Feed::Options];
 
-    /// The name of the feed, which is also the name of the table that it becomes.
+    /// Returns the name of the feed, which is also the name of its table.
     pub fn as_str(self) -> &'static str {
         match self {
             Feed::Quotes => "quotes",
@@ -30,7 +30,7 @@ impl Feed {
         }
     }
 
-    /// What a file name of this feed has behind the time.
+    /// Returns the part of the file names of this feed after the time.
     pub fn file_stem(self) -> &'static str {
         match self {
             Feed::Quotes => "flashpanel",
@@ -38,7 +38,7 @@ impl Feed {
         }
     }
 
-    /// The byte between two fields.
+    /// Returns the byte between two fields.
     pub fn separator(self) -> u8 {
         match self {
             Feed::Quotes => b',',
@@ -46,7 +46,7 @@ impl Feed {
         }
     }
 
-    /// The names of the raw columns behind the first one, which holds the ticker under a header that is a time.
+    /// Returns the names of the raw columns after the first one. The first column holds the ticker, and its name is a time.
     pub fn raw_columns(self) -> &'static [&'static str] {
         match self {
             Feed::Quotes => &[
@@ -87,33 +87,33 @@ impl fmt::Display for Feed {
     }
 }
 
-/// The minute of a snapshot, in Sao Paulo. Displays as `202004011320`.
+/// The minute of a snapshot, in the time zone of Sao Paulo. Displays as `202004011320`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SnapshotTime(NaiveDateTime);
 
 impl SnapshotTime {
-    /// The minute in which `time` lies on `date`; `None` outside the years that the lake holds.
+    /// Returns the minute of `time` on `date`, or `None` outside of [`YEARS`].
     pub fn new(date: NaiveDate, time: NaiveTime) -> Option<Self> {
         let minute = NaiveTime::from_hms_opt(time.hour(), time.minute(), 0)?;
         YEARS.contains(&date.year()).then(|| Self(date.and_time(minute)))
     }
 
-    /// The day.
+    /// Returns the day.
     pub fn date(self) -> NaiveDate {
         self.0.date()
     }
 
-    /// The time of day.
+    /// Returns the time of day.
     pub fn time(self) -> NaiveTime {
         self.0.time()
     }
 
-    /// The partition that the snapshot belongs to.
+    /// Returns the partition of the snapshot.
     pub fn partition(self) -> Partition {
         self.date().into()
     }
 
-    /// The `intdate` column: YYYYMMDDHHmm as a number.
+    /// Returns the value of the column `intdate`: YYYYMMDDHHmm as a number.
     pub fn intdate(self) -> i64 {
         let (date, time) = (self.0.date(), self.0.time());
         [date.month(), date.day(), time.hour(), time.minute()]
@@ -128,7 +128,7 @@ impl fmt::Display for SnapshotTime {
     }
 }
 
-/// A text that is no minute of the lake's years.
+/// The error for a text that is not a minute within [`YEARS`].
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0:?} is not a time of the form YYYYMMDDHHMM")]
 pub struct InvalidSnapshotTime(String);
@@ -149,8 +149,8 @@ impl FromStr for SnapshotTime {
     }
 }
 
-/// The name of a raw file, which says all that is known of it before it is read:
-/// `202004011320_flashpanel.csv`, `202004011320_options.csv.gz`.
+/// The name of a raw file: `202004011320_flashpanel.csv`, `202004011320_options.csv.gz`. It states the time, the feed and the
+/// compression of the snapshot.
 ///
 /// ```
 /// use market::snapshot::{Feed, SnapshotName};
@@ -160,15 +160,15 @@ impl FromStr for SnapshotTime {
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SnapshotName {
-    /// When it was taken.
+    /// The time of the snapshot.
     pub time: SnapshotTime,
-    /// Where it comes from.
+    /// The feed of the snapshot.
     pub feed: Feed,
     /// Whether the file is compressed with gzip.
     pub gzip: bool,
 }
 
-/// A file name that is not a snapshot's.
+/// The error for a file name that is not the name of a snapshot.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
     "{0:?} is not the name of a snapshot: expected YYYYMMDDHHMM_flashpanel.csv or YYYYMMDDHHMM_options.csv, \

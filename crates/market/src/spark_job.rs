@@ -1,15 +1,13 @@
 //! The engine's job as Spark SQL text, for `spark-sql -f` on EMR.
 //!
-//! Both engines have to write the same rows, so this text is made from the same definitions as the engine: tables,
-//! feeds, null tokens, reasons, the code page. What they cannot share, because one is Rust and the other SQL, is the
-//! splitting of lines and the number contract; here they are a few stages in the order of [`crate::record`] and
-//! [`crate::number`], and `tests/spark_parity` holds the two engines against each other, bit for bit.
+//! Both engines have to write the same rows, so this text is generated from the same definitions as the engine: tables,
+//! feeds, null tokens, reasons, the code page. Splitting lines and the number contract cannot be shared between Rust and
+//! SQL. Here they are a few stages in the order of [`crate::record`] and [`crate::number`]; `tests/spark_parity` compares the
+//! tables of the two engines, bit for bit.
 //!
-//! The one idea: a cell is rewritten, as text, until it is a number that Java reads, and only then cast, once. No
-//! style is ever computed in floating point.
+//! A cell is rewritten, as text, to a number that Java parses, and then cast once. No style is computed in floating point.
 //!
-//! The text is kept as `spark/etl.sql` beside these sources, to be read and reviewed; a test holds it against
-//! [`sql`]. After a change it is written anew by
+//! The text is recorded as `spark/etl.sql`, for review; a test compares it with [`sql`]. After a change, write it with
 //!
 //! ```text
 //! cargo run --release -p market --example spark_job > crates/market/spark/etl.sql
@@ -21,13 +19,13 @@ use crate::record::{Ragged, decode};
 use crate::snapshot::Feed;
 use crate::table::{Column, ColumnType, Kind, RejectField, Source, TableName};
 
-/// The whole job, as statements for the `spark-sql` of Spark 3.5.
+/// Returns the whole job, as statements for the `spark-sql` of Spark 3.5.
 ///
 /// Its arguments are variables: `-d from=2020-04-01 -d to=2020-04-09 -d run=ID -d raw=s3://bucket -d lake=s3://bucket`.
 /// It refuses to run without `--conf spark.sql.catalogImplementation=in-memory`, or the same in the cluster's
-/// `spark-defaults`. It is all ASCII, because `spark-sql` reads a file in the charset of its machine.
+/// `spark-defaults`. The text is ASCII, because `spark-sql` reads a file in the charset of its machine.
 ///
-/// A day of a table for which there is no row gets no folder: Spark does not write empty partitions.
+/// A day of a table without rows gets no folder: Spark does not write empty partitions.
 pub fn sql() -> String {
     let mut parts = vec![HEAD.to_owned(), raw_tables(), lake_tables(), feeds(), records()];
     parts.extend(Feed::ALL.map(publish_feed));
@@ -113,7 +111,7 @@ SET spark.sql.hive.manageFilesourcePartitions = true;
     )
 }
 
-/// The definitions of the feeds as a table of two rows, so that everything behind it is written once for both.
+/// The definitions of the feeds as a table of two rows, so that each later stage is written once for both.
 fn feeds() -> String {
     let rows = Feed::ALL.map(|feed| {
         let (words, numbers) = (words(feed), numbers(feed));
@@ -153,16 +151,16 @@ const QUOTED: &str = r#"[^"]*+(?:""[^"]*+)*+"#;
 /// Digits in groups of three behind a first group, with one kind of separator, and maybe a decimal mark of the other.
 const GROUPED: &str = r"\A[+-]?[0-9]{1,3}([.,])[0-9]{3}(?:\1[0-9]{3})*+(?:(?!\1)[.,][0-9]*+)?\z";
 
-/// A single separator with exactly three digits behind it.
+/// A single separator before exactly three digits.
 const THREE_DIGITS: &str = r"\A[+-]?[0-9]*+[.,][0-9]{3}\z";
 
-/// A number without a suffix, once its decimal mark is a point.
+/// A number without a suffix, after its decimal mark was replaced by a point.
 const PLAIN: &str = r"\A[+-]?(?:[0-9]++\.?[0-9]*+|\.[0-9]++)(?:[eE][+-]?[0-9]++)?\z";
 
-/// A number with a suffix, once its decimal mark is a point.
+/// A number with a suffix, after its decimal mark was replaced by a point.
 const SUFFIXED: &str = r"\A[+-]?[0-9]++(?:[kKmMbB][0-9]{0,3}|\.[0-9]++[kKmMbB])\z";
 
-/// The stages from lines to values and rejects, kept as `records`.
+/// The stages from lines to values and rejects, as the cached table `records`.
 fn records() -> String {
     let files = Feed::ALL.map(|feed| {
         format!(
@@ -361,8 +359,8 @@ fn publish_rejects() -> String {
     publish(TableName::Rejects, columns, "records LATERAL VIEW inline(rejects) AS column_name, text, reason")
 }
 
-/// Writes the rows of `source` as the files of this run: of a day as few as its size allows, sorted for the reader who
-/// looks for a ticker.
+/// Writes the rows of `source` as the files of this run: as few per day as its size allows, sorted by ticker, so that a
+/// reader can prune row groups.
 fn publish(table: TableName, columns: impl Iterator<Item = String>, source: &str) -> String {
     format!(
         r"INSERT OVERWRITE TABLE lake_{table}
@@ -376,7 +374,7 @@ SORT BY {keys}, ticker, intdate;
     )
 }
 
-/// A column of a feed's table, taken from what [`records`] has read.
+/// Returns the expression of a column of a feed's table over the columns of [`records`].
 fn value(column: &Column, feed: Feed) -> String {
     let name = column.name;
     let among = |columns: Vec<Column>| columns.iter().position(|other| other == column).expect("a column of the feed");
@@ -389,7 +387,7 @@ fn value(column: &Column, feed: Feed) -> String {
     }
 }
 
-/// The columns of text, without the ticker.
+/// Returns the text columns of a feed's table, without the ticker.
 fn words(feed: Feed) -> Vec<Column> {
     cells(feed, |kind| kind == Kind::Text)
 }
@@ -403,7 +401,7 @@ fn cells(feed: Feed, wanted: fn(Kind) -> bool) -> Vec<Column> {
     columns.filter(|column| matches!(column.source, Source::Cell { kind, .. } if wanted(kind))).collect()
 }
 
-/// The name that the raw header gives a column.
+/// Returns the name of a column in the raw header.
 fn raw_name(column: &Column) -> Option<&'static str> {
     match column.source {
         Source::Cell { raw, .. } => Some(raw),
@@ -411,7 +409,7 @@ fn raw_name(column: &Column) -> Option<&'static str> {
     }
 }
 
-/// How the SQL calls the kind of a number.
+/// Returns the name of the kind of a number column in the SQL.
 fn kind(column: &Column) -> &'static str {
     match column.source {
         Source::Cell { kind: Kind::Quantity, .. } => "quantity",
@@ -420,7 +418,7 @@ fn kind(column: &Column) -> &'static str {
     }
 }
 
-/// The most that a quantity may be; the other kinds are as large as a double.
+/// Returns the largest value of a quantity, or `None` for other kinds, which are doubles.
 fn most(column: &Column) -> Option<i64> {
     match (kind(column), column.ty) {
         ("quantity", ColumnType::Int) => Some(i32::MAX.into()),
@@ -433,7 +431,7 @@ fn sql_type(ty: ColumnType) -> String {
     ty.hive_name().to_uppercase()
 }
 
-/// Where Windows-1252 differs from Latin-1: the characters of Latin-1, and those that stand in their places.
+/// The differences of Windows-1252 from Latin-1: the characters of Latin-1, and those of Windows-1252 with the same bytes.
 fn code_page() -> (String, String) {
     let differing = (0x80..=0x9F_u8).filter_map(|byte| {
         let windows = decode(&[byte]).chars().next()?;
@@ -451,17 +449,17 @@ fn is_blank(character: char) -> bool {
     trim(character.encode_utf8(&mut [0; 4]).as_bytes()).is_empty()
 }
 
-/// A character of the basic plane as an SQL literal takes it in ASCII.
+/// Escapes a character of the Basic Multilingual Plane for an SQL literal.
 fn escaped(character: char) -> String {
     format!("\\u{:04X}", u32::from(character))
 }
 
-/// A name as an SQL literal; names of columns and feeds, separators and tokens hold nothing that has to be escaped.
+/// Returns a name as an SQL literal. Names of columns and feeds, separators and tokens have no characters to escape.
 fn literal(name: &str) -> String {
     format!("'{name}'")
 }
 
-/// A list with one item on a line.
+/// Joins items to a list with one item per line.
 fn stacked(items: impl Iterator<Item = String>) -> String {
     items.collect::<Vec<_>>().join(",\n  ")
 }

@@ -1,7 +1,7 @@
-//! The published tables: their columns, the kind of each, and where it comes from in the raw files.
+//! The published tables: their columns, with the type, kind and source of each.
 //!
-//! This is the only list of columns. The Arrow schema, the Athena DDL, the cleaning kernels and the Spark SQL text
-//! are all made from it.
+//! This is the only definition of the columns. The Arrow schemas, the Athena DDL, the column parsers and the Spark SQL are
+//! derived from it.
 
 use std::fmt;
 use std::str::FromStr;
@@ -19,7 +19,7 @@ pub enum TableName {
     Quotes,
     /// Option chains with their model prices.
     Options,
-    /// Every cell and record that could not be read.
+    /// The cells and records that could not be read.
     Rejects,
 }
 
@@ -27,7 +27,7 @@ impl TableName {
     /// The three tables, in the order in which they are published.
     pub const ALL: [TableName; 3] = [TableName::Quotes, TableName::Options, TableName::Rejects];
 
-    /// The name in SQL and in object keys.
+    /// Returns the name in SQL and in object keys.
     pub fn as_str(self) -> &'static str {
         match self {
             TableName::Quotes => "quotes",
@@ -36,7 +36,7 @@ impl TableName {
         }
     }
 
-    /// The columns, in order, without the partition keys ([`partition::KEYS`]).
+    /// Returns the columns in order, without the partition keys ([`partition::KEYS`]).
     pub fn columns(self) -> &'static [Column] {
         match self {
             TableName::Quotes => QUOTES,
@@ -45,7 +45,7 @@ impl TableName {
         }
     }
 
-    /// The feed whose records the table publishes; `rejects` takes from both.
+    /// Returns the feed whose records the table publishes, or `None` for `rejects`, which has rows of both.
     pub fn feed(self) -> Option<Feed> {
         match self {
             TableName::Quotes => Some(Feed::Quotes),
@@ -54,15 +54,15 @@ impl TableName {
         }
     }
 
-    /// The statement that creates the table in Athena, in `database` over the objects under `location` (`s3://.../`). Its
-    /// property says that each of its partitions has a manifest, with which a reader can compare what it finds. Athena
-    /// keeps the property and does nothing with it.
+    /// Returns the statement that creates the table in Athena, in `database` over the objects under `location`
+    /// (`s3://.../`). The property `pregao.manifest` states that each partition has a manifest, with which a reader can
+    /// compare the files that it finds. Athena keeps the property and does not use it.
     pub fn create_table_ddl(self, database: &str, location: &str) -> String {
         let ddl = self.create_table_ddl_as(database, self.as_str(), location);
         format!("{ddl}\nTBLPROPERTIES ('pregao.manifest'='_manifest.json')")
     }
 
-    /// The same, for a table of the same columns under another name, whose partitions need no manifests.
+    /// Returns the statement that creates a table of the same columns called `name`, whose partitions need no manifests.
     pub fn create_table_ddl_as(self, database: &str, name: &str, location: &str) -> String {
         let columns: Vec<String> =
             self.columns().iter().map(|c| format!("  `{}` {}", c.name, c.ty.hive_name())).collect();
@@ -83,7 +83,7 @@ impl fmt::Display for TableName {
     }
 }
 
-/// A text that names no table.
+/// The error for a text that names no table.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0:?} is not a table: expected quotes, options or rejects")]
 pub struct UnknownTable(String);
@@ -112,9 +112,9 @@ pub struct Column {
     pub name: &'static str,
     /// The type in Parquet and SQL. Every column but `intdate` may be NULL.
     pub ty: ColumnType,
-    /// Where its values come from.
+    /// The source of its values.
     pub source: Source,
-    /// What its values are, in a few words.
+    /// A description in a few words, as in `docs/tables.md`.
     pub meaning: &'static str,
 }
 
@@ -132,7 +132,7 @@ pub enum ColumnType {
 }
 
 impl ColumnType {
-    /// The name in Hive DDL, which Athena and Spark SQL share.
+    /// Returns the name in Hive DDL, which Athena and Spark SQL share.
     pub fn hive_name(self) -> &'static str {
         match self {
             ColumnType::BigInt => "bigint",
@@ -143,38 +143,38 @@ impl ColumnType {
     }
 }
 
-/// Where the values of a column come from.
+/// The source of the values of a column.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Source {
-    /// The time in the file's name.
+    /// The time in the name of the raw file.
     FileTime,
     /// The first cell of the record, trimmed.
     Ticker,
-    /// A cell of the record, found by the name that the raw header gives it.
+    /// The cell of the record under a name in the raw header.
     Cell {
         /// The raw column, one of [`Feed::raw_columns`].
         raw: &'static str,
-        /// How its text is read.
+        /// The rules by which its text is read.
         kind: Kind,
     },
-    /// What the engine says of a reject.
+    /// A property of a rejected cell or record.
     Reject(RejectField),
 }
 
-/// How the text of a cell is read.
+/// The kind of a cell: the rules by which its text is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Kind {
-    /// Trimmed; empty is NULL.
+    /// Trimmed text; empty text is NULL.
     Text,
-    /// [`crate::number::parse_decimal`].
+    /// A number as in [`crate::number::read_decimal`].
     Decimal,
-    /// [`crate::number::parse_quantity`], and it has to fit the column's type.
+    /// A number as in [`crate::number::read_quantity`], within the range of the column's type.
     Quantity,
-    /// [`crate::number::parse_amount`].
+    /// A number as in [`crate::number::read_amount`].
     Amount,
 }
 
-/// A column of `rejects` that only the engine knows.
+/// A column of `rejects` that describes the rejected cell or record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RejectField {
     /// The name of the raw file, without folders.
@@ -183,14 +183,15 @@ pub enum RejectField {
     TableName,
     /// The name of the raw column; empty for a whole record.
     ColumnName,
-    /// The text as it stands in the file, without quotes, not trimmed; the whole line for a record.
+    /// The text of the cell without quotes and not trimmed, or the whole line of a record.
     Text,
-    /// [`crate::number::Reason`] of a cell, or [`crate::record::Ragged`] of a record.
+    /// The [`crate::number::Reason`] of a cell, or the [`crate::record::Ragged`] of a record.
     Reason,
 }
 
 impl Source {
-    /// The position of the cell in a raw record of `feed`, where the ticker is 0; `None` for what is no cell.
+    /// Returns the index of the cell in a raw record of `feed`, where the ticker has index 0, or `None` if the source is no
+    /// cell.
     pub fn raw_index(self, feed: Feed) -> Option<usize> {
         match self {
             Source::Ticker => Some(0),

@@ -1,36 +1,38 @@
-//! What nearly every cell is: at most eight bytes, of which all but one or two are digits. Such a cell is read as one word.
+//! Fast path: parses cells of at most eight bytes from one 64-bit word, branch-free (SWAR: SIMD within a register).
 //!
-//! There is no branch on what the cell says: lengths, separators, suffixes and null tokens alternate from cell to cell,
-//! and each wrong guess of the processor would cost as much as the reading. What a word cannot decide takes the way of all
-//! others, which agrees with it on the rest.
+//! Nearly every cell is that short and has digits in all but one or two bytes. The parser does not branch on the content:
+//! lengths, separators, suffixes and null tokens alternate from cell to cell, so that a branch would often be mispredicted,
+//! and a misprediction costs as much as parsing the cell. Instead, tables map the mark among the digits to a rule, and a
+//! perfect hash recognises null tokens. Cells that this path cannot decide take the general path, which gives the same
+//! result for all others too.
 
 use super::{EXACT_POWERS, NULL_TOKENS, OneSeparator};
 
-/// The text of a cell, and what stands before it in its line, so that its last bytes can be fetched as one word however
-/// few it has.
+/// The text of a cell, together with the part of its line before it. The bytes before the cell let the parser load the last
+/// eight bytes as one word even if the cell is shorter, without a copy and without reading outside of the slice.
 #[derive(Debug, Clone, Copy)]
 pub struct CellText<'a> {
-    /// Ends with the cell.
+    /// The line up to the end of the cell.
     line: &'a [u8],
-    /// Of the cell.
+    /// Length of the cell in bytes.
     length: usize,
 }
 
 impl<'a> CellText<'a> {
-    /// The cell that begins at `start` and ends where `line` does.
+    /// Returns the cell that begins at `start` and ends at the end of `line`.
     #[inline]
     pub fn at_end(line: &'a [u8], start: usize) -> Self {
         Self { line, length: line.len().saturating_sub(start) }
     }
 
-    /// The text of the cell alone.
+    /// Returns the text of the cell.
     #[inline]
     pub fn as_bytes(self) -> &'a [u8] {
         &self.line[self.line.len() - self.length..]
     }
 
-    /// The last eight bytes up to the end of the cell, the last one uppermost. Where the line does not have as many,
-    /// the lower ones are zeros.
+    /// Returns the eight bytes up to the end of the cell in little-endian order: the last character is the highest byte. If
+    /// the line has fewer, the lower bytes are zero.
     #[inline]
     fn last_word(self) -> u64 {
         match self.line.last_chunk() {
@@ -47,14 +49,14 @@ impl<'a> From<&'a [u8]> for CellText<'a> {
     }
 }
 
-/// A cell as its digits and what they mean, or as no number.
+/// A parsed cell: a number as its digits and the rule that scales them, or a null token.
 #[derive(Clone, Copy)]
 pub struct Short {
-    /// Below 10^8, or anything below 2^32 if there is no number.
+    /// All digits as one number, below 10^8. Unspecified, below 2^32, for a null token.
     digits: u64,
     rule: &'static Rule,
     minus: bool,
-    /// Whether it is a null token; the rest means nothing then.
+    /// Whether the cell is a null token. The other fields are unspecified then.
     pub is_null: bool,
 }
 
@@ -65,7 +67,7 @@ impl Short {
         Self::read_word(cell, rules, false)
     }
 
-    /// Reads a number that may have a minus.
+    /// Reads a number that may have a minus sign.
     #[inline]
     pub fn read_signed(cell: CellText<'_>, rules: &'static Rules) -> Option<Self> {
         Self::read_word(cell, rules, true)
@@ -77,44 +79,45 @@ impl Short {
             return None;
         }
         let length = cell.length as u32;
-        // Two steps, because an empty cell is no byte of the word, and one step cannot take away all of it.
+        // Shifts out the bytes before the cell. Two shifts by half: for an empty cell that is 64 bits, which one shift of a
+        // 64-bit word cannot do.
         let half_of_rest = 32 - 4 * length;
         let text = cell.last_word() >> half_of_rest >> half_of_rest;
         let is_null = is_null(text, length);
         let minus = signed & (text as u8 == b'-');
 
-        // Each byte as the digit that it is, the last one uppermost. What is lower than the first one is zero, which does not
-        // change a number; a minus becomes a zero too.
+        // Each byte becomes the value of its digit; the last digit is the highest byte. The bytes below the first digit are
+        // zero, leading zeros of the number; a minus sign becomes zero too.
         let values = text ^ ZEROS ^ (u64::from(minus) * u64::from(b'-' ^ b'0'));
         let values = values << half_of_rest << half_of_rest;
         let others = not_digits(values);
         let is_alone = others & others.wrapping_sub(1) == 0;
-        // Without a mark, the last digit stands for it, which says so.
+        // Without a mark, this is the place of the last digit, whose kind in `MARKS` is `NOTHING`.
         let place = (others | 1 << 63).trailing_zeros();
-        let behind = (63 - place) / 8;
+        let after = (63 - place) / 8;
         let character = (values >> (place & !7)) as u8;
-        let rule = &rules.0[usize::from(MARKS[usize::from(character)])][(behind & 7) as usize];
+        let rule = &rules.0[usize::from(MARKS[usize::from(character)])][(after & 7) as usize];
 
-        // The digits before the mark close up to those behind it.
+        // Removes the mark: the digits before it move up by one byte.
         let mark = others >> 7;
         let lower = mark.wrapping_sub(1);
         let upper = !(lower | (mark << 8).wrapping_sub(mark));
         let marks = u32::from(mark != 0);
         let digits = eight_digits((values & upper) | (values & lower) << (8 * marks));
-        let before = length.wrapping_sub(u32::from(minus) + marks + behind);
+        let before = length.wrapping_sub(u32::from(minus) + marks + after);
         let is_number = is_alone & (before.wrapping_sub(u32::from(rule.before)) <= u32::from(rule.more));
         (is_number | is_null).then_some(Self { digits, rule, minus, is_null })
     }
 
-    /// The double nearest to the number: of the factor and the divisor one is 1, and what the other one meets is exact, so
-    /// that it is rounded once.
+    /// Returns the double nearest to the number. The factor or the divisor is 1, and the operands of the other operation are
+    /// exact, so that the result is rounded once.
     #[inline]
     pub fn to_f64(self) -> f64 {
         let magnitude = exact_double(self.digits) * self.rule.factor / self.rule.divisor;
         f64::from_bits(magnitude.to_bits() | u64::from(self.minus) << 63)
     }
 
-    /// The number, if it is whole; anything if there is none.
+    /// Returns the number if it is whole. The value is unspecified for a null token.
     #[inline]
     pub fn whole(self) -> Option<i64> {
         let (power, inverse) = INVERSES[usize::from(self.rule.power & 7)];
@@ -124,32 +127,38 @@ impl Short {
     }
 }
 
-/// A number below 2^52 as a double. The conversion of the processor would wait for what the register held before, which is
-/// the quotient of the cell before.
+/// Converts a number below 2^52 to a double, through the bits of the mantissa.
+///
+/// The conversion instruction of x86 (`cvtsi2sd`) has a false dependency on its destination register: it would wait for the
+/// division of the cell before.
 #[inline]
 pub fn exact_double(number: u64) -> f64 {
     const TWO_TO_52: f64 = (1u64 << 52) as f64;
     f64::from_bits(TWO_TO_52.to_bits() | number) - TWO_TO_52
 }
 
-/// How the digits are read, by what stands among them and how many are behind that.
+/// The rules of one kind of column, indexed by the kind of the mark among the digits and the number of digits after it.
 pub struct Rules([[Rule; 8]; MARK_KINDS]);
 
+/// How the digits of a cell are scaled, and how many of them have to be before the mark.
 #[derive(Clone, Copy)]
 struct Rule {
-    /// What the digits are multiplied with, by a suffix.
+    /// The factor of a suffix, as an integer.
     times: u32,
+    /// The factor of a suffix, as a double.
     factor: f64,
-    /// What they are divided by, by a decimal mark: the power of ten.
+    /// The power of ten of a decimal mark.
     power: u8,
+    /// Ten to that power.
     divisor: f64,
-    /// The fewest digits that have to stand before the mark, and how many more may.
+    /// The minimum number of digits before the mark.
     before: u8,
+    /// The number of digits that are allowed beyond the minimum.
     more: u8,
 }
 
 impl Rule {
-    /// No number has as many digits.
+    /// Matches no cell: a word has at most eight digits.
     const NONE: Self = Self { before: 100, more: 0, ..Self::ANY };
     const ANY: Self = Self { times: 1, factor: 1.0, power: 0, divisor: 1.0, before: 0, more: 8 };
 
@@ -162,16 +171,16 @@ impl Rule {
     }
 }
 
-/// What stands among the digits: nothing, a separator, one of three suffixes, or something else.
+/// The number of kinds of marks: none, a separator, three suffixes, any other byte.
 const MARK_KINDS: usize = 6;
 const NOTHING: usize = 0;
 const SEPARATOR: usize = 1;
 const SOMETHING_ELSE: u8 = 5;
 
-/// Letters, and the powers of ten that they stand for.
+/// The suffix letters and their powers of ten.
 const SUFFIXES: [(u8, usize); 3] = [(b'k', 3), (b'm', 6), (b'b', 9)];
 
-/// The kind of each byte, by its difference to `0`.
+/// The kind of each byte as a mark, indexed by the byte XOR `0`.
 const MARKS: [u8; 256] = {
     let mut marks = [SOMETHING_ELSE; 256];
     let mut digit = 0;
@@ -191,39 +200,40 @@ const MARKS: [u8; 256] = {
     marks
 };
 
-/// Of decimals.
+/// Rules for decimal columns.
 pub static DECIMAL: Rules = Rules::new(OneSeparator::DecimalMark);
 
-/// Of quantities and amounts.
+/// Rules for quantity and amount columns.
 pub static GROUPED: Rules = Rules::new(OneSeparator::GroupsIfThreeDigits);
 
 impl Rules {
     const fn new(one_separator: OneSeparator) -> Self {
         let mut rules = [[Rule::NONE; 8]; MARK_KINDS];
         rules[NOTHING][0] = Rule { before: 1, ..Rule::ANY };
-        let mut behind = 0;
-        while behind < 8 {
-            rules[SEPARATOR][behind] = match (behind, one_separator) {
+        let mut after = 0;
+        while after < 8 {
+            rules[SEPARATOR][after] = match (after, one_separator) {
                 (0, _) => Rule { before: 1, ..Rule::ANY },
                 (3, OneSeparator::GroupsIfThreeDigits) => Rule { before: 1, more: 2, ..Rule::ANY },
-                _ => Rule::divided(behind),
+                _ => Rule::divided(after),
             };
             let mut at = 0;
-            while at < SUFFIXES.len() && behind <= 3 {
-                rules[SEPARATOR + 1 + at][behind] = Rule::multiplied(SUFFIXES[at].1 - behind);
+            while at < SUFFIXES.len() && after <= 3 {
+                rules[SEPARATOR + 1 + at][after] = Rule::multiplied(SUFFIXES[at].1 - after);
                 at += 1;
             }
-            behind += 1;
+            after += 1;
         }
         Self(rules)
     }
 }
 
-/// Behind so many binary digits end the inverses of the powers of ten, rounded up. A product of one with a number below 10^8
-/// that the power divides is exact, since it is too large by less than 10^8 / 2^36.
+/// The binary places of the fixed-point reciprocals in [`INVERSES`]. A multiplication by a reciprocal replaces the division
+/// by a power of ten. The reciprocals are rounded up, by less than 2^-36; so for a number below 10^8 that the power divides,
+/// the product is too large by less than 10^8 / 2^36, and its whole part is exact.
 const INVERSE_BITS: u32 = 36;
 
-/// The powers of ten and their inverses.
+/// The powers of ten and their fixed-point reciprocals.
 const INVERSES: [(u64, u64); 8] = {
     let mut inverses = [(1, 1); 8];
     let mut at = 0;
@@ -235,29 +245,35 @@ const INVERSES: [(u64, u64); 8] = {
     inverses
 };
 
-/// Whether these bytes, the first one lowest, are a null token. At most one of them is looked at, whatever it is.
+/// Returns whether these bytes in little-endian order are a null token. A perfect hash finds the only token that they can be,
+/// so that one comparison decides.
 #[inline]
 fn is_null(text: u64, length: u32) -> bool {
-    // Letters become lower case, and no other character becomes one of a token.
+    // Letters become lower case. No other byte becomes a character of a token.
     const LETTERS: u64 = u64::from_ne_bytes([0x40; 8]);
     let key = null_key(text | (text & LETTERS) >> 1, length);
     NULL_KEYS[null_place(key)] == key
 }
 
-/// Another one for each text of at most eight bytes as far as they could be tokens, which have at most four.
+/// Returns the key of a text: its bytes and its length in one word. Tokens have at most four bytes, so that the length is in
+/// an unused byte of their keys, and the key of a longer text never equals that of a token.
 const fn null_key(text: u64, length: u32) -> u64 {
     text | (length as u64) << 56
 }
 
-/// A factor that leads each null token to another place.
+/// The multiplier of the perfect hash, a multiplicative hash that maps each null token to a slot of its own. Any number that
+/// does so will do: [`NULL_KEYS`] does not compile if two tokens collide.
 const NULL_FACTOR: u64 = 0x9755_D4C1_3A90_2931;
+/// The table has two to this power slots.
 const NULL_PLACES: u32 = 4;
 
+/// Returns the slot of a key.
 const fn null_place(key: u64) -> usize {
     (key.wrapping_mul(NULL_FACTOR) >> (64 - NULL_PLACES)) as usize
 }
 
-/// The null tokens at their places, and the empty cell, which is zero, everywhere else.
+/// The table of the perfect hash: the keys of the null tokens in their slots. All other slots hold 0, the key of the empty
+/// cell, which is a null token too.
 const NULL_KEYS: [u64; 1 << NULL_PLACES] = {
     let mut keys = [0; 1 << NULL_PLACES];
     let mut at = 0;
@@ -276,21 +292,22 @@ const NULL_KEYS: [u64; 1 << NULL_PLACES] = {
     keys
 };
 
-/// Eight times `0`.
+/// Eight `0` characters.
 pub const ZEROS: u64 = u64::from_ne_bytes([b'0'; 8]);
 
-/// The highest bit of each byte that is above nine. If a byte is above 0x80, those over it may be wrong.
+/// Returns a word with the highest bit of each byte set that is above nine (SWAR comparison). A byte above 0x80 may set the
+/// bit of the byte above it too.
 #[inline]
 pub fn not_digits(values: u64) -> u64 {
     const HIGH_BITS: u64 = u64::from_ne_bytes([0x80; 8]);
-    // Above nine the sum reaches the highest bit. A carry only comes out of a byte that has it set already.
+    // For a byte above nine, the sum sets the highest bit. Only a byte that has it set already can carry into the next.
     (values.wrapping_add(u64::from_ne_bytes([0x80 - 10; 8])) | values) & HIGH_BITS
 }
 
-/// The number of eight digits, the first one in the lowest byte.
+/// Returns the number of eight digit values in little-endian order, the first digit in the lowest byte.
 #[inline]
 pub fn eight_digits(values: u64) -> u64 {
-    // Neighbours become numbers of two, four, and eight digits.
+    // Divide and conquer: neighbours are joined to numbers of two, then four, then eight digits.
     let twos = (values.wrapping_mul(10).wrapping_add(values >> 8)) & 0x00FF_00FF_00FF_00FF;
     let fours = (twos.wrapping_mul(100).wrapping_add(twos >> 16)) & 0x0000_FFFF_0000_FFFF;
     fours.wrapping_mul(10_000).wrapping_add(fours >> 32) & 0xFFFF_FFFF

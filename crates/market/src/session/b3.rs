@@ -7,25 +7,25 @@ use chrono_tz::America::{New_York, Sao_Paulo};
 
 use super::Hours;
 
-/// When continuous trading begins.
+/// The start of continuous trading.
 pub const OPEN: NaiveTime = hour(10);
 
-/// When it ends, the closing call included, while Sao Paulo is one hour ahead of New York.
+/// The end of trading, including the closing call, while Sao Paulo is one hour ahead of New York.
 pub const CLOSE: NaiveTime = hour(17);
 
-/// When it ends while Sao Paulo is two or three hours ahead.
+/// The end of trading while Sao Paulo is two or three hours ahead.
 const CLOSE_LATE: NaiveTime = hour(18);
 
-/// When Ash Wednesday begins.
+/// The start of trading on Ash Wednesday.
 const OPEN_ASH_WEDNESDAY: NaiveTime = hour(13);
 
 /// The days from Ash Wednesday to Easter.
 const ASH_WEDNESDAY: i32 = 46;
 
-/// The first year in which the close follows New York. In the years before, this table has one close for all days.
+/// The first year in which the close follows New York. For earlier years, all days have the same close here.
 const FIRST_YEAR_BY_SEASON: i32 = 2015;
 
-/// The first whole year of the calendar by which Easter is computed.
+/// The first whole year of the Gregorian calendar, by which Easter is computed.
 const FIRST_YEAR: i32 = 1583;
 
 const fn hour(hour: u32) -> NaiveTime {
@@ -35,7 +35,8 @@ const fn hour(hour: u32) -> NaiveTime {
     }
 }
 
-/// Whether B3 trades on `date`: no weekend, no national holiday, Carnival, Good Friday, Corpus Christi, 24 or 31 December.
+/// Returns whether B3 trades on `date`: not on a weekend, a national holiday, Carnival, Good Friday, Corpus Christi, 24 or 31
+/// December.
 ///
 /// ```
 /// use market::session::is_business_day;
@@ -47,16 +48,16 @@ pub fn is_business_day(date: NaiveDate) -> bool {
     date.year() >= FIRST_YEAR && bdays::calendars::brazil::BrazilExchange.is_bday(date)
 }
 
-/// The hours of a day, whether or not B3 trades on it.
+/// Returns the hours of a day, whether or not B3 trades on it.
 ///
 /// Since 2015 the close follows New York: 17:00 while Sao Paulo is one hour ahead of it, else 18:00. B3 announces each change;
-/// the tests have the announcements.
+/// the tests list the announcements.
 pub fn hours(date: NaiveDate) -> Hours {
     let late = date.year() >= FIRST_YEAR_BY_SEASON && hours_ahead_of_new_york(date) > 1;
     Hours { open: OPEN.max(earliest_opening(date)), close: if late { CLOSE_LATE } else { CLOSE } }
 }
 
-/// Before which no session of a day begins: 13:00 on Ash Wednesday.
+/// Returns the time before which no session of a day opens: 13:00 on Ash Wednesday, midnight on other days.
 pub fn earliest_opening(date: NaiveDate) -> NaiveTime {
     if is_ash_wednesday(date) { OPEN_ASH_WEDNESDAY } else { NaiveTime::MIN }
 }

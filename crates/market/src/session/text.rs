@@ -1,4 +1,4 @@
-//! Times and dates as a person writes them in a configuration.
+//! Serde formats for times and dates as users write them in a configuration file.
 
 use chrono::NaiveTime;
 use serde::{Deserialize, Deserializer, Serializer, de::Error};
@@ -7,7 +7,7 @@ fn parse_time(text: &str) -> Result<NaiveTime, String> {
     NaiveTime::parse_from_str(text, "%H:%M").map_err(|_| format!("{text:?} is not a time HH:MM"))
 }
 
-/// A time of day, `HH:MM`; an empty text is none, because TOML has no null.
+/// A time of day, `HH:MM`. An empty text is `None`, because TOML has no null.
 pub mod time {
     use super::*;
 
@@ -68,7 +68,7 @@ pub mod date {
                 .map_err(|_| E::custom(format!("{text:?} is not a date YYYY-MM-DD")))
         }
 
-        /// What the crate `toml` makes of a date that is no text: a map of one text.
+        /// The crate `toml` passes a TOML date as a map of one text.
         fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<NaiveDate, A::Error> {
             match map.next_entry::<String, String>()? {
                 Some((_, text)) => self.visit_str(&text),
@@ -78,7 +78,7 @@ pub mod date {
     }
 }
 
-/// As [`date`], where there may be none.
+/// An optional [`date`].
 pub mod optional_date {
     use chrono::NaiveDate;
 

@@ -1,4 +1,4 @@
-//! The number contract held against its published vectors, and against properties that no list of cases can cover.
+//! Tests the number contract with its published vectors, and with properties that no list of cases can cover.
 
 mod vectors;
 

@@ -5,9 +5,9 @@ use market::table::Kind;
 /// A row of `number_vectors.csv`.
 pub struct Vector {
     pub kind: Kind,
-    /// What stands in the cell.
+    /// The text of the cell.
     pub text: String,
-    /// The value that it has, if it has one.
+    /// The expected value, if there is one.
     pub expected: String,
     /// `value`, `null` or `reject`.
     pub outcome: String,
