@@ -6,7 +6,9 @@ use chrono::NaiveDate;
 use market::run::RunId;
 use market::table::TableName;
 
-pub use ::manifest::{AuditedFile, Checksums, Damage, Difference, ListedFile, Manifest, NAME, PROPERTY, Summing};
+pub use ::manifest::{
+    AuditedFile, ChecksumBuilder, Checksums, Damage, Difference, ListedFile, Manifest, NAME, PROPERTY,
+};
 
 use crate::error::Error;
 use crate::objects::{self, Object};

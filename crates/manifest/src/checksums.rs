@@ -1,17 +1,17 @@
-//! Checksums of a file, block by block, so that a reader of a part verifies that part.
+//! Checksums of a file, block by block, so that a reader of a part of the file can verify that part.
 
 use std::num::NonZeroU32;
 use std::ops::Range;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// Bytes in a block. A page of a column has about as many: a reader of one page reads little more than it needs.
+/// The size of a block in bytes: about the size of a page, so that a reader of one page reads little more than it needs.
 const BLOCK: NonZeroU32 = NonZeroU32::new(16 << 10).expect("not zero");
 
-/// The CRC-32 of each block of a file, as gzip and Parquet compute it.
+/// The CRC-32 of each block of a file, as in gzip and Parquet.
 ///
-/// It finds every single flipped bit, and all but one in four thousand million of other changes. It is no proof against
-/// somebody who forges a file on purpose: who can write to the bucket can write the manifest too.
+/// It detects every single flipped bit, and other accidental changes with a probability of 1 - 2^-32. It does not protect
+/// against forgery: whoever can write to the bucket can write the manifest too.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Checksums {
@@ -21,28 +21,28 @@ pub struct Checksums {
     crc32: Vec<u32>,
 }
 
-/// Bytes that are not those that were audited.
+/// The error for bytes that differ from the audited ones.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("bytes {} to {} are not those that were audited", .range.start, .range.end)]
 pub struct Damage {
-    /// Where they are in the file.
+    /// The range of the bytes in the file.
     pub range: Range<u64>,
 }
 
 impl Checksums {
-    /// Those of a file with these bytes.
-    pub fn of(bytes: &[u8]) -> Self {
-        let mut summing = Summing::default();
-        summing.add(bytes);
-        summing.finish()
+    /// Computes the checksums of a file with these bytes.
+    pub fn new(bytes: &[u8]) -> Self {
+        let mut builder = ChecksumBuilder::default();
+        builder.update(bytes);
+        builder.finish()
     }
 
-    /// Whether a file of this size has as many blocks.
+    /// Returns whether a file of `bytes` bytes has as many blocks as there are checksums.
     pub fn fit(&self, bytes: u64) -> bool {
         bytes.div_ceil(u64::from(self.block_bytes.get())) == self.crc32.len() as u64
     }
 
-    /// The whole blocks around `range`, in a file of `bytes` bytes.
+    /// Extends `range` to whole blocks, in a file of `bytes` bytes.
     pub fn around(&self, range: &Range<u64>, bytes: u64) -> Range<u64> {
         let block = u64::from(self.block_bytes.get());
         let start = range.start / block * block;
@@ -50,7 +50,7 @@ impl Checksums {
         start.min(end)..end
     }
 
-    /// Verifies whole blocks that were read from `start` on: what [`Checksums::around`] gave.
+    /// Verifies the bytes of whole blocks from offset `start`. [`Checksums::around`] returns such a range.
     ///
     /// # Errors
     /// [`Damage`] for the first block that differs, and for bytes that are not whole blocks of the file.
@@ -71,17 +71,20 @@ impl Checksums {
     }
 }
 
-/// The checksums of a file of which the bytes come in pieces of any size.
+/// Computes the checksums of a file whose bytes arrive in pieces of any size.
 #[derive(Debug, Default)]
-pub struct Summing {
+pub struct ChecksumBuilder {
+    /// The checksums of complete blocks.
     done: Vec<u32>,
+    /// The checksum of the current block so far.
     block: crc32fast::Hasher,
+    /// The bytes in the current block so far.
     in_block: usize,
 }
 
-impl Summing {
+impl ChecksumBuilder {
     /// Adds the next bytes.
-    pub fn add(&mut self, mut bytes: &[u8]) {
+    pub fn update(&mut self, mut bytes: &[u8]) {
         while !bytes.is_empty() {
             let (some, rest) = bytes.split_at(bytes.len().min(BLOCK.get() as usize - self.in_block));
             self.block.update(some);
@@ -98,7 +101,7 @@ impl Summing {
         self.in_block = 0;
     }
 
-    /// The checksums of all bytes.
+    /// Returns the checksums of all bytes.
     pub fn finish(mut self) -> Checksums {
         if self.in_block > 0 {
             self.end_block();
@@ -107,7 +110,7 @@ impl Summing {
     }
 }
 
-/// Eight hexadecimal digits each.
+/// Serializes the checksums as one text, eight hexadecimal digits each.
 fn to_hex<S: Serializer>(sums: &[u32], serializer: S) -> Result<S::Ok, S::Error> {
     let text: String = sums.iter().map(|sum| format!("{sum:08x}")).collect();
     serializer.serialize_str(&text)
@@ -128,16 +131,16 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    /// Bytes of which no two blocks are alike.
+    /// Bytes in which no two blocks are equal.
     fn bytes(length: usize) -> Vec<u8> {
         (0..length).map(|at| (at % 251) as u8 ^ (at >> 14) as u8).collect()
     }
 
     #[test]
     fn the_sums_are_those_of_gzip() {
-        let text = serde_json::to_string(&Checksums::of(b"123456789")).expect("JSON");
+        let text = serde_json::to_string(&Checksums::new(b"123456789")).expect("JSON");
         assert_eq!(text, r#"{"block_bytes":16384,"crc32":"cbf43926"}"#);
-        assert_eq!(serde_json::to_string(&Checksums::of(b"")).expect("JSON"), r#"{"block_bytes":16384,"crc32":""}"#);
+        assert_eq!(serde_json::to_string(&Checksums::new(b"")).expect("JSON"), r#"{"block_bytes":16384,"crc32":""}"#);
         for wrong in [r#"{"block_bytes":16384,"crc32":"cbf4392"}"#, r#"{"block_bytes":0,"crc32":""}"#] {
             serde_json::from_str::<Checksums>(wrong).expect_err(wrong);
         }
@@ -147,17 +150,17 @@ mod tests {
         #[test]
         fn pieces_of_any_size_have_the_same_sums(length in 0..70_000_usize, piece in 1..40_000_usize) {
             let bytes = bytes(length);
-            let mut summing = Summing::default();
-            bytes.chunks(piece).for_each(|piece| summing.add(piece));
-            let sums = summing.finish();
+            let mut builder = ChecksumBuilder::default();
+            bytes.chunks(piece).for_each(|piece| builder.update(piece));
+            let sums = builder.finish();
             prop_assert!(sums.fit(length as u64));
-            prop_assert_eq!(sums, Checksums::of(&bytes));
+            prop_assert_eq!(sums, Checksums::new(&bytes));
         }
 
         #[test]
         fn a_part_is_verified_by_itself(from in 0..70_000_u64, length in 1..40_000_u64) {
             let bytes = bytes(70_000);
-            let sums = Checksums::of(&bytes);
+            let sums = Checksums::new(&bytes);
             let part = from..(from + length).min(70_000);
             let around = sums.around(&part, 70_000);
             prop_assert!(around.start <= part.start && around.end >= part.end && around.end <= 70_000);
@@ -168,7 +171,7 @@ mod tests {
         #[test]
         fn every_flipped_bit_is_found(at in 0..70_000_usize, bit in 0..8_u8) {
             let mut bytes = bytes(70_000);
-            let sums = Checksums::of(&bytes);
+            let sums = Checksums::new(&bytes);
             bytes[at] ^= 1 << bit;
             let damage = sums.verify(0, &bytes).expect_err("damage");
             prop_assert!(damage.range.contains(&(at as u64)));
@@ -178,7 +181,7 @@ mod tests {
     #[test]
     fn what_are_no_whole_blocks_of_the_file_is_damage() {
         let bytes = bytes(40_000);
-        let sums = Checksums::of(&bytes);
+        let sums = Checksums::new(&bytes);
         for (start, bytes) in [(1, &bytes[1..16_384]), (0, &bytes[..16_383]), (16_384, &bytes[..16_384])] {
             sums.verify(start, bytes).expect_err("damage");
         }

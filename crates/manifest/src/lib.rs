@@ -1,41 +1,40 @@
-//! What an audit saw of a folder of Parquet files, so that a later reader gets the same bytes or an error.
+//! The manifest of a folder of audited Parquet files, by which a later reader gets the audited bytes or an error.
 //!
-//! A manifest lies beside the files, as [`NAME`]. It names each of them with its size, the tag of its version and its
-//! rows, and has a checksum of each block of its bytes ([`Checksums`]). A reader compares the folder's listing with it
-//! ([`Manifest::check`]) before it reads, and each block as it reads it ([`Checksums::verify`]). It need not read a
-//! whole file to know that the part that it needs is as it was audited, and it need not know what the bytes mean:
-//! footers, indexes and page headers are covered as data is.
+//! A manifest is in the folder of the files, as [`NAME`]. It lists each file with its size, ETag and rows, and with a checksum
+//! of each block of its bytes ([`Checksums`]). A reader compares the listing of the folder with it before it reads
+//! ([`Manifest::check`]), and verifies each block as it reads it ([`Checksums::verify`]). So it verifies the part of a file that
+//! it needs without reading the whole file. The checksums cover all bytes: data, footers, indexes and page headers.
 //!
-//! Names that begin with `_` are no data to Athena
-//! (<https://docs.aws.amazon.com/athena/latest/ug/other-notable-limitations.html>), and none to Hive, Spark, Trino and
-//! `pyarrow.dataset`, so that a manifest never is one of the files that it lists.
+//! Athena ignores objects whose names begin with `_`
+//! (<https://docs.aws.amazon.com/athena/latest/ug/other-notable-limitations.html>), and so do Hive, Spark, Trino and
+//! `pyarrow.dataset`. Therefore a manifest is never taken for data.
 
 mod checksums;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-pub use checksums::{Checksums, Damage, Summing};
+pub use checksums::{ChecksumBuilder, Checksums, Damage};
 use serde::{Deserialize, Serialize};
 
 /// The name of a manifest in its folder.
 pub const NAME: &str = "_manifest.json";
 
-/// The property of a table that says that each of its partitions has a manifest of this name. Athena keeps properties
-/// that it does not know (<https://docs.aws.amazon.com/athena/latest/ug/alter-table-set-tblproperties.html>).
+/// The table property that states that each partition of the table has a manifest. Athena keeps properties that it does not
+/// know (<https://docs.aws.amazon.com/athena/latest/ug/alter-table-set-tblproperties.html>).
 pub const PROPERTY: &str = "pregao.manifest";
 
-/// The form of manifests that this program writes and reads.
+/// The format version that this program writes and reads.
 pub const VERSION: u32 = 1;
 
-/// What an audit saw of a folder.
+/// The audited files of a folder.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Manifest {
     version: u32,
-    /// What the keys of the files start with, `runs/run=nightly-7/quotes/year=2020/month=4/day=1/`: run, table and day.
-    /// The bucket is not named, so that a copied lake stays valid.
+    /// The key prefix of the files: `runs/run=nightly-7/quotes/year=2020/month=4/day=1/`, that is run, table and day. It does not
+    /// name the bucket, so that the manifests of a copied lake stay valid.
     pub folder: String,
-    /// The files, by name; none of a day without rows.
+    /// The files, sorted by name. Empty for a day without rows.
     pub files: Vec<AuditedFile>,
 }
 
@@ -43,82 +42,82 @@ pub struct Manifest {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct AuditedFile {
-    /// What its key has behind the folder.
+    /// The key of the file, relative to the folder.
     pub name: String,
-    /// Its size.
+    /// The size in bytes.
     pub bytes: u64,
-    /// The tag of its version, without quotes.
+    /// The ETag, without quotes.
     pub etag: String,
-    /// Its rows, by its footer.
+    /// The number of rows, by the footer.
     pub rows: u64,
-    /// Checksums of its bytes.
+    /// The checksums of the bytes.
     pub checksums: Checksums,
 }
 
-/// A file of a folder as a listing shows it.
+/// A file as a listing of the folder shows it.
 #[derive(Debug, Clone, Copy)]
 pub struct ListedFile<'a> {
-    /// What its key has behind the folder.
+    /// The key of the file, relative to the folder.
     pub name: &'a str,
-    /// Its size.
+    /// The size in bytes.
     pub bytes: u64,
-    /// The tag of its version, without quotes, where it is known.
+    /// The ETag without quotes, if it is known.
     pub etag: Option<&'a str>,
 }
 
-/// Bytes that are no manifest.
+/// Why bytes are not a manifest.
 #[derive(Debug, thiserror::Error)]
-pub enum Unreadable {
-    /// They are no JSON of this form.
+pub enum InvalidManifest {
+    /// They are not JSON of the expected form.
     #[error("it is damaged: {0}")]
     Form(#[from] serde_json::Error),
-    /// It is of a version that this program does not know.
+    /// The manifest has a version that this program does not know.
     #[error("it has version {0}, and this program knows {VERSION}")]
     Version(u32),
-    /// What it says of a file does not fit together.
+    /// A file has another number of checksums than blocks.
     #[error("it is damaged: the checksums of {0} do not fit its size")]
     Checksums(String),
-    /// It has a file twice.
+    /// A file is listed twice.
     #[error("it is damaged: it lists {0} twice")]
     Twice(String),
 }
 
-/// How a folder differs from its manifest.
+/// A difference between a folder and its manifest.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Difference {
     /// The manifest is of another folder.
     #[error("{NAME} is that of {0}")]
     OtherFolder(String),
-    /// A file is gone.
+    /// An audited file does not exist.
     #[error("{0} is missing")]
     Missing(String),
-    /// A file was added.
+    /// A file exists that was not audited.
     #[error("{0} was added after the audit")]
     Added(String),
     /// A file has another size.
     #[error("{name} has {found} bytes, and {audited} were audited")]
     Size {
-        /// The file.
+        /// The name of the file.
         name: String,
-        /// Its size now.
+        /// The size that was found.
         found: u64,
-        /// Its size then.
+        /// The size that was audited.
         audited: u64,
     },
-    /// A file of the same size was written over it.
+    /// A file has another ETag: it was overwritten.
     #[error("{name} was written after the audit: its ETag is {found}, and {audited} was audited")]
     Version {
-        /// The file.
+        /// The name of the file.
         name: String,
-        /// Its tag now.
+        /// The ETag that was found.
         found: String,
-        /// Its tag then.
+        /// The ETag that was audited.
         audited: String,
     },
 }
 
 impl Difference {
-    /// The file that differs; the manifest itself when it is of another folder.
+    /// Returns the name of the file that differs, or that of the manifest if it is of another folder.
     pub fn name(&self) -> &str {
         match self {
             Self::OtherFolder(_) => NAME,
@@ -128,57 +127,57 @@ impl Difference {
 }
 
 impl Manifest {
-    /// The manifest of `folder`, which ends with a slash. The order of `files` does not matter.
+    /// Returns the manifest of `folder`, which ends with a slash. The order of `files` does not matter.
     pub fn new(folder: String, mut files: Vec<AuditedFile>) -> Self {
         files.sort_by(|one, other| one.name.cmp(&other.name));
         Self { version: VERSION, folder, files }
     }
 
-    /// The rows of all files.
+    /// Returns the number of rows in all files.
     pub fn rows(&self) -> u64 {
         self.files.iter().map(|file| file.rows).fold(0, u64::saturating_add)
     }
 
-    /// The bytes of all files.
+    /// Returns the size of all files in bytes.
     pub fn bytes(&self) -> u64 {
         self.files.iter().map(|file| file.bytes).fold(0, u64::saturating_add)
     }
 
-    /// The file of this name.
+    /// Returns the file called `name`.
     pub fn file(&self, name: &str) -> Option<&AuditedFile> {
         self.files.iter().find(|file| file.name == name)
     }
 
-    /// Reads a manifest.
+    /// Parses a manifest.
     ///
     /// # Errors
-    /// [`Unreadable`] for anything that this program did not write.
-    pub fn from_json(bytes: &[u8]) -> Result<Self, Unreadable> {
+    /// [`InvalidManifest`] for anything that [`Manifest::to_json`] did not write.
+    pub fn from_json(bytes: &[u8]) -> Result<Self, InvalidManifest> {
         let manifest: Self = serde_json::from_slice(bytes)?;
         if manifest.version != VERSION {
-            return Err(Unreadable::Version(manifest.version));
+            return Err(InvalidManifest::Version(manifest.version));
         }
         let mut names = BTreeSet::new();
         for file in &manifest.files {
             if !file.checksums.fit(file.bytes) {
-                return Err(Unreadable::Checksums(file.name.clone()));
+                return Err(InvalidManifest::Checksums(file.name.clone()));
             }
             if !names.insert(&file.name) {
-                return Err(Unreadable::Twice(file.name.clone()));
+                return Err(InvalidManifest::Twice(file.name.clone()));
             }
         }
         Ok(manifest)
     }
 
-    /// The manifest as JSON: the same bytes for the same files.
+    /// Returns the manifest as JSON. The output is deterministic: the same files have the same bytes.
     pub fn to_json(&self) -> Vec<u8> {
         let mut text = serde_json::to_vec_pretty(self).expect("a manifest is JSON");
         text.push(b'\n');
         text
     }
 
-    /// Compares what lies in a folder with what was audited. `folder` is what the keys of its files start with, and
-    /// `found` is all that a reader would take for data in it.
+    /// Compares the files in a folder with the audited files. `folder` is the key prefix of its files, and `found` are all
+    /// files that a reader would take for data.
     ///
     /// # Errors
     /// The first [`Difference`].
@@ -186,7 +185,7 @@ impl Manifest {
         self.differences(folder, found).into_iter().next().map_or(Ok(()), Err)
     }
 
-    /// Compares like [`Manifest::check`], and returns all differences: those of the audited files first.
+    /// Compares like [`Manifest::check`], and returns all differences, those of audited files first.
     pub fn differences<'a>(&self, folder: &str, found: impl IntoIterator<Item = ListedFile<'a>>) -> Vec<Difference> {
         if self.folder != folder {
             return vec![Difference::OtherFolder(self.folder.clone())];
@@ -212,7 +211,7 @@ impl AuditedFile {
     /// Verifies all bytes of the file.
     ///
     /// # Errors
-    /// [`Damage`] for the first block that differs, and for what is missing or too much.
+    /// [`Damage`] for the first block that differs, and for missing or additional bytes.
     pub fn verify(&self, bytes: &[u8]) -> Result<(), Damage> {
         self.checksums.verify(0, bytes)?;
         let found = bytes.len() as u64;
@@ -236,7 +235,7 @@ mod tests {
             bytes: bytes.len() as u64,
             etag: format!("etag-of-{name}"),
             rows: 7,
-            checksums: Checksums::of(bytes),
+            checksums: Checksums::new(bytes),
         }
     }
 

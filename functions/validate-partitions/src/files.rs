@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 use chrono::NaiveDate;
-use lake::manifest::{AuditedFile, Checksums, Manifest, Summing, listed};
+use lake::manifest::{AuditedFile, ChecksumBuilder, Checksums, Manifest, listed};
 use lake::objects::{self, Object};
 use lake::{Error, Lake, concurrency, keys};
 use market::partition::DateRange;
@@ -129,13 +129,13 @@ const GUESSED_FOOTER: usize = 64 << 10;
 async fn read_through(lake: &Lake, object: &Object) -> Result<Option<(Checksums, Bytes)>, Error> {
     let bucket = &lake.config.buckets.lake;
     let Some(mut body) = objects::open(lake, bucket, object).await? else { return Ok(None) };
-    let (mut summing, mut end, mut read) = (Summing::default(), BytesMut::new(), 0);
+    let (mut sums, mut end, mut read) = (ChecksumBuilder::default(), BytesMut::new(), 0);
     loop {
         let piece = objects::next(&mut body, bucket, object).await?;
         if piece.is_empty() {
             break;
         }
-        summing.add(&piece);
+        sums.update(&piece);
         read += piece.len() as u64;
         end.extend_from_slice(&piece[piece.len().saturating_sub(GUESSED_FOOTER)..]);
         if end.len() > 2 * GUESSED_FOOTER {
@@ -148,7 +148,7 @@ async fn read_through(lake: &Lake, object: &Object) -> Result<Option<(Checksums,
         let message = format!("{read} of {} bytes came", object.bytes);
         return Err(Error::unavailable(format!("reading {uri}"), message));
     }
-    Ok(Some((summing.finish(), end.freeze())))
+    Ok(Some((sums.finish(), end.freeze())))
 }
 
 /// The footer of a file of which `end` are the last bytes; none when this version of it is gone.

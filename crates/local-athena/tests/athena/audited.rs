@@ -32,7 +32,7 @@ fn audit(fixture: &Fixture, folder: &str, rows: u64) {
         bytes: bytes.len() as u64,
         etag: "of-no-interest-here".to_owned(),
         rows,
-        checksums: Checksums::of(&bytes),
+        checksums: Checksums::new(&bytes),
     };
     let manifest = Manifest::new(folder.to_owned(), vec![file]);
     fixture.put(&format!("{folder}{NAME}"), &manifest.to_json());
