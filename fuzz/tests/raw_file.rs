@@ -138,7 +138,7 @@ fn check(body: &[u8]) {
 fn run(folder: &Path, name: &str, bytes: &[u8]) -> Result<Counts, EtlError> {
     let path = folder.join(name);
     fs::write(&path, bytes).expect("a file");
-    let input = Input::named(path).expect("the name of a snapshot");
+    let input = Input::from_path(path).expect("the name of a snapshot");
     let job = Job { inputs: vec![input], out: folder.join("out"), threads: 1, run: None };
     etl::run(&job, &|_| ()).map(|report| report.totals)
 }

@@ -1,21 +1,21 @@
-//! How long each stage of the engine takes alone, on one core: `stages RAW SCRATCH` prints JSON. `python3 bench stages`
-//! runs it and makes the table.
+//! Times each stage of the engine alone, on one core: `stages RAW SCRATCH` prints JSON. `python3 bench stages` runs it and
+//! makes the table.
 //!
-//! The parts are the engine's own sources, compiled in here once more, because none of them is public and the engine
-//! streams: in a job no stage has a beginning and an end that could be timed. Here each one does its work on a whole file
-//! or a whole row group, with what it needs ready in memory.
+//! The engine streams, so that in a job no stage has a beginning and an end that could be timed. Here each stage processes a
+//! whole file or a whole row group, with its input in memory. The stages are private modules of the engine; this program
+//! compiles their sources a second time.
 //!
-//! The floor of a job is what no cleverness with numbers saves: read the bytes, split the fields, write the same Parquet
-//! from columns that are ready.
+//! Reading the bytes, splitting the fields and writing the same Parquet from finished columns is the lower bound of a job:
+//! faster number parsing cannot go below it.
 
-#![allow(dead_code, reason = "of the engine's sources some parts only are called here")]
+#![allow(dead_code, reason = "only parts of the engine's sources are called here")]
 
 use std::error::Error;
 use std::fs;
 use std::hint::black_box;
 use std::io::Read;
-use std::iter::once;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Instant;
 
 use arrow_array::ArrayRef;
@@ -52,18 +52,19 @@ use cells::Cells;
 use columns::Numbers;
 use job::Input;
 use lines::{Buffer, Lines};
-use raw_file::{RawFile, Tally};
+use raw_file::Tally;
 use rows::FeedRows;
 use table_file::{ROW_GROUP_ROWS, TableFile};
 use tickers::Tickers;
 
-/// As much as the engine reads at a time.
+/// The size of the engine's reads.
 const READ_BYTES: usize = 256 << 10;
 
 #[derive(Default, serde::Serialize)]
 struct Stages {
-    /// Of the raw files on disk, and of the text in them.
+    /// The size of the raw files on disk.
     disk_bytes: u64,
+    /// The size of their text, decompressed.
     text_bytes: u64,
     records: u64,
     rows: u64,
@@ -73,17 +74,17 @@ struct Stages {
 
 #[derive(Default, serde::Serialize)]
 struct Seconds {
-    /// Bytes from the page cache, and out of gzip.
+    /// Reading from the page cache, and decompressing gzip.
     read: f64,
-    /// Lines, decoded, as fields.
+    /// Cutting lines, decoding them and splitting them into fields.
     split: f64,
-    /// Fields to columns: what is published, and the number contract.
+    /// Parsing the fields of published records into columns.
     parse: f64,
-    /// The rows of a row group in their order.
+    /// Sorting the rows of a row group.
     sort: f64,
-    /// Columns to pages: dictionaries, encodings, snappy, statistics.
+    /// Encoding columns as pages: dictionaries, encodings, Snappy, statistics.
     encode: f64,
-    /// These bytes to files.
+    /// Writing the encoded bytes to files.
     write: f64,
 }
 
@@ -98,7 +99,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     inputs.sort_by_key(|input| (input.snapshot.feed, input.snapshot.time));
 
     let mut stages = Stages::default();
-    // One file for each feed's day, as the engine writes them.
+    // One file per feed and day, as the engine writes them.
     for day in inputs.chunk_by(|a, b| key(a) == key(b)) {
         measure_day(day, scratch, &mut stages)?;
     }
@@ -116,7 +117,7 @@ fn find(folder: &Path, inputs: &mut Vec<Input>) -> Result<(), Box<dyn Error>> {
         if path.is_dir() {
             find(&path, inputs)?;
         } else {
-            inputs.push(Input::named(path)?);
+            inputs.push(Input::from_path(path)?);
         }
     }
     Ok(())
@@ -158,7 +159,7 @@ fn measure_day(inputs: &[Input], scratch: &Path, stages: &mut Stages) -> Result<
     columns.write(&mut table, &mut stages.seconds)?;
     timed(&mut stages.seconds.encode, || table.close())?;
 
-    // The bytes went to the page cache just now, as a part of encoding them; that part is measured by doing it again.
+    // `encode` includes writing to the page cache. Write the same bytes again to measure that part, and subtract it.
     let bytes = fs::read(&path)?;
     fs::remove_file(&path)?;
     let mut write = 0.0;
@@ -177,10 +178,10 @@ fn timed<T>(seconds: &mut f64, work: impl FnOnce() -> T) -> T {
     done
 }
 
-/// Reads a file as the engine does: one buffer, so many bytes at a time.
+/// Reads a file as the engine does: into one buffer, in reads of a fixed size.
 fn read(input: &Input, step: &mut [u8], mut take: impl FnMut(&[u8])) -> Result<(), Box<dyn Error>> {
     let tally = Tally::new(0, &|_| {});
-    let mut file = RawFile::open(input, &tally)?;
+    let mut file = raw_file::open(input, &tally)?;
     loop {
         match file.read(step)? {
             0 => return Ok(()),
@@ -189,7 +190,8 @@ fn read(input: &Input, step: &mut [u8], mut take: impl FnMut(&[u8])) -> Result<(
     }
 }
 
-/// Splits all records behind the header; and with `rows`, reads those that are published. Gives how many these were.
+/// Splits all records after the header and, with `rows`, parses those that are published. Returns the numbers of records
+/// and of published records.
 fn walk(
     input: &Input,
     text: &[u8],
@@ -221,7 +223,7 @@ fn walk(
     Ok((records, published))
 }
 
-/// A row group's columns, made outside of what is timed.
+/// The columns of a row group, filled outside of the timed sections.
 struct Columns {
     feed: Feed,
     tickers: Tickers,
@@ -257,30 +259,18 @@ impl Columns {
         Ok(())
     }
 
-    /// Sorts and writes what is there. A row group is sorted by the one who writes it, so it is given one that is
-    /// sorted already, and the time that sorting it once more takes is taken off.
+    /// Sorts and writes the buffered rows, and times both.
     fn write(&mut self, table: &mut TableFile, seconds: &mut Seconds) -> Result<(), Box<dyn Error>> {
         if self.tickers.len() == 0 {
             return Ok(());
         }
-        let (names, columns) = timed(&mut seconds.sort, || {
+        let columns: Vec<ArrayRef> = timed(&mut seconds.sort, || {
             let sorted = self.tickers.sort();
+            let keys: [ArrayRef; 2] = [self.intdates.finish(&sorted.order), Arc::new(sorted.tickers)];
             let cells = self.cells.iter_mut().map(|(_, cells)| cells.finish(&sorted.order));
-            let columns: Vec<ArrayRef> = once(self.intdates.finish(&sorted.order)).chain(cells).collect();
-            (sorted.tickers, columns)
+            keys.into_iter().chain(cells).collect()
         });
-        let again = || {
-            let mut tickers = Tickers::default();
-            names.iter().flatten().for_each(|ticker| tickers.push(ticker.as_bytes()));
-            tickers
-        };
-        let (mut first, mut second) = (again(), again());
-        let mut sorting = 0.0;
-        timed(&mut sorting, || {
-            black_box(first.sort());
-        });
-        timed(&mut seconds.encode, || table.write_row_group(&mut second, |at, _| columns.get(at).cloned()))?;
-        seconds.encode -= sorting;
+        timed(&mut seconds.encode, || table.write_row_group(columns.into_iter()))?;
         Ok(())
     }
 }

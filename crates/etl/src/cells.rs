@@ -1,7 +1,7 @@
-//! From the text of cells to Arrow columns: the cleaning kernels.
+//! Parses cells into columns, by the number contract of `market`.
 //!
-//! What a cell says is decided by the number contract in `market`. Here its readers meet the builder of their column's
-//! type, once for each column, so that no cell asks what it is.
+//! [`Cells`] has one variant for each pair of a kind of cell and a column type. The match on it is the only dispatch per
+//! cell; parsing and appending are monomorphized for the pair.
 
 use arrow_array::types::{Float64Type, Int32Type, Int64Type};
 use arrow_array::{ArrayRef, ArrowPrimitiveType};
@@ -12,7 +12,7 @@ use market::table::{ColumnType, Kind};
 
 use crate::columns::{Numbers, Texts};
 
-/// A column of cells of one kind, as it is being built.
+/// A buffered column of cells of one kind.
 pub enum Cells {
     Text(Texts),
     Decimal(Numbers<Float64Type>),
@@ -25,7 +25,7 @@ pub enum Cells {
 }
 
 impl Cells {
-    /// An empty column; `None` for a type that does not hold the kind, which no table of `market` has.
+    /// Returns an empty column, or `None` if the type cannot hold the kind. No table of `market` has such a column.
     pub fn new(kind: Kind, ty: ColumnType) -> Option<Self> {
         Some(match (kind, ty) {
             (Kind::Text, ColumnType::String) => Cells::Text(Texts::default()),
@@ -38,7 +38,8 @@ impl Cells {
         })
     }
 
-    /// Adds what `cell` says: its value, or NULL. Gives the reason where that NULL has to be accounted for.
+    /// Appends the value of `cell`, or NULL. Returns the reason if the cell could not be read, so that the caller adds it to
+    /// `rejects`.
     ///
     /// `cell` is UTF-8, not trimmed.
     #[inline]
@@ -64,7 +65,7 @@ impl Cells {
         }
     }
 
-    /// The column with its rows in this order. It starts anew.
+    /// Returns the column as an array with its rows in `order`, and leaves it empty.
     pub fn finish(&mut self, order: &[u32]) -> ArrayRef {
         match self {
             Cells::Text(column) => column.finish(order),

@@ -1,7 +1,7 @@
-//! Columns in memory, row by row in the order of the files, until they are put into the order of a row group.
+//! Buffered columns: values in the order of the raw files, until they are copied into the order of a row group.
 //!
-//! Arrow's own builders give their memory away with each array. These keep it for the next row group, and their values
-//! are copied once only, each to the place that it has in the file.
+//! Arrow's own builders hand their memory over to each array. These keep it for the next row group, and copy each value
+//! only once, to its place in the sorted array.
 
 use std::mem::take;
 use std::sync::Arc;
@@ -12,24 +12,24 @@ use arrow_buffer::{BooleanBuffer, NullBuffer, OffsetBuffer, ScalarBuffer};
 /// A column of numbers.
 pub struct Numbers<T: ArrowPrimitiveType> {
     values: Vec<T::Native>,
-    valid: Valid,
+    valid: Validity,
 }
 
 impl<T: ArrowPrimitiveType> Default for Numbers<T> {
     fn default() -> Self {
-        Self { values: Vec::new(), valid: Valid::default() }
+        Self { values: Vec::new(), valid: Validity::default() }
     }
 }
 
 impl<T: ArrowPrimitiveType> Numbers<T> {
-    /// Adds a row, which has no value unless it is `valid`.
+    /// Appends `value`, or NULL if it is not `valid`.
     #[inline]
     pub fn push(&mut self, value: T::Native, valid: bool) {
         self.valid.push(valid, self.values.len());
         self.values.push(value);
     }
 
-    /// The rows in this order. The column starts anew.
+    /// Returns the rows in `order` as an array, and leaves the column empty.
     pub fn finish(&mut self, order: &[u32]) -> ArrayRef {
         let values: Vec<T::Native> = order.iter().map(|row| self.values[*row as usize]).collect();
         self.values.clear();
@@ -41,13 +41,13 @@ impl<T: ArrowPrimitiveType> Numbers<T> {
 #[derive(Default)]
 pub struct Texts {
     bytes: Vec<u8>,
-    /// Where each row's text ends.
+    /// The end of each row's text in `bytes`.
     ends: Vec<usize>,
-    valid: Valid,
+    valid: Validity,
 }
 
 impl Texts {
-    /// Adds a row, which has no text unless it is `valid`. `text` is UTF-8.
+    /// Appends `text`, or NULL if it is not `valid`. `text` is UTF-8.
     #[inline]
     pub fn push(&mut self, text: &[u8], valid: bool) {
         self.valid.push(valid, self.ends.len());
@@ -55,7 +55,7 @@ impl Texts {
         self.ends.push(self.bytes.len());
     }
 
-    /// The rows in this order. The column starts anew.
+    /// Returns the rows in `order` as an array, and leaves the column empty.
     pub fn finish(&mut self, order: &[u32]) -> ArrayRef {
         let text = |row: usize| &self.bytes[row.checked_sub(1).map_or(0, |before| self.ends[before])..self.ends[row]];
         let mut bytes = Vec::with_capacity(self.bytes.len());
@@ -71,24 +71,24 @@ impl Texts {
     }
 }
 
-/// An array of the texts between these offsets.
+/// Builds an array of the texts between consecutive `offsets` in `bytes`.
 pub fn strings(offsets: Vec<i32>, bytes: Vec<u8>, nulls: Option<NullBuffer>) -> StringArray {
     let offsets = OffsetBuffer::new(ScalarBuffer::from(offsets));
     StringArray::try_new(offsets, bytes.into(), nulls)
         .expect("a line is decoded before it is split, and split only at ASCII characters")
 }
 
-/// Which rows have a value, a bit for each, the first one in the lowest bit of the first word.
+/// A validity bitmap: one bit per row, set if the row has a value. Row 0 is the lowest bit of the first word.
 #[derive(Default)]
-struct Valid {
-    /// Whole words.
+struct Validity {
+    /// Complete words.
     words: Vec<u64>,
-    /// The word that is not whole yet.
+    /// The word that is being filled.
     last: u64,
 }
 
-impl Valid {
-    /// Adds `row`, which is the number of rows before it.
+impl Validity {
+    /// Appends the bit of row number `row`.
     #[inline]
     fn push(&mut self, valid: bool, row: usize) {
         self.last |= u64::from(valid) << (row % 64);
@@ -104,7 +104,7 @@ impl Valid {
         sorted.map(|sorted| NullBuffer::new(BooleanBuffer::new(sorted.into(), 0, order.len())))
     }
 
-    /// The words with the rows in this order; `None` if all of them have a value.
+    /// Returns the words with the rows in `order`, or `None` if all rows have a value.
     fn sorted(&self, order: &[u32]) -> Option<Vec<u64>> {
         let valid: usize = self.words.iter().map(|word| word.count_ones() as usize).sum();
         let bit = |row: u32| self.words[row as usize / 64] >> (row % 64) & 1;

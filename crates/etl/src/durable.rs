@@ -1,8 +1,8 @@
-//! Files and folders that survive a power failure.
+//! Makes files and folders durable (`fsync`), so that they survive a power failure.
 //!
-//! A file system keeps what was written in memory for a while. A file is durable once its bytes are synced *and* the
-//! folder that names it is, and that folder's own name in its parent. Each sync is a round trip to the disk, and syncs
-//! that run beside one another share it: so many of them are made on several threads.
+//! The kernel keeps written bytes in memory for a while. A file is durable after an fsync of its bytes *and* of the folder
+//! that holds its name, and of that folder's parent if the folder is new. Each fsync is a round trip to the disk; concurrent
+//! ones share it (group commit of the file system's journal), so several run at the same time.
 
 use std::fs::File;
 use std::io;
@@ -10,16 +10,16 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
-/// Where there are more than this to sync, Linux is asked once to write all of the file system.
+/// For more paths than this, one `syncfs` of the whole file system is cheaper than an fsync of each.
 const MANY: usize = 256;
 
-/// More at once do not make a disk faster.
+/// Concurrent fsyncs. More do not make a disk faster.
 const THREADS: usize = 8;
 
-/// Makes the bytes of the files, or the entries of the folders, durable.
+/// Syncs the bytes of the files, or the entries of the folders, at `paths`.
 ///
 /// # Errors
-/// The first path that could not be synced, with the system's reason. Of the others some may be durable.
+/// A path that could not be synced, with the error of the system. Some of the others may be durable.
 pub fn sync(paths: &[PathBuf]) -> Result<(), (PathBuf, io::Error)> {
     match paths {
         [] => Ok(()),
@@ -29,10 +29,10 @@ pub fn sync(paths: &[PathBuf]) -> Result<(), (PathBuf, io::Error)> {
     }
 }
 
-/// Makes the bytes of one file, or the entries of one folder, durable.
+/// Syncs the bytes of one file, or the entries of one folder.
 ///
 /// # Errors
-/// The system's.
+/// The error of the system.
 pub fn sync_one(path: &Path) -> io::Result<()> {
     File::open(path)?.sync_all()
 }
@@ -55,8 +55,7 @@ fn sync_each(paths: &[PathBuf]) -> Result<(), (PathBuf, io::Error)> {
     })
 }
 
-/// Writes the whole file system that holds `path`, which it refuses for nothing that is not of that file system. `None`
-/// where the system cannot.
+/// Syncs the whole file system that holds `path`. Returns `None` on systems without `syncfs`.
 #[cfg(target_os = "linux")]
 fn sync_file_system(path: &Path) -> Option<io::Result<()>> {
     Some(File::open(path).and_then(|file| Ok(rustix::fs::syncfs(file)?)))

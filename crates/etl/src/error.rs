@@ -1,4 +1,4 @@
-//! Why a job failed. Whatever the reason, nothing of it is under a final name afterwards.
+//! The errors of a job.
 
 use std::io;
 use std::path::PathBuf;
@@ -7,10 +7,10 @@ use market::record::InvalidHeader;
 use market::snapshot::SnapshotName;
 use parquet::errors::ParquetError;
 
-/// Why a job failed.
+/// Why a job failed. A failed job has published nothing, unless the file system failed during the renames.
 #[derive(Debug, thiserror::Error)]
 pub enum EtlError {
-    /// Two raw files of the same feed and minute: their rows would be in the table twice.
+    /// Two raw files are of the same feed and minute. Their rows would be in the table twice.
     #[error("{} and {} are the same snapshot: remove one of them", .first.display(), .second.display())]
     SameSnapshot {
         /// The first one.
@@ -23,68 +23,68 @@ pub enum EtlError {
     Read {
         /// The raw file.
         path: PathBuf,
-        /// What the operating system says.
+        /// The error of the operating system.
         source: io::Error,
     },
-    /// A raw file named `.gz` that is no gzip, is cut off, or whose checksum is wrong.
+    /// A raw file named `.gz` is no gzip file, is truncated, or has a wrong checksum.
     #[error("{} is damaged after line {line}: {source}; compress or copy the file again", .path.display())]
     Gzip {
         /// The raw file.
         path: PathBuf,
         /// The last line that could be read, the header being 1.
         line: u64,
-        /// What the decoder says.
+        /// The error of the decoder.
         source: io::Error,
     },
-    /// A raw file without even a header.
+    /// A raw file has no line, not even a header.
     #[error("{} is empty, without even a header: copy the file again or leave it out", .path.display())]
     Empty {
         /// The raw file.
         path: PathBuf,
     },
-    /// A raw file with other columns than its feed has.
+    /// The header of a raw file does not have the columns of its feed.
     #[error("{}, line {line}: {source}; check that the file is what its name says", .path.display())]
     Header {
         /// The raw file.
         path: PathBuf,
         /// The line that the header was expected in.
         line: u64,
-        /// Which column is wrong.
+        /// The column that differs.
         source: InvalidHeader,
     },
     /// A file or folder below the job's `out` that cannot be written.
     #[error("cannot write {}: {source}; {}", .path.display(), advice(.source))]
     Write {
-        /// What was to be written.
+        /// The file or folder.
         path: PathBuf,
-        /// What the operating system says.
+        /// The error of the operating system.
         source: io::Error,
     },
-    /// The Parquet library refused what it was given.
+    /// The Parquet library refused a value or a column.
     #[error("cannot write {} as Parquet: {source}; this is a bug, please report it", .path.display())]
     Parquet {
-        /// The file that was to be written.
+        /// The Parquet file.
         path: PathBuf,
-        /// What the library says.
+        /// The error of the library.
         source: ParquetError,
     },
-    /// Another process writes the same job's files.
+    /// Another process holds the lock of the staging folder.
     #[error("another job is writing to {}: wait for it, or choose another folder", .out.display())]
     Busy {
         /// The job's `out`.
         out: PathBuf,
     },
-    /// The records of a file do not add up.
+    /// The counts of a file do not add up, or the Parquet files have other numbers of rows.
     #[error("{file}: {what}; this is a bug and nothing was published, please report it")]
     Identity {
-        /// The raw file, or the last one of those that share a Parquet file.
+        /// The raw file, or the last raw file of the task.
         file: SnapshotName,
         /// The numbers that differ.
         what: String,
     },
 }
 
-/// What a person can do about a fault of the file system.
+/// Returns what the user can do about an error of the file system.
 fn advice(error: &io::Error) -> &'static str {
     match error.kind() {
         io::ErrorKind::NotFound => "check that the path exists",

@@ -1,4 +1,4 @@
-//! What one call of the engine is asked to do.
+//! The input of the engine: the raw files and the destination of one call.
 
 use std::path::{Path, PathBuf};
 
@@ -8,32 +8,32 @@ use market::snapshot::{InvalidSnapshotName, SnapshotName};
 /// One raw file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Input {
-    /// Where it is.
+    /// The path of the file.
     pub path: PathBuf,
-    /// What it is. Its time is the `intdate` of every row, its text is `rejects.source_file`, and whether the file is
-    /// read as gzip is taken from it too.
+    /// The name of the snapshot. Its time becomes the `intdate` of every row, its text becomes `rejects.source_file`, and it
+    /// says whether the file is compressed.
     pub snapshot: SnapshotName,
 }
 
 impl Input {
-    /// The file at `path`, whose name says what it is.
+    /// Returns the input at `path`, whose file name is the name of a snapshot.
     ///
     /// ```
-    /// let input = etl::Input::named("raw/202004011320_options.csv".into()).unwrap();
+    /// let input = etl::Input::from_path("raw/202004011320_options.csv".into()).unwrap();
     /// assert_eq!(input.snapshot.time.intdate(), 202004011320);
     /// ```
     ///
     /// # Errors
-    /// If the last part of `path` is not the name of a snapshot.
-    pub fn named(path: PathBuf) -> Result<Self, InvalidSnapshotName> {
-        Self::snapshot_at(&path).map(|snapshot| Self { path, snapshot })
+    /// [`InvalidSnapshotName`] if the last component of `path` is not the name of a snapshot.
+    pub fn from_path(path: PathBuf) -> Result<Self, InvalidSnapshotName> {
+        Self::parse_name(&path).map(|snapshot| Self { path, snapshot })
     }
 
-    /// What the name of the file at `path` says that it is.
+    /// Parses the file name of `path`. Does not read the file.
     ///
     /// # Errors
-    /// If the last part of `path` is not the name of a snapshot.
-    pub fn snapshot_at(path: &Path) -> Result<SnapshotName, InvalidSnapshotName> {
+    /// [`InvalidSnapshotName`] if the last component of `path` is not the name of a snapshot.
+    pub fn parse_name(path: &Path) -> Result<SnapshotName, InvalidSnapshotName> {
         let name = path.file_name().unwrap_or_else(|| Path::new("").as_os_str());
         name.to_string_lossy().parse()
     }
@@ -42,22 +42,22 @@ impl Input {
 /// Raw files, and the folder that their tables are written to.
 #[derive(Debug, Clone)]
 pub struct Job {
-    /// The raw files, in any order and of any number of days. For a day that is to be whole in the tables, all of its
-    /// files have to be here: what the engine wrote for a feed's day before is replaced.
+    /// The raw files, in any order and of any number of days. The job replaces the files of each feed and day that has an
+    /// input, so all raw files of that feed and day have to be listed.
     pub inputs: Vec<Input>,
-    /// The folder that holds `quotes/`, `options/` and `rejects/`, or `runs/`. It is made if it is not there.
+    /// The folder of `quotes/`, `options/` and `rejects/`, or of `runs/`. It is created if it does not exist.
     pub out: PathBuf,
-    /// How many threads work; 0 is one for each core. The files that are written do not depend on it.
+    /// The number of worker threads; 0 means one per core. The output does not depend on it.
     pub threads: usize,
     /// Writes to `OUT/runs/run=<run>/<table>/` instead of `OUT/<table>/`.
     pub run: Option<RunId>,
 }
 
-/// How far a job has come.
+/// The progress of a job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Progress {
-    /// Bytes of raw files read so far, as they lie on disk (compressed ones count compressed).
+    /// Bytes read so far, in the size on disk: compressed files count compressed.
     pub read: u64,
-    /// The bytes of all raw files of the job.
+    /// The size on disk of all raw files of the job, in bytes.
     pub total: u64,
 }

@@ -1,25 +1,25 @@
 //! The engine: raw snapshot files to Arrow to the three partitioned Parquet tables.
 //!
-//! A job is split into tasks (some files of one feed's day), which threads take one by one. A task streams its files
-//! line by line through a buffer of fixed size into Arrow builders, and writes a row group whenever these are full; so
-//! memory depends on the number of threads and not on the size of any file. What is written stays hidden until all of
-//! it is there and every record is accounted for; then it gets its final name.
+//! A job is split into tasks (some files of one feed and day), which worker threads take from a queue. A task streams its
+//! files line by line through a buffer of fixed size into column buffers, and writes a row group whenever these are full;
+//! so memory depends on the number of threads and not on the size of any file. The output is written to a hidden folder,
+//! and renamed to its final place when all of it is complete and every record is accounted for.
 //!
 //! | module | what it does |
 //! |---|---|
 //! | `plan` | splits the files of a job into tasks |
-//! | `raw_file`, `lines` | bytes of a file, plain or gzip, to lines |
-//! | `clean` | one task: each record is published, dropped and counted, or rejected |
-//! | `cells`, `columns`, `rows` | the text of cells to Arrow columns, through the number contract of `market` |
-//! | `tickers`, `schema`, `table_file` | rows sorted into row groups of a Parquet file |
-//! | `page_checksums` | a checksum in the header of each page |
-//! | `staging` | the hidden folder, and how files get their final names |
-//! | [`durable`] | files that survive a power failure |
-//! | `engine` | all of it, on several threads |
+//! | `raw_file`, `lines` | read a raw file, plain or gzip, line by line |
+//! | `task` | runs one task: publishes, drops or rejects each record, and counts it |
+//! | `cells`, `columns`, `rows` | turn the text of cells into Arrow columns, by the number contract of `market` |
+//! | `tickers`, `schema`, `table_file` | sort rows, and write them as row groups of a Parquet file |
+//! | `page_checksums` | adds a CRC-32 to the header of each page |
+//! | `staging` | the hidden folder, and the renames to final names |
+//! | [`durable`] | syncs files and folders, so that they survive a power failure |
+//! | `engine` | runs a job on several threads |
 //!
 //! ```no_run
 //! let job = etl::Job {
-//!     inputs: vec![etl::Input::named("raw/202004011320_flashpanel.csv".into())?],
+//!     inputs: vec![etl::Input::from_path("raw/202004011320_flashpanel.csv".into())?],
 //!     out: "lake".into(),
 //!     threads: 0,
 //!     run: None,
@@ -30,7 +30,6 @@
 //! ```
 
 mod cells;
-mod clean;
 mod columns;
 pub mod durable;
 mod engine;
@@ -45,6 +44,7 @@ mod rows;
 mod schema;
 mod staging;
 mod table_file;
+mod task;
 mod tickers;
 
 pub use engine::run;
@@ -52,7 +52,7 @@ pub use error::EtlError;
 pub use job::{Input, Job, Progress};
 pub use report::{Counts, FileReport, PartitionReport, Report};
 
-/// What the fuzz targets read lines with. No part of the interface.
+/// The line reader, for the fuzz targets. Not part of the public interface.
 #[doc(hidden)]
 pub mod fuzzing {
     pub use crate::lines::{Buffer, Line, Lines};

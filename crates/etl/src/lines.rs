@@ -1,37 +1,37 @@
-//! Lines of a stream, out of a buffer of fixed size: however long a file or a line in it is, memory is not.
+//! Reads a stream line by line in constant memory: the buffer does not grow with the file or with a line in it.
 
 use std::io::{self, Read};
 
-use market::record::{BYTE_ORDER_MARK, MAX_LINE_BYTES, without_line_end};
+use market::record::{BYTE_ORDER_MARK, KEPT_LINE_BYTES, MAX_LINE_BYTES, whole_characters, without_line_end};
 use memchr::memchr;
 
-/// How much is read at a time. Large enough that the calls cost nothing, small enough to stay in the cache.
+/// The size of a read. Large enough to make the cost of the calls negligible, small enough to stay in the CPU cache.
 const READ_BYTES: usize = 256 << 10;
 
-/// The buffer of one thread, used for one file after the other.
+/// The read buffer of one thread, reused for all its files.
 pub struct Buffer(Box<[u8]>);
 
 impl Default for Buffer {
-    /// Holds the longest line that is kept and one read behind it.
+    /// Has room for the kept part of the longest line, and for one read after it.
     fn default() -> Self {
         Self(vec![0; MAX_LINE_BYTES + READ_BYTES].into_boxed_slice())
     }
 }
 
-/// One line that has any byte in it, without its line end.
+/// A line that is not empty, without its line end.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Line<'a> {
-    /// The bytes.
+    /// The bytes of the line, not decoded.
     pub bytes: &'a [u8],
-    /// Whether these are only the first bytes of a line of more than [`MAX_LINE_BYTES`].
+    /// Whether the line has more than [`MAX_LINE_BYTES`], and `bytes` is only its beginning.
     pub cut: bool,
 }
 
-/// Reads a file line by line. A byte-order mark before the first line and lines of no bytes are left out.
+/// Reads a file line by line. Skips empty lines, and a byte-order mark before the first line.
 pub struct Lines<'a, R> {
     source: R,
     buffer: &'a mut [u8],
-    /// What was read and not given out yet is `buffer[start..end]`.
+    /// `buffer[start..end]` was read and not yet returned.
     start: usize,
     end: usize,
     at_end: bool,
@@ -39,22 +39,22 @@ pub struct Lines<'a, R> {
 }
 
 impl<'a, R: Read> Lines<'a, R> {
-    /// The lines of `source`, from its start.
+    /// Returns a reader of the lines of `source`.
     pub fn new(source: R, buffer: &'a mut Buffer) -> Self {
         Self { source, buffer: &mut buffer.0, start: 0, end: 0, at_end: false, number: 0 }
     }
 
-    /// The number of the line that was given out last, the first one in the file being 1.
+    /// Returns the number of the line that was returned last. The first line of the file has number 1.
     pub fn number(&self) -> u64 {
         self.number
     }
 
-    /// What is read from.
+    /// Returns the underlying stream.
     pub fn source(&self) -> &R {
         &self.source
     }
 
-    /// The next line that is not empty.
+    /// Returns the next line that is not empty, or `None` at the end of the file.
     pub fn next_line(&mut self) -> io::Result<Option<Line<'_>>> {
         loop {
             let Some((start, end)) = self.next_range()? else { return Ok(None) };
@@ -75,8 +75,8 @@ impl<'a, R: Read> Lines<'a, R> {
         }
     }
 
-    /// Where in the buffer the next line stands. Of a line that does not fit, its beginning stands there, longer
-    /// than any line that is kept, and its end has been skipped.
+    /// Returns the range of the next line in the buffer. Skips the rest of a line that does not fit; its range is
+    /// [`KEPT_LINE_BYTES`] long.
     fn next_range(&mut self) -> io::Result<Option<(usize, usize)>> {
         let mut searched = 0;
         loop {
@@ -91,7 +91,7 @@ impl<'a, R: Read> Lines<'a, R> {
                 self.start = self.end;
                 return Ok((line.0 < line.1).then_some(line));
             }
-            if unread.len() > LONGEST_UNREAD {
+            if unread.len() > KEPT_LINE_BYTES {
                 return self.skip_to_line_end().map(Some);
             }
             searched = unread.len();
@@ -100,10 +100,10 @@ impl<'a, R: Read> Lines<'a, R> {
         }
     }
 
-    /// Keeps the beginning of the line and reads over the rest of it.
+    /// Keeps the beginning of a line that does not fit, and skips the rest of it.
     fn skip_to_line_end(&mut self) -> io::Result<(usize, usize)> {
         self.move_to_front();
-        let kept = LONGEST_UNREAD;
+        let kept = KEPT_LINE_BYTES;
         loop {
             self.fill(kept)?;
             match memchr(b'\n', &self.buffer[kept..self.end]) {
@@ -121,7 +121,7 @@ impl<'a, R: Read> Lines<'a, R> {
         self.start = 0;
     }
 
-    /// Reads once, to `at`, over what is there.
+    /// Reads once into the buffer at `at`, and overwrites what follows.
     fn fill(&mut self, at: usize) -> io::Result<()> {
         let room = (self.buffer.len() - at).min(READ_BYTES);
         let read = loop {
@@ -136,24 +136,12 @@ impl<'a, R: Read> Lines<'a, R> {
     }
 }
 
-/// A line of which more than this is there, and no end, is too long whatever follows: even with a byte-order mark
-/// before it, and a `\r` as the last byte that is kept.
-const LONGEST_UNREAD: usize = MAX_LINE_BYTES + BYTE_ORDER_MARK.len() + 2;
-
-/// UTF-8 that was cut in the middle of a character, without what is left of that character.
-fn whole_characters(bytes: &[u8]) -> &[u8] {
-    match std::str::from_utf8(bytes) {
-        Err(error) if error.error_len().is_none() => &bytes[..error.valid_up_to()],
-        _ => bytes,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    /// Gives its bytes a few at a time, as a decoder may.
+    /// Returns its bytes a few at a time, as a decoder may.
     struct Drip<'a>(&'a [u8], usize);
 
     impl Read for Drip<'_> {
@@ -163,7 +151,7 @@ mod tests {
         }
     }
 
-    /// Length-capped copies of all lines, with their numbers.
+    /// Reads all lines: number, bytes, whether it was cut.
     fn lines(bytes: &[u8], step: usize) -> Vec<(u64, Vec<u8>, bool)> {
         let mut buffer = Buffer::default();
         let mut lines = Lines::new(Drip(bytes, step), &mut buffer);

@@ -1,12 +1,12 @@
-//! A checksum in the header of each page, so that a reader notices a bit that was flipped on a disk.
+//! Adds a CRC-32 to the header of each page, by which readers detect bits that flipped on a disk.
 //!
-//! The `parquet` crate verifies these checksums and does not write them. It lets a program keep the pages that a column
-//! is encoded to ([`PageStore`]): each arrives as its header, in Thrift's compact protocol, and then its bytes as they
-//! are stored. Here the checksum is inserted into the header, and the column's sizes and offsets are moved accordingly
-//! before it becomes part of the file. What is checksummed are the bytes behind the header, of all kinds of pages alike:
+//! The `parquet` crate verifies page checksums and does not write them. It lets a program store the encoded pages of a column
+//! ([`PageStore`]): each arrives as its header, in Thrift's compact protocol, and then its bytes as stored in the file. This
+//! module inserts the checksum into the header, and corrects the sizes and offsets in the column's metadata before the
+//! column becomes part of the file. The checksum covers the bytes after the header, for all types of pages:
 //! <https://github.com/apache/parquet-format/blob/master/src/main/thrift/parquet.thrift> (`PageHeader.crc`).
 //!
-//! pyarrow verifies with `page_checksum_verification=True`, Spark and Trino where they are set to.
+//! pyarrow verifies it with `page_checksum_verification=True`; Spark and Trino verify it if configured to.
 
 use std::io::Write;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -18,10 +18,10 @@ use parquet::column::writer::ColumnCloseResult;
 use parquet::errors::{ParquetError, Result};
 use parquet::file::writer::SerializedRowGroupWriter;
 
-/// Keeps the pages of the columns that are being encoded.
+/// Creates the page stores of column encoders, and hands each to the writer of its column.
 #[derive(Debug, Default)]
 pub struct ChecksummedPages {
-    /// Of the columns that encoders were made for and not yet asked for.
+    /// The stores that were created and not yet taken, in the order of the columns.
     made: Mutex<Vec<ColumnPages>>,
 }
 
@@ -34,8 +34,8 @@ impl PageStoreFactory for ChecksummedPages {
 }
 
 impl ChecksummedPages {
-    /// The encoders of a row group's columns, each with its pages.
-    pub fn of_columns(&self, encoders: Vec<ArrowColumnWriter>) -> Result<Vec<(ArrowColumnWriter, ColumnPages)>> {
+    /// Pairs the encoders of a row group with the page stores that were created for them.
+    pub fn take_columns(&self, encoders: Vec<ArrowColumnWriter>) -> Result<Vec<(ArrowColumnWriter, ColumnPages)>> {
         let pages = std::mem::take(&mut *lock(&self.made));
         if pages.len() != encoders.len() {
             return Err(unexpected("the encoders do not keep one list of pages each"));
@@ -44,25 +44,27 @@ impl ChecksummedPages {
     }
 }
 
-/// The pages of one column of one row group. The encoder has the other half.
+/// The pages of one column of one row group. A handle: the encoder of the column holds a clone.
 #[derive(Debug, Default, Clone)]
 pub struct ColumnPages(Arc<Mutex<Pages>>);
 
 #[derive(Debug, Default)]
 struct Pages {
-    /// A header whose page has not come yet.
+    /// A header whose page has not arrived yet.
     header: Option<Bytes>,
-    /// Written first, although it comes last.
+    /// The dictionary page. The file has it before the data, although the encoder writes it last.
     dictionary: Option<Page>,
     data: Vec<Page>,
+    /// The number of headers and bodies so far; the key of the next.
     pieces: u64,
 }
 
 #[derive(Debug)]
 struct Page {
+    /// The header, with the checksum.
     header: Vec<u8>,
     body: Bytes,
-    /// By how many bytes the checksum made the header longer.
+    /// The bytes that the checksum added to the header.
     grown: usize,
 }
 
@@ -101,7 +103,7 @@ impl PageStore for ColumnPages {
 }
 
 impl ColumnPages {
-    /// Appends the column to its row group. `chunk` is what its encoder left.
+    /// Appends the column to its row group. `chunk` is the result of its encoder.
     pub fn append_to_row_group<W: Write + Send>(
         self,
         mut chunk: ArrowColumnChunk,
@@ -109,7 +111,7 @@ impl ColumnPages {
     ) -> Result<()> {
         let pages = std::mem::take(&mut *lock(&self.0));
         let close = pages.close(chunk.close_mut())?;
-        // The other half goes first, so that the column does not exist three times.
+        // Frees the encoder's copy before the pages are joined, so that the column is in memory twice and not three times.
         drop(chunk);
         row_group.append_column(&pages.into_bytes(), close)
     }
@@ -120,8 +122,7 @@ impl Pages {
         self.dictionary.iter().chain(&self.data)
     }
 
-    /// What the encoder says of the column, with the sizes and places that the pages have now: the dictionary first, and
-    /// then the data, from offset 0.
+    /// Corrects the sizes and offsets in the column's metadata: the dictionary at offset 0, and then the data pages.
     fn close(&self, encoded: &mut ColumnCloseResult) -> Result<ColumnCloseResult> {
         let bytes: usize = self.in_order().map(Page::bytes).sum();
         let grown: usize = self.in_order().map(|page| page.grown).sum();
@@ -173,14 +174,15 @@ impl Pages {
 /// `PageType.DICTIONARY_PAGE`.
 const DICTIONARY: u32 = 2;
 
-/// The types of fields in Thrift's compact protocol.
+/// Field types of Thrift's compact protocol.
 const I32: u8 = 5;
 const STRUCT: u8 = 12;
 
-/// A page with the checksum in its header, and whether it is a dictionary.
+/// Returns the page with the checksum in its header, and whether it is a dictionary.
 ///
-/// A header has the fields 1 (type), 2 and 3 (sizes) as 32-bit integers, and then the struct of its type of page as field
-/// 5 to 8. Each field begins with a byte of its type and of how far its number is from that of the one before.
+/// A header has the fields 1 (type), 2 and 3 (sizes) as 32-bit integers, and then the struct of its page type as field 5 to
+/// 8. A field begins with a byte: the difference to the number of the field before in the upper half, its type in the lower.
+/// The checksum is field 4.
 fn checksummed(header: &[u8], body: Bytes) -> Result<(bool, Page)> {
     let mut rest = header;
     let page_type = next_i32(&mut rest)?;
@@ -194,7 +196,7 @@ fn checksummed(header: &[u8], body: Bytes) -> Result<(bool, Page)> {
     let mut longer = Vec::with_capacity(header.len() + 6);
     longer.extend_from_slice(&header[..header.len() - rest.len()]);
     longer.push(1 << 4 | I32);
-    // Signed, as Thrift has no other integers.
+    // Thrift has signed integers only.
     push_i32(&mut longer, crc32fast::hash(&body) as i32);
     longer.push((step - 1) << 4 | STRUCT);
     longer.extend_from_slice(tail);
@@ -202,7 +204,7 @@ fn checksummed(header: &[u8], body: Bytes) -> Result<(bool, Page)> {
     Ok((page_type as u32 == DICTIONARY, Page { header: longer, body, grown }))
 }
 
-/// The next field, which has to be the 32-bit integer that follows the one before.
+/// Reads the next field, which has to be a 32-bit integer whose number is one more than that of the field before.
 fn next_i32(bytes: &mut &[u8]) -> Result<i32> {
     let wrong = || unexpected("a page header is of another form");
     let mut next = || -> Result<u8> {
@@ -218,7 +220,7 @@ fn next_i32(bytes: &mut &[u8]) -> Result<i32> {
         let byte = next()?;
         value |= u32::from(byte & 0x7f) << shift;
         if byte & 0x80 == 0 {
-            // Zigzag: 0, -1, 1, -2, ...
+            // Zigzag encoding: 0, -1, 1, -2, ...
             return Ok((value >> 1) as i32 ^ -((value & 1) as i32));
         }
     }
@@ -238,7 +240,7 @@ fn unexpected(what: &str) -> ParquetError {
     ParquetError::General(format!("the Parquet library encodes pages in another way than this program knows: {what}"))
 }
 
-/// Nothing is left half done behind these locks.
+/// Locks a mutex, poisoned or not: no code panics halfway through a change of these values.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,8 +1,7 @@
-//! Which files are worked on together: the tasks of a job.
+//! Splits the raw files of a job into tasks.
 //!
-//! A task is some files of one feed's day, in time order, and becomes one Parquet file of the feed's table and one of
-//! `rejects`. What the tasks are depends on the files alone, never on the number of threads, and so neither does any
-//! byte that is written.
+//! A task is some files of one feed and day, in time order. It becomes one Parquet file of the feed's table and one of
+//! `rejects`. The split depends on the files alone and not on the number of threads, so that the output is deterministic.
 
 use std::fs;
 use std::path::PathBuf;
@@ -13,23 +12,23 @@ use market::snapshot::Feed;
 use crate::error::EtlError;
 use crate::job::Input;
 
-/// A feed's day is split into tasks of about this many bytes of text, so that one large day keeps all cores busy
-/// while an ordinary one (20 MB) still becomes one file and not many small ones.
+/// The bytes of text at which a task is full. A large day is split, so that it keeps all cores busy; an ordinary day (20 MB)
+/// still becomes one file and not many small ones.
 const TASK_BYTES: u64 = 32 << 20;
 
-/// How many times smaller gzip makes these files, roughly. A guess is enough: it only decides where tasks are split.
+/// The assumed compression ratio of gzip for raw files. An estimate is enough, since it only decides where tasks are split.
 const GZIP_RATIO: u64 = 6;
 
-/// Consecutive files of one feed's day.
+/// Consecutive raw files of one feed and day.
 #[derive(Debug)]
 pub struct Task<'a> {
     pub feed: Feed,
     pub partition: Partition,
-    /// The position among the tasks of this feed's day, from 0.
+    /// The position among the tasks of this feed and day, from 0.
     pub part: usize,
-    /// In time order, at least one.
+    /// The files, in time order; at least one.
     pub inputs: Vec<&'a Input>,
-    /// Text in the files, roughly.
+    /// The estimated bytes of text in the files.
     pub weight: u64,
 }
 
@@ -37,12 +36,16 @@ pub struct Task<'a> {
 #[derive(Debug)]
 pub struct Plan<'a> {
     pub tasks: Vec<Task<'a>>,
-    /// The bytes of all files on disk.
+    /// The size on disk of all files, in bytes.
     pub bytes: u64,
 }
 
 impl<'a> Plan<'a> {
-    /// Orders the files and splits them into tasks of about [`TASK_BYTES`].
+    /// Sorts the files, and splits them into tasks of about [`TASK_BYTES`].
+    ///
+    /// # Errors
+    /// [`EtlError::SameSnapshot`] for two files of the same feed and minute; [`EtlError::Read`] for a file that does not
+    /// exist.
     pub fn new(inputs: &'a [Input]) -> Result<Self, EtlError> {
         Self::with_task_bytes(inputs, TASK_BYTES)
     }
@@ -81,7 +84,7 @@ impl<'a> Plan<'a> {
     }
 }
 
-/// Day, feed, time. The same for a snapshot and its compressed copy.
+/// Returns the sort key of an input: day, feed, time. A snapshot and its compressed copy have the same key.
 fn key(input: &Input) -> impl Ord + use<> {
     let snapshot = input.snapshot;
     (snapshot.time.partition(), snapshot.feed, snapshot.time)
@@ -103,7 +106,7 @@ mod tests {
             .map(|(name, size)| {
                 let path = folder.path().join(name);
                 fs::File::create(&path).and_then(|file| file.set_len(*size)).expect("a file");
-                Input::named(path).expect("a snapshot")
+                Input::from_path(path).expect("a snapshot")
             })
             .collect();
         let plan = Plan::with_task_bytes(&inputs, 1000).expect("a plan");

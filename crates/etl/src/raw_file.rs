@@ -1,77 +1,49 @@
-//! A raw file as a stream of bytes, plain or gzip, that tells how far it has been read.
+//! Opens a raw file as a stream of bytes, plain or gzip, and counts the bytes that are read.
 
 use std::fs::File;
-use std::io::{self, BufReader, Read};
+use std::io::{self, Read};
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use flate2::bufread::MultiGzDecoder;
+use maybe_gzip::Reader;
 
 use crate::error::EtlError;
 use crate::job::{Input, Progress};
 
-/// Compressed bytes are fetched this many at a time; plain ones go straight to the reader's own buffer.
-const COMPRESSED_BUFFER: usize = 64 << 10;
-
-/// The bytes that all threads have read, told to whoever watches.
+/// The bytes that all threads of a job have read. Calls `on_progress` after each read.
 pub struct Tally<'a> {
     read: AtomicU64,
     total: u64,
-    watcher: &'a (dyn Fn(Progress) + Sync),
+    on_progress: &'a (dyn Fn(Progress) + Sync),
 }
 
 impl<'a> Tally<'a> {
-    /// Nothing read yet of `total` bytes.
-    pub fn new(total: u64, watcher: &'a (dyn Fn(Progress) + Sync)) -> Self {
-        Self { read: AtomicU64::new(0), total, watcher }
+    /// Starts at 0 of `total` bytes.
+    pub fn new(total: u64, on_progress: &'a (dyn Fn(Progress) + Sync)) -> Self {
+        Self { read: AtomicU64::new(0), total, on_progress }
     }
 
     fn add(&self, bytes: usize) {
         let read = self.read.fetch_add(bytes as u64, Ordering::Relaxed) + bytes as u64;
-        (self.watcher)(Progress { read, total: self.total });
+        (self.on_progress)(Progress { read, total: self.total });
     }
 }
 
-/// An open raw file.
-pub enum RawFile<'a> {
-    Plain(Counted<'a>),
-    Gzip(Box<MultiGzDecoder<BufReader<Counted<'a>>>>),
+/// The text of an open raw file, decompressed if need be.
+pub type RawFile<'a> = Reader<Counted<'a>>;
+
+/// Opens the file of `input`.
+///
+/// # Errors
+/// [`EtlError::Read`] if it cannot be opened.
+pub fn open<'a>(input: &Input, tally: &'a Tally<'a>) -> Result<RawFile<'a>, EtlError> {
+    let file = File::open(&input.path).map_err(|source| EtlError::Read { path: input.path.clone(), source })?;
+    Ok(Reader::new(Counted { file, bytes: 0, tally }, input.snapshot.gzip))
 }
 
-impl<'a> RawFile<'a> {
-    /// Opens the file of `input`.
-    pub fn open(input: &Input, tally: &'a Tally<'a>) -> Result<Self, EtlError> {
-        let file = File::open(&input.path).map_err(|source| EtlError::Read { path: input.path.clone(), source })?;
-        let counted = Counted { file, bytes: 0, tally };
-        Ok(if input.snapshot.gzip {
-            let buffered = BufReader::with_capacity(COMPRESSED_BUFFER, counted);
-            RawFile::Gzip(Box::new(MultiGzDecoder::new(buffered)))
-        } else {
-            RawFile::Plain(counted)
-        })
-    }
-
-    /// Bytes on disk that were read so far.
-    pub fn bytes(&self) -> u64 {
-        match self {
-            RawFile::Plain(counted) => counted.bytes,
-            RawFile::Gzip(decoder) => decoder.get_ref().get_ref().bytes,
-        }
-    }
-}
-
-impl Read for RawFile<'_> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        match self {
-            RawFile::Plain(counted) => counted.read(buffer),
-            RawFile::Gzip(decoder) => decoder.read(buffer),
-        }
-    }
-}
-
-/// What went wrong while reading `input` behind its line `line`: the file system, or the compression.
+/// Converts an error of reading `input` after its line `line`: of the file system, or of the decoder.
 pub fn read_error(input: &Input, line: u64, source: io::Error) -> EtlError {
     let path = input.path.clone();
-    // The decoder's own errors have no code of the operating system.
+    // Errors of the operating system have a code; those of the decoder do not.
     if input.snapshot.gzip && source.raw_os_error().is_none() {
         EtlError::Gzip { path, line, source }
     } else {
@@ -79,10 +51,11 @@ pub fn read_error(input: &Input, line: u64, source: io::Error) -> EtlError {
     }
 }
 
-/// A file that counts what is read from it.
+/// A file that counts the bytes that are read from it.
 pub struct Counted<'a> {
     file: File,
-    bytes: u64,
+    /// Bytes read so far, as they are on disk.
+    pub bytes: u64,
     tally: &'a Tally<'a>,
 }
 

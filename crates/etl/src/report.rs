@@ -1,4 +1,4 @@
-//! What a job did: what became of every record of every file, and what was written.
+//! The report of a job: what became of the records of each raw file, and which Parquet files were written.
 
 use std::fmt::Display;
 use std::iter::Sum;
@@ -9,7 +9,7 @@ use market::snapshot::SnapshotName;
 use market::table::TableName;
 use serde::{Serialize, Serializer};
 
-/// The account of one job. As JSON: `{"files": [...], "partitions": [...], "totals": {...}}`.
+/// The report of one job. In JSON: `{"files": [...], "partitions": [...], "totals": {...}}`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Report {
     /// Each raw file, ordered by day, feed and time.
@@ -20,35 +20,35 @@ pub struct Report {
     pub totals: Counts,
 }
 
-/// What became of one raw file.
+/// The report of one raw file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct FileReport {
-    /// Its name; as JSON the name's text.
+    /// The name of the file; text in JSON.
     #[serde(serialize_with = "as_text")]
     pub name: SnapshotName,
-    /// What was in it.
+    /// Its size and its records.
     #[serde(flatten)]
     pub counts: Counts,
 }
 
-/// What became of the records of a file, or of all files.
+/// The number of records of a file, or of all files, by what became of them.
 ///
-/// `records = published + blank_ticker + header_repeat + ragged`, always: a job that finds otherwise fails.
+/// `records = published + blank_ticker + header_repeat + ragged` always holds: a job that finds otherwise fails.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct Counts {
-    /// Bytes on disk (compressed, if the file is).
+    /// The size on disk in bytes, compressed if the file is.
     pub bytes: u64,
-    /// Lines behind the header that have any byte in them.
+    /// Lines after the header that are not empty.
     pub records: u64,
-    /// Rows in the feed's table.
+    /// Records that are a row of the feed's table.
     pub published: u64,
-    /// Records without a ticker: dropped.
+    /// Records without a ticker, which are dropped.
     pub blank_ticker: u64,
-    /// Records that are the header once more: dropped.
+    /// Records that repeat the header, which are dropped.
     pub header_repeat: u64,
-    /// Records that are one row in `rejects` and nothing else.
+    /// Records that are one row of `rejects` and not published.
     pub ragged: u64,
-    /// Cells of published records that could not be read: NULL in the table and one row each in `rejects`.
+    /// Cells of published records that could not be read: NULL in the table, and one row of `rejects` each.
     pub rejected_cells: u64,
 }
 
@@ -73,18 +73,18 @@ impl Sum for Counts {
     }
 }
 
-/// What was written to one partition of one table.
+/// The files that were written to one partition of one table.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct PartitionReport {
     /// The table.
     pub table: TableName,
-    /// The day; as JSON `year=2020/month=4/day=1`.
+    /// The day; in JSON `year=2020/month=4/day=1`.
     #[serde(serialize_with = "as_text")]
     pub partition: Partition,
-    /// The files, below the job's `out` folder and with `/` between folders whatever the platform:
+    /// The paths of the files relative to the job's `out`, with `/` as the separator:
     /// `quotes/year=2020/month=4/day=1/part-quotes-00000.parquet`.
     pub files: Vec<String>,
-    /// The rows in them.
+    /// The number of rows in all of them.
     pub rows: u64,
 }
 

@@ -1,10 +1,10 @@
-//! The Arrow schemas of the tables, made from the one list of columns in `market`.
+//! The Arrow schemas of the tables, derived from the column definitions in `market`.
 
 use arrow_schema::{DataType, Field, Schema};
 use market::table::{ColumnType, TableName};
 
-/// The columns of `table` in order, all of them nullable, as Spark writes them. The partition keys are folders and no
-/// columns.
+/// Returns the schema of the Parquet files of `table`. All columns are nullable, as in the files that Spark writes. The
+/// partition keys are in the folder names and not in the files.
 pub fn schema(table: TableName) -> Schema {
     let fields: Vec<Field> =
         table.columns().iter().map(|column| Field::new(column.name, data_type(column.ty), true)).collect();

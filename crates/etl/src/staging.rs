@@ -1,14 +1,13 @@
-//! Where files are written before they are published, and how they get their final names.
+//! The staging folder, and the replacement of published files by staged ones.
 //!
-//! A job writes to a hidden folder in its `out`, so on the same disk. When everything is written, each file is renamed
-//! to its place, and the files that the same feed left there for the same day before are gone. At no moment do former
-//! and new files of a table stand beside each other with the same rows in both: the former ones are removed but for the
-//! first, the first new one takes its place in one step, and the other new ones follow. A day that is one file, which is
-//! the rule, so changes in one step. A process that is killed in between leaves a part of the day's rows, never rows
-//! twice; the next run completes them.
+//! A job writes to a hidden folder below its `out`, on the same file system. When all files are complete, it renames each
+//! to its final name, in place of the files that an earlier job wrote for the same feed and day. Old and new files never
+//! exist at the same time with the same rows: all old files but the first are removed, the first new file replaces it by an
+//! atomic rename, and the other new files follow. A day of one file, the usual case, is therefore replaced atomically. A
+//! process that is killed during the replacement leaves some of the day's rows, none twice; the next job completes them.
 //!
-//! The bytes of all files are durable before the first of them gets its final name, and the names before the job ends:
-//! after a power failure a final name stands for a whole file.
+//! The bytes of all files are synced before the first rename, and the folders before the job ends. So after a power failure
+//! each final name is that of a complete file.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File, TryLockError};
@@ -23,14 +22,14 @@ use market::table::TableName;
 use crate::durable;
 use crate::error::EtlError;
 
-/// A file of a table, before and after it is published.
+/// A Parquet file of a table, staged or published.
 #[derive(Debug, Clone, Copy)]
 pub struct Part {
     pub table: TableName,
     pub partition: Partition,
-    /// Whose records it is made of.
+    /// The feed of its records.
     pub feed: Feed,
-    /// The position among the files of this feed's day, from 0.
+    /// The position among the files of this feed and day, from 0.
     pub number: usize,
 }
 
@@ -46,22 +45,25 @@ impl Part {
 
 const SUFFIX: &str = ".parquet";
 
-/// What the names of all files of a feed begin with. Two feeds share the folders of `rejects`.
+/// Returns the prefix of the file names of a feed. The folders of `rejects` hold files of both feeds.
 fn prefix(feed: Feed) -> String {
     format!("part-{feed}-")
 }
 
-/// The hidden folder of one job. What is left in it when it is dropped is removed.
+/// The hidden folder of one job. Dropping it removes the folder.
 pub struct Staging {
     out: PathBuf,
     run: Option<RunId>,
     folder: PathBuf,
-    /// Open and locked as long as the job runs.
+    /// The advisory lock on the folder, held as long as the job runs.
     _lock: File,
 }
 
 impl Staging {
-    /// Makes the folder and takes it for this job. What a killed job left in it is removed.
+    /// Creates and locks the folder, and removes what a killed job left in it.
+    ///
+    /// # Errors
+    /// [`EtlError::Busy`] if another process holds the lock.
     pub fn open(out: &Path, run: Option<&RunId>) -> Result<Self, EtlError> {
         let folder = out.join(match run {
             Some(run) => format!(".etl-{run}"),
@@ -81,12 +83,12 @@ impl Staging {
         Ok(Self { out: out.to_owned(), run: run.cloned(), folder, _lock: lock })
     }
 
-    /// Where `part` is written.
+    /// Returns the staged path of `part`.
     pub fn path(&self, part: Part) -> PathBuf {
         self.folder.join(part.staged_name())
     }
 
-    /// The final name of `part` below `out`.
+    /// Returns the final name of `part`, relative to `out`.
     pub fn published_name(&self, part: Part) -> String {
         format!("{}/{}", self.published_folder(part), part.file_name())
     }
@@ -94,14 +96,14 @@ impl Staging {
     fn published_folder(&self, part: Part) -> String {
         let Part { table, partition, .. } = part;
         match &self.run {
-            // Not below the table, so that a reader of a table's folder meets no run that was not published.
+            // Not below the table: a reader of the table's folder must not find the files of an unpublished run.
             Some(run) => format!("runs/run={run}/{table}/{partition}"),
             None => format!("{table}/{partition}"),
         }
     }
 
-    /// Gives all `parts` their final names in place of the former files. The parts of a feed's day have to be all there,
-    /// in order.
+    /// Renames all `parts` to their final names, and replaces the files of earlier jobs. `parts` has to hold all parts of
+    /// each feed and day, in order.
     pub fn publish(&self, parts: impl IntoIterator<Item = Part>) -> Result<(), EtlError> {
         let mut groups: BTreeMap<(String, Feed), Vec<Part>> = BTreeMap::new();
         for part in parts {
@@ -111,7 +113,7 @@ impl Staging {
         make_durable(&staged)?;
         let mut named = BTreeSet::new();
         for ((folder, feed), parts) in groups {
-            // Its own entry, and those of the folders above it that may be new.
+            // The folder itself, and its ancestors, which may be new.
             named.extend(Path::new(&folder).ancestors().map(|folder| self.out.join(folder)));
             let folder = self.out.join(folder);
             create_folder(&folder)?;
@@ -128,7 +130,7 @@ impl Staging {
 
 impl Drop for Staging {
     fn drop(&mut self) {
-        // A failure to tidy up is not worth hiding why the job failed, and the next one removes what is left.
+        // An error here would hide why the job failed. The next job removes what is left.
         let _ = fs::remove_dir_all(&self.folder);
     }
 }
@@ -141,7 +143,7 @@ fn create_folder(path: &Path) -> Result<(), EtlError> {
     fs::create_dir_all(path).map_err(|source| EtlError::Write { path: path.to_owned(), source })
 }
 
-/// Removes what the engine wrote for `feed` in `folder` before, but for the file `kept`.
+/// Removes the files of earlier jobs for `feed` from `folder`, except the file `kept`.
 fn remove_former(folder: &Path, feed: Feed, kept: &str) -> io::Result<()> {
     for entry in fs::read_dir(folder)? {
         let entry = entry?;

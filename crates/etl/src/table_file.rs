@@ -1,11 +1,9 @@
-//! One Parquet file of one table.
+//! Writes one Parquet file of one table.
 //!
-//! Rows are gathered in memory until there are enough for a row group, sorted by ticker and time, and written column by
-//! column, so that never more than one column exists twice.
-//!
-//! A row group holds [`ROW_GROUP_ROWS`] rows, about fourteen snapshots. That is large enough to compress well and to be
-//! read in long stretches, and small enough for a fixed budget of memory: about 16 MB a thread. Since it is sorted, the
-//! statistics of its pages ([`PAGE_ROWS`] rows each) let a reader that looks for one ticker skip nearly all of them.
+//! A row group holds [`ROW_GROUP_ROWS`] rows, about fourteen snapshots: enough to compress well and to be read
+//! sequentially, and few enough for a fixed budget of memory, about 16 MB per thread. Its rows are sorted by ticker and
+//! time, so that the min/max statistics of its pages ([`PAGE_ROWS`] rows each) let a reader that looks for one ticker skip
+//! nearly all of them (page pruning). It is written column by column, so that at most one column is in memory twice.
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -25,25 +23,24 @@ use parquet::file::writer::SerializedFileWriter;
 use crate::error::EtlError;
 use crate::page_checksums::ChecksummedPages;
 use crate::schema::schema;
-use crate::tickers::Tickers;
 
-/// Rows in a row group; the last one of a file has what is left.
+/// Rows in a row group. The last row group of a file may have fewer.
 pub const ROW_GROUP_ROWS: usize = 1 << 16;
 
-/// Bytes of text in a row group, behind which it is written whatever its rows. [`ROW_GROUP_ROWS`] real rows have half
-/// of it; cells of a megabyte may not decide how much memory is needed.
+/// Bytes of text after which a row group is written even if it has fewer rows, so that cells of a megabyte do not decide how
+/// much memory a thread needs. [`ROW_GROUP_ROWS`] rows of real files have half of it.
 pub const ROW_GROUP_BYTES: usize = 4 << 20;
 
 /// Rows in a page: the unit that a reader can skip.
 const PAGE_ROWS: usize = 8192;
 
-/// A column whose distinct values take more than this is written without a dictionary from there on: prices and
-/// names repeat and stay below it, model values hardly ever repeat and are not worth looking up.
+/// The size at which a column's dictionary is full, after which its values are written in plain encoding. Prices and names
+/// repeat, and their dictionaries stay smaller; model values hardly ever repeat, and a dictionary of them would cost time and
+/// save nothing.
 const DICTIONARY_BYTES: usize = 128 << 10;
 
 /// A Parquet file that is being written.
 pub struct TableFile {
-    table: TableName,
     path: PathBuf,
     schema: SchemaRef,
     writer: SerializedFileWriter<File>,
@@ -62,38 +59,24 @@ impl TableFile {
         let pages = Arc::new(ChecksummedPages::default());
         let columns =
             ArrowRowGroupWriterFactory::new(&writer, Arc::clone(&schema)).with_page_store_factory(pages.clone());
-        Ok(Self { table, path, schema, writer, columns, pages })
+        Ok(Self { path, schema, writer, columns, pages })
     }
 
-    /// Writes one row group and leaves `tickers` empty. `other` gives the columns of the table but for the tickers, by
-    /// their number, with their rows in the order that it is told; each is asked for only when the one before it is
-    /// written.
-    pub fn write_row_group(
-        &mut self,
-        tickers: &mut Tickers,
-        other: impl FnMut(usize, &[u32]) -> Option<ArrayRef>,
-    ) -> Result<(), EtlError> {
-        self.try_write_row_group(tickers, other).map_err(|error| write_error(&self.path, error))
+    /// Writes one row group from its columns in the order of the table. Takes each column only when the one before it is
+    /// written and freed.
+    ///
+    /// # Errors
+    /// [`EtlError::Write`] if the file cannot be written; [`EtlError::Parquet`] if a column is missing or of another type.
+    pub fn write_row_group(&mut self, columns: impl Iterator<Item = ArrayRef>) -> Result<(), EtlError> {
+        self.try_write_row_group(columns).map_err(|error| write_error(&self.path, error))
     }
 
-    fn try_write_row_group(
-        &mut self,
-        tickers: &mut Tickers,
-        mut other: impl FnMut(usize, &[u32]) -> Option<ArrayRef>,
-    ) -> Result<(), ParquetError> {
-        let sorted = tickers.sort();
-        let sorted_tickers: ArrayRef = Arc::new(sorted.tickers);
-        let mut others = 0..;
+    fn try_write_row_group(&mut self, mut columns: impl Iterator<Item = ArrayRef>) -> Result<(), ParquetError> {
         let encoders = self.columns.create_column_writers(self.writer.flushed_row_groups().len())?;
-        let encoders = self.pages.of_columns(encoders)?;
+        let encoders = self.pages.take_columns(encoders)?;
         let mut row_group = self.writer.next_row_group()?;
-        for ((column, field), (mut encoder, pages)) in
-            self.table.columns().iter().zip(self.schema.fields()).zip(encoders)
-        {
-            let values = match column.source {
-                Source::Ticker => Arc::clone(&sorted_tickers),
-                _ => others.next().and_then(|at| other(at, &sorted.order)).ok_or_else(|| missing(column.name))?,
-            };
+        for (field, (mut encoder, pages)) in self.schema.fields().iter().zip(encoders) {
+            let values = columns.next().ok_or_else(|| missing(field.name()))?;
             for leaf in compute_leaves(field, &values)? {
                 encoder.write(&leaf)?;
             }
@@ -103,7 +86,7 @@ impl TableFile {
         Ok(())
     }
 
-    /// Writes the footer. Gives the number of rows in the file.
+    /// Writes the footer, and returns the number of rows in the file.
     pub fn close(self) -> Result<u64, EtlError> {
         let metadata = self.writer.close().map_err(|error| write_error(&self.path, error))?;
         Ok(metadata.file_metadata().num_rows() as u64)
@@ -130,7 +113,7 @@ fn missing(column: &str) -> ParquetError {
     ParquetError::ArrowError(ArrowError::SchemaError(format!("no values for column {column}")).to_string())
 }
 
-/// Tells a full disk from a refusal of the library, which wraps both.
+/// Converts an error of the library, which also wraps errors of the file system: a full disk is a [`EtlError::Write`].
 fn write_error(path: &Path, error: ParquetError) -> EtlError {
     let path = path.to_owned();
     match error {
@@ -162,9 +145,7 @@ mod tests {
     fn no_row_group_without_all_columns() {
         let folder = tempfile::tempdir().expect("a folder");
         let mut file = TableFile::create(TableName::Quotes, folder.path().join("x")).expect("a file");
-        let mut tickers = Tickers::default();
-        tickers.push(b"PETR4");
-        let error = file.write_row_group(&mut tickers, |_, _| None).expect_err("no columns").to_string();
+        let error = file.write_row_group(std::iter::empty()).expect_err("no columns").to_string();
         assert!(error.contains("no values for column intdate"), "{error}");
     }
 }

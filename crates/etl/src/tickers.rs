@@ -1,9 +1,8 @@
-//! The order of the rows in a row group: by ticker and time.
+//! Sorts the rows of a row group by ticker and time.
 //!
-//! A row group holds a few thousand tickers over and over again, in files that come in time order. So there is no
-//! need to compare rows: each ticker gets a number when it is first seen, only the distinct ones are sorted, and the
-//! rows are dealt out to them in the order they came in. That keeps the times of a ticker ascending, and duplicates in
-//! file order.
+//! A row group repeats a few thousand tickers, in files that arrive in time order. So the column is dictionary-encoded, only
+//! the distinct tickers are compared, and the rows are placed by a counting sort over their codes, in linear time. The
+//! counting sort is stable, which keeps the times of a ticker ascending, and duplicates in the order of the files.
 
 use std::collections::HashMap;
 
@@ -11,46 +10,46 @@ use arrow_array::StringArray;
 
 use crate::columns::strings;
 
-/// The ticker of every row so far.
+/// The column of tickers, dictionary-encoded.
 #[derive(Default)]
 pub struct Tickers {
-    /// In the order they were first seen.
+    /// The code of each ticker: codes are given in the order of first occurrence.
     ids: HashMap<Box<[u8]>, u32>,
-    /// The ticker of each row.
+    /// The code of each row's ticker.
     rows: Vec<u32>,
-    /// The bytes of all tickers, row by row.
+    /// The total length of the tickers of all rows.
     bytes: usize,
-    /// What is known of each ticker, by its number.
-    seen: Vec<Seen>,
-    /// The text of all tickers in `seen`.
+    /// The dictionary: an entry for each code.
+    seen: Vec<Entry>,
+    /// The text of all entries.
     text: Vec<u8>,
 }
 
-/// A ticker.
+/// A ticker in the dictionary.
 #[derive(Clone, Copy)]
-struct Seen {
-    /// Where its text ends; it begins where that of the one before it ends.
+struct Entry {
+    /// The end of its text in [`Tickers::text`]. It starts at the end of the entry before.
     end: usize,
-    /// The number of the ticker that stood in the next row when this one was seen last. Snapshots list their tickers in
-    /// nearly the same order, so it probably will again.
+    /// The code of the ticker that followed this one last time: a prediction of the next row. Snapshots list their tickers
+    /// in nearly the same order, so that it nearly always holds, and comparing two texts replaces hashing one.
     next: u32,
 }
 
-/// Rows in the order of their tickers.
+/// Rows sorted by ticker.
 pub struct Sorted {
-    /// The tickers, ascending by their bytes.
+    /// The tickers, in ascending order of their bytes.
     pub tickers: StringArray,
-    /// For each row of the result the row that it was.
+    /// The permutation: for each row of the result, the index of the row before sorting.
     pub order: Vec<u32>,
 }
 
 impl Tickers {
-    /// Adds a row. Rows have to come in time order. `ticker` is UTF-8.
+    /// Appends a row. Rows have to arrive in time order. `ticker` is UTF-8.
     #[inline]
     pub fn push(&mut self, ticker: &[u8]) {
         self.bytes += ticker.len();
         let last = self.rows.last().map(|last| *last as usize);
-        // Before the first row, the first ticker is as good a guess as any.
+        // The first row has no predecessor to predict it. Any code will do.
         let guess = last.map_or(0, |last| self.seen[last].next);
         if self.text_of(guess) == Some(ticker) {
             self.rows.push(guess);
@@ -63,7 +62,7 @@ impl Tickers {
         self.rows.push(id);
     }
 
-    /// The number of a ticker, which is a new one if it was not seen yet.
+    /// Returns the code of a ticker, and adds it to the dictionary if it is new.
     #[inline(never)]
     fn id_of(&mut self, ticker: &[u8]) -> u32 {
         if let Some(id) = self.ids.get(ticker) {
@@ -72,7 +71,7 @@ impl Tickers {
         let id = self.ids.len() as u32;
         self.ids.insert(ticker.into(), id);
         self.text.extend_from_slice(ticker);
-        self.seen.push(Seen { end: self.text.len(), next: 0 });
+        self.seen.push(Entry { end: self.text.len(), next: 0 });
         id
     }
 
@@ -89,7 +88,7 @@ impl Tickers {
         self.rows.len()
     }
 
-    /// Sorts the rows and starts anew.
+    /// Returns the rows sorted, and leaves the column empty.
     pub fn sort(&mut self) -> Sorted {
         let mut distinct: Vec<(&[u8], usize)> = self.ids.iter().map(|(ticker, id)| (&**ticker, *id as usize)).collect();
         distinct.sort_unstable();
@@ -100,11 +99,12 @@ impl Tickers {
         let mut text = Vec::with_capacity(self.bytes);
         let mut offsets = Vec::with_capacity(self.rows.len() + 1);
         offsets.push(0);
+        // The next free place of each ticker in the result.
         let mut next = vec![0u32; distinct.len()];
-        let mut dealt = 0;
+        let mut placed = 0;
         for (ticker, id) in distinct {
-            next[id] = dealt;
-            dealt += counts[id];
+            next[id] = placed;
+            placed += counts[id];
             for _ in 0..counts[id] {
                 text.extend_from_slice(ticker);
                 offsets.push(i32::try_from(text.len()).expect("the text of a row group is far below two gigabytes"));

@@ -1,4 +1,4 @@
-//! Jobs that fail: the error says which file, where and what to do, and nothing is published.
+//! Tests of jobs that fail: the error names the file, the place and what to do, and nothing is published.
 
 use std::fs;
 

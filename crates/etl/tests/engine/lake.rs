@@ -41,7 +41,7 @@ impl Lake {
         let path = self.folder.path().join("raw").join(name);
         fs::create_dir_all(path.parent().expect("a folder")).expect("a folder");
         fs::write(&path, bytes).expect("a file");
-        self.inputs.push(Input::named(path.clone()).expect("the name of a snapshot"));
+        self.inputs.push(Input::from_path(path.clone()).expect("the name of a snapshot"));
         path
     }
 
@@ -75,7 +75,7 @@ impl Lake {
         self.try_run().expect("the job succeeds")
     }
 
-    /// The rows of a table, all days, in the order of the files' names and as they stand in them.
+    /// Returns the rows of a table on all days, in the order of the file names and of the rows in each file.
     pub fn rows(&self, table: TableName) -> Vec<Row> {
         self.parquet_files(table).iter().flat_map(|path| read(path)).collect()
     }

@@ -19,7 +19,7 @@ fn columns(feed: Feed, kind: Kind) -> impl Iterator<Item = (&'static str, &'stat
     })
 }
 
-/// What stands in a column of type `ty`, and whether the cell is a reject.
+/// Returns the value in a column of type `ty`, and whether the cell is a reject.
 fn expected_value(ty: ColumnType, expected: &str, outcome: &str) -> (Value, bool) {
     match (outcome, ty) {
         ("null", _) => (Value::Null, false),

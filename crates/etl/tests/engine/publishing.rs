@@ -1,4 +1,4 @@
-//! Which files a job publishes, what it replaces, and what it says of them.
+//! Tests which files a job publishes and replaces, and its report.
 
 use std::fs;
 

@@ -1,4 +1,4 @@
-//! What becomes of records: published, dropped and counted, or rejected. Nothing is lost in silence.
+//! Tests that each record is published, dropped and counted, or rejected. Nothing is lost in silence.
 
 use etl::Counts;
 use market::record::MAX_LINE_BYTES;
@@ -120,7 +120,7 @@ fn a_line_too_long_is_rejected_with_its_beginning() {
     assert_eq!(lake.quotes().iter().map(|row| row["ticker"].clone()).collect::<Vec<_>>(), ["ABEV3", "VALE3"].map(text));
 }
 
-/// The same records, counted by a reader that shares nothing with the engine's.
+/// The expected counts, by a second implementation that shares no code with the engine.
 #[derive(Debug, Default, PartialEq)]
 struct Expected {
     records: u64,
@@ -136,7 +136,7 @@ fn trimmed(cell: &str) -> &str {
     cell.trim_matches(|c| " \t\n\r\u{b}\u{c}\u{a0}".contains(c))
 }
 
-/// Splits a line one character at a time. Tells whether the last quote was closed.
+/// Splits a line one character at a time. Returns whether the last quote was closed.
 fn cells(line: &str, separator: char) -> (Vec<String>, bool) {
     let mut cells = vec![String::new()];
     let (mut at_start, mut quoted) = (true, false);

@@ -87,7 +87,7 @@ pub fn etl(args: &EtlArgs) -> anyhow::Result<ExitCode> {
 fn snapshots(files: Vec<raw_folder::File>) -> (Vec<Input>, Vec<PathBuf>) {
     let (mut inputs, mut others) = (Vec::new(), Vec::new());
     for file in files {
-        match Input::snapshot_at(&file.path) {
+        match Input::parse_name(&file.path) {
             Ok(snapshot) => inputs.push(Input { path: file.path, snapshot }),
             Err(_) => others.push(file.path),
         }

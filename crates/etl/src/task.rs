@@ -1,4 +1,4 @@
-//! One task: the raw files of a part of a feed's day become one file of the feed's table and one of `rejects`.
+//! Runs one task: some raw files of one feed and day become one file of the feed's table and one of `rejects`.
 
 use market::record::{Disposition, Ragged, Splitter, check_header, decode};
 use market::snapshot::SnapshotName;
@@ -8,21 +8,30 @@ use crate::error::EtlError;
 use crate::job::Input;
 use crate::lines::{Buffer, Line, Lines};
 use crate::plan::Task;
-use crate::raw_file::{RawFile, Tally, read_error};
+use crate::raw_file::{self, RawFile, Tally, read_error};
 use crate::report::{Counts, FileReport};
-use crate::rows::{FeedRows, RejectRows, SourceFile};
+use crate::rows::{FeedRows, RejectRows, RowBuffer, SourceFile};
 use crate::staging::{Part, Staging};
 use crate::table_file::TableFile;
 
-/// What a task wrote.
-pub struct Cleaned {
+/// The result of a task.
+pub struct TaskOutput {
+    /// The report of each raw file.
     pub files: Vec<FileReport>,
-    /// The file of the feed's table and the file of `rejects`, with their rows.
+    /// The file of the feed's table and the file of `rejects`, each with its number of rows.
     pub written: [(Part, u64); 2],
 }
 
-/// Does `task`, and holds what was written against what was read.
-pub fn clean(task: &Task<'_>, staging: &Staging, buffer: &mut Buffer, tally: &Tally<'_>) -> Result<Cleaned, EtlError> {
+/// Runs `task`, and verifies that as many rows were written as records and cells were read.
+///
+/// # Errors
+/// [`EtlError::Identity`] if the counts differ; the errors of reading and writing.
+pub fn run_task(
+    task: &Task<'_>,
+    staging: &Staging,
+    buffer: &mut Buffer,
+    tally: &Tally<'_>,
+) -> Result<TaskOutput, EtlError> {
     let parts = [TableName::from(task.feed), TableName::Rejects].map(|table| Part {
         table,
         partition: task.partition,
@@ -39,14 +48,14 @@ pub fn clean(task: &Task<'_>, staging: &Staging, buffer: &mut Buffer, tally: &Ta
     let files = task
         .inputs
         .iter()
-        .map(|input| clean_file(input, &mut tables, buffer, tally))
+        .map(|input| process_file(input, &mut tables, buffer, tally))
         .collect::<Result<Vec<_>, EtlError>>()?;
     let rows = tables.close()?;
     check_rows(&files, rows)?;
-    Ok(Cleaned { files, written: [(parts[0], rows[0]), (parts[1], rows[1])] })
+    Ok(TaskOutput { files, written: [(parts[0], rows[0]), (parts[1], rows[1])] })
 }
 
-/// What the files of a task are written to.
+/// The two tables that a task writes: their buffered rows and their files.
 struct Tables {
     splitter: Splitter,
     rows: FeedRows,
@@ -55,14 +64,15 @@ struct Tables {
     rejects_file: TableFile,
 }
 
-fn clean_file(
+/// Adds the records of one raw file to `tables`, and returns what became of them.
+fn process_file(
     input: &Input,
     tables: &mut Tables,
     buffer: &mut Buffer,
     tally: &Tally<'_>,
 ) -> Result<FileReport, EtlError> {
     let file = SourceFile::from(input.snapshot);
-    let mut lines = Lines::new(RawFile::open(input, tally)?, buffer);
+    let mut lines = Lines::new(raw_file::open(input, tally)?, buffer);
     read_header(input, &mut lines)?;
 
     let mut counts = Counts::default();
@@ -72,7 +82,7 @@ fn clean_file(
         counts.records += 1;
         tables.add(&file, line, &mut counts)?;
     }
-    counts.bytes = lines.source().bytes();
+    counts.bytes = lines.source().get_ref().bytes;
     check_identity(file.name, &counts)?;
     Ok(FileReport { name: file.name, counts })
 }
@@ -88,7 +98,7 @@ fn read_header(input: &Input, lines: &mut Lines<'_, RawFile<'_>>) -> Result<(), 
 }
 
 impl Tables {
-    /// Does with one record what has to be done with it.
+    /// Publishes, drops or rejects one record, and counts it.
     fn add(&mut self, file: &SourceFile, line: Line<'_>, counts: &mut Counts) -> Result<(), EtlError> {
         let text = decode(line.bytes);
         let record = self.splitter.split(text.as_bytes());
@@ -116,7 +126,7 @@ impl Tables {
         self.rejects.write_if_full(&mut self.rejects_file)
     }
 
-    /// Completes both files. Gives their rows.
+    /// Completes both files, and returns their numbers of rows.
     fn close(mut self) -> Result<[u64; 2], EtlError> {
         self.rows.write(&mut self.table_file)?;
         self.rejects.write(&mut self.rejects_file)?;
@@ -124,7 +134,7 @@ impl Tables {
     }
 }
 
-/// Every record of a file was published, or dropped and counted, or is in `rejects`.
+/// Verifies that every record of a file was published, dropped and counted, or rejected.
 fn check_identity(file: SnapshotName, counts: &Counts) -> Result<(), EtlError> {
     let Counts { records, published, blank_ticker, header_repeat, ragged, .. } = *counts;
     if records == published + blank_ticker + header_repeat + ragged {
@@ -137,7 +147,7 @@ fn check_identity(file: SnapshotName, counts: &Counts) -> Result<(), EtlError> {
     Err(EtlError::Identity { file, what })
 }
 
-/// The rows that are in the Parquet files are those that were counted while reading.
+/// Verifies that the Parquet files have as many rows as were counted during reading.
 fn check_rows(files: &[FileReport], [table_rows, reject_rows]: [u64; 2]) -> Result<(), EtlError> {
     let total: Counts = files.iter().map(|file| file.counts).sum();
     let rejected = total.ragged + total.rejected_cells;
