@@ -1,56 +1,56 @@
-//! Is this file a snapshot? Looked at as it streams by, in constant memory, whatever it claims to be.
+//! Checks whether a file is a snapshot, as a stream and in constant memory.
 //!
-//! What passes here is what every engine can read to its end: text under the header of its feed, plain or in a whole
-//! gzip. Records are not looked at; a bad record costs itself and not its file.
+//! A file that passes can be read to its end by both engines: it is text under the header of its feed, plain or in a complete
+//! gzip file. Records are not checked; the engine rejects single records, not files.
 
 use std::io::{self, Write};
 
-use flate2::write::MultiGzDecoder;
 use market::record::{self, BYTE_ORDER_MARK, InvalidHeader};
 use market::snapshot::{Feed, InvalidSnapshotName, SnapshotName};
+use maybe_gzip::Writer;
 
 /// Why a file is no snapshot.
 #[derive(Debug, thiserror::Error)]
 pub enum Refusal {
-    /// Its name.
+    /// The name is not the name of a snapshot.
     #[error(transparent)]
     Name(#[from] InvalidSnapshotName),
-    /// It is empty, or unpacks to nothing.
+    /// The file is empty, or its decompressed text is.
     #[error("the file is empty")]
     Empty,
-    /// It is larger than a snapshot may be.
+    /// The file or its decompressed text is larger than the limit.
     #[error("the file has more than {limit} bytes (ingest.max_file_bytes)")]
     TooLarge {
         /// The configured limit.
         limit: u64,
     },
-    /// It is called `.gz` and is not compressed.
+    /// The name ends in `.gz`, but the file is not compressed.
     #[error("the name ends in .gz, but the file is not compressed with gzip")]
     NotGzip,
-    /// It is compressed and not called `.gz`.
+    /// The file is compressed, but its name does not end in `.gz`.
     #[error("the file is compressed with gzip, but its name does not end in .gz")]
     Gzip,
-    /// It cannot be unpacked to its end.
+    /// The file cannot be decompressed to its end.
     #[error("the gzip file is cut off or damaged: {0}")]
     BrokenGzip(String),
-    /// The first line is another one than the feed has.
+    /// The first line is not the header of the feed.
     #[error(transparent)]
     Header(#[from] InvalidHeader),
-    /// The first line has no end for so long that it cannot be a header.
+    /// The first line is too long for a header.
     #[error("the first line has more than {MAX_HEADER} bytes")]
     EndlessHeader,
-    /// It holds bytes that no text has.
+    /// The file has control characters, which no text has.
     #[error("the file is not text: byte 0x{byte:02x} at offset {offset}")]
     NotText {
         /// The first such byte.
         byte: u8,
-        /// Where it stands in the unpacked file.
+        /// Its offset in the decompressed file.
         offset: u64,
     },
 }
 
 impl Refusal {
-    /// A name for programs.
+    /// Returns a stable name of the reason, for programs.
     pub fn code(&self) -> &'static str {
         match self {
             Refusal::Name(_) => "not_a_snapshot_name",
@@ -65,84 +65,82 @@ impl Refusal {
     }
 }
 
-/// The most bytes that a header may have: the longest one of a feed has about 250.
+/// The maximum size of a header in bytes. The longest header of a feed has about 250.
 const MAX_HEADER: usize = 1 << 16;
 
+/// The first bytes of a gzip file.
 const GZIP_MAGIC: [u8; 2] = [0x1F, 0x8B];
 
-/// How the last line of a snapshot ends.
+/// The end of the last line of a snapshot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LastLine {
-    /// With a line feed, or it is the header.
+    /// It ends with a line feed, or it is the header.
     Ended,
-    /// It is a record without a line end, of which what stands last may have been cut off.
+    /// It is a record without a line end, whose last field may have been cut off.
     Unterminated,
 }
 
-/// The check of one file, fed with its bytes.
+/// The check of one file, which takes its bytes in pieces.
 pub struct Check {
+    gzip: bool,
     limit: u64,
+    /// The size so far, as stored.
     bytes: u64,
-    layer: Layer,
-}
-
-enum Layer {
-    Plain(Text),
-    Gzip(Box<MultiGzDecoder<Text>>),
+    text: Writer<Text>,
 }
 
 impl Check {
-    /// The check of a file called `name` that may have `limit` bytes, as it lies there and unpacked.
+    /// Starts the check of a file called `name`, whose size is limited to `limit` bytes, as stored and decompressed.
     pub fn new(name: SnapshotName, limit: u64) -> Self {
         let text = Text { feed: name.feed, limit, offset: 0, last: b'\n', header: Some(Vec::new()) };
-        let layer = if name.gzip { Layer::Gzip(Box::new(MultiGzDecoder::new(text))) } else { Layer::Plain(text) };
-        Self { limit, bytes: 0, layer }
+        Self { gzip: name.gzip, limit, bytes: 0, text: Writer::new(text, name.gzip) }
     }
 
-    /// Looks at the next bytes.
+    /// Checks the next bytes of the file.
+    ///
+    /// # Errors
+    /// The reason if the file is no snapshot.
     pub fn push(&mut self, bytes: &[u8]) -> Result<(), Refusal> {
         let start = usize::try_from(self.bytes).unwrap_or(usize::MAX);
         let magic = || GZIP_MAGIC.iter().skip(start).zip(bytes).all(|(expected, found)| expected == found);
-        if self.bytes == 0 && bytes.len() >= GZIP_MAGIC.len() && matches!(self.layer, Layer::Plain(_)) && magic() {
+        if self.bytes == 0 && bytes.len() >= GZIP_MAGIC.len() && !self.gzip && magic() {
             return Err(Refusal::Gzip);
         }
-        if matches!(self.layer, Layer::Gzip(_)) && !magic() {
+        if self.gzip && !magic() {
             return Err(Refusal::NotGzip);
         }
         self.bytes += bytes.len() as u64;
         if self.bytes > self.limit {
             return Err(Refusal::TooLarge { limit: self.limit });
         }
-        match &mut self.layer {
-            Layer::Plain(text) => text.push(bytes),
-            Layer::Gzip(decoder) => decoder.write_all(bytes).map_err(unpacking),
-        }
+        self.text.write_all(bytes).map_err(refusal)
     }
 
-    /// Looks at the end. Says how the last line ends, which makes no file a refused one.
+    /// Checks the end of the file. Returns how its last line ends; an unterminated line does not make a file a refused one.
+    ///
+    /// # Errors
+    /// The reason if the file is no snapshot.
     pub fn finish(self) -> Result<LastLine, Refusal> {
-        let text = match self.layer {
-            _ if self.bytes == 0 => return Err(Refusal::Empty),
-            Layer::Plain(text) => text,
-            Layer::Gzip(decoder) => decoder.finish().map_err(unpacking)?,
-        };
-        text.finish()
+        if self.bytes == 0 {
+            return Err(Refusal::Empty);
+        }
+        self.text.finish().map_err(refusal)?.finish()
     }
 }
 
-/// What the text said on its way through the decoder, or what the decoder says.
-fn unpacking(error: io::Error) -> Refusal {
+/// Returns the refusal of [`Text`], which passes through the decompression as an I/O error, or that of the decoder.
+fn refusal(error: io::Error) -> Refusal {
     error.downcast().unwrap_or_else(|error| Refusal::BrokenGzip(error.to_string()))
 }
 
-/// The unpacked file.
+/// The check of the decompressed text.
 struct Text {
     feed: Feed,
     limit: u64,
     offset: u64,
-    /// The byte that came last.
+    /// The last byte so far.
     last: u8,
-    /// The first line, until it is whole and checked.
+    /// The beginning of the first line, until it is complete and checked.
     header: Option<Vec<u8>>,
 }
 
@@ -183,8 +181,8 @@ impl Text {
     }
 }
 
-/// Where the first byte stands that no text has. Most files have none: whole blocks are looked at, without a way out at
-/// each byte, which the compiler makes into a few instructions each.
+/// Returns the position of the first byte that no text has. Most files have none, so it tests whole blocks without an early
+/// exit, which the compiler vectorizes.
 fn first_binary(bytes: &[u8]) -> Option<usize> {
     const BLOCK: usize = 4096;
     let holds_one = |block: &[u8]| block.iter().fold(false, |found, byte| found | record::is_binary(*byte));
@@ -210,7 +208,7 @@ mod tests {
 
     const LIMIT: u64 = 1 << 20;
 
-    /// Checks a file in pieces of some sizes. Which of two faults is told may depend on them, but not whether one is.
+    /// Checks a file in pieces of several sizes. Which of two faults is found may depend on the size, but not whether one is.
     fn check(name: &str, file: &[u8]) -> Result<LastLine, Refusal> {
         let in_pieces = |size: usize| {
             let mut check = Check::new(name.parse().expect(name), LIMIT);

@@ -1,10 +1,13 @@
-//! Takes landed files into the lake's raw store, or puts them aside with the reason.
+//! Ingests landed files: moves each to its place in the raw bucket, or to quarantine with the reason.
 //!
-//! | module | what it knows |
+//! Idempotent: every copy and deletion is conditional on the ETag of the object, so that an invocation that is repeated, or
+//! that runs at the same time as another, finds nothing to do or continues where the other one ended.
+//!
+//! | module | content |
 //! |---|---|
-//! | [`check`] | whether a file is a snapshot |
-//! | [`place`] | how a snapshot gets to its place |
-//! | [`quarantine`] | how everything else is kept |
+//! | [`check`] | checks whether a file is a snapshot |
+//! | [`place`] | moves a snapshot to its place |
+//! | [`quarantine`] | moves other files to quarantine |
 
 mod check;
 mod place;
@@ -27,51 +30,49 @@ use serde_json::Value;
 use check::LastLine;
 use place::Outcome;
 
-/// What was done with the landed files.
+/// The result of an invocation: what became of the landed files.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct Report {
-    /// The first day concerned; none when all that was looked at is an object that is no snapshot.
+    /// The first day concerned. `None` if the event is about an object that is no snapshot.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub from: Option<NaiveDate>,
     /// The last day concerned.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub to: Option<NaiveDate>,
-    /// Landed files that were looked at: `accepted + repeated + quarantined.count`.
+    /// The number of landed files that were processed: `accepted + repeated + quarantined.count`.
     pub files: u64,
-    /// Their bytes, as they lay there.
+    /// Their size as stored, in bytes.
     pub bytes: u64,
-    /// Files that are now in their place.
+    /// Files that were moved to their place.
     pub accepted: u64,
-    /// Files that were in their place already, with the same bytes.
+    /// Files whose place had the same bytes already.
     pub repeated: u64,
-    /// Raw files that a landed one replaced. They are in quarantine.
+    /// Raw files that were replaced by a landed file. They are in quarantine.
     pub superseded: u64,
     /// Files that are no snapshots.
     pub quarantined: TruncatedList<Quarantined>,
-    /// Accepted files whose last record has no line end: it may have been cut off, which the audit looks into.
+    /// Accepted files whose last record has no line end. It may have been cut off, which the audit checks.
     pub unterminated: TruncatedList<String>,
-    /// What is missing now on the days concerned.
+    /// What is still missing on the days concerned.
     #[serde(flatten)]
     pub coverage: Coverage,
 }
 
-/// A landed file that was put aside.
+/// A landed file that was moved to quarantine.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Quarantined {
-    /// Its name.
+    /// The name of the file.
     pub name: String,
-    /// Why, in a sentence.
+    /// The reason, in a sentence.
     pub reason: String,
 }
 
-/// Looks at each landed file that the event asks for ([`workflow_input::resolve`]): for days, all snapshots of those days at
-/// any depth under `landing/` and all files that are no snapshots by their names; for an object, that one.
-///
-/// What has been moved is not counted again: sent twice, the second time finds nothing to do.
+/// Ingests the landed files that the event requests ([`workflow_input::resolve`]): for days, all snapshots of those days at any
+/// depth under `landing/`, and all files whose names are not those of snapshots; for an object, that object.
 ///
 /// # Errors
-/// [`Error::InvalidInput`] for an event of no known form; whatever S3 refuses. What was not moved by then still lies
-/// in `landing/`, so that the same event may be sent again.
+/// [`Error::InvalidInput`] for an event of no known form; the errors of S3. Files that were not moved are still in
+/// `landing/`, so that the same event can be sent again.
 pub async fn handle(lake: &Lake, event: Value) -> Result<Report, Error> {
     let (days, landed) = match workflow_input::resolve(&event, Utc::now())? {
         Request::Object { bucket, key } => (day_of(&key)?, of_object(lake, &bucket, &key).await?),
@@ -95,7 +96,7 @@ pub async fn handle(lake: &Lake, event: Value) -> Result<Report, Error> {
     Ok(report)
 }
 
-/// The landed files that a range of days concerns.
+/// Lists the landed files that concern a range of days.
 async fn of_days(lake: &Lake, range: DateRange) -> Result<Vec<Object>, Error> {
     let mut landed = objects::list(lake, &lake.config.buckets.raw, keys::LANDING).await?;
     landed.retain(|object| {
@@ -105,7 +106,7 @@ async fn of_days(lake: &Lake, range: DateRange) -> Result<Vec<Object>, Error> {
     Ok(landed)
 }
 
-/// The landed file that an event is about, if it is still there.
+/// Returns the landed file of an object event, or nothing if it does not exist any more.
 async fn of_object(lake: &Lake, bucket: &str, key: &str) -> Result<Vec<Object>, Error> {
     let raw = &lake.config.buckets.raw;
     if bucket != raw.as_str() || !key.starts_with(keys::LANDING) {
@@ -116,14 +117,14 @@ async fn of_object(lake: &Lake, bucket: &str, key: &str) -> Result<Vec<Object>, 
     Ok(landed.into_iter().filter(|object| !object.is_folder_marker()).collect())
 }
 
-/// The day of the snapshot that a key names, if it names one.
+/// Returns the day of the snapshot that a key names, or `None` if it names none.
 fn day_of(key: &str) -> Result<Option<DateRange>, Error> {
     let name = keys::file_name(key).parse::<SnapshotName>().ok();
     let range = name.map(|name| DateRange::day(name.time.date())).transpose();
     range.map_err(|error| Error::InvalidInput(error.to_string()))
 }
 
-/// Groups the files that claim the same place; each group in the order of its keys.
+/// Groups the files that have the same place, each group in the order of its keys.
 fn by_snapshot(landed: Vec<Object>) -> impl Iterator<Item = Vec<Object>> {
     let mut groups: BTreeMap<String, Vec<Object>> = BTreeMap::new();
     for object in landed {
@@ -134,7 +135,7 @@ fn by_snapshot(landed: Vec<Object>) -> impl Iterator<Item = Vec<Object>> {
     groups.into_values()
 }
 
-/// Of files that claim the same place the last one gets it, so they are settled one after the other.
+/// Settles the files of one place one after the other, so that the last one by its key gets the place.
 async fn settle_in_turn(lake: Arc<Lake>, group: Vec<Object>) -> Result<Vec<(Object, Outcome)>, Error> {
     let mut settled = Vec::new();
     for landed in group {

@@ -1,12 +1,12 @@
-//! One landed file to its place.
+//! Moves one landed file to its place.
 //!
-//! A snapshot has one file, plain or compressed. A newer one takes the place of an older one, which goes into
-//! quarantine; the same bytes once more change nothing. At every moment each file is in landing, in its place or in
-//! quarantine, so that an attempt that ends anywhere is simply made again.
+//! A snapshot has one file, plain or compressed. A newer file replaces an older one, which is moved to quarantine; a file with
+//! the same bytes changes nothing. At every moment each file is in `landing/`, in its place or in quarantine, so that an
+//! attempt that ends anywhere can be repeated.
 //!
-//! At no moment is a snapshot without a file in its place: the new form is placed before the other one is set aside. An
-//! attempt that ends between the two leaves both, which a run refuses to read ([`lake::raw_files::list`]), and the landed file,
-//! which says which of them is the newer one.
+//! At no moment does a snapshot have no file in its place: the new form, plain or compressed, is placed before the other one
+//! is moved away. An attempt that ends between the two leaves both, which a run refuses to read ([`lake::raw_files::list`]), and the
+//! landed file, from which the next attempt knows which of them is the newer one.
 
 use lake::metrics::Metric;
 use lake::objects::{self, Copied, Object, Target};
@@ -19,28 +19,28 @@ use crate::quarantine::{self, Naming};
 /// What became of a landed file.
 #[derive(Debug)]
 pub enum Outcome {
-    /// It is in its place now.
+    /// It was moved to its place.
     Accepted {
-        /// The older files that it replaced.
+        /// The number of older files that it replaced.
         superseded: u64,
-        /// How its last line ends.
+        /// The end of its last line.
         last_line: LastLine,
     },
-    /// It was in its place already.
+    /// Its place had the same bytes already.
     Repeated {
-        /// The older files that it replaced: the same snapshot in the other compression.
+        /// The number of older files that it replaced: the same snapshot in the other compression.
         superseded: u64,
     },
-    /// It is no snapshot, and lies in quarantine.
+    /// It is no snapshot, and was moved to quarantine.
     Quarantined(Refusal),
-    /// Someone else moved or replaced it meanwhile: what is there now has its own event.
+    /// It was moved or replaced by someone else meanwhile. A replacement has its own event.
     Gone,
 }
 
-/// How often something may change under our hands before it is left to another attempt.
+/// How often an object may change concurrently before this invocation gives up and is retried.
 const ATTEMPTS: usize = 6;
 
-/// Checks a landed file, moves it to its place or into quarantine, and deletes it from landing.
+/// Checks a landed file, copies it to its place or to quarantine, and deletes it from `landing/`.
 pub async fn settle(lake: &Lake, landed: &Object) -> Result<Outcome, Error> {
     let refusal = match keys::file_name(&landed.key).parse::<SnapshotName>() {
         Err(error) => Refusal::Name(error),
@@ -55,13 +55,13 @@ pub async fn settle(lake: &Lake, landed: &Object) -> Result<Outcome, Error> {
     if !quarantine::set_aside(lake, landed, Naming::AsItWas, refusal.code(), &message).await? {
         return Ok(Outcome::Gone);
     }
-    // Before it leaves landing: an attempt that ends here is made again, and counts twice rather than never.
+    // Before the deletion: an attempt that ends here is repeated, and counts the file twice rather than never.
     lake.measure(&[(Metric::Quarantined, 1)]);
     objects::delete(lake, &lake.config.buckets.raw, landed).await?;
     Ok(Outcome::Quarantined(refusal))
 }
 
-/// Reads the file and says what is wrong with it, if anything is; `None` when it is no longer there.
+/// Reads and checks the file. Returns `None` if it does not exist any more.
 async fn examine(lake: &Lake, landed: &Object, name: SnapshotName) -> Result<Option<Result<LastLine, Refusal>>, Error> {
     let bucket = &lake.config.buckets.raw;
     let limit = lake.config.ingest.max_file_bytes;
@@ -78,11 +78,12 @@ async fn examine(lake: &Lake, landed: &Object, name: SnapshotName) -> Result<Opt
     Ok(Some(check.finish()))
 }
 
+/// Moves a snapshot to its place, and the files that it replaces to quarantine.
 async fn accept(lake: &Lake, landed: &Object, name: SnapshotName, last_line: LastLine) -> Result<Outcome, Error> {
     let bucket = &lake.config.buckets.raw;
     let other_place = keys::raw(SnapshotName { gzip: !name.gzip, ..name });
     let mut superseded = 0;
-    // Nothing stands there, mostly, and a copy finds out by itself whether that is so.
+    // The place is usually free, and the conditional copy finds out: this saves a HEAD request.
     let mut is_taken = false;
     let mut is_copied = false;
     for _ in 0..ATTEMPTS {
@@ -92,12 +93,13 @@ async fn accept(lake: &Lake, landed: &Object, name: SnapshotName, last_line: Las
             Placed::TargetTaken => continue,
             Placed::SourceGone => return Ok(Outcome::Gone),
         }
-        // Only now does the other form go. A snapshot that is there twice is refused; one that is not there is lost.
+        // The other form goes only now. A snapshot that exists twice is refused by a run; one that does not exist is lost.
         if let Some(other) = objects::head(lake, bucket, &other_place).await? {
             superseded += u64::from(supersede(lake, &other, landed).await?);
             objects::delete(lake, bucket, &other).await?;
-            // Another attempt may have placed that form, and set ours aside meanwhile. An attempt that deletes looks again
-            // behind it, so that the last one to delete sees a form standing; else the landed file is placed once more.
+            // A concurrent attempt may have placed that form, and moved ours away meanwhile. So each attempt verifies after its
+            // deletion that its own form still exists, and places the landed file again if not. The attempt that deletes last
+            // leaves one form.
             if objects::head(lake, bucket, &keys::raw(name)).await?.is_none() {
                 continue;
             }
@@ -116,18 +118,18 @@ async fn accept(lake: &Lake, landed: &Object, name: SnapshotName, last_line: Las
 
 /// What became of a landed file on its way to its place.
 enum Placed {
-    /// It was copied there.
+    /// It was copied.
     Copied,
-    /// Its bytes stand there already.
+    /// Its place has the same bytes already.
     Already,
-    /// Nothing was copied: something else stands there.
+    /// It was not copied: its place has another file.
     TargetTaken,
-    /// Nothing was copied: it is no longer in landing.
+    /// It was not copied: it is no longer in `landing/`.
     SourceGone,
 }
 
-/// Copies a landed file to its place, in one step over an older file of the same form, which goes into quarantine before.
-/// `is_taken` says whether something is known to stand there.
+/// Copies a landed file to its place by a conditional PUT: onto a free key, or atomically over an older file of the same form,
+/// which is copied to quarantine before. `is_taken` is whether the place is known to have a file.
 async fn put_in_place(
     lake: &Lake,
     landed: &Object,

@@ -1,35 +1,35 @@
-//! Where files go that are not taken: aside, whole, each with its reason beside it, and never over one another.
+//! Copies files to quarantine: unchanged, each with its reason in a second object, and never over one another.
 
 use chrono::{SecondsFormat, Utc};
 use lake::objects::{self, Copied, Object, Target};
 use lake::{Error, Lake, keys};
 use serde::Serialize;
 
-/// What stands beside a quarantined file.
+/// The content of the second object.
 #[derive(Debug, Serialize)]
 struct Reason<'a> {
-    /// Where the file lay.
+    /// The URI of the file before.
     source: String,
-    /// A name for programs: a [`crate::check::Refusal`]'s code, or `superseded`.
+    /// The code of a [`crate::check::Refusal`], or `superseded`.
     reason: &'a str,
-    /// The same for people.
+    /// The reason in a sentence.
     message: &'a str,
     bytes: u64,
     etag: &'a str,
     time: String,
 }
 
-/// How a file is called in quarantine.
+/// The name of a file in quarantine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Naming {
-    /// As it was, unless another file of that name is there.
+    /// The name of the file, or with its ETag if another file has that name.
     AsItWas,
-    /// With the tag of its version behind it: there will be others of that name.
+    /// The name of the file and its ETag: there will be more files of that name.
     ByVersion,
 }
 
-/// Copies an object of the raw bucket into quarantine and writes the reason beside it. The object itself stays where it
-/// is, for the caller to delete. Gives `false` when that version of it is no longer there.
+/// Copies an object of the raw bucket to quarantine, and writes its reason. The caller deletes the original. Returns `false`
+/// if that version of the object does not exist any more.
 pub async fn set_aside(
     lake: &Lake,
     object: &Object,
@@ -54,7 +54,7 @@ pub async fn set_aside(
             time: Utc::now().to_rfc3339_opts(SecondsFormat::Secs, true),
         };
         let text = serde_json::to_vec_pretty(&reason).expect("a reason is JSON");
-        // A reason that is there already is that of the same bytes.
+        // A reason that exists already belongs to the same bytes.
         objects::put_new(lake, bucket, &keys::quarantine_reason(&place), "application/json", text).await?;
         return Ok(true);
     }
@@ -64,7 +64,7 @@ pub async fn set_aside(
     ))
 }
 
-/// Whether `place` holds the bytes of `object`, as it does when an earlier attempt ended halfway.
+/// Returns whether `place` has the bytes of `object`: an earlier attempt may have ended after its copy.
 async fn holds(lake: &Lake, place: &str, object: &Object) -> Result<bool, Error> {
     let bucket = &lake.config.buckets.raw;
     match objects::head(lake, bucket, place).await? {
@@ -73,11 +73,11 @@ async fn holds(lake: &Lake, place: &str, object: &Object) -> Result<bool, Error>
     }
 }
 
-/// The longest name that is kept as it was, in bytes. With a tag and the suffix of the reason behind it, a name
-/// stays under the 255 bytes that file systems take.
+/// The longest name that is kept, in bytes. With an ETag and the suffix of the reason it stays below the 255 bytes that file
+/// systems allow.
 const MAX_NAME: usize = 160;
 
-/// The names to try, in order.
+/// Returns the names to try, in order.
 fn names(object: &Object, naming: Naming) -> Vec<String> {
     let name = match keys::file_name(object.key.trim_end_matches('/')) {
         "" => "unnamed",
@@ -85,7 +85,7 @@ fn names(object: &Object, naming: Naming) -> Vec<String> {
     };
     let kept = &name[..name.floor_char_boundary(MAX_NAME)];
     let by_version = format!("{kept}.{}", object.etag);
-    // A file called as a reason would stand where the reason of another file goes.
+    // A file with the name of a reason could occupy the key of another file's reason.
     let plain = naming == Naming::AsItWas && kept == name && !name.ends_with(keys::REASON_SUFFIX);
     if plain { vec![name.to_owned(), by_version] } else { vec![by_version] }
 }

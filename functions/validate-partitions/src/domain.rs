@@ -1,10 +1,10 @@
-//! What rows have to satisfy, as SQL: the checks that would have seen a table that is wrong by factors of ten.
+//! Checks of the rows, as SQL. They find tables in which numbers are wrong by a factor of ten.
 //!
-//! A number that the panel shows with a suffix has three decimals at most: `75m24` stands for 75,240 thousand, give or
-//! take one. So two shown numbers may be off by 0.1% each without anything being wrong, and what compares them
-//! allows 0.5%. A misread suffix is off by ten times or more.
+//! A number that the panel shows with a suffix has three decimals at most: `75m24` is 75,240 thousand, rounded to a thousand.
+//! So two correct numbers may be off by 0.1% each, and comparisons of them tolerate 0.5%. A misread suffix is off by a factor
+//! of ten or more.
 //!
-//! A price of zero is how some sources write that there is none; checks of prices apply to those above zero.
+//! Some sources write a price of zero for "no price". Checks of prices apply to prices above zero.
 
 use std::collections::BTreeMap;
 
@@ -16,20 +16,20 @@ use market::snapshot::SnapshotTime;
 use market::table::{Kind, Source, TableName};
 use serde_json::{Map, Value};
 
-use crate::figures::rows_of_days;
+use crate::day_stats::rows_by_day;
 use crate::staging::Staging;
 
-/// A condition on rows.
+/// A check of rows, as SQL expressions.
 #[derive(Debug)]
 struct DomainCheck {
     name: &'static str,
-    /// The rows it is about: `{table}`, or a query on it.
+    /// The rows: `{table}`, or a subquery of it.
     from: &'static str,
-    /// To which of them it applies.
+    /// The condition of the rows to which the check applies.
     applies: &'static str,
-    /// Which of these fail.
+    /// The condition of the rows that fail.
     fails: &'static str,
-    /// What is shown of one that fails, beside its time and ticker.
+    /// The columns that an example shows, beside time and ticker.
     shows: &'static str,
 }
 
@@ -65,8 +65,8 @@ const QUOTES: [DomainCheck; 4] = [
     },
 ];
 
-/// Each row with all three totals, and the totals of the row of its ticker before it. One window over all days, of which
-/// the condition compares what is of one day: a window for each day costs a third more.
+/// Rows that have all three totals, with the totals of the ticker's previous row. The window spans all days, and the check
+/// compares only rows of the same day: a window per day takes a third longer.
 const TOTALS_IN_TIME: &str = "(
   SELECT year, month, day, intdate, ticker, qty_total, total_volume, num_trades,
     lag(intdate) OVER (PARTITION BY ticker ORDER BY intdate, qty_total) AS intdate_before,
@@ -85,10 +85,10 @@ const OPTIONS: [DomainCheck; 1] = [DomainCheck {
     shows: "optn_mkt_bid, optn_mkt_ask",
 }];
 
-/// How many rows are shown of those that fail.
+/// The maximum number of failing rows that are shown.
 const EXAMPLES: usize = 5;
 
-/// Makes all checks of the rows of a staged table.
+/// Runs all checks of the rows of a staged table.
 pub async fn checks(staging: &Staging<'_>, table: TableName, limit: Share) -> Result<Vec<Check>, Error> {
     let defined: &[DomainCheck] = match table {
         TableName::Quotes => &QUOTES,
@@ -96,34 +96,36 @@ pub async fn checks(staging: &Staging<'_>, table: TableName, limit: Share) -> Re
         TableName::Rejects => &[],
     };
     let mut made = Vec::new();
-    // One statement for all that are about the same rows.
+    // One statement for all checks of the same rows.
     for together in defined.chunk_by(|a, b| a.from == b.from) {
-        let answer = staging.query(&counting(together, &staging.name(table))).await?;
+        let answer = staging.query(&count_statement(together, &staging.name(table))).await?;
         for (check, at) in together.iter().zip((FIRST_COUNT..).step_by(2)) {
-            made.push(check.made(staging, table, limit, &answer, at).await?);
+            made.push(check.evaluate(staging, table, limit, &answer, at).await?);
         }
     }
     Ok(made)
 }
 
-/// The column of an answer to [`counting`] behind year, month and day.
+/// The first column of a result of [`count_statement`] after year, month and day.
 const FIRST_COUNT: usize = 3;
 
-/// To how many rows of each day each of these checks applies, and how many of these fail. They are about the same rows.
-fn counting(checks: &[DomainCheck], table: &str) -> String {
+/// Returns a statement that counts, for each day and check, the rows to which the check applies and those that fail. All checks
+/// have the same rows.
+fn count_statement(checks: &[DomainCheck], table: &str) -> String {
     let counts = checks.iter().map(|DomainCheck { name, applies, fails, .. }| {
         format!(
             ",\n  sum(CASE WHEN {applies} THEN 1 ELSE 0 END) AS {name}_checked,\n  \
              sum(CASE WHEN {applies} AND ({fails}) THEN 1 ELSE 0 END) AS {name}_failing"
         )
     });
-    let rows = checks.first().map(|check| check.rows_of(table)).unwrap_or_default();
+    let rows = checks.first().map(|check| check.source(table)).unwrap_or_default();
     format!("SELECT year, month, day{}\nFROM {rows}\nGROUP BY year, month, day", counts.collect::<String>())
 }
 
 impl DomainCheck {
-    /// The check, by an answer in whose columns from `at` on it is counted.
-    async fn made(
+    /// Evaluates the check from a result of [`count_statement`], in which `at` is the first of its two columns. Queries examples
+    /// if rows fail.
+    async fn evaluate(
         &self,
         staging: &Staging<'_>,
         table: TableName,
@@ -131,32 +133,32 @@ impl DomainCheck {
         answer: &athena::QueryResult,
         at: usize,
     ) -> Result<Check, Error> {
-        let counted = rows_of_days(answer, |row| Ok((row.count(at)?, row.count(at + 1)?)))?;
+        let counted = rows_by_day(answer, |row| Ok((row.count(at)?, row.count(at + 1)?)))?;
         let counted: BTreeMap<NaiveDate, (u64, u64)> = counted.into_iter().collect();
         let failing: u64 = counted.values().map(|(_, failing)| failing).sum();
         let examples = match failing {
             0 => Vec::new(),
-            _ => examples(&staging.query(&self.showing(&staging.name(table))).await?),
+            _ => examples(&staging.query(&self.example_statement(&staging.name(table))).await?),
         };
         Ok(Check::by_day(self.name, Unit::Rows, counted, limit, examples))
     }
 
-    /// A few of the rows that fail.
-    fn showing(&self, table: &str) -> String {
+    /// Returns a statement that selects a few of the rows that fail.
+    fn example_statement(&self, table: &str) -> String {
         let Self { applies, fails, shows, .. } = self;
         format!(
             "SELECT intdate, ticker, {shows}\nFROM {}\nWHERE {applies} AND ({fails})\n\
              ORDER BY intdate, ticker\nLIMIT {EXAMPLES}",
-            self.rows_of(table)
+            self.source(table)
         )
     }
 
-    fn rows_of(&self, table: &str) -> String {
+    fn source(&self, table: &str) -> String {
         self.from.replace("{table}", &format!("\"{table}\""))
     }
 }
 
-/// Rows as objects, with numbers as numbers.
+/// Converts rows to JSON objects, with numbers as numbers.
 fn examples(answer: &athena::QueryResult) -> Vec<Value> {
     let object = |row: &Vec<Option<String>>| {
         let cells = answer.columns.iter().zip(row).map(|(column, cell)| {
@@ -171,12 +173,12 @@ fn examples(answer: &athena::QueryResult) -> Vec<Value> {
 
 /// Finds the snapshots in which no row has a number other than zero.
 pub async fn empty_snapshots(staging: &Staging<'_>, table: TableName) -> Result<Vec<SnapshotTime>, Error> {
-    let answer = staging.query(&finding_empty(table, &staging.name(table))).await?;
-    let times = rows_of_days(&answer, |row| Ok(row.text(FIRST_COUNT).parse::<SnapshotTime>().ok()))?;
+    let answer = staging.query(&empty_statement(table, &staging.name(table))).await?;
+    let times = rows_by_day(&answer, |row| Ok(row.text(FIRST_COUNT).parse::<SnapshotTime>().ok()))?;
     Ok(times.into_iter().filter_map(|(_, time)| time).collect())
 }
 
-fn finding_empty(table: TableName, name: &str) -> String {
+fn empty_statement(table: TableName, name: &str) -> String {
     let numbers = table
         .columns()
         .iter()
@@ -251,28 +253,28 @@ mod tests {
     #[test]
     fn the_sql_reads_as_it_runs() {
         assert_eq!(
-            counting(&QUOTES[..1], "quotes_x"),
+            count_statement(&QUOTES[..1], "quotes_x"),
             "SELECT year, month, day,\n  \
              sum(CASE WHEN bid > 0 AND ask > 0 THEN 1 ELSE 0 END) AS bid_ask_checked,\n  \
              sum(CASE WHEN bid > 0 AND ask > 0 AND (bid > ask) THEN 1 ELSE 0 END) AS bid_ask_failing\n\
              FROM \"quotes_x\"\nGROUP BY year, month, day"
         );
         assert_eq!(
-            OPTIONS[0].showing("options_x"),
+            OPTIONS[0].example_statement("options_x"),
             "SELECT intdate, ticker, optn_mkt_bid, optn_mkt_ask\nFROM \"options_x\"\n\
              WHERE optn_mkt_bid > 0 AND optn_mkt_ask > 0 AND (optn_mkt_bid > optn_mkt_ask)\n\
              ORDER BY intdate, ticker\nLIMIT 5"
         );
         let together: Vec<usize> = QUOTES.chunk_by(|a, b| a.from == b.from).map(<[_]>::len).collect();
         assert_eq!(together, [3, 1]);
-        let third = counting(&QUOTES[..3], "quotes_x").find("AS average_price_failing\nFROM");
+        let third = count_statement(&QUOTES[..3], "quotes_x").find("AS average_price_failing\nFROM");
         assert!(third > Some(0), "each check counts in its place");
-        assert!(counting(&QUOTES[3..], "quotes_x").contains("FROM \"quotes_x\"\n  WHERE qty_total IS NOT NULL"));
+        assert!(count_statement(&QUOTES[3..], "quotes_x").contains("FROM \"quotes_x\"\n  WHERE qty_total IS NOT NULL"));
     }
 
     #[test]
     fn a_snapshot_is_empty_when_no_number_column_has_a_number() {
-        let statement = finding_empty(TableName::Options, "options_x");
+        let statement = empty_statement(TableName::Options, "options_x");
         assert!(statement.starts_with(
             "SELECT year, month, day, intdate\nFROM \"options_x\"\nGROUP BY year, month, day, intdate\n\
              HAVING coalesce(max(abs(\"optn_expn_days\")), 0) + coalesce(max(abs(\"optn_strike\")), 0) + "

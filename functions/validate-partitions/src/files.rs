@@ -1,8 +1,8 @@
-//! The Parquet files that a run wrote: how many rows they have and whether their columns are those of the table, by their
-//! footers, and checksums of all their bytes, so that nobody reads others later.
+//! The Parquet files that a run wrote. Their footers state the rows, and whether the columns are those of the table; checksums
+//! of all their bytes go to the manifest, so that later readers detect any change.
 //!
-//! What is looked at is one version of each file, named by its ETag. Queries read the files too and cannot name a version,
-//! so [`changes`] looks again when they are done.
+//! The audit reads one version of each file, by its ETag. Queries read the files too and cannot name a version, so [`changes`]
+//! lists them again after the queries.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -20,22 +20,22 @@ use parquet::errors::ParquetError;
 use parquet::file::metadata::{ParquetMetaData, ParquetMetaDataReader};
 use parquet::schema::types::Type;
 
-/// What a run wrote for one day of a table.
+/// The files that a run wrote for one day of a table.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct DayFiles {
-    /// The files in its folder.
+    /// The number of files in the folder.
     pub files: u64,
-    /// Their bytes.
+    /// Their size in bytes.
     pub bytes: u64,
-    /// Their rows, by their footers.
+    /// The number of their rows, by their footers.
     pub rows: u64,
-    /// Each file that is not what it should be, and why.
+    /// The faults of files, each with the key of the file.
     pub faults: Vec<String>,
-    /// The files that are what they should be.
+    /// The files without faults.
     pub audited: Vec<AuditedFile>,
 }
 
-/// Looks at all files that `run` wrote for `table` in `range`, by day. Days without files are left out.
+/// Audits all files that `run` wrote for `table` in `range`. The result has no entry for days without files.
 pub async fn written(
     lake: &Lake,
     table: TableName,
@@ -57,7 +57,7 @@ pub async fn written(
     Ok(days.await?.into_iter().filter(|(_, day)| day.files > 0).collect())
 }
 
-/// What has changed in the run's folders of these days since [`written`] looked at them.
+/// Returns the changes in the run's folders of these days since [`written`] audited them.
 pub async fn changes(
     lake: &Lake,
     table: TableName,
@@ -79,7 +79,7 @@ pub async fn changes(
 }
 
 impl DayFiles {
-    /// The manifest of this day's files.
+    /// Returns the manifest of this day's files.
     pub fn manifest(self, table: TableName, date: NaiveDate, run: &RunId) -> Manifest {
         Manifest::new(keys::run_folder(table, date.into(), run), self.audited)
     }
@@ -100,7 +100,7 @@ impl DayFiles {
     }
 }
 
-/// The rows of a file and its checksums, or why it cannot be published.
+/// Returns the number of rows and the checksums of a file, or the reason why it cannot be published.
 async fn audit(lake: &Lake, table: TableName, object: &Object) -> Result<Result<(u64, Checksums), String>, Error> {
     if !object.key.ends_with(".parquet") {
         return Ok(Err("it is no .parquet file".to_owned()));
@@ -122,10 +122,10 @@ fn changed() -> String {
     "it changed during the audit".to_owned()
 }
 
-/// How much of the end of a file is kept as it is read. Most footers are smaller.
+/// The bytes at the end of a file that are kept while it is read, for its footer. Most footers are smaller.
 const GUESSED_FOOTER: usize = 64 << 10;
 
-/// The checksums of all bytes of a file, and the last of these bytes; none when this version of it is gone.
+/// Returns the checksums of all bytes of a file, and its last bytes, or `None` if this version of the file is gone.
 async fn read_through(lake: &Lake, object: &Object) -> Result<Option<(Checksums, Bytes)>, Error> {
     let bucket = &lake.config.buckets.lake;
     let Some(mut body) = objects::open(lake, bucket, object).await? else { return Ok(None) };
@@ -151,7 +151,8 @@ async fn read_through(lake: &Lake, object: &Object) -> Result<Option<(Checksums,
     Ok(Some((sums.finish(), end.freeze())))
 }
 
-/// The footer of a file of which `end` are the last bytes; none when this version of it is gone.
+/// Parses the footer of a file whose last bytes are `end`. Reads more if these are too few. Returns `None` if this version of
+/// the file is gone.
 async fn footer(
     lake: &Lake,
     object: &Object,
@@ -172,7 +173,7 @@ async fn footer(
     }
 }
 
-/// How the columns of a file differ from those of the table, if they do.
+/// Describes how the columns of a file differ from those of the table. Returns `None` if they do not.
 fn schema_fault(table: TableName, schema: &Type) -> Option<String> {
     let fields = schema.get_fields();
     let columns = table.columns();
@@ -189,7 +190,7 @@ fn schema_fault(table: TableName, schema: &Type) -> Option<String> {
     })
 }
 
-/// Whether a field holds this type, and one value a row. Some writers note that a plain integer is signed.
+/// Returns whether a field has this type and one value per row. Some writers annotate plain integers as signed.
 fn is_of_type(field: &Type, ty: ColumnType) -> bool {
     let info = field.get_basic_info();
     let (physical, notes) = match ty {

@@ -1,8 +1,7 @@
-//! Stage `landing`: how long landed files have waited to be taken in.
+//! Stage `landing`: finds landed files that wait to be ingested.
 //!
-//! An upload moves each file out of `landing/` within seconds. One that lies there for an hour has not been looked at: its
-//! event was lost, or the workflow that it started failed. Nothing else would say so, because a run knows only of the days
-//! that it is asked for.
+//! An upload moves each file out of `landing/` within seconds. A file that is there for an hour was not ingested: its event was
+//! lost, or the workflow that it started failed. No other check finds this, because a run considers only its own days.
 
 use chrono::{DateTime, Duration, Utc};
 use lake::metrics::Metric;
@@ -11,27 +10,27 @@ use lake::truncated_list::TruncatedList;
 use lake::{Error, Lake, keys};
 use serde::Serialize;
 
-/// What waits longer than this is late.
+/// The age from which on an object is late.
 const LATE_AFTER: Duration = Duration::hours(1);
 
-/// What waits in `landing/`.
+/// The objects in `landing/`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Landing {
-    /// All objects there.
+    /// The number of objects.
     pub objects: u64,
-    /// The keys of those that have been there for more than an hour.
+    /// The keys of the objects that are older than an hour.
     pub late: TruncatedList<String>,
-    /// How long the oldest has been there; 0 where there is none.
+    /// The age of the oldest object in seconds; 0 if there are none.
     pub oldest_seconds: u64,
 }
 
-/// Looks at all that waits in `landing/`, and reports it as metrics.
+/// Lists the objects in `landing/`, and reports their number and age as metrics.
 ///
 /// # Errors
-/// Whatever S3 refuses.
-pub async fn look(lake: &Lake) -> Result<Landing, Error> {
+/// The errors of S3.
+pub async fn inspect(lake: &Lake) -> Result<Landing, Error> {
     let bucket = &lake.config.buckets.raw;
-    let landing = Landing::of(objects::list(lake, bucket, keys::LANDING).await?, Utc::now());
+    let landing = Landing::new(objects::list(lake, bucket, keys::LANDING).await?, Utc::now());
     lake.measure(&[
         (Metric::LandingObjects, landing.late.count as u64),
         (Metric::LandingOldestSeconds, landing.oldest_seconds),
@@ -49,11 +48,11 @@ pub async fn look(lake: &Lake) -> Result<Landing, Error> {
 }
 
 impl Landing {
-    fn of(objects: Vec<Object>, now: DateTime<Utc>) -> Self {
+    fn new(objects: Vec<Object>, now: DateTime<Utc>) -> Self {
         let mut landing = Self::default();
         for object in objects.into_iter().filter(|object| !object.is_folder_marker()) {
             landing.objects += 1;
-            // The clocks of S3 and of this function may differ by more than a new object is old.
+            // The clock of S3 may be ahead of that of this function: the age of a new object would be negative.
             let age = object.last_modified.map_or(Duration::zero(), |stored| (now - stored).max(Duration::zero()));
             landing.oldest_seconds = landing.oldest_seconds.max(age.num_seconds().unsigned_abs());
             landing.late.extend((age > LATE_AFTER).then_some(object.key));
@@ -87,7 +86,7 @@ mod tests {
             "late": {"count": 2, "first": ["landing/b.csv", "landing/april/c.csv"]},
             "oldest_seconds": 7200,
         });
-        assert_eq!(serde_json::to_value(Landing::of(objects, now)).expect("JSON"), expected);
-        assert_eq!(Landing::of(Vec::new(), now), Landing::default());
+        assert_eq!(serde_json::to_value(Landing::new(objects, now)).expect("JSON"), expected);
+        assert_eq!(Landing::new(Vec::new(), now), Landing::default());
     }
 }

@@ -1,22 +1,22 @@
-//! The last record of a file that does not end with a line feed: is it whole?
+//! Checks whether the last record of a file without a final line end is complete.
 //!
-//! A file may be written without a final line end, and a file that was cut off has none either. Where the cut took fields
-//! away, the record has too few of them and is rejected like any other. Where it went through the last field, the
-//! record has all its fields, and the number in the last one may have lost digits. So that number is published only when
-//! the rest of its record confirms it.
+//! A file may be written without a final line end, and a truncated file has none either. If whole fields were truncated, the
+//! record is ragged, and rejected like any other. If the file was truncated within the last field, the record has all its
+//! fields, but the number in the last one may have lost digits. So that number is published only if the rest of the record
+//! confirms it.
 
 use market::number::{Cell, parse_amount, parse_decimal, parse_quantity};
 use market::record::{Disposition, Record};
 use market::snapshot::Feed;
 
-/// How far the volume may be off what quantity and prices say: what a suffix of three decimals leaves out, as in the check
-/// `average_price`.
+/// The tolerance of the comparison of volume with quantity and prices. Numbers with a suffix have three decimals at most, as in
+/// the check `average_price`.
 const SLACK: f64 = 0.005;
 
-/// Why the last field of this record may have been cut off; none where it cannot have been, or would change nothing.
+/// Returns why the last field of this record may have been cut off, or `None` if it is complete or not published.
 ///
-/// The last field of `quotes` is the volume. It is confirmed where volume / quantity lies between the lowest and the
-/// highest price, and where nothing was traded and there is no volume. The last field of `options` is in no table.
+/// The last field of `quotes` is the volume. It is confirmed if volume / quantity lies between the lowest and the highest
+/// price, or if nothing was traded and there is no volume. The last field of `options` is in no table.
 pub fn cut_off(record: Record<'_>, feed: Feed) -> Option<String> {
     if record.disposition(feed) != Disposition::Publish {
         return None;
@@ -36,7 +36,7 @@ pub fn cut_off(record: Record<'_>, feed: Feed) -> Option<String> {
             };
             let [min, max] = ["Min", "Max"].map(|name| positive(parse_decimal(text(name))));
             let why = match (volume, quantity) {
-                // It is in `rejects`, and no number.
+                // Not a number: the cell is in `rejects`.
                 (Cell::Reject(_), _) => return None,
                 (Cell::Null | Cell::Value(0.0), None) => return None,
                 (Cell::Value(volume), Some(quantity)) => match (min, max) {

@@ -1,35 +1,41 @@
-//! The three audits of a run: what is there to process, is what the job wrote fit to be published, and does Athena
-//! answer with it. And what no run would notice: files that nobody takes in.
+//! The audits of a run. Stage `raw` plans the run from its raw files, stage `staged` decides whether the output of the job
+//! may be published, and stage `published` verifies that Athena returns the audited rows. Stage `landing` finds landed files
+//! that no execution has ingested.
 //!
-//! | module | what it knows |
+//! The audit counts the records from the raw bytes, and does not take them from the engine's report. It shares with the Rust
+//! engine the code of `market` that decides what becomes of a line ([`market::record::Splitter`], its `disposition`, and the
+//! helpers that trim, decode and shorten a line), the number readers, for the last record of an unterminated file only, and
+//! the gzip decoder; cutting bytes into lines and counting are code of its own, and Spark shares none of it.
+//!
+//! | module | content |
 //! |---|---|
 //! | [`raw`] | stage `raw`: the days of a run and their raw files |
-//! | [`staged`] | stage `staged`: the checks, in order, and the reports |
-//! | [`evidence`] | what was found out, and the reports that follow |
-//! | [`raw_checks`] | the checks of raw files, and of what was published before |
-//! | [`recount`] | what becomes of the records of a raw file, read here |
-//! | [`shape`] | what the form of a raw file says of it |
-//! | [`last_record`] | whether the last record of a file is whole |
-//! | [`before`] | what is published of the days of a run |
-//! | [`files`] | the Parquet files that a run wrote, by their footers and checksums |
-//! | [`staging`] | tables over a run's files that no reader sees |
-//! | [`domain`] | what rows have to satisfy, as SQL |
-//! | [`figures`] | what a query says of each day |
-//! | [`published`] | stage `published`: Athena against the report |
-//! | [`landing`] | stage `landing`: what has landed and is not taken in |
+//! | [`staged`] | stage `staged`: collects the evidence, runs the checks and writes the reports |
+//! | [`checks`] | the checks as pure functions over the evidence, and the report of a table |
+//! | [`raw_checks`] | the checks of raw files, and of the comparison with the published days |
+//! | [`record_counter`] | reads a raw file, and counts its records by what becomes of them |
+//! | [`raw_file_scan`] | the result of reading a raw file |
+//! | [`last_record`] | whether the last record of a file without a final line end is complete |
+//! | [`previous`] | the published rows of the days that a run replaces |
+//! | [`files`] | the Parquet files that a run wrote: footers and checksums |
+//! | [`staging`] | tables over the files of a run, in a database of their own |
+//! | [`domain`] | checks of the rows, as SQL |
+//! | [`day_stats`] | queries statistics of each day of a table |
+//! | [`published`] | stage `published`: compares Athena with the reports |
+//! | [`landing`] | stage `landing`: landed files that wait to be ingested |
 
-mod before;
+mod checks;
+mod day_stats;
 mod domain;
-mod evidence;
-mod figures;
 mod files;
 mod landing;
 mod last_record;
+mod previous;
 mod published;
 mod raw;
 mod raw_checks;
-mod recount;
-mod shape;
+mod raw_file_scan;
+mod record_counter;
 mod staged;
 mod staging;
 
@@ -41,17 +47,17 @@ use market::table::TableName;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-/// What an audit found. In JSON each is the object itself.
+/// The result of a stage. In JSON it is the object of the variant.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(untagged)]
 pub enum Audit {
-    /// Of stage `raw`.
-    Raw(raw::Plan),
-    /// Of stage `staged`.
+    /// The result of stage `raw`.
+    Raw(raw::PlanSummary),
+    /// The result of stage `staged`.
     Staged(staged::Passed),
-    /// Of stage `published`.
+    /// The result of stage `published`.
     Published(published::Confirmed),
-    /// Of stage `landing`.
+    /// The result of stage `landing`.
     Landing(landing::Landing),
 }
 
@@ -65,12 +71,12 @@ enum Stage {
 }
 
 #[derive(Debug, Deserialize)]
-struct Staged {
+struct StagedEvent {
     run: RunId,
 }
 
 #[derive(Debug, Deserialize)]
-struct Published {
+struct PublishedEvent {
     table: Option<TableName>,
     records: Option<u64>,
     #[serde(flatten)]
@@ -82,23 +88,23 @@ const STAGED: &str = r#"{"stage": "staged", "run": "..."}"#;
 const PUBLISHED: &str = r#"{"stage": "published", "table": "quotes", "from": "2020-04-01", "to": "2020-04-09"}"#;
 const LANDING: &str = r#"{"stage": "landing"}"#;
 
-/// Audits a stage of a run, or looks at what has landed.
+/// Runs the stage that the event names.
 ///
 /// # Errors
 /// [`Error::InvalidInput`] for an event of no known form; [`Error::Quality`] with the failed checks, their figures and
-/// the place of the report; [`Error::RawFilesChanged`] when raw files changed while the job read them.
+/// the URI of the report; [`Error::RawFilesChanged`] if raw files changed while the job read them.
 pub async fn handle(lake: &Lake, event: Value) -> Result<Audit, Error> {
     let stage = event.get("stage").cloned().unwrap_or_default();
     match parse_event(stage, &format!("one of {RAW}; {STAGED}; {PUBLISHED}; {LANDING}"))? {
         Stage::Raw => raw::plan(lake, event).await.map(Audit::Raw),
         Stage::Staged => {
-            let Staged { run } = parse_event(event, STAGED)?;
+            let StagedEvent { run } = parse_event(event, STAGED)?;
             staged::audit(lake, &run).await.map(Audit::Staged)
         }
         Stage::Published => {
-            let Published { table, records, range } = parse_event(event, PUBLISHED)?;
+            let PublishedEvent { table, records, range } = parse_event(event, PUBLISHED)?;
             published::confirm(lake, table, range, records).await.map(Audit::Published)
         }
-        Stage::Landing => landing::look(lake).await.map(Audit::Landing),
+        Stage::Landing => landing::inspect(lake).await.map(Audit::Landing),
     }
 }

@@ -1,4 +1,4 @@
-//! Stage `published`: Athena answers with exactly the rows that the audit has seen.
+//! Stage `published`: verifies that Athena returns the rows that were audited.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,52 +11,52 @@ use market::run::RunId;
 use market::table::TableName;
 use serde::Serialize;
 
-use crate::figures;
+use crate::day_stats;
 
-/// A published table that is as it was audited.
+/// Published days that are as they were audited.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Confirmed {
-    /// The table; none for all of them.
+    /// The table; `None` for all of them.
     pub table: Option<TableName>,
     /// The first day of the range.
     pub from: NaiveDate,
     /// The last day of the range.
     pub to: NaiveDate,
-    /// The published partitions in the range.
+    /// The number of published partitions in the range.
     pub partitions: u64,
-    /// Their rows.
+    /// The number of their rows.
     pub rows: u64,
 }
 
-/// Holds the published table, or all of them, against the reports of the runs that the records name. `brought_to` is the sum
-/// of the numbers of the records, of all tables, that the catalog was brought to before.
+/// Compares the published table, or all of them, with the reports of the runs that the records name. `applied` is the sum of
+/// the numbers of the records, over all tables, at which the catalog was updated.
 ///
 /// # Errors
-/// [`Error::RecordChanged`] when a table differs and records were written since the catalog was brought to them: bring it to
-/// them once more. [`Error::Quality`] when a table differs from its records.
+/// [`Error::RecordChanged`] if a table differs, and records were written since the catalog was updated: update it again.
+/// [`Error::Quality`] if a table differs from its records.
 pub async fn confirm(
     lake: &Lake,
     table: Option<TableName>,
     range: DateRange,
-    brought_to: Option<u64>,
+    applied: Option<u64>,
 ) -> Result<Confirmed, Error> {
     let (mut partitions, mut rows) = (0, 0);
     let tables = table.map_or(TableName::ALL.to_vec(), |table| vec![table]);
-    let brought_to = brought_to.map(|sum| sum / tables.len() as u64);
+    let applied = applied.map(|sum| sum / tables.len() as u64);
     for table in tables {
-        let audited = confirm_table(lake, table, range, brought_to).await?;
+        let audited = confirm_table(lake, table, range, applied).await?;
         partitions += audited.len() as u64;
         rows += audited.values().map(|figures| figures.rows).sum::<u64>();
     }
     Ok(Confirmed { table, from: range.from(), to: range.to(), partitions, rows })
 }
 
-/// Returns the figures of each published day.
+/// Compares one table, and returns the audited figures of each published day.
 async fn confirm_table(
     lake: &Lake,
     table: TableName,
     range: DateRange,
-    brought_to: Option<u64>,
+    applied: Option<u64>,
 ) -> Result<BTreeMap<NaiveDate, Figures>, Error> {
     let records = record::read_range(lake, range).await?;
     let audited = audited(lake, table, &records).await?;
@@ -68,7 +68,7 @@ async fn confirm_table(
         .map(|date| format!("{date} has no partition"))
         .collect();
     if !audited.is_empty() {
-        let found = figures::of_days(lake, database, table.as_str(), audited.keys().copied()).await?;
+        let found = day_stats::query(lake, database, table.as_str(), audited.keys().copied()).await?;
         wrong.extend(differences(&audited, &found));
     }
     if wrong.is_empty() {
@@ -79,13 +79,13 @@ async fn confirm_table(
         "{database}.{table} does not answer with what the records of {range} say is published, on {} days: {shown}",
         wrong.len()
     );
-    // The catalog follows the records. A run that wrote one may not have brought the catalog to it yet, and may never do so.
+    // The catalog follows the records. A run that wrote a record may not have updated the catalog yet, and may never do so.
     let now = record::read_range(lake, range).await?;
     let sum: u64 = now.values().map(|stored| stored.record.number).sum();
-    if brought_to.is_some_and(|brought_to| brought_to != sum) {
+    if applied.is_some_and(|applied| applied != sum) {
         return Err(Error::RecordChanged(message));
     }
-    // Without what the catalog was brought to: where a record was written meanwhile, the same question has another answer.
+    // Also without `applied`: a record that was written meanwhile explains the difference, so the caller retries.
     if now != records {
         return Err(Error::unavailable("comparing Athena with the records", message));
     }
@@ -94,7 +94,7 @@ async fn confirm_table(
     )))
 }
 
-/// What the audits of the published runs found of each day.
+/// Returns the figures of each published day, from the reports of the published runs.
 async fn audited(
     lake: &Lake,
     table: TableName,
@@ -117,7 +117,7 @@ async fn audited(
     Ok(audited)
 }
 
-/// The days whose figures are others than were audited. A day without rows has none.
+/// Describes the days whose figures differ from the audited ones. A query returns nothing for a day without rows.
 fn differences(audited: &BTreeMap<NaiveDate, Figures>, found: &BTreeMap<NaiveDate, Figures>) -> Vec<String> {
     let differs = audited.iter().filter_map(|(date, audited)| {
         let found = found.get(date).copied().unwrap_or_default();

@@ -1,4 +1,4 @@
-//! Stage `raw`: resolves what a run is asked for to days, and states what there is to process: the plan of the run.
+//! Stage `raw`: resolves the input of a run to days, and plans the run from their raw files.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -17,9 +17,9 @@ use market::snapshot::{Feed, SnapshotName};
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-/// The days of a run and what there is for them.
+/// The days of a run and their raw files, in numbers.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Plan {
+pub struct PlanSummary {
     /// The run, if the event named one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub run: Option<RunId>,
@@ -27,19 +27,19 @@ pub struct Plan {
     pub from: NaiveDate,
     /// The last day.
     pub to: NaiveDate,
-    /// The raw files of all days.
+    /// The number of raw files.
     pub files: u64,
-    /// Their bytes.
+    /// Their size in bytes.
     pub bytes: u64,
     /// The days that have files.
     pub days: TruncatedList<Day>,
-    /// How many days the run is to publish.
+    /// The number of days that the run is to publish.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub to_publish: Option<u64>,
     /// The business days whose missing files are a failure.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub missing: Option<TruncatedList<NaiveDate>>,
-    /// What is missing.
+    /// The missing days and snapshots.
     #[serde(flatten)]
     pub coverage: Coverage,
 }
@@ -49,33 +49,34 @@ pub struct Plan {
 pub struct Day {
     /// The day.
     pub date: NaiveDate,
-    /// Those of the trading panel.
-    pub quotes: Files,
-    /// Those of the option chains.
-    pub options: Files,
+    /// The files of the trading panel.
+    pub quotes: FileTotals,
+    /// The files of the option chains.
+    pub options: FileTotals,
 }
 
-/// Some files.
+/// The number and size of some files.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
-pub struct Files {
-    /// How many.
+pub struct FileTotals {
+    /// The number of files.
     pub files: u64,
-    /// Their bytes, as they lie there.
+    /// Their size as stored, in bytes.
     pub bytes: u64,
 }
 
-/// How often a run is planned whose raw files change while it reads them.
+/// The maximum number of attempts of an execution whose raw files change during the job.
 const ATTEMPTS: u32 = 3;
 
-/// Counts the raw files of the days that the event asks for: `input`, which is the input of a workflow, or else what
-/// stands beside `stage` and `run`. With a `run`, which is going to read the files, the plan is written down; an
-/// invocation that is repeated returns the same one. With `after`, the run whose raw files changed under its job, it plans the
-/// next attempt of the same execution.
+/// Counts the raw files of the requested days. The request is the field `input`, the input of a workflow, or else the other
+/// fields of the event beside `stage` and `run`.
+///
+/// With `run`, writes the plan of that run. This is idempotent: a second invocation returns the same plan. With `after`, the
+/// run whose raw files changed during its job, plans the next attempt of the same execution.
 ///
 /// # Errors
-/// With a `run`: [`Error::UploadPending`] while snapshots of these days wait in `landing/`, [`Error::Quality`] where one is
-/// there in two forms, and [`Error::RawFilesChanged`] when they change in each of three attempts.
-pub async fn plan(lake: &Lake, event: Value) -> Result<Plan, Error> {
+/// With `run`: [`Error::UploadPending`] while snapshots of these days wait in `landing/`, [`Error::Quality`] if a snapshot has
+/// two raw files, and [`Error::RawFilesChanged`] if the raw files changed in each of three attempts.
+pub async fn plan(lake: &Lake, event: Value) -> Result<PlanSummary, Error> {
     let mut fields: Map<String, Value> = parse_event(event, crate::RAW)?;
     fields.shift_remove("stage");
     let run: Option<RunId> = fields.shift_remove("run").map(|run| parse_event(run, "the name of a run")).transpose()?;
@@ -122,23 +123,23 @@ fn day_of(key: &str) -> Result<DateRange, Error> {
     DateRange::day(name.time.date()).map_err(|error| Error::InvalidInput(error.to_string()))
 }
 
-/// What there is for some days, for who only asks.
-async fn of_days(lake: &Lake, range: DateRange) -> Result<Plan, Error> {
+/// Counts the raw files of some days, without a run.
+async fn of_days(lake: &Lake, range: DateRange) -> Result<PlanSummary, Error> {
     let files = raw_files::scan(lake, range).await?.deduplicated()?;
     let coverage = Coverage::new(&lake.config.session, range, &Feed::ALL, files.iter().map(|file| file.name));
     let versions: Vec<RawFileVersion> = files.iter().map(Into::into).collect();
     Ok(summary(range, &versions, coverage))
 }
 
-/// The plan of a run, which is written down unless it is already.
-async fn planned(lake: &Lake, run: &RunId, asked: Asked) -> Result<Plan, Error> {
+/// Returns the summary of a run's plan. Writes the plan if it does not exist.
+async fn planned(lake: &Lake, run: &RunId, asked: Asked) -> Result<PlanSummary, Error> {
     let plan = match plan::Plan::find(lake, run).await? {
         Some(plan) => plan,
         None => make(lake, run, asked).await?.write_once(lake).await?,
     };
     let files: Vec<RawFileVersion> = plan.days.iter().flat_map(|day| day.raw_files.iter().cloned()).collect();
     let coverage = Coverage::new(&lake.config.session, plan.range, &Feed::ALL, files.iter().map(|file| file.name));
-    Ok(Plan {
+    Ok(PlanSummary {
         run: Some(run.clone()),
         to_publish: Some(plan.to_publish().count() as u64),
         missing: Some(plan.missing.iter().copied().collect()),
@@ -148,9 +149,9 @@ async fn planned(lake: &Lake, run: &RunId, asked: Asked) -> Result<Plan, Error> 
 
 async fn make(lake: &Lake, run: &RunId, asked: Asked) -> Result<plan::Plan, Error> {
     lake::migration::ensure(lake).await?;
-    // The records first: the view of a run is then not older than that of the record that it was planned on.
+    // The records are read first, so that the run's view of the raw files is not older than that of its base record.
     let records = record::records(record::read_range(lake, asked.range).await?);
-    // In the order in which a file moves: one that moves between the two listings is seen where it was, and refused.
+    // Listed in the direction in which a file moves, so that a file that moves meanwhile is in the first listing, and refused.
     let landed = raw_files::landed(lake, asked.range).await?;
     let listing = raw_files::scan(lake, asked.range).await?;
     let mut days: BTreeMap<NaiveDate, Vec<RawFileVersion>> = BTreeMap::new();
@@ -182,7 +183,7 @@ async fn make(lake: &Lake, run: &RunId, asked: Asked) -> Result<plan::Plan, Erro
         _ => asked.range,
     };
     if !chosen.is_empty() {
-        // What the job would stumble over.
+        // The job would read both files of a snapshot, and objects that are no snapshots.
         let read = if range == asked.range { listing } else { raw_files::scan(lake, range).await? };
         read.unique()?;
     }
@@ -197,7 +198,7 @@ async fn make(lake: &Lake, run: &RunId, asked: Asked) -> Result<plan::Plan, Erro
     Ok(plan::Plan { run: run.clone(), range, days, missing, asked })
 }
 
-/// The day for which a schedule starts a run, when it ought to have more raw files than it has.
+/// Returns the day for which a schedule started the run, if it has fewer raw files than required.
 fn missing(
     lake: &Lake,
     asked: Asked,
@@ -227,9 +228,9 @@ fn refuse_landed(lake: &Lake, asked: Asked, landed: impl Iterator<Item = RawFile
     )))
 }
 
-fn summary(range: DateRange, files: &[RawFileVersion], coverage: Coverage) -> Plan {
+fn summary(range: DateRange, files: &[RawFileVersion], coverage: Coverage) -> PlanSummary {
     let bytes = files.iter().map(|file| file.bytes).sum();
-    Plan {
+    PlanSummary {
         run: None,
         from: range.from(),
         to: range.to(),
@@ -246,7 +247,8 @@ fn by_day(files: &[RawFileVersion]) -> Vec<Day> {
     let mut days: BTreeMap<NaiveDate, Day> = BTreeMap::new();
     for file in files {
         let date = file.name.time.date();
-        let day = days.entry(date).or_insert(Day { date, quotes: Files::default(), options: Files::default() });
+        let day =
+            days.entry(date).or_insert(Day { date, quotes: FileTotals::default(), options: FileTotals::default() });
         let of_feed = match file.name.feed {
             Feed::Quotes => &mut day.quotes,
             Feed::Options => &mut day.options,

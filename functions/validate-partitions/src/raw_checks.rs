@@ -1,5 +1,5 @@
-//! Checks of raw files: whether their records are published, whether the files are whole and of their day, and whether
-//! what was published before is still among them.
+//! Checks of raw files: whether their records are published, whether the files are complete and of their day, and whether
+//! they still hold what was published before.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,21 +10,21 @@ use market::snapshot::{Feed, SnapshotName, SnapshotTime};
 use market::table::TableName;
 use serde_json::Value;
 
-use crate::before::{Before, Snapshot};
-use crate::evidence::{Content, EXAMPLES, Evidence, strict};
-use crate::shape::ReadFile;
+use crate::checks::{Content, EXAMPLES, Evidence, strict};
+use crate::previous::{Previous, Snapshot};
+use crate::raw_file_scan::ScannedFile;
 
-/// How many times as many records may be dropped as may be rejected: sources repeat the header, and leave lines without a
-/// ticker between sections, far more often than they write a record that cannot be read.
+/// The limit of dropped records as a multiple of that of rejected records: sources repeat the header, and write lines without
+/// a ticker between sections, far more often than they write a ragged record.
 const DROPPED: u32 = 10;
 
 impl Evidence {
-    /// All checks of the raw files of a feed.
+    /// Runs all checks of the raw files of a feed.
     pub fn checks_of_raw_files(&self, feed: Feed, limits: &Quality) -> Vec<Check> {
         let records = self.records_by_day(feed.into());
         let share = |name: &str, limit: Share, failing: fn(&Records) -> u64| {
             let days = records.iter().map(|(date, records)| (*date, (records.records, failing(records))));
-            // One broken line of a day is what every source has, however small the day.
+            // One broken line per day is normal in every source, however small the day.
             Check::by_day_above(1, name, Unit::Records, days, limit, Vec::new())
         };
         let mut checks = vec![
@@ -42,10 +42,10 @@ impl Evidence {
         checks
     }
 
-    /// A day that has records has rows, and a day that has rows keeps some. No limit lifts this.
+    /// Check: a day that has records has rows, and a day that has rows keeps some. No configured limit disables it.
     fn empty_days(&self, feed: Feed) -> Check {
         let mut rows_before: BTreeMap<NaiveDate, u64> = BTreeMap::new();
-        for (time, snapshot) in self.before(feed).map(|before| &before.snapshots).into_iter().flatten() {
+        for (time, snapshot) in self.previous(feed).map(|previous| &previous.snapshots).into_iter().flatten() {
             *rows_before.entry(time.date()).or_default() += snapshot.rows;
         }
         let records = self.records_by_day(feed.into());
@@ -59,22 +59,22 @@ impl Evidence {
         strict("empty_days", records.len(), empty.collect())
     }
 
-    /// Of each published snapshot as many rows are published again, unless its raw file was replaced by a shorter one.
-    /// Days without any raw file are not touched by the run, and stay as they are.
+    /// Checks: of each published snapshot as many rows are published again, unless its raw file was replaced by a shorter one.
+    /// The run does not change days without any raw file.
     fn losses(&self, feed: Feed, limits: &Quality) -> [Check; 2] {
         let touched: BTreeSet<NaiveDate> = self.files.iter().map(|file| file.name().time.date()).collect();
-        let files: BTreeMap<SnapshotTime, &ReadFile> =
+        let files: BTreeMap<SnapshotTime, &ScannedFile> =
             self.files_of(feed.into()).map(|file| (file.name().time, file)).collect();
         let mut lost: BTreeMap<NaiveDate, (u64, u64)> = BTreeMap::new();
         let mut shorter: BTreeMap<NaiveDate, (u64, u64)> = BTreeMap::new();
         let (mut losses, mut replaced) = (Vec::new(), Vec::new());
-        let published = self.before(feed).map(|before| &before.snapshots).into_iter().flatten();
+        let published = self.previous(feed).map(|previous| &previous.snapshots).into_iter().flatten();
         for (time, snapshot) in published.filter(|(time, _)| touched.contains(&time.date())) {
             let of_day = lost.entry(time.date()).or_default();
             let files_of_day = shorter.entry(time.date()).or_default();
             of_day.0 += snapshot.rows;
             files_of_day.0 += 1;
-            match Loss::of(snapshot, files.get(time).copied()) {
+            match Loss::new(snapshot, files.get(time).copied()) {
                 Loss::None => {}
                 Loss::Shorter { name, before, now } => {
                     files_of_day.1 += 1;
@@ -97,7 +97,7 @@ impl Evidence {
                 }
             }
         }
-        let unreadable = self.before(feed).map(|before| &before.unreadable).into_iter().flatten();
+        let unreadable = self.previous(feed).map(|previous| &previous.unreadable).into_iter().flatten();
         losses.extend(
             unreadable
                 .map(|(date, why)| format!("{date} was not compared: what is published of it cannot be read: {why}")),
@@ -109,11 +109,11 @@ impl Evidence {
         ]
     }
 
-    /// The last record of a file without a final line end is whole, as far as the record itself shows it.
+    /// Check: the last record of a file without a final line end is complete, as far as the record itself shows.
     fn unterminated_files(&self, feed: Feed, limits: &Quality) -> Check {
         let accepted = limits.accept_unterminated_files || limits.max_domain_share == Share::ALL;
         let limit = if accepted { Share::ALL } else { Share::NONE };
-        let cut_off = |file: &ReadFile| {
+        let cut_off = |file: &ScannedFile| {
             let why = file.cut_off.as_ref()?;
             Some(format!("{} does not end with a line feed, and its last record looks cut off: {why}", file.name()))
         };
@@ -126,7 +126,7 @@ impl Evidence {
         check
     }
 
-    /// The header of a file says no other day than its name.
+    /// Check: the header of a file is of the day in its name.
     fn other_day_files(&self, feed: Feed, limits: &Quality) -> Check {
         let limit = if limits.fail_on_other_day { Share::NONE } else { Share::ALL };
         self.by_file("other_day_files", feed, limit, |file| {
@@ -134,7 +134,7 @@ impl Evidence {
         })
     }
 
-    /// No two files of a day hold the same records.
+    /// Check: no two files of a day hold the same records.
     fn repeated_files(&self, feed: Feed) -> Check {
         let mut first: BTreeMap<(NaiveDate, u64), SnapshotName> = BTreeMap::new();
         let mut again: BTreeMap<SnapshotName, SnapshotName> = BTreeMap::new();
@@ -150,7 +150,7 @@ impl Evidence {
         })
     }
 
-    /// No file has less than half the records that the files of its day have in the middle.
+    /// Check: no file has less than half the records of the median file of its day.
     fn short_files(&self, feed: Feed) -> Check {
         let mut counts: BTreeMap<NaiveDate, Vec<u64>> = BTreeMap::new();
         for file in self.files_of(feed.into()) {
@@ -171,7 +171,7 @@ impl Evidence {
         })
     }
 
-    /// Every snapshot that has rows has a number in them. Rows without any are what a feed writes that has nothing to say.
+    /// Check: every snapshot that has rows has a number other than zero. A feed that has lost its source writes rows without.
     pub fn empty_snapshots(&self, content: &Content, table: TableName, limits: &Quality) -> Check {
         let limit = if limits.max_domain_share == Share::ALL { Share::ALL } else { Share::NONE };
         let empty: BTreeSet<SnapshotTime> = content.empty.get(&table).into_iter().flatten().copied().collect();
@@ -186,12 +186,12 @@ impl Evidence {
         Check::by_day("empty_snapshots", Unit::Snapshots, days, limit, words(examples.collect()))
     }
 
-    fn before(&self, feed: Feed) -> Option<&Before> {
-        self.before.get(&feed.into())
+    fn previous(&self, feed: Feed) -> Option<&Previous> {
+        self.previous.get(&feed.into())
     }
 
-    /// A check of each file with records; `why` says what is wrong with one.
-    fn by_file(&self, name: &str, feed: Feed, limit: Share, why: impl Fn(&ReadFile) -> Option<String>) -> Check {
+    /// Returns a check of each raw file. `why` returns the fault of a file, if it has one.
+    fn by_file(&self, name: &str, feed: Feed, limit: Share, why: impl Fn(&ScannedFile) -> Option<String>) -> Check {
         let mut days: BTreeMap<NaiveDate, (u64, u64)> = BTreeMap::new();
         let mut wrong = Vec::new();
         for file in self.files_of(feed.into()) {
@@ -206,28 +206,28 @@ impl Evidence {
     }
 }
 
-/// What would be gone of a published snapshot.
+/// What a published snapshot would lose.
 enum Loss {
     /// Nothing.
     None,
-    /// Rows, because its raw file was replaced by one that has as many records less.
+    /// Rows, because its raw file was replaced by one with as many records less.
     Shorter { name: SnapshotName, before: u64, now: u64 },
-    /// All, because its raw file is gone.
+    /// All rows, because its raw file is gone.
     Gone,
-    /// Rows, of which a shorter file does not explain so many.
+    /// Rows, of which a shorter file does not explain `unexplained`.
     Rows { name: SnapshotName, unexplained: u64, records: Records },
 }
 
 impl Loss {
-    fn of(before: &Snapshot, file: Option<&ReadFile>) -> Self {
-        let Some(file) = file else { return if before.rows == 0 { Self::None } else { Self::Gone } };
+    fn new(previous: &Snapshot, file: Option<&ScannedFile>) -> Self {
+        let Some(file) = file else { return if previous.rows == 0 { Self::None } else { Self::Gone } };
         let (name, records) = (file.name(), file.records());
-        let lost = before.rows.saturating_sub(records.published);
+        let lost = previous.rows.saturating_sub(records.published);
         if lost == 0 {
             return Self::None;
         }
-        // Without a report, what is known of the former file is that it had a record for each row.
-        let records_before = before.records.map_or(before.rows, |records| records.records);
+        // Without a report it is only known that the former file had a record for each row.
+        let records_before = previous.records.map_or(previous.rows, |records| records.records);
         let unexplained = lost.saturating_sub(records_before.saturating_sub(records.records));
         match unexplained {
             0 => Self::Shorter { name, before: records_before, now: records.records },
@@ -240,7 +240,7 @@ fn words(texts: Vec<String>) -> Vec<Value> {
     texts.into_iter().take(EXAMPLES).map(Value::from).collect()
 }
 
-/// What to do about a check that failed, where its words do not say it.
+/// Returns what the user can do about a failed check, if its message does not say it.
 pub fn advice(check: &str) -> Option<&'static str> {
     Some(match check {
         "lost_rows" => {
@@ -278,16 +278,16 @@ mod tests {
         Records { records, published, blank_ticker, header_repeat, ragged }
     }
 
-    fn quotes(time: &str, records: Records) -> ReadFile {
-        ReadFile::plain(format!("{time}_flashpanel.csv").parse().expect(time), records)
+    fn quotes(time: &str, records: Records) -> ScannedFile {
+        ScannedFile::with_records(format!("{time}_flashpanel.csv").parse().expect(time), records)
     }
 
-    fn evidence(files: Vec<ReadFile>) -> Evidence {
+    fn evidence(files: Vec<ScannedFile>) -> Evidence {
         Evidence {
             run: "r".parse().expect("a run"),
             range: DateRange::new(day(1), day(30)).expect("a range"),
             files,
-            before: BTreeMap::new(),
+            previous: BTreeMap::new(),
             written: BTreeMap::new(),
             content: None,
         }
@@ -299,7 +299,7 @@ mod tests {
             let records = records.map(|records| Records { records, ..Records::default() });
             (time.parse().expect("a time"), Snapshot { rows: *rows, records })
         });
-        evidence.before.insert(TableName::Quotes, Before { snapshots: snapshots.collect(), ..Before::default() });
+        evidence.previous.insert(TableName::Quotes, Previous { snapshots: snapshots.collect(), ..Previous::default() });
         evidence
     }
 
@@ -323,7 +323,7 @@ mod tests {
     #[test]
     fn records_that_are_not_published_have_a_limit_for_each_day() {
         let good = |n: u32| quotes(&format!("202004{n:02}1000"), counts(1000, 4, 4, 1));
-        let mut files: Vec<ReadFile> = (1..=30).map(good).collect();
+        let mut files: Vec<ScannedFile> = (1..=30).map(good).collect();
         assert_eq!(failures(&evidence(files.clone()), &[]), [""; 0]);
         files[6] = quotes("202004071000", counts(980, 0, 0, 20));
         files[8] = quotes("202004091000", counts(800, 200, 0, 0));
@@ -405,7 +405,8 @@ mod tests {
 
     #[test]
     fn a_feed_that_is_gone_from_a_day_of_the_other_feed_is_a_loss() {
-        let options = ReadFile::plain("202004011000_options.csv".parse().expect("a name"), counts(5, 0, 0, 0));
+        let options =
+            ScannedFile::with_records("202004011000_options.csv".parse().expect("a name"), counts(5, 0, 0, 0));
         let told = failures(&published(evidence(vec![options]), &[("202004011000", 50, Some(52))]), &[]);
         assert!(told.len() == 1 && told[0].starts_with("lost_rows: 50 of 50 rows fail"), "{told:?}");
     }
@@ -422,8 +423,8 @@ mod tests {
     #[test]
     fn a_day_that_cannot_be_read_is_named_and_may_be_replaced() {
         let mut damaged = published(evidence(vec![quotes("202004011000", counts(5, 0, 0, 0))]), &[]);
-        let before = damaged.before.get_mut(&TableName::Quotes).expect("quotes");
-        before.unreadable.insert(day(1), "HIVE_CANNOT_OPEN_SPLIT".to_owned());
+        let previous = damaged.previous.get_mut(&TableName::Quotes).expect("quotes");
+        previous.unreadable.insert(day(1), "HIVE_CANNOT_OPEN_SPLIT".to_owned());
         assert_eq!(failures(&damaged, &[]), [""; 0]);
         let check = check(&damaged, "lost_rows", &Config::default());
         assert!(check.examples[0].as_str().is_some_and(|words| words.starts_with("2020-04-01 was not compared")));
@@ -456,7 +457,7 @@ mod tests {
 
     #[test]
     fn odd_files_are_reported() {
-        let mut files: Vec<ReadFile> = ["202004011000", "202004011010", "202004011020", "202004011030"]
+        let mut files: Vec<ScannedFile> = ["202004011000", "202004011010", "202004011020", "202004011030"]
             .map(|time| quotes(time, counts(100, 0, 0, 0)))
             .to_vec();
         files[3] = quotes("202004011030", counts(49, 0, 0, 0));

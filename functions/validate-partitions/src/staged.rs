@@ -1,7 +1,7 @@
-//! Stage `staged`: finds out about what the job wrote, and says whether it may be published.
+//! Stage `staged`: audits the output of the job, and decides whether it may be published.
 //!
-//! The reports are written whatever they say. Only when all of them are there, and all passed, does the run go on. A report
-//! that says so is written when the manifests of all days are in their places, so that what is published has one.
+//! The reports are always written. The run continues only if all of them are written and passed. A report that passed is
+//! written after the manifests of all days, so that everything that is published has a manifest.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -18,14 +18,14 @@ use market::snapshot::{Feed, SnapshotTime};
 use market::table::TableName;
 use serde::Serialize;
 
-use crate::evidence::{Content, Evidence};
-use crate::figures::{self, rows_of_days};
+use crate::checks::{Content, Evidence};
+use crate::day_stats::{self, rows_by_day};
 use crate::files::DayFiles;
-use crate::shape::ReadFile;
+use crate::raw_file_scan::ScannedFile;
 use crate::staging::Staging;
-use crate::{before, domain, files, raw_checks, recount};
+use crate::{domain, files, previous, raw_checks, record_counter};
 
-/// A run that passed.
+/// A run that passed the audit.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Passed {
     /// The run.
@@ -34,30 +34,33 @@ pub struct Passed {
     pub from: NaiveDate,
     /// The last day.
     pub to: NaiveDate,
-    /// Each table.
+    /// The tables.
     pub tables: Vec<PassedTable>,
 }
 
-/// A table that passed.
+/// A table that passed the audit.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct PassedTable {
     /// The table.
     pub table: TableName,
-    /// Its partitions.
+    /// The number of its partitions.
     pub partitions: u64,
-    /// Its rows.
+    /// The number of its rows.
     pub rows: u64,
-    /// Where its report is.
+    /// The URI of its report.
     pub report: String,
 }
 
-/// Audits what `run` wrote for the days of its plan.
+/// Audits the files that `run` wrote for the days of its plan.
+///
+/// # Errors
+/// [`Error::Quality`] if a check failed; [`Error::RawFilesChanged`] if the raw files are not those of the plan.
 pub async fn audit(lake: &Lake, run: &RunId) -> Result<Passed, Error> {
     let plan = Plan::read(lake, run).await?;
     let range = plan.range;
-    // Before anything is compared with them: a record that is written later has not been compared with.
+    // Read before the comparisons: the audit has not compared with a record that is written later.
     let records = record::records(record::read_range(lake, range).await?);
-    let evidence = gather(lake, &plan, &records).await?;
+    let evidence = collect_evidence(lake, &plan, &records).await?;
     let reports = TableName::ALL.map(|table| evidence.report(&lake.config, table));
     if reports.iter().all(|report| report.passed) {
         write_manifests(lake, &evidence, &reports).await?;
@@ -67,19 +70,19 @@ pub async fn audit(lake: &Lake, run: &RunId) -> Result<Passed, Error> {
         report.write(lake).await?;
     }
     if reports.iter().all(|report| report.passed) {
-        // Last, and only now: who publishes takes it for the verdict on a comparison with these very records, and may be a
-        // slow invocation that reads the reports of an audit before this one.
+        // Last: `PublishRecords` takes this file as the proof that the audit compared with these very records. It may be a slow
+        // invocation that has read the reports of an earlier audit.
         let compared = plan.days.iter().map(|day| (day.day, records.get(&day.day).map_or(0, |record| record.number)));
         Compared { records: compared.collect() }.write(lake, run).await?;
         let (from, to) = (range.from(), range.to());
         Ok(Passed { run: run.clone(), from, to, tables: reports.iter().map(|report| passed(lake, report)).collect() })
     } else {
-        remember_failure(lake, &plan, &reports).await?;
+        record_failure(lake, &plan, &reports).await?;
         Err(Error::Quality(verdict(lake, &reports)))
     }
 }
 
-/// Writes down, beside the files of each day that may be published, which files they are.
+/// Writes the manifest of each day that may be published, next to its files.
 async fn write_manifests(lake: &Lake, evidence: &Evidence, reports: &[Report]) -> Result<(), Error> {
     let shared = Arc::new(lake.clone());
     let manifests: Vec<_> = reports
@@ -94,9 +97,9 @@ async fn write_manifests(lake: &Lake, evidence: &Evidence, reports: &[Report]) -
     writes.await.map(drop)
 }
 
-/// Writes down, for each day that a failed check names, that this run failed with these raw files. A check that names no
-/// days concerns all of them.
-async fn remember_failure(lake: &Lake, plan: &Plan, reports: &[Report]) -> Result<(), Error> {
+/// Records, for each day that a failed check names, that this run failed with these raw files. A check that names no days
+/// concerns all of them.
+async fn record_failure(lake: &Lake, plan: &Plan, reports: &[Report]) -> Result<(), Error> {
     for planned in plan.to_publish() {
         let concerns = |check: &&Check| {
             let days = &check.days;
@@ -115,27 +118,27 @@ async fn remember_failure(lake: &Lake, plan: &Plan, reports: &[Report]) -> Resul
     Ok(())
 }
 
-/// Reads what was written, and then the raw files once more while the rows are asked.
-async fn gather(lake: &Lake, plan: &Plan, records: &BTreeMap<NaiveDate, Record>) -> Result<Evidence, Error> {
+/// Collects the evidence: audits the written files first, and then reads the raw files while queries run.
+async fn collect_evidence(lake: &Lake, plan: &Plan, records: &BTreeMap<NaiveDate, Record>) -> Result<Evidence, Error> {
     let (run, range) = (&plan.run, plan.range);
     let [quotes, options, rejects] = TableName::ALL.map(|table| files::written(lake, table, run, range));
     let (quotes, options, rejects) = tokio::try_join!(quotes, options, rejects)?;
     let written = TableName::ALL.into_iter().zip([quotes, options, rejects]).collect();
     let mut evidence =
-        Evidence { run: run.clone(), range, files: Vec::new(), before: BTreeMap::new(), written, content: None };
-    // Each to its end, so that no table is left when the other one fails.
-    let (files, content) = tokio::join!(recounts(lake, plan), look_inside(lake, &evidence));
+        Evidence { run: run.clone(), range, files: Vec::new(), previous: BTreeMap::new(), written, content: None };
+    // `join` and not `try_join`: an error of one must not cancel the other, which drops its staged tables at its end.
+    let (files, content) = tokio::join!(scan_raw_files(lake, plan), query_tables(lake, &evidence));
     evidence.files = files?;
     let days: BTreeSet<NaiveDate> = evidence.files.iter().map(|file| file.name().time.date()).collect();
-    let staging = Staging::of(lake, run);
+    let staging = Staging::new(lake, run);
     if evidence.content.is_none() {
-        // Statements about the published tables are asked from there, like all of the audit.
+        // The queries of the published tables run in this database too.
         partitions::create_database(lake, &staging.database).await?;
     }
     for table in Feed::ALL.map(TableName::from) {
-        evidence.before.insert(table, before::published(lake, &staging, table, &days, records).await?);
+        evidence.previous.insert(table, previous::published(lake, &staging, table, &days, records).await?);
     }
-    // Only now is it known which days there should be. What was asked of other ones means nothing.
+    // Only the raw files tell which days are expected. Results of queries are meaningless if the tables have other days.
     if evidence.can_be_queried() {
         evidence.content = content?;
     }
@@ -149,25 +152,25 @@ async fn gather(lake: &Lake, plan: &Plan, records: &BTreeMap<NaiveDate, Record>)
     Ok(evidence)
 }
 
-/// Each raw file, with what becomes of its records.
+/// Reads the raw files, and counts their records.
 ///
 /// # Errors
-/// [`Error::RawFilesChanged`] when they are not those of the plan: nobody knows then which of both the job read.
-async fn recounts(lake: &Lake, plan: &Plan) -> Result<Vec<ReadFile>, Error> {
+/// [`Error::RawFilesChanged`] if they are not the files of the plan: then it is unknown which version the job has read.
+async fn scan_raw_files(lake: &Lake, plan: &Plan) -> Result<Vec<ScannedFile>, Error> {
     let shared = Arc::new(lake.clone());
     let listing = raw_files::scan(lake, plan.range).await?;
-    // First: an upload that replaces one form of a snapshot by the other has both there for a moment.
-    unchanged(plan, listing.files())?;
+    // Before `unique`: during an upload that replaces one form of a snapshot by the other, both exist for a moment.
+    check_unchanged(plan, listing.files())?;
     let raw_files = listing.unique()?;
-    let recounts = concurrency::map(raw_files, lake.config.ingest.parallel_files, |file| {
+    let scans = concurrency::map(raw_files, lake.config.ingest.parallel_files, |file| {
         let lake = shared.clone();
-        async move { recount::recount(&lake, &file).await }
+        async move { record_counter::scan(&lake, &file).await }
     });
-    recounts.await
+    scans.await
 }
 
-/// Compares the raw files of each day with those of the plan.
-fn unchanged(plan: &Plan, raw_files: &[RawFile]) -> Result<(), Error> {
+/// Verifies that the raw files of each day are those of the plan.
+fn check_unchanged(plan: &Plan, raw_files: &[RawFile]) -> Result<(), Error> {
     let mut now: BTreeMap<NaiveDate, Vec<RawFileVersion>> = BTreeMap::new();
     for file in raw_files {
         now.entry(file.name.time.date()).or_default().push(file.into());
@@ -193,20 +196,21 @@ fn unchanged(plan: &Plan, raw_files: &[RawFile]) -> Result<(), Error> {
     )))
 }
 
-/// Asks the rows, by tables that are there only for as long. None where no table can be made over the files.
-async fn look_inside(lake: &Lake, evidence: &Evidence) -> Result<Option<Content>, Error> {
+/// Queries the rows through tables that exist only during the audit. Returns `None` if no tables can be created over the
+/// files.
+async fn query_tables(lake: &Lake, evidence: &Evidence) -> Result<Option<Content>, Error> {
     if !evidence.can_be_tables() {
         return Ok(None);
     }
-    let staging = Staging::of(lake, &evidence.run);
-    let [quotes, options, rejects] = TableName::ALL.map(|table| ask(lake, &staging, evidence, table));
+    let staging = Staging::new(lake, &evidence.run);
+    let [quotes, options, rejects] = TableName::ALL.map(|table| query_table(lake, &staging, evidence, table));
     let (quotes, options, rejects) = tokio::join!(quotes, options, rejects);
     let mut content = Content::default();
-    for (table, asked) in TableName::ALL.into_iter().zip([quotes, options, rejects]) {
-        let Some(asked) = asked? else { continue };
-        content.figures.insert(table, asked.figures);
-        content.rejects.extend(asked.rejects);
-        if let Some((checks, duplicates, empty)) = asked.domain {
+    for (table, found) in TableName::ALL.into_iter().zip([quotes, options, rejects]) {
+        let Some(found) = found? else { continue };
+        content.figures.insert(table, found.figures);
+        content.rejects.extend(found.rejects);
+        if let Some((checks, duplicates, empty)) = found.domain {
             content.domain.insert(table, checks);
             content.duplicates.insert(table, duplicates);
             content.empty.insert(table, empty);
@@ -215,32 +219,33 @@ async fn look_inside(lake: &Lake, evidence: &Evidence) -> Result<Option<Content>
     Ok(Some(content))
 }
 
-/// What queries say of one table.
-struct Asked {
+/// The results of the queries of one table.
+struct TableContent {
     figures: BTreeMap<NaiveDate, Figures>,
+    /// The counts of the table `rejects`; empty for others.
     rejects: Vec<(NaiveDate, RejectCount)>,
-    /// Of a feed's table.
+    /// Domain checks, duplicates and empty snapshots of a feed's table.
     domain: Option<(Vec<Check>, Duplicates, Vec<SnapshotTime>)>,
 }
 
-/// Asks a table, which is gone again afterwards, whatever it says. None where the run wrote nothing for it.
-async fn ask(
+/// Creates a staged table, queries it, and drops it in any case. Returns `None` if the run wrote nothing for the table.
+async fn query_table(
     lake: &Lake,
     staging: &Staging<'_>,
     evidence: &Evidence,
     table: TableName,
-) -> Result<Option<Asked>, Error> {
+) -> Result<Option<TableContent>, Error> {
     let days = evidence.written(table);
     if days.is_empty() {
         return Ok(None);
     }
-    let asked = query(lake, staging, days, table).await;
+    let content = query_content(lake, staging, days, table).await;
     staging.drop(table).await?;
-    asked.map(Some).map_err(retryable)
+    content.map(Some).map_err(retryable)
 }
 
-/// What is retried when another invocation of the same audit takes the staged tables away: one whose answer was lost, so that
-/// its state began it once more while it still runs.
+/// Converts the error of a missing table to one that is retried. Another invocation of the same audit dropped the table: its
+/// response was lost, and Step Functions invoked the function again while it was still running.
 fn retryable(error: Error) -> Error {
     if !error.is_missing_table() {
         return error;
@@ -252,21 +257,21 @@ fn retryable(error: Error) -> Error {
     }
 }
 
-async fn query(
+async fn query_content(
     lake: &Lake,
     staging: &Staging<'_>,
     days: &BTreeMap<NaiveDate, DayFiles>,
     table: TableName,
-) -> Result<Asked, Error> {
+) -> Result<TableContent, Error> {
     staging.create(table, days).await?;
-    let figures = figures::of_days(lake, &staging.database, &staging.name(table), days.keys().copied()).await?;
+    let figures = day_stats::query(lake, &staging.database, &staging.name(table), days.keys().copied()).await?;
     if table == TableName::Rejects {
-        return Ok(Asked { figures, rejects: rejects(staging).await?, domain: None });
+        return Ok(TableContent { figures, rejects: rejects(staging).await?, domain: None });
     }
     let checks = domain::checks(staging, table, lake.config.quality.max_domain_share).await?;
     let duplicates = domain::duplicates(staging, table).await?;
     let empty = domain::empty_snapshots(staging, table).await?;
-    Ok(Asked { figures, rejects: Vec::new(), domain: Some((checks, duplicates, empty)) })
+    Ok(TableContent { figures, rejects: Vec::new(), domain: Some((checks, duplicates, empty)) })
 }
 
 /// Counts the rejects of each day by table, column and reason.
@@ -278,7 +283,7 @@ async fn rejects(staging: &Staging<'_>) -> Result<Vec<(NaiveDate, RejectCount)>,
         staging.name(TableName::Rejects)
     );
     let answer = staging.query(&statement).await?;
-    rows_of_days(&answer, |row| {
+    rows_by_day(&answer, |row| {
         let [table_name, column_name, reason] = [3, 4, 5].map(|at| row.text(at));
         Ok(RejectCount { table_name, column_name, reason, count: row.number(6)?.unwrap_or_default() })
     })
@@ -293,7 +298,7 @@ fn passed(lake: &Lake, report: &Report) -> PassedTable {
     }
 }
 
-/// Logs what is published only because the configuration says so.
+/// Logs failing checks that the configuration accepts.
 fn log_accepted(lake: &Lake, report: &Report) {
     let limits = &lake.config.quality;
     for (check, accepted) in
@@ -310,7 +315,7 @@ fn place(lake: &Lake, report: &Report) -> String {
     keys::uri(&lake.config.buckets.lake, &keys::quality_report(&report.run, report.table))
 }
 
-/// Each check that failed, and where to read on.
+/// Describes each failed check, what to do about it, and the URIs of the reports.
 fn verdict(lake: &Lake, reports: &[Report]) -> String {
     let mut lines = vec!["the audit failed, and nothing was published".to_owned()];
     for report in reports.iter().filter(|report| !report.passed) {

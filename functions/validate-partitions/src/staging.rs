@@ -1,5 +1,5 @@
-//! Tables over the files of one run, for the audit alone. They are in a database of their own, so that a reader of the
-//! published one never meets them, not even behind a run that was killed.
+//! Tables over the files of one run, for the audit. They are in a database of their own, so that a reader of the published
+//! database never sees them, not even after a run that was killed.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -17,22 +17,22 @@ use crate::files::DayFiles;
 pub struct Staging<'a> {
     lake: &'a Lake,
     run: &'a RunId,
-    /// Where they are.
+    /// The database of the staged tables.
     pub database: String,
 }
 
 impl<'a> Staging<'a> {
-    /// The staged tables of `run`, whether they are there or not.
-    pub fn of(lake: &'a Lake, run: &'a RunId) -> Self {
+    /// Returns a handle to the staged tables of `run`. Creates nothing.
+    pub fn new(lake: &'a Lake, run: &'a RunId) -> Self {
         Self { lake, run, database: format!("{}_staged", lake.config.athena.database) }
     }
 
-    /// The name of a staged table.
+    /// Returns the name of a staged table.
     pub fn name(&self, table: TableName) -> String {
         staged_name(table, self.run)
     }
 
-    /// Creates a staged table over the folders of these days, in the place of one that an earlier attempt left.
+    /// Creates a staged table over the folders of these days. Replaces a table that an earlier attempt left.
     pub async fn create(&self, table: TableName, days: &BTreeMap<NaiveDate, DayFiles>) -> Result<(), Error> {
         let name = self.name(table);
         let bucket = &self.lake.config.buckets.lake;
@@ -47,19 +47,19 @@ impl<'a> Staging<'a> {
         partitions::publish(self.lake, &self.database, &name, &folders.collect()).await.map(drop)
     }
 
-    /// Forgets a staged table. Its files stay.
+    /// Drops a staged table. Its files stay.
     pub async fn drop(&self, table: TableName) -> Result<(), Error> {
         self.query(&format!("DROP TABLE IF EXISTS `{}`", self.name(table))).await.map(drop)
     }
 
-    /// Asks the staged tables.
+    /// Runs a statement in the database of the staged tables.
     pub async fn query(&self, statement: &str) -> Result<QueryResult, Error> {
         athena::run_in(self.lake, self.database.as_str(), statement).await
     }
 }
 
-/// A name that no other run has. Names of tables have neither capitals nor hyphens, so these are written with a
-/// letter behind an underscore.
+/// Returns a table name that is unique to the run. Table names have neither capitals nor hyphens; these are escaped by an
+/// underscore and a letter.
 fn staged_name(table: TableName, run: &RunId) -> String {
     let mut name = format!("{table}_");
     for character in run.as_str().chars() {

@@ -1,4 +1,4 @@
-//! What a query says of each day of a table, so that the staged and the published table can be held against each other.
+//! Queries statistics of each day of a table, by which the staged and the published table are compared.
 
 use std::collections::BTreeMap;
 
@@ -7,8 +7,8 @@ use lake::athena::{self, QueryResult};
 use lake::quality::Figures;
 use lake::{Error, Lake, partitions};
 
-/// Asks for the figures of some days of a table. Days without rows are not among them.
-pub async fn of_days(
+/// Queries the figures of `days` of a table. The result has no entry for days without rows.
+pub async fn query(
     lake: &Lake,
     database: &str,
     table: &str,
@@ -23,7 +23,7 @@ pub async fn of_days(
         partitions::condition(days)
     );
     let answer = athena::run_in(lake, database, &statement).await?;
-    let figures = rows_of_days(&answer, |row| {
+    let figures = rows_by_day(&answer, |row| {
         Ok(Figures {
             rows: row.number(3)?.unwrap_or_default(),
             tickers: row.number(4)?.unwrap_or_default(),
@@ -34,8 +34,8 @@ pub async fn of_days(
     Ok(figures?.into_iter().collect())
 }
 
-/// Reads the rows of an answer whose first three columns are year, month and day.
-pub fn rows_of_days<T>(
+/// Converts the rows of a result whose first three columns are year, month and day.
+pub fn rows_by_day<T>(
     answer: &QueryResult,
     read: impl Fn(&Row<'_>) -> Result<T, Error>,
 ) -> Result<Vec<(NaiveDate, T)>, Error> {
@@ -43,25 +43,25 @@ pub fn rows_of_days<T>(
     rows.map(|row| Ok((row.date()?, read(&row)?))).collect()
 }
 
-/// One row of an answer.
+/// One row of a result.
 pub struct Row<'a> {
     answer: &'a QueryResult,
     cells: &'a [Option<String>],
 }
 
 impl Row<'_> {
-    /// The number in column `at`; `None` for NULL.
+    /// Returns the number in column `at`, or `None` for NULL.
     pub fn number<N: std::str::FromStr>(&self, at: usize) -> Result<Option<N>, Error> {
         let text = self.cells.get(at).and_then(Option::as_deref);
         text.map(|text| text.parse().map_err(|_| self.unexpected())).transpose()
     }
 
-    /// The count in column `at`, which is never NULL.
+    /// Returns the count in column `at`, which is never NULL.
     pub fn count(&self, at: usize) -> Result<u64, Error> {
         self.number(at)?.ok_or_else(|| self.unexpected())
     }
 
-    /// The text in column `at`; empty for NULL.
+    /// Returns the text in column `at`, or an empty text for NULL.
     pub fn text(&self, at: usize) -> String {
         self.cells.get(at).cloned().flatten().unwrap_or_default()
     }
@@ -95,12 +95,12 @@ mod tests {
     #[test]
     fn rows_are_read_by_their_day() {
         let answer = answer(&[Some("2020"), Some("4"), Some("1"), Some("7"), None]);
-        let read = rows_of_days(&answer, |row| Ok((row.number::<u64>(3)?, row.number::<u64>(4)?)));
+        let read = rows_by_day(&answer, |row| Ok((row.number::<u64>(3)?, row.number::<u64>(4)?)));
         let day = NaiveDate::from_ymd_opt(2020, 4, 1).expect("a day");
         assert_eq!(read.expect("a row"), [(day, (Some(7), None))]);
-        assert_eq!(rows_of_days(&answer, |row| row.count(3)).expect("a row"), [(day, 7)]);
+        assert_eq!(rows_by_day(&answer, |row| row.count(3)).expect("a row"), [(day, 7)]);
         for at in [4, 5] {
-            assert!(rows_of_days(&answer, |row| row.count(at)).is_err(), "a count that is not there is not zero");
+            assert!(rows_by_day(&answer, |row| row.count(at)).is_err(), "a count that is not there is not zero");
         }
     }
 
@@ -112,8 +112,8 @@ mod tests {
             [Some("2020"), Some("4"), Some("1"), Some("7.5")],
         ] {
             let answer = answer(&cells);
-            assert!(rows_of_days(&answer, |row| row.number::<u64>(3)).is_err(), "{cells:?}");
-            assert!(rows_of_days(&answer, |row| row.count(3)).is_err(), "{cells:?}");
+            assert!(rows_by_day(&answer, |row| row.number::<u64>(3)).is_err(), "{cells:?}");
+            assert!(rows_by_day(&answer, |row| row.count(3)).is_err(), "{cells:?}");
         }
     }
 }

@@ -1,5 +1,5 @@
-//! What the form of a raw file says of it, beside what becomes of its records: whether it was written to its end, whether
-//! it is of its day, whether it is another file once more.
+//! The result of reading a raw file: what becomes of its records, whether it was written to its end, whether its header is of
+//! its day, and a digest that finds copies.
 
 use std::hash::{DefaultHasher, Hasher};
 
@@ -7,41 +7,41 @@ use chrono::NaiveDate;
 use lake::quality::{RawFileRecords, Records};
 use market::snapshot::{SnapshotName, SnapshotTime};
 
-/// A raw file as it was read.
+/// A raw file that was read to its end.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ReadFile {
-    /// What the report keeps of it.
+pub struct ScannedFile {
+    /// The name and the record counts, as in the report.
     pub counted: RawFileRecords,
-    /// Whether its last record has no line end.
+    /// Whether the last record has no line end.
     pub unterminated: bool,
-    /// Why its last record, which has no line end, looks cut off.
+    /// Why the last record, which has no line end, looks cut off.
     pub cut_off: Option<String>,
-    /// The day that its header says, where that is another one than its name says.
+    /// The day in the header, if it is another one than that in the name.
     pub other_day: Option<NaiveDate>,
-    /// The same for two files whose records are the same bytes. None for a file without records.
+    /// A digest of the records, equal for two files with the same records. `None` for a file without records.
     pub digest: Option<u64>,
 }
 
-impl ReadFile {
-    /// A file of these records of which nothing is remarkable.
+impl ScannedFile {
+    /// Returns a file with these records and nothing remarkable.
     #[cfg(test)]
-    pub fn plain(name: SnapshotName, records: Records) -> Self {
+    pub fn with_records(name: SnapshotName, records: Records) -> Self {
         let counted = RawFileRecords { name, records };
         Self { counted, unterminated: false, cut_off: None, other_day: None, digest: None }
     }
 
-    /// Its name.
+    /// Returns the name of the file.
     pub fn name(&self) -> SnapshotName {
         self.counted.name
     }
 
-    /// What becomes of its records.
+    /// Returns its records by what becomes of them.
     pub fn records(&self) -> Records {
         self.counted.records
     }
 }
 
-/// The digest of records, one after the other.
+/// Computes the digest of the records of a file.
 #[derive(Debug, Default)]
 pub struct Digest {
     hasher: DefaultHasher,
@@ -52,20 +52,20 @@ impl Digest {
     /// Adds a record.
     pub fn add(&mut self, record: &[u8]) {
         self.hasher.write(record);
-        // What parts two records is in no record.
+        // A separator that is in no record, so that `ab` and `a`, `b` differ.
         self.hasher.write(b"\n");
         self.records += 1;
     }
 
-    /// The digest of all of them; none of no records.
+    /// Returns the digest, or `None` if there were no records.
     pub fn finish(self) -> Option<u64> {
         (self.records > 0).then(|| self.hasher.finish())
     }
 }
 
-/// The day that the first cell of a header says: `202004011320`, or `2020-04-01 13:51:41.017496`. None for other texts:
-/// that cell is never used, and so need not be a time.
-pub fn day_of_header(first_cell: &str) -> Option<NaiveDate> {
+/// Parses the day in the first cell of a header: `202004011320`, or `2020-04-01 13:51:41.017496`. Returns `None` for other
+/// texts: the cell is not used elsewhere, so it need not be a time.
+pub fn header_date(first_cell: &str) -> Option<NaiveDate> {
     let text = first_cell.trim().trim_matches('"');
     let as_minute = text.parse::<SnapshotTime>().ok().map(SnapshotTime::date);
     as_minute.or_else(|| text.get(..10)?.parse().ok())
@@ -79,10 +79,10 @@ mod tests {
     fn a_header_of_either_feed_says_its_day() {
         let day = NaiveDate::from_ymd_opt(2020, 4, 1);
         for text in ["202004011320", " \"202004011320\" ", "2020-04-01 13:51:41.017496", "2020-04-01"] {
-            assert_eq!(day_of_header(text), day, "{text}");
+            assert_eq!(header_date(text), day, "{text}");
         }
         for text in ["", "ticker", "20200401", "2020-04-31 10:00", "01/04/2020", "é2020-04-01"] {
-            assert_eq!(day_of_header(text), None, "{text}");
+            assert_eq!(header_date(text), None, "{text}");
         }
     }
 

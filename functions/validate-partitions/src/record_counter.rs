@@ -1,79 +1,48 @@
-//! What becomes of the records of a raw file, and what its form says, found by reading it here and not taken from the
-//! engine.
+//! Reads a raw file from the raw bucket, and counts its records by what becomes of them.
 //!
-//! Bytes are pushed through as they come, so that the memory is that of the longest line that is kept.
+//! Bytes are processed as they arrive (push), so that the memory is bounded by the longest line that is kept.
 
 use std::io::{self, Write};
 
-use flate2::write::MultiGzDecoder;
 use lake::objects;
 use lake::quality::{RawFileRecords, Records};
 use lake::raw_files::RawFile;
 use lake::{Error, Lake, keys};
-use market::record::{self, BYTE_ORDER_MARK, Disposition, MAX_LINE_BYTES, Splitter};
+use market::record::{self, BYTE_ORDER_MARK, Disposition, KEPT_LINE_BYTES, MAX_LINE_BYTES, Splitter, whole_characters};
 use market::snapshot::SnapshotName;
+use maybe_gzip::Writer;
 use memchr::memchr;
 
 use crate::last_record;
-use crate::shape::{Digest, ReadFile, day_of_header};
+use crate::raw_file_scan::{Digest, ScannedFile, header_date};
 
 /// Reads a raw file, and counts its records.
 ///
 /// # Errors
-/// [`Error::RawFilesChanged`] when it is no longer the file that was listed; [`Error::Quality`] when it cannot be read to its
-/// end.
-pub async fn recount(lake: &Lake, file: &RawFile) -> Result<ReadFile, Error> {
+/// [`Error::RawFilesChanged`] if the object is no longer the version that was listed; [`Error::Quality`] if it cannot be
+/// decompressed to its end.
+pub async fn scan(lake: &Lake, file: &RawFile) -> Result<ScannedFile, Error> {
     let bucket = &lake.config.buckets.raw;
     let uri = keys::uri(bucket, &file.object.key);
     let mut body = objects::open(lake, bucket, &file.object)
         .await?
         .ok_or_else(|| Error::RawFilesChanged(format!("{uri} was replaced while the run was audited")))?;
-    let mut counter = Counter::new(file.name);
+    let mut counter = RecordCounter::with_decompression(file.name);
     while let Some(bytes) = body.next().await.transpose().map_err(Error::body(&uri))? {
-        counter.push(&bytes).map_err(|error| unreadable(&uri, &error))?;
+        counter.write_all(&bytes).map_err(|error| unreadable(&uri, &error))?;
     }
-    counter.finish().map_err(|error| unreadable(&uri, &error))
+    counter.finish().map(RecordCounter::finish).map_err(|error| unreadable(&uri, &error))
 }
 
 fn unreadable(uri: &str, error: &io::Error) -> Error {
     Error::Quality(format!("{uri} cannot be read to its end: {error}; upload the file again"))
 }
 
-enum Counter {
-    Plain(Box<Lines>),
-    Gzip(Box<MultiGzDecoder<Lines>>),
-}
-
-impl Counter {
-    fn new(name: SnapshotName) -> Self {
-        let lines = Lines::new(name);
-        if name.gzip { Self::Gzip(Box::new(MultiGzDecoder::new(lines))) } else { Self::Plain(Box::new(lines)) }
-    }
-
-    fn push(&mut self, bytes: &[u8]) -> io::Result<()> {
-        match self {
-            Self::Plain(lines) => lines.write_all(bytes),
-            Self::Gzip(decoder) => decoder.write_all(bytes),
-        }
-    }
-
-    fn finish(self) -> io::Result<ReadFile> {
-        let lines = match self {
-            Self::Plain(lines) => *lines,
-            Self::Gzip(decoder) => decoder.finish()?,
-        };
-        Ok(lines.finish())
-    }
-}
-
-/// What is kept of a line: enough to see that it is too long, whatever marks stand before and behind it.
-const KEPT_BYTES: usize = MAX_LINE_BYTES + BYTE_ORDER_MARK.len() + 2;
-
-/// The text of a file, cut into lines.
-struct Lines {
+/// Cuts the text of a file into lines, and counts them. The text is written to it in pieces of any size.
+struct RecordCounter {
     name: SnapshotName,
     splitter: Splitter,
-    /// The line that has not ended yet.
+    /// The beginning of a line whose end has not arrived yet, at most [`KEPT_LINE_BYTES`] of it.
     begun: Vec<u8>,
     first: bool,
     header_seen: bool,
@@ -82,7 +51,12 @@ struct Lines {
     digest: Digest,
 }
 
-impl Lines {
+impl RecordCounter {
+    /// Returns a counter behind the decompression that the file name asks for.
+    fn with_decompression(name: SnapshotName) -> Writer<Self> {
+        Writer::new(Self::new(name), name.gzip)
+    }
+
     fn new(name: SnapshotName) -> Self {
         Self {
             name,
@@ -97,7 +71,7 @@ impl Lines {
     }
 
     fn keep(&mut self, bytes: &[u8]) {
-        let room = KEPT_BYTES - self.begun.len();
+        let room = KEPT_LINE_BYTES - self.begun.len();
         self.begun.extend_from_slice(&bytes[..room.min(bytes.len())]);
     }
 
@@ -108,7 +82,7 @@ impl Lines {
         self.begun = line;
     }
 
-    /// Counts a line. Says whether it is a record.
+    /// Counts a line. Returns whether it is a record.
     fn line(&mut self, line: &[u8]) -> bool {
         let marked = std::mem::take(&mut self.first).then(|| line.strip_prefix(&BYTE_ORDER_MARK)).flatten();
         let line = record::without_line_end(marked.unwrap_or(line));
@@ -117,7 +91,7 @@ impl Lines {
         }
         if !std::mem::replace(&mut self.header_seen, true) {
             let cell = line.split(|byte| *byte == self.name.feed.separator()).next().unwrap_or_default();
-            let day = std::str::from_utf8(cell).ok().and_then(day_of_header);
+            let day = std::str::from_utf8(cell).ok().and_then(header_date);
             self.other_day = day.filter(|day| *day != self.name.time.date());
             return false;
         }
@@ -136,14 +110,14 @@ impl Lines {
         true
     }
 
-    fn finish(mut self) -> ReadFile {
+    fn finish(mut self) -> ScannedFile {
         let last = std::mem::take(&mut self.begun);
         let unterminated = self.line(&last);
         let cut_off = (unterminated && last.len() <= MAX_LINE_BYTES).then(|| {
             let text = record::decode(record::without_line_end(&last));
             last_record::cut_off(self.splitter.split(text.as_bytes()), self.name.feed)
         });
-        ReadFile {
+        ScannedFile {
             counted: RawFileRecords { name: self.name, records: self.records },
             unterminated,
             cut_off: cut_off.flatten(),
@@ -153,12 +127,12 @@ impl Lines {
     }
 }
 
-impl Write for Lines {
+impl Write for RecordCounter {
     fn write(&mut self, mut bytes: &[u8]) -> io::Result<usize> {
         let written = bytes.len();
         while let Some(end) = memchr(b'\n', bytes) {
             if self.begun.is_empty() {
-                self.line(&bytes[..end.min(KEPT_BYTES)]);
+                self.line(&bytes[..end.min(KEPT_LINE_BYTES)]);
             } else {
                 self.keep(&bytes[..end]);
                 self.end_of_begun();
@@ -174,24 +148,16 @@ impl Write for Lines {
     }
 }
 
-/// Without a UTF-8 character that was cut in two at the end.
-fn whole_characters(bytes: &[u8]) -> &[u8] {
-    match std::str::from_utf8(bytes) {
-        Err(error) if error.error_len().is_none() => &bytes[..error.valid_up_to()],
-        _ => bytes,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use flate2::{Compression, write::GzEncoder};
     use market::snapshot::Feed;
 
-    fn read(name: &str, file: &[u8], piece: usize) -> io::Result<ReadFile> {
-        let mut counter = Counter::new(name.parse().expect(name));
-        file.chunks(piece).try_for_each(|bytes| counter.push(bytes))?;
-        counter.finish()
+    fn read(name: &str, file: &[u8], piece: usize) -> io::Result<ScannedFile> {
+        let mut counter = RecordCounter::with_decompression(name.parse().expect(name));
+        file.chunks(piece).try_for_each(|bytes| counter.write_all(bytes))?;
+        counter.finish().map(RecordCounter::finish)
     }
 
     fn count(name: &str, file: &[u8], piece: usize) -> io::Result<Records> {

@@ -1,5 +1,5 @@
-//! What was found out about a run, and the reports that follow from it. Nothing here asks anyone anything, so that each
-//! check can be read, and tested, by itself.
+//! The audit's checks as pure functions over the collected evidence, and the report of a table. No I/O, so that each check can
+//! be tested by itself.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,56 +14,56 @@ use market::snapshot::{Feed, SnapshotTime};
 use market::table::{Kind, Source, TableName};
 use serde_json::Value;
 
-use crate::before::Before;
 use crate::files::DayFiles;
-use crate::shape::ReadFile;
+use crate::previous::Previous;
+use crate::raw_file_scan::ScannedFile;
 
-/// What was found out about a run.
+/// All facts about a run that the checks use.
 pub struct Evidence {
     pub run: RunId,
     pub range: DateRange,
-    /// Each raw file of the range and what becomes of its records.
-    pub files: Vec<ReadFile>,
-    /// What is published of these days, which the run is to replace.
-    pub before: BTreeMap<TableName, Before>,
-    /// What the run wrote, by table and day.
+    /// The raw files of the range, with their record counts.
+    pub files: Vec<ScannedFile>,
+    /// The published rows of these days, which the run is to replace.
+    pub previous: BTreeMap<TableName, Previous>,
+    /// The files that the run wrote, by table and day.
     pub written: BTreeMap<TableName, BTreeMap<NaiveDate, DayFiles>>,
-    /// What queries say of it; none where the files are not such that they can be queried.
+    /// The results of queries. `None` if the files cannot be queried.
     pub content: Option<Content>,
 }
 
-/// What queries say of what a run wrote.
+/// The results of queries of the rows that a run wrote.
 #[derive(Default)]
 pub struct Content {
     pub figures: BTreeMap<TableName, BTreeMap<NaiveDate, Figures>>,
     pub rejects: Vec<(NaiveDate, RejectCount)>,
     pub domain: BTreeMap<TableName, Vec<Check>>,
     pub duplicates: BTreeMap<TableName, Duplicates>,
-    /// The snapshots of which no row has a number other than zero.
+    /// The snapshots in which no row has a number other than zero.
     pub empty: BTreeMap<TableName, Vec<SnapshotTime>>,
 }
 
-/// How many examples in words a check has.
+/// The maximum number of examples of a check.
 pub const EXAMPLES: usize = 5;
 
 impl Evidence {
-    /// Whether the files are such that tables can be made over them.
+    /// Returns whether tables can be created over the files: all of them have the columns of their table.
     pub fn can_be_tables(&self) -> bool {
         TableName::ALL.iter().all(|table| self.schema(*table).passed)
     }
 
-    /// Whether these tables have the days that they should have, so that what is asked of them means something.
+    /// Returns whether these tables also have exactly the expected days, so that results of queries are meaningful.
     pub fn can_be_queried(&self) -> bool {
         self.can_be_tables() && TableName::ALL.iter().all(|table| self.partitions(*table).passed)
     }
 
-    /// What the run wrote for `table`, by day.
+    /// Returns the files that the run wrote for `table`, by day.
     pub fn written(&self, table: TableName) -> &BTreeMap<NaiveDate, DayFiles> {
         static NOTHING: BTreeMap<NaiveDate, DayFiles> = BTreeMap::new();
         self.written.get(&table).unwrap_or(&NOTHING)
     }
 
-    /// The report on `table`.
+    /// Runs the checks of `table`, and returns its report.
     pub fn report(&self, config: &Config, table: TableName) -> Report {
         let mut checks = vec![self.partitions(table), self.schema(table)];
         checks.extend(table.feed().into_iter().flat_map(|feed| self.checks_of_raw_files(feed, &config.quality)));
@@ -86,14 +86,14 @@ impl Evidence {
             self.missing_snapshots(&config.session, feed, limit)
         }));
         let feeds = feeds_of(table);
-        let present = self.files_of(table).map(ReadFile::name);
+        let present = self.files_of(table).map(ScannedFile::name);
         Report {
             run: self.run.clone(),
             table,
             range: self.range,
             passed: checks.iter().all(|check| check.passed),
             rows: self.written(table).values().map(|day| day.rows).sum(),
-            records: self.files_of(table).map(ReadFile::records).sum(),
+            records: self.files_of(table).map(ScannedFile::records).sum(),
             checks,
             days: self.days(table),
             files: match table.feed() {
@@ -112,12 +112,12 @@ impl Evidence {
         }
     }
 
-    /// The raw files that `table` is made from.
-    pub fn files_of(&self, table: TableName) -> impl Iterator<Item = &ReadFile> {
+    /// Returns the raw files of `table`.
+    pub fn files_of(&self, table: TableName) -> impl Iterator<Item = &ScannedFile> {
         self.files.iter().filter(move |file| feeds_of(table).contains(&file.name().feed))
     }
 
-    /// What becomes of the records of each day that has raw files for `table`.
+    /// Returns the record counts of each day that has raw files for `table`.
     pub fn records_by_day(&self, table: TableName) -> BTreeMap<NaiveDate, Records> {
         let mut days: BTreeMap<NaiveDate, Records> = BTreeMap::new();
         for file in self.files_of(table) {
@@ -127,12 +127,12 @@ impl Evidence {
         days
     }
 
-    /// What the run wrote for one day of `table`.
+    /// Returns the files that the run wrote for one day of `table`.
     pub fn day(&self, table: TableName, date: NaiveDate) -> DayFiles {
         self.written(table).get(&date).cloned().unwrap_or_default()
     }
 
-    /// Each day that has a partition, with its files. A day without rows may have none.
+    /// Returns the days that have a partition, with their files. A day without rows may have no files.
     pub fn days_of(&self, table: TableName) -> BTreeMap<NaiveDate, DayFiles> {
         let empty = self.records_by_day(table).into_iter().filter(|(_, records)| may_be_empty(table, records));
         let mut days: BTreeMap<NaiveDate, DayFiles> = empty.map(|(date, _)| (date, DayFiles::default())).collect();
@@ -140,7 +140,7 @@ impl Evidence {
         days
     }
 
-    /// Adds what else is wrong with the files of some days.
+    /// Adds faults that were found after the files were read.
     pub fn add_faults(&mut self, table: TableName, faults: impl IntoIterator<Item = (NaiveDate, String)>) {
         let days = self.written.entry(table).or_default();
         faults.into_iter().for_each(|(date, fault)| days.entry(date).or_default().faults.push(fault));
@@ -157,8 +157,8 @@ impl Evidence {
         self.days_of(table).into_iter().map(day).collect()
     }
 
-    /// Every day with raw files has files, and no other day has any. A day without rows may do without: Spark writes
-    /// nothing then, and the partition becomes an empty folder.
+    /// Check: every day with raw files has Parquet files, and no other day has any. A day without rows may have none: Spark
+    /// writes no file then, and the partition becomes an empty folder.
     fn partitions(&self, table: TableName) -> Check {
         let records = self.records_by_day(table);
         let expected: BTreeSet<NaiveDate> = records.keys().copied().collect();
@@ -170,7 +170,7 @@ impl Evidence {
         strict("partitions", expected.union(&found).count(), wrong.collect())
     }
 
-    /// Every file is Parquet with the columns of the table, and is so until the audit ends.
+    /// Check: every file is Parquet with the columns of the table, and does not change during the audit.
     fn schema(&self, table: TableName) -> Check {
         let checked = self.written(table).values().map(|day| day.files).sum();
         let faults = self.written(table).iter().flat_map(|(date, day)| day.faults.iter().map(|fault| (*date, fault)));
@@ -180,14 +180,15 @@ impl Evidence {
             .on(days.into_iter().collect::<BTreeSet<_>>(), examples)
     }
 
-    /// Nothing was asked of the rows, and so nothing is known to be fine.
+    /// The failed check in place of all checks of rows, when the rows could not be queried.
     fn content_unknown(&self) -> Check {
         let days = self.range.days().count() as u64;
         let why = "the rows were not looked at, because the files of the run are not as they should be";
         Check::new("content", Unit::Days, days, days, Share::NONE).on([], vec![why.into()])
     }
 
-    /// Every day has the rows that its raw files say, in the footers and to a query, and they are of that day.
+    /// Check: every day has as many rows as its raw files have published records, by the footers and by a query, and all rows
+    /// are of that day.
     fn row_counts(&self, content: &Content, table: TableName) -> Check {
         let none = BTreeMap::new();
         let figures = content.figures.get(&table).unwrap_or(&none);
@@ -210,7 +211,7 @@ impl Evidence {
         strict("row_counts", self.written(table).len(), wrong.collect())
     }
 
-    /// Every record that is neither published nor dropped is a row of `rejects`.
+    /// Check: every ragged record is a row of `rejects`.
     fn ragged_records(&self, content: &Content) -> Check {
         let mut found: BTreeMap<(NaiveDate, &str), u64> = BTreeMap::new();
         for (date, reject) in content.rejects.iter().filter(|(_, reject)| reject.column_name.is_empty()) {
@@ -232,7 +233,7 @@ impl Evidence {
         strict("ragged_records", self.records_by_day(TableName::Rejects).len(), wrong)
     }
 
-    /// The cells that could not be read, of those that ought to be numbers.
+    /// Check: the share of rejected cells among the cells of number columns is within the limit.
     fn rejected_cells(&self, content: &Content, table: TableName, limit: Share) -> Check {
         let is_number = |source| matches!(source, Source::Cell { kind, .. } if kind != Kind::Text);
         let columns = table.columns().iter().filter(|column| is_number(column.source)).count() as u64;
@@ -249,6 +250,7 @@ impl Evidence {
         Check::by_day("rejected_cells", Unit::Cells, days, limit, examples.collect())
     }
 
+    /// Check: every slot of the sessions has a snapshot.
     fn missing_snapshots(&self, session: &Session, feed: Feed, limit: Share) -> Check {
         let mut present: BTreeMap<NaiveDate, Vec<SnapshotTime>> = BTreeMap::new();
         for file in self.files_of(feed.into()) {
@@ -264,7 +266,7 @@ impl Evidence {
         Check::new("missing_snapshots", Unit::Snapshots, expected, missing, limit).on(days, Vec::new())
     }
 
-    /// The rejects of all days by column and reason: those of `table`, or all of them for `rejects` itself.
+    /// Returns the rejects of all days by column and reason: those of `table`, or all of them for the table `rejects`.
     fn reject_counts(&self, table: TableName) -> Vec<RejectCount> {
         let mut counts: BTreeMap<[&str; 3], u64> = BTreeMap::new();
         for (_, reject) in self.content.iter().flat_map(|content| &content.rejects) {
@@ -282,7 +284,7 @@ impl Evidence {
     }
 }
 
-/// The feeds whose raw files a table is made from.
+/// Returns the feeds whose raw files a table is made from.
 fn feeds_of(table: TableName) -> &'static [Feed] {
     match table {
         TableName::Quotes => &[Feed::Quotes],
@@ -291,8 +293,8 @@ fn feeds_of(table: TableName) -> &'static [Feed] {
     }
 }
 
-/// Whether a day with these records may have no rows in `table`. That a record was rejected is known from the raw files;
-/// that a cell was, only from `rejects`.
+/// Returns whether a day with these records may have no rows in `table`. For `rejects` only ragged records count: rejected cells
+/// are not known from the raw files.
 fn may_be_empty(table: TableName, records: &Records) -> bool {
     let rows = if table.feed().is_some() { records.published } else { records.ragged };
     rows == 0
@@ -302,14 +304,14 @@ fn is_cell_of(table: TableName, reject: &RejectCount) -> bool {
     reject.table_name == table.as_str() && !reject.column_name.is_empty()
 }
 
-/// A check of days none of which may fail.
+/// Returns a check of days that passes only if no day fails.
 pub fn strict(name: &str, days: usize, wrong: Vec<(NaiveDate, String)>) -> Check {
     let failing: BTreeSet<NaiveDate> = wrong.iter().map(|(date, _)| *date).collect();
     let examples = wrong.into_iter().take(EXAMPLES).map(|(_, words)| words.into()).collect();
     Check::new(name, Unit::Days, days as u64, failing.len() as u64, Share::NONE).on(failing, examples)
 }
 
-/// A day as the number that `intdate` begins with.
+/// Returns a day as the first eight digits of `intdate`.
 fn number_of(date: NaiveDate) -> i64 {
     (i64::from(date.year()) * 100 + i64::from(date.month())) * 100 + i64::from(date.day())
 }
@@ -322,9 +324,9 @@ mod tests {
         NaiveDate::from_ymd_opt(2020, 4, day).expect("a day")
     }
 
-    fn raw_file(name: &str, published: u64, ragged: u64) -> ReadFile {
+    fn raw_file(name: &str, published: u64, ragged: u64) -> ScannedFile {
         let records = Records { records: published + ragged + 2, published, blank_ticker: 2, header_repeat: 0, ragged };
-        ReadFile::plain(name.parse().expect(name), records)
+        ScannedFile::with_records(name.parse().expect(name), records)
     }
 
     fn reject(date: NaiveDate, table: &str, column: &str, count: u64) -> (NaiveDate, RejectCount) {
@@ -343,7 +345,7 @@ mod tests {
         Evidence {
             run: "r".parse().expect("a run"),
             range: DateRange::new(day(1), day(2)).expect("a range"),
-            before: BTreeMap::new(),
+            previous: BTreeMap::new(),
             files: vec![
                 raw_file("202004011000_flashpanel.csv", 60, 1),
                 raw_file("202004011010_flashpanel.csv", 40, 0),

@@ -1,6 +1,6 @@
-//! What is published of the days of a run, before the run replaces it: how many rows of each snapshot readers see, and how
-//! many records their raw files had. The report of the run that the record names says both; where it is not there, and for
-//! days without a record, the published table is asked.
+//! The published rows of the days that a run is to replace: the rows of each snapshot that readers see, and the records of
+//! their raw files. Both are in the report of the run that the record of the day names. Without that report, and for days
+//! without a record, the published table is queried.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,15 +12,15 @@ use market::run::RunId;
 use market::snapshot::SnapshotTime;
 use market::table::TableName;
 
-use crate::figures::{Row, rows_of_days};
+use crate::day_stats::{Row, rows_by_day};
 use crate::staging::Staging;
 
-/// What is published of a table.
+/// The published rows of a table on some days.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Before {
-    /// Each published snapshot.
+pub struct Previous {
+    /// The published snapshots.
     pub snapshots: BTreeMap<SnapshotTime, Snapshot>,
-    /// The days whose rows cannot be read, and why. A run is what mends them.
+    /// The days whose rows cannot be read, with the reason. They may be replaced: a new run repairs them.
     pub unreadable: BTreeMap<NaiveDate, String>,
 }
 
@@ -29,19 +29,19 @@ pub struct Before {
 pub struct Snapshot {
     /// The rows that readers see.
     pub rows: u64,
-    /// What became of the records of its raw file; none where the report of that run is not there.
+    /// The records of its raw file by what became of them. `None` if the report of that run does not exist.
     pub records: Option<Records>,
 }
 
-/// What is published of `table` on `days`. Nothing of a table that is not there.
+/// Returns the published rows of `table` on `days`. The result is empty if the table does not exist.
 pub async fn published(
     lake: &Lake,
     staging: &Staging<'_>,
     table: TableName,
     days: &BTreeSet<NaiveDate>,
     records: &BTreeMap<NaiveDate, Record>,
-) -> Result<Before, Error> {
-    let mut before = Before::default();
+) -> Result<Previous, Error> {
+    let mut previous = Previous::default();
     let mut unknown = BTreeSet::new();
     let mut reports: BTreeMap<RunId, Option<Report>> = BTreeMap::new();
     for date in days {
@@ -62,36 +62,36 @@ pub async fn published(
             continue;
         };
         let files = report.files.iter().filter(|file| file.name.time.date() == *date);
-        before.snapshots.extend(
+        previous.snapshots.extend(
             files.map(|file| (file.name.time, Snapshot { rows: file.records.published, records: Some(file.records) })),
         );
     }
-    ask_table(lake, staging, table, &unknown, before).await
+    ask_table(lake, staging, table, &unknown, previous).await
 }
 
-/// Adds what the published table says of days of which no report does.
+/// Adds the published rows of `days`, which no report has, by queries of the published table.
 async fn ask_table(
     lake: &Lake,
     staging: &Staging<'_>,
     table: TableName,
     days: &BTreeSet<NaiveDate>,
-    mut before: Before,
-) -> Result<Before, Error> {
+    mut previous: Previous,
+) -> Result<Previous, Error> {
     if days.is_empty() {
-        return Ok(before);
+        return Ok(previous);
     }
     let mut found = match ask(lake, staging, table, days.iter().copied()).await {
         Ok(found) => found,
-        Err(error) if error.is_missing_table() => return Ok(before),
+        Err(error) if error.is_missing_table() => return Ok(previous),
         Err(Error::Athena { retryable: false, .. }) => {
-            // Some day is damaged. The others can still be held against what the run wrote.
+            // Some day is damaged. Query day by day, so that the others can still be compared.
             let mut found = Vec::new();
             for date in days {
                 match ask(lake, staging, table, [*date]).await {
                     Ok(rows) => found.extend(rows),
                     Err(Error::Athena { retryable: false, reason, .. }) => {
                         tracing::warn!(%table, %date, reason, "what is published cannot be read");
-                        before.unreadable.insert(*date, reason);
+                        previous.unreadable.insert(*date, reason);
                     }
                     Err(error) => return Err(error),
                 }
@@ -110,9 +110,9 @@ async fn ask_table(
     }
     for Rows { time, rows, run } in found.drain(..) {
         let records = run.and_then(|run| records.get(&(run, time)).copied());
-        before.snapshots.insert(time, Snapshot { rows, records });
+        previous.snapshots.insert(time, Snapshot { rows, records });
     }
-    Ok(before)
+    Ok(previous)
 }
 
 /// The rows of a published snapshot.
@@ -130,8 +130,8 @@ async fn ask(
 ) -> Result<Vec<Rows>, Error> {
     let statement = statement(lake.config.athena.database.as_str(), table, days);
     let answer = athena::run_in(lake, staging.database.as_str(), &statement).await?;
-    // Rows of a time that is none were not published by a run, and no raw file can be named for them.
-    Ok(rows_of_days(&answer, read)?.into_iter().filter_map(|(_, rows)| rows).collect())
+    // Rows whose `intdate` is no time were not published by a run and have no raw file.
+    Ok(rows_by_day(&answer, read)?.into_iter().filter_map(|(_, rows)| rows).collect())
 }
 
 fn read(row: &Row<'_>) -> Result<Option<Rows>, Error> {
@@ -150,7 +150,7 @@ fn statement(database: &str, table: TableName, days: impl IntoIterator<Item = Na
     )
 }
 
-/// The run that wrote the file at `path`.
+/// Returns the run that wrote the file at `path`.
 fn run_of_path(path: &str) -> Option<RunId> {
     path.split('/').find_map(|part| part.strip_prefix("run="))?.parse().ok()
 }
