@@ -276,7 +276,7 @@ const REJECTS: &[Column] = &[
     reject("table_name", RejectField::TableName, "quotes or options"),
     ticker("the record's ticker"),
     reject("column_name", RejectField::ColumnName, "raw name of the column; empty for a whole record"),
-    reject("text", RejectField::Text, "the text as it stands in the file"),
+    reject("text", RejectField::Text, "the unchanged text in the file"),
     reject(
         "reason",
         RejectField::Reason,
