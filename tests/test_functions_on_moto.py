@@ -961,8 +961,14 @@ def test_files_of_runs_that_nothing_names_are_removed(replaced: Cloud):
     record = json.loads(cloud.moto.objects(cloud.lake)[f"{DAY_KEY}.json"])
     assert (record["number"], record["published"]["run"]) == (2, "second")
     assert record["removed_runs"] == ["failed", "first", "older"]
-    written = cloud.moto.made("PutObject")[-1]
-    assert written.parameters["if-match"], "the record was replaced by compare-and-swap"
+    (written,) = (
+        call.parameters
+        for call in cloud.moto.made("PutObject")
+        if call.caller == "vacuum" and "published/" in call.parameters["Key"]
+    )
+    assert written["if-match"], "the record was replaced by compare-and-swap"
+    copied = json.loads(cloud.moto.objects(cloud.lake)["catalog/records/year=2020.json"])
+    assert [copy["record"] for copy in copied["records"]] == [record]
     assert cloud.invoke("vacuum", event)["objects"] == 0
 
     # When the execution has ended and the table is dropped, nothing references the rest.

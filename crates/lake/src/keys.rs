@@ -14,6 +14,7 @@
 //!          published/_migrated.json                                 marks that older versions' days have records
 //!          catalog/locks/<table>.json                               the lease of a table of the catalog
 //!          catalog/files/<table>.json                               all published files, for readers of S3 alone
+//!          catalog/records/year=<year>.json                         copies of the records of a year
 //!          catalog/published/days.json                              the table `published`
 //! results  athena/  logs/  jobs/                                    query results, cluster logs, the Spark job
 //! ```
@@ -184,6 +185,16 @@ pub fn catalog_lease(table: TableName) -> String {
 /// Returns the key of the list of a table's published files, in the lake bucket.
 pub fn published_files(table: TableName) -> String {
     format!("catalog/files/{table}.json")
+}
+
+/// Prefix of the records of a year, in the lake bucket.
+pub fn records_of_year(year: i32) -> String {
+    format!("{PUBLISHED}year={year}/")
+}
+
+/// Returns the key of the copies of the records of a year, in the lake bucket.
+pub fn record_copies(year: i32) -> String {
+    format!("catalog/records/year={year}.json")
 }
 
 /// Prefix of the table `published`, in the lake bucket.

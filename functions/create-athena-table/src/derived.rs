@@ -4,9 +4,9 @@
 //! Each list is one object. It is updated under the lease of a table, and rebuilt from all records if it is missing or
 //! unreadable.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use chrono::{DateTime, NaiveDate, Utc};
+use chrono::{DateTime, Datelike, NaiveDate, Utc};
 use lake::lease::Lease;
 use lake::record::{self, Record};
 use lake::{Error, Lake, keys, objects};
@@ -91,6 +91,10 @@ pub async fn update(
     lease.within(update_files(lake, table, range, records)).await?;
     if table == PUBLISHED_LEASE {
         lease.within(update_days(lake, range, records)).await?;
+        let years: BTreeSet<i32> = records.keys().map(NaiveDate::year).collect();
+        for year in years {
+            lease.within(record::yearly::refresh(lake, year)).await?;
+        }
     }
     Ok(())
 }

@@ -95,12 +95,11 @@ async fn published(lake: &Lake, range: Option<DateRange>) -> Result<Recorded, Er
         let days = listed.iter().filter_map(|object| day_of(&object.key));
         days.filter(|day| range.is_none_or(|range| range.contains(*day))).collect::<Vec<_>>()
     };
-    let (stored, failed) = try_join(
-        record::read_days(lake, days(keys::recorded_day)),
-        FailedAudit::read_days(lake, days(keys::failed_day)),
-    )
-    .await?;
-    Ok((stored.into_iter().map(|(day, stored)| (day, stored.record)).collect(), failed))
+    let is_asked = |object: &&Object| {
+        keys::recorded_day(&object.key).is_some_and(|day| range.is_none_or(|range| range.contains(day)))
+    };
+    let records: Vec<Object> = listed.iter().filter(is_asked).cloned().collect();
+    try_join(record::yearly::read(lake, &records), FailedAudit::read_days(lake, days(keys::failed_day))).await
 }
 
 async fn files(lake: &Lake, range: Option<DateRange>) -> Result<BTreeMap<NaiveDate, Vec<RawFileVersion>>, Error> {

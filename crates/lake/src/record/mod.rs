@@ -8,9 +8,11 @@
 //! |---|---|
 //! | [`store`] | reads and replaces records |
 //! | [`view`] | compares lists of raw files: which is newer |
+//! | [`yearly`] | copies of the records of a year, for readers of thousands |
 
 pub mod store;
 pub mod view;
+pub mod yearly;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;

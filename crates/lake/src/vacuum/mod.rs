@@ -32,7 +32,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 
-use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
+use chrono::{DateTime, Datelike, NaiveDate, TimeDelta, Utc};
 use market::run::RunId;
 use serde::Serialize;
 
@@ -151,6 +151,11 @@ pub async fn vacuum(lake: &Lake, options: Options) -> Result<Freed, Error> {
     let (keys, runs) = found.removable(&removed);
     if !dry_run {
         objects::delete_all(lake, &lake.config.buckets.lake, keys).await?;
+        let years: BTreeSet<i32> =
+            removed.iter().filter(|(_, runs)| !runs.is_empty()).map(|(day, _)| day.year()).collect();
+        for year in years {
+            record::yearly::refresh(lake, year).await?;
+        }
     }
     let uploads = uploads::abort(lake, now, dry_run).await?;
     Ok(Freed { runs, uploads, databases })

@@ -16,6 +16,7 @@ mod s3_completions;
 mod step_functions;
 mod uploads;
 mod vacuum;
+mod yearly;
 
 use std::fmt::{Debug, Write as _};
 use std::path::Path;
