@@ -51,3 +51,4 @@ pub use limits::Limits;
 pub use objects::{ObjectFile, ObjectFiles};
 pub use result_set::{Column, ResultSet, Row, Rows, StatementKind};
 pub use sql::Statement;
+pub use threads::panic_message;

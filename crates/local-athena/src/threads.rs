@@ -71,7 +71,7 @@ impl<T> Task<T> {
         self.handle = None;
         joined.map(Some).map_err(|error| {
             let what = match error.try_into_panic() {
-                Ok(panic) => panic_message(panic.as_ref()),
+                Ok(panic) => panic_message(panic.as_ref()).unwrap_or("it panicked").to_owned(),
                 Err(_) => "it was stopped".to_owned(),
             };
             QueryError::new(ErrorKind::Internal, format_args!("the statement could not be carried out: {what}"))
@@ -79,9 +79,10 @@ impl<T> Task<T> {
     }
 }
 
-fn panic_message(panic: &(dyn std::any::Any + Send)) -> String {
-    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
-    text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "it panicked".to_owned())
+/// Returns the message of a panic, from its payload. `None` if the payload is not a text.
+pub fn panic_message(payload: &(dyn std::any::Any + Send)) -> Option<&str> {
+    let literal = payload.downcast_ref::<&str>().copied();
+    literal.or_else(|| payload.downcast_ref::<String>().map(String::as_str))
 }
 
 impl<T> Drop for Task<T> {
@@ -112,5 +113,12 @@ mod tests {
         assert_eq!(told.recv(), Ok("begun"));
         drop(task);
         assert_eq!(told.recv(), Ok("stopped"));
+    }
+
+    #[test]
+    fn panics_have_a_message() {
+        let panic = std::panic::catch_unwind(|| panic!("no {}", "luck")).unwrap_err();
+        assert_eq!(panic_message(panic.as_ref()), Some("no luck"));
+        assert_eq!(panic_message(&7), None);
     }
 }
