@@ -8,7 +8,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 
-/// A service's refusal, under the service's own name for it.
+/// An error of a service, with the service's own code.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct AwsError {
     code: &'static str,
@@ -18,28 +18,28 @@ pub(crate) struct AwsError {
 }
 
 impl AwsError {
-    /// A refusal that is the caller's fault.
+    /// An error of the caller, status 400.
     pub(crate) fn new(code: &'static str, message: impl Into<String>) -> AwsError {
         AwsError { code, message: message.into(), status: StatusCode::BAD_REQUEST, details: Map::new() }
     }
 
-    /// A fault of the endpoint or of its disk.
+    /// An error of the endpoint or of its disk, status 500.
     pub(crate) fn internal(error: impl std::fmt::Display) -> AwsError {
         let error = AwsError::new("InternalServerException", error.to_string());
         AwsError { status: StatusCode::INTERNAL_SERVER_ERROR, ..error }
     }
 
-    /// What is asked for or happened cannot be kept. Clients do not try such an answer again.
+    /// The state cannot be stored, status 507. SDKs do not retry it, unlike a 500.
     pub(crate) fn storage(error: impl std::fmt::Display) -> AwsError {
         AwsError { status: StatusCode::INSUFFICIENT_STORAGE, ..AwsError::internal(error) }
     }
 
-    /// A request that this endpoint does not take from where it comes.
+    /// A request from a host or an origin that is not allowed, status 403.
     pub(crate) fn access_denied(reason: &str) -> AwsError {
         AwsError { status: StatusCode::FORBIDDEN, ..AwsError::new("AccessDeniedException", reason) }
     }
 
-    /// One more member of the error object.
+    /// Adds a member to the error object.
     pub(crate) fn with(mut self, name: &str, value: impl Into<Value>) -> AwsError {
         self.details.insert(name.to_owned(), value.into());
         self
@@ -58,29 +58,29 @@ impl AwsError {
     }
 }
 
-/// The state could not be read or written.
+/// An error of reading or writing the state.
 impl From<rusqlite::Error> for AwsError {
     fn from(error: rusqlite::Error) -> AwsError {
         AwsError::internal(format!("the state of the endpoint: {error}"))
     }
 }
 
-/// What every operation of these services gives.
-pub(crate) type Answer = Result<Value, AwsError>;
+/// The output of an operation of the JSON services, or its error.
+pub(crate) type AwsResult = Result<Value, AwsError>;
 
-/// The operation's input in its type. Members that the type does not have are left out, as on AWS.
+/// Deserializes the input of an operation. Ignores members that the type does not have, as AWS does.
 pub(crate) fn input<T: DeserializeOwned>(value: Value) -> Result<T, AwsError> {
     serde_json::from_value(value).map_err(|error| {
         AwsError::new("ValidationException", format!("1 validation error detected: the input does not fit: {error}"))
     })
 }
 
-/// The operation's output as JSON.
-pub(crate) fn output(value: &impl Serialize) -> Answer {
+/// Serializes the output of an operation.
+pub(crate) fn output(value: &impl Serialize) -> AwsResult {
     serde_json::to_value(value).map_err(AwsError::internal)
 }
 
-/// Reads the body of a request.
+/// Parses the body of a request, a JSON object or empty.
 pub(crate) fn parse(body: &[u8]) -> Result<Value, AwsError> {
     if body.is_empty() {
         return Ok(json!({}));
@@ -92,7 +92,7 @@ pub(crate) fn parse(body: &[u8]) -> Result<Value, AwsError> {
     }
 }
 
-/// `awsJson1.0` writes an error's text under `message`; the services of `1.1` here under `Message`.
+/// The version of the protocol. An error's text is in `message` in `awsJson1.0`, and in `Message` in the services of `1.1` here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Version {
     V1_0,
@@ -100,19 +100,19 @@ pub(crate) enum Version {
 }
 
 impl Version {
-    /// The version that the service of a target (`<service>.<operation>`) speaks.
-    pub(crate) fn of(target: &str) -> Version {
+    /// The version of the service of a target, `<service>.<operation>`.
+    pub(crate) fn from_target(target: &str) -> Version {
         if target.starts_with("AWSStepFunctions.") { Version::V1_0 } else { Version::V1_1 }
     }
 
-    /// The answer as HTTP.
-    pub(crate) fn respond(self, answer: Answer) -> Response<Body> {
-        self.respond_text(answer.map(|output| output.to_string()))
+    /// Writes a result as an HTTP response.
+    pub(crate) fn respond(self, result: AwsResult) -> Response<Body> {
+        self.respond_text(result.map(|output| output.to_string()))
     }
 
-    /// An answer that is JSON text already, as HTTP.
-    pub(crate) fn respond_text(self, answer: Result<String, AwsError>) -> Response<Body> {
-        let (status, body) = match answer {
+    /// Writes a result that is JSON text already.
+    pub(crate) fn respond_text(self, result: Result<String, AwsError>) -> Response<Body> {
+        let (status, body) = match result {
             Ok(output) => (StatusCode::OK, output),
             Err(error) => (error.status, self.error_body(error).to_string()),
         };

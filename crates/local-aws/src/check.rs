@@ -1,7 +1,7 @@
-//! Whether a home holds what its endpoint left there: its databases, and its objects against the index. What is wrong comes
-//! back as values, each with the file, what was expected and what was found.
+//! Integrity checks of a home: its databases by their checksums, and its objects by the index. Each problem is a value with the
+//! file, what was expected and what was found.
 //!
-//! [`databases`] is for a home that no process owns; [`objects`] also for one that is in use.
+//! [`databases`] is for a home that no process owns. [`objects`] also works on one that is in use.
 
 use std::collections::HashSet;
 use std::fs;
@@ -17,37 +17,37 @@ use crate::seal;
 
 pub use crate::seal::Damaged;
 
-/// An object, or a file among the objects, that is not what the index says.
+/// A file that does not match the index.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problem {
-    /// Where it is.
+    /// The path.
     pub file: PathBuf,
-    /// Bucket and key of the object; `None` for a file that is none.
+    /// Bucket and key of the object. `None` for a file that is not an object.
     pub object: Option<(String, String)>,
-    /// What is wrong.
+    /// The kind of problem.
     pub kind: ProblemKind,
 }
 
-/// What is wrong with an object.
+/// A kind of mismatch between a file and the index.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ProblemKind {
-    /// There is no such file.
+    /// The file of an object does not exist.
     Missing {
-        /// The bytes that it is to have.
+        /// The size by the index, in bytes.
         expected: u64,
     },
     /// The file has another size.
     Size {
-        /// The bytes that it is to have.
+        /// The size by the index, in bytes.
         expected: u64,
-        /// The bytes that it has.
+        /// The size of the file, in bytes.
         found: u64,
     },
-    /// The file has the size and other bytes.
+    /// The file has the right size and other bytes.
     Bytes {
-        /// The ETag or checksum that the index has.
+        /// The ETag or checksum by the index.
         expected: String,
-        /// The one of the bytes.
+        /// The ETag or checksum of the bytes.
         found: String,
     },
     /// The file cannot be read.
@@ -55,7 +55,7 @@ pub enum ProblemKind {
         /// The system's reason.
         reason: String,
     },
-    /// A file among the objects that is none of them.
+    /// The file is in a folder of objects, and is not an object.
     Additional,
 }
 
@@ -75,13 +75,13 @@ impl std::fmt::Display for Problem {
     }
 }
 
-/// The databases of a home that are not what was closed, or that SQLite finds damaged. Changes nothing.
+/// Returns the databases of a home that differ from what was closed, or that SQLite finds damaged. Read-only.
 pub fn databases(home: &Path) -> Vec<Damaged> {
     ["state.db", "catalog.db"].iter().filter_map(|name| seal::check(&home.join(name)).err()).collect()
 }
 
-/// The objects of a home that are not what the index says, ordered by their files, and the files among them that are
-/// no objects. Compares sizes; with `deep` every byte with the ETag and the checksum.
+/// Returns the files of a home that do not match the index, ordered by path. Compares sizes; with `deep`, also the ETag and the
+/// checksum of each object with its bytes, on all cores.
 ///
 /// # Errors
 /// [`Damaged`] when the index cannot be read.
@@ -90,7 +90,7 @@ pub fn objects(home: &Path, deep: bool) -> Result<Vec<Problem>, Damaged> {
     let failed = |error: rusqlite::Error| Damaged::unreadable(&database, &error);
     let index = Connection::open_with_flags(&database, OpenFlags::SQLITE_OPEN_READ_WRITE).map_err(failed)?;
     let mut rows = Vec::new();
-    s3::each(&index, |bucket, object| rows.push((bucket.to_owned(), object))).map_err(failed)?;
+    s3::for_each(&index, |bucket, object| rows.push((bucket.to_owned(), object))).map_err(failed)?;
     let (next, found) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
     let compare = || {
         while let Some((bucket, object)) = rows.get(next.fetch_add(1, Ordering::Relaxed)) {
@@ -106,20 +106,20 @@ pub fn objects(home: &Path, deep: bool) -> Result<Vec<Problem>, Damaged> {
     });
     let mut problems = Vec::new();
     for (bucket, object, problem) in found.into_inner().expect("no thread panics while it holds this") {
-        // In a home that is in use it may have been replaced or deleted meanwhile.
+        // If the home is in use, the object may have been replaced or deleted since its row was read.
         if s3::find(&index, bucket, &object.key).map_err(failed)?.as_ref() == Some(object) {
             problems.push(problem);
         }
     }
     let known: HashSet<PathBuf> = rows.iter().map(|(_, object)| object.file(home)).collect();
     let mut others = Vec::new();
-    for folder in s3::FOLDERS {
+    for folder in s3::OBJECT_FOLDERS {
         files_below(&home.join(folder), &mut others);
     }
     others.retain(|file| !known.contains(file));
     if !others.is_empty() {
         let mut now = HashSet::new();
-        s3::each(&index, |_, object| _ = now.insert(object.file(home))).map_err(failed)?;
+        s3::for_each(&index, |_, object| _ = now.insert(object.file(home))).map_err(failed)?;
         others.retain(|file| !now.contains(file));
     }
     problems.extend(others.into_iter().map(|file| Problem { file, object: None, kind: ProblemKind::Additional }));
@@ -127,7 +127,7 @@ pub fn objects(home: &Path, deep: bool) -> Result<Vec<Problem>, Damaged> {
     Ok(problems)
 }
 
-/// What is wrong with the file of an object, if anything.
+/// Compares the file of an object with its row. Returns `None` if they match.
 pub(crate) fn problem(bucket: &str, object: &Object, file: &Path, deep: bool) -> Option<Problem> {
     let expected = object.size;
     let kind = match s3::difference(file, object, deep) {
@@ -140,7 +140,8 @@ pub(crate) fn problem(bucket: &str, object: &Object, file: &Path, deep: bool) ->
     Some(Problem { file: file.to_owned(), object: Some((bucket.to_owned(), object.key.clone())), kind })
 }
 
-/// All files below a folder; none when it is not there. A folder that cannot be read has objects that cannot be read either.
+/// Collects all files below a folder, which may not exist. A folder that cannot be read is skipped: the objects in it are
+/// reported as unreadable.
 fn files_below(folder: &Path, files: &mut Vec<PathBuf>) {
     let Ok(entries) = fs::read_dir(folder) else { return };
     for entry in entries.flatten() {
@@ -170,7 +171,7 @@ mod tests {
         for key in ["cut", "flipped", "gone", "whole", "odd//key"] {
             let file = store.temporary_path().unwrap();
             fs::write(&file, "0123456789").unwrap();
-            let staged = Staged::of_file(key, file, Attributes::default()).unwrap();
+            let staged = Staged::from_file(key, file, Attributes::default()).unwrap();
             store.put("b", staged, &WriteCondition::default()).unwrap();
         }
         let (shallow, deep) = (|| objects(folder.path(), false).unwrap(), || objects(folder.path(), true).unwrap());

@@ -1,4 +1,4 @@
-//! The endpoint as a whole: a home, its services, and the port they answer on.
+//! The endpoint: starts and stops the services of a home, and their server.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
@@ -20,7 +20,7 @@ use crate::s3::{self, ObjectStore, S3, StoreError};
 use crate::s3_uri::S3Uri;
 use crate::seal::{self, Damaged};
 use crate::server::{self, Services};
-use crate::state::{Broken, State, StateError};
+use crate::state::{State, StateError, StorageFailure};
 use crate::step_functions::{self, StepFunctions};
 
 /// Why the endpoint could not start.
@@ -29,19 +29,19 @@ pub enum StartError {
     /// The home folder.
     #[error(transparent)]
     Home(#[from] HomeError),
-    /// The endpoint's memory.
+    /// The endpoint's state.
     #[error(transparent)]
     State(#[from] StateError),
-    /// A database of the home is not what was closed.
+    /// A database of the home differs from what was closed.
     #[error(transparent)]
     Damaged(#[from] Damaged),
-    /// What the state says of objects or executions could not be settled.
+    /// Recovery of objects, executions, queries or clusters failed.
     #[error("the state of the home could not be settled: {0}")]
     Settling(String),
     /// The port.
     #[error("cannot listen on 127.0.0.1:{port}: {source}; choose another port with --port")]
     Port {
-        /// The port that was asked for.
+        /// The requested port.
         port: u16,
         /// The system's reason.
         source: std::io::Error,
@@ -71,19 +71,19 @@ fn schemas() -> Vec<&'static str> {
     [s3::SCHEMA].into_iter().chain(step_functions::SCHEMAS).chain(emr::SCHEMAS).chain([athena::SCHEMA]).collect()
 }
 
-/// What may be chosen of an endpoint.
+/// Options of an endpoint.
 #[derive(Debug, Clone, Default)]
 pub struct Options {
-    /// The port on 127.0.0.1. None: a free one.
+    /// The port on 127.0.0.1. `None`: a free one.
     pub port: Option<u16>,
-    /// What runs Spark steps.
+    /// The engine of Spark steps.
     pub engine: SparkEngine,
-    /// What goes wrong. None: nothing that does not go wrong by itself.
+    /// Faults to inject. `None`: no fault injection.
     pub faults: Option<FaultPlan>,
 }
 
-/// A running endpoint. It stops when [`Endpoint::shutdown`] is called; dropped without it, it ends as abruptly as if
-/// the process had been killed, which loses nothing either.
+/// A running endpoint. Call [`Endpoint::shutdown`] to stop it. If it is dropped without, it ends as by a kill of the process,
+/// which loses no acknowledged change.
 pub struct Endpoint {
     address: SocketAddr,
     lake: Lake,
@@ -96,7 +96,7 @@ pub struct Endpoint {
 }
 
 impl Endpoint {
-    /// Becomes the owner of `home` and answers on a port of 127.0.0.1.
+    /// Locks `home`, recovers it, and listens on a port of 127.0.0.1.
     ///
     /// # Errors
     /// [`StartError`] when the home is owned by another process or is damaged, or the port is taken.
@@ -113,7 +113,7 @@ impl Endpoint {
             TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await.map_err(|source| StartError::Port { port, source })?;
         let address = listener.local_addr().map_err(|source| StartError::Port { port, source })?;
         let results = |key: &str| S3Uri { bucket: config.buckets.results.as_str().to_owned(), key: key.to_owned() };
-        let faults = Faults::of(options.faults);
+        let faults = Faults::new(options.faults);
         let logs = results(lake::keys::LOGS);
         let emr = Emr::open(Arc::clone(&state), Arc::clone(&store), logs, options.engine, faults.clone())?;
         seal::check(&home.catalog())?;
@@ -144,24 +144,24 @@ impl Endpoint {
         Ok(Endpoint { address, lake, stop, server, services, store, state, home })
     }
 
-    /// What `AWS_ENDPOINT_URL` has to be: `http://127.0.0.1:4599`.
+    /// The value for `AWS_ENDPOINT_URL`: `http://127.0.0.1:4599`.
     pub fn url(&self) -> String {
         format!("http://{}", self.address)
     }
 
-    /// Clients for this process, which need no network. To others an endpoint is known by its URL.
+    /// AWS clients for this process, which use no network. Other processes use the URL.
     pub fn lake(&self) -> &Lake {
         &self.lake
     }
 
-    /// Completes when the endpoint can keep nothing more, as on a full disk: then it refuses everything, and is to be
-    /// shut down.
-    pub async fn breaks(&self) -> Broken {
-        self.state.breaks().await
+    /// Completes when the endpoint cannot store its state any more, as on a full disk. Then it refuses requests, and the caller
+    /// is to shut it down.
+    pub async fn storage_failed(&self) -> StorageFailure {
+        self.state.storage_failed().await
     }
 
-    /// Ends what runs (an execution is ABORTED with a cause that says so), finishes the requests under way, and gives
-    /// the home free, with its databases sealed.
+    /// Ends what runs (an execution is ABORTED, with a cause that says so), waits for requests in progress, writes the checksums
+    /// of the databases, and releases the home.
     pub async fn shutdown(self) {
         let _ = self.home.withdraw();
         self.services.faults.shutdown().await;
@@ -171,11 +171,11 @@ impl Endpoint {
         self.stop.send_replace(true);
         let _ = self.server.await;
         let closed = spawn_blocking(move || {
-            if let Err(error) = self.store.settle_removed() {
+            if let Err(error) = self.store.flush_removals() {
                 tracing::debug!(%error, "removed objects are left to the next start");
             }
             let closed = self.services.athena.close(&self.home.catalog()).and(self.state.close());
-            // The home is free only now.
+            // Releases the lock, last.
             drop(self.home);
             closed
         });

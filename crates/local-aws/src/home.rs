@@ -1,8 +1,8 @@
-//! The folder that holds everything the endpoint knows, and the rule that one process owns it.
+//! The home: the folder with all files of an endpoint, which one process owns at a time.
 //!
-//! Ownership is an advisory lock on `HOME/lock`, which the system releases however the owner dies; so a
-//! lock that can be taken means that nobody lives there, and whatever a dead owner left half done is
-//! ours to clean up. `HOME/endpoint.json` says where the living owner listens, for other processes.
+//! Ownership is an advisory lock on `HOME/lock`. The kernel releases it however the owner dies, so a process that gets the
+//! lock may clean up what an earlier owner left. `HOME/endpoint.json` has the address and the process id of the owner, for
+//! other processes.
 
 use std::fs::{self, File, TryLockError};
 use std::io;
@@ -15,12 +15,12 @@ use etl::durable::sync_one;
 use serde::Deserialize;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
-use crate::private;
+use crate::permissions;
 
-/// Why a home could not be opened.
+/// An error of opening a home.
 #[derive(Debug, thiserror::Error)]
 pub enum HomeError {
-    /// Another living process owns the home.
+    /// Another process owns the home.
     #[error(
         "{} is in use by another process{}: use that one, end it, or choose another folder with --home",
         home.display(), owner.as_ref().map(|owner| format!(" (pid {}, {})", owner.pid, owner.url())).unwrap_or_default()
@@ -28,16 +28,16 @@ pub enum HomeError {
     InUse {
         /// The folder.
         home: PathBuf,
-        /// Who has it, where that is known.
+        /// The owner, if it has announced itself.
         owner: Option<Owner>,
     },
     /// The disk of the home is full.
-    #[error("no space left on the disk that holds {}: not even {} kB can be written; free some and try again", home.display(), ROOM / 1024)]
+    #[error("no space left on the disk that holds {}: not even {} kB can be written; free some and try again", home.display(), MIN_FREE_BYTES / 1024)]
     DiskFull {
         /// The folder.
         home: PathBuf,
     },
-    /// The home is on a disk, or has permissions, that let nothing be written.
+    /// The home is on a read-only disk, or its permissions forbid writing.
     #[error(
         "{} cannot be written: {source}. A home has to be writable, also for questions: their answers are kept in it. Copy it to a \
          disk that can be written, and name the copy with --home",
@@ -49,10 +49,10 @@ pub enum HomeError {
         /// The system's reason.
         source: io::Error,
     },
-    /// A file or folder of the home could not be made, read or locked.
+    /// A file or folder of the home could not be created, read or locked.
     #[error("{doing} {}: {source}", path.display())]
     Io {
-        /// What was tried, as a gerund: `creating`.
+        /// The operation, as a gerund: `creating`.
         doing: &'static str,
         /// The file or folder.
         path: PathBuf,
@@ -61,16 +61,16 @@ pub enum HomeError {
     },
 }
 
-/// The least that has to be free to open a home. Of a full disk SQLite says no more than "disk I/O error".
-const ROOM: usize = 1 << 20;
+/// The free space that opening a home requires, in bytes. It is tested because SQLite reports a full disk as "disk I/O error".
+const MIN_FREE_BYTES: usize = 1 << 20;
 
 fn failed(doing: &'static str, path: &Path) -> impl FnOnce(io::Error) -> HomeError {
     move |source| HomeError::Io { doing, path: path.to_owned(), source }
 }
 
 impl HomeError {
-    /// The error of a file in `home` that was to be opened for writing.
-    pub fn of_writing(home: &Path, path: &Path, source: io::Error) -> HomeError {
+    /// Converts an error of opening a file in `home` for writing.
+    pub fn from_write_error(home: &Path, path: &Path, source: io::Error) -> HomeError {
         match source.kind() {
             io::ErrorKind::ReadOnlyFilesystem | io::ErrorKind::PermissionDenied => {
                 HomeError::ReadOnly { home: home.to_owned(), source }
@@ -80,27 +80,26 @@ impl HomeError {
     }
 }
 
-/// The living owner of a home, as another process sees it.
+/// The process that owns a home, as other processes see it.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct Owner {
     address: SocketAddr,
     pid: u32,
 }
 
-/// How long, and how far apart, to look again while an owner starts.
-const PATIENCE: Duration = Duration::from_secs(3);
-const BETWEEN_LOOKS: Duration = Duration::from_millis(30);
+/// The timeout for an owner that is starting, and the interval of the checks.
+const START_TIMEOUT: Duration = Duration::from_secs(3);
+const POLL_INTERVAL: Duration = Duration::from_millis(30);
 
 impl Owner {
-    /// The process that owns `home` now, or `None` when nobody does. Waits for up to three seconds
-    /// for an owner that is just starting to listen; it blocks, so call it before the async runtime has work to do.
+    /// Returns the process that owns `home`, or `None` if there is none. Waits up to three seconds for an owner that is starting.
+    /// It blocks, so call it before the async runtime has other work.
     ///
     /// # Errors
-    /// [`HomeError::InUse`] when the home is owned by a process that does not answer, [`HomeError::Io`]
-    /// when the lock cannot be read.
+    /// [`HomeError::InUse`] if the owner does not accept connections, [`HomeError::Io`] if the lock cannot be read.
     pub fn find(home: &Path) -> Result<Option<Owner>, HomeError> {
         let started = Instant::now();
-        while started.elapsed() < PATIENCE {
+        while started.elapsed() < START_TIMEOUT {
             if !is_locked(home)? {
                 return Ok(None);
             }
@@ -109,22 +108,23 @@ impl Owner {
             {
                 return Ok(Some(owner));
             }
-            sleep(BETWEEN_LOOKS);
+            sleep(POLL_INTERVAL);
         }
         Err(HomeError::InUse { home: home.to_owned(), owner: Owner::read(home) })
     }
 
-    /// Where the owner answers, as in `http://127.0.0.1:4566`.
+    /// The URL of the endpoint: `http://127.0.0.1:4566`.
     pub fn url(&self) -> String {
         format!("http://{}", self.address)
     }
 
-    /// Its process.
+    /// The process id.
     pub fn pid(&self) -> u32 {
         self.pid
     }
 
-    /// Whether it answers a request in this time. A process that is stopped takes connections and says nothing.
+    /// Whether it responds to a request within this time. The kernel accepts connections for a stopped process, so a connection
+    /// alone proves nothing.
     pub async fn answers(&self, within: Duration) -> bool {
         let ask = async {
             let mut stream = tokio::net::TcpStream::connect(self.address).await?;
@@ -154,7 +154,7 @@ fn is_locked(home: &Path) -> Result<bool, HomeError> {
     }
 }
 
-/// An owned home. The lock is held until this is dropped.
+/// A home that this process owns. The lock is released on drop.
 #[derive(Debug)]
 pub(crate) struct Home {
     root: PathBuf,
@@ -162,31 +162,31 @@ pub(crate) struct Home {
 }
 
 impl Home {
-    /// Makes the folder where it is missing, and becomes its owner. No other user of the machine can look into it.
+    /// Creates the folder if it is missing, and takes its lock. Other users of the machine get no access.
     pub(crate) fn own(root: &Path) -> Result<Home, HomeError> {
-        private::create(root).map_err(failed("creating", root))?;
+        permissions::create(root).map_err(failed("creating", root))?;
         let root = root.canonicalize().map_err(failed("resolving", root))?;
         let lock = lock_exclusively(&root)?;
-        // A dead owner's address must not be read as ours before we listen.
+        // The address of an earlier owner must not be taken for that of this process, which does not listen yet.
         remove_if_there(&root.join("endpoint.json"))?;
         let home = Home { root, _lock: lock };
         let temporary = home.temporary();
-        fs::create_dir_all(&temporary).map_err(|error| HomeError::of_writing(&home.root, &temporary, error))?;
+        fs::create_dir_all(&temporary).map_err(|error| HomeError::from_write_error(&home.root, &temporary, error))?;
         home.probe()?;
-        // What is durable in the home is so only with its own name.
+        // Files in a new home are durable only if the entry of the home itself is, in the folder above.
         if let Some(above) = home.root.parent().filter(|_| !home.state().exists()) {
-            // A folder above that may not be read was there before.
+            // An error means that the folder above is not readable, so it was not created now.
             let _ = sync_one(above);
         }
         Ok(home)
     }
 
-    /// Tells a full disk by what writing does, which also knows of quotas. What was written is of whom this process
-    /// is: so the folder is closed to others if it is theirs.
+    /// Detects a full disk or an exhausted quota by writing a file. The owner of that file is this process's user, which
+    /// [`permissions::restrict`] compares with the owner of the folder.
     fn probe(&self) -> Result<(), HomeError> {
         let probe = self.temporary().join("room");
-        let written = fs::write(&probe, vec![0; ROOM]);
-        let narrowed = fs::metadata(&probe).and_then(|ours| private::narrow(&self.root, &ours));
+        let written = fs::write(&probe, vec![0; MIN_FREE_BYTES]);
+        let narrowed = fs::metadata(&probe).and_then(|ours| permissions::restrict(&self.root, &ours));
         if let Err(error) = narrowed {
             tracing::warn!(%error, home = %self.root.display(), "the home could not be closed to other users");
         }
@@ -199,34 +199,34 @@ impl Home {
         })
     }
 
-    /// The folder itself, absolute.
+    /// The absolute path of the folder.
     pub(crate) fn root(&self) -> &Path {
         &self.root
     }
 
-    /// Half-written files, on the same file system as the objects so that a rename moves them.
+    /// The folder for incomplete files. It is on the file system of the objects, so that a rename moves a file atomically.
     pub(crate) fn temporary(&self) -> PathBuf {
         self.root.join("tmp")
     }
 
-    /// The endpoint's own state.
+    /// The database of the endpoint's state.
     pub(crate) fn state(&self) -> PathBuf {
         self.root.join("state.db")
     }
 
-    /// The Hive catalog of the query engine.
+    /// The database of the query engine's catalog.
     pub(crate) fn catalog(&self) -> PathBuf {
         self.root.join("catalog.db")
     }
 
-    /// Removes what a dead owner was writing. Only after the object store has settled what was renamed.
+    /// Empties the temporary folder. Call it after the recovery of the object store, whose intents refer to files in it.
     pub(crate) fn clear_temporary(&self) -> Result<(), HomeError> {
         let folder = self.temporary();
         fs::remove_dir_all(&folder).map_err(failed("emptying", &folder))?;
         fs::create_dir_all(&folder).map_err(failed("creating", &folder))
     }
 
-    /// Tells other processes where this one answers.
+    /// Writes `endpoint.json`, atomically by a rename, so that other processes find this one.
     pub(crate) fn announce(&self, address: SocketAddr) -> Result<(), HomeError> {
         let owner = Owner { address, pid: std::process::id() };
         let path = self.root.join("endpoint.json");
@@ -236,7 +236,7 @@ impl Home {
         fs::rename(&half, &path).map_err(failed("writing", &path))
     }
 
-    /// Takes the announcement back, before the lock goes.
+    /// Removes `endpoint.json`. Call it before the lock is released.
     pub(crate) fn withdraw(&self) -> Result<(), HomeError> {
         remove_if_there(&self.root.join("endpoint.json"))
     }
@@ -252,12 +252,12 @@ fn remove_if_there(path: &Path) -> Result<(), HomeError> {
 fn lock_exclusively(root: &Path) -> Result<File, HomeError> {
     let path = root.join("lock");
     let lock = File::options().create(true).truncate(false).write(true).open(&path);
-    let lock = lock.map_err(|error| HomeError::of_writing(root, &path, error))?;
-    // `Owner::find` of another process holds a shared lock for an instant: that is no owner.
+    let lock = lock.map_err(|error| HomeError::from_write_error(root, &path, error))?;
+    // Retries, because `Owner::find` of another process holds a shared lock for a moment without being an owner.
     for _ in 0..10 {
         match lock.try_lock() {
             Ok(()) => return Ok(lock),
-            Err(TryLockError::WouldBlock) => sleep(BETWEEN_LOOKS),
+            Err(TryLockError::WouldBlock) => sleep(POLL_INTERVAL),
             Err(TryLockError::Error(error)) => return Err(failed("locking", &path)(error)),
         }
     }

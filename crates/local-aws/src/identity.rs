@@ -1,4 +1,4 @@
-//! Who the endpoint is: one account in one region, and the names (ARNs) of what is in it.
+//! The endpoint's account and region, and the ARNs of its resources.
 
 /// The endpoint's account.
 pub const ACCOUNT: &str = "000000000000";
@@ -20,7 +20,7 @@ pub fn function_arn(name: &str) -> String {
     format!("arn:aws:lambda:{REGION}:{ACCOUNT}:function:{name}")
 }
 
-/// The role that is named where AWS names one. Nothing is allowed or denied by it.
+/// The ARN of the role in descriptions. There is no access control, so it grants and denies nothing.
 pub(crate) fn role_arn() -> String {
     format!("arn:aws:iam::{ACCOUNT}:role/pregao-local")
 }

@@ -1,5 +1,5 @@
-//! The way to the endpoint from within its own process: what an AWS client asks goes straight to what answers, as the
-//! same request that would have gone over the network. Nothing is written to a socket and read from it again.
+//! An HTTP connector for AWS clients in the endpoint's own process. It passes requests through a channel instead of a socket;
+//! they are otherwise the same as over the network.
 
 use aws_smithy_runtime_api::client::http::{
     HttpConnector, HttpConnectorFuture, SharedHttpClient, SharedHttpConnector, http_client_fn,
@@ -11,23 +11,23 @@ use http::{Method, Request, Response};
 use s3s::Body;
 use tokio::sync::{mpsc, oneshot};
 
-/// A request, and where its answer goes.
+/// A request, and the channel for its response.
 #[derive(Debug)]
-pub(crate) struct Call {
+pub(crate) struct InProcessRequest {
     pub(crate) request: Request<Body>,
-    /// Dropped without an answer, it is to the client a connection that broke.
+    /// If it is dropped without a response, the client sees a broken connection.
     pub(crate) reply: oneshot::Sender<Response<Body>>,
 }
 
-/// What AWS clients take in place of a network, and the calls that they make through it. A call that is not taken, or not
-/// replied to, is to its client like a connection that broke.
-pub(crate) fn network() -> (SharedHttpClient, mpsc::UnboundedReceiver<Call>) {
+/// Returns the HTTP client for AWS SDKs, and the receiver of its requests. A request that is not received or gets no response
+/// fails at the client as a broken connection.
+pub(crate) fn network() -> (SharedHttpClient, mpsc::UnboundedReceiver<InProcessRequest>) {
     let (calls, taken) = mpsc::unbounded_channel();
     (http_client_fn(move |_, _| SharedHttpConnector::new(Connector(calls.clone()))), taken)
 }
 
 #[derive(Debug)]
-struct Connector(mpsc::UnboundedSender<Call>);
+struct Connector(mpsc::UnboundedSender<InProcessRequest>);
 
 impl HttpConnector for Connector {
     fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
@@ -35,21 +35,24 @@ impl HttpConnector for Connector {
     }
 }
 
-async fn exchange(calls: mpsc::UnboundedSender<Call>, request: HttpRequest) -> Result<HttpResponse, ConnectorError> {
+async fn exchange(
+    calls: mpsc::UnboundedSender<InProcessRequest>,
+    request: HttpRequest,
+) -> Result<HttpResponse, ConnectorError> {
     let request = request.try_into_http1x().map_err(|error| ConnectorError::user(error.into()))?;
-    let asks_for_a_body = request.method() != Method::HEAD;
+    let expects_body = request.method() != Method::HEAD;
     let (reply, answer) = oneshot::channel();
-    calls.send(Call { request: request.map(Body::http_body), reply }).map_err(|_| ended())?;
-    let response = answer.await.map_err(|_| broke())?;
-    // A network carries no body behind the answer to a HEAD, whatever was answered.
-    let response = response.map(|body| if asks_for_a_body { SdkBody::from_body_1_x(body) } else { SdkBody::empty() });
+    calls.send(InProcessRequest { request: request.map(Body::http_body), reply }).map_err(|_| shut_down())?;
+    let response = answer.await.map_err(|_| connection_broken())?;
+    // As on a network, the response to a HEAD has no body, whatever the service returned.
+    let response = response.map(|body| if expects_body { SdkBody::from_body_1_x(body) } else { SdkBody::empty() });
     HttpResponse::try_from(response).map_err(|error| ConnectorError::other(error.into(), None))
 }
 
-fn ended() -> ConnectorError {
+fn shut_down() -> ConnectorError {
     ConnectorError::io("the endpoint has ended".into())
 }
 
-fn broke() -> ConnectorError {
+fn connection_broken() -> ConnectorError {
     ConnectorError::io("the connection to the endpoint broke".into())
 }

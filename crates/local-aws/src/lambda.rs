@@ -1,9 +1,8 @@
-//! Lambda: the six functions, in this process, behind the Invoke API.
+//! Lambda: the functions, run in this process, and the API to invoke them.
 //!
-//! A function is what its crate's `handle` says; deployed, the same `handle` runs in Lambda's runtime. An error and a
-//! panic become what that runtime would have reported: an object with `errorType` and `errorMessage`.
+//! A function is the `handle` of its crate, which Lambda's runtime calls when it is deployed. An error or a panic becomes
+//! what that runtime reports: an object with `errorType` and `errorMessage`.
 
-use std::any::Any;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -11,31 +10,32 @@ use futures::future::BoxFuture;
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
 use lake::{Error, Lake};
+use local_athena::panic_message;
 use s3s::Body;
 use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::identity::{function_arn, role_arn};
 
-/// Where the paths of Lambda's API begin.
+/// The prefix of the paths of Lambda's API.
 pub(crate) const PATH: &str = "/2015-03-31/functions";
 
-/// The most that an event or an answer may have.
-const LARGEST_PAYLOAD: usize = 6 * 1024 * 1024;
+/// Lambda's limit for the size of an event.
+const MAX_PAYLOAD_BYTES: usize = 6 * 1024 * 1024;
 
-type Answered = Result<Value, Error>;
+type HandlerResult = Result<Value, Error>;
 
-/// One function: a name, and the handler behind it.
+/// A function: its name and its handler.
 #[derive(Clone, Copy)]
 struct Function {
     name: &'static str,
-    handle: fn(Arc<Lake>, Value) -> BoxFuture<'static, Answered>,
+    handle: fn(Arc<Lake>, Value) -> BoxFuture<'static, HandlerResult>,
 }
 
-/// A handler as the registry keeps it.
+/// Makes a [`Function`] of a handler, whose future is boxed and whose result becomes JSON.
 macro_rules! function {
     ($name:literal, $handle:path) => {
-        Function { name: $name, handle: |lake, event| Box::pin(async move { answer(&$handle(&lake, event).await?) }) }
+        Function { name: $name, handle: |lake, event| Box::pin(async move { to_json(&$handle(&lake, event).await?) }) }
     };
 }
 
@@ -49,21 +49,21 @@ const FUNCTIONS: [Function; 7] = [
     function!("validate-partitions", validate_partitions::handle),
 ];
 
-fn answer(answer: &impl Serialize) -> Answered {
-    serde_json::to_value(answer)
+fn to_json(output: &impl Serialize) -> HandlerResult {
+    serde_json::to_value(output)
         .map_err(|error| Error::InvalidInput(format!("the answer cannot be written as JSON: {error}")))
 }
 
-/// How an invocation ended.
+/// The result of an invocation.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) enum Invoked {
-    /// With the function's answer.
-    Answered(Value),
-    /// With an error: `{"errorType", "errorMessage"}`.
-    Raised(Value),
+pub(crate) enum Invocation {
+    /// The function's output.
+    Succeeded(Value),
+    /// The function's error: `{"errorType", "errorMessage"}`.
+    Failed(Value),
 }
 
-/// No function has the name.
+/// There is no function of this name.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("Function not found: {}", function_arn(.0))]
 pub(crate) struct FunctionNotFound(String);
@@ -79,21 +79,25 @@ impl Functions {
         Functions { lake: Arc::new(lake) }
     }
 
-    /// Runs a function, named by its name or ARN, to its end. As on AWS it runs on when the caller goes away.
-    pub(crate) async fn invoke(&self, name: &str, event: Value) -> Result<Invoked, FunctionNotFound> {
+    /// Runs a function, given by name or ARN, to its end. It is a task of its own: as on AWS, it continues if the caller
+    /// disconnects.
+    pub(crate) async fn invoke(&self, name: &str, event: Value) -> Result<Invocation, FunctionNotFound> {
         let function = find(name)?;
-        let running = tokio::spawn((function.handle)(Arc::clone(&self.lake), event));
-        Ok(match running.await {
-            Ok(Ok(answer)) => Invoked::Answered(answer),
-            Ok(Err(error)) => Invoked::Raised(raised(error.name(), &error.to_string())),
-            Err(ended) => Invoked::Raised(match ended.try_into_panic() {
-                Ok(panic) => raised("Panic", &format!("{} panicked: {}", function.name, panic_text(panic.as_ref()))),
-                Err(_) => raised("Shutdown", "the endpoint stopped while the function ran"),
+        let task = tokio::spawn((function.handle)(Arc::clone(&self.lake), event));
+        Ok(match task.await {
+            Ok(Ok(output)) => Invocation::Succeeded(output),
+            Ok(Err(error)) => Invocation::Failed(error_payload(error.name(), &error.to_string())),
+            Err(error) => Invocation::Failed(match error.try_into_panic() {
+                Ok(panic) => {
+                    let message = panic_message(panic.as_ref()).unwrap_or("no message");
+                    error_payload("Panic", &format!("{} panicked: {message}", function.name))
+                }
+                Err(_) => error_payload("Shutdown", "the endpoint stopped while the function ran"),
             }),
         })
     }
 
-    /// Lambda's HTTP API. `path` is what comes behind [`PATH`].
+    /// Handles a request of Lambda's HTTP API. `path` is the rest of it after [`PATH`].
     pub(crate) async fn respond(
         &self,
         method: &Method,
@@ -114,10 +118,10 @@ impl Functions {
                     json_response(StatusCode::OK, &json!({ "Configuration": configuration(function.name), "Code": {} }))
                 }
                 Ok(function) => json_response(StatusCode::OK, &configuration(function.name)),
-                Err(error) => refused(StatusCode::NOT_FOUND, "ResourceNotFoundException", &error.to_string()),
+                Err(error) => error_response(StatusCode::NOT_FOUND, "ResourceNotFoundException", &error.to_string()),
             },
             (&Method::POST, "invocations") => self.respond_invoke(&name, headers, &body).await,
-            _ => refused(
+            _ => error_response(
                 StatusCode::NOT_FOUND,
                 "UnknownOperationException",
                 &format!("{method} of {path} is not an operation of this endpoint"),
@@ -127,10 +131,10 @@ impl Functions {
 
     async fn respond_invoke(&self, name: &str, headers: &HeaderMap, body: &[u8]) -> Response<Body> {
         if let Err(error) = find(name) {
-            return refused(StatusCode::NOT_FOUND, "ResourceNotFoundException", &error.to_string());
+            return error_response(StatusCode::NOT_FOUND, "ResourceNotFoundException", &error.to_string());
         }
-        if body.len() > LARGEST_PAYLOAD {
-            return refused(
+        if body.len() > MAX_PAYLOAD_BYTES {
+            return error_response(
                 StatusCode::PAYLOAD_TOO_LARGE,
                 "RequestTooLargeException",
                 "Request must be smaller than 6291456 bytes for the InvokeFunction operation",
@@ -141,13 +145,13 @@ impl Functions {
             Ok(event) => event,
             Err(error) => {
                 let text = format!("Could not parse request body into json: {error}");
-                return refused(StatusCode::BAD_REQUEST, "InvalidRequestContentException", &text);
+                return error_response(StatusCode::BAD_REQUEST, "InvalidRequestContentException", &text);
             }
         };
         match headers.get("x-amz-invocation-type").map(HeaderValue::as_bytes) {
             None | Some(b"RequestResponse") => match self.invoke(name, event).await {
-                Ok(invoked) => invoked_response(&invoked),
-                Err(error) => refused(StatusCode::NOT_FOUND, "ResourceNotFoundException", &error.to_string()),
+                Ok(invocation) => invocation_response(&invocation),
+                Err(error) => error_response(StatusCode::NOT_FOUND, "ResourceNotFoundException", &error.to_string()),
             },
             Some(b"Event") => {
                 let (functions, name) = (self.clone(), name.to_owned());
@@ -155,7 +159,7 @@ impl Functions {
                 empty_response(StatusCode::ACCEPTED)
             }
             Some(b"DryRun") => empty_response(StatusCode::NO_CONTENT),
-            Some(_) => refused(
+            Some(_) => error_response(
                 StatusCode::BAD_REQUEST,
                 "InvalidParameterValueException",
                 "X-Amz-Invocation-Type is RequestResponse, Event or DryRun",
@@ -164,7 +168,7 @@ impl Functions {
     }
 }
 
-/// `ingest`, `000000000000:function:ingest`, the whole ARN, each perhaps with a `:qualifier`.
+/// Finds a function by `ingest`, `000000000000:function:ingest` or the whole ARN, each with or without a `:qualifier`.
 fn find(name: &str) -> Result<Function, FunctionNotFound> {
     let short = match name.split_once("function:") {
         Some((_, rest)) => rest,
@@ -174,17 +178,8 @@ fn find(name: &str) -> Result<Function, FunctionNotFound> {
     FUNCTIONS.into_iter().find(|function| function.name == short).ok_or_else(|| FunctionNotFound(short.to_owned()))
 }
 
-fn raised(name: &str, message: &str) -> Value {
+fn error_payload(name: &str, message: &str) -> Value {
     json!({ "errorType": name, "errorMessage": message })
-}
-
-/// What a panic says.
-pub(crate) fn panic_text(panic: &(dyn Any + Send)) -> String {
-    match (panic.downcast_ref::<&str>(), panic.downcast_ref::<String>()) {
-        (Some(text), _) => (*text).to_owned(),
-        (_, Some(text)) => text.clone(),
-        _ => "no message".to_owned(),
-    }
 }
 
 fn configuration(name: &str) -> Value {
@@ -214,19 +209,19 @@ fn empty_response(status: StatusCode) -> Response<Body> {
     response
 }
 
-fn invoked_response(invoked: &Invoked) -> Response<Body> {
-    let (Invoked::Answered(payload) | Invoked::Raised(payload)) = invoked;
+fn invocation_response(invocation: &Invocation) -> Response<Body> {
+    let (Invocation::Succeeded(payload) | Invocation::Failed(payload)) = invocation;
     let mut response = json_response(StatusCode::OK, payload);
     let headers = response.headers_mut();
     headers.insert("x-amz-executed-version", HeaderValue::from_static("$LATEST"));
-    if matches!(invoked, Invoked::Raised(_)) {
+    if matches!(invocation, Invocation::Failed(_)) {
         headers.insert("x-amz-function-error", HeaderValue::from_static("Unhandled"));
     }
     response
 }
 
-/// A refusal in Lambda's form.
-pub(crate) fn refused(status: StatusCode, code: &'static str, message: &str) -> Response<Body> {
+/// An error response in Lambda's form.
+pub(crate) fn error_response(status: StatusCode, code: &'static str, message: &str) -> Response<Body> {
     let mut response = json_response(status, &json!({ "Type": "User", "Message": message }));
     response.headers_mut().insert("x-amzn-errortype", HeaderValue::from_static(code));
     response
@@ -243,11 +238,5 @@ mod tests {
             assert_eq!(find(name).map(|function| function.name), Ok("poll-step"), "{name}");
         }
         assert!(find("poll").is_err_and(|error| error.to_string().contains("function:poll")));
-    }
-
-    #[test]
-    fn panics_are_told() {
-        let panic = std::panic::catch_unwind(|| panic!("no {}", "luck")).unwrap_err();
-        assert_eq!(panic_text(panic.as_ref()), "no luck");
     }
 }

@@ -18,25 +18,26 @@
 //! # }
 //! ```
 //!
-//! The one idea: a service here is the real service's API over local files and one SQLite database. Objects are plain files,
-//! functions run in this process, state machines are interpreted, Spark steps run on the Rust engine, queries on
-//! DataFusion. What is not supported answers with the service's own error and never with a made-up success.
+//! Each service has the API of the real one, over local files and one SQLite database. Objects are plain files, functions
+//! run in this process, state machines are interpreted, Spark steps run on the Rust engine, queries on DataFusion. What is not
+//! supported returns the service's own error, never a success without an effect.
 
 mod athena;
 mod aws_json;
 pub mod check;
 mod clock;
+mod drain;
 mod emr;
 mod endpoint;
 mod faults;
-mod foreign;
 mod glue;
 mod home;
 mod identity;
 mod in_process;
 mod lambda;
+mod origin;
 mod paging;
-mod private;
+mod permissions;
 mod protocol;
 mod s3;
 mod s3_uri;
@@ -44,7 +45,7 @@ mod seal;
 mod server;
 mod state;
 mod step_functions;
-mod unread;
+mod url_encoding;
 
 pub use emr::{NoSpark, SparkEngine, SparkSql};
 pub use endpoint::{Endpoint, Options, StartError};
@@ -52,12 +53,15 @@ pub use faults::{FaultPlan, FaultPlanError};
 pub use home::{HomeError, Owner};
 pub use identity::{ACCOUNT, REGION, function_arn, state_machine_arn};
 pub use seal::Damaged;
-pub use state::{Broken, StateError};
+pub use state::{StateError, StorageFailure};
 
-/// What the fuzz targets call. No part of the interface.
+/// Entry points of the fuzz targets. Not part of the public API.
 #[doc(hidden)]
 pub mod fuzzing {
-    /// An `aws-chunked` body, in the pieces in which it came, as its bytes and its trailers, or why it is none.
+    /// Decodes an `aws-chunked` body, given as the pieces in which it arrived, into its bytes and its trailers.
+    ///
+    /// # Errors
+    /// A description of the first error of the body.
     pub async fn decode_chunks(pieces: Vec<bytes::Bytes>) -> Result<(Vec<u8>, http::HeaderMap), String> {
         crate::s3::decode_chunks(pieces).await
     }

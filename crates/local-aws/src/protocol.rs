@@ -1,5 +1,4 @@
-//! Which service a request is for, and what all answers of that service have: its form of a refusal, and the id of the
-//! request.
+//! The protocols of the services: how a request names its service, how an error is written, and where the request id is.
 
 use std::sync::LazyLock;
 
@@ -12,18 +11,18 @@ use uuid::Uuid;
 use crate::aws_json::{AwsError, Version};
 use crate::lambda;
 
-/// How a client speaks, as far as the head of its request says.
+/// The protocol of a request, by its head.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Protocol {
     /// Step Functions, Athena, Glue, EMR: `<service>.<operation>` in a header.
     Json(String),
-    /// What comes behind [`lambda::PATH`].
+    /// Lambda's REST API. The text is the path after [`lambda::PATH`].
     Lambda(String),
     S3,
 }
 
 impl Protocol {
-    pub(crate) fn of(head: &Parts) -> Protocol {
+    pub(crate) fn from_head(head: &Parts) -> Protocol {
         if let Some(target) = head.headers.get("x-amz-target") {
             return Protocol::Json(String::from_utf8_lossy(target.as_bytes()).into_owned());
         }
@@ -33,16 +32,16 @@ impl Protocol {
         }
     }
 
-    /// The answer to a request that is not looked at, status 403.
+    /// An error response with status 403, in the form of the protocol.
     pub(crate) fn deny(&self, reason: &str) -> Response<Body> {
         match self {
-            Protocol::Json(target) => Version::of(target).respond(Err(AwsError::access_denied(reason))),
-            Protocol::Lambda(_) => lambda::refused(StatusCode::FORBIDDEN, "AccessDeniedException", reason),
+            Protocol::Json(target) => Version::from_target(target).respond(Err(AwsError::access_denied(reason))),
+            Protocol::Lambda(_) => lambda::error_response(StatusCode::FORBIDDEN, "AccessDeniedException", reason),
             Protocol::S3 => s3_error(S3ErrorCode::AccessDenied, reason),
         }
     }
 
-    /// Writes the id of the request where clients look for it: for support, and to find one answer among many.
+    /// Adds a request id, where clients of the protocol look for it. It identifies one response in a log.
     pub(crate) fn stamp(&self, mut response: Response<Body>) -> Response<Body> {
         let id = Uuid::new_v4();
         if *self != Protocol::S3 {
@@ -54,7 +53,7 @@ impl Protocol {
         response.headers_mut().insert(S3_ID, header(&id));
         response.headers_mut().insert(S3_HOST_ID, header(&HOST_ID));
         if response.status().is_client_error() || response.status().is_server_error() {
-            name_in_body(&mut response, &id);
+            add_ids_to_body(&mut response, &id);
         }
         response
     }
@@ -64,18 +63,18 @@ const JSON_ID: HeaderName = HeaderName::from_static("x-amzn-requestid");
 const S3_ID: HeaderName = HeaderName::from_static("x-amz-request-id");
 const S3_HOST_ID: HeaderName = HeaderName::from_static("x-amz-id-2");
 
-/// Which host answers, as S3 has it: one for the life of the process.
+/// S3's id of the host: one for the life of the process.
 static HOST_ID: LazyLock<String> = LazyLock::new(|| {
     let bytes = [Uuid::new_v4(), Uuid::new_v4(), Uuid::new_v4()].map(Uuid::into_bytes).concat();
     base64_simd::STANDARD.encode_to_string(bytes)
 });
 
 fn header(text: &str) -> HeaderValue {
-    // Hexadecimal and base64 are always sound.
+    // Hexadecimal and base64 are always valid in headers.
     HeaderValue::try_from(text).unwrap_or_else(|_| HeaderValue::from_static(""))
 }
 
-/// An error of S3, as HTTP.
+/// An error response of S3.
 pub(crate) fn s3_error(code: S3ErrorCode, text: &str) -> Response<Body> {
     let error = S3Error::with_message(code, text.to_owned());
     let status = error.status_code().unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
@@ -86,8 +85,8 @@ pub(crate) fn s3_error(code: S3ErrorCode, text: &str) -> Response<Body> {
     })
 }
 
-/// Completes the XML of an S3 error, which is in memory, by the ids.
-fn name_in_body(response: &mut Response<Body>, id: &str) {
+/// Adds the ids to the XML of an S3 error, whose body is in memory.
+fn add_ids_to_body(response: &mut Response<Body>, id: &str) {
     const END: &[u8] = b"</Error>";
     if !is_xml(response.headers()) {
         return;
@@ -112,18 +111,21 @@ mod tests {
 
     use super::*;
 
-    fn of(uri: &str, target: Option<&str>) -> Protocol {
+    fn parsed(uri: &str, target: Option<&str>) -> Protocol {
         let request = target.into_iter().fold(Request::get(uri), |request, name| request.header("x-amz-target", name));
-        Protocol::of(&request.body(()).unwrap().into_parts().0)
+        Protocol::from_head(&request.body(()).unwrap().into_parts().0)
     }
 
     #[test]
     fn a_request_is_for_one_service() {
-        assert_eq!(of("/", Some("AmazonAthena.ListWorkGroups")), Protocol::Json("AmazonAthena.ListWorkGroups".into()));
-        assert_eq!(of("/2015-03-31/functions", None), Protocol::Lambda(String::new()));
-        assert_eq!(of("/2015-03-31/functions/a/invocations?x", None), Protocol::Lambda("/a/invocations".into()));
-        assert_eq!(of("/2015-03-31/functions-of-mine", None), Protocol::S3);
-        assert_eq!(of("/b/k", None), Protocol::S3);
+        assert_eq!(
+            parsed("/", Some("AmazonAthena.ListWorkGroups")),
+            Protocol::Json("AmazonAthena.ListWorkGroups".into())
+        );
+        assert_eq!(parsed("/2015-03-31/functions", None), Protocol::Lambda(String::new()));
+        assert_eq!(parsed("/2015-03-31/functions/a/invocations?x", None), Protocol::Lambda("/a/invocations".into()));
+        assert_eq!(parsed("/2015-03-31/functions-of-mine", None), Protocol::S3);
+        assert_eq!(parsed("/b/k", None), Protocol::S3);
     }
 
     #[test]

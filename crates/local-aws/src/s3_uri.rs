@@ -1,8 +1,8 @@
-//! Places in S3 as the other services name them: `s3://bucket/key`.
+//! URIs of objects and folders: `s3://bucket/key`.
 
 use std::fmt;
 
-/// A bucket, and a key or the beginning of keys.
+/// A bucket, and a key or a prefix of keys.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct S3Uri {
     pub(crate) bucket: String,
@@ -10,7 +10,7 @@ pub(crate) struct S3Uri {
     pub(crate) key: String,
 }
 
-/// A text that is no place in S3.
+/// A text that is not an S3 URI.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0:?} is no place in S3: expected s3://bucket/key")]
 pub(crate) struct InvalidS3Uri(String);
@@ -26,7 +26,7 @@ impl S3Uri {
         Ok(S3Uri { bucket: bucket.to_owned(), key: key.to_owned() })
     }
 
-    /// The place itself as a folder: with a slash at its end, unless it is the whole bucket.
+    /// Returns the URI as a folder: with a slash at its end, unless it is the whole bucket.
     pub(crate) fn folder(mut self) -> S3Uri {
         if !self.key.is_empty() && !self.key.ends_with('/') {
             self.key.push('/');
@@ -34,7 +34,7 @@ impl S3Uri {
         self
     }
 
-    /// A place in this folder.
+    /// Returns the URI of a name in this folder.
     pub(crate) fn child(&self, name: &str) -> S3Uri {
         let folder = self.clone().folder();
         S3Uri { bucket: folder.bucket, key: folder.key + name }

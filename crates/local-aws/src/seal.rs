@@ -1,14 +1,11 @@
-//! The databases at rest: a checksum beside each of them, so that a bit that flips on the disk never changes an answer
-//! in silence.
+//! Checksums of closed databases, so that a bit that flips on the disk never changes a result in silence.
 //!
-//! A database that is closed in order has a *seal*, `NAME.db.sum`: the size of the file and its CRC-64, which no single
-//! flipped bit and no burst of up to 64 bits leaves as it is. The next start compares it, and takes it away durably
-//! before SQLite may write. So a process that is killed leaves none; then SQLite's own check of the file stands in,
-//! which finds damage of the structure and not of every value. What is in the write-ahead log at that time has SQLite's
-//! checksums.
+//! A database that was closed has a *seal*, the file `NAME.db.sum`: the size of the database and its CRC-64, which detects
+//! every single flipped bit and every burst of up to 64 bits. The next start compares it, and removes it durably (unlink and
+//! fsync of the folder) before SQLite may write. So a killed process leaves no seal. Then SQLite's `integrity_check` is used,
+//! which finds damage of the structure and not of every value; frames of the write-ahead log have SQLite's own checksums.
 //!
-//! The seal is not synced: one that a power failure took away or cut off is none, and the file has its own checksum to
-//! tell.
+//! The seal is written without fsync: it has a checksum of itself, so one that a power failure truncated counts as missing.
 
 use std::fs::{self, File};
 use std::io::{self, Read as _};
@@ -20,13 +17,13 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 use s3s::crypto::{Checksum as _, Crc64Nvme};
 
-/// A database of a home that is not what it was when it was closed, or that cannot be read.
+/// A database of a home that differs from what was closed, or that cannot be read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{} {found}; {}", file.display(), advice(file))]
 pub struct Damaged {
     /// The database.
     pub file: PathBuf,
-    /// What was found, as the rest of a sentence that begins with the file.
+    /// A description of the damage, as the predicate of a sentence whose subject is the file.
     pub found: String,
 }
 
@@ -36,7 +33,7 @@ impl Damaged {
     }
 }
 
-/// What to do about a damaged file of a home.
+/// Returns what the user can do about a damaged database.
 fn advice(file: &Path) -> String {
     let name = |path: &Path| path.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let home = file.parent().unwrap_or(Path::new("."));
@@ -55,20 +52,20 @@ fn advice(file: &Path) -> String {
     }
 }
 
-/// What is said of a file in its seal.
+/// Size and CRC-64 of a database, the content of a seal.
 #[derive(Debug, PartialEq, Eq)]
-struct Sum {
+struct Checksum64 {
     size: u64,
     crc: u64,
 }
 
-impl Sum {
-    fn of(file: &Path) -> io::Result<Sum> {
+impl Checksum64 {
+    fn from_file(file: &Path) -> io::Result<Checksum64> {
         let (mut file, mut crc, mut size) = (File::open(file)?, Crc64Nvme::new(), 0);
         let mut piece = vec![0; 1 << 20];
         loop {
             match file.read(&mut piece) {
-                Ok(0) => return Ok(Sum { size, crc: u64::from_be_bytes(crc.finalize()) }),
+                Ok(0) => return Ok(Checksum64 { size, crc: u64::from_be_bytes(crc.finalize()) }),
                 Ok(read) => {
                     crc.update(&piece[..read]);
                     size += read as u64;
@@ -79,33 +76,33 @@ impl Sum {
         }
     }
 
-    /// The seal: the sum, and the CRC-64 of its own line.
+    /// The text of the seal: one line with size and CRC-64, and one with the CRC-64 of the first.
     fn seal(&self) -> String {
         let line = self.to_string();
         let own = u64::from_be_bytes(Crc64Nvme::checksum(line.as_bytes()));
         format!("{line}\n{own:016x}\n")
     }
 
-    fn parse(text: &str) -> Option<Sum> {
+    fn parse(text: &str) -> Option<Checksum64> {
         let (size, crc) = text.lines().next()?.split_once(" bytes, CRC-64/NVME ")?;
-        let sum = Sum { size: size.parse().ok()?, crc: u64::from_str_radix(crc, 16).ok()? };
+        let sum = Checksum64 { size: size.parse().ok()?, crc: u64::from_str_radix(crc, 16).ok()? };
         (sum.seal() == text).then_some(sum)
     }
 }
 
-impl std::fmt::Display for Sum {
+impl std::fmt::Display for Checksum64 {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{} bytes, CRC-64/NVME {:016x}", self.size, self.crc)
     }
 }
 
-/// The name of the seal of a database.
-fn seal_of(database: &Path) -> PathBuf {
+/// The path of the seal of a database.
+fn seal_path(database: &Path) -> PathBuf {
     with_suffix(database, ".sum")
 }
 
-/// The write-ahead log of a database.
-pub(crate) fn log_of(database: &Path) -> PathBuf {
+/// The path of the write-ahead log of a database.
+pub(crate) fn log_path(database: &Path) -> PathBuf {
     with_suffix(database, "-wal")
 }
 
@@ -115,13 +112,13 @@ fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
     name.into()
 }
 
-/// What a database was when it was closed, or `None` when it is open, was left open, or has no readable seal.
-fn sealed(database: &Path) -> Option<Sum> {
-    Sum::parse(&fs::read_to_string(seal_of(database)).ok()?)
+/// Reads the seal of a database. `None` if the database is open, was not closed, or its seal is damaged.
+fn sealed(database: &Path) -> Option<Checksum64> {
+    Checksum64::parse(&fs::read_to_string(seal_path(database)).ok()?)
 }
 
-/// Compares a database that nobody has open with its seal, or has SQLite check it where there is none. Changes nothing
-/// of it. A database that is not there is not damaged.
+/// Compares a database that is not open with its seal, or runs SQLite's check if there is none. Does not change the database.
+/// One that does not exist is not damaged.
 pub(crate) fn check(database: &Path) -> Result<(), Damaged> {
     match (sealed(database), database.try_exists()) {
         (None, Ok(false)) => Ok(()),
@@ -130,7 +127,7 @@ pub(crate) fn check(database: &Path) -> Result<(), Damaged> {
             Err(Damaged { file: database.to_owned(), found: "is gone, though its checksum is there".to_owned() })
         }
         (Some(sealed), _) => {
-            let found = Sum::of(database).map_err(|error| Damaged::unreadable(database, &error))?;
+            let found = Checksum64::from_file(database).map_err(|error| Damaged::unreadable(database, &error))?;
             if found == sealed {
                 return Ok(());
             }
@@ -140,7 +137,7 @@ pub(crate) fn check(database: &Path) -> Result<(), Damaged> {
     }
 }
 
-/// What SQLite finds wrong in a file. Reads what a dead process left in the log with it, and leaves that where it is.
+/// Runs SQLite's check of the structure. Includes what a killed process left in the write-ahead log, without a checkpoint of it.
 fn check_structure(database: &Path) -> Result<(), Damaged> {
     let failed = |error: rusqlite::Error| Damaged::unreadable(database, &error);
     let connection = Connection::open_with_flags(database, OpenFlags::SQLITE_OPEN_READ_WRITE).map_err(failed)?;
@@ -152,8 +149,8 @@ fn check_structure(database: &Path) -> Result<(), Damaged> {
     Err(Damaged { file: database.to_owned(), found: format!("is damaged: {}", found.trim_start_matches("*** ")) })
 }
 
-/// [`check`], and then takes the seal away, so that the database may be written to. Returns whether it was closed in
-/// order.
+/// Checks the database and removes the seal, so that it may be written to. Returns whether it was closed, and not left by a
+/// crash.
 pub(crate) fn open(database: &Path) -> Result<bool, Damaged> {
     check(database)?;
     let was_closed = sealed(database).is_some();
@@ -161,23 +158,23 @@ pub(crate) fn open(database: &Path) -> Result<bool, Damaged> {
     Ok(was_closed)
 }
 
-/// Takes the seal away, durably.
+/// Removes the seal, durably.
 pub(crate) fn break_seal(database: &Path) -> Result<(), Damaged> {
-    let seal = seal_of(database);
+    let seal = seal_path(database);
     match fs::remove_file(&seal) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         removed => removed.and_then(|()| sync_folder_of(&seal)).map_err(|error| Damaged::unreadable(&seal, &error)),
     }
 }
 
-/// Writes what the log holds into the database, closes it, and seals it.
+/// Checkpoints the write-ahead log, closes the database, and writes its seal.
 pub(crate) fn close(database: &Path, connection: Connection) -> Result<(), Damaged> {
     let failed = |error: rusqlite::Error| Damaged::unreadable(database, &error);
     if sealed(database).is_some() {
-        // Nothing was written.
+        // The seal was never removed, so nothing was written.
         return connection.close().map_err(|(_, error)| failed(error));
     }
-    // Who still reads is not waited for.
+    // Does not wait for readers.
     connection.busy_timeout(Duration::ZERO).map_err(failed)?;
     let busy: bool = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0)).map_err(failed)?;
     connection.close().map_err(|(_, error)| failed(error))?;
@@ -189,7 +186,7 @@ pub(crate) fn close(database: &Path, connection: Connection) -> Result<(), Damag
 
 fn seal(database: &Path) -> io::Result<()> {
     sync_one(database)?;
-    fs::write(seal_of(database), Sum::of(database)?.seal())
+    fs::write(seal_path(database), Checksum64::from_file(database)?.seal())
 }
 
 fn sync_folder_of(file: &Path) -> io::Result<()> {
@@ -235,7 +232,7 @@ mod tests {
     fn a_damaged_seal_is_none() {
         let folder = tempfile::tempdir().unwrap();
         let path = database(folder.path());
-        let seal = seal_of(&path);
+        let seal = seal_path(&path);
         let bytes = fs::read(&seal).unwrap();
         assert!(sealed(&path).is_some());
         for bit in 0..bytes.len() * 8 {
@@ -256,7 +253,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = database(folder.path());
         assert_eq!(open(&path), Ok(true));
-        assert!(!seal_of(&path).exists());
+        assert!(!seal_path(&path).exists());
         assert_eq!(open(&path), Ok(false), "as after a kill");
         let mut bytes = fs::read(&path).unwrap();
         let root = bytes.len() - 4096;
@@ -276,6 +273,6 @@ mod tests {
         reader.execute_batch("BEGIN; SELECT * FROM t").unwrap();
         connection.execute_batch("INSERT INTO t VALUES (2)").unwrap();
         assert!(close(&path, connection).is_err());
-        assert!(!seal_of(&path).exists());
+        assert!(!seal_path(&path).exists());
     }
 }

@@ -1,4 +1,4 @@
-//! HTTP on one loopback port: which service a request is for, and a quiet end of the server.
+//! The HTTP server on one loopback port: dispatch of requests to services, and graceful shutdown.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,25 +17,25 @@ use tokio::task::JoinSet;
 
 use crate::athena::Athena;
 use crate::aws_json::{self, AwsError, Version};
+use crate::drain;
 use crate::emr::Emr;
-use crate::faults::{Called, Faults};
-use crate::foreign;
+use crate::faults::{Faults, ServiceCall};
 use crate::glue::Glue;
-use crate::in_process::Call;
+use crate::in_process::InProcessRequest;
 use crate::lambda::{self, Functions};
+use crate::origin;
 use crate::protocol::{self, Protocol};
 use crate::s3::S3;
 use crate::state::State;
 use crate::step_functions::StepFunctions;
-use crate::unread;
 
-/// The most that the body of a JSON request may have: Lambda's own limit is 6 MB.
-const LARGEST_JSON: usize = 16 * 1024 * 1024;
+/// The maximum size of the body of a JSON request. Lambda's own limit is 6 MB.
+const MAX_JSON_BYTES: usize = 16 * 1024 * 1024;
 
-/// How long requests under way may go on after the end of the server was asked for.
-const LAST_REQUESTS: Duration = Duration::from_secs(10);
+/// The timeout of shutdown for requests in progress.
+const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Everything that answers.
+/// All services.
 pub(crate) struct Services {
     pub(crate) s3: S3,
     pub(crate) functions: Functions,
@@ -47,15 +47,15 @@ pub(crate) struct Services {
     pub(crate) faults: Faults,
 }
 
-/// Why a connection is closed that no answer is sent on.
+/// The error by which hyper closes a connection without a response.
 #[derive(Debug, thiserror::Error)]
 #[error("no answer, as the fault plan has it")]
-struct NoAnswer;
+struct NoResponse;
 
-/// Answers on the listener, and to calls from within the process, until `stop` becomes true, then finishes what is under way.
+/// Serves the listener and the in-process requests until `stop` becomes true, then waits for requests in progress.
 pub(crate) async fn serve(
     listener: TcpListener,
-    mut calls: mpsc::UnboundedReceiver<Call>,
+    mut calls: mpsc::UnboundedReceiver<InProcessRequest>,
     services: Arc<Services>,
     mut stop: watch::Receiver<bool>,
 ) {
@@ -64,20 +64,20 @@ pub(crate) async fn serve(
         tokio::select! {
             () = stopped(&mut stop) => break,
             Some(_) = connections.join_next() => {}
-            Some(Call { request, reply }) = calls.recv() => {
+            Some(InProcessRequest { request, reply }) = calls.recv() => {
                 let services = Arc::clone(&services);
                 connections.spawn(async move {
                     if let Some(response) = services.respond(request).await {
-                        // Who asked may have gone away.
+                        // The client may have disconnected.
                         let _ = reply.send(response);
                     }
                 });
             }
             accepted = listener.accept() => match accepted {
                 Ok((stream, _)) => {
-                    connections.spawn(converse(stream, Arc::clone(&services), stop.clone()));
+                    connections.spawn(serve_connection(stream, Arc::clone(&services), stop.clone()));
                 }
-                // Out of file handles: others will be closed.
+                // Usually out of file handles: waits a little for other connections to close (backoff).
                 Err(error) => {
                     tracing::warn!(%error, "a connection could not be accepted");
                     tokio::time::sleep(Duration::from_millis(50)).await;
@@ -87,25 +87,25 @@ pub(crate) async fn serve(
     }
     drop((listener, calls));
     let finished = async { while connections.join_next().await.is_some() {} };
-    let _ = tokio::time::timeout(LAST_REQUESTS, finished).await;
+    let _ = tokio::time::timeout(SHUTDOWN_TIMEOUT, finished).await;
 }
 
-/// Completes when the end of the server is asked for, or its owner is gone.
+/// Completes when shutdown is requested, or the sender is dropped.
 async fn stopped(stop: &mut watch::Receiver<bool>) {
     let _ = stop.wait_for(|stopped| *stopped).await;
 }
 
-async fn converse(stream: TcpStream, services: Arc<Services>, mut stop: watch::Receiver<bool>) {
-    // Small answers are to leave at once.
+async fn serve_connection(stream: TcpStream, services: Arc<Services>, mut stop: watch::Receiver<bool>) {
+    // Without Nagle's algorithm, which would delay small responses.
     let _ = stream.set_nodelay(true);
     let answer = service_fn(move |request: Request<Incoming>| {
         let services = Arc::clone(&services);
         async move {
-            let (request, rest) = unread::share(request);
-            let mut response = services.respond(request).await.ok_or(NoAnswer)?;
-            foreign::contain(response.headers_mut());
+            let (request, rest) = drain::share(request);
+            let mut response = services.respond(request).await.ok_or(NoResponse)?;
+            origin::add_security_headers(response.headers_mut());
             rest.discard().await;
-            Ok::<_, NoAnswer>(response)
+            Ok::<_, NoResponse>(response)
         }
     });
     let mut connection =
@@ -123,26 +123,26 @@ async fn converse(stream: TcpStream, services: Arc<Services>, mut stop: watch::R
 }
 
 impl Services {
-    /// The answer as the fault plan has it. None: the connection is to break without one.
+    /// Handles a request, with the faults of the plan. `None`: the connection is to break without a response.
     async fn respond(self: &Arc<Self>, request: Request<Body>) -> Option<Response<Body>> {
-        if !self.faults.are_planned() {
-            return Some(self.answer(request).await);
+        if !self.faults.is_enabled() {
+            return Some(self.handle(request).await);
         }
-        let called = Called::by(&request);
-        // What is carried out late must not miss what the client sent before the connection broke.
+        let service_call = ServiceCall::from_request(&request);
+        // The body is read first: a call that is executed after the connection broke needs all of it.
         let (head, body) = request.into_parts();
         let request = Request::from_parts(head, Body::from(body.collect().await.ok()?.to_bytes()));
         let services = Arc::clone(self);
-        let faced = self.faults.face(&called, async move { services.answer(request).await }).await;
-        faced.over_http(&called).await
+        let outcome = self.faults.inject(&service_call, async move { services.handle(request).await }).await;
+        outcome.into_response(&service_call).await
     }
 
-    /// Answers, whatever is asked, with the id of the request.
-    async fn answer(&self, request: Request<Body>) -> Response<Body> {
+    /// Handles a request. Each response has a request id.
+    async fn handle(&self, request: Request<Body>) -> Response<Body> {
         let (head, body) = request.into_parts();
-        let protocol = Protocol::of(&head);
-        let response = match foreign::check(&head) {
-            Ok(()) => self.answer_service(&protocol, Request::from_parts(head, body)).await,
+        let protocol = Protocol::from_head(&head);
+        let response = match origin::check(&head) {
+            Ok(()) => self.dispatch(&protocol, Request::from_parts(head, body)).await,
             Err(reason) => {
                 tracing::warn!(%reason, method = %head.method, path = head.uri.path(), "a request was refused");
                 protocol.deny(&reason.to_string())
@@ -151,23 +151,23 @@ impl Services {
         protocol.stamp(response)
     }
 
-    async fn answer_service(&self, protocol: &Protocol, request: Request<Body>) -> Response<Body> {
+    async fn dispatch(&self, protocol: &Protocol, request: Request<Body>) -> Response<Body> {
         match protocol {
-            Protocol::Json(target) => self.answer_json(target, request).await,
-            // Objects need no more: a write of one is kept or refused by itself.
-            Protocol::Lambda(path) => self.answer_lambda(path, request).await,
-            Protocol::S3 => match self.s3.answer(request).await {
+            Protocol::Json(target) => self.handle_json(target, request).await,
+            // S3 and Lambda are not refused after a storage failure: each write of an object succeeds or fails by itself.
+            Protocol::Lambda(path) => self.handle_lambda(path, request).await,
+            Protocol::S3 => match self.s3.handle(request).await {
                 Ok(response) => response,
                 Err(error) => protocol::s3_error(S3ErrorCode::InternalError, &format!("{error:?}")),
             },
         }
     }
 
-    async fn answer_lambda(&self, path: &str, request: Request<Body>) -> Response<Body> {
+    async fn handle_lambda(&self, path: &str, request: Request<Body>) -> Response<Body> {
         let (method, headers) = (request.method().clone(), request.headers().clone());
         match read(request).await {
             Ok(body) => self.functions.respond(&method, path, &headers, body).await,
-            Err(error) => lambda::refused(
+            Err(error) => lambda::error_response(
                 StatusCode::PAYLOAD_TOO_LARGE,
                 "RequestTooLargeException",
                 &format!("the body could not be read: {error}"),
@@ -175,15 +175,16 @@ impl Services {
         }
     }
 
-    async fn answer_json(&self, target: &str, request: Request<Body>) -> Response<Body> {
+    async fn handle_json(&self, target: &str, request: Request<Body>) -> Response<Body> {
         let (service, operation) = target.split_once('.').unwrap_or((target, ""));
         let input = match read(request).await {
             Ok(body) => aws_json::parse(&body),
             Err(error) => Err(AwsError::new("SerializationException", format!("the body could not be read: {error}"))),
         };
-        let version = Version::of(target);
-        let input =
-            input.and_then(|input| self.state.broken().map_or(Ok(input), |broken| Err(AwsError::storage(broken))));
+        let version = Version::from_target(target);
+        let input = input.and_then(|input| {
+            self.state.storage_failure().map_or(Ok(input), |failure| Err(AwsError::storage(failure)))
+        });
         let answer = match (service, input) {
             (_, Err(error)) => Err(error),
             ("AWSStepFunctions", Ok(input)) => self.step_functions.call(operation, input).await,
@@ -199,7 +200,7 @@ impl Services {
     }
 }
 
-/// The whole body of a request of bounded size.
+/// Reads the whole body of a request, up to [`MAX_JSON_BYTES`].
 async fn read(request: Request<Body>) -> Result<Bytes, s3s::StdError> {
-    Ok(Limited::new(request.into_body(), LARGEST_JSON).collect().await?.to_bytes())
+    Ok(Limited::new(request.into_body(), MAX_JSON_BYTES).collect().await?.to_bytes())
 }

@@ -1,12 +1,12 @@
-//! The endpoint's memory: one SQLite file for all services.
+//! The persistent state of all services: one SQLite database.
 //!
-//! Write-ahead logging with `synchronous = NORMAL` makes a commit cost microseconds, and it survives the death of the
-//! process at any instant. A power failure may take the last commits with it, all from some commit on: never one
-//! without those after it. [`State::sync`] makes all commits until then durable. The object store calls it before it
-//! answers, so what refers to an object (a partition of the catalog, a record) is never more durable than the object
-//! is; the history of executions is as durable as the last object that was written.
+//! It uses a write-ahead log with `synchronous = NORMAL`: a commit costs microseconds because it does not fsync, and survives
+//! a crash of the process. A power failure may lose the latest commits, always a suffix of them. [`State::sync`] makes all
+//! commits so far durable. The object store calls it before it acknowledges a write, so nothing that refers to an object (a
+//! partition of the catalog, a record) is more durable than the object. The history of executions is as durable as the last
+//! object that was written.
 //!
-//! At rest the file has a checksum beside it: see [`crate::seal`].
+//! A closed database has a checksum in a file of its own: see [`crate::seal`].
 
 use std::fs::File;
 use std::io;
@@ -21,14 +21,14 @@ use tokio::sync::watch;
 
 use crate::seal::{self, Damaged};
 
-/// The layout of the tables. A file with a higher number was made by a newer version of the program. In 1, events had
-/// their payloads in themselves, and are still read.
+/// The version of the schema (`user_version`). A file with a higher one was written by a newer program. Version 1 had the
+/// payloads inside of events, which is still readable.
 const VERSION: i64 = 2;
 
-/// Why the state could not be opened or used.
+/// An error of opening the state.
 #[derive(Debug, thiserror::Error)]
 pub enum StateError {
-    /// SQLite refused.
+    /// An error of SQLite.
     #[error("{}: {source}", path.display())]
     Sqlite {
         /// The database file.
@@ -36,31 +36,31 @@ pub enum StateError {
         /// SQLite's reason.
         source: rusqlite::Error,
     },
-    /// The file is from a later version of this program.
+    /// The file was written by a newer version of this program.
     #[error("{} was written by a newer version (layout {found}, this program knows {VERSION}): use that version", path.display())]
     Newer {
         /// The database file.
         path: PathBuf,
-        /// The layout it has.
+        /// The version of its schema.
         found: i64,
     },
-    /// The file is not what was closed.
+    /// The file differs from what was closed.
     #[error(transparent)]
     Damaged(#[from] Damaged),
 }
 
-/// A shared handle on the state.
+/// The state. It has a single connection, behind a mutex: one writer or reader at a time.
 #[derive(Debug)]
 pub(crate) struct State {
     path: PathBuf,
     connection: Mutex<Connection>,
-    /// The write-ahead log, which exists as long as the connection is open.
+    /// The write-ahead log, to fsync it without the connection. It exists as long as the connection is open.
     log: File,
     was_closed: bool,
-    broken: watch::Sender<Option<Broken>>,
+    failure: watch::Sender<Option<StorageFailure>>,
 }
 
-/// The write-ahead log could not be made durable.
+/// The fsync of the write-ahead log failed.
 #[derive(Debug, thiserror::Error)]
 #[error("{}: {source}", path.display())]
 pub(crate) struct SyncError {
@@ -68,16 +68,16 @@ pub(crate) struct SyncError {
     source: io::Error,
 }
 
-/// Why nothing more is done in a home: something that happened could not be kept.
+/// A failure to store something that has happened, after which the endpoint refuses all requests.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{what} could not be kept: {reason}; see to the disk that holds the home, and run it again")]
-pub struct Broken {
+pub struct StorageFailure {
     what: &'static str,
     reason: Arc<str>,
 }
 
 impl State {
-    /// Opens the file, making the tables of `schemas` where they are missing.
+    /// Opens the file, and creates the tables of `schemas` that are missing.
     pub(crate) fn open(path: &Path, schemas: &[&str]) -> Result<State, StateError> {
         let failed = |source| StateError::Sqlite { path: path.to_owned(), source };
         let was_closed = seal::open(path)?;
@@ -93,92 +93,93 @@ impl State {
             connection.execute_batch(schema).map_err(failed)?;
         }
         connection.pragma_update(None, "user_version", VERSION).map_err(failed)?;
-        let log = File::open(seal::log_of(path)).map_err(|source| Damaged::unreadable(path, &source))?;
+        let log = File::open(seal::log_path(path)).map_err(|source| Damaged::unreadable(path, &source))?;
         Ok(State {
             path: path.to_owned(),
             connection: Mutex::new(connection),
             log,
             was_closed,
-            broken: watch::Sender::new(None),
+            failure: watch::Sender::new(None),
         })
     }
 
-    /// Whether the file was closed in order by its last owner, and not by that one's death.
+    /// Whether the last owner closed the file, and did not crash.
     pub(crate) fn was_closed(&self) -> bool {
         self.was_closed
     }
 
-    /// Makes everything that was committed durable. It does not wait for those who commit meanwhile.
+    /// Makes all commits so far durable, by fsync of the write-ahead log. It does not take the connection, so that others can
+    /// commit meanwhile.
     pub(crate) fn sync(&self) -> Result<(), SyncError> {
-        self.log.sync_data().map_err(|source| SyncError { path: seal::log_of(&self.path), source })
+        self.log.sync_data().map_err(|source| SyncError { path: seal::log_path(&self.path), source })
     }
 
-    /// Closes the file with its checksum beside it. What comes later finds no tables. Where it fails, the next start
-    /// checks the file as after a kill.
+    /// Closes the file and writes its checksum. Later calls find an empty database. If it fails, the next start checks the file
+    /// as after a crash.
     pub(crate) fn close(&self) -> Result<(), Damaged> {
         let mut connection = self.lock();
-        let nothing = Connection::open_in_memory().map_err(|error| Damaged::unreadable(&self.path, &error))?;
-        seal::close(&self.path, std::mem::replace(&mut connection, nothing))
+        let empty = Connection::open_in_memory().map_err(|error| Damaged::unreadable(&self.path, &error))?;
+        seal::close(&self.path, std::mem::replace(&mut connection, empty))
     }
 
-    /// The connection, alone. What is done with it is short: rows by key, a page of a listing.
+    /// Locks the connection. Callers hold it briefly: for rows by key, or a page of a listing.
     pub(crate) fn lock(&self) -> MutexGuard<'_, Connection> {
-        // A panic elsewhere rolled its transaction back; the connection itself is sound.
+        // A poisoned lock is used: a panic rolled its transaction back, and the connection is intact.
         self.connection.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Runs `work` in one transaction, which is committed when it succeeds and undone when it fails.
+    /// Runs `work` in one transaction, which is committed if it succeeds and rolled back if it fails.
     pub(crate) fn write<T, E: From<rusqlite::Error>>(
         &self,
         work: impl FnOnce(&Transaction<'_>) -> Result<T, E>,
     ) -> Result<T, E> {
         let mut connection = self.lock();
         let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        let answer = work(&transaction)?;
+        let result = work(&transaction)?;
         transaction.commit()?;
-        Ok(answer)
+        Ok(result)
     }
 
-    /// Says that something which happened could not be kept. Whoever waits for it would wait for ever, so everything
-    /// stops: each request is refused with this reason, and the owner of the endpoint ends it. The next start settles
-    /// what was left, as after any other death.
-    pub(crate) fn give_up(&self, what: &'static str, reason: impl std::fmt::Display) {
-        self.broken.send_if_modified(|broken| {
-            let first = broken.is_none();
-            broken.get_or_insert_with(|| Broken { what, reason: reason.to_string().into() });
+    /// Reports that something which happened could not be stored. Those who poll for it would wait forever, so the endpoint
+    /// fails as a whole: each request is refused with this reason, and the owner shuts it down. The next start recovers as
+    /// after a crash. Only the first report counts.
+    pub(crate) fn report_failure(&self, what: &'static str, reason: impl std::fmt::Display) {
+        self.failure.send_if_modified(|failure| {
+            let first = failure.is_none();
+            failure.get_or_insert_with(|| StorageFailure { what, reason: reason.to_string().into() });
             first
         });
     }
 
-    /// Why nothing more is done, if so.
-    pub(crate) fn broken(&self) -> Option<Broken> {
-        self.broken.borrow().clone()
+    /// The failure, if one was reported.
+    pub(crate) fn storage_failure(&self) -> Option<StorageFailure> {
+        self.failure.borrow().clone()
     }
 
-    /// Completes when nothing more is done.
-    pub(crate) async fn breaks(&self) -> Broken {
-        let mut broken = self.broken.subscribe();
-        // The sender is as old as `self`, so there is always an end to wait for.
-        match broken.wait_for(Option::is_some).await.map(|broken| broken.clone()) {
-            Ok(Some(broken)) => broken,
+    /// Completes when a failure is reported.
+    pub(crate) async fn storage_failed(&self) -> StorageFailure {
+        let mut failure = self.failure.subscribe();
+        // `self` has the sender, so the channel cannot close.
+        match failure.wait_for(Option::is_some).await.map(|failure| failure.clone()) {
+            Ok(Some(failure)) => failure,
             _ => std::future::pending().await,
         }
     }
 }
 
-/// A column that holds JSON.
+/// Reads a column of JSON.
 pub(crate) fn json<T: DeserializeOwned>(row: &Row<'_>, column: usize) -> rusqlite::Result<T> {
     let text: String = row.get(column)?;
     serde_json::from_str(&text)
         .map_err(|error| rusqlite::Error::FromSqlConversionFailure(column, Type::Text, Box::new(error)))
 }
 
-/// JSON of something that is stored.
+/// Converts a value that is stored to JSON.
 pub(crate) fn to_value<T: Serialize>(value: &T) -> rusqlite::Result<serde_json::Value> {
     serde_json::to_value(value).map_err(|error| rusqlite::Error::ToSqlConversionFailure(Box::new(error)))
 }
 
-/// A value for such a column.
+/// Writes a value as the text of a JSON column.
 pub(crate) fn to_json<T: Serialize>(value: &T) -> rusqlite::Result<String> {
     serde_json::to_string(value).map_err(|error| rusqlite::Error::ToSqlConversionFailure(Box::new(error)))
 }
@@ -211,15 +212,15 @@ mod tests {
     async fn the_first_thing_that_could_not_be_kept_is_told() {
         let folder = tempfile::tempdir().unwrap();
         let state = State::open(&folder.path().join("state.db"), &[]).unwrap();
-        assert_eq!(state.broken(), None);
-        state.give_up("an event", "the disk is full");
-        state.give_up("the end of an execution", "a consequence");
-        let told = state.breaks().await;
+        assert_eq!(state.storage_failure(), None);
+        state.report_failure("an event", "the disk is full");
+        state.report_failure("the end of an execution", "a consequence");
+        let told = state.storage_failed().await;
         assert!(
             told.to_string().starts_with("an event could not be kept: the disk is full; see to the disk"),
             "{told}"
         );
-        assert_eq!(state.broken(), Some(told));
+        assert_eq!(state.storage_failure(), Some(told));
     }
 
     #[test]

@@ -140,7 +140,7 @@ where
                 // The command has succeeded: its result is reported even if the endpoint cannot be closed properly.
                 biased;
                 result = interruptible(command(endpoint.lake())) => result,
-                broken = endpoint.breaks() => Err(broken.into()),
+                failure = endpoint.storage_failed() => Err(failure.into()),
             };
             endpoint.shutdown().await;
             result
@@ -281,7 +281,7 @@ impl Turn {
             .truncate(false)
             .write(true)
             .open(&path)
-            .map_err(|error| HomeError::of_writing(home, &path, error))?;
+            .map_err(|error| HomeError::from_write_error(home, &path, error))?;
         let taken = match purpose {
             Use::Questions => lock.try_lock_shared(),
             Use::Workflows => lock.try_lock(),

@@ -1,4 +1,4 @@
-//! The catalog and the workgroups, as Athena's API lists them.
+//! Operations on the catalog and the workgroups.
 
 use local_athena::QueryError;
 use local_athena::catalog::{Database, Table, TableColumn, TableKind};
@@ -7,22 +7,22 @@ use serde_json::{Map, Value, json};
 
 use super::queries::check_catalog;
 use super::{Athena, CATALOG, engine_version, invalid_request};
-use crate::aws_json::{Answer, AwsError};
+use crate::aws_json::{AwsError, AwsResult};
 use crate::clock::epoch_seconds;
-use crate::paging::Page;
+use crate::paging::PageRequest;
 
 /// The workgroup that every account has.
 pub(super) const PRIMARY: &str = "primary";
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
-pub(super) struct NamedWorkGroup {
+pub(super) struct WorkGroupReference {
     work_group: String,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
-pub(super) struct NamedCatalog {
+pub(super) struct CatalogReference {
     name: String,
 }
 
@@ -36,7 +36,7 @@ pub(super) struct ListDatabases {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
-pub(super) struct NamedDatabase {
+pub(super) struct DatabaseReference {
     catalog_name: String,
     database_name: String,
 }
@@ -53,14 +53,14 @@ pub(super) struct ListTables {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
-pub(super) struct NamedTable {
+pub(super) struct TableReference {
     catalog_name: String,
     database_name: String,
     table_name: String,
 }
 
 impl Athena {
-    /// The workgroup's name, `primary` where none is given.
+    /// Returns the name of an existing workgroup, `primary` by default.
     pub(super) fn check_workgroup(&self, name: Option<&str>) -> Result<String, AwsError> {
         match name.unwrap_or(PRIMARY) {
             name if self.workgroups.iter().any(|known| known == name) => Ok(name.to_owned()),
@@ -68,7 +68,7 @@ impl Athena {
         }
     }
 
-    pub(super) fn get_workgroup(&self, named: &NamedWorkGroup) -> Answer {
+    pub(super) fn get_workgroup(&self, named: &WorkGroupReference) -> AwsResult {
         let name = self.check_workgroup(Some(&named.work_group))?;
         Ok(json!({ "WorkGroup": {
             "Name": name,
@@ -83,50 +83,50 @@ impl Athena {
         }}))
     }
 
-    pub(super) fn list_workgroups(&self) -> Answer {
+    pub(super) fn list_workgroups(&self) -> AwsResult {
         let group = |name: &String| json!({ "Name": name, "State": "ENABLED", "EngineVersion": engine_version() });
         Ok(json!({ "WorkGroups": self.workgroups.iter().map(group).collect::<Vec<_>>() }))
     }
 
-    pub(super) fn list_catalogs() -> Answer {
+    pub(super) fn list_catalogs() -> AwsResult {
         Ok(json!({ "DataCatalogsSummary": [{ "CatalogName": CATALOG, "Type": "GLUE", "Status": "CREATE_COMPLETE" }] }))
     }
 
-    pub(super) fn get_catalog(named: &NamedCatalog) -> Answer {
+    pub(super) fn get_catalog(named: &CatalogReference) -> AwsResult {
         check_catalog(Some(&named.name))?;
         Ok(json!({ "DataCatalog": { "Name": CATALOG, "Type": "GLUE", "Status": "CREATE_COMPLETE" } }))
     }
 
-    pub(super) fn list_databases(&self, list: &ListDatabases) -> Answer {
+    pub(super) fn list_databases(&self, list: &ListDatabases) -> AwsResult {
         check_catalog(Some(&list.catalog_name))?;
-        let page = Page::new(list.max_results, 50, 50, list.next_token.as_deref()).map_err(invalid_request)?;
+        let page = PageRequest::new(list.max_results, 50, 50, list.next_token.as_deref()).map_err(invalid_request)?;
         let databases = self.engine.catalog().databases().map_err(unreadable)?;
-        // They come by name.
-        let behind = databases.iter().filter(|found| page.after().is_none_or(|after| found.name > *after));
-        let listed = behind.take(page.wanted() as usize).map(|found| (found.name.clone(), database(found)));
+        // They are ordered by name.
+        let rest = databases.iter().filter(|found| page.after().is_none_or(|after| found.name > *after));
+        let listed = rest.take(page.query_limit() as usize).map(|found| (found.name.clone(), database(found)));
         let listed = listed.collect();
-        Ok(page.answer("DatabaseList", "NextToken", listed))
+        Ok(page.into_output("DatabaseList", "NextToken", listed))
     }
 
-    pub(super) fn get_database(&self, named: &NamedDatabase) -> Answer {
+    pub(super) fn get_database(&self, named: &DatabaseReference) -> AwsResult {
         let found = self.database(&named.catalog_name, &named.database_name)?;
         Ok(json!({ "Database": database(&found) }))
     }
 
-    pub(super) fn list_tables(&self, list: &ListTables) -> Answer {
+    pub(super) fn list_tables(&self, list: &ListTables) -> AwsResult {
         let found = self.database(&list.catalog_name, &list.database_name)?;
         if list.expression.as_deref().is_some_and(|expression| !expression.is_empty()) {
             return Err(invalid_request("This endpoint lists all tables of a database: leave out the Expression"));
         }
-        let page = Page::new(list.max_results, 50, 50, list.next_token.as_deref()).map_err(invalid_request)?;
+        let page = PageRequest::new(list.max_results, 50, 50, list.next_token.as_deref()).map_err(invalid_request)?;
         let tables = self.engine.catalog().tables(&found.name).map_err(unreadable)?;
-        let behind = tables.iter().filter(|found| page.after().is_none_or(|after| found.name > *after));
-        let listed = behind.take(page.wanted() as usize).map(|found| (found.name.clone(), table(found)));
+        let rest = tables.iter().filter(|found| page.after().is_none_or(|after| found.name > *after));
+        let listed = rest.take(page.query_limit() as usize).map(|found| (found.name.clone(), table(found)));
         let listed = listed.collect();
-        Ok(page.answer("TableMetadataList", "NextToken", listed))
+        Ok(page.into_output("TableMetadataList", "NextToken", listed))
     }
 
-    pub(super) fn get_table(&self, named: &NamedTable) -> Answer {
+    pub(super) fn get_table(&self, named: &TableReference) -> AwsResult {
         let found = self.database(&named.catalog_name, &named.database_name)?;
         let name = named.table_name.to_lowercase();
         let found = self.engine.catalog().table(&found.name, &name).map_err(unreadable)?;

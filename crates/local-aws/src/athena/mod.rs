@@ -1,4 +1,4 @@
-//! Athena: the API over the engine of `local-athena`, with queries in the state and their results in S3.
+//! Athena: the API, on the engine of `local-athena`. Queries are rows of the state, their results are objects in S3.
 
 mod metadata;
 mod object_files;
@@ -14,7 +14,7 @@ use local_athena::{Engine, ObjectFiles, OpenError, StatementKind};
 use serde_json::{Value, json};
 use tokio::sync::Semaphore;
 
-use crate::aws_json::{Answer, AwsError, input};
+use crate::aws_json::{AwsError, AwsResult, input};
 use crate::s3::ObjectStore;
 use crate::s3_uri::S3Uri;
 use crate::seal::{self, Damaged};
@@ -23,43 +23,43 @@ use crate::state::State;
 /// The tables of the service.
 pub(crate) const SCHEMA: &str = queries::SCHEMA;
 
-/// The one catalog.
+/// The name of the only catalog.
 const CATALOG: &str = "AwsDataCatalog";
 
-/// How many queries run at once; more are QUEUED.
-const TURNS: usize = 8;
+/// The maximum number of running queries (bounded concurrency). Others are QUEUED.
+const MAX_RUNNING: usize = 8;
 
-/// How many texts are read at once. Reading one computes, and takes up to some tenths of a second.
-const PARSED_AT_ONCE: usize = 2;
+/// The maximum number of statements that are parsed at the same time. Parsing is CPU-bound and takes up to some 0.1 s.
+const MAX_PARSING: usize = 2;
 
 /// The service.
 pub(crate) struct Athena {
     state: Arc<State>,
     store: Arc<ObjectStore>,
     engine: Engine,
-    /// Where results go of queries that do not say.
+    /// The folder for results of queries without an output location.
     results: S3Uri,
     workgroups: Vec<String>,
-    turns: Semaphore,
-    /// Who reads a statement's text has one.
-    parsing: Semaphore,
+    run_slots: Semaphore,
+    /// Permits to parse a statement.
+    parse_slots: Semaphore,
     time_limits: TimeLimits,
     running: queries::RunningQueries,
 }
 
-/// How long a statement may run, as Athena's quotas have it.
+/// Athena's quotas for the run time of a statement.
 #[derive(Debug, Clone, Copy)]
 struct TimeLimits {
-    /// For what reads.
+    /// For queries.
     dml: Duration,
-    /// For what changes the catalog.
+    /// For statements that change the catalog.
     ddl: Duration,
 }
 
 impl TimeLimits {
-    const OF_ATHENA: TimeLimits = TimeLimits { dml: Duration::from_secs(30 * 60), ddl: Duration::from_secs(600 * 60) };
+    const ATHENA: TimeLimits = TimeLimits { dml: Duration::from_secs(30 * 60), ddl: Duration::from_secs(600 * 60) };
 
-    fn of(self, kind: StatementKind) -> Duration {
+    fn limit(self, kind: StatementKind) -> Duration {
         match kind {
             StatementKind::Dml | StatementKind::Utility => self.dml,
             StatementKind::Ddl => self.ddl,
@@ -67,7 +67,7 @@ impl TimeLimits {
     }
 }
 
-/// Why the service could not start.
+/// An error of starting the service.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum AthenaError {
     #[error(transparent)]
@@ -77,7 +77,7 @@ pub(crate) enum AthenaError {
 }
 
 impl Athena {
-    /// Opens the catalog, and ends the queries of a dead process.
+    /// Opens the catalog, and fails the queries that a crashed process left.
     pub(crate) fn open(
         state: Arc<State>,
         store: Arc<ObjectStore>,
@@ -97,31 +97,31 @@ impl Athena {
             engine,
             results,
             workgroups,
-            turns: Semaphore::new(TURNS),
-            parsing: Semaphore::new(PARSED_AT_ONCE),
-            time_limits: TimeLimits::OF_ATHENA,
+            run_slots: Semaphore::new(MAX_RUNNING),
+            parse_slots: Semaphore::new(MAX_PARSING),
+            time_limits: TimeLimits::ATHENA,
             running: queries::RunningQueries::default(),
         };
         athena.end_lost()?;
         Ok(Arc::new(athena))
     }
 
-    /// The catalog, which Glue has too.
+    /// The catalog, which Glue shares.
     pub(crate) fn catalog(&self) -> &Catalog {
         self.engine.catalog()
     }
 
-    /// Closes the catalog, in the file `catalog`, with its checksum beside it. What comes later finds no tables.
+    /// Closes the catalog, in the file `catalog`, and writes its checksum. Later calls find no tables.
     pub(crate) fn close(&self, catalog: &Path) -> Result<(), Damaged> {
         let writer = self.engine.catalog().close().map_err(|error| Damaged::unreadable(catalog, &error))?;
         seal::close(catalog, writer)
     }
 
-    /// The operation that answers with pages of rows, by [`Athena::results`].
+    /// The operation that [`Athena::results`] handles.
     pub(crate) const RESULTS: &str = "GetQueryResults";
 
-    /// One operation of the API, other than [`Athena::RESULTS`].
-    pub(crate) async fn call(self: &Arc<Self>, operation: &str, value: Value) -> Answer {
+    /// Handles an operation of the API other than [`Athena::RESULTS`].
+    pub(crate) async fn call(self: &Arc<Self>, operation: &str, value: Value) -> AwsResult {
         match operation {
             "StartQueryExecution" => self.start(input(value)?).await,
             "StopQueryExecution" => self.stop(&input(value)?),
@@ -193,7 +193,7 @@ mod tests {
 
     #[test]
     fn the_limits_are_athenas() {
-        let of = |kind| TimeLimits::OF_ATHENA.of(kind).as_secs() / 60;
+        let of = |kind| TimeLimits::ATHENA.limit(kind).as_secs() / 60;
         assert_eq!((of(StatementKind::Dml), of(StatementKind::Utility), of(StatementKind::Ddl)), (30, 30, 600));
     }
 }

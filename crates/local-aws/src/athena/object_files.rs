@@ -1,4 +1,4 @@
-//! The objects of the store as the query engine sees them: plain files.
+//! The object store as the file source of the query engine.
 
 use std::io;
 
@@ -11,7 +11,7 @@ use crate::s3_uri::S3Uri;
 impl ObjectFiles for ObjectStore {
     fn list(&self, location: &str) -> io::Result<Vec<ObjectFile>> {
         let place = S3Uri::parse(location).map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
-        let files = self.files_under(&place.bucket, &place.key).map_err(|error| match error {
+        let files = self.files_with_prefix(&place.bucket, &place.key).map_err(|error| match error {
             StoreError::NoSuchBucket(_) => io::Error::new(io::ErrorKind::NotFound, error.to_string()),
             StoreError::Io { source, .. } => source,
             error => io::Error::other(error.to_string()),

@@ -1,4 +1,4 @@
-//! Queries: started once per token, run as tasks of this process, described from their rows.
+//! Queries: started idempotently by token, run as tasks of this process, described from their rows.
 
 use std::any::Any;
 use std::collections::HashMap;
@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use futures::FutureExt as _;
-use local_athena::{Column, ErrorKind, QueryError, Statement, StatementKind};
+use local_athena::{Column, ErrorKind, QueryError, Statement, StatementKind, panic_message};
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -17,10 +17,9 @@ use tokio::time::timeout;
 
 use super::results::{Format, read_page};
 use super::{Athena, invalid_request};
-use crate::aws_json::{Answer, AwsError, input};
+use crate::aws_json::{AwsError, AwsResult, input};
 use crate::clock::{epoch_seconds, now_millis};
-use crate::lambda::panic_text;
-use crate::paging::Page;
+use crate::paging::PageRequest;
 use crate::s3::{Attributes, Staged, StoreError, WriteCondition};
 use crate::s3_uri::S3Uri;
 use crate::state::{json, to_json};
@@ -45,10 +44,10 @@ CREATE TABLE IF NOT EXISTS athena_queries (
 ) STRICT;
 ";
 
-/// The most that a statement may have, in bytes.
-const LARGEST_STATEMENT: usize = 262_144;
+/// The maximum size of a statement.
+const MAX_STATEMENT_BYTES: usize = 262_144;
 
-/// The database of a query that names none.
+/// The database of a query without a context.
 const DEFAULT_DATABASE: &str = "default";
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -74,61 +73,66 @@ impl QueryState {
         }
     }
 
-    fn named(name: &str) -> Option<QueryState> {
+    fn parse(name: &str) -> Option<QueryState> {
         QueryState::ALL.into_iter().find(|state| state.name() == name)
     }
 }
 
 /// Why a query failed or was cancelled.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-struct Problem {
+struct QueryFailure {
     reason: String,
-    /// Athena's: 1 is the system's fault, 2 the user's, 3 anything else. None for a query that was cancelled.
+    /// Athena's error category: 1 system, 2 user, 3 other. `None` for a cancelled query.
     category: Option<u8>,
     retryable: bool,
 }
 
-impl Problem {
-    fn of_query(error: &QueryError) -> Problem {
+impl QueryFailure {
+    fn from_query_error(error: &QueryError) -> QueryFailure {
         let category = match error.kind {
             ErrorKind::Internal | ErrorKind::ExhaustedResources | ErrorKind::CannotOpenSplit => 1,
             _ => 2,
         };
-        Problem { reason: error.to_string(), category: Some(category), retryable: false }
+        QueryFailure { reason: error.to_string(), category: Some(category), retryable: false }
     }
 
-    fn of_store(error: &StoreError) -> Problem {
-        Problem { reason: format!("The result could not be written: {error}"), category: Some(1), retryable: false }
+    fn from_store_error(error: &StoreError) -> QueryFailure {
+        QueryFailure {
+            reason: format!("The result could not be written: {error}"),
+            category: Some(1),
+            retryable: false,
+        }
     }
 
-    fn of_panic(panic: &(dyn Any + Send)) -> Problem {
-        let reason = format!("The query panicked: {}; this is a bug, please report it", panic_text(panic));
-        Problem { reason, category: Some(1), retryable: false }
+    fn from_panic(panic: &(dyn Any + Send)) -> QueryFailure {
+        let message = panic_message(panic).unwrap_or("no message");
+        let reason = format!("The query panicked: {message}; this is a bug, please report it");
+        QueryFailure { reason, category: Some(1), retryable: false }
     }
 
-    /// Of a statement that ran for longer than it may.
-    fn timeout() -> Problem {
-        Problem { reason: "Query timeout".to_owned(), category: Some(2), retryable: false }
+    /// The statement exceeded its time limit.
+    fn timeout() -> QueryFailure {
+        QueryFailure { reason: "Query timeout".to_owned(), category: Some(2), retryable: false }
     }
 
-    fn cancelled(reason: &str) -> Problem {
-        Problem { reason: reason.to_owned(), category: None, retryable: false }
+    fn cancelled(reason: &str) -> QueryFailure {
+        QueryFailure { reason: reason.to_owned(), category: None, retryable: false }
     }
 }
 
-/// A column of a result, as it is kept.
+/// A column of a result, as stored.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-struct KeptColumn {
+struct StoredColumn {
     name: String,
     ty: String,
     precision: u32,
     scale: u32,
 }
 
-impl KeptColumn {
-    fn of(column: &Column) -> KeptColumn {
+impl StoredColumn {
+    fn from(column: &Column) -> StoredColumn {
         let Column { name, ty, precision, scale } = column.clone();
-        KeptColumn { name, ty, precision, scale }
+        StoredColumn { name, ty, precision, scale }
     }
 
     fn info(&self) -> Value {
@@ -149,12 +153,12 @@ impl KeptColumn {
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
-pub(super) struct Start {
+pub(super) struct StartQueryExecution {
     query_string: String,
     #[serde(default, skip_serializing)]
     client_request_token: Option<String>,
     #[serde(default)]
-    query_execution_context: Context,
+    query_execution_context: QueryExecutionContext,
     #[serde(default)]
     result_configuration: ResultConfiguration,
     work_group: Option<String>,
@@ -164,7 +168,7 @@ pub(super) struct Start {
 
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
-struct Context {
+struct QueryExecutionContext {
     database: Option<String>,
     catalog: Option<String>,
 }
@@ -177,19 +181,19 @@ struct ResultConfiguration {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
-pub(super) struct Named {
+pub(super) struct QueryExecutionId {
     query_execution_id: String,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
-pub(super) struct Batch {
+pub(super) struct BatchGetQueryExecution {
     query_execution_ids: Vec<String>,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
-pub(super) struct List {
+pub(super) struct ListQueryExecutions {
     work_group: Option<String>,
     max_results: Option<u32>,
     next_token: Option<String>,
@@ -197,24 +201,24 @@ pub(super) struct List {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
-pub(super) struct GetResults {
+pub(super) struct GetQueryResults {
     query_execution_id: String,
     max_results: Option<u32>,
     next_token: Option<String>,
 }
 
-/// A query as its row says.
+/// A row of the state: a query.
 #[derive(Debug, Clone)]
 struct Query {
     id: String,
     workgroup: String,
-    request: Start,
+    request: StartQueryExecution,
     kind: String,
     name: String,
     output: String,
     state: QueryState,
-    problem: Option<Problem>,
-    columns: Vec<KeptColumn>,
+    problem: Option<QueryFailure>,
+    columns: Vec<StoredColumn>,
     scanned: i64,
     submitted: i64,
     started: Option<i64>,
@@ -235,7 +239,7 @@ impl Query {
             kind: row.get(3)?,
             name: row.get(4)?,
             output: row.get(5)?,
-            state: QueryState::named(&state).ok_or(rusqlite::Error::InvalidQuery)?,
+            state: QueryState::parse(&state).ok_or(rusqlite::Error::InvalidQuery)?,
             problem: if has(7)? { Some(json(row, 7)?) } else { None },
             columns: if has(8)? { json(row, 8)? } else { Vec::new() },
             scanned: row.get(9)?,
@@ -333,7 +337,7 @@ impl Query {
     }
 }
 
-/// The queries that wait or run now, each with what stops it.
+/// The queued and running queries, each with the handle to abort it.
 #[derive(Debug, Default)]
 pub(super) struct RunningQueries(Mutex<HashMap<String, tokio::task::AbortHandle>>);
 
@@ -343,25 +347,25 @@ impl RunningQueries {
     }
 }
 
-/// What a query that succeeded leaves in its row.
-struct Done {
-    columns: Vec<KeptColumn>,
+/// The columns and the scanned bytes of a successful query, as stored.
+struct QueryOutput {
+    columns: Vec<StoredColumn>,
     scanned: u64,
 }
 
 impl Athena {
-    pub(super) async fn start(self: &Arc<Self>, start: Start) -> Answer {
+    pub(super) async fn start(self: &Arc<Self>, start: StartQueryExecution) -> AwsResult {
         let workgroup = self.check_workgroup(start.work_group.as_deref())?;
         check_catalog(start.query_execution_context.catalog.as_deref())?;
-        if start.query_string.len() > LARGEST_STATEMENT {
-            return Err(invalid_request(format!("The query is longer than {LARGEST_STATEMENT} bytes")));
+        if start.query_string.len() > MAX_STATEMENT_BYTES {
+            return Err(invalid_request(format!("The query is longer than {MAX_STATEMENT_BYTES} bytes")));
         }
-        let statement = self.parsed(&start).await?;
+        let statement = self.parse(&start).await?;
         let token = start.client_request_token.clone();
         if token.as_ref().is_some_and(|token| !(32..=128).contains(&token.len())) {
             return Err(invalid_request("clientRequestToken has 32 to 128 characters"));
         }
-        let query = self.planned(start, workgroup, &statement)?;
+        let query = self.new_query(start, workgroup, &statement)?;
         let known = self.state.write(|rows| {
             let known = token.as_ref().map(|token| Query::find_by(rows, "token", token)).transpose()?.flatten();
             if known.is_none() {
@@ -380,17 +384,22 @@ impl Athena {
         }
     }
 
-    /// Reads the text on a thread of its own: those that answer requests go on with others.
-    async fn parsed(&self, start: &Start) -> Result<Statement, AwsError> {
+    /// Parses the statement on a blocking thread, since it is CPU-bound and would delay other requests.
+    async fn parse(&self, start: &StartQueryExecution) -> Result<Statement, AwsError> {
         let (text, parameters) = (start.query_string.clone(), start.execution_parameters.clone());
-        let _turn = self.parsing.acquire().await.map_err(AwsError::internal)?;
+        let _permit = self.parse_slots.acquire().await.map_err(AwsError::internal)?;
         let parsed = spawn_blocking(move || Statement::parse(&text, &parameters)).await;
         parsed
             .map_err(AwsError::internal)?
             .map_err(|error| invalid_request(error.to_string()).with("AthenaErrorCode", "MALFORMED_QUERY"))
     }
 
-    fn planned(&self, request: Start, workgroup: String, statement: &Statement) -> Result<Query, AwsError> {
+    fn new_query(
+        &self,
+        request: StartQueryExecution,
+        workgroup: String,
+        statement: &Statement,
+    ) -> Result<Query, AwsError> {
         let location = match request.result_configuration.output_location.as_deref() {
             Some(location) => {
                 S3Uri::parse(location).map_err(|error| invalid_request(format!("outputLocation: {error}")))?
@@ -402,7 +411,7 @@ impl Athena {
         }
         let id = uuid::Uuid::new_v4().to_string();
         let kind = statement.kind();
-        let output = location.child(&format!("{id}.{}", Format::of(kind).extension())).to_string();
+        let output = location.child(&format!("{id}.{}", Format::from_kind(kind).extension())).to_string();
         Ok(Query {
             id,
             workgroup,
@@ -423,11 +432,11 @@ impl Athena {
     fn spawn(self: &Arc<Self>, query: Query, statement: Statement) {
         let service = Arc::clone(self);
         let id = query.id.clone();
-        // Under the lock, so that a query that is done at once is not entered after it left.
+        // Under the lock: a query that ends at once removes its entry only after it was inserted.
         self.running.with(|running| {
             let task = tokio::spawn(async move {
                 let outcome = AssertUnwindSafe(service.run(&query, &statement)).catch_unwind().await;
-                let outcome = outcome.unwrap_or_else(|panic| Err(Problem::of_panic(panic.as_ref())));
+                let outcome = outcome.unwrap_or_else(|panic| Err(QueryFailure::from_panic(panic.as_ref())));
                 service.finish(&query.id, outcome);
                 service.running.with(|running| running.remove(&query.id));
             });
@@ -435,72 +444,79 @@ impl Athena {
         });
     }
 
-    async fn run(&self, query: &Query, statement: &Statement) -> Result<Done, Problem> {
-        let turn = self.turns.acquire().await;
+    async fn run(&self, query: &Query, statement: &Statement) -> Result<QueryOutput, QueryFailure> {
+        let permit = self.run_slots.acquire().await;
         let began = self.state.lock().execute(
             "UPDATE athena_queries SET state = 'RUNNING', started = ?2 WHERE id = ?1 AND state = 'QUEUED'",
             params![query.id, now_millis()],
         );
         if let Err(error) = began {
-            self.state.give_up("the start of a query", error);
+            self.state.report_failure("the start of a query", error);
         }
         let began = Instant::now();
-        let limit = self.time_limits.of(statement.kind());
-        let done = timeout(limit, self.answer(query, statement)).await.unwrap_or_else(|_| Err(Problem::timeout()));
+        let limit = self.time_limits.limit(statement.kind());
+        let done =
+            timeout(limit, self.execute(query, statement)).await.unwrap_or_else(|_| Err(QueryFailure::timeout()));
         tracing::debug!(query = query.id, seconds = began.elapsed().as_secs_f64(), "a query ended");
-        drop(turn);
+        drop(permit);
         done
     }
 
-    /// Runs the statement and writes its rows to the result object as they come.
-    async fn answer(&self, query: &Query, statement: &Statement) -> Result<Done, Problem> {
-        let mut answer =
-            self.engine.execute(statement, query.database()).await.map_err(|error| Problem::of_query(&error))?;
+    /// Executes the statement, and streams its rows to the result object.
+    async fn execute(&self, query: &Query, statement: &Statement) -> Result<QueryOutput, QueryFailure> {
+        let mut answer = self
+            .engine
+            .execute(statement, query.database())
+            .await
+            .map_err(|error| QueryFailure::from_query_error(&error))?;
         let format = query.format();
-        let (mut file, path) = self.store.temporary_file().map_err(|error| Problem::of_store(&error))?;
+        let (mut file, path) = self.store.temporary_file().map_err(|error| QueryFailure::from_store_error(&error))?;
         let mut text = String::new();
         if format == Format::Csv {
             format.write(&mut text, &answer.columns.iter().map(|column| Some(column.name.clone())).collect());
         }
-        while let Some(rows) = answer.rows.next().await.map_err(|error| Problem::of_query(&error))? {
+        while let Some(rows) = answer.rows.next().await.map_err(|error| QueryFailure::from_query_error(&error))? {
             rows.iter().for_each(|row| format.write(&mut text, row));
             block_in_place(|| file.write_all(text.as_bytes()))
-                .map_err(|error| Problem::of_store(&StoreError::io(&path)(error)))?;
+                .map_err(|error| QueryFailure::from_store_error(&StoreError::io(&path)(error)))?;
             text.clear();
         }
         let place = S3Uri::parse(&query.output)
-            .map_err(|error| Problem::of_store(&StoreError::NoSuchBucket(error.to_string())))?;
+            .map_err(|error| QueryFailure::from_store_error(&StoreError::NoSuchBucket(error.to_string())))?;
         block_in_place(|| {
             file.write_all(text.as_bytes()).map_err(StoreError::io(&path))?;
-            let staged = Staged::of_file(&place.key, path, Attributes::of_type(format.content_type()))?;
+            let staged = Staged::from_file(&place.key, path, Attributes::with_content_type(format.content_type()))?;
             self.store.put(&place.bucket, staged, &WriteCondition::default())
         })
-        .map_err(|error| Problem::of_store(&error))?;
-        Ok(Done { columns: answer.columns.iter().map(KeptColumn::of).collect(), scanned: answer.rows.scanned_bytes() })
+        .map_err(|error| QueryFailure::from_store_error(&error))?;
+        Ok(QueryOutput {
+            columns: answer.columns.iter().map(StoredColumn::from).collect(),
+            scanned: answer.rows.scanned_bytes(),
+        })
     }
 
-    fn finish(&self, id: &str, outcome: Result<Done, Problem>) {
+    fn finish(&self, id: &str, outcome: Result<QueryOutput, QueryFailure>) {
         let (state, problem, done) = match outcome {
             Ok(done) => (QueryState::Succeeded, None, done),
-            Err(problem) => (QueryState::Failed, Some(problem), Done { columns: Vec::new(), scanned: 0 }),
+            Err(problem) => (QueryState::Failed, Some(problem), QueryOutput { columns: Vec::new(), scanned: 0 }),
         };
         if let Err(error) = end(&self.state.lock(), id, state, problem.as_ref(), &done) {
-            // It stays as it was, and the next start ends it as lost.
-            self.state.give_up("the end of a query", error);
+            // The state stays as it was, and the next start fails the query.
+            self.state.report_failure("the end of a query", error);
         }
     }
 
-    /// Ends what a dead process left.
+    /// Fails the queries that a crashed process left.
     pub(super) fn end_lost(&self) -> rusqlite::Result<()> {
         self.state.write(|rows| {
             let mut statement = rows.prepare("SELECT id FROM athena_queries WHERE completed IS NULL")?;
             let lost: Vec<String> = statement.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?;
-            let problem = Problem {
+            let problem = QueryFailure {
                 reason: "The process that ran this query ended before it did: run it again".to_owned(),
                 category: Some(1),
                 retryable: true,
             };
-            let nothing = Done { columns: Vec::new(), scanned: 0 };
+            let nothing = QueryOutput { columns: Vec::new(), scanned: 0 };
             lost.iter().try_for_each(|id| end(rows, id, QueryState::Failed, Some(&problem), &nothing))
         })
     }
@@ -509,11 +525,11 @@ impl Athena {
         Query::find_by(&self.state.lock(), "id", id)?.ok_or_else(|| not_found(id))
     }
 
-    pub(super) fn get(&self, named: &Named) -> Answer {
+    pub(super) fn get(&self, named: &QueryExecutionId) -> AwsResult {
         Ok(json!({ "QueryExecution": self.query(&named.query_execution_id)?.description() }))
     }
 
-    pub(super) fn batch_get(&self, batch: &Batch) -> Answer {
+    pub(super) fn batch_get(&self, batch: &BatchGetQueryExecution) -> AwsResult {
         let (mut found, mut missing) = (Vec::new(), Vec::new());
         for id in &batch.query_execution_ids {
             match self.query(id) {
@@ -528,20 +544,20 @@ impl Athena {
         Ok(json!({ "QueryExecutions": found, "UnprocessedQueryExecutionIds": missing }))
     }
 
-    pub(super) fn list(&self, list: &List) -> Answer {
+    pub(super) fn list(&self, list: &ListQueryExecutions) -> AwsResult {
         let workgroup = self.check_workgroup(list.work_group.as_deref())?;
-        let page = Page::new(list.max_results, 50, 50, list.next_token.as_deref()).map_err(invalid_request)?;
+        let page = PageRequest::new(list.max_results, 50, 50, list.next_token.as_deref()).map_err(invalid_request)?;
         let rows = self.state.lock();
         let mut statement =
             rows.prepare("SELECT number, id FROM athena_queries WHERE workgroup = ?1 AND number < coalesce(?2, 9223372036854775807) ORDER BY number DESC LIMIT ?3")?;
-        let ids = statement.query_map(params![workgroup, page.after(), page.wanted()], |row| {
+        let ids = statement.query_map(params![workgroup, page.after(), page.query_limit()], |row| {
             Ok((row.get(0)?, Value::String(row.get(1)?)))
         })?;
         let ids: Vec<(i64, Value)> = ids.collect::<Result<_, _>>()?;
-        Ok(page.answer("QueryExecutionIds", "NextToken", ids))
+        Ok(page.into_output("QueryExecutionIds", "NextToken", ids))
     }
 
-    pub(super) fn stop(&self, named: &Named) -> Answer {
+    pub(super) fn stop(&self, named: &QueryExecutionId) -> AwsResult {
         self.query(&named.query_execution_id)?;
         self.cancel(&named.query_execution_id, "Query cancelled by user")?;
         Ok(json!({}))
@@ -551,12 +567,12 @@ impl Athena {
         if let Some(task) = self.running.with(|running| running.remove(id)) {
             task.abort();
         }
-        let nothing = Done { columns: Vec::new(), scanned: 0 };
-        end(&self.state.lock(), id, QueryState::Cancelled, Some(&Problem::cancelled(reason)), &nothing)?;
+        let nothing = QueryOutput { columns: Vec::new(), scanned: 0 };
+        end(&self.state.lock(), id, QueryState::Cancelled, Some(&QueryFailure::cancelled(reason)), &nothing)?;
         Ok(())
     }
 
-    /// Cancels all running queries, for the end of the endpoint.
+    /// Cancels all queued and running queries.
     pub(crate) fn shutdown(&self) {
         let all: Vec<String> = self.running.with(|running| running.keys().cloned().collect());
         for id in all {
@@ -566,10 +582,10 @@ impl Athena {
         }
     }
 
-    /// `GetQueryResults`. A page has many thousand cells: they are written as JSON straight away, since a [`Value`]
-    /// of each takes longer than all the rest.
+    /// Handles `GetQueryResults`. Serializes the page directly: building a [`Value`] of each of its many thousand cells takes
+    /// longer than all else.
     pub(crate) fn results(&self, value: Value) -> Result<String, AwsError> {
-        let get: GetResults = input(value)?;
+        let get: GetQueryResults = input(value)?;
         let query = self.query(&get.query_execution_id)?;
         match query.state {
             QueryState::Succeeded => {}
@@ -600,25 +616,25 @@ impl Athena {
             .map_err(|error| invalid_request(format!("Could not find results of the query: {error}")))?;
         let page =
             read_page(query.format(), file, from, query.columns.len(), limit as usize).map_err(AwsError::internal)?;
-        let answer = ResultsAnswer {
+        let output = GetQueryResultsOutput {
             update_count: 0,
             result_set: ResultSet {
                 rows: page
                     .rows
                     .iter()
-                    .map(|row| ResultRow { data: row.iter().map(ResultCell::of).collect() })
+                    .map(|row| ResultRow { data: row.iter().map(ResultCell::new).collect() })
                     .collect(),
-                result_set_metadata: Metadata { column_info: query.columns.iter().map(KeptColumn::info).collect() },
+                result_set_metadata: Metadata { column_info: query.columns.iter().map(StoredColumn::info).collect() },
             },
             next_token: page.next.map(|next| format!("byte-{next}")),
         };
-        serde_json::to_string(&answer).map_err(AwsError::internal)
+        serde_json::to_string(&output).map_err(AwsError::internal)
     }
 }
 
 #[derive(Serialize)]
 #[serde(rename_all = "PascalCase")]
-struct ResultsAnswer<'a> {
+struct GetQueryResultsOutput<'a> {
     update_count: u64,
     result_set: ResultSet<'a>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -644,7 +660,7 @@ struct ResultRow<'a> {
     data: Vec<ResultCell<'a>>,
 }
 
-/// A cell; NULL is one without a value.
+/// A cell. NULL has no value.
 #[derive(Serialize)]
 #[serde(rename_all = "PascalCase")]
 struct ResultCell<'a> {
@@ -653,13 +669,19 @@ struct ResultCell<'a> {
 }
 
 impl ResultCell<'_> {
-    fn of(cell: &Option<String>) -> ResultCell<'_> {
+    fn new(cell: &Option<String>) -> ResultCell<'_> {
         ResultCell { var_char_value: cell.as_deref() }
     }
 }
 
-/// Ends a query that has not ended.
-fn end(rows: &Connection, id: &str, state: QueryState, problem: Option<&Problem>, done: &Done) -> rusqlite::Result<()> {
+/// Ends a query, unless it has ended.
+fn end(
+    rows: &Connection,
+    id: &str,
+    state: QueryState,
+    problem: Option<&QueryFailure>,
+    done: &QueryOutput,
+) -> rusqlite::Result<()> {
     rows.execute(
         "UPDATE athena_queries SET state = ?2, problem = ?3, columns = ?4, scanned = ?5, completed = ?6
          WHERE id = ?1 AND completed IS NULL",
@@ -675,12 +697,12 @@ fn end(rows: &Connection, id: &str, state: QueryState, problem: Option<&Problem>
     .map(|_| ())
 }
 
-fn same_request(one: &Start, other: &Start) -> bool {
-    let one = Start { client_request_token: None, ..one.clone() };
-    one == Start { client_request_token: None, ..other.clone() }
+fn same_request(one: &StartQueryExecution, other: &StartQueryExecution) -> bool {
+    let one = StartQueryExecution { client_request_token: None, ..one.clone() };
+    one == StartQueryExecution { client_request_token: None, ..other.clone() }
 }
 
-/// There is one catalog.
+/// Checks the name of the catalog: there is only one.
 pub(super) fn check_catalog(catalog: Option<&str>) -> Result<(), AwsError> {
     match catalog {
         Some(name) if !name.eq_ignore_ascii_case(super::CATALOG) => {

@@ -1,24 +1,24 @@
-//! Results as Athena keeps them: one object per query, a CSV for rows of data, plain lines for what DDL and the like say.
+//! The result objects of queries, in Athena's formats: CSV for rows, plain lines for the output of DDL.
 //!
-//! `GetQueryResults` reads pages out of that object, each from the byte at which the page before it ended, so a result of any size
-//! is read with the memory of one page.
+//! `GetQueryResults` reads a page from the object, at the byte offset where the page before it ended, so that a result of any
+//! size needs the memory of one page.
 
 use std::fmt::Write as _;
 use std::io::{BufRead, BufReader, Read, SeekFrom};
 
 use local_athena::{Row, StatementKind};
 
-/// How a query's result object is written.
+/// The format of a result object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Format {
-    /// `.csv`: a header, every value in quotes, NULL as nothing.
+    /// `.csv`: a header, all values quoted, NULL as an empty field.
     Csv,
-    /// `.txt`: one row a line, its cells separated by tabs.
+    /// `.txt`: one row per line, cells separated by tabs.
     Text,
 }
 
 impl Format {
-    pub(super) fn of(kind: StatementKind) -> Format {
+    pub(super) fn from_kind(kind: StatementKind) -> Format {
         match kind {
             StatementKind::Dml => Format::Csv,
             StatementKind::Ddl | StatementKind::Utility => Format::Text,
@@ -39,7 +39,7 @@ impl Format {
         }
     }
 
-    /// Adds a row to the text of an object.
+    /// Appends a row to the text of an object.
     pub(super) fn write(self, text: &mut String, row: &Row) {
         for (at, cell) in row.iter().enumerate() {
             match (self, cell) {
@@ -59,14 +59,14 @@ impl Format {
     }
 }
 
-/// The next rows of an object, and the byte behind them; no byte when they were the last.
+/// A page of rows, and the byte offset of the next page. `None` after the last one.
 #[derive(Debug, PartialEq)]
 pub(super) struct ResultPage {
     pub(super) rows: Vec<Row>,
     pub(super) next: Option<u64>,
 }
 
-/// Reads at most `limit` rows of `columns` cells from the byte `from` on.
+/// Reads at most `limit` rows of `columns` cells, starting at byte `from`.
 pub(super) fn read_page(
     format: Format,
     mut object: impl Read + std::io::Seek,
@@ -99,7 +99,7 @@ pub(super) fn read_page(
     Ok(ResultPage { rows, next: more.then_some(read) })
 }
 
-/// One CSV record with its line end: lines until all quotes are closed.
+/// Reads a CSV record with its line end: lines until all quotes are closed.
 fn read_record(reader: &mut impl BufRead, record: &mut Vec<u8>) -> std::io::Result<()> {
     let mut quotes = 0;
     loop {

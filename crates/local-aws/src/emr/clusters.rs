@@ -1,15 +1,17 @@
-//! Clusters. There are no machines behind them: a cluster is a queue of steps with the states that a real one has.
+//! Clusters: rows of the state, and the operations on them. A cluster has no machines. It is a queue of steps, with the states
+//! of a real one.
 
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::steps::{Step, StepConfig};
+use super::reason::StateChangeReason;
+use super::step::{Step, StepConfig};
 use super::{Emr, invalid_request, validation};
-use crate::aws_json::{Answer, AwsError, output};
+use crate::aws_json::{AwsError, AwsResult, output};
 use crate::clock::{epoch_seconds, now_millis};
 use crate::identity::{ACCOUNT, REGION};
-use crate::paging::Page;
+use crate::paging::PageRequest;
 
 pub(super) const SCHEMA: &str = "
 CREATE TABLE IF NOT EXISTS emr_clusters (
@@ -59,7 +61,7 @@ impl ClusterState {
         }
     }
 
-    fn named(name: &str) -> Option<ClusterState> {
+    fn parse(name: &str) -> Option<ClusterState> {
         ClusterState::ALL.into_iter().find(|state| state.name() == name)
     }
 
@@ -69,23 +71,7 @@ impl ClusterState {
     }
 }
 
-/// Why a cluster is in its state: `ALL_STEPS_COMPLETED`, `Steps completed`.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "PascalCase")]
-pub(super) struct Reason {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) code: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) message: Option<String>,
-}
-
-impl Reason {
-    pub(super) fn new(code: &str, message: &str) -> Reason {
-        Reason { code: Some(code.to_owned()), message: Some(message.to_owned()) }
-    }
-}
-
-/// RunJobFlow's input, as far as it means something here. It is kept as the cluster's description.
+/// The input of RunJobFlow, without what has no effect here. It is stored as the description of the cluster.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub(super) struct RunJobFlow {
@@ -166,12 +152,12 @@ impl RunJobFlow {
     }
 }
 
-/// A cluster as its row says.
+/// A row of the state: a cluster.
 #[derive(Debug, Clone)]
 pub(super) struct Cluster {
     pub(super) id: String,
     pub(super) state: ClusterState,
-    pub(super) reason: Reason,
+    pub(super) reason: StateChangeReason,
     created: i64,
     ready: Option<i64>,
     ended: Option<i64>,
@@ -185,7 +171,7 @@ impl Cluster {
         let state: String = row.get(1)?;
         Ok(Cluster {
             id: row.get(0)?,
-            state: ClusterState::named(&state).ok_or(rusqlite::Error::InvalidQuery)?,
+            state: ClusterState::parse(&state).ok_or(rusqlite::Error::InvalidQuery)?,
             reason: super::json(row, 2)?,
             created: row.get(3)?,
             ready: row.get(4)?,
@@ -202,14 +188,19 @@ impl Cluster {
             })
     }
 
-    /// The clusters that a dead process left alive.
+    /// Returns the clusters that have not ended.
     pub(super) fn alive(rows: &Connection) -> rusqlite::Result<Vec<Cluster>> {
         let sql = format!("SELECT {} FROM emr_clusters WHERE ended IS NULL", Cluster::COLUMNS);
         rows.prepare(&sql)?.query_map([], Cluster::from_row)?.collect()
     }
 
-    /// Moves the cluster on.
-    pub(super) fn set_state(rows: &Connection, id: &str, state: ClusterState, reason: &Reason) -> rusqlite::Result<()> {
+    /// Sets the state of a cluster, and the times that follow from it.
+    pub(super) fn set_state(
+        rows: &Connection,
+        id: &str,
+        state: ClusterState,
+        reason: &StateChangeReason,
+    ) -> rusqlite::Result<()> {
         let ended = matches!(state, ClusterState::Terminated | ClusterState::TerminatedWithErrors).then(now_millis);
         let ready = matches!(state, ClusterState::Running | ClusterState::Waiting).then(now_millis);
         rows.execute(
@@ -243,7 +234,7 @@ impl Cluster {
         })
     }
 
-    fn description(&self) -> Answer {
+    fn description(&self) -> AwsResult {
         let request = &self.request;
         let mut cluster = self.summary();
         let more = json!({
@@ -270,7 +261,7 @@ impl Cluster {
         Ok(json!({ "Cluster": cluster }))
     }
 
-    /// The groups that were asked for; none of their machines exists.
+    /// The requested instance groups. None of their machines exists.
     fn instance_groups(&self) -> Vec<InstanceGroup> {
         let instances = &self.request.instances;
         if !instances.instance_groups.is_empty() {
@@ -292,15 +283,16 @@ impl Cluster {
     }
 }
 
+/// The input of operations on one cluster.
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
-pub(super) struct Named {
+pub(super) struct ClusterId {
     pub(super) cluster_id: String,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
-pub(super) struct List {
+pub(super) struct ListClusters {
     #[serde(default)]
     cluster_states: Vec<String>,
     created_after: Option<f64>,
@@ -310,19 +302,19 @@ pub(super) struct List {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
-pub(super) struct Terminate {
+pub(super) struct TerminateJobFlows {
     job_flow_ids: Vec<String>,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
-pub(super) struct Protect {
+pub(super) struct SetTerminationProtection {
     job_flow_ids: Vec<String>,
     termination_protected: bool,
 }
 
 impl Emr {
-    pub(super) fn run_job_flow(&self, request: RunJobFlow) -> Answer {
+    pub(super) fn run_job_flow(&self, request: RunJobFlow) -> AwsResult {
         request.check()?;
         let id = super::new_id("j-");
         let steps: Vec<Step> =
@@ -333,7 +325,7 @@ impl Emr {
                 params![
                     id,
                     ClusterState::Starting.name(),
-                    super::to_json(&Reason::default())?,
+                    super::to_json(&StateChangeReason::default())?,
                     now_millis(),
                     super::to_json(&request)?
                 ],
@@ -347,15 +339,15 @@ impl Emr {
         Ok(json!({ "JobFlowId": cluster.id, "ClusterArn": cluster.arn() }))
     }
 
-    pub(super) fn describe_cluster(&self, named: &Named) -> Answer {
+    pub(super) fn describe_cluster(&self, named: &ClusterId) -> AwsResult {
         Cluster::find(&self.state.lock(), &named.cluster_id)?.description()
     }
 
-    pub(super) fn list_clusters(&self, list: &List) -> Answer {
-        if let Some(state) = list.cluster_states.iter().find(|state| ClusterState::named(state).is_none()) {
+    pub(super) fn list_clusters(&self, list: &ListClusters) -> AwsResult {
+        if let Some(state) = list.cluster_states.iter().find(|state| ClusterState::parse(state).is_none()) {
             return Err(validation(format!("'{state}' is no state of a cluster")));
         }
-        let page = Page::new(None, 50, 50, list.marker.as_deref()).map_err(invalid_request)?;
+        let page = PageRequest::new(None, 50, 50, list.marker.as_deref()).map_err(invalid_request)?;
         let rows = self.state.lock();
         let sql = format!(
             "SELECT {}, number FROM emr_clusters WHERE number < coalesce(?1, 9223372036854775807) ORDER BY number DESC",
@@ -373,11 +365,11 @@ impl Emr {
         };
         let listed = clusters.iter().filter(|(_, cluster)| is_listed(cluster));
         let listed =
-            listed.take(page.wanted() as usize).map(|(number, cluster)| (*number, cluster.summary())).collect();
-        Ok(page.answer("Clusters", "Marker", listed))
+            listed.take(page.query_limit() as usize).map(|(number, cluster)| (*number, cluster.summary())).collect();
+        Ok(page.into_output("Clusters", "Marker", listed))
     }
 
-    pub(super) fn terminate(&self, terminate: &Terminate) -> Answer {
+    pub(super) fn terminate(&self, terminate: &TerminateJobFlows) -> AwsResult {
         let clusters = self.state.write(|rows| {
             let clusters: Vec<Cluster> =
                 terminate.job_flow_ids.iter().map(|id| Cluster::find(rows, id)).collect::<Result<_, _>>()?;
@@ -390,7 +382,7 @@ impl Emr {
                 ));
             }
             for cluster in clusters.iter().filter(|cluster| cluster.state.is_alive()) {
-                let reason = Reason::new("USER_REQUEST", "Terminated by user request");
+                let reason = StateChangeReason::new("USER_REQUEST", "Terminated by user request");
                 Cluster::set_state(rows, &cluster.id, ClusterState::Terminating, &reason)?;
                 Step::cancel_all(rows, &cluster.id, "The cluster was terminated")?;
             }
@@ -402,7 +394,7 @@ impl Emr {
         Ok(json!({}))
     }
 
-    pub(super) fn protect(&self, protect: &Protect) -> Answer {
+    pub(super) fn protect(&self, protect: &SetTerminationProtection) -> AwsResult {
         self.state.write(|rows| {
             for id in &protect.job_flow_ids {
                 let mut cluster = Cluster::find(rows, id)?;
@@ -414,7 +406,7 @@ impl Emr {
         })
     }
 
-    pub(super) fn list_instance_groups(&self, named: &Named) -> Answer {
+    pub(super) fn list_instance_groups(&self, named: &ClusterId) -> AwsResult {
         let cluster = Cluster::find(&self.state.lock(), &named.cluster_id)?;
         let group = |(number, group): (usize, &InstanceGroup)| {
             json!({
@@ -424,7 +416,7 @@ impl Emr {
                 "InstanceType": group.instance_type,
                 "Market": group.market.as_deref().unwrap_or("ON_DEMAND"),
                 "RequestedInstanceCount": group.instance_count,
-                // There are no machines here.
+                // There are no machines.
                 "RunningInstanceCount": 0,
             })
         };
@@ -432,8 +424,8 @@ impl Emr {
         Ok(json!({ "InstanceGroups": groups }))
     }
 
-    /// A cluster with bootstrap actions is refused, so there are none.
-    pub(super) fn list_bootstrap_actions(&self, named: &Named) -> Answer {
+    /// Returns an empty list: RunJobFlow refuses bootstrap actions.
+    pub(super) fn list_bootstrap_actions(&self, named: &ClusterId) -> AwsResult {
         Cluster::find(&self.state.lock(), &named.cluster_id)?;
         output(&json!({ "BootstrapActions": [] }))
     }

@@ -1,8 +1,11 @@
-//! EMR: clusters without machines, whose Spark step runs on the Rust engine, or on a Spark of this machine.
+//! EMR: clusters without machines. A Spark step runs on the Rust engine, or on a Spark that is installed on this machine.
 
 mod clusters;
+mod reason;
+mod spark_job;
 mod spark_sql;
 mod spark_step;
+mod step;
 mod steps;
 mod worker;
 
@@ -13,7 +16,7 @@ use serde_json::Value;
 use tokio::sync::Notify;
 use tokio::task::AbortHandle;
 
-use crate::aws_json::{Answer, AwsError, input};
+use crate::aws_json::{AwsError, AwsResult, input};
 use crate::faults::Faults;
 use crate::s3::ObjectStore;
 use crate::s3_uri::S3Uri;
@@ -23,28 +26,29 @@ pub use spark_sql::{NoSpark, SparkSql};
 pub use spark_step::SparkEngine;
 
 /// The tables of the service.
-pub(crate) const SCHEMAS: [&str; 2] = [clusters::SCHEMA, steps::SCHEMA];
+pub(crate) const SCHEMAS: [&str; 2] = [clusters::SCHEMA, step::SCHEMA];
 
 /// The service.
 #[derive(Debug, Clone)]
 pub(crate) struct Emr {
     state: Arc<State>,
     store: Arc<ObjectStore>,
-    /// Where logs go of clusters that do not say.
+    /// The folder for logs of clusters without a `LogUri`.
     logs: S3Uri,
-    /// What runs Spark steps.
+    /// The engine of Spark steps.
     engine: SparkEngine,
     faults: Faults,
     workers: Arc<Workers>,
 }
 
-/// Who works for the living clusters.
+/// The tasks of clusters that are not terminated, by cluster id.
 #[derive(Debug, Default)]
 struct Workers(Mutex<HashMap<String, Worker>>);
 
 #[derive(Debug)]
 struct Worker {
-    awake: Arc<Notify>,
+    /// Notified when a step is added or the cluster is to end.
+    wake: Arc<Notify>,
     task: AbortHandle,
 }
 
@@ -55,7 +59,7 @@ impl Workers {
 }
 
 impl Emr {
-    /// Settles what a dead process left, and works on for the clusters that are kept alive.
+    /// Ends what a crashed process left, and starts the tasks of clusters that are kept alive.
     pub(crate) fn open(
         state: Arc<State>,
         store: Arc<ObjectStore>,
@@ -68,16 +72,16 @@ impl Emr {
         Ok(emr)
     }
 
-    /// Fails the running steps, whose results are thrown away when they are done, and works for no cluster any more.
+    /// Fails the running steps, whose results are discarded, and stops the tasks of all clusters.
     pub(crate) fn shutdown(&self) {
-        if let Err(error) = steps::Step::fail_lost(&self.state.lock()) {
+        if let Err(error) = step::Step::fail_lost(&self.state.lock()) {
             tracing::warn!(%error, "the running steps could not be ended");
         }
         self.workers.with(|workers| workers.drain().for_each(|(_, worker)| worker.task.abort()));
     }
 
-    /// One operation of the API.
-    pub(crate) fn call(&self, operation: &str, value: Value) -> Answer {
+    /// Handles an operation of the API.
+    pub(crate) fn call(&self, operation: &str, value: Value) -> AwsResult {
         match operation {
             "RunJobFlow" => self.run_job_flow(input(value)?),
             "ListClusters" => self.list_clusters(&input(value)?),
@@ -95,7 +99,7 @@ impl Emr {
     }
 }
 
-/// `j-` or `s-` and 13 letters and digits.
+/// Returns a random id: `j-` or `s-`, and 13 letters and digits.
 fn new_id(prefix: &str) -> String {
     const LETTERS: &[u8] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ";
     let random = uuid::Uuid::new_v4();

@@ -1,7 +1,7 @@
-//! A real `spark-sql` in the place of the Rust engine, for those who want to see the Spark job itself run.
+//! A real `spark-sql` instead of the Rust engine, to run the Spark job itself.
 //!
-//! It gets the job's own text, and folders in the place of buckets: one with the raw files of the days, linked and
-//! not copied, and an empty one for the tables, whose files then become objects in one step as those of the engine do.
+//! It gets the job's own text, and folders instead of buckets: one with hard links to the raw files of the days, and an empty
+//! one for the tables, whose files then become objects atomically, as those of the engine do.
 
 use std::ffi::OsString;
 use std::fs::{self, File};
@@ -12,10 +12,10 @@ use std::time::Duration;
 
 use lake::keys;
 
-use super::spark_step::{Request, SparkError};
+use super::spark_job::{SparkError, SparkJob};
 use crate::s3::{ObjectStore, StoreError};
 
-/// The program of an installed Spark.
+/// The `spark-sql` program of an installed Spark.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SparkSql {
     program: PathBuf,
@@ -28,8 +28,8 @@ pub struct SparkSql {
 )]
 pub struct NoSpark;
 
-/// How often to look whether it has ended, or is to be.
-const LOOK: Duration = Duration::from_millis(200);
+/// The interval of the checks whether the program has ended or is to be stopped.
+const POLL_INTERVAL: Duration = Duration::from_millis(200);
 
 impl SparkSql {
     /// The `spark-sql` of `SPARK_HOME`, or the first on the `PATH`.
@@ -41,67 +41,67 @@ impl SparkSql {
         let path: Option<OsString> = std::env::var_os("PATH");
         let folders = home.into_iter().chain(path.iter().flat_map(std::env::split_paths));
         let program = folders.map(|folder| folder.join("spark-sql")).find(|program| program.is_file());
-        program.map(SparkSql::at).ok_or(NoSpark)
+        program.map(SparkSql::new).ok_or(NoSpark)
     }
 
-    /// This program.
-    pub fn at(program: PathBuf) -> SparkSql {
+    /// Uses this program.
+    pub fn new(program: PathBuf) -> SparkSql {
         SparkSql { program }
     }
 
-    /// Runs the job in `folder`, and gives the files that it wrote below its `lake` as keys behind the lake's. `log` gets
-    /// what Spark says. It is ended when `goes_on` no longer holds.
+    /// Runs the job in `folder`. Returns the paths of the files that it wrote, relative to its folder `lake`. Spark's output is
+    /// appended to `log`. The program is killed when `is_running` returns `false`.
     pub(super) fn run(
         &self,
         store: &ObjectStore,
-        request: &Request,
+        job: &SparkJob,
         inputs: &[etl::Input],
         folder: &Path,
         log: &mut String,
-        goes_on: impl Fn() -> bool,
+        is_running: impl Fn() -> bool,
     ) -> Result<Vec<String>, SparkError> {
         let failed = |path: &Path| {
             let path = path.to_owned();
             move |error| SparkError::Engine(StoreError::io(&path)(error).to_string())
         };
-        let (raw, lake, job) = (folder.join("raw"), folder.join("lake"), folder.join("etl.sql"));
+        let (raw, lake, script) = (folder.join("raw"), folder.join("lake"), folder.join("etl.sql"));
         fs::create_dir_all(&lake).map_err(failed(&lake))?;
         for input in inputs {
             let link = raw.join(keys::raw(input.snapshot));
             link_file(&input.path, &link).map_err(failed(&link))?;
         }
         let (_, mut text) = store
-            .open_object(&request.job.bucket, &request.job.key)
-            .map_err(|source| SparkError::JobFile { uri: request.job.to_string(), source })?;
-        File::create(&job).and_then(|mut file| io::copy(&mut text, &mut file)).map_err(failed(&job))?;
+            .open_object(&job.script.bucket, &job.script.key)
+            .map_err(|source| SparkError::JobFile { uri: job.script.to_string(), source })?;
+        File::create(&script).and_then(|mut file| io::copy(&mut text, &mut file)).map_err(failed(&script))?;
 
-        let said = folder.join("spark.log");
-        let output = File::create(&said).map_err(failed(&said))?;
-        let mut command = self.command(folder, &job, &raw, &lake, request);
+        let log_file = folder.join("spark.log");
+        let output = File::create(&log_file).map_err(failed(&log_file))?;
+        let mut command = self.command(folder, &script, &raw, &lake, job);
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(output);
         let mut child = command.spawn().map_err(failed(&self.program))?;
-        let ended = wait(&mut child, goes_on).map_err(failed(&self.program))?;
-        let words = fs::read(&said).unwrap_or_default();
-        log.push_str(&String::from_utf8_lossy(&words));
+        let ended = wait(&mut child, is_running).map_err(failed(&self.program))?;
+        let output = fs::read(&log_file).unwrap_or_default();
+        log.push_str(&String::from_utf8_lossy(&output));
         match ended {
             None => Err(SparkError::Cancelled),
             Some(status) if status.success() => files(&lake, &lake).map_err(failed(&lake)),
-            Some(status) => Err(SparkError::Engine(format!("spark-sql ended with {status}: {}", complaint(log)))),
+            Some(status) => Err(SparkError::Engine(format!("spark-sql ended with {status}: {}", last_error_line(log)))),
         }
     }
 
-    fn command(&self, folder: &Path, job: &Path, raw: &Path, lake: &Path, request: &Request) -> Command {
+    fn command(&self, folder: &Path, script: &Path, raw: &Path, lake: &Path, job: &SparkJob) -> Command {
         let mut command = Command::new(&self.program);
         command.current_dir(folder).env("SPARK_LOCAL_IP", "127.0.0.1");
         let warehouse = format!("spark.sql.warehouse.dir={}", folder.join("warehouse").display());
         for setting in ["spark.sql.catalogImplementation=in-memory", "spark.ui.enabled=false", &warehouse] {
             command.args(["--conf", setting]);
         }
-        command.args(["--master", "local[*]", "-f"]).arg(job);
+        command.args(["--master", "local[*]", "-f"]).arg(script);
         let variables = [
-            ("from", request.days.from().to_string()),
-            ("to", request.days.to().to_string()),
-            ("run", request.run.to_string()),
+            ("from", job.days.from().to_string()),
+            ("to", job.days.to().to_string()),
+            ("run", job.run.to_string()),
             ("raw", raw.display().to_string()),
             ("lake", lake.display().to_string()),
         ];
@@ -112,7 +112,7 @@ impl SparkSql {
     }
 }
 
-/// The same file under another name, without copying it where the file system can.
+/// Creates a hard link, or a copy if the file system cannot link.
 fn link_file(from: &Path, to: &Path) -> io::Result<()> {
     if let Some(parent) = to.parent() {
         fs::create_dir_all(parent)?;
@@ -120,22 +120,22 @@ fn link_file(from: &Path, to: &Path) -> io::Result<()> {
     fs::hard_link(from, to).or_else(|_| fs::copy(from, to).map(drop))
 }
 
-/// Waits for the end of a program; `None` when it was ended because nobody waits for it.
-fn wait(child: &mut Child, goes_on: impl Fn() -> bool) -> io::Result<Option<ExitStatus>> {
+/// Waits for the end of a program. Returns `None` if it was killed because the step was cancelled.
+fn wait(child: &mut Child, is_running: impl Fn() -> bool) -> io::Result<Option<ExitStatus>> {
     loop {
         if let Some(status) = child.try_wait()? {
             return Ok(Some(status));
         }
-        if !goes_on() {
+        if !is_running() {
             child.kill()?;
             child.wait()?;
             return Ok(None);
         }
-        std::thread::sleep(LOOK);
+        std::thread::sleep(POLL_INTERVAL);
     }
 }
 
-/// The Parquet files at any depth, by their paths below `root`; what Spark leaves beside them is no data.
+/// Returns the Parquet files at any depth, by their paths below `root`. Spark writes other files next to them.
 fn files(root: &Path, folder: &Path) -> io::Result<Vec<String>> {
     let mut found = Vec::new();
     for entry in fs::read_dir(folder)? {
@@ -151,8 +151,8 @@ fn files(root: &Path, folder: &Path) -> io::Result<Vec<String>> {
     Ok(found)
 }
 
-/// What of a log says why: the last line that names an error.
-fn complaint(log: &str) -> &str {
+/// Returns the last line of a log that names an error, or the last line.
+fn last_error_line(log: &str) -> &str {
     let names_error = |line: &&str| line.contains("Exception") || line.contains("Error") || line.contains("ERROR");
     log.lines().rev().find(names_error).or_else(|| log.lines().next_back()).unwrap_or("it said nothing")
 }
@@ -186,7 +186,7 @@ mod tests {
     #[test]
     fn the_log_says_why() {
         let log = "INFO begin\njava.lang.RuntimeException: from is no day\n\tat x\nINFO end\n";
-        assert_eq!(complaint(log), "java.lang.RuntimeException: from is no day");
-        assert_eq!(complaint("only this"), "only this");
+        assert_eq!(last_error_line(log), "java.lang.RuntimeException: from is no day");
+        assert_eq!(last_error_line("only this"), "only this");
     }
 }

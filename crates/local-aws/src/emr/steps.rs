@@ -1,301 +1,36 @@
-//! Steps: what clusters are asked to run, in the order in which they were added.
+//! Operations on steps: the work of clusters, in the order in which it was added.
 
-use rusqlite::{Connection, OptionalExtension as _, Row, params};
-use serde::{Deserialize, Serialize};
+use rusqlite::{Connection, params};
+use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::clusters::{Cluster, Reason};
+use super::clusters::Cluster;
+use super::reason::StateChangeReason;
+use super::step::{Step, StepConfig, StepState};
 use super::{Emr, invalid_request, validation};
-use crate::aws_json::{Answer, AwsError};
-use crate::clock::{epoch_seconds, now_millis};
-use crate::paging::Page;
+use crate::aws_json::{AwsError, AwsResult};
+use crate::paging::PageRequest;
 
-pub(super) const SCHEMA: &str = "
-CREATE TABLE IF NOT EXISTS emr_steps (
-    number INTEGER PRIMARY KEY AUTOINCREMENT,
-    id TEXT NOT NULL UNIQUE,
-    cluster TEXT NOT NULL,
-    state TEXT NOT NULL,
-    reason TEXT NOT NULL,
-    failure TEXT,
-    created INTEGER NOT NULL,
-    started INTEGER,
-    ended INTEGER,
-    config TEXT NOT NULL
-) STRICT;
-CREATE INDEX IF NOT EXISTS emr_steps_of_cluster ON emr_steps (cluster, number);
-";
-
-/// The most steps of a cluster that have not ended.
-const MOST_ACTIVE: i64 = 256;
-
-/// EMR's states of a step.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum StepState {
-    Pending,
-    Running,
-    Completed,
-    Cancelled,
-    Failed,
-}
-
-impl StepState {
-    const ALL: [StepState; 5] =
-        [StepState::Pending, StepState::Running, StepState::Completed, StepState::Cancelled, StepState::Failed];
-
-    pub(super) fn name(self) -> &'static str {
-        match self {
-            StepState::Pending => "PENDING",
-            StepState::Running => "RUNNING",
-            StepState::Completed => "COMPLETED",
-            StepState::Cancelled => "CANCELLED",
-            StepState::Failed => "FAILED",
-        }
-    }
-
-    fn named(name: &str) -> Option<StepState> {
-        StepState::ALL.into_iter().find(|state| state.name() == name)
-    }
-}
-
-/// What happens to the cluster when a step fails.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
-pub(super) enum ActionOnFailure {
-    #[serde(alias = "TERMINATE_JOB_FLOW")]
-    #[default]
-    TerminateCluster,
-    CancelAndWait,
-    Continue,
-}
-
-/// A step as clients give it.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(rename_all = "PascalCase")]
-pub(super) struct StepConfig {
-    name: String,
-    #[serde(default)]
-    pub(super) action_on_failure: ActionOnFailure,
-    pub(super) hadoop_jar_step: HadoopJarStep,
-}
-
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(rename_all = "PascalCase")]
-pub(super) struct HadoopJarStep {
-    pub(super) jar: String,
-    #[serde(default)]
-    pub(super) args: Vec<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    main_class: Option<String>,
-    #[serde(default)]
-    properties: Vec<Value>,
-}
-
-/// Why a step failed, and where its log is.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "PascalCase")]
-pub(super) struct FailureDetails {
-    pub(super) reason: String,
-    pub(super) message: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) log_file: Option<String>,
-}
-
-/// A step as its row says.
-#[derive(Debug, Clone)]
-pub(super) struct Step {
-    pub(super) id: String,
-    pub(super) cluster: String,
-    state: StepState,
-    reason: Reason,
-    failure: Option<FailureDetails>,
-    created: i64,
-    started: Option<i64>,
-    ended: Option<i64>,
-    pub(super) config: StepConfig,
-}
-
-impl Step {
-    const COLUMNS: &str = "id, cluster, state, reason, failure, created, started, ended, config";
-
-    pub(super) fn new(cluster: &str, config: StepConfig) -> Result<Step, AwsError> {
-        if config.hadoop_jar_step.jar.is_empty() {
-            return Err(validation("The step's Jar is empty"));
-        }
-        Ok(Step {
-            id: super::new_id("s-"),
-            cluster: cluster.to_owned(),
-            state: StepState::Pending,
-            reason: Reason::default(),
-            failure: None,
-            created: now_millis(),
-            started: None,
-            ended: None,
-            config,
-        })
-    }
-
-    fn from_row(row: &Row<'_>) -> rusqlite::Result<Step> {
-        let state: String = row.get(2)?;
-        let failure: Option<String> = row.get(4)?;
-        Ok(Step {
-            id: row.get(0)?,
-            cluster: row.get(1)?,
-            state: StepState::named(&state).ok_or(rusqlite::Error::InvalidQuery)?,
-            reason: super::json(row, 3)?,
-            failure: failure.map(|_| super::json(row, 4)).transpose()?,
-            created: row.get(5)?,
-            started: row.get(6)?,
-            ended: row.get(7)?,
-            config: super::json(row, 8)?,
-        })
-    }
-
-    pub(super) fn insert(&self, rows: &Connection) -> rusqlite::Result<()> {
-        rows.execute(
-            "INSERT INTO emr_steps (id, cluster, state, reason, created, config) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
-            params![
-                self.id,
-                self.cluster,
-                self.state.name(),
-                super::to_json(&self.reason)?,
-                self.created,
-                super::to_json(&self.config)?
-            ],
-        )
-        .map(|_| ())
-    }
-
-    fn find(rows: &Connection, cluster: &str, id: &str) -> Result<Step, AwsError> {
-        Cluster::find(rows, cluster)?;
-        let sql = format!("SELECT {} FROM emr_steps WHERE id = ?1 AND cluster = ?2", Step::COLUMNS);
-        rows.query_row(&sql, [id, cluster], Step::from_row)
-            .optional()?
-            .ok_or_else(|| invalid_request(format!("Step id '{id}' is not valid.")).with("ErrorCode", "NoSuchStep"))
-    }
-
-    /// The next step of the cluster, which is RUNNING from now on.
-    pub(super) fn start_next(rows: &Connection, cluster: &str) -> rusqlite::Result<Option<Step>> {
-        let sql = format!(
-            "UPDATE emr_steps SET state = 'RUNNING', started = ?2 WHERE number =
-             (SELECT min(number) FROM emr_steps WHERE cluster = ?1 AND state = 'PENDING') RETURNING {}",
-            Step::COLUMNS
-        );
-        rows.query_row(&sql, params![cluster, now_millis()], Step::from_row).optional()
-    }
-
-    /// Ends the step, unless somebody has ended it already. Whether it did.
-    pub(super) fn end(
-        rows: &Connection,
-        id: &str,
-        state: StepState,
-        reason: &Reason,
-        failure: Option<&FailureDetails>,
-    ) -> rusqlite::Result<bool> {
-        let failure = failure.map(super::to_json).transpose()?;
-        let changed = rows.execute(
-            "UPDATE emr_steps SET state = ?2, reason = ?3, failure = ?4, ended = ?5 WHERE id = ?1 AND ended IS NULL",
-            params![id, state.name(), super::to_json(reason)?, failure, now_millis()],
-        )?;
-        Ok(changed > 0)
-    }
-
-    /// Whether the step has not been ended from outside.
-    pub(super) fn is_running(rows: &Connection, id: &str) -> rusqlite::Result<bool> {
-        let found = rows.query_row("SELECT 1 FROM emr_steps WHERE id = ?1 AND state = 'RUNNING'", [id], |_| Ok(()));
-        found.optional().map(|found| found.is_some())
-    }
-
-    pub(super) fn has_pending(rows: &Connection, cluster: &str) -> rusqlite::Result<bool> {
-        let found =
-            rows.query_row("SELECT 1 FROM emr_steps WHERE cluster = ?1 AND state = 'PENDING'", [cluster], |_| Ok(()));
-        found.optional().map(|found| found.is_some())
-    }
-
-    /// Cancels the steps of a cluster that have not ended.
-    pub(super) fn cancel_all(rows: &Connection, cluster: &str, why: &str) -> rusqlite::Result<()> {
-        let reason = super::to_json(&Reason { code: None, message: Some(why.to_owned()) })?;
-        rows.execute(
-            "UPDATE emr_steps SET state = 'CANCELLED', reason = ?2, ended = ?3 WHERE cluster = ?1 AND ended IS NULL",
-            params![cluster, reason, now_millis()],
-        )
-        .map(|_| ())
-    }
-
-    /// Cancels the steps of a cluster that have not begun.
-    pub(super) fn cancel_pending(rows: &Connection, cluster: &str, why: &str) -> rusqlite::Result<()> {
-        let reason = super::to_json(&Reason { code: None, message: Some(why.to_owned()) })?;
-        rows.execute(
-            "UPDATE emr_steps SET state = 'CANCELLED', reason = ?2, ended = ?3 WHERE cluster = ?1 AND state = 'PENDING'",
-            params![cluster, reason, now_millis()],
-        )
-        .map(|_| ())
-    }
-
-    /// Fails the steps that run, because their process ended or is about to.
-    pub(super) fn fail_lost(rows: &Connection) -> rusqlite::Result<()> {
-        let failure = FailureDetails {
-            reason: "The process that ran the step ended.".to_owned(),
-            message:
-                "The process that ran this step ended before it did. Nothing of it was published: add the step again."
-                    .to_owned(),
-            log_file: None,
-        };
-        rows.execute(
-            "UPDATE emr_steps SET state = 'FAILED', failure = ?1, ended = ?2 WHERE state = 'RUNNING'",
-            params![super::to_json(&failure)?, now_millis()],
-        )
-        .map(|_| ())
-    }
-
-    fn description(&self) -> Value {
-        let jar = &self.config.hadoop_jar_step;
-        let properties: serde_json::Map<String, Value> = jar
-            .properties
-            .iter()
-            .filter_map(|pair| Some((pair["Key"].as_str()?.to_owned(), pair["Value"].clone())))
-            .collect();
-        let mut timeline = json!({ "CreationDateTime": epoch_seconds(self.created) });
-        for (name, date) in [("StartDateTime", self.started), ("EndDateTime", self.ended)] {
-            if let Some(date) = date {
-                timeline[name] = epoch_seconds(date);
-            }
-        }
-        let mut status = json!({ "State": self.state.name(), "StateChangeReason": self.reason, "Timeline": timeline });
-        if let Some(failure) = &self.failure {
-            status["FailureDetails"] = json!(failure);
-        }
-        let mut config = json!({ "Jar": jar.jar, "Args": jar.args, "Properties": properties });
-        if let Some(class) = &jar.main_class {
-            config["MainClass"] = class.clone().into();
-        }
-        json!({
-            "Id": self.id,
-            "Name": self.config.name,
-            "Config": config,
-            "ActionOnFailure": self.config.action_on_failure,
-            "Status": status,
-        })
-    }
-}
+/// EMR's limit for the pending and running steps of a cluster.
+const MAX_ACTIVE: i64 = 256;
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
-pub(super) struct Add {
+pub(super) struct AddJobFlowSteps {
     job_flow_id: String,
     steps: Vec<StepConfig>,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
-pub(super) struct Named {
+pub(super) struct DescribeStep {
     cluster_id: String,
     step_id: String,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
-pub(super) struct List {
+pub(super) struct ListSteps {
     cluster_id: String,
     #[serde(default)]
     step_states: Vec<String>,
@@ -306,13 +41,13 @@ pub(super) struct List {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
-pub(super) struct Cancel {
+pub(super) struct CancelSteps {
     cluster_id: String,
     step_ids: Vec<String>,
 }
 
 impl Emr {
-    pub(super) fn add_steps(&self, add: Add) -> Answer {
+    pub(super) fn add_steps(&self, add: AddJobFlowSteps) -> AwsResult {
         let cluster = add.job_flow_id;
         let steps: Vec<Step> =
             add.steps.into_iter().map(|config| Step::new(&cluster, config)).collect::<Result<_, _>>()?;
@@ -322,7 +57,7 @@ impl Emr {
             }
             let active: i64 = rows
                 .query_row("SELECT count(*) FROM emr_steps WHERE cluster = ?1 AND ended IS NULL", [&cluster], |row| row.get(0))?;
-            if active.saturating_add_unsigned(steps.len() as u64) > MOST_ACTIVE {
+            if active.saturating_add_unsigned(steps.len() as u64) > MAX_ACTIVE {
                 return Err(validation("Maximum number of active steps(State = 'Running', 'Pending' or 'Cancel_Pending') for cluster exceeded."));
             }
             Ok(steps.iter().try_for_each(|step| step.insert(rows))?)
@@ -332,19 +67,19 @@ impl Emr {
         Ok(json!({ "StepIds": ids }))
     }
 
-    pub(super) fn describe_step(&self, named: &Named) -> Answer {
-        let step = Step::find(&self.state.lock(), &named.cluster_id, &named.step_id)?;
+    pub(super) fn describe_step(&self, named: &DescribeStep) -> AwsResult {
+        let step = find_step(&self.state.lock(), &named.cluster_id, &named.step_id)?;
         Ok(json!({ "Step": step.description() }))
     }
 
-    pub(super) fn list_steps(&self, list: &List) -> Answer {
-        if let Some(state) = list.step_states.iter().find(|state| StepState::named(state).is_none()) {
-            // EMR has states that a step here is never in.
+    pub(super) fn list_steps(&self, list: &ListSteps) -> AwsResult {
+        if let Some(state) = list.step_states.iter().find(|state| StepState::parse(state).is_none()) {
+            // States of EMR that steps never have here.
             if !matches!(state.as_str(), "CANCEL_PENDING" | "INTERRUPTED") {
                 return Err(validation(format!("'{state}' is no state of a step")));
             }
         }
-        let page = Page::new(None, 50, 50, list.marker.as_deref()).map_err(invalid_request)?;
+        let page = PageRequest::new(None, 50, 50, list.marker.as_deref()).map_err(invalid_request)?;
         let rows = self.state.lock();
         Cluster::find(&rows, &list.cluster_id)?;
         let sql = format!(
@@ -360,19 +95,21 @@ impl Emr {
                 && (list.step_ids.is_empty() || list.step_ids.contains(&step.id))
         };
         let listed = steps.iter().filter(|(_, step)| is_listed(step));
-        let listed = listed.take(page.wanted() as usize).map(|(number, step)| (*number, step.description())).collect();
-        Ok(page.answer("Steps", "Marker", listed))
+        let listed =
+            listed.take(page.query_limit() as usize).map(|(number, step)| (*number, step.description())).collect();
+        Ok(page.into_output("Steps", "Marker", listed))
     }
 
-    pub(super) fn cancel_steps(&self, cancel: &Cancel) -> Answer {
+    pub(super) fn cancel_steps(&self, cancel: &CancelSteps) -> AwsResult {
         let infos = self.state.write(|rows| {
             let mut infos: Vec<Value> = Vec::new();
             for id in &cancel.step_ids {
-                let step = Step::find(rows, &cancel.cluster_id, id)?;
+                let step = find_step(rows, &cancel.cluster_id, id)?;
                 let refusal = match step.state {
-                    // What runs looks now and then whether it is still to: what it wrote by then is thrown away.
+                    // A running step polls whether it was cancelled. What it wrote until then is discarded.
                     StepState::Pending | StepState::Running => {
-                        let reason = Reason { code: None, message: Some("Cancelled by user request".to_owned()) };
+                        let reason =
+                            StateChangeReason { code: None, message: Some("Cancelled by user request".to_owned()) };
                         Step::end(rows, id, StepState::Cancelled, &reason, None)?;
                         None
                     }
@@ -387,4 +124,9 @@ impl Emr {
         })?;
         Ok(json!({ "CancelStepsInfoList": infos }))
     }
+}
+
+fn find_step(rows: &Connection, cluster: &str, id: &str) -> Result<Step, AwsError> {
+    Cluster::find(rows, cluster)?;
+    Step::find(rows, cluster, id)
 }

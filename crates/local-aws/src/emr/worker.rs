@@ -1,4 +1,4 @@
-//! What moves a cluster through its states: one task per living cluster, which takes its steps in turn.
+//! The tasks of clusters: each cluster has one, which runs its steps in order and moves it through its states.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -6,63 +6,64 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::task::spawn_blocking;
 
-use super::clusters::{Cluster, ClusterState, Reason};
-use super::steps::{ActionOnFailure, FailureDetails, Step, StepState};
+use super::clusters::{Cluster, ClusterState};
+use super::reason::StateChangeReason;
+use super::step::{ActionOnFailure, FailureDetails, Step, StepState};
 use super::{Emr, Worker, spark_step};
 use crate::aws_json::AwsError;
-use crate::faults::{Called, Service};
+use crate::faults::{Service, ServiceCall};
 
-/// Why a cluster ends of which a step failed.
+/// The reason code of a cluster that is terminated because a step failed.
 const STEP_FAILURE: &str = "STEP_FAILURE";
 
-/// What the queue of a cluster says is to be done.
-enum Next {
+/// The next action of a cluster's task, by its queue of steps.
+enum NextAction {
     Run(Box<Step>),
-    /// Nothing to do, and the cluster stays; for this long, if it has a limit.
+    /// The queue is empty and the cluster is kept alive, for at most this long if it has an idle timeout.
     Wait(Option<Duration>),
-    /// The cluster ends in this way.
-    End(ClusterState, Reason),
+    /// The cluster ends, with this state and reason.
+    End(ClusterState, StateChangeReason),
 }
 
 impl Emr {
-    /// Begins to work for a cluster.
+    /// Starts the task of a cluster.
     pub(super) fn start_worker(&self, id: &str) {
-        let awake = Arc::new(Notify::new());
-        let (emr, cluster, woken) = (self.clone(), id.to_owned(), Arc::clone(&awake));
-        // Under the lock, so that a worker that is done at once is not entered after it left.
+        let wake = Arc::new(Notify::new());
+        let (emr, cluster, woken) = (self.clone(), id.to_owned(), Arc::clone(&wake));
+        // Under the lock: a task that ends at once removes its entry only after it was inserted.
         self.workers.with(|workers| {
             let task = tokio::spawn(async move {
-                if let Err(error) = emr.work(&cluster, &woken).await {
-                    emr.state.give_up("the state of a cluster", error.message());
+                if let Err(error) = emr.run_steps(&cluster, &woken).await {
+                    emr.state.report_failure("the state of a cluster", error.message());
                 }
                 emr.workers.with(|workers| workers.remove(&cluster));
             });
-            workers.insert(id.to_owned(), Worker { awake, task: task.abort_handle() });
+            workers.insert(id.to_owned(), Worker { wake, task: task.abort_handle() });
         });
     }
 
-    /// Tells a cluster's worker that something was added or taken.
+    /// Wakes the task of a cluster: its queue or its state has changed.
     pub(super) fn wake(&self, id: &str) {
         self.workers.with(|workers| {
             if let Some(worker) = workers.get(id) {
-                worker.awake.notify_one();
+                worker.wake.notify_one();
             }
         });
     }
 
-    async fn work(&self, id: &str, awake: &Notify) -> Result<(), AwsError> {
-        self.enter(id, ClusterState::Bootstrapping)?;
-        self.enter(id, ClusterState::Running)?;
+    async fn run_steps(&self, id: &str, wake: &Notify) -> Result<(), AwsError> {
+        self.set_state_if_alive(id, ClusterState::Bootstrapping)?;
+        self.set_state_if_alive(id, ClusterState::Running)?;
         loop {
             match self.next(id)? {
-                Next::Run(step) => self.run(*step).await?,
-                Next::Wait(None) => awake.notified().await,
-                Next::Wait(Some(idle)) => {
-                    if tokio::time::timeout(idle, awake.notified()).await.is_err() {
-                        self.end_if_idle(id)?;
+                NextAction::Run(step) => self.run(*step).await?,
+                NextAction::Wait(None) => wake.notified().await,
+                NextAction::Wait(Some(idle)) => {
+                    if tokio::time::timeout(idle, wake.notified()).await.is_err() {
+                        self.terminate_if_idle(id)?;
                     }
                 }
-                Next::End(state, reason) => {
+                NextAction::End(state, reason) => {
                     self.state.write(|rows| Cluster::set_state(rows, id, state, &reason))?;
                     return Ok(());
                 }
@@ -70,43 +71,46 @@ impl Emr {
         }
     }
 
-    /// The next state of a cluster that nobody is ending.
-    fn enter(&self, id: &str, state: ClusterState) -> Result<(), AwsError> {
+    /// Sets the state of a cluster, unless it is terminating.
+    fn set_state_if_alive(&self, id: &str, state: ClusterState) -> Result<(), AwsError> {
         self.state.write(|rows| {
             if Cluster::find(rows, id)?.state.is_alive() {
-                Cluster::set_state(rows, id, state, &Reason::default())?;
+                Cluster::set_state(rows, id, state, &StateChangeReason::default())?;
             }
             Ok(())
         })
     }
 
-    fn next(&self, id: &str) -> Result<Next, AwsError> {
+    fn next(&self, id: &str) -> Result<NextAction, AwsError> {
         self.state.write(|rows| {
             let cluster = Cluster::find(rows, id)?;
             if !cluster.state.is_alive() {
                 let failed = cluster.reason.code.as_deref() == Some(STEP_FAILURE);
                 let end = if failed { ClusterState::TerminatedWithErrors } else { ClusterState::Terminated };
-                return Ok(Next::End(end, cluster.reason));
+                return Ok(NextAction::End(end, cluster.reason));
             }
             if let Some(step) = Step::start_next(rows, id)? {
-                Cluster::set_state(rows, id, ClusterState::Running, &Reason::new("", "Running step"))?;
-                return Ok(Next::Run(Box::new(step)));
+                Cluster::set_state(rows, id, ClusterState::Running, &StateChangeReason::new("", "Running step"))?;
+                return Ok(NextAction::Run(Box::new(step)));
             }
             if !cluster.request.instances.keep_job_flow_alive_when_no_steps {
-                return Ok(Next::End(ClusterState::Terminated, Reason::new("ALL_STEPS_COMPLETED", "Steps completed")));
+                return Ok(NextAction::End(
+                    ClusterState::Terminated,
+                    StateChangeReason::new("ALL_STEPS_COMPLETED", "Steps completed"),
+                ));
             }
-            let waiting = Reason::new("", "Cluster ready to run steps.");
+            let waiting = StateChangeReason::new("", "Cluster ready to run steps.");
             Cluster::set_state(rows, id, ClusterState::Waiting, &waiting)?;
             let policy = cluster.request.auto_termination_policy;
-            Ok(Next::Wait(policy.and_then(|policy| policy.idle_timeout).map(Duration::from_secs)))
+            Ok(NextAction::Wait(policy.and_then(|policy| policy.idle_timeout).map(Duration::from_secs)))
         })
     }
 
-    fn end_if_idle(&self, id: &str) -> Result<(), AwsError> {
+    fn terminate_if_idle(&self, id: &str) -> Result<(), AwsError> {
         self.state.write(|rows| {
-            // A step may have been added in the instant between the timeout and this transaction.
+            // A step may have been added between the timeout and this transaction.
             if Cluster::find(rows, id)?.state == ClusterState::Waiting && !Step::has_pending(rows, id)? {
-                let reason = Reason::new("USER_REQUEST", "Auto-terminated after the idle timeout");
+                let reason = StateChangeReason::new("USER_REQUEST", "Auto-terminated after the idle timeout");
                 Cluster::set_state(rows, id, ClusterState::Terminating, &reason)?;
             }
             Ok(())
@@ -115,9 +119,9 @@ impl Emr {
 
     async fn run(&self, step: Step) -> Result<(), AwsError> {
         let (emr, running) = (self.clone(), step.clone());
-        let called = Called::new(Service::Spark, "RunStep", "");
+        let service_call = ServiceCall::new(Service::Spark, "RunStep", "");
         let work = async move { spawn_blocking(move || spark_step::run(&emr, &running)).await };
-        let failure = match self.faults.face(&called, work).await.whole() {
+        let failure = match self.faults.inject(&service_call, work).await.into_result() {
             Ok(Ok(Ok(()))) => return self.end_step(&step, None),
             Ok(Ok(Err(failure))) => failure,
             Err(refusal) => FailureDetails {
@@ -137,7 +141,7 @@ impl Emr {
     fn end_step(&self, step: &Step, failure: Option<&FailureDetails>) -> Result<(), AwsError> {
         Ok(self.state.write(|rows| {
             let state = if failure.is_some() { StepState::Failed } else { StepState::Completed };
-            let ended_now = Step::end(rows, &step.id, state, &Reason::default(), failure)?;
+            let ended_now = Step::end(rows, &step.id, state, &StateChangeReason::default(), failure)?;
             if failure.is_none() || !ended_now {
                 return Ok(());
             }
@@ -154,14 +158,14 @@ impl Emr {
                         &step.cluster,
                         "An earlier step failed, and its ActionOnFailure is TERMINATE_CLUSTER",
                     )?;
-                    let reason = Reason::new(STEP_FAILURE, "Shut down as step failed");
+                    let reason = StateChangeReason::new(STEP_FAILURE, "Shut down as step failed");
                     Cluster::set_state(rows, &step.cluster, ClusterState::Terminating, &reason)
                 }
             }
         })?)
     }
 
-    /// Settles what a dead process left: its steps failed; a cluster that was kept alive waits again, another ends.
+    /// Recovers after a crash: fails the steps that ran. A cluster that is kept alive waits for steps again, any other ends.
     pub(super) fn resume(&self) -> rusqlite::Result<()> {
         let kept = self.state.write(|rows| {
             Step::fail_lost(rows)?;
@@ -171,7 +175,7 @@ impl Emr {
                 if cluster.state.is_alive() && cluster.request.instances.keep_job_flow_alive_when_no_steps {
                     kept.push(cluster.id);
                 } else {
-                    let reason = Reason::new("INTERNAL_ERROR", "The process that ran the cluster ended");
+                    let reason = StateChangeReason::new("INTERNAL_ERROR", "The process that ran the cluster ended");
                     Cluster::set_state(rows, &cluster.id, ClusterState::TerminatedWithErrors, &reason)?;
                 }
             }

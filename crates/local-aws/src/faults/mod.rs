@@ -1,12 +1,12 @@
-//! Faults by plan: what goes wrong on a network and in a service, at calls that a plan names, so that a test can see what
-//! becomes of it. Without a plan nothing is counted, and a call goes straight through.
+//! Fault injection: failures of the network and of services, at calls that a plan selects, so that tests can check how the
+//! system recovers. Without a plan, calls are not counted and pass straight through.
 //!
-//! All calls pass here: requests over HTTP from within the process and from others, the functions that workflows invoke, the
-//! executions that they start, and the steps that clusters run. What a service does inside itself is no call.
+//! All calls pass here: requests over HTTP from this process and from others, the functions that workflows invoke, the
+//! executions that they start, and the steps that clusters run. What a service does internally is not a call.
 
-mod answers;
-mod called;
+mod call;
 mod plan;
+mod responses;
 
 use std::future::Future;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -17,15 +17,15 @@ use chrono::{DateTime, Utc};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-pub(crate) use called::{Called, Service};
-use plan::Kind;
+pub(crate) use call::{Service, ServiceCall};
+use plan::Fault;
 pub(crate) use plan::Refusal;
 pub use plan::{FaultPlan, FaultPlanError};
 
-/// How long a call that is to come after others waits for them, when none comes.
-const NO_OTHER_CALL: Duration = Duration::from_millis(250);
+/// The timeout of a delayed call for the next other call. After it, the delayed call is executed.
+const REORDER_TIMEOUT: Duration = Duration::from_millis(250);
 
-/// What every call passes through.
+/// The fault injection of an endpoint, which every call passes. A shared handle.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Faults(Option<Arc<Injector>>);
 
@@ -33,71 +33,71 @@ pub(crate) struct Faults(Option<Arc<Injector>>);
 struct Injector {
     plan: FaultPlan,
     counts: Mutex<Counts>,
-    /// How many calls have been carried out.
-    carried_out: watch::Sender<u64>,
-    /// Calls whose callers were left alone.
+    /// The number of executed calls.
+    executed: watch::Sender<u64>,
+    /// Calls that are executed after their callers got an error.
     late: Mutex<JoinSet<()>>,
 }
 
 #[derive(Debug)]
 struct Counts {
     calls: u64,
-    /// Of each rule, the calls that meet its conditions but for the number.
-    of_rules: Vec<u64>,
+    /// For each rule, the number of calls that match its conditions other than `n`.
+    matches: Vec<u64>,
 }
 
-/// What became of a call.
+/// The outcome of a call.
 #[derive(Debug)]
-pub(crate) enum Faced<T> {
+pub(crate) enum CallOutcome<T> {
     Answered(T),
-    /// There is an answer, of which only a part arrives.
-    BrokenOff(T),
-    /// Refused; or, as [`Refusal::Reset`], the connection broke, whether or not it was carried out.
+    /// It was executed, and only a part of the response arrives.
+    Truncated(T),
+    /// It was refused. With [`Refusal::Reset`], the connection broke, whether or not the call was executed.
     Refused(Refusal),
 }
 
-impl<T> Faced<T> {
-    /// The answer, for callers that get all of it or nothing.
-    pub(crate) fn whole(self) -> Result<T, Refusal> {
+impl<T> CallOutcome<T> {
+    /// The result for callers in this process, which see a truncated response as a broken connection.
+    pub(crate) fn into_result(self) -> Result<T, Refusal> {
         match self {
-            Faced::Answered(answer) => Ok(answer),
-            Faced::BrokenOff(_) => Err(Refusal::Reset),
-            Faced::Refused(refusal) => Err(refusal),
+            CallOutcome::Answered(answer) => Ok(answer),
+            CallOutcome::Truncated(_) => Err(Refusal::Reset),
+            CallOutcome::Refused(refusal) => Err(refusal),
         }
     }
 }
 
 impl Faults {
-    pub(crate) fn of(plan: Option<FaultPlan>) -> Faults {
+    pub(crate) fn new(plan: Option<FaultPlan>) -> Faults {
         Faults(plan.map(|plan| {
-            let counts = Mutex::new(Counts { calls: 0, of_rules: vec![0; plan.rules.len()] });
-            Arc::new(Injector { plan, counts, carried_out: watch::Sender::new(0), late: Mutex::default() })
+            let counts = Mutex::new(Counts { calls: 0, matches: vec![0; plan.rules.len()] });
+            Arc::new(Injector { plan, counts, executed: watch::Sender::new(0), late: Mutex::default() })
         }))
     }
 
-    /// Whether anything may befall a call, or is to be known of it.
-    pub(crate) fn are_planned(&self) -> bool {
+    /// Whether there is a plan.
+    pub(crate) fn is_enabled(&self) -> bool {
         self.0.is_some()
     }
 
-    /// How many times as fast waits pass.
+    /// The factor by which waits are shortened.
     pub(crate) fn speed(&self) -> u32 {
         self.0.as_ref().map_or(1, |injector| injector.plan.speed)
     }
 
-    /// Carries out a call, `work`, as the plan has it.
-    pub(crate) async fn face<T: Send + 'static>(
+    /// Executes a call, `work`, with the fault that the plan selects for it.
+    pub(crate) async fn inject<T: Send + 'static>(
         &self,
-        called: &Called,
+        call: &ServiceCall,
         work: impl Future<Output = T> + Send + 'static,
-    ) -> Faced<T> {
+    ) -> CallOutcome<T> {
         match &self.0 {
-            None => Faced::Answered(work.await),
-            Some(injector) => injector.face(called, work).await,
+            None => CallOutcome::Answered(work.await),
+            Some(injector) => injector.inject(call, work).await,
         }
     }
 
-    /// Carries out no call any more that its caller was left alone with.
+    /// Aborts the calls that were to be executed late.
     pub(crate) async fn shutdown(&self) {
         let Some(injector) = &self.0 else { return };
         let mut late = std::mem::take(&mut *injector.late.lock().unwrap_or_else(PoisonError::into_inner));
@@ -106,71 +106,71 @@ impl Faults {
 }
 
 impl Injector {
-    async fn face<T: Send + 'static>(
+    async fn inject<T: Send + 'static>(
         self: &Arc<Self>,
-        called: &Called,
+        call: &ServiceCall,
         work: impl Future<Output = T> + Send + 'static,
-    ) -> Faced<T> {
-        match self.fault(called) {
-            None => Faced::Answered(self.carry_out(work).await),
-            Some(Kind::Reject(refusal)) => Faced::Refused(refusal.unwrap_or(Refusal::Reset)),
-            Some(Kind::Lost) => {
-                self.carry_out(work).await;
-                Faced::Refused(Refusal::Reset)
+    ) -> CallOutcome<T> {
+        match self.fault(call) {
+            None => CallOutcome::Answered(self.execute(work).await),
+            Some(Fault::Reject(refusal)) => CallOutcome::Refused(refusal.unwrap_or(Refusal::Reset)),
+            Some(Fault::Lost) => {
+                self.execute(work).await;
+                CallOutcome::Refused(Refusal::Reset)
             }
-            Some(Kind::Truncate) => Faced::BrokenOff(self.carry_out(work).await),
-            Some(Kind::Delay(time)) => {
+            Some(Fault::Truncate) => CallOutcome::Truncated(self.execute(work).await),
+            Some(Fault::Delay(time)) => {
                 tokio::time::sleep(time).await;
-                Faced::Answered(self.carry_out(work).await)
+                CallOutcome::Answered(self.execute(work).await)
             }
-            Some(Kind::Reorder) => {
-                self.others(1).await;
-                Faced::Answered(self.carry_out(work).await)
+            Some(Fault::Reorder) => {
+                self.wait_for_calls(1).await;
+                CallOutcome::Answered(self.execute(work).await)
             }
-            Some(Kind::Late(calls)) => {
+            Some(Fault::Late(calls)) => {
                 let injector = Arc::clone(self);
                 let mut late = self.late.lock().unwrap_or_else(PoisonError::into_inner);
-                // Those that are done are forgotten.
+                // Drops the finished ones, so that the set stays small.
                 while late.try_join_next().is_some() {}
                 late.spawn(async move {
-                    injector.others(calls).await;
-                    injector.carry_out(work).await;
+                    injector.wait_for_calls(calls).await;
+                    injector.execute(work).await;
                 });
-                Faced::Refused(Refusal::Reset)
+                CallOutcome::Refused(Refusal::Reset)
             }
-            Some(Kind::Abort) => std::process::abort(),
-            Some(Kind::AbortAfter) => {
-                self.carry_out(work).await;
+            Some(Fault::Abort) => std::process::abort(),
+            Some(Fault::AbortAfter) => {
+                self.execute(work).await;
                 std::process::abort()
             }
         }
     }
 
-    async fn carry_out<T>(&self, work: impl Future<Output = T>) -> T {
+    async fn execute<T>(&self, work: impl Future<Output = T>) -> T {
         let answer = work.await;
-        self.carried_out.send_modify(|count| *count += 1);
+        self.executed.send_modify(|count| *count += 1);
         answer
     }
 
-    /// Completes when so many other calls have been carried out, or none has come for a while.
-    async fn others(&self, calls: u64) {
-        let mut carried_out = self.carried_out.subscribe();
-        let last = *carried_out.borrow_and_update() + calls;
-        while *carried_out.borrow_and_update() < last {
-            if tokio::time::timeout(NO_OTHER_CALL, carried_out.changed()).await.is_err() {
+    /// Completes when this many other calls have been executed, or none came for [`REORDER_TIMEOUT`].
+    async fn wait_for_calls(&self, calls: u64) {
+        let mut executed = self.executed.subscribe();
+        let last = *executed.borrow_and_update() + calls;
+        while *executed.borrow_and_update() < last {
+            if tokio::time::timeout(REORDER_TIMEOUT, executed.changed()).await.is_err() {
                 return;
             }
         }
     }
 
-    /// Counts the call, and says what befalls it.
-    fn fault(&self, called: &Called) -> Option<Kind> {
+    /// Counts the call, and returns its fault.
+    fn fault(&self, call: &ServiceCall) -> Option<Fault> {
         let (number, kind) = {
             let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
             counts.calls += 1;
-            (counts.calls, self.plan.decide(called, &mut counts.of_rules))
+            (counts.calls, self.plan.decide(call, &mut counts.matches))
         };
-        let Called { service, operation, key } = called;
+        let ServiceCall { service, operation, key } = call;
         match kind {
             None => tracing::debug!(call = number, service = service.name(), operation, key, "a call"),
             Some(kind) => tracing::warn!(call = number, service = service.name(), operation, key, ?kind, "a fault"),
@@ -180,20 +180,20 @@ impl Injector {
 }
 
 impl FaultPlan {
-    /// What befalls this call; `counts` has for each rule how many calls before it were of the kind that it is about.
-    fn decide(&self, called: &Called, counts: &mut [u64]) -> Option<Kind> {
+    /// Returns the fault of this call. `counts` has, for each rule, the number of matching calls before it.
+    fn decide(&self, call: &ServiceCall, counts: &mut [u64]) -> Option<Fault> {
         let mut decided = None;
         for (at, (rule, count)) in self.rules.iter().zip(counts).enumerate() {
-            if !rule.is_about(called) {
+            if !rule.matches(call) {
                 continue;
             }
             *count += 1;
             let is_due = rule.numbers.as_ref().is_none_or(|numbers| numbers.contains(count));
             if decided.is_none() && is_due {
-                let dice = dice(self.seed, at as u64, *count);
-                let chosen = Refusal::ALL[(dice % Refusal::ALL.len() as u64) as usize];
-                decided = (part_of_one(dice) < rule.probability).then_some(match rule.kind {
-                    Kind::Reject(None) => Kind::Reject(Some(chosen)),
+                let hash = hash(self.seed, at as u64, *count);
+                let chosen = Refusal::ALL[(hash % Refusal::ALL.len() as u64) as usize];
+                decided = (unit_interval(hash) < rule.probability).then_some(match rule.kind {
+                    Fault::Reject(None) => Fault::Reject(Some(chosen)),
                     kind => kind,
                 });
             }
@@ -202,8 +202,9 @@ impl FaultPlan {
     }
 }
 
-/// A number that looks like chance, and is always the same for the same three (the finalizer of SplitMix64).
-fn dice(seed: u64, rule: u64, count: u64) -> u64 {
+/// A pseudo-random number that is a function of its arguments, so that the same plan and seed inject the same faults (the
+/// finalizer of SplitMix64).
+fn hash(seed: u64, rule: u64, count: u64) -> u64 {
     let mut mixed = seed;
     for number in [rule, count] {
         mixed = mixed.wrapping_add(number.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15));
@@ -214,14 +215,14 @@ fn dice(seed: u64, rule: u64, count: u64) -> u64 {
     mixed
 }
 
-/// From 0 to below 1.
-fn part_of_one(dice: u64) -> f64 {
+/// Maps a number uniformly to [0, 1).
+fn unit_interval(hash: u64) -> f64 {
     #[expect(clippy::cast_precision_loss, reason = "53 bits are exact in a double")]
-    let bits = (dice >> 11) as f64;
+    let bits = (hash >> 11) as f64;
     bits / (1_u64 << 53) as f64
 }
 
-/// The computer's clock, on which waits pass as fast as the plan has it.
+/// The system clock, with waits shortened by the plan's speed.
 #[async_trait]
 impl asl::Clock for Faults {
     fn now(&self) -> DateTime<Utc> {
@@ -240,15 +241,15 @@ mod tests {
     use super::*;
 
     fn faults(plan: &str) -> Faults {
-        Faults::of(Some(plan.parse().unwrap()))
+        Faults::new(Some(plan.parse().unwrap()))
     }
 
-    fn put() -> Called {
-        Called::new(Service::S3, "PutObject", "b/k")
+    fn put() -> ServiceCall {
+        ServiceCall::new(Service::S3, "PutObject", "b/k")
     }
 
-    fn get() -> Called {
-        Called::new(Service::S3, "GetObject", "b/k")
+    fn get() -> ServiceCall {
+        ServiceCall::new(Service::S3, "GetObject", "b/k")
     }
 
     /// Work that writes down when it was done, as the how-manieth.
@@ -261,7 +262,7 @@ mod tests {
     async fn without_a_plan_a_call_goes_through() {
         let order = Arc::default();
         let none = Faults::default();
-        assert_eq!(none.face(&put(), work(&order)).await.whole(), Ok(1));
+        assert_eq!(none.inject(&put(), work(&order)).await.into_result(), Ok(1));
         assert_eq!(none.speed(), 1);
     }
 
@@ -270,8 +271,8 @@ mod tests {
         let order = Arc::default();
         let faults = faults("op=PutObject&n=2:deny,n=4:throttle");
         let mut refused = Vec::new();
-        for called in [get(), put(), get(), put(), put()] {
-            refused.push(faults.face(&called, work(&order)).await.whole().err());
+        for call in [get(), put(), get(), put(), put()] {
+            refused.push(faults.inject(&call, work(&order)).await.into_result().err());
         }
         // The fourth call of all is the second PutObject: the first item decides.
         assert_eq!(refused, [None, None, None, Some(Refusal::Deny), None]);
@@ -279,21 +280,21 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_lost_or_broken_off_is_carried_out() {
+    async fn what_is_lost_or_broken_off_is_executed() {
         let order = Arc::default();
         for plan in ["*:lost", "*:truncate"] {
-            assert_eq!(faults(plan).face(&put(), work(&order)).await.whole(), Err(Refusal::Reset), "{plan}");
+            assert_eq!(faults(plan).inject(&put(), work(&order)).await.into_result(), Err(Refusal::Reset), "{plan}");
         }
         assert_eq!(order.load(Ordering::SeqCst), 2);
     }
 
     #[tokio::test]
-    async fn a_late_call_is_carried_out_after_others() {
+    async fn a_late_call_is_executed_after_others() {
         let order = Arc::default();
         let faults = faults("op=PutObject:late=2");
-        assert_eq!(faults.face(&put(), work(&order)).await.whole(), Err(Refusal::Reset));
-        assert_eq!(faults.face(&get(), work(&order)).await.whole(), Ok(1));
-        assert_eq!(faults.face(&get(), work(&order)).await.whole(), Ok(2));
+        assert_eq!(faults.inject(&put(), work(&order)).await.into_result(), Err(Refusal::Reset));
+        assert_eq!(faults.inject(&get(), work(&order)).await.into_result(), Ok(1));
+        assert_eq!(faults.inject(&get(), work(&order)).await.into_result(), Ok(2));
         while order.load(Ordering::SeqCst) < 3 {
             tokio::task::yield_now().await;
         }
@@ -301,12 +302,12 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_late_call_is_not_carried_out_after_the_end() {
+    async fn a_late_call_is_not_executed_after_the_end() {
         let order = Arc::default();
         let faults = faults("op=PutObject:late");
-        assert_eq!(faults.face(&put(), work(&order)).await.whole(), Err(Refusal::Reset));
+        assert_eq!(faults.inject(&put(), work(&order)).await.into_result(), Err(Refusal::Reset));
         faults.shutdown().await;
-        assert_eq!(faults.face(&get(), work(&order)).await.whole(), Ok(1));
+        assert_eq!(faults.inject(&get(), work(&order)).await.into_result(), Ok(1));
         assert_eq!(order.load(Ordering::SeqCst), 1);
     }
 
@@ -315,10 +316,10 @@ mod tests {
         let order = Arc::default();
         let faults = faults("op=PutObject:reorder");
         let (first, second) = (put(), get());
-        let (put, got) = tokio::join!(faults.face(&first, work(&order)), faults.face(&second, work(&order)));
-        assert_eq!((put.whole(), got.whole()), (Ok(2), Ok(1)));
-        // One that nothing comes behind goes on by itself.
-        assert_eq!(faults.face(&first, work(&order)).await.whole(), Ok(3));
+        let (put, got) = tokio::join!(faults.inject(&first, work(&order)), faults.inject(&second, work(&order)));
+        assert_eq!((put.into_result(), got.into_result()), (Ok(2), Ok(1)));
+        // If no other call follows, it is executed after the timeout.
+        assert_eq!(faults.inject(&first, work(&order)).await.into_result(), Ok(3));
     }
 
     #[test]
@@ -331,7 +332,7 @@ mod tests {
         assert_eq!(decisions(1), decisions(1));
         assert_ne!(decisions(1), decisions(2));
         for refusal in Refusal::ALL {
-            let times = decisions(1).iter().filter(|kind| **kind == Some(Kind::Reject(Some(refusal)))).count();
+            let times = decisions(1).iter().filter(|kind| **kind == Some(Fault::Reject(Some(refusal)))).count();
             assert!((180..320).contains(&times), "{refusal:?} {times} times");
         }
     }

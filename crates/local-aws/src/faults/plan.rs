@@ -8,62 +8,62 @@
 //! TIME      = 250ms   2s
 //! ```
 //!
-//! In `op` and `key`, `*` stands for any run of characters. `n` counts the calls that meet the other conditions of its item,
-//! from 1 on. The first item that applies to a call decides.
+//! In `op` and `key`, `*` matches any number of characters. `n` counts the calls that match the other conditions of its item,
+//! starting from 1. The first item that applies to a call decides.
 
 use std::ops::RangeInclusive;
 use std::str::FromStr;
 use std::time::Duration;
 
-use super::called::{Called, Service};
+use super::call::{Service, ServiceCall};
 
-/// What befalls which calls.
+/// A fault plan: which calls fail, and how.
 #[derive(Debug, Clone, PartialEq)]
 pub struct FaultPlan {
     pub(super) rules: Vec<Rule>,
     pub(super) seed: u64,
-    /// How many times as fast the waits of workflows and of clients pass.
+    /// The factor by which the waits of workflows and of clients are shortened.
     pub(super) speed: u32,
 }
 
-/// Which calls, what, and how often.
+/// An item of a plan: conditions, a fault and its probability.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Rule {
     pub(super) numbers: Option<RangeInclusive<u64>>,
     pub(super) service: Option<Service>,
     pub(super) operation: Option<Pattern>,
     pub(super) key: Option<Pattern>,
-    pub(super) kind: Kind,
+    pub(super) kind: Fault,
     pub(super) probability: f64,
 }
 
-/// What befalls a call.
+/// A fault of a call.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) enum Kind {
-    /// Refused before it is carried out, in this way; or in one of all ways, as the seed has it.
+pub(super) enum Fault {
+    /// Not executed, and refused. `None`: the kind of refusal is chosen by the seed.
     Reject(Option<Refusal>),
-    /// Carried out, and the answer lost.
+    /// Executed, and the response is lost.
     Lost,
-    /// Carried out, and the answer broken off halfway.
+    /// Executed, and the response is cut off halfway.
     Truncate,
-    /// Carried out so much later, and then answered.
+    /// Executed and answered after this time.
     Delay(Duration),
-    /// Carried out after the next call.
+    /// Executed after the next call.
     Reorder,
-    /// The connection breaks at once, and the call is carried out after so many others.
+    /// The connection breaks at once, and the call is executed after this many others.
     Late(u64),
-    /// The process dies before it is carried out.
+    /// The process aborts before the call is executed.
     Abort,
-    /// The process dies after it is carried out, and before it is answered.
+    /// The process aborts after the call is executed and before it is answered.
     AbortAfter,
 }
 
-/// How a call is refused.
+/// A kind of refusal of a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Refusal {
-    /// Asked to come back later: 503 `SlowDown`, `ThrottlingException`.
+    /// Throttled: 503 `SlowDown`, `ThrottlingException`.
     Throttle,
-    /// A fault inside the service: 500.
+    /// An internal error of the service: 500.
     Internal,
     /// Access denied: 403.
     Deny,
@@ -75,7 +75,7 @@ impl Refusal {
     pub(super) const ALL: [Refusal; 4] = [Refusal::Throttle, Refusal::Internal, Refusal::Deny, Refusal::Reset];
 }
 
-/// Why the text of a plan is none.
+/// A syntax error of a plan.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("the fault plan, at character {character} ({text:?}): {why}")]
 pub struct FaultPlanError {
@@ -90,24 +90,24 @@ const KINDS: &str = "a kind is throttle, error, deny, reset, reject, lost, trunc
 const CONDITIONS: &str = "a condition is *, n=N, n=FROM-TO, service=NAME, op=PATTERN or key=PATTERN";
 
 impl FaultPlan {
-    /// The same plan with another seed than 1. The same plan and seed decide in the same way about the same calls.
+    /// Sets the seed, which is 1 by default. The same plan and seed inject the same faults into the same calls.
     #[must_use]
     pub fn with_seed(self, seed: u64) -> FaultPlan {
         FaultPlan { seed, ..self }
     }
 }
 
-/// Reads a plan. An error has the place of what is wrong in the text.
+/// Parses a plan. An error has the position of what is wrong.
 impl FromStr for FaultPlan {
     type Err = FaultPlanError;
 
     fn from_str(text: &str) -> Result<FaultPlan, FaultPlanError> {
         let mut plan = FaultPlan { rules: Vec::new(), seed: 1, speed: 1 };
-        for item in Part::whole(text).split(',') {
+        for item in Span::whole(text).split(',') {
             match item.text.strip_prefix("speed=") {
                 Some(speed) => {
                     let speed = speed.parse().ok().filter(|speed| (1..=1_000_000).contains(speed));
-                    plan.speed = speed.ok_or_else(|| item.fault("speed is a number from 1 to 1000000"))?;
+                    plan.speed = speed.ok_or_else(|| item.error("speed is a number from 1 to 1000000"))?;
                 }
                 None => plan.rules.push(Rule::parse(item)?),
             }
@@ -117,18 +117,18 @@ impl FromStr for FaultPlan {
 }
 
 impl Rule {
-    fn parse(item: Part<'_>) -> Result<Rule, FaultPlanError> {
+    fn parse(item: Span<'_>) -> Result<Rule, FaultPlanError> {
         let Some((conditions, kind)) = item.split_once(':') else {
-            return Err(item.fault("an item is CONDITIONS:KIND, as in n=17:lost"));
+            return Err(item.error("an item is CONDITIONS:KIND, as in n=17:lost"));
         };
         let (kind, probability) = match kind.split_once('@') {
             None => (kind, 1.0),
             Some((kind, part)) => {
                 let probability = part.text.parse().ok().filter(|probability| (0.0..=1.0).contains(probability));
-                (kind, probability.ok_or_else(|| part.fault("a probability is a number from 0 to 1"))?)
+                (kind, probability.ok_or_else(|| part.error("a probability is a number from 0 to 1"))?)
             }
         };
-        let kind = Kind::parse(kind)?;
+        let kind = Fault::parse(kind)?;
         let mut rule = Rule { numbers: None, service: None, operation: None, key: None, kind, probability };
         for condition in conditions.split('&') {
             rule.add(condition)?;
@@ -136,75 +136,75 @@ impl Rule {
         Ok(rule)
     }
 
-    fn add(&mut self, condition: Part<'_>) -> Result<(), FaultPlanError> {
+    fn add(&mut self, condition: Span<'_>) -> Result<(), FaultPlanError> {
         if condition.text == "*" {
             return Ok(());
         }
-        let (name, value) = condition.split_once('=').ok_or_else(|| condition.fault(CONDITIONS))?;
+        let (name, value) = condition.split_once('=').ok_or_else(|| condition.error(CONDITIONS))?;
         let is_repeated = match name.text {
             "n" => self.numbers.replace(numbers(value)?).is_some(),
             "service" => {
-                let service = Service::named(value.text).ok_or_else(|| value.fault(SERVICES))?;
+                let service = Service::parse(value.text).ok_or_else(|| value.error(SERVICES))?;
                 self.service.replace(service).is_some()
             }
             "op" => self.operation.replace(Pattern::parse(value)?).is_some(),
             "key" => self.key.replace(Pattern::parse(value)?).is_some(),
-            _ => return Err(condition.fault(CONDITIONS)),
+            _ => return Err(condition.error(CONDITIONS)),
         };
-        if is_repeated { Err(condition.fault("this condition is there twice in one item")) } else { Ok(()) }
+        if is_repeated { Err(condition.error("this condition is there twice in one item")) } else { Ok(()) }
     }
 
-    /// Whether the conditions hold, but for the number.
-    pub(super) fn is_about(&self, called: &Called) -> bool {
-        self.service.is_none_or(|service| service == called.service)
-            && self.operation.as_ref().is_none_or(|pattern| pattern.fits(&called.operation))
-            && self.key.as_ref().is_none_or(|pattern| pattern.fits(&called.key))
+    /// Whether all conditions but `n` match a call.
+    pub(super) fn matches(&self, call: &ServiceCall) -> bool {
+        self.service.is_none_or(|service| service == call.service)
+            && self.operation.as_ref().is_none_or(|pattern| pattern.matches(&call.operation))
+            && self.key.as_ref().is_none_or(|pattern| pattern.matches(&call.key))
     }
 }
 
-fn numbers(value: Part<'_>) -> Result<RangeInclusive<u64>, FaultPlanError> {
-    let number = |part: Part<'_>| {
+fn numbers(value: Span<'_>) -> Result<RangeInclusive<u64>, FaultPlanError> {
+    let number = |part: Span<'_>| {
         let number = part.text.parse().ok().filter(|number| *number > 0);
-        number.ok_or_else(|| part.fault("n is the number of a call from 1 on, or two with a - between them"))
+        number.ok_or_else(|| part.error("n is the number of a call from 1 on, or two with a - between them"))
     };
     match value.split_once('-') {
         None => number(value).map(|number| number..=number),
         Some((from, to)) => {
             let range = number(from)?..=number(to)?;
-            if range.is_empty() { Err(value.fault("the first number is above the last")) } else { Ok(range) }
+            if range.is_empty() { Err(value.error("the first number is above the last")) } else { Ok(range) }
         }
     }
 }
 
-impl Kind {
-    fn parse(part: Part<'_>) -> Result<Kind, FaultPlanError> {
+impl Fault {
+    fn parse(part: Span<'_>) -> Result<Fault, FaultPlanError> {
         Ok(match part.text {
-            "throttle" => Kind::Reject(Some(Refusal::Throttle)),
-            "error" => Kind::Reject(Some(Refusal::Internal)),
-            "deny" => Kind::Reject(Some(Refusal::Deny)),
-            "reset" => Kind::Reject(Some(Refusal::Reset)),
-            "reject" => Kind::Reject(None),
-            "lost" => Kind::Lost,
-            "truncate" => Kind::Truncate,
-            "reorder" => Kind::Reorder,
-            "late" => Kind::Late(1),
-            "abort" => Kind::Abort,
-            "abort-after" => Kind::AbortAfter,
-            _ => return Kind::parse_with_value(part),
+            "throttle" => Fault::Reject(Some(Refusal::Throttle)),
+            "error" => Fault::Reject(Some(Refusal::Internal)),
+            "deny" => Fault::Reject(Some(Refusal::Deny)),
+            "reset" => Fault::Reject(Some(Refusal::Reset)),
+            "reject" => Fault::Reject(None),
+            "lost" => Fault::Lost,
+            "truncate" => Fault::Truncate,
+            "reorder" => Fault::Reorder,
+            "late" => Fault::Late(1),
+            "abort" => Fault::Abort,
+            "abort-after" => Fault::AbortAfter,
+            _ => return Fault::parse_with_value(part),
         })
     }
 
-    fn parse_with_value(part: Part<'_>) -> Result<Kind, FaultPlanError> {
-        let (name, value) = part.split_once('=').ok_or_else(|| part.fault(KINDS))?;
+    fn parse_with_value(part: Span<'_>) -> Result<Fault, FaultPlanError> {
+        let (name, value) = part.split_once('=').ok_or_else(|| part.error(KINDS))?;
         match name.text {
             "late" => {
                 let calls = value.text.parse().ok().filter(|calls| (1..=1_000).contains(calls));
-                calls.map(Kind::Late).ok_or_else(|| value.fault("late is a number of calls from 1 to 1000"))
+                calls.map(Fault::Late).ok_or_else(|| value.error("late is a number of calls from 1 to 1000"))
             }
             "delay" => duration(value.text)
-                .map(Kind::Delay)
-                .ok_or_else(|| value.fault("a time is written 250ms or 2s, and is at most an hour")),
-            _ => Err(part.fault(KINDS)),
+                .map(Fault::Delay)
+                .ok_or_else(|| value.error("a time is written 250ms or 2s, and is at most an hour")),
+            _ => Err(part.error(KINDS)),
         }
     }
 }
@@ -220,27 +220,27 @@ fn duration(text: &str) -> Option<Duration> {
     Some(duration).filter(|duration| *duration <= Duration::from_secs(3_600))
 }
 
-/// A text in which `*` stands for any run of characters.
+/// A wildcard pattern, as the literals between its `*`s.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Pattern(Vec<String>);
 
 impl Pattern {
-    fn parse(value: Part<'_>) -> Result<Pattern, FaultPlanError> {
+    fn parse(value: Span<'_>) -> Result<Pattern, FaultPlanError> {
         if value.text.is_empty() {
-            return Err(value.fault("a pattern is not empty; * fits everything"));
+            return Err(value.error("a pattern is not empty; * fits everything"));
         }
         Ok(Pattern(value.text.split('*').map(str::to_owned).collect()))
     }
 
-    fn fits(&self, text: &str) -> bool {
+    fn matches(&self, text: &str) -> bool {
         let (first, others) = self.0.split_first().map_or(("", &[][..]), |(first, others)| (first.as_str(), others));
         let Some((last, middle)) = others.split_last() else { return text == first };
         let Some(mut rest) = text.strip_prefix(first).and_then(|rest| rest.strip_suffix(last.as_str())) else {
             return false;
         };
         middle.iter().all(|piece| match rest.split_once(piece.as_str()) {
-            Some((_, behind)) => {
-                rest = behind;
+            Some((_, after)) => {
+                rest = after;
                 true
             }
             None => false,
@@ -248,34 +248,34 @@ impl Pattern {
     }
 }
 
-/// A part of the text of a plan that knows where it stands.
+/// A part of the text of a plan, with its position for error messages.
 #[derive(Debug, Clone, Copy)]
-struct Part<'a> {
-    /// In characters, from 0 on.
+struct Span<'a> {
+    /// The position in characters, from 0.
     at: usize,
     text: &'a str,
 }
 
-impl<'a> Part<'a> {
-    fn whole(text: &'a str) -> Part<'a> {
-        Part { at: 0, text }
+impl<'a> Span<'a> {
+    fn whole(text: &'a str) -> Span<'a> {
+        Span { at: 0, text }
     }
 
-    fn split(self, at: char) -> impl Iterator<Item = Part<'a>> {
+    fn split(self, at: char) -> impl Iterator<Item = Span<'a>> {
         let mut next = self.at;
         self.text.split(at).map(move |text| {
-            let part = Part { at: next, text };
+            let part = Span { at: next, text };
             next += text.chars().count() + 1;
             part
         })
     }
 
-    fn split_once(self, at: char) -> Option<(Part<'a>, Part<'a>)> {
-        let (before, behind) = self.text.split_once(at)?;
-        Some((Part { text: before, ..self }, Part { at: self.at + before.chars().count() + 1, text: behind }))
+    fn split_once(self, at: char) -> Option<(Span<'a>, Span<'a>)> {
+        let (before, after) = self.text.split_once(at)?;
+        Some((Span { text: before, ..self }, Span { at: self.at + before.chars().count() + 1, text: after }))
     }
 
-    fn fault(self, why: &'static str) -> FaultPlanError {
+    fn error(self, why: &'static str) -> FaultPlanError {
         FaultPlanError { character: self.at + 1, text: self.text.to_owned(), why }
     }
 }
@@ -288,8 +288,8 @@ mod tests {
         text.parse().unwrap()
     }
 
-    fn called(service: Service, operation: &str, key: &str) -> Called {
-        Called { service, operation: operation.to_owned(), key: key.to_owned() }
+    fn call(service: Service, operation: &str, key: &str) -> ServiceCall {
+        ServiceCall { service, operation: operation.to_owned(), key: key.to_owned() }
     }
 
     #[test]
@@ -297,22 +297,22 @@ mod tests {
         let plan = parse("n=17:lost,service=s3&op=Put*&key=quotes/*&n=2-3:reject@0.25,speed=100,*:delay=250ms");
         assert_eq!((plan.seed, plan.speed, plan.rules.len()), (1, 100, 3));
         assert_eq!(plan.rules[0].numbers, Some(17..=17));
-        assert_eq!((plan.rules[0].kind, plan.rules[0].probability), (Kind::Lost, 1.0));
+        assert_eq!((plan.rules[0].kind, plan.rules[0].probability), (Fault::Lost, 1.0));
         assert_eq!((plan.rules[1].service, plan.rules[1].numbers.clone()), (Some(Service::S3), Some(2..=3)));
-        assert_eq!((plan.rules[1].kind, plan.rules[1].probability), (Kind::Reject(None), 0.25));
-        assert_eq!(plan.rules[2].kind, Kind::Delay(Duration::from_millis(250)));
+        assert_eq!((plan.rules[1].kind, plan.rules[1].probability), (Fault::Reject(None), 0.25));
+        assert_eq!(plan.rules[2].kind, Fault::Delay(Duration::from_millis(250)));
         for (text, kind) in [
-            ("throttle", Kind::Reject(Some(Refusal::Throttle))),
-            ("error", Kind::Reject(Some(Refusal::Internal))),
-            ("deny", Kind::Reject(Some(Refusal::Deny))),
-            ("reset", Kind::Reject(Some(Refusal::Reset))),
-            ("truncate", Kind::Truncate),
-            ("reorder", Kind::Reorder),
-            ("late", Kind::Late(1)),
-            ("late=5", Kind::Late(5)),
-            ("delay=2s", Kind::Delay(Duration::from_secs(2))),
-            ("abort", Kind::Abort),
-            ("abort-after", Kind::AbortAfter),
+            ("throttle", Fault::Reject(Some(Refusal::Throttle))),
+            ("error", Fault::Reject(Some(Refusal::Internal))),
+            ("deny", Fault::Reject(Some(Refusal::Deny))),
+            ("reset", Fault::Reject(Some(Refusal::Reset))),
+            ("truncate", Fault::Truncate),
+            ("reorder", Fault::Reorder),
+            ("late", Fault::Late(1)),
+            ("late=5", Fault::Late(5)),
+            ("delay=2s", Fault::Delay(Duration::from_secs(2))),
+            ("abort", Fault::Abort),
+            ("abort-after", Fault::AbortAfter),
         ] {
             assert_eq!(parse(&format!("*:{text}")).rules[0].kind, kind);
         }
@@ -356,8 +356,8 @@ mod tests {
 
     #[test]
     fn rules_are_about_calls() {
-        let about = |text: &str, called: &Called| parse(text).rules[0].is_about(called);
-        let put = called(Service::S3, "PutObject", "pregao-raw/quotes/date=2020-04-01/a.csv");
+        let about = |text: &str, call: &ServiceCall| parse(text).rules[0].matches(call);
+        let put = call(Service::S3, "PutObject", "pregao-raw/quotes/date=2020-04-01/a.csv");
         for text in
             ["*:lost", "n=9:lost", "op=PutObject:lost", "op=*:lost", "key=*/quotes/*.csv:lost", "service=s3:lost"]
         {
@@ -371,14 +371,14 @@ mod tests {
 
     #[test]
     fn patterns_fit_whole_texts() {
-        let fits = |pattern: &str, text: &str| Pattern::parse(Part::whole(pattern)).unwrap().fits(text);
+        let is_match = |pattern: &str, text: &str| Pattern::parse(Span::whole(pattern)).unwrap().matches(text);
         for (pattern, text) in
             [("*", ""), ("a*b*c", "abc"), ("a*b*c", "a1b2b3c"), ("a**", "a"), ("abc", "abc"), ("*b", "bb")]
         {
-            assert!(fits(pattern, text), "{pattern} {text}");
+            assert!(is_match(pattern, text), "{pattern} {text}");
         }
         for (pattern, text) in [("a*a", "a"), ("ab*ba", "aba"), ("a*b*c", "acb"), ("abc", "abcd"), ("*b*", "ac")] {
-            assert!(!fits(pattern, text), "{pattern} {text}");
+            assert!(!is_match(pattern, text), "{pattern} {text}");
         }
     }
 }

@@ -1,44 +1,44 @@
-//! Storage descriptors: what Glue says of the files of a table or of a partition. All of it but the location, the columns
-//! and the format is the same for each.
+//! Storage descriptors: Glue's description of the files of a table or a partition. Only location, columns and format vary
+//! here.
 
 use local_athena::catalog::{Format, TableColumn};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use super::{invalid, nothing};
+use super::{invalid, require_empty};
 use crate::aws_json::AwsError;
 
-/// The parameter of the library that Hive writes for every table.
+/// The SerDe parameter that Hive writes for every table.
 const SERIALIZATION_FORMAT: (&str, &str) = ("serialization.format", "1");
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase", deny_unknown_fields)]
-pub(super) struct Descriptor {
+pub(super) struct StorageDescriptor {
     columns: Option<Vec<Column>>,
     location: Option<String>,
     input_format: Option<String>,
     output_format: Option<String>,
-    serde_info: Option<Serde>,
+    serde_info: Option<SerdeInfo>,
     compressed: Option<bool>,
     number_of_buckets: Option<i64>,
     stored_as_sub_directories: Option<bool>,
     additional_locations: Option<Vec<Value>>,
     bucket_columns: Option<Vec<Value>>,
     sort_columns: Option<Vec<Value>>,
-    skewed_info: Option<Skewed>,
+    skewed_info: Option<SkewedInfo>,
     parameters: Option<Map<String, Value>>,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase", deny_unknown_fields)]
-struct Serde {
+struct SerdeInfo {
     serialization_library: Option<String>,
     parameters: Option<Map<String, Value>>,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase", deny_unknown_fields)]
-struct Skewed {
+struct SkewedInfo {
     skewed_column_names: Option<Vec<Value>>,
     skewed_column_values: Option<Vec<Value>>,
     skewed_column_value_location_maps: Option<Map<String, Value>>,
@@ -54,20 +54,23 @@ pub(super) struct Column {
     parameters: Option<Map<String, Value>>,
 }
 
-/// What a descriptor says that the catalog keeps.
-pub(super) struct Described {
+/// The part of a descriptor that the catalog stores.
+pub(super) struct TableFiles {
     pub(super) location: String,
     pub(super) format: Format,
     pub(super) columns: Vec<TableColumn>,
 }
 
-impl Descriptor {
-    /// What is kept of it, when all else is as it is here for every table.
-    pub(super) fn read(self) -> Result<Described, AwsError> {
+impl StorageDescriptor {
+    /// Returns what the catalog stores.
+    ///
+    /// # Errors
+    /// `InvalidInputException` if the rest of the descriptor has other values than those of this endpoint.
+    pub(super) fn read(self) -> Result<TableFiles, AwsError> {
         let format = self.format()?;
         self.check()?;
         let location = self.location.ok_or_else(|| invalid("StorageDescriptor.Location: give s3://bucket/folder/"))?;
-        Ok(Described { location, format, columns: columns(self.columns.unwrap_or_default())? })
+        Ok(TableFiles { location, format, columns: columns(self.columns.unwrap_or_default())? })
     }
 
     fn format(&self) -> Result<Format, AwsError> {
@@ -92,7 +95,7 @@ impl Descriptor {
                 return Err(invalid(format!("SerdeInfo.Parameters: {name} has no meaning here")));
             }
         }
-        nothing("StorageDescriptor.Parameters", self.parameters.as_ref())?;
+        require_empty("StorageDescriptor.Parameters", self.parameters.as_ref())?;
         let skewed = self.skewed_info.as_ref();
         let is_skewed = skewed.is_some_and(|skewed| {
             !is_empty(skewed.skewed_column_names.as_ref())
@@ -120,18 +123,18 @@ fn is_empty(list: Option<&Vec<Value>>) -> bool {
     list.is_none_or(Vec::is_empty)
 }
 
-/// The columns of an input.
+/// Converts the columns of an input.
 pub(super) fn columns(columns: Vec<Column>) -> Result<Vec<TableColumn>, AwsError> {
     let read = columns.into_iter().map(|column| {
-        nothing(&format!("Parameters of the column {}", column.name), column.parameters.as_ref())?;
+        require_empty(&format!("Parameters of the column {}", column.name), column.parameters.as_ref())?;
         let ty = column.r#type.unwrap_or_default();
         TableColumn::new(&column.name, &ty, column.comment).map_err(invalid)
     });
     read.collect()
 }
 
-/// The descriptor of what lies in a folder.
-pub(super) fn described(location: &str, format: Format, columns: Option<&[TableColumn]>) -> Value {
+/// Returns the descriptor of a folder.
+pub(super) fn descriptor(location: &str, format: Format, columns: Option<&[TableColumn]>) -> Value {
     let mut descriptor = json!({
         "Location": location,
         "InputFormat": format.input_format(),
@@ -156,7 +159,7 @@ pub(super) fn described(location: &str, format: Format, columns: Option<&[TableC
     descriptor
 }
 
-/// A column as Glue lists it.
+/// Returns a column as Glue lists it.
 pub(super) fn column(column: &TableColumn) -> Value {
     let mut described = json!({ "Name": column.name, "Type": column.type_name() });
     if let Some(comment) = &column.comment {

@@ -1,8 +1,7 @@
-//! Glue's data catalog: the API over the same catalog that the statements of Athena read and change.
+//! Glue's data catalog: the API, on the catalog that Athena's statements read and change.
 //!
-//! The catalog holds what DDL can say. An input that says more (parameters of a partition, columns of its own, another
-//! format than Parquet, a member that is not known here) is refused with `InvalidInputException`, and nothing of it is
-//! kept.
+//! The catalog stores what DDL can express. An input with more (parameters of a partition, columns of its own, an unknown
+//! format, an unknown member) is refused with `InvalidInputException`, and has no effect.
 
 mod descriptor;
 mod partitions;
@@ -20,31 +19,31 @@ use serde_json::{Map, Value, json};
 use tokio::task::spawn_blocking;
 
 use crate::athena::Athena;
-use crate::aws_json::{Answer, AwsError};
+use crate::aws_json::{AwsError, AwsResult};
 use crate::identity::ACCOUNT;
-use crate::paging::Page;
+use crate::paging::PageRequest;
 
 /// The service.
 pub(crate) struct Glue {
     athena: Arc<Athena>,
 }
 
-/// What stands for the name of a database, a table or a partition in the texts of tokens.
-type Key = String;
+/// The key of a page token: the name of a database or a table, or the values of a partition.
+type PageKey = String;
 
 impl Glue {
-    /// The API of the catalog that this Athena has.
+    /// Creates the service on the catalog of this Athena.
     pub(crate) fn new(athena: Arc<Athena>) -> Arc<Glue> {
         Arc::new(Glue { athena })
     }
 
-    /// One operation of the API. A change of the catalog, once begun, is carried out, whatever becomes of its caller.
-    pub(crate) async fn call(self: &Arc<Self>, operation: &str, value: Value) -> Answer {
+    /// Handles an operation of the API. A change that has begun is completed, even if the caller disconnects.
+    pub(crate) async fn call(self: &Arc<Self>, operation: &str, value: Value) -> AwsResult {
         let (glue, operation) = (Arc::clone(self), operation.to_owned());
-        spawn_blocking(move || glue.answer(&operation, value)).await.map_err(internal)?
+        spawn_blocking(move || glue.dispatch(&operation, value)).await.map_err(internal)?
     }
 
-    fn answer(&self, operation: &str, value: Value) -> Answer {
+    fn dispatch(&self, operation: &str, value: Value) -> AwsResult {
         match operation {
             "GetDatabase" => self.get_database(input(value)?),
             "GetDatabases" => self.get_databases(input(value)?),
@@ -71,7 +70,7 @@ impl Glue {
         self.athena.catalog()
     }
 
-    /// A table or a view that is there.
+    /// Returns an existing table or view.
     fn table(&self, database: &str, name: &str) -> Result<Table, AwsError> {
         let (database, name) = (database.to_lowercase(), name.to_lowercase());
         if self.catalog().database(&database).map_err(internal)?.is_none() {
@@ -81,7 +80,7 @@ impl Glue {
     }
 }
 
-/// The account whose catalog is meant. There is one.
+/// The account of the catalog. There is only one.
 #[derive(Deserialize, Default)]
 #[serde(transparent)]
 struct CatalogId(Option<String>);
@@ -95,32 +94,32 @@ impl CatalogId {
     }
 }
 
-/// The operation's input in its type, which names all members that have a meaning here.
+/// Deserializes the input of an operation. Unknown members are errors: they would be ignored.
 fn input<T: DeserializeOwned>(value: Value) -> Result<T, AwsError> {
     serde_json::from_value(value)
         .map_err(|error| invalid(format!("this endpoint cannot do as the input says: {error}")))
 }
 
-/// A page of what is listed, at most `most`.
-fn page<K: FromStr + Display>(wanted: Option<u32>, most: u32, token: Option<&str>) -> Result<Page<K>, AwsError> {
-    let wanted = wanted.unwrap_or(most);
-    if !(1..=most).contains(&wanted) {
-        return Err(constraint("maxResults", &wanted.to_string(), &format!("be from 1 to {most}")));
+/// Parses a page request of at most `max` rows.
+fn page<K: FromStr + Display>(limit: Option<u32>, max: u32, token: Option<&str>) -> Result<PageRequest<K>, AwsError> {
+    let limit = limit.unwrap_or(max);
+    if !(1..=max).contains(&limit) {
+        return Err(constraint("maxResults", &limit.to_string(), &format!("be from 1 to {max}")));
     }
-    Page::new(Some(wanted), most, most, token.filter(|token| !token.is_empty())).map_err(invalid)
+    PageRequest::new(Some(limit), max, max, token.filter(|token| !token.is_empty())).map_err(invalid)
 }
 
 /// Refuses a list that is longer than the service's limit.
-fn at_most(most: usize, member: &str, found: usize) -> Result<(), AwsError> {
-    match found <= most {
+fn at_most(max: usize, member: &str, found: usize) -> Result<(), AwsError> {
+    match found <= max {
         true => Ok(()),
         false => {
-            Err(constraint(member, &format!("{found} items"), &format!("have length less than or equal to {most}")))
+            Err(constraint(member, &format!("{found} items"), &format!("have length less than or equal to {max}")))
         }
     }
 }
 
-/// What AWS answers with before the service itself looks at a request.
+/// The error of AWS's request validation, which precedes the service's own checks.
 fn constraint(member: &str, value: &str, must: &str) -> AwsError {
     let message = format!(
         "1 validation error detected: Value '{value}' at '{member}' failed to satisfy constraint: Member must {must}"
@@ -140,15 +139,15 @@ fn internal(error: impl Display) -> AwsError {
     AwsError::internal(error)
 }
 
-/// A change that was not made, under the service's names.
+/// Converts an error of the catalog to the service's error.
 fn refused(why: ChangeError) -> AwsError {
     match &why {
         ChangeError::Internal(error) => internal(error),
-        _ => AwsError::new(code_of(&why), why.to_string()),
+        _ => AwsError::new(error_code(&why), why.to_string()),
     }
 }
 
-fn code_of(why: &ChangeError) -> &'static str {
+fn error_code(why: &ChangeError) -> &'static str {
     match why {
         ChangeError::NoDatabase(_) | ChangeError::NoTable(_) | ChangeError::NoPartition => "EntityNotFoundException",
         ChangeError::AlreadyExists(_) => "AlreadyExistsException",
@@ -157,20 +156,20 @@ fn code_of(why: &ChangeError) -> &'static str {
     }
 }
 
-/// The detail of what was passed over in a batch.
+/// The error of one item of a batch.
 fn detail(why: &ChangeError) -> Value {
-    json!({ "ErrorCode": code_of(why), "ErrorMessage": why.to_string() })
+    json!({ "ErrorCode": error_code(why), "ErrorMessage": why.to_string() })
 }
 
-/// Refuses a member of an input, if it says anything.
-fn nothing(member: &str, said: Option<&Map<String, Value>>) -> Result<(), AwsError> {
-    match said.is_none_or(Map::is_empty) {
+/// Refuses a member of an input, unless it is empty.
+fn require_empty(member: &str, value: Option<&Map<String, Value>>) -> Result<(), AwsError> {
+    match value.is_none_or(Map::is_empty) {
         true => Ok(()),
         false => Err(invalid(format!("this endpoint keeps no {member}: leave them out"))),
     }
 }
 
-/// For `map_err` behind reading the catalog.
+/// The error of a catalog that cannot be read.
 fn unreadable(error: QueryError) -> AwsError {
     internal(error)
 }

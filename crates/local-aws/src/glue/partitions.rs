@@ -1,25 +1,24 @@
-//! Partitions, one by one and in batches.
+//! Operations on partitions, one or a batch.
 
 use local_athena::catalog::{ChangeError, Format, Partition, PartitionError, Replacement, Table, TableKind};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use super::descriptor::{Descriptor, described};
-use super::{CatalogId, Glue, Key, at_most, constraint, detail, invalid, nothing, page, refused, unreadable};
-use crate::aws_json::{Answer, AwsError};
+use super::descriptor::{StorageDescriptor, descriptor};
+use super::{CatalogId, Glue, PageKey, at_most, constraint, detail, invalid, page, refused, require_empty, unreadable};
+use crate::aws_json::{AwsError, AwsResult};
 use crate::identity::ACCOUNT;
 
-/// The service's limits: partitions of a page and of a batch of each kind, and segments.
+/// The service's limits: partitions of a page and of each kind of batch, and segments.
 const PAGE: u32 = 1_000;
-const CREATED_AT_ONCE: usize = 100;
-const UPDATED_AT_ONCE: usize = 100;
-const DELETED_AT_ONCE: usize = 25;
-const SEGMENTS: u32 = 10;
+const MAX_CREATED: usize = 100;
+const MAX_UPDATED: usize = 100;
+const MAX_DELETED: usize = 25;
+const MAX_SEGMENTS: u32 = 10;
 
-/// The table that a request is about.
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase", deny_unknown_fields)]
-pub(super) struct ListPartitions {
+pub(super) struct GetPartitions {
     #[serde(default)]
     catalog_id: CatalogId,
     database_name: String,
@@ -40,7 +39,7 @@ struct Segment {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase", deny_unknown_fields)]
-pub(super) struct NamedPartition {
+pub(super) struct PartitionReference {
     #[serde(default)]
     catalog_id: CatalogId,
     database_name: String,
@@ -50,17 +49,17 @@ pub(super) struct NamedPartition {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase", deny_unknown_fields)]
-pub(super) struct GetBatch {
+pub(super) struct BatchGetPartition {
     #[serde(default)]
     catalog_id: CatalogId,
     database_name: String,
     table_name: String,
-    partitions_to_get: Vec<Values>,
+    partitions_to_get: Vec<PartitionValues>,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase", deny_unknown_fields)]
-struct Values {
+struct PartitionValues {
     values: Vec<String>,
 }
 
@@ -76,7 +75,7 @@ pub(super) struct CreatePartition {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase", deny_unknown_fields)]
-pub(super) struct CreateBatch {
+pub(super) struct BatchCreatePartition {
     #[serde(default)]
     catalog_id: CatalogId,
     database_name: String,
@@ -97,44 +96,47 @@ pub(super) struct UpdatePartition {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase", deny_unknown_fields)]
-pub(super) struct UpdateBatch {
+pub(super) struct BatchUpdatePartition {
     #[serde(default)]
     catalog_id: CatalogId,
     database_name: String,
     table_name: String,
-    entries: Vec<Entry>,
+    entries: Vec<UpdateEntry>,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase", deny_unknown_fields)]
-struct Entry {
+struct UpdateEntry {
     partition_value_list: Vec<String>,
     partition_input: PartitionInput,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase", deny_unknown_fields)]
-pub(super) struct DeleteBatch {
+pub(super) struct BatchDeletePartition {
     #[serde(default)]
     catalog_id: CatalogId,
     database_name: String,
     table_name: String,
-    partitions_to_delete: Vec<Values>,
+    partitions_to_delete: Vec<PartitionValues>,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase", deny_unknown_fields)]
 struct PartitionInput {
     values: Option<Vec<String>>,
-    storage_descriptor: Option<Descriptor>,
+    storage_descriptor: Option<StorageDescriptor>,
     parameters: Option<Map<String, Value>>,
 }
 
 impl PartitionInput {
-    /// The partition, when it differs from its table in nothing but the location.
+    /// Converts the input.
+    ///
+    /// # Errors
+    /// If the partition differs from its table in more than the location.
     fn read(self, table: &Table) -> Result<Partition, ChangeError> {
         let invalid = |error: AwsError| ChangeError::Invalid(error.message().to_owned());
-        nothing("Parameters of a partition", self.parameters.as_ref()).map_err(invalid)?;
+        require_empty("Parameters of a partition", self.parameters.as_ref()).map_err(invalid)?;
         let descriptor = self.storage_descriptor;
         let descriptor =
             descriptor.ok_or_else(|| ChangeError::Invalid("a partition has a StorageDescriptor".to_owned()))?;
@@ -152,37 +154,37 @@ impl PartitionInput {
 }
 
 impl Glue {
-    pub(super) fn get_partitions(&self, list: ListPartitions) -> Answer {
+    pub(super) fn get_partitions(&self, list: GetPartitions) -> AwsResult {
         list.catalog_id.check()?;
         if list.expression.is_some_and(|expression| !expression.is_empty()) {
             return Err(invalid("this endpoint lists all partitions of a table: leave out the Expression"));
         }
         if let Some(Segment { segment_number, total_segments }) = list.segment {
-            if !(1..=SEGMENTS).contains(&total_segments) {
-                let must = format!("be from 1 to {SEGMENTS}");
+            if !(1..=MAX_SEGMENTS).contains(&total_segments) {
+                let must = format!("be from 1 to {MAX_SEGMENTS}");
                 return Err(constraint("segment.totalSegments", &total_segments.to_string(), &must));
             }
             if segment_number >= total_segments {
                 return Err(invalid(format!("of {total_segments} segments there is none of number {segment_number}")));
             }
         }
-        let page = page::<Key>(list.max_results, PAGE, list.next_token.as_deref())?;
+        let page = page::<PageKey>(list.max_results, PAGE, list.next_token.as_deref())?;
         let table = self.table(&list.database_name, &list.table_name)?;
         let with_columns = !list.exclude_column_schema.unwrap_or(false);
         let all = self.catalog().partitions(&table.database, &table.name).map_err(unreadable)?;
-        let mut keyed: Vec<(Key, Partition)> = all
+        let mut keyed: Vec<(PageKey, Partition)> = all
             .into_iter()
             .map(|partition| (key(&partition.values), partition))
             .filter(|(key, _)| page.after().is_none_or(|after| key > after))
             .filter(|(key, _)| list.segment.is_none_or(|segment| segment.has(key)))
             .collect();
         keyed.sort_by(|(one, _), (other, _)| one.cmp(other));
-        let listed = keyed.into_iter().take(page.wanted() as usize);
+        let listed = keyed.into_iter().take(page.query_limit() as usize);
         let listed = listed.map(|(key, found)| (key, partition(&table, &found, with_columns))).collect();
-        Ok(page.answer("Partitions", "NextToken", listed))
+        Ok(page.into_output("Partitions", "NextToken", listed))
     }
 
-    pub(super) fn get_partition(&self, named: NamedPartition) -> Answer {
+    pub(super) fn get_partition(&self, named: PartitionReference) -> AwsResult {
         named.catalog_id.check()?;
         let table = self.table(&named.database_name, &named.table_name)?;
         let mut found = self.found(&table, &[named.partition_values])?;
@@ -192,8 +194,8 @@ impl Glue {
         }
     }
 
-    /// Those that are there. What is not is passed over, as on AWS.
-    pub(super) fn batch_get_partition(&self, batch: GetBatch) -> Answer {
+    /// Returns the partitions that exist. Skips others, as AWS does.
+    pub(super) fn batch_get_partition(&self, batch: BatchGetPartition) -> AwsResult {
         batch.catalog_id.check()?;
         at_most(PAGE as usize, "partitionsToGet", batch.partitions_to_get.len())?;
         let table = self.table(&batch.database_name, &batch.table_name)?;
@@ -212,91 +214,91 @@ impl Glue {
         Ok(all)
     }
 
-    pub(super) fn create_partition(&self, create: CreatePartition) -> Answer {
+    pub(super) fn create_partition(&self, create: CreatePartition) -> AwsResult {
         create.catalog_id.check()?;
         let input = create.partition_input;
         let add = |table: &Table| Ok(vec![input.read(table)?]);
-        only(self.catalog().add_partitions(&create.database_name, &create.table_name, add))
+        single_output(self.catalog().add_partitions(&create.database_name, &create.table_name, add))
     }
 
-    pub(super) fn batch_create_partition(&self, batch: CreateBatch) -> Answer {
+    pub(super) fn batch_create_partition(&self, batch: BatchCreatePartition) -> AwsResult {
         batch.catalog_id.check()?;
-        at_most(CREATED_AT_ONCE, "partitionInputList", batch.partition_input_list.len())?;
+        at_most(MAX_CREATED, "partitionInputList", batch.partition_input_list.len())?;
         let inputs = batch.partition_input_list;
         let add = |table: &Table| inputs.into_iter().map(|input| input.read(table)).collect();
-        let passed_over = self.catalog().add_partitions(&batch.database_name, &batch.table_name, add);
-        Ok(errors("PartitionValues", passed_over.map_err(refused)?))
+        let failed = self.catalog().add_partitions(&batch.database_name, &batch.table_name, add);
+        Ok(batch_output("PartitionValues", failed.map_err(refused)?))
     }
 
-    pub(super) fn update_partition(&self, update: UpdatePartition) -> Answer {
+    pub(super) fn update_partition(&self, update: UpdatePartition) -> AwsResult {
         update.catalog_id.check()?;
         let entry =
-            Entry { partition_value_list: update.partition_value_list, partition_input: update.partition_input };
+            UpdateEntry { partition_value_list: update.partition_value_list, partition_input: update.partition_input };
         let replace = |table: &Table| Ok(vec![entry.read(table)?]);
-        only(self.catalog().replace_partitions(&update.database_name, &update.table_name, replace))
+        single_output(self.catalog().replace_partitions(&update.database_name, &update.table_name, replace))
     }
 
-    pub(super) fn batch_update_partition(&self, batch: UpdateBatch) -> Answer {
+    pub(super) fn batch_update_partition(&self, batch: BatchUpdatePartition) -> AwsResult {
         batch.catalog_id.check()?;
-        at_most(UPDATED_AT_ONCE, "entries", batch.entries.len())?;
+        at_most(MAX_UPDATED, "entries", batch.entries.len())?;
         if batch.entries.is_empty() {
             return Err(constraint("entries", "[]", "have length greater than or equal to 1"));
         }
         let entries = batch.entries;
         let replace = |table: &Table| entries.into_iter().map(|entry| entry.read(table)).collect();
-        let passed_over = self.catalog().replace_partitions(&batch.database_name, &batch.table_name, replace);
-        Ok(errors("PartitionValueList", passed_over.map_err(refused)?))
+        let failed = self.catalog().replace_partitions(&batch.database_name, &batch.table_name, replace);
+        Ok(batch_output("PartitionValueList", failed.map_err(refused)?))
     }
 
-    pub(super) fn delete_partition(&self, named: NamedPartition) -> Answer {
+    pub(super) fn delete_partition(&self, named: PartitionReference) -> AwsResult {
         named.catalog_id.check()?;
         let values = vec![named.partition_values];
-        only(self.catalog().remove_partitions(&named.database_name, &named.table_name, values))
+        single_output(self.catalog().remove_partitions(&named.database_name, &named.table_name, values))
     }
 
-    pub(super) fn batch_delete_partition(&self, batch: DeleteBatch) -> Answer {
+    pub(super) fn batch_delete_partition(&self, batch: BatchDeletePartition) -> AwsResult {
         batch.catalog_id.check()?;
-        at_most(DELETED_AT_ONCE, "partitionsToDelete", batch.partitions_to_delete.len())?;
+        at_most(MAX_DELETED, "partitionsToDelete", batch.partitions_to_delete.len())?;
         let values = batch.partitions_to_delete.into_iter().map(|values| values.values).collect();
-        let passed_over = self.catalog().remove_partitions(&batch.database_name, &batch.table_name, values);
-        Ok(errors("PartitionValues", passed_over.map_err(refused)?))
+        let failed = self.catalog().remove_partitions(&batch.database_name, &batch.table_name, values);
+        Ok(batch_output("PartitionValues", failed.map_err(refused)?))
     }
 }
 
-impl Entry {
+impl UpdateEntry {
     fn read(self, table: &Table) -> Result<Replacement, ChangeError> {
         Ok(Replacement { values: self.partition_value_list, by: self.partition_input.read(table)? })
     }
 }
 
 impl Segment {
-    /// Whether a partition is of this segment. Each is of one, whatever else there is.
+    /// Whether a partition belongs to this segment: its hash decides, so that each belongs to one, whatever others exist.
     fn has(self, key: &str) -> bool {
         let hash = key.bytes().fold(0_u32, |hash, byte| hash.wrapping_mul(31).wrapping_add(u32::from(byte)));
         hash % self.total_segments == self.segment_number
     }
 }
 
-/// What a page ends with, and the order of partitions in pages.
-fn key(values: &[String]) -> Key {
+/// The key of a partition, by which pages are ordered.
+fn key(values: &[String]) -> PageKey {
     Value::from(values.to_vec()).to_string()
 }
 
-/// The answer of a change of one partition.
-fn only(passed_over: Result<Vec<PartitionError>, ChangeError>) -> Answer {
-    match passed_over.map_err(refused)?.pop() {
+/// Converts the result of a change of one partition.
+fn single_output(failed: Result<Vec<PartitionError>, ChangeError>) -> AwsResult {
+    match failed.map_err(refused)?.pop() {
         None => Ok(json!({})),
         Some(one) => Err(refused(one.error)),
     }
 }
 
-/// The answer of a change of several, of which these were passed over.
-fn errors(values: &str, passed_over: Vec<PartitionError>) -> Value {
-    let errors = passed_over.into_iter().map(|one| json!({ values: one.values, "ErrorDetail": detail(&one.error) }));
+/// Converts the result of a batch, of which these items failed.
+fn batch_output(values: &str, failed: Vec<PartitionError>) -> Value {
+    let errors = failed.into_iter().map(|one| json!({ values: one.values, "ErrorDetail": detail(&one.error) }));
     json!({ "Errors": errors.collect::<Vec<_>>() })
 }
 
-/// The format of the files of a table; a view has no partitions.
+/// The format of a table's files. A view has no partitions.
 fn format_of(table: &Table) -> Format {
     match table.kind {
         TableKind::External { format, .. } => format,
@@ -310,7 +312,7 @@ fn partition(table: &Table, partition: &Partition, with_columns: bool) -> Value 
         "DatabaseName": table.database,
         "TableName": table.name,
         "CatalogId": ACCOUNT,
-        "StorageDescriptor": described(&partition.location, format_of(table), with_columns.then_some(&table.columns)),
+        "StorageDescriptor": descriptor(&partition.location, format_of(table), with_columns.then_some(&table.columns)),
         "Parameters": {},
     })
 }

@@ -1,21 +1,21 @@
-//! Databases and tables.
+//! Operations on databases and tables.
 
 use local_athena::catalog::{CATALOG_NAME, Database, Table, TableKind};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use super::descriptor::{Column, Descriptor, column, columns, described};
-use super::{CatalogId, Glue, Key, invalid, nothing, page, refused, unreadable};
-use crate::aws_json::{Answer, AwsError};
+use super::descriptor::{Column, StorageDescriptor, column, columns, descriptor};
+use super::{CatalogId, Glue, PageKey, invalid, page, refused, require_empty, unreadable};
+use crate::aws_json::{AwsError, AwsResult};
 use crate::clock::epoch_seconds;
 use crate::identity::ACCOUNT;
 
-/// How many databases or tables are listed at once.
+/// The service's limit for databases or tables of a page.
 const PAGE: u32 = 100;
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase", deny_unknown_fields)]
-pub(super) struct NamedDatabase {
+pub(super) struct DatabaseReference {
     #[serde(default)]
     catalog_id: CatalogId,
     name: String,
@@ -49,7 +49,7 @@ struct DatabaseInput {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase", deny_unknown_fields)]
-pub(super) struct NamedTable {
+pub(super) struct TableReference {
     #[serde(default)]
     catalog_id: CatalogId,
     database_name: String,
@@ -81,19 +81,19 @@ pub(super) struct CreateTable {
 struct TableInput {
     name: String,
     table_type: Option<String>,
-    storage_descriptor: Option<Descriptor>,
+    storage_descriptor: Option<StorageDescriptor>,
     partition_keys: Option<Vec<Column>>,
     parameters: Option<Map<String, Value>>,
     retention: Option<i64>,
 }
 
-/// The parameter in which Athena keeps the COMMENT of a table.
+/// The table parameter with the COMMENT.
 const COMMENT: &str = "comment";
-/// The parameter that says that the files of a table are not the catalog's.
+/// The table parameter that marks the files as not owned by the catalog.
 const EXTERNAL: (&str, &str) = ("EXTERNAL", "TRUE");
 
 impl Glue {
-    pub(super) fn get_database(&self, named: NamedDatabase) -> Answer {
+    pub(super) fn get_database(&self, named: DatabaseReference) -> AwsResult {
         named.catalog_id.check()?;
         let name = named.name.to_lowercase();
         match self.catalog().database(&name).map_err(unreadable)? {
@@ -102,53 +102,54 @@ impl Glue {
         }
     }
 
-    pub(super) fn get_databases(&self, list: ListDatabases) -> Answer {
+    pub(super) fn get_databases(&self, list: ListDatabases) -> AwsResult {
         list.catalog_id.check()?;
-        let page = page::<Key>(list.max_results, PAGE, list.next_token.as_deref())?;
+        let page = page::<PageKey>(list.max_results, PAGE, list.next_token.as_deref())?;
         let all = self.catalog().databases().map_err(unreadable)?;
-        let behind = all.iter().filter(|found| page.after().is_none_or(|after| found.name > *after));
-        let listed = behind.take(page.wanted() as usize).map(|found| (found.name.clone(), database(found))).collect();
-        Ok(page.answer("DatabaseList", "NextToken", listed))
+        let rest = all.iter().filter(|found| page.after().is_none_or(|after| found.name > *after));
+        let listed =
+            rest.take(page.query_limit() as usize).map(|found| (found.name.clone(), database(found))).collect();
+        Ok(page.into_output("DatabaseList", "NextToken", listed))
     }
 
-    pub(super) fn create_database(&self, create: CreateDatabase) -> Answer {
+    pub(super) fn create_database(&self, create: CreateDatabase) -> AwsResult {
         create.catalog_id.check()?;
         let DatabaseInput { name, description, location_uri, parameters } = create.database_input;
-        nothing("Parameters of a database", parameters.as_ref())?;
+        require_empty("Parameters of a database", parameters.as_ref())?;
         let new = Database { name, comment: description, location: location_uri };
         self.catalog().create_database(new).map_err(refused)?;
         Ok(json!({}))
     }
 
     /// Removes a database with its tables, as Glue does.
-    pub(super) fn delete_database(&self, named: NamedDatabase) -> Answer {
+    pub(super) fn delete_database(&self, named: DatabaseReference) -> AwsResult {
         named.catalog_id.check()?;
         self.catalog().remove_database(&named.name).map_err(refused)?;
         Ok(json!({}))
     }
 
-    pub(super) fn get_table(&self, named: NamedTable) -> Answer {
+    pub(super) fn get_table(&self, named: TableReference) -> AwsResult {
         named.catalog_id.check()?;
         Ok(json!({ "Table": table(&self.table(&named.database_name, &named.name)?) }))
     }
 
-    pub(super) fn get_tables(&self, list: ListTables) -> Answer {
+    pub(super) fn get_tables(&self, list: ListTables) -> AwsResult {
         list.catalog_id.check()?;
         if list.expression.is_some_and(|expression| !expression.is_empty()) {
             return Err(invalid("this endpoint lists all tables of a database: leave out the Expression"));
         }
-        let page = page::<Key>(list.max_results, PAGE, list.next_token.as_deref())?;
+        let page = page::<PageKey>(list.max_results, PAGE, list.next_token.as_deref())?;
         let name = list.database_name.to_lowercase();
         if self.catalog().database(&name).map_err(unreadable)?.is_none() {
             return Err(refused(local_athena::catalog::ChangeError::NoDatabase(name)));
         }
         let all = self.catalog().tables(&name).map_err(unreadable)?;
-        let behind = all.iter().filter(|found| page.after().is_none_or(|after| found.name > *after));
-        let listed = behind.take(page.wanted() as usize).map(|found| (found.name.clone(), table(found))).collect();
-        Ok(page.answer("TableList", "NextToken", listed))
+        let rest = all.iter().filter(|found| page.after().is_none_or(|after| found.name > *after));
+        let listed = rest.take(page.query_limit() as usize).map(|found| (found.name.clone(), table(found))).collect();
+        Ok(page.into_output("TableList", "NextToken", listed))
     }
 
-    pub(super) fn create_table(&self, create: CreateTable) -> Answer {
+    pub(super) fn create_table(&self, create: CreateTable) -> AwsResult {
         create.catalog_id.check()?;
         let new = create.table_input;
         if new.table_type.as_deref() != Some("EXTERNAL_TABLE") {
@@ -176,14 +177,14 @@ impl Glue {
         Ok(json!({}))
     }
 
-    pub(super) fn delete_table(&self, named: NamedTable) -> Answer {
+    pub(super) fn delete_table(&self, named: TableReference) -> AwsResult {
         named.catalog_id.check()?;
         self.catalog().remove_table(&named.database_name, &named.name).map_err(refused)?;
         Ok(json!({}))
     }
 }
 
-/// What the catalog keeps of the parameters of a table.
+/// Returns the parameters of a table that the catalog stores.
 #[derive(Default)]
 struct Parameters {
     comment: Option<String>,
@@ -240,10 +241,10 @@ fn table(table: &Table) -> Value {
         TableKind::External { location, format } => {
             parameters.insert(EXTERNAL.0.to_owned(), EXTERNAL.1.into());
             described["TableType"] = "EXTERNAL_TABLE".into();
-            described["StorageDescriptor"] = self::described(location, *format, Some(&table.columns));
+            described["StorageDescriptor"] = self::descriptor(location, *format, Some(&table.columns));
         }
         TableKind::View { sql, database } => {
-            // How Athena marks and keeps its views.
+            // Athena's marker of a view, and its text.
             parameters.insert("presto_view".to_owned(), "true".into());
             described["TableType"] = "VIRTUAL_VIEW".into();
             described["ViewOriginalText"] = format!("/* Presto View: {} */", view(table, sql, database)).into();
@@ -256,7 +257,7 @@ fn table(table: &Table) -> Value {
     described
 }
 
-/// A view as Athena keeps it: JSON in base64.
+/// The text of a view in Athena's form: JSON in base64.
 fn view(table: &Table, sql: &str, database: &str) -> String {
     let columns = table.columns.iter().map(|column| json!({ "name": column.name, "type": column.type_name() }));
     let view = json!({

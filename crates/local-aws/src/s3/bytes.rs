@@ -1,5 +1,5 @@
-//! Bodies in and out, with memory bounded by a few pieces: an upload goes to a temporary file and is
-//! hashed on the way; a download is read from its file as the client takes it.
+//! Streaming of bodies with bounded memory: an upload is hashed while it is written to a temporary file, and a download is
+//! read from its file as the client consumes it (backpressure).
 
 use std::fs::File;
 use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
@@ -20,23 +20,24 @@ use tokio::task::{JoinHandle, spawn_blocking};
 use super::digest::{Digest, Digester};
 use super::store::{ObjectStore, StoreError};
 
-/// As much of a body is gathered before it is written. Most bodies are not longer: they make one trip to where one may
-/// block, with all that there is to do.
-const BATCH: usize = 1 << 20;
+/// Bytes of a body that are collected before they are written. Most bodies are shorter, so that one blocking task does all
+/// the work of a request.
+const BATCH_BYTES: usize = 1 << 20;
 
-/// How many batches of a long body may wait for the disk.
-const BATCHES_AHEAD: usize = 2;
+/// The maximum number of batches of a body that are queued for the disk.
+const QUEUED_BATCHES: usize = 2;
 
-/// Bytes of a body, as they came.
+/// Consecutive pieces of a body, as they arrived.
 struct Batch {
     pieces: Vec<Bytes>,
     is_last: bool,
 }
 
 impl Batch {
+    /// Reads up to [`BATCH_BYTES`] of the body.
     async fn next(body: &mut Option<StreamingBlob>) -> Result<Batch, S3Error> {
         let (mut pieces, mut bytes) = (Vec::new(), 0);
-        while bytes < BATCH {
+        while bytes < BATCH_BYTES {
             let piece = match body {
                 Some(body) => body.next().await.transpose().map_err(|error| incomplete(&error))?,
                 None => None,
@@ -49,14 +50,15 @@ impl Batch {
     }
 }
 
-/// Writes the body to a temporary file and gives that, with what was computed on the way, to `keep`, which may block.
+/// Writes the body to a temporary file, and calls `keep` with the file and the digest of its bytes. `keep` may block. It is
+/// not called if the body ends early, and the file is removed.
 pub(super) async fn receive<T: Send + 'static>(
     store: &Arc<ObjectStore>,
     mut body: Option<StreamingBlob>,
     mut digester: Digester,
     keep: impl FnOnce(&ObjectStore, TempPath, &Digest) -> Result<T, S3Error> + Send + 'static,
 ) -> Result<T, S3Error> {
-    let (send, mut batches) = mpsc::channel::<Batch>(BATCHES_AHEAD);
+    let (send, mut batches) = mpsc::channel::<Batch>(QUEUED_BATCHES);
     let mut batch = Batch::next(&mut body).await?;
     let store = Arc::clone(store);
     let writer = spawn_blocking(move || {
@@ -74,11 +76,11 @@ pub(super) async fn receive<T: Send + 'static>(
     });
     loop {
         let is_last = batch.is_last;
-        // A writer that stopped says why.
+        // The channel is closed when the writer failed: its error is returned below.
         if send.send(batch).await.is_err() || is_last {
             break;
         }
-        // Where this fails, nothing is kept: the writer never gets the last batch.
+        // If this fails, nothing is kept: the writer never receives the last batch.
         batch = Batch::next(&mut body).await?;
     }
     let kept = writer.await.map_err(S3Error::internal_error)??;
@@ -89,25 +91,25 @@ fn incomplete(error: &StdError) -> S3Error {
     S3Error::with_message(S3ErrorCode::IncompleteBody, format!("the body could not be read to its end: {error}"))
 }
 
-/// How much is read at once.
-const PIECE: u64 = 1 << 20;
+/// Bytes of one read from a file.
+const READ_BYTES: u64 = 1 << 20;
 
-/// A range of a file as a stream that reads as it is taken.
+/// A range of a file as a stream, which reads a piece when the one before was consumed.
 pub(super) struct FileRange {
     file: Arc<File>,
-    /// Read, and not yet taken.
+    /// A piece that is read and not yet consumed.
     ready: Option<Bytes>,
-    /// How many bytes are still to be taken.
+    /// Bytes that are not yet consumed.
     left: u64,
     reading: Option<JoinHandle<io::Result<Bytes>>>,
 }
 
 impl FileRange {
-    /// Reads the first piece, which is often the only one.
+    /// Opens the range and reads its first piece, which is often the only one, so that most reads need no second blocking task.
     pub(super) fn open(mut file: File, range: Range<u64>) -> io::Result<FileRange> {
         let left = range.end - range.start;
         file.seek(SeekFrom::Start(range.start))?;
-        let ready = (left > 0).then(|| read_piece(&file, PIECE.min(left))).transpose()?;
+        let ready = (left > 0).then(|| read_piece(&file, READ_BYTES.min(left))).transpose()?;
         Ok(FileRange { file: Arc::new(file), ready, left, reading: None })
     }
 
@@ -115,13 +117,13 @@ impl FileRange {
         StreamingBlob::new(self)
     }
 
-    fn taken(&mut self, piece: Bytes) -> Bytes {
+    fn consume(&mut self, piece: Bytes) -> Bytes {
         self.left -= piece.len() as u64;
         piece
     }
 }
 
-/// The next `length` bytes.
+/// Reads exactly `length` bytes.
 fn read_piece(file: &File, length: u64) -> io::Result<Bytes> {
     let mut piece = Vec::with_capacity(usize::try_from(length).map_err(io::Error::other)?);
     if file.take(length).read_to_end(&mut piece)? as u64 != length {
@@ -135,17 +137,17 @@ impl Stream for FileRange {
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         if let Some(piece) = self.ready.take() {
-            return Poll::Ready(Some(Ok(self.taken(piece))));
+            return Poll::Ready(Some(Ok(self.consume(piece))));
         }
         if self.left == 0 {
             return Poll::Ready(None);
         }
-        let (file, length) = (Arc::clone(&self.file), PIECE.min(self.left));
+        let (file, length) = (Arc::clone(&self.file), READ_BYTES.min(self.left));
         let reading = self.reading.get_or_insert_with(|| spawn_blocking(move || read_piece(&file, length)));
         let piece = ready!(Pin::new(reading).poll(context));
         self.reading = None;
         Poll::Ready(Some(match piece {
-            Ok(Ok(piece)) => Ok(self.taken(piece)),
+            Ok(Ok(piece)) => Ok(self.consume(piece)),
             Ok(Err(error)) => Err(error.into()),
             Err(error) => Err(error.into()),
         }))

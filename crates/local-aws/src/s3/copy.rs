@@ -1,4 +1,4 @@
-//! Copies. An object's file is never written to again, so a copy of a whole object is a second name of it.
+//! Copies. The files of objects are immutable, so a copy of a whole object is a hard link to its file: no bytes are written.
 
 use std::fs::{self, File};
 use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
@@ -8,11 +8,11 @@ use tempfile::TempPath;
 
 use super::digest::{Algorithm, Digest, Digester};
 use super::index::Object;
-use super::store::{ObjectStore, Staged, StoreError, copy_through};
+use super::store::{ObjectStore, Staged, StoreError, for_each_chunk};
 
 impl ObjectStore {
-    /// The source's bytes, staged under another key with the source's attributes, and a checksum of another algorithm
-    /// where one is asked for. `bytes` is the open source.
+    /// Stages the source under another key, with its attributes, and with a checksum of `algorithm` if there is one. `bytes`
+    /// is the opened source.
     pub(super) fn stage_copy(
         &self,
         key: &str,
@@ -25,13 +25,13 @@ impl ObjectStore {
         let is_described = algorithm.is_none() || algorithm == own;
         if !is_multipart
             && is_described
-            && let Some(file) = self.second_name(source, &bytes)?
+            && let Some(file) = self.hard_link(source, &bytes)?
         {
             let attributes = source.attributes.clone();
             let (key, etag) = (key.to_owned(), source.etag.clone());
             return Ok(Staged { key, file, size: source.size, etag, attributes, is_durable: true });
         }
-        // One object of one part: S3 gives it the MD5 of its bytes, and a checksum over them.
+        // As in S3, the copy has one part, so its ETag and checksum are computed over its bytes.
         let (file, digest) = self.stage_range(bytes, 0..source.size, algorithm.or(own))?;
         let mut attributes = source.attributes.clone();
         attributes.parts.clear();
@@ -39,8 +39,9 @@ impl ObjectStore {
         Ok(Staged::new(key, file, &digest, attributes))
     }
 
-    /// A hard link to the source, or `None` where the file system has none or the name now stands for another version.
-    fn second_name(&self, source: &Object, bytes: &File) -> Result<Option<TempPath>, StoreError> {
+    /// Creates a hard link to the source. Returns `None` if the file system cannot, or if the source's name has become that
+    /// of another version: its inode is not the opened one.
+    fn hard_link(&self, source: &Object, bytes: &File) -> Result<Option<TempPath>, StoreError> {
         use std::os::unix::fs::MetadataExt as _;
         let link = self.temporary_path()?;
         if fs::hard_link(self.path(source), &link).is_err() {
@@ -51,7 +52,7 @@ impl ObjectStore {
         Ok((opened.ino() == linked.ino()).then_some(link))
     }
 
-    /// Some bytes of an object, in a temporary file.
+    /// Copies some bytes of an object to a temporary file.
     pub(super) fn stage_range(
         &self,
         mut bytes: File,
@@ -61,7 +62,7 @@ impl ObjectStore {
         let (mut file, path) = self.temporary_file()?;
         let mut digester = Digester::new(algorithm, false);
         bytes.seek(SeekFrom::Start(range.start)).map_err(StoreError::io(&path))?;
-        copy_through(&mut bytes.take(range.end - range.start), |piece| {
+        for_each_chunk(&mut bytes.take(range.end - range.start), |piece| {
             digester.update(piece);
             file.write_all(piece)
         })

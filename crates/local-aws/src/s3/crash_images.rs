@@ -1,11 +1,11 @@
-//! What a power failure may leave, at every step of the object store.
+//! Crash consistency tests: the states that a power failure can leave on the disk, at every step of the object store.
 //!
-//! [`Recorder`] is a disk that notes each change of a name and each sync. From its notes follows what may be on the
-//! disk at any instant: every name and byte that was synced, and of the rest any part. Each such *image* is opened as a
-//! home; what was acknowledged has to be there, and the change under way is done or not. `proptest-state-machine` makes
-//! up the changes and shrinks those that fail.
+//! [`Recorder`] is a file system that records each change of a name and each fsync. The record determines what may be on the
+//! disk at any instant: all that was synced, and any subset of the rest. Each such *image* is recovered as a home: what was
+//! acknowledged has to be there, and the change in progress is applied completely or not at all. `proptest-state-machine`
+//! generates histories of changes and shrinks those that fail.
 //!
-//! SQLite's part is taken as it is at each step: the database, and its log cut anywhere behind what was synced of it.
+//! SQLite's files are copied at each step: the database, and its write-ahead log truncated anywhere after its synced part.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs;
@@ -20,18 +20,18 @@ use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 use proptest_state_machine::{ReferenceStateMachine, StateMachineTest};
 
 use super::digest::Digester;
-use super::files::{Disk, Files};
+use super::file_system::{Disk, FileSystem};
 use super::index;
-use super::multipart::{ClaimedPart, Expected};
+use super::multipart::{ExpectedObject, RequestedPart};
 use super::store::{ObjectStore, Staged, WriteCondition};
-use super::whole::difference;
+use super::verify::difference;
 use crate::home::Home;
 use crate::s3::Attributes;
 use crate::state::State;
 
 const BUCKET: &str = "b";
 
-/// What the disk says of a sync that it does not make.
+/// A kind of fsync that the disk acknowledges and does not perform, to test that these tests notice it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Lie {
     Files,
@@ -46,25 +46,25 @@ enum Entry {
     File { bytes: Arc<Vec<u8>>, is_synced: bool },
 }
 
-/// A change of a folder that is not synced: what its name stands for from then on.
+/// A change of a folder that is not synced: the new entry of a name, or `None` for a removal.
 #[derive(Debug, Clone)]
 struct Change {
     path: PathBuf,
     entry: Option<Entry>,
 }
 
-/// The allowed versions of the objects: one that was acknowledged, or those before and after the change under way.
+/// The allowed versions of each object: the acknowledged one, or those before and after the change in progress.
 type Allowed = BTreeMap<String, Vec<Option<Vec<u8>>>>;
 
 #[derive(Debug, Default)]
-struct Notes {
-    /// What is durable below the home.
+struct DiskLog {
+    /// The durable entries below the home.
     durable: BTreeMap<PathBuf, Entry>,
-    /// What is not, in order.
+    /// The changes that are not synced, in order.
     pending: Vec<Change>,
-    /// The bytes of files as they were synced, by inode.
+    /// The synced bytes of files, by inode.
     synced: HashMap<u64, Vec<u8>>,
-    /// The bytes of the log that are durable.
+    /// The durable length of the write-ahead log, in bytes.
     log: usize,
     allowed: Allowed,
     images: usize,
@@ -72,36 +72,36 @@ struct Notes {
     random: u64,
 }
 
-/// A disk that knows what of it is durable.
+/// A file system that records what is durable.
 #[derive(Debug)]
 struct Recorder {
     home: PathBuf,
     lie: Option<Lie>,
-    notes: Mutex<Notes>,
-    /// Where images are opened, in memory where the system has such a place.
+    notes: Mutex<DiskLog>,
+    /// The folder for images, in memory if the system has a memory file system.
     images: PathBuf,
 }
 
-/// All images of this process.
-static LOOKED_AT: AtomicUsize = AtomicUsize::new(0);
+/// The number of images that were checked by this process.
+static CHECKED: AtomicUsize = AtomicUsize::new(0);
 
-/// Images of each step.
+/// The number of random images per step.
 const IMAGES: usize = 2;
 
 impl Recorder {
-    fn note(&self, work: impl FnOnce(&mut Notes)) {
+    fn note(&self, work: impl FnOnce(&mut DiskLog)) {
         let mut notes = self.notes.lock().unwrap();
         work(&mut notes);
         for _ in 0..IMAGES {
             notes.images += 1;
-            LOOKED_AT.fetch_add(1, Ordering::Relaxed);
-            if let Err(violation) = self.look(&mut notes) {
+            CHECKED.fetch_add(1, Ordering::Relaxed);
+            if let Err(violation) = self.check_image(&mut notes) {
                 notes.violations.push(violation);
             }
         }
     }
 
-    /// Takes everything that is there for durable.
+    /// Starts the record: everything that exists counts as durable.
     fn begin(&self) {
         let mut notes = self.notes.lock().unwrap();
         notes.durable = entries_of(&self.home);
@@ -116,8 +116,8 @@ impl Recorder {
         path.strip_prefix(&self.home).unwrap().to_owned()
     }
 
-    /// Makes one image of what may be on the disk now, and opens it.
-    fn look(&self, notes: &mut Notes) -> Result<(), String> {
+    /// Makes a random image of what may be on the disk now, recovers it twice, and compares.
+    fn check_image(&self, notes: &mut DiskLog) -> Result<(), String> {
         let mut entries = notes.durable.clone();
         for change in &notes.pending {
             if next(&mut notes.random).is_multiple_of(2) {
@@ -130,7 +130,7 @@ impl Recorder {
         let image = self.images.join("home");
         let _ = fs::remove_dir_all(&image);
         fs::create_dir_all(&image).unwrap();
-        // A folder comes before what is in it.
+        // The map is sorted, so a folder precedes its entries.
         for (path, entry) in &entries {
             let path = image.join(path);
             if path.parent().is_some_and(Path::is_dir) {
@@ -154,21 +154,21 @@ impl Recorder {
         };
         fs::write(image.join("state.db-wal"), &log[..length.min(log.len())]).unwrap();
         let allowed = &notes.allowed;
-        let first = opened(&image).and_then(|found| compared(&found, allowed).map(|()| found))?;
-        match opened(&image)? == first {
+        let first = recovered(&image).and_then(|found| compared(&found, allowed).map(|()| found))?;
+        match recovered(&image)? == first {
             true => Ok(()),
             false => Err("the second start finds other objects than the first".to_owned()),
         }
     }
 }
 
-/// All objects of the home of an image, each with its row.
-fn opened(home: &Path) -> Result<BTreeMap<String, Vec<u8>>, String> {
+/// Recovers an image, and returns all its objects, compared with their rows.
+fn recovered(home: &Path) -> Result<BTreeMap<String, Vec<u8>>, String> {
     let home = Arc::new(Home::own(home).map_err(|error| error.to_string())?);
     let state = Arc::new(State::open(&home.state(), &[index::SCHEMA]).map_err(|error| error.to_string())?);
     let store = ObjectStore::open(&home, state).map_err(|error| error.to_string())?;
     home.clear_temporary().map_err(|error| error.to_string())?;
-    let files = store.files_under(BUCKET, "").map_err(|error| error.to_string())?;
+    let files = store.files_with_prefix(BUCKET, "").map_err(|error| error.to_string())?;
     let mut found = BTreeMap::new();
     for (object, path) in files {
         if let Some(difference) = difference(&path, &object, true).map_err(|error| error.to_string())? {
@@ -196,7 +196,7 @@ fn compared(found: &BTreeMap<String, Vec<u8>>, allowed: &Allowed) -> Result<(), 
     }
 }
 
-/// What is below a home, but for its databases and what is temporary.
+/// Returns the entries below a home, without its databases and temporary files.
 fn entries_of(home: &Path) -> BTreeMap<PathBuf, Entry> {
     let mut found = BTreeMap::new();
     let mut folders: Vec<PathBuf> = ["s3", "s3-odd", "s3-parts"].map(|name| home.join(name)).into();
@@ -216,7 +216,7 @@ fn entries_of(home: &Path) -> BTreeMap<PathBuf, Entry> {
     found
 }
 
-/// A number that looks random (SplitMix64).
+/// A pseudo-random number (SplitMix64).
 fn next(state: &mut u64) -> u64 {
     *state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
     let mixed = (*state ^ (*state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -224,7 +224,7 @@ fn next(state: &mut u64) -> u64 {
     mixed ^ (mixed >> 31)
 }
 
-impl Files for Recorder {
+impl FileSystem for Recorder {
     fn sync_files(&self, files: &[PathBuf]) -> Result<(), (PathBuf, io::Error)> {
         if self.lie == Some(Lie::Files) {
             return Ok(());
@@ -289,7 +289,7 @@ impl Files for Recorder {
         Ok(())
     }
 
-    fn index_is_durable(&self) {
+    fn note_index_synced(&self) {
         if self.lie != Some(Lie::Index) {
             let log = self.home.join("state.db-wal");
             self.note(|notes| notes.log = fs::metadata(log).unwrap().len() as usize);
@@ -297,24 +297,24 @@ impl Files for Recorder {
     }
 }
 
-/// Keys of all kinds: in folders, a file where others need a folder, and one that is no path.
+/// Keys of all kinds: in folders, a file where others need a folder, and one that is not a valid path.
 const KEYS: [&str; 7] = ["a", "a/b", "a/c", "d/e/f", "d/g", "x//y", "run/1"];
 
-/// What is done to the store.
+/// A step of a history.
 #[derive(Debug, Clone)]
 enum Step {
     Put(&'static str),
-    /// At the same time.
+    /// Concurrently, so that they share a group.
     PutAll(Vec<&'static str>),
     Copy(&'static str, &'static str),
     Delete(&'static str),
     DeleteAll(Vec<&'static str>),
     Multipart(&'static str),
-    /// All that is below `run/`.
+    /// Replaces all objects below `run/`.
     Replace(Vec<&'static str>),
 }
 
-/// The map that the store is compared with; each write has bytes that no other has.
+/// The reference model: a map. Each write has unique bytes.
 #[derive(Debug, Clone, Default)]
 struct Model {
     objects: BTreeMap<String, Vec<u8>>,
@@ -327,7 +327,7 @@ impl Model {
         format!("version {}", self.writes).repeat(self.writes % 5 + 1).into_bytes()
     }
 
-    /// What the objects are after the step, for those that it changes.
+    /// Applies a step. Returns the changed objects as they are after it.
     fn change(&mut self, step: &Step) -> Vec<(String, Option<Vec<u8>>)> {
         let mut changes: BTreeMap<String, Option<Vec<u8>>> = BTreeMap::new();
         match step {
@@ -386,7 +386,7 @@ impl ReferenceStateMachine for Model {
     }
 }
 
-/// A store on a disk that records, and the model of what it holds.
+/// A store on a recording file system, and its model.
 struct World {
     store: ObjectStore,
     recorder: Arc<Recorder>,
@@ -404,20 +404,20 @@ impl World {
         let folders = [folder(), folder()];
         let home = Arc::new(Home::own(folders[0].path()).unwrap());
         let state = Arc::new(State::open(&home.state(), &[index::SCHEMA]).unwrap());
-        let notes = Mutex::new(Notes { random: 1, ..Notes::default() });
+        let notes = Mutex::new(DiskLog { random: 1, ..DiskLog::default() });
         let images = folders[1].path().to_owned();
         let recorder = Arc::new(Recorder { home: home.root().to_owned(), lie, notes, images });
         ObjectStore::open(&home, Arc::clone(&state)).unwrap().ensure_bucket(BUCKET).unwrap();
         recorder.begin();
         let files = Arc::clone(&recorder);
-        let store = ObjectStore::open_on(files, &home, state).unwrap();
+        let store = ObjectStore::open_with(files, &home, state).unwrap();
         World { store, recorder, model: Model::default(), _folders: folders }
     }
 
     fn staged(&self, key: &str, bytes: &[u8]) -> Staged {
         let path = self.store.temporary_path().unwrap();
         fs::write(&path, bytes).unwrap();
-        Staged::of_file(key, path, Attributes::default()).unwrap()
+        Staged::from_file(key, path, Attributes::default()).unwrap()
     }
 
     fn put(&self, key: &str, bytes: &[u8]) {
@@ -462,9 +462,11 @@ impl World {
                 let mut digester = Digester::new(None, false);
                 digester.update(&bytes);
                 self.store.put_part(BUCKET, key, &id, 1, &part, &digester.finish()).unwrap();
-                let claimed = [ClaimedPart { number: 1, etag: None, checksum: None }];
+                let requested = [RequestedPart { number: 1, etag: None, checksum: None }];
                 let condition = WriteCondition::default();
-                self.store.complete_upload(BUCKET, key, &id, &claimed, &Expected::default(), &condition).unwrap();
+                self.store
+                    .complete_upload(BUCKET, key, &id, &requested, &ExpectedObject::default(), &condition)
+                    .unwrap();
             }
             Step::Replace(keys) => {
                 let staged = keys.iter().map(|key| format!("run/{key}"));
@@ -476,7 +478,7 @@ impl World {
     }
 }
 
-/// The world of an honest disk.
+/// The state machine test on a disk that performs every fsync.
 struct Honest;
 
 impl StateMachineTest for Honest {
@@ -499,7 +501,7 @@ impl StateMachineTest for Honest {
     }
 }
 
-/// `PREGAO_CRASH_CASES` is the number of histories, each of up to 20 steps.
+/// The number of histories, each of up to 20 steps: `PREGAO_CRASH_CASES`, or 12.
 fn cases() -> u32 {
     std::env::var("PREGAO_CRASH_CASES").map_or(12, |cases| cases.parse().expect("PREGAO_CRASH_CASES is a number"))
 }
@@ -513,7 +515,7 @@ fn nothing_acknowledged_is_lost_and_no_row_is_without_its_bytes() {
             Ok(())
         })
         .unwrap();
-    let images = LOOKED_AT.load(Ordering::Relaxed);
+    let images = CHECKED.load(Ordering::Relaxed);
     println!("{images} images, of {} histories", cases());
     assert!(images > 500, "{images} images are too few to mean anything");
 }

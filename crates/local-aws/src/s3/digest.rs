@@ -1,12 +1,12 @@
-//! What is computed over an object's bytes while they are written: the MD5 that becomes the ETag, and
-//! the checksums that the client sent or asked for.
+//! Digests of an object's bytes, computed in one pass while they are written: the MD5 that becomes the ETag, and the
+//! checksum that the client sent or requested.
 
 use s3s::checksum::ChecksumHasher;
 use s3s::crypto::{Checksum as _, Crc32, Crc32c, Crc64Nvme, Md5, Sha1, Sha256};
 use s3s::dto;
 use serde::{Deserialize, Serialize};
 
-/// An additional checksum of S3. The order is the one in which S3 names them.
+/// An algorithm of S3's additional checksums. [`Algorithm::ALL`] has S3's order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum Algorithm {
     Crc32,
@@ -20,7 +20,7 @@ impl Algorithm {
     pub(super) const ALL: [Algorithm; 5] =
         [Algorithm::Crc32, Algorithm::Crc32c, Algorithm::Crc64Nvme, Algorithm::Sha1, Algorithm::Sha256];
 
-    /// As in `x-amz-sdk-checksum-algorithm`.
+    /// The name in `x-amz-sdk-checksum-algorithm`.
     pub(super) fn name(self) -> &'static str {
         match self {
             Algorithm::Crc32 => "CRC32",
@@ -31,21 +31,22 @@ impl Algorithm {
         }
     }
 
-    pub(super) fn named(name: &str) -> Option<Algorithm> {
+    /// The algorithm of a name, in any case.
+    pub(super) fn parse(name: &str) -> Option<Algorithm> {
         Algorithm::ALL.into_iter().find(|algorithm| algorithm.name().eq_ignore_ascii_case(name))
     }
 
-    /// The header or trailer that has a checksum of this algorithm.
+    /// The header or trailer for a checksum of this algorithm.
     pub(super) fn header(self) -> String {
         format!("x-amz-checksum-{}", self.name().to_ascii_lowercase())
     }
 
     /// The algorithm of the header or trailer `x-amz-checksum-<algorithm>`.
-    pub(super) fn of_header(header: &str) -> Option<Algorithm> {
-        Algorithm::named(header.trim().strip_prefix("x-amz-checksum-")?)
+    pub(super) fn from_header(header: &str) -> Option<Algorithm> {
+        Algorithm::parse(header.trim().strip_prefix("x-amz-checksum-")?)
     }
 
-    /// Whether checksums of parts can be S3's `FULL_OBJECT` kind; the others are always `COMPOSITE`.
+    /// Whether the checksum of a multipart object can be of S3's type `FULL_OBJECT`. Other algorithms have only `COMPOSITE`.
     pub(super) fn is_crc(self) -> bool {
         matches!(self, Algorithm::Crc32 | Algorithm::Crc32c | Algorithm::Crc64Nvme)
     }
@@ -62,7 +63,7 @@ impl Algorithm {
         hasher
     }
 
-    /// The base64 text of this algorithm's field.
+    /// The field of this algorithm, in base64.
     pub(super) fn value(self, checksum: &dto::Checksum) -> Option<&String> {
         match self {
             Algorithm::Crc32 => checksum.checksum_crc32.as_ref(),
@@ -74,18 +75,18 @@ impl Algorithm {
     }
 }
 
-/// One checksum of an object: S3 keeps at most one.
+/// The checksum of an object. S3 stores at most one.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct StoredChecksum {
     pub(super) algorithm: Algorithm,
-    /// Base64; of a composite one with `-<parts>` behind it.
+    /// Base64. A composite checksum ends with `-<number of parts>`.
     pub(super) value: String,
-    /// Computed over the parts' checksums and not over the bytes.
+    /// Whether it is computed over the checksums of the parts, and not over the bytes.
     pub(super) composite: bool,
 }
 
 impl StoredChecksum {
-    /// The checksum in the form in which S3's answers have it.
+    /// The checksum as a field of S3's responses.
     pub(super) fn to_dto(&self) -> dto::Checksum {
         let value = Some(self.value.clone());
         let mut checksum = dto::Checksum::default();
@@ -100,23 +101,24 @@ impl StoredChecksum {
         checksum
     }
 
+    /// S3's type of the checksum.
     pub(super) fn kind(&self) -> dto::ChecksumType {
         let kind = if self.composite { dto::ChecksumType::COMPOSITE } else { dto::ChecksumType::FULL_OBJECT };
         dto::ChecksumType::from_static(kind)
     }
 }
 
-/// Everything computed in one pass over the bytes.
+/// The digests of some bytes.
 #[derive(Debug, Clone)]
 pub(super) struct Digest {
     pub(super) size: u64,
     pub(super) md5: [u8; 16],
     pub(super) checksum: Option<StoredChecksum>,
-    /// The SHA-256 of the body, where the request named one.
+    /// The SHA-256 in hexadecimal, if the request has one to compare with.
     pub(super) payload: Option<String>,
 }
 
-/// Takes bytes, gives a [`Digest`].
+/// Computes a [`Digest`] of bytes that arrive in pieces.
 pub(super) struct Digester {
     size: u64,
     md5: Md5,
@@ -153,13 +155,13 @@ impl Digester {
                 let value = algorithm.value(&hasher.finalize())?.clone();
                 Some(StoredChecksum { algorithm, value, composite: false })
             }),
-            payload: self.payload.map(|payload| hex(&payload.finalize())),
+            payload: self.payload.map(|payload| hex::encode(payload.finalize())),
         }
     }
 }
 
-/// The composite checksum of a multipart object: the algorithm over its parts' checksums, and their number.
-/// `None` when one of them is no base64.
+/// Returns the composite checksum of a multipart object: the checksum of its parts' checksums, and their number. `None` if
+/// one of them is not base64.
 pub(super) fn composite(algorithm: Algorithm, parts: &[String]) -> Option<StoredChecksum> {
     let mut hasher = algorithm.hasher();
     for part in parts {
@@ -169,30 +171,15 @@ pub(super) fn composite(algorithm: Algorithm, parts: &[String]) -> Option<Stored
     Some(StoredChecksum { algorithm, value, composite: true })
 }
 
-/// The ETag of a multipart object: the MD5 over its parts' MD5s, and their number.
+/// Returns the ETag of a multipart object: the MD5 of its parts' MD5s, and their number.
 pub(super) fn multipart_etag(parts: &[[u8; 16]]) -> String {
-    format!("{}-{}", hex(&Md5::checksum(&parts.concat())), parts.len())
+    format!("{}-{}", hex::encode(Md5::checksum(&parts.concat())), parts.len())
 }
 
-/// Lower-case hexadecimal.
-pub(super) fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write as _;
-    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-        // Writing to a String cannot fail.
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
-}
-
-/// The 16 bytes of an MD5 in hexadecimal, as in an ETag.
-pub(super) fn md5_of_hex(text: &str) -> Option<[u8; 16]> {
+/// Parses the ETag of an object of one part, an MD5 in hexadecimal.
+pub(super) fn parse_md5(text: &str) -> Option<[u8; 16]> {
     let mut md5 = [0; 16];
-    if text.len() != 32 || !text.is_ascii() {
-        return None;
-    }
-    for (byte, digits) in md5.iter_mut().zip(text.as_bytes().chunks(2)) {
-        *byte = u8::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()?;
-    }
+    hex::decode_to_slice(text, &mut md5).ok()?;
     Some(md5)
 }
 
@@ -207,7 +194,7 @@ mod tests {
         digester.update(b"world");
         let digest = digester.finish();
         assert_eq!(digest.size, 11);
-        assert_eq!(hex(&digest.md5), "5eb63bbbe01eeed093cb22bb8f5acdc3");
+        assert_eq!(hex::encode(digest.md5), "5eb63bbbe01eeed093cb22bb8f5acdc3");
         assert_eq!(digest.checksum.unwrap().value, "DUoRhQ==");
         assert_eq!(digest.payload.unwrap(), "b94d27b9934d3e08a52e52d7da7dabfac484efe37a5380ee9088f7ace2efcde9");
     }
@@ -216,21 +203,21 @@ mod tests {
     fn names_of_algorithms_are_read_from_headers() {
         for algorithm in Algorithm::ALL {
             let header = format!("x-amz-checksum-{}", algorithm.name().to_lowercase());
-            assert_eq!(Algorithm::of_header(&header), Some(algorithm));
+            assert_eq!(Algorithm::from_header(&header), Some(algorithm));
         }
-        assert_eq!(Algorithm::of_header("x-amz-checksum-md4"), None);
-        assert_eq!(Algorithm::of_header("crc32"), None);
+        assert_eq!(Algorithm::from_header("x-amz-checksum-md4"), None);
+        assert_eq!(Algorithm::from_header("crc32"), None);
     }
 
     #[test]
     fn etags_of_parts() {
         // Two parts, "a" and "b".
-        let parts = [md5_of_hex("0cc175b9c0f1b6a831c399e269772661").unwrap(), Md5::checksum(b"b")];
+        let parts = [parse_md5("0cc175b9c0f1b6a831c399e269772661").unwrap(), Md5::checksum(b"b")];
         assert_eq!(multipart_etag(&parts), "96e024ba2074fe77e8e965ba43a704be-2");
         let checksums = ["6Le+Qw==".to_owned(), "cb7v+Q==".to_owned()];
         assert_eq!(composite(Algorithm::Crc32, &checksums).unwrap().value, "7pJxdw==-2");
         assert_eq!(composite(Algorithm::Crc32, &["no base64".to_owned()]), None);
-        assert_eq!(md5_of_hex("0cc1"), None);
-        assert_eq!(md5_of_hex(&"é".repeat(16)), None);
+        assert_eq!(parse_md5("0cc1"), None);
+        assert_eq!(parse_md5(&"é".repeat(16)), None);
     }
 }

@@ -1,30 +1,36 @@
-//! Requests whose body is a short document: the keys of a batch, the parts of an upload, tags. It is held against its
-//! checksums before it is read: half a list of keys is another request.
+//! Requests whose body is a short XML document: the keys of a batch, the parts of an upload, tags. Its checksums are verified
+//! before it is parsed: a truncated list of keys would be another valid request.
 
 use http::Request;
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use s3s::{Body, S3Result, s3_error};
 
-use super::claims::Claims;
+use super::integrity::IntegrityHeaders;
 
-/// The longest document: the 10,000 parts of an upload take about 3 MB.
-const LONGEST: usize = 20 * 1024 * 1024;
+/// The maximum length of a document in bytes. The 10,000 parts of an upload take about 3 MB.
+const MAX_DOCUMENT_BYTES: usize = 20 * 1024 * 1024;
 
-/// The same request, whose document is read and as its sender meant it.
+/// Reads the document, and returns the request with it in memory.
+///
+/// # Errors
+/// S3's errors for a document that is too long, incomplete, or does not match its checksums.
 pub(super) async fn read(request: Request<Body>) -> S3Result<Request<Body>> {
     let completes =
         request.uri().query().is_some_and(|query| query.split('&').any(|pair| pair.starts_with("uploadId=")));
-    let claims = Claims::of_document(&request, completes);
+    let integrity = IntegrityHeaders::from_document(&request, completes);
     let (head, body) = request.into_parts();
-    let document = match Limited::new(body, LONGEST).collect().await {
+    let document = match Limited::new(body, MAX_DOCUMENT_BYTES).collect().await {
         Ok(document) => document.to_bytes(),
         Err(error) if error.is::<LengthLimitError>() => {
-            return Err(s3_error!(MaxMessageLengthExceeded, "Your request was too big: more than {LONGEST} bytes"));
+            return Err(s3_error!(
+                MaxMessageLengthExceeded,
+                "Your request was too big: more than {MAX_DOCUMENT_BYTES} bytes"
+            ));
         }
         Err(error) => return Err(s3_error!(IncompleteBody, "the body could not be read to its end: {error}")),
     };
-    let mut digester = claims.digester();
+    let mut digester = integrity.digester();
     digester.update(&document);
-    claims.check(&digester.finish())?;
+    integrity.check(&digester.finish())?;
     Ok(Request::from_parts(head, Body::from(document)))
 }

@@ -1,5 +1,8 @@
-//! The rows that say which objects exist. A file without a row is not an object, so an object becomes
-//! visible, changes and goes in the instant in which its row is committed.
+//! The index of objects, in SQLite. A file without a row is not an object: an object is created, replaced and deleted
+//! atomically, by the commit of its row.
+//!
+//! The table `object_intents` is a write-ahead log of file changes: SQLite's transactions do not cover the file system, so
+//! what is about to happen to a file is recorded first, and the next start completes or drops what a crash interrupted.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -10,8 +13,8 @@ use s3s::dto;
 use serde::{Deserialize, Serialize};
 
 use super::digest::StoredChecksum;
-use super::location::Location;
-use super::multipart::Completed;
+use super::multipart::CompletionId;
+use super::object_path::ObjectPath;
 use crate::state::{json, to_json};
 
 pub(crate) const SCHEMA: &str = "
@@ -29,7 +32,7 @@ CREATE TABLE IF NOT EXISTS objects (
     attributes TEXT NOT NULL,
     PRIMARY KEY (bucket, key)
 ) STRICT, WITHOUT ROWID;
--- A rename or removal that is about to happen: settled at the next start if the process dies in between.
+-- Write-ahead intents: a rename or removal that is about to happen. The next start resolves those that a crash left.
 CREATE TABLE IF NOT EXISTS object_intents (
     location TEXT PRIMARY KEY,
     temporary TEXT,
@@ -57,7 +60,7 @@ CREATE TABLE IF NOT EXISTS upload_parts (
 ) STRICT, WITHOUT ROWID;
 ";
 
-/// What a client said of an object, besides its bytes.
+/// The metadata of an object: what a client set, and what was computed of its bytes.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub(crate) struct Attributes {
@@ -79,29 +82,29 @@ pub(crate) struct Attributes {
     pub(super) tags: BTreeMap<String, String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) checksum: Option<StoredChecksum>,
-    /// The sizes of the parts of a multipart object, in order; else empty.
+    /// The sizes of the parts of a multipart object, in order. Empty for other objects.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(super) parts: Vec<u64>,
-    /// The upload that made it, of a multipart object.
+    /// The completed upload of a multipart object, by which a repeated completion is recognised.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) completed: Option<Completed>,
+    pub(super) completed: Option<CompletionId>,
 }
 
 impl Attributes {
-    pub(crate) fn of_type(content_type: &str) -> Attributes {
+    pub(crate) fn with_content_type(content_type: &str) -> Attributes {
         Attributes { content_type: Some(content_type.to_owned()), ..Attributes::default() }
     }
 }
 
-/// One object, as its row says.
+/// A row of the index: one object.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Object {
     pub(crate) key: String,
-    pub(super) location: Location,
+    pub(super) path: ObjectPath,
     pub(crate) size: u64,
     /// Without quotes.
     pub(crate) etag: String,
-    /// Milliseconds since 1970.
+    /// Milliseconds since the Unix epoch.
     pub(crate) modified: i64,
     pub(super) attributes: Attributes,
 }
@@ -109,15 +112,15 @@ pub(crate) struct Object {
 const COLUMNS: &str = "key, location, size, etag, modified, attributes";
 
 impl Object {
-    /// The file that holds it, in a home.
+    /// The object's file, in a home.
     pub(crate) fn file(&self, home: &Path) -> PathBuf {
-        self.location.under(home)
+        self.path.in_home(home)
     }
 
     fn from_row(row: &Row<'_>) -> rusqlite::Result<Object> {
         Ok(Object {
             key: row.get(0)?,
-            location: Location::stored(row.get(1)?),
+            path: ObjectPath::from_stored(row.get(1)?),
             size: row.get::<_, i64>(2)?.cast_unsigned(),
             etag: row.get(3)?,
             modified: row.get(4)?,
@@ -136,29 +139,30 @@ pub(crate) fn find(rows: &Connection, bucket: &str, key: &str) -> rusqlite::Resu
         .optional()
 }
 
-/// The next objects whose keys have a prefix, in key order. None behind them is read.
+/// Returns at most `limit` objects with a prefix, in key order. It is a range scan of the primary key: no row outside of the
+/// prefix is read.
 pub(super) fn scan(
     rows: &Connection,
     bucket: &str,
     prefix: &str,
-    from: &Start,
+    from: &ScanStart,
     limit: usize,
 ) -> rusqlite::Result<Vec<Object>> {
     let (comparison, key) = match from {
-        Start::At(key) => (">=", key),
-        Start::After(key) => (">", key),
+        ScanStart::At(key) => (">=", key),
+        ScanStart::After(key) => (">", key),
     };
-    // A blob sorts behind all texts.
-    let behind = after_prefix(prefix).map_or(Value::Blob(Vec::new()), Value::Text);
+    // Without an upper bound, an empty blob: SQLite sorts blobs after all texts.
+    let end = prefix_successor(prefix).map_or(Value::Blob(Vec::new()), Value::Text);
     let limit = i64::try_from(limit).unwrap_or(i64::MAX);
     let mut statement = rows.prepare_cached(&format!(
         "SELECT {COLUMNS} FROM objects WHERE bucket = ?1 AND key {comparison} ?2 AND key < ?3 ORDER BY key LIMIT ?4"
     ))?;
-    statement.query_map(params![bucket, key, behind, limit], Object::from_row)?.collect()
+    statement.query_map(params![bucket, key, end, limit], Object::from_row)?.collect()
 }
 
-/// Hands each object to `take`, with its bucket, in order.
-pub(crate) fn each(rows: &Connection, mut take: impl FnMut(&str, Object)) -> rusqlite::Result<()> {
+/// Calls `take` with each object and its bucket, ordered by bucket and key.
+pub(crate) fn for_each(rows: &Connection, mut take: impl FnMut(&str, Object)) -> rusqlite::Result<()> {
     let mut statement = rows.prepare(&format!("SELECT {COLUMNS}, bucket FROM objects ORDER BY bucket, key"))?;
     let mut rows = statement.query([])?;
     while let Some(row) = rows.next()? {
@@ -168,8 +172,9 @@ pub(crate) fn each(rows: &Connection, mut take: impl FnMut(&str, Object)) -> rus
     Ok(())
 }
 
-/// The least text that is greater than all texts with this prefix, or `None` when there is none.
-pub(super) fn after_prefix(prefix: &str) -> Option<String> {
+/// Returns the smallest text that is greater than all texts with this prefix, the exclusive end of a prefix scan. `None` if
+/// no text is greater.
+pub(super) fn prefix_successor(prefix: &str) -> Option<String> {
     let mut text = prefix.to_owned();
     while let Some(last) = text.pop() {
         let next = match last {
@@ -184,19 +189,20 @@ pub(super) fn after_prefix(prefix: &str) -> Option<String> {
     None
 }
 
-/// Where a scan begins, which is not before its prefix.
+/// The first key of a scan, inclusive or exclusive. It is not less than the scan's prefix.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) enum Start {
+pub(super) enum ScanStart {
     At(String),
     After(String),
 }
 
-pub(super) fn write(rows: &Connection, bucket: &str, object: &Object) -> rusqlite::Result<()> {
+/// Inserts or replaces the row of an object.
+pub(super) fn upsert(rows: &Connection, bucket: &str, object: &Object) -> rusqlite::Result<()> {
     let insert = format!("INSERT OR REPLACE INTO objects (bucket, {COLUMNS}) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)");
     let row = params![
         bucket,
         object.key,
-        object.location.as_str(),
+        object.path.as_str(),
         object.size.cast_signed(),
         object.etag,
         object.modified,
@@ -209,25 +215,25 @@ pub(super) fn remove(rows: &Connection, bucket: &str, key: &str) -> rusqlite::Re
     rows.prepare_cached("DELETE FROM objects WHERE bucket = ?1 AND key = ?2")?.execute([bucket, key]).map(drop)
 }
 
-/// A change of a file that a dead process may have left between its two halves.
+/// A write-ahead intent: a change of a file that may have been interrupted between file and row.
 #[derive(Debug)]
 pub(super) struct Intent {
-    pub(super) location: Location,
+    pub(super) path: ObjectPath,
     pub(super) bucket: String,
-    pub(super) change: Change,
+    pub(super) kind: IntentKind,
 }
 
 #[derive(Debug)]
-pub(super) enum Change {
-    /// A temporary file is renamed to the location, and this row is written.
-    Place(Box<Object>),
-    /// The row is gone and the file goes.
+pub(super) enum IntentKind {
+    /// A temporary file is renamed to the path, then this row is written.
+    Put(Box<Object>),
+    /// The row is deleted, then the file is removed.
     Remove,
 }
 
-/// An [`Object`] without the location, which the intent has as its key.
+/// An [`Object`] without its path, which is the key of the intent.
 #[derive(Serialize, Deserialize)]
-struct PlannedObject {
+struct IntendedObject {
     key: String,
     size: u64,
     etag: String,
@@ -235,8 +241,14 @@ struct PlannedObject {
     attributes: Attributes,
 }
 
-pub(super) fn plan_place(rows: &Connection, bucket: &str, object: &Object, temporary: &str) -> rusqlite::Result<()> {
-    let planned = PlannedObject {
+/// Records that the temporary file will become the object.
+pub(super) fn insert_put_intent(
+    rows: &Connection,
+    bucket: &str,
+    object: &Object,
+    temporary: &str,
+) -> rusqlite::Result<()> {
+    let intended = IntendedObject {
         key: object.key.clone(),
         size: object.size,
         etag: object.etag.clone(),
@@ -246,34 +258,36 @@ pub(super) fn plan_place(rows: &Connection, bucket: &str, object: &Object, tempo
     rows.prepare_cached(
         "INSERT OR REPLACE INTO object_intents (location, temporary, bucket, object) VALUES (?1, ?2, ?3, ?4)",
     )?
-    .execute(params![object.location.as_str(), temporary, bucket, to_json(&planned)?])
+    .execute(params![object.path.as_str(), temporary, bucket, to_json(&intended)?])
     .map(drop)
 }
 
-pub(super) fn plan_removal(rows: &Connection, bucket: &str, location: &Location) -> rusqlite::Result<()> {
+/// Records that the file will be removed.
+pub(super) fn insert_removal_intent(rows: &Connection, bucket: &str, path: &ObjectPath) -> rusqlite::Result<()> {
     rows.prepare_cached("INSERT OR REPLACE INTO object_intents (location, bucket) VALUES (?1, ?2)")?
-        .execute([location.as_str(), bucket])
+        .execute([path.as_str(), bucket])
         .map(drop)
 }
 
-pub(super) fn settle(rows: &Connection, location: &Location) -> rusqlite::Result<()> {
-    rows.prepare_cached("DELETE FROM object_intents WHERE location = ?1")?.execute([location.as_str()]).map(drop)
+/// Deletes the intent of a path: its change is complete or was dropped.
+pub(super) fn delete_intent(rows: &Connection, path: &ObjectPath) -> rusqlite::Result<()> {
+    rows.prepare_cached("DELETE FROM object_intents WHERE location = ?1")?.execute([path.as_str()]).map(drop)
 }
 
 pub(super) fn intents(rows: &Connection) -> rusqlite::Result<Vec<Intent>> {
     let mut statement = rows.prepare("SELECT location, temporary, bucket, object FROM object_intents")?;
     let intents = statement.query_map([], |row| {
-        let location = Location::stored(row.get(0)?);
-        let change = match row.get::<_, Option<String>>(1)? {
-            None => Change::Remove,
+        let path = ObjectPath::from_stored(row.get(0)?);
+        let kind = match row.get::<_, Option<String>>(1)? {
+            None => IntentKind::Remove,
             Some(_) => {
-                let planned: PlannedObject = json(row, 3)?;
-                let PlannedObject { key, size, etag, modified, attributes } = planned;
-                let location = location.clone();
-                Change::Place(Box::new(Object { key, location, size, etag, modified, attributes }))
+                let intended: IntendedObject = json(row, 3)?;
+                let IntendedObject { key, size, etag, modified, attributes } = intended;
+                let path = path.clone();
+                IntentKind::Put(Box::new(Object { key, path, size, etag, modified, attributes }))
             }
         };
-        Ok(Intent { location, bucket: row.get(2)?, change })
+        Ok(Intent { path, bucket: row.get(2)?, kind })
     })?;
     intents.collect()
 }

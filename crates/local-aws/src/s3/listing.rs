@@ -1,19 +1,20 @@
-//! Pages of a bucket's keys, in byte order, with the keys that share a prefix up to a delimiter rolled into one.
+//! Listings of a bucket in byte order, by page. Keys that share a prefix up to a delimiter are grouped as one entry (S3's
+//! common prefixes).
 //!
-//! The index is sorted, so a rolled-up folder costs one look: the scan jumps behind it.
+//! A common prefix costs one query, whatever the number of its keys: the scan continues after the prefix (skip scan).
 
 use rusqlite::Connection;
 
-use super::index::{self, Object, Start, after_prefix};
+use super::index::{self, Object, ScanStart, prefix_successor};
 use super::store::{ObjectStore, StoreError};
 
-/// What to list.
+/// A request for a page of keys.
 #[derive(Debug, Clone, Default)]
 pub(super) struct ListRequest<'a> {
     pub(super) prefix: &'a str,
-    /// Empty for none.
+    /// Empty: no grouping.
     pub(super) delimiter: &'a str,
-    /// The last entry that the caller has: a key or a rolled-up prefix.
+    /// The last entry of the page before: a key or a common prefix.
     pub(super) after: Option<&'a str>,
     pub(super) limit: usize,
 }
@@ -22,7 +23,7 @@ pub(super) struct ListRequest<'a> {
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Entry {
     Object(Box<Object>),
-    /// A rolled-up prefix, with its delimiter.
+    /// A common prefix, with its delimiter.
     Prefix(String),
 }
 
@@ -35,28 +36,28 @@ impl Entry {
     }
 }
 
-/// One page: `is_truncated` when more follows the last entry.
+/// One page. `is_truncated`: more entries follow the last one.
 #[derive(Debug, Default, PartialEq)]
-pub(super) struct Page {
+pub(super) struct ListPage {
     pub(super) entries: Vec<Entry>,
     pub(super) is_truncated: bool,
 }
 
 impl ObjectStore {
-    pub(super) fn list(&self, bucket: &str, request: &ListRequest<'_>) -> Result<Page, StoreError> {
+    pub(super) fn list(&self, bucket: &str, request: &ListRequest<'_>) -> Result<ListPage, StoreError> {
         self.require_bucket(bucket)?;
         Ok(list(&self.state.lock(), bucket, request)?)
     }
 }
 
-fn list(rows: &Connection, bucket: &str, request: &ListRequest<'_>) -> rusqlite::Result<Page> {
-    let mut page = Page::default();
+fn list(rows: &Connection, bucket: &str, request: &ListRequest<'_>) -> rusqlite::Result<ListPage> {
+    let mut page = ListPage::default();
     if request.limit == 0 {
         return Ok(page);
     }
     let Some(mut start) = request.start() else { return Ok(page) };
     loop {
-        // One more than fits tells whether the page is the last.
+        // One row more than fits tells whether the page is the last. With a delimiter, few rows: most belong to one prefix.
         let wanted = request.limit + 1 - page.entries.len();
         let wanted = if request.delimiter.is_empty() { wanted } else { wanted.min(64) };
         let objects = index::scan(rows, bucket, request.prefix, &start, wanted)?;
@@ -67,20 +68,20 @@ fn list(rows: &Connection, bucket: &str, request: &ListRequest<'_>) -> rusqlite:
                 page.is_truncated = true;
                 return Ok(page);
             }
-            match request.rolled_up(&object.key) {
+            match request.common_prefix(&object.key) {
                 None => {
-                    start = Start::After(object.key.clone());
+                    start = ScanStart::After(object.key.clone());
                     page.entries.push(Entry::Object(Box::new(object)));
                 }
                 Some(prefix) => {
-                    jump = Some(after_prefix(prefix));
+                    jump = Some(prefix_successor(prefix));
                     page.entries.push(Entry::Prefix(prefix.to_owned()));
                     break;
                 }
             }
         }
         match jump {
-            Some(Some(behind)) => start = Start::At(behind),
+            Some(Some(next)) => start = ScanStart::At(next),
             Some(None) => return Ok(page),
             None if is_last => return Ok(page),
             None => {}
@@ -89,18 +90,18 @@ fn list(rows: &Connection, bucket: &str, request: &ListRequest<'_>) -> rusqlite:
 }
 
 impl ListRequest<'_> {
-    /// `None` when nothing can come.
-    fn start(&self) -> Option<Start> {
+    /// Where the scan starts. `None` if no key can follow.
+    fn start(&self) -> Option<ScanStart> {
         match self.after {
-            Some(after) if after >= self.prefix => match self.rolled_up(after) {
-                Some(prefix) if prefix == after => after_prefix(prefix).map(Start::At),
-                _ => Some(Start::After(after.to_owned())),
+            Some(after) if after >= self.prefix => match self.common_prefix(after) {
+                Some(prefix) if prefix == after => prefix_successor(prefix).map(ScanStart::At),
+                _ => Some(ScanStart::After(after.to_owned())),
             },
-            _ => Some(Start::At(self.prefix.to_owned())),
+            _ => Some(ScanStart::At(self.prefix.to_owned())),
         }
     }
 
-    fn rolled_up<'k>(&self, key: &'k str) -> Option<&'k str> {
+    fn common_prefix<'k>(&self, key: &'k str) -> Option<&'k str> {
         if self.delimiter.is_empty() {
             return None;
         }
@@ -114,7 +115,7 @@ impl ListRequest<'_> {
 mod tests {
     use super::*;
     use crate::s3::index::Attributes;
-    use crate::s3::location::Location;
+    use crate::s3::object_path::ObjectPath;
 
     fn bucket_of(keys: &[&str]) -> Connection {
         let rows = Connection::open_in_memory().unwrap();
@@ -123,13 +124,13 @@ mod tests {
         for key in keys {
             let object = Object {
                 key: (*key).to_owned(),
-                location: Location::odd("b", key),
+                path: ObjectPath::hashed("b", key),
                 size: 0,
                 etag: String::new(),
                 modified: 0,
                 attributes: Attributes::default(),
             };
-            index::write(&rows, "b", &object).unwrap();
+            index::upsert(&rows, "b", &object).unwrap();
         }
         rows
     }
@@ -152,7 +153,7 @@ mod tests {
 
     #[test]
     fn prefixes_delimiters_and_pages() {
-        // In byte order: `ç` comes behind `zz`.
+        // In byte order: `ç` is after `zz`.
         let keys = ["a", "a/1", "a/2", "a/b/3", "a0", "b/", "b//x", "b/c/d", "zz", "ç/1"];
         let rows = bucket_of(&keys);
         type Case<'a> = (&'a str, &'a str, Option<&'a str>, usize, &'a [&'a [&'a str]]);
@@ -188,7 +189,7 @@ mod tests {
             ("\u{10FFFF}", None),
             ("", None),
         ] {
-            assert_eq!(after_prefix(prefix).as_deref(), after, "{prefix:?}");
+            assert_eq!(prefix_successor(prefix).as_deref(), after, "{prefix:?}");
         }
     }
 
@@ -206,6 +207,6 @@ mod tests {
     fn a_limit_of_zero_is_an_empty_page() {
         let rows = bucket_of(&["a"]);
         let page = list(&rows, "b", &ListRequest::default()).unwrap();
-        assert_eq!(page, Page::default());
+        assert_eq!(page, ListPage::default());
     }
 }

@@ -1,25 +1,30 @@
-//! S3: the protocol is [s3s](https://docs.rs/s3s), the objects are plain files under `HOME/s3/<bucket>/<key>`, and
-//! what is known of them is in SQLite.
+//! S3: [s3s](https://docs.rs/s3s) implements the protocol, objects are plain files under `HOME/s3/<bucket>/<key>`, and an
+//! index in SQLite has their metadata.
+//!
+//! A request passes `signature` (removes the signature, decodes `aws-chunked`), `ranges` and `allowlist` (refuses what would
+//! be ignored), then s3s, which calls `service`. `store` has the objects, and `group_commit` makes their changes durable.
 
-mod accepted;
+mod allowlist;
+mod aws_chunked;
 mod bytes;
-mod claims;
-mod commit;
 mod copy;
 #[cfg(test)]
 mod crash_images;
 mod digest;
 mod document;
-mod files;
+mod errors;
+mod file_system;
+mod group_commit;
 mod index;
+mod integrity;
 mod listing;
-mod location;
 mod multipart;
+mod object_path;
 mod ranges;
 mod service;
+mod signature;
 mod store;
-mod unsigned;
-mod whole;
+mod verify;
 
 use std::sync::Arc;
 
@@ -27,16 +32,15 @@ use http::{Request, Response};
 use s3s::service::{S3Service, S3ServiceBuilder};
 use s3s::{Body, HttpError, S3Result};
 
-use accepted::Accepted;
+use allowlist::BodyKind;
 
-pub(crate) use index::{Attributes, Object, SCHEMA};
-pub(crate) use index::{each, find};
-pub(crate) use location::FOLDERS;
+pub(crate) use aws_chunked::decode as decode_chunks;
+pub(crate) use index::{Attributes, Object, SCHEMA, find, for_each};
+pub(crate) use object_path::OBJECT_FOLDERS;
 pub(crate) use store::{ObjectStore, Staged, StoreError, WriteCondition};
-pub(crate) use unsigned::decode as decode_chunks;
-pub(crate) use whole::{Difference, difference};
+pub(crate) use verify::{Difference, difference};
 
-/// The HTTP face of the [`ObjectStore`].
+/// S3 over HTTP, on an [`ObjectStore`].
 #[derive(Debug, Clone)]
 pub(crate) struct S3 {
     service: S3Service,
@@ -47,24 +51,25 @@ impl S3 {
         S3 { service: S3ServiceBuilder::new(service::S3Operations { store }).build() }
     }
 
-    pub(crate) async fn answer(&self, request: Request<Body>) -> Result<Response<Body>, HttpError> {
-        let request = match S3::accept(request).await {
+    /// Handles a request. Errors of S3 are responses too.
+    pub(crate) async fn handle(&self, request: Request<Body>) -> Result<Response<Body>, HttpError> {
+        let request = match S3::prepare(request).await {
             Ok(request) => request,
             Err(refusal) => return refusal.to_http_response().map_err(|error| HttpError::new(Box::new(error))),
         };
         self.service.call(request).await
     }
 
-    /// The request as s3s is to see it, unless something in it would be forgotten.
-    async fn accept(request: Request<Body>) -> S3Result<Request<Body>> {
-        let mut request = unsigned::unsign(request);
+    /// Returns the request in the form that s3s takes, or an error if s3s would ignore a parameter of it.
+    async fn prepare(request: Request<Body>) -> S3Result<Request<Body>> {
+        let mut request = signature::strip(request);
         ranges::normalize(request.headers_mut());
         let (head, body) = request.into_parts();
-        let accepted = accepted::check(&head)?;
+        let body_kind = allowlist::check(&head)?;
         let request = Request::from_parts(head, body);
-        match accepted {
-            Accepted::Bytes => Ok(request),
-            Accepted::Document => document::read(request).await,
+        match body_kind {
+            BodyKind::Object => Ok(request),
+            BodyKind::Document => document::read(request).await,
         }
     }
 }

@@ -1,5 +1,5 @@
-//! Uploads in parts. A part is a file beside the bucket until the upload is complete, when the parts are
-//! strung together into one temporary file that becomes the object in one step.
+//! Multipart uploads. Each part is a file of its own, in `HOME/s3-parts`. Completion concatenates them into a temporary
+//! file, which becomes the object atomically.
 
 use std::fs::{self, File};
 use std::io::Write as _;
@@ -10,34 +10,34 @@ use s3s::crypto::{Checksum as _, Sha256};
 use serde::{Deserialize, Serialize};
 use tempfile::TempPath;
 
-use super::digest::{self, Algorithm, Digest, Digester, StoredChecksum, hex};
+use super::digest::{self, Algorithm, Digest, Digester, StoredChecksum};
 use super::index::{self, Attributes, Object};
-use super::store::{ObjectStore, Staged, StoreError, WriteCondition, copy_through};
+use super::store::{ObjectStore, Staged, StoreError, WriteCondition, for_each_chunk};
 use crate::clock;
 use crate::state::{json, to_json};
 
-/// Every part but the last has at least this many bytes.
-const SMALLEST_PART: u64 = 5 * 1024 * 1024;
+/// The minimum size of a part, except the last.
+const MIN_PART_BYTES: u64 = 5 * 1024 * 1024;
 
-/// The checksum that an upload's object will have.
+/// Algorithm and type of the checksum that an upload's object will have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct UploadChecksum {
     pub(super) algorithm: Algorithm,
     pub(super) composite: bool,
 }
 
-/// An upload under way.
+/// A row of the index: an upload that is not complete.
 #[derive(Debug, Clone)]
 pub(super) struct Upload {
     pub(super) id: String,
     pub(super) key: String,
-    /// Milliseconds since 1970.
+    /// Milliseconds since the Unix epoch.
     pub(super) initiated: i64,
     pub(super) attributes: Attributes,
     pub(super) checksum: Option<UploadChecksum>,
 }
 
-/// A part that was uploaded.
+/// A row of the index: an uploaded part.
 #[derive(Debug, Clone)]
 pub(super) struct Part {
     pub(super) number: i32,
@@ -48,37 +48,38 @@ pub(super) struct Part {
     file: PathBuf,
 }
 
-/// What a client says of a part when it completes the upload.
+/// A part in the list with which a client completes an upload.
 #[derive(Debug, Clone)]
-pub(super) struct ClaimedPart {
+pub(super) struct RequestedPart {
     pub(super) number: i32,
     pub(super) etag: Option<String>,
     pub(super) checksum: Option<(Algorithm, String)>,
 }
 
-/// What a client says of the whole object when it completes the upload.
+/// The checksum and size that a client expects of the object when it completes an upload.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Expected {
+pub(super) struct ExpectedObject {
     pub(super) checksum: Option<(Algorithm, String)>,
     pub(super) composite: Option<bool>,
     pub(super) size: Option<u64>,
 }
 
-/// Which upload an object is of, and of which parts: a client that lost the answer asks for the same once more.
+/// The identity of a completion, stored with its object. It makes completion idempotent: a client that lost the response
+/// repeats the call.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Completed {
+pub(super) struct CompletionId {
     id: String,
-    /// The SHA-256 over the numbers and ETags of the claimed parts.
+    /// The SHA-256 of the numbers and ETags of the requested parts.
     parts: String,
 }
 
-impl Completed {
-    fn of(id: &str, claimed: &[ClaimedPart]) -> Completed {
+impl CompletionId {
+    fn new(id: &str, requested: &[RequestedPart]) -> CompletionId {
         let mut hasher = Sha256::new();
-        for part in claimed {
+        for part in requested {
             hasher.update(format!("{}:{}\n", part.number, part.etag.as_deref().unwrap_or_default()).as_bytes());
         }
-        Completed { id: id.to_owned(), parts: hex(&hasher.finalize()) }
+        CompletionId { id: id.to_owned(), parts: hex::encode(hasher.finalize()) }
     }
 }
 
@@ -137,7 +138,7 @@ impl ObjectStore {
         find_upload(&self.state.lock(), bucket, key, id)
     }
 
-    /// The uploads of a bucket under a prefix, in order of key and id, behind the given pair.
+    /// Returns uploads of a bucket with a prefix, ordered by key and id, after the given pair (keyset pagination).
     pub(super) fn uploads(
         &self,
         bucket: &str,
@@ -156,7 +157,7 @@ impl ObjectStore {
         Ok(uploads.collect::<Result<_, _>>()?)
     }
 
-    /// Keeps the temporary file as a part, in place of an earlier one of that number.
+    /// Stores the temporary file as a part. Replaces an earlier part of that number.
     pub(super) fn put_part(
         &self,
         bucket: &str,
@@ -171,12 +172,12 @@ impl ObjectStore {
         let part = Part {
             number,
             size: digest.size,
-            etag: hex(&digest.md5),
+            etag: hex::encode(digest.md5),
             modified: clock::now_millis(),
             checksum: digest.checksum.clone(),
             file,
         };
-        // Durable before its row: a part that is acknowledged is read when the upload is completed.
+        // The bytes are durable before the row: completion relies on every acknowledged part.
         self.files.sync_files(&[temporary.to_path_buf()]).map_err(|(path, error)| StoreError::io(&path)(error))?;
         let replaced = self.state.write(|rows| {
             find_upload(rows, bucket, key, id)?;
@@ -214,7 +215,7 @@ impl ObjectStore {
         Ok(part)
     }
 
-    /// The parts behind number `after`, in order.
+    /// Returns the parts with a number greater than `after`, in order.
     pub(super) fn parts(&self, id: &str, after: i32, limit: usize) -> Result<Vec<Part>, StoreError> {
         let rows = self.state.lock();
         let mut statement = rows.prepare(&format!(
@@ -228,74 +229,75 @@ impl ObjectStore {
     pub(super) fn abort_upload(&self, bucket: &str, key: &str, id: &str) -> Result<(), StoreError> {
         self.state.write(|rows| {
             find_upload(rows, bucket, key, id)?;
-            forget_upload(rows, id)?;
+            delete_upload(rows, id)?;
             Ok::<_, StoreError>(())
         })?;
         self.remove_parts(id);
         Ok(())
     }
 
-    /// Makes the claimed parts the object, if they are what was uploaded and the condition holds. Where they are the
-    /// object already, by an earlier call whose answer may have been lost, that object is the answer.
+    /// Makes the requested parts the object, if they match the uploaded ones and the condition holds. Idempotent: if an earlier
+    /// call, whose response may have been lost, did the same, its object is returned.
     pub(super) fn complete_upload(
         &self,
         bucket: &str,
         key: &str,
         id: &str,
-        claimed: &[ClaimedPart],
-        expected: &Expected,
+        requested: &[RequestedPart],
+        expected: &ExpectedObject,
         condition: &WriteCondition,
     ) -> Result<Object, StoreError> {
-        let completed = Completed::of(id, claimed);
+        let completed = CompletionId::new(id, requested);
         if let Some(object) = self.find_completed(bucket, key, &completed)? {
-            self.forget(id)?;
+            self.end_upload(id)?;
             return Ok(object);
         }
-        let made = self.make_whole(bucket, key, &completed, claimed, expected, condition);
+        let made = self.assemble(bucket, key, &completed, requested, expected, condition);
         match made {
             Ok(object) => {
-                self.forget(id)?;
+                self.end_upload(id)?;
                 Ok(object)
             }
-            // The same call, a moment earlier, may have taken the parts away.
+            // A concurrent call of the same completion may have removed the parts.
             Err(error) => self.find_completed(bucket, key, &completed)?.ok_or(error),
         }
     }
 
-    fn find_completed(&self, bucket: &str, key: &str, completed: &Completed) -> Result<Option<Object>, StoreError> {
+    fn find_completed(&self, bucket: &str, key: &str, completed: &CompletionId) -> Result<Option<Object>, StoreError> {
         let object = index::find(&self.state.lock(), bucket, key)?;
         Ok(object.filter(|object| object.attributes.completed.as_ref() == Some(completed)))
     }
 
-    fn make_whole(
+    fn assemble(
         &self,
         bucket: &str,
         key: &str,
-        completed: &Completed,
-        claimed: &[ClaimedPart],
-        expected: &Expected,
+        completed: &CompletionId,
+        requested: &[RequestedPart],
+        expected: &ExpectedObject,
         condition: &WriteCondition,
     ) -> Result<Object, StoreError> {
         let upload = self.upload(bucket, key, &completed.id)?;
-        let parts = chosen_parts(&self.parts(&completed.id, 0, 10_000)?, claimed)?;
-        check_expected_form(upload.checksum, &parts, expected)?;
-        let mut staged = self.string_together(upload, &parts, expected.checksum.as_ref())?;
-        check_expected(&staged, expected.checksum.as_ref())?;
+        let parts = select_parts(&self.parts(&completed.id, 0, 10_000)?, requested)?;
+        check_declaration(upload.checksum, &parts, expected)?;
+        let mut staged = self.concatenate_parts(upload, &parts, expected.checksum.as_ref())?;
+        check_checksum(&staged, expected.checksum.as_ref())?;
         staged.attributes.completed = Some(completed.clone());
         self.put(bucket, staged, condition)
     }
 
-    /// Ends an upload whose parts are no longer needed.
-    fn forget(&self, id: &str) -> Result<(), StoreError> {
-        self.state.write(|rows| forget_upload(rows, id))?;
-        // Durable before the parts go: an upload without them could not be completed once more.
+    /// Deletes an upload and its parts.
+    fn end_upload(&self, id: &str) -> Result<(), StoreError> {
+        self.state.write(|rows| delete_upload(rows, id))?;
+        // Durable before the parts are removed: an upload without its parts could never be completed.
         self.sync_index()?;
         self.remove_parts(id);
         Ok(())
     }
 
-    /// One file of all parts. Where the upload has no checksum, the one that is expected is computed.
-    fn string_together(
+    /// Concatenates the parts into one staged file, and verifies each by its MD5. Computes the expected checksum if the upload
+    /// has none of its own.
+    fn concatenate_parts(
         &self,
         upload: Upload,
         parts: &[Part],
@@ -310,19 +312,19 @@ impl ObjectStore {
         for part in parts {
             let mut bytes = File::open(&part.file).map_err(StoreError::io(&part.file))?;
             let mut own = Digester::new(None, false);
-            copy_through(&mut bytes, |piece| {
+            for_each_chunk(&mut bytes, |piece| {
                 digester.update(piece);
                 own.update(piece);
                 file.write_all(piece)
             })
             .map_err(StoreError::io(&path))?;
-            if hex(&own.finish().md5) != part.etag {
+            if hex::encode(own.finish().md5) != part.etag {
                 return Err(StoreError::DamagedPart { number: part.number, path: part.file.clone() });
             }
         }
         let digest = digester.finish();
         let mut staged = Staged::new(&upload.key, path, &digest, upload.attributes);
-        let md5s: Vec<[u8; 16]> = parts.iter().filter_map(|part| digest::md5_of_hex(&part.etag)).collect();
+        let md5s: Vec<[u8; 16]> = parts.iter().filter_map(|part| digest::parse_md5(&part.etag)).collect();
         staged.etag = digest::multipart_etag(&md5s);
         staged.attributes.parts = parts.iter().map(|part| part.size).collect();
         if let Some(UploadChecksum { algorithm, composite: true }) = upload.checksum {
@@ -338,7 +340,7 @@ impl ObjectStore {
     }
 
     fn remove_parts(&self, id: &str) {
-        // What cannot be removed now is in nobody's way: its upload is gone from the index.
+        // Files that cannot be removed are harmless: no row refers to them.
         let _ = fs::remove_dir_all(self.parts_folder(id));
     }
 }
@@ -353,31 +355,31 @@ fn find_upload(rows: &Connection, bucket: &str, key: &str, id: &str) -> Result<U
     .ok_or_else(|| StoreError::NoSuchUpload(id.to_owned()))
 }
 
-fn forget_upload(rows: &Connection, id: &str) -> rusqlite::Result<()> {
+fn delete_upload(rows: &Connection, id: &str) -> rusqlite::Result<()> {
     rows.execute("DELETE FROM uploads WHERE id = ?1", [id]).map(|_| ())
 }
 
-/// The claimed ones of the uploaded parts, which are in order.
-fn chosen_parts(uploaded: &[Part], claimed: &[ClaimedPart]) -> Result<Vec<Part>, StoreError> {
-    if claimed.windows(2).any(|pair| pair[0].number >= pair[1].number) {
+/// Returns the uploaded parts that a client requests. `uploaded` is sorted by number.
+fn select_parts(uploaded: &[Part], requested: &[RequestedPart]) -> Result<Vec<Part>, StoreError> {
+    if requested.windows(2).any(|pair| pair[0].number >= pair[1].number) {
         return Err(StoreError::InvalidPartOrder);
     }
-    let mut chosen = Vec::with_capacity(claimed.len());
-    for claim in claimed {
-        let found = uploaded.binary_search_by_key(&claim.number, |part| part.number).ok();
-        let part = found.map(|place| &uploaded[place]).filter(|part| is_as_claimed(part, claim));
-        chosen.push(part.ok_or(StoreError::InvalidPart(claim.number))?.clone());
+    let mut chosen = Vec::with_capacity(requested.len());
+    for request in requested {
+        let found = uploaded.binary_search_by_key(&request.number, |part| part.number).ok();
+        let part = found.map(|place| &uploaded[place]).filter(|part| matches_request(part, request));
+        chosen.push(part.ok_or(StoreError::InvalidPart(request.number))?.clone());
     }
     let all_but_last = &chosen[..chosen.len().saturating_sub(1)];
-    match all_but_last.iter().find(|part| part.size < SMALLEST_PART) {
+    match all_but_last.iter().find(|part| part.size < MIN_PART_BYTES) {
         Some(part) => Err(StoreError::EntityTooSmall { number: part.number, size: part.size }),
         None => Ok(chosen),
     }
 }
 
-fn is_as_claimed(part: &Part, claim: &ClaimedPart) -> bool {
-    let etag_holds = claim.etag.as_ref().is_none_or(|etag| *etag == part.etag);
-    let checksum_holds = match (&claim.checksum, &part.checksum) {
+fn matches_request(part: &Part, request: &RequestedPart) -> bool {
+    let etag_holds = request.etag.as_ref().is_none_or(|etag| *etag == part.etag);
+    let checksum_holds = match (&request.checksum, &part.checksum) {
         (Some((algorithm, value)), Some(checksum)) => *algorithm == checksum.algorithm && *value == checksum.value,
         (Some(_), None) => false,
         (None, _) => true,
@@ -385,26 +387,26 @@ fn is_as_claimed(part: &Part, claim: &ClaimedPart) -> bool {
     etag_holds && checksum_holds
 }
 
-/// What is said of the object before its bytes are read: its size, and what its checksum is of.
-fn check_expected_form(
+/// Checks what needs no reading of the parts: the size of the object, and the type and algorithm of its checksum.
+fn check_declaration(
     checksum: Option<UploadChecksum>,
     parts: &[Part],
-    expected: &Expected,
+    expected: &ExpectedObject,
 ) -> Result<(), StoreError> {
     let size: u64 = parts.iter().map(|part| part.size).sum();
     if let Some(expected) = expected.size.filter(|expected| *expected != size) {
         let text = format!("The parts have {size} bytes together, and x-amz-mp-object-size says {expected}");
-        return Err(StoreError::NotAsExpected(text));
+        return Err(StoreError::InvalidRequest(text));
     }
-    // Without a checksum of its own, the one that is claimed now is of the whole.
+    // The checksum of an upload that was created without one is over the whole object.
     let is_composite = checksum.is_some_and(|checksum| checksum.composite);
     if expected.composite.is_some_and(|composite| composite != is_composite) {
         let text = "The upload was created with another checksum type than x-amz-checksum-type says";
-        return Err(StoreError::NotAsExpected(text.to_owned()));
+        return Err(StoreError::InvalidRequest(text.to_owned()));
     }
     let Some(checksum) = checksum else { return Ok(()) };
     match &expected.checksum {
-        Some((algorithm, _)) if *algorithm != checksum.algorithm => Err(StoreError::NotAsExpected(format!(
+        Some((algorithm, _)) if *algorithm != checksum.algorithm => Err(StoreError::InvalidRequest(format!(
             "The upload was created with the checksum algorithm {}, and not with {}",
             checksum.algorithm.name(),
             algorithm.name()
@@ -413,7 +415,7 @@ fn check_expected_form(
     }
 }
 
-fn check_expected(staged: &Staged, expected: Option<&(Algorithm, String)>) -> Result<(), StoreError> {
+fn check_checksum(staged: &Staged, expected: Option<&(Algorithm, String)>) -> Result<(), StoreError> {
     let Some((algorithm, value)) = expected else { return Ok(()) };
     match &staged.attributes.checksum {
         Some(checksum) if checksum.algorithm == *algorithm && !same_checksum(&checksum.value, value) => {
@@ -423,7 +425,7 @@ fn check_expected(staged: &Staged, expected: Option<&(Algorithm, String)>) -> Re
     }
 }
 
-/// Clients give a composite checksum with or without the number of parts behind it.
+/// Compares checksums. Clients send a composite one with or without its suffix, the number of parts.
 fn same_checksum(ours: &str, theirs: &str) -> bool {
     ours == theirs || ours.split_once('-').is_some_and(|(value, _)| value == theirs)
 }

@@ -1,14 +1,14 @@
-//! The `Range` header as S3 takes it: one range of bytes, or else as if it were not there.
+//! The `Range` header by S3's rules: a single range of bytes counts, anything else is ignored.
 
 use http::header::RANGE;
 use http::{HeaderMap, HeaderValue};
 use s3s::dto;
 
-/// No object is longer; s3s takes no larger number.
-const FURTHEST: u64 = i64::MAX.cast_unsigned();
+/// The largest position: s3s refuses larger numbers, and no object is longer.
+const MAX_POSITION: u64 = i64::MAX.cast_unsigned();
 
-/// Leaves only a range that is one, in the form that s3s reads. Other units, several ranges and ranges that end before
-/// they begin are no error: the whole object is the answer.
+/// Normalizes a valid range for s3s, and removes any other: for other units, several ranges and ranges that end before they
+/// begin, S3 returns the whole object and no error.
 pub(super) fn normalize(headers: &mut HeaderMap) {
     let mut values = headers.get_all(RANGE).iter();
     let range = match (values.next(), values.next()) {
@@ -38,16 +38,16 @@ fn parse(text: &str) -> Option<dto::Range> {
     }
 }
 
-/// Digits, as many as there are: what is too large is behind the end of every object.
+/// Parses digits. A number that is too large becomes [`MAX_POSITION`], which is after the end of every object.
 fn number(digits: &str) -> Option<u64> {
     if digits.is_empty() || !digits.bytes().all(|digit| digit.is_ascii_digit()) {
         return None;
     }
-    Some(digits.parse().unwrap_or(FURTHEST).min(FURTHEST))
+    Some(digits.parse().unwrap_or(MAX_POSITION).min(MAX_POSITION))
 }
 
-/// `bytes=first-last` and nothing else: the form of the range that UploadPartCopy takes.
-pub(super) fn copied(text: &str) -> Option<(u64, u64)> {
+/// Parses `bytes=first-last`, the only form of a range that UploadPartCopy allows.
+pub(super) fn parse_copy_range(text: &str) -> Option<(u64, u64)> {
     let (first, last) = text.strip_prefix("bytes=")?.split_once('-')?;
     let (first, last) = (number(first)?, number(last)?);
     (first <= last).then_some((first, last))
@@ -111,9 +111,9 @@ mod tests {
 
     #[test]
     fn a_copied_range_has_both_ends() {
-        assert_eq!(copied("bytes=5-50"), Some((5, 50)));
+        assert_eq!(parse_copy_range("bytes=5-50"), Some((5, 50)));
         for bad in ["bytes=5-", "bytes=-5", "bytes=8-3", "5-50", "Bytes=5-50", "bytes=0-1,2-3", "bytes= 0-1", ""] {
-            assert_eq!(copied(bad), None, "{bad}");
+            assert_eq!(parse_copy_range(bad), None, "{bad}");
         }
     }
 }

@@ -1,10 +1,10 @@
-//! Objects as plain files, and the order of steps that never lets a reader see half of one.
+//! The object store: objects are plain files, and change atomically.
 //!
-//! Bytes are written to a temporary file; then the intent is committed, the file is renamed into place, the row is
-//! committed and the intent removed, each step durable before the next ([`super::commit`]). Whatever instant the process or
-//! the machine dies in, the next start can tell from the intent and the file's digest on which side of the rename it was.
+//! A write goes to a temporary file. Then a write-ahead intent is committed, the file is renamed to its path, the row is
+//! committed and the intent deleted, each step durable before the next ([`super::group_commit`]). At whatever instant the
+//! process or the machine dies, recovery can tell from the intent and the file's digest whether the rename happened.
 //!
-//! Everything here blocks for the time of a few system calls: async callers use `spawn_blocking`.
+//! All methods block for a few system calls: async callers use `spawn_blocking`.
 
 use std::collections::HashSet;
 use std::fs::File;
@@ -16,18 +16,18 @@ use rusqlite::{Connection, OptionalExtension as _};
 use s3s::dto::ETagCondition;
 use tempfile::TempPath;
 
-use super::commit::{Ask, Planned, Queue};
-use super::digest::{Digest, Digester, hex};
-use super::files::{Disk, Files};
-use super::index::{self, Attributes, Change, Object};
-use super::location::{Location, path_is_refused};
-use super::whole::{Difference, difference};
+use super::digest::{Digest, Digester};
+use super::file_system::{Disk, FileSystem};
+use super::group_commit::{ChangeRequest, PlannedChange, Queue};
+use super::index::{self, Attributes, IntentKind, Object};
+use super::object_path::{ObjectPath, is_path_unsupported};
+use super::verify::{Difference, difference};
 use crate::check;
 use crate::clock;
 use crate::home::Home;
 use crate::state::{State, SyncError};
 
-/// Why the store did not do what was asked.
+/// An error of the object store.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum StoreError {
     #[error("The specified bucket does not exist: {0}")]
@@ -51,7 +51,7 @@ pub(crate) enum StoreError {
     #[error("The {algorithm} you specified did not match what was received")]
     BadDigest { algorithm: &'static str },
     #[error("{0}")]
-    NotAsExpected(String),
+    InvalidRequest(String),
     #[error("no space left on the disk that holds {}: free some and try again; nothing of the object was kept", path.display())]
     DiskFull { path: PathBuf },
     #[error("{}: {source}", path.display())]
@@ -66,21 +66,21 @@ pub(crate) enum StoreError {
     Index(#[from] rusqlite::Error),
     #[error("the index of objects could not be made durable: {0}")]
     Sync(#[from] SyncError),
-    /// Of all changes that were to be made durable together.
+    /// An error of a group of changes, which each of them returns.
     #[error(transparent)]
     Shared(Arc<StoreError>),
 }
 
 impl StoreError {
-    /// The error itself, of one that several changes share.
-    pub(super) fn itself(&self) -> &StoreError {
+    /// The error itself, without [`StoreError::Shared`].
+    pub(super) fn root(&self) -> &StoreError {
         match self {
-            StoreError::Shared(error) => error.itself(),
+            StoreError::Shared(error) => error.root(),
             error => error,
         }
     }
 
-    /// An error of the file at `path`.
+    /// Returns a conversion of an I/O error on `path`.
     pub(crate) fn io(path: &Path) -> impl FnOnce(io::Error) -> StoreError {
         move |source| match source.kind() {
             io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => StoreError::DiskFull { path: path.to_owned() },
@@ -89,28 +89,28 @@ impl StoreError {
     }
 }
 
-/// A finished file in the home's temporary folder, that is to become an object.
+/// A complete file in the home's temporary folder that is about to become an object.
 #[derive(Debug)]
 pub(crate) struct Staged {
     pub(super) key: String,
-    /// Removed when it does not become an object.
+    /// The file is removed on drop, unless it was renamed.
     pub(super) file: TempPath,
     pub(super) size: u64,
     pub(super) etag: String,
     pub(super) attributes: Attributes,
-    /// A second name of bytes that are durable.
+    /// Whether its bytes need no fsync: it is a hard link to the file of an object.
     pub(super) is_durable: bool,
 }
 
 impl Staged {
     pub(super) fn new(key: &str, file: TempPath, digest: &Digest, mut attributes: Attributes) -> Staged {
         attributes.checksum = digest.checksum.clone();
-        let etag = hex(&digest.md5);
+        let etag = hex::encode(digest.md5);
         Staged { key: key.to_owned(), file, size: digest.size, etag, attributes, is_durable: false }
     }
 
-    /// Reads `file` once for its size and ETag.
-    pub(crate) fn of_file(key: &str, file: TempPath, attributes: Attributes) -> Result<Staged, StoreError> {
+    /// Stages a file that was written without a digest. Reads it once for its size and ETag.
+    pub(crate) fn from_file(key: &str, file: TempPath, attributes: Attributes) -> Result<Staged, StoreError> {
         let digest = digest_file(&file).map_err(StoreError::io(&file))?;
         Ok(Staged::new(key, file, &digest, attributes))
     }
@@ -118,27 +118,30 @@ impl Staged {
 
 pub(super) fn digest_file(path: &Path) -> io::Result<Digest> {
     let mut digester = Digester::new(None, false);
-    copy_through(&mut File::open(path)?, |bytes| {
+    for_each_chunk(&mut File::open(path)?, |bytes| {
         digester.update(bytes);
         Ok(())
     })?;
     Ok(digester.finish())
 }
 
-/// Hands all bytes of `from` to `take`, piece by piece.
-pub(super) fn copy_through(from: &mut impl io::Read, mut take: impl FnMut(&[u8]) -> io::Result<()>) -> io::Result<()> {
-    let mut piece = vec![0; 256 * 1024];
+/// Reads `from` to its end, and calls `take` with each chunk.
+pub(super) fn for_each_chunk(
+    from: &mut impl io::Read,
+    mut take: impl FnMut(&[u8]) -> io::Result<()>,
+) -> io::Result<()> {
+    let mut chunk = vec![0; 256 * 1024];
     loop {
-        match from.read(&mut piece) {
+        match from.read(&mut chunk) {
             Ok(0) => return Ok(()),
-            Ok(read) => take(&piece[..read])?,
+            Ok(read) => take(&chunk[..read])?,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) => return Err(error),
         }
     }
 }
 
-/// What has to be true of the object that a write replaces.
+/// The condition of a write on the object that it replaces (compare-and-swap).
 #[derive(Debug, Clone, Default)]
 pub(crate) struct WriteCondition {
     /// `If-Match`.
@@ -148,6 +151,8 @@ pub(crate) struct WriteCondition {
 }
 
 impl WriteCondition {
+    /// # Errors
+    /// [`StoreError::PreconditionFailed`], or [`StoreError::NoSuchKey`] if an ETag is required and there is no object.
     pub(super) fn check(&self, existing: Option<&Object>, key: &str) -> Result<(), StoreError> {
         if self.absent && existing.is_some() {
             return Err(StoreError::PreconditionFailed);
@@ -161,30 +166,31 @@ impl WriteCondition {
     }
 }
 
-/// As many damaged objects are named when a home is opened.
-const WARNINGS: usize = 5;
+/// The number of damaged objects that are logged when a home is opened.
+const MAX_WARNINGS: usize = 5;
 
 /// The objects of one home.
 #[derive(Debug)]
 pub(crate) struct ObjectStore {
     pub(super) home: PathBuf,
     pub(super) state: Arc<State>,
-    pub(super) files: Arc<dyn Files>,
+    pub(super) files: Arc<dyn FileSystem>,
     pub(super) queue: Queue,
     temporary: PathBuf,
-    /// Nobody else may become the owner while anything here can still write.
+    /// Keeps the home locked as long as the store can write to it.
     _owner: Arc<Home>,
 }
 
 impl ObjectStore {
-    /// Settles what a dead owner left between the halves of a write, so that the temporary folder can be emptied after it.
+    /// Opens the objects of a home, and recovers the changes that a crash interrupted. The temporary folder may be emptied only
+    /// after it.
     pub(crate) fn open(home: &Arc<Home>, state: Arc<State>) -> Result<ObjectStore, StoreError> {
-        ObjectStore::open_on(Arc::new(Disk), home, state)
+        ObjectStore::open_with(Arc::new(Disk), home, state)
     }
 
-    /// [`ObjectStore::open`] on other files than the disk's.
-    pub(super) fn open_on(
-        files: Arc<dyn Files>,
+    /// [`ObjectStore::open`] on another file system than the disk.
+    pub(super) fn open_with(
+        files: Arc<dyn FileSystem>,
         home: &Arc<Home>,
         state: Arc<State>,
     ) -> Result<ObjectStore, StoreError> {
@@ -196,33 +202,35 @@ impl ObjectStore {
             temporary: home.temporary(),
             _owner: Arc::clone(home),
         };
-        store.settle_intents()?;
+        store.recover()?;
         if !store.state.was_closed() {
             store.warn_of_damage()?;
         }
         Ok(store)
     }
 
-    /// Compares all rows with their files, by size: what fits no row is an error when it is read, and is said now.
+    /// Logs the objects whose files are missing or have another size. Reading them returns an error.
     fn warn_of_damage(&self) -> Result<(), StoreError> {
         let rows = self.state.lock();
         let mut problems = 0;
-        index::each(&rows, |bucket, object| {
+        index::for_each(&rows, |bucket, object| {
             let file = self.path(&object);
             if let Some(problem) = check::problem(bucket, &object, &file, false) {
                 problems += 1;
-                if problems <= WARNINGS {
+                if problems <= MAX_WARNINGS {
                     tracing::warn!("{problem}");
                 }
             }
         })?;
-        if problems > WARNINGS {
-            tracing::warn!("and {} more objects are not what the index says", problems - WARNINGS);
+        if problems > MAX_WARNINGS {
+            tracing::warn!("and {} more objects are not what the index says", problems - MAX_WARNINGS);
         }
         Ok(())
     }
 
-    fn settle_intents(&self) -> Result<(), StoreError> {
+    /// Resolves the write-ahead intents: completes those whose file is renamed, and drops the others. Idempotent, so that a crash
+    /// during recovery does no harm.
+    fn recover(&self) -> Result<(), StoreError> {
         let intents = index::intents(&self.state.lock())?;
         if intents.is_empty() {
             return Ok(());
@@ -230,10 +238,11 @@ impl ObjectStore {
         let mut placed = Vec::new();
         let mut files = Vec::new();
         for intent in &intents {
-            let path = intent.location.under(&self.home);
-            match &intent.change {
-                // Whether it was renamed is seen by what it holds: of a folder that was not synced nothing else is certain.
-                Change::Place(object) => {
+            let path = intent.path.in_home(&self.home);
+            match &intent.kind {
+                // The file's digest tells whether it was renamed. Its existence does not: it may be the version before, or, since
+                // the folder was not synced, a name without its bytes.
+                IntentKind::Put(object) => {
                     let difference = difference(&path, object, true).map_err(StoreError::io(&path))?;
                     if difference.is_none() {
                         placed.push((intent.bucket.as_str(), object));
@@ -242,8 +251,9 @@ impl ObjectStore {
                         files.push(path);
                     }
                 }
-                // Something that is not ours may be in its place by now; the row is gone in any case.
-                Change::Remove => match self.remove_file(&path) {
+                // The row is deleted already. A file that cannot be removed is only logged, since another program may have put
+                // something in its place.
+                IntentKind::Remove => match self.remove_file(&path) {
                     Ok(()) => files.push(path),
                     Err(error) => tracing::warn!(%error, "a deleted object could not be removed"),
                 },
@@ -251,24 +261,24 @@ impl ObjectStore {
         }
         self.sync_names(&files)?;
         self.state.write(|rows| {
-            placed.iter().try_for_each(|(bucket, object)| index::write(rows, bucket, object))?;
-            intents.iter().try_for_each(|intent| index::settle(rows, &intent.location))
+            placed.iter().try_for_each(|(bucket, object)| index::upsert(rows, bucket, object))?;
+            intents.iter().try_for_each(|intent| index::delete_intent(rows, &intent.path))
         })?;
         Ok(())
     }
 
-    /// Where half-written files are.
+    /// The folder for incomplete files.
     pub(crate) fn temporary_folder(&self) -> &Path {
         &self.temporary
     }
 
-    /// A new name in the temporary folder, for a file that goes with the name unless it becomes an object.
+    /// Returns a new path in the temporary folder. Its file is removed on drop, unless it becomes an object.
     pub(crate) fn temporary_path(&self) -> Result<TempPath, StoreError> {
         let path = self.temporary.join(uuid::Uuid::new_v4().simple().to_string());
         TempPath::try_from_path(&path).map_err(StoreError::io(&path))
     }
 
-    /// A new file in the temporary folder, readable as the user's other files are.
+    /// Creates a file in the temporary folder, with the user's default permissions.
     pub(crate) fn temporary_file(&self) -> Result<(File, TempPath), StoreError> {
         let path = self.temporary_path()?;
         let file = File::create_new(&path).map_err(StoreError::io(&path))?;
@@ -288,6 +298,7 @@ impl ObjectStore {
         self.sync_index()
     }
 
+    /// Creates the bucket unless it exists. Idempotent.
     pub(crate) fn ensure_bucket(&self, bucket: &str) -> Result<(), StoreError> {
         match self.create_bucket(bucket) {
             Err(StoreError::BucketAlreadyOwnedByYou(_)) => Ok(()),
@@ -296,7 +307,7 @@ impl ObjectStore {
     }
 
     pub(super) fn delete_bucket(&self, bucket: &str) -> Result<(), StoreError> {
-        let _turn = self.turn();
+        let _writer = self.lock_writer();
         self.state.write(|rows| {
             require_bucket(rows, bucket)?;
             let used = "SELECT 1 FROM objects WHERE bucket = ?1 UNION ALL SELECT 1 FROM uploads WHERE bucket = ?1";
@@ -304,8 +315,8 @@ impl ObjectStore {
                 return Err(StoreError::BucketNotEmpty(bucket.to_owned()));
             }
             rows.execute("DELETE FROM buckets WHERE name = ?1", [bucket])?;
-            // What is left in the folders is not ours, or nothing.
-            for folder in ["s3", "s3-odd"] {
+            // Files that are left there belong to other programs. Then the folder stays.
+            for folder in super::object_path::OBJECT_FOLDERS {
                 self.remove_bucket_folder(&self.home.join(folder).join(bucket));
             }
             Ok(())
@@ -313,7 +324,7 @@ impl ObjectStore {
         self.sync_index()
     }
 
-    /// Name and creation time (milliseconds) of every bucket, in order.
+    /// Returns the name and the creation time (milliseconds since the Unix epoch) of each bucket, ordered by name.
     pub(super) fn buckets(&self) -> Result<Vec<(String, i64)>, StoreError> {
         let rows = self.state.lock();
         let mut statement = rows.prepare("SELECT name, created FROM buckets ORDER BY name")?;
@@ -334,8 +345,8 @@ impl ObjectStore {
         require_object(&rows, bucket, key)
     }
 
-    /// The object and its bytes, of one and the same version: later writes replace the file and leave
-    /// this handle as it is.
+    /// Opens an object. Row and bytes are of the same version, and stay so: a later write renames another file over the name,
+    /// and this handle keeps the old one.
     pub(crate) fn open_object(&self, bucket: &str, key: &str) -> Result<(Object, File), StoreError> {
         let rows = self.state.lock();
         let object = require_object(&rows, bucket, key)?;
@@ -353,72 +364,73 @@ impl ObjectStore {
 
     /// The file that holds the object.
     pub(crate) fn path(&self, object: &Object) -> PathBuf {
-        object.location.under(&self.home)
+        object.path.in_home(&self.home)
     }
 
-    /// Makes the staged file the object of its key, if the condition holds at that instant. It is durable then.
+    /// Makes the staged file the object of its key, if the condition holds: atomic, and durable on return.
     pub(crate) fn put(&self, bucket: &str, staged: Staged, condition: &WriteCondition) -> Result<Object, StoreError> {
         let key = staged.key.clone();
-        let object = self.change(bucket, Ask::Put { staged, condition: condition.clone() })?;
+        let object = self.submit(bucket, ChangeRequest::Put { staged, condition: condition.clone() })?;
         object.ok_or(StoreError::NoSuchKey(key))
     }
 
-    /// Replaces all objects under the prefixes by the staged files, whose keys are under them too. The new
-    /// rows come in one transaction, so that no listing sees some of them; an error leaves none.
+    /// Replaces all objects with the prefixes by the staged files, whose keys have them too. Atomic for readers: one transaction
+    /// writes all rows, so that no listing has some of them. After an error, no object has the prefixes.
     pub(crate) fn replace(&self, bucket: &str, prefixes: &[String], staged: Vec<Staged>) -> Result<(), StoreError> {
         self.sync_staged(&staged)?;
-        let _turn = self.turn();
+        let _writer = self.lock_writer();
         let mut rows = self.state.lock();
         require_bucket(&rows, bucket)?;
         let mut former = Vec::new();
         for prefix in prefixes {
-            former.extend(all_under(&rows, bucket, prefix)?);
+            former.extend(objects_with_prefix(&rows, bucket, prefix)?);
         }
         let keys: HashSet<&str> = staged.iter().map(|staged| staged.key.as_str()).collect();
         former.retain(|object| !keys.contains(object.key.as_str()));
         let mut changes = Vec::with_capacity(former.len() + staged.len());
         let transaction = rows.transaction()?;
         for object in former {
-            changes.push(removal(&transaction, bucket, object)?);
+            changes.push(remove_row(&transaction, bucket, object)?);
         }
         for staged in staged {
             let existing = index::find(&transaction, bucket, &staged.key)?;
             let replaces = existing.is_some();
-            let object = self.planned(bucket, existing, &staged)?;
-            index::plan_place(&transaction, bucket, &object, &staged.file.to_string_lossy())?;
-            changes.push(Planned::Place { object, staged, replaces });
+            let object = self.plan_object(bucket, existing, &staged)?;
+            index::insert_put_intent(&transaction, bucket, &object, &staged.file.to_string_lossy())?;
+            changes.push(PlannedChange::Put { object, staged, replaces });
         }
         transaction.commit()?;
-        // Where there were others, nobody sees the time between them.
-        let replaces = changes.iter().any(|change| change.replaces() || matches!(change, Planned::Remove { .. }));
-        let done = self.make_so(changes, replaces.then_some(rows))?;
+        // If objects are replaced, readers are blocked, so that none sees the old and the new ones mixed.
+        let replaces = changes.iter().any(|change| change.replaces() || matches!(change, PlannedChange::Remove { .. }));
+        let done = self.apply(changes, replaces.then_some(rows))?;
         let Some(error) = done.into_iter().find_map(Result::err) else { return Ok(()) };
         let placed = self.state.write(|rows| {
             let mut removals = Vec::new();
             for prefix in prefixes {
-                for object in all_under(rows, bucket, prefix)? {
-                    removals.push(removal(rows, bucket, object)?);
+                for object in objects_with_prefix(rows, bucket, prefix)? {
+                    removals.push(remove_row(rows, bucket, object)?);
                 }
             }
             Ok::<_, StoreError>(removals)
         })?;
-        self.make_so(placed, None)?;
+        self.apply(placed, None)?;
         Err(error)
     }
 
-    pub(super) fn planned(
+    /// Returns the row that a staged file will have, at the path of the object that it replaces, or at a new one.
+    pub(super) fn plan_object(
         &self,
         bucket: &str,
         existing: Option<Object>,
         staged: &Staged,
     ) -> Result<Object, StoreError> {
-        let location = match existing {
-            Some(object) => object.location,
-            None => self.free_location(bucket, &staged.key)?,
+        let path = match existing {
+            Some(object) => object.path,
+            None => self.choose_path(bucket, &staged.key)?,
         };
         Ok(Object {
             key: staged.key.clone(),
-            location,
+            path,
             size: staged.size,
             etag: staged.etag.clone(),
             modified: clock::now_millis(),
@@ -426,25 +438,25 @@ impl ObjectStore {
         })
     }
 
-    /// Where a new key goes: its own path if the file system can have it and nothing else is there.
-    fn free_location(&self, bucket: &str, key: &str) -> Result<Location, StoreError> {
-        if let Some(plain) = Location::plain(bucket, key) {
-            let path = plain.under(&self.home);
+    /// Returns the path for a new key: the key itself, if the file system can have that path and nothing is there.
+    fn choose_path(&self, bucket: &str, key: &str) -> Result<ObjectPath, StoreError> {
+        if let Some(plain) = ObjectPath::from_key(bucket, key) {
+            let path = plain.in_home(&self.home);
             match self.make_parents(&path) {
-                Ok(()) if path.symlink_metadata().is_err_and(|error| !path_is_refused(&error)) => return Ok(plain),
-                Err(error) if !path_is_refused(&error) => return Err(StoreError::io(&path)(error)),
-                // `a` where `a/b` is, a name that is too long here, or a file that is not ours.
+                Ok(()) if path.symlink_metadata().is_err_and(|error| !is_path_unsupported(&error)) => return Ok(plain),
+                Err(error) if !is_path_unsupported(&error) => return Err(StoreError::io(&path)(error)),
+                // `a` where `a/b` is, a name that is too long, or a file of another program.
                 _ => self.prune_folders(&path),
             }
         }
-        let odd = Location::odd(bucket, key);
-        let path = odd.under(&self.home);
+        let hashed = ObjectPath::hashed(bucket, key);
+        let path = hashed.in_home(&self.home);
         self.make_parents(&path).map_err(StoreError::io(&path))?;
-        Ok(odd)
+        Ok(hashed)
     }
 
-    /// Changes what is said of an object and nothing else.
-    pub(super) fn describe(
+    /// Changes the attributes of an object, and not its bytes.
+    pub(super) fn update_attributes(
         &self,
         bucket: &str,
         key: &str,
@@ -453,50 +465,50 @@ impl ObjectStore {
         let rows = self.state.lock();
         let mut object = require_object(&rows, bucket, key)?;
         change(&mut object.attributes);
-        index::write(&rows, bucket, &object)?;
+        index::upsert(&rows, bucket, &object)?;
         drop(rows);
         self.sync_index()
     }
 
-    /// Deletes the object if it is there and the condition holds.
+    /// Deletes the object if it exists and the condition holds. Idempotent without a condition.
     pub(super) fn delete(&self, bucket: &str, key: &str, condition: &WriteCondition) -> Result<(), StoreError> {
-        self.change(bucket, Ask::Delete { key: key.to_owned(), condition: condition.clone() }).map(drop)
+        self.submit(bucket, ChangeRequest::Delete { key: key.to_owned(), condition: condition.clone() }).map(drop)
     }
 
-    /// Deletes those of the keys that are objects.
+    /// Deletes those of the keys that are objects, in one group. Idempotent.
     pub(crate) fn delete_all(&self, bucket: &str, keys: &[String]) -> Result<(), StoreError> {
-        let _turn = self.turn();
+        let _writer = self.lock_writer();
         let changes = self.state.write(|rows| {
             require_bucket(rows, bucket)?;
             let mut changes = Vec::new();
             for key in keys {
                 if let Some(object) = index::find(rows, bucket, key)? {
-                    changes.push(removal(rows, bucket, object)?);
+                    changes.push(remove_row(rows, bucket, object)?);
                 }
             }
             Ok::<_, StoreError>(changes)
         })?;
-        self.make_so(changes, None)?.into_iter().try_for_each(|done| done.map(drop))
+        self.apply(changes, None)?.into_iter().try_for_each(|done| done.map(drop))
     }
 
-    /// All objects under a prefix, in order, with the files that hold them.
-    pub(crate) fn files_under(&self, bucket: &str, prefix: &str) -> Result<Vec<(Object, PathBuf)>, StoreError> {
+    /// Returns all objects with a prefix, in key order, with their files.
+    pub(crate) fn files_with_prefix(&self, bucket: &str, prefix: &str) -> Result<Vec<(Object, PathBuf)>, StoreError> {
         let rows = self.state.lock();
         require_bucket(&rows, bucket)?;
-        let objects = all_under(&rows, bucket, prefix)?;
+        let objects = objects_with_prefix(&rows, bucket, prefix)?;
         Ok(objects.into_iter().map(|object| (object.clone(), self.path(&object))).collect())
     }
 }
 
-fn all_under(rows: &Connection, bucket: &str, prefix: &str) -> Result<Vec<Object>, StoreError> {
-    Ok(index::scan(rows, bucket, prefix, &index::Start::At(prefix.to_owned()), usize::MAX)?)
+fn objects_with_prefix(rows: &Connection, bucket: &str, prefix: &str) -> Result<Vec<Object>, StoreError> {
+    Ok(index::scan(rows, bucket, prefix, &index::ScanStart::At(prefix.to_owned()), usize::MAX)?)
 }
 
-/// Removes the object's row, and plans the removal of its file.
-fn removal(rows: &Connection, bucket: &str, object: Object) -> rusqlite::Result<Planned> {
+/// Deletes the object's row, and records the intent to remove its file.
+fn remove_row(rows: &Connection, bucket: &str, object: Object) -> rusqlite::Result<PlannedChange> {
     index::remove(rows, bucket, &object.key)?;
-    index::plan_removal(rows, bucket, &object.location)?;
-    Ok(Planned::Remove { location: object.location })
+    index::insert_removal_intent(rows, bucket, &object.path)?;
+    Ok(PlannedChange::Remove { path: object.path })
 }
 
 pub(super) fn require_bucket(rows: &Connection, bucket: &str) -> Result<(), StoreError> {
@@ -514,7 +526,7 @@ mod tests {
 
     use super::*;
 
-    /// A store in a home of its own.
+    /// A store in a temporary home.
     struct World {
         folder: tempfile::TempDir,
         home: Arc<Home>,
@@ -535,7 +547,7 @@ mod tests {
             World { folder, home, store }
         }
 
-        /// As after the death of the process.
+        /// Reopens the home, as after a crash.
         fn reopened(self) -> World {
             let World { folder, home, store } = self;
             drop((home, store));
@@ -545,21 +557,21 @@ mod tests {
         fn staged(&self, key: &str, bytes: &str) -> Staged {
             let path = self.store.temporary_path().unwrap();
             fs::write(&path, bytes).unwrap();
-            Staged::of_file(key, path, Attributes::default()).unwrap()
+            Staged::from_file(key, path, Attributes::default()).unwrap()
         }
 
         fn put(&self, key: &str, bytes: &str) {
             self.store.put("b", self.staged(key, bytes), &WriteCondition::default()).unwrap();
         }
 
-        /// The first half of a write: the intent, and perhaps the rename, but no row.
+        /// A write that crashed after its intent, or after its rename, and before its row.
         fn half_put(&self, key: &str, bytes: &str, renamed: bool) {
             let mut staged = self.staged(key, bytes);
             staged.file.disable_cleanup(true);
             let rows = self.store.state.lock();
             let existing = index::find(&rows, "b", key).unwrap();
-            let object = self.store.planned("b", existing, &staged).unwrap();
-            index::plan_place(&rows, "b", &object, &staged.file.to_string_lossy()).unwrap();
+            let object = self.store.plan_object("b", existing, &staged).unwrap();
+            index::insert_put_intent(&rows, "b", &object, &staged.file.to_string_lossy()).unwrap();
             if renamed {
                 fs::rename(&staged.file, self.store.path(&object)).unwrap();
             }
@@ -593,7 +605,7 @@ mod tests {
 
     #[test]
     fn a_rename_that_was_lost_is_seen_by_what_the_file_holds() {
-        // After a power failure the temporary file may be gone with the rename: the old version is there, under the new intent.
+        // After a power failure, both the temporary file and the rename may be lost: the old version is there, with the new intent.
         let world = World::new();
         world.put("k", "the old one");
         world.half_put("k", "the new one", false);
@@ -618,7 +630,7 @@ mod tests {
         let error = world.store.open_object("b", "day/part").unwrap_err();
         assert!(matches!(error, StoreError::Missing { .. }), "{error}");
         assert!(error.to_string().contains("day/part is missing"), "{error}");
-        assert_eq!(world.store.files_under("b", "").unwrap().len(), 1, "it is still listed");
+        assert_eq!(world.store.files_with_prefix("b", "").unwrap().len(), 1, "it is still listed");
     }
 
     #[test]
@@ -646,7 +658,7 @@ mod tests {
             assert!(world.get(key).is_some());
         }
         let world = world.reopened();
-        assert_eq!(world.store.files_under("b", "").unwrap().len(), 44);
+        assert_eq!(world.store.files_with_prefix("b", "").unwrap().len(), 44);
         assert_eq!(index::intents(&world.store.state.lock()).unwrap().len(), 0);
     }
 
@@ -658,7 +670,7 @@ mod tests {
         {
             let rows = world.store.state.lock();
             index::remove(&rows, "b", "a/b").unwrap();
-            index::plan_removal(&rows, "b", &object.location).unwrap();
+            index::insert_removal_intent(&rows, "b", &object.path).unwrap();
         }
         let world = world.reopened();
         assert!(!world.store.path(&object).exists());
@@ -684,7 +696,7 @@ mod tests {
         let staged = vec![world.staged("run/a", "1"), world.staged("run/b", "2")];
         world.store.replace("b", &["run/".to_owned()], staged).unwrap();
         let keys = |world: &World| -> Vec<String> {
-            world.store.files_under("b", "").unwrap().into_iter().map(|(object, _)| object.key).collect()
+            world.store.files_with_prefix("b", "").unwrap().into_iter().map(|(object, _)| object.key).collect()
         };
         assert_eq!(keys(&world), ["other", "run/a", "run/b"]);
 

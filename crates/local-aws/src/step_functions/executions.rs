@@ -1,4 +1,4 @@
-//! Executions: started once per name, run as a task of this process, described from their rows.
+//! Executions: started idempotently by name, run as tasks of this process, described from their rows.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -10,15 +10,15 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use tokio::sync::watch;
 
-use super::history::{Recorder, THE_END, append_end};
+use super::history::{EXECUTION_END, HistoryRecorder, append_end};
 use super::machines::{Machine, parse};
-use super::names::{check_execution_arn, check_name, name_of_machine};
+use super::names::{check_execution_arn, check_name, machine_name};
 use super::tasks::ServiceTasks;
 use super::{StepFunctions, invalid};
-use crate::aws_json::{Answer, AwsError};
+use crate::aws_json::{AwsError, AwsResult};
 use crate::clock::{epoch_seconds, now_millis};
 use crate::identity::{REGION, execution_arn};
-use crate::paging::Page;
+use crate::paging::PageRequest;
 
 pub(super) const SCHEMA: &str = "
 CREATE TABLE IF NOT EXISTS executions (
@@ -39,20 +39,20 @@ CREATE TABLE IF NOT EXISTS executions (
 CREATE INDEX IF NOT EXISTS executions_of_machine ON executions (machine, number);
 ";
 
-/// The most that an execution's input may have.
-const LARGEST_INPUT: usize = 256 * 1024;
+/// The maximum size of an execution's input in bytes.
+const MAX_INPUT_BYTES: usize = 256 * 1024;
 
-/// How many executions that others started may run at once. AWS has a limit on all that run, of a million: it ends a
-/// workflow that starts itself and waits for it.
-const MOST_NESTED: usize = 1000;
+/// The maximum number of running executions that were started by others. It stops a workflow that starts itself and waits for
+/// it. AWS limits all running executions, to a million.
+const MAX_NESTED: usize = 1000;
 
 const LIMIT_EXCEEDED: &str = "The maximum number of running executions has been reached. Running executions must end or be \
     stopped before a new execution can be started.";
 
-/// This endpoint does not know RedriveExecution.
+/// RedriveExecution is not implemented.
 const NO_REDRIVES: u32 = 0;
 
-/// What ends executions whose process ended.
+/// The cause of executions that were running when their process ended.
 const LOST: &str =
     "The process that ran this execution ended before it did. Nothing goes on in its name: start the workflow again.";
 
@@ -78,11 +78,11 @@ impl Status {
         }
     }
 
-    fn named(name: &str) -> Option<Status> {
+    fn parse(name: &str) -> Option<Status> {
         Status::ALL.into_iter().find(|status| status.name() == name)
     }
 
-    /// Why an execution of this status cannot be redriven on AWS, in its words; nothing for one that can.
+    /// Returns why an execution of this status cannot be redriven, in AWS's words. `None` if it can.
     fn not_redrivable(self) -> Option<&'static str> {
         match self {
             Status::Running => Some("Execution is RUNNING and cannot be redriven."),
@@ -92,7 +92,7 @@ impl Status {
     }
 }
 
-/// An execution as its row says.
+/// A row of the state: an execution.
 #[derive(Debug, Clone)]
 pub(super) struct Execution {
     pub(super) arn: String,
@@ -120,7 +120,7 @@ impl Execution {
             definition: row.get(3)?,
             role: row.get(4)?,
             input: row.get(5)?,
-            status: Status::named(&status).ok_or(rusqlite::Error::InvalidQuery)?,
+            status: Status::parse(&status).ok_or(rusqlite::Error::InvalidQuery)?,
             started: row.get(7)?,
             stopped: row.get(8)?,
             output: row.get(9)?,
@@ -141,7 +141,7 @@ impl Execution {
         .map(|_| ())
     }
 
-    /// What every description has; dates in milliseconds.
+    /// The fields of all descriptions. Dates are in milliseconds.
     fn summary(&self) -> Map<String, Value> {
         let mut fields = Map::new();
         let mut set = |name: &str, value: Option<Value>| value.map(|value| fields.insert(name.to_owned(), value));
@@ -170,7 +170,7 @@ impl Execution {
         fields
     }
 
-    /// What the API adds to a description: how often the execution was redriven, and whether it could be.
+    /// Adds how often the execution was redriven, and whether it can be.
     fn with_redrives(&self, mut fields: Map<String, Value>) -> Map<String, Value> {
         let status = self.status.not_redrivable().map_or("REDRIVABLE", |_| "NOT_REDRIVABLE");
         fields.insert("redriveCount".to_owned(), NO_REDRIVES.into());
@@ -181,8 +181,8 @@ impl Execution {
         fields
     }
 
-    /// What a `startExecution.sync` task gives, or has as its cause: names with a capital, dates in milliseconds.
-    /// With `parsed`, input and output are the values and not their text.
+    /// The result of a `startExecution.sync` task, or the cause of its failure: names are capitalised, dates in milliseconds.
+    /// With `parsed`, input and output are JSON values, and not texts.
     pub(super) fn task_result(&self, parsed: bool) -> Value {
         let fields = self.description().into_iter().map(|(name, value)| {
             let value = match value {
@@ -198,8 +198,8 @@ impl Execution {
     }
 }
 
-/// Sets the status of an execution from its last event. Called in the transaction that stores this event, so that a reader
-/// sees both or neither. Does nothing for any other event.
+/// Sets the status of an execution from its last event. Does nothing for other events. Called in the transaction that stores
+/// the event, so that both become visible atomically.
 pub(super) fn end_with(rows: &Connection, arn: &str, event: &Event) -> rusqlite::Result<()> {
     let nothing = Failure::default();
     let (status, output, failure) = match &event.kind {
@@ -217,7 +217,7 @@ pub(super) fn end_with(rows: &Connection, arn: &str, event: &Event) -> rusqlite:
     .map(|_| ())
 }
 
-/// The API has its dates in seconds.
+/// Converts the dates to seconds, as the API returns them.
 fn with_dates_in_seconds(mut fields: Map<String, Value>) -> Value {
     for name in ["startDate", "stopDate"] {
         if let Some(date) = fields.get_mut(name) {
@@ -232,7 +232,7 @@ fn capitalised(name: &str) -> String {
     characters.next().map(|first| first.to_ascii_uppercase()).into_iter().chain(characters).collect()
 }
 
-/// The executions that run now.
+/// The running executions, by ARN.
 #[derive(Debug, Default)]
 pub(super) struct RunningExecutions(Mutex<HashMap<String, Running>>);
 
@@ -240,7 +240,7 @@ pub(super) struct RunningExecutions(Mutex<HashMap<String, Running>>);
 struct Running {
     stop: StopSwitch,
     is_nested: bool,
-    /// Becomes true when the execution's last row is written.
+    /// Becomes true when the last event of the execution is stored.
     ended: watch::Receiver<bool>,
 }
 
@@ -260,24 +260,24 @@ impl RunningExecutions {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct Start {
+pub(super) struct StartExecution {
     pub(super) state_machine_arn: String,
     pub(super) name: Option<String>,
     pub(super) input: Option<String>,
-    /// Whether another execution starts it.
+    /// Whether another execution started it.
     #[serde(skip)]
     pub(super) is_nested: bool,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct Named {
+pub(super) struct ExecutionArn {
     pub(super) execution_arn: String,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct Stop {
+pub(super) struct StopExecution {
     execution_arn: String,
     error: Option<String>,
     cause: Option<String>,
@@ -285,7 +285,7 @@ pub(super) struct Stop {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct List {
+pub(super) struct ListExecutions {
     state_machine_arn: String,
     status_filter: Option<String>,
     max_results: Option<u32>,
@@ -293,8 +293,8 @@ pub(super) struct List {
 }
 
 impl StepFunctions {
-    /// Starts an execution, or finds the running one that was started with the same name and input.
-    pub(super) fn start(self: &Arc<Self>, start: Start) -> Result<Execution, AwsError> {
+    /// Starts an execution. Idempotent: if one with the same name and input is running, returns that.
+    pub(super) fn start(self: &Arc<Self>, start: StartExecution) -> Result<Execution, AwsError> {
         let machine = self.machine(&start.state_machine_arn)?;
         let name = start.name.unwrap_or_else(|| uuid::Uuid::new_v4().to_string());
         check_name(&name)?;
@@ -315,7 +315,7 @@ impl StepFunctions {
             failure: Failure::default(),
         };
         let is_nested = start.is_nested;
-        let is_full = is_nested && self.running.nested() >= MOST_NESTED;
+        let is_full = is_nested && self.running.nested() >= MAX_NESTED;
         let existing = self.state.write(|rows| {
             let existing = Execution::find(rows, &execution.arn)?;
             if existing.is_none() && !is_full {
@@ -362,15 +362,15 @@ impl StepFunctions {
         tokio::spawn(async move {
             let arn = context.execution_arn.clone();
             let tasks = ServiceTasks::new(Arc::clone(&service));
-            let recorder = Recorder::new(&service.state, &arn);
+            let recorder = HistoryRecorder::new(&service.state, &arn);
             let mut interpreted = tokio::spawn(async move {
                 let execution = asl::Execution::new(&definition, &context, input).tasks(&tasks).history(&recorder);
                 execution.clock(&clock).stop_on(stopped).run().await
             });
             let outcome = tokio::select! {
                 outcome = &mut interpreted => Some(outcome),
-                // It goes no further than what could be kept, and stays RUNNING: the next start ends it as lost.
-                _ = service.state.breaks() => None,
+                // Stops at the last event that was stored. The status stays RUNNING, and the next start ends the execution.
+                _ = service.state.storage_failed() => None,
             };
             interpreted.abort();
             if let Some(Err(panic)) = outcome {
@@ -382,15 +382,15 @@ impl StepFunctions {
         });
     }
 
-    /// Ends an execution whose interpreter did not.
+    /// Ends an execution whose interpreter panicked.
     fn end_without_interpreter(&self, arn: &str, failure: Failure) {
         let written = self.state.write(|rows| append_end(rows, arn, EventKind::ExecutionFailed(failure)));
         if let Err(error) = written {
-            self.state.give_up(THE_END, error);
+            self.state.report_failure(EXECUTION_END, error);
         }
     }
 
-    /// Waits for the end of an execution, and gives its last description.
+    /// Waits for the end of an execution, and returns its row.
     pub(super) async fn ended(&self, arn: &str) -> Result<Execution, AwsError> {
         if let Some(mut running) = self.running.get(arn) {
             let _ = running.ended.wait_for(|ended| *ended).await;
@@ -398,14 +398,14 @@ impl StepFunctions {
         self.execution(arn)
     }
 
-    /// Ends a running execution; one that has ended stays as it is.
+    /// Stops an execution. Does nothing if it has ended.
     pub(super) fn abort(&self, arn: &str, why: Failure) {
         if let Some(running) = self.running.get(arn) {
             running.stop.stop(why);
         }
     }
 
-    /// Ends all running executions, for the end of the endpoint.
+    /// Stops all running executions, and waits for their ends.
     pub(crate) async fn shutdown(&self) {
         let all: Vec<String> = self.running.with(|running| running.keys().cloned().collect());
         for arn in &all {
@@ -422,7 +422,7 @@ impl StepFunctions {
         }
     }
 
-    /// Ends the executions of a process that died.
+    /// Ends the executions that a crashed process left running.
     pub(super) fn end_lost(&self) -> rusqlite::Result<()> {
         self.state.write(|rows| {
             let mut statement = rows.prepare("SELECT arn FROM executions WHERE status = 'RUNNING'")?;
@@ -441,28 +441,28 @@ impl StepFunctions {
             .ok_or_else(|| AwsError::new("ExecutionDoesNotExist", format!("Execution Does Not Exist: '{arn}'")))
     }
 
-    pub(super) fn start_answer(self: &Arc<Self>, start: Start) -> Answer {
+    pub(super) fn start_execution(self: &Arc<Self>, start: StartExecution) -> AwsResult {
         let execution = self.start(start)?;
         Ok(json!({ "executionArn": execution.arn, "startDate": epoch_seconds(execution.started) }))
     }
 
-    pub(super) async fn stop(&self, stop: Stop) -> Answer {
+    pub(super) async fn stop(&self, stop: StopExecution) -> AwsResult {
         self.execution(&stop.execution_arn)?;
         self.abort(&stop.execution_arn, Failure { error: stop.error, cause: stop.cause });
         let execution = self.ended(&stop.execution_arn).await?;
         Ok(json!({ "stopDate": execution.stopped.map(epoch_seconds) }))
     }
 
-    pub(super) fn describe_execution(&self, named: &Named) -> Answer {
+    pub(super) fn describe_execution(&self, named: &ExecutionArn) -> AwsResult {
         let execution = self.execution(&named.execution_arn)?;
         Ok(with_dates_in_seconds(execution.with_redrives(execution.description())))
     }
 
-    pub(super) fn describe_machine_of(&self, named: &Named) -> Answer {
+    pub(super) fn describe_machine_of(&self, named: &ExecutionArn) -> AwsResult {
         let execution = self.execution(&named.execution_arn)?;
         Ok(json!({
             "stateMachineArn": execution.machine,
-            "name": name_of_machine(&execution.machine)?,
+            "name": machine_name(&execution.machine)?,
             "definition": execution.definition,
             "roleArn": execution.role,
             "updateDate": epoch_seconds(execution.started),
@@ -470,10 +470,10 @@ impl StepFunctions {
         }))
     }
 
-    pub(super) fn list_executions(&self, list: &List) -> Answer {
+    pub(super) fn list_executions(&self, list: &ListExecutions) -> AwsResult {
         self.machine(&list.state_machine_arn)?;
-        let page = Page::new(list.max_results, 100, 1000, list.next_token.as_deref()).map_err(invalid)?;
-        if let Some(filter) = list.status_filter.as_deref().filter(|filter| Status::named(filter).is_none()) {
+        let page = PageRequest::new(list.max_results, 100, 1000, list.next_token.as_deref()).map_err(invalid)?;
+        if let Some(filter) = list.status_filter.as_deref().filter(|filter| Status::parse(filter).is_none()) {
             return Err(AwsError::new(
                 "ValidationException",
                 format!("statusFilter '{filter}' is no status of an execution"),
@@ -487,7 +487,7 @@ impl StepFunctions {
         );
         let mut statement = rows.prepare(&sql)?;
         let executions = statement.query_map(
-            params![list.state_machine_arn, list.status_filter, page.after(), page.wanted()],
+            params![list.state_machine_arn, list.status_filter, page.after(), page.query_limit()],
             |row| {
                 let mut summary = Execution::from_row(row)?.summary();
                 summary.insert("redriveCount".to_owned(), NO_REDRIVES.into());
@@ -495,15 +495,18 @@ impl StepFunctions {
             },
         )?;
         let executions: Vec<(i64, Value)> = executions.collect::<Result<_, _>>()?;
-        Ok(page.answer("executions", "nextToken", executions))
+        Ok(page.into_output("executions", "nextToken", executions))
     }
 }
 
 fn parse_input(text: &str) -> Result<Value, AwsError> {
-    if text.len() > LARGEST_INPUT {
+    if text.len() > MAX_INPUT_BYTES {
         return Err(AwsError::new(
             "InvalidExecutionInput",
-            format!("Invalid State Machine Execution Input: it has {} bytes, and may have {LARGEST_INPUT}", text.len()),
+            format!(
+                "Invalid State Machine Execution Input: it has {} bytes, and may have {MAX_INPUT_BYTES}",
+                text.len()
+            ),
         ));
     }
     serde_json::from_str(text).map_err(|error| {
@@ -562,7 +565,7 @@ mod tests {
     #[test]
     fn inputs_are_json_of_bounded_size() {
         assert_eq!(parse_input("[1]").unwrap(), json!([1]));
-        for bad in ["{", &format!("\"{}\"", "x".repeat(LARGEST_INPUT))] {
+        for bad in ["{", &format!("\"{}\"", "x".repeat(MAX_INPUT_BYTES))] {
             assert_eq!(parse_input(bad).unwrap_err().code(), "InvalidExecutionInput");
         }
     }

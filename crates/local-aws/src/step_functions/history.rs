@@ -1,4 +1,5 @@
-//! The events of executions, each kept before the next step begins, so that a killed process leaves a true history.
+//! The histories of executions. Each event is stored before the next step begins (write-ahead), so that the history of a killed
+//! process is complete.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -11,8 +12,8 @@ use serde_json::Value;
 use super::executions::end_with;
 use super::payloads;
 use super::{StepFunctions, invalid};
-use crate::aws_json::{Answer, AwsError};
-use crate::paging::Page;
+use crate::aws_json::{AwsError, AwsResult};
+use crate::paging::PageRequest;
 use crate::state::{State, to_value};
 
 pub(super) const SCHEMA: &str = "
@@ -24,27 +25,27 @@ CREATE TABLE IF NOT EXISTS execution_events (
 ) STRICT, WITHOUT ROWID;
 ";
 
-/// The most that the history of one execution takes on disk. AWS has no such limit, but keeps 25,000 events of 256 KiB
-/// on disks that are not the user's: these would be 6 GB, as quickly as a loop runs.
-const LARGEST_HISTORY: u64 = 512 << 20;
+/// The maximum size of one history on disk, in bytes. AWS has no such limit, but its maximum of 25,000 events of 256 KiB would
+/// be 6 GB of the user's disk, which a loop fills in a minute.
+const MAX_HISTORY_BYTES: u64 = 512 << 20;
 
-/// Keeps one execution's events.
-pub(super) struct Recorder {
+/// Stores the events of one execution.
+pub(super) struct HistoryRecorder {
     state: Arc<State>,
     execution: String,
-    /// What was stored so far.
+    /// The bytes that were stored so far.
     bytes: AtomicU64,
     largest: u64,
 }
 
-impl Recorder {
-    pub(super) fn new(state: &Arc<State>, execution: &str) -> Recorder {
+impl HistoryRecorder {
+    pub(super) fn new(state: &Arc<State>, execution: &str) -> HistoryRecorder {
         let (state, execution) = (Arc::clone(state), execution.to_owned());
-        Recorder { state, execution, bytes: AtomicU64::new(0), largest: LARGEST_HISTORY }
+        HistoryRecorder { state, execution, bytes: AtomicU64::new(0), largest: MAX_HISTORY_BYTES }
     }
 }
 
-impl History for Recorder {
+impl History for HistoryRecorder {
     fn record(&self, event: Event) {
         use EventKind::{ExecutionAborted, ExecutionFailed, ExecutionSucceeded, ExecutionTimedOut};
         let ends = matches!(
@@ -57,8 +58,10 @@ impl History for Recorder {
         });
         match written {
             Ok(bytes) => drop(self.bytes.fetch_add(bytes, Ordering::Relaxed)),
-            // It stays RUNNING in the state, and the next start ends it as lost.
-            Err(error) => self.state.give_up(if ends { THE_END } else { "an event of an execution" }, error),
+            // The status stays RUNNING, and the next start ends the execution.
+            Err(error) => {
+                self.state.report_failure(if ends { EXECUTION_END } else { "an event of an execution" }, error)
+            }
         }
     }
 
@@ -73,10 +76,10 @@ impl History for Recorder {
     }
 }
 
-/// What could not be stored, for the error message.
-pub(super) const THE_END: &str = "the end of an execution";
+/// The subject of the error message if the end cannot be stored.
+pub(super) const EXECUTION_END: &str = "the end of an execution";
 
-/// Stores an event. Returns how many bytes were added.
+/// Stores an event. Returns the number of bytes that were added.
 fn write(rows: &Connection, execution: &str, event: &Event) -> rusqlite::Result<u64> {
     let mut event_json = to_value(event)?;
     let payloads = payloads::store(rows, &mut event_json)?;
@@ -106,7 +109,7 @@ pub(super) fn append_end(rows: &Connection, execution: &str, kind: EventKind) ->
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct GetHistory {
+pub(super) struct GetExecutionHistory {
     execution_arn: String,
     max_results: Option<u32>,
     next_token: Option<String>,
@@ -116,14 +119,14 @@ pub(super) struct GetHistory {
 }
 
 impl StepFunctions {
-    pub(super) fn history(&self, get: &GetHistory) -> Answer {
+    pub(super) fn history(&self, get: &GetExecutionHistory) -> AwsResult {
         self.execution(&get.execution_arn)?;
         page(&self.state.lock(), get)
     }
 }
 
-fn page(rows: &Connection, get: &GetHistory) -> Answer {
-    let page = Page::new(get.max_results, 100, 1000, get.next_token.as_deref()).map_err(invalid)?;
+fn page(rows: &Connection, get: &GetExecutionHistory) -> AwsResult {
+    let page = PageRequest::new(get.max_results, 100, 1000, get.next_token.as_deref()).map_err(invalid)?;
     let sql = if get.reverse_order {
         "SELECT id, event FROM execution_events WHERE execution = ?1 AND id < coalesce(?2, 9223372036854775807)
          ORDER BY id DESC LIMIT ?3"
@@ -131,7 +134,7 @@ fn page(rows: &Connection, get: &GetHistory) -> Answer {
         "SELECT id, event FROM execution_events WHERE execution = ?1 AND id > coalesce(?2, 0) ORDER BY id LIMIT ?3"
     };
     let mut statement = rows.prepare(sql)?;
-    let found = statement.query_map(params![get.execution_arn, page.after(), page.wanted()], |row| {
+    let found = statement.query_map(params![get.execution_arn, page.after(), page.query_limit()], |row| {
         Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?))
     })?;
     let mut events = Vec::new();
@@ -139,16 +142,16 @@ fn page(rows: &Connection, get: &GetHistory) -> Answer {
         let (id, text) = row?;
         let mut event: Value = serde_json::from_str(&text).map_err(AwsError::internal)?;
         if get.include_execution_data == Some(false) {
-            forget_data(&mut event);
+            remove_data(&mut event);
         }
         payloads::restore(rows, &mut event)?;
         events.push((id, event));
     }
-    Ok(page.answer("events", "nextToken", events))
+    Ok(page.into_output("events", "nextToken", events))
 }
 
-/// Takes inputs and outputs out of an event's details.
-fn forget_data(event: &mut Value) {
+/// Removes inputs and outputs from an event's details.
+fn remove_data(event: &mut Value) {
     let details = event.as_object_mut().into_iter().flatten().filter_map(|(_, value)| value.as_object_mut());
     for details in details {
         for data in ["input", "output", "parameters"] {
@@ -167,7 +170,7 @@ mod tests {
     fn data_can_be_left_out() {
         let mut event =
             json!({"id": 1, "type": "TaskStateEntered", "stateEnteredEventDetails": {"name": "A", "input": "{}"}});
-        forget_data(&mut event);
+        remove_data(&mut event);
         assert_eq!(event, json!({"id": 1, "type": "TaskStateEntered", "stateEnteredEventDetails": {"name": "A"}}));
     }
 
@@ -226,7 +229,7 @@ mod tests {
             let schemas = [SCHEMA, payloads::SCHEMA, super::super::executions::SCHEMA];
             let state = Arc::new(State::open(&folder.path().join("state.db"), &schemas).unwrap());
             insert(&state.lock());
-            let recorder = Recorder::new(&state, "e");
+            let recorder = HistoryRecorder::new(&state, "e");
             recorder.record(event(1, EventKind::MapStateStarted(1)));
             assert_eq!(status(&state.lock()).0, "RUNNING");
             recorder.record(event(2, kind));
@@ -235,7 +238,7 @@ mod tests {
                 status(&state.lock()),
                 (expected.to_owned(), output.map(str::to_owned), error.map(str::to_owned), at)
             );
-            assert_eq!(state.broken(), None);
+            assert_eq!(state.storage_failure(), None);
         }
     }
 
@@ -283,7 +286,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let schemas = [SCHEMA, payloads::SCHEMA, super::super::executions::SCHEMA];
         let state = Arc::new(State::open(&folder.path().join("state.db"), &schemas).unwrap());
-        let recorder = Recorder { largest: 1 << 20, ..Recorder::new(&state, "e") };
+        let recorder = HistoryRecorder { largest: 1 << 20, ..HistoryRecorder::new(&state, "e") };
         for id in 1..50 {
             recorder.record(entered(id, &json!("x".repeat(100_000))));
         }

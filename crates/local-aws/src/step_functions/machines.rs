@@ -1,15 +1,15 @@
-//! State machines: the three of this project, registered at every start, and those that clients create.
+//! State machines: those of this project, registered at each start, and those that clients create.
 
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::names::{check_name, name_of_machine};
+use super::names::{check_name, machine_name};
 use super::{StepFunctions, invalid};
-use crate::aws_json::{Answer, AwsError};
+use crate::aws_json::{AwsError, AwsResult};
 use crate::clock::{epoch_seconds, now_millis};
 use crate::identity::{function_arn, role_arn, state_machine_arn};
-use crate::paging::Page;
+use crate::paging::PageRequest;
 
 pub(super) const SCHEMA: &str = "
 CREATE TABLE IF NOT EXISTS state_machines (
@@ -23,14 +23,15 @@ CREATE TABLE IF NOT EXISTS state_machines (
 ) STRICT, WITHOUT ROWID;
 ";
 
-/// The definitions that AWS runs too, with the names of what is filled in.
-const OURS: [(&str, &str); 3] = [
+/// The definitions of this project, as deployed on AWS, with placeholders for ARNs.
+const BUILT_IN: [(&str, &str); 3] = [
     ("athena_update", include_str!("../../../../statemachines/athena_update.asl.json")),
     ("create_datalake", include_str!("../../../../statemachines/create_datalake.asl.json")),
     ("upload_raw_data", include_str!("../../../../statemachines/upload_raw_data.asl.json")),
 ];
 
-fn with_our_arns(definition: &str) -> String {
+/// Replaces the placeholders of a definition by ARNs of this endpoint.
+fn with_arns(definition: &str) -> String {
     let substitutions = [
         ("${IngestFunctionArn}", function_arn("ingest")),
         ("${LaunchEmrStepFunctionArn}", function_arn("launch-emr-step")),
@@ -42,7 +43,7 @@ fn with_our_arns(definition: &str) -> String {
     substitutions.iter().fold(definition.to_owned(), |text, (name, arn)| text.replace(name, arn))
 }
 
-/// A state machine as its row says.
+/// A row of the state: a state machine.
 #[derive(Debug, Clone)]
 pub(super) struct Machine {
     pub(super) arn: String,
@@ -94,8 +95,8 @@ impl Machine {
         rows.execute(&sql, row).map(|_| ())
     }
 
-    /// With a new definition or role, as of now.
-    fn changed(mut self, definition: Option<String>, role: Option<String>) -> Machine {
+    /// Returns the machine with a new definition or role, and a new revision.
+    fn with_changes(mut self, definition: Option<String>, role: Option<String>) -> Machine {
         self.definition = definition.unwrap_or(self.definition);
         self.role = role.unwrap_or(self.role);
         self.updated = now_millis();
@@ -104,7 +105,7 @@ impl Machine {
     }
 }
 
-/// The machine as the interpreter has it.
+/// Parses a definition.
 pub(super) fn parse(definition: &str) -> Result<asl::StateMachine, AwsError> {
     const LARGEST: usize = 1024 * 1024;
     if definition.len() > LARGEST {
@@ -116,7 +117,7 @@ pub(super) fn parse(definition: &str) -> Result<asl::StateMachine, AwsError> {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct Create {
+pub(super) struct CreateStateMachine {
     name: String,
     definition: String,
     role_arn: String,
@@ -126,7 +127,7 @@ pub(super) struct Create {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct Update {
+pub(super) struct UpdateStateMachine {
     state_machine_arn: String,
     definition: Option<String>,
     role_arn: Option<String>,
@@ -134,31 +135,31 @@ pub(super) struct Update {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct Named {
+pub(super) struct StateMachineArn {
     state_machine_arn: String,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct List {
+pub(super) struct ListStateMachines {
     max_results: Option<u32>,
     next_token: Option<String>,
 }
 
 #[derive(Deserialize)]
-pub(super) struct Validate {
+pub(super) struct ValidateStateMachineDefinition {
     definition: String,
 }
 
 impl StepFunctions {
-    /// Makes this project's machines what this program says they are.
-    pub(super) fn register_ours(&self) -> rusqlite::Result<()> {
+    /// Registers this project's machines. Idempotent: a machine with the same definition is not changed.
+    pub(super) fn register_built_in(&self) -> rusqlite::Result<()> {
         self.state.write(|rows| {
-            for (name, definition) in OURS {
-                let definition = with_our_arns(definition);
+            for (name, definition) in BUILT_IN {
+                let definition = with_arns(definition);
                 match Machine::find(rows, &state_machine_arn(name))? {
                     Some(machine) if machine.definition == definition => {}
-                    Some(machine) => machine.changed(Some(definition), None).write(rows)?,
+                    Some(machine) => machine.with_changes(Some(definition), None).write(rows)?,
                     None => Machine::new(name, &definition, &role_arn()).write(rows)?,
                 }
             }
@@ -166,14 +167,14 @@ impl StepFunctions {
         })
     }
 
-    /// The machine of an ARN, which may carry a `:version` or alias that this endpoint does not have.
+    /// Returns the machine of an ARN. Versions and aliases are not implemented.
     pub(super) fn machine(&self, arn: &str) -> Result<Machine, AwsError> {
-        name_of_machine(arn)?;
+        machine_name(arn)?;
         Machine::find(&self.state.lock(), arn)?
             .ok_or_else(|| AwsError::new("StateMachineDoesNotExist", format!("State Machine Does Not Exist: '{arn}'")))
     }
 
-    pub(super) fn create(&self, create: Create) -> Answer {
+    pub(super) fn create(&self, create: CreateStateMachine) -> AwsResult {
         check_name(&create.name)?;
         if create.kind.as_deref().is_some_and(|kind| kind != "STANDARD") {
             return Err(AwsError::new(
@@ -194,7 +195,7 @@ impl StepFunctions {
         Ok(json!({ "stateMachineArn": machine.arn, "creationDate": epoch_seconds(machine.created) }))
     }
 
-    pub(super) fn update(&self, update: Update) -> Answer {
+    pub(super) fn update(&self, update: UpdateStateMachine) -> AwsResult {
         if update.definition.is_none() && update.role_arn.is_none() {
             return Err(AwsError::new(
                 "MissingRequiredParameter",
@@ -204,18 +205,18 @@ impl StepFunctions {
         if let Some(definition) = &update.definition {
             parse(definition)?;
         }
-        let machine = self.machine(&update.state_machine_arn)?.changed(update.definition, update.role_arn);
+        let machine = self.machine(&update.state_machine_arn)?.with_changes(update.definition, update.role_arn);
         machine.write(&self.state.lock())?;
         Ok(json!({ "updateDate": epoch_seconds(machine.updated), "revisionId": machine.revision }))
     }
 
-    pub(super) fn delete(&self, named: &Named) -> Answer {
-        name_of_machine(&named.state_machine_arn)?;
+    pub(super) fn delete(&self, named: &StateMachineArn) -> AwsResult {
+        machine_name(&named.state_machine_arn)?;
         self.state.lock().execute("DELETE FROM state_machines WHERE arn = ?1", [&named.state_machine_arn])?;
         Ok(json!({}))
     }
 
-    pub(super) fn describe(&self, named: &Named) -> Answer {
+    pub(super) fn describe(&self, named: &StateMachineArn) -> AwsResult {
         let machine = self.machine(&named.state_machine_arn)?;
         Ok(json!({
             "stateMachineArn": machine.arn,
@@ -231,15 +232,15 @@ impl StepFunctions {
         }))
     }
 
-    pub(super) fn list(&self, list: &List) -> Answer {
-        let page = Page::new(list.max_results, 100, 1000, list.next_token.as_deref()).map_err(invalid)?;
+    pub(super) fn list(&self, list: &ListStateMachines) -> AwsResult {
+        let page = PageRequest::new(list.max_results, 100, 1000, list.next_token.as_deref()).map_err(invalid)?;
         let rows = self.state.lock();
         let sql = format!(
             "SELECT {} FROM state_machines WHERE name > coalesce(?1, '') ORDER BY name LIMIT ?2",
             Machine::COLUMNS
         );
         let mut statement = rows.prepare(&sql)?;
-        let machines = statement.query_map(params![page.after(), page.wanted()], Machine::from_row)?;
+        let machines = statement.query_map(params![page.after(), page.query_limit()], Machine::from_row)?;
         let machines: Vec<(String, Value)> = machines
             .map(|machine| {
                 machine.map(|machine| {
@@ -253,10 +254,10 @@ impl StepFunctions {
                 })
             })
             .collect::<Result<_, _>>()?;
-        Ok(page.answer("stateMachines", "nextToken", machines))
+        Ok(page.into_output("stateMachines", "nextToken", machines))
     }
 
-    pub(super) fn validate(validate: &Validate) -> Answer {
+    pub(super) fn validate(validate: &ValidateStateMachineDefinition) -> AwsResult {
         let diagnostics = match asl::StateMachine::parse(&validate.definition) {
             Ok(_) => Vec::new(),
             Err(error) => vec![json!({
@@ -277,8 +278,8 @@ mod tests {
 
     #[test]
     fn our_definitions_have_every_arn_filled_in() {
-        for (name, definition) in OURS {
-            let definition = with_our_arns(definition);
+        for (name, definition) in BUILT_IN {
+            let definition = with_arns(definition);
             assert!(!definition.contains("${"), "{name} has a substitution that nobody fills in");
             asl::StateMachine::parse(&definition).unwrap_or_else(|error| panic!("{name}: {error}"));
         }

@@ -1,4 +1,4 @@
-//! Step Functions: the API over the interpreter of `asl`, with machines, executions and their events in the state.
+//! Step Functions: the API, on the interpreter of `asl`. State machines, executions and their events are rows of the state.
 
 mod executions;
 mod history;
@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use crate::aws_json::{Answer, AwsError, input};
+use crate::aws_json::{AwsError, AwsResult, input};
 use crate::faults::Faults;
 use crate::lambda::Functions;
 use crate::state::State;
@@ -29,7 +29,7 @@ pub(crate) struct StepFunctions {
 }
 
 impl StepFunctions {
-    /// Registers this project's machines, and ends what a dead process left running.
+    /// Registers this project's state machines, and ends the executions of a crashed process.
     pub(crate) fn open(
         state: Arc<State>,
         functions: Functions,
@@ -37,12 +37,12 @@ impl StepFunctions {
     ) -> rusqlite::Result<Arc<StepFunctions>> {
         let service = StepFunctions { state, functions, faults, running: executions::RunningExecutions::default() };
         service.end_lost()?;
-        service.register_ours()?;
+        service.register_built_in()?;
         Ok(Arc::new(service))
     }
 
-    /// One operation of the API.
-    pub(crate) async fn call(self: &Arc<Self>, operation: &str, value: Value) -> Answer {
+    /// Handles an operation of the API.
+    pub(crate) async fn call(self: &Arc<Self>, operation: &str, value: Value) -> AwsResult {
         match operation {
             "CreateStateMachine" => self.create(input(value)?),
             "UpdateStateMachine" => self.update(input(value)?),
@@ -50,7 +50,7 @@ impl StepFunctions {
             "DescribeStateMachine" => self.describe(&input(value)?),
             "ListStateMachines" => self.list(&input(value)?),
             "ValidateStateMachineDefinition" => StepFunctions::validate(&input(value)?),
-            "StartExecution" => self.start_answer(input(value)?),
+            "StartExecution" => self.start_execution(input(value)?),
             "StopExecution" => self.stop(input(value)?).await,
             "DescribeExecution" => self.describe_execution(&input(value)?),
             "DescribeStateMachineForExecution" => self.describe_machine_of(&input(value)?),
@@ -65,7 +65,7 @@ impl StepFunctions {
     }
 }
 
-/// A page that cannot be had.
+/// The error of an invalid page request.
 fn invalid(message: String) -> AwsError {
     AwsError::new("InvalidToken", message)
 }

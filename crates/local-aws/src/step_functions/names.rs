@@ -1,8 +1,8 @@
-//! The names and ARNs that Step Functions takes.
+//! Validation of names and ARNs of Step Functions.
 
 use crate::aws_json::AwsError;
 
-/// A name of a machine or an execution: 1 to 80 characters, none of those that AWS reserves.
+/// Checks the name of a state machine or an execution: 1 to 80 characters, none of which AWS reserves.
 pub(super) fn check_name(name: &str) -> Result<(), AwsError> {
     const RESERVED: &str = "<>{}[]?*\"#%\\^|~`$&,;:/";
     let is_reserved =
@@ -16,8 +16,9 @@ pub(super) fn check_name(name: &str) -> Result<(), AwsError> {
     ))
 }
 
-/// `create_datalake` of `arn:aws:states:us-east-1:000000000000:stateMachine:create_datalake`.
-pub(super) fn name_of_machine(arn: &str) -> Result<&str, AwsError> {
+/// Returns the name in the ARN of a state machine: `create_datalake` of
+/// `arn:aws:states:us-east-1:000000000000:stateMachine:create_datalake`.
+pub(super) fn machine_name(arn: &str) -> Result<&str, AwsError> {
     parts(arn)
         .and_then(|parts| match parts[..] {
             ["stateMachine", name] if !name.is_empty() => Some(name),
@@ -26,7 +27,7 @@ pub(super) fn name_of_machine(arn: &str) -> Result<&str, AwsError> {
         .ok_or_else(|| invalid_arn(arn))
 }
 
-/// Checks `arn:aws:states:us-east-1:000000000000:execution:create_datalake:2020-04-01`.
+/// Checks the ARN of an execution: `arn:aws:states:us-east-1:000000000000:execution:create_datalake:2020-04-01`.
 pub(super) fn check_execution_arn(arn: &str) -> Result<(), AwsError> {
     match parts(arn).as_deref() {
         Some(["execution", machine, name]) if !machine.is_empty() && !name.is_empty() => Ok(()),
@@ -34,7 +35,7 @@ pub(super) fn check_execution_arn(arn: &str) -> Result<(), AwsError> {
     }
 }
 
-/// What comes behind region and account.
+/// Returns the parts of an ARN after region and account.
 fn parts(arn: &str) -> Option<Vec<&str>> {
     let mut parts = arn.split(':');
     let service: Vec<&str> = parts.by_ref().take(3).collect();
@@ -64,7 +65,7 @@ mod tests {
 
     #[test]
     fn arns() {
-        assert_eq!(name_of_machine(&state_machine_arn("m")).unwrap(), "m");
+        assert_eq!(machine_name(&state_machine_arn("m")).unwrap(), "m");
         check_execution_arn(&execution_arn("m", "e")).unwrap();
         for bad in [
             "",
@@ -73,7 +74,7 @@ mod tests {
             "arn:aws:lambda:r:a:stateMachine:m",
             "arn:aws:states:r:a:execution:m:e",
         ] {
-            assert_eq!(name_of_machine(bad).unwrap_err().code(), "InvalidArn", "{bad}");
+            assert_eq!(machine_name(bad).unwrap_err().code(), "InvalidArn", "{bad}");
         }
         assert!(check_execution_arn(&state_machine_arn("m")).is_err());
     }

@@ -1,8 +1,8 @@
-//! The inputs and outputs in events, each stored once however many events have it: a state's output is the next one's
-//! input, and a loop passes the same on and on.
+//! Deduplication of the inputs and outputs of events, by content hash: a state's output is the next one's input, and a loop
+//! passes on the same text, so each is stored once.
 //!
-//! A text of some length in an event's details is replaced by `{"payload": N}`, where N is its row here. Texts of the API
-//! are strings, so that nothing else looks like it.
+//! A long text in an event's details is replaced by the reference `{"payload": N}`, where N is its row. It is unambiguous,
+//! since those fields of the API are strings.
 
 use rusqlite::{Connection, OptionalExtension as _, params};
 use serde_json::{Value, json};
@@ -16,20 +16,20 @@ CREATE TABLE IF NOT EXISTS payloads (
 ) STRICT;
 ";
 
-/// A text of so many bytes is worth a row of its own.
-const LARGE: usize = 1024;
+/// The minimum size of a text that is stored in a row of its own, in bytes.
+const MIN_PAYLOAD_BYTES: usize = 1024;
 
-/// What stands in an event for a payload.
+/// The member of a reference.
 const REFERENCE: &str = "payload";
 
-/// Stores the large texts of an event and leaves references to them. Returns the bytes of those that were new.
+/// Replaces the long texts of an event by references. Returns the bytes of those that were not stored yet.
 pub(super) fn store(rows: &Connection, event: &mut Value) -> rusqlite::Result<u64> {
     let mut bytes = 0;
     for field in details(event) {
         if let Value::String(text) = field
-            && text.len() >= LARGE
+            && text.len() >= MIN_PAYLOAD_BYTES
         {
-            let (number, added) = number_of(rows, text)?;
+            let (number, added) = intern(rows, text)?;
             bytes += added;
             *field = json!({ REFERENCE: number });
         }
@@ -37,7 +37,8 @@ pub(super) fn store(rows: &Connection, event: &mut Value) -> rusqlite::Result<u6
     Ok(bytes)
 }
 
-fn number_of(rows: &Connection, text: &str) -> rusqlite::Result<(i64, u64)> {
+/// Returns the number of a text's row, and the bytes that were added: 0 if it was stored already.
+fn intern(rows: &Connection, text: &str) -> rusqlite::Result<(i64, u64)> {
     let digest = Sha256::digest(text.as_bytes());
     let known = rows
         .prepare_cached("SELECT number FROM payloads WHERE digest = ?1")?
@@ -51,7 +52,7 @@ fn number_of(rows: &Connection, text: &str) -> rusqlite::Result<(i64, u64)> {
     Ok((rows.last_insert_rowid(), text.len() as u64))
 }
 
-/// Puts the texts back that [`store`] took out of an event.
+/// Replaces the references in an event by their texts.
 pub(super) fn restore(rows: &Connection, event: &mut Value) -> rusqlite::Result<()> {
     for field in details(event) {
         let number = field.as_object().filter(|fields| fields.len() == 1).and_then(|fields| fields.get(REFERENCE));
@@ -63,7 +64,7 @@ pub(super) fn restore(rows: &Connection, event: &mut Value) -> rusqlite::Result<
     Ok(())
 }
 
-/// The fields of an event's details.
+/// Iterates over the fields of an event's details.
 fn details(event: &mut Value) -> impl Iterator<Item = &mut Value> {
     let details = event.as_object_mut().into_iter().flatten().filter_map(|(_, value)| value.as_object_mut());
     details.flat_map(|details| details.iter_mut().map(|(_, field)| field))

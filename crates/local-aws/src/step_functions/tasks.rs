@@ -1,4 +1,4 @@
-//! What Task states can do here: call a function, and start an execution.
+//! The integrations of Task states: invoking a function, and starting an execution.
 
 use std::sync::Arc;
 
@@ -8,21 +8,21 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::StepFunctions;
-use super::executions::{Execution, Start, Status};
+use super::executions::{Execution, StartExecution, Status};
 use crate::aws_json::AwsError;
-use crate::faults::{Called, Refusal, Service};
-use crate::lambda::Invoked;
+use crate::faults::{Refusal, Service, ServiceCall};
+use crate::lambda::Invocation;
 
-/// The services behind the tasks of one execution.
+/// Runs the tasks of one execution.
 pub(super) struct ServiceTasks {
     service: Arc<StepFunctions>,
 }
 
-type Done = Result<Value, Failure>;
+type TaskResult = Result<Value, Failure>;
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
-struct Invoke {
+struct InvokeParameters {
     function_name: String,
     #[serde(default = "empty_object")]
     payload: Value,
@@ -31,7 +31,7 @@ struct Invoke {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
-struct StartExecution {
+struct StartExecutionParameters {
     state_machine_arn: String,
     name: Option<String>,
     #[serde(default = "empty_object")]
@@ -42,27 +42,27 @@ fn empty_object() -> Value {
     json!({})
 }
 
-/// How a `startExecution` task ends.
+/// The end of a `startExecution` task, and the form of its output.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Wait {
-    /// With the start.
+enum WaitMode {
+    /// At the start.
     No,
-    /// With the end; input and output as text (`.sync`).
+    /// At the end of the execution, with input and output as texts (`.sync`).
     Text,
-    /// With the end; input and output as values (`.sync:2`).
+    /// At the end of the execution, with input and output as JSON values (`.sync:2`).
     Values,
 }
 
 #[async_trait]
 impl Tasks for ServiceTasks {
-    async fn run(&self, resource: &Resource, input: Value, call: &TaskCall<'_>) -> Done {
+    async fn run(&self, resource: &Resource, input: Value, call: &TaskCall<'_>) -> TaskResult {
         match resource {
             Resource::Lambda { arn } => self.call(arn, input).await,
             Resource::Integration { service, action, .. } => match (service.as_str(), action.as_str()) {
                 ("lambda", "invoke") => self.invoke(input).await,
-                ("states", "startExecution") => self.start_execution(input, Wait::No, call).await,
-                ("states", "startExecution.sync") => self.start_execution(input, Wait::Text, call).await,
-                ("states", "startExecution.sync:2") => self.start_execution(input, Wait::Values, call).await,
+                ("states", "startExecution") => self.start_execution(input, WaitMode::No, call).await,
+                ("states", "startExecution.sync") => self.start_execution(input, WaitMode::Text, call).await,
+                ("states", "startExecution.sync:2") => self.start_execution(input, WaitMode::Values, call).await,
                 _ => Err(Failure::new(
                     "States.Runtime",
                     format!(
@@ -80,14 +80,15 @@ impl ServiceTasks {
         ServiceTasks { service }
     }
 
-    /// A function's answer, or its error as the state's.
-    async fn call(&self, function: &str, event: Value) -> Done {
+    /// Invokes a function. Its error becomes the state's error.
+    async fn call(&self, function: &str, event: Value) -> TaskResult {
         let (functions, name) = (self.service.functions.clone(), function.to_owned());
-        let called = Called::new(Service::Lambda, "Invoke", function.rsplit(':').next().unwrap_or(function));
-        let invoked = self.service.faults.face(&called, async move { functions.invoke(&name, event).await }).await;
-        match invoked.whole().map_err(|refusal| fault("Lambda", &refusal))? {
-            Ok(Invoked::Answered(answer)) => Ok(answer),
-            Ok(Invoked::Raised(error)) => {
+        let service_call = ServiceCall::new(Service::Lambda, "Invoke", function.rsplit(':').next().unwrap_or(function));
+        let invoked =
+            self.service.faults.inject(&service_call, async move { functions.invoke(&name, event).await }).await;
+        match invoked.into_result().map_err(|refusal| fault("Lambda", &refusal))? {
+            Ok(Invocation::Succeeded(answer)) => Ok(answer),
+            Ok(Invocation::Failed(error)) => {
                 let name = error["errorType"].as_str().unwrap_or("Lambda.Unknown").to_owned();
                 Err(Failure::new(name, error.to_string()))
             }
@@ -98,8 +99,8 @@ impl ServiceTasks {
         }
     }
 
-    async fn invoke(&self, input: Value) -> Done {
-        let invoke: Invoke = parameters(input)?;
+    async fn invoke(&self, input: Value) -> TaskResult {
+        let invoke: InvokeParameters = parameters(input)?;
         if invoke.invocation_type.as_deref() == Some("Event") {
             let functions = self.service.functions.clone();
             tokio::spawn(async move { functions.invoke(&invoke.function_name, invoke.payload).await });
@@ -109,27 +110,27 @@ impl ServiceTasks {
         Ok(json!({ "ExecutedVersion": "$LATEST", "Payload": payload, "StatusCode": 200 }))
     }
 
-    async fn start_execution(&self, input: Value, wait: Wait, call: &TaskCall<'_>) -> Done {
-        let start: StartExecution = parameters(input)?;
+    async fn start_execution(&self, input: Value, wait: WaitMode, call: &TaskCall<'_>) -> TaskResult {
+        let start: StartExecutionParameters = parameters(input)?;
         let input = match start.input {
             Value::String(text) => text,
             value => value.to_string(),
         };
         let (state_machine_arn, name) = (start.state_machine_arn, start.name);
-        let start = Start { state_machine_arn, name, input: Some(input), is_nested: true };
+        let start = StartExecution { state_machine_arn, name, input: Some(input), is_nested: true };
         let service = Arc::clone(&self.service);
-        let called = Called::new(Service::StepFunctions, "StartExecution", "");
-        let child = self.service.faults.face(&called, async move { service.start(start) }).await.whole();
+        let service_call = ServiceCall::new(Service::StepFunctions, "StartExecution", "");
+        let child = self.service.faults.inject(&service_call, async move { service.start(start) }).await.into_result();
         let child = child.map_err(|refusal| fault("StepFunctions", &refusal))?.map_err(|error| refusal(&error))?;
         let started = json!({ "ExecutionArn": child.arn, "StartDate": child.started });
-        if wait == Wait::No {
+        if wait == WaitMode::No {
             return Ok(started);
         }
         call.submitted(&started);
         let guard = StopsWithParent { service: &self.service, child: &child, parent: &call.execution.execution_arn };
         let ended = self.service.ended(&child.arn).await.map_err(|error| refusal(&error))?;
         drop(guard);
-        let result = ended.task_result(wait == Wait::Values);
+        let result = ended.task_result(wait == WaitMode::Values);
         match ended.status {
             Status::Succeeded => Ok(result),
             _ => Err(Failure::new("States.TaskFailed", ended.task_result(false).to_string())),
@@ -137,7 +138,7 @@ impl ServiceTasks {
     }
 }
 
-/// A child that is waited for ends when nobody waits any more: the parent was stopped, timed out, or failed elsewhere.
+/// Stops a child execution on drop: its parent was stopped, timed out, or failed in another branch, and waits no more.
 struct StopsWithParent<'a> {
     service: &'a StepFunctions,
     child: &'a Execution,
@@ -157,7 +158,7 @@ fn parameters<T: for<'a> Deserialize<'a>>(input: Value) -> Result<T, Failure> {
     })
 }
 
-/// A fault of the plan, as Step Functions names what happens to it with a service.
+/// Converts an injected fault to the error that Step Functions reports for it.
 fn fault(service: &str, refusal: &Refusal) -> Failure {
     let name = match (refusal, service) {
         (Refusal::Throttle, "Lambda") => "TooManyRequestsException",
@@ -170,7 +171,7 @@ fn fault(service: &str, refusal: &Refusal) -> Failure {
     Failure::new(format!("{service}.{name}"), "as the fault plan of this endpoint has it")
 }
 
-/// A service's refusal as the optimized integrations name it.
+/// Converts a service's error to the error name of the optimized integrations.
 fn refusal(error: &AwsError) -> Failure {
     Failure::new(format!("StepFunctions.{}Exception", error.code()), error.message())
 }

@@ -1,4 +1,4 @@
-//! Clusters and steps, and the one job that they run.
+//! EMR: clusters, steps, and the job that they run.
 
 use std::fs;
 use std::io::Read as _;
@@ -85,7 +85,7 @@ async fn the_spark_job_writes_the_tables_of_a_run() {
     let emr = &world.lake.emr;
     world.put_raw_quotes(3).await;
     world.put("pregao-results", "jobs/etl.sql", "-- the job").await;
-    // What a former attempt of the run left, and what another run wrote.
+    // Files of an earlier attempt of the run, and of another run.
     world.put("pregao-lake", "runs/run=r1/quotes/year=2020/month=4/day=1/left-over.parquet", "x").await;
     let others = [
         "runs/run=r0/quotes/year=2020/month=4/day=1/other.parquet",
@@ -193,7 +193,7 @@ async fn a_failed_step_does_to_the_cluster_what_it_says() {
     let listed = emr.list_clusters().cluster_states(ClusterState::Waiting).send().await.unwrap();
     assert_eq!(listed.clusters().iter().map(|cluster| cluster.id().unwrap()).collect::<Vec<_>>(), [cluster.as_str()]);
 
-    // A cluster that is kept alive waits on under its next owner.
+    // A cluster that is kept alive waits for steps after a restart.
     let world = world.restarted().await;
     let emr = &world.lake.emr;
     eventually(async || (cluster_state(emr, &cluster).await == ClusterState::Waiting).then_some(())).await;
@@ -206,18 +206,18 @@ async fn a_failed_step_does_to_the_cluster_what_it_says() {
     eventually(async || (cluster_state(emr, &cluster).await == ClusterState::Terminated).then_some(())).await;
 }
 
-/// A program in the place of `spark-sql`, in a folder of its own.
+/// A fake `spark-sql`, in a temporary folder.
 fn program(script: &str) -> (tempfile::TempDir, SparkEngine) {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("spark-sql");
     fs::write(&path, format!("#!/bin/sh\n{script}\n")).expect("a script");
     fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).expect("it can be run");
-    (folder, SparkEngine::SparkSql(SparkSql::at(path)))
+    (folder, SparkEngine::SparkSql(SparkSql::new(path)))
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_spark_of_this_machine_runs_the_job() {
-    // It writes down what it was told, and a file as Spark would.
+    // It records its arguments, and writes a file as Spark would.
     let script = r#"
         echo "$@" > "$(dirname "$0")/told"
         ls raw/quotes/date=2020-04-01 > "$(dirname "$0")/raw"
@@ -284,7 +284,7 @@ async fn a_running_step_is_cancelled() {
 async fn a_listing_goes_on_behind_what_it_gave() {
     let world = World::new().await;
     let emr = &world.lake.emr;
-    // A page has fifty. Newest first, and one comes in before the second page.
+    // Pages of fifty, newest first. A step is added before the second page.
     let mut clusters = Vec::new();
     for _ in 0..52 {
         clusters.push(run_cluster(emr, true, vec![]).await);

@@ -1,4 +1,4 @@
-//! What happens when the endpoint's memory takes no more, as on a full disk: nobody waits for ever.
+//! When the state cannot be stored, as on a full disk, the endpoint refuses requests, and no client waits forever.
 
 use std::time::Duration;
 
@@ -8,14 +8,14 @@ use serde_json::json;
 
 use crate::World;
 
-/// From now on nothing of this kind can be kept in the home of `world`.
+/// Makes every write to this table of the state fail.
 fn fill_up(world: &World, what: &str) {
     let rows = Connection::open(world.home().join("state.db")).expect("the state");
     let full = format!("CREATE TRIGGER full BEFORE {what} BEGIN SELECT RAISE(FAIL, 'database or disk is full'); END");
     rows.execute_batch(&full).expect("a trigger");
 }
 
-/// Asks until the endpoint refuses, and gives its words.
+/// Sends requests until the endpoint refuses one, and returns the error message.
 async fn refusal<T, E: ProvideErrorMetadata>(mut ask: impl AsyncFnMut() -> Result<T, SdkError<E>>) -> String {
     loop {
         if let Err(error) = ask().await {
@@ -38,7 +38,7 @@ async fn a_query_whose_end_cannot_be_kept_is_not_waited_for() {
         let id = query.query_execution_id.expect("an id");
         let words = refusal(async || athena.get_query_execution().query_execution_id(&id).send().await).await;
         assert!(words.starts_with(kept) && words.contains("disk is full"), "{words}");
-        assert_eq!(world.endpoint.breaks().await.to_string(), words, "the owner is told the same");
+        assert_eq!(world.endpoint.storage_failed().await.to_string(), words, "the owner is told the same");
         world.endpoint.shutdown().await;
     }
 }
@@ -64,7 +64,7 @@ async fn an_execution_goes_no_further_than_what_could_be_kept() {
         let execution = execution.expect("an execution").execution_arn;
         let words = refusal(async || sfn.describe_execution().execution_arn(&execution).send().await).await;
         assert!(words.starts_with(kept) && words.contains("disk is full"), "{words}");
-        assert_eq!(world.endpoint.breaks().await.to_string(), words);
+        assert_eq!(world.endpoint.storage_failed().await.to_string(), words);
 
         let rows = Connection::open(world.home().join("state.db")).expect("the state");
         rows.execute_batch("DROP TRIGGER full").expect("there is room again");

@@ -36,7 +36,7 @@ pub fn explore(global: &Global, args: &ExploreArgs) -> anyhow::Result<ExitCode> 
         let result = tokio::select! {
             biased;
             result = serve(global, Lake::at_endpoint(config, &endpoint.url()), listener) => result,
-            broken = endpoint.breaks() => Err(broken.into()),
+            failure = endpoint.storage_failed() => Err(failure.into()),
         };
         endpoint.shutdown().await;
         result

@@ -28,7 +28,7 @@ pub fn local(global: &Global, args: &LocalArgs) -> anyhow::Result<ExitCode> {
             introduce(&endpoint.url(), &config)?;
             tokio::select! {
                 _ = signals.signal() => Ok(()),
-                broken = endpoint.breaks() => Err(broken.into()),
+                failure = endpoint.storage_failed() => Err(failure.into()),
             }
         };
         let result: anyhow::Result<()> = served.await;

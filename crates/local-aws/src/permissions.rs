@@ -1,15 +1,14 @@
-//! A folder that is its user's alone: what lies in it is out of reach of the other users of the machine, whatever
-//! the modes of the files.
+//! Permissions of the home: only its user may enter the folder, so the modes of the files in it do not matter.
 
 use std::fs::{self, DirBuilder, Metadata, Permissions};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, PermissionsExt as _};
 use std::path::Path;
 
-/// Reading, writing and entering, for the user only.
+/// `rwx------`.
 const USER_ONLY: u32 = 0o700;
 
-/// Makes the folder, with what is missing above it, which is as the user's other folders are.
+/// Creates the folder with [`USER_ONLY`]. Missing folders above it get the user's default permissions.
 pub(crate) fn create(folder: &Path) -> io::Result<()> {
     if let Some(above) = folder.parent() {
         fs::create_dir_all(above)?;
@@ -20,9 +19,9 @@ pub(crate) fn create(folder: &Path) -> io::Result<()> {
     }
 }
 
-/// Takes group and others out of the folder, if it is of the same user as `ours`, and says so. Of another user's
-/// folder it only says how it is.
-pub(crate) fn narrow(folder: &Path, ours: &Metadata) -> io::Result<()> {
+/// Removes the permissions of group and others from the folder, and logs it, if its owner is that of `ours`. Only warns about
+/// a folder of another user, who may have shared it on purpose.
+pub(crate) fn restrict(folder: &Path, ours: &Metadata) -> io::Result<()> {
     let found = fs::metadata(folder)?;
     let mode = found.permissions().mode() & 0o7777;
     if mode & 0o077 == 0 {
@@ -71,7 +70,7 @@ mod tests {
         let ours = fs::metadata(folder.path()).unwrap();
         for (open, narrowed) in [(0o755, 0o700), (0o777, 0o700), (0o2770, 0o700), (0o750, 0o700), (0o500, 0o500)] {
             fs::set_permissions(folder.path(), Permissions::from_mode(open)).unwrap();
-            narrow(folder.path(), &ours).unwrap();
+            restrict(folder.path(), &ours).unwrap();
             assert_eq!(mode(folder.path()) & 0o777, narrowed, "{open:o}");
         }
     }
@@ -81,10 +80,10 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         fs::set_permissions(folder.path(), Permissions::from_mode(0o755)).unwrap();
         let own = fs::metadata(folder.path()).unwrap().uid();
-        // The root folder is of another user, but for root, who can give a file away.
+        // The root folder belongs to another user, unless the test runs as root, which can give a file away.
         let other = of_nobody().or_else(|| fs::metadata("/").ok()).filter(|found| found.uid() != own);
         let other = other.expect("a file of another user");
-        narrow(folder.path(), &other).unwrap();
+        restrict(folder.path(), &other).unwrap();
         assert_eq!(mode(folder.path()), 0o755);
     }
 

@@ -1,10 +1,11 @@
-//! What a request calls: a service, an operation by AWS's name for it, and what it is about.
+//! Classification of requests: the service, AWS's name of the operation, and the key that it is about.
 
 use http::{Method, Request};
 
 use crate::lambda;
+use crate::url_encoding::decode_lossy;
 
-/// What calls are made of.
+/// The service of a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Service {
     S3,
@@ -13,7 +14,7 @@ pub(crate) enum Service {
     StepFunctions,
     Emr,
     Lambda,
-    /// What runs the steps of clusters. No client calls it: a cluster does.
+    /// The engine of Spark steps. Its calls come from clusters, not from clients.
     Spark,
 }
 
@@ -28,7 +29,7 @@ impl Service {
         Service::Spark,
     ];
 
-    /// As plans and the log write it.
+    /// The name in plans and in the log.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Service::S3 => "s3",
@@ -41,27 +42,27 @@ impl Service {
         }
     }
 
-    pub(super) fn named(name: &str) -> Option<Service> {
+    pub(super) fn parse(name: &str) -> Option<Service> {
         Service::ALL.into_iter().find(|service| service.name() == name)
     }
 }
 
-/// A call, as a plan sees it.
+/// The properties of a call that a plan can select by.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Called {
+pub(crate) struct ServiceCall {
     pub(crate) service: Service,
     pub(crate) operation: String,
-    /// `BUCKET/KEY` of an object, `BUCKET/` or `BUCKET/PREFIX` of a listing, the name of a function. Else empty.
+    /// `BUCKET/KEY` of an object, `BUCKET/` or `BUCKET/PREFIX` of a listing, the name of a function, or empty.
     pub(crate) key: String,
 }
 
-impl Called {
-    pub(crate) fn new(service: Service, operation: &str, key: &str) -> Called {
-        Called { service, operation: operation.to_owned(), key: key.to_owned() }
+impl ServiceCall {
+    pub(crate) fn new(service: Service, operation: &str, key: &str) -> ServiceCall {
+        ServiceCall { service, operation: operation.to_owned(), key: key.to_owned() }
     }
 
-    /// What a request over HTTP calls.
-    pub(crate) fn by<B>(request: &Request<B>) -> Called {
+    /// Classifies an HTTP request.
+    pub(crate) fn from_request<B>(request: &Request<B>) -> ServiceCall {
         if let Some(target) = request.headers().get("x-amz-target") {
             let target = String::from_utf8_lossy(target.as_bytes());
             let (service, operation) = target.split_once('.').unwrap_or((&target, ""));
@@ -71,24 +72,24 @@ impl Called {
                 "AWSGlue" => Service::Glue,
                 _ => Service::Athena,
             };
-            return Called::new(service, operation, "");
+            return ServiceCall::new(service, operation, "");
         }
         let path = request.uri().path();
         if let Some(rest) = path.strip_prefix(lambda::PATH).filter(|rest| rest.is_empty() || rest.starts_with('/')) {
             let rest = rest.trim_matches('/');
             let (name, action) = rest.split_once('/').unwrap_or((rest, ""));
             let operation = if action == "invocations" { "Invoke" } else { "GetFunction" };
-            return Called::new(Service::Lambda, operation, name);
+            return ServiceCall::new(Service::Lambda, operation, name);
         }
-        Called::of_s3(request, path)
+        ServiceCall::from_s3_request(request, path)
     }
 
-    fn of_s3<B>(request: &Request<B>, path: &str) -> Called {
+    fn from_s3_request<B>(request: &Request<B>, path: &str) -> ServiceCall {
         let query = request.uri().query().unwrap_or_default();
         let parameter = |name: &str| {
             query.split('&').find_map(|part| {
                 let (key, value) = part.split_once('=').unwrap_or((part, ""));
-                (key == name).then(|| decoded(value))
+                (key == name).then(|| decode_lossy(value))
             })
         };
         let has = |name: &str| parameter(name).is_some();
@@ -118,30 +119,9 @@ impl Called {
             (&Method::POST, false) if has("uploadId") => "CompleteMultipartUpload",
             _ => "PostObject",
         };
-        let key = if key.is_empty() { parameter("prefix").unwrap_or_default() } else { decoded(key) };
-        Called::new(Service::S3, operation, &format!("{bucket}/{key}"))
+        let key = if key.is_empty() { parameter("prefix").unwrap_or_default() } else { decode_lossy(key) };
+        ServiceCall::new(Service::S3, operation, &format!("{bucket}/{key}"))
     }
-}
-
-/// A part of a URL without its percent signs.
-fn decoded(text: &str) -> String {
-    let bytes = text.as_bytes();
-    let mut plain = Vec::with_capacity(bytes.len());
-    let mut at = 0;
-    while let Some(byte) = bytes.get(at) {
-        let escaped = bytes.get(at + 1..at + 3).and_then(|digits| std::str::from_utf8(digits).ok());
-        match escaped.filter(|_| *byte == b'%').and_then(|digits| u8::from_str_radix(digits, 16).ok()) {
-            Some(escaped) => {
-                plain.push(escaped);
-                at += 3;
-            }
-            None => {
-                plain.push(*byte);
-                at += 1;
-            }
-        }
-    }
-    String::from_utf8_lossy(&plain).into_owned()
 }
 
 #[cfg(test)]
@@ -171,8 +151,8 @@ mod tests {
             for header in headers {
                 request = request.header(*header, "/b/source");
             }
-            let called = Called::by(&request.body(()).unwrap());
-            assert_eq!(format!("{} {} {}", called.service.name(), called.operation, called.key), expected);
+            let call = ServiceCall::from_request(&request.body(()).unwrap());
+            assert_eq!(format!("{} {} {}", call.service.name(), call.operation, call.key), expected);
         }
         for (target, service, operation) in [
             ("AmazonAthena.StartQueryExecution", Service::Athena, "StartQueryExecution"),
@@ -181,7 +161,7 @@ mod tests {
             ("ElasticMapReduce.DescribeStep", Service::Emr, "DescribeStep"),
         ] {
             let request = Request::builder().method("POST").uri("/").header("x-amz-target", target).body(()).unwrap();
-            assert_eq!(Called::by(&request), Called::new(service, operation, ""));
+            assert_eq!(ServiceCall::from_request(&request), ServiceCall::new(service, operation, ""));
         }
     }
 }

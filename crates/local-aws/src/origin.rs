@@ -1,11 +1,10 @@
-//! Who may ask: programs of this machine, and no page of a web browser.
+//! Protection from web pages: only programs of this machine may call the endpoint (DNS rebinding and cross-site requests).
 //!
-//! The endpoint checks no credentials, so whatever reaches its port may do everything. A page in the user's browser
-//! reaches it too: through a name of its own that resolves to this machine (DNS rebinding), or by sending requests that
-//! browsers let pass without asking first, such as S3's `POST /bucket?delete` with a body of plain text. What tells such
-//! a request from one of a program is what the browser says of it: the name that was asked for (`Host`), and the page
-//! that asks (`Origin`, `Sec-Fetch-Site`; of old browsers `Referer`). Pages cannot leave these headers out or change
-//! them, and AWS clients send none but `Host`.
+//! The endpoint checks no credentials, so whatever reaches its port may do everything. A page in the user's browser can reach
+//! it: by a host name of its own that resolves to this machine (DNS rebinding), or by requests that browsers send without a
+//! CORS preflight, such as S3's `POST /bucket?delete` with a body of plain text (CSRF). Such a request is recognised by the
+//! headers of the browser: the requested host (`Host`), and the origin of the page (`Origin`, `Sec-Fetch-Site`, in old
+//! browsers `Referer`). Pages cannot omit or change these headers, and AWS clients send only `Host`.
 
 use std::net::IpAddr;
 
@@ -15,30 +14,30 @@ use http::header::{
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue};
 
-/// Where a request comes from, in the words of a browser: `same-origin`, `same-site`, `cross-site`, or `none` where
-/// the user asked for it.
+/// The header by which a browser says where a request comes from: `same-origin`, `same-site`, `cross-site`, or `none` if the
+/// user opened the address.
 const FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
-/// Why a request is refused, whatever it asks for.
+/// Why a request is refused by its origin.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum Foreign {
-    /// It was sent to a name that is not of this machine.
+pub(crate) enum OriginError {
+    /// It was sent to a host name that is not of this machine.
     #[error("this endpoint answers only requests to localhost or 127.0.0.1")]
-    Name,
+    Host,
     /// A page in a browser sent it.
     #[error(
         "this endpoint does not answer pages of a web browser: ask with the AWS CLI, an AWS SDK or pregao, or open the \
          lake with `pregao explore`"
     )]
-    Page,
+    BrowserPage,
 }
 
-/// Refuses what was not meant for this machine, or what the page of another origin asks.
-pub(crate) fn check(head: &Parts) -> Result<(), Foreign> {
+/// Checks that a request is for this machine, and does not come from a web page of another origin.
+pub(crate) fn check(head: &Parts) -> Result<(), OriginError> {
     if !names_this_machine(head) {
-        return Err(Foreign::Name);
+        return Err(OriginError::Host);
     }
-    if is_of_foreign_page(&head.headers) { Err(Foreign::Page) } else { Ok(()) }
+    if is_of_foreign_page(&head.headers) { Err(OriginError::BrowserPage) } else { Ok(()) }
 }
 
 fn names_this_machine(head: &Parts) -> bool {
@@ -51,7 +50,7 @@ fn is_of_foreign_page(headers: &HeaderMap) -> bool {
     let is_own = |origin: &str| own.as_ref().is_some_and(|own| own.eq_ignore_ascii_case(origin));
     let is_of_own = |address: &str| is_own(origin_of(address));
     let is_asked_by_own = |site: &str| matches!(site, "none" | "same-origin");
-    // Hadoop's S3 client writes its audit there, under a name that is nobody's.
+    // `Referer` counts only for browsers: Hadoop's S3 client writes audit data there, with an invented host.
     let may_refer = !is_browser(headers) || all(headers, &REFERER, is_of_own);
     !(all(headers, &ORIGIN, is_own) && all(headers, &FETCH_SITE, is_asked_by_own) && may_refer)
 }
@@ -60,12 +59,12 @@ fn is_browser(headers: &HeaderMap) -> bool {
     headers.get(USER_AGENT).is_some_and(|agent| agent.as_bytes().starts_with(b"Mozilla/"))
 }
 
-/// Whether all values of a header hold; where there is none, they do. What is no text does not.
+/// Whether all values of a header satisfy a condition. True without values; a value that is not text never does.
 fn all(headers: &HeaderMap, name: &HeaderName, holds: impl Fn(&str) -> bool) -> bool {
     headers.get_all(name).iter().all(|value| value.to_str().is_ok_and(&holds))
 }
 
-/// `http://127.0.0.1:4566` of `http://127.0.0.1:4566/a/b?c`.
+/// Returns the origin of a URL: `http://127.0.0.1:4566` of `http://127.0.0.1:4566/a/b?c`.
 fn origin_of(address: &str) -> &str {
     let Some(begin) = address.find("://").map(|colon| colon + "://".len()) else { return address };
     let length = address[begin..].find(['/', '?', '#']).unwrap_or(address.len() - begin);
@@ -87,9 +86,9 @@ fn is_loopback(host: &str) -> bool {
     }
 }
 
-/// What a browser may do with an answer, should the user open one there: show it, outside of any page, as what it says
-/// it is. An object that holds HTML runs no script, so it cannot ask in the name of this endpoint's own origin.
-pub(crate) fn contain(headers: &mut HeaderMap) {
+/// Adds headers that limit what a browser does with a response that the user opens there: no script runs, nothing is framed,
+/// no type is guessed. So an object that is HTML cannot send requests with this endpoint's own origin.
+pub(crate) fn add_security_headers(headers: &mut HeaderMap) {
     for (name, value) in [
         (CONTENT_SECURITY_POLICY, "default-src 'none'; sandbox; frame-ancestors 'none'"),
         (X_CONTENT_TYPE_OPTIONS, "nosniff"),
@@ -106,7 +105,7 @@ mod tests {
 
     use super::*;
 
-    fn asked(uri: &str, headers: &[(&str, &str)]) -> Result<(), Foreign> {
+    fn asked(uri: &str, headers: &[(&str, &str)]) -> Result<(), OriginError> {
         let request = headers.iter().fold(Request::get(uri), |request, (name, value)| request.header(*name, *value));
         check(&request.body(()).unwrap().into_parts().0)
     }
@@ -121,10 +120,10 @@ mod tests {
             assert_eq!(asked(&format!("http://{host}/b"), &[]), Ok(()), "{host}");
         }
         for host in ["example.com", "10.0.0.1:4599", "localhost.example.com", "", "127.0.0.1.example.com:80"] {
-            assert_eq!(asked("/", &[("host", host)]), Err(Foreign::Name), "{host}");
-            assert_eq!(asked("/", &[("host", "localhost"), ("host", host)]), Err(Foreign::Name), "{host}");
+            assert_eq!(asked("/", &[("host", host)]), Err(OriginError::Host), "{host}");
+            assert_eq!(asked("/", &[("host", "localhost"), ("host", host)]), Err(OriginError::Host), "{host}");
         }
-        assert_eq!(asked("http://example.com/b", &[("host", "localhost")]), Err(Foreign::Name));
+        assert_eq!(asked("http://example.com/b", &[("host", "localhost")]), Err(OriginError::Host));
     }
 
     #[test]
@@ -172,10 +171,14 @@ mod tests {
             &[BROWSER, ("referer", "about:blank")],
         ] {
             let headers = [headers, &[("host", "127.0.0.1:4566")]].concat();
-            assert_eq!(asked("/b", &headers), Err(Foreign::Page), "{headers:?}");
+            assert_eq!(asked("/b", &headers), Err(OriginError::BrowserPage), "{headers:?}");
         }
         let no_text = Request::get("/").header("origin", HeaderValue::from_bytes(b"http://\xff").unwrap());
-        assert_eq!(check(&no_text.body(()).unwrap().into_parts().0), Err(Foreign::Page));
-        assert_eq!(asked("/", &[("origin", "http://127.0.0.1:4566")]), Err(Foreign::Page), "own to no name at all");
+        assert_eq!(check(&no_text.body(()).unwrap().into_parts().0), Err(OriginError::BrowserPage));
+        assert_eq!(
+            asked("/", &[("origin", "http://127.0.0.1:4566")]),
+            Err(OriginError::BrowserPage),
+            "own to no name at all"
+        );
     }
 }

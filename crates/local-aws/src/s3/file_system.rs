@@ -1,5 +1,5 @@
-//! What the object store does to files and folders, behind a trait: the disk, and in tests a disk that records each
-//! step, so that every state that a power failure could leave can be looked at.
+//! The operations on files and folders that the object store needs for durability, as a trait. Tests implement it by a disk
+//! that records each step, and check every state that a power failure could leave.
 
 use std::fmt::Debug;
 use std::fs;
@@ -8,27 +8,28 @@ use std::path::{Path, PathBuf};
 
 use etl::durable;
 
-/// A file system as the object store uses it. Names are durable when their folder is synced, bytes when their file is.
-pub(crate) trait Files: Debug + Send + Sync {
-    /// Makes the bytes of the files durable.
+/// A POSIX file system: a file's bytes are durable after fsync of the file, its name after fsync of its folder.
+pub(crate) trait FileSystem: Debug + Send + Sync {
+    /// Makes the bytes of the files durable (fsync). An error has the path of the file.
     fn sync_files(&self, files: &[PathBuf]) -> Result<(), (PathBuf, io::Error)>;
-    /// Makes the entries of the folders durable.
+    /// Makes the entries of the folders durable (fsync). An error has the path of the folder.
     fn sync_folders(&self, folders: &[PathBuf]) -> Result<(), (PathBuf, io::Error)>;
+    /// Renames atomically, replacing what has the name.
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
     fn remove_file(&self, file: &Path) -> io::Result<()>;
-    /// One folder, whose parent is there.
+    /// Creates one folder. Its parent exists.
     fn create_folder(&self, folder: &Path) -> io::Result<()>;
-    /// An empty folder.
+    /// Removes a folder if it is empty.
     fn remove_folder(&self, folder: &Path) -> io::Result<()>;
-    /// Everything that was committed to the index until now is durable.
-    fn index_is_durable(&self) {}
+    /// Called after the index was synced: all that was committed to it is durable. For tests.
+    fn note_index_synced(&self) {}
 }
 
 /// The disk.
 #[derive(Debug)]
 pub(crate) struct Disk;
 
-impl Files for Disk {
+impl FileSystem for Disk {
     fn sync_files(&self, files: &[PathBuf]) -> Result<(), (PathBuf, io::Error)> {
         durable::sync(files)
     }

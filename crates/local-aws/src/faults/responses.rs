@@ -1,4 +1,4 @@
-//! What a fault looks like over HTTP: a service's own refusal, an answer that breaks off, or none.
+//! Faults as HTTP responses: a service's own error, a truncated response, or none.
 
 use std::io;
 
@@ -9,24 +9,24 @@ use http_body_util::{BodyExt, StreamBody};
 use hyper::body::Frame;
 use s3s::Body;
 
-use super::{Called, Faced, Refusal, Service};
+use super::{CallOutcome, Refusal, Service, ServiceCall};
 use crate::aws_json::{AwsError, Version};
 
-const SAID: &str = "as the fault plan of this endpoint has it";
+const MESSAGE: &str = "as the fault plan of this endpoint has it";
 
-impl Faced<Response<Body>> {
-    /// What the caller gets. None: the connection breaks without an answer.
-    pub(crate) async fn over_http(self, called: &Called) -> Option<Response<Body>> {
+impl CallOutcome<Response<Body>> {
+    /// Returns the response for the client. `None`: the connection breaks without a response.
+    pub(crate) async fn into_response(self, call: &ServiceCall) -> Option<Response<Body>> {
         match self {
-            Faced::Answered(response) => Some(response),
-            Faced::BrokenOff(response) => broken_off(response).await,
-            Faced::Refused(refusal) => refused(called, refusal),
+            CallOutcome::Answered(response) => Some(response),
+            CallOutcome::Truncated(response) => truncate(response).await,
+            CallOutcome::Refused(refusal) => error_response(call, refusal),
         }
     }
 }
 
-/// The answer with half of its body, behind which the connection breaks. None where there is no body to break off.
-async fn broken_off(response: Response<Body>) -> Option<Response<Body>> {
+/// Returns the response with half of its body, after which the connection breaks. `None` if the body is empty.
+async fn truncate(response: Response<Body>) -> Option<Response<Body>> {
     let (parts, body) = response.into_parts();
     let bytes = BodyExt::collect(body).await.ok()?.to_bytes();
     if bytes.is_empty() {
@@ -34,20 +34,20 @@ async fn broken_off(response: Response<Body>) -> Option<Response<Body>> {
     }
     let half = Frame::data(bytes.slice(..bytes.len() / 2));
     let broken = async {
-        // What is there already is sent before a server sees that the rest fails.
+        // Yields once, so that the server sends the first half before it sees the error.
         tokio::task::yield_now().await;
-        Err(io::Error::new(io::ErrorKind::ConnectionReset, SAID))
+        Err(io::Error::new(io::ErrorKind::ConnectionReset, MESSAGE))
     };
     let frames = stream::once(async { Ok(half) }).chain(stream::once(broken));
     Some(Response::from_parts(parts, Body::http_body(StreamBody::new(frames))))
 }
 
-/// A refusal in the form of the service.
-fn refused(called: &Called, refusal: Refusal) -> Option<Response<Body>> {
+/// An error response in the form of the service. `None` for [`Refusal::Reset`].
+fn error_response(call: &ServiceCall, refusal: Refusal) -> Option<Response<Body>> {
     if refusal == Refusal::Reset {
         return None;
     }
-    Some(match called.service {
+    Some(match call.service {
         Service::S3 => {
             let (status, code) = match refusal {
                 Refusal::Throttle => (StatusCode::SERVICE_UNAVAILABLE, "SlowDown"),
@@ -55,9 +55,9 @@ fn refused(called: &Called, refusal: Refusal) -> Option<Response<Body>> {
                 Refusal::Internal | Refusal::Reset => (StatusCode::INTERNAL_SERVER_ERROR, "InternalError"),
             };
             let text = format!(
-                "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Error><Code>{code}</Code><Message>{code}, {SAID}</Message></Error>"
+                "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Error><Code>{code}</Code><Message>{code}, {MESSAGE}</Message></Error>"
             );
-            let body = if called.operation.starts_with("Head") { Body::empty() } else { Body::from(text) };
+            let body = if call.operation.starts_with("Head") { Body::empty() } else { Body::from(text) };
             response(status, "application/xml", body)
         }
         Service::Lambda => {
@@ -66,18 +66,18 @@ fn refused(called: &Called, refusal: Refusal) -> Option<Response<Body>> {
                 Refusal::Deny => (StatusCode::FORBIDDEN, "AccessDeniedException"),
                 Refusal::Internal | Refusal::Reset => (StatusCode::INTERNAL_SERVER_ERROR, "ServiceException"),
             };
-            let text = serde_json::json!({ "Type": "Service", "Message": SAID }).to_string();
+            let text = serde_json::json!({ "Type": "Service", "Message": MESSAGE }).to_string();
             let mut response = response(status, "application/json", Body::from(text));
             response.headers_mut().insert("x-amzn-errortype", HeaderValue::from_static(code));
             response
         }
         Service::Athena | Service::Glue | Service::StepFunctions | Service::Emr | Service::Spark => {
             let error = match refusal {
-                Refusal::Throttle => AwsError::new("ThrottlingException", format!("Rate exceeded, {SAID}")),
-                Refusal::Deny => AwsError::new("AccessDeniedException", format!("User is not authorized, {SAID}")),
-                Refusal::Internal | Refusal::Reset => AwsError::internal(SAID),
+                Refusal::Throttle => AwsError::new("ThrottlingException", format!("Rate exceeded, {MESSAGE}")),
+                Refusal::Deny => AwsError::new("AccessDeniedException", format!("User is not authorized, {MESSAGE}")),
+                Refusal::Internal | Refusal::Reset => AwsError::internal(MESSAGE),
             };
-            let version = if called.service == Service::StepFunctions { Version::V1_0 } else { Version::V1_1 };
+            let version = if call.service == Service::StepFunctions { Version::V1_0 } else { Version::V1_1 };
             version.respond(Err(error))
         }
     })
@@ -96,7 +96,8 @@ mod tests {
 
     #[test]
     fn each_service_refuses_in_its_own_form() {
-        let answer = |service, operation: &str, refusal| refused(&Called::new(service, operation, ""), refusal);
+        let answer =
+            |service, operation: &str, refusal| error_response(&ServiceCall::new(service, operation, ""), refusal);
         for (service, statuses) in
             [(Service::S3, [503, 500, 403]), (Service::Lambda, [429, 500, 403]), (Service::Athena, [400, 500, 400])]
         {
@@ -111,10 +112,10 @@ mod tests {
 
     #[tokio::test]
     async fn half_an_answer_ends_in_an_error() {
-        let mut body = broken_off(Response::new(Body::from("0123456789".to_owned()))).await.unwrap().into_body();
+        let mut body = truncate(Response::new(Body::from("0123456789".to_owned()))).await.unwrap().into_body();
         let first = body.frame().await.unwrap().unwrap().into_data().unwrap();
         assert_eq!(first, "01234");
         assert!(body.frame().await.unwrap().is_err());
-        assert!(broken_off(Response::new(Body::empty())).await.is_none());
+        assert!(truncate(Response::new(Body::empty())).await.is_none());
     }
 }

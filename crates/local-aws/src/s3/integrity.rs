@@ -1,63 +1,84 @@
-//! What a request says of its body's bytes, held against the bytes.
+//! Verification of bodies: a request's length, MD5, SHA-256 and checksum are compared with those of its bytes.
 
-use http::Request;
+use std::sync::PoisonError;
+
+use http::{HeaderMap, Request};
 use s3s::{S3Request, S3Result, dto, s3_error};
 
+use super::aws_chunked::Trailers;
 use super::digest::{Algorithm, Digest, Digester};
-use super::service::other_error;
+use super::errors::custom_error;
 use super::store::StoreError;
-use super::unsigned::BodyClaims;
 
-/// Everything that a request says of its body's bytes.
-pub(super) struct Claims {
-    md5: Option<String>,
-    checksum: Option<(Algorithm, String)>,
-    /// Named in `x-amz-trailer` or `x-amz-sdk-checksum-algorithm`: its value comes behind the body, if at all.
-    pub(super) announced: Option<Algorithm>,
-    length: Option<i64>,
-    body: BodyClaims,
+/// The digests of a body in the signature's headers and in the trailers of a chunked body. An extension of the request.
+#[derive(Debug, Clone, Default)]
+pub(super) struct PayloadIntegrity {
+    /// `x-amz-content-sha256` in lower-case hexadecimal, unless the payload is unsigned.
+    pub(super) sha256: Option<String>,
+    pub(super) trailers: Trailers,
 }
 
-impl Claims {
+impl PayloadIntegrity {
+    fn trailers(&self) -> HeaderMap {
+        self.trailers.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+/// The length and digests that a request declares for its body.
+pub(super) struct IntegrityHeaders {
+    md5: Option<String>,
+    checksum: Option<(Algorithm, String)>,
+    /// The algorithm in `x-amz-trailer` or `x-amz-sdk-checksum-algorithm`. Its value is a trailer, or missing.
+    pub(super) announced: Option<Algorithm>,
+    length: Option<i64>,
+    body: PayloadIntegrity,
+}
+
+impl IntegrityHeaders {
     pub(super) fn new<T>(
         request: &S3Request<T>,
         checksum: Option<(Algorithm, String)>,
         md5: Option<&String>,
         named: Option<&dto::ChecksumAlgorithm>,
         length: Option<i64>,
-    ) -> Claims {
+    ) -> IntegrityHeaders {
         let trailer = request.headers.get("x-amz-trailer").and_then(|names| names.to_str().ok());
         let announced = trailer
-            .and_then(|names| names.split(',').find_map(Algorithm::of_header))
-            .or_else(|| named.and_then(|named| Algorithm::named(named.as_str())));
-        let body = request.extensions.get::<BodyClaims>().cloned().unwrap_or_default();
-        Claims { md5: md5.cloned(), checksum, announced, length, body }
+            .and_then(|names| names.split(',').find_map(Algorithm::from_header))
+            .or_else(|| named.and_then(|named| Algorithm::parse(named.as_str())));
+        let body = request.extensions.get::<PayloadIntegrity>().cloned().unwrap_or_default();
+        IntegrityHeaders { md5: md5.cloned(), checksum, announced, length, body }
     }
 
-    /// The same of a body that is a document: S3 has no fields for it in its shapes. What completes an upload has a
-    /// checksum that is the object's.
-    pub(super) fn of_document<T>(request: &Request<T>, is_of_object: bool) -> Claims {
+    /// Reads the headers of a request whose body is a document, for which the inputs of s3s have no fields. With
+    /// `is_of_object`, a checksum is the object's and not the body's, as in CompleteMultipartUpload.
+    pub(super) fn from_document<T>(request: &Request<T>, is_of_object: bool) -> IntegrityHeaders {
         let headers = request.headers();
         let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
         let checksum = Algorithm::ALL.into_iter().find_map(|algorithm| {
             Some((algorithm, text(&algorithm.header())?.to_owned()))
                 .filter(|(_, value)| !is_of_object && !value.is_empty())
         });
-        let announced = text("x-amz-trailer").and_then(|names| names.split(',').find_map(Algorithm::of_header));
+        let announced = text("x-amz-trailer").and_then(|names| names.split(',').find_map(Algorithm::from_header));
         let md5 = text("content-md5").filter(|md5| !md5.is_empty()).map(str::to_owned);
         let length = text("content-length").and_then(|length| length.parse().ok());
-        let body = request.extensions().get::<BodyClaims>().cloned().unwrap_or_default();
-        Claims { md5, checksum, announced, length, body }
+        let body = request.extensions().get::<PayloadIntegrity>().cloned().unwrap_or_default();
+        IntegrityHeaders { md5, checksum, announced, length, body }
     }
 
     fn algorithm(&self) -> Option<Algorithm> {
         self.checksum.as_ref().map(|(algorithm, _)| *algorithm).or(self.announced)
     }
 
+    /// A digester that computes what [`IntegrityHeaders::check`] compares.
     pub(super) fn digester(&self) -> Digester {
         Digester::new(self.algorithm(), self.body.sha256.is_some())
     }
 
+    /// Compares the declared length and digests with those of the bytes.
+    ///
+    /// # Errors
+    /// S3's error for the first that differs.
     pub(super) fn check(&self, digest: &Digest) -> S3Result<()> {
         if self.length.is_some_and(|length| length.cast_unsigned() != digest.size) {
             return Err(s3_error!(IncompleteBody, "the body has {} bytes and not as many as declared", digest.size));
@@ -73,7 +94,7 @@ impl Claims {
         }
         if self.body.sha256.is_some() && self.body.sha256 != digest.payload {
             let text = "The provided 'x-amz-content-sha256' header does not match what was computed.";
-            return Err(other_error("XAmzContentSHA256Mismatch", http::StatusCode::BAD_REQUEST, text));
+            return Err(custom_error("XAmzContentSHA256Mismatch", http::StatusCode::BAD_REQUEST, text));
         }
         match (self.sent_value(), &digest.checksum) {
             (Some(sent), Some(found)) if sent != found.value => {
@@ -83,6 +104,7 @@ impl Claims {
         }
     }
 
+    /// The checksum of the header, or that of the trailer.
     fn sent_value(&self) -> Option<String> {
         if let Some((_, value)) = &self.checksum {
             return Some(value.clone());

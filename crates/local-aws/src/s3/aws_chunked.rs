@@ -1,130 +1,38 @@
-//! Takes the signature off a request, so that any credentials are accepted.
+//! Decoding of `aws-chunked` bodies, in which SDKs send an object in chunks, signed or unsigned, and checksums as trailers
+//! after it: `<hex size>[;chunk-signature=...]\r\n<bytes>\r\n ... 0\r\n<trailers>\r\n`.
 //!
-//! The endpoint is for one user on one machine and has no secrets to check against. What the signature's
-//! headers say of the *bytes* still counts: a body in signed or unsigned chunks (`aws-chunked`) is put together here, and
-//! its checksum trailers and its SHA-256 go along as [`BodyClaims`].
+//! Hand-written, because s3s's decoder verifies the signature of each chunk, and this endpoint has no secret keys.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::{Buf as _, Bytes, BytesMut};
 use futures::{Stream, StreamExt as _};
-use http::header::{AUTHORIZATION, CONTENT_ENCODING, CONTENT_LENGTH};
-use http::uri::{PathAndQuery, Uri};
-use http::{HeaderMap, HeaderName, HeaderValue, Request};
+use http::header::{CONTENT_ENCODING, CONTENT_LENGTH};
+use http::{HeaderMap, HeaderName, HeaderValue};
 use s3s::{Body, StdError};
 
-/// What the request said of its body, to be checked once the body is read.
-#[derive(Debug, Clone, Default)]
-pub(super) struct BodyClaims {
-    /// Lower-case hexadecimal.
-    pub(super) sha256: Option<String>,
-    /// Filled when the last chunk has been read.
-    trailers: Arc<Mutex<HeaderMap>>,
-}
-
-impl BodyClaims {
-    /// The trailers that came behind the body.
-    pub(super) fn trailers(&self) -> HeaderMap {
-        self.trailers.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-}
+/// The trailers of a body: empty until its last chunk is read.
+pub(super) type Trailers = Arc<Mutex<HeaderMap>>;
 
 const DECODED_LENGTH: &str = "x-amz-decoded-content-length";
 
-/// The same request without a signature, its body as the client meant it.
-pub(super) fn unsign(request: Request<Body>) -> Request<Body> {
-    let (mut head, body) = request.into_parts();
-    head.headers.remove(AUTHORIZATION);
-    if let Some(uri) = without_signature(&head.uri, &mut head.headers) {
-        head.uri = uri;
-    }
-    let mut claims = BodyClaims::default();
-    let said =
-        head.headers.get("x-amz-content-sha256").and_then(|said| said.to_str().ok()).unwrap_or_default().to_owned();
-    let is_chunked = said.starts_with("STREAMING-") || names_aws_chunked(&head.headers);
-    if said.len() == 64 && said.bytes().all(|digit| digit.is_ascii_hexdigit()) {
-        claims.sha256 = Some(said.to_ascii_lowercase());
-    }
-    let body = if is_chunked {
-        forget_chunks(&mut head.headers);
-        let chunks = body.map(|piece| piece.map_err(ChunkError::Body));
-        let stream = decoded(chunks, Arc::clone(&claims.trailers));
-        Body::from(s3s::stream::DynByteStream::from(s3s::dto::StreamingBlob::wrap(stream)))
-    } else {
-        body
-    };
-    head.extensions.insert(claims);
-    Request::from_parts(head, body)
+/// Whether the headers say that the body is chunked.
+pub(super) fn is_chunked(headers: &HeaderMap) -> bool {
+    let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    text("x-amz-content-sha256").starts_with("STREAMING-")
+        || text("content-encoding").split(',').any(|encoding| encoding.trim() == "aws-chunked")
 }
 
-/// The parameters of a pre-signed URL.
-const SIGNATURE_PARAMETERS: &[&str] = &[
-    "x-amz-algorithm",
-    "x-amz-credential",
-    "x-amz-date",
-    "x-amz-expires",
-    "x-amz-signedheaders",
-    "x-amz-signature",
-    "x-amz-security-token",
-    "awsaccesskeyid",
-    "signature",
-    "expires",
-];
-
-/// The address without what belongs to the signature. Other parameters of `x-amz-` are headers that were signed as a
-/// part of the address: they become headers again.
-fn without_signature(uri: &Uri, headers: &mut HeaderMap) -> Option<Uri> {
-    let query = uri.query()?;
-    let mut kept = Vec::new();
-    for pair in query.split('&') {
-        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-        let name = name.to_ascii_lowercase();
-        if SIGNATURE_PARAMETERS.contains(&name.as_str()) {
-            continue;
-        }
-        let header = name.starts_with("x-amz-").then(|| Some((unescape(&name)?, unescape(value)?))).flatten();
-        let header = header
-            .and_then(|(name, value)| Some((HeaderName::try_from(name).ok()?, HeaderValue::try_from(value).ok()?)));
-        match header {
-            Some((name, value)) => drop(headers.entry(name).or_insert(value)),
-            None => kept.push(pair),
-        }
-    }
-    if kept.len() == query.split('&').count() {
-        return None;
-    }
-    let path = if kept.is_empty() { uri.path().to_owned() } else { format!("{}?{}", uri.path(), kept.join("&")) };
-    let mut parts = uri.clone().into_parts();
-    parts.path_and_query = Some(PathAndQuery::try_from(path).ok()?);
-    Uri::from_parts(parts).ok()
+/// Returns the decoded body. Its trailers are stored in `trailers` when the last chunk is read.
+pub(super) fn decode_body(body: Body, trailers: &Trailers) -> Body {
+    let chunks = body.map(|piece| piece.map_err(ChunkError::Body));
+    let stream = decoded(chunks, Arc::clone(trailers));
+    Body::from(s3s::stream::DynByteStream::from(s3s::dto::StreamingBlob::wrap(stream)))
 }
 
-/// A name or value of a query, or `None` where it is no UTF-8.
-pub(super) fn unescape(text: &str) -> Option<String> {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.bytes();
-    while let Some(byte) = rest.next() {
-        bytes.push(match byte {
-            b'+' => b' ',
-            b'%' => {
-                let digits = [rest.next()?, rest.next()?];
-                u8::from_str_radix(std::str::from_utf8(&digits).ok()?, 16).ok()?
-            }
-            byte => byte,
-        });
-    }
-    String::from_utf8(bytes).ok()
-}
-
-fn names_aws_chunked(headers: &HeaderMap) -> bool {
-    headers
-        .get(CONTENT_ENCODING)
-        .and_then(|encodings| encodings.to_str().ok())
-        .is_some_and(|encodings| encodings.split(',').any(|encoding| encoding.trim() == "aws-chunked"))
-}
-
-/// The chunks are the protocol's and not the object's: their headers become those of the object.
-fn forget_chunks(headers: &mut HeaderMap) {
+/// Makes the headers those of the decoded body: its length, and its encodings without `aws-chunked`, which would be stored
+/// with the object.
+pub(super) fn remove_chunk_headers(headers: &mut HeaderMap) {
     match headers.remove(DECODED_LENGTH) {
         Some(length) => headers.insert(CONTENT_LENGTH, length),
         None => headers.remove(CONTENT_LENGTH),
@@ -142,7 +50,7 @@ fn forget_chunks(headers: &mut HeaderMap) {
     }
 }
 
-/// Why a chunked body could not be read.
+/// An invalid or incomplete chunked body.
 #[derive(Debug, thiserror::Error)]
 enum ChunkError {
     #[error("{0}")]
@@ -155,25 +63,25 @@ enum ChunkError {
     NoLineEnd(String),
     #[error("the aws-chunked body has a line that is no trailer: {0:?}")]
     NoTrailer(String),
-    #[error("the trailers of the aws-chunked body have more than {LONGEST_LINE} bytes")]
+    #[error("the trailers of the aws-chunked body have more than {MAX_LINE_BYTES} bytes")]
     TooManyTrailers,
     #[error("the aws-chunked body goes on behind its last chunk")]
     GoesOn,
 }
 
-/// The longest chunk header, and the most that all trailers have.
-const LONGEST_LINE: usize = 16 * 1024;
+/// The maximum length of a chunk header, and of all trailers together: memory stays bounded whatever a client sends.
+const MAX_LINE_BYTES: usize = 16 * 1024;
 
-/// A chunked body: `<hex size>[;chunk-signature=...]\r\n<bytes>\r\n ... 0\r\n<trailers>\r\n`.
+/// A decoder over the pieces in which the body arrives, which end anywhere in a chunk.
 struct Chunks<S> {
     source: S,
     buffer: BytesMut,
-    /// Bytes of the current chunk that are still to come.
+    /// Remaining bytes of the current chunk.
     left: usize,
 }
 
 impl<S: Stream<Item = Result<Bytes, ChunkError>> + Unpin> Chunks<S> {
-    /// The next bytes of the object, or `None` behind the last chunk.
+    /// Returns the next bytes of the object, or `None` after the last chunk.
     async fn next(&mut self, trailers: &Mutex<HeaderMap>) -> Result<Option<Bytes>, ChunkError> {
         if self.left == 0 {
             self.left = self.chunk_size().await?;
@@ -190,7 +98,7 @@ impl<S: Stream<Item = Result<Bytes, ChunkError>> + Unpin> Chunks<S> {
         if self.left == 0 {
             let line = self.line().await?.ok_or(ChunkError::Truncated)?;
             if !line.is_empty() {
-                return Err(ChunkError::NoLineEnd(shown(&line)));
+                return Err(ChunkError::NoLineEnd(excerpt(&line)));
             }
         }
         Ok(Some(piece))
@@ -199,13 +107,13 @@ impl<S: Stream<Item = Result<Bytes, ChunkError>> + Unpin> Chunks<S> {
     async fn chunk_size(&mut self) -> Result<usize, ChunkError> {
         let line = self.line().await?.ok_or(ChunkError::Truncated)?;
         let digits = line.split(';').next().unwrap_or_default().trim();
-        // A sign is no digit.
+        // `from_str_radix` would accept a sign.
         let is_size = digits.bytes().all(|digit| digit.is_ascii_hexdigit());
         let size = is_size.then(|| usize::from_str_radix(digits, 16).ok()).flatten();
-        size.ok_or_else(|| ChunkError::Malformed(shown(&line)))
+        size.ok_or_else(|| ChunkError::Malformed(excerpt(&line)))
     }
 
-    /// The trailers, up to the empty line behind them, which is the end of the body.
+    /// Reads the trailers, to the empty line that ends the body.
     async fn trailers(&mut self) -> Result<HeaderMap, ChunkError> {
         let (mut trailers, mut bytes) = (HeaderMap::new(), 0);
         while let Some(line) = self.line().await? {
@@ -216,34 +124,34 @@ impl<S: Stream<Item = Result<Bytes, ChunkError>> + Unpin> Chunks<S> {
                 };
             }
             bytes += line.len();
-            if bytes > LONGEST_LINE {
+            if bytes > MAX_LINE_BYTES {
                 return Err(ChunkError::TooManyTrailers);
             }
-            let (name, value) = line.split_once(':').ok_or_else(|| ChunkError::NoTrailer(shown(&line)))?;
+            let (name, value) = line.split_once(':').ok_or_else(|| ChunkError::NoTrailer(excerpt(&line)))?;
             match (HeaderName::try_from(name.trim()), HeaderValue::try_from(value.trim())) {
                 (Ok(name), Ok(value)) => drop(trailers.insert(name, value)),
-                _ => return Err(ChunkError::NoTrailer(shown(&line))),
+                _ => return Err(ChunkError::NoTrailer(excerpt(&line))),
             }
         }
-        // Some clients leave the last line end out.
+        // Some clients omit the last line end.
         Ok(trailers)
     }
 
-    /// The next line without its end, or `None` at the end of the body.
+    /// Returns the next line without its end, or `None` at the end of the body.
     async fn line(&mut self) -> Result<Option<String>, ChunkError> {
         let mut searched = 0;
         loop {
             if let Some(end) = self.buffer[searched..].iter().position(|byte| *byte == b'\n') {
                 let line = self.buffer.split_to(searched + end);
-                if line.len() > LONGEST_LINE {
-                    return Err(ChunkError::Malformed(shown(&String::from_utf8_lossy(&line[..64]))));
+                if line.len() > MAX_LINE_BYTES {
+                    return Err(ChunkError::Malformed(excerpt(&String::from_utf8_lossy(&line[..64]))));
                 }
                 self.buffer.advance(1);
                 return Ok(Some(String::from_utf8_lossy(line.strip_suffix(b"\r").unwrap_or(&line)).into_owned()));
             }
             searched = self.buffer.len();
-            if searched > LONGEST_LINE {
-                return Err(ChunkError::Malformed(shown(&String::from_utf8_lossy(&self.buffer[..64]))));
+            if searched > MAX_LINE_BYTES {
+                return Err(ChunkError::Malformed(excerpt(&String::from_utf8_lossy(&self.buffer[..64]))));
             }
             if !self.fill().await? {
                 return if self.buffer.is_empty() { Ok(None) } else { Err(ChunkError::Truncated) };
@@ -251,6 +159,7 @@ impl<S: Stream<Item = Result<Bytes, ChunkError>> + Unpin> Chunks<S> {
         }
     }
 
+    /// Reads one more piece. Returns `false` at the end of the body.
     async fn fill(&mut self) -> Result<bool, ChunkError> {
         match self.source.next().await {
             None => Ok(false),
@@ -262,12 +171,12 @@ impl<S: Stream<Item = Result<Bytes, ChunkError>> + Unpin> Chunks<S> {
     }
 }
 
-/// The beginning of a line, for a message.
-fn shown(line: &str) -> String {
+/// Returns the beginning of a line, for an error message.
+fn excerpt(line: &str) -> String {
     line.chars().take(64).collect()
 }
 
-/// For the fuzz targets: an `aws-chunked` body, in the pieces in which it came, as its bytes and its trailers.
+/// Decodes a body, given as the pieces in which it arrived, into its bytes and its trailers. For fuzz targets.
 pub(crate) async fn decode(pieces: Vec<Bytes>) -> Result<(Vec<u8>, HeaderMap), String> {
     let trailers = Arc::default();
     let source = futures::stream::iter(pieces.into_iter().map(Ok));
@@ -278,7 +187,7 @@ pub(crate) async fn decode(pieces: Vec<Bytes>) -> Result<(Vec<u8>, HeaderMap), S
     Ok((bytes, trailers))
 }
 
-fn decoded<S>(source: S, trailers: Arc<Mutex<HeaderMap>>) -> impl Stream<Item = Result<Bytes, ChunkError>>
+fn decoded<S>(source: S, trailers: Trailers) -> impl Stream<Item = Result<Bytes, ChunkError>>
 where
     S: Stream<Item = Result<Bytes, ChunkError>> + Unpin,
 {
@@ -336,27 +245,5 @@ mod tests {
         let trailers: String = (0..40_000).map(|number| format!("x-{number}:1\r\n")).collect();
         let body = Bytes::from(format!("0\r\n{trailers}\r\n"));
         assert!(super::decode(vec![body]).await.unwrap_err().contains("more than 16384 bytes"));
-    }
-
-    #[test]
-    fn signatures_leave_the_query() {
-        let cases = [
-            ("/b/k?X-Amz-Signature=1&X-Amz-Date=2&partNumber=3", Some("/b/k?partNumber=3")),
-            ("/b/k?X-Amz-Signature=1", Some("/b/k")),
-            ("/b?list-type=2&prefix=a%2Fb", None),
-            ("/b", None),
-        ];
-        for (uri, expected) in cases {
-            let found = without_signature(&Uri::from_static(uri), &mut HeaderMap::new()).map(|uri| uri.to_string());
-            assert_eq!(found.as_deref(), expected, "{uri}");
-        }
-        let mut headers = HeaderMap::new();
-        headers.insert("x-amz-acl", HeaderValue::from_static("stays"));
-        let uri = Uri::from_static("/b/k?X-Amz-Signature=1&x-amz-meta-a=b%20c&x-amz-acl=public-read&x-id=PutObject");
-        assert_eq!(without_signature(&uri, &mut headers).unwrap(), "/b/k?x-id=PutObject");
-        assert_eq!(
-            (&headers["x-amz-meta-a"], &headers["x-amz-acl"]),
-            (&"b c".parse().unwrap(), &"stays".parse().unwrap())
-        );
     }
 }

@@ -1,8 +1,8 @@
-//! Which parameters of S3 this endpoint knows. A request with any other is refused before anything is done: what would
-//! be accepted and forgotten is a success that did not happen.
+//! The allowlist of query parameters and headers. A request with any other is refused with `NotImplemented` before it has an
+//! effect: a parameter that is ignored would be reported as a success that did not happen.
 //!
-//! S3 itself grows: a parameter that is younger than this code (a sub-resource, a header of `x-amz-`) is refused too,
-//! and never taken for a plain PUT or GET of the object.
+//! An allowlist and not a denylist, because S3 grows: a sub-resource or an `x-amz-` header that is newer than this code must
+//! not be treated as a plain PUT or GET of the object.
 
 use http::header::{CONTENT_RANGE, CONTENT_TYPE, IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_UNMODIFIED_SINCE};
 use http::request::Parts;
@@ -10,57 +10,57 @@ use http::{HeaderMap, HeaderName, Method};
 use s3s::{S3Result, s3_error};
 
 use super::digest::Algorithm;
-use super::unsigned::unescape;
 use crate::identity::ACCOUNT;
+use crate::url_encoding::decode_query;
 
-/// What a request is about, by its path.
+/// The kind of resource that a path addresses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Kind {
+enum Target {
     Root,
     Bucket,
     Object,
 }
 
-impl Kind {
-    /// As s3s reads it: the slashes count after the path is decoded.
-    fn of(path: &str) -> Kind {
+impl Target {
+    /// Classifies a path as s3s does: after decoding, so that `%2F` is a separator.
+    fn from_path(path: &str) -> Target {
         let path = path.replace("%2F", "/").replace("%2f", "/");
         match path.strip_prefix('/').unwrap_or(&path).split_once('/') {
-            None if path.len() <= 1 => Kind::Root,
-            None | Some((_, "")) => Kind::Bucket,
-            Some(_) => Kind::Object,
+            None if path.len() <= 1 => Target::Root,
+            None | Some((_, "")) => Target::Bucket,
+            Some(_) => Target::Object,
         }
     }
 }
 
-/// One form that requests have: the names in its query.
-struct Form {
+/// An operation, by method, target and the names in the query.
+struct Operation {
     method: Method,
-    kind: Kind,
-    /// All of them are there.
+    kind: Target,
+    /// Query parameters that identify it.
     required: &'static [&'static str],
-    /// These may be.
+    /// Query parameters that are allowed.
     optional: &'static [&'static str],
-    /// Its body is a short document and no object.
+    /// Whether its body is an XML document, and not an object.
     document: bool,
 }
 
-const fn form(
+const fn operation(
     method: Method,
-    kind: Kind,
+    kind: Target,
     required: &'static [&'static str],
     optional: &'static [&'static str],
-) -> Form {
-    Form { method, kind, required, optional, document: false }
+) -> Operation {
+    Operation { method, kind, required, optional, document: false }
 }
 
-const fn with_document(
+const fn document_operation(
     method: Method,
-    kind: Kind,
+    kind: Target,
     required: &'static [&'static str],
     optional: &'static [&'static str],
-) -> Form {
-    Form { method, kind, required, optional, document: true }
+) -> Operation {
+    Operation { method, kind, required, optional, document: true }
 }
 
 const READ: &[&str] = &[
@@ -78,44 +78,50 @@ const LISTED_V2: &[&str] =
     &["continuation-token", "delimiter", "encoding-type", "fetch-owner", "max-keys", "prefix", "start-after"];
 const UPLOADS: &[&str] = &["delimiter", "encoding-type", "key-marker", "max-uploads", "prefix", "upload-id-marker"];
 
-/// Every form of the operations that are here.
-const FORMS: &[Form] = &[
-    form(Method::GET, Kind::Root, &[], &["bucket-region", "continuation-token", "max-buckets", "prefix"]),
-    form(Method::HEAD, Kind::Bucket, &[], &[]),
-    form(Method::GET, Kind::Bucket, &["location"], &[]),
-    form(Method::GET, Kind::Bucket, &["uploads"], UPLOADS),
-    form(Method::GET, Kind::Bucket, &["list-type"], LISTED_V2),
-    form(Method::GET, Kind::Bucket, &[], LISTED),
-    with_document(Method::PUT, Kind::Bucket, &[], &[]),
-    form(Method::DELETE, Kind::Bucket, &[], &[]),
-    with_document(Method::POST, Kind::Bucket, &["delete"], &[]),
-    form(Method::HEAD, Kind::Object, &[], READ),
-    form(Method::GET, Kind::Object, &["tagging"], &["versionId"]),
-    form(Method::GET, Kind::Object, &["uploadId"], &["max-parts", "part-number-marker"]),
-    form(Method::GET, Kind::Object, &[], READ),
-    with_document(Method::PUT, Kind::Object, &["tagging"], &["versionId"]),
-    form(Method::PUT, Kind::Object, &["partNumber", "uploadId"], &[]),
-    form(Method::PUT, Kind::Object, &[], &[]),
-    form(Method::DELETE, Kind::Object, &["tagging"], &["versionId"]),
-    form(Method::DELETE, Kind::Object, &["uploadId"], &[]),
-    form(Method::DELETE, Kind::Object, &[], &["versionId"]),
-    form(Method::POST, Kind::Object, &["uploads"], &[]),
-    with_document(Method::POST, Kind::Object, &["uploadId"], &[]),
+/// All operations of this endpoint.
+const OPERATIONS: &[Operation] = &[
+    operation(Method::GET, Target::Root, &[], &["bucket-region", "continuation-token", "max-buckets", "prefix"]),
+    operation(Method::HEAD, Target::Bucket, &[], &[]),
+    operation(Method::GET, Target::Bucket, &["location"], &[]),
+    operation(Method::GET, Target::Bucket, &["uploads"], UPLOADS),
+    operation(Method::GET, Target::Bucket, &["list-type"], LISTED_V2),
+    operation(Method::GET, Target::Bucket, &[], LISTED),
+    document_operation(Method::PUT, Target::Bucket, &[], &[]),
+    operation(Method::DELETE, Target::Bucket, &[], &[]),
+    document_operation(Method::POST, Target::Bucket, &["delete"], &[]),
+    operation(Method::HEAD, Target::Object, &[], READ),
+    operation(Method::GET, Target::Object, &["tagging"], &["versionId"]),
+    operation(Method::GET, Target::Object, &["uploadId"], &["max-parts", "part-number-marker"]),
+    operation(Method::GET, Target::Object, &[], READ),
+    document_operation(Method::PUT, Target::Object, &["tagging"], &["versionId"]),
+    operation(Method::PUT, Target::Object, &["partNumber", "uploadId"], &[]),
+    operation(Method::PUT, Target::Object, &[], &[]),
+    operation(Method::DELETE, Target::Object, &["tagging"], &["versionId"]),
+    operation(Method::DELETE, Target::Object, &["uploadId"], &[]),
+    operation(Method::DELETE, Target::Object, &[], &["versionId"]),
+    operation(Method::POST, Target::Object, &["uploads"], &[]),
+    document_operation(Method::POST, Target::Object, &["uploadId"], &[]),
 ];
 
-impl Form {
-    /// The form that a request has.
-    fn of(head: &Parts) -> S3Result<&'static Form> {
-        let kind = Kind::of(head.uri.path());
-        let names = names_of(head.uri.query().unwrap_or_default())?;
-        let forms = || FORMS.iter().filter(|form| form.method == head.method && form.kind == kind);
-        let knows = |form: &Form, name: &str| form.required.contains(&name) || form.optional.contains(&name);
-        let fits = |form: &&Form| {
-            form.required.iter().all(|required| names.iter().any(|name| name == required))
-                && names.iter().all(|name| knows(form, name))
+impl Operation {
+    /// Finds the operation of a request.
+    ///
+    /// # Errors
+    /// `NotImplemented`, with the parameter that no operation allows.
+    fn from_head(head: &Parts) -> S3Result<&'static Operation> {
+        let kind = Target::from_path(head.uri.path());
+        let names = parameter_names(head.uri.query().unwrap_or_default())?;
+        let candidates =
+            || OPERATIONS.iter().filter(|operation| operation.method == head.method && operation.kind == kind);
+        let allows = |operation: &Operation, name: &str| {
+            operation.required.contains(&name) || operation.optional.contains(&name)
         };
-        forms().find(fits).ok_or_else(|| {
-            let unknown = names.iter().find(|name| !forms().any(|form| knows(form, name)));
+        let matches = |operation: &&Operation| {
+            operation.required.iter().all(|required| names.iter().any(|name| name == required))
+                && names.iter().all(|name| allows(operation, name))
+        };
+        candidates().find(matches).ok_or_else(|| {
+            let unknown = names.iter().find(|name| !candidates().any(|operation| allows(operation, name)));
             match unknown.or(names.first()) {
                 Some(name) => s3_error!(
                     NotImplemented,
@@ -128,64 +134,68 @@ impl Form {
     }
 }
 
-/// The names in a query. `x-id` names the operation once more, and others of `x-` are the caller's own: S3 does not
-/// look at them.
-fn names_of(query: &str) -> S3Result<Vec<String>> {
+/// Returns the names in a query, without those that S3 ignores: `x-id`, which SDKs add with the name of the operation, and
+/// other names that begin with `x-` and not with `x-amz-`.
+fn parameter_names(query: &str) -> S3Result<Vec<String>> {
     query
         .split('&')
         .filter(|pair| !pair.is_empty())
         .map(|pair| pair.split('=').next().unwrap_or(pair))
-        .map(|name| unescape(name).ok_or_else(|| s3_error!(InvalidURI, "the query of the address is no UTF-8")))
+        .map(|name| decode_query(name).ok_or_else(|| s3_error!(InvalidURI, "the query of the address is no UTF-8")))
         .filter(|name| !name.as_ref().is_ok_and(|name| name.starts_with("x-") && !name.starts_with("x-amz-")))
         .collect()
 }
 
-/// What there is to do with a request that is accepted.
+/// The body of an allowed request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Accepted {
-    /// Its body is an object's bytes, or none.
-    Bytes,
-    /// Its body is a short document.
+pub(super) enum BodyKind {
+    /// The bytes of an object, or empty.
+    Object,
+    /// A short XML document.
     Document,
 }
 
-/// Refuses a request with a parameter that would be forgotten.
-pub(super) fn check(head: &Parts) -> S3Result<Accepted> {
-    let form = Form::of(head)?;
-    if head.headers.get(CONTENT_TYPE).is_some_and(|kind| is_page_form(kind.as_bytes())) && head.method == Method::POST {
+/// Checks all query parameters and headers of a request.
+///
+/// # Errors
+/// `NotImplemented` for a parameter that would be ignored, or S3's own error for an invalid value.
+pub(super) fn check(head: &Parts) -> S3Result<BodyKind> {
+    let operation = Operation::from_head(head)?;
+    if head.headers.get(CONTENT_TYPE).is_some_and(|kind| is_form_upload(kind.as_bytes())) && head.method == Method::POST
+    {
         return Err(s3_error!(NotImplemented, "objects in the forms of web pages (POST Object) are not implemented"));
     }
-    let asked = Asked { form, is_copy: head.headers.contains_key("x-amz-copy-source") };
+    let rules = HeaderRules { operation, is_copy: head.headers.contains_key("x-amz-copy-source") };
     require_one_checksum(&head.headers)?;
     for (name, value) in &head.headers {
-        let is_kept = match name.as_str().strip_prefix("x-amz-") {
+        let is_allowed = match name.as_str().strip_prefix("x-amz-") {
             _ if value.is_empty() => true,
-            None => asked.keeps_of_http(name),
+            None => rules.allows_http_header(name),
             Some(short) => {
                 let value = value.to_str().map_err(|_| s3_error!(InvalidArgument, "the header {name} is no text"))?;
-                asked.keeps(short, value.trim())?
+                rules.allows(short, value.trim())?
             }
         };
-        if !is_kept {
+        if !is_allowed {
             return Err(s3_error!(
                 NotImplemented,
                 "A header you provided implies functionality that is not implemented: {name}"
             ));
         }
     }
-    Ok(if form.document { Accepted::Document } else { Accepted::Bytes })
+    Ok(if operation.document { BodyKind::Document } else { BodyKind::Object })
 }
 
-/// What a request asks for, as far as it decides which headers count.
-struct Asked {
-    form: &'static Form,
+/// The headers that an operation allows.
+struct HeaderRules {
+    operation: &'static Operation,
     is_copy: bool,
 }
 
-impl Asked {
-    /// Whether it is this operation.
+impl HeaderRules {
+    /// Whether it is this operation on objects.
     fn is(&self, method: &Method, required: &[&str]) -> bool {
-        self.form.method == *method && self.form.kind == Kind::Object && self.form.required == required
+        self.operation.method == *method && self.operation.kind == Target::Object && self.operation.required == required
     }
 
     /// PutObject and CopyObject.
@@ -202,11 +212,11 @@ impl Asked {
     }
 
     fn writes(&self) -> bool {
-        matches!(self.form.method, Method::PUT | Method::POST | Method::DELETE)
+        matches!(self.operation.method, Method::PUT | Method::POST | Method::DELETE)
     }
 
-    /// HTTP's own headers that would make another request of it.
-    fn keeps_of_http(&self, name: &HeaderName) -> bool {
+    /// Whether a header of HTTP is allowed: those that change the meaning of a request are, where they are implemented.
+    fn allows_http_header(&self, name: &HeaderName) -> bool {
         let writes = self.writes();
         match *name {
             IF_MODIFIED_SINCE | IF_UNMODIFIED_SINCE | CONTENT_RANGE => !writes,
@@ -216,22 +226,22 @@ impl Asked {
         }
     }
 
-    /// `short` is what comes behind `x-amz-`.
-    fn keeps(&self, short: &str, value: &str) -> S3Result<bool> {
+    /// Whether `x-amz-<short>` is allowed with this value.
+    fn allows(&self, short: &str, value: &str) -> S3Result<bool> {
         Ok(match short {
             // Signatures, and how the body is sent.
             "date" | "content-sha256" | "security-token" | "user-agent" | "decoded-content-length" => true,
-            // Of the C++ SDK.
+            // Sent by the C++ SDK.
             "api-version" => true,
-            "trailer" => value.split(',').all(|name| Algorithm::of_header(name).is_some()),
-            // Nobody pays, and nothing is archived.
+            "trailer" => value.split(',').all(|name| Algorithm::from_header(name).is_some()),
+            // No effect here: there is no billing and no archive.
             "request-payer" | "optional-object-attributes" => true,
-            // What is said of the object, or asked of it.
+            // Properties of the object, where the operation stores or returns them.
             "tagging" => self.writes_object() || self.begins_upload(),
             "checksum-mode" => !self.is_copy,
             "checksum-type" => self.begins_upload() || self.completes_upload(),
             "mp-object-size" => self.completes_upload(),
-            "checksum-algorithm" | "sdk-checksum-algorithm" => Algorithm::named(value).is_some(),
+            "checksum-algorithm" | "sdk-checksum-algorithm" => Algorithm::parse(value).is_some(),
             "copy-source" => self.writes_object() || self.is(&Method::PUT, &["partNumber", "uploadId"]),
             "copy-source-if-match"
             | "copy-source-if-none-match"
@@ -246,33 +256,35 @@ impl Asked {
                 require_owner(value)?;
                 true
             }
-            // The only values that are so here.
+            // The only values that describe this endpoint.
             "storage-class" => value == "STANDARD",
-            "acl" => value == if self.form.kind == Kind::Bucket { "private" } else { "bucket-owner-full-control" },
+            "acl" => {
+                value == if self.operation.kind == Target::Bucket { "private" } else { "bucket-owner-full-control" }
+            }
             "object-ownership" => value == "BucketOwnerEnforced",
             "bucket-namespace" => value == "global",
             "bucket-object-lock-enabled"
             | "bypass-governance-retention"
             | "server-side-encryption-bucket-key-enabled" => value.eq_ignore_ascii_case("false"),
             _ if short.starts_with("meta-") => self.writes_object() || self.begins_upload(),
-            _ if Algorithm::of_header(&format!("x-amz-{short}")).is_some() => true,
-            // A read changes nothing, and clients say things there that are for their own kind.
+            _ if Algorithm::from_header(&format!("x-amz-{short}")).is_some() => true,
+            // A read has no effect to lose, and some clients send headers of their own.
             _ => !self.writes() && !short.starts_with("server-side-encryption"),
         })
     }
 }
 
-/// s3s takes every POST of this type for a form, whatever its address says.
-fn is_page_form(content_type: &[u8]) -> bool {
+/// Whether s3s would parse a POST as an upload by an HTML form, whatever its URI says.
+fn is_form_upload(content_type: &[u8]) -> bool {
     content_type.to_ascii_lowercase().trim_ascii_start().starts_with(b"multipart/form-data")
 }
 
-/// A second checksum would not be looked at.
+/// Refuses a second checksum, which would not be verified.
 fn require_one_checksum(headers: &HeaderMap) -> S3Result<()> {
     let trailers = headers.get_all("x-amz-trailer").iter().filter_map(|names| names.to_str().ok());
     let trailers = trailers.flat_map(|names| names.split(','));
     let names = headers.keys().map(HeaderName::as_str).chain(trailers);
-    if names.filter(|name| Algorithm::of_header(name).is_some()).count() > 1 {
+    if names.filter(|name| Algorithm::from_header(name).is_some()).count() > 1 {
         return Err(s3_error!(InvalidRequest, "Expecting a single x-amz-checksum- header"));
     }
     Ok(())
@@ -298,7 +310,7 @@ mod tests {
 
     use super::*;
 
-    fn asked(request: &str, headers: &[(&str, &str)]) -> Result<Accepted, String> {
+    fn checked(request: &str, headers: &[(&str, &str)]) -> Result<BodyKind, String> {
         let (method, uri) = request.split_once(' ').unwrap();
         let request = Request::builder().method(method).uri(uri);
         let request = headers.iter().fold(request, |request, (name, value)| request.header(*name, *value));
@@ -306,7 +318,7 @@ mod tests {
         check(&head).map_err(|error| error.code().as_str().to_owned())
     }
 
-    fn refused(code: &str) -> Result<Accepted, String> {
+    fn refused(code: &str) -> Result<BodyKind, String> {
         Err(code.to_owned())
     }
 
@@ -324,10 +336,10 @@ mod tests {
             "DELETE /b/k?uploadId=u",
             "POST /b/k?uploads=",
         ] {
-            assert_eq!(asked(request, &[]), Ok(Accepted::Bytes), "{request}");
+            assert_eq!(checked(request, &[]), Ok(BodyKind::Object), "{request}");
         }
         for request in ["POST /b?delete", "PUT /b/k?tagging", "PUT /b/", "POST /b/k?uploadId=u&x-id=Complete"] {
-            assert_eq!(asked(request, &[]), Ok(Accepted::Document), "{request}");
+            assert_eq!(checked(request, &[]), Ok(BodyKind::Document), "{request}");
         }
     }
 
@@ -358,7 +370,7 @@ mod tests {
             "GET /?x=1&directory-bucket",
             "PUT /b/k?%61cl",
         ] {
-            assert_eq!(asked(request, &[]), refused("NotImplemented"), "{request}");
+            assert_eq!(checked(request, &[]), refused("NotImplemented"), "{request}");
         }
     }
 
@@ -379,7 +391,7 @@ mod tests {
             ("GET /b/k", "x-amz-of-a-client", "x"),
             ("PUT /b/k", "x-amz-api-version", "2006-03-01"),
         ] {
-            asked(request, &[(header, value)]).unwrap_or_else(|code| panic!("{request} {header}: {value}: {code}"));
+            checked(request, &[(header, value)]).unwrap_or_else(|code| panic!("{request} {header}: {value}: {code}"));
         }
         for (request, header, value) in [
             ("PUT /b/k", "x-amz-storage-class", "GLACIER"),
@@ -404,12 +416,12 @@ mod tests {
             ("DELETE /b/k", "x-amz-if-match-size", "3"),
             ("GET /b/k", "x-amz-server-side-encryption-customer-key", "x"),
         ] {
-            assert_eq!(asked(request, &[(header, value)]), refused("NotImplemented"), "{request} {header}: {value}");
+            assert_eq!(checked(request, &[(header, value)]), refused("NotImplemented"), "{request} {header}: {value}");
         }
         let copy = ("x-amz-copy-source", "b/k");
-        assert_eq!(asked("PUT /b/k", &[copy, ("x-amz-copy-source-range", "bytes=0-1")]), refused("NotImplemented"));
-        assert_eq!(asked("PUT /b/k", &[copy, ("x-amz-metadata-directive", "MOVE")]), refused("InvalidArgument"));
-        assert_eq!(asked("GET /b/k", &[copy]), refused("NotImplemented"));
-        assert_eq!(asked("GET /b/k", &[("x-amz-expected-bucket-owner", "111122223333")]), refused("AccessDenied"));
+        assert_eq!(checked("PUT /b/k", &[copy, ("x-amz-copy-source-range", "bytes=0-1")]), refused("NotImplemented"));
+        assert_eq!(checked("PUT /b/k", &[copy, ("x-amz-metadata-directive", "MOVE")]), refused("InvalidArgument"));
+        assert_eq!(checked("GET /b/k", &[copy]), refused("NotImplemented"));
+        assert_eq!(checked("GET /b/k", &[("x-amz-expected-bucket-owner", "111122223333")]), refused("AccessDenied"));
     }
 }

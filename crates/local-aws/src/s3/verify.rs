@@ -1,14 +1,14 @@
-//! Whether a file holds what its row says.
+//! Comparison of a file with the object's row in the index.
 
 use std::fs::File;
 use std::io::{self, Read as _};
 use std::path::Path;
 
-use super::digest::{self, Digester, hex};
+use super::digest::{self, Digester};
 use super::index::Object;
-use super::store::copy_through;
+use super::store::for_each_chunk;
 
-/// What a file has in place of what its row says.
+/// A difference between a file and its row.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Difference {
     Missing,
@@ -20,8 +20,8 @@ pub(crate) enum Difference {
     },
 }
 
-/// Compares a file with the row of the object that it is to hold: its size, and with `deep` all of its bytes with the
-/// ETag and the checksum.
+/// Compares the size of a file with that of the object. With `deep`, also computes the ETag and the checksum of its bytes.
+/// Returns `None` if they are equal.
 pub(crate) fn difference(file: &Path, object: &Object, deep: bool) -> io::Result<Option<Difference>> {
     let size = match file.metadata() {
         Err(error) if is_missing(&error) => return Ok(Some(Difference::Missing)),
@@ -34,40 +34,40 @@ pub(crate) fn difference(file: &Path, object: &Object, deep: bool) -> io::Result
         return Ok(None);
     }
     let attributes = &object.attributes;
-    let of_bytes = attributes.checksum.as_ref().filter(|checksum| !checksum.composite);
-    let mut whole = Digester::new(of_bytes.map(|checksum| checksum.algorithm), false);
+    let full_checksum = attributes.checksum.as_ref().filter(|checksum| !checksum.composite);
+    let mut whole = Digester::new(full_checksum.map(|checksum| checksum.algorithm), false);
     let mut parts = Vec::with_capacity(attributes.parts.len());
     let mut file = File::open(file)?;
     for part in &attributes.parts {
         let mut digester = Digester::new(None, false);
-        copy_through(&mut (&mut file).take(*part), |piece| {
+        for_each_chunk(&mut (&mut file).take(*part), |piece| {
             whole.update(piece);
             digester.update(piece);
             Ok(())
         })?;
         parts.push(digester.finish().md5);
     }
-    copy_through(&mut file, |piece| {
+    for_each_chunk(&mut file, |piece| {
         whole.update(piece);
         Ok(())
     })?;
     let found = whole.finish();
-    let etag = if parts.is_empty() { hex(&found.md5) } else { digest::multipart_etag(&parts) };
+    let etag = if parts.is_empty() { hex::encode(found.md5) } else { digest::multipart_etag(&parts) };
     if etag != object.etag {
         let (expected, found) = (format!("the ETag {}", object.etag), format!("the ETag {etag}"));
         return Ok(Some(Difference::Bytes { expected, found }));
     }
-    match (of_bytes, found.checksum) {
-        (Some(said), Some(found)) if said.value != found.value => {
+    match (full_checksum, found.checksum) {
+        (Some(expected), Some(found)) if expected.value != found.value => {
             let name = found.algorithm.name();
-            let (expected, found) = (format!("the {name} {}", said.value), format!("the {name} {}", found.value));
+            let (expected, found) = (format!("the {name} {}", expected.value), format!("the {name} {}", found.value));
             Ok(Some(Difference::Bytes { expected, found }))
         }
         _ => Ok(None),
     }
 }
 
-/// Whether there is no file of this name, because the name or a folder of it is gone or is something else.
+/// Whether the file does not exist, or a folder of its path is missing or a file.
 fn is_missing(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
 }
