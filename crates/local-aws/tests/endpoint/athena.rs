@@ -1,4 +1,4 @@
-//! Queries, from statement to rows.
+//! Athena: queries, from statement to rows.
 
 use aws_sdk_athena::Client;
 use aws_sdk_athena::types::{QueryExecution, QueryExecutionContext, QueryExecutionState, ResultConfiguration, Row};
@@ -36,7 +36,7 @@ fn cells(row: &Row) -> Vec<Option<&str>> {
     row.data().iter().map(|cell| cell.var_char_value()).collect()
 }
 
-/// A database with one table, `quotes`, whose one partition holds these files.
+/// Creates a database with one table, `quotes`, whose only partition has these files.
 async fn with_table(world: &World, rows: usize) {
     world.put_raw_quotes(rows).await;
     let raw = world.home().join("s3/pregao-raw/quotes/date=2020-04-01/202004011320_flashpanel.csv");
@@ -181,7 +181,7 @@ async fn the_catalog_can_be_looked_at() {
     assert_eq!(cells(&results.result_set().unwrap().rows()[0]), [Some("year=2020/month=4/day=1")]);
 }
 
-/// Short statements that a parser, or a planner, could work on for ever.
+/// Short statements that could keep a parser or a planner busy forever.
 fn hostile() -> Vec<String> {
     let nested = |before: &str, inner: &str, behind: &str, depth: usize| {
         format!("SELECT {}{inner}{}", before.repeat(depth), behind.repeat(depth))
@@ -206,7 +206,7 @@ async fn hostile_statements_leave_the_endpoint_to_others() {
     let world = World::new().await;
     let athena = &world.lake.athena;
     run(athena, "CREATE DATABASE market").await;
-    // More at once than there are threads, or turns. That this ends at all is what is tested.
+    // More concurrent statements than threads or permits. The test is that this ends.
     let statements = hostile().into_iter().cycle().take(60);
     let all = statements.map(async |sql| {
         let started = athena.start_query_execution().query_string(&sql).send().await;
@@ -229,7 +229,7 @@ async fn hostile_statements_leave_the_endpoint_to_others() {
     world.endpoint.shutdown().await;
 }
 
-/// A table of JSON files has no manifest: it is held to the tag that its object was stored with.
+/// A table of JSON files has no manifest: its files are compared with the ETags of their objects.
 #[tokio::test(flavor = "multi_thread")]
 async fn json_that_changed_on_the_disk_is_no_answer() {
     let world = World::new().await;

@@ -1,4 +1,4 @@
-//! Faults by plan, as clients see them: over the network, and from within the process.
+//! Fault injection, as clients see it: over the network, and in the process.
 
 use aws_sdk_s3::error::SdkError;
 use aws_sdk_s3::primitives::ByteStream;
@@ -7,7 +7,7 @@ use super::*;
 
 const RAW: &str = "pregao-raw";
 
-/// The clients without tries, so that each fault is seen.
+/// The clients without retries, so that each fault is visible.
 fn once(lake: &Lake) -> aws_sdk_s3::Client {
     let config = lake.s3.config().to_builder().retry_config(aws_sdk_s3::config::retry::RetryConfig::disabled());
     aws_sdk_s3::Client::from_conf(config.build())
@@ -60,7 +60,7 @@ async fn a_late_call_is_carried_out_when_its_caller_has_given_up() {
         let world = World::failing("op=PutObject:late").await;
         let lake = [&world.lake, world.endpoint.lake()][way];
         assert_eq!(put(&once(lake), "k").await, Err("broken".to_owned()));
-        // The first look is the call that it waits for.
+        // The first poll is the call that the delayed one waits for.
         while !holds(lake, "k").await {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
@@ -96,7 +96,7 @@ async fn a_body_that_breaks_off_is_read_once_more() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_may_be_tried_again_succeeds_by_itself() {
-    // Each second call fails, in some way or other; waits pass a hundred times as fast.
+    // Half of the calls fail, each in a random way. Waits are a hundred times shorter.
     let world = World::failing("speed=100,n=1:throttle,n=3:reset,n=5:lost,n=7:error").await;
     for number in 0..4 {
         world

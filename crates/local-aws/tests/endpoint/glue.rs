@@ -1,4 +1,4 @@
-//! The catalog by Glue: the same one that statements read and change.
+//! Glue: the same catalog that Athena's statements read and change.
 
 use std::collections::BTreeMap;
 
@@ -17,7 +17,7 @@ use crate::{World, code};
 
 const TABLE: &str = "quotes";
 
-/// A world with the table, in which nothing is published.
+/// An endpoint with the table, without partitions.
 async fn with_table(world: World) -> World {
     partitions::create_database(&world.lake, "market").await.expect("a database");
     let ddl = TableName::Quotes.create_table_ddl("market", "s3://pregao-lake/quotes/");
@@ -25,7 +25,7 @@ async fn with_table(world: World) -> World {
     world
 }
 
-/// So many days, each in a folder of a run.
+/// Returns this many days, each in the folder of a run.
 fn days(number: u64, run: &str) -> BTreeMap<Partition, String> {
     let first = NaiveDate::from_ymd_opt(2020, 1, 1).expect("a day");
     let partitions = (0..number).map(|day| Partition::from(first + Days::new(day)));
@@ -55,7 +55,7 @@ async fn input(glue: &Client, values: [&str; 3], location: &str) -> PartitionInp
 #[tokio::test(flavor = "multi_thread")]
 async fn partitions_are_brought_to_where_they_are_wanted() {
     let world = with_table(World::new().await).await;
-    // Three batches, of which the last is not full.
+    // Three batches, the last one incomplete.
     let first = days(250, "a");
     let done = publish(&world, &first).await.expect("published");
     assert_eq!((done.created.len(), done.changed.len(), done.left.len()), (250, 0, 0));
@@ -70,7 +70,7 @@ async fn partitions_are_brought_to_where_they_are_wanted() {
 
     let again = publish(&world, &second).await.expect("published");
     assert_eq!((again.created.len(), again.changed.len(), again.left.len()), (0, 0, 260));
-    // What is not wanted stays as it is.
+    // Partitions that are not in the request do not change.
     let one = days(1, "c");
     assert_eq!(publish(&world, &one).await.expect("published").changed, one.keys().copied().collect());
     second.extend(one);
@@ -117,7 +117,7 @@ async fn a_partition_that_cannot_be_moved_is_named_with_the_reason() {
     assert!(!error.is_missing_table());
     assert_eq!(published(&world).await, days(1, "b"));
 
-    // What somebody else has added meanwhile is moved.
+    // A partition that another client has added meanwhile gets the new location.
     let nothing = BTreeMap::new();
     let done = partitions::update(&world.lake, "market", TABLE, &nothing, &days(60, "c")).await.expect("published");
     assert_eq!((done.created.len(), done.changed.len()), (59, 1));
@@ -143,7 +143,7 @@ async fn partitions_come_in_pages_and_in_segments() {
         let page = page.expect("a page").partitions.unwrap_or_default();
         sizes.push(page.len());
         seen.extend(page.into_iter().map(|partition| partition.values.unwrap_or_default()));
-        // A partition of a page that has been listed changes nothing of the others.
+        // Deleting a partition of an earlier page does not change the later pages.
         let values = seen.last().cloned();
         let deletion = glue.delete_partition().database_name("market").table_name(TABLE);
         deletion.set_partition_values(values).send().await.expect("a partition is removed");
@@ -225,7 +225,7 @@ async fn a_table_of_glue_is_one_of_athena() {
     }
     glue.delete_database().name("other").send().await.expect("a database is removed");
     assert_eq!(code(glue.get_database().name("other").send().await), "EntityNotFoundException");
-    // What was made survives the process.
+    // The changes survive a restart.
     publish(&world, &days(3, "a")).await.expect("published");
     let world = world.restarted().await;
     assert_eq!(published(&world).await, days(3, "a"));

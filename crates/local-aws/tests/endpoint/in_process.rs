@@ -1,4 +1,4 @@
-//! Clients within the endpoint's own process, beside those that come over the network: both are answered alike.
+//! In-process clients and network clients get the same responses.
 
 use aws_sdk_s3::config::retry::RetryConfig;
 use aws_sdk_s3::error::SdkError;
@@ -8,7 +8,7 @@ use crate::{World, code};
 
 const RAW: &str = "pregao-raw";
 
-/// More than one piece of what is read and written at once.
+/// Larger than one chunk of reading and writing.
 fn bytes() -> Vec<u8> {
     (0..3_000_000_u32).map(|number| (number % 251) as u8).collect()
 }

@@ -1,5 +1,5 @@
-//! What S3 is asked is done, or refused: nothing is accepted and forgotten. `tests/test_s3_parameters.py` goes through
-//! every parameter of the API; here is what no SDK sends, and what their effects are.
+//! S3 implements a parameter or refuses it: none is ignored. `tests/test_s3_parameters.py` tries every parameter of the API;
+//! these tests send what no SDK sends, and check the effects of parameters.
 
 use aws_sdk_s3::types::{
     BucketLocationConstraint, ChecksumAlgorithm, ChecksumMode, ChecksumType, CreateBucketConfiguration, Delete,
@@ -40,14 +40,14 @@ fn exchange_of_part(world: &World) -> (u16, String) {
     (status, body)
 }
 
-/// A download that goes on after the object was replaced would be half of each.
+/// A download that is resumed after the object was replaced would mix two versions.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_range_of_another_version_is_the_whole_object() {
     let world = World::new().await;
     let etag = put(&world.lake.s3, "k", "0123456789").await;
     let (_, head, _) = exchange(&world, &format!("HEAD /{BUCKET}/k"), &[], "");
     let modified = head.lines().find_map(|line| line.strip_prefix("last-modified: ")).expect("a date");
-    // The head comes in small letters.
+    // The headers are in lower case.
     let modified = modified.split(' ').map(|word| word[..1].to_uppercase() + &word[1..]).collect::<Vec<_>>().join(" ");
     let modified = modified.replace("Gmt", "GMT");
     let read = |version: &str| {
@@ -83,7 +83,7 @@ async fn a_parameter_that_is_not_known_is_never_a_plain_put() {
     assert_eq!(get(&world.lake.s3, "k").await, b"the bytes");
 }
 
-/// Its fields have other names than those of a PUT, and s3s drops what it does not know.
+/// Its fields have other names than those of a PUT, and s3s ignores unknown ones.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_form_is_refused_as_a_whole() {
     let world = World::new().await;

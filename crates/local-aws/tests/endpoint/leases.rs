@@ -26,7 +26,7 @@ async fn a_lease_is_released_when_its_work_was_answered() {
     lease.within(async { Ok(()) }).await.expect("an answer");
     let refused = lease.within(async { Err::<(), _>(Error::Quality("refused".to_owned())) }).await;
     refused.expect_err("an answer too");
-    // What was only to be read takes no effect, whenever it is answered.
+    // A call that only reads has no effect, whenever it is executed.
     lease.reading(async { Err::<(), _>(unanswered()) }).await.expect_err("no answer");
     lease.release().await.expect("a release");
     take(&world, "second").await.expect("a free lease");

@@ -1,4 +1,4 @@
-//! The endpoint as a client sees it: the AWS SDKs against a home in a temporary folder.
+//! Tests of the endpoint by the AWS SDKs, on a home in a temporary folder.
 
 mod athena;
 mod emr;
@@ -40,7 +40,7 @@ impl World {
         World::on(SparkEngine::Embedded).await
     }
 
-    /// With faults by this plan.
+    /// Starts an endpoint with a fault plan.
     async fn failing(plan: &str) -> World {
         let home = tempfile::tempdir().expect("a temporary folder");
         let faults = Some(plan.parse::<FaultPlan>().expect("a plan"));
@@ -48,14 +48,14 @@ impl World {
         World { endpoint, lake, home }
     }
 
-    /// With something else that runs Spark steps.
+    /// Starts an endpoint with another engine for Spark steps.
     async fn on(engine: SparkEngine) -> World {
         let home = tempfile::tempdir().expect("a temporary folder");
         let (endpoint, lake) = start(home.path(), engine).await;
         World { endpoint, lake, home }
     }
 
-    /// The same home, after its owner went.
+    /// Shuts the endpoint down, and starts another one on its home.
     async fn restarted(self) -> World {
         let World { endpoint, home, .. } = self;
         endpoint.shutdown().await;
@@ -77,7 +77,7 @@ impl World {
         page.contents().iter().map(|object| object.key().expect("a key").to_owned()).collect()
     }
 
-    /// A day of raw quotes: `lines` records of one snapshot.
+    /// Uploads a day of raw quotes: `lines` records of one snapshot.
     async fn put_raw_quotes(&self, lines: usize) {
         let mut text = format!("202004011320,{}\n", Feed::Quotes.raw_columns().join(","));
         for line in 0..lines {
@@ -98,12 +98,12 @@ async fn start_with(home: &Path, options: Options) -> (Endpoint, Lake) {
     (endpoint, lake)
 }
 
-/// The service's name for its refusal.
+/// Returns the error code of a service's error.
 fn code<T: Debug, E: ProvideErrorMetadata>(result: Result<T, SdkError<E>>) -> String {
     result.expect_err("refused").code().unwrap_or("no code").to_owned()
 }
 
-/// Looks again and again until `look` gives something. The test runner's own limit ends a wait in vain.
+/// Polls `look` until it returns a value. The test runner's timeout ends a wait without a result.
 async fn eventually<T>(mut look: impl AsyncFnMut() -> Option<T>) -> T {
     loop {
         if let Some(found) = look().await {

@@ -1,4 +1,4 @@
-//! A page in the user's browser can send what it likes to the endpoint: nothing comes of it.
+//! Requests of web pages have no effect, whatever they send.
 
 use crate::World;
 use crate::protocols::exchange;
@@ -9,7 +9,7 @@ const KEY: &str = "quotes/date=2020-04-01/202004011320_flashpanel.csv";
 /// Method, path, headers and body.
 type Asked<'a> = (&'a str, &'a str, Vec<(&'a str, &'a str)>, &'a str);
 
-/// What browsers say of a page that is not of the endpoint, as far as they say it.
+/// The headers that browsers add to requests of a page from another origin.
 const PAGES: [&[(&str, &str)]; 8] = [
     &[("Origin", "http://evil.example"), ("Sec-Fetch-Site", "cross-site"), ("Sec-Fetch-Mode", "no-cors")],
     &[("Origin", "http://localhost:8000"), ("Sec-Fetch-Site", "same-site")],
@@ -58,7 +58,7 @@ async fn a_foreign_page_changes_nothing_and_reads_nothing() {
             let (status, head, answer) = exchange(&world, &format!("{method} {path}"), &headers, body);
             assert_eq!(status, 403, "{method} {path} {headers:?}: {head}{answer}");
             assert!(!head.contains("access-control-allow"), "{head}");
-            // In the words of the service that was asked.
+            // In the form of the service.
             let form = if headers.iter().any(|(name, _)| *name == "X-Amz-Target") {
                 "\"__type\":\"AccessDeniedException\""
             } else if path.starts_with("/2015") {
@@ -89,7 +89,7 @@ async fn the_user_and_programs_are_answered() {
     ] {
         let (status, head, body) = exchange(&world, &format!("GET /{BUCKET}/{KEY}"), &headers, "");
         assert_eq!((status, body.as_str()), (200, "the raw bytes"), "{headers:?}");
-        // Opened in a browser, it is nothing but bytes.
+        // A browser that opens it runs no script.
         for said in ["content-security-policy: default-src 'none'; sandbox", "x-content-type-options: nosniff"] {
             assert!(head.contains(said), "{head}");
         }

@@ -1,4 +1,4 @@
-//! What no SDK can say: raw HTTP, and operations that nobody knows.
+//! Requests that no SDK sends: raw HTTP, and unknown operations.
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::World;
 
-/// Sends a request and reads the whole answer: its status, its head and its body.
+/// Sends a request and reads the whole response: status, headers and body.
 pub(crate) fn exchange(world: &World, request: &str, headers: &[(&str, &str)], body: &str) -> (u16, String, String) {
     let address = world.endpoint.url().replace("http://", "");
     let mut text = format!("{request} HTTP/1.1\r\nConnection: close\r\nContent-Length: {}\r\n", body.len());
@@ -59,7 +59,7 @@ async fn only_requests_to_this_machine_are_answered() {
     assert_eq!(status, 200);
 }
 
-/// The value of a header, of which there is one.
+/// Returns the value of a header that occurs once.
 fn header<'a>(head: &'a str, name: &str) -> &'a str {
     let values: Vec<&str> = head.lines().filter_map(|line| line.strip_prefix(name)?.strip_prefix(": ")).collect();
     assert_eq!(values.len(), 1, "{name}: {head}");
@@ -117,7 +117,7 @@ async fn every_answer_has_an_id() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_refusal_is_seen_by_who_still_sends() {
     let world = World::new().await;
-    // More than the buffers of a connection hold.
+    // Larger than the buffers of a connection.
     let body = "x".repeat(8 << 20);
     for (request, headers, status) in [
         ("POST /pregao-raw/k", &[][..], 501),
@@ -131,7 +131,7 @@ async fn a_refusal_is_seen_by_who_still_sends() {
         let (found, _, answer) = exchange(&world, request, headers, &body);
         assert_eq!(found, status, "{request} {headers:?}: {answer}");
     }
-    // Who asks first keeps its bytes, and the connection goes on.
+    // A client that sends `Expect: 100-continue` does not send its body, and the connection stays open.
     let mut stream = TcpStream::connect(world.endpoint.url().replace("http://", "")).unwrap();
     let head = "POST /pregao-raw/k HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\nExpect: 100-continue\r\n\r\n";
     stream.write_all(head.as_bytes()).unwrap();

@@ -1,4 +1,4 @@
-//! Records, leases and the publication of runs, against the endpoint: who wins, and what the others say.
+//! Records, leases and the publication of runs: which of several concurrent runs wins, and which errors the others return.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -180,7 +180,7 @@ async fn who_has_lost_a_lease_does_not_release_that_of_another() {
     let world = World::new().await;
     let key = keys::catalog_lease(TableName::Quotes);
     let lost = Lease::take(&world.lake, key.clone(), "slow", PATIENCE).await.expect("it is free");
-    // As after its time: another one takes it.
+    // As after its expiry: another owner takes it.
     world.put(LAKE, &key, "").await;
     let held = Lease::take(&world.lake, key.clone(), "quick", PATIENCE).await.expect("nobody renews it");
     lost.release().await.expect("S3 answers");
@@ -188,9 +188,9 @@ async fn who_has_lost_a_lease_does_not_release_that_of_another() {
     held.release().await.expect("S3 answers");
 }
 
-// --- what becomes of the days of a run ---
+// --- publication of the days of a run ---
 
-/// Another version of the day's raw file, with so many records.
+/// Uploads another version of the day's raw file, with this many records.
 async fn arrive(world: &World, lines: usize) {
     world.put_raw_quotes(lines).await;
 }
@@ -200,7 +200,7 @@ async fn plan(lake: &Lake, run: &str) {
     validate_partitions::handle(lake, event).await.expect("a plan");
 }
 
-/// The job, to its end.
+/// Runs the job to its end.
 async fn job(lake: &Lake, run: &str) {
     let event = json!({"run": run, "from": DAY, "to": DAY});
     let launched = launch_emr_step::handle(lake, event).await.expect("it is launched");
@@ -224,14 +224,14 @@ async fn publish(lake: &Lake, run: &str) -> Result<Recorded, Error> {
     }
 }
 
-/// A run up to its publication.
+/// Performs a run up to its publication.
 async fn audited(lake: &Lake, run: &str) {
     plan(lake, run).await;
     job(lake, run).await;
     audit(lake, run).await.expect("it passes");
 }
 
-/// How many days were published, superseded and held.
+/// Returns the numbers of published, superseded and held days.
 fn outcome(recorded: &Recorded) -> (u64, usize, usize) {
     (recorded.published, recorded.superseded.count, recorded.held.count)
 }
@@ -258,7 +258,7 @@ async fn a_run_is_published_once_and_another_of_the_same_view_is_superseded() {
     assert_eq!((current(lake).await.record.number, published_run(lake).await.as_str()), (2, "third"));
 }
 
-/// Two audited runs, between whose plans a raw file arrived: `older`, and `newer`.
+/// Returns two audited runs, `older` and `newer`. A raw file arrived between their plans.
 async fn older_and_newer(world: &World) {
     arrive(world, 5).await;
     audited(&world.lake, "older").await;
@@ -319,8 +319,8 @@ async fn what_is_held_stays_and_what_is_removed_is_refused() {
 
 // --- raw files that change while the job reads them ---
 
-/// Starts `create_datalake`, and replaces the raw file again and again until a plan of `until` is there or it has ended.
-/// Returns how it ended, and the records that the file has by then.
+/// Starts `create_datalake`, and replaces the raw file repeatedly until the plan of `until` exists or the execution has ended.
+/// Returns its status, and the number of records that the file has then.
 async fn disturbed(world: &World, until: &str) -> (String, Value, usize) {
     let (sfn, bucket) = (&world.lake.sfn, &world.lake.config.buckets.lake);
     let machine = local_aws::state_machine_arn("create_datalake");
@@ -349,7 +349,7 @@ async fn a_run_whose_raw_files_change_is_planned_once_more_and_published() {
     let (status, said, lines) = disturbed(&world, "r.2").await;
     assert_eq!(status, "SUCCEEDED", "{said}");
     let record = current(&world.lake).await.record;
-    // The last change may have come behind the second plan.
+    // The last change may be later than the second plan.
     assert!(["r.2", "r.3"].contains(&record.run().expect("a run").as_str()), "{record:?}");
     assert_eq!(record.table(TableName::Quotes).expect("a table").rows, lines as u64, "those of the newest file");
 }
@@ -383,7 +383,7 @@ async fn raw_files_that_change_at_any_moment_of_an_audit_are_told_by_their_name(
             arrive(&world, lines).await;
         }
         match auditing.await.expect("no panic") {
-            // Listed and read before the first change.
+            // The file was listed and read before the first change.
             Ok(()) => {}
             Err(error) => assert_eq!(error.name(), "RawFilesChanged", "{error}"),
         }

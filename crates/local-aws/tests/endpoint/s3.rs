@@ -1,4 +1,4 @@
-//! S3's semantics, as far as the lake and its users lean on them.
+//! The semantics of S3 that the lake and its users rely on.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -118,7 +118,7 @@ async fn every_key_is_an_object_and_none_leaves_its_bucket() {
     for key in odd {
         assert_eq!(get(s3, key).await, format!("bytes of {key}").as_bytes(), "{key:?}");
     }
-    // XML cannot hold every character of a key: clients that care ask for encoded names.
+    // XML cannot hold every character of a key: clients can request encoded names.
     let page = s3.list_objects_v2().bucket(BUCKET).encoding_type(EncodingType::Url).send().await.unwrap();
     let listed: Vec<&str> = page.contents().iter().filter_map(|object| object.key()).collect();
     let mut sorted = odd;
@@ -446,7 +446,7 @@ async fn parts_become_one_object() {
                 .build(),
         );
     }
-    // A part may be sent again: the later one counts.
+    // A part may be uploaded again: the later one counts.
     s3.upload_part()
         .bucket(BUCKET)
         .key("big")

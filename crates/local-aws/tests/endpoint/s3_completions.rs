@@ -1,4 +1,4 @@
-//! A client that lost the answer to the completion of an upload asks once more: the object is there, and is the answer.
+//! CompleteMultipartUpload is idempotent: a client that lost the response repeats the call, and gets the object.
 
 use aws_sdk_s3::Client;
 use aws_sdk_s3::primitives::ByteStream;
@@ -32,7 +32,7 @@ async fn a_completion_can_be_repeated() {
     let s3 = &world.lake.s3;
     let upload = begin(s3, "k").await;
     let parts = [part(s3, "k", &upload, 1, b"bytes").await];
-    // The condition held when the object was made: it is not asked of the repetition.
+    // The condition held when the object was created. It is not checked for the repetition.
     let first = complete!(s3, "k", &upload, parts).if_none_match("*").send().await.expect("an object");
     let again = complete!(s3, "k", &upload, parts).if_none_match("*").send().await.expect("the same object");
     assert_eq!(first.e_tag, again.e_tag);
@@ -66,7 +66,7 @@ async fn another_completion_is_none() {
     let late = s3.upload_part().bucket(BUCKET).key("k").upload_id(&upload).part_number(1).body(b"x".to_vec().into());
     assert_eq!(code(late.send().await), "NoSuchUpload");
 
-    // A copy is not of the upload, and what was written since is not either.
+    // A copy of the object, or a later version, is not the result of the upload.
     s3.copy_object().bucket(BUCKET).key("copy").copy_source("pregao-raw/k").send().await.expect("a copy");
     assert_eq!(code(complete!(s3, "copy", &upload, parts).send().await), "NoSuchUpload");
     put(s3, "k", "newer").await;
@@ -120,7 +120,7 @@ async fn what_is_said_of_the_whole_is_held_against_it() {
     assert!(made.checksum_crc32().expect("a checksum").ends_with("-1"));
 }
 
-/// Of an upload without a checksum, one that is claimed in the end is computed over all its bytes.
+/// If an upload has no checksum, one that is sent with the completion is computed over all its bytes.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_checksum_that_comes_last_is_held_against_the_bytes() {
     let world = World::new().await;
@@ -131,7 +131,7 @@ async fn a_checksum_that_comes_last_is_held_against_the_bytes() {
     let parts = format!(
         "<CompleteMultipartUpload><Part><PartNumber>1</PartNumber><ETag>{etag}</ETag></Part></CompleteMultipartUpload>"
     );
-    // The header is of the object, and not of the document that it comes with.
+    // The header is the checksum of the object, and not of the request's document.
     let complete = |crc: &str| {
         exchange(&world, &format!("POST /pregao-raw/k?uploadId={id}"), &[("x-amz-checksum-crc32", crc)], &parts)
     };

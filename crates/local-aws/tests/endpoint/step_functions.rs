@@ -1,4 +1,4 @@
-//! State machines as their users meet them.
+//! Step Functions: state machines, executions and their histories.
 
 use aws_sdk_sfn::Client;
 use aws_sdk_sfn::types::{ExecutionRedriveStatus, ExecutionStatus, HistoryEventType};
@@ -20,7 +20,7 @@ async fn start(sfn: &Client, machine: &str, name: &str, input: &Value) -> String
     start.send().await.expect("the execution starts").execution_arn
 }
 
-/// The status, and the output or else the error and cause.
+/// Returns the status, and the output, or the error and the cause.
 async fn end_of(sfn: &Client, execution: &str) -> (ExecutionStatus, Value) {
     let ended = eventually(async || {
         let described = sfn.describe_execution().execution_arn(execution).send().await.expect("a description");
@@ -298,7 +298,7 @@ async fn an_execution_ends_with_its_process_and_says_so() {
     assert_eq!(history.events().last().unwrap().r#type(), &HistoryEventType::ExecutionAborted);
 }
 
-/// Goes through two states again and again, and ends after so many times.
+/// A state machine that loops through two states, this many times.
 fn counts_to(last: u32) -> Value {
     json!({
         "StartAt": "Count",
@@ -320,7 +320,7 @@ async fn a_history_that_grows_is_read_without_gaps_or_repeats() {
     let sfn = &world.lake.sfn;
     let machine = create(sfn, "counts", &counts_to(400)).await;
     let execution = start(sfn, &machine, "e", &json!({ "n": 0 })).await;
-    // Again and again until it has ended, from the newest event back to the first by pages of seven.
+    // Repeatedly until it has ended, from the newest event to the first, by pages of seven.
     loop {
         let get = sfn.get_execution_history().execution_arn(&execution).reverse_order(true).max_results(7);
         let mut pages = get.into_paginator().items().send();
@@ -368,7 +368,7 @@ async fn a_listing_goes_on_behind_what_it_gave() {
     for name in ["a", "b", "c", "d", "e"] {
         start(sfn, &machine, name, &json!({ "n": 0 })).await;
     }
-    // Newest first, and one comes in before each page.
+    // Newest first. An execution is added before each page.
     let (mut names, mut token) = (Vec::new(), None);
     for late in ["f", "g", "h", "i"] {
         start(sfn, &machine, late, &json!({ "n": 0 })).await;
@@ -382,7 +382,7 @@ async fn a_listing_goes_on_behind_what_it_gave() {
     }
     assert_eq!(names, ["f", "e", "d", "c", "b", "a"]);
 
-    // By name; one is deleted before the second page.
+    // By name. One is deleted before the second page.
     let page = sfn.list_state_machines().max_results(2).send().await.expect("a page");
     let names: Vec<&str> = page.state_machines().iter().map(|machine| machine.name()).collect();
     assert_eq!(names, ["athena_update", "counts"]);

@@ -1,5 +1,5 @@
-//! An upload that ends anywhere: no snapshot is ever without a file in its place, no byte is lost, and no run reads what is
-//! half done.
+//! Uploads that are interrupted at any call: each snapshot has a file at any time, no byte is lost, and no run reads an
+//! incomplete upload.
 
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -22,16 +22,16 @@ use crate::World;
 const RAW: &str = "pregao-raw";
 const TIMES: [&str; 2] = ["202004011000", "202004011010"];
 
-/// What becomes of the call at which an upload ends.
+/// What happens to the call at which an upload is interrupted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Fault {
-    /// It is never made.
+    /// It is not executed.
     Refused,
-    /// It is made, and its answer is lost.
+    /// It is executed, and its response is lost.
     AnswerLost,
 }
 
-/// Lets the first calls of S3 through, and none behind them, as if the process had been killed.
+/// Lets the first calls of S3 pass and no later ones, as if the process had been killed.
 #[derive(Debug, Clone)]
 struct Killed {
     at: usize,
@@ -59,7 +59,7 @@ impl Intercept for Killed {
         let number = self.begun.fetch_add(1, Ordering::SeqCst);
         match self.fault {
             Fault::Refused => self.check(number),
-            // The one call is made, and what its answer leads to is not.
+            // This call is executed, and what would follow from its response is not.
             Fault::AnswerLost => self.check(number.saturating_sub(1)),
         }
     }
@@ -83,7 +83,7 @@ fn one_at_a_time() -> Config {
     config
 }
 
-/// A lake whose calls of S3 end at one.
+/// A lake whose calls of S3 are interrupted at one.
 fn killed(lake: &Lake, at: usize, fault: Fault) -> (Lake, Killed) {
     let killed = Killed { at, fault, begun: Arc::default() };
     let s3 = lake.s3.config().to_builder().retry_config(RetryConfig::disabled()).interceptor(killed.clone());
@@ -101,7 +101,7 @@ fn gzip(bytes: &[u8]) -> Vec<u8> {
     encoder.finish().expect("memory")
 }
 
-/// A file of a snapshot in one of its forms: its name, and its bytes.
+/// Returns name and bytes of a snapshot's file, in one of its forms.
 fn file(time: &str, ticker: &str, packed: bool) -> (String, Vec<u8>) {
     let bytes = snapshot(time, ticker);
     if packed { (format!("{time}_flashpanel.csv.gz"), gzip(&bytes)) } else { (format!("{time}_flashpanel.csv"), bytes) }
@@ -121,7 +121,7 @@ async fn objects(world: &World) -> BTreeMap<String, Vec<u8>> {
 }
 
 async fn plan(lake: &Lake) -> Result<Value, lake::Error> {
-    // A run is planned once.
+    // Planning is idempotent by run: each call needs a new one.
     static RUNS: AtomicU32 = AtomicU32::new(0);
     let run = format!("r{}", RUNS.fetch_add(1, Ordering::Relaxed));
     let event = json!({"stage": "raw", "run": run, "input": {"date": "2020-04-01"}});
@@ -150,8 +150,8 @@ async fn an_upload_that_ends_anywhere_loses_nothing_and_is_not_half_read() {
     }
 }
 
-/// Kills an upload at its call `at` that replaces the files of a day by others, in another form or the same. Says whether
-/// it came to its end before.
+/// Interrupts an upload at its call `at`. It replaces the files of a day, in the same form or another. Returns whether it
+/// ended before.
 async fn kill_at(at: usize, fault: Fault, before: bool, after: bool) -> bool {
     let when = format!("{before} to {after}, {fault:?} at {at}");
     let world = World::new().await;
@@ -204,7 +204,7 @@ async fn kill_at(at: usize, fault: Fault, before: bool, after: bool) -> bool {
     is_over
 }
 
-/// Each event of an object is an execution of its own, and two forms of a snapshot may land together.
+/// Each event of an object is an execution, and two forms of a snapshot may arrive concurrently.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_forms_that_land_together_leave_one() {
     let world = World::new().await;
@@ -225,7 +225,7 @@ async fn two_forms_that_land_together_leave_one() {
                 Err(error) => assert_eq!(error.name(), "ServiceUnavailable", "{error}"),
             }
         }
-        // Where both gave up, the workflow's retry takes what is left.
+        // If both failed, the workflow's retry ingests what is left.
         ingest::handle(&world.lake, date()).await.expect("what is left");
         let placed = world.keys(RAW, "quotes/").await;
         assert_eq!(placed.len(), 1, "round {round}: {placed:?}");
@@ -250,7 +250,7 @@ async fn a_landed_file_of_another_day_or_with_the_bytes_in_place_keeps_no_run_wa
     world.put(RAW, &format!("landing/b/{name}"), bytes).await;
     let error = plan(&world.lake).await.expect_err("one has landed");
     assert!(error.to_string().starts_with("1 of the snapshots of 2020-04-01 are uploaded"), "{error}");
-    // A question of what is there, which reads nothing, is answered.
+    // A plan that only lists, and reads nothing, succeeds.
     let asked = validate_partitions::handle(&world.lake, json!({"stage": "raw", "date": "2020-04-01"})).await;
     assert_eq!(serde_json::to_value(asked.expect("counts")).expect("JSON")["files"], 1);
 }

@@ -1,4 +1,4 @@
-//! Vacuum beside those who publish: what it removes, no record names, and no one publishes any more.
+//! Vacuum, concurrent with publication: no record names what it removed, and none of it can be published any more.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use market::table::TableName;
 use super::*;
 
 const LAKE: &str = "pregao-lake";
-/// Nothing is kept, and nothing is too young: where nobody updates a catalog.
+/// The options that keep no superseded run, however young. For tests without concurrent updates of the catalog.
 const NOTHING: Retention = Retention { keep: TimeDelta::zero(), floor: TimeDelta::zero() };
 
 fn day() -> NaiveDate {
@@ -41,7 +41,7 @@ async fn write(lake: &Lake, run: &RunId) {
     }
 }
 
-/// Makes a run the published one unless its files are removed, as publication and rollback do. Returns whether it is.
+/// Publishes a run unless its files were removed, as publication and rollback do. Returns whether it is published.
 async fn publish(lake: &Lake, run: &RunId) -> bool {
     loop {
         let current = record::read(lake, day()).await.expect("a record");
@@ -75,7 +75,7 @@ fn published(run: &RunId) -> PublishedTable {
     }
 }
 
-/// Cleans again and again, from a moment on and until the flag is set.
+/// Runs vacuum repeatedly until the flag is set.
 fn clean(lake: &Arc<Lake>, after: Duration) -> (Arc<AtomicBool>, tokio::task::JoinHandle<()>) {
     let over = Arc::new(AtomicBool::new(false));
     let task = tokio::spawn({
@@ -104,7 +104,7 @@ async fn what_is_removed_is_published_by_nobody_and_what_is_published_is_there()
     for number in 0..60 {
         let run = run(&format!("r{number}"));
         write(&lake, &run).await;
-        // Those before it come back too, as a rollback does it.
+        // Earlier runs are published again too, as by a rollback.
         for run in [run.clone(), self::run(&format!("r{}", number / 2)), run] {
             if publish(&lake, &run).await {
                 published += 1;
@@ -122,10 +122,10 @@ async fn what_is_removed_is_published_by_nobody_and_what_is_published_is_there()
     assert_eq!(left(world.keys(LAKE, "runs/").await), BTreeSet::from([run]));
 }
 
-/// A database for queries about the past is made while its files are removed: it is refused, or they stay.
+/// A database for queries of the past is created while its files are removed: it is refused, or they are kept.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_the_tables_of_a_moment_read_stays_once_they_are_confirmed() {
-    // A vacuum takes its time between its look at the catalog and the record that says what it removes.
+    // Some time passes between vacuum's read of the catalog and the record of what it removes.
     let world = World::failing("op=PutObject&key=pregao-lake/published/*:delay=60ms").await;
     let lake = Arc::new(world.lake.clone());
     let mut confirmed = 0;
@@ -137,7 +137,7 @@ async fn what_the_tables_of_a_moment_read_stays_once_they_are_confirmed() {
         assert!(publish(&lake, &old).await);
         let current = record::read(&lake, day()).await.expect("it is read").expect("a record");
         assert!(publish(&lake, &new).await);
-        // From before the tables are made to behind that.
+        // From before the creation of the tables to after it.
         let (over, cleaner) = clean(&lake, Duration::from_millis(3 * number));
         let prepared = AsOf::prepare(&lake, current.record.written_at).await;
         let asked = match &prepared {
