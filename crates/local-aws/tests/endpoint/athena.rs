@@ -41,8 +41,12 @@ async fn with_table(world: &World, rows: usize) {
     world.put_raw_quotes(rows).await;
     let raw = world.home().join("s3/pregao-raw/quotes/date=2020-04-01/202004011320_flashpanel.csv");
     let out = tempfile::tempdir().unwrap();
-    let job =
-        etl::Job { inputs: vec![etl::Input::from_path(raw).unwrap()], out: out.path().to_owned(), threads: 1, run: None };
+    let job = etl::Job {
+        inputs: vec![etl::Input::from_path(raw).unwrap()],
+        out: out.path().to_owned(),
+        threads: 1,
+        run: None,
+    };
     let report = etl::run(&job, &|_| {}).unwrap();
     for file in
         report.partitions.iter().flat_map(|partition| &partition.files).filter(|file| file.starts_with("quotes"))
