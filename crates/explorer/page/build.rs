@@ -46,7 +46,8 @@ fn main() {
         ));
     }
     table.push_str("]\n");
-    fs::write(out.join("assets.rs"), table).unwrap_or_else(|error| panic!("cannot write assets.rs in {}: {error}", out.display()));
+    fs::write(out.join("assets.rs"), table)
+        .unwrap_or_else(|error| panic!("cannot write assets.rs in {}: {error}", out.display()));
 }
 
 /// Adds the files below a folder to `files`.
