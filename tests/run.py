@@ -18,6 +18,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -140,6 +141,12 @@ def search(script: Path, prepare: Callable[[], None] = lambda: None) -> NoReturn
         sys.exit(f"tests/{script.name}: FAILED: {failure}")
     command = [str(python), str(script), *sys.argv[1:], "--prepared"]
     os.execve(command[0], command, {**os.environ, "PREGAO": str(Path(program).resolve())})
+
+
+def search_folder(name: str) -> tempfile.TemporaryDirectory[str]:
+    """A temporary folder for the lakes of a search, on a memory file system where there is one."""
+    memory = Path("/dev/shm")
+    return tempfile.TemporaryDirectory(prefix=f"pregao-{name}-", dir=memory if memory.is_dir() else None)
 
 
 def binary(target: Path) -> Path:

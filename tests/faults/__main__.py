@@ -9,7 +9,6 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-import tempfile
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
@@ -43,9 +42,8 @@ def main() -> int:
 
     from faults.search import Search
 
-    # On a memory file system if it has space: each case is a lake of its own.
-    memory = Path("/dev/shm")
-    with tempfile.TemporaryDirectory(prefix="pregao-faults-", dir=memory if memory.is_dir() else None) as folder:
+    # Each case is a lake of its own.
+    with run.search_folder("faults") as folder:
         search = Search(Path(folder), arguments.seed, arguments.jobs, say)
         if arguments.case:
             search.run(search.named(arguments.case))

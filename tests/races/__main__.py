@@ -9,7 +9,6 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-import tempfile
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
@@ -38,9 +37,8 @@ def main() -> int:
 
     from races.search import Search
 
-    # On a memory file system if it has space: each round is a lake of its own.
-    memory = Path("/dev/shm")
-    with tempfile.TemporaryDirectory(prefix="pregao-races-", dir=memory if memory.is_dir() else None) as folder:
+    # Each case is a lake of its own.
+    with run.search_folder("races") as folder:
         search = Search(Path(folder), arguments.jobs, say)
         search.run(range(arguments.seed, arguments.seed + arguments.rounds), stop=arguments.stop)
         for line in search.summary():

@@ -9,7 +9,6 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-import tempfile
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
@@ -35,9 +34,8 @@ def main() -> int:
 
     from vacuum.kills import Search
 
-    # On a memory file system if it has space: each case is a lake of its own.
-    memory = Path("/dev/shm")
-    with tempfile.TemporaryDirectory(prefix="pregao-vacuum-", dir=memory if memory.is_dir() else None) as folder:
+    # Each case is a lake of its own.
+    with run.search_folder("vacuum") as folder:
         search = Search(Path(folder), arguments.jobs, say)
         search.run(range(arguments.seed, arguments.seed + arguments.kills))
         for line in search.summary():

@@ -141,7 +141,7 @@ fn on_demand() -> aws_sdk_emr::types::builders::InstanceFleetProvisioningSpecifi
     InstanceFleetProvisioningSpecifications::builder().on_demand_specification(cheapest)
 }
 
-/// Gives one job all resources of the cluster.
+/// Assigns all resources of the cluster to one job.
 fn spark_defaults() -> Configuration {
     Configuration::builder().classification("spark").properties("maximizeResourceAllocation", "true").build()
 }

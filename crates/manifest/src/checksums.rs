@@ -11,7 +11,7 @@ const BLOCK: NonZeroU32 = NonZeroU32::new(16 << 10).expect("not zero");
 /// The CRC-32 of each block of a file, as in gzip and Parquet.
 ///
 /// It detects every single flipped bit, and other accidental changes with a probability of 1 - 2^-32. It does not protect
-/// against forgery: whoever can write to the bucket can write the manifest too.
+/// against forgery: anyone who can write to the bucket can write the manifest too.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Checksums {

@@ -148,7 +148,7 @@ impl Reader {
         self.summary.feed(name.feed).add(&count);
     }
 
-    /// Reads the numbers of a record and checks what has to hold between them. Gives how many are no numbers.
+    /// Reads the numbers of a record and checks what has to hold between them. Returns how many are not numbers.
     fn check(&mut self, name: SnapshotName, fields: &[Vec<u8>]) -> u64 {
         let mut values: BTreeMap<&str, f64> = BTreeMap::new();
         let mut unreadable = 0;

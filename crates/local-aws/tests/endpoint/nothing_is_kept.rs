@@ -38,7 +38,7 @@ async fn a_query_whose_end_cannot_be_kept_is_not_waited_for() {
         let id = query.query_execution_id.expect("an id");
         let words = refusal(async || athena.get_query_execution().query_execution_id(&id).send().await).await;
         assert!(words.starts_with(kept) && words.contains("disk is full"), "{words}");
-        assert_eq!(world.endpoint.storage_failed().await.to_string(), words, "the owner is told the same");
+        assert_eq!(world.endpoint.storage_failed().await.to_string(), words, "the owner gets the same text");
         world.endpoint.shutdown().await;
     }
 }
