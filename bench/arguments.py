@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 # In the order in which they are measured and written.
-SECTIONS = ["engines", "stages", "scaling", "threads", "pipeline", "upload", "query", "functions"]
+SECTIONS = ["engines", "stages", "scaling", "threads", "pipeline", "upload", "query", "status", "functions"]
 
 
 def parse() -> argparse.Namespace:

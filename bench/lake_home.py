@@ -15,6 +15,18 @@ from machine import Failed
 # The sample has a day with implausible numbers on purpose; the limits of the audit are disabled here.
 LENIENT = ["--set", "quality.max_reject_share=1", "--set", "quality.max_domain_share=1"]
 
+RAW = "pregao-raw"
+
+
+def client(url: str) -> dict[str, str]:
+    """Returns the settings of an AWS client of the endpoint."""
+    return {
+        "AWS_ENDPOINT_URL": url,
+        "AWS_ACCESS_KEY_ID": "bench",
+        "AWS_SECRET_ACCESS_KEY": "bench",
+        "AWS_DEFAULT_REGION": "us-east-1",
+    }
+
 
 def environment(home: Path, **more: str) -> dict[str, str]:
     """Returns an environment without settings of the user: no profile, no keys, no proxy."""

@@ -194,6 +194,22 @@ def query(result: dict) -> str:
     )
 
 
+def status(result: dict) -> str:
+    rows = []
+    for point in result["points"]:
+        medians = _samples(point["samples"])
+        ours, theirs = medians["pregao status"], medians["aws s3 ls"]
+        rows.append([
+            f"{point['files']:,}", f"{ours.wall:.2f}", f"{theirs.wall:.2f}", _times(theirs.wall / ours.wall), f"{ours.cpu:.2f}",
+            _mb(ours.peak),
+        ])  # fmt: skip
+    return (
+        f"## Status\n\n{result['days']:,} published days; from process start to the printed table. `aws s3 ls --recursive` lists the raw "
+        "files from the same endpoint, and does nothing else.\n\n"
+        + _table(["raw files", "`pregao status` s", "`aws s3 ls` s", "ratio", "CPU s", "peak MB"], rows)
+    )
+
+
 def functions(result: dict) -> str:
     rows = []
     for one in result["functions"]:
@@ -208,7 +224,8 @@ def functions(result: dict) -> str:
 
 
 WRITERS = {
-    function.__name__: function for function in (engines, stages, scaling, threads, pipeline, upload, query, functions)
+    function.__name__: function
+    for function in (engines, stages, scaling, threads, pipeline, upload, query, status, functions)
 }
 
 # --- the picture ------------------------------------------------------------------------------------

@@ -10,33 +10,26 @@ import data
 import lake_home
 import machine
 
-BUCKET = "pregao-raw"
-
 
 def measure(bench) -> dict:
     folder = bench.scratch / "upload"
     aws = Path(sys.executable).parent / "aws"
     names = {path.name for path in data.files(bench.raw)}
 
-    def with_endpoint(command, environment=None):
+    def with_endpoint(command):
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
         home = folder / "home"
         with lake_home.endpoint(bench.pregao, home) as url:
-            keys = {
-                "AWS_ENDPOINT_URL": url,
-                "AWS_ACCESS_KEY_ID": "bench",
-                "AWS_SECRET_ACCESS_KEY": "bench",
-                "AWS_DEFAULT_REGION": "us-east-1",
-            }
-            sample = machine.measure(command(home), environment=lake_home.environment(home, **keys))
-        there = {path.name for path in (home / "s3" / BUCKET).rglob("*") if path.is_file()}
+            environment = lake_home.environment(home, **lake_home.client(url))
+            sample = machine.measure(command(home), environment=environment)
+        there = {path.name for path in (home / "s3" / lake_home.RAW).rglob("*") if path.is_file()}
         if missing := names - there:
             raise machine.Failed(f"{len(missing)} of {len(names)} files did not arrive, {min(missing)} among them")
         return sample
 
     # `pregao upload` also checks each file and moves it to its place (`upload_raw_data`); the other only copies.
-    target = f"s3://{BUCKET}/landing/"
+    target = f"s3://{lake_home.RAW}/landing/"
     contestants = {
         "pregao upload": lambda: with_endpoint(lambda home: [bench.pregao, "--home", home, "upload", bench.raw]),
         "aws s3 sync": lambda: with_endpoint(lambda _: [sys.executable, aws, "s3", "sync", "--only-show-errors", bench.raw, target]),

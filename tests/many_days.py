@@ -8,7 +8,7 @@ import json
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
-from lake import LAKE, RAW, Endpoint
+from lake import LAKE, RAW, client
 
 FEEDS = {"quotes": "flashpanel", "options": "options"}
 
@@ -25,9 +25,9 @@ def times(count: int) -> list[str]:
     return [f"{10 + at // 6:02}{at % 6 * 10:02}" for at in range(count)]
 
 
-def publish(endpoint: Endpoint, count: int, snapshots: int = 1, late: int = 100) -> list[str]:
+def publish(url: str, count: int, snapshots: int = 1, late: int = 100) -> list[str]:
     """Adds days with snapshots of each feed. Every `late`th day has one more snapshot that is not published."""
-    s3 = endpoint.client("s3")
+    s3 = client(url, "s3")
 
     def put(at: int, day: datetime.date) -> str:
         files = []
@@ -65,3 +65,12 @@ def publish(endpoint: Endpoint, count: int, snapshots: int = 1, late: int = 100)
     days = weekdays(datetime.date(2010, 1, 4))
     with ThreadPoolExecutor(16) as pool:
         return list(pool.map(put, range(count), (next(days) for _ in range(count))))
+
+
+def derive(url: str, days: list[str]) -> None:
+    """Derives catalog, lists of files and copies of records from the records of these days, as each run does."""
+    functions = client(url, "lambda")
+    for year in sorted({day[:4] for day in days}):
+        request = json.dumps({"from": f"{year}-01-01", "to": f"{year}-12-31"})
+        response = functions.invoke(FunctionName="create-athena-table", Payload=request)
+        assert "FunctionError" not in response, response["Payload"].read()

@@ -259,7 +259,7 @@ def test_a_day_that_misses_nothing_is_not_accepted(lake: Lake, raw: Path):
 
 def test_each_of_2500_days_is_told(lake: Lake):
     with lake.endpoint() as endpoint:
-        days = many_days.publish(endpoint, 2_500)
+        days = many_days.publish(endpoint.url, 2_500)
         options = ["--set", "quality.min_snapshots=1", "status", "--format", "json"]
         found = {day["day"]: day for day in document(lake.run(*options), "status")}
     # A weekday on which the exchange is closed has files here; it is listed too.
