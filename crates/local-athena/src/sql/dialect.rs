@@ -9,9 +9,10 @@ use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
 use datafusion::sql::sqlparser::ast::Expr;
-use datafusion::sql::sqlparser::dialect::{Dialect, GenericDialect};
+use datafusion::sql::sqlparser::dialect::{Dialect, GenericDialect, Precedence};
+use datafusion::sql::sqlparser::keywords::Keyword;
 use datafusion::sql::sqlparser::parser::{Parser, ParserError};
-use datafusion::sql::sqlparser::tokenizer::TokenWithSpan;
+use datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan};
 
 /// Maximum recursion of `sqlparser`. The nesting of a statement has a lower limit: this one is for chains of operators,
 /// which `sqlparser` parses recursively too.
@@ -30,7 +31,7 @@ pub(crate) fn parse<T>(
     parse: impl FnOnce(&mut Parser<'_>) -> Result<T, ParserError>,
 ) -> Result<T, ParserError> {
     let most = BEGUN_PER_TOKEN.saturating_mul(tokens.len() as u64).saturating_add(BEGUN_AT_LEAST);
-    let dialect = AthenaDialect { left: Cell::new(Some(most)) };
+    let dialect = AthenaDialect { left: Cell::new(Some(most)), ..AthenaDialect::default() };
     let mut parser = Parser::new(&dialect).with_recursion_limit(MAX_RECURSION).with_tokens_with_locations(tokens);
     match catch_unwind(AssertUnwindSafe(|| parse(&mut parser))) {
         Ok(parsed) => parsed,
@@ -49,6 +50,8 @@ struct BudgetExhausted;
 pub(crate) struct AthenaDialect {
     /// The remaining budget; `None` is no limit, for text that is not the user's.
     left: Cell<Option<u64>>,
+    /// Whether the next expression is the right operand of IS DISTINCT FROM.
+    operand_next: Cell<bool>,
 }
 
 impl AthenaDialect {
@@ -73,10 +76,18 @@ impl Dialect for AthenaDialect {
         None
     }
 
-    /// Called at the start of a query or of a top-level expression.
+    /// Called before each infix operator. It notes that an operand of IS DISTINCT FROM comes next: `sqlparser` parses that
+    /// as a whole condition, so that `a IS DISTINCT FROM b AND c` would compare `a` with `b AND c`.
+    fn parse_infix(&self, parser: &mut Parser<'_>, _left: &Expr, _precedence: u8) -> Option<Result<Expr, ParserError>> {
+        self.operand_next.set(is_distinct_from(parser));
+        None
+    }
+
+    /// Called at the start of a query or of a top-level expression. Returns the precedence that an operator has to exceed to
+    /// belong to the expression.
     fn prec_unknown(&self) -> u8 {
         self.begin();
-        0
+        if self.operand_next.take() { self.prec_value(Precedence::Eq) } else { 0 }
     }
 
     fn is_delimited_identifier_start(&self, c: char) -> bool {
@@ -122,4 +133,11 @@ impl Dialect for AthenaDialect {
     fn require_interval_qualifier(&self) -> bool {
         true
     }
+}
+
+/// Returns whether the next tokens are `IS [NOT] DISTINCT FROM`.
+fn is_distinct_from(parser: &Parser<'_>) -> bool {
+    let is = |at, keyword| matches!(&parser.peek_nth_token_ref(at).token, Token::Word(word) if word.keyword == keyword);
+    let after_not = if is(1, Keyword::NOT) { 2 } else { 1 };
+    is(0, Keyword::IS) && is(after_not, Keyword::DISTINCT) && is(after_not + 1, Keyword::FROM)
 }
