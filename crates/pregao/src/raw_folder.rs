@@ -114,6 +114,8 @@ impl FolderContent {
         self.skipped.push(SkippedEntry { path, reason });
     }
 
+    // Not the crate walkdir: it finds only links to a folder that contains them, so a folder with two links would be read
+    // twice; and its error for a link to an unreadable folder does not name the link.
     fn collect(&mut self, folder: &Path, entries: fs::ReadDir, seen: &mut BTreeSet<PathBuf>) {
         // Links come last: a link to a folder inside is then the one that is skipped.
         let mut linked = Vec::new();
