@@ -9,8 +9,8 @@ use axum::http::{HeaderValue, Response, header};
 use bytes::Bytes;
 use futures::stream;
 use lake::athena::{Column, Query};
-use lake::csv;
 use lake::result_csv::Row;
+use lake_client::csv;
 use tokio::sync::mpsc;
 
 use crate::app::App;

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use lake::execution_history::{Change, Timeline};
 use lake::{Error, Lake, backoff};
+use lake_client::execution_history::{Change, Timeline};
 use moka::future::Cache;
 use moka::policy::EvictionPolicy;
 use serde::Serialize;

@@ -1,5 +1,5 @@
-//! Shared by the functions, the command line and the explorer: the configuration, the AWS clients, object keys, the data
-//! model of the lake, and errors.
+//! The lake, for the functions and for clients: the configuration, the AWS clients, object keys, the data model, and errors.
+//! What only clients use is in `lake-client`.
 //!
 //! | module | content |
 //! |---|---|
@@ -14,21 +14,17 @@
 //! | [`manifest`] | manifests of audited files, as objects |
 //! | [`record`] | publication records: what is published of each day, and from which raw files |
 //! | [`migration`] | creates records for days that older versions published without one |
-//! | [`as_of`] | the tables as they were published at a time in the past |
 //! | [`scratch`] | temporary databases over folders other than the published ones |
 //! | [`plan`] | what a run reads and publishes |
 //! | [`failed`] | the newest failed audit of each day |
-//! | [`days`] | the state of each day: published, stale, failed, missing, and what to do about it |
 //! | [`lease`] | leases: mutual exclusion with expiry |
 //! | [`vacuum`] | removes the files of runs that no reader can reach |
 //! | [`workflow_input`] | parses the input of a workflow |
 //! | [`cluster`] | EMR clusters: starting and finding them |
 //! | [`athena`] | runs statements on Athena |
 //! | [`backoff`] | delays between polls |
-//! | [`csv`] | writes CSV |
 //! | [`result_csv`] | reads the CSV object of a query result |
 //! | [`workflow`] | state machines and their executions |
-//! | [`execution_history`] | what happened in an execution, state by state |
 //! | [`lambda`] | runs a handler as a Lambda function |
 //! | [`metrics`] | CloudWatch metrics |
 //! | [`truncated_list`] | lists that are cut to their first items |
@@ -36,17 +32,13 @@
 //!
 //! No module depends on whether it runs on AWS or on a laptop: only the endpoint of the clients differs.
 
-pub mod as_of;
 pub mod athena;
 pub mod backoff;
 pub mod catalog;
 pub mod cluster;
 pub mod concurrency;
 pub mod config;
-pub mod csv;
-pub mod days;
 pub mod error;
-pub mod execution_history;
 pub mod failed;
 pub mod keys;
 pub mod lambda;

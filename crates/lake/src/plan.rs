@@ -12,7 +12,9 @@ use market::run::RunId;
 use serde::{Deserialize, Serialize};
 
 use crate::error::Error;
-use crate::record::RawFileVersion;
+use crate::failed::FailedAudit;
+use crate::record::view::differences;
+use crate::record::{RawFileVersion, Record};
 use crate::{Lake, keys, objects};
 
 /// What a run reads and publishes.
@@ -103,6 +105,19 @@ impl Plan {
         // Written by another invocation, or by a request of this one whose response was lost.
         Self::read(lake, &self.run).await
     }
+}
+
+/// Whether a run of stale days processes a day: it has raw files, and they differ from those of its record. A day that a
+/// rollback holds is skipped, and so is one whose audit failed with exactly these files, because it would fail again.
+pub fn is_to_do(record: Option<&Record>, failed: Option<&FailedAudit>, files: &[RawFileVersion]) -> bool {
+    if files.is_empty() || record.is_some_and(|record| record.held.is_some()) {
+        return false;
+    }
+    if failed.is_some_and(|failed| differences(&failed.raw_files, files).is_empty()) {
+        return false;
+    }
+    let published = record.and_then(|record| record.published.as_ref());
+    published.is_none_or(|published| !differences(&published.raw_files, files).is_empty())
 }
 
 /// The records that the audit of a run compared the run with: the number of each day's record, 0 for none.

@@ -15,7 +15,7 @@ use crate::{Lake, athena, catalog, keys, manifest, partitions};
 /// The purpose of a temporary database.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Purpose {
-    /// The tables as they were published at a time ([`as_of`](crate::as_of)).
+    /// The tables as they were published at a time (`lake_client::as_of`).
     AsOf,
     /// Comparing two runs of a day.
     Diff,

@@ -16,9 +16,10 @@ use crate::progress;
 pub const VARIABLE: &str = "PREGAO_LOG";
 
 /// The crates of this project, which are log targets.
-const OURS: [&str; 14] = [
+const OURS: [&str; 15] = [
     "pregao",
     "lake",
+    "lake_client",
     "explorer",
     "local_aws",
     "local_athena",

@@ -634,8 +634,8 @@ impl From<&lake::raw_files::Coverage> for Coverage {
     }
 }
 
-impl From<&lake::execution_history::Failure> for Failure {
-    fn from(failure: &lake::execution_history::Failure) -> Failure {
+impl From<&lake_client::execution_history::Failure> for Failure {
+    fn from(failure: &lake_client::execution_history::Failure) -> Failure {
         Failure { error: failure.error.clone(), cause: failure.cause.clone() }
     }
 }

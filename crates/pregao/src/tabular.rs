@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use comfy_table::{Cell, CellAlignment, ContentArrangement, ContentLineStyle, LineStyle, Table, TableStyle};
 use console::Style;
 use lake::athena::Column;
-use lake::csv;
+use lake_client::csv;
 
 use crate::args::Format;
 

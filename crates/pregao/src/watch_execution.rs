@@ -15,7 +15,7 @@ use serde_json::Value;
 use crate::format;
 use crate::interrupt::{Listener, Signal};
 use crate::progress::Progress;
-use lake::execution_history::{Change, Failure, HistorySource, Kind, Timeline, between};
+use lake_client::execution_history::{Change, Failure, HistorySource, Kind, Timeline, between};
 
 /// How an execution ended.
 #[derive(Debug)]

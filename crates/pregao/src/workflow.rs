@@ -1,7 +1,8 @@
 //! Starts and finds executions of workflows, with hints for users.
 
-pub use lake::workflow::{Workflow, executions, machines, new_name};
-use lake::{Error, Lake, workflow};
+use lake::{Error, Lake};
+use lake_client::workflow;
+pub use lake_client::workflow::{Workflow, executions, machines, new_name};
 use market::run::RunId;
 use serde_json::{Value, json};
 
@@ -9,7 +10,7 @@ use crate::error_report::{Hint, fail, hinted};
 use crate::interrupt::Interrupted;
 use crate::output::{Ended, Partial};
 use crate::watch_execution::Ending;
-use lake::execution_history::Failure;
+use lake_client::execution_history::Failure;
 
 /// Starts an execution of this name. Returns its ARN.
 pub async fn start(lake: &Lake, workflow: Workflow, name: &RunId, input: &Value) -> anyhow::Result<String> {

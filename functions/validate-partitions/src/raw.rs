@@ -165,7 +165,7 @@ async fn make(lake: &Lake, run: &RunId, asked: Asked) -> Result<plan::Plan, Erro
     let is_chosen = |date: NaiveDate, files: &[RawFileVersion]| match asked.which {
         Which::All => true,
         Which::Scheduled if date == asked.range.to() => true,
-        Which::Stale | Which::Scheduled => lake::days::is_to_do(records.get(&date), failed.get(&date), files),
+        Which::Stale | Which::Scheduled => plan::is_to_do(records.get(&date), failed.get(&date), files),
     };
     let chosen: BTreeSet<NaiveDate> =
         days.iter().filter(|(date, files)| is_chosen(**date, files)).map(|(date, _)| *date).collect();

@@ -6,8 +6,8 @@ use axum::extract::{Query, State};
 use axum::routing::get;
 use axum::{Json, Router};
 use chrono::{DateTime, NaiveDate, Utc};
-use lake::days::{self, Failed, Next, Seen, Stale};
 use lake::record::Decision;
+use lake_client::days::{self, Facts, Failed, Next, Stale};
 use market::partition::DateRange;
 use serde::Serialize;
 
@@ -96,8 +96,8 @@ async fn list_days(State(app): State<Arc<App>>, Query(params): Query<DateRangePa
     let requested =
         params.from.zip(params.to).map(|(from, to)| DateRange::new(from, to)).transpose().map_err(invalid)?;
     // Days outside the range are read too, for `known`.
-    let seen = Seen::look(&app.lake, None).await?;
-    let known = seen.span();
+    let facts = Facts::read(&app.lake, None).await?;
+    let known = facts.span();
     let range = match (requested, known) {
         (Some(range), _) => Some(range),
         (None, Some(known)) => {
@@ -106,7 +106,7 @@ async fn list_days(State(app): State<Arc<App>>, Query(params): Query<DateRangePa
         }
         (None, None) => None,
     };
-    let days = range.map(|range| days::judge(&app.lake.config, range, &seen, now)).unwrap_or_default();
+    let days = range.map(|range| days::judge(&app.lake.config, range, &facts, now)).unwrap_or_default();
     Ok(Json(DaysResponse {
         program: app.program.clone(),
         known: known.map(|range| (range.from(), range.to())),

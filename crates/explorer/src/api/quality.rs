@@ -148,7 +148,7 @@ async fn quarantine(lake: &Lake) -> Result<Vec<QuarantinedObject>, ApiError> {
     let mut objects = objects::list(lake, &lake.config.buckets.raw, keys::QUARANTINE).await?;
     objects.retain(|object| !object.key.ends_with(keys::REASON_SUFFIX) && !object.is_folder_marker());
     let day_and_feed = |object: &Object| {
-        lake::days::quarantined(keys::file_name(&object.key)).map(|name| (name.time.date(), name.feed))
+        lake_client::days::quarantined(keys::file_name(&object.key)).map(|name| (name.time.date(), name.feed))
     };
     Ok(objects.into_iter().map(|object| QuarantinedObject { day_and_feed: day_and_feed(&object), object }).collect())
 }

@@ -7,10 +7,10 @@ use axum::routing::{get, post};
 use axum::{Json, Router};
 use chrono::{DateTime, NaiveDate, Utc};
 use futures::future::try_join_all;
-use lake::execution_history::{Kind, Visit, millis};
-use lake::workflow::{self, Machine, Workflow};
 use lake::workflow_input::{self, Request};
 use lake::{Error, Lake, keys};
+use lake_client::execution_history::{Kind, Visit, millis};
+use lake_client::workflow::{self, Machine, Workflow};
 use market::partition::DateRange;
 use market::table::TableName;
 use serde::{Deserialize, Serialize};
@@ -156,8 +156,8 @@ struct FailureDetail {
     cause: String,
 }
 
-impl From<&lake::execution_history::Failure> for FailureDetail {
-    fn from(failure: &lake::execution_history::Failure) -> Self {
+impl From<&lake_client::execution_history::Failure> for FailureDetail {
+    fn from(failure: &lake_client::execution_history::Failure) -> Self {
         Self { error: failure.error.clone(), cause: failure.cause.clone() }
     }
 }

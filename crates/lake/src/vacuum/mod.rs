@@ -10,7 +10,7 @@
 //! 2. For each day it reads the records, and adds the runs to `removed_runs` of the current one by compare-and-swap. From
 //!    then on nobody publishes such a run. If the record was changed meanwhile, it reads the day again.
 //! 3. It lists the catalog a second time. A query with `--as-of` creates its tables and then reads `removed_runs`
-//!    ([`AsOf::confirm`](crate::as_of::AsOf::confirm)): either the query sees that its files are being removed, or the vacuum
+//!    (`AsOf::confirm` of `lake-client`): either the query sees that its files are being removed, or the vacuum
 //!    sees its tables and keeps the files.
 //! 4. Only then it deletes: first the files of days, last the plan and the audit of a run. Files that a killed vacuum left
 //!    behind are in the listing of the next one.

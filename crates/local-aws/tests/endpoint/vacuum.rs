@@ -6,9 +6,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use chrono::{NaiveDate, TimeDelta};
 use lake::Error;
-use lake::as_of::AsOf;
 use lake::record::{self, Cause, Publication, PublishedTable, Record, Swap};
 use lake::vacuum::{self, Freed, Options, Retention};
+use lake_client::as_of::AsOf;
 use market::run::RunId;
 use market::table::TableName;
 

@@ -6,8 +6,8 @@ use std::process::ExitCode;
 use anyhow::bail;
 use chrono::{NaiveDate, Utc};
 use lake::Lake;
-use lake::days::{self, Seen};
 use lake::record::{self, Cause, Decision, Record, Swap};
+use lake_client::days::{self, Facts};
 use market::partition::DateRange;
 use market::session::is_business_day;
 
@@ -53,10 +53,10 @@ pub fn accept(global: &Global, day: NaiveDate, by: Option<&str>, format: OutputF
 /// Refuses a day without missing raw files: an acceptance would silence the alarm if files were lost later.
 async fn refuse_whole(lake: &Lake, day: NaiveDate) -> anyhow::Result<()> {
     let range = DateRange::day(day)?;
-    let seen = Seen::look(lake, Some(range)).await?;
+    let facts = Facts::read(lake, Some(range)).await?;
     let least = lake.config.least_snapshots(day).max(1);
     let is_whole = |day: &days::Day| day.quotes.files >= least && day.options.files >= least;
-    match days::judge(&lake.config, range, &seen, Utc::now()).iter().find(|day| is_whole(day)) {
+    match days::judge(&lake.config, range, &facts, Utc::now()).iter().find(|day| is_whole(day)) {
         None => Ok(()),
         Some(found) => Err(anyhow::anyhow!(
             "nothing is missing of {day}: it has {} and {} raw files of the feeds, and {least} of each are enough",

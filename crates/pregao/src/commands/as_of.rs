@@ -5,8 +5,8 @@ use std::process::ExitCode;
 
 use chrono::{DateTime, Utc};
 use lake::Lake;
-use lake::as_of::{self, AsOf};
 use lake::scratch;
+use lake_client::as_of::{self, AsOf};
 
 use crate::args::Format;
 use crate::commands::query;

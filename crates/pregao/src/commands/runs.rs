@@ -7,8 +7,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use aws_sdk_sfn::types::ExecutionListItem;
 use chrono::{DateTime, Local};
 use console::style;
-use lake::execution_history::{Change, Timeline, between, millis};
 use lake::{Error, Lake};
+use lake_client::execution_history::{Change, Timeline, between, millis};
 use serde_json::Value;
 
 use crate::args::{Global, OutputFormat, RunsArgs};

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use chrono::{NaiveDate, Utc};
 use lake::Lake;
-use lake::days::{self, Seen};
+use lake_client::days::{self, Facts};
 use market::partition::DateRange;
 use serde_json::json;
 
@@ -31,10 +31,10 @@ pub async fn run(
     progress: &Progress,
 ) -> anyhow::Result<ExitCode> {
     migrate::ensure(lake).await?;
-    let seen = Seen::look(lake, asked).await?;
-    let Some(range) = asked.or_else(|| seen.span()) else { return nothing(&[], format) };
-    let chosen = days::to_do(range, &seen);
-    let others: Vec<String> = days::judge(&lake.config, range, &seen, Utc::now())
+    let facts = Facts::read(lake, asked).await?;
+    let Some(range) = asked.or_else(|| facts.span()) else { return nothing(&[], format) };
+    let chosen = days::to_do(range, &facts);
+    let others: Vec<String> = days::judge(&lake.config, range, &facts, Utc::now())
         .iter()
         .filter(|day| (day.stale.is_some() || day.failed.is_some()) && !chosen.contains(&day.day))
         .map(|day| format!("{} ({})", day.day, day.state.as_str()))

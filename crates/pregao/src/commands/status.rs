@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 
 use chrono::{DateTime, NaiveDate, Utc};
-use lake::days::{self, Day, Next, Seen, Snapshots, State};
+use lake_client::days::{self, Day, Facts, Next, Snapshots, State};
 use market::partition::{DateRange, InvalidDateRange};
 
 use crate::args::{Global, OutputFormat, StatusArgs};
@@ -26,12 +26,12 @@ pub fn status(global: &Global, args: &StatusArgs) -> anyhow::Result<ExitCode> {
         let now = Utc::now();
         let asked = args.from.zip(args.to).map(|(from, to)| DateRange::new(from, to)).transpose().hint(HINT)?;
         migrate::ensure(lake).await?;
-        let seen = Seen::look(lake, asked).await?;
+        let facts = Facts::read(lake, asked).await?;
         let shown = match asked {
             Some(range) => Some(range),
-            None => span(&seen, args, now).hint(HINT)?,
+            None => span(&facts, args, now).hint(HINT)?,
         };
-        let found = shown.map(|range| days::judge(&lake.config, range, &seen, now)).unwrap_or_default();
+        let found = shown.map(|range| days::judge(&lake.config, range, &facts, now)).unwrap_or_default();
         let program = global.program();
         match args.format {
             OutputFormat::Json => {
@@ -61,8 +61,8 @@ fn yesterday(now: DateTime<Utc>) -> NaiveDate {
 
 /// Returns the range if not both ends are given: from the first to the last day with any data. A check extends to yesterday,
 /// because a feed that has stopped leaves no data.
-fn span(seen: &Seen, args: &StatusArgs, now: DateTime<Utc>) -> Result<Option<DateRange>, InvalidDateRange> {
-    let known = seen.span();
+fn span(facts: &Facts, args: &StatusArgs, now: DateTime<Utc>) -> Result<Option<DateRange>, InvalidDateRange> {
+    let known = facts.span();
     let last = known.map(DateRange::to);
     let last = if args.check { last.max(Some(yesterday(now))) } else { last };
     let first = args.from.or(known.map(DateRange::from)).or(args.to);
@@ -216,14 +216,14 @@ mod tests {
     #[test]
     fn the_whole_lake_is_told_unless_days_are_named() {
         let now = "2020-07-10T12:00:00Z".parse().expect("a time");
-        let mut seen = Seen::default();
-        let told = |seen: &Seen, from, to, check| {
-            span(seen, &args(from, to, check), now).map(|range| range.map(|range| range.to_string()))
+        let mut facts = Facts::default();
+        let told = |facts: &Facts, from, to, check| {
+            span(facts, &args(from, to, check), now).map(|range| range.map(|range| range.to_string()))
         };
-        assert_eq!(told(&seen, None, None, false), Ok(None));
-        assert_eq!(told(&seen, Some("2020-04-01"), None, false), Ok(Some("2020-04-01".to_owned())));
-        assert_eq!(told(&seen, None, None, true), Ok(None));
-        seen.files = ["2020-01-15", "2020-06-30"].map(|date| (day(date), Vec::new())).into();
+        assert_eq!(told(&facts, None, None, false), Ok(None));
+        assert_eq!(told(&facts, Some("2020-04-01"), None, false), Ok(Some("2020-04-01".to_owned())));
+        assert_eq!(told(&facts, None, None, true), Ok(None));
+        facts.files = ["2020-01-15", "2020-06-30"].map(|date| (day(date), Vec::new())).into();
         for (from, to, check, expected) in [
             (None, None, false, "2020-01-15 to 2020-06-30"),
             // A feed that has stopped leaves no data.
@@ -234,7 +234,7 @@ mod tests {
             (Some("2020-07-02"), None, false, "2020-07-02"),
             (Some("2020-07-02"), None, true, "2020-07-02 to 2020-07-09"),
         ] {
-            assert_eq!(told(&seen, from, to, check), Ok(Some(expected.to_owned())), "{from:?} {to:?} {check}");
+            assert_eq!(told(&facts, from, to, check), Ok(Some(expected.to_owned())), "{from:?} {to:?} {check}");
         }
     }
 

@@ -9,10 +9,10 @@ use anyhow::Context;
 use aws_sdk_s3::primitives::ByteStream;
 use chrono::{NaiveDate, Utc};
 use futures::{StreamExt, TryStreamExt, stream};
-use lake::days::{Seen, judge};
 use lake::raw_files::Coverage;
 use lake::truncated_list::TruncatedList;
 use lake::{Error, Lake, keys};
+use lake_client::days::{Facts, judge};
 use market::partition::DateRange;
 use market::run::RunId;
 use market::snapshot::SnapshotName;
@@ -115,9 +115,9 @@ pub fn upload(global: &Global, args: &UploadArgs) -> anyhow::Result<ExitCode> {
 /// Returns the stale published days; `None` if they cannot be determined, which does not fail the upload.
 async fn stale_days(lake: &Lake, days: Option<DateRange>, progress: &Progress) -> Option<TruncatedList<NaiveDate>> {
     let Some(range) = days else { return Some(TruncatedList::default()) };
-    match Seen::look(lake, Some(range)).await {
-        Ok(seen) => {
-            let judged = judge(&lake.config, range, &seen, Utc::now());
+    match Facts::read(lake, Some(range)).await {
+        Ok(facts) => {
+            let judged = judge(&lake.config, range, &facts, Utc::now());
             Some(judged.into_iter().filter(|day| day.stale.is_some()).map(|day| day.day).collect())
         }
         Err(error) => {

@@ -1,6 +1,6 @@
 //! The documents of the commands that tell what days are, and make those that are not up to date.
 
-use lake::days;
+use lake_client::days;
 #[cfg(test)]
 use schemars::JsonSchema;
 use serde::Serialize;

@@ -1,7 +1,8 @@
 use std::collections::BTreeMap;
 
 use super::*;
-use crate::record::{Cause, Publication, PublishedTable};
+use lake::failed::FailedAudit;
+use lake::record::{Cause, Publication, PublishedTable, Record};
 
 /// A Wednesday.
 const DAY: &str = "2020-04-01";
@@ -57,11 +58,11 @@ struct Case {
 }
 
 impl Case {
-    fn seen(self) -> Seen {
+    fn facts(self) -> Facts {
         fn of<T>(value: Option<T>) -> BTreeMap<NaiveDate, T> {
             value.into_iter().map(|value| (day(DAY), value)).collect()
         }
-        Seen {
+        Facts {
             files: of(Some(self.files).filter(|files| !files.is_empty())),
             records: of(self.record),
             failed: of(self.failed),
@@ -71,8 +72,8 @@ impl Case {
     }
 }
 
-fn judged(config: &Config, date: &str, seen: &Seen, now: &str) -> Option<Day> {
-    judge(config, DateRange::day(day(date)).expect("a day"), seen, at(now)).pop()
+fn judged(config: &Config, date: &str, facts: &Facts, now: &str) -> Option<Day> {
+    judge(config, DateRange::day(day(date)).expect("a day"), facts, at(now)).pop()
 }
 
 const LATER: &str = "2020-04-03T12:00:00Z";
@@ -147,11 +148,11 @@ fn a_day_is_what_its_files_its_record_and_its_audit_say_together() {
         ),
     ] {
         let is_planned = run == next || name == "waits in landing";
-        let seen = case.seen();
-        let judged = judged(&config(), DAY, &seen, LATER).expect(name);
+        let facts = case.facts();
+        let judged = judged(&config(), DAY, &facts, LATER).expect(name);
         assert_eq!((judged.state, judged.attention), (state, attention), "{name}");
         assert_eq!(judged.next.as_ref().map(Next::arguments).as_deref(), next, "{name}");
-        let planned = to_do(DateRange::day(day(DAY)).expect("a day"), &seen);
+        let planned = to_do(DateRange::day(day(DAY)).expect("a day"), &facts);
         assert_eq!(planned.contains(&day(DAY)), is_planned, "{name}: status and plan agree");
     }
 }
@@ -160,8 +161,8 @@ fn a_day_is_what_its_files_its_record_and_its_audit_say_together() {
 fn what_is_stale_is_named() {
     let record = published(files(&[("1000", "a"), ("1010", "b")]));
     let now = files(&[("1000", "c"), ("1020", "d")]);
-    let seen = Case { files: now, record: Some(record), ..Case::default() }.seen();
-    let found = judged(&config(), DAY, &seen, LATER).expect("a day");
+    let facts = Case { files: now, record: Some(record), ..Case::default() }.facts();
+    let found = judged(&config(), DAY, &facts, LATER).expect("a day");
     assert_eq!(
         found.stale.expect("stale").to_string(),
         "2 late: 202004011020_flashpanel.csv, ...; 2 replaced: 202004011000_flashpanel.csv, ...; \
@@ -177,8 +178,8 @@ fn few_snapshots_are_incomplete_unless_accepted() {
     let one = files(&[("1000", "a")]);
     let mut config = config();
     let state = |config: &Config, record: &Record, now: &str| {
-        let seen = Case { files: one.clone(), record: Some(record.clone()), ..Case::default() }.seen();
-        let found = judged(config, DAY, &seen, now).expect("a day");
+        let facts = Case { files: one.clone(), record: Some(record.clone()), ..Case::default() }.facts();
+        let found = judged(config, DAY, &facts, now).expect("a day");
         (found.state, found.attention)
     };
     let mut record = published(one.clone());
@@ -194,7 +195,7 @@ fn few_snapshots_are_incomplete_unless_accepted() {
 
 #[test]
 fn a_day_is_over_when_it_is_in_sao_paulo() {
-    let nothing = Seen::default();
+    let nothing = Facts::default();
     let state = |date, now| judged(&config(), date, &nothing, now).map(|found| (found.state, found.attention));
     // Three hours behind.
     assert_eq!(state(DAY, "2020-04-02T02:59:59Z"), Some((State::Open, false)));
@@ -222,8 +223,8 @@ fn days_between_which_the_exchange_is_closed_are_one_range() {
 }
 
 /// 2,500 business days, each with one file of each feed and its record; every hundredth has a late one.
-fn many() -> Seen {
-    let mut seen = Seen::default();
+fn many() -> Facts {
+    let mut facts = Facts::default();
     let days = day("2010-01-04").iter_days().filter(|day| is_business_day(*day)).take(2_500);
     for (at, day) in days.enumerate() {
         let file = |time: &str, feed: Feed| RawFileVersion {
@@ -237,20 +238,20 @@ fn many() -> Seen {
         if at % 100 == 0 {
             raw_files.push(file("1310", Feed::Quotes));
         }
-        seen.records.insert(day, record);
-        seen.files.insert(day, raw_files);
+        facts.records.insert(day, record);
+        facts.files.insert(day, raw_files);
     }
-    seen
+    facts
 }
 
 #[test]
 fn each_of_2500_days_is_judged() {
-    let seen = many();
-    let found = judge(&config(), seen.span().expect("days"), &seen, at("2026-01-01T00:00:00Z"));
+    let facts = many();
+    let found = judge(&config(), facts.span().expect("days"), &facts, at("2026-01-01T00:00:00Z"));
     assert_eq!(found.len(), 2_500);
     let stale: Vec<_> = found.iter().filter(|day| day.state == State::Stale).collect();
     assert_eq!(stale.len(), 25);
     assert!(found.iter().all(|day| matches!(day.state, State::Stale | State::Published)));
-    assert_eq!(to_do(seen.span().expect("days"), &seen).len(), 25);
+    assert_eq!(to_do(facts.span().expect("days"), &facts).len(), 25);
     assert!(stale.iter().all(|day| day.stale.as_ref().is_some_and(|stale| stale.late.count == 1)));
 }

@@ -3,9 +3,9 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use crate::{Error, Lake};
 use aws_sdk_sfn::primitives::DateTime;
 use aws_sdk_sfn::types::{HistoryEvent, HistoryEventType};
+use lake::{Error, Lake};
 use serde_json::Value;
 
 /// One visit of an execution to a state.

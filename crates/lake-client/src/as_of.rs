@@ -10,14 +10,12 @@ use std::num::NonZeroUsize;
 use std::sync::Arc;
 
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
+use lake::record::{self, Cause, Record, Stored};
+use lake::scratch::{self, Purpose};
+use lake::{Error, Lake, athena, concurrency, partitions};
 use market::partition::Partition;
 use market::run::RunId;
 use market::table::TableName;
-
-use crate::error::Error;
-use crate::record::{self, Cause, Record, Stored};
-use crate::scratch::{self, Purpose};
-use crate::{Lake, athena, concurrency, partitions};
 
 /// A database of the tables as they were published at a time.
 #[derive(Debug)]
@@ -226,7 +224,7 @@ mod tests {
 
     #[tokio::test]
     async fn tables_of_now_are_found_in_a_statement() {
-        let lake = Lake::at_endpoint(crate::Config::default(), "http://127.0.0.1:1");
+        let lake = Lake::at_endpoint(lake::Config::default(), "http://127.0.0.1:1");
         for statement in
             ["SELECT * FROM pregao.quotes", "select * from \"PREGAO\" . quotes", "FROM x, `pregao`.`quotes`"]
         {

@@ -6,18 +6,16 @@ use std::sync::Arc;
 
 use chrono::NaiveDate;
 use futures::future::{try_join, try_join3};
+use lake::failed::FailedAudit;
+use lake::objects::Object;
+use lake::record::{self, RawFileVersion, Record};
+use lake::{Error, Lake, concurrency, keys, objects, raw_files};
 use market::partition::DateRange;
 use market::snapshot::{Feed, SnapshotName};
 
-use crate::error::Error;
-use crate::failed::FailedAudit;
-use crate::objects::Object;
-use crate::record::{self, RawFileVersion, Record};
-use crate::{Lake, concurrency, keys, objects, raw_files};
-
 /// The facts about the days of a lake, or of a range.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct Seen {
+pub struct Facts {
     /// The accepted raw files of the days that have any.
     pub files: BTreeMap<NaiveDate, Vec<RawFileVersion>>,
     /// The current records.
@@ -37,15 +35,15 @@ const DAYS_IN_A_ROW: usize = 100;
 /// Number of parts that are listed concurrently.
 const AT_ONCE: NonZeroUsize = NonZeroUsize::new(16).expect("not zero");
 
-impl Seen {
+impl Facts {
     /// Reads the facts about all days, or about those of a range. Raw files and records are read concurrently and are not a
     /// consistent snapshot while a run publishes or an upload arrives.
     ///
     /// # Errors
     /// [`Error::Record`] for a record that cannot be read; [`Error::InvalidInput`] for a failed audit that cannot be read;
     /// whatever S3 refuses.
-    pub async fn look(lake: &Lake, range: Option<DateRange>) -> Result<Seen, Error> {
-        let is_asked = |day: &NaiveDate| range.is_none_or(|range| range.contains(*day));
+    pub async fn read(lake: &Lake, range: Option<DateRange>) -> Result<Facts, Error> {
+        let is_requested = |day: &NaiveDate| range.is_none_or(|range| range.contains(*day));
         let bucket = &lake.config.buckets.raw;
         let waiting = async {
             let (refused, landed) =
@@ -56,10 +54,10 @@ impl Seen {
         let ((records, failed), files, (refused, landed)) =
             try_join3(published(lake, range), files(lake, range), waiting).await?;
         let refused = refused.iter().filter(|object| !object.key.ends_with(keys::REASON_SUFFIX));
-        let quarantined = count(refused.filter_map(name).map(|name| name.time.date()).filter(is_asked));
+        let quarantined = count(refused.filter_map(name).map(|name| name.time.date()).filter(is_requested));
         let landed = landed.iter().filter_map(|object| keys::file_name(&object.key).parse::<SnapshotName>().ok());
-        let landing = count(landed.map(|name| name.time.date()).filter(is_asked));
-        Ok(Seen { files, records, failed, quarantined, landing })
+        let landing = count(landed.map(|name| name.time.date()).filter(is_requested));
+        Ok(Facts { files, records, failed, quarantined, landing })
     }
 
     /// Returns the first and the last day with raw files, a record or a failed audit.
@@ -95,10 +93,10 @@ async fn published(lake: &Lake, range: Option<DateRange>) -> Result<Recorded, Er
         let days = listed.iter().filter_map(|object| day_of(&object.key));
         days.filter(|day| range.is_none_or(|range| range.contains(*day))).collect::<Vec<_>>()
     };
-    let is_asked = |object: &&Object| {
+    let is_requested = |object: &&Object| {
         keys::recorded_day(&object.key).is_some_and(|day| range.is_none_or(|range| range.contains(day)))
     };
-    let records: Vec<Object> = listed.iter().filter(is_asked).cloned().collect();
+    let records: Vec<Object> = listed.iter().filter(is_requested).cloned().collect();
     try_join(record::yearly::read(lake, &records), FailedAudit::read_days(lake, days(keys::failed_day))).await
 }
 

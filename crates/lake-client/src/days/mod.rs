@@ -1,9 +1,9 @@
 //! The state of each day of the lake: published, stale, failed, missing, ..., and what to do about it.
 //!
-//! [`Seen::look`] reads the facts, and [`judge`] derives the states from them without any I/O. The command line, the explorer
-//! and the upload use both. [`is_to_do`] alone decides whether a run processes a day, also for a plan.
+//! [`Facts::read`] reads the facts, and [`judge`] derives the states from them without any I/O. [`is_to_do`] decides whether
+//! a run processes a day, here and for the plan of a run.
 
-mod seen;
+mod facts;
 #[cfg(test)]
 mod tests;
 
@@ -11,6 +11,11 @@ use std::collections::BTreeSet;
 
 use chrono::{DateTime, NaiveDate, Utc};
 use chrono_tz::America::Sao_Paulo;
+use lake::Config;
+use lake::plan::is_to_do;
+use lake::record::view::{Differences, differences};
+use lake::record::{Decision, RawFileVersion};
+use lake::truncated_list::TruncatedList;
 use market::partition::DateRange;
 use market::run::RunId;
 use market::session::is_business_day;
@@ -18,13 +23,7 @@ use market::snapshot::{Feed, SnapshotName, SnapshotTime};
 use market::table::TableName;
 use serde::{Deserialize, Serialize};
 
-pub use seen::{Seen, quarantined};
-
-use crate::config::Config;
-use crate::failed::FailedAudit;
-use crate::record::view::{Differences, differences};
-use crate::record::{Decision, RawFileVersion, Record};
-use crate::truncated_list::TruncatedList;
+pub use facts::{Facts, quarantined};
 
 /// The state of a day.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -230,23 +229,10 @@ impl Next {
     }
 }
 
-/// Whether a run of stale days processes a day: it has raw files, and they differ from those of its record. A day that a
-/// rollback holds is skipped, and so is one whose audit failed with exactly these files, because it would fail again.
-pub fn is_to_do(record: Option<&Record>, failed: Option<&FailedAudit>, files: &[RawFileVersion]) -> bool {
-    if files.is_empty() || record.is_some_and(|record| record.held.is_some()) {
-        return false;
-    }
-    if failed.is_some_and(|failed| differences(&failed.raw_files, files).is_empty()) {
-        return false;
-    }
-    let published = record.and_then(|record| record.published.as_ref());
-    published.is_none_or(|published| !differences(&published.raw_files, files).is_empty())
-}
-
 /// Returns the days of `range` that a run of stale days processes.
-pub fn to_do(range: DateRange, seen: &Seen) -> BTreeSet<NaiveDate> {
-    let days = seen.files.iter().filter(|(day, _)| range.contains(**day));
-    days.filter(|(day, files)| is_to_do(seen.records.get(day), seen.failed.get(day), files))
+pub fn to_do(range: DateRange, facts: &Facts) -> BTreeSet<NaiveDate> {
+    let days = facts.files.iter().filter(|(day, _)| range.contains(**day));
+    days.filter(|(day, files)| is_to_do(facts.records.get(day), facts.failed.get(day), files))
         .map(|(day, _)| *day)
         .collect()
 }
@@ -273,15 +259,15 @@ pub fn today(now: DateTime<Utc>) -> NaiveDate {
 }
 
 /// Returns the state at `now` of each day of `range` that is a business day, has raw files, or is published.
-pub fn judge(config: &Config, range: DateRange, seen: &Seen, now: DateTime<Utc>) -> Vec<Day> {
+pub fn judge(config: &Config, range: DateRange, facts: &Facts, now: DateTime<Utc>) -> Vec<Day> {
     let today = today(now);
-    range.days().filter_map(|day| judge_day(config, day, seen, today, now)).collect()
+    range.days().filter_map(|day| judge_day(config, day, facts, today, now)).collect()
 }
 
-fn judge_day(config: &Config, day: NaiveDate, seen: &Seen, today: NaiveDate, now: DateTime<Utc>) -> Option<Day> {
+fn judge_day(config: &Config, day: NaiveDate, facts: &Facts, today: NaiveDate, now: DateTime<Utc>) -> Option<Day> {
     let business_day = is_business_day(day);
-    let files = seen.files.get(&day).map_or(&[][..], Vec::as_slice);
-    let record = seen.records.get(&day);
+    let files = facts.files.get(&day).map_or(&[][..], Vec::as_slice);
+    let record = facts.records.get(&day);
     let publication = record.and_then(|record| record.published.as_ref());
     if !business_day && files.is_empty() && publication.is_none() {
         return None;
@@ -294,7 +280,7 @@ fn judge_day(config: &Config, day: NaiveDate, seen: &Seen, today: NaiveDate, now
     let (quotes, options) = (snapshots(config, day, Feed::Quotes, files), snapshots(config, day, Feed::Options, files));
     let least = config.least_snapshots(day);
     let is_short = [&quotes, &options].into_iter().any(|of_feed| of_feed.files < least);
-    let newest = seen.failed.get(&day);
+    let newest = facts.failed.get(&day);
     let is_after = newest.is_some_and(|failed| {
         publication.is_none() || record.is_some_and(|record| failed.failed_at > record.written_at)
     });
@@ -311,7 +297,7 @@ fn judge_day(config: &Config, day: NaiveDate, seen: &Seen, today: NaiveDate, now
         _ if is_over && is_short && accepted.is_none() => State::Incomplete,
         _ => State::Published,
     };
-    let landing = seen.landing.get(&day).copied().unwrap_or_default();
+    let landing = facts.landing.get(&day).copied().unwrap_or_default();
     let failed = newest.filter(|_| is_after || is_failed).map(|failed| Failed {
         run: failed.run.clone(),
         at: failed.failed_at,
@@ -344,7 +330,7 @@ fn judge_day(config: &Config, day: NaiveDate, seen: &Seen, today: NaiveDate, now
         options: rows(TableName::Options),
         rejects: rows(TableName::Rejects),
     });
-    let quarantined = seen.quarantined.get(&day).copied().unwrap_or_default();
+    let quarantined = facts.quarantined.get(&day).copied().unwrap_or_default();
     let stale = changes.as_ref().filter(|changes| !changes.is_empty()).map(Stale::from);
     Some(Day {
         day,
