@@ -20,7 +20,7 @@ pub const NAMESPACE: &str = "pregao";
 pub const DIMENSION: &str = "Lake";
 
 /// A metric.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, strum::IntoStaticStr)]
 pub enum Metric {
     /// Number of files that were moved to quarantine.
     Quarantined,
@@ -36,11 +36,7 @@ impl Metric {
 
     /// Returns its name in CloudWatch.
     pub fn name(self) -> &'static str {
-        match self {
-            Self::Quarantined => "Quarantined",
-            Self::LandingObjects => "LandingObjects",
-            Self::LandingOldestSeconds => "LandingOldestSeconds",
-        }
+        self.into()
     }
 
     /// Returns its CloudWatch unit.

@@ -139,8 +139,9 @@ pub struct Duplicates {
 }
 
 /// The unit of a check.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, strum::Display)]
 #[serde(rename_all = "lowercase")]
+#[strum(serialize_all = "lowercase")]
 pub enum Unit {
     /// Rows of the table.
     Rows,
@@ -154,19 +155,6 @@ pub enum Unit {
     Days,
     /// Snapshots that the session expects.
     Snapshots,
-}
-
-impl fmt::Display for Unit {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(match self {
-            Unit::Rows => "rows",
-            Unit::Records => "records",
-            Unit::Cells => "cells",
-            Unit::Files => "files",
-            Unit::Days => "days",
-            Unit::Snapshots => "snapshots",
-        })
-    }
 }
 
 /// One check: how many items it checked, how many failed, and its limit.

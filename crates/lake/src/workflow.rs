@@ -2,10 +2,13 @@
 
 use aws_sdk_sfn::types::{ExecutionListItem, ExecutionStatus};
 
+use strum::{EnumString, IntoStaticStr};
+
 use crate::{Error, Lake};
 
 /// A workflow of the lake.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, EnumString, IntoStaticStr)]
+#[strum(serialize_all = "snake_case")]
 pub enum Workflow {
     /// Ingests landed files.
     UploadRawData,
@@ -21,16 +24,7 @@ impl Workflow {
 
     /// Returns the name of its state machine. In an AWS account, the name of the stack precedes it.
     pub fn name(self) -> &'static str {
-        match self {
-            Workflow::UploadRawData => "upload_raw_data",
-            Workflow::CreateDatalake => "create_datalake",
-            Workflow::AthenaUpdate => "athena_update",
-        }
-    }
-
-    /// Returns the workflow of this name.
-    pub fn named(name: &str) -> Option<Workflow> {
-        Workflow::ALL.into_iter().find(|workflow| workflow.name() == name)
+        self.into()
     }
 }
 

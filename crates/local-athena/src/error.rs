@@ -4,11 +4,14 @@ use std::fmt;
 use std::path::PathBuf;
 
 /// The kind of a failure. Its [`Display`](fmt::Display) is Athena's error name: `TABLE_NOT_FOUND`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, strum::Display)]
+#[strum(serialize_all = "SCREAMING_SNAKE_CASE")]
 pub enum ErrorKind {
     /// The text does not parse. Athena refuses it before a query exists (`MALFORMED_QUERY`).
+    #[strum(serialize = "SYNTAX_ERROR")]
     Syntax,
     /// The statement parses but is invalid, in a way that has no error name of its own.
+    #[strum(serialize = "SYNTAX_ERROR")]
     Semantic,
     /// No such catalog.
     CatalogNotFound,
@@ -41,55 +44,29 @@ pub enum ErrorKind {
     /// The database, table, partition or view exists already.
     AlreadyExists,
     /// A DDL statement that cannot be executed: a missing database, or a database that is not empty.
+    #[strum(serialize = "FAILED")]
     Ddl,
     /// Valid on Athena or another engine, and not supported here.
     NotSupported,
     /// A file that does not have its table's format, or a column whose type in the file differs from the table's.
+    #[strum(serialize = "HIVE_BAD_DATA")]
     BadData,
     /// A line of a JSON file that is not a row.
+    #[strum(serialize = "HIVE_CURSOR_ERROR")]
     Cursor,
     /// A file that is listed but cannot be read.
+    #[strum(serialize = "HIVE_CANNOT_OPEN_SPLIT")]
     CannotOpenSplit,
     /// The plan of the query is too large.
+    #[strum(serialize = "QUERY_HAS_TOO_MANY_STAGES")]
     TooManyStages,
     /// A GROUP BY whose CUBE, ROLLUP or GROUPING SETS produce too many grouping sets.
     TooManyGroupingSets,
     /// The query needs more memory or disk than it may use.
     ExhaustedResources,
     /// A defect of this program, or a failure of its disk.
+    #[strum(serialize = "GENERIC_INTERNAL_ERROR")]
     Internal,
-}
-
-impl fmt::Display for ErrorKind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Syntax | Self::Semantic => "SYNTAX_ERROR",
-            Self::CatalogNotFound => "CATALOG_NOT_FOUND",
-            Self::SchemaNotFound => "SCHEMA_NOT_FOUND",
-            Self::TableNotFound => "TABLE_NOT_FOUND",
-            Self::ColumnNotFound => "COLUMN_NOT_FOUND",
-            Self::FunctionNotFound => "FUNCTION_NOT_FOUND",
-            Self::AmbiguousName => "AMBIGUOUS_NAME",
-            Self::TypeMismatch => "TYPE_MISMATCH",
-            Self::ExpressionNotAggregate => "EXPRESSION_NOT_AGGREGATE",
-            Self::ExpressionNotScalar => "EXPRESSION_NOT_SCALAR",
-            Self::MissingColumnName => "MISSING_COLUMN_NAME",
-            Self::InvalidCastArgument => "INVALID_CAST_ARGUMENT",
-            Self::InvalidFunctionArgument => "INVALID_FUNCTION_ARGUMENT",
-            Self::NumericValueOutOfRange => "NUMERIC_VALUE_OUT_OF_RANGE",
-            Self::DivisionByZero => "DIVISION_BY_ZERO",
-            Self::AlreadyExists => "ALREADY_EXISTS",
-            Self::Ddl => "FAILED",
-            Self::NotSupported => "NOT_SUPPORTED",
-            Self::BadData => "HIVE_BAD_DATA",
-            Self::Cursor => "HIVE_CURSOR_ERROR",
-            Self::CannotOpenSplit => "HIVE_CANNOT_OPEN_SPLIT",
-            Self::TooManyStages => "QUERY_HAS_TOO_MANY_STAGES",
-            Self::TooManyGroupingSets => "TOO_MANY_GROUPING_SETS",
-            Self::ExhaustedResources => "EXHAUSTED_RESOURCES",
-            Self::Internal => "GENERIC_INTERNAL_ERROR",
-        })
-    }
 }
 
 /// The failure of a statement. The message is Athena's `StateChangeReason`:

@@ -9,7 +9,8 @@ use crate::error::QueryError;
 use crate::threads::Task;
 
 /// Athena's `StatementType`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, strum::IntoStaticStr)]
+#[strum(serialize_all = "UPPERCASE")]
 pub enum StatementKind {
     /// Changes the catalog.
     Ddl,
@@ -22,11 +23,7 @@ pub enum StatementKind {
 impl StatementKind {
     /// `DDL`, `DML` or `UTILITY`.
     pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Ddl => "DDL",
-            Self::Dml => "DML",
-            Self::Utility => "UTILITY",
-        }
+        self.into()
     }
 }
 

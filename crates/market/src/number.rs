@@ -21,6 +21,7 @@ use std::io::Write;
 use long::Long;
 pub use short::CellText;
 use short::{DECIMAL, GROUPED, Short};
+use strum::IntoStaticStr;
 
 /// A parsed cell.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -34,7 +35,8 @@ pub enum Cell<T> {
 }
 
 /// Why a cell was rejected. The names are published in `rejects.reason`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, IntoStaticStr)]
+#[strum(serialize_all = "snake_case")]
 pub enum Reason {
     /// The text has none of the forms of the contract.
     NotANumber,
@@ -49,12 +51,7 @@ pub enum Reason {
 impl Reason {
     /// Returns the name that `rejects.reason` shows.
     pub fn as_str(self) -> &'static str {
-        match self {
-            Reason::NotANumber => "not_a_number",
-            Reason::Negative => "negative",
-            Reason::NotWhole => "not_whole",
-            Reason::OutOfRange => "out_of_range",
-        }
+        self.into()
     }
 }
 

@@ -314,7 +314,8 @@ pub enum Disposition {
 }
 
 /// Why a whole record is in `rejects`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, strum::IntoStaticStr)]
+#[strum(serialize_all = "snake_case")]
 pub enum Ragged {
     /// More or fewer fields than the header.
     FieldCount,
@@ -327,11 +328,7 @@ pub enum Ragged {
 impl Ragged {
     /// Returns the name that `rejects.reason` shows.
     pub fn as_str(self) -> &'static str {
-        match self {
-            Ragged::FieldCount => "field_count",
-            Ragged::UnclosedQuote => "unclosed_quote",
-            Ragged::LineTooLong => "line_too_long",
-        }
+        self.into()
     }
 }
 

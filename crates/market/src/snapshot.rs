@@ -5,12 +5,14 @@ use std::str::FromStr;
 
 use chrono::{Datelike, NaiveDate, NaiveDateTime, NaiveTime, Timelike};
 use serde::{Deserialize, Serialize};
+use strum::{Display, IntoStaticStr};
 
 use crate::partition::{Partition, YEARS};
 
 /// A source of snapshots.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, Display, IntoStaticStr)]
 #[serde(rename_all = "lowercase")]
+#[strum(serialize_all = "lowercase")]
 pub enum Feed {
     /// The trading panel: `..._flashpanel.csv`.
     Quotes,
@@ -24,10 +26,7 @@ impl Feed {
 
     /// Returns the name of the feed, which is also the name of its table.
     pub fn as_str(self) -> &'static str {
-        match self {
-            Feed::Quotes => "quotes",
-            Feed::Options => "options",
-        }
+        self.into()
     }
 
     /// Returns the part of the file names of this feed after the time.
@@ -78,12 +77,6 @@ impl Feed {
                 "new_ask_vol_imp",
             ],
         }
-    }
-}
-
-impl fmt::Display for Feed {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.as_str())
     }
 }
 

@@ -3,17 +3,18 @@
 //! This is the only definition of the columns. The Arrow schemas, the Athena DDL, the column parsers and the Spark SQL are
 //! derived from it.
 
-use std::fmt;
-use std::str::FromStr;
-
 use serde::{Deserialize, Serialize};
+use strum::{Display, EnumString, IntoStaticStr};
 
 use crate::partition;
 use crate::snapshot::Feed;
 
 /// One of the three published tables.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, Display, EnumString, IntoStaticStr,
+)]
 #[serde(rename_all = "lowercase")]
+#[strum(serialize_all = "lowercase", parse_err_ty = UnknownTable, parse_err_fn = UnknownTable::new)]
 pub enum TableName {
     /// Stocks, fractional lots and options as the trading panel shows them.
     Quotes,
@@ -29,11 +30,7 @@ impl TableName {
 
     /// Returns the name in SQL and in object keys.
     pub fn as_str(self) -> &'static str {
-        match self {
-            TableName::Quotes => "quotes",
-            TableName::Options => "options",
-            TableName::Rejects => "rejects",
-        }
+        self.into()
     }
 
     /// Returns the columns in order, without the partition keys ([`partition::KEYS`]).
@@ -77,22 +74,14 @@ impl TableName {
     }
 }
 
-impl fmt::Display for TableName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.as_str())
-    }
-}
-
 /// The error for a text that names no table.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0:?} is not a table: expected quotes, options or rejects")]
 pub struct UnknownTable(String);
 
-impl FromStr for TableName {
-    type Err = UnknownTable;
-
-    fn from_str(text: &str) -> Result<Self, UnknownTable> {
-        TableName::ALL.into_iter().find(|t| t.as_str() == text).ok_or_else(|| UnknownTable(text.to_owned()))
+impl UnknownTable {
+    fn new(text: &str) -> Self {
+        Self(text.to_owned())
     }
 }
 

@@ -543,9 +543,10 @@ documents! {
 }
 
 /// What sort of thing is wrong.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, strum::IntoStaticStr)]
 #[cfg_attr(test, derive(JsonSchema))]
 #[serde(rename_all = "lowercase")]
+#[strum(serialize_all = "lowercase")]
 pub enum FindingKind {
     /// A database of the home is damaged.
     Database,
@@ -572,18 +573,7 @@ pub enum FindingKind {
 impl FindingKind {
     /// The name that documents and texts have for it.
     pub fn as_str(self) -> &'static str {
-        match self {
-            FindingKind::Database => "database",
-            FindingKind::Object => "object",
-            FindingKind::Catalog => "catalog",
-            FindingKind::Manifest => "manifest",
-            FindingKind::Files => "files",
-            FindingKind::Parquet => "parquet",
-            FindingKind::Report => "report",
-            FindingKind::Stale => "stale",
-            FindingKind::Landing => "landing",
-            FindingKind::Unreadable => "unreadable",
-        }
+        self.into()
     }
 }
 

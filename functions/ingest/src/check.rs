@@ -10,10 +10,12 @@ use market::snapshot::{Feed, InvalidSnapshotName, SnapshotName};
 use maybe_gzip::Writer;
 
 /// Why a file is no snapshot.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, thiserror::Error, strum::IntoStaticStr)]
+#[strum(serialize_all = "snake_case")]
 pub enum Refusal {
     /// The name is not the name of a snapshot.
     #[error(transparent)]
+    #[strum(serialize = "not_a_snapshot_name")]
     Name(#[from] InvalidSnapshotName),
     /// The file is empty, or its decompressed text is.
     #[error("the file is empty")]
@@ -29,15 +31,18 @@ pub enum Refusal {
     NotGzip,
     /// The file is compressed, but its name does not end in `.gz`.
     #[error("the file is compressed with gzip, but its name does not end in .gz")]
+    #[strum(serialize = "gzip_without_gz")]
     Gzip,
     /// The file cannot be decompressed to its end.
     #[error("the gzip file is cut off or damaged: {0}")]
     BrokenGzip(String),
     /// The first line is not the header of the feed.
     #[error(transparent)]
+    #[strum(serialize = "wrong_header")]
     Header(#[from] InvalidHeader),
     /// The first line is too long for a header.
     #[error("the first line has more than {MAX_HEADER} bytes")]
+    #[strum(serialize = "wrong_header")]
     EndlessHeader,
     /// The file has control characters, which no text has.
     #[error("the file is not text: byte 0x{byte:02x} at offset {offset}")]
@@ -52,16 +57,7 @@ pub enum Refusal {
 impl Refusal {
     /// Returns a stable name of the reason, for programs.
     pub fn code(&self) -> &'static str {
-        match self {
-            Refusal::Name(_) => "not_a_snapshot_name",
-            Refusal::Empty => "empty",
-            Refusal::TooLarge { .. } => "too_large",
-            Refusal::NotGzip => "not_gzip",
-            Refusal::Gzip => "gzip_without_gz",
-            Refusal::BrokenGzip(_) => "broken_gzip",
-            Refusal::Header(_) | Refusal::EndlessHeader => "wrong_header",
-            Refusal::NotText { .. } => "not_text",
-        }
+        self.into()
     }
 }
 

@@ -3,8 +3,6 @@
 //! They have the types, order, ids and details of AWS: serialized one after another, they are the response of
 //! GetExecutionHistory.
 
-use std::fmt;
-
 use chrono::{DateTime, Utc};
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
@@ -58,7 +56,7 @@ pub struct Event {
 }
 
 /// The type of a state, as in event types such as `TaskStateEntered`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, strum::Display)]
 pub enum StateType {
     /// `Task`
     Task,
@@ -85,15 +83,9 @@ impl History for NoHistory {
     fn record(&self, _: Event) {}
 }
 
-impl fmt::Display for StateType {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Debug::fmt(self, f)
-    }
-}
-
 /// The type of an event, with its details. Inputs, outputs and parameters are values here, and JSON text in the
 /// serialized event.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, strum::IntoStaticStr)]
 pub enum EventKind {
     /// `ExecutionStarted`
     ExecutionStarted {
@@ -213,38 +205,13 @@ pub struct Iteration {
 impl EventKind {
     /// Returns the API's name of the event type: `TaskStateEntered`, `MapIterationFailed`.
     pub fn type_name(&self) -> String {
-        let name = match self {
-            Self::StateEntered { state, .. } => return format!("{state}StateEntered"),
-            Self::StateExited { state, .. } => return format!("{state}StateExited"),
-            Self::StateAborted(state) => return format!("{state}StateAborted"),
-            Self::ExecutionStarted { .. } => "ExecutionStarted",
-            Self::ExecutionSucceeded(_) => "ExecutionSucceeded",
-            Self::ExecutionFailed(_) => "ExecutionFailed",
-            Self::ExecutionTimedOut(_) => "ExecutionTimedOut",
-            Self::ExecutionAborted(_) => "ExecutionAborted",
-            Self::LambdaFunctionScheduled { .. } => "LambdaFunctionScheduled",
-            Self::LambdaFunctionStarted => "LambdaFunctionStarted",
-            Self::LambdaFunctionSucceeded(_) => "LambdaFunctionSucceeded",
-            Self::LambdaFunctionFailed(_) => "LambdaFunctionFailed",
-            Self::LambdaFunctionTimedOut(_) => "LambdaFunctionTimedOut",
-            Self::TaskScheduled { .. } => "TaskScheduled",
-            Self::TaskStarted(_) => "TaskStarted",
-            Self::TaskSubmitted(..) => "TaskSubmitted",
-            Self::TaskSucceeded(..) => "TaskSucceeded",
-            Self::TaskFailed(..) => "TaskFailed",
-            Self::TaskTimedOut(..) => "TaskTimedOut",
-            Self::MapStateStarted(_) => "MapStateStarted",
-            Self::MapStateSucceeded => "MapStateSucceeded",
-            Self::MapStateFailed => "MapStateFailed",
-            Self::MapIterationStarted(_) => "MapIterationStarted",
-            Self::MapIterationSucceeded(_) => "MapIterationSucceeded",
-            Self::MapIterationFailed(_) => "MapIterationFailed",
-            Self::MapIterationAborted(_) => "MapIterationAborted",
-            Self::ParallelStateStarted => "ParallelStateStarted",
-            Self::ParallelStateSucceeded => "ParallelStateSucceeded",
-            Self::ParallelStateFailed => "ParallelStateFailed",
-        };
-        name.to_owned()
+        let name: &str = self.into();
+        match self {
+            Self::StateEntered { state, .. } | Self::StateExited { state, .. } | Self::StateAborted(state) => {
+                format!("{state}{name}")
+            }
+            _ => name.to_owned(),
+        }
     }
 
     /// Returns the name and value of the field of details; `None` for an event that has none.

@@ -1,7 +1,5 @@
 //! Errors in a definition, with the messages of AWS where they are known.
 
-use std::fmt;
-
 use thiserror::Error;
 
 /// An error in a definition. Displays as in the message of CreateStateMachine, `Invalid State Machine Definition: '...'`.
@@ -18,30 +16,23 @@ pub struct DefinitionError {
 }
 
 /// The kinds of errors in a definition.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, strum::Display)]
 pub enum DefinitionErrorCode {
-    /// `INVALID_JSON_DESCRIPTION`: the text is not JSON.
+    /// The text is not JSON.
+    #[strum(serialize = "INVALID_JSON_DESCRIPTION")]
     InvalidJson,
-    /// `SCHEMA_VALIDATION_FAILED`: a field is missing, unknown, or has an invalid value.
+    /// A field is missing, unknown, or has an invalid value.
+    #[strum(serialize = "SCHEMA_VALIDATION_FAILED")]
     Schema,
-    /// `MISSING_TRANSITION_TARGET`: the target of a transition does not exist, or a state is unreachable.
+    /// The target of a transition does not exist, or a state is unreachable.
+    #[strum(serialize = "MISSING_TRANSITION_TARGET")]
     MissingTarget,
-    /// `MISSING_END_STATE`: a workflow has no terminal state.
+    /// A workflow has no terminal state.
+    #[strum(serialize = "MISSING_END_STATE")]
     MissingEnd,
-    /// `DUPLICATE_STATE_NAME`: two states have the same name.
+    /// Two states have the same name.
+    #[strum(serialize = "DUPLICATE_STATE_NAME")]
     DuplicateState,
-}
-
-impl fmt::Display for DefinitionErrorCode {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::InvalidJson => "INVALID_JSON_DESCRIPTION",
-            Self::Schema => "SCHEMA_VALIDATION_FAILED",
-            Self::MissingTarget => "MISSING_TRANSITION_TARGET",
-            Self::MissingEnd => "MISSING_END_STATE",
-            Self::DuplicateState => "DUPLICATE_STATE_NAME",
-        })
-    }
 }
 
 impl DefinitionError {

@@ -118,7 +118,7 @@ async fn list_executions(
 }
 
 fn parse_workflow(name: &str) -> Result<Workflow, ApiError> {
-    Workflow::named(name).ok_or_else(|| {
+    name.parse().map_err(|_| {
         let known = Workflow::ALL.map(Workflow::name).join(", ");
         ApiError::invalid(format!("{name:?} is no workflow")).hint(format!("There are {known}."))
     })

@@ -22,12 +22,14 @@ use market::session::is_business_day;
 use market::snapshot::{Feed, SnapshotName, SnapshotTime};
 use market::table::TableName;
 use serde::{Deserialize, Serialize};
+use strum::{IntoStaticStr, VariantArray};
 
 pub use facts::{Facts, quarantined};
 
-/// The state of a day.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+/// The state of a day. The variants are in order of urgency, the most urgent first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, IntoStaticStr, VariantArray)]
 #[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
 pub enum State {
     /// The newest audit failed, with the same raw files that exist now.
     Failed,
@@ -50,32 +52,9 @@ pub enum State {
 }
 
 impl State {
-    /// All states, the most urgent first.
-    pub const ALL: [State; 9] = [
-        State::Failed,
-        State::Stale,
-        State::Unpublished,
-        State::Missing,
-        State::Incomplete,
-        State::Held,
-        State::Accepted,
-        State::Open,
-        State::Published,
-    ];
-
     /// Returns its name in JSON documents and text tables.
     pub fn as_str(self) -> &'static str {
-        match self {
-            State::Failed => "failed",
-            State::Stale => "stale",
-            State::Unpublished => "unpublished",
-            State::Missing => "missing",
-            State::Incomplete => "incomplete",
-            State::Held => "held",
-            State::Accepted => "accepted",
-            State::Open => "open",
-            State::Published => "published",
-        }
+        self.into()
     }
 }
 

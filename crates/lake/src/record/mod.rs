@@ -15,7 +15,6 @@ pub mod view;
 pub mod yearly;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt;
 
 use chrono::{DateTime, NaiveDate, SubsecRound, TimeDelta, Utc};
 use market::run::RunId;
@@ -61,8 +60,9 @@ pub struct Record {
 }
 
 /// Why a record was written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, strum::Display)]
 #[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
 pub enum Cause {
     /// A run published the day.
     Published,
@@ -76,20 +76,6 @@ pub enum Cause {
     MissingAccepted,
     /// Files of runs of this day, of which nothing is published, were removed.
     Vacuumed,
-}
-
-impl fmt::Display for Cause {
-    /// Formats the name as in the JSON of a record.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(match self {
-            Cause::Published => "published",
-            Cause::Migrated => "migrated",
-            Cause::RolledBack => "rolled_back",
-            Cause::Released => "released",
-            Cause::MissingAccepted => "missing_accepted",
-            Cause::Vacuumed => "vacuumed",
-        })
-    }
 }
 
 /// The published run of a day.

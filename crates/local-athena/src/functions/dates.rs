@@ -66,7 +66,8 @@ pub(super) fn functions() -> Vec<RowFunction> {
     ]
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, strum::EnumString)]
+#[strum(serialize_all = "lowercase")]
 enum Unit {
     Millisecond,
     Second,
@@ -81,18 +82,8 @@ enum Unit {
 
 impl Unit {
     fn parse(text: &str) -> Result<Self, QueryError> {
-        Ok(match text.to_lowercase().as_str() {
-            "millisecond" => Self::Millisecond,
-            "second" => Self::Second,
-            "minute" => Self::Minute,
-            "hour" => Self::Hour,
-            "day" => Self::Day,
-            "week" => Self::Week,
-            "month" => Self::Month,
-            "quarter" => Self::Quarter,
-            "year" => Self::Year,
-            _ => return Err(invalid(format_args!("'{text}' is not a valid time field"))),
-        })
+        let unit = text.to_lowercase().parse();
+        unit.map_err(|_| invalid(format_args!("'{text}' is not a valid time field")))
     }
 
     /// Parses the unit. Refuses units smaller than a day if the value is a date.

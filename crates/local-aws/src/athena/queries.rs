@@ -12,6 +12,7 @@ use local_athena::{Column, ErrorKind, QueryError, Statement, StatementKind, pani
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+use strum::{EnumString, IntoStaticStr};
 use tokio::task::{block_in_place, spawn_blocking};
 use tokio::time::timeout;
 
@@ -50,7 +51,8 @@ const MAX_STATEMENT_BYTES: usize = 262_144;
 /// The database of a query without a context.
 const DEFAULT_DATABASE: &str = "default";
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, EnumString, IntoStaticStr)]
+#[strum(serialize_all = "SCREAMING_SNAKE_CASE")]
 enum QueryState {
     Queued,
     Running,
@@ -60,21 +62,8 @@ enum QueryState {
 }
 
 impl QueryState {
-    const ALL: [QueryState; 5] =
-        [QueryState::Queued, QueryState::Running, QueryState::Succeeded, QueryState::Failed, QueryState::Cancelled];
-
     fn name(self) -> &'static str {
-        match self {
-            QueryState::Queued => "QUEUED",
-            QueryState::Running => "RUNNING",
-            QueryState::Succeeded => "SUCCEEDED",
-            QueryState::Failed => "FAILED",
-            QueryState::Cancelled => "CANCELLED",
-        }
-    }
-
-    fn parse(name: &str) -> Option<QueryState> {
-        QueryState::ALL.into_iter().find(|state| state.name() == name)
+        self.into()
     }
 }
 
@@ -239,7 +228,7 @@ impl Query {
             kind: row.get(3)?,
             name: row.get(4)?,
             output: row.get(5)?,
-            state: QueryState::parse(&state).ok_or(rusqlite::Error::InvalidQuery)?,
+            state: state.parse().map_err(|_| rusqlite::Error::InvalidQuery)?,
             problem: if has(7)? { Some(json(row, 7)?) } else { None },
             columns: if has(8)? { json(row, 8)? } else { Vec::new() },
             scanned: row.get(9)?,

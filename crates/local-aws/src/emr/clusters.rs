@@ -4,6 +4,7 @@
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+use strum::{EnumString, IntoStaticStr};
 
 use super::reason::StateChangeReason;
 use super::step::{Step, StepConfig};
@@ -27,7 +28,8 @@ CREATE TABLE IF NOT EXISTS emr_clusters (
 ";
 
 /// EMR's states of a cluster.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, EnumString, IntoStaticStr)]
+#[strum(serialize_all = "SCREAMING_SNAKE_CASE")]
 pub(super) enum ClusterState {
     Starting,
     Bootstrapping,
@@ -39,30 +41,8 @@ pub(super) enum ClusterState {
 }
 
 impl ClusterState {
-    const ALL: [ClusterState; 7] = [
-        ClusterState::Starting,
-        ClusterState::Bootstrapping,
-        ClusterState::Running,
-        ClusterState::Waiting,
-        ClusterState::Terminating,
-        ClusterState::Terminated,
-        ClusterState::TerminatedWithErrors,
-    ];
-
     pub(super) fn name(self) -> &'static str {
-        match self {
-            ClusterState::Starting => "STARTING",
-            ClusterState::Bootstrapping => "BOOTSTRAPPING",
-            ClusterState::Running => "RUNNING",
-            ClusterState::Waiting => "WAITING",
-            ClusterState::Terminating => "TERMINATING",
-            ClusterState::Terminated => "TERMINATED",
-            ClusterState::TerminatedWithErrors => "TERMINATED_WITH_ERRORS",
-        }
-    }
-
-    fn parse(name: &str) -> Option<ClusterState> {
-        ClusterState::ALL.into_iter().find(|state| state.name() == name)
+        self.into()
     }
 
     /// Whether steps may be added.
@@ -171,7 +151,7 @@ impl Cluster {
         let state: String = row.get(1)?;
         Ok(Cluster {
             id: row.get(0)?,
-            state: ClusterState::parse(&state).ok_or(rusqlite::Error::InvalidQuery)?,
+            state: state.parse().map_err(|_| rusqlite::Error::InvalidQuery)?,
             reason: super::json(row, 2)?,
             created: row.get(3)?,
             ready: row.get(4)?,
@@ -344,7 +324,7 @@ impl Emr {
     }
 
     pub(super) fn list_clusters(&self, list: &ListClusters) -> AwsResult {
-        if let Some(state) = list.cluster_states.iter().find(|state| ClusterState::parse(state).is_none()) {
+        if let Some(state) = list.cluster_states.iter().find(|state| state.parse::<ClusterState>().is_err()) {
             return Err(validation(format!("'{state}' is no state of a cluster")));
         }
         let page = PageRequest::new(None, 50, 50, list.marker.as_deref()).map_err(invalid_request)?;

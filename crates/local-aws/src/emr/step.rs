@@ -3,6 +3,7 @@
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+use strum::{EnumString, IntoStaticStr};
 
 use super::reason::StateChangeReason;
 use super::{invalid_request, validation};
@@ -26,7 +27,8 @@ CREATE INDEX IF NOT EXISTS emr_steps_of_cluster ON emr_steps (cluster, number);
 ";
 
 /// EMR's states of a step.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, EnumString, IntoStaticStr)]
+#[strum(serialize_all = "SCREAMING_SNAKE_CASE")]
 pub(super) enum StepState {
     Pending,
     Running,
@@ -36,21 +38,8 @@ pub(super) enum StepState {
 }
 
 impl StepState {
-    const ALL: [StepState; 5] =
-        [StepState::Pending, StepState::Running, StepState::Completed, StepState::Cancelled, StepState::Failed];
-
     pub(super) fn name(self) -> &'static str {
-        match self {
-            StepState::Pending => "PENDING",
-            StepState::Running => "RUNNING",
-            StepState::Completed => "COMPLETED",
-            StepState::Cancelled => "CANCELLED",
-            StepState::Failed => "FAILED",
-        }
-    }
-
-    pub(super) fn parse(name: &str) -> Option<StepState> {
-        StepState::ALL.into_iter().find(|state| state.name() == name)
+        self.into()
     }
 }
 
@@ -137,7 +126,7 @@ impl Step {
         Ok(Step {
             id: row.get(0)?,
             cluster: row.get(1)?,
-            state: StepState::parse(&state).ok_or(rusqlite::Error::InvalidQuery)?,
+            state: state.parse().map_err(|_| rusqlite::Error::InvalidQuery)?,
             reason: super::json(row, 3)?,
             failure: failure.map(|_| super::json(row, 4)).transpose()?,
             created: row.get(5)?,

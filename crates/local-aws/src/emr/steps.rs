@@ -73,7 +73,7 @@ impl Emr {
     }
 
     pub(super) fn list_steps(&self, list: &ListSteps) -> AwsResult {
-        if let Some(state) = list.step_states.iter().find(|state| StepState::parse(state).is_none()) {
+        if let Some(state) = list.step_states.iter().find(|state| state.parse::<StepState>().is_err()) {
             // States of EMR that steps never have here.
             if !matches!(state.as_str(), "CANCEL_PENDING" | "INTERRUPTED") {
                 return Err(validation(format!("'{state}' is no state of a step")));

@@ -1,16 +1,19 @@
 //! Classification of requests: the service, AWS's name of the operation, and the key that it is about.
 
 use http::{Method, Request};
+use strum::{EnumString, IntoStaticStr};
 
 use crate::lambda;
 use crate::url_encoding::decode_lossy;
 
 /// The service of a call.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, EnumString, IntoStaticStr)]
+#[strum(serialize_all = "lowercase")]
 pub(crate) enum Service {
     S3,
     Athena,
     Glue,
+    #[strum(serialize = "states")]
     StepFunctions,
     Emr,
     Lambda,
@@ -19,31 +22,9 @@ pub(crate) enum Service {
 }
 
 impl Service {
-    const ALL: [Service; 7] = [
-        Service::S3,
-        Service::Athena,
-        Service::Glue,
-        Service::StepFunctions,
-        Service::Emr,
-        Service::Lambda,
-        Service::Spark,
-    ];
-
     /// The name in plans and in the log.
     pub(crate) fn name(self) -> &'static str {
-        match self {
-            Service::S3 => "s3",
-            Service::Athena => "athena",
-            Service::Glue => "glue",
-            Service::StepFunctions => "states",
-            Service::Emr => "emr",
-            Service::Lambda => "lambda",
-            Service::Spark => "spark",
-        }
-    }
-
-    pub(super) fn parse(name: &str) -> Option<Service> {
-        Service::ALL.into_iter().find(|service| service.name() == name)
+        self.into()
     }
 }
 

@@ -144,7 +144,7 @@ impl Rule {
         let is_repeated = match name.text {
             "n" => self.numbers.replace(numbers(value)?).is_some(),
             "service" => {
-                let service = Service::parse(value.text).ok_or_else(|| value.error(SERVICES))?;
+                let service = value.text.parse().map_err(|_| value.error(SERVICES))?;
                 self.service.replace(service).is_some()
             }
             "op" => self.operation.replace(Pattern::parse(value)?).is_some(),

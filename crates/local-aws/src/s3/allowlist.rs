@@ -241,7 +241,7 @@ impl HeaderRules {
             "checksum-mode" => !self.is_copy,
             "checksum-type" => self.begins_upload() || self.completes_upload(),
             "mp-object-size" => self.completes_upload(),
-            "checksum-algorithm" | "sdk-checksum-algorithm" => Algorithm::parse(value).is_some(),
+            "checksum-algorithm" | "sdk-checksum-algorithm" => value.parse::<Algorithm>().is_ok(),
             "copy-source" => self.writes_object() || self.is(&Method::PUT, &["partNumber", "uploadId"]),
             "copy-source-if-match"
             | "copy-source-if-none-match"

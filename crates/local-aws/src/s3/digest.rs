@@ -5,9 +5,11 @@ use s3s::checksum::ChecksumHasher;
 use s3s::crypto::{Checksum as _, Crc32, Crc32c, Crc64Nvme, Md5, Sha1, Sha256};
 use s3s::dto;
 use serde::{Deserialize, Serialize};
+use strum::{EnumString, IntoStaticStr};
 
-/// An algorithm of S3's additional checksums. [`Algorithm::ALL`] has S3's order.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+/// An algorithm of S3's additional checksums. Names are parsed in any case. [`Algorithm::ALL`] has S3's order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, EnumString, IntoStaticStr)]
+#[strum(serialize_all = "UPPERCASE", ascii_case_insensitive)]
 pub(super) enum Algorithm {
     Crc32,
     Crc32c,
@@ -22,18 +24,7 @@ impl Algorithm {
 
     /// The name in `x-amz-sdk-checksum-algorithm`.
     pub(super) fn name(self) -> &'static str {
-        match self {
-            Algorithm::Crc32 => "CRC32",
-            Algorithm::Crc32c => "CRC32C",
-            Algorithm::Crc64Nvme => "CRC64NVME",
-            Algorithm::Sha1 => "SHA1",
-            Algorithm::Sha256 => "SHA256",
-        }
-    }
-
-    /// The algorithm of a name, in any case.
-    pub(super) fn parse(name: &str) -> Option<Algorithm> {
-        Algorithm::ALL.into_iter().find(|algorithm| algorithm.name().eq_ignore_ascii_case(name))
+        self.into()
     }
 
     /// The header or trailer for a checksum of this algorithm.
@@ -43,7 +34,7 @@ impl Algorithm {
 
     /// The algorithm of the header or trailer `x-amz-checksum-<algorithm>`.
     pub(super) fn from_header(header: &str) -> Option<Algorithm> {
-        Algorithm::parse(header.trim().strip_prefix("x-amz-checksum-")?)
+        header.trim().strip_prefix("x-amz-checksum-")?.parse().ok()
     }
 
     /// Whether the checksum of a multipart object can be of S3's type `FULL_OBJECT`. Other algorithms have only `COMPOSITE`.

@@ -45,7 +45,7 @@ impl IntegrityHeaders {
         let trailer = request.headers.get("x-amz-trailer").and_then(|names| names.to_str().ok());
         let announced = trailer
             .and_then(|names| names.split(',').find_map(Algorithm::from_header))
-            .or_else(|| named.and_then(|named| Algorithm::parse(named.as_str())));
+            .or_else(|| named.and_then(|named| named.as_str().parse().ok()));
         let body = request.extensions.get::<PayloadIntegrity>().cloned().unwrap_or_default();
         IntegrityHeaders { md5: md5.cloned(), checksum, announced, length, body }
     }

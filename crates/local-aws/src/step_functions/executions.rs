@@ -8,6 +8,7 @@ use chrono::DateTime;
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
+use strum::{EnumString, IntoStaticStr, VariantArray};
 use tokio::sync::watch;
 
 use super::history::{EXECUTION_END, HistoryRecorder, append_end};
@@ -56,7 +57,8 @@ const NO_REDRIVES: u32 = 0;
 const LOST: &str =
     "The process that ran this execution ended before it did. Nothing goes on in its name: start the workflow again.";
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, EnumString, IntoStaticStr, VariantArray)]
+#[strum(serialize_all = "SCREAMING_SNAKE_CASE")]
 pub(super) enum Status {
     Running,
     Succeeded,
@@ -66,20 +68,8 @@ pub(super) enum Status {
 }
 
 impl Status {
-    const ALL: [Status; 5] = [Status::Running, Status::Succeeded, Status::Failed, Status::TimedOut, Status::Aborted];
-
     pub(super) fn name(self) -> &'static str {
-        match self {
-            Status::Running => "RUNNING",
-            Status::Succeeded => "SUCCEEDED",
-            Status::Failed => "FAILED",
-            Status::TimedOut => "TIMED_OUT",
-            Status::Aborted => "ABORTED",
-        }
-    }
-
-    fn parse(name: &str) -> Option<Status> {
-        Status::ALL.into_iter().find(|status| status.name() == name)
+        self.into()
     }
 
     /// Returns why an execution of this status cannot be redriven, in AWS's words. `None` if it can.
@@ -120,7 +110,7 @@ impl Execution {
             definition: row.get(3)?,
             role: row.get(4)?,
             input: row.get(5)?,
-            status: Status::parse(&status).ok_or(rusqlite::Error::InvalidQuery)?,
+            status: status.parse().map_err(|_| rusqlite::Error::InvalidQuery)?,
             started: row.get(7)?,
             stopped: row.get(8)?,
             output: row.get(9)?,
@@ -473,7 +463,7 @@ impl StepFunctions {
     pub(super) fn list_executions(&self, list: &ListExecutions) -> AwsResult {
         self.machine(&list.state_machine_arn)?;
         let page = PageRequest::new(list.max_results, 100, 1000, list.next_token.as_deref()).map_err(invalid)?;
-        if let Some(filter) = list.status_filter.as_deref().filter(|filter| Status::parse(filter).is_none()) {
+        if let Some(filter) = list.status_filter.as_deref().filter(|filter| filter.parse::<Status>().is_err()) {
             return Err(AwsError::new(
                 "ValidationException",
                 format!("statusFilter '{filter}' is no status of an execution"),
@@ -548,7 +538,7 @@ mod tests {
 
     #[test]
     fn whether_an_execution_could_be_redriven_follows_from_its_status() {
-        for status in Status::ALL {
+        for &status in Status::VARIANTS {
             let execution = Execution { status, ..execution() };
             let fields = execution.with_redrives(execution.description());
             assert_eq!(fields["redriveCount"], 0);

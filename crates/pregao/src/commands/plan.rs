@@ -17,7 +17,8 @@ use crate::output::{Cost, Days, Plan, TruncatedList};
 use crate::{coverage, format, output, price};
 
 /// The engine of the Spark step.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, strum::IntoStaticStr)]
+#[strum(serialize_all = "lowercase")]
 pub enum Engine {
     Embedded,
     Spark,
@@ -35,11 +36,7 @@ impl From<args::Engine> for Engine {
 
 impl Engine {
     fn as_str(self) -> &'static str {
-        match self {
-            Engine::Embedded => "embedded",
-            Engine::Spark => "spark",
-            Engine::Emr => "emr",
-        }
+        self.into()
     }
 }
 

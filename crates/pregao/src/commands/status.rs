@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use chrono::{DateTime, NaiveDate, Utc};
 use lake_client::days::{self, Day, Facts, Next, Snapshots, State};
 use market::partition::{DateRange, InvalidDateRange};
+use strum::VariantArray as _;
 
 use crate::args::{Global, OutputFormat, StatusArgs};
 use crate::color;
@@ -167,8 +168,8 @@ fn why(day: &Day) -> String {
 
 /// Returns the summary `250 days: 2 stale, 1 missing, 247 published`.
 fn summary(found: &[Day]) -> String {
-    let counted = State::ALL.into_iter().filter_map(|state| {
-        let count = found.iter().filter(|day| day.state == state).count() as u64;
+    let counted = State::VARIANTS.iter().filter_map(|state| {
+        let count = found.iter().filter(|day| day.state == *state).count() as u64;
         (count > 0).then(|| format!("{} {}", format::count(count), state.as_str()))
     });
     format!("{}: {}", format::counted(found.len() as u64, "day"), counted.collect::<Vec<_>>().join(", "))

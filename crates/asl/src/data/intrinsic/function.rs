@@ -3,12 +3,13 @@
 use std::fmt;
 
 use serde_json::Value;
+use strum::{EnumString, IntoStaticStr};
 
 use super::arguments::Arguments;
 use super::{array, encoding, format, hash, identifier, json, math, text};
 
 /// An intrinsic function.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, EnumString, IntoStaticStr)]
 pub(super) enum Function {
     Array,
     ArrayPartition,
@@ -26,50 +27,42 @@ pub(super) enum Function {
     MathRandom,
     MathAdd,
     StringSplit,
+    #[strum(serialize = "UUID")]
     Uuid,
     Format,
 }
 
-/// The name, and the minimum and maximum number of arguments, of each function.
-const FUNCTIONS: [(Function, &str, usize, usize); 18] = [
-    (Function::Array, "States.Array", 0, usize::MAX),
-    (Function::ArrayPartition, "States.ArrayPartition", 2, 2),
-    (Function::ArrayContains, "States.ArrayContains", 2, 2),
-    (Function::ArrayRange, "States.ArrayRange", 3, 3),
-    (Function::ArrayGetItem, "States.ArrayGetItem", 2, 2),
-    (Function::ArrayLength, "States.ArrayLength", 1, 1),
-    (Function::ArrayUnique, "States.ArrayUnique", 1, 1),
-    (Function::Base64Encode, "States.Base64Encode", 1, 1),
-    (Function::Base64Decode, "States.Base64Decode", 1, 1),
-    (Function::Hash, "States.Hash", 2, 2),
-    (Function::JsonMerge, "States.JsonMerge", 3, 3),
-    (Function::StringToJson, "States.StringToJson", 1, 1),
-    (Function::JsonToString, "States.JsonToString", 1, 1),
-    (Function::MathRandom, "States.MathRandom", 2, 3),
-    (Function::MathAdd, "States.MathAdd", 2, 2),
-    (Function::StringSplit, "States.StringSplit", 2, 2),
-    (Function::Uuid, "States.UUID", 0, 0),
-    (Function::Format, "States.Format", 1, usize::MAX),
-];
+/// The prefix of all names.
+const NAMESPACE: &str = "States.";
 
 impl Function {
     pub(super) fn from_name(name: &str) -> Option<Self> {
-        let found = FUNCTIONS.iter().find(|(_, known, ..)| *known == name)?;
-        Some(found.0)
-    }
-
-    fn name(self) -> &'static str {
-        let found = FUNCTIONS.iter().find(|(function, ..)| *function == self);
-        found.map_or("States", |(_, name, ..)| name)
+        name.strip_prefix(NAMESPACE)?.parse().ok()
     }
 
     /// Returns whether a call may have `count` arguments.
     pub(super) fn accepts(self, count: usize) -> bool {
-        FUNCTIONS.iter().any(|(function, _, min, max)| *function == self && (*min..=*max).contains(&count))
+        match self {
+            Self::Array => true,
+            Self::Uuid => count == 0,
+            Self::ArrayLength
+            | Self::ArrayUnique
+            | Self::Base64Encode
+            | Self::Base64Decode
+            | Self::StringToJson
+            | Self::JsonToString => count == 1,
+            Self::ArrayPartition
+            | Self::ArrayContains
+            | Self::ArrayGetItem
+            | Self::Hash
+            | Self::MathAdd
+            | Self::StringSplit => count == 2,
+            Self::ArrayRange | Self::JsonMerge => count == 3,
+            Self::MathRandom => (2..=3).contains(&count),
+            Self::Format => count >= 1,
+        }
     }
-}
 
-impl Function {
     /// Calls the function.
     ///
     /// # Errors
@@ -100,6 +93,6 @@ impl Function {
 
 impl fmt::Display for Function {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
+        write!(f, "{NAMESPACE}{}", <&str>::from(self))
     }
 }

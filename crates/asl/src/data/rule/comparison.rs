@@ -6,6 +6,7 @@
 use std::cmp::Ordering;
 
 use serde_json::Value;
+use strum::{EnumString, IntoStaticStr};
 
 use super::pattern::Pattern;
 use crate::data::context::Data;
@@ -25,7 +26,7 @@ pub(crate) enum Comparison {
 }
 
 /// The type that a value has, or as which it is compared.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, EnumString, IntoStaticStr)]
 pub(crate) enum ValueType {
     Null,
     Boolean,
@@ -34,7 +35,7 @@ pub(crate) enum ValueType {
     Timestamp,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, EnumString)]
 pub(crate) enum Relation {
     Equals,
     LessThan,
@@ -68,10 +69,10 @@ impl Comparison {
     fn from_operator(operator: &str, value: Value) -> Result<Self, String> {
         if let Some(name) = operator.strip_prefix("Is") {
             let expected = value.as_bool().ok_or("Value must be true or false")?;
-            return match ValueType::from_name(name) {
-                Some(value_type) => Ok(Self::Is(value_type, expected)),
-                None if name == "Present" => Ok(Self::Present(expected)),
-                None => Err(unknown(operator)),
+            return match name.parse() {
+                Ok(value_type) => Ok(Self::Is(value_type, expected)),
+                Err(_) if name == "Present" => Ok(Self::Present(expected)),
+                Err(_) => Err(unknown(operator)),
             };
         }
         if operator == "StringMatches" {
@@ -119,30 +120,14 @@ fn parse_operator(operator: &str) -> Option<(ValueType, Relation, bool)> {
         None => (operator, false),
     };
     let types = [ValueType::Boolean, ValueType::Numeric, ValueType::String, ValueType::Timestamp];
-    let (value_type, relation) = types.into_iter().find_map(|each| Some((each, name.strip_prefix(each.name())?)))?;
-    let relation = match relation {
-        "Equals" => Relation::Equals,
-        _ if value_type == ValueType::Boolean => return None,
-        "LessThan" => Relation::LessThan,
-        "LessThanEquals" => Relation::LessThanEquals,
-        "GreaterThan" => Relation::GreaterThan,
-        "GreaterThanEquals" => Relation::GreaterThanEquals,
-        _ => return None,
-    };
-    Some((value_type, relation, is_path))
+    let (value_type, relation) =
+        types.into_iter().find_map(|each| Some((each, name.strip_prefix(<&str>::from(each))?)))?;
+    let relation = relation.parse().ok()?;
+    let is_ordered = value_type != ValueType::Boolean;
+    (is_ordered || relation == Relation::Equals).then_some((value_type, relation, is_path))
 }
 
 impl ValueType {
-    fn name(self) -> &'static str {
-        match self {
-            Self::Null => "Null",
-            Self::Boolean => "Boolean",
-            Self::Numeric => "Numeric",
-            Self::String => "String",
-            Self::Timestamp => "Timestamp",
-        }
-    }
-
     fn noun(self) -> &'static str {
         match self {
             Self::Null => "null",
@@ -151,11 +136,6 @@ impl ValueType {
             Self::String => "string",
             Self::Timestamp => "timestamp such as '2020-04-01T10:00:00Z'",
         }
-    }
-
-    fn from_name(name: &str) -> Option<Self> {
-        let types = [Self::Null, Self::Boolean, Self::Numeric, Self::String, Self::Timestamp];
-        types.into_iter().find(|each| each.name() == name)
     }
 
     fn includes(self, value: &Value) -> bool {

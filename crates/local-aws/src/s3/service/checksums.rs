@@ -60,7 +60,7 @@ pub(super) fn algorithms(checksum: Option<&StoredChecksum>) -> Option<Vec<dto::C
 pub(super) fn parse_algorithm(name: Option<&dto::ChecksumAlgorithm>) -> S3Result<Option<Algorithm>> {
     let parse = |name: &dto::ChecksumAlgorithm| {
         let unknown = || s3_error!(NotImplemented, "the checksum algorithm {:?} is not implemented", name.as_str());
-        Algorithm::parse(name.as_str()).ok_or_else(unknown)
+        name.as_str().parse().map_err(|_| unknown())
     };
     name.map(parse).transpose()
 }
