@@ -1,7 +1,7 @@
 """The linters of everything except Rust code: `python3 tests/lint.py`, or with `--fix` to format.
 
-ruff checks Python and the notebook, biome checks the explorer's page, cargo-deny checks the lock files of Cargo, and
-check-jsonschema and zizmor check the files for GitHub. They are installed in cargo's target directory, as pinned in
+ruff checks Python and the notebook, biome checks the explorer's page, cargo-deny checks the lock files of Cargo,
+cargo-shear finds dependencies that no code uses, and check-jsonschema and zizmor check the files for GitHub. They are installed in cargo's target directory, as pinned in
 `tests/tools`. All of them run, even if one fails. For Rust use `cargo fmt` and `cargo clippy`.
 
 cargo-deny reads the crates of a lock file; Cargo downloads missing ones.
@@ -20,6 +20,8 @@ import run
 
 PAGE = "crates/explorer/web"
 LOCKED = [Path("Cargo.toml"), Path("model/Cargo.toml"), Path("tests/browser/Cargo.toml")]
+# Of these, the ones with more than one dependency.
+USED = [Path("Cargo.toml"), Path("tests/browser/Cargo.toml")]
 # The files for GitHub, by the name of their schema.
 SCHEMAS = {
     "github-workflows": ".github/workflows/*.yml",
@@ -78,6 +80,7 @@ def commands(target: Path, arguments: argparse.Namespace) -> list[tuple[str, lis
         ("format of Python", ["ruff", "format", "--diff", cache, "."]),
         ("lints and format of the page", ["biome", "check", "--error-on-warnings", "--max-diagnostics=100", PAGE]),
         *((f"crates of {manifest}", cargo_deny(manifest, "licenses", "bans", "sources")) for manifest in LOCKED),
+        *((f"unused dependencies of {manifest}", cargo_shear(manifest)) for manifest in USED),
         *((f"schema of {files}", schema(name, files)) for name, files in SCHEMAS.items()),
         ("security of the workflows", ["zizmor", "--offline", "--no-progress", ".github"]),
     ]
@@ -88,6 +91,11 @@ def cargo_deny(manifest: Path, *checks: str) -> list[str]:
     """Warnings are errors: they report exceptions that are no longer needed."""
     where = [f"--manifest-path={manifest}", f"--config={manifest.parent / 'deny.toml'}"]
     return ["cargo-deny", "--locked", *where, "check", "--deny=warnings", *checks]
+
+
+def cargo_shear(manifest: Path) -> list[str]:
+    """Warnings are errors: they report exceptions that are no longer needed, and dependencies of tests among the others."""
+    return ["cargo-shear", "--locked", "--deny-warnings", str(manifest.parent)]
 
 
 def schema(name: str, files: str) -> list[str]:

@@ -96,6 +96,24 @@ BROKEN = {
     "a dependency on any version in the model": Broken(
         "crates of model/Cargo.toml", "model/Cargo.toml", replace('stateright = "0.31"', 'stateright = "*"'), "wildcard"
     ),
+    "a dependency that no code uses": Broken(
+        "unused dependencies of Cargo.toml",
+        "crates/asl/src/data/intrinsic/hash.rs",
+        lambda text: text.replace("sha1", "other"),
+        "sha1",
+    ),
+    "a dependency that no crate names": Broken(
+        "unused dependencies of Cargo.toml",
+        "Cargo.toml",
+        replace('strsim = "0.11"', 'strsim = "0.11"\nrand = "0.10"'),
+        "rand",
+    ),
+    "a dependency that no code of the browser tests uses": Broken(
+        "unused dependencies of tests/browser/Cargo.toml",
+        "tests/browser/src/main.rs",
+        lambda text: text.replace("libtest_mimic", "other"),
+        "libtest-mimic",
+    ),
     "a key that workflows have not": Broken(
         "schema of .github/workflows/*.yml",
         ".github/workflows/ci.yml",
