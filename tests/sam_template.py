@@ -40,11 +40,52 @@ def _short_form(loader: _Loader, tag: str, node: yaml.Node) -> dict:
 _Loader.add_multi_constructor("!", _short_form)
 
 
-def load(text: str | None = None) -> dict:
-    return yaml.load(text if text is not None else TEMPLATE_FILE.read_text(encoding="utf-8"), _Loader)
+def _load() -> dict:
+    template = yaml.load(TEMPLATE_FILE.read_text(encoding="utf-8"), _Loader)
+    return {**template, "Resources": _expand(template["Resources"], {}, template["Mappings"])}
 
 
-TEMPLATE = load()
+def _expand(value: Any, variables: dict[str, str], mappings: dict) -> Any:
+    """Expands each `Fn::ForEach`, and resolves in its copies what depends on the loop variables alone."""
+    if isinstance(value, list):
+        return [_expand(item, variables, mappings) for item in value]
+    if not isinstance(value, dict):
+        return value
+    expanded = {}
+    for key, item in value.items():
+        if key.startswith("Fn::ForEach::"):
+            variable, collection, fragment = item
+            for element in collection:
+                expanded |= _expand(fragment, {**variables, variable: element}, mappings)
+        else:
+            expanded[_fill(key, variables)] = _expand(item, variables, mappings)
+    return _resolve_variables(expanded, variables, mappings) if len(expanded) == 1 else expanded
+
+
+def _resolve_variables(call: dict, variables: dict[str, str], mappings: dict) -> Any:
+    """Resolves a call of an intrinsic function as far as the loop variables do."""
+    ((name, argument),) = call.items()
+    if name == "Ref" and argument in variables:
+        return variables[argument]
+    if name == "Fn::FindInMap":
+        mapping, first, second = argument
+        return mappings[mapping][first][second]
+    if name == "Fn::Sub":
+        text, own = (argument, {}) if isinstance(argument, str) else argument
+        attributes = {
+            key: f"${{{'.'.join(value['Fn::GetAtt'])}}}" for key, value in own.items() if isinstance(value, dict)
+        }
+        text = _fill(text, {**variables, **own, **attributes})
+        return {name: text} if "${" in text else text
+    return call
+
+
+def _fill(text: str, variables: dict[str, str]) -> str:
+    """Replaces each `${name}` that has a value."""
+    return re.sub(r"\$\{(\w+)\}", lambda match: variables.get(match.group(1), match.group(0)), text)
+
+
+TEMPLATE = _load()
 RESOURCES: dict[str, dict] = TEMPLATE["Resources"]
 
 

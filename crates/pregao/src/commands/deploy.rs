@@ -18,6 +18,9 @@ use crate::stack::{self, Account};
 /// Path of the template in a checkout of the project.
 const TEMPLATE: &str = "infra/template.yaml";
 
+/// Makes the SAM CLI expand the `Fn::ForEach` of the template. It fails without this option.
+const LANGUAGE_EXTENSIONS: &str = "--language-extensions";
+
 /// Output folder of `sam build`.
 const BUILT: &str = "target/sam";
 
@@ -66,7 +69,8 @@ fn template() -> anyhow::Result<PathBuf> {
 
 /// Returns the command `sam build`, which builds each function by its `BuildMethod`, cargo-lambda.
 fn build(config: &Config, template: &Path) -> Vec<String> {
-    let mut arguments = words(&["build", "--beta-features", "--build-dir", BUILT, "--template-file"]);
+    let mut arguments =
+        words(&["build", "--beta-features", LANGUAGE_EXTENSIONS, "--build-dir", BUILT, "--template-file"]);
     arguments.push(template.display().to_string());
     arguments.extend(common(config));
     arguments
@@ -74,7 +78,7 @@ fn build(config: &Config, template: &Path) -> Vec<String> {
 
 /// Returns the command `sam deploy`, without prompts, which succeeds if there is nothing to change.
 fn send(config: &Config) -> Vec<String> {
-    let mut arguments = words(&["deploy", "--template-file"]);
+    let mut arguments = words(&["deploy", LANGUAGE_EXTENSIONS, "--template-file"]);
     arguments.push(format!("{BUILT}/template.yaml"));
     arguments.push("--stack-name".to_owned());
     arguments.push(config.aws.stack.to_string());
@@ -149,6 +153,7 @@ mod tests {
             let line = arguments.join(" ");
             assert!(line.contains("--region sa-east-1 --profile lake --parameter-overrides Config=\"{}\""), "{line}");
             assert!(line.contains("Architecture=\"x86_64\""), "{line}");
+            assert!(line.contains(" --language-extensions "), "{line}");
         }
         assert!(send(&config).join(" ").contains("--stack-name acme --resolve-s3"));
         assert!(!build(&Config::default(), Path::new(TEMPLATE)).contains(&"--region".to_owned()));
