@@ -19,7 +19,7 @@
 //! {"error": "QualityError", "cause": "12% of bids", "after": 30}
 //! ```
 //!
-//! This allows to try a definition by hand, and to compare this interpreter with another that gets the same answers.
+//! Use it to try a definition by hand, or to compare this interpreter with another one that gets the same answers.
 
 use std::error::Error;
 use std::io::{self, BufRead, Write};
@@ -104,7 +104,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     };
     let text = std::fs::read_to_string(definition).map_err(|error| format!("{definition}: {error}"))?;
     let machine = StateMachine::parse(&text).map_err(|error| format!("{definition}: {error}"))?;
-    let input = serde_json::from_str(input).map_err(|error| format!("the input {input:?} is no JSON: {error}"))?;
+    let input = serde_json::from_str(input).map_err(|error| format!("the input {input:?} is not JSON: {error}"))?;
     let context = ExecutionContext {
         execution_arn: format!("arn:aws:states:us-east-1:000000000000:execution:machine:{name}"),
         execution_name: name.clone(),

@@ -118,7 +118,7 @@
 //!
 //! - `States.BranchFailed` in a Parallel state's `ErrorEquals` matches each failure of a branch.
 //! - `States.MathRandom` returns other numbers for a seed than AWS does.
-//! - Some messages of definition errors are its own.
+//! - Some messages of definition errors differ from those of AWS.
 //! - A payload is nested at most 127 levels deep.
 //! - A path that would visit or copy many times the nodes of a payload (`$..*..*..*`) is `States.Runtime`.
 

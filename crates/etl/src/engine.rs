@@ -23,10 +23,10 @@ use crate::task::{TaskOutput, run_task};
 /// Runs a job: reads its raw files and writes `OUT/<table>/year=Y/month=M/day=D/part-<feed>-<number>.parquet`, below
 /// `OUT/runs/run=R/` if the job has a run.
 ///
-/// Each day that has a raw file gets a file of `rejects`, and one of `quotes` and `options` if it has files of that feed,
-/// even without rows. The job replaces all files that an earlier job wrote for the same feed and day to the same place. A
-/// reader may miss rows of the day during the replacement, but sees none twice. The output is deterministic: the same raw
-/// files become the same bytes for any number of threads.
+/// Each day that has a raw file gets a file of `rejects`, and a file of `quotes` or `options` if it has raw files of that
+/// feed. A file may have no rows. The job replaces all files that an earlier job wrote for the same feed and day to the same
+/// place. A reader may miss rows of the day during the replacement, but sees none twice. The output is deterministic: the
+/// same raw files become the same bytes for any number of threads.
 ///
 /// The worker threads call `progress` after each read. Calls may arrive out of order, so show the largest.
 ///

@@ -26,7 +26,7 @@ pub enum EtlError {
         /// The error of the operating system.
         source: io::Error,
     },
-    /// A raw file named `.gz` is no gzip file, is truncated, or has a wrong checksum.
+    /// A raw file named `.gz` is not a gzip file, is truncated, or has a wrong checksum.
     #[error("{} is damaged after line {line}: {source}; compress or copy the file again", .path.display())]
     Gzip {
         /// The raw file.

@@ -56,8 +56,8 @@ pub struct Job {
 /// The progress of a job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Progress {
-    /// Bytes read so far, in the size on disk: compressed files count compressed.
+    /// Bytes read so far, before decompression.
     pub read: u64,
-    /// The size on disk of all raw files of the job, in bytes.
+    /// The sizes of all raw files of the job together, in bytes, before decompression.
     pub total: u64,
 }

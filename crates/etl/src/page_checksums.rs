@@ -22,13 +22,13 @@ use parquet::file::writer::SerializedRowGroupWriter;
 #[derive(Debug, Default)]
 pub struct ChecksummedPages {
     /// The stores that were created and not yet taken, in the order of the columns.
-    made: Mutex<Vec<ColumnPages>>,
+    created: Mutex<Vec<ColumnPages>>,
 }
 
 impl PageStoreFactory for ChecksummedPages {
     fn create(&self, _: &PageStoreArgs<'_>) -> Result<Box<dyn PageStore>> {
         let pages = ColumnPages::default();
-        lock(&self.made).push(pages.clone());
+        lock(&self.created).push(pages.clone());
         Ok(Box::new(pages))
     }
 }
@@ -36,7 +36,7 @@ impl PageStoreFactory for ChecksummedPages {
 impl ChecksummedPages {
     /// Pairs the encoders of a row group with the page stores that were created for them.
     pub fn take_columns(&self, encoders: Vec<ArrowColumnWriter>) -> Result<Vec<(ArrowColumnWriter, ColumnPages)>> {
-        let pages = std::mem::take(&mut *lock(&self.made));
+        let pages = std::mem::take(&mut *lock(&self.created));
         if pages.len() != encoders.len() {
             return Err(unexpected("the encoders do not keep one list of pages each"));
         }
@@ -282,7 +282,7 @@ mod tests {
             change(&mut header);
             checksummed(&header, Bytes::from_static(b"abc")).expect_err("refused").to_string()
         };
-        for told in [
+        for message in [
             refused(|header| header[5] = 0x08), // of 4 bytes
             refused(|header| header[6] = 0x15), // with a checksum
             refused(|header| header[6] = 0x1c), // a struct in its place
@@ -291,7 +291,7 @@ mod tests {
             refused(|header| header.truncate(3)),
             refused(|header| header.splice(1..2, [0x80; 6]).for_each(drop)),
         ] {
-            assert!(told.contains("in another way than this program knows"), "{told}");
+            assert!(message.contains("in another way than this program knows"), "{message}");
         }
     }
 }

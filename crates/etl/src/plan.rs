@@ -98,7 +98,7 @@ fn file_size(path: &PathBuf) -> Result<u64, EtlError> {
 mod tests {
     use super::*;
 
-    /// Empty files of these names and sizes, planned.
+    /// Plans files with these names and sizes, without content. Returns the tasks.
     fn plan(files: &[(&str, u64)]) -> Vec<(Feed, String, usize, Vec<String>)> {
         let folder = tempfile::tempdir().expect("a folder");
         let inputs: Vec<Input> = files

@@ -40,7 +40,7 @@ pub fn open<'a>(input: &Input, tally: &'a Tally<'a>) -> Result<RawFile<'a>, EtlE
     Ok(Reader::new(Counted { file, bytes: 0, tally }, input.snapshot.gzip))
 }
 
-/// Converts an error of reading `input` after its line `line`: of the file system, or of the decoder.
+/// Converts an I/O error that occurred after line `line` of `input`, in the file system or in the decoder.
 pub fn read_error(input: &Input, line: u64, source: io::Error) -> EtlError {
     let path = input.path.clone();
     // Errors of the operating system have a code; those of the decoder do not.
@@ -54,7 +54,7 @@ pub fn read_error(input: &Input, line: u64, source: io::Error) -> EtlError {
 /// A file that counts the bytes that are read from it.
 pub struct Counted<'a> {
     file: File,
-    /// Bytes read so far, as they are on disk.
+    /// Bytes read so far, before decompression.
     pub bytes: u64,
     tally: &'a Tally<'a>,
 }

@@ -1,4 +1,4 @@
-//! The report of a job: what became of the records of each raw file, and which Parquet files were written.
+//! The report of a job: the dispositions of the records of each raw file, and the Parquet files that were written.
 
 use std::fmt::Display;
 use std::iter::Sum;
@@ -31,7 +31,7 @@ pub struct FileReport {
     pub counts: Counts,
 }
 
-/// The number of records of a file, or of all files, by what became of them.
+/// The number of records of a file, or of all files, by their disposition.
 ///
 /// `records = published + blank_ticker + header_repeat + ragged` always holds: a job that finds otherwise fails.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]

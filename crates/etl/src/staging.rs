@@ -111,10 +111,10 @@ impl Staging {
         }
         let staged: Vec<PathBuf> = groups.values().flatten().map(|part| self.path(*part)).collect();
         make_durable(&staged)?;
-        let mut named = BTreeSet::new();
+        let mut folders = BTreeSet::new();
         for ((folder, feed), parts) in groups {
             // The folder itself, and its ancestors, which may be new.
-            named.extend(Path::new(&folder).ancestors().map(|folder| self.out.join(folder)));
+            folders.extend(Path::new(&folder).ancestors().map(|folder| self.out.join(folder)));
             let folder = self.out.join(folder);
             create_folder(&folder)?;
             remove_former(&folder, feed, &parts[0].file_name())
@@ -124,7 +124,7 @@ impl Staging {
                 fs::rename(self.path(part), &path).map_err(|source| EtlError::Write { path, source })?;
             }
         }
-        make_durable(&named.into_iter().collect::<Vec<_>>())
+        make_durable(&folders.into_iter().collect::<Vec<_>>())
     }
 }
 

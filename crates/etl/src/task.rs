@@ -22,7 +22,7 @@ pub struct TaskOutput {
     pub written: [(Part, u64); 2],
 }
 
-/// Runs `task`, and verifies that as many rows were written as records and cells were read.
+/// Runs `task`, and verifies that the numbers of written rows equal the numbers of published and rejected records and cells.
 ///
 /// # Errors
 /// [`EtlError::Identity`] if the counts differ; the errors of reading and writing.
@@ -64,7 +64,7 @@ struct Tables {
     rejects_file: TableFile,
 }
 
-/// Adds the records of one raw file to `tables`, and returns what became of them.
+/// Adds the records of one raw file to `tables`, and returns their counts.
 fn process_file(
     input: &Input,
     tables: &mut Tables,

@@ -1,18 +1,18 @@
 -- Raw snapshots of the days `from` to `to` become the tables quotes, options and rejects, as run=`run`.
--- Made from the definitions of crates/market: change them, not this text.
+-- Generated from the definitions of crates/market: change them, not this text.
 --
 --   spark-sql --conf spark.sql.catalogImplementation=in-memory -f etl.sql \
 --     -d from=2020-04-01 -d to=2020-04-09 -d run=ID -d raw=s3://bucket -d lake=s3://bucket
 
--- What the job does must not depend on the defaults of the cluster. A view is kept as its plan and not as its text:
--- only so does Spark see that what it is to read is what it has cached.
+-- The result must not depend on the defaults of the cluster. A view is stored as its plan and not as its text, because
+-- otherwise Spark would not recognise that the view reads a table that it has cached.
 SET spark.sql.ansi.enabled = false;
 SET spark.sql.parser.escapedStringLiterals = false;
 SET spark.sql.sources.partitionOverwriteMode = dynamic;
 SET spark.sql.legacy.storeAnalyzedPlanForView = true;
 
--- spark-sql puts nothing in the place of a variable that was not given. Without these checks the job would read and
--- write folders that nobody meant.
+-- spark-sql replaces a variable that was not given by nothing. Without these checks the job would then read and write the
+-- wrong folders.
 SELECT
   assert_true('${from}' RLIKE r'\A[0-9]{4}-[0-9]{2}-[0-9]{2}\z' AND CAST('${from}' AS DATE) IS NOT NULL,
     'from is no day: give -d from=YYYY-MM-DD'),
@@ -20,13 +20,13 @@ SELECT
     'to is no day: give -d to=YYYY-MM-DD'),
   assert_true('${from}' <= '${to}', 'the range is reversed: swap from and to'),
   assert_true('${run}' RLIKE r'\A[A-Za-z0-9_-]{1,80}([.][2-9])?\z', 'run names no run: give -d run=ID'),
-  assert_true('${raw}' RLIKE r'[^/]\z', 'raw is no folder: give -d raw=s3://bucket, with no slash behind it'),
-  assert_true('${lake}' RLIKE r'[^/]\z', 'lake is no folder: give -d lake=s3://bucket, with no slash behind it'),
-  -- The tables below are how this job alone sees its folders. A metastore would keep them, and show them to everyone.
+  assert_true('${raw}' RLIKE r'[^/]\z', 'raw is no folder: give -d raw=s3://bucket, without a trailing slash'),
+  assert_true('${lake}' RLIKE r'[^/]\z', 'lake is no folder: give -d lake=s3://bucket, without a trailing slash'),
+  -- The tables below exist for this job only. A metastore would keep them, and show them to all users.
   assert_true('${spark.sql.catalogImplementation}' = 'in-memory',
-    'this job wants no metastore: give --conf spark.sql.catalogImplementation=in-memory');
+    'this job must not use a metastore: give --conf spark.sql.catalogImplementation=in-memory');
 
--- Raw files, line by line. Their days are seen in the folder, which need not exist: a feed may have no files.
+-- Raw files, line by line. Spark lists the folder for the days. The folder may be missing: a feed may have no files.
 SET spark.sql.hive.manageFilesourcePartitions = false;
 
 CREATE TABLE raw_quotes (line STRING, date STRING)
@@ -41,8 +41,8 @@ OPTIONS (lineSep = '\n', pathGlobFilter = '*_options.{csv,csv.gz}')
 PARTITIONED BY (date)
 LOCATION '${raw}/options';
 
--- What this run writes of the tables: a folder of its own, so that no table's folder has rows that are not published.
--- Here Spark knows only the partitions of its session, and lists none.
+-- The files of this run for each table, in the folder of the run, so that the folder of a table has only published rows.
+-- With this setting, Spark knows only the partitions that this session writes, and lists no folder.
 SET spark.sql.hive.manageFilesourcePartitions = true;
 
 CREATE TABLE lake_quotes (
@@ -117,9 +117,9 @@ OPTIONS (compression = 'snappy', `mapreduce.fileoutputcommitter.marksuccessfuljo
 PARTITIONED BY (year, month, day)
 LOCATION '${lake}/runs/run=${run}/rejects';
 
--- What is particular to a feed: its separator; the raw columns behind the ticker, and those of them that are published
--- as text or as numbers, in the order of the table; the kind of each number, and the most that a quantity may be.
--- The ticker is field 0; so the place of a name among the raw columns, of which the first is 1, is that of its field.
+-- The properties of each feed: its separator; the raw columns after the ticker, and those of them that are published as
+-- text or as numbers, in the order of the table; the kind of each number, and the maximum of a quantity.
+-- The ticker is field 0. So the position of a name in raw_columns, counted from 1, is the index of its field.
 CREATE TEMPORARY VIEW feeds AS
 SELECT
   *,
@@ -140,7 +140,7 @@ FROM VALUES
     array(2147483647L, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL))
 AS feeds (feed, separator, raw_columns, words, numbers, kinds, most);
 
--- The files, read record by record. Cached, because all three tables are written from it.
+-- The records of the files. Cached, because all three tables are written from them.
 CACHE LAZY TABLE records AS
 WITH
   files AS (
@@ -151,8 +151,8 @@ WITH
     FROM raw_options WHERE date BETWEEN '${from}' AND '${to}'
   ),
 
-  -- A line is UTF-8 if its bytes are, which is when decoding and encoding them again gives them back. Else it is
-  -- Windows-1252, which is Latin-1 but for the characters from 80 to 9F. A line of no bytes is no record.
+  -- A line is UTF-8 if decoding and encoding its bytes returns the same bytes. Otherwise it is Windows-1252, which differs
+  -- from Latin-1 in the characters from 80 to 9F. An empty line is not a record.
   lines AS (
     SELECT
       feed,
@@ -168,8 +168,8 @@ WITH
     WHERE line NOT IN ('', '\r')
   ),
 
-  -- A field that starts with a quote runs to the next quote that is not doubled; what stands behind that one belongs to
-  -- the field as it is. Given a separator before the first field too, each field is found by the separator before it.
+  -- A field that starts with a quote extends to the next quote that is not doubled; the text after that quote, up to the
+  -- separator, belongs to the field unchanged. A separator is prepended to the line, so that one precedes every field.
   split AS (
     SELECT
       *,
@@ -184,15 +184,14 @@ WITH
     FROM lines JOIN feeds USING (feed)
   ),
 
-  -- A record is published, dropped, or rejected as a whole. The first line of a file is dropped for what it is, the
-  -- header.
-  judged AS (
+  -- A record is published, dropped, or rejected as a whole. The first line of a file is dropped as a repeated header.
+  outcomes AS (
     SELECT
       *,
       btrim(fields[0], '\u0009\u000A\u000B\u000C\u000D\u0020\u00A0') AS ticker,
       CASE
         WHEN ticker = '' THEN 'blank_ticker'
-        -- Its last cell tells nearly every other record from the header, and is soon read.
+        -- The cheap test first: in nearly every other record, the last cell differs from that of the header.
         WHEN btrim(element_at(fields, -1), '\u0009\u000A\u000B\u000C\u000D\u0020\u00A0') = element_at(raw_columns, -1)
             AND transform(slice(fields, 2, size(fields)), name -> btrim(name, '\u0009\u000A\u000B\u000C\u000D\u0020\u00A0')) = raw_columns
           THEN 'header_repeat'
@@ -203,7 +202,7 @@ WITH
     FROM split
   ),
 
-  -- What is published of a record, and what has to be said of one that is rejected.
+  -- The cells of a published record, and the text of a rejected one.
   cells AS (
     SELECT
       feed, source_file, ticker, outcome, numbers AS names, kinds, most,
@@ -211,11 +210,11 @@ WITH
       IF(outcome = 'published', transform(words_at, at -> nullif(btrim(fields[at], '\u0009\u000A\u000B\u000C\u000D\u0020\u00A0'), '')), NULL) AS words,
       IF(outcome = 'published', transform(numbers_at, at -> fields[at]), NULL) AS texts,
       transform(texts, text -> btrim(text, '\u0009\u000A\u000B\u000C\u000D\u0020\u00A0')) AS cells
-    FROM judged
+    FROM outcomes
   ),
 
-  -- Separators that group thousands go, and a decimal mark becomes a point. One separator alone is a decimal mark; but
-  -- in amounts and quantities it groups if exactly three digits stand behind it.
+  -- Separators that group thousands are removed, and a decimal mark becomes a point. A single separator is a decimal mark;
+  -- but in amounts and quantities it groups thousands if exactly three digits follow it.
   ungrouped AS (
     SELECT
       *,
@@ -230,8 +229,8 @@ WITH
     FROM cells
   ),
 
-  -- Digits behind a suffix are the decimals of what stands before it, and the suffix is an exponent: 10k12 is 10.12k
-  -- and that is 10.12e3. What has none of the forms is no number.
+  -- Digits after a suffix are the decimals of the number before it, and the suffix is an exponent: 10k12 is 10.12k, which
+  -- is 10.12e3. A text that has none of these forms is not a number.
   numbers AS (
     SELECT
       *,
@@ -245,9 +244,9 @@ WITH
     FROM ungrouped
   ),
 
-  -- A decimal or an amount is cast. A quantity is never a double: it is its digits up to the last that is not 0, filled
-  -- up with zeros to as many places as the exponent puts before the decimal mark. An exponent too long for an integer
-  -- is as good as a double, and 20 zeros fit no integer, so that more need not be written.
+  -- A decimal or an amount is cast to a double. A quantity never passes through a double: it is its digits up to the last
+  -- one that is not 0, padded with zeros to as many places as the exponent puts before the decimal mark. The exponent is a
+  -- double, because it may be too long for an integer. 20 zeros are enough: no integer has more digits.
   places AS (
     SELECT
       *,
@@ -267,7 +266,7 @@ WITH
     FROM places
   ),
 
-  -- Why a cell is no value of its column, if it is none.
+  -- The reason why a cell is rejected, or NULL.
   reasons AS (
     SELECT
       *,

@@ -30,7 +30,7 @@ pub enum Cell<T> {
     Value(T),
     /// A token that means "no value" ([`is_null_token`]).
     Null,
-    /// Text that is no number of this kind: NULL in the table, and a row of `rejects`.
+    /// Text that is not a number of this kind: NULL in the table, and a row of `rejects`.
     Reject(Reason),
 }
 

@@ -85,7 +85,7 @@ struct Ends {
     to: NaiveDate,
 }
 
-/// The error for two days that are no range.
+/// The error for two days that are not a range.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidDateRange {
     /// The first day is after the last.

@@ -1,7 +1,7 @@
 //! Splits a line of a raw file into fields, and decides whether its record is published.
 //!
 //! A record is a line. A quoted field may hold the separator and doubled quotes but never a line end, so that one stray
-//! quote costs one record and not the rest of the file. An empty line is no record.
+//! quote costs one record and not the rest of the file. An empty line is not a record.
 //!
 //! [`Splitter`] finds separators and quotes in two passes without a branch per byte: the first compares sixteen bytes at a
 //! time, in a form that compilers vectorize (SIMD), and writes a mark per byte; the second takes the marks eight at a time as
@@ -300,7 +300,7 @@ fn separators_and_quotes(line: &[u8], separator: u8) -> (usize, bool) {
     (separators, quotes != 0)
 }
 
-/// What becomes of a record. For every file, `records = published + blank_ticker + header_repeat + ragged`.
+/// The disposition of a record. For every file, `records = published + blank_ticker + header_repeat + ragged`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Disposition {
     /// A row of the feed's table, even if cells of it are rejected.
@@ -466,7 +466,7 @@ fn windows_1252(byte: u8) -> char {
     }
 }
 
-/// Returns whether a byte is a control character that is no white space, which no text file has.
+/// Returns whether a byte is a control character but not white space, which no text file contains.
 pub fn is_binary(byte: u8) -> bool {
     byte < b' ' && !matches!(byte, b'\t'..=b'\r')
 }
@@ -626,8 +626,8 @@ mod tests {
             Just(Feed::Options)
         ]) {
             let mut splitter = Splitter::new(feed.separator());
-            let told = splitter.disposition(&line, feed);
-            prop_assert_eq!(told, splitter.split(decode(&line).as_bytes()).disposition(feed));
+            let scanned = splitter.disposition(&line, feed);
+            prop_assert_eq!(scanned, splitter.split(decode(&line).as_bytes()).disposition(feed));
         }
 
         #[test]

@@ -146,7 +146,7 @@ mod tests {
         let missing = Session::default().missing(date(4, 1), &present);
         assert_eq!(missing, vec![expected[20]]);
 
-        // Before the opening is no slot's.
+        // A snapshot before the opening counts for no slot.
         assert_eq!(Session::default().missing(date(4, 1), &["202004010955".parse().expect("a time")]).len(), 42);
         assert!(Session::default().missing(date(4, 10), &[]).is_empty(), "a holiday misses nothing");
     }

@@ -165,7 +165,7 @@ pub struct SnapshotName {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
     "{0:?} is not the name of a snapshot: expected YYYYMMDDHHMM_flashpanel.csv or YYYYMMDDHHMM_options.csv, \
-     with .gz behind it if it is compressed"
+     with .gz at the end if it is compressed"
 )]
 pub struct InvalidSnapshotName(String);
 

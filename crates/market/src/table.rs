@@ -179,8 +179,8 @@ pub enum RejectField {
 }
 
 impl Source {
-    /// Returns the index of the cell in a raw record of `feed`, where the ticker has index 0, or `None` if the source is no
-    /// cell.
+    /// Returns the index of the cell in a raw record of `feed`, where the ticker has index 0, or `None` if the source is not
+    /// a cell.
     pub fn raw_index(self, feed: Feed) -> Option<usize> {
         match self {
             Source::Ticker => Some(0),

@@ -5,7 +5,7 @@ use market::table::{Source, TableName};
 
 const PAGE: &str = include_str!("../../../docs/tables.md");
 
-/// The cells of each row of the first table after `heading`, without its head.
+/// Returns the cells of each row of the first table after `heading`, without its header.
 fn table_under(heading: &str) -> Vec<Vec<&'static str>> {
     let (_, section) = PAGE.split_once(heading).unwrap_or_else(|| panic!("docs/tables.md has no {heading:?}"));
     section

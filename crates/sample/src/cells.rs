@@ -1,4 +1,4 @@
-//! Writes the cells of a row: what both feeds have in common.
+//! Writes the cells of a row, for both feeds.
 
 use crate::corruption::{PANEL_NULLS, PROGRAM_NULLS};
 use crate::listing::Cents;

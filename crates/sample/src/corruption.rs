@@ -45,7 +45,7 @@ pub fn file_formats(rng: &mut Rng, files: usize) -> Vec<FileFormat> {
         .collect()
 }
 
-/// What is done to one record when it is written.
+/// A corruption of one record when it is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Corruption {
     /// One cell of a number column is not a number.
@@ -75,7 +75,7 @@ const RECORDS_PER_CORRUPTION: [(Corruption, u32); 7] = [
     (Corruption::UnclosedQuote, 9_000),
 ];
 
-/// Draws what is done to the next record; mostly `None`.
+/// Draws the corruption of the next record; mostly `None`.
 pub fn draw(rng: &mut Rng) -> Option<Corruption> {
     // One draw for all corruptions: with a draw for each, drawing would take longer than writing the records.
     const RANGE: u32 = 1_000_000;

@@ -46,12 +46,12 @@ mod stream {
         day(date) | 1
     }
 
-    /// Which snapshots exist, and the format of their files.
+    /// Returns the stream that decides which snapshots exist, and the format of their files.
     pub fn recording(date: NaiveDate) -> u64 {
         day(date) | 2
     }
 
-    /// The rows of the day's file at position `number`.
+    /// Returns the stream of the rows of the day's file at position `number`.
     pub fn file(date: NaiveDate, number: usize) -> u64 {
         day(date) | (16 + number as u64)
     }

@@ -111,7 +111,7 @@ pub struct Series {
     pub expiry: NaiveDate,
     /// Business days to the expiry, both days counted.
     pub days: i64,
-    /// Sort key of how likely it is quoted: the lowest is at the money and expires next.
+    /// Sort key: the series that is most likely to be quoted, at the money with the next expiry, has the lowest.
     pub distance: i64,
 }
 

@@ -146,13 +146,13 @@ impl Fixed {
         self.push_decimals(out, mark, least);
     }
 
-    /// As [`Fixed::plain`], with thousands grouped by `group`.
+    /// Writes the number like [`Fixed::plain`], with thousands grouped by `group`.
     fn grouped(self, out: &mut String, group: char, mark: char, least: u32) {
         push_groups(out, self.whole, group);
         self.push_decimals(out, mark, least);
     }
 
-    /// `,5` for 0.5.
+    /// Writes a number below 1 without its zero: `,5` for 0.5.
     fn without_zero(self, out: &mut String, mark: char) {
         self.push_decimals(out, mark, 1);
     }
@@ -186,7 +186,7 @@ impl Fixed {
         Some((Fixed::new(self.whole / (thousands / 1_000), 3), suffix))
     }
 
-    /// `379k1`
+    /// Writes the suffix in the place of the decimal mark: `379k1`.
     fn inside(self, out: &mut String) {
         if let Some((number, suffix)) = self.in_suffix() {
             number.plain(out, suffix, 0);
@@ -196,14 +196,14 @@ impl Fixed {
         }
     }
 
-    /// `379K10`
+    /// Writes the suffix as a capital in the place of the decimal mark, with a zero at the end: `379K10`.
     fn padded_inside(self, out: &mut String) {
         if let Some((number, suffix)) = self.in_suffix() {
             number.plain(out, suffix.to_ascii_uppercase(), number.decimals.clamp(1, 2) + 1);
         }
     }
 
-    /// `379,1k`
+    /// Writes the suffix at the end: `379,1k`.
     fn at_end(self, out: &mut String, mark: char) {
         if let Some((number, suffix)) = self.in_suffix() {
             number.plain(out, mark, 1);
@@ -236,7 +236,7 @@ impl Fixed {
     }
 }
 
-/// The digits of `number` without the zeros at its end, and how many they are.
+/// Returns the digits of `number` without the zeros at its end, and their number.
 fn significant(mut number: u64) -> (u64, u32) {
     while number != 0 && number.is_multiple_of(10) {
         number /= 10;

@@ -28,7 +28,7 @@ pub fn black_scholes(right: Right, spot: f64, strike: f64, years: f64, volatilit
     }
 }
 
-/// Cumulative distribution function of the standard normal distribution (Abramowitz and Stegun 26.2.17, error < 7.5e-8).
+/// Returns the cumulative distribution function of the standard normal distribution (Abramowitz and Stegun 26.2.17, error < 7.5e-8).
 fn normal(x: f64) -> f64 {
     const TERMS: [f64; 5] = [0.319381530, -0.356563782, 1.781477937, -1.821255978, 1.330274429];
     const PER_ROOT_OF_TAU: f64 = 0.398_942_280_401_432_7;

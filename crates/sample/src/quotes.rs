@@ -75,7 +75,7 @@ impl Panel {
 /// Writes the cells after the ticker.
 fn fill(cells: &mut Cells, day: &Day, instrument: Instrument, sources: SourceMix) {
     let SourceMix { prices, counts, totals } = sources;
-    let (book, name, strike, expiry) = shown(day, instrument);
+    let (book, name, strike, expiry) = details(day, instrument);
     let trades = book.trades;
 
     cells.auction_price(prices, book.auction && trades.is_none(), trades.map(|t| t.open));
@@ -106,7 +106,7 @@ fn fill(cells: &mut Cells, day: &Day, instrument: Instrument, sources: SourceMix
 }
 
 /// Returns the book of an instrument, the name of its company, and strike and expiry of a series.
-fn shown<'d>(day: &'d Day, instrument: Instrument) -> (&'d Book, &'d str, Option<Cents>, Option<NaiveDate>) {
+fn details<'d>(day: &'d Day, instrument: Instrument) -> (&'d Book, &'d str, Option<Cents>, Option<NaiveDate>) {
     let name = |stock: usize| day.listing.stocks[stock].name.as_str();
     match instrument {
         Instrument::Stock(at) => (&day.stocks[at], name(at), None, None),

@@ -1,4 +1,5 @@
-//! A sample read back by the contract: what was counted while writing is what is there, and the market in it is sound.
+//! Reads generated samples back by the number contract: the summary counts what the files contain, and the simulated market
+//! is plausible.
 
 use std::collections::BTreeMap;
 use std::io::Read;
@@ -82,7 +83,7 @@ fn what_is_read_back_is_what_was_counted_and_a_sound_market() {
             assert_eq!(counted.files, 2 * 9);
             assert!(counted.unreadable_cells * 1_000 < counted.published * 10, "far below a percent");
             for count in [counted.blank_ticker, counted.header_repeat, counted.ragged, duplicates, counted.gzip] {
-                assert!(count > 0, "every mishap is in every sample: {counted:?}");
+                assert!(count > 0, "every corruption is in every sample: {counted:?}");
             }
         }
         assert!(reader.checked > 30_000, "only {} rows could be checked", reader.checked);

@@ -236,7 +236,8 @@ fn offers(rng: &mut Rng, bid: Cents, ask: Cents, lot: i64, quoted: u32) -> (Opti
     let bid = bid - rng.between(0, 1);
     let ask = (ask + rng.between(0, 1)).max(bid + 1);
     let offer = |rng: &mut Rng, price: Cents| {
-        let quantity = if lot == 1 { rng.between(1, 99) } else { shown(rng.between(1, 40) * rng.between(1, 40) * lot) };
+        let quantity =
+            if lot == 1 { rng.between(1, 99) } else { panel_precision(rng.between(1, 40) * rng.between(1, 40) * lot) };
         (price >= 1 && rng.percent(quoted)).then_some(Offer { price, quantity })
     };
     (offer(rng, bid), offer(rng, ask))
@@ -247,7 +248,7 @@ impl StockPrice {
         (self.fine + 500) / 1000
     }
 
-    /// One step of a mean-reverting random walk.
+    /// Makes one step of a mean-reverting random walk.
     fn walk(&mut self, rng: &mut Rng) {
         // A year's volatility over the root of the steps in it, in millionths.
         let a_step = (self.volatility * 1_000_000.0) as i64 / 103;
@@ -273,7 +274,7 @@ fn to_cents(reais: f64) -> Cents {
 }
 
 impl Burst {
-    /// `count` trades while the price went from `before` to `now`, some of them `half_spread` away.
+    /// Returns `count` trades during which the price went from `before` to `now`, some of them `half_spread` away.
     fn between(rng: &mut Rng, before: Cents, now: Cents, half_spread: Cents, count: i64, quantity: i64) -> Burst {
         if count == 1 {
             return Burst { low: now, high: now, average: now, last: now, count, quantity };
@@ -299,7 +300,7 @@ impl Book {
         });
         let min = before.min.min(burst.low);
         let max = before.max.max(burst.high);
-        let quantity = shown(before.quantity + burst.quantity);
+        let quantity = panel_precision(before.quantity + burst.quantity);
         let traded = quantity - before.quantity;
         if traded == 0 {
             // Fewer shares than the digits of the panel can show.
@@ -340,7 +341,7 @@ fn volume(before: Cents, exact: Cents, at_lowest: Cents, at_highest: Cents) -> C
 }
 
 /// Truncates a quantity to the precision of the panel: three digits after a suffix.
-fn shown(quantity: i64) -> i64 {
+fn panel_precision(quantity: i64) -> i64 {
     let unit = match quantity {
         1_000_000_000.. => 1_000_000,
         1_000_000.. => 1_000,

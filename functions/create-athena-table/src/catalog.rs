@@ -34,9 +34,9 @@ pub struct Updated {
     pub records: u64,
 }
 
-/// The result for one table.
+/// The result of the update of one table.
 #[derive(Default)]
-struct Table {
+struct UpdatedTable {
     rows: BTreeMap<NaiveDate, u64>,
     records: u64,
 }
@@ -47,8 +47,8 @@ const PATIENCE: Duration = Duration::from_secs(600);
 /// Updates a table, or all tables, from the records of `range`. Idempotent.
 ///
 /// # Errors
-/// [`Error::Unavailable`] if others update the table for too long; [`Error::Athena`] if a statement fails; whatever Glue
-/// refuses; as [`record::read`].
+/// [`Error::Unavailable`] if others update the table for too long; [`Error::Athena`] if a statement fails; the errors of
+/// Glue, and those of [`record::read`].
 pub async fn update(lake: &Lake, table: Option<TableName>, range: DateRange) -> Result<Updated, Error> {
     // Otherwise the lists would lack days that older versions published without a record.
     migration::ensure(lake).await?;
@@ -62,7 +62,7 @@ pub async fn update(lake: &Lake, table: Option<TableName>, range: DateRange) -> 
     Ok(updated)
 }
 
-async fn update_table(lake: &Lake, table: TableName, range: DateRange) -> Result<Table, Error> {
+async fn update_table(lake: &Lake, table: TableName, range: DateRange) -> Result<UpdatedTable, Error> {
     let database = lake.config.athena.database.as_str();
     partitions::create_database(lake, database).await?;
     let location = keys::uri(&lake.config.buckets.lake, &keys::table(table));
@@ -79,11 +79,16 @@ async fn update_table(lake: &Lake, table: TableName, range: DateRange) -> Result
     done
 }
 
-async fn under_lease(lake: &Lake, lease: &mut Lease<'_>, table: TableName, range: DateRange) -> Result<Table, Error> {
+async fn under_lease(
+    lake: &Lake,
+    lease: &mut Lease<'_>,
+    table: TableName,
+    range: DateRange,
+) -> Result<UpdatedTable, Error> {
     let records = record::records(lease.reading(record::read_range(lake, range)).await?);
     let mut wanted = BTreeMap::new();
-    let mut gone = Vec::new();
-    let mut done = Table::default();
+    let mut obsolete = Vec::new();
+    let mut done = UpdatedTable::default();
     for (date, record) in &records {
         done.records += record.number;
         match (record.table(table), &record.published) {
@@ -91,34 +96,34 @@ async fn under_lease(lake: &Lake, lease: &mut Lease<'_>, table: TableName, range
                 wanted.insert(Partition::from(*date), published.location.clone());
                 done.rows.insert(*date, published.rows);
             }
-            (None, Some(_)) => gone.push(Partition::from(*date)),
+            (None, Some(_)) => obsolete.push(Partition::from(*date)),
             (None, None) => {}
         }
     }
-    point(lake, lease, table, wanted, gone).await?;
+    point(lake, lease, table, wanted, obsolete).await?;
     derived::update(lake, lease, table, range, &records).await?;
     Ok(done)
 }
 
-/// Points partitions at these folders, and removes those that are gone.
+/// Points partitions at the `wanted` folders, and removes the `obsolete` ones.
 async fn point(
     lake: &Lake,
     lease: &mut Lease<'_>,
     table: TableName,
     wanted: BTreeMap<Partition, String>,
-    gone: Vec<Partition>,
+    obsolete: Vec<Partition>,
 ) -> Result<(), Error> {
     let database = lake.config.athena.database.as_str();
-    let there = lease.reading(partitions::list(lake, database, table.as_str())).await?;
+    let existing = lease.reading(partitions::list(lake, database, table.as_str())).await?;
     let differing: Vec<(Partition, String)> =
-        wanted.into_iter().filter(|(partition, location)| there.get(partition) != Some(location)).collect();
-    for some in differing.chunks(partitions::PER_ROUND) {
-        let some = some.iter().cloned().collect();
-        lease.within(partitions::update(lake, database, table.as_str(), &there, &some)).await?;
+        wanted.into_iter().filter(|(partition, location)| existing.get(partition) != Some(location)).collect();
+    for chunk in differing.chunks(partitions::PER_ROUND) {
+        let chunk = chunk.iter().cloned().collect();
+        lease.within(partitions::update(lake, database, table.as_str(), &existing, &chunk)).await?;
     }
-    let gone: Vec<Partition> = gone.into_iter().filter(|partition| there.contains_key(partition)).collect();
-    for some in gone.chunks(partitions::PER_ROUND) {
-        lease.within(partitions::remove(lake, database, table.as_str(), some)).await?;
+    let obsolete: Vec<Partition> = obsolete.into_iter().filter(|partition| existing.contains_key(partition)).collect();
+    for chunk in obsolete.chunks(partitions::PER_ROUND) {
+        lease.within(partitions::remove(lake, database, table.as_str(), chunk)).await?;
     }
     Ok(())
 }

@@ -24,7 +24,7 @@ use market::table::TableName;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-/// The result.
+/// The result of an invocation.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(untagged)]
 pub enum Done {
@@ -58,7 +58,7 @@ const UPDATE: &str = r#"{"table": "quotes", "from": "2020-04-01", "to": "2020-04
 /// all tables, which is how a person starts it by hand.
 ///
 /// # Errors
-/// [`Error::InvalidInput`] for an event of another form. As [`record::publish`] and [`catalog::update`].
+/// [`Error::InvalidInput`] for an event of another form; the errors of [`record::publish`] and [`catalog::update`].
 pub async fn handle(lake: &Lake, event: Value) -> Result<Done, Error> {
     if event.get("record").is_some() {
         let Record { run, .. } = parse_event(event, RECORD)?;

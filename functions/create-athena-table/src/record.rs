@@ -95,7 +95,7 @@ impl Audited {
     }
 }
 
-/// What is shared by the days of a run.
+/// The state that the concurrent tasks share, one task for each day of a run.
 struct Work {
     lake: Lake,
     run: RunId,
@@ -187,7 +187,7 @@ impl Work {
             let (files, bytes, rows) = (manifest.files.len() as u64, manifest.bytes(), manifest.rows());
             if (files, bytes, rows) != (audited.parquet_files, audited.parquet_bytes, audited.figures.rows) {
                 return Err(Error::Quality(format!(
-                    "the manifest of {table} that run {run} has for {date} and the report of its audit are not of the same \
+                    "the manifest of {table} that run {run} has for {date} and the report of its audit describe different \
                      files; nothing is published. Start create_datalake for {date} again"
                 )));
             }

@@ -9,7 +9,7 @@ use market::record::{self, BYTE_ORDER_MARK, InvalidHeader};
 use market::snapshot::{Feed, InvalidSnapshotName, SnapshotName};
 use maybe_gzip::Writer;
 
-/// Why a file is no snapshot.
+/// The reason why a file is not a snapshot.
 #[derive(Debug, thiserror::Error, strum::IntoStaticStr)]
 #[strum(serialize_all = "snake_case")]
 pub enum Refusal {
@@ -95,7 +95,7 @@ impl Check {
     /// Checks the next bytes of the file.
     ///
     /// # Errors
-    /// The reason if the file is no snapshot.
+    /// The reason if the file is not a snapshot.
     pub fn push(&mut self, bytes: &[u8]) -> Result<(), Refusal> {
         let start = usize::try_from(self.bytes).unwrap_or(usize::MAX);
         let magic = || GZIP_MAGIC.iter().skip(start).zip(bytes).all(|(expected, found)| expected == found);
@@ -112,10 +112,10 @@ impl Check {
         self.text.write_all(bytes).map_err(refusal)
     }
 
-    /// Checks the end of the file. Returns how its last line ends; an unterminated line does not make a file a refused one.
+    /// Checks the end of the file. Returns how its last line ends; a file with an unterminated line is accepted.
     ///
     /// # Errors
-    /// The reason if the file is no snapshot.
+    /// The reason if the file is not a snapshot.
     pub fn finish(self) -> Result<LastLine, Refusal> {
         if self.bytes == 0 {
             return Err(Refusal::Empty);
@@ -181,8 +181,8 @@ impl Text {
 /// exit, which the compiler vectorizes.
 fn first_binary(bytes: &[u8]) -> Option<usize> {
     const BLOCK: usize = 4096;
-    let holds_one = |block: &[u8]| block.iter().fold(false, |found, byte| found | record::is_binary(*byte));
-    let block = bytes.chunks(BLOCK).position(holds_one)?;
+    let has_binary = |block: &[u8]| block.iter().fold(false, |found, byte| found | record::is_binary(*byte));
+    let block = bytes.chunks(BLOCK).position(has_binary)?;
     let at = bytes[block * BLOCK..].iter().position(|byte| record::is_binary(*byte))?;
     Some(block * BLOCK + at)
 }
@@ -204,7 +204,7 @@ mod tests {
 
     const LIMIT: u64 = 1 << 20;
 
-    /// Checks a file in pieces of several sizes. Which of two faults is found may depend on the size, but not whether one is.
+    /// Checks a file in pieces of several sizes. The size may decide which of two faults is found, but not whether one is.
     fn check(name: &str, file: &[u8]) -> Result<LastLine, Refusal> {
         let in_pieces = |size: usize| {
             let mut check = Check::new(name.parse().expect(name), LIMIT);

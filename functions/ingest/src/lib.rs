@@ -30,10 +30,10 @@ use serde_json::Value;
 use check::LastLine;
 use place::Outcome;
 
-/// The result of an invocation: what became of the landed files.
+/// The result of an invocation: the outcomes for the landed files.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct Report {
-    /// The first day concerned. `None` if the event is about an object that is no snapshot.
+    /// The first day concerned. `None` if the event is about an object that is not a snapshot.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub from: Option<NaiveDate>,
     /// The last day concerned.
@@ -49,7 +49,7 @@ pub struct Report {
     pub repeated: u64,
     /// Raw files that were replaced by a landed file. They are in quarantine.
     pub superseded: u64,
-    /// Files that are no snapshots.
+    /// Files that are not snapshots.
     pub quarantined: TruncatedList<Quarantined>,
     /// Accepted files whose last record has no line end. It may have been cut off, which the audit checks.
     pub unterminated: TruncatedList<String>,
@@ -111,7 +111,9 @@ async fn of_object(lake: &Lake, bucket: &str, key: &str) -> Result<Vec<Object>, 
     let raw = &lake.config.buckets.raw;
     if bucket != raw.as_str() || !key.starts_with(keys::LANDING) {
         let landing = keys::uri(raw, keys::LANDING);
-        return Err(Error::InvalidInput(format!("s3://{bucket}/{key} is no landed file: those are under {landing}")));
+        return Err(Error::InvalidInput(format!(
+            "s3://{bucket}/{key} is not a landed file: those are under {landing}"
+        )));
     }
     let landed = objects::head(lake, raw, key).await?;
     Ok(landed.into_iter().filter(|object| !object.is_folder_marker()).collect())

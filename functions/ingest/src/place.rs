@@ -16,7 +16,7 @@ use market::snapshot::SnapshotName;
 use crate::check::{Check, LastLine, Refusal};
 use crate::quarantine::{self, Naming};
 
-/// What became of a landed file.
+/// The outcome for a landed file.
 #[derive(Debug)]
 pub enum Outcome {
     /// It was moved to its place.
@@ -31,7 +31,7 @@ pub enum Outcome {
         /// The number of older files that it replaced: the same snapshot in the other compression.
         superseded: u64,
     },
-    /// It is no snapshot, and was moved to quarantine.
+    /// It is not a snapshot, and was moved to quarantine.
     Quarantined(Refusal),
     /// It was moved or replaced by someone else meanwhile. A replacement has its own event.
     Gone,
@@ -83,7 +83,7 @@ async fn accept(lake: &Lake, landed: &Object, name: SnapshotName, last_line: Las
     let bucket = &lake.config.buckets.raw;
     let other_place = keys::raw(SnapshotName { gzip: !name.gzip, ..name });
     let mut superseded = 0;
-    // The place is usually free, and the conditional copy finds out: this saves a HEAD request.
+    // The place is usually free, which the conditional copy checks: this saves a HEAD request.
     let mut is_taken = false;
     let mut is_copied = false;
     for _ in 0..ATTEMPTS {
@@ -112,11 +112,11 @@ async fn accept(lake: &Lake, landed: &Object, name: SnapshotName, last_line: Las
     }
     Err(Error::unavailable(
         format!("moving {} to {}", keys::uri(bucket, &landed.key), keys::raw(name)),
-        "others keep putting files there",
+        "other clients keep putting files there",
     ))
 }
 
-/// What became of a landed file on its way to its place.
+/// The outcome of copying a landed file to its place.
 enum Placed {
     /// It was copied.
     Copied,
@@ -139,13 +139,13 @@ async fn put_in_place(
 ) -> Result<Placed, Error> {
     let bucket = &lake.config.buckets.raw;
     let place = keys::raw(name);
-    let standing = if *is_taken { objects::head(lake, bucket, &place).await? } else { None };
-    let target = match &standing {
+    let existing = if *is_taken { objects::head(lake, bucket, &place).await? } else { None };
+    let target = match &existing {
         None => Target::Free,
-        Some(standing) if objects::same_bytes(lake, bucket, standing, landed).await? => return Ok(Placed::Already),
-        Some(standing) => {
-            *superseded += u64::from(supersede(lake, standing, landed).await?);
-            Target::Holding(standing)
+        Some(existing) if objects::same_bytes(lake, bucket, existing, landed).await? => return Ok(Placed::Already),
+        Some(existing) => {
+            *superseded += u64::from(supersede(lake, existing, landed).await?);
+            Target::Holding(existing)
         }
     };
     Ok(match objects::copy(lake, bucket, landed, &place, target).await? {
@@ -158,7 +158,7 @@ async fn put_in_place(
     })
 }
 
-async fn supersede(lake: &Lake, standing: &Object, by: &Object) -> Result<bool, Error> {
+async fn supersede(lake: &Lake, existing: &Object, by: &Object) -> Result<bool, Error> {
     let message = format!("{} took its place", keys::uri(&lake.config.buckets.raw, &by.key));
-    quarantine::set_aside(lake, standing, Naming::ByVersion, "superseded", &message).await
+    quarantine::set_aside(lake, existing, Naming::ByVersion, "superseded", &message).await
 }

@@ -1,4 +1,4 @@
-//! Copies files to quarantine: unchanged, each with its reason in a second object, and never over one another.
+//! Copies files to quarantine: unchanged, each with its reason in a second object. No file overwrites another.
 
 use chrono::{SecondsFormat, Utc};
 use lake::objects::{self, Copied, Object, Target};
@@ -22,9 +22,9 @@ struct Reason<'a> {
 /// The name of a file in quarantine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Naming {
-    /// The name of the file, or with its ETag if another file has that name.
+    /// The name of the file. If another file has that name, the name with its ETag.
     AsItWas,
-    /// The name of the file and its ETag: there will be more files of that name.
+    /// The name of the file with its ETag: there will be more files of that name.
     ByVersion,
 }
 
@@ -60,7 +60,7 @@ pub async fn set_aside(
     }
     Err(Error::unavailable(
         format!("putting {} into quarantine", keys::uri(bucket, &object.key)),
-        "other files stand at every name for it",
+        "each possible name is taken by another file",
     ))
 }
 

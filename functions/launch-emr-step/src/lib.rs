@@ -48,7 +48,7 @@ pub struct Launched {
     pub cluster_id: String,
     /// The step on it.
     pub step_id: String,
-    /// When to poll it first. Serialized as `2020-04-01T10:00:00.250Z`.
+    /// When to poll for the first time. Serialized as `2020-04-01T10:00:00.250Z`.
     #[serde(serialize_with = "backoff::serialize_timestamp")]
     pub look_at: DateTime<Utc>,
 }
@@ -60,7 +60,7 @@ pub struct Launched {
 /// step was started, it starts another one instead.
 ///
 /// # Errors
-/// [`Error::InvalidInput`] for an event of another form; [`Error::Emr`] for a step that failed; whatever EMR or S3 refuse.
+/// [`Error::InvalidInput`] for an event of another form; [`Error::Emr`] for a step that failed; the errors of EMR and S3.
 pub async fn handle(lake: &Lake, event: Value) -> Result<Launched, Error> {
     let event: Event = parse_event(event, r#"{"run": "...", "from": "2020-04-01", "to": "2020-04-09"}"#)?;
     let name = cluster::step_name(&event.run, event.execution.redrive_count);
@@ -141,5 +141,5 @@ async fn step(lake: &Lake, event: &Event, name: &str, on_failure: ActionOnFailur
 async fn add_step(lake: &Lake, cluster: &str, step: StepConfig) -> Result<String, Error> {
     let added = lake.emr.add_job_flow_steps().job_flow_id(cluster).steps(step).send().await;
     let ids = added.map_err(Error::aws(format!("adding a step to cluster {cluster}")))?.step_ids.unwrap_or_default();
-    ids.into_iter().next().ok_or_else(|| Error::Emr(format!("cluster {cluster} took a step and gave it no id")))
+    ids.into_iter().next().ok_or_else(|| Error::Emr(format!("cluster {cluster} accepted a step and returned no id")))
 }

@@ -20,7 +20,7 @@ struct Event {
 
 /// The state of a step.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Look {
+pub struct PolledStep {
     /// The cluster.
     pub cluster_id: String,
     /// The step on it.
@@ -41,7 +41,7 @@ pub struct Look {
 ///
 /// # Errors
 /// [`Error::InvalidInput`] for an event of another form; EMR's error for an unknown cluster or step.
-pub async fn handle(lake: &Lake, event: Value) -> Result<Look, Error> {
+pub async fn handle(lake: &Lake, event: Value) -> Result<PolledStep, Error> {
     let Event { cluster_id, step_id } = parse_event(event, r#"{"cluster_id": "j-...", "step_id": "s-..."}"#)?;
     let mut step = describe(lake, &cluster_id, &step_id).await?;
     let cluster = cluster::describe(lake, &cluster_id).await?;
@@ -53,7 +53,7 @@ pub async fn handle(lake: &Lake, event: Value) -> Result<Look, Error> {
     let (state, reason, log) = look(&step, &cluster, log)?;
     let longest = Duration::from_secs(lake.config.emr.poll_seconds.get().into());
     let look_at = backoff::timestamp_after(pause(&step, longest));
-    Ok(Look { cluster_id, step_id, state: state.as_str().to_owned(), reason, log, look_at })
+    Ok(PolledStep { cluster_id, step_id, state: state.as_str().to_owned(), reason, log, look_at })
 }
 
 /// Describes a step.
@@ -116,7 +116,7 @@ const MIN_DELAY_PENDING: Duration = Duration::from_secs(1);
 /// Returns the state of a step, why it ended without completing, and the URI of its log.
 fn look(step: &Step, cluster: &Cluster, log: String) -> Result<(StepState, String, String), Error> {
     let status = step.status();
-    let state = state_of(step).ok_or_else(|| Error::Emr("EMR gives no state of the step".to_owned()))?;
+    let state = state_of(step).ok_or_else(|| Error::Emr("EMR returned no state of the step".to_owned()))?;
     let failure = status.and_then(|status| status.failure_details());
     let log = failure.and_then(|failure| failure.log_file()).map_or(log, str::to_owned);
 
@@ -164,11 +164,11 @@ fn end_of_cluster(status: &ClusterStatus) -> String {
     }
     let spot = reasons.iter().any(|reason| reason.to_lowercase().contains("spot"));
     let advice = match change.and_then(|change| change.code()) {
-        _ if spot => Some(
-            "its Spot instances were taken away or never came: name more emr.instance_types, or set emr.spot = false",
-        ),
+        _ if spot => {
+            Some("EC2 reclaimed its Spot instances, or had none: name more emr.instance_types, or set emr.spot = false")
+        }
         Some(ClusterStateChangeReasonCode::ValidationError) => {
-            Some("EMR refused what it was asked for: see to the emr section of the configuration, and deploy it")
+            Some("EMR refused the request: correct the emr section of the configuration, and deploy it")
         }
         Some(ClusterStateChangeReasonCode::InstanceFailure | ClusterStateChangeReasonCode::InstanceFleetTimeout) => {
             Some("EC2 had no such instances or lost them: name more emr.instance_types")
@@ -204,14 +204,14 @@ mod tests {
         Cluster::builder().status(ClusterStatus::builder().state(state).state_change_reason(reason).build()).build()
     }
 
-    fn told(step: Step, cluster: Cluster) -> (String, String) {
+    fn state_and_reason(step: Step, cluster: Cluster) -> (String, String) {
         let (state, reason, _) = look(&step, &cluster, "s3://logs/x/".to_owned()).expect("a look");
         (state.as_str().to_owned(), reason)
     }
 
     const MINUTE: Duration = Duration::from_secs(60);
 
-    /// Of a step that began, or was created, so long ago.
+    /// Returns the pause for a step that began, or was created, this long ago.
     fn pause_of(began: bool, ago: Duration) -> Duration {
         let since = Some((SystemTime::now() - ago).into());
         let timeline = StepTimeline::builder();
@@ -238,7 +238,7 @@ mod tests {
 
     #[test]
     fn the_history_of_an_execution_has_room_for_all_looks() {
-        // For 25,000 events, and a look takes ten.
+        // A history has at most 25,000 events. A poll adds ten.
         let (mut looks, mut passed) = (0, Duration::ZERO);
         while passed < 12 * 60 * MINUTE {
             passed += backoff::delay(passed, cluster::MIN_POLL_DELAY, MINUTE);
@@ -282,7 +282,7 @@ mod tests {
             (StepState::Completed, ClusterState::Terminated),
         ] {
             let expected = (state.as_str().to_owned(), String::new());
-            assert_eq!(told(step(state, None, None), cluster(on, "all steps completed")), expected);
+            assert_eq!(state_and_reason(step(state, None, None), cluster(on, "all steps completed")), expected);
         }
     }
 
@@ -290,11 +290,14 @@ mod tests {
     fn a_failure_says_why_and_where_to_look() {
         let failure = FailureDetails::builder().reason("Unknown Error.").log_file("s3://logs/stderr.gz").build();
         assert_eq!(
-            told(step(StepState::Failed, Some(failure), None), cluster(ClusterState::Terminating, "Step failure")),
+            state_and_reason(
+                step(StepState::Failed, Some(failure), None),
+                cluster(ClusterState::Terminating, "Step failure")
+            ),
             ("FAILED".to_owned(), "the Spark step is FAILED: Unknown Error.. Its log: s3://logs/stderr.gz".to_owned())
         );
         assert_eq!(
-            told(step(StepState::Cancelled, None, Some("by hand")), cluster(ClusterState::Waiting, "")),
+            state_and_reason(step(StepState::Cancelled, None, Some("by hand")), cluster(ClusterState::Waiting, "")),
             ("CANCELLED".to_owned(), "the Spark step is CANCELLED: by hand. Its log: s3://logs/x/".to_owned())
         );
     }
@@ -303,7 +306,7 @@ mod tests {
     fn a_step_on_a_dead_cluster_has_failed() {
         let dead = cluster(ClusterState::TerminatedWithErrors, "the instance type is not supported");
         assert_eq!(
-            told(step(StepState::Pending, None, None), dead),
+            state_and_reason(step(StepState::Pending, None, None), dead),
             (
                 "FAILED".to_owned(),
                 "the Spark step was still PENDING when its cluster had ended; its cluster is TERMINATED_WITH_ERRORS: \
@@ -340,7 +343,7 @@ mod tests {
         for of in steps() {
             for (on, cluster) in &clusters {
                 let pair = format!("{} on {on}", of.as_str());
-                let (state, reason) = told(step(of.clone(), None, None), cluster.clone());
+                let (state, reason) = state_and_reason(step(of.clone(), None, None), cluster.clone());
                 let under_way = matches!(of, Of::Pending | Of::Running | Of::CancelPending) || of == later();
                 let dead = matches!(*on, "TERMINATED" | "TERMINATED_WITH_ERRORS" | "ENDED_LONG_AGO");
                 let expected = if under_way && dead { "FAILED" } else { of.as_str() };
@@ -349,7 +352,7 @@ mod tests {
                 let fine = state == "COMPLETED" || (under_way && !dead);
                 assert_eq!(reason.is_empty(), fine, "{pair}: {reason}");
                 if !fine {
-                    // Exactly one of the two is given as what is, and the cluster only where it has to do with it.
+                    // The reason has the state, ended or not, and names the cluster only if its end explains that of the step.
                     assert_eq!(reason.contains("the Spark step is "), !under_way, "{pair}: {reason}");
                     assert_eq!(reason.contains("the Spark step was still "), under_way, "{pair}: {reason}");
                     let by_cluster = dead && (under_way || *on != "ENDED_LONG_AGO");
@@ -365,8 +368,8 @@ mod tests {
     async fn emr(steps: &'static [&'static str], cluster: &'static str) -> (String, Arc<Mutex<Vec<String>>>) {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let url = format!("http://{}", listener.local_addr().expect("an address"));
-        let asked = Arc::new(Mutex::new(Vec::new()));
-        let kept = Arc::clone(&asked);
+        let operations = Arc::new(Mutex::new(Vec::new()));
+        let kept = Arc::clone(&operations);
         tokio::spawn(async move {
             loop {
                 let (stream, _) = listener.accept().await.expect("a connection");
@@ -386,9 +389,9 @@ mod tests {
                 }
                 stream.read_exact(&mut vec![0; length]).await.expect("a body");
                 let body = {
-                    let mut asked = kept.lock().expect("nobody panics with it");
-                    let before = asked.iter().filter(|other| **other == operation).count();
-                    asked.push(operation.clone());
+                    let mut operations = kept.lock().expect("nobody panics with it");
+                    let before = operations.iter().filter(|other| **other == operation).count();
+                    operations.push(operation.clone());
                     match operation.as_str() {
                         "describestep" => {
                             let state = steps[before.min(steps.len() - 1)];
@@ -398,7 +401,7 @@ mod tests {
                             let why = json!({ "Code": "STEP_FAILURE", "Message": "Shut down" });
                             json!({ "Cluster": { "Id": "j-1", "Status": { "State": cluster, "StateChangeReason": why } } })
                         }
-                        other => panic!("nobody asks for {other}"),
+                        other => panic!("{other} is not expected"),
                     }
                 };
                 let body = body.to_string();
@@ -408,7 +411,7 @@ mod tests {
                 stream.shutdown().await.expect("an end");
             }
         });
-        (url, asked)
+        (url, operations)
     }
 
     #[tokio::test]
@@ -419,22 +422,22 @@ mod tests {
             (&["PENDING", "CANCELLED"], "TERMINATED", "CANCELLED", 2),
             (&["CANCEL_PENDING", "INTERRUPTED"], "TERMINATED", "INTERRUPTED", 2),
             (&["RUNNING", "FAILED"], "TERMINATED_WITH_ERRORS", "FAILED", 2),
-            // It never learns of its cluster's end.
+            // EMR never updates the step after the end of its cluster.
             (&["RUNNING"], "TERMINATED_WITH_ERRORS", "FAILED", 2),
-            // What needs no second look gets none.
+            // No second description is needed.
             (&["RUNNING", "COMPLETED"], "RUNNING", "RUNNING", 1),
             (&["RUNNING", "COMPLETED"], "TERMINATING", "RUNNING", 1),
             (&["COMPLETED"], "TERMINATED", "COMPLETED", 1),
             (&["FAILED"], "TERMINATED", "FAILED", 1),
         ] {
-            let (url, asked) = emr(steps, cluster).await;
+            let (url, operations) = emr(steps, cluster).await;
             let lake = Lake::at_endpoint(lake::Config::default(), &url);
             let look = handle(&lake, json!({ "cluster_id": "j-1", "step_id": "s-1" })).await.expect("a look");
             let what = format!("{steps:?} on {cluster}: {look:?}");
             assert_eq!(look.state, expected, "{what}");
             assert_eq!(look.reason.is_empty(), matches!(expected, "COMPLETED" | "RUNNING"), "{what}");
-            let asked = asked.lock().expect("nobody panics with it");
-            assert_eq!(asked.iter().filter(|operation| *operation == "describestep").count(), looks, "{what}");
+            let operations = operations.lock().expect("nobody panics with it");
+            assert_eq!(operations.iter().filter(|operation| *operation == "describestep").count(), looks, "{what}");
         }
     }
 }

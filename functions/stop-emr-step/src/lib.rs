@@ -38,7 +38,7 @@ pub struct Stopped {
 /// Stops steps and clusters of the run of the event. Idempotent: a second invocation finds nothing.
 ///
 /// # Errors
-/// [`Error::InvalidInput`] for an event of another form; whatever EMR refuses.
+/// [`Error::InvalidInput`] for an event of another form; the errors of EMR.
 pub async fn handle(lake: &Lake, event: Value) -> Result<Stopped, Error> {
     let form = r#"{"run": "..."}, or a "Step Functions Execution Status Change" of EventBridge"#;
     let run = match parse_event(event, form)? {

@@ -44,7 +44,7 @@ struct Event {
 /// invocation continues.
 ///
 /// # Errors
-/// [`Error::InvalidInput`] for an event of another form. As [`vacuum::vacuum`].
+/// [`Error::InvalidInput`] for an event of another form; the errors of [`vacuum::vacuum`].
 pub async fn handle(lake: &Lake, event: Value) -> Result<Freed, Error> {
     let form = r#"{"state_machine": "arn:...", "dry_run": true}, of which each may be left out"#;
     let Event { dry_run, state_machine } = parse_event(event, form)?;

@@ -180,10 +180,10 @@ impl Evidence {
             .on(days.into_iter().collect::<BTreeSet<_>>(), examples)
     }
 
-    /// The failed check in place of all checks of rows, when the rows could not be queried.
+    /// Returns a failed check in place of the checks of rows, if the rows could not be queried.
     fn content_unknown(&self) -> Check {
         let days = self.range.days().count() as u64;
-        let why = "the rows were not looked at, because the files of the run are not as they should be";
+        let why = "the rows were not queried, because the run has wrong partitions or damaged files";
         Check::new("content", Unit::Days, days, days, Share::NONE).on([], vec![why.into()])
     }
 
@@ -339,7 +339,7 @@ mod tests {
         Figures { rows, tickers: rows, first: Some(intdate), last: Some(intdate) }
     }
 
-    /// Two days, the second without options, in which everything is as it should be.
+    /// Returns the evidence of a run that passes all checks: two days, the second without options.
     fn fine() -> Evidence {
         let files = |rows| DayFiles { files: 1, bytes: 100, rows, ..DayFiles::default() };
         Evidence {
@@ -380,12 +380,12 @@ mod tests {
         evidence.content.as_mut().expect("content")
     }
 
-    /// The failing checks of all reports.
+    /// Returns the failing checks of all reports.
     fn failures(evidence: &Evidence) -> Vec<String> {
         let config = Config::default();
         let reports = TableName::ALL.map(|table| evidence.report(&config, table));
-        let told = reports.iter().flat_map(|r| r.failures().map(move |check| format!("{}: {check}", r.table)));
-        told.collect()
+        let found = reports.iter().flat_map(|r| r.failures().map(move |check| format!("{}: {check}", r.table)));
+        found.collect()
     }
 
     #[test]
@@ -412,14 +412,14 @@ mod tests {
         evidence.written.remove(&TableName::Rejects);
         assert!(!evidence.can_be_queried());
         evidence.content = None;
-        let told = failures(&evidence).join("\n");
+        let found = failures(&evidence).join("\n");
         for expected in [
             "quotes: partitions: 1 of 2 days fail (50%, at most 0%) on 2020-04-02; 2020-04-02: the run wrote no files",
             "options: partitions: 1 of 2 days fail (50%, at most 0%) on 2020-04-02; 2020-04-02: the run wrote files, but",
             "rejects: partitions: 1 of 2 days fail (50%, at most 0%) on 2020-04-01; 2020-04-01: the run wrote no files",
-            "quotes: content: 2 of 2 days fail (100%, at most 0%); the rows were not looked at",
+            "quotes: content: 2 of 2 days fail (100%, at most 0%); the rows were not queried",
         ] {
-            assert!(told.contains(expected), "{expected}\n{told}");
+            assert!(found.contains(expected), "{expected}\n{found}");
         }
     }
 
@@ -437,13 +437,13 @@ mod tests {
     fn a_foreign_file_is_seen() {
         let mut evidence = fine();
         let options = evidence.written.get_mut(&TableName::Options).expect("options");
-        options.get_mut(&day(1)).expect("the day").faults.push("options/x.csv: it is no .parquet file".to_owned());
+        options.get_mut(&day(1)).expect("the day").faults.push("options/x.csv: it is not a .parquet file".to_owned());
         assert!(!evidence.can_be_queried());
-        let told = failures(&evidence);
+        let found = failures(&evidence);
         assert_eq!(
-            told,
+            found,
             [
-                "options: schema: 1 of 1 files fail (100%, at most 0%) on 2020-04-01; options/x.csv: it is no .parquet file"
+                "options: schema: 1 of 1 files fail (100%, at most 0%) on 2020-04-01; options/x.csv: it is not a .parquet file"
             ]
         );
     }
@@ -455,9 +455,9 @@ mod tests {
             TableName::Quotes,
             [(day(1), "quotes/x.parquet: it changed during the audit: x.parquet is missing".to_owned())],
         );
-        let told = failures(&evidence);
+        let found = failures(&evidence);
         assert_eq!(
-            told,
+            found,
             ["quotes: schema: 1 of 2 files fail (50%, at most 0%) on 2020-04-01; \
                  quotes/x.parquet: it changed during the audit: x.parquet is missing"]
         );
@@ -495,8 +495,8 @@ mod tests {
         for (harm, expected) in harms {
             let mut evidence = fine();
             harm(&mut evidence);
-            let told = failures(&evidence);
-            assert!(told.len() == 1 && told[0].contains(expected), "{expected}\n{told:?}");
+            let found = failures(&evidence);
+            assert!(found.len() == 1 && found[0].contains(expected), "{expected}\n{found:?}");
         }
     }
 
@@ -509,7 +509,10 @@ mod tests {
         config.quality.fail_on_missing_snapshots = true;
         let report = evidence.report(&config, TableName::Quotes);
         assert!(!report.passed);
-        let told: Vec<String> = report.failures().map(Check::to_string).collect();
-        assert_eq!(told, ["missing_snapshots: 81 of 84 snapshots fail (96.43%, at most 0%) on 2020-04-01, 2020-04-02"]);
+        let found: Vec<String> = report.failures().map(Check::to_string).collect();
+        assert_eq!(
+            found,
+            ["missing_snapshots: 81 of 84 snapshots fail (96.43%, at most 0%) on 2020-04-01, 2020-04-02"]
+        );
     }
 }

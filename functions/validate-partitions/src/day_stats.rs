@@ -22,8 +22,8 @@ pub async fn query(
          GROUP BY year, month, day",
         partitions::condition(days)
     );
-    let answer = athena::run_in(lake, database, &statement).await?;
-    let figures = rows_by_day(&answer, |row| {
+    let result = athena::run_in(lake, database, &statement).await?;
+    let figures = rows_by_day(&result, |row| {
         Ok(Figures {
             rows: row.number(3)?.unwrap_or_default(),
             tickers: row.number(4)?.unwrap_or_default(),
@@ -36,16 +36,16 @@ pub async fn query(
 
 /// Converts the rows of a result whose first three columns are year, month and day.
 pub fn rows_by_day<T>(
-    answer: &QueryResult,
+    result: &QueryResult,
     read: impl Fn(&Row<'_>) -> Result<T, Error>,
 ) -> Result<Vec<(NaiveDate, T)>, Error> {
-    let rows = answer.rows.iter().map(|cells| Row { answer, cells });
+    let rows = result.rows.iter().map(|cells| Row { result, cells });
     rows.map(|row| Ok((row.date()?, read(&row)?))).collect()
 }
 
 /// One row of a result.
 pub struct Row<'a> {
-    answer: &'a QueryResult,
+    result: &'a QueryResult,
     cells: &'a [Option<String>],
 }
 
@@ -74,10 +74,10 @@ impl Row<'_> {
 
     fn unexpected(&self) -> Error {
         Error::Athena {
-            query: self.answer.query.clone(),
+            query: self.result.query.clone(),
             state: "SUCCEEDED".to_owned(),
-            reason: format!("with a row that cannot be right: {:?}", self.cells),
-            statement: "a question about the days of a table".to_owned(),
+            reason: format!("with an unexpected row: {:?}", self.cells),
+            statement: "statistics of the days of a table".to_owned(),
             retryable: false,
         }
     }
@@ -87,20 +87,20 @@ impl Row<'_> {
 mod tests {
     use super::*;
 
-    fn answer(cells: &[Option<&str>]) -> QueryResult {
+    fn result(cells: &[Option<&str>]) -> QueryResult {
         let rows = vec![cells.iter().map(|cell| cell.map(str::to_owned)).collect()];
         QueryResult { query: "q".to_owned(), columns: Vec::new(), rows, scanned_bytes: 0 }
     }
 
     #[test]
     fn rows_are_read_by_their_day() {
-        let answer = answer(&[Some("2020"), Some("4"), Some("1"), Some("7"), None]);
-        let read = rows_by_day(&answer, |row| Ok((row.number::<u64>(3)?, row.number::<u64>(4)?)));
+        let result = result(&[Some("2020"), Some("4"), Some("1"), Some("7"), None]);
+        let read = rows_by_day(&result, |row| Ok((row.number::<u64>(3)?, row.number::<u64>(4)?)));
         let day = NaiveDate::from_ymd_opt(2020, 4, 1).expect("a day");
         assert_eq!(read.expect("a row"), [(day, (Some(7), None))]);
-        assert_eq!(rows_by_day(&answer, |row| row.count(3)).expect("a row"), [(day, 7)]);
+        assert_eq!(rows_by_day(&result, |row| row.count(3)).expect("a row"), [(day, 7)]);
         for at in [4, 5] {
-            assert!(rows_by_day(&answer, |row| row.count(at)).is_err(), "a count that is not there is not zero");
+            assert!(rows_by_day(&result, |row| row.count(at)).is_err(), "a count that is not there is not zero");
         }
     }
 
@@ -111,9 +111,9 @@ mod tests {
             [Some("2020"), None, Some("1"), Some("7")],
             [Some("2020"), Some("4"), Some("1"), Some("7.5")],
         ] {
-            let answer = answer(&cells);
-            assert!(rows_by_day(&answer, |row| row.number::<u64>(3)).is_err(), "{cells:?}");
-            assert!(rows_by_day(&answer, |row| row.count(3)).is_err(), "{cells:?}");
+            let result = result(&cells);
+            assert!(rows_by_day(&result, |row| row.number::<u64>(3)).is_err(), "{cells:?}");
+            assert!(rows_by_day(&result, |row| row.count(3)).is_err(), "{cells:?}");
         }
     }
 }

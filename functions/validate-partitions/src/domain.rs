@@ -95,15 +95,15 @@ pub async fn checks(staging: &Staging<'_>, table: TableName, limit: Share) -> Re
         TableName::Options => &OPTIONS,
         TableName::Rejects => &[],
     };
-    let mut made = Vec::new();
+    let mut evaluated = Vec::new();
     // One statement for all checks of the same rows.
     for together in defined.chunk_by(|a, b| a.from == b.from) {
-        let answer = staging.query(&count_statement(together, &staging.name(table))).await?;
+        let result = staging.query(&count_statement(together, &staging.name(table))).await?;
         for (check, at) in together.iter().zip((FIRST_COUNT..).step_by(2)) {
-            made.push(check.evaluate(staging, table, limit, &answer, at).await?);
+            evaluated.push(check.evaluate(staging, table, limit, &result, at).await?);
         }
     }
-    Ok(made)
+    Ok(evaluated)
 }
 
 /// The first column of a result of [`count_statement`] after year, month and day.
@@ -130,10 +130,10 @@ impl DomainCheck {
         staging: &Staging<'_>,
         table: TableName,
         limit: Share,
-        answer: &athena::QueryResult,
+        result: &athena::QueryResult,
         at: usize,
     ) -> Result<Check, Error> {
-        let counted = rows_by_day(answer, |row| Ok((row.count(at)?, row.count(at + 1)?)))?;
+        let counted = rows_by_day(result, |row| Ok((row.count(at)?, row.count(at + 1)?)))?;
         let counted: BTreeMap<NaiveDate, (u64, u64)> = counted.into_iter().collect();
         let failing: u64 = counted.values().map(|(_, failing)| failing).sum();
         let examples = match failing {
@@ -159,22 +159,22 @@ impl DomainCheck {
 }
 
 /// Converts rows to JSON objects, with numbers as numbers.
-fn examples(answer: &athena::QueryResult) -> Vec<Value> {
+fn examples(result: &athena::QueryResult) -> Vec<Value> {
     let object = |row: &Vec<Option<String>>| {
-        let cells = answer.columns.iter().zip(row).map(|(column, cell)| {
+        let cells = result.columns.iter().zip(row).map(|(column, cell)| {
             let text = cell.clone().map_or(Value::Null, Value::String);
             let number = cell.as_deref().filter(|_| column.ty != "varchar").and_then(|n| serde_json::from_str(n).ok());
             (column.name.clone(), number.unwrap_or(text))
         });
         Value::Object(cells.collect::<Map<_, _>>())
     };
-    answer.rows.iter().map(object).collect()
+    result.rows.iter().map(object).collect()
 }
 
 /// Finds the snapshots in which no row has a number other than zero.
 pub async fn empty_snapshots(staging: &Staging<'_>, table: TableName) -> Result<Vec<SnapshotTime>, Error> {
-    let answer = staging.query(&empty_statement(table, &staging.name(table))).await?;
-    let times = rows_by_day(&answer, |row| Ok(row.text(FIRST_COUNT).parse::<SnapshotTime>().ok()))?;
+    let result = staging.query(&empty_statement(table, &staging.name(table))).await?;
+    let times = rows_by_day(&result, |row| Ok(row.text(FIRST_COUNT).parse::<SnapshotTime>().ok()))?;
     Ok(times.into_iter().filter_map(|(_, time)| time).collect())
 }
 
@@ -198,8 +198,8 @@ pub async fn duplicates(staging: &Staging<'_>, table: TableName) -> Result<Dupli
          HAVING count(*) > 1\n) AS repeated",
         staging.name(table)
     );
-    let answer = staging.query(&statement).await?;
-    let number = |at: usize| answer.rows.first()?.get(at)?.as_deref()?.parse().ok();
+    let result = staging.query(&statement).await?;
+    let number = |at: usize| result.rows.first()?.get(at)?.as_deref()?.parse().ok();
     Ok(Duplicates { keys: number(0).unwrap_or_default(), rows: number(1).unwrap_or_default() })
 }
 
@@ -209,7 +209,7 @@ mod tests {
     use lake::athena::{Column, QueryResult};
     use serde_json::json;
 
-    /// What the condition of `average_price` says, in Rust.
+    /// Returns whether a row passes `average_price`, whose condition it repeats in Rust.
     fn is_average_between(min: f64, max: f64, quantity: f64, volume: f64) -> bool {
         !(volume < 0.995 * min * quantity || volume > 1.005 * max * quantity)
     }
@@ -297,12 +297,12 @@ mod tests {
     #[test]
     fn an_example_is_a_row() {
         let column = |name: &str, ty: &str| Column { name: name.to_owned(), ty: ty.to_owned() };
-        let answer = QueryResult {
+        let result = QueryResult {
             query: "q".to_owned(),
             columns: vec![column("intdate", "bigint"), column("ticker", "varchar"), column("bid", "double")],
             rows: vec![vec![Some("202004011320".to_owned()), Some("12".to_owned()), Some("15.4".to_owned())]],
             scanned_bytes: 0,
         };
-        assert_eq!(examples(&answer), [json!({"intdate": 202004011320u64, "ticker": "12", "bid": 15.4})]);
+        assert_eq!(examples(&result), [json!({"intdate": 202004011320u64, "ticker": "12", "bid": 15.4})]);
     }
 }

@@ -66,7 +66,7 @@ pub async fn changes(
 ) -> Result<Vec<(NaiveDate, String)>, Error> {
     let shared = Arc::new(lake.clone());
     let days: Vec<_> = days.into_iter().collect();
-    let looks = concurrency::map(days, lake.config.ingest.parallel_files, |(date, day)| {
+    let changes = concurrency::map(days, lake.config.ingest.parallel_files, |(date, day)| {
         let (lake, run) = (shared.clone(), run.clone());
         async move {
             let folder = keys::run_folder(table, date.into(), &run);
@@ -75,7 +75,7 @@ pub async fn changes(
             Ok(change.map(|change| (date, format!("{folder}{}: it changed during the audit: {change}", change.name()))))
         }
     });
-    Ok(looks.await?.into_iter().flatten().collect())
+    Ok(changes.await?.into_iter().flatten().collect())
 }
 
 impl DayFiles {
@@ -103,7 +103,7 @@ impl DayFiles {
 /// Returns the number of rows and the checksums of a file, or the reason why it cannot be published.
 async fn audit(lake: &Lake, table: TableName, object: &Object) -> Result<Result<(u64, Checksums), String>, Error> {
     if !object.key.ends_with(".parquet") {
-        return Ok(Err("it is no .parquet file".to_owned()));
+        return Ok(Err("it is not a .parquet file".to_owned()));
     }
     let Some((checksums, end)) = read_through(lake, object).await? else { return Ok(Err(changed())) };
     let footer = match footer(lake, object, end).await? {
@@ -115,7 +115,7 @@ async fn audit(lake: &Lake, table: TableName, object: &Object) -> Result<Result<
         return Ok(Err(fault));
     }
     let rows = u64::try_from(footer.file_metadata().num_rows());
-    Ok(rows.map(|rows| (rows, checksums)).map_err(|_| "its footer says that it has less than no rows".to_owned()))
+    Ok(rows.map(|rows| (rows, checksums)).map_err(|_| "its footer states a negative number of rows".to_owned()))
 }
 
 fn changed() -> String {
@@ -145,7 +145,7 @@ async fn read_through(lake: &Lake, object: &Object) -> Result<Option<(Checksums,
     }
     if read != object.bytes {
         let uri = keys::uri(bucket, &object.key);
-        let message = format!("{read} of {} bytes came", object.bytes);
+        let message = format!("only {read} of {} bytes were received", object.bytes);
         return Err(Error::unavailable(format!("reading {uri}"), message));
     }
     Ok(Some((sums.finish(), end.freeze())))
@@ -236,23 +236,23 @@ mod tests {
 
     #[test]
     fn any_other_column_is_told() {
-        let told = |change: fn(&mut Vec<String>)| fault(TableName::Quotes, change).expect("a fault");
-        assert_eq!(told(|fields| fields.truncate(13)), "it has 13 columns, and the table 14");
-        assert_eq!(told(|fields| fields.swap(4, 5)), "column 5 is min DOUBLE, and in the table max double");
+        let fault_of = |change: fn(&mut Vec<String>)| fault(TableName::Quotes, change).expect("a fault");
+        assert_eq!(fault_of(|fields| fields.truncate(13)), "it has 13 columns, and the table 14");
+        assert_eq!(fault_of(|fields| fields.swap(4, 5)), "column 5 is min DOUBLE, and in the table max double");
         assert_eq!(
-            told(|fields| fields[2] = "optional float last_close;".to_owned()),
+            fault_of(|fields| fields[2] = "optional float last_close;".to_owned()),
             "column 3 is last_close FLOAT, and in the table last_close double"
         );
         assert_eq!(
-            told(|fields| fields[1] = "optional binary ticker;".to_owned()),
+            fault_of(|fields| fields[1] = "optional binary ticker;".to_owned()),
             "column 2 is ticker BYTE_ARRAY, and in the table ticker string"
         );
         assert_eq!(
-            told(|fields| fields[0] = "optional int64 intdate (TIMESTAMP(MILLIS,true));".to_owned()),
+            fault_of(|fields| fields[0] = "optional int64 intdate (TIMESTAMP(MILLIS,true));".to_owned()),
             "column 1 is intdate INT64, and in the table intdate bigint"
         );
         assert_eq!(
-            told(|fields| fields[0] = "repeated int64 intdate;".to_owned()),
+            fault_of(|fields| fields[0] = "repeated int64 intdate;".to_owned()),
             "column 1 is intdate INT64, and in the table intdate bigint"
         );
     }

@@ -87,7 +87,7 @@ mod tests {
             let max = if volume == "5m762" { "15.3" } else { "9.6" };
             assert_eq!(quote(min, max, quantity, volume), None, "{volume}");
             for cut in cuts {
-                // What is no number any more is rejected by itself.
+                // A text that is not a number any more is rejected by itself.
                 let rejected = matches!(parse_amount(cut.as_bytes()), Cell::Reject(_));
                 assert_eq!(quote(min, max, quantity, cut).is_none(), rejected, "{cut}");
             }

@@ -3,7 +3,7 @@
 //! that no execution has ingested.
 //!
 //! The audit counts the records from the raw bytes, and does not take them from the engine's report. It shares with the Rust
-//! engine the code of `market` that decides what becomes of a line ([`market::record::Splitter`], its `disposition`, and the
+//! engine the code of `market` that decides the disposition of a line ([`market::record::Splitter`], its `disposition`, and the
 //! helpers that trim, decode and shorten a line), the number readers, for the last record of an unterminated file only, and
 //! the gzip decoder; cutting bytes into lines and counting are code of its own, and Spark shares none of it.
 //!
@@ -13,7 +13,7 @@
 //! | [`staged`] | stage `staged`: collects the evidence, runs the checks and writes the reports |
 //! | [`checks`] | the checks as pure functions over the evidence, and the report of a table |
 //! | [`raw_checks`] | the checks of raw files, and of the comparison with the published days |
-//! | [`record_counter`] | reads a raw file, and counts its records by what becomes of them |
+//! | [`record_counter`] | reads a raw file, and counts its records by their disposition |
 //! | [`raw_file_scan`] | the result of reading a raw file |
 //! | [`last_record`] | whether the last record of a file without a final line end is complete |
 //! | [`previous`] | the published rows of the days that a run replaces |

@@ -29,7 +29,7 @@ pub struct Previous {
 pub struct Snapshot {
     /// The rows that readers see.
     pub rows: u64,
-    /// The records of its raw file by what became of them. `None` if the report of that run does not exist.
+    /// The records of its raw file by their disposition. `None` if the report of that run does not exist.
     pub records: Option<Records>,
 }
 
@@ -66,11 +66,11 @@ pub async fn published(
             files.map(|file| (file.name.time, Snapshot { rows: file.records.published, records: Some(file.records) })),
         );
     }
-    ask_table(lake, staging, table, &unknown, previous).await
+    query_published(lake, staging, table, &unknown, previous).await
 }
 
 /// Adds the published rows of `days`, which no report has, by queries of the published table.
-async fn ask_table(
+async fn query_published(
     lake: &Lake,
     staging: &Staging<'_>,
     table: TableName,
@@ -80,17 +80,17 @@ async fn ask_table(
     if days.is_empty() {
         return Ok(previous);
     }
-    let mut found = match ask(lake, staging, table, days.iter().copied()).await {
+    let mut found = match query_rows(lake, staging, table, days.iter().copied()).await {
         Ok(found) => found,
         Err(error) if error.is_missing_table() => return Ok(previous),
         Err(Error::Athena { retryable: false, .. }) => {
             // Some day is damaged. Query day by day, so that the others can still be compared.
             let mut found = Vec::new();
             for date in days {
-                match ask(lake, staging, table, [*date]).await {
+                match query_rows(lake, staging, table, [*date]).await {
                     Ok(rows) => found.extend(rows),
                     Err(Error::Athena { retryable: false, reason, .. }) => {
-                        tracing::warn!(%table, %date, reason, "what is published cannot be read");
+                        tracing::warn!(%table, %date, reason, "the published rows cannot be read");
                         previous.unreadable.insert(*date, reason);
                     }
                     Err(error) => return Err(error),
@@ -108,7 +108,7 @@ async fn ask_table(
         let files = report.into_iter().flat_map(|report| report.files);
         records.extend(files.map(|file| ((run.clone(), file.name.time), file.records)));
     }
-    for Rows { time, rows, run } in found.drain(..) {
+    for SnapshotRows { time, rows, run } in found.drain(..) {
         let records = run.and_then(|run| records.get(&(run, time)).copied());
         previous.snapshots.insert(time, Snapshot { rows, records });
     }
@@ -116,28 +116,28 @@ async fn ask_table(
 }
 
 /// The rows of a published snapshot.
-struct Rows {
+struct SnapshotRows {
     time: SnapshotTime,
     rows: u64,
     run: Option<RunId>,
 }
 
-async fn ask(
+async fn query_rows(
     lake: &Lake,
     staging: &Staging<'_>,
     table: TableName,
     days: impl IntoIterator<Item = NaiveDate>,
-) -> Result<Vec<Rows>, Error> {
+) -> Result<Vec<SnapshotRows>, Error> {
     let statement = statement(lake.config.athena.database.as_str(), table, days);
-    let answer = athena::run_in(lake, staging.database.as_str(), &statement).await?;
-    // Rows whose `intdate` is no time were not published by a run and have no raw file.
-    Ok(rows_by_day(&answer, read)?.into_iter().filter_map(|(_, rows)| rows).collect())
+    let result = athena::run_in(lake, staging.database.as_str(), &statement).await?;
+    // Rows whose `intdate` is not a time were not published by a run and have no raw file.
+    Ok(rows_by_day(&result, read)?.into_iter().filter_map(|(_, rows)| rows).collect())
 }
 
-fn read(row: &Row<'_>) -> Result<Option<Rows>, Error> {
+fn read(row: &Row<'_>) -> Result<Option<SnapshotRows>, Error> {
     let (time, rows) = (row.text(3).parse(), row.count(4)?);
     let run = run_of_path(&row.text(5));
-    Ok(time.ok().map(|time| Rows { time, rows, run }))
+    Ok(time.ok().map(|time| SnapshotRows { time, rows, run }))
 }
 
 fn statement(database: &str, table: TableName, days: impl IntoIterator<Item = NaiveDate>) -> String {

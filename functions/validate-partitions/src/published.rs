@@ -28,8 +28,9 @@ pub struct Confirmed {
     pub rows: u64,
 }
 
-/// Compares the published table, or all of them, with the reports of the runs that the records name. `applied` is the sum of
-/// the numbers of the records, over all tables, at which the catalog was updated.
+/// Compares the published table, or all tables, with the reports of the runs that the records name.
+///
+/// `applied` identifies the records that the catalog was updated to: the sum of their numbers, added up over the tables.
 ///
 /// # Errors
 /// [`Error::RecordChanged`] if a table differs, and records were written since the catalog was updated: update it again.
@@ -76,7 +77,7 @@ async fn confirm_table(
     }
     let shown = wrong.iter().take(5).cloned().collect::<Vec<_>>().join("; ");
     let message = format!(
-        "{database}.{table} does not answer with what the records of {range} say is published, on {} days: {shown}",
+        "{database}.{table} differs from what the records of {range} say is published, on {} days: {shown}",
         wrong.len()
     );
     // The catalog follows the records. A run that wrote a record may not have updated the catalog yet, and may never do so.

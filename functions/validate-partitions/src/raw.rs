@@ -183,7 +183,7 @@ async fn make(lake: &Lake, run: &RunId, asked: Asked) -> Result<plan::Plan, Erro
         _ => asked.range,
     };
     if !chosen.is_empty() {
-        // The job would read both files of a snapshot, and objects that are no snapshots.
+        // The job would read both files of a snapshot, and objects that are not snapshots.
         let read = if range == asked.range { listing } else { raw_files::scan(lake, range).await? };
         read.unique()?;
     }
@@ -219,7 +219,7 @@ fn refuse_landed(lake: &Lake, asked: Asked, landed: impl Iterator<Item = RawFile
     let landed: Vec<RawFile> = landed.collect();
     let Some(first) = landed.first() else { return Ok(()) };
     Err(Error::UploadPending(format!(
-        "{} of the snapshots of {} are uploaded and not taken in yet, the first of them {}: a run now would publish \
+        "{} of the snapshots of {} are uploaded and not ingested yet, the first of them {}: a run now would publish \
          the days without them. If an upload is going on, start the run again after it. If one was broken off, upload \
          the folder again (pregao upload DIR), or start upload_raw_data for these days",
         landed.len(),

@@ -59,7 +59,7 @@ impl Evidence {
         strict("empty_days", records.len(), empty.collect())
     }
 
-    /// Checks: of each published snapshot as many rows are published again, unless its raw file was replaced by a shorter one.
+    /// Checks: each published snapshot keeps its number of rows, unless its raw file was replaced by a shorter one.
     /// The run does not change days without any raw file.
     fn losses(&self, feed: Feed, limits: &Quality) -> [Check; 2] {
         let touched: BTreeSet<NaiveDate> = self.files.iter().map(|file| file.name().time.date()).collect();
@@ -104,8 +104,8 @@ impl Evidence {
         );
         let limit = if limits.accept_lost_rows { Share::ALL } else { Share::NONE };
         [
-            Check::by_day("lost_rows", Unit::Rows, lost, limit, words(losses)),
-            Check::by_day("shorter_files", Unit::Files, shorter, Share::ALL, words(replaced)),
+            Check::by_day("lost_rows", Unit::Rows, lost, limit, to_examples(losses)),
+            Check::by_day("shorter_files", Unit::Files, shorter, Share::ALL, to_examples(replaced)),
         ]
     }
 
@@ -183,7 +183,7 @@ impl Evidence {
             days.entry(time.date()).or_default().1 += 1;
         }
         let examples = empty.iter().map(|time| format!("{time}: no row has a number other than zero"));
-        Check::by_day("empty_snapshots", Unit::Snapshots, days, limit, words(examples.collect()))
+        Check::by_day("empty_snapshots", Unit::Snapshots, days, limit, to_examples(examples.collect()))
     }
 
     fn previous(&self, feed: Feed) -> Option<&Previous> {
@@ -202,7 +202,7 @@ impl Evidence {
                 wrong.push(why);
             }
         }
-        Check::by_day(name, Unit::Files, days, limit, words(wrong))
+        Check::by_day(name, Unit::Files, days, limit, to_examples(wrong))
     }
 }
 
@@ -210,7 +210,7 @@ impl Evidence {
 enum Loss {
     /// Nothing.
     None,
-    /// Rows, because its raw file was replaced by one with as many records less.
+    /// Rows, because its raw file was replaced by one that has at least so many records less.
     Shorter { name: SnapshotName, before: u64, now: u64 },
     /// All rows, because its raw file is gone.
     Gone,
@@ -236,7 +236,7 @@ impl Loss {
     }
 }
 
-fn words(texts: Vec<String>) -> Vec<Value> {
+fn to_examples(texts: Vec<String>) -> Vec<Value> {
     texts.into_iter().take(EXAMPLES).map(Value::from).collect()
 }
 
@@ -244,15 +244,15 @@ fn words(texts: Vec<String>) -> Vec<Value> {
 pub fn advice(check: &str) -> Option<&'static str> {
     Some(match check {
         "lost_rows" => {
-            "upload the files again that are named; if these rows are to go, \
-             --set quality.accept_lost_rows=true lets them, for one run"
+            "upload the named files again; to publish without these rows, \
+             run once with --set quality.accept_lost_rows=true"
         }
         "empty_days" => "upload whole files of these days",
         "unterminated_files" => {
             "upload the whole file again; if it is whole, --set quality.accept_unterminated_files=true publishes it"
         }
         "rejected_records" | "dropped_records" => {
-            "records have more or fewer fields than the header, or no ticker: mend the files and upload them again, or \
+            "records have more or fewer fields than the header, or no ticker: repair the files and upload them again, or \
              raise quality.max_reject_share"
         }
         "empty_snapshots" => {

@@ -1,4 +1,4 @@
-//! The result of reading a raw file: what becomes of its records, whether it was written to its end, whether its header is of
+//! The result of reading a raw file: the dispositions of its records, whether it was written to its end, whether its header is of
 //! its day, and a digest that finds copies.
 
 use std::hash::{DefaultHasher, Hasher};
@@ -35,7 +35,7 @@ impl ScannedFile {
         self.counted.name
     }
 
-    /// Returns its records by what becomes of them.
+    /// Returns its records by their disposition.
     pub fn records(&self) -> Records {
         self.counted.records
     }

@@ -1,4 +1,4 @@
-//! Reads a raw file from the raw bucket, and counts its records by what becomes of them.
+//! Reads a raw file from the raw bucket, and counts its records by their disposition.
 //!
 //! Bytes are processed as they arrive (push), so that the memory is bounded by the longest line that is kept.
 
@@ -43,7 +43,7 @@ struct RecordCounter {
     name: SnapshotName,
     splitter: Splitter,
     /// The beginning of a line whose end has not arrived yet, at most [`KEPT_LINE_BYTES`] of it.
-    begun: Vec<u8>,
+    partial_line: Vec<u8>,
     first: bool,
     header_seen: bool,
     records: Records,
@@ -52,7 +52,7 @@ struct RecordCounter {
 }
 
 impl RecordCounter {
-    /// Returns a counter behind the decompression that the file name asks for.
+    /// Returns a counter of the decompressed text, if the file name says that the file is compressed.
     fn with_decompression(name: SnapshotName) -> Writer<Self> {
         Writer::new(Self::new(name), name.gzip)
     }
@@ -61,7 +61,7 @@ impl RecordCounter {
         Self {
             name,
             splitter: Splitter::new(name.feed.separator()),
-            begun: Vec::new(),
+            partial_line: Vec::new(),
             first: true,
             header_seen: false,
             records: Records::default(),
@@ -71,15 +71,15 @@ impl RecordCounter {
     }
 
     fn keep(&mut self, bytes: &[u8]) {
-        let room = KEPT_LINE_BYTES - self.begun.len();
-        self.begun.extend_from_slice(&bytes[..room.min(bytes.len())]);
+        let room = KEPT_LINE_BYTES - self.partial_line.len();
+        self.partial_line.extend_from_slice(&bytes[..room.min(bytes.len())]);
     }
 
-    fn end_of_begun(&mut self) {
-        let mut line = std::mem::take(&mut self.begun);
+    fn end_partial_line(&mut self) {
+        let mut line = std::mem::take(&mut self.partial_line);
         self.line(&line);
         line.clear();
-        self.begun = line;
+        self.partial_line = line;
     }
 
     /// Counts a line. Returns whether it is a record.
@@ -111,7 +111,7 @@ impl RecordCounter {
     }
 
     fn finish(mut self) -> ScannedFile {
-        let last = std::mem::take(&mut self.begun);
+        let last = std::mem::take(&mut self.partial_line);
         let unterminated = self.line(&last);
         let cut_off = (unterminated && last.len() <= MAX_LINE_BYTES).then(|| {
             let text = record::decode(record::without_line_end(&last));
@@ -131,11 +131,11 @@ impl Write for RecordCounter {
     fn write(&mut self, mut bytes: &[u8]) -> io::Result<usize> {
         let written = bytes.len();
         while let Some(end) = memchr(b'\n', bytes) {
-            if self.begun.is_empty() {
+            if self.partial_line.is_empty() {
                 self.line(&bytes[..end.min(KEPT_LINE_BYTES)]);
             } else {
                 self.keep(&bytes[..end]);
-                self.end_of_begun();
+                self.end_partial_line();
             }
             bytes = &bytes[end + 1..];
         }
@@ -224,7 +224,7 @@ mod tests {
             "PETR4",
             "\"PETR4,CELLS",
         ]);
-        // Windows-1252: a no-break space is no ticker, in whatever encoding.
+        // Windows-1252: a no-break space is not a ticker, in whatever encoding.
         file.extend(b"\xa0,1\nIta\xfa,1\nVALE3,");
         file.extend(["1"; 18].join(",").bytes());
         let expected = Records { records: 11, published: 3, blank_ticker: 3, header_repeat: 1, ragged: 4 };

@@ -70,8 +70,8 @@ pub async fn audit(lake: &Lake, run: &RunId) -> Result<Passed, Error> {
         report.write(lake).await?;
     }
     if reports.iter().all(|report| report.passed) {
-        // Last: `PublishRecords` takes this file as the proof that the audit compared with these very records. It may be a slow
-        // invocation that has read the reports of an earlier audit.
+        // Last: for `PublishRecords`, this file proves that the audit compared with these very records. The reports prove less: a
+        // slow invocation may have read those of an earlier audit.
         let compared = plan.days.iter().map(|day| (day.day, records.get(&day.day).map_or(0, |record| record.number)));
         Compared { records: compared.collect() }.write(lake, run).await?;
         let (from, to) = (range.from(), range.to());
@@ -294,7 +294,7 @@ fn passed(lake: &Lake, report: &Report) -> PassedTable {
         table: report.table,
         partitions: report.days.len() as u64,
         rows: report.rows,
-        report: place(lake, report),
+        report: report_uri(lake, report),
     }
 }
 
@@ -311,7 +311,7 @@ fn log_accepted(lake: &Lake, report: &Report) {
     }
 }
 
-fn place(lake: &Lake, report: &Report) -> String {
+fn report_uri(lake: &Lake, report: &Report) -> String {
     keys::uri(&lake.config.buckets.lake, &keys::quality_report(&report.run, report.table))
 }
 
@@ -323,7 +323,7 @@ fn verdict(lake: &Lake, reports: &[Report]) -> String {
             lines.push(format!("{}: {check}", report.table));
             lines.extend(raw_checks::advice(&check.name).map(|advice| format!("  {advice}")));
         }
-        lines.push(format!("the report on {}: {}", report.table, place(lake, report)));
+        lines.push(format!("the report on {}: {}", report.table, report_uri(lake, report)));
     }
     lines.join("\n")
 }

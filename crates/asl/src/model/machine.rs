@@ -48,7 +48,7 @@ impl StateMachine {
         Ok(Self { comment, timeout: timeout.map(Duration::from_secs), workflow })
     }
 
-    /// The definition's top-level `Comment`.
+    /// Returns the definition's top-level `Comment`.
     pub fn comment(&self) -> Option<&str> {
         self.comment.as_deref()
     }

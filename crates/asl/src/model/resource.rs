@@ -23,7 +23,7 @@ pub enum Resource {
 }
 
 impl Resource {
-    /// The ARN.
+    /// Returns the ARN.
     pub fn arn(&self) -> &str {
         match self {
             Self::Lambda { arn } | Self::Integration { arn, .. } => arn,

@@ -16,7 +16,7 @@ pub(super) trait Work: Send + Sync {
     /// Attempts the work once.
     fn attempt<'a>(&'a self, attempt: Attempt<'a>) -> BoxFuture<'a, Result<Value, Fault>>;
 
-    /// The event that records that no retry is left.
+    /// Returns the event that records that no retry is left.
     fn failed_event(&self) -> Option<EventKind>;
 
     /// Returns whether a failure of the work is that of a branch, which `States.BranchFailed` matches.

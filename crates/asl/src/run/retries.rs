@@ -16,7 +16,7 @@ impl<'a> Retries<'a> {
         Self { retriers, counts: vec![0; retriers.len()] }
     }
 
-    /// The number of retries so far, over all clauses.
+    /// Returns the number of retries so far, over all clauses.
     pub(super) fn count(&self) -> u32 {
         let total = self.counts.iter().sum::<u64>();
         u32::try_from(total).unwrap_or(u32::MAX)

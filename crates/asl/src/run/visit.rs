@@ -78,7 +78,7 @@ impl<'a> Visit<'a> {
         })
     }
 
-    /// The failure of a state whose result does not fit its `ResultPath`. A Catch may handle it.
+    /// Returns the failure of a state whose result does not fit its `ResultPath`. A Catch may handle it.
     pub(super) fn result_path_failure(&self, why: String) -> Fault {
         Fault::Failed(Failure::new(error_name::RESULT_PATH_MATCH_FAILURE, why))
     }

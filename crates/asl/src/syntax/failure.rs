@@ -35,12 +35,12 @@ impl Failure {
         Self { error: Some(error.into()), cause: Some(cause) }
     }
 
-    /// The failure of a task that timed out. As on AWS it has no cause.
+    /// Returns the failure of a task that timed out. As on AWS it has no cause.
     pub(crate) fn timeout() -> Self {
         Self { error: Some(name::TIMEOUT.to_owned()), cause: None }
     }
 
-    /// The failure for a payload over 256 KiB. `source` is the state, service or function that returned it.
+    /// Returns the failure for a payload over 256 KiB. `source` is the state, service or function that returned it.
     pub(crate) fn data_limit(source: &str) -> Self {
         Self::new(
             name::DATA_LIMIT_EXCEEDED,
@@ -55,7 +55,7 @@ impl Failure {
         self.error.as_deref() == Some(name)
     }
 
-    /// The *error output*, which a Catch clause passes to its next state. AWS writes an absent part as an empty string.
+    /// Returns the *error output*, which a Catch clause passes to its next state. AWS writes an absent part as an empty string.
     pub(crate) fn error_output(&self) -> Value {
         json!({
             "Error": self.error.as_deref().unwrap_or_default(),

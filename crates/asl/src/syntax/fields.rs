@@ -29,12 +29,12 @@ impl Fields {
         }
     }
 
-    /// The location of `field`.
+    /// Returns the location of `field`.
     pub(crate) fn location_of(&self, field: &str) -> String {
         format!("{}/{field}", self.location)
     }
 
-    /// The location of the object.
+    /// Returns the location of the object.
     pub(crate) fn location(&self) -> &str {
         &self.location
     }
@@ -48,7 +48,7 @@ impl Fields {
         self.left.contains_key(field)
     }
 
-    /// The names of the fields that have not been taken.
+    /// Returns the names of the fields that have not been taken.
     pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
         self.left.keys().map(String::as_str)
     }

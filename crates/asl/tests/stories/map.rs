@@ -5,13 +5,13 @@ use serde_json::{Value, json};
 
 use crate::fakes::{Stage, caught, fails, merged, ok, only, task};
 
-/// A Map state of one task per item.
+/// Returns a Map state with one task per item.
 fn map(more: Value) -> Value {
     let processor = json!({ "StartAt": "T", "States": { "T": task(json!({})) } });
     merged(json!({ "Type": "Map", "ItemProcessor": processor, "End": true }), more)
 }
 
-/// A Map state of one Pass state per item.
+/// Returns a Map state with one Pass state per item.
 fn passing(more: Value) -> Value {
     let processor = json!({ "StartAt": "P", "States": { "P": { "Type": "Pass", "End": true } } });
     map(merged(json!({ "ItemProcessor": processor }), more))

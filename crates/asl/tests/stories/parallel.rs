@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use crate::fakes::{Called, Stage, caught, fails, ok, only, task};
 
-/// A branch of one task.
+/// Returns a branch of one task.
 fn branch(name: &str) -> Value {
     json!({ "StartAt": name, "States": { name: task(json!({})) } })
 }

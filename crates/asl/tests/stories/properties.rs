@@ -130,7 +130,7 @@ fn input() -> impl Strategy<Value = Value> {
     prop_oneof![4 => expected, 1 => any_json()]
 }
 
-/// Generates the answers of the tasks, each as a number.
+/// Generates the outcomes of task calls, each as a number that [`stage`] maps to a success or a failure.
 fn answers() -> impl Strategy<Value = Vec<u8>> {
     prop::collection::vec(any::<u8>(), 1..8)
 }

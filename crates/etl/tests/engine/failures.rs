@@ -8,7 +8,8 @@ use market::snapshot::Feed;
 use crate::files::gzip;
 use crate::lake::{Lake, header, quote, record};
 
-/// A lake with a published day, whose raw files are replaced by a good one and `bytes` under `name`.
+/// Publishes a day, replaces its raw files by a good one and by a bad one, `bytes` under `name`, and runs the job. Returns its
+/// error, and the text of the error without the folder of the file.
 fn failure(name: &str, bytes: impl AsRef<[u8]>) -> (EtlError, String) {
     let mut lake = Lake::new();
     lake.snapshot(Feed::Quotes, "202004011320", [quote("PETR4", &[])]);

@@ -96,7 +96,7 @@ impl Lake {
             .collect()
     }
 
-    /// All files below `out`, hidden ones too, in order.
+    /// Returns all files below `out`, also hidden ones, in order.
     pub fn published(&self) -> Vec<String> {
         let mut files = Vec::new();
         let mut folders = vec![self.out()];
@@ -119,13 +119,13 @@ pub fn name(feed: Feed, time: &str) -> String {
     format!("{time}_{}.csv", feed.file_stem())
 }
 
-/// The first line of a file, with its end.
+/// Returns the first line of a file, with its line end.
 pub fn header(feed: Feed) -> String {
     let separator = char::from(feed.separator()).to_string();
     format!("202004011320{separator}{}\n", feed.raw_columns().join(&separator))
 }
 
-/// A record with these raw cells; the others are empty.
+/// Returns a record with these raw cells; the others are empty.
 pub fn record(feed: Feed, ticker: &str, cells: &[(&str, &str)]) -> String {
     let separator = char::from(feed.separator());
     let mut line = ticker.to_owned();
@@ -149,7 +149,7 @@ pub fn text(text: &str) -> Value {
     Value::Text(text.to_owned())
 }
 
-/// All rows of one Parquet file.
+/// Returns all rows of one Parquet file.
 pub fn read(path: &Path) -> Vec<Row> {
     let file = File::open(path).expect("a file");
     let batches = ParquetRecordBatchReaderBuilder::try_new(file).expect("Parquet").build().expect("a reader");

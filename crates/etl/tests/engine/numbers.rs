@@ -11,7 +11,7 @@ use market::table::{Column, ColumnType, Kind, Source, TableName};
 use crate::lake::{Lake, Row, Value, record, text};
 use vectors::{Vector, vectors};
 
-/// The raw name and column of every cell of `kind`.
+/// Returns the raw name and the column of every cell of `kind`.
 fn columns(feed: Feed, kind: Kind) -> impl Iterator<Item = (&'static str, &'static Column)> {
     TableName::from(feed).columns().iter().filter_map(move |column| match column.source {
         Source::Cell { raw, kind: of_column } if of_column == kind => Some((raw, column)),
@@ -71,7 +71,7 @@ fn every_vector_holds_in_every_column_of_its_kind() {
 fn ticker_of(row: &Row) -> String {
     match &row["ticker"] {
         Value::Text(ticker) => ticker.clone(),
-        other => panic!("a ticker {other:?}"),
+        other => panic!("the ticker is {other:?}"),
     }
 }
 

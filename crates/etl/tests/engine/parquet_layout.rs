@@ -1,4 +1,4 @@
-//! How the Parquet files are laid out: schema, order, row groups, statistics; and that nothing of it depends on threads.
+//! The layout of the Parquet files: schema, order, row groups, statistics. It does not depend on the number of threads.
 
 use std::fs::{self, File};
 
@@ -54,7 +54,7 @@ fn the_schema_is_the_tables_even_without_rows() {
     }
 }
 
-/// Three snapshots that together are several row groups. The number of trades is the position in the files.
+/// Adds three snapshots that make several row groups. The number of trades is the position of the row in its file.
 fn three_large_snapshots(lake: &mut Lake) -> usize {
     let mut rows = 0;
     for time in ["202004011340", "202004011320", "202004011330"] {
@@ -115,7 +115,8 @@ fn row_groups_are_sorted_and_described() {
     assert_eq!(start, rows);
 }
 
-/// A file of several pages in each column, and the last byte of each page of its first row group with the column's name.
+/// Writes a file with several pages per column. Returns its path, and the position of the last byte of each page of its first
+/// row group, with the name of the column.
 fn pages(lake: &mut Lake) -> (std::path::PathBuf, Vec<(usize, String)>) {
     let lines = (0..20_000).map(|n| quote(&format!("T{:05}", n % 900), &[("NNeg", &n.to_string()), ("Ult", "1,5")]));
     lake.snapshot(Feed::Quotes, "202004011320", lines);
@@ -125,7 +126,7 @@ fn pages(lake: &mut Lake) -> (std::path::PathBuf, Vec<(usize, String)>) {
     let group = metadata.metadata().row_group(0);
     let indexes = &metadata.metadata().offset_index().expect("an index")[0];
     let mut ends = Vec::new();
-    // The magic number.
+    // The first page is after the magic number.
     let mut place = 4;
     for (chunk, index) in group.columns().iter().zip(indexes) {
         let name = chunk.column_path().string();
@@ -199,7 +200,7 @@ fn large_cells_make_small_row_groups() {
     }
 }
 
-/// A day of quotes that is more than one task, and other days.
+/// Adds a day of quotes that is more than one task, and other days.
 fn a_large_day(lake: &mut Lake) {
     let name = "x".repeat(700);
     for minute in 0..50 {

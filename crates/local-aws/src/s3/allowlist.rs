@@ -141,7 +141,7 @@ fn parameter_names(query: &str) -> S3Result<Vec<String>> {
         .split('&')
         .filter(|pair| !pair.is_empty())
         .map(|pair| pair.split('=').next().unwrap_or(pair))
-        .map(|name| decode_query(name).ok_or_else(|| s3_error!(InvalidURI, "the query of the address is no UTF-8")))
+        .map(|name| decode_query(name).ok_or_else(|| s3_error!(InvalidURI, "the query of the address is not UTF-8")))
         .filter(|name| !name.as_ref().is_ok_and(|name| name.starts_with("x-") && !name.starts_with("x-amz-")))
         .collect()
 }
@@ -163,7 +163,7 @@ pub(super) fn check(head: &Parts) -> S3Result<BodyKind> {
     let operation = Operation::from_head(head)?;
     if head.headers.get(CONTENT_TYPE).is_some_and(|kind| is_form_upload(kind.as_bytes())) && head.method == Method::POST
     {
-        return Err(s3_error!(NotImplemented, "objects in the forms of web pages (POST Object) are not implemented"));
+        return Err(s3_error!(NotImplemented, "uploads by HTML forms (POST Object) are not implemented"));
     }
     let rules = HeaderRules { operation, is_copy: head.headers.contains_key("x-amz-copy-source") };
     require_one_checksum(&head.headers)?;
@@ -172,7 +172,7 @@ pub(super) fn check(head: &Parts) -> S3Result<BodyKind> {
             _ if value.is_empty() => true,
             None => rules.allows_http_header(name),
             Some(short) => {
-                let value = value.to_str().map_err(|_| s3_error!(InvalidArgument, "the header {name} is no text"))?;
+                let value = value.to_str().map_err(|_| s3_error!(InvalidArgument, "the header {name} is not text"))?;
                 rules.allows(short, value.trim())?
             }
         };
@@ -215,7 +215,7 @@ impl HeaderRules {
         matches!(self.operation.method, Method::PUT | Method::POST | Method::DELETE)
     }
 
-    /// Whether a header of HTTP is allowed: those that change the meaning of a request are, where they are implemented.
+    /// Whether a header of HTTP is allowed. One that changes the meaning of a request is allowed only where it is implemented.
     fn allows_http_header(&self, name: &HeaderName) -> bool {
         let writes = self.writes();
         match *name {
@@ -268,7 +268,7 @@ impl HeaderRules {
             | "server-side-encryption-bucket-key-enabled" => value.eq_ignore_ascii_case("false"),
             _ if short.starts_with("meta-") => self.writes_object() || self.begins_upload(),
             _ if Algorithm::from_header(&format!("x-amz-{short}")).is_some() => true,
-            // A read has no effect to lose, and some clients send headers of their own.
+            // A read that ignores a header loses no effect, and some clients send headers of their own.
             _ => !self.writes() && !short.starts_with("server-side-encryption"),
         })
     }
@@ -301,7 +301,7 @@ fn require_owner(account: &str) -> S3Result<()> {
     if account == ACCOUNT {
         return Ok(());
     }
-    Err(s3_error!(AccessDenied, "the bucket is of the account {ACCOUNT}, and not of {account:?}"))
+    Err(s3_error!(AccessDenied, "the bucket belongs to the account {ACCOUNT}, and not to {account:?}"))
 }
 
 #[cfg(test)]
@@ -346,7 +346,7 @@ mod tests {
     #[test]
     fn what_is_not_known_is_never_taken_for_something_else() {
         for request in [
-            // Of these, a plain PUT would replace the object by nothing.
+            // Treated as a plain PUT, each of these would replace the object by an empty one.
             "PUT /b/k?renameObject",
             "PUT /b/k?encryption",
             "PUT /b/k?annotation=x",

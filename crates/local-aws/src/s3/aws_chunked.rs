@@ -57,16 +57,16 @@ enum ChunkError {
     Body(StdError),
     #[error("the aws-chunked body ended inside a chunk")]
     Truncated,
-    #[error("the aws-chunked body has a line that is no chunk header: {0:?}")]
+    #[error("the aws-chunked body has a line that is not a chunk header: {0:?}")]
     Malformed(String),
     #[error("the aws-chunked body has {0:?} where a chunk has to end with a line end: its size is wrong")]
     NoLineEnd(String),
-    #[error("the aws-chunked body has a line that is no trailer: {0:?}")]
+    #[error("the aws-chunked body has a line that is not a trailer: {0:?}")]
     NoTrailer(String),
     #[error("the trailers of the aws-chunked body have more than {MAX_LINE_BYTES} bytes")]
     TooManyTrailers,
-    #[error("the aws-chunked body goes on behind its last chunk")]
-    GoesOn,
+    #[error("the aws-chunked body continues after its last chunk")]
+    ContinuesAfterEnd,
 }
 
 /// The maximum length of a chunk header, and of all trailers together: memory stays bounded whatever a client sends.
@@ -120,7 +120,7 @@ impl<S: Stream<Item = Result<Bytes, ChunkError>> + Unpin> Chunks<S> {
             if line.is_empty() {
                 return match self.buffer.is_empty() && !self.fill().await? {
                     true => Ok(trailers),
-                    false => Err(ChunkError::GoesOn),
+                    false => Err(ChunkError::ContinuesAfterEnd),
                 };
             }
             bytes += line.len();
@@ -220,8 +220,8 @@ mod tests {
     async fn broken_chunks_are_errors() {
         assert!(decode(b"6\r\nhel", 9).await.unwrap_err().contains("ended inside a chunk"));
         assert!(decode(b"", 9).await.unwrap_err().contains("ended inside a chunk"));
-        assert!(decode(b"xyz\r\nhello", 3).await.unwrap_err().contains("no chunk header: \"xyz\""));
-        assert!(decode(b"+5\r\nhello\r\n0\r\n\r\n", 3).await.unwrap_err().contains("no chunk header: \"+5\""));
+        assert!(decode(b"xyz\r\nhello", 3).await.unwrap_err().contains("not a chunk header: \"xyz\""));
+        assert!(decode(b"+5\r\nhello\r\n0\r\n\r\n", 3).await.unwrap_err().contains("not a chunk header: \"+5\""));
     }
 
     #[tokio::test]
@@ -230,12 +230,12 @@ mod tests {
             let longer = decode(b"5\r\nhello world\r\n0\r\n\r\n", piece).await.unwrap_err();
             assert!(longer.contains("has \" world\" where a chunk has to end"), "{longer}");
             assert!(decode(b"5\r\nhello", piece).await.unwrap_err().contains("ended inside a chunk"));
-            let behind = decode(b"5\r\nhello\r\n0\r\n\r\n5\r\nworld\r\n0\r\n\r\n", piece).await.unwrap_err();
-            assert!(behind.contains("goes on behind its last chunk"), "{behind}");
+            let longer_body = decode(b"5\r\nhello\r\n0\r\n\r\n5\r\nworld\r\n0\r\n\r\n", piece).await.unwrap_err();
+            assert!(longer_body.contains("continues after its last chunk"), "{longer_body}");
             let cut = decode(b"5\r\nhello\r\n0\r\nx-amz-checksum-crc32:AA", piece).await.unwrap_err();
             assert!(cut.contains("ended inside a chunk"), "{cut}");
             let other = decode(b"5\r\nhello\r\n0\r\nx-amz-checksum-crc32\r\n\r\n", piece).await.unwrap_err();
-            assert!(other.contains("no trailer: \"x-amz-checksum-crc32\""), "{other}");
+            assert!(other.contains("not a trailer: \"x-amz-checksum-crc32\""), "{other}");
         }
         assert_eq!(decode(b"5\r\nhello\r\n0\r\n", 9).await.unwrap().0, b"hello");
     }

@@ -22,9 +22,9 @@ impl ObjectStore {
     ) -> Result<Staged, StoreError> {
         let is_multipart = !source.attributes.parts.is_empty();
         let own = source.attributes.checksum.as_ref().map(|checksum| checksum.algorithm);
-        let is_described = algorithm.is_none() || algorithm == own;
+        let has_checksum = algorithm.is_none() || algorithm == own;
         if !is_multipart
-            && is_described
+            && has_checksum
             && let Some(file) = self.hard_link(source, &bytes)?
         {
             let attributes = source.attributes.clone();

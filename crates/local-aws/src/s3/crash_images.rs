@@ -64,8 +64,8 @@ struct DiskLog {
     pending: Vec<Change>,
     /// The synced bytes of files, by inode.
     synced: HashMap<u64, Vec<u8>>,
-    /// The durable length of the write-ahead log, in bytes.
-    log: usize,
+    /// The durable length of SQLite's write-ahead log, in bytes.
+    wal_length: usize,
     allowed: Allowed,
     images: usize,
     violations: Vec<String>,
@@ -77,7 +77,7 @@ struct DiskLog {
 struct Recorder {
     home: PathBuf,
     lie: Option<Lie>,
-    notes: Mutex<DiskLog>,
+    disk: Mutex<DiskLog>,
     /// The folder for images, in memory if the system has a memory file system.
     images: PathBuf,
 }
@@ -89,27 +89,28 @@ static CHECKED: AtomicUsize = AtomicUsize::new(0);
 const IMAGES: usize = 2;
 
 impl Recorder {
-    fn note(&self, work: impl FnOnce(&mut DiskLog)) {
-        let mut notes = self.notes.lock().unwrap();
-        work(&mut notes);
+    /// Changes the record, then checks random images of what the disk may contain.
+    fn record(&self, work: impl FnOnce(&mut DiskLog)) {
+        let mut disk = self.disk.lock().unwrap();
+        work(&mut disk);
         for _ in 0..IMAGES {
-            notes.images += 1;
+            disk.images += 1;
             CHECKED.fetch_add(1, Ordering::Relaxed);
-            if let Err(violation) = self.check_image(&mut notes) {
-                notes.violations.push(violation);
+            if let Err(violation) = self.check_image(&mut disk) {
+                disk.violations.push(violation);
             }
         }
     }
 
     /// Starts the record: everything that exists counts as durable.
     fn begin(&self) {
-        let mut notes = self.notes.lock().unwrap();
-        notes.durable = entries_of(&self.home);
-        notes.log = fs::metadata(self.home.join("state.db-wal")).unwrap().len() as usize;
+        let mut disk = self.disk.lock().unwrap();
+        disk.durable = entries_of(&self.home);
+        disk.wal_length = fs::metadata(self.home.join("state.db-wal")).unwrap().len() as usize;
     }
 
     fn allow(&self, allowed: Allowed) {
-        self.note(|notes| notes.allowed = allowed);
+        self.record(|disk| disk.allowed = allowed);
     }
 
     fn relative(&self, path: &Path) -> PathBuf {
@@ -117,10 +118,10 @@ impl Recorder {
     }
 
     /// Makes a random image of what may be on the disk now, recovers it twice, and compares.
-    fn check_image(&self, notes: &mut DiskLog) -> Result<(), String> {
-        let mut entries = notes.durable.clone();
-        for change in &notes.pending {
-            if next(&mut notes.random).is_multiple_of(2) {
+    fn check_image(&self, disk: &mut DiskLog) -> Result<(), String> {
+        let mut entries = disk.durable.clone();
+        for change in &disk.pending {
+            if next(&mut disk.random).is_multiple_of(2) {
                 match &change.entry {
                     Some(entry) => _ = entries.insert(change.path.clone(), entry.clone()),
                     None => _ = entries.remove(&change.path),
@@ -138,7 +139,7 @@ impl Recorder {
                     Entry::Folder => fs::create_dir(path).unwrap(),
                     Entry::File { bytes, is_synced: true } => fs::write(path, &**bytes).unwrap(),
                     Entry::File { bytes, .. } => {
-                        let length = next(&mut notes.random) as usize % (bytes.len() + 1);
+                        let length = next(&mut disk.random) as usize % (bytes.len() + 1);
                         fs::write(path, &bytes[..length]).unwrap();
                     }
                 }
@@ -146,14 +147,14 @@ impl Recorder {
         }
         fs::copy(self.home.join("state.db"), image.join("state.db")).unwrap();
         let log = fs::read(self.home.join("state.db-wal")).unwrap();
-        let unsynced = log.len().saturating_sub(notes.log);
-        let length = match next(&mut notes.random) % 3 {
-            0 => notes.log,
+        let unsynced = log.len().saturating_sub(disk.wal_length);
+        let length = match next(&mut disk.random) % 3 {
+            0 => disk.wal_length,
             1 => log.len(),
-            _ => notes.log + next(&mut notes.random) as usize % (unsynced + 1),
+            _ => disk.wal_length + next(&mut disk.random) as usize % (unsynced + 1),
         };
         fs::write(image.join("state.db-wal"), &log[..length.min(log.len())]).unwrap();
-        let allowed = &notes.allowed;
+        let allowed = &disk.allowed;
         let first = recovered(&image).and_then(|found| compared(&found, allowed).map(|()| found))?;
         match recovered(&image)? == first {
             true => Ok(()),
@@ -178,7 +179,7 @@ fn recovered(home: &Path) -> Result<BTreeMap<String, Vec<u8>>, String> {
     }
     let intents = index::intents(&store.state.lock()).unwrap().len();
     if intents > 0 {
-        return Err(format!("{intents} intents are not settled"));
+        return Err(format!("{intents} intents are not resolved"));
     }
     Ok(found)
 }
@@ -216,7 +217,7 @@ fn entries_of(home: &Path) -> BTreeMap<PathBuf, Entry> {
     found
 }
 
-/// A pseudo-random number (SplitMix64).
+/// Returns the next pseudo-random number (SplitMix64).
 fn next(state: &mut u64) -> u64 {
     *state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
     let mixed = (*state ^ (*state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -230,9 +231,9 @@ impl FileSystem for Recorder {
             return Ok(());
         }
         Disk.sync_files(files)?;
-        self.note(|notes| {
+        self.record(|disk| {
             for file in files {
-                notes.synced.insert(fs::metadata(file).unwrap().ino(), fs::read(file).unwrap());
+                disk.synced.insert(fs::metadata(file).unwrap().ino(), fs::read(file).unwrap());
             }
         });
         Ok(())
@@ -244,15 +245,15 @@ impl FileSystem for Recorder {
         }
         Disk.sync_folders(folders)?;
         let folders: Vec<PathBuf> = folders.iter().map(|folder| self.relative(folder)).collect();
-        self.note(|notes| {
-            let (done, left): (Vec<Change>, Vec<Change>) = std::mem::take(&mut notes.pending)
+        self.record(|disk| {
+            let (done, left): (Vec<Change>, Vec<Change>) = std::mem::take(&mut disk.pending)
                 .into_iter()
                 .partition(|change| change.path.parent().is_some_and(|above| folders.iter().any(|one| one == above)));
-            notes.pending = left;
+            disk.pending = left;
             for change in done {
                 match change.entry {
-                    Some(entry) => _ = notes.durable.insert(change.path, entry),
-                    None => _ = notes.durable.remove(&change.path),
+                    Some(entry) => _ = disk.durable.insert(change.path, entry),
+                    None => _ = disk.durable.remove(&change.path),
                 }
             }
         });
@@ -263,36 +264,36 @@ impl FileSystem for Recorder {
         let (ino, bytes) = (fs::metadata(from).map(|metadata| metadata.ino()), fs::read(from));
         Disk.rename(from, to)?;
         let (ino, bytes) = (ino?, bytes?);
-        self.note(|notes| {
-            let is_synced = notes.synced.get(&ino) == Some(&bytes);
+        self.record(|disk| {
+            let is_synced = disk.synced.get(&ino) == Some(&bytes);
             let entry = Some(Entry::File { bytes: Arc::new(bytes), is_synced });
-            notes.pending.push(Change { path: self.relative(to), entry });
+            disk.pending.push(Change { path: self.relative(to), entry });
         });
         Ok(())
     }
 
     fn remove_file(&self, file: &Path) -> io::Result<()> {
         Disk.remove_file(file)?;
-        self.note(|notes| notes.pending.push(Change { path: self.relative(file), entry: None }));
+        self.record(|disk| disk.pending.push(Change { path: self.relative(file), entry: None }));
         Ok(())
     }
 
     fn create_folder(&self, folder: &Path) -> io::Result<()> {
         Disk.create_folder(folder)?;
-        self.note(|notes| notes.pending.push(Change { path: self.relative(folder), entry: Some(Entry::Folder) }));
+        self.record(|disk| disk.pending.push(Change { path: self.relative(folder), entry: Some(Entry::Folder) }));
         Ok(())
     }
 
     fn remove_folder(&self, folder: &Path) -> io::Result<()> {
         Disk.remove_folder(folder)?;
-        self.note(|notes| notes.pending.push(Change { path: self.relative(folder), entry: None }));
+        self.record(|disk| disk.pending.push(Change { path: self.relative(folder), entry: None }));
         Ok(())
     }
 
     fn note_index_synced(&self) {
         if self.lie != Some(Lie::Index) {
             let log = self.home.join("state.db-wal");
-            self.note(|notes| notes.log = fs::metadata(log).unwrap().len() as usize);
+            self.record(|disk| disk.wal_length = fs::metadata(log).unwrap().len() as usize);
         }
     }
 }
@@ -404,9 +405,9 @@ impl World {
         let folders = [folder(), folder()];
         let home = Arc::new(Home::own(folders[0].path()).unwrap());
         let state = Arc::new(State::open(&home.state(), &[index::SCHEMA]).unwrap());
-        let notes = Mutex::new(DiskLog { random: 1, ..DiskLog::default() });
+        let disk = Mutex::new(DiskLog { random: 1, ..DiskLog::default() });
         let images = folders[1].path().to_owned();
-        let recorder = Arc::new(Recorder { home: home.root().to_owned(), lie, notes, images });
+        let recorder = Arc::new(Recorder { home: home.root().to_owned(), lie, disk, images });
         ObjectStore::open(&home, Arc::clone(&state)).unwrap().ensure_bucket(BUCKET).unwrap();
         recorder.begin();
         let files = Arc::clone(&recorder);
@@ -496,7 +497,7 @@ impl StateMachineTest for Honest {
     }
 
     fn check_invariants(world: &World, _: &Model) {
-        let violations = &world.recorder.notes.lock().unwrap().violations;
+        let violations = &world.recorder.disk.lock().unwrap().violations;
         assert!(violations.is_empty(), "after a power failure: {violations:#?}");
     }
 }
@@ -524,7 +525,7 @@ fn nothing_acknowledged_is_lost_and_no_row_is_without_its_bytes() {
 fn a_sync_that_is_left_out_is_found() {
     for lie in [Lie::Files, Lie::Folders, Lie::Index] {
         let mut world = World::new(Some(lie));
-        let is_found = |world: &World| !world.recorder.notes.lock().unwrap().violations.is_empty();
+        let is_found = |world: &World| !world.recorder.disk.lock().unwrap().violations.is_empty();
         for key in KEYS.iter().cycle().take(4 * KEYS.len()) {
             for step in [Step::Put(key), Step::Put(key), Step::Delete(key), Step::Put(key)] {
                 if !is_found(&world) {
@@ -532,7 +533,7 @@ fn a_sync_that_is_left_out_is_found() {
                 }
             }
         }
-        let notes = world.recorder.notes.lock().unwrap();
-        assert!(!notes.violations.is_empty(), "{} images without {lie:?} synced, and nothing is lost", notes.images);
+        let disk = world.recorder.disk.lock().unwrap();
+        assert!(!disk.violations.is_empty(), "{} images without {lie:?} synced, and nothing is lost", disk.images);
     }
 }

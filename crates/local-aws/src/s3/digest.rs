@@ -22,17 +22,17 @@ impl Algorithm {
     pub(super) const ALL: [Algorithm; 5] =
         [Algorithm::Crc32, Algorithm::Crc32c, Algorithm::Crc64Nvme, Algorithm::Sha1, Algorithm::Sha256];
 
-    /// The name in `x-amz-sdk-checksum-algorithm`.
+    /// Returns the name in `x-amz-sdk-checksum-algorithm`.
     pub(super) fn name(self) -> &'static str {
         self.into()
     }
 
-    /// The header or trailer for a checksum of this algorithm.
+    /// Returns the name of the header or trailer for a checksum of this algorithm.
     pub(super) fn header(self) -> String {
         format!("x-amz-checksum-{}", self.name().to_ascii_lowercase())
     }
 
-    /// The algorithm of the header or trailer `x-amz-checksum-<algorithm>`.
+    /// Returns the algorithm of the header or trailer `x-amz-checksum-<algorithm>`.
     pub(super) fn from_header(header: &str) -> Option<Algorithm> {
         header.trim().strip_prefix("x-amz-checksum-")?.parse().ok()
     }
@@ -54,7 +54,7 @@ impl Algorithm {
         hasher
     }
 
-    /// The field of this algorithm, in base64.
+    /// Returns the value of this algorithm's field, in base64.
     pub(super) fn value(self, checksum: &dto::Checksum) -> Option<&String> {
         match self {
             Algorithm::Crc32 => checksum.checksum_crc32.as_ref(),
@@ -77,7 +77,7 @@ pub(super) struct StoredChecksum {
 }
 
 impl StoredChecksum {
-    /// The checksum as a field of S3's responses.
+    /// Returns the checksum as a field of S3's responses.
     pub(super) fn to_dto(&self) -> dto::Checksum {
         let value = Some(self.value.clone());
         let mut checksum = dto::Checksum::default();
@@ -92,7 +92,7 @@ impl StoredChecksum {
         checksum
     }
 
-    /// S3's type of the checksum.
+    /// Returns S3's type of the checksum.
     pub(super) fn kind(&self) -> dto::ChecksumType {
         let kind = if self.composite { dto::ChecksumType::COMPOSITE } else { dto::ChecksumType::FULL_OBJECT };
         dto::ChecksumType::from_static(kind)

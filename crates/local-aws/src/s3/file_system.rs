@@ -14,7 +14,7 @@ pub(crate) trait FileSystem: Debug + Send + Sync {
     fn sync_files(&self, files: &[PathBuf]) -> Result<(), (PathBuf, io::Error)>;
     /// Makes the entries of the folders durable (fsync). An error has the path of the folder.
     fn sync_folders(&self, folders: &[PathBuf]) -> Result<(), (PathBuf, io::Error)>;
-    /// Renames atomically, replacing what has the name.
+    /// Renames atomically, replacing a file that has the name.
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
     fn remove_file(&self, file: &Path) -> io::Result<()>;
     /// Creates one folder. Its parent exists.

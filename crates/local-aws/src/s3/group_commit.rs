@@ -2,7 +2,8 @@
 //!
 //! A change is acknowledged when it survives a power failure. That takes a few fsyncs, which many changes can share: a change
 //! that arrives while a group is being committed is queued, and the first waiting thread that gets the writer lock commits
-//! the queued changes as the next group. There is a single writer at a time. The steps of a group, each of which starts when the step before is durable:
+//! the queued changes as the next group. There is a single writer at a time. A group has four steps, each of which starts when
+//! the step before is durable:
 //!
 //! 1. The bytes of the new files, in the temporary folder. Each request does this itself, in parallel with others.
 //! 2. The write-ahead intents, in one transaction, which also deletes the rows of removed objects.
@@ -243,8 +244,8 @@ impl ObjectStore {
         }
     }
 
-    /// Performs steps 3 and 4, after the commit of the intents. Returns the results in the order of the changes. An error is
-    /// one of the whole group. `held` is the lock of the index, if the caller blocks readers already.
+    /// Performs steps 3 and 4, after the commit of the intents. Returns the results in the order of the changes. An error
+    /// concerns the whole group. `held` is the lock of the index, if the caller blocks readers already.
     pub(super) fn apply(
         &self,
         changes: Vec<PlannedChange>,
@@ -305,8 +306,8 @@ impl ObjectStore {
         Ok(changes.into_iter().zip(done).map(outcome).collect())
     }
 
-    /// Performs step 3. Removals come first, since they remove empty folders where new files may need names. Returns the files
-    /// that were named.
+    /// Performs step 3. Removals come first, since they remove empty folders where new files may need names. Returns the new
+    /// files, and the result of each change.
     fn change_files(&self, changes: &[PlannedChange]) -> (Vec<PathBuf>, Vec<Result<(), StoreError>>) {
         let mut done: Vec<Result<(), StoreError>> = changes.iter().map(|_| Ok(())).collect();
         let mut files = Vec::new();
@@ -371,7 +372,7 @@ impl ObjectStore {
     /// Makes the names of the files durable: syncs their folders, and the folders above in which a folder may be new.
     pub(super) fn sync_names(&self, files: &[PathBuf]) -> Result<(), StoreError> {
         let mut durable = lock(&self.queue.durable);
-        let mut named = HashSet::new();
+        let mut new_durable = HashSet::new();
         let mut folders = HashSet::new();
         for folder in files.iter().filter_map(|file| file.parent()) {
             // A folder that was removed with its last file cannot be synced; the entry that changed is in the one above.
@@ -383,7 +384,7 @@ impl ObjectStore {
             }
             folders.insert(existing.to_owned());
             for folder in existing.ancestors().take_while(|folder| *folder != self.home) {
-                if durable.contains(folder) || !named.insert(folder.to_owned()) {
+                if durable.contains(folder) || !new_durable.insert(folder.to_owned()) {
                     break;
                 }
                 folders.extend(folder.parent().map(Path::to_owned));
@@ -391,7 +392,7 @@ impl ObjectStore {
         }
         let folders: Vec<PathBuf> = folders.into_iter().collect();
         self.files.sync_folders(&folders).map_err(|(path, error)| StoreError::io(&path)(error))?;
-        durable.extend(named);
+        durable.extend(new_durable);
         Ok(())
     }
 

@@ -60,7 +60,7 @@ CREATE TABLE IF NOT EXISTS upload_parts (
 ) STRICT, WITHOUT ROWID;
 ";
 
-/// The metadata of an object: what a client set, and what was computed of its bytes.
+/// The metadata of an object: what a client set, and what was computed from its bytes.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub(crate) struct Attributes {
@@ -112,7 +112,7 @@ pub(crate) struct Object {
 const COLUMNS: &str = "key, location, size, etag, modified, attributes";
 
 impl Object {
-    /// The object's file, in a home.
+    /// Returns the path of the object's file in a home.
     pub(crate) fn file(&self, home: &Path) -> PathBuf {
         self.path.in_home(home)
     }
@@ -215,7 +215,7 @@ pub(super) fn remove(rows: &Connection, bucket: &str, key: &str) -> rusqlite::Re
     rows.prepare_cached("DELETE FROM objects WHERE bucket = ?1 AND key = ?2")?.execute([bucket, key]).map(drop)
 }
 
-/// A write-ahead intent: a change of a file that may have been interrupted between file and row.
+/// A write-ahead intent: a change of a file and its row, which a crash may have interrupted.
 #[derive(Debug)]
 pub(super) struct Intent {
     pub(super) path: ObjectPath,

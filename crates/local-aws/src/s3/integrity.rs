@@ -70,7 +70,7 @@ impl IntegrityHeaders {
         self.checksum.as_ref().map(|(algorithm, _)| *algorithm).or(self.announced)
     }
 
-    /// A digester that computes what [`IntegrityHeaders::check`] compares.
+    /// Returns a digester for the digests that [`IntegrityHeaders::check`] compares.
     pub(super) fn digester(&self) -> Digester {
         Digester::new(self.algorithm(), self.body.sha256.is_some())
     }
@@ -81,7 +81,11 @@ impl IntegrityHeaders {
     /// S3's error for the first that differs.
     pub(super) fn check(&self, digest: &Digest) -> S3Result<()> {
         if self.length.is_some_and(|length| length.cast_unsigned() != digest.size) {
-            return Err(s3_error!(IncompleteBody, "the body has {} bytes and not as many as declared", digest.size));
+            return Err(s3_error!(
+                IncompleteBody,
+                "the body has {} bytes, which is not the declared length",
+                digest.size
+            ));
         }
         if let Some(md5) = &self.md5 {
             let sent = base64_simd::STANDARD.decode_to_vec(md5).unwrap_or_default();
@@ -104,7 +108,7 @@ impl IntegrityHeaders {
         }
     }
 
-    /// The checksum of the header, or that of the trailer.
+    /// Returns the checksum of the header, or that of the trailer.
     fn sent_value(&self) -> Option<String> {
         if let Some((_, value)) = &self.checksum {
             return Some(value.clone());

@@ -56,8 +56,8 @@ fn list(rows: &Connection, bucket: &str, request: &ListRequest<'_>) -> rusqlite:
         return Ok(page);
     }
     let Some(mut start) = request.start() else { return Ok(page) };
-    // With a delimiter, the first row after a prefix tells the next prefix, and the rows behind it are skipped. Where rows
-    // belong to no prefix, each scan doubles.
+    // With a delimiter, the first row after a prefix tells the next prefix, and the rows below that prefix are skipped. Where
+    // rows belong to no prefix, each scan reads twice as many as the one before.
     let first = if request.delimiter.is_empty() { usize::MAX } else { 1 };
     let mut batch = first;
     loop {
@@ -138,7 +138,7 @@ mod tests {
         rows
     }
 
-    /// All pages of `limit` entries, each as its names.
+    /// Returns all pages of `limit` entries, each as the names of its entries.
     fn pages(rows: &Connection, prefix: &str, delimiter: &str, after: Option<&str>, limit: usize) -> Vec<Vec<String>> {
         let mut pages = Vec::new();
         let mut after = after.map(str::to_owned);

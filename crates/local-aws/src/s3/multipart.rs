@@ -387,7 +387,7 @@ fn matches_request(part: &Part, request: &RequestedPart) -> bool {
     etag_holds && checksum_holds
 }
 
-/// Checks what needs no reading of the parts: the size of the object, and the type and algorithm of its checksum.
+/// Checks what does not depend on the bytes of the parts: the size of the object, and the type and algorithm of its checksum.
 fn check_declaration(
     checksum: Option<UploadChecksum>,
     parts: &[Part],

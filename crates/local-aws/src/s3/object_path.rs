@@ -21,17 +21,17 @@ pub(crate) const OBJECT_FOLDERS: [&str; 2] = ["s3", "s3-odd"];
 pub(super) struct ObjectPath(String);
 
 impl ObjectPath {
-    /// Uses the key as the path. `None` if file systems cannot have that path.
+    /// Returns the key as a path. `None` if file systems cannot have that path.
     pub(super) fn from_key(bucket: &str, key: &str) -> Option<ObjectPath> {
         key.split('/').all(is_file_name).then(|| ObjectPath(format!("s3/{bucket}/{key}")))
     }
 
-    /// The path by the key's hash, which any key can have.
+    /// Returns the path with the hash of the key, which exists for any key.
     pub(super) fn hashed(bucket: &str, key: &str) -> ObjectPath {
         ObjectPath(format!("s3-odd/{bucket}/{}", hex::encode(Sha256::checksum(key.as_bytes()))))
     }
 
-    /// A path that the index has.
+    /// Returns a path that was read from the index.
     pub(super) fn from_stored(text: String) -> ObjectPath {
         ObjectPath(text)
     }
@@ -40,12 +40,12 @@ impl ObjectPath {
         &self.0
     }
 
-    /// The bucket of the object.
+    /// Returns the bucket of the object.
     pub(super) fn bucket(&self) -> &str {
         self.0.split('/').nth(1).unwrap_or_default()
     }
 
-    /// The absolute path.
+    /// Returns the absolute path.
     pub(super) fn in_home(&self, home: &Path) -> PathBuf {
         home.join(&self.0)
     }

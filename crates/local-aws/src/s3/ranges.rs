@@ -1,4 +1,4 @@
-//! The `Range` header by S3's rules: a single range of bytes counts, anything else is ignored.
+//! The `Range` header by S3's rules: only a single range of bytes has an effect, any other value is ignored.
 
 use http::header::RANGE;
 use http::{HeaderMap, HeaderValue};

@@ -1,8 +1,8 @@
 //! Removal of signatures: the endpoint serves one user on one machine and has no secret keys to check them against, so it
 //! accepts any credentials.
 //!
-//! What the signature's headers say of the *bytes* still counts: `x-amz-content-sha256` and the trailers of a chunked body
-//! are kept as [`PayloadIntegrity`], and checked against the body.
+//! The headers that describe the *bytes* still apply: `x-amz-content-sha256` and the trailers of a chunked body are kept as
+//! [`PayloadIntegrity`], and checked against the body.
 
 use http::header::AUTHORIZATION;
 use http::uri::{PathAndQuery, Uri};

@@ -58,7 +58,7 @@ pub(crate) enum StoreError {
     Io { path: PathBuf, source: io::Error },
     #[error("{} was changed outside of the endpoint: the index says {expected} bytes, the file has {found}; upload the object again", path.display())]
     ChangedOutside { path: PathBuf, expected: u64, found: u64 },
-    #[error("{} is missing, which holds an object of {expected} bytes: restore it, or upload the object again", path.display())]
+    #[error("{} is missing; it held an object of {expected} bytes: restore it, or upload the object again", path.display())]
     Missing { path: PathBuf, expected: u64 },
     #[error("part {number} of the upload, in {}, is not what was uploaded: upload it again", path.display())]
     DamagedPart { number: i32, path: PathBuf },
@@ -66,7 +66,7 @@ pub(crate) enum StoreError {
     Index(#[from] rusqlite::Error),
     #[error("the index of objects could not be made durable: {0}")]
     Sync(#[from] SyncError),
-    /// An error of a group of changes, which each of them returns.
+    /// The error of a group commit, which every change of the group returns.
     #[error(transparent)]
     Shared(Arc<StoreError>),
 }
@@ -362,7 +362,7 @@ impl ObjectStore {
         Ok((object, file))
     }
 
-    /// The file that holds the object.
+    /// Returns the path of the file that holds the object.
     pub(crate) fn path(&self, object: &Object) -> PathBuf {
         object.path.in_home(&self.home)
     }
@@ -374,8 +374,9 @@ impl ObjectStore {
         object.ok_or(StoreError::NoSuchKey(key))
     }
 
-    /// Replaces all objects with the prefixes by the staged files, whose keys have them too. Atomic for readers: one transaction
-    /// writes all rows, so that no listing has some of them. After an error, no object has the prefixes.
+    /// Replaces all objects that have one of the prefixes by the staged files, whose keys have them too. Atomic for readers: one
+    /// transaction writes all rows, so that no listing shows only some of them. After an error, either nothing has changed or no
+    /// object has the prefixes.
     pub(crate) fn replace(&self, bucket: &str, prefixes: &[String], staged: Vec<Staged>) -> Result<(), StoreError> {
         self.sync_staged(&staged)?;
         let _writer = self.lock_writer();
@@ -475,7 +476,7 @@ impl ObjectStore {
         self.submit(bucket, ChangeRequest::Delete { key: key.to_owned(), condition: condition.clone() }).map(drop)
     }
 
-    /// Deletes those of the keys that are objects, in one group. Idempotent.
+    /// Deletes the objects with these keys, as far as they exist, in one group commit. Idempotent.
     pub(crate) fn delete_all(&self, bucket: &str, keys: &[String]) -> Result<(), StoreError> {
         let _writer = self.lock_writer();
         let changes = self.state.write(|rows| {

@@ -3,8 +3,8 @@
 use super::EXACT_POWERS;
 use super::short::{ZEROS, eight_digits, exact_double, not_digits};
 
-/// A number of digits with at most one separator. Cells of any other form take the general path, which gives the same result
-/// for these too.
+/// A number of digits with at most one separator. Cells of any other form take the general path. For cells of this form, both
+/// paths give the same result.
 #[derive(Clone, Copy)]
 pub struct Long {
     /// All digits as one number, below 10^15 and therefore exact as a double.

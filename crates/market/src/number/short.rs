@@ -3,8 +3,8 @@
 //! Nearly every cell is that short and has digits in all but one or two bytes. The parser does not branch on the content:
 //! lengths, separators, suffixes and null tokens alternate from cell to cell, so that a branch would often be mispredicted,
 //! and a misprediction costs as much as parsing the cell. Instead, tables map the mark among the digits to a rule, and a
-//! perfect hash recognises null tokens. Cells that this path cannot decide take the general path, which gives the same
-//! result for all others too.
+//! perfect hash recognises null tokens. Cells that this path cannot decide take the general path. For all
+//! other cells, both paths give the same result.
 
 use super::{EXACT_POWERS, NULL_TOKENS, OneSeparator};
 

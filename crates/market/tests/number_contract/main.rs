@@ -31,7 +31,7 @@ fn every_published_vector_holds() {
     }
 }
 
-/// `1234567` with `.`: `1.234.567`.
+/// Groups thousands: `1234567` with `.` becomes `1.234.567`.
 fn grouped(whole: u64, separator: char) -> String {
     let digits = whole.to_string();
     let mut out = String::new();
@@ -44,7 +44,7 @@ fn grouped(whole: u64, separator: char) -> String {
     out
 }
 
-/// Every style in which a quantity is written, where the style can say it exactly.
+/// Returns a quantity in every style that represents it exactly.
 fn quantity_styles(n: i64) -> Vec<String> {
     let n = n.unsigned_abs();
     let mut styles = vec![

@@ -30,7 +30,7 @@ pub fn etl(args: &EtlArgs) -> anyhow::Result<ExitCode> {
     if inputs.is_empty() {
         return fail(
             format!("{} holds no snapshots", args.raw.display()),
-            "their names are like 202004011320_flashpanel.csv and 202004011320_options.csv, with .gz behind if compressed",
+            "their names are like 202004011320_flashpanel.csv and 202004011320_options.csv, with .gz at the end if compressed",
         );
     }
 

@@ -135,7 +135,9 @@ impl<'a> Parser<'a> {
         let literal: Option<Value> = serde_json::from_str(word).ok();
         match literal {
             Some(value) if !value.is_string() => Ok(Expression::Literal(value)),
-            _ => Err(format!("'{word}' is no path, string in single quotes, number, true, false, null or call")),
+            _ => {
+                Err(format!("'{word}' is not a path, a string in single quotes, a number, true, false, null or a call"))
+            }
         }
     }
 

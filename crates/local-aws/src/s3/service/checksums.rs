@@ -65,7 +65,7 @@ pub(super) fn parse_algorithm(name: Option<&dto::ChecksumAlgorithm>) -> S3Result
     name.map(parse).transpose()
 }
 
-/// The checksum of a new upload's object. Each algorithm has a default type (`COMPOSITE` or `FULL_OBJECT`), and some
+/// Returns the algorithm and type of the checksum of a new upload's object. Each algorithm has a default type (`COMPOSITE` or `FULL_OBJECT`), and some
 /// allow the other one.
 pub(super) fn upload_checksum(
     algorithm: Option<Algorithm>,

@@ -67,7 +67,7 @@ impl ReadCondition<'_> {
         if !is_unchanged {
             return Ok(());
         }
-        let mut error = S3Error::with_message(unchanged, "the object is the one that you have");
+        let mut error = S3Error::with_message(unchanged, "the object has not changed");
         if let Ok(value) = ETag::Strong(object.etag.clone()).to_http_header() {
             error.set_headers(HeaderMap::from_iter([(http::header::ETAG, value)]));
         }
@@ -75,7 +75,7 @@ impl ReadCondition<'_> {
     }
 }
 
-/// The condition on the target of a copy. s3s does not parse it, and without it a copy would replace an object that its
+/// Returns the condition on the target of a copy. s3s does not parse it, and without it a copy would replace an object that its
 /// caller asked to keep.
 pub(super) fn copy_target_condition(headers: &HeaderMap) -> S3Result<WriteCondition> {
     let condition = |name| {
@@ -85,7 +85,7 @@ pub(super) fn copy_target_condition(headers: &HeaderMap) -> S3Result<WriteCondit
     write_condition(condition(http::header::IF_MATCH)?, condition(http::header::IF_NONE_MATCH)?.as_ref())
 }
 
-/// The condition of a write. S3 allows only `*` in its `If-None-Match`.
+/// Returns the condition of a write. S3 allows only `*` in its `If-None-Match`.
 pub(super) fn write_condition(
     matches: Option<ETagCondition>,
     none_match: Option<&ETagCondition>,
@@ -99,8 +99,8 @@ pub(super) fn write_condition(
     }
 }
 
-/// Whether a range applies, by `If-Range`: the client has the rest of this version. Of another version it gets the whole
-/// object.
+/// Whether a range applies, by `If-Range`: the client has the rest of this version. A client that has another version gets
+/// the whole object.
 pub(super) fn range_applies(headers: &HeaderMap, object: &Object) -> bool {
     let Some(version) = headers.get(http::header::IF_RANGE).and_then(|version| version.to_str().ok()) else {
         return true;
@@ -111,7 +111,7 @@ pub(super) fn range_applies(headers: &HeaderMap, object: &Object) -> bool {
     Timestamp::parse(TimestampFormat::HttpDate, version).is_ok_and(|instant| instant == whole_seconds(object.modified))
 }
 
-/// The instant in the resolution of HTTP's date headers, whole seconds.
+/// Returns the instant in whole seconds, the resolution of HTTP's date headers.
 fn whole_seconds(millis: i64) -> Timestamp {
     clock::system_time(millis - millis.rem_euclid(1000)).into()
 }

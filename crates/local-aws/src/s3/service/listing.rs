@@ -134,7 +134,7 @@ impl NameEncoding {
     }
 }
 
-/// The endpoint's account owns everything.
+/// Returns the owner of every bucket and object: the endpoint's account.
 pub(super) fn owner() -> dto::Owner {
     dto::Owner { id: Some(ACCOUNT.to_owned()), display_name: None }
 }
@@ -147,7 +147,7 @@ pub(super) fn page_limit(requested: Option<i32>) -> S3Result<(i32, usize)> {
     Ok((limit, size.min(1000)))
 }
 
-/// The continuation token after a page: its last name in base64 (keyset pagination), so that the server keeps no state.
+/// Returns the continuation token after a page: its last name in base64 (keyset pagination), so that the server keeps no state.
 pub(super) fn page_token(name: &str) -> String {
     base64_simd::URL_SAFE_NO_PAD.encode_to_string(name)
 }

@@ -1,5 +1,6 @@
-//! The operations of S3 over the [`ObjectStore`], behind s3s's trait [`S3`]. A module has the operations of one kind; the
-//! trait's implementation only dispatches. Operations that are not listed return `NotImplemented`, s3s's default.
+//! The operations of S3 over the [`ObjectStore`], as an implementation of s3s's trait [`S3`]. A module has the operations of
+//! one kind; the trait's implementation only dispatches. Operations that are not listed return `NotImplemented`, s3s's
+//! default.
 
 mod attributes;
 mod buckets;

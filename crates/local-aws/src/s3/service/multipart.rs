@@ -158,7 +158,7 @@ pub(super) async fn list_multipart_uploads(
 ) -> S3Result<S3Response<dto::ListMultipartUploadsOutput>> {
     let input = request.input;
     if input.delimiter.is_some() {
-        return Err(s3_error!(NotImplemented, "uploads are listed without a delimiter here"));
+        return Err(s3_error!(NotImplemented, "a delimiter for uploads is not implemented"));
     }
     let names = NameEncoding::new(input.encoding_type.as_ref());
     let (max_uploads, limit) = page_limit(input.max_uploads)?;
