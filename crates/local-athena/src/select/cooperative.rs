@@ -5,6 +5,9 @@
 //! the inputs are small and in memory, and the join produces batch after batch. DataFusion has cooperative scheduling
 //! of its own, but it counts batches at the data sources, of which a join of small tables reads few while it produces
 //! many.
+//!
+//! Not DataFusion's `CooperativeExec` at the same places, because it yields after 128 batches: the stop of a cross join took
+//! 95 ms instead of 4 ms, and a join without matches did not yield before its end.
 
 use std::sync::Arc;
 
