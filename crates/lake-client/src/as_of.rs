@@ -52,7 +52,9 @@ impl AsOf {
     /// removed; [`Error::Athena`] if a statement fails.
     pub async fn prepare(lake: &Lake, moment: DateTime<Utc>) -> Result<Self, Error> {
         if moment > Utc::now() {
-            return Err(Error::InvalidInput(format!("{moment} has not come yet: what will be published is not known")));
+            return Err(Error::invalid_input(format!(
+                "{moment} has not come yet: what will be published is not known"
+            )));
         }
         let seen = published(lake, moment).await?;
         let mut replaced = BTreeMap::new();
@@ -166,7 +168,7 @@ fn check(day: NaiveDate, moment: DateTime<Utc>, run: &RunId, now: &Record) -> Re
     if !now.removed_runs.contains(run) {
         return Ok(());
     }
-    Err(Error::Record(format!(
+    Err(Error::record(format!(
         "at {moment} run {run} was published of {day}, and its files are removed: an answer without the day would \
          be a wrong one. Ask for another moment, or for days that still are there"
     )))

@@ -20,7 +20,7 @@ pub struct Visit {
     /// When it was exited, in milliseconds since 1970; `None` while it runs.
     pub left: Option<i64>,
     /// Its failed attempts, in order.
-    pub failures: Vec<Failure>,
+    pub failures: Vec<ExecutionFailure>,
     /// Whether it failed: no later attempt succeeded.
     pub failed: bool,
 }
@@ -53,18 +53,21 @@ pub enum Kind {
     Control,
 }
 
-/// A failure: error name and cause.
+/// The failure of an execution or of a state: error name and cause.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Failure {
+pub struct ExecutionFailure {
     /// The name that `Retry` and `Catch` match.
     pub error: String,
     /// The message.
     pub cause: String,
 }
 
-impl Failure {
-    fn new(error: Option<&str>, cause: Option<&str>) -> Failure {
-        Failure { error: error.unwrap_or("States.Runtime").to_owned(), cause: readable(cause.unwrap_or_default()) }
+impl ExecutionFailure {
+    fn new(error: Option<&str>, cause: Option<&str>) -> ExecutionFailure {
+        ExecutionFailure {
+            error: error.unwrap_or("States.Runtime").to_owned(),
+            cause: readable(cause.unwrap_or_default()),
+        }
     }
 }
 
@@ -165,7 +168,7 @@ pub struct Timeline {
     /// The visits, in the order in which they began.
     pub visits: Vec<Visit>,
     /// The failure of the execution, if it failed.
-    pub failure: Option<Failure>,
+    pub failure: Option<ExecutionFailure>,
     /// The visit of each event, by event id.
     visit_of: HashMap<i64, usize>,
     last_id: i64,
@@ -279,16 +282,16 @@ fn nested_execution(output: &str) -> Option<String> {
     Some(output.get("ExecutionArn")?.as_str()?.to_owned())
 }
 
-fn task_failure(event: &HistoryEvent) -> Option<Failure> {
+fn task_failure(event: &HistoryEvent) -> Option<ExecutionFailure> {
     let failed = event.task_failed_event_details.as_ref().map(|d| (&d.error, &d.cause));
     let submit = event.task_submit_failed_event_details.as_ref().map(|d| (&d.error, &d.cause));
     let start = event.task_start_failed_event_details.as_ref().map(|d| (&d.error, &d.cause));
     let timeout = event.task_timed_out_event_details.as_ref().map(|d| (&d.error, &d.cause));
     let (error, cause) = failed.or(submit).or(start).or(timeout)?;
-    Some(Failure::new(error.as_deref(), cause.as_deref()))
+    Some(ExecutionFailure::new(error.as_deref(), cause.as_deref()))
 }
 
-fn execution_failure(event: &HistoryEvent) -> Failure {
+fn execution_failure(event: &HistoryEvent) -> ExecutionFailure {
     let failed = event.execution_failed_event_details.as_ref().map(|d| (&d.error, &d.cause));
     let timeout = event.execution_timed_out_event_details.as_ref().map(|d| (&d.error, &d.cause));
     let aborted = event.execution_aborted_event_details.as_ref().map(|d| (&d.error, &d.cause));
@@ -298,7 +301,7 @@ fn execution_failure(event: &HistoryEvent) -> Failure {
         HistoryEventType::ExecutionTimedOut => "States.Timeout",
         _ => "States.Runtime",
     };
-    Failure::new(error.as_deref().or(Some(fallback)), cause.as_deref())
+    ExecutionFailure::new(error.as_deref().or(Some(fallback)), cause.as_deref())
 }
 
 #[cfg(test)]

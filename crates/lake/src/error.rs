@@ -16,8 +16,14 @@ type Source = Box<dyn StdError + Send + Sync>;
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The event or the configuration is invalid.
-    #[error("{0}")]
-    InvalidInput(String),
+    #[error("{message}")]
+    InvalidInput {
+        /// Why it is invalid.
+        message: String,
+        /// The error that this one was made from, if any.
+        #[source]
+        source: Option<Source>,
+    },
     /// The data must not be published. The message says which check failed on what, and where the report is.
     #[error("{0}")]
     Quality(String),
@@ -30,9 +36,15 @@ pub enum Error {
     /// Another run published a day after this run's audit had compared with it. The audit has to be repeated.
     #[error("{0}")]
     RecordChanged(String),
-    /// A publication record is damaged or has another version. The message names it.
-    #[error("{0}")]
-    Record(String),
+    /// A publication record is damaged or has another version.
+    #[error("{message}")]
+    Record {
+        /// Which record, and what is wrong with it.
+        message: String,
+        /// The error that this one was made from, if any.
+        #[source]
+        source: Option<Source>,
+    },
     /// EMR does not know the cluster or the step, or its response lacks a required field.
     #[error("{0}")]
     Emr(String),
@@ -77,6 +89,21 @@ pub enum Error {
 }
 
 impl Error {
+    /// Creates an [`Error::InvalidInput`] without a source.
+    pub fn invalid_input(message: impl Into<String>) -> Self {
+        Error::InvalidInput { message: message.into(), source: None }
+    }
+
+    /// Creates an [`Error::InvalidInput`] from its source.
+    pub fn malformed(message: impl Into<String>, source: impl StdError + Send + Sync + 'static) -> Self {
+        Error::InvalidInput { message: message.into(), source: Some(Box::new(source)) }
+    }
+
+    /// Creates an [`Error::Record`] without a source.
+    pub fn record(message: impl Into<String>) -> Self {
+        Error::Record { message: message.into(), source: None }
+    }
+
     /// Creates an [`Error::Unavailable`] without a source.
     pub fn unavailable(doing: impl Into<String>, message: impl Into<String>) -> Self {
         Error::Unavailable { doing: doing.into(), message: message.into(), source: None }
@@ -92,12 +119,12 @@ impl Error {
     /// of the service that refused a request.
     pub fn name(&self) -> &str {
         match self {
-            Error::InvalidInput(_) => "InvalidInput",
+            Error::InvalidInput { .. } => "InvalidInput",
             Error::Quality(_) => "QualityError",
             Error::UploadPending(_) => "UploadPending",
             Error::RawFilesChanged(_) => "RawFilesChanged",
             Error::RecordChanged(_) => "RecordChanged",
-            Error::Record(_) => "RecordError",
+            Error::Record { .. } => "RecordError",
             Error::Emr(_) => "EmrError",
             Error::Athena { retryable: false, .. } => "AthenaError",
             Error::Athena { retryable: true, .. } | Error::Unavailable { .. } => "ServiceUnavailable",

@@ -38,5 +38,5 @@ pub async fn serve<R: Serialize>(handle: impl AsyncFn(&Lake, Value) -> Result<R,
 /// [`Error::InvalidInput`] with the reason and `expected`, the form of the event.
 pub fn parse_event<E: DeserializeOwned>(event: Value, expected: &str) -> Result<E, Error> {
     serde_json::from_value(event)
-        .map_err(|error| Error::InvalidInput(format!("the event cannot be read: {error}; expected {expected}")))
+        .map_err(|error| Error::malformed(format!("the event cannot be read: {error}; expected {expected}"), error))
 }

@@ -108,7 +108,7 @@ impl Catalog {
         self.partitions.retain(|(day, _)| !recorded.contains_key(day));
         let days: BTreeSet<NaiveDate> = self.partitions.iter().map(|(day, _)| *day).collect();
         let (Some(first), Some(last)) = (days.first(), days.last()) else { return Ok((0, BTreeMap::new())) };
-        let range = DateRange::new(*first, *last).map_err(|error| Error::InvalidInput(error.to_string()))?;
+        let range = DateRange::new(*first, *last).map_err(|error| Error::malformed(error.to_string(), error))?;
         let mut places: BTreeMap<NaiveDate, Places> = BTreeMap::new();
         for table in TableName::ALL {
             let of_table = self.partitions.iter().filter(|(_, of)| *of == table).map(|(day, _)| *day).collect();

@@ -204,9 +204,9 @@ pub async fn get_version(lake: &Lake, bucket: &BucketName, key: &str) -> Result<
 pub async fn get_json<T: DeserializeOwned>(lake: &Lake, bucket: &BucketName, key: &str) -> Result<Option<T>, Error> {
     let Some(bytes) = get(lake, bucket, key).await? else { return Ok(None) };
     let document = serde_json::from_slice(&bytes);
-    document
-        .map(Some)
-        .map_err(|error| Error::InvalidInput(format!("{} is not what it should be: {error}", keys::uri(bucket, key))))
+    document.map(Some).map_err(|error| {
+        Error::malformed(format!("{} is not what it should be: {error}", keys::uri(bucket, key)), error)
+    })
 }
 
 /// Writes a JSON document to `key`. Overwrites what is there.

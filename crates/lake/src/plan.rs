@@ -30,15 +30,17 @@ pub struct Plan {
     /// Business days with no or too few raw files.
     pub missing: Vec<NaiveDate>,
     /// The request.
-    pub asked: Asked,
+    #[serde(rename = "asked")]
+    pub requested: RequestedDays,
 }
 
 /// The requested days of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Asked {
+pub struct RequestedDays {
     /// The selection of days in the range.
-    pub which: Which,
-    /// The days.
+    #[serde(rename = "which")]
+    pub selection: DaySelection,
+    /// The range.
     #[serde(flatten)]
     pub range: DateRange,
 }
@@ -46,7 +48,7 @@ pub struct Asked {
 /// Which of the requested days a run publishes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Which {
+pub enum DaySelection {
     /// All days that have raw files.
     All,
     /// Stale days: those whose raw files differ from their record.

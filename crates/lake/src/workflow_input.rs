@@ -140,7 +140,7 @@ fn kind(value: &Value) -> &'static str {
 }
 
 fn refused(why: impl AsRef<str>) -> Error {
-    Error::InvalidInput(format!("the input says nothing that can be done: {}. Send {ACCEPTED}", why.as_ref()))
+    Error::invalid_input(format!("the input says nothing that can be done: {}. Send {ACCEPTED}", why.as_ref()))
 }
 
 #[cfg(test)]

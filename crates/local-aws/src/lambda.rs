@@ -51,7 +51,7 @@ const FUNCTIONS: [Function; 7] = [
 
 fn to_json(output: &impl Serialize) -> HandlerResult {
     serde_json::to_value(output)
-        .map_err(|error| Error::InvalidInput(format!("the answer cannot be written as JSON: {error}")))
+        .map_err(|error| Error::malformed(format!("the answer cannot be written as JSON: {error}"), error))
 }
 
 /// The result of an invocation.

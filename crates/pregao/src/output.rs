@@ -624,8 +624,8 @@ impl From<&lake::raw_files::Coverage> for Coverage {
     }
 }
 
-impl From<&lake_client::execution_history::Failure> for Failure {
-    fn from(failure: &lake_client::execution_history::Failure) -> Failure {
+impl From<&lake_client::execution_history::ExecutionFailure> for Failure {
+    fn from(failure: &lake_client::execution_history::ExecutionFailure) -> Failure {
         Failure { error: failure.error.clone(), cause: failure.cause.clone() }
     }
 }

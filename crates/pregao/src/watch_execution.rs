@@ -15,7 +15,7 @@ use serde_json::Value;
 use crate::format;
 use crate::interrupt::{Listener, Signal};
 use crate::progress::Progress;
-use lake_client::execution_history::{Change, Failure, HistorySource, Kind, Timeline, between};
+use lake_client::execution_history::{Change, ExecutionFailure, HistorySource, Kind, Timeline, between};
 
 /// How an execution ended.
 #[derive(Debug)]
@@ -23,7 +23,7 @@ pub enum Ending {
     /// It succeeded with this output.
     Succeeded(Value),
     /// It failed, timed out, or was aborted by somebody else.
-    Failed(Failure),
+    Failed(ExecutionFailure),
     /// The user interrupted the command, which stopped the execution.
     Stopped(Signal),
 }
@@ -406,7 +406,7 @@ mod tests {
         let null = async || Ok(described(ExecutionStatus::Succeeded, Some("null")));
         assert_eq!(output(null, OUTPUT_WITHIN).await.expect("an output"), Value::Null);
         // A refusal is reported at once.
-        let refused = async || Err(Error::InvalidInput("no such thing".to_owned()));
+        let refused = async || Err(Error::invalid_input("no such thing".to_owned()));
         assert!(output(refused, OUTPUT_WITHIN).await.is_err());
     }
 }

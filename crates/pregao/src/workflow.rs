@@ -10,7 +10,7 @@ use crate::error_report::{Hint, fail, hinted};
 use crate::interrupt::Interrupted;
 use crate::output::{Ended, Partial};
 use crate::watch_execution::Ending;
-use lake_client::execution_history::Failure;
+use lake_client::execution_history::ExecutionFailure;
 
 /// Starts an execution of this name. Returns its ARN.
 pub async fn start(lake: &Lake, workflow: Workflow, name: &RunId, input: &Value) -> anyhow::Result<String> {
@@ -36,7 +36,7 @@ pub async fn find(lake: &Lake, id: &str) -> anyhow::Result<String> {
 pub fn succeeded(workflow: Workflow, name: &RunId, ending: Ending) -> anyhow::Result<Value> {
     let (status, error_name, error) = match ending {
         Ending::Succeeded(output) => return Ok(output),
-        Ending::Failed(Failure { error, cause }) => {
+        Ending::Failed(ExecutionFailure { error, cause }) => {
             let failed = anyhow::anyhow!("{} failed: {error}: {cause}", workflow.name());
             ("FAILED", Some(error), hinted(failed, format!("pregao runs {name} shows each of its states")))
         }

@@ -65,14 +65,14 @@ pub async fn handle(lake: &Lake, event: Value) -> Result<Done, Error> {
         return record::publish(lake, &run).await.map(Done::Recorded);
     }
     if event.get("run").is_some() {
-        return Err(Error::InvalidInput(format!(
+        return Err(Error::invalid_input(format!(
             "a run is published by its record and not by its name. To publish an earlier run of a day once more: pregao \
              rollback DAY --to RUN. To bring the catalog to what is published: {UPDATE}"
         )));
     }
     let (table, range) = if event.get("table").is_some() {
         let Update { table, from, to } = parse_event(event, UPDATE)?;
-        (table, DateRange::new(from, to).map_err(|error| Error::InvalidInput(error.to_string()))?)
+        (table, DateRange::new(from, to).map_err(|error| Error::malformed(error.to_string(), error))?)
     } else {
         (None, workflow_input::resolve(&event, Utc::now())?.range()?)
     };

@@ -172,7 +172,7 @@ impl Work {
 
     /// Whether the current raw files of a day are exactly these.
     async fn is_current(&self, day: NaiveDate, files: &[RawFileVersion]) -> Result<bool, Error> {
-        let range = DateRange::day(day).map_err(|error| Error::InvalidInput(error.to_string()))?;
+        let range = DateRange::day(day).map_err(|error| Error::malformed(error.to_string(), error))?;
         let now: Vec<RawFileVersion> = raw_files::list(&self.lake, range).await?.iter().map(Into::into).collect();
         Ok(View::compare(files, &now) == View::Same)
     }

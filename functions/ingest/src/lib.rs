@@ -111,7 +111,7 @@ async fn of_object(lake: &Lake, bucket: &str, key: &str) -> Result<Vec<Object>, 
     let raw = &lake.config.buckets.raw;
     if bucket != raw.as_str() || !key.starts_with(keys::LANDING) {
         let landing = keys::uri(raw, keys::LANDING);
-        return Err(Error::InvalidInput(format!(
+        return Err(Error::invalid_input(format!(
             "s3://{bucket}/{key} is not a landed file: those are under {landing}"
         )));
     }
@@ -123,7 +123,7 @@ async fn of_object(lake: &Lake, bucket: &str, key: &str) -> Result<Vec<Object>, 
 fn day_of(key: &str) -> Result<Option<DateRange>, Error> {
     let name = keys::file_name(key).parse::<SnapshotName>().ok();
     let range = name.map(|name| DateRange::day(name.time.date())).transpose();
-    range.map_err(|error| Error::InvalidInput(error.to_string()))
+    range.map_err(|error| Error::malformed(error.to_string(), error))
 }
 
 /// Groups the files that have the same place, each group in the order of its keys.

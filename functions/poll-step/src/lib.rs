@@ -50,7 +50,7 @@ pub async fn handle(lake: &Lake, event: Value) -> Result<PolledStep, Error> {
     }
     let ours = keys::uri(&lake.config.buckets.results, keys::LOGS);
     let log = keys::step_log(cluster.log_uri().unwrap_or(&ours), &cluster_id, &step_id);
-    let (state, reason, log) = look(&step, &cluster, log)?;
+    let (state, reason, log) = evaluate(&step, &cluster, log)?;
     let longest = Duration::from_secs(lake.config.emr.poll_seconds.get().into());
     let look_at = backoff::timestamp_after(pause(&step, longest));
     Ok(PolledStep { cluster_id, step_id, state: state.as_str().to_owned(), reason, log, look_at })
@@ -114,7 +114,7 @@ fn pause(step: &Step, longest: Duration) -> Duration {
 const MIN_DELAY_PENDING: Duration = Duration::from_secs(1);
 
 /// Returns the state of a step, why it ended without completing, and the URI of its log.
-fn look(step: &Step, cluster: &Cluster, log: String) -> Result<(StepState, String, String), Error> {
+fn evaluate(step: &Step, cluster: &Cluster, log: String) -> Result<(StepState, String, String), Error> {
     let status = step.status();
     let state = state_of(step).ok_or_else(|| Error::Emr("EMR returned no state of the step".to_owned()))?;
     let failure = status.and_then(|status| status.failure_details());
@@ -126,19 +126,19 @@ fn look(step: &Step, cluster: &Cluster, log: String) -> Result<(StepState, Strin
         return Ok((state.clone(), String::new(), log));
     }
 
-    let of_step = [
+    let details = [
         failure.and_then(|failure| failure.reason()),
         failure.and_then(|failure| failure.message()),
         status.and_then(|status| status.state_change_reason()?.message()),
     ];
-    let of_step: Vec<&str> = of_step.into_iter().flatten().filter(|text| !text.is_empty()).collect();
+    let details: Vec<&str> = details.into_iter().flatten().filter(|text| !text.is_empty()).collect();
     let mut reason = if lost {
         format!("the Spark step was still {} when its cluster had ended", state.as_str())
     } else {
         format!("the Spark step is {}", state.as_str())
     };
-    if !of_step.is_empty() {
-        reason = format!("{reason}: {}", of_step.join(": "));
+    if !details.is_empty() {
+        reason = format!("{reason}: {}", details.join(": "));
     }
     // A cluster that terminated after its steps is not the reason for a failed step.
     if let Some(status) = cluster.status().filter(|_| lost || (has_ended(cluster) && !ended_after_its_steps(cluster))) {
@@ -205,7 +205,7 @@ mod tests {
     }
 
     fn state_and_reason(step: Step, cluster: Cluster) -> (String, String) {
-        let (state, reason, _) = look(&step, &cluster, "s3://logs/x/".to_owned()).expect("a look");
+        let (state, reason, _) = evaluate(&step, &cluster, "s3://logs/x/".to_owned()).expect("a look");
         (state.as_str().to_owned(), reason)
     }
 

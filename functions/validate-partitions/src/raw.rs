@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use chrono::{Days, NaiveDate, Utc};
 use lake::failed::FailedAudit;
 use lake::lambda::parse_event;
-use lake::plan::{Asked, PlannedDay, Which};
+use lake::plan::{DaySelection, PlannedDay, RequestedDays};
 use lake::raw_files::{self, Coverage, RawFile};
 use lake::record::{self, RawFileVersion, Record};
 use lake::truncated_list::TruncatedList;
@@ -83,9 +83,9 @@ pub async fn plan(lake: &Lake, event: Value) -> Result<PlanSummary, Error> {
     let after: Option<RunId> = fields.shift_remove("after").map(|run| parse_event(run, "a run")).transpose()?;
     let input = fields.shift_remove("input").unwrap_or(Value::Object(fields));
     match (run, after) {
-        (None, None) => of_days(lake, asked(lake, &input)?.range).await,
-        (Some(run), _) if run.attempt() == 1 => planned(lake, &run, asked(lake, &input)?).await,
-        (Some(run), _) => Err(Error::InvalidInput(format!(
+        (None, None) => of_days(lake, requested_days(lake, &input)?.range).await,
+        (Some(run), _) if run.attempt() == 1 => planned(lake, &run, requested_days(lake, &input)?).await,
+        (Some(run), _) => Err(Error::invalid_input(format!(
             "an execution cannot be called {run}, which would be an attempt of another"
         ))),
         (None, Some(before)) => {
@@ -97,30 +97,31 @@ pub async fn plan(lake: &Lake, event: Value) -> Result<PlanSummary, Error> {
                     before.attempt()
                 ))
             })?;
-            let asked = plan::Plan::read(lake, &before).await?.asked;
-            planned(lake, &next, asked).await
+            let requested = plan::Plan::read(lake, &before).await?.requested;
+            planned(lake, &next, requested).await
         }
     }
 }
 
-fn asked(lake: &Lake, input: &Value) -> Result<Asked, Error> {
-    let (which, range) = match workflow_input::resolve(input, Utc::now())? {
-        Request::Days(range) => (Which::All, range),
-        Request::Stale(range) => (Which::Stale, range),
-        Request::Object { key, .. } => (Which::All, day_of(&key)?),
+fn requested_days(lake: &Lake, input: &Value) -> Result<RequestedDays, Error> {
+    let (selection, range) = match workflow_input::resolve(input, Utc::now())? {
+        Request::Days(range) => (DaySelection::All, range),
+        Request::Stale(range) => (DaySelection::Stale, range),
+        Request::Object { key, .. } => (DaySelection::All, day_of(&key)?),
         Request::DayBefore(day) => {
             let back = Days::new(lake.config.schedule.look_back_days.into());
             let first = day.checked_sub_days(back).unwrap_or(day);
-            let range = DateRange::new(first, day).map_err(|error| Error::InvalidInput(error.to_string()))?;
-            (Which::Scheduled, range)
+            let range = DateRange::new(first, day).map_err(|error| Error::malformed(error.to_string(), error))?;
+            (DaySelection::Scheduled, range)
         }
     };
-    Ok(Asked { which, range })
+    Ok(RequestedDays { selection, range })
 }
 
 fn day_of(key: &str) -> Result<DateRange, Error> {
-    let name = keys::file_name(key).parse::<SnapshotName>().map_err(|error| Error::InvalidInput(error.to_string()))?;
-    DateRange::day(name.time.date()).map_err(|error| Error::InvalidInput(error.to_string()))
+    let name =
+        keys::file_name(key).parse::<SnapshotName>().map_err(|error| Error::malformed(error.to_string(), error))?;
+    DateRange::day(name.time.date()).map_err(|error| Error::malformed(error.to_string(), error))
 }
 
 /// Counts the raw files of some days, without a run.
@@ -132,10 +133,10 @@ async fn of_days(lake: &Lake, range: DateRange) -> Result<PlanSummary, Error> {
 }
 
 /// Returns the summary of a run's plan. Writes the plan if it does not exist.
-async fn planned(lake: &Lake, run: &RunId, asked: Asked) -> Result<PlanSummary, Error> {
+async fn planned(lake: &Lake, run: &RunId, requested: RequestedDays) -> Result<PlanSummary, Error> {
     let plan = match plan::Plan::find(lake, run).await? {
         Some(plan) => plan,
-        None => make(lake, run, asked).await?.write_once(lake).await?,
+        None => make(lake, run, requested).await?.write_once(lake).await?,
     };
     let files: Vec<RawFileVersion> = plan.days.iter().flat_map(|day| day.raw_files.iter().cloned()).collect();
     let coverage = Coverage::new(&lake.config.session, plan.range, &Feed::ALL, files.iter().map(|file| file.name));
@@ -147,47 +148,47 @@ async fn planned(lake: &Lake, run: &RunId, asked: Asked) -> Result<PlanSummary, 
     })
 }
 
-async fn make(lake: &Lake, run: &RunId, asked: Asked) -> Result<plan::Plan, Error> {
+async fn make(lake: &Lake, run: &RunId, requested: RequestedDays) -> Result<plan::Plan, Error> {
     lake::migration::ensure(lake).await?;
     // The records are read first, so that the run's view of the raw files is not older than that of its base record.
-    let records = record::records(record::read_range(lake, asked.range).await?);
+    let records = record::records(record::read_range(lake, requested.range).await?);
     // Listed in the direction in which a file moves, so that a file that moves meanwhile is in the first listing, and refused.
-    let landed = raw_files::landed(lake, asked.range).await?;
-    let listing = raw_files::scan(lake, asked.range).await?;
+    let landed = raw_files::landed(lake, requested.range).await?;
+    let listing = raw_files::scan(lake, requested.range).await?;
     let mut days: BTreeMap<NaiveDate, Vec<RawFileVersion>> = BTreeMap::new();
     for file in listing.files() {
         days.entry(file.name.time.date()).or_default().push(file.into());
     }
-    let failed = match asked.which {
-        Which::All => BTreeMap::new(),
-        Which::Stale | Which::Scheduled => FailedAudit::read_range(lake, asked.range).await?,
+    let failed = match requested.selection {
+        DaySelection::All => BTreeMap::new(),
+        DaySelection::Stale | DaySelection::Scheduled => FailedAudit::read_range(lake, requested.range).await?,
     };
-    let is_chosen = |date: NaiveDate, files: &[RawFileVersion]| match asked.which {
-        Which::All => true,
-        Which::Scheduled if date == asked.range.to() => true,
-        Which::Stale | Which::Scheduled => plan::is_to_do(records.get(&date), failed.get(&date), files),
+    let is_chosen = |date: NaiveDate, files: &[RawFileVersion]| match requested.selection {
+        DaySelection::All => true,
+        DaySelection::Scheduled if date == requested.range.to() => true,
+        DaySelection::Stale | DaySelection::Scheduled => plan::is_to_do(records.get(&date), failed.get(&date), files),
     };
     let chosen: BTreeSet<NaiveDate> =
         days.iter().filter(|(date, files)| is_chosen(**date, files)).map(|(date, _)| *date).collect();
     let landed = landed.into_iter().filter(|file| !listing.holds(file));
     refuse_landed(
         lake,
-        asked,
-        landed.filter(|file| asked.which == Which::All || chosen.contains(&file.name.time.date())),
+        requested,
+        landed.filter(|file| requested.selection == DaySelection::All || chosen.contains(&file.name.time.date())),
     )?;
-    let range = match (chosen.first(), chosen.last(), asked.which) {
+    let range = match (chosen.first(), chosen.last(), requested.selection) {
         // The job reads a range.
-        (Some(first), Some(last), Which::Stale | Which::Scheduled) => {
-            DateRange::new(*first, *last).map_err(|error| Error::InvalidInput(error.to_string()))?
+        (Some(first), Some(last), DaySelection::Stale | DaySelection::Scheduled) => {
+            DateRange::new(*first, *last).map_err(|error| Error::malformed(error.to_string(), error))?
         }
-        _ => asked.range,
+        _ => requested.range,
     };
     if !chosen.is_empty() {
         // The job would read both files of a snapshot, and objects that are not snapshots.
-        let read = if range == asked.range { listing } else { raw_files::scan(lake, range).await? };
+        let read = if range == requested.range { listing } else { raw_files::scan(lake, range).await? };
         read.unique()?;
     }
-    let missing = missing(lake, asked, &days, &records);
+    let missing = missing(lake, requested, &days, &records);
     let planned = days.into_iter().filter(|(date, _)| range.contains(*date)).map(|(day, raw_files)| PlannedDay {
         day,
         base: records.get(&day).map_or(0, |record| record.number),
@@ -195,19 +196,19 @@ async fn make(lake: &Lake, run: &RunId, asked: Asked) -> Result<plan::Plan, Erro
         raw_files,
     });
     let days = planned.collect();
-    Ok(plan::Plan { run: run.clone(), range, days, missing, asked })
+    Ok(plan::Plan { run: run.clone(), range, days, missing, requested })
 }
 
 /// Returns the day for which a schedule started the run, if it has fewer raw files than required.
 fn missing(
     lake: &Lake,
-    asked: Asked,
+    requested: RequestedDays,
     days: &BTreeMap<NaiveDate, Vec<RawFileVersion>>,
     records: &BTreeMap<NaiveDate, Record>,
 ) -> Vec<NaiveDate> {
-    let date = asked.range.to();
+    let date = requested.range.to();
     let is_accepted = records.get(&date).is_some_and(|record| record.missing_accepted.is_some());
-    if asked.which != Which::Scheduled || is_accepted {
+    if requested.selection != DaySelection::Scheduled || is_accepted {
         return Vec::new();
     }
     let least = lake.config.least_snapshots(date);
@@ -215,7 +216,7 @@ fn missing(
     if Feed::ALL.into_iter().all(|feed| count(feed) >= least) { Vec::new() } else { vec![date] }
 }
 
-fn refuse_landed(lake: &Lake, asked: Asked, landed: impl Iterator<Item = RawFile>) -> Result<(), Error> {
+fn refuse_landed(lake: &Lake, requested: RequestedDays, landed: impl Iterator<Item = RawFile>) -> Result<(), Error> {
     let landed: Vec<RawFile> = landed.collect();
     let Some(first) = landed.first() else { return Ok(()) };
     Err(Error::UploadPending(format!(
@@ -223,7 +224,7 @@ fn refuse_landed(lake: &Lake, asked: Asked, landed: impl Iterator<Item = RawFile
          the days without them. If an upload is going on, start the run again after it. If one was broken off, upload \
          the folder again (pregao upload DIR), or start upload_raw_data for these days",
         landed.len(),
-        asked.range,
+        requested.range,
         keys::uri(&lake.config.buckets.raw, &first.object.key),
     )))
 }

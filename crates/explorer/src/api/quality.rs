@@ -212,7 +212,7 @@ async fn with_reason(lake: &Lake, object: Object) -> Result<QuarantinedFile, Err
     let bucket = &lake.config.buckets.raw;
     let reason = match objects::get_json(lake, bucket, &keys::quarantine_reason(&object.key)).await {
         // An invalid reason does not fail the request.
-        Err(Error::InvalidInput(_)) => None,
+        Err(Error::InvalidInput { .. }) => None,
         reason => reason?,
     };
     let name = keys::file_name(&object.key).to_owned();

@@ -156,8 +156,8 @@ struct FailureDetail {
     cause: String,
 }
 
-impl From<&lake_client::execution_history::Failure> for FailureDetail {
-    fn from(failure: &lake_client::execution_history::Failure) -> Self {
+impl From<&lake_client::execution_history::ExecutionFailure> for FailureDetail {
+    fn from(failure: &lake_client::execution_history::ExecutionFailure) -> Self {
         Self { error: failure.error.clone(), cause: failure.cause.clone() }
     }
 }
@@ -323,10 +323,10 @@ struct TableInput {
 fn check_input(StartRequest { workflow, input }: StartRequest, at: DateTime<Utc>) -> Result<CheckResponse, ApiError> {
     let workflow = parse_workflow(&workflow)?;
     let is_update = workflow == Workflow::AthenaUpdate;
-    let table_input = (is_update && input.get("table").is_some())
-        .then(|| TableInput::deserialize(&input))
-        .transpose()
-        .map_err(|error| ApiError::from(Error::InvalidInput(format!("the input names no days of a table: {error}"))))?;
+    let table_input =
+        (is_update && input.get("table").is_some()).then(|| TableInput::deserialize(&input)).transpose().map_err(
+            |error| ApiError::from(Error::malformed(format!("the input names no days of a table: {error}"), error)),
+        )?;
     let (means, purpose) = match table_input {
         Some(TableInput { table, range }) => (format!("{table}, {range}"), format!("{table}_{}", days_in_name(range))),
         None => match workflow_input::resolve(&input, at)? {

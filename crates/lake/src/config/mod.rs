@@ -78,7 +78,7 @@ pub enum ConfigError {
 
 impl From<ConfigError> for Error {
     fn from(error: ConfigError) -> Self {
-        Error::InvalidInput(error.to_string())
+        Error::malformed(error.to_string(), error)
     }
 }
 

@@ -60,19 +60,22 @@ fn parse(uri: &str, bytes: &[u8], day: NaiveDate) -> Result<Record, Error> {
         version: u32,
     }
     let wrong = |why: &dyn std::fmt::Display| {
-        Error::Record(format!(
+        format!(
             "{uri} is not a publication record that this version reads: {why}. Restore it from {} of the day, or write the day again \
              after moving it away",
             keys::HISTORY
-        ))
+        )
     };
-    let Versioned { version } = serde_json::from_slice(bytes).map_err(|error| wrong(&error))?;
+    let malformed = |error: serde_json::Error| Error::Record { message: wrong(&error), source: Some(Box::new(error)) };
+    let Versioned { version } = serde_json::from_slice(bytes).map_err(malformed)?;
     if version != VERSION {
-        return Err(wrong(&format_args!("it has version {version}, and this program knows version {VERSION}")));
+        return Err(Error::record(wrong(&format_args!(
+            "it has version {version}, and this program knows version {VERSION}"
+        ))));
     }
-    let record: Record = serde_json::from_slice(bytes).map_err(|error| wrong(&error))?;
+    let record: Record = serde_json::from_slice(bytes).map_err(malformed)?;
     if record.day != day {
-        return Err(wrong(&format_args!("it is that of {}", record.day)));
+        return Err(Error::record(wrong(&format_args!("it is that of {}", record.day))));
     }
     Ok(record)
 }
@@ -144,7 +147,7 @@ pub async fn read_number(lake: &Lake, day: NaiveDate, number: u64) -> Result<Rec
     let found = read_at(lake, &key, day).await?;
     found.map(|stored| stored.record).ok_or_else(|| {
         let uri = keys::uri(&lake.config.buckets.lake, &key);
-        Error::Record(format!(
+        Error::record(format!(
             "{uri} is missing: the history of {day} has a gap, and earlier records cannot be relied on"
         ))
     })

@@ -142,7 +142,7 @@ async fn what_the_tables_of_a_moment_read_stays_once_they_are_confirmed() {
         let prepared = AsOf::prepare(&lake, current.record.written_at).await;
         let asked = match &prepared {
             Ok(tables) => tables.confirm(&lake).await,
-            Err(error) => Err(Error::Record(error.to_string())),
+            Err(error) => Err(Error::record(error.to_string())),
         };
         match asked {
             Ok(()) => {

@@ -95,7 +95,7 @@ impl Written {
         let Self { day, run, .. } = self;
         let record = record::read(lake, *day).await?.map(|stored| stored.record);
         if record.is_some_and(|record| record.removed_runs.contains(run)) {
-            let error = Error::Record(format!("the files that run {run} wrote for {day} are removed"));
+            let error = Error::record(format!("the files that run {run} wrote for {day} are removed"));
             return Err(hinted(error, format!("{program} history {day} shows which runs still have theirs")));
         }
         Ok(())

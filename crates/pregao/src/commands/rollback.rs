@@ -207,7 +207,7 @@ async fn audit_file(
     let Some(bytes) = damage::read(lake, &lake.config.buckets.lake, file).await? else {
         return Ok(Err(format!("{name} was replaced while it was compared")));
     };
-    if let Some((expected, found)) = damage::of_etag(&bytes, &file.etag) {
+    if let Some((expected, found)) = damage::etag_mismatch(&bytes, &file.etag) {
         return Ok(Err(format!("{name} is damaged: {expected} is expected, and {found} found")));
     }
     let audited = manifest.map(|manifest| manifest.file(name).ok_or_else(|| format!("{name} was not audited")));

@@ -16,7 +16,7 @@ pub async fn read(lake: &Lake, bucket: &BucketName, object: &Object) -> Result<O
 /// Compares bytes with an ETag that is an MD5. Returns the expected and the found checksum if they differ. An ETag with a hyphen
 /// is that of a multipart upload and not an MD5. Neither is that of an object encrypted with a KMS key, which the stack does
 /// not use.
-pub fn of_etag(bytes: &[u8], etag: &str) -> Option<(String, String)> {
+pub fn etag_mismatch(bytes: &[u8], etag: &str) -> Option<(String, String)> {
     let is_md5 = etag.len() == 32 && etag.bytes().all(|digit| digit.is_ascii_hexdigit());
     let found = hex::encode(Md5::digest(bytes));
     (is_md5 && !found.eq_ignore_ascii_case(etag)).then(|| (format!("the ETag {etag}"), format!("the ETag {found}")))
@@ -28,11 +28,11 @@ mod tests {
 
     #[test]
     fn only_an_md5_is_compared() {
-        assert_eq!(of_etag(b"abc", "900150983cd24fb0d6963f7d28e17f72"), None);
-        assert_eq!(of_etag(b"abc", "900150983CD24FB0D6963F7D28E17F72"), None);
-        let (expected, found) = of_etag(b"abd", "900150983cd24fb0d6963f7d28e17f72").expect("a difference");
+        assert_eq!(etag_mismatch(b"abc", "900150983cd24fb0d6963f7d28e17f72"), None);
+        assert_eq!(etag_mismatch(b"abc", "900150983CD24FB0D6963F7D28E17F72"), None);
+        let (expected, found) = etag_mismatch(b"abd", "900150983cd24fb0d6963f7d28e17f72").expect("a difference");
         assert_eq!(expected, "the ETag 900150983cd24fb0d6963f7d28e17f72");
         assert_eq!(found, "the ETag 4911e516e5aa21d327512e0c8b197616");
-        assert_eq!(of_etag(b"abd", "900150983cd24fb0d6963f7d28e17f72-2"), None);
+        assert_eq!(etag_mismatch(b"abd", "900150983cd24fb0d6963f7d28e17f72-2"), None);
     }
 }

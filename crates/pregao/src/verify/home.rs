@@ -32,7 +32,7 @@ pub fn check(home: &Path, config: &Config, options: &Options, is_owned: bool, fi
     match check::objects(home, options.deep) {
         Ok(problems) => {
             for problem in &problems {
-                of_object(home, config, options, problem, findings);
+                add_problem(home, config, options, problem, findings);
             }
         }
         Err(Damaged { file, found }) => {
@@ -46,7 +46,7 @@ pub fn check(home: &Path, config: &Config, options: &Options, is_owned: bool, fi
                 );
             }
             // Without an index, the manifests next to the files are used.
-            of_manifests(&home.join("s3").join(config.buckets.lake.as_str()), options, findings);
+            check_manifests(&home.join("s3").join(config.buckets.lake.as_str()), options, findings);
         }
     }
     damaged.is_empty()
@@ -75,7 +75,7 @@ fn raw_days(bucket: &Path) -> BTreeSet<NaiveDate> {
     names.filter_map(|name| name.strip_prefix("date=")?.parse().ok()).collect()
 }
 
-fn of_object(home: &Path, config: &Config, options: &Options, problem: &Problem, findings: &mut Findings) {
+fn add_problem(home: &Path, config: &Config, options: &Options, problem: &Problem, findings: &mut Findings) {
     let (expected, found) = match &problem.kind {
         ProblemKind::Missing { expected } => (format!("{expected} bytes"), "no file".to_owned()),
         ProblemKind::Size { expected, found } => (format!("{expected} bytes"), format!("{found} bytes")),
@@ -125,14 +125,14 @@ fn day_of(key: &str) -> Option<NaiveDate> {
 }
 
 /// Compares each manifest with the files next to it: the check of tables that works without an index.
-fn of_manifests(folder: &Path, options: &Options, findings: &mut Findings) {
+fn check_manifests(folder: &Path, options: &Options, findings: &mut Findings) {
     let Ok(entries) = fs::read_dir(folder) else { return };
     for entry in entries.flatten() {
         let path = entry.path();
         if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
-            of_manifests(&path, options, findings);
+            check_manifests(&path, options, findings);
         } else if path.file_name().is_some_and(|name| name == manifest::NAME)
-            && let Err((file, found)) = of_manifest(&path, folder)
+            && let Err((file, found)) = check_manifest(&path, folder)
         {
             let repair = day_of(&folder.join("").display().to_string()).map(|date| options.run(date));
             let repair = repair.unwrap_or_else(|| "restore a copy of it".to_owned());
@@ -141,7 +141,7 @@ fn of_manifests(folder: &Path, options: &Options, findings: &mut Findings) {
     }
 }
 
-fn of_manifest(path: &Path, folder: &Path) -> Result<(), (String, String)> {
+fn check_manifest(path: &Path, folder: &Path) -> Result<(), (String, String)> {
     let said = |path: &Path| path.display().to_string();
     let failed = |path: &Path| {
         let file = said(path);

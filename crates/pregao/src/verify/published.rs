@@ -97,14 +97,14 @@ fn run_folder(lake: &Lake, table: TableName, partition: Partition, location: &st
 pub async fn check(lake: &Lake, options: &Options, published: &Published, findings: &mut Findings) {
     let partitions: Vec<_> = published.folders.iter().map(|((table, date), folder)| (*table, *date, folder)).collect();
     let mut checked = stream::iter(partitions)
-        .map(async |(table, date, folder)| of_partition(lake, options, published, table, date, folder).await)
+        .map(async |(table, date, folder)| check_partition(lake, options, published, table, date, folder).await)
         .buffer_unordered(AT_ONCE);
     while let Some(found) = checked.next().await {
         findings.append(found);
     }
 }
 
-async fn of_partition(
+async fn check_partition(
     lake: &Lake,
     options: &Options,
     published: &Published,
@@ -116,8 +116,8 @@ async fn of_partition(
     findings.checked.partitions = 1;
     let bucket = &lake.config.buckets.lake;
     let repair = options.run(date);
-    let manifest = of_manifest(lake, published, table, folder, &repair, &mut findings).await;
-    of_report(lake, published, table, date, run, manifest.as_ref(), &repair, &mut findings);
+    let manifest = check_manifest(lake, published, table, folder, &repair, &mut findings).await;
+    check_report(lake, published, table, date, run, manifest.as_ref(), &repair, &mut findings);
     let files = match objects::list_data(lake, folder).await {
         Ok(files) => files,
         Err(error) => {
@@ -132,17 +132,17 @@ async fn of_partition(
             findings.add(FindingKind::Files, file, AS_AUDITED, &difference.to_string(), &repair);
         }
     }
-    of_audit(lake, published, table, date, &files, &repair, &mut findings);
+    check_totals(lake, published, table, date, &files, &repair, &mut findings);
     if options.deep {
         for file in &files {
-            of_file(lake, manifest.as_ref(), folder, file, &repair, &mut findings).await;
+            check_file(lake, manifest.as_ref(), folder, file, &repair, &mut findings).await;
         }
     }
     findings
 }
 
 /// Reads the manifest of a published folder. Partitions that old versions published have none.
-async fn of_manifest(
+async fn check_manifest(
     lake: &Lake,
     published: &Published,
     table: TableName,
@@ -181,7 +181,7 @@ async fn of_manifest(
 }
 
 /// Compares number and size of files with the report of the audit.
-fn of_audit(
+fn check_totals(
     lake: &Lake,
     published: &Published,
     table: TableName,
@@ -205,7 +205,7 @@ fn of_audit(
 const AS_AUDITED: &str = "the file that was audited";
 
 /// Reads all bytes of a Parquet file.
-async fn of_file(
+async fn check_file(
     lake: &Lake,
     manifest: Option<&Manifest>,
     folder: &str,
@@ -223,7 +223,7 @@ async fn of_file(
         Err(error) => return findings.unanswered(uri, &error, repair),
     };
     findings.checked.bytes_read += bytes.len() as u64;
-    if let Some((expected, found)) = damage::of_etag(&bytes, &file.etag) {
+    if let Some((expected, found)) = damage::etag_mismatch(&bytes, &file.etag) {
         findings.add(FindingKind::Object, uri.clone(), &expected, &found, repair);
     }
     let name = file.key.strip_prefix(folder).unwrap_or(&file.key);
@@ -244,7 +244,7 @@ async fn of_file(
 
 /// Compares a day with the report of its run.
 #[expect(clippy::too_many_arguments, reason = "all that is known of one partition")]
-fn of_report(
+fn check_report(
     lake: &Lake,
     published: &Published,
     table: TableName,
