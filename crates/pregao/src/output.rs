@@ -7,7 +7,8 @@
 use std::fmt;
 use std::io::{self, Write};
 
-use chrono::{DateTime, NaiveDate, SecondsFormat};
+use chrono::{DateTime, Local, NaiveDate, Utc};
+use lake::backoff::serialize_timestamp;
 #[cfg(test)]
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -67,10 +68,38 @@ impl std::error::Error for Partial {
     }
 }
 
-/// Time as documents have it.
-pub fn time(millis: i64) -> String {
-    let time = DateTime::from_timestamp_millis(millis).unwrap_or_default();
-    time.to_rfc3339_opts(SecondsFormat::Millis, true)
+/// A time in a document: RFC 3339 in UTC, with milliseconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(JsonSchema))]
+#[serde(transparent)]
+pub struct Timestamp(
+    #[serde(serialize_with = "serialize_timestamp")]
+    #[cfg_attr(test, schemars(with = "String"))]
+    DateTime<Utc>,
+);
+
+impl Timestamp {
+    /// Creates a timestamp from milliseconds since 1970.
+    pub fn from_millis(millis: i64) -> Timestamp {
+        Timestamp(DateTime::from_timestamp_millis(millis).unwrap_or_default())
+    }
+
+    /// Formats it for people, in the local time zone and to the second.
+    pub fn local(self) -> impl fmt::Display {
+        self.0.with_timezone(&Local).format("%Y-%m-%d %H:%M:%S")
+    }
+}
+
+impl From<DateTime<Utc>> for Timestamp {
+    fn from(time: DateTime<Utc>) -> Timestamp {
+        Timestamp(time)
+    }
+}
+
+impl fmt::Display for Timestamp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        serialize_timestamp(&self.0, f)
+    }
 }
 
 /// Seconds to the millisecond.
@@ -203,9 +232,9 @@ documents! {
         /// `RUNNING`, `SUCCEEDED`, `FAILED`, `TIMED_OUT`, `ABORTED` or `PENDING_REDRIVE`.
         pub status: String,
         /// When it was started.
-        pub started: String,
+        pub started: Timestamp,
         /// When it ended; null while it runs.
-        pub stopped: Option<String>,
+        pub stopped: Option<Timestamp>,
         /// How long it took, or has taken so far, in seconds.
         pub seconds: f64,
     }
@@ -237,9 +266,9 @@ documents! {
         /// The name of the state.
         pub name: String,
         /// When it was entered.
-        pub entered: String,
+        pub entered: Timestamp,
         /// When it was left; null while the execution is there.
-        pub left: Option<String>,
+        pub left: Option<Timestamp>,
         /// How long it took, in seconds; null while the execution is there.
         pub seconds: Option<f64>,
         /// What went wrong in it, attempt by attempt.
@@ -536,7 +565,7 @@ documents! {
         /// `STARTING`, `BOOTSTRAPPING`, `RUNNING` or `WAITING`.
         pub state: String,
         /// When it was started; null where EMR does not say.
-        pub created: Option<String>,
+        pub created: Option<Timestamp>,
         /// What EMR says of the state; null where it says nothing.
         pub reason: Option<String>,
     }
@@ -728,7 +757,9 @@ mod tests {
 
     #[test]
     fn times_are_exact_and_in_utc() {
-        assert_eq!(time(1_585_742_400_123), "2020-04-01T12:00:00.123Z");
+        let time = Timestamp::from_millis(1_585_742_400_123);
+        assert_eq!(time.to_string(), "2020-04-01T12:00:00.123Z");
+        assert_eq!(serde_json::to_value(time).expect("JSON"), "2020-04-01T12:00:00.123Z");
         assert_eq!(seconds(std::time::Duration::from_micros(1_234_567)), 1.234);
     }
 }

@@ -4,14 +4,13 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 
 use aws_sdk_emr::types::ClusterSummary;
-use chrono::{DateTime, Local};
 use lake::cluster::{self, Purpose};
 use lake::{Error, Lake};
 
 use crate::args::{ClusterAction, Global, OutputFormat};
 use crate::endpoint::{Use, with_lake};
 use crate::error_report::fail;
-use crate::output::Cluster;
+use crate::output::{Cluster, Timestamp};
 use crate::tabular::{self, Row};
 use crate::{color, format, output};
 
@@ -62,7 +61,7 @@ async fn status(lake: &Lake, format: OutputFormat) -> anyhow::Result<()> {
         id: id(cluster).to_owned(),
         name: name(cluster).to_owned(),
         state: state(cluster).to_owned(),
-        created: created(cluster).map(output::time),
+        created: created(cluster).map(Timestamp::from_millis),
         reason: cluster.status().and_then(|status| text(status.state_change_reason()?.message()?)),
     });
     let clusters = output::Clusters { clusters: described.collect() };
@@ -79,8 +78,7 @@ async fn status(lake: &Lake, format: OutputFormat) -> anyhow::Result<()> {
         .clusters
         .into_iter()
         .map(|Cluster { id, name, state, created, reason }| {
-            let since = created.and_then(|created| DateTime::parse_from_rfc3339(&created).ok());
-            let since = since.map(|time| time.with_timezone(&Local).format("%Y-%m-%d %H:%M:%S").to_string());
+            let since = created.map(|created| created.local().to_string());
             [id, state, since.unwrap_or_default(), name, reason.unwrap_or_default()].map(Some).to_vec()
         })
         .collect();

@@ -80,7 +80,7 @@ fn row(record: &HistoryRecord) -> Row {
     }
     [
         record.number.to_string(),
-        record.written_at.clone(),
+        record.written_at.to_string(),
         record.cause.clone(),
         record.run.clone().unwrap_or_default(),
         rows(record.rows.quotes),

@@ -5,7 +5,6 @@ use std::process::ExitCode;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use aws_sdk_sfn::types::ExecutionListItem;
-use chrono::{DateTime, Local};
 use console::style;
 use lake::{Error, Lake};
 use lake_client::execution_history::{Change, Timeline, between, millis};
@@ -13,7 +12,7 @@ use serde_json::Value;
 
 use crate::args::{Global, OutputFormat, RunsArgs};
 use crate::endpoint::{Use, with_lake};
-use crate::output::{Execution, Nested, Shown, State};
+use crate::output::{Execution, Nested, Shown, State, Timestamp};
 use crate::tabular::{self, Row};
 use crate::workflow::{self, Workflow};
 use crate::{color, format, output};
@@ -66,8 +65,8 @@ fn execution(workflow: &str, name: &str, arn: &str, status: &str, times: (i64, O
         name: name.to_owned(),
         arn: arn.to_owned(),
         status: status.to_owned(),
-        started: output::time(started),
-        stopped: stopped.map(output::time),
+        started: Timestamp::from_millis(started),
+        stopped: stopped.map(Timestamp::from_millis),
         seconds: output::seconds(between(started, stopped.unwrap_or_else(now))),
     }
 }
@@ -80,7 +79,13 @@ fn tell_list(runs: &output::Runs) -> anyhow::Result<()> {
     }
     let columns = tabular::columns(["workflow", "id", "status", "started", "took"].map(|name| (name, "varchar")));
     let lines = runs.executions.iter().map(|Execution { workflow, name, status, started, seconds, .. }| {
-        texts([workflow, name, status, &clock(started), &format::duration(Duration::from_secs_f64(*seconds))])
+        texts([
+            workflow,
+            name,
+            status,
+            &started.local().to_string(),
+            &format::duration(Duration::from_secs_f64(*seconds)),
+        ])
     });
     let table = tabular::table(&columns, &lines.collect::<Vec<Row>>(), tabular::terminal_width());
     writeln!(out, "{}", tabular::coloured(&table, "status", color::for_status))?;
@@ -127,8 +132,8 @@ async fn states(lake: &Lake, arn: &str) -> anyhow::Result<(Vec<State>, Option<ou
         }
         states.push(State {
             name: visit.state.clone(),
-            entered: output::time(visit.entered),
-            left: visit.left.map(output::time),
+            entered: Timestamp::from_millis(visit.entered),
+            left: visit.left.map(Timestamp::from_millis),
             seconds: visit.duration().map(output::seconds),
             failures: visit.failures.iter().map(output::Failure::from).collect(),
             failed: visit.failed,
@@ -146,7 +151,7 @@ fn tell(shown: &Shown) -> anyhow::Result<()> {
         "{} {}\n  started {}, took {}\n  input   {input}",
         execution.name,
         color::for_status(&execution.status).apply_to(&execution.status),
-        clock(&execution.started),
+        execution.started.local(),
         format::duration(Duration::from_secs_f64(execution.seconds)),
     )?;
     if let Some(output) = output {
@@ -167,7 +172,7 @@ fn collect(states: &[State], indent: &str, lines: &mut Vec<Row>) {
     for State { name, entered, seconds, failures, executions, .. } in states {
         let took = seconds.map_or_else(String::new, |seconds| format::duration(Duration::from_secs_f64(seconds)));
         let errors: Vec<String> = failures.iter().map(|f| format!("{}: {}", f.error, f.cause)).collect();
-        lines.push(texts([&format!("{indent}{name}"), &clock(entered), &took, &errors.join("\n")]));
+        lines.push(texts([&format!("{indent}{name}"), &entered.local().to_string(), &took, &errors.join("\n")]));
         for nested in executions {
             collect(&nested.states, &format!("{indent}  "), lines);
         }
@@ -180,11 +185,4 @@ fn texts<const N: usize>(cells: [&str; N]) -> Row {
 
 fn now() -> i64 {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO).as_millis() as i64
-}
-
-/// Formats a time of a document in the local time zone.
-fn clock(time: &str) -> String {
-    DateTime::parse_from_rfc3339(time)
-        .map(|time| time.with_timezone(&Local).format("%Y-%m-%d %H:%M:%S").to_string())
-        .unwrap_or_default()
 }

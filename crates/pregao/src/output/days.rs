@@ -5,7 +5,7 @@ use lake_client::days;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::{Days, Problem, Run, TruncatedList, time};
+use super::{Days, Problem, Run, Timestamp, TruncatedList};
 
 documents! {
     /// A day of the lake. With `--check`, the exit code is 3 when `attention` is true of any.
@@ -30,7 +30,7 @@ documents! {
         /// The rows that are published; null when nothing is.
         pub rows: Option<Rows>,
         /// When the run was published first.
-        pub published_at: Option<String>,
+        pub published_at: Option<Timestamp>,
         /// Seconds since then.
         pub age: Option<i64>,
         /// The rollback that holds the day; null when none does.
@@ -96,7 +96,7 @@ documents! {
     /// What somebody decided.
     pub struct Decision {
         /// When.
-        pub at: String,
+        pub at: Timestamp,
         /// Who.
         pub by: String,
     }
@@ -106,7 +106,7 @@ documents! {
         /// The run.
         pub run: String,
         /// When.
-        pub at: String,
+        pub at: Timestamp,
         /// The checks that failed, in words.
         pub failures: Vec<String>,
         /// Whether the raw files have changed since, so that a run of stale days tries the day again.
@@ -131,7 +131,7 @@ documents! {
         /// Who has accepted it.
         pub by: String,
         /// When.
-        pub at: String,
+        pub at: Timestamp,
         /// The number of the day's record.
         pub record: u64,
     }
@@ -211,12 +211,12 @@ impl Day {
                 options: published.options,
                 rejects: published.rejects,
             }),
-            published_at: published.map(|published| time(published.at.timestamp_millis())),
+            published_at: published.map(|published| published.at.into()),
             age: published.map(|published| published.age),
             held: day.held.as_ref().map(Decision::new),
             failed: day.failed.as_ref().map(|failed| FailedAudit {
                 run: failed.run.to_string(),
-                at: time(failed.at.timestamp_millis()),
+                at: failed.at.into(),
                 failures: failed.failures.clone(),
                 again: failed.again,
             }),
@@ -228,17 +228,12 @@ impl Day {
 impl Accepted {
     /// Creates the document of an acceptance.
     pub fn new(record: &lake::record::Record, decision: &lake::record::Decision) -> Accepted {
-        Accepted {
-            day: record.day.to_string(),
-            by: decision.by.clone(),
-            at: time(decision.at.timestamp_millis()),
-            record: record.number,
-        }
+        Accepted { day: record.day.to_string(), by: decision.by.clone(), at: decision.at.into(), record: record.number }
     }
 }
 
 impl Decision {
     fn new(decision: &lake::record::Decision) -> Decision {
-        Decision { at: time(decision.at.timestamp_millis()), by: decision.by.clone() }
+        Decision { at: decision.at.into(), by: decision.by.clone() }
     }
 }

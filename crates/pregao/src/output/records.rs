@@ -8,7 +8,7 @@ use lake::record::{Decision, Publication, Record};
 use market::run::RunId;
 use market::table::TableName;
 
-use super::time;
+use super::Timestamp;
 
 documents! {
     /// The publication records of a day, the oldest first. The last one is the current one.
@@ -26,13 +26,13 @@ documents! {
         /// Why it was written: `published`, `migrated`, `rolled_back`, `released`, `missing_accepted` or `vacuumed`.
         pub cause: String,
         /// When it was written. It was current from then until the next one was written.
-        pub written_at: String,
+        pub written_at: Timestamp,
         /// Who wrote it: the run, or the command and its user.
         pub actor: String,
         /// The published run; null where nothing is published.
         pub run: Option<String>,
         /// When that run was published first; null where nothing is published.
-        pub published_at: Option<String>,
+        pub published_at: Option<Timestamp>,
         /// The rows of each table.
         pub rows: TableRows,
         /// How many raw files the run read.
@@ -60,7 +60,7 @@ documents! {
     /// What an operator decided.
     pub struct DecisionOf {
         /// When.
-        pub at: String,
+        pub at: Timestamp,
         /// Who.
         pub by: String,
     }
@@ -82,10 +82,10 @@ impl HistoryRecord {
         HistoryRecord {
             number: record.number,
             cause: record.cause.to_string(),
-            written_at: time(record.written_at.timestamp_millis()),
+            written_at: record.written_at.into(),
             actor: record.actor.clone(),
             run: record.run().map(RunId::to_string),
-            published_at: published.map(|published| time(published.published_at.timestamp_millis())),
+            published_at: published.map(|published| published.published_at.into()),
             rows: TableRows::new(published),
             raw_files: raw_files.len(),
             raw_bytes: raw_files.iter().map(|file| file.bytes).sum(),
@@ -109,6 +109,6 @@ impl TableRows {
 
 impl From<&Decision> for DecisionOf {
     fn from(decision: &Decision) -> DecisionOf {
-        DecisionOf { at: time(decision.at.timestamp_millis()), by: decision.by.clone() }
+        DecisionOf { at: decision.at.into(), by: decision.by.clone() }
     }
 }
