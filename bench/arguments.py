@@ -12,7 +12,7 @@ SECTIONS = ["engines", "stages", "scaling", "threads", "pipeline", "upload", "qu
 def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python3 bench",
-        description="Measure the engine and the product against what one would use instead. Sections: all, or some of "
+        description="Compare the engine and the product with the alternatives. Sections: all, or some of "
         + ", ".join(SECTIONS),
     )
     parser.add_argument("sections", nargs="*", metavar="SECTION", help="what to measure")
@@ -21,16 +21,16 @@ def parse() -> argparse.Namespace:
         "--days", type=int, help="days of raw files, of 250,000 rows (default: 6, the real size; --quick: 1)"
     )
     parser.add_argument(
-        "--quick", action="store_true", help="little data, one round, scaling up to 10x: only to see that it works"
+        "--quick", action="store_true", help="little data, one round, scaling up to 10x: only to check that it works"
     )
     parser.add_argument(
         "--without", action="append", default=[], metavar="ENGINE", help="leave out an engine: polars, duckdb or spark"
     )
-    parser.add_argument("--pregao", type=Path, help="a binary that is built already")
-    parser.add_argument("--stages", type=Path, help="the example `stages` that is built already")
+    parser.add_argument("--pregao", type=Path, help="an existing binary")
+    parser.add_argument("--stages", type=Path, help="an existing binary of the example `stages`")
     parser.add_argument("--functions", type=Path, help="a folder of NAME/bootstrap, as `cargo lambda build` leaves it")
     parser.add_argument(
-        "--results", type=Path, default=Path(__file__).resolve().parent / "results", help="where to write to"
+        "--results", type=Path, default=Path(__file__).resolve().parent / "results", help="the folder for the results"
     )
     arguments = parser.parse_args()
     if unknown := set(arguments.sections) - set(SECTIONS):

@@ -69,7 +69,7 @@ def main(target: Path) -> int:
     try:
         busy = machine.busy()
         if busy > machine.IDLE:
-            bench.say(f"WARNING: others use {busy:.1f} cores; the figures are worth nothing until they have ended")
+            bench.say(f"WARNING: others use {busy:.1f} cores; the measurement is not valid until they have ended")
         for name in options.sections:
             started = time.monotonic()
             bench.say(f"{name}: begun")

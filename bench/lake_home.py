@@ -53,13 +53,13 @@ def endpoint(pregao: Path, home: Path) -> Iterator[str]:
         cwd=home.parent,
     )
     try:
-        said = []
+        lines = []
         for line in process.stdout:
-            said.append(line)
+            lines.append(line)
             if "http://" in line:
                 break
         else:
-            raise Failed("pregao local did not start:\n" + "".join(said))
+            raise Failed("pregao local did not start:\n" + "".join(lines))
         yield json.loads((home / "endpoint.json").read_text())["url"]
     finally:
         process.terminate()

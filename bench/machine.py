@@ -68,8 +68,8 @@ def measure(command: Sequence[object], count: int = 2, environment: dict[str, st
         answer = subprocess.run(wrapped, stdout=subprocess.PIPE, check=True, env=environment, stdin=subprocess.DEVNULL)
         result = json.loads(answer.stdout)
         if result["code"] != 0:
-            said = log.read_text(errors="replace")[-4000:]
-            raise Failed(f"$ {shlex.join(map(str, command))}\nexit code {result['code']}\n{said}")
+            output = log.read_text(errors="replace")[-4000:]
+            raise Failed(f"$ {shlex.join(map(str, command))}\nexit code {result['code']}\n{output}")
         if result["left"]:
             raise Failed(f"$ {shlex.join(map(str, command))}\nleft processes behind, which are not measured")
     return Sample(result["wall"], result["cpu"], result["peak"])

@@ -97,7 +97,7 @@ def stages(result: dict) -> str:
     }
     engine = median(Sample(*sample) for sample in result["engine"])
     floor = sum(seconds[name] for name in ("read", "split", "encode", "write"))
-    told = {
+    descriptions = {
         "read": "read the bytes, decompress gzip",
         "split": "decode lines and split them into fields",
         "parse": "parse fields into columns by the number contract",
@@ -116,7 +116,7 @@ def stages(result: dict) -> str:
             f"{share:.0f}%",
         ]
 
-    rows = [row(f"{name}: {told[name]}", s) for name, s in seconds.items()]
+    rows = [row(f"{name}: {descriptions[name]}", s) for name, s in seconds.items()]
     rows.append(row("all stages", sum(seconds.values())))
     rows.append(row("**lower bound**: read, split, encode, write", floor))
     rows.append(row("**the engine**, CPU with one thread", engine.cpu))

@@ -29,7 +29,7 @@ class Engines:
         self.contestants = {"pregao": self.pregao, "polars": self.polars, "duckdb": self.duckdb, "spark": self.spark}
         for name in bench.options.without:
             if self.contestants.pop(name, None) is None or name == "pregao":
-                raise Failed(f"--without {name}: there is polars, duckdb and spark")
+                raise Failed(f"--without {name}: choose from polars, duckdb and spark")
 
     def out(self, name: str) -> Path:
         """Returns an empty output folder; old files are deleted before the measurement."""

@@ -128,7 +128,7 @@ def answers(server: socket.socket, count: int, started: float) -> tuple[list[flo
         while len(latencies) < count:
             ready = selector.select(10)
             if not ready:
-                raise TimeoutError("no word for 10 s")
+                raise TimeoutError("no request for 10 s")
             for key, _ in ready:
                 if key.fileobj is server:
                     connection, _ = server.accept()

@@ -23,7 +23,7 @@ def find(name: str) -> str:
 
 
 def environment(**settings: str) -> dict[str, str]:
-    """The environment of the tools: their own folders, and no AWS account of the user who runs the tests."""
+    """Returns the environment of the tools: their own folders, and no AWS account of the user who runs the tests."""
     own = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "SAM_", "CARGO_LAMBDA_"))}
     folders = os.environ["PREGAO_TOOLS"]
     return {
@@ -64,5 +64,5 @@ def succeeds(name: str, *arguments: object, **options: Any) -> str:
 def fails(name: str, *arguments: object, **options: Any) -> str:
     """Returns the output of the tool, which must fail."""
     done = run(name, *arguments, **options)
-    assert done.returncode != 0, f"this had to fail: $ {shlex.join(done.args)}\n{done.stdout}"
+    assert done.returncode != 0, f"this must fail: $ {shlex.join(done.args)}\n{done.stdout}"
     return done.stdout

@@ -1,5 +1,5 @@
-"""An account on moto with the stack's buckets in it, the function binaries as they are deployed, and what the services
-would do that moto does not: the Spark job's files, and the rows that Athena would find in them.
+"""An account on moto with the stack's buckets in it, the function binaries as they are deployed, and a substitute for
+what moto does not do: the Spark job's files, and the rows that Athena would find in them.
 """
 
 from __future__ import annotations

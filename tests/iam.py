@@ -46,7 +46,7 @@ class Grant(NamedTuple):
         return (
             matches(self.action.lower(), need.action.lower())
             and matches(self.resource, need.resource)
-            and all(_holds(operator, told, dict(need.context)) for operator, told in self.condition.items())
+            and all(_holds(operator, values, dict(need.context)) for operator, values in self.condition.items())
         )
 
     def __str__(self) -> str:
@@ -56,9 +56,13 @@ class Grant(NamedTuple):
 def grants(policy: list[Statement]) -> list[Grant]:
     """Splits a policy into permissions. Statements with Deny are not supported."""
     found = []
-    for told in policy:
-        assert told.effect == "Allow", f"a statement of another kind: {told}"
-        found += [Grant(told.sid, action, one, told.condition) for action in told.actions for one in told.resources]
+    for statement in policy:
+        assert statement.effect == "Allow", f"a statement of another kind: {statement}"
+        found += [
+            Grant(statement.sid, action, resource, statement.condition)
+            for action in statement.actions
+            for resource in statement.resources
+        ]
     return found
 
 
@@ -68,9 +72,9 @@ def matches(pattern: str, text: str) -> bool:
     return re.fullmatch("".join(parts), text, re.DOTALL) is not None
 
 
-def _holds(operator: str, told: dict, context: dict) -> bool:
+def _holds(operator: str, condition: dict, context: dict) -> bool:
     """Evaluates a condition. It fails if the request lacks the key, except for `Null`, which tests for that."""
-    for key, values in told.items():
+    for key, values in condition.items():
         values = [str(value) for value in _list(values)]
         if operator == "Null":
             fine = (key not in context) == (values == ["true"])
@@ -79,7 +83,7 @@ def _holds(operator: str, told: dict, context: dict) -> bool:
         elif operator == "StringLike":
             fine = key in context and any(matches(value, context[key]) for value in values)
         else:
-            raise NotImplementedError(f"the condition {operator}: {told}")
+            raise NotImplementedError(f"the condition {operator}: {condition}")
         if not fine:
             return False
     return True
@@ -99,18 +103,18 @@ def needs(call: Call) -> Iterator[Need]:
 
 
 def _s3(call: Call) -> Iterator[Need]:
-    asked, why = call.parameters, call.operation
-    bucket = f"arn:aws:s3:::{asked['Bucket']}"
-    object_ = f"{bucket}/{asked.get('Key')}"
+    parameters, why = call.parameters, call.operation
+    bucket = f"arn:aws:s3:::{parameters['Bucket']}"
+    object_ = f"{bucket}/{parameters.get('Key')}"
     reads_target = Need("s3:GetObject", object_, why=f"{why} by an ETag reads it")
     if call.operation == "ListObjectsV2":
-        yield Need("s3:ListBucket", bucket, _context(**{"s3:prefix": asked["Prefix"]}), why)
+        yield Need("s3:ListBucket", bucket, _context(**{"s3:prefix": parameters["Prefix"]}), why)
         return
     if call.operation == "ListMultipartUploads":
         yield Need("s3:ListBucketMultipartUploads", bucket, why=why)
         return
     if call.operation == "DeleteObjects":
-        yield from (Need("s3:DeleteObject", f"{bucket}/{key}", why=why) for key in asked["Keys"])
+        yield from (Need("s3:DeleteObject", f"{bucket}/{key}", why=why) for key in parameters["Keys"])
         return
     if call.operation == "AbortMultipartUpload":
         yield Need("s3:AbortMultipartUpload", object_, why=why)
@@ -119,34 +123,34 @@ def _s3(call: Call) -> Iterator[Need]:
         yield Need("s3:GetObject", object_, why=why)
     elif call.operation in ("PutObject", "CopyObject"):
         yield Need("s3:PutObject", object_, why=why)
-        if "if-match" in asked:
+        if "if-match" in parameters:
             yield reads_target
         if call.operation == "CopyObject":
-            source = unquote(asked["x-amz-copy-source"])
+            source = unquote(parameters["x-amz-copy-source"])
             yield Need("s3:GetObject", f"arn:aws:s3:::{source}", why=why)
             if call.about["tags"]:
                 yield Need("s3:GetObjectTagging", f"arn:aws:s3:::{source}", why=f"{why} of an object with tags")
                 yield Need("s3:PutObjectTagging", object_, why=f"{why} of an object with tags")
     elif call.operation == "DeleteObject":
-        context = _context(**{"s3:if-match": asked["if-match"]} if "if-match" in asked else {})
+        context = _context(**{"s3:if-match": parameters["if-match"]} if "if-match" in parameters else {})
         yield Need("s3:DeleteObject", object_, context, why)
-        if "if-match" in asked:
+        if "if-match" in parameters:
             yield reads_target
     else:
-        raise NotImplementedError(f"what S3 asks for {call.operation} of {asked}")
+        raise NotImplementedError(f"what S3 asks for {call.operation} of {parameters}")
     if call.status == 404 and call.operation != "PutObject":
         # Without it the response is 403 instead of 404. The request has no prefix then.
         yield Need("s3:ListBucket", bucket, why=f"{why} of what is not there is to be answered with 404")
 
 
 def _emr(call: Call) -> Iterator[Need]:
-    asked, why = call.parameters, call.operation
+    parameters, why = call.parameters, call.operation
     action = f"elasticmapreduce:{call.operation}"
     cluster = f"arn:aws:elasticmapreduce:{REGION}:{ACCOUNT}:cluster"
     if call.operation == "ListClusters":
         yield Need(action, "*", why=why)
     elif call.operation == "RunJobFlow":
-        yield from _run_job_flow(asked, cluster)
+        yield from _run_job_flow(parameters, cluster)
     elif call.operation in (
         "DescribeCluster",
         "DescribeStep",
@@ -155,27 +159,27 @@ def _emr(call: Call) -> Iterator[Need]:
         "CancelSteps",
         "TerminateJobFlows",
     ):
-        named = [asked.get("ClusterId"), asked.get("JobFlowId"), *asked.get("JobFlowIds", [])]
+        named = [parameters.get("ClusterId"), parameters.get("JobFlowId"), *parameters.get("JobFlowIds", [])]
         for id in filter(None, named):
             yield Need(action, f"{cluster}/{id}", _tags("Resource", call.about["tags"]), why)
     else:
         raise NotImplementedError(f"what EMR asks for {call.operation}")
 
 
-def _run_job_flow(asked: dict, cluster: str) -> Iterator[Need]:
+def _run_job_flow(parameters: dict, cluster: str) -> Iterator[Need]:
     why, created = "RunJobFlow", f"{cluster}/j-CREATED"
-    tags = _tags("Request", {tag["Key"]: tag["Value"] for tag in asked.get("Tags", [])})
+    tags = _tags("Request", {tag["Key"]: tag["Value"] for tag in parameters.get("Tags", [])})
     yield Need("elasticmapreduce:RunJobFlow", "*", tags, why)
-    if asked.get("Tags"):
+    if parameters.get("Tags"):
         yield Need("elasticmapreduce:AddTags", created, tags, f"{why} with tags")
-    if "AutoTerminationPolicy" in asked:
+    if "AutoTerminationPolicy" in parameters:
         yield Need("elasticmapreduce:PutAutoTerminationPolicy", created, why=f"{why} with an auto-termination policy")
     passed = {
         "elasticmapreduce.amazonaws.com": resolve({"Fn::GetAtt": ["EmrServiceRole", "Arn"]}),
         "ec2.amazonaws.com": resolve({"Fn::GetAtt": ["EmrInstanceRole", "Arn"]}),
     }
-    assert asked["ServiceRole"] == resolve({"Ref": "EmrServiceRole"}), asked["ServiceRole"]
-    assert asked["JobFlowRole"] == resolve({"Ref": "EmrInstanceProfile"}), asked["JobFlowRole"]
+    assert parameters["ServiceRole"] == resolve({"Ref": "EmrServiceRole"}), parameters["ServiceRole"]
+    assert parameters["JobFlowRole"] == resolve({"Ref": "EmrInstanceProfile"}), parameters["JobFlowRole"]
     for service, role in passed.items():
         yield Need("iam:PassRole", role, _context(**{"iam:PassedToService": service}), f"{why} hands it on")
     linked = "role/aws-service-role/elasticmapreduce.amazonaws.com/AWSServiceRoleForEMRCleanup"
@@ -216,8 +220,8 @@ OF_TABLE = {
 
 
 def _athena(call: Call) -> Iterator[Need]:
-    asked = call.parameters
-    workgroup = asked.get("WorkGroup") or call.about["workgroup"]
+    parameters = call.parameters
+    workgroup = parameters.get("WorkGroup") or call.about["workgroup"]
     yield Need(
         f"athena:{call.operation}", f"arn:aws:athena:{REGION}:{ACCOUNT}:workgroup/{workgroup}", why=call.operation
     )
@@ -282,22 +286,22 @@ def _of_table(statement: str, database: str | None) -> tuple[str, str | None, st
 
 def _glue_call(call: Call) -> Iterator[Need]:
     """Each operation needs the action of the same name; locations of partitions are not evaluated."""
-    asked, why = call.parameters, call.operation
+    parameters, why = call.parameters, call.operation
     of_partitions = ("GetPartitions", "BatchCreatePartition", "BatchUpdatePartition", "BatchDeletePartition")
     if call.operation == "GetDatabases":
         yield from _glue(call.operation, "*", None, why)
     elif call.operation == "GetTables":
-        yield from _glue(call.operation, asked["DatabaseName"], "*", why)
+        yield from _glue(call.operation, parameters["DatabaseName"], "*", why)
     elif call.operation == "DeleteDatabase":
         # https://docs.aws.amazon.com/glue/latest/dg/glue-specifying-resource-arns.html: a deletion needs permissions
         # on the content too.
-        yield from _glue(call.operation, asked["Name"], "*", why)
-        functions = f"arn:aws:glue:{REGION}:{ACCOUNT}:userDefinedFunction/{asked['Name']}/*"
+        yield from _glue(call.operation, parameters["Name"], "*", why)
+        functions = f"arn:aws:glue:{REGION}:{ACCOUNT}:userDefinedFunction/{parameters['Name']}/*"
         yield Need(f"glue:{call.operation}", functions, why=why)
     elif call.operation in ("GetTable", "DeleteTable"):
-        yield from _glue(call.operation, asked["DatabaseName"], asked["Name"], why)
+        yield from _glue(call.operation, parameters["DatabaseName"], parameters["Name"], why)
     elif call.operation in of_partitions:
-        yield from _glue(call.operation, asked["DatabaseName"], asked["TableName"], why)
+        yield from _glue(call.operation, parameters["DatabaseName"], parameters["TableName"], why)
     else:
         raise NotImplementedError(f"what Glue asks for {call.operation}")
 

@@ -76,15 +76,15 @@ class Script:
     """The results of the functions, in order, by function and stage: `poll-step`, `validate-partitions raw`."""
 
     def __init__(self, answers: dict[str, list[Reply]]):
-        self.answers = {asked: list(replies) for asked, replies in answers.items()}
+        self.answers = {task: list(replies) for task, replies in answers.items()}
         self.calls: dict[str, list[dict]] = defaultdict(list)
 
     def reply(self, function: str, payload: dict) -> Reply:
         parts = [function.split(":")[-1].split("--")[-1], payload.get("stage"), payload.get("table")]
-        asked = " ".join(part for part in parts if part)
-        self.calls[asked].append(payload)
-        assert self.answers.get(asked), f"nothing is left to answer {asked} with, which is asked {payload}"
-        return self.answers[asked].pop(0)
+        task = " ".join(part for part in parts if part)
+        self.calls[task].append(payload)
+        assert self.answers.get(task), f"there is no result left for {task}, which is called with {payload}"
+        return self.answers[task].pop(0)
 
 
 @dataclass
@@ -103,15 +103,15 @@ class Ran:
     def words(self) -> object:
         """Returns the cause: the message of a function, or the end of a nested execution."""
         with contextlib.suppress(ValueError, TypeError):
-            told = json.loads(self.cause)
-            if "errorMessage" in told:
-                return told["errorMessage"]
-            return {name: told.get(name) for name in ("Status", "Error", "Cause")}
+            cause = json.loads(self.cause)
+            if "errorMessage" in cause:
+                return cause["errorMessage"]
+            return {name: cause.get(name) for name in ("Status", "Error", "Cause")}
         return self.cause
 
 
 def definition(machine: str, label: str) -> dict:
-    """A definition with its substitutions filled in: functions and machines that belong to `label` alone."""
+    """Returns a definition with its substitutions filled in: functions and machines that belong to `label` alone."""
     text = (ROOT / "statemachines" / f"{machine}.asl.json").read_text()
     for function in ("Ingest", "LaunchEmrStep", "PollStep", "StopEmrStep", "CreateAthenaTable", "ValidatePartitions"):
         name = "".join(f"-{letter.lower()}" if letter.isupper() else letter for letter in function).lstrip("-")
@@ -146,26 +146,26 @@ def run_ours(definitions: dict[str, dict], machine: str, input: dict, script: Sc
     ran = Ran("NONE")
     with execution:
         for line in execution.stdout:
-            told = json.loads(line)
-            if "entered" in told:
-                ran.states.append(told["entered"])
-            elif "task" in told:
-                answer = _answer(definitions, told, script, ran, folder)
+            event = json.loads(line)
+            if "entered" in event:
+                ran.states.append(event["entered"])
+            elif "task" in event:
+                answer = _answer(definitions, event, script, ran, folder)
                 execution.stdin.write(json.dumps(answer) + "\n")
                 execution.stdin.flush()
             else:
-                ran.status, ran.output = told["status"], told.get("output")
-                ran.error, ran.cause = told.get("error"), told.get("cause")
+                ran.status, ran.output = event["status"], event.get("output")
+                ran.error, ran.cause = event.get("error"), event.get("cause")
         assert execution.wait(PATIENCE) == 0, execution.stderr.read()
     return ran
 
 
-def _answer(definitions: dict[str, dict], told: dict, script: Script, ran: Ran, folder: Path) -> dict:
-    if told["resource"] == LAMBDA:
-        return script.reply(told["input"]["FunctionName"], told["input"]["Payload"]).as_task()
-    assert told["resource"] == NESTED, told
-    input = told["input"]["Input"]
-    machine = told["input"]["StateMachineArn"].split("--")[-1]
+def _answer(definitions: dict[str, dict], task: dict, script: Script, ran: Ran, folder: Path) -> dict:
+    if task["resource"] == LAMBDA:
+        return script.reply(task["input"]["FunctionName"], task["input"]["Payload"]).as_task()
+    assert task["resource"] == NESTED, task
+    input = task["input"]["Input"]
+    machine = task["input"]["StateMachineArn"].split("--")[-1]
     child = run_ours(definitions, machine, input, script, folder)
     ran.nested[input["table"]] = child
     # The delay lets the other branches begin before the first one ends.
@@ -233,18 +233,18 @@ class Theirs:
 
     def wait(self, execution: str) -> Ran:
         deadline = time.monotonic() + PATIENCE
-        while (told := self.client.describe_execution(executionArn=execution))["status"] == "RUNNING":
+        while (described := self.client.describe_execution(executionArn=execution))["status"] == "RUNNING":
             assert time.monotonic() < deadline, f"{execution} still runs after {PATIENCE} s"
             time.sleep(0.05)
         events = self.client.get_execution_history(executionArn=execution)["events"]
         entered = [
             event["stateEnteredEventDetails"]["name"] for event in events if event["type"].endswith("StateEntered")
         ]
-        output = json.loads(told["output"]) if "output" in told else None
-        return Ran(told["status"], output, told.get("error"), told.get("cause"), entered)
+        output = json.loads(described["output"]) if "output" in described else None
+        return Ran(described["status"], output, described.get("error"), described.get("cause"), entered)
 
     def nested(self, label: str) -> dict[str, Ran]:
-        """The executions of `athena_update`, by their table."""
+        """Returns the executions of `athena_update`, by their table."""
         found = self.client.list_executions(stateMachineArn=machine_arn(f"{label}--athena_update"))["executions"]
-        told = [self.client.describe_execution(executionArn=execution["executionArn"]) for execution in found]
-        return {json.loads(one["input"])["table"]: self.wait(one["executionArn"]) for one in told}
+        described = [self.client.describe_execution(executionArn=execution["executionArn"]) for execution in found]
+        return {json.loads(one["input"])["table"]: self.wait(one["executionArn"]) for one in described}

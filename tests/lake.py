@@ -81,7 +81,7 @@ class Result(NamedTuple):
         return f"$ {shlex.join(self.command)}\nexit code {self.code}\n{self.out}\n--- stderr\n{self.err}"
 
     @property
-    def said(self) -> str:
+    def output(self) -> str:
         """Returns both output streams, for text that may be in either."""
         return self.out + self.err
 

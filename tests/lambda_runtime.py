@@ -91,7 +91,7 @@ class _Invocation:
         self.id = str(uuid.uuid4())
         self.body = json.dumps(event).encode()
         self.deadline = time.time() + timeout
-        self.taken = False
+        self.is_delivered = False
         self.answer: bytes | None = None
         self.error: FunctionError | None = None
 
@@ -165,17 +165,17 @@ class _Sandbox:
     def next(self) -> _Invocation | None:
         """Waits for the next event. Returns None when there will be no more."""
         with self.news:
-            self.news.wait_for(lambda: self.closed or (self.invocation and not self.invocation.taken))
+            self.news.wait_for(lambda: self.closed or (self.invocation and not self.invocation.is_delivered))
             if self.closed:
                 return None
-            self.invocation.taken = True
+            self.invocation.is_delivered = True
             return self.invocation
 
     def settle(self, id: str, answer: bytes | None = None, error: FunctionError | None = None) -> str:
         """Accepts the response to an event. Returns the error code of the Runtime API, or an empty text."""
         with self.news:
             invocation = self.invocation
-            if invocation is None or invocation.id != id or not invocation.taken:
+            if invocation is None or invocation.id != id or not invocation.is_delivered:
                 return "InvalidRequestID"
             if invocation.is_settled:
                 return "InvalidStateTransition"

@@ -60,7 +60,7 @@ def main() -> int:
 
 def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Lint everything but Rust.")
-    parser.add_argument("--fix", action="store_true", help="format, and mend what can be mended without a risk, first")
+    parser.add_argument("--fix", action="store_true", help="first format, and apply the safe fixes")
     parser.add_argument("--advisories", action="store_true", help="look for known vulnerabilities of crates instead")
     return parser.parse_args()
 
@@ -70,8 +70,8 @@ def commands(target: Path, arguments: argparse.Namespace) -> list[tuple[str, lis
     if arguments.advisories:
         return [(f"advisories for {manifest}", cargo_deny(manifest, "advisories")) for manifest in LOCKED]
     cache = f"--cache-dir={target / 'ruff'}"
-    mend = [
-        ("mending of Python", ["ruff", "check", "--fix", "--exit-zero", "--silent", cache, "."]),
+    fixes = [
+        ("fixes of Python", ["ruff", "check", "--fix", "--exit-zero", "--silent", cache, "."]),
         ("formatting of Python", ["ruff", "format", cache, "."]),
         ("formatting of the page", ["biome", "format", "--write", PAGE]),
     ]
@@ -84,7 +84,7 @@ def commands(target: Path, arguments: argparse.Namespace) -> list[tuple[str, lis
         *((f"schema of {files}", schema(name, files)) for name, files in SCHEMAS.items()),
         ("security of the workflows", ["zizmor", "--offline", "--no-progress", ".github"]),
     ]
-    return [*(mend if arguments.fix else []), *look]
+    return [*(fixes if arguments.fix else []), *look]
 
 
 def cargo_deny(manifest: Path, *checks: str) -> list[str]:

@@ -69,7 +69,7 @@ class Call(NamedTuple):
     operation: str
     parameters: dict  # the body; of S3 bucket, key or keys, prefix and the headers in CONDITIONS
     status: int
-    about: dict  # what only the account knows of it: tags, the workgroup of a query, folders that are not there
+    about: dict  # what only the account knows of it: tags, the workgroup of a query, missing folders
 
 
 # The key under which the tests of the functions store their calls for the test of the roles.
@@ -145,7 +145,7 @@ class Moto:
             self._clients[service] = client(self.url, service)
         return self._clients[service]
 
-    # --- what tests give it ---
+    # --- what tests configure ---
 
     def answer(self, pattern: str, columns: Iterable[str], rows: Rows) -> None:
         """Sets the rows for a query whose text matches. The last matching setting applies."""
@@ -168,7 +168,7 @@ class Moto:
         yield
         self.faults.remove(fault)
 
-    # --- what tests look at ---
+    # --- what tests inspect ---
 
     @property
     def emr(self) -> ElasticMapReduceBackend:
@@ -215,7 +215,7 @@ class Moto:
         elif operation == "CancelSteps":
             status, headers, answer = "200 OK", [], json.dumps(self._cancel_steps(parameters)).encode()
         else:
-            status, headers, answer = self._ask_moto(environ)
+            status, headers, answer = self._call_moto(environ)
         if operation == "StartQueryExecution" and status.startswith("200"):
             self._answer_query(json.loads(answer)["QueryExecutionId"], parameters["QueryString"])
             self._carry_out(parameters["QueryString"], parameters.get("QueryExecutionContext", {}).get("Database"))
@@ -225,11 +225,11 @@ class Moto:
         start_response(status, headers)
         return [answer]
 
-    def _ask_moto(self, environ: dict) -> tuple[str, list, bytes]:
-        told: list = []
-        answer = self._moto(environ, lambda status, headers, exc_info=None: told.extend([status, headers]))
+    def _call_moto(self, environ: dict) -> tuple[str, list, bytes]:
+        head: list = []
+        answer = self._moto(environ, lambda status, headers, exc_info=None: head.extend([status, headers]))
         try:
-            return told[0], told[1], b"".join(answer)
+            return head[0], head[1], b"".join(answer)
         finally:
             if hasattr(answer, "close"):
                 answer.close()
@@ -304,13 +304,13 @@ class Moto:
 
     def _cancel_steps(self, parameters: dict) -> dict:
         steps = {step.id: step for step in self.emr.clusters[parameters["ClusterId"]].steps}
-        told = []
+        results = []
         for id in parameters["StepIds"]:
             pending = steps[id].state in ("PENDING", "RUNNING")
             if pending:
                 steps[id].state = "CANCELLED"
-            told.append({"StepId": id, "Status": "SUBMITTED" if pending else "FAILED"})
-        return {"CancelStepsInfoList": told}
+            results.append({"StepId": id, "Status": "SUBMITTED" if pending else "FAILED"})
+        return {"CancelStepsInfoList": results}
 
 
 def table_input(name: str, columns: str, keys: str, location: str) -> dict:

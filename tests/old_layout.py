@@ -48,6 +48,6 @@ def _point(lake: Lake, table: str, day: str, folders: dict[str, re.Match]) -> No
 
 
 def location(lake: Lake, table: str, partition: str = "") -> str:
-    """The folder of a table or of one of its partitions, by its key."""
+    """Returns the folder of a table or of one of its partitions, by its key."""
     text = lake.run("query", f"DESCRIBE FORMATTED `{table}` {partition}", "--format", "csv").out
     return re.search(rf"Location:\W+s3://{LAKE}/([^\s\",]*)", text)[1].rstrip("/") + "/"

@@ -16,7 +16,7 @@ STATE_MACHINES = ROOT / "statemachines"
 FUNCTIONS = sorted(path.parent.name for path in (ROOT / "functions").glob("*/Cargo.toml"))
 MACHINES = ["athena_update", "create_datalake", "upload_raw_data"]
 
-# Values of the tests for what only a deployment knows.
+# Values for what only a deployment knows.
 STACK, ACCOUNT, REGION = "acme", "111122223333", "sa-east-1"
 
 

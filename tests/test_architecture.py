@@ -19,7 +19,7 @@ PAGE = ROOT / "docs" / "architecture.md"
 WALKS = ["One byte: from a CSV cell to a Parquet page", "One event: from an S3 PUT to a query"]
 ITEM = re.compile(r"^\d+\. (.*(?:\n {3,}.*)*)", re.MULTILINE)
 STOP = re.compile(r"\[`([^`]+)`\]\(\.\./([^)]+)\)((?:,? `[^`]+`)+): \S")
-# The definition of a Rust item; `impl` names its type again, which is no definition.
+# The definition of a Rust item; `impl` names its type again, which is not a definition.
 RUST_ITEM = r"\b(?:fn|struct|enum|trait|const|static|type|mod) {}\b"
 
 
@@ -50,7 +50,7 @@ def all_stops() -> list[Stop]:
 
 
 def states(machine: dict) -> set[str]:
-    """The names of all states, also of those in branches."""
+    """Returns the names of all states, including those in branches."""
     found = set(machine["States"])
     for state in machine["States"].values():
         for branch in state.get("Branches", []):
@@ -59,7 +59,7 @@ def states(machine: dict) -> set[str]:
 
 
 def undefined(path: Path, names: list[str]) -> list[str]:
-    """The names that the file does not define."""
+    """Returns the names that the file does not define."""
     text = path.read_text(encoding="utf-8")
     if path.suffix == ".json":
         return sorted(set(names) - states(json.loads(text)))

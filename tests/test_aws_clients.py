@@ -100,8 +100,8 @@ def test_s3_copies_and_deletes(s3):
     s3.put_object(Bucket=RESULTS, Key="clients/from", Body=b"copied")
     s3.copy_object(Bucket=LAKE, Key="quality/clients/to", CopySource={"Bucket": RESULTS, "Key": "clients/from"})
     assert s3.get_object(Bucket=LAKE, Key="quality/clients/to")["Body"].read() == b"copied"
-    taken = dict(Bucket=LAKE, Key="quality/clients/to", CopySource={"Bucket": RESULTS, "Key": "clients/from"})
-    assert error_code(s3.copy_object, **taken, IfNoneMatch="*") == "PreconditionFailed"
+    copy = dict(Bucket=LAKE, Key="quality/clients/to", CopySource={"Bucket": RESULTS, "Key": "clients/from"})
+    assert error_code(s3.copy_object, **copy, IfNoneMatch="*") == "PreconditionFailed"
     s3.delete_object(Bucket=RESULTS, Key="clients/from")
     assert error_code(s3.get_object, Bucket=RESULTS, Key="clients/from") == "NoSuchKey"
     s3.delete_object(Bucket=RESULTS, Key="clients/from")  # deleting a missing object succeeds on S3
@@ -225,7 +225,7 @@ def history(sfn, arn: str) -> list[dict]:
 
 
 def the_run(sfn) -> dict:
-    """The execution that published the market."""
+    """Returns the execution that published the market."""
     executions = sfn.list_executions(stateMachineArn=STATE_MACHINES["create_datalake"], statusFilter="SUCCEEDED")
     (run,) = [
         e
@@ -520,7 +520,7 @@ def test_athena_through_the_aws_cli(endpoint: Endpoint, published: Published):
     assert values == ["n", str(len(published.expected.rows["options"]))]
 
 
-# --- Athena, one answer in the hands of all -----------------------------------------------------------
+# --- Athena, one result in every client -------------------------------------------------------------
 
 
 class Columns(NamedTuple):
@@ -598,7 +598,7 @@ READERS = {
 SAME_TEXT = {"PyAthena PandasCursor": None, "PyAthena ArrowCursor": ""}
 
 
-def as_told_by(reader: str, text: str | None) -> str | None:
+def text_of_reader(reader: str, text: str | None) -> str | None:
     return SAME_TEXT[reader] if reader in SAME_TEXT and not text else text
 
 
@@ -644,7 +644,9 @@ def test_athena_gives_every_client_the_same_values(reader: str, endpoint: Endpoi
     answer = READERS[reader](endpoint, " UNION ALL ".join(selects) + " ORDER BY place")
     assert answer.names == ["place", *(f"c{at}" for at in range(len(EXACT)))]
     for place, row in enumerate(answer.rows):
-        wanted = [as_told_by(reader, values[place]) if type == "varchar" else values[place] for type, values in EXACT]
+        wanted = [
+            text_of_reader(reader, values[place]) if type == "varchar" else values[place] for type, values in EXACT
+        ]
         assert list(map(bits, row)) == list(map(bits, [place, *wanted]))
     assert len(answer.rows) == 4
 
@@ -652,7 +654,7 @@ def test_athena_gives_every_client_the_same_values(reader: str, endpoint: Endpoi
 def test_athena_tells_an_empty_text_from_none(reader: str, endpoint: Endpoint):
     sql = "SELECT 1 AS place, '' AS text UNION ALL SELECT 2, NULL UNION ALL SELECT 3, 'x' ORDER BY place"
     answer = READERS[reader](endpoint, sql)
-    wanted = [[1, as_told_by(reader, "")], [2, as_told_by(reader, None)], [3, "x"]]
+    wanted = [[1, text_of_reader(reader, "")], [2, text_of_reader(reader, None)], [3, "x"]]
     assert answer == Columns(["place", "text"], wanted)
 
 
@@ -662,10 +664,11 @@ def test_athena_gives_every_client_the_rows_of_a_day(reader: str, table: str, en
     expected = published.expected.day(table, 2020, 4, 9)
     assert len(expected) > (1000 if table == "options" else 0), "more than a page of it"
     texts = {column.name for column in oracle.TABLES[table] if column.type == "string"}
-    told = [
-        {name: as_told_by(reader, value) if name in texts else value for name, value in row.items()} for row in expected
+    wanted = [
+        {name: text_of_reader(reader, value) if name in texts else value for name, value in row.items()}
+        for row in expected
     ]
-    assert_same_rows(table, [dict(zip(answer.names, row, strict=True)) for row in answer.rows], told)
+    assert_same_rows(table, [dict(zip(answer.names, row, strict=True)) for row in answer.rows], wanted)
 
 
 # --- Lambda -----------------------------------------------------------------------------------------

@@ -67,7 +67,7 @@ class Account:
 
     def fails(self, *arguments: object, **options) -> Result:
         result = self.run(*arguments, check=False, **options)
-        assert result.code > 0 and result.err.strip(), f"this had to fail with words:\n{result}"
+        assert result.code > 0 and result.err.strip(), f"this must fail with a message:\n{result}"
         return result
 
 
@@ -204,8 +204,8 @@ def test_deploy_builds_and_sends_what_is_configured(stack: Account, sources: Pat
     done = stack.run("deploy", settings=settings, folder=sources)
     assert "arn:of:create_datalake" in done.out
 
-    asked, built, sent = [json.loads(line) for line in calls.read_text().splitlines()]
-    assert asked == ["cargo", "lambda", "--version"]
+    version, built, sent = [json.loads(line) for line in calls.read_text().splitlines()]
+    assert version == ["cargo", "lambda", "--version"]
     assert built[:2] == ["sam", "build"] and sent[:2] == ["sam", "deploy"]
     assert sent[sent.index("--stack-name") + 1] == "pregao"
     for call in (built, sent):
@@ -237,7 +237,7 @@ def test_destroy_keeps_what_cannot_be_made_again(stack: Account, tmp_path: Path)
     stack.run("--aws", "upload", tmp_path / "raw")
     stack.run("--aws", "run", "--from", "2020-04-01")
     cluster = stack.run("--aws", "cluster", "start").out.split()[0]
-    assert "--yes" in stack.fails("destroy").err, "it asks, and here is nobody"
+    assert "--yes" in stack.fails("destroy").err, "it asks for confirmation, and there is no terminal"
     assert stack.cloudformation.describe_stacks(StackName="pregao")["Stacks"]
 
     done = stack.run("destroy", "--yes")

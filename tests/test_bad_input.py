@@ -26,18 +26,18 @@ BAD_FILES = {
     "an empty file": (QUOTES, b"", "empty"),
     "a file of only a byte-order mark": (QUOTES, b"\xef\xbb\xbf", "header"),
     "a wrong header": (QUOTES, GOOD.replace(b"Fec", b"Fex"), "header"),
-    "a header with a column less": (QUOTES, GOOD.replace(b",Fec", b""), "header"),
-    "a name that is no snapshot": ("foo.csv", GOOD, "name"),
+    "a header that lacks a column": (QUOTES, GOOD.replace(b",Fec", b""), "header"),
+    "a name that is not of a snapshot": ("foo.csv", GOOD, "name"),
     "a name with an impossible date": ("202013011320_flashpanel.csv", GOOD, "name"),
     "a truncated gzip": (QUOTES + ".gz", gzip.compress(GOOD * 50)[:-20], "gzip"),
     "an empty gzip file": (QUOTES + ".gz", b"", "empty"),
-    "a gzip of nothing": (QUOTES + ".gz", gzip.compress(b""), "empty"),
+    "a gzip of an empty file": (QUOTES + ".gz", gzip.compress(b""), "empty"),
     "plain text under the name of a gzip": (QUOTES + ".gz", GOOD, "gzip"),
     "a gzip under the name of plain text": (QUOTES, gzip.compress(GOOD), ""),
     "options under quotes": (QUOTES, encode("options", "202004011320", [option()]), "options"),
     "quotes under options": ("202004011320_options.csv", GOOD, "quotes"),
-    "bytes that are no text": (QUOTES, random.Random(1).randbytes(4000), ""),
-    "no text behind a good header": (QUOTES, GOOD + random.Random(2).randbytes(4000), "text"),
+    "bytes that are not text": (QUOTES, random.Random(1).randbytes(4000), ""),
+    "no text after a good header": (QUOTES, GOOD + random.Random(2).randbytes(4000), "text"),
     "a picture": (QUOTES, b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR" + bytes(100), ""),
 }
 
@@ -49,12 +49,14 @@ def test_a_file_that_is_no_snapshot_is_quarantined_with_its_reason(lake: Lake, t
     (tmp_path / "raw" / name).write_bytes(data)
     done = lake.fails("upload", tmp_path / "raw")
 
-    assert name in done.said, f"the bad file is not named:\n{done}"
+    assert name in done.output, f"the bad file is not named:\n{done}"
     stored = lake.objects(RAW)
     assert stored.get(f"quarantine/{name}") == data, f"its bytes are lost; there are {list(stored)}"
     reason = json.loads(stored[f"quarantine/{name}.reason.json"])
     assert word in json.dumps(reason).lower(), reason
-    assert stored[f"quotes/date=2020-04-01/{good.name}"] == good.read_bytes(), "the good file beside it has to go in"
+    assert stored[f"quotes/date=2020-04-01/{good.name}"] == good.read_bytes(), (
+        "the good file beside it must be accepted"
+    )
     assert not [key for key in stored if key.startswith("landing/")]
 
     lake.publish("2020-04-01")
@@ -109,7 +111,7 @@ def test_a_reversed_range_and_dates_that_are_none(published: Published):
 def test_sql_that_cannot_be_answered(published: Published, sql: str, word: str):
     failed = published.lake.fails("query", sql)
     assert word in failed.err
-    assert not failed.out.strip(), "nothing goes to stdout that a program could take for an answer"
+    assert not failed.out.strip(), "stdout must be empty: a program could take anything there for a result"
 
 
 def test_a_day_without_files_publishes_nothing_and_says_so(published: Published):
@@ -117,7 +119,7 @@ def test_a_day_without_files_publishes_nothing_and_says_so(published: Published)
         "SELECT year, month, day, count(*) AS n FROM quotes GROUP BY year, month, day ORDER BY day"
     )
     done = published.lake.run("run", "--from", "2020-05-04", "--to", "2020-05-05")
-    assert "nothing" in done.said.lower(), done
+    assert "nothing" in done.output.lower(), done
     after = published.lake.query(
         "SELECT year, month, day, count(*) AS n FROM quotes GROUP BY year, month, day ORDER BY day"
     )
@@ -143,23 +145,23 @@ class SmallDisk:
         script = f'mount -t tmpfs -o size=16m tmpfs "{folder}" && echo mounted && exec sleep infinity'
         command = ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c", script]
         self.holder = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-        said = self.holder.stdout.readline()
-        assert said == "mounted\n", (
-            f"this test needs a small file system and could not mount one: {said}{self.holder.stdout.read()}"
+        line = self.holder.stdout.readline()
+        assert line == "mounted\n", (
+            f"this test needs a small file system and could not mount one: {line}{self.holder.stdout.read()}"
             "Where user namespaces are off, this turns them on: sudo sysctl kernel.unprivileged_userns_clone=1"
         )
         pid = str(self.holder.pid)
         self.inside = ["nsenter", "--target", pid, "--user", "--mount", "--preserve-credentials", "--"]
-        self.seen_from_here = Path(f"/proc/{pid}/root") / folder.relative_to("/")
+        self.outer_path = Path(f"/proc/{pid}/root") / folder.relative_to("/")
 
     def fill(self, leave: int) -> None:
         """Fills the disk except `leave` bytes."""
-        free = shutil.disk_usage(self.seen_from_here).free
-        (self.seen_from_here / "ballast").write_bytes(bytes(max(free - leave, 0)))
+        free = shutil.disk_usage(self.outer_path).free
+        (self.outer_path / "ballast").write_bytes(bytes(max(free - leave, 0)))
 
     def empty(self) -> None:
         """Frees the space that `fill` took."""
-        (self.seen_from_here / "ballast").unlink()
+        (self.outer_path / "ballast").unlink()
 
     def close(self) -> None:
         self.holder.kill()
@@ -177,25 +179,25 @@ def small_disk(tmp_path: Path) -> Iterator[SmallDisk]:
 @pytest.fixture
 def lake_on_small_disk(small_disk: SmallDisk) -> Lake:
     lake = Lake(small_disk.folder / "home", small_disk.inside)
-    lake.files = small_disk.seen_from_here / "home"
+    lake.files = small_disk.outer_path / "home"
     return lake
 
 
 # Too little space to open the state, and enough to write something before the disk is full.
 @pytest.fixture(params=[64 * 1024, 1024 * 1024], ids=["full", "nearly full"])
-def left(request: pytest.FixtureRequest) -> int:
+def free_bytes(request: pytest.FixtureRequest) -> int:
     return request.param
 
 
-def test_a_full_disk_during_a_run(lake_on_small_disk: Lake, small_disk: SmallDisk, left: int, tmp_path: Path):
+def test_a_full_disk_during_a_run(lake_on_small_disk: Lake, small_disk: SmallDisk, free_bytes: int, tmp_path: Path):
     lake = lake_on_small_disk
     rawfiles.write_market(tmp_path / "raw", seed=15, days=["20200401", "20200402"], snapshots=40)
     expected = oracle.read_folder(tmp_path / "raw")
     lake.upload(tmp_path / "raw")
     lake.publish("2020-04-01")
 
-    small_disk.fill(left)
-    assert_fails_for_want_of_space(lake.fails("run", "--from", "2020-04-02"))
+    small_disk.fill(free_bytes)
+    assert_fails_for_lack_of_space(lake.fails("run", "--from", "2020-04-02"))
     small_disk.empty()
 
     for table in oracle.TABLES:
@@ -205,15 +207,15 @@ def test_a_full_disk_during_a_run(lake_on_small_disk: Lake, small_disk: SmallDis
         assert_same_rows(table, lake.query(f"SELECT * FROM {table}"), expected.rows[table])
 
 
-def test_a_full_disk_during_an_upload(lake_on_small_disk: Lake, small_disk: SmallDisk, left: int, tmp_path: Path):
+def test_a_full_disk_during_an_upload(lake_on_small_disk: Lake, small_disk: SmallDisk, free_bytes: int, tmp_path: Path):
     lake = lake_on_small_disk
     rawfiles.write_market(tmp_path / "first", seed=16, days=["20200401"])
     rawfiles.write_market(tmp_path / "second", seed=17, days=["20200402"], snapshots=40)
     lake.upload(tmp_path / "first")
     stored = lake.objects(RAW)
 
-    small_disk.fill(left)
-    assert_fails_for_want_of_space(lake.fails("upload", tmp_path / "second"))
+    small_disk.fill(free_bytes)
+    assert_fails_for_lack_of_space(lake.fails("upload", tmp_path / "second"))
     small_disk.empty()
     assert {key: data for key, data in lake.objects(RAW).items() if key in stored} == stored
 
@@ -222,9 +224,9 @@ def test_a_full_disk_during_an_upload(lake_on_small_disk: Lake, small_disk: Smal
     assert {Path(key).name: data for key, data in lake.objects(RAW).items()} == given
 
 
-def assert_fails_for_want_of_space(failed: Result) -> None:
-    words = failed.said.lower()
-    assert "space" in words or "disk is full" in words, f"that the disk is full is not to be seen:\n{failed}"
+def assert_fails_for_lack_of_space(failed: Result) -> None:
+    words = failed.output.lower()
+    assert "space" in words or "disk is full" in words, f"the output does not report that the disk is full:\n{failed}"
 
 
 def test_a_full_disk_under_the_engine_leaves_no_half_file(
@@ -234,7 +236,7 @@ def test_a_full_disk_under_the_engine_leaves_no_half_file(
     small_disk.fill(leave=8 * 1024)
     out = small_disk.folder / "out"
     failed = lake_on_small_disk.fails("etl", "--raw", tmp_path / "raw", "--out", out)
-    assert_fails_for_want_of_space(failed)
-    left = [path for path in (small_disk.seen_from_here / "out").rglob("*.parquet") if not path.name.startswith(".")]
-    for path in left:
-        assert path.read_bytes()[-4:] == b"PAR1", f"{path} is half a file under its final name"
+    assert_fails_for_lack_of_space(failed)
+    files = [path for path in (small_disk.outer_path / "out").rglob("*.parquet") if not path.name.startswith(".")]
+    for path in files:
+        assert path.read_bytes()[-4:] == b"PAR1", f"{path} is an incomplete file under its final name"

@@ -78,7 +78,7 @@ def test_a_wrong_call_is_refused_with_the_usage(lake: Lake, arguments: list):
     failed = lake.fails(*arguments)
     assert failed.code == 2
     assert "Usage" in failed.err or "possible values" in failed.err
-    assert not lake.home.exists(), "a call that is wrong leaves nothing behind"
+    assert not lake.home.exists(), "an invalid call must create nothing"
 
 
 SQL = "SELECT ticker, max(max) AS top, count(*) AS n FROM quotes WHERE day = 1 GROUP BY ticker ORDER BY ticker LIMIT 3"
@@ -114,10 +114,10 @@ def test_a_reader_that_goes_away_is_no_crash(published: Published):
     )
     assert process.stdout.readline()
     process.stdout.close()
-    said = process.stderr.read().decode()
+    stderr = process.stderr.read().decode()
     process.stderr.close()
     process.wait()
-    assert "panicked" not in said, said
+    assert "panicked" not in stderr, stderr
 
 
 @pytest.mark.parametrize("command", [["runs"], ["status"]])
@@ -156,7 +156,7 @@ def test_the_command_line_is_a_client_while_another_process_owns_the_home(lake: 
         lake.publish("2020-04-01")
         assert_same_rows("quotes", lake.query("SELECT * FROM quotes"), expected.rows["quotes"])
         second = lake.fails("local")
-        assert lake.url() in second.err, "who owns the home has to be said"
+        assert lake.url() in second.err, "the error must name the owner of the home"
     assert_same_rows("quotes", lake.query("SELECT * FROM quotes"), expected.rows["quotes"])
 
 
@@ -170,7 +170,7 @@ def test_a_home_can_be_moved(tmp_path: Path):
     assert Lake(tmp_path / "second").query(SQL) == answer != []
 
 
-# --- pregao sample ----------------------------------------------------------------------------------
+# --- pregao sample ------------------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
@@ -299,10 +299,10 @@ def commands(lake: Lake) -> list[list[str]]:
 
 def test_the_version_names_the_commit_and_its_date(lake: Lake):
     version = re.search(r'^version = "(.+)"', (ROOT / "Cargo.toml").read_text(), re.MULTILINE).group(1)
-    said = lake.run("--version").out
+    printed = lake.run("--version").out
     # A binary that was built outside a repository has no commit.
     commit = r" \([0-9a-f]{7,} \d{4}-\d\d-\d\d\)" if (ROOT / ".git").exists() else ""
-    assert re.fullmatch(rf"pregao {re.escape(version)}{commit}\n", said), said
+    assert re.fullmatch(rf"pregao {re.escape(version)}{commit}\n", printed), printed
 
 
 def test_bash_completes_commands_options_and_values(lake: Lake, tmp_path: Path):
@@ -450,8 +450,8 @@ def test_colour_in_a_pipe(published: Published, variables: dict, options: list, 
     runs = with_environment(lake, variables, "runs", *options)
     assert ("\x1b[32mSUCCEEDED\x1b[0m" in runs.out) == colour and (ESCAPE in runs.out) == colour, runs
     for arguments in (["--help"], ["run", "-h"], ["runs", "--no-such-option"]):
-        said = with_environment(lake, variables, *options, *arguments).said
-        assert (ESCAPE in said) == colour, said
+        output = with_environment(lake, variables, *options, *arguments).output
+        assert (ESCAPE in output) == colour, output
     for format in ("json", "csv"):
         answer = with_environment(lake, variables, "query", "SELECT 1 AS one", "--format", format, *options)
         assert ESCAPE not in answer.out, "documents have no colour"
@@ -478,17 +478,17 @@ def test_colour_on_a_terminal(published: Published, variables: dict, options: li
             env={**environment(lake.home.parent), **variables},
         )
         os.close(theirs)
-        said = b""
+        output = b""
         # Linux reports the end of a terminal as an error.
         try:
             while data := os.read(ours, 4096):
-                said += data
+                output += data
         except OSError:
             pass
     finally:
         os.close(ours)
-    assert code == 1 and (RED_ERROR in said.decode()) == colour, said
-    assert "no-such-run" in said.decode()
+    assert code == 1 and (RED_ERROR in output.decode()) == colour, output
+    assert "no-such-run" in output.decode()
 
 
 # --- JSON ---------------------------------------------------------------------------------------------
@@ -579,7 +579,7 @@ def test_a_run_that_fails_tells_it_in_json(lake: Lake, tmp_path: Path):
     found = failure(lake.fails("run", "--from", "2020-04-02", "--to", "2020-04-01", "--format", "json"), "run")
     assert "execution" not in found and found["error"]["hints"] == ["pregao run --from FIRST --to LAST"]
     wrong = lake.fails("run", "--from", "yesterday", "--format", "json")
-    assert wrong.code == 2 and wrong.out == "", "a command line that is wrong gives no document"
+    assert wrong.code == 2 and wrong.out == "", "an invalid command line writes no document"
 
 
 def test_an_upload_with_refused_files_tells_all_in_json(lake: Lake, tmp_path: Path):
@@ -616,7 +616,7 @@ def test_clusters_are_told_in_json(stack: Account):  # noqa: F811
     assert "another" in failure(failed, "cluster-status")["error"]["message"]
 
 
-# --- pregao status --------------------------------------------------------------------------------------
+# --- pregao status ------------------------------------------------------------------------------------
 
 
 # Three snapshots of each feed are enough for a day of these tests.
@@ -690,12 +690,12 @@ def test_the_states_of_days(lake: Lake, tmp_path: Path):
     # No run processes a day without files, or a day with files in landing/.
     assert [next[date] for date in ("2020-04-03", "2020-04-07", "2020-04-09")] == ["upload DIR"] * 3
 
-    said = lake.run(*FEW, "status", "--from", "2020-04-02", "--to", "2020-04-07").out
-    lines = said.splitlines()
+    printed = lake.run(*FEW, "status", "--from", "2020-04-02", "--to", "2020-04-07").out
+    lines = printed.splitlines()
     assert [line.split()[0] for line in lines[2:6]] == ["2020-04-02", "2020-04-03", "2020-04-06", "2020-04-07"]
-    assert "3/42" in lines[2] and found["2020-04-02"]["run"] in lines[2] and "missing" in lines[5], said
-    assert "4 days: 1 stale, 1 unpublished, 1 missing, 1 published" in said
-    assert f"next: pregao --home {lake.home} run --stale " in said and "upload DIR " in said, said
+    assert "3/42" in lines[2] and found["2020-04-02"]["run"] in lines[2] and "missing" in lines[5], printed
+    assert "4 days: 1 stale, 1 unpublished, 1 missing, 1 published" in printed
+    assert f"next: pregao --home {lake.home} run --stale " in printed and "upload DIR " in printed, printed
     failed = lake.fails("status", "--from", "2020-04-02", "--to", "2020-04-01", "--format", "json")
     assert "reversed" in failure(failed, "status")["error"]["message"]
 
@@ -730,7 +730,7 @@ def test_the_whole_lake_is_shown(lake: Lake, tmp_path: Path):
     assert only["state"] == "unpublished"
 
 
-# --- pregao run --plan ------------------------------------------------------------------------------------
+# --- pregao run --plan --------------------------------------------------------------------------------
 
 
 def test_a_plan_starts_nothing(lake: Lake, tmp_path: Path):
@@ -751,9 +751,9 @@ def test_a_plan_starts_nothing(lake: Lake, tmp_path: Path):
         "usd": 0,
         "costs": [],
     }
-    said = lake.run(*arguments).out
-    assert "4 business days, 2 days with raw files" in said and "16 raw files" in said, said
-    assert "nothing: it runs on this machine" in said and "nothing was started" in said, said
+    printed = lake.run(*arguments).out
+    assert "4 business days, 2 days with raw files" in printed and "16 raw files" in printed, printed
+    assert "nothing: it runs on this machine" in printed and "nothing was started" in printed, printed
     assert "1 business day, 0 days" in lake.run("run", "--from", "2020-04-06", "--plan").out
     # The engine need not be installed.
     assert "engine   spark" in lake.run(*arguments, "--engine", "spark").out
@@ -796,7 +796,7 @@ def test_a_plan_for_an_account_has_its_price(stack: Account, tmp_path: Path):  #
     assert day["state"] == "published" and day["run"]
 
 
-# --- exit codes ---------------------------------------------------------------------------------------------
+# --- exit codes ---------------------------------------------------------------------------------------
 
 
 @pytest.fixture

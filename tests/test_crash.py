@@ -80,7 +80,9 @@ def assert_each_day_is_whole(lake: Lake, afternoon: Afternoon, when: str) -> Non
             try:
                 assert_same_rows(table, found, old if len(found) == len(old) else new)
             except AssertionError as difference:
-                raise AssertionError(f"{when}, day {day} is neither as before nor as after: {difference}") from None
+                raise AssertionError(
+                    f"{when}, day {day} is neither as before the run nor as after it: {difference}"
+                ) from None
 
 
 def assert_a_second_run_completes(lake: Lake, afternoon: Afternoon, when: str) -> None:
@@ -88,7 +90,7 @@ def assert_a_second_run_completes(lake: Lake, afternoon: Afternoon, when: str) -
     assert second.code == 0, f"{when}, the next run did not complete:\n{second}"
     for table in oracle.TABLES:
         assert_same_rows(table, lake.query(f"SELECT * FROM {table}"), afternoon.whole.rows[table])
-    assert "RUNNING" not in lake.run("runs").out, f"{when}, a dead run is still said to run"
+    assert "RUNNING" not in lake.run("runs").out, f"{when}, a dead run is still reported as running"
 
 
 def test_killed_after_each_state(afternoon: Afternoon, tmp_path: Path):
@@ -161,7 +163,7 @@ def test_the_owner_of_the_lake_killed_during_the_run_of_another(afternoon: After
             if run.wait() != 0:
                 break
     else:
-        raise AssertionError(f"no run was met by the end of its lake, or it went on without:\n{run}")
+        raise AssertionError(f"no run was interrupted by the kill of the owner, or it continued without it:\n{run}")
     assert_each_day_is_whole(lake, afternoon, "the owner was killed")
     assert_a_second_run_completes(lake, afternoon, "the owner was killed")
 

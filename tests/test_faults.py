@@ -24,7 +24,7 @@ def search(tmp_path_factory: pytest.TempPathFactory) -> Search:
 def test_every_kind_of_fault_keeps_the_invariants(search: Search):
     cases = search.sample(SINGLES) + search.pairs(PAIRS)
     kinds = {fault.kind for case in cases for fault in case.faults}
-    assert kinds == {*READ_KINDS, *WRITE_KINDS}, "the sample has not every kind"
+    assert kinds == {*READ_KINDS, *WRITE_KINDS}, "the sample lacks a kind of fault"
     search.run(cases)
     assert not search.violations, "\n".join(f"{case}: {what}" for case, what in search.violations)
     assert sum(tried.met for tried in search.tried) > len(cases) // 2, "most cases met no call"
@@ -61,5 +61,5 @@ def test_a_violation_is_seen(search: Search, tmp_path: Path):
     def lose_a_raw_file(lake: Lake) -> None:
         next((lake.home / "s3" / "pregao-raw" / "quotes").rglob("202004011000_flashpanel.csv.gz")).unlink()
 
-    assert not judged(search.lake.taken_in, lambda lake: None)
-    assert judged(search.lake.taken_in, lose_a_raw_file)
+    assert not judged(search.lake.accepted, lambda lake: None)
+    assert judged(search.lake.accepted, lose_a_raw_file)

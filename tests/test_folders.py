@@ -98,7 +98,7 @@ def test_the_demo_leaves_a_real_lake_alone(tmp_path: Path):
     done = demo(tmp_path)
     assert done.returncode == 0, done.stderr
     assert "pregao --home .pregao-demo query" in done.stdout, "the next steps name the home"
-    assert demo(tmp_path).returncode == 0, "its own home it takes again"
+    assert demo(tmp_path).returncode == 0, "it uses its own home again"
     for home in (".pregao", str(lake.home)):
         refused = demo(tmp_path, "--home", home)
         assert refused.returncode == 1 and home in refused.stderr, refused

@@ -86,7 +86,7 @@ def test_landed_files_get_to_their_places_byte_for_byte(cloud: Cloud, tmp_path: 
     assert (report["files"], report["accepted"], report["bytes"]) == (8, 8, sum(map(len, places.values())))
     assert not cloud.metrics("ingest"), "nothing is quarantined"
     assert report["quarantined"]["count"] == 0 and (report["from"], report["to"]) == ("2020-04-01", "2020-04-02")
-    assert cloud.objects() == {**places, later: cloud.objects()[later]}, "and what is of no such day stays"
+    assert cloud.objects() == {**places, later: cloud.objects()[later]}, "and a file of another day stays"
 
     before = cloud.objects()
     again = cloud.invoke("ingest", DAYS)
@@ -125,9 +125,13 @@ def test_what_is_no_snapshot_is_put_aside_with_the_reason(cloud: Cloud):
     counted = cloud.metrics("ingest")
     assert [line["Quarantined"] for line in counted] == [1] * len(bad), "and each is counted once"
     for line in counted:
-        told = {"Namespace": "pregao", "Dimensions": [["Lake"]], "Metrics": [{"Name": "Quarantined", "Unit": "Count"}]}
-        assert line["Lake"] == cloud.lake and line["_aws"]["CloudWatchMetrics"] == [told]
-        assert abs(line["_aws"]["Timestamp"] / 1000 - time.time()) < 3600, "CloudWatch takes it for now"
+        directive = {
+            "Namespace": "pregao",
+            "Dimensions": [["Lake"]],
+            "Metrics": [{"Name": "Quarantined", "Unit": "Count"}],
+        }
+        assert line["Lake"] == cloud.lake and line["_aws"]["CloudWatchMetrics"] == [directive]
+        assert abs(line["_aws"]["Timestamp"] / 1000 - time.time()) < 3600, "the timestamp must be the present time"
 
 
 def test_what_waits_in_landing_is_counted_by_age(cloud: Cloud):
@@ -143,11 +147,11 @@ def test_what_waits_in_landing_is_counted_by_age(cloud: Cloud):
     assert waiting["objects"] == 30 and 68 * 60 <= waiting["oldest_seconds"] < 69 * 60 + 30
     late = [f"landing/april/{number:02}.csv" for number in range(30) if 2 * number + 10 >= 60]
     assert waiting["late"] == {"count": len(late), "first": late}
-    empty, told = cloud.metrics("validate-partitions")
+    empty, metrics = cloud.metrics("validate-partitions")
     assert (empty["LandingObjects"], empty["LandingOldestSeconds"]) == (0, 0), "an alarm ends when nothing waits"
-    assert (told["LandingObjects"], told["LandingOldestSeconds"]) == (len(late), waiting["oldest_seconds"])
-    units = {metric["Name"]: metric["Unit"] for metric in told["_aws"]["CloudWatchMetrics"][0]["Metrics"]}
-    assert units == {"LandingObjects": "Count", "LandingOldestSeconds": "Seconds"} and told["Lake"] == cloud.lake
+    assert (metrics["LandingObjects"], metrics["LandingOldestSeconds"]) == (len(late), waiting["oldest_seconds"])
+    units = {metric["Name"]: metric["Unit"] for metric in metrics["_aws"]["CloudWatchMetrics"][0]["Metrics"]}
+    assert units == {"LandingObjects": "Count", "LandingOldestSeconds": "Seconds"} and metrics["Lake"] == cloud.lake
     (warned,) = (line for line in cloud.logged("validate-partitions") if line.get("level") == "WARN")
     assert late[0] in json.dumps(warned) and "start upload_raw_data" in json.dumps(warned)
 
@@ -228,10 +232,10 @@ def test_copies_are_made_under_their_conditions_alone(cloud: Cloud):
 
     def copy(**conditions: str) -> int:
         try:
-            told = cloud.s3.copy_object(Bucket=cloud.raw, Key="b", CopySource=f"{cloud.raw}/a", **conditions)
+            response = cloud.s3.copy_object(Bucket=cloud.raw, Key="b", CopySource=f"{cloud.raw}/a", **conditions)
         except botocore.exceptions.ClientError as error:
-            told = error.response
-        return told["ResponseMetadata"]["HTTPStatusCode"]
+            response = error.response
+        return response["ResponseMetadata"]["HTTPStatusCode"]
 
     assert copy(IfNoneMatch="*") == copy(IfMatch=tag["a"]) == copy(CopySourceIfMatch=tag["b"]) == 412
     assert cloud.objects() == {"a": b"a", "b": b"b"}
@@ -255,7 +259,7 @@ def test_no_version_is_deleted_or_replaced_that_was_not_looked_at(cloud: Cloud):
 def test_an_event_that_says_nothing_is_refused(cloud: Cloud, event: object):
     error = cloud.fails("ingest", event)
     assert error.error_type == "InvalidInput" and '{"date": "2020-04-01"}' in error.message
-    assert not [call for call in cloud.moto.calls if call.caller == "ingest"], "nothing was asked of anyone"
+    assert not [call for call in cloud.moto.calls if call.caller == "ingest"], "no service was called"
 
 
 def test_refusals_of_s3_have_its_own_names(cloud: Cloud):
@@ -329,10 +333,10 @@ def test_a_run_gets_a_cluster_with_everything_that_was_configured(cloud: Cloud):
 
     # moto received these settings of a cluster but does not store them.
     (call,) = cloud.moto.made("RunJobFlow")
-    asked = call.parameters
-    assert asked["AutoTerminationPolicy"] == {"IdleTimeout": 20 * 60}
-    assert asked["Instances"]["Ec2SubnetIds"] == ["subnet-1a", "subnet-1b"]
-    fleets = {fleet["InstanceFleetType"]: fleet for fleet in asked["Instances"]["InstanceFleets"]}
+    parameters = call.parameters
+    assert parameters["AutoTerminationPolicy"] == {"IdleTimeout": 20 * 60}
+    assert parameters["Instances"]["Ec2SubnetIds"] == ["subnet-1a", "subnet-1b"]
+    fleets = {fleet["InstanceFleetType"]: fleet for fleet in parameters["Instances"]["InstanceFleets"]}
     assert set(fleets) == {"MASTER", "CORE"}
     for fleet in fleets.values():
         types = {one["InstanceType"]: one["WeightedCapacity"] for one in fleet["InstanceTypeConfigs"]}
@@ -365,7 +369,7 @@ def test_a_run_that_is_launched_again_pays_for_one_cluster(cloud: Cloud):
 
     other = cloud.invoke("launch-emr-step", {**OF_RUN, "run": "nightly-77"})
     assert other["cluster_id"] != first["cluster_id"] and len(cloud.clusters()) == 2
-    assert len(cloud.moto.objects(cloud.results)) == 1, "the job is there once"
+    assert len(cloud.moto.objects(cloud.results)) == 1, "there is one copy of the job"
 
 
 def test_a_run_of_the_same_name_in_another_lake_has_a_cluster_of_its_own(cloud: Cloud):
@@ -442,9 +446,9 @@ def test_a_step_that_goes_well_is_told_by_its_state(cloud: Cloud, state: str):
     assert {name: look[name] for name in event} == event
 
 
-def look_at(told: dict) -> float:
+def look_at(result: dict) -> float:
     """Returns the time of the next poll in a result, in seconds since 1970."""
-    return datetime.datetime.strptime(told["look_at"], "%Y-%m-%dT%H:%M:%S.%f%z").timestamp()
+    return datetime.datetime.strptime(result["look_at"], "%Y-%m-%dT%H:%M:%S.%f%z").timestamp()
 
 
 @pytest.mark.parametrize("began", [False, True])
@@ -566,7 +570,7 @@ def test_on_a_configured_cluster_only_the_step_of_the_run_is_cancelled(cloud: Cl
     stopped = cloud.invoke("stop-emr-step", status_change(RUN, "ABORTED"), config)
     assert (stopped["clusters"], stopped["steps"]) == ([], [own])
     (cluster,) = cloud.clusters()
-    assert cluster.state == "RUNNING", "it goes on for others"
+    assert cluster.state == "RUNNING", "the cluster continues for others"
     states = {step.name: step.state for step in cluster.steps}
     assert states.pop(f"pregao-{RUN}") == "CANCELLED" and set(states.values()) <= {"PENDING", "RUNNING"}
     assert cloud.invoke("stop-emr-step", {"run": RUN}, config)["steps"] == []
@@ -632,7 +636,7 @@ def test_a_run_is_audited_by_statements_that_no_reader_sees(written: Written):
     for table in TABLES:
         name = f"{table}_nightly_m7"
         assert f"CREATE EXTERNAL TABLE IF NOT EXISTS `pregao_staged`.`{name}`" in text
-        assert cloud.moto.statements.count(f"DROP TABLE IF EXISTS `{name}`") == 2, "before it, and behind it"
+        assert cloud.moto.statements.count(f"DROP TABLE IF EXISTS `{name}`") == 2, "before it, and after it"
         (call,) = (call for call in added if call.parameters["TableName"] == name)
         assert call.parameters["DatabaseName"] == "pregao_staged"
         assert {
@@ -653,7 +657,7 @@ def test_a_run_that_lost_rows_is_a_quality_error_with_a_report(written: Written)
     assert not written.report("quotes")["passed"] and written.report("options")["passed"]
     before = written.cloud.moto.statements
     assert written.cloud.fails("create-athena-table", {"record": True, "run": RUN}).error_type == "QualityError"
-    assert written.cloud.moto.statements == before, "nothing was asked of Athena"
+    assert written.cloud.moto.statements == before, "no statement was sent to Athena"
     assert not [key for key in written.cloud.moto.objects(written.cloud.lake) if key.endswith("day=1.json")]
     failed = json.loads(written.cloud.moto.objects(written.cloud.lake)["published/year=2020/month=4/day=1/failed.json"])
     assert failed["run"] == RUN and "row_counts" in failed["failures"][0]
@@ -716,14 +720,16 @@ def test_audited_partitions_are_published_and_confirmed(written: Written, table:
         for entry in call.parameters.get("PartitionInputList") or call.parameters.get("Entries", []):
             kept = entry.get("PartitionInput", entry)["StorageDescriptor"]
             # False is the default and is omitted.
-            assert {**descriptor, **kept} == {**descriptor, "Location": kept["Location"]}, "as the table has it"
+            assert {**descriptor, **kept} == {**descriptor, "Location": kept["Location"]}, "as in the table"
             assert not any(value for name, value in descriptor.items() if name not in kept)
 
     confirmed = cloud.invoke("validate-partitions", {"stage": "published", "table": table, **OF_RUN})
     assert (confirmed["partitions"], confirmed["rows"]) == (2, published["rows"])
     calls = len(cloud.moto.calls)
     assert cloud.invoke("create-athena-table", {"table": table, **DAYS}) == published
-    assert not [call for call in cloud.moto.calls[calls:] if call.operation.startswith("Batch")], "all is right already"
+    assert not [call for call in cloud.moto.calls[calls:] if call.operation.startswith("Batch")], (
+        "the catalog is right already"
+    )
     listed = json.loads(cloud.moto.objects(cloud.lake)[f"catalog/files/{table}.json"])
     files = [file["uri"] for file in listed["files"]]
     assert files == [f"{location[day]}part-0.parquet" for day in (first, second)]
@@ -954,7 +960,7 @@ def test_files_of_runs_that_nothing_names_are_removed(replaced: Cloud):
     shown = cloud.invoke("vacuum", {**event, "dry_run": True})
     assert shown["runs"] == {"count": 3, "first": ["failed", "first", "older"]}
     assert (shown["days"], shown["objects"], shown["bytes"]) == (3, 11, 44)
-    assert len(runs(cloud)) == 6 and not cloud.moto.made("DeleteObjects"), "it only looked"
+    assert len(runs(cloud)) == 6 and not cloud.moto.made("DeleteObjects"), "a dry run removes nothing"
     freed = cloud.invoke("vacuum", event)
     assert freed == {**shown, "dry_run": False}
     assert runs(cloud) == {"second", "going", "read"}

@@ -49,8 +49,8 @@ def script(glue) -> Iterator[tuple[str, object]]:
         try:
             answer = method(**arguments)
         except botocore.exceptions.ClientError as error:
-            told = error.response["Error"]
-            return operation, (told["Code"], told["Message"])
+            details = error.response["Error"]
+            return operation, (details["Code"], details["Message"])
         answer.pop("ResponseMetadata")
         return operation, common(answer)
 
@@ -103,16 +103,16 @@ def script(glue) -> Iterator[tuple[str, object]]:
     yield do("get_partitions", **of_table)
 
 
-def common(told: object) -> object:
+def common(answer: object) -> object:
     """Removes what only one of both returns: times, versions, and empty members."""
     left_out = {"CreateTime", "CreationTime", "UpdateTime", "VersionId", "CatalogId", "Retention", "UnprocessedKeys"}
     left_out |= {"IsRegisteredWithLakeFormation", "SkewedInfo", "ErrorMessage"}
-    if isinstance(told, dict):
-        kept = {name: common(value) for name, value in told.items() if name not in left_out}
+    if isinstance(answer, dict):
+        kept = {name: common(value) for name, value in answer.items() if name not in left_out}
         return {name: value for name, value in kept.items() if value not in (None, {}, [])}
-    if isinstance(told, list):
-        return sorted((common(value) for value in told), key=repr)
-    return told
+    if isinstance(answer, list):
+        return sorted((common(value) for value in answer), key=repr)
+    return answer
 
 
 @pytest.fixture

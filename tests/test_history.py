@@ -41,10 +41,10 @@ def rolled_back(lake: Lake, *options: str) -> dict:
 
 def tables(lake: Lake, *options: str) -> dict[str, list[dict]]:
     """All rows, to the last digit, as text."""
-    asked = {table: ["query", *options, f"SELECT * FROM {table}", "--format", "json"] for table in oracle.TABLES}
+    queries = {table: ["query", *options, f"SELECT * FROM {table}", "--format", "json"] for table in oracle.TABLES}
     return {
         table: sorted(json.loads(lake.run(*arguments).out, parse_float=str), key=str)
-        for table, arguments in asked.items()
+        for table, arguments in queries.items()
     }
 
 
@@ -145,7 +145,7 @@ def test_nothing_overrides_a_rollback_until_it_is_released(twice: Lake, raw: Pat
     twice.run("rollback", DAY)
     before = tables(twice)
     failed = twice.fails("run", "--from", DAY)
-    assert "a rollback holds 1 day" in failed.said and "--release" in failed.said, failed
+    assert "a rollback holds 1 day" in failed.output and "--release" in failed.output, failed
     document = json.loads(twice.run("run", "--from", DAY, "--format", "json", check=False).out)
     assert document["held"]["first"] == [DAY] and document["published"] == []
     with twice.endpoint() as endpoint:
@@ -280,7 +280,7 @@ def test_what_is_not_known_of_a_moment_is_an_error(twice: Lake):
     assert old["run"] in failed.err and DAY in failed.err, failed
 
 
-# --- the catalog ---------------------------------------------------------------------
+# --- the catalog --------------------------------------------------------------------------------
 
 
 def test_the_catalog_is_made_from_the_records_alone(twice: Lake):
@@ -297,8 +297,8 @@ def test_the_catalog_is_made_from_the_records_alone(twice: Lake):
         for key in twice.objects(LAKE, "catalog/"):
             endpoint.client("s3").delete_object(Bucket=LAKE, Key=key)
     for _ in range(2):
-        told = twice.run("recatalog").out
-        assert "2 days" in told, told
+        printed = twice.run("recatalog").out
+        assert "2 days" in printed, printed
         assert tables(twice) == before
         assert status() == status_before
         assert twice.objects(LAKE, "catalog/files/") == derived
@@ -309,7 +309,7 @@ def test_an_empty_lake_has_no_catalog_to_make(lake: Lake):
     assert "no record of a published day" in lake.fails("recatalog").err
 
 
-# --- lakes of older versions ---------------------------------------------------------------------
+# --- lakes of older versions --------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("age_lake", [forget_records, make_old], ids=["without records", "in the old layout"])
@@ -342,7 +342,7 @@ def test_a_lake_of_an_older_version_gets_its_records(lake: Lake, raw: Path, age_
         s3 = endpoint.client("s3")
         name = s3.list_objects_v2(Bucket="pregao-raw", Prefix="quotes/date=2020-04-02/")["Contents"][0]["Key"]
         s3.delete_object(Bucket="pregao-raw", Key=name)
-    assert "lost_rows" in lake.fails("run", "--from", "2020-04-02").said
+    assert "lost_rows" in lake.fails("run", "--from", "2020-04-02").output
     lake.upload(raw.parent / "late")
     lake.publish(DAY)
     assert causes(lake) == ["migrated", "published"]
@@ -387,8 +387,8 @@ def test_days_that_no_readable_run_explains_are_left_out_and_named(lake: Lake, r
     forget_records(lake)
     with lake.endpoint() as endpoint:
         endpoint.client("s3").delete_object(Bucket=LAKE, Key=f"quality/run={run}/options.json")
-    told = lake.run("history", DAY)
-    assert "2020-04-03 has no record" in told.err and f"quality/run={run}/options.json" in told.err, told
+    result = lake.run("history", DAY)
+    assert "2020-04-03 has no record" in result.err and f"quality/run={run}/options.json" in result.err, result
     assert "nothing has ever been published" in lake.fails("history", "2020-04-03").err
     assert tables(lake) == before, "readers see it as before"
     lake.publish("2020-04-03")

@@ -38,8 +38,8 @@ def test_a_flipped_bit_of_a_database_never_changes_an_answer(closed: Lake, tmp_p
     lake = copy(closed, tmp_path / "home")
     file = lake.home / database
     whole = file.read_bytes()
-    dice = random.Random(4)
-    for bit in dice.sample(range(len(whole) * 8), 12):
+    rng = random.Random(4)
+    for bit in rng.sample(range(len(whole) * 8), 12):
         flipped = bytearray(whole)
         flipped[bit // 8] ^= 1 << (bit % 8)
         file.write_bytes(flipped)
@@ -47,14 +47,14 @@ def test_a_flipped_bit_of_a_database_never_changes_an_answer(closed: Lake, tmp_p
         assert f"{database} was changed or damaged since it was closed" in failed.err, f"bit {bit}: {failed}"
         assert "pregao run" in failed.err, failed
         file.write_bytes(whole)
-    assert lake.query(COUNT) == closed.query(COUNT), "with the bit as it was, the home is sound"
+    assert lake.query(COUNT) == closed.query(COUNT), "with the bit restored, the home is sound"
 
 
 def test_a_database_that_is_damaged_after_a_kill_is_refused(closed: Lake, tmp_path: Path):
     lake = copy(closed, tmp_path / "home")
     with lake.endpoint() as endpoint:
         endpoint.process.kill()
-    assert not (lake.home / "state.db.sum").exists(), "a process that may write has no checksum of what was"
+    assert not (lake.home / "state.db.sum").exists(), "a process that may write keeps no checksum of the old state"
     file = lake.home / "catalog.db"
     (lake.home / "catalog.db.sum").unlink()
     data = bytearray(file.read_bytes())
@@ -70,7 +70,7 @@ def test_a_question_leaves_the_catalog_sealed_and_a_change_does_not(closed: Lake
         lake.query(COUNT)
         assert seal.exists()
         lake.run("query", "CREATE DATABASE other")
-        assert not seal.exists(), "what is written to has no checksum"
+        assert not seal.exists(), "a database that is open for writing has no checksum"
     with lake.endpoint():
         lake.run("query", "CREATE DATABASE another")
     assert lake.query("SHOW DATABASES")

@@ -27,9 +27,9 @@ NOT_CALLED = {
     "xray:PutTelemetryRecords": "Lambda traces invocations in the function's name",
 }
 NOT_CALLED_BY = {
-    ("stop-emr-step", "sqs:SendMessage"): "Lambda puts aside in the function's name what it could not do",
-    ("vacuum", "sqs:SendMessage"): "Lambda puts aside in the function's name what it could not do",
-    ("validate-partitions", "sqs:SendMessage"): "Lambda puts aside in the function's name what it could not do",
+    ("stop-emr-step", "sqs:SendMessage"): "Lambda sends failed events to the queue in the function's name",
+    ("vacuum", "sqs:SendMessage"): "Lambda sends failed events to the queue in the function's name",
+    ("validate-partitions", "sqs:SendMessage"): "Lambda sends failed events to the queue in the function's name",
 }
 
 
@@ -55,7 +55,7 @@ def play(path: Path) -> list[Call]:
     environment = {**os.environ, "PREGAO_TEST_CALLS": str(path), "PYTEST_ADDOPTS": ""}
     played = subprocess.run(command, cwd=Path(__file__).parent, env=environment, capture_output=True, text=True)
     assert played.returncode == 0, f"the calls come from tests that fail:\n{played.stdout[-5000:]}"
-    return [Call(**told) for told in json.loads(path.read_text())]
+    return [Call(**call) for call in json.loads(path.read_text())]
 
 
 @pytest.fixture(scope="module")
@@ -99,7 +99,7 @@ def test_the_exceptions_are_granted():
     assert set(NOT_CALLED) <= {action for _, action in granted} and set(NOT_CALLED_BY) <= granted
 
 
-# --- the check itself is seen to fail ---------------------------------------------------------------
+# --- the check itself detects faults ----------------------------------------------------------------
 
 
 def widened(granted: list[Grant]) -> list[Grant]:
@@ -124,8 +124,8 @@ def test_a_policy_that_was_changed_is_told(
     mutate: Callable[[list[Grant]], list[Grant]], expected: str, needed: dict[str, set[Need]]
 ):
     granted = mutate(grants(policy("ingest")))
-    told = [*refused(granted, needed["ingest"]), *surplus("ingest", granted, needed["ingest"])]
-    assert any(str(one).startswith(expected) for one in told), told
+    findings = [*refused(granted, needed["ingest"]), *surplus("ingest", granted, needed["ingest"])]
+    assert any(str(one).startswith(expected) for one in findings), findings
 
 
 def test_wildcards_and_conditions_are_read_as_iam_does():

@@ -35,13 +35,13 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Lake:
 
 
 def answer(lake: Lake, table: str) -> tuple[int, str, str]:
-    """Code, sorted rows and errors of a whole table."""
+    """Returns the exit code, the sorted rows and the errors of a query of the whole table."""
     result = lake.run("query", f"SELECT * FROM {table}", "--format", "csv", check=False)
     return result.code, "\n".join(sorted(result.out.splitlines())), result.err
 
 
 def folder(lake: Lake, table: str, day: int = 1) -> Path:
-    """The folder of the one run of a day."""
+    """Returns the folder of the only run of a day."""
     (found,) = (lake.files / "s3" / LAKE / "runs").glob(f"run=*/{table}/year=2020/month=4/day={day}")
     return found
 
@@ -91,7 +91,7 @@ def test_no_flipped_bit_changes_an_answer(whole: Lake):
         assert "panicked" not in error, where
         assert code != 0 or rows == right[table][1], where
         refused += code != 0
-    assert refused > FLIPS // 2, "the flips have to be noticed, and not to miss what is read"
+    assert refused > FLIPS // 2, "most flips must hit bytes that a query reads"
     after = {table: answer(whole, table) for table in TABLES}
     assert {table: found[:2] for table, found in after.items()} == {
         table: found[:2] for table, found in right.items()
@@ -146,8 +146,8 @@ def test_a_file_that_changes_between_audit_and_publication_is_not_published(whol
         for day in (1, 2):
             s3.delete_object(Bucket=LAKE, Key=f"published/year=2020/month=4/day={day}.json")
         event = {"record": True, "run": run}
-        told = functions.invoke(FunctionName="create-athena-table", Payload=json.dumps(event))
-        error = json.loads(told["Payload"].read())
-        assert told.get("FunctionError") and error["errorType"] == "QualityError", error
+        response = functions.invoke(FunctionName="create-athena-table", Payload=json.dumps(event))
+        error = json.loads(response["Payload"].read())
+        assert response.get("FunctionError") and error["errorType"] == "QualityError", error
         assert "are not those that were audited" in error["errorMessage"], error
         assert key.rsplit("/", 1)[1] in error["errorMessage"], error

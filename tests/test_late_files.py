@@ -66,8 +66,10 @@ NIGHT = "2020-04-04T10:00:00Z"
 def test_a_late_file_is_stale_until_the_schedule_publishes_its_day(lake: Lake, raw: Path):
     late = raw.parent / "late"
     (name,) = [path.name for path in late.iterdir()]
-    said = lake.upload(late)
-    assert "1 published day is stale: 2020-04-02" in said.out and "run --stale --from 2020-04-02" in said.err, said
+    result = lake.upload(late)
+    assert "1 published day is stale: 2020-04-02" in result.out and "run --stale --from 2020-04-02" in result.err, (
+        result
+    )
     found = days_of(lake)
     assert states(lake) == {DAYS[0]: "published", DAYS[1]: "stale", DAYS[2]: "published"}
     stale = found[DAYS[1]]["stale"]
@@ -114,7 +116,7 @@ def test_a_removed_file_is_stale_and_published_without_it(lake: Lake, raw: Path)
     assert days_of(lake)[DAYS[2]]["stale"]["removed"] == {"count": 1, "first": [name]}
     # No run publishes fewer rows silently.
     refused = lake.fails("run", "--stale")
-    assert "QualityError" in refused.said, refused
+    assert "QualityError" in refused.output, refused
     assert states(lake)[DAYS[2]] == "failed"
     assert "nothing to do" in lake.run("run", "--stale").out and "2020-04-03 (failed)" in lake.run("run", "--stale").out
 
@@ -168,8 +170,8 @@ def test_a_held_day_is_left_alone(lake: Lake, raw: Path):
     assert (found["state"], found["held"]["by"], found["attention"]) == ("held", "ana", False)
     assert found["stale"]["late"]["count"] == 1 and found["next"].endswith("rollback 2020-04-02 --release")
     before = records(lake)
-    said = lake.run("run", "--stale")
-    assert "nothing to do" in said.out and "2020-04-02 (held)" in said.out, said
+    result = lake.run("run", "--stale")
+    assert "nothing to do" in result.out and "2020-04-02 (held)" in result.out, result
     assert scheduled(lake, "2020-04-05T10:00:00Z")["status"] == "SUCCEEDED"
     assert records(lake) == before
 
@@ -190,8 +192,8 @@ def test_stale_days_are_made_in_ranges(lake: Lake, tmp_path: Path):
     before = records(lake)
     lake.run("run", "--stale", "--from", "2020-04-03", "--to", "2020-04-05")
     assert published_again(before, records(lake)) == ["2020-04-03"]
-    said = lake.run("run", "--stale")
-    assert "2 days to make, in 2 runs" in said.err, said
+    result = lake.run("run", "--stale")
+    assert "2 days to make, in 2 runs" in result.err, result
     assert published_again(before, records(lake)) == ["2020-04-01", "2020-04-03", "2020-04-06"]
     assert document(lake.run("run", "--stale", "--format", "json"), "run") == {"ranges": [], "runs": []}
 
@@ -203,8 +205,8 @@ def test_missing_files_are_accepted_by_name(lake: Lake, raw: Path):
     assert ended["status"] == "FAILED" and ended["error"] == "DataMissing" and "2020-04-06" in ended["cause"], ended
     span = ["--from", "2020-04-06", "--to", "2020-04-06"]
     assert lake.run(*FEW, "status", "--check", *span, check=False).code == 3
-    said = lake.run(*FEW, "status", *span).out
-    assert f"pregao --home {lake.home} run --accept-missing 2020-04-06" in said, said
+    printed = lake.run(*FEW, "status", *span).out
+    assert f"pregao --home {lake.home} run --accept-missing 2020-04-06" in printed, printed
 
     accepted = document(lake.run("run", "--accept-missing", "2020-04-06", "--by", "ana", "--format", "json"), "run")
     assert (accepted["day"], accepted["by"], accepted["record"]) == ("2020-04-06", "ana", 1)

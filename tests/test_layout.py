@@ -38,9 +38,9 @@ def unnamed(lake: Lake) -> list[str]:
 
 
 def verified(lake: Lake, *options: str) -> dict:
-    told = lake.run("verify", "--deep", "--format", "json", *options, check=False)
-    document = json.loads(told.out)
-    assert (told.code, document["problems"]) == (0, []), told
+    result = lake.run("verify", "--deep", "--format", "json", *options, check=False)
+    document = json.loads(result.out)
+    assert (result.code, document["problems"]) == (0, []), result
     return document
 
 
@@ -95,7 +95,7 @@ def test_a_lake_of_the_old_layout_keeps_working(lake: Lake, raw: Path):
 
     # The next day, in addition to the old ones.
     lake.publish("2020-04-03")
-    assert verified(lake)["notes"] == [], "no published folder is taken for one that is not"
+    assert verified(lake)["notes"] == [], "no published folder is treated as unpublished"
     (next_run,) = runs_of_days(lake)["2020-04-03"]
     assert runs_of_days(lake)["2020-04-02"] == {old} != {next_run}
 
@@ -122,7 +122,7 @@ def test_a_day_of_the_old_layout_does_not_shrink(lake: Lake, raw: Path):
         listed = s3.list_objects_v2(Bucket="pregao-raw", Prefix="quotes/date=2020-04-02/")["Contents"]
         s3.delete_object(Bucket="pregao-raw", Key=listed[0]["Key"])
     failed = lake.fails("run", "--from", "2020-04-02")
-    assert "lost_rows" in failed.said, failed
+    assert "lost_rows" in failed.output, failed
 
 
 def test_a_partition_elsewhere_is_found(lake: Lake, raw: Path):
@@ -132,9 +132,9 @@ def test_a_partition_elsewhere_is_found(lake: Lake, raw: Path):
     partition = "PARTITION (year = 2020, month = 4, day = 1)"
     for place in (f"runs/run={run}/options/year=2020/month=4/day=1/", f"runs/run={run}/quotes/", "quotes/"):
         lake.run("query", f"ALTER TABLE quotes {partition} SET LOCATION 's3://{LAKE}/{place}'")
-        told = lake.run("verify", "--format", "json", check=False)
-        problems = json.loads(told.out)["problems"]
-        assert [problem["kind"] for problem in problems] == ["catalog"], told
+        result = lake.run("verify", "--format", "json", check=False)
+        problems = json.loads(result.out)["problems"]
+        assert [problem["kind"] for problem in problems] == ["catalog"], result
         assert f"s3://{LAKE}/runs/run=.../quotes/year=2020/month=4/day=1/" in problems[0]["expected"]
 
 
@@ -148,7 +148,7 @@ def test_the_explorer_shows_reports_of_a_run_and_no_data(lake: Lake, raw: Path):
     with lake.started("explore") as explorer:
         url = explorer.wait_for_line(lambda line: line.startswith("http://")).strip()
 
-        def asked(key: str) -> tuple[int, str]:
+        def get_document(key: str) -> tuple[int, str]:
             query = urllib.parse.urlencode({"uri": f"s3://{LAKE}/{key}"})
             try:
                 with urllib.request.urlopen(f"{url}/api/document?{query}", timeout=60) as answer:
@@ -156,8 +156,8 @@ def test_the_explorer_shows_reports_of_a_run_and_no_data(lake: Lake, raw: Path):
             except urllib.error.HTTPError as error:
                 return error.code, error.read().decode()
 
-        assert asked(report)[0] == 200
+        assert get_document(report)[0] == 200
         old = data[0].replace(f"runs/run={lake.stored_runs().pop()}/", "")
         for key in [*data, old]:
-            status, text = asked(key)
+            status, text = get_document(key)
             assert status == 400 and "is data of a table" in text, (key, status, text)

@@ -34,7 +34,7 @@ class Page(NamedTuple):
 
     links: list[str]
     anchors: set[str]
-    no_links: list[str]  # texts that look like a link and are none
+    no_links: list[str]  # texts that look like links but are not
     bare_images: list[str]  # images without an alternative text
 
 
@@ -71,7 +71,7 @@ def flat(tokens: list[Token]) -> Iterator[Token]:
 
 
 def github_slug(heading: Token) -> str:
-    """The anchor of a heading: its text in lower case, without punctuation, spaces as hyphens."""
+    """Returns the anchor of a heading: its text in lower case, without punctuation, spaces as hyphens."""
     text = "".join(token.content for token in heading.children or [] if token.type in ("text", "code_inline"))
     return re.sub(r"[^\w\- ]", "", text.strip().lower()).replace(" ", "-")
 
@@ -79,7 +79,7 @@ def github_slug(heading: Token) -> str:
 def faults(path: Path, root: Path) -> list[str]:
     """Returns the faults of the links of a page, one line each."""
     page = read_page(path)
-    found = [f"{text} has no definition, or is no URL" for text in page.no_links]
+    found = [f"{text} has no definition, or is not a URL" for text in page.no_links]
     found += [f"the image {image} has no alternative text" for image in page.bare_images]
     for link in page.links:
         fault = fault_of(link, path, root)
@@ -92,11 +92,11 @@ def fault_of(link: str, page: Path, root: Path) -> str | None:
     try:
         url = urlsplit(link)
     except ValueError as error:
-        return f"is no URL: {error}"
+        return f"is not a URL: {error}"
     if url.scheme in ("http", "https"):
         return None if HOST.fullmatch(url.hostname or "") else "has no host"
     if url.scheme == "mailto":
-        return None if re.fullmatch(r"[^@\s]+@[^@\s]+", url.path) else "is no address"
+        return None if re.fullmatch(r"[^@\s]+@[^@\s]+", url.path) else "is not an address"
     if url.scheme or url.netloc:
         return f"has the scheme {url.scheme!r}"
     if url.path.startswith("/"):
@@ -114,7 +114,7 @@ def anchor_fault(target: Path, anchor: str) -> str | None:
         return None if anchor in read_page(target).anchors else f"{target.name} has no such heading"
     lines = LINE_ANCHOR.fullmatch(anchor)
     if not lines or not target.is_file():
-        return "only lines (#L10) can be linked to in a file that is no page"
+        return "only lines (#L10) can be linked to in a file that is not a page"
     last = max(int(number) for number in lines.groups() if number)
     return None if last <= len(target.read_bytes().splitlines()) else f"{target.name} has fewer lines"
 
@@ -158,8 +158,8 @@ def test_what_resolves_is_accepted(tmp_path: Path):
         ("[x](/README.md)", "/README.md: is absolute"),
         ("[x](#gone)", "#gone: README.md has no such heading"),
         ("[x](#title-1)", "#title-1: README.md has no such heading"),
-        ("[x][gone]", "[x][gone] has no definition, or is no URL"),
-        ("[x][]", "[x][] has no definition, or is no URL"),
+        ("[x][gone]", "[x][gone] has no definition, or is not a URL"),
+        ("[x][]", "[x][] has no definition, or is not a URL"),
         ("[x][ref]\n\n[ref]: gone.md", "gone.md: no such file"),
         ("| a |\n|---|\n| [x](gone.md) |", "gone.md: no such file"),
         ("![alt](gone.png)", "gone.png: no such file"),
@@ -167,10 +167,10 @@ def test_what_resolves_is_accepted(tmp_path: Path):
         ("<img src='gone.png'>", "gone.png: no such file"),
         ("[x](https://)", "https://: has no host"),
         ("[x](https://[1/)", "https://%5B1/: has no host"),
-        ("[x](http://a b)", "[x](http://a b) has no definition, or is no URL"),
+        ("[x](http://a b)", "[x](http://a b) has no definition, or is not a URL"),
         ("[x](ftp://example.com/)", "ftp://example.com/: has the scheme 'ftp'"),
-        ("[x](mailto:nobody)", "mailto:nobody: is no address"),
-        ("[x](code.rs#main)", "code.rs#main: only lines (#L10) can be linked to in a file that is no page"),
+        ("[x](mailto:nobody)", "mailto:nobody: is not an address"),
+        ("[x](code.rs#main)", "code.rs#main: only lines (#L10) can be linked to in a file that is not a page"),
         ("[x](code.rs#L3)", "code.rs#L3: code.rs has fewer lines"),
     ],
 )

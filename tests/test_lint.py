@@ -52,14 +52,14 @@ class Broken(NamedTuple):
     step: str
     file: str
     change: Callable[[str], str]
-    told: str  # the message of the linter
+    message: str  # the message of the linter
 
 
 BROKEN = {
     "an unused import": Broken(
         "lints of Python", "tests/oracle.py", replace("import gzip\n", "import csv\nimport gzip\n"), "F401"
     ),
-    "a name that there is not": Broken(
+    "a name that does not exist": Broken(
         "lints of Python", "tests/oracle.py", lambda text: text + "\nmissing()\n", "F821"
     ),
     "Python with other quotes": Broken(
@@ -77,7 +77,7 @@ BROKEN = {
         lambda text: text + "\nexport const x = {a : 1}\n",
         "format",
     ),
-    "a property that CSS has not": Broken(
+    "a property that CSS does not have": Broken(
         "lints and format of the page",
         "crates/explorer/web/style.css",
         lambda text: text + "\nbody {\n  colour: red;\n}\n",
@@ -114,22 +114,22 @@ BROKEN = {
         lambda text: text.replace("libtest_mimic", "other"),
         "libtest-mimic",
     ),
-    "a key that workflows have not": Broken(
+    "a key that workflows do not have": Broken(
         "schema of .github/workflows/*.yml",
         ".github/workflows/ci.yml",
         replace("timeout-minutes:", "timeout:"),
         "timeout",
     ),
-    "a key that Dependabot has not": Broken(
+    "a key that Dependabot does not have": Broken(
         "schema of .github/dependabot.yml", ".github/dependabot.yml", replace("cooldown:", "wait:"), "wait"
     ),
-    "a field that forms have not": Broken(
+    "a field that forms do not have": Broken(
         "schema of .github/ISSUE_TEMPLATE/*.yml",
         ".github/ISSUE_TEMPLATE/bug.yml",
         replace("type: textarea", "type: text"),
         "text",
     ),
-    "a key that the forms' settings have not": Broken(
+    "a key that the forms' settings do not have": Broken(
         "schema of .github/ISSUE_TEMPLATE/config.yml",
         ".github/ISSUE_TEMPLATE/config.yml",
         replace("blank_issues_enabled:", "blank_issues:"),
@@ -162,5 +162,5 @@ def test_linters_see_what_is_wrong(what: str, copy: Path):
     broken = BROKEN[what]
     file = copy / broken.file
     file.write_text(broken.change(file.read_text(encoding="utf-8")), encoding="utf-8")
-    told = tools.fails(*commands(copy)[broken.step], folder=copy)
-    assert broken.told in told, told
+    output = tools.fails(*commands(copy)[broken.step], folder=copy)
+    assert broken.message in output, output

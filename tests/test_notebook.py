@@ -31,7 +31,7 @@ TABLES = "quotes|options|rejects"
 PROBE = """
 import json
 
-def told(frame):
+def rows_of(frame):
     rows = [[time.strftime("%Y%m%d%H%M%S"), *row] for time, row in zip(frame.index, frame.to_numpy(object).tolist())]
     return [[None if pd.isna(value) else value for value in row] for row in rows]
 
@@ -39,11 +39,11 @@ print(json.dumps({
     "columns": columns.to_numpy().tolist(),
     "day": day.isoformat(),
     "days": [each.isoformat() for each in days],
-    "quotes": told(quotes[["bid", "ask", "qty_bid", "qty_ask", "last", "micro_price"]]),
-    "line": told(with_gaps(quotes)[["ticker"]]),
-    "spread": told(spread),
-    "chain": told(chain[["ticker", "type", "strike", "bid", "ask", "bid_volimp", "ask_volimp", "bid_volcone"]]),
-    "missing": {feed: told(pd.DataFrame(index=slots)) for feed, slots in missing_slots.items()},
+    "quotes": rows_of(quotes[["bid", "ask", "qty_bid", "qty_ask", "last", "micro_price"]]),
+    "line": rows_of(with_gaps(quotes)[["ticker"]]),
+    "spread": rows_of(spread),
+    "chain": rows_of(chain[["ticker", "type", "strike", "bid", "ask", "bid_volimp", "ask_volimp", "bid_volcone"]]),
+    "missing": {feed: rows_of(pd.DataFrame(index=slots)) for feed, slots in missing_slots.items()},
     "rejected": int(rejects["cells"].sum()),
     "quality": quality.iloc[0].astype(int).to_dict(),
 }))
@@ -120,7 +120,7 @@ def partition(day: str) -> str:
     return f"(year = {year} AND month = {month} AND day = {day_})"
 
 
-# --- as it lies in the repository ---------------------------------------------------------------------
+# --- as it is in the repository -----------------------------------------------------------------------
 
 
 def test_the_notebook_is_kept_without_outputs_and_in_one_form():
@@ -260,7 +260,7 @@ def test_every_statement_reads_only_the_days_that_it_needs(unchanged: Executed, 
     for each in unchanged.statements:
         scanned = each["Statistics"]["DataScannedInBytes"]
         if each not in of_tables:
-            assert scanned == 0, f"this asks the catalog and nothing else: {each['Query']}"
+            assert scanned == 0, f"this queries only the catalog: {each['Query']}"
             continue
         sql = " ".join(each["Query"].split())
         tables = re.findall(rf"\b(?:FROM|JOIN) ({TABLES})\b", sql)
@@ -306,7 +306,7 @@ def test_its_numbers_are_those_of_the_raw_files(endpoint: Endpoint, published: P
     assert len(wanted) == 20 and executed.variables["spread"] == wanted
 
 
-# --- where little is there, under other names ---------------------------------------------------------
+# --- with little data, under other names --------------------------------------------------------------
 
 
 def test_the_notebook_runs_on_another_lake_and_says_what_is_not_there(tmp_path: Path):
@@ -326,14 +326,14 @@ def test_the_notebook_runs_on_another_lake_and_says_what_is_not_there(tmp_path: 
     assert {each["WorkGroup"] for each in executed.statements} == {"acme-lake"}
     outputs = {each["ResultConfiguration"]["OutputLocation"].rsplit("/", 1)[0] for each in executed.statements}
     assert outputs == {f"s3://{RESULTS}/athena"}, "the workgroup says where results go"
-    for cell, said in (
+    for cell, message in (
         ("days", "2020-04-02 is not there with quotes and options: the last day that is, 2020-04-01"),
         ("quotes", "PETR4 has no quotes on 2020-04-01"),
         ("spread", "no spread: BBDC4 has no quotes from 2020-04-01 to 2020-04-01"),
         ("options", "PETR4 has no options on 2020-04-01"),
         ("quality", "nothing was rejected on 2020-04-01"),
     ):
-        assert said in executed.printed(cell), executed.printed(cell)
+        assert message in executed.printed(cell), executed.printed(cell)
     assert [executed.images(cell) for cell in CHARTS] == [0, 0, 0, 0, 1]
 
 

@@ -116,7 +116,7 @@ CASES = {
         },
         ["Ingest", "AnySnapshot?", "ValidateRaw"],
     ),
-    "upload: an object that is no snapshot": Case(
+    "upload: an object that is not a snapshot": Case(
         "upload_raw_data",
         {"source": "aws.s3", "detail-type": "Object Created", "detail": {"object": {"key": "landing/x.txt"}}},
         {"ingest": [gives(files=1, quarantined={"count": 1})]},
@@ -436,7 +436,7 @@ def test_both_interpreters_take_the_same_way(theirs: Started, tmp_path: Path, na
     assert in_order(ours.states) == case.states
     assert (ours.status, ours.error) == (case.status, case.error)
     assert case.words is None or ours.words == case.words
-    assert not any(script.answers.values()), "every answer was asked for"
+    assert not any(script.answers.values()), "every result was requested"
 
     other = theirs.world.wait(theirs.executions[name])
     assert in_order(other.states) == case.states
@@ -445,7 +445,9 @@ def test_both_interpreters_take_the_same_way(theirs: Started, tmp_path: Path, na
     if case.machine == "create_datalake" and "Publish" in case.states:
         nested = theirs.world.nested(f"case{number}")
         assert nested == ours.nested and set(nested) == set(TABLES)
-    assert asked(theirs.scripts[name]) == asked(script), "functions are asked the same"
+    assert comparable_calls(theirs.scripts[name]) == comparable_calls(script), (
+        "both interpreters give the functions the same inputs"
+    )
 
 
 def in_order(states: list[str]) -> list[str]:
@@ -456,7 +458,7 @@ def in_order(states: list[str]) -> list[str]:
     return [*rest[:at], *branches, *rest[at:]]
 
 
-def asked(script: Script) -> dict[str, list[dict]]:
+def comparable_calls(script: Script) -> dict[str, list[dict]]:
     """Returns the inputs of the functions, without values that differ between executions."""
     calls = json.loads(json.dumps(script.calls))
     for payload in (payload for payloads in calls.values() for payload in payloads):

@@ -30,7 +30,7 @@ WRONG = {
     "bids above asks": Wrong(dict(Ofc="15,40", Ofv="15,30"), "bid_ask", "quality.max_domain_share=1"),
     "a last price above the highest": Wrong(dict(Ult="16,01"), "last_in_range", "quality.max_domain_share=1"),
     "totals that fall": Wrong(dict(QTot="100k", VolTot="1m52"), "totals_fall", "quality.max_domain_share=1"),
-    "cells that are no numbers": Wrong(dict(Ult="12a", Fec="R$ 5"), "rejected_cells", "quality.max_reject_share=1"),
+    "cells that are not numbers": Wrong(dict(Ult="12a", Fec="R$ 5"), "rejected_cells", "quality.max_reject_share=1"),
 }
 
 
@@ -53,7 +53,7 @@ def test_a_wrong_day_is_not_published(lake: Lake, tmp_path: Path, what: str):
 
     failed = lake.fails("run", "--from", "2020-04-02")
     for word in ("QualityError", wrong.check, "quotes", "2020-04-02"):
-        assert word in failed.said, f"{word!r} is not in what the run says:\n{failed}"
+        assert word in failed.output, f"{word!r} is not in the output of the run:\n{failed}"
     for table in oracle.TABLES:
         assert_same_rows(table, lake.query(f"SELECT * FROM {table}"), good.rows[table])
 
@@ -77,6 +77,6 @@ def test_missing_snapshots_are_reported_and_fail_only_where_that_is_asked(lake: 
     write_day(tmp_path / "raw", {})
     lake.upload(tmp_path / "raw")
     failed = lake.fails("--set", "quality.fail_on_missing_snapshots=true", "run", "--from", "2020-04-02")
-    assert "missing" in failed.said, failed
+    assert "missing" in failed.output, failed
     done = lake.publish("2020-04-02")
-    assert "missing" in done.said, done
+    assert "missing" in done.output, done

@@ -52,14 +52,14 @@ def test_the_readme_gives_the_two_commands(name: str):
 @pytest.mark.parametrize("name", READMES)
 def test_the_readme_is_short(name: str):
     lines = page(name).splitlines()
-    assert len(lines) <= LONGEST, f"{name} has {len(lines)} lines: what is more than {LONGEST} belongs into docs/"
+    assert len(lines) <= LONGEST, f"{name} has {len(lines)} lines: lines beyond {LONGEST} belong in docs/"
 
 
 @pytest.mark.parametrize("name", READMES)
 def test_the_readme_shows_what_the_demo_prints(name: str, lake: Lake):
     excerpt = re.search(r"<!-- demo-output -->\n```text\n(.*?)^```", page(name), re.DOTALL | re.MULTILINE)
     assert excerpt, f"{name} shows no output of the demo"
-    printed = {without_times(line) for line in lake.run("demo").said.splitlines()}
+    printed = {without_times(line) for line in lake.run("demo").output.splitlines()}
     shown = [line for line in excerpt[1].splitlines() if line.strip() not in ("", "...")]
     assert len(shown) > 10
     assert [line for line in shown if without_times(line) not in printed] == []

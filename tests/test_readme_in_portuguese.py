@@ -111,8 +111,8 @@ def assert_same(where: str, ours: list, theirs: list) -> None:
     """Fails with the missing and the additional items of a page."""
     lacks = [f"  lacks:     {item!r}" for item in theirs if item not in ours]
     surplus = [f"  only here: {item!r}" for item in ours if item not in theirs]
-    said = "\n".join([*lacks, *surplus]) or f"  another order or number:\n  {ours}\n  in English:\n  {theirs}"
-    assert ours == theirs, f"{where}:\n{said}"
+    differences = "\n".join([*lacks, *surplus]) or f"  another order or number:\n  {ours}\n  in English:\n  {theirs}"
+    assert ours == theirs, f"{where}:\n{differences}"
 
 
 def code(cell: str) -> list[str]:
@@ -175,20 +175,20 @@ def test_its_columns_and_types_are_those_of_the_english_page(table: str):
     assert_same(f"the columns of {table}", ours_named, [row[:names] for row in theirs])
     for row, wanted in zip(ours, theirs, strict=True):
         assert row[names], f"{table}.{row[0]} has no meaning"
-        assert_same(f"what is written as code of {table}.{row[0]}", code(row[names]), code(wanted[names]))
+        assert_same(f"the code spans of {table}.{row[0]}", code(row[names]), code(wanted[names]))
 
 
 def test_its_raw_files_are_those_of_the_english_page():
     found = {theirs: (ours.tables, english.tables) for theirs, ours, english in pairs(TABLES)}
     ours, theirs = found["Arquivos brutos"]
-    assert len(ours) == len(theirs) == 2, "the forms of the files, and what becomes of records"
+    assert len(ours) == len(theirs) == 2, "the forms of the files, and the treatment of records"
     for at, (table, wanted) in enumerate(zip(ours, theirs, strict=True)):
-        assert_same(f"what is written as code in table {at}", [*map(codes, table)], [*map(codes, wanted)])
+        assert_same(f"the code spans in table {at}", [*map(codes, table)], [*map(codes, wanted)])
     (ours,), (theirs,) = found["Contrato dos números"]
     assert_same("texts of numbers", [*map(codes, ours)], [*map(codes, theirs)])
     numbers = [[cell.replace("rejeitado", "reject") for cell in row[1:]] for row in ours[2:]]
     assert len(numbers) == 8
-    assert_same("what numbers are read as", numbers, [row[1:] for row in theirs[2:]])
+    assert_same("the values of numbers", numbers, [row[1:] for row in theirs[2:]])
 
 
 def test_a_difference_is_told_by_name():

@@ -20,7 +20,7 @@ def text(name: str) -> str:
     return (ROOT / name).read_text(encoding="utf-8")
 
 
-def found(pattern: str, name: str) -> str:
+def first_match(pattern: str, name: str) -> str:
     match = re.search(pattern, text(name), re.MULTILINE)
     assert match, f"{name} has nothing like {pattern!r}"
     return match.group(1)
@@ -35,19 +35,19 @@ def relative(path: Path) -> str:
 
 def test_the_change_log_ends_at_the_version():
     headings = re.findall(r"^## (.*)$", text("CHANGELOG.md"), re.MULTILINE)
-    assert headings[0] == "[Unreleased]", "changes have to have a place to be written to"
+    assert headings[0] == "[Unreleased]", "new changes need a section"
     dated = [re.fullmatch(r"\[(\d+\.\d+\.\d+)\] - (\d{4}-\d{2}-\d{2})", heading) for heading in headings[1:]]
     assert all(dated), headings
-    assert dated[0].group(1) == found(r'^\[workspace\.package\]\nversion = "([^"]+)"$', "Cargo.toml")
+    assert dated[0].group(1) == first_match(r'^\[workspace\.package\]\nversion = "([^"]+)"$', "Cargo.toml")
     numbers = [tuple(map(int, one.group(1).split("."))) for one in dated]
     assert numbers == sorted(numbers, reverse=True)
     assert [one.group(2) for one in dated] == sorted((one.group(2) for one in dated), reverse=True)
 
 
 def test_the_toolchain_is_that_of_cargo():
-    channel = found(r'^channel = "([^"]+)"$', "rust-toolchain.toml")
+    channel = first_match(r'^channel = "([^"]+)"$', "rust-toolchain.toml")
     for manifest in ("Cargo.toml", "model/Cargo.toml", "tests/browser/Cargo.toml"):
-        oldest = found(r'^rust-version = "([^"]+)"$', manifest)
+        oldest = first_match(r'^rust-version = "([^"]+)"$', manifest)
         assert channel == oldest or channel.startswith(f"{oldest}."), manifest
     assert 'components = ["rustfmt", "clippy"]' in text("rust-toolchain.toml"), ".ci/run calls both"
 
@@ -93,12 +93,12 @@ def test_builds_in_build_scripts_are_seen():
         assert not STARTS_A_BUILD.search(harmless), harmless
 
 
-# --- what contributors are told ---------------------------------------------------------------------
+# --- the guide for contributors ---------------------------------------------------------------------
 
 
 def test_contributors_are_told_of_what_is_there():
-    told = text("CONTRIBUTING.md")
-    words = [word for code in re.findall(r"`([^`\n]+)`", told) for word in code.split()]
+    guide = text("CONTRIBUTING.md")
+    words = [word for code in re.findall(r"`([^`\n]+)`", guide) for word in code.split()]
     folders = "crates|functions|tests|docs|bench|infra|statemachines|\\.ci|\\.github|scripts"
     paths = {word for word in words if re.match(rf"({folders})/", word)}
     assert len(paths) > 12, paths
@@ -107,15 +107,15 @@ def test_contributors_are_told_of_what_is_there():
 
 
 def test_contributors_are_told_of_every_crate():
-    told = text("CONTRIBUTING.md")
+    guide = text("CONTRIBUTING.md")
     crates = {path.parent.name for path in MANIFESTS if path.parent.parent == ROOT / "crates"}
-    assert {crate for crate in crates if f"`crates/{crate}`" not in told} == set()
+    assert {crate for crate in crates if f"`crates/{crate}`" not in guide} == set()
 
 
 def test_every_step_of_the_checks_is_told():
     steps = [line for line in text(".ci/run").splitlines() if line.startswith(("cargo", "python3"))]
     assert steps[0] == "python3 tests/lint.py", "what takes seconds comes first"
-    told = text("CONTRIBUTING.md")
+    guide = text("CONTRIBUTING.md")
     for step in steps:
         words = " ".join(step.split()[:2])
-        assert words in told, f"{words} is a step of .ci/run that CONTRIBUTING.md does not name"
+        assert words in guide, f"{words} is a step of .ci/run that CONTRIBUTING.md does not name"

@@ -165,7 +165,7 @@ def outcome(s3, operation: str, arguments: dict) -> str:
     return "done"
 
 
-def standing(s3, upload: str) -> tuple:
+def state_of(s3, upload: str) -> tuple:
     """Returns everything that a write could have changed."""
     key = {"Bucket": RESULTS, "Key": KEY}
     read = s3.get_object(**key)
@@ -183,9 +183,9 @@ def standing(s3, upload: str) -> tuple:
 @pytest.mark.parametrize("operation", KEPT)
 def test_what_is_not_kept_is_refused(s3, plain, operation: str):
     kept = set(KEPT[operation].split())
-    assert kept <= set(members(operation)), "a parameter that S3 has not"
+    assert kept <= set(members(operation)), "a parameter that S3 does not have"
     upload = plain["ListParts"]["UploadId"]
-    before = standing(s3, upload)
+    before = state_of(s3, upload)
     for member in members(operation):
         if member in kept | WITHOUT_EFFECT:
             continue
@@ -195,12 +195,12 @@ def test_what_is_not_kept_is_refused(s3, plain, operation: str):
             expected = {"NotImplemented": "501", "AccessDenied": "403", "NoSuchVersion": "404"}[expected]
         found = outcome(s3, operation, {**plain[operation], member: value_of(operation, member)})
         assert found == expected, f"{operation} with {member}"
-    assert standing(s3, upload) == before, "something was changed by a request that was refused"
+    assert state_of(s3, upload) == before, "something was changed by a request that was refused"
 
 
 @pytest.mark.parametrize("operation", KEPT)
-def test_values_that_are_so_here_are_taken(s3, plain, operation: str):
-    so = {
+def test_values_that_always_hold_here_are_accepted(s3, plain, operation: str):
+    fixed = {
         "ACL": "bucket-owner-full-control",
         "BucketKeyEnabled": False,
         "BypassGovernanceRetention": False,
@@ -212,23 +212,23 @@ def test_values_that_are_so_here_are_taken(s3, plain, operation: str):
         "StorageClass": "STANDARD",
         "VersionId": "null",
     }
-    so = {name: value for name, value in so.items() if name in members(operation)}
+    fixed = {name: value for name, value in fixed.items() if name in members(operation)}
     if operation == "CreateBucket":
-        so["ACL"] = "private"
+        fixed["ACL"] = "private"
     if operation == "DeleteBucket":
-        assert outcome(s3, operation, {**plain[operation], **so}) == "BucketNotEmpty"
+        assert outcome(s3, operation, {**plain[operation], **fixed}) == "BucketNotEmpty"
         return
-    s3._make_api_call(operation, {**plain[operation], **so})
+    s3._make_api_call(operation, {**plain[operation], **fixed})
     if operation == "CreateBucket":
         s3.delete_bucket(Bucket="parameters")
 
 
 @pytest.mark.parametrize("operation", ["PutObject", "CopyObject", "CreateMultipartUpload"])
-def test_what_is_said_of_an_object_is_kept(s3, plain, operation: str):
-    said = {**plain[operation], **DESCRIBED, "Tagging": "a=b&c=d"}
+def test_metadata_of_an_object_is_kept(s3, plain, operation: str):
+    parameters = {**plain[operation], **DESCRIBED, "Tagging": "a=b&c=d"}
     if operation == "CopyObject":
-        said |= {"MetadataDirective": "REPLACE", "TaggingDirective": "REPLACE"}
-    answer = s3._make_api_call(operation, said)
+        parameters |= {"MetadataDirective": "REPLACE", "TaggingDirective": "REPLACE"}
+    answer = s3._make_api_call(operation, parameters)
     key = {"Bucket": RESULTS, "Key": KEY}
     if operation == "CreateMultipartUpload":
         part = s3.upload_part(**key, UploadId=answer["UploadId"], PartNumber=1, Body=b"x")
@@ -246,11 +246,11 @@ def test_every_operation_is_kept_or_refused(endpoint: Endpoint, s3):
         # Directory buckets and Object Lambda have hosts of their own.
         if operation in KEPT or shape.endpoint or operation in {"CreateSession", "ListDirectoryBuckets"}:
             continue
-        assert outcome(s3, operation, least(shape.input_shape)) == "NotImplemented", operation
+        assert outcome(s3, operation, minimal_value(shape.input_shape)) == "NotImplemented", operation
     assert s3.get_object(Bucket=RESULTS, Key=SOURCE)["Body"].read() == b"the source"
 
 
-def least(shape, depth: int = 0):
+def minimal_value(shape, depth: int = 0):
     """Returns a minimal value of a shape."""
     if shape is None:
         return {}
@@ -258,15 +258,15 @@ def least(shape, depth: int = 0):
         named = {"Bucket": RESULTS, "Key": SOURCE}
         if shape.is_tagged_union:
             name, member = next(iter(shape.members.items()))
-            return {name: least(member, depth + 1)}
+            return {name: minimal_value(member, depth + 1)}
         return {
-            name: named.get(name) if depth == 0 and name in named else least(shape.members[name], depth + 1)
+            name: named.get(name) if depth == 0 and name in named else minimal_value(shape.members[name], depth + 1)
             for name in shape.required_members
         }
     text = "x" * shape.metadata.get("min", 1)
     values = {"string": text, "boolean": True, "integer": 1, "long": 1, "blob": b"x", "map": {"a": "b"}}
     if shape.type_name == "list":
-        return [least(shape.member, depth + 1)]
+        return [minimal_value(shape.member, depth + 1)]
     if shape.type_name == "timestamp":
         return datetime.datetime(2030, 1, 1, tzinfo=datetime.timezone.utc)
     return shape.enum[0] if getattr(shape, "enum", None) else values[shape.type_name]

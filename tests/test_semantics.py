@@ -23,7 +23,7 @@ ROW = re.compile(r"^\| (?!guarantee|---)(.+) \|$", re.MULTILINE)
 
 @cache
 def functions(path: Path) -> set[str]:
-    """The names of the tests of a file."""
+    """Returns the names of the tests of a file."""
     text = path.read_text(encoding="utf-8")
     if path.suffix == ".py":
         found = (node for node in ast.walk(ast.parse(text)) if isinstance(node, ast.FunctionDef))

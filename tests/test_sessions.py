@@ -40,17 +40,17 @@ def test_a_complete_day_misses_nothing(lake: Lake, tmp_path: Path, day: str, fir
     lake.upload(tmp_path / "raw")
     lake.publish(day, None, *STRICT)
     status = json.loads(lake.run("status", "--from", day, "--to", day, "--format", "json").out)
-    (told,) = status
+    (entry,) = status
     for feed in ("quotes", "options"):
-        counts = told["raw_files"][feed]
-        assert counts["present"] == counts["expected"] == counts["files"], told
+        counts = entry["raw_files"][feed]
+        assert counts["present"] == counts["expected"] == counts["files"], entry
 
 
 def test_what_misses_of_a_late_opening_is_named(lake: Lake, tmp_path: Path):
     write_day(tmp_path / "raw", "2020-02-26", "13:10", "17:50")
     lake.upload(tmp_path / "raw")
     failed = lake.fails("run", "--from", "2020-02-26", *STRICT)
-    assert "missing_snapshots: 1 of 30 snapshots" in failed.said, failed
+    assert "missing_snapshots: 1 of 30 snapshots" in failed.output, failed
 
 
 def test_hours_of_certain_days_are_configured(lake: Lake, tmp_path: Path):
@@ -65,4 +65,4 @@ def test_hours_of_certain_days_are_configured(lake: Lake, tmp_path: Path):
     lake.run("--config", config, *STRICT, "run", "--from", "2020-04-01", "--to", "2020-04-02")
     config.write_text('[[session.hours]]\nfrom = 2020-04-01\nopen = "18:00"\nclose = "13:00"\n')
     failed = lake.fails("--config", config, "status")
-    assert "open 18:00 is not before close 13:00" in failed.said, failed
+    assert "open 18:00 is not before close 13:00" in failed.output, failed

@@ -39,7 +39,7 @@ def assert_published(lake: Lake, folder: Path) -> None:
 
 def refused(lake: Lake, check: str, *options: str) -> Result:
     failed = lake.fails(*options, "run", "--from", DAY)
-    assert "QualityError" in failed.said and f"{check}: " in failed.said and DAY in failed.said, failed
+    assert "QualityError" in failed.output and f"{check}: " in failed.output and DAY in failed.output, failed
     return failed
 
 
@@ -61,7 +61,7 @@ def test_records_that_cannot_be_read_do_not_empty_a_table(lake: Lake, tmp_path: 
     lake.upload(tmp_path / "bad")
     for option_ in ([], ["--set", "quality.max_reject_share=1"]):
         failed = refused(lake, "empty_days", *option_)
-        assert feed in failed.said
+        assert feed in failed.output
     assert_published(lake, good)
 
 
@@ -78,7 +78,7 @@ def test_a_bad_day_among_good_ones_fails(lake: Lake, tmp_path: Path):
     rawfiles.write(tmp_path / "bad", "quotes", "202004071000", rows)
     lake.upload(tmp_path / "bad")
     failed = lake.fails("run", "--from", "2020-03-01", "--to", "2020-04-15")
-    assert "rejected_records: 3 of 100 records fail (3%, at most 1%) on 2020-04-07" in failed.said, failed
+    assert "rejected_records: 3 of 100 records fail (3%, at most 1%) on 2020-04-07" in failed.output, failed
     assert lake.query("SELECT count(*) AS n FROM quotes") == before
 
 
@@ -95,7 +95,7 @@ def test_a_raw_file_that_is_gone_fails_by_its_name(lake: Lake, tmp_path: Path, f
     )
     lake.upload(tmp_path / "more")
     failed = refused(lake, "lost_rows")
-    assert gone in failed.said and "quality.accept_lost_rows=true" in failed.said
+    assert gone in failed.output and "quality.accept_lost_rows=true" in failed.output
     assert_published(lake, good)
 
     done = lake.publish(DAY, None, "--set", "quality.accept_lost_rows=true")
@@ -138,7 +138,7 @@ def test_more_rejects_are_no_reason_for_fewer_rows(lake: Lake, tmp_path: Path):
     rawfiles.write(tmp_path / "bad", "quotes", TIMES[1], rows)
     lake.upload(tmp_path / "bad")
     failed = refused(lake, "lost_rows", "--set", "quality.max_reject_share=1")
-    assert f"{TIMES[1]}_flashpanel.csv: 50 rows are published, and 49 of its 50 records would be" in failed.said
+    assert f"{TIMES[1]}_flashpanel.csv: 50 rows are published, and 49 of its 50 records would be" in failed.output
     assert_published(lake, good)
 
 
@@ -160,7 +160,7 @@ def test_a_snapshot_without_a_number_fails(lake: Lake, tmp_path: Path, number: s
     rows = [quote(ticker, **dict.fromkeys(numbers, number)) for ticker in TICKERS]
     rawfiles.write(tmp_path / "bad", "quotes", TIMES[1], rows)
     lake.upload(tmp_path / "bad")
-    assert TIMES[1] in refused(lake, "empty_snapshots").said
+    assert TIMES[1] in refused(lake, "empty_snapshots").output
     assert_published(lake, good)
 
 
@@ -189,10 +189,10 @@ def test_a_file_that_was_cut_within_its_last_number_is_not_published(lake: Lake,
     raw.mkdir()
     for cut in range(2, 8):
         path.write_bytes(whole[:-cut])
-        said = lake.upload(raw)
-        assert path.name in said.said and "line feed" in said.said, said
+        done = lake.upload(raw)
+        assert path.name in done.output and "line feed" in done.output, done
         failed = refused(lake, "unterminated_files")
-        assert path.name in failed.said and tickers[-1] in failed.said, failed
+        assert path.name in failed.output and tickers[-1] in failed.output, failed
     lake.fails("query", "SELECT * FROM quotes")
     path.write_bytes(whole[:-4])
     lake.upload(raw)
@@ -221,7 +221,7 @@ def test_a_landed_snapshot_keeps_a_run_from_publishing_without_it(lake: Lake, tm
         endpoint.client("s3").put_object(Bucket=RAW, Key=f"landing/a/{late.name}", Body=late.read_bytes())
     failed = lake.fails("run", "--from", DAY)
     for words in ("UploadPending", f"landing/a/{late.name}", "pregao upload"):
-        assert words in failed.said, failed
+        assert words in failed.output, failed
     assert_published(lake, good)
     lake.run("run", "--from", "2020-04-02")
     lake.upload(tmp_path / "late")
@@ -241,7 +241,7 @@ def test_an_upload_that_is_killed_never_makes_a_day_shrink(lake: Lake, tmp_path:
         shutil.copytree(lake.home, copy.home)
         kill_upload(copy, packed, files=random_.randrange(0, 20))
         done = copy.run("run", "--from", DAY, check=False)
-        assert done.code == 0 or "UploadPending" in done.said or "plain and compressed" in done.said, done
+        assert done.code == 0 or "UploadPending" in done.output or "plain and compressed" in done.output, done
         assert_published(copy, plain)
         copy.upload(packed)
         copy.publish(DAY)

@@ -283,8 +283,8 @@ def test_destroy_keeps_what_cannot_be_made_again(deployed: Deployed):
     s3.put_object(Bucket=raw, Key="quotes/date=2020-04-01/kept", Body=b"kept")
     s3.put_object(Bucket=lake, Key="quotes/kept", Body=b"kept")
     s3.put_object(Bucket=results, Key="athena/lost", Body=b"lost")
-    told = deployed.pregao("destroy", "--yes")
-    assert raw in told and lake in told
+    output = deployed.pregao("destroy", "--yes")
+    assert raw in output and lake in output
     there = {bucket["Name"] for bucket in s3.list_buckets()["Buckets"]}
     assert {raw, lake} <= there and results not in there
     assert s3.get_object(Bucket=raw, Key="quotes/date=2020-04-01/kept")["Body"].read() == b"kept"

@@ -21,14 +21,14 @@ from sam_template import MACHINES, TEMPLATE_FILE, resolve
 SAM_VALIDATE = ("validate", "--lint", "--language-extensions", "--region", "us-east-1", "--template")
 
 BROKEN_TEMPLATES = {
-    "a property that there is not": ("      BucketEncryption: &", "      BucketEncrypted: &"),
+    "a property that does not exist": ("      BucketEncryption: &", "      BucketEncrypted: &"),
     "a value that the property does not take": (
         "              SSEAlgorithm: AES256\n",
         "              SSEAlgorithm: AES128\n",
     ),
-    "a resource that there is not": ("!GetAtt IngestRole.Arn", "!GetAtt IngestsRole.Arn"),
-    "a parameter that there is not": ("!Ref LogRetentionDays", "!Ref LogRetention"),
-    "a resource of a loop that there is not": ("Ref: !Sub ${Machine}StateMachine", "Ref: !Sub ${Machine}Machine"),
+    "a resource that does not exist": ("!GetAtt IngestRole.Arn", "!GetAtt IngestsRole.Arn"),
+    "a parameter that does not exist": ("!Ref LogRetentionDays", "!Ref LogRetention"),
+    "a resource of a loop that does not exist": ("Ref: !Sub ${Machine}StateMachine", "Ref: !Sub ${Machine}Machine"),
 }
 
 
@@ -51,8 +51,8 @@ def test_linters_of_templates_see_what_is_wrong(what: str, tmp_path: Path):
     broken.write_text(text.replace(right, wrong, 1), encoding="utf-8")
     (tmp_path / "statemachines").symlink_to(sam_template.STATE_MACHINES)
     (tmp_path / "functions").symlink_to(TEMPLATE_FILE.parent.parent / "functions")
-    told = tools.fails("cfn-lint", broken)
-    assert any(line.startswith(("E", "W")) for line in told.splitlines()), told
+    output = tools.fails("cfn-lint", broken)
+    assert any(line.startswith(("E", "W")) for line in output.splitlines()), output
     tools.fails("sam", *SAM_VALIDATE, broken)
 
 
@@ -92,13 +92,13 @@ def test_cfn_lint_sees_an_action_that_no_service_has(tmp_path: Path):
 def test_everything_that_can_be_tagged_is():
     types = {resource["Type"] for resource in sam_template.RESOURCES.values()}
     of_sam = {type for type in types if type.startswith("AWS::Serverless::")}
-    ask = (
+    script = (
         "import json, sys\n"
         "from cfnlint.schema import PROVIDER_SCHEMA_MANAGER as schemas\n"
-        "told = {type: schemas.get_resource_schema('us-east-1', type).schema for type in sys.argv[1:]}\n"
-        "print(json.dumps([type for type, schema in told.items() if 'Tags' in schema['properties']]))\n"
+        "schema_of = {type: schemas.get_resource_schema('us-east-1', type).schema for type in sys.argv[1:]}\n"
+        "print(json.dumps([type for type, schema in schema_of.items() if 'Tags' in schema['properties']]))\n"
     )
-    taggable = set(json.loads(tools.succeeds("python3", "-c", ask, *sorted(types - of_sam))))
+    taggable = set(json.loads(tools.succeeds("python3", "-c", script, *sorted(types - of_sam))))
     assert "AWS::S3::Bucket" in taggable and "AWS::S3::BucketPolicy" not in taggable
     shared = sam_template.TEMPLATE["Globals"]["Function"]["Tags"]
     for name, resource in sam_template.RESOURCES.items():
@@ -138,7 +138,7 @@ def lead_nowhere(definition: dict) -> None:
 
 BROKEN_DEFINITIONS: dict[str, Callable[[dict], object]] = {
     "a state that leads nowhere": lead_nowhere,
-    "a start that there is not": lambda definition: definition.update(StartAt="Nowhere"),
+    "a start that does not exist": lambda definition: definition.update(StartAt="Nowhere"),
     "a choice between nothing": lambda definition: first(definition, "Choice").pop("Choices"),
     "a wait for nothing": lambda definition: first(definition, "Wait").pop("TimestampPath"),
     "a state that nothing leads to": lambda definition: definition["States"].update(Lost={"Type": "Succeed"}),

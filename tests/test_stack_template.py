@@ -38,11 +38,11 @@ WHOLE_ACCOUNT = {
         for name in ("UploadRawData", "CreateDatalake", "AthenaUpdate")
     },
     ("LaunchEmrStepRole", "FindClusters"): "EMR lists all clusters or none",
-    ("LaunchEmrStepRole", "StartClustersOfThisLake"): "a cluster that is started has no name yet; its tag is asked for",
+    ("LaunchEmrStepRole", "StartClustersOfThisLake"): "a cluster to start has no name; the condition requires its tag",
     ("StopEmrStepRole", "FindClusters"): "EMR lists all clusters or none",
     ("EmrServiceRole", "LookAround"): "EC2's Describe actions have no resources",
-    ("AlarmKey", "GovernedByTheAccount"): "the policy of a key speaks of that key",
-    ("AlarmKey", "Alarms"): "the policy of a key speaks of that key",
+    ("AlarmKey", "GovernedByTheAccount"): "the policy of a key applies to that key only",
+    ("AlarmKey", "Alarms"): "the policy of a key applies to that key only",
 }
 
 
@@ -220,7 +220,7 @@ def test_a_function_has_the_time_that_its_task_gives_it(name: str):
         function = state.get("Parameters", {}).get("FunctionName")
         if function:
             timeout = functions[function.rsplit(f":{STACK}-", 1)[1]]["Timeout"]
-            assert timeout <= state["TimeoutSeconds"], f"{state_name} gives up before its function does"
+            assert timeout <= state["TimeoutSeconds"], f"{state_name} times out before its function does"
 
 
 # --- buckets ----------------------------------------------------------------------------------------
@@ -463,7 +463,7 @@ def test_only_vacuum_deletes_what_runs_wrote_and_nothing_what_is_quarantined():
                 assert re.search(f"({beside[statement.owner]})$", resource), resource
 
 
-# --- what starts it, and what tells of failures -----------------------------------------------------
+# --- what starts it, and what reports failures ------------------------------------------------------
 
 
 def test_the_schedule_sends_what_the_workflow_takes():
@@ -595,7 +595,7 @@ def test_alarms_watch_what_the_functions_measure():
     for alarm in ours:
         assert alarm["Namespace"] == namespace
         assert [each["Name"] for each in alarm["Dimensions"]] == [dimension]
-        assert alarm["MetricName"] in {names[variant] for variant in emitted}, "an alarm on what nobody measures"
+        assert alarm["MetricName"] in {names[variant] for variant in emitted}, "an alarm on a metric that nothing emits"
     described = {name.strip(" `"): unit.strip() for name, unit, _ in runbook("metric")}
     assert set(described) == {names[variant] for variant in emitted}
 
@@ -610,7 +610,7 @@ def runbook(first_column: str) -> list[list[str]]:
 
 def test_every_alarm_has_its_line_in_the_runbook():
     rows = runbook("alarm")
-    told = [name for first, _, _ in rows for name in re.findall(r"`([^`]+)`", first)]
+    listed = [name for first, _, _ in rows for name in re.findall(r"`([^`]+)`", first)]
     names = [resolve(alarm["AlarmName"]) for alarm in stack.of_type("AWS::CloudWatch::Alarm").values()]
-    assert sorted(f"{STACK}-{name}" for name in told) == sorted(names)
+    assert sorted(f"{STACK}-{name}" for name in listed) == sorted(names)
     assert all(meaning.strip() and action.strip() for _, meaning, action in rows)

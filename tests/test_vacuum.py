@@ -31,7 +31,7 @@ def test_what_was_replaced_or_failed_goes_and_what_is_published_stays(search: Se
     template = search.template
     lake = small_lake.copy(template.home, tmp_path / "home")
     shown = json.loads(lake.run(*VACUUM, "--dry-run").out)
-    assert shown["dry_run"] and shown["runs"] == [], "all of it is younger than an hour"
+    assert shown["dry_run"] and shown["runs"] == [], "all files are younger than an hour"
     done = vacuum(lake)
     assert done.returncode == 0, done.stderr
     freed = json.loads(done.stdout)

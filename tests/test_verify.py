@@ -58,7 +58,7 @@ def lake(sound: Lake, tmp_path: Path) -> Lake:
     return Lake(tmp_path / "home")
 
 
-class Told(NamedTuple):
+class Verification(NamedTuple):
     code: int
     document: dict
 
@@ -74,14 +74,14 @@ class Told(NamedTuple):
         return any(file in problem["file"] for problem in self.problems)
 
 
-def verify(lake: Lake, *options: str) -> Told:
+def verify(lake: Lake, *options: str) -> Verification:
     result = lake.run("verify", "--format", "json", *options, check=False)
-    told = Told(result.code, json.loads(result.out))
-    jsonschema.validate(told.document, json.loads(SCHEMA.read_text()), jsonschema.Draft7Validator)
-    assert (told.code == 0) == (not told.problems), result
-    for problem in told.problems:
+    verified = Verification(result.code, json.loads(result.out))
+    jsonschema.validate(verified.document, json.loads(SCHEMA.read_text()), jsonschema.Draft7Validator)
+    assert (verified.code == 0) == (not verified.problems), result
+    for problem in verified.problems:
         assert all(problem[field] for field in ("file", "expected", "found", "repair")), problem
-    return told
+    return verified
 
 
 def repair(lake: Lake, command: str) -> None:
@@ -109,9 +109,9 @@ def flip(file: Path, at: int, bit: int) -> None:
 
 def test_nothing_is_wrong_with_a_sound_lake(lake: Lake):
     for options in ([], ["--deep"], ["--deep", "--from", DAYS[0], "--to", DAYS[0]]):
-        told = verify(lake, *options)
-        assert told.code == 0, told
-    assert told.document["checked"]["partitions"] in (2, 3)
+        verified = verify(lake, *options)
+        assert verified.code == 0, verified
+    assert verified.document["checked"]["partitions"] in (2, 3)
     with lake.endpoint():
         assert verify(lake, "--deep").code == 0, "through the process that owns the home"
 
@@ -131,9 +131,9 @@ def test_every_flipped_bit_is_found(lake: Lake, request: pytest.FixtureRequest):
         ][number % 4]()
         at, bit = chance.randrange(file.stat().st_size), chance.randrange(8)
         flip(file, at, bit)
-        told = verify(lake, "--deep")
-        if told.code != 1 or not told.names(file.name):
-            missed.append((str(file), at, bit, told))
+        verified = verify(lake, "--deep")
+        if verified.code != 1 or not verified.names(file.name):
+            missed.append((str(file), at, bit, verified))
         flip(file, at, bit)
     assert not missed, f"{len(missed)} of {flips} flips were not found: {missed[:3]}"
     assert verify(lake, "--deep").code == 0, "all bits are back"
@@ -144,10 +144,10 @@ def test_files_that_are_lost_cut_or_added_are_named(lake: Lake):
     lost.unlink()
     short.write_bytes(short.read_bytes()[:-1])
     (added.parent / "part-more.parquet").write_bytes(added.read_bytes())
-    told = verify(lake)
-    assert told.code == 1 and {"object"} <= told.kinds, told
+    verified = verify(lake)
+    assert verified.code == 1 and {"object"} <= verified.kinds, verified
     for file in (lost, short, added.parent / "part-more.parquet"):
-        assert told.names(file.name), (file, told)
+        assert verified.names(file.name), (file, verified)
 
 
 def test_a_report_that_is_gone_and_a_manifest_that_is_none_are_named(lake: Lake):
@@ -159,10 +159,10 @@ def test_a_report_that_is_gone_and_a_manifest_that_is_none_are_named(lake: Lake)
         manifest = f"{file.rpartition('/')[0]}/_manifest.json"
         s3.delete_object(Bucket="pregao-lake", Key=report)
         s3.put_object(Bucket="pregao-lake", Key=manifest, Body=b"{}")
-    told = verify(lake)
-    assert {"report", "manifest"} <= told.kinds, told
-    assert told.names(report) and told.names(manifest)
-    for command in {problem["repair"] for problem in told.problems}:
+    verified = verify(lake)
+    assert {"report", "manifest"} <= verified.kinds, verified
+    assert verified.names(report) and verified.names(manifest)
+    for command in {problem["repair"] for problem in verified.problems}:
         repair(lake, command)
     assert verify(lake, "--deep").code == 0
 
@@ -174,24 +174,26 @@ def test_raw_files_that_changed_make_a_day_stale(lake: Lake, raw: Path, tmp_path
     with lake.endpoint() as endpoint:
         removed = "quotes/date=2020-04-02/202004021020_flashpanel.csv"
         endpoint.client("s3").delete_object(Bucket="pregao-raw", Key=removed)
-    told = verify(lake, "--deep")
-    assert told.code == 1 and told.kinds == {"stale"}, told
+    verified = verify(lake, "--deep")
+    assert verified.code == 1 and verified.kinds == {"stale"}, verified
     for name in ("202004011040_flashpanel.csv", replaced.name, "202004021020_flashpanel.csv"):
-        assert told.names(name), (name, told)
+        assert verified.names(name), (name, verified)
     assert verify(lake, "--from", DAYS[1]).code == 1 and not verify(lake, "--from", DAYS[1]).names("20200401")
 
 
 def test_what_lies_in_landing_is_named(lake: Lake):
     with lake.endpoint() as endpoint:
         endpoint.client("s3").put_object(Bucket="pregao-raw", Key="landing/202004031000_flashpanel.csv", Body=b"x")
-    told = verify(lake)
-    assert told.kinds == {"landing"} and told.names("landing/202004031000_flashpanel.csv"), told
+    verified = verify(lake)
+    assert verified.kinds == {"landing"} and verified.names("landing/202004031000_flashpanel.csv"), verified
 
 
 def test_superseded_runs_are_only_noted(lake: Lake):
     lake.publish(*DAYS)
-    told = verify(lake, "--deep")
-    assert told.code == 0 and any("does not point to" in note["text"] for note in told.document["notes"]), told
+    verified = verify(lake, "--deep")
+    assert verified.code == 0 and any("does not point to" in note["text"] for note in verified.document["notes"]), (
+        verified
+    )
 
 
 @pytest.mark.parametrize("database", ["catalog.db", "state.db"])
@@ -200,20 +202,22 @@ def test_a_database_that_does_not_open_hides_nothing(lake: Lake, database: str):
     flip(file, file.stat().st_size // 2, 3)
     data = (lake.home / database).read_bytes()
     (lake.home / database).write_bytes(b"\0" * 4096 + data[4096:])
-    told = verify(lake, "--deep")
-    assert told.names(database), told
+    verified = verify(lake, "--deep")
+    assert verified.names(database), verified
     # The index with the checksums of all objects is in state.db.
-    assert database == "state.db" or told.names(file.name), told
-    assert not told.document["complete"]
-    (repair_of,) = (each["repair"] for each in told.problems if each["kind"] == "database" and database in each["file"])
+    assert database == "state.db" or verified.names(file.name), verified
+    assert not verified.document["complete"]
+    (repair_of,) = (
+        each["repair"] for each in verified.problems if each["kind"] == "database" and database in each["file"]
+    )
     flip(file, file.stat().st_size // 2, 3)
     repair(lake, repair_of)
-    told = verify(lake, "--deep")
-    assert told.code == 0, told
+    verified = verify(lake, "--deep")
+    assert verified.code == 0, verified
     assert lake.query("SELECT count(*) AS n FROM quotes") == [{"n": 2 * 4 * 11}]
 
 
 def test_a_home_that_is_not_there_is_no_sound_lake(tmp_path: Path):
     failed = Lake(tmp_path / "nothing").fails("verify")
-    assert "there is no home" in failed.said, failed
+    assert "there is no home" in failed.output, failed
     assert not (tmp_path / "nothing").exists()

@@ -46,7 +46,7 @@ def test_everything_that_is_called_exists(name: str):
     found = [path for step in steps(read(name)) for path in called(step.get("run", ""))]
     assert found
     for path in found:
-        assert (ROOT / path).is_file(), f"{name} calls {path}, which there is not"
+        assert (ROOT / path).is_file(), f"{name} calls {path}, which does not exist"
 
 
 def test_paths_are_found_in_commands():
@@ -128,8 +128,8 @@ def test_each_job_of_the_release_may_do_only_its_part():
 
 def test_nothing_is_published_before_the_tag_is_checked_and_all_is_built():
     jobs = read("release.yml")["jobs"]
-    told = {name: job.get("needs", []) for name, job in jobs.items()}
-    needs = {name: {before} if isinstance(before, str) else set(before) for name, before in told.items()}
+    listed = {name: job.get("needs", []) for name, job in jobs.items()}
+    needs = {name: {before} if isinstance(before, str) else set(before) for name, before in listed.items()}
     assert needs == {
         "check": set(),
         "wheel": {"check"},

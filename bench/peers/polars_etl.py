@@ -108,8 +108,8 @@ def split_odd(feed: Feed, lines: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFra
     pattern = rf'{separator}(?:"(?:[^"]|"")*(?:"|$))?[^{separator}]*'
     text = pl.element().str.slice(1)
     quoted = text.str.extract(r'(?s)^"((?:[^"]|"")*)').str.replace_all('""', '"', literal=True)
-    behind = text.str.extract(r'(?s)^"(?:[^"]|"")*"?(.*)$')
-    fields = pl.when(text.str.starts_with('"')).then(quoted + behind).otherwise(text)
+    rest = text.str.extract(r'(?s)^"(?:[^"]|"")*"?(.*)$')
+    fields = pl.when(text.str.starts_with('"')).then(quoted + rest).otherwise(text)
     found = (pl.lit(separator) + pl.col("line")).str.extract_all(pattern)
     records = (
         lines.with_columns(found=found)

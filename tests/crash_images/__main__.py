@@ -23,7 +23,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python3 tests/crash_images", description="Lose the power at any step.")
     parser.add_argument("--images", type=int, default=300, help="how many (default: 300)")
     parser.add_argument("--seed", type=int, default=1, help="which of them (default: 1)")
-    # What this command calls itself with, in the virtual environment.
+    # This command runs itself with this option in the virtual environment.
     parser.add_argument("--prepared", action="store_true", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.images < 1:

@@ -35,14 +35,14 @@ class Inode:
             write(self.durable, 1.0)
         self.pending.clear()
 
-    def image(self, dice: random.Random) -> bytes:
+    def image(self, rng: random.Random) -> bytes:
         """Returns the durable bytes with a prefix of the other writes, the last of which may be partial."""
         data = bytearray(self.durable)
-        kept = dice.choice([0, len(self.pending), dice.randint(0, len(self.pending))])
+        kept = rng.choice([0, len(self.pending), rng.randint(0, len(self.pending))])
         for write in self.pending[:kept]:
             write(data, 1.0)
         if kept < len(self.pending):
-            self.pending[kept](data, dice.choice([0.0, dice.random()]))
+            self.pending[kept](data, rng.choice([0.0, rng.random()]))
         return bytes(data)
 
 
@@ -123,12 +123,12 @@ class Disk:
             else:
                 names[name] = entry
 
-    # --- what is left of it ---
+    # --- the disk after a power failure ---
 
-    def image(self, folder: Path, dice: random.Random) -> None:
+    def image(self, folder: Path, rng: random.Random) -> None:
         names = dict(self.durable)
         for changes in self.pending:
-            if dice.random() < 0.5:
+            if rng.random() < 0.5:
                 self.keep(changes, names)
         folder.mkdir(parents=True)
         for name in sorted(names, key=lambda name: name.count("/")):
@@ -138,7 +138,7 @@ class Disk:
             if entry is None:
                 path.mkdir(exist_ok=True)
             else:
-                path.write_bytes(entry.image(dice))
+                path.write_bytes(entry.image(rng))
 
     # --- strace ---
 

@@ -36,7 +36,7 @@ class Summary:
 
 
 class Unreadable(Exception):
-    """A home that does not answer."""
+    """The tables of a home could not be read."""
 
 
 def hashes(lake: Lake) -> Hashes:
@@ -55,7 +55,7 @@ def search(folder: Path, images: int, seed: int, say: Callable[[str], None] = la
     """Checks this many images, spread over all steps. The same seed selects the same steps of the same recording."""
     if shutil.which("strace") is None:
         raise FileNotFoundError("strace is not installed: sudo apt-get install strace")
-    dice = random.Random(seed)
+    rng = random.Random(seed)
     home, before = published(folder)
     disk = Disk(home)
     recorded = []
@@ -75,7 +75,7 @@ def search(folder: Path, images: int, seed: int, say: Callable[[str], None] = la
         ends = [sum(1 for _ in counting.follow(upload)), sum(1 for _ in counting.follow(run))]
     summary.steps = sum(ends)
     # The last image is the state after the command has ended.
-    wanted = [*sorted(dice.choices(range(summary.steps), k=max(images - 1, 0))), summary.steps - 1]
+    wanted = [*sorted(rng.choices(range(summary.steps), k=max(images - 1, 0))), summary.steps - 1]
     step = 0
     for name, trace in recorded:
         with open(trace) as lines:
@@ -85,7 +85,7 @@ def search(folder: Path, images: int, seed: int, say: Callable[[str], None] = la
                     is_over = step == summary.steps - 1
                     when = f"step {step} ({name}, {call[:60]})"
                     allowed = [after] if is_over else [before] if name == "upload" else [before, after]
-                    look(disk, folder / "image", dice, allowed, after if name == "run" else None, when, summary)
+                    look(disk, folder / "image", rng, allowed, after if name == "run" else None, when, summary)
                     if summary.images % 50 == 0:
                         say(summary.lines()[0])
                 step += 1
@@ -117,14 +117,14 @@ def record(home: Path, command: list, trace: Path) -> Result:
 def look(
     disk: Disk,
     image: Path,
-    dice: random.Random,
+    rng: random.Random,
     allowed: list[Hashes],
     completed: Hashes | None,
     when: str,
     summary: Summary,
 ) -> None:
     shutil.rmtree(image, ignore_errors=True)
-    disk.image(image, dice)
+    disk.image(image, rng)
     summary.images += 1
     lake = Lake(image)
     try:

@@ -25,18 +25,20 @@ def main() -> int:
     parser.add_argument("--sample", type=int, default=0, metavar="N", help="as many of them, by the seed")
     parser.add_argument("--pairs", type=int, default=0, metavar="N", help="as many cases of two faults, by the seed")
     parser.add_argument(
-        "--clients", type=int, default=0, metavar="N", help="rounds of clients at once on a faulty endpoint"
+        "--clients", type=int, default=0, metavar="N", help="rounds of concurrent clients on a faulty endpoint"
     )
     parser.add_argument(
         "--case", action="append", default=[], metavar="CASE", help="this case, as a violation names it"
     )
     parser.add_argument("--seed", type=int, default=1, help="of the sample, the pairs and the rounds (default: 1)")
-    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="cases at once (default: one a core)")
-    # What this command calls itself with, in the virtual environment.
+    parser.add_argument(
+        "--jobs", type=int, default=os.cpu_count() or 1, help="concurrent cases (default: one per core)"
+    )
+    # This command runs itself with this option in the virtual environment.
     parser.add_argument("--prepared", action="store_true", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if not (arguments.all or arguments.sample or arguments.pairs or arguments.clients or arguments.case):
-        parser.error("say what to do: --all, --sample N, --pairs N, --clients N or --case CASE")
+        parser.error("choose what to run: --all, --sample N, --pairs N, --clients N or --case CASE")
     if not arguments.prepared:
         run.search(HERE)
 

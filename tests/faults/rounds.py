@@ -56,15 +56,15 @@ def one_round(truth: SmallLake, home: Path, seed: int) -> list[str]:
         except subprocess.TimeoutExpired:
             owner.kill()
             wrong.append("the endpoint did not end")
-    if not truth.given_before <= small_lake.kept(lake):
+    if not truth.uploaded_before <= small_lake.kept(lake):
         wrong.append("raw bytes were lost")
     for arguments in [("upload", truth.newer), small_lake.RUN]:
         result = small_lake.command(lake, "", *arguments)
         if result.code != 0:
-            wrong.append(f"what recovers failed: {result}")
+            wrong.append(f"the recovery failed: {result}")
     if small_lake.content(lake) != truth.after:
-        wrong.append("the tables are not those of after the recovery")
-    if not small_lake.kept(lake) >= truth.given or small_lake.landed(lake):
+        wrong.append("after the recovery the tables are not as expected")
+    if not small_lake.kept(lake) >= truth.uploaded_files or small_lake.landed(lake):
         wrong.append("raw bytes are missing, or left in landing, after the recovery")
     return wrong
 

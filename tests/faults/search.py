@@ -43,8 +43,8 @@ class Tried:
 
 
 class Search:
-    def __init__(self, folder: Path, seed: int, jobs: int, tell: Callable[[str], None] = lambda line: None):
-        self.folder, self.seed, self.jobs, self.tell = folder, seed, jobs, tell
+    def __init__(self, folder: Path, seed: int, jobs: int, say: Callable[[str], None] = lambda line: None):
+        self.folder, self.seed, self.jobs, self.say = folder, seed, jobs, say
         self.lake: SmallLake = small_lake.make(folder / "templates")
         self.recorded = self._record()
         self.tried: list[Tried] = []
@@ -54,11 +54,11 @@ class Search:
         self.numbers = 0
 
     def _record(self) -> dict[str, list[tuple[str, str, str]]]:
-        """The calls of an undisturbed upload and of an undisturbed run."""
+        """Records the calls of an undisturbed upload and of an undisturbed run."""
         recorded = {}
         for command, template, arguments in [
             (UPLOAD, self.lake.published, ("upload", self.lake.newer)),
-            (RUN, self.lake.taken_in, small_lake.RUN),
+            (RUN, self.lake.accepted, small_lake.RUN),
         ]:
             lake = small_lake.copy(template, self.folder / f"recorded-{command}")
             result = small_lake.command(lake, "", *arguments, log="local_aws::faults=debug")
@@ -92,10 +92,10 @@ class Search:
     def named(self, names: Iterable[str]) -> list[Case]:
         return [Case.named(name) for name in names]
 
-    # --- trying them ---
+    # --- running cases ---
 
     def run(self, cases: list[Case]) -> None:
-        self.tell(
+        self.say(
             f"{len(cases)} cases; an undisturbed upload makes {len(self.recorded[UPLOAD])} calls, "
             f"an undisturbed run {len(self.recorded[RUN])}"
         )
@@ -105,9 +105,9 @@ class Search:
                 self.tried.append(tried)
                 for violation in tried.violations:
                     self.violations.append((str(tried.case), violation))
-                    self.tell(f"VIOLATION: {violation}\n  python3 tests/faults --case '{tried.case}'")
+                    self.say(f"VIOLATION: {violation}\n  python3 tests/faults --case '{tried.case}'")
                 if done % 200 == 0:
-                    self.tell(f"{done} cases, {len(self.violations)} violations, {time.monotonic() - started:.0f} s")
+                    self.say(f"{done} cases, {len(self.violations)} violations, {time.monotonic() - started:.0f} s")
         self.seconds += time.monotonic() - started
 
     def attempt(self, case: Case) -> Tried:
@@ -116,7 +116,7 @@ class Search:
             folder = self.folder / f"case-{self.numbers}"
         tried = Tried(case)
         starts_with_upload = any(fault.command == UPLOAD for fault in case.faults)
-        template = self.lake.published if starts_with_upload else self.lake.taken_in
+        template = self.lake.published if starts_with_upload else self.lake.accepted
         try:
             Attempt(self.lake, small_lake.copy(template, folder), tried).go(starts_with_upload)
         except Unreadable as error:
@@ -132,11 +132,11 @@ class Search:
             home = self.folder / f"round-{number}"
             for violation in one_round(self.lake, home, number):
                 self.violations.append((f"round {number}", violation))
-                self.tell(f"VIOLATION: {violation}\n  python3 tests/faults --clients 1 --seed {number}")
+                self.say(f"VIOLATION: {violation}\n  python3 tests/faults --clients 1 --seed {number}")
             shutil.rmtree(home)
-        self.tell(f"{count} rounds of clients in {time.monotonic() - started:.0f} s")
+        self.say(f"{count} rounds of clients in {time.monotonic() - started:.0f} s")
 
-    # --- how it went ---
+    # --- results ---
 
     def summary(self) -> Iterator[str]:
         met = [tried for tried in self.tried if tried.met]
@@ -145,11 +145,11 @@ class Search:
             f"{len(self.tried)} cases in {self.seconds:.0f} s on {self.jobs} at once, "
             f"{children.ru_utime + children.ru_stime:.0f} s of CPU, seed {self.seed}"
         )
-        yield f"{len(self.tried) - len(met)} of them met no call: a status was asked for less often"
+        yield f"{len(self.tried) - len(met)} of them met no call: a status was polled less often"
         yield f"{len({case for case, _ in self.violations})} cases violated an invariant"
         transient = [tried for tried in met if tried.case.is_transient]
         failed = [tried for tried in transient if not tried.by_itself]
-        yield f"{len(transient)} faults were such that another try mends them; {len(failed)} commands failed of it"
+        yield f"{len(transient)} faults were transient; {len(failed)} commands failed because of them"
         kinds = Counter(
             f"{fault.command} {fault.service} {fault.operation}: {fault.kind}"
             for tried in failed
@@ -168,27 +168,27 @@ class Attempt:
 
     def go(self, starts_with_upload: bool) -> None:
         uploaded = self.command(UPLOAD) if starts_with_upload else None
-        if uploaded and not self.truth.given_before <= small_lake.kept(self.lake):
+        if uploaded and not self.truth.uploaded_before <= small_lake.kept(self.lake):
             self.violate("raw bytes were lost by the upload")
         ran = self.command(RUN)
         is_accepted = uploaded is None or uploaded.code == 0
         is_after = self.look("after the fault", must_be_after=is_accepted and ran.code == 0)
-        is_clean = small_lake.kept(self.lake) >= self.truth.given and not small_lake.landed(self.lake)
+        is_clean = small_lake.kept(self.lake) >= self.truth.uploaded_files and not small_lake.landed(self.lake)
         self.tried.by_itself = is_accepted and ran.code == 0
         if self.tried.by_itself and is_after and is_clean:
             # The state after the recovery is that after an undisturbed upload and run.
             return
         for result in [self.recover("upload", self.truth.newer), self.recover(*small_lake.RUN)]:
             if result.code != 0:
-                self.violate(f"what recovers failed: {result}")
+                self.violate(f"the recovery failed: {result}")
         self.look("after the recovery", must_be_after=True)
-        if not small_lake.kept(self.lake) >= self.truth.given:
+        if not small_lake.kept(self.lake) >= self.truth.uploaded_files:
             self.violate("raw bytes are missing after the recovery")
         if landed := small_lake.landed(self.lake):
             self.violate(f"files are left in landing after the recovery: {landed}")
 
     def command(self, name: str) -> Result:
-        """A command under the faults of the case."""
+        """Runs a command under the faults of the case."""
         arguments = ["upload", self.truth.newer] if name == UPLOAD else small_lake.RUN
         plan = self.tried.case.plan(name)
         result = small_lake.command(self.lake, plan, *arguments)
@@ -207,10 +207,10 @@ class Attempt:
     def check_ending(self, result: Result) -> None:
         if result.code is None:
             self.violate(f"it hung for {small_lake.PATIENCE} s: {result}")
-        if "panicked" in result.said:
+        if "panicked" in result.output:
             self.violate(f"it panicked: {result}")
         if result.code not in (0, None) and not result.err.strip():
-            self.violate(f"it failed without a word: {result}")
+            self.violate(f"it failed without a message: {result}")
 
     def look(self, when: str, must_be_after: bool) -> bool:
         """Compares the tables with those before and after. Returns whether they are those after."""
@@ -220,11 +220,11 @@ class Attempt:
             if rows < before[1]:
                 self.violate(f"{when}, {of} has {rows} rows and had {before[1]}")
             elif digest not in (before[0], after[0]):
-                self.violate(f"{when}, {of} has neither the rows of before nor those of after")
+                self.violate(f"{when}, {of} has neither the rows from before nor those from after")
         is_after = content == self.truth.after
         if must_be_after and not is_after:
             of = [of for of, found in content.items() if found != self.truth.after[of]]
-            self.violate(f"{when}, the exit codes are 0 and {of} are not those of after")
+            self.violate(f"{when}, the exit codes are 0 and {of} are not those from after")
         return is_after
 
     def violate(self, what: str) -> None:

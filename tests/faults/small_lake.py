@@ -37,12 +37,12 @@ class SmallLake:
 
     newer: Path  # the folder of raw files to upload
     published: Path  # a home with the older state published
-    taken_in: Path  # the same with the newer files in their places
+    accepted: Path  # the same with the newer files uploaded and accepted
     before: Content
     after: Content
     # The digests of all raw files that were ever uploaded, and of those before the upload.
-    given: frozenset[str]
-    given_before: frozenset[str]
+    uploaded_files: frozenset[str]
+    uploaded_before: frozenset[str]
 
 
 def make(folder: Path) -> SmallLake:
@@ -70,30 +70,30 @@ def make(folder: Path) -> SmallLake:
         shutil.copy(path, winners)
 
     lake = Lake(folder / "published")
-    done(lake, "upload", older)
-    done(lake, *RUN)
+    succeed(lake, "upload", older)
+    succeed(lake, *RUN)
     before = content_beside_oracle(lake, older)
-    shutil.copytree(folder / "published", folder / "taken-in")
-    done(Lake(folder / "taken-in"), "upload", newer)
-    shutil.copytree(folder / "taken-in", folder / "after")
+    shutil.copytree(folder / "published", folder / "accepted")
+    succeed(Lake(folder / "accepted"), "upload", newer)
+    shutil.copytree(folder / "accepted", folder / "after")
     lake = Lake(folder / "after")
-    done(lake, *RUN)
+    succeed(lake, *RUN)
     after = content_beside_oracle(lake, winners)
     for of, (_, rows) in after.items():
         assert rows >= before[of][1], f"{of} shrinks in an undisturbed run"
-    given_before = digests(older)
+    uploaded_before = digests(older)
     return SmallLake(
         newer,
         folder / "published",
-        folder / "taken-in",
+        folder / "accepted",
         before,
         after,
-        given_before | digests(newer),
-        given_before,
+        uploaded_before | digests(newer),
+        uploaded_before,
     )
 
 
-def done(lake: Lake, *arguments: object) -> None:
+def succeed(lake: Lake, *arguments: object) -> None:
     result = command(lake, "", *arguments)
     assert result.code == 0, str(result)
 
@@ -122,7 +122,7 @@ def command(lake: Lake, plan: str, *arguments: object, log: str = "") -> Result:
 
 
 def _select() -> str:
-    """All rows of all tables in one statement, each cell as its text."""
+    """Returns a statement that selects all rows of all tables, each cell as text."""
     width = max(len(columns) for columns in oracle.TABLES.values())
     selects = []
     for table, columns in oracle.TABLES.items():
@@ -141,7 +141,7 @@ class Unreadable(Exception):
 
 
 def content(lake: Lake, at_owner: bool = False) -> Content:
-    """A digest of the rows of each table and day. `at_owner` asks the process that serves the home."""
+    """Returns a digest of the rows of each table and day. With `at_owner`, the process that serves the home runs the query."""
     if at_owner:
         result = lake.run("query", SELECT, "--format", "json", check=False)
     else:
@@ -160,7 +160,7 @@ def content(lake: Lake, at_owner: bool = False) -> Content:
 
 
 def content_beside_oracle(lake: Lake, raw: Path) -> Content:
-    """Returns the same, after comparing it with what the oracle expects for the raw files."""
+    """Returns the content, after comparing it with what the oracle expects for the raw files."""
     expected = oracle.read_folder(raw)
     for table in TABLES:
         assert_same_rows(table, lake.query(f"SELECT * FROM {table}"), expected.rows[table])
@@ -173,7 +173,7 @@ def digests(folder: Path) -> frozenset[str]:
 
 
 def kept(lake: Lake) -> frozenset[str]:
-    """The digests of all files of the raw bucket: raw, quarantine and landing."""
+    """Returns the digests of all files of the raw bucket: raw, quarantine and landing."""
     return digests(lake.home / "s3" / RAW)
 
 

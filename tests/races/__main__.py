@@ -23,11 +23,13 @@ def main() -> int:
     )
     parser.add_argument("--rounds", type=int, default=200, help="how many (default: 200)")
     parser.add_argument(
-        "--seed", type=int, default=1, help="of the first round; each next one has the next (default: 1)"
+        "--seed", type=int, default=1, help="seed of the first round; each further round has the next seed (default: 1)"
     )
-    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="rounds at once (default: one a core)")
+    parser.add_argument(
+        "--jobs", type=int, default=os.cpu_count() or 1, help="concurrent rounds (default: one per core)"
+    )
     parser.add_argument("--stop", action="store_true", help="end with the first round that violates an invariant")
-    # What this command calls itself with, in the virtual environment.
+    # This command runs itself with this option in the virtual environment.
     parser.add_argument("--prepared", action="store_true", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.rounds < 1 or arguments.jobs < 1:
@@ -37,7 +39,7 @@ def main() -> int:
 
     from races.search import Search
 
-    # Each case is a lake of its own.
+    # Each round is a lake of its own.
     with run.search_folder("races") as folder:
         search = Search(Path(folder), arguments.jobs, say)
         search.run(range(arguments.seed, arguments.seed + arguments.rounds), stop=arguments.stop)

@@ -185,7 +185,7 @@ class Round:
                 self.clients[url, service] = boto3.client(service, endpoint_url=url, config=config, **keys)
             return self.clients[url, service]
 
-    # --- what happens in it ---
+    # --- its events ---
 
     def put(self, feed: str, time_: str, through_landing: bool = False) -> None:
         """The next version of a snapshot arrives, in its place or in `landing/`."""
@@ -262,7 +262,7 @@ class Round:
     # --- the reader ---
 
     def read(self) -> None:
-        """Polls all three tables until the round is over; no poll sees less than the one before it."""
+        """Polls all three tables until the round is over; no poll sees an older view than the one before it."""
         seen: dict[str, View] = {table: {} for table in TABLES}
         while not self.over.is_set():
             try:
@@ -315,7 +315,7 @@ class Round:
             views[table]["options" if table == "options" else "quotes", intdate] = version
         return views
 
-    # --- what is left ---
+    # --- the state afterwards ---
 
     def document(self, key: str) -> dict | None:
         path = self.lake.home / "s3" / LAKE / key
@@ -325,7 +325,7 @@ class Round:
         view: View = {}
         for file in raw_files:
             if file["etag"] not in self.etags:
-                self.wrong(f"a list of raw files names {file}, which nobody gave")
+                self.wrong(f"a list of raw files names {file}, which was never uploaded")
                 continue
             of, version = self.etags[file["etag"]]
             view[of] = version
@@ -376,7 +376,7 @@ class Round:
             plan = self.document(f"runs/run={run}/plan.json")
             view = self.view_of(plan["days"][0]["raw_files"])
             if records["published"] and run not in by_run:
-                self.wrong(f"{run} says that it published, and no record names it")
+                self.wrong(f"{run} reports that it published, and no record names it")
             if not records["published"]:
                 self.outcome.superseded += 1
                 if records["superseded"]["count"] != 1:
@@ -407,7 +407,7 @@ class Round:
         of_feed = lambda feed: {of: version for of, version in view.items() if of[0] == feed}  # noqa: E731
         wanted = {"quotes": of_feed("quotes"), "options": of_feed("options"), "rejects": of_feed("quotes")}
         if (found := self.poll()) != wanted:
-            self.wrong(f"the tables have {found}, and the record says {wanted}")
+            self.wrong(f"the tables have {found}, and the record has {wanted}")
 
     def recover(self) -> None:
         """Recovers as an operator does: ingests waiting files, and starts one more run."""
@@ -423,7 +423,7 @@ class Round:
             if described["status"] != "SUCCEEDED":
                 self.wrong(f"the last run ended with {described.get('error')}: {described.get('cause')}")
             if self.now() != self.newest:
-                self.wrong(f"the raw files are {self.now()}, and {self.newest} were given")
+                self.wrong(f"the raw files are {self.now()}, and {self.newest} were uploaded")
             chain = self.records()
             self.outcome.records = len(chain)
             published = self.view_of(chain[-1]["published"]["raw_files"]) if chain else {}
@@ -441,7 +441,7 @@ def padded(time_: str) -> str:
 
 
 @contextlib.contextmanager
-def told(outcome: Outcome) -> Iterator[None]:
+def exception_recorded(outcome: Outcome) -> Iterator[None]:
     """Records an exception that ends a round as a violation."""
     try:
         yield
@@ -453,7 +453,7 @@ def one_round(folder: Path, seed: int) -> Outcome:
     """A round in a lake of its own."""
     folder.mkdir(parents=True)
     round_ = Round(folder, seed)
-    with told(round_.outcome):
+    with exception_recorded(round_.outcome):
         round_.go()
         round_.recover()
     return round_.outcome

@@ -15,10 +15,10 @@ from races.rounds import Outcome, one_round
 class Search:
     """Rounds in homes below a folder."""
 
-    def __init__(self, folder: Path, jobs: int, tell: Callable[[str], None] = lambda line: None):
+    def __init__(self, folder: Path, jobs: int, say: Callable[[str], None] = lambda line: None):
         self.folder = folder
         self.jobs = jobs
-        self.tell = tell
+        self.say = say
         self.rounds: list[Outcome] = []
         self.seconds = 0.0
 
@@ -28,7 +28,7 @@ class Search:
         with ThreadPoolExecutor(self.jobs) as pool:
             for outcome in pool.map(lambda seed: None if stop and self.violations else self._one(seed), seeds):
                 if outcome and len(self.rounds) % 20 == 0:
-                    self.tell(f"{len(self.rounds)} rounds, {len(self.violations)} with a violation")
+                    self.say(f"{len(self.rounds)} rounds, {len(self.violations)} with a violation")
         self.seconds += time.monotonic() - begun
 
     def _one(self, seed: int) -> Outcome:
@@ -39,7 +39,7 @@ class Search:
             shutil.rmtree(folder, ignore_errors=True)
         self.rounds.append(outcome)
         for what in outcome.wrong:
-            self.tell(f"VIOLATION in {outcome.name}: {what}\n  again: python3 tests/races --rounds 1 --seed {seed}")
+            self.say(f"VIOLATION in {outcome.name}: {what}\n  again: python3 tests/races --rounds 1 --seed {seed}")
         return outcome
 
     @property

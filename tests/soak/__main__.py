@@ -24,7 +24,7 @@ def main() -> int:
     parser.add_argument(
         "--home", type=Path, help="an empty folder for the lake, which is kept (default: a temporary one)"
     )
-    # What this command calls itself with, in the virtual environment.
+    # This command runs itself with this option in the virtual environment.
     parser.add_argument("--prepared", action="store_true", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.runs < 1:

@@ -59,8 +59,8 @@ class Summary:
         yield f"{self.histories} histories were read while they grew"
         yield f"{self.uploads} uploads, {self.on_their_own} runs on an endpoint of their own, {self.documents} in JSON"
         for kind, count in Counter(kind for _, kind, _ in self.failures).most_common():
-            number, said = next((number, said) for number, other, said in self.failures if other == kind)
-            yield f"{count} of them by the {kind}, the first in run {number}:\n{said}"
+            number, complaint = next((number, complaint) for number, other, complaint in self.failures if other == kind)
+            yield f"{count} of them by the {kind}, the first in run {number}:\n{complaint}"
 
 
 def write_raw(folder: Path) -> oracle.Expected:
@@ -86,8 +86,8 @@ def write_changes(folder: Path, raw: Path) -> list[tuple[Path, oracle.Expected]]
     return changes
 
 
-def soak(folder: Path, runs: int, tell: Callable[[str], None] = lambda line: None) -> Summary:
-    """Runs the same day `runs` times in a lake below `folder`. Calls `tell` with a line for each failure."""
+def soak(folder: Path, runs: int, say: Callable[[str], None] = lambda line: None) -> Summary:
+    """Runs the same day `runs` times in a lake below `folder`. Calls `say` with a line for each failure."""
     expected = write_raw(folder / "raw")
     changes = itertools.cycle(write_changes(folder / "changes", folder / "raw"))
     lake = Lake(folder / "home")
@@ -104,15 +104,15 @@ def soak(folder: Path, runs: int, tell: Callable[[str], None] = lambda line: Non
                     change, expected = next(changes)
                     summary.uploads += 1
                     result = lake.run("upload", change, check=False)
-                    wrong += [("upload", said) for said in complaints_of_command(result)]
+                    wrong += [("upload", complaint) for complaint in complaints_of_command(result)]
                 wrong += one_run(lake, client, number, expected, summary)
                 summary.seconds += time.monotonic() - started
                 summary.runs += 1
-                for kind, said in wrong:
-                    summary.failures.append((number, kind, said))
-                    tell(f"run {number}: {kind}: {said}")
+                for kind, complaint in wrong:
+                    summary.failures.append((number, kind, complaint))
+                    say(f"run {number}: {kind}: {complaint}")
                 if number % 100 == 0:
-                    tell(f"{number} runs, {len(summary.failures)} failures")
+                    say(f"{number} runs, {len(summary.failures)} failures")
     return summary
 
 
@@ -126,22 +126,22 @@ def one_run(
     if client is None:
         summary.on_their_own += 1
         result = lake.run(*arguments, check=False)
-        wrong += [("status", said) for said in other_statuses(lake)]
+        wrong += [("status", complaint) for complaint in other_statuses(lake)]
     else:
         with watched(client) as watcher:
             result = lake.run(*arguments, check=False)
         if watcher.status != "SUCCEEDED":
             wrong.append(("status", f"the execution is {watcher.status}\n{result}"))
-        wrong += [("history", said) for said in watcher.wrong]
+        wrong += [("history", complaint) for complaint in watcher.wrong]
         summary.histories += watcher.read
-    wrong += [("exit code or output", said) for said in complaints_of_command(result)]
+    wrong += [("exit code or output", complaint) for complaint in complaints_of_command(result)]
     if is_json and result.code == 0:
         summary.documents += 1
         found = {table["table"]: table["rows"] for table in json.loads(result.out)["published"]}
         wanted = {table: len(rows) for table, rows in expected.rows.items()}
         if found != wanted:
-            wrong.append(("document", f"it says {found} and should say {wanted}\n{result}"))
-    wrong += [("rows", said) for table in expected.rows if (said := difference(lake, table, expected))]
+            wrong.append(("document", f"it reports {found} instead of {wanted}\n{result}"))
+    wrong += [("rows", complaint) for table in expected.rows if (complaint := difference(lake, table, expected))]
     return wrong
 
 
@@ -165,8 +165,8 @@ def difference(lake: Lake, table: str, expected: oracle.Expected) -> str | None:
     """Returns how a table differs from the expected rows."""
     try:
         assert_same_rows(table, lake.query(f"SELECT * FROM {table}"), expected.rows[table])
-    except AssertionError as said:
-        return str(said)
+    except AssertionError as complaint:
+        return str(complaint)
 
 
 class Watcher:
@@ -192,7 +192,7 @@ class Watcher:
             # At the rate of the explorer's page.
             while not self.leave.wait(0.05):
                 self._look()
-        except Exception as error:  # whatever it is, it belongs to this run
+        except Exception as error:  # any exception is a fault of this run
             self.wrong.append(repr(error))
 
     def _look(self) -> str | None:

@@ -21,10 +21,12 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python3 tests/vacuum", description="Kill a vacuum at random moments.")
     parser.add_argument("--kills", type=int, default=100, help="how many (default: 100)")
     parser.add_argument(
-        "--seed", type=int, default=1, help="of the first case; each next one has the next (default: 1)"
+        "--seed", type=int, default=1, help="seed of the first case; each further case has the next seed (default: 1)"
     )
-    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="cases at once (default: one a core)")
-    # What this command calls itself with, in the virtual environment.
+    parser.add_argument(
+        "--jobs", type=int, default=os.cpu_count() or 1, help="concurrent cases (default: one per core)"
+    )
+    # This command runs itself with this option in the virtual environment.
     parser.add_argument("--prepared", action="store_true", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.kills < 1 or arguments.jobs < 1:

@@ -57,15 +57,15 @@ class Case:
 def make(folder: Path) -> Template:
     small = small_lake.make(folder / "small")
     home = folder / "template"
-    shutil.copytree(small.taken_in, home)
+    shutil.copytree(small.accepted, home)
     lake = Lake(home)
-    small_lake.done(lake, *small_lake.RUN)
-    small_lake.done(lake, "run", "--from", FIRST)
-    small_lake.done(lake, "run", "--from", SECOND)
+    small_lake.succeed(lake, *small_lake.RUN)
+    small_lake.succeed(lake, "run", "--from", FIRST)
+    small_lake.succeed(lake, "run", "--from", SECOND)
     # A run that fails its audit leaves files that were never published.
     rawfiles.write(folder / "bad", "quotes", "202004031000", [rawfiles.quote("PETR4", QTot="1k2k")])
-    small_lake.done(lake, "upload", folder / "bad")
-    assert small_lake.command(lake, "", "run", "--from", "2020-04-03").code == 1, "its audit had to fail"
+    small_lake.succeed(lake, "upload", folder / "bad")
+    assert small_lake.command(lake, "", "run", "--from", "2020-04-03").code == 1, "its audit must fail"
     runs = lake.stored_runs()
     records = (home / "s3" / LAKE / "published").rglob("day=?.json")
     published = {json.loads(path.read_text())["published"]["run"] for path in records}
@@ -105,10 +105,10 @@ def vacuum(
 class Search:
     """Cases by their seeds, several at once."""
 
-    def __init__(self, folder: Path, jobs: int, tell: Callable[[str], None] = lambda line: None):
+    def __init__(self, folder: Path, jobs: int, say: Callable[[str], None] = lambda line: None):
         self.folder = folder
         self.jobs = jobs
-        self.tell = tell
+        self.say = say
         self.template = make(folder)
         self.cases: list[Case] = []
         self.seconds = 0.0
@@ -124,12 +124,12 @@ class Search:
         home = self.folder / f"case-{seed}"
         try:
             self._go(case, small_lake.copy(self.template.home, home))
-        except Exception as error:  # whatever it is, it belongs to this case
+        except Exception as error:  # any exception is a violation of this case
             case.wrong.append(f"{type(error).__name__}: {error}")
         shutil.rmtree(home, ignore_errors=True)
         self.cases.append(case)
         for what in case.wrong:
-            self.tell(
+            self.say(
                 f"VIOLATION in case {seed} ({case.how}): {what}\n  again: python3 tests/vacuum --kills 1 --seed {seed}"
             )
         return case
@@ -163,7 +163,7 @@ class Search:
     def _intact(self, case: Case, lake: Lake, when: str) -> None:
         """Records a violation if published files are missing or cannot be queried."""
         if small_lake.content(lake) != self.template.content:
-            case.wrong.append(f"the tables are others {when}")
+            case.wrong.append(f"the tables differ {when}")
         verified = small_lake.command(lake, "", "verify", "--deep", "--to", SECOND)
         if verified.code != 0:
             case.wrong.append(f"verify --deep finds problems {when}: {verified}")
@@ -177,6 +177,6 @@ class Search:
         yield f"{len(self.cases)} cases in {self.seconds:.0f} s: {len(self.violations)} with a violation"
         yield f"a vacuum makes {self.template.calls} calls and takes {self.template.seconds:.2f} s"
         yield (
-            f"{killed[True, False]} were killed before anything was deleted, {killed[True, True]} behind that, "
+            f"{killed[True, False]} were killed before anything was deleted, {killed[True, True]} after that, "
             f"{killed[False, False]} had ended before"
         )
