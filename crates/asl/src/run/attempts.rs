@@ -48,7 +48,11 @@ impl Frame {
                 Err(fatal) => return Err(fatal),
             };
             match retries.next(&failure, work.has_branches()) {
-                Some(delay) => visit.scope.environment.clock.sleep(delay).await,
+                Some(delay) => {
+                    let Failure { error, cause } = &failure;
+                    tracing::debug!(error, cause, retry = retries.count(), ?delay, "retrying the state");
+                    visit.scope.environment.clock.sleep(delay).await;
+                }
                 None => return self.fail(work, raw, failure, visit),
             }
         }
@@ -83,6 +87,7 @@ impl Frame {
         let Some(catcher) = catcher else {
             return Err(Fault::Failed(failure));
         };
+        tracing::debug!(error = failure.error, cause = failure.cause, "caught a failure");
         let output =
             catcher.result_path.insert(raw, failure.error_output()).map_err(|why| visit.result_path_failure(why))?;
         Ok(Exit { transition: Transition::Next(catcher.next), output })

@@ -1,6 +1,7 @@
 //! One execution of a state machine, from its input to its outcome.
 
 use serde_json::Value;
+use tracing::{Instrument, debug_span};
 
 use super::clock::{Clock, SystemClock, with_timeout};
 use super::fault::Fault;
@@ -24,6 +25,19 @@ pub enum Outcome {
     TimedOut(Failure),
     /// It was stopped by its [`StopSwitch`](crate::StopSwitch), for this reason.
     Aborted(Failure),
+}
+
+impl Outcome {
+    fn log(&self) {
+        let (status, failure) = match self {
+            Self::Succeeded(_) => return tracing::debug!("the execution succeeded"),
+            Self::Failed(failure) => ("failed", failure),
+            Self::TimedOut(failure) => ("timed out", failure),
+            Self::Aborted(failure) => ("was aborted", failure),
+        };
+        let Failure { error, cause } = failure;
+        tracing::debug!(error, cause, "the execution {status}");
+    }
 }
 
 /// An execution of a state machine, configured before it [runs](Execution::run).
@@ -79,7 +93,15 @@ impl<'a> Execution<'a> {
     ///
     /// The history receives each event as it happens, and the last event has the outcome. Dropping the future cancels
     /// the execution without another event.
+    ///
+    /// The execution has a [`tracing`] span, `execution`, which contains a span `state` for each state that it visits.
     pub async fn run(self) -> Outcome {
+        let ExecutionContext { state_machine_name, execution_name, .. } = self.context;
+        let span = debug_span!("execution", state_machine = %state_machine_name, name = %execution_name);
+        self.run_in_span().instrument(span).await
+    }
+
+    async fn run_in_span(self) -> Outcome {
         let environment = Environment {
             context: self.context,
             input: &self.input,
@@ -93,6 +115,7 @@ impl<'a> Execution<'a> {
         // On AWS the first state follows from event 0, not from `ExecutionStarted`.
         let chain = EventChain::new(0);
         let outcome = outcome(self.machine, &environment, &chain, self.stop).await;
+        outcome.log();
         let (previous, last) = match outcome.clone() {
             Outcome::Succeeded(output) => (chain.previous(), EventKind::ExecutionSucceeded(output)),
             Outcome::Failed(why) => (chain.previous(), EventKind::ExecutionFailed(why)),

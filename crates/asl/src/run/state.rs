@@ -1,6 +1,7 @@
 //! Running a state: its work, and the events around it.
 
 use serde_json::Value;
+use tracing::{Instrument, debug_span};
 
 use super::fault::Fault;
 use super::history::{EventKind, StateType};
@@ -13,6 +14,12 @@ use crate::syntax::Failure;
 impl State {
     /// Runs the state on its raw input.
     pub(super) async fn run(&self, input: Value, scope: &Scope<'_>) -> Result<Exit, Fault> {
+        let span =
+            debug_span!("state", name = self.name, kind = ?self.state_type(), item = scope.item.map(|item| item.index));
+        self.run_in_span(input, scope).instrument(span).await
+    }
+
+    async fn run_in_span(&self, input: Value, scope: &Scope<'_>) -> Result<Exit, Fault> {
         let state = self.state_type();
         let visit = Visit::enter(&self.name, state, &input, scope)?;
         let exit = match &self.kind {
