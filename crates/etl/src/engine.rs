@@ -10,6 +10,7 @@ use std::thread;
 
 use market::partition::Partition;
 use market::table::TableName;
+use tracing::{Span, debug_span};
 
 use crate::error::EtlError;
 use crate::job::{Job, Progress};
@@ -27,6 +28,8 @@ use crate::task::{TaskOutput, run_task};
 /// feed. A file may have no rows. The job replaces all files that an earlier job wrote for the same feed and day to the same
 /// place. A reader may miss rows of the day during the replacement, but sees none twice. The output is deterministic: the
 /// same raw files become the same bytes for any number of threads.
+///
+/// Each task has a [`tracing`] span with its feed, day and number, within the span of the caller.
 ///
 /// The worker threads call `progress` after each read. Calls may arrive out of order, so show the largest.
 ///
@@ -67,12 +70,15 @@ fn run_tasks(
 
     let results: Vec<Mutex<Option<Result<TaskOutput, EtlError>>>> = tasks.iter().map(|_| Mutex::new(None)).collect();
     let (next, failed) = (AtomicUsize::new(0), AtomicBool::new(false));
+    // A new thread has no span.
+    let caller = Span::current();
     let work = || {
         let mut buffer = Buffer::default();
         while let Some(at) = queue.get(next.fetch_add(1, Ordering::Relaxed))
             && !failed.load(Ordering::Relaxed)
         {
-            let result = run_task(&tasks[*at], staging, &mut buffer, tally);
+            let result =
+                task_span(&tasks[*at], &caller).in_scope(|| run_task(&tasks[*at], staging, &mut buffer, tally));
             failed.fetch_or(result.is_err(), Ordering::Relaxed);
             *results[*at].lock().expect("no thread panics while it holds this") = Some(result);
         }
@@ -85,6 +91,11 @@ fn run_tasks(
     });
     // A task without a result was not started, because another one failed: that error is among the results.
     results.into_iter().filter_map(|result| result.into_inner().expect("all threads are done")).collect()
+}
+
+fn task_span(task: &Task<'_>, caller: &Span) -> Span {
+    let (feed, day, files) = (task.feed, task.partition.date(), task.inputs.len());
+    debug_span!(parent: caller, "task", %feed, %day, number = task.part, files)
 }
 
 fn worker_count(threads: usize, tasks: usize) -> usize {

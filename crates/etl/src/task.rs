@@ -52,6 +52,7 @@ pub fn run_task(
         .collect::<Result<Vec<_>, EtlError>>()?;
     let rows = tables.close()?;
     check_rows(&files, rows)?;
+    tracing::debug!(published = rows[0], rejects = rows[1], "the task is complete");
     Ok(TaskOutput { files, written: [(parts[0], rows[0]), (parts[1], rows[1])] })
 }
 
