@@ -136,7 +136,8 @@ impl<'a> Query<'a> {
     /// # Errors
     /// [`Error::Refused`] if Athena does not accept the statement.
     pub async fn start(lake: &'a Lake, statement: &str, database: impl Into<Option<&str>>) -> Result<Self, Error> {
-        let context = database.into().map(|database| QueryExecutionContext::builder().database(database).build());
+        let database = database.into();
+        let context = database.map(|database| QueryExecutionContext::builder().database(database).build());
         let output = keys::uri(&lake.config.buckets.results, keys::QUERY_RESULTS);
         let started = lake
             .athena
@@ -149,6 +150,7 @@ impl<'a> Query<'a> {
             .await
             .map_err(Error::aws(format!("starting the query {}", beginning(statement))))?;
         let id = started.query_execution_id.ok_or_else(|| nothing_said("a query without an id"))?;
+        tracing::debug!(id, database, statement = beginning(statement), "the query is started");
         Ok(Self { lake, id })
     }
 

@@ -46,8 +46,12 @@ pub fn step_name(run: &RunId, redrives: u64) -> String {
 /// Whether a cluster or step of this name belongs to the execution of a run, in any attempt. The run may be of another lake.
 /// Names of runs have no spaces.
 pub fn is_of_run(name: &str, run: &RunId) -> bool {
-    let named = name.split(' ').next().and_then(|name| name.strip_prefix("pregao-")?.parse::<RunId>().ok());
-    named.is_some_and(|named| named.execution() == run.execution())
+    run_of(name).is_some_and(|named| named.execution() == run.execution())
+}
+
+/// Returns the run of a cluster or step by its [`step_name`], or `None` for another name.
+pub fn run_of(name: &str) -> Option<RunId> {
+    name.split(' ').next()?.strip_prefix("pregao-")?.parse().ok()
 }
 
 /// Returns the name of the standing cluster. It differs from those of runs and of other lakes.

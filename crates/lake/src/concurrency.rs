@@ -3,6 +3,7 @@
 use std::num::NonZeroUsize;
 
 use tokio::task::{JoinError, JoinSet};
+use tracing::Instrument;
 
 use crate::error::Error;
 
@@ -24,7 +25,9 @@ where
             done.extend(tasks.join_next().await.map(finished).transpose()?);
         }
         let work = work(item);
-        tasks.spawn(async move { work.await.map(|result| (at, result)) });
+        let work = async move { work.await.map(|result| (at, result)) };
+        // A new task has no span. With that of the caller, its log lines have the fields of the caller.
+        tasks.spawn(work.in_current_span());
     }
     while let Some(joined) = tasks.join_next().await {
         done.push(finished(joined)?);

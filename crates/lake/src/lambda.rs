@@ -1,35 +1,43 @@
 //! Runs a handler as a Lambda function.
 
+use std::io;
+
 pub use lambda_runtime::Error as RuntimeError;
-use lambda_runtime::{LambdaEvent, service_fn};
+use lambda_runtime::{Context, LambdaEvent, service_fn};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
+use tracing::Subscriber;
+use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::util::SubscriberInitExt;
 
 use crate::metrics::Metrics;
-use crate::{Config, Error, Lake};
+use crate::{Config, Error, Lake, invocation};
 
 /// Serves invocations with `handle` until Lambda ends the process. Reads the configuration and creates the clients once,
-/// before the first invocation. Logs are JSON lines on stderr; metrics go to stdout.
+/// before the first invocation. Logs are JSON lines on stderr, with the fields of the spans they are in; metrics go to stdout.
 ///
 /// # Errors
 /// If the configuration is invalid, or the Lambda runtime API cannot be reached.
 pub async fn serve<R: Serialize>(handle: impl AsyncFn(&Lake, Value) -> Result<R, Error>) -> Result<(), RuntimeError> {
-    tracing_subscriber::fmt().json().with_writer(std::io::stderr).with_current_span(false).init();
+    log_to(io::stderr).init();
     let mut lake = Lake::connect(Config::from_environment()?).await;
     lake.metrics = Metrics::to_stdout();
     let lake = &lake;
     let handle = &handle;
     let service = service_fn(|event: LambdaEvent<Value>| async move {
-        tracing::info!(event = %event.payload, "invoked");
+        let Context { request_id, env_config, .. } = &event.context;
         // Boxed, because otherwise the runtime and all SDK calls become one huge future type, which is slow to compile.
-        let result = Box::pin(handle(lake, event.payload)).await;
-        if let Err(error) = &result {
-            tracing::error!(name = error.name(), %error, "failed");
-        }
-        result
+        let handle = |event| Box::pin(handle(lake, event));
+        invocation::run(&env_config.function_name, request_id, event.payload, handle).await
     });
     lambda_runtime::run(service).await
+}
+
+/// Returns the log: a JSON line for each event, with its fields and those of its spans.
+pub(crate) fn log_to(writer: impl for<'a> MakeWriter<'a> + Send + Sync + 'static) -> impl Subscriber + Send + Sync {
+    // Without the current span, which is the last one in the list of spans.
+    tracing_subscriber::fmt().json().with_writer(writer).with_current_span(false).finish()
 }
 
 /// Deserializes the event of a function.

@@ -26,6 +26,7 @@
 //! | [`result_csv`] | reads the CSV object of a query result |
 //! | [`workflow`] | state machines and their executions |
 //! | [`lambda`] | runs a handler as a Lambda function |
+//! | [`invocation`] | the tracing span of an invocation of a function |
 //! | [`metrics`] | CloudWatch metrics |
 //! | [`truncated_list`] | lists that are cut to their first items |
 //! | [`error`] | errors, with names that state machines match |
@@ -40,6 +41,7 @@ pub mod concurrency;
 pub mod config;
 pub mod error;
 pub mod failed;
+pub mod invocation;
 pub mod keys;
 pub mod lambda;
 pub mod lease;

@@ -10,7 +10,7 @@ use std::time::Duration;
 use chrono::NaiveDate;
 use lake::lease::Lease;
 use lake::record;
-use lake::{Error, Lake, athena, keys, migration, partitions};
+use lake::{Error, Lake, athena, invocation, keys, migration, partitions};
 use market::partition::{DateRange, Partition};
 use market::table::TableName;
 use serde::Serialize;
@@ -50,6 +50,7 @@ const PATIENCE: Duration = Duration::from_secs(600);
 /// [`Error::Unavailable`] if others update the table for too long; [`Error::Athena`] if a statement fails; the errors of
 /// Glue, and those of [`record::read`].
 pub async fn update(lake: &Lake, table: Option<TableName>, range: DateRange) -> Result<Updated, Error> {
+    invocation::record_days(range);
     // Otherwise the lists would lack days that older versions published without a record.
     migration::ensure(lake).await?;
     let mut updated = Updated { table, from: range.from(), to: range.to(), partitions: 0, rows: 0, records: 0 };

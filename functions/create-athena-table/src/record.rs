@@ -11,11 +11,12 @@ use lake::record::{
     self, Cause, Publication, PublishedFile, PublishedTable, RawFileVersion, Record, Stored, Swap, View,
 };
 use lake::truncated_list::TruncatedList;
-use lake::{Error, Lake, concurrency, keys, manifest, raw_files};
+use lake::{Error, Lake, concurrency, invocation, keys, manifest, raw_files};
 use market::partition::DateRange;
 use market::run::RunId;
 use market::table::TableName;
 use serde::Serialize;
+use tracing::{Instrument, info_span};
 
 /// The outcomes of the days of a run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -55,13 +56,15 @@ const AT_ONCE: NonZeroUsize = NonZeroUsize::new(8).expect("not zero");
 /// [`Error::RecordChanged`] if another run with an older view published a day after the audit, which has to be repeated.
 pub async fn publish(lake: &Lake, run: &RunId) -> Result<Recorded, Error> {
     let plan = Plan::read(lake, run).await?;
+    invocation::record_days(plan.range);
     let compared = Compared::read(lake, run).await?;
     let audited = Audited::read(lake, run).await?;
     let work = Arc::new(Work { lake: lake.clone(), run: run.clone(), range: plan.range, compared, audited });
     let days: Vec<PlannedDay> = plan.to_publish().cloned().collect();
     let outcomes = concurrency::map(days, AT_ONCE, |planned| {
         let work = work.clone();
-        async move { Ok((planned.day, work.publish_day(&planned).await?)) }
+        let span = info_span!("day", day = %planned.day);
+        async move { Ok((planned.day, work.publish_day(&planned).await?)) }.instrument(span)
     });
     let outcomes = outcomes.await?;
     let with = |wanted| outcomes.iter().filter(move |(_, outcome)| *outcome == wanted).map(|(day, _)| *day);
@@ -106,6 +109,15 @@ struct Work {
 
 impl Work {
     async fn publish_day(&self, planned: &PlannedDay) -> Result<Outcome, Error> {
+        let result = self.try_publish_day(planned).await;
+        match &result {
+            Ok(outcome) => tracing::debug!(?outcome, "the day is settled"),
+            Err(error) => tracing::error!(name = error.name(), %error, "the day is not published"),
+        }
+        result
+    }
+
+    async fn try_publish_day(&self, planned: &PlannedDay) -> Result<Outcome, Error> {
         let (lake, day) = (&self.lake, planned.day);
         let mut publication: Option<Publication> = None;
         loop {

@@ -21,7 +21,7 @@ use lake::objects::{self, Object};
 use lake::raw_files::Coverage;
 use lake::truncated_list::TruncatedList;
 use lake::workflow_input::{self, Request};
-use lake::{Error, Lake, concurrency, keys, raw_files};
+use lake::{Error, Lake, concurrency, invocation, keys, raw_files};
 use market::partition::DateRange;
 use market::snapshot::{Feed, SnapshotName};
 use serde::Serialize;
@@ -75,9 +75,16 @@ pub struct Quarantined {
 /// `landing/`, so that the same event can be sent again.
 pub async fn handle(lake: &Lake, event: Value) -> Result<Report, Error> {
     let (days, landed) = match workflow_input::resolve(&event, Utc::now())? {
-        Request::Object { bucket, key } => (day_of(&key)?, of_object(lake, &bucket, &key).await?),
+        Request::Object { bucket, key } => {
+            let day = day_of(&key)?;
+            if let Some(day) = day {
+                invocation::record_days(day);
+            }
+            (day, of_object(lake, &bucket, &key).await?)
+        }
         days => {
             let range = days.range()?;
+            invocation::record_days(range);
             (Some(range), of_days(lake, range).await?)
         }
     };

@@ -9,7 +9,7 @@ use aws_sdk_emr::types::{ActionOnFailure, ClusterSummary, StepConfig};
 use chrono::{DateTime, Utc};
 use lake::cluster::{self, Purpose};
 use lake::lambda::parse_event;
-use lake::{Error, Lake, backoff};
+use lake::{Error, Lake, backoff, invocation};
 use market::partition::DateRange;
 use market::run::RunId;
 use serde::{Deserialize, Serialize};
@@ -63,6 +63,7 @@ pub struct Launched {
 /// [`Error::InvalidInput`] for an event of another form; [`Error::Emr`] for a step that failed; the errors of EMR and S3.
 pub async fn handle(lake: &Lake, event: Value) -> Result<Launched, Error> {
     let event: Event = parse_event(event, r#"{"run": "...", "from": "2020-04-01", "to": "2020-04-09"}"#)?;
+    invocation::record_days(event.range);
     let name = cluster::step_name(&event.run, event.execution.redrive_count);
     let (cluster_id, step_id) = match find(lake, &name).await? {
         Started::Step { cluster, step } => (cluster, step),

@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime};
 use aws_sdk_emr::types::{Cluster, ClusterState, ClusterStateChangeReasonCode, ClusterStatus, Step, StepState};
 use chrono::{DateTime, Utc};
 use lake::lambda::parse_event;
-use lake::{Error, Lake, backoff, cluster, keys};
+use lake::{Error, Lake, backoff, cluster, invocation, keys};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -44,6 +44,9 @@ pub struct PolledStep {
 pub async fn handle(lake: &Lake, event: Value) -> Result<PolledStep, Error> {
     let Event { cluster_id, step_id } = parse_event(event, r#"{"cluster_id": "j-...", "step_id": "s-..."}"#)?;
     let mut step = describe(lake, &cluster_id, &step_id).await?;
+    if let Some(run) = step.name().and_then(cluster::run_of) {
+        invocation::record_run(&run);
+    }
     let cluster = cluster::describe(lake, &cluster_id).await?;
     if has_ended(&cluster) && state_of(&step).is_some_and(is_under_way) {
         step = describe(lake, &cluster_id, &step_id).await?;

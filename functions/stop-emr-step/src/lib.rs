@@ -5,7 +5,7 @@
 
 use aws_sdk_emr::types::{StepCancellationOption, StepState};
 use lake::lambda::parse_event;
-use lake::{Error, Lake, cluster};
+use lake::{Error, Lake, cluster, invocation};
 use market::run::RunId;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -42,7 +42,11 @@ pub struct Stopped {
 pub async fn handle(lake: &Lake, event: Value) -> Result<Stopped, Error> {
     let form = r#"{"run": "..."}, or a "Step Functions Execution Status Change" of EventBridge"#;
     let run = match parse_event(event, form)? {
-        Event::ByHand { run } | Event::StatusChange { detail: Detail { name: run } } => run,
+        Event::ByHand { run } => run,
+        Event::StatusChange { detail: Detail { name: run } } => {
+            invocation::record_run(&run);
+            run
+        }
     };
     let (mut clusters, mut shared) = (Vec::new(), Vec::from_iter(lake.config.emr.cluster_id.clone()));
     let standing = cluster::standing(lake);

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use chrono::NaiveDate;
 use lake::quality::{Figures, Report};
 use lake::record::{self, Stored};
-use lake::{Error, Lake, partitions};
+use lake::{Error, Lake, invocation, partitions};
 use market::partition::{DateRange, Partition};
 use market::run::RunId;
 use market::table::TableName;
@@ -41,6 +41,7 @@ pub async fn confirm(
     range: DateRange,
     applied: Option<u64>,
 ) -> Result<Confirmed, Error> {
+    invocation::record_days(range);
     let (mut partitions, mut rows) = (0, 0);
     let tables = table.map_or(TableName::ALL.to_vec(), |table| vec![table]);
     let applied = applied.map(|sum| sum / tables.len() as u64);

@@ -10,7 +10,7 @@ use lake::raw_files::{self, Coverage, RawFile};
 use lake::record::{self, RawFileVersion, Record};
 use lake::truncated_list::TruncatedList;
 use lake::workflow_input::{self, Request};
-use lake::{Error, Lake, keys, plan};
+use lake::{Error, Lake, invocation, keys, plan};
 use market::partition::DateRange;
 use market::run::RunId;
 use market::snapshot::{Feed, SnapshotName};
@@ -97,6 +97,7 @@ pub async fn plan(lake: &Lake, event: Value) -> Result<PlanSummary, Error> {
                     before.attempt()
                 ))
             })?;
+            invocation::record_run(&next);
             let requested = plan::Plan::read(lake, &before).await?.requested;
             planned(lake, &next, requested).await
         }
@@ -126,6 +127,7 @@ fn day_of(key: &str) -> Result<DateRange, Error> {
 
 /// Counts the raw files of some days, without a run.
 async fn of_days(lake: &Lake, range: DateRange) -> Result<PlanSummary, Error> {
+    invocation::record_days(range);
     let files = raw_files::scan(lake, range).await?.deduplicated()?;
     let coverage = Coverage::new(&lake.config.session, range, &Feed::ALL, files.iter().map(|file| file.name));
     let versions: Vec<RawFileVersion> = files.iter().map(Into::into).collect();
@@ -134,6 +136,7 @@ async fn of_days(lake: &Lake, range: DateRange) -> Result<PlanSummary, Error> {
 
 /// Returns the summary of a run's plan. Writes the plan if it does not exist.
 async fn planned(lake: &Lake, run: &RunId, requested: RequestedDays) -> Result<PlanSummary, Error> {
+    invocation::record_days(requested.range);
     let plan = match plan::Plan::find(lake, run).await? {
         Some(plan) => plan,
         None => make(lake, run, requested).await?.write_once(lake).await?,

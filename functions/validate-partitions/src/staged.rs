@@ -12,7 +12,7 @@ use lake::plan::{Compared, Plan};
 use lake::quality::{Check, Duplicates, Figures, RejectCount, Report};
 use lake::raw_files::RawFile;
 use lake::record::{self, RawFileVersion, Record, view};
-use lake::{Error, Lake, concurrency, keys, manifest, partitions, raw_files};
+use lake::{Error, Lake, concurrency, invocation, keys, manifest, partitions, raw_files};
 use market::run::RunId;
 use market::snapshot::{Feed, SnapshotTime};
 use market::table::TableName;
@@ -58,6 +58,7 @@ pub struct PassedTable {
 pub async fn audit(lake: &Lake, run: &RunId) -> Result<Passed, Error> {
     let plan = Plan::read(lake, run).await?;
     let range = plan.range;
+    invocation::record_days(range);
     // Read before the comparisons: the audit has not compared with a record that is written later.
     let records = record::records(record::read_range(lake, range).await?);
     let evidence = collect_evidence(lake, &plan, &records).await?;

@@ -57,7 +57,6 @@ pub async fn answer_if(
     confirm: impl AsyncFnOnce() -> Result<(), Error>,
 ) -> anyhow::Result<ExitCode> {
     let query = Query::start(lake, sql, database).await.map_err(in_athenas_words)?;
-    tracing::debug!(id = query.id(), database, "the query is started");
     let listener = Listener::new();
     let finished = tokio::select! {
         finished = query.finished() => finished.map_err(in_athenas_words)?,
