@@ -10,11 +10,13 @@ use aws_smithy_types::body::SdkBody;
 use http::{Method, Request, Response};
 use s3s::Body;
 use tokio::sync::{mpsc, oneshot};
+use tracing::Span;
 
-/// A request, and the channel for its response.
+/// A request, the span of its caller, and the channel for its response.
 #[derive(Debug)]
 pub(crate) struct InProcessRequest {
     pub(crate) request: Request<Body>,
+    pub(crate) caller: Span,
     /// If it is dropped without a response, the client sees a broken connection.
     pub(crate) reply: oneshot::Sender<Response<Body>>,
 }
@@ -42,7 +44,8 @@ async fn exchange(
     let request = request.try_into_http1x().map_err(|error| ConnectorError::user(error.into()))?;
     let expects_body = request.method() != Method::HEAD;
     let (reply, answer) = oneshot::channel();
-    calls.send(InProcessRequest { request: request.map(Body::http_body), reply }).map_err(|_| shut_down())?;
+    let request = request.map(Body::http_body);
+    calls.send(InProcessRequest { request, caller: Span::current(), reply }).map_err(|_| shut_down())?;
     let response = answer.await.map_err(|_| connection_broken())?;
     // As on a network, the response to a HEAD has no body, whatever the service returned.
     let response = response.map(|body| if expects_body { SdkBody::from_body_1_x(body) } else { SdkBody::empty() });

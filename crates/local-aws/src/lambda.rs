@@ -9,11 +9,13 @@ use bytes::Bytes;
 use futures::future::BoxFuture;
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
-use lake::{Error, Lake};
+use lake::{Error, Lake, invocation};
 use local_athena::panic_message;
 use s3s::Body;
 use serde::Serialize;
 use serde_json::{Value, json};
+use tracing::Instrument;
+use uuid::Uuid;
 
 use crate::identity::{function_arn, role_arn};
 
@@ -83,7 +85,12 @@ impl Functions {
     /// disconnects.
     pub(crate) async fn invoke(&self, name: &str, event: Value) -> Result<Invocation, FunctionNotFound> {
         let function = find(name)?;
-        let task = tokio::spawn((function.handle)(Arc::clone(&self.lake), event));
+        let lake = Arc::clone(&self.lake);
+        let invoked = async move {
+            let request_id = Uuid::new_v4().to_string();
+            invocation::run(function.name, &request_id, event, |event| (function.handle)(lake, event)).await
+        };
+        let task = tokio::spawn(invoked.in_current_span());
         Ok(match task.await {
             Ok(Ok(output)) => Invocation::Succeeded(output),
             Ok(Err(error)) => Invocation::Failed(error_payload(error.name(), &error.to_string())),

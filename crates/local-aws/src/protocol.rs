@@ -41,19 +41,25 @@ impl Protocol {
         }
     }
 
-    /// Adds a request id, where clients of the protocol look for it. It identifies one response in a log.
-    pub(crate) fn stamp(&self, mut response: Response<Body>) -> Response<Body> {
+    /// Returns a new request id, in the form of the protocol.
+    pub(crate) fn new_request_id(&self) -> String {
         let id = Uuid::new_v4();
+        match self {
+            Protocol::Json(_) | Protocol::Lambda(_) => id.to_string(),
+            Protocol::S3 => format!("{:016X}", id.as_u64_pair().0),
+        }
+    }
+
+    /// Adds the request id, where clients of the protocol look for it.
+    pub(crate) fn stamp(&self, mut response: Response<Body>, id: &str) -> Response<Body> {
         if *self != Protocol::S3 {
-            response.headers_mut().insert(JSON_ID, header(&id.to_string()));
+            response.headers_mut().insert(JSON_ID, header(id));
             return response;
         }
-        let (id, _) = id.as_u64_pair();
-        let id = format!("{id:016X}");
-        response.headers_mut().insert(S3_ID, header(&id));
+        response.headers_mut().insert(S3_ID, header(id));
         response.headers_mut().insert(S3_HOST_ID, header(&HOST_ID));
         if response.status().is_client_error() || response.status().is_server_error() {
-            add_ids_to_body(&mut response, &id);
+            add_ids_to_body(&mut response, id);
         }
         response
     }
@@ -130,8 +136,9 @@ mod tests {
 
     #[test]
     fn an_id_is_in_the_head_and_in_the_error() {
-        let response = Protocol::S3.stamp(s3_error(S3ErrorCode::NoSuchKey, "a & b"));
-        let id = response.headers()["x-amz-request-id"].to_str().unwrap().to_owned();
+        let id = Protocol::S3.new_request_id();
+        let response = Protocol::S3.stamp(s3_error(S3ErrorCode::NoSuchKey, "a & b"), &id);
+        assert_eq!(response.headers()["x-amz-request-id"], id);
         assert_eq!(id.len(), 16);
         let text = String::from_utf8(response.body().bytes().unwrap().to_vec()).unwrap();
         assert!(text.contains(&format!("<RequestId>{id}</RequestId><HostId>")), "{text}");

@@ -14,6 +14,8 @@ use s3s::{Body, S3ErrorCode};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
+use tracing::field::Empty;
+use tracing::{Instrument, Span, trace_span};
 
 use crate::athena::Athena;
 use crate::aws_json::{self, AwsError, Version};
@@ -64,14 +66,15 @@ pub(crate) async fn serve(
         tokio::select! {
             () = stopped(&mut stop) => break,
             Some(_) = connections.join_next() => {}
-            Some(InProcessRequest { request, reply }) = calls.recv() => {
+            Some(InProcessRequest { request, caller, reply }) = calls.recv() => {
                 let services = Arc::clone(&services);
-                connections.spawn(async move {
+                let responding = async move {
                     if let Some(response) = services.respond(request).await {
                         // The client may have disconnected.
                         let _ = reply.send(response);
                     }
-                });
+                };
+                connections.spawn(responding.instrument(caller));
             }
             accepted = listener.accept() => match accepted {
                 Ok((stream, _)) => {
@@ -137,18 +140,27 @@ impl Services {
         outcome.into_response(&service_call).await
     }
 
-    /// Handles a request. Each response has a request id.
+    /// Handles a request, in a span of its own. Each response has a request id.
     async fn handle(&self, request: Request<Body>) -> Response<Body> {
         let (head, body) = request.into_parts();
         let protocol = Protocol::from_head(&head);
-        let response = match origin::check(&head) {
-            Ok(()) => self.dispatch(&protocol, Request::from_parts(head, body)).await,
+        let id = protocol.new_request_id();
+        let request = Request::from_parts(head, body);
+        let span = request_span(&request, &id);
+        let response = self.check_and_dispatch(&protocol, request).instrument(span.clone()).await;
+        span.record("status", response.status().as_u16());
+        protocol.stamp(response, &id)
+    }
+
+    async fn check_and_dispatch(&self, protocol: &Protocol, request: Request<Body>) -> Response<Body> {
+        let (head, body) = request.into_parts();
+        match origin::check(&head) {
+            Ok(()) => self.dispatch(protocol, Request::from_parts(head, body)).await,
             Err(reason) => {
                 tracing::warn!(%reason, method = %head.method, path = head.uri.path(), "a request was refused");
                 protocol.deny(&reason.to_string())
             }
-        };
-        protocol.stamp(response)
+        }
     }
 
     async fn dispatch(&self, protocol: &Protocol, request: Request<Body>) -> Response<Body> {
@@ -198,6 +210,20 @@ impl Services {
         };
         version.respond(answer)
     }
+}
+
+/// Creates the span of a request. Classifies the request only if the span is enabled.
+fn request_span<B>(request: &Request<B>, id: &str) -> Span {
+    let span = trace_span!("request", id, service = Empty, operation = Empty, key = Empty, status = Empty);
+    if !span.is_disabled() {
+        let ServiceCall { service, operation, key } = ServiceCall::from_request(request);
+        span.record("service", service.name());
+        span.record("operation", operation);
+        if !key.is_empty() {
+            span.record("key", key);
+        }
+    }
+    span
 }
 
 /// Reads the whole body of a request, up to [`MAX_JSON_BYTES`].

@@ -5,7 +5,6 @@ use std::collections::HashMap;
 use std::io::Write as _;
 use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Instant;
 
 use futures::FutureExt as _;
 use local_athena::{Column, ErrorKind, QueryError, Statement, StatementKind, panic_message};
@@ -15,6 +14,7 @@ use serde_json::{Value, json};
 use strum::{EnumString, IntoStaticStr};
 use tokio::task::{block_in_place, spawn_blocking};
 use tokio::time::timeout;
+use tracing::{Instrument as _, debug_span};
 
 use super::results::{Format, read_page};
 use super::{Athena, invalid_request};
@@ -421,14 +421,17 @@ impl Athena {
     fn spawn(self: &Arc<Self>, query: Query, statement: Statement) {
         let service = Arc::clone(self);
         let id = query.id.clone();
+        // Not in the span of the request, which ends long before the query.
+        let span = debug_span!(parent: None, "query", id, statement = query.name, database = query.database());
         // Under the lock: a query that ends at once removes its entry only after it was inserted.
         self.running.with(|running| {
-            let task = tokio::spawn(async move {
+            let work = async move {
                 let outcome = AssertUnwindSafe(service.run(&query, &statement)).catch_unwind().await;
                 let outcome = outcome.unwrap_or_else(|panic| Err(QueryFailure::from_panic(panic.as_ref())));
                 service.finish(&query.id, outcome);
                 service.running.with(|running| running.remove(&query.id));
-            });
+            };
+            let task = tokio::spawn(work.instrument(span));
             running.insert(id, task.abort_handle());
         });
     }
@@ -442,11 +445,9 @@ impl Athena {
         if let Err(error) = began {
             self.state.report_failure("the start of a query", error);
         }
-        let began = Instant::now();
         let limit = self.time_limits.limit(statement.kind());
         let done =
             timeout(limit, self.execute(query, statement)).await.unwrap_or_else(|_| Err(QueryFailure::timeout()));
-        tracing::debug!(query = query.id, seconds = began.elapsed().as_secs_f64(), "a query ended");
         drop(permit);
         done
     }
@@ -489,6 +490,8 @@ impl Athena {
             Ok(done) => (QueryState::Succeeded, None, done),
             Err(problem) => (QueryState::Failed, Some(problem), QueryOutput { columns: Vec::new(), scanned: 0 }),
         };
+        let reason = problem.as_ref().map(|problem| &problem.reason);
+        tracing::debug!(state = state.name(), scanned_bytes = done.scanned, reason, "the query ended");
         if let Err(error) = end(&self.state.lock(), id, state, problem.as_ref(), &done) {
             // The state stays as it was, and the next start fails the query.
             self.state.report_failure("the end of a query", error);

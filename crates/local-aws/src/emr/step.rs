@@ -58,7 +58,7 @@ pub(super) enum ActionOnFailure {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub(super) struct StepConfig {
-    name: String,
+    pub(super) name: String,
     #[serde(default)]
     pub(super) action_on_failure: ActionOnFailure,
     pub(super) hadoop_jar_step: HadoopJarStep,

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use tokio::sync::Notify;
 use tokio::task::spawn_blocking;
+use tracing::{Instrument, Span, debug_span};
 
 use super::clusters::{Cluster, ClusterState};
 use super::reason::StateChangeReason;
@@ -56,7 +57,10 @@ impl Emr {
         self.set_state_if_alive(id, ClusterState::Running)?;
         loop {
             match self.next(id)? {
-                NextAction::Run(step) => self.run(*step).await?,
+                NextAction::Run(step) => {
+                    let span = debug_span!("step", id = step.id, name = step.config.name, cluster = step.cluster);
+                    self.run(*step).instrument(span).await?;
+                }
                 NextAction::Wait(None) => wake.notified().await,
                 NextAction::Wait(Some(idle)) => {
                     if tokio::time::timeout(idle, wake.notified()).await.is_err() {
@@ -120,7 +124,8 @@ impl Emr {
     async fn run(&self, step: Step) -> Result<(), AwsError> {
         let (emr, running) = (self.clone(), step.clone());
         let service_call = ServiceCall::new(Service::Spark, "RunStep", "");
-        let work = async move { spawn_blocking(move || spark_step::run(&emr, &running)).await };
+        let span = Span::current();
+        let work = async move { spawn_blocking(move || span.in_scope(|| spark_step::run(&emr, &running))).await };
         let failure = match self.faults.inject(&service_call, work).await.into_result() {
             Ok(Ok(Ok(()))) => return self.end_step(&step, None),
             Ok(Ok(Err(failure))) => failure,
@@ -135,6 +140,8 @@ impl Emr {
                 log_file: None,
             },
         };
+        let FailureDetails { reason, message, .. } = &failure;
+        tracing::debug!(reason, message, "the step failed");
         self.end_step(&step, Some(&failure))
     }
 

@@ -10,6 +10,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use strum::{EnumString, IntoStaticStr, VariantArray};
 use tokio::sync::watch;
+use tracing::{Instrument, Span};
 
 use super::history::{EXECUTION_END, HistoryRecorder, append_end};
 use super::machines::{Machine, parse};
@@ -349,14 +350,17 @@ impl StepFunctions {
             region: REGION.to_owned(),
         };
         let (service, clock) = (Arc::clone(self), self.faults.clone());
+        // A nested execution belongs to the state that started it. Others outlive the request that started them.
+        let parent = if is_nested { Span::current() } else { Span::none() };
         tokio::spawn(async move {
             let arn = context.execution_arn.clone();
             let tasks = ServiceTasks::new(Arc::clone(&service));
             let recorder = HistoryRecorder::new(&service.state, &arn);
-            let mut interpreted = tokio::spawn(async move {
+            let interpreted = async move {
                 let execution = asl::Execution::new(&definition, &context, input).tasks(&tasks).history(&recorder);
                 execution.clock(&clock).stop_on(stopped).run().await
-            });
+            };
+            let mut interpreted = tokio::spawn(interpreted.instrument(parent));
             let outcome = tokio::select! {
                 outcome = &mut interpreted => Some(outcome),
                 // Stops at the last event that was stored. The status stays RUNNING, and the next start ends the execution.
