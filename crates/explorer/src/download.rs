@@ -12,6 +12,7 @@ use lake::athena::{Column, Query};
 use lake::result_csv::Row;
 use lake_client::csv;
 use tokio::sync::mpsc;
+use tracing::Instrument;
 
 use crate::app::App;
 use crate::error::ApiError;
@@ -55,7 +56,7 @@ type Chunk = Result<Bytes, io::Error>;
 pub async fn download(app: Arc<App>, id: String, format: Format) -> Result<Response<Body>, ApiError> {
     let (sender, receiver) = mpsc::channel(CHUNKS_AHEAD);
     let (name_sender, name_receiver) = tokio::sync::oneshot::channel();
-    tokio::spawn(async move {
+    let work = async move {
         let query = Query::known(&app.lake, id);
         let mut name_sender = Some(name_sender);
         if let Err(error) = send(&query, format, &sender, &mut name_sender).await {
@@ -65,7 +66,8 @@ pub async fn download(app: Arc<App>, id: String, format: Format) -> Result<Respo
                 None => drop(sender.send(Err(io::Error::other(format!("{error:?}")))).await),
             }
         }
-    });
+    };
+    tokio::spawn(work.in_current_span());
     let name = name_receiver.await.map_err(|_| ApiError::invalid("the rows could not be read"))??;
     let chunks = stream::unfold(receiver, |mut receiver| async move {
         let chunk: Chunk = receiver.recv().await?;

@@ -46,12 +46,15 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::Path;
+use axum::extract::{Path, Request};
 use axum::http::HeaderMap;
-use axum::middleware;
+use axum::middleware::{self, Next};
+use axum::response::Response;
 use axum::routing::get;
 use lake::Lake;
 use tokio::net::TcpListener;
+use tracing::field::Empty;
+use tracing::{Instrument, debug_span};
 
 use app::App;
 
@@ -88,4 +91,13 @@ fn router(app: Arc<App>, address: SocketAddr) -> Router {
         .nest("/api", api::routes())
         .with_state(app)
         .layer(middleware::from_fn_with_state(address, origin_guard::guard))
+        .layer(middleware::from_fn(in_span))
+}
+
+/// Handles a request in a span of its own.
+async fn in_span(request: Request, next: Next) -> Response {
+    let span = debug_span!("page_request", method = %request.method(), path = request.uri().path(), status = Empty);
+    let response = next.run(request).instrument(span.clone()).await;
+    span.record("status", response.status().as_u16());
+    response
 }

@@ -15,6 +15,7 @@ use lake::athena::{Finished, Page, PageSize, Query};
 use lake::result_csv::Row;
 use serde::{Deserialize, Serialize};
 use tokio::sync::oneshot;
+use tracing::Instrument;
 
 use super::ApiResult;
 use crate::app::App;
@@ -108,7 +109,7 @@ async fn run(State(app): State<Arc<App>>, Json(request): Json<RunRequest>) -> Ap
     let (mut sender, receiver) = oneshot::channel();
     // In a task of its own: axum drops this future when the client disconnects, and the query has to be cancelled even when
     // that happens while it is being started.
-    tokio::spawn(async move {
+    let work = async move {
         let database = app.lake.config.athena.database.as_str();
         let query = match Query::start(&app.lake, &request.statement, database).await {
             Ok(query) => query,
@@ -123,7 +124,8 @@ async fn run(State(app): State<Arc<App>>, Json(request): Json<RunRequest>) -> Ap
             // The client has disconnected, so an error cannot be reported.
             None => drop(query.cancel().await),
         }
-    });
+    };
+    tokio::spawn(work.in_current_span());
     receiver.await.map_err(|_| ApiError::invalid("the query could not be run"))?.map(Json)
 }
 
