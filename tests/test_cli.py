@@ -427,6 +427,38 @@ def test_the_log_is_on_the_standard_error_when_it_is_asked_for(published: Publis
     assert failed.code == 1 and "PREGAO_LOG=pregao=loud" in failed.err and "hint: " in failed.err, failed
 
 
+def test_the_log_shows_execution_state_invocation_step_task_and_query(lake: Lake, tmp_path: Path):
+    rawfiles.write_market(tmp_path / "raw", seed=43, days=["20200401"], snapshots=2)
+    requests = with_environment(lake, {"PREGAO_LOG": "local_aws=trace"}, "upload", tmp_path / "raw", "-q")
+    for expected in [
+        r'TRACE request{id="[0-9A-F]{16}" service="s3" operation="PutObject" key="\S+" status=200}: .* close',
+        r'TRACE request{id="[-0-9a-f]{36}" service="states" operation="StartExecution" status=200}: .* close',
+    ]:
+        assert re.search(expected, requests.err), f"{expected} in\n{requests}"
+
+    done = with_environment(lake, {"PREGAO_LOG": "debug"}, "run", "--from", "2020-04-01", "-q")
+    (run,) = lake.stored_runs()
+    execution = rf"execution{{state_machine=create_datalake name={run}}}"
+    state = rf'{execution}:state{{name="ValidateStaged" kind=Task}}'
+    invocation = rf'invocation{{function="validate-partitions" request_id="[-0-9a-f]+" stage="staged" run="{run}"'
+    nested = (
+        rf'{execution}:state{{name="Publish" kind=Parallel}}:state{{name="[^"]*" kind=Task}}:'
+        r"execution{state_machine=athena_update name=[^ }]+}:state"
+    )
+    step = rf'step{{id="s-\w+" name="pregao-{run}" cluster="j-\w+"}}'
+    for expected in [
+        rf"DEBUG {execution}: asl::\S+: close time.busy=\S+ time.idle=\S+",
+        rf"DEBUG {state}: asl::\S+: close",
+        rf" INFO {state}:{invocation} from=2020-04-01 to=2020-04-01}}: lake::\S+: close",
+        rf"DEBUG {nested}",
+        rf"DEBUG {step}: local_aws::\S+: close",
+        rf"DEBUG {step}:task{{feed=quotes day=2020-04-01 number=0 files=2}}: etl::\S+: close",
+        r'DEBUG query{id="[-0-9a-f]+" statement="SELECT" database="\w+"}: local_aws::\S+: the query ended state="SUCC',
+    ]:
+        assert re.search(expected, done.err), f"{expected} in\n{done}"
+    assert "request{" not in done.err, "requests are at level trace"
+
+
 RED_ERROR = "\x1b[31m\x1b[1merror:\x1b[0m"
 ESCAPE = "\x1b["
 

@@ -854,6 +854,30 @@ def test_other_rows_than_were_audited_are_a_quality_error(written: Written):
     assert error.error_type == "QualityError" and "2020-04-02" in error.message
 
 
+def logged_errors(cloud: Cloud, function: str) -> list[dict]:
+    """The errors that a function logged itself. Lambda's runtime logs them once more, without the fields of the function."""
+    return [line for line in cloud.logged(function) if line.get("level") == "ERROR" and len(line["spans"]) > 1]
+
+
+def test_errors_are_logged_with_run_and_days(written: Written):
+    cloud = written.cloud
+    cloud.invoke("validate-partitions", {"stage": "staged", **OF_RUN})
+    written.put("quotes", written.days[1], [])
+    assert cloud.fails("create-athena-table", {"record": True, "run": RUN}).error_type == "QualityError"
+    of_day, failed = logged_errors(cloud, "create-athena-table")
+    runtime, invocation = failed["spans"]
+    id = runtime["requestId"]
+    function = {"name": "invocation", "function": "create-athena-table", "request_id": id}
+    assert invocation == {**function, "run": RUN, **DAYS}
+    assert failed["fields"]["name"] == "QualityError" and "2020-04-02" in failed["fields"]["error"]
+    assert of_day["fields"]["name"] == "QualityError"
+    assert of_day["spans"][1:] == [invocation, {"name": "day", "day": "2020-04-02"}]
+
+    assert cloud.fails("validate-partitions", {"stage": "cooked", "run": RUN}).error_type == "InvalidInput"
+    (failed,) = logged_errors(cloud, "validate-partitions")
+    assert (failed["spans"][1]["stage"], failed["spans"][1]["run"]) == ("cooked", RUN)
+
+
 def test_failures_of_glue_are_told(written: Written):
     cloud, event = written.cloud, {"table": "quotes", **DAYS}
     cloud.invoke("validate-partitions", {"stage": "staged", **OF_RUN})

@@ -59,7 +59,7 @@ pub struct Global {
     #[arg(short, long, global = true, help_heading = GLOBAL)]
     pub quiet: bool,
 
-    /// Logs what the program does to the standard error; twice: also the requests of the AWS SDK
+    /// Logs what the program does to the standard error; twice: also each request to AWS or to the embedded endpoint
     #[arg(short, long, global = true, action = ArgAction::Count, help_heading = GLOBAL)]
     pub verbose: u8,
 

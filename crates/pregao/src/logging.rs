@@ -1,10 +1,11 @@
-//! The log, for diagnosis. Off by default; written to stderr.
+//! The log, for diagnosis: events and spans of [`tracing`]. Off by default; written to stderr.
 
 use std::env;
 use std::io;
 
 use tracing::Level;
 use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing_subscriber::fmt::format::FmtSpan;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
@@ -51,7 +52,8 @@ pub fn start(global: &Global, with_faults: bool) -> anyhow::Result<()> {
     }
     // Log lines would break progress bars.
     progress::without_live_lines();
-    let lines = tracing_subscriber::fmt::layer().with_writer(io::stderr);
+    // A line when a span closes has the time that it took.
+    let lines = tracing_subscriber::fmt::layer().with_writer(io::stderr).with_span_events(FmtSpan::CLOSE);
     tracing_subscriber::registry().with(lines).with(targets).init();
     Ok(())
 }
