@@ -173,7 +173,7 @@ def test_a_feed_without_files_is_no_error_and_a_second_try_writes_over_the_first
 def test_a_variable_that_was_not_given_is_refused(tmp_path: Path):
     done = spark_sql(tmp_path, **{"from": FROM, "to": TO, "run": RUN, "raw": tmp_path / "raw"})
     assert done.returncode != 0
-    assert "lake is not a folder" in done.stdout + done.stderr
+    assert "lake is no folder" in done.stdout + done.stderr
 
 
 def test_a_run_on_spark_publishes_what_one_on_the_engine_does(tmp_path: Path):
