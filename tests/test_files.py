@@ -23,8 +23,10 @@ PAGES = [ROOT / "docs" / name for name in ("tables.md", "tables.pt-BR.md")]
 FAILING = ["--set", "quality.fail_on_missing_snapshots=true"]
 
 # Runs an example line by line, and prints its last three results as rows. The last three lines are expressions.
+# It ends without destructors: the thread pools of the three libraries are destroyed in no defined order, and sometimes abort
+# the process after its last line.
 HARNESS = """
-import json, sys
+import json, os, sys
 import duckdb, pandas, polars
 lines = [line for line in sys.stdin.read().splitlines() if line]
 scope = {"__name__": "example"}
@@ -38,6 +40,8 @@ for line in lines[-3:]:
     else:
         rows = found.lazy().collect().to_dicts()
     print(json.dumps({"reader": line, "rows": rows}))
+sys.stdout.flush()
+os._exit(0)
 """
 
 
