@@ -8,7 +8,6 @@ mod map;
 mod parallel;
 mod properties;
 mod retry_and_catch;
-mod spans;
 mod task;
 mod virtual_clock;
 mod wait;
