@@ -222,7 +222,9 @@ pub async fn a_page_can_delete_and_forge_nothing(_: &Shared, browser: &Browser) 
     assert!(!String::from_utf8(uploads).expect("XML").contains("<UploadId>"), "no upload was begun");
     assert_eq!(queries(), asked_before, "no statement was run");
 
-    // The API is no place to go to either.
+    // The API cannot be navigated to either. The browser requests an icon for the refusal too, at a time of its choice, so that
+    // the complaint about it may come after those that are forgotten below.
+    browser.expect_refusals();
     browser
         .script("setTimeout(() => { location = arguments[0] }, 0)", vec![format!("{}/api/lake", explorer.url()).into()])
         .await;
