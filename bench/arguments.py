@@ -15,7 +15,7 @@ def parse() -> argparse.Namespace:
         description="Compare the engine and the product with the alternatives. Sections: all, or some of "
         + ", ".join(SECTIONS),
     )
-    parser.add_argument("sections", nargs="*", metavar="SECTION", help="what to measure")
+    parser.add_argument("sections", nargs="*", metavar="SECTION", help="a section to measure")
     parser.add_argument("--rounds", type=int, help="how often each contestant runs (default: 5; --quick: 1)")
     parser.add_argument(
         "--days", type=int, help="days of raw files, of 250,000 rows (default: 6, the real size; --quick: 1)"
@@ -28,7 +28,7 @@ def parse() -> argparse.Namespace:
     )
     parser.add_argument("--pregao", type=Path, help="an existing binary")
     parser.add_argument("--stages", type=Path, help="an existing binary of the example `stages`")
-    parser.add_argument("--functions", type=Path, help="a folder of NAME/bootstrap, as `cargo lambda build` leaves it")
+    parser.add_argument("--functions", type=Path, help="a folder of NAME/bootstrap, as `cargo lambda build` writes it")
     parser.add_argument(
         "--results", type=Path, default=Path(__file__).resolve().parent / "results", help="the folder for the results"
     )

@@ -46,9 +46,9 @@ def multiplied(raw: Path, folder: Path, times: int) -> Path:
     """
     shutil.rmtree(folder, ignore_errors=True)
     days = sorted({path.name[:8] for path in files(raw)})
-    for turn in range(times):
+    for repetition in range(times):
         for number, day in enumerate(days):
-            date = (FIRST + datetime.timedelta(days=turn * len(days) + number)).strftime("%Y%m%d")
+            date = (FIRST + datetime.timedelta(days=repetition * len(days) + number)).strftime("%Y%m%d")
             (folder / date).mkdir(parents=True)
             for path in files(raw):
                 if path.name.startswith(day):

@@ -65,13 +65,13 @@ def measure(command: Sequence[object], count: int = 2, environment: dict[str, st
     with tempfile.TemporaryDirectory() as folder:
         log = Path(folder) / "output"
         wrapped = [sys.executable, "-I", "-S", str(HERE / "measured.py"), str(log), *pinned(command, count)]
-        answer = subprocess.run(wrapped, stdout=subprocess.PIPE, check=True, env=environment, stdin=subprocess.DEVNULL)
-        result = json.loads(answer.stdout)
+        done = subprocess.run(wrapped, stdout=subprocess.PIPE, check=True, env=environment, stdin=subprocess.DEVNULL)
+        result = json.loads(done.stdout)
         if result["code"] != 0:
             output = log.read_text(errors="replace")[-4000:]
             raise Failed(f"$ {shlex.join(map(str, command))}\nexit code {result['code']}\n{output}")
         if result["left"]:
-            raise Failed(f"$ {shlex.join(map(str, command))}\nleft processes behind, which are not measured")
+            raise Failed(f"$ {shlex.join(map(str, command))}\nleft processes running, which are not measured")
     return Sample(result["wall"], result["cpu"], result["peak"])
 
 

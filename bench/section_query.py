@@ -62,22 +62,22 @@ def measure(bench) -> dict:
             "pregao query": [bench.pregao, "--home", home, "query", sql, "--format", "csv"],
             "duckdb": [sys.executable, "-c", DUCKDB, lake, sql],
         }
-        answers = {key: answer(command, environment) for key, command in commands.items()}
-        if answers["pregao query"] != answers["duckdb"] or not answers["duckdb"]:
-            raise machine.Failed(f"{name}: the answers differ:\n{answers['pregao query'][:3]}\n{answers['duckdb'][:3]}")
+        results = {key: result_rows(command, environment) for key, command in commands.items()}
+        if results["pregao query"] != results["duckdb"] or not results["duckdb"]:
+            raise machine.Failed(f"{name}: the results differ:\n{results['pregao query'][:3]}\n{results['duckdb'][:3]}")
         contestants = {
             key: lambda command=command: machine.measure(command, environment=environment)
             for key, command in commands.items()
         }
         samples = machine.in_turn(contestants, bench.rounds, lambda line, name=name: bench.say(f"{name}: {line}"))
-        queries.append({"name": name, "sql": sql, "rows": len(answers["duckdb"]), "samples": samples})
+        queries.append({"name": name, "sql": sql, "rows": len(results["duckdb"]), "samples": samples})
     rows = sum(compare.rows(lake, table) for table in ("quotes", "options"))
     shutil.rmtree(folder)
     return {"rows": rows, "queries": queries}
 
 
-def answer(command: list, environment: dict) -> list[list[object]]:
-    """Parses the rows, because the programs print doubles differently."""
+def result_rows(command: list, environment: dict) -> list[list[object]]:
+    """Returns the result rows with parsed numbers, because the programs print doubles differently."""
     done = subprocess.run(list(map(str, command)), capture_output=True, text=True, env=environment)
     if done.returncode != 0:
         raise machine.Failed(f"{command}\n{done.stderr}")

@@ -23,12 +23,12 @@ def measure(bench) -> dict:
         with lake_home.endpoint(bench.pregao, home) as url:
             environment = lake_home.environment(home, **lake_home.client(url))
             sample = machine.measure(command(home), environment=environment)
-        there = {path.name for path in (home / "s3" / lake_home.RAW).rglob("*") if path.is_file()}
-        if missing := names - there:
+        arrived = {path.name for path in (home / "s3" / lake_home.RAW).rglob("*") if path.is_file()}
+        if missing := names - arrived:
             raise machine.Failed(f"{len(missing)} of {len(names)} files did not arrive, {min(missing)} among them")
         return sample
 
-    # `pregao upload` also checks each file and moves it to its place (`upload_raw_data`); the other only copies.
+    # `pregao upload` also checks each file and moves it to its place (`upload_raw_data`); `aws s3 sync` only copies.
     target = f"s3://{lake_home.RAW}/landing/"
     contestants = {
         "pregao upload": lambda: with_endpoint(lambda home: [bench.pregao, "--home", home, "upload", bench.raw]),

@@ -3,7 +3,7 @@
 The wheel contains the program and no Python module. It uses the same Cargo profile and the same target directory
 as `cargo build --release`, so a program that is already built is only packed.
 
-    --portable   for any Linux with glibc 2.28 or newer, as released: linked by zig, with a build of its own
+    --portable   for any Linux with glibc 2.28 or newer, as released: linked by zig, in a separate build
     (without)    for Linux systems with the glibc of this machine or newer
 """
 
@@ -27,7 +27,7 @@ from run import Failure, prepare_environment, say, step, target_directory  # noq
 def main() -> int:
     parser = argparse.ArgumentParser(description="Build the wheel of pregao.")
     parser.add_argument(
-        "--out", type=Path, default=ROOT / "dist", metavar="DIR", help="where the wheel goes (default: dist)"
+        "--out", type=Path, default=ROOT / "dist", metavar="DIR", help="the folder for the wheel (default: dist)"
     )
     parser.add_argument("--portable", action="store_true", help="for any Linux with glibc 2.28 or newer")
     arguments = parser.parse_args()

@@ -1,5 +1,5 @@
-"""An account on moto with the stack's buckets in it, the function binaries as they are deployed, and a substitute for
-what moto does not do: the Spark job's files, and the rows that Athena would find in them.
+"""An account on moto with the buckets of the stack and its functions, whose binaries run as they are deployed. It replaces
+what moto does not emulate: the files of the Spark job, and the rows that Athena returns for them.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from sam_template import functions, resolve, resources_text
 RUN = "nightly-7"
 TABLES = list(oracle.TABLES)
 ARROW = {"bigint": pyarrow.int64(), "int": pyarrow.int32(), "double": pyarrow.float64(), "string": pyarrow.string()}
-FIGURES = ["year", "month", "day", "row_count", "tickers", "first_intdate", "last_intdate"]
+STATISTICS = ["year", "month", "day", "row_count", "tickers", "first_intdate", "last_intdate"]
 # The domain checks, which one statement evaluates.
 CHECKED_TOGETHER = {
     "quotes": [["bid_ask", "last_in_range", "average_price"], ["totals_fall"]],
@@ -33,7 +33,7 @@ CHECKED_TOGETHER = {
 
 
 class Cloud:
-    """An account with the stack's buckets in it, and the functions."""
+    """An account with the buckets and the functions of the stack."""
 
     def __init__(self, moto: Moto):
         self.moto = moto
@@ -59,12 +59,12 @@ class Cloud:
         return [line for line in self.logged(name) if "_aws" in line]
 
     def logged(self, name: str) -> list[dict]:
-        """The lines of JSON in the log of a function."""
+        """Returns the JSON lines in the log of a function."""
         logs = (function.logs() for (other, _), function in self.functions.items() if other == name)
         return [json.loads(line) for log in logs for line in log.splitlines() if line.startswith("{")]
 
     def deploy(self, name: str, **environment: str) -> LambdaFunction:
-        """A function in the environment that the stack gives it, and in this one."""
+        """Returns a function with the environment variables of the stack, and with additional ones."""
         program = binary().parent / name
         if not program.exists():
             raise FileNotFoundError(f"{program} is not built: run `cargo build --release --workspace`")
@@ -95,25 +95,25 @@ class Cloud:
         return key
 
     def land_folder(self, folder: Path) -> dict[str, bytes]:
-        """Puts every file of a folder into landing. Returns them by the key that they will be moved to."""
+        """Puts every file of a folder into landing. Returns their data by the keys that ingest moves them to."""
         files = {path.name: path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
         for name, data in files.items():
             self.land(f"april/{name}", data)
         return {place(name): data for name, data in files.items()}
 
     def objects(self, prefix: str = "") -> dict[str, bytes]:
-        """The objects of the raw bucket."""
+        """Returns the objects of the raw bucket, by key."""
         return {key: data for key, data in self.moto.objects(self.raw).items() if key.startswith(prefix)}
 
     def reasons(self) -> dict[str, dict]:
-        """The reasons in quarantine, by the names of the files."""
+        """Returns the reasons in quarantine, by file name."""
         suffix = ".reason.json"
         found = self.objects("quarantine/")
         return {key[11 : -len(suffix)]: json.loads(text) for key, text in found.items() if key.endswith(suffix)}
 
     # --- the catalog ---
 
-    def put_partitions(self, table: str, places: dict[tuple[int, int, int], str]) -> None:
+    def put_partitions(self, table: str, locations: dict[tuple[int, int, int], str]) -> None:
         """Adds partitions of a table, as another client would."""
         glue, database = self.moto.glue, self.resources["athena"]["database"]
         if database not in glue.databases:
@@ -122,12 +122,12 @@ class Cloud:
             location = f"s3://{self.lake}/{table}/"
             glue.create_table(database, table, table_input(table, "`ticker` string", "`year` int", location))
         found = glue.get_table(database, table)
-        for day, location in places.items():
+        for day, location in locations.items():
             descriptor = {**found.as_dict()["StorageDescriptor"], "Location": location}
             found.create_partition({"Values": [str(part) for part in day], "StorageDescriptor": descriptor})
 
     def partitions(self, table: str, database: str | None = None) -> dict[tuple[int, ...], str]:
-        """The days of a table in the catalog, each with its location."""
+        """Returns the locations of a table's partitions in the catalog, by day."""
         found = self.moto.glue.get_table(database or self.resources["athena"]["database"], table)
         partitions = [partition.as_dict() for partition in found.partitions.values()]
         return {
@@ -150,13 +150,13 @@ class Cloud:
 
 
 def place(name: str) -> str:
-    """The place of an accepted raw file."""
+    """Returns the key of an accepted raw file."""
     feed = "quotes" if "flashpanel" in name else "options"
     return f"{feed}/date={name[:4]}-{name[4:6]}-{name[6:8]}/{name}"
 
 
 class Written(NamedTuple):
-    """A run whose step is done: raw files in their places, Parquet below runs/, and the rows that Athena returns."""
+    """A run whose Spark step has ended, with its raw files, its Parquet files, and the rows that Athena returns."""
 
     cloud: Cloud
     expected: oracle.Expected
@@ -171,7 +171,7 @@ class Written(NamedTuple):
         return f"runs/run={self.run}/{table}/year={year}/month={month}/day={number}/"
 
     def put(self, table: str, day: tuple[int, int, int], rows: list[dict]) -> None:
-        """Writes a file as a job does, from the oracle's rows, with pyarrow instead of the product's Parquet writer."""
+        """Writes the file of a partition as the Spark job does, with pyarrow instead of the product's Parquet writer."""
         columns = oracle.TABLES[table]
         schema = pyarrow.schema([(column.name, ARROW[column.type]) for column in columns])
         arrays = [
@@ -183,7 +183,7 @@ class Written(NamedTuple):
         self.cloud.s3.put_object(Bucket=self.cloud.lake, Key=key, Body=file.getvalue())
 
     def put_all(self) -> None:
-        """Writes all files of a job."""
+        """Writes all files of the job, with the rows of the oracle."""
         for table in TABLES:
             for day in self.days:
                 self.put(table, day, self.expected.day(table, *day))
@@ -198,8 +198,8 @@ class Written(NamedTuple):
         """Publishes the audited run for its days."""
         return self.cloud.invoke("create-athena-table", {"record": True, "run": self.run})
 
-    def figures(self, table: str) -> list[list[object]]:
-        """Returns the result of the query for the statistics of each day."""
+    def statistics(self, table: str) -> list[list[object]]:
+        """Returns the statistics of each day, as the query of the audit returns them."""
         days = ((day, self.expected.day(table, *day)) for day in self.days)
         return [
             [*day, len(rows), len({row["ticker"] for row in rows}), min(times(rows)), max(times(rows))]
@@ -211,8 +211,8 @@ class Written(NamedTuple):
         """Sets the rows that moto returns for Athena's queries."""
         moto, name = self.cloud.moto, "[a-z0-9_]*"
         for table in TABLES:
-            rows = self.figures(table)
-            moto.answer(rf'AS tickers.*\sFROM "{table}{name}"', FIGURES, rows)
+            rows = self.statistics(table)
+            moto.answer(rf'AS tickers.*\sFROM "{table}{name}"', STATISTICS, rows)
             for checks in CHECKED_TOGETHER.get(table, []):
                 counts = [[*day, *[len(self.expected.day(table, *day)), 0] * len(checks)] for day in self.days]
                 moto.answer(rf'(?s)AS {checks[-1]}_failing\s+FROM.*"{table}_', checked(checks), counts)

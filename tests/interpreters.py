@@ -34,7 +34,7 @@ RUN = "run-1"
 
 
 class Reply(NamedTuple):
-    """The result of a function, or an error of Lambda, after some seconds."""
+    """The result of a function, or an error of Lambda, after a delay of `after` seconds."""
 
     payload: dict
     is_error: bool = False
@@ -88,7 +88,7 @@ class Script:
 
 
 @dataclass
-class Ran:
+class Outcome:
     """The outcome of an execution."""
 
     status: str
@@ -97,7 +97,7 @@ class Ran:
     cause: str | None = None
     states: list[str] = field(default_factory=list)
     # Of nested executions, by their table.
-    nested: dict[str, Ran] = field(default_factory=dict)
+    nested: dict[str, Outcome] = field(default_factory=dict)
 
     @property
     def words(self) -> object:
@@ -129,7 +129,7 @@ def machine_arn(name: str) -> str:
 # --- ours -------------------------------------------------------------------------------------------
 
 
-def run_ours(definitions: dict[str, dict], machine: str, input: dict, script: Script, folder: Path) -> Ran:
+def run_ours(definitions: dict[str, dict], machine: str, input: dict, script: Script, folder: Path) -> Outcome:
     """Runs an execution in `crates/asl` through its example `execute`, which requests the result of each task."""
     program = binary().parent / "examples" / "execute"
     if not program.exists():
@@ -143,7 +143,7 @@ def run_ours(definitions: dict[str, dict], machine: str, input: dict, script: Sc
         stderr=subprocess.PIPE,
         text=True,
     )
-    ran = Ran("NONE")
+    ran = Outcome("NONE")
     with execution:
         for line in execution.stdout:
             event = json.loads(line)
@@ -160,7 +160,7 @@ def run_ours(definitions: dict[str, dict], machine: str, input: dict, script: Sc
     return ran
 
 
-def _answer(definitions: dict[str, dict], task: dict, script: Script, ran: Ran, folder: Path) -> dict:
+def _answer(definitions: dict[str, dict], task: dict, script: Script, ran: Outcome, folder: Path) -> dict:
     if task["resource"] == LAMBDA:
         return script.reply(task["input"]["FunctionName"], task["input"]["Payload"]).as_task()
     assert task["resource"] == NESTED, task
@@ -206,8 +206,8 @@ def nested_executions(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(branches_decl, "CustomErrorName", error_name)
 
 
-class Theirs:
-    """Executions in moto's interpreter, several concurrently, because waits take real time there."""
+class MotoExecutions:
+    """Concurrent executions in moto's interpreter, where waits take real time."""
 
     def __init__(self, moto: Moto, patch: pytest.MonkeyPatch):
         nested_executions(patch)
@@ -231,7 +231,7 @@ class Theirs:
         arn = machine_arn(f"{label}--{machine}")
         return self.client.start_execution(stateMachineArn=arn, name=RUN, input=json.dumps(input))["executionArn"]
 
-    def wait(self, execution: str) -> Ran:
+    def wait(self, execution: str) -> Outcome:
         deadline = time.monotonic() + PATIENCE
         while (described := self.client.describe_execution(executionArn=execution))["status"] == "RUNNING":
             assert time.monotonic() < deadline, f"{execution} still runs after {PATIENCE} s"
@@ -241,9 +241,9 @@ class Theirs:
             event["stateEnteredEventDetails"]["name"] for event in events if event["type"].endswith("StateEntered")
         ]
         output = json.loads(described["output"]) if "output" in described else None
-        return Ran(described["status"], output, described.get("error"), described.get("cause"), entered)
+        return Outcome(described["status"], output, described.get("error"), described.get("cause"), entered)
 
-    def nested(self, label: str) -> dict[str, Ran]:
+    def nested(self, label: str) -> dict[str, Outcome]:
         """Returns the executions of `athena_update`, by their table."""
         found = self.client.list_executions(stateMachineArn=machine_arn(f"{label}--athena_update"))["executions"]
         described = [self.client.describe_execution(executionArn=execution["executionArn"]) for execution in found]

@@ -1,4 +1,4 @@
-"""A lake under test: the binary in a home of its own, its endpoint, its files, and how two tables are compared."""
+"""A lake under test: the binary in a home of its own, its endpoint, its files, and the comparison of two tables."""
 
 from __future__ import annotations
 
@@ -23,6 +23,7 @@ import boto3
 import botocore.config
 import pyarrow.parquet
 
+import oracle
 from oracle import PARTITION, TABLES
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -33,7 +34,7 @@ REGION, ACCOUNT = "us-east-1", "000000000000"
 KEY = "local"
 # Disables the limits of the audit.
 LENIENT = ["--set", "quality.max_reject_share=1", "--set", "quality.max_domain_share=1"]
-# The time limit for anything, far above the expected duration. Whatever exceeds it counts as hung.
+# The time limit in seconds of every wait, far above the expected durations: a command that exceeds it hangs.
 PATIENCE = 120
 
 # The line of a state: result, name, duration.
@@ -45,7 +46,7 @@ Value = TypeVar("Value")
 
 @lru_cache(maxsize=1)
 def binary() -> Path:
-    """The binary that `tests/run.py` built, or the one of `cargo build --release`."""
+    """Returns the path of the binary: that of PREGAO, or the one of `cargo build --release`."""
     if "PREGAO" in os.environ:
         path = Path(os.environ["PREGAO"])
     else:
@@ -58,7 +59,7 @@ def binary() -> Path:
 
 
 def environment(home: Path) -> dict[str, str]:
-    """An environment without settings of the user who runs the tests: no profile, no keys, no proxy."""
+    """Returns an environment without the settings of the user: no profile, no keys, no proxy."""
     kept = {name: os.environ[name] for name in ("PATH", "TMPDIR", "LANG") if name in os.environ}
     return {
         **kept,
@@ -122,7 +123,7 @@ class Lake:
         """Runs a command that must fail, with an exit code, a message on stderr, and no panic."""
         result = self.run(*arguments, check=False)
         assert result.code > 0, f"this had to fail:\n{result}"
-        assert result.err.strip(), f"it failed without a word on stderr:\n{result}"
+        assert result.err.strip(), f"it failed without a message on stderr:\n{result}"
         assert "panicked" not in result.err, str(result)
         return result
 
@@ -137,7 +138,7 @@ class Lake:
 
     @contextlib.contextmanager
     def endpoint(self) -> Iterator[Endpoint]:
-        """`pregao local` on a free port, ready to answer."""
+        """Starts `pregao local` on a free port, and waits until it is ready."""
         with self.started("local") as process:
             process.wait_for_line(lambda line: "http://" in line)
             yield Endpoint(self.url(), process, self.home.parent)
@@ -158,10 +159,10 @@ class Lake:
         """Returns one dict per row, with exact numbers."""
         return read_json(self.run("query", sql, "--format", "json").out)
 
-    # --- what lies on the disk ---
+    # --- files on the disk ---
 
     def objects(self, bucket: str, prefix: str = "") -> dict[str, bytes]:
-        """The objects of a bucket, read as the plain files that they are."""
+        """Returns the objects of a bucket by key, read from the files of the home."""
         root = self.files / "s3" / bucket
         keys = (path for path in root.rglob("*") if path.is_file())
         named = {path.relative_to(root).as_posix(): path for path in keys}
@@ -177,18 +178,18 @@ class Lake:
         return [row for path in self.parquet_files(table) for row in parquet_rows(path)]
 
     def stored_runs(self) -> set[str]:
-        """The runs that have a file in a table."""
+        """Returns the runs that have a Parquet file."""
         paths = [path for table in TABLES for path in self.parquet_files(table)]
         return {part[len("run=") :] for path in paths for part in path.parts if part.startswith("run=")}
 
     def quality_report(self, table: str) -> dict:
-        """The newest report on a table."""
+        """Returns the newest quality report of a table."""
         reports = (self.files / "s3" / LAKE / "quality").glob(f"run=*/{table}.json")
         return json.loads(max(reports, key=lambda path: path.stat().st_mtime_ns).read_text())
 
 
 def parquet_rows(path: Path) -> list[dict]:
-    """The rows of a Parquet file, with the partition that its folders name."""
+    """Returns the rows of a Parquet file, with the partition that its folders name."""
     keys = dict(part.split("=", 1) for part in path.parts if "=" in part)
     partition = {key: int(keys[key]) for key in PARTITION}
     # Opened as one file: from a path, pyarrow would add partition columns.
@@ -207,8 +208,8 @@ class Process:
         self.command = command
         self.lines: list[str] = []
         self.ended = False
-        self.news = threading.Condition()
-        # A session of its own, so that a kill takes a prefix such as nsenter along with the binary.
+        self.changed = threading.Condition()
+        # A session of its own, so that a kill ends a prefix such as nsenter and the binary.
         self.popen = subprocess.Popen(
             command,
             stdin=subprocess.DEVNULL,
@@ -223,12 +224,12 @@ class Process:
 
     def _read(self) -> None:
         for line in self.popen.stdout:
-            with self.news:
+            with self.changed:
                 self.lines.append(line.decode(errors="replace").rstrip("\n"))
-                self.news.notify_all()
-        with self.news:
+                self.changed.notify_all()
+        with self.changed:
             self.ended = True
-            self.news.notify_all()
+            self.changed.notify_all()
 
     @property
     def pid(self) -> int:
@@ -237,15 +238,15 @@ class Process:
     def wait_for_line(self, wanted: Callable[[str], bool]) -> str:
         """Returns the first matching line; fails if the command ends without it."""
         deadline = time.monotonic() + PATIENCE
-        seen = 0
-        with self.news:
+        read = 0
+        with self.changed:
             while True:
-                for line in self.lines[seen:]:
+                for line in self.lines[read:]:
                     if wanted(line):
                         return line
-                seen = len(self.lines)
-                assert not self.ended, f"it ended without the line that was waited for:\n{self}"
-                assert self.news.wait(deadline - time.monotonic()), f"no such line in {PATIENCE} s:\n{self}"
+                read = len(self.lines)
+                assert not self.ended, f"it ended before the expected line:\n{self}"
+                assert self.changed.wait(deadline - time.monotonic()), f"no such line in {PATIENCE} s:\n{self}"
 
     def lines_of_states(self) -> list[str]:
         """Returns the states that have ended, as `pregao run` and `pregao upload` print them."""
@@ -254,11 +255,11 @@ class Process:
     def wait_for_state(self, number: int) -> None:
         """Waits until more than `number` states have ended; fails if the command ends before."""
 
-        def there() -> bool:
+        def reached() -> bool:
             return self.ended or len(self.lines_of_states()) > number
 
-        with self.news:
-            assert self.news.wait_for(there, PATIENCE), f"no state {number} in {PATIENCE} s:\n{self}"
+        with self.changed:
+            assert self.changed.wait_for(reached, PATIENCE), f"no state {number} in {PATIENCE} s:\n{self}"
         assert len(self.lines_of_states()) > number, f"it ended before its state {number}:\n{self}"
 
     def wait_until(self, reached: Callable[[], bool]) -> None:
@@ -317,7 +318,7 @@ class Endpoint:
         return client(self.url, service)
 
     def aws(self, *arguments: str, check: bool = True) -> Result:
-        """The AWS command line, of this Python."""
+        """Runs the AWS command line of this Python environment."""
         command = [sys.executable, "-m", "awscli", *arguments]
         done = subprocess.run(
             command,
@@ -335,11 +336,11 @@ class Endpoint:
         return json.loads(self.aws(*arguments, "--output", "json").out)
 
 
-def eventually(what: str, look: Callable[[], Value | None]) -> Value:
-    """Calls `look` until it returns a value other than None. Returns that value."""
+def eventually(what: str, poll: Callable[[], Value | None]) -> Value:
+    """Calls `poll` until it returns a value other than None. Returns that value."""
     deadline = time.monotonic() + PATIENCE
     while time.monotonic() < deadline:
-        found = look()
+        found = poll()
         if found is not None:
             return found
         time.sleep(0.02)
@@ -355,7 +356,7 @@ def assert_same_rows(table: str, actual: Iterable[dict], expected: Iterable[dict
     types = {column.name: column.type for column in TABLES[table]}
 
     def key(row: dict) -> tuple:
-        assert set(row) == set(names), f"{table} has other columns than it should: {sorted(set(row) ^ set(names))}"
+        assert set(row) == set(names), f"{table} has unexpected or missing columns: {sorted(set(row) ^ set(names))}"
         return tuple(_exact(row[name], types.get(name, "int")) for name in names)
 
     actual, expected = list(actual), list(expected)
@@ -373,18 +374,26 @@ def assert_same_rows(table: str, actual: Iterable[dict], expected: Iterable[dict
     raise AssertionError("\n".join(report))
 
 
+def assert_published(lake: Lake, *folders: Path) -> None:
+    """Asserts that the tables have exactly the rows that the oracle expects for the raw files in these folders."""
+    expected = [oracle.read_folder(folder) for folder in folders]
+    for table in TABLES:
+        rows = [row for one in expected for row in one.rows[table]]
+        assert_same_rows(table, lake.query(f"SELECT * FROM {table}"), rows)
+
+
 def _exact(value: object, type: str) -> object:
     if value is None:
         return None
     if type == "double":
-        assert isinstance(value, (int, float)), f"{value!r} is no double"
+        assert isinstance(value, (int, float)), f"{value!r} is not a double"
         return struct.pack(">d", value)
-    assert isinstance(value, str if type == "string" else int), f"{value!r} is no {type}"
+    assert isinstance(value, str if type == "string" else int), f"{value!r} is not of type {type}"
     return value
 
 
 def _difference(names: list[str], row: tuple, candidates: list[tuple]) -> str:
-    """Describes a missing row and the row in its place."""
+    """Describes a missing row and the most similar row with the same identity, if there is one."""
     identity = [at for at, name in enumerate(names) if name in ("intdate", "ticker", "column_name", "source_file")]
     near = [other for other in candidates if all(other[at] == row[at] for at in identity)]
     if not near:

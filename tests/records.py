@@ -1,4 +1,4 @@
-"""Publication records with other times."""
+"""Shifts the times of publication records."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def moment(text: str, after: timedelta = timedelta()) -> str:
 
 
 def age(lake: Lake, days: int) -> None:
-    """Makes all records older, because a query about a recent moment gets a temporary database each time."""
+    """Makes all records older by `days`: each query about a recent time would create a temporary database."""
 
     def older(value: object) -> object:
         if isinstance(value, dict):

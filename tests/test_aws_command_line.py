@@ -232,7 +232,7 @@ def test_deploy_says_what_it_needs(stack: Account, sources: Path, tmp_path: Path
     assert "cargo-lambda" in stack.fails("deploy", settings=settings, folder=sources).err
 
 
-def test_destroy_keeps_what_cannot_be_made_again(stack: Account, tmp_path: Path):
+def test_destroy_keeps_data_that_cannot_be_recomputed(stack: Account, tmp_path: Path):
     rawfiles.write_market(tmp_path / "raw", seed=34, days=["20200401"], snapshots=4)
     stack.run("--aws", "upload", tmp_path / "raw")
     stack.run("--aws", "run", "--from", "2020-04-01")

@@ -20,7 +20,7 @@ import rawfiles
 from conftest import Published
 from lake import PATIENCE, RAW, ROOT, Lake, Result, assert_same_rows, environment, parquet_rows
 
-# An emulated account.
+# The fixture of an emulated account.
 from test_aws_command_line import Account, account, stack  # noqa: F401
 
 PARTITION_PATH = re.compile(r"(quotes|options|rejects)/year=2020/month=4/day=[1-9]/[^./][^/]*\.parquet")
@@ -84,7 +84,7 @@ def test_a_wrong_call_is_refused_with_the_usage(lake: Lake, arguments: list):
 SQL = "SELECT ticker, max(max) AS top, count(*) AS n FROM quotes WHERE day = 1 GROUP BY ticker ORDER BY ticker LIMIT 3"
 
 
-def test_a_query_answers_in_each_format(published: Published):
+def test_a_query_prints_each_format(published: Published):
     lake = published.lake
     answer = lake.query(SQL)
     assert len(answer) == 3 and [list(row) for row in answer] == [["ticker", "top", "n"]] * 3
@@ -101,7 +101,7 @@ def test_json_is_exact_about_nulls_text_and_doubles(published: Published):
     assert published.lake.query("SELECT ticker FROM quotes WHERE day = 31") == []
 
 
-def test_a_reader_that_goes_away_is_no_crash(published: Published):
+def test_a_closed_pipe_causes_no_panic(published: Published):
     """`pregao query ... | head -1`: the pipe closes while rows are still written."""
     lake = published.lake
     process = subprocess.Popen(
@@ -121,7 +121,7 @@ def test_a_reader_that_goes_away_is_no_crash(published: Published):
 
 
 @pytest.mark.parametrize("command", [["runs"], ["status"]])
-def test_a_document_that_nobody_reads_is_no_failure(published: Published, command: list[str]):
+def test_a_document_in_a_closed_pipe_is_no_failure(published: Published, command: list[str]):
     reader, writer = os.pipe()
     os.close(reader)
     lake = published.lake
@@ -136,7 +136,7 @@ def test_a_document_that_nobody_reads_is_no_failure(published: Published, comman
     assert (done.returncode, done.stderr.decode()) == (0, "")
 
 
-def test_runs_lists_what_ran_and_shows_one_in_full(published: Published):
+def test_runs_lists_executions_and_shows_one_in_full(published: Published):
     lake = published.lake
     # Other tests also start executions on this lake.
     listed = lake.run("runs", "--limit", "1000").out
@@ -211,7 +211,7 @@ def test_a_sample_is_a_plausible_day_in_all_the_mess_of_the_sources(sample: Path
 
     def share_wrong(rows, columns, holds):
         known = [row for row in rows if all(row[column] is not None for column in columns)]
-        assert len(known) > len(rows) / 10, f"hardly a row has {columns}"
+        assert len(known) > len(rows) / 10, f"few rows have {columns}"
         return sum(not holds(*(row[column] for column in columns)) for row in known) / len(known)
 
     assert share_wrong(quotes, ["bid", "ask"], lambda bid, ask: bid <= ask) < 0.01
@@ -253,7 +253,7 @@ def test_a_sample_is_a_plausible_day_in_all_the_mess_of_the_sources(sample: Path
     )
 
 
-def test_an_answer_of_many_rows_is_whole_and_in_order(published: Published):
+def test_a_result_of_many_rows_is_complete_and_in_order(published: Published):
     """A page of Athena has a thousand rows; the rest of a long result is read from the result object."""
     text = "IF(b.n % 7 = 0, NULL, IF(b.n % 5 = 0, '', 'a \"b\", c'))"
     rows = published.lake.query(
@@ -300,7 +300,7 @@ def commands(lake: Lake) -> list[list[str]]:
 def test_the_version_names_the_commit_and_its_date(lake: Lake):
     version = re.search(r'^version = "(.+)"', (ROOT / "Cargo.toml").read_text(), re.MULTILINE).group(1)
     printed = lake.run("--version").out
-    # A binary that was built outside a repository has no commit.
+    # The version of a binary that was built outside a repository has no commit.
     commit = r" \([0-9a-f]{7,} \d{4}-\d\d-\d\d\)" if (ROOT / ".git").exists() else ""
     assert re.fullmatch(rf"pregao {re.escape(version)}{commit}\n", printed), printed
 
@@ -342,7 +342,7 @@ def test_there_is_a_manual_page_for_each_command(lake: Lake, tmp_path: Path):
     assert lake.run("man").out == pages["pregao.1"]
 
 
-def test_every_help_has_examples_and_tells_the_global_options_last(lake: Lake):
+def test_every_help_has_examples_after_the_global_options(lake: Lake):
     for command in [[], *commands(lake)]:
         help_ = lake.run(*command, "--help").out
         order = [help_.index(heading) for heading in ("\nOptions:", "\nGlobal options:", "\nExamples:\n  pregao ")]
@@ -363,12 +363,12 @@ def test_every_help_has_examples_and_tells_the_global_options_last(lake: Lake):
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else value,
 )
-def test_what_was_probably_meant_is_named(lake: Lake, arguments: list, meant: str):
+def test_a_misspelled_word_gets_a_suggestion(lake: Lake, arguments: list, meant: str):
     failed = lake.fails(*arguments)
     assert failed.code == 2 and re.search(rf"tip: .*'{meant}'", failed.err), failed
 
 
-def test_only_a_key_that_is_like_another_is_taken_for_it(lake: Lake):
+def test_only_a_similar_key_is_suggested(lake: Lake):
     failed = lake.fails("--set", "foo=1", "runs")
     assert failed.code == 1 and '"foo"' in failed.err and "did you mean" not in failed.err, failed
     assert "confs/pregao.template.toml" in failed.err
@@ -394,7 +394,7 @@ def test_quiet_leaves_results_and_errors(lake: Lake, tmp_path: Path):
     assert "warning: " in failed.err and "notes.txt" in failed.err, failed
 
 
-def test_the_next_step_is_told_with_the_options_of_this_one(lake: Lake, tmp_path: Path):
+def test_the_suggested_next_command_repeats_the_options(lake: Lake, tmp_path: Path):
     home = f"pregao --home {lake.home}"
     done = lake.run("sample", "--out", tmp_path / "raw", "--seed", "3")
     assert f"next: {home} upload {tmp_path / 'raw'}" in done.err, done
@@ -409,7 +409,7 @@ def test_the_next_step_is_told_with_the_options_of_this_one(lake: Lake, tmp_path
     assert f"next: {home} upload DIR\n" in lake.publish("2020-04-06").err
 
 
-def test_the_log_is_on_the_standard_error_when_it_is_asked_for(published: Published):
+def test_the_log_is_written_to_standard_error_when_requested(published: Published):
     lake = published.lake
     plain = lake.run("query", "SHOW TABLES", "-q")
     assert plain.err == ""
@@ -545,7 +545,7 @@ def failure(result: Result, schema: str) -> dict:
     return found
 
 
-def test_upload_run_and_status_tell_all_in_json(lake: Lake, tmp_path: Path):
+def test_upload_run_and_status_write_complete_json(lake: Lake, tmp_path: Path):
     rawfiles.write_market(tmp_path / "raw", seed=43, days=["20200401", "20200403"], snapshots=4)
     paths = [path for path in (tmp_path / "raw").rglob("*") if path.is_file()]
     uploaded = document(lake.run("upload", tmp_path / "raw", "--format", "json"), "upload")
@@ -569,7 +569,7 @@ def test_upload_run_and_status_tell_all_in_json(lake: Lake, tmp_path: Path):
     assert ran["coverage"] == uploaded["coverage"]
 
     status = document(lake.run("status", "--format", "json"), "status")
-    # The default configuration wants ten snapshots of each feed.
+    # By default a day needs ten snapshots of each feed.
     states = {day["day"]: day["state"] for day in status}
     assert states == {"2020-04-01": "incomplete", "2020-04-02": "missing", "2020-04-03": "incomplete"}
     rows = {table: sum(day["rows"][table] or 0 for day in status if day["rows"]) for table in oracle.TABLES}
@@ -578,7 +578,7 @@ def test_upload_run_and_status_tell_all_in_json(lake: Lake, tmp_path: Path):
     assert nothing["files"] == 0 and nothing["published"] == []
 
 
-def test_runs_tell_all_in_json(published: Published):
+def test_runs_writes_complete_json(published: Published):
     lake = published.lake
     runs = document(lake.run("runs", "--limit", "1000", "--format", "json"), "runs")["executions"]
     assert [run["started"] for run in runs] == sorted((run["started"] for run in runs), reverse=True)
@@ -597,7 +597,7 @@ def test_runs_tell_all_in_json(published: Published):
     assert "no-such-run" in found["error"]["message"] and found["error"]["hints"]
 
 
-def test_a_run_that_fails_tells_it_in_json(lake: Lake, tmp_path: Path):
+def test_a_run_that_fails_writes_the_error_as_json(lake: Lake, tmp_path: Path):
     rows = [rawfiles.quote(f"TST{letter}3", Ult="12a") for letter in "ABCDEFGH"]
     rawfiles.write(tmp_path / "raw", "quotes", "202004011000", rows)
     lake.upload(tmp_path / "raw")
@@ -614,7 +614,7 @@ def test_a_run_that_fails_tells_it_in_json(lake: Lake, tmp_path: Path):
     assert wrong.code == 2 and wrong.out == "", "an invalid command line writes no document"
 
 
-def test_an_upload_with_refused_files_tells_all_in_json(lake: Lake, tmp_path: Path):
+def test_an_upload_with_refused_files_writes_complete_json(lake: Lake, tmp_path: Path):
     rawfiles.write(tmp_path / "raw", "quotes", "202004011000", [rawfiles.quote()])
     (tmp_path / "raw" / "notes.txt").write_text("no snapshot")
     found = failure(lake.fails("upload", tmp_path / "raw", "--format", "json"), "upload")
@@ -624,7 +624,7 @@ def test_an_upload_with_refused_files_tells_all_in_json(lake: Lake, tmp_path: Pa
     assert set(found) == {"error"} and "nowhere" in found["error"]["message"]
 
 
-def test_the_engine_tells_its_account_in_json(lake: Lake, tmp_path: Path):
+def test_the_engine_writes_its_counts_as_json(lake: Lake, tmp_path: Path):
     rawfiles.write_market(tmp_path / "raw", seed=44, days=["20200401"])
     expected = oracle.read_folder(tmp_path / "raw")
     arguments = ["etl", "--raw", tmp_path / "raw", "--format", "json", "--out"]
@@ -638,7 +638,7 @@ def test_the_engine_tells_its_account_in_json(lake: Lake, tmp_path: Path):
     assert [Path(path).name for path in found["left_out"]] == ["notes.txt"] and len(found["tables"]) == 2
 
 
-def test_clusters_are_told_in_json(stack: Account):  # noqa: F811
+def test_cluster_status_writes_json(stack: Account):  # noqa: F811
     assert document(stack.run("--aws", "cluster", "status", "--format", "json"), "cluster-status") == {"clusters": []}
     id = stack.run("--aws", "cluster", "start").out.split()[0]
     (found,) = document(stack.run("--aws", "cluster", "status", "--format", "json"), "cluster-status")["clusters"]
@@ -743,11 +743,11 @@ def test_a_check_ends_with_a_code_of_its_own(lake: Lake, tmp_path: Path):
     # By default a day needs ten snapshots of each feed.
     incomplete = lake.run("status", "--check", "--format", "json", *span, check=False)
     assert incomplete.code == 3 and document(incomplete._replace(code=0), "status")[0]["state"] == "incomplete"
-    # The feed has stopped: without --to, the check covers all days up to yesterday, and prints only problems.
+    # No newer files arrive: without --to, the check covers all days up to yesterday, and prints only problems.
     assert lake.run(*FEW, "status").code == 0
     stopped = lake.run(*FEW, "status", "--check", check=False)
     assert stopped.code == 3 and "2020-04-02" in stopped.out and "missing" in stopped.out
-    # A check that cannot read the lake is an error, with another exit code than a problem of a day.
+    # A check that cannot read the lake is an error; its exit code differs from that of a day with a problem.
     assert lake.fails("status", "--check", "--from", "2020-04-02", "--to", "2020-04-01").code == 1
 
 
@@ -757,7 +757,7 @@ def test_the_whole_lake_is_shown(lake: Lake, tmp_path: Path):
     lake.upload(tmp_path / "raw")
     found = days_of(lake)
     assert (min(found), max(found)) == ("2020-01-15", "2020-06-30") and len(found) > 100
-    assert "status --from 2020-07-01 --to" in lake.run("status").err, "the days of which there is nothing yet"
+    assert "status --from 2020-07-01 --to" in lake.run("status").err, "the days without any file"
     (only,) = days_of(lake, "--from", "2020-01-15", "--to", "2020-01-15").values()
     assert only["state"] == "unpublished"
 
@@ -858,7 +858,7 @@ def test_a_run_that_is_interrupted_is_stopped(lake: Lake, tmp_path: Path, endles
     assert runs[0]["name"] == found["execution"]["name"] and runs[0]["status"] == "ABORTED"
 
 
-def test_a_command_that_waits_for_its_turn_is_interrupted(lake: Lake, tmp_path: Path, endless_spark):
+def test_a_command_that_waits_for_another_is_interrupted(lake: Lake, tmp_path: Path, endless_spark):
     rawfiles.write_market(tmp_path / "raw", seed=49, days=["20200401"], snapshots=2)
     lake.upload(tmp_path / "raw")
     with lake.started("run", "--from", "2020-04-01", "--engine", "spark") as first:
@@ -871,7 +871,7 @@ def test_a_command_that_waits_for_its_turn_is_interrupted(lake: Lake, tmp_path: 
         assert first.wait() == 130, first
 
 
-def test_a_second_signal_ends_what_cannot_be_stopped(lake: Lake, tmp_path: Path, endless_spark):
+def test_a_second_signal_ends_a_run_that_cannot_be_stopped(lake: Lake, tmp_path: Path, endless_spark):
     rawfiles.write_market(tmp_path / "raw", seed=50, days=["20200401"], snapshots=2)
     lake.upload(tmp_path / "raw")
     with lake.started("local", "--engine", "spark") as server:
@@ -890,7 +890,7 @@ def test_a_second_signal_ends_what_cannot_be_stopped(lake: Lake, tmp_path: Path,
 
 
 @pytest.mark.parametrize("command", ["local", "explore"])
-def test_two_signals_end_a_server_whatever_it_is_at(lake: Lake, command: str):
+def test_two_signals_end_a_server_with_open_requests(lake: Lake, command: str):
     with lake.started(command) as process, ExitStack() as clients:
         line = process.wait_for_line(lambda line: "http://" in line)
         port = int(re.search(r"http://127\.0\.0\.1:(\d+)", line)[1])
@@ -934,7 +934,7 @@ def test_a_query_that_is_interrupted_is_cancelled(lake: Lake):
         assert process.wait() == 130, process
 
 
-def test_an_answer_that_is_being_written_is_interrupted(lake: Lake):
+def test_a_result_that_is_being_written_is_interrupted(lake: Lake):
     command = lake.command("query", MANY, "--format", "csv")
     with subprocess.Popen(command, stdout=subprocess.PIPE, env=environment(lake.home.parent)) as process:
         # Reading stops until the signal: the result is larger than the pipe buffer, so the command is still writing.
@@ -946,7 +946,7 @@ def test_an_answer_that_is_being_written_is_interrupted(lake: Lake):
 
 
 @pytest.mark.parametrize("arguments", [["demo"], ["-v", "sample", "--out", "raw", "--days", "2000"]], ids=" ".join)
-def test_what_makes_files_is_interrupted(lake: Lake, arguments: list):
+def test_a_command_that_generates_files_is_interrupted(lake: Lake, arguments: list):
     with lake.started(*arguments) as process:
         process.wait_for_line(lambda line: "pregao sample" in line or "started" in line)
         process.popen.send_signal(signal.SIGINT)
@@ -962,7 +962,7 @@ def test_a_server_that_is_ended_by_a_signal_has_not_failed(lake: Lake, command: 
         assert process.wait() == 0, process
 
 
-def test_an_empty_lake_says_how_to_fill_it(lake: Lake):
+def test_the_error_about_an_empty_lake_names_the_commands_to_fill_it(lake: Lake):
     for sql in ("SHOW TABLES", "SELECT * FROM quotes"):
         failed = lake.fails("query", sql)
         assert "pregao upload DIR, then pregao run --from DATE" in failed.err, failed

@@ -32,7 +32,7 @@ def test_every_kind_of_fault_keeps_the_invariants(search: Search):
 
 def test_a_case_is_repeated_by_its_name(search: Search):
     for case in search.sample(20) + search.pairs(20):
-        assert Case.named(str(case)) == case
+        assert Case.parse(str(case)) == case
 
 
 def test_a_fault_is_met_and_named_in_the_log(search: Search, tmp_path: Path):

@@ -1,6 +1,6 @@
 """The build works on a new machine: from an empty Cargo home, and offline after `cargo fetch`.
 
-A build downloads only the crates that it compiles. A build script that starts Cargo, or looks for the sources
+A build downloads only the crates that it compiles. A build script that starts Cargo, or reads the sources
 of another crate, works only on machines where the tests or the linters have run before.
 """
 
@@ -94,5 +94,5 @@ def test_the_build_script_of_the_program_needs_neither_cargo_nor_git(clone: Path
         timeout=BUILD_PATIENCE,
     )
     assert done.returncode == 0, done.stderr
-    # There is no repository, so there is no commit; that of a parent folder's repository must not be used.
+    # Without a repository the version has no commit, not even that of a parent folder's repository.
     assert "cargo::rustc-env=PREGAO_VERSION=1.2.3\n" in done.stdout

@@ -24,7 +24,7 @@ from moto.emr.models import Cluster, Step
 
 import oracle
 import rawfiles
-from cloud import CHECKED_TOGETHER, FIGURES, RUN, TABLES, Cloud, Written, checked, place, status_change
+from cloud import CHECKED_TOGETHER, RUN, STATISTICS, TABLES, Cloud, Written, checked, place, status_change
 from lake import KEY, ROOT
 from lambda_runtime import FunctionError
 from moto_server import ACCOUNT, RECORDED, REGION, Call, Moto, table_input
@@ -841,9 +841,9 @@ def test_other_rows_than_were_audited_are_a_quality_error(written: Written):
     cloud.put_partitions("quotes", {written.days[0]: "s3://lake/"})
     error = cloud.fails("validate-partitions", {"stage": "published", **event})
     assert error.error_type == "QualityError" and "2020-04-02 has no partition" in error.message
-    first, second = written.figures("quotes")
+    first, second = written.statistics("quotes")
     cloud.put_partitions("quotes", {written.days[1]: "s3://lake/"})
-    cloud.moto.answer(r'AS tickers.*\sFROM "quotes"', FIGURES, [[*first[:3], first[3] - 1, *first[4:]], second])
+    cloud.moto.answer(r'AS tickers.*\sFROM "quotes"', STATISTICS, [[*first[:3], first[3] - 1, *first[4:]], second])
     error = cloud.fails("validate-partitions", {"stage": "published", **event})
     assert error.error_type == "QualityError" and "2020-04-01 has" in error.message
 

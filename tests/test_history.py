@@ -1,4 +1,4 @@
-"""The publication history of a day: history, rollback, diff, the tables of a moment, and the catalog from records."""
+"""The publication history of a day: history, rollback, diff, time travel, and the catalog from records."""
 
 from __future__ import annotations
 
@@ -35,12 +35,12 @@ def causes(lake: Lake, day: str = DAY) -> list[str]:
     return [record["cause"] for record in history(lake, day)]
 
 
-def rolled_back(lake: Lake, *options: str) -> dict:
+def rollback_record(lake: Lake, *options: str) -> dict:
     return json.loads(lake.run("rollback", DAY, *options, "--format", "json").out)["record"]
 
 
 def tables(lake: Lake, *options: str) -> dict[str, list[dict]]:
-    """All rows, to the last digit, as text."""
+    """Returns all rows of each table, with numbers as the printed text."""
     queries = {table: ["query", *options, f"SELECT * FROM {table}", "--format", "json"] for table in oracle.TABLES}
     return {
         table: sorted(json.loads(lake.run(*arguments).out, parse_float=str), key=str)
@@ -52,8 +52,8 @@ def statement_that_fails(lake: Lake, *options: str) -> Result:
     return lake.fails("query", *options, "SELECT count(*) AS n FROM quotes")
 
 
-def started(endpoint: Endpoint, input: dict) -> str:
-    """Runs create_datalake. Returns its end."""
+def run_workflow(endpoint: Endpoint, input: dict) -> str:
+    """Runs create_datalake to its end. Returns the status."""
     sfn = endpoint.client("stepfunctions")
     arn = f"arn:aws:states:{REGION}:{ACCOUNT}:stateMachine:create_datalake"
     execution = sfn.start_execution(stateMachineArn=arn, input=json.dumps(input))["executionArn"]
@@ -126,16 +126,16 @@ def test_a_late_file_is_shown_rolled_back_and_published_again(lake: Lake, raw: P
     assert tables(lake, "--as-of", moment(new["written_at"], -timedelta(milliseconds=1))) == first
     assert tables(lake, "--as-of", moment(new["written_at"])) == second
 
-    record = rolled_back(lake)
+    record = rollback_record(lake)
     assert record["cause"] == "rolled_back" and record["run"] == old["run"] and record["held"]["by"]
     assert record["published_at"] == old["published_at"]
     assert tables(lake) == first
-    released = rolled_back(lake, "--release")
+    released = rollback_record(lake, "--release")
     assert released["cause"] == "released" and released["held"] is None and released["run"] == old["run"]
-    assert tables(lake) == first, "a release changes nothing that readers see"
+    assert tables(lake) == first, "a release does not change what readers read"
 
     with lake.endpoint() as endpoint:
-        assert started(endpoint, STALE) == "SUCCEEDED"
+        assert run_workflow(endpoint, STALE) == "SUCCEEDED"
     assert tables(lake) == second, "the newer view is published again"
     assert causes(lake) == ["published", "published", "rolled_back", "released", "published"]
 
@@ -149,20 +149,20 @@ def test_nothing_overrides_a_rollback_until_it_is_released(twice: Lake, raw: Pat
     document = json.loads(twice.run("run", "--from", DAY, "--format", "json", check=False).out)
     assert document["held"]["first"] == [DAY] and document["published"] == []
     with twice.endpoint() as endpoint:
-        assert started(endpoint, STALE) == "SUCCEEDED"
+        assert run_workflow(endpoint, STALE) == "SUCCEEDED"
         scheduled = {"source": "aws.scheduler", "detail-type": "Scheduled Event", "time": "2020-04-02T10:00:00Z"}
-        started(endpoint, scheduled)  # It may report that snapshots are missing.
+        run_workflow(endpoint, scheduled)  # It may report that snapshots are missing.
     assert tables(twice) == before
     assert history(twice)[-1]["run"] == old["run"] and causes(twice)[2:] == ["rolled_back"]
     again = twice.fails("rollback", DAY)
     assert "already" in again.err, again
-    # Names the bad run, while the day is held.
-    assert rolled_back(twice, "--to", new["run"])["run"] == new["run"]
+    # While the day is held, a rollback to the other run is still possible.
+    assert rollback_record(twice, "--to", new["run"])["run"] == new["run"]
     twice.run("rollback", DAY, "--release")
     assert "not held" in twice.fails("rollback", DAY, "--release").err
 
 
-def test_a_rollback_publishes_nothing_that_is_not_as_it_was_audited(twice: Lake):
+def test_a_rollback_refuses_files_that_differ_from_the_audited_ones(twice: Lake):
     old, _ = history(twice)
     (path,) = (twice.files / "s3" / LAKE / f"runs/run={old['run']}/quotes/{KEY}").glob("*.parquet")
     whole = path.read_bytes()
@@ -232,10 +232,10 @@ def test_a_rollback_that_loses_a_race_changes_nothing(twice: Lake):
         assert (last["number"], last["actor"], last["held"]) == (number + 1, "run other", None)
 
 
-# --- the tables of a moment ---------------------------------------------------------------------
+# --- time travel ---------------------------------------------------------------------------------
 
 
-def test_the_tables_of_a_moment_are_made_once(twice: Lake):
+def test_the_tables_of_an_earlier_time_are_created_once(twice: Lake):
     age(twice, 30)
     old, new = history(twice)
     first = tables(twice, "--as-of", moment(old["written_at"]))
@@ -244,7 +244,7 @@ def test_the_tables_of_a_moment_are_made_once(twice: Lake):
     assert len([name for name in before if "_asof_" in name]) == 2
     assert tables(twice, "--as-of", moment(old["written_at"])) == first
     assert [name for row in twice.query("SHOW DATABASES") for name in row.values()] == before
-    # Another time zone, the same moment.
+    # The same time in another time zone.
     local = datetime.fromisoformat(old["written_at"]).astimezone(
         tz=datetime.fromisoformat("2020-01-01T00:00:00-03:00").tzinfo
     )
@@ -263,7 +263,7 @@ def test_the_tables_of_a_moment_are_made_once(twice: Lake):
     assert sorted(rows, key=str) == first["quotes"]
 
 
-def test_what_is_not_known_of_a_moment_is_an_error(twice: Lake):
+def test_time_travel_to_an_unknown_state_is_an_error(twice: Lake):
     age(twice, 30)
     old, _ = history(twice)
     then = moment(old["written_at"])
@@ -283,7 +283,7 @@ def test_what_is_not_known_of_a_moment_is_an_error(twice: Lake):
 # --- the catalog --------------------------------------------------------------------------------
 
 
-def test_the_catalog_is_made_from_the_records_alone(twice: Lake):
+def test_the_catalog_is_derived_from_the_records_alone(twice: Lake):
     def status() -> list[dict]:
         days = json.loads(twice.run("status", "--format", "json").out)
         return [{name: value for name, value in day.items() if name != "age"} for day in days]
@@ -305,7 +305,7 @@ def test_the_catalog_is_made_from_the_records_alone(twice: Lake):
     twice.run("verify", "--deep")
 
 
-def test_an_empty_lake_has_no_catalog_to_make(lake: Lake):
+def test_recatalog_fails_on_an_empty_lake(lake: Lake):
     assert "no record of a published day" in lake.fails("recatalog").err
 
 
@@ -360,7 +360,7 @@ def test_a_run_migrates_before_it_reads_records(lake: Lake, raw: Path):
     assert causes(lake, "2020-04-03") == ["published"]
 
 
-def test_what_has_changed_since_an_old_run_counts_as_stale(lake: Lake, raw: Path):
+def test_a_raw_file_that_changed_since_an_old_run_makes_the_day_stale(lake: Lake, raw: Path):
     lake.upload(raw)
     lake.publish(DAY)
     forget_records(lake)
@@ -374,7 +374,7 @@ def test_what_has_changed_since_an_old_run_counts_as_stale(lake: Lake, raw: Path
     unknown = [file["name"] for file in files if "etag" not in file]
     assert unknown == [name.rsplit("/", 1)[-1]]
     with lake.endpoint() as endpoint:
-        assert started(endpoint, STALE) == "SUCCEEDED"
+        assert run_workflow(endpoint, STALE) == "SUCCEEDED"
     assert causes(lake) == ["migrated", "published"]
 
 
@@ -390,6 +390,6 @@ def test_days_that_no_readable_run_explains_are_left_out_and_named(lake: Lake, r
     result = lake.run("history", DAY)
     assert "2020-04-03 has no record" in result.err and f"quality/run={run}/options.json" in result.err, result
     assert "nothing has ever been published" in lake.fails("history", "2020-04-03").err
-    assert tables(lake) == before, "readers see it as before"
+    assert tables(lake) == before, "readers read the same rows as before"
     lake.publish("2020-04-03")
     assert causes(lake, "2020-04-03") == ["published"]

@@ -34,7 +34,7 @@ def copy(lake: Lake, folder: Path) -> Lake:
 
 
 @pytest.mark.parametrize("database", ["catalog.db", "state.db"])
-def test_a_flipped_bit_of_a_database_never_changes_an_answer(closed: Lake, tmp_path: Path, database: str):
+def test_a_flipped_bit_of_a_database_never_changes_a_result(closed: Lake, tmp_path: Path, database: str):
     lake = copy(closed, tmp_path / "home")
     file = lake.home / database
     whole = file.read_bytes()
@@ -47,7 +47,7 @@ def test_a_flipped_bit_of_a_database_never_changes_an_answer(closed: Lake, tmp_p
         assert f"{database} was changed or damaged since it was closed" in failed.err, f"bit {bit}: {failed}"
         assert "pregao run" in failed.err, failed
         file.write_bytes(whole)
-    assert lake.query(COUNT) == closed.query(COUNT), "with the bit restored, the home is sound"
+    assert lake.query(COUNT) == closed.query(COUNT), "the home has no damage after the bit is restored"
 
 
 def test_a_database_that_is_damaged_after_a_kill_is_refused(closed: Lake, tmp_path: Path):
@@ -63,14 +63,14 @@ def test_a_database_that_is_damaged_after_a_kill_is_refused(closed: Lake, tmp_pa
     assert "catalog.db" in lake.fails("query", COUNT).err
 
 
-def test_a_question_leaves_the_catalog_sealed_and_a_change_does_not(closed: Lake, tmp_path: Path):
+def test_a_query_keeps_the_checksum_of_the_catalog_and_a_change_removes_it(closed: Lake, tmp_path: Path):
     lake = copy(closed, tmp_path / "home")
-    seal = lake.home / "catalog.db.sum"
+    checksum = lake.home / "catalog.db.sum"
     with lake.endpoint():
         lake.query(COUNT)
-        assert seal.exists()
+        assert checksum.exists()
         lake.run("query", "CREATE DATABASE other")
-        assert not seal.exists(), "a database that is open for writing has no checksum"
+        assert not checksum.exists(), "a database that is open for writing has no checksum"
     with lake.endpoint():
         lake.run("query", "CREATE DATABASE another")
     assert lake.query("SHOW DATABASES")
@@ -85,14 +85,14 @@ def test_an_object_without_its_file_is_an_error_and_no_empty_day(closed: Lake, t
         s3 = endpoint.client("s3")
         listed = s3.list_objects_v2(Bucket="pregao-lake", Prefix="runs/").get("Contents", [])
         keys = [entry["Key"] for entry in listed if "/part-quotes-" in entry["Key"]]
-        assert keys, "it is still listed"
+        assert keys, "the object is still listed"
         with pytest.raises(s3.exceptions.ClientError) as refused:
             s3.get_object(Bucket="pregao-lake", Key=keys[0])
     assert refused.value.response["Error"]["Code"] == "InternalError"
     assert "is missing" in refused.value.response["Error"]["Message"]
 
 
-def test_a_home_that_cannot_be_written_says_so(closed: Lake, tmp_path: Path):
+def test_a_read_only_home_is_an_error(closed: Lake, tmp_path: Path):
     script = 'mount --bind "$1" "$1" && mount -o remount,bind,ro "$1" && shift && exec "$@"'
     prefix = ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c", script, "sh"]
     home = copy(closed, tmp_path / "home").home
@@ -121,7 +121,7 @@ def signal_to(pid: int, number: signal.Signals) -> None:
     subprocess.run(["kill", f"-{number.name.removeprefix('SIG')}", str(pid)], check=True)
 
 
-def test_a_run_that_waits_for_its_turn_says_so(closed: Lake, tmp_path: Path):
+def test_a_run_that_waits_for_another_command_prints_it(closed: Lake, tmp_path: Path):
     lake = copy(closed, tmp_path / "home")
     with open(lake.home / "turn", "w") as turn:
         fcntl.flock(turn, fcntl.LOCK_EX)

@@ -19,7 +19,7 @@ from iam import Grant, Need, grants, matches, needs
 from moto_server import RECORDED, Call
 from sam_template import FUNCTIONS, Statement, functions, role_of, statements
 
-# Permissions that are granted although no recorded call needs them, and why.
+# Permissions that are granted although no recorded call needs them, with the reason.
 NOT_CALLED = {
     "logs:CreateLogStream": "Lambda writes the function's logs in its name",
     "logs:PutLogEvents": "Lambda writes the function's logs in its name",
@@ -44,17 +44,17 @@ VOID = ("glue:CreateDatabase", ":table/")
 
 @pytest.fixture(scope="module")
 def calls(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[Call]]:
-    """All calls of each function."""
-    made = request.config.stash.get(RECORDED, None) or play(tmp_path_factory.mktemp("calls") / "calls.json")
+    """The recorded calls of each function."""
+    made = request.config.stash.get(RECORDED, None) or record_calls(tmp_path_factory.mktemp("calls") / "calls.json")
     return {function: [call for call in made if call.caller == function] for function in FUNCTIONS}
 
 
-def play(path: Path) -> list[Call]:
-    """Runs the tests of the functions to record their calls."""
+def record_calls(path: Path) -> list[Call]:
+    """Runs the tests of the functions. Returns the recorded calls."""
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "test_functions_on_moto.py"]
     environment = {**os.environ, "PREGAO_TEST_CALLS": str(path), "PYTEST_ADDOPTS": ""}
-    played = subprocess.run(command, cwd=Path(__file__).parent, env=environment, capture_output=True, text=True)
-    assert played.returncode == 0, f"the calls come from tests that fail:\n{played.stdout[-5000:]}"
+    done = subprocess.run(command, cwd=Path(__file__).parent, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, f"the calls come from tests that fail:\n{done.stdout[-5000:]}"
     return [Call(**call) for call in json.loads(path.read_text())]
 
 
@@ -73,8 +73,8 @@ def surplus(function: str, granted: list[Grant], needed: set[Need]) -> list[Gran
     """Returns the permissions that are granted and not needed."""
 
     def is_expected(grant: Grant) -> bool:
-        action, place = VOID
-        is_void = grant.action == action and place in grant.resource
+        action, resource = VOID
+        is_void = grant.action == action and resource in grant.resource
         return is_void or grant.action in NOT_CALLED or (function, grant.action) in NOT_CALLED_BY
 
     unused = [grant for grant in granted if not any(grant.covers(need) for need in needed)]
@@ -83,7 +83,7 @@ def surplus(function: str, granted: list[Grant], needed: set[Need]) -> list[Gran
 
 @pytest.mark.parametrize("function", FUNCTIONS)
 def test_every_call_is_allowed(function: str, needed: dict[str, set[Need]]):
-    assert needed[function], "it was called"
+    assert needed[function], "no call was recorded"
     missing = refused(grants(policy(function)), needed[function])
     assert not missing, f"the role of {function} does not allow:\n" + "\n".join(map(str, missing))
 
@@ -106,7 +106,7 @@ def widened(granted: list[Grant]) -> list[Grant]:
     return [*granted, Grant("More", "s3:DeleteBucket", "*", {})]
 
 
-def without_a_place(granted: list[Grant]) -> list[Grant]:
+def without_a_key_prefix(granted: list[Grant]) -> list[Grant]:
     return [grant for grant in granted if (grant.action, grant.resource[-9:]) != ("s3:PutObject", "/quotes/*")]
 
 
@@ -118,9 +118,13 @@ def only_by_prefix(granted: list[Grant]) -> list[Grant]:
 
 @pytest.mark.parametrize(
     "mutate, expected",
-    [(widened, "s3:DeleteBucket on *"), (without_a_place, "s3:PutObject on "), (only_by_prefix, "s3:ListBucket on ")],
+    [
+        (widened, "s3:DeleteBucket on *"),
+        (without_a_key_prefix, "s3:PutObject on "),
+        (only_by_prefix, "s3:ListBucket on "),
+    ],
 )
-def test_a_policy_that_was_changed_is_told(
+def test_a_wrong_policy_is_reported(
     mutate: Callable[[list[Grant]], list[Grant]], expected: str, needed: dict[str, set[Need]]
 ):
     granted = mutate(grants(policy("ingest")))

@@ -1,4 +1,4 @@
-"""A query returns the audited data. It fails on a damaged, missing, exchanged or added file, and names the file.
+"""A query returns the audited data. It fails on a damaged, missing, replaced or added file, and names the file.
 
 `PREGAO_TEST_FLIPS=250` flips 250 bits, one at a time; the default is a sample.
 """
@@ -34,7 +34,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Lake:
     return lake
 
 
-def answer(lake: Lake, table: str) -> tuple[int, str, str]:
+def query_table(lake: Lake, table: str) -> tuple[int, str, str]:
     """Returns the exit code, the sorted rows and the errors of a query of the whole table."""
     result = lake.run("query", f"SELECT * FROM {table}", "--format", "csv", check=False)
     return result.code, "\n".join(sorted(result.out.splitlines())), result.err
@@ -71,59 +71,59 @@ def test_pyarrow_agrees_with_the_checksums_of_pages(whole: Lake, tmp_path: Path)
         pyarrow.parquet.ParquetFile(tmp_path / "x.parquet", page_checksum_verification=True).read()
 
 
-def test_no_flipped_bit_changes_an_answer(whole: Lake):
+def test_no_flipped_bit_changes_a_result(whole: Lake):
     """Flips bits at random positions of published files: each result is the same, or an error."""
-    right = {table: answer(whole, table) for table in TABLES}
-    assert all(code == 0 for code, _, _ in right.values()), right
+    undamaged = {table: query_table(whole, table) for table in TABLES}
+    assert all(code == 0 for code, _, _ in undamaged.values()), undamaged
     files = [path for table in TABLES for day in (1, 2) for path in sorted(folder(whole, table, day).iterdir())]
     assert any(path.name == MANIFEST for path in files)
-    chance = random.Random(20200401)
+    rng = random.Random(20200401)
     refused = 0
     for _ in range(FLIPS):
-        path = chance.choice(files)
+        path = rng.choice(files)
         data = path.read_bytes()
-        place, bit = chance.randrange(len(data)), 1 << chance.randrange(8)
+        place, bit = rng.randrange(len(data)), 1 << rng.randrange(8)
         path.write_bytes(data[:place] + bytes([data[place] ^ bit]) + data[place + 1 :])
         (table,) = (table for table in TABLES if f"/{table}/" in path.as_posix())
-        code, rows, error = answer(whole, table)
+        code, rows, error = query_table(whole, table)
         path.write_bytes(data)
         where = f"bit {bit} of byte {place} of {path}: {error}"
         assert "panicked" not in error, where
-        assert code != 0 or rows == right[table][1], where
+        assert code != 0 or rows == undamaged[table][1], where
         refused += code != 0
     assert refused > FLIPS // 2, "most flips must hit bytes that a query reads"
-    after = {table: answer(whole, table) for table in TABLES}
+    after = {table: query_table(whole, table) for table in TABLES}
     assert {table: found[:2] for table, found in after.items()} == {
-        table: found[:2] for table, found in right.items()
-    }, "all is as it was"
+        table: found[:2] for table, found in undamaged.items()
+    }, "the restored files give the same results"
 
 
-def _exchange(place: Path) -> None:
+def _replace(place: Path) -> None:
     other = place.parent / "day=2"
     shutil.copy(next(other.glob("*.parquet")), next(place.glob("*.parquet")))
 
 
-HARMS = {
+DAMAGES = {
     "deleted": lambda place: next(place.glob("*.parquet")).unlink(),
-    "cut": lambda place: os.truncate(next(place.glob("*.parquet")), 1000),
+    "truncated": lambda place: os.truncate(next(place.glob("*.parquet")), 1000),
     "emptied": lambda place: os.truncate(next(place.glob("*.parquet")), 0),
-    "of another day": _exchange,
+    "of another day": _replace,
     "added": lambda place: shutil.copy(next(place.glob("*.parquet")), place / "more.parquet"),
     "no manifest": lambda place: (place / MANIFEST).unlink(),
     "no folder": shutil.rmtree,
 }
 
 
-@pytest.mark.parametrize("harm", HARMS)
-def test_other_files_than_were_audited_fail_the_query(whole: Lake, tmp_path: Path, harm: str):
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_files_that_differ_from_the_audited_ones_fail_the_query(whole: Lake, tmp_path: Path, damage: str):
     shutil.copytree(whole.files, tmp_path / "home", symlinks=True)
     lake = Lake(tmp_path / "home")
     before = lake.query("SELECT count(*) AS n FROM quotes")
-    HARMS[harm](folder(lake, "quotes"))
+    DAMAGES[damage](folder(lake, "quotes"))
     for sql in ("SELECT count(*) AS n FROM quotes", "SELECT sum(last) AS s FROM quotes WHERE day = 1"):
         result = lake.run("query", sql, "--format", "json", check=False)
-        # The store's index does not know an object that was put into its folder by hand.
-        if harm == "added" and result.code == 0:
+        # The index of the object store has no entry for a file that was added to a folder by hand.
+        if damage == "added" and result.code == 0:
             assert lake.query("SELECT count(*) AS n FROM quotes") == before
             continue
         assert result.code != 0, result

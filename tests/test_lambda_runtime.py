@@ -1,4 +1,4 @@
-"""The Runtime API of the tests itself, with functions of a few lines: it must detect each kind of failure."""
+"""The emulated Runtime API of the tests detects each kind of failure of a function."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 
 from lambda_runtime import FunctionError, LambdaFunction
 
-# A function that does what its event says, with the protocol of Lambda's runtimes.
+# A function that performs what its event requests, with the protocol of the Lambda Runtime API.
 FUNCTION = f"""#!{sys.executable}
 import http.client, json, os, signal, sys, time
 
@@ -59,7 +59,7 @@ while True:
 
 @pytest.fixture
 def binary(tmp_path: Path) -> Path:
-    path = tmp_path / "does-as-told"
+    path = tmp_path / "scripted"
     path.write_text(FUNCTION)
     path.chmod(0o700)
     return path
@@ -71,15 +71,15 @@ def error_of(function: LambdaFunction, event: object) -> FunctionError:
     return caught.value
 
 
-def test_an_event_is_answered_by_one_process_until_it_ends(binary: Path):
+def test_one_process_handles_all_events(binary: Path):
     with LambdaFunction(binary, {}, timeout=30) as function:
         before = time.time()
         answers = [function.invoke({"n": number}) for number in range(3)]
         after = time.time()
         assert [answer["event"] for answer in answers] == [{"n": 0}, {"n": 1}, {"n": 2}]
         assert len({answer["pid"] for answer in answers}) == 1 and function.starts == 1
-        assert answers[0]["name"] == "does-as-told" and answers[0]["arn"].endswith(":function:does-as-told")
-        assert answers[0]["wrong"] == 400, "an answer to another invocation is refused"
+        assert answers[0]["name"] == "scripted" and answers[0]["arn"].endswith(":function:scripted")
+        assert answers[0]["wrong"] == 400, "a response to another invocation is refused"
         deadlines = [answer["deadline"] for answer in answers]
         # In whole milliseconds.
         assert before + 30 - 0.001 <= deadlines[0] <= deadlines[1] <= deadlines[2] <= after + 30
@@ -88,14 +88,14 @@ def test_an_event_is_answered_by_one_process_until_it_ends(binary: Path):
         os.kill(answers[0]["pid"], 0)
 
 
-def test_answers_come_in_pieces_and_within_limits(binary: Path):
+def test_a_response_may_be_chunked_and_has_a_size_limit(binary: Path):
     with LambdaFunction(binary, {}) as function:
         assert function.invoke({"chunks": ['{"a": ', "1}"]}) == {"a": 1}
         assert error_of(function, {"bytes": 6 * 1024 * 1024}).error_type == "Function.ResponseSizeTooLarge"
         assert function.invoke({"bytes": 10}) == "x" * 10
 
 
-def test_an_error_is_told_in_the_words_of_the_function(binary: Path):
+def test_the_error_of_a_function_is_returned_unchanged(binary: Path):
     with LambdaFunction(binary, {}) as function:
         error = error_of(function, {"error": {"errorType": "QualityError", "errorMessage": "12% of bids"}})
         assert error.payload == {"errorType": "QualityError", "errorMessage": "12% of bids"}
@@ -110,7 +110,7 @@ def test_an_error_is_told_in_the_words_of_the_function(binary: Path):
         ({"signal": 9}, "Runtime exited with error: signal: SIGKILL"),
     ],
 )
-def test_a_death_is_noticed_and_another_process_started(binary: Path, event: dict, words: str):
+def test_a_process_that_dies_is_reported_and_replaced(binary: Path, event: dict, words: str):
     with LambdaFunction(binary, {}) as function:
         error = error_of(function, event)
         assert error.error_type == "Runtime.ExitError" and error.message.endswith(words)
@@ -118,7 +118,7 @@ def test_a_death_is_noticed_and_another_process_started(binary: Path, event: dic
         assert function.invoke({})["event"] == {} and function.starts == 2
 
 
-def test_what_takes_too_long_is_ended(binary: Path):
+def test_an_invocation_that_times_out_is_ended(binary: Path):
     with LambdaFunction(binary, {}, timeout=30) as function:
         function.invoke({})
         function.timeout = 0.5
@@ -128,7 +128,7 @@ def test_what_takes_too_long_is_ended(binary: Path):
         assert function.invoke({})["event"] == {} and function.starts == 2
 
 
-def test_a_function_that_does_not_start_says_why(binary: Path):
+def test_the_error_of_a_function_that_does_not_start_has_the_reason(binary: Path):
     with LambdaFunction(binary, {"INIT": "error"}) as function:
         assert error_of(function, {}).payload == {"errorType": "Config.Broken", "errorMessage": "no bucket"}
     with LambdaFunction(binary, {"INIT": "exit"}) as function:

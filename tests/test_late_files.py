@@ -1,4 +1,4 @@
-"""Files that arrive after their day was published: how `status` reports them, and which runs publish them."""
+"""Files that arrive after their day was published: `status` reports them, and scheduled or manual runs publish them."""
 
 from __future__ import annotations
 
@@ -8,9 +8,8 @@ from pathlib import Path
 import pytest
 
 import many_days
-import oracle
 import rawfiles
-from lake import LAKE, RAW, Endpoint, Lake, assert_same_rows
+from lake import LAKE, RAW, Endpoint, Lake, assert_published
 from test_aws_clients import STATE_MACHINES, finished
 from test_cli import FEW, days_of, document, failure
 
@@ -34,7 +33,7 @@ def records(lake: Lake) -> dict[str, dict]:
 
 
 def scheduled(lake: Lake, time: str) -> dict:
-    """Runs create_datalake as a schedule at this time does. Returns its end."""
+    """Runs create_datalake as a schedule at this time does. Returns the execution after its end."""
     with lake.started(*FEW, "local") as process:
         process.wait_for_line(lambda line: "http://" in line)
         sfn = Endpoint(lake.url(), process, lake.home.parent).client("stepfunctions")
@@ -47,20 +46,12 @@ def published_again(before: dict[str, dict], after: dict[str, dict]) -> list[str
     return [day for day, record in after.items() if record != before[day]]
 
 
-def assert_published(lake: Lake, *folders: Path) -> None:
-    """Asserts that the tables have the rows that the oracle expects for these raw files."""
-    expected = [oracle.read_folder(folder) for folder in folders]
-    for table in oracle.TABLES:
-        rows = [row for one in expected for row in one.rows[table]]
-        assert_same_rows(table, lake.query(f"SELECT * FROM {table}"), rows)
-
-
 def states(lake: Lake) -> dict[str, str]:
     return {day: found["state"] for day, found in days_of(lake).items()}
 
 
-# In the night after the third day.
-NIGHT = "2020-04-04T10:00:00Z"
+# The morning after the third day.
+MORNING = "2020-04-04T10:00:00Z"
 
 
 def test_a_late_file_is_stale_until_the_schedule_publishes_its_day(lake: Lake, raw: Path):
@@ -78,7 +69,7 @@ def test_a_late_file_is_stale_until_the_schedule_publishes_its_day(lake: Lake, r
     assert name in lake.run(*FEW, "status").out
 
     before = records(lake)
-    ended = scheduled(lake, NIGHT)
+    ended = scheduled(lake, MORNING)
     assert ended["status"] == "SUCCEEDED", ended
     # The schedule is for the third day; the first one does not change.
     assert published_again(before, records(lake)) == [DAYS[1], DAYS[2]]
@@ -137,13 +128,13 @@ def test_a_failed_day_is_tried_again_when_its_files_have_changed(lake: Lake, raw
     broken.write_bytes(b"\n".join([header, *(line + b"," for line in lines)]) + b"\n")
     lake.upload(spoilt)
     before = records(lake)
-    ended = scheduled(lake, NIGHT)
+    ended = scheduled(lake, MORNING)
     assert ended["status"] == "FAILED" and ended["error"] == "QualityError", ended
     assert records(lake) == before
     found = days_of(lake)[DAYS[1]]
     assert found["state"] == "failed" and found["failed"]["failures"] and not found["failed"]["again"], found
     assert found["next"].endswith(f"runs {found['failed']['run']}")
-    assert found["stale"]["late"]["first"] == [broken.name], "what is published is not what is there"
+    assert found["stale"]["late"]["first"] == [broken.name], "the published view is older than the raw files"
 
     # The next scheduled run skips it, and processes only its own day.
     ended = scheduled(lake, "2020-04-05T10:00:00Z")
@@ -176,7 +167,7 @@ def test_a_held_day_is_left_alone(lake: Lake, raw: Path):
     assert records(lake) == before
 
 
-def test_stale_days_are_made_in_ranges(lake: Lake, tmp_path: Path):
+def test_stale_days_are_run_in_ranges(lake: Lake, tmp_path: Path):
     """Consecutive days are one run; a weekend between them does not split it."""
     days = ["20200401", "20200403", "20200406"]
     for folder, time in (("early", "1000"), ("late", "1010")):
@@ -246,7 +237,7 @@ def test_an_accepted_day_keeps_what_is_published(lake: Lake, tmp_path: Path):
     "day, word",
     [("2020-04-04", "no business day"), ("2020-04-10", "no business day"), ("2199-01-04", "has not begun")],
 )
-def test_what_cannot_be_missing_is_not_accepted(lake: Lake, day: str, word: str):
+def test_a_day_without_a_session_is_not_accepted_as_missing(lake: Lake, day: str, word: str):
     failed = lake.fails("run", "--accept-missing", day, "--format", "json")
     assert word in failure(failed, "run")["error"]["message"]
     assert lake.objects(LAKE) == {}
@@ -259,7 +250,7 @@ def test_a_day_that_misses_nothing_is_not_accepted(lake: Lake, raw: Path):
     assert records(lake) == before
 
 
-def test_each_of_2500_days_is_told(lake: Lake):
+def test_each_of_2500_days_is_listed(lake: Lake):
     with lake.endpoint() as endpoint:
         days = many_days.publish(endpoint.url, 2_500)
         options = ["--set", "quality.min_snapshots=1", "status", "--format", "json"]

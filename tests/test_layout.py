@@ -24,7 +24,7 @@ def tables_in_catalog(lake: Lake) -> list[str]:
     return [name for name in names if name != "published"]
 
 
-def unnamed(lake: Lake) -> list[str]:
+def unreferenced(lake: Lake) -> list[str]:
     """Returns the objects below the location of any table that are in no folder of its partitions."""
     found = []
     for table in tables_in_catalog(lake):
@@ -37,7 +37,7 @@ def unnamed(lake: Lake) -> list[str]:
     return found
 
 
-def verified(lake: Lake, *options: str) -> dict:
+def verify(lake: Lake, *options: str) -> dict:
     result = lake.run("verify", "--deep", "--format", "json", *options, check=False)
     document = json.loads(result.out)
     assert (result.code, document["problems"]) == (0, []), result
@@ -70,7 +70,7 @@ def test_no_folder_of_a_table_holds_a_file_that_is_not_published(lake: Lake, raw
     lake.publish("2020-04-01")
     lake.fails("--set", "quality.fail_on_missing_snapshots=true", "run", "--from", "2020-04-02")
     assert len(lake.stored_runs()) == 5, "three superseded or current runs, and two that failed"
-    assert in_tables() == [] and unnamed(lake) == []
+    assert in_tables() == [] and unreferenced(lake) == []
     assert set(oracle.TABLES) <= set(tables_in_catalog(lake))
     expected = oracle.read_folder(raw.parent)
     for table in oracle.TABLES:
@@ -85,17 +85,17 @@ def test_a_lake_of_the_old_layout_keeps_working(lake: Lake, raw: Path):
     (old,) = lake.stored_runs()
 
     make_old(lake)
-    assert not lake.objects(LAKE, "runs/") and unnamed(lake) == []
+    assert not lake.objects(LAKE, "runs/") and unreferenced(lake) == []
     paths = {row["path"] for row in lake.query('SELECT DISTINCT "$path" AS path FROM quotes')}
     assert paths and all(f"/{LAKE}/quotes/year=2020/" in path and f"/run={old}/" in path for path in paths), paths
     for table in oracle.TABLES:
         assert_same_rows(table, lake.query(f"SELECT * FROM {table}"), before[table])
-    assert verified(lake)["notes"] == []
+    assert verify(lake)["notes"] == []
     assert runs_of_days(lake) == {"2020-04-01": {old}, "2020-04-02": {old}}
 
     # The next day, in addition to the old ones.
     lake.publish("2020-04-03")
-    assert verified(lake)["notes"] == [], "no published folder is treated as unpublished"
+    assert verify(lake)["notes"] == [], "no published folder is treated as unpublished"
     (next_run,) = runs_of_days(lake)["2020-04-03"]
     assert runs_of_days(lake)["2020-04-02"] == {old} != {next_run}
 
@@ -104,7 +104,7 @@ def test_a_lake_of_the_old_layout_keeps_working(lake: Lake, raw: Path):
     lake.publish("2020-04-01")
     lost = next(check for check in lake.quality_report("quotes")["checks"] if check["name"] == "lost_rows")
     assert lost["checked"] > 0 and lost["failing"] == 0, lost
-    notes = [note["text"] for note in verified(lake)["notes"]]
+    notes = [note["text"] for note in verify(lake)["notes"]]
     assert len(notes) == 1 and old in notes[0], notes
     again = runs_of_days(lake)
     assert again["2020-04-02"] == {old} and again["2020-04-01"].isdisjoint({old, next_run})
@@ -125,7 +125,7 @@ def test_a_day_of_the_old_layout_does_not_shrink(lake: Lake, raw: Path):
     assert "lost_rows" in failed.output, failed
 
 
-def test_a_partition_elsewhere_is_found(lake: Lake, raw: Path):
+def test_verify_finds_a_partition_with_a_wrong_location(lake: Lake, raw: Path):
     lake.upload(raw)
     lake.publish("2020-04-01")
     (run,) = lake.stored_runs()

@@ -1,7 +1,6 @@
 """`tests/lint.py` accepts the repository, and refuses faults of each kind.
 
-Each linter gets a broken copy, so that a linter that checks nothing does not pass for one that finds
-nothing.
+Each linter also checks a broken copy: a linter that checks nothing would accept both.
 """
 
 from __future__ import annotations
@@ -135,7 +134,7 @@ BROKEN = {
         replace("blank_issues_enabled:", "blank_issues:"),
         "blank_issues",
     ),
-    "the text of a stranger in a command": Broken(
+    "untrusted text in a command": Broken(
         "security of the workflows",
         ".github/workflows/ci.yml",
         replace("- run: .ci/run", '- run: echo "${{ github.event.pull_request.title }}"'),
@@ -158,7 +157,7 @@ def test_every_linter_is_broken_once(copy: Path):
 
 
 @pytest.mark.parametrize("what", BROKEN)
-def test_linters_see_what_is_wrong(what: str, copy: Path):
+def test_linters_report_faults(what: str, copy: Path):
     broken = BROKEN[what]
     file = copy / broken.file
     file.write_text(broken.change(file.read_text(encoding="utf-8")), encoding="utf-8")

@@ -70,7 +70,7 @@ class Executed(NamedTuple):
 def execute(endpoint: Endpoint, choices: str = "", settings: dict | None = None) -> Executed:
     """Runs the notebook with only the variables that it documents. `choices` is appended to its first cell."""
     env = {**environment(endpoint.folder), **endpoint.settings, **(settings or {})}
-    # Otherwise the first chart on a slow machine prints to stderr that it builds a list of fonts.
+    # Builds the font list of matplotlib now. On a slow machine, the first chart would print to stderr that it builds it.
     subprocess.run([sys.executable, "-c", "import matplotlib.font_manager"], env=env, check=True, timeout=PATIENCE)
     notebook = nbformat.read(NOTEBOOK, as_version=4)
     parameters = next(cell for cell in notebook.cells if cell.id == "parameters")
@@ -123,7 +123,7 @@ def partition(day: str) -> str:
 # --- as it is in the repository -----------------------------------------------------------------------
 
 
-def test_the_notebook_is_kept_without_outputs_and_in_one_form():
+def test_the_notebook_is_stored_without_outputs_and_in_a_canonical_form():
     text = NOTEBOOK.read_text(encoding="utf-8")
     notebook = nbformat.reads(text, as_version=4)
     nbformat.validate(notebook)
@@ -176,7 +176,7 @@ def test_the_notebook_runs_unchanged_on_a_sample(unchanged: Executed):
 
 def test_its_schema_is_that_of_the_tables(unchanged: Executed):
     athena = {"string": "varchar", "int": "integer"}
-    wanted = [
+    expected_rows = [
         [table, column, athena.get(type, type)]
         for table in sorted(oracle.TABLES)
         for column, type in [
@@ -184,7 +184,7 @@ def test_its_schema_is_that_of_the_tables(unchanged: Executed):
             *((name, "int") for name in oracle.PARTITION),
         ]
     ]
-    assert unchanged.variables["columns"] == wanted
+    assert unchanged.variables["columns"] == expected_rows
 
 
 def test_its_quotes_and_its_spread_are_those_of_the_same_sql(unchanged: Executed, sample: Lake):
@@ -204,8 +204,8 @@ def test_its_quotes_and_its_spread_are_those_of_the_same_sql(unchanged: Executed
     legs = [{row["intdate"]: row["micro_price"] for row in answer} for answer in answers]
     both = [time for time in sorted(legs[0]) if None not in (legs[0][time], legs[1].get(time))]
     assert len(both) > 60
-    wanted = [[f"{time}00", legs[0][time], legs[1][time], legs[0][time] - legs[1][time]] for time in both]
-    assert unchanged.variables["spread"] == wanted
+    expected_rows = [[f"{time}00", legs[0][time], legs[1][time], legs[0][time] - legs[1][time]] for time in both]
+    assert unchanged.variables["spread"] == expected_rows
 
 
 def latest_of(latest: str, ticker: str) -> str:
@@ -228,14 +228,14 @@ def test_its_chain_is_the_last_snapshot_of_the_day(unchanged: Executed, sample: 
 def test_its_quality_is_that_of_the_day(unchanged: Executed, sample: Lake):
     day = partition(unchanged.variables["day"])
     assert [{"n": unchanged.variables["rejected"]}] == sample.query(f"SELECT count(*) AS n FROM rejects WHERE {day}")
-    (wanted,) = sample.query(
+    (expected_rows,) = sample.query(
         f"""SELECT count(*) AS records, count(DISTINCT intdate) AS snapshots,
         count(CASE WHEN bid IS NOT NULL AND ask IS NOT NULL THEN 1 END) AS bid_ask_rows FROM quotes WHERE {day}"""
     )
-    assert {name: unchanged.variables["quality"][name] for name in wanted} == wanted
+    assert {name: unchanged.variables["quality"][name] for name in expected_rows} == expected_rows
 
 
-def test_what_is_missing_is_not_drawn(unchanged: Executed, sample: Lake):
+def test_gaps_are_not_drawn(unchanged: Executed, sample: Lake):
     """A line is interrupted at a gap, and the slots without a snapshot are those that the files lack."""
     times = [datetime.strptime(time, "%Y%m%d%H%M%S") for time, *_ in unchanged.variables["quotes"]]
     far = [one for one, next in pairwise(times) if next - one > timedelta(minutes=15)]
@@ -284,12 +284,12 @@ def test_its_numbers_are_those_of_the_raw_files(endpoint: Endpoint, published: P
     assert_ran(executed)
     quotes = sorted(published.expected.rows["quotes"], key=lambda row: row["intdate"])
     names = ("bid", "ask", "qty_bid", "qty_ask", "last")
-    wanted = [
+    expected_rows = [
         [f"{row['intdate']}00", *(row[name] for name in names), micro_price(row)]
         for row in quotes
         if row["ticker"] == "PETR4" and (row["month"], row["day"]) == (4, 9)
     ]
-    assert len(wanted) == 5 and executed.variables["quotes"] == wanted
+    assert len(expected_rows) == 5 and executed.variables["quotes"] == expected_rows
 
     days = {(4, 3), (4, 6), (4, 7), (4, 9)}
     assert executed.variables["days"] == [f"2020-{month:02}-{day:02}" for month, day in sorted(days)]
@@ -302,14 +302,14 @@ def test_its_numbers_are_those_of_the_raw_files(endpoint: Endpoint, published: P
         for ticker in ("ITUB4", "WEGE3")
     ]
     both = [time for time in sorted(legs[0]) if None not in (legs[0][time], legs[1].get(time))]
-    wanted = [[f"{time}00", legs[0][time], legs[1][time], legs[0][time] - 0.75 * legs[1][time]] for time in both]
-    assert len(wanted) == 20 and executed.variables["spread"] == wanted
+    expected_rows = [[f"{time}00", legs[0][time], legs[1][time], legs[0][time] - 0.75 * legs[1][time]] for time in both]
+    assert len(expected_rows) == 20 and executed.variables["spread"] == expected_rows
 
 
 # --- with little data, under other names --------------------------------------------------------------
 
 
-def test_the_notebook_runs_on_another_lake_and_says_what_is_not_there(tmp_path: Path):
+def test_the_notebook_runs_on_another_lake_and_reports_missing_data(tmp_path: Path):
     """A workgroup and a database with other names, as in an account: only environment variables name them."""
     lake = Lake(tmp_path / "home")
     named = ["--set", "athena.database=acme", "--set", "athena.workgroup=acme-lake"]
@@ -325,7 +325,7 @@ def test_the_notebook_runs_on_another_lake_and_says_what_is_not_there(tmp_path: 
     assert_ran(executed)
     assert {each["WorkGroup"] for each in executed.statements} == {"acme-lake"}
     outputs = {each["ResultConfiguration"]["OutputLocation"].rsplit("/", 1)[0] for each in executed.statements}
-    assert outputs == {f"s3://{RESULTS}/athena"}, "the workgroup says where results go"
+    assert outputs == {f"s3://{RESULTS}/athena"}, "the workgroup defines the output location"
     for cell, message in (
         ("days", "2020-04-02 is not there with quotes and options: the last day that is, 2020-04-01"),
         ("quotes", "PETR4 has no quotes on 2020-04-01"),
@@ -337,8 +337,8 @@ def test_the_notebook_runs_on_another_lake_and_says_what_is_not_there(tmp_path: 
     assert [executed.images(cell) for cell in CHARTS] == [0, 0, 0, 0, 1]
 
 
-def test_the_notebook_shows_the_tables_of_a_moment(tmp_path: Path):
-    """As documented: the notebook queries the database that `--print-database` prints."""
+def test_the_notebook_shows_the_tables_of_an_earlier_time(tmp_path: Path):
+    """The notebook queries the database that `--print-database` prints, as documented."""
     lake = Lake(tmp_path / "home")
     for name, time in (("first", "202004011000"), ("late", "202004011010")):
         rawfiles.write(tmp_path / name, "quotes", time, [rawfiles.quote("PETR4"), rawfiles.quote("ITUB4")])

@@ -31,8 +31,8 @@ def test_reads_every_vector_of_the_contract(row):
     assert value == (float(row["expected"]) if row["expected"] else None)
 
 
-def test_the_cells_of_real_rows_come_to_their_published_numbers():
-    """The real rows in the contract: each average price is within the day's range."""
+def test_the_cells_of_real_rows_are_parsed_to_their_values():
+    """Each average price is also within the day's range."""
     for trades, quantity, volume, numbers, low, high in [
         ("1391.0", "379k1", "3m603", (1391, 379100, 3603000), 9.23, 9.77),
         ("195.0", "6.050", "57.646", (195, 6050, 57646), 8.94, 9.75),
@@ -92,7 +92,7 @@ def read(feed: str, data: bytes, name: str = "") -> oracle.Expected:
     return expected
 
 
-def test_a_file_in_any_form_says_the_same():
+def test_every_form_of_a_file_gives_the_same_rows():
     rows = [quote("PETR4", Nome='PETRÓLEO, "PN"', Max="16,00"), quote("VALE3")]
     plain = read("quotes", encode("quotes", "202004011320", rows))
     assert [row["ticker"] for row in plain.rows["quotes"]] == ["PETR4", "VALE3"]
@@ -131,7 +131,7 @@ def test_accounts_for_every_record():
     ]
 
 
-def test_a_whole_number_is_held_to_the_size_of_its_column():
+def test_a_whole_number_outside_the_range_of_its_column_is_rejected():
     assert oracle.parse_number("9223372036854775807", "quantity", "bigint") == 2**63 - 1
     assert oracle.parse_number("2147483647", "quantity", "int") == 2**31 - 1
     for text, type in [("9223372036854775808", "bigint"), ("2147483648", "int"), ("1e400", "bigint")]:
@@ -159,8 +159,8 @@ def test_the_generated_market_is_plausible_and_messy(tmp_path):
                 totals[at, column] = row[column]
 
     for feed in ("quotes", "options"):
-        for what in ("published", "blank_ticker", "header_repeat", "ragged"):
-            assert expected.total(feed, what) > 0, f"{feed} has none that is {what}"
+        for outcome in ("published", "blank_ticker", "header_repeat", "ragged"):
+            assert expected.total(feed, outcome) > 0, f"{feed} has no record with outcome {outcome}"
         assert expected.rejected_cells(feed) > 0
 
 

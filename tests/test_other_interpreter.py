@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import pytest
 
-from interpreters import RUN, Reply, Script, Theirs, compact, definition, gives, raises, refuses, run_ours
+from interpreters import RUN, MotoExecutions, Reply, Script, compact, definition, gives, raises, refuses, run_ours
 from moto_server import Moto
 
 DAYS = {"from": "2020-04-01", "to": "2020-04-03"}
@@ -407,7 +407,7 @@ def definitions(case: Case, label: str) -> dict[str, dict]:
 
 
 class Started(NamedTuple):
-    world: Theirs
+    world: MotoExecutions
     scripts: dict[str, Script]
     executions: dict[str, str]
 
@@ -416,7 +416,7 @@ class Started(NamedTuple):
 def theirs() -> Iterator[Started]:
     """All cases, started in moto's interpreter."""
     with pytest.MonkeyPatch.context() as patch, Moto.interpreting(patch) as moto:
-        world = Theirs(moto, patch)
+        world = MotoExecutions(moto, patch)
         started = Started(world, {}, {})
         for number, (name, case) in enumerate(CASES.items()):
             label = f"case{number}"

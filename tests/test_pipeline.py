@@ -46,12 +46,12 @@ def lake_and_truth(request: pytest.FixtureRequest) -> Published:
 @pytest.mark.parametrize("table", oracle.TABLES)
 def test_the_parquet_files_hold_every_row(lake_and_truth: Published, table: str):
     lake, _, expected = lake_and_truth
-    assert expected.rows[table], "the test has to have something to compare"
+    assert expected.rows[table], "no row is expected, so the test would compare nothing"
     assert_same_rows(table, lake.stored_rows(table), expected.rows[table])
 
 
 @pytest.mark.parametrize("table", oracle.TABLES)
-def test_sql_answers_with_every_row(lake_and_truth: Published, table: str):
+def test_sql_returns_every_row(lake_and_truth: Published, table: str):
     lake, _, expected = lake_and_truth
     assert_same_rows(table, lake.query(f"SELECT * FROM {table}"), expected.rows[table])
 
@@ -63,7 +63,7 @@ def test_the_lake_bucket_is_laid_out_by_run_and_day(published: Published):
         if key.startswith(("quality/", "published/", "catalog/")) or key.endswith(("/plan.json", "/audit.json")):
             continue
         found = PARTITION_PATH.fullmatch(key)
-        assert found, f"this key is not where the layout has it: {key}"
+        assert found, f"this key does not match the layout: {key}"
         run, table, *day = found.groups()
         assert day == [str(int(part)) for part in day], f"the partition is padded: {key}"
         days[table].add(tuple(map(int, day)))
@@ -76,8 +76,8 @@ def test_the_files_are_sorted_compressed_and_have_statistics(published: Publishe
     for table in ("quotes", "options"):
         for path in published.lake.parquet_files(table):
             file = pyarrow.parquet.ParquetFile(path)
-            wanted = [(column.name, ARROW_TYPES[column.type]) for column in oracle.TABLES[table]]
-            assert [(field.name, field.type) for field in file.schema_arrow] == wanted, path
+            columns = [(column.name, ARROW_TYPES[column.type]) for column in oracle.TABLES[table]]
+            assert [(field.name, field.type) for field in file.schema_arrow] == columns, path
             for number in range(file.metadata.num_row_groups):
                 group = file.metadata.row_group(number)
                 for at in range(group.num_columns):
@@ -115,12 +115,12 @@ def test_the_quality_reports_balance(lake_and_truth: Published):
 
         cells = next(check for check in report["checks"] if check["name"] == "rejected_cells")
         assert cells["failing"] == expected.rejected_cells(feed)
-        mine = [row for row in expected.rows["rejects"] if row["table_name"] == feed]
-        kinds = Counter((row["column_name"], row["reason"]) for row in mine)
+        rejects = [row for row in expected.rows["rejects"] if row["table_name"] == feed]
+        kinds = Counter((row["column_name"], row["reason"]) for row in rejects)
         assert {(kind["column_name"], kind["reason"]): kind["count"] for kind in report["rejects"]} == kinds
 
 
-def test_the_same_day_twice_leaves_the_same_rows_once(tmp_path: Path):
+def test_a_day_that_is_run_twice_has_its_rows_once(tmp_path: Path):
     rawfiles.write_market(tmp_path / "raw", seed=5, days=["20200401", "20200402"])
     expected = oracle.read_folder(tmp_path / "raw")
     lake = Lake(tmp_path / "home")
@@ -136,7 +136,7 @@ def test_the_same_day_twice_leaves_the_same_rows_once(tmp_path: Path):
             ]
 
 
-def test_an_old_day_is_left_alone_by_the_run_of_another(tmp_path: Path):
+def test_a_run_does_not_change_another_day(tmp_path: Path):
     rawfiles.write_market(tmp_path / "raw", seed=6, days=["20200401", "20200402"])
     expected = oracle.read_folder(tmp_path / "raw")
     lake = Lake(tmp_path / "home")

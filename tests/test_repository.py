@@ -77,7 +77,7 @@ def test_no_build_script_starts_a_build(script: Path):
     assert not STARTS_A_BUILD.search(code), STARTS_A_BUILD.search(code).group()
 
 
-def test_builds_in_build_scripts_are_seen():
+def test_builds_in_build_scripts_are_detected():
     for started in (
         'Command::new("cargo").arg("metadata")',
         'Command::new(env::var_os("CARGO").unwrap())',
@@ -96,7 +96,7 @@ def test_builds_in_build_scripts_are_seen():
 # --- the guide for contributors ---------------------------------------------------------------------
 
 
-def test_contributors_are_told_of_what_is_there():
+def test_the_guide_for_contributors_names_only_existing_paths():
     guide = text("CONTRIBUTING.md")
     words = [word for code in re.findall(r"`([^`\n]+)`", guide) for word in code.split()]
     folders = "crates|functions|tests|docs|bench|infra|statemachines|\\.ci|\\.github|scripts"
@@ -106,15 +106,15 @@ def test_contributors_are_told_of_what_is_there():
     assert not missing, f"CONTRIBUTING.md names {missing}"
 
 
-def test_contributors_are_told_of_every_crate():
+def test_the_guide_for_contributors_names_every_crate():
     guide = text("CONTRIBUTING.md")
     crates = {path.parent.name for path in MANIFESTS if path.parent.parent == ROOT / "crates"}
     assert {crate for crate in crates if f"`crates/{crate}`" not in guide} == set()
 
 
-def test_every_step_of_the_checks_is_told():
+def test_the_guide_for_contributors_names_every_step_of_the_checks():
     steps = [line for line in text(".ci/run").splitlines() if line.startswith(("cargo", "python3"))]
-    assert steps[0] == "python3 tests/lint.py", "what takes seconds comes first"
+    assert steps[0] == "python3 tests/lint.py", "the step that takes seconds comes first"
     guide = text("CONTRIBUTING.md")
     for step in steps:
         words = " ".join(step.split()[:2])

@@ -35,7 +35,7 @@ READ = (
     "ResponseContentDisposition ResponseContentEncoding ResponseContentLanguage ResponseContentType ResponseExpires"
 )
 # The parameters of each operation that have an effect; other tests cover the effects that are not obvious.
-KEPT = {
+SUPPORTED = {
     "AbortMultipartUpload": "Bucket Key UploadId",
     "CompleteMultipartUpload": f"Bucket Key UploadId MultipartUpload IfMatch IfNoneMatch MpuObjectSize {CHECKSUMS} "
     "ChecksumType",
@@ -180,14 +180,14 @@ def state_of(s3, upload: str) -> tuple:
     )
 
 
-@pytest.mark.parametrize("operation", KEPT)
-def test_what_is_not_kept_is_refused(s3, plain, operation: str):
-    kept = set(KEPT[operation].split())
-    assert kept <= set(members(operation)), "a parameter that S3 does not have"
+@pytest.mark.parametrize("operation", SUPPORTED)
+def test_an_unsupported_parameter_is_refused(s3, plain, operation: str):
+    supported = set(SUPPORTED[operation].split())
+    assert supported <= set(members(operation)), "a parameter that S3 does not have"
     upload = plain["ListParts"]["UploadId"]
     before = state_of(s3, upload)
     for member in members(operation):
-        if member in kept | WITHOUT_EFFECT:
+        if member in supported | WITHOUT_EFFECT:
             continue
         # The response to a HEAD has no body with an error code.
         expected = ERRORS.get(member, "NotImplemented")
@@ -195,11 +195,11 @@ def test_what_is_not_kept_is_refused(s3, plain, operation: str):
             expected = {"NotImplemented": "501", "AccessDenied": "403", "NoSuchVersion": "404"}[expected]
         found = outcome(s3, operation, {**plain[operation], member: value_of(operation, member)})
         assert found == expected, f"{operation} with {member}"
-    assert state_of(s3, upload) == before, "something was changed by a request that was refused"
+    assert state_of(s3, upload) == before, "a refused request changed something"
 
 
-@pytest.mark.parametrize("operation", KEPT)
-def test_values_that_always_hold_here_are_accepted(s3, plain, operation: str):
+@pytest.mark.parametrize("operation", SUPPORTED)
+def test_values_that_equal_the_fixed_behaviour_are_accepted(s3, plain, operation: str):
     fixed = {
         "ACL": "bucket-owner-full-control",
         "BucketKeyEnabled": False,
@@ -228,23 +228,23 @@ def test_metadata_of_an_object_is_kept(s3, plain, operation: str):
     parameters = {**plain[operation], **DESCRIBED, "Tagging": "a=b&c=d"}
     if operation == "CopyObject":
         parameters |= {"MetadataDirective": "REPLACE", "TaggingDirective": "REPLACE"}
-    answer = s3._make_api_call(operation, parameters)
+    response = s3._make_api_call(operation, parameters)
     key = {"Bucket": RESULTS, "Key": KEY}
     if operation == "CreateMultipartUpload":
-        part = s3.upload_part(**key, UploadId=answer["UploadId"], PartNumber=1, Body=b"x")
+        part = s3.upload_part(**key, UploadId=response["UploadId"], PartNumber=1, Body=b"x")
         parts = {"Parts": [{"PartNumber": 1, "ETag": part["ETag"]}]}
-        s3.complete_multipart_upload(**key, UploadId=answer["UploadId"], MultipartUpload=parts)
+        s3.complete_multipart_upload(**key, UploadId=response["UploadId"], MultipartUpload=parts)
     head = s3.head_object(**key)
     assert {name: head[name] for name in DESCRIBED} == DESCRIBED
     assert s3.get_object_tagging(**key)["TagSet"] == [{"Key": "a", "Value": "b"}, {"Key": "c", "Value": "d"}]
 
 
-def test_every_operation_is_kept_or_refused(endpoint: Endpoint, s3):
+def test_every_operation_is_supported_or_refused(endpoint: Endpoint, s3):
     """Operations that are not in the table are refused, and not confused with others."""
     for operation in MODEL.operation_names:
         shape = MODEL.operation_model(operation)
         # Directory buckets and Object Lambda have hosts of their own.
-        if operation in KEPT or shape.endpoint or operation in {"CreateSession", "ListDirectoryBuckets"}:
+        if operation in SUPPORTED or shape.endpoint or operation in {"CreateSession", "ListDirectoryBuckets"}:
             continue
         assert outcome(s3, operation, minimal_value(shape.input_shape)) == "NotImplemented", operation
     assert s3.get_object(Bucket=RESULTS, Key=SOURCE)["Body"].read() == b"the source"

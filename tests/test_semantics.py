@@ -30,7 +30,7 @@ def functions(path: Path) -> set[str]:
         return {node.name for node in found if node.name.startswith("test_")}
     if path.is_relative_to(ROOT / "tests" / "browser"):
         return set(re.findall(r"^pub async fn (\w+)", text, re.MULTILINE))
-    # Attributes and comments may stand between `#[test]` and the function; `proptest!` has the same form.
+    # Attributes and comments may occur between `#[test]` and the function; `proptest!` has the same form.
     test = r"#\[(?:tokio::)?test(?:\([^)]*\))?\]\s*(?:(?:#\[[^\n]*\]|//[^\n]*)\s*)*(?:async )?fn (\w+)"
     return set(re.findall(test, text))
 
@@ -54,6 +54,6 @@ def test_each_guarantee_has_a_test():
     assert not without
 
 
-def test_what_no_test_is_called_is_not_found():
+def test_only_tests_are_found():
     assert "tests" not in functions(Path(__file__))
     assert "test_each_guarantee_has_a_test" in functions(Path(__file__))

@@ -1,4 +1,4 @@
-"""No run silently publishes fewer rows: a loss fails the run with its name, or an operator accepts it."""
+"""No run silently publishes fewer rows: a loss fails the run and is named in the error, unless an operator accepts it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 
 import oracle
 import rawfiles
-from lake import LAKE, RAW, Lake, Result, assert_same_rows
+from lake import LAKE, RAW, Lake, Result, assert_published
 from rawfiles import Form, option, quote
 
 DAY = "2020-04-01"
@@ -25,16 +25,9 @@ def write_day(folder: Path, tickers: list[str] = TICKERS, form: Form = Form()) -
     return folder
 
 
-def published(lake: Lake, folder: Path) -> None:
+def upload_and_publish(lake: Lake, folder: Path) -> None:
     lake.upload(folder)
     lake.publish(DAY)
-
-
-def assert_published(lake: Lake, folder: Path) -> None:
-    """Asserts that the tables have the rows that the oracle expects for these raw files."""
-    expected = oracle.read_folder(folder)
-    for table in oracle.TABLES:
-        assert_same_rows(table, lake.query(f"SELECT * FROM {table}"), expected.rows[table])
 
 
 def refused(lake: Lake, check: str, *options: str) -> Result:
@@ -52,7 +45,7 @@ def check_of(lake: Lake, table: str, name: str) -> dict:
 def test_records_that_cannot_be_read_do_not_empty_a_table(lake: Lake, tmp_path: Path, feed: str, change):
     """Every record has one field too many or too few."""
     good = write_day(tmp_path / "good")
-    published(lake, good)
+    upload_and_publish(lake, good)
     for path in (tmp_path / "good").glob(f"*_{oracle.FEEDS[feed].suffix}.csv"):
         header, *records = path.read_bytes().splitlines()
         bad = tmp_path / "bad" / path.name
@@ -83,9 +76,9 @@ def test_a_bad_day_among_good_ones_fails(lake: Lake, tmp_path: Path):
 
 
 @pytest.mark.parametrize("feed", ["quotes", "options"])
-def test_a_raw_file_that_is_gone_fails_by_its_name(lake: Lake, tmp_path: Path, feed: str):
+def test_a_missing_raw_file_fails_the_run_and_is_named(lake: Lake, tmp_path: Path, feed: str):
     good = write_day(tmp_path / "good")
-    published(lake, good)
+    upload_and_publish(lake, good)
     gone = rawfiles.file_name(feed, TIMES[1])
     with lake.endpoint() as endpoint:
         endpoint.client("s3").delete_object(Bucket=RAW, Key=f"{feed}/date={DAY}/{gone}")
@@ -104,24 +97,24 @@ def test_a_raw_file_that_is_gone_fails_by_its_name(lake: Lake, tmp_path: Path, f
     lake.publish(DAY)
 
 
-def test_only_an_audit_that_passed_notes_what_it_compared_with(lake: Lake, tmp_path: Path):
+def test_only_an_audit_that_passed_writes_its_result(lake: Lake, tmp_path: Path):
     """Publication relies on audit.json as the result of the audit."""
 
-    def notes() -> list[Path]:
+    def results() -> list[Path]:
         return sorted((lake.files / "s3" / LAKE / "runs").glob("run=*/audit.json"))
 
-    published(lake, write_day(tmp_path / "good"))
-    before = notes()
+    upload_and_publish(lake, write_day(tmp_path / "good"))
+    before = results()
     assert len(before) == 1
     with lake.endpoint() as endpoint:
         key = f"quotes/date={DAY}/{rawfiles.file_name('quotes', TIMES[1])}"
         endpoint.client("s3").delete_object(Bucket=RAW, Key=key)
     refused(lake, "lost_rows")
-    assert notes() == before
+    assert results() == before
 
 
 def test_a_shorter_file_is_accepted_and_named(lake: Lake, tmp_path: Path):
-    published(lake, write_day(tmp_path / "raw"))
+    upload_and_publish(lake, write_day(tmp_path / "raw"))
     shorter = rawfiles.write(tmp_path / "raw", "quotes", TIMES[1], [quote(ticker) for ticker in TICKERS[:40]])
     lake.upload(tmp_path / "raw")
     done = lake.publish(DAY)
@@ -133,7 +126,7 @@ def test_a_shorter_file_is_accepted_and_named(lake: Lake, tmp_path: Path):
 
 def test_more_rejects_are_no_reason_for_fewer_rows(lake: Lake, tmp_path: Path):
     good = write_day(tmp_path / "good")
-    published(lake, good)
+    upload_and_publish(lake, good)
     rows = [[*quote(ticker), "1"] if number < 1 else quote(ticker) for number, ticker in enumerate(TICKERS)]
     rawfiles.write(tmp_path / "bad", "quotes", TIMES[1], rows)
     lake.upload(tmp_path / "bad")
@@ -145,7 +138,7 @@ def test_more_rejects_are_no_reason_for_fewer_rows(lake: Lake, tmp_path: Path):
 def test_a_file_of_its_header_alone_does_not_replace_rows(lake: Lake, tmp_path: Path):
     good = tmp_path / "good"
     rawfiles.write(good, "quotes", TIMES[0], [quote(ticker) for ticker in TICKERS])
-    published(lake, good)
+    upload_and_publish(lake, good)
     rawfiles.write(tmp_path / "bad", "quotes", TIMES[0], [])
     lake.upload(tmp_path / "bad")
     refused(lake, "empty_days", "--set", "quality.accept_lost_rows=true")
@@ -155,7 +148,7 @@ def test_a_file_of_its_header_alone_does_not_replace_rows(lake: Lake, tmp_path: 
 @pytest.mark.parametrize("number", ["", "0"])
 def test_a_snapshot_without_a_number_fails(lake: Lake, tmp_path: Path, number: str):
     good = write_day(tmp_path / "good")
-    published(lake, good)
+    upload_and_publish(lake, good)
     numbers = [name for name in oracle.FEEDS["quotes"].header if name not in ("Nome", "Grupo")]
     rows = [quote(ticker, **dict.fromkeys(numbers, number)) for ticker in TICKERS]
     rawfiles.write(tmp_path / "bad", "quotes", TIMES[1], rows)
@@ -164,8 +157,8 @@ def test_a_snapshot_without_a_number_fails(lake: Lake, tmp_path: Path, number: s
     assert_published(lake, good)
 
 
-def test_odd_files_are_told(lake: Lake, tmp_path: Path):
-    """Files with the header of another day, with the records of another snapshot, and without most of their lines."""
+def test_odd_files_are_reported(lake: Lake, tmp_path: Path):
+    """A file has the header of another day and the records of another snapshot; another lacks most of its lines."""
     raw = write_day(tmp_path / "raw")
     first, second, third = (raw / f"{time}_flashpanel.csv" for time in TIMES)
     second.write_bytes(first.read_bytes().replace(b"202004011000", b"202004021010"))
@@ -214,7 +207,7 @@ def test_a_whole_file_without_a_final_line_end_is_published_and_named(lake: Lake
 
 def test_a_landed_snapshot_keeps_a_run_from_publishing_without_it(lake: Lake, tmp_path: Path):
     good = write_day(tmp_path / "good")
-    published(lake, good)
+    upload_and_publish(lake, good)
     late = rawfiles.write(tmp_path / "late", "quotes", "202004011030", [quote(ticker) for ticker in TICKERS])
     landing = lake.files / "s3" / RAW / "landing"
     with lake.endpoint() as endpoint:
@@ -234,7 +227,7 @@ def test_an_upload_that_is_killed_never_makes_a_day_shrink(lake: Lake, tmp_path:
     """The same snapshots in the other form; the upload is killed at calls that are spread over its whole duration."""
     plain = write_day(tmp_path / "plain")
     packed = write_day(tmp_path / "packed", form=Form(compressed=True))
-    published(lake, plain)
+    upload_and_publish(lake, plain)
     random_ = random.Random(20200401)
     for number in range(12):
         copy = Lake(tmp_path / f"home-{number}")

@@ -60,7 +60,7 @@ def test_a_function_is_small_enough_to_start_quickly(built: Path, name: str, tmp
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_a_function_needs_no_newer_c_library_than_lambda_has(built: Path, name: str):
     content = (built / name / "bootstrap").read_bytes()
-    assert content[:4] == b"\x7fELF" and content[18] == 0x3E, f"{name} is no program for x86-64"
+    assert content[:4] == b"\x7fELF" and content[18] == 0x3E, f"{name} is not a program for x86-64"
     versions = {tuple(map(int, found)) for found in re.findall(rb"GLIBC_(\d+)\.(\d+)", content)}
     assert versions and max(versions) <= GLIBC, f"{name} needs glibc {max(versions)}"
 
@@ -176,17 +176,17 @@ def finished(deployed: Deployed, machine: str, wanted: str) -> dict:
     """Waits for the end of the execution whose input contains this text."""
     client = deployed.client("stepfunctions")
 
-    def look():
+    def poll():
         for listed in client.list_executions(stateMachineArn=machine)["executions"]:
             execution = client.describe_execution(executionArn=listed["executionArn"])
             if wanted in execution["input"] and execution["status"] != "RUNNING":
                 return execution
         return None
 
-    return eventually(f"the end of an execution for {wanted}", look)
+    return eventually(f"the end of an execution for {wanted}", poll)
 
 
-def test_an_upload_ends_in_its_place(deployed: Deployed, tmp_path: Path):
+def test_an_uploaded_snapshot_is_moved_to_its_key(deployed: Deployed, tmp_path: Path):
     rawfiles.write_market(tmp_path, seed=20200401)
     snapshot = min(tmp_path.rglob("*_flashpanel.csv"))
     name, body = snapshot.name, snapshot.read_bytes()
@@ -199,12 +199,12 @@ def test_an_upload_ends_in_its_place(deployed: Deployed, tmp_path: Path):
     assert execution["status"] == "SUCCEEDED", execution
     output = json.loads(execution["output"])
     assert (output["from"], output["to"], output["accepted"]) == (day, day, 1)
-    assert output["raw"]["files"] == 1, "ValidateRaw, the second function of the workflow, counts what is there"
+    assert output["raw"]["files"] == 1, "ValidateRaw, the second function of the workflow, counts the raw files"
     assert s3.get_object(Bucket=bucket, Key=f"quotes/date={day}/{name}")["Body"].read() == body
     assert not [key for key in keys(deployed, "landing/") if key.endswith(name)]
 
 
-def test_what_is_no_snapshot_ends_in_quarantine_with_its_reason(deployed: Deployed):
+def test_an_invalid_file_is_quarantined_with_a_reason(deployed: Deployed):
     s3, bucket = deployed.client("s3"), deployed.resources["buckets"]["raw"]
     s3.put_object(Bucket=bucket, Key="landing/202004011320_flashpanel.csv", Body=b"not,the,header\n1,2,3\n")
     execution = finished(deployed, deployed.outputs["UploadRawDataArn"], "landing/202004011320_flashpanel.csv")
@@ -219,13 +219,13 @@ def test_what_is_no_snapshot_ends_in_quarantine_with_its_reason(deployed: Deploy
     assert not [key for key in keys(deployed) if "/date=2020-04-01/202004011320" in key]
 
 
-def test_nothing_but_landing_starts_anything(deployed: Deployed):
+def test_only_objects_in_landing_start_an_execution(deployed: Deployed):
     client = deployed.client("stepfunctions")
     machine = deployed.outputs["UploadRawDataArn"]
     s3, bucket = deployed.client("s3"), deployed.resources["buckets"]["raw"]
     s3.put_object(Bucket=bucket, Key="elsewhere/202004011330_flashpanel.csv", Body=b"x")
-    s3.put_object(Bucket=bucket, Key="landing/behind-it.txt", Body=b"x")
-    finished(deployed, machine, "landing/behind-it.txt")
+    s3.put_object(Bucket=bucket, Key="landing/after-it.txt", Body=b"x")
+    finished(deployed, machine, "landing/after-it.txt")
     inputs = [
         json.loads(client.describe_execution(executionArn=execution["executionArn"])["input"])
         for execution in client.list_executions(stateMachineArn=machine)["executions"]
@@ -244,7 +244,7 @@ def test_a_day_without_files_is_planned_and_costs_no_cluster(deployed: Deployed)
     assert deployed.client("emr").list_clusters()["Clusters"] == []
 
 
-def test_a_run_that_fails_has_its_cluster_looked_for(deployed: Deployed):
+def test_a_run_that_fails_invokes_stop_emr_step(deployed: Deployed):
     client = deployed.client("stepfunctions")
     client.start_execution(
         stateMachineArn=deployed.outputs["CreateDatalakeArn"], name="given-up", input=json.dumps({"dates": "misspelt"})
@@ -261,10 +261,10 @@ def test_a_run_that_fails_has_its_cluster_looked_for(deployed: Deployed):
             return next((event["message"] for event in events if "given-up" in event["message"]), None)
         return None
 
-    eventually("stop-emr-step to be told of the run", stopped)
+    eventually("stop-emr-step to be invoked for the run", stopped)
 
 
-def test_functions_and_commands_are_told_the_same(deployed: Deployed):
+def test_functions_and_commands_use_the_same_resources(deployed: Deployed):
     client = deployed.client("lambda")
     for name in FUNCTIONS:
         configuration = client.get_function_configuration(FunctionName=f"{STACK}-{name}")
@@ -272,12 +272,12 @@ def test_functions_and_commands_are_told_the_same(deployed: Deployed):
         assert (json.loads(variables["PREGAO_RESOURCES"]), variables["PREGAO_CONFIG"]) == (deployed.resources, "{}")
         assert configuration["Runtime"] == "provided.al2023" and configuration["Architectures"] == ["x86_64"]
     assert deployed.resources["athena"] == {"database": "pregao", "workgroup": STACK}
-    there = {bucket["Name"] for bucket in deployed.client("s3").list_buckets()["Buckets"]}
-    assert set(deployed.resources["buckets"].values()) <= there
+    buckets = {bucket["Name"] for bucket in deployed.client("s3").list_buckets()["Buckets"]}
+    assert set(deployed.resources["buckets"].values()) <= buckets
 
 
-def test_destroy_keeps_what_cannot_be_made_again(deployed: Deployed):
-    """The last of the tests of this stack."""
+def test_destroy_keeps_data_that_cannot_be_recomputed(deployed: Deployed):
+    """Destroys the stack, and therefore has to be the last test."""
     s3 = deployed.client("s3")
     raw, lake, results = (deployed.resources["buckets"][name] for name in ("raw", "lake", "results"))
     s3.put_object(Bucket=raw, Key="quotes/date=2020-04-01/kept", Body=b"kept")
@@ -285,8 +285,8 @@ def test_destroy_keeps_what_cannot_be_made_again(deployed: Deployed):
     s3.put_object(Bucket=results, Key="athena/lost", Body=b"lost")
     output = deployed.pregao("destroy", "--yes")
     assert raw in output and lake in output
-    there = {bucket["Name"] for bucket in s3.list_buckets()["Buckets"]}
-    assert {raw, lake} <= there and results not in there
+    buckets = {bucket["Name"] for bucket in s3.list_buckets()["Buckets"]}
+    assert {raw, lake} <= buckets and results not in buckets
     assert s3.get_object(Bucket=raw, Key="quotes/date=2020-04-01/kept")["Body"].read() == b"kept"
     assert s3.get_object(Bucket=lake, Key="quotes/kept")["Body"].read() == b"kept"
     assert deployed.client("lambda").list_functions()["Functions"] == []

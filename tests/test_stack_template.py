@@ -26,7 +26,7 @@ from sam_template import (
 BUCKETS = {"RawBucket": "raw", "LakeBucket": "lake", "ResultsBucket": "results"}
 ROLES = sorted(stack.of_type("AWS::IAM::Role"))
 
-# Statements with `Resource: "*"`, and why they need it.
+# Statements with `Resource: "*"`, with the reason.
 WHOLE_ACCOUNT = {
     **{
         (role, "Trace"): "X-Ray has no resources for this"
@@ -53,7 +53,7 @@ def camel(name: str) -> str:
 # --- parameters and outputs -------------------------------------------------------------------------
 
 
-def test_the_parameters_are_those_that_deploy_gives():
+def test_the_parameters_are_those_that_deploy_passes():
     defaults = {name: parameter["Default"] for name, parameter in TEMPLATE["Parameters"].items()}
     assert defaults == {
         "Config": "{}",
@@ -75,7 +75,7 @@ def test_the_parameters_are_those_that_deploy_gives():
     assert all(parameter["Description"] for parameter in TEMPLATE["Parameters"].values())
 
 
-def test_the_outputs_are_what_commands_look_for():
+def test_the_outputs_are_those_that_commands_read():
     assert {name: resolve(output["Value"]) for name, output in TEMPLATE["Outputs"].items()} == {
         "Resources": json.dumps(stack.resources_text(), separators=(",", ":")),
         "UploadRawDataArn": f"arn:aws:states:{REGION}:{ACCOUNT}:stateMachine:{STACK}-upload_raw_data",
@@ -85,7 +85,7 @@ def test_the_outputs_are_what_commands_look_for():
     }
 
 
-def test_functions_are_told_what_was_made_in_the_words_of_the_configuration():
+def test_functions_get_the_resources_under_the_keys_of_the_configuration():
     assert stack.resources_text() == {
         "buckets": {name: f"{STACK}-{name}-{ACCOUNT}" for name in ("raw", "lake", "results")},
         "athena": {"database": "pregao", "workgroup": STACK},
@@ -98,14 +98,14 @@ def test_functions_are_told_what_was_made_in_the_words_of_the_configuration():
     for section, values in stack.resources_text().items():
         body = template.split(f"\n[{section}]\n")[1].split("\n[")[0]
         for key in values:
-            assert re.search(rf"^{key} = ", body, re.MULTILINE), f"{section}.{key} is no key of the configuration"
+            assert re.search(rf"^{key} = ", body, re.MULTILINE), f"{section}.{key} is not a key of the configuration"
     variables = TEMPLATE["Globals"]["Function"]["Environment"]["Variables"]
     assert sorted(variables) == ["PREGAO_CONFIG", "PREGAO_RESOURCES"]
     assert variables["PREGAO_RESOURCES"] == TEMPLATE["Outputs"]["Resources"]["Value"]
     assert not any("Environment" in properties for properties in stack.of_type("AWS::Serverless::Function").values())
 
 
-def test_nothing_is_written_down_that_belongs_to_one_account_or_region():
+def test_no_account_or_region_is_hard_coded():
     texts = {
         path.name: path.read_text(encoding="utf-8") for path in [stack.TEMPLATE_FILE, *STATE_MACHINES.glob("*.json")]
     }
@@ -117,8 +117,8 @@ def test_nothing_is_written_down_that_belongs_to_one_account_or_region():
     }
     for name, text in texts.items():
         text = text.replace("Default: 107374182400", "")  # 100 GiB, which also has twelve digits
-        for what, pattern in forbidden.items():
-            assert not (found := re.search(pattern, text)), f"{name} names {what}: {found.group()}"
+        for kind, pattern in forbidden.items():
+            assert not (found := re.search(pattern, text)), f"{name} contains {kind}: {found.group()}"
     for broken in ("123456789012", "sa-east-1", "AKIAABCDEFGHIJKLMNOP", "arn:aws:s3:::x"):
         assert any(re.search(pattern, broken) for pattern in forbidden.values()), broken
 
@@ -138,7 +138,7 @@ def test_every_function_of_the_workspace_is_deployed():
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)
-def test_a_function_is_bounded_traced_and_its_log_ends(name: str):
+def test_a_function_has_limits_tracing_and_a_log_group(name: str):
     properties = stack.functions()[name]
     assert 0 < properties["Timeout"] <= 900 and 128 <= properties["MemorySize"] <= 3008
     assert properties["Tracing"] == "Active"
@@ -147,12 +147,12 @@ def test_a_function_is_bounded_traced_and_its_log_ends(name: str):
     assert resolve(RESOURCES[f"{camel(name)}LogGroup"]["Properties"]["LogGroupName"]) == f"/aws/lambda/{STACK}-{name}"
 
 
-def test_an_account_has_room_for_what_is_set_aside():
+def test_the_reserved_concurrency_fits_an_account():
     # Of the 1,000 concurrent executions of an account, Lambda requires 100 to stay unreserved.
     assert sum(properties["ReservedConcurrentExecutions"] for properties in stack.functions().values()) <= 900
 
 
-def test_every_log_group_forgets():
+def test_every_log_group_has_a_retention_period():
     groups = stack.of_type("AWS::Logs::LogGroup")
     assert len(groups) == len(FUNCTIONS) + len(MACHINES)
     assert all(group["RetentionInDays"] == {"Ref": "LogRetentionDays"} for group in groups.values())
@@ -162,7 +162,7 @@ def test_every_log_group_forgets():
 
 
 @pytest.mark.parametrize("name", MACHINES)
-def test_a_state_machine_is_that_of_its_definition(name: str):
+def test_a_state_machine_uses_its_definition(name: str):
     properties = stack.machines()[name]
     assert resolve(properties["Name"]) == f"{STACK}-{name}"
     assert properties["DefinitionUri"] == f"../statemachines/{name}.asl.json"
@@ -208,13 +208,13 @@ def test_a_state_machine_may_start_what_its_definition_names_and_nothing_else(na
     }
     rule = f"arn:aws:events:{REGION}:{ACCOUNT}:rule/StepFunctionsGetEventsForStepFunctionsExecutionRule"
     executions = {arn.replace(":stateMachine:", ":execution:") + ":*" for arn in named["states:StartExecution"]}
-    wanted = {(action, rule) for action in ("events:PutTargets", "events:PutRule", "events:DescribeRule")}
-    wanted |= {(action, arn) for action in ("states:DescribeExecution", "states:StopExecution") for arn in executions}
-    assert nested == (wanted if executions else set())
+    expected = {(action, rule) for action in ("events:PutTargets", "events:PutRule", "events:DescribeRule")}
+    expected |= {(action, arn) for action in ("states:DescribeExecution", "states:StopExecution") for arn in executions}
+    assert nested == (expected if executions else set())
 
 
 @pytest.mark.parametrize("name", MACHINES)
-def test_a_function_has_the_time_that_its_task_gives_it(name: str):
+def test_a_function_times_out_before_its_task(name: str):
     functions = stack.functions()
     for state_name, state in stack.states(json.loads(stack.definition(name))):
         function = state.get("Parameters", {}).get("FunctionName")
@@ -231,7 +231,7 @@ def test_there_are_three_buckets():
 
 
 @pytest.mark.parametrize("bucket", BUCKETS)
-def test_a_bucket_is_encrypted_private_and_its_owner_s(bucket: str):
+def test_a_bucket_is_encrypted_and_private_and_its_owner_owns_all_objects(bucket: str):
     properties = RESOURCES[bucket]["Properties"]
     (rule,) = properties["BucketEncryption"]["ServerSideEncryptionConfiguration"]
     assert rule["ServerSideEncryptionByDefault"]["SSEAlgorithm"] in ("AES256", "aws:kms")
@@ -245,7 +245,7 @@ def test_a_bucket_is_encrypted_private_and_its_owner_s(bucket: str):
 
 
 @pytest.mark.parametrize("bucket", BUCKETS)
-def test_a_bucket_answers_over_tls_only(bucket: str):
+def test_a_bucket_requires_tls(bucket: str):
     policies = [
         name for name, policy in stack.of_type("AWS::S3::BucketPolicy").items() if policy["Bucket"] == {"Ref": bucket}
     ]
@@ -256,7 +256,7 @@ def test_a_bucket_answers_over_tls_only(bucket: str):
     assert deny.condition == {"Bool": {"aws:SecureTransport": "false"}}
 
 
-def test_what_cannot_be_made_again_stays_when_the_stack_goes():
+def test_data_that_cannot_be_recomputed_survives_the_stack():
     policies = {bucket: RESOURCES[bucket]["DeletionPolicy"] for bucket in BUCKETS}
     assert policies == {
         "RawBucket": "RetainExceptOnCreate",
@@ -269,7 +269,7 @@ def test_what_cannot_be_made_again_stays_when_the_stack_goes():
 
 
 @pytest.mark.parametrize("bucket", BUCKETS)
-def test_what_is_current_never_expires_but_for_results_and_logs(bucket: str):
+def test_only_current_results_and_logs_expire(bucket: str):
     rules = RESOURCES[bucket]["Properties"]["LifecycleConfiguration"]["Rules"]
     assert all(rule["Status"] == "Enabled" for rule in rules)
     current = {rule.get("Prefix"): rule["ExpirationInDays"] for rule in rules if "ExpirationInDays" in rule}
@@ -308,7 +308,7 @@ def test_the_databases_are_the_published_one_and_that_of_the_audit():
     assert 'format!("{}_staged", ' in staging
 
 
-def test_no_query_escapes_its_limit():
+def test_every_query_has_the_limit_of_the_workgroup():
     workgroup = RESOURCES["Workgroup"]["Properties"]
     assert resolve(workgroup["Name"]) == STACK
     configuration = workgroup["WorkGroupConfiguration"]
@@ -321,7 +321,7 @@ def test_no_query_escapes_its_limit():
                 assert statement.resources == [f"arn:aws:athena:{REGION}:{ACCOUNT}:workgroup/{STACK}"]
 
 
-# --- who may do what --------------------------------------------------------------------------------
+# --- permissions ------------------------------------------------------------------------------------
 
 
 def test_everything_that_acts_has_a_role_of_its_own():
@@ -333,7 +333,7 @@ def test_everything_that_acts_has_a_role_of_its_own():
     assert sorted([*users, "EmrServiceRole"]) == ROLES
 
 
-def test_a_role_is_taken_by_one_service():
+def test_a_role_is_assumed_by_one_service():
     trusted = {}
     for role in ROLES:
         (statement,) = RESOURCES[role]["Properties"]["AssumeRolePolicyDocument"]["Statement"]
@@ -412,23 +412,23 @@ def test_roles_are_passed_only_to_the_service_they_are_for():
     }
 
 
-def test_clusters_are_changed_only_where_they_bear_the_tag_of_this_lake():
+def test_only_clusters_with_the_tag_of_this_lake_are_changed():
     source = (ROOT / "crates" / "lake" / "src" / "cluster.rs").read_text(encoding="utf-8")
     tag = re.search(r'const LAKE_TAG: &str = "([^"]+)";', source).group(1)
     lake = f"{STACK}-lake-{ACCOUNT}"
     changing = ("RunJobFlow", "AddTags", "AddJobFlowSteps", "TerminateJobFlows", "CancelSteps")
-    seen = set()
+    checked = set()
     for statement in allowing():
         for action in statement.actions:
             service, name = action.split(":")
             if service == "elasticmapreduce" and name in changing:
-                seen.add(name)
+                checked.add(name)
                 kind = "RequestTag" if name in ("RunJobFlow", "AddTags") else "ResourceTag"
                 assert statement.condition == {"StringEquals": {f"elasticmapreduce:{kind}/{tag}": lake}}, statement
-    assert seen == set(changing)
+    assert checked == set(changing)
 
 
-def test_only_vacuum_deletes_what_runs_wrote_and_nothing_what_is_quarantined():
+def test_only_vacuum_deletes_files_of_runs_and_nothing_deletes_quarantined_files():
     deleting: dict[str, set] = {}
     for statement in allowing():
         if any(re.match("s3:(Delete|PutLifecycle|PutBucket)", action) for action in statement.actions):
@@ -463,10 +463,10 @@ def test_only_vacuum_deletes_what_runs_wrote_and_nothing_what_is_quarantined():
                 assert re.search(f"({beside[statement.owner]})$", resource), resource
 
 
-# --- what starts it, and what reports failures ------------------------------------------------------
+# --- triggers and alarms -----------------------------------------------------------------------------
 
 
-def test_the_schedule_sends_what_the_workflow_takes():
+def test_the_schedule_sends_the_input_of_the_workflow():
     schedule = RESOURCES["Schedule"]["Properties"]
     for name in ("ScheduleExpression", "State"):
         assert schedule[name] == {"Ref": name if name.startswith("Schedule") else f"Schedule{name}"}
@@ -482,7 +482,7 @@ def test_the_schedule_sends_what_the_workflow_takes():
     assert start.resources == [resolve(target["Arn"])]
 
 
-def test_landing_is_looked_at_every_hour():
+def test_landing_is_checked_every_hour():
     schedule = RESOURCES["LandingSchedule"]["Properties"]
     assert (schedule["ScheduleExpression"], schedule["State"]) == ("rate(1 hour)", "ENABLED")
     target = schedule["Target"]
@@ -510,7 +510,7 @@ def test_each_landed_object_starts_upload_raw_data():
     assert (start.actions, start.resources) == (["states:StartExecution"], [resolve(target["Arn"])])
 
 
-def test_a_run_that_ends_badly_leaves_no_cluster():
+def test_a_run_that_fails_leaves_no_cluster():
     rule = RESOURCES["GivenUpRule"]["Properties"]
     assert resolve(rule["EventPattern"]) == {
         "source": ["aws.states"],
@@ -553,7 +553,7 @@ def test_no_event_is_lost_in_silence():
     assert RESOURCES["DeadLetters"]["Properties"]["SqsManagedSseEnabled"] is True
 
 
-def test_every_bad_end_raises_an_alarm_that_arrives():
+def test_every_failure_raises_an_alarm_that_is_delivered():
     alarms = stack.of_type("AWS::CloudWatch::Alarm").values()
     watched = set()
     for alarm in alarms:
@@ -562,10 +562,10 @@ def test_every_bad_end_raises_an_alarm_that_arrives():
         assert alarm["TreatMissingData"] == "notBreaching"
         (dimension,) = alarm["Dimensions"]
         watched.add((alarm["Namespace"], alarm["MetricName"], dimension["Name"], resolve(dimension["Value"])))
-    bad_ends = ("ExecutionsFailed", "ExecutionsTimedOut", "ExecutionsAborted")
+    failures = ("ExecutionsFailed", "ExecutionsTimedOut", "ExecutionsAborted")
     machines = [resolve({"Ref": f"{camel(name)}StateMachine"}) for name in MACHINES]
     assert watched == {
-        *(("AWS/States", metric, "StateMachineArn", machine) for metric in bad_ends for machine in machines),
+        *(("AWS/States", metric, "StateMachineArn", machine) for metric in failures for machine in machines),
         ("AWS/SQS", "ApproximateNumberOfMessagesVisible", "QueueName", f"{STACK}-dead-letters"),
         *(("pregao", metric, "Lake", resolve({"Ref": "LakeBucket"})) for metric in ("Quarantined", "LandingObjects")),
     }
@@ -583,7 +583,7 @@ def test_every_bad_end_raises_an_alarm_that_arrives():
     assert subscription["Properties"]["Endpoint"] == {"Ref": "AlarmEmail"}
 
 
-def test_alarms_watch_what_the_functions_measure():
+def test_alarms_use_metrics_that_the_functions_emit():
     source = (ROOT / "crates" / "lake" / "src" / "metrics.rs").read_text(encoding="utf-8")
     (namespace,) = re.findall(r'const NAMESPACE: &str = "([^"]+)";', source)
     (dimension,) = re.findall(r'const DIMENSION: &str = "([^"]+)";', source)

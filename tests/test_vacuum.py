@@ -1,4 +1,4 @@
-"""`pregao vacuum`: what it removes and keeps, and a sample of `python3 tests/vacuum`, which kills it."""
+"""`pregao vacuum` removes the right files; a sample of `python3 tests/vacuum` kills it."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ def test_a_vacuum_that_is_killed_loses_nothing_that_is_published(search: Search)
     search.run(range(SEED, SEED + KILLS))
     assert not search.violations, "\n".join(f"{case.seed} {case.how}: {case.wrong}" for case in search.violations)
     assert len(search.cases) == KILLS
-    assert any(case.killed for case in search.cases), "none was killed"
+    assert any(case.killed for case in search.cases), "no vacuum was killed"
 
 
-def test_what_was_replaced_or_failed_goes_and_what_is_published_stays(search: Search, tmp_path: Path):
+def test_runs_that_were_superseded_or_failed_are_removed_and_published_ones_are_kept(search: Search, tmp_path: Path):
     template = search.template
     lake = small_lake.copy(template.home, tmp_path / "home")
     shown = json.loads(lake.run(*VACUUM, "--dry-run").out)
@@ -54,14 +54,14 @@ def test_what_was_replaced_or_failed_goes_and_what_is_published_stays(search: Se
     assert small_lake.content(lake) == template.content
 
 
-def test_what_is_asked_about_the_past_keeps_its_run(search: Search, tmp_path: Path):
+def test_runs_within_the_retention_of_time_travel_are_kept(search: Search, tmp_path: Path):
     lake = small_lake.copy(search.template.home, tmp_path / "home")
     kept = lake.run("vacuum", "--keep-days", "1", "--format", "json")
     assert json.loads(kept.out)["objects"] == 0
     assert lake.stored_runs() == search.template.all
 
 
-def test_a_run_that_is_going_on_keeps_its_files(search: Search, tmp_path: Path):
+def test_the_files_of_a_run_in_progress_are_kept(search: Search, tmp_path: Path):
     lake = small_lake.copy(search.template.home, tmp_path / "home")
     keys = ["runs/run=going/plan.json", "runs/run=going.2/quotes/year=2020/month=4/day=1/part-0.parquet"]
     with lake.endpoint() as endpoint:
@@ -79,8 +79,8 @@ def test_a_run_that_is_going_on_keeps_its_files(search: Search, tmp_path: Path):
         assert not set(keys) & set(lake.objects(LAKE, "runs/"))
 
 
-def test_what_a_catalog_names_stays(search: Search, tmp_path: Path):
-    """A foreign database, and a lost record: the catalog alone protects the files."""
+def test_files_that_a_catalog_references_are_kept(search: Search, tmp_path: Path):
+    """A table of another database references files of a superseded run, which no record references."""
     lake = small_lake.copy(search.template.home, tmp_path / "home")
     replaced = sorted(search.template.all - search.template.published)
     folder = next(path.parent for path in lake.parquet_files("quotes") if f"run={replaced[0]}/" in str(path))
@@ -94,7 +94,7 @@ def test_what_a_catalog_names_stays(search: Search, tmp_path: Path):
     assert lake.stored_runs() == search.template.published
 
 
-def test_uploads_in_parts_that_are_young_stay(search: Search, tmp_path: Path):
+def test_recent_multipart_uploads_are_kept(search: Search, tmp_path: Path):
     lake = small_lake.copy(search.template.home, tmp_path / "home")
     with lake.endpoint() as endpoint:
         s3 = endpoint.client("s3")

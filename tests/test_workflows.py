@@ -63,7 +63,7 @@ def test_every_action_has_a_version(name: str):
 
 
 @pytest.mark.parametrize("name", WORKFLOWS)
-def test_nothing_keeps_the_token_of_a_checkout(name: str):
+def test_no_checkout_persists_its_token(name: str):
     checkouts = [step for step in steps(read(name)) if step.get("uses", "").startswith("actions/checkout@")]
     assert checkouts
     assert all(step["with"]["persist-credentials"] is False for step in checkouts)
@@ -100,7 +100,7 @@ def test_the_checks_have_the_compiler_of_the_project():
     assert read("ci.yml")["jobs"]["checks"]["container"] == f"rust:{channel()}-bookworm"
 
 
-def test_advisories_are_looked_for_weekly():
+def test_advisories_are_checked_weekly():
     workflow = read("ci.yml")
     assert workflow["on"]["schedule"]
     assert any(step.get("run") == "python3 tests/lint.py --advisories" for step in steps(workflow))
@@ -109,7 +109,7 @@ def test_advisories_are_looked_for_weekly():
 # --- the release ------------------------------------------------------------------------------------
 
 
-def test_a_release_is_made_of_a_tag_alone():
+def test_only_a_tag_makes_a_release():
     assert read("release.yml")["on"] == {"push": {"tags": ["v*"]}}
 
 
@@ -189,7 +189,7 @@ def test_every_lock_file_and_requirement_is_kept_up_to_date():
     assert folders(updates()["github-actions"]) == {"/"}
 
 
-def test_datafusion_arrow_and_parquet_are_raised_together():
+def test_datafusion_arrow_and_parquet_are_updated_together():
     groups = updates()["cargo"]["groups"]
     together = set(groups["datafusion"]["patterns"])
     assert together == {"arrow*", "datafusion*", "parquet*"}

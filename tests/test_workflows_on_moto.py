@@ -14,7 +14,7 @@ import pytest
 import oracle
 import rawfiles
 from cloud import TABLES, Cloud, Written, status_change
-from interpreters import RUN, Ran, Theirs, definition
+from interpreters import RUN, MotoExecutions, Outcome, definition
 from lake import eventually
 from lambda_runtime import FunctionError
 from moto_server import Invoked, Moto
@@ -30,7 +30,7 @@ class Account:
 
     def __init__(self, moto: Moto, patch: pytest.MonkeyPatch):
         self.cloud = Cloud(moto)
-        self.workflows = Theirs(moto, patch)
+        self.workflows = MotoExecutions(moto, patch)
         moto.invoke = self._invoke
         self.workflows.create(LABEL, {machine: definition(machine, LABEL) for machine in MACHINES})
 
@@ -76,7 +76,7 @@ def test_raw_files_become_published_partitions(account: Account, tmp_path: Path)
     run.put_all()
     step.state = "COMPLETED"
 
-    ran: Ran = account.workflows.wait(execution)
+    ran: Outcome = account.workflows.wait(execution)
     assert ran.status == "SUCCEEDED", ran
     looks = ran.states.count("PollStep")
     assert [state for state in ran.states if state not in ("WaitForStep", "PollStep", "StepFinished?", *PUBLISH)] == [

@@ -2,7 +2,7 @@
 
 Records with `strace` what an upload and a run write, sync and rename, and opens homes as a power failure could leave them at any
 step. Each table and day must be as before or as after, and the next run must complete. Apart from `tests/run.py`,
-which takes a sample (`tests/test_crash_images.py`). Makes the virtual environment of the tests and builds the binary;
+which takes a sample (`tests/test_crash_images.py`). Creates the virtual environment of the tests and builds the binary;
 PREGAO names one that is built already. The exit code is 1 when any image was wrong.
 """
 

@@ -19,7 +19,7 @@ CALLS = (
     "openat,creat,write,pwrite64,writev,pwritev,ftruncate,fallocate,copy_file_range,sendfile,lseek,fsync,fdatasync,syncfs,"
     "sync_file_range,rename,renameat,renameat2,link,linkat,symlink,symlinkat,unlink,unlinkat,mkdir,mkdirat,rmdir"
 )
-# SQLite's shared memory, which is created again at each start, and files for the lifetime of the process.
+# SQLite's shared memory, which is created at each start, and files that exist only while the process runs.
 IGNORED = re.compile(r"-shm$|^(lock|turn|endpoint\.json|tmp/endpoint\.json|tmp/room)$|^athena-spill(/|$)")
 
 
@@ -46,7 +46,7 @@ class Inode:
         return bytes(data)
 
 
-def put(offset: int, data: bytes) -> Callable[[bytearray, float], None]:
+def write_at(offset: int, data: bytes) -> Callable[[bytearray, float], None]:
     def write(target: bytearray, share: float) -> None:
         part = data[: int(len(data) * share)]
         if part and len(target) < offset:
@@ -56,7 +56,7 @@ def put(offset: int, data: bytes) -> Callable[[bytearray, float], None]:
     return write
 
 
-def cut(length: int) -> Callable[[bytearray, float], None]:
+def truncate_to(length: int) -> Callable[[bytearray, float], None]:
     def write(target: bytearray, share: float) -> None:
         if share == 1.0:
             del target[length:]
@@ -76,9 +76,9 @@ class Disk:
         self.durable = dict(self.now)
         # Unsynced changes of names, grouped by call: a rename is atomic.
         self.pending: list[dict[str, Inode | bool | None]] = []
-        self.places: dict[int, int] = {}
+        self.offsets: dict[int, int] = {}
 
-    # --- what calls do ---
+    # --- effects of calls ---
 
     def rename_entries(self, changes: dict[str, Inode | bool | None]) -> None:
         """Changes names to new inodes; False removes a name."""
@@ -99,13 +99,13 @@ class Disk:
             inode.sync()
             return
         # A folder: the changes of its entries, with the other half of a rename from or to it.
-        left = []
+        unsynced = []
         for changes in self.pending:
             if any(str(Path(changed).parent) == (name or ".") for changed in changes):
                 self.keep(changes)
             else:
-                left.append(changes)
-        self.pending = left
+                unsynced.append(changes)
+        self.pending = unsynced
 
     def sync_all(self) -> None:
         for inode in self.now.values():
@@ -153,10 +153,10 @@ class Disk:
                 continue
             if match := re.match(r"<\.\.\. \w+ resumed>(.*)", call):
                 call = begun.pop(pid) + match[1].lstrip()
-            if self.play(call):
+            if self.apply(call):
                 yield call
 
-    def play(self, call: str) -> bool:
+    def apply(self, call: str) -> bool:
         match = re.match(r"(\w+)\((.*)\)\s+= (-?\d+)", call)
         if not match or int(match[3]) < 0:
             return False
@@ -169,7 +169,7 @@ class Disk:
         if name in ("openat", "creat"):
             return self.open(arguments, paths[0], result)
         if name == "lseek":
-            self.places[number] = result
+            self.offsets[number] = result
             return False
         if name in ("write", "pwrite64", "ftruncate", "fsync", "fdatasync", "fallocate", "syncfs"):
             return opened is not None and self.on_file(name, arguments, number, opened, result)
@@ -187,7 +187,7 @@ class Disk:
         return path.removeprefix(f"{self.root}/") if path.startswith(f"{self.root}/") else None
 
     def open(self, arguments: str, name: str | None, result: int) -> bool:
-        self.places[result] = 0
+        self.offsets[result] = 0
         if name is None or IGNORED.search(name):
             return False
         if "O_CREAT" in arguments and name not in self.now:
@@ -195,7 +195,7 @@ class Disk:
             return True
         inode = self.now.get(name)
         if "O_TRUNC" in arguments and inode is not None:
-            inode.pending.append(cut(0))
+            inode.pending.append(truncate_to(0))
             return True
         return False
 
@@ -210,7 +210,7 @@ class Disk:
         if inode is None or IGNORED.search(opened):
             return False
         if name == "ftruncate":
-            inode.pending.append(cut(int(arguments.rsplit(",", 1)[1])))
+            inode.pending.append(truncate_to(int(arguments.rsplit(",", 1)[1])))
             return True
         if name == "fallocate":
             return False
@@ -221,9 +221,9 @@ class Disk:
         if name == "pwrite64":
             offset = int(arguments.rsplit(",", 1)[1])
         else:
-            offset = self.places.get(number, 0)
-            self.places[number] = offset + result
-        inode.pending.append(put(offset, data))
+            offset = self.offsets.get(number, 0)
+            self.offsets[number] = offset + result
+        inode.pending.append(write_at(offset, data))
         return True
 
     def on_names(self, name: str, paths: list[str | None]) -> bool:
@@ -257,6 +257,6 @@ def plain(text: str) -> str:
 
 
 def traced(command: list[str], trace: Path, **options: object) -> subprocess.CompletedProcess:
-    """Runs the command to its end, with every call that matters in `trace`."""
+    """Runs the command to its end, and records its `CALLS` in `trace`."""
     strace = ["strace", "-f", "-y", "-xx", "-s", "100000000", "-e", f"trace={CALLS}", "-o", str(trace)]
     return subprocess.run([*strace, *command], capture_output=True, text=True, **options)

@@ -1,4 +1,4 @@
-"""The cases: which call fails, with which fault, in which command."""
+"""The cases of the search: the call that fails, its fault, and the command that makes it."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ READ = re.compile(r"(Get|List|Head|Describe|BatchGet)")
 TRANSIENT = ["throttle", "error", "reset", "lost", "truncate", "reorder", "late", "late=5", "delay=50ms"]
 # All faults of a call that changes something.
 WRITE_KINDS = [*TRANSIENT, "deny", "abort", "abort-after"]
-# For a read-only call, `lost` and `late` are equivalent to `reset`, and to die
-# after it is equivalent to dying before the next.
+# For a read-only call, `lost` and `late` are equivalent to `reset`, and dying after it is equivalent to dying before the
+# next call.
 READ_KINDS = ["throttle", "error", "reset", "truncate", "deny", "abort"]
 
 UPLOAD, RUN = "upload", "run"
@@ -62,14 +62,14 @@ class Case:
         return all(fault.kind in TRANSIENT for fault in self.faults)
 
     @staticmethod
-    def named(text: str) -> Case:
-        """Returns its name in a violation."""
+    def parse(text: str) -> Case:
+        """Parses the name of a case in a violation."""
         form = re.compile(r"(upload|run)/service=([^&]*)&op=([^&]*)(?:&key=([^&]*))?&n=(\d+):(.*)")
         faults = []
         for part in text.split("+"):
             match = form.fullmatch(part)
             if not match:
-                raise SystemExit(f"{part} is no case: it is written as a violation names it")
+                raise SystemExit(f"{part} is not a case: use the form in which a violation names it")
             command, service, operation, key, number, kind = match.groups()
             faults.append(Fault(command, service, operation, key or "", int(number), kind))
         return Case(tuple(faults))
@@ -86,7 +86,7 @@ def faults_in(log: str) -> int:
 
 
 def singles(command: str, recorded: Iterable[tuple[str, str, str]]) -> Iterator[Case]:
-    """Returns each call of a command with each fault."""
+    """Returns a case for each call of a command and each fault."""
     for (service, operation, key), count in sorted(Counter(recorded).items()):
         kinds = READ_KINDS if READ.match(operation) else WRITE_KINDS
         for number in range(1, count + 1):

@@ -90,7 +90,7 @@ class Search:
         return [Case(tuple(sorted(first.faults + second.faults))) for first, second in pairs]
 
     def named(self, names: Iterable[str]) -> list[Case]:
-        return [Case.named(name) for name in names]
+        return [Case.parse(name) for name in names]
 
     # --- running cases ---
 

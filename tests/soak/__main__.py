@@ -1,8 +1,7 @@
 """Many short runs against one endpoint: `python3 tests/soak --runs 2000`.
 
-Apart from `tests/run.py`, which takes a sample of 40 (`tests/test_soak.py`): what fails one time in a hundred is not
-found by a test that runs once. Makes the virtual environment of the tests and builds the binary; PREGAO names one that
-is built already. The exit code is 1 when any run failed.
+It finds failures that occur once in a hundred runs. `tests/run.py` makes 40 runs (`tests/test_soak.py`). Creates the
+virtual environment of the tests and builds the binary; PREGAO names an existing one. The exit code is 1 when any run failed.
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ import run  # noqa: E402
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python3 tests/soak", description="Run a small day many times over.")
-    parser.add_argument("--runs", type=int, default=500, help="how many (default: 500)")
+    parser.add_argument("--runs", type=int, default=500, help="the number of runs (default: 500)")
     parser.add_argument(
         "--home", type=Path, help="an empty folder for the lake, which is kept (default: a temporary one)"
     )

@@ -1,7 +1,7 @@
 """Compares the Spark job with the engine and the oracle: `python3 tests/spark_parity`.
 
-Apart from `tests/run.py`, because it needs Java 17 and 500 MB for Spark, which are not needed to
-use the lake on a laptop. Creates its own virtual environment in cargo's target directory and
+Not part of `tests/run.py`, because it needs Java 17 and 500 MB for Spark, which a lake on a laptop does not
+need. Creates its own virtual environment in cargo's target directory and
 builds the binary. Options after `--` go to pytest.
 """
 
@@ -42,7 +42,7 @@ def main() -> int:
 
 
 def find_java() -> Path:
-    """Finds the Java version of EMR 7: Spark 3.5 does not run on every newer version."""
+    """Returns the home of Java 17, the version of EMR 7: Spark 3.5 does not run on every newer version."""
     candidates = [Path(os.environ["JAVA_HOME"])] if "JAVA_HOME" in os.environ else []
     candidates += sorted(Path("/usr/lib/jvm").glob("*17*"))
     for home in candidates:

@@ -21,7 +21,7 @@ NUMBERS = {
 
 
 def fill(bucket: Path) -> None:
-    """Five days with errors of every kind, and two ordinary days; no files of 2020-04-08."""
+    """Writes four days with errors of every kind, and two ordinary days; no files of 2020-04-08."""
     with tempfile.TemporaryDirectory() as folder:
         scratch = Path(folder)
         for seed, day in enumerate(["20200401", "20200402", "20200403"]):
@@ -41,7 +41,7 @@ def fill(bucket: Path) -> None:
 
 
 def put(bucket: Path, name: str, data: bytes) -> None:
-    """One snapshot at its place, as ingest puts it there."""
+    """Writes one snapshot to the path that ingest would give it."""
     time, suffix, _ = NAME.match(name).groups()
     feed = next(feed.name for feed in FEEDS.values() if feed.suffix == suffix)
     path = bucket / feed / f"date={time[:4]}-{time[4:6]}-{time[6:8]}" / name
@@ -110,7 +110,7 @@ def odd_bytes(feed: str, time: str) -> bytes:
         b"\xfe\xff", b"\xff", b"\xad", bytes(range(0xA1, 0x100)), bytes(range(0x80, 0xA0)),
     ]  # fmt: skip
     lines = [ticker + separator + tame for ticker in tickers]
-    # The whole text of a record, as in rejects.
+    # Ragged records, whose whole text is a reject.
     lines += [ticker + separator + b"x" for ticker in tickers]
     ends = [b"\n", b"\r\n", b"\r\r\n", b"\n\n", b"\n\r\n", b" \n", b"\r\n\r\r\n"]
     body = b"".join(line + ends[number % len(ends)] for number, line in enumerate(lines))
@@ -118,7 +118,7 @@ def odd_bytes(feed: str, time: str) -> bytes:
 
 
 def two_gzip_members(feed: str, time: str) -> bytes:
-    """A file that was appended to while it was compressed."""
+    """Returns a gzip file of two members, as written by a recorder that appends to a compressed file."""
     data = encode_lines(feed, time, (join(BUILD[feed](f"GZ{n}"), FEEDS[feed].separator) for n in range(20)))
     half = len(data) // 2
     return gzip.compress(data[:half], mtime=0) + gzip.compress(data[half:], mtime=0)
@@ -128,7 +128,7 @@ def two_gzip_members(feed: str, time: str) -> bytes:
 
 
 def rows_of(feed: str, cells: Iterable[str]) -> Iterable[str]:
-    """One record for each cell, with that cell in every number column."""
+    """Returns one record for each cell, with that cell in every number column."""
     for number, cell in enumerate(cells):
         yield join(BUILD[feed](f"N{number}", **dict.fromkeys(NUMBERS[feed], cell)), FEEDS[feed].separator)
 
@@ -136,11 +136,11 @@ def rows_of(feed: str, cells: Iterable[str]) -> Iterable[str]:
 def odd_numbers(feed: str) -> Iterable[str]:
     """Returns numbers that Java, Spark and the contract could read differently."""
     cells = [
-        # Numbers to a cast of Spark, but not to the contract.
+        # Spark casts these to numbers; the contract does not.
         "NaN", "Infinity", "-Infinity", "+Inf", "infinity", "1d", "1D", "1f", "1F", "1L", "0x1p3", "0x10", "1_000", "1e5d",
         "1\x7f", "\u20031", "1\u2003", "\u06f3", "１", "1\u00a0", "\u00a01\u00a0", "\t1\x0b", "1 000", "1e 5", "true",
         "1.5 k", "1k ", "\u212a", "1\u212a", "5\u017f",
-        # Long ones.
+        # Long numbers.
         "9" * 400, "0" * 400 + "7", "1" + "0" * 400 + "e-400", "0." + "0" * 500 + "1e501", "1." + "0" * 400, "1" * 30 + "k",
         "0." + "3" * 400, "1e0000000000000000000000003", "1e-0000000000000000000000003", "1000e-0000000000000000000003",
         "1e99999999999999999999", "1e-99999999999999999999", "0e99999999999999999999", "0,0e-99999999999999999999",
@@ -162,7 +162,7 @@ def odd_numbers(feed: str) -> Iterable[str]:
 
 
 def random_numbers(feed: str, seed: int, records: int) -> Iterable[str]:
-    """Returns random texts of the characters of numbers, another one for each cell."""
+    """Returns random texts of the characters of numbers, a different one for each cell."""
     random_ = random.Random(f"{feed} {seed}")
 
     def some(alphabet: str, most: int) -> str:

@@ -37,7 +37,7 @@ class Job(NamedTuple):
 
 
 def spark_sql(folder: Path, **variables: object) -> subprocess.CompletedProcess:
-    """`spark-sql -f etl.sql -d ...`, as an EMR step runs it."""
+    """Runs `spark-sql -f etl.sql -d ...`, as an EMR step does."""
     command = [
         str(Path(pyspark.__file__).parent / "bin" / "spark-sql"),
         "--master", "local[2]",
@@ -61,7 +61,7 @@ def run_job(folder: Path, raw: Path, lake: Path, **changed: str) -> Job:
     return Job(raw, lake, done)
 
 
-# Files of another run, of this run for a day outside its range, and of the layout of older versions.
+# A file of another run, one of this run for a day outside its range, and one in the layout of older versions.
 OTHERS = (
     "runs/run=another/quotes/year=2020/month=4/day=1/part-0.parquet",
     f"runs/run={RUN}/quotes/year=2020/month=3/day=31/part-0.parquet",
@@ -74,7 +74,7 @@ def job(tmp_path_factory: pytest.TempPathFactory) -> Job:
     folder = tmp_path_factory.mktemp("spark")
     raw, lake = folder / "raw", folder / "lake"
     bucket.fill(raw)
-    # The job must not change files of others, a day after the range, and files that are not snapshots.
+    # The job must neither change `OTHERS`, nor read a day after the range or files that are not snapshots.
     for other in OTHERS:
         (lake / other).parent.mkdir(parents=True)
         (lake / other).write_bytes(b"not this job's")
@@ -104,7 +104,7 @@ def expected(job: Job) -> oracle.Expected:
 
 @pytest.mark.parametrize("table", oracle.TABLES)
 def test_spark_agrees_with_the_oracle(job: Job, expected: oracle.Expected, table: str):
-    assert len(expected.rows[table]) > 1000, "there has to be something to compare"
+    assert len(expected.rows[table]) > 1000, "too few rows are expected to compare"
     assert_same_rows(table, job.rows(table), expected.rows[table])
 
 
@@ -127,7 +127,7 @@ def test_spark_agrees_with_the_engine(job: Job, engine: Path, table: str):
 
 
 @pytest.mark.parametrize("table", oracle.TABLES)
-def test_the_files_are_what_the_catalog_says(job: Job, table: str):
+def test_the_files_have_the_columns_of_the_catalog(job: Job, table: str):
     for path in job.files(table):
         file = pyarrow.parquet.ParquetFile(path)
         columns = [file.schema.column(at) for at in range(len(file.schema.names))]
@@ -154,7 +154,7 @@ def test_only_the_folders_of_the_run_are_written(job: Job, expected: oracle.Expe
     assert len(paths) == len(folders), "a small day is one file"
 
 
-def test_a_feed_without_files_is_no_error_and_a_second_try_writes_over_the_first(job: Job, tmp_path: Path):
+def test_a_feed_may_have_no_files_and_a_second_attempt_overwrites_the_first(job: Job, tmp_path: Path):
     day = "20200407"
     raw = tmp_path / "raw"
     for path in (job.raw / "quotes" / "date=2020-04-07").iterdir():
@@ -170,13 +170,13 @@ def test_a_feed_without_files_is_no_error_and_a_second_try_writes_over_the_first
     assert_same_rows("quotes", [row for row in now["quotes"] if row["ticker"] != "LATE3"], before["quotes"])
 
 
-def test_a_variable_that_was_not_given_is_refused(tmp_path: Path):
+def test_a_missing_variable_is_refused(tmp_path: Path):
     done = spark_sql(tmp_path, **{"from": FROM, "to": TO, "run": RUN, "raw": tmp_path / "raw"})
     assert done.returncode != 0
     assert "lake is no folder" in done.stdout + done.stderr
 
 
-def test_a_run_on_spark_publishes_what_one_on_the_engine_does(tmp_path: Path):
+def test_a_run_on_spark_publishes_the_rows_of_the_oracle(tmp_path: Path):
     rawfiles.write_market(tmp_path / "raw", seed=41, days=["20200401", "20200402"], snapshots=6)
     # Nothing is rejected on this day, so Spark writes no folder for it.
     rawfiles.write(tmp_path / "raw", "quotes", "202004031000", [rawfiles.quote("PETR4")])

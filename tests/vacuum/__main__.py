@@ -1,7 +1,7 @@
 """Kills a vacuum at random moments: `python3 tests/vacuum --kills 100`.
 
-Apart from `tests/run.py`, which takes a sample (`tests/test_vacuum.py`). Makes the virtual environment of the tests and
-builds the binary; PREGAO names one that is built already. The exit code is 1 when a case violated an invariant.
+`tests/run.py` runs a sample (`tests/test_vacuum.py`). Creates the virtual environment of the tests and builds the binary;
+PREGAO names an existing one. The exit code is 1 when a case violated an invariant.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import run  # noqa: E402
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python3 tests/vacuum", description="Kill a vacuum at random moments.")
-    parser.add_argument("--kills", type=int, default=100, help="how many (default: 100)")
+    parser.add_argument("--kills", type=int, default=100, help="the number of kills (default: 100)")
     parser.add_argument(
         "--seed", type=int, default=1, help="seed of the first case; each further case has the next seed (default: 1)"
     )
