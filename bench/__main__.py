@@ -1,8 +1,8 @@
-"""The benchmark: `python3 bench` runs all sections, `python3 bench engines` one of them. It is not part of the tests.
+"""Runs the benchmark: `python3 bench` runs all sections, `python3 bench engines` one of them. It is not part of the tests.
 
 Creates its own virtual environment in cargo's target directory, with the packages of bench/requirements.txt, builds the
 product, generates the raw files, measures, and writes bench/results/: one JSON file per section, and from these the
-tables (README.md) and the picture (engines.svg).
+tables (README.md) and the chart (engines.svg).
 
 It needs an idle machine, and warns if the machine is busy. All sections take about 20 minutes
 once everything is built, and 6 GB of disk. `--quick` takes a few minutes, and only checks that the benchmark

@@ -24,7 +24,7 @@ class Bench:
     def __init__(self, options: argparse.Namespace, target: Path):
         self.options = options
         self.target = target
-        # On the same disk for all engines, with enough space for the data of real size.
+        # One disk for all engines, with enough space for data of the real size.
         self.scratch = target / "bench"
         self.scratch.mkdir(parents=True, exist_ok=True)
 
@@ -50,8 +50,8 @@ class Bench:
             "stages", ["--workspace", "--bins", "--example", "stages"], Path("examples/stages")
         )
 
-    def _build(self, name: str, what: list[str], path: Path) -> Path:
-        run.step(name, ["cargo", "build", "--release", "--locked", *what])
+    def _build(self, name: str, selection: list[str], path: Path) -> Path:
+        run.step(name, ["cargo", "build", "--release", "--locked", *selection])
         return self.target / "release" / path
 
     @functools.cached_property
@@ -69,10 +69,10 @@ def main(target: Path) -> int:
     try:
         busy = machine.busy()
         if busy > machine.IDLE:
-            bench.say(f"WARNING: others use {busy:.1f} cores; the measurement is not valid until they have ended")
+            bench.say(f"WARNING: other processes use {busy:.1f} cores; the measurement is not valid")
         for name in options.sections:
             started = time.monotonic()
-            bench.say(f"{name}: begun")
+            bench.say(f"{name}: started")
             busy = machine.busy()
             result = importlib.import_module(f"section_{name}").measure(bench)
             result["about"] = about(bench, busy)

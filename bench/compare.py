@@ -1,4 +1,4 @@
-"""Compares the tables of two folders: the multisets of rows of all three tables, bit for bit."""
+"""Compares the three tables of two folders as multisets of rows, bit for bit."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ STRINGS = [pyarrow.string(), pyarrow.large_string(), pyarrow.string_view()]
 def difference(expected: Path, actual: Path) -> str | None:
     """Returns the first difference as text, or None."""
     for table in oracle.TABLES:
-        wanted, found = (partitions(folder / table) for folder in (expected, actual))
+        expected_files, actual_files = (partitions(folder / table) for folder in (expected, actual))
         # A writer may omit the folder of a day without rows.
-        for day in sorted(wanted.keys() | found.keys()):
+        for day in sorted(expected_files.keys() | actual_files.keys()):
             try:
-                problem = _difference(table, wanted.get(day, []), found.get(day, []))
+                problem = _difference(table, expected_files.get(day, []), actual_files.get(day, []))
             except (ValueError, pyarrow.ArrowInvalid) as error:
                 problem = str(error)
             if problem:
@@ -58,8 +58,8 @@ def size(folder: Path) -> int:
     return sum(path.stat().st_size for path in folder.rglob("*.parquet"))
 
 
-def _difference(table: str, wanted: list[Path], found: list[Path]) -> str | None:
-    expected, actual = _sorted(table, wanted), _sorted(table, found)
+def _difference(table: str, expected_files: list[Path], actual_files: list[Path]) -> str | None:
+    expected, actual = _sorted(table, expected_files), _sorted(table, actual_files)
     if expected.num_rows != actual.num_rows:
         return f"{actual.num_rows:,} rows, {expected.num_rows:,} were expected"
     for name in expected.column_names:
@@ -72,7 +72,7 @@ def _difference(table: str, wanted: list[Path], found: list[Path]) -> str | None
 
 
 def _sorted(table: str, paths: list[Path]) -> pyarrow.Table:
-    """Sorts the rows in a canonical order, with doubles as their bits, so that equal but different values differ."""
+    """Sorts the rows in a canonical order, with doubles as their bits, so that 0.0 and -0.0 differ."""
     columns = oracle.TABLES[table]
     parts = [_checked(table, path) for path in paths]
     schema = pyarrow.schema([(c.name, pyarrow.int64() if c.type == "double" else TYPES[c.type]) for c in columns])
@@ -88,7 +88,7 @@ def _checked(table: str, path: Path) -> pyarrow.Table:
         used = {metadata.row_group(0).column(at).compression for at in range(metadata.num_columns)}
         # Some writers mark a column of only NULLs as uncompressed.
         if not used <= {"SNAPPY", "UNCOMPRESSED"} or "SNAPPY" not in used:
-            raise ValueError(f"{path.name} is compressed with {', '.join(sorted(used))} and not with snappy")
+            raise ValueError(f"{path.name} is compressed with {', '.join(sorted(used))} and not with Snappy")
     rows = file.read()
     if rows.column_names != [column.name for column in columns]:
         raise ValueError(f"{path.name} has the columns {', '.join(rows.column_names)}")

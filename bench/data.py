@@ -17,12 +17,12 @@ def sample(pregao: Path, folder: Path, days: int) -> Path:
     """Returns a folder with files of `days` days, for `pregao upload` and `pregao etl`."""
     done = folder / f"days-{days}"
     if not done.exists():
-        making = folder / f"making-{days}"
-        shutil.rmtree(making, ignore_errors=True)
-        making.parent.mkdir(parents=True, exist_ok=True)
-        command = [pregao, "sample", "--days", str(days), "--from", str(FIRST), "--out", making]
+        partial = folder / f"partial-{days}"
+        shutil.rmtree(partial, ignore_errors=True)
+        partial.parent.mkdir(parents=True, exist_ok=True)
+        command = [pregao, "sample", "--days", str(days), "--from", str(FIRST), "--out", partial]
         subprocess.run(list(map(str, command)), check=True, stdout=subprocess.DEVNULL)
-        making.rename(done)
+        partial.rename(done)
     return done
 
 

@@ -1,7 +1,7 @@
 """Runs a command and prints its cost as JSON: `python -I -S measured.py LOG COMMAND...`.
 
-It is a separate process because a child starts with the memory of the process that forks it, which counts towards
-its peak: this process has a few megabytes, the benchmark itself hundreds.
+It is a separate process because the peak of a child includes the memory of the process that forks it: this one has a few
+megabytes, the benchmark hundreds.
 
 CPU time is that of all processes of the group that were waited for. Peak memory is that of its largest process
 (for Spark the JVM, which replaces the script that starts it).
@@ -21,10 +21,10 @@ def group_members(group: int) -> list:
         try:
             with open(f"/proc/{int(name)}/stat") as file:
                 # The name in parentheses may contain anything; after it: state, parent, group.
-                state, _, of = file.read().rpartition(")")[2].split()[:3]
+                state, _, process_group = file.read().rpartition(")")[2].split()[:3]
         except (ValueError, OSError):
             continue
-        if int(of) == group and state != "Z":
+        if int(process_group) == group and state != "Z":
             members.append(int(name))
     return members
 
@@ -47,14 +47,14 @@ def main() -> None:
     for member in left:
         os.kill(member, signal.SIGKILL)
     peak = usage.ru_maxrss * 1024
-    answer = {
+    result = {
         "code": os.waitstatus_to_exitcode(status),
         "left": bool(left),
         "wall": wall,
         "cpu": usage.ru_utime + usage.ru_stime,
         "peak": peak,
     }
-    print(json.dumps(answer))
+    print(json.dumps(result))
 
 
 if __name__ == "__main__":

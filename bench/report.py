@@ -1,4 +1,4 @@
-"""The tables and the picture, generated from the results of all sections."""
+"""Generates the tables and the chart from the results of all sections."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ def write(folder: Path) -> None:
         parts.append(WRITERS[name](result) + _about(result["about"]))
     (folder / "README.md").write_text("\n".join(parts))
     if "engines" in results:
-        (folder / "engines.svg").write_text(picture(results["engines"]))
+        (folder / "engines.svg").write_text(chart(results["engines"]))
 
 
 def _about(about: dict) -> str:
     quick = " With `--quick`: not a valid measurement." if about["quick"] else ""
     busy = f" **Other processes used {about['busy']} cores: measure again.**" if about["busy"] > 0.1 else ""
-    how = (
+    conditions = (
         f"{about['day']}, commit {about['commit']}, {about['machine']}; {about['rounds']} rounds, {about['days']} days"
     )
-    return f"\n<sub>{how}.{quick}{busy}</sub>\n"
+    return f"\n<sub>{conditions}.{quick}{busy}</sub>\n"
 
 
 def _table(head: list[str], rows: list[list[str]]) -> str:
@@ -43,10 +43,10 @@ def _samples(samples: dict) -> dict[str, Sample]:
     return {name: median(Sample(*sample) for sample in list_) for name, list_ in samples.items()}
 
 
-def _costs(what: str, samples: dict[str, Sample], cpu: str = "CPU s") -> str:
+def _costs(head: str, samples: dict[str, Sample], cpu: str = "CPU s") -> str:
     """Returns one row per command, with its cost."""
     rows = [[name, f"{m.wall:.2f}", f"{m.cpu:.2f}", _mb(m.peak)] for name, m in samples.items()]
-    return _table([what, "wall s", cpu, "peak MB"], rows)
+    return _table([head, "wall s", cpu, "peak MB"], rows)
 
 
 def _mb(count: float) -> str:
@@ -228,7 +228,7 @@ WRITERS = {
     for function in (engines, stages, scaling, threads, pipeline, upload, query, status, functions)
 }
 
-# --- the picture ------------------------------------------------------------------------------------
+# --- the chart --------------------------------------------------------------------------------------
 
 STYLE = """
   text { font: 13px system-ui, sans-serif; fill: #1f2328 }
@@ -240,7 +240,7 @@ STYLE = """
 WIDTH, LABELS, BAR, GAP, PANEL = 720, 150, 18, 8, 34
 
 
-def picture(result: dict) -> str:
+def chart(result: dict) -> str:
     """Draws bars of wall time, CPU time and peak memory, each with its own scale, to show the ratios."""
     medians = _samples(result["samples"])
     panels = [

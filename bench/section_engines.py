@@ -77,7 +77,7 @@ class Engines:
 
 
 def java() -> Path:
-    """Returns the Java of Spark 3.5, as the parity tests find it."""
+    """Returns the home of the Java version of Spark 3.5, with the function of the parity tests."""
     spec = importlib.util.spec_from_file_location("spark_parity", run.ROOT / "tests" / "spark_parity" / "__main__.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
@@ -95,14 +95,14 @@ def measure(bench) -> dict:
         except Failed as failure:
             problem = str(failure)
         if problem:
-            bench.say(f"{name} is out: {problem}")
+            bench.say(f"{name} is excluded: {problem}")
             wrong[name] = problem
     if "pregao" in wrong:
         raise Failed(wrong["pregao"])
-    rest = {name: contestant for name, contestant in engines.contestants.items() if name not in wrong}
-    samples = machine.in_turn(rest, bench.rounds, bench.say)
-    for name in rest:
-        # The last measured output must be right too.
+    valid = {name: contestant for name, contestant in engines.contestants.items() if name not in wrong}
+    samples = machine.in_turn(valid, bench.rounds, bench.say)
+    for name in valid:
+        # The output of the last round must be correct too.
         if problem := compare.difference(engines.folder / "pregao", engines.folder / name):
             wrong[name] = problem
             del samples[name]

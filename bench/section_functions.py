@@ -1,7 +1,7 @@
-"""Each function's binary on the Lambda Runtime API: time to the first response, later ones, and the size of the zip.
+"""Measures the binary of each function on the Lambda Runtime API: time to the first and to later responses, and zip size.
 
-The function refuses the event (`InvalidInput`). So the measurement covers the function and not the
-services that it would call: the process, its configuration, its AWS clients, the Runtime API.
+The function refuses the event (`InvalidInput`), so the measurement covers the process, its configuration, its AWS clients and
+the Runtime API, and not the services that the function would call.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ def measure(bench) -> dict:
 
 
 def build(bench) -> Path:
-    """Builds them as `sam build` does: with cargo-lambda, in the folder that the tests use too."""
+    """Builds the functions as `sam build` does, with cargo-lambda, in the folder that the tests also use."""
     tools = run.prepare_environment(bench.target / "test-tools-aws", [run.TOOLS / "aws.txt"]).parent
     processor = "--x86-64" if os.uname().machine == "x86_64" else "--arm64"
     packages = [option for name in FUNCTIONS for option in ("--package", name)]
@@ -85,7 +85,7 @@ def invoke(binary: Path, warm: int) -> dict:
             "AWS_REGION": "us-east-1",
             "AWS_ACCESS_KEY_ID": "bench",
             "AWS_SECRET_ACCESS_KEY": "bench",
-            # Nothing listens there: a function that calls a service fails instead of being measured with it.
+            # Nothing listens on this port, so a function that calls a service fails and is not measured with it.
             "AWS_ENDPOINT_URL": "http://127.0.0.1:9",
             "AWS_EC2_METADATA_DISABLED": "true",
             "AWS_CONFIG_FILE": os.devnull,
@@ -100,7 +100,7 @@ def invoke(binary: Path, warm: int) -> dict:
         )
         os.sched_setaffinity(0, {own_core})
         try:
-            latencies, connections = answers(server, 1 + warm, started)
+            latencies, connections = serve(server, 1 + warm, started)
             # The function ends when its connections are closed.
             peak = peak_memory(process.pid)
             for connection in connections:
@@ -118,11 +118,11 @@ def peak_memory(pid: int) -> int:
     return 1024 * int(re.search(r"VmHWM:\s+([0-9]+) kB", status)[1])
 
 
-def answers(server: socket.socket, count: int, started: float) -> tuple[list[float], list[socket.socket]]:
+def serve(server: socket.socket, count: int, started: float) -> tuple[list[float], list[socket.socket]]:
     """Serves `count` events. Returns seconds from spawn, then from event to response. Keeps the connections open."""
     latencies: list[float] = []
     connections: list[socket.socket] = []
-    given = 0
+    sent = 0
     with selectors.DefaultSelector() as selector:
         selector.register(server, selectors.EVENT_READ, None)
         while len(latencies) < count:
@@ -145,13 +145,13 @@ def answers(server: socket.socket, count: int, started: float) -> tuple[list[flo
                 if request is None:
                     continue
                 if request.startswith(b"GET /2018-06-01/runtime/invocation/next "):
-                    given += 1
-                    begun = started if given == 1 else time.perf_counter()
-                    key.fileobj.sendall(event(given))
+                    sent += 1
+                    begun = started if sent == 1 else time.perf_counter()
+                    key.fileobj.sendall(event(sent))
                     continue
                 latencies.append(time.perf_counter() - begun)
                 if b"/invocation/" not in request or b"InvalidInput" not in request:
-                    raise ConnectionError(f"something else than a refusal of the event: {bytes(request[:600])!r}")
+                    raise ConnectionError(f"this is not the expected error response: {bytes(request[:600])!r}")
                 key.fileobj.sendall(
                     b"HTTP/1.1 202 Accepted\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}"
                 )

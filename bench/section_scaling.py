@@ -1,4 +1,4 @@
-"""The engine on 1, 10 and 100 times the real size: time per row, and peak memory, which must be flat."""
+"""Measures the engine on 1, 10 and 100 times the real size: time per row, and peak memory, which must stay constant."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def measure(bench) -> dict:
     for times in [1, 10] if bench.quick else [1, 10, 100]:
         raw = data.multiplied(bench.raw, folder / "raw", times)
         out = folder / "out"
-        # The tables of the largest size have four gigabytes; those of the previous size are deleted first.
+        # The largest tables have four gigabytes, so those of the previous measurement are deleted first.
         samples = []
         for _ in range(1 if times == 100 else min(3, bench.rounds)):
             shutil.rmtree(out, ignore_errors=True)

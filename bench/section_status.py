@@ -11,7 +11,7 @@ import machine
 import many_days
 
 DAYS = 2_500
-# Snapshots of each feed and day: one, and those of a day with gaps.
+# Snapshots per feed and day in the two measurements: one, and the number of a day with gaps.
 SNAPSHOTS = (1, 27)
 QUICK_DAYS = 50
 
@@ -40,14 +40,14 @@ def _measure(bench, days: int, snapshots: int) -> dict:
 
 
 def _lake(bench, days: int, snapshots: int) -> Path:
-    """Returns a home with these days, made once: 135,000 objects take some minutes."""
+    """Returns a home with these days. It is created once, because 135,000 objects take minutes."""
     done = bench.scratch / f"status-{days}-{snapshots}"
     if not done.exists():
-        bench.say(f"status: making {days} days of {2 * snapshots} raw files")
-        making = bench.scratch / "status-making"
-        shutil.rmtree(making, ignore_errors=True)
-        making.mkdir(parents=True)
-        with lake_home.endpoint(bench.pregao, making / "home") as url:
+        bench.say(f"status: creating {days} days of {2 * snapshots} raw files")
+        partial = bench.scratch / "status-partial"
+        shutil.rmtree(partial, ignore_errors=True)
+        partial.mkdir(parents=True)
+        with lake_home.endpoint(bench.pregao, partial / "home") as url:
             many_days.derive(url, many_days.publish(url, days, snapshots))
-        making.rename(done)
+        partial.rename(done)
     return done / "home"

@@ -1,4 +1,4 @@
-"""The engine with one thread on one core, and with two on two."""
+"""Measures the engine with one thread on one core, and with two threads on two cores."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""The fuzz targets, for longer than a test takes: `python3 fuzz`, or `python3 fuzz csv --minutes 1 --seed 7`.
+"""Runs the fuzz targets for longer than the tests do: `python3 fuzz`, or `python3 fuzz csv --minutes 1 --seed 7`.
 
-Builds them and runs each for ten minutes, one per core at a time. Prints cases, rate and seed of each, and
-for a failure the input and the command that repeats it. The exit code is 1 if any failed.
+Builds them and runs each for ten minutes, one per core at a time. Prints the cases, the rate and the seed of each target,
+and for a failure the input and the command that repeats it. The exit code is 1 if any target failed.
 """
 
 from __future__ import annotations
@@ -48,32 +48,32 @@ def main() -> int:
 
 def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python3 fuzz", description="Run the fuzz targets.")
-    parser.add_argument("targets", nargs="*", metavar="TARGET", help=f"which (default: all): {', '.join(TARGETS)}")
-    parser.add_argument("--minutes", type=float, default=10, help="how long each runs (default: 10)")
-    parser.add_argument("--seed", type=int, help="which cases (default: new ones)")
-    parser.add_argument("--case", type=int, help="this case of the seed alone")
     parser.add_argument(
-        "--jobs", type=int, default=os.cpu_count(), help="how many at once (default: one for each core)"
+        "targets", nargs="*", metavar="TARGET", help=f"the targets (default: all): {', '.join(TARGETS)}"
     )
+    parser.add_argument("--minutes", type=float, default=10, help="duration of each target (default: 10)")
+    parser.add_argument("--seed", type=int, help="seed of the cases (default: a random one)")
+    parser.add_argument("--case", type=int, help="run only this case of the seed")
+    parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="concurrent targets (default: one per core)")
     parser.add_argument(
         "--failures",
         type=Path,
         default=ROOT / "target" / "fuzz",
-        help="where an input goes that fails (default: target/fuzz)",
+        help="folder for inputs that fail (default: target/fuzz)",
     )
     arguments = parser.parse_args()
     for target in arguments.targets:
         if target not in TARGETS:
-            parser.error(f"{target} is no target; these are: {', '.join(TARGETS)}")
+            parser.error(f"{target} is not a target: choose from {', '.join(TARGETS)}")
     if arguments.case is not None and arguments.seed is None:
-        parser.error("--case needs the --seed that it is of")
+        parser.error("--case needs --seed")
     if arguments.minutes <= 0 or (arguments.jobs or 1) < 1:
         parser.error("--minutes and --jobs have to be more than 0")
     return arguments
 
 
 def build(targets: list[str]) -> dict[str, Path]:
-    """The test programs of these targets."""
+    """Builds the targets. Returns their test programs."""
     # For the whole workspace, so that crates have the same features as in `tests/run.py`, and nothing is compiled
     # again.
     command = ["cargo", "test", "--release", "--locked", "--workspace", "--no-run", "--message-format=json"]
@@ -102,9 +102,9 @@ def run(target: str, program: Path, environment: dict[str, str]) -> bool:
         return False
     for line in text.splitlines():
         # The name of the test precedes its output.
-        told = line[line.find("fuzz ") :]
-        if "cases in" in told:
-            say(f"{told.removeprefix('fuzz ')}, clean")
+        result = line[line.find("fuzz ") :]
+        if "cases in" in result:
+            say(f"{result.removeprefix('fuzz ')}, clean")
     return True
 
 

@@ -1,8 +1,8 @@
-"""Which permissions a call needs, and whether a policy allows it.
+"""A model of IAM: the permissions that a call needs, and the evaluation of policies.
 
-A small model of IAM: https://docs.aws.amazon.com/service-authorization/latest/reference/ defines which action a
-request needs on which resource, and the IAM guide defines how statements are evaluated. Only what the stack uses is
-supported; anything else is an error, so that no statement passes by mistake.
+https://docs.aws.amazon.com/service-authorization/latest/reference/ defines the action and the resource of each request, and
+the IAM guide defines the evaluation of statements. Only the features that the stack uses are supported; any other one is an
+error, so that no statement passes by mistake.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class Need(NamedTuple):
         )
 
 
-# --- what a policy allows ---------------------------------------------------------------------------
+# --- granted permissions ----------------------------------------------------------------------------
 
 
 class Grant(NamedTuple):
@@ -57,7 +57,7 @@ def grants(policy: list[Statement]) -> list[Grant]:
     """Splits a policy into permissions. Statements with Deny are not supported."""
     found = []
     for statement in policy:
-        assert statement.effect == "Allow", f"a statement of another kind: {statement}"
+        assert statement.effect == "Allow", f"only Allow is supported: {statement}"
         found += [
             Grant(statement.sid, action, resource, statement.condition)
             for action in statement.actions
@@ -77,14 +77,14 @@ def _holds(operator: str, condition: dict, context: dict) -> bool:
     for key, values in condition.items():
         values = [str(value) for value in _list(values)]
         if operator == "Null":
-            fine = (key not in context) == (values == ["true"])
+            holds = (key not in context) == (values == ["true"])
         elif operator == "StringEquals":
-            fine = context.get(key) in values
+            holds = context.get(key) in values
         elif operator == "StringLike":
-            fine = key in context and any(matches(value, context[key]) for value in values)
+            holds = key in context and any(matches(value, context[key]) for value in values)
         else:
             raise NotImplementedError(f"the condition {operator}: {condition}")
-        if not fine:
+        if not holds:
             return False
     return True
 
@@ -93,7 +93,7 @@ def _list(value: object) -> list:
     return value if isinstance(value, list) else [value]
 
 
-# --- what a call needs ------------------------------------------------------------------------------
+# --- needed permissions -----------------------------------------------------------------------------
 
 
 def needs(call: Call) -> Iterator[Need]:
@@ -137,10 +137,10 @@ def _s3(call: Call) -> Iterator[Need]:
         if "if-match" in parameters:
             yield reads_target
     else:
-        raise NotImplementedError(f"what S3 asks for {call.operation} of {parameters}")
+        raise NotImplementedError(f"the permissions for the S3 operation {call.operation} of {parameters}")
     if call.status == 404 and call.operation != "PutObject":
-        # Without it the response is 403 instead of 404. The request has no prefix then.
-        yield Need("s3:ListBucket", bucket, why=f"{why} of what is not there is to be answered with 404")
+        # Without this permission the response is 403 instead of 404. The request has no prefix.
+        yield Need("s3:ListBucket", bucket, why=f"{why} of a missing object returns 404")
 
 
 def _emr(call: Call) -> Iterator[Need]:
@@ -163,7 +163,7 @@ def _emr(call: Call) -> Iterator[Need]:
         for id in filter(None, named):
             yield Need(action, f"{cluster}/{id}", _tags("Resource", call.about["tags"]), why)
     else:
-        raise NotImplementedError(f"what EMR asks for {call.operation}")
+        raise NotImplementedError(f"the permissions for the EMR operation {call.operation}")
 
 
 def _run_job_flow(parameters: dict, cluster: str) -> Iterator[Need]:
@@ -181,10 +181,10 @@ def _run_job_flow(parameters: dict, cluster: str) -> Iterator[Need]:
     assert parameters["ServiceRole"] == resolve({"Ref": "EmrServiceRole"}), parameters["ServiceRole"]
     assert parameters["JobFlowRole"] == resolve({"Ref": "EmrInstanceProfile"}), parameters["JobFlowRole"]
     for service, role in passed.items():
-        yield Need("iam:PassRole", role, _context(**{"iam:PassedToService": service}), f"{why} hands it on")
+        yield Need("iam:PassRole", role, _context(**{"iam:PassedToService": service}), f"{why} passes the role")
     linked = "role/aws-service-role/elasticmapreduce.amazonaws.com/AWSServiceRoleForEMRCleanup"
     context = _context(**{"iam:AWSServiceName": "elasticmapreduce.amazonaws.com"})
-    why = "the first RunJobFlow of an account makes it, in the caller's name"
+    why = "the first RunJobFlow of an account creates this role for its caller"
     yield Need("iam:CreateServiceLinkedRole", f"arn:aws:iam::{ACCOUNT}:{linked}", context, why)
 
 
@@ -199,7 +199,7 @@ def _context(**values: str) -> frozenset:
     return frozenset(values.items())
 
 
-# --- what Athena does in the caller's name ----------------------------------------------------------
+# --- calls that Athena makes for its caller ---------------------------------------------------------
 
 # https://docs.aws.amazon.com/athena/latest/ug/querying.html: the permissions for writing the results.
 RESULTS = ["s3:GetObject", "s3:PutObject", "s3:AbortMultipartUpload", "s3:ListMultipartUploadParts"]
@@ -209,12 +209,12 @@ DATA_BUCKET = ["s3:GetBucketLocation", "s3:ListBucket"]
 
 NAME = r"[`\"]([a-z0-9_]+)[`\"]"
 # The catalog actions of statements, by their first words. DDL makes the calls of AWS's Glue client for Hive,
-# which is public (awslabs/aws-glue-data-catalog-client-for-apache-hive-metastore): to drop a table, for example, is to
-# delete each of its partitions first.
+# which is public (awslabs/aws-glue-data-catalog-client-for-apache-hive-metastore). DROP TABLE, for example, first deletes
+# each partition.
 OF_TABLE = {
     "CREATE EXTERNAL TABLE": ["GetDatabase", "GetTable", "CreateTable"],
     "DROP TABLE": ["GetDatabase", "GetTable", "GetPartitions", "GetPartition", "DeletePartition", "DeleteTable"],
-    # Partitions are found one by one, by a filter, or by their names, as the guide's policies for reading allow it.
+    # Athena may get partitions one by one, by a filter, or by their names; the guide's policies for reading allow all three.
     "SELECT": ["GetDatabase", "GetTable", "GetPartition", "GetPartitions", "BatchGetPartition"],
 }
 
@@ -236,9 +236,9 @@ def _statement(call: Call, results: str) -> Iterator[Need]:
     statement = call.parameters["QueryString"]
     why = f"Athena for: {' '.join(statement.split())[:60]}"
     output = call.parameters["ResultConfiguration"]["OutputLocation"]
-    place = f"arn:aws:s3:::{output[len('s3://') :]}0.csv"
-    assert place.startswith(results), f"results go elsewhere: {output}"
-    yield from (Need(action, place, why=why) for action in RESULTS)
+    result = f"arn:aws:s3:::{output[len('s3://') :]}0.csv"
+    assert result.startswith(results), f"the output location is outside the results bucket: {output}"
+    yield from (Need(action, result, why=why) for action in RESULTS)
     yield from (Need(action, results, why=why) for action in RESULTS_BUCKET)
     yield from _glue("GetDatabase", "default", None, why)
     database = call.parameters.get("QueryExecutionContext", {}).get("Database")
@@ -261,10 +261,10 @@ def _statement(call: Call, results: str) -> Iterator[Need]:
     for folder in re.findall(r"LOCATION 's3://([^']+)'", statement):
         # Hive checks whether a folder exists, and creates a missing one as an empty object.
         yield from (Need(action, lake, why=why) for action in DATA_BUCKET)
-        yield Need("s3:GetObject", f"arn:aws:s3:::{folder}", why=f"{why}, to look at the folder")
+        yield Need("s3:GetObject", f"arn:aws:s3:::{folder}", why=f"{why}, to check the folder")
         if folder in call.about["missing"]:
             marker = f"arn:aws:s3:::{folder.rstrip('/')}_$folder$"
-            yield Need("s3:PutObject", marker, why=f"{why}, where nothing is in the folder")
+            yield Need("s3:PutObject", marker, why=f"{why}, because the folder is empty")
 
 
 def _of_table(statement: str, database: str | None) -> tuple[str, str | None, str]:
@@ -281,11 +281,11 @@ def _of_table(statement: str, database: str | None) -> tuple[str, str | None, st
     selected = re.match(rf"(?s)SELECT\s.*?FROM\s+(?:{NAME}\.)?{NAME}", statement)
     if selected:
         return "SELECT", selected[1] or database, selected[2]
-    raise NotImplementedError(f"what Athena asks for {statement}")
+    raise NotImplementedError(f"the permissions for the Athena statement {statement}")
 
 
 def _glue_call(call: Call) -> Iterator[Need]:
-    """Each operation needs the action of the same name; locations of partitions are not evaluated."""
+    """Returns the action of the same name. Locations of partitions are not evaluated."""
     parameters, why = call.parameters, call.operation
     of_partitions = ("GetPartitions", "BatchCreatePartition", "BatchUpdatePartition", "BatchDeletePartition")
     if call.operation == "GetDatabases":
@@ -303,17 +303,17 @@ def _glue_call(call: Call) -> Iterator[Need]:
     elif call.operation in of_partitions:
         yield from _glue(call.operation, parameters["DatabaseName"], parameters["TableName"], why)
     else:
-        raise NotImplementedError(f"what Glue asks for {call.operation}")
+        raise NotImplementedError(f"the permissions for the Glue operation {call.operation}")
 
 
 def _states(call: Call) -> Iterator[Need]:
     if call.operation != "ListExecutions":
-        raise NotImplementedError(f"what Step Functions asks for {call.operation}")
+        raise NotImplementedError(f"the permissions for the Step Functions operation {call.operation}")
     name = call.parameters["stateMachineArn"].rsplit(":", 1)[1]
     yield Need("states:ListExecutions", f"arn:aws:states:{REGION}:{ACCOUNT}:stateMachine:{name}", why=call.operation)
 
 
 def _glue(action: str, database: str | None, table: str | None, why: str) -> Iterable[Need]:
-    """Glue requires the action on the resource and on all resources that contain it."""
+    """Returns the permissions for an action: on the resource and on all resources that contain it."""
     parts = ["catalog", f"database/{database}", *([f"table/{database}/{table}"] if table else [])]
     return (Need(f"glue:{action}", f"arn:aws:glue:{REGION}:{ACCOUNT}:{part}", why=why) for part in parts)

@@ -143,31 +143,31 @@ def run_ours(definitions: dict[str, dict], machine: str, input: dict, script: Sc
         stderr=subprocess.PIPE,
         text=True,
     )
-    ran = Outcome("NONE")
+    outcome = Outcome("NONE")
     with execution:
         for line in execution.stdout:
             event = json.loads(line)
             if "entered" in event:
-                ran.states.append(event["entered"])
+                outcome.states.append(event["entered"])
             elif "task" in event:
-                answer = _answer(definitions, event, script, ran, folder)
+                answer = _answer(definitions, event, script, outcome, folder)
                 execution.stdin.write(json.dumps(answer) + "\n")
                 execution.stdin.flush()
             else:
-                ran.status, ran.output = event["status"], event.get("output")
-                ran.error, ran.cause = event.get("error"), event.get("cause")
+                outcome.status, outcome.output = event["status"], event.get("output")
+                outcome.error, outcome.cause = event.get("error"), event.get("cause")
         assert execution.wait(PATIENCE) == 0, execution.stderr.read()
-    return ran
+    return outcome
 
 
-def _answer(definitions: dict[str, dict], task: dict, script: Script, ran: Outcome, folder: Path) -> dict:
+def _answer(definitions: dict[str, dict], task: dict, script: Script, outcome: Outcome, folder: Path) -> dict:
     if task["resource"] == LAMBDA:
         return script.reply(task["input"]["FunctionName"], task["input"]["Payload"]).as_task()
     assert task["resource"] == NESTED, task
     input = task["input"]["Input"]
     machine = task["input"]["StateMachineArn"].split("--")[-1]
     child = run_ours(definitions, machine, input, script, folder)
-    ran.nested[input["table"]] = child
+    outcome.nested[input["table"]] = child
     # The delay lets the other branches begin before the first one ends.
     if child.status == "SUCCEEDED":
         return {"result": {"Status": child.status, "Input": input, "Output": child.output}, "after": 1}

@@ -1,10 +1,10 @@
-"""Lambda without AWS: runs an unmodified function binary on the Lambda Runtime API, and invokes it.
+"""An emulation of Lambda: runs an unmodified function binary on the Lambda Runtime API, and invokes it.
 
 A function process starts at the first invocation, and again after it has ended or was killed, as in Lambda. Errors of a
 function that dies or hangs have the names that Lambda uses.
 
     with LambdaFunction(path_to_binary, {"AWS_ENDPOINT_URL": url}) as function:
-        answer = function.invoke({"date": "2020-04-01"})       # or FunctionError
+        response = function.invoke({"date": "2020-04-01"})       # or FunctionError
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ from pathlib import Path
 
 API = "/2018-06-01/runtime"
 REGION, ACCOUNT = "us-east-1", "000000000000"
-# The most bytes of a function's response.
-LARGEST_ANSWER = 6 * 1024 * 1024
+# The size limit of a function's response, in bytes.
+RESPONSE_LIMIT = 6 * 1024 * 1024
 
 
 class FunctionError(Exception):
@@ -92,12 +92,12 @@ class _Invocation:
         self.body = json.dumps(event).encode()
         self.deadline = time.time() + timeout
         self.is_delivered = False
-        self.answer: bytes | None = None
+        self.response: bytes | None = None
         self.error: FunctionError | None = None
 
     @property
     def is_settled(self) -> bool:
-        return self.answer is not None or self.error is not None
+        return self.response is not None or self.error is not None
 
 
 class _Sandbox:
@@ -105,13 +105,13 @@ class _Sandbox:
 
     def __init__(self, binary: Path, environment: dict[str, str]):
         self.name = binary.name
-        self.news = threading.Condition()
+        self.changed = threading.Condition()
         self.invocation: _Invocation | None = None
         self.init_error: FunctionError | None = None
         self.exit_code: int | None = None
         self.closed = False
         self.server = _Server(self)
-        # Open for as long as the process runs: `close` closes it.
+        # Stays open while the process runs. `close` closes it.
         self.output = tempfile.TemporaryFile()  # noqa: SIM115
         address = f"127.0.0.1:{self.server.server_port}"
         self.process = subprocess.Popen(
@@ -133,18 +133,18 @@ class _Sandbox:
 
     def invoke(self, event: object, timeout: float) -> object:
         invocation = _Invocation(event, timeout)
-        with self.news:
+        with self.changed:
             self.invocation = invocation
-            self.news.notify_all()
-            self.news.wait_for(lambda: invocation.is_settled or self.has_ended, timeout)
+            self.changed.notify_all()
+            self.changed.wait_for(lambda: invocation.is_settled or self.has_ended, timeout)
             if not invocation.is_settled:
-                invocation.error = self._unanswered(invocation, timeout)
+                invocation.error = self._failure(invocation, timeout)
             self.invocation = None
         if invocation.error:
             raise invocation.error
-        return json.loads(invocation.answer)
+        return json.loads(invocation.response)
 
-    def _unanswered(self, invocation: _Invocation, timeout: float) -> FunctionError:
+    def _failure(self, invocation: _Invocation, timeout: float) -> FunctionError:
         """Returns Lambda's error for a function that has died, or that exceeded its timeout and was killed."""
         if not self.has_ended:
             # Holds the lock: the watcher reports the end only afterwards.
@@ -154,33 +154,33 @@ class _Sandbox:
             return FunctionError("Sandbox.Timedout", text, self.logs())
         if self.init_error:
             return self.init_error
-        how = f"exit status {self.exit_code}"
+        reason = f"exit status {self.exit_code}"
         if self.exit_code < 0:
-            how = f"signal: {signal.Signals(-self.exit_code).name}"
-        text = f"RequestId: {invocation.id} Error: Runtime exited with error: {how}"
+            reason = f"signal: {signal.Signals(-self.exit_code).name}"
+        text = f"RequestId: {invocation.id} Error: Runtime exited with error: {reason}"
         if self.exit_code == 0:
             text = f"RequestId: {invocation.id} Error: Runtime exited without providing a reason"
         return FunctionError("Runtime.ExitError", text, self.logs())
 
     def next(self) -> _Invocation | None:
-        """Waits for the next event. Returns None when there will be no more."""
-        with self.news:
-            self.news.wait_for(lambda: self.closed or (self.invocation and not self.invocation.is_delivered))
+        """Waits for the next event. Returns None after the end of the sandbox."""
+        with self.changed:
+            self.changed.wait_for(lambda: self.closed or (self.invocation and not self.invocation.is_delivered))
             if self.closed:
                 return None
             self.invocation.is_delivered = True
             return self.invocation
 
-    def settle(self, id: str, answer: bytes | None = None, error: FunctionError | None = None) -> str:
+    def settle(self, id: str, response: bytes | None = None, error: FunctionError | None = None) -> str:
         """Accepts the response to an event. Returns the error code of the Runtime API, or an empty text."""
-        with self.news:
+        with self.changed:
             invocation = self.invocation
             if invocation is None or invocation.id != id or not invocation.is_delivered:
                 return "InvalidRequestID"
             if invocation.is_settled:
                 return "InvalidStateTransition"
-            invocation.answer, invocation.error = answer, error
-            self.news.notify_all()
+            invocation.response, invocation.error = response, error
+            self.changed.notify_all()
             return ""
 
     def logs(self) -> str:
@@ -189,9 +189,9 @@ class _Sandbox:
         return os.pread(descriptor, os.fstat(descriptor).st_size, 0).decode(errors="replace")
 
     def close(self) -> None:
-        with self.news:
+        with self.changed:
             self.closed = True
-            self.news.notify_all()
+            self.changed.notify_all()
         self.process.kill()
         self.process.wait()
         self.server.shutdown()
@@ -200,13 +200,13 @@ class _Sandbox:
 
     def _watch(self) -> None:
         code = self.process.wait()
-        with self.news:
+        with self.changed:
             self.exit_code = code
-            self.news.notify_all()
+            self.changed.notify_all()
 
 
 def _environment(name: str, address: str) -> dict[str, str]:
-    """The environment that Lambda sets, without settings of the user who runs the tests."""
+    """Returns the environment variables that Lambda sets, without those of the user who runs the tests."""
     return {
         "PATH": os.defpath,
         "TZ": ":UTC",
@@ -238,10 +238,10 @@ class _Server(ThreadingHTTPServer):
 
 
 class _Api(BaseHTTPRequestHandler):
-    """https://docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html"""
+    """The API of https://docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html."""
 
     protocol_version = "HTTP/1.1"
-    # Headers and body are two small writes.
+    # Headers and body are two small writes, which Nagle's algorithm would delay.
     disable_nagle_algorithm = True
     server: _Server
 
@@ -271,12 +271,12 @@ class _Api(BaseHTTPRequestHandler):
             return self._reply(404, {"errorType": "NotFound", "errorMessage": self.path})
         if outcome == "error":
             refusal = sandbox.settle(part, error=self._reported(body))
-        elif len(body) > LARGEST_ANSWER:
-            text = f"Response payload size exceeded maximum allowed payload size ({LARGEST_ANSWER} bytes)."
+        elif len(body) > RESPONSE_LIMIT:
+            text = f"Response payload size exceeded maximum allowed payload size ({RESPONSE_LIMIT} bytes)."
             sandbox.settle(part, error=FunctionError("Function.ResponseSizeTooLarge", text))
             return self._reply(413, {"errorType": "RequestEntityTooLarge", "errorMessage": text})
         else:
-            refusal = sandbox.settle(part, answer=body)
+            refusal = sandbox.settle(part, response=body)
         if refusal:
             return self._reply(400, {"errorType": refusal, "errorMessage": part})
         self._reply(202, {"status": "OK"})
@@ -308,7 +308,7 @@ class _Api(BaseHTTPRequestHandler):
             self.send_header(name, value)
         self.send_header("Content-Length", str(len(data)))
         self.end_headers()
-        # The function may have been killed meanwhile.
+        # The function may have been killed since the request.
         with contextlib.suppress(ConnectionError):
             self.wfile.write(data)
 

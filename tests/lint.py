@@ -1,8 +1,9 @@
-"""The linters of everything except Rust code: `python3 tests/lint.py`, or with `--fix` to format.
+"""Runs the linters of everything except Rust code: `python3 tests/lint.py`, or with `--fix` to format.
 
 ruff checks Python and the notebook, biome checks the explorer's page, cargo-deny checks the lock files of Cargo,
-cargo-shear finds dependencies that no code uses, and check-jsonschema and zizmor check the files for GitHub. They are installed in cargo's target directory, as pinned in
-`tests/tools`. All of them run, even if one fails. For Rust use `cargo fmt` and `cargo clippy`.
+cargo-shear finds dependencies that no code uses, and check-jsonschema and zizmor check the files for GitHub.
+They are installed in cargo's target directory, as pinned in `tests/tools`. All of them run, even if one fails. For Rust
+use `cargo fmt` and `cargo clippy`.
 
 cargo-deny reads the crates of a lock file; Cargo downloads missing ones.
 `--advisories` checks for known vulnerabilities instead; their list comes from a repository on GitHub.
@@ -20,7 +21,7 @@ import run
 
 PAGE = "crates/explorer/web"
 LOCKED = [Path("Cargo.toml"), Path("model/Cargo.toml"), Path("tests/browser/Cargo.toml")]
-# Of these, the ones with more than one dependency.
+# The manifests with more than one dependency.
 USED = [Path("Cargo.toml"), Path("tests/browser/Cargo.toml")]
 # The files for GitHub, by the name of their schema.
 SCHEMAS = {
@@ -47,7 +48,7 @@ def main() -> int:
         return 1
     path = {"PATH": os.pathsep.join([str(modules), str(lint), str(node), os.environ["PATH"]])}
     for name, command in steps:
-        # By its path: the PATH of the caller may have another version.
+        # An absolute path, because the PATH of the caller may have another version.
         program = str((modules if command[0] == "biome" else lint) / command[0])
         try:
             run.step(name, [program, *command[1:]], path)
@@ -61,7 +62,7 @@ def main() -> int:
 def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Lint everything but Rust.")
     parser.add_argument("--fix", action="store_true", help="first format, and apply the safe fixes")
-    parser.add_argument("--advisories", action="store_true", help="look for known vulnerabilities of crates instead")
+    parser.add_argument("--advisories", action="store_true", help="check the crates for known vulnerabilities instead")
     return parser.parse_args()
 
 
@@ -75,7 +76,7 @@ def commands(target: Path, arguments: argparse.Namespace) -> list[tuple[str, lis
         ("formatting of Python", ["ruff", "format", cache, "."]),
         ("formatting of the page", ["biome", "format", "--write", PAGE]),
     ]
-    look = [
+    checks = [
         ("lints of Python", ["ruff", "check", cache, "."]),
         ("format of Python", ["ruff", "format", "--diff", cache, "."]),
         ("lints and format of the page", ["biome", "check", "--error-on-warnings", "--max-diagnostics=100", PAGE]),
@@ -84,17 +85,17 @@ def commands(target: Path, arguments: argparse.Namespace) -> list[tuple[str, lis
         *((f"schema of {files}", schema(name, files)) for name, files in SCHEMAS.items()),
         ("security of the workflows", ["zizmor", "--offline", "--no-progress", ".github"]),
     ]
-    return [*(fixes if arguments.fix else []), *look]
+    return [*(fixes if arguments.fix else []), *checks]
 
 
 def cargo_deny(manifest: Path, *checks: str) -> list[str]:
-    """Warnings are errors: they report exceptions that are no longer needed."""
+    """Returns the command. Warnings are errors: they report exceptions that are no longer needed."""
     where = [f"--manifest-path={manifest}", f"--config={manifest.parent / 'deny.toml'}"]
     return ["cargo-deny", "--locked", *where, "check", "--deny=warnings", *checks]
 
 
 def cargo_shear(manifest: Path) -> list[str]:
-    """Warnings are errors: they report exceptions that are no longer needed, and dependencies of tests among the others."""
+    """Returns the command. Warnings are errors: they report obsolete exceptions, and misplaced dependencies of tests."""
     return ["cargo-shear", "--locked", "--deny-warnings", str(manifest.parent)]
 
 

@@ -1,4 +1,4 @@
-"""A lake of many published days, without any run: raw files and publication records, as objects."""
+"""Creates a lake of many published days without any run, by writing raw files and publication records."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def times(count: int) -> list[str]:
 
 
 def publish(url: str, count: int, snapshots: int = 1, late: int = 100) -> list[str]:
-    """Adds days with snapshots of each feed. Every `late`th day has one more snapshot that is not published."""
+    """Adds days with snapshots of each feed. Returns the days. One day in `late` has one more snapshot that is not published."""
     s3 = client(url, "s3")
 
     def put(at: int, day: datetime.date) -> str:

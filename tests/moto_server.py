@@ -1,12 +1,12 @@
-"""moto, an independent implementation of AWS, in this process: functions use it over HTTP, and tests inspect its state.
+"""Runs moto, an independent implementation of AWS, in this process: functions use it over HTTP, and tests inspect its state.
 
 A small application in front of it
 
 - records every call: each function has an access key of its own, as it has a role of its own on AWS;
 - returns the rows that a test sets for a query of Athena, and applies DDL to Glue (moto executes no
   SQL);
-- cancels EMR steps and evaluates the conditions of copies in S3, which moto does not do;
-- passes invocations of functions by moto's Step Functions to the test;
+- cancels EMR steps and evaluates the conditions of S3 copies, which moto does not support;
+- passes function invocations of moto's Step Functions to the test;
 - fails calls that a test selects.
 """
 
@@ -62,14 +62,14 @@ PARQUET = "org.apache.hadoop.hive.ql.io.parquet."
 
 
 class Call(NamedTuple):
-    """One request, with all that a policy may depend on."""
+    """One request, with everything that a policy may depend on."""
 
     caller: str  # the access key
     service: str  # as credentials name it: s3, elasticmapreduce, athena, glue, states
     operation: str
     parameters: dict  # the body; of S3 bucket, key or keys, prefix and the headers in CONDITIONS
     status: int
-    about: dict  # what only the account knows of it: tags, the workgroup of a query, missing folders
+    about: dict  # state of the account: tags, the workgroup of a query, missing folders
 
 
 # The key under which the tests of the functions store their calls for the test of the roles.
@@ -83,7 +83,7 @@ class Fault(NamedTuple):
     status: int
     code: str
     message: str
-    answer: dict | bytes | None = None  # with the status 200; of S3, a document
+    answer: dict | bytes | None = None  # the body of a response with status 200; bytes for S3
 
 
 Rows = list  # of lists of cells; None is NULL
@@ -120,7 +120,7 @@ class Moto:
     @classmethod
     @contextlib.contextmanager
     def interpreting(cls, patch: pytest.MonkeyPatch) -> Iterator[Moto]:
-        """A server whose Step Functions execute state machines and call the services of this server."""
+        """Starts a server whose Step Functions execute state machines and call its own services."""
         moto = cls()
         patch.setitem(default_user_config, "stepfunctions", {"execute_state_machine": True})
         patch.setenv("MOTO_PORT", moto.url.rsplit(":", 1)[1])
@@ -134,7 +134,7 @@ class Moto:
         self._server.server_close()
 
     def reset(self) -> None:
-        """Resets the account to be empty."""
+        """Empties the account."""
         for backends in RESET:
             backends.reset()
         self.calls, self.answers, self.faults, self.invoke = [], [], [], None
@@ -145,7 +145,7 @@ class Moto:
             self._clients[service] = client(self.url, service)
         return self._clients[service]
 
-    # --- what tests configure ---
+    # --- settings of a test ---
 
     def answer(self, pattern: str, columns: Iterable[str], rows: Rows) -> None:
         """Sets the rows for a query whose text matches. The last matching setting applies."""
@@ -153,22 +153,22 @@ class Moto:
 
     @contextlib.contextmanager
     def failing(self, operation: str, status: int, code: str, message: str = "in a test") -> Iterator[None]:
-        with self._faced(Fault(operation, status, code, message)):
+        with self._with_fault(Fault(operation, status, code, message)):
             yield
 
     @contextlib.contextmanager
     def answering(self, operation: str, answer: dict | bytes) -> Iterator[None]:
         """Sets the response to each call of an operation."""
-        with self._faced(Fault(operation, 200, "", "", answer)):
+        with self._with_fault(Fault(operation, 200, "", "", answer)):
             yield
 
     @contextlib.contextmanager
-    def _faced(self, fault: Fault) -> Iterator[None]:
+    def _with_fault(self, fault: Fault) -> Iterator[None]:
         self.faults.append(fault)
         yield
         self.faults.remove(fault)
 
-    # --- what tests inspect ---
+    # --- state for a test ---
 
     @property
     def emr(self) -> ElasticMapReduceBackend:
@@ -188,10 +188,10 @@ class Moto:
         return {name: keys[name].value for name in sorted(keys)}
 
     def made(self, operation: str) -> list[Call]:
-        """The calls of one operation."""
+        """Returns the calls of one operation."""
         return [call for call in self.calls if call.operation == operation]
 
-    # --- the front ---
+    # --- the application in front of moto ---
 
     def _front(self, environ: dict, start_response: Callable) -> Iterable[bytes]:
         body = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
@@ -200,7 +200,7 @@ class Moto:
         environ["HTTP_HOST"] = self.url.split("//")[1]
         invoked = INVOKE.fullmatch(environ["PATH_INFO"])
         if invoked and self.invoke:
-            return _lambda_answer(self.invoke(unquote(invoked[1]), json.loads(body or b"{}")), start_response)
+            return _lambda_response(self.invoke(unquote(invoked[1]), json.loads(body or b"{}")), start_response)
         credential = CREDENTIAL.search(environ.get("HTTP_AUTHORIZATION", ""))
         if not credential:
             return self._moto(environ, start_response)
@@ -211,14 +211,14 @@ class Moto:
         if operation == "CopyObject" and self._is_unmet(parameters):
             fault = Fault(operation, 412, "PreconditionFailed", "At least one of the pre-conditions did not hold")
         if fault:
-            status, headers, answer = _refusal(service, fault)
+            status, headers, answer = _fault_response(service, fault)
         elif operation == "CancelSteps":
             status, headers, answer = "200 OK", [], json.dumps(self._cancel_steps(parameters)).encode()
         else:
             status, headers, answer = self._call_moto(environ)
         if operation == "StartQueryExecution" and status.startswith("200"):
             self._answer_query(json.loads(answer)["QueryExecutionId"], parameters["QueryString"])
-            self._carry_out(parameters["QueryString"], parameters.get("QueryExecutionContext", {}).get("Database"))
+            self._apply_ddl(parameters["QueryString"], parameters.get("QueryExecutionContext", {}).get("Database"))
         call = Call(caller, service, operation, parameters, int(status.split()[0]), about)
         with self._lock:
             self.calls.append(call)
@@ -235,7 +235,7 @@ class Moto:
                 answer.close()
 
     def _answer_query(self, id: str, statement: str) -> None:
-        """Sets the test's rows as the result of this query; without any, the result is empty."""
+        """Sets the result of a query to the rows of the last matching setting, or to no rows."""
         columns, rows = [], []
         for pattern, names, values in self.answers:
             if pattern.search(statement):
@@ -247,7 +247,7 @@ class Moto:
         info = [{"Name": name, "Type": "varchar"} for name in columns]
         athena_backends[ACCOUNT][REGION].query_results[id] = QueryResults(cells, info)
 
-    def _carry_out(self, statement: str, database: str | None) -> None:
+    def _apply_ddl(self, statement: str, database: str | None) -> None:
         """Applies Athena's DDL to Glue."""
         if found := CREATE_DATABASE.match(statement):
             with contextlib.suppress(AlreadyExistsException):
@@ -260,7 +260,7 @@ class Moto:
                 self.glue.delete_table(database, found[1])
 
     def _about(self, service: str, operation: str, parameters: dict) -> dict:
-        """Returns what a policy or its conditions may depend on and the request does not contain."""
+        """Returns the state that a policy may depend on and that the request does not contain."""
         if service == "elasticmapreduce":
             named = [parameters.get("ClusterId"), parameters.get("JobFlowId"), *parameters.get("JobFlowIds", [])]
             clusters = [self.emr.clusters[id] for id in named if id in self.emr.clusters]
@@ -278,7 +278,7 @@ class Moto:
         return {}
 
     def _is_unmet(self, parameters: dict) -> bool:
-        """Returns whether a condition of a copy fails. It compares ETags; the source or the target may be missing."""
+        """Returns whether a condition of a copy does not hold. The source or the target may be missing."""
         source = self._etag(*unquote(parameters["x-amz-copy-source"]).split("/", 1))
         target = self._etag(parameters["Bucket"], parameters["Key"])
         return (
@@ -288,7 +288,7 @@ class Moto:
         )
 
     def age(self, bucket: str, key: str, by: datetime.timedelta) -> None:
-        """Makes an object older than it is."""
+        """Makes an object older by `by`."""
         self._s3.get_object(bucket, key).last_modified -= by
 
     def _etag(self, bucket: str, key: str) -> str | None:
@@ -314,15 +314,17 @@ class Moto:
 
 
 def table_input(name: str, columns: str, keys: str, location: str) -> dict:
-    """A table as Athena describes it to Glue, from the parts of its DDL."""
-    of = {part: [{"Name": name, "Type": type} for name, type in COLUMN.findall(part)] for part in (columns, keys)}
+    """Returns the TableInput that Athena sends to Glue, from the parts of the DDL."""
+    columns_of = {
+        part: [{"Name": name, "Type": type} for name, type in COLUMN.findall(part)] for part in (columns, keys)
+    }
     return {
         "Name": name,
         "TableType": "EXTERNAL_TABLE",
         "Parameters": {"EXTERNAL": "TRUE"},
-        "PartitionKeys": of[keys],
+        "PartitionKeys": columns_of[keys],
         "StorageDescriptor": {
-            "Columns": of[columns],
+            "Columns": columns_of[columns],
             "Location": location,
             "InputFormat": f"{PARQUET}MapredParquetInputFormat",
             "OutputFormat": f"{PARQUET}MapredParquetOutputFormat",
@@ -349,7 +351,7 @@ def _json(environ: dict, body: bytes) -> tuple[str, dict]:
 
 
 def _s3(environ: dict, body: bytes) -> tuple[str, dict]:
-    """Returns the operation of an S3 request. Only operations of the functions are known; add others as needed."""
+    """Returns the operation of an S3 request. It supports only the operations of the functions; add others as needed."""
     method, query = environ["REQUEST_METHOD"], parse_qs(environ.get("QUERY_STRING", ""), keep_blank_values=True)
     bucket, _, key = environ["PATH_INFO"].lstrip("/").encode("latin-1").decode().partition("/")
     sent = {name: environ.get(f"HTTP_{name.upper().replace('-', '_')}") for name in CONDITIONS}
@@ -371,7 +373,7 @@ def _s3(environ: dict, body: bytes) -> tuple[str, dict]:
     return f"{method} {sorted(query)}", parameters
 
 
-def _refusal(service: str, fault: Fault) -> tuple[str, list, bytes]:
+def _fault_response(service: str, fault: Fault) -> tuple[str, list, bytes]:
     status = f"{fault.status} In a test"
     if isinstance(fault.answer, bytes):
         return status, [("Content-Type", "application/xml")], fault.answer
@@ -384,7 +386,7 @@ def _refusal(service: str, fault: Fault) -> tuple[str, list, bytes]:
     return status, [("Content-Type", "application/x-amz-json-1.1")], text.encode()
 
 
-def _lambda_answer(invoked: Invoked, start_response: Callable) -> Iterable[bytes]:
+def _lambda_response(invoked: Invoked, start_response: Callable) -> Iterable[bytes]:
     headers = [("Content-Type", "application/json"), ("x-amzn-RequestId", str(uuid.uuid4()))]
     if invoked.is_error:
         headers.append(("X-Amz-Function-Error", "Unhandled"))

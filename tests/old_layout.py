@@ -1,5 +1,6 @@
-"""A lake in the layout of older versions: runs below the tables, `quotes/year=Y/month=M/day=D/run=R/`, and no
-publication records."""
+"""Converts a lake to the layout of older versions: runs below the tables, `quotes/year=Y/month=M/day=D/run=R/`, and no
+publication records.
+"""
 
 from __future__ import annotations
 
@@ -26,24 +27,24 @@ def make_old(lake: Lake) -> None:
                 if key.endswith("/_manifest.json"):
                     body = json.dumps({**json.loads(body), "folder": old_folder(found)}).encode()
                 s3.put_object(Bucket=LAKE, Key=old_folder(found) + key[found.end() :], Body=body)
-            # Apart from that, older versions wrote only reports.
+            # Besides these files, older versions wrote only reports.
             if not key.startswith("quality/"):
                 s3.delete_object(Bucket=LAKE, Key=key)
         lake.run("query", "DROP TABLE IF EXISTS published")
         for table, day in {(found["table"], found[3]) for found in folders}:
-            _point(lake, table, day, {found[0]: found for found in folders})
+            _set_location(lake, table, day, {found[0]: found for found in folders})
 
 
 def old_folder(found: re.Match) -> str:
     return f"{found['table']}/{found['day']}/run={found['run']}/"
 
 
-def _point(lake: Lake, table: str, day: str, folders: dict[str, re.Match]) -> None:
-    """Sets the partition to the new location of its run."""
+def _set_location(lake: Lake, table: str, day: str, folders: dict[str, re.Match]) -> None:
+    """Sets a partition to the location of its run in the old layout."""
     partition = "PARTITION ({})".format(day.replace("=", " = ").replace("/", ", "))
-    place = location(lake, table, partition)
-    if place in folders:
-        moved = f"s3://{LAKE}/{old_folder(folders[place])}"
+    current = location(lake, table, partition)
+    if current in folders:
+        moved = f"s3://{LAKE}/{old_folder(folders[current])}"
         lake.run("query", f"ALTER TABLE `{table}` {partition} SET LOCATION '{moved}'")
 
 

@@ -1,8 +1,8 @@
-"""The expected tables for a folder of raw files, by the data contract alone.
+"""Computes the expected tables for a folder of raw files by the data contract alone.
 
-An independent implementation to compare the engine with: plain Python, no shared code, not optimised. Numbers
-stay text until the last step, where `float` and `int` return the exact value. So there is no
-arithmetic that could have the same mistake as the engine's.
+An independent implementation to compare the engine with: plain Python, no shared code, not optimised. Numbers stay text
+until the last step, in which `float` and `int` convert them exactly, so no arithmetic can have the same error as the
+engine's.
 
     day = read_folder("raw")
     day.rows["quotes"]      # list of dicts, one per published row
@@ -27,7 +27,7 @@ PARTITION = ["year", "month", "day"]
 class Column(NamedTuple):
     name: str
     type: str  # the Athena type
-    raw: str  # the name in the raw header; empty for what comes from the file name
+    raw: str  # the name in the raw header; empty if the value is not in a cell
     kind: str  # how the cell is read: text, decimal, quantity, amount
 
 
@@ -176,7 +176,7 @@ class Digits(NamedTuple):
 
 
 def parse_digits(text: str, kind: str) -> Digits:
-    """The forms of the number contract, in the order of its table."""
+    """Parses a number: the forms of the number contract, in the order of its table."""
     negative = text.startswith("-")
     body = text[1:] if text[:1] in ("+", "-") else text
 
@@ -211,7 +211,7 @@ def parse_digits(text: str, kind: str) -> Digits:
 
 
 def groups(text: str) -> str:
-    """The digits of a number whose thousands are grouped."""
+    """Returns the digits of a number with separators of thousands."""
     if not GROUPED.match(text):
         raise Rejected("not_a_number")
     return re.sub("[.,]", "", text)
@@ -227,7 +227,7 @@ def one_separator(negative: bool, body: str, separator: str, kind: str) -> Digit
 
 
 def parse_number(text: str, kind: str, type: str) -> int | float | None:
-    """The value of a cell, None for a null token; raises `Rejected`."""
+    """Returns the value of a cell, or None for a null token. Raises `Rejected`."""
     trimmed = text.strip(BLANK)
     if trimmed.lower() in NULL_TOKENS:
         return None
@@ -246,7 +246,7 @@ def parse_number(text: str, kind: str, type: str) -> int | float | None:
 # --- files and records ------------------------------------------------------------------------------
 
 NAME = re.compile(r"([0-9]{12})_(flashpanel|options)\.csv(\.gz)?\Z")
-# The five bytes that Windows-1252 leaves undefined stand for the control characters of their value.
+# The five bytes that Windows-1252 does not define are decoded as the control characters of the same number.
 WINDOWS_1252 = {byte: bytes([byte]).decode("cp1252", "ignore") or chr(byte) for byte in range(256)}
 
 
@@ -310,9 +310,9 @@ class Expected:
     files: dict[str, File] = field(default_factory=dict)
     days: dict[str, set] = field(default_factory=lambda: {name: set() for name in TABLES})
 
-    def total(self, feed: str, what: str) -> int:
+    def total(self, feed: str, outcome: str) -> int:
         suffix = FEEDS[feed].suffix
-        return sum(file.counts[what] for name, file in self.files.items() if f"_{suffix}.csv" in name)
+        return sum(file.counts[outcome] for name, file in self.files.items() if f"_{suffix}.csv" in name)
 
     def rejected_cells(self, feed: str) -> int:
         suffix = FEEDS[feed].suffix
@@ -323,7 +323,7 @@ class Expected:
 
 
 def read_folder(folder: str | Path) -> Expected:
-    """Every raw file under `folder`, at any depth."""
+    """Reads every raw file below `folder`, at any depth."""
     expected = Expected()
     for path in sorted(Path(folder).rglob("*")):
         if path.is_file() and NAME.match(path.name):

@@ -3,7 +3,7 @@
 Three entry points, from plausible to hostile:
 
     encode("quotes", "202004011000", [quote("PETR4"), quote("VALE3", Ofc="46,01")])   one file by hand
-    write_market(folder, seed=1)                days of a plausible market, with the usual mess
+    write_market(folder, seed=1)                days of a plausible market, with the usual errors
     write_adversarial(folder, seed=1, ...)      every number in every column, and files malformed in every way
 
 The same seed gives the same bytes.
@@ -33,31 +33,31 @@ Row = list  # of cells, as text
 
 
 def quote(ticker: str = "PETR4", **cells: str) -> Row:
-    """One plausible record of a quotes file; cells are given by their raw names."""
-    tame = dict(
+    """Returns a plausible record of a quotes file. `cells` replaces cells, by raw name."""
+    defaults = dict(
         Abe="15,00", Ajuste="-", Fec="14,90", Max="16,00", Min="14,50", Ofc="15,20", Ofv="15,30",
         QOfc="1k", QOfv="2k5", QUlt="100", Ult="15,25", Grupo="01", NNeg="1391.0", Nome="PETROBRAS PN",
         QTot="379k1", Strike="-", VCTO="-", VolTot="5m762",
     )  # fmt: skip
-    return _record("quotes", ticker, tame, cells)
+    return _record("quotes", ticker, defaults, cells)
 
 
 def option(ticker: str = "PETRF152", **cells: str) -> Row:
-    """One plausible record of an options file; cells are given by their raw names."""
-    tame = dict(
+    """Returns a plausible record of an options file. `cells` replaces cells, by raw name."""
+    defaults = dict(
         Du="50", ExrcPric="15.2", OptnStyle="EURO", OptnTp="CALL", TradgEndDt="2020-06-15", Underlying="PETR4",
         bid_opton="1.84", bid_undly="15.2", ask_opton="1.97", ask_undly="15.3", sector="Petroleo", bs_ask="1.95",
         bs_bid="1.86", my_ask="1.97", my_bid="1.84", bid_vol_imp="0.612", ask_vol_imp="0.668",
         bid_vol_cone="0.589", ask_vol_cone="0.691", bs_delta="0.5321", new_bid_vol_imp="0.61", new_ask_vol_imp="0.67",
     )  # fmt: skip
-    return _record("options", ticker, tame, cells)
+    return _record("options", ticker, defaults, cells)
 
 
-def _record(feed: str, ticker: str, tame: dict, cells: dict) -> Row:
-    unknown = set(cells) - set(tame)
+def _record(feed: str, ticker: str, defaults: dict, cells: dict) -> Row:
+    unknown = set(cells) - set(defaults)
     if unknown:
         raise KeyError(f"{feed} has no column {sorted(unknown)}")
-    return [ticker] + [{**tame, **cells}[name] for name in FEEDS[feed].header]
+    return [ticker] + [{**defaults, **cells}[name] for name in FEEDS[feed].header]
 
 
 @dataclass(frozen=True)
@@ -113,11 +113,11 @@ def _put(path: Path, data: bytes) -> Path:
     return path
 
 
-# --- numbers, in every style the sources write ------------------------------------------------------
+# --- numbers, in every style of the sources ---------------------------------------------------------
 
 
 def decimal_styles(value: Decimal) -> list[str]:
-    """Every way to write a number in a decimal column."""
+    """Returns every way to write a number in a decimal column."""
     plain = f"{value:f}"
     sign, digits = ("-", plain[1:]) if plain.startswith("-") else ("", plain)
     whole, _, part = digits.partition(".")
@@ -134,7 +134,7 @@ def decimal_styles(value: Decimal) -> list[str]:
 
 
 def quantity_styles(value: int) -> list[str]:
-    """Every way to write a number in a quantity column, and a whole one in an amount column."""
+    """Returns every way to write a number in a quantity column, or a whole number in an amount column."""
     digits = str(value)
     styles = [digits, f"{digits}.0", f"{digits},00"]
     if value >= 1000:
@@ -151,7 +151,7 @@ def quantity_styles(value: int) -> list[str]:
 
 
 def amount_styles(value: Decimal) -> list[str]:
-    """Every way to write a number of cents in an amount column."""
+    """Returns every way to write a number with cents in an amount column."""
     if value == value.to_integral_value():
         return quantity_styles(int(value))
     whole, part = f"{value:.2f}".split(".")
@@ -179,8 +179,8 @@ COMPANIES = [
 def write_market(folder: Path, seed: int, days: Iterable[str] = DAYS, snapshots: int = 5) -> None:
     """Writes days that pass every check of the audit: bid < ask, min <= last <= max, totals that only grow.
 
-    Each file has some of the usual errors, among them one broken record per day, which is as many as the
-    checks tolerate in a day of this size.
+    Each file has some of the usual errors. One record per feed and day is ragged: the checks tolerate no more in a day of this
+    size.
     """
     random_ = random.Random(f"market {seed}")
     companies = [_Company(random_, *company) for company in COMPANIES]
@@ -205,7 +205,10 @@ def write_market(folder: Path, seed: int, days: Iterable[str] = DAYS, snapshots:
 def write_market_and_late(
     folder: Path, seed: int, days: list[str], snapshots: int, late_day: str | None = None
 ) -> Path:
-    """A market in `raw/`, which is returned, and the last trading snapshot of a day, the first, apart from it in `late/`."""
+    """Writes a market to `raw/`, except the last quotes snapshot of `late_day` (default: the first), which goes to `late/`.
+
+    Returns `raw/`.
+    """
     raw, late = folder / "raw", folder / "late"
     write_market(raw, seed=seed, days=days, snapshots=snapshots)
     late.mkdir()
@@ -246,7 +249,7 @@ def _messy(random_: random.Random, feed: str, time: str, rows: list[Row], last: 
 
 
 def dropped_lines(random_: random.Random, feed: str, time: str, row: Row) -> Iterable[str]:
-    """Returns lines that are not records, or that are dropped and only counted."""
+    """Returns an empty line, and records that are dropped and only counted."""
     separator = FEEDS[feed].separator
     yield join(header(feed, time), separator)
     yield join([random_.choice(["", " ", "\u00a0", "\t "]), *row[1:]], separator)
@@ -254,7 +257,7 @@ def dropped_lines(random_: random.Random, feed: str, time: str, row: Row) -> Ite
 
 
 def ragged_lines(random_: random.Random, feed: str, row: Row) -> Iterable[str]:
-    """Returns variants of the record that have other fields than the header."""
+    """Returns variants of the record that have more or fewer fields than the header, or an unclosed quote."""
     separator = FEEDS[feed].separator
     yield join(row[: random_.randrange(1, len(row))], separator)
     yield join([*row, random_.choice(["", "0", "x"])], separator)
@@ -262,7 +265,7 @@ def ragged_lines(random_: random.Random, feed: str, row: Row) -> Iterable[str]:
 
 
 class _Company:
-    """A stock, its fractional lot and its options, through the days."""
+    """A stock, its fractional lot and its options, over all days."""
 
     def __init__(self, random_: random.Random, ticker: str, name: str, cents: int):
         self.random = random_
@@ -321,7 +324,7 @@ class _Company:
 
 
 class _Session:
-    """One instrument through one day; prices in cents, so that all sums are exact."""
+    """One instrument during one day. Prices are in cents, so that all sums are exact."""
 
     def __init__(self, random_: random.Random, ticker: str, lot: int):
         self.random, self.ticker, self.lot = random_, ticker, lot
@@ -375,11 +378,11 @@ def _reais(cents: int) -> Decimal:
 
 
 def _program(random_: random.Random, value: float) -> str:
-    """Formats a number as a program does: shortest digits, seldom rounded, sometimes with an exponent."""
+    """Formats a number as a program does: shortest digits, rounded, or with an exponent."""
     return random_.choice([repr(value), repr(round(value, 4)), f"{value:e}", repr(round(value, 3)).replace(".", ",")])
 
 
-# --- everything that can be wrong -------------------------------------------------------------------
+# --- adversarial files ------------------------------------------------------------------------------
 
 NASTY = [
     "0", "-0", "00012", "1,", ",1", ".", ",", "+", "-", "1.2,3", "1,234.5", "1.234,5", "12.34,5", "1e5", "1E-3",
@@ -394,13 +397,13 @@ NASTY = [
 
 @lru_cache(maxsize=1)
 def vectors() -> list[str]:
-    """The texts of the number contract's own test cases."""
+    """Returns the texts of the test cases of the number contract."""
     with open(VECTORS, newline="", encoding="utf-8") as file:
         return list(dict.fromkeys(row["text"] for row in csv.DictReader(file)))
 
 
 def write_adversarial(folder: Path, seed: int, days: Iterable[str] = DAYS, records: int = 300) -> None:
-    """Files of both feeds in which most cells and many records are wrong in some way.
+    """Writes files of both feeds in which most cells and many records are wrong.
 
     Each day has a file with every number of the contract in every column, and one with records that
     are completely random. The last day also has files with only a header.
@@ -427,7 +430,7 @@ def _write_lines(random_: random.Random, folder: Path, feed: str, time: str, lin
 
 
 def _some_windows_1252(random_: random.Random, line: bytes) -> bytes:
-    """Returns the line in the other encoding, if it has non-ASCII characters: encodings change within a file."""
+    """Re-encodes most lines as Windows-1252, so that a file has lines of both encodings."""
     try:
         return line if random_.random() < 0.3 else line.decode("utf-8").encode("cp1252")
     except UnicodeEncodeError:
@@ -484,7 +487,7 @@ def _mutated(random_: random.Random, text: str) -> str:
 
 def _misquoted(random_: random.Random, row: Row, separator: str) -> str:
     """Returns a record with quotes at positions where a CSV writer does not put them."""
-    bend = [
+    variants = [
         lambda cell: f'"{cell}"',
         lambda cell: f'"{cell}',
         lambda cell: f'{cell}"',
@@ -499,5 +502,5 @@ def _misquoted(random_: random.Random, row: Row, separator: str) -> str:
     cells = [quoted(cell) if separator in cell or '"' in cell else cell for cell in row]
     for _ in range(random_.randrange(1, 3)):
         at = random_.randrange(0, len(cells))
-        cells[at] = random_.choice(bend)(row[at])
+        cells[at] = random_.choice(variants)(row[at])
     return separator.join(cells)

@@ -2,8 +2,8 @@
 
 One command for a new machine. It creates a virtual environment in cargo's target directory,
 installs the packages of `tests/requirements*.txt` and `notebooks/requirements.txt`, builds the binary,
-runs the Rust tests, and then the end-to-end tests against that binary. The first failure ends it;
-the last line names it.
+runs the Rust tests, and then the end-to-end tests against that binary. The first failure ends it, and
+the last line names that failure.
 
 Options after `--` go to pytest: `python3 tests/run.py -- -k pipeline -x`.
 """
@@ -36,7 +36,7 @@ TRACER = ("strace",)
 
 
 class Failure(Exception):
-    """A step failed; the message tells the user what to do."""
+    """A step failed. The message names the remedy."""
 
 
 def main() -> int:
@@ -111,23 +111,24 @@ def step(name: str, command: list[str], environment: dict[str, str] | None = Non
     started = time.monotonic()
     status = subprocess.call(command, cwd=folder, env={**os.environ, **(environment or {})})
     if status != 0:
-        raise Failure(f"{name} (status {status}); this runs only them: cd {folder} && {shlex.join(command)}")
+        raise Failure(f"{name} (status {status}); to repeat only this step: cd {folder} && {shlex.join(command)}")
     say(f"{name}: passed in {time.monotonic() - started:.0f} s")
 
 
 def target_directory() -> Path:
-    """Asks cargo for its target directory, which depends on environment and configuration files."""
+    """Returns cargo's target directory, which depends on environment and configuration files."""
     command = ["cargo", "metadata", "--format-version", "1", "--no-deps"]
-    answer = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE)
-    if answer.returncode != 0:
+    done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE)
+    if done.returncode != 0:
         raise Failure(f"the workspace does not load: {shlex.join(command)}")
-    return Path(json.loads(answer.stdout)["target_directory"])
+    return Path(json.loads(done.stdout)["target_directory"])
 
 
 def search(script: Path, prepare: Callable[[], None] = lambda: None) -> NoReturn:
     """Runs a search of `tests/` again in the virtual environment, with `PREGAO`, which it builds if it is not set.
 
-    `script` is the search's folder; it then gets `--prepared`. `prepare` installs further tools.
+    `script` is the folder of the search, which is started with the additional option `--prepared`. `prepare` installs
+    further tools.
     """
     try:
         target = target_directory()
@@ -144,7 +145,7 @@ def search(script: Path, prepare: Callable[[], None] = lambda: None) -> NoReturn
 
 
 def search_folder(name: str) -> tempfile.TemporaryDirectory[str]:
-    """A temporary folder for the lakes of a search, on a memory file system where there is one."""
+    """Returns a temporary folder for the lakes of a search, on a memory file system if there is one."""
     memory = Path("/dev/shm")
     return tempfile.TemporaryDirectory(prefix=f"pregao-{name}-", dir=memory if memory.is_dir() else None)
 
@@ -226,7 +227,7 @@ def prepare_programs(name: str, programs: tuple[str, ...], packages: tuple[str, 
     if not missing:
         return
     install = ["apt-get", "install", "--yes", "--quiet", "--no-install-recommends", *packages]
-    by_hand = f"this installs what is missing: sudo {shlex.join(install)}"
+    by_hand = f"this installs them: sudo {shlex.join(install)}"
     if not shutil.which("apt-get"):
         raise Failure(f"{' and '.join(missing)} are not on the PATH; on Debian {by_hand}")
     sudo = [] if os.geteuid() == 0 else ["sudo", "--non-interactive"]
@@ -240,14 +241,14 @@ def prepare_programs(name: str, programs: tuple[str, ...], packages: tuple[str, 
 def create_environment(folder: Path) -> None:
     command = [sys.executable, "-m", "venv", str(folder)]
     say(f"virtual environment: {shlex.join(command)}")
-    answer = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-    if answer.returncode != 0:
+    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    if done.returncode != 0:
         # Debian and Ubuntu package Python without the modules for virtual environments.
         shutil.rmtree(folder, ignore_errors=True)
         package = f"python{sys.version_info.major}.{sys.version_info.minor}-venv"
         raise Failure(
-            f"no virtual environment could be made:\n{answer.stdout.strip()}\n"
-            f"On Debian or Ubuntu this installs what is missing: sudo apt-get install {package}"
+            f"the virtual environment could not be created:\n{done.stdout.strip()}\n"
+            f"On Debian or Ubuntu, this installs the missing package: sudo apt-get install {package}"
         )
 
 

@@ -16,7 +16,7 @@ STATE_MACHINES = ROOT / "statemachines"
 FUNCTIONS = sorted(path.parent.name for path in (ROOT / "functions").glob("*/Cargo.toml"))
 MACHINES = ["athena_update", "create_datalake", "upload_raw_data"]
 
-# Values for what only a deployment knows.
+# Values that only a deployment defines.
 STACK, ACCOUNT, REGION = "acme", "111122223333", "sa-east-1"
 
 
@@ -46,7 +46,7 @@ def _load() -> dict:
 
 
 def _expand(value: Any, variables: dict[str, str], mappings: dict) -> Any:
-    """Expands each `Fn::ForEach`, and resolves in its copies what depends on the loop variables alone."""
+    """Expands each `Fn::ForEach`, and resolves the expressions in its copies that depend on the loop variables alone."""
     if isinstance(value, list):
         return [_expand(item, variables, mappings) for item in value]
     if not isinstance(value, dict):
@@ -63,7 +63,7 @@ def _expand(value: Any, variables: dict[str, str], mappings: dict) -> Any:
 
 
 def _resolve_variables(call: dict, variables: dict[str, str], mappings: dict) -> Any:
-    """Resolves a call of an intrinsic function as far as the loop variables do."""
+    """Resolves a call of an intrinsic function if the loop variables suffice."""
     ((name, argument),) = call.items()
     if name == "Ref" and argument in variables:
         return variables[argument]
@@ -90,7 +90,7 @@ RESOURCES: dict[str, dict] = TEMPLATE["Resources"]
 
 
 def of_type(type: str) -> dict[str, dict]:
-    """The properties of all resources of a type, by their logical names."""
+    """Returns the properties of all resources of a type, by logical name."""
     return {name: resource["Properties"] for name, resource in RESOURCES.items() if resource["Type"] == type}
 
 
@@ -124,7 +124,7 @@ def resolve(value: Any) -> Any:
         if name == "Fn::If":
             condition, yes, no = argument
             return resolve(yes if _holds(TEMPLATE["Conditions"][condition]) else no)
-        assert not name.startswith("Fn::"), f"the tests do not know {name}"
+        assert not name.startswith("Fn::"), f"the tests do not support {name}"
     return {key: resolve(item) for key, item in value.items()}
 
 
@@ -175,21 +175,21 @@ def _name_of(name: str) -> str:
 
 
 def _attribute(name: str, attribute: str) -> str:
-    called, type = _name_of(name), RESOURCES[name]["Type"]
+    physical_name, type = _name_of(name), RESOURCES[name]["Type"]
     if attribute in ("Name", "QueueName"):
-        return called
-    assert attribute == "Arn", f"the tests do not know {name}.{attribute}"
+        return physical_name
+    assert attribute == "Arn", f"the tests do not support {name}.{attribute}"
     here = f"{REGION}:{ACCOUNT}"
     return {
-        "AWS::Events::Rule": f"arn:aws:events:{here}:rule/{called}",
-        "AWS::IAM::Role": f"arn:aws:iam::{ACCOUNT}:role/{called}",
-        "AWS::KMS::Key": f"arn:aws:kms:{here}:key/{called}",
-        "AWS::Logs::LogGroup": f"arn:aws:logs:{here}:log-group:{called}:*",
-        "AWS::S3::Bucket": f"arn:aws:s3:::{called}",
-        "AWS::SNS::Topic": f"arn:aws:sns:{here}:{called}",
-        "AWS::SQS::Queue": f"arn:aws:sqs:{here}:{called}",
-        "AWS::Serverless::Function": f"arn:aws:lambda:{here}:function:{called}",
-        "AWS::Serverless::StateMachine": f"arn:aws:states:{here}:stateMachine:{called}",
+        "AWS::Events::Rule": f"arn:aws:events:{here}:rule/{physical_name}",
+        "AWS::IAM::Role": f"arn:aws:iam::{ACCOUNT}:role/{physical_name}",
+        "AWS::KMS::Key": f"arn:aws:kms:{here}:key/{physical_name}",
+        "AWS::Logs::LogGroup": f"arn:aws:logs:{here}:log-group:{physical_name}:*",
+        "AWS::S3::Bucket": f"arn:aws:s3:::{physical_name}",
+        "AWS::SNS::Topic": f"arn:aws:sns:{here}:{physical_name}",
+        "AWS::SQS::Queue": f"arn:aws:sqs:{here}:{physical_name}",
+        "AWS::Serverless::Function": f"arn:aws:lambda:{here}:function:{physical_name}",
+        "AWS::Serverless::StateMachine": f"arn:aws:states:{here}:stateMachine:{physical_name}",
     }[type]
 
 
@@ -252,7 +252,7 @@ def _listed(value: Any) -> list:
 
 
 def role_of(properties: dict) -> str:
-    """The logical name of the role that a function, a state machine or a target has."""
+    """Returns the logical name of the role of a function, a state machine or a target."""
     role = properties.get("Role") or properties["RoleArn"]
     name, attribute = role["Fn::GetAtt"]
     assert attribute == "Arn"

@@ -39,7 +39,7 @@ def stops(text: str) -> list[Stop]:
         stop = STOP.match(re.sub(r"\s+", " ", item))
         assert stop, f"no file and names at the beginning of: {item}"
         shown, target, names = stop.groups()
-        assert shown == target, f"the link {shown} leads to {target}"
+        assert shown == target, f"the text of the link is {shown}, and its target {target}"
         found.append(Stop(target, re.findall(r"`([^`]+)`", names)))
     return found
 
@@ -85,7 +85,7 @@ def test_each_walk_has_stops(title: str):
     assert [int(number) for number in re.findall(r"^(\d+)\. ", text, re.MULTILINE)] == [*range(1, len(stops(text)) + 1)]
 
 
-def test_what_is_not_defined_is_found(tmp_path: Path):
+def test_undefined_names_are_reported(tmp_path: Path):
     rust = tmp_path / "a.rs"
     rust.write_text("// fn spoken()\npub struct Lines;\nimpl Lines {\n    pub async fn next(&self) { called() }\n}\n")
     assert undefined(rust, ["Lines::next"]) == []

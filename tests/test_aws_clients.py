@@ -1,4 +1,4 @@
-"""The embedded endpoint with clients that were made for AWS: boto3, the AWS CLI and PyAthena."""
+"""The embedded endpoint works with AWS clients: boto3, the AWS CLI and PyAthena."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def test_s3_lists_buckets_and_pages_of_keys(s3, published: Published):
     assert days.get("Contents", []) == []
 
 
-def test_s3_keeps_what_was_put_and_gives_parts_of_it(s3):
+def test_s3_stores_objects_and_returns_ranges(s3):
     body = b"0123456789"
     tag = f'"{hashlib.md5(body).hexdigest()}"'
     put = s3.put_object(
@@ -113,7 +113,7 @@ def test_s3_copies_and_deletes(s3):
     assert s3.list_objects_v2(Bucket=LAKE, Prefix="quality/clients/")["KeyCount"] == 0
 
 
-def test_s3_puts_only_where_the_condition_holds(s3):
+def test_s3_writes_only_if_the_condition_holds(s3):
     key = dict(Bucket=RESULTS, Key="clients/conditional")
     first = s3.put_object(**key, Body=b"first", IfNoneMatch="*")
     assert error_code(s3.put_object, **key, Body=b"second", IfNoneMatch="*") == "PreconditionFailed"
@@ -124,7 +124,7 @@ def test_s3_puts_only_where_the_condition_holds(s3):
     assert error_code(s3.get_object, **key, IfMatch=first["ETag"]) == "PreconditionFailed"
 
 
-def test_s3_takes_an_object_in_parts(s3):
+def test_s3_multipart_uploads(s3):
     key = dict(Bucket=RESULTS, Key="clients/parts")
     bodies = [b"a" * 5 * 1024 * 1024, b"b" * 7]
     upload = s3.create_multipart_upload(**key)["UploadId"]
@@ -139,7 +139,7 @@ def test_s3_takes_an_object_in_parts(s3):
     assert s3.get_object(**key)["Body"].read() == b"".join(bodies)
 
     upload = s3.create_multipart_upload(**key)["UploadId"]
-    s3.upload_part(**key, UploadId=upload, PartNumber=1, Body=b"never seen")
+    s3.upload_part(**key, UploadId=upload, PartNumber=1, Body=b"never completed")
     s3.abort_multipart_upload(**key, UploadId=upload)
     assert error_code(s3.upload_part, **key, UploadId=upload, PartNumber=2, Body=b"x") == "NoSuchUpload"
     assert s3.head_object(**key)["ContentLength"] == sum(map(len, bodies))
@@ -150,19 +150,19 @@ def test_s3_keys_stay_inside_their_bucket(s3, published: Published):
         try:
             s3.put_object(Bucket=RESULTS, Key=key, Body=b"x")
         except botocore.exceptions.ClientError:
-            continue  # a refusal is as good as an object that is kept under its own name
+            continue  # refusing the key is also correct
         assert s3.get_object(Bucket=RESULTS, Key=key)["Body"].read() == b"x"
     assert "escaped" not in published.lake.objects(LAKE)
 
 
-def test_s3_says_what_it_does_not_have_or_do(s3):
+def test_s3_returns_errors_for_missing_and_unsupported_things(s3):
     assert error_code(s3.get_object, Bucket=RESULTS, Key="clients/none") == "NoSuchKey"
     assert error_code(s3.list_objects_v2, Bucket="no-such-bucket") == "NoSuchBucket"
     assert error_code(s3.head_object, Bucket=RESULTS, Key="clients/none") == "404"
     assert error_code(s3.get_bucket_website, Bucket=RESULTS) == "NotImplemented"
 
 
-def test_every_answer_has_a_request_id(endpoint: Endpoint, s3):
+def test_every_response_has_a_request_id(endpoint: Endpoint, s3):
     answers = [
         s3.list_buckets(),
         s3.put_object(Bucket=RESULTS, Key="clients/id", Body=b"x"),
@@ -188,7 +188,7 @@ def test_every_answer_has_a_request_id(endpoint: Endpoint, s3):
 
 
 def test_s3_through_the_aws_cli(endpoint: Endpoint, tmp_path):
-    big = bytes(range(256)) * 40_000  # over the size from which the CLI sends parts
+    big = bytes(range(256)) * 40_000  # above the size from which the CLI uploads parts
     (tmp_path / "big").write_bytes(big)
     endpoint.aws("s3", "cp", str(tmp_path / "big"), f"s3://{RESULTS}/cli/big")
     endpoint.aws("s3", "cp", f"s3://{RESULTS}/cli/big", str(tmp_path / "back"))
@@ -212,11 +212,11 @@ def sfn(endpoint: Endpoint):
 
 
 def finished(sfn, arn: str) -> dict:
-    def look():
+    def poll():
         execution = sfn.describe_execution(executionArn=arn)
         return None if execution["status"] == "RUNNING" else execution
 
-    return eventually(f"the end of {arn}", look)
+    return eventually(f"the end of {arn}", poll)
 
 
 def history(sfn, arn: str) -> list[dict]:
@@ -253,9 +253,9 @@ def test_step_functions_describes_the_run_and_its_history(sfn):
     assert all(event["previousEventId"] < event["id"] for event in events)
     assert (events[0]["type"], events[-1]["type"]) == ("ExecutionStarted", "ExecutionSucceeded")
     entered = [event["stateEnteredEventDetails"]["name"] for event in events if "stateEnteredEventDetails" in event]
-    story = ["PlanRun", "LaunchEmrStep", "PollStep", "ValidateStaged", "Publish"]
-    assert [state for state in entered if state in story][: len(story)] != []
-    assert sorted(story, key=entered.index) == story, entered
+    order = ["PlanRun", "LaunchEmrStep", "PollStep", "ValidateStaged", "Publish"]
+    assert [state for state in entered if state in order][: len(order)] != []
+    assert sorted(order, key=entered.index) == order, entered
 
 
 def test_step_functions_starts_a_run_for_the_day_before_with_an_empty_input(lake: Lake):
@@ -273,7 +273,7 @@ def test_step_functions_starts_a_run_for_the_day_before_with_an_empty_input(lake
 
 
 def test_step_functions_fails_a_schedule_whose_day_has_no_files(lake: Lake):
-    """One event of a business day, and one of a Sunday."""
+    """The first event is for a business day, the second for a Sunday."""
     with lake.endpoint() as endpoint:
         sfn = endpoint.client("stepfunctions")
         for time, name, status in (
@@ -304,7 +304,7 @@ def test_step_functions_publishes_a_day_that_is_started_by_hand(lake: Lake, tmp_
         assert lake.query("SELECT count(*) AS n FROM quotes") == [{"n": expected}]
 
 
-def test_step_functions_brings_the_catalog_back_to_the_record(lake: Lake, tmp_path):
+def test_step_functions_restores_the_catalog_from_the_record(lake: Lake, tmp_path):
     """`athena_update` by hand, after another client has changed a partition."""
     rawfiles.write(tmp_path / "one", "quotes", "202004011000", [rawfiles.quote("PETR4")])
     rawfiles.write(tmp_path / "more", "quotes", "202004011010", [rawfiles.quote("VALE3")])
@@ -341,7 +341,7 @@ def test_step_functions_brings_the_catalog_back_to_the_record(lake: Lake, tmp_pa
         assert by_run["error"] == "InvalidInput" and "pregao rollback" in by_run["cause"], by_run
 
 
-def test_step_functions_takes_in_the_object_that_an_event_names(lake: Lake):
+def test_step_functions_ingests_the_object_of_an_event(lake: Lake):
     """On AWS an upload causes this event; here the client sends it."""
     data = rawfiles.encode("quotes", "202004011320", [rawfiles.quote()])
     with lake.endpoint() as endpoint:
@@ -380,7 +380,7 @@ def test_step_functions_takes_in_the_object_that_an_event_names(lake: Lake):
         ('"2020-04-01"', "date"),
     ],
 )
-def test_step_functions_ends_nonsense_in_a_fail_state_that_says_what_is_wrong(sfn, machine, nonsense, word):
+def test_step_functions_ends_invalid_input_in_a_fail_state_with_the_reason(sfn, machine, nonsense, word):
     started = sfn.start_execution(stateMachineArn=STATE_MACHINES[machine], input=nonsense)
     execution = finished(sfn, started["executionArn"])
     assert execution["status"] == "FAILED"
@@ -390,10 +390,10 @@ def test_step_functions_ends_nonsense_in_a_fail_state_that_says_what_is_wrong(sf
         for e in history(sfn, started["executionArn"])
         if e["type"] == "FailStateEntered"
     ]
-    assert entered, "it has to end in a Fail state"
+    assert entered, "the execution has to end in a Fail state"
 
 
-def test_step_functions_refuses_what_it_cannot_do(sfn):
+def test_step_functions_refuses_invalid_and_unsupported_calls(sfn):
     arn = STATE_MACHINES["create_datalake"]
     assert error_code(sfn.start_execution, stateMachineArn=arn, input="no json") == "InvalidExecutionInput"
     assert error_code(sfn.start_execution, stateMachineArn=arn + "x", input="{}") == "StateMachineDoesNotExist"
@@ -453,14 +453,14 @@ def start_query(athena, sql: str) -> str:
 
 
 def ended(athena, query: str) -> dict:
-    def look():
+    def poll():
         execution = athena.get_query_execution(QueryExecutionId=query)["QueryExecution"]
         return None if execution["Status"]["State"] in ("QUEUED", "RUNNING") else execution
 
-    return eventually(f"the end of query {query}", look)
+    return eventually(f"the end of query {query}", poll)
 
 
-def test_athena_answers_in_pages(endpoint: Endpoint, published: Published):
+def test_athena_returns_pages(endpoint: Endpoint, published: Published):
     athena = endpoint.client("athena")
     query = start_query(
         athena, "SELECT ticker, count(*) AS n, max(max) AS top FROM quotes GROUP BY ticker ORDER BY ticker"
@@ -483,9 +483,9 @@ def test_athena_answers_in_pages(endpoint: Endpoint, published: Published):
     assert rows[0] == ["ticker", "n", "top"], "the first row of the first page is the header"
     quotes = published.expected.rows["quotes"]
     for ticker, count, top in rows[1:]:
-        mine = [row for row in quotes if row["ticker"] == ticker]
-        assert int(count) == len(mine)
-        tops = [row["max"] for row in mine if row["max"] is not None]
+        of_ticker = [row for row in quotes if row["ticker"] == ticker]
+        assert int(count) == len(of_ticker)
+        tops = [row["max"] for row in of_ticker if row["max"] is not None]
         assert (float(top) if top else None) == (max(tops) if tops else None)
     assert len(rows) - 1 == len({row["ticker"] for row in quotes})
 
@@ -495,7 +495,7 @@ def test_athena_answers_in_pages(endpoint: Endpoint, published: Published):
     assert len(text.splitlines()) == len(rows)
 
 
-def test_athena_says_why_a_query_failed(endpoint: Endpoint):
+def test_athena_returns_the_reason_of_a_failed_query(endpoint: Endpoint):
     athena = endpoint.client("athena")
     for sql, word in [("SELECT nothing FROM quotes", "nothing"), ("SELECT * FROM no_such_table", "no_such_table")]:
         execution = ended(athena, start_query(athena, sql))
@@ -593,8 +593,8 @@ READERS = {
     "PyAthena ArrowCursor": through_arrow,
     "pregao query": through_the_plain_object,
 }
-# These two read the result object, where NULL is empty and an empty text is "". They do not distinguish the two: what
-# they return for both.
+# Two clients read the result object, in which NULL is empty and an empty text is "", and do not distinguish them. The value
+# that each returns for both.
 SAME_TEXT = {"PyAthena PandasCursor": None, "PyAthena ArrowCursor": ""}
 
 
@@ -606,7 +606,7 @@ def text_of_reader(reader: str, text: str | None) -> str | None:
 def reader(request, endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch) -> str:
     for name, value in {**environment(endpoint.folder), **endpoint.settings}.items():
         monkeypatch.setenv(name, value)
-    # The only client whose endpoint cannot be configured: it creates a file system for AWS.
+    # The Arrow cursor creates a file system for AWS, and has no setting for its endpoint.
     local = functools.partial(pyarrow.fs.S3FileSystem, endpoint_override=endpoint.url)
     monkeypatch.setattr(pyarrow.fs, "S3FileSystem", local)
     return request.param
@@ -616,7 +616,7 @@ def bits(value: object) -> object:
     return ("double", struct.pack(">d", value)) if isinstance(value, float) else (type(value), value)
 
 
-# An integer that needs 64 bits beside a NULL: some clients convert such a column to doubles.
+# Integers of 64 bits with a NULL in the same column, which some clients convert to doubles.
 EXACT = [
     ("bigint", [9007199254740993, -9223372036854775808, 9223372036854775807, None]),
     ("integer", [2147483647, -2147483648, 0, None]),
@@ -636,7 +636,7 @@ def literal(type: str, value: object) -> str:
     return f"CAST({text} AS {type})"
 
 
-def test_athena_gives_every_client_the_same_values(reader: str, endpoint: Endpoint):
+def test_athena_returns_the_same_values_to_every_client(reader: str, endpoint: Endpoint):
     selects = []
     for place in range(4):
         cells = [f"{literal(type, values[place])} AS c{at}" for at, (type, values) in enumerate(EXACT)]
@@ -651,7 +651,7 @@ def test_athena_gives_every_client_the_same_values(reader: str, endpoint: Endpoi
     assert len(answer.rows) == 4
 
 
-def test_athena_tells_an_empty_text_from_none(reader: str, endpoint: Endpoint):
+def test_athena_distinguishes_an_empty_text_from_null(reader: str, endpoint: Endpoint):
     sql = "SELECT 1 AS place, '' AS text UNION ALL SELECT 2, NULL UNION ALL SELECT 3, 'x' ORDER BY place"
     answer = READERS[reader](endpoint, sql)
     wanted = [[1, text_of_reader(reader, "")], [2, text_of_reader(reader, None)], [3, "x"]]
@@ -659,10 +659,12 @@ def test_athena_tells_an_empty_text_from_none(reader: str, endpoint: Endpoint):
 
 
 @pytest.mark.parametrize("table", oracle.TABLES)
-def test_athena_gives_every_client_the_rows_of_a_day(reader: str, table: str, endpoint: Endpoint, published: Published):
+def test_athena_returns_the_rows_of_a_day_to_every_client(
+    reader: str, table: str, endpoint: Endpoint, published: Published
+):
     answer = READERS[reader](endpoint, f"SELECT * FROM {table} WHERE year = 2020 AND month = 4 AND day = 9")
     expected = published.expected.day(table, 2020, 4, 9)
-    assert len(expected) > (1000 if table == "options" else 0), "more than a page of it"
+    assert len(expected) > (1000 if table == "options" else 0), "the result has more than one page"
     texts = {column.name for column in oracle.TABLES[table] if column.type == "string"}
     wanted = [
         {name: text_of_reader(reader, value) if name in texts else value for name, value in row.items()}

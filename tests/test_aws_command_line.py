@@ -1,7 +1,7 @@
 """`pregao --aws`, `deploy`, `destroy` and `cluster`, with an emulated account.
 
-CloudFormation is moto's. The other services are those of the embedded endpoint, so workflows really run. The difference
-to a local lake is that commands must find the stack, which names the buckets.
+CloudFormation is moto's. The other services are those of the embedded endpoint, so workflows really run. Unlike
+with a local lake, commands have to find the stack, which names the buckets.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ TEMPLATE = {
 
 
 class Account:
-    """The services, and commands that find them by environment variables, as they find AWS."""
+    """The services of an account, and commands that find them by environment variables."""
 
     def __init__(self, services: str, cloudformation: str, folder: Path):
         self.folder = folder
@@ -106,10 +106,10 @@ def test_the_daily_work_is_the_same_in_an_account(stack: Account, tmp_path: Path
         assert_same_rows(table, read_json(answer.out), expected.rows[table])
     listed = stack.run("--aws", "runs").out
     assert "upload_raw_data" in listed and "create_datalake" in listed
-    assert not (tmp_path / "no-home").exists(), "nothing is kept on this machine"
+    assert not (tmp_path / "no-home").exists(), "nothing is stored on this machine"
 
 
-def test_what_is_there_is_not_sent_again(stack: Account, tmp_path: Path):
+def test_uploaded_files_are_not_sent_again(stack: Account, tmp_path: Path):
     rawfiles.write_market(tmp_path / "raw", seed=32, days=["20200401"], snapshots=6)
     files = len(list((tmp_path / "raw").rglob("*.csv*")))
     first = stack.run("--aws", "upload", tmp_path / "raw")
@@ -121,7 +121,7 @@ def test_what_is_there_is_not_sent_again(stack: Account, tmp_path: Path):
     assert "uploaded 1 file," in more.err and "1 accepted" in more.out, more
 
 
-def test_a_stack_that_cannot_be_found_is_told(account: Account):
+def test_a_missing_stack_is_an_error(account: Account):
     failed = account.fails("--aws", "runs")
     assert "there is no stack pregao in us-east-1" in failed.err and "pregao deploy" in failed.err
     failed = account.fails("--aws", "--set", "aws.stack=another", "query", "SELECT 1")
@@ -136,14 +136,14 @@ def test_a_stack_that_cannot_be_found_is_told(account: Account):
     assert "none of this program's" in failed.err
 
 
-def test_settings_do_not_reach_what_is_deployed(stack: Account):
+def test_settings_that_deployed_functions_ignore_are_refused(stack: Account):
     failed = stack.fails("--aws", "--set", "quality.max_reject_share=1", "run", "--from", "2020-04-01")
     assert "quality.max_reject_share" in failed.err and "pregao deploy" in failed.err
     for command in (["demo"], ["local"]):
         assert "this machine" in stack.fails("--aws", *command).err
 
 
-def test_a_cluster_by_hand(stack: Account):
+def test_a_cluster_is_started_and_stopped_by_hand(stack: Account):
     assert "no cluster" in stack.run("--aws", "cluster", "status").out
     started = stack.run("--aws", "cluster", "start").out
     id = started.split()[0]
@@ -155,7 +155,7 @@ def test_a_cluster_by_hand(stack: Account):
     stack.run("--aws", "upload", stack.folder / "raw")
     stack.run("--aws", "run", "--from", "2020-04-01")
     emr = client(stack.settings["AWS_ENDPOINT_URL"], "emr")
-    assert len(emr.list_clusters()["Clusters"]) == 1, "the run has used the cluster that was there"
+    assert len(emr.list_clusters()["Clusters"]) == 1, "the run has used the existing cluster"
     assert [step["Status"]["State"] for step in emr.list_steps(ClusterId=id)["Steps"]] == ["COMPLETED"]
 
     assert f"ending {id}" in stack.run("--aws", "cluster", "stop").out
@@ -164,7 +164,7 @@ def test_a_cluster_by_hand(stack: Account):
 
 # --- deploy and destroy -----------------------------------------------------------------------------
 
-# Records its calls, one line each.
+# A program that records its calls, one line each.
 RECORDER = """#!/bin/sh
 python3 - "$0" "$@" <<'END' >> "{calls}"
 import json, os, sys
@@ -175,7 +175,7 @@ exit {status}
 
 
 def tools(folder: Path, *names: str, status: int = 0) -> tuple[dict, Path]:
-    """A PATH with these tools first, and the file that they write to."""
+    """Creates tools that record their calls. Returns a PATH with these tools first, and the file with the calls."""
     folder.mkdir()
     calls = folder / "calls"
     for name in names:
@@ -194,7 +194,7 @@ def sources(tmp_path: Path) -> Path:
     return folder
 
 
-def test_deploy_builds_and_sends_what_is_configured(stack: Account, sources: Path, tmp_path: Path):
+def test_deploy_passes_the_configuration(stack: Account, sources: Path, tmp_path: Path):
     (sources / "confs").mkdir()
     (sources / "confs" / "pregao.toml").write_text(
         '[aws]\narchitecture = "arm64"\nalarm_email = "ops@example.com"\n[buckets]\nraw = "chosen-raw"\n'
@@ -223,7 +223,7 @@ def test_deploy_builds_and_sends_what_is_configured(stack: Account, sources: Pat
         assert {name: given[name] for name in expected} == expected
 
 
-def test_deploy_says_what_it_needs(stack: Account, sources: Path, tmp_path: Path):
+def test_deploy_names_missing_prerequisites(stack: Account, sources: Path, tmp_path: Path):
     settings, _ = tools(tmp_path / "tools", "sam", "cargo")
     assert "infra/template.yaml" in stack.fails("deploy", settings=settings).err
     settings, _ = tools(tmp_path / "no-sam", "cargo")

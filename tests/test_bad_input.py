@@ -1,4 +1,4 @@
-"""Any bad input: a clear error that names the file and the reason, and no loss."""
+"""Bad input of any kind is an error that names the file and the reason, and nothing is lost."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ BAD_FILES = {
     "a file of only a byte-order mark": (QUOTES, b"\xef\xbb\xbf", "header"),
     "a wrong header": (QUOTES, GOOD.replace(b"Fec", b"Fex"), "header"),
     "a header that lacks a column": (QUOTES, GOOD.replace(b",Fec", b""), "header"),
-    "a name that is not of a snapshot": ("foo.csv", GOOD, "name"),
+    "a name that is not that of a snapshot": ("foo.csv", GOOD, "name"),
     "a name with an impossible date": ("202013011320_flashpanel.csv", GOOD, "name"),
     "a truncated gzip": (QUOTES + ".gz", gzip.compress(GOOD * 50)[:-20], "gzip"),
     "an empty gzip file": (QUOTES + ".gz", b"", "empty"),
@@ -43,7 +43,7 @@ BAD_FILES = {
 
 
 @pytest.mark.parametrize("what", BAD_FILES)
-def test_a_file_that_is_no_snapshot_is_quarantined_with_its_reason(lake: Lake, tmp_path: Path, what: str):
+def test_an_invalid_file_is_quarantined_with_a_reason(lake: Lake, tmp_path: Path, what: str):
     name, data, word = BAD_FILES[what]
     good = rawfiles.write(tmp_path / "raw", "quotes", "202004011330", [quote("PETR4")])
     (tmp_path / "raw" / name).write_bytes(data)
@@ -51,7 +51,7 @@ def test_a_file_that_is_no_snapshot_is_quarantined_with_its_reason(lake: Lake, t
 
     assert name in done.output, f"the bad file is not named:\n{done}"
     stored = lake.objects(RAW)
-    assert stored.get(f"quarantine/{name}") == data, f"its bytes are lost; there are {list(stored)}"
+    assert stored.get(f"quarantine/{name}") == data, f"its bytes are not in quarantine; the bucket has {list(stored)}"
     reason = json.loads(stored[f"quarantine/{name}.reason.json"])
     assert word in json.dumps(reason).lower(), reason
     assert stored[f"quotes/date=2020-04-01/{good.name}"] == good.read_bytes(), (
@@ -74,7 +74,7 @@ def test_two_bad_files_of_one_name_are_both_kept(lake: Lake, tmp_path: Path):
     assert sorted(kept) == [b"1", b"2"]
 
 
-def test_a_missing_folder(lake: Lake, tmp_path: Path):
+def test_a_missing_folder_is_an_error(lake: Lake, tmp_path: Path):
     for command in (
         ["upload", tmp_path / "no-such-folder"],
         ["etl", "--raw", tmp_path / "no-such-folder", "--out", tmp_path / "out"],
@@ -82,12 +82,12 @@ def test_a_missing_folder(lake: Lake, tmp_path: Path):
         assert "no-such-folder" in lake.fails(*command).err
 
 
-def test_a_folder_without_a_file(lake: Lake, tmp_path: Path):
+def test_a_folder_without_a_file_is_an_error(lake: Lake, tmp_path: Path):
     (tmp_path / "empty").mkdir()
     assert "empty" in lake.fails("upload", tmp_path / "empty").err
 
 
-def test_a_reversed_range_and_dates_that_are_none(published: Published):
+def test_reversed_ranges_and_invalid_dates_are_errors(published: Published):
     lake = published.lake
     reversed_ = lake.fails("run", "--from", "2020-04-09", "--to", "2020-04-01")
     assert "2020-04-09" in reversed_.err and "2020-04-01" in reversed_.err
@@ -108,13 +108,13 @@ def test_a_reversed_range_and_dates_that_are_none(published: Published):
         ("DROP DATABASE", ""),
     ],
 )
-def test_sql_that_cannot_be_answered(published: Published, sql: str, word: str):
+def test_invalid_sql_is_an_error(published: Published, sql: str, word: str):
     failed = published.lake.fails("query", sql)
     assert word in failed.err
-    assert not failed.out.strip(), "stdout must be empty: a program could take anything there for a result"
+    assert not failed.out.strip(), "stdout must be empty, because a program would read any output there as a result"
 
 
-def test_a_day_without_files_publishes_nothing_and_says_so(published: Published):
+def test_a_run_of_days_without_files_publishes_nothing_and_reports_it(published: Published):
     before = published.lake.query(
         "SELECT year, month, day, count(*) AS n FROM quotes GROUP BY year, month, day ORDER BY day"
     )
@@ -126,7 +126,7 @@ def test_a_day_without_files_publishes_nothing_and_says_so(published: Published)
     assert after == before
 
 
-def test_a_configuration_that_is_wrong(lake: Lake):
+def test_an_invalid_configuration_is_an_error(lake: Lake):
     failed = lake.fails("--set", "quality.no_such_key=1", "query", "SELECT 1")
     assert "no_such_key" in failed.err
     failed = lake.fails("--set", "quality.max_reject_share=much", "query", "SELECT 1")
@@ -148,7 +148,7 @@ class SmallDisk:
         line = self.holder.stdout.readline()
         assert line == "mounted\n", (
             f"this test needs a small file system and could not mount one: {line}{self.holder.stdout.read()}"
-            "Where user namespaces are off, this turns them on: sudo sysctl kernel.unprivileged_userns_clone=1"
+            "If user namespaces are disabled, enable them: sudo sysctl kernel.unprivileged_userns_clone=1"
         )
         pid = str(self.holder.pid)
         self.inside = ["nsenter", "--target", pid, "--user", "--mount", "--preserve-credentials", "--"]
@@ -183,7 +183,7 @@ def lake_on_small_disk(small_disk: SmallDisk) -> Lake:
     return lake
 
 
-# Too little space to open the state, and enough to write something before the disk is full.
+# Too little space to open the databases, and enough for some writes before the disk is full.
 @pytest.fixture(params=[64 * 1024, 1024 * 1024], ids=["full", "nearly full"])
 def free_bytes(request: pytest.FixtureRequest) -> int:
     return request.param
@@ -229,7 +229,7 @@ def assert_fails_for_lack_of_space(failed: Result) -> None:
     assert "space" in words or "disk is full" in words, f"the output does not report that the disk is full:\n{failed}"
 
 
-def test_a_full_disk_under_the_engine_leaves_no_half_file(
+def test_a_full_disk_leaves_no_partial_file_of_the_engine(
     small_disk: SmallDisk, lake_on_small_disk: Lake, tmp_path: Path
 ):
     rawfiles.write_market(tmp_path / "raw", seed=18, days=["20200401"])

@@ -1,8 +1,8 @@
 """`kill -9` at any moment: published data stays readable, and the next run completes.
 
 The lake of these tests has two days, published from the snapshots of the morning. Those of the
-afternoon have arrived since, so the rows of a day before and after the run differ. Each test kills
-something in a copy of that lake.
+afternoon are uploaded and not yet published, so a run changes the rows of each day. Each test kills a process in a copy of
+that lake.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ def _folder(path: Path) -> Path:
 
 
 def assert_each_day_is_whole(lake: Lake, afternoon: Afternoon, when: str) -> None:
-    """Every day of every table is as it was before the run or as it is after it."""
+    """Asserts that every day of every table has the rows from before the run, or those from after it."""
     for table in oracle.TABLES:
         rows = lake.query(f"SELECT * FROM {table}")
         for day in (1, 2):
@@ -132,25 +132,25 @@ def test_killed_again_and_again_in_one_lake(afternoon: Afternoon, tmp_path: Path
     assert_a_second_run_completes(lake, afternoon, "killed five times")
 
 
-def test_a_reader_never_sees_half_a_day(afternoon: Afternoon, tmp_path: Path):
-    """One process owns the lake; while it executes a run, another process queries the same days all the time."""
+def test_a_reader_never_reads_a_part_of_a_day(afternoon: Afternoon, tmp_path: Path):
+    """One process owns the lake; while it executes a run, another process queries the same days in a loop."""
     lake = afternoon.copy(tmp_path / "home")
     counts = {
         day: tuple(len(truth.day("quotes", 2020, 4, day)) for truth in (afternoon.morning, afternoon.whole))
         for day in (1, 2)
     }
-    seen = {day: [] for day in counts}
+    counted = {day: [] for day in counts}
     with lake.endpoint(), lake.started(*RUN) as process:
         while True:
             ended = process.popen.poll() is not None
             for row in lake.query("SELECT day, count(*) AS n FROM quotes GROUP BY day"):
-                seen[row["day"]].append(row["n"])
+                counted[row["day"]].append(row["n"])
             if ended:
                 break
         assert process.wait() == 0, process
     for day, (old, new) in counts.items():
-        assert set(seen[day]) <= {old, new}, f"day {day} had {set(seen[day]) - {old, new}} rows for a while"
-        assert seen[day] == sorted(seen[day]) and seen[day][-1] == new, "a day does not go back"
+        assert set(counted[day]) <= {old, new}, f"day {day} had {set(counted[day]) - {old, new}} rows for a while"
+        assert counted[day] == sorted(counted[day]) and counted[day][-1] == new, "a day does not go back"
 
 
 def test_the_owner_of_the_lake_killed_during_the_run_of_another(afternoon: Afternoon, tmp_path: Path):

@@ -19,20 +19,20 @@ def test_after_a_power_failure_each_day_is_whole(tmp_path: Path):
     assert summary.completed > 0, "no image was completed by a further run"
 
 
-def test_what_was_not_synced_may_be_lost(tmp_path: Path):
-    """The simulated disk itself: a file exists if its bytes and its name are synced."""
+def test_unsynced_writes_may_be_lost(tmp_path: Path):
+    """On the simulated disk, a file is sure to exist if its bytes and its name are synced."""
 
     def calls(*more: str) -> list[dict[str, bytes]]:
         root = tmp_path / "root"
         root.mkdir(exist_ok=True)
         disk = Disk(root)
         name = "".join(f"\\x{byte:02x}" for byte in f"{root}/new".encode())
-        played = [
+        recorded = [
             f'openat(AT_FDCWD</>, "{name}", O_WRONLY|O_CREAT, 0666) = 3<{name}>',
             f'write(3<{name}>, "\\x61\\x62\\x63\\x64", 4) = 4',
             *[call.format(name=name, root=root) for call in more],
         ]
-        list(disk.follow(f"7 {call}" for call in played))
+        list(disk.follow(f"7 {call}" for call in recorded))
         return [files_of(disk, tmp_path / f"image-{len(more)}-{seed}", seed) for seed in range(60)]
 
     unsynced = calls()

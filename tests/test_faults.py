@@ -1,4 +1,4 @@
-"""`python3 tests/faults`: its cases, its invariants, and the log of a fault."""
+"""A sample of `python3 tests/faults`, and tests of its cases, its invariants and the log of a fault."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 
 from faults import small_lake
 from faults.cases import READ_KINDS, WRITE_KINDS, Case, Fault, calls
-from faults.search import Search, Tried
+from faults.search import CaseResult, Search
 from lake import Lake
 
 # A sample of the cases with one fault, and of those with two.
@@ -26,37 +26,37 @@ def test_every_kind_of_fault_keeps_the_invariants(search: Search):
     kinds = {fault.kind for case in cases for fault in case.faults}
     assert kinds == {*READ_KINDS, *WRITE_KINDS}, "the sample lacks a kind of fault"
     search.run(cases)
-    assert not search.violations, "\n".join(f"{case}: {what}" for case, what in search.violations)
-    assert sum(tried.met for tried in search.tried) > len(cases) // 2, "most cases met no call"
+    assert not search.violations, "\n".join(f"{case}: {violation}" for case, violation in search.violations)
+    assert sum(result.met for result in search.results) > len(cases) // 2, "most cases met no call"
 
 
-def test_a_case_is_repeated_by_its_name(search: Search):
+def test_the_name_of_a_case_is_parsed_to_the_case(search: Search):
     for case in search.sample(20) + search.pairs(20):
         assert Case.parse(str(case)) == case
 
 
-def test_a_fault_is_met_and_named_in_the_log(search: Search, tmp_path: Path):
+def test_a_fault_is_injected_and_logged(search: Search, tmp_path: Path):
     lake = small_lake.copy(search.lake.published, tmp_path / "home")
     fault = Fault("upload", "lambda", "Invoke", "ingest", 1, "abort")
     result = small_lake.command(lake, fault.rule, "upload", search.lake.newer)
     assert result.code == -6, str(result)
     assert "a fault call=" in result.err and "kind=Abort" in result.err, str(result)
-    # Only the client's calls; the function was not executed.
+    # The log has only the call of the client, because the function was not executed.
     operations = {operation for _, operation, _ in calls(result.err)}
     assert operations == {"Invoke"}, operations
 
 
-def test_a_violation_is_seen(search: Search, tmp_path: Path):
-    """The invariants themselves: the test violates them on purpose."""
+def test_a_violation_is_detected(search: Search, tmp_path: Path):
+    """The test violates an invariant on purpose."""
     from faults.search import Attempt
 
     def judged(template: Path, harm) -> list[str]:
         lake = small_lake.copy(template, tmp_path / f"home-{len(list(tmp_path.iterdir()))}")
-        tried = Tried(Case(()))
-        attempt = Attempt(search.lake, lake, tried)
+        result = CaseResult(Case(()))
+        attempt = Attempt(search.lake, lake, result)
         harm(lake)
         attempt.go(starts_with_upload=False)
-        return tried.violations
+        return result.violations
 
     def lose_a_raw_file(lake: Lake) -> None:
         next((lake.home / "s3" / "pregao-raw" / "quotes").rglob("202004011000_flashpanel.csv.gz")).unlink()

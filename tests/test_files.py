@@ -1,4 +1,4 @@
-"""`pregao files` and the list in the bucket: exactly the published files, for any reader of Parquet."""
+"""`pregao files` and the list in the bucket name exactly the published files, which any reader of Parquet can read."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ os._exit(0)
 
 @pytest.fixture(scope="module")
 def published(tmp_path_factory: pytest.TempPathFactory) -> Lake:
-    """Three published days; one was published twice, and a run of another one failed."""
+    """Three published days. The first was published twice, and the last run of the second failed."""
     folder = tmp_path_factory.mktemp("files")
     rawfiles.write_market(folder / "raw", seed=61, days=["20200401", "20200402", "20200403"], snapshots=3)
     lake = Lake(folder / ".pregao")
@@ -75,10 +75,10 @@ def test_the_files_are_those_of_the_published_rows(published: Lake, table: str):
     assert [(file["day"], file["uri"]) for file in files] == sorted((file["day"], file["uri"]) for file in files)
     assert {file["day"] for file in files} == {"2020-04-01", "2020-04-02", "2020-04-03"}
     local = listed(published, table, "--paths")
-    for file, there in zip(files, local, strict=True):
-        path = Path(there["uri"])
-        assert path.is_absolute() and path.as_posix().endswith(file["uri"].removeprefix("s3:/")), there
-        assert {**there, "uri": file["uri"]} == file
+    for file, local_file in zip(files, local, strict=True):
+        path = Path(local_file["uri"])
+        assert path.is_absolute() and path.as_posix().endswith(file["uri"].removeprefix("s3:/")), local_file
+        assert {**local_file, "uri": file["uri"]} == file
         assert path.stat().st_size == file["bytes"] and len(parquet_rows(path)) == file["rows"]
     rows = [row for file in local for row in parquet_rows(Path(file["uri"]))]
     assert_same_rows(table, rows, published.query(f"SELECT * FROM {table}"))
@@ -88,7 +88,7 @@ def test_the_files_are_those_of_the_published_rows(published: Lake, table: str):
     assert published.run("files", table, "--paths").out.splitlines() == [file["uri"] for file in local]
 
 
-def test_days_are_chosen(published: Lake):
+def test_days_are_filtered(published: Lake):
     days = lambda *options: {file["day"] for file in listed(published, "quotes", *options)}  # noqa: E731
     assert days("--from", "2020-04-02") == {"2020-04-02", "2020-04-03"}
     assert days("--to", "2020-04-01") == {"2020-04-01"}
@@ -115,7 +115,7 @@ def examples() -> list[tuple[str, str]]:
 
 
 @pytest.mark.parametrize("example", [block for _, block in examples()], ids=[name for name, _ in examples()])
-def test_the_examples_read_exactly_what_is_published(published: Lake, tmp_path: Path, example: str):
+def test_the_examples_read_exactly_the_published_rows(published: Lake, tmp_path: Path, example: str):
     (tmp_path / "pregao").symlink_to(binary())
     columns = [column.name for column in oracle.TABLES["quotes"]]
     expected = published.query(f"SELECT {', '.join(columns)} FROM quotes")
@@ -143,7 +143,7 @@ def multiset(rows: list[dict]) -> Counter:
     return Counter(tuple(row.items()) for row in rows)
 
 
-def test_there_are_both_examples_in_both_languages():
+def test_both_examples_are_in_both_languages():
     assert [name for name, _ in examples()] == [f"{page.name} {kind}" for page in PAGES for kind in ("paths", "S3")]
 
 
@@ -152,7 +152,7 @@ def test_a_lake_without_tables_has_no_files(lake: Lake):
     assert listed(lake, "options") == []
 
 
-def test_days_without_a_record_are_an_error_and_no_shorter_list(lake: Lake, tmp_path: Path):
+def test_days_without_a_record_are_an_error(lake: Lake, tmp_path: Path):
     rawfiles.write_market(tmp_path / "raw", seed=62, days=["20200401", "20200402"], snapshots=3)
     lake.upload(tmp_path / "raw")
     lake.publish("2020-04-01", "2020-04-02")

@@ -1,4 +1,4 @@
-"""Folders of the user: entries that are not files, folders that are the same, and the home of the demo."""
+"""Folders of the user: entries that are not files, input and output folders that overlap, and the home of the demo."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def put(folder: Path, time: str = "202004011320", ticker: str = "PETR4") -> Path
     return rawfiles.write(folder, "quotes", time, [quote(ticker)])
 
 
-def test_links_to_nothing_and_in_a_circle_are_named_and_passed_over(lake: Lake, tmp_path: Path):
+def test_broken_and_circular_links_are_skipped_and_named(lake: Lake, tmp_path: Path):
     raw = tmp_path / "raw"
     put(raw)
     elsewhere = put(tmp_path / "elsewhere", "202004011330")
@@ -40,7 +40,7 @@ def test_links_to_nothing_and_in_a_circle_are_named_and_passed_over(lake: Lake, 
         assert f"{raw / name} is passed over" in done.err, done
 
 
-def test_what_cannot_be_read_is_named_and_the_others_are_taken(tmp_path: Path):
+def test_unreadable_entries_are_skipped_and_named(tmp_path: Path):
     raw = tmp_path / "raw"
     put(raw)
     closed = put(raw, "202004011330")
@@ -49,13 +49,19 @@ def test_what_cannot_be_read_is_named_and_the_others_are_taken(tmp_path: Path):
     closed.chmod(0)
     (raw / "closed").chmod(0)
     # root can read everything.
-    somebody = {"user": 65534, "group": 65534, "extra_groups": []} if os.geteuid() == 0 else {}
-    if somebody:
+    unprivileged = {"user": 65534, "group": 65534, "extra_groups": []} if os.geteuid() == 0 else {}
+    if unprivileged:
         for folder in [tmp_path, *tmp_path.parents][:3]:
             folder.chmod(folder.stat().st_mode | 0o777)
     command = [str(binary()), "--home", str(tmp_path / "home"), "upload", str(raw)]
     done = subprocess.run(
-        command, capture_output=True, text=True, timeout=PATIENCE, env=environment(tmp_path), cwd=tmp_path, **somebody
+        command,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        env=environment(tmp_path),
+        cwd=tmp_path,
+        **unprivileged,
     )
     (raw / "closed").chmod(0o700)
     assert done.returncode == 1, done
@@ -81,14 +87,14 @@ def test_tables_are_not_written_among_raw_files(lake: Lake, tmp_path: Path, raw:
 
 
 def demo(folder: Path, *options: str) -> subprocess.CompletedProcess[str]:
-    """`pregao demo`, in a folder that may contain a lake."""
+    """Runs `pregao demo` in a folder that may contain a lake."""
     command = [str(binary()), *options, "demo"]
     return subprocess.run(
         command, capture_output=True, text=True, timeout=PATIENCE, env=environment(folder), cwd=folder
     )
 
 
-def test_the_demo_leaves_a_real_lake_alone(tmp_path: Path):
+def test_the_demo_does_not_use_a_real_lake(tmp_path: Path):
     lake = Lake(tmp_path / ".pregao")
     own = put(tmp_path / "raw", "202004011000", "MINE3")
     lake.upload(tmp_path / "raw")
@@ -98,21 +104,21 @@ def test_the_demo_leaves_a_real_lake_alone(tmp_path: Path):
     done = demo(tmp_path)
     assert done.returncode == 0, done.stderr
     assert "pregao --home .pregao-demo query" in done.stdout, "the next steps name the home"
-    assert demo(tmp_path).returncode == 0, "it uses its own home again"
+    assert demo(tmp_path).returncode == 0, "the demo uses its own home again"
     for home in (".pregao", str(lake.home)):
         refused = demo(tmp_path, "--home", home)
         assert refused.returncode == 1 and home in refused.stderr, refused
     assert {path: path.read_bytes() for path in (lake.home / "s3").rglob("*") if path.is_file()} == before
     assert lake.query("SELECT ticker FROM quotes") == [{"ticker": "MINE3"}]
 
-    # A user adds files of their own to the demo's home: the demo must not use it any more.
+    # After a user has added files to the demo's home, the demo must not use it any more.
     theirs = Lake(tmp_path / ".pregao-demo")
     theirs.upload(own.parent)
     refused = demo(tmp_path)
     assert refused.returncode == 1 and own.name in refused.stderr, refused
 
 
-def test_the_demo_does_not_go_to_an_account_by_configuration(tmp_path: Path):
+def test_the_demo_refuses_a_configured_account(tmp_path: Path):
     refused = demo(tmp_path, "--set", "aws.always=true")
     assert refused.returncode == 1 and "aws.always" in refused.stderr, refused
     assert not (tmp_path / ".pregao-demo").exists()

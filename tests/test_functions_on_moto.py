@@ -1,7 +1,7 @@
 """The deployed function binaries against an independent implementation of AWS: moto's S3, EMR and Athena.
 
-Each runs with the environment of infra/template.yaml. The tests assert the state of moto afterwards: objects byte
-for byte, the whole of a cluster, the text of each statement.
+Each runs with the environment of infra/template.yaml. The tests assert the state of moto afterwards: the bytes of objects,
+all properties of a cluster, the text of each statement.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def recorded(request: pytest.FixtureRequest) -> Iterator[list[Call]]:
 
 
 def is_whole(request: pytest.FixtureRequest) -> bool:
-    """Whether all tests of this file ran and passed."""
+    """Returns whether all tests of this file ran and passed."""
     option = request.config.option
     selects = (
         option.keyword
@@ -77,14 +77,14 @@ def cloud(moto: Moto, recorded: list[Call]) -> Iterator[Cloud]:
 # --- ingest -----------------------------------------------------------------------------------------
 
 
-def test_landed_files_get_to_their_places_byte_for_byte(cloud: Cloud, tmp_path: Path):
+def test_landed_files_are_moved_byte_for_byte(cloud: Cloud, tmp_path: Path):
     rawfiles.write_market(tmp_path, seed=5, days=["20200401", "20200402"], snapshots=2)
     places = cloud.land_folder(tmp_path)
     later = cloud.land("202004031000_options.csv", rawfiles.encode("options", "202004031000", [rawfiles.option()]))
 
     report = cloud.invoke("ingest", DAYS)
     assert (report["files"], report["accepted"], report["bytes"]) == (8, 8, sum(map(len, places.values())))
-    assert not cloud.metrics("ingest"), "nothing is quarantined"
+    assert not cloud.metrics("ingest"), "no metric counts a quarantined file"
     assert report["quarantined"]["count"] == 0 and (report["from"], report["to"]) == ("2020-04-01", "2020-04-02")
     assert cloud.objects() == {**places, later: cloud.objects()[later]}, "and a file of another day stays"
 
@@ -94,7 +94,7 @@ def test_landed_files_get_to_their_places_byte_for_byte(cloud: Cloud, tmp_path: 
     assert cloud.objects() == before
 
 
-def test_what_is_no_snapshot_is_put_aside_with_the_reason(cloud: Cloud):
+def test_an_invalid_file_is_quarantined_with_the_reason(cloud: Cloud):
     good = rawfiles.encode("quotes", "202004011000", [quote()])
     bad = {
         "holiday.txt": (b"Tiradentes", "not_a_snapshot_name"),
@@ -134,7 +134,7 @@ def test_what_is_no_snapshot_is_put_aside_with_the_reason(cloud: Cloud):
         assert abs(line["_aws"]["Timestamp"] / 1000 - time.time()) < 3600, "the timestamp must be the present time"
 
 
-def test_what_waits_in_landing_is_counted_by_age(cloud: Cloud):
+def test_files_in_landing_are_counted_by_age(cloud: Cloud):
     nothing = {"objects": 0, "late": {"count": 0, "first": []}, "oldest_seconds": 0}
     assert cloud.invoke("validate-partitions", {"stage": "landing"}) == nothing
     for number in range(30):
@@ -156,7 +156,7 @@ def test_what_waits_in_landing_is_counted_by_age(cloud: Cloud):
     assert late[0] in json.dumps(warned) and "start upload_raw_data" in json.dumps(warned)
 
 
-def test_an_event_of_s3_takes_the_one_object(cloud: Cloud):
+def test_an_s3_event_ingests_one_object(cloud: Cloud):
     data = rawfiles.encode("quotes", "202004011000", [quote()])
     key = cloud.land("202004011000_flashpanel.csv", data)
     other = cloud.land("202004011010_flashpanel.csv", data)
@@ -164,7 +164,7 @@ def test_an_event_of_s3_takes_the_one_object(cloud: Cloud):
     report = cloud.invoke("ingest", created(cloud.raw, key))
     assert (report["files"], report["accepted"], report["from"]) == (1, 1, "2020-04-01")
     assert set(cloud.objects()) == {place("202004011000_flashpanel.csv"), other}
-    assert cloud.invoke("ingest", created(cloud.raw, key))["files"] == 0, "it is no longer there"
+    assert cloud.invoke("ingest", created(cloud.raw, key))["files"] == 0, "the object is no longer in landing"
 
     stranger = cloud.invoke("ingest", created(cloud.raw, cloud.land("readme.md", b"# hello")))
     assert stranger["quarantined"]["count"] == 1 and "from" not in stranger
@@ -176,7 +176,7 @@ def created(bucket: str, key: str) -> dict:
     return {"source": "aws.s3", "detail-type": "Object Created", "detail": detail}
 
 
-def test_a_newer_file_takes_the_place_and_the_older_one_is_kept(cloud: Cloud):
+def test_a_newer_file_replaces_the_older_one_which_is_quarantined(cloud: Cloud):
     name, form = "202004011000_flashpanel.csv", Form(compressed=True)
     first, second = (rawfiles.encode("quotes", "202004011000", [quote(ticker)]) for ticker in ("PETR4", "VALE3"))
     packed = rawfiles.encode("quotes", "202004011000", [quote("ITUB4")], form)
@@ -188,14 +188,14 @@ def test_a_newer_file_takes_the_place_and_the_older_one_is_kept(cloud: Cloud):
 
     cloud.land(name + ".gz", packed)
     assert cloud.invoke("ingest", {"date": "2020-04-01"})["superseded"] == 1
-    assert cloud.objects("quotes/") == {place(name) + ".gz": packed}, "a snapshot is there once, plain or packed"
+    assert cloud.objects("quotes/") == {place(name) + ".gz": packed}, "a snapshot has one file, plain or compressed"
     kept = {key: data for key, data in cloud.objects("quarantine/").items() if not key.endswith(".json")}
     assert sorted(kept.values()) == sorted([first, second])
     assert {reason["reason"] for reason in cloud.reasons().values()} == {"superseded"}
 
 
 @pytest.mark.parametrize("feed", ["quotes", "options"])
-def test_tags_go_along_with_a_file(cloud: Cloud, feed: str):
+def test_the_tags_of_a_file_are_copied(cloud: Cloud, feed: str):
     name, first, second = (
         rawfiles.file_name(feed, "202004011000"),
         rawfiles.encode(feed, "202004011000", []),
@@ -215,7 +215,7 @@ def test_tags_go_along_with_a_file(cloud: Cloud, feed: str):
     assert cloud.objects(f"{feed}/") == {place(name) + ".gz": packed}
 
 
-def test_files_of_one_name_do_not_meet_in_quarantine(cloud: Cloud):
+def test_files_of_one_name_do_not_overwrite_each_other_in_quarantine(cloud: Cloud):
     for data in (b"one", b"two", b"one"):
         cloud.land("holiday.txt", data)
         cloud.invoke("ingest", {"date": "2020-04-01"})
@@ -224,7 +224,7 @@ def test_files_of_one_name_do_not_meet_in_quarantine(cloud: Cloud):
     assert len(cloud.reasons()) == 2
 
 
-def test_copies_are_made_under_their_conditions_alone(cloud: Cloud):
+def test_copies_have_their_conditions_evaluated(cloud: Cloud):
     """moto ignores the conditions; the application in front of it evaluates them."""
     for key in ("a", "b"):
         cloud.s3.put_object(Bucket=cloud.raw, Key=key, Body=key.encode())
@@ -242,7 +242,7 @@ def test_copies_are_made_under_their_conditions_alone(cloud: Cloud):
     assert copy(IfMatch=tag["b"], CopySourceIfMatch=tag["a"]) == 200 and cloud.objects()["b"] == b"a"
 
 
-def test_no_version_is_deleted_or_replaced_that_was_not_looked_at(cloud: Cloud):
+def test_only_the_version_that_was_read_is_deleted_or_replaced(cloud: Cloud):
     cloud.land("202004011000_flashpanel.csv", rawfiles.encode("quotes", "202004011000", [quote()]))
     cloud.invoke("ingest", {"date": "2020-04-01"})
     deletions, copies = cloud.moto.made("DeleteObject"), cloud.moto.made("CopyObject")
@@ -256,13 +256,13 @@ def test_no_version_is_deleted_or_replaced_that_was_not_looked_at(cloud: Cloud):
     [{"day": "2020-04-01"}, {"date": "yesterday"}, {"from": "2020-04-02", "to": "2020-04-01"}, [], "2020-04-01",
      {"source": "aws.s3", "detail-type": "Object Deleted", "detail": {}}],
 )  # fmt: skip
-def test_an_event_that_says_nothing_is_refused(cloud: Cloud, event: object):
+def test_an_invalid_event_is_refused(cloud: Cloud, event: object):
     error = cloud.fails("ingest", event)
     assert error.error_type == "InvalidInput" and '{"date": "2020-04-01"}' in error.message
     assert not [call for call in cloud.moto.calls if call.caller == "ingest"], "no service was called"
 
 
-def test_refusals_of_s3_have_its_own_names(cloud: Cloud):
+def test_errors_of_s3_keep_their_names(cloud: Cloud):
     for status, code, expected in [
         (403, "AccessDenied", "AccessDenied"),
         (503, "SlowDown", "ServiceUnavailable"),
@@ -317,7 +317,7 @@ def test_a_run_gets_a_cluster_with_everything_that_was_configured(cloud: Cloud):
     (cluster,) = cloud.clusters()
     (step,) = cluster.steps
     assert (launched["cluster_id"], launched["step_id"]) == (cluster.id, step.id)
-    assert look_at(launched) < time.time() + 1, "soon"
+    assert next_poll(launched) < time.time() + 1, "the first poll is soon"
 
     assert (cluster.name, cluster.release_label) == (f"pregao-{RUN}", "emr-7.13.0")
     assert [application.name for application in cluster.applications] == ["Spark"]
@@ -360,7 +360,7 @@ def step_of(launched: dict) -> dict:
     return {name: launched[name] for name in ("cluster_id", "step_id")}
 
 
-def test_a_run_that_is_launched_again_pays_for_one_cluster(cloud: Cloud):
+def test_a_run_that_is_launched_again_starts_one_cluster(cloud: Cloud):
     first = step_of(cloud.invoke("launch-emr-step", OF_RUN))
     for state in ("RUNNING", "TERMINATED"):
         cloud.clusters()[0].state = state
@@ -399,7 +399,7 @@ def test_a_configured_cluster_takes_the_steps_of_runs(cloud: Cloud):
         )
 
 
-def test_a_failed_step_is_the_end_until_the_execution_is_redriven(cloud: Cloud):
+def test_a_failed_step_is_restarted_only_by_a_redrive(cloud: Cloud):
     first = cloud.invoke("launch-emr-step", OF_RUN)
     failed = {**OF_RUN, "failed": {**first, "state": "FAILED", "reason": "the Spark step is FAILED: no memory"}}
     error = cloud.fails("launch-emr-step", {**failed, "execution": {"RedriveCount": 0}})
@@ -412,7 +412,7 @@ def test_a_failed_step_is_the_end_until_the_execution_is_redriven(cloud: Cloud):
     assert step_of(cloud.invoke("launch-emr-step", redriven)) == second and len(cloud.clusters()) == 2
 
 
-def test_refusals_of_emr_have_its_own_names(cloud: Cloud):
+def test_errors_of_emr_keep_their_names(cloud: Cloud):
     for status, code, expected in [
         (400, "ValidationException", "ValidationException"),
         (400, "ThrottlingException", "ServiceUnavailable"),
@@ -430,29 +430,29 @@ def test_refusals_of_emr_have_its_own_names(cloud: Cloud):
 
 
 def launched(cloud: Cloud) -> tuple[Cluster, Step, dict]:
-    """A cluster with a step, and the event that describes it."""
+    """Launches a step. Returns its cluster, the step, and the event that names them."""
     event = cloud.invoke("launch-emr-step", OF_RUN)
     (cluster,) = cloud.clusters()
     return cluster, cluster.steps[0], {name: event[name] for name in ("cluster_id", "step_id")}
 
 
 @pytest.mark.parametrize("state", ["PENDING", "RUNNING", "CANCEL_PENDING", "COMPLETED"])
-def test_a_step_that_goes_well_is_told_by_its_state(cloud: Cloud, state: str):
+def test_the_state_of_a_step_is_returned(cloud: Cloud, state: str):
     cluster, step, event = launched(cloud)
     step.state = state
-    look = cloud.invoke("poll-step", event)
-    assert (look["state"], look["reason"]) == (state, "")
-    assert look["log"] == f"s3://{cloud.results}/logs/{cluster.id}/steps/{step.id}/"
-    assert {name: look[name] for name in event} == event
+    polled = cloud.invoke("poll-step", event)
+    assert (polled["state"], polled["reason"]) == (state, "")
+    assert polled["log"] == f"s3://{cloud.results}/logs/{cluster.id}/steps/{step.id}/"
+    assert {name: polled[name] for name in event} == event
 
 
-def look_at(result: dict) -> float:
+def next_poll(result: dict) -> float:
     """Returns the time of the next poll in a result, in seconds since 1970."""
     return datetime.datetime.strptime(result["look_at"], "%Y-%m-%dT%H:%M:%S.%f%z").timestamp()
 
 
 @pytest.mark.parametrize("began", [False, True])
-def test_looks_come_ever_more_slowly(cloud: Cloud, began: bool):
+def test_the_poll_interval_grows(cloud: Cloud, began: bool):
     _, step, event = launched(cloud)
     # A running step may end soon; a step that waits for its machines does not.
     shortest, longest = 0.05 if began else 1, 45
@@ -467,7 +467,7 @@ def test_looks_come_ever_more_slowly(cloud: Cloud, began: bool):
         else:
             step.state, step.start_date_time, step.creation_date_time = "PENDING", None, since
         before = time.time()
-        moment = look_at(cloud.invoke("poll-step", event, {"emr": {"poll_seconds": longest}}))
+        moment = next_poll(cloud.invoke("poll-step", event, {"emr": {"poll_seconds": longest}}))
         after = time.time()
         # The poll was between the two times, which EMR and the result have in milliseconds.
         earliest, latest = before + pause(before - since.timestamp()), after + pause(after - since.timestamp())
@@ -475,21 +475,21 @@ def test_looks_come_ever_more_slowly(cloud: Cloud, began: bool):
 
 
 @pytest.mark.parametrize("state", ["FAILED", "CANCELLED", "INTERRUPTED"])
-def test_a_step_that_failed_says_why(cloud: Cloud, state: str, monkeypatch: pytest.MonkeyPatch):
+def test_a_failed_step_has_a_reason(cloud: Cloud, state: str, monkeypatch: pytest.MonkeyPatch):
     _, step, event = launched(cloud)
     step.state = state
     step.last_state_change_reason = "Shut down by the user"
-    look = cloud.invoke("poll-step", event)
-    assert look["state"] == state
-    assert look["reason"] == f"the Spark step is {state}: Shut down by the user. Its log: {look['log']}"
+    polled = cloud.invoke("poll-step", event)
+    assert polled["state"] == state
+    assert polled["reason"] == f"the Spark step is {state}: Shut down by the user. Its log: {polled['log']}"
 
     # moto cannot store the failure details that EMR reads from the log of a step.
     failure = {"Reason": "Unknown Error.", "Message": "Path does not exist", "LogFile": "s3://logs/stderr.gz"}
     status = Step.status.fget(step)
     monkeypatch.setattr(Step, "status", property(lambda self: {**status, "FailureDetails": failure}))
-    look = cloud.invoke("poll-step", event)
-    assert "Unknown Error." in look["reason"] and "Path does not exist" in look["reason"]
-    assert look["log"] == "s3://logs/stderr.gz" and look["reason"].endswith("Its log: s3://logs/stderr.gz")
+    polled = cloud.invoke("poll-step", event)
+    assert "Unknown Error." in polled["reason"] and "Path does not exist" in polled["reason"]
+    assert polled["log"] == "s3://logs/stderr.gz" and polled["reason"].endswith("Its log: s3://logs/stderr.gz")
 
 
 @pytest.mark.parametrize(
@@ -501,7 +501,7 @@ def test_a_step_that_failed_says_why(cloud: Cloud, state: str, monkeypatch: pyte
         ("USER_REQUEST", "Terminated by user request", "somebody ended it"),
     ],
 )
-def test_a_step_on_a_dead_cluster_has_failed_and_says_why(
+def test_a_step_on_a_terminated_cluster_has_failed_with_the_reason(
     cloud: Cloud, monkeypatch: pytest.MonkeyPatch, code: str, message: str, advice: str
 ):
     cluster, step, event = launched(cloud)
@@ -510,13 +510,13 @@ def test_a_step_on_a_dead_cluster_has_failed_and_says_why(
     status = Cluster.status.fget(cluster)
     reason = {"StateChangeReason": {"Code": code, "Message": message}}
     monkeypatch.setattr(Cluster, "status", property(lambda self: {**status, **reason}))
-    look = cloud.invoke("poll-step", event)
-    assert look["state"] == "FAILED"
-    for words in ("PENDING", "TERMINATED_WITH_ERRORS", message, advice, look["log"]):
-        assert words in look["reason"], look["reason"]
+    polled = cloud.invoke("poll-step", event)
+    assert polled["state"] == "FAILED"
+    for words in ("PENDING", "TERMINATED_WITH_ERRORS", message, advice, polled["log"]):
+        assert words in polled["reason"], polled["reason"]
 
 
-def test_what_emr_does_not_know_is_an_error(cloud: Cloud):
+def test_an_unknown_step_is_an_error(cloud: Cloud):
     cluster, step, event = launched(cloud)
     error = cloud.fails("poll-step", {**event, "step_id": "s-UNKNOWN"})
     assert error.error_type == "EmrError" and "s-UNKNOWN" in error.message and cluster.id in error.message
@@ -533,7 +533,7 @@ def test_what_emr_does_not_know_is_an_error(cloud: Cloud):
 @pytest.mark.parametrize(
     "event", [*(status_change(RUN, status) for status in ("FAILED", "TIMED_OUT", "ABORTED")), {"run": RUN}]
 )
-def test_the_cluster_of_a_run_that_was_given_up_ends(cloud: Cloud, event: dict):
+def test_the_cluster_of_a_run_that_ended_is_terminated(cloud: Cloud, event: dict):
     own = cloud.invoke("launch-emr-step", OF_RUN)["cluster_id"]
     other = cloud.invoke("launch-emr-step", {**OF_RUN, "run": f"{RUN}7"})["cluster_id"]
     stopped = cloud.invoke("stop-emr-step", event)
@@ -545,7 +545,7 @@ def test_the_cluster_of_a_run_that_was_given_up_ends(cloud: Cloud, event: dict):
     assert len(cloud.moto.made("TerminateJobFlows")) == 1
 
 
-def test_the_cluster_of_a_run_of_the_same_name_in_another_lake_goes_on(cloud: Cloud):
+def test_the_cluster_of_a_run_of_the_same_name_in_another_lake_continues(cloud: Cloud):
     others = [cloud.start_cluster(f"pregao-{RUN}", pregao_lake="another-lake"), cloud.start_cluster(f"pregao-{RUN}")]
     own = cloud.invoke("launch-emr-step", OF_RUN)["cluster_id"]
     assert cloud.invoke("stop-emr-step", {"run": RUN})["clusters"] == [own]
@@ -577,7 +577,7 @@ def test_on_a_configured_cluster_only_the_step_of_the_run_is_cancelled(cloud: Cl
     assert len(cloud.moto.made("CancelSteps")) == 1
 
 
-def test_what_names_no_run_stops_nothing(cloud: Cloud):
+def test_an_event_without_a_run_stops_nothing(cloud: Cloud):
     cloud.invoke("launch-emr-step", OF_RUN)
     for event in ({}, {"run": "a/b"}, {"detail": {}}, {"detail": {"name": "*"}}):
         assert cloud.fails("stop-emr-step", event).error_type == "InvalidInput"
@@ -612,7 +612,7 @@ def test_raw_files_are_counted_for_a_run(written: Written):
     assert written.cloud.fails("validate-partitions", {"stage": "cooked"}).error_type == "InvalidInput"
 
 
-def test_a_run_is_audited_by_statements_that_no_reader_sees(written: Written):
+def test_a_run_is_audited_in_a_database_of_its_own(written: Written):
     cloud = written.cloud
     passed = cloud.invoke("validate-partitions", {"stage": "staged", **OF_RUN})
     rows = {table["table"]: table["rows"] for table in passed["tables"]}
@@ -621,8 +621,8 @@ def test_a_run_is_audited_by_statements_that_no_reader_sees(written: Written):
         report = written.report(table)
         assert report["passed"] and report["rows"] == rows[table], report["checks"]
     records = written.report("quotes")["records"]
-    for what in ("records", "published", "blank_ticker", "header_repeat", "ragged"):
-        assert records[what] == written.expected.total("quotes", what), what
+    for outcome in ("records", "published", "blank_ticker", "header_repeat", "ragged"):
+        assert records[outcome] == written.expected.total("quotes", outcome), outcome
 
     started = cloud.moto.made("StartQueryExecution")
     for call in started:
@@ -636,7 +636,7 @@ def test_a_run_is_audited_by_statements_that_no_reader_sees(written: Written):
     for table in TABLES:
         name = f"{table}_nightly_m7"
         assert f"CREATE EXTERNAL TABLE IF NOT EXISTS `pregao_staged`.`{name}`" in text
-        assert cloud.moto.statements.count(f"DROP TABLE IF EXISTS `{name}`") == 2, "before it, and after it"
+        assert cloud.moto.statements.count(f"DROP TABLE IF EXISTS `{name}`") == 2, "before and after the audit"
         (call,) = (call for call in added if call.parameters["TableName"] == name)
         assert call.parameters["DatabaseName"] == "pregao_staged"
         assert {
@@ -720,7 +720,9 @@ def test_audited_partitions_are_published_and_confirmed(written: Written, table:
         for entry in call.parameters.get("PartitionInputList") or call.parameters.get("Entries", []):
             kept = entry.get("PartitionInput", entry)["StorageDescriptor"]
             # False is the default and is omitted.
-            assert {**descriptor, **kept} == {**descriptor, "Location": kept["Location"]}, "as in the table"
+            assert {**descriptor, **kept} == {**descriptor, "Location": kept["Location"]}, (
+                "a partition has the properties of its table"
+            )
             assert not any(value for name, value in descriptor.items() if name not in kept)
 
     confirmed = cloud.invoke("validate-partitions", {"stage": "published", "table": table, **OF_RUN})
@@ -728,14 +730,14 @@ def test_audited_partitions_are_published_and_confirmed(written: Written, table:
     calls = len(cloud.moto.calls)
     assert cloud.invoke("create-athena-table", {"table": table, **DAYS}) == published
     assert not [call for call in cloud.moto.calls[calls:] if call.operation.startswith("Batch")], (
-        "the catalog is right already"
+        "the catalog is already up to date"
     )
     listed = json.loads(cloud.moto.objects(cloud.lake)[f"catalog/files/{table}.json"])
     files = [file["uri"] for file in listed["files"]]
     assert files == [f"{location[day]}part-0.parquet" for day in (first, second)]
 
 
-def test_a_day_that_a_record_has_not_in_a_table_is_removed_there(written: Written):
+def test_a_partition_without_a_table_in_its_record_is_removed(written: Written):
     cloud = written.cloud
     cloud.put_partitions("quotes", dict.fromkeys(written.days, "s3://earlier/"))
     written_at = "2020-04-02T10:00:00Z"
@@ -753,7 +755,7 @@ def test_a_day_that_a_record_has_not_in_a_table_is_removed_there(written: Writte
         assert error.error_type == "AccessDeniedException" and "pregao.quotes" in error.message
 
 
-def test_partitions_that_are_there_already_are_moved(written: Written):
+def test_existing_partitions_are_updated(written: Written):
     """The response to the call that added them may be lost: the retry finds that they exist."""
     cloud, staged = written.cloud, "quotes_nightly_m7"
     cloud.invoke("validate-partitions", {"stage": "staged", **OF_RUN})
@@ -775,7 +777,7 @@ def test_partitions_that_are_there_already_are_moved(written: Written):
 
 
 def test_a_run_with_older_raw_files_is_superseded(written: Written):
-    """Another run has published a day meanwhile, with a later raw file that still exists."""
+    """Another run published a day during this one, with a later raw file that still exists."""
     cloud = written.cloud
     cloud.invoke("validate-partitions", {"stage": "staged", **OF_RUN})
     late = "202004011155_flashpanel.csv"
@@ -834,7 +836,7 @@ def test_a_day_without_rows_is_published_as_an_empty_folder(cloud: Cloud, tmp_pa
     assert (confirmed["partitions"], confirmed["rows"]) == (1, 0)
 
 
-def test_other_rows_than_were_audited_are_a_quality_error(written: Written):
+def test_rows_that_differ_from_the_audited_ones_are_a_quality_error(written: Written):
     cloud, event = written.cloud, {"table": "quotes", **DAYS}
     cloud.invoke("validate-partitions", {"stage": "staged", **OF_RUN})
     written.publish()
@@ -855,7 +857,7 @@ def test_other_rows_than_were_audited_are_a_quality_error(written: Written):
 
 
 def logged_errors(cloud: Cloud, function: str) -> list[dict]:
-    """The errors that a function logged itself. Lambda's runtime logs them once more, without the fields of the function."""
+    """Returns the errors that a function logged. Lambda's runtime logs them again, without the fields of the function."""
     return [line for line in cloud.logged(function) if line.get("level") == "ERROR" and len(line["spans"]) > 1]
 
 
@@ -878,7 +880,7 @@ def test_errors_are_logged_with_run_and_days(written: Written):
     assert (failed["spans"][1]["stage"], failed["spans"][1]["run"]) == ("cooked", RUN)
 
 
-def test_failures_of_glue_are_told(written: Written):
+def test_failures_of_glue_are_reported(written: Written):
     cloud, event = written.cloud, {"table": "quotes", **DAYS}
     cloud.invoke("validate-partitions", {"stage": "staged", **OF_RUN})
     written.publish()
@@ -912,7 +914,7 @@ def free_lease(cloud: Cloud) -> None:
     cloud.s3.delete_object(Bucket=cloud.lake, Key="catalog/locks/quotes.json")
 
 
-def test_failures_of_athena_are_told(written: Written, monkeypatch: pytest.MonkeyPatch):
+def test_failures_of_athena_are_reported(written: Written, monkeypatch: pytest.MonkeyPatch):
     cloud, event = written.cloud, {"table": "quotes", **DAYS}
     record = {"record": True, "run": RUN}
     assert cloud.fails("create-athena-table", record).error_type == "QualityError", "there is no report yet"
@@ -965,7 +967,7 @@ def replaced(cloud: Cloud) -> Cloud:
     role = f"arn:aws:iam::{ACCOUNT}:role/any"
     states.create_state_machine(name=MACHINE_NAME, definition=definition, roleArn=role)
     states.start_execution(stateMachineArn=MACHINE, name="going")
-    # A foreign table whose location is in this lake.
+    # A table of another database whose location is in this lake.
     cloud.moto.glue.create_database("theirs", {"Name": "theirs"})
     place = f"s3://{cloud.lake}/runs/run=read/quotes/{FIRST_DAY}/"
     cloud.moto.glue.create_table("theirs", "q", table_input("q", "`ticker` string", "", place))
@@ -978,7 +980,7 @@ def runs(cloud: Cloud) -> set[str]:
     return {part[4:] for key in cloud.moto.objects(cloud.lake) for part in key.split("/") if part.startswith("run=")}
 
 
-def test_files_of_runs_that_nothing_names_are_removed(replaced: Cloud):
+def test_files_of_runs_that_nothing_references_are_removed(replaced: Cloud):
     cloud = replaced
     event = {"state_machine": MACHINE}
     shown = cloud.invoke("vacuum", {**event, "dry_run": True})
@@ -1009,7 +1011,7 @@ def test_files_of_runs_that_nothing_names_are_removed(replaced: Cloud):
     assert runs(cloud) == {"second"}
 
 
-def test_a_run_within_the_retention_or_that_has_just_written_stays(replaced: Cloud):
+def test_a_run_within_the_retention_or_with_recent_files_is_kept(replaced: Cloud):
     cloud = replaced
     long = {"vacuum": {"keep_days": 36_500}}
     cloud.s3.put_object(Bucket=cloud.lake, Key="runs/run=failed/audit.json", Body=b"{}")
@@ -1020,7 +1022,7 @@ def test_a_run_within_the_retention_or_that_has_just_written_stays(replaced: Clo
     assert (off["objects"], off["keep_days"]) == (0, 0)
 
 
-def test_a_refused_deletion_is_told_and_made_up_for(replaced: Cloud):
+def test_a_refused_deletion_is_reported_and_repeated(replaced: Cloud):
     cloud = replaced
     event = {"state_machine": MACHINE}
     with cloud.moto.failing("DeleteObjects", 403, "AccessDenied"):
@@ -1040,7 +1042,7 @@ def test_a_refused_deletion_is_told_and_made_up_for(replaced: Cloud):
     assert runs(cloud) == {"second", "going", "read"}
 
 
-def test_leftovers_of_commands_that_ended_early_are_removed(cloud: Cloud):
+def test_temporary_objects_of_interrupted_commands_are_removed(cloud: Cloud):
     glue, database = cloud.moto.glue, cloud.resources["athena"]["database"]
     cloud.moto.client("stepfunctions").create_state_machine(
         name=MACHINE_NAME,
@@ -1080,13 +1082,13 @@ def test_a_vacuum_of_a_damaged_record_removes_nothing(replaced: Cloud):
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)
-def test_a_configuration_that_cannot_be_used_is_told_at_the_start(cloud: Cloud, name: str):
+def test_an_invalid_configuration_is_reported_at_the_start(cloud: Cloud, name: str):
     error = cloud.fails(name, {}, {"quality": {"max_reject_shares": 1}})
     assert error.error_type == "Runtime.ExitError" and "max_reject_shares" in str(error)
     assert "PREGAO_CONFIG" in str(error)
 
 
-def test_services_are_reached_by_https_where_their_certificate_is_trusted(cloud: Cloud, tmp_path: Path):
+def test_services_are_reached_by_https_if_their_certificate_is_trusted(cloud: Cloud, tmp_path: Path):
     cloud.land("202004011000_options.csv", rawfiles.encode("options", "202004011000", [rawfiles.option()]))
     authorities = {name: trustme.CA() for name in ("trusted", "another")}
     for name, authority in authorities.items():

@@ -1,4 +1,4 @@
-"""The embedded Glue compared with moto's: one script, the same results and errors, word for word.
+"""The embedded Glue and moto's return the same results and error messages for one script.
 
 Not compared: what moto lacks (pages, limits of batches, members that it generates or ignores), and its messages for
 the partitions of a batch, which vary.
@@ -41,18 +41,18 @@ def entry(year: int, feed: str, new: dict) -> dict:
 
 
 def script(glue) -> Iterator[tuple[str, object]]:
-    """Performs the calls of the script. Returns each with its result."""
+    """Makes the calls of the script. Yields each operation with its result or error."""
     of_table = {"DatabaseName": NAME, "TableName": TABLE}
 
     def do(operation: str, **arguments: object) -> tuple[str, object]:
         method: Callable = getattr(glue, operation)
         try:
-            answer = method(**arguments)
+            response = method(**arguments)
         except botocore.exceptions.ClientError as error:
             details = error.response["Error"]
             return operation, (details["Code"], details["Message"])
-        answer.pop("ResponseMetadata")
-        return operation, common(answer)
+        response.pop("ResponseMetadata")
+        return operation, common(response)
 
     yield do("get_database", Name=NAME)
     yield do("get_tables", DatabaseName=NAME)
@@ -103,16 +103,16 @@ def script(glue) -> Iterator[tuple[str, object]]:
     yield do("get_partitions", **of_table)
 
 
-def common(answer: object) -> object:
-    """Removes what only one of both returns: times, versions, and empty members."""
+def common(response: object) -> object:
+    """Removes members that only one implementation returns: times, versions, and empty members."""
     left_out = {"CreateTime", "CreationTime", "UpdateTime", "VersionId", "CatalogId", "Retention", "UnprocessedKeys"}
     left_out |= {"IsRegisteredWithLakeFormation", "SkewedInfo", "ErrorMessage"}
-    if isinstance(answer, dict):
-        kept = {name: common(value) for name, value in answer.items() if name not in left_out}
+    if isinstance(response, dict):
+        kept = {name: common(value) for name, value in response.items() if name not in left_out}
         return {name: value for name, value in kept.items() if value not in (None, {}, [])}
-    if isinstance(answer, list):
-        return sorted((common(value) for value in answer), key=repr)
-    return answer
+    if isinstance(response, list):
+        return sorted((common(value) for value in response), key=repr)
+    return response
 
 
 @pytest.fixture
@@ -122,7 +122,7 @@ def running(lake: Lake) -> Iterator[Endpoint]:
         yield endpoint
 
 
-def test_answers_and_refusals_are_those_of_moto(running: Endpoint, moto: Moto):
+def test_results_and_errors_are_those_of_moto(running: Endpoint, moto: Moto):
     both = zip(script(running.client("glue")), script(moto.client("glue")), strict=True)
     for number, (ours, theirs) in enumerate(both):
         assert ours == theirs, f"call {number + 1}"

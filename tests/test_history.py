@@ -132,7 +132,7 @@ def test_a_late_file_is_shown_rolled_back_and_published_again(lake: Lake, raw: P
     assert tables(lake) == first
     released = rollback_record(lake, "--release")
     assert released["cause"] == "released" and released["held"] is None and released["run"] == old["run"]
-    assert tables(lake) == first, "a release does not change what readers read"
+    assert tables(lake) == first, "a release does not change the tables"
 
     with lake.endpoint() as endpoint:
         assert run_workflow(endpoint, STALE) == "SUCCEEDED"
@@ -232,7 +232,7 @@ def test_a_rollback_that_loses_a_race_changes_nothing(twice: Lake):
         assert (last["number"], last["actor"], last["held"]) == (number + 1, "run other", None)
 
 
-# --- time travel ---------------------------------------------------------------------------------
+# --- time travel --------------------------------------------------------------------------------
 
 
 def test_the_tables_of_an_earlier_time_are_created_once(twice: Lake):

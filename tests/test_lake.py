@@ -1,4 +1,4 @@
-"""The comparison that the other tests use detects every difference, and reports its place."""
+"""The comparison of tables, which the other tests use, detects and locates every difference."""
 
 from __future__ import annotations
 
@@ -44,10 +44,10 @@ def test_a_row_missing_doubled_or_with_a_null_is_a_difference(rows):
         assert_same_rows("quotes", changed(rows, open=None), rows)
 
 
-def test_a_column_or_a_type_that_is_off_is_a_difference(rows):
+def test_another_column_or_type_is_a_difference(rows):
     with pytest.raises(AssertionError, match="surplus"):
         assert_same_rows("quotes", changed(rows, surplus=1), rows)
-    with pytest.raises(AssertionError, match="'1000' is no bigint"):
+    with pytest.raises(AssertionError, match="'1000' is not of type bigint"):
         assert_same_rows("quotes", changed(rows, qty_bid="1000"), rows)
 
 

@@ -41,13 +41,13 @@ class Page(NamedTuple):
 def read_page(path: Path) -> Page:
     tokens = MarkdownIt("commonmark").enable("table").parse(path.read_text(encoding="utf-8"))
     page = Page([], set(), [], [])
-    seen: Counter[str] = Counter()
+    slugs: Counter[str] = Counter()
     for at, token in enumerate(tokens):
         if token.type == "heading_open":
             slug = github_slug(tokens[at + 1])
-            page.anchors.add(f"{slug}-{seen[slug]}" if seen[slug] else slug)
-            seen[slug] += 1
-    for token in flat(tokens):
+            page.anchors.add(f"{slug}-{slugs[slug]}" if slugs[slug] else slug)
+            slugs[slug] += 1
+    for token in flatten(tokens):
         if token.type == "link_open":
             page.links.append(str(token.attrs["href"]))
         elif token.type == "image":
@@ -62,12 +62,12 @@ def read_page(path: Path) -> Page:
     return page
 
 
-def flat(tokens: list[Token]) -> Iterator[Token]:
+def flatten(tokens: list[Token]) -> Iterator[Token]:
     for token in tokens:
         yield token
         # The children of an image are its alternative text.
         if token.type != "image":
-            yield from flat(token.children or [])
+            yield from flatten(token.children or [])
 
 
 def github_slug(heading: Token) -> str:
@@ -114,7 +114,7 @@ def anchor_fault(target: Path, anchor: str) -> str | None:
         return None if anchor in read_page(target).anchors else f"{target.name} has no such heading"
     lines = LINE_ANCHOR.fullmatch(anchor)
     if not lines or not target.is_file():
-        return "only lines (#L10) can be linked to in a file that is not a page"
+        return "only lines (#L10) are anchors of a file that is not a page"
     last = max(int(number) for number in lines.groups() if number)
     return None if last <= len(target.read_bytes().splitlines()) else f"{target.name} has fewer lines"
 
@@ -129,12 +129,12 @@ def test_every_link_resolves(page: Path):
     assert not found, "\n".join(found)
 
 
-def test_all_kinds_of_pages_are_looked_at():
+def test_all_kinds_of_pages_are_checked():
     named = {str(path.relative_to(ROOT)) for path in pages()}
     assert {"README.md", "README.pt-BR.md", "docs/README.md", "bench/results/README.md"} <= named
 
 
-def test_what_resolves_is_accepted(tmp_path: Path):
+def test_valid_links_are_accepted(tmp_path: Path):
     (tmp_path / "docs").mkdir()
     (tmp_path / "docs" / "other.md").write_text(
         "# Other `code` page\n## Same\n## Same\n## Fusão, ção\n<a id='here'></a>\n"
@@ -170,11 +170,11 @@ def test_what_resolves_is_accepted(tmp_path: Path):
         ("[x](http://a b)", "[x](http://a b) has no definition, or is not a URL"),
         ("[x](ftp://example.com/)", "ftp://example.com/: has the scheme 'ftp'"),
         ("[x](mailto:nobody)", "mailto:nobody: is not an address"),
-        ("[x](code.rs#main)", "code.rs#main: only lines (#L10) can be linked to in a file that is not a page"),
+        ("[x](code.rs#main)", "code.rs#main: only lines (#L10) are anchors of a file that is not a page"),
         ("[x](code.rs#L3)", "code.rs#L3: code.rs has fewer lines"),
     ],
 )
-def test_what_does_not_resolve_is_named(tmp_path: Path, text: str, expected: str):
+def test_broken_links_are_named(tmp_path: Path, text: str, expected: str):
     page = tmp_path / "README.md"
     page.write_text(f"# Title\n\n{text}\n")
     (tmp_path / "code.rs").write_text("one\ntwo\n")

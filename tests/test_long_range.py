@@ -14,7 +14,7 @@ FIRST, LAST = 2009, 2020
 
 
 def wednesdays() -> list[datetime.date]:
-    """The second Wednesday of each month."""
+    """Returns the second Wednesday of each month."""
     days = []
     for month in range(FIRST * 12, (LAST + 1) * 12):
         first = datetime.date(month // 12, month % 12 + 1, 1)

@@ -1,4 +1,4 @@
-"""The state machines in two interpreters: the same results of functions lead through the same states to the same end.
+"""Two interpreters of the state machines enter the same states and end in the same way, given the same results of functions.
 
 The other interpreter is moto's. It calls functions over HTTP and waits in real time, so all cases run there
 concurrently; in ours waits take no time.
@@ -43,7 +43,7 @@ LOST_SPOT = (
 BIDS = raises("QualityError", "quotes: bid_ask failed on 12% of 100 rows")
 
 
-def look(state: str, reason: str = "") -> Reply:
+def polled(state: str, reason: str = "") -> Reply:
     """Returns a result of `poll-step`."""
     return gives(**STEP, state=state, reason=reason, log=LOG)
 
@@ -58,7 +58,7 @@ def recorded(published: int = 3) -> Reply:
 
 
 def published(days: int = 3) -> dict[str, list[Reply]]:
-    """The results of a successful publication: of PublishRecords, and of both functions of `athena_update`."""
+    """Returns the results of a successful publication: of PublishRecords, and of both functions of `athena_update`."""
     functions = ["create-athena-table", "validate-partitions published"]
     updated = {f"{function} {table}": [created(table)] for function in functions for table in TABLES}
     return {"create-athena-table": [recorded(days)], **updated}
@@ -89,11 +89,11 @@ def task_timeout(machine: dict) -> None:
     machine["States"]["LaunchEmrStep"]["TimeoutSeconds"] = 1
 
 
-def whole_timeout(machine: dict) -> None:
+def execution_timeout(machine: dict) -> None:
     machine["TimeoutSeconds"] = 6
 
 
-def no_patience(machine: dict) -> None:
+def short_retries(machine: dict) -> None:
     """Shortens the waits between attempts to a few seconds in total; their number does not change."""
     for state in machine["States"].values():
         for retrier in state.get("Retry", []):
@@ -104,7 +104,7 @@ THROTTLED = refuses("TooManyRequestsException")
 PUBLISH = ["PublishRecords", "Publish", "Publish options", "Publish quotes", "Publish rejects"]
 TO_THE_END = ["Missing?", "Superseded?", "Done"]
 TO_THE_STEP = ["PlanRun", "NothingToDo?", "LaunchEmrStep"]
-A_LOOK = ["WaitForStep", "PollStep", "StepFinished?"]
+A_POLL = ["WaitForStep", "PollStep", "StepFinished?"]
 
 CASES = {
     "upload: success": Case(
@@ -148,7 +148,7 @@ CASES = {
         "FAILED",
         "ServiceUnavailable",
         "listing s3://raw/landing/: SlowDown",
-        no_patience,
+        short_retries,
     ),
     "lake: success": Case(
         "create_datalake",
@@ -156,11 +156,11 @@ CASES = {
         {
             "validate-partitions raw": [PLANNED],
             "launch-emr-step": [LAUNCHED],
-            "poll-step": [look("PENDING"), look("RUNNING"), look("COMPLETED")],
+            "poll-step": [polled("PENDING"), polled("RUNNING"), polled("COMPLETED")],
             "validate-partitions staged": [AUDITED],
             **published(),
         },
-        [*TO_THE_STEP, *A_LOOK * 3, "ValidateStaged", *PUBLISH, *TO_THE_END],
+        [*TO_THE_STEP, *A_POLL * 3, "ValidateStaged", *PUBLISH, *TO_THE_END],
     ),
     "lake: nothing to do": Case(
         "create_datalake",
@@ -183,11 +183,11 @@ CASES = {
         {
             "validate-partitions raw": [planned(missing=MISSING)],
             "launch-emr-step": [LAUNCHED],
-            "poll-step": [look("COMPLETED")],
+            "poll-step": [polled("COMPLETED")],
             "validate-partitions staged": [AUDITED],
             **published(),
         },
-        [*TO_THE_STEP, *A_LOOK, "ValidateStaged", *PUBLISH, "Missing?", "DataMissing"],
+        [*TO_THE_STEP, *A_POLL, "ValidateStaged", *PUBLISH, "Missing?", "DataMissing"],
         "FAILED",
         "DataMissing",
         NO_FILES,
@@ -198,17 +198,17 @@ CASES = {
         {
             "validate-partitions raw": [PLANNED, planned(f"{RUN}.2")],
             "launch-emr-step": [LAUNCHED, gives(**{**STEP, "cluster_id": "j-2", "step_id": "s-2"})],
-            "poll-step": [look("COMPLETED"), look("COMPLETED")],
+            "poll-step": [polled("COMPLETED"), polled("COMPLETED")],
             "validate-partitions staged": [CHANGED, AUDITED],
             **published(),
         },
         [
             *TO_THE_STEP,
-            *A_LOOK,
+            *A_POLL,
             "ValidateStaged",
             "PlanAgain",
             *TO_THE_STEP[1:],
-            *A_LOOK,
+            *A_POLL,
             "ValidateStaged",
             *PUBLISH,
             *TO_THE_END,
@@ -220,10 +220,10 @@ CASES = {
         {
             "validate-partitions raw": [PLANNED, raises("RawFilesChanged", "in each of 3 attempts")],
             "launch-emr-step": [LAUNCHED],
-            "poll-step": [look("COMPLETED")],
+            "poll-step": [polled("COMPLETED")],
             "validate-partitions staged": [CHANGED],
         },
-        [*TO_THE_STEP, *A_LOOK, "ValidateStaged", "PlanAgain"],
+        [*TO_THE_STEP, *A_POLL, "ValidateStaged", "PlanAgain"],
         "FAILED",
         "RawFilesChanged",
         "in each of 3 attempts",
@@ -234,12 +234,12 @@ CASES = {
         {
             "validate-partitions raw": [PLANNED],
             "launch-emr-step": [LAUNCHED],
-            "poll-step": [look("COMPLETED")],
+            "poll-step": [polled("COMPLETED")],
             "validate-partitions staged": [AUDITED, AUDITED],
             **published(),
             "create-athena-table": [raises("RecordChanged", "audit again"), recorded()],
         },
-        [*TO_THE_STEP, *A_LOOK, "ValidateStaged", "PublishRecords", "ValidateStaged", *PUBLISH, *TO_THE_END],
+        [*TO_THE_STEP, *A_POLL, "ValidateStaged", "PublishRecords", "ValidateStaged", *PUBLISH, *TO_THE_END],
     ),
     "lake: superseded": Case(
         "create_datalake",
@@ -247,11 +247,11 @@ CASES = {
         {
             "validate-partitions raw": [PLANNED],
             "launch-emr-step": [LAUNCHED],
-            "poll-step": [look("COMPLETED")],
+            "poll-step": [polled("COMPLETED")],
             "validate-partitions staged": [AUDITED],
             **published(days=0),
         },
-        [*TO_THE_STEP, *A_LOOK, "ValidateStaged", *PUBLISH, "Missing?", "Superseded?", "Superseded"],
+        [*TO_THE_STEP, *A_POLL, "ValidateStaged", *PUBLISH, "Missing?", "Superseded?", "Superseded"],
     ),
     "lake: throttled everywhere, then success": Case(
         "create_datalake",
@@ -259,13 +259,13 @@ CASES = {
         {
             "validate-partitions raw": [THROTTLED, PLANNED],
             "launch-emr-step": [raises("ServiceUnavailable", "starting the cluster: ThrottlingException"), LAUNCHED],
-            "poll-step": [THROTTLED, look("COMPLETED")],
+            "poll-step": [THROTTLED, polled("COMPLETED")],
             "validate-partitions staged": [refuses("ServiceException"), AUDITED],
             **published(),
             "create-athena-table options": [THROTTLED, created("options")],
         },
-        [*TO_THE_STEP, *A_LOOK, "ValidateStaged", *PUBLISH, *TO_THE_END],
-        with_=no_patience,
+        [*TO_THE_STEP, *A_POLL, "ValidateStaged", *PUBLISH, *TO_THE_END],
+        with_=short_retries,
     ),
     "lake: the cluster cannot be started": Case(
         "create_datalake",
@@ -288,7 +288,7 @@ CASES = {
         "States.Timeout",
         with_=task_timeout,
     ),
-    "lake: the whole takes too long": Case(
+    "lake: the execution takes too long": Case(
         "create_datalake",
         DAYS,
         {
@@ -297,7 +297,7 @@ CASES = {
         },
         [*TO_THE_STEP, "WaitForStep"],
         "TIMED_OUT",
-        with_=whole_timeout,
+        with_=execution_timeout,
     ),
     "lake: the step fails": Case(
         "create_datalake",
@@ -305,9 +305,9 @@ CASES = {
         {
             "validate-partitions raw": [PLANNED],
             "launch-emr-step": [LAUNCHED, raises("EmrError", LOST_SPOT)],
-            "poll-step": [look("RUNNING"), look("FAILED", LOST_SPOT)],
+            "poll-step": [polled("RUNNING"), polled("FAILED", LOST_SPOT)],
         },
-        [*TO_THE_STEP, *A_LOOK * 2, "StepFailed"],
+        [*TO_THE_STEP, *A_POLL * 2, "StepFailed"],
         "FAILED",
         "EmrError",
         LOST_SPOT,
@@ -319,11 +319,11 @@ CASES = {
         {
             "validate-partitions raw": [PLANNED],
             "launch-emr-step": [LAUNCHED, gives(**{**STEP, "cluster_id": "j-2", "step_id": "s-2"})],
-            "poll-step": [look("INTERRUPTED", LOST_SPOT), look("COMPLETED")],
+            "poll-step": [polled("INTERRUPTED", LOST_SPOT), polled("COMPLETED")],
             "validate-partitions staged": [AUDITED],
             **published(),
         },
-        [*TO_THE_STEP, *A_LOOK, "StepFailed", *A_LOOK, "ValidateStaged", *PUBLISH, *TO_THE_END],
+        [*TO_THE_STEP, *A_POLL, "StepFailed", *A_POLL, "ValidateStaged", *PUBLISH, *TO_THE_END],
     ),
     "lake: quality failure": Case(
         "create_datalake",
@@ -331,10 +331,10 @@ CASES = {
         {
             "validate-partitions raw": [PLANNED],
             "launch-emr-step": [LAUNCHED],
-            "poll-step": [look("COMPLETED")],
+            "poll-step": [polled("COMPLETED")],
             "validate-partitions staged": [BIDS],
         },
-        [*TO_THE_STEP, *A_LOOK, "ValidateStaged"],
+        [*TO_THE_STEP, *A_POLL, "ValidateStaged"],
         "FAILED",
         "QualityError",
         "quotes: bid_ask failed on 12% of 100 rows",
@@ -345,12 +345,12 @@ CASES = {
         {
             "validate-partitions raw": [PLANNED],
             "launch-emr-step": [LAUNCHED],
-            "poll-step": [look("COMPLETED")],
+            "poll-step": [polled("COMPLETED")],
             "validate-partitions staged": [AUDITED],
             **published(),
             "validate-partitions published quotes": [BIDS],
         },
-        [*TO_THE_STEP, *A_LOOK, "ValidateStaged", *PUBLISH],
+        [*TO_THE_STEP, *A_POLL, "ValidateStaged", *PUBLISH],
         "FAILED",
         "States.TaskFailed",
         {"Status": "FAILED", "Error": "QualityError", "Cause": compact(BIDS.payload)},
@@ -429,7 +429,7 @@ def theirs() -> Iterator[Started]:
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_both_interpreters_take_the_same_way(theirs: Started, tmp_path: Path, name: str):
+def test_both_interpreters_enter_the_same_states(theirs: Started, tmp_path: Path, name: str):
     case, number = CASES[name], list(CASES).index(name)
     script = Script(case.answers)
     ours = run_ours(definitions(case, f"case{number}"), case.machine, case.input, script, tmp_path)

@@ -1,4 +1,4 @@
-"""A wrong day is not published, the run names the failed check and its examples, and the previous data stays."""
+"""A wrong day is not published: the run names the failed check with examples, and the previous data stays published."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Wrong(NamedTuple):
 
     cells: dict  # the cells that differ from a plausible record
     check: str  # the check that must fail
-    setting: str  # makes the check accept it
+    setting: str  # the setting with which the check accepts them
 
 
 WRONG = {
@@ -35,7 +35,7 @@ WRONG = {
 
 
 def write_day(folder: Path, wrong: dict) -> None:
-    """A small day of quotes and options; `wrong` are the cells of the quotes in its second snapshot."""
+    """Writes a small day of quotes and options; `wrong` replaces cells of the quotes in its second snapshot."""
     for time, cells in zip(SNAPSHOTS, [{}, wrong], strict=True):
         rawfiles.write(folder, "quotes", time, [quote(ticker, **cells) for ticker in TICKERS])
         rawfiles.write(folder, "options", time, [option(f"{ticker[:4]}D15") for ticker in TICKERS])
@@ -73,7 +73,7 @@ def test_a_few_wrong_rows_are_reported_and_pass(lake: Lake, tmp_path: Path):
     assert (check["checked"], check["failing"], check["passed"]) == (200, 1, True)
 
 
-def test_missing_snapshots_are_reported_and_fail_only_where_that_is_asked(lake: Lake, tmp_path: Path):
+def test_missing_snapshots_are_reported_and_fail_only_if_configured(lake: Lake, tmp_path: Path):
     write_day(tmp_path / "raw", {})
     lake.upload(tmp_path / "raw")
     failed = lake.fails("--set", "quality.fail_on_missing_snapshots=true", "run", "--from", "2020-04-02")

@@ -43,7 +43,7 @@ def table_under(name: str, heading: str) -> list[list[str]]:
 
 
 @pytest.mark.parametrize("name", READMES)
-def test_the_readme_gives_the_two_commands(name: str):
+def test_the_readme_has_the_two_commands(name: str):
     lines = shell_lines(page(name))
     for command in ("cargo run --release -- demo", TEST_COMMAND):
         assert any(line.split("#")[0].strip() == command for line in lines), f"no line of {name} is {command!r}"
@@ -56,7 +56,7 @@ def test_the_readme_is_short(name: str):
 
 
 @pytest.mark.parametrize("name", READMES)
-def test_the_readme_shows_what_the_demo_prints(name: str, lake: Lake):
+def test_the_readme_shows_output_of_the_demo(name: str, lake: Lake):
     excerpt = re.search(r"<!-- demo-output -->\n```text\n(.*?)^```", page(name), re.DOTALL | re.MULTILINE)
     assert excerpt, f"{name} shows no output of the demo"
     printed = {without_times(line) for line in lake.run("demo").output.splitlines()}
@@ -66,7 +66,7 @@ def test_the_readme_shows_what_the_demo_prints(name: str, lake: Lake):
 
 
 def without_times(line: str) -> str:
-    """Replaces what differs between runs: the durations of states, and the number of polls."""
+    """Removes the values that differ between runs: the durations of states, and the number of polls."""
     return re.sub(r" +[0-9.]+s(  [0-9]+ looks)?$", "", line)
 
 
@@ -81,7 +81,7 @@ def test_the_page_of_commands_has_a_section_for_each(lake: Lake):
 
 
 def test_every_command_that_a_page_shows_exists(lake: Lake):
-    there = commands(lake)
+    known = commands(lake)
     shown = 0
     for name in PAGES:
         for line in shell_lines(page(name)):
@@ -89,7 +89,7 @@ def test_every_command_that_a_page_shows_exists(lake: Lake):
             command = re.match(r"pregao (?:--aws )?([a-z]\S*)", line)
             if command:
                 shown += 1
-                assert command[1] in there, f"{name} shows {line!r}"
+                assert command[1] in known, f"{name} shows {line!r}"
     assert shown > 20
 
 

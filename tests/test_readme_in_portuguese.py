@@ -38,7 +38,7 @@ PAGES = {
     },
 }
 TABLES = "docs/tables.pt-BR.md"
-# These columns of the schemas are names and types, which are not translated.
+# The headings of the tables of columns, and their translations.
 HEADINGS = {"coluna": "column", "tipo": "type", "origem": "from", "significado": "meaning"}
 FROM_THE_NAME = {"nome do arquivo": "file name"}
 
@@ -152,13 +152,13 @@ def test_its_commands_are_those_of_the_english_page():
 
 
 @pytest.mark.parametrize("name", PAGES)
-def test_its_links_lead_where_the_english_ones_do(name: str):
+def test_its_links_have_the_targets_of_the_english_ones(name: str):
     for section, ours, theirs in pairs(name):
         assert_same(f"{name}, the links of {section!r}", ours.links, theirs.links)
 
 
 @pytest.mark.parametrize("name", PAGES)
-def test_its_pictures_and_places_are_those_of_the_english_page(name: str):
+def test_its_pictures_and_markers_are_those_of_the_english_page(name: str):
     for section, ours, theirs in pairs(name):
         assert_same(f"{name}, the markers of {section!r}", ours.markers, theirs.markers)
         assert len(ours.pictures) == len(theirs.pictures), f"{name}, the pictures of {section!r}"
@@ -191,7 +191,7 @@ def test_its_raw_files_are_those_of_the_english_page():
     assert_same("the values of numbers", numbers, [row[1:] for row in theirs[2:]])
 
 
-def test_a_difference_is_told_by_name():
+def test_a_difference_is_reported_by_name():
     wanted = sections("## A\n```sh\npregao demo  # all of it\npregao runs\n```\n| a |\n|---|\n| `x\\|y` |\n\n| b |\n")
     assert wanted["A"].blocks == ["```sh\npregao demo\npregao runs"]
     assert wanted["A"].tables == [[["a"], ["---"], ["`x\\|y`"]], [["b"]]]

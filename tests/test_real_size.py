@@ -1,4 +1,4 @@
-"""The real size: six days, 1.5 million rows, end to end, in half a gigabyte of memory."""
+"""Six days of the real size, 1.5 million rows, are processed end to end in half a gigabyte of memory."""
 
 from __future__ import annotations
 

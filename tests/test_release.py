@@ -17,7 +17,7 @@ release = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(release)
 
 
-def test_the_tag_has_to_be_the_version():
+def test_the_tag_has_to_match_the_version():
     release.check(f"v{release.version()}")
     for tag in (release.version(), f"v{release.version()}.1", "v0.0.9", "main"):
         with pytest.raises(ValueError, match=r"Cargo\.toml has"):
@@ -57,7 +57,7 @@ def test_an_archive_holds_the_program_and_its_documents(tmp_path: Path):
         assert b".TH" in packed.extractfile(members["man/pregao.1"]).read()
 
 
-def test_a_failure_is_told(tmp_path: Path):
+def test_a_failure_is_reported(tmp_path: Path):
     done = subprocess.run(["python3", str(SCRIPT), "check", "v9.9.9"], capture_output=True, text=True, timeout=60)
     assert done.returncode == 1
     assert done.stderr.startswith("release.py: the tag is v9.9.9")

@@ -1,4 +1,4 @@
-"""The session has hours by date: a complete day has no gap, whatever its hours."""
+"""The hours of the session depend on the date: a complete day has no gap."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ STRICT = ("--set", "quality.fail_on_missing_snapshots=true")
 
 
 def write_day(folder: Path, day: str, first: str, last: str) -> None:
-    """Both feeds, every ten minutes from the first time to the last."""
+    """Writes snapshots of both feeds, every ten minutes from the first time to the last."""
     minute = lambda time: int(time[:2]) * 60 + int(time[3:])  # noqa: E731
     for at in range(minute(first), minute(last) + 1, 10):
         time = f"{day.replace('-', '')}{at // 60:02}{at % 60:02}"
@@ -35,7 +35,7 @@ def write_day(folder: Path, day: str, first: str, last: str) -> None:
         ("2020-11-03", "10:00", "17:50"),
     ],
 )
-def test_a_complete_day_misses_nothing(lake: Lake, tmp_path: Path, day: str, first: str, last: str):
+def test_a_complete_day_has_no_gap(lake: Lake, tmp_path: Path, day: str, first: str, last: str):
     write_day(tmp_path / "raw", day, first, last)
     lake.upload(tmp_path / "raw")
     lake.publish(day, None, *STRICT)
@@ -46,7 +46,7 @@ def test_a_complete_day_misses_nothing(lake: Lake, tmp_path: Path, day: str, fir
         assert counts["present"] == counts["expected"] == counts["files"], entry
 
 
-def test_what_misses_of_a_late_opening_is_named(lake: Lake, tmp_path: Path):
+def test_a_missing_snapshot_after_a_late_opening_is_reported(lake: Lake, tmp_path: Path):
     write_day(tmp_path / "raw", "2020-02-26", "13:10", "17:50")
     lake.upload(tmp_path / "raw")
     failed = lake.fails("run", "--from", "2020-02-26", *STRICT)

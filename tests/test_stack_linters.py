@@ -1,6 +1,6 @@
 """The linters of AWS templates and of the Amazon States Language accept the stack.
 
-Each also gets a broken copy, so that a linter that checks nothing does not pass for one that finds nothing.
+Each linter also checks broken copies: a linter that checks nothing would accept them.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ SAM_VALIDATE = ("validate", "--lint", "--language-extensions", "--region", "us-e
 
 BROKEN_TEMPLATES = {
     "a property that does not exist": ("      BucketEncryption: &", "      BucketEncrypted: &"),
-    "a value that the property does not take": (
+    "a value that the property does not allow": (
         "              SSEAlgorithm: AES256\n",
         "              SSEAlgorithm: AES128\n",
     ),
@@ -41,7 +41,7 @@ def test_sam_accepts_the_template():
 
 
 @pytest.mark.parametrize("what", BROKEN_TEMPLATES)
-def test_linters_of_templates_see_what_is_wrong(what: str, tmp_path: Path):
+def test_linters_of_templates_report_faults(what: str, tmp_path: Path):
     right, wrong = BROKEN_TEMPLATES[what]
     text = TEMPLATE_FILE.read_text(encoding="utf-8")
     assert right in text
@@ -56,7 +56,7 @@ def test_linters_of_templates_see_what_is_wrong(what: str, tmp_path: Path):
     tools.fails("sam", *SAM_VALIDATE, broken)
 
 
-# In a SAM template, cfn-lint does not check the actions of policies; here it checks them alone.
+# cfn-lint does not check the actions of policies in a SAM template, so the policies get a template of their own.
 WITH_POLICIES = (
     "AWS::IAM::Role",
     "AWS::S3::BucketPolicy",
@@ -81,7 +81,7 @@ def test_cfn_lint_accepts_the_policies(tmp_path: Path):
     assert tools.succeeds("cfn-lint", policies_alone(tmp_path / "policies.json")) == ""
 
 
-def test_cfn_lint_sees_an_action_that_no_service_has(tmp_path: Path):
+def test_cfn_lint_reports_an_unknown_action(tmp_path: Path):
     def change(text: str) -> str:
         assert "glue:DeleteTable" in text
         return text.replace("glue:DeleteTable", "glue:DropTable")
@@ -89,7 +89,7 @@ def test_cfn_lint_sees_an_action_that_no_service_has(tmp_path: Path):
     assert "droptable" in tools.fails("cfn-lint", policies_alone(tmp_path / "policies.json", change)).lower()
 
 
-def test_everything_that_can_be_tagged_is():
+def test_every_taggable_resource_has_the_tag():
     types = {resource["Type"] for resource in sam_template.RESOURCES.values()}
     of_sam = {type for type in types if type.startswith("AWS::Serverless::")}
     script = (
@@ -107,8 +107,8 @@ def test_everything_that_can_be_tagged_is():
             assert {**shared, **(tags or {})} == {"project": "pregao"}, name
             assert tags or resource["Type"] == "AWS::Serverless::Function", f"{name} has no tags"
         else:
-            wanted = [{"Key": "project", "Value": "pregao"}] if resource["Type"] in taggable else None
-            assert tags == wanted, f"{name} has the tags {tags}"
+            expected = [{"Key": "project", "Value": "pregao"}] if resource["Type"] in taggable else None
+            assert tags == expected, f"{name} has the tags {tags}"
 
 
 # --- the state machines -----------------------------------------------------------------------------
@@ -123,46 +123,46 @@ def statelint(path: Path) -> tuple:
     return ("statelint", "--ignore=FLOAT", path)
 
 
-JUDGES = {"asl-validator": asl_validator, "statelint": statelint}
+DEFINITION_LINTERS = {"asl-validator": asl_validator, "statelint": statelint}
 
 
 def first(definition: dict, type: str) -> dict:
     return next(state for _, state in sam_template.states(definition) if state["Type"] == type)
 
 
-def lead_nowhere(definition: dict) -> None:
+def point_to_a_missing_state(definition: dict) -> None:
     task = first(definition, "Task")
     task.pop("End", None)
     task["Next"] = "Nowhere"
 
 
 BROKEN_DEFINITIONS: dict[str, Callable[[dict], object]] = {
-    "a state that leads nowhere": lead_nowhere,
+    "a next state that does not exist": point_to_a_missing_state,
     "a start that does not exist": lambda definition: definition.update(StartAt="Nowhere"),
-    "a choice between nothing": lambda definition: first(definition, "Choice").pop("Choices"),
-    "a wait for nothing": lambda definition: first(definition, "Wait").pop("TimestampPath"),
-    "a state that nothing leads to": lambda definition: definition["States"].update(Lost={"Type": "Succeed"}),
+    "a choice without rules": lambda definition: first(definition, "Choice").pop("Choices"),
+    "a wait without a time": lambda definition: first(definition, "Wait").pop("TimestampPath"),
+    "an unreachable state": lambda definition: definition["States"].update(Lost={"Type": "Succeed"}),
     "a misspelt field": lambda definition: first(definition, "Task").update(OutPath="$.Payload"),
-    "a state of no type": lambda definition: first(definition, "Task").update(Type="Job"),
-    "a retry of no error": lambda definition: first(definition, "Task").update(Retry=[{"MaxAttempts": 2}]),
+    "a state of an unknown type": lambda definition: first(definition, "Task").update(Type="Job"),
+    "a retry without an error": lambda definition: first(definition, "Task").update(Retry=[{"MaxAttempts": 2}]),
 }
 
 
-@pytest.mark.parametrize("judge", JUDGES)
+@pytest.mark.parametrize("linter", DEFINITION_LINTERS)
 @pytest.mark.parametrize("name", MACHINES)
-def test_definitions_are_accepted_as_they_are_deployed(name: str, judge: str, tmp_path: Path):
+def test_definitions_are_accepted_as_they_are_deployed(name: str, linter: str, tmp_path: Path):
     text = sam_template.definition(name)
     assert "${" not in text
     path = tmp_path / f"{name}.asl.json"
     path.write_text(text, encoding="utf-8")
-    tools.succeeds(*JUDGES[judge](path))
+    tools.succeeds(*DEFINITION_LINTERS[linter](path))
 
 
-@pytest.mark.parametrize("judge", JUDGES)
+@pytest.mark.parametrize("linter", DEFINITION_LINTERS)
 @pytest.mark.parametrize("what", BROKEN_DEFINITIONS)
-def test_judges_of_definitions_see_what_is_wrong(what: str, judge: str, tmp_path: Path):
+def test_linters_of_definitions_report_faults(what: str, linter: str, tmp_path: Path):
     definition = json.loads(sam_template.definition("create_datalake"))
     BROKEN_DEFINITIONS[what](definition)
     path = tmp_path / "broken.asl.json"
     path.write_text(json.dumps(definition), encoding="utf-8")
-    tools.fails(*JUDGES[judge](path))
+    tools.fails(*DEFINITION_LINTERS[linter](path))

@@ -463,7 +463,7 @@ def test_only_vacuum_deletes_files_of_runs_and_nothing_deletes_quarantined_files
                 assert re.search(f"({beside[statement.owner]})$", resource), resource
 
 
-# --- triggers and alarms -----------------------------------------------------------------------------
+# --- triggers and alarms ----------------------------------------------------------------------------
 
 
 def test_the_schedule_sends_the_input_of_the_workflow():

@@ -22,7 +22,7 @@ def search(tmp_path_factory: pytest.TempPathFactory) -> Search:
 
 def test_a_vacuum_that_is_killed_loses_nothing_that_is_published(search: Search):
     search.run(range(SEED, SEED + KILLS))
-    assert not search.violations, "\n".join(f"{case.seed} {case.how}: {case.wrong}" for case in search.violations)
+    assert not search.violations, "\n".join(f"{case.seed} {case.how}: {case.violations}" for case in search.violations)
     assert len(search.cases) == KILLS
     assert any(case.killed for case in search.cases), "no vacuum was killed"
 

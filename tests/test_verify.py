@@ -27,7 +27,7 @@ TICKERS = [f"TST{letter}3" for letter in "ABCDEFGHIJ"]
 
 @pytest.fixture(scope="module")
 def raw(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Two days of four small snapshots."""
+    """Two days, each with four small snapshots."""
     folder = tmp_path_factory.mktemp("verify") / "raw"
     for day in DAYS:
         for time in ("1000", "1010", "1020", "1030"):
@@ -107,7 +107,7 @@ def flip(file: Path, at: int, bit: int) -> None:
         opened.write(bytes([byte ^ 1 << bit]))
 
 
-def test_nothing_is_wrong_with_a_sound_lake(lake: Lake):
+def test_a_sound_lake_has_no_problems(lake: Lake):
     for options in ([], ["--deep"], ["--deep", "--from", DAYS[0], "--to", DAYS[0]]):
         verified = verify(lake, *options)
         assert verified.code == 0, verified
@@ -120,26 +120,26 @@ def test_every_flipped_bit_is_found(lake: Lake, request: pytest.FixtureRequest):
     flips = request.config.getoption("--flips")
     seed = random.randrange(1 << 32)
     print(f"seed {seed}")
-    chance = random.Random(seed)
+    rng = random.Random(seed)
     missed = []
     for number in range(flips):
         file = [
-            lambda: chance.choice(published(lake)),
+            lambda: rng.choice(published(lake)),
             lambda: lake.home / "catalog.db",
             lambda: lake.home / "state.db",
-            lambda: chance.choice(raw_files(lake)),
+            lambda: rng.choice(raw_files(lake)),
         ][number % 4]()
-        at, bit = chance.randrange(file.stat().st_size), chance.randrange(8)
+        at, bit = rng.randrange(file.stat().st_size), rng.randrange(8)
         flip(file, at, bit)
         verified = verify(lake, "--deep")
         if verified.code != 1 or not verified.names(file.name):
             missed.append((str(file), at, bit, verified))
         flip(file, at, bit)
     assert not missed, f"{len(missed)} of {flips} flips were not found: {missed[:3]}"
-    assert verify(lake, "--deep").code == 0, "all bits are back"
+    assert verify(lake, "--deep").code == 0, "the restored lake has no fault"
 
 
-def test_files_that_are_lost_cut_or_added_are_named(lake: Lake):
+def test_missing_truncated_and_added_files_are_named(lake: Lake):
     lost, short, added = published(lake)[:3]
     lost.unlink()
     short.write_bytes(short.read_bytes()[:-1])
@@ -150,7 +150,7 @@ def test_files_that_are_lost_cut_or_added_are_named(lake: Lake):
         assert verified.names(file.name), (file, verified)
 
 
-def test_a_report_that_is_gone_and_a_manifest_that_is_none_are_named(lake: Lake):
+def test_a_missing_report_and_an_invalid_manifest_are_named(lake: Lake):
     with lake.endpoint() as endpoint:
         s3 = endpoint.client("s3")
         keys = [each["Key"] for each in s3.list_objects_v2(Bucket="pregao-lake")["Contents"]]
@@ -181,7 +181,7 @@ def test_raw_files_that_changed_make_a_day_stale(lake: Lake, raw: Path, tmp_path
     assert verify(lake, "--from", DAYS[1]).code == 1 and not verify(lake, "--from", DAYS[1]).names("20200401")
 
 
-def test_what_lies_in_landing_is_named(lake: Lake):
+def test_files_in_landing_are_named(lake: Lake):
     with lake.endpoint() as endpoint:
         endpoint.client("s3").put_object(Bucket="pregao-raw", Key="landing/202004031000_flashpanel.csv", Body=b"x")
     verified = verify(lake)
@@ -197,7 +197,7 @@ def test_superseded_runs_are_only_noted(lake: Lake):
 
 
 @pytest.mark.parametrize("database", ["catalog.db", "state.db"])
-def test_a_database_that_does_not_open_hides_nothing(lake: Lake, database: str):
+def test_a_database_that_does_not_open_hides_no_other_problem(lake: Lake, database: str):
     file = published(lake)[0]
     flip(file, file.stat().st_size // 2, 3)
     data = (lake.home / database).read_bytes()
@@ -217,7 +217,7 @@ def test_a_database_that_does_not_open_hides_nothing(lake: Lake, database: str):
     assert lake.query("SELECT count(*) AS n FROM quotes") == [{"n": 2 * 4 * 11}]
 
 
-def test_a_home_that_is_not_there_is_no_sound_lake(tmp_path: Path):
+def test_a_missing_home_is_an_error(tmp_path: Path):
     failed = Lake(tmp_path / "nothing").fails("verify")
     assert "there is no home" in failed.output, failed
     assert not (tmp_path / "nothing").exists()

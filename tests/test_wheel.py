@@ -17,7 +17,7 @@ from lake import PATIENCE, ROOT, Process, binary, environment
 # The limits of the program and of its download, in bytes.
 LARGEST_PROGRAM = 80_000_000
 LARGEST_WHEEL = 30_000_000
-# In seconds. The program is already built: packing takes a few seconds, linking again less than a minute.
+# In seconds. The program is already built: packing takes a few seconds, and a possible relink less than a minute.
 BUILD_PATIENCE = 1200
 
 
@@ -35,7 +35,7 @@ def wheel(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="module")
 def installed(wheel: Path, tmp_path_factory) -> Path:
-    """The program that pip installs from it, without a package index."""
+    """The program that pip installs from the wheel, without a package index."""
     folder = tmp_path_factory.mktemp("venv")
     subprocess.run([sys.executable, "-m", "venv", str(folder)], timeout=PATIENCE, check=True)
     install = [str(folder / "bin" / "python"), "-m", "pip", "install", "--quiet", "--no-index", str(wheel)]

@@ -44,12 +44,12 @@ class Account:
         return self.workflows.start(LABEL, machine, input)
 
     def upload(self, folder: Path) -> Written:
-        """A day of raw files, uploaded and ingested by the workflow."""
+        """Uploads a day of raw files, which the workflow ingests."""
         rawfiles.write_market(folder, seed=11, days=[DAY], snapshots=2)
         places = self.cloud.land_folder(folder)
-        ran = self.workflows.wait(self.start("upload_raw_data", {"date": "2020-04-01"}))
-        assert (ran.status, ran.states) == ("SUCCEEDED", ["Ingest", "AnySnapshot?", "ValidateRaw"]), ran
-        assert ran.output["raw"]["files"] == len(places) and self.cloud.objects() == places
+        outcome = self.workflows.wait(self.start("upload_raw_data", {"date": "2020-04-01"}))
+        assert (outcome.status, outcome.states) == ("SUCCEEDED", ["Ingest", "AnySnapshot?", "ValidateRaw"]), outcome
+        assert outcome.output["raw"]["files"] == len(places) and self.cloud.objects() == places
         return Written(self.cloud, oracle.read_folder(folder), RUN)
 
     def wait_for_cluster(self):
@@ -76,16 +76,16 @@ def test_raw_files_become_published_partitions(account: Account, tmp_path: Path)
     run.put_all()
     step.state = "COMPLETED"
 
-    ran: Outcome = account.workflows.wait(execution)
-    assert ran.status == "SUCCEEDED", ran
-    looks = ran.states.count("PollStep")
-    assert [state for state in ran.states if state not in ("WaitForStep", "PollStep", "StepFinished?", *PUBLISH)] == [
+    outcome: Outcome = account.workflows.wait(execution)
+    assert outcome.status == "SUCCEEDED", outcome
+    polls = outcome.states.count("PollStep")
+    assert [state for state in outcome.states if state not in ("WaitForStep", "PollStep", "StepFinished?", *PUBLISH)] == [
         "PlanRun", "NothingToDo?", "LaunchEmrStep", "ValidateStaged", "PublishRecords", "Publish", "Missing?", "Superseded?",
         "Done",
     ]  # fmt: skip
-    assert looks and ran.states.count("StepFinished?") == looks and set(PUBLISH) <= set(ran.states)
+    assert polls and outcome.states.count("StepFinished?") == polls and set(PUBLISH) <= set(outcome.states)
     rows = {table: len(run.expected.rows[table]) for table in TABLES}
-    assert ran.output["published"] == [{"table": table, "partitions": 1, "rows": rows[table]} for table in TABLES]
+    assert outcome.output["published"] == [{"table": table, "partitions": 1, "rows": rows[table]} for table in TABLES]
     for table in TABLES:
         location = f"s3://{account.cloud.lake}/{run.folder(table, run.days[0])}"
         assert account.cloud.partitions(table) == {(2020, 4, 1): location}
@@ -101,9 +101,9 @@ def test_a_job_that_lost_rows_is_not_published(account: Account, tmp_path: Path)
     run.put_all()
     run.put("quotes", run.days[0], run.expected.rows["quotes"][1:])
     step.state = "COMPLETED"
-    ran = account.workflows.wait(execution)
-    assert (ran.status, ran.error, ran.states[-1]) == ("FAILED", "QualityError", "ValidateStaged")
-    assert "quotes: row_counts" in ran.words
+    outcome = account.workflows.wait(execution)
+    assert (outcome.status, outcome.error, outcome.states[-1]) == ("FAILED", "QualityError", "ValidateStaged")
+    assert "quotes: row_counts" in outcome.words
     assert not [statement for statement in account.cloud.moto.statements if "`pregao`" in statement]
 
 
@@ -113,15 +113,18 @@ def test_a_step_that_failed_fails_the_execution_and_leaves_no_cluster(account: A
     cluster = account.wait_for_cluster()
     cluster.steps[0].last_state_change_reason = "Path does not exist: s3://raw"
     cluster.steps[0].state = "FAILED"
-    ran = account.workflows.wait(execution)
-    assert (ran.status, ran.error, ran.states[-1]) == ("FAILED", "EmrError", "StepFailed")
-    assert "Path does not exist: s3://raw" in ran.words and f"/logs/{cluster.id}/steps/" in ran.words
+    outcome = account.workflows.wait(execution)
+    assert (outcome.status, outcome.error, outcome.states[-1]) == ("FAILED", "EmrError", "StepFailed")
+    assert "Path does not exist: s3://raw" in outcome.words and f"/logs/{cluster.id}/steps/" in outcome.words
     assert len(account.cloud.clusters()) == 1, "the failure starts nothing"
     account.cloud.invoke("stop-emr-step", status_change(RUN, "FAILED"))
     assert cluster.state == "TERMINATED"
 
 
 def test_days_without_files_cost_nothing(account: Account):
-    ran = account.workflows.wait(account.start("create_datalake", {"date": "2020-04-04"}))
-    assert (ran.status, ran.states) == ("SUCCEEDED", ["PlanRun", "NothingToDo?", "MissingBeforehand?", "NothingToDo"])
+    outcome = account.workflows.wait(account.start("create_datalake", {"date": "2020-04-04"}))
+    assert (outcome.status, outcome.states) == (
+        "SUCCEEDED",
+        ["PlanRun", "NothingToDo?", "MissingBeforehand?", "NothingToDo"],
+    )
     assert account.cloud.clusters() == [] and account.cloud.moto.statements == []

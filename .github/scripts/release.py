@@ -1,8 +1,8 @@
-"""What the release workflow does, so that it can be run and tested without a tag.
+"""The steps of the release workflow, which can be run and tested without a tag.
 
-    release.py check TAG                                   the tag, Cargo.toml and CHANGELOG.md name one version
-    release.py notes TAG                                   that version's section of CHANGELOG.md
-    release.py archive --binary B --target T --out DIR     pregao-VERSION-T.tar.gz
+    release.py check TAG                                   checks that Cargo.toml and CHANGELOG.md have the version of the tag
+    release.py notes TAG                                   prints that version's section of CHANGELOG.md
+    release.py archive --binary B --target T --out DIR     writes pregao-VERSION-T.tar.gz
 
 An archive holds the binary, LICENSE, README.md, CHANGELOG.md, the completions of three shells and the man pages.
 """
@@ -51,7 +51,7 @@ def parse_arguments() -> argparse.Namespace:
 
 
 def version() -> str:
-    """`workspace.package.version` of Cargo.toml."""
+    """Returns `workspace.package.version` of Cargo.toml."""
     text = (ROOT / "Cargo.toml").read_text(encoding="utf-8")
     section = re.search(r"^\[workspace\.package\]\n(.*?)(?=^\[|\Z)", text, re.DOTALL | re.MULTILINE)
     found = re.search(r'^version = "([^"]+)"$', section.group(1), re.MULTILINE) if section else None
@@ -66,13 +66,13 @@ def check(tag: str) -> None:
     notes(version())
 
 
-def notes(of: str) -> str:
-    """The section `## [VERSION] - DATE` of the change log, without its heading."""
+def notes(number: str) -> str:
+    """Returns the section `## [VERSION] - DATE` of the change log, without its heading."""
     text = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
-    heading = rf"^## \[{re.escape(of)}\] - \d{{4}}-\d{{2}}-\d{{2}}\n"
+    heading = rf"^## \[{re.escape(number)}\] - \d{{4}}-\d{{2}}-\d{{2}}\n"
     found = re.search(heading + r"(.*?)(?=^## |^\[[^\]]+\]: |\Z)", text, re.DOTALL | re.MULTILINE)
     if not found or not found.group(1).strip():
-        raise ValueError(f"CHANGELOG.md has no section '## [{of}] - YYYY-MM-DD' with text in it")
+        raise ValueError(f"CHANGELOG.md has no section '## [{number}] - YYYY-MM-DD' with text in it")
     return found.group(1).strip()
 
 
@@ -88,17 +88,17 @@ def archive(binary: Path, target: str, out: Path) -> Path:
         for document in DOCUMENTS:
             shutil.copy(ROOT / document, folder)
         for shell in SHELLS:
-            told = subprocess.run([folder / "pregao", "completions", shell], check=True, stdout=subprocess.PIPE)
-            (folder / "completions" / f"pregao.{shell}").write_bytes(told.stdout)
+            done = subprocess.run([folder / "pregao", "completions", shell], check=True, stdout=subprocess.PIPE)
+            (folder / "completions" / f"pregao.{shell}").write_bytes(done.stdout)
         subprocess.run([folder / "pregao", "man", "--out", folder / "man"], check=True)
         path = out / f"{name}.tar.gz"
         with tarfile.open(path, "w:gz") as packed:
-            packed.add(folder, name, filter=owned_by_nobody)
+            packed.add(folder, name, filter=owned_by_root)
     return path
 
 
-def owned_by_nobody(member: tarfile.TarInfo) -> tarfile.TarInfo:
-    """Without the account that the archive was made by."""
+def owned_by_root(member: tarfile.TarInfo) -> tarfile.TarInfo:
+    """Removes the account that created the archive from a member."""
     member.uid = member.gid = 0
     member.uname = member.gname = "root"
     return member

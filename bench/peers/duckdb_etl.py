@@ -1,4 +1,4 @@
-"""The job in DuckDB: `python duckdb_etl.py RAW OUT THREADS`.
+"""The same conversion in DuckDB: `python duckdb_etl.py RAW OUT THREADS`.
 
 Written as an experienced user of DuckDB would: SQL only, which Python assembles from the columns of the
 contract. DuckDB's CSV reader reads lines and splits the regular ones (all but a few in a thousand);
@@ -25,17 +25,17 @@ NO_SEPARATOR = (
 )
 
 MACROS = rf"""
--- Few cells have anything to trim, and a look is cheaper than trimming characters other than the blank.
+-- Few cells have anything to trim, and the test is cheaper than trimming several kinds of characters.
 CREATE MACRO trimmed(text) AS CASE
   WHEN regexp_matches(text, '^[\t-\r \x{{A0}}]|[\t-\r \x{{A0}}]$')
   THEN trim(text, {"||".join(f"chr({ord(character)})" for character in BLANK)}) ELSE text END;
--- As IN it would become a join for each column.
+-- With IN, DuckDB would plan a join for each column.
 CREATE MACRO is_null_token(cell) AS regexp_full_match(cell, '{"|".join(map(re.escape, NULL_TOKENS))}');
 CREATE MACRO pointed(cell) AS replace(cell, ',', '.');
 CREATE MACRO suffix(number) AS replace(replace(replace(number, 'k', 'e3'), 'm', 'e6'), 'b', 'e9');
 CREATE MACRO groups(cell) AS
   regexp_full_match(cell, '[+-]?[0-9]{{1,3}}(?:(?:\.[0-9]{{3}})+(?:,[0-9]*)?|(?:,[0-9]{{3}})+(?:\.[0-9]*)?)');
--- The cell, trimmed and in lower case, as a number that a cast reads; NULL if it is none.
+-- Rewrites a trimmed cell in lower case as a number that a cast reads; NULL if it is not a number.
 CREATE MACRO number(cell, is_decimal) AS CASE
   WHEN regexp_full_match(cell, '[+-]?[0-9]+[kmb][0-9]{{0,3}}') THEN CASE
     WHEN contains(cell, 'k') THEN replace(cell, 'k', '.') || 'e3'
@@ -49,7 +49,7 @@ CREATE MACRO number(cell, is_decimal) AS CASE
   WHEN regexp_full_match(cell, '[+-]?(?:[0-9]+[.,]?[0-9]*|[.,][0-9]+)(?:e[+-]?[0-9]+)?') THEN pointed(cell) END;
 CREATE MACRO is_negative(number) AS regexp_matches(number, '^-[0.]*[1-9]');
 
--- A quantity is its digits up to the last that is not 0, filled up with zeros as far as its exponent says.
+-- A quantity is its digits without trailing zeros, padded with zeros according to its exponent.
 CREATE MACRO mantissa(number) AS ltrim(split_part(number, 'e', 1), '+-');
 CREATE MACRO digits(number) AS rtrim(replace(mantissa(number), '.', ''), '0');
 CREATE MACRO places(number) AS
@@ -57,7 +57,7 @@ CREATE MACRO places(number) AS
 CREATE MACRO whole(number) AS try_cast(
   '0' || rpad(digits(number), least(places(number), length(digits(number)) + 20)::INTEGER, '0') AS BIGINT);
 
--- Up to 15 digits a double tells every number from every other, and below 2^53 it is every whole number exactly.
+-- Numbers of up to 15 digits are distinct as doubles, and whole numbers below 2^53 are exact.
 CREATE MACRO short_whole(number, most) AS CASE
   WHEN length(number) <= 15 AND NOT contains(number, '-') AND number::DOUBLE <= least(most, 9e15)
     AND number::DOUBLE = floor(number::DOUBLE)
@@ -146,9 +146,9 @@ def split(database: duckdb.DuckDBPyConnection, feed: Feed, scratch: Path) -> Non
     raw = ", ".join(f"'{name}'" for name in feed.raw)
     database.execute(
         rf"""
-        CREATE OR REPLACE TEMP TABLE judged AS SELECT *, {regular} AS regular FROM lines;
+        CREATE OR REPLACE TEMP TABLE classified AS SELECT *, {regular} AS regular FROM lines;
 
-        COPY (SELECT source_file || '{separator}' || line FROM judged WHERE regular)
+        COPY (SELECT source_file || '{separator}' || line FROM classified WHERE regular)
         TO '{scratch}/{feed.name}.csv' (FORMAT csv, HEADER false, QUOTE '', ESCAPE '', DELIMITER '\x1E');
 
         CREATE OR REPLACE TEMP TABLE odd AS
@@ -156,11 +156,11 @@ def split(database: duckdb.DuckDBPyConnection, feed: Feed, scratch: Path) -> Non
           SELECT source_file, line,
             regexp_extract_all('{separator}' || line, {pattern}) AS fields,
             regexp_extract_all('{separator}' || line, {pattern}, 1) AS quoted,
-            regexp_extract_all('{separator}' || line, {pattern}, 2) AS behind
-          FROM judged WHERE NOT regular
+            regexp_extract_all('{separator}' || line, {pattern}, 2) AS rest
+          FROM classified WHERE NOT regular
         ), fields AS (
           SELECT source_file, line,
-            list_transform(list_zip(quoted, behind),
+            list_transform(list_zip(quoted, rest),
               lambda field: coalesce(replace(field[1], '""', '"'), '') || coalesce(field[2], '')) AS fields,
             NOT regexp_full_match(fields[-1], '{separator}"(?:[^"]|"")*') AS closed
           FROM found

@@ -1,9 +1,9 @@
-"""The job in Polars: `python polars_etl.py RAW OUT THREADS`.
+"""The same conversion in Polars: `python polars_etl.py RAW OUT THREADS`.
 
 Written as an experienced user of Polars would: native expressions, no Python function per row or cell, the CSV reader
 for regular lines (all but a few in a thousand), general expressions for the others, numbers by a plain cast
 if that is correct, and otherwise by the complete number contract. A number is rewritten as text and cast once,
-never computed. One feed's day at a time on each thread, so that memory does not grow with the number of days.
+never computed. Each thread converts one day of one feed at a time, so that memory does not grow with the number of days.
 """
 
 from __future__ import annotations
@@ -103,7 +103,7 @@ def split_regular(feed: Feed, lines: pl.DataFrame) -> pl.DataFrame:
 
 
 def split_odd(feed: Feed, lines: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Does the same for lines with doubled, misplaced or open quotes. Also returns the rejects of ragged ones."""
+    """Splits lines with doubled, misplaced or open quotes. Returns the fields, and the rejects of ragged lines."""
     separator, count = feed.separator, len(feed.raw) + 1
     pattern = rf'{separator}(?:"(?:[^"]|"")*(?:"|$))?[^{separator}]*'
     text = pl.element().str.slice(1)
@@ -191,7 +191,7 @@ def clean(feed: Feed, cells: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
 
 
 def plainly(text: pl.Expr, column) -> pl.Expr:
-    """Returns the number if it has the form of a program's output except for the decimal mark, else NULL."""
+    """Returns the number if a plain cast is correct, after replacing the decimal mark; otherwise NULL."""
     if column.kind == "decimal":
         value = text.str.replace(",", ".", literal=True).cast(pl.Float64, strict=False)
         return pl.when(value.is_finite()).then(value).alias(column.name)

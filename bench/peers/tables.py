@@ -19,7 +19,7 @@ MOST = oracle.LIMITS
 
 class Feed(NamedTuple):
     name: str
-    stem: str  # of its files' names
+    stem: str  # the part of the file names that names the feed
     separator: str
     raw: tuple[str, ...]  # the names of the 2nd to the last raw column
     columns: list[oracle.Column]  # of the table, after `intdate` and `ticker`

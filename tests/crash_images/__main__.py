@@ -1,9 +1,9 @@
 """States of the disk after a power failure: `python3 tests/crash_images --images 300 --seed 1`.
 
-Records with `strace` what an upload and a run write, sync and rename, and opens homes as a power failure could leave them at any
-step. Each table and day must be as before or as after, and the next run must complete. Apart from `tests/run.py`,
-which takes a sample (`tests/test_crash_images.py`). Creates the virtual environment of the tests and builds the binary;
-PREGAO names one that is built already. The exit code is 1 when any image was wrong.
+Records the writes, syncs and renames of an upload and a run with `strace`, and opens homes as a power failure at any step
+could leave them. Each table and day must have the rows from before or those from after, and the next run must complete.
+`tests/run.py` runs a sample (`tests/test_crash_images.py`). Creates the virtual environment of the tests and builds the
+binary; PREGAO names an existing one. The exit code is 1 when an image violated an invariant.
 """
 
 from __future__ import annotations
@@ -20,9 +20,11 @@ import run  # noqa: E402
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="python3 tests/crash_images", description="Lose the power at any step.")
-    parser.add_argument("--images", type=int, default=300, help="how many (default: 300)")
-    parser.add_argument("--seed", type=int, default=1, help="which of them (default: 1)")
+    parser = argparse.ArgumentParser(
+        prog="python3 tests/crash_images", description="Test homes as a power failure could leave them."
+    )
+    parser.add_argument("--images", type=int, default=300, help="the number of images (default: 300)")
+    parser.add_argument("--seed", type=int, default=1, help="seed of the images (default: 1)")
     # This command runs itself with this option in the virtual environment.
     parser.add_argument("--prepared", action="store_true", help=argparse.SUPPRESS)
     arguments = parser.parse_args()

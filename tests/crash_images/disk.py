@@ -68,12 +68,12 @@ def truncate_to(length: int) -> Callable[[bytearray, float], None]:
 class Disk:
     def __init__(self, root: Path):
         self.root = root
-        self.now: dict[str, Inode | None] = {}  # None: a folder
+        self.current: dict[str, Inode | None] = {}  # None: a folder
         for path in sorted(root.rglob("*")):
             name = str(path.relative_to(root))
             if not IGNORED.search(name):
-                self.now[name] = None if path.is_dir() else Inode(bytearray(path.read_bytes()))
-        self.durable = dict(self.now)
+                self.current[name] = None if path.is_dir() else Inode(bytearray(path.read_bytes()))
+        self.durable = dict(self.current)
         # Unsynced changes of names, grouped by call: a rename is atomic.
         self.pending: list[dict[str, Inode | bool | None]] = []
         self.offsets: dict[int, int] = {}
@@ -85,16 +85,16 @@ class Disk:
         changes = {name: entry for name, entry in changes.items() if not IGNORED.search(name)}
         for name, entry in changes.items():
             if entry is False:
-                self.now.pop(name, None)
+                self.current.pop(name, None)
             else:
-                self.now[name] = entry
+                self.current[name] = entry
         if changes:
             self.pending.append(changes)
 
     def sync(self, name: str) -> None:
         if IGNORED.search(name):
             return
-        inode = self.now.get(name)
+        inode = self.current.get(name)
         if inode is not None:
             inode.sync()
             return
@@ -108,7 +108,7 @@ class Disk:
         self.pending = unsynced
 
     def sync_all(self) -> None:
-        for inode in self.now.values():
+        for inode in self.current.values():
             if inode is not None:
                 inode.sync()
         for changes in self.pending:
@@ -190,10 +190,10 @@ class Disk:
         self.offsets[result] = 0
         if name is None or IGNORED.search(name):
             return False
-        if "O_CREAT" in arguments and name not in self.now:
+        if "O_CREAT" in arguments and name not in self.current:
             self.rename_entries({name: Inode()})
             return True
-        inode = self.now.get(name)
+        inode = self.current.get(name)
         if "O_TRUNC" in arguments and inode is not None:
             inode.pending.append(truncate_to(0))
             return True
@@ -206,7 +206,7 @@ class Disk:
         if name == "syncfs":
             self.sync_all()
             return True
-        inode = self.now.get(opened)
+        inode = self.current.get(opened)
         if inode is None or IGNORED.search(opened):
             return False
         if name == "ftruncate":
@@ -231,14 +231,14 @@ class Disk:
             return False
         if name.startswith("rename"):
             old, new = paths
-            if old in self.now and self.now[old] is None:
+            if old in self.current and self.current[old] is None:
                 raise ValueError(f"a folder was renamed: {paths}")
-            if old in self.now and self.now.get(new) is not self.now[old]:
-                self.rename_entries({new: self.now[old], old: False})
+            if old in self.current and self.current.get(new) is not self.current[old]:
+                self.rename_entries({new: self.current[old], old: False})
             elif IGNORED.search(old) and not IGNORED.search(new):
                 raise ValueError(f"something temporary was renamed into place: {paths}")
         elif name.startswith("link"):
-            self.rename_entries({paths[1]: self.now.get(paths[0])})
+            self.rename_entries({paths[1]: self.current.get(paths[0])})
         elif name.startswith("mkdir"):
             self.rename_entries({paths[0]: None})
         else:  # unlink, unlinkat, rmdir

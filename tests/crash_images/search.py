@@ -17,7 +17,7 @@ from oracle import TABLES
 
 DAYS = ["20200401", "20200402"]
 RUN = ["run", "--from", "2020-04-01", "--to", "2020-04-02"]
-# One image in this many is completed by a further run, which takes longer than all other checks.
+# One image in this many is also tested with a further run, which takes longer than all other checks.
 COMPLETED = 12
 
 Hashes = dict[tuple[str, str], str]
@@ -43,10 +43,10 @@ def hashes(lake: Lake) -> Hashes:
     """Returns a digest of the rows of each table and day."""
     found: dict[tuple[str, str], list[str]] = {}
     for table in TABLES:
-        answer = lake.run("query", f"SELECT * FROM {table}", "--format", "csv", check=False)
-        if answer.code != 0:
-            raise Unreadable(str(answer))
-        for row in answer.out.splitlines()[1:]:
+        result = lake.run("query", f"SELECT * FROM {table}", "--format", "csv", check=False)
+        if result.code != 0:
+            raise Unreadable(str(result))
+        for row in result.out.splitlines()[1:]:
             found.setdefault((table, row.rsplit(",", 1)[1]), []).append(row)
     return {key: hashlib.sha256("\n".join(sorted(rows)).encode()).hexdigest() for key, rows in found.items()}
 
@@ -56,7 +56,7 @@ def search(folder: Path, images: int, seed: int, say: Callable[[str], None] = la
     if shutil.which("strace") is None:
         raise FileNotFoundError("strace is not installed: sudo apt-get install strace")
     rng = random.Random(seed)
-    home, before = published(folder)
+    home, before = create_lake(folder)
     disk = Disk(home)
     recorded = []
     for name, command in (("upload", ["upload", folder / "whole"]), ("run", RUN)):
@@ -75,25 +75,25 @@ def search(folder: Path, images: int, seed: int, say: Callable[[str], None] = la
         ends = [sum(1 for _ in counting.follow(upload)), sum(1 for _ in counting.follow(run))]
     summary.steps = sum(ends)
     # The last image is the state after the command has ended.
-    wanted = [*sorted(rng.choices(range(summary.steps), k=max(images - 1, 0))), summary.steps - 1]
+    steps = [*sorted(rng.choices(range(summary.steps), k=max(images - 1, 0))), summary.steps - 1]
     step = 0
     for name, trace in recorded:
         with open(trace) as lines:
             for call in disk.follow(lines):
-                while wanted and wanted[0] == step:
-                    wanted.pop(0)
+                while steps and steps[0] == step:
+                    steps.pop(0)
                     is_over = step == summary.steps - 1
                     when = f"step {step} ({name}, {call[:60]})"
                     allowed = [after] if is_over else [before] if name == "upload" else [before, after]
-                    look(disk, folder / "image", rng, allowed, after if name == "run" else None, when, summary)
+                    check_image(disk, folder / "image", rng, allowed, after if name == "run" else None, when, summary)
                     if summary.images % 50 == 0:
                         say(summary.lines()[0])
                 step += 1
     return summary
 
 
-def published(folder: Path) -> tuple[Path, Hashes]:
-    """A lake whose days are published from their first snapshots; the others are not yet uploaded."""
+def create_lake(folder: Path) -> tuple[Path, Hashes]:
+    """Creates a lake with the first snapshot of each day published. Returns its home and the hashes of its tables."""
     rawfiles.write_market(folder / "whole", seed=13, days=DAYS, snapshots=2)
     (folder / "morning").mkdir()
     for path in sorted((folder / "whole").rglob("*.csv*")):
@@ -114,7 +114,7 @@ def record(home: Path, command: list, trace: Path) -> Result:
     return Result(words, done.returncode, done.stdout, done.stderr)
 
 
-def look(
+def check_image(
     disk: Disk,
     image: Path,
     rng: random.Random,
@@ -129,15 +129,15 @@ def look(
     lake = Lake(image)
     try:
         found = hashes(lake)
-        wrong = [key for key in allowed[0] if found.get(key) not in [state[key] for state in allowed]]
-        if wrong or found.keys() != allowed[0].keys():
-            summary.violations.append(f"{when}: {wrong or sorted(found)} neither as before nor as after")
+        mixed = [key for key in allowed[0] if found.get(key) not in [state[key] for state in allowed]]
+        if mixed or found.keys() != allowed[0].keys():
+            summary.violations.append(f"{when}: {mixed or sorted(found)} neither from before nor from after")
         elif completed is not None and summary.images % COMPLETED == 0:
             summary.completed += 1
             again = lake.run(*RUN, check=False)
             if again.code != 0:
                 summary.violations.append(f"{when}: the next run failed: {again}")
             elif hashes(lake) != completed:
-                summary.violations.append(f"{when}: the next run published something else")
+                summary.violations.append(f"{when}: the next run published other rows")
     except Unreadable as error:
         summary.violations.append(f"{when}: {error}")

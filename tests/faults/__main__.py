@@ -1,7 +1,7 @@
-"""Every call of an upload and a run fails once, with every kind of fault: `python3 tests/faults --all`.
+"""Makes every call of an upload and a run fail once, with every kind of fault: `python3 tests/faults --all`.
 
-Apart from `tests/run.py`, which takes a sample (`tests/test_faults.py`). Makes the virtual environment of the tests and
-builds the binary; PREGAO names one that is built already. The exit code is 1 when a case violated an invariant.
+`tests/run.py` runs a sample (`tests/test_faults.py`). Creates the virtual environment of the tests and builds the binary;
+PREGAO names an existing one. The exit code is 1 when a case violated an invariant.
 """
 
 from __future__ import annotations
@@ -22,15 +22,15 @@ def main() -> int:
         prog="python3 tests/faults", description="Make each call of an upload and a run fail once, in every way."
     )
     parser.add_argument("--all", action="store_true", help="all cases of one fault")
-    parser.add_argument("--sample", type=int, default=0, metavar="N", help="as many of them, by the seed")
-    parser.add_argument("--pairs", type=int, default=0, metavar="N", help="as many cases of two faults, by the seed")
+    parser.add_argument("--sample", type=int, default=0, metavar="N", help="N of these cases, selected by the seed")
+    parser.add_argument("--pairs", type=int, default=0, metavar="N", help="N cases of two faults, selected by the seed")
     parser.add_argument(
         "--clients", type=int, default=0, metavar="N", help="rounds of concurrent clients on a faulty endpoint"
     )
     parser.add_argument(
-        "--case", action="append", default=[], metavar="CASE", help="this case, as a violation names it"
+        "--case", action="append", default=[], metavar="CASE", help="a case, in the form in which a violation names it"
     )
-    parser.add_argument("--seed", type=int, default=1, help="of the sample, the pairs and the rounds (default: 1)")
+    parser.add_argument("--seed", type=int, default=1, help="seed of the sample, the pairs and the rounds (default: 1)")
     parser.add_argument(
         "--jobs", type=int, default=os.cpu_count() or 1, help="concurrent cases (default: one per core)"
     )
@@ -48,7 +48,7 @@ def main() -> int:
     with run.search_folder("faults") as folder:
         search = Search(Path(folder), arguments.seed, arguments.jobs, say)
         if arguments.case:
-            search.run(search.named(arguments.case))
+            search.run(search.parse(arguments.case))
         if arguments.all:
             search.run(search.singles())
         elif arguments.sample:

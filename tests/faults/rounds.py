@@ -2,7 +2,7 @@
 
 A run that begins during the upload reads some of the files, so a day may temporarily have rows that are neither
 those before nor those after. At all times, no day has fewer rows than before, and no raw byte is lost.
-After the endpoint has ended, an upload and a run complete, with the rows after.
+After the endpoint has ended, an upload and a run complete, and the tables have the final rows.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ PLAN = (
 
 
 def one_round(truth: SmallLake, home: Path, seed: int) -> list[str]:
-    """Returns the violations of a round."""
+    """Runs one round. Returns its violations."""
     lake = small_lake.copy(truth.published, home)
-    wrong: list[str] = []
+    violations: list[str] = []
     with subprocess.Popen(
         lake.command("local", "--faults", PLAN, "--seed", seed),
         stdin=subprocess.DEVNULL,
@@ -37,39 +37,39 @@ def one_round(truth: SmallLake, home: Path, seed: int) -> list[str]:
         cwd=home.parent,
     ) as owner:
         assert b"http://" in owner.stdout.readline(), "the endpoint did not start"
-        over = threading.Event()
-        reader = threading.Thread(target=read, args=(truth, lake, over, wrong))
+        done = threading.Event()
+        reader = threading.Thread(target=read, args=(truth, lake, done, violations))
         clients = [
-            threading.Thread(target=client, args=(lake, arguments, pause, wrong))
+            threading.Thread(target=client, args=(lake, arguments, pause, violations))
             for arguments, pause in [(("upload", truth.newer), 0.0), (small_lake.RUN, 0.0), (small_lake.RUN, 0.2)]
         ]
         for thread in [reader, *clients]:
             thread.start()
         for thread in clients:
             thread.join()
-        over.set()
+        done.set()
         reader.join()
         owner.send_signal(signal.SIGTERM)
         try:
             if (code := owner.wait(small_lake.PATIENCE)) != 0:
-                wrong.append(f"the endpoint ended with {code}")
+                violations.append(f"the endpoint ended with {code}")
         except subprocess.TimeoutExpired:
             owner.kill()
-            wrong.append("the endpoint did not end")
+            violations.append("the endpoint did not end")
     if not truth.uploaded_before <= small_lake.kept(lake):
-        wrong.append("raw bytes were lost")
+        violations.append("raw bytes were lost")
     for arguments in [("upload", truth.newer), small_lake.RUN]:
         result = small_lake.command(lake, "", *arguments)
         if result.code != 0:
-            wrong.append(f"the recovery failed: {result}")
+            violations.append(f"the recovery failed: {result}")
     if small_lake.content(lake) != truth.after:
-        wrong.append("after the recovery the tables are not as expected")
+        violations.append("after the recovery the tables are not as expected")
     if not small_lake.kept(lake) >= truth.uploaded_files or small_lake.landed(lake):
-        wrong.append("raw bytes are missing, or left in landing, after the recovery")
-    return wrong
+        violations.append("raw bytes are missing, or left in landing, after the recovery")
+    return violations
 
 
-def client(lake: Lake, arguments: tuple[object, ...], pause: float, wrong: list[str]) -> None:
+def client(lake: Lake, arguments: tuple[object, ...], pause: float, violations: list[str]) -> None:
     time.sleep(pause)
     result = subprocess.run(
         lake.command(*arguments),
@@ -80,15 +80,15 @@ def client(lake: Lake, arguments: tuple[object, ...], pause: float, wrong: list[
         cwd=lake.home.parent,
     )
     if result.returncode < 0 or b"panicked" in result.stderr:
-        wrong.append(f"{arguments[0]} ended with {result.returncode}: {result.stderr.decode(errors='replace')}")
+        violations.append(f"{arguments[0]} ended with {result.returncode}: {result.stderr.decode(errors='replace')}")
 
 
-def read(truth: SmallLake, lake: Lake, over: threading.Event, wrong: list[str]) -> None:
-    while not over.is_set():
+def read(truth: SmallLake, lake: Lake, done: threading.Event, violations: list[str]) -> None:
+    while not done.is_set():
         try:
             content = small_lake.content(lake, at_owner=True)
         except Unreadable:
             continue
-        for of, (_, rows) in content.items():
-            if rows < truth.before[of][1]:
-                wrong.append(f"{of} has {rows} rows and had {truth.before[of][1]}")
+        for key, (_, rows) in content.items():
+            if rows < truth.before[key][1]:
+                violations.append(f"{key} has {rows} rows and had {truth.before[key][1]}")

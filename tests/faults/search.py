@@ -1,12 +1,12 @@
-"""Runs cases and checks the invariants.
+"""Runs cases and checks invariants.
 
 After every command that published or failed, and after the commands that recover:
 
-a. each table and day has the rows before or the rows after;
+a. each table and day has the rows from before or the rows from after;
 b. none has fewer rows than before;
 c. raw, quarantine and landing have every byte of every uploaded file;
-d. the upload and the run that follow exit with 0, and the tables have the rows after;
-e. a run after an accepted upload exits with 0 only if the tables have the rows after;
+d. the upload and the run that follow exit with 0, and the tables have the rows from after;
+e. a run after an accepted upload exits with 0 only if the tables have the rows from after;
 f. nothing hangs, panics, or fails without a message.
 """
 
@@ -31,15 +31,15 @@ from lake import Lake, Result
 
 
 @dataclass
-class Tried:
+class CaseResult:
     """The outcome of a case."""
 
     case: Case
     violations: list[str] = field(default_factory=list)
-    # Whether the call occurred: the number of polls varies.
+    # Whether the call occurred. It may not, because the number of polls varies.
     met: bool = False
-    # Whether the commands of the case succeeded before the recovery.
-    by_itself: bool = False
+    # Whether the commands succeeded without a recovery.
+    unaided: bool = False
 
 
 class Search:
@@ -47,7 +47,7 @@ class Search:
         self.folder, self.seed, self.jobs, self.say = folder, seed, jobs, say
         self.lake: SmallLake = small_lake.make(folder / "templates")
         self.recorded = self._record()
-        self.tried: list[Tried] = []
+        self.results: list[CaseResult] = []
         self.violations: list[tuple[str, str]] = []
         self.seconds = 0.0
         self.lock = threading.Lock()
@@ -67,7 +67,7 @@ class Search:
             assert recorded[command], f"the log has no calls:\n{result}"
         return recorded
 
-    # --- which cases ---
+    # --- selecting cases ---
 
     def singles(self) -> list[Case]:
         return [case for command, recorded in self.recorded.items() for case in singles(command, recorded)]
@@ -83,13 +83,13 @@ class Search:
         return in_turn[:count]
 
     def pairs(self, count: int) -> list[Case]:
-        """Two faults in one case, in one command or one in each."""
+        """Returns cases with two faults, in one command or one in each."""
         random_ = random.Random(self.seed)
         every = self.singles()
         pairs = (random_.sample(every, 2) for _ in range(count))
         return [Case(tuple(sorted(first.faults + second.faults))) for first, second in pairs]
 
-    def named(self, names: Iterable[str]) -> list[Case]:
+    def parse(self, names: Iterable[str]) -> list[Case]:
         return [Case.parse(name) for name in names]
 
     # --- running cases ---
@@ -101,29 +101,29 @@ class Search:
         )
         started = time.monotonic()
         with ThreadPoolExecutor(self.jobs) as pool:
-            for done, tried in enumerate(pool.map(self.attempt, cases), 1):
-                self.tried.append(tried)
-                for violation in tried.violations:
-                    self.violations.append((str(tried.case), violation))
-                    self.say(f"VIOLATION: {violation}\n  python3 tests/faults --case '{tried.case}'")
+            for done, result in enumerate(pool.map(self.attempt, cases), 1):
+                self.results.append(result)
+                for violation in result.violations:
+                    self.violations.append((str(result.case), violation))
+                    self.say(f"VIOLATION: {violation}\n  python3 tests/faults --case '{result.case}'")
                 if done % 200 == 0:
                     self.say(f"{done} cases, {len(self.violations)} violations, {time.monotonic() - started:.0f} s")
         self.seconds += time.monotonic() - started
 
-    def attempt(self, case: Case) -> Tried:
+    def attempt(self, case: Case) -> CaseResult:
         with self.lock:
             self.numbers += 1
             folder = self.folder / f"case-{self.numbers}"
-        tried = Tried(case)
+        result = CaseResult(case)
         starts_with_upload = any(fault.command == UPLOAD for fault in case.faults)
         template = self.lake.published if starts_with_upload else self.lake.accepted
         try:
-            Attempt(self.lake, small_lake.copy(template, folder), tried).go(starts_with_upload)
+            Attempt(self.lake, small_lake.copy(template, folder), result).go(starts_with_upload)
         except Unreadable as error:
-            tried.violations.append(f"the tables cannot be read: {error}")
+            result.violations.append(f"the tables cannot be read: {error}")
         finally:
             shutil.rmtree(folder, ignore_errors=True)
-        return tried
+        return result
 
     def rounds(self, count: int) -> None:
         """Runs concurrent clients on an endpoint with random faults."""
@@ -139,21 +139,21 @@ class Search:
     # --- results ---
 
     def summary(self) -> Iterator[str]:
-        met = [tried for tried in self.tried if tried.met]
+        met = [result for result in self.results if result.met]
         children = resource.getrusage(resource.RUSAGE_CHILDREN)
         yield (
-            f"{len(self.tried)} cases in {self.seconds:.0f} s on {self.jobs} at once, "
+            f"{len(self.results)} cases in {self.seconds:.0f} s with {self.jobs} at once, "
             f"{children.ru_utime + children.ru_stime:.0f} s of CPU, seed {self.seed}"
         )
-        yield f"{len(self.tried) - len(met)} of them met no call: a status was polled less often"
+        yield f"{len(self.results) - len(met)} of them met no call: a status was polled less often"
         yield f"{len({case for case, _ in self.violations})} cases violated an invariant"
-        transient = [tried for tried in met if tried.case.is_transient]
-        failed = [tried for tried in transient if not tried.by_itself]
+        transient = [result for result in met if result.case.is_transient]
+        failed = [result for result in transient if not result.unaided]
         yield f"{len(transient)} faults were transient; {len(failed)} commands failed because of them"
         kinds = Counter(
             f"{fault.command} {fault.service} {fault.operation}: {fault.kind}"
-            for tried in failed
-            for fault in tried.case.faults
+            for result in failed
+            for fault in result.case.faults
         )
         for kind, count in kinds.most_common():
             yield f"  {count} x {kind}"
@@ -162,8 +162,8 @@ class Search:
 class Attempt:
     """One case in its own home."""
 
-    def __init__(self, truth: SmallLake, lake: Lake, tried: Tried):
-        self.truth, self.lake, self.tried = truth, lake, tried
+    def __init__(self, truth: SmallLake, lake: Lake, result: CaseResult):
+        self.truth, self.lake, self.result = truth, lake, result
         self.died = False
 
     def go(self, starts_with_upload: bool) -> None:
@@ -172,16 +172,16 @@ class Attempt:
             self.violate("raw bytes were lost by the upload")
         ran = self.command(RUN)
         is_accepted = uploaded is None or uploaded.code == 0
-        is_after = self.look("after the fault", must_be_after=is_accepted and ran.code == 0)
+        is_after = self.check_tables("after the fault", must_be_after=is_accepted and ran.code == 0)
         is_clean = small_lake.kept(self.lake) >= self.truth.uploaded_files and not small_lake.landed(self.lake)
-        self.tried.by_itself = is_accepted and ran.code == 0
-        if self.tried.by_itself and is_after and is_clean:
-            # The state after the recovery is that after an undisturbed upload and run.
+        self.result.unaided = is_accepted and ran.code == 0
+        if self.result.unaided and is_after and is_clean:
+            # The state is already that after an undisturbed upload and run.
             return
         for result in [self.recover("upload", self.truth.newer), self.recover(*small_lake.RUN)]:
             if result.code != 0:
                 self.violate(f"the recovery failed: {result}")
-        self.look("after the recovery", must_be_after=True)
+        self.check_tables("after the recovery", must_be_after=True)
         if not small_lake.kept(self.lake) >= self.truth.uploaded_files:
             self.violate("raw bytes are missing after the recovery")
         if landed := small_lake.landed(self.lake):
@@ -190,9 +190,9 @@ class Attempt:
     def command(self, name: str) -> Result:
         """Runs a command under the faults of the case."""
         arguments = ["upload", self.truth.newer] if name == UPLOAD else small_lake.RUN
-        plan = self.tried.case.plan(name)
+        plan = self.result.case.plan(name)
         result = small_lake.command(self.lake, plan, *arguments)
-        self.tried.met |= faults_in(result.err) > 0
+        self.result.met |= faults_in(result.err) > 0
         died = result.code is not None and result.code < 0
         if died and "abort" not in plan:
             self.violate(f"it died by signal {-result.code}: {result}")
@@ -212,20 +212,20 @@ class Attempt:
         if result.code not in (0, None) and not result.err.strip():
             self.violate(f"it failed without a message: {result}")
 
-    def look(self, when: str, must_be_after: bool) -> bool:
-        """Compares the tables with those before and after. Returns whether they are those after."""
+    def check_tables(self, when: str, must_be_after: bool) -> bool:
+        """Compares the tables with those from before and from after. Returns whether they are those from after."""
         content = small_lake.content(self.lake)
-        for of, (digest, rows) in content.items():
-            before, after = self.truth.before[of], self.truth.after[of]
+        for key, (digest, rows) in content.items():
+            before, after = self.truth.before[key], self.truth.after[key]
             if rows < before[1]:
-                self.violate(f"{when}, {of} has {rows} rows and had {before[1]}")
+                self.violate(f"{when}, {key} has {rows} rows and had {before[1]}")
             elif digest not in (before[0], after[0]):
-                self.violate(f"{when}, {of} has neither the rows from before nor those from after")
+                self.violate(f"{when}, {key} has neither the rows from before nor those from after")
         is_after = content == self.truth.after
         if must_be_after and not is_after:
-            of = [of for of, found in content.items() if found != self.truth.after[of]]
-            self.violate(f"{when}, the exit codes are 0 and {of} are not those from after")
+            keys = [key for key, found in content.items() if found != self.truth.after[key]]
+            self.violate(f"{when}, the exit codes are 0 and {keys} are not those from after")
         return is_after
 
-    def violate(self, what: str) -> None:
-        self.tried.violations.append(what)
+    def violate(self, violation: str) -> None:
+        self.result.violations.append(violation)

@@ -1,7 +1,7 @@
 """Concurrent runs of one day while its raw files change: `python3 tests/races --rounds 200`.
 
-Apart from `tests/run.py`, which takes a sample (`tests/test_races.py`). Makes the virtual environment of the tests and
-builds the binary; PREGAO names one that is built already. The exit code is 1 when a round violated an invariant.
+`tests/run.py` runs a sample (`tests/test_races.py`). Creates the virtual environment of the tests and builds the binary;
+PREGAO names an existing one. The exit code is 1 when a round violated an invariant.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(
         prog="python3 tests/races", description="Run a day several times at once while its raw files change."
     )
-    parser.add_argument("--rounds", type=int, default=200, help="how many (default: 200)")
+    parser.add_argument("--rounds", type=int, default=200, help="the number of rounds (default: 200)")
     parser.add_argument(
         "--seed", type=int, default=1, help="seed of the first round; each further round has the next seed (default: 1)"
     )

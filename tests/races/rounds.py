@@ -1,9 +1,10 @@
 """One round: concurrent runs of a day on an endpoint with delays, while raw files arrive and a reader polls all tables.
 
-Each version of a raw file has its number in its cells. The rows that a reader sees thus identify the raw files: they are
-the view. A round may also have faults of services, and the process may be killed and restarted. The invariants:
+Each version of a raw file has its number in its cells. The rows of a query thus identify the raw files: they are the
+view. A round may also have service faults, and the process may be killed and restarted. The invariants:
 
-- no poll sees an older version of a snapshot than an earlier poll, or two versions at once, or misses a snapshot again;
+- no poll returns an older version of a snapshot than an earlier poll, mixes two versions of it, or lacks a snapshot that an
+  earlier poll returned;
 - the records are a chain: numbers without gaps, increasing times, no view older than the previous one;
 - once a run has succeeded that was planned after the last file arrived, the record names the newest view;
 - each run that succeeded was published, or the published view is not older than its own;
@@ -56,7 +57,7 @@ SPEED = "speed=20"
 # Delays of some calls of each kind vary the order of the steps of several runs.
 DELAYS = ",".join(
     [
-        # As long as a run, so that another run can be published between reading a record and replacing it.
+        # The delay is as long as a run, so that another run can publish between reading a record and replacing it.
         f"op=PutObject&key=*/published/{PARTITION}.json:delay=1500ms@0.3",
         "op=PutObject&key=*/published/*/history/*:delay=200ms@0.3",
         "op=PutObject&key=*/runs/*:delay=40ms@0.1",
@@ -83,8 +84,8 @@ class Outcome:
 
     name: str
     runs: int
-    wrong: list[str] = field(default_factory=list)
-    # The ends of executions: their states and errors.
+    violations: list[str] = field(default_factory=list)
+    # The executions, by status and error.
     ends: Counter[str] = field(default_factory=Counter)
     arrivals: int = 0
     kills: int = 0
@@ -123,7 +124,7 @@ def rows_of(table: str, version: int) -> int:
 
 def is_older(one: View, other: View) -> bool:
     """Returns whether a view lacks a snapshot of another view, or has an older version of it."""
-    return any(one.get(of, 0) < version for of, version in other.items())
+    return any(one.get(key, 0) < version for key, version in other.items())
 
 
 class Round:
@@ -142,7 +143,7 @@ class Round:
         self.outcome = Outcome(name, self.runs)
         self.process: Process | None = None
         self.endpoint: Endpoint | None = None
-        # By address and service; creating a client takes longer than a call.
+        # By address and service. They are reused, because creating a client takes longer than a call.
         self.clients: dict[tuple[str, str], object] = {}
         # The uploaded versions, by the ETag of their bytes, and the newest version of each snapshot.
         self.etags: dict[str, tuple[tuple[str, str], int]] = {}
@@ -154,10 +155,10 @@ class Round:
     def undisturbed(self) -> bool:
         return not (self.has_faults or self.kills)
 
-    def wrong(self, what: str) -> None:
+    def violate(self, violation: str) -> None:
         with self.lock:
-            if what not in self.outcome.wrong:
-                self.outcome.wrong.append(what)
+            if violation not in self.outcome.violations:
+                self.outcome.violations.append(violation)
 
     # --- the process ---
 
@@ -172,7 +173,7 @@ class Round:
             self.endpoint = Endpoint(self.lake.url(), process, self.lake.home.parent)
 
     def client(self, service: str):
-        """Retries, because calls fail by plan; all calls are idempotent."""
+        """Returns a client that retries, because calls fail by plan. All calls are idempotent."""
         with self.lock:
             url = self.endpoint.url
             if (url, service) not in self.clients:
@@ -185,16 +186,16 @@ class Round:
                 self.clients[url, service] = boto3.client(service, endpoint_url=url, config=config, **keys)
             return self.clients[url, service]
 
-    # --- its events ---
+    # --- events ---
 
     def put(self, feed: str, time_: str, through_landing: bool = False) -> None:
-        """The next version of a snapshot arrives, in its place or in `landing/`."""
+        """Uploads the next version of a snapshot, to its final key or to `landing/`."""
         version = self.newest.get((feed, time_), 0) + 1
         body = snapshot(feed, time_, version)
         name = rawfiles.file_name(feed, time_)
         key = f"landing/{name}" if through_landing else f"{feed}/date={DAY}/{name}"
         self.etags[hashlib.md5(body).hexdigest()] = ((feed, time_), version)
-        # Before the upload: the published data may contain it immediately after.
+        # Set before the upload, because a run may publish the file immediately.
         self.newest[feed, time_] = version
         self.client("s3").put_object(Bucket=RAW, Key=key, Body=body)
         self.outcome.arrivals += 1
@@ -203,7 +204,7 @@ class Round:
 
     def execute(self, machine: str, input_: dict, name: str) -> str:
         arn = f"arn:aws:states:{REGION}:{ACCOUNT}:stateMachine:{machine}"
-        # A retry may find that the execution was started and that a kill has ended it since.
+        # A retry may find an execution that the lost request started and a kill has ended.
         with contextlib.suppress(self.client("stepfunctions").exceptions.ExecutionAlreadyExists):
             self.client("stepfunctions").start_execution(stateMachineArn=arn, name=name, input=json.dumps(input_))
         return f"arn:aws:states:{REGION}:{ACCOUNT}:execution:{machine}:{name}"
@@ -212,7 +213,7 @@ class Round:
         return self.execute("create_datalake", {"date": DAY}, name)
 
     def events(self) -> list[tuple[float, str, tuple]]:
-        """Performs the events of the round, in order of time."""
+        """Returns the events of the round, in order of time."""
         span = self.random.uniform(0.3, 2.5)
         moment = lambda: self.random.uniform(0, span)  # noqa: E731
         events = [(moment(), "run", (f"run-{number}",)) for number in range(self.runs)]
@@ -262,8 +263,8 @@ class Round:
     # --- the reader ---
 
     def read(self) -> None:
-        """Polls all three tables until the round is over; no poll sees an older view than the one before it."""
-        seen: dict[str, View] = {table: {} for table in TABLES}
+        """Polls all three tables until the round is over. No poll may return an older view than the previous one."""
+        latest: dict[str, View] = {table: {} for table in TABLES}
         while not self.over.is_set():
             try:
                 views = self.poll()
@@ -275,12 +276,12 @@ class Round:
                 continue
             self.outcome.polls += 1
             for table, view in views.items():
-                if is_older(view, seen[table]):
-                    self.wrong(f"a reader saw {table} go back from {seen[table]} to {view}")
-                seen[table] = view
+                if is_older(view, latest[table]):
+                    self.violate(f"a reader read an older {table}: from {latest[table]} to {view}")
+                latest[table] = view
 
     def poll(self) -> dict[str, View] | None:
-        """Returns the view of each table, or None before the tables exist and if the process ends meanwhile."""
+        """Returns the view of each table, or None if the tables do not exist yet or the process has ended."""
         athena = self.client("athena")
         query = athena.start_query_execution(
             QueryString=SELECT,
@@ -298,7 +299,7 @@ class Round:
                 words in why for words in ("TABLE_NOT_FOUND", "SCHEMA_NOT_FOUND", "does not exist", "process ended")
             ):
                 return None
-            self.wrong(f"a query failed: {why}")
+            self.violate(f"a query failed: {why}")
             return None
         pages = athena.get_paginator("get_query_results").paginate(QueryExecutionId=query)
         rows = [
@@ -311,7 +312,7 @@ class Round:
         for table, intdate, low, high, count in rows:
             version = int(high)
             if low != high or int(count) != rows_of(table, version):
-                self.wrong(f"{table} has {count} rows of {intdate}, of versions {low} to {high}")
+                self.violate(f"{table} has {count} rows of {intdate}, of versions {low} to {high}")
             views[table]["options" if table == "options" else "quotes", intdate] = version
         return views
 
@@ -325,10 +326,10 @@ class Round:
         view: View = {}
         for file in raw_files:
             if file["etag"] not in self.etags:
-                self.wrong(f"a list of raw files names {file}, which was never uploaded")
+                self.violate(f"a list of raw files names {file}, which was never uploaded")
                 continue
-            of, version = self.etags[file["etag"]]
-            view[of] = version
+            key, version = self.etags[file["etag"]]
+            view[key] = version
         return view
 
     def records(self) -> list[dict]:
@@ -340,28 +341,28 @@ class Round:
             self.document(f"published/{PARTITION}/history/{number}.json") for number in range(1, current["number"])
         ]
         if None in chain:
-            self.wrong(f"the history has gaps: {[record and record['number'] for record in chain]}")
+            self.violate(f"the history has gaps: {[record and record['number'] for record in chain]}")
         chain = [record for record in [*chain, current] if record]
         if [record["number"] for record in chain] != list(range(1, len(chain) + 1)):
-            self.wrong(f"the records have the numbers {[record['number'] for record in chain]}")
+            self.violate(f"the records have the numbers {[record['number'] for record in chain]}")
         for before, after in itertools.pairwise(chain):
             # Times of one form and zone sort as text, if their fractions are padded.
             if padded(before["written_at"]) >= padded(after["written_at"]):
-                self.wrong(
+                self.violate(
                     f"record {after['number']} was written at {after['written_at']}, not after {before['written_at']}"
                 )
             ours, theirs = (self.view_of(record["published"]["raw_files"]) for record in (after, before))
             if is_older(ours, theirs):
-                self.wrong(f"record {after['number']} ({ours}) is older than the one before it ({theirs})")
+                self.violate(f"record {after['number']} ({ours}) is older than the one before it ({theirs})")
         return chain
 
-    def judge_runs(self) -> None:
-        """Checks, before the recovery, that the results of executions are true."""
+    def check_runs(self) -> None:
+        """Checks the reported results of the executions, before the recovery."""
         executions = self.executions()
         chain = self.records()
         published = self.view_of(chain[-1]["published"]["raw_files"]) if chain else {}
         by_run = {record["published"]["run"] for record in chain}
-        newest = self.now()
+        newest = self.present_view()
         for execution in executions:
             described = self.client("stepfunctions").describe_execution(executionArn=execution["executionArn"])
             status, error = described["status"], described.get("error")
@@ -369,68 +370,68 @@ class Round:
             if status != "SUCCEEDED":
                 # Faults and kills must not cause reports of wrong data.
                 if error == "QualityError" or (self.undisturbed and error not in DOCUMENTED):
-                    self.wrong(f"{execution['name']} ended with {error}: {described.get('cause')}")
+                    self.violate(f"{execution['name']} ended with {error}: {described.get('cause')}")
                 continue
             output = json.loads(described["output"])
             run, records = output["run"], output["records"]
             plan = self.document(f"runs/run={run}/plan.json")
             view = self.view_of(plan["days"][0]["raw_files"])
             if records["published"] and run not in by_run:
-                self.wrong(f"{run} reports that it published, and no record names it")
+                self.violate(f"{run} reports that it published, and no record names it")
             if not records["published"]:
                 self.outcome.superseded += 1
                 if records["superseded"]["count"] != 1:
-                    self.wrong(f"{run} neither published nor was superseded: {records}")
+                    self.violate(f"{run} neither published nor was superseded: {records}")
             if is_older(published, view):
-                self.wrong(f"{run} succeeded with {view}, and {published} is published")
+                self.violate(f"{run} succeeded with {view}, and {published} is published")
             if view == newest and published != newest:
-                self.wrong(f"{run} succeeded with the newest raw files {newest}, and {published} is published")
+                self.violate(f"{run} succeeded with the newest raw files {newest}, and {published} is published")
         if self.undisturbed and any(execution["status"] == "SUCCEEDED" for execution in executions):
-            self.judge_catalog(chain[-1])
+            self.check_catalog(chain[-1])
         self.outcome.attempts = len(list((self.lake.home / "s3" / LAKE / "runs").glob("run=*.[2-9]")))
 
-    def now(self) -> View:
-        """The raw files that are in their places."""
+    def present_view(self) -> View:
+        """Returns the view of the raw files that are present now."""
         found = (self.lake.home / "s3" / RAW).glob(f"*/date={DAY}/*.csv")
         return dict(self.etags[hashlib.md5(path.read_bytes()).hexdigest()] for path in found)
 
-    def judge_catalog(self, record: dict) -> None:
-        """Catalog and rows are those of the record."""
+    def check_catalog(self, record: dict) -> None:
+        """Checks that catalog and rows are those of the record."""
         glue = {}
         for table in TABLES:
             answer = self.lake.run("query", f'SELECT DISTINCT "$path" AS p FROM {table}', "--format", "json")
             glue[table] = {row["p"].rsplit("/", 1)[0] + "/" for row in json.loads(answer.out)}
         named = {table: {record["published"]["tables"][table]["location"]} for table in TABLES}
         if glue != named:
-            self.wrong(f"the catalog points at {glue}, and the record at {named}")
+            self.violate(f"the catalog points at {glue}, and the record at {named}")
         view = self.view_of(record["published"]["raw_files"])
-        of_feed = lambda feed: {of: version for of, version in view.items() if of[0] == feed}  # noqa: E731
-        wanted = {"quotes": of_feed("quotes"), "options": of_feed("options"), "rejects": of_feed("quotes")}
-        if (found := self.poll()) != wanted:
-            self.wrong(f"the tables have {found}, and the record has {wanted}")
+        of_feed = lambda feed: {key: version for key, version in view.items() if key[0] == feed}  # noqa: E731
+        expected = {"quotes": of_feed("quotes"), "options": of_feed("options"), "rejects": of_feed("quotes")}
+        if (found := self.poll()) != expected:
+            self.violate(f"the tables have {found}, and the record has {expected}")
 
     def recover(self) -> None:
         """Recovers as an operator does: ingests waiting files, and starts one more run."""
         self.start(SPEED)
         self.outcome.kills -= 1
         try:
-            self.judge_runs()
+            self.check_runs()
             self.execute("upload_raw_data", {"date": DAY}, "upload-last")
             self.wait()
             last = self.create_datalake("run-last")
             self.wait()
             described = self.client("stepfunctions").describe_execution(executionArn=last)
             if described["status"] != "SUCCEEDED":
-                self.wrong(f"the last run ended with {described.get('error')}: {described.get('cause')}")
-            if self.now() != self.newest:
-                self.wrong(f"the raw files are {self.now()}, and {self.newest} were uploaded")
+                self.violate(f"the last run ended with {described.get('error')}: {described.get('cause')}")
+            if self.present_view() != self.newest:
+                self.violate(f"the raw files are {self.present_view()}, and {self.newest} were uploaded")
             chain = self.records()
             self.outcome.records = len(chain)
             published = self.view_of(chain[-1]["published"]["raw_files"]) if chain else {}
             if published != self.newest:
-                self.wrong(f"{published} is published in the end, and the raw files are {self.newest}")
+                self.violate(f"{published} is published in the end, and the raw files are {self.newest}")
             if chain:
-                self.judge_catalog(chain[-1])
+                self.check_catalog(chain[-1])
         finally:
             self.process.kill()
 
@@ -446,11 +447,11 @@ def exception_recorded(outcome: Outcome) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        outcome.wrong.append(f"{type(error).__name__}: {error}")
+        outcome.violations.append(f"{type(error).__name__}: {error}")
 
 
 def one_round(folder: Path, seed: int) -> Outcome:
-    """A round in a lake of its own."""
+    """Runs a round in its own lake."""
     folder.mkdir(parents=True)
     round_ = Round(folder, seed)
     with exception_recorded(round_.outcome):

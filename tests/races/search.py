@@ -1,4 +1,4 @@
-"""Runs rounds by their seeds, several concurrently, and collects their outcomes."""
+"""Runs rounds concurrently, one per seed, and collects their outcomes."""
 
 from __future__ import annotations
 
@@ -38,19 +38,21 @@ class Search:
         finally:
             shutil.rmtree(folder, ignore_errors=True)
         self.rounds.append(outcome)
-        for what in outcome.wrong:
-            self.say(f"VIOLATION in {outcome.name}: {what}\n  again: python3 tests/races --rounds 1 --seed {seed}")
+        for violation in outcome.violations:
+            self.say(
+                f"VIOLATION in {outcome.name}: {violation}\n  repeat: python3 tests/races --rounds 1 --seed {seed}"
+            )
         return outcome
 
     @property
     def violations(self) -> list[Outcome]:
-        return [outcome for outcome in self.rounds if outcome.wrong]
+        return [outcome for outcome in self.rounds if outcome.violations]
 
     def summary(self) -> Iterator[str]:
         rounds = self.rounds
-        total = lambda of: sum(getattr(outcome, of) for outcome in rounds)  # noqa: E731
+        total = lambda name: sum(getattr(outcome, name) for outcome in rounds)  # noqa: E731
         by_runs = Counter(outcome.runs for outcome in rounds)
-        mix = ", ".join(f"{count} with {runs} runs at once" for runs, count in sorted(by_runs.items()))
+        mix = ", ".join(f"{count} with {runs} concurrent runs" for runs, count in sorted(by_runs.items()))
         yield f"{len(rounds)} rounds in {self.seconds:.0f} s ({mix}): {len(self.violations)} with a violation"
         yield f"{total('arrivals')} files arrived, {total('kills')} kills, {total('polls')} polls of all three tables"
         yield f"{total('records')} records, {total('attempts')} further attempts, {total('superseded')} runs superseded"

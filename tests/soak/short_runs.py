@@ -1,9 +1,8 @@
 """Short runs one after another, each checked like a test, to find failures that occur once in a hundred runs.
 
 A run fails if its exit code is not 0, if standard error reports a problem, if its execution is
-not SUCCEEDED when the command has ended, if its history has an event twice or lacks one (read newest first while it
-grows, as the explorer does), if its JSON document has other numbers of rows than the raw files, or if the tables have
-other rows.
+not SUCCEEDED when the command has ended, if its history repeats or lacks an event (read newest first while it grows, as
+the explorer does), if its JSON document has wrong numbers of rows, or if the tables have wrong rows.
 
 Half of the runs are clients of an endpoint, the others start one of their own. Every fifth run follows an upload that
 replaces a raw file, every second time in its other form. Every third run writes JSON.
@@ -29,10 +28,10 @@ from lake import ACCOUNT, REGION, Lake, Result, assert_same_rows
 DAY = "2020-04-01"
 TIMES = ["202004011000", "202004011010"]
 TICKERS = ["ABEV3", "ITUB4", "PETR4", "VALE3"]
-# This many runs are clients of one endpoint, and then as many start one of their own.
+# The number of consecutive runs that are clients of one endpoint, or that each start their own.
 BLOCK = 20
-# Every nth run follows a replacement of a raw file; every nth run writes JSON.
-UPLOAD_EACH, JSON_EACH = 5, 3
+# One in this many runs follows the replacement of a raw file, and one in this many writes JSON.
+UPLOAD_EVERY, JSON_EVERY = 5, 3
 # Events on a page: few, so that a history has many pages, and grows between them.
 PAGE = 7
 
@@ -49,7 +48,7 @@ class Summary:
     histories: int = 0
     uploads: int = 0
     # Runs that opened an endpoint of their own, and runs that wrote JSON.
-    on_their_own: int = 0
+    with_own_endpoint: int = 0
     documents: int = 0
 
     def lines(self) -> Iterator[str]:
@@ -57,14 +56,14 @@ class Summary:
         each = self.seconds / max(self.runs, 1)
         yield f"{self.runs} runs in {self.seconds:.0f} s ({each:.2f} s each): {failed} failed"
         yield f"{self.histories} histories were read while they grew"
-        yield f"{self.uploads} uploads, {self.on_their_own} runs on an endpoint of their own, {self.documents} in JSON"
+        yield f"{self.uploads} uploads, {self.with_own_endpoint} runs on an endpoint of their own, {self.documents} in JSON"
         for kind, count in Counter(kind for _, kind, _ in self.failures).most_common():
-            number, complaint = next((number, complaint) for number, other, complaint in self.failures if other == kind)
-            yield f"{count} of them by the {kind}, the first in run {number}:\n{complaint}"
+            number, problem = next((number, problem) for number, other, problem in self.failures if other == kind)
+            yield f"{count} of them by the {kind}, the first in run {number}:\n{problem}"
 
 
 def write_raw(folder: Path) -> oracle.Expected:
-    """Two snapshots of each feed, and the expected rows."""
+    """Writes two snapshots of each feed. Returns the expected rows."""
     for time_ in TIMES:
         rawfiles.write(folder, "quotes", time_, [rawfiles.quote(ticker) for ticker in TICKERS])
         rawfiles.write(folder, "options", time_, [rawfiles.option(f"{ticker[:4]}F152") for ticker in TICKERS])
@@ -72,7 +71,7 @@ def write_raw(folder: Path) -> oracle.Expected:
 
 
 def write_changes(folder: Path, raw: Path) -> list[tuple[Path, oracle.Expected]]:
-    """Folders of one file that replaces a raw file, with the expected rows: as .csv, and as .csv.gz."""
+    """Writes folders with one file that replaces a raw file, as .csv and as .csv.gz. Returns each with the expected rows."""
     changes = []
     for at, compressed in enumerate([False, True]):
         rows = [rawfiles.quote(ticker, Ult=f"15,{30 + at}") for ticker in TICKERS]
@@ -100,53 +99,53 @@ def soak(folder: Path, runs: int, say: Callable[[str], None] = lambda line: None
             for number in range(first, min(first + BLOCK, runs + 1)):
                 started = time.monotonic()
                 wrong = []
-                if number % UPLOAD_EACH == 0:
+                if number % UPLOAD_EVERY == 0:
                     change, expected = next(changes)
                     summary.uploads += 1
                     result = lake.run("upload", change, check=False)
-                    wrong += [("upload", complaint) for complaint in complaints_of_command(result)]
-                wrong += one_run(lake, client, number, expected, summary)
+                    wrong += [("upload", problem) for problem in problems_of_command(result)]
+                wrong += run_once(lake, client, number, expected, summary)
                 summary.seconds += time.monotonic() - started
                 summary.runs += 1
-                for kind, complaint in wrong:
-                    summary.failures.append((number, kind, complaint))
-                    say(f"run {number}: {kind}: {complaint}")
+                for kind, problem in wrong:
+                    summary.failures.append((number, kind, problem))
+                    say(f"run {number}: {kind}: {problem}")
                 if number % 100 == 0:
                     say(f"{number} runs, {len(summary.failures)} failures")
     return summary
 
 
-def one_run(
+def run_once(
     lake: Lake, client: object | None, number: int, expected: oracle.Expected, summary: Summary
 ) -> list[tuple[str, str]]:
-    """Returns the faults of a run, as a client of an endpoint or, without one, with its own."""
-    is_json = number % JSON_EACH == 0
+    """Makes a run as a client of an endpoint or, without `client`, with its own. Returns the failures."""
+    is_json = number % JSON_EVERY == 0
     arguments = ["run", "--from", DAY, *(["--format", "json"] if is_json else [])]
     wrong: list[tuple[str, str]] = []
     if client is None:
-        summary.on_their_own += 1
+        summary.with_own_endpoint += 1
         result = lake.run(*arguments, check=False)
-        wrong += [("status", complaint) for complaint in other_statuses(lake)]
+        wrong += [("status", problem) for problem in unfinished_executions(lake)]
     else:
-        with watched(client) as watcher:
+        with watching(client) as watcher:
             result = lake.run(*arguments, check=False)
         if watcher.status != "SUCCEEDED":
             wrong.append(("status", f"the execution is {watcher.status}\n{result}"))
-        wrong += [("history", complaint) for complaint in watcher.wrong]
+        wrong += [("history", problem) for problem in watcher.wrong]
         summary.histories += watcher.read
-    wrong += [("exit code or output", complaint) for complaint in complaints_of_command(result)]
+    wrong += [("exit code or output", problem) for problem in problems_of_command(result)]
     if is_json and result.code == 0:
         summary.documents += 1
         found = {table["table"]: table["rows"] for table in json.loads(result.out)["published"]}
         wanted = {table: len(rows) for table, rows in expected.rows.items()}
         if found != wanted:
             wrong.append(("document", f"it reports {found} instead of {wanted}\n{result}"))
-    wrong += [("rows", complaint) for table in expected.rows if (complaint := difference(lake, table, expected))]
+    wrong += [("rows", problem) for table in expected.rows if (problem := difference(lake, table, expected))]
     return wrong
 
 
-def complaints_of_command(result: Result) -> Iterator[str]:
-    """Returns the faults of a command's output and exit code."""
+def problems_of_command(result: Result) -> Iterator[str]:
+    """Returns the output of a command that failed or printed a problem."""
     if (
         result.code != 0
         or not result.out.strip()
@@ -155,18 +154,18 @@ def complaints_of_command(result: Result) -> Iterator[str]:
         yield str(result)
 
 
-def other_statuses(lake: Lake) -> Iterator[str]:
-    """Returns executions that are not SUCCEEDED when their command has ended."""
+def unfinished_executions(lake: Lake) -> Iterator[str]:
+    """Returns recent executions that are not SUCCEEDED although their command has ended."""
     listed = json.loads(lake.run("runs", "--limit", "4", "--format", "json").out)["executions"]
     yield from (str(execution) for execution in listed if execution["status"] != "SUCCEEDED")
 
 
 def difference(lake: Lake, table: str, expected: oracle.Expected) -> str | None:
-    """Returns how a table differs from the expected rows."""
+    """Describes the difference of a table from the expected rows; None if there is none."""
     try:
         assert_same_rows(table, lake.query(f"SELECT * FROM {table}"), expected.rows[table])
-    except AssertionError as complaint:
-        return str(complaint)
+    except AssertionError as problem:
+        return str(problem)
 
 
 class Watcher:
@@ -175,11 +174,11 @@ class Watcher:
     def __init__(self, client):
         self.client = client
         self.before = self._newest()
-        # The status of the execution when its command had ended; None when there was no execution.
+        # The status of the execution at the end of its command; None if there is no execution.
         self.status: str | None = None
         self.wrong: list[str] = []
         self.read = 0
-        self.leave = threading.Event()
+        self.stop = threading.Event()
         self.thread = threading.Thread(target=self._watch, daemon=True)
 
     def _newest(self) -> dict | None:
@@ -189,13 +188,13 @@ class Watcher:
 
     def _watch(self) -> None:
         try:
-            # At the rate of the explorer's page.
-            while not self.leave.wait(0.05):
-                self._look()
-        except Exception as error:  # any exception is a fault of this run
+            # The polling interval of the explorer's page.
+            while not self.stop.wait(0.05):
+                self._poll()
+        except Exception as error:  # any exception is a failure of this run
             self.wrong.append(repr(error))
 
-    def _look(self) -> str | None:
+    def _poll(self) -> str | None:
         newest = self._newest()
         if newest is None or (self.before and newest["executionArn"] == self.before["executionArn"]):
             return None
@@ -209,17 +208,17 @@ class Watcher:
         return newest["status"]
 
     def end(self) -> None:
-        """Reads the history the last time, directly after the end of the command."""
+        """Reads the history a last time, directly after the end of the command."""
         try:
-            self.status = self._look()
+            self.status = self._poll()
         except Exception as error:
             self.wrong.append(repr(error))
-        self.leave.set()
+        self.stop.set()
         self.thread.join()
 
 
 @contextlib.contextmanager
-def watched(client) -> Iterator[Watcher]:
+def watching(client) -> Iterator[Watcher]:
     watcher = Watcher(client)
     watcher.thread.start()
     try:

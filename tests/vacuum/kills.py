@@ -1,4 +1,4 @@
-"""A killed vacuum: every published file exists, and the next vacuum completes the work.
+"""Kills a vacuum: afterwards every published file exists, and the next vacuum removes the rest.
 
 The lake of the cases has two days, each published several times, a run whose audit failed, and one that published one
 day and not the other. Half of the cases are killed by SIGKILL at a random time, the others before or after a call of
@@ -30,11 +30,11 @@ NO_FLOOR = {"PREGAO_VACUUM_FLOOR_SECONDS": "0"}
 
 @dataclass
 class Template:
-    """A home that is only copied, and its published files."""
+    """A home that the cases copy and never change, and its published content."""
 
     home: Path
     content: small_lake.Content
-    # The runs that records name, and all that have left files.
+    # The runs that records name, and all runs with files.
     published: set[str]
     all: set[str]
     # The duration of an undisturbed vacuum, and the number of its service calls.
@@ -49,9 +49,9 @@ class Case:
     seed: int
     how: str = ""
     killed: bool = False
-    # Runs that were gone, or that had lost files, when it was killed.
+    # Whether it had deleted files when it was killed.
     begun: bool = False
-    wrong: list[str] = field(default_factory=list)
+    violations: list[str] = field(default_factory=list)
 
 
 def make(folder: Path) -> Template:
@@ -103,7 +103,7 @@ def vacuum(
 
 
 class Search:
-    """Cases by their seeds, several at once."""
+    """Runs cases concurrently, one per seed."""
 
     def __init__(self, folder: Path, jobs: int, say: Callable[[str], None] = lambda line: None):
         self.folder = folder
@@ -125,58 +125,60 @@ class Search:
         try:
             self._go(case, small_lake.copy(self.template.home, home))
         except Exception as error:  # any exception is a violation of this case
-            case.wrong.append(f"{type(error).__name__}: {error}")
+            case.violations.append(f"{type(error).__name__}: {error}")
         shutil.rmtree(home, ignore_errors=True)
         self.cases.append(case)
-        for what in case.wrong:
+        for violation in case.violations:
             self.say(
-                f"VIOLATION in case {seed} ({case.how}): {what}\n  again: python3 tests/vacuum --kills 1 --seed {seed}"
+                f"VIOLATION in case {seed} ({case.how}): {violation}\n  repeat: python3 tests/vacuum --kills 1 --seed {seed}"
             )
         return case
 
     def _go(self, case: Case, lake: Lake) -> None:
-        chance = random.Random(case.seed)
+        rng = random.Random(case.seed)
         before = len(list(lake.objects(LAKE)))
-        if chance.random() < 0.5:
-            moment = chance.uniform(0, self.template.seconds)
+        if rng.random() < 0.5:
+            moment = rng.uniform(0, self.template.seconds)
             case.how = f"after {moment:.3f} s"
             ended = vacuum(lake, kill_after=moment)
         else:
-            fault = f"n={chance.randint(1, self.template.calls)}:{chance.choice(['abort', 'abort-after'])}"
+            fault = f"n={rng.randint(1, self.template.calls)}:{rng.choice(['abort', 'abort-after'])}"
             case.how = fault
             ended = vacuum(lake, f"{small_lake.SPEED},{fault}")
         case.killed = ended.returncode < 0
         if not case.killed and ended.returncode != 0:
-            case.wrong.append(f"it ended with {ended.returncode}: {ended.stderr}")
+            case.violations.append(f"it ended with {ended.returncode}: {ended.stderr}")
         case.begun = case.killed and len(list(lake.objects(LAKE))) < before
         self._intact(case, lake, "after the kill")
         again = vacuum(lake)
         if again.returncode != 0:
-            case.wrong.append(f"the second one ended with {again.returncode}: {again.stderr}")
-        self._intact(case, lake, "after the second one")
+            case.violations.append(f"the second vacuum ended with {again.returncode}: {again.stderr}")
+        self._intact(case, lake, "after the second vacuum")
         if (left := lake.stored_runs()) != self.template.published:
-            case.wrong.append(f"the runs {sorted(left)} are left, and {sorted(self.template.published)} are published")
+            case.violations.append(
+                f"the runs {sorted(left)} are left, and {sorted(self.template.published)} are published"
+            )
         third = vacuum(lake)
         if third.returncode != 0 or (freed := json.loads(third.stdout))["objects"] or freed["runs"]:
-            case.wrong.append(f"a third one found more: {third.stdout}{third.stderr}")
+            case.violations.append(f"a third vacuum removed more: {third.stdout}{third.stderr}")
 
     def _intact(self, case: Case, lake: Lake, when: str) -> None:
         """Records a violation if published files are missing or cannot be queried."""
         if small_lake.content(lake) != self.template.content:
-            case.wrong.append(f"the tables differ {when}")
+            case.violations.append(f"the tables differ {when}")
         verified = small_lake.command(lake, "", "verify", "--deep", "--to", SECOND)
         if verified.code != 0:
-            case.wrong.append(f"verify --deep finds problems {when}: {verified}")
+            case.violations.append(f"verify --deep finds problems {when}: {verified}")
 
     @property
     def violations(self) -> list[Case]:
-        return [case for case in self.cases if case.wrong]
+        return [case for case in self.cases if case.violations]
 
     def summary(self) -> Iterator[str]:
         killed = Counter((case.killed, case.begun) for case in self.cases)
         yield f"{len(self.cases)} cases in {self.seconds:.0f} s: {len(self.violations)} with a violation"
         yield f"a vacuum makes {self.template.calls} calls and takes {self.template.seconds:.2f} s"
         yield (
-            f"{killed[True, False]} were killed before anything was deleted, {killed[True, True]} after that, "
+            f"{killed[True, False]} were killed before anything was deleted, {killed[True, True]} after the first deletion, "
             f"{killed[False, False]} had ended before"
         )
