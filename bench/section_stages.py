@@ -1,4 +1,4 @@
-"""Each stage of the engine alone on one core; the cost of the engine above the lower bound."""
+"""Measures each stage of the engine alone on one core, and the whole engine, to compare it with the lower bound."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-"""An account on moto with the buckets of the stack and its functions, whose binaries run as they are deployed. It replaces
-what moto does not emulate: the files of the Spark job, and the rows that Athena returns for them.
+"""An account on moto with the buckets of the stack and its functions, whose binaries run as they are deployed. It
+provides the files of the Spark job and the rows that Athena returns for them, which moto does not emulate.
 """
 
 from __future__ import annotations
@@ -99,7 +99,7 @@ class Cloud:
         files = {path.name: path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
         for name, data in files.items():
             self.land(f"april/{name}", data)
-        return {place(name): data for name, data in files.items()}
+        return {raw_key(name): data for name, data in files.items()}
 
     def objects(self, prefix: str = "") -> dict[str, bytes]:
         """Returns the objects of the raw bucket, by key."""
@@ -149,7 +149,7 @@ class Cloud:
         return started["JobFlowId"]
 
 
-def place(name: str) -> str:
+def raw_key(name: str) -> str:
     """Returns the key of an accepted raw file."""
     feed = "quotes" if "flashpanel" in name else "options"
     return f"{feed}/date={name[:4]}-{name[4:6]}-{name[6:8]}/{name}"

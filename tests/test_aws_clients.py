@@ -580,7 +580,7 @@ def through_arrow(_: Endpoint, sql: str) -> Columns:
 
 
 def through_the_plain_object(endpoint: Endpoint, sql: str) -> Columns:
-    """`pregao query` reads its rows from the result object."""
+    """Uses `pregao query`, which reads the rows from the result object."""
     rows = Lake(endpoint.folder / "home").query(sql)
     return Columns(list(rows[0]), [list(row.values()) for row in rows])
 

@@ -32,7 +32,7 @@ def engine_rows(out: Path, table: str) -> list[dict]:
 
 @pytest.mark.parametrize("threads", [1, 3])
 @pytest.mark.parametrize("write", [rawfiles.write_market, rawfiles.write_adversarial], ids=["market", "adversarial"])
-def test_the_engine_alone_gives_every_row(lake: Lake, tmp_path: Path, write, threads: int):
+def test_the_engine_alone_writes_every_row(lake: Lake, tmp_path: Path, write, threads: int):
     write(tmp_path / "raw", seed=21 + threads)
     expected = oracle.read_folder(tmp_path / "raw")
     lake.run("etl", "--raw", tmp_path / "raw", "--out", tmp_path / "out", "--threads", threads)
@@ -45,7 +45,7 @@ def test_the_engine_alone_gives_every_row(lake: Lake, tmp_path: Path, write, thr
         assert days == expected.days[table]
 
 
-def test_the_engine_writes_the_same_files_however_many_threads(lake: Lake, tmp_path: Path):
+def test_the_engine_writes_the_same_files_with_any_number_of_threads(lake: Lake, tmp_path: Path):
     rawfiles.write_market(tmp_path / "raw", seed=25, days=["20200401", "20200402"])
     outputs = []
     for threads in (1, 2, 5):
@@ -192,8 +192,8 @@ def test_a_sample_is_the_same_for_the_same_seed_only(sample: Path, lake: Lake, t
     assert {name: path.read_bytes() for name, path in files_of(tmp_path / "other").items()} != first
 
 
-def test_a_sample_is_a_plausible_day_in_all_the_mess_of_the_sources(sample: Path, tmp_path: Path):
-    """The oracle reads three of its snapshots completely, and the sizes of all."""
+def test_a_sample_is_a_plausible_day_with_the_errors_of_the_sources(sample: Path, tmp_path: Path):
+    """The oracle reads three snapshots of each feed."""
     files = files_of(sample)
     assert all(oracle.NAME.match(name) for name in files), list(files)
     by_feed = {
@@ -228,8 +228,8 @@ def test_a_sample_is_a_plausible_day_in_all_the_mess_of_the_sources(sample: Path
     assert falls < len(quotes) / 100
     assert sum(total.values()) > 0
 
-    for what in ("blank_ticker", "header_repeat", "ragged"):
-        assert expected.total("quotes", what) + expected.total("options", what) > 0, f"no {what}"
+    for outcome in ("blank_ticker", "header_repeat", "ragged"):
+        assert expected.total("quotes", outcome) + expected.total("options", outcome) > 0, f"no {outcome}"
     rejected = sum(file.rejected_cells for file in expected.files.values())
     assert 0 < rejected < 0.01 * (len(quotes) * 12 + len(options) * 16)
 
@@ -732,7 +732,7 @@ def test_the_states_of_days(lake: Lake, tmp_path: Path):
     assert "reversed" in failure(failed, "status")["error"]["message"]
 
 
-def test_a_check_ends_with_a_code_of_its_own(lake: Lake, tmp_path: Path):
+def test_a_check_has_its_own_exit_code(lake: Lake, tmp_path: Path):
     rawfiles.write_market(tmp_path / "raw", seed=48, days=["20200401"], snapshots=3)
     lake.upload(tmp_path / "raw")
     span = ["--from", "2020-04-01", "--to", "2020-04-01"]
@@ -751,7 +751,7 @@ def test_a_check_ends_with_a_code_of_its_own(lake: Lake, tmp_path: Path):
     assert lake.fails("status", "--check", "--from", "2020-04-02", "--to", "2020-04-01").code == 1
 
 
-def test_the_whole_lake_is_shown(lake: Lake, tmp_path: Path):
+def test_status_shows_all_days(lake: Lake, tmp_path: Path):
     for time in ("202001151000", "202006301000"):
         rawfiles.write(tmp_path / "raw", "quotes", time, [rawfiles.quote()])
     lake.upload(tmp_path / "raw")
@@ -955,7 +955,7 @@ def test_a_command_that_generates_files_is_interrupted(lake: Lake, arguments: li
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 @pytest.mark.parametrize("command", ["explore", "local"])
-def test_a_server_that_is_ended_by_a_signal_has_not_failed(lake: Lake, command: str, number: int):
+def test_a_server_that_is_ended_by_a_signal_exits_with_0(lake: Lake, command: str, number: int):
     with lake.started(command) as process:
         process.wait_for_line(lambda line: "http://" in line)
         process.popen.send_signal(number)

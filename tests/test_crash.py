@@ -150,7 +150,9 @@ def test_a_reader_never_reads_a_part_of_a_day(afternoon: Afternoon, tmp_path: Pa
         assert process.wait() == 0, process
     for day, (old, new) in counts.items():
         assert set(counted[day]) <= {old, new}, f"day {day} had {set(counted[day]) - {old, new}} rows for a while"
-        assert counted[day] == sorted(counted[day]) and counted[day][-1] == new, "a day does not go back"
+        assert counted[day] == sorted(counted[day]) and counted[day][-1] == new, (
+            "no query returns older rows than an earlier one"
+        )
 
 
 def test_the_owner_of_the_lake_killed_during_the_run_of_another(afternoon: Afternoon, tmp_path: Path):

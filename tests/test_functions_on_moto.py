@@ -24,7 +24,7 @@ from moto.emr.models import Cluster, Step
 
 import oracle
 import rawfiles
-from cloud import CHECKED_TOGETHER, RUN, STATISTICS, TABLES, Cloud, Written, checked, place, status_change
+from cloud import CHECKED_TOGETHER, RUN, STATISTICS, TABLES, Cloud, Written, checked, raw_key, status_change
 from lake import KEY, ROOT
 from lambda_runtime import FunctionError
 from moto_server import ACCOUNT, RECORDED, REGION, Call, Moto, table_input
@@ -113,7 +113,7 @@ def test_an_invalid_file_is_quarantined_with_the_reason(cloud: Cloud):
     report = cloud.invoke("ingest", {"date": "2020-04-01"})
     assert (report["files"], report["accepted"], report["quarantined"]["count"]) == (10, 1, 9)
     assert cloud.objects("landing/") == {}
-    assert cloud.objects("quotes/") == {place("202004011000_flashpanel.csv"): good}
+    assert cloud.objects("quotes/") == {raw_key("202004011000_flashpanel.csv"): good}
     reasons = cloud.reasons()
     assert set(reasons) == set(bad)
     for name, (data, code) in bad.items():
@@ -163,11 +163,11 @@ def test_an_s3_event_ingests_one_object(cloud: Cloud):
 
     report = cloud.invoke("ingest", created(cloud.raw, key))
     assert (report["files"], report["accepted"], report["from"]) == (1, 1, "2020-04-01")
-    assert set(cloud.objects()) == {place("202004011000_flashpanel.csv"), other}
+    assert set(cloud.objects()) == {raw_key("202004011000_flashpanel.csv"), other}
     assert cloud.invoke("ingest", created(cloud.raw, key))["files"] == 0, "the object is no longer in landing"
 
-    stranger = cloud.invoke("ingest", created(cloud.raw, cloud.land("readme.md", b"# hello")))
-    assert stranger["quarantined"]["count"] == 1 and "from" not in stranger
+    invalid = cloud.invoke("ingest", created(cloud.raw, cloud.land("readme.md", b"# hello")))
+    assert invalid["quarantined"]["count"] == 1 and "from" not in invalid
     assert cloud.fails("ingest", created("another-bucket", key)).error_type == "InvalidInput"
 
 
@@ -184,11 +184,11 @@ def test_a_newer_file_replaces_the_older_one_which_is_quarantined(cloud: Cloud):
         cloud.land(name, data)
         report = cloud.invoke("ingest", {"date": "2020-04-01"})
     assert (report["accepted"], report["superseded"]) == (1, 1)
-    assert cloud.objects("quotes/") == {place(name): second}
+    assert cloud.objects("quotes/") == {raw_key(name): second}
 
     cloud.land(name + ".gz", packed)
     assert cloud.invoke("ingest", {"date": "2020-04-01"})["superseded"] == 1
-    assert cloud.objects("quotes/") == {place(name) + ".gz": packed}, "a snapshot has one file, plain or compressed"
+    assert cloud.objects("quotes/") == {raw_key(name) + ".gz": packed}, "a snapshot has one file, plain or compressed"
     kept = {key: data for key, data in cloud.objects("quarantine/").items() if not key.endswith(".json")}
     assert sorted(kept.values()) == sorted([first, second])
     assert {reason["reason"] for reason in cloud.reasons().values()} == {"superseded"}
@@ -205,14 +205,14 @@ def test_the_tags_of_a_file_are_copied(cloud: Cloud, feed: str):
         cloud.s3.put_object(Bucket=cloud.raw, Key=f"landing/{name}", Body=data, Tagging=f"source={tag}")
         cloud.invoke("ingest", {"date": "2020-04-01"})
     (kept,) = (key for key in cloud.objects("quarantine/") if not key.endswith(".json"))
-    for key, tag in [(place(name), "second"), (kept, "first")]:
+    for key, tag in [(raw_key(name), "second"), (kept, "first")]:
         tags = cloud.s3.get_object_tagging(Bucket=cloud.raw, Key=key)["TagSet"]
         assert tags == [{"Key": "source", "Value": tag}], key
 
     packed = rawfiles.encode(feed, "202004011000", [], Form(compressed=True))
     cloud.land(f"{name}.gz", packed)
     cloud.invoke("ingest", {"date": "2020-04-01"})
-    assert cloud.objects(f"{feed}/") == {place(name) + ".gz": packed}
+    assert cloud.objects(f"{feed}/") == {raw_key(name) + ".gz": packed}
 
 
 def test_files_of_one_name_do_not_overwrite_each_other_in_quarantine(cloud: Cloud):
@@ -969,8 +969,8 @@ def replaced(cloud: Cloud) -> Cloud:
     states.start_execution(stateMachineArn=MACHINE, name="going")
     # A table of another database whose location is in this lake.
     cloud.moto.glue.create_database("theirs", {"Name": "theirs"})
-    place = f"s3://{cloud.lake}/runs/run=read/quotes/{FIRST_DAY}/"
-    cloud.moto.glue.create_table("theirs", "q", table_input("q", "`ticker` string", "", place))
+    location = f"s3://{cloud.lake}/runs/run=read/quotes/{FIRST_DAY}/"
+    cloud.moto.glue.create_table("theirs", "q", table_input("q", "`ticker` string", "", location))
     cloud.put_partitions("quotes", {(2020, 4, 1): f"s3://{cloud.lake}/runs/run=second/quotes/{FIRST_DAY}/"})
     return cloud
 

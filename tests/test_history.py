@@ -378,7 +378,7 @@ def test_a_raw_file_that_changed_since_an_old_run_makes_the_day_stale(lake: Lake
     assert causes(lake) == ["migrated", "published"]
 
 
-def test_days_that_no_readable_run_explains_are_left_out_and_named(lake: Lake, raw: Path):
+def test_days_without_a_readable_run_are_left_out_and_named(lake: Lake, raw: Path):
     lake.upload(raw)
     lake.publish(DAY, "2020-04-02")
     lake.publish("2020-04-03")
@@ -390,6 +390,6 @@ def test_days_that_no_readable_run_explains_are_left_out_and_named(lake: Lake, r
     result = lake.run("history", DAY)
     assert "2020-04-03 has no record" in result.err and f"quality/run={run}/options.json" in result.err, result
     assert "nothing has ever been published" in lake.fails("history", "2020-04-03").err
-    assert tables(lake) == before, "readers read the same rows as before"
+    assert tables(lake) == before, "the tables are unchanged"
     lake.publish("2020-04-03")
     assert causes(lake, "2020-04-03") == ["published"]

@@ -111,7 +111,7 @@ def without_a_key_prefix(granted: list[Grant]) -> list[Grant]:
 
 
 def only_by_prefix(granted: list[Grant]) -> list[Grant]:
-    """A HEAD of a missing object has no prefix."""
+    """Allows ListBucket only with a prefix, which a HEAD request of a missing object does not have."""
     condition = {"StringLike": {"s3:prefix": "*"}}
     return [grant._replace(condition=condition) if grant.action == "s3:ListBucket" else grant for grant in granted]
 
