@@ -8,7 +8,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 /// How long a case may take. Far more than any needs on a busy machine: what is looked for takes for ever.
-const LONGEST_CASE: Duration = Duration::from_secs(60);
+const LONGEST_CASE: Duration = Duration::from_mins(1);
 
 /// The case that is being checked, for the thread that watches.
 #[derive(Debug, Clone, Default)]

@@ -183,7 +183,7 @@ fn run(machine: &StateMachine, input: &Value, seed: u64) -> Vec<Event> {
         execution_arn: "arn:aws:states:us-east-1:000000000000:execution:m:run-1".into(),
         execution_name: "run-1".into(),
         role_arn: "arn:aws:iam::000000000000:role/states".into(),
-        started: Default::default(),
+        started: chrono::DateTime::default(),
         state_machine_arn: "arn:aws:states:us-east-1:000000000000:stateMachine:m".into(),
         state_machine_name: "m".into(),
         region: "us-east-1".into(),

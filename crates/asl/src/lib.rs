@@ -3,7 +3,7 @@
 //!
 //! It implements the language only, and knows no AWS service. The work of Task states is done by an implementation of
 //! [`Tasks`]; events are recorded by a [`History`]. Types, order, ids and details of the events, and the messages of
-//! errors, are those of AWS's GetExecutionHistory.
+//! errors, are those of AWS's `GetExecutionHistory`.
 //!
 //! - [`StateMachine::parse`] parses a definition. An error has its location.
 //! - [`Execution`] runs a state machine. A [`StopSwitch`] stops it.

@@ -8,7 +8,11 @@
 //! Reading the bytes, splitting the fields and writing the same Parquet from finished columns is the lower bound of a job:
 //! faster number parsing cannot go below it.
 
-#![allow(dead_code, reason = "only parts of the engine's sources are called here")]
+#![allow(
+    dead_code,
+    unreachable_pub,
+    reason = "only parts of the engine's sources are called here, and none is exported"
+)]
 
 use std::error::Error;
 use std::fs;

@@ -13,7 +13,7 @@ use market::table::{ColumnType, Kind};
 use crate::columns::{Numbers, Texts};
 
 /// A buffered column of cells of one kind.
-pub enum Cells {
+pub(crate) enum Cells {
     Text(Texts),
     Decimal(Numbers<Float64Type>),
     Amount(Numbers<Float64Type>),
@@ -26,7 +26,7 @@ pub enum Cells {
 
 impl Cells {
     /// Returns an empty column, or `None` if the type cannot hold the kind. No table of `market` has such a column.
-    pub fn new(kind: Kind, ty: ColumnType) -> Option<Self> {
+    pub(crate) fn new(kind: Kind, ty: ColumnType) -> Option<Self> {
         Some(match (kind, ty) {
             (Kind::Text, ColumnType::String) => Cells::Text(Texts::default()),
             (Kind::Decimal, ColumnType::Double) => Cells::Decimal(Numbers::default()),
@@ -43,7 +43,7 @@ impl Cells {
     ///
     /// `cell` is UTF-8, not trimmed.
     #[inline]
-    pub fn push(&mut self, cell: CellText<'_>) -> Option<Reason> {
+    pub(crate) fn push(&mut self, cell: CellText<'_>) -> Option<Reason> {
         match self {
             Cells::Text(column) => {
                 let text = trim(cell.as_bytes());
@@ -66,7 +66,7 @@ impl Cells {
     }
 
     /// Returns the column as an array with its rows in `order`, and leaves it empty.
-    pub fn finish(&mut self, order: &[u32]) -> ArrayRef {
+    pub(crate) fn finish(&mut self, order: &[u32]) -> ArrayRef {
         match self {
             Cells::Text(column) => column.finish(order),
             Cells::Decimal(column) | Cells::Amount(column) | Cells::DoubleQuantity(column) => column.finish(order),

@@ -10,7 +10,7 @@ use arrow_array::{ArrayRef, ArrowPrimitiveType, PrimitiveArray, StringArray};
 use arrow_buffer::{BooleanBuffer, NullBuffer, OffsetBuffer, ScalarBuffer};
 
 /// A column of numbers.
-pub struct Numbers<T: ArrowPrimitiveType> {
+pub(crate) struct Numbers<T: ArrowPrimitiveType> {
     values: Vec<T::Native>,
     valid: Validity,
 }
@@ -24,13 +24,13 @@ impl<T: ArrowPrimitiveType> Default for Numbers<T> {
 impl<T: ArrowPrimitiveType> Numbers<T> {
     /// Appends `value`, or NULL if it is not `valid`.
     #[inline]
-    pub fn push(&mut self, value: T::Native, valid: bool) {
+    pub(crate) fn push(&mut self, value: T::Native, valid: bool) {
         self.valid.push(valid, self.values.len());
         self.values.push(value);
     }
 
     /// Returns the rows in `order` as an array, and leaves the column empty.
-    pub fn finish(&mut self, order: &[u32]) -> ArrayRef {
+    pub(crate) fn finish(&mut self, order: &[u32]) -> ArrayRef {
         let values: Vec<T::Native> = order.iter().map(|row| self.values[*row as usize]).collect();
         self.values.clear();
         Arc::new(PrimitiveArray::<T>::new(values.into(), self.valid.finish(order)))
@@ -39,7 +39,7 @@ impl<T: ArrowPrimitiveType> Numbers<T> {
 
 /// A column of texts.
 #[derive(Default)]
-pub struct Texts {
+pub(crate) struct Texts {
     bytes: Vec<u8>,
     /// The end of each row's text in `bytes`.
     ends: Vec<usize>,
@@ -49,14 +49,14 @@ pub struct Texts {
 impl Texts {
     /// Appends `text`, or NULL if it is not `valid`. `text` is UTF-8.
     #[inline]
-    pub fn push(&mut self, text: &[u8], valid: bool) {
+    pub(crate) fn push(&mut self, text: &[u8], valid: bool) {
         self.valid.push(valid, self.ends.len());
         self.bytes.extend_from_slice(text);
         self.ends.push(self.bytes.len());
     }
 
     /// Returns the rows in `order` as an array, and leaves the column empty.
-    pub fn finish(&mut self, order: &[u32]) -> ArrayRef {
+    pub(crate) fn finish(&mut self, order: &[u32]) -> ArrayRef {
         let text = |row: usize| &self.bytes[row.checked_sub(1).map_or(0, |before| self.ends[before])..self.ends[row]];
         let mut bytes = Vec::with_capacity(self.bytes.len());
         let mut offsets = Vec::with_capacity(order.len() + 1);
@@ -72,7 +72,7 @@ impl Texts {
 }
 
 /// Builds an array of the texts between consecutive `offsets` in `bytes`.
-pub fn strings(offsets: Vec<i32>, bytes: Vec<u8>, nulls: Option<NullBuffer>) -> StringArray {
+pub(crate) fn strings(offsets: Vec<i32>, bytes: Vec<u8>, nulls: Option<NullBuffer>) -> StringArray {
     let offsets = OffsetBuffer::new(ScalarBuffer::from(offsets));
     StringArray::try_new(offsets, bytes.into(), nulls)
         .expect("a line is decoded before it is split, and split only at ASCII characters")

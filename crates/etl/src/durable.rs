@@ -74,7 +74,9 @@ mod tests {
     fn what_cannot_be_synced_is_named() {
         let folder = tempfile::tempdir().expect("a folder");
         let mut paths: Vec<PathBuf> = (0..3).map(|number| folder.path().join(number.to_string())).collect();
-        paths.iter().for_each(|path| std::fs::write(path, "x").expect("a file"));
+        for path in &paths {
+            std::fs::write(path, "x").expect("a file");
+        }
         paths.push(folder.path().to_owned());
         assert!(sync(&paths).is_ok());
         let missing = folder.path().join("missing");
@@ -87,7 +89,9 @@ mod tests {
     fn many_are_synced_too() {
         let folder = tempfile::tempdir().expect("a folder");
         let paths: Vec<PathBuf> = (0..=MANY).map(|number| folder.path().join(number.to_string())).collect();
-        paths.iter().for_each(|path| std::fs::write(path, "x").expect("a file"));
+        for path in &paths {
+            std::fs::write(path, "x").expect("a file");
+        }
         sync(&paths).expect("synced");
     }
 }

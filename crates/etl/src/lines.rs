@@ -55,6 +55,9 @@ impl<'a, R: Read> Lines<'a, R> {
     }
 
     /// Returns the next line that is not empty, or `None` at the end of the file.
+    ///
+    /// # Errors
+    /// The error of the underlying stream.
     pub fn next_line(&mut self) -> io::Result<Option<Line<'_>>> {
         loop {
             let Some((start, end)) = self.next_range()? else { return Ok(None) };

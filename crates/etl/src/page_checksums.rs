@@ -20,7 +20,7 @@ use parquet::file::writer::SerializedRowGroupWriter;
 
 /// Creates the page stores of column encoders, and hands each to the writer of its column.
 #[derive(Debug, Default)]
-pub struct ChecksummedPages {
+pub(crate) struct ChecksummedPages {
     /// The stores that were created and not yet taken, in the order of the columns.
     created: Mutex<Vec<ColumnPages>>,
 }
@@ -35,7 +35,10 @@ impl PageStoreFactory for ChecksummedPages {
 
 impl ChecksummedPages {
     /// Pairs the encoders of a row group with the page stores that were created for them.
-    pub fn take_columns(&self, encoders: Vec<ArrowColumnWriter>) -> Result<Vec<(ArrowColumnWriter, ColumnPages)>> {
+    pub(crate) fn take_columns(
+        &self,
+        encoders: Vec<ArrowColumnWriter>,
+    ) -> Result<Vec<(ArrowColumnWriter, ColumnPages)>> {
         let pages = std::mem::take(&mut *lock(&self.created));
         if pages.len() != encoders.len() {
             return Err(unexpected("the encoders do not keep one list of pages each"));
@@ -46,7 +49,7 @@ impl ChecksummedPages {
 
 /// The pages of one column of one row group. A handle: the encoder of the column holds a clone.
 #[derive(Debug, Default, Clone)]
-pub struct ColumnPages(Arc<Mutex<Pages>>);
+pub(crate) struct ColumnPages(Arc<Mutex<Pages>>);
 
 #[derive(Debug, Default)]
 struct Pages {
@@ -104,7 +107,7 @@ impl PageStore for ColumnPages {
 
 impl ColumnPages {
     /// Appends the column to its row group. `chunk` is the result of its encoder.
-    pub fn append_to_row_group<W: Write + Send>(
+    pub(crate) fn append_to_row_group<W: Write + Send>(
         self,
         mut chunk: ArrowColumnChunk,
         row_group: &mut SerializedRowGroupWriter<'_, W>,

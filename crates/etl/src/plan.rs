@@ -21,7 +21,7 @@ const GZIP_RATIO: u64 = 6;
 
 /// Consecutive raw files of one feed and day.
 #[derive(Debug)]
-pub struct Task<'a> {
+pub(crate) struct Task<'a> {
     pub feed: Feed,
     pub partition: Partition,
     /// The position among the tasks of this feed and day, from 0.
@@ -34,7 +34,7 @@ pub struct Task<'a> {
 
 /// All tasks of a job, ordered by day, feed and time.
 #[derive(Debug)]
-pub struct Plan<'a> {
+pub(crate) struct Plan<'a> {
     pub tasks: Vec<Task<'a>>,
     /// The size on disk of all files, in bytes.
     pub bytes: u64,
@@ -46,7 +46,7 @@ impl<'a> Plan<'a> {
     /// # Errors
     /// [`EtlError::SameSnapshot`] for two files of the same feed and minute; [`EtlError::Read`] for a file that does not
     /// exist.
-    pub fn new(inputs: &'a [Input]) -> Result<Self, EtlError> {
+    pub(crate) fn new(inputs: &'a [Input]) -> Result<Self, EtlError> {
         Self::with_task_bytes(inputs, TASK_BYTES)
     }
 

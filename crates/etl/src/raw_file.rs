@@ -10,7 +10,7 @@ use crate::error::EtlError;
 use crate::job::{Input, Progress};
 
 /// The bytes that all threads of a job have read. Calls `on_progress` after each read.
-pub struct Tally<'a> {
+pub(crate) struct Tally<'a> {
     read: AtomicU64,
     total: u64,
     on_progress: &'a (dyn Fn(Progress) + Sync),
@@ -18,7 +18,7 @@ pub struct Tally<'a> {
 
 impl<'a> Tally<'a> {
     /// Starts at 0 of `total` bytes.
-    pub fn new(total: u64, on_progress: &'a (dyn Fn(Progress) + Sync)) -> Self {
+    pub(crate) fn new(total: u64, on_progress: &'a (dyn Fn(Progress) + Sync)) -> Self {
         Self { read: AtomicU64::new(0), total, on_progress }
     }
 
@@ -29,19 +29,19 @@ impl<'a> Tally<'a> {
 }
 
 /// The text of an open raw file, decompressed if need be.
-pub type RawFile<'a> = Reader<Counted<'a>>;
+pub(crate) type RawFile<'a> = Reader<Counted<'a>>;
 
 /// Opens the file of `input`.
 ///
 /// # Errors
 /// [`EtlError::Read`] if it cannot be opened.
-pub fn open<'a>(input: &Input, tally: &'a Tally<'a>) -> Result<RawFile<'a>, EtlError> {
+pub(crate) fn open<'a>(input: &Input, tally: &'a Tally<'a>) -> Result<RawFile<'a>, EtlError> {
     let file = File::open(&input.path).map_err(|source| EtlError::Read { path: input.path.clone(), source })?;
     Ok(Reader::new(Counted { file, bytes: 0, tally }, input.snapshot.gzip))
 }
 
 /// Converts an I/O error that occurred after line `line` of `input`, in the file system or in the decoder.
-pub fn read_error(input: &Input, line: u64, source: io::Error) -> EtlError {
+pub(crate) fn read_error(input: &Input, line: u64, source: io::Error) -> EtlError {
     let path = input.path.clone();
     // Errors of the operating system have a code; those of the decoder do not.
     if input.snapshot.gzip && source.raw_os_error().is_none() {
@@ -52,7 +52,7 @@ pub fn read_error(input: &Input, line: u64, source: io::Error) -> EtlError {
 }
 
 /// A file that counts the bytes that are read from it.
-pub struct Counted<'a> {
+pub(crate) struct Counted<'a> {
     file: File,
     /// Bytes read so far, before decompression.
     pub bytes: u64,

@@ -16,7 +16,7 @@ use crate::table_file::{ROW_GROUP_BYTES, ROW_GROUP_ROWS, TableFile};
 use crate::tickers::Tickers;
 
 /// Buffered rows of one table.
-pub trait RowBuffer {
+pub(crate) trait RowBuffer {
     /// The two columns that all tables have.
     fn keys(&mut self) -> &mut KeyColumns;
 
@@ -47,7 +47,7 @@ pub trait RowBuffer {
 
 /// The columns `ticker` and `intdate`, by which rows are sorted, and the size of the buffered text.
 #[derive(Default)]
-pub struct KeyColumns {
+pub(crate) struct KeyColumns {
     tickers: Tickers,
     intdates: Numbers<Int64Type>,
     /// Total bytes of text in all columns; compared with [`ROW_GROUP_BYTES`].
@@ -81,7 +81,7 @@ impl KeyColumns {
 }
 
 /// Buffered rows of a feed's table.
-pub struct FeedRows {
+pub(crate) struct FeedRows {
     table: TableName,
     keys: KeyColumns,
     columns: Vec<CellColumn>,
@@ -97,7 +97,7 @@ struct CellColumn {
 }
 
 /// A cell that could not be read: NULL in the table, and one row of `rejects`.
-pub struct RejectedCell<'a> {
+pub(crate) struct RejectedCell<'a> {
     /// The name of the raw column.
     pub column: &'static str,
     /// The text of the cell, not trimmed.
@@ -107,7 +107,7 @@ pub struct RejectedCell<'a> {
 
 impl FeedRows {
     /// Returns an empty buffer.
-    pub fn new(feed: Feed) -> Self {
+    pub(crate) fn new(feed: Feed) -> Self {
         let table = TableName::from(feed);
         let columns = table
             .columns()
@@ -124,7 +124,7 @@ impl FeedRows {
     }
 
     /// Adds a published record. Calls `on_reject` for each of its cells that could not be read.
-    pub fn push<'a>(&mut self, intdate: i64, record: Record<'a>, mut on_reject: impl FnMut(RejectedCell<'a>)) {
+    pub(crate) fn push<'a>(&mut self, intdate: i64, record: Record<'a>, mut on_reject: impl FnMut(RejectedCell<'a>)) {
         self.keys.push(trim(record.field(0)), intdate, 0);
         for column in &mut self.columns {
             let cell = record.cell(column.at);
@@ -150,7 +150,7 @@ impl RowBuffer for FeedRows {
 }
 
 /// Buffered rows of `rejects` that come from one feed.
-pub struct RejectRows {
+pub(crate) struct RejectRows {
     feed: Feed,
     keys: KeyColumns,
     /// `source_file`, `table_name`, `column_name`, `text`, `reason`: the order of the table.
@@ -159,17 +159,17 @@ pub struct RejectRows {
 
 impl RejectRows {
     /// Returns an empty buffer.
-    pub fn new(feed: Feed) -> Self {
+    pub(crate) fn new(feed: Feed) -> Self {
         Self { feed, keys: KeyColumns::default(), texts: Default::default() }
     }
 
     /// Adds a rejected cell. The rest of its record is published.
-    pub fn push_cell(&mut self, file: &SourceFile, record: Record<'_>, cell: RejectedCell<'_>) {
+    pub(crate) fn push_cell(&mut self, file: &SourceFile, record: Record<'_>, cell: RejectedCell<'_>) {
         self.push(file, record, cell.column, cell.text, cell.reason.as_str());
     }
 
     /// Adds a ragged record. None of it is published.
-    pub fn push_record(&mut self, file: &SourceFile, record: Record<'_>, line: &str, reason: Ragged) {
+    pub(crate) fn push_record(&mut self, file: &SourceFile, record: Record<'_>, line: &str, reason: Ragged) {
         self.push(file, record, "", line.as_bytes(), reason.as_str());
     }
 
@@ -193,7 +193,7 @@ impl RowBuffer for RejectRows {
 }
 
 /// The raw file that rows come from.
-pub struct SourceFile {
+pub(crate) struct SourceFile {
     pub name: SnapshotName,
     /// The time in the name, as in the column `intdate`.
     pub intdate: i64,

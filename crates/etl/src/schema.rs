@@ -5,7 +5,7 @@ use market::table::{ColumnType, TableName};
 
 /// Returns the schema of the Parquet files of `table`. All columns are nullable, as in the files that Spark writes. The
 /// partition keys are in the folder names and not in the files.
-pub fn schema(table: TableName) -> Schema {
+pub(crate) fn schema(table: TableName) -> Schema {
     let fields: Vec<Field> =
         table.columns().iter().map(|column| Field::new(column.name, data_type(column.ty), true)).collect();
     Schema::new(fields)

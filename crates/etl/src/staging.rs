@@ -24,7 +24,7 @@ use crate::error::EtlError;
 
 /// A Parquet file of a table, staged or published.
 #[derive(Debug, Clone, Copy)]
-pub struct Part {
+pub(crate) struct Part {
     pub table: TableName,
     pub partition: Partition,
     /// The feed of its records.
@@ -51,7 +51,7 @@ fn prefix(feed: Feed) -> String {
 }
 
 /// The hidden folder of one job. Dropping it removes the folder.
-pub struct Staging {
+pub(crate) struct Staging {
     out: PathBuf,
     run: Option<RunId>,
     folder: PathBuf,
@@ -64,7 +64,7 @@ impl Staging {
     ///
     /// # Errors
     /// [`EtlError::Busy`] if another process holds the lock.
-    pub fn open(out: &Path, run: Option<&RunId>) -> Result<Self, EtlError> {
+    pub(crate) fn open(out: &Path, run: Option<&RunId>) -> Result<Self, EtlError> {
         let folder = out.join(match run {
             Some(run) => format!(".etl-{run}"),
             None => ".etl".to_owned(),
@@ -84,12 +84,12 @@ impl Staging {
     }
 
     /// Returns the staged path of `part`.
-    pub fn path(&self, part: Part) -> PathBuf {
+    pub(crate) fn path(&self, part: Part) -> PathBuf {
         self.folder.join(part.staged_name())
     }
 
     /// Returns the final name of `part`, relative to `out`.
-    pub fn published_name(&self, part: Part) -> String {
+    pub(crate) fn published_name(&self, part: Part) -> String {
         format!("{}/{}", self.published_folder(part), part.file_name())
     }
 
@@ -104,7 +104,7 @@ impl Staging {
 
     /// Renames all `parts` to their final names, and replaces the files of earlier jobs. `parts` has to hold all parts of
     /// each feed and day, in order.
-    pub fn publish(&self, parts: impl IntoIterator<Item = Part>) -> Result<(), EtlError> {
+    pub(crate) fn publish(&self, parts: impl IntoIterator<Item = Part>) -> Result<(), EtlError> {
         let mut groups: BTreeMap<(String, Feed), Vec<Part>> = BTreeMap::new();
         for part in parts {
             groups.entry((self.published_folder(part), part.feed)).or_default().push(part);
@@ -169,7 +169,9 @@ mod tests {
     fn publish(out: &Path, feed: Feed, numbers: std::ops::Range<usize>, text: &str) {
         let staging = Staging::open(out, None).expect("a folder");
         let parts: Vec<Part> = numbers.map(|number| part(feed, number)).collect();
-        parts.iter().for_each(|part| fs::write(staging.path(*part), text).expect("a file"));
+        for part in &parts {
+            fs::write(staging.path(*part), text).expect("a file");
+        }
         staging.publish(parts).expect("published");
     }
 

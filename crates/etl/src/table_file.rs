@@ -25,11 +25,11 @@ use crate::page_checksums::ChecksummedPages;
 use crate::schema::schema;
 
 /// Rows in a row group. The last row group of a file may have fewer.
-pub const ROW_GROUP_ROWS: usize = 1 << 16;
+pub(crate) const ROW_GROUP_ROWS: usize = 1 << 16;
 
 /// Bytes of text after which a row group is written even if it has fewer rows, so that cells of a megabyte do not decide how
 /// much memory a thread needs. [`ROW_GROUP_ROWS`] rows of real files have half of it.
-pub const ROW_GROUP_BYTES: usize = 4 << 20;
+pub(crate) const ROW_GROUP_BYTES: usize = 4 << 20;
 
 /// Rows in a page: the unit that a reader can skip.
 const PAGE_ROWS: usize = 8192;
@@ -40,7 +40,7 @@ const PAGE_ROWS: usize = 8192;
 const DICTIONARY_BYTES: usize = 128 << 10;
 
 /// A Parquet file that is being written.
-pub struct TableFile {
+pub(crate) struct TableFile {
     path: PathBuf,
     schema: SchemaRef,
     writer: SerializedFileWriter<File>,
@@ -50,7 +50,7 @@ pub struct TableFile {
 
 impl TableFile {
     /// Creates the file at `path`.
-    pub fn create(table: TableName, path: PathBuf) -> Result<Self, EtlError> {
+    pub(crate) fn create(table: TableName, path: PathBuf) -> Result<Self, EtlError> {
         let file = File::create(&path).map_err(|source| EtlError::Write { path: path.clone(), source })?;
         let schema = Arc::new(schema(table));
         let parquet_schema = ArrowSchemaConverter::new().convert(&schema).map_err(|error| write_error(&path, error))?;
@@ -67,7 +67,7 @@ impl TableFile {
     ///
     /// # Errors
     /// [`EtlError::Write`] if the file cannot be written; [`EtlError::Parquet`] if a column is missing or of another type.
-    pub fn write_row_group(&mut self, columns: impl Iterator<Item = ArrayRef>) -> Result<(), EtlError> {
+    pub(crate) fn write_row_group(&mut self, columns: impl Iterator<Item = ArrayRef>) -> Result<(), EtlError> {
         self.try_write_row_group(columns).map_err(|error| write_error(&self.path, error))
     }
 
@@ -87,7 +87,7 @@ impl TableFile {
     }
 
     /// Writes the footer, and returns the number of rows in the file.
-    pub fn close(self) -> Result<u64, EtlError> {
+    pub(crate) fn close(self) -> Result<u64, EtlError> {
         let metadata = self.writer.close().map_err(|error| write_error(&self.path, error))?;
         Ok(metadata.file_metadata().num_rows() as u64)
     }

@@ -15,7 +15,7 @@ use crate::staging::{Part, Staging};
 use crate::table_file::TableFile;
 
 /// The result of a task.
-pub struct TaskOutput {
+pub(crate) struct TaskOutput {
     /// The report of each raw file.
     pub files: Vec<FileReport>,
     /// The file of the feed's table and the file of `rejects`, each with its number of rows.
@@ -26,7 +26,7 @@ pub struct TaskOutput {
 ///
 /// # Errors
 /// [`EtlError::Identity`] if the counts differ; the errors of reading and writing.
-pub fn run_task(
+pub(crate) fn run_task(
     task: &Task<'_>,
     staging: &Staging,
     buffer: &mut Buffer,

@@ -12,7 +12,7 @@ use crate::columns::strings;
 
 /// The column of tickers, dictionary-encoded.
 #[derive(Default)]
-pub struct Tickers {
+pub(crate) struct Tickers {
     /// The code of each ticker: codes are given in the order of first occurrence.
     ids: HashMap<Box<[u8]>, u32>,
     /// The code of each row's ticker.
@@ -36,7 +36,7 @@ struct Entry {
 }
 
 /// Rows sorted by ticker.
-pub struct Sorted {
+pub(crate) struct Sorted {
     /// The tickers, in ascending order of their bytes.
     pub tickers: StringArray,
     /// The permutation: for each row of the result, the index of the row before sorting.
@@ -46,7 +46,7 @@ pub struct Sorted {
 impl Tickers {
     /// Appends a row. Rows have to arrive in time order. `ticker` is UTF-8.
     #[inline]
-    pub fn push(&mut self, ticker: &[u8]) {
+    pub(crate) fn push(&mut self, ticker: &[u8]) {
         self.bytes += ticker.len();
         let last = self.rows.last().map(|last| *last as usize);
         // The first row has no predecessor to predict it. Any code will do.
@@ -84,12 +84,12 @@ impl Tickers {
     }
 
     /// The number of rows.
-    pub fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.rows.len()
     }
 
     /// Returns the rows sorted, and leaves the column empty.
-    pub fn sort(&mut self) -> Sorted {
+    pub(crate) fn sort(&mut self) -> Sorted {
         let mut distinct: Vec<(&[u8], usize)> = self.ids.iter().map(|(ticker, id)| (&**ticker, *id as usize)).collect();
         distinct.sort_unstable();
 
@@ -137,7 +137,7 @@ mod tests {
         fn the_order_is_that_of_a_stable_sort(rows in proptest::collection::vec("[A-Cé]{1,2}", 0..60)) {
             let mut tickers = Tickers::default();
             for _ in 0..2 {
-                rows.iter().for_each(|row| tickers.push(row.as_bytes()));
+                for row in &rows { tickers.push(row.as_bytes()); }
                 prop_assert_eq!(tickers.len(), rows.len());
                 let mut expected: Vec<u32> = (0..rows.len() as u32).collect();
                 expected.sort_by_key(|row| &rows[*row as usize]);

@@ -14,7 +14,7 @@ use crate::published_days::PublishedDays;
 
 /// The state of the server.
 #[derive(Debug)]
-pub struct App {
+pub(crate) struct App {
     pub lake: Lake,
     /// The beginning of a command on the same lake: `pregao`, with the options that select the lake.
     pub program: String,
@@ -24,7 +24,7 @@ pub struct App {
 }
 
 impl App {
-    pub fn new(lake: Lake, program: String) -> Self {
+    pub(crate) fn new(lake: Lake, program: String) -> Self {
         Self {
             lake,
             program,
@@ -35,12 +35,12 @@ impl App {
     }
 
     /// Returns the published days of a table. The set is empty when the table does not exist.
-    pub async fn published_days(&self, table: TableName) -> Result<Arc<BTreeSet<NaiveDate>>, ApiError> {
+    pub(crate) async fn published_days(&self, table: TableName) -> Result<Arc<BTreeSet<NaiveDate>>, ApiError> {
         self.published_days.get(&self.lake, table).await
     }
 
     /// Returns the names on the latest published day. The list is empty when no day is published.
-    pub async fn latest_names(&self, kind: NameKind) -> Result<Arc<NameList>, ApiError> {
+    pub(crate) async fn latest_names(&self, kind: NameKind) -> Result<Arc<NameList>, ApiError> {
         match self.published_days(kind.table()).await?.last() {
             Some(day) => self.name_lists.get(&self.lake, kind, *day).await,
             None => Ok(Arc::default()),

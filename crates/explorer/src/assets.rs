@@ -8,13 +8,13 @@ use explorer_page::ASSETS;
 use flate2::read::GzDecoder;
 
 /// The views of the page, by the first segment of their paths.
-pub const VIEWS: [&str; 6] = ["series", "options", "quality", "runs", "sql", "days"];
+pub(crate) const VIEWS: [&str; 6] = ["series", "options", "quality", "runs", "sql", "days"];
 
 /// The document that is served at the path of every view.
-pub const INDEX: &str = "index.html";
+pub(crate) const INDEX: &str = "index.html";
 
 /// Responds with a file, or with 304 when the browser has the current version.
-pub fn serve(path: &str, request: &HeaderMap) -> Response<Body> {
+pub(crate) fn serve(path: &str, request: &HeaderMap) -> Response<Body> {
     let Some(asset) = ASSETS.iter().find(|asset| asset.path == path) else {
         return response(StatusCode::NOT_FOUND).body(Body::from("there is no such file\n")).expect("valid headers");
     };

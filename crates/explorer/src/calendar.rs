@@ -8,7 +8,7 @@ use serde::Serialize;
 
 /// The number of snapshots of a feed on a day.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
-pub struct SnapshotCount {
+pub(crate) struct SnapshotCount {
     /// The slots of the session.
     pub expected: usize,
     /// Slots with a snapshot.
@@ -22,7 +22,7 @@ pub struct SnapshotCount {
 }
 
 /// Counts the snapshots of one feed on a day.
-pub fn count(session: &Session, date: NaiveDate, present: &[SnapshotTime], quarantined: usize) -> SnapshotCount {
+pub(crate) fn count(session: &Session, date: NaiveDate, present: &[SnapshotTime], quarantined: usize) -> SnapshotCount {
     let expected = session.expected(date).len();
     let missing = session.missing(date, present).len();
     let filled = expected - missing;
@@ -31,7 +31,7 @@ pub fn count(session: &Session, date: NaiveDate, present: &[SnapshotTime], quara
 
 /// A slot with its files.
 #[derive(Debug, PartialEq, Eq, Serialize)]
-pub struct Slot {
+pub(crate) struct Slot {
     /// The expected time, `10:00`.
     pub time: String,
     pub files: Vec<File>,
@@ -39,7 +39,7 @@ pub struct Slot {
 
 /// A raw file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct File {
+pub(crate) struct File {
     pub name: String,
     pub bytes: u64,
     /// The time in its name, `10:03`.
@@ -54,7 +54,7 @@ impl From<&RawFile> for File {
 
 /// The snapshots of one feed on a day.
 #[derive(Debug, PartialEq, Eq, Serialize)]
-pub struct FeedDay {
+pub(crate) struct FeedDay {
     pub feed: Feed,
     pub slots: Vec<Slot>,
     /// Files outside every slot.
@@ -62,7 +62,7 @@ pub struct FeedDay {
 }
 
 /// Assigns the files of a feed on a day to the slots of the session.
-pub fn feed_day(session: &Session, date: NaiveDate, feed: Feed, files: &[RawFile]) -> FeedDay {
+pub(crate) fn feed_day(session: &Session, date: NaiveDate, feed: Feed, files: &[RawFile]) -> FeedDay {
     let files: Vec<&RawFile> =
         files.iter().filter(|file| file.name.feed == feed && file.name.time.date() == date).collect();
     let expected = session.expected(date);

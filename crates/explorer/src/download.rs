@@ -21,7 +21,7 @@ use crate::sql_guard;
 
 /// A file format.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Format {
+pub(crate) enum Format {
     /// As `pregao query --format csv` writes it: RFC 4180, an empty field for NULL, `""` for an empty text.
     Csv,
     Parquet,
@@ -53,7 +53,7 @@ type Chunk = Result<Bytes, io::Error>;
 /// # Errors
 /// An error before the first rows are written is returned as an error response. A later error aborts the response body, so
 /// that the browser reports an incomplete download.
-pub async fn download(app: Arc<App>, id: String, format: Format) -> Result<Response<Body>, ApiError> {
+pub(crate) async fn download(app: Arc<App>, id: String, format: Format) -> Result<Response<Body>, ApiError> {
     let (sender, receiver) = mpsc::channel(CHUNKS_AHEAD);
     let (name_sender, name_receiver) = tokio::sync::oneshot::channel();
     let work = async move {

@@ -9,7 +9,7 @@ use serde_json::json;
 
 /// An error response.
 #[derive(Debug, Clone)]
-pub struct ApiError {
+pub(crate) struct ApiError {
     status: StatusCode,
     /// The name of the error, as in state machines and Athena: `NotFound`, `InvalidInput`, `AthenaError`.
     error: String,
@@ -20,22 +20,22 @@ pub struct ApiError {
 
 impl ApiError {
     /// 400: the request is invalid.
-    pub fn invalid(message: impl Into<String>) -> Self {
+    pub(crate) fn invalid(message: impl Into<String>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, "InvalidInput", message)
     }
 
     /// 404: the requested object does not exist.
-    pub fn not_found(message: impl Into<String>) -> Self {
+    pub(crate) fn not_found(message: impl Into<String>) -> Self {
         Self::new(StatusCode::NOT_FOUND, "NotFound", message)
     }
 
     /// 403: the request is not allowed.
-    pub fn forbidden(message: impl Into<String>) -> Self {
+    pub(crate) fn forbidden(message: impl Into<String>) -> Self {
         Self::new(StatusCode::FORBIDDEN, "Forbidden", message)
     }
 
     /// 409: the request is executed only when the user confirms it.
-    pub fn unconfirmed(message: impl Into<String>) -> Self {
+    pub(crate) fn unconfirmed(message: impl Into<String>) -> Self {
         Self::new(StatusCode::CONFLICT, "Unconfirmed", message)
     }
 
@@ -45,7 +45,7 @@ impl ApiError {
 
     /// Sets the hint.
     #[must_use]
-    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+    pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
         self
     }

@@ -18,7 +18,7 @@ const CAPACITY: u64 = 16;
 
 /// One execution.
 #[derive(Debug)]
-pub struct CachedExecution {
+pub(crate) struct CachedExecution {
     /// The definition that it executes, which may be older than that of its state machine.
     pub definition: Value,
     /// Its visits to states.
@@ -31,7 +31,7 @@ pub struct CachedExecution {
 
 /// An execution in a list.
 #[derive(Debug, Clone, Serialize)]
-pub struct ExecutionSummary {
+pub(crate) struct ExecutionSummary {
     pub arn: String,
     pub workflow: String,
     pub name: String,
@@ -53,7 +53,7 @@ impl CachedExecution {
 
     /// Reads new events of the history. For an execution that has `ended`, waits until the history contains its end: the
     /// page does not request it again, and on AWS the description may show the end before the history does.
-    pub async fn update(&mut self, lake: &Lake, ended: bool) -> Result<(), Error> {
+    pub(crate) async fn update(&mut self, lake: &Lake, ended: bool) -> Result<(), Error> {
         let started = Instant::now();
         loop {
             let changes = self.timeline.update(lake).await?;
@@ -76,7 +76,7 @@ const MIN_DELAY: Duration = Duration::from_millis(50);
 const MAX_DELAY: Duration = Duration::from_secs(1);
 
 /// Parses JSON. Text that is not valid JSON becomes a JSON string.
-pub fn json_or_text(text: &str) -> Value {
+pub(crate) fn json_or_text(text: &str) -> Value {
     serde_json::from_str(text).unwrap_or_else(|_| Value::from(text))
 }
 
@@ -85,7 +85,7 @@ type Entry = Arc<Mutex<CachedExecution>>;
 
 /// The cache, by ARN. Concurrent requests for an execution share one entry (single flight).
 #[derive(Debug)]
-pub struct ExecutionCache(Cache<String, Entry>);
+pub(crate) struct ExecutionCache(Cache<String, Entry>);
 
 impl Default for ExecutionCache {
     fn default() -> Self {
@@ -95,7 +95,7 @@ impl Default for ExecutionCache {
 
 impl ExecutionCache {
     /// Returns the entry of an execution, and creates it if necessary.
-    pub async fn get(&self, lake: &Lake, arn: &str) -> Result<Entry, ApiError> {
+    pub(crate) async fn get(&self, lake: &Lake, arn: &str) -> Result<Entry, ApiError> {
         let load = async { Ok::<_, ApiError>(Arc::new(Mutex::new(CachedExecution::load(lake, arn).await?))) };
         Ok(self.0.try_get_with_by_ref(arn, load).await?)
     }

@@ -18,11 +18,11 @@ use crate::error::ApiError;
 use crate::statement::Statement;
 
 /// A list changes only when its day is published again.
-const TIME_TO_LIVE: Duration = Duration::from_secs(300);
+const TIME_TO_LIVE: Duration = Duration::from_mins(5);
 
 /// The kind of names in a list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum NameKind {
+pub(crate) enum NameKind {
     /// Instruments of `quotes`, weighted by traded volume.
     Instruments,
     /// Underlyings of `options`, weighted by the number of their options.
@@ -31,7 +31,7 @@ pub enum NameKind {
 
 impl NameKind {
     /// The table that contains the names.
-    pub fn table(self) -> TableName {
+    pub(crate) fn table(self) -> TableName {
         match self {
             NameKind::Instruments => TableName::Quotes,
             NameKind::Underlyings => TableName::Options,
@@ -39,7 +39,7 @@ impl NameKind {
     }
 
     /// The column that contains the names.
-    pub fn column(self) -> &'static str {
+    pub(crate) fn column(self) -> &'static str {
         match self {
             NameKind::Instruments => "ticker",
             NameKind::Underlyings => "optn_ua",
@@ -63,14 +63,14 @@ impl NameKind {
     }
 
     /// A subquery of the `count` names of `day` with the greatest weights, for the right side of an `IN`.
-    pub fn top(self, day: NaiveDate, count: usize) -> String {
+    pub(crate) fn top(self, day: NaiveDate, count: usize) -> String {
         format!("({})", self.select_ranked(self.column(), day).then(&format!("LIMIT {count}")).sql())
     }
 }
 
 /// A name with its weight.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct RankedName {
+pub(crate) struct RankedName {
     pub name: String,
     /// The traded volume of an instrument; the number of options of an underlying.
     pub weight: Value,
@@ -78,7 +78,7 @@ pub struct RankedName {
 
 /// The names of a day, in descending order of weight.
 #[derive(Debug, Default)]
-pub struct NameList {
+pub(crate) struct NameList {
     /// `None` when no day is published.
     pub day: Option<NaiveDate>,
     names: Vec<RankedName>,
@@ -86,7 +86,7 @@ pub struct NameList {
 
 impl NameList {
     /// Returns up to `limit` names that contain `typed`, ignoring case: first those that begin with it.
-    pub fn complete(&self, typed: &str, limit: usize) -> Vec<&RankedName> {
+    pub(crate) fn complete(&self, typed: &str, limit: usize) -> Vec<&RankedName> {
         let typed = typed.to_uppercase();
         let mut matches: Vec<&RankedName> = self.names.iter().filter(|ranked| ranked.name.contains(&typed)).collect();
         // The sort is stable: names of the same kind stay in the order of their weights.
@@ -96,7 +96,7 @@ impl NameList {
     }
 
     /// Returns up to `limit` names that are similar to `name`, in ascending order of their Damerau-Levenshtein distance.
-    pub fn nearest(&self, name: &str, limit: usize) -> Vec<&str> {
+    pub(crate) fn nearest(&self, name: &str, limit: usize) -> Vec<&str> {
         let name = name.to_uppercase();
         let distance = |ranked: &RankedName| damerau_levenshtein(&name, &ranked.name);
         let max_distance = name.chars().count().div_ceil(3);
@@ -113,7 +113,7 @@ impl NameList {
 
 /// A TTL cache of the lists. Concurrent requests for a list share one query (single flight).
 #[derive(Debug)]
-pub struct NameLists(Cache<(NameKind, NaiveDate), Arc<NameList>>);
+pub(crate) struct NameLists(Cache<(NameKind, NaiveDate), Arc<NameList>>);
 
 impl Default for NameLists {
     fn default() -> Self {
@@ -123,7 +123,7 @@ impl Default for NameLists {
 
 impl NameLists {
     /// Returns the list of a published day.
-    pub async fn get(&self, lake: &Lake, kind: NameKind, day: NaiveDate) -> Result<Arc<NameList>, ApiError> {
+    pub(crate) async fn get(&self, lake: &Lake, kind: NameKind, day: NaiveDate) -> Result<Arc<NameList>, ApiError> {
         Ok(self.0.try_get_with((kind, day), async { query(lake, kind, day).await.map(Arc::new) }).await?)
     }
 }

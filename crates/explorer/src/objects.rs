@@ -20,7 +20,7 @@ const MAX_LISTED: usize = 100;
 
 /// The object at a URI, or a list of the objects below it.
 #[derive(Debug, Serialize)]
-pub struct ObjectResponse {
+pub(crate) struct ObjectResponse {
     uri: String,
     /// The text of the object; `None` when the URI is a prefix.
     text: Option<String>,
@@ -37,7 +37,7 @@ struct ListedObject {
 }
 
 /// Returns the distinct `s3://` URIs that a text contains.
-pub fn uris_in(text: &str) -> Vec<String> {
+pub(crate) fn uris_in(text: &str) -> Vec<String> {
     let mut uris: Vec<String> = Vec::new();
     for (at, _) in text.match_indices("s3://") {
         let rest = &text[at..];
@@ -55,7 +55,7 @@ pub fn uris_in(text: &str) -> Vec<String> {
 ///
 /// # Errors
 /// 400 when `uri` is not in a bucket of the lake, 404 when there is no object, 502 when S3 fails.
-pub async fn read(lake: &Lake, uri: &str) -> Result<ObjectResponse, ApiError> {
+pub(crate) async fn read(lake: &Lake, uri: &str) -> Result<ObjectResponse, ApiError> {
     let (bucket, key) = parse_uri(lake, uri).ok_or_else(|| {
         ApiError::invalid(format!("{uri} is in no bucket of this lake"))
             .hint(format!("Read it yourself: aws s3 cp --recursive {uri} ."))
@@ -78,7 +78,8 @@ pub async fn read(lake: &Lake, uri: &str) -> Result<ObjectResponse, ApiError> {
     // A gzip file can only be decompressed from its beginning.
     let from = if gzip { 0 } else { object.bytes.saturating_sub(MAX_BYTES_READ) };
     let to = object.bytes.min(from + MAX_BYTES_READ);
-    let bytes = if from == to { Default::default() } else { objects::read_range(lake, bucket, key, from, to).await? };
+    let bytes =
+        if from == to { bytes::Bytes::default() } else { objects::read_range(lake, bucket, key, from, to).await? };
     let (text, cut) = tail(if gzip { decompress(&bytes) } else { bytes.to_vec() });
     let cut = cut || from > 0 || to < object.bytes;
     Ok(ObjectResponse { uri: uri.to_owned(), text: Some(text), cut, below: Vec::new() })

@@ -37,7 +37,7 @@ const FETCH_MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
 const FETCH_DEST: HeaderName = HeaderName::from_static("sec-fetch-dest");
 
 /// Passes on requests of this server's own pages, and refuses all others.
-pub async fn guard(State(address): State<SocketAddr>, request: Request<Body>, next: Next) -> Response {
+pub(crate) async fn guard(State(address): State<SocketAddr>, request: Request<Body>, next: Next) -> Response {
     let checked = check(address, request.method(), request.uri().path(), request.headers());
     let mut response = match checked {
         Ok(()) => next.run(request).await,

@@ -10,21 +10,21 @@ use crate::error::ApiError;
 /// Names and values in the order of the query string. A name may occur several times.
 #[derive(Debug, Default, Deserialize)]
 #[serde(transparent)]
-pub struct Params(Vec<(String, String)>);
+pub(crate) struct Params(Vec<(String, String)>);
 
 impl Params {
     /// Returns all values of `name`, trimmed, without the empty ones.
-    pub fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
+    pub(crate) fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
         self.0.iter().filter(move |(given, _)| given == name).map(|(_, value)| value.trim()).filter(|v| !v.is_empty())
     }
 
     /// Returns the first value of `name`.
-    pub fn first<'a>(&'a self, name: &'a str) -> Option<&'a str> {
+    pub(crate) fn first<'a>(&'a self, name: &'a str) -> Option<&'a str> {
         self.all(name).next()
     }
 
     /// Parses the first value of `name`. `example` is a valid value, for the error's hint.
-    pub fn parse<T: FromStr<Err: Display>>(&self, name: &str, example: &str) -> Result<Option<T>, ApiError> {
+    pub(crate) fn parse<T: FromStr<Err: Display>>(&self, name: &str, example: &str) -> Result<Option<T>, ApiError> {
         let parse = |text: &str| {
             text.parse().map_err(|error| {
                 ApiError::invalid(format!("{name}: {text:?}: {error}")).hint(format!("It is written {example}."))

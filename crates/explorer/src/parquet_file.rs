@@ -26,7 +26,7 @@ const ROW_GROUP_ROWS: usize = 1 << 16;
 const ROW_GROUP_BYTES: usize = 16 << 20;
 
 /// A writer of one Parquet file.
-pub struct ParquetFile {
+pub(crate) struct ParquetFile {
     columns: Vec<Column>,
     schema: SchemaRef,
     writer: ArrowWriter<Vec<u8>>,
@@ -34,7 +34,7 @@ pub struct ParquetFile {
 
 /// An error while rows are written.
 #[derive(Debug, thiserror::Error)]
-pub enum ParquetFileError {
+pub(crate) enum ParquetFileError {
     /// A value that its column's Parquet type cannot hold exactly.
     #[error("the column {column} of type {ty} has the value {value:?}, which a Parquet file cannot hold exactly")]
     Value { column: String, ty: String, value: String },
@@ -45,7 +45,7 @@ pub enum ParquetFileError {
 
 impl ParquetFile {
     /// Creates a writer of a file with these columns.
-    pub fn new(columns: Vec<Column>) -> Result<Self, ParquetFileError> {
+    pub(crate) fn new(columns: Vec<Column>) -> Result<Self, ParquetFileError> {
         let names = unique_names(&columns);
         let fields = columns.iter().zip(names).map(|(column, name)| Field::new(name, data_type(&column.ty), true));
         let schema = Arc::new(Schema::new(fields.collect::<Vec<_>>()));
@@ -59,7 +59,7 @@ impl ParquetFile {
     }
 
     /// Appends rows. Returns the bytes of the file that are complete.
-    pub fn write(&mut self, rows: &[Row]) -> Result<Vec<u8>, ParquetFileError> {
+    pub(crate) fn write(&mut self, rows: &[Row]) -> Result<Vec<u8>, ParquetFileError> {
         let arrays = self.schema.fields().iter().zip(&self.columns).enumerate();
         let arrays: Result<Vec<ArrayRef>, _> =
             arrays.map(|(at, (field, column))| array(field.data_type(), column, rows, at)).collect();
@@ -69,7 +69,7 @@ impl ParquetFile {
     }
 
     /// Ends the file. Returns the remaining bytes.
-    pub fn finish(mut self) -> Result<Vec<u8>, ParquetFileError> {
+    pub(crate) fn finish(mut self) -> Result<Vec<u8>, ParquetFileError> {
         self.writer.finish()?;
         Ok(std::mem::take(self.writer.inner_mut()))
     }
@@ -165,7 +165,7 @@ impl<'r> Cells<'r> {
         &self,
         parse: impl Fn(&str) -> Option<T::Native>,
     ) -> Result<ArrayRef, ParquetFileError> {
-        Ok(Arc::new(PrimitiveArray::<T>::from_iter(self.parsed(parse)?)))
+        Ok(Arc::new(self.parsed(parse)?.collect::<PrimitiveArray<T>>()))
     }
 
     fn refused(&self, value: &str) -> ParquetFileError {

@@ -19,7 +19,7 @@ const TIME_TO_LIVE: Duration = Duration::from_secs(5);
 
 /// A TTL cache of the published days of each table. Concurrent requests share one catalog call (single flight).
 #[derive(Debug)]
-pub struct PublishedDays(Cache<TableName, Arc<BTreeSet<NaiveDate>>>);
+pub(crate) struct PublishedDays(Cache<TableName, Arc<BTreeSet<NaiveDate>>>);
 
 impl Default for PublishedDays {
     fn default() -> Self {
@@ -29,7 +29,7 @@ impl Default for PublishedDays {
 
 impl PublishedDays {
     /// Returns the published days of a table. The set is empty when the table does not exist.
-    pub async fn get(&self, lake: &Lake, table: TableName) -> Result<Arc<BTreeSet<NaiveDate>>, ApiError> {
+    pub(crate) async fn get(&self, lake: &Lake, table: TableName) -> Result<Arc<BTreeSet<NaiveDate>>, ApiError> {
         Ok(self.0.try_get_with(table, async { read(lake, table).await.map(Arc::new) }).await?)
     }
 }
@@ -44,7 +44,7 @@ async fn read(lake: &Lake, table: TableName) -> Result<BTreeSet<NaiveDate>, ApiE
 
 /// A requested date range, inclusive at both ends.
 #[derive(Debug, Clone, Copy, Default, Deserialize)]
-pub struct DateRangeParams {
+pub(crate) struct DateRangeParams {
     pub from: Option<NaiveDate>,
     pub to: Option<NaiveDate>,
 }
@@ -55,7 +55,11 @@ const MAX_DAYS: usize = 1_300;
 impl DateRangeParams {
     /// Returns the published days in the range. Without `from` and `to`, these are the last `default_count` published
     /// days; with only `from`, it is that day; with only `to`, the last `default_count` published days up to it.
-    pub fn select(self, published: &BTreeSet<NaiveDate>, default_count: usize) -> Result<Vec<NaiveDate>, ApiError> {
+    pub(crate) fn select(
+        self,
+        published: &BTreeSet<NaiveDate>,
+        default_count: usize,
+    ) -> Result<Vec<NaiveDate>, ApiError> {
         let default_from = |to: NaiveDate| published.range(..=to).rev().take(default_count.max(1)).last().copied();
         let to = self.to.or(self.from).or_else(|| published.last().copied());
         let Some(to) = to else { return Ok(Vec::new()) };

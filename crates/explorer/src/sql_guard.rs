@@ -85,7 +85,7 @@ const CATALOG_QUERIES: [&str; 3] = ["SHOW", "DESCRIBE", "DESC"];
 ///
 /// # Errors
 /// 400 for an empty statement, 403 for one that may change something.
-pub fn check_read_only(sql: &str) -> Result<(), ApiError> {
+pub(crate) fn check_read_only(sql: &str) -> Result<(), ApiError> {
     let tokens = tokens(sql);
     let checked = strip_explain(&tokens).map_or(&tokens[..], |(inner, _)| inner);
     let first = checked.iter().find(|token| **token != Token::Punctuation('('));
@@ -123,7 +123,7 @@ fn strip_explain<'t, 's>(tokens: &'t [Token<'s>]) -> Option<(&'t [Token<'s>], bo
 }
 
 /// Returns the tables that a statement scans in full, in the order of [`TableName::ALL`].
-pub fn full_scans(sql: &str, database: &str) -> Vec<TableName> {
+pub(crate) fn full_scans(sql: &str, database: &str) -> Vec<TableName> {
     let all = tokens(sql);
     let query = match strip_explain(&all) {
         Some((_, false)) => return Vec::new(),
@@ -142,7 +142,7 @@ pub fn full_scans(sql: &str, database: &str) -> Vec<TableName> {
 }
 
 /// Returns the tables whose names occur in a statement, in the order of [`TableName::ALL`].
-pub fn mentioned_tables(sql: &str) -> Vec<TableName> {
+pub(crate) fn mentioned_tables(sql: &str) -> Vec<TableName> {
     let tokens = tokens(sql);
     TableName::ALL.into_iter().filter(|table| tokens.iter().any(|token| token.names(table.as_str()))).collect()
 }
@@ -236,9 +236,9 @@ impl Walk<'_, '_> {
                         let inner = self.query(if relation { clause } else { Clause::Other });
                         self.depth -= 1;
                         if in_select || relation {
-                            select.subquery_scans.extend(inner)
+                            select.subquery_scans.extend(inner);
                         } else {
-                            cte_scans.extend(inner)
+                            cte_scans.extend(inner);
                         }
                         if relation {
                             clause = Clause::From { relation: false };
@@ -253,7 +253,7 @@ impl Walk<'_, '_> {
                     clause = Clause::From { relation: true };
                 }
                 Token::Punctuation('*') if self.before(2) != Some(Token::Punctuation('(')) => {
-                    select.reads_columns = true
+                    select.reads_columns = true;
                 }
                 _ if parentheses == 0 && token.is_any(&["UNION", "INTERSECT", "EXCEPT"]) => {
                     let done = std::mem::take(&mut select);

@@ -10,28 +10,28 @@ use crate::error::ApiError;
 
 /// A SELECT on some days of a table.
 #[derive(Debug, Clone)]
-pub struct Statement(String);
+pub(crate) struct Statement(String);
 
 impl Statement {
     /// Selects `columns` from `table` on `days`.
-    pub fn select(columns: &str, table: TableName, days: &[NaiveDate]) -> Self {
+    pub(crate) fn select(columns: &str, table: TableName, days: &[NaiveDate]) -> Self {
         let condition = partitions::condition(days.iter().copied());
         Self(format!("SELECT {columns}\nFROM {}\nWHERE ({condition})", table.as_str()))
     }
 
     /// Selects `columns` from the rows of `subquery`.
-    pub fn select_from(columns: &str, subquery: &Statement) -> Self {
+    pub(crate) fn select_from(columns: &str, subquery: &Statement) -> Self {
         Self(format!("SELECT {columns}\nFROM (\n{}\n)", subquery.sql()))
     }
 
     /// Selects `columns` from the join of two subqueries, with the aliases `a` and `b`, on `condition`.
-    pub fn join(columns: &str, a: &Statement, b: &Statement, condition: &str) -> Self {
+    pub(crate) fn join(columns: &str, a: &Statement, b: &Statement, condition: &str) -> Self {
         Self(format!("SELECT {columns}\nFROM (\n{}\n) a\nJOIN (\n{}\n) b ON {condition}", a.sql(), b.sql()))
     }
 
     /// Adds a condition to the WHERE clause.
     #[must_use]
-    pub fn and(mut self, condition: &str) -> Self {
+    pub(crate) fn and(mut self, condition: &str) -> Self {
         self.0.push_str("\n  AND ");
         self.0.push_str(condition);
         self
@@ -39,30 +39,30 @@ impl Statement {
 
     /// Appends a clause that follows WHERE: `GROUP BY`, `ORDER BY`, `LIMIT`.
     #[must_use]
-    pub fn then(mut self, clause: &str) -> Self {
+    pub(crate) fn then(mut self, clause: &str) -> Self {
         self.0.push('\n');
         self.0.push_str(clause);
         self
     }
 
     /// The SQL text.
-    pub fn sql(&self) -> &str {
+    pub(crate) fn sql(&self) -> &str {
         &self.0
     }
 
     /// Runs the statement on Athena, and returns all rows.
-    pub async fn run(&self, lake: &Lake) -> Result<QueryResult, ApiError> {
+    pub(crate) async fn run(&self, lake: &Lake) -> Result<QueryResult, ApiError> {
         Ok(athena::run(lake, &self.0).await?)
     }
 }
 
 /// Quotes a text as an SQL literal.
-pub fn literal(text: &str) -> String {
+pub(crate) fn literal(text: &str) -> String {
     format!("'{}'", text.replace('\'', "''"))
 }
 
 /// Quotes texts as the right side of an `IN`.
-pub fn literals<'a>(texts: impl IntoIterator<Item = &'a str>) -> String {
+pub(crate) fn literals<'a>(texts: impl IntoIterator<Item = &'a str>) -> String {
     let literals: Vec<String> = texts.into_iter().map(literal).collect();
     format!("({})", literals.join(", "))
 }

@@ -20,7 +20,7 @@ const MAX_SIMILAR: usize = 5;
 
 /// Suggestions for one name.
 #[derive(Debug, Serialize)]
-pub struct Suggestions {
+pub(crate) struct Suggestions {
     /// The name that was not found.
     pub name: String,
     /// The days on which it exists, among the latest `searched` published days.
@@ -31,7 +31,7 @@ pub struct Suggestions {
 }
 
 /// Searches the latest published days for `names`. Returns the statement, its result, and the suggestions for each name.
-pub async fn search(
+pub(crate) async fn search(
     app: &App,
     kind: NameKind,
     published: &BTreeSet<NaiveDate>,

@@ -10,7 +10,7 @@ use serde::Serialize;
 /// The slots of several days, in ascending order.
 #[derive(Debug, Serialize)]
 #[serde(transparent)]
-pub struct TimeAxis(Vec<DaySlots>);
+pub(crate) struct TimeAxis(Vec<DaySlots>);
 
 /// The slots of one day.
 #[derive(Debug, PartialEq, Eq, Serialize)]
@@ -24,7 +24,7 @@ struct DaySlots {
 
 impl TimeAxis {
     /// The axis of `days`, given the `intdate`s of all snapshots in `present`.
-    pub fn new(session: &Session, days: &[NaiveDate], present: &BTreeSet<i64>) -> Self {
+    pub(crate) fn new(session: &Session, days: &[NaiveDate], present: &BTreeSet<i64>) -> Self {
         let mut by_day: BTreeMap<NaiveDate, Vec<SnapshotTime>> = BTreeMap::new();
         for time in present.iter().filter_map(|intdate| intdate.to_string().parse::<SnapshotTime>().ok()) {
             by_day.entry(time.date()).or_default().push(time);
@@ -39,7 +39,7 @@ impl TimeAxis {
     }
 
     /// Returns the position on the axis of each `intdate`, from 0.
-    pub fn positions(&self) -> BTreeMap<i64, usize> {
+    pub(crate) fn positions(&self) -> BTreeMap<i64, usize> {
         self.0.iter().flat_map(|day| &day.slots).enumerate().map(|(at, slot)| (*slot, at)).collect()
     }
 }

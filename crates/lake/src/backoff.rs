@@ -49,7 +49,7 @@ where
         if elapsed >= timeout {
             return Ok(None);
         }
-        tokio::time::sleep(delay(elapsed, MIN_DELAY, MAX_DELAY).min(timeout - elapsed)).await;
+        tokio::time::sleep(delay(elapsed, MIN_DELAY, MAX_DELAY).min(timeout.saturating_sub(elapsed))).await;
     }
 }
 
@@ -96,7 +96,7 @@ mod tests {
             let answer = (asked == 4).then_some(asked);
             async move { Ok::<_, ()>(answer) }
         };
-        assert_eq!(poll_until(Duration::from_secs(3_600), answers).await, Ok(Some(4)));
+        assert_eq!(poll_until(Duration::from_hours(1), answers).await, Ok(Some(4)));
 
         let mut asked = 0;
         let nothing = poll_until(Duration::from_millis(500), || {
@@ -139,11 +139,11 @@ mod tests {
     #[test]
     fn a_minute_is_not_looked_at_often() {
         let (mut passed, mut looks) = (Duration::ZERO, 0);
-        while passed < Duration::from_secs(60) {
+        while passed < Duration::from_mins(1) {
             passed += delay(passed, SHORTEST, Duration::MAX);
             looks += 1;
         }
         assert!(looks < 64, "{looks} looks");
-        assert!(passed < Duration::from_secs(60) * 9 / 8, "it was found over after {passed:?}");
+        assert!(passed < Duration::from_mins(1) * 9 / 8, "it was found over after {passed:?}");
     }
 }

@@ -151,7 +151,7 @@ fn spark_defaults() -> Configuration {
 }
 
 /// Maximum age of a cluster: no execution takes longer, and no idle timeout is longer.
-const LONGEST_LIFE: Duration = Duration::from_secs(8 * 24 * 60 * 60);
+const LONGEST_LIFE: Duration = Duration::from_hours(8 * 24);
 
 /// Lists the clusters of the account that are young enough to be of a run, youngest first: those in `states`, or in all
 /// states if it is empty.

@@ -151,7 +151,7 @@ impl Error {
         move |error| {
             let status = error.raw_response().map(|response| response.status().as_u16());
             let code = error.code().map(str::to_owned);
-            let message = error.message().map(str::to_owned).unwrap_or_else(|| causes(&error));
+            let message = error.message().map_or_else(|| causes(&error), str::to_owned);
             let source: Option<Source> = Some(Box::new(error));
             match (status, code) {
                 (Some(status), code) if is_final(status) && !is_transient(code.as_deref()) => {

@@ -149,7 +149,10 @@ impl<'a> Lease<'a> {
     }
 
     async fn before_the_end<T>(&self, work: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
-        let work = tokio::time::timeout_at((self.expires - length(self.lake) / MARGIN).into(), work);
+        let work = tokio::time::timeout_at(
+            self.expires.checked_sub(length(self.lake) / MARGIN).unwrap_or(self.expires).into(),
+            work,
+        );
         work.await.unwrap_or_else(|_| Err(self.lost("the work took longer than it is valid")))
     }
 

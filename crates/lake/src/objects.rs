@@ -55,11 +55,17 @@ impl Object {
 }
 
 /// Lists all objects whose keys start with `prefix`, ordered by key.
+///
+/// # Errors
+/// [`Error::Aws`] if S3 does not perform the request.
 pub async fn list(lake: &Lake, bucket: &BucketName, prefix: &str) -> Result<Vec<Object>, Error> {
     list_between(lake, bucket, prefix, None, None).await
 }
 
 /// Lists the objects whose keys start with `prefix`, sort after `after` and before `before`, ordered by key.
+///
+/// # Errors
+/// [`Error::Aws`] if S3 does not perform the request.
 pub async fn list_between(
     lake: &Lake,
     bucket: &BucketName,
@@ -84,6 +90,9 @@ pub async fn list_between(
 }
 
 /// Lists the folders directly below `prefix`: the distinct parts of keys between it and the next `/`, in order.
+///
+/// # Errors
+/// [`Error::Aws`] if S3 does not perform the request.
 pub async fn folders(lake: &Lake, bucket: &BucketName, prefix: &str) -> Result<Vec<String>, Error> {
     let request = lake.s3.list_objects_v2().bucket(bucket.as_str()).prefix(prefix).delimiter("/");
     let mut pages = request.into_paginator().send();
@@ -98,6 +107,9 @@ pub async fn folders(lake: &Lake, bucket: &BucketName, prefix: &str) -> Result<V
 
 /// Lists the data objects in a folder of a table: without folder markers, and without names that start with `_` or `.`, which
 /// every engine ignores.
+///
+/// # Errors
+/// [`Error::Aws`] if S3 does not perform the request.
 pub async fn list_data(lake: &Lake, folder: &str) -> Result<Vec<Object>, Error> {
     let mut objects = list(lake, &lake.config.buckets.lake, folder).await?;
     objects.retain(|object| {
@@ -108,6 +120,9 @@ pub async fn list_data(lake: &Lake, folder: &str) -> Result<Vec<Object>, Error> 
 }
 
 /// Returns the object at `key`, if it exists.
+///
+/// # Errors
+/// [`Error::Aws`] if S3 does not perform the request.
 pub async fn head(lake: &Lake, bucket: &BucketName, key: &str) -> Result<Option<Object>, Error> {
     match lake.s3.head_object().bucket(bucket.as_str()).key(key).send().await {
         Ok(found) => Ok(Some(Object::new(key.to_owned(), found.content_length, found.e_tag.as_deref()))),
@@ -117,6 +132,9 @@ pub async fn head(lake: &Lake, bucket: &BucketName, key: &str) -> Result<Option<
 }
 
 /// Opens this version of an object as a stream. Returns `None` if the version no longer exists.
+///
+/// # Errors
+/// [`Error::Aws`] if S3 does not perform the request.
 pub async fn open(lake: &Lake, bucket: &BucketName, object: &Object) -> Result<Option<ByteStream>, Error> {
     let request = lake.s3.get_object().bucket(bucket.as_str()).key(&object.key).if_match(object.quoted_etag());
     match request.send().await {
@@ -152,6 +170,9 @@ async fn whole(
 }
 
 /// Reads the bytes `from..to` of an object.
+///
+/// # Errors
+/// [`Error::Aws`] if S3 does not perform the request.
 pub async fn read_range(
     lake: &Lake,
     bucket: &BucketName,
@@ -167,6 +188,9 @@ pub async fn read_range(
 
 /// Reads this version of an object from byte `from`, which must exist, to its end. Returns `None` if the version no longer
 /// exists.
+///
+/// # Errors
+/// [`Error::Aws`] if S3 does not perform the request.
 pub async fn read_end(
     lake: &Lake,
     bucket: &BucketName,
@@ -183,11 +207,17 @@ pub async fn read_end(
 }
 
 /// Reads the object at `key`, if it exists.
+///
+/// # Errors
+/// [`Error::Aws`] if S3 does not perform the request.
 pub async fn get(lake: &Lake, bucket: &BucketName, key: &str) -> Result<Option<bytes::Bytes>, Error> {
     Ok(get_version(lake, bucket, key).await?.map(|(bytes, _)| bytes))
 }
 
 /// Reads the object at `key`, if it exists. Returns its bytes and its ETag, without quotes.
+///
+/// # Errors
+/// [`Error::Aws`] if S3 does not perform the request.
 pub async fn get_version(lake: &Lake, bucket: &BucketName, key: &str) -> Result<Option<(bytes::Bytes, String)>, Error> {
     let uri = keys::uri(bucket, key);
     match whole(lake.s3.get_object().bucket(bucket.as_str()).key(key), &uri).await? {
@@ -210,12 +240,18 @@ pub async fn get_json<T: DeserializeOwned>(lake: &Lake, bucket: &BucketName, key
 }
 
 /// Writes a JSON document to `key`. Overwrites what is there.
+///
+/// # Errors
+/// [`Error::Aws`] if S3 does not perform the request.
 pub async fn put_json(lake: &Lake, bucket: &BucketName, key: &str, document: &impl Serialize) -> Result<(), Error> {
     let text = serde_json::to_vec_pretty(document).expect("a document is JSON");
     put(lake, bucket, key, "application/json", text).await
 }
 
 /// Writes to `key`. Overwrites what is there.
+///
+/// # Errors
+/// [`Error::Aws`] if S3 does not perform the request.
 pub async fn put(lake: &Lake, bucket: &BucketName, key: &str, kind: &str, body: Vec<u8>) -> Result<(), Error> {
     let request = lake.s3.put_object().bucket(bucket.as_str()).key(key).content_type(kind);
     let sent = request.body(body.into()).send().await;
@@ -223,6 +259,9 @@ pub async fn put(lake: &Lake, bucket: &BucketName, key: &str, kind: &str, body: 
 }
 
 /// Writes to `key` unless the object exists. Returns whether it wrote.
+///
+/// # Errors
+/// [`Error::Aws`] if S3 does not perform the request.
 pub async fn put_new(lake: &Lake, bucket: &BucketName, key: &str, kind: &str, body: Vec<u8>) -> Result<bool, Error> {
     Ok(put_if(lake, bucket, key, kind, body, PutIf::Absent).await? != Conditional::Unmet)
 }
@@ -252,6 +291,9 @@ pub enum Conditional {
 ///
 /// [`Conditional::Unmet`] may be caused by the write itself: if the response is lost, the SDK retries the request, whose
 /// condition no longer holds. Callers that need to know read the object.
+///
+/// # Errors
+/// [`Error::Aws`] if S3 does not perform the request.
 pub async fn put_if(
     lake: &Lake,
     bucket: &BucketName,
@@ -293,6 +335,9 @@ pub enum Copied {
 }
 
 /// Copies a version of an object within its bucket if the target is as expected.
+///
+/// # Errors
+/// [`Error::Aws`] if S3 does not perform the request.
 pub async fn copy(
     lake: &Lake,
     bucket: &BucketName,
@@ -322,6 +367,9 @@ pub async fn copy(
 }
 
 /// Deletes an object if it is still this version. One that does not exist is not an error.
+///
+/// # Errors
+/// [`Error::Aws`] if S3 does not perform the request.
 pub async fn delete(lake: &Lake, bucket: &BucketName, object: &Object) -> Result<(), Error> {
     let request = lake.s3.delete_object().bucket(bucket.as_str()).key(&object.key).if_match(object.quoted_etag());
     match request.send().await {
@@ -331,7 +379,7 @@ pub async fn delete(lake: &Lake, bucket: &BucketName, object: &Object) -> Result
     }
 }
 
-/// Maximum number of keys of one DeleteObjects request.
+/// Maximum number of keys of one `DeleteObjects` request.
 const DELETED_AT_ONCE: usize = 1_000;
 
 /// Deletes the objects at these keys in order, whatever their version. One that does not exist is not an error.
@@ -361,8 +409,11 @@ pub async fn delete_all(lake: &Lake, bucket: &BucketName, keys: Vec<String>) -> 
     Ok(())
 }
 
-/// Whether two objects have the same bytes. They are read only if their ETags differ: an ETag depends on upload and
+/// Whether two objects have the same bytes. They are read only if their `ETags` differ: an ETag depends on upload and
 /// encryption, so that equal bytes may have different ones.
+///
+/// # Errors
+/// [`Error::Aws`] if S3 does not perform the request.
 pub async fn same_bytes(lake: &Lake, bucket: &BucketName, a: &Object, b: &Object) -> Result<bool, Error> {
     if a.bytes != b.bytes || a.etag == b.etag {
         return Ok(a.bytes == b.bytes);
@@ -389,6 +440,9 @@ pub async fn same_bytes(lake: &Lake, bucket: &BucketName, a: &Object, b: &Object
 }
 
 /// Returns the next bytes of the body of `object`; empty at its end.
+///
+/// # Errors
+/// [`Error::Aws`] if the body breaks off.
 pub async fn next(body: &mut ByteStream, bucket: &BucketName, object: &Object) -> Result<bytes::Bytes, Error> {
     loop {
         match body.next().await.transpose().map_err(Error::body(keys::uri(bucket, &object.key)))? {

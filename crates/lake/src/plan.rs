@@ -1,7 +1,7 @@
 //! The plan of a run: what it reads and publishes, written before it reads; and what its audit compared with.
 //!
 //! The plan fixes the raw files of a run: the job reads all raw files of its range, and the audit fails if they are no longer
-//! those of the plan. A plan is written once, so that PlanRun is idempotent: a repeated invocation returns the plan of the
+//! those of the plan. A plan is written once, so that `PlanRun` is idempotent: a repeated invocation returns the plan of the
 //! first one, and never a list that is newer than what the job has read.
 
 use std::collections::BTreeMap;

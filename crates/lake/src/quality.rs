@@ -320,6 +320,9 @@ impl Report {
     }
 
     /// Writes the report to its object.
+    ///
+    /// # Errors
+    /// [`Error::Aws`] if S3 does not perform the request.
     pub async fn write(&self, lake: &Lake) -> Result<(), Error> {
         objects::put_json(lake, &lake.config.buckets.lake, &keys::quality_report(&self.run, self.table), self).await
     }
@@ -378,11 +381,11 @@ pub(crate) mod as_text {
     use super::SnapshotName;
     use serde::{Deserialize, Deserializer, Serializer, de::Error};
 
-    pub fn serialize<S: Serializer>(name: &SnapshotName, serializer: S) -> Result<S::Ok, S::Error> {
+    pub(crate) fn serialize<S: Serializer>(name: &SnapshotName, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(name)
     }
 
-    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<SnapshotName, D::Error> {
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<SnapshotName, D::Error> {
         String::deserialize(deserializer)?.parse().map_err(D::Error::custom)
     }
 }

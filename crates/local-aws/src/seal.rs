@@ -131,7 +131,7 @@ pub(crate) fn check(database: &Path) -> Result<(), Damaged> {
             if found == sealed {
                 return Ok(());
             }
-            let found = format!("was changed or damaged since it was closed: it had {}, and has {}", sealed, found);
+            let found = format!("was changed or damaged since it was closed: it had {sealed}, and has {found}");
             Err(Damaged { file: database.to_owned(), found })
         }
     }

@@ -300,7 +300,7 @@ mod tests {
         let other = [ListedFile { name: "c", bytes: 1, etag: None }];
         assert_eq!(manifest.differences(FOLDER, other).len(), 3);
         let file = manifest.file("b.parquet").expect("a file");
-        assert_eq!(file.verify(&[7; 40_000]), Ok(()));
+        assert_eq!(file.verify(&vec![7; 40_000]), Ok(()));
         for (wrong, from) in [(vec![7; 16_384], 16_384), (vec![7; 39_999], 32_768), (vec![7; 40_001], 32_768)] {
             assert_eq!(file.verify(&wrong).expect_err("damage").range.start, from, "{}", wrong.len());
         }

@@ -445,9 +445,9 @@ fn from_windows_1252(bytes: &[u8]) -> String {
         if bytes.is_ascii() {
             text.extend_from_slice(bytes);
         } else {
-            bytes.iter().for_each(|b| {
-                text.extend_from_slice(windows_1252(*b).encode_utf8(&mut [0; 4]).as_bytes());
-            });
+            for byte in bytes {
+                text.extend_from_slice(windows_1252(*byte).encode_utf8(&mut [0; 4]).as_bytes());
+            }
         }
     }
     String::from_utf8(text).expect("ASCII, and characters as UTF-8")

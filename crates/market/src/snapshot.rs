@@ -106,7 +106,7 @@ impl SnapshotTime {
         self.date().into()
     }
 
-    /// Returns the value of the column `intdate`: YYYYMMDDHHmm as a number.
+    /// Returns the value of the column `intdate`: `YYYYMMDDHHmm` as a number.
     pub fn intdate(self) -> i64 {
         let (date, time) = (self.0.date(), self.0.time());
         [date.month(), date.day(), time.hour(), time.minute()]

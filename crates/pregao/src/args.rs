@@ -10,10 +10,10 @@ use market::run::RunId;
 use market::table::TableName;
 
 /// The output of `pregao --version` after the name: the version, with commit and date if the build knew them.
-pub const VERSION: &str = env!("PREGAO_VERSION");
+pub(crate) const VERSION: &str = env!("PREGAO_VERSION");
 
 /// Heading of the global options, which follow those of the command itself.
-pub const GLOBAL: &str = "Global options";
+pub(crate) const GLOBAL: &str = "Global options";
 
 /// Formats the examples of a command, one per line, for the end of its help. The escapes are those of clap's headings; clap
 /// removes them if there is no colour.
@@ -29,7 +29,7 @@ macro_rules! examples {
     "pregao upload DIR                     # raw files of your own",
     "pregao run --from 2020-04-01          # their day, cleaned, audited, published",
 ))]
-pub struct Cli {
+pub(crate) struct Cli {
     #[command(flatten)]
     pub global: Global,
     #[command(subcommand)]
@@ -38,12 +38,12 @@ pub struct Cli {
 
 /// What every command takes.
 #[derive(Debug, Args)]
-pub struct Global {
+pub(crate) struct Global {
     /// Folder that holds the lake on this machine: objects, executions, catalog (for demo: .pregao-demo)
     #[arg(long, global = true, value_name = "DIR", default_value = DEFAULT_HOME, help_heading = GLOBAL)]
     pub home: PathBuf,
 
-    /// Overrides a value of the configuration, as in quality.max_reject_share=0.05 (repeatable)
+    /// Overrides a value of the configuration, as in `quality.max_reject_share=0.05` (repeatable)
     #[arg(long = "set", global = true, value_name = "KEY=VALUE", value_parser = setting, help_heading = GLOBAL)]
     pub settings: Vec<Setting>,
 
@@ -63,7 +63,7 @@ pub struct Global {
     #[arg(short, long, global = true, action = ArgAction::Count, help_heading = GLOBAL)]
     pub verbose: u8,
 
-    /// When to use colour: auto is on a terminal, unless NO_COLOR is set
+    /// When to use colour: auto is on a terminal, unless `NO_COLOR` is set
     #[arg(long, global = true, value_enum, value_name = "WHEN", default_value_t = When::Auto, help_heading = GLOBAL)]
     pub color: When,
 }
@@ -75,7 +75,7 @@ const DEMO_HOME: &str = ".pregao-demo";
 
 impl Cli {
     /// Parses the matches of the command line, and sets the default home.
-    pub fn from_matches(matches: &ArgMatches) -> Result<Cli, clap::Error> {
+    pub(crate) fn from_matches(matches: &ArgMatches) -> Result<Cli, clap::Error> {
         let mut cli = Cli::from_arg_matches(matches)?;
         let is_named = matches.value_source("home") != Some(ValueSource::DefaultValue);
         if matches!(cli.command, Command::Demo) && !is_named {
@@ -87,7 +87,7 @@ impl Cli {
 
 impl Global {
     /// Returns the beginning of another command on the same lake: `pregao`, with the options that select the lake.
-    pub fn program(&self) -> String {
+    pub(crate) fn program(&self) -> String {
         let mut text = "pregao".to_owned();
         if self.home != Path::new(DEFAULT_HOME) {
             text += &format!(" --home {}", self.home.display());
@@ -105,7 +105,7 @@ impl Global {
 /// When the output is coloured. The values have no help texts, because clap would print them as three more lines in the help
 /// of every command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum When {
+pub(crate) enum When {
     Auto,
     Always,
     Never,
@@ -113,13 +113,13 @@ pub enum When {
 
 /// One `KEY=VALUE` of `--set`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Setting {
+pub(crate) struct Setting {
     pub key: String,
     pub value: String,
 }
 
 #[derive(Debug, Subcommand)]
-pub enum Command {
+pub(crate) enum Command {
     /// Runs the whole pipeline on a generated sample, and a first query, in a home of its own. Needs nothing
     #[command(after_help = examples!("pregao demo", "pregao --home other demo"))]
     Demo,
@@ -129,10 +129,10 @@ pub enum Command {
         "pregao sample --out raw --from 2020-04-01 --days 5 --seed 7",
     ))]
     Sample(SampleArgs),
-    /// Brings raw files into the lake: to landing/, then the workflow upload_raw_data
+    /// Brings raw files into the lake: to landing/, then the workflow `upload_raw_data`
     #[command(after_help = examples!("pregao upload raw", "pregao --aws upload raw --format json"))]
     Upload(UploadArgs),
-    /// Makes and publishes the tables of some days: the workflow create_datalake
+    /// Makes and publishes the tables of some days: the workflow `create_datalake`
     #[command(after_help = examples!(
         "pregao run --from 2020-04-01 --to 2020-04-09",
         "pregao --aws run --from 2020-04-01 --plan    # what it would do and cost; starts nothing",
@@ -238,7 +238,7 @@ pub enum Command {
 
 impl Command {
     /// Whether stdout is one JSON document, even if the command fails.
-    pub fn is_json(&self) -> bool {
+    pub(crate) fn is_json(&self) -> bool {
         let format = match self {
             Command::Upload(args) => args.format,
             Command::Run(args) => args.format,
@@ -260,27 +260,27 @@ impl Command {
 
 /// How a command writes what it found or did: for the eye, or as one JSON document, also when it fails.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum OutputFormat {
+pub(crate) enum OutputFormat {
     Table,
     Json,
 }
 
 #[derive(Debug, Args)]
-pub struct DestroyArgs {
+pub(crate) struct DestroyArgs {
     /// Does not ask
     #[arg(long)]
     pub yes: bool,
 }
 
 #[derive(Debug, Args)]
-pub struct ClusterArgs {
+pub(crate) struct ClusterArgs {
     #[command(subcommand)]
     pub action: ClusterAction,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Subcommand)]
-pub enum ClusterAction {
-    /// Starts one, which runs use until it has been idle for emr.idle_minutes
+pub(crate) enum ClusterAction {
+    /// Starts one, which runs use until it has been idle for `emr.idle_minutes`
     #[command(after_help = examples!("pregao --aws cluster start"))]
     Start,
     /// Lists the living clusters of the lake, those of single runs among them
@@ -296,7 +296,7 @@ pub enum ClusterAction {
 }
 
 #[derive(Debug, Args)]
-pub struct CompletionsArgs {
+pub(crate) struct CompletionsArgs {
     /// The shell
     #[arg(value_enum, value_name = "SHELL")]
     pub shell: Shell,
@@ -304,21 +304,21 @@ pub struct CompletionsArgs {
 
 /// A shell that completions can be made for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Shell {
+pub(crate) enum Shell {
     Bash,
     Zsh,
     Fish,
 }
 
 #[derive(Debug, Args)]
-pub struct ManArgs {
+pub(crate) struct ManArgs {
     /// Folder for pregao.1 and a page for each command; it is created where it is missing
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]
-pub struct SampleArgs {
+pub(crate) struct SampleArgs {
     /// Folder to write to; it has to be empty
     #[arg(long, value_name = "DIR")]
     pub out: PathBuf,
@@ -334,7 +334,7 @@ pub struct SampleArgs {
 }
 
 #[derive(Debug, Args)]
-pub struct UploadArgs {
+pub(crate) struct UploadArgs {
     /// Folder of raw files, at any depth
     #[arg(value_name = "DIR")]
     pub folder: PathBuf,
@@ -344,7 +344,7 @@ pub struct UploadArgs {
 }
 
 #[derive(Debug, Args)]
-pub struct RunArgs {
+pub(crate) struct RunArgs {
     /// First day [default: yesterday in Sao Paulo]
     #[arg(long, value_name = "DATE", value_parser = date)]
     pub from: Option<NaiveDate>,
@@ -377,12 +377,12 @@ pub struct RunArgs {
 pub enum Engine {
     /// The Rust engine
     Embedded,
-    /// The spark-sql of SPARK_HOME or the PATH
+    /// The spark-sql of `SPARK_HOME` or the PATH
     Spark,
 }
 
 #[derive(Debug, Args)]
-pub struct StatusArgs {
+pub(crate) struct StatusArgs {
     /// First day [default: the first of which there is anything]
     #[arg(long, value_name = "DATE", value_parser = date)]
     pub from: Option<NaiveDate>,
@@ -398,7 +398,7 @@ pub struct StatusArgs {
 }
 
 #[derive(Debug, Args)]
-pub struct VerifyArgs {
+pub(crate) struct VerifyArgs {
     /// Reads every byte: checksums of all objects, all pages of the published Parquet files
     #[arg(long)]
     pub deep: bool,
@@ -414,7 +414,7 @@ pub struct VerifyArgs {
 }
 
 #[derive(Debug, Args)]
-pub struct FilesArgs {
+pub(crate) struct FilesArgs {
     /// The table: quotes, options or rejects
     #[arg(value_name = "TABLE")]
     pub table: TableName,
@@ -433,11 +433,11 @@ pub struct FilesArgs {
 }
 
 #[derive(Debug, Args)]
-pub struct VacuumArgs {
+pub(crate) struct VacuumArgs {
     /// Says what would be removed, and removes nothing
     #[arg(long)]
     pub dry_run: bool,
-    /// How many days a run stays after another one has replaced it; an hour in any case [default: vacuum.keep_days]
+    /// How many days a run stays after another one has replaced it; an hour in any case [default: `vacuum.keep_days`]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(0..=36_500))]
     pub keep_days: Option<u32>,
     /// How the runs are written: for the eye, or as one JSON document
@@ -446,7 +446,7 @@ pub struct VacuumArgs {
 }
 
 #[derive(Debug, Args)]
-pub struct HistoryArgs {
+pub(crate) struct HistoryArgs {
     /// The day
     #[arg(value_name = "DAY", value_parser = date)]
     pub day: NaiveDate,
@@ -456,7 +456,7 @@ pub struct HistoryArgs {
 }
 
 #[derive(Debug, Args)]
-pub struct RollbackArgs {
+pub(crate) struct RollbackArgs {
     /// The day
     #[arg(value_name = "DAY", value_parser = date)]
     pub day: NaiveDate,
@@ -472,7 +472,7 @@ pub struct RollbackArgs {
 }
 
 #[derive(Debug, Args)]
-pub struct DiffArgs {
+pub(crate) struct DiffArgs {
     /// The day
     #[arg(value_name = "DAY", value_parser = date)]
     pub day: NaiveDate,
@@ -491,7 +491,7 @@ pub struct DiffArgs {
 }
 
 #[derive(Debug, Args)]
-pub struct RunsArgs {
+pub(crate) struct RunsArgs {
     /// Name or ARN of the execution to show
     #[arg(value_name = "ID")]
     pub id: Option<String>,
@@ -504,7 +504,7 @@ pub struct RunsArgs {
 }
 
 #[derive(Debug, Args)]
-pub struct QueryArgs {
+pub(crate) struct QueryArgs {
     /// The statement; - reads it from the standard input
     #[arg(value_name = "SQL", required_unless_present = "print_database")]
     pub sql: Option<String>,
@@ -525,7 +525,7 @@ pub struct QueryArgs {
 
 /// How rows are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Format {
+pub(crate) enum Format {
     /// Columns for the eye
     Table,
     /// RFC 4180, with a header
@@ -535,7 +535,7 @@ pub enum Format {
 }
 
 #[derive(Debug, Args)]
-pub struct EtlArgs {
+pub(crate) struct EtlArgs {
     /// Folder of raw files, at any depth
     #[arg(long, value_name = "DIR")]
     pub raw: PathBuf,
@@ -551,14 +551,14 @@ pub struct EtlArgs {
 }
 
 #[derive(Debug, Args)]
-pub struct ExploreArgs {
+pub(crate) struct ExploreArgs {
     /// Port on the loopback interface [default: a free one]
     #[arg(long, value_name = "P")]
     pub port: Option<u16>,
 }
 
 #[derive(Debug, Args)]
-pub struct LocalArgs {
+pub(crate) struct LocalArgs {
     /// Port on the loopback interface [default: a free one]
     #[arg(long, value_name = "P")]
     pub port: Option<u16>,

@@ -11,7 +11,7 @@ use crate::args::When;
 
 /// Returns the value of `--color`, before clap parses the command line, because clap colours its own help and errors. Invalid
 /// values are left to clap.
-pub fn asked(arguments: impl IntoIterator<Item = OsString>) -> When {
+pub(crate) fn asked(arguments: impl IntoIterator<Item = OsString>) -> When {
     let mut when = When::Auto;
     let mut arguments = arguments.into_iter().take_while(|argument| argument != "--");
     while let Some(argument) = arguments.next() {
@@ -31,7 +31,7 @@ pub fn asked(arguments: impl IntoIterator<Item = OsString>) -> When {
 }
 
 /// Sets whether stdout and stderr are coloured. Returns the choice for clap's help and errors.
-pub fn set(when: When) -> ColorChoice {
+pub(crate) fn set(when: When) -> ColorChoice {
     let variables = Variables {
         no_color: env::var_os("NO_COLOR"),
         clicolor_force: env::var_os("CLICOLOR_FORCE"),
@@ -76,7 +76,7 @@ impl Variables {
 }
 
 /// Returns the style for the status of an execution, a cluster or a day, by its name.
-pub fn for_status(status: &str) -> Style {
+pub(crate) fn for_status(status: &str) -> Style {
     match status {
         "SUCCEEDED" | "published" | "WAITING" => Style::new().green(),
         "FAILED" | "TIMED_OUT" | "failed" | "missing" | "TERMINATED_WITH_ERRORS" => Style::new().red(),

@@ -9,7 +9,7 @@ use crate::format;
 const DAYS: usize = 5;
 
 /// Returns lines about gaps and about days with missing snapshots, truncated; empty if nothing is missing.
-pub fn lines(coverage: &Coverage) -> Vec<String> {
+pub(crate) fn lines(coverage: &Coverage) -> Vec<String> {
     let Coverage { gaps, missing_snapshots } = coverage;
     let mut lines = Vec::new();
     if !gaps.is_empty() {

@@ -18,11 +18,11 @@ use crate::raw_folder::File;
 
 /// The landed and the accepted objects of the raw bucket, by key.
 #[derive(Debug, Default)]
-pub struct UploadedFiles(HashMap<String, Object>);
+pub(crate) struct UploadedFiles(HashMap<String, Object>);
 
 impl UploadedFiles {
     /// Lists all landed objects, and the accepted raw files of `days`.
-    pub async fn list(lake: &Lake, days: Option<DateRange>) -> Result<UploadedFiles, Error> {
+    pub(crate) async fn list(lake: &Lake, days: Option<DateRange>) -> Result<UploadedFiles, Error> {
         let landed = objects::list(lake, &lake.config.buckets.raw, keys::LANDING).await?;
         // Foreign objects among the raw files are ignored here: a run refuses them.
         let placed = match days {
@@ -37,7 +37,7 @@ impl UploadedFiles {
     ///
     /// Compares MD5 with ETag. The ETag of an object is its MD5 if it was uploaded in one part and is encrypted with S3's own
     /// key. If it is something else, the file is uploaded again, and `ingest` recognises it as a repetition.
-    pub async fn contains(&self, file: &File, landing: &str) -> anyhow::Result<bool> {
+    pub(crate) async fn contains(&self, file: &File, landing: &str) -> anyhow::Result<bool> {
         let keys = [Some(landing.to_owned()), accepted_key(&file.path)];
         let same_size = |object: &&Object| object.bytes == file.bytes;
         let etags: Vec<&str> = keys
@@ -64,7 +64,7 @@ fn accepted_key(path: &Path) -> Option<String> {
 }
 
 /// Returns the MD5 of a file in hexadecimal, as in an ETag.
-pub fn md5_of(path: &Path) -> io::Result<String> {
+pub(crate) fn md5_of(path: &Path) -> io::Result<String> {
     let mut file = OpenFile::open(path)?;
     let mut digest = Md5::new();
     let mut buffer = vec![0; 256 << 10];

@@ -25,7 +25,7 @@ use crate::stack;
 
 /// How a command uses the lake.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Use {
+pub(crate) enum Use {
     /// It runs workflows. Functions use the configuration of the process that owns the home.
     Workflows,
     /// It only reads, and may be repeated.
@@ -36,7 +36,7 @@ pub enum Use {
 const DEFAULT_FILE: &str = "confs/pregao.toml";
 
 /// Loads the configuration: the file, overridden by `--set`.
-pub fn configuration(global: &Global) -> anyhow::Result<Config> {
+pub(crate) fn configuration(global: &Global) -> anyhow::Result<Config> {
     let file = match &global.config {
         Some(file) => Some(file.as_path()),
         None => Some(Path::new(DEFAULT_FILE)).filter(|file| file.exists()),
@@ -83,7 +83,7 @@ fn unknown_key(key: &str) -> String {
 }
 
 /// Runs `command` with a lake. If it opened the embedded endpoint of the home, closes it afterwards.
-pub fn with_lake<F>(global: &Global, purpose: Use, command: F) -> anyhow::Result<ExitCode>
+pub(crate) fn with_lake<F>(global: &Global, purpose: Use, command: F) -> anyhow::Result<ExitCode>
 where
     F: AsyncFn(&Lake) -> anyhow::Result<ExitCode>,
 {
@@ -91,7 +91,7 @@ where
 }
 
 /// [`with_lake`] with an engine for Spark steps.
-pub fn with_lake_on<F>(global: &Global, purpose: Use, engine: Engine, command: F) -> anyhow::Result<ExitCode>
+pub(crate) fn with_lake_on<F>(global: &Global, purpose: Use, engine: Engine, command: F) -> anyhow::Result<ExitCode>
 where
     F: AsyncFn(&Lake) -> anyhow::Result<ExitCode>,
 {
@@ -184,7 +184,7 @@ async fn interruptible(command: impl Future<Output = anyhow::Result<ExitCode>>) 
 }
 
 /// Refuses `--engine` for a stack in an AWS account.
-pub fn refuse_engine(engine: Engine) -> anyhow::Result<()> {
+pub(crate) fn refuse_engine(engine: Engine) -> anyhow::Result<()> {
     if engine != Engine::Embedded {
         return fail("--engine is for runs on this machine", "leave it out: on EMR the job is Spark's");
     }
@@ -192,7 +192,7 @@ pub fn refuse_engine(engine: Engine) -> anyhow::Result<()> {
 }
 
 /// Returns the endpoint's engine for Spark steps.
-pub fn spark_engine(engine: Engine) -> anyhow::Result<SparkEngine> {
+pub(crate) fn spark_engine(engine: Engine) -> anyhow::Result<SparkEngine> {
     Ok(match engine {
         Engine::Embedded => SparkEngine::Embedded,
         Engine::Spark => SparkEngine::SparkSql(SparkSql::find()?),
@@ -203,7 +203,7 @@ pub fn spark_engine(engine: Engine) -> anyhow::Result<SparkEngine> {
 const ATTEMPTS: u32 = 5;
 
 /// Creates the Tokio runtime.
-pub fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
+pub(crate) fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
     tokio::runtime::Runtime::new().context("cannot start the threads of the program")
 }
 
@@ -249,17 +249,17 @@ fn check_settings_reach_functions(global: &Global, purpose: Use) -> anyhow::Resu
 }
 
 /// Whether this configuration selects a stack in an AWS account.
-pub fn is_on_aws(global: &Global, config: &Config) -> bool {
+pub(crate) fn is_on_aws(global: &Global, config: &Config) -> bool {
     global.aws || config.aws.always
 }
 
 /// Whether commands use a stack in an AWS account.
-pub fn on_aws(global: &Global) -> anyhow::Result<bool> {
+pub(crate) fn on_aws(global: &Global) -> anyhow::Result<bool> {
     Ok(is_on_aws(global, &configuration(global)?))
 }
 
 /// Refuses a command that only works on this machine.
-pub fn refuse_aws(global: &Global, command: &str) -> anyhow::Result<()> {
+pub(crate) fn refuse_aws(global: &Global, command: &str) -> anyhow::Result<()> {
     if global.aws {
         return fail(format!("pregao {command} runs on this machine"), "leave --aws out");
     }

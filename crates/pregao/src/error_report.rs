@@ -6,7 +6,7 @@ use std::fmt;
 use console::style;
 
 /// Adds a hint to an error, which is printed below it as `hint: ...`.
-pub trait Hint<T> {
+pub(crate) trait Hint<T> {
     fn hint(self, hint: impl Into<String>) -> anyhow::Result<T>;
 }
 
@@ -17,12 +17,12 @@ impl<T, E: Into<anyhow::Error>> Hint<T> for Result<T, E> {
 }
 
 /// Adds a hint to an error.
-pub fn hinted(error: impl Into<anyhow::Error>, hint: impl Into<String>) -> anyhow::Error {
+pub(crate) fn hinted(error: impl Into<anyhow::Error>, hint: impl Into<String>) -> anyhow::Error {
     anyhow::Error::new(Hinted { hint: hint.into(), error: error.into() })
 }
 
 /// Returns an error with a hint.
-pub fn fail<T>(message: impl fmt::Display, hint: impl Into<String>) -> anyhow::Result<T> {
+pub(crate) fn fail<T>(message: impl fmt::Display, hint: impl Into<String>) -> anyhow::Result<T> {
     Err(hinted(anyhow::anyhow!("{message}"), hint))
 }
 
@@ -46,7 +46,7 @@ impl StdError for Hinted {
 }
 
 /// Returns an error and its causes, up to the first [`lake::Error`]: its text includes the texts of its own causes.
-pub fn causes(error: &anyhow::Error) -> impl Iterator<Item = &(dyn StdError + 'static)> {
+pub(crate) fn causes(error: &anyhow::Error) -> impl Iterator<Item = &(dyn StdError + 'static)> {
     let mut is_complete = false;
     error.chain().take_while(move |cause| {
         let is_taken = !is_complete;
@@ -56,7 +56,7 @@ pub fn causes(error: &anyhow::Error) -> impl Iterator<Item = &(dyn StdError + 's
 }
 
 /// Returns the message of an error with those of its causes, and its hints.
-pub fn message_and_hints(error: &anyhow::Error) -> (String, Vec<String>) {
+pub(crate) fn message_and_hints(error: &anyhow::Error) -> (String, Vec<String>) {
     let (mut messages, mut hints): (Vec<String>, Vec<String>) = (Vec::new(), Vec::new());
     for cause in causes(error) {
         let message = cause.to_string();
@@ -72,7 +72,7 @@ pub fn message_and_hints(error: &anyhow::Error) -> (String, Vec<String>) {
 }
 
 /// Returns the text that is printed for an error, with colours if stderr has them.
-pub fn report(error: &anyhow::Error) -> String {
+pub(crate) fn report(error: &anyhow::Error) -> String {
     let (message, hints) = message_and_hints(error);
     let mut text = format!("{} {message}\n", style("error:").for_stderr().red().bold());
     for hint in hints {

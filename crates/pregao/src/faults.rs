@@ -8,13 +8,13 @@ use crate::args::Command;
 use crate::error_report::Hint;
 
 /// The environment variable with a fault plan.
-pub const VARIABLE: &str = "PREGAO_FAULTS";
+pub(crate) const VARIABLE: &str = "PREGAO_FAULTS";
 
 /// The environment variable with the seed of that plan.
 const SEED: &str = "PREGAO_FAULTS_SEED";
 
 /// Reads the fault plan of the environment, if there is one.
-pub fn from_environment() -> anyhow::Result<Option<FaultPlan>> {
+pub(crate) fn from_environment() -> anyhow::Result<Option<FaultPlan>> {
     let Some(plan) = env::var(VARIABLE).ok().filter(|plan| !plan.is_empty()) else { return Ok(None) };
     let seed = match env::var(SEED) {
         Ok(seed) => seed.parse().map_err(|_| anyhow::anyhow!("{SEED}={seed} is no whole number"))?,
@@ -26,6 +26,6 @@ pub fn from_environment() -> anyhow::Result<Option<FaultPlan>> {
 }
 
 /// Whether the endpoint of this command has a fault plan.
-pub fn are_planned(command: &Command) -> bool {
+pub(crate) fn are_planned(command: &Command) -> bool {
     matches!(command, Command::Local(args) if args.faults.is_some()) || env::var_os(VARIABLE).is_some()
 }

@@ -5,17 +5,17 @@ use std::time::Duration;
 use indicatif::HumanCount;
 
 /// Formats `1234567` as `1,234,567`.
-pub fn count(number: u64) -> String {
+pub(crate) fn count(number: u64) -> String {
     HumanCount(number).to_string()
 }
 
 /// Formats a number with its noun: `3 files`, `1 file`, `2 business days`.
-pub fn counted(number: u64, thing: &str) -> String {
+pub(crate) fn counted(number: u64, thing: &str) -> String {
     format!("{} {thing}{}", count(number), if number == 1 { "" } else { "s" })
 }
 
 /// Formats bytes in decimal units: `35.1 MB`. `indicatif::DecimalBytes` has two decimals in every unit.
-pub fn bytes(bytes: u64) -> String {
+pub(crate) fn bytes(bytes: u64) -> String {
     match bytes {
         0..1_000 => format!("{bytes} B"),
         1_000..1_000_000 => format!("{:.1} kB", bytes as f64 / 1e3),
@@ -25,7 +25,7 @@ pub fn bytes(bytes: u64) -> String {
 }
 
 /// Formats a duration: `0.4s`, `12.3s`, `3m05s`, `2h07m`.
-pub fn duration(duration: Duration) -> String {
+pub(crate) fn duration(duration: Duration) -> String {
     let tenths = (duration.as_millis() + 50) / 100;
     let seconds = tenths / 10;
     match seconds {

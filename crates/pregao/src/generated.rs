@@ -4,10 +4,10 @@ use std::path::Path;
 use std::{env, fs};
 
 /// The command that writes them.
-pub const COMMAND: &str = "PREGAO_WRITE_DOCS=1 cargo test --release -p pregao";
+pub(crate) const COMMAND: &str = "PREGAO_WRITE_DOCS=1 cargo test --release -p pregao";
 
 /// Fails if a file below `docs/` differs from the generated text. With `PREGAO_WRITE_DOCS=1`, writes it instead.
-pub fn check(name: &Path, text: &str) {
+pub(crate) fn check(name: &Path, text: &str) {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs").join(name);
     if env::var_os("PREGAO_WRITE_DOCS").is_some_and(|value| value == "1") {
         fs::create_dir_all(path.parent().expect("a folder")).expect("docs/ can be written");

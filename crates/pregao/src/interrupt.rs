@@ -18,7 +18,7 @@ use tokio::sync::watch;
 
 /// A signal that ends the program.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Signal {
+pub(crate) enum Signal {
     /// SIGINT: Ctrl-C.
     Interrupt,
     /// SIGTERM.
@@ -27,7 +27,7 @@ pub enum Signal {
 
 impl Signal {
     /// Returns the exit code of a command that the signal ended: 128 plus the number of the signal, as shells report it.
-    pub fn exit_code(self) -> u8 {
+    pub(crate) fn exit_code(self) -> u8 {
         match self {
             Signal::Interrupt => 130,
             Signal::Terminate => 143,
@@ -37,7 +37,7 @@ impl Signal {
 
 /// The error of a command that a signal ended. It is not printed, because the user caused it.
 #[derive(Debug)]
-pub struct Interrupted(pub Signal);
+pub(crate) struct Interrupted(pub Signal);
 
 impl fmt::Display for Interrupted {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -58,7 +58,7 @@ static LISTENERS: AtomicUsize = AtomicUsize::new(0);
 static WITHIN: AtomicUsize = AtomicUsize::new(0);
 
 /// Starts the thread. Must be called once, before other threads are started.
-pub fn start() -> io::Result<()> {
+pub(crate) fn start() -> io::Result<()> {
     end_at_the_second()?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let (mut interrupt, mut terminate) = {
@@ -98,18 +98,18 @@ fn end_at_the_second() -> io::Result<()> {
 }
 
 /// Receives the first signal. While one exists, the first signal does not end the program.
-pub struct Listener {
+pub(crate) struct Listener {
     within: bool,
 }
 
 impl Listener {
     /// Creates a listener within a command. It takes precedence over the one around the command.
-    pub fn new() -> Listener {
+    pub(crate) fn new() -> Listener {
         Self::counted(true)
     }
 
     /// Creates the listener around a command. It receives the signal while the command has no listener of its own.
-    pub fn around() -> Listener {
+    pub(crate) fn around() -> Listener {
         Self::counted(false)
     }
 
@@ -120,7 +120,7 @@ impl Listener {
     }
 
     /// Waits for the first signal.
-    pub async fn signal(&self) -> Signal {
+    pub(crate) async fn signal(&self) -> Signal {
         let Some(first) = FIRST.get() else { return std::future::pending().await };
         let mut first = first.clone();
         let Some(signal) = first.wait_for(Option::is_some).await.ok().and_then(|signal| *signal) else {

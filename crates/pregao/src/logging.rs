@@ -14,7 +14,7 @@ use crate::error_report::Hint;
 use crate::progress;
 
 /// The environment variable with the log filter, a list of `TARGET=LEVEL`.
-pub const VARIABLE: &str = "PREGAO_LOG";
+pub(crate) const VARIABLE: &str = "PREGAO_LOG";
 
 /// The crates of this project, which are log targets.
 const OURS: [&str; 15] = [
@@ -39,7 +39,7 @@ const OURS: [&str; 15] = [
 const SDK: [&str; 4] = ["aws_config", "aws_runtime", "aws_smithy_runtime", "aws_smithy_runtime_api"];
 
 /// Initialises the log by `PREGAO_LOG` and `--verbose`.
-pub fn start(global: &Global, with_faults: bool) -> anyhow::Result<()> {
+pub(crate) fn start(global: &Global, with_faults: bool) -> anyhow::Result<()> {
     let directives = env::var(VARIABLE).unwrap_or_default();
     let targets = targets(&directives, global.verbose)
         .map(|targets| if with_faults { with_each_fault(targets) } else { targets })

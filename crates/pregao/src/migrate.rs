@@ -8,7 +8,7 @@ use crate::progress::Progress;
 ///
 /// # Errors
 /// As [`migration::ensure`].
-pub async fn ensure(lake: &Lake) -> Result<(), Error> {
+pub(crate) async fn ensure(lake: &Lake) -> Result<(), Error> {
     let Some(migrated) = migration::ensure(lake).await? else { return Ok(()) };
     let progress = Progress::new();
     progress.line(&format!("wrote the records of {} days that an older version has published", migrated.days));

@@ -5,7 +5,7 @@ use lake::config::Emr;
 use crate::output::Cost;
 
 /// Region and date of the prices.
-pub const SOURCE: &str = "us-east-1, November 2026";
+pub(crate) const SOURCE: &str = "us-east-1, November 2026";
 
 /// EC2 instance types: USD per hour of Linux On-Demand, USD per hour of EMR, and virtual CPUs.
 const NODES: [(&str, f64, f64, u32); 6] = [
@@ -48,7 +48,7 @@ const REQUEST: f64 = 0.005 / 1_000.0;
 const REQUESTS_OF_A_DAY: u64 = 100;
 
 /// Estimates the costs of a run of `days` days with `bytes` of raw files, by service.
-pub fn estimate(emr: &Emr, days: u64, bytes: u64) -> Vec<Cost> {
+pub(crate) fn estimate(emr: &Emr, days: u64, bytes: u64) -> Vec<Cost> {
     let by_day = days as f64;
     let seconds = GB_SECONDS_OF_A_RUN + GB_SECONDS_OF_A_DAY * by_day;
     let scanned = SCANNED_OF_A_DAY * by_day;

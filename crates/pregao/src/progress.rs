@@ -12,50 +12,50 @@ static QUIET: AtomicBool = AtomicBool::new(false);
 static PLAIN: AtomicBool = AtomicBool::new(false);
 
 /// Disables progress and notes.
-pub fn be_quiet() {
+pub(crate) fn be_quiet() {
     QUIET.store(true, Ordering::Relaxed);
 }
 
 /// Whether notes are printed: what to do next, how long something took.
-pub fn notes_are_wanted() -> bool {
+pub(crate) fn notes_are_wanted() -> bool {
     !QUIET.load(Ordering::Relaxed)
 }
 
 /// Switches to plain lines, also on a terminal.
-pub fn without_live_lines() {
+pub(crate) fn without_live_lines() {
     PLAIN.store(true, Ordering::Relaxed);
 }
 
 /// Prints progress.
 #[derive(Clone)]
-pub struct Progress {
+pub(crate) struct Progress {
     live: MultiProgress,
     terminal: bool,
 }
 
 impl Progress {
     /// Creates the progress output on stderr.
-    pub fn new() -> Progress {
+    pub(crate) fn new() -> Progress {
         let terminal = std::io::stderr().is_terminal() && notes_are_wanted() && !PLAIN.load(Ordering::Relaxed);
         let target = if terminal { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
         Progress { live: MultiProgress::with_draw_target(target), terminal }
     }
 
     /// Prints a permanent line above spinners and bars: the state of the work, or what the user may do next.
-    pub fn line(&self, text: &str) {
+    pub(crate) fn line(&self, text: &str) {
         if notes_are_wanted() {
             self.warning(text);
         }
     }
 
     /// [`Progress::line`], also with `--quiet`.
-    pub fn warning(&self, text: &str) {
+    pub(crate) fn warning(&self, text: &str) {
         // Errors are ignored: the work continues even if progress cannot be written.
         let _ = if self.terminal { self.live.println(text) } else { writeln!(std::io::stderr(), "{text}") };
     }
 
     /// Creates a spinner, for work of unknown length.
-    pub fn spinner(&self) -> ProgressBar {
+    pub(crate) fn spinner(&self) -> ProgressBar {
         let style = ProgressStyle::with_template("  {spinner} {msg}  {elapsed}").expect("the template is fixed");
         let spinner = self.live.add(ProgressBar::new_spinner().with_style(style));
         spinner.enable_steady_tick(Duration::from_millis(120));
@@ -63,12 +63,12 @@ impl Progress {
     }
 
     /// Creates a progress bar of `total` bytes.
-    pub fn bytes(&self, what: &'static str, total: u64) -> ProgressBar {
+    pub(crate) fn bytes(&self, what: &'static str, total: u64) -> ProgressBar {
         self.bar("  {msg}  {bar:30}  {bytes} of {total_bytes}  {bytes_per_sec}", what, total)
     }
 
     /// Creates a progress bar of `total` items.
-    pub fn things(&self, what: &'static str, total: u64) -> ProgressBar {
+    pub(crate) fn things(&self, what: &'static str, total: u64) -> ProgressBar {
         self.bar("  {msg}  {bar:30}  {pos} of {len}", what, total)
     }
 

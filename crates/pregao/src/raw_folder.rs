@@ -17,14 +17,14 @@ use crate::progress::Progress;
 
 /// A file of a folder.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct File {
+pub(crate) struct File {
     pub path: PathBuf,
     pub bytes: u64,
 }
 
 /// The content of a folder.
 #[derive(Debug, Default)]
-pub struct FolderContent {
+pub(crate) struct FolderContent {
     /// Its files, sorted by path.
     pub files: Vec<File>,
     /// Skipped entries, sorted by path.
@@ -33,14 +33,14 @@ pub struct FolderContent {
 
 /// A skipped entry of a folder.
 #[derive(Debug)]
-pub struct SkippedEntry {
+pub(crate) struct SkippedEntry {
     pub path: PathBuf,
     pub reason: SkipReason,
 }
 
 /// Why an entry of a folder was skipped.
 #[derive(Debug)]
-pub enum SkipReason {
+pub(crate) enum SkipReason {
     /// A dangling symbolic link: the lock file of an editor, or a link whose target was moved.
     BrokenLink,
     /// A symbolic link to a folder that was visited already.
@@ -53,7 +53,7 @@ pub enum SkipReason {
 
 impl SkipReason {
     /// Whether the entry may be a raw file that is missing from the result.
-    pub fn is_loss(&self) -> bool {
+    pub(crate) fn is_loss(&self) -> bool {
         matches!(self, SkipReason::Unreadable(_))
     }
 }
@@ -73,7 +73,7 @@ impl fmt::Display for SkipReason {
 ///
 /// # Errors
 /// If the folder cannot be read or has no file, which is never intended.
-pub fn scan(folder: &Path) -> anyhow::Result<FolderContent> {
+pub(crate) fn scan(folder: &Path) -> anyhow::Result<FolderContent> {
     let mut found = FolderContent::default();
     let entries = fs::read_dir(folder).with_context(|| format!("cannot read the folder {}", folder.display()));
     let entries = entries.hint("give the path of a folder of raw files that can be read")?;
@@ -93,14 +93,14 @@ pub fn scan(folder: &Path) -> anyhow::Result<FolderContent> {
 
 impl FolderContent {
     /// Prints a warning for each skipped entry.
-    pub fn warn(&self, progress: &Progress) {
+    pub(crate) fn warn(&self, progress: &Progress) {
         for SkippedEntry { path, reason } in &self.skipped {
             progress.warning(&format!("warning: {} is passed over: {reason}", path.display()));
         }
     }
 
     /// Returns an error if any entry could not be read.
-    pub fn refused(&self) -> Option<anyhow::Error> {
+    pub(crate) fn refused(&self) -> Option<anyhow::Error> {
         let lost = self.skipped.iter().filter(|passed| passed.reason.is_loss()).count();
         (lost > 0).then(|| {
             hinted(
@@ -175,7 +175,7 @@ fn leads_nowhere(error: &io::Error) -> bool {
 }
 
 /// Returns an error if the two folders are the same, or one is inside the other, after resolving links.
-pub fn refuse_overlap(raw: &Path, out: &Path) -> anyhow::Result<()> {
+pub(crate) fn refuse_overlap(raw: &Path, out: &Path) -> anyhow::Result<()> {
     let of_raw = fs::canonicalize(raw).with_context(|| format!("cannot read the folder {}", raw.display()));
     let of_raw = of_raw.hint("give the path of a folder of raw files that can be read")?;
     let of_out = canonical(out).with_context(|| format!("cannot read the folder {}", out.display()))?;

@@ -2,7 +2,7 @@
 //! of the commands.
 
 /// The exit codes and what they mean.
-pub const EXIT_CODES: &[(&str, &str)] = &[
+pub(crate) const EXIT_CODES: &[(&str, &str)] = &[
     (
         "0",
         "Success. Also when explore or local is ended by Ctrl-C or SIGTERM, and when the reader of the output closes it (pregao query ... | head).",
@@ -18,7 +18,7 @@ pub const EXIT_CODES: &[(&str, &str)] = &[
 ];
 
 /// The environment variables and what they do.
-pub const ENVIRONMENT: &[(&str, &str)] = &[
+pub(crate) const ENVIRONMENT: &[(&str, &str)] = &[
     (
         "PREGAO_LOG",
         "What to log to the standard error: a level (error, warn, info, debug, trace) for everything, or a list of TARGET=LEVEL such as pregao=debug,lake=trace. A target is the path of a Rust module; filters by span or field are not supported. Unset or empty: nothing, unless --verbose is given.",

@@ -13,7 +13,7 @@ use crate::error_report::{Hint, fail};
 const RESOURCES: &str = "Resources";
 
 /// Returns the lake in the account: its clients, and the configuration with the stack's buckets and roles.
-pub async fn lake(config: &Config) -> anyhow::Result<Lake> {
+pub(crate) async fn lake(config: &Config) -> anyhow::Result<Lake> {
     let account = Account::load(config).await?;
     let Some(stack) = account.stack().await? else {
         return fail(
@@ -36,7 +36,7 @@ pub async fn lake(config: &Config) -> anyhow::Result<Lake> {
 }
 
 /// An account and a region, and the name of the stack in it.
-pub struct Account {
+pub(crate) struct Account {
     sdk: aws_config::SdkConfig,
     pub cloudformation: aws_sdk_cloudformation::Client,
     pub region: String,
@@ -44,7 +44,7 @@ pub struct Account {
 }
 
 impl Account {
-    pub async fn load(config: &Config) -> anyhow::Result<Account> {
+    pub(crate) async fn load(config: &Config) -> anyhow::Result<Account> {
         let sdk = lake::sdk(config).await;
         let Some(region) = sdk.region().map(ToString::to_string) else {
             return fail("no AWS region is configured", "set aws.region in confs/pregao.toml, or AWS_REGION");
@@ -54,7 +54,7 @@ impl Account {
     }
 
     /// Describes the stack, if it exists.
-    pub async fn stack(&self) -> anyhow::Result<Option<Stack>> {
+    pub(crate) async fn stack(&self) -> anyhow::Result<Option<Stack>> {
         match self.cloudformation.describe_stacks().stack_name(&self.stack_name).send().await {
             Ok(described) => Ok(described.stacks.unwrap_or_default().into_iter().next()),
             // CloudFormation has no error code of its own for a stack that does not exist.
@@ -73,13 +73,13 @@ impl Account {
 }
 
 /// Returns the outputs of a stack.
-pub fn outputs(stack: &Stack) -> BTreeMap<String, String> {
+pub(crate) fn outputs(stack: &Stack) -> BTreeMap<String, String> {
     let outputs = stack.outputs().iter();
     outputs.filter_map(|output| Some((output.output_key.clone()?, output.output_value.clone()?))).collect()
 }
 
 /// Returns the template parameters for a configuration.
-pub fn parameters(config: &Config) -> Vec<(&'static str, String)> {
+pub(crate) fn parameters(config: &Config) -> Vec<(&'static str, String)> {
     let Config { buckets, athena, aws, schedule, .. } = config;
     let defaults = Config::default().buckets;
     // Bucket names are global and the default ones are taken: for these the template generates names.

@@ -10,15 +10,15 @@ use lake_client::csv;
 use crate::args::Format;
 
 /// Creates columns of these names and types, for tables that do not come from a query.
-pub fn columns<const N: usize>(columns: [(&str, &str); N]) -> [Column; N] {
+pub(crate) fn columns<const N: usize>(columns: [(&str, &str); N]) -> [Column; N] {
     columns.map(|(name, ty)| Column { name: name.to_owned(), ty: ty.to_owned() })
 }
 
 /// A row: a text for each column, `None` for NULL.
-pub type Row = Vec<Option<String>>;
+pub(crate) type Row = Vec<Option<String>>;
 
 /// Writes the rows of one result.
-pub struct Writer<W> {
+pub(crate) struct Writer<W> {
     out: W,
     format: Format,
     columns: Vec<Column>,
@@ -29,7 +29,7 @@ pub struct Writer<W> {
 
 impl<W: Write> Writer<W> {
     /// Starts a result with these columns. `width` is that of the terminal, if there is one.
-    pub fn new(mut out: W, format: Format, columns: Vec<Column>, width: Option<u16>) -> io::Result<Writer<W>> {
+    pub(crate) fn new(mut out: W, format: Format, columns: Vec<Column>, width: Option<u16>) -> io::Result<Writer<W>> {
         match format {
             Format::Table => {}
             Format::Csv => csv::write_record(&mut out, columns.iter().map(|column| Some(column.name.as_str())))?,
@@ -39,7 +39,7 @@ impl<W: Write> Writer<W> {
     }
 
     /// Writes a page of rows.
-    pub fn page(&mut self, rows: &[Row]) -> io::Result<()> {
+    pub(crate) fn page(&mut self, rows: &[Row]) -> io::Result<()> {
         match self.format {
             Format::Table if rows.is_empty() => {}
             Format::Table => writeln!(self.out, "{}", table(&self.columns, rows, self.width))?,
@@ -60,7 +60,7 @@ impl<W: Write> Writer<W> {
     }
 
     /// Ends the result. Returns its number of rows.
-    pub fn end(mut self) -> io::Result<u64> {
+    pub(crate) fn end(mut self) -> io::Result<u64> {
         match self.format {
             // A result without rows still has columns.
             Format::Table if self.rows == 0 && !self.columns.is_empty() => {
@@ -75,7 +75,7 @@ impl<W: Write> Writer<W> {
 }
 
 /// Returns the width of the terminal if stdout is one.
-pub fn terminal_width() -> Option<u16> {
+pub(crate) fn terminal_width() -> Option<u16> {
     let terminal = console::Term::stdout();
     terminal.is_term().then(|| terminal.size_checked().map(|(_, columns)| columns)).flatten()
 }
@@ -87,7 +87,7 @@ const STYLE: TableStyle = TableStyle::new()
     .content_lines(ContentLineStyle::none());
 
 /// Returns a text table: numbers aligned right, NULL as `NULL`.
-pub fn table(columns: &[Column], rows: &[Row], width: Option<u16>) -> String {
+pub(crate) fn table(columns: &[Column], rows: &[Row], width: Option<u16>) -> String {
     let mut table = Table::new();
     table.load_style(STYLE);
     if let Some(width) = width {
@@ -108,7 +108,7 @@ pub fn table(columns: &[Column], rows: &[Row], width: Option<u16>) -> String {
 }
 
 /// Returns `table` with the cells of one column coloured: `style` returns the style for a cell's text.
-pub fn coloured(table: &str, column: &str, style: impl Fn(&str) -> Style) -> String {
+pub(crate) fn coloured(table: &str, column: &str, style: impl Fn(&str) -> Style) -> String {
     let mut lines = table.lines();
     let header = lines.next().unwrap_or_default();
     let Some(start) = place(header, column) else { return table.to_owned() };

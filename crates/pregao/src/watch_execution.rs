@@ -19,7 +19,7 @@ use lake_client::execution_history::{Change, ExecutionFailure, HistorySource, Ki
 
 /// How an execution ended.
 #[derive(Debug)]
-pub enum Ending {
+pub(crate) enum Ending {
     /// It succeeded with this output.
     Succeeded(Value),
     /// It failed, timed out, or was aborted by somebody else.
@@ -29,7 +29,7 @@ pub enum Ending {
 }
 
 /// Watches the execution `arn` until it ends. An interrupt stops the execution.
-pub async fn watch(lake: &Lake, arn: &str, progress: &Progress) -> anyhow::Result<Ending> {
+pub(crate) async fn watch(lake: &Lake, arn: &str, progress: &Progress) -> anyhow::Result<Ending> {
     let listener = Listener::new();
     tokio::select! {
         ending = poll_to_end(lake, arn, progress) => ending,
@@ -84,7 +84,7 @@ async fn poll_to_end(lake: &Lake, arn: &str, progress: &Progress) -> anyhow::Res
 }
 
 /// How long `DescribeExecution` may lag behind the history of the execution.
-const OUTPUT_WITHIN: Duration = Duration::from_secs(60);
+const OUTPUT_WITHIN: Duration = Duration::from_mins(1);
 
 /// Returns the output of an execution whose history says that it succeeded. `DescribeExecution` is eventually consistent: its
 /// status may be RUNNING for a while, without an output.

@@ -2,7 +2,7 @@
 
 use lake::{Error, Lake};
 use lake_client::workflow;
-pub use lake_client::workflow::{Workflow, executions, machines, new_name};
+pub(crate) use lake_client::workflow::{Workflow, executions, machines, new_name};
 use market::run::RunId;
 use serde_json::{Value, json};
 
@@ -13,7 +13,7 @@ use crate::watch_execution::Ending;
 use lake_client::execution_history::ExecutionFailure;
 
 /// Starts an execution of this name. Returns its ARN.
-pub async fn start(lake: &Lake, workflow: Workflow, name: &RunId, input: &Value) -> anyhow::Result<String> {
+pub(crate) async fn start(lake: &Lake, workflow: Workflow, name: &RunId, input: &Value) -> anyhow::Result<String> {
     tracing::debug!(workflow = workflow.name(), %name, %input, "starting an execution");
     match workflow::start(lake, workflow, name, input).await {
         Err(Error::Refused { code, message, .. }) if code == "StateMachineDoesNotExist" => fail(
@@ -25,7 +25,7 @@ pub async fn start(lake: &Lake, workflow: Workflow, name: &RunId, input: &Value)
 }
 
 /// Returns the ARN of the execution with this ARN, or with this name in any of the state machines.
-pub async fn find(lake: &Lake, id: &str) -> anyhow::Result<String> {
+pub(crate) async fn find(lake: &Lake, id: &str) -> anyhow::Result<String> {
     match workflow::find(lake, id).await? {
         Some(arn) => Ok(arn),
         None => Err(anyhow::anyhow!("there is no execution {id:?}")).hint("pregao runs lists those there are"),
@@ -33,7 +33,7 @@ pub async fn find(lake: &Lake, id: &str) -> anyhow::Result<String> {
 }
 
 /// Returns the output of an execution, or the error for its command: the failure, or the interruption by the user.
-pub fn succeeded(workflow: Workflow, name: &RunId, ending: Ending) -> anyhow::Result<Value> {
+pub(crate) fn succeeded(workflow: Workflow, name: &RunId, ending: Ending) -> anyhow::Result<Value> {
     let (status, error_name, error) = match ending {
         Ending::Succeeded(output) => return Ok(output),
         Ending::Failed(ExecutionFailure { error, cause }) => {

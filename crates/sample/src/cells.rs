@@ -7,19 +7,19 @@ use crate::raw_file::Row;
 use crate::rng::Rng;
 
 /// Writes the cells of one row after another, mostly in the style of one source.
-pub struct Cells<'a> {
+pub(crate) struct Cells<'a> {
     pub row: &'a mut Row,
     pub rng: &'a mut Rng,
 }
 
 impl Cells<'_> {
     /// Writes a price, or NULL.
-    pub fn price(&mut self, source: Source, price: Option<Cents>) {
+    pub(crate) fn price(&mut self, source: Source, price: Option<Cents>) {
         self.decimal(source, price.map(|cents| (cents, 2)));
     }
 
     /// Writes a price, or the auction mark while the instrument is in auction.
-    pub fn auction_price(&mut self, source: Source, auction: bool, price: Option<Cents>) {
+    pub(crate) fn auction_price(&mut self, source: Source, auction: bool, price: Option<Cents>) {
         if auction {
             let mark = self.rng.pick(&["Abe", "Abe", "Abe", "ABE", "abe"]);
             self.row.text(mark);
@@ -29,19 +29,19 @@ impl Cells<'_> {
     }
 
     /// Writes `units / 10^scale`, or NULL.
-    pub fn decimal(&mut self, source: Source, number: Option<(i64, u32)>) {
+    pub(crate) fn decimal(&mut self, source: Source, number: Option<(i64, u32)>) {
         self.number(source, number, |out, rng, source, (units, scale)| {
             number_style::decimal(out, rng, source, units, scale);
         });
     }
 
     /// Writes a quantity, or NULL.
-    pub fn quantity(&mut self, source: Source, quantity: Option<i64>) {
+    pub(crate) fn quantity(&mut self, source: Source, quantity: Option<i64>) {
         self.number(source, quantity, number_style::quantity);
     }
 
     /// Writes an amount of money, or NULL.
-    pub fn amount(&mut self, source: Source, amount: Option<Cents>) {
+    pub(crate) fn amount(&mut self, source: Source, amount: Option<Cents>) {
         self.number(source, amount, number_style::amount);
     }
 

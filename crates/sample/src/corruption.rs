@@ -10,7 +10,7 @@ use crate::rng::Rng;
 
 /// How a file is encoded, whatever its content.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct FileFormat {
+pub(crate) struct FileFormat {
     pub gzip: bool,
     pub windows_1252: bool,
     pub byte_order_mark: bool,
@@ -19,13 +19,13 @@ pub struct FileFormat {
 }
 
 impl FileFormat {
-    pub fn line_end(self) -> &'static str {
+    pub(crate) fn line_end(self) -> &'static str {
         if self.crlf { "\r\n" } else { "\n" }
     }
 }
 
 /// Returns the formats of `files` files: each property is set in a fixed share of them.
-pub fn file_formats(rng: &mut Rng, files: usize) -> Vec<FileFormat> {
+pub(crate) fn file_formats(rng: &mut Rng, files: usize) -> Vec<FileFormat> {
     let mut every = |nth: usize| {
         let mut picked: Vec<bool> = (0..files).map(|at| at % nth == 0).collect();
         rng.shuffle(&mut picked);
@@ -47,7 +47,7 @@ pub fn file_formats(rng: &mut Rng, files: usize) -> Vec<FileFormat> {
 
 /// A corruption of one record when it is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Corruption {
+pub(crate) enum Corruption {
     /// One cell of a number column is not a number.
     UnreadableCell,
     /// The record is written twice.
@@ -76,7 +76,7 @@ const RECORDS_PER_CORRUPTION: [(Corruption, u32); 7] = [
 ];
 
 /// Draws the corruption of the next record; mostly `None`.
-pub fn draw(rng: &mut Rng) -> Option<Corruption> {
+pub(crate) fn draw(rng: &mut Rng) -> Option<Corruption> {
     // One draw for all corruptions: with a draw for each, drawing would take longer than writing the records.
     const RANGE: u32 = 1_000_000;
     let mut at = rng.below(RANGE);
@@ -91,12 +91,12 @@ pub fn draw(rng: &mut Rng) -> Option<Corruption> {
 }
 
 /// How the trading panel shows NULL.
-pub const PANEL_NULLS: [&str; 6] = ["", "", "-", "-", "--", "N/D"];
+pub(crate) const PANEL_NULLS: [&str; 6] = ["", "", "-", "-", "--", "N/D"];
 /// How a program writes NULL.
-pub const PROGRAM_NULLS: [&str; 7] = ["", "", "nan", "nan", "NaN", "None", "null"];
+pub(crate) const PROGRAM_NULLS: [&str; 7] = ["", "", "nan", "nan", "NaN", "None", "null"];
 
 /// Returns texts that are not numbers of this kind, each with the reason for which the number contract rejects it.
-pub fn unreadable(kind: Kind) -> &'static [(&'static str, Reason)] {
+pub(crate) fn unreadable(kind: Kind) -> &'static [(&'static str, Reason)] {
     use Reason::{Negative, NotANumber, NotWhole, OutOfRange};
     match kind {
         Kind::Decimal => &[

@@ -40,19 +40,19 @@ use trading::{Closes, Day};
 mod stream {
     use chrono::{Datelike, NaiveDate};
 
-    pub const LISTING: u64 = 0;
+    pub(crate) const LISTING: u64 = 0;
 
-    pub fn trading(date: NaiveDate) -> u64 {
+    pub(crate) fn trading(date: NaiveDate) -> u64 {
         day(date) | 1
     }
 
     /// Returns the stream that decides which snapshots exist, and the format of their files.
-    pub fn recording(date: NaiveDate) -> u64 {
+    pub(crate) fn recording(date: NaiveDate) -> u64 {
         day(date) | 2
     }
 
     /// Returns the stream of the rows of the day's file at position `number`.
-    pub fn file(date: NaiveDate, number: usize) -> u64 {
+    pub(crate) fn file(date: NaiveDate, number: usize) -> u64 {
         day(date) | (16 + number as u64)
     }
 

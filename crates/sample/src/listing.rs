@@ -13,20 +13,20 @@ use market::session::is_business_day;
 use crate::rng::Rng;
 
 /// Money in hundredths of a real.
-pub type Cents = i64;
+pub(crate) type Cents = i64;
 
 /// Stocks on the exchange, small companies included.
 const STOCKS: usize = 430;
 /// Option series in a quotes snapshot.
 const QUOTED_SERIES: usize = 4_690;
 /// Option series in an options snapshot: the ones most likely to be quoted.
-pub const PRICED_SERIES: usize = 3_695;
+pub(crate) const PRICED_SERIES: usize = 3_695;
 /// Monthly expiries that are open at a time.
 const OPEN_EXPIRIES: usize = 4;
 
 /// A share, unit, fund or receipt.
 #[derive(Debug, Clone)]
-pub struct Stock {
+pub(crate) struct Stock {
     pub ticker: String,
     pub name: String,
     pub sector: &'static str,
@@ -40,16 +40,16 @@ pub struct Stock {
 
 /// Liquidity of an instrument: 0 is a blue chip, 4 is hardly ever traded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Tier(pub u8);
+pub(crate) struct Tier(pub u8);
 
 impl Tier {
     /// Returns the annual volatility in tenths of a percent.
-    pub fn volatility(self) -> i64 {
+    pub(crate) fn volatility(self) -> i64 {
         520 + 90 * i64::from(self.0)
     }
 
     /// Returns the percentage of the day's steps that have trades.
-    pub fn activity(self) -> u32 {
+    pub(crate) fn activity(self) -> u32 {
         [100, 100, 96, 45, 7][usize::from(self.0)]
     }
 
@@ -63,28 +63,28 @@ impl Tier {
     }
 
     /// Returns half of the bid-ask spread in hundredths of a percent.
-    pub fn half_spread(self) -> i64 {
+    pub(crate) fn half_spread(self) -> i64 {
         [3, 5, 15, 60, 250][usize::from(self.0)]
     }
 }
 
 impl Stock {
     /// Returns the average number of shares in a trade, a multiple of 100.
-    pub fn lot(&self) -> i64 {
+    pub(crate) fn lot(&self) -> i64 {
         (self.tier.trade() / self.close / 100 * 100).max(200)
     }
 }
 
 /// The right of an option's holder.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Right {
+pub(crate) enum Right {
     Call,
     Put,
 }
 
 impl Right {
     /// Returns the text of the options feed.
-    pub fn as_str(self) -> &'static str {
+    pub(crate) fn as_str(self) -> &'static str {
         match self {
             Right::Call => "CALL",
             Right::Put => "PUTT",
@@ -92,7 +92,7 @@ impl Right {
     }
 
     /// Returns the exercise style: calls are American, puts European.
-    pub fn style(self) -> &'static str {
+    pub(crate) fn style(self) -> &'static str {
         match self {
             Right::Call => "AMER",
             Right::Put => "EURO",
@@ -102,7 +102,7 @@ impl Right {
 
 /// One option series.
 #[derive(Debug, Clone)]
-pub struct Series {
+pub(crate) struct Series {
     pub ticker: String,
     /// Position of the underlying in [`Listing::stocks`].
     pub stock: usize,
@@ -116,7 +116,7 @@ pub struct Series {
 }
 
 /// All instruments of one day.
-pub struct Listing {
+pub(crate) struct Listing {
     pub stocks: Vec<Stock>,
     /// The most likely to be quoted first.
     pub series: Vec<Series>,
@@ -124,7 +124,7 @@ pub struct Listing {
 
 impl Listing {
     /// Returns the listing of `date`. The stocks depend only on the seed.
-    pub fn on(date: NaiveDate, seed: u64) -> Listing {
+    pub(crate) fn on(date: NaiveDate, seed: u64) -> Listing {
         let stocks = stocks(seed);
         let mut series = every_series(&stocks, date);
         series.sort_by(|a, b| (a.distance, &a.ticker).cmp(&(b.distance, &b.ticker)));

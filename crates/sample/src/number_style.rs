@@ -8,7 +8,7 @@ use crate::rng::Rng;
 
 /// The source of a cell.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Source {
+pub(crate) enum Source {
     /// Text as the trading panel shows it: `15,73`, `6.050`, `379k1`.
     Panel,
     /// Numbers as a program wrote them: `15.7`, `197761.0`, `2.966e+09`.
@@ -17,7 +17,7 @@ pub enum Source {
 
 impl Source {
     /// Returns this source, or with a probability of 1/40 the other one.
-    pub fn or_other(self, rng: &mut Rng) -> Source {
+    pub(crate) fn or_other(self, rng: &mut Rng) -> Source {
         match (self, rng.one_in(40)) {
             (Source::Panel, false) | (Source::Program, true) => Source::Panel,
             _ => Source::Program,
@@ -29,7 +29,7 @@ impl Source {
 const RARE: u32 = 40;
 
 /// Writes `units / 10^scale` for a decimal column.
-pub fn decimal(out: &mut String, rng: &mut Rng, source: Source, units: i64, scale: u32) {
+pub(crate) fn decimal(out: &mut String, rng: &mut Rng, source: Source, units: i64, scale: u32) {
     if units < 0 {
         out.push('-');
     } else if rng.one_in(4_000) {
@@ -52,12 +52,12 @@ pub fn decimal(out: &mut String, rng: &mut Rng, source: Source, units: i64, scal
 }
 
 /// Writes a price in cents as lists of instruments do: `3,21000`.
-pub fn five_decimals(out: &mut String, cents: i64) {
+pub(crate) fn five_decimals(out: &mut String, cents: i64) {
     Fixed::new(cents.unsigned_abs(), 2).plain(out, ',', 5);
 }
 
 /// Writes a quantity, which is not negative.
-pub fn quantity(out: &mut String, rng: &mut Rng, source: Source, quantity: i64) {
+pub(crate) fn quantity(out: &mut String, rng: &mut Rng, source: Source, quantity: i64) {
     let number = Fixed::new(quantity.unsigned_abs(), 0);
     let rare = if rng.one_in(RARE) { rng.below(5) } else { u32::MAX };
     match (source, rare) {
@@ -77,7 +77,7 @@ pub fn quantity(out: &mut String, rng: &mut Rng, source: Source, quantity: i64) 
 }
 
 /// Writes an amount of money given in cents, which is not negative.
-pub fn amount(out: &mut String, rng: &mut Rng, source: Source, cents: i64) {
+pub(crate) fn amount(out: &mut String, rng: &mut Rng, source: Source, cents: i64) {
     let number = Fixed::new(cents.unsigned_abs(), 2);
     let rare = if rng.one_in(RARE) { rng.below(4) } else { u32::MAX };
     match (source, rare) {
@@ -92,7 +92,7 @@ pub fn amount(out: &mut String, rng: &mut Rng, source: Source, cents: i64) {
         (Source::Program, 1) if number.is_whole() => number.grouped(out, ',', '.', 0),
         (Source::Program, 2) if number.is_whole() => number.plain(out, '.', 0),
         (Source::Program, _) if number.whole >= 100_000_000 && number.is_round() => {
-            number.scientific(out, Scientific::Program)
+            number.scientific(out, Scientific::Program);
         }
         (Source::Program, _) => number.plain(out, '.', 1),
     }
@@ -249,7 +249,7 @@ fn digits_in(number: u64) -> u32 {
 }
 
 /// Writes `number` with zeros before it up to `width` digits.
-pub fn push_digits(out: &mut String, number: u64, width: u32) {
+pub(crate) fn push_digits(out: &mut String, number: u64, width: u32) {
     for place in (0..digits_in(number).max(width)).rev() {
         out.push(digit(number, place));
     }

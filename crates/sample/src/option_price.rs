@@ -7,7 +7,7 @@ use crate::listing::Right;
 
 /// Price and delta of an option.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Worth {
+pub(crate) struct Worth {
     /// In the unit of spot and strike.
     pub price: f64,
     /// Derivative of the price by the spot: 0 to 1 for calls, -1 to 0 for puts.
@@ -18,7 +18,7 @@ pub struct Worth {
 const RATE: f64 = 0.0365;
 
 /// Returns the value of an option with `years` to its expiry at an annual `volatility`. All numbers are above 0.
-pub fn black_scholes(right: Right, spot: f64, strike: f64, years: f64, volatility: f64) -> Worth {
+pub(crate) fn black_scholes(right: Right, spot: f64, strike: f64, years: f64, volatility: f64) -> Worth {
     let deviation = volatility * years.sqrt();
     let d1 = (ln(spot / strike) + (RATE + volatility * volatility / 2.0) * years) / deviation;
     let discounted = strike * exp(-RATE * years);

@@ -9,7 +9,7 @@ use crate::rng::Rng;
 use crate::trading::Day;
 
 /// Calls `emit` with each row of a snapshot taken now.
-pub fn rows(day: &Day, rng: &mut Rng, mut emit: impl FnMut(&mut Row, &mut Rng)) {
+pub(crate) fn rows(day: &Day, rng: &mut Rng, mut emit: impl FnMut(&mut Row, &mut Rng)) {
     // The recorder of this feed is a program; some files have passed through a spreadsheet.
     let source = if rng.one_in(6) { Source::Panel } else { Source::Program };
     let mut row = Row::default();
@@ -61,7 +61,7 @@ fn fill(cells: &mut Cells, day: &Day, at: usize, series: &Series, source: Source
     cells.decimal(source, volatility(ask_volatility, ask.is_some()));
     cells.decimal(source, volatility(historical * 0.97, true));
     cells.decimal(source, volatility(historical * 1.03, true));
-    cells.decimal(source, Some((fixed((low.delta + high.delta) / 2.0, 12), 12)));
+    cells.decimal(source, Some((fixed(f64::midpoint(low.delta, high.delta), 12), 12)));
     cells.decimal(source, volatility(bid_volatility * 1.001, bid.is_some()));
     cells.decimal(source, volatility(ask_volatility * 0.999, ask.is_some()));
 }

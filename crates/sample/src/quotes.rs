@@ -10,7 +10,7 @@ use crate::rng::Rng;
 use crate::trading::{Book, Day, has_lots, lot_ticker};
 
 /// The instruments of a quotes snapshot, ordered by ticker.
-pub struct Panel {
+pub(crate) struct Panel {
     lines: Vec<(String, Instrument)>,
 }
 
@@ -24,7 +24,7 @@ enum Instrument {
 
 /// Which source wrote each kind of column of a file.
 #[derive(Debug, Clone, Copy)]
-pub struct SourceMix {
+pub(crate) struct SourceMix {
     prices: Source,
     counts: Source,
     totals: Source,
@@ -32,7 +32,7 @@ pub struct SourceMix {
 
 impl SourceMix {
     /// Draws the sources of a file: totals mostly from the panel, counts mostly from a program, prices from either.
-    pub fn draw(rng: &mut Rng) -> SourceMix {
+    pub(crate) fn draw(rng: &mut Rng) -> SourceMix {
         let mut mostly = |source, percent| match (source, rng.percent(percent)) {
             (Source::Panel, true) | (Source::Program, false) => Source::Panel,
             _ => Source::Program,
@@ -46,7 +46,7 @@ impl SourceMix {
 }
 
 impl Panel {
-    pub fn new(listing: &Listing) -> Panel {
+    pub(crate) fn new(listing: &Listing) -> Panel {
         let stocks = listing.stocks.iter().enumerate();
         let lots = stocks.clone().filter(|(_, stock)| has_lots(stock));
         let series = listing.series.iter().enumerate();
@@ -60,7 +60,7 @@ impl Panel {
     }
 
     /// Calls `emit` with each row of a snapshot taken now.
-    pub fn rows(&self, day: &Day, rng: &mut Rng, mut emit: impl FnMut(&mut Row, &mut Rng)) {
+    pub(crate) fn rows(&self, day: &Day, rng: &mut Rng, mut emit: impl FnMut(&mut Row, &mut Rng)) {
         let sources = SourceMix::draw(rng);
         let mut row = Row::default();
         for (ticker, instrument) in &self.lines {

@@ -11,41 +11,41 @@ use crate::corruption::FileFormat;
 
 /// The cells of one record, in one reused string, so that writing a record does not allocate.
 #[derive(Default)]
-pub struct Row {
+pub(crate) struct Row {
     text: String,
     /// The end of each cell in `text`.
     ends: Vec<usize>,
 }
 
 impl Row {
-    pub fn clear(&mut self) {
+    pub(crate) fn clear(&mut self) {
         self.text.clear();
         self.ends.clear();
     }
 
     /// Adds a cell, whose text `write` appends.
-    pub fn cell(&mut self, write: impl FnOnce(&mut String)) {
+    pub(crate) fn cell(&mut self, write: impl FnOnce(&mut String)) {
         write(&mut self.text);
         self.ends.push(self.text.len());
     }
 
     /// Adds a cell of this text.
-    pub fn text(&mut self, text: &str) {
+    pub(crate) fn text(&mut self, text: &str) {
         self.cell(|out| out.push_str(text));
     }
 
     /// Returns the text of the cell at `at`, unquoted.
-    pub fn get(&self, at: usize) -> &str {
+    pub(crate) fn get(&self, at: usize) -> &str {
         let start = if at == 0 { 0 } else { self.ends[at - 1] };
         &self.text[start..self.ends[at]]
     }
 
-    pub fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.ends.len()
     }
 
     /// Replaces the text of the cell at `at`.
-    pub fn replace(&mut self, at: usize, text: &str) {
+    pub(crate) fn replace(&mut self, at: usize, text: &str) {
         let start = if at == 0 { 0 } else { self.ends[at - 1] };
         let end = self.ends[at];
         self.text.replace_range(start..end, text);
@@ -55,32 +55,32 @@ impl Row {
     }
 
     /// Keeps the first `count` cells.
-    pub fn truncate(&mut self, count: usize) {
+    pub(crate) fn truncate(&mut self, count: usize) {
         self.ends.truncate(count);
         self.text.truncate(self.ends.last().copied().unwrap_or(0));
     }
 }
 
 /// A raw file in memory: several hundred kilobytes.
-pub struct RawFile {
+pub(crate) struct RawFile {
     body: String,
     separator: char,
     format: FileFormat,
 }
 
 impl RawFile {
-    pub fn new(separator: u8, format: FileFormat) -> RawFile {
+    pub(crate) fn new(separator: u8, format: FileFormat) -> RawFile {
         RawFile { body: String::with_capacity(1 << 20), separator: char::from(separator), format }
     }
 
     /// Adds a record, quoting cells where necessary.
-    pub fn push(&mut self, row: &Row) {
+    pub(crate) fn push(&mut self, row: &Row) {
         self.push_cells(row, row.len());
         self.body.push_str(self.format.line_end());
     }
 
     /// Adds a record whose last cell opens a quote that is never closed.
-    pub fn push_unclosed(&mut self, row: &Row) {
+    pub(crate) fn push_unclosed(&mut self, row: &Row) {
         let last = row.len() - 1;
         self.push_cells(row, last);
         self.body.push(self.separator);
@@ -115,7 +115,7 @@ impl RawFile {
     }
 
     /// Returns the bytes of the file.
-    pub fn into_bytes(mut self) -> Vec<u8> {
+    pub(crate) fn into_bytes(mut self) -> Vec<u8> {
         if self.format.no_last_line_end {
             self.body.truncate(self.body.len() - self.format.line_end().len());
         }
@@ -139,7 +139,7 @@ fn compress(bytes: &[u8]) -> Vec<u8> {
 }
 
 /// Writes `bytes` to `path` atomically: under a temporary name, then by a rename.
-pub fn save(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+pub(crate) fn save(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
     let partial = path.with_extension("partial");
     fs::write(&partial, bytes)?;
     fs::rename(&partial, path)

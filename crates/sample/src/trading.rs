@@ -14,7 +14,7 @@ use crate::rng::Rng;
 
 /// The state of one instrument as the panel shows it.
 #[derive(Debug, Clone, Default)]
-pub struct Book {
+pub(crate) struct Book {
     pub last_close: Cents,
     /// Whether it is in auction, where it has no price.
     pub auction: bool,
@@ -26,14 +26,14 @@ pub struct Book {
 
 /// One side of the order book.
 #[derive(Debug, Clone, Copy)]
-pub struct Offer {
+pub(crate) struct Offer {
     pub price: Cents,
     pub quantity: i64,
 }
 
 /// The trades of the session so far.
 #[derive(Debug, Clone, Copy)]
-pub struct Trades {
+pub(crate) struct Trades {
     pub open: Cents,
     pub min: Cents,
     pub max: Cents,
@@ -56,10 +56,10 @@ struct Burst {
 }
 
 /// Last prices by ticker, with which the next day starts.
-pub type Closes = BTreeMap<String, Cents>;
+pub(crate) type Closes = BTreeMap<String, Cents>;
 
 /// The exchange during one day.
-pub struct Day<'a> {
+pub(crate) struct Day<'a> {
     pub listing: &'a Listing,
     pub stocks: Vec<Book>,
     /// The fractional lots of the stocks, by the position of the stock.
@@ -85,7 +85,7 @@ const STEPS_A_DAY: i64 = 42;
 
 impl<'a> Day<'a> {
     /// Creates the exchange before its opening on `date`, after a day that ended at `closes`.
-    pub fn open(listing: &'a Listing, date: NaiveDate, seed: u64, closes: &Closes) -> Day<'a> {
+    pub(crate) fn open(listing: &'a Listing, date: NaiveDate, seed: u64, closes: &Closes) -> Day<'a> {
         let mut rng = Rng::new(seed, crate::stream::trading(date));
         let closed_at = |ticker: &str, fallback: Cents| closes.get(ticker).copied().unwrap_or(fallback);
         let book = |last_close| Book { last_close, ..Book::default() };
@@ -118,7 +118,7 @@ impl<'a> Day<'a> {
     }
 
     /// Simulates one step. `opening` marks the first step of the day, which has auctions.
-    pub fn step(&mut self, opening: bool) {
+    pub(crate) fn step(&mut self, opening: bool) {
         for (at, stock) in self.listing.stocks.iter().enumerate() {
             self.step_stock(at, stock, opening);
         }
@@ -128,7 +128,7 @@ impl<'a> Day<'a> {
     }
 
     /// Returns the last prices, for the next day.
-    pub fn closes(&self) -> Closes {
+    pub(crate) fn closes(&self) -> Closes {
         let last = |book: &Book| book.trades.map_or(book.last_close, |trades| trades.last);
         let stocks =
             self.listing.stocks.iter().zip(&self.stocks).map(|(stock, book)| (stock.ticker.clone(), last(book)));
@@ -138,13 +138,13 @@ impl<'a> Day<'a> {
     }
 
     /// Returns the annual historical volatility of the underlying over a period as long as the series' time to expiry.
-    pub fn historical_volatility(&self, series: &Series) -> f64 {
+    pub(crate) fn historical_volatility(&self, series: &Series) -> f64 {
         // Short maturities have the wider cone: the crash of March is in the recent past.
         self.prices[series.stock].volatility * (1.0 + 0.2 / (1.0 + series.days as f64 / 20.0))
     }
 
     /// Returns the implied volatilities of bid and ask of the series at position `at`.
-    pub fn implied_volatilities(&self, at: usize) -> (f64, f64) {
+    pub(crate) fn implied_volatilities(&self, at: usize) -> (f64, f64) {
         let series = &self.listing.series[at];
         let price = &self.prices[series.stock];
         let spot = price.fine as f64 / 100_000.0;
@@ -191,7 +191,7 @@ impl<'a> Day<'a> {
         let (low, high) = (implied(series, price, spot, -1.0).price, implied(series, price, spot, 1.0).price);
         let (bid, ask) = (to_cents(low), to_cents(high));
         let before = self.values[at].max(1);
-        let now = ((bid + ask) / 2).max(1);
+        let now = i64::midpoint(bid, ask).max(1);
         self.values[at] = now;
 
         // Series are sorted by how likely they are quoted.
@@ -214,12 +214,12 @@ impl<'a> Day<'a> {
 }
 
 /// Returns the ticker of a stock's fractional lot.
-pub fn lot_ticker(stock: &Stock) -> String {
+pub(crate) fn lot_ticker(stock: &Stock) -> String {
     format!("{}F", stock.ticker)
 }
 
 /// Whether a stock has a fractional lot. Receipts of foreign shares have none.
-pub fn has_lots(stock: &Stock) -> bool {
+pub(crate) fn has_lots(stock: &Stock) -> bool {
     !stock.ticker.ends_with("34")
 }
 

@@ -42,7 +42,7 @@ struct UpdatedTable {
 }
 
 /// How long to wait for other updates of the same table. An invocation may take 15 minutes.
-const PATIENCE: Duration = Duration::from_secs(600);
+const PATIENCE: Duration = Duration::from_mins(10);
 
 /// Updates a table, or all tables, from the records of `range`. Idempotent.
 ///

@@ -65,7 +65,7 @@ const COLUMNS: [(&str, &str); 10] = [
 const DAYS: &str = "days.json";
 
 /// Returns the statement that creates the table `published` unless it exists.
-pub fn create_published_ddl(lake: &Lake) -> String {
+pub(crate) fn create_published_ddl(lake: &Lake) -> String {
     let columns: Vec<String> = COLUMNS.iter().map(|(name, kind)| format!("  `{name}` {kind}")).collect();
     format!(
         "CREATE EXTERNAL TABLE IF NOT EXISTS `{}`.`published` (\n{}\n)\n\
@@ -78,10 +78,10 @@ pub fn create_published_ddl(lake: &Lake) -> String {
 }
 
 /// The table whose lease protects the table `published`, which has data of all tables.
-pub const PUBLISHED_LEASE: TableName = TableName::Quotes;
+pub(crate) const PUBLISHED_LEASE: TableName = TableName::Quotes;
 
 /// Updates the lists with the records of `range`.
-pub async fn update(
+pub(crate) async fn update(
     lake: &Lake,
     lease: &mut Lease<'_>,
     table: TableName,
@@ -188,11 +188,11 @@ mod athena_time {
 
     const FORM: &str = "%Y-%m-%d %H:%M:%S%.3f";
 
-    pub fn serialize<S: Serializer>(time: &DateTime<Utc>, serializer: S) -> Result<S::Ok, S::Error> {
+    pub(super) fn serialize<S: Serializer>(time: &DateTime<Utc>, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(&time.format(FORM))
     }
 
-    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<DateTime<Utc>, D::Error> {
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<DateTime<Utc>, D::Error> {
         let text = String::deserialize(deserializer)?;
         NaiveDateTime::parse_from_str(&text, FORM).map(|time| time.and_utc()).map_err(D::Error::custom)
     }

@@ -69,7 +69,7 @@ const GZIP_MAGIC: [u8; 2] = [0x1F, 0x8B];
 
 /// The end of the last line of a snapshot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum LastLine {
+pub(crate) enum LastLine {
     /// It ends with a line feed, or it is the header.
     Ended,
     /// It is a record without a line end, whose last field may have been cut off.
@@ -77,7 +77,7 @@ pub enum LastLine {
 }
 
 /// The check of one file, which takes its bytes in pieces.
-pub struct Check {
+pub(crate) struct Check {
     gzip: bool,
     limit: u64,
     /// The size so far, as stored.
@@ -87,7 +87,7 @@ pub struct Check {
 
 impl Check {
     /// Starts the check of a file called `name`, whose size is limited to `limit` bytes, as stored and decompressed.
-    pub fn new(name: SnapshotName, limit: u64) -> Self {
+    pub(crate) fn new(name: SnapshotName, limit: u64) -> Self {
         let text = Text { feed: name.feed, limit, offset: 0, last: b'\n', header: Some(Vec::new()) };
         Self { gzip: name.gzip, limit, bytes: 0, text: Writer::new(text, name.gzip) }
     }
@@ -96,7 +96,7 @@ impl Check {
     ///
     /// # Errors
     /// The reason if the file is not a snapshot.
-    pub fn push(&mut self, bytes: &[u8]) -> Result<(), Refusal> {
+    pub(crate) fn push(&mut self, bytes: &[u8]) -> Result<(), Refusal> {
         let start = usize::try_from(self.bytes).unwrap_or(usize::MAX);
         let magic = || GZIP_MAGIC.iter().skip(start).zip(bytes).all(|(expected, found)| expected == found);
         if self.bytes == 0 && bytes.len() >= GZIP_MAGIC.len() && !self.gzip && magic() {
@@ -116,7 +116,7 @@ impl Check {
     ///
     /// # Errors
     /// The reason if the file is not a snapshot.
-    pub fn finish(self) -> Result<LastLine, Refusal> {
+    pub(crate) fn finish(self) -> Result<LastLine, Refusal> {
         if self.bytes == 0 {
             return Err(Refusal::Empty);
         }

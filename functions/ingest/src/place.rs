@@ -18,7 +18,7 @@ use crate::quarantine::{self, Naming};
 
 /// The outcome for a landed file.
 #[derive(Debug)]
-pub enum Outcome {
+pub(crate) enum Outcome {
     /// It was moved to its place.
     Accepted {
         /// The number of older files that it replaced.
@@ -41,7 +41,7 @@ pub enum Outcome {
 const ATTEMPTS: usize = 6;
 
 /// Checks a landed file, copies it to its place or to quarantine, and deletes it from `landing/`.
-pub async fn settle(lake: &Lake, landed: &Object) -> Result<Outcome, Error> {
+pub(crate) async fn settle(lake: &Lake, landed: &Object) -> Result<Outcome, Error> {
     let refusal = match keys::file_name(&landed.key).parse::<SnapshotName>() {
         Err(error) => Refusal::Name(error),
         Ok(name) => match examine(lake, landed, name).await? {

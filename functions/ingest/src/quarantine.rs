@@ -21,7 +21,7 @@ struct Reason<'a> {
 
 /// The name of a file in quarantine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Naming {
+pub(crate) enum Naming {
     /// The name of the file. If another file has that name, the name with its ETag.
     AsItWas,
     /// The name of the file with its ETag: there will be more files of that name.
@@ -30,7 +30,7 @@ pub enum Naming {
 
 /// Copies an object of the raw bucket to quarantine, and writes its reason. The caller deletes the original. Returns `false`
 /// if that version of the object does not exist any more.
-pub async fn set_aside(
+pub(crate) async fn set_aside(
     lake: &Lake,
     object: &Object,
     naming: Naming,

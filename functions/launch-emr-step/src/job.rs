@@ -8,7 +8,7 @@ use market::run::RunId;
 use sha2::{Digest, Sha256};
 
 /// Uploads the SQL of the job under its digest. Returns the step that runs it.
-pub async fn upload(lake: &Lake, run: &RunId, range: DateRange) -> Result<HadoopJarStepConfig, Error> {
+pub(crate) async fn upload(lake: &Lake, run: &RunId, range: DateRange) -> Result<HadoopJarStepConfig, Error> {
     let text = market::spark_job::sql();
     let key = keys::job(&digest(&text));
     // An existing object with this digest has the same content.

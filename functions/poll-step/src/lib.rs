@@ -88,7 +88,7 @@ fn ended_after_its_steps(cluster: &Cluster) -> bool {
 
 /// How long EMR may still describe a step as running after its cluster has terminated with all steps complete: descriptions
 /// are eventually consistent.
-const LAG: Duration = Duration::from_secs(10 * 60);
+const LAG: Duration = Duration::from_mins(10);
 
 /// Whether a cluster terminated recently because all its steps were complete.
 fn ended_just_now(cluster: &Cluster) -> bool {
@@ -212,7 +212,7 @@ mod tests {
         (state.as_str().to_owned(), reason)
     }
 
-    const MINUTE: Duration = Duration::from_secs(60);
+    const MINUTE: Duration = Duration::from_mins(1);
 
     /// Returns the pause for a step that began, or was created, this long ago.
     fn pause_of(began: bool, ago: Duration) -> Duration {
@@ -366,7 +366,7 @@ mod tests {
         }
     }
 
-    /// A fake EMR. The n-th DescribeStep returns the n-th of `steps`, later ones the last of them. Returns its URL and the
+    /// A fake EMR. The n-th `DescribeStep` returns the n-th of `steps`, later ones the last of them. Returns its URL and the
     /// operations that were called.
     async fn emr(steps: &'static [&'static str], cluster: &'static str) -> (String, Arc<Mutex<Vec<String>>>) {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");

@@ -19,7 +19,7 @@ use crate::previous::Previous;
 use crate::raw_file_scan::ScannedFile;
 
 /// All facts about a run that the checks use.
-pub struct Evidence {
+pub(crate) struct Evidence {
     pub run: RunId,
     pub range: DateRange,
     /// The raw files of the range, with their record counts.
@@ -34,7 +34,7 @@ pub struct Evidence {
 
 /// The results of queries of the rows that a run wrote.
 #[derive(Default)]
-pub struct Content {
+pub(crate) struct Content {
     pub figures: BTreeMap<TableName, BTreeMap<NaiveDate, Figures>>,
     pub rejects: Vec<(NaiveDate, RejectCount)>,
     pub domain: BTreeMap<TableName, Vec<Check>>,
@@ -44,27 +44,27 @@ pub struct Content {
 }
 
 /// The maximum number of examples of a check.
-pub const EXAMPLES: usize = 5;
+pub(crate) const EXAMPLES: usize = 5;
 
 impl Evidence {
     /// Returns whether tables can be created over the files: all of them have the columns of their table.
-    pub fn can_be_tables(&self) -> bool {
+    pub(crate) fn can_be_tables(&self) -> bool {
         TableName::ALL.iter().all(|table| self.schema(*table).passed)
     }
 
     /// Returns whether these tables also have exactly the expected days, so that results of queries are meaningful.
-    pub fn can_be_queried(&self) -> bool {
+    pub(crate) fn can_be_queried(&self) -> bool {
         self.can_be_tables() && TableName::ALL.iter().all(|table| self.partitions(*table).passed)
     }
 
     /// Returns the files that the run wrote for `table`, by day.
-    pub fn written(&self, table: TableName) -> &BTreeMap<NaiveDate, DayFiles> {
+    pub(crate) fn written(&self, table: TableName) -> &BTreeMap<NaiveDate, DayFiles> {
         static NOTHING: BTreeMap<NaiveDate, DayFiles> = BTreeMap::new();
         self.written.get(&table).unwrap_or(&NOTHING)
     }
 
     /// Runs the checks of `table`, and returns its report.
-    pub fn report(&self, config: &Config, table: TableName) -> Report {
+    pub(crate) fn report(&self, config: &Config, table: TableName) -> Report {
         let mut checks = vec![self.partitions(table), self.schema(table)];
         checks.extend(table.feed().into_iter().flat_map(|feed| self.checks_of_raw_files(feed, &config.quality)));
         match &self.content {
@@ -113,12 +113,12 @@ impl Evidence {
     }
 
     /// Returns the raw files of `table`.
-    pub fn files_of(&self, table: TableName) -> impl Iterator<Item = &ScannedFile> {
+    pub(crate) fn files_of(&self, table: TableName) -> impl Iterator<Item = &ScannedFile> {
         self.files.iter().filter(move |file| feeds_of(table).contains(&file.name().feed))
     }
 
     /// Returns the record counts of each day that has raw files for `table`.
-    pub fn records_by_day(&self, table: TableName) -> BTreeMap<NaiveDate, Records> {
+    pub(crate) fn records_by_day(&self, table: TableName) -> BTreeMap<NaiveDate, Records> {
         let mut days: BTreeMap<NaiveDate, Records> = BTreeMap::new();
         for file in self.files_of(table) {
             let day = days.entry(file.name().time.date()).or_default();
@@ -128,12 +128,12 @@ impl Evidence {
     }
 
     /// Returns the files that the run wrote for one day of `table`.
-    pub fn day(&self, table: TableName, date: NaiveDate) -> DayFiles {
+    pub(crate) fn day(&self, table: TableName, date: NaiveDate) -> DayFiles {
         self.written(table).get(&date).cloned().unwrap_or_default()
     }
 
     /// Returns the days that have a partition, with their files. A day without rows may have no files.
-    pub fn days_of(&self, table: TableName) -> BTreeMap<NaiveDate, DayFiles> {
+    pub(crate) fn days_of(&self, table: TableName) -> BTreeMap<NaiveDate, DayFiles> {
         let empty = self.records_by_day(table).into_iter().filter(|(_, records)| may_be_empty(table, records));
         let mut days: BTreeMap<NaiveDate, DayFiles> = empty.map(|(date, _)| (date, DayFiles::default())).collect();
         days.extend(self.written(table).iter().map(|(date, files)| (*date, files.clone())));
@@ -141,7 +141,7 @@ impl Evidence {
     }
 
     /// Adds faults that were found after the files were read.
-    pub fn add_faults(&mut self, table: TableName, faults: impl IntoIterator<Item = (NaiveDate, String)>) {
+    pub(crate) fn add_faults(&mut self, table: TableName, faults: impl IntoIterator<Item = (NaiveDate, String)>) {
         let days = self.written.entry(table).or_default();
         faults.into_iter().for_each(|(date, fault)| days.entry(date).or_default().faults.push(fault));
     }
@@ -305,7 +305,7 @@ fn is_cell_of(table: TableName, reject: &RejectCount) -> bool {
 }
 
 /// Returns a check of days that passes only if no day fails.
-pub fn strict(name: &str, days: usize, wrong: Vec<(NaiveDate, String)>) -> Check {
+pub(crate) fn strict(name: &str, days: usize, wrong: Vec<(NaiveDate, String)>) -> Check {
     let failing: BTreeSet<NaiveDate> = wrong.iter().map(|(date, _)| *date).collect();
     let examples = wrong.into_iter().take(EXAMPLES).map(|(_, words)| words.into()).collect();
     Check::new(name, Unit::Days, days as u64, failing.len() as u64, Share::NONE).on(failing, examples)

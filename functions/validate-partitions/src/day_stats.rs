@@ -8,7 +8,7 @@ use lake::quality::Figures;
 use lake::{Error, Lake, partitions};
 
 /// Queries the figures of `days` of a table. The result has no entry for days without rows.
-pub async fn query(
+pub(crate) async fn query(
     lake: &Lake,
     database: &str,
     table: &str,
@@ -35,7 +35,7 @@ pub async fn query(
 }
 
 /// Converts the rows of a result whose first three columns are year, month and day.
-pub fn rows_by_day<T>(
+pub(crate) fn rows_by_day<T>(
     result: &QueryResult,
     read: impl Fn(&Row<'_>) -> Result<T, Error>,
 ) -> Result<Vec<(NaiveDate, T)>, Error> {
@@ -44,25 +44,25 @@ pub fn rows_by_day<T>(
 }
 
 /// One row of a result.
-pub struct Row<'a> {
+pub(crate) struct Row<'a> {
     result: &'a QueryResult,
     cells: &'a [Option<String>],
 }
 
 impl Row<'_> {
     /// Returns the number in column `at`, or `None` for NULL.
-    pub fn number<N: std::str::FromStr>(&self, at: usize) -> Result<Option<N>, Error> {
+    pub(crate) fn number<N: std::str::FromStr>(&self, at: usize) -> Result<Option<N>, Error> {
         let text = self.cells.get(at).and_then(Option::as_deref);
         text.map(|text| text.parse().map_err(|_| self.unexpected())).transpose()
     }
 
     /// Returns the count in column `at`, which is never NULL.
-    pub fn count(&self, at: usize) -> Result<u64, Error> {
+    pub(crate) fn count(&self, at: usize) -> Result<u64, Error> {
         self.number(at)?.ok_or_else(|| self.unexpected())
     }
 
     /// Returns the text in column `at`, or an empty text for NULL.
-    pub fn text(&self, at: usize) -> String {
+    pub(crate) fn text(&self, at: usize) -> String {
         self.cells.get(at).cloned().flatten().unwrap_or_default()
     }
 

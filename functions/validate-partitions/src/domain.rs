@@ -89,7 +89,7 @@ const OPTIONS: [DomainCheck; 1] = [DomainCheck {
 const EXAMPLES: usize = 5;
 
 /// Runs all checks of the rows of a staged table.
-pub async fn checks(staging: &Staging<'_>, table: TableName, limit: Share) -> Result<Vec<Check>, Error> {
+pub(crate) async fn checks(staging: &Staging<'_>, table: TableName, limit: Share) -> Result<Vec<Check>, Error> {
     let defined: &[DomainCheck] = match table {
         TableName::Quotes => &QUOTES,
         TableName::Options => &OPTIONS,
@@ -172,7 +172,7 @@ fn examples(result: &athena::QueryResult) -> Vec<Value> {
 }
 
 /// Finds the snapshots in which no row has a number other than zero.
-pub async fn empty_snapshots(staging: &Staging<'_>, table: TableName) -> Result<Vec<SnapshotTime>, Error> {
+pub(crate) async fn empty_snapshots(staging: &Staging<'_>, table: TableName) -> Result<Vec<SnapshotTime>, Error> {
     let result = staging.query(&empty_statement(table, &staging.name(table))).await?;
     let times = rows_by_day(&result, |row| Ok(row.text(FIRST_COUNT).parse::<SnapshotTime>().ok()))?;
     Ok(times.into_iter().filter_map(|(_, time)| time).collect())
@@ -191,7 +191,7 @@ fn empty_statement(table: TableName, name: &str) -> String {
 }
 
 /// Counts the rows that share their time and ticker with another.
-pub async fn duplicates(staging: &Staging<'_>, table: TableName) -> Result<Duplicates, Error> {
+pub(crate) async fn duplicates(staging: &Staging<'_>, table: TableName) -> Result<Duplicates, Error> {
     let statement = format!(
         "SELECT count(*) AS repeated_keys, coalesce(sum(copies), 0) AS repeated_rows\n\
          FROM (\n  SELECT intdate, ticker, count(*) AS copies\n  FROM \"{}\"\n  GROUP BY intdate, ticker\n  \

@@ -22,7 +22,7 @@ use parquet::schema::types::Type;
 
 /// The files that a run wrote for one day of a table.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct DayFiles {
+pub(crate) struct DayFiles {
     /// The number of files in the folder.
     pub files: u64,
     /// Their size in bytes.
@@ -36,7 +36,7 @@ pub struct DayFiles {
 }
 
 /// Audits all files that `run` wrote for `table` in `range`. The result has no entry for days without files.
-pub async fn written(
+pub(crate) async fn written(
     lake: &Lake,
     table: TableName,
     run: &RunId,
@@ -58,7 +58,7 @@ pub async fn written(
 }
 
 /// Returns the changes in the run's folders of these days since [`written`] audited them.
-pub async fn changes(
+pub(crate) async fn changes(
     lake: &Lake,
     table: TableName,
     run: &RunId,
@@ -80,7 +80,7 @@ pub async fn changes(
 
 impl DayFiles {
     /// Returns the manifest of this day's files.
-    pub fn manifest(self, table: TableName, date: NaiveDate, run: &RunId) -> Manifest {
+    pub(crate) fn manifest(self, table: TableName, date: NaiveDate, run: &RunId) -> Manifest {
         Manifest::new(keys::run_folder(table, date.into(), run), self.audited)
     }
 

@@ -28,7 +28,7 @@ pub struct Landing {
 ///
 /// # Errors
 /// The errors of S3.
-pub async fn inspect(lake: &Lake) -> Result<Landing, Error> {
+pub(crate) async fn inspect(lake: &Lake) -> Result<Landing, Error> {
     let bucket = &lake.config.buckets.raw;
     let landing = Landing::new(objects::list(lake, bucket, keys::LANDING).await?, Utc::now());
     lake.measure(&[

@@ -17,7 +17,7 @@ const SLACK: f64 = 0.005;
 ///
 /// The last field of `quotes` is the volume. It is confirmed if volume / quantity lies between the lowest and the highest
 /// price, or if nothing was traded and there is no volume. The last field of `options` is in no table.
-pub fn cut_off(record: Record<'_>, feed: Feed) -> Option<String> {
+pub(crate) fn cut_off(record: Record<'_>, feed: Feed) -> Option<String> {
     if record.disposition(feed) != Disposition::Publish {
         return None;
     }

@@ -17,7 +17,7 @@ use crate::staging::Staging;
 
 /// The published rows of a table on some days.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Previous {
+pub(crate) struct Previous {
     /// The published snapshots.
     pub snapshots: BTreeMap<SnapshotTime, Snapshot>,
     /// The days whose rows cannot be read, with the reason. They may be replaced: a new run repairs them.
@@ -26,7 +26,7 @@ pub struct Previous {
 
 /// A published snapshot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Snapshot {
+pub(crate) struct Snapshot {
     /// The rows that readers see.
     pub rows: u64,
     /// The records of its raw file by their disposition. `None` if the report of that run does not exist.
@@ -34,7 +34,7 @@ pub struct Snapshot {
 }
 
 /// Returns the published rows of `table` on `days`. The result is empty if the table does not exist.
-pub async fn published(
+pub(crate) async fn published(
     lake: &Lake,
     staging: &Staging<'_>,
     table: TableName,

@@ -35,7 +35,7 @@ pub struct Confirmed {
 /// # Errors
 /// [`Error::RecordChanged`] if a table differs, and records were written since the catalog was updated: update it again.
 /// [`Error::Quality`] if a table differs from its records.
-pub async fn confirm(
+pub(crate) async fn confirm(
     lake: &Lake,
     table: Option<TableName>,
     range: DateRange,

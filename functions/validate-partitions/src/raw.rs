@@ -76,7 +76,7 @@ const ATTEMPTS: u32 = 3;
 /// # Errors
 /// With `run`: [`Error::UploadPending`] while snapshots of these days wait in `landing/`, [`Error::Quality`] if a snapshot has
 /// two raw files, and [`Error::RawFilesChanged`] if the raw files changed in each of three attempts.
-pub async fn plan(lake: &Lake, event: Value) -> Result<PlanSummary, Error> {
+pub(crate) async fn plan(lake: &Lake, event: Value) -> Result<PlanSummary, Error> {
     let mut fields: Map<String, Value> = parse_event(event, crate::RAW)?;
     fields.shift_remove("stage");
     let run: Option<RunId> = fields.shift_remove("run").map(|run| parse_event(run, "the name of a run")).transpose()?;

@@ -20,7 +20,7 @@ const DROPPED: u32 = 10;
 
 impl Evidence {
     /// Runs all checks of the raw files of a feed.
-    pub fn checks_of_raw_files(&self, feed: Feed, limits: &Quality) -> Vec<Check> {
+    pub(crate) fn checks_of_raw_files(&self, feed: Feed, limits: &Quality) -> Vec<Check> {
         let records = self.records_by_day(feed.into());
         let share = |name: &str, limit: Share, failing: fn(&Records) -> u64| {
             let days = records.iter().map(|(date, records)| (*date, (records.records, failing(records))));
@@ -172,7 +172,7 @@ impl Evidence {
     }
 
     /// Check: every snapshot that has rows has a number other than zero. A feed that has lost its source writes rows without.
-    pub fn empty_snapshots(&self, content: &Content, table: TableName, limits: &Quality) -> Check {
+    pub(crate) fn empty_snapshots(&self, content: &Content, table: TableName, limits: &Quality) -> Check {
         let limit = if limits.max_domain_share == Share::ALL { Share::ALL } else { Share::NONE };
         let empty: BTreeSet<SnapshotTime> = content.empty.get(&table).into_iter().flatten().copied().collect();
         let mut days: BTreeMap<NaiveDate, (u64, u64)> = BTreeMap::new();
@@ -241,7 +241,7 @@ fn to_examples(texts: Vec<String>) -> Vec<Value> {
 }
 
 /// Returns what the user can do about a failed check, if its message does not say it.
-pub fn advice(check: &str) -> Option<&'static str> {
+pub(crate) fn advice(check: &str) -> Option<&'static str> {
     Some(match check {
         "lost_rows" => {
             "upload the named files again; to publish without these rows, \
@@ -310,7 +310,9 @@ mod tests {
 
     fn set(settings: &[(&str, &str)]) -> Config {
         let mut config = Config::default();
-        settings.iter().for_each(|(key, value)| config.set(key, value).expect(key));
+        for (key, value) in settings {
+            config.set(key, value).expect(key);
+        }
         config
     }
 

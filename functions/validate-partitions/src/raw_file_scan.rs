@@ -9,7 +9,7 @@ use market::snapshot::{SnapshotName, SnapshotTime};
 
 /// A raw file that was read to its end.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ScannedFile {
+pub(crate) struct ScannedFile {
     /// The name and the record counts, as in the report.
     pub counted: RawFileRecords,
     /// Whether the last record has no line end.
@@ -25,32 +25,32 @@ pub struct ScannedFile {
 impl ScannedFile {
     /// Returns a file with these records and nothing remarkable.
     #[cfg(test)]
-    pub fn with_records(name: SnapshotName, records: Records) -> Self {
+    pub(crate) fn with_records(name: SnapshotName, records: Records) -> Self {
         let counted = RawFileRecords { name, records };
         Self { counted, unterminated: false, cut_off: None, other_day: None, digest: None }
     }
 
     /// Returns the name of the file.
-    pub fn name(&self) -> SnapshotName {
+    pub(crate) fn name(&self) -> SnapshotName {
         self.counted.name
     }
 
     /// Returns its records by their disposition.
-    pub fn records(&self) -> Records {
+    pub(crate) fn records(&self) -> Records {
         self.counted.records
     }
 }
 
 /// Computes the digest of the records of a file.
 #[derive(Debug, Default)]
-pub struct Digest {
+pub(crate) struct Digest {
     hasher: DefaultHasher,
     records: u64,
 }
 
 impl Digest {
     /// Adds a record.
-    pub fn add(&mut self, record: &[u8]) {
+    pub(crate) fn add(&mut self, record: &[u8]) {
         self.hasher.write(record);
         // A separator that is in no record, so that `ab` and `a`, `b` differ.
         self.hasher.write(b"\n");
@@ -58,14 +58,14 @@ impl Digest {
     }
 
     /// Returns the digest, or `None` if there were no records.
-    pub fn finish(self) -> Option<u64> {
+    pub(crate) fn finish(self) -> Option<u64> {
         (self.records > 0).then(|| self.hasher.finish())
     }
 }
 
 /// Parses the day in the first cell of a header: `202004011320`, or `2020-04-01 13:51:41.017496`. Returns `None` for other
 /// texts: the cell is not used elsewhere, so it need not be a time.
-pub fn header_date(first_cell: &str) -> Option<NaiveDate> {
+pub(crate) fn header_date(first_cell: &str) -> Option<NaiveDate> {
     let text = first_cell.trim().trim_matches('"');
     let as_minute = text.parse::<SnapshotTime>().ok().map(SnapshotTime::date);
     as_minute.or_else(|| text.get(..10)?.parse().ok())
@@ -90,7 +90,9 @@ mod tests {
     fn records_have_one_digest_however_they_are_cut() {
         let digest = |records: &[&str]| {
             let mut digest = Digest::default();
-            records.iter().for_each(|record| digest.add(record.as_bytes()));
+            for record in records {
+                digest.add(record.as_bytes());
+            }
             digest.finish()
         };
         assert_eq!(digest(&[]), None);

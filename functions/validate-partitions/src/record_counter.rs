@@ -21,7 +21,7 @@ use crate::raw_file_scan::{Digest, ScannedFile, header_date};
 /// # Errors
 /// [`Error::RawFilesChanged`] if the object is no longer the version that was listed; [`Error::Quality`] if it cannot be
 /// decompressed to its end.
-pub async fn scan(lake: &Lake, file: &RawFile) -> Result<ScannedFile, Error> {
+pub(crate) async fn scan(lake: &Lake, file: &RawFile) -> Result<ScannedFile, Error> {
     let bucket = &lake.config.buckets.raw;
     let uri = keys::uri(bucket, &file.object.key);
     let mut body = objects::open(lake, bucket, &file.object)

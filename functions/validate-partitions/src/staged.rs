@@ -55,7 +55,7 @@ pub struct PassedTable {
 ///
 /// # Errors
 /// [`Error::Quality`] if a check failed; [`Error::RawFilesChanged`] if the raw files are not those of the plan.
-pub async fn audit(lake: &Lake, run: &RunId) -> Result<Passed, Error> {
+pub(crate) async fn audit(lake: &Lake, run: &RunId) -> Result<Passed, Error> {
     let plan = Plan::read(lake, run).await?;
     let range = plan.range;
     invocation::record_days(range);

@@ -14,7 +14,7 @@ use market::table::TableName;
 use crate::files::DayFiles;
 
 /// The staged tables of one run.
-pub struct Staging<'a> {
+pub(crate) struct Staging<'a> {
     lake: &'a Lake,
     run: &'a RunId,
     /// The database of the staged tables.
@@ -23,17 +23,17 @@ pub struct Staging<'a> {
 
 impl<'a> Staging<'a> {
     /// Returns a handle to the staged tables of `run`. Creates nothing.
-    pub fn new(lake: &'a Lake, run: &'a RunId) -> Self {
+    pub(crate) fn new(lake: &'a Lake, run: &'a RunId) -> Self {
         Self { lake, run, database: format!("{}_staged", lake.config.athena.database) }
     }
 
     /// Returns the name of a staged table.
-    pub fn name(&self, table: TableName) -> String {
+    pub(crate) fn name(&self, table: TableName) -> String {
         staged_name(table, self.run)
     }
 
     /// Creates a staged table over the folders of these days. Replaces a table that an earlier attempt left.
-    pub async fn create(&self, table: TableName, days: &BTreeMap<NaiveDate, DayFiles>) -> Result<(), Error> {
+    pub(crate) async fn create(&self, table: TableName, days: &BTreeMap<NaiveDate, DayFiles>) -> Result<(), Error> {
         let name = self.name(table);
         let bucket = &self.lake.config.buckets.lake;
         partitions::create_database(self.lake, &self.database).await?;
@@ -48,12 +48,12 @@ impl<'a> Staging<'a> {
     }
 
     /// Drops a staged table. Its files stay.
-    pub async fn drop(&self, table: TableName) -> Result<(), Error> {
+    pub(crate) async fn drop(&self, table: TableName) -> Result<(), Error> {
         self.query(&format!("DROP TABLE IF EXISTS `{}`", self.name(table))).await.map(drop)
     }
 
     /// Runs a statement in the database of the staged tables.
-    pub async fn query(&self, statement: &str) -> Result<QueryResult, Error> {
+    pub(crate) async fn query(&self, statement: &str) -> Result<QueryResult, Error> {
         athena::run_in(self.lake, self.database.as_str(), statement).await
     }
 }

@@ -1,7 +1,7 @@
 //! The events of an execution.
 //!
 //! They have the types, order, ids and details of AWS: serialized one after another, they are the response of
-//! GetExecutionHistory.
+//! `GetExecutionHistory`.
 
 use chrono::{DateTime, Utc};
 use serde::ser::SerializeMap;

@@ -1,4 +1,4 @@
-//! Stopping an execution, as StopExecution does.
+//! Stopping an execution, as `StopExecution` does.
 
 use tokio::sync::watch;
 

@@ -2,11 +2,11 @@
 
 use thiserror::Error;
 
-/// An error in a definition. Displays as in the message of CreateStateMachine, `Invalid State Machine Definition: '...'`.
+/// An error in a definition. Displays as in the message of `CreateStateMachine`, `Invalid State Machine Definition: '...'`.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[error("{code}: {message} at {location}")]
 pub struct DefinitionError {
-    /// The `code` in the diagnostics of ValidateStateMachineDefinition.
+    /// The `code` in the diagnostics of `ValidateStateMachineDefinition`.
     pub code: DefinitionErrorCode,
     /// A description of the error.
     pub message: String,

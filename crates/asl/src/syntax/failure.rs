@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 /// The failure of a task, a state or an execution.
 ///
-/// Error and cause are optional on AWS, both in a Fail state and in StopExecution.
+/// Error and cause are optional on AWS, both in a Fail state and in `StopExecution`.
 ///
 /// ```
 /// let failure = asl::Failure::new("QualityError", "2020-04-01: 12% of bids are above the ask");

@@ -15,29 +15,29 @@ use serde_json::{Value, json};
 use crate::virtual_clock::VirtualClock;
 
 /// The response of a fake task, and its delay.
-pub struct Answer {
+pub(crate) struct Answer {
     after: Duration,
     result: Result<Value, Failure>,
 }
 
-pub fn ok(result: Value) -> Answer {
+pub(crate) fn ok(result: Value) -> Answer {
     Answer { after: Duration::ZERO, result: Ok(result) }
 }
 
-pub fn fails(error: &str) -> Answer {
+pub(crate) fn fails(error: &str) -> Answer {
     Answer { after: Duration::ZERO, result: Err(Failure::new(error, format!("{error} happened"))) }
 }
 
 impl Answer {
     /// Delays the answer.
-    pub fn after_seconds(self, seconds: u64) -> Self {
+    pub(crate) fn after_seconds(self, seconds: u64) -> Self {
         Self { after: Duration::from_secs(seconds), ..self }
     }
 }
 
 /// A call of a fake task.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Called {
+pub(crate) struct Called {
     pub state: String,
     pub resource: String,
     pub input: Value,
@@ -49,7 +49,7 @@ pub struct Called {
 type Reply = dyn Fn(&Called) -> Answer + Send + Sync;
 
 /// The clock, tasks and history of an execution.
-pub struct Stage {
+pub(crate) struct Stage {
     pub clock: VirtualClock,
     pub calls: Mutex<Vec<Called>>,
     pub events: Mutex<Vec<Event>>,
@@ -59,7 +59,7 @@ pub struct Stage {
 }
 
 impl Stage {
-    pub fn new(reply: impl Fn(&Called) -> Answer + Send + Sync + 'static) -> Self {
+    pub(crate) fn new(reply: impl Fn(&Called) -> Answer + Send + Sync + 'static) -> Self {
         Self {
             clock: VirtualClock::default(),
             calls: Mutex::default(),
@@ -70,18 +70,18 @@ impl Stage {
     }
 
     /// Creates a stage for machines without tasks.
-    pub fn bare() -> Self {
+    pub(crate) fn bare() -> Self {
         Self::new(|called| panic!("{called:?} is not expected"))
     }
 
-    pub fn run(&self, definition: Value, input: Value) -> Outcome {
+    pub(crate) fn run(&self, definition: Value, input: Value) -> Outcome {
         let machine = machine(&definition);
         let context = context();
         self.clock.run(self.execution(&machine, &context, input).run())
     }
 
     /// Runs a machine concurrently with a future that may stop it.
-    pub fn run_beside<'a>(
+    pub(crate) fn run_beside<'a>(
         &'a self,
         definition: Value,
         beside: impl FnOnce(StopSwitch) -> BoxFuture<'a, ()>,
@@ -103,27 +103,27 @@ impl Stage {
         Execution::new(machine, context, input).tasks(self).history(self).clock(&self.clock)
     }
 
-    pub fn calls(&self) -> Vec<Called> {
+    pub(crate) fn calls(&self) -> Vec<Called> {
         self.calls.lock().expect("calls").clone()
     }
 
-    pub fn events(&self) -> Vec<Event> {
+    pub(crate) fn events(&self) -> Vec<Event> {
         self.events.lock().expect("events").clone()
     }
 
     /// Returns the events as `"2 <- 0 PassStateEntered"`: id, previous id and type.
-    pub fn story(&self) -> Vec<String> {
+    pub(crate) fn story(&self) -> Vec<String> {
         let short = |event: &Event| format!("{} <- {} {}", event.id, event.previous_event_id, event.kind.type_name());
         self.events().iter().map(short).collect()
     }
 
     /// Returns the types of the events, in order.
-    pub fn types(&self) -> Vec<String> {
+    pub(crate) fn types(&self) -> Vec<String> {
         self.events().iter().map(|event| event.kind.type_name()).collect()
     }
 
     /// Returns the details of the only event of a type.
-    pub fn details(&self, event_type: &str) -> Value {
+    pub(crate) fn details(&self, event_type: &str) -> Value {
         let of_type = self.events().into_iter().filter(|event| event.kind.type_name() == event_type);
         let events: Vec<Value> = of_type.map(|event| serde_json::to_value(event).expect("JSON")).collect();
         let [event] = events.as_slice() else {
@@ -133,16 +133,16 @@ impl Stage {
         details.map(|(_, details)| details.clone()).unwrap_or_default()
     }
 
-    pub fn seconds(&self) -> u64 {
+    pub(crate) fn seconds(&self) -> u64 {
         self.clock.elapsed().as_secs()
     }
 }
 
-pub fn machine(definition: &Value) -> StateMachine {
+pub(crate) fn machine(definition: &Value) -> StateMachine {
     StateMachine::parse(&definition.to_string()).unwrap_or_else(|error| panic!("{definition}: {error}"))
 }
 
-pub fn context() -> ExecutionContext {
+pub(crate) fn context() -> ExecutionContext {
     ExecutionContext {
         execution_arn: "arn:aws:states:us-east-1:000000000000:execution:create_datalake:run-1".into(),
         execution_name: "run-1".into(),
@@ -199,13 +199,13 @@ impl History for Stage {
 }
 
 /// Returns a task of the Lambda integration that ends the workflow, with more fields.
-pub fn task(more: Value) -> Value {
+pub(crate) fn task(more: Value) -> Value {
     let base = json!({ "Type": "Task", "Resource": "arn:aws:states:::lambda:invoke", "End": true });
     merged(base, more)
 }
 
 /// Merges the fields of another object into an object. `null` removes a field.
-pub fn merged(mut base: Value, more: Value) -> Value {
+pub(crate) fn merged(mut base: Value, more: Value) -> Value {
     let fields = base.as_object_mut().expect("an object");
     for (field, value) in more.as_object().expect("an object") {
         match value {
@@ -217,12 +217,12 @@ pub fn merged(mut base: Value, more: Value) -> Value {
 }
 
 /// Returns a machine whose only state is `S`.
-pub fn only(state: Value) -> Value {
+pub(crate) fn only(state: Value) -> Value {
     json!({ "StartAt": "S", "States": { "S": state } })
 }
 
 /// Returns a machine of the state `S`, whose failures are caught by a Pass state `Caught`.
-pub fn caught(mut state: Value, errors: Value) -> Value {
+pub(crate) fn caught(mut state: Value, errors: Value) -> Value {
     state["Catch"] = json!([{ "ErrorEquals": errors, "Next": "Caught" }]);
     json!({ "StartAt": "S", "States": { "S": state, "Caught": { "Type": "Pass", "End": true } } })
 }

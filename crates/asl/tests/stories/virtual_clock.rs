@@ -15,10 +15,10 @@ use async_trait::async_trait;
 use chrono::{DateTime, TimeDelta, Utc};
 
 /// The start of the clock.
-pub const START: &str = "2020-04-01T10:00:00Z";
+pub(crate) const START: &str = "2020-04-01T10:00:00Z";
 
 #[derive(Default)]
-pub struct VirtualClock(Mutex<State>);
+pub(crate) struct VirtualClock(Mutex<State>);
 
 #[derive(Default)]
 struct State {
@@ -30,12 +30,12 @@ struct State {
 
 impl VirtualClock {
     /// Returns the time since the start.
-    pub fn elapsed(&self) -> Duration {
+    pub(crate) fn elapsed(&self) -> Duration {
         self.state().now
     }
 
     /// Runs a future to completion.
-    pub fn run<F: Future>(&self, future: F) -> F::Output {
+    pub(crate) fn run<F: Future>(&self, future: F) -> F::Output {
         let mut future = pin!(future);
         let woken = Arc::new(Woken::default());
         let waker = Waker::from(woken.clone());

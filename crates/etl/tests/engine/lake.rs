@@ -14,14 +14,14 @@ use market::table::TableName;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
 /// Raw files and tables, removed when dropped.
-pub struct Lake {
+pub(crate) struct Lake {
     folder: tempfile::TempDir,
     inputs: Vec<Input>,
 }
 
 /// A cell of a table.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Value {
+pub(crate) enum Value {
     Null,
     Int(i64),
     Double(f64),
@@ -29,15 +29,15 @@ pub enum Value {
 }
 
 /// A row of a table by its columns.
-pub type Row = BTreeMap<String, Value>;
+pub(crate) type Row = BTreeMap<String, Value>;
 
 impl Lake {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self { folder: tempfile::tempdir().expect("a folder"), inputs: Vec::new() }
     }
 
     /// Writes a raw file, which is an input of every run from now on.
-    pub fn file(&mut self, name: &str, bytes: impl AsRef<[u8]>) -> PathBuf {
+    pub(crate) fn file(&mut self, name: &str, bytes: impl AsRef<[u8]>) -> PathBuf {
         let path = self.folder.path().join("raw").join(name);
         fs::create_dir_all(path.parent().expect("a folder")).expect("a folder");
         fs::write(&path, bytes).expect("a file");
@@ -46,7 +46,7 @@ impl Lake {
     }
 
     /// Writes a raw file of `feed`: the header and the lines.
-    pub fn snapshot(&mut self, feed: Feed, time: &str, lines: impl IntoIterator<Item = impl AsRef<str>>) {
+    pub(crate) fn snapshot(&mut self, feed: Feed, time: &str, lines: impl IntoIterator<Item = impl AsRef<str>>) {
         let mut text = header(feed);
         for line in lines {
             text.push_str(line.as_ref());
@@ -55,40 +55,40 @@ impl Lake {
         self.file(&name(feed, time), text);
     }
 
-    pub fn forget_inputs(&mut self) {
+    pub(crate) fn forget_inputs(&mut self) {
         self.inputs.clear();
     }
 
-    pub fn out(&self) -> PathBuf {
+    pub(crate) fn out(&self) -> PathBuf {
         self.folder.path().join("out")
     }
 
-    pub fn job(&self) -> Job {
+    pub(crate) fn job(&self) -> Job {
         Job { inputs: self.inputs.clone(), out: self.out(), threads: 2, run: None }
     }
 
-    pub fn try_run(&self) -> Result<Report, EtlError> {
+    pub(crate) fn try_run(&self) -> Result<Report, EtlError> {
         etl::run(&self.job(), &|_| ())
     }
 
-    pub fn run(&self) -> Report {
+    pub(crate) fn run(&self) -> Report {
         self.try_run().expect("the job succeeds")
     }
 
     /// Returns the rows of a table on all days, in the order of the file names and of the rows in each file.
-    pub fn rows(&self, table: TableName) -> Vec<Row> {
+    pub(crate) fn rows(&self, table: TableName) -> Vec<Row> {
         self.parquet_files(table).iter().flat_map(|path| read(path)).collect()
     }
 
-    pub fn quotes(&self) -> Vec<Row> {
+    pub(crate) fn quotes(&self) -> Vec<Row> {
         self.rows(TableName::Quotes)
     }
 
-    pub fn rejects(&self) -> Vec<Row> {
+    pub(crate) fn rejects(&self) -> Vec<Row> {
         self.rows(TableName::Rejects)
     }
 
-    pub fn parquet_files(&self, table: TableName) -> Vec<PathBuf> {
+    pub(crate) fn parquet_files(&self, table: TableName) -> Vec<PathBuf> {
         self.published()
             .into_iter()
             .filter(|name| name.starts_with(table.as_str()))
@@ -97,7 +97,7 @@ impl Lake {
     }
 
     /// Returns all files below `out`, also hidden ones, in order.
-    pub fn published(&self) -> Vec<String> {
+    pub(crate) fn published(&self) -> Vec<String> {
         let mut files = Vec::new();
         let mut folders = vec![self.out()];
         while let Some(folder) = folders.pop() {
@@ -115,18 +115,18 @@ impl Lake {
     }
 }
 
-pub fn name(feed: Feed, time: &str) -> String {
+pub(crate) fn name(feed: Feed, time: &str) -> String {
     format!("{time}_{}.csv", feed.file_stem())
 }
 
 /// Returns the first line of a file, with its line end.
-pub fn header(feed: Feed) -> String {
+pub(crate) fn header(feed: Feed) -> String {
     let separator = char::from(feed.separator()).to_string();
     format!("202004011320{separator}{}\n", feed.raw_columns().join(&separator))
 }
 
 /// Returns a record with these raw cells; the others are empty.
-pub fn record(feed: Feed, ticker: &str, cells: &[(&str, &str)]) -> String {
+pub(crate) fn record(feed: Feed, ticker: &str, cells: &[(&str, &str)]) -> String {
     let separator = char::from(feed.separator());
     let mut line = ticker.to_owned();
     for column in feed.raw_columns() {
@@ -141,22 +141,22 @@ pub fn record(feed: Feed, ticker: &str, cells: &[(&str, &str)]) -> String {
     line
 }
 
-pub fn quote(ticker: &str, cells: &[(&str, &str)]) -> String {
+pub(crate) fn quote(ticker: &str, cells: &[(&str, &str)]) -> String {
     record(Feed::Quotes, ticker, cells)
 }
 
-pub fn text(text: &str) -> Value {
+pub(crate) fn text(text: &str) -> Value {
     Value::Text(text.to_owned())
 }
 
 /// Returns all rows of one Parquet file.
-pub fn read(path: &Path) -> Vec<Row> {
+pub(crate) fn read(path: &Path) -> Vec<Row> {
     let file = File::open(path).expect("a file");
     let batches = ParquetRecordBatchReaderBuilder::try_new(file).expect("Parquet").build().expect("a reader");
     batches.flat_map(|batch| rows_of(&batch.expect("rows"))).collect()
 }
 
-pub fn rows_of(batch: &RecordBatch) -> Vec<Row> {
+pub(crate) fn rows_of(batch: &RecordBatch) -> Vec<Row> {
     let cell = |column: &dyn Array, at: usize| match column.data_type() {
         _ if column.is_null(at) => Value::Null,
         DataType::Int64 => Value::Int(column.as_primitive::<Int64Type>().value(at)),

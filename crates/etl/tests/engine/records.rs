@@ -17,7 +17,7 @@ fn a_record_of_each_fate() {
         quote("", &[("Ult", "15,73")]),
         " \t\u{a0}".to_owned(),
         repeated.clone(),
-        "".to_owned(),
+        String::new(),
         format!("{},", quote("ABEV3", &[])),
         "  BBDC4 ,1".to_owned(),
         "ITUB4,\"15,73".to_owned(),

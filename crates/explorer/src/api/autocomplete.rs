@@ -16,7 +16,7 @@ use crate::params::Params;
 /// The most names in a response: they fit below an input field.
 const MAX_NAMES: usize = 10;
 
-pub fn routes() -> Router<Arc<App>> {
+pub(super) fn routes() -> Router<Arc<App>> {
     Router::new()
         .route(
             "/instruments",

@@ -16,7 +16,7 @@ use crate::app::App;
 use crate::error::ApiError;
 use crate::published_days::DateRangeParams;
 
-pub fn routes() -> Router<Arc<App>> {
+pub(super) fn routes() -> Router<Arc<App>> {
     Router::new().route("/days", get(list_days))
 }
 

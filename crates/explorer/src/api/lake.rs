@@ -16,7 +16,7 @@ use super::ApiResult;
 use crate::app::App;
 use crate::error::ApiError;
 
-pub fn routes() -> Router<Arc<App>> {
+pub(super) fn routes() -> Router<Arc<App>> {
     Router::new().route("/lake", get(lake))
 }
 

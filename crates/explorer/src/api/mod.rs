@@ -20,7 +20,7 @@ use crate::error::ApiError;
 type ApiResult<T> = Result<axum::Json<T>, ApiError>;
 
 /// The routes of all modules.
-pub fn routes() -> Router<Arc<App>> {
+pub(crate) fn routes() -> Router<Arc<App>> {
     Router::new()
         .merge(lake::routes())
         .merge(days::routes())

@@ -43,7 +43,7 @@ const COLUMNS: [&str; 19] = [
     "ua_mkt_ask",
 ];
 
-pub fn routes() -> Router<Arc<App>> {
+pub(super) fn routes() -> Router<Arc<App>> {
     Router::new().route("/options", get(option_chain))
 }
 

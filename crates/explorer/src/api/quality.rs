@@ -28,7 +28,7 @@ use crate::error::ApiError;
 use crate::published_days::DateRangeParams;
 use crate::statement::{Statement, literal};
 
-pub fn routes() -> Router<Arc<App>> {
+pub(super) fn routes() -> Router<Arc<App>> {
     Router::new()
         .route("/quality/calendar", get(calendar))
         .route("/quality/day", get(day))

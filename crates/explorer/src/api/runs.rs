@@ -22,7 +22,7 @@ use crate::error::ApiError;
 use crate::execution_cache::{CachedExecution, ExecutionSummary, json_or_text};
 use crate::objects::{self, ObjectResponse};
 
-pub fn routes() -> Router<Arc<App>> {
+pub(super) fn routes() -> Router<Arc<App>> {
     Router::new()
         .route("/workflows", get(list_workflows))
         .route("/executions", get(list_executions).post(start))

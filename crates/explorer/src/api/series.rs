@@ -48,7 +48,7 @@ const MAX_INSTRUMENTS: usize = 6;
 /// The number of days in a response to a request without dates.
 const DEFAULT_DAYS: usize = 5;
 
-pub fn routes() -> Router<Arc<App>> {
+pub(super) fn routes() -> Router<Arc<App>> {
     Router::new().route("/series", get(series))
 }
 

@@ -23,7 +23,7 @@ use crate::download::{Format, download};
 use crate::error::ApiError;
 use crate::sql_guard;
 
-pub fn routes() -> Router<Arc<App>> {
+pub(super) fn routes() -> Router<Arc<App>> {
     Router::new()
         .route("/sql/run", post(run))
         .route("/sql/result", get(result))

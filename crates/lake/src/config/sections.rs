@@ -240,13 +240,13 @@ impl Default for Quality {
 
 /// TOML has no null: an empty text means that the value is absent.
 mod empty_is_none {
-    use super::*;
+    use super::{Deserialize, Deserializer, Serializer};
 
-    pub fn serialize<S: Serializer>(value: &Option<String>, serializer: S) -> Result<S::Ok, S::Error> {
+    pub(super) fn serialize<S: Serializer>(value: &Option<String>, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_str(value.as_deref().unwrap_or_default())
     }
 
-    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
         let text = String::deserialize(deserializer)?;
         Ok(Some(text).filter(|text| !text.is_empty()))
     }

@@ -64,7 +64,7 @@ pub async fn refresh(lake: &Lake, year: i32) -> Result<(), Error> {
     Ok(())
 }
 
-/// The ETags of the records in a listing.
+/// The `ETags` of the records in a listing.
 fn by_day(listed: &[Object]) -> BTreeMap<NaiveDate, String> {
     listed.iter().filter_map(|object| Some((keys::recorded_day(&object.key)?, object.etag.clone()))).collect()
 }

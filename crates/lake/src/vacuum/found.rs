@@ -14,7 +14,7 @@ use crate::{Lake, keys};
 
 /// The objects of each run.
 #[derive(Debug, Default)]
-pub struct Found {
+pub(super) struct Found {
     runs: BTreeMap<RunId, Written>,
     /// URI of the lake bucket.
     bucket: String,
@@ -38,7 +38,7 @@ enum Place {
 
 impl Found {
     /// Lists all objects in the folders of runs.
-    pub async fn list(lake: &Lake) -> Result<Self, Error> {
+    pub(super) async fn list(lake: &Lake) -> Result<Self, Error> {
         let bucket = &lake.config.buckets.lake;
         let mut found = Self { bucket: keys::uri(bucket, ""), ..Self::default() };
         let tables = TableName::ALL.iter().map(|name| keys::table(*name));
@@ -60,7 +60,7 @@ impl Found {
     }
 
     /// Drops each run that has written an object after `since` from the list, so that it is kept.
-    pub fn leave_young(&mut self, since: DateTime<Utc>) {
+    pub(super) fn leave_young(&mut self, since: DateTime<Utc>) {
         self.runs.retain(|_, written| {
             let mut objects = written.days.values().flatten().chain(&written.others);
             // Objects of a listing always have a time.
@@ -69,12 +69,12 @@ impl Found {
     }
 
     /// Drops each run for which `stays` holds from the list, so that it is kept.
-    pub fn leave(&mut self, stays: impl Fn(&RunId) -> bool) {
+    pub(super) fn leave(&mut self, stays: impl Fn(&RunId) -> bool) {
         self.runs.retain(|run, _| !stays(run));
     }
 
     /// Returns the folders of each day.
-    pub fn by_day(&self) -> Folders {
+    pub(super) fn by_day(&self) -> Folders {
         let mut days = Folders::new();
         for (run, written) in &self.runs {
             for (day, objects) in &written.days {
@@ -88,7 +88,7 @@ impl Found {
 
     /// Returns the keys to delete, in order, and a summary by run, for these runs of each day. Objects that belong to a whole
     /// run are deleted with its last day.
-    pub fn removable(self, claimed: &BTreeMap<NaiveDate, BTreeSet<RunId>>) -> (Vec<String>, Vec<FreedRun>) {
+    pub(super) fn removable(self, claimed: &BTreeMap<NaiveDate, BTreeSet<RunId>>) -> (Vec<String>, Vec<FreedRun>) {
         let (mut keys, mut last) = (Vec::new(), Vec::new());
         let mut freed = Vec::new();
         for (run, written) in self.runs {

@@ -9,7 +9,7 @@ use crate::{Lake, catalog};
 
 /// Referenced folders, as URIs without the last slash.
 #[derive(Debug, Default)]
-pub struct Referenced {
+pub(super) struct Referenced {
     /// Locations of partitions, each of which is one folder.
     partitions: BTreeSet<String>,
     /// Locations of tables without partitions, which include all folders below.
@@ -21,7 +21,7 @@ impl Referenced {
     ///
     /// # Errors
     /// Whatever Glue refuses.
-    pub async fn list(lake: &Lake) -> Result<Self, Error> {
+    pub(super) async fn list(lake: &Lake) -> Result<Self, Error> {
         let mut found = Self::default();
         for database in catalog::databases(lake).await? {
             for table in catalog::tables(lake, &database.name).await? {
@@ -53,7 +53,7 @@ impl Referenced {
     }
 
     /// Whether the catalog references `folder`, a URI with its last slash.
-    pub fn reads(&self, folder: &str) -> bool {
+    pub(super) fn reads(&self, folder: &str) -> bool {
         let bare = folder.trim_end_matches('/');
         let within = |set: &BTreeSet<String>| {
             set.contains(bare)

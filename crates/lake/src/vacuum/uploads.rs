@@ -10,7 +10,7 @@ use crate::{Lake, keys};
 const AGE: TimeDelta = TimeDelta::days(1);
 
 /// Aborts the multipart uploads of all three buckets that began more than a day ago. Returns their number.
-pub async fn abort(lake: &Lake, now: DateTime<Utc>, dry_run: bool) -> Result<u64, Error> {
+pub(super) async fn abort(lake: &Lake, now: DateTime<Utc>, dry_run: bool) -> Result<u64, Error> {
     let buckets = &lake.config.buckets;
     let mut ended = 0;
     for bucket in [&buckets.raw, &buckets.lake, &buckets.results] {

@@ -115,7 +115,7 @@ fn timestamp(text: &str) -> Option<NaiveDateTime> {
 }
 
 impl ScalarUDFImpl for AthenaCast {
-    fn name(&self) -> &str {
+    fn name(&self) -> &'static str {
         "cast"
     }
 

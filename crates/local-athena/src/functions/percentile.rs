@@ -35,7 +35,7 @@ fn wrong() -> DataFusionError {
 }
 
 impl AggregateUDFImpl for ApproxPercentile {
-    fn name(&self) -> &str {
+    fn name(&self) -> &'static str {
         "approx_percentile"
     }
 

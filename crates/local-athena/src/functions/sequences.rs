@@ -36,7 +36,7 @@ pub(super) fn function() -> ScalarUDF {
 }
 
 impl ScalarUDFImpl for Sequence {
-    fn name(&self) -> &str {
+    fn name(&self) -> &'static str {
         "sequence"
     }
 

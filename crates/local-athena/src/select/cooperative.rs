@@ -42,7 +42,7 @@ impl PhysicalOptimizerRule for InsertYields {
         .data()
     }
 
-    fn name(&self) -> &str {
+    fn name(&self) -> &'static str {
         "insert_yields"
     }
 

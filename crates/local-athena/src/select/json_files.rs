@@ -111,7 +111,7 @@ impl FileSource for JsonFiles {
         &self.metrics
     }
 
-    fn file_type(&self) -> &str {
+    fn file_type(&self) -> &'static str {
         "json"
     }
 

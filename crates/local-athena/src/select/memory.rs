@@ -73,7 +73,7 @@ impl fmt::Display for QueryMemoryPool {
 }
 
 impl MemoryPool for QueryMemoryPool {
-    fn name(&self) -> &str {
+    fn name(&self) -> &'static str {
         "query_memory"
     }
 
@@ -149,7 +149,7 @@ impl PhysicalOptimizerRule for CompactSorts {
         .data()
     }
 
-    fn name(&self) -> &str {
+    fn name(&self) -> &'static str {
         "compact_sorts"
     }
 

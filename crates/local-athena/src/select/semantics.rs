@@ -29,7 +29,7 @@ use crate::types::type_name;
 pub(super) struct AthenaSemantics;
 
 impl AnalyzerRule for AthenaSemantics {
-    fn name(&self) -> &str {
+    fn name(&self) -> &'static str {
         "athena_semantics"
     }
 

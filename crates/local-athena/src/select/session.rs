@@ -73,7 +73,7 @@ fn config(limits: Limits) -> SessionConfig {
         .with_target_partitions(threads)
         .with_batch_size(BATCH_ROWS);
     let options = config.options_mut();
-    options.sql_parser.default_null_ordering = "nulls_last".to_owned();
+    "nulls_last".clone_into(&mut options.sql_parser.default_null_ordering);
     options.sql_parser.parse_float_as_decimal = true;
     options.sql_parser.map_string_types_to_utf8view = false;
     options.execution.sort_spill_reservation_bytes = per_sort(limits);

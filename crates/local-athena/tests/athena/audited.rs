@@ -233,7 +233,7 @@ fn no_flipped_bit_changes_an_answer() {
                     prop_assert!(&rows == answer, "{} differs with bit {} of byte {} of {}", sql, bit, at, file);
                 }
                 Err(error) => {
-                    prop_assert!(matches!(error.kind, ErrorKind::BadData | ErrorKind::CannotOpenSplit), "{}", error)
+                    prop_assert!(matches!(error.kind, ErrorKind::BadData | ErrorKind::CannotOpenSplit), "{}", error);
                 }
             }
         }

@@ -279,7 +279,7 @@ async fn what_would_not_be_meant_is_refused() {
         ("SHOW PARTITIONS nothing".to_owned(), "FAILED: SemanticException [Error 10001]: Table not found nothing"),
         ("CREATE DATABASE".to_owned(), "line 1:16: mismatched input '<EOF>'. Expecting: an identifier"),
         (
-            "".to_owned(),
+            String::new(),
             "line 1:1: mismatched input '<EOF>'. Expecting: 'ALTER', 'CREATE', 'DESCRIBE', 'DROP', 'EXPLAIN', 'MSCK', 'SELECT', 'SHOW', 'VALUES', 'WITH'",
         ),
     ] {

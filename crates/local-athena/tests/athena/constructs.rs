@@ -1,7 +1,7 @@
 //! SQL constructs that can be nested in themselves to any depth.
 
 /// A construct: the text before the inner construct, the innermost text, and the text after.
-pub struct Construct {
+pub(crate) struct Construct {
     pub name: &'static str,
     before: &'static str,
     inner: &'static str,
@@ -12,7 +12,7 @@ pub struct Construct {
 
 impl Construct {
     /// Returns a statement in which the construct is nested so many times.
-    pub fn statement(&self, depth: usize) -> String {
+    pub(crate) fn statement(&self, depth: usize) -> String {
         let Construct { before, inner, behind, from, .. } = self;
         format!("SELECT {}{inner}{} {from}", before.repeat(depth), behind.repeat(depth))
     }
@@ -29,7 +29,7 @@ const fn rows(name: &'static str, before: &'static str, inner: &'static str, beh
     Construct { name, before, inner, behind, from: FROM }
 }
 
-pub const CONSTRUCTS: &[Construct] = &[
+pub(crate) const CONSTRUCTS: &[Construct] = &[
     plain("parentheses", "(", "1", ")"),
     plain("open parentheses", "(", "1", ""),
     plain("tuples", "(1, ", "1", ")"),
@@ -143,7 +143,7 @@ pub const CONSTRUCTS: &[Construct] = &[
 ];
 
 /// Relations that nest in FROM; the first `{}` of a level is the level within it.
-pub const RELATIONS: &[(&str, &str)] = &[
+pub(crate) const RELATIONS: &[(&str, &str)] = &[
     ("derived", "(SELECT * FROM {})"),
     ("named", "(SELECT x FROM {} AS a)"),
     ("parentheses", "({})"),
@@ -165,13 +165,13 @@ pub const RELATIONS: &[(&str, &str)] = &[
 ];
 
 /// Returns a SELECT from a relation that is nested so many times.
-pub fn select_from(relation: &str, depth: usize) -> String {
+pub(crate) fn select_from(relation: &str, depth: usize) -> String {
     let inner = (0..depth).fold("(VALUES 1) AS t(x)".to_owned(), |inner, _| relation.replacen("{}", &inner, 1));
     format!("SELECT * FROM {inner}")
 }
 
 /// Returns WITH queries, each of which names the previous one twice.
-pub fn doubling(levels: usize) -> String {
+pub(crate) fn doubling(levels: usize) -> String {
     let query = |level: usize| format!(", a{level} AS (SELECT a.x FROM a{0} a CROSS JOIN a{0} b)", level - 1);
     let queries: String = (1..=levels).map(query).collect();
     format!("WITH a0 AS (SELECT 1 x){queries} SELECT count(*) AS x FROM a{levels}")

@@ -17,30 +17,29 @@ use local_athena::{Column, Engine, Limits, ObjectFile, ObjectFiles, QueryError, 
 use tempfile::TempDir;
 
 /// Buckets as folders: `ROOT/<bucket>/<key>`.
-pub struct Buckets {
+pub(crate) struct Buckets {
     root: PathBuf,
 }
 
-impl Buckets {
-    fn add(&self, bucket: &Path, folder: &Path, found: &mut Vec<ObjectFile>) -> io::Result<()> {
-        for entry in fs::read_dir(folder)? {
-            let path = entry?.path();
-            if path.is_dir() {
-                self.add(bucket, &path, found)?;
-                continue;
-            }
-            let metadata = path.metadata()?;
-            let key = path.strip_prefix(bucket).map_err(io::Error::other)?;
-            found.push(ObjectFile {
-                key: key.to_string_lossy().into_owned(),
-                size: metadata.len(),
-                etag: etag(&path)?,
-                last_modified: metadata.modified()?,
-                path,
-            });
+/// Adds the files in `folder`, and in the folders below it.
+fn add_files(bucket: &Path, folder: &Path, found: &mut Vec<ObjectFile>) -> io::Result<()> {
+    for entry in fs::read_dir(folder)? {
+        let path = entry?.path();
+        if path.is_dir() {
+            add_files(bucket, &path, found)?;
+            continue;
         }
-        Ok(())
+        let metadata = path.metadata()?;
+        let key = path.strip_prefix(bucket).map_err(io::Error::other)?;
+        found.push(ObjectFile {
+            key: key.to_string_lossy().into_owned(),
+            size: metadata.len(),
+            etag: etag(&path)?,
+            last_modified: metadata.modified()?,
+            path,
+        });
     }
+    Ok(())
 }
 
 impl ObjectFiles for Buckets {
@@ -49,7 +48,7 @@ impl ObjectFiles for Buckets {
         let (bucket, prefix) = rest.split_once('/').expect("a location ends with a slash");
         let bucket = self.root.join(bucket);
         let mut found = Vec::new();
-        self.add(&bucket, &bucket, &mut found)?;
+        add_files(&bucket, &bucket, &mut found)?;
         found.retain(|object| object.key.starts_with(prefix));
         Ok(found)
     }
@@ -66,17 +65,17 @@ fn etag(path: &Path) -> io::Result<Option<String>> {
 }
 
 /// An engine with a temporary folder.
-pub struct Fixture {
+pub(crate) struct Fixture {
     pub engine: Engine,
     pub folder: TempDir,
 }
 
 impl Fixture {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self::with_limits(Limits::default())
     }
 
-    pub fn with_limits(limits: Limits) -> Self {
+    pub(crate) fn with_limits(limits: Limits) -> Self {
         let folder = TempDir::new().expect("a temporary folder");
         fs::create_dir_all(folder.path().join("s3/lake")).expect("a bucket");
         let engine = open(folder.path(), limits);
@@ -84,29 +83,29 @@ impl Fixture {
     }
 
     /// Creates a fixture with the database `market` and its tables `quotes`, `options` and `kinds`.
-    pub async fn market() -> Self {
+    pub(crate) async fn market() -> Self {
         let fixture = Self::new();
         fixture.make_market().await;
         fixture
     }
 
     /// Returns the file of an object in the bucket `lake`.
-    pub fn path(&self, key: &str) -> PathBuf {
+    pub(crate) fn path(&self, key: &str) -> PathBuf {
         self.folder.path().join("s3/lake").join(key)
     }
 
-    pub fn put(&self, key: &str, bytes: &[u8]) {
+    pub(crate) fn put(&self, key: &str, bytes: &[u8]) {
         let path = self.path(key);
         fs::create_dir_all(path.parent().expect("a folder")).expect("a folder");
         fs::write(path, bytes).expect("an object");
     }
 
-    pub fn put_parquet(&self, key: &str, columns: Vec<(&str, ArrayRef)>) {
+    pub(crate) fn put_parquet(&self, key: &str, columns: Vec<(&str, ArrayRef)>) {
         self.put_rows(key, columns, 1024);
     }
 
     /// Writes row groups of at most `group` rows.
-    pub fn put_rows(&self, key: &str, columns: Vec<(&str, ArrayRef)>, group: usize) {
+    pub(crate) fn put_rows(&self, key: &str, columns: Vec<(&str, ArrayRef)>, group: usize) {
         let columns = columns.into_iter().map(|(name, array)| (name, array, true));
         let batch = RecordBatch::try_from_iter_with_nullable(columns).expect("a batch");
         let path = self.path(key);
@@ -118,13 +117,13 @@ impl Fixture {
         writer.close().expect("a footer");
     }
 
-    pub async fn execute(&self, sql: &str) -> Result<ResultSet, QueryError> {
+    pub(crate) async fn execute(&self, sql: &str) -> Result<ResultSet, QueryError> {
         let statement = Statement::parse(sql, &[])?;
         self.engine.execute(&statement, "market").await
     }
 
     /// Returns all columns and rows of a statement.
-    pub async fn ask(&self, sql: &str) -> Result<(Vec<Column>, Vec<Row>), QueryError> {
+    pub(crate) async fn ask(&self, sql: &str) -> Result<(Vec<Column>, Vec<Row>), QueryError> {
         let mut answer = self.execute(sql).await?;
         let mut rows = Vec::new();
         while let Some(batch) = answer.rows.next().await? {
@@ -134,18 +133,18 @@ impl Fixture {
     }
 
     /// Returns the rows of a statement that has to succeed, each as its cells joined by commas.
-    pub async fn rows(&self, sql: &str) -> Vec<String> {
+    pub(crate) async fn rows(&self, sql: &str) -> Vec<String> {
         let (_, rows) = self.ask(sql).await.unwrap_or_else(|error| panic!("{sql}: {error}"));
         rows.iter().map(joined).collect()
     }
 
     /// Executes a statement that has to succeed.
-    pub async fn run(&self, sql: &str) {
+    pub(crate) async fn run(&self, sql: &str) {
         self.rows(sql).await;
     }
 
     /// Returns the message of a statement that has to fail.
-    pub async fn refusal(&self, sql: &str) -> QueryError {
+    pub(crate) async fn refusal(&self, sql: &str) -> QueryError {
         match self.ask(sql).await {
             Ok((_, rows)) => panic!("{sql} succeeded with {rows:?}"),
             Err(error) => error,
@@ -221,19 +220,19 @@ impl Fixture {
     }
 }
 
-pub fn open(folder: &Path, limits: Limits) -> Engine {
+pub(crate) fn open(folder: &Path, limits: Limits) -> Engine {
     let buckets = Buckets { root: folder.join("s3") };
     Engine::open_with(&folder.join("catalog.db"), Arc::new(buckets), limits).expect("an engine")
 }
 
-pub fn joined(row: &Row) -> String {
+pub(crate) fn joined(row: &Row) -> String {
     let cells: Vec<_> = row.iter().map(|cell| cell.as_deref().unwrap_or("NULL")).collect();
     cells.join(",")
 }
 
 type Quote<'a> = (i64, &'a str, Option<f64>, Option<f64>, Option<f64>, Option<f64>);
 
-pub fn quotes(rows: &[Quote<'_>]) -> Vec<(&'static str, ArrayRef)> {
+pub(crate) fn quotes(rows: &[Quote<'_>]) -> Vec<(&'static str, ArrayRef)> {
     let doubles =
         |of: fn(&Quote<'_>) -> Option<f64>| -> ArrayRef { Arc::new(rows.iter().map(of).collect::<Float64Array>()) };
     vec![

@@ -277,7 +277,7 @@ fn run(strategy: impl Strategy<Value = String>, cases: u32) {
         // generates others.
         rng_seed: match defaults.rng_seed {
             RngSeed::Random => RngSeed::Fixed(20_200_401),
-            chosen => chosen,
+            RngSeed::Fixed(seed) => RngSeed::Fixed(seed),
         },
         failure_persistence: None,
         // Little shrinking: a failure is reported within seconds, though not with the smallest statement.

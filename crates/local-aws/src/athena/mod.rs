@@ -57,7 +57,7 @@ struct TimeLimits {
 }
 
 impl TimeLimits {
-    const ATHENA: TimeLimits = TimeLimits { dml: Duration::from_secs(30 * 60), ddl: Duration::from_secs(600 * 60) };
+    const ATHENA: TimeLimits = TimeLimits { dml: Duration::from_mins(30), ddl: Duration::from_hours(10) };
 
     fn limit(self, kind: StatementKind) -> Duration {
         match kind {
@@ -184,7 +184,7 @@ mod tests {
 
     #[tokio::test(flavor = "multi_thread")]
     async fn a_statement_without_an_end_has_a_time_limit() {
-        let limits = TimeLimits { dml: Duration::from_millis(100), ddl: Duration::from_secs(3600) };
+        let limits = TimeLimits { dml: Duration::from_millis(100), ddl: Duration::from_hours(1) };
         let (_folder, athena) = service(limits);
         let status = run(&athena, ENDLESS).await;
         assert_eq!((&status["State"], &status["StateChangeReason"]), (&json!("FAILED"), &json!("Query timeout")));

@@ -466,7 +466,9 @@ impl Athena {
             format.write(&mut text, &answer.columns.iter().map(|column| Some(column.name.clone())).collect());
         }
         while let Some(rows) = answer.rows.next().await.map_err(|error| QueryFailure::from_query_error(&error))? {
-            rows.iter().for_each(|row| format.write(&mut text, row));
+            for row in &rows {
+                format.write(&mut text, row);
+            }
             block_in_place(|| file.write_all(text.as_bytes()))
                 .map_err(|error| QueryFailure::from_store_error(&StoreError::io(&path)(error)))?;
             text.clear();

@@ -51,7 +51,7 @@ impl ClusterState {
     }
 }
 
-/// The input of RunJobFlow, without what has no effect here. It is stored as the description of the cluster.
+/// The input of `RunJobFlow`, without what has no effect here. It is stored as the description of the cluster.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub(super) struct RunJobFlow {
@@ -404,7 +404,7 @@ impl Emr {
         Ok(json!({ "InstanceGroups": groups }))
     }
 
-    /// Returns an empty list: RunJobFlow refuses bootstrap actions.
+    /// Returns an empty list: `RunJobFlow` refuses bootstrap actions.
     pub(super) fn list_bootstrap_actions(&self, named: &ClusterId) -> AwsResult {
         Cluster::find(&self.state.lock(), &named.cluster_id)?;
         output(&json!({ "BootstrapActions": [] }))

@@ -188,7 +188,9 @@ impl Emr {
             }
             Ok::<_, rusqlite::Error>(kept)
         })?;
-        kept.iter().for_each(|id| self.start_worker(id));
+        for id in &kept {
+            self.start_worker(id);
+        }
         Ok(())
     }
 }

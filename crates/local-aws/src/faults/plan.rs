@@ -217,7 +217,7 @@ fn duration(text: &str) -> Option<Duration> {
         "s" => Duration::from_secs(number),
         _ => return None,
     };
-    Some(duration).filter(|duration| *duration <= Duration::from_secs(3_600))
+    Some(duration).filter(|duration| *duration <= Duration::from_hours(1))
 }
 
 /// A wildcard pattern, as the literals between its `*`s.

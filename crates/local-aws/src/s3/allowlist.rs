@@ -198,7 +198,7 @@ impl HeaderRules {
         self.operation.method == *method && self.operation.kind == Target::Object && self.operation.required == required
     }
 
-    /// PutObject and CopyObject.
+    /// `PutObject` and `CopyObject`.
     fn writes_object(&self) -> bool {
         self.is(&Method::PUT, &[])
     }

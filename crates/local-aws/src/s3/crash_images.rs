@@ -344,7 +344,9 @@ impl Model {
             Step::Replace(keys) => {
                 let former = self.objects.keys().filter(|key| key.starts_with("run/")).cloned().collect::<Vec<_>>();
                 changes.extend(former.into_iter().map(|key| (key, None)));
-                keys.iter().for_each(|key| _ = changes.insert(format!("run/{key}"), Some(self.bytes())));
+                for key in keys {
+                    _ = changes.insert(format!("run/{key}"), Some(self.bytes()));
+                }
             }
         }
         for (key, bytes) in &changes {
@@ -442,7 +444,9 @@ impl World {
             Step::Put(key) => self.put(key, &whole(key).unwrap()),
             Step::PutAll(keys) => std::thread::scope(|scope| {
                 let (world, whole) = (&*self, &whole);
-                keys.iter().for_each(|key| _ = scope.spawn(move || world.put(key, &whole(key).unwrap())));
+                for key in keys {
+                    _ = scope.spawn(move || world.put(key, &whole(key).unwrap()));
+                }
             }),
             Step::Copy(from, to) => {
                 if let Ok((source, bytes)) = self.store.open_object(BUCKET, from) {

@@ -196,13 +196,17 @@ impl ObjectStore {
                 }
                 Err(error) => {
                     let error = Arc::new(error);
-                    waiting.iter().for_each(|slot| *lock(slot) = Some(Err(StoreError::Shared(Arc::clone(&error)))));
+                    for slot in &waiting {
+                        *lock(slot) = Some(Err(StoreError::Shared(Arc::clone(&error))));
+                    }
                 }
             }
         });
         if let Err(error) = done {
             let error = Arc::new(error);
-            queued.iter().for_each(|queued_change| queued_change.finish(Err(StoreError::Shared(Arc::clone(&error)))));
+            for queued_change in &queued {
+                queued_change.finish(Err(StoreError::Shared(Arc::clone(&error))));
+            }
         }
     }
 

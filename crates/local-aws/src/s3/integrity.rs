@@ -51,7 +51,7 @@ impl IntegrityHeaders {
     }
 
     /// Reads the headers of a request whose body is a document, for which the inputs of s3s have no fields. With
-    /// `is_of_object`, a checksum is the object's and not the body's, as in CompleteMultipartUpload.
+    /// `is_of_object`, a checksum is the object's and not the body's, as in `CompleteMultipartUpload`.
     pub(super) fn from_document<T>(request: &Request<T>, is_of_object: bool) -> IntegrityHeaders {
         let headers = request.headers();
         let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());

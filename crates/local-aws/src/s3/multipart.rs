@@ -69,7 +69,7 @@ pub(super) struct ExpectedObject {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct CompletionId {
     id: String,
-    /// The SHA-256 of the numbers and ETags of the requested parts.
+    /// The SHA-256 of the numbers and `ETags` of the requested parts.
     parts: String,
 }
 

@@ -46,7 +46,7 @@ fn number(digits: &str) -> Option<u64> {
     Some(digits.parse().unwrap_or(MAX_POSITION).min(MAX_POSITION))
 }
 
-/// Parses `bytes=first-last`, the only form of a range that UploadPartCopy allows.
+/// Parses `bytes=first-last`, the only form of a range that `UploadPartCopy` allows.
 pub(super) fn parse_copy_range(text: &str) -> Option<(u64, u64)> {
     let (first, last) = text.strip_prefix("bytes=")?.split_once('-')?;
     let (first, last) = (number(first)?, number(last)?);

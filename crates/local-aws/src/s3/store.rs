@@ -104,7 +104,7 @@ pub(crate) struct Staged {
 
 impl Staged {
     pub(super) fn new(key: &str, file: TempPath, digest: &Digest, mut attributes: Attributes) -> Staged {
-        attributes.checksum = digest.checksum.clone();
+        attributes.checksum.clone_from(&digest.checksum);
         let etag = hex::encode(digest.md5);
         Staged { key: key.to_owned(), file, size: digest.size, etag, attributes, is_durable: false }
     }

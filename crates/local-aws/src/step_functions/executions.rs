@@ -51,7 +51,7 @@ const MAX_NESTED: usize = 1000;
 const LIMIT_EXCEEDED: &str = "The maximum number of running executions has been reached. Running executions must end or be \
     stopped before a new execution can be started.";
 
-/// RedriveExecution is not implemented.
+/// `RedriveExecution` is not implemented.
 const NO_REDRIVES: u32 = 0;
 
 /// The cause of executions that were running when their process ended.

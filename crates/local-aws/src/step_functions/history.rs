@@ -60,7 +60,7 @@ impl History for HistoryRecorder {
             Ok(bytes) => drop(self.bytes.fetch_add(bytes, Ordering::Relaxed)),
             // The status stays RUNNING, and the next start ends the execution.
             Err(error) => {
-                self.state.report_failure(if ends { EXECUTION_END } else { "an event of an execution" }, error)
+                self.state.report_failure(if ends { EXECUTION_END } else { "an event of an execution" }, error);
             }
         }
     }

@@ -233,7 +233,7 @@ async fn hostile_statements_leave_the_endpoint_to_others() {
     world.endpoint.shutdown().await;
 }
 
-/// A table of JSON files has no manifest: its files are compared with the ETags of their objects.
+/// A table of JSON files has no manifest: its files are compared with the `ETags` of their objects.
 #[tokio::test(flavor = "multi_thread")]
 async fn json_that_changed_on_the_disk_is_no_answer() {
     let world = World::new().await;

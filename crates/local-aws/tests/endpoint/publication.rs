@@ -18,7 +18,7 @@ use super::*;
 
 const LAKE: &str = "pregao-lake";
 const DAY: &str = "2020-04-01";
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 fn day() -> NaiveDate {
     DAY.parse().expect("a day")

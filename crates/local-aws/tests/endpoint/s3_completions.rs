@@ -1,4 +1,4 @@
-//! CompleteMultipartUpload is idempotent: a client that lost the response repeats the call, and gets the object.
+//! `CompleteMultipartUpload` is idempotent: a client that lost the response repeats the call, and gets the object.
 
 use aws_sdk_s3::Client;
 use aws_sdk_s3::primitives::ByteStream;

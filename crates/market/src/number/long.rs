@@ -6,7 +6,7 @@ use super::short::{ZEROS, eight_digits, exact_double, not_digits};
 /// A number of digits with at most one separator. Cells of any other form take the general path. For cells of this form, both
 /// paths give the same result.
 #[derive(Clone, Copy)]
-pub struct Long {
+pub(super) struct Long {
     /// All digits as one number, below 10^15 and therefore exact as a double.
     digits: u64,
     /// The number of digits before the separator, or of all digits.
@@ -18,7 +18,7 @@ pub struct Long {
 impl Long {
     /// Reads a number that may have a minus sign, and returns whether it has.
     #[inline]
-    pub fn read_signed(cell: &[u8]) -> Option<(Self, bool)> {
+    pub(super) fn read_signed(cell: &[u8]) -> Option<(Self, bool)> {
         let minus = cell.first() == Some(&b'-');
         Some((Self::read(&cell[usize::from(minus)..])?, minus))
     }
@@ -26,7 +26,7 @@ impl Long {
     /// Reads nine to fifteen bytes. They fill the upper bytes of two words in little-endian order, so that the last character
     /// is the highest byte; the bytes below are `0` characters, leading zeros of the number.
     #[inline]
-    pub fn read(cell: &[u8]) -> Option<Self> {
+    pub(super) fn read(cell: &[u8]) -> Option<Self> {
         if !(9..=15).contains(&cell.len()) {
             return None;
         }
@@ -58,14 +58,14 @@ impl Long {
     /// Returns the number if the separator is a decimal mark. Both operands are exact, so that the division rounds once, to
     /// the nearest double.
     #[inline]
-    pub fn to_f64(self) -> f64 {
+    pub(super) fn to_f64(self) -> f64 {
         exact_double(self.digits) / EXACT_POWERS[self.after]
     }
 
     /// Returns the whole number if this is a quantity or an amount that is whole. A separator before exactly three digits
     /// groups thousands.
     #[inline]
-    pub fn whole(self) -> Option<i64> {
+    pub(super) fn whole(self) -> Option<i64> {
         let whole = match self.after {
             0 => self.digits,
             3 if (1..=3).contains(&self.before) => self.digits,
@@ -80,7 +80,7 @@ impl Long {
 
     /// Returns the amount, or `None` if the digits are grouped wrongly.
     #[inline]
-    pub fn amount(self) -> Option<f64> {
+    pub(super) fn amount(self) -> Option<f64> {
         match self.after {
             3 => self.whole().map(|whole| whole as f64),
             _ => Some(self.to_f64()),

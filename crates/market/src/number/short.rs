@@ -51,7 +51,7 @@ impl<'a> From<&'a [u8]> for CellText<'a> {
 
 /// A parsed cell: a number as its digits and the rule that scales them, or a null token.
 #[derive(Clone, Copy)]
-pub struct Short {
+pub(super) struct Short {
     /// All digits as one number, below 10^8. Unspecified, below 2^32, for a null token.
     digits: u64,
     rule: &'static Rule,
@@ -63,16 +63,18 @@ pub struct Short {
 impl Short {
     /// Reads a number without a sign.
     #[inline]
-    pub fn read(cell: CellText<'_>, rules: &'static Rules) -> Option<Self> {
+    pub(super) fn read(cell: CellText<'_>, rules: &'static Rules) -> Option<Self> {
         Self::read_word(cell, rules, false)
     }
 
     /// Reads a number that may have a minus sign.
     #[inline]
-    pub fn read_signed(cell: CellText<'_>, rules: &'static Rules) -> Option<Self> {
+    pub(super) fn read_signed(cell: CellText<'_>, rules: &'static Rules) -> Option<Self> {
         Self::read_word(cell, rules, true)
     }
 
+    #[expect(clippy::inline_always, reason = "called for each cell: `signed` is constant in each caller")]
+    #[expect(clippy::needless_bitwise_bool, reason = "without a branch")]
     #[inline(always)]
     fn read_word(cell: CellText<'_>, rules: &'static Rules, signed: bool) -> Option<Self> {
         if cell.length > 8 {
@@ -112,14 +114,14 @@ impl Short {
     /// Returns the double nearest to the number. The factor or the divisor is 1, and the operands of the other operation are
     /// exact, so that the result is rounded once.
     #[inline]
-    pub fn to_f64(self) -> f64 {
+    pub(super) fn to_f64(self) -> f64 {
         let magnitude = exact_double(self.digits) * self.rule.factor / self.rule.divisor;
         f64::from_bits(magnitude.to_bits() | u64::from(self.minus) << 63)
     }
 
     /// Returns the number if it is whole. The value is unspecified for a null token.
     #[inline]
-    pub fn whole(self) -> Option<i64> {
+    pub(super) fn whole(self) -> Option<i64> {
         let (power, inverse) = INVERSES[usize::from(self.rule.power & 7)];
         let whole = self.digits.wrapping_mul(inverse) >> INVERSE_BITS;
         let is_whole = whole.wrapping_mul(power) == self.digits;
@@ -132,13 +134,13 @@ impl Short {
 /// The conversion instruction of x86 (`cvtsi2sd`) has a false dependency on its destination register: it would wait for the
 /// division of the cell before.
 #[inline]
-pub fn exact_double(number: u64) -> f64 {
+pub(super) fn exact_double(number: u64) -> f64 {
     const TWO_TO_52: f64 = (1u64 << 52) as f64;
     f64::from_bits(TWO_TO_52.to_bits() | number) - TWO_TO_52
 }
 
 /// The rules of one kind of column, indexed by the kind of the mark among the digits and the number of digits after it.
-pub struct Rules([[Rule; 8]; MARK_KINDS]);
+pub(super) struct Rules([[Rule; 8]; MARK_KINDS]);
 
 /// How the digits of a cell are scaled, and how many of them have to be before the mark.
 #[derive(Clone, Copy)]
@@ -201,10 +203,10 @@ const MARKS: [u8; 256] = {
 };
 
 /// Rules for decimal columns.
-pub static DECIMAL: Rules = Rules::new(OneSeparator::DecimalMark);
+pub(super) static DECIMAL: Rules = Rules::new(OneSeparator::DecimalMark);
 
 /// Rules for quantity and amount columns.
-pub static GROUPED: Rules = Rules::new(OneSeparator::GroupsIfThreeDigits);
+pub(super) static GROUPED: Rules = Rules::new(OneSeparator::GroupsIfThreeDigits);
 
 impl Rules {
     const fn new(one_separator: OneSeparator) -> Self {
@@ -293,12 +295,12 @@ const NULL_KEYS: [u64; 1 << NULL_PLACES] = {
 };
 
 /// Eight `0` characters.
-pub const ZEROS: u64 = u64::from_ne_bytes([b'0'; 8]);
+pub(super) const ZEROS: u64 = u64::from_ne_bytes([b'0'; 8]);
 
 /// Returns a word with the highest bit of each byte set that is above nine (SWAR comparison). A byte above 0x80 may set the
 /// bit of the byte above it too.
 #[inline]
-pub fn not_digits(values: u64) -> u64 {
+pub(super) fn not_digits(values: u64) -> u64 {
     const HIGH_BITS: u64 = u64::from_ne_bytes([0x80; 8]);
     // For a byte above nine, the sum sets the highest bit. Only a byte that has it set already can carry into the next.
     (values.wrapping_add(u64::from_ne_bytes([0x80 - 10; 8])) | values) & HIGH_BITS
@@ -306,7 +308,7 @@ pub fn not_digits(values: u64) -> u64 {
 
 /// Returns the number of eight digit values in little-endian order, the first digit in the lowest byte.
 #[inline]
-pub fn eight_digits(values: u64) -> u64 {
+pub(super) fn eight_digits(values: u64) -> u64 {
     // Divide and conquer: neighbours are joined to numbers of two, then four, then eight digits.
     let twos = (values.wrapping_mul(10).wrapping_add(values >> 8)) & 0x00FF_00FF_00FF_00FF;
     let fours = (twos.wrapping_mul(100).wrapping_add(twos >> 16)) & 0x0000_FFFF_0000_FFFF;

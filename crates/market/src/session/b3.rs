@@ -8,10 +8,10 @@ use chrono_tz::America::{New_York, Sao_Paulo};
 use super::Hours;
 
 /// The start of continuous trading.
-pub const OPEN: NaiveTime = hour(10);
+pub(super) const OPEN: NaiveTime = hour(10);
 
 /// The end of trading, including the closing call, while Sao Paulo is one hour ahead of New York.
-pub const CLOSE: NaiveTime = hour(17);
+pub(super) const CLOSE: NaiveTime = hour(17);
 
 /// The end of trading while Sao Paulo is two or three hours ahead.
 const CLOSE_LATE: NaiveTime = hour(18);
@@ -52,13 +52,13 @@ pub fn is_business_day(date: NaiveDate) -> bool {
 ///
 /// Since 2015 the close follows New York: 17:00 while Sao Paulo is one hour ahead of it, else 18:00. B3 announces each change;
 /// the tests list the announcements.
-pub fn hours(date: NaiveDate) -> Hours {
+pub(super) fn hours(date: NaiveDate) -> Hours {
     let late = date.year() >= FIRST_YEAR_BY_SEASON && hours_ahead_of_new_york(date) > 1;
     Hours { open: OPEN.max(earliest_opening(date)), close: if late { CLOSE_LATE } else { CLOSE } }
 }
 
 /// Returns the time before which no session of a day opens: 13:00 on Ash Wednesday, midnight on other days.
-pub fn earliest_opening(date: NaiveDate) -> NaiveTime {
+pub(super) fn earliest_opening(date: NaiveDate) -> NaiveTime {
     if is_ash_wednesday(date) { OPEN_ASH_WEDNESDAY } else { NaiveTime::MIN }
 }
 

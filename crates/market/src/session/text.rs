@@ -8,49 +8,49 @@ fn parse_time(text: &str) -> Result<NaiveTime, String> {
 }
 
 /// A time of day, `HH:MM`. An empty text is `None`, because TOML has no null.
-pub mod time {
-    use super::*;
+pub(super) mod time {
+    use super::{Deserialize, Deserializer, Error, NaiveTime, Serializer, parse_time, required_time};
 
-    pub fn serialize<S: Serializer>(time: &Option<NaiveTime>, serializer: S) -> Result<S::Ok, S::Error> {
+    pub(crate) fn serialize<S: Serializer>(time: &Option<NaiveTime>, serializer: S) -> Result<S::Ok, S::Error> {
         match time {
             Some(time) => required_time::serialize(time, serializer),
             None => serializer.serialize_str(""),
         }
     }
 
-    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<NaiveTime>, D::Error> {
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<NaiveTime>, D::Error> {
         let text = String::deserialize(deserializer)?;
         (!text.is_empty()).then(|| parse_time(&text).map_err(D::Error::custom)).transpose()
     }
 }
 
 /// A time of day, `HH:MM`.
-pub mod required_time {
-    use super::*;
+pub(super) mod required_time {
+    use super::{Deserialize, Deserializer, Error, NaiveTime, Serializer, parse_time};
 
-    pub fn serialize<S: Serializer>(time: &NaiveTime, serializer: S) -> Result<S::Ok, S::Error> {
+    pub(crate) fn serialize<S: Serializer>(time: &NaiveTime, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(&time.format("%H:%M"))
     }
 
-    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<NaiveTime, D::Error> {
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<NaiveTime, D::Error> {
         parse_time(&String::deserialize(deserializer)?).map_err(D::Error::custom)
     }
 }
 
 /// A date, as text `"2020-11-03"` or as TOML's own `2020-11-03`.
-pub mod date {
+pub(super) mod date {
     use std::fmt;
 
     use chrono::NaiveDate;
     use serde::de::{MapAccess, Visitor};
 
-    use super::*;
+    use super::{Deserializer, Error, Serializer};
 
-    pub fn serialize<S: Serializer>(date: &NaiveDate, serializer: S) -> Result<S::Ok, S::Error> {
+    pub(crate) fn serialize<S: Serializer>(date: &NaiveDate, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(date)
     }
 
-    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<NaiveDate, D::Error> {
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<NaiveDate, D::Error> {
         deserializer.deserialize_any(Date)
     }
 
@@ -79,19 +79,19 @@ pub mod date {
 }
 
 /// An optional [`date`].
-pub mod optional_date {
+pub(super) mod optional_date {
     use chrono::NaiveDate;
 
-    use super::*;
+    use super::{Deserializer, Serializer, date};
 
-    pub fn serialize<S: Serializer>(date: &Option<NaiveDate>, serializer: S) -> Result<S::Ok, S::Error> {
+    pub(crate) fn serialize<S: Serializer>(date: &Option<NaiveDate>, serializer: S) -> Result<S::Ok, S::Error> {
         match date {
             Some(date) => date::serialize(date, serializer),
             None => serializer.serialize_none(),
         }
     }
 
-    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<NaiveDate>, D::Error> {
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<NaiveDate>, D::Error> {
         date::deserialize(deserializer).map(Some)
     }
 }

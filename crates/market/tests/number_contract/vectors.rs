@@ -3,7 +3,7 @@
 use market::table::Kind;
 
 /// A row of `number_vectors.csv`.
-pub struct Vector {
+pub(super) struct Vector {
     pub kind: Kind,
     /// The text of the cell.
     pub text: String,
@@ -14,7 +14,7 @@ pub struct Vector {
 }
 
 /// All of them. Only the text is ever quoted.
-pub fn vectors() -> Vec<Vector> {
+pub(super) fn vectors() -> Vec<Vector> {
     let vectors: Vec<_> = include_str!("../number_vectors.csv")
         .lines()
         .skip(1)

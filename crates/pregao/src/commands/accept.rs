@@ -20,7 +20,12 @@ use crate::{migrate, operator, output};
 const TRIES: usize = 10;
 
 /// Writes a record that accepts the missing raw files of `day`. The published data does not change.
-pub fn accept(global: &Global, day: NaiveDate, by: Option<&str>, format: OutputFormat) -> anyhow::Result<ExitCode> {
+pub(crate) fn accept(
+    global: &Global,
+    day: NaiveDate,
+    by: Option<&str>,
+    format: OutputFormat,
+) -> anyhow::Result<ExitCode> {
     if !is_business_day(day) {
         return fail(
             format!("{day} is no business day: the exchange is closed, and nothing is missing"),

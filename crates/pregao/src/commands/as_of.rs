@@ -17,7 +17,7 @@ use crate::migrate;
 const READING: [&str; 8] = ["SELECT", "WITH", "VALUES", "TABLE", "SHOW", "DESCRIBE", "DESC", "EXPLAIN"];
 
 /// Runs a statement on the tables of a time.
-pub async fn answer(lake: &Lake, sql: &str, moment: DateTime<Utc>, format: Format) -> anyhow::Result<ExitCode> {
+pub(crate) async fn answer(lake: &Lake, sql: &str, moment: DateTime<Utc>, format: Format) -> anyhow::Result<ExitCode> {
     if !reads(sql) {
         return fail("--as-of is for statements that read", "SELECT, WITH, VALUES, SHOW, DESCRIBE or EXPLAIN");
     }
@@ -36,7 +36,7 @@ pub async fn answer(lake: &Lake, sql: &str, moment: DateTime<Utc>, format: Forma
 }
 
 /// Creates the tables of a time, and prints the name of their database.
-pub async fn print_database(lake: &Lake, moment: DateTime<Utc>) -> anyhow::Result<ExitCode> {
+pub(crate) async fn print_database(lake: &Lake, moment: DateTime<Utc>) -> anyhow::Result<ExitCode> {
     if !as_of::is_settled(moment) && moment <= Utc::now() {
         return fail(
             format!("{moment} has only just passed: a record of it may still be written"),

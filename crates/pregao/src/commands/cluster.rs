@@ -15,7 +15,7 @@ use crate::tabular::{self, Row};
 use crate::{color, format, output};
 
 /// Starts, shows or ends clusters of the lake.
-pub fn cluster(global: &Global, action: ClusterAction) -> anyhow::Result<ExitCode> {
+pub(crate) fn cluster(global: &Global, action: ClusterAction) -> anyhow::Result<ExitCode> {
     // Starting a cluster uses its settings in the configuration, like a run.
     let use_ = match action {
         ClusterAction::Start | ClusterAction::Stop => Use::Workflows,
@@ -97,7 +97,7 @@ async fn stop(lake: &Lake) -> anyhow::Result<()> {
 }
 
 /// Terminates clusters, and prints their ids.
-pub async fn end(lake: &Lake, clusters: &[ClusterSummary]) -> Result<(), Error> {
+pub(crate) async fn end(lake: &Lake, clusters: &[ClusterSummary]) -> Result<(), Error> {
     for cluster in clusters {
         cluster::end(lake, id(cluster)).await?;
         // Terminated before printing: a closed pipe must not leave a cluster running.

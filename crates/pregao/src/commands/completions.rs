@@ -9,7 +9,7 @@ use clap_complete::{Shell as ClapShell, generate};
 use crate::args::{Cli, Shell};
 
 /// Prints the completions of a shell.
-pub fn completions(shell: Shell) -> anyhow::Result<ExitCode> {
+pub(crate) fn completions(shell: Shell) -> anyhow::Result<ExitCode> {
     let shell = match shell {
         Shell::Bash => ClapShell::Bash,
         Shell::Zsh => ClapShell::Zsh,

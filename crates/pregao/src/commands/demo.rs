@@ -34,7 +34,7 @@ const MARKER_TEXT: &str =
     "This folder is a lake of generated numbers, made by `pregao demo`. Delete it when you like.\n";
 
 /// Runs sample, upload, run and query.
-pub fn demo(global: &Global) -> anyhow::Result<ExitCode> {
+pub(crate) fn demo(global: &Global) -> anyhow::Result<ExitCode> {
     refuse_aws(global, "demo")?;
     if on_aws(global)? {
         return fail(

@@ -28,7 +28,7 @@ const BUILT: &str = "target/sam";
 const INSTALL: &str = "pip install aws-sam-cli cargo-lambda";
 
 /// Builds and deploys with the configuration.
-pub fn deploy(global: &Global) -> anyhow::Result<ExitCode> {
+pub(crate) fn deploy(global: &Global) -> anyhow::Result<ExitCode> {
     let config = configuration(global)?;
     let template = template()?;
     check_tool("cargo-lambda", &["lambda", "--version"])?;

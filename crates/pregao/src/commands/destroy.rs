@@ -19,10 +19,10 @@ use crate::progress::Progress;
 use crate::stack::{self, Account};
 
 /// Timeout of the deletion. Roles and rules take longest.
-const LONGEST: Duration = Duration::from_secs(60 * 60);
+const LONGEST: Duration = Duration::from_hours(1);
 
 /// Terminates the clusters, empties the results bucket, and deletes the stack.
-pub fn destroy(global: &Global, args: &DestroyArgs) -> anyhow::Result<ExitCode> {
+pub(crate) fn destroy(global: &Global, args: &DestroyArgs) -> anyhow::Result<ExitCode> {
     let config = configuration(global)?;
     runtime()?.block_on(async {
         let account = Account::load(&config).await?;

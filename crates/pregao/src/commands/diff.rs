@@ -29,7 +29,7 @@ use crate::tabular;
 const EXAMPLES: usize = 5;
 
 /// Compares two runs of a day.
-pub fn diff(global: &Global, args: &DiffArgs) -> anyhow::Result<ExitCode> {
+pub(crate) fn diff(global: &Global, args: &DiffArgs) -> anyhow::Result<ExitCode> {
     with_lake(global, Use::Questions, async |lake| {
         migrate::ensure(lake).await?;
         scratch::drop_old(lake, Utc::now(), false).await?;

@@ -18,7 +18,7 @@ use crate::raw_folder;
 use crate::tabular;
 
 /// Converts all snapshots of a folder to Parquet.
-pub fn etl(args: &EtlArgs) -> anyhow::Result<ExitCode> {
+pub(crate) fn etl(args: &EtlArgs) -> anyhow::Result<ExitCode> {
     let progress = Progress::new();
     raw_folder::refuse_overlap(&args.raw, &args.out)?;
     let mut found = raw_folder::scan(&args.raw)?;

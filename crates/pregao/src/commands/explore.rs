@@ -17,7 +17,7 @@ use crate::stack;
 
 /// Serves the web application until it is interrupted, for the lake of the account, of another process, or, like `pregao
 /// local`, of the home.
-pub fn explore(global: &Global, args: &ExploreArgs) -> anyhow::Result<ExitCode> {
+pub(crate) fn explore(global: &Global, args: &ExploreArgs) -> anyhow::Result<ExitCode> {
     let config = configuration(global)?;
     runtime()?.block_on(async {
         let port = args.port.unwrap_or_default();

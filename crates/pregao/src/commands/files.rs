@@ -18,7 +18,7 @@ use crate::format;
 use crate::output::{self, PublishedFile};
 
 /// Prints the location of each file, sorted by day and name.
-pub fn files(global: &Global, args: &FilesArgs) -> anyhow::Result<ExitCode> {
+pub(crate) fn files(global: &Global, args: &FilesArgs) -> anyhow::Result<ExitCode> {
     let range = range(args.from, args.to)?;
     if args.paths && on_aws(global)? {
         return fail("--paths is for a lake on this machine", "without it the URIs of the objects are printed");

@@ -16,7 +16,7 @@ use crate::output::{self, History, HistoryRecord};
 use crate::tabular::{self, Row};
 
 /// Prints the records of a day, the oldest first.
-pub fn history(global: &Global, args: &HistoryArgs) -> anyhow::Result<ExitCode> {
+pub(crate) fn history(global: &Global, args: &HistoryArgs) -> anyhow::Result<ExitCode> {
     with_lake(global, Use::Questions, async |lake| {
         let records = read(lake, args.day).await?;
         if records.is_empty() {
@@ -38,13 +38,13 @@ pub fn history(global: &Global, args: &HistoryArgs) -> anyhow::Result<ExitCode> 
 ///
 /// # Errors
 /// As [`record::history`].
-pub async fn read(lake: &Lake, day: NaiveDate) -> Result<Vec<Record>, Error> {
+pub(crate) async fn read(lake: &Lake, day: NaiveDate) -> Result<Vec<Record>, Error> {
     migrate::ensure(lake).await?;
     record::history(lake, day).await
 }
 
 /// Converts records to documents. The current record says which runs are removed.
-pub fn documents(records: &[Record]) -> Vec<HistoryRecord> {
+pub(crate) fn documents(records: &[Record]) -> Vec<HistoryRecord> {
     let Some(current) = records.last() else { return Vec::new() };
     records.iter().map(|record| HistoryRecord::new(record, |run| current.removed_runs.contains(run))).collect()
 }

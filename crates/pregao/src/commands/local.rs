@@ -12,7 +12,7 @@ use crate::faults;
 use crate::interrupt::Listener;
 
 /// Serves until it is interrupted.
-pub fn local(global: &Global, args: &LocalArgs) -> anyhow::Result<ExitCode> {
+pub(crate) fn local(global: &Global, args: &LocalArgs) -> anyhow::Result<ExitCode> {
     refuse_aws(global, "local")?;
     let config = configuration(global)?;
     let faults = match &args.faults {

@@ -15,7 +15,7 @@ use crate::error_report::Hint;
 use crate::reference::{ENVIRONMENT, EXIT_CODES};
 
 /// Prints pregao(1), or writes it and a page for each command to a folder.
-pub fn man(args: &ManArgs) -> anyhow::Result<ExitCode> {
+pub(crate) fn man(args: &ManArgs) -> anyhow::Result<ExitCode> {
     let mut cli = Cli::command().disable_help_subcommand(true);
     cli.build();
     let Some(folder) = &args.out else {

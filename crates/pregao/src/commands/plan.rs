@@ -41,7 +41,7 @@ impl Engine {
 }
 
 /// Prints what a run of these days, or of yesterday, would do.
-pub async fn plan(
+pub(crate) async fn plan(
     lake: &Lake,
     days: Option<DateRange>,
     engine: Engine,

@@ -17,7 +17,7 @@ use crate::progress::Progress;
 use crate::tabular::{self, Writer};
 
 /// Runs the statement, and writes its result.
-pub fn query(global: &Global, args: &QueryArgs) -> anyhow::Result<ExitCode> {
+pub(crate) fn query(global: &Global, args: &QueryArgs) -> anyhow::Result<ExitCode> {
     let sql = args.sql.as_deref().map(statement).transpose()?.unwrap_or_default();
     with_lake(global, Use::Questions, async |lake| {
         if let Some(moment) = args.as_of {
@@ -44,12 +44,12 @@ fn statement(sql: &str) -> anyhow::Result<String> {
 }
 
 /// Runs a statement, and writes its rows to stdout and their number to stderr.
-pub async fn answer(lake: &Lake, sql: &str, database: &str, format: Format) -> anyhow::Result<ExitCode> {
+pub(crate) async fn answer(lake: &Lake, sql: &str, database: &str, format: Format) -> anyhow::Result<ExitCode> {
     answer_if(lake, sql, database, format, async || Ok(())).await
 }
 
 /// [`answer`], which writes nothing if `confirm` fails after the execution of the statement.
-pub async fn answer_if(
+pub(crate) async fn answer_if(
     lake: &Lake,
     sql: &str,
     database: &str,

@@ -26,7 +26,7 @@ struct Updated {
 }
 
 /// Creates database, tables, partitions and lists, year by year. What is correct is not changed.
-pub fn recatalog(global: &Global) -> anyhow::Result<ExitCode> {
+pub(crate) fn recatalog(global: &Global) -> anyhow::Result<ExitCode> {
     with_lake(global, Use::Workflows, async |lake| {
         migrate::ensure(lake).await?;
         let records = record::read_all(lake, None).await?;

@@ -31,7 +31,7 @@ use crate::watch_execution::watch;
 use crate::workflow::{self, Workflow};
 
 /// Rolls a day back, or releases it.
-pub fn rollback(global: &Global, args: &RollbackArgs) -> anyhow::Result<ExitCode> {
+pub(crate) fn rollback(global: &Global, args: &RollbackArgs) -> anyhow::Result<ExitCode> {
     with_lake(global, Use::Workflows, async |lake| {
         let progress = Progress::new();
         migrate::ensure(lake).await?;

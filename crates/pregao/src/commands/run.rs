@@ -62,7 +62,7 @@ struct Published {
 }
 
 /// Runs `create_datalake` and prints what it published, or only plans it.
-pub fn run(global: &Global, args: &RunArgs) -> anyhow::Result<ExitCode> {
+pub(crate) fn run(global: &Global, args: &RunArgs) -> anyhow::Result<ExitCode> {
     let days = args
         .from
         .map(|from| DateRange::new(from, args.to.unwrap_or(from)))
@@ -108,13 +108,13 @@ pub fn run(global: &Global, args: &RunArgs) -> anyhow::Result<ExitCode> {
 }
 
 /// The result of a run: its output, and the quality report of each table that it published.
-pub struct Done {
+pub(crate) struct Done {
     outcome: Outcome,
     reports: Vec<(Published, Report)>,
 }
 
 /// Starts the workflow for these days, or for yesterday, and watches it to its end.
-pub async fn publish(lake: &Lake, days: Option<DateRange>, progress: &Progress) -> anyhow::Result<Done> {
+pub(crate) async fn publish(lake: &Lake, days: Option<DateRange>, progress: &Progress) -> anyhow::Result<Done> {
     let (purpose, input) = match days {
         Some(days) if days.from() == days.to() => (days.from().to_string(), json!({ "date": days.from() })),
         Some(days) => (format!("{}_{}", days.from(), days.to()), json!(days)),
@@ -124,7 +124,7 @@ pub async fn publish(lake: &Lake, days: Option<DateRange>, progress: &Progress) 
 }
 
 /// Starts the workflow with this input, and watches it to its end.
-pub async fn execute(lake: &Lake, purpose: &str, input: &Value, progress: &Progress) -> anyhow::Result<Done> {
+pub(crate) async fn execute(lake: &Lake, purpose: &str, input: &Value, progress: &Progress) -> anyhow::Result<Done> {
     let name = workflow::new_name(purpose)?;
     progress.line(&format!("create_datalake {name}"));
     let arn = workflow::start(lake, Workflow::CreateDatalake, &name, input).await?;
@@ -142,7 +142,7 @@ pub async fn execute(lake: &Lake, purpose: &str, input: &Value, progress: &Progr
 
 impl Done {
     /// Converts it to the JSON document.
-    pub fn document(&self) -> output::Run {
+    pub(crate) fn document(&self) -> output::Run {
         let Outcome { run, days, files, coverage, .. } = &self.outcome;
         output::Run {
             run: run.to_string(),
@@ -156,7 +156,7 @@ impl Done {
     }
 
     /// Prints what was published. `home` is the folder with the objects as files, if there is one.
-    pub fn tell(&self, lake: &Lake, home: Option<&Path>) -> io::Result<()> {
+    pub(crate) fn tell(&self, lake: &Lake, home: Option<&Path>) -> io::Result<()> {
         let Done { outcome, reports } = self;
         let mut out = io::stdout().lock();
         let Recorded { superseded, held, .. } = &outcome.records;
@@ -198,7 +198,7 @@ impl Done {
 }
 
 /// Returns the first days of a list as text.
-pub fn first(days: &TruncatedList<NaiveDate>) -> String {
+pub(crate) fn first(days: &TruncatedList<NaiveDate>) -> String {
     let named: Vec<String> = days.first.iter().take(3).map(NaiveDate::to_string).collect();
     named.join(", ") + if days.count > named.len() { ", ..." } else { "" }
 }

@@ -18,23 +18,23 @@ use crate::workflow::{self, Workflow};
 use crate::{color, format, output};
 
 /// Lists executions, or shows one.
-pub fn runs(global: &Global, args: &RunsArgs) -> anyhow::Result<ExitCode> {
+pub(crate) fn runs(global: &Global, args: &RunsArgs) -> anyhow::Result<ExitCode> {
     with_lake(global, Use::Questions, async |lake| match &args.id {
         None => {
             let runs = list(lake, args.limit as usize).await?;
             if args.format == OutputFormat::Json {
-                output::print(&runs)?
+                output::print(&runs)?;
             } else {
-                tell_list(&runs)?
+                tell_list(&runs)?;
             }
             Ok(ExitCode::SUCCESS)
         }
         Some(id) => {
             let shown = show(lake, &workflow::find(lake, id).await?).await?;
             if args.format == OutputFormat::Json {
-                output::print(&shown)?
+                output::print(&shown)?;
             } else {
-                tell(&shown)?
+                tell(&shown)?;
             }
             Ok(ExitCode::SUCCESS)
         }

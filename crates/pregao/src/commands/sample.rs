@@ -14,7 +14,7 @@ use crate::progress::Progress;
 use crate::tabular;
 
 /// Writes a sample and prints its counts.
-pub fn sample(global: &Global, args: &SampleArgs) -> anyhow::Result<ExitCode> {
+pub(crate) fn sample(global: &Global, args: &SampleArgs) -> anyhow::Result<ExitCode> {
     let config = configuration(global)?;
     let sample = Sample { from: args.from, days: args.days, seed: args.seed, session: config.session };
     let progress = Progress::new();
@@ -29,7 +29,7 @@ pub fn sample(global: &Global, args: &SampleArgs) -> anyhow::Result<ExitCode> {
 }
 
 /// Writes the files, with a progress bar.
-pub fn write(sample: &Sample, out: &Path, progress: &Progress) -> anyhow::Result<Summary> {
+pub(crate) fn write(sample: &Sample, out: &Path, progress: &Progress) -> anyhow::Result<Summary> {
     let bar = progress.things("writing raw files", sample.file_count() as u64);
     let summary = sample.write(out, || bar.inc(1));
     bar.finish_and_clear();
@@ -42,7 +42,7 @@ pub fn write(sample: &Sample, out: &Path, progress: &Progress) -> anyhow::Result
 }
 
 /// Returns the line `54 raw files, 35.1 MB, of 2020-04-01 in raw/`.
-pub fn headline(summary: &Summary, out: &Path) -> String {
+pub(crate) fn headline(summary: &Summary, out: &Path) -> String {
     let files = summary.quotes.files + summary.options.files;
     let days = match summary.days[..] {
         [] => "no day".to_owned(),

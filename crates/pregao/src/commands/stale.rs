@@ -23,7 +23,7 @@ use crate::progress::Progress;
 ///
 /// # Errors
 /// The first failure, after all ranges were tried; an interruption immediately.
-pub async fn run(
+pub(crate) async fn run(
     lake: &Lake,
     asked: Option<DateRange>,
     home: Option<&Path>,

@@ -18,10 +18,10 @@ use crate::tabular::{self, Row};
 use crate::{format, migrate, output};
 
 /// Exit code of `--check` if a day needs attention. 1 is that of an error, 2 that of an invalid command line.
-pub const ATTENTION: u8 = 3;
+pub(crate) const ATTENTION: u8 = 3;
 
 /// Prints the days of the lake.
-pub fn status(global: &Global, args: &StatusArgs) -> anyhow::Result<ExitCode> {
+pub(crate) fn status(global: &Global, args: &StatusArgs) -> anyhow::Result<ExitCode> {
     const HINT: &str = "pregao status --from FIRST --to LAST";
     with_lake(global, Use::Questions, async |lake| {
         let now = Utc::now();

@@ -58,7 +58,7 @@ struct Quarantined {
 }
 
 /// The result of uploading a folder.
-pub struct Delivered {
+pub(crate) struct Delivered {
     execution: RunId,
     days: Option<DateRange>,
     sent: Sent,
@@ -75,7 +75,7 @@ struct Sent {
 }
 
 /// Uploads a folder and prints the outcome. The exit code is 0 if every file was accepted.
-pub fn upload(global: &Global, args: &UploadArgs) -> anyhow::Result<ExitCode> {
+pub(crate) fn upload(global: &Global, args: &UploadArgs) -> anyhow::Result<ExitCode> {
     let found = raw_folder::scan(&args.folder)?;
     with_lake(global, Use::Workflows, async |lake| {
         let progress = Progress::new();
@@ -128,7 +128,12 @@ async fn stale_days(lake: &Lake, days: Option<DateRange>, progress: &Progress) -
 }
 
 /// Uploads files, starts the workflow that ingests them, and watches it.
-pub async fn deliver(lake: &Lake, folder: &Path, files: &[File], progress: &Progress) -> anyhow::Result<Delivered> {
+pub(crate) async fn deliver(
+    lake: &Lake,
+    folder: &Path,
+    files: &[File],
+    progress: &Progress,
+) -> anyhow::Result<Delivered> {
     let days = days(files)?;
     let uploaded = UploadedFiles::list(lake, days).await?;
     let sent = put_all(lake, folder, files, &uploaded, progress).await?;
@@ -276,7 +281,7 @@ impl Delivered {
     }
 
     /// Prints the outcome.
-    pub fn tell(&self, lake: &Lake) -> io::Result<()> {
+    pub(crate) fn tell(&self, lake: &Lake) -> io::Result<()> {
         let outcome = &self.outcome;
         let mut out = io::stdout().lock();
         write!(out, "{} accepted", format::count(outcome.accepted))?;
@@ -307,7 +312,7 @@ impl Delivered {
     }
 
     /// Returns an error if files were refused.
-    pub fn refused(&self) -> Option<anyhow::Error> {
+    pub(crate) fn refused(&self) -> Option<anyhow::Error> {
         let quarantined = &self.outcome.quarantined;
         let count = format::counted(quarantined.count as u64, "file");
         (!quarantined.is_empty()).then(|| {
@@ -323,7 +328,7 @@ impl Delivered {
 const NAMED: usize = 3;
 
 /// Returns `2 files do not end with a line feed (A, B): what stands last in them may be cut off`; `None` without such files.
-pub fn unterminated<'a>(count: usize, first: impl Iterator<Item = &'a String>) -> Option<String> {
+pub(crate) fn unterminated<'a>(count: usize, first: impl Iterator<Item = &'a String>) -> Option<String> {
     let mut named: Vec<&str> = first.take(NAMED).map(String::as_str).collect();
     if count > named.len() {
         named.push("...");

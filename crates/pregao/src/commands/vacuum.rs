@@ -16,7 +16,7 @@ use crate::output::{self, Vacuum, VacuumedRun};
 const FLOOR: &str = "PREGAO_VACUUM_FLOOR_SECONDS";
 
 /// Removes the files, or prints what would be removed.
-pub fn vacuum(global: &Global, args: &VacuumArgs) -> anyhow::Result<ExitCode> {
+pub(crate) fn vacuum(global: &Global, args: &VacuumArgs) -> anyhow::Result<ExitCode> {
     let floor = floor()?;
     // It may be interrupted: the next vacuum continues.
     with_lake(global, Use::Questions, async |lake| {

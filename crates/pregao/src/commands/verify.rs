@@ -17,7 +17,7 @@ use crate::progress::Progress;
 use crate::verify::{self, Findings, Options};
 
 /// Runs all checks, and prints the problems. The exit code is 1 if there are any.
-pub fn verify(global: &Global, args: &VerifyArgs) -> anyhow::Result<ExitCode> {
+pub(crate) fn verify(global: &Global, args: &VerifyArgs) -> anyhow::Result<ExitCode> {
     if let (Some(from), Some(to)) = (args.from, args.to) {
         DateRange::new(from, to).hint("pregao verify --from FIRST --to LAST")?;
     }

@@ -141,7 +141,7 @@ documents! {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[cfg_attr(test, derive(JsonSchema))]
 #[serde(rename_all = "snake_case")]
-pub enum DayState {
+pub(crate) enum DayState {
     /// The newest audit failed, with the raw files that are there now. No schedule tries them again.
     Failed,
     /// What is published was made from other raw files than those that are there.
@@ -180,7 +180,7 @@ impl From<days::State> for DayState {
 
 impl Day {
     /// Creates the document of a day. `program` is the beginning of a command on the same lake.
-    pub fn new(day: &days::Day, program: &str) -> Day {
+    pub(crate) fn new(day: &days::Day, program: &str) -> Day {
         let files = |of: &days::Snapshots| FeedFiles { files: of.files, present: of.present, expected: of.expected };
         let names = |names| TruncatedList::new(names, String::clone);
         let published = day.published.as_ref();
@@ -227,7 +227,7 @@ impl Day {
 
 impl Accepted {
     /// Creates the document of an acceptance.
-    pub fn new(record: &lake::record::Record, decision: &lake::record::Decision) -> Accepted {
+    pub(crate) fn new(record: &lake::record::Record, decision: &lake::record::Decision) -> Accepted {
         Accepted { day: record.day.to_string(), by: decision.by.clone(), at: decision.at.into(), record: record.number }
     }
 }

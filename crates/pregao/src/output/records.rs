@@ -76,7 +76,7 @@ documents! {
 
 impl HistoryRecord {
     /// Creates the document of a record. `removed` returns whether the files of a run are removed.
-    pub fn new(record: &Record, removed: impl Fn(&RunId) -> bool) -> HistoryRecord {
+    pub(crate) fn new(record: &Record, removed: impl Fn(&RunId) -> bool) -> HistoryRecord {
         let published = record.published.as_ref();
         let raw_files = published.map(|published| published.raw_files.as_slice()).unwrap_or_default();
         HistoryRecord {

@@ -7,7 +7,7 @@ use lake::{Error, Lake, keys};
 use md5::{Digest, Md5};
 
 /// Reads this version of an object; `None` if it no longer exists.
-pub async fn read(lake: &Lake, bucket: &BucketName, object: &Object) -> Result<Option<Bytes>, Error> {
+pub(crate) async fn read(lake: &Lake, bucket: &BucketName, object: &Object) -> Result<Option<Bytes>, Error> {
     let Some(body) = objects::open(lake, bucket, object).await? else { return Ok(None) };
     let bytes = body.collect().await.map_err(Error::body(keys::uri(bucket, &object.key)))?;
     Ok(Some(bytes.into_bytes()))
@@ -16,7 +16,7 @@ pub async fn read(lake: &Lake, bucket: &BucketName, object: &Object) -> Result<O
 /// Compares bytes with an ETag that is an MD5. Returns the expected and the found checksum if they differ. An ETag with a hyphen
 /// is that of a multipart upload and not an MD5. Neither is that of an object encrypted with a KMS key, which the stack does
 /// not use.
-pub fn etag_mismatch(bytes: &[u8], etag: &str) -> Option<(String, String)> {
+pub(crate) fn etag_mismatch(bytes: &[u8], etag: &str) -> Option<(String, String)> {
     let is_md5 = etag.len() == 32 && etag.bytes().all(|digit| digit.is_ascii_hexdigit());
     let found = hex::encode(Md5::digest(bytes));
     (is_md5 && !found.eq_ignore_ascii_case(etag)).then(|| (format!("the ETag {etag}"), format!("the ETag {found}")))

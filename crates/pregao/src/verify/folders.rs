@@ -9,7 +9,11 @@ use lake::{Error, Lake, keys, objects};
 use market::snapshot::{Feed, SnapshotName};
 
 /// Lists the objects below a prefix: key, size, and modification time.
-pub async fn dated(lake: &Lake, bucket: &BucketName, prefix: &str) -> Result<Vec<(String, u64, DateTime)>, Error> {
+pub(super) async fn dated(
+    lake: &Lake,
+    bucket: &BucketName,
+    prefix: &str,
+) -> Result<Vec<(String, u64, DateTime)>, Error> {
     let mut pages = lake.s3.list_objects_v2().bucket(bucket.as_str()).prefix(prefix).into_paginator().send();
     let mut objects = Vec::new();
     while let Some(page) = pages.next().await {
@@ -24,7 +28,7 @@ pub async fn dated(lake: &Lake, bucket: &BucketName, prefix: &str) -> Result<Vec
 }
 
 /// Lists the days that have a folder of raw files.
-pub async fn raw_days(lake: &Lake) -> Result<BTreeSet<NaiveDate>, Error> {
+pub(super) async fn raw_days(lake: &Lake) -> Result<BTreeSet<NaiveDate>, Error> {
     let mut days = BTreeSet::new();
     for feed in Feed::ALL {
         let folders = objects::folders(lake, &lake.config.buckets.raw, &keys::raw_feed(feed)).await?;
@@ -34,7 +38,7 @@ pub async fn raw_days(lake: &Lake) -> Result<BTreeSet<NaiveDate>, Error> {
 }
 
 /// Lists all accepted raw files.
-pub async fn raw_files(lake: &Lake) -> Result<Vec<(SnapshotName, DateTime)>, Error> {
+pub(super) async fn raw_files(lake: &Lake) -> Result<Vec<(SnapshotName, DateTime)>, Error> {
     let mut files = Vec::new();
     for feed in Feed::ALL {
         for (key, _, time) in dated(lake, &lake.config.buckets.raw, &keys::raw_feed(feed)).await? {

@@ -18,7 +18,7 @@ use crate::output::FindingKind;
 /// Checks databases and objects of a home before it is opened. Returns whether it can be opened.
 ///
 /// Databases of a home that another process owns are skipped: it checked them when it opened them, and changes them now.
-pub fn check(home: &Path, config: &Config, options: &Options, is_owned: bool, findings: &mut Findings) -> bool {
+pub(crate) fn check(home: &Path, config: &Config, options: &Options, is_owned: bool, findings: &mut Findings) -> bool {
     let damaged = if is_owned { Vec::new() } else { check::databases(home) };
     findings.checked.databases = if is_owned { 0 } else { 2 };
     for database in &damaged {

@@ -6,7 +6,7 @@ use super::{Findings, Options};
 use crate::output::FindingKind;
 
 /// Reports the files in `landing/`.
-pub async fn check(lake: &Lake, options: &Options, findings: &mut Findings) {
+pub(super) async fn check(lake: &Lake, options: &Options, findings: &mut Findings) {
     let bucket = &lake.config.buckets.raw;
     match objects::list(lake, bucket, keys::LANDING).await {
         Ok(files) => {

@@ -4,13 +4,13 @@
 //! They change nothing. Each problem is a [`Finding`]. A request that fails is a finding too, so that one damaged file does not
 //! hide other problems.
 
-pub mod damage;
+pub(crate) mod damage;
 mod folders;
-pub mod home;
+pub(crate) mod home;
 mod landing;
 mod orphans;
-pub mod parquet;
-pub mod published;
+pub(crate) mod parquet;
+pub(crate) mod published;
 mod raw;
 
 use chrono::NaiveDate;
@@ -21,7 +21,7 @@ use crate::output::{Checked, Finding, FindingKind, Note};
 
 /// The options of a verification.
 #[derive(Debug, Clone)]
-pub struct Options {
+pub(crate) struct Options {
     /// Whether to read every byte.
     pub deep: bool,
     /// The first day; `None` is unbounded.
@@ -34,17 +34,17 @@ pub struct Options {
 
 impl Options {
     /// Whether a day is in the requested range.
-    pub fn covers(&self, date: NaiveDate) -> bool {
+    pub(crate) fn covers(&self, date: NaiveDate) -> bool {
         self.from.is_none_or(|from| from <= date) && self.to.is_none_or(|to| date <= to)
     }
 
     /// Returns the command that repeats the run of a day.
-    pub fn run(&self, date: NaiveDate) -> String {
+    pub(crate) fn run(&self, date: NaiveDate) -> String {
         self.run_all(&[date])
     }
 
     /// Returns the command that repeats the run of the range from the first to the last of these days.
-    pub fn run_all(&self, days: &[NaiveDate]) -> String {
+    pub(crate) fn run_all(&self, days: &[NaiveDate]) -> String {
         let range = days.first().zip(days.last()).map(|(from, to)| format!(" --from {from} --to {to}"));
         format!("{} run{}", self.program, range.unwrap_or_default())
     }
@@ -52,7 +52,7 @@ impl Options {
 
 /// Result of the checks.
 #[derive(Debug, Default)]
-pub struct Findings {
+pub(crate) struct Findings {
     /// Numbers of checked items.
     pub checked: Checked,
     /// The problems.
@@ -63,7 +63,14 @@ pub struct Findings {
 
 impl Findings {
     /// Adds a problem.
-    pub fn add(&mut self, kind: FindingKind, file: impl Into<String>, expected: &str, found: &str, repair: &str) {
+    pub(crate) fn add(
+        &mut self,
+        kind: FindingKind,
+        file: impl Into<String>,
+        expected: &str,
+        found: &str,
+        repair: &str,
+    ) {
         self.problems.push(Finding {
             kind,
             file: file.into(),
@@ -74,7 +81,7 @@ impl Findings {
     }
 
     /// Adds the problem of a request that failed.
-    pub fn unanswered(&mut self, file: impl Into<String>, error: &lake::Error, repair: &str) {
+    pub(crate) fn unanswered(&mut self, file: impl Into<String>, error: &lake::Error, repair: &str) {
         self.add(FindingKind::Unreadable, file, "an answer", &error.to_string(), repair);
     }
 
@@ -89,7 +96,7 @@ impl Findings {
 }
 
 /// Runs all checks that use S3 and the catalog.
-pub async fn lake(lake: &Lake, options: &Options, findings: &mut Findings) {
+pub(crate) async fn lake(lake: &Lake, options: &Options, findings: &mut Findings) {
     let mut published = published::all(lake, options, findings).await;
     published::reports(lake, options, &mut published, findings).await;
     published::check(lake, options, &published, findings).await;

@@ -10,7 +10,7 @@ use super::published::Published;
 use crate::output::Note;
 
 /// Counts objects and bytes of such folders, by run. Runs of older versions are below the tables' locations.
-pub async fn check(lake: &Lake, published: &Published, findings: &mut Findings) {
+pub(super) async fn check(lake: &Lake, published: &Published, findings: &mut Findings) {
     let bucket = &lake.config.buckets.lake;
     let current: BTreeSet<&str> = published.folders.values().map(|folder| folder.key.as_str()).collect();
     let mut orphans: BTreeMap<String, (usize, u64)> = BTreeMap::new();

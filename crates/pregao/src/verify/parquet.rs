@@ -7,7 +7,7 @@ use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 ///
 /// # Errors
 /// The reason why it cannot be read, which may be a panic of the library because of damaged bytes.
-pub async fn rows(bytes: Bytes) -> Result<u64, String> {
+pub(crate) async fn rows(bytes: Bytes) -> Result<u64, String> {
     let decoded = tokio::task::spawn_blocking(move || decode(bytes)).await;
     decoded.unwrap_or_else(|error| Err(format!("it cannot be decoded: {error}")))
 }

@@ -21,7 +21,7 @@ const AT_ONCE: usize = 16;
 
 /// The folder of a run for one day of a table.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RunFolder {
+pub(crate) struct RunFolder {
     /// The run.
     pub run: RunId,
     /// Prefix of the keys of its files, in the layout of the version that wrote them.
@@ -30,7 +30,7 @@ pub struct RunFolder {
 
 /// The published data: the folder of each table and day, and the reports of their runs.
 #[derive(Debug, Default)]
-pub struct Published {
+pub(crate) struct Published {
     /// The folder of each partition.
     pub folders: BTreeMap<(TableName, NaiveDate), RunFolder>,
     /// The reports that could be read.
@@ -41,13 +41,13 @@ pub struct Published {
 
 impl Published {
     /// Returns the days on which any table is published.
-    pub fn days(&self) -> BTreeSet<NaiveDate> {
+    pub(crate) fn days(&self) -> BTreeSet<NaiveDate> {
         self.folders.keys().map(|(_, date)| *date).collect()
     }
 }
 
 /// Reads the locations of all partitions from the catalog.
-pub async fn all(lake: &Lake, options: &Options, findings: &mut Findings) -> Published {
+pub(crate) async fn all(lake: &Lake, options: &Options, findings: &mut Findings) -> Published {
     let mut published = Published::default();
     for table in TableName::ALL {
         let days = match partitions::list(lake, lake.config.athena.database.as_str(), table.as_str()).await {
@@ -94,7 +94,7 @@ fn run_folder(lake: &Lake, table: TableName, partition: Partition, location: &st
 }
 
 /// Compares each published partition with its manifest and its report, and with `deep` its files' bytes.
-pub async fn check(lake: &Lake, options: &Options, published: &Published, findings: &mut Findings) {
+pub(crate) async fn check(lake: &Lake, options: &Options, published: &Published, findings: &mut Findings) {
     let partitions: Vec<_> = published.folders.iter().map(|((table, date), folder)| (*table, *date, folder)).collect();
     let mut checked = stream::iter(partitions)
         .map(async |(table, date, folder)| check_partition(lake, options, published, table, date, folder).await)
@@ -273,7 +273,7 @@ fn check_report(
 }
 
 /// Reads the reports of all published runs.
-pub async fn reports(lake: &Lake, options: &Options, published: &mut Published, findings: &mut Findings) {
+pub(crate) async fn reports(lake: &Lake, options: &Options, published: &mut Published, findings: &mut Findings) {
     // By run and table, with the days that are published from it, in order.
     let mut wanted: BTreeMap<(RunId, TableName), Vec<NaiveDate>> = BTreeMap::new();
     for ((table, date), folder) in &published.folders {
@@ -301,7 +301,7 @@ pub async fn reports(lake: &Lake, options: &Options, published: &mut Published, 
                 findings.add(FindingKind::Report, uri, "the report of a published run", "no object", &repair);
             }
             Err(error) => {
-                findings.add(FindingKind::Report, uri, "the report of a published run", &error.to_string(), &repair)
+                findings.add(FindingKind::Report, uri, "the report of a published run", &error.to_string(), &repair);
             }
         }
     }

@@ -15,7 +15,7 @@ use super::{Findings, Options, range};
 use crate::output::FindingKind;
 
 /// Compares names and times of all raw files with those that the published runs counted.
-pub async fn check(lake: &Lake, options: &Options, published: &Published, findings: &mut Findings) {
+pub(super) async fn check(lake: &Lake, options: &Options, published: &Published, findings: &mut Findings) {
     let folders = match super::folders::raw_days(lake).await {
         Ok(folders) => folders,
         Err(error) => {

@@ -106,7 +106,7 @@ fn a_whole_machine_is_accepted() {
     });
     let machine = parse(&machine).expect("a machine");
     assert_eq!(machine.comment(), Some("One look"));
-    assert_eq!(machine.timeout, Some(Duration::from_secs(3600)));
+    assert_eq!(machine.timeout, Some(Duration::from_hours(1)));
 }
 
 #[test]

@@ -7,7 +7,7 @@ use s3s::{S3Result, s3_error};
 
 use crate::url_encoding;
 
-/// The [`Attributes`](crate::s3::Attributes) that PutObject, CreateMultipartUpload and CopyObject set. Moves the fields out
+/// The [`Attributes`](crate::s3::Attributes) that `PutObject`, `CreateMultipartUpload` and `CopyObject` set. Moves the fields out
 /// of the input.
 macro_rules! attributes {
     ($input:expr) => {

@@ -17,7 +17,7 @@ pub(super) struct ReadCondition<'a> {
     pub(super) unmodified_since: Option<&'a Timestamp>,
 }
 
-/// The [`ReadCondition`] in an input of GetObject or HeadObject.
+/// The [`ReadCondition`] in an input of `GetObject` or `HeadObject`.
 macro_rules! read_condition {
     ($input:expr) => {
         $crate::s3::service::conditions::ReadCondition {
@@ -29,7 +29,7 @@ macro_rules! read_condition {
     };
 }
 
-/// The [`ReadCondition`] on the source, in an input of CopyObject or UploadPartCopy.
+/// The [`ReadCondition`] on the source, in an input of `CopyObject` or `UploadPartCopy`.
 macro_rules! copy_source_condition {
     ($input:expr) => {
         $crate::s3::service::conditions::ReadCondition {

@@ -1,4 +1,4 @@
-//! ListObjects and ListObjectsV2, and the parts of a listing that other operations share.
+//! `ListObjects` and `ListObjectsV2`, and the parts of a listing that other operations share.
 
 use std::sync::Arc;
 

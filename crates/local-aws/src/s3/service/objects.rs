@@ -1,4 +1,4 @@
-//! Operations on objects: PutObject, GetObject, HeadObject, CopyObject and the deletions.
+//! Operations on objects: `PutObject`, `GetObject`, `HeadObject`, `CopyObject` and the deletions.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use crate::s3::index::{Attributes, Object};
 use crate::s3::integrity::IntegrityHeaders;
 use crate::s3::store::{ObjectStore, Staged, StoreError, WriteCondition};
 
-/// S3's limit for the keys of one DeleteObjects.
+/// S3's limit for the keys of one `DeleteObjects`.
 const MAX_DELETED: usize = 1000;
 
 pub(super) async fn put_object(
@@ -45,7 +45,7 @@ pub(super) async fn put_object(
     Ok(S3Response::new(output))
 }
 
-/// Builds the output of GetObject or HeadObject for some bytes of an object. The outputs have the same fields, and are two
+/// Builds the output of `GetObject` or `HeadObject` for some bytes of an object. The outputs have the same fields, and are two
 /// types in s3s.
 macro_rules! object_output {
     ($output:ident, $object:expr, $range:expr, $part:expr, $is_partial:expr, $with_checksum:expr, $overrides:expr) => {{

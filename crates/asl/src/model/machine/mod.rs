@@ -15,7 +15,7 @@ pub struct StateMachine {
 }
 
 impl StateMachine {
-    /// Parses a definition in the Amazon States Language (JSON) and checks it as CreateStateMachine does.
+    /// Parses a definition in the Amazon States Language (JSON) and checks it as `CreateStateMachine` does.
     ///
     /// # Errors
     /// Returns the first error found, with the location of its field.

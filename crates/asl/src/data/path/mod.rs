@@ -367,6 +367,9 @@ pub(crate) mod fuzzing {
     use super::{Path, Query, Root};
 
     /// Returns the node or the array of nodes that a path selects in a document.
+    ///
+    /// # Errors
+    /// The reason if the path does not parse, starts in the context object or selects nothing.
     pub fn find(path: &str, document: &Value) -> Result<Option<Value>, String> {
         let path = Path::parse(path)?;
         match path.root {

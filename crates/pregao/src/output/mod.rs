@@ -18,7 +18,7 @@ use crate::error_report;
 use crate::interrupt::Interrupted;
 
 /// Writes the document of a command to the standard output.
-pub fn print(document: &impl Serialize) -> anyhow::Result<()> {
+pub(crate) fn print(document: &impl Serialize) -> anyhow::Result<()> {
     // The standard output is flushed at each line: a document of thousands of days has hundreds of thousands of them.
     let mut text = serde_json::to_vec_pretty(document)?;
     text.push(b'\n');
@@ -29,7 +29,7 @@ pub fn print(document: &impl Serialize) -> anyhow::Result<()> {
 }
 
 /// Writes the document of a command that failed: the fields that are known, and the error.
-pub fn print_failure(error: &anyhow::Error) -> anyhow::Result<()> {
+pub(crate) fn print_failure(error: &anyhow::Error) -> anyhow::Result<()> {
     let partial = error.chain().find_map(|cause| cause.downcast_ref::<Partial>());
     let mut document = partial.map_or_else(Map::new, |partial| partial.document.clone());
     document.insert("error".to_owned(), serde_json::to_value(Problem::from_error(error))?);
@@ -38,7 +38,7 @@ pub fn print_failure(error: &anyhow::Error) -> anyhow::Result<()> {
 
 /// An error with what the document of its command says beside it.
 #[derive(Debug)]
-pub struct Partial {
+pub(crate) struct Partial {
     document: Map<String, Value>,
     /// The name under which the document has the error.
     name: Option<String>,
@@ -47,7 +47,7 @@ pub struct Partial {
 
 impl Partial {
     /// An error of a command whose document is `document` as far as there is one.
-    pub fn error(document: &impl Serialize, name: Option<&str>, error: anyhow::Error) -> anyhow::Error {
+    pub(crate) fn error(document: &impl Serialize, name: Option<&str>, error: anyhow::Error) -> anyhow::Error {
         let document = match serde_json::to_value(document) {
             Ok(Value::Object(document)) => document,
             _ => Map::new(),
@@ -72,7 +72,7 @@ impl std::error::Error for Partial {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[cfg_attr(test, derive(JsonSchema))]
 #[serde(transparent)]
-pub struct Timestamp(
+pub(crate) struct Timestamp(
     #[serde(serialize_with = "serialize_timestamp")]
     #[cfg_attr(test, schemars(with = "String"))]
     DateTime<Utc>,
@@ -80,12 +80,12 @@ pub struct Timestamp(
 
 impl Timestamp {
     /// Creates a timestamp from milliseconds since 1970.
-    pub fn from_millis(millis: i64) -> Timestamp {
+    pub(crate) fn from_millis(millis: i64) -> Timestamp {
         Timestamp(DateTime::from_timestamp_millis(millis).unwrap_or_default())
     }
 
     /// Formats it for people, in the local time zone and to the second.
-    pub fn local(self) -> impl fmt::Display {
+    pub(crate) fn local(self) -> impl fmt::Display {
         self.0.with_timezone(&Local).format("%Y-%m-%d %H:%M:%S")
     }
 }
@@ -103,7 +103,7 @@ impl fmt::Display for Timestamp {
 }
 
 /// Seconds to the millisecond.
-pub fn seconds(duration: std::time::Duration) -> f64 {
+pub(crate) fn seconds(duration: std::time::Duration) -> f64 {
     duration.as_millis() as f64 / 1e3
 }
 
@@ -112,6 +112,7 @@ macro_rules! documents {
         #[derive(Debug, Clone, Serialize)]
         #[cfg_attr(test, derive(JsonSchema), schemars(deny_unknown_fields))]
         $(#[$attribute])*
+        #[allow(unreachable_pub, reason = "some of the documents are in private modules")]
         pub struct $name $(<$T>)? { $($body)* }
     )+};
 }
@@ -120,9 +121,9 @@ mod days;
 mod diff;
 mod records;
 
-pub use days::{Accepted, Day, StaleRuns};
-pub use diff::{Changed, Diff, Different, TableDiff};
-pub use records::{History, HistoryRecord, Rollback};
+pub(crate) use days::{Accepted, Day, StaleRuns};
+pub(crate) use diff::{Changed, Diff, Different, TableDiff};
+pub(crate) use records::{History, HistoryRecord, Rollback};
 
 documents! {
     /// What `pregao vacuum` removed, or would remove.
@@ -608,7 +609,7 @@ impl FindingKind {
 
 impl Problem {
     /// What is to be said of an error.
-    pub fn from_error(error: &anyhow::Error) -> Problem {
+    pub(crate) fn from_error(error: &anyhow::Error) -> Problem {
         let (message, hints) = error_report::message_and_hints(error);
         let name = error.chain().find_map(|cause| {
             if cause.is::<Interrupted>() {
@@ -622,20 +623,20 @@ impl Problem {
 }
 
 impl Days {
-    pub fn new(range: market::partition::DateRange) -> Days {
+    pub(crate) fn new(range: market::partition::DateRange) -> Days {
         Days { from: range.from().to_string(), to: range.to().to_string() }
     }
 }
 
 impl PassedOver {
-    pub fn new(passed: &crate::raw_folder::SkippedEntry) -> PassedOver {
+    pub(crate) fn new(passed: &crate::raw_folder::SkippedEntry) -> PassedOver {
         PassedOver { path: passed.path.display().to_string(), reason: passed.reason.to_string() }
     }
 }
 
 impl<T> TruncatedList<T> {
     /// A list of the lake as documents have it, item by item.
-    pub fn new<A>(list: &lake::truncated_list::TruncatedList<A>, item: impl Fn(&A) -> T) -> TruncatedList<T> {
+    pub(crate) fn new<A>(list: &lake::truncated_list::TruncatedList<A>, item: impl Fn(&A) -> T) -> TruncatedList<T> {
         TruncatedList { count: list.count, first: list.first.iter().map(item).collect() }
     }
 }
