@@ -63,7 +63,7 @@ impl<T: Test<Value = Vec<u8>>> Engine<T> for Seeded {
             }
             done += 1;
         }
-        self.tell(done, begun.elapsed());
+        self.report(done, begun.elapsed());
     }
 }
 
@@ -76,7 +76,7 @@ impl Seeded {
     }
 
     /// To the standard error of the process and not of the test, which is shown for tests that fail only.
-    fn tell(&self, cases: u64, took: Duration) {
+    fn report(&self, cases: u64, took: Duration) {
         let rate = cases as f64 / took.as_secs_f64().max(0.001);
         let Self { target, seed, .. } = self;
         let line = format!("fuzz {target}: seed {seed}, {cases} cases in {:.1} s ({rate:.0}/s)\n", took.as_secs_f64());

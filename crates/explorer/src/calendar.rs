@@ -99,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn every_file_is_in_one_place_and_every_slot_is_told() {
+    fn every_file_is_in_one_place_and_every_slot_is_counted() {
         let session = Session { step_minutes: 180, ..Session::default() };
         let date = "2020-04-01".parse().expect("a day");
         let files: Vec<RawFile> = [

@@ -123,24 +123,24 @@ impl AsOf {
 }
 
 /// The publication of a day at a time, and its current record.
-struct Seen {
+struct PublishedThen {
     run: RunId,
     then: Record,
     now: Record,
 }
 
 /// Returns what was published of each day at a time.
-async fn published(lake: &Lake, moment: DateTime<Utc>) -> Result<BTreeMap<NaiveDate, Seen>, Error> {
+async fn published(lake: &Lake, moment: DateTime<Utc>) -> Result<BTreeMap<NaiveDate, PublishedThen>, Error> {
     let current = record::read_all(lake, None).await?;
     let shared = Arc::new(lake.clone());
-    let seen = concurrency::map(current, AT_ONCE, |(day, Stored { record: now, .. })| {
+    let days = concurrency::map(current, AT_ONCE, |(day, Stored { record: now, .. })| {
         let lake = shared.clone();
         async move {
             let Some(then) = current_at(&lake, &now, moment).await? else { return Ok(None) };
-            Ok(then.run().cloned().map(|run| (day, Seen { run, then, now })))
+            Ok(then.run().cloned().map(|run| (day, PublishedThen { run, then, now })))
         }
     });
-    Ok(seen.await?.into_iter().flatten().collect())
+    Ok(days.await?.into_iter().flatten().collect())
 }
 
 /// Returns the record of a day that was current at a time; `now` is the current record.
@@ -174,10 +174,11 @@ fn check(day: NaiveDate, moment: DateTime<Utc>, run: &RunId, now: &Record) -> Re
     )))
 }
 
-fn folders(seen: &BTreeMap<NaiveDate, Seen>, table: TableName) -> Vec<(Partition, String)> {
-    let folder =
-        |(day, seen): (&NaiveDate, &Seen)| Some((Partition::from(*day), seen.then.table(table)?.location.clone()));
-    seen.iter().filter_map(folder).collect()
+fn folders(days: &BTreeMap<NaiveDate, PublishedThen>, table: TableName) -> Vec<(Partition, String)> {
+    let folder = |(day, published): (&NaiveDate, &PublishedThen)| {
+        Some((Partition::from(*day), published.then.table(table)?.location.clone()))
+    };
+    days.iter().filter_map(folder).collect()
 }
 
 /// Returns the first qualified table name in a statement that refers to the current database: with `--as-of`, it would read

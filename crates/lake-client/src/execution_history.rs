@@ -386,7 +386,7 @@ mod tests {
     }
 
     #[test]
-    fn times_are_told_in_milliseconds() {
+    fn times_are_in_milliseconds() {
         for (time, expected) in [
             (DateTime::from_millis(1_585_742_400_123), 1_585_742_400_123),
             (DateTime::from_secs_and_nanos(1, 999_999_999), 1_999),

@@ -493,7 +493,7 @@ mod tests {
     }
 
     #[test]
-    fn a_statement_is_told_in_one_short_line() {
+    fn a_statement_is_abbreviated_to_one_line() {
         assert_eq!(beginning("SELECT\n  1"), "SELECT 1");
         let long = beginning(&"é ".repeat(500));
         assert!(long.ends_with("...") && long.chars().count() == 203, "{long}");

@@ -256,7 +256,7 @@ mod tests {
     }
 
     #[test]
-    fn a_missing_table_is_told_by_athena_and_by_glue() {
+    fn a_missing_table_is_recognized_in_errors_of_athena_and_glue() {
         for (reason, missing) in [
             ("TABLE_NOT_FOUND: line 1:15: Table 'awsdatacatalog.pregao.quotas' does not exist", true),
             ("SCHEMA_NOT_FOUND: line 1:15: Schema 'market' does not exist", true),

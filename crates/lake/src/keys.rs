@@ -310,7 +310,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_a_tables_is_told_from_what_is_not() {
+    fn objects_of_a_table_are_distinguished_from_others() {
         let (of_table, other) = (true, false);
         for (key, expected) in [
             ("runs/run=a/quotes/year=2020/month=4/day=1/part-0.parquet", of_table),

@@ -209,7 +209,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_first_thing_that_could_not_be_kept_is_told() {
+    async fn the_first_write_error_is_reported() {
         let folder = tempfile::tempdir().unwrap();
         let state = State::open(&folder.path().join("state.db"), &[]).unwrap();
         assert_eq!(state.storage_failure(), None);

@@ -621,7 +621,7 @@ mod tests {
         }
 
         #[test]
-        fn what_becomes_of_a_line_is_told_without_splitting_it(line in line(), feed in prop_oneof![
+        fn the_disposition_of_a_line_is_known_without_splitting_it(line in line(), feed in prop_oneof![
             Just(Feed::Quotes),
             Just(Feed::Options)
         ]) {

@@ -750,7 +750,7 @@ mod tests {
     }
 
     #[test]
-    fn other_commands_on_the_same_lake_are_told_with_their_options() {
+    fn commands_for_the_same_lake_repeat_its_options() {
         let program = |line: &str| parse(line).expect("a command").global.program();
         assert_eq!(program("pregao demo"), "pregao");
         assert_eq!(program("pregao --home h --aws runs --config c.toml -q"), "pregao --home h --config c.toml --aws");

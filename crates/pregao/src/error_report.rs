@@ -92,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn an_error_is_told_with_its_causes_and_hints() {
+    fn an_error_is_reported_with_its_causes_and_hints() {
         let cause = std::io::Error::other("no space left");
         let error = Err::<(), _>(cause).context("cannot write x").hint("free some space").context("demo").unwrap_err();
         assert_eq!(report(&error), "error: demo: cannot write x: no space left\nhint: free some space\n");
@@ -108,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_said_twice_is_told_once() {
+    fn a_repeated_cause_is_reported_once() {
         let error = anyhow::anyhow!("b: c").context("a: b: c");
         assert_eq!(report(&error), "error: a: b: c\n");
     }

@@ -65,7 +65,7 @@ pub(crate) fn start() -> io::Result<()> {
         let _context = runtime.enter();
         (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?)
     };
-    let (tell, first) = watch::channel(None);
+    let (sender, first) = watch::channel(None);
     FIRST.get_or_init(|| first);
     std::thread::Builder::new().name("signals".to_owned()).spawn(move || {
         runtime.block_on(async {
@@ -74,9 +74,9 @@ pub(crate) fn start() -> io::Result<()> {
                     _ = interrupt.recv() => Signal::Interrupt,
                     _ = terminate.recv() => Signal::Terminate,
                 };
-                let is_first = tell.borrow().is_none();
+                let is_first = sender.borrow().is_none();
                 if is_first && LISTENERS.load(Ordering::SeqCst) > 0 {
-                    tell.send_replace(Some(signal));
+                    sender.send_replace(Some(signal));
                 } else {
                     process::exit(signal.exit_code().into());
                 }

@@ -142,27 +142,31 @@ impl WatchedExecution {
         WatchedExecution { indent, timeline, open: Vec::new(), waiting_since: None, nested: Vec::new(), ended: false }
     }
 
-    /// Fetches new events, and passes the lines that are due to `tell`. Returns whether there were any events.
+    /// Fetches new events, and passes the lines that are due to `print_line`. Returns whether there were any events.
     ///
     /// The history is fetched before those of nested executions, and processed after them, event by event: so the lines of a
     /// nested execution are printed before the event that refers to its end.
-    async fn update(&mut self, histories: &impl HistorySource, tell: &mut dyn FnMut(&str)) -> Result<bool, Error> {
+    async fn update(
+        &mut self,
+        histories: &impl HistorySource,
+        print_line: &mut dyn FnMut(&str),
+    ) -> Result<bool, Error> {
         let events = self.timeline.news(histories).await?;
         let mut news = !events.is_empty();
         for nested in &mut self.nested {
-            news |= Box::pin(nested.update(histories, tell)).await?;
+            news |= Box::pin(nested.update(histories, print_line)).await?;
         }
         for event in events {
             match self.timeline.push(&event) {
-                Some(Change::Entered(at)) => self.enter(at, tell),
+                Some(Change::Entered(at)) => self.enter(at, print_line),
                 Some(Change::Nested { visit, arn }) => {
                     let indent = format!("{}{} / ", self.indent, self.timeline.visits[visit].state);
                     let mut nested = WatchedExecution::new(&arn, indent);
-                    Box::pin(nested.update(histories, tell)).await?;
+                    Box::pin(nested.update(histories, print_line)).await?;
                     self.nested.push(nested);
                 }
                 Some(Change::Ended) => {
-                    self.print(true, tell);
+                    self.print(true, print_line);
                     self.ended = true;
                 }
                 Some(Change::Left) | None => {}
@@ -172,7 +176,7 @@ impl WatchedExecution {
         Ok(news)
     }
 
-    fn enter(&mut self, at: usize, tell: &mut dyn FnMut(&str)) {
+    fn enter(&mut self, at: usize, print_line: &mut dyn FnMut(&str)) {
         let visit = &self.timeline.visits[at];
         match visit.kind {
             Kind::Control => {}
@@ -184,14 +188,14 @@ impl WatchedExecution {
                     return;
                 }
                 let work = Work { state: visit.state.clone(), since, visits: vec![at] };
-                self.print(false, tell);
+                self.print(false, print_line);
                 self.open.push(work);
             }
         }
     }
 
     /// Prints the states that were exited, or `all` of them at the end, in the order of their exits.
-    fn print(&mut self, all: bool, tell: &mut dyn FnMut(&str)) {
+    fn print(&mut self, all: bool, print_line: &mut dyn FnMut(&str)) {
         let (timeline, indent) = (&self.timeline, &self.indent);
         let mut due = Vec::new();
         self.open.retain(|work| {
@@ -208,7 +212,7 @@ impl WatchedExecution {
         due.reverse();
         due.sort_by_key(|(left, _)| *left);
         for (_, line) in due {
-            tell(&line);
+            print_line(&line);
         }
     }
 
@@ -335,15 +339,15 @@ mod tests {
     }
 
     #[test]
-    fn what_an_execution_started_is_told_before_it() {
+    fn nested_executions_are_printed_before_their_parent() {
         let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
         for seed in 0..5_000 {
             let script = script(seed);
             let mut watched = WatchedExecution::new("top", String::new());
             let mut told: Vec<String> = Vec::new();
             while !watched.ended {
-                let mut tell = |line: &str| told.push(line.to_owned());
-                runtime.block_on(watched.update(&script, &mut tell)).expect("a script");
+                let mut print_line = |line: &str| told.push(line.to_owned());
+                runtime.block_on(watched.update(&script, &mut print_line)).expect("a script");
             }
             // Without how long it took.
             let told: Vec<&str> = told.iter().map(|line| line.rsplit_once(' ').expect("a duration").0.trim()).collect();
@@ -379,7 +383,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_output_that_is_not_told_yet_is_waited_for() {
+    async fn an_output_that_is_not_recorded_yet_is_waited_for() {
         let asked = Cell::new(0);
         let late = async || {
             asked.set(asked.get() + 1);

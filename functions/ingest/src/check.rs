@@ -276,7 +276,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_snapshot_is_told_apart() {
+    fn files_that_are_no_snapshots_are_recognized() {
         let quotes = text(Feed::Quotes);
         refused(QUOTES, b"", "empty: ");
         refused(QUOTES_GZ, b"", "empty: ");

@@ -235,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn any_other_column_is_told() {
+    fn any_other_column_is_reported() {
         let fault_of = |change: fn(&mut Vec<String>)| fault(TableName::Quotes, change).expect("a fault");
         assert_eq!(fault_of(|fields| fields.truncate(13)), "it has 13 columns, and the table 14");
         assert_eq!(fault_of(|fields| fields.swap(4, 5)), "column 5 is min DOUBLE, and in the table max double");

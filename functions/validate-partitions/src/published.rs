@@ -138,7 +138,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn any_figure_that_differs_is_told() {
+    fn any_figure_that_differs_is_reported() {
         let date = NaiveDate::from_ymd_opt(2020, 4, 1).expect("a day");
         let figures = Figures { rows: 7, tickers: 2, first: Some(202004011000), last: Some(202004011650) };
         let of = |figures: Figures| BTreeMap::from([(date, figures)]);

@@ -83,15 +83,15 @@ fn main() -> ExitCode {
             reading_all_days_is_asked_back, rows_are_those_of_pregao_query, what_changes_the_lake_is_refused,
             who_leaves_cancels;
         runs: graphs_are_those_of_the_definitions, a_run_is_started_stopped_and_watched_to_its_end,
-            a_failure_is_told_with_its_report, a_stopped_endpoint_is_told, older_pages_hold_still;
+            a_failure_is_shown_with_its_report, a_stopped_endpoint_is_reported, older_pages_hold_still;
         days: days_are_those_of_pregao_status, many_days_are_shown_bit_by_bit;
         quality: the_calendar_counts_what_was_uploaded, rejects_are_those_that_sql_counts,
             checks_are_those_of_the_reports, nothing_yet_says_what_to_do;
         options: a_chain_is_that_of_sql, a_smile_is_that_of_sql, a_change_is_shown_and_kept_in_the_address,
-            what_is_not_there_is_told;
+            missing_options_are_reported;
         series: the_micro_price_is_that_of_sql, what_was_traded_adds_up_to_the_totals,
             a_change_is_drawn_and_kept_in_the_address, the_window_is_kept_in_the_address,
-            an_unknown_instrument_is_told_with_the_nearest, days_that_are_not_published_are_told,
+            an_unknown_instrument_is_reported_with_the_nearest, days_that_are_not_published_are_reported,
             a_spread_is_that_of_sql, the_figures_are_there_to_be_read;
         hover: prices_are_those_of_the_time_below_the_mouse, a_rebased_price_is_that_of_the_time_below_the_mouse,
             a_spread_is_that_of_the_time_below_the_mouse, volatilities_are_those_of_the_strike_below_the_mouse;

@@ -123,7 +123,7 @@ pub async fn a_change_is_shown_and_kept_in_the_address(shared: &Shared, browser:
     assert_eq!(shown(browser).await, before, "back goes back");
 }
 
-pub async fn what_is_not_there_is_told(shared: &Shared, browser: &Browser) {
+pub async fn missing_options_are_reported(shared: &Shared, browser: &Browser) {
     let (_, explorer) = shared.published();
     browser.open_view(&format!("{}/options?underlying=PERT4", explorer.url())).await;
     let told = browser.text("[data-absent=PERT4]").await;

@@ -178,7 +178,7 @@ pub async fn a_run_is_started_stopped_and_watched_to_its_end(_: &Shared, browser
     assert_eq!(data(browser, "#executions a", "run").await, [stopped]);
 }
 
-pub async fn a_failure_is_told_with_its_report(_: &Shared, browser: &Browser) {
+pub async fn a_failure_is_shown_with_its_report(_: &Shared, browser: &Browser) {
     browser.expect_refusals();
     let home = Home::new("failing");
     home.sample(1, "2020-04-01");
@@ -230,7 +230,7 @@ pub async fn a_failure_is_told_with_its_report(_: &Shared, browser: &Browser) {
     assert_eq!(data(browser, "[data-state-name=InputRefused]", "outcome").await, ["failed"]);
 }
 
-pub async fn a_stopped_endpoint_is_told(_: &Shared, browser: &Browser) {
+pub async fn a_stopped_endpoint_is_reported(_: &Shared, browser: &Browser) {
     browser.expect_refusals();
     let home = Home::new("stopped");
     let endpoint = home.local();

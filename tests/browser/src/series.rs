@@ -144,7 +144,7 @@ pub async fn the_window_is_kept_in_the_address(shared: &Shared, browser: &Browse
     browser.until("all is shown", "return !location.search.includes('zoom=')").await;
 }
 
-pub async fn an_unknown_instrument_is_told_with_the_nearest(shared: &Shared, browser: &Browser) {
+pub async fn an_unknown_instrument_is_reported_with_the_nearest(shared: &Shared, browser: &Browser) {
     let (_, explorer) = shared.published();
     browser.open_view(&format!("{}/series?ticker=VALE3", explorer.url())).await;
     browser.type_into("#ticker", "pert4").await;
@@ -160,7 +160,7 @@ pub async fn an_unknown_instrument_is_told_with_the_nearest(shared: &Shared, bro
     assert!(drawn(browser).await.contains("\"micro:PETR4\""));
 }
 
-pub async fn days_that_are_not_published_are_told(shared: &Shared, browser: &Browser) {
+pub async fn days_that_are_not_published_are_reported(shared: &Shared, browser: &Browser) {
     let (_, explorer) = shared.published();
     browser.open_view(&format!("{}/series?ticker=PETR4&from=2020-04-04&to=2020-04-05", explorer.url())).await;
     let told = browser.text("#absent").await;

@@ -10,7 +10,7 @@ use crate::fakes::{Stage, context, machine, ok, only, task};
 use crate::virtual_clock::VirtualClock;
 
 #[test]
-fn fail_states_say_what_they_are_told() {
+fn fail_states_report_their_error_and_cause() {
     let cases = [
         (json!({}), Failure::default()),
         (json!({ "Error": "E", "Cause": "C" }), Failure::new("E", "C")),

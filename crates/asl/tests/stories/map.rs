@@ -174,7 +174,7 @@ fn an_iteration_that_fails_aborts_the_others() {
 }
 
 #[test]
-fn items_that_have_not_been_begun_are_not_told_of() {
+fn items_that_have_not_started_are_not_recorded() {
     let fail = json!({ "StartAt": "F", "States": { "F": { "Type": "Fail", "Error": "E", "Cause": "C" } } });
     let stage = Stage::bare();
     let outcome = stage.run(only(map(json!({ "ItemProcessor": fail, "MaxConcurrency": 1 }))), json!([1, 2, 3]));

@@ -8,7 +8,7 @@ use serde_json::json;
 use crate::fakes::{Called, Stage, caught, ok, only, task};
 
 #[test]
-fn a_task_is_told_what_it_is() {
+fn a_task_receives_its_context() {
     let stage = Stage::new(|_| ok(json!(1)));
     stage.run(only(task(json!({ "TimeoutSeconds": 30 }))), json!({ "a": 1 }));
     let expected = Called {

@@ -390,7 +390,7 @@ mod tests {
     }
 
     #[test]
-    fn an_input_is_told_in_words_before_it_is_started() {
+    fn an_input_is_described_before_it_is_started() {
         for (workflow, input, words, purpose) in [
             ("create_datalake", json!({}), "2020-04-02, the day before in Sao Paulo", "2020-04-02"),
             ("upload_raw_data", json!({"date": "2020-04-01"}), "2020-04-01", "2020-04-01"),

@@ -182,8 +182,9 @@ pub enum Next {
         /// The day.
         day: NaiveDate,
     },
-    /// Look at the failed run.
-    Look {
+    /// Inspect the failed run.
+    #[serde(rename = "look")]
+    Inspect {
         /// The name of its execution.
         run: String,
     },
@@ -201,7 +202,7 @@ impl Next {
     pub fn arguments(&self) -> String {
         match self {
             Next::Run { day } => format!("run --stale --from {day} --to {day}"),
-            Next::Look { run } => format!("runs {run}"),
+            Next::Inspect { run } => format!("runs {run}"),
             Next::Upload => "upload DIR".to_owned(),
             Next::Release { day } => format!("rollback {day} --release"),
         }
@@ -287,7 +288,7 @@ fn judge_day(config: &Config, day: NaiveDate, facts: &Facts, today: NaiveDate, n
         State::Held if is_stale && !files.is_empty() => Some(Next::Release { day }),
         State::Held | State::Accepted | State::Open => None,
         _ if landing > 0 => Some(Next::Upload),
-        State::Failed => failed.as_ref().map(|failed| Next::Look { run: failed.run.execution().to_owned() }),
+        State::Failed => failed.as_ref().map(|failed| Next::Inspect { run: failed.run.execution().to_owned() }),
         State::Stale | State::Unpublished if !files.is_empty() => Some(Next::Run { day }),
         State::Published => None,
         State::Stale | State::Unpublished | State::Missing | State::Incomplete => Some(Next::Upload),

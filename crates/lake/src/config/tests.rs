@@ -129,7 +129,7 @@ fn what_a_stack_made_is_laid_over_the_configuration() {
 }
 
 #[test]
-fn functions_are_told_what_differs() {
+fn functions_receive_what_differs() {
     assert_eq!(Config::default().for_functions(), serde_json::json!({}));
     let mut config = Config::default();
     for (key, value) in [

@@ -199,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cause_is_told_as_the_record_has_it() {
+    fn a_cause_is_shown_as_the_record_has_it() {
         let (published, missing_accepted) = (Cause::Published, Cause::MissingAccepted);
         for cause in [published, Cause::Migrated, Cause::RolledBack, Cause::Released, missing_accepted, Cause::Vacuumed]
         {

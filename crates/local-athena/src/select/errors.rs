@@ -253,7 +253,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn casts_are_told_in_athenas_types() {
+    fn casts_are_reported_in_athenas_types() {
         let message = cast_message("Cannot cast string 'to value of x' to value of Int64 type");
         assert_eq!(message, "Cannot cast 'to value of x' to bigint");
     }

@@ -364,7 +364,7 @@ async fn a_run_whose_raw_files_change_three_times_fails_and_publishes_nothing() 
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn raw_files_that_change_at_any_moment_of_an_audit_are_told_by_their_name() {
+async fn raw_files_that_change_at_any_moment_of_an_audit_are_named() {
     // Each file is read some time after it was listed.
     let world = Arc::new(World::failing("speed=100,op=GetObject&key=pregao-raw/quotes/*:delay=100ms").await);
     for number in 0..5 {

@@ -40,7 +40,7 @@ fn waits_for_ever() -> Value {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_execution_is_started_once_and_told_in_full() {
+async fn an_execution_is_started_once_and_described_in_full() {
     let world = World::new().await;
     let sfn = &world.lake.sfn;
     let machine = create(

@@ -129,13 +129,13 @@ async fn demonstrate(lake: &Lake, global: &Global) -> anyhow::Result<ExitCode> {
     let files = raw_folder::scan(&folder)?.files;
     refuse_other_files(lake, home, &files).await?;
     let delivered = upload::deliver(lake, &folder, &files, &progress).await?;
-    delivered.tell(lake)?;
+    delivered.print_text(lake)?;
     if let Some(refused) = delivered.refused() {
         return Err(refused);
     }
 
     headline("3. pregao run: cleaned, audited, published")?;
-    run::publish(lake, Some(DateRange::day(date)?), &progress).await?.tell(lake, Some(home))?;
+    run::publish(lake, Some(DateRange::day(date)?), &progress).await?.print_text(lake, Some(home))?;
 
     headline("4. pregao query: the most traded stocks of the day, by its last snapshot")?;
     let sql = most_traded(date);

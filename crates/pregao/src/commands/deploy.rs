@@ -144,7 +144,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn both_tools_are_told_where_and_what() {
+    fn both_tools_receive_the_region_and_the_template() {
         let mut config = Config::default();
         for (key, value) in [("aws.region", "sa-east-1"), ("aws.profile", "lake"), ("aws.stack", "acme")] {
             config.set(key, value).expect(key);

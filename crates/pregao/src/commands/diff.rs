@@ -53,7 +53,7 @@ pub(crate) fn diff(global: &Global, args: &DiffArgs) -> anyhow::Result<ExitCode>
         let diff = Diff { day: args.day.to_string(), old: args.old.to_string(), new: args.new.to_string(), tables };
         match args.format {
             OutputFormat::Json => output::print(&diff)?,
-            OutputFormat::Table => tell(&diff)?,
+            OutputFormat::Table => print_text(&diff)?,
         }
         Ok(ExitCode::SUCCESS)
     })
@@ -262,7 +262,7 @@ fn by_key(table: TableName, rows: Vec<Example>) -> Vec<Changed> {
     changed.into_iter().map(|(_, changed)| changed).collect()
 }
 
-fn tell(diff: &Diff) -> io::Result<()> {
+fn print_text(diff: &Diff) -> io::Result<()> {
     let mut out = io::stdout().lock();
     let columns = tabular::columns([
         ("table", "varchar"),
@@ -329,7 +329,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn changed_rows_are_told_by_their_columns() {
+    fn changed_rows_are_described_by_their_columns() {
         let key = ["intdate", "ticker"].map(str::to_owned);
         let row = |bid: Value| json!({"intdate": 202004011000_i64, "ticker": "PETR4", "bid": bid, "ask": 16.0});
         let changed = Changed { old: vec![row(json!(15.5))], new: vec![row(Value::Null)] };

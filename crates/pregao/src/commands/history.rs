@@ -28,7 +28,7 @@ pub(crate) fn history(global: &Global, args: &HistoryArgs) -> anyhow::Result<Exi
         let history = History { day: args.day.to_string(), records: documents(&records) };
         match args.format {
             OutputFormat::Json => output::print(&history)?,
-            OutputFormat::Table => tell(&history)?,
+            OutputFormat::Table => print_text(&history)?,
         }
         Ok(ExitCode::SUCCESS)
     })
@@ -49,7 +49,7 @@ pub(crate) fn documents(records: &[Record]) -> Vec<HistoryRecord> {
     records.iter().map(|record| HistoryRecord::new(record, |run| current.removed_runs.contains(run))).collect()
 }
 
-fn tell(history: &History) -> io::Result<()> {
+fn print_text(history: &History) -> io::Result<()> {
     let columns = tabular::columns([
         ("number", "bigint"),
         ("written at (UTC)", "varchar"),

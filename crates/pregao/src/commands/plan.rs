@@ -56,7 +56,7 @@ pub(crate) async fn plan(
     let plan = plan_for(lake, range, &files, &coverage, engine);
     match format {
         OutputFormat::Json => output::print(&plan)?,
-        OutputFormat::Table => tell(&plan, &coverage)?,
+        OutputFormat::Table => print_text(&plan, &coverage)?,
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -89,7 +89,7 @@ fn plan_for(lake: &Lake, range: DateRange, files: &[RawFile], coverage: &Coverag
     }
 }
 
-fn tell(plan: &Plan, coverage: &Coverage) -> io::Result<()> {
+fn print_text(plan: &Plan, coverage: &Coverage) -> io::Result<()> {
     let Plan { days, business_days, days_with_files, files, bytes, engine, usd, costs, .. } = plan;
     let mut out = io::stdout().lock();
     let range = if days.from == days.to { days.from.clone() } else { format!("{} to {}", days.from, days.to) };

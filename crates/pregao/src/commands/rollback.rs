@@ -55,7 +55,7 @@ pub(crate) fn rollback(global: &Global, args: &RollbackArgs) -> anyhow::Result<E
         if args.format == OutputFormat::Json {
             output::print(&document)?;
         } else {
-            tell(&written.record, &program)?;
+            print_text(&written.record, &program)?;
         }
         Ok(ExitCode::SUCCESS)
     })
@@ -259,7 +259,7 @@ async fn update_catalog(lake: &Lake, day: NaiveDate, progress: &Progress) -> any
     Ok(())
 }
 
-fn tell(record: &Record, program: &str) -> io::Result<()> {
+fn print_text(record: &Record, program: &str) -> io::Result<()> {
     let mut out = io::stdout().lock();
     let (day, run) = (record.day, record.run().map_or("nothing", RunId::as_str));
     match record.held {

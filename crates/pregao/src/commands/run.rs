@@ -92,7 +92,7 @@ pub(crate) fn run(global: &Global, args: &RunArgs) -> anyhow::Result<ExitCode> {
             output::print(&done.document())?;
             return Ok(code);
         }
-        done.tell(lake, home)?;
+        done.print_text(lake, home)?;
         if let Some(day) = done.outcome.records.held.first.first() {
             progress.line(&format!("next: {} rollback {day} --release lets runs publish it again", global.program()));
         } else if done.reports.is_empty() {
@@ -156,7 +156,7 @@ impl Done {
     }
 
     /// Prints what was published. `home` is the folder with the objects as files, if there is one.
-    pub(crate) fn tell(&self, lake: &Lake, home: Option<&Path>) -> io::Result<()> {
+    pub(crate) fn print_text(&self, lake: &Lake, home: Option<&Path>) -> io::Result<()> {
         let Done { outcome, reports } = self;
         let mut out = io::stdout().lock();
         let Recorded { superseded, held, .. } = &outcome.records;
@@ -188,7 +188,7 @@ impl Done {
                     writeln!(out, "{:<8} {line}", report.table)?;
                 }
             }
-            tell_places(&mut out, lake, home, &outcome.run)?;
+            print_places(&mut out, lake, home, &outcome.run)?;
         }
         for line in coverage::lines(&outcome.coverage) {
             writeln!(out, "{line}")?;
@@ -226,7 +226,7 @@ fn document(published: &Published, report: &Report) -> output::Published {
 }
 
 /// Returns the locations of the Parquet files and the quality reports.
-fn tell_places(out: &mut impl Write, lake: &Lake, home: Option<&Path>, run: &RunId) -> io::Result<()> {
+fn print_places(out: &mut impl Write, lake: &Lake, home: Option<&Path>, run: &RunId) -> io::Result<()> {
     let bucket = &lake.config.buckets.lake;
     let root = home
         .map_or_else(|| keys::uri(bucket, ""), |home| format!("{}/", home.join("s3").join(bucket.as_str()).display()));

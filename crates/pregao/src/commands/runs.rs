@@ -25,7 +25,7 @@ pub(crate) fn runs(global: &Global, args: &RunsArgs) -> anyhow::Result<ExitCode>
             if args.format == OutputFormat::Json {
                 output::print(&runs)?;
             } else {
-                tell_list(&runs)?;
+                print_list(&runs)?;
             }
             Ok(ExitCode::SUCCESS)
         }
@@ -34,7 +34,7 @@ pub(crate) fn runs(global: &Global, args: &RunsArgs) -> anyhow::Result<ExitCode>
             if args.format == OutputFormat::Json {
                 output::print(&shown)?;
             } else {
-                tell(&shown)?;
+                print_text(&shown)?;
             }
             Ok(ExitCode::SUCCESS)
         }
@@ -71,7 +71,7 @@ fn execution(workflow: &str, name: &str, arn: &str, status: &str, times: (i64, O
     }
 }
 
-fn tell_list(runs: &output::Runs) -> anyhow::Result<()> {
+fn print_list(runs: &output::Runs) -> anyhow::Result<()> {
     let mut out = io::stdout().lock();
     if runs.executions.is_empty() {
         writeln!(out, "nothing has run here yet: pregao upload DIR, then pregao run --from DATE")?;
@@ -143,7 +143,7 @@ async fn states(lake: &Lake, arn: &str) -> anyhow::Result<(Vec<State>, Option<ou
     Ok((states, timeline.failure.as_ref().map(output::Failure::from)))
 }
 
-fn tell(shown: &Shown) -> anyhow::Result<()> {
+fn print_text(shown: &Shown) -> anyhow::Result<()> {
     let Shown { execution, input, output, failure, states } = shown;
     let mut out = io::stdout().lock();
     writeln!(

@@ -51,7 +51,7 @@ pub(crate) async fn run(
         match of_range(lake, *from, *to, progress).await {
             Ok(published) => {
                 if format == OutputFormat::Table {
-                    published.tell(lake, home)?;
+                    published.print_text(lake, home)?;
                 }
                 done.push(published);
             }
@@ -63,7 +63,7 @@ pub(crate) async fn run(
         }
     }
     if format == OutputFormat::Table && !others.is_empty() {
-        tell_others(&others)?;
+        print_others(&others)?;
     }
     let document = StaleRuns {
         ranges: ranges.iter().map(|(from, to)| output::Days { from: from.to_string(), to: to.to_string() }).collect(),
@@ -94,13 +94,13 @@ fn nothing(others: &[String], format: OutputFormat) -> anyhow::Result<ExitCode> 
     }
     writeln!(io::stdout().lock(), "nothing to do: no day is stale or unpublished")?;
     if !others.is_empty() {
-        tell_others(others)?;
+        print_others(others)?;
     }
     Ok(ExitCode::SUCCESS)
 }
 
 /// Prints the days that were skipped although their raw files differ from what is published.
-fn tell_others(others: &[String]) -> io::Result<()> {
+fn print_others(others: &[String]) -> io::Result<()> {
     const NAMED: usize = 5;
     let more = if others.len() > NAMED { ", ..." } else { "" };
     let named = others[..others.len().min(NAMED)].join(", ");

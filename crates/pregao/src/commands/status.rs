@@ -38,7 +38,7 @@ pub(crate) fn status(global: &Global, args: &StatusArgs) -> anyhow::Result<ExitC
             OutputFormat::Json => {
                 output::print(&found.iter().map(|day| output::Day::new(day, &program)).collect::<Vec<_>>())?;
             }
-            OutputFormat::Table => tell(&found, shown, &program)?,
+            OutputFormat::Table => print_text(&found, shown, &program)?,
         }
         if let (None, false, Some(range)) = (args.to, args.check, shown)
             && range.to() < yesterday(now)
@@ -77,7 +77,7 @@ fn span(facts: &Facts, args: &StatusArgs, now: DateTime<Utc>) -> Result<Option<D
     }
 }
 
-fn tell(found: &[Day], shown: Option<DateRange>, program: &str) -> io::Result<()> {
+fn print_text(found: &[Day], shown: Option<DateRange>, program: &str) -> io::Result<()> {
     let mut out = io::stdout().lock();
     if found.is_empty() {
         return match shown {
@@ -182,7 +182,7 @@ fn commands(found: &[Day], program: &str) -> Vec<String> {
         let (order, command) = match &day.next {
             None => continue,
             Some(Next::Run { .. }) => (0, "run --stale".to_owned()),
-            Some(next @ Next::Look { .. }) => (1, next.arguments()),
+            Some(next @ Next::Inspect { .. }) => (1, next.arguments()),
             Some(next @ Next::Upload) => (2, next.arguments()),
             // The command that releases the hold.
             Some(Next::Release { .. }) => continue,
@@ -215,7 +215,7 @@ mod tests {
     }
 
     #[test]
-    fn the_whole_lake_is_told_unless_days_are_named() {
+    fn the_whole_lake_is_shown_unless_days_are_named() {
         let now = "2020-07-10T12:00:00Z".parse().expect("a time");
         let mut facts = Facts::default();
         let told = |facts: &Facts, from, to, check| {
@@ -240,7 +240,7 @@ mod tests {
     }
 
     #[test]
-    fn an_age_is_told_in_its_largest_unit() {
+    fn an_age_is_shown_in_its_largest_unit() {
         for (seconds, text) in [(-3, "0s"), (59, "59s"), (60, "1m"), (7_199, "1h"), (172_799, "47h"), (172_800, "2d")] {
             assert_eq!(age(seconds), text);
         }

@@ -92,7 +92,7 @@ pub(crate) fn upload(global: &Global, args: &UploadArgs) -> anyhow::Result<ExitC
                 Some(refused) => Err(Partial::error(&document, None, refused)),
             };
         }
-        delivered.tell(lake)?;
+        delivered.print_text(lake)?;
         let stale = stale.unwrap_or_default();
         if !stale.is_empty() {
             let days = format::counted(stale.count as u64, "published day");
@@ -281,7 +281,7 @@ impl Delivered {
     }
 
     /// Prints the outcome.
-    pub(crate) fn tell(&self, lake: &Lake) -> io::Result<()> {
+    pub(crate) fn print_text(&self, lake: &Lake) -> io::Result<()> {
         let outcome = &self.outcome;
         let mut out = io::stdout().lock();
         write!(out, "{} accepted", format::count(outcome.accepted))?;
@@ -375,7 +375,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_sent_is_told_in_words() {
+    fn sent_files_are_described() {
         let told = |files, sent_files, sent_bytes| {
             Sent { files, bytes: 9_000_000, sent_files, sent_bytes }.headline(Duration::from_millis(400))
         };

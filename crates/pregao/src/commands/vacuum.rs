@@ -28,7 +28,7 @@ pub(crate) fn vacuum(global: &Global, args: &VacuumArgs) -> anyhow::Result<ExitC
         if args.format == OutputFormat::Json {
             output::print(&document)?;
         } else {
-            tell(&document)?;
+            print_text(&document)?;
         }
         Ok(ExitCode::SUCCESS)
     })
@@ -60,7 +60,7 @@ fn document(dry_run: bool, keep_days: u32, freed: &Freed) -> Vacuum {
     }
 }
 
-fn tell(document: &Vacuum) -> io::Result<()> {
+fn print_text(document: &Vacuum) -> io::Result<()> {
     let mut out = io::stdout().lock();
     for VacuumedRun { run, days, objects, bytes } in &document.runs {
         let days = match days.as_slice() {

@@ -40,7 +40,7 @@ pub(crate) fn verify(global: &Global, args: &VerifyArgs) -> anyhow::Result<ExitC
     if args.format == OutputFormat::Json {
         output::print(&document)?;
     } else {
-        tell(global, &document)?;
+        print_text(global, &document)?;
     }
     Ok(if document.problems.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
@@ -92,7 +92,7 @@ fn document(options: &Options, complete: bool, findings: Findings) -> Verify {
     }
 }
 
-fn tell(global: &Global, document: &Verify) -> io::Result<()> {
+fn print_text(global: &Global, document: &Verify) -> io::Result<()> {
     let mut out = io::stdout().lock();
     for Finding { kind, file, expected, found, repair } in &document.problems {
         writeln!(out, "{}: {file}", kind.as_str())?;

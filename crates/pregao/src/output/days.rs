@@ -1,4 +1,4 @@
-//! The documents of the commands that tell what days are, and make those that are not up to date.
+//! The documents of the commands that show days and process those that are out of date.
 
 use lake_client::days;
 #[cfg(test)]

@@ -742,7 +742,7 @@ mod tests {
     }
 
     #[test]
-    fn a_failure_is_told_with_its_name_and_what_can_be_done() {
+    fn a_failure_is_reported_with_its_name_and_hints() {
         let cause = lake::Error::Quality("3 of 4 rows fail".to_owned());
         let error = error_report::hinted(cause, "look at them");
         let ended = Ended { workflow: "w".to_owned(), name: "n".to_owned(), status: "FAILED".to_owned() };

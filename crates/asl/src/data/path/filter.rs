@@ -46,7 +46,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn forms_are_told_from_the_text() {
+    fn forms_are_recognized_by_the_text() {
         let form = |is_deep, repeats, names_root| Some(Form { is_deep, repeats, names_root });
         let cases = [
             ("[*]", form(false, 1, false)),
