@@ -4,7 +4,7 @@ use std::error::Error;
 use std::ops::ControlFlow;
 
 use datafusion::arrow::error::ArrowError;
-use datafusion::common::{DataFusionError, SchemaError};
+use datafusion::common::{Column, DataFusionError, SchemaError};
 use datafusion::sql::sqlparser::ast::{Expr, Query, Visit, Visitor};
 
 use crate::error::{ErrorKind, QueryError};
@@ -146,21 +146,24 @@ fn athena_type(arrow: &str) -> &str {
     }
 }
 
+/// Returns Athena's error for a column that does not exist.
+pub(super) fn column_not_found(column: &Column, query: &Query) -> QueryError {
+    let name = match &column.relation {
+        Some(relation) => format!("{}.{}", relation.table(), column.name),
+        None => column.name.clone(),
+    };
+    QueryError::new(
+        ErrorKind::ColumnNotFound,
+        format_args!(
+            "{}Column '{name}' cannot be resolved or requester is not authorized to access requested resources",
+            at_column(query, &column.name)
+        ),
+    )
+}
+
 fn from_schema_error(error: &SchemaError, query: &Query) -> QueryError {
     match error {
-        SchemaError::FieldNotFound { field, .. } => {
-            let name = match &field.relation {
-                Some(relation) => format!("{}.{}", relation.table(), field.name),
-                None => field.name.clone(),
-            };
-            QueryError::new(
-                ErrorKind::ColumnNotFound,
-                format_args!(
-                    "{}Column '{name}' cannot be resolved or requester is not authorized to access requested resources",
-                    at_column(query, &field.name)
-                ),
-            )
-        }
+        SchemaError::FieldNotFound { field, .. } => column_not_found(field, query),
         SchemaError::AmbiguousReference { field } => QueryError::new(
             ErrorKind::AmbiguousName,
             format_args!("{}Column '{}' is ambiguous", at_column(query, &field.name), field.name),

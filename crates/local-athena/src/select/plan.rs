@@ -8,6 +8,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use datafusion::common::DataFusionError;
 use datafusion::common::TableReference;
+use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::execution::{SendableRecordBatchStream, SessionState, TaskContext};
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::physical_plan::{ExecutionPlan, displayable, execute_stream};
@@ -15,7 +16,7 @@ use datafusion::sql::parser::Statement as DfStatement;
 use datafusion::sql::sqlparser::ast::{ObjectName, Query, Spanned, Statement as SqlStatement, Visit, Visitor};
 
 use super::audited::AuditedObjects;
-use super::errors::{from_execution_error, from_plan_error};
+use super::errors::{column_not_found, from_execution_error, from_plan_error};
 use super::relations::{Relations, ViewPlanner};
 use super::rewrite::{names_path, rewrite, shown_name, written};
 use super::session;
@@ -171,6 +172,7 @@ impl SelectPlanner {
         let options = state.config_options();
         let plan = state.analyzer().execute_and_check(plan, options, |_, _| {});
         let plan = plan.map_err(|error| from_plan_error(&error, &select.query))?;
+        check_sort_columns(&plan, &select.query)?;
         Ok((state, plan))
     }
 
@@ -195,6 +197,21 @@ impl SelectPlanner {
         let plan = plan.map_err(|error| from_plan_error(&error, &select.query))?;
         Ok((state, plan))
     }
+}
+
+/// Checks that the columns of every ORDER BY exist. DataFusion detects an unknown one with a qualifier only when it optimizes
+/// the plan, and reports an internal error.
+fn check_sort_columns(plan: &LogicalPlan, query: &Query) -> Result<(), QueryError> {
+    let mut unknown = None;
+    let visited = plan.apply_with_subqueries(|node| {
+        let LogicalPlan::Sort(sort) = node else { return Ok(TreeNodeRecursion::Continue) };
+        let schema = sort.input.schema();
+        let mut columns = sort.expr.iter().flat_map(|sort| sort.expr.column_refs());
+        unknown = columns.find(|column| !schema.has_column(column)).cloned();
+        Ok(if unknown.is_some() { TreeNodeRecursion::Stop } else { TreeNodeRecursion::Continue })
+    });
+    visited.map_err(|error| from_plan_error(&error, query))?;
+    unknown.map_or(Ok(()), |column| Err(column_not_found(&column, query)))
 }
 
 /// Checks that every relation of the query exists. Returns the names, as written, of the external tables.

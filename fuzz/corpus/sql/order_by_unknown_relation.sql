@@ -1,0 +1,1 @@
+SELECT * FROM "quotes$partitions" ORDER BY d.y
