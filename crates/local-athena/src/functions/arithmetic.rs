@@ -1,4 +1,4 @@
-//! Athena's arithmetic on integers and decimals, `+ - * / %`, as functions that replace DataFusion's operators.
+//! Athena's arithmetic on integers and decimals, `+ - * / %`.
 //!
 //! Arrow's operators do not fit: they wrap integers on overflow, where Athena fails, and derive other scales for
 //! decimals. On Athena a sum of decimals has one more digit than its wider operand, and a quotient the larger scale of
@@ -8,52 +8,58 @@
 use std::sync::Arc;
 
 use datafusion::arrow::array::{Array, ArrayRef, ArrowNativeTypeOp, AsArray, Decimal128Array, PrimitiveArray};
-use datafusion::arrow::compute::cast;
 use datafusion::arrow::datatypes::{
     ArrowPrimitiveType, DataType, Decimal128Type, DecimalType, Int8Type, Int16Type, Int32Type, Int64Type, i256,
 };
-use datafusion::common::{DataFusionError, Result, ScalarValue};
-use datafusion::logical_expr::{
-    ColumnarValue, Operator, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
-};
+use datafusion::common::{DataFusionError, Result};
+use datafusion::logical_expr::Operator;
 
 use crate::error::{ErrorKind, QueryError};
 use crate::types::type_name;
 
-/// An operator on two integers or two decimals.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-struct Arithmetic {
-    operator: Operator,
-    /// Inside `try(...)`: return NULL instead of failing.
-    null_on_error: bool,
-    signature: Signature,
+/// An operator on two integers, two decimals, or one of each.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) enum ArithmeticOperator {
+    Add,
+    Subtract,
+    Multiply,
+    Divide,
+    Modulo,
 }
 
-/// Returns the function for an operator; `None` if it is not one of `+ - * / %`.
-pub(crate) fn arithmetic(operator: Operator, null_on_error: bool) -> Option<ScalarUDF> {
-    name(operator)?;
-    Some(ScalarUDF::from(Arithmetic {
-        operator,
-        null_on_error,
-        signature: Signature::user_defined(Volatility::Immutable),
-    }))
-}
+impl ArithmeticOperator {
+    /// Returns the operator; `None` if it is not one of `+ - * / %`.
+    pub(super) fn new(operator: Operator) -> Option<Self> {
+        Some(match operator {
+            Operator::Plus => Self::Add,
+            Operator::Minus => Self::Subtract,
+            Operator::Multiply => Self::Multiply,
+            Operator::Divide => Self::Divide,
+            Operator::Modulo => Self::Modulo,
+            _ => return None,
+        })
+    }
 
-/// Returns the variant for `try(...)`; `None` if the function is not one of this module.
-pub(crate) fn arithmetic_or_null(udf: &ScalarUDF) -> Option<ScalarUDF> {
-    let function = (udf.inner().as_ref() as &dyn std::any::Any).downcast_ref::<Arithmetic>()?;
-    arithmetic(function.operator, true)
-}
+    /// Returns the name in Athena's error messages.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Add => "addition",
+            Self::Subtract => "subtraction",
+            Self::Multiply => "multiplication",
+            Self::Divide => "division",
+            Self::Modulo => "modulus",
+        }
+    }
 
-fn name(operator: Operator) -> Option<&'static str> {
-    Some(match operator {
-        Operator::Plus => "addition",
-        Operator::Minus => "subtraction",
-        Operator::Multiply => "multiplication",
-        Operator::Divide => "division",
-        Operator::Modulo => "modulus",
-        _ => return None,
-    })
+    fn symbol(self) -> char {
+        match self {
+            Self::Add => '+',
+            Self::Subtract => '-',
+            Self::Multiply => '*',
+            Self::Divide => '/',
+            Self::Modulo => '%',
+        }
+    }
 }
 
 /// Returns precision and scale of the decimal type that holds all values of a type; `None` for floating point.
@@ -69,37 +75,72 @@ fn as_decimal(ty: &DataType) -> Option<(u8, i8)> {
     })
 }
 
-impl Arithmetic {
-    fn name(&self) -> &'static str {
-        name(self.operator).unwrap_or("arithmetic")
+impl ArithmeticOperator {
+    /// Returns the types that two operands are cast to. Two integers are cast to the wider type; if one is a decimal,
+    /// both are cast to decimals. `None` if one is neither.
+    pub(super) fn operand_types(left: &DataType, right: &DataType) -> Option<[DataType; 2]> {
+        if left.is_integer() && right.is_integer() {
+            let width = |ty: &DataType| ty.primitive_width().unwrap_or(8);
+            let unsigned = left.is_unsigned_integer() || right.is_unsigned_integer();
+            let wider = if width(left) >= width(right) { left } else { right };
+            let ty = if unsigned { DataType::Int64 } else { wider.clone() };
+            return Some([ty.clone(), ty]);
+        }
+        let decimal = |ty: &DataType| {
+            let (precision, scale) = as_decimal(ty)?;
+            Some(DataType::Decimal128(precision.min(38), scale))
+        };
+        Some([decimal(left)?, decimal(right)?])
+    }
+
+    /// Returns the type of the result for operands of the types from [`Self::operand_types`].
+    pub(super) fn result_type(self, [left, right]: &[DataType; 2]) -> DataType {
+        match (left, right) {
+            (DataType::Decimal128(p1, s1), DataType::Decimal128(p2, s2)) => self.decimal_type((*p1, *s1), (*p2, *s2)),
+            _ => left.clone(),
+        }
     }
 
     /// Returns the result type for decimals, each as precision and scale, by Trino's rules
     /// (<https://trino.io/docs/current/functions/decimal.html>).
-    fn decimal(&self, left: (u8, i8), right: (u8, i8)) -> DataType {
-        let ((p1, s1), (p2, s2)) = (left, right);
+    fn decimal_type(self, (p1, s1): (u8, i8), (p2, s2): (u8, i8)) -> DataType {
         let (p1, p2) = (i32::from(p1), i32::from(p2));
         let (w1, w2) = (i32::from(s1), i32::from(s2));
         let scale = w1.max(w2);
-        let (precision, scale) = match self.operator {
-            Operator::Multiply => (p1 + p2, w1 + w2),
-            Operator::Divide => (p1 + w2 + (w2 - w1).max(0), scale),
-            Operator::Modulo => ((p1 - w1).min(p2 - w2) + scale, scale),
-            _ => ((p1 - w1).max(p2 - w2) + scale + 1, scale),
+        let (precision, scale) = match self {
+            Self::Multiply => (p1 + p2, w1 + w2),
+            Self::Divide => (p1 + w2 + (w2 - w1).max(0), scale),
+            Self::Modulo => ((p1 - w1).min(p2 - w2) + scale, scale),
+            Self::Add | Self::Subtract => ((p1 - w1).max(p2 - w2) + scale + 1, scale),
         };
         let scale = scale.min(38) as i8;
         DataType::Decimal128(precision.clamp(1, 38) as u8, scale)
     }
+}
 
-    fn failed(&self, ty: &DataType, left: &str, right: &str) -> QueryError {
-        let sign = match self.operator {
-            Operator::Plus => "+",
-            Operator::Minus => "-",
-            Operator::Multiply => "*",
-            Operator::Divide => "/",
-            _ => "%",
-        };
-        let (ty, name) = (type_name(ty), self.name());
+/// An operator, and what it returns for a row where it fails.
+#[derive(Clone, Copy)]
+pub(super) struct Arithmetic {
+    pub(super) operator: ArithmeticOperator,
+    /// Inside `try(...)`: return NULL instead of failing.
+    pub(super) null_on_error: bool,
+}
+
+impl Arithmetic {
+    /// Returns `left operator right` for each row. The operands have the types from
+    /// [`ArithmeticOperator::operand_types`], and the result the one from [`ArithmeticOperator::result_type`].
+    pub(super) fn compute(self, left: &ArrayRef, right: &ArrayRef, ty: &DataType) -> Result<ArrayRef> {
+        match left.data_type() {
+            DataType::Int8 => self.integers::<Int8Type>(left, right),
+            DataType::Int16 => self.integers::<Int16Type>(left, right),
+            DataType::Int32 => self.integers::<Int32Type>(left, right),
+            DataType::Int64 => self.integers::<Int64Type>(left, right),
+            _ => self.decimals(left, right, ty),
+        }
+    }
+
+    fn failed(self, ty: &DataType, left: &str, right: &str) -> QueryError {
+        let (ty, name, sign) = (type_name(ty), self.operator.name(), self.operator.symbol());
         QueryError::new(ErrorKind::NumericValueOutOfRange, format_args!("{ty} {name} overflow: {left} {sign} {right}"))
     }
 
@@ -107,7 +148,7 @@ impl Arithmetic {
         QueryError::new(ErrorKind::DivisionByZero, "Division by zero")
     }
 
-    fn integers<T>(&self, left: &ArrayRef, right: &ArrayRef) -> Result<ArrayRef>
+    fn integers<T>(self, left: &ArrayRef, right: &ArrayRef) -> Result<ArrayRef>
     where
         T: ArrowPrimitiveType,
         T::Native: ArrowNativeTypeOp + std::fmt::Display,
@@ -115,12 +156,14 @@ impl Arithmetic {
         let (left, right) = (left.as_primitive::<T>(), right.as_primitive::<T>());
         let compute = |a: T::Native, b: T::Native| {
             let result = match self.operator {
-                Operator::Plus => a.add_checked(b),
-                Operator::Minus => a.sub_checked(b),
-                Operator::Multiply => a.mul_checked(b),
+                ArithmeticOperator::Add => a.add_checked(b),
+                ArithmeticOperator::Subtract => a.sub_checked(b),
+                ArithmeticOperator::Multiply => a.mul_checked(b),
                 _ if b.is_zero() => return Err(Self::by_zero()),
-                Operator::Divide => a.div_checked(b),
-                _ => return Ok(if b == T::Native::ONE.neg_wrapping() { T::Native::ZERO } else { a.mod_wrapping(b) }),
+                ArithmeticOperator::Divide => a.div_checked(b),
+                ArithmeticOperator::Modulo => {
+                    return Ok(if b == T::Native::ONE.neg_wrapping() { T::Native::ZERO } else { a.mod_wrapping(b) });
+                }
             };
             result.map_err(|_| self.failed(&T::DATA_TYPE, &a.to_string(), &b.to_string()))
         };
@@ -132,7 +175,7 @@ impl Arithmetic {
         Ok(Arc::new(computed.collect::<Result<PrimitiveArray<T>>>()?))
     }
 
-    fn decimals(&self, left: &ArrayRef, right: &ArrayRef, ty: &DataType) -> Result<ArrayRef> {
+    fn decimals(self, left: &ArrayRef, right: &ArrayRef, ty: &DataType) -> Result<ArrayRef> {
         let &DataType::Decimal128(precision, scale) = ty else {
             return Err(DataFusionError::Internal(format!("{ty} is no decimal")));
         };
@@ -156,7 +199,7 @@ impl Arithmetic {
 
     /// Returns the unscaled result at `scale`; `None` if it does not fit in 256 bits.
     fn decimal_value(
-        &self,
+        self,
         (a, scale_a): (i128, i8),
         (b, scale_b): (i128, i8),
         scale: i8,
@@ -164,16 +207,16 @@ impl Arithmetic {
         let (a, b) = (i256::from_i128(a), i256::from_i128(b));
         let at_scale = |value: i256, from: i8| shifted(value, scale - from);
         Ok(match self.operator {
-            Operator::Plus => both(at_scale(a, scale_a), at_scale(b, scale_b), i256::checked_add),
-            Operator::Minus => both(at_scale(a, scale_a), at_scale(b, scale_b), i256::checked_sub),
-            Operator::Multiply => a.checked_mul(b),
+            ArithmeticOperator::Add => both(at_scale(a, scale_a), at_scale(b, scale_b), i256::checked_add),
+            ArithmeticOperator::Subtract => both(at_scale(a, scale_a), at_scale(b, scale_b), i256::checked_sub),
+            ArithmeticOperator::Multiply => a.checked_mul(b),
             _ if b == i256::ZERO => return Err(Self::by_zero()),
-            Operator::Divide => shifted(a, scale - scale_a + scale_b).and_then(|a| half_up(a, b)),
-            _ => both(at_scale(a, scale_a), at_scale(b, scale_b), i256::checked_rem),
+            ArithmeticOperator::Divide => shifted(a, scale - scale_a + scale_b).and_then(|a| half_up(a, b)),
+            ArithmeticOperator::Modulo => both(at_scale(a, scale_a), at_scale(b, scale_b), i256::checked_rem),
         })
     }
 
-    fn outcome<T>(&self, result: std::result::Result<T, QueryError>) -> Result<Option<T>> {
+    fn outcome<T>(self, result: std::result::Result<T, QueryError>) -> Result<Option<T>> {
         match result {
             Ok(value) => Ok(Some(value)),
             Err(_) if self.null_on_error => Ok(None),
@@ -211,71 +254,6 @@ fn half_up(a: i256, b: i256) -> Option<i256> {
     quotient.checked_add(one)
 }
 
-impl ScalarUDFImpl for Arithmetic {
-    fn name(&self) -> &str {
-        Arithmetic::name(self)
-    }
-
-    fn signature(&self) -> &Signature {
-        &self.signature
-    }
-
-    /// Coerces two integers to the wider type. If one is a decimal, coerces both to decimals.
-    fn coerce_types(&self, given: &[DataType]) -> Result<Vec<DataType>> {
-        let [left, right] = given else {
-            return Err(DataFusionError::Plan(format!("{} takes two numbers", self.name())));
-        };
-        if left.is_integer() && right.is_integer() {
-            let width = |ty: &DataType| ty.primitive_width().unwrap_or(8);
-            let unsigned = left.is_unsigned_integer() || right.is_unsigned_integer();
-            let wider = if width(left) >= width(right) { left } else { right };
-            let ty = if unsigned { DataType::Int64 } else { wider.clone() };
-            return Ok(vec![ty.clone(), ty]);
-        }
-        let decimal = |ty: &DataType| {
-            let (precision, scale) = as_decimal(ty)?;
-            Some(DataType::Decimal128(precision.min(38), scale))
-        };
-        match (decimal(left), decimal(right)) {
-            (Some(left), Some(right)) => Ok(vec![left, right]),
-            _ => Err(DataFusionError::Plan(format!("{} takes two numbers", self.name()))),
-        }
-    }
-
-    fn return_type(&self, arguments: &[DataType]) -> Result<DataType> {
-        match arguments {
-            [left @ DataType::Decimal128(..), right @ DataType::Decimal128(..)] => {
-                let left = as_decimal(left).unwrap_or((38, 0));
-                let right = as_decimal(right).unwrap_or((38, 0));
-                Ok(self.decimal(left, right))
-            }
-            [left, _] => Ok(left.clone()),
-            _ => Err(DataFusionError::Plan(format!("{} takes two numbers", self.name()))),
-        }
-    }
-
-    fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
-        let all_scalars = args.args.iter().all(|a| matches!(a, ColumnarValue::Scalar(_)));
-        let rows = if all_scalars { 1 } else { args.number_rows };
-        let mut arrays = args.args.into_iter().map(|argument| argument.into_array(rows));
-        let (Some(left), Some(right)) = (arrays.next().transpose()?, arrays.next().transpose()?) else {
-            return Err(DataFusionError::Internal(format!("{} takes two numbers", self.name())));
-        };
-        let result = match left.data_type() {
-            DataType::Int8 => self.integers::<Int8Type>(&left, &right),
-            DataType::Int16 => self.integers::<Int16Type>(&left, &right),
-            DataType::Int32 => self.integers::<Int32Type>(&left, &right),
-            DataType::Int64 => self.integers::<Int64Type>(&left, &right),
-            _ => self.decimals(&left, &right, args.return_field.data_type()),
-        }?;
-        let result = cast(&result, args.return_field.data_type())?;
-        if all_scalars {
-            return Ok(ColumnarValue::Scalar(ScalarValue::try_from_array(&result, 0)?));
-        }
-        Ok(ColumnarValue::Array(result))
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -290,15 +268,14 @@ mod tests {
 
     #[test]
     fn scales_follow_the_rules() {
-        let result = |operator, left, right| {
-            let udf = arithmetic(operator, false).unwrap();
-            let types: Vec<_> = udf.coerce_types(&[left, right]).unwrap();
-            udf.return_type(&types).unwrap()
+        use ArithmeticOperator::{Add, Divide, Multiply};
+        let result = |operator: ArithmeticOperator, left, right| {
+            operator.result_type(&ArithmeticOperator::operand_types(&left, &right).unwrap())
         };
         let decimal = DataType::Decimal128;
-        assert_eq!(result(Operator::Divide, DataType::Int32, decimal(2, 1)), decimal(12, 1));
-        assert_eq!(result(Operator::Multiply, decimal(4, 2), decimal(3, 1)), decimal(7, 3));
-        assert_eq!(result(Operator::Plus, decimal(4, 2), DataType::Int32), decimal(13, 2));
-        assert_eq!(result(Operator::Plus, DataType::Int32, DataType::Int64), DataType::Int64);
+        assert_eq!(result(Divide, DataType::Int32, decimal(2, 1)), decimal(12, 1));
+        assert_eq!(result(Multiply, decimal(4, 2), decimal(3, 1)), decimal(7, 3));
+        assert_eq!(result(Add, decimal(4, 2), DataType::Int32), decimal(13, 2));
+        assert_eq!(result(Add, DataType::Int32, DataType::Int64), DataType::Int64);
     }
 }

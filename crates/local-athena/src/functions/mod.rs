@@ -9,6 +9,7 @@ mod greatest_least;
 mod json;
 pub(crate) mod names;
 mod numbers;
+mod operator_chain;
 mod percentile;
 mod regular_expressions;
 mod row_function;
@@ -20,8 +21,8 @@ use std::sync::Arc;
 
 use datafusion::logical_expr::{AggregateUDF, ScalarUDF};
 
-pub(crate) use arithmetic::arithmetic;
 pub(crate) use casts::cast_function;
+pub(crate) use operator_chain::{is_operation, operation, type_of};
 pub(crate) use row_function::check_arguments;
 pub(crate) use special_forms::{TRY, TYPEOF};
 
@@ -52,5 +53,5 @@ pub(crate) fn aggregates() -> Vec<Arc<AggregateUDF>> {
 /// Returns a variant of a function that returns NULL instead of failing, for use inside `try(...)`; `None` for a
 /// function of DataFusion's, which has no such variant.
 pub(crate) fn null_on_error(function: &ScalarUDF) -> Option<ScalarUDF> {
-    row_function::null_on_error(function).or_else(|| arithmetic::arithmetic_or_null(function))
+    row_function::null_on_error(function).or_else(|| operator_chain::null_on_error(function))
 }

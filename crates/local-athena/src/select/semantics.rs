@@ -11,7 +11,7 @@ use datafusion::common::{DFSchema, DataFusionError, Result, ScalarValue};
 use datafusion::logical_expr::expr::{Case, ScalarFunction};
 use datafusion::logical_expr::utils::merge_schema;
 use datafusion::logical_expr::{
-    Between, BinaryExpr, Cast, Expr, ExprSchemable, LogicalPlan, LogicalPlanBuilder, Operator, ScalarUDF, TryCast,
+    Between, BinaryExpr, Cast, Expr, LogicalPlan, LogicalPlanBuilder, Operator, ScalarUDF, TryCast,
 };
 use datafusion::optimizer::AnalyzerRule;
 use datafusion::optimizer::utils::NamePreserver;
@@ -21,7 +21,7 @@ use super::errors::external;
 use crate::cancellation::step;
 use crate::error::{ErrorKind, QueryError};
 use crate::functions::names::athena_name;
-use crate::functions::{TRY, TYPEOF, arithmetic, cast_function, check_arguments, null_on_error};
+use crate::functions::{TRY, TYPEOF, cast_function, check_arguments, is_operation, null_on_error, operation, type_of};
 use crate::types::type_name;
 
 /// The analyzer rule.
@@ -146,7 +146,7 @@ fn part(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
 
 fn operator(binary: BinaryExpr, schema: &DFSchema) -> Result<Transformed<Expr>> {
     let BinaryExpr { left, op, right } = binary;
-    let types = (left.get_type(schema)?, right.get_type(schema)?);
+    let types = (type_of(&left, schema)?, type_of(&right, schema)?);
     let wrong = || {
         let (left, right) = (type_name(&types.0), type_name(&types.1));
         mismatch(format!("Cannot apply operator: {left} {op} {right}"))
@@ -170,16 +170,16 @@ fn operator(binary: BinaryExpr, schema: &DFSchema) -> Result<Transformed<Expr>> 
             return Err(wrong());
         }
         let exact = |ty: &DataType| ty.is_integer() || matches!(ty, DataType::Decimal128(..));
-        if exact(&types.0)
-            && exact(&types.1)
-            && let Some(function) = arithmetic(op, false)
-        {
-            return Ok(Transformed::yes(call(function, vec![*left, *right])));
+        if exact(&types.0) && exact(&types.1) {
+            return Ok(Transformed::yes(operation(*left, op, *right, true)));
         }
     }
     let mut pair = without_mixed_decimals(vec![*left, *right], schema)?.into_iter();
     let (left, right) = (pair.next().unwrap_or_default(), pair.next().unwrap_or_default());
-    Ok(Transformed::yes(Expr::BinaryExpr(BinaryExpr::new(Box::new(left), op, Box::new(right)))))
+    if matches!(types.0, DataType::List(_)) || matches!(types.1, DataType::List(_)) {
+        return Ok(Transformed::yes(Expr::BinaryExpr(BinaryExpr::new(Box::new(left), op, Box::new(right)))));
+    }
+    Ok(Transformed::yes(operation(left, op, right, false)))
 }
 
 fn compares(operator: Operator) -> bool {
@@ -204,9 +204,9 @@ fn comparable(all: &[Expr], operator: &str, schema: &DFSchema) -> Result<()> {
     let Some((first, others)) = all.split_first() else {
         return Ok(());
     };
-    let first = first.get_type(schema)?;
+    let first = type_of(first, schema)?;
     for other in others {
-        let other = other.get_type(schema)?;
+        let other = type_of(other, schema)?;
         if !are_comparable(&first, &other) {
             let (first, other) = (type_name(&first), type_name(&other));
             return Err(mismatch(format!("Cannot apply operator: {first} {operator} {other}")));
@@ -250,7 +250,7 @@ fn are_comparable(left: &DataType, right: &DataType) -> bool {
 fn case(mut case: Case, schema: &DFSchema) -> Result<Transformed<Expr>> {
     let mut results: Vec<Expr> = case.when_then_expr.iter().map(|(_, then)| (**then).clone()).collect();
     results.extend(case.else_expr.as_deref().cloned());
-    let types = results.iter().map(|r| r.get_type(schema)).collect::<Result<Vec<_>>>()?;
+    let types = results.iter().map(|r| type_of(r, schema)).collect::<Result<Vec<_>>>()?;
     let mut known = types.iter().filter(|ty| !ty.is_null());
     if let Some(first) = known.next()
         && let Some(other) = known.find(|ty| !are_comparable(first, ty))
@@ -272,7 +272,7 @@ fn case(mut case: Case, schema: &DFSchema) -> Result<Transformed<Expr>> {
 
 /// Casts decimals to floating point if another expression is floating point, as Athena does.
 fn without_mixed_decimals(all: Vec<Expr>, schema: &DFSchema) -> Result<Vec<Expr>> {
-    let types = all.iter().map(|e| e.get_type(schema)).collect::<Result<Vec<_>>>()?;
+    let types = all.iter().map(|e| type_of(e, schema)).collect::<Result<Vec<_>>>()?;
     let Some(floating) = types.iter().find(|ty| ty.is_floating()) else {
         return Ok(all);
     };
@@ -299,7 +299,7 @@ fn as_double(expr: Expr, ty: &DataType) -> Expr {
 }
 
 fn cast(expr: Expr, target: &DataType, or_null: bool, schema: &DFSchema) -> Result<Transformed<Expr>> {
-    let from = expr.get_type(schema)?;
+    let from = type_of(&expr, schema)?;
     let target = match target {
         DataType::Timestamp(_, zone) => DataType::Timestamp(TimeUnit::Millisecond, zone.clone()),
         other => other.clone(),
@@ -376,7 +376,7 @@ fn check_texts(function: &str, types: &[DataType]) -> Result<()> {
 
 fn scalar_function(function: ScalarFunction, schema: &DFSchema) -> Result<Transformed<Expr>> {
     let ScalarFunction { func, args } = function;
-    let types = args.iter().map(|a| a.get_type(schema)).collect::<Result<Vec<_>>>()?;
+    let types = args.iter().map(|a| type_of(a, schema)).collect::<Result<Vec<_>>>()?;
     check_arguments(&func, &types).map_err(external)?;
     check_texts(func.name(), &types)?;
     match (func.name(), args.as_slice(), types.as_slice()) {
@@ -399,9 +399,9 @@ fn scalar_function(function: ScalarFunction, schema: &DFSchema) -> Result<Transf
         }
         _ => {}
     }
-    let is_arithmetic = arithmetic_name(func.name());
-    let args = if is_arithmetic || ON_DECIMALS.contains(&func.name()) {
-        if is_arithmetic { args } else { without_mixed_decimals(args, schema)? }
+    let is_operation = is_operation(&func);
+    let args = if is_operation || ON_DECIMALS.contains(&func.name()) {
+        if is_operation { args } else { without_mixed_decimals(args, schema)? }
     } else {
         let pairs = args.into_iter().zip(&types);
         let doubles = pairs.map(|(arg, ty)| match ty {
@@ -411,10 +411,6 @@ fn scalar_function(function: ScalarFunction, schema: &DFSchema) -> Result<Transf
         doubles.collect()
     };
     Ok(Transformed::yes(Expr::ScalarFunction(ScalarFunction { func, args })))
-}
-
-fn arithmetic_name(name: &str) -> bool {
-    matches!(name, "addition" | "subtraction" | "multiplication" | "division" | "modulus")
 }
 
 /// Rewrites `try(expr)`: every cast and function in it that can fail returns NULL instead.
