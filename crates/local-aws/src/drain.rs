@@ -64,21 +64,23 @@ impl HttpBody for SharedBody {
 }
 
 impl UnreadBody {
-    /// Reads and discards the rest, so that the client sees the response.
-    pub(crate) async fn discard(self) {
-        let Some(mut shared) = self.0 else { return };
+    /// Reads and discards the rest, so that the client sees the response. Returns whether all of it was read: hyper
+    /// closes the connection otherwise.
+    pub(crate) async fn discard(self) -> bool {
+        let Some(mut shared) = self.0 else { return true };
         // A client that waits for `100 Continue` sees the response instead, and does not send the body.
         if shared.held_back.load(Ordering::Relaxed) {
-            return;
+            return false;
         }
         let mut left = MAX_DRAINED;
         while !shared.is_end_stream() {
             let frame = std::future::poll_fn(|context| Pin::new(&mut shared).poll_frame(context));
-            let Ok(Some(Ok(frame))) = tokio::time::timeout(READ_TIMEOUT, frame).await else { return };
+            let Ok(Some(Ok(frame))) = tokio::time::timeout(READ_TIMEOUT, frame).await else { return false };
             match left.checked_sub(frame.data_ref().map_or(0, Bytes::len)) {
                 Some(less) => left = less,
-                None => return,
+                None => return false,
             }
         }
+        true
     }
 }

@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{Request, Response, StatusCode};
+use http::header::CONNECTION;
+use http::{HeaderValue, Request, Response, StatusCode};
 use http_body_util::{BodyExt as _, Limited};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
@@ -107,7 +108,10 @@ async fn serve_connection(stream: TcpStream, services: Arc<Services>, mut stop: 
             let (request, rest) = drain::share(request);
             let mut response = services.respond(request).await.ok_or(NoResponse)?;
             origin::add_security_headers(response.headers_mut());
-            rest.discard().await;
+            if !rest.discard().await {
+                // hyper closes the connection without this header, and a client would send its next request over it.
+                response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+            }
             Ok::<_, NoResponse>(response)
         }
     });

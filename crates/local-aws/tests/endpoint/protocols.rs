@@ -131,13 +131,25 @@ async fn a_refusal_is_seen_by_who_still_sends() {
         let (found, _, answer) = exchange(&world, request, headers, &body);
         assert_eq!(found, status, "{request} {headers:?}: {answer}");
     }
-    // A client that sends `Expect: 100-continue` does not send its body, and the connection stays open.
+    // A client that sends `Expect: 100-continue` does not send its body. The connection is closed, and the response says
+    // so: botocore would send the next request over it, and take the end of the connection for a second 501.
     let mut stream = TcpStream::connect(world.endpoint.url().replace("http://", "")).unwrap();
     let head = "POST /pregao-raw/k HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\nExpect: 100-continue\r\n\r\n";
     stream.write_all(head.as_bytes()).unwrap();
     let mut answer = String::new();
     stream.read_to_string(&mut answer).unwrap();
     assert!(answer.starts_with("HTTP/1.1 501"), "{answer}");
+    assert_eq!(header(&answer, "connection"), "close", "{answer}");
+    // A body that was read to its end leaves the connection open.
+    let mut stream = TcpStream::connect(world.endpoint.url().replace("http://", "")).unwrap();
+    for _ in 0..2 {
+        let request = "POST /pregao-raw/k HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\nthe bytes";
+        stream.write_all(request.as_bytes()).unwrap();
+        let mut answer = [0; 4096];
+        let length = stream.read(&mut answer).unwrap();
+        let answer = String::from_utf8_lossy(&answer[..length]);
+        assert!(answer.starts_with("HTTP/1.1 501") && !answer.contains("connection: close"), "{answer}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
