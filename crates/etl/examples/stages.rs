@@ -15,7 +15,7 @@
 )]
 
 use std::error::Error;
-use std::fs;
+use std::fs::{self, File};
 use std::hint::black_box;
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -47,6 +47,8 @@ mod raw_file;
 mod rows;
 #[path = "../src/schema.rs"]
 mod schema;
+#[path = "../src/storage.rs"]
+mod storage;
 #[path = "../src/table_file.rs"]
 mod table_file;
 #[path = "../src/tickers.rs"]
@@ -130,7 +132,7 @@ fn find(folder: &Path, inputs: &mut Vec<Input>) -> Result<(), Box<dyn Error>> {
 fn measure_day(inputs: &[Input], scratch: &Path, stages: &mut Stages) -> Result<(), Box<dyn Error>> {
     let feed = inputs[0].snapshot.feed;
     let path = scratch.join("stages.parquet");
-    let mut table = TableFile::create(TableName::from(feed), path.clone())?;
+    let mut table = TableFile::new(TableName::from(feed), path.clone(), Box::new(File::create(&path)?))?;
     let mut buffer = Buffer::default();
     let mut step = vec![0; READ_BYTES];
     let mut columns = Columns::new(feed);
@@ -185,7 +187,7 @@ fn timed<T>(seconds: &mut f64, work: impl FnOnce() -> T) -> T {
 /// Reads a file as the engine does: into one buffer, in reads of a fixed size.
 fn read(input: &Input, step: &mut [u8], mut take: impl FnMut(&[u8])) -> Result<(), Box<dyn Error>> {
     let tally = Tally::new(0, &|_| {});
-    let mut file = raw_file::open(input, &tally)?;
+    let mut file = raw_file::text(input, Box::new(File::open(&input.path)?), &tally);
     loop {
         match file.read(step)? {
             0 => return Ok(()),

@@ -13,12 +13,13 @@ use market::table::TableName;
 use tracing::{Span, debug_span};
 
 use crate::error::EtlError;
-use crate::job::{Job, Progress};
+use crate::job::{Input, Job, Progress};
 use crate::lines::Buffer;
 use crate::plan::{Plan, Task};
 use crate::raw_file::Tally;
 use crate::report::{PartitionReport, Report};
 use crate::staging::Staging;
+use crate::storage::{self, Part, Storage};
 use crate::task::{TaskOutput, run_task};
 
 /// Runs a job: reads its raw files and writes `OUT/<table>/year=Y/month=M/day=D/part-<feed>-<number>.parquet`, below
@@ -38,13 +39,39 @@ use crate::task::{TaskOutput, run_task};
 /// published files as they were and removes its own. Only a failure of the file system during the renames can leave some
 /// files renamed; running the job again repairs that.
 pub fn run(job: &Job, progress: &(dyn Fn(Progress) + Sync)) -> Result<Report, EtlError> {
-    let plan = Plan::new(&job.inputs)?;
+    let plan = Plan::new(&job.inputs, storage::file_size)?;
     let staging = Staging::open(&job.out, job.run.as_ref())?;
+    run_plan(&staging, &plan, job.threads, progress)
+}
+
+/// Runs a job in another storage than folders. `threads` and `progress` are those of [`run`].
+///
+/// The table files of the same raw files have the same bytes in every storage.
+///
+/// # Errors
+/// See [`EtlError`]. All table files are complete before [`Storage::publish`] is called.
+pub fn run_in(
+    storage: &dyn Storage,
+    inputs: &[Input],
+    threads: usize,
+    progress: &(dyn Fn(Progress) + Sync),
+) -> Result<Report, EtlError> {
+    let plan = Plan::new(inputs, |input| storage.size(input))?;
+    run_plan(storage, &plan, threads, progress)
+}
+
+fn run_plan(
+    storage: &dyn Storage,
+    plan: &Plan<'_>,
+    threads: usize,
+    progress: &(dyn Fn(Progress) + Sync),
+) -> Result<Report, EtlError> {
     raise_mmap_threshold();
     let tally = Tally::new(plan.bytes, progress);
-    let outputs = run_tasks(&plan.tasks, job.threads, &staging, &tally)?;
-    staging.publish(outputs.iter().flat_map(|task| task.written).map(|(part, _)| part))?;
-    Ok(report(outputs, &staging))
+    let outputs = run_tasks(&plan.tasks, threads, storage, &tally)?;
+    let parts: Vec<Part> = outputs.iter().flat_map(|task| task.written).map(|(part, _)| part).collect();
+    storage.publish(&parts)?;
+    Ok(report(outputs, storage))
 }
 
 /// Raises glibc's dynamic mmap threshold, by freeing one block of 16 MB of which no page was touched.
@@ -61,7 +88,7 @@ fn raise_mmap_threshold() {
 fn run_tasks(
     tasks: &[Task<'_>],
     threads: usize,
-    staging: &Staging,
+    storage: &dyn Storage,
     tally: &Tally<'_>,
 ) -> Result<Vec<TaskOutput>, EtlError> {
     // Longest task first (LPT scheduling): a large task that starts last would keep one thread busy while the others idle.
@@ -78,7 +105,7 @@ fn run_tasks(
             && !failed.load(Ordering::Relaxed)
         {
             let result =
-                task_span(&tasks[*at], &caller).in_scope(|| run_task(&tasks[*at], staging, &mut buffer, tally));
+                task_span(&tasks[*at], &caller).in_scope(|| run_task(&tasks[*at], storage, &mut buffer, tally));
             failed.fetch_or(result.is_err(), Ordering::Relaxed);
             *results[*at].lock().expect("no thread panics while it holds this") = Some(result);
         }
@@ -103,7 +130,7 @@ fn worker_count(threads: usize, tasks: usize) -> usize {
     wanted.min(tasks)
 }
 
-fn report(outputs: Vec<TaskOutput>, staging: &Staging) -> Report {
+fn report(outputs: Vec<TaskOutput>, storage: &dyn Storage) -> Report {
     let mut partitions: BTreeMap<(TableName, Partition), PartitionReport> = BTreeMap::new();
     for (part, rows) in outputs.iter().flat_map(|task| task.written) {
         let (table, partition) = (part.table, part.partition);
@@ -113,7 +140,7 @@ fn report(outputs: Vec<TaskOutput>, staging: &Staging) -> Report {
             files: Vec::new(),
             rows: 0,
         });
-        entry.files.push(staging.published_name(part));
+        entry.files.push(storage.name(part));
         entry.rows += rows;
     }
     let files: Vec<_> = outputs.into_iter().flat_map(|task| task.files).collect();

@@ -8,7 +8,7 @@ use market::snapshot::{InvalidSnapshotName, SnapshotName};
 /// One raw file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Input {
-    /// The path of the file.
+    /// The path of the file, or its URI in another storage.
     pub path: PathBuf,
     /// The name of the snapshot. Its time becomes the `intdate` of every row, its text becomes `rejects.source_file`, and it
     /// says whether the file is compressed.

@@ -13,7 +13,8 @@
 //! | `cells`, `columns`, `rows` | turn the text of cells into Arrow columns, by the number contract of `market` |
 //! | `tickers`, `schema`, `table_file` | sort rows, and write them as row groups of a Parquet file |
 //! | `page_checksums` | adds a CRC-32 to the header of each page |
-//! | `staging` | the hidden folder, and the renames to final names |
+//! | [`Storage`] | where raw files are read and table files written |
+//! | `staging` | the storage in folders: a hidden folder, and the renames to final names |
 //! | [`durable`] | syncs files and folders, so that they survive a power failure |
 //! | `engine` | runs a job on several threads |
 //!
@@ -43,14 +44,16 @@ mod report;
 mod rows;
 mod schema;
 mod staging;
+mod storage;
 mod table_file;
 mod task;
 mod tickers;
 
-pub use engine::run;
+pub use engine::{run, run_in};
 pub use error::EtlError;
 pub use job::{Input, Job, Progress};
 pub use report::{Counts, FileReport, PartitionReport, Report};
+pub use storage::{Part, Storage, TableWriter};
 
 /// The line reader, for the fuzz targets. Not part of the public interface.
 #[doc(hidden)]

@@ -3,8 +3,7 @@
 //! A task is some files of one feed and day, in time order. It becomes one Parquet file of the feed's table and one of
 //! `rejects`. The split depends on the files alone and not on the number of threads, so that the output is deterministic.
 
-use std::fs;
-use std::path::PathBuf;
+use std::io;
 
 use market::partition::Partition;
 use market::snapshot::Feed;
@@ -41,16 +40,20 @@ pub(crate) struct Plan<'a> {
 }
 
 impl<'a> Plan<'a> {
-    /// Sorts the files, and splits them into tasks of about [`TASK_BYTES`].
+    /// Sorts the files, and splits them into tasks of about [`TASK_BYTES`]. `size` returns the size of a file as stored.
     ///
     /// # Errors
     /// [`EtlError::SameSnapshot`] for two files of the same feed and minute; [`EtlError::Read`] for a file that does not
     /// exist.
-    pub(crate) fn new(inputs: &'a [Input]) -> Result<Self, EtlError> {
-        Self::with_task_bytes(inputs, TASK_BYTES)
+    pub(crate) fn new(inputs: &'a [Input], size: impl Fn(&Input) -> io::Result<u64>) -> Result<Self, EtlError> {
+        Self::with_task_bytes(inputs, size, TASK_BYTES)
     }
 
-    fn with_task_bytes(inputs: &'a [Input], task_bytes: u64) -> Result<Self, EtlError> {
+    fn with_task_bytes(
+        inputs: &'a [Input],
+        size: impl Fn(&Input) -> io::Result<u64>,
+        task_bytes: u64,
+    ) -> Result<Self, EtlError> {
         let mut ordered: Vec<&Input> = inputs.iter().collect();
         ordered.sort_by_key(|input| key(input));
         if let Some(pair) = ordered.windows(2).find(|pair| key(pair[0]) == key(pair[1])) {
@@ -60,7 +63,8 @@ impl<'a> Plan<'a> {
 
         let mut plan = Self { tasks: Vec::new(), bytes: 0 };
         for input in ordered {
-            let bytes = file_size(&input.path)?;
+            let size = size(input);
+            let bytes = size.map_err(|source| EtlError::Read { path: input.path.clone(), source })?;
             plan.bytes += bytes;
             plan.add(input, if input.snapshot.gzip { bytes * GZIP_RATIO } else { bytes }, task_bytes);
         }
@@ -90,13 +94,12 @@ fn key(input: &Input) -> impl Ord + use<> {
     (snapshot.time.partition(), snapshot.feed, snapshot.time)
 }
 
-fn file_size(path: &PathBuf) -> Result<u64, EtlError> {
-    fs::metadata(path).map(|metadata| metadata.len()).map_err(|source| EtlError::Read { path: path.clone(), source })
-}
-
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
+    use crate::storage;
 
     /// Plans files with these names and sizes, without content. Returns the tasks.
     fn plan(files: &[(&str, u64)]) -> Vec<(Feed, String, usize, Vec<String>)> {
@@ -109,7 +112,7 @@ mod tests {
                 Input::from_path(path).expect("a snapshot")
             })
             .collect();
-        let plan = Plan::with_task_bytes(&inputs, 1000).expect("a plan");
+        let plan = Plan::with_task_bytes(&inputs, storage::file_size, 1000).expect("a plan");
         assert_eq!(plan.bytes, files.iter().map(|(_, size)| size).sum::<u64>());
         let names = |task: &Task| task.inputs.iter().map(|input| input.snapshot.time.to_string()).collect();
         plan.tasks.iter().map(|t| (t.feed, t.partition.to_string(), t.part, names(t))).collect()

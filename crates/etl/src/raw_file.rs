@@ -1,6 +1,5 @@
 //! Opens a raw file as a stream of bytes, plain or gzip, and counts the bytes that are read.
 
-use std::fs::File;
 use std::io::{self, Read};
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -31,37 +30,31 @@ impl<'a> Tally<'a> {
 /// The text of an open raw file, decompressed if need be.
 pub(crate) type RawFile<'a> = Reader<Counted<'a>>;
 
-/// Opens the file of `input`.
-///
-/// # Errors
-/// [`EtlError::Read`] if it cannot be opened.
-pub(crate) fn open<'a>(input: &Input, tally: &'a Tally<'a>) -> Result<RawFile<'a>, EtlError> {
-    let file = File::open(&input.path).map_err(|source| EtlError::Read { path: input.path.clone(), source })?;
-    Ok(Reader::new(Counted { file, bytes: 0, tally }, input.snapshot.gzip))
+/// Returns the text of `input`, whose bytes `file` returns as they are stored.
+pub(crate) fn text<'a>(input: &Input, file: Box<dyn Read + 'a>, tally: &'a Tally<'a>) -> RawFile<'a> {
+    Reader::new(Counted { file, bytes: 0, failed: false, tally }, input.snapshot.gzip)
 }
 
-/// Converts an I/O error that occurred after line `line` of `input`, in the file system or in the decoder.
-pub(crate) fn read_error(input: &Input, line: u64, source: io::Error) -> EtlError {
+/// Converts an I/O error that occurred after line `line` of `input`, in the storage or in the decoder.
+pub(crate) fn read_error(input: &Input, line: u64, source: io::Error, file: &RawFile<'_>) -> EtlError {
     let path = input.path.clone();
-    // Errors of the operating system have a code; those of the decoder do not.
-    if input.snapshot.gzip && source.raw_os_error().is_none() {
-        EtlError::Gzip { path, line, source }
-    } else {
-        EtlError::Read { path, source }
-    }
+    if file.get_ref().failed { EtlError::Read { path, source } } else { EtlError::Gzip { path, line, source } }
 }
 
 /// A file that counts the bytes that are read from it.
 pub(crate) struct Counted<'a> {
-    file: File,
+    file: Box<dyn Read + 'a>,
     /// Bytes read so far, before decompression.
     pub bytes: u64,
+    /// Whether a read of the file failed. The decoder has failed otherwise.
+    failed: bool,
     tally: &'a Tally<'a>,
 }
 
 impl Read for Counted<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let read = self.file.read(buffer)?;
+        let read =
+            self.file.read(buffer).inspect_err(|error| self.failed |= error.kind() != io::ErrorKind::Interrupted)?;
         self.bytes += read as u64;
         if read > 0 {
             self.tally.add(read);

@@ -14,34 +14,12 @@ use std::fs::{self, File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
 
-use market::partition::Partition;
 use market::run::RunId;
 use market::snapshot::Feed;
-use market::table::TableName;
 
 use crate::durable;
 use crate::error::EtlError;
-
-/// A Parquet file of a table, staged or published.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Part {
-    pub table: TableName,
-    pub partition: Partition,
-    /// The feed of its records.
-    pub feed: Feed,
-    /// The position among the files of this feed and day, from 0.
-    pub number: usize,
-}
-
-impl Part {
-    fn file_name(self) -> String {
-        format!("{}{:05}{SUFFIX}", prefix(self.feed), self.number)
-    }
-
-    fn staged_name(self) -> String {
-        format!("{}.{}.{}", self.table, self.partition.date(), self.file_name())
-    }
-}
+use crate::storage::{Part, Storage, TableWriter};
 
 const SUFFIX: &str = ".parquet";
 
@@ -82,32 +60,27 @@ impl Staging {
         }
         Ok(Self { out: out.to_owned(), run: run.cloned(), folder, _lock: lock })
     }
+}
+
+impl Storage for Staging {
+    fn create(&self, part: Part) -> io::Result<Box<dyn TableWriter>> {
+        Ok(Box::new(File::create(self.path(part))?))
+    }
 
     /// Returns the staged path of `part`.
-    pub(crate) fn path(&self, part: Part) -> PathBuf {
-        self.folder.join(part.staged_name())
+    fn path(&self, part: Part) -> PathBuf {
+        self.folder.join(format!("{}.{}.{}", part.table, part.partition.date(), part.file_name()))
     }
 
-    /// Returns the final name of `part`, relative to `out`.
-    pub(crate) fn published_name(&self, part: Part) -> String {
-        format!("{}/{}", self.published_folder(part), part.file_name())
+    fn name(&self, part: Part) -> String {
+        part.name(self.run.as_ref())
     }
 
-    fn published_folder(&self, part: Part) -> String {
-        let Part { table, partition, .. } = part;
-        match &self.run {
-            // Not below the table: a reader of the table's folder must not find the files of an unpublished run.
-            Some(run) => format!("runs/run={run}/{table}/{partition}"),
-            None => format!("{table}/{partition}"),
-        }
-    }
-
-    /// Renames all `parts` to their final names, and replaces the files of earlier jobs. `parts` has to hold all parts of
-    /// each feed and day, in order.
-    pub(crate) fn publish(&self, parts: impl IntoIterator<Item = Part>) -> Result<(), EtlError> {
+    /// Renames all `parts` to their final names, and replaces the files of earlier jobs.
+    fn publish(&self, parts: &[Part]) -> Result<(), EtlError> {
         let mut groups: BTreeMap<(String, Feed), Vec<Part>> = BTreeMap::new();
-        for part in parts {
-            groups.entry((self.published_folder(part), part.feed)).or_default().push(part);
+        for part in parts.iter().copied() {
+            groups.entry((part.folder(self.run.as_ref()), part.feed)).or_default().push(part);
         }
         let staged: Vec<PathBuf> = groups.values().flatten().map(|part| self.path(*part)).collect();
         make_durable(&staged)?;
@@ -158,6 +131,8 @@ fn remove_former(folder: &Path, feed: Feed, kept: &str) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use market::table::TableName;
+
     use super::*;
 
     fn part(feed: Feed, number: usize) -> Part {
@@ -172,7 +147,7 @@ mod tests {
         for part in &parts {
             fs::write(staging.path(*part), text).expect("a file");
         }
-        staging.publish(parts).expect("published");
+        staging.publish(&parts).expect("published");
     }
 
     fn published(out: &Path) -> Vec<(String, String)> {

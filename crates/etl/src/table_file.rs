@@ -5,7 +5,6 @@
 //! time, so that the min/max statistics of its pages ([`PAGE_ROWS`] rows each) let a reader that looks for one ticker skip
 //! nearly all of them (page pruning). It is written column by column, so that at most one column is in memory twice.
 
-use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -23,6 +22,7 @@ use parquet::file::writer::SerializedFileWriter;
 use crate::error::EtlError;
 use crate::page_checksums::ChecksummedPages;
 use crate::schema::schema;
+use crate::storage::TableWriter;
 
 /// Rows in a row group. The last row group of a file may have fewer.
 pub(crate) const ROW_GROUP_ROWS: usize = 1 << 16;
@@ -43,15 +43,14 @@ const DICTIONARY_BYTES: usize = 128 << 10;
 pub(crate) struct TableFile {
     path: PathBuf,
     schema: SchemaRef,
-    writer: SerializedFileWriter<File>,
+    writer: SerializedFileWriter<Box<dyn TableWriter>>,
     columns: ArrowRowGroupWriterFactory,
     pages: Arc<ChecksummedPages>,
 }
 
 impl TableFile {
-    /// Creates the file at `path`.
-    pub(crate) fn create(table: TableName, path: PathBuf) -> Result<Self, EtlError> {
-        let file = File::create(&path).map_err(|source| EtlError::Write { path: path.clone(), source })?;
+    /// Starts the file. Error messages name `path`.
+    pub(crate) fn new(table: TableName, path: PathBuf, file: Box<dyn TableWriter>) -> Result<Self, EtlError> {
         let schema = Arc::new(schema(table));
         let parquet_schema = ArrowSchemaConverter::new().convert(&schema).map_err(|error| write_error(&path, error))?;
         let writer = SerializedFileWriter::new(file, parquet_schema.root_schema_ptr(), properties(table))
@@ -87,8 +86,10 @@ impl TableFile {
     }
 
     /// Writes the footer, and returns the number of rows in the file.
-    pub(crate) fn close(self) -> Result<u64, EtlError> {
-        let metadata = self.writer.close().map_err(|error| write_error(&self.path, error))?;
+    pub(crate) fn close(mut self) -> Result<u64, EtlError> {
+        let metadata = self.writer.finish().map_err(|error| write_error(&self.path, error))?;
+        let completed = self.writer.inner_mut().complete();
+        completed.map_err(|source| EtlError::Write { path: self.path, source })?;
         Ok(metadata.file_metadata().num_rows() as u64)
     }
 }
@@ -127,6 +128,7 @@ fn write_error(path: &Path, error: ParquetError) -> EtlError {
 
 #[cfg(test)]
 mod tests {
+    use std::fs::File;
     use std::io;
 
     use super::*;
@@ -144,7 +146,9 @@ mod tests {
     #[test]
     fn no_row_group_without_all_columns() {
         let folder = tempfile::tempdir().expect("a folder");
-        let mut file = TableFile::create(TableName::Quotes, folder.path().join("x")).expect("a file");
+        let path = folder.path().join("x");
+        let file = File::create(&path).expect("a file");
+        let mut file = TableFile::new(TableName::Quotes, path, Box::new(file)).expect("a table");
         let error = file.write_row_group(std::iter::empty()).expect_err("no columns").to_string();
         assert!(error.contains("no values for column intdate"), "{error}");
     }

@@ -11,7 +11,7 @@ use crate::plan::Task;
 use crate::raw_file::{self, RawFile, Tally, read_error};
 use crate::report::{Counts, FileReport};
 use crate::rows::{FeedRows, RejectRows, RowBuffer, SourceFile};
-use crate::staging::{Part, Staging};
+use crate::storage::{Part, Storage};
 use crate::table_file::TableFile;
 
 /// The result of a task.
@@ -28,7 +28,7 @@ pub(crate) struct TaskOutput {
 /// [`EtlError::Identity`] if the counts differ; the errors of reading and writing.
 pub(crate) fn run_task(
     task: &Task<'_>,
-    staging: &Staging,
+    storage: &dyn Storage,
     buffer: &mut Buffer,
     tally: &Tally<'_>,
 ) -> Result<TaskOutput, EtlError> {
@@ -42,18 +42,25 @@ pub(crate) fn run_task(
         splitter: Splitter::new(task.feed.separator()),
         rows: FeedRows::new(task.feed),
         rejects: RejectRows::new(task.feed),
-        table_file: TableFile::create(parts[0].table, staging.path(parts[0]))?,
-        rejects_file: TableFile::create(parts[1].table, staging.path(parts[1]))?,
+        table_file: create(storage, parts[0])?,
+        rejects_file: create(storage, parts[1])?,
     };
-    let files = task
-        .inputs
-        .iter()
-        .map(|input| process_file(input, &mut tables, buffer, tally))
-        .collect::<Result<Vec<_>, EtlError>>()?;
+    let mut files = Vec::new();
+    let mut inputs = task.inputs.as_slice();
+    while let Some((input, next)) = inputs.split_first() {
+        files.push(process_file(storage, input, next, &mut tables, buffer, tally)?);
+        inputs = next;
+    }
     let rows = tables.close()?;
     check_rows(&files, rows)?;
     tracing::debug!(published = rows[0], rejects = rows[1], "the task is complete");
     Ok(TaskOutput { files, written: [(parts[0], rows[0]), (parts[1], rows[1])] })
+}
+
+fn create(storage: &dyn Storage, part: Part) -> Result<TableFile, EtlError> {
+    let path = storage.path(part);
+    let file = storage.create(part).map_err(|source| EtlError::Write { path: path.clone(), source })?;
+    TableFile::new(part.table, path, file)
 }
 
 /// The two tables that a task writes: their buffered rows and their files.
@@ -67,19 +74,26 @@ struct Tables {
 
 /// Adds the records of one raw file to `tables`, and returns their counts.
 fn process_file(
+    storage: &dyn Storage,
     input: &Input,
+    next: &[&Input],
     tables: &mut Tables,
     buffer: &mut Buffer,
     tally: &Tally<'_>,
 ) -> Result<FileReport, EtlError> {
     let file = SourceFile::from(input.snapshot);
-    let mut lines = Lines::new(raw_file::open(input, tally)?, buffer);
+    let raw = storage.open(input, next).map_err(|source| EtlError::Read { path: input.path.clone(), source })?;
+    let mut lines = Lines::new(raw_file::text(input, raw, tally), buffer);
     read_header(input, &mut lines)?;
 
     let mut counts = Counts::default();
     loop {
         let before = lines.number();
-        let Some(line) = lines.next_line().map_err(|error| read_error(input, before, error))? else { break };
+        let line = match lines.next_line() {
+            Ok(Some(line)) => line,
+            Ok(None) => break,
+            Err(error) => return Err(read_error(input, before, error, lines.source())),
+        };
         counts.records += 1;
         tables.add(&file, line, &mut counts)?;
     }
@@ -90,10 +104,10 @@ fn process_file(
 
 fn read_header(input: &Input, lines: &mut Lines<'_, RawFile<'_>>) -> Result<(), EtlError> {
     let path = || input.path.clone();
-    let line = lines.next_line().map_err(|error| read_error(input, 0, error))?;
-    let checked = match line {
-        Some(line) => check_header(input.snapshot.feed, decode(line.bytes).as_bytes()),
-        None => return Err(EtlError::Empty { path: path() }),
+    let checked = match lines.next_line() {
+        Ok(Some(line)) => check_header(input.snapshot.feed, decode(line.bytes).as_bytes()),
+        Ok(None) => return Err(EtlError::Empty { path: path() }),
+        Err(error) => return Err(read_error(input, 0, error, lines.source())),
     };
     checked.map_err(|source| EtlError::Header { path: path(), line: lines.number(), source })
 }
