@@ -119,6 +119,10 @@ def _s3(call: Call) -> Iterator[Need]:
     if call.operation == "AbortMultipartUpload":
         yield Need("s3:AbortMultipartUpload", object_, why=why)
         return
+    # https://docs.aws.amazon.com/AmazonS3/latest/userguide/mpuoverview.html: the permissions of multipart uploads.
+    if call.operation in ("CreateMultipartUpload", "UploadPart", "CompleteMultipartUpload"):
+        yield Need("s3:PutObject", object_, why=why)
+        return
     if call.operation in ("GetObject", "HeadObject"):
         yield Need("s3:GetObject", object_, why=why)
     elif call.operation in ("PutObject", "CopyObject"):

@@ -73,15 +73,15 @@ def compact(value: object) -> str:
 
 
 class Script:
-    """The results of the functions, in order, by function and stage: `poll-step`, `validate-partitions raw`."""
+    """The results of the functions, in order, by function, stage and day: `poll-step`, `validate-partitions raw`."""
 
     def __init__(self, answers: dict[str, list[Reply]]):
         self.answers = {task: list(replies) for task, replies in answers.items()}
         self.calls: dict[str, list[dict]] = defaultdict(list)
 
     def reply(self, function: str, payload: dict) -> Reply:
-        parts = [function.split(":")[-1].split("--")[-1], payload.get("stage"), payload.get("table")]
-        task = " ".join(part for part in parts if part)
+        parts = [function.split(":")[-1].split("--")[-1], *(payload.get(name) for name in ("stage", "table", "day"))]
+        task = " ".join(part for part in parts if isinstance(part, str))
         self.calls[task].append(payload)
         assert self.answers.get(task), f"there is no result left for {task}, which is called with {payload}"
         return self.answers[task].pop(0)
@@ -113,7 +113,8 @@ class Outcome:
 def definition(machine: str, label: str) -> dict:
     """Returns a definition with its substitutions filled in: functions and machines that belong to `label` alone."""
     text = (ROOT / "statemachines" / f"{machine}.asl.json").read_text()
-    for function in ("Ingest", "LaunchEmrStep", "PollStep", "StopEmrStep", "CreateAthenaTable", "ValidatePartitions"):
+    functions = ["Ingest", "LaunchEmrStep", "PollStep", "Transform", "CreateAthenaTable", "ValidatePartitions"]
+    for function in functions:
         name = "".join(f"-{letter.lower()}" if letter.isupper() else letter for letter in function).lstrip("-")
         arn = f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:{label}--{name}"
         text = text.replace(f"${{{function}FunctionArn}}", arn)

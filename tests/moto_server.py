@@ -366,6 +366,12 @@ def _s3(environ: dict, body: bytes) -> tuple[str, dict]:
         return "DeleteObjects", {**parameters, "Keys": keys}
     if key and method == "DELETE" and "uploadId" in query:
         return "AbortMultipartUpload", parameters
+    if key and method == "POST" and "uploads" in query:
+        return "CreateMultipartUpload", parameters
+    if key and method == "PUT" and "partNumber" in query and "x-amz-copy-source" not in headers:
+        return "UploadPart", parameters
+    if key and method == "POST" and "uploadId" in query:
+        return "CompleteMultipartUpload", parameters
     subresources = set(query) - {"x-id", "list-type", "prefix"}
     names = {"GET": "GetObject", "HEAD": "HeadObject", "DELETE": "DeleteObject", "PUT": "PutObject"}
     if key and not subresources and method in names:

@@ -9,14 +9,17 @@ from __future__ import annotations
 import contextlib
 import datetime
 import gzip
+import io
 import json
 import os
+import random
 import ssl
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import botocore.exceptions
+import pyarrow.parquet
 import pytest
 import trustme
 from moto.athena.models import Execution
@@ -25,7 +28,7 @@ from moto.emr.models import Cluster, Step
 import oracle
 import rawfiles
 from cloud import CHECKED_TOGETHER, RUN, STATISTICS, TABLES, Cloud, Written, checked, raw_key, status_change
-from lake import KEY, ROOT
+from lake import KEY, ROOT, assert_same_rows
 from lambda_runtime import FunctionError
 from moto_server import ACCOUNT, RECORDED, REGION, Call, Moto, table_input
 from rawfiles import Form, quote
@@ -584,6 +587,91 @@ def test_an_event_without_a_run_stops_nothing(cloud: Cloud):
     with cloud.moto.failing("TerminateJobFlows", 403, "AccessDeniedException"):
         assert cloud.fails("stop-emr-step", {"run": RUN}).error_type == "AccessDeniedException"
     assert cloud.clusters()[0].state == "WAITING"
+
+
+# --- transform --------------------------------------------------------------------------------------
+
+
+def put_raw(cloud: Cloud, feed: str, time: str, body: bytes) -> str:
+    """Puts a raw file of 2020-04-01 to its place. Returns its key."""
+    stem = {"quotes": "flashpanel", "options": "options"}[feed]
+    key = f"{feed}/date=2020-04-01/20200401{time}_{stem}.csv"
+    cloud.s3.put_object(Bucket=cloud.raw, Key=key, Body=body)
+    return key
+
+
+def plan_by_lambda(cloud: Cloud, run: str) -> dict:
+    event = {"stage": "raw", "run": run, "input": {"date": "2020-04-01", "engine": "lambda"}}
+    return cloud.invoke("validate-partitions", event)
+
+
+def many_options(time: str, count: int) -> bytes:
+    """Options whose prices are random: 100,000 records are more than one part of an object."""
+    rng = random.Random(time)
+    prices = ("bid_opton", "ask_opton", "bs_bid", "bs_ask", "my_bid", "my_ask", "bid_undly", "ask_undly", "ExrcPric")
+    rows = [
+        rawfiles.option(
+            f"T{at:06}", **{name: str(rng.random()) for name in (*prices, "bs_delta", "bid_vol_imp", "ask_vol_imp")}
+        )
+        for at in range(count)
+    ]
+    return rawfiles.encode("options", f"20200401{time}", rows)
+
+
+def test_a_day_is_converted_to_the_files_of_its_run(cloud: Cloud, tmp_path: Path):
+    rawfiles.write_market(tmp_path, seed=17, days=["20200401"], snapshots=3)
+    for key, data in cloud.land_folder(tmp_path).items():
+        cloud.s3.put_object(Bucket=cloud.raw, Key=key, Body=data)
+    expected = oracle.read_folder(tmp_path)
+    planned = plan_by_lambda(cloud, "small")
+    assert (planned["engine"], planned["transform"]) == ("lambda", ["2020-04-01"])
+    done = cloud.invoke("transform", {"run": "small", "day": "2020-04-01"})
+    assert done["rows"] == {table: len(expected.rows[table]) for table in TABLES}
+    stored = cloud.moto.objects(cloud.lake)
+    for table in TABLES:
+        prefix = f"runs/run=small/{table}/{FIRST_DAY}/"
+        files = [pyarrow.parquet.read_table(io.BytesIO(stored[key])) for key in stored if key.startswith(prefix)]
+        day = dict(zip(oracle.PARTITION, (2020, 4, 1), strict=True))
+        rows = [{**row, **day} for file in files for row in file.to_pylist()]
+        assert_same_rows(table, rows, expected.rows[table])
+    assert cloud.invoke("transform", {"run": "small", "day": "2020-04-01"}) == done
+
+
+def test_a_large_object_is_written_in_parts_and_discarded_on_failure(cloud: Cloud):
+    put_raw(cloud, "options", "1000", many_options("1000", 100_000))
+    plan_by_lambda(cloud, "large")
+    assert cloud.invoke("transform", {"run": "large", "day": "2020-04-01"})["rows"]["options"] == 100_000
+    key = f"runs/run=large/options/{FIRST_DAY}/part-options-00000.parquet"
+    assert cloud.s3.head_object(Bucket=cloud.lake, Key=key)["ETag"].endswith('-2"')
+    plan_by_lambda(cloud, "denied")
+    for operation in ("UploadPart", "CompleteMultipartUpload"):
+        with cloud.moto.failing(operation, 403, "AccessDenied"):
+            error = cloud.fails("transform", {"run": "denied", "day": "2020-04-01"})
+        assert error.error_type == "AccessDenied" and "part-options-00000.parquet" in error.message
+    put_raw(cloud, "options", "1010", b"what is this")
+    plan_by_lambda(cloud, "broken")
+    error = cloud.fails("transform", {"run": "broken", "day": "2020-04-01"})
+    assert error.error_type == "QualityError" and "202004011010_options.csv" in error.message
+    assert "Uploads" not in cloud.s3.list_multipart_uploads(Bucket=cloud.lake)
+    discarded = ("runs/run=denied/options", "runs/run=broken/options")
+    assert not any(key.startswith(discarded) for key in cloud.moto.objects(cloud.lake))
+
+
+def test_only_the_planned_versions_are_converted(cloud: Cloud):
+    body = rawfiles.encode("quotes", "202004011000", [rawfiles.quote()])
+    key = put_raw(cloud, "quotes", "1000", body)
+    for run, change in [("replaced", lambda: put_raw(cloud, "quotes", "1000", body + body)), ("removed", None)]:
+        plan_by_lambda(cloud, run)
+        if change:
+            change()
+        else:
+            cloud.s3.delete_object(Bucket=cloud.raw, Key=key)
+        error = cloud.fails("transform", {"run": run, "day": "2020-04-01"})
+        assert error.error_type == "RawFilesChanged" and key in error.message
+    assert cloud.fails("transform", {"run": "unplanned", "day": "2020-04-01"}).error_type == "QualityError"
+    assert cloud.fails("transform", {"run": "removed", "day": "2020-04-02"}).error_type == "InvalidInput"
+    with cloud.moto.failing("GetObject", 403, "AccessDenied"):
+        assert cloud.fails("transform", {"run": "removed", "day": "2020-04-01"}).error_type == "AccessDenied"
 
 
 # --- validate-partitions and create-athena-table ----------------------------------------------------

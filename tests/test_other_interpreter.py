@@ -7,7 +7,7 @@ concurrently; in ours waits take no time.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -16,18 +16,19 @@ import pytest
 from interpreters import RUN, MotoExecutions, Reply, Script, compact, definition, gives, raises, refuses, run_ours
 from moto_server import Moto
 
-DAYS = {"from": "2020-04-01", "to": "2020-04-03"}
+DAY = "2020-04-01"
+DAYS = {"from": DAY, "to": "2020-04-03"}
 OF_RUN = {"run": RUN, **DAYS}
 TABLES = ["quotes", "options", "rejects"]
 
 NONE = {"count": 0, "first": []}
 
 
-def planned(run: str = RUN, to_publish: int = 3, missing: dict | None = None) -> Reply:
-    """Returns a result of PlanRun."""
+def planned(run: str = RUN, to_publish: int = 3, missing: dict | None = None, transform: Iterable[str] = ()) -> Reply:
+    """Returns a result of PlanRun. `transform` has the days that the engine lambda converts."""
     return gives(
         run=run, **DAYS, files=36, bytes=7_000_000, days={"count": 3, "first": []}, gaps=NONE, to_publish=to_publish,
-        missing=missing or NONE,
+        missing=missing or NONE, **({"engine": "lambda", "transform": transform} if transform else {"engine": "emr"}),
     )  # fmt: skip
 
 
@@ -70,6 +71,8 @@ NO_FILES = (
     "(pregao run --accept-missing 2020-04-03)"
 )
 CHANGED = raises("RawFilesChanged", "raw files changed while run r read them")
+TRANSFORMED = gives(rows={"quotes": 7, "options": 0, "rejects": 0})
+UNREADABLE = raises("QualityError", "quotes/date=2020-04-01/x.csv: no header")
 
 
 class Case(NamedTuple):
@@ -98,12 +101,14 @@ def short_retries(machine: dict) -> None:
     for state in machine["States"].values():
         for retrier in state.get("Retry", []):
             retrier.update(IntervalSeconds=1, BackoffRate=1.0)
+        short_retries(state.get("ItemProcessor", {"States": {}}))
 
 
 THROTTLED = refuses("TooManyRequestsException")
 PUBLISH = ["PublishRecords", "Publish", "Publish options", "Publish quotes", "Publish rejects"]
 TO_THE_END = ["Missing?", "Superseded?", "Done"]
 TO_THE_STEP = ["PlanRun", "NothingToDo?", "LaunchEmrStep"]
+TO_TRANSFORM = ["PlanRun", "NothingToDo?", "TransformDays"]
 A_POLL = ["WaitForStep", "PollStep", "StepFinished?"]
 
 CASES = {
@@ -161,6 +166,49 @@ CASES = {
             **published(),
         },
         [*TO_THE_STEP, *A_POLL * 3, "ValidateStaged", *PUBLISH, *TO_THE_END],
+    ),
+    "lake: success by lambda": Case(
+        "create_datalake",
+        {**DAYS, "engine": "lambda"},
+        {
+            "validate-partitions raw": [planned(transform=["2020-04-01", "2020-04-02", "2020-04-03"])],
+            f"transform {DAY}": [TRANSFORMED],
+            "transform 2020-04-02": [THROTTLED, TRANSFORMED],
+            "transform 2020-04-03": [TRANSFORMED],
+            "validate-partitions staged": [AUDITED],
+            **published(),
+        },
+        [*TO_TRANSFORM, "Transform", "Transform", "Transform", "ValidateStaged", *PUBLISH, *TO_THE_END],
+        with_=short_retries,
+    ),
+    "lake: raw files change under transform": Case(
+        "create_datalake",
+        {**DAYS, "engine": "lambda"},
+        {
+            "validate-partitions raw": [planned(transform=[DAY]), planned(f"{RUN}.2", transform=[DAY])],
+            f"transform {DAY}": [CHANGED, TRANSFORMED],
+            "validate-partitions staged": [AUDITED],
+            **published(),
+        },
+        [
+            *TO_TRANSFORM,
+            "Transform",
+            "PlanAgain",
+            *TO_TRANSFORM[1:],
+            "Transform",
+            "ValidateStaged",
+            *PUBLISH,
+            *TO_THE_END,
+        ],
+    ),
+    "lake: a day that transform cannot convert": Case(
+        "create_datalake",
+        {**DAYS, "engine": "lambda"},
+        {"validate-partitions raw": [planned(transform=[DAY])], f"transform {DAY}": [UNREADABLE]},
+        [*TO_TRANSFORM, "Transform"],
+        "FAILED",
+        "QualityError",
+        "quotes/date=2020-04-01/x.csv: no header",
     ),
     "lake: nothing to do": Case(
         "create_datalake",

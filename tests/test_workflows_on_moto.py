@@ -93,6 +93,20 @@ def test_raw_files_become_published_partitions(account: Account, tmp_path: Path)
         assert (child.status, child.states) == ("SUCCEEDED", ["CreateAthenaTable", "ValidatePublished"]), table
 
 
+def test_a_day_is_published_without_a_cluster(account: Account, tmp_path: Path):
+    run = account.upload(tmp_path)
+    run.answer()
+    outcome = account.workflows.wait(account.start("create_datalake", {"date": "2020-04-01", "engine": "lambda"}))
+    assert outcome.status == "SUCCEEDED", outcome
+    assert [state for state in outcome.states if state not in PUBLISH] == [
+        "PlanRun", "NothingToDo?", "TransformDays", "Transform", "ValidateStaged", "PublishRecords", "Publish", "Missing?",
+        "Superseded?", "Done",
+    ]  # fmt: skip
+    rows = {table: len(run.expected.rows[table]) for table in TABLES}
+    assert outcome.output["published"] == [{"table": table, "partitions": 1, "rows": rows[table]} for table in TABLES]
+    assert account.cloud.clusters() == []
+
+
 def test_a_job_that_lost_rows_is_not_published(account: Account, tmp_path: Path):
     run = account.upload(tmp_path)
     run.answer()

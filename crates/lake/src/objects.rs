@@ -186,6 +186,20 @@ pub async fn read_range(
     whole(request, &uri).await?.map(|(bytes, _)| bytes).map_err(Error::aws(format!("reading {uri}")))
 }
 
+/// Reads the bytes `from..to` of this version of an object. Returns `None` if the version no longer exists.
+///
+/// # Errors
+/// [`Error::Aws`] if S3 does not perform the request.
+pub async fn read_range_of_version(
+    lake: &Lake,
+    bucket: &BucketName,
+    object: &Object,
+    from: u64,
+    to: u64,
+) -> Result<Option<bytes::Bytes>, Error> {
+    read_version(lake, bucket, object, format!("bytes={from}-{}", to.saturating_sub(1))).await
+}
+
 /// Reads this version of an object from byte `from`, which must exist, to its end. Returns `None` if the version no longer
 /// exists.
 ///
@@ -197,9 +211,18 @@ pub async fn read_end(
     object: &Object,
     from: u64,
 ) -> Result<Option<bytes::Bytes>, Error> {
+    read_version(lake, bucket, object, format!("bytes={from}-")).await
+}
+
+async fn read_version(
+    lake: &Lake,
+    bucket: &BucketName,
+    object: &Object,
+    range: String,
+) -> Result<Option<bytes::Bytes>, Error> {
     let uri = keys::uri(bucket, &object.key);
     let request = lake.s3.get_object().bucket(bucket.as_str()).key(&object.key).if_match(object.quoted_etag());
-    match whole(request.range(format!("bytes={from}-")), &uri).await? {
+    match whole(request.range(range), &uri).await? {
         Ok((bytes, _)) => Ok(Some(bytes)),
         Err(error) if is_missing(&error) || is_unmet(&error) => Ok(None),
         Err(error) => Err(Error::aws(format!("reading {uri}"))(error)),

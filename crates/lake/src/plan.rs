@@ -11,6 +11,7 @@ use market::partition::DateRange;
 use market::run::RunId;
 use serde::{Deserialize, Serialize};
 
+use crate::engine::{Engine, EngineChoice};
 use crate::error::Error;
 use crate::failed::FailedAudit;
 use crate::record::view::differences;
@@ -22,6 +23,9 @@ use crate::{Lake, keys, objects};
 pub struct Plan {
     /// The run.
     pub run: RunId,
+    /// The engine that runs the job. Older versions wrote none and knew one.
+    #[serde(default)]
+    pub engine: Engine,
     /// The days that the job reads.
     #[serde(flatten)]
     pub range: DateRange,
@@ -32,6 +36,9 @@ pub struct Plan {
     /// The request.
     #[serde(rename = "asked")]
     pub requested: RequestedDays,
+    /// The requested engine. `None`: that of the configuration.
+    #[serde(default)]
+    pub requested_engine: Option<EngineChoice>,
 }
 
 /// The requested days of a run.

@@ -8,6 +8,7 @@ use chrono_tz::America::Sao_Paulo;
 use market::partition::DateRange;
 use serde_json::{Map, Value};
 
+use crate::engine::EngineChoice;
 use crate::error::Error;
 
 /// The request in the input of a workflow.
@@ -82,6 +83,22 @@ pub fn resolve(input: &Value, now: DateTime<Utc>) -> Result<Request, Error> {
     };
     let request = if is_stale { Request::Stale } else { Request::Days };
     range.map(request).map_err(|error| refused(error.to_string()))
+}
+
+/// Resolves the input of a run that was started at `now`: as [`resolve`], and the requested engine in `"engine"`.
+///
+/// # Errors
+/// As [`resolve`].
+pub fn resolve_run(input: &Value, now: DateTime<Utc>) -> Result<(Request, Option<EngineChoice>), Error> {
+    let mut input = input.clone();
+    let engine = input.as_object_mut().and_then(|fields| fields.shift_remove("engine"));
+    let engine = engine
+        .map(|engine| {
+            serde_json::from_value(engine)
+                .map_err(|_| refused("\"engine\" is \"auto\", \"lambda\" or \"emr\", or not there"))
+        })
+        .transpose()?;
+    Ok((resolve(&input, now)?, engine))
 }
 
 fn as_day_before(day: NaiveDate) -> Result<Request, Error> {

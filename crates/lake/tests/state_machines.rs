@@ -114,6 +114,7 @@ fn only_known_names_are_filled_in() {
         "IngestFunctionArn",
         "LaunchEmrStepFunctionArn",
         "PollStepFunctionArn",
+        "TransformFunctionArn",
         "CreateAthenaTableFunctionArn",
         "ValidatePartitionsFunctionArn",
         "AthenaUpdateStateMachineArn",

@@ -41,12 +41,13 @@ macro_rules! function {
     };
 }
 
-const FUNCTIONS: [Function; 7] = [
+const FUNCTIONS: [Function; 8] = [
     function!("create-athena-table", create_athena_table::handle),
     function!("ingest", ingest::handle),
     function!("launch-emr-step", launch_emr_step::handle),
     function!("poll-step", poll_step::handle),
     function!("stop-emr-step", stop_emr_step::handle),
+    function!("transform", transform::handle),
     function!("vacuum", vacuum::handle),
     function!("validate-partitions", validate_partitions::handle),
 ];

@@ -17,7 +17,7 @@ use crate::progress;
 pub(crate) const VARIABLE: &str = "PREGAO_LOG";
 
 /// The crates of this project, which are log targets.
-const OURS: [&str; 15] = [
+const OURS: [&str; 16] = [
     "pregao",
     "lake",
     "lake_client",
@@ -30,6 +30,7 @@ const OURS: [&str; 15] = [
     "launch_emr_step",
     "poll_step",
     "stop_emr_step",
+    "transform",
     "vacuum",
     "create_athena_table",
     "validate_partitions",

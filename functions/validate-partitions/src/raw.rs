@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{Days, NaiveDate, Utc};
+use lake::engine::{Engine, EngineChoice};
 use lake::failed::FailedAudit;
 use lake::lambda::parse_event;
 use lake::plan::{DaySelection, PlannedDay, RequestedDays};
@@ -33,6 +34,12 @@ pub struct PlanSummary {
     pub bytes: u64,
     /// The days that have files.
     pub days: TruncatedList<Day>,
+    /// The engine that runs the job.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub engine: Option<Engine>,
+    /// The days that the function `transform` converts. Empty for EMR, and if there is nothing to publish.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub transform: Vec<NaiveDate>,
     /// The number of days that the run is to publish.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub to_publish: Option<u64>,
@@ -83,8 +90,11 @@ pub(crate) async fn plan(lake: &Lake, event: Value) -> Result<PlanSummary, Error
     let after: Option<RunId> = fields.shift_remove("after").map(|run| parse_event(run, "a run")).transpose()?;
     let input = fields.shift_remove("input").unwrap_or(Value::Object(fields));
     match (run, after) {
-        (None, None) => of_days(lake, requested_days(lake, &input)?.range).await,
-        (Some(run), _) if run.attempt() == 1 => planned(lake, &run, requested_days(lake, &input)?).await,
+        (None, None) => of_days(lake, requested_days(lake, &input)?.0.range).await,
+        (Some(run), _) if run.attempt() == 1 => {
+            let (requested, engine) = requested_days(lake, &input)?;
+            planned(lake, &run, requested, engine).await
+        }
         (Some(run), _) => Err(Error::invalid_input(format!(
             "an execution cannot be called {run}, which would be an attempt of another"
         ))),
@@ -98,14 +108,15 @@ pub(crate) async fn plan(lake: &Lake, event: Value) -> Result<PlanSummary, Error
                 ))
             })?;
             invocation::record_run(&next);
-            let requested = plan::Plan::read(lake, &before).await?.requested;
-            planned(lake, &next, requested).await
+            let plan::Plan { requested, requested_engine, .. } = plan::Plan::read(lake, &before).await?;
+            planned(lake, &next, requested, requested_engine).await
         }
     }
 }
 
-fn requested_days(lake: &Lake, input: &Value) -> Result<RequestedDays, Error> {
-    let (selection, range) = match workflow_input::resolve(input, Utc::now())? {
+fn requested_days(lake: &Lake, input: &Value) -> Result<(RequestedDays, Option<EngineChoice>), Error> {
+    let (request, engine) = workflow_input::resolve_run(input, Utc::now())?;
+    let (selection, range) = match request {
         Request::Days(range) => (DaySelection::All, range),
         Request::Stale(range) => (DaySelection::Stale, range),
         Request::Object { key, .. } => (DaySelection::All, day_of(&key)?),
@@ -116,7 +127,7 @@ fn requested_days(lake: &Lake, input: &Value) -> Result<RequestedDays, Error> {
             (DaySelection::Scheduled, range)
         }
     };
-    Ok(RequestedDays { selection, range })
+    Ok((RequestedDays { selection, range }, engine))
 }
 
 fn day_of(key: &str) -> Result<DateRange, Error> {
@@ -135,23 +146,39 @@ async fn of_days(lake: &Lake, range: DateRange) -> Result<PlanSummary, Error> {
 }
 
 /// Returns the summary of a run's plan. Writes the plan if it does not exist.
-async fn planned(lake: &Lake, run: &RunId, requested: RequestedDays) -> Result<PlanSummary, Error> {
+async fn planned(
+    lake: &Lake,
+    run: &RunId,
+    requested: RequestedDays,
+    engine: Option<EngineChoice>,
+) -> Result<PlanSummary, Error> {
     invocation::record_days(requested.range);
     let plan = match plan::Plan::find(lake, run).await? {
         Some(plan) => plan,
-        None => make(lake, run, requested).await?.write_once(lake).await?,
+        None => make(lake, run, requested, engine).await?.write_once(lake).await?,
     };
     let files: Vec<RawFileVersion> = plan.days.iter().flat_map(|day| day.raw_files.iter().cloned()).collect();
     let coverage = Coverage::new(&lake.config.session, plan.range, &Feed::ALL, files.iter().map(|file| file.name));
+    let to_publish = plan.to_publish().count() as u64;
     Ok(PlanSummary {
         run: Some(run.clone()),
-        to_publish: Some(plan.to_publish().count() as u64),
+        engine: Some(plan.engine),
+        transform: match plan.engine {
+            Engine::Lambda if to_publish > 0 => plan.days.iter().map(|day| day.day).collect(),
+            Engine::Lambda | Engine::Emr => Vec::new(),
+        },
+        to_publish: Some(to_publish),
         missing: Some(plan.missing.iter().copied().collect()),
         ..summary(plan.range, &files, coverage)
     })
 }
 
-async fn make(lake: &Lake, run: &RunId, requested: RequestedDays) -> Result<plan::Plan, Error> {
+async fn make(
+    lake: &Lake,
+    run: &RunId,
+    requested: RequestedDays,
+    requested_engine: Option<EngineChoice>,
+) -> Result<plan::Plan, Error> {
     lake::migration::ensure(lake).await?;
     // The records are read first, so that the run's view of the raw files is not older than that of its base record.
     let records = record::records(record::read_range(lake, requested.range).await?);
@@ -198,8 +225,13 @@ async fn make(lake: &Lake, run: &RunId, requested: RequestedDays) -> Result<plan
         publish: chosen.contains(&day),
         raw_files,
     });
-    let days = planned.collect();
-    Ok(plan::Plan { run: run.clone(), range, days, missing, requested })
+    let days: Vec<PlannedDay> = planned.collect();
+    let limits = &lake.config.transform;
+    let size = |day: &PlannedDay| (day.day, day.raw_files.iter().map(|file| file.bytes).sum());
+    // A run that has nothing to do is not refused for the size of its days.
+    let sizes = if chosen.is_empty() { BTreeMap::new() } else { days.iter().map(size).collect() };
+    let engine = requested_engine.unwrap_or(limits.engine).resolve(limits, &sizes)?;
+    Ok(plan::Plan { run: run.clone(), engine, range, days, missing, requested, requested_engine })
 }
 
 /// Returns the day for which a schedule started the run, if it has fewer raw files than required.
@@ -241,6 +273,8 @@ fn summary(range: DateRange, files: &[RawFileVersion], coverage: Coverage) -> Pl
         files: files.len() as u64,
         bytes,
         days: by_day(files).into_iter().collect(),
+        engine: None,
+        transform: Vec::new(),
         to_publish: None,
         missing: None,
         coverage,

@@ -319,6 +319,15 @@ struct TableInput {
     range: DateRange,
 }
 
+/// Returns the request of an input that names no table.
+fn request(workflow: Workflow, input: &Value, at: DateTime<Utc>) -> Result<Request, Error> {
+    match workflow {
+        // No other workflow has an engine.
+        Workflow::CreateDatalake => workflow_input::resolve_run(input, at).map(|(request, _)| request),
+        Workflow::UploadRawData | Workflow::AthenaUpdate => workflow_input::resolve(input, at),
+    }
+}
+
 /// Validates an input as the functions do.
 fn check_input(StartRequest { workflow, input }: StartRequest, at: DateTime<Utc>) -> Result<CheckResponse, ApiError> {
     let workflow = parse_workflow(&workflow)?;
@@ -329,7 +338,7 @@ fn check_input(StartRequest { workflow, input }: StartRequest, at: DateTime<Utc>
         )?;
     let (means, purpose) = match table_input {
         Some(TableInput { table, range }) => (format!("{table}, {range}"), format!("{table}_{}", days_in_name(range))),
-        None => match workflow_input::resolve(&input, at)? {
+        None => match request(workflow, &input, at)? {
             Request::DayBefore(day) => (format!("{day}, the day before in Sao Paulo"), day.to_string()),
             Request::Days(range) => (range.to_string(), days_in_name(range)),
             Request::Stale(range) => (format!("what is not up to date of {range}"), days_in_name(range)),

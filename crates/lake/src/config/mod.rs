@@ -16,7 +16,7 @@ use market::session::Session;
 use serde::{Deserialize, Serialize};
 
 pub use self::names::{BucketName, DatabaseName, Share, StackName};
-pub use self::sections::{Architecture, Athena, Aws, Buckets, Emr, Ingest, Quality, Schedule, Vacuum};
+pub use self::sections::{Architecture, Athena, Aws, Buckets, Emr, Ingest, Quality, Schedule, Transform, Vacuum};
 use crate::error::Error;
 
 /// The environment variable with the user's configuration of a deployed function.
@@ -36,6 +36,8 @@ pub struct Config {
     pub athena: Athena,
     /// The Spark cluster.
     pub emr: Emr,
+    /// The engine of a run, and the limits of the function `transform`.
+    pub transform: Transform,
     /// Limits of accepted raw files.
     pub ingest: Ingest,
     /// The trading hours of the exchange.

@@ -5,6 +5,7 @@ use std::num::{NonZeroU16, NonZeroU32, NonZeroUsize};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::names::{BucketName, DatabaseName, Share, StackName};
+use crate::engine::EngineChoice;
 
 /// The names of the three buckets.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -126,6 +127,22 @@ pub enum Architecture {
     X86_64,
     /// Graviton.
     Arm64,
+}
+
+/// The engine of a run.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Transform {
+    /// The engine of a run that does not request one.
+    pub engine: EngineChoice,
+    /// Maximum size of the raw files of a day, as stored in bytes, that the function `transform` takes.
+    pub max_day_bytes: u64,
+}
+
+impl Default for Transform {
+    fn default() -> Self {
+        Self { engine: EngineChoice::Emr, max_day_bytes: 1 << 30 }
+    }
 }
 
 /// Retention of replaced runs.

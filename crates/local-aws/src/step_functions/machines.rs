@@ -36,6 +36,7 @@ fn with_arns(definition: &str) -> String {
         ("${IngestFunctionArn}", function_arn("ingest")),
         ("${LaunchEmrStepFunctionArn}", function_arn("launch-emr-step")),
         ("${PollStepFunctionArn}", function_arn("poll-step")),
+        ("${TransformFunctionArn}", function_arn("transform")),
         ("${CreateAthenaTableFunctionArn}", function_arn("create-athena-table")),
         ("${ValidatePartitionsFunctionArn}", function_arn("validate-partitions")),
         ("${AthenaUpdateStateMachineArn}", state_machine_arn("athena_update")),

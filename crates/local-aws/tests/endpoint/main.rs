@@ -14,6 +14,7 @@ mod publication;
 mod s3;
 mod s3_completions;
 mod step_functions;
+mod transform;
 mod uploads;
 mod vacuum;
 mod yearly;

@@ -206,7 +206,7 @@ async fn functions_are_invoked() {
 
     let (_, _, body) = exchange(&world, "GET /2015-03-31/functions/", &[], "");
     let listed: Value = serde_json::from_str(&body).unwrap();
-    assert_eq!(listed["Functions"].as_array().unwrap().len(), 7);
+    assert_eq!(listed["Functions"].as_array().unwrap().len(), 8);
     let (_, _, body) = exchange(&world, "GET /2015-03-31/functions/ingest", &[], "");
     let found: Value = serde_json::from_str(&body).unwrap();
     assert_eq!(found["Configuration"]["FunctionArn"], local_aws::function_arn("ingest"));
