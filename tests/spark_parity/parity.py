@@ -15,7 +15,7 @@ import pytest
 import bucket
 import oracle
 import rawfiles
-from lake import ROOT, Lake, assert_same_rows, binary, environment, parquet_rows
+from lake import LENIENT, ROOT, Lake, assert_same_rows, binary, environment, parquet_rows
 
 JOB = ROOT / "crates" / "market" / "spark" / "etl.sql"
 PHYSICAL_TYPES = {"bigint": "INT64", "int": "INT32", "double": "DOUBLE", "string": "BYTE_ARRAY"}
@@ -176,6 +176,44 @@ def test_a_missing_variable_is_refused(tmp_path: Path):
     assert "lake is no folder" in done.stdout + done.stderr
 
 
+def run_on_spark(lake: Lake, first: str, last: str, *options: str) -> None:
+    """Publishes days by a real `spark-sql` in place of the embedded engine."""
+    spark = {
+        **environment(lake.home.parent),
+        "SPARK_HOME": str(Path(pyspark.__file__).parent),
+        "JAVA_HOME": os.environ["JAVA_HOME"],
+    }
+    command = lake.command(*options, "run", "--from", first, "--to", last, "--engine", "spark")
+    done = subprocess.run(command, cwd=lake.home.parent, env=spark, capture_output=True, text=True, timeout=600)
+    assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
+
+
+TEN_DAYS = ("2020-04-01", "2020-04-15")
+
+
+def test_three_engines_publish_the_same_rows_of_ten_days(tmp_path: Path):
+    days = [f"202004{day:02}" for day in (1, 2, 3, 6, 7, 8, 9, 13, 14, 15)]
+    rawfiles.write_market(tmp_path / "market", seed=43, days=days, snapshots=4)
+    rawfiles.write_adversarial(tmp_path / "adversarial", seed=44, days=days)
+    for kind in ("market", "adversarial"):
+        lake = Lake(tmp_path / f"home-{kind}")
+        lake.upload(tmp_path / kind)
+        expected = oracle.read_folder(tmp_path / kind)
+        published = {}
+        for engine in ("spark", "emr", "lambda"):
+            if engine == "spark":
+                run_on_spark(lake, *TEN_DAYS, *LENIENT)
+                assert all(".snappy.parquet" in path.name for path in lake.parquet_files("quotes")), "Spark wrote them"
+            else:
+                first, last = TEN_DAYS
+                lake.run(*LENIENT, "run", "--from", first, "--to", last, "--engine", engine)
+            published[engine] = {table: lake.query(f"SELECT * FROM {table}") for table in oracle.TABLES}
+        for table in oracle.TABLES:
+            assert {row["day"] for row in expected.rows[table]} == {int(day[-2:]) for day in days}, table
+            for rows in published.values():
+                assert_same_rows(table, rows[table], expected.rows[table])
+
+
 def test_a_run_on_spark_publishes_the_rows_of_the_oracle(tmp_path: Path):
     rawfiles.write_market(tmp_path / "raw", seed=41, days=["20200401", "20200402"], snapshots=6)
     # Nothing is rejected on this day, so Spark writes no folder for it.
@@ -183,14 +221,7 @@ def test_a_run_on_spark_publishes_the_rows_of_the_oracle(tmp_path: Path):
     expected = oracle.read_folder(tmp_path / "raw")
     lake = Lake(tmp_path / "home")
     lake.upload(tmp_path / "raw")
-    spark = {
-        **environment(tmp_path),
-        "SPARK_HOME": str(Path(pyspark.__file__).parent),
-        "JAVA_HOME": os.environ["JAVA_HOME"],
-    }
-    command = lake.command("run", "--from", "2020-04-01", "--to", "2020-04-03", "--engine", "spark")
-    done = subprocess.run(command, cwd=tmp_path, env=spark, capture_output=True, text=True, timeout=600)
-    assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
+    run_on_spark(lake, "2020-04-01", "2020-04-03")
     assert all(".snappy.parquet" in path.name for path in lake.parquet_files("quotes")), "Spark has written them"
     for table in oracle.TABLES:
         assert_same_rows(table, lake.query(f"SELECT * FROM {table}"), expected.rows[table])
@@ -198,8 +229,7 @@ def test_a_run_on_spark_publishes_the_rows_of_the_oracle(tmp_path: Path):
     assert len(partitions) == 3, partitions
 
     # The files of the first attempt for that day are removed, although nothing replaces them.
-    again = subprocess.run(command, cwd=tmp_path, env=spark, capture_output=True, text=True, timeout=600)
-    assert again.returncode == 0, f"{again.stdout}\n{again.stderr}"
+    run_on_spark(lake, "2020-04-01", "2020-04-03")
     lake.publish("2020-04-01", "2020-04-03")
     for table in oracle.TABLES:
         assert_same_rows(table, lake.query(f"SELECT * FROM {table}"), expected.rows[table])

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use chrono::{DateTime, NaiveDate, Utc};
 use clap::parser::ValueSource;
 use clap::{ArgAction, ArgMatches, Args, FromArgMatches, Parser, Subcommand, ValueEnum};
+use lake::engine::EngineChoice;
 use local_aws::FaultPlan;
 use market::run::RunId;
 use market::table::TableName;
@@ -351,9 +352,9 @@ pub(crate) struct RunArgs {
     /// Last day [default: the first]
     #[arg(long, value_name = "DATE", value_parser = date, requires = "from")]
     pub to: Option<NaiveDate>,
-    /// What runs the Spark step on this machine
-    #[arg(long, value_enum, default_value_t = Engine::Embedded)]
-    pub engine: Engine,
+    /// What converts the raw files [default: transform.engine of the configuration]
+    #[arg(long, value_enum)]
+    pub engine: Option<RunEngine>,
     /// Starts nothing: prints the days, the raw files, the engine, and what a run on AWS would cost
     #[arg(long)]
     pub plan: bool,
@@ -372,9 +373,39 @@ pub(crate) struct RunArgs {
     pub format: OutputFormat,
 }
 
+/// What converts the raw files of a run. All give the same rows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum RunEngine {
+    /// `lambda` if each day fits, otherwise `emr`
+    Auto,
+    /// The function transform, one invocation for each day
+    Lambda,
+    /// A step of a Spark cluster; on this machine the Rust engine runs it
+    #[value(alias = "embedded")]
+    Emr,
+    /// As `emr`, by the spark-sql of `SPARK_HOME` or the PATH of this machine
+    Spark,
+}
+
+impl RunEngine {
+    /// Returns the engine that is requested of the workflow.
+    pub(crate) fn choice(self) -> EngineChoice {
+        match self {
+            RunEngine::Auto => EngineChoice::Auto,
+            RunEngine::Lambda => EngineChoice::Lambda,
+            RunEngine::Emr | RunEngine::Spark => EngineChoice::Emr,
+        }
+    }
+
+    /// Returns what runs Spark steps on this machine.
+    pub(crate) fn spark(self) -> Engine {
+        if self == RunEngine::Spark { Engine::Spark } else { Engine::Embedded }
+    }
+}
+
 /// What runs Spark steps on this machine. Both give the same rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Engine {
+pub(crate) enum Engine {
     /// The Rust engine
     Embedded,
     /// The spark-sql of `SPARK_HOME` or the PATH

@@ -135,7 +135,7 @@ async fn demonstrate(lake: &Lake, global: &Global) -> anyhow::Result<ExitCode> {
     }
 
     headline("3. pregao run: cleaned, audited, published")?;
-    run::publish(lake, Some(DateRange::day(date)?), &progress).await?.print_text(lake, Some(home))?;
+    run::publish(lake, Some(DateRange::day(date)?), None, &progress).await?.print_text(lake, Some(home))?;
 
     headline("4. pregao query: the most traded stocks of the day, by its last snapshot")?;
     let sql = most_traded(date);

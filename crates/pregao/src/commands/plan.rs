@@ -1,9 +1,11 @@
 //! `pregao run --plan`: prints what a run would do and cost, and starts nothing.
 
+use std::collections::BTreeMap;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
 use chrono::{NaiveDate, Utc};
+use lake::engine::{self, EngineChoice};
 use lake::raw_files::{self, Coverage, RawFile};
 use lake::workflow_input;
 use lake::{Error, Lake};
@@ -16,22 +18,18 @@ use crate::args::{self, OutputFormat};
 use crate::output::{Cost, Days, Plan, TruncatedList};
 use crate::{coverage, format, output, price};
 
-/// The engine of the Spark step.
+/// What converts the raw files.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, strum::IntoStaticStr)]
 #[strum(serialize_all = "lowercase")]
-pub enum Engine {
+enum Engine {
+    /// The function transform.
+    Lambda,
+    /// The Rust engine, as a step of the embedded EMR.
     Embedded,
+    /// Spark on this machine, as a step of the embedded EMR.
     Spark,
+    /// Spark on EMR.
     Emr,
-}
-
-impl From<args::Engine> for Engine {
-    fn from(engine: args::Engine) -> Engine {
-        match engine {
-            args::Engine::Embedded => Engine::Embedded,
-            args::Engine::Spark => Engine::Spark,
-        }
-    }
 }
 
 impl Engine {
@@ -40,11 +38,38 @@ impl Engine {
     }
 }
 
+/// The engines that the command line allows.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Engines {
+    /// The requested engine. `None`: that of the configuration.
+    pub choice: Option<EngineChoice>,
+    /// What runs Spark steps on this machine.
+    pub spark: args::Engine,
+    /// Whether the run is on AWS.
+    pub on_aws: bool,
+}
+
+impl Engines {
+    fn resolve(self, lake: &Lake, files: &[RawFile]) -> Result<Engine, Error> {
+        let limits = &lake.config.transform;
+        let mut sizes = BTreeMap::new();
+        for file in files {
+            *sizes.entry(file.name.time.date()).or_default() += file.object.bytes;
+        }
+        Ok(match (self.choice.unwrap_or(limits.engine).resolve(limits, &sizes)?, self.spark) {
+            (engine::Engine::Lambda, _) => Engine::Lambda,
+            (engine::Engine::Emr, _) if self.on_aws => Engine::Emr,
+            (engine::Engine::Emr, args::Engine::Spark) => Engine::Spark,
+            (engine::Engine::Emr, args::Engine::Embedded) => Engine::Embedded,
+        })
+    }
+}
+
 /// Prints what a run of these days, or of yesterday, would do.
 pub(crate) async fn plan(
     lake: &Lake,
     days: Option<DateRange>,
-    engine: Engine,
+    engines: Engines,
     format: OutputFormat,
 ) -> anyhow::Result<ExitCode> {
     let range = match days {
@@ -53,10 +78,11 @@ pub(crate) async fn plan(
     };
     let files = raw_files::list(lake, range).await?;
     let coverage = Coverage::new(&lake.config.session, range, &Feed::ALL, files.iter().map(|file| file.name));
-    let plan = plan_for(lake, range, &files, &coverage, engine);
+    let engine = engines.resolve(lake, &files)?;
+    let plan = plan_for(lake, range, &files, &coverage, engine, engines.on_aws);
     match format {
         OutputFormat::Json => output::print(&plan)?,
-        OutputFormat::Table => print_text(&plan, &coverage)?,
+        OutputFormat::Table => print_text(&plan, &coverage, engines.on_aws)?,
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -66,15 +92,23 @@ fn day_before() -> Result<DateRange, Error> {
     workflow_input::resolve(&json!({}), Utc::now())?.range()
 }
 
-fn plan_for(lake: &Lake, range: DateRange, files: &[RawFile], coverage: &Coverage, engine: Engine) -> Plan {
+fn plan_for(
+    lake: &Lake,
+    range: DateRange,
+    files: &[RawFile],
+    coverage: &Coverage,
+    engine: Engine,
+    on_aws: bool,
+) -> Plan {
     let mut dates: Vec<NaiveDate> = files.iter().map(|file| file.name.time.date()).collect();
     dates.sort_unstable();
     dates.dedup();
     let bytes = files.iter().map(|file| file.object.bytes).sum();
     // Without files the workflow ends before it starts a cluster.
     let costs = match engine {
-        Engine::Emr if !files.is_empty() => price::estimate(&lake.config.emr, dates.len() as u64, bytes),
-        _ => Vec::new(),
+        _ if !on_aws || files.is_empty() => Vec::new(),
+        Engine::Lambda => price::of_lambda(dates.len() as u64, bytes),
+        Engine::Emr | Engine::Embedded | Engine::Spark => price::of_emr(&lake.config.emr, dates.len() as u64, bytes),
     };
     Plan {
         days: Days::new(range),
@@ -89,7 +123,7 @@ fn plan_for(lake: &Lake, range: DateRange, files: &[RawFile], coverage: &Coverag
     }
 }
 
-fn print_text(plan: &Plan, coverage: &Coverage) -> io::Result<()> {
+fn print_text(plan: &Plan, coverage: &Coverage, on_aws: bool) -> io::Result<()> {
     let Plan { days, business_days, days_with_files, files, bytes, engine, usd, costs, .. } = plan;
     let mut out = io::stdout().lock();
     let range = if days.from == days.to { days.from.clone() } else { format!("{} to {}", days.from, days.to) };
@@ -102,7 +136,7 @@ fn print_text(plan: &Plan, coverage: &Coverage) -> io::Result<()> {
     writeln!(out, "files    {}, {}", format::counted(*files, "raw file"), format::bytes(*bytes))?;
     writeln!(out, "engine   {engine}")?;
     match usd {
-        _ if engine != Engine::Emr.as_str() => writeln!(out, "cost     nothing: it runs on this machine")?,
+        _ if !on_aws => writeln!(out, "cost     nothing: it runs on this machine")?,
         _ if costs.is_empty() => writeln!(out, "cost     nothing: there is nothing to do")?,
         Some(usd) => writeln!(out, "cost     about {usd:.2} USD, at the list prices of {}", price::SOURCE)?,
         None => writeln!(out, "cost     not known: no price is known of the types in emr.instance_types")?,

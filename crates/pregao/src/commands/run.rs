@@ -6,6 +6,7 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use chrono::NaiveDate;
+use lake::engine::EngineChoice;
 use lake::quality::{Records, Report};
 use lake::raw_files::Coverage;
 use lake::truncated_list::TruncatedList;
@@ -16,7 +17,7 @@ use market::table::TableName;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::args::{Global, OutputFormat, RunArgs};
+use crate::args::{Engine, Global, OutputFormat, RunArgs, RunEngine};
 use crate::commands::{accept, plan, stale, upload};
 use crate::endpoint::{Use, on_aws, refuse_engine, with_lake, with_lake_on};
 use crate::error_report::Hint;
@@ -72,20 +73,23 @@ pub(crate) fn run(global: &Global, args: &RunArgs) -> anyhow::Result<ExitCode> {
         return accept::accept(global, day, args.by.as_deref(), args.format);
     }
     let on_aws = on_aws(global)?;
+    let spark = args.engine.map_or(Engine::Embedded, RunEngine::spark);
+    let choice = args.engine.map(RunEngine::choice);
     if args.plan {
         if on_aws {
-            refuse_engine(args.engine)?;
+            refuse_engine(spark)?;
         }
-        let engine = if on_aws { plan::Engine::Emr } else { args.engine.into() };
-        return with_lake(global, Use::Questions, async |lake| plan::plan(lake, days, engine, args.format).await);
+        return with_lake(global, Use::Questions, async |lake| {
+            plan::plan(lake, days, plan::Engines { choice, spark, on_aws }, args.format).await
+        });
     }
     let home = (!on_aws).then_some(global.home.as_path());
-    with_lake_on(global, Use::Workflows, args.engine, async |lake| {
+    with_lake_on(global, Use::Workflows, spark, async |lake| {
         let progress = Progress::new();
         if args.stale {
-            return stale::run(lake, days, home, args.format, &progress).await;
+            return stale::run(lake, days, choice, home, args.format, &progress).await;
         }
-        let done = publish(lake, days, &progress).await?;
+        let done = publish(lake, days, choice, &progress).await?;
         // A requested day that a rollback holds is not published, which is an error.
         let code = if done.outcome.records.held.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE };
         if args.format == OutputFormat::Json {
@@ -114,13 +118,26 @@ pub(crate) struct Done {
 }
 
 /// Starts the workflow for these days, or for yesterday, and watches it to its end.
-pub(crate) async fn publish(lake: &Lake, days: Option<DateRange>, progress: &Progress) -> anyhow::Result<Done> {
-    let (purpose, input) = match days {
+pub(crate) async fn publish(
+    lake: &Lake,
+    days: Option<DateRange>,
+    engine: Option<EngineChoice>,
+    progress: &Progress,
+) -> anyhow::Result<Done> {
+    let (purpose, mut input) = match days {
         Some(days) if days.from() == days.to() => (days.from().to_string(), json!({ "date": days.from() })),
         Some(days) => (format!("{}_{}", days.from(), days.to()), json!(days)),
         None => ("day-before".to_owned(), json!({})),
     };
+    request_engine(&mut input, engine);
     execute(lake, &purpose, &input, progress).await
+}
+
+/// Adds the requested engine to the input of the workflow.
+pub(crate) fn request_engine(input: &mut Value, engine: Option<EngineChoice>) {
+    if let Some(engine) = engine {
+        input["engine"] = json!(engine);
+    }
 }
 
 /// Starts the workflow with this input, and watches it to its end.

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 
 use chrono::{NaiveDate, Utc};
 use lake::Lake;
+use lake::engine::EngineChoice;
 use lake_client::days::{self, Facts};
 use market::partition::DateRange;
 use serde_json::json;
@@ -26,6 +27,7 @@ use crate::progress::Progress;
 pub(crate) async fn run(
     lake: &Lake,
     asked: Option<DateRange>,
+    engine: Option<EngineChoice>,
     home: Option<&Path>,
     format: OutputFormat,
     progress: &Progress,
@@ -48,7 +50,7 @@ pub(crate) async fn run(
     let mut done: Vec<Done> = Vec::new();
     let mut failures: Vec<anyhow::Error> = Vec::new();
     for (from, to) in &ranges {
-        match of_range(lake, *from, *to, progress).await {
+        match of_range(lake, *from, *to, engine, progress).await {
             Ok(published) => {
                 if format == OutputFormat::Table {
                     published.print_text(lake, home)?;
@@ -81,9 +83,16 @@ pub(crate) async fn run(
     }
 }
 
-async fn of_range(lake: &Lake, from: NaiveDate, to: NaiveDate, progress: &Progress) -> anyhow::Result<Done> {
+async fn of_range(
+    lake: &Lake,
+    from: NaiveDate,
+    to: NaiveDate,
+    engine: Option<EngineChoice>,
+    progress: &Progress,
+) -> anyhow::Result<Done> {
     let purpose = if from == to { format!("stale_{from}") } else { format!("stale_{from}_{to}") };
-    let input = json!({ "from": from, "to": to, "stale": true });
+    let mut input = json!({ "from": from, "to": to, "stale": true });
+    run::request_engine(&mut input, engine);
     run::execute(lake, &purpose, &input, progress).await
 }
 

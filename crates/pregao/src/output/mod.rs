@@ -425,7 +425,7 @@ documents! {
         pub files: u64,
         /// Their bytes, compressed where they are.
         pub bytes: u64,
-        /// What runs the Spark step: `embedded`, `spark` or `emr`.
+        /// What converts the raw files: `lambda`, `emr`, or for a step of the embedded EMR `embedded` or `spark`.
         pub engine: String,
         /// The estimate of what the run costs, in USD; 0 on this machine, null where a price is not known.
         pub usd: Option<f64>,
