@@ -13,7 +13,7 @@ from faults.search import CaseResult, Search
 from lake import Lake
 
 # A sample of the cases with one fault, and of those with two.
-SINGLES, PAIRS = 48, 8
+SINGLES, PAIRS = 72, 8
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +55,7 @@ def test_a_violation_is_detected(search: Search, tmp_path: Path):
         result = CaseResult(Case(()))
         attempt = Attempt(search.lake, lake, result)
         harm(lake)
-        attempt.go(starts_with_upload=False)
+        attempt.go()
         return result.violations
 
     def lose_a_raw_file(lake: Lake) -> None:

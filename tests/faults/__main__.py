@@ -1,4 +1,4 @@
-"""Makes every call of an upload and a run fail once, with every kind of fault: `python3 tests/faults --all`.
+"""Makes every call of an upload and of a run by each engine fail once, in every way: `python3 tests/faults --all`.
 
 `tests/run.py` runs a sample (`tests/test_faults.py`). Creates the virtual environment of the tests and builds the binary;
 PREGAO names an existing one. The exit code is 1 when a case violated an invariant.
@@ -19,7 +19,7 @@ import run  # noqa: E402
 
 def main() -> int:
     parser = argparse.ArgumentParser(
-        prog="python3 tests/faults", description="Make each call of an upload and a run fail once, in every way."
+        prog="python3 tests/faults", description="Make each call of an upload and of a run by each engine fail once."
     )
     parser.add_argument("--all", action="store_true", help="all cases of one fault")
     parser.add_argument("--sample", type=int, default=0, metavar="N", help="N of these cases, selected by the seed")

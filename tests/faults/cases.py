@@ -27,7 +27,8 @@ WRITE_KINDS = [*TRANSIENT, "deny", "abort", "abort-after"]
 # next call.
 READ_KINDS = ["throttle", "error", "reset", "truncate", "deny", "abort"]
 
-UPLOAD, RUN = "upload", "run"
+# The commands: an upload, a run by EMR, and a run by the function transform.
+UPLOAD, RUN, RUN_LAMBDA = "upload", "run", "run-lambda"
 
 
 @dataclass(frozen=True, order=True)
@@ -58,13 +59,22 @@ class Case:
         return ",".join(fault.rule for fault in self.faults if fault.command == command)
 
     @property
+    def starts_with_upload(self) -> bool:
+        return any(fault.command == UPLOAD for fault in self.faults)
+
+    @property
+    def run(self) -> str:
+        """Returns the command that runs the workflow."""
+        return RUN_LAMBDA if any(fault.command == RUN_LAMBDA for fault in self.faults) else RUN
+
+    @property
     def is_transient(self) -> bool:
         return all(fault.kind in TRANSIENT for fault in self.faults)
 
     @staticmethod
     def parse(text: str) -> Case:
         """Parses the name of a case in a violation."""
-        form = re.compile(r"(upload|run)/service=([^&]*)&op=([^&]*)(?:&key=([^&]*))?&n=(\d+):(.*)")
+        form = re.compile(r"(upload|run|run-lambda)/service=([^&]*)&op=([^&]*)(?:&key=([^&]*))?&n=(\d+):(.*)")
         faults = []
         for part in text.split("+"):
             match = form.fullmatch(part)

@@ -24,7 +24,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from faults import small_lake
-from faults.cases import RUN, UPLOAD, Case, calls, faults_in, singles
+from faults.cases import RUN, RUN_LAMBDA, UPLOAD, Case, calls, faults_in, singles
 from faults.rounds import one_round
 from faults.small_lake import SmallLake, Unreadable
 from lake import Lake, Result
@@ -54,11 +54,12 @@ class Search:
         self.numbers = 0
 
     def _record(self) -> dict[str, list[tuple[str, str, str]]]:
-        """Records the calls of an undisturbed upload and of an undisturbed run."""
+        """Records the calls of an undisturbed upload, and of undisturbed runs by both engines."""
         recorded = {}
         for command, template, arguments in [
             (UPLOAD, self.lake.published, ("upload", self.lake.newer)),
             (RUN, self.lake.accepted, small_lake.RUN),
+            (RUN_LAMBDA, self.lake.accepted, small_lake.RUN_LAMBDA),
         ]:
             lake = small_lake.copy(template, self.folder / f"recorded-{command}")
             result = small_lake.command(lake, "", *arguments, log="local_aws::faults=debug")
@@ -83,10 +84,11 @@ class Search:
         return in_turn[:count]
 
     def pairs(self, count: int) -> list[Case]:
-        """Returns cases with two faults, in one command or one in each."""
+        """Returns cases with two faults, in one command or in an upload and the run that follows it."""
         random_ = random.Random(self.seed)
-        every = self.singles()
-        pairs = (random_.sample(every, 2) for _ in range(count))
+        by_command = {command: list(singles(command, recorded)) for command, recorded in self.recorded.items()}
+        pools = [by_command[UPLOAD] + by_command[run] for run in (RUN, RUN_LAMBDA)]
+        pairs = (random_.sample(random_.choice(pools), 2) for _ in range(count))
         return [Case(tuple(sorted(first.faults + second.faults))) for first, second in pairs]
 
     def parse(self, names: Iterable[str]) -> list[Case]:
@@ -95,10 +97,8 @@ class Search:
     # --- running cases ---
 
     def run(self, cases: list[Case]) -> None:
-        self.say(
-            f"{len(cases)} cases; an undisturbed upload makes {len(self.recorded[UPLOAD])} calls, "
-            f"an undisturbed run {len(self.recorded[RUN])}"
-        )
+        counts = ", ".join(f"{command} {len(recorded)}" for command, recorded in self.recorded.items())
+        self.say(f"{len(cases)} cases; the calls of undisturbed commands: {counts}")
         started = time.monotonic()
         with ThreadPoolExecutor(self.jobs) as pool:
             for done, result in enumerate(pool.map(self.attempt, cases), 1):
@@ -115,10 +115,9 @@ class Search:
             self.numbers += 1
             folder = self.folder / f"case-{self.numbers}"
         result = CaseResult(case)
-        starts_with_upload = any(fault.command == UPLOAD for fault in case.faults)
-        template = self.lake.published if starts_with_upload else self.lake.accepted
+        template = self.lake.published if case.starts_with_upload else self.lake.accepted
         try:
-            Attempt(self.lake, small_lake.copy(template, folder), result).go(starts_with_upload)
+            Attempt(self.lake, small_lake.copy(template, folder), result).go()
         except Unreadable as error:
             result.violations.append(f"the tables cannot be read: {error}")
         finally:
@@ -166,11 +165,12 @@ class Attempt:
         self.truth, self.lake, self.result = truth, lake, result
         self.died = False
 
-    def go(self, starts_with_upload: bool) -> None:
-        uploaded = self.command(UPLOAD) if starts_with_upload else None
+    def go(self) -> None:
+        case = self.result.case
+        uploaded = self.command(UPLOAD) if case.starts_with_upload else None
         if uploaded and not self.truth.uploaded_before <= small_lake.kept(self.lake):
             self.violate("raw bytes were lost by the upload")
-        ran = self.command(RUN)
+        ran = self.command(case.run)
         is_accepted = uploaded is None or uploaded.code == 0
         is_after = self.check_tables("after the fault", must_be_after=is_accepted and ran.code == 0)
         is_clean = small_lake.kept(self.lake) >= self.truth.uploaded_files and not small_lake.landed(self.lake)
@@ -189,7 +189,8 @@ class Attempt:
 
     def command(self, name: str) -> Result:
         """Runs a command under the faults of the case."""
-        arguments = ["upload", self.truth.newer] if name == UPLOAD else small_lake.RUN
+        runs = {RUN: small_lake.RUN, RUN_LAMBDA: small_lake.RUN_LAMBDA}
+        arguments = ["upload", self.truth.newer] if name == UPLOAD else runs[name]
         plan = self.result.case.plan(name)
         result = small_lake.command(self.lake, plan, *arguments)
         self.result.met |= faults_in(result.err) > 0

@@ -21,6 +21,7 @@ from lake import RAW, Lake, Result, assert_published, environment
 DAYS = ["20200401", "20200402"]
 TICKERS = ["ABEV3", "ITUB4", "PETR4"]
 RUN = ["run", "--from", "2020-04-01", "--to", "2020-04-02"]
+RUN_LAMBDA = [*RUN, "--engine", "lambda"]
 TABLES = list(oracle.TABLES)
 # The factor by which waits of workflows and retries are shortened.
 SPEED = "speed=100"
