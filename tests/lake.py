@@ -38,8 +38,9 @@ LENIENT = ["--set", "quality.max_reject_share=1", "--set", "quality.max_domain_s
 PATIENCE = 120
 
 # The line of a state: result, name, duration.
-# A loop is one line too, with the number of iterations, which depends on the speed of the machine.
-STATE = re.compile(r"  [✓✗] \S.* [0-9.]+s(  \d+ looks)?$")
+# A polling loop is one line too, with the number of polls, which depends on the speed of the machine; so are the iterations
+# of a Map state, with the number of days.
+STATE = re.compile(r"  [✓✗] \S.* [0-9.]+s(  \d+ looks|  (\d+ of )?\d+ days?)?$")
 
 Value = TypeVar("Value")
 

@@ -23,6 +23,19 @@ pub struct Visit {
     pub failures: Vec<ExecutionFailure>,
     /// Whether it failed: no later attempt succeeded.
     pub failed: bool,
+    /// The index of the visit of the Map state whose iteration it is part of.
+    pub map: Option<usize>,
+    /// The iterations of a Map state.
+    pub iterations: Option<Iterations>,
+}
+
+/// The iterations of a Map state, by number.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Iterations {
+    /// The items, each of which is an iteration.
+    pub total: u64,
+    /// The iterations that succeeded.
+    pub succeeded: u64,
 }
 
 impl Visit {
@@ -210,6 +223,10 @@ impl Timeline {
 
         if let Some(entered) = &event.state_entered_event_details {
             let at = self.visits.len();
+            let map = within.and_then(|at| match &self.visits[at] {
+                visit if visit.iterations.is_some() && visit.left.is_none() => Some(at),
+                visit => visit.map,
+            });
             self.visits.push(Visit {
                 state: entered.name.clone(),
                 kind: kind(&event.r#type),
@@ -217,6 +234,8 @@ impl Timeline {
                 left: None,
                 failures: Vec::new(),
                 failed: false,
+                map,
+                iterations: (event.r#type == HistoryEventType::MapStateEntered).then(Iterations::default),
             });
             self.visit_of.insert(event.id, at);
             return Some(Change::Entered(at));
@@ -232,6 +251,8 @@ impl Timeline {
             return Some(Change::Left);
         }
 
+        // An event of a Map state may follow an event of a state in an iteration.
+        let within = within.map(|at| if is_of_map(&event.r#type) { self.visits[at].map.unwrap_or(at) } else { at });
         if let Some(at) = within {
             self.visit_of.insert(event.id, at);
             let visit = &mut self.visits[at];
@@ -239,6 +260,13 @@ impl Timeline {
                 HistoryEventType::TaskSucceeded => visit.failed = false,
                 HistoryEventType::ParallelStateFailed | HistoryEventType::MapStateFailed => visit.failed = true,
                 _ => {}
+            }
+            if let Some(iterations) = &mut visit.iterations {
+                match &event.map_state_started_event_details {
+                    Some(started) => iterations.total = started.length as u64,
+                    None if event.r#type == HistoryEventType::MapIterationSucceeded => iterations.succeeded += 1,
+                    None => {}
+                }
             }
             if let Some(failure) = task_failure(event) {
                 visit.failures.push(failure);
@@ -275,6 +303,18 @@ fn kind(event: &HistoryEventType) -> Kind {
         | HistoryEventType::MapStateEntered => Kind::Work,
         _ => Kind::Control,
     }
+}
+
+fn is_of_map(event: &HistoryEventType) -> bool {
+    matches!(
+        event,
+        HistoryEventType::MapStateSucceeded
+            | HistoryEventType::MapStateFailed
+            | HistoryEventType::MapIterationStarted
+            | HistoryEventType::MapIterationSucceeded
+            | HistoryEventType::MapIterationFailed
+            | HistoryEventType::MapIterationAborted
+    )
 }
 
 fn nested_execution(output: &str) -> Option<String> {

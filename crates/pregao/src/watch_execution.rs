@@ -1,6 +1,8 @@
 //! Watches an execution to its end: prints a line for each state when it is exited, also for those of nested executions.
 //!
 //! A polling loop (Wait and Task) is one line with the number of polls: of a Spark step, users want to know how long it took.
+//! A state in the iterations of a Map state is one line with the number of days: each Map state of the workflows iterates over
+//! days.
 
 use std::time::{Duration, Instant};
 
@@ -15,7 +17,9 @@ use serde_json::Value;
 use crate::format;
 use crate::interrupt::{Listener, Signal};
 use crate::progress::Progress;
-use lake_client::execution_history::{Change, ExecutionFailure, HistorySource, Kind, Timeline, between};
+use lake_client::execution_history::{
+    Change, ExecutionFailure, HistorySource, Iterations, Kind, Timeline, Visit, between,
+};
 
 /// How an execution ended.
 #[derive(Debug)]
@@ -200,12 +204,23 @@ impl WatchedExecution {
         let mut due = Vec::new();
         self.open.retain(|work| {
             let visits = || work.visits.iter().map(|at| &timeline.visits[*at]);
-            let Some(last) = visits().next_back().filter(|last| all || last.left.is_some()) else { return true };
-            let left = last.left.unwrap_or(timeline.last_time);
-            let failed = last.failed || last.left.is_none();
+            let Some(last) = visits().next_back() else { return true };
+            let map = last.map.map(|at| &timeline.visits[at]);
+            // Between two iterations, no visit of a state may be open.
+            if !all && map.unwrap_or(last).left.is_none() {
+                return true;
+            }
+            let left = visits().map(|visit| visit.left.unwrap_or(timeline.last_time)).max().unwrap_or_default();
+            let failed = |visit: &Visit| visit.failed || visit.left.is_none();
+            let failed = if map.is_some() { visits().any(failed) } else { failed(last) };
             let failures = visits().map(|visit| visit.failures.len()).sum();
+            let repeated = match map.and_then(|map| map.iterations) {
+                Some(iterations) => days(iterations),
+                None if work.visits.len() > 1 => format!("{} looks", work.visits.len()),
+                None => String::new(),
+            };
             let name = format!("{indent}{}", work.state);
-            due.push((left, line(&name, between(work.since, left), failed, work.visits.len(), failures)));
+            due.push((left, line(&name, between(work.since, left), failed, &repeated, failures)));
             false
         });
         // Of states with the same exit time, the one entered first is printed last: a Parallel after its branches.
@@ -221,18 +236,30 @@ impl WatchedExecution {
         if !self.nested.is_empty() {
             return self.nested.iter().flat_map(WatchedExecution::running_states).collect();
         }
-        let visit = self.timeline.visits.iter().rev().find(|visit| visit.left.is_none());
-        visit.map(|visit| format!("{}{}", self.indent, visit.state)).into_iter().collect()
+        let visits = &self.timeline.visits;
+        let open = visits.iter().rev().find(|visit| visit.left.is_none());
+        // The iterations of a Map state are not listed one by one.
+        let visit = open.map(|visit| visit.map.map_or(visit, |map| &visits[map]));
+        let text = |visit: &Visit| match visit.iterations {
+            Some(iterations) => format!("{}{}: {}", self.indent, visit.state, days(iterations)),
+            None => format!("{}{}", self.indent, visit.state),
+        };
+        visit.map(text).into_iter().collect()
     }
 }
 
-/// Returns the line of a state: `  ✓ PollStep    12.4s  13 looks`.
-fn line(name: &str, took: Duration, failed: bool, visits: usize, failures: usize) -> String {
+/// Returns the progress of a Map state: `4 of 10 days`, or `10 days` at its end.
+fn days(Iterations { total, succeeded }: Iterations) -> String {
+    if succeeded == total { format::counted(total, "day") } else { format!("{succeeded} of {total} days") }
+}
+
+/// Returns the line of a state: `  ✓ PollStep    12.4s  13 looks`. `repeated` says how often it was entered.
+fn line(name: &str, took: Duration, failed: bool, repeated: &str, failures: usize) -> String {
     let mark = if failed { style("✗").red() } else { style("✓").green() };
     let mark = mark.for_stderr();
     let mut line = format!("  {mark} {name:<40} {:>7}", format::duration(took));
-    if visits > 1 {
-        line += &format!("  {visits} looks");
+    if !repeated.is_empty() {
+        line += &format!("  {repeated}");
     }
     if failures > usize::from(failed) {
         line += &format!("  {} before", format::counted((failures - usize::from(failed)) as u64, "failed attempt"));
@@ -247,8 +274,8 @@ mod tests {
 
     use aws_sdk_sfn::primitives::DateTime;
     use aws_sdk_sfn::types::{
-        HistoryEvent, HistoryEventType as Type, StateEnteredEventDetails, StateExitedEventDetails,
-        TaskSubmittedEventDetails,
+        HistoryEvent, HistoryEventType as Type, MapStateStartedEventDetails, StateEnteredEventDetails,
+        StateExitedEventDetails, TaskSubmittedEventDetails,
     };
     use serde_json::json;
 
@@ -271,16 +298,18 @@ mod tests {
         }
     }
 
+    #[derive(Clone)]
     enum Event {
         Entered(Type, &'static str),
         Left(Type, &'static str),
         Started(&'static str),
+        Items(i32),
         Other(Type),
     }
 
-    fn event(time: i64, id: i64, before: i64, event: Event) -> HistoryEvent {
+    fn event_at(time: i64, id: i64, before: i64, event: &Event) -> HistoryEvent {
         let new = HistoryEvent::builder().timestamp(DateTime::from_millis(time)).id(id).previous_event_id(before);
-        let new = match event {
+        let new = match event.clone() {
             Event::Entered(ty, name) => new
                 .r#type(ty)
                 .state_entered_event_details(StateEnteredEventDetails::builder().name(name).build().expect("a name")),
@@ -295,6 +324,9 @@ mod tests {
                     .build()
                     .expect("all that has to be there"),
             ),
+            Event::Items(length) => new
+                .r#type(Type::MapStateStarted)
+                .map_state_started_event_details(MapStateStartedEventDetails::builder().length(length).build()),
             Event::Other(ty) => new.r#type(ty),
         };
         new.build().expect("all that has to be there")
@@ -308,7 +340,7 @@ mod tests {
         let mut add = |arn: &'static str, id: i64, before: i64, what: Event| {
             // Two events fall into one millisecond now and then.
             let time = events.len() as i64 / 2;
-            events.push((arn, event(time, id, before, what)));
+            events.push((arn, event_at(time, id, before, &what)));
         };
         add("top", 1, 0, Other(Type::ExecutionStarted));
         add("top", 2, 1, Entered(Type::ParallelStateEntered, "Publish"));
@@ -369,6 +401,75 @@ mod tests {
             }
             assert_eq!(told.len(), 8, "{told:?} of {seed}");
         }
+    }
+
+    /// A Map of three items with a concurrency of two. Returns the lines after each event, and the running states.
+    fn watch_map(last: &[Event]) -> Vec<(Vec<String>, Vec<String>)> {
+        use Event::{Entered, Items, Left, Other};
+        let task = || Entered(Type::TaskStateEntered, "Transform");
+        let done = || Left(Type::TaskStateExited, "Transform");
+        let events = [
+            (0, Other(Type::ExecutionStarted)),
+            (1, Entered(Type::MapStateEntered, "TransformDays")),
+            (2, Items(3)),
+            (3, Other(Type::MapIterationStarted)),
+            (4, task()),
+            (3, Other(Type::MapIterationStarted)),
+            (6, task()),
+            (5, done()),
+            (8, Other(Type::MapIterationSucceeded)),
+            (9, Other(Type::MapIterationStarted)),
+            (10, task()),
+            (7, done()),
+            (12, Other(Type::MapIterationSucceeded)),
+        ];
+        let events = events.iter().map(|(before, event)| (*before, event));
+        let events =
+            events.chain(last.iter().enumerate().map(|(at, event)| (if at == 0 { 11 } else { 13 + at as i64 }, event)));
+        let events: Vec<_> =
+            (1..).zip(events).map(|(id, (before, event))| ("top", event_at(0, id, before, event))).collect();
+        let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+        let mut watched = WatchedExecution::new("top", String::new());
+        let mut lines: Vec<String> = Vec::new();
+        (1..=events.len())
+            .map(|count| {
+                let script = Script { events: events[..count].to_vec(), now: Mutex::new((count, 0)) };
+                let mut print_line = |line: &str| {
+                    lines.push(line.split_whitespace().filter(|word| *word != "0ms").collect::<Vec<_>>().join(" "));
+                };
+                runtime.block_on(watched.update(&script, &mut print_line)).expect("a script");
+                (lines.clone(), watched.running_states())
+            })
+            .collect()
+    }
+
+    #[test]
+    fn the_iterations_of_a_map_are_counted_in_days() {
+        use Event::{Entered, Left, Other};
+        let seen = watch_map(&[
+            Left(Type::TaskStateExited, "Transform"),
+            Other(Type::MapIterationSucceeded),
+            Other(Type::MapStateSucceeded),
+            Left(Type::MapStateExited, "TransformDays"),
+            Entered(Type::TaskStateEntered, "ValidateStaged"),
+        ]);
+        let running: Vec<&str> = seen.iter().flat_map(|(_, running)| running).map(String::as_str).collect();
+        assert_eq!(running[3], "TransformDays: 0 of 3 days", "{running:?}");
+        assert_eq!(running[11], "TransformDays: 2 of 3 days", "{running:?}");
+        assert_eq!(running.last(), Some(&"ValidateStaged"), "{running:?}");
+        assert!(seen[16].0.is_empty(), "no line before the Map ends: {seen:?}");
+        let took = |line: &String| line.replace(" 0.0s", "");
+        let lines: Vec<String> = seen.last().expect("an event").0.iter().map(took).collect();
+        assert_eq!(lines, ["✓ Transform 3 days", "✓ TransformDays"]);
+    }
+
+    #[test]
+    fn a_map_that_fails_says_how_many_days_are_done() {
+        use Event::Other;
+        let seen = watch_map(&[Other(Type::TaskFailed), Other(Type::MapStateFailed), Other(Type::ExecutionFailed)]);
+        let lines = &seen.last().expect("an event").0;
+        assert!(lines[0].starts_with("✗ Transform ") && lines[0].ends_with(" 2 of 3 days"), "{lines:?}");
+        assert!(lines[1].starts_with("✗ TransformDays"), "{lines:?}");
     }
 
     fn described(status: ExecutionStatus, output: Option<&str>) -> DescribeExecutionOutput {

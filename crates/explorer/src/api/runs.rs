@@ -444,6 +444,8 @@ mod tests {
             left,
             failures: Vec::new(),
             failed,
+            map: None,
+            iterations: None,
         };
         for (visit, status, last, outcome) in [
             (visit(Some(2), false), "RUNNING", false, VisitOutcome::Succeeded),
