@@ -528,6 +528,41 @@ def test_a_run_that_fails_leaves_no_cluster():
     assert permission["SourceArn"] == {"Fn::GetAtt": ["GivenUpRule", "Arn"]}
 
 
+# The condition keys that services send with their requests. A policy with another key never matches.
+# https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-troubleshooting.html: a `SourceAccount` in the policy of a
+# function prevents EventBridge from invoking it.
+# https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-rule-dlq.html: the policy of a dead-letter queue has
+# `aws:SourceArn`.
+# https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/Notify_Users_Alarm_Changes.html: alarms send
+# `aws:SourceAccount` and `aws:SourceArn`.
+SENT = {
+    ("events.amazonaws.com", "AWS::Lambda::Permission"): {"aws:SourceArn"},
+    ("events.amazonaws.com", "AWS::SQS::QueuePolicy"): {"aws:SourceArn"},
+    ("cloudwatch.amazonaws.com", "AWS::SNS::TopicPolicy"): {"aws:SourceAccount", "aws:SourceArn"},
+    ("cloudwatch.amazonaws.com", "AWS::KMS::Key"): {"aws:SourceAccount", "aws:SourceArn"},
+}
+
+
+def test_a_resource_policy_has_only_conditions_that_the_service_sends():
+    found = set()
+    for name, resource in RESOURCES.items():
+        type, properties = resource["Type"], resource["Properties"]
+        if type == "AWS::Lambda::Permission":
+            sent = SENT[properties["Principal"], type]
+            required = {f"aws:{key}" for key in properties if key.startswith("Source")}
+            required |= {key for key in properties if key in ("EventSourceToken", "PrincipalOrgID")}
+            assert required and required <= sent, f"{name} requires {required}, and the service sends {sent}"
+            found.add((properties["Principal"], type))
+        elif {"PolicyDocument", "KeyPolicy"} & set(properties):
+            for statement in statements(name):
+                service = statement.principal.get("Service") if isinstance(statement.principal, dict) else None
+                if service:
+                    required = {key for keys in statement.condition.values() for key in keys}
+                    assert required <= SENT[service, type], (name, statement.sid, required)
+                    found.add((service, type))
+    assert found == set(SENT)
+
+
 def test_no_event_is_lost_in_silence():
     queue = {"Fn::GetAtt": ["DeadLetters", "Arn"]}
     targets = [schedule["Target"] for schedule in stack.of_type("AWS::Scheduler::Schedule").values()]
