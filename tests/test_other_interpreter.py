@@ -36,7 +36,8 @@ PLANNED = planned()
 # A time in the past, so that no Wait state delays the test.
 STEP = {"cluster_id": "j-1", "step_id": "s-1", "look_at": "2020-04-01T03:00:00.100Z"}
 LAUNCHED = gives(**STEP)
-AUDITED = gives(**OF_RUN, tables=[{"table": table, "partitions": 3, "rows": 7, "report": "s3://"} for table in TABLES])
+TABLES_OF_RUN = [{"table": table, "partitions": 3, "rows": 7, "report": "s3://"} for table in TABLES]
+AUDITED = gives(**OF_RUN, tables=TABLES_OF_RUN, failed={"count": 0, "first": []}, verdict=None)
 LOG = "s3://results/logs/j-1/steps/s-1/"
 LOST_SPOT = (
     f"the Spark step is FAILED; its cluster is TERMINATED_WITH_ERRORS: all Spot instances were lost. Its log: {LOG}"
@@ -106,7 +107,7 @@ def short_retries(machine: dict) -> None:
 
 THROTTLED = refuses("TooManyRequestsException")
 PUBLISH = ["PublishRecords", "Publish", "Publish options", "Publish quotes", "Publish rejects"]
-TO_THE_END = ["Missing?", "Superseded?", "Done"]
+TO_THE_END = ["SomeDaysFailed?", "Missing?", "Superseded?", "Done"]
 TO_THE_STEP = ["PlanRun", "NothingToDo?", "LaunchEmrStep"]
 TO_TRANSFORM = ["PlanRun", "NothingToDo?", "TransformDays"]
 A_POLL = ["WaitForStep", "PollStep", "StepFinished?"]
@@ -235,7 +236,7 @@ CASES = {
             "validate-partitions staged": [AUDITED],
             **published(),
         },
-        [*TO_THE_STEP, *A_POLL, "ValidateStaged", *PUBLISH, "Missing?", "DataMissing"],
+        [*TO_THE_STEP, *A_POLL, "ValidateStaged", *PUBLISH, "SomeDaysFailed?", "Missing?", "DataMissing"],
         "FAILED",
         "DataMissing",
         NO_FILES,
@@ -299,7 +300,7 @@ CASES = {
             "validate-partitions staged": [AUDITED],
             **published(days=0),
         },
-        [*TO_THE_STEP, *A_POLL, "ValidateStaged", *PUBLISH, "Missing?", "Superseded?", "Superseded"],
+        [*TO_THE_STEP, *A_POLL, "ValidateStaged", *PUBLISH, "SomeDaysFailed?", "Missing?", "Superseded?", "Superseded"],
     ),
     "lake: throttled everywhere, then success": Case(
         "create_datalake",
@@ -386,6 +387,28 @@ CASES = {
         "FAILED",
         "QualityError",
         "quotes: bid_ask failed on 12% of 100 rows",
+    ),
+    "lake: quality failure of one day": Case(
+        "create_datalake",
+        DAYS,
+        {
+            "validate-partitions raw": [PLANNED],
+            "launch-emr-step": [LAUNCHED],
+            "poll-step": [polled("COMPLETED")],
+            "validate-partitions staged": [
+                gives(
+                    **OF_RUN,
+                    tables=TABLES_OF_RUN,
+                    failed={"count": 1, "first": ["2020-04-02"]},
+                    verdict="the audit of 2020-04-02 failed",
+                )
+            ],
+            **published(),
+        },
+        [*TO_THE_STEP, *A_POLL, "ValidateStaged", *PUBLISH, "SomeDaysFailed?", "SomeDaysFailed"],
+        "FAILED",
+        "QualityError",
+        "the audit of 2020-04-02 failed",
     ),
     "lake: quality failure of a published table": Case(
         "create_datalake",

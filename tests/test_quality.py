@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import NamedTuple
 
@@ -60,6 +61,40 @@ def test_a_wrong_day_is_not_published(lake: Lake, tmp_path: Path, what: str):
     lake.publish("2020-04-02", None, "--set", wrong.setting)
     for table in oracle.TABLES:
         assert_same_rows(table, lake.query(f"SELECT * FROM {table}"), bad.rows[table])
+
+
+def test_a_wrong_day_does_not_keep_the_others_from_being_published(lake: Lake, tmp_path: Path):
+    days = ["20200401", "20200402", "20200403", "20200406"]
+    wrong = [days[1], days[3]]
+    for day in days:
+        cells = dict(Ofc="15,40", Ofv="15,30") if day in wrong else {}
+        folder = tmp_path / ("wrong" if day in wrong else "right")
+        for time, replaced in zip([f"{day}1000", f"{day}1010"], [{}, cells], strict=True):
+            rawfiles.write(folder, "quotes", time, [quote(ticker, **replaced) for ticker in TICKERS])
+            rawfiles.write(folder, "options", time, [option(f"{ticker[:4]}D15") for ticker in TICKERS])
+    lake.upload(tmp_path / "wrong")
+    lake.upload(tmp_path / "right")
+    expected = oracle.read_folder(tmp_path / "right")
+
+    failed = lake.fails("run", "--from", "2020-04-01", "--to", "2020-04-06")
+    for words in ("QualityError", "the audit of 2020-04-02, 2020-04-06 failed", "the other 2 days passed", "bid_ask"):
+        assert words in failed.output, f"{words!r} is not in the output of the run:\n{failed}"
+    for table in oracle.TABLES:
+        assert_same_rows(table, lake.query(f"SELECT * FROM {table}"), expected.rows[table])
+    report = lake.quality_report("quotes")
+    assert not report["passed"] and report["failed_days"] == ["2020-04-02", "2020-04-06"]
+    states = {day["day"]: day["state"] for day in json.loads(lake.run("status", "--format", "json").out)}
+    assert states == {
+        "2020-04-01": "published", "2020-04-02": "failed", "2020-04-03": "published", "2020-04-06": "failed",
+    }  # fmt: skip
+    # Files, manifests, reports and the catalog agree on the days that passed.
+    assert lake.run("verify", "--deep").code == 0
+
+    # A repaired day is published by the next run of stale days, and nothing else is.
+    rawfiles.write(tmp_path / "mended", "quotes", f"{wrong[0]}1010", [quote(ticker) for ticker in TICKERS])
+    lake.upload(tmp_path / "mended")
+    ran = json.loads(lake.run("run", "--stale", "--format", "json").out)
+    assert ran["ranges"] == [{"from": "2020-04-02", "to": "2020-04-02"}]
 
 
 def test_a_few_wrong_rows_are_reported_and_pass(lake: Lake, tmp_path: Path):

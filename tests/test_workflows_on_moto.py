@@ -80,8 +80,8 @@ def test_raw_files_become_published_partitions(account: Account, tmp_path: Path)
     assert outcome.status == "SUCCEEDED", outcome
     polls = outcome.states.count("PollStep")
     assert [state for state in outcome.states if state not in ("WaitForStep", "PollStep", "StepFinished?", *PUBLISH)] == [
-        "PlanRun", "NothingToDo?", "LaunchEmrStep", "ValidateStaged", "PublishRecords", "Publish", "Missing?", "Superseded?",
-        "Done",
+        "PlanRun", "NothingToDo?", "LaunchEmrStep", "ValidateStaged", "PublishRecords", "Publish",
+        "SomeDaysFailed?", "Missing?", "Superseded?", "Done",
     ]  # fmt: skip
     assert polls and outcome.states.count("StepFinished?") == polls and set(PUBLISH) <= set(outcome.states)
     rows = {table: len(run.expected.rows[table]) for table in TABLES}

@@ -335,7 +335,7 @@ impl Work {
     ) -> Result<Result<PublishedTable, String>, Error> {
         let (lake, bucket) = (&self.lake, &self.lake.config.buckets.lake);
         let report_uri = keys::uri(bucket, &keys::quality_report(&place.run, table));
-        let report = self.reports.get(&(place.run.clone(), table)).filter(|(report, _)| report.passed);
+        let report = self.reports.get(&(place.run.clone(), table)).filter(|(report, _)| report.day_passed(day));
         let audited = report.and_then(|(report, _)| report.days.iter().find(|audited| audited.date == day));
         let Some(audited) = audited else {
             return Ok(Err(format!("{report_uri} is not the report of a passed audit of it")));

@@ -129,7 +129,8 @@ pub fn is_to_do(record: Option<&Record>, failed: Option<&FailedAudit>, files: &[
     published.is_none_or(|published| !differences(&published.raw_files, files).is_empty())
 }
 
-/// The records that the audit of a run compared the run with: the number of each day's record, 0 for none.
+/// The days of a run that passed the audit, and the records that it compared them with: the number of each day's record, 0
+/// for none.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Compared {
     /// By day.

@@ -1,6 +1,6 @@
 //! Quality reports: the result of the audit of one table of one run. The audit writes it, and publication requires it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use chrono::NaiveDate;
@@ -27,8 +27,12 @@ pub struct Report {
     /// The range of days of the run.
     #[serde(flatten)]
     pub range: DateRange,
-    /// Whether all checks passed, so that the table may be published.
+    /// Whether all checks passed.
     pub passed: bool,
+    /// The days that fail a check. They are not published, and the others may be. Empty in the failed reports of versions that
+    /// published all days of a run or none.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub failed_days: BTreeSet<NaiveDate>,
     /// Total number of rows.
     pub rows: u64,
     /// What the records of all raw files became, counted from the files and not by the engine.
@@ -176,6 +180,9 @@ pub struct Check {
     pub passed: bool,
     /// Days with failing items. If the limit applies to each day and is exceeded: the days that exceed it, the worst first.
     pub days: TruncatedList<NaiveDate>,
+    /// All of these days, while the audit runs.
+    #[serde(skip)]
+    all_days: BTreeSet<NaiveDate>,
     /// The worst day, if the limit applies to each day.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub worst: Option<WorstDay>,
@@ -260,6 +267,7 @@ impl Check {
             limit: limit.get(),
             passed: limit.allows(failing, checked),
             days: TruncatedList::default(),
+            all_days: BTreeSet::new(),
             worst: None,
             examples: Vec::new(),
         }
@@ -267,7 +275,13 @@ impl Check {
 
     /// Returns the check with days and examples.
     pub fn on(self, days: impl IntoIterator<Item = NaiveDate>, examples: Vec<Value>) -> Self {
-        Self { days: days.into_iter().collect(), examples, ..self }
+        let days: Vec<NaiveDate> = days.into_iter().collect();
+        Self { all_days: days.iter().copied().collect(), days: days.into_iter().collect(), examples, ..self }
+    }
+
+    /// Returns whether `day` fails this check, while the audit runs. A failed check without days concerns every day.
+    pub fn fails_on(&self, day: NaiveDate) -> bool {
+        !self.passed && (self.all_days.is_empty() || self.all_days.contains(&day))
     }
 }
 
@@ -327,23 +341,40 @@ impl Report {
         objects::put_json(lake, &lake.config.buckets.lake, &keys::quality_report(&self.run, self.table), self).await
     }
 
-    /// Reads the report of `table` and `run`, which must have passed.
+    /// Returns whether `day` passed all checks.
+    pub fn day_passed(&self, day: NaiveDate) -> bool {
+        self.passed || (!self.failed_days.is_empty() && !self.failed_days.contains(&day))
+    }
+
+    /// Reads the report of `table` and `run`.
     ///
     /// # Errors
-    /// [`Error::Quality`] if there is none, or the audit failed.
-    pub async fn passed(lake: &Lake, run: &RunId, table: TableName) -> Result<Self, Error> {
+    /// [`Error::Quality`] if there is none.
+    pub async fn read(lake: &Lake, run: &RunId, table: TableName) -> Result<Self, Error> {
         let key = keys::quality_report(run, table);
-        let uri = keys::uri(&lake.config.buckets.lake, &key);
-        let report: Option<Self> = objects::get_json(lake, &lake.config.buckets.lake, &key).await?;
-        match report {
-            Some(report) if report.passed => Ok(report),
-            Some(_) => {
-                Err(Error::Quality(format!("{table} of run {run} failed its audit and is not published: {uri}")))
-            }
-            None => Err(Error::Quality(format!(
+        let report = objects::get_json(lake, &lake.config.buckets.lake, &key).await?;
+        report.ok_or_else(|| {
+            let uri = keys::uri(&lake.config.buckets.lake, &key);
+            Error::Quality(format!(
                 "{table} of run {run} was not audited and is not published: there is no {uri}; start create_datalake"
-            ))),
-        }
+            ))
+        })
+    }
+
+    /// Reads the report of `table` and `run`, in which all of `days` must have passed.
+    ///
+    /// # Errors
+    /// [`Error::Quality`] if there is no report, or a day failed the audit.
+    pub async fn passed(
+        lake: &Lake,
+        run: &RunId,
+        table: TableName,
+        days: impl IntoIterator<Item = NaiveDate>,
+    ) -> Result<Self, Error> {
+        let report = Self::read(lake, run, table).await?;
+        let Some(day) = days.into_iter().find(|day| !report.day_passed(*day)) else { return Ok(report) };
+        let uri = keys::uri(&lake.config.buckets.lake, &keys::quality_report(run, table));
+        Err(Error::Quality(format!("{table} of run {run} failed its audit for {day} and is not published: {uri}")))
     }
 }
 
@@ -455,6 +486,7 @@ mod tests {
             table: TableName::Quotes,
             range: DateRange::new(day(1), day(2)).expect("a range"),
             passed: true,
+            failed_days: BTreeSet::new(),
             rows: 1,
             records: Records { records: 2, published: 1, ragged: 1, ..Records::default() },
             checks: vec![Check::new("bid_ask", Unit::Rows, 1, 0, share(0.01))],

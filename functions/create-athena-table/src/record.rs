@@ -48,7 +48,7 @@ enum Outcome {
 /// Number of days that are processed concurrently.
 const AT_ONCE: NonZeroUsize = NonZeroUsize::new(8).expect("not zero");
 
-/// Publishes the days of a run's plan, each by one compare-and-swap of its record. Skips a day of which another run has
+/// Publishes the days of a run's plan that passed the audit, each by one compare-and-swap of its record. Skips a day of which another run has
 /// published the same or a newer view meanwhile, and a day that a rollback holds. Idempotent.
 ///
 /// # Errors
@@ -58,9 +58,11 @@ pub async fn publish(lake: &Lake, run: &RunId) -> Result<Recorded, Error> {
     let plan = Plan::read(lake, run).await?;
     invocation::record_days(plan.range);
     let compared = Compared::read(lake, run).await?;
-    let audited = Audited::read(lake, run).await?;
+    let audited = Audited::read(lake, run, &compared).await?;
+    // Days that failed the audit are not published, and are not among these.
+    let passed = plan.to_publish().filter(|planned| compared.records.contains_key(&planned.day));
+    let days: Vec<PlannedDay> = passed.cloned().collect();
     let work = Arc::new(Work { lake: lake.clone(), run: run.clone(), range: plan.range, compared, audited });
-    let days: Vec<PlannedDay> = plan.to_publish().cloned().collect();
     let outcomes = concurrency::map(days, AT_ONCE, |planned| {
         let work = work.clone();
         let span = info_span!("day", day = %planned.day);
@@ -79,14 +81,14 @@ pub async fn publish(lake: &Lake, run: &RunId) -> Result<Recorded, Error> {
     })
 }
 
-/// The audited days of each table.
+/// The days of each table that passed the audit.
 struct Audited(BTreeMap<TableName, BTreeMap<NaiveDate, Day>>);
 
 impl Audited {
-    async fn read(lake: &Lake, run: &RunId) -> Result<Self, Error> {
+    async fn read(lake: &Lake, run: &RunId, compared: &Compared) -> Result<Self, Error> {
         let mut tables = BTreeMap::new();
         for table in TableName::ALL {
-            let report = Report::passed(lake, run, table).await?;
+            let report = Report::passed(lake, run, table, compared.records.keys().copied()).await?;
             tables.insert(table, report.days.into_iter().map(|day| (day.date, day)).collect());
         }
         Ok(Self(tables))

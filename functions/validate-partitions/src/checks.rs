@@ -92,6 +92,7 @@ impl Evidence {
             table,
             range: self.range,
             passed: checks.iter().all(|check| check.passed),
+            failed_days: self.range.days().filter(|day| checks.iter().any(|check| check.fails_on(*day))).collect(),
             rows: self.written(table).values().map(|day| day.rows).sum(),
             records: self.files_of(table).map(ScannedFile::records).sum(),
             checks,

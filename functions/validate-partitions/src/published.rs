@@ -112,7 +112,7 @@ async fn audited(
     }
     let mut audited = BTreeMap::new();
     for (run, days) in runs {
-        let report = Report::passed(lake, &run, table).await?;
+        let report = Report::passed(lake, &run, table, days.iter().copied()).await?;
         audited
             .extend(report.days.into_iter().filter(|day| days.contains(&day.date)).map(|day| (day.date, day.figures)));
     }

@@ -1,17 +1,18 @@
 //! Stage `staged`: audits the output of the job, and decides whether it may be published.
 //!
-//! The reports are always written. The run continues only if all of them are written and passed. A report that passed is
-//! written after the manifests of all days, so that everything that is published has a manifest.
+//! The verdict is by day: a day that fails a check in any table is not published, and the others are. The reports are always
+//! written, after the manifests of the days that passed, so that everything that is published has a manifest.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use chrono::NaiveDate;
 use lake::failed::FailedAudit;
-use lake::plan::{Compared, Plan};
+use lake::plan::{Compared, Plan, PlannedDay};
 use lake::quality::{Check, Duplicates, Figures, RejectCount, Report};
 use lake::raw_files::RawFile;
 use lake::record::{self, RawFileVersion, Record, view};
+use lake::truncated_list::TruncatedList;
 use lake::{Error, Lake, concurrency, invocation, keys, manifest, partitions, raw_files};
 use market::run::RunId;
 use market::snapshot::{Feed, SnapshotTime};
@@ -25,7 +26,10 @@ use crate::raw_file_scan::ScannedFile;
 use crate::staging::Staging;
 use crate::{domain, files, previous, raw_checks, record_counter};
 
-/// A run that passed the audit.
+/// Maximum number of failed days in the text of the verdict.
+const DAYS_NAMED: usize = 5;
+
+/// A run of which at least one day passed the audit.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Passed {
     /// The run.
@@ -36,25 +40,30 @@ pub struct Passed {
     pub to: NaiveDate,
     /// The tables.
     pub tables: Vec<PassedTable>,
+    /// The days that failed. They are not published.
+    pub failed: TruncatedList<NaiveDate>,
+    /// What failed on these days, and what to do; `None` if no day failed.
+    pub verdict: Option<String>,
 }
 
-/// A table that passed the audit.
+/// The days of a table that passed the audit.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct PassedTable {
     /// The table.
     pub table: TableName,
-    /// The number of its partitions.
+    /// The number of their partitions.
     pub partitions: u64,
-    /// The number of its rows.
+    /// The number of their rows.
     pub rows: u64,
     /// The URI of its report.
     pub report: String,
 }
 
-/// Audits the files that `run` wrote for the days of its plan.
+/// Audits the files that `run` wrote for the days of its plan. A day that fails a check is not published, and does not keep
+/// the others from being published.
 ///
 /// # Errors
-/// [`Error::Quality`] if a check failed; [`Error::RawFilesChanged`] if the raw files are not those of the plan.
+/// [`Error::Quality`] if every day failed; [`Error::RawFilesChanged`] if the raw files are not those of the plan.
 pub(crate) async fn audit(lake: &Lake, run: &RunId) -> Result<Passed, Error> {
     let plan = Plan::read(lake, run).await?;
     let range = plan.range;
@@ -63,32 +72,45 @@ pub(crate) async fn audit(lake: &Lake, run: &RunId) -> Result<Passed, Error> {
     let records = record::records(record::read_range(lake, range).await?);
     let evidence = collect_evidence(lake, &plan, &records).await?;
     let reports = TableName::ALL.map(|table| evidence.report(&lake.config, table));
-    if reports.iter().all(|report| report.passed) {
-        write_manifests(lake, &evidence, &reports).await?;
-    }
+    let (passed, failed): (Vec<&PlannedDay>, Vec<&PlannedDay>) =
+        plan.to_publish().partition(|planned| reports.iter().all(|report| report.day_passed(planned.day)));
+    let passed: BTreeSet<NaiveDate> = passed.into_iter().map(|planned| planned.day).collect();
+    write_manifests(lake, &evidence, &reports, &passed).await?;
     for report in &reports {
         log_accepted(lake, report);
         report.write(lake).await?;
     }
-    if reports.iter().all(|report| report.passed) {
-        // Last: for `PublishRecords`, this file proves that the audit compared with these very records. The reports prove less: a
-        // slow invocation may have read those of an earlier audit.
-        let compared = plan.days.iter().map(|day| (day.day, records.get(&day.day).map_or(0, |record| record.number)));
-        Compared { records: compared.collect() }.write(lake, run).await?;
-        let (from, to) = (range.from(), range.to());
-        Ok(Passed { run: run.clone(), from, to, tables: reports.iter().map(|report| passed(lake, report)).collect() })
-    } else {
-        record_failure(lake, &plan, &reports).await?;
-        Err(Error::Quality(verdict(lake, &reports)))
+    record_failures(lake, &plan.run, &failed, &reports).await?;
+    let verdict = (!failed.is_empty()).then(|| verdict(lake, &reports, &failed, passed.len()));
+    if let (true, Some(verdict)) = (passed.is_empty(), &verdict) {
+        return Err(Error::Quality(verdict.clone()));
     }
+    // Last: for `PublishRecords`, this file proves that the audit compared with these very records. The reports prove less: a
+    // slow invocation may have read those of an earlier audit.
+    let compared = passed.iter().map(|day| (*day, records.get(day).map_or(0, |record| record.number)));
+    Compared { records: compared.collect() }.write(lake, run).await?;
+    Ok(Passed {
+        run: run.clone(),
+        from: range.from(),
+        to: range.to(),
+        tables: reports.iter().map(|report| passed_table(lake, report)).collect(),
+        failed: failed.iter().map(|planned| planned.day).collect(),
+        verdict,
+    })
 }
 
 /// Writes the manifest of each day that may be published, next to its files.
-async fn write_manifests(lake: &Lake, evidence: &Evidence, reports: &[Report]) -> Result<(), Error> {
+async fn write_manifests(
+    lake: &Lake,
+    evidence: &Evidence,
+    reports: &[Report],
+    passed: &BTreeSet<NaiveDate>,
+) -> Result<(), Error> {
     let shared = Arc::new(lake.clone());
     let manifests: Vec<_> = reports
         .iter()
         .flat_map(|report| report.days.iter().map(|day| (report.table, day.date)))
+        .filter(|(_, date)| passed.contains(date))
         .map(|(table, date)| evidence.day(table, date).manifest(table, date, &evidence.run))
         .collect();
     let writes = concurrency::map(manifests, lake.config.ingest.parallel_files, |manifest| {
@@ -98,22 +120,14 @@ async fn write_manifests(lake: &Lake, evidence: &Evidence, reports: &[Report]) -
     writes.await.map(drop)
 }
 
-/// Records, for each day that a failed check names, that this run failed with these raw files. A check that names no days
-/// concerns all of them.
-async fn record_failure(lake: &Lake, plan: &Plan, reports: &[Report]) -> Result<(), Error> {
-    for planned in plan.to_publish() {
-        let concerns = |check: &&Check| {
-            let days = &check.days;
-            days.is_empty() || days.count > days.first.len() || days.first.contains(&planned.day)
-        };
-        let failures: Vec<String> = reports
-            .iter()
-            .flat_map(|report| report.failures().filter(concerns).map(|check| format!("{}: {check}", report.table)))
-            .collect();
-        if failures.is_empty() {
-            continue;
-        }
-        let (run, raw_files) = (plan.run.clone(), planned.raw_files.clone());
+/// Records, for each day that failed, that this run failed with these raw files.
+async fn record_failures(lake: &Lake, run: &RunId, failed: &[&PlannedDay], reports: &[Report]) -> Result<(), Error> {
+    for planned in failed {
+        let failures = reports.iter().flat_map(|report| {
+            let checks = report.checks.iter().filter(|check| check.fails_on(planned.day));
+            checks.map(|check| format!("{}: {check}", report.table))
+        });
+        let (run, raw_files, failures) = (run.clone(), planned.raw_files.clone(), failures.collect());
         FailedAudit { run, failed_at: record::now(), raw_files, failures }.write(lake, planned.day).await?;
     }
     Ok(())
@@ -290,11 +304,12 @@ async fn rejects(staging: &Staging<'_>) -> Result<Vec<(NaiveDate, RejectCount)>,
     })
 }
 
-fn passed(lake: &Lake, report: &Report) -> PassedTable {
+fn passed_table(lake: &Lake, report: &Report) -> PassedTable {
+    let passed: Vec<_> = report.days.iter().filter(|day| report.day_passed(day.date)).collect();
     PassedTable {
         table: report.table,
-        partitions: report.days.len() as u64,
-        rows: report.rows,
+        partitions: passed.len() as u64,
+        rows: passed.iter().map(|day| day.figures.rows).sum(),
         report: report_uri(lake, report),
     }
 }
@@ -316,9 +331,17 @@ fn report_uri(lake: &Lake, report: &Report) -> String {
     keys::uri(&lake.config.buckets.lake, &keys::quality_report(&report.run, report.table))
 }
 
-/// Describes each failed check, what to do about it, and the URIs of the reports.
-fn verdict(lake: &Lake, reports: &[Report]) -> String {
-    let mut lines = vec!["the audit failed, and nothing was published".to_owned()];
+/// Describes the failed days, each failed check, what to do about it, and the URIs of the reports.
+fn verdict(lake: &Lake, reports: &[Report], failed: &[&PlannedDay], passed: usize) -> String {
+    let mut lines = vec![if passed == 0 {
+        "the audit failed, and nothing was published".to_owned()
+    } else {
+        let (days, other) = (failed.len(), if passed == 1 { "day" } else { "days" });
+        let named =
+            failed.iter().take(DAYS_NAMED).map(|planned| planned.day.to_string()).collect::<Vec<_>>().join(", ");
+        let more = if days > DAYS_NAMED { format!(" and {} more", days - DAYS_NAMED) } else { String::new() };
+        format!("the audit of {named}{more} failed, which is not published; the other {passed} {other} passed")
+    }];
     for report in reports.iter().filter(|report| !report.passed) {
         for check in report.failures() {
             lines.push(format!("{}: {check}", report.table));

@@ -153,7 +153,7 @@ fn previous<'a>(records: &'a [Record], program: &str) -> anyhow::Result<&'a Publ
 /// [`Error::Quality`] for the first file that differs.
 async fn audit(lake: &Lake, day: NaiveDate, target: &Publication) -> Result<(), Error> {
     for (table, published) in &target.tables {
-        let report = Report::passed(lake, &run_of(published, &target.run), *table).await?;
+        let report = Report::passed(lake, &run_of(published, &target.run), *table, [day]).await?;
         let audited = report.days.iter().find(|audited| audited.date == day).map(|audited| audited.figures.rows);
         if audited != Some(published.rows) {
             return Err(differs(*table, day, published, &format!("{} has other rows of it", published.report)));

@@ -151,7 +151,7 @@ pub(crate) async fn execute(lake: &Lake, purpose: &str, input: &Value, progress:
     let mut reports = Vec::new();
     let tables = std::mem::take(&mut outcome.published);
     for published in tables.into_iter().filter(|_| outcome.records.published > 0) {
-        let report = Report::passed(lake, &outcome.run, published.table).await?;
+        let report = Report::read(lake, &outcome.run, published.table).await?;
         reports.push((published, report));
     }
     Ok(Done { outcome, reports })

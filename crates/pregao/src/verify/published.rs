@@ -257,7 +257,7 @@ fn check_report(
     let uri = keys::uri(&lake.config.buckets.lake, &keys::quality_report(run, table));
     // An unreadable report has been reported before.
     let Some(report) = published.reports.get(&(run.clone(), table)) else { return };
-    if !report.passed {
+    if !report.day_passed(date) {
         findings.add(FindingKind::Report, uri.clone(), "a passed audit of what is published", "a failed one", repair);
     }
     match report.days.iter().find(|day| day.date == date) {
