@@ -13,6 +13,7 @@ import io
 import json
 import os
 import random
+import re
 import ssl
 import time
 from collections.abc import Iterator
@@ -736,17 +737,57 @@ def test_a_run_is_audited_in_a_database_of_its_own(written: Written):
     assert again == passed
 
 
-def test_a_run_that_lost_rows_is_a_quality_error_with_a_report(written: Written):
-    day = written.days[0]
+def published_days(cloud: Cloud) -> list[str]:
+    keys = cloud.moto.objects(cloud.lake)
+    return sorted(key for key in keys if re.fullmatch(r"published/year=\d+/month=\d+/day=\d+\.json", key))
+
+
+def lose_a_row(written: Written, day: tuple[int, int, int]) -> None:
     written.put("quotes", day, written.expected.day("quotes", *day)[1:])
+
+
+def test_a_day_that_lost_rows_is_not_published_and_the_other_one_is(written: Written):
+    lose_a_row(written, written.days[0])
+    audited = written.cloud.invoke("validate-partitions", {"stage": "staged", **OF_RUN})
+    assert audited["failed"] == {"count": 1, "first": ["2020-04-01"]}
+    assert [table["partitions"] for table in audited["tables"]] == [1, 1, 1]
+    for words in ("the audit of 2020-04-01 failed", "the other 1 day passed", "quotes: row_counts"):
+        assert words in audited["verdict"]
+    assert f"s3://{written.cloud.lake}/quality/run={RUN}/quotes.json" in audited["verdict"]
+    assert written.report("quotes")["failed_days"] == ["2020-04-01"] and "failed_days" not in written.report("options")
+    recorded = written.cloud.invoke("create-athena-table", {"record": True, "run": RUN})
+    assert recorded["published"] == 1
+    assert published_days(written.cloud) == ["published/year=2020/month=4/day=2.json"]
+
+
+def test_a_day_with_a_foreign_file_is_not_queried_and_the_other_one_is_published(written: Written):
+    cloud = written.cloud
+    cloud.s3.put_object(Bucket=cloud.lake, Key=f"{written.folder('options', written.days[1])}x.csv", Body=b"a,b")
+    audited = cloud.invoke("validate-partitions", {"stage": "staged", **OF_RUN})
+    assert audited["failed"] == {"count": 1, "first": ["2020-04-02"]}
+    assert "options: schema: " in audited["verdict"] and "x.csv" in audited["verdict"]
+    assert "quotes: content: 1 of 2 days fail" in audited["verdict"]
+    staged = cloud.moto.made("BatchCreatePartition")
+    values = [partition["Values"] for call in staged for partition in call.parameters["PartitionInputList"]]
+    assert values == [["2020", "4", "1"]] * 3
+    assert cloud.invoke("create-athena-table", {"record": True, "run": RUN})["published"] == 1
+    assert published_days(cloud) == ["published/year=2020/month=4/day=1.json"]
+
+
+def test_a_run_that_lost_rows_of_every_day_is_a_quality_error_with_a_report(written: Written):
+    lose_a_row(written, written.days[0])
+    # The second audit finds more than the first one, whose result must not be used.
+    written.cloud.invoke("validate-partitions", {"stage": "staged", **OF_RUN})
+    lose_a_row(written, written.days[1])
     error = written.cloud.fails("validate-partitions", {"stage": "staged", **OF_RUN})
     assert error.error_type == "QualityError" and "quotes: row_counts" in error.message
+    assert "nothing was published" in error.message
     assert f"s3://{written.cloud.lake}/quality/run={RUN}/quotes.json" in error.message
     assert not written.report("quotes")["passed"] and written.report("options")["passed"]
     before = written.cloud.moto.statements
     assert written.cloud.fails("create-athena-table", {"record": True, "run": RUN}).error_type == "QualityError"
     assert written.cloud.moto.statements == before, "no statement was sent to Athena"
-    assert not [key for key in written.cloud.moto.objects(written.cloud.lake) if key.endswith("day=1.json")]
+    assert published_days(written.cloud) == []
     failed = json.loads(written.cloud.moto.objects(written.cloud.lake)["published/year=2020/month=4/day=1/failed.json"])
     assert failed["run"] == RUN and "row_counts" in failed["failures"][0]
 
@@ -758,8 +799,9 @@ def test_rows_that_fail_a_check_are_a_quality_error(written: Written):
     written.cloud.moto.answer(
         "SELECT intdate, ticker, bid, ask", ["intdate", "ticker", "bid", "ask"], [[202004011000, "PETR4", 15.4, 15.3]]
     )
-    error = written.cloud.fails("validate-partitions", {"stage": "staged", **OF_RUN})
-    assert error.error_type == "QualityError" and "quotes: bid_ask: 20 of 72 rows fail" in error.message
+    audited = written.cloud.invoke("validate-partitions", {"stage": "staged", **OF_RUN})
+    assert "quotes: bid_ask: 20 of 72 rows fail" in audited["verdict"]
+    assert audited["failed"] == {"count": 1, "first": ["2020-04-01"]}
     check = next(check for check in written.report("quotes")["checks"] if check["name"] == "bid_ask")
     assert not check["passed"] and check["examples"][0]["ticker"] == "PETR4"
     lenient = {"quality": {"max_domain_share": 1}}

@@ -28,8 +28,10 @@ pub(crate) struct Evidence {
     pub previous: BTreeMap<TableName, Previous>,
     /// The files that the run wrote, by table and day.
     pub written: BTreeMap<TableName, BTreeMap<NaiveDate, DayFiles>>,
-    /// The results of queries. `None` if the files cannot be queried.
+    /// The results of queries. `None` if nothing was queried.
     pub content: Option<Content>,
+    /// The days that were not queried, because a file of them in any table is not one of the table.
+    pub unqueried: BTreeSet<NaiveDate>,
 }
 
 /// The results of queries of the rows that a run wrote.
@@ -47,14 +49,16 @@ pub(crate) struct Content {
 pub(crate) const EXAMPLES: usize = 5;
 
 impl Evidence {
-    /// Returns whether tables can be created over the files: all of them have the columns of their table.
-    pub(crate) fn can_be_tables(&self) -> bool {
-        TableName::ALL.iter().all(|table| self.schema(*table).passed)
+    /// Returns the days with faults in the files of any table.
+    pub(crate) fn days_with_faults(&self) -> BTreeSet<NaiveDate> {
+        let days = self.written.values().flatten();
+        days.filter(|(_, files)| !files.faults.is_empty()).map(|(date, _)| *date).collect()
     }
 
-    /// Returns whether these tables also have exactly the expected days, so that results of queries are meaningful.
-    pub(crate) fn can_be_queried(&self) -> bool {
-        self.can_be_tables() && TableName::ALL.iter().all(|table| self.partitions(*table).passed)
+    /// Returns the files that the run wrote for `table` on the days that can be queried.
+    pub(crate) fn sound(&self, table: TableName) -> BTreeMap<NaiveDate, DayFiles> {
+        let sound = self.written(table).iter().filter(|(date, _)| !self.unqueried.contains(date));
+        sound.map(|(date, files)| (*date, files.clone())).collect()
     }
 
     /// Returns the files that the run wrote for `table`, by day.
@@ -67,8 +71,9 @@ impl Evidence {
     pub(crate) fn report(&self, config: &Config, table: TableName) -> Report {
         let mut checks = vec![self.partitions(table), self.schema(table)];
         checks.extend(table.feed().into_iter().flat_map(|feed| self.checks_of_raw_files(feed, &config.quality)));
+        checks.extend(self.content_unknown());
         match &self.content {
-            None => checks.push(self.content_unknown()),
+            None => {}
             Some(content) => {
                 checks.push(self.row_counts(content, table));
                 match table.feed() {
@@ -181,11 +186,15 @@ impl Evidence {
             .on(days.into_iter().collect::<BTreeSet<_>>(), examples)
     }
 
-    /// Returns a failed check in place of the checks of rows, if the rows could not be queried.
-    fn content_unknown(&self) -> Check {
-        let days = self.range.days().count() as u64;
-        let why = "the rows were not queried, because the run has wrong partitions or damaged files";
-        Check::new("content", Unit::Days, days, days, Share::NONE).on([], vec![why.into()])
+    /// Returns a failed check in place of the checks of rows, on the days whose rows could not be queried.
+    fn content_unknown(&self) -> Option<Check> {
+        let days: BTreeSet<NaiveDate> = match &self.content {
+            None => self.range.days().collect(),
+            Some(_) => self.unqueried.clone(),
+        };
+        let why = "the rows were not queried, because a file of the day is not one of its table";
+        let (all, failing) = (self.range.days().count() as u64, days.len() as u64);
+        (failing > 0).then(|| Check::new("content", Unit::Days, all, failing, Share::NONE).on(days, vec![why.into()]))
     }
 
     /// Check: every day has as many rows as its raw files have published records, by the footers and by a query, and all rows
@@ -194,7 +203,8 @@ impl Evidence {
         let none = BTreeMap::new();
         let figures = content.figures.get(&table).unwrap_or(&none);
         let records = self.records_by_day(table);
-        let wrong = self.written(table).iter().filter_map(|(date, files)| {
+        let sound = self.sound(table);
+        let wrong = sound.iter().filter_map(|(date, files)| {
             let figures = figures.get(date).copied().unwrap_or_default();
             let published = records.get(date).map(|records| records.published);
             let of_day = |intdate: i64| intdate.div_euclid(10_000) == number_of(*date);
@@ -209,7 +219,7 @@ impl Evidence {
             };
             Some((*date, format!("{date}: {what}")))
         });
-        strict("row_counts", self.written(table).len(), wrong.collect())
+        strict("row_counts", sound.len(), wrong.collect())
     }
 
     /// Check: every ragged record is a row of `rejects`.
@@ -222,7 +232,7 @@ impl Evidence {
         for feed in Feed::ALL {
             for (date, records) in self.records_by_day(feed.into()) {
                 let rows = found.remove(&(date, feed.as_str())).unwrap_or_default();
-                if rows != records.ragged {
+                if rows != records.ragged && !self.unqueried.contains(&date) {
                     wrong.push((date, format!("{date}: {rows} rows for {} ragged records of {feed}", records.ragged)));
                 }
             }
@@ -374,6 +384,7 @@ mod tests {
                 ],
                 ..Content::default()
             }),
+            unqueried: BTreeSet::new(),
         }
     }
 
@@ -392,7 +403,6 @@ mod tests {
     #[test]
     fn a_run_that_is_fine_passes() {
         let evidence = fine();
-        assert!(evidence.can_be_queried());
         assert_eq!(failures(&evidence), [""; 0]);
         let report = evidence.report(&Config::default(), TableName::Quotes);
         assert!(report.passed);
@@ -411,14 +421,11 @@ mod tests {
         evidence.written.get_mut(&TableName::Quotes).expect("quotes").remove(&day(2));
         evidence.written.get_mut(&TableName::Options).expect("options").insert(day(2), DayFiles::default());
         evidence.written.remove(&TableName::Rejects);
-        assert!(!evidence.can_be_queried());
-        evidence.content = None;
         let found = failures(&evidence).join("\n");
         for expected in [
             "quotes: partitions: 1 of 2 days fail (50%, at most 0%) on 2020-04-02; 2020-04-02: the run wrote no files",
             "options: partitions: 1 of 2 days fail (50%, at most 0%) on 2020-04-02; 2020-04-02: the run wrote files, but",
             "rejects: partitions: 1 of 2 days fail (50%, at most 0%) on 2020-04-01; 2020-04-01: the run wrote no files",
-            "quotes: content: 2 of 2 days fail (100%, at most 0%); the rows were not queried",
         ] {
             assert!(found.contains(expected), "{expected}\n{found}");
         }
@@ -439,14 +446,22 @@ mod tests {
         let mut evidence = fine();
         let options = evidence.written.get_mut(&TableName::Options).expect("options");
         options.get_mut(&day(1)).expect("the day").faults.push("options/x.csv: it is not a .parquet file".to_owned());
-        assert!(!evidence.can_be_queried());
+        evidence.unqueried = evidence.days_with_faults();
         let found = failures(&evidence);
+        let unknown = "content: 1 of 2 days fail (50%, at most 0%) on 2020-04-01; the rows were not queried, because a file \
+                       of the day is not one of its table";
         assert_eq!(
             found,
             [
+                format!("quotes: {unknown}"),
                 "options: schema: 1 of 1 files fail (100%, at most 0%) on 2020-04-01; options/x.csv: it is not a .parquet file"
+                    .to_owned(),
+                format!("options: {unknown}"),
+                format!("rejects: {unknown}"),
             ]
         );
+        let report = evidence.report(&Config::default(), TableName::Quotes);
+        assert_eq!([1, 2].map(|number| report.day_passed(day(number))), [false, true], "the other day is published");
     }
 
     #[test]

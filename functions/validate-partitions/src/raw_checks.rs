@@ -290,6 +290,7 @@ mod tests {
             previous: BTreeMap::new(),
             written: BTreeMap::new(),
             content: None,
+            unqueried: BTreeSet::new(),
         }
     }
 

@@ -93,7 +93,7 @@ pub(crate) async fn audit(lake: &Lake, run: &RunId) -> Result<Passed, Error> {
         run: run.clone(),
         from: range.from(),
         to: range.to(),
-        tables: reports.iter().map(|report| passed_table(lake, report)).collect(),
+        tables: reports.iter().map(|report| passed_table(lake, report, &passed)).collect(),
         failed: failed.iter().map(|planned| planned.day).collect(),
         verdict,
     })
@@ -139,8 +139,16 @@ async fn collect_evidence(lake: &Lake, plan: &Plan, records: &BTreeMap<NaiveDate
     let [quotes, options, rejects] = TableName::ALL.map(|table| files::written(lake, table, run, range));
     let (quotes, options, rejects) = tokio::try_join!(quotes, options, rejects)?;
     let written = TableName::ALL.into_iter().zip([quotes, options, rejects]).collect();
-    let mut evidence =
-        Evidence { run: run.clone(), range, files: Vec::new(), previous: BTreeMap::new(), written, content: None };
+    let mut evidence = Evidence {
+        run: run.clone(),
+        range,
+        files: Vec::new(),
+        previous: BTreeMap::new(),
+        written,
+        content: None,
+        unqueried: BTreeSet::new(),
+    };
+    evidence.unqueried = evidence.days_with_faults();
     // `join` and not `try_join`: an error of one must not cancel the other, which drops its staged tables at its end.
     let (files, content) = tokio::join!(scan_raw_files(lake, plan), query_tables(lake, &evidence));
     evidence.files = files?;
@@ -153,15 +161,11 @@ async fn collect_evidence(lake: &Lake, plan: &Plan, records: &BTreeMap<NaiveDate
     for table in Feed::ALL.map(TableName::from) {
         evidence.previous.insert(table, previous::published(lake, &staging, table, &days, records).await?);
     }
-    // Only the raw files tell which days are expected. Results of queries are meaningless if the tables have other days.
-    if evidence.can_be_queried() {
-        evidence.content = content?;
-    }
-    if !evidence.can_be_tables() {
-        return Ok(evidence);
-    }
+    evidence.content = content?;
     for table in TableName::ALL {
-        let changes = files::changes(lake, table, run, evidence.days_of(table)).await?;
+        let mut days = evidence.days_of(table);
+        days.retain(|date, _| !evidence.unqueried.contains(date));
+        let changes = files::changes(lake, table, run, days).await?;
         evidence.add_faults(table, changes);
     }
     Ok(evidence)
@@ -211,10 +215,11 @@ fn check_unchanged(plan: &Plan, raw_files: &[RawFile]) -> Result<(), Error> {
     )))
 }
 
-/// Queries the rows through tables that exist only during the audit. Returns `None` if no tables can be created over the
-/// files.
+/// Queries the rows of the days without faults, through tables that exist only during the audit. Returns `None` if every day
+/// has faults.
 async fn query_tables(lake: &Lake, evidence: &Evidence) -> Result<Option<Content>, Error> {
-    if !evidence.can_be_tables() {
+    let days: BTreeSet<&NaiveDate> = evidence.written.values().flat_map(BTreeMap::keys).collect();
+    if !days.is_empty() && days.iter().all(|day| evidence.unqueried.contains(day)) {
         return Ok(None);
     }
     let staging = Staging::new(lake, &evidence.run);
@@ -250,11 +255,11 @@ async fn query_table(
     evidence: &Evidence,
     table: TableName,
 ) -> Result<Option<TableContent>, Error> {
-    let days = evidence.written(table);
+    let days = evidence.sound(table);
     if days.is_empty() {
         return Ok(None);
     }
-    let content = query_content(lake, staging, days, table).await;
+    let content = query_content(lake, staging, &days, table).await;
     staging.drop(table).await?;
     content.map(Some).map_err(retryable)
 }
@@ -304,8 +309,8 @@ async fn rejects(staging: &Staging<'_>) -> Result<Vec<(NaiveDate, RejectCount)>,
     })
 }
 
-fn passed_table(lake: &Lake, report: &Report) -> PassedTable {
-    let passed: Vec<_> = report.days.iter().filter(|day| report.day_passed(day.date)).collect();
+fn passed_table(lake: &Lake, report: &Report, passed: &BTreeSet<NaiveDate>) -> PassedTable {
+    let passed: Vec<_> = report.days.iter().filter(|day| passed.contains(&day.date)).collect();
     PassedTable {
         table: report.table,
         partitions: passed.len() as u64,
