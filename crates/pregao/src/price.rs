@@ -47,13 +47,16 @@ const SCANNED_OF_A_DAY: f64 = 20.0 * 10e6;
 const REQUEST: f64 = 0.005 / 1_000.0;
 const REQUESTS_OF_A_DAY: u64 = 100;
 
-/// Bytes per second, as stored, that the function transform converts with 1,769 MB, which is one virtual CPU. The engine
-/// converts 150 MB on one core (`bench/results`); the rest is the time of S3.
+/// Bytes per second, as stored, that the function transform converts with 1,769 MB, which is one virtual CPU. It converts
+/// 170 MB in a second of CPU time (`docs/scale.md`); the rest is the time of S3, which this rate assumes to be long.
 const TRANSFORMED_A_SECOND: f64 = 50e6;
 const TRANSFORM_GB: f64 = 1.769;
 
-/// State transitions of a run without polls, and of each day.
+/// State transitions of a run without polls. Each day adds one.
 const TRANSITIONS_WITHOUT_STEP: u64 = 20;
+
+/// Days that the function transform converts at once: `MaxConcurrency` of `TransformDays`.
+const DAYS_AT_ONCE: f64 = 10.0;
 
 /// Estimates the costs of a run of `days` days with `bytes` of raw files by Spark on EMR, by service.
 pub(crate) fn of_emr(emr: &Emr, days: u64, bytes: u64) -> Vec<Cost> {
@@ -66,6 +69,20 @@ pub(crate) fn of_emr(emr: &Emr, days: u64, bytes: u64) -> Vec<Cost> {
 pub(crate) fn of_lambda(days: u64, bytes: u64) -> Vec<Cost> {
     let seconds = bytes as f64 / TRANSFORMED_A_SECOND;
     of_services(days, TRANSITIONS_WITHOUT_STEP + days, seconds * TRANSFORM_GB)
+}
+
+/// Estimates how long Spark on EMR takes, in seconds, from the start of a cluster to its termination. Returns `None` where the
+/// rate of the nodes is not known.
+pub(crate) fn seconds_of_emr(emr: &Emr, bytes: u64) -> Option<f64> {
+    let known = emr.cluster_id.is_none() && emr.instance_types.iter().all(|ty| node(ty).is_some());
+    let slowest = emr.instance_types.iter().filter_map(node).map(|(.., processors)| processors).min()?;
+    known.then(|| 60.0 * minutes(emr, *slowest, bytes))
+}
+
+/// Estimates how long the function transform takes for days of about the same size, in seconds.
+pub(crate) fn seconds_of_lambda(days: u64, bytes: u64) -> f64 {
+    let rounds = (days as f64 / DAYS_AT_ONCE).ceil();
+    bytes as f64 / days.max(1) as f64 / TRANSFORMED_A_SECOND * rounds
 }
 
 /// Estimates the costs of everything but a cluster. `transform` is the GB-seconds of the function transform.
@@ -98,13 +115,22 @@ fn of_services(days: u64, transitions: u64, transform: f64) -> Vec<Cost> {
     ]
 }
 
+fn node(ty: &String) -> Option<&'static (&'static str, f64, f64, u32)> {
+    NODES.iter().find(|(name, ..)| ty == name)
+}
+
+/// Estimates how many minutes a cluster runs whose core nodes have this many CPUs each.
+fn minutes(emr: &Emr, processors: u32, bytes: u64) -> f64 {
+    let rate = f64::from(emr.core_instances.get()) * f64::from(processors) * BYTES_A_SECOND;
+    MINUTES_OF_A_DAY + bytes.saturating_sub(BYTES_OF_A_DAY) as f64 / rate / 60.0
+}
+
 fn cluster(emr: &Emr, bytes: u64) -> Cost {
     let service = "EMR".to_owned();
     if let Some(id) = &emr.cluster_id {
         let arithmetic = format!("nothing more: {id} is there for all runs");
         return Cost { service, arithmetic, usd: Some(0.0) };
     }
-    let node = |ty: &String| NODES.iter().find(|(name, ..)| ty == name);
     // EMR may choose any of the types, so an upper bound needs the price of each.
     if let Some(unknown) = emr.instance_types.iter().find(|ty| node(ty).is_none()) {
         let arithmetic = format!("no price is known of {unknown}");
@@ -117,8 +143,7 @@ fn cluster(emr: &Emr, bytes: u64) -> Cost {
         return Cost { service, arithmetic: "emr.instance_types is empty".to_owned(), usd: None };
     };
     let cores = f64::from(emr.core_instances.get());
-    let rate = cores * f64::from(*processors) * BYTES_A_SECOND;
-    let minutes = MINUTES_OF_A_DAY + bytes.saturating_sub(BYTES_OF_A_DAY) as f64 / rate / 60.0;
+    let minutes = minutes(emr, *processors, bytes);
     let core = if emr.spot { ec2 * SPOT + fee } else { ec2 + fee };
     let usd = minutes / 60.0 * (ec2 + fee + cores * core);
     let arithmetic = if emr.spot {
@@ -161,6 +186,16 @@ mod tests {
         let sum = |costs: Vec<Cost>| costs.iter().map(|cost| cost.usd.expect("a price")).sum::<f64>();
         let (lambda, emr) = (sum(of_lambda(1, BYTES_OF_A_DAY)), sum(of_emr(&Emr::default(), 1, BYTES_OF_A_DAY)));
         assert!(lambda * 10.0 < emr, "{lambda} {emr}");
+    }
+
+    #[test]
+    fn ten_days_by_lambda_take_as_long_as_one() {
+        assert_eq!(seconds_of_lambda(1, 50_000_000).to_bits(), 1.0_f64.to_bits());
+        assert_eq!(seconds_of_lambda(10, 500_000_000).to_bits(), 1.0_f64.to_bits());
+        assert_eq!(seconds_of_lambda(11, 550_000_000).to_bits(), 2.0_f64.to_bits());
+        assert_eq!(seconds_of_emr(&Emr::default(), BYTES_OF_A_DAY).map(f64::to_bits), Some(720.0_f64.to_bits()));
+        let standing = Emr { cluster_id: Some("j-1".to_owned()), ..Emr::default() };
+        assert_eq!(seconds_of_emr(&standing, 1), None);
     }
 
     #[test]

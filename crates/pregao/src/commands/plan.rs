@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::io::{self, Write};
 use std::process::ExitCode;
+use std::time::Duration;
 
 use chrono::{NaiveDate, Utc};
 use lake::engine::{self, EngineChoice};
@@ -105,26 +106,30 @@ fn plan_for(
     dates.dedup();
     let bytes = files.iter().map(|file| file.object.bytes).sum();
     // Without files the workflow ends before it starts a cluster.
-    let costs = match engine {
-        _ if !on_aws || files.is_empty() => Vec::new(),
-        Engine::Lambda => price::of_lambda(dates.len() as u64, bytes),
-        Engine::Emr | Engine::Embedded | Engine::Spark => price::of_emr(&lake.config.emr, dates.len() as u64, bytes),
+    let (emr, count) = (&lake.config.emr, dates.len() as u64);
+    let (costs, seconds) = match engine {
+        _ if !on_aws || files.is_empty() => (Vec::new(), None),
+        Engine::Lambda => (price::of_lambda(count, bytes), Some(price::seconds_of_lambda(count, bytes))),
+        Engine::Emr | Engine::Embedded | Engine::Spark => {
+            (price::of_emr(emr, count, bytes), price::seconds_of_emr(emr, bytes))
+        }
     };
     Plan {
         days: Days::new(range),
         business_days: range.days().filter(|date| is_business_day(*date)).count() as u64,
-        days_with_files: dates.len() as u64,
+        days_with_files: count,
         days_without_files: TruncatedList::new(&coverage.gaps, NaiveDate::to_string),
         files: files.len() as u64,
         bytes,
         engine: engine.as_str().to_owned(),
+        seconds,
         usd: costs.iter().try_fold(0.0, |sum, cost| Some(sum + cost.usd?)),
         costs,
     }
 }
 
 fn print_text(plan: &Plan, coverage: &Coverage, on_aws: bool) -> io::Result<()> {
-    let Plan { days, business_days, days_with_files, files, bytes, engine, usd, costs, .. } = plan;
+    let Plan { days, business_days, days_with_files, files, bytes, engine, seconds, usd, costs, .. } = plan;
     let mut out = io::stdout().lock();
     let range = if days.from == days.to { days.from.clone() } else { format!("{} to {}", days.from, days.to) };
     writeln!(
@@ -134,7 +139,12 @@ fn print_text(plan: &Plan, coverage: &Coverage, on_aws: bool) -> io::Result<()> 
         format::counted(*days_with_files, "day")
     )?;
     writeln!(out, "files    {}, {}", format::counted(*files, "raw file"), format::bytes(*bytes))?;
-    writeln!(out, "engine   {engine}")?;
+    match seconds {
+        Some(seconds) => {
+            writeln!(out, "engine   {engine}, about {}", format::duration(Duration::from_secs_f64(*seconds)))?;
+        }
+        None => writeln!(out, "engine   {engine}")?,
+    }
     match usd {
         _ if !on_aws => writeln!(out, "cost     nothing: it runs on this machine")?,
         _ if costs.is_empty() => writeln!(out, "cost     nothing: there is nothing to do")?,

@@ -427,6 +427,8 @@ documents! {
         pub bytes: u64,
         /// What converts the raw files: `lambda`, `emr`, or for a step of the embedded EMR `embedded` or `spark`.
         pub engine: String,
+        /// The estimate of how long the engine takes, in seconds; null on this machine, and where it is not known.
+        pub seconds: Option<f64>,
         /// The estimate of what the run costs, in USD; 0 on this machine, null where a price is not known.
         pub usd: Option<f64>,
         /// What it is made of.
