@@ -15,6 +15,7 @@ HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE.parent)]
 
 import run  # noqa: E402
+from faults.cases import RUN, RUN_LAMBDA, UPLOAD  # noqa: E402
 
 
 def main() -> int:
@@ -29,6 +30,9 @@ def main() -> int:
     )
     parser.add_argument(
         "--case", action="append", default=[], metavar="CASE", help="a case, in the form in which a violation names it"
+    )
+    parser.add_argument(
+        "--command", choices=[UPLOAD, RUN, RUN_LAMBDA], help="with --all or --sample: only faults of this command"
     )
     parser.add_argument("--seed", type=int, default=1, help="seed of the sample, the pairs and the rounds (default: 1)")
     parser.add_argument(
@@ -50,9 +54,9 @@ def main() -> int:
         if arguments.case:
             search.run(search.parse(arguments.case))
         if arguments.all:
-            search.run(search.singles())
+            search.run(search.singles(arguments.command))
         elif arguments.sample:
-            search.run(search.sample(arguments.sample))
+            search.run(search.sample(arguments.sample, arguments.command))
         if arguments.pairs:
             search.run(search.pairs(arguments.pairs))
         if arguments.clients:

@@ -70,14 +70,16 @@ class Search:
 
     # --- selecting cases ---
 
-    def singles(self) -> list[Case]:
-        return [case for command, recorded in self.recorded.items() for case in singles(command, recorded)]
+    def singles(self, only: str | None = None) -> list[Case]:
+        """Returns the cases of one fault, of all commands or of one."""
+        commands = [only] if only else self.recorded
+        return [case for command in commands for case in singles(command, self.recorded[command])]
 
-    def sample(self, count: int) -> list[Case]:
+    def sample(self, count: int, only: str | None = None) -> list[Case]:
         """Selects cases by the seed, about equally many for each kind of fault in each command."""
         random_ = random.Random(self.seed)
         groups: dict[tuple[str, str], list[Case]] = {}
-        for case in self.singles():
+        for case in self.singles(only):
             groups.setdefault((case.faults[0].command, case.faults[0].kind), []).append(case)
         shuffled = [random_.sample(group, len(group)) for _, group in sorted(groups.items())]
         in_turn = [group[at] for at in range(max(map(len, shuffled))) for group in shuffled if at < len(group)]
