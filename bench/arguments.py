@@ -6,7 +6,9 @@ import argparse
 from pathlib import Path
 
 # In the order in which they are measured and written.
-SECTIONS = ["engines", "stages", "scaling", "threads", "pipeline", "upload", "query", "status", "functions"]
+SECTIONS = [
+    "engines", "stages", "scaling", "threads", "pipeline", "upload", "query", "status", "functions", "transform",
+]  # fmt: skip
 
 
 def parse() -> argparse.Namespace:

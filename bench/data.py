@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import datetime
+import gzip
+import itertools
 import os
 import shutil
 import subprocess
@@ -53,6 +55,24 @@ def multiplied(raw: Path, folder: Path, times: int) -> Path:
             for path in files(raw):
                 if path.name.startswith(day):
                     os.link(path, folder / date / (date + path.name[8:]))
+    return folder
+
+
+def enlarged(raw: Path, folder: Path, times: int) -> Path:
+    """Writes the same files with the records of each repeated `times` times."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    for path in files(raw):
+        content = path.read_bytes()
+        # A gzip file may have several members.
+        is_gzip = path.suffix == ".gz"
+        header, records = (gzip.decompress(content) if is_gzip else content).split(b"\n", 1)
+        end = b"" if records.endswith(b"\n") else b"\n"
+        again = gzip.compress(records + end, 6) if is_gzip else records + end
+        first = gzip.compress(header + b"\n", 6) if is_gzip else header + b"\n"
+        with open(folder / path.name, "wb") as file:
+            file.write(first)
+            file.writelines(itertools.repeat(again, times))
     return folder
 
 

@@ -223,9 +223,43 @@ def functions(result: dict) -> str:
     )
 
 
+# The memory in MB with which Lambda gives a function one virtual CPU. With less it gives a share of one.
+ONE_CPU = 1769
+
+
+def transform(result: dict) -> str:
+    rows, prices = [], result["prices"]
+    for point in result["points"]:
+        for one in point["limits"]:
+            size = [f"{point['times']}x", _mb(point["bytes"]), f"{one['limit']:,}"]
+            if "failed" in one:
+                rows.append([*size, f"failed: {_one_line(one['failed'])}", *["-"] * 6])
+                continue
+            # The first invocation is cold.
+            warm = slice(1, None) if len(one["walls"]) > 1 else slice(None)
+            wall, processor = (statistics.median(one[name][warm]) for name in ("walls", "processors"))
+            on_lambda = wall + processor * (max(1.0, ONE_CPU / one["limit"]) - 1)
+            rows.append([
+                *size, f"{1000 * one['walls'][0]:,.0f}", f"{1000 * wall:,.0f}", f"{1000 * processor:,.0f}", _mb(one["peak"]),
+                f"{1000 * on_lambda:,.0f}", f"{one['limit'] * on_lambda:,.0f}",
+                f"{one['limit'] / 1024 * on_lambda * prices['gb_second']:.6f}",
+            ])  # fmt: skip
+    head = [
+        "day", "raw MB", "limit MB", "cold ms", "warm ms", "CPU ms", "peak MB", "ms on Lambda", "MB-s on Lambda", "USD",
+    ]  # fmt: skip
+    return (
+        "## The function transform under memory limits\n\nThe unmodified binary on the Lambda Runtime API, on one core, against the "
+        "embedded endpoint. The limit is that of the address space (`ulimit -v`), which is stricter than that of Lambda. A day of "
+        "10x has the same files with ten times the records. With less than 1,769 MB Lambda gives a function a share of a "
+        "CPU: *ms on Lambda* stretches the CPU time by that share.\n\n"
+        + _table(head, rows)
+        + f"\nA transient cluster for a day of real size costs {prices['cluster']:.3f} USD.\n"
+    )
+
+
 WRITERS = {
     function.__name__: function
-    for function in (engines, stages, scaling, threads, pipeline, upload, query, status, functions)
+    for function in (engines, stages, scaling, threads, pipeline, upload, query, status, functions, transform)
 }
 
 # --- the chart --------------------------------------------------------------------------------------

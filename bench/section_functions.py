@@ -21,7 +21,15 @@ from pathlib import Path
 import machine
 import run
 
-FUNCTIONS = ["ingest", "launch-emr-step", "poll-step", "stop-emr-step", "create-athena-table", "validate-partitions"]
+FUNCTIONS = [
+    "ingest",
+    "launch-emr-step",
+    "poll-step",
+    "stop-emr-step",
+    "transform",
+    "create-athena-table",
+    "validate-partitions",
+]
 EVENT = json.dumps({"no": "event of this function"}).encode()
 
 

@@ -14,6 +14,7 @@ import json
 import os
 import signal
 import subprocess
+import sys
 import tempfile
 import threading
 import time
@@ -70,6 +71,11 @@ class LambdaFunction:
     def logs(self) -> str:
         """Returns the output of the process so far."""
         return self._sandbox.logs() if self._sandbox else ""
+
+    @property
+    def process_id(self) -> int | None:
+        """The process that handles the invocations, if there is one."""
+        return self._sandbox.process.pid if self._sandbox else None
 
     def close(self) -> None:
         """Kills the process; the next invocation starts a new one."""
@@ -235,6 +241,11 @@ class _Server(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), _Api)
         self.sandbox = sandbox
         threading.Thread(target=self.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
+
+    def handle_error(self, *connection: object) -> None:
+        """Does nothing if the function was killed while its connection was open."""
+        if not isinstance(sys.exc_info()[1], ConnectionError):
+            super().handle_error(*connection)
 
 
 class _Api(BaseHTTPRequestHandler):

@@ -141,7 +141,7 @@ pub struct Transform {
 
 impl Default for Transform {
     fn default() -> Self {
-        Self { engine: EngineChoice::Emr, max_day_bytes: 1 << 30 }
+        Self { engine: EngineChoice::Emr, max_day_bytes: 4_000_000_000 }
     }
 }
 
