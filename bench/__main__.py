@@ -4,8 +4,8 @@ Creates its own virtual environment in cargo's target directory, with the packag
 product, generates the raw files, measures, and writes bench/results/: one JSON file per section, and from these the
 tables (README.md) and the chart (engines.svg).
 
-It needs an idle machine, and warns if the machine is busy. All sections take about 20 minutes
-once everything is built, and 6 GB of disk. `--quick` takes a few minutes, and only checks that the benchmark
+It needs an idle machine, and warns if the machine is busy. All sections take about 30 minutes
+once everything is built, and 15 GB of disk. `--quick` takes a few minutes, and only checks that the benchmark
 works.
 """
 
