@@ -9,7 +9,7 @@ use lake::{Error, Lake, keys};
 use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
 
-use crate::object_storage::io_error;
+use crate::object_storage::wait;
 
 /// The size of a chunk in bytes. At most two are in memory for each file that is open.
 pub(crate) const CHUNK_BYTES: u64 = 4 << 20;
@@ -43,10 +43,7 @@ impl Pending {
     }
 
     fn wait(mut self, runtime: &Handle) -> io::Result<Bytes> {
-        match runtime.block_on(&mut self.0) {
-            Ok(chunk) => chunk.map_err(io_error),
-            Err(error) => Err(io::Error::other(error)),
-        }
+        wait(runtime, &mut self.0)
     }
 }
 

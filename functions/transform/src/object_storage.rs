@@ -12,6 +12,7 @@ use lake::{Error, Lake, keys};
 use market::run::RunId;
 use market::snapshot::SnapshotName;
 use tokio::runtime::Handle;
+use tokio::task::JoinHandle;
 
 use crate::object_reader::{CHUNK_BYTES, ObjectReader, Pending};
 use crate::object_writer::ObjectWriter;
@@ -107,7 +108,11 @@ impl Storage for ObjectStorage {
     }
 }
 
-/// Wraps an error of S3 for the engine.
-pub(crate) fn io_error(error: Error) -> io::Error {
-    io::Error::other(error)
+/// Waits for a request, which is a task of the runtime. The request fails if the runtime shuts down meanwhile; on the thread of
+/// the engine itself, its timers would panic.
+pub(crate) fn wait<T>(runtime: &Handle, request: &mut JoinHandle<Result<T, Error>>) -> io::Result<T> {
+    match runtime.block_on(request) {
+        Ok(result) => result.map_err(io::Error::other),
+        Err(error) => Err(io::Error::other(error)),
+    }
 }

@@ -10,7 +10,7 @@ use lake::{Error, Lake, objects};
 use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
 
-use crate::object_storage::io_error;
+use crate::object_storage::wait;
 
 const PARQUET: &str = "application/vnd.apache.parquet";
 
@@ -36,13 +36,15 @@ impl ObjectWriter {
     /// Sends the buffer as the next part, after the part that is being sent.
     fn send(&mut self) -> io::Result<()> {
         self.wait()?;
-        let (lake, bucket) = (self.lake.clone(), &self.lake.config.buckets.lake);
+        let lake = self.lake.clone();
         let upload = match &self.upload {
             Some(upload) => upload.clone(),
             None => {
-                let started = MultipartUpload::start(&lake, bucket, &self.key, PARQUET);
-                let started = Arc::new(self.runtime.block_on(started).map_err(io_error)?);
-                self.upload.insert(started).clone()
+                let key = self.key.clone();
+                let started = self.request(|lake| async move {
+                    MultipartUpload::start(&lake, &lake.config.buckets.lake, &key, PARQUET).await
+                })?;
+                self.upload.insert(Arc::new(started)).clone()
             }
         };
         let bytes = Bytes::from(std::mem::take(&mut self.buffer));
@@ -53,11 +55,19 @@ impl ObjectWriter {
 
     /// Waits for the part that is being sent.
     fn wait(&mut self) -> io::Result<()> {
-        if let Some(sending) = self.sending.take() {
-            let part = self.runtime.block_on(sending).map_err(io::Error::other)?;
-            self.parts.push(part.map_err(io_error)?);
+        if let Some(mut sending) = self.sending.take() {
+            self.parts.push(wait(&self.runtime, &mut sending)?);
         }
         Ok(())
+    }
+
+    /// Performs a request, and waits for its response.
+    fn request<T: Send + 'static, F: Future<Output = Result<T, Error>> + Send>(
+        &self,
+        request: impl FnOnce(Arc<Lake>) -> F + Send + 'static,
+    ) -> io::Result<T> {
+        let lake = self.lake.clone();
+        wait(&self.runtime, &mut self.runtime.spawn(async move { request(lake).await }))
     }
 }
 
@@ -79,16 +89,17 @@ impl Write for ObjectWriter {
 
 impl TableWriter for ObjectWriter {
     fn complete(&mut self) -> io::Result<()> {
-        let lake = self.lake.clone();
         if self.upload.is_none() {
-            let body = std::mem::take(&mut self.buffer);
-            let put = objects::put(&lake, &lake.config.buckets.lake, &self.key, PARQUET, body);
-            return self.runtime.block_on(put).map_err(io_error);
+            let (key, body) = (self.key.clone(), std::mem::take(&mut self.buffer));
+            return self.request(|lake| async move {
+                objects::put(&lake, &lake.config.buckets.lake, &key, PARQUET, body).await
+            });
         }
         self.send()?;
         self.wait()?;
-        if let Some(upload) = &self.upload {
-            self.runtime.block_on(upload.complete(&lake, &self.parts)).map_err(io_error)?;
+        if let Some(upload) = self.upload.clone() {
+            let parts = std::mem::take(&mut self.parts);
+            self.request(|lake| async move { upload.complete(&lake, &parts).await })?;
             self.upload = None;
         }
         Ok(())
@@ -101,7 +112,7 @@ impl Drop for ObjectWriter {
             // S3 may keep a part that arrives after the upload was discarded.
             let _ = self.wait();
             // Otherwise the vacuum does it after a day.
-            if let Err(error) = self.runtime.block_on(upload.abort(&self.lake)) {
+            if let Err(error) = self.request(|lake| async move { upload.abort(&lake).await }) {
                 tracing::warn!(%error, "an upload was not discarded");
             }
         }
