@@ -244,7 +244,9 @@ def _statement(call: Call, results: str) -> Iterator[Need]:
     assert result.startswith(results), f"the output location is outside the results bucket: {output}"
     yield from (Need(action, result, why=why) for action in RESULTS)
     yield from (Need(action, results, why=why) for action in RESULTS_BUCKET)
-    yield from _glue("GetDatabase", "default", None, why)
+    # https://docs.aws.amazon.com/athena/latest/ug/fine-grained-access-to-glue-resources.html: mandatory for all statements.
+    for action in ("GetDatabase", "CreateDatabase"):
+        yield from _glue(action, "default", None, why)
     database = call.parameters.get("QueryExecutionContext", {}).get("Database")
     created = re.match(rf"CREATE DATABASE IF NOT EXISTS {NAME}", statement)
     if created:
