@@ -19,7 +19,7 @@ import oracle
 from lake import binary
 from lambda_runtime import FunctionError, LambdaFunction
 from moto_server import Moto, table_input
-from sam_template import functions, resolve, resources_text
+from sam_template import STACK, functions, resolve, resources_text
 
 RUN = "nightly-7"
 TABLES = list(oracle.TABLES)
@@ -239,8 +239,11 @@ def times(rows: list[dict]) -> list[int]:
 
 def status_change(run: str, status: str) -> dict:
     """Returns the event in the form of EventBridge."""
-    machine = "arn:aws:states:us-east-1:123456789012:stateMachine:pregao-create_datalake"
+    machine = f"arn:aws:states:us-east-1:123456789012:stateMachine:{STACK}-create_datalake"
     return {
         "version": "0", "source": "aws.states", "detail-type": "Step Functions Execution Status Change",
-        "detail": {"name": run, "status": status, "stateMachineArn": machine, "input": "{}", "output": None},
+        "detail": {
+            "name": run, "status": status, "stateMachineArn": machine, "input": "{}", "output": None,
+            "executionArn": f"{machine.replace(':stateMachine:', ':execution:')}:{run}",
+        },
     }  # fmt: skip

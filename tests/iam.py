@@ -313,6 +313,10 @@ def _glue_call(call: Call) -> Iterator[Need]:
 
 
 def _states(call: Call) -> Iterator[Need]:
+    if call.operation == "DescribeExecution":
+        execution = call.parameters["executionArn"].split(":", 5)[5]
+        yield Need("states:DescribeExecution", f"arn:aws:states:{REGION}:{ACCOUNT}:{execution}", why=call.operation)
+        return
     if call.operation != "ListExecutions":
         raise NotImplementedError(f"the permissions for the Step Functions operation {call.operation}")
     name = call.parameters["stateMachineArn"].rsplit(":", 1)[1]

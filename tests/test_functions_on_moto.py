@@ -581,9 +581,25 @@ def test_on_a_configured_cluster_only_the_step_of_the_run_is_cancelled(cloud: Cl
     assert len(cloud.moto.made("CancelSteps")) == 1
 
 
+def test_a_late_event_stops_nothing_of_an_execution_that_was_redriven(cloud: Cloud):
+    own = cloud.invoke("launch-emr-step", OF_RUN)["cluster_id"]
+    event = status_change(RUN, "FAILED")
+    states = cloud.moto.client("stepfunctions")
+    # moto has no redrive. A redriven execution is in the state RUNNING, as this one.
+    definition = json.dumps({"StartAt": "Wait", "States": {"Wait": {"Type": "Wait", "Seconds": 60, "End": True}}})
+    states.create_state_machine(name=MACHINE_NAME, definition=definition, roleArn=f"arn:aws:iam::{ACCOUNT}:role/any")
+    execution = states.start_execution(stateMachineArn=MACHINE, name=RUN)["executionArn"]
+    assert execution == event["detail"]["executionArn"]
+    assert cloud.invoke("stop-emr-step", event) == {"run": RUN, "clusters": [], "steps": []}
+    states.stop_execution(executionArn=execution)
+    assert cloud.invoke("stop-emr-step", event)["clusters"] == [own]
+    with cloud.moto.failing("DescribeExecution", 403, "AccessDeniedException"):
+        assert cloud.fails("stop-emr-step", event).error_type == "AccessDeniedException"
+
+
 def test_an_event_without_a_run_stops_nothing(cloud: Cloud):
     cloud.invoke("launch-emr-step", OF_RUN)
-    for event in ({}, {"run": "a/b"}, {"detail": {}}, {"detail": {"name": "*"}}):
+    for event in ({}, {"run": "a/b"}, {"detail": {}}, {"detail": {"name": "*"}}, {"detail": {"name": RUN}}):
         assert cloud.fails("stop-emr-step", event).error_type == "InvalidInput"
     with cloud.moto.failing("TerminateJobFlows", 403, "AccessDeniedException"):
         assert cloud.fails("stop-emr-step", {"run": RUN}).error_type == "AccessDeniedException"

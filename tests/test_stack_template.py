@@ -215,12 +215,13 @@ def test_a_state_machine_may_start_what_its_definition_names_and_nothing_else(na
 
 @pytest.mark.parametrize("name", MACHINES)
 def test_a_function_times_out_before_its_task(name: str):
+    """With equal limits, either Lambda or Step Functions reports the timeout first. Only Lambda's error is retried."""
     functions = stack.functions()
     for state_name, state in stack.states(json.loads(stack.definition(name))):
         function = state.get("Parameters", {}).get("FunctionName")
         if function:
             timeout = functions[function.rsplit(f":{STACK}-", 1)[1]]["Timeout"]
-            assert timeout <= state["TimeoutSeconds"], f"{state_name} times out before its function does"
+            assert timeout < state["TimeoutSeconds"], f"{state_name} times out before its function does"
 
 
 # --- buckets ----------------------------------------------------------------------------------------

@@ -1,5 +1,6 @@
 //! The workflows (state machines): finds them, and lists their executions.
 
+use aws_sdk_sfn::operation::describe_execution::DescribeExecutionError;
 use aws_sdk_sfn::types::{ExecutionListItem, ExecutionStatus};
 
 use strum::{EnumString, IntoStaticStr};
@@ -67,6 +68,20 @@ pub async fn machine(lake: &Lake, workflow: Workflow) -> Result<Machine, Error> 
         let message = format!("there is no state machine {name}");
         Error::refused(format!("looking for {name}"), "StateMachineDoesNotExist", message)
     })
+}
+
+/// Whether an execution runs, by its ARN. One that Step Functions no longer knows does not.
+///
+/// # Errors
+/// Whatever Step Functions refuses.
+pub async fn is_running(lake: &Lake, execution: &str) -> Result<bool, Error> {
+    match lake.sfn.describe_execution().execution_arn(execution).send().await {
+        Ok(described) => Ok(matches!(described.status, ExecutionStatus::Running | ExecutionStatus::PendingRedrive)),
+        Err(error) if error.as_service_error().is_some_and(DescribeExecutionError::is_execution_does_not_exist) => {
+            Ok(false)
+        }
+        Err(error) => Err(Error::aws(format!("looking at the execution {execution}"))(error)),
+    }
 }
 
 /// Lists the latest executions of a machine, newest first, at most `limit`: of all statuses, or of one `status` (`RUNNING`).

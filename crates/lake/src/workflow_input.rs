@@ -48,6 +48,10 @@ impl Request {
 pub const ACCEPTED: &str = "{} for yesterday in Sao Paulo, {\"date\": \"2020-04-01\"}, \
     {\"from\": \"2020-04-01\", \"to\": \"2020-04-09\"}, an EventBridge schedule event, or an S3 \"Object Created\" event";
 
+/// The field by which the console links an execution to the one that started it. A workflow ignores it.
+/// <https://docs.aws.amazon.com/step-functions/latest/dg/concepts-nested-workflows.html>
+const STARTED_BY: &str = "AWS_STEP_FUNCTIONS_STARTED_BY_EXECUTION_ID";
+
 /// Resolves the input of a workflow that was started at `now`.
 ///
 /// | input | meaning |
@@ -58,6 +62,8 @@ pub const ACCEPTED: &str = "{} for yesterday in Sao Paulo, {\"date\": \"2020-04-
 /// | `{"from": "2020-04-01", "to": "2020-04-09", "stale": true}` | the stale ones of these days |
 /// | a scheduled event of EventBridge or its Scheduler | as `{}`, at its `time` |
 /// | an `Object Created` event of S3, by EventBridge | that object |
+///
+/// Another state machine that starts the workflow may add `AWS_STEP_FUNCTIONS_STARTED_BY_EXECUTION_ID`.
 ///
 /// # Errors
 /// [`Error::InvalidInput`] for anything else, with the reason and the accepted forms.
@@ -71,7 +77,8 @@ pub fn resolve(input: &Value, now: DateTime<Utc>) -> Result<Request, Error> {
         Some(Value::Bool(true)) => true,
         Some(_) => return Err(refused("\"stale\" is true or not there")),
     };
-    let keys: Vec<&str> = fields.keys().map(String::as_str).filter(|key| *key != "stale").collect();
+    let keys: Vec<&str> =
+        fields.keys().map(String::as_str).filter(|key| !["stale", STARTED_BY].contains(key)).collect();
     let range = match keys[..] {
         [] if !is_stale => return day_before(now).and_then(as_day_before),
         ["date"] => DateRange::day(date(fields, "date")?),
@@ -214,6 +221,8 @@ mod tests {
         assert_eq!(resolve_at(json!({"date": "2020-04-01"}), now).expect("a day"), days("2020-04-01", "2020-04-01"));
         let range = json!({"to": "2020-04-09", "from": "2020-04-01"});
         assert_eq!(resolve_at(range, now).expect("a range"), days("2020-04-01", "2020-04-09"));
+        let nested = json!({"date": "2020-04-01", "AWS_STEP_FUNCTIONS_STARTED_BY_EXECUTION_ID": "arn:aws:states:x"});
+        assert_eq!(resolve_at(nested, now).expect("a day"), days("2020-04-01", "2020-04-01"));
         let stale = json!({"from": "2020-04-01", "to": "2020-04-09", "stale": true});
         let asked = resolve_at(stale, now).expect("a range");
         assert!(matches!(asked, Request::Stale(range) if range.to().to_string() == "2020-04-09"));

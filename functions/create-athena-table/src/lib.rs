@@ -45,6 +45,9 @@ struct Record {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Update {
+    /// The execution that started this one, for the console.
+    #[serde(rename = "AWS_STEP_FUNCTIONS_STARTED_BY_EXECUTION_ID")]
+    _started_by: Option<serde::de::IgnoredAny>,
     table: Option<TableName>,
     from: chrono::NaiveDate,
     to: chrono::NaiveDate,
@@ -71,7 +74,7 @@ pub async fn handle(lake: &Lake, event: Value) -> Result<Done, Error> {
         )));
     }
     let (table, range) = if event.get("table").is_some() {
-        let Update { table, from, to } = parse_event(event, UPDATE)?;
+        let Update { table, from, to, .. } = parse_event(event, UPDATE)?;
         (table, DateRange::new(from, to).map_err(|error| Error::malformed(error.to_string(), error))?)
     } else {
         (None, workflow_input::resolve(&event, Utc::now())?.range()?)

@@ -5,7 +5,7 @@
 
 use aws_sdk_emr::types::{StepCancellationOption, StepState};
 use lake::lambda::parse_event;
-use lake::{Error, Lake, cluster, invocation};
+use lake::{Error, Lake, cluster, invocation, workflow};
 use market::run::RunId;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -20,8 +20,10 @@ enum Event {
 
 /// The execution has the name of its run.
 #[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
 struct Detail {
     name: RunId,
+    execution_arn: String,
 }
 
 /// What was stopped.
@@ -37,14 +39,21 @@ pub struct Stopped {
 
 /// Stops steps and clusters of the run of the event. Idempotent: a second invocation finds nothing.
 ///
+/// An event may arrive up to 24 hours late, or twice. If its execution was redriven since and runs again, nothing is stopped:
+/// an event follows when it ends.
+///
 /// # Errors
-/// [`Error::InvalidInput`] for an event of another form; the errors of EMR.
+/// [`Error::InvalidInput`] for an event of another form; the errors of EMR and Step Functions.
 pub async fn handle(lake: &Lake, event: Value) -> Result<Stopped, Error> {
     let form = r#"{"run": "..."}, or a "Step Functions Execution Status Change" of EventBridge"#;
     let run = match parse_event(event, form)? {
         Event::ByHand { run } => run,
-        Event::StatusChange { detail: Detail { name: run } } => {
+        Event::StatusChange { detail: Detail { name: run, execution_arn } } => {
             invocation::record_run(&run);
+            if workflow::is_running(lake, &execution_arn).await? {
+                tracing::info!(%run, "nothing is stopped: the execution was redriven");
+                return Ok(Stopped { run, clusters: Vec::new(), steps: Vec::new() });
+            }
             run
         }
     };
@@ -95,7 +104,7 @@ mod tests {
 
     fn run_of(event: Value) -> Option<RunId> {
         match serde_json::from_value(event).ok()? {
-            Event::ByHand { run } | Event::StatusChange { detail: Detail { name: run } } => Some(run),
+            Event::ByHand { run } | Event::StatusChange { detail: Detail { name: run, .. } } => Some(run),
         }
     }
 
@@ -105,7 +114,10 @@ mod tests {
         assert_eq!(run_of(json!({"run": "2020-04-01_7"})), run);
         let change = json!({
             "version": "0", "source": "aws.states", "detail-type": "Step Functions Execution Status Change",
-            "detail": {"name": "2020-04-01_7", "status": "ABORTED", "stateMachineArn": "arn:aws:states:x"},
+            "detail": {
+                "name": "2020-04-01_7", "status": "ABORTED", "stateMachineArn": "arn:aws:states:x",
+                "executionArn": "arn:aws:states:x:2020-04-01_7",
+            },
         });
         assert_eq!(run_of(change), run);
         for other in [json!({}), json!({"run": "a/b"}), json!({"detail": {}}), json!("run"), json!(null)] {

@@ -39,6 +39,7 @@ impl Frame {
     /// Does the work, with retries. If none is left, the first catcher that matches decides the next state.
     pub(super) async fn run(&self, work: &dyn Work, raw: Value, visit: &Visit<'_>) -> Result<Exit, Fault> {
         let mut retries = Retries::new(&self.retry);
+        let clock = visit.scope.environment.clock;
         loop {
             let failure = match self.attempt(work, &raw, visit, retries.count()).await {
                 Ok(output) => {
@@ -47,11 +48,11 @@ impl Frame {
                 Err(Fault::Failed(failure)) => failure,
                 Err(fatal) => return Err(fatal),
             };
-            match retries.next(&failure, work.has_branches()) {
+            match retries.next(&failure, work.has_branches(), clock) {
                 Some(delay) => {
                     let Failure { error, cause } = &failure;
                     tracing::debug!(error, cause, retry = retries.count(), ?delay, "retrying the state");
-                    visit.scope.environment.clock.sleep(delay).await;
+                    clock.sleep(delay).await;
                 }
                 None => return self.fail(work, raw, failure, visit),
             }

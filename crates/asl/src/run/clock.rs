@@ -13,6 +13,12 @@ pub trait Clock: Send + Sync {
 
     /// Completes after `duration`.
     async fn sleep(&self, duration: Duration);
+
+    /// Returns the fraction of a retry delay that is waited with `JitterStrategy: FULL`: a random number in `[0, 1)`. A
+    /// virtual clock may return the same sequence in each run.
+    fn jitter(&self) -> f64 {
+        fastrand::f64()
+    }
 }
 
 /// The clock of the operating system. Sleeping needs a tokio runtime.

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::clock::Clock;
 use crate::model::{Jitter, Retrier};
 use crate::syntax::{Failure, MAX_SECONDS};
 
@@ -24,7 +25,7 @@ impl<'a> Retries<'a> {
 
     /// Returns the delay before the next attempt, or `None` if the failure is not retried. The first clause that
     /// matches decides.
-    pub(super) fn next(&mut self, failure: &Failure, in_branch: bool) -> Option<Duration> {
+    pub(super) fn next(&mut self, failure: &Failure, in_branch: bool, clock: &dyn Clock) -> Option<Duration> {
         let (retrier, count) = self
             .retriers
             .iter()
@@ -32,20 +33,20 @@ impl<'a> Retries<'a> {
             .find(|(retrier, _)| retrier.errors.matches(failure, in_branch))?;
         (*count < retrier.max_attempts).then(|| {
             *count += 1;
-            retrier.delay(*count - 1)
+            retrier.delay(*count - 1, clock)
         })
     }
 }
 
 impl Retrier {
     /// Returns the delay before the next attempt, after `retries` retries under this clause.
-    fn delay(&self, retries: u64) -> Duration {
+    fn delay(&self, retries: u64, clock: &dyn Clock) -> Duration {
         let exponent = i32::try_from(retries).unwrap_or(i32::MAX);
         let seconds = self.interval as f64 * self.backoff_rate.powi(exponent);
         let seconds = seconds.min(self.max_delay.unwrap_or(MAX_SECONDS) as f64);
         let seconds = match self.jitter {
             Jitter::None => seconds,
-            Jitter::Full => seconds * fastrand::f64(),
+            Jitter::Full => seconds * clock.jitter(),
         };
         Duration::try_from_secs_f64(seconds).unwrap_or(Duration::from_secs(MAX_SECONDS))
     }
@@ -56,6 +57,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
+    use crate::run::clock::SystemClock;
     use crate::syntax::Fields;
 
     fn delays(clauses: Value, failures: &[&str]) -> Vec<Option<f64>> {
@@ -63,7 +65,7 @@ mod tests {
         let retriers = Retrier::parse_all(&mut fields).expect("retriers");
         let mut retries = Retries::new(&retriers);
         let delays = failures.iter().map(|error| {
-            let delay = retries.next(&Failure::new(*error, ""), false);
+            let delay = retries.next(&Failure::new(*error, ""), false, &SystemClock);
             delay.map(|delay| delay.as_secs_f64())
         });
         delays.collect()

@@ -34,6 +34,21 @@ fn a_task_is_tried_again_with_growing_delays() {
     );
 }
 
+// https://docs.aws.amazon.com/step-functions/latest/dg/concepts-error-handling.html: `MaxDelaySeconds` limits the delay, and
+// full jitter selects a part of the limited delay.
+#[test]
+fn jitter_is_a_part_of_the_limited_delay() {
+    let stage = Stage::new(|_| fails("Throttled"));
+    let clause = json!({
+        "ErrorEquals": ["Throttled"], "IntervalSeconds": 4, "BackoffRate": 2, "MaxDelaySeconds": 10, "MaxAttempts": 4,
+        "JitterStrategy": "FULL",
+    });
+    stage.run(only(retry(clause)), json!({}));
+    let tries: Vec<(u32, u64)> = stage.calls().iter().map(|call| (call.retry, call.at_second)).collect();
+    // The delays are 4, 8, 10 and 10 seconds, and the clock selects half of each.
+    assert_eq!(tries, [(0, 0), (1, 2), (2, 6), (3, 11), (4, 16)]);
+}
+
 #[test]
 fn parameters_are_filled_in_anew_for_each_attempt() {
     let stage = Stage::new(|called| if called.retry == 0 { fails("E") } else { ok(called.input.clone()) });

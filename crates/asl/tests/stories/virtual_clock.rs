@@ -81,6 +81,11 @@ impl Clock for VirtualClock {
     async fn sleep(&self, duration: Duration) {
         self.sleeper(duration).await;
     }
+
+    /// Always half of the delay.
+    fn jitter(&self) -> f64 {
+        0.5
+    }
 }
 
 struct Sleep<'a> {
