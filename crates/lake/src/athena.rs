@@ -108,12 +108,35 @@ pub async fn run_in(lake: &Lake, database: impl Into<Option<&str>>, statement: &
 pub struct Query<'a> {
     lake: &'a Lake,
     id: String,
+    /// The delay before the first poll.
+    first_delay: Duration,
 }
 
-// Bounds of the delay between two polls of a query. On a laptop a DDL statement takes a millisecond, so a longer minimum
-// would dominate. On AWS a poll itself takes longer than the minimum.
-const MIN_DELAY: Duration = Duration::from_millis(2);
-const MAX_DELAY: Duration = Duration::from_secs(2);
+/// The delays between polls of a query.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PollDelays {
+    /// The delay before the first poll.
+    first: Duration,
+    /// The bounds of the delays after it, between which they grow ([`backoff::delay`]).
+    min: Duration,
+    max: Duration,
+}
+
+impl PollDelays {
+    /// No statement of Athena takes less than 200 ms. An account may call `GetQueryExecution` 100 times per second
+    /// (<https://docs.aws.amazon.com/athena/latest/ug/service-limits.html>): with this minimum, fifteen statements at once
+    /// stay below it.
+    pub const AWS: Self =
+        Self { first: Duration::from_millis(200), min: Duration::from_millis(200), max: Duration::from_secs(2) };
+
+    /// For endpoints on the same machine: a DDL statement takes a millisecond there, so longer delays would dominate.
+    pub const LOCAL: Self = Self { first: Duration::ZERO, min: Duration::from_millis(2), max: Duration::from_secs(2) };
+
+    /// Returns the delay before the next poll of a query that was started `elapsed` ago.
+    fn next(self, elapsed: Duration) -> Duration {
+        backoff::delay(elapsed, self.min, self.max)
+    }
+}
 
 /// A query that has succeeded: its statement and statistics.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -151,12 +174,12 @@ impl<'a> Query<'a> {
             .map_err(Error::aws(format!("starting the query {}", beginning(statement))))?;
         let id = started.query_execution_id.ok_or_else(|| nothing_said("a query without an id"))?;
         tracing::debug!(id, database, statement = beginning(statement), "the query is started");
-        Ok(Self { lake, id })
+        Ok(Self { lake, id, first_delay: lake.query_polls.first })
     }
 
     /// Refers to a query execution that was started before.
     pub fn known(lake: &'a Lake, id: impl Into<String>) -> Self {
-        Self { lake, id: id.into() }
+        Self { lake, id: id.into(), first_delay: Duration::ZERO }
     }
 
     /// Returns the id of the query execution.
@@ -169,12 +192,15 @@ impl<'a> Query<'a> {
     /// # Errors
     /// [`Error::Athena`] with Athena's reason if the query fails or is cancelled.
     pub async fn finished(&self) -> Result<Finished, Error> {
-        let started = Instant::now();
+        let (started, delays) = (Instant::now(), self.lake.query_polls);
+        if !self.first_delay.is_zero() {
+            tokio::time::sleep(self.first_delay).await;
+        }
         loop {
             let execution = self.look().await?;
             match execution.status().and_then(|status| status.state()) {
                 Some(QueryExecutionState::Queued | QueryExecutionState::Running) => {
-                    tokio::time::sleep(backoff::delay(started.elapsed(), MIN_DELAY, MAX_DELAY)).await;
+                    tokio::time::sleep(delays.next(started.elapsed())).await;
                 }
                 Some(QueryExecutionState::Succeeded) => return Ok(Finished::new(&execution)),
                 state => return Err(self.failure(&execution, state.map_or("UNKNOWN", |state| state.as_str()))),
@@ -220,7 +246,7 @@ impl<'a> Query<'a> {
 
     /// Fetches a page, and drops its first `names` records, which are column names.
     async fn fetch(&self, token: Option<String>, size: PageSize, names: usize) -> Result<Fetched, Error> {
-        let Self { lake, id } = self;
+        let Self { lake, id, .. } = self;
         let request = lake.athena.get_query_results().query_execution_id(id).set_next_token(token).max_results(size.0);
         let page = request.send().await.map_err(Error::aws(format!("fetching the rows of the query {id}")))?;
         let set = page.result_set.ok_or_else(|| nothing_said("no rows"))?;
@@ -447,6 +473,34 @@ fn beginning(statement: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// The quotas of the account: <https://docs.aws.amazon.com/athena/latest/ug/service-limits.html>.
+    #[test]
+    fn fifteen_statements_at_once_stay_below_the_quota_of_polls() {
+        const QUOTA: usize = 100;
+        let mut polls = vec![PollDelays::AWS.first];
+        while let Some(last) = polls.last().copied().filter(|last| *last < Duration::from_mins(2)) {
+            polls.push(last + PollDelays::AWS.next(last));
+        }
+        assert_eq!(polls[0], Duration::from_millis(200));
+        let within_a_second = |start: &Duration| {
+            polls.iter().filter(|poll| (*start..*start + Duration::from_secs(1)).contains(*poll)).count()
+        };
+        let most = polls.iter().map(within_a_second).max().expect("polls");
+        assert!(15 * most < QUOTA, "{most} polls of a statement in a second");
+        assert_eq!(PollDelays::AWS.next(Duration::from_mins(2)), Duration::from_secs(2));
+    }
+
+    #[test]
+    fn only_an_endpoint_of_its_own_is_polled_at_once() {
+        let polls = |endpoint: Option<&str>| {
+            let mut sdk = aws_config::SdkConfig::builder().behavior_version(aws_config::BehaviorVersion::latest());
+            sdk.set_endpoint_url(endpoint.map(str::to_owned));
+            Lake::with_sdk(crate::Config::default(), &sdk.build()).query_polls
+        };
+        assert_eq!(polls(None), PollDelays::AWS);
+        assert_eq!(polls(Some("http://127.0.0.1:4599")), PollDelays::LOCAL);
+    }
 
     #[test]
     fn json_has_the_numbers_that_it_can_hold() {

@@ -93,6 +93,8 @@ pub struct Lake {
     pub sfn: aws_sdk_sfn::Client,
     /// Destination of metrics. Discards them by default; deployed functions write them to their log.
     pub metrics: Metrics,
+    /// The delays between polls of a query.
+    pub query_polls: athena::PollDelays,
     /// Factor by which delays and leases are shortened. Always 1, except in tests that inject faults.
     pub speed: u32,
 }
@@ -156,8 +158,10 @@ impl Lake {
 
     /// Creates clients with these settings.
     pub fn with_sdk(config: Config, sdk: &SdkConfig) -> Self {
+        // A client has the URL of an endpoint if the endpoint is not that of AWS.
+        let is_aws = sdk.endpoint_url().is_none();
         // Only AWS supports virtual-hosted addresses (`bucket.host`).
-        let s3 = aws_sdk_s3::config::Builder::from(sdk).force_path_style(sdk.endpoint_url().is_some()).build();
+        let s3 = aws_sdk_s3::config::Builder::from(sdk).force_path_style(!is_aws).build();
         Self {
             config,
             s3: aws_sdk_s3::Client::from_conf(s3),
@@ -166,6 +170,7 @@ impl Lake {
             glue: aws_sdk_glue::Client::new(sdk),
             sfn: aws_sdk_sfn::Client::new(sdk),
             metrics: Metrics::default(),
+            query_polls: if is_aws { athena::PollDelays::AWS } else { athena::PollDelays::LOCAL },
             speed: 1,
         }
     }
