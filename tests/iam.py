@@ -80,6 +80,8 @@ def _holds(operator: str, condition: dict, context: dict) -> bool:
             holds = (key not in context) == (values == ["true"])
         elif operator == "StringEquals":
             holds = context.get(key) in values
+        elif operator == "StringEqualsIfExists":
+            holds = key not in context or context[key] in values
         elif operator == "StringLike":
             holds = key in context and any(matches(value, context[key]) for value in values)
         else:

@@ -330,7 +330,8 @@ def test_a_run_gets_a_cluster_with_everything_that_was_configured(cloud: Cloud):
     assert cluster.role == cloud.resources["emr"]["instance_profile"]
     assert not cluster.keep_job_flow_alive_when_no_steps and not cluster.termination_protected
     tags = {tag["Key"]: tag["Value"] for tag in cluster.tags}
-    assert tags == {"pregao:run": RUN, "pregao:lake": cloud.lake}
+    of_emr = {"for-use-with-amazon-emr-managed-policies": "true"}
+    assert tags == {"pregao:run": RUN, "pregao:lake": cloud.lake, **of_emr}
 
     assert (step.name, step.action_on_failure) == (f"pregao-{RUN}", "TERMINATE_CLUSTER")
     assert step.jar == "command-runner.jar" and step.args == arguments(cloud)

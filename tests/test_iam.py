@@ -142,6 +142,8 @@ def test_wildcards_and_conditions_are_read_as_iam_does():
         ({"StringEquals": {"x:tag": ["a", "b"]}}, True),
         ({"StringEquals": {"x:tag": "b"}}, False),
         ({"StringEquals": {"x:other": "a"}}, False),
+        ({"StringEqualsIfExists": {"x:tag": "b"}}, False),
+        ({"StringEqualsIfExists": {"x:tag": "a", "x:other": "a"}}, True),
         ({"StringLike": {"x:tag": "?"}}, True),
         ({"Null": {"x:tag": "false"}}, True),
         ({"Null": {"x:tag": "true"}}, False),

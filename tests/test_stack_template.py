@@ -341,8 +341,16 @@ def test_a_role_is_assumed_by_one_service():
         assert (statement["Effect"], statement["Action"]) == ("Allow", "sts:AssumeRole")
         trusted[role] = statement["Principal"]["Service"]
         assert list(statement["Principal"]) == ["Service"]
-        if trusted[role].split(".")[0] in ("elasticmapreduce", "scheduler", "states"):
+        service = trusted[role].split(".")[0]
+        if service in ("elasticmapreduce", "scheduler", "states"):
             assert statement["Condition"]["StringEquals"]["aws:SourceAccount"] == {"Ref": "AWS::AccountId"}, role
+        elif service == "events":
+            # https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-use-conditions.html
+            source = f"arn:aws:events:{REGION}:{ACCOUNT}:rule/{STACK}-*"
+            assert resolve(statement["Condition"]) == {"ArnLike": {"aws:SourceArn": source}}
+        else:
+            # EC2 and Lambda document no condition keys for this.
+            assert service in ("ec2", "lambda") and "Condition" not in statement
     services = Counter(service.split(".")[0] for service in trusted.values())
     assert services == {
         "lambda": len(FUNCTIONS),
@@ -425,8 +433,32 @@ def test_only_clusters_with_the_tag_of_this_lake_are_changed():
             if service == "elasticmapreduce" and name in changing:
                 checked.add(name)
                 kind = "RequestTag" if name in ("RunJobFlow", "AddTags") else "ResourceTag"
-                assert statement.condition == {"StringEquals": {f"elasticmapreduce:{kind}/{tag}": lake}}, statement
+                expected = {"StringEquals": {f"elasticmapreduce:{kind}/{tag}": lake}}
+                if name == "AddTags":
+                    # A new cluster has no tags. One with the tag of another lake keeps it.
+                    expected["StringEqualsIfExists"] = {f"elasticmapreduce:ResourceTag/{tag}": lake}
+                assert statement.condition == expected, statement
     assert checked == set(changing)
+
+
+def test_emr_deletes_only_what_it_created_for_a_cluster_with_its_tag():
+    # As in AmazonEMRServicePolicy_v2: https://docs.aws.amazon.com/emr/latest/ManagementGuide/emr-iam-role.html
+    source = (ROOT / "crates" / "lake" / "src" / "cluster.rs").read_text(encoding="utf-8")
+    key, value = re.search(r'const EMR_TAG: \(&str, &str\) = \("([^"]+)", "([^"]+)"\);', source).groups()
+    deleting = {}
+    for statement in statements("EmrServiceRole"):
+        for action in statement.actions:
+            if re.match("ec2:(Delete|Terminate|Modify)", action):
+                deleting[action] = statement.condition
+    tagged = {"StringEquals": {f"aws:ResourceTag/{key}": value}}
+    of_emr = {"Null": {"aws:ResourceTag/aws:elasticmapreduce:job-flow-id": "false"}}
+    assert deleting == {
+        "ec2:DeleteLaunchTemplate": tagged,
+        "ec2:DeleteNetworkInterface": tagged,
+        "ec2:TerminateInstances": of_emr,
+        "ec2:ModifyInstanceAttribute": of_emr,
+        "ec2:DeleteTags": of_emr,
+    }
 
 
 def test_only_vacuum_deletes_files_of_runs_and_nothing_deletes_quarantined_files():

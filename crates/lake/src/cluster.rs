@@ -28,6 +28,10 @@ pub const ALIVE: [ClusterState; 4] =
 /// The tag with the lake of a cluster.
 const LAKE_TAG: &str = "pregao:lake";
 
+/// The tag that EMR copies from a cluster to what it creates for it. The service role may delete only resources with it.
+/// <https://docs.aws.amazon.com/emr/latest/ManagementGuide/emr-iam-role.html>
+const EMR_TAG: (&str, &str) = ("for-use-with-amazon-emr-managed-policies", "true");
+
 /// The purpose of a cluster.
 #[derive(Debug)]
 pub enum Purpose<'a> {
@@ -93,7 +97,8 @@ pub async fn start(lake: &Lake, purpose: Purpose<'_>) -> Result<String, Error> {
         .visible_to_all_users(true)
         // A transient cluster ends with its step. This policy ends it if it does not.
         .auto_termination_policy(AutoTerminationPolicy::builder().idle_timeout(idle).build())
-        .tags(tag(LAKE_TAG, lake.config.buckets.lake.as_str()));
+        .tags(tag(LAKE_TAG, lake.config.buckets.lake.as_str()))
+        .tags(tag(EMR_TAG.0, EMR_TAG.1));
     request = match purpose {
         Purpose::Run(run, step) => request.steps(*step).tags(tag("pregao:run", run.as_str())),
         Purpose::Standing => request,
