@@ -43,6 +43,7 @@ WHOLE_ACCOUNT = {
     ("EmrServiceRole", "LookAround"): "EC2's Describe actions have no resources",
     ("AlarmKey", "GovernedByTheAccount"): "the policy of a key applies to that key only",
     ("AlarmKey", "Alarms"): "the policy of a key applies to that key only",
+    ("AlarmKey", "Failures"): "the policy of a key applies to that key only",
 }
 
 
@@ -566,11 +567,15 @@ def test_a_run_that_fails_leaves_no_cluster():
 # function prevents EventBridge from invoking it.
 # https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-rule-dlq.html: the policy of a dead-letter queue has
 # `aws:SourceArn`.
+# https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-use-resource-based.html: the policy of a topic has no
+# condition. The page on troubleshooting has none in the policy of the topic's key either.
 # https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/Notify_Users_Alarm_Changes.html: alarms send
 # `aws:SourceAccount` and `aws:SourceArn`.
 SENT = {
     ("events.amazonaws.com", "AWS::Lambda::Permission"): {"aws:SourceArn"},
     ("events.amazonaws.com", "AWS::SQS::QueuePolicy"): {"aws:SourceArn"},
+    ("events.amazonaws.com", "AWS::SNS::TopicPolicy"): set(),
+    ("events.amazonaws.com", "AWS::KMS::Key"): set(),
     ("cloudwatch.amazonaws.com", "AWS::SNS::TopicPolicy"): {"aws:SourceAccount", "aws:SourceArn"},
     ("cloudwatch.amazonaws.com", "AWS::KMS::Key"): {"aws:SourceAccount", "aws:SourceArn"},
 }
@@ -601,7 +606,7 @@ def test_no_event_is_lost_in_silence():
     targets = [schedule["Target"] for schedule in stack.of_type("AWS::Scheduler::Schedule").values()]
     for rule in stack.of_type("AWS::Events::Rule").values():
         targets += rule["Targets"]
-    assert len(targets) == 5
+    assert len(targets) == 6
     for target in targets:
         assert target["DeadLetterConfig"] == {"Arn": queue}
         assert target["RetryPolicy"]["MaximumRetryAttempts"] > 0
@@ -642,13 +647,55 @@ def test_every_failure_raises_an_alarm_that_is_delivered():
     # An alarm cannot publish to a topic whose key it may not use, and reports no error.
     topic = RESOURCES["AlarmTopic"]["Properties"]
     assert topic["KmsMasterKeyId"] == {"Fn::GetAtt": ["AlarmKey", "Arn"]}
-    (key,) = (s for s in statements("AlarmKey") if s.principal == {"Service": "cloudwatch.amazonaws.com"})
-    assert key.actions == ["kms:Decrypt", "kms:GenerateDataKey*"]
-    (publish,) = (s for s in statements("AlarmTopicPolicy") if s.effect == "Allow")
-    assert (publish.principal, publish.actions) == ({"Service": "cloudwatch.amazonaws.com"}, ["sns:Publish"])
+    for service in ("cloudwatch.amazonaws.com", "events.amazonaws.com"):
+        (key,) = (s for s in statements("AlarmKey") if s.principal == {"Service": service})
+        assert key.actions == ["kms:Decrypt", "kms:GenerateDataKey*"]
+        (publish,) = (s for s in statements("AlarmTopicPolicy") if s.principal == {"Service": service})
+        assert (publish.effect, publish.actions, publish.resources) == (
+            "Allow",
+            ["sns:Publish"],
+            [resolve({"Ref": "AlarmTopic"})],
+        )
     subscription = RESOURCES["AlarmSubscription"]
     assert subscription["Condition"] == "TellsSomeone"
     assert subscription["Properties"]["Endpoint"] == {"Ref": "AlarmEmail"}
+
+
+def transformed(transformer: dict, event: dict) -> list[str]:
+    """Returns the lines of the text that EventBridge sends, by the rules of eb-transform-target-input in its user guide."""
+
+    def value(name: str) -> str:
+        assert transformer["InputPathsMap"][name].startswith("$."), name
+        found = event
+        for part in transformer["InputPathsMap"][name].split(".")[1:]:
+            found = (found or {}).get(part)
+        # In a string, values are escaped. A path that the event does not have is left out.
+        return "" if found is None else json.dumps(found)[1:-1]
+
+    filled = re.sub(r"<(\w+)>", lambda match: value(match.group(1)), transformer["InputTemplate"])
+    return [json.loads(line) for line in filled.splitlines()]
+
+
+def test_a_failed_execution_is_notified_with_its_days_error_and_command():
+    rule = RESOURCES["FailureRule"]["Properties"]
+    machines = sorted(resolve({"Ref": f"{camel(name)}StateMachine"}) for name in MACHINES)
+    detail = resolve(rule["EventPattern"])["detail"]
+    assert sorted(detail["stateMachineArn"]) == machines
+    assert detail["status"] == ["FAILED", "TIMED_OUT", "ABORTED"]
+    (target,) = rule["Targets"]
+    assert target["Arn"] == {"Ref": "AlarmTopic"}
+
+    arn = f"arn:aws:states:{REGION}:{ACCOUNT}:execution:{STACK}-create_datalake:nightly-7"
+    failed = {
+        "name": "nightly-7", "status": "FAILED", "executionArn": arn, "error": "QualityError",
+        "input": '{"date": "2020-04-01"}', "cause": 'row_counts: 3 of 4 "rows"\nsee quality/', "output": None,
+    }  # fmt: skip
+    lines = transformed(target["InputTransformer"], {"detail": failed})
+    for words in ("nightly-7 ended as FAILED", failed["input"], failed["error"], failed["cause"]):
+        assert any(words in line for line in lines), words
+    assert lines[-2].endswith(": pregao --aws runs nightly-7") and lines[-1].endswith(f" --execution-arn {arn}")
+    aborted = {"name": "nightly-7", "status": "ABORTED", "executionArn": arn, "input": "{}"}
+    assert "Error: " in transformed(target["InputTransformer"], {"detail": aborted})
 
 
 def test_alarms_use_metrics_that_the_functions_emit():
