@@ -1,6 +1,6 @@
 """`pregao --aws`, `deploy`, `destroy` and `cluster`, with an emulated account.
 
-CloudFormation is moto's. The other services are those of the embedded endpoint, so workflows really run. Unlike
+CloudFormation and EventBridge Scheduler are moto's. The other services are those of the embedded endpoint, so workflows really run. Unlike
 with a local lake, commands have to find the stack, which names the buckets.
 """
 
@@ -14,6 +14,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from moto.cloudformation.models import CloudFormationBackend, cloudformation_backends
+from moto.core import DEFAULT_ACCOUNT_ID
 from moto.server import ThreadedMotoServer
 
 import oracle
@@ -41,11 +43,13 @@ class Account:
             **environment(folder),
             "AWS_ENDPOINT_URL": services,
             "AWS_ENDPOINT_URL_CLOUDFORMATION": cloudformation,
+            "AWS_ENDPOINT_URL_SCHEDULER": cloudformation,
             "AWS_REGION": REGION,
             "AWS_ACCESS_KEY_ID": "local",
             "AWS_SECRET_ACCESS_KEY": "local",
         }
         self.cloudformation = client(cloudformation, "cloudformation")
+        self.scheduler = client(cloudformation, "scheduler")
 
     def run(
         self, *arguments: object, check: bool = True, settings: dict | None = None, folder: Path | None = None
@@ -223,6 +227,52 @@ def test_deploy_passes_the_configuration(stack: Account, sources: Path, tmp_path
         assert {name: given[name] for name in expected} == expected
 
 
+def set_status(name: str, status: str) -> None:
+    """Puts a stack into a state, of which moto has only some."""
+    for stack in cloudformation_backends[DEFAULT_ACCOUNT_ID][REGION].stacks.values():
+        if stack.name == name:
+            stack.status = status
+
+
+def test_only_a_first_deployment_is_deleted_when_it_fails(account: Account, sources: Path, tmp_path: Path):
+    """A stack whose creation failed can be neither updated nor created. An existing one must survive a failed update."""
+    settings, calls = tools(tmp_path / "tools", "sam", "cargo")
+    account.fails("deploy", settings=settings, folder=sources)  # the fake sam creates no stack
+    sent = json.loads(calls.read_text().splitlines()[-1])
+    assert sent[sent.index("--on-failure") + 1] == "DELETE"
+    account.cloudformation.create_stack(StackName="pregao", TemplateBody=json.dumps(TEMPLATE))
+    try:
+        account.run("deploy", settings=settings, folder=sources)
+        assert "--on-failure" not in json.loads(calls.read_text().splitlines()[-1])
+    finally:
+        account.cloudformation.delete_stack(StackName="pregao")
+
+
+@pytest.mark.parametrize(
+    "status, way_out",
+    [
+        ("UPDATE_IN_PROGRESS", "deploy again when it has finished"),
+        ("DELETE_IN_PROGRESS", "deploy again when it has finished"),
+        ("CREATE_FAILED", "pregao destroy"),
+        ("ROLLBACK_COMPLETE", "pregao destroy"),
+        ("ROLLBACK_FAILED", "pregao destroy"),
+        ("DELETE_FAILED", "pregao destroy"),
+        (
+            "UPDATE_ROLLBACK_FAILED",
+            "aws cloudformation continue-update-rollback --stack-name pregao --region us-east-1",
+        ),
+    ],
+)
+def test_deploy_names_the_way_out_of_each_state(
+    stack: Account, sources: Path, tmp_path: Path, status: str, way_out: str
+):
+    settings, calls = tools(tmp_path / "tools", "sam", "cargo")
+    set_status("pregao", status)
+    failed = stack.fails("deploy", settings=settings, folder=sources)
+    assert status in failed.err and way_out in failed.err, failed
+    assert "sam" not in calls.read_text(), "nothing is built"
+
+
 def test_deploy_names_missing_prerequisites(stack: Account, sources: Path, tmp_path: Path):
     settings, _ = tools(tmp_path / "tools", "sam", "cargo")
     assert "infra/template.yaml" in stack.fails("deploy", settings=settings).err
@@ -240,7 +290,19 @@ def test_destroy_keeps_data_that_cannot_be_recomputed(stack: Account, tmp_path: 
     assert "--yes" in stack.fails("destroy").err, "it asks for confirmation, and there is no terminal"
     assert stack.cloudformation.describe_stacks(StackName="pregao")["Stacks"]
 
+    target = {"Arn": "arn:of:create_datalake", "RoleArn": "arn:of:role", "Input": "{}"}
+    schedule = {"Name": "pregao-create_datalake", "ScheduleExpression": "cron(0 7 * * ? *)"}
+    stack.scheduler.create_schedule(
+        **schedule, ScheduleExpressionTimezone="America/Sao_Paulo", FlexibleTimeWindow={"Mode": "OFF"}, Target=target
+    )
+
     done = stack.run("destroy", "--yes")
+    disabled = stack.scheduler.get_schedule(Name=schedule["Name"])
+    assert disabled["State"] == "DISABLED" and disabled["Target"]["Input"] == "{}", disabled
+    assert schedule.items() <= disabled.items() and disabled["ScheduleExpressionTimezone"] == "America/Sao_Paulo"
+    emr = client(stack.settings["AWS_ENDPOINT_URL"], "emr")
+    clusters = [one["Status"]["State"] for one in emr.list_clusters()["Clusters"]]
+    assert clusters and all(state.startswith("TERMINATED") for state in clusters)
     assert "keeps s3://acme-raw/ and s3://acme-lake/" in done.out and f"ending {cluster}" in done.out
     services = Lake(tmp_path / "services")
     assert services.objects("acme-results") == {}
@@ -250,3 +312,71 @@ def test_destroy_keeps_data_that_cannot_be_recomputed(stack: Account, tmp_path: 
     }
     assert states["pregao"] == "DELETE_COMPLETE"
     assert "there is no stack" in stack.fails("destroy", "--yes").err
+
+
+def test_destroy_stops_what_is_running(stack: Account, tmp_path: Path):
+    rawfiles.write_market(tmp_path / "raw", seed=35, days=["20200401"], snapshots=4)
+    stack.run("--aws", "upload", tmp_path / "raw")
+    states = client(stack.settings["AWS_ENDPOINT_URL"], "stepfunctions")
+    (machine,) = (m for m in states.list_state_machines()["stateMachines"] if m["name"].endswith("create_datalake"))
+    arn = states.start_execution(stateMachineArn=machine["stateMachineArn"], input=json.dumps({"date": "2020-04-01"}))[
+        "executionArn"
+    ]
+    stack.run("destroy", "--yes")
+    assert states.describe_execution(executionArn=arn)["status"] in ("ABORTED", "SUCCEEDED")
+    assert (
+        states.list_executions(stateMachineArn=machine["stateMachineArn"], statusFilter="RUNNING")["executions"] == []
+    )
+
+
+@pytest.mark.parametrize("failures, removed", [(1, True), (3, False)])
+def test_destroy_tries_again_when_the_bucket_was_written_to(
+    stack: Account, monkeypatch: pytest.MonkeyPatch, failures: int, removed: bool
+):
+    """A cluster may have written a log after the bucket was emptied."""
+    s3 = client(stack.settings["AWS_ENDPOINT_URL"], "s3")
+    deletions = []
+    delete = CloudFormationBackend.delete_stack
+
+    def fail_at_first(self: CloudFormationBackend, name: str) -> None:
+        if name != "pregao":  # moto deletes a stack by its id
+            delete(self, name)
+            return
+        deletions.append(s3.list_objects_v2(Bucket="acme-results")["KeyCount"])
+        if len(deletions) > failures:
+            delete(self, name)
+        else:
+            s3.put_object(Bucket="acme-results", Key=f"logs/{len(deletions)}", Body=b"late")
+            set_status("pregao", "DELETE_FAILED")
+
+    monkeypatch.setattr(CloudFormationBackend, "delete_stack", fail_at_first)
+    if removed:
+        assert "removed the stack pregao" in stack.run("destroy", "--yes").out
+    else:
+        assert "the stack pregao was not removed" in stack.fails("destroy", "--yes").err
+    assert deletions == [0] * min(failures + 1, 3), "the bucket is empty at each attempt"
+    monkeypatch.undo()
+
+
+@pytest.mark.parametrize("status", ["ROLLBACK_COMPLETE", "ROLLBACK_FAILED", "CREATE_FAILED", "DELETE_FAILED"])
+def test_destroy_removes_a_stack_without_outputs(account: Account, status: str):
+    s3 = client(account.settings["AWS_ENDPOINT_URL"], "s3")
+    s3.put_object(Bucket="acme-results", Key="logs/1", Body=b"a log")
+    # moto creates its own bucket of this name; the commands find that of the embedded endpoint.
+    bucket = {"Type": "AWS::S3::Bucket", "Properties": {"BucketName": "acme-results"}}
+    account.cloudformation.create_stack(
+        StackName="pregao", TemplateBody=json.dumps({"Resources": {"ResultsBucket": bucket}})
+    )
+    set_status("pregao", status)
+    assert "pregao destroy" in account.fails("--aws", "runs").err
+    assert "--yes" in account.fails("destroy").err
+    assert "removed the stack pregao" in account.run("destroy", "--yes").out
+    assert s3.list_objects_v2(Bucket="acme-results")["KeyCount"] == 0
+    assert "there is no stack" in account.fails("destroy", "--yes").err
+
+
+def test_destroy_waits_for_cloudformation(stack: Account):
+    set_status("pregao", "UPDATE_IN_PROGRESS")
+    failed = stack.fails("destroy", "--yes")
+    assert "UPDATE_IN_PROGRESS" in failed.err and "when it has finished" in failed.err
+    set_status("pregao", "CREATE_COMPLETE")

@@ -66,6 +66,7 @@ def test_the_parameters_are_those_that_deploy_passes():
         "ScheduleTimezone": "America/Sao_Paulo",
         "ScheduleState": "ENABLED",
         "Architecture": "x86_64",
+        "ReservedConcurrency": 50,
         "AlarmEmail": "",
         "QueryScanLimitBytes": 107374182400,
         "LogRetentionDays": 30,
@@ -143,14 +144,22 @@ def test_a_function_has_limits_tracing_and_a_log_group(name: str):
     properties = stack.functions()[name]
     assert 0 < properties["Timeout"] <= 900 and 128 <= properties["MemorySize"] <= 3008
     assert properties["Tracing"] == "Active"
-    assert properties["ReservedConcurrentExecutions"] > 0
+    condition, reserved, nothing = properties["ReservedConcurrentExecutions"]["Fn::If"]
+    assert (condition, nothing) == ("ReservesConcurrency", {"Ref": "AWS::NoValue"}) and resolve(reserved) > 0
     assert properties["LoggingConfig"] == {"LogGroup": {"Ref": f"{camel(name)}LogGroup"}}
     assert resolve(RESOURCES[f"{camel(name)}LogGroup"]["Properties"]["LogGroupName"]) == f"/aws/lambda/{STACK}-{name}"
 
 
 def test_the_reserved_concurrency_fits_an_account():
     # Of the 1,000 concurrent executions of an account, Lambda requires 100 to stay unreserved.
-    assert sum(properties["ReservedConcurrentExecutions"] for properties in stack.functions().values()) <= 900
+    reserved = [resolve(properties["ReservedConcurrentExecutions"]) for properties in stack.functions().values()]
+    assert sum(reserved) <= 900
+    condition = TEMPLATE["Conditions"]["ReservesConcurrency"]
+    assert condition == {"Fn::Not": [{"Fn::Equals": [{"Ref": "ReservedConcurrency"}, 0]}]}
+    description = TEMPLATE["Parameters"]["ReservedConcurrency"]["Description"]
+    assert (
+        f"{sum(reserved) - 2 * TEMPLATE['Parameters']['ReservedConcurrency']['Default']} for the other" in description
+    )
 
 
 def test_every_log_group_has_a_retention_period():
@@ -266,6 +275,8 @@ def test_data_that_cannot_be_recomputed_survives_the_stack():
         "ResultsBucket": "Delete",
     }
     assert all(RESOURCES[bucket]["UpdateReplacePolicy"] == "Retain" for bucket in ("RawBucket", "LakeBucket"))
+    # Kept buckets still require TLS.
+    assert all(RESOURCES[f"{bucket}Policy"]["DeletionPolicy"] == "RetainExceptOnCreate" for bucket in BUCKETS)
     for bucket in ("RawBucket", "LakeBucket"):
         assert RESOURCES[bucket]["Properties"]["VersioningConfiguration"] == {"Status": "Enabled"}
 

@@ -180,8 +180,21 @@ pub async fn list(lake: &Lake, states: &[ClusterState]) -> Result<Vec<ClusterSum
 /// # Errors
 /// Whatever EMR refuses.
 pub async fn list_alive(lake: &Lake) -> Result<Vec<ClusterSummary>, Error> {
+    list_of_lake(lake, &ALIVE).await
+}
+
+/// Lists the clusters of this lake that have not terminated. They still write logs.
+///
+/// # Errors
+/// Whatever EMR refuses.
+pub async fn list_not_terminated(lake: &Lake) -> Result<Vec<ClusterSummary>, Error> {
+    let states: Vec<ClusterState> = ALIVE.into_iter().chain([ClusterState::Terminating]).collect();
+    list_of_lake(lake, &states).await
+}
+
+async fn list_of_lake(lake: &Lake, states: &[ClusterState]) -> Result<Vec<ClusterSummary>, Error> {
     let mut ours = Vec::new();
-    for found in list(lake, &ALIVE).await? {
+    for found in list(lake, states).await? {
         let (Some(id), Some(name)) = (found.id(), found.name()) else { continue };
         if name.starts_with("pregao") && is_of_lake(lake, id).await? {
             ours.push(found);

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use aws_sdk_cloudformation::error::ProvideErrorMetadata;
-use aws_sdk_cloudformation::types::Stack;
+use aws_sdk_cloudformation::types::{Stack, StackStatus};
 use lake::config::{Architecture, Config};
 use lake::{Error, Lake};
 
@@ -15,7 +15,9 @@ const RESOURCES: &str = "Resources";
 /// Returns the lake in the account: its clients, and the configuration with the stack's buckets and roles.
 pub(crate) async fn lake(config: &Config) -> anyhow::Result<Lake> {
     let account = Account::load(config).await?;
-    let Some(stack) = account.stack().await? else {
+    let stack = account.stack().await?;
+    let lifecycle = Lifecycle::of(stack.as_ref());
+    let Some(stack) = stack.filter(|_| lifecycle != Lifecycle::Absent) else {
         return fail(
             format!("there is no stack {} in {}", config.aws.stack, account.region),
             "pregao deploy makes it; aws.stack, aws.region and aws.profile say where to look",
@@ -23,6 +25,16 @@ pub(crate) async fn lake(config: &Config) -> anyhow::Result<Lake> {
     };
     let outputs = outputs(&stack);
     let Some(resources) = outputs.get(RESOURCES) else {
+        if matches!(lifecycle, Lifecycle::CreationFailed | Lifecycle::DeletionFailed) {
+            let state = status(&stack);
+            return fail(
+                format!(
+                    "the stack {} in {} cannot be used: it is in the state {state}",
+                    config.aws.stack, account.region
+                ),
+                "pregao destroy removes what is left of it; pregao deploy then makes it",
+            );
+        }
         return fail(
             format!(
                 "the stack {} in {} is none of this program's: it has no output {RESOURCES}",
@@ -35,9 +47,49 @@ pub(crate) async fn lake(config: &Config) -> anyhow::Result<Lake> {
     Ok(Lake::with_sdk(config, &account.sdk))
 }
 
+/// What can be done with a stack, by its status.
+/// <https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/view-stack-events.html>
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Lifecycle {
+    /// There is no stack, or only a change set that would create it.
+    Absent,
+    /// CloudFormation is changing it. Nothing else can be done meanwhile.
+    InProgress,
+    /// It can be updated and deleted.
+    Complete,
+    /// Its creation failed. It can only be deleted.
+    CreationFailed,
+    /// Its deletion failed. It can only be deleted again.
+    DeletionFailed,
+    /// The rollback of an update failed. It can be deleted, and updated after the rollback was continued.
+    RollbackFailed,
+}
+
+impl Lifecycle {
+    pub(crate) fn of(stack: Option<&Stack>) -> Self {
+        stack.and_then(Stack::stack_status).map_or(Self::Absent, Self::of_status)
+    }
+
+    fn of_status(status: &StackStatus) -> Self {
+        match status.as_str() {
+            "REVIEW_IN_PROGRESS" | "DELETE_COMPLETE" => Self::Absent,
+            "CREATE_FAILED" | "ROLLBACK_COMPLETE" | "ROLLBACK_FAILED" => Self::CreationFailed,
+            "DELETE_FAILED" => Self::DeletionFailed,
+            "UPDATE_ROLLBACK_FAILED" | "IMPORT_ROLLBACK_FAILED" => Self::RollbackFailed,
+            in_progress if in_progress.ends_with("_IN_PROGRESS") => Self::InProgress,
+            _ => Self::Complete,
+        }
+    }
+}
+
+/// Returns the name of a stack's status.
+pub(crate) fn status(stack: &Stack) -> &str {
+    stack.stack_status().map_or("UNKNOWN", |status| status.as_str())
+}
+
 /// An account and a region, and the name of the stack in it.
 pub(crate) struct Account {
-    sdk: aws_config::SdkConfig,
+    pub sdk: aws_config::SdkConfig,
     pub cloudformation: aws_sdk_cloudformation::Client,
     pub region: String,
     pub stack_name: String,
@@ -80,7 +132,7 @@ pub(crate) fn outputs(stack: &Stack) -> BTreeMap<String, String> {
 
 /// Returns the template parameters for a configuration.
 pub(crate) fn parameters(config: &Config) -> Vec<(&'static str, String)> {
-    let Config { buckets, athena, aws, schedule, .. } = config;
+    let Config { buckets, aws, schedule, .. } = config;
     let defaults = Config::default().buckets;
     // Bucket names are global and the default ones are taken: for these the template generates names.
     let bucket =
@@ -90,17 +142,27 @@ pub(crate) fn parameters(config: &Config) -> Vec<(&'static str, String)> {
         ("RawBucketName", bucket(&buckets.raw, &defaults.raw)),
         ("LakeBucketName", bucket(&buckets.lake, &defaults.lake)),
         ("ResultsBucketName", bucket(&buckets.results, &defaults.results)),
-        ("DatabaseName", athena.database.to_string()),
+        ("DatabaseName", database(config)),
         ("ScheduleExpression", schedule.expression.clone()),
         ("ScheduleTimezone", schedule.timezone.clone()),
         ("ScheduleState", if schedule.enabled { "ENABLED" } else { "DISABLED" }.to_owned()),
         ("Architecture", architecture(aws.architecture).to_owned()),
+        ("ReservedConcurrency", aws.reserved_concurrency.to_string()),
         ("AlarmEmail", aws.alarm_email.clone().unwrap_or_default()),
         ("QueryScanLimitBytes", aws.query_scan_limit_bytes.to_string()),
         ("LogRetentionDays", aws.log_retention_days.to_string()),
         ("ResultsRetentionDays", aws.results_retention_days.to_string()),
         ("SupersededRetentionDays", aws.superseded_retention_days.to_string()),
     ]
+}
+
+/// Returns the configured database, or one with the name of the stack, because names of databases are unique in an account.
+fn database(config: &Config) -> String {
+    if config.athena.database == Config::default().athena.database {
+        config.aws.stack.to_string().replace('-', "_")
+    } else {
+        config.athena.database.to_string()
+    }
 }
 
 /// Returns the name of the architecture in the Lambda API.
@@ -134,6 +196,30 @@ mod tests {
     }
 
     #[test]
+    fn every_status_of_a_stack_is_known() {
+        let of = |lifecycle: Lifecycle| -> Vec<&str> {
+            let statuses = StackStatus::values().iter().copied();
+            statuses.filter(|status| Lifecycle::of_status(&StackStatus::from(*status)) == lifecycle).collect()
+        };
+        assert_eq!(of(Lifecycle::Absent), ["DELETE_COMPLETE", "REVIEW_IN_PROGRESS"]);
+        assert_eq!(of(Lifecycle::CreationFailed), ["CREATE_FAILED", "ROLLBACK_COMPLETE", "ROLLBACK_FAILED"]);
+        assert_eq!(of(Lifecycle::DeletionFailed), ["DELETE_FAILED"]);
+        assert_eq!(of(Lifecycle::RollbackFailed), ["IMPORT_ROLLBACK_FAILED", "UPDATE_ROLLBACK_FAILED"]);
+        assert_eq!(
+            of(Lifecycle::Complete),
+            [
+                "CREATE_COMPLETE",
+                "IMPORT_COMPLETE",
+                "IMPORT_ROLLBACK_COMPLETE",
+                "UPDATE_COMPLETE",
+                "UPDATE_FAILED",
+                "UPDATE_ROLLBACK_COMPLETE",
+            ]
+        );
+        assert!(of(Lifecycle::InProgress).iter().all(|status| status.ends_with("_IN_PROGRESS")));
+    }
+
+    #[test]
     fn only_names_of_buckets_that_were_chosen_are_given() {
         let mut config = Config::default();
         config.set("buckets.raw", "acme-raw").expect("a name");
@@ -142,5 +228,19 @@ mod tests {
         assert_eq!((parameters["RawBucketName"].as_str(), parameters["LakeBucketName"].as_str()), ("acme-raw", ""));
         assert_eq!(parameters["Config"], r#"{"quality":{"max_reject_share":0.5}}"#);
         assert_eq!(parameters["ScheduleState"], "ENABLED");
+    }
+
+    #[test]
+    fn a_second_stack_has_a_database_of_its_own() {
+        let database = |settings: &[(&str, &str)]| {
+            let mut config = Config::default();
+            for (key, value) in settings {
+                config.set(key, value).expect(key);
+            }
+            parameters(&config).into_iter().find(|(name, _)| *name == "DatabaseName").expect("a database").1
+        };
+        assert_eq!(database(&[]), "pregao");
+        assert_eq!(database(&[("aws.stack", "acme-dev")]), "acme_dev");
+        assert_eq!(database(&[("aws.stack", "acme-dev"), ("athena.database", "market")]), "market");
     }
 }

@@ -105,6 +105,9 @@ pub struct Aws {
     pub profile: Option<String>,
     /// The processor of the functions.
     pub architecture: Architecture,
+    /// Concurrent executions of the account that are reserved for `ingest` and for `validate-partitions` each. 0: no function
+    /// has a reservation.
+    pub reserved_concurrency: u32,
     /// E-mail address that is notified when an execution fails. Empty: none.
     #[serde(with = "empty_is_none")]
     pub alarm_email: Option<String>,
@@ -215,6 +218,7 @@ impl Default for Aws {
             region: None,
             profile: None,
             architecture: Architecture::X86_64,
+            reserved_concurrency: 50,
             alarm_email: None,
             query_scan_limit_bytes: 100 << 30,
             log_retention_days: days(30),

@@ -13,7 +13,7 @@ use crate::args::Global;
 use crate::endpoint::{configuration, runtime};
 use crate::error_report::{Hint, fail};
 use crate::progress::Progress;
-use crate::stack::{self, Account};
+use crate::stack::{self, Account, Lifecycle};
 
 /// Path of the template in a checkout of the project.
 const TEMPLATE: &str = "infra/template.yaml";
@@ -32,13 +32,15 @@ pub(crate) fn deploy(global: &Global) -> anyhow::Result<ExitCode> {
     let config = configuration(global)?;
     let template = template()?;
     check_tool("cargo-lambda", &["lambda", "--version"])?;
+    // Before the build, which takes minutes.
+    let is_first = runtime()?.block_on(is_first(&config))?;
     let sam = |steps: &[String]| run("sam", steps);
 
     let progress = Progress::new();
     progress.line("sam build: the functions, by cargo lambda");
     sam(&build(&config, &template))?;
     progress.line(&format!("sam deploy: the stack {}", config.aws.stack));
-    sam(&send(&config))?;
+    sam(&send(&config, is_first))?;
 
     runtime()?.block_on(async {
         let account = Account::load(&config).await?;
@@ -59,6 +61,32 @@ pub(crate) fn deploy(global: &Global) -> anyhow::Result<ExitCode> {
     })
 }
 
+/// Whether there is no stack yet.
+///
+/// # Errors
+/// An error with the way out if the stack is in a state in which it cannot be updated.
+async fn is_first(config: &Config) -> anyhow::Result<bool> {
+    let account = Account::load(config).await?;
+    let stack = account.stack().await?;
+    let hint = match Lifecycle::of(stack.as_ref()) {
+        Lifecycle::Absent => return Ok(true),
+        Lifecycle::Complete => return Ok(false),
+        Lifecycle::InProgress => "CloudFormation is changing it: deploy again when it has finished".to_owned(),
+        Lifecycle::CreationFailed => "its creation failed: pregao destroy removes it, then deploy again".to_owned(),
+        Lifecycle::DeletionFailed => "its deletion failed: pregao destroy tries again, then deploy again".to_owned(),
+        Lifecycle::RollbackFailed => format!(
+            "the rollback of its last update failed: correct what its events in the CloudFormation console name, then \
+             aws cloudformation continue-update-rollback --stack-name {} --region {}, then deploy again",
+            account.stack_name, account.region
+        ),
+    };
+    let state = stack.as_ref().map_or("", stack::status);
+    fail(
+        format!("the stack {} in {} cannot be updated: it is in the state {state}", account.stack_name, account.region),
+        hint,
+    )
+}
+
 fn template() -> anyhow::Result<PathBuf> {
     let template = PathBuf::from(TEMPLATE);
     if template.is_file() {
@@ -77,7 +105,10 @@ fn build(config: &Config, template: &Path) -> Vec<String> {
 }
 
 /// Returns the command `sam deploy`, without prompts, which succeeds if there is nothing to change.
-fn send(config: &Config) -> Vec<String> {
+///
+/// If the creation of a stack fails, it is deleted: a stack in the state `ROLLBACK_COMPLETE` cannot be updated
+/// (<https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/stack-failure-options.html>).
+fn send(config: &Config, is_first: bool) -> Vec<String> {
     let mut arguments = words(&["deploy", LANGUAGE_EXTENSIONS, "--template-file"]);
     arguments.push(format!("{BUILT}/template.yaml"));
     arguments.push("--stack-name".to_owned());
@@ -90,6 +121,9 @@ fn send(config: &Config) -> Vec<String> {
         "--no-confirm-changeset",
         "--no-fail-on-empty-changeset",
     ]));
+    if is_first {
+        arguments.extend(words(&["--on-failure", "DELETE"]));
+    }
     arguments.extend(common(config));
     arguments
 }
@@ -149,13 +183,13 @@ mod tests {
         for (key, value) in [("aws.region", "sa-east-1"), ("aws.profile", "lake"), ("aws.stack", "acme")] {
             config.set(key, value).expect(key);
         }
-        for arguments in [build(&config, Path::new(TEMPLATE)), send(&config)] {
+        for arguments in [build(&config, Path::new(TEMPLATE)), send(&config, true)] {
             let line = arguments.join(" ");
             assert!(line.contains("--region sa-east-1 --profile lake --parameter-overrides Config=\"{}\""), "{line}");
             assert!(line.contains("Architecture=\"x86_64\""), "{line}");
             assert!(line.contains(" --language-extensions "), "{line}");
         }
-        assert!(send(&config).join(" ").contains("--stack-name acme --resolve-s3"));
+        assert!(send(&config, true).join(" ").contains("--stack-name acme --resolve-s3"));
         assert!(!build(&Config::default(), Path::new(TEMPLATE)).contains(&"--region".to_owned()));
     }
 
