@@ -16,7 +16,7 @@ const RESOURCES: &str = "Resources";
 pub(crate) async fn lake(config: &Config) -> anyhow::Result<Lake> {
     let account = Account::load(config).await?;
     let stack = account.stack().await?;
-    let lifecycle = Lifecycle::of(stack.as_ref());
+    let lifecycle = Lifecycle::from(stack.as_ref());
     let Some(stack) = stack.filter(|_| lifecycle != Lifecycle::Absent) else {
         return fail(
             format!("there is no stack {} in {}", config.aws.stack, account.region),
@@ -65,12 +65,14 @@ pub(crate) enum Lifecycle {
     RollbackFailed,
 }
 
-impl Lifecycle {
-    pub(crate) fn of(stack: Option<&Stack>) -> Self {
-        stack.and_then(Stack::stack_status).map_or(Self::Absent, Self::of_status)
+impl From<Option<&Stack>> for Lifecycle {
+    fn from(stack: Option<&Stack>) -> Self {
+        stack.and_then(Stack::stack_status).map_or(Self::Absent, Self::from)
     }
+}
 
-    fn of_status(status: &StackStatus) -> Self {
+impl From<&StackStatus> for Lifecycle {
+    fn from(status: &StackStatus) -> Self {
         match status.as_str() {
             "REVIEW_IN_PROGRESS" | "DELETE_COMPLETE" => Self::Absent,
             "CREATE_FAILED" | "ROLLBACK_COMPLETE" | "ROLLBACK_FAILED" => Self::CreationFailed,
@@ -199,7 +201,7 @@ mod tests {
     fn every_status_of_a_stack_is_known() {
         let of = |lifecycle: Lifecycle| -> Vec<&str> {
             let statuses = StackStatus::values().iter().copied();
-            statuses.filter(|status| Lifecycle::of_status(&StackStatus::from(*status)) == lifecycle).collect()
+            statuses.filter(|status| Lifecycle::from(&StackStatus::from(*status)) == lifecycle).collect()
         };
         assert_eq!(of(Lifecycle::Absent), ["DELETE_COMPLETE", "REVIEW_IN_PROGRESS"]);
         assert_eq!(of(Lifecycle::CreationFailed), ["CREATE_FAILED", "ROLLBACK_COMPLETE", "ROLLBACK_FAILED"]);

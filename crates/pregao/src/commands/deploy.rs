@@ -68,7 +68,7 @@ pub(crate) fn deploy(global: &Global) -> anyhow::Result<ExitCode> {
 async fn is_first(config: &Config) -> anyhow::Result<bool> {
     let account = Account::load(config).await?;
     let stack = account.stack().await?;
-    let hint = match Lifecycle::of(stack.as_ref()) {
+    let hint = match Lifecycle::from(stack.as_ref()) {
         Lifecycle::Absent => return Ok(true),
         Lifecycle::Complete => return Ok(false),
         Lifecycle::InProgress => "CloudFormation is changing it: deploy again when it has finished".to_owned(),

@@ -40,7 +40,7 @@ pub(crate) fn destroy(global: &Global, args: &DestroyArgs) -> anyhow::Result<Exi
         let account = Account::load(&config).await?;
         let stack = account.stack().await?;
         let progress = Progress::new();
-        match Lifecycle::of(stack.as_ref()) {
+        match Lifecycle::from(stack.as_ref()) {
             Lifecycle::InProgress => {
                 let state = stack.as_ref().map_or("", stack::status);
                 fail(
@@ -56,7 +56,7 @@ pub(crate) fn destroy(global: &Global, args: &DestroyArgs) -> anyhow::Result<Exi
                     account.region
                 )?;
                 confirm(args, &account.stack_name)?;
-                remove(&account, &Remains::of_stack(&config, &account).await?, &progress).await?;
+                remove(&account, &Remains::load(&config, &account).await?, &progress).await?;
             }
             Lifecycle::DeletionFailed if stack.as_ref().is_some_and(|stack| stack::outputs(stack).is_empty()) => {
                 writeln!(
@@ -67,7 +67,7 @@ pub(crate) fn destroy(global: &Global, args: &DestroyArgs) -> anyhow::Result<Exi
                     account.region
                 )?;
                 confirm(args, &account.stack_name)?;
-                remove(&account, &Remains::of_stack(&config, &account).await?, &progress).await?;
+                remove(&account, &Remains::load(&config, &account).await?, &progress).await?;
             }
             Lifecycle::Absent | Lifecycle::Complete | Lifecycle::DeletionFailed | Lifecycle::RollbackFailed => {
                 let lake = stack::lake(&config).await?;
@@ -188,7 +188,7 @@ struct Remains {
 
 impl Remains {
     /// Finds the results bucket of a stack without outputs.
-    async fn of_stack(config: &Config, account: &Account) -> anyhow::Result<Remains> {
+    async fn load(config: &Config, account: &Account) -> anyhow::Result<Remains> {
         let lake = Lake::with_sdk(config.clone(), &account.sdk);
         let resources = resources(account).await?;
         let bucket = resources.iter().find(|resource| resource.logical_resource_id() == Some("ResultsBucket"));
@@ -248,7 +248,7 @@ async fn remove(account: &Account, remains: &Remains, progress: &Progress) -> an
         let removed = cloudformation.wait_until_stack_delete_complete().stack_name(stack_name).wait(LONGEST).await;
         let Err(error) = removed else { break };
         let stack = account.stack().await?;
-        if Lifecycle::of(stack.as_ref()) != Lifecycle::DeletionFailed {
+        if Lifecycle::from(stack.as_ref()) != Lifecycle::DeletionFailed {
             return Err(error)
                 .with_context(|| format!("the stack {stack_name} was not removed"))
                 .hint("its events in the CloudFormation console say why; then run pregao destroy again");
