@@ -27,8 +27,9 @@ fn states_and_ways(machine: &Value) -> (BTreeSet<String>, usize) {
         let ends = state["End"] == true || state["Type"] == "Succeed" || state["Type"] == "Fail";
         ways += listed("Choices") + listed("Catch") + usize::from(ends);
         ways += usize::from(state["Next"].is_string()) + usize::from(state["Default"].is_string());
-        for branch in state["Branches"].as_array().into_iter().flatten() {
-            let (inner, between) = states_and_ways(branch);
+        let machines = state["Branches"].as_array().into_iter().flatten().chain(state.get("ItemProcessor"));
+        for machine in machines {
+            let (inner, between) = states_and_ways(machine);
             names.extend(inner);
             ways += between;
         }
