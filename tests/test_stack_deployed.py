@@ -271,7 +271,8 @@ def test_functions_and_commands_use_the_same_resources(deployed: Deployed):
         variables = configuration["Environment"]["Variables"]
         assert (json.loads(variables["PREGAO_RESOURCES"]), variables["PREGAO_CONFIG"]) == (deployed.resources, "{}")
         assert configuration["Runtime"] == "provided.al2023" and configuration["Architectures"] == ["x86_64"]
-    assert deployed.resources["athena"] == {"database": "pregao", "workgroup": STACK}
+    # Two stacks of one account have a database each.
+    assert deployed.resources["athena"] == {"database": STACK, "workgroup": STACK}
     buckets = {bucket["Name"] for bucket in deployed.client("s3").list_buckets()["Buckets"]}
     assert set(deployed.resources["buckets"].values()) <= buckets
 
