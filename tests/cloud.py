@@ -188,44 +188,52 @@ class Written(NamedTuple):
             for day in self.days:
                 self.put(table, day, self.expected.day(table, *day))
 
-    def plan(self) -> dict:
+    def plan(self, config: dict | None = None) -> dict:
         """Plans a run: writes the list of its raw files."""
+        return self.cloud.invoke("validate-partitions", self.planning(), config)
+
+    def planning(self) -> dict:
+        """Returns the event that plans a run."""
         first, last = ("{:04}-{:02}-{:02}".format(*day) for day in (self.days[0], self.days[-1]))
-        event = {"stage": "raw", "run": self.run, "input": {"from": first, "to": last}}
-        return self.cloud.invoke("validate-partitions", event)
+        return {"stage": "raw", "run": self.run, "input": {"from": first, "to": last}}
+
+    def outcome(self) -> dict:
+        """Adds up the outcomes of the slices."""
+        return self.cloud.invoke("validate-partitions", {"stage": "outcome", "run": self.run})
 
     def publish(self) -> dict:
         """Publishes the audited run for its days."""
         return self.cloud.invoke("create-athena-table", {"record": True, "run": self.run})
 
-    def statistics(self, table: str) -> list[list[object]]:
+    def statistics(self, table: str, days: Iterable[tuple[int, int, int]]) -> list[list[object]]:
         """Returns the statistics of each day, as the query of the audit returns them."""
-        days = ((day, self.expected.day(table, *day)) for day in self.days)
+        days = ((day, self.expected.day(table, *day)) for day in days)
         return [
             [*day, len(rows), len({row["ticker"] for row in rows}), min(times(rows)), max(times(rows))]
             for day, rows in days
             if rows
         ]
 
-    def answer(self) -> None:
-        """Sets the rows that moto returns for Athena's queries."""
-        moto, name = self.cloud.moto, "[a-z0-9_]*"
+    def answer(self, *days: tuple[int, int, int]) -> None:
+        """Sets the rows that moto returns for Athena's queries of these days, or of all."""
+        moto, name, days = self.cloud.moto, "[a-z0-9_]*", days or self.days
         for table in TABLES:
-            rows = self.statistics(table)
+            rows = self.statistics(table, days)
             moto.answer(rf'AS tickers.*\sFROM "{table}{name}"', STATISTICS, rows)
             for checks in CHECKED_TOGETHER.get(table, []):
-                counts = [[*day, *[len(self.expected.day(table, *day)), 0] * len(checks)] for day in self.days]
+                counts = [[*day, *[len(self.expected.day(table, *day)), 0] * len(checks)] for day in days]
                 moto.answer(rf'(?s)AS {checks[-1]}_failing\s+FROM.*"{table}_', checked(checks), counts)
         moto.answer("AS repeated_keys", ["repeated_keys", "repeated_rows"], [[0, 0]])
         counts = Counter(
             (*(row[part] for part in oracle.PARTITION), row["table_name"], row["column_name"], row["reason"])
             for row in self.expected.rows["rejects"]
+            if tuple(row[part] for part in oracle.PARTITION) in days
         )
         columns = [*oracle.PARTITION, "table_name", "column_name", "reason", "rejects"]
         moto.answer("count.*AS rejects", columns, [[*key, count] for key, count in sorted(counts.items())])
 
-    def report(self, table: str) -> dict:
-        return json.loads(self.cloud.moto.objects(self.cloud.lake)[f"quality/run={self.run}/{table}.json"])
+    def report(self, table: str, slice: str = "") -> dict:
+        return json.loads(self.cloud.moto.objects(self.cloud.lake)[f"quality/run={self.run}/{slice}{table}.json"])
 
 
 def checked(checks: list[str]) -> list[str]:

@@ -73,7 +73,9 @@ def compact(value: object) -> str:
 
 
 class Script:
-    """The results of the functions, in order, by function, stage and day: `poll-step`, `validate-partitions raw`."""
+    """The results of the functions, in order, by function, stage, day and slice: `poll-step`, `validate-partitions raw`,
+    `validate-partitions staged slice 1`. The first slice is not named.
+    """
 
     def __init__(self, answers: dict[str, list[Reply]]):
         self.answers = {task: list(replies) for task, replies in answers.items()}
@@ -81,7 +83,8 @@ class Script:
 
     def reply(self, function: str, payload: dict) -> Reply:
         parts = [function.split(":")[-1].split("--")[-1], *(payload.get(name) for name in ("stage", "table", "day"))]
-        task = " ".join(part for part in parts if isinstance(part, str))
+        slice_ = f"slice {payload['slice']}" if payload.get("slice") else None
+        task = " ".join(part for part in [*parts, slice_] if isinstance(part, str))
         self.calls[task].append(payload)
         assert self.answers.get(task), f"there is no result left for {task}, which is called with {payload}"
         return self.answers[task].pop(0)

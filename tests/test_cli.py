@@ -439,7 +439,7 @@ def test_the_log_shows_execution_state_invocation_step_task_and_query(lake: Lake
     done = with_environment(lake, {"PREGAO_LOG": "debug"}, "run", "--from", "2020-04-01", "-q")
     (run,) = lake.stored_runs()
     execution = rf"execution{{state_machine=create_datalake name={run}}}"
-    state = rf'{execution}:state{{name="ValidateStaged" kind=Task}}'
+    state = rf'{execution}:state{{name="AuditSlices" kind=Map}}:state{{name="ValidateStaged" kind=Task item=0}}'
     invocation = rf'invocation{{function="validate-partitions" request_id="[-0-9a-f]+" stage="staged" run="{run}"'
     nested = (
         rf'{execution}:state{{name="Publish" kind=Parallel}}:state{{name="[^"]*" kind=Task}}:'

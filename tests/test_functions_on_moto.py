@@ -768,13 +768,14 @@ def test_a_day_that_lost_rows_is_not_published_and_the_other_one_is(written: Wri
     audited = written.cloud.invoke("validate-partitions", {"stage": "staged", **OF_RUN})
     assert audited["failed"] == {"count": 1, "first": ["2020-04-01"]}
     assert [table["partitions"] for table in audited["tables"]] == [1, 1, 1]
-    for words in ("the audit of 2020-04-01 failed", "the other 1 day passed", "quotes: row_counts"):
-        assert words in audited["verdict"]
-    assert f"s3://{written.cloud.lake}/quality/run={RUN}/quotes.json" in audited["verdict"]
     assert written.report("quotes")["failed_days"] == ["2020-04-01"] and "failed_days" not in written.report("options")
-    recorded = written.cloud.invoke("create-athena-table", {"record": True, "run": RUN})
-    assert recorded["published"] == 1
+    assert written.publish()["published"] == 1
     assert published_days(written.cloud) == ["published/year=2020/month=4/day=2.json"]
+    outcome = written.outcome()
+    assert (outcome["published"], outcome["failed"]) == (1, audited["failed"])
+    for words in ("the audit of 2020-04-01 failed", "the other day passed", "quotes: row_counts"):
+        assert words in outcome["verdict"]
+    assert f"s3://{written.cloud.lake}/quality/run={RUN}/quotes.json" in outcome["verdict"]
 
 
 def test_a_day_with_a_foreign_file_is_not_queried_and_the_other_one_is_published(written: Written):
@@ -782,13 +783,14 @@ def test_a_day_with_a_foreign_file_is_not_queried_and_the_other_one_is_published
     cloud.s3.put_object(Bucket=cloud.lake, Key=f"{written.folder('options', written.days[1])}x.csv", Body=b"a,b")
     audited = cloud.invoke("validate-partitions", {"stage": "staged", **OF_RUN})
     assert audited["failed"] == {"count": 1, "first": ["2020-04-02"]}
-    assert "options: schema: " in audited["verdict"] and "x.csv" in audited["verdict"]
-    assert "quotes: content: 1 of 2 days fail" in audited["verdict"]
     staged = cloud.moto.made("BatchCreatePartition")
     values = [partition["Values"] for call in staged for partition in call.parameters["PartitionInputList"]]
     assert values == [["2020", "4", "1"]] * 3
-    assert cloud.invoke("create-athena-table", {"record": True, "run": RUN})["published"] == 1
+    assert written.publish()["published"] == 1
     assert published_days(cloud) == ["published/year=2020/month=4/day=1.json"]
+    verdict = written.outcome()["verdict"]
+    assert "options: schema: " in verdict and "x.csv" in verdict
+    assert "quotes: content: 1 of 2 days fail" in verdict
 
 
 def test_a_run_that_lost_rows_of_every_day_is_a_quality_error_with_a_report(written: Written):
@@ -796,17 +798,62 @@ def test_a_run_that_lost_rows_of_every_day_is_a_quality_error_with_a_report(writ
     # The second audit finds more than the first one, whose result must not be used.
     written.cloud.invoke("validate-partitions", {"stage": "staged", **OF_RUN})
     lose_a_row(written, written.days[1])
-    error = written.cloud.fails("validate-partitions", {"stage": "staged", **OF_RUN})
+    audited = written.cloud.invoke("validate-partitions", {"stage": "staged", **OF_RUN})
+    assert audited["failed"]["count"] == 2
+    before = written.cloud.moto.statements
+    assert written.publish()["published"] == 0
+    assert written.cloud.moto.statements == before, "no statement was sent to Athena"
+    error = written.cloud.fails("validate-partitions", {"stage": "outcome", "run": RUN})
     assert error.error_type == "QualityError" and "quotes: row_counts" in error.message
     assert "nothing was published" in error.message
     assert f"s3://{written.cloud.lake}/quality/run={RUN}/quotes.json" in error.message
     assert not written.report("quotes")["passed"] and written.report("options")["passed"]
-    before = written.cloud.moto.statements
-    assert written.cloud.fails("create-athena-table", {"record": True, "run": RUN}).error_type == "QualityError"
-    assert written.cloud.moto.statements == before, "no statement was sent to Athena"
     assert published_days(written.cloud) == []
     failed = json.loads(written.cloud.moto.objects(written.cloud.lake)["published/year=2020/month=4/day=1/failed.json"])
     assert failed["run"] == RUN and "row_counts" in failed["failures"][0]
+
+
+def test_a_run_is_audited_and_published_in_slices(written: Written):
+    cloud = written.cloud
+    sizes = dict.fromkeys(DAYS.values(), 0)
+    for key, data in cloud.objects().items():
+        if key.startswith(("quotes/date=", "options/date=")):
+            sizes[key.split("date=")[1][:10]] += len(data)
+    limit = {"quality": {"max_audit_bytes": max(sizes.values())}}
+    sliced = written._replace(run="sliced")
+    slices = sliced.plan(limit)["slices"]
+    assert slices == [{"number": at, "from": day, "to": day} for at, day in enumerate(sizes)]
+    sliced.put_all()
+    lose_a_row(sliced, sliced.days[1])
+    before = len(cloud.moto.statements)
+    for number, day in enumerate(sizes):
+        sliced.answer(sliced.days[number])
+        audited = cloud.invoke("validate-partitions", {"stage": "staged", "run": "sliced", "slice": number})
+        assert (audited["from"], audited["to"], audited["failed"]["count"]) == (day, day, number)
+        recorded = cloud.invoke("create-athena-table", {"record": True, "run": "sliced", "slice": number})
+        assert (recorded["slice"], recorded["published"]) == (number, 1 - number)
+    created = {
+        name for text in cloud.moto.statements[before:] for name in re.findall(r"EXTERNAL TABLE .*`(\w+)`\s*\(", text)
+    }
+    assert created == {f"{table}_sliced{slice_}" for table in TABLES for slice_ in ("", "_s1")}
+    assert [report["from"] for report in (sliced.report("quotes"), sliced.report("quotes", "slice=1/"))] == list(sizes)
+    outcome = sliced.outcome()
+    assert (outcome["published"], outcome["failed"]) == (1, {"count": 1, "first": ["2020-04-02"]})
+    assert "quality/run=sliced/slice=1/quotes.json" in outcome["verdict"]
+    # The record names the report of the slice, with which Athena is compared.
+    updated = cloud.invoke("create-athena-table", {"table": "quotes", **DAYS})
+    assert updated["partitions"] == 1
+    first = {"from": DAYS["from"], "to": DAYS["from"]}
+    sliced.answer(sliced.days[0])
+    assert cloud.invoke("validate-partitions", {"stage": "published", "table": "quotes", **first})["partitions"] == 1
+    no_slice = cloud.fails("validate-partitions", {"stage": "staged", "run": "sliced", "slice": 2})
+    assert no_slice.error_type == "InvalidInput" and "it has 2" in no_slice.message
+
+    # A day that is too large is refused before anything is started.
+    one_less = {"quality": {"max_audit_bytes": max(sizes.values()) - 1}}
+    refused = cloud.fails("validate-partitions", written._replace(run="refused").planning(), one_less)
+    assert refused.error_type == "InvalidInput"
+    assert f"have {max(sizes.values())} bytes, and one audit takes {max(sizes.values()) - 1}" in refused.message
 
 
 def test_rows_that_fail_a_check_are_a_quality_error(written: Written):
@@ -817,8 +864,9 @@ def test_rows_that_fail_a_check_are_a_quality_error(written: Written):
         "SELECT intdate, ticker, bid, ask", ["intdate", "ticker", "bid", "ask"], [[202004011000, "PETR4", 15.4, 15.3]]
     )
     audited = written.cloud.invoke("validate-partitions", {"stage": "staged", **OF_RUN})
-    assert "quotes: bid_ask: 20 of 72 rows fail" in audited["verdict"]
     assert audited["failed"] == {"count": 1, "first": ["2020-04-01"]}
+    written.publish()
+    assert "quotes: bid_ask: 20 of 72 rows fail" in written.outcome()["verdict"]
     check = next(check for check in written.report("quotes")["checks"] if check["name"] == "bid_ask")
     assert not check["passed"] and check["examples"][0]["ticker"] == "PETR4"
     lenient = {"quality": {"max_domain_share": 1}}
@@ -990,7 +1038,7 @@ def test_rows_that_differ_from_the_audited_ones_are_a_quality_error(written: Wri
     cloud.put_partitions("quotes", {written.days[0]: "s3://lake/"})
     error = cloud.fails("validate-partitions", {"stage": "published", **event})
     assert error.error_type == "QualityError" and "2020-04-02 has no partition" in error.message
-    first, second = written.statistics("quotes")
+    first, second = written.statistics("quotes", written.days)
     cloud.put_partitions("quotes", {written.days[1]: "s3://lake/"})
     cloud.moto.answer(r'AS tickers.*\sFROM "quotes"', STATISTICS, [[*first[:3], first[3] - 1, *first[4:]], second])
     error = cloud.fails("validate-partitions", {"stage": "published", **event})

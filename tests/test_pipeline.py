@@ -60,7 +60,9 @@ def test_the_lake_bucket_is_laid_out_by_run_and_day(published: Published):
     lake, _, expected = published
     days, runs = {table: set() for table in oracle.TABLES}, set()
     for key in lake.objects(LAKE):
-        if key.startswith(("quality/", "published/", "catalog/")) or key.endswith(("/plan.json", "/audit.json")):
+        if key.startswith(("quality/", "published/", "catalog/")) or key.endswith(
+            ("/plan.json", "/audit.json", "/publication.json")
+        ):
             continue
         found = PARTITION_PATH.fullmatch(key)
         assert found, f"this key does not match the layout: {key}"

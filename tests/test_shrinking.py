@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 import shutil
 from pathlib import Path
@@ -97,20 +98,22 @@ def test_a_missing_raw_file_fails_the_run_and_is_named(lake: Lake, tmp_path: Pat
     lake.publish(DAY)
 
 
-def test_only_an_audit_that_passed_writes_its_result(lake: Lake, tmp_path: Path):
-    """Publication relies on audit.json as the result of the audit."""
+def test_the_outcome_of_an_audit_names_the_days_that_passed(lake: Lake, tmp_path: Path):
+    """Publication relies on audit.json as the outcome of the audit."""
 
-    def results() -> list[Path]:
-        return sorted((lake.files / "s3" / LAKE / "runs").glob("run=*/audit.json"))
+    def passed() -> list[list[str]]:
+        outcomes = sorted(
+            (lake.files / "s3" / LAKE / "runs").glob("run=*/audit.json"), key=lambda file: file.stat().st_mtime
+        )
+        return [list(json.loads(outcome.read_text())["records"]) for outcome in outcomes]
 
     upload_and_publish(lake, write_day(tmp_path / "good"))
-    before = results()
-    assert len(before) == 1
+    assert passed() == [[DAY]]
     with lake.endpoint() as endpoint:
         key = f"quotes/date={DAY}/{rawfiles.file_name('quotes', TIMES[1])}"
         endpoint.client("s3").delete_object(Bucket=RAW, Key=key)
     refused(lake, "lost_rows")
-    assert results() == before
+    assert passed() == [[DAY], []]
 
 
 def test_a_shorter_file_is_accepted_and_named(lake: Lake, tmp_path: Path):

@@ -80,8 +80,8 @@ def test_raw_files_become_published_partitions(account: Account, tmp_path: Path)
     assert outcome.status == "SUCCEEDED", outcome
     polls = outcome.states.count("PollStep")
     assert [state for state in outcome.states if state not in ("WaitForStep", "PollStep", "StepFinished?", *PUBLISH)] == [
-        "PlanRun", "NothingToDo?", "LaunchEmrStep", "ValidateStaged", "PublishRecords", "Publish",
-        "SomeDaysFailed?", "Missing?", "Superseded?", "Done",
+        "PlanRun", "NothingToDo?", "LaunchEmrStep", "AuditSlices", "ValidateStaged", "PublishRecords",
+        "Outcome", "Publish", "SomeDaysFailed?", "Missing?", "Superseded?", "Done",
     ]  # fmt: skip
     assert polls and outcome.states.count("StepFinished?") == polls and set(PUBLISH) <= set(outcome.states)
     rows = {table: len(run.expected.rows[table]) for table in TABLES}
@@ -99,8 +99,8 @@ def test_a_day_is_published_without_a_cluster(account: Account, tmp_path: Path):
     outcome = account.workflows.wait(account.start("create_datalake", {"date": "2020-04-01", "engine": "lambda"}))
     assert outcome.status == "SUCCEEDED", outcome
     assert [state for state in outcome.states if state not in PUBLISH] == [
-        "PlanRun", "NothingToDo?", "TransformDays", "Transform", "ValidateStaged", "PublishRecords", "Publish", "SomeDaysFailed?", "Missing?",
-        "Superseded?", "Done",
+        "PlanRun", "NothingToDo?", "TransformDays", "Transform", "AuditSlices", "ValidateStaged", "PublishRecords",
+        "Outcome", "Publish", "SomeDaysFailed?", "Missing?", "Superseded?", "Done",
     ]  # fmt: skip
     rows = {table: len(run.expected.rows[table]) for table in TABLES}
     assert outcome.output["published"] == [{"table": table, "partitions": 1, "rows": rows[table]} for table in TABLES]
@@ -116,7 +116,7 @@ def test_a_job_that_lost_rows_is_not_published(account: Account, tmp_path: Path)
     run.put("quotes", run.days[0], run.expected.rows["quotes"][1:])
     step.state = "COMPLETED"
     outcome = account.workflows.wait(execution)
-    assert (outcome.status, outcome.error, outcome.states[-1]) == ("FAILED", "QualityError", "ValidateStaged")
+    assert (outcome.status, outcome.error, outcome.states[-1]) == ("FAILED", "QualityError", "Outcome")
     assert "quotes: row_counts" in outcome.words
     assert not [statement for statement in account.cloud.moto.statements if "`pregao`" in statement]
 

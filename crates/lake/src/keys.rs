@@ -172,9 +172,19 @@ pub fn plan(run: &RunId) -> String {
     format!("{RUNS}run={run}/plan.json")
 }
 
-/// Returns the key of what the audit of `run` compared with, in the lake bucket.
-pub fn audit(run: &RunId) -> String {
-    format!("{RUNS}run={run}/audit.json")
+/// Returns the key of the outcome of the audit of a slice of `run`, in the lake bucket.
+pub fn audit(run: &RunId, slice: u32) -> String {
+    format!("{RUNS}run={run}/{}audit.json", slice_folder(slice))
+}
+
+/// Returns the key of the outcome of the publication of a slice of `run`, in the lake bucket.
+pub fn publication(run: &RunId, slice: u32) -> String {
+    format!("{RUNS}run={run}/{}publication.json", slice_folder(slice))
+}
+
+/// The folder of a slice in a folder of its run. The first slice, which is the only one of most runs, has none.
+fn slice_folder(slice: u32) -> String {
+    if slice == 0 { String::new() } else { format!("slice={slice}/") }
 }
 
 /// Returns the key of the lease of a table of the catalog, in the lake bucket.
@@ -200,9 +210,14 @@ pub fn record_copies(year: i32) -> String {
 /// Prefix of the table `published`, in the lake bucket.
 pub const PUBLISHED_TABLE: &str = "catalog/published/";
 
-/// Returns the key of the quality report of `table` and `run`, in the lake bucket.
-pub fn quality_report(run: &RunId, table: TableName) -> String {
-    format!("{QUALITY}run={run}/{table}.json")
+/// Prefix of the quality reports of a run, in the lake bucket.
+pub fn quality_reports(run: &RunId) -> String {
+    format!("{QUALITY}run={run}/")
+}
+
+/// Returns the key of the quality report of `table` and a slice of `run`, in the lake bucket.
+pub fn quality_report(run: &RunId, slice: u32, table: TableName) -> String {
+    format!("{}{}{table}.json", quality_reports(run), slice_folder(slice))
 }
 
 /// Parses the run of a key that is the last quality report of a run.
@@ -272,7 +287,10 @@ mod tests {
             assert_eq!(run_of_folder(TableName::Quotes, partition, &folder), None);
             assert_eq!(run_of_folder(TableName::Options, partition, folder.trim_end_matches('/')), None);
         }
-        assert_eq!(quality_report(&run, TableName::Rejects), "quality/run=nightly-7/rejects.json");
+        assert_eq!(quality_report(&run, 0, TableName::Rejects), "quality/run=nightly-7/rejects.json");
+        assert_eq!(quality_report(&run, 12, TableName::Rejects), "quality/run=nightly-7/slice=12/rejects.json");
+        assert_eq!(audit(&run, 0), "runs/run=nightly-7/audit.json");
+        assert_eq!(publication(&run, 1), "runs/run=nightly-7/slice=1/publication.json");
         assert_eq!(audited_run("quality/run=nightly-7/rejects.json"), Some(run.clone()));
         for other in ["quality/run=nightly-7/quotes.json", "quality/rejects.json", "quality/run=a b/rejects.json"] {
             assert_eq!(audited_run(other), None, "{other}");

@@ -6,6 +6,7 @@
 //! | [`config`] | the configuration file, with defaults for a laptop |
 //! | [`keys`] | keys of objects |
 //! | [`objects`] | operations on S3 objects: listing, and conditional reads, writes, copies and deletions |
+//! | [`multipart`] | multipart uploads |
 //! | [`concurrency`] | bounded concurrency |
 //! | [`raw_files`] | the accepted raw files of a range of days |
 //! | [`catalog`] | databases and tables of the catalog |
@@ -16,6 +17,8 @@
 //! | [`migration`] | creates records for days that older versions published without one |
 //! | [`scratch`] | temporary databases over folders other than the published ones |
 //! | [`plan`] | what a run reads and publishes |
+//! | [`engine`] | the engine of a run: the function `transform`, or EMR |
+//! | [`slices`] | parts of a run that are audited and published one by one, and their outcomes |
 //! | [`failed`] | the newest failed audit of each day |
 //! | [`lease`] | leases: mutual exclusion with expiry |
 //! | [`vacuum`] | removes the files of runs that no reader can reach |
@@ -58,6 +61,7 @@ pub mod raw_files;
 pub mod record;
 pub mod result_csv;
 pub mod scratch;
+pub mod slices;
 pub mod truncated_list;
 pub mod vacuum;
 pub mod workflow;

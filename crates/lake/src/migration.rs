@@ -154,7 +154,7 @@ async fn reports(lake: &Lake, runs: BTreeSet<RunId>) -> Result<Reports, Error> {
             let bucket = &lake.config.buckets.lake;
             let mut found = Vec::new();
             for table in TableName::ALL {
-                let key = keys::quality_report(&run, table);
+                let key = keys::quality_report(&run, 0, table);
                 let Some(object) = objects::list(&lake, bucket, &key).await?.into_iter().find(|of| of.key == key)
                 else {
                     continue;
@@ -334,7 +334,7 @@ impl Work {
         place: &Place,
     ) -> Result<Result<PublishedTable, String>, Error> {
         let (lake, bucket) = (&self.lake, &self.lake.config.buckets.lake);
-        let report_uri = keys::uri(bucket, &keys::quality_report(&place.run, table));
+        let report_uri = keys::uri(bucket, &keys::quality_report(&place.run, 0, table));
         let report = self.reports.get(&(place.run.clone(), table)).filter(|(report, _)| report.day_passed(day));
         let audited = report.and_then(|(report, _)| report.days.iter().find(|audited| audited.date == day));
         let Some(audited) = audited else {

@@ -1,10 +1,8 @@
-//! The plan of a run: what it reads and publishes, written before it reads; and what its audit compared with.
+//! The plan of a run: what it reads and publishes, written before it reads.
 //!
 //! The plan fixes the raw files of a run: the job reads all raw files of its range, and the audit fails if they are no longer
 //! those of the plan. A plan is written once, so that `PlanRun` is idempotent: a repeated invocation returns the plan of the
 //! first one, and never a list that is newer than what the job has read.
-
-use std::collections::BTreeMap;
 
 use chrono::NaiveDate;
 use market::partition::DateRange;
@@ -31,6 +29,9 @@ pub struct Plan {
     pub range: DateRange,
     /// The days that have raw files, in order.
     pub days: Vec<PlannedDay>,
+    /// The parts of the range that are audited and published one by one. Older versions wrote none and had one.
+    #[serde(default)]
+    pub slices: Vec<DateRange>,
     /// Business days with no or too few raw files.
     pub missing: Vec<NaiveDate>,
     /// The request.
@@ -78,10 +79,39 @@ pub struct PlannedDay {
     pub raw_files: Vec<RawFileVersion>,
 }
 
+impl PlannedDay {
+    /// Returns the total size of its raw files as stored, in bytes.
+    pub fn bytes(&self) -> u64 {
+        self.raw_files.iter().map(|file| file.bytes).sum()
+    }
+}
+
 impl Plan {
     /// Returns the days that the run publishes.
     pub fn to_publish(&self) -> impl Iterator<Item = &PlannedDay> {
         self.days.iter().filter(|day| day.publish)
+    }
+
+    /// Returns the numbers of its slices.
+    pub fn slice_numbers(&self) -> impl Iterator<Item = u32> + use<> {
+        0..self.slices.len().max(1) as u32
+    }
+
+    /// Returns the part of the plan of a slice. `None` is the whole plan, as executions of older versions request it.
+    ///
+    /// # Errors
+    /// [`Error::InvalidInput`] if the plan has no such slice.
+    pub fn slice(mut self, slice: Option<u32>) -> Result<Self, Error> {
+        let Some(number) = slice else { return Ok(self) };
+        let range = match (number, self.slices.is_empty()) {
+            (0, true) => self.range,
+            _ => *self.slices.get(number as usize).ok_or_else(|| {
+                Error::invalid_input(format!("run {} has no slice {number}: it has {}", self.run, self.slices.len()))
+            })?,
+        };
+        self.range = range;
+        self.days.retain(|day| range.contains(day.day));
+        Ok(self)
     }
 
     /// Reads the plan of a run, if there is one.
@@ -129,36 +159,7 @@ pub fn is_to_do(record: Option<&Record>, failed: Option<&FailedAudit>, files: &[
     published.is_none_or(|published| !differences(&published.raw_files, files).is_empty())
 }
 
-/// The days of a run that passed the audit, and the records that it compared them with: the number of each day's record, 0
-/// for none.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Compared {
-    /// By day.
-    pub records: BTreeMap<NaiveDate, u64>,
-}
-
-impl Compared {
-    /// Writes it to its object. Overwrites that of an earlier audit.
-    ///
-    /// # Errors
-    /// Whatever S3 refuses.
-    pub async fn write(&self, lake: &Lake, run: &RunId) -> Result<(), Error> {
-        objects::put_json(lake, &lake.config.buckets.lake, &keys::audit(run), self).await
-    }
-
-    /// Reads what the audit of a run compared with.
-    ///
-    /// # Errors
-    /// [`Error::Quality`] if the run was not audited; [`Error::InvalidInput`] if the object is something else; whatever S3
-    /// refuses.
-    pub async fn read(lake: &Lake, run: &RunId) -> Result<Self, Error> {
-        let key = keys::audit(run);
-        let found = objects::get_json(lake, &lake.config.buckets.lake, &key).await?;
-        found.ok_or_else(|| missing(lake, &key, run))
-    }
-}
-
-fn missing(lake: &Lake, key: &str, run: &RunId) -> Error {
+pub(crate) fn missing(lake: &Lake, key: &str, run: &RunId) -> Error {
     Error::Quality(format!(
         "there is no {}: run {run} was started by a version that wrote none, or its files were removed. Start \
          create_datalake for its days again",

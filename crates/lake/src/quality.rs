@@ -1,4 +1,5 @@
-//! Quality reports: the result of the audit of one table of one run. The audit writes it, and publication requires it.
+//! Quality reports: the result of the audit of one table in one slice of a run. The audit writes it, and publication requires
+//! it. The report of a whole run is the sum of those of its slices.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -17,14 +18,14 @@ use crate::raw_files::Coverage;
 use crate::truncated_list::TruncatedList;
 use crate::{Lake, keys, objects};
 
-/// The quality report of one table of one run.
+/// The quality report of one table in one slice of a run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Report {
     /// The run.
     pub run: RunId,
     /// The table.
     pub table: TableName,
-    /// The range of days of the run.
+    /// The range of days of the slice.
     #[serde(flatten)]
     pub range: DateRange,
     /// Whether all checks passed.
@@ -279,6 +280,27 @@ impl Check {
         Self { all_days: days.iter().copied().collect(), days: days.into_iter().collect(), examples, ..self }
     }
 
+    /// Adds the same check of other days. The limit applied to each part.
+    fn add(&mut self, other: Self) {
+        self.checked += other.checked;
+        self.failing += other.failing;
+        self.worst = match (self.worst, other.worst) {
+            (Some(one), Some(other)) => Some(if other.share() > one.share() { other } else { one }),
+            (one, other) => one.or(other),
+        };
+        self.share = self.worst.map_or_else(|| share_of(self.failing, self.checked), |worst| worst.share());
+        match (self.passed, other.passed) {
+            // The days of a failed check are those that exceed its limit.
+            (true, false) => (self.days, self.examples) = (other.days, other.examples),
+            (false, true) => {}
+            (true, true) | (false, false) => {
+                self.days.append(other.days);
+                self.examples.extend(other.examples);
+            }
+        }
+        self.passed &= other.passed;
+    }
+
     /// Returns whether `day` fails this check, while the audit runs. A failed check without days concerns every day.
     pub fn fails_on(&self, day: NaiveDate) -> bool {
         !self.passed && (self.all_days.is_empty() || self.all_days.contains(&day))
@@ -333,12 +355,15 @@ impl Report {
         self.days.iter().filter(move |day| range.contains(day.date))
     }
 
-    /// Writes the report to its object.
+    /// Writes the report of a slice to its object. Returns its URI.
     ///
     /// # Errors
     /// [`Error::Aws`] if S3 does not perform the request.
-    pub async fn write(&self, lake: &Lake) -> Result<(), Error> {
-        objects::put_json(lake, &lake.config.buckets.lake, &keys::quality_report(&self.run, self.table), self).await
+    pub async fn write(&self, lake: &Lake, slice: u32) -> Result<String, Error> {
+        let bucket = &lake.config.buckets.lake;
+        let key = keys::quality_report(&self.run, slice, self.table);
+        objects::put_json(lake, bucket, &key, self).await?;
+        Ok(keys::uri(bucket, &key))
     }
 
     /// Returns whether `day` passed all checks.
@@ -346,35 +371,77 @@ impl Report {
         self.passed || (!self.failed_days.is_empty() && !self.failed_days.contains(&day))
     }
 
-    /// Reads the report of `table` and `run`.
+    /// Reads the report at this URI, which a record or an outcome states. Returns `None` if there is none.
     ///
     /// # Errors
-    /// [`Error::Quality`] if there is none.
-    pub async fn read(lake: &Lake, run: &RunId, table: TableName) -> Result<Self, Error> {
-        let key = keys::quality_report(run, table);
-        let report = objects::get_json(lake, &lake.config.buckets.lake, &key).await?;
-        report.ok_or_else(|| {
-            let uri = keys::uri(&lake.config.buckets.lake, &key);
-            Error::Quality(format!(
-                "{table} of run {run} was not audited and is not published: there is no {uri}; start create_datalake"
-            ))
-        })
+    /// [`Error::InvalidInput`] if the object is not a report; whatever S3 refuses.
+    pub async fn find(lake: &Lake, uri: &str) -> Result<Option<Self>, Error> {
+        let bucket = &lake.config.buckets.lake;
+        let Some(key) = uri.strip_prefix(&keys::uri(bucket, "")) else { return Ok(None) };
+        objects::get_json(lake, bucket, key).await
     }
 
-    /// Reads the report of `table` and `run`, in which all of `days` must have passed.
+    /// Reads the report at this URI, in which all of `days` must have passed.
     ///
     /// # Errors
     /// [`Error::Quality`] if there is no report, or a day failed the audit.
-    pub async fn passed(
-        lake: &Lake,
-        run: &RunId,
-        table: TableName,
-        days: impl IntoIterator<Item = NaiveDate>,
-    ) -> Result<Self, Error> {
-        let report = Self::read(lake, run, table).await?;
+    pub async fn passed(lake: &Lake, uri: &str, days: impl IntoIterator<Item = NaiveDate>) -> Result<Self, Error> {
+        let Some(report) = Self::find(lake, uri).await? else {
+            return Err(Error::Quality(format!(
+                "there is no {uri}: what it reported on was not audited, and is not published; start create_datalake"
+            )));
+        };
         let Some(day) = days.into_iter().find(|day| !report.day_passed(*day)) else { return Ok(report) };
-        let uri = keys::uri(&lake.config.buckets.lake, &keys::quality_report(run, table));
+        let Self { run, table, .. } = report;
         Err(Error::Quality(format!("{table} of run {run} failed its audit for {day} and is not published: {uri}")))
+    }
+
+    /// Reads the reports on `table` of all slices of `run`, and adds them up. Returns `None` if there is none.
+    ///
+    /// # Errors
+    /// [`Error::InvalidInput`] if an object is not a report; whatever S3 refuses.
+    pub async fn of_run(lake: &Lake, run: &RunId, table: TableName) -> Result<Option<Self>, Error> {
+        let bucket = &lake.config.buckets.lake;
+        let name = format!("{table}.json");
+        let mut slices: Vec<Self> = Vec::new();
+        for object in objects::list(lake, bucket, &keys::quality_reports(run)).await? {
+            if keys::file_name(&object.key) == name {
+                slices.extend(objects::get_json::<Self>(lake, bucket, &object.key).await?);
+            }
+        }
+        slices.sort_by_key(|slice| slice.range.from());
+        Ok(slices.into_iter().reduce(Self::with))
+    }
+
+    /// Adds the report of the next slice.
+    fn with(mut self, next: Self) -> Self {
+        if let Ok(range) = DateRange::new(self.range.from(), next.range.to()) {
+            self.range = range;
+        }
+        self.passed &= next.passed;
+        self.failed_days.extend(next.failed_days);
+        self.rows += next.rows;
+        self.records = [self.records, next.records].into_iter().sum();
+        for check in next.checks {
+            match self.checks.iter_mut().find(|found| found.name == check.name) {
+                Some(found) => found.add(check),
+                None => self.checks.push(check),
+            }
+        }
+        self.days.extend(next.days);
+        self.files.extend(next.files);
+        self.unterminated_files.extend(next.unterminated_files);
+        for reject in next.rejects {
+            let of = |count: &RejectCount| (count.table_name.clone(), count.column_name.clone(), count.reason.clone());
+            match self.rejects.iter_mut().find(|found| of(found) == of(&reject)) {
+                Some(found) => found.count += reject.count,
+                None => self.rejects.push(reject),
+            }
+        }
+        self.duplicates.keys += next.duplicates.keys;
+        self.duplicates.rows += next.duplicates.rows;
+        self.coverage.append(next.coverage);
+        self
     }
 }
 
@@ -475,13 +542,48 @@ mod tests {
         }
     }
 
+    #[test]
+    fn the_reports_of_slices_are_added_up() {
+        let none = || Check::by_day("cells", Unit::Cells, [], share(0.01), Vec::new());
+        let of = |date: u32, failing: u64| {
+            let days = [(day(date), (100, failing))];
+            Check::by_day("cells", Unit::Cells, days, share(0.01), vec![json!(date)])
+        };
+        let sum = |checks: [Check; 3]| {
+            checks.into_iter().reduce(|mut sum, next| {
+                sum.add(next);
+                sum
+            })
+        };
+        let check = sum([of(1, 1), of(2, 7), of(3, 50)]).expect("a check");
+        assert_eq!((check.checked, check.failing, check.share, check.passed), (300, 58, 0.5, false));
+        assert_eq!(check.days.first, [day(2), day(3)], "those that exceed the limit");
+        assert_eq!(check.examples, [json!(2), json!(3)]);
+        let check = sum([of(1, 1), none(), of(3, 0)]).expect("a check");
+        assert!(check.passed && check.days.first == [day(1)] && check.share == 0.01);
+
+        let slice = |first: u32, last: u32, checks: Vec<Check>| Report {
+            range: DateRange::new(day(first), day(last)).expect("a range"),
+            passed: checks.iter().all(|check| check.passed),
+            failed_days: checks.iter().filter(|check| !check.passed).map(|_| day(last)).collect(),
+            checks,
+            ..report()
+        };
+        let other = Check::new("rows", Unit::Rows, 1, 0, share(0.0));
+        let sum = slice(1, 2, vec![of(2, 0)]).with(slice(3, 4, vec![of(4, 9), other.clone()]));
+        assert_eq!((sum.range.from(), sum.range.to(), sum.passed, sum.rows), (day(1), day(4), false, 2));
+        assert_eq!((sum.records.records, sum.days.len(), sum.files.len()), (4, 2, 2));
+        assert_eq!((sum.rejects.len(), sum.rejects[0].count, sum.duplicates.rows), (1, 10, 4));
+        assert!(sum.day_passed(day(1)) && !sum.day_passed(day(4)));
+        assert_eq!(sum.checks.iter().map(|check| check.checked).collect::<Vec<_>>(), [200, 1]);
+    }
+
     fn two_of_two() -> [(NaiveDate, (u64, u64)); 1] {
         [(day(1), (2, 2))]
     }
 
-    #[test]
-    fn a_report_reads_back() {
-        let report = Report {
+    fn report() -> Report {
+        Report {
             run: "nightly-7".parse().expect("a run"),
             table: TableName::Quotes,
             range: DateRange::new(day(1), day(2)).expect("a range"),
@@ -501,10 +603,20 @@ mod tests {
                 records: Records::default(),
             }],
             unterminated_files: vec!["202004011000_flashpanel.csv.gz".to_owned()],
-            rejects: Vec::new(),
-            duplicates: Duplicates::default(),
+            rejects: vec![RejectCount {
+                table_name: "quotes".to_owned(),
+                column_name: "Ult".to_owned(),
+                reason: "not a number".to_owned(),
+                count: 5,
+            }],
+            duplicates: Duplicates { keys: 1, rows: 2 },
             coverage: Coverage::default(),
-        };
+        }
+    }
+
+    #[test]
+    fn a_report_reads_back() {
+        let report = report();
         let text = serde_json::to_string(&report).expect("JSON");
         // As a version wrote it that did not look at line ends.
         let mut former: Value = serde_json::from_str(&text).expect("JSON");

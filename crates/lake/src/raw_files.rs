@@ -190,6 +190,12 @@ impl Coverage {
         }
         coverage
     }
+
+    /// Appends what is missing on later days.
+    pub fn append(&mut self, later: Self) {
+        self.gaps.append(later.gaps);
+        self.missing_snapshots.append(later.missing_snapshots);
+    }
 }
 
 #[cfg(test)]

@@ -48,6 +48,13 @@ impl<T> TruncatedList<T> {
         self.count == 0
     }
 
+    /// Appends another list.
+    pub fn append(&mut self, other: Self) {
+        self.count += other.count;
+        self.first.extend(other.first);
+        self.first.truncate(MAX_ITEMS);
+    }
+
     /// Returns the number of items that were cut off.
     pub fn omitted(&self) -> usize {
         self.count - self.first.len()
@@ -63,6 +70,11 @@ mod tests {
         let long: TruncatedList<usize> = (0..MAX_ITEMS + 5).collect();
         assert_eq!((long.count, long.first.len(), long.omitted()), (MAX_ITEMS + 5, MAX_ITEMS, 5));
         assert_eq!(long.first[..3], [0, 1, 2]);
+
+        let mut two: TruncatedList<usize> = (0..3).collect();
+        two.append(long);
+        assert_eq!((two.count, two.first.len()), (MAX_ITEMS + 8, MAX_ITEMS));
+        assert_eq!(two.first[..5], [0, 1, 2, 0, 1]);
 
         let none: TruncatedList<usize> = [].into_iter().collect();
         assert!(none.is_empty());

@@ -70,7 +70,7 @@ fn every_task_is_retried_and_timed_and_can_be_redriven() {
             let known = [
                 serde_json::json!({ "ErrorEquals": ["InvalidInput"], "Next": "InputRefused" }),
                 serde_json::json!({ "ErrorEquals": ["RawFilesChanged"], "ResultPath": "$.changed", "Next": "PlanAgain" }),
-                serde_json::json!({ "ErrorEquals": ["RecordChanged"], "ResultPath": "$.changed", "Next": "ValidateStaged" }),
+                serde_json::json!({ "ErrorEquals": ["RecordChanged"], "ResultPath": null, "Next": "ValidateStaged" }),
                 serde_json::json!({ "ErrorEquals": ["RecordChanged"], "ResultPath": "$.changed", "Next": "UpdateAgain" }),
             ];
             assert!(

@@ -1,8 +1,8 @@
 //! Watches an execution to its end: prints a line for each state when it is exited, also for those of nested executions.
 //!
 //! A polling loop (Wait and Task) is one line with the number of polls: of a Spark step, users want to know how long it took.
-//! A state in the iterations of a Map state is one line with the number of days: each Map state of the workflows iterates over
-//! days.
+//! A state in the iterations of a Map state is one line with the number of iterations. A Map state with one iteration, as most
+//! have, has no line: the states in it are printed like others.
 
 use std::time::{Duration, Instant};
 
@@ -205,7 +205,7 @@ impl WatchedExecution {
         self.open.retain(|work| {
             let visits = || work.visits.iter().map(|at| &timeline.visits[*at]);
             let Some(last) = visits().next_back() else { return true };
-            let map = last.map.map(|at| &timeline.visits[at]);
+            let map = last.map.map(|at| &timeline.visits[at]).filter(|map| !is_single(map));
             // Between two iterations, no visit of a state may be open.
             if !all && map.unwrap_or(last).left.is_none() {
                 return true;
@@ -214,8 +214,11 @@ impl WatchedExecution {
             let failed = |visit: &Visit| visit.failed || visit.left.is_none();
             let failed = if map.is_some() { visits().any(failed) } else { failed(last) };
             let failures = visits().map(|visit| visit.failures.len()).sum();
-            let repeated = match map.and_then(|map| map.iterations) {
-                Some(iterations) => days(iterations),
+            if is_single(last) {
+                return false;
+            }
+            let repeated = match map.and_then(|map| Some((map, map.iterations?))) {
+                Some((map, iterations)) => progress_of(map, iterations),
                 None if work.visits.len() > 1 => format!("{} looks", work.visits.len()),
                 None => String::new(),
             };
@@ -239,18 +242,26 @@ impl WatchedExecution {
         let visits = &self.timeline.visits;
         let open = visits.iter().rev().find(|visit| visit.left.is_none());
         // The iterations of a Map state are not listed one by one.
-        let visit = open.map(|visit| visit.map.map_or(visit, |map| &visits[map]));
+        let map = |visit: &Visit| visit.map.map(|map| &visits[map]).filter(|map| !is_single(map));
+        let visit = open.map(|visit| map(visit).unwrap_or(visit));
         let text = |visit: &Visit| match visit.iterations {
-            Some(iterations) => format!("{}{}: {}", self.indent, visit.state, days(iterations)),
+            Some(iterations) => format!("{}{}: {}", self.indent, visit.state, progress_of(visit, iterations)),
             None => format!("{}{}", self.indent, visit.state),
         };
         visit.map(text).into_iter().collect()
     }
 }
 
+/// Whether this is a Map state with one iteration.
+fn is_single(visit: &Visit) -> bool {
+    visit.iterations.is_some_and(|iterations| iterations.total == 1)
+}
+
 /// Returns the progress of a Map state: `4 of 10 days`, or `10 days` at its end.
-fn days(Iterations { total, succeeded }: Iterations) -> String {
-    if succeeded == total { format::counted(total, "day") } else { format!("{succeeded} of {total} days") }
+fn progress_of(map: &Visit, Iterations { total, succeeded }: Iterations) -> String {
+    let item = if map.state == "TransformDays" { "day" } else { "slice" };
+    let all = format::counted(total, item);
+    if succeeded == total { all } else { format!("{succeeded} of {all}") }
 }
 
 /// Returns the line of a state: `  ✓ PollStep    12.4s  13 looks`. `repeated` says how often it was entered.
@@ -423,11 +434,15 @@ mod tests {
             (7, done()),
             (12, Other(Type::MapIterationSucceeded)),
         ];
-        let events = events.iter().map(|(before, event)| (*before, event));
-        let events =
-            events.chain(last.iter().enumerate().map(|(at, event)| (if at == 0 { 11 } else { 13 + at as i64 }, event)));
+        let last =
+            last.iter().enumerate().map(|(at, event)| (if at == 0 { 11 } else { 13 + at as i64 }, event.clone()));
+        watch_events(&events.into_iter().chain(last).collect::<Vec<_>>())
+    }
+
+    /// Watches events, each with the number of the event before it. Returns the lines after each event, and the running states.
+    fn watch_events(events: &[(i64, Event)]) -> Vec<(Vec<String>, Vec<String>)> {
         let events: Vec<_> =
-            (1..).zip(events).map(|(id, (before, event))| ("top", event_at(0, id, before, event))).collect();
+            (1..).zip(events).map(|(id, (before, event))| ("top", event_at(0, id, *before, event))).collect();
         let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
         let mut watched = WatchedExecution::new("top", String::new());
         let mut lines: Vec<String> = Vec::new();
@@ -470,6 +485,32 @@ mod tests {
         let lines = &seen.last().expect("an event").0;
         assert!(lines[0].starts_with("✗ Transform ") && lines[0].ends_with(" 2 of 3 days"), "{lines:?}");
         assert!(lines[1].starts_with("✗ TransformDays"), "{lines:?}");
+    }
+
+    #[test]
+    fn a_map_with_one_iteration_has_no_line() {
+        use Event::{Entered, Items, Left, Other};
+        let events = [
+            (0, Other(Type::ExecutionStarted)),
+            (1, Entered(Type::MapStateEntered, "AuditSlices")),
+            (2, Items(1)),
+            (3, Other(Type::MapIterationStarted)),
+            (4, Entered(Type::TaskStateEntered, "ValidateStaged")),
+            (5, Left(Type::TaskStateExited, "ValidateStaged")),
+            (6, Entered(Type::TaskStateEntered, "PublishRecords")),
+            (7, Left(Type::TaskStateExited, "PublishRecords")),
+            (8, Other(Type::MapIterationSucceeded)),
+            (9, Other(Type::MapStateSucceeded)),
+            (10, Left(Type::MapStateExited, "AuditSlices")),
+            (11, Entered(Type::TaskStateEntered, "Outcome")),
+        ];
+        let seen = watch_events(&events);
+        let running: Vec<&str> = seen.iter().flat_map(|(_, running)| running).map(String::as_str).collect();
+        assert!(running.contains(&"ValidateStaged") && running.contains(&"PublishRecords"), "{running:?}");
+        assert!(seen[5].0.is_empty() && seen[6].0.len() == 1, "a line when the next state is entered: {seen:?}");
+        let took = |line: &String| line.replace(" 0.0s", "");
+        let lines: Vec<String> = seen.last().expect("an event").0.iter().map(took).collect();
+        assert_eq!(lines, ["✓ ValidateStaged", "✓ PublishRecords"]);
     }
 
     fn described(status: ExecutionStatus, output: Option<&str>) -> DescribeExecutionOutput {

@@ -40,6 +40,8 @@ struct Record {
     #[serde(rename = "record")]
     _record: bool,
     run: RunId,
+    /// Absent: the whole run.
+    slice: Option<u32>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -53,10 +55,10 @@ struct Update {
     to: chrono::NaiveDate,
 }
 
-const RECORD: &str = r#"{"record": true, "run": "..."}"#;
+const RECORD: &str = r#"{"record": true, "run": "...", "slice": 0}"#;
 const UPDATE: &str = r#"{"table": "quotes", "from": "2020-04-01", "to": "2020-04-09"}"#;
 
-/// `{"record": true, "run"}` writes the records of the days that a run publishes. `{"table", "from", "to"}` updates one table
+/// `{"record": true, "run", "slice"}` writes the records of the days that a slice of a run publishes. `{"table", "from", "to"}` updates one table
 /// of the catalog from the records of these days. `{}`, `{"date"}` or `{"from", "to"}` ([`workflow_input::resolve`]) updates
 /// all tables, which is how a person starts it by hand.
 ///
@@ -64,8 +66,8 @@ const UPDATE: &str = r#"{"table": "quotes", "from": "2020-04-01", "to": "2020-04
 /// [`Error::InvalidInput`] for an event of another form; the errors of [`record::publish`] and [`catalog::update`].
 pub async fn handle(lake: &Lake, event: Value) -> Result<Done, Error> {
     if event.get("record").is_some() {
-        let Record { run, .. } = parse_event(event, RECORD)?;
-        return record::publish(lake, &run).await.map(Done::Recorded);
+        let Record { run, slice, .. } = parse_event(event, RECORD)?;
+        return record::publish(lake, &run, slice).await.map(Done::Recorded);
     }
     if event.get("run").is_some() {
         return Err(Error::invalid_input(format!(

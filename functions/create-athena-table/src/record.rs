@@ -1,15 +1,16 @@
-//! Publishes the days of a run: writes their records by compare-and-swap.
+//! Publishes the days of a slice of a run: writes their records by compare-and-swap.
 
 use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 
 use chrono::NaiveDate;
-use lake::plan::{Compared, Plan, PlannedDay};
+use lake::plan::{Plan, PlannedDay};
 use lake::quality::{Day, Report};
 use lake::record::{
     self, Cause, Publication, PublishedFile, PublishedTable, RawFileVersion, Record, Stored, Swap, View,
 };
+use lake::slices::{SliceAudit, SlicePublication};
 use lake::truncated_list::TruncatedList;
 use lake::{Error, Lake, concurrency, invocation, keys, manifest, raw_files};
 use market::partition::DateRange;
@@ -18,21 +19,20 @@ use market::table::TableName;
 use serde::Serialize;
 use tracing::{Instrument, info_span};
 
-/// The outcomes of the days of a run.
+/// The outcomes of the days of a slice.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Recorded {
     /// The run.
     pub run: RunId,
+    /// The slice; `None` for a whole run.
+    pub slice: Option<u32>,
     /// The first day of its range.
     pub from: NaiveDate,
     /// The last day of its range.
     pub to: NaiveDate,
-    /// Number of published days.
-    pub published: u64,
-    /// Days of which another run has published the same or a newer view of the raw files.
-    pub superseded: TruncatedList<NaiveDate>,
-    /// Days that a rollback holds.
-    pub held: TruncatedList<NaiveDate>,
+    /// The outcomes.
+    #[serde(flatten)]
+    pub outcome: SlicePublication,
     /// Business days with no or too few raw files.
     pub missing: TruncatedList<NaiveDate>,
 }
@@ -48,21 +48,23 @@ enum Outcome {
 /// Number of days that are processed concurrently.
 const AT_ONCE: NonZeroUsize = NonZeroUsize::new(8).expect("not zero");
 
-/// Publishes the days of a run's plan that passed the audit, each by one compare-and-swap of its record. Skips a day of which another run has
-/// published the same or a newer view meanwhile, and a day that a rollback holds. Idempotent.
+/// Publishes the days of a slice that passed the audit, each by one compare-and-swap of its record. Skips a day of which
+/// another run has published the same or a newer view meanwhile, and a day that a rollback holds. Idempotent.
 ///
 /// # Errors
-/// [`Error::Quality`] for a run whose audit is missing or failed, or whose files are no longer those that were audited;
+/// [`Error::Quality`] for a slice whose audit is missing, or whose files are no longer those that were audited;
 /// [`Error::RecordChanged`] if another run with an older view published a day after the audit, which has to be repeated.
-pub async fn publish(lake: &Lake, run: &RunId) -> Result<Recorded, Error> {
-    let plan = Plan::read(lake, run).await?;
+pub async fn publish(lake: &Lake, run: &RunId, slice: Option<u32>) -> Result<Recorded, Error> {
+    let plan = Plan::read(lake, run).await?.slice(slice)?;
     invocation::record_days(plan.range);
-    let compared = Compared::read(lake, run).await?;
-    let audited = Audited::read(lake, run, &compared).await?;
+    let number = slice.unwrap_or_default();
+    let compared = SliceAudit::read(lake, run, number).await?;
+    let audited = Audited::read(lake, run, number, &compared).await?;
     // Days that failed the audit are not published, and are not among these.
     let passed = plan.to_publish().filter(|planned| compared.records.contains_key(&planned.day));
     let days: Vec<PlannedDay> = passed.cloned().collect();
-    let work = Arc::new(Work { lake: lake.clone(), run: run.clone(), range: plan.range, compared, audited });
+    let work =
+        Arc::new(Work { lake: lake.clone(), run: run.clone(), slice: number, range: plan.range, compared, audited });
     let outcomes = concurrency::map(days, AT_ONCE, |planned| {
         let work = work.clone();
         let span = info_span!("day", day = %planned.day);
@@ -70,13 +72,18 @@ pub async fn publish(lake: &Lake, run: &RunId) -> Result<Recorded, Error> {
     });
     let outcomes = outcomes.await?;
     let with = |wanted| outcomes.iter().filter(move |(_, outcome)| *outcome == wanted).map(|(day, _)| *day);
-    Ok(Recorded {
-        run: run.clone(),
-        from: plan.range.from(),
-        to: plan.range.to(),
+    let outcome = SlicePublication {
         published: with(Outcome::Published).count() as u64,
         superseded: with(Outcome::Superseded).collect(),
         held: with(Outcome::Held).collect(),
+    };
+    outcome.write(lake, run, number).await?;
+    Ok(Recorded {
+        run: run.clone(),
+        slice,
+        from: plan.range.from(),
+        to: plan.range.to(),
+        outcome,
         missing: plan.missing.into_iter().collect(),
     })
 }
@@ -85,10 +92,11 @@ pub async fn publish(lake: &Lake, run: &RunId) -> Result<Recorded, Error> {
 struct Audited(BTreeMap<TableName, BTreeMap<NaiveDate, Day>>);
 
 impl Audited {
-    async fn read(lake: &Lake, run: &RunId, compared: &Compared) -> Result<Self, Error> {
+    async fn read(lake: &Lake, run: &RunId, slice: u32, compared: &SliceAudit) -> Result<Self, Error> {
         let mut tables = BTreeMap::new();
         for table in TableName::ALL {
-            let report = Report::passed(lake, run, table, compared.records.keys().copied()).await?;
+            let uri = report_uri(lake, run, slice, table);
+            let report = Report::passed(lake, &uri, compared.records.keys().copied()).await?;
             tables.insert(table, report.days.into_iter().map(|day| (day.date, day)).collect());
         }
         Ok(Self(tables))
@@ -100,12 +108,17 @@ impl Audited {
     }
 }
 
-/// The state that the concurrent tasks share, one task for each day of a run.
+fn report_uri(lake: &Lake, run: &RunId, slice: u32, table: TableName) -> String {
+    keys::uri(&lake.config.buckets.lake, &keys::quality_report(run, slice, table))
+}
+
+/// The state that the concurrent tasks share, one task for each day of a slice.
 struct Work {
     lake: Lake,
     run: RunId,
+    slice: u32,
     range: DateRange,
-    compared: Compared,
+    compared: SliceAudit,
     audited: Audited,
 }
 
@@ -213,7 +226,7 @@ impl Work {
             });
             let published = PublishedTable {
                 location: keys::uri(bucket, &keys::run_folder(table, date.into(), run)),
-                report: keys::uri(bucket, &keys::quality_report(run, table)),
+                report: report_uri(lake, run, self.slice, table),
                 rows,
                 bytes,
                 files: files.collect(),

@@ -1,6 +1,6 @@
-//! The audits of a run. Stage `raw` plans the run from its raw files, stage `staged` decides whether the output of the job
-//! may be published, and stage `published` verifies that Athena returns the audited rows. Stage `landing` finds landed files
-//! that no execution has ingested.
+//! The audits of a run. Stage `raw` plans the run from its raw files, stage `staged` decides for each day of a slice whether
+//! the output of the job may be published, stage `outcome` adds up the slices, and stage `published` verifies that Athena
+//! returns the audited rows. Stage `landing` finds landed files that no execution has ingested.
 //!
 //! The audit counts the records from the raw bytes, and does not take them from the engine's report. It shares with the Rust
 //! engine the code of `market` that decides the disposition of a line ([`market::record::Splitter`], its `disposition`, and the
@@ -11,6 +11,7 @@
 //! |---|---|
 //! | [`raw`] | stage `raw`: the days of a run and their raw files |
 //! | [`staged`] | stage `staged`: collects the evidence, runs the checks and writes the reports |
+//! | [`outcome`] | stage `outcome`: adds up the outcomes of the slices |
 //! | [`checks`] | the checks as pure functions over the evidence, and the report of a table |
 //! | [`raw_checks`] | the checks of raw files, and of the comparison with the published days |
 //! | [`record_counter`] | reads a raw file, and counts its records by their disposition |
@@ -30,6 +31,7 @@ mod domain;
 mod files;
 mod landing;
 mod last_record;
+mod outcome;
 mod previous;
 mod published;
 mod raw;
@@ -54,7 +56,9 @@ pub enum Audit {
     /// The result of stage `raw`.
     Raw(raw::PlanSummary),
     /// The result of stage `staged`.
-    Staged(staged::Passed),
+    Staged(staged::Audited),
+    /// The result of stage `outcome`.
+    Outcome(outcome::Outcome),
     /// The result of stage `published`.
     Published(published::Confirmed),
     /// The result of stage `landing`.
@@ -66,12 +70,20 @@ pub enum Audit {
 enum Stage {
     Raw,
     Staged,
+    Outcome,
     Published,
     Landing,
 }
 
 #[derive(Debug, Deserialize)]
 struct StagedEvent {
+    run: RunId,
+    /// Absent: the whole run.
+    slice: Option<u32>,
+}
+
+#[derive(Debug, Deserialize)]
+struct OutcomeEvent {
     run: RunId,
 }
 
@@ -84,7 +96,8 @@ struct PublishedEvent {
 }
 
 const RAW: &str = r#"{"stage": "raw", "run": "...", "input": {}} with the input of the workflow, or "from" and "to""#;
-const STAGED: &str = r#"{"stage": "staged", "run": "..."}"#;
+const STAGED: &str = r#"{"stage": "staged", "run": "...", "slice": 0}"#;
+const OUTCOME: &str = r#"{"stage": "outcome", "run": "..."}"#;
 const PUBLISHED: &str = r#"{"stage": "published", "table": "quotes", "from": "2020-04-01", "to": "2020-04-09"}"#;
 const LANDING: &str = r#"{"stage": "landing"}"#;
 
@@ -95,11 +108,15 @@ const LANDING: &str = r#"{"stage": "landing"}"#;
 /// the URI of the report; [`Error::RawFilesChanged`] if raw files changed while the job read them.
 pub async fn handle(lake: &Lake, event: Value) -> Result<Audit, Error> {
     let stage = event.get("stage").cloned().unwrap_or_default();
-    match parse_event(stage, &format!("one of {RAW}; {STAGED}; {PUBLISHED}; {LANDING}"))? {
+    match parse_event(stage, &format!("one of {RAW}; {STAGED}; {OUTCOME}; {PUBLISHED}; {LANDING}"))? {
         Stage::Raw => raw::plan(lake, event).await.map(Audit::Raw),
         Stage::Staged => {
-            let StagedEvent { run } = parse_event(event, STAGED)?;
-            staged::audit(lake, &run).await.map(Audit::Staged)
+            let StagedEvent { run, slice } = parse_event(event, STAGED)?;
+            staged::audit(lake, &run, slice).await.map(Audit::Staged)
+        }
+        Stage::Outcome => {
+            let OutcomeEvent { run } = parse_event(event, OUTCOME)?;
+            outcome::of_run(lake, &run).await.map(Audit::Outcome)
         }
         Stage::Published => {
             let PublishedEvent { table, records, range } = parse_event(event, PUBLISHED)?;

@@ -2,12 +2,13 @@
 //! their raw files. Both are in the report of the run that the record of the day names. Without that report, and for days
 //! without a record, the published table is queried.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::NaiveDate;
 use lake::quality::{Records, Report};
 use lake::record::Record;
-use lake::{Error, Lake, athena, keys, objects, partitions};
+use lake::{Error, Lake, athena, partitions};
 use market::run::RunId;
 use market::snapshot::SnapshotTime;
 use market::table::TableName;
@@ -43,21 +44,17 @@ pub(crate) async fn published(
 ) -> Result<Previous, Error> {
     let mut previous = Previous::default();
     let mut unknown = BTreeSet::new();
-    let mut reports: BTreeMap<RunId, Option<Report>> = BTreeMap::new();
+    let mut reports: BTreeMap<&str, Option<Report>> = BTreeMap::new();
     for date in days {
         let Some(published) = records.get(date).and_then(|record| record.published.as_ref()) else {
             unknown.insert(*date);
             continue;
         };
-        if !published.tables.contains_key(&table) {
-            continue;
+        let Some(published) = published.tables.get(&table) else { continue };
+        if let Entry::Vacant(report) = reports.entry(&published.report) {
+            report.insert(Report::find(lake, &published.report).await?);
         }
-        if !reports.contains_key(&published.run) {
-            let key = keys::quality_report(&published.run, table);
-            let report = objects::get_json(lake, &lake.config.buckets.lake, &key).await?;
-            reports.insert(published.run.clone(), report);
-        }
-        let Some(Some(report)) = reports.get(&published.run) else {
+        let Some(Some(report)) = reports.get(published.report.as_str()) else {
             unknown.insert(*date);
             continue;
         };
@@ -103,8 +100,7 @@ async fn query_published(
     let runs: BTreeSet<RunId> = found.iter().filter_map(|rows| rows.run.clone()).collect();
     let mut records: BTreeMap<(RunId, SnapshotTime), Records> = BTreeMap::new();
     for run in runs {
-        let key = keys::quality_report(&run, table);
-        let report: Option<Report> = objects::get_json(lake, &lake.config.buckets.lake, &key).await?;
+        let report = Report::of_run(lake, &run, table).await?;
         let files = report.into_iter().flat_map(|report| report.files);
         records.extend(files.map(|file| ((run.clone(), file.name.time), file.records)));
     }

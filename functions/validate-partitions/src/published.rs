@@ -7,7 +7,6 @@ use lake::quality::{Figures, Report};
 use lake::record::{self, Stored};
 use lake::{Error, Lake, invocation, partitions};
 use market::partition::{DateRange, Partition};
-use market::run::RunId;
 use market::table::TableName;
 use serde::Serialize;
 
@@ -96,23 +95,22 @@ async fn confirm_table(
     )))
 }
 
-/// Returns the figures of each published day, from the reports of the published runs.
+/// Returns the figures of each published day, from the reports that the records name.
 async fn audited(
     lake: &Lake,
     table: TableName,
     records: &BTreeMap<NaiveDate, Stored>,
 ) -> Result<BTreeMap<NaiveDate, Figures>, Error> {
-    let mut runs: BTreeMap<RunId, BTreeSet<NaiveDate>> = BTreeMap::new();
+    let mut reports: BTreeMap<&str, BTreeSet<NaiveDate>> = BTreeMap::new();
     for (date, stored) in records {
-        if let Some(published) = &stored.record.published
-            && published.tables.contains_key(&table)
-        {
-            runs.entry(published.run.clone()).or_default().insert(*date);
+        let published = stored.record.published.as_ref();
+        if let Some(published) = published.and_then(|published| published.tables.get(&table)) {
+            reports.entry(&published.report).or_default().insert(*date);
         }
     }
     let mut audited = BTreeMap::new();
-    for (run, days) in runs {
-        let report = Report::passed(lake, &run, table, days.iter().copied()).await?;
+    for (uri, days) in reports {
+        let report = Report::passed(lake, uri, days.iter().copied()).await?;
         audited
             .extend(report.days.into_iter().filter(|day| days.contains(&day.date)).map(|day| (day.date, day.figures)));
     }

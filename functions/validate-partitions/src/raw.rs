@@ -11,7 +11,7 @@ use lake::raw_files::{self, Coverage, RawFile};
 use lake::record::{self, RawFileVersion, Record};
 use lake::truncated_list::TruncatedList;
 use lake::workflow_input::{self, Request};
-use lake::{Error, Lake, invocation, keys, plan};
+use lake::{Error, Lake, invocation, keys, plan, slices};
 use market::partition::DateRange;
 use market::run::RunId;
 use market::snapshot::{Feed, SnapshotName};
@@ -40,6 +40,9 @@ pub struct PlanSummary {
     /// The days that the function `transform` converts. Empty for EMR, and if there is nothing to publish.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub transform: Vec<NaiveDate>,
+    /// The slices of the run, which are audited and published one by one. Empty if there is nothing to publish.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub slices: Vec<Slice>,
     /// The number of days that the run is to publish.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub to_publish: Option<u64>,
@@ -49,6 +52,17 @@ pub struct PlanSummary {
     /// The missing days and snapshots.
     #[serde(flatten)]
     pub coverage: Coverage,
+}
+
+/// A slice of a run.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct Slice {
+    /// Its number, from 0.
+    pub number: u32,
+    /// Its first day.
+    pub from: NaiveDate,
+    /// Its last day.
+    pub to: NaiveDate,
 }
 
 /// The raw files of one day.
@@ -167,10 +181,16 @@ async fn planned(
             Engine::Lambda if to_publish > 0 => plan.days.iter().map(|day| day.day).collect(),
             Engine::Lambda | Engine::Emr => Vec::new(),
         },
+        slices: if to_publish > 0 { slices_of(&plan) } else { Vec::new() },
         to_publish: Some(to_publish),
         missing: Some(plan.missing.iter().copied().collect()),
         ..summary(plan.range, &files, coverage)
     })
+}
+
+fn slices_of(plan: &plan::Plan) -> Vec<Slice> {
+    let ranges = if plan.slices.is_empty() { std::slice::from_ref(&plan.range) } else { &plan.slices };
+    (0..).zip(ranges).map(|(number, range)| Slice { number, from: range.from(), to: range.to() }).collect()
 }
 
 async fn make(
@@ -227,11 +247,16 @@ async fn make(
     });
     let days: Vec<PlannedDay> = planned.collect();
     let limits = &lake.config.transform;
-    let size = |day: &PlannedDay| (day.day, day.raw_files.iter().map(|file| file.bytes).sum());
+    let size = |day: &PlannedDay| (day.day, day.bytes());
     // A run that has nothing to do is not refused for the size of its days.
     let sizes = if chosen.is_empty() { BTreeMap::new() } else { days.iter().map(size).collect() };
     let engine = requested_engine.unwrap_or(limits.engine).resolve(limits, &sizes)?;
-    Ok(plan::Plan { run: run.clone(), engine, range, days, missing, requested, requested_engine })
+    // Before anything is paid for.
+    let slices = match chosen.is_empty() {
+        true => Vec::new(),
+        false => slices::divide(range, &sizes, lake.config.quality.max_audit_bytes)?,
+    };
+    Ok(plan::Plan { run: run.clone(), engine, range, days, slices, missing, requested, requested_engine })
 }
 
 /// Returns the day for which a schedule started the run, if it has fewer raw files than required.
@@ -275,6 +300,7 @@ fn summary(range: DateRange, files: &[RawFileVersion], coverage: Coverage) -> Pl
         days: by_day(files).into_iter().collect(),
         engine: None,
         transform: Vec::new(),
+        slices: Vec::new(),
         to_publish: None,
         missing: None,
         coverage,

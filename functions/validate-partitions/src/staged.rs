@@ -1,4 +1,4 @@
-//! Stage `staged`: audits the output of the job, and decides whether it may be published.
+//! Stage `staged`: audits the output of the job for a slice of the run, and decides whether it may be published.
 //!
 //! The verdict is by day: a day that fails a check in any table is not published, and the others are. The reports are always
 //! written, after the manifests of the days that passed, so that everything that is published has a manifest.
@@ -8,12 +8,13 @@ use std::sync::Arc;
 
 use chrono::NaiveDate;
 use lake::failed::FailedAudit;
-use lake::plan::{Compared, Plan, PlannedDay};
+use lake::plan::{Plan, PlannedDay};
 use lake::quality::{Check, Duplicates, Figures, RejectCount, Report};
 use lake::raw_files::RawFile;
 use lake::record::{self, RawFileVersion, Record, view};
+use lake::slices::{PassedTable, SliceAudit};
 use lake::truncated_list::TruncatedList;
-use lake::{Error, Lake, concurrency, invocation, keys, manifest, partitions, raw_files};
+use lake::{Error, Lake, concurrency, invocation, manifest, partitions, raw_files};
 use market::run::RunId;
 use market::snapshot::{Feed, SnapshotTime};
 use market::table::TableName;
@@ -26,76 +27,66 @@ use crate::raw_file_scan::ScannedFile;
 use crate::staging::Staging;
 use crate::{domain, files, previous, raw_checks, record_counter};
 
-/// Maximum number of failed days in the text of the verdict.
-const DAYS_NAMED: usize = 5;
-
-/// A run of which at least one day passed the audit.
+/// The outcome of the audit of a slice.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Passed {
+pub struct Audited {
     /// The run.
     pub run: RunId,
+    /// The slice; `None` for a whole run.
+    pub slice: Option<u32>,
     /// The first day.
     pub from: NaiveDate,
     /// The last day.
     pub to: NaiveDate,
-    /// The tables.
+    /// The tables, with the days that passed.
     pub tables: Vec<PassedTable>,
     /// The days that failed. They are not published.
     pub failed: TruncatedList<NaiveDate>,
-    /// What failed on these days, and what to do; `None` if no day failed.
-    pub verdict: Option<String>,
 }
 
-/// The days of a table that passed the audit.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct PassedTable {
-    /// The table.
-    pub table: TableName,
-    /// The number of their partitions.
-    pub partitions: u64,
-    /// The number of their rows.
-    pub rows: u64,
-    /// The URI of its report.
-    pub report: String,
-}
-
-/// Audits the files that `run` wrote for the days of its plan. A day that fails a check is not published, and does not keep
-/// the others from being published.
+/// Audits the files that `run` wrote for the days of a slice of its plan. A day that fails a check is not published, and does
+/// not keep the others from being published.
 ///
 /// # Errors
-/// [`Error::Quality`] if every day failed; [`Error::RawFilesChanged`] if the raw files are not those of the plan.
-pub(crate) async fn audit(lake: &Lake, run: &RunId) -> Result<Passed, Error> {
-    let plan = Plan::read(lake, run).await?;
+/// [`Error::RawFilesChanged`] if the raw files are not those of the plan; whatever S3 and Athena refuse.
+pub(crate) async fn audit(lake: &Lake, run: &RunId, slice: Option<u32>) -> Result<Audited, Error> {
+    let plan = Plan::read(lake, run).await?.slice(slice)?;
     let range = plan.range;
     invocation::record_days(range);
     // Read before the comparisons: the audit has not compared with a record that is written later.
     let records = record::records(record::read_range(lake, range).await?);
-    let evidence = collect_evidence(lake, &plan, &records).await?;
+    let number = slice.unwrap_or_default();
+    let evidence = collect_evidence(lake, &plan, number, &records).await?;
     let reports = TableName::ALL.map(|table| evidence.report(&lake.config, table));
     let (passed, failed): (Vec<&PlannedDay>, Vec<&PlannedDay>) =
         plan.to_publish().partition(|planned| reports.iter().all(|report| report.day_passed(planned.day)));
     let passed: BTreeSet<NaiveDate> = passed.into_iter().map(|planned| planned.day).collect();
     write_manifests(lake, &evidence, &reports, &passed).await?;
+    let mut tables = Vec::new();
+    let mut failures = Vec::new();
     for report in &reports {
         log_accepted(lake, report);
-        report.write(lake).await?;
+        let uri = report.write(lake, number).await?;
+        failures.extend(failure_lines(report, &uri));
+        tables.push(passed_table(report, uri, &passed));
     }
     record_failures(lake, &plan.run, &failed, &reports).await?;
-    let verdict = (!failed.is_empty()).then(|| verdict(lake, &reports, &failed, passed.len()));
-    if let (true, Some(verdict)) = (passed.is_empty(), &verdict) {
-        return Err(Error::Quality(verdict.clone()));
-    }
-    // Last: for `PublishRecords`, this file proves that the audit compared with these very records. The reports prove less: a
-    // slow invocation may have read those of an earlier audit.
     let compared = passed.iter().map(|day| (*day, records.get(day).map_or(0, |record| record.number)));
-    Compared { records: compared.collect() }.write(lake, run).await?;
-    Ok(Passed {
+    let audit = SliceAudit {
+        records: compared.collect(),
+        failed: failed.iter().map(|planned| planned.day).collect(),
+        tables,
+        failures: if failed.is_empty() { Vec::new() } else { failures },
+    };
+    // Last, because `PublishRecords` takes it as the proof that everything above was done.
+    audit.write(lake, run, number).await?;
+    Ok(Audited {
         run: run.clone(),
+        slice,
         from: range.from(),
         to: range.to(),
-        tables: reports.iter().map(|report| passed_table(lake, report, &passed)).collect(),
-        failed: failed.iter().map(|planned| planned.day).collect(),
-        verdict,
+        tables: audit.tables,
+        failed: audit.failed.into_iter().collect(),
     })
 }
 
@@ -134,7 +125,12 @@ async fn record_failures(lake: &Lake, run: &RunId, failed: &[&PlannedDay], repor
 }
 
 /// Collects the evidence: audits the written files first, and then reads the raw files while queries run.
-async fn collect_evidence(lake: &Lake, plan: &Plan, records: &BTreeMap<NaiveDate, Record>) -> Result<Evidence, Error> {
+async fn collect_evidence(
+    lake: &Lake,
+    plan: &Plan,
+    slice: u32,
+    records: &BTreeMap<NaiveDate, Record>,
+) -> Result<Evidence, Error> {
     let (run, range) = (&plan.run, plan.range);
     let [quotes, options, rejects] = TableName::ALL.map(|table| files::written(lake, table, run, range));
     let (quotes, options, rejects) = tokio::try_join!(quotes, options, rejects)?;
@@ -150,18 +146,18 @@ async fn collect_evidence(lake: &Lake, plan: &Plan, records: &BTreeMap<NaiveDate
     };
     evidence.unqueried = evidence.days_with_faults();
     // `join` and not `try_join`: an error of one must not cancel the other, which drops its staged tables at its end.
-    let (files, content) = tokio::join!(scan_raw_files(lake, plan), query_tables(lake, &evidence));
+    let staging = Staging::new(lake, run, slice);
+    let (files, content) = tokio::join!(scan_raw_files(lake, plan), query_tables(&staging, &evidence));
     evidence.files = files?;
     let days: BTreeSet<NaiveDate> = evidence.files.iter().map(|file| file.name().time.date()).collect();
-    let staging = Staging::new(lake, run);
-    if evidence.content.is_none() {
+    evidence.content = content?;
+    if evidence.content.as_ref().is_none_or(|content| content.figures.is_empty()) {
         // The queries of the published tables run in this database too.
         partitions::create_database(lake, &staging.database).await?;
     }
     for table in Feed::ALL.map(TableName::from) {
         evidence.previous.insert(table, previous::published(lake, &staging, table, &days, records).await?);
     }
-    evidence.content = content?;
     for table in TableName::ALL {
         let mut days = evidence.days_of(table);
         days.retain(|date, _| !evidence.unqueried.contains(date));
@@ -217,13 +213,12 @@ fn check_unchanged(plan: &Plan, raw_files: &[RawFile]) -> Result<(), Error> {
 
 /// Queries the rows of the days without faults, through tables that exist only during the audit. Returns `None` if every day
 /// has faults.
-async fn query_tables(lake: &Lake, evidence: &Evidence) -> Result<Option<Content>, Error> {
+async fn query_tables(staging: &Staging<'_>, evidence: &Evidence) -> Result<Option<Content>, Error> {
     let days: BTreeSet<&NaiveDate> = evidence.written.values().flat_map(BTreeMap::keys).collect();
     if !days.is_empty() && days.iter().all(|day| evidence.unqueried.contains(day)) {
         return Ok(None);
     }
-    let staging = Staging::new(lake, &evidence.run);
-    let [quotes, options, rejects] = TableName::ALL.map(|table| query_table(lake, &staging, evidence, table));
+    let [quotes, options, rejects] = TableName::ALL.map(|table| query_table(staging, evidence, table));
     let (quotes, options, rejects) = tokio::join!(quotes, options, rejects);
     let mut content = Content::default();
     for (table, found) in TableName::ALL.into_iter().zip([quotes, options, rejects]) {
@@ -250,7 +245,6 @@ struct TableContent {
 
 /// Creates a staged table, queries it, and drops it in any case. Returns `None` if the run wrote nothing for the table.
 async fn query_table(
-    lake: &Lake,
     staging: &Staging<'_>,
     evidence: &Evidence,
     table: TableName,
@@ -259,7 +253,7 @@ async fn query_table(
     if days.is_empty() {
         return Ok(None);
     }
-    let content = query_content(lake, staging, &days, table).await;
+    let content = query_content(staging, &days, table).await;
     staging.drop(table).await?;
     content.map(Some).map_err(retryable)
 }
@@ -278,17 +272,16 @@ fn retryable(error: Error) -> Error {
 }
 
 async fn query_content(
-    lake: &Lake,
     staging: &Staging<'_>,
     days: &BTreeMap<NaiveDate, DayFiles>,
     table: TableName,
 ) -> Result<TableContent, Error> {
     staging.create(table, days).await?;
-    let figures = day_stats::query(lake, &staging.database, &staging.name(table), days.keys().copied()).await?;
+    let figures = day_stats::query(staging.lake, &staging.database, &staging.name(table), days.keys().copied()).await?;
     if table == TableName::Rejects {
         return Ok(TableContent { figures, rejects: rejects(staging).await?, domain: None });
     }
-    let checks = domain::checks(staging, table, lake.config.quality.max_domain_share).await?;
+    let checks = domain::checks(staging, table, staging.lake.config.quality.max_domain_share).await?;
     let duplicates = domain::duplicates(staging, table).await?;
     let empty = domain::empty_snapshots(staging, table).await?;
     Ok(TableContent { figures, rejects: Vec::new(), domain: Some((checks, duplicates, empty)) })
@@ -309,13 +302,13 @@ async fn rejects(staging: &Staging<'_>) -> Result<Vec<(NaiveDate, RejectCount)>,
     })
 }
 
-fn passed_table(lake: &Lake, report: &Report, passed: &BTreeSet<NaiveDate>) -> PassedTable {
+fn passed_table(report: &Report, uri: String, passed: &BTreeSet<NaiveDate>) -> PassedTable {
     let passed: Vec<_> = report.days.iter().filter(|day| passed.contains(&day.date)).collect();
     PassedTable {
         table: report.table,
         partitions: passed.len() as u64,
         rows: passed.iter().map(|day| day.figures.rows).sum(),
-        report: report_uri(lake, report),
+        report: uri,
     }
 }
 
@@ -332,29 +325,17 @@ fn log_accepted(lake: &Lake, report: &Report) {
     }
 }
 
-fn report_uri(lake: &Lake, report: &Report) -> String {
-    keys::uri(&lake.config.buckets.lake, &keys::quality_report(&report.run, report.table))
-}
-
-/// Describes the failed days, each failed check, what to do about it, and the URIs of the reports.
-fn verdict(lake: &Lake, reports: &[Report], failed: &[&PlannedDay], passed: usize) -> String {
-    let mut lines = vec![if passed == 0 {
-        "the audit failed, and nothing was published".to_owned()
-    } else {
-        let (days, other) = (failed.len(), if passed == 1 { "day" } else { "days" });
-        let named =
-            failed.iter().take(DAYS_NAMED).map(|planned| planned.day.to_string()).collect::<Vec<_>>().join(", ");
-        let more = if days > DAYS_NAMED { format!(" and {} more", days - DAYS_NAMED) } else { String::new() };
-        format!("the audit of {named}{more} failed, which is not published; the other {passed} {other} passed")
-    }];
-    for report in reports.iter().filter(|report| !report.passed) {
-        for check in report.failures() {
-            lines.push(format!("{}: {check}", report.table));
-            lines.extend(raw_checks::advice(&check.name).map(|advice| format!("  {advice}")));
-        }
-        lines.push(format!("the report on {}: {}", report.table, report_uri(lake, report)));
+/// Describes the failed checks of a report, what to do about each, and where the report is.
+fn failure_lines(report: &Report, uri: &str) -> Vec<String> {
+    let mut lines = Vec::new();
+    for check in report.failures() {
+        lines.push(format!("{}: {check}", report.table));
+        lines.extend(raw_checks::advice(&check.name).map(|advice| format!("  {advice}")));
     }
-    lines.join("\n")
+    if !lines.is_empty() {
+        lines.push(format!("the report on {}: {uri}", report.table));
+    }
+    lines
 }
 
 #[cfg(test)]

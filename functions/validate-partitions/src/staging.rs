@@ -13,23 +13,25 @@ use market::table::TableName;
 
 use crate::files::DayFiles;
 
-/// The staged tables of one run.
+/// The staged tables of one slice of a run.
 pub(crate) struct Staging<'a> {
-    lake: &'a Lake,
+    /// The lake that has them.
+    pub lake: &'a Lake,
     run: &'a RunId,
+    slice: u32,
     /// The database of the staged tables.
     pub database: String,
 }
 
 impl<'a> Staging<'a> {
-    /// Returns a handle to the staged tables of `run`. Creates nothing.
-    pub(crate) fn new(lake: &'a Lake, run: &'a RunId) -> Self {
-        Self { lake, run, database: format!("{}_staged", lake.config.athena.database) }
+    /// Returns a handle to the staged tables of a slice of `run`. Creates nothing.
+    pub(crate) fn new(lake: &'a Lake, run: &'a RunId, slice: u32) -> Self {
+        Self { lake, run, slice, database: format!("{}_staged", lake.config.athena.database) }
     }
 
     /// Returns the name of a staged table.
     pub(crate) fn name(&self, table: TableName) -> String {
-        staged_name(table, self.run)
+        staged_name(table, self.run, self.slice)
     }
 
     /// Creates a staged table over the folders of these days. Replaces a table that an earlier attempt left.
@@ -58,9 +60,9 @@ impl<'a> Staging<'a> {
     }
 }
 
-/// Returns a table name that is unique to the run. Table names have neither capitals nor hyphens; these are escaped by an
-/// underscore and a letter.
-fn staged_name(table: TableName, run: &RunId) -> String {
+/// Returns a table name that is unique to the slice and the run. Table names have neither capitals nor hyphens; these are escaped
+/// by an underscore and a letter. The slice follows another letter; the first slice, which is the only one of most runs, none.
+fn staged_name(table: TableName, run: &RunId, slice: u32) -> String {
     let mut name = format!("{table}_");
     for character in run.as_str().chars() {
         let written = match character {
@@ -71,6 +73,9 @@ fn staged_name(table: TableName, run: &RunId) -> String {
         };
         written.expect("a string takes everything");
     }
+    if slice > 0 {
+        write!(name, "_s{slice}").expect("a string takes everything");
+    }
     name
 }
 
@@ -79,11 +84,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_run_has_a_name_of_its_own() {
-        let runs = ["a-b", "a_b", "A-b", "ab", "a__b", "_mb", "a_-b"];
-        let names: Vec<String> =
-            runs.iter().map(|run| staged_name(TableName::Quotes, &run.parse().expect("a run"))).collect();
+    fn every_slice_has_a_name_of_its_own() {
+        let runs = ["a-b", "a_b", "A-b", "ab", "a__b", "_mb", "a_-b", "a-b_s1", "a-bs1"];
+        let named = |run: &&str, slice| staged_name(TableName::Quotes, &run.parse().expect("a run"), slice);
+        let names: Vec<String> = (0..3).flat_map(|slice| runs.iter().map(move |run| named(run, slice))).collect();
         assert_eq!(names[..3], ["quotes_a_mb", "quotes_a__b", "quotes__ua_mb"]);
+        assert_eq!(names[runs.len()], "quotes_a_mb_s1");
         let different: std::collections::BTreeSet<&String> = names.iter().collect();
         assert_eq!(different.len(), names.len());
     }

@@ -204,7 +204,7 @@ pub async fn a_failure_is_shown_with_its_report(_: &Shared, browser: &Browser) {
     until_status(browser, "FAILED").await;
     let said = browser.text("#failure").await;
     assert!(said.contains("QualityError") && said.contains("rejected_cells"), "{said}");
-    assert_eq!(data(browser, "[data-state-name=ValidateStaged]", "outcome").await, ["failed"]);
+    assert_eq!(data(browser, "[data-state-name=Outcome]", "outcome").await, ["failed"]);
     browser.click("#failure .document button").await;
     browser.until("the report is read", "return document.querySelector('.document-text') !== null").await;
     assert!(browser.text(".document-text").await.contains("\"passed\": false"));

@@ -371,9 +371,7 @@ async fn runs(State(app): State<Arc<App>>, Query(RunsQuery { page }): Query<Runs
 
 /// Reads the quality reports of a run. Tables without a report are omitted.
 async fn reports(lake: &Lake, run: &RunId) -> Result<Vec<Report>, Error> {
-    let reads = TableName::ALL.map(async |table| {
-        objects::get_json::<Report>(lake, &lake.config.buckets.lake, &keys::quality_report(run, table)).await
-    });
+    let reads = TableName::ALL.map(async |table| Report::of_run(lake, run, table).await);
     Ok(try_join_all(reads).await?.into_iter().flatten().collect())
 }
 
@@ -404,7 +402,7 @@ async fn report(
     for report in &mut reports {
         report.files.clear();
     }
-    let place = keys::uri(&app.lake.config.buckets.lake, &format!("{}run={run}/", keys::QUALITY));
+    let place = keys::uri(&app.lake.config.buckets.lake, &keys::quality_reports(&run));
     Ok(Json(ReportResponse { run, place, reports }))
 }
 

@@ -87,6 +87,9 @@ pub struct Quality {
     pub accept_lost_rows: bool,
     /// Whether a run may publish a last record that looks truncated. It is reported in either case.
     pub accept_unterminated_files: bool,
+    /// Maximum size of the raw files, as stored in bytes, that one invocation of `validate-partitions` audits. A larger run is
+    /// audited in slices; a larger day is refused.
+    pub max_audit_bytes: u64,
 }
 
 /// The stack in an AWS account, and how commands reach it.
@@ -255,6 +258,7 @@ impl Default for Quality {
             fail_on_other_day: false,
             accept_lost_rows: false,
             accept_unterminated_files: false,
+            max_audit_bytes: 20_000_000_000,
         }
     }
 }

@@ -233,7 +233,7 @@ async fn audited(lake: &Lake, run: &str) {
 
 /// Returns the numbers of published, superseded and held days.
 fn outcome(recorded: &Recorded) -> (u64, usize, usize) {
-    (recorded.published, recorded.superseded.count, recorded.held.count)
+    (recorded.outcome.published, recorded.outcome.superseded.count, recorded.outcome.held.count)
 }
 
 async fn published_run(lake: &Lake) -> String {

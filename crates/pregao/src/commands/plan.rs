@@ -9,7 +9,7 @@ use chrono::{NaiveDate, Utc};
 use lake::engine::{self, EngineChoice};
 use lake::raw_files::{self, Coverage, RawFile};
 use lake::workflow_input;
-use lake::{Error, Lake};
+use lake::{Error, Lake, slices};
 use market::partition::DateRange;
 use market::session::is_business_day;
 use market::snapshot::Feed;
@@ -51,13 +51,9 @@ pub(crate) struct Engines {
 }
 
 impl Engines {
-    fn resolve(self, lake: &Lake, files: &[RawFile]) -> Result<Engine, Error> {
+    fn resolve(self, lake: &Lake, sizes: &BTreeMap<NaiveDate, u64>) -> Result<Engine, Error> {
         let limits = &lake.config.transform;
-        let mut sizes = BTreeMap::new();
-        for file in files {
-            *sizes.entry(file.name.time.date()).or_default() += file.object.bytes;
-        }
-        Ok(match (self.choice.unwrap_or(limits.engine).resolve(limits, &sizes)?, self.spark) {
+        Ok(match (self.choice.unwrap_or(limits.engine).resolve(limits, sizes)?, self.spark) {
             (engine::Engine::Lambda, _) => Engine::Lambda,
             (engine::Engine::Emr, _) if self.on_aws => Engine::Emr,
             (engine::Engine::Emr, args::Engine::Spark) => Engine::Spark,
@@ -79,7 +75,13 @@ pub(crate) async fn plan(
     };
     let files = raw_files::list(lake, range).await?;
     let coverage = Coverage::new(&lake.config.session, range, &Feed::ALL, files.iter().map(|file| file.name));
-    let engine = engines.resolve(lake, &files)?;
+    let mut sizes = BTreeMap::new();
+    for file in &files {
+        *sizes.entry(file.name.time.date()).or_default() += file.object.bytes;
+    }
+    let engine = engines.resolve(lake, &sizes)?;
+    // Fails as the run would.
+    slices::divide(range, &sizes, lake.config.quality.max_audit_bytes)?;
     let plan = plan_for(lake, range, &files, &coverage, engine, engines.on_aws);
     match format {
         OutputFormat::Json => output::print(&plan)?,

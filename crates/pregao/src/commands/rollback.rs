@@ -153,7 +153,7 @@ fn previous<'a>(records: &'a [Record], program: &str) -> anyhow::Result<&'a Publ
 /// [`Error::Quality`] for the first file that differs.
 async fn audit(lake: &Lake, day: NaiveDate, target: &Publication) -> Result<(), Error> {
     for (table, published) in &target.tables {
-        let report = Report::passed(lake, &run_of(published, &target.run), *table, [day]).await?;
+        let report = Report::passed(lake, &published.report, [day]).await?;
         let audited = report.days.iter().find(|audited| audited.date == day).map(|audited| audited.figures.rows);
         if audited != Some(published.rows) {
             return Err(differs(*table, day, published, &format!("{} has other rows of it", published.report)));
@@ -161,12 +161,6 @@ async fn audit(lake: &Lake, day: NaiveDate, target: &Publication) -> Result<(), 
         audit_table(lake, *table, day, published).await?;
     }
     Ok(())
-}
-
-/// Returns the run of the files of a published table.
-fn run_of(published: &PublishedTable, run: &RunId) -> RunId {
-    let named = published.location.split('/').find_map(|part| part.strip_prefix("run=")?.parse().ok());
-    named.unwrap_or_else(|| run.clone())
 }
 
 async fn audit_table(lake: &Lake, table: TableName, day: NaiveDate, published: &PublishedTable) -> Result<(), Error> {

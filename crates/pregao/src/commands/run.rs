@@ -39,8 +39,8 @@ struct Outcome {
     /// Absent if there was nothing to do.
     #[serde(default)]
     published: Vec<Published>,
-    /// The outcome of each day.
-    #[serde(default)]
+    /// The outcomes of the days. Absent if there was nothing to do.
+    #[serde(default, rename = "outcome")]
     records: Recorded,
 }
 
@@ -151,7 +151,8 @@ pub(crate) async fn execute(lake: &Lake, purpose: &str, input: &Value, progress:
     let mut reports = Vec::new();
     let tables = std::mem::take(&mut outcome.published);
     for published in tables.into_iter().filter(|_| outcome.records.published > 0) {
-        let report = Report::read(lake, &outcome.run, published.table).await?;
+        let report = Report::of_run(lake, &outcome.run, published.table).await?;
+        let report = report.with_context(|| format!("run {} has no report on {}", outcome.run, published.table))?;
         reports.push((published, report));
     }
     Ok(Done { outcome, reports })
@@ -248,9 +249,7 @@ fn print_places(out: &mut impl Write, lake: &Lake, home: Option<&Path>, run: &Ru
     let root = home
         .map_or_else(|| keys::uri(bucket, ""), |home| format!("{}/", home.join("s3").join(bucket.as_str()).display()));
     writeln!(out, "files    {root}{}TABLE/year=*/month=*/day=*/", keys::run(run))?;
-    let report = keys::quality_report(run, TableName::Quotes);
-    let reports = report.rsplit_once('/').map_or("", |(folder, _)| folder);
-    writeln!(out, "reports  {root}{reports}/")
+    writeln!(out, "reports  {root}{}", keys::quality_reports(run))
 }
 
 /// Returns the table of record counts: how many records were published, and what the others were.

@@ -254,7 +254,7 @@ fn check_report(
     repair: &str,
     findings: &mut Findings,
 ) {
-    let uri = keys::uri(&lake.config.buckets.lake, &keys::quality_report(run, table));
+    let uri = keys::uri(&lake.config.buckets.lake, &keys::quality_report(run, 0, table));
     // An unreadable report has been reported before.
     let Some(report) = published.reports.get(&(run.clone(), table)) else { return };
     if !report.day_passed(date) {
@@ -281,8 +281,8 @@ pub(crate) async fn reports(lake: &Lake, options: &Options, published: &mut Publ
     }
     let mut read = stream::iter(wanted)
         .map(async |((run, table), days)| {
-            let key = keys::quality_report(&run, table);
-            let report = objects::get_json::<Report>(lake, &lake.config.buckets.lake, &key).await;
+            let key = keys::quality_report(&run, 0, table);
+            let report = Report::of_run(lake, &run, table).await;
             (run, table, options.run_all(&days), keys::uri(&lake.config.buckets.lake, &key), report)
         })
         .buffer_unordered(AT_ONCE);

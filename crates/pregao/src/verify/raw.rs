@@ -109,15 +109,13 @@ fn changes(
     changes
 }
 
-/// Returns the times at which the reports of the published runs were written.
+/// Returns the times at which the reports of the published runs were written: of several slices, the earliest, which is later
+/// than the plan of the run and the raw files in it.
 async fn times(lake: &Lake, published: &Published) -> Result<BTreeMap<(RunId, TableName), DateTime>, Error> {
     let mut times = BTreeMap::new();
     for (key, _, time) in super::folders::dated(lake, &lake.config.buckets.lake, keys::QUALITY).await? {
-        let mut parts = key.rsplit('/');
-        let (Some(name), Some(run)) = (parts.next(), parts.next().and_then(|folder| folder.strip_prefix("run=")))
-        else {
-            continue;
-        };
+        let Some(run) = key.split('/').find_map(|folder| folder.strip_prefix("run=")) else { continue };
+        let name = keys::file_name(&key);
         let Some(table) = TableName::ALL.into_iter().find(|table| name.strip_suffix(".json") == Some(table.as_str()))
         else {
             continue;
@@ -125,7 +123,7 @@ async fn times(lake: &Lake, published: &Published) -> Result<BTreeMap<(RunId, Ta
         if let Ok(run) = run.parse::<RunId>()
             && published.reports.contains_key(&(run.clone(), table))
         {
-            times.insert((run, table), time);
+            times.entry((run, table)).and_modify(|earliest| *earliest = time.min(*earliest)).or_insert(time);
         }
     }
     Ok(times)
