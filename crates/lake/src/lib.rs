@@ -8,6 +8,7 @@
 //! | [`objects`] | operations on S3 objects: listing, and conditional reads, writes, copies and deletions |
 //! | [`multipart`] | multipart uploads |
 //! | [`concurrency`] | bounded concurrency |
+//! | [`quarantine`] | names and reasons of quarantined files |
 //! | [`raw_files`] | the accepted raw files of a range of days |
 //! | [`catalog`] | databases and tables of the catalog |
 //! | [`partitions`] | partitions of tables in the catalog |
@@ -57,6 +58,7 @@ pub mod objects;
 pub mod partitions;
 pub mod plan;
 pub mod quality;
+pub mod quarantine;
 pub mod raw_files;
 pub mod record;
 pub mod result_csv;

@@ -16,6 +16,17 @@ use tokio::task::spawn_blocking;
 
 use crate::raw_folder::File;
 
+/// Whether the raw bucket has a file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Uploaded {
+    /// It does not.
+    No,
+    /// In `landing/`, from an interrupted upload.
+    Landed { etag: String },
+    /// In the place of its snapshot.
+    Accepted,
+}
+
 /// The landed and the accepted objects of the raw bucket, by key.
 #[derive(Debug, Default)]
 pub(crate) struct UploadedFiles(HashMap<String, Object>);
@@ -30,30 +41,41 @@ impl UploadedFiles {
             None => raw_files::RawListing::default(),
         };
         let placed = placed.files().iter().map(|file| file.object.clone());
-        Ok(UploadedFiles(landed.into_iter().chain(placed).map(|object| (object.key.clone(), object)).collect()))
+        Ok(landed.into_iter().chain(placed).collect())
     }
 
-    /// Whether an object with the bytes of `file` exists at the key `landing`, or at the key of the accepted snapshot.
+    /// Returns the object at a key.
+    pub(crate) fn get(&self, key: &str) -> Option<&Object> {
+        self.0.get(key)
+    }
+
+    /// Looks for an object with the bytes of `file` at the key of the accepted snapshot, and at the key `landing`.
     ///
     /// Compares MD5 with ETag. The ETag of an object is its MD5 if it was uploaded in one part and is encrypted with S3's own
     /// key. If it is something else, the file is uploaded again, and `ingest` recognises it as a repetition.
-    pub(crate) async fn contains(&self, file: &File, landing: &str) -> anyhow::Result<bool> {
-        let keys = [Some(landing.to_owned()), accepted_key(&file.path)];
-        let same_size = |object: &&Object| object.bytes == file.bytes;
-        let etags: Vec<&str> = keys
-            .iter()
-            .flatten()
-            .filter_map(|key| self.0.get(key))
-            .filter(same_size)
-            .map(|object| object.etag.as_str())
-            .collect();
-        if etags.is_empty() {
-            return Ok(false);
+    pub(crate) async fn find(&self, file: &File, landing: &str) -> anyhow::Result<Uploaded> {
+        let same_size = |key: String| self.0.get(&key).filter(|object| object.bytes == file.bytes);
+        let accepted = accepted_key(&file.path).and_then(same_size);
+        let landed = same_size(landing.to_owned());
+        if accepted.is_none() && landed.is_none() {
+            return Ok(Uploaded::No);
         }
         let path = file.path.clone();
         let digest = spawn_blocking(move || md5_of(&path).with_context(|| format!("cannot read {}", path.display())));
         let digest = digest.await.context("the reading of a file was given up")??;
-        Ok(etags.contains(&digest.as_str()))
+        let same_bytes = |object: Option<&Object>| object.is_some_and(|object| object.etag == digest);
+        Ok(match (same_bytes(accepted), same_bytes(landed)) {
+            // The landed file is moved in any case, and may replace another one.
+            (_, true) => Uploaded::Landed { etag: digest },
+            (true, false) => Uploaded::Accepted,
+            (false, false) => Uploaded::No,
+        })
+    }
+}
+
+impl FromIterator<Object> for UploadedFiles {
+    fn from_iter<I: IntoIterator<Item = Object>>(objects: I) -> Self {
+        Self(objects.into_iter().map(|object| (object.key.clone(), object)).collect())
     }
 }
 
@@ -93,23 +115,24 @@ mod tests {
             etag: etag.to_owned(),
             last_modified: None,
         };
-        let known = |objects: Vec<Object>| {
-            UploadedFiles(objects.into_iter().map(|object| (object.key.clone(), object)).collect())
-        };
+        let known = |objects: Vec<Object>| objects.into_iter().collect::<UploadedFiles>();
         let abc = "900150983cd24fb0d6963f7d28e17f72";
         let raw = "quotes/date=2020-04-01/202004011320_flashpanel.csv";
         let landing = "landing/202004011320_flashpanel.csv";
-        for (objects, there) in [
-            (vec![], false),
-            (vec![object(raw, 3, abc)], true),
-            (vec![object(landing, 3, abc)], true),
-            (vec![object(raw, 3, "0123")], false),
-            (vec![object(raw, 4, abc)], false),
-            (vec![object("landing/another.csv", 3, abc)], false),
-            (vec![object(raw, 3, "0123"), object(landing, 3, abc)], true),
+        let landed = Uploaded::Landed { etag: abc.to_owned() };
+        for (objects, expected) in [
+            (vec![], Uploaded::No),
+            (vec![object(raw, 3, abc)], Uploaded::Accepted),
+            (vec![object(landing, 3, abc)], landed.clone()),
+            (vec![object(raw, 3, "0123")], Uploaded::No),
+            (vec![object(raw, 4, abc)], Uploaded::No),
+            (vec![object("landing/another.csv", 3, abc)], Uploaded::No),
+            (vec![object(raw, 3, "0123"), object(landing, 3, abc)], landed.clone()),
+            (vec![object(raw, 3, abc), object(landing, 3, abc)], landed),
+            (vec![object(raw, 3, abc), object(landing, 3, "0123")], Uploaded::Accepted),
         ] {
             let words = format!("{objects:?}");
-            assert_eq!(known(objects).contains(&file, landing).await.expect("it is read"), there, "{words}");
+            assert_eq!(known(objects).find(&file, landing).await.expect("it is read"), expected, "{words}");
         }
     }
 }

@@ -23,6 +23,7 @@ mod price;
 mod progress;
 mod raw_folder;
 mod reference;
+mod sent_files;
 mod stack;
 mod tabular;
 mod verify;

@@ -10,11 +10,12 @@
 
 use lake::metrics::Metric;
 use lake::objects::{self, Copied, Object, Target};
+use lake::quarantine::{Naming, SUPERSEDED};
 use lake::{Error, Lake, keys};
 use market::snapshot::SnapshotName;
 
 use crate::check::{Check, LastLine, Refusal};
-use crate::quarantine::{self, Naming};
+use crate::quarantine;
 
 /// The outcome for a landed file.
 #[derive(Debug)]
@@ -160,5 +161,5 @@ async fn put_in_place(
 
 async fn supersede(lake: &Lake, existing: &Object, by: &Object) -> Result<bool, Error> {
     let message = format!("{} took its place", keys::uri(&lake.config.buckets.raw, &by.key));
-    quarantine::set_aside(lake, existing, Naming::ByVersion, "superseded", &message).await
+    quarantine::set_aside(lake, existing, Naming::ByVersion, SUPERSEDED, &message).await
 }

@@ -22,13 +22,14 @@ use serde_json::json;
 use crate::args::{Global, OutputFormat, UploadArgs};
 use crate::commands::run;
 use crate::coverage;
-use crate::dedup::UploadedFiles;
+use crate::dedup::{Uploaded, UploadedFiles};
 use crate::endpoint::{Use, with_lake};
 use crate::error_report::{fail, hinted};
 use crate::format;
 use crate::output::{self, Partial};
 use crate::progress::Progress;
 use crate::raw_folder::{self, File};
+use crate::sent_files::{self, SentFile, Settled};
 use crate::watch_execution::watch;
 use crate::workflow::{self, Workflow};
 
@@ -38,23 +39,13 @@ const PARALLEL: usize = 16;
 /// Maximum size in bytes of a file that is read into memory, which holds for all real files. Larger ones are streamed.
 const WHOLE: u64 = 4 << 20;
 
-/// The output of `upload_raw_data`.
+/// The output of `upload_raw_data`, as far as it is not about single files: those are in [`Settled`].
 #[derive(Debug, Deserialize)]
 struct Outcome {
-    accepted: u64,
-    repeated: u64,
-    superseded: u64,
-    quarantined: TruncatedList<Quarantined>,
     #[serde(default)]
     unterminated: TruncatedList<String>,
     #[serde(flatten)]
     coverage: Coverage,
-}
-
-#[derive(Debug, Deserialize)]
-struct Quarantined {
-    name: String,
-    reason: String,
 }
 
 /// The result of uploading a folder.
@@ -62,6 +53,7 @@ pub(crate) struct Delivered {
     execution: RunId,
     days: Option<DateRange>,
     sent: Sent,
+    settled: Settled,
     outcome: Outcome,
 }
 
@@ -72,6 +64,8 @@ struct Sent {
     bytes: u64,
     sent_files: u64,
     sent_bytes: u64,
+    /// Files that were in the place of their snapshot.
+    accepted_before: u64,
 }
 
 /// Uploads a folder and prints the outcome. The exit code is 0 if every file was accepted.
@@ -136,7 +130,7 @@ pub(crate) async fn deliver(
 ) -> anyhow::Result<Delivered> {
     let days = days(files)?;
     let uploaded = UploadedFiles::list(lake, days).await?;
-    let sent = put_all(lake, folder, files, &uploaded, progress).await?;
+    let (sent, landed) = put_all(lake, folder, files, &uploaded, progress).await?;
     let input = match days {
         Some(days) => json!(days),
         // `ingest` processes files without a valid day in any case.
@@ -148,46 +142,52 @@ pub(crate) async fn deliver(
     let ending = watch(lake, &arn, progress).await?;
     let output = workflow::succeeded(Workflow::UploadRawData, &name, ending)?;
     let outcome = Outcome::deserialize(output).context("upload_raw_data gave an output of another form")?;
-    Ok(Delivered { execution: name, days, sent, outcome })
+    let settled = sent_files::settle(lake, days, &uploaded, &landed).await?;
+    Ok(Delivered { execution: name, days, sent, settled, outcome })
 }
 
-/// Uploads the files that the raw bucket does not have yet.
+/// Uploads the files that the raw bucket does not have yet. Returns all that are in `landing/` then.
 async fn put_all(
     lake: &Lake,
     folder: &Path,
     files: &[File],
     uploaded: &UploadedFiles,
     progress: &Progress,
-) -> anyhow::Result<Sent> {
+) -> anyhow::Result<(Sent, Vec<SentFile>)> {
     let started = Instant::now();
     let total = files.iter().map(|file| file.bytes).sum();
     let bar = progress.bytes("uploading", total);
-    let sent: Vec<Option<u64>> = stream::iter(files)
+    let put_files: Vec<(Option<SentFile>, bool)> = stream::iter(files)
         .map(|file| {
             let bar = &bar;
             async move {
                 let key = keys::landing(&relative(folder, &file.path)?);
-                let send = !uploaded.contains(file, &key).await?;
-                tracing::debug!(file = %file.path.display(), key, bytes = file.bytes, send, "a file");
-                if send {
-                    put(lake, file, &key).await?;
-                }
+                let there = uploaded.find(file, &key).await?;
+                tracing::debug!(file = %file.path.display(), key, bytes = file.bytes, ?there, "a file");
+                let sent = there == Uploaded::No;
+                let etag = match there {
+                    Uploaded::No => Some(put(lake, file, &key).await?),
+                    Uploaded::Landed { etag } => Some(etag),
+                    Uploaded::Accepted => None,
+                };
                 bar.inc(file.bytes);
-                anyhow::Ok(send.then_some(file.bytes))
+                anyhow::Ok((etag.map(|etag| SentFile { key, bytes: file.bytes, etag }), sent))
             }
         })
-        .buffer_unordered(PARALLEL)
+        .buffered(PARALLEL)
         .try_collect()
         .await?;
     bar.finish_and_clear();
+    let put_now = || put_files.iter().filter(|(_, sent)| *sent).filter_map(|(file, _)| file.as_ref());
     let sent = Sent {
         files: files.len() as u64,
         bytes: total,
-        sent_files: sent.iter().flatten().count() as u64,
-        sent_bytes: sent.iter().flatten().sum(),
+        sent_files: put_now().count() as u64,
+        sent_bytes: put_now().map(|file| file.bytes).sum(),
+        accepted_before: put_files.iter().filter(|(file, _)| file.is_none()).count() as u64,
     };
     progress.line(&sent.headline(started.elapsed()));
-    Ok(sent)
+    Ok((sent, put_files.into_iter().filter_map(|(file, _)| file).collect()))
 }
 
 impl Sent {
@@ -213,7 +213,8 @@ impl Sent {
     }
 }
 
-async fn put(lake: &Lake, file: &File, key: &str) -> anyhow::Result<()> {
+/// Sends a file. Returns the ETag of the object.
+async fn put(lake: &Lake, file: &File, key: &str) -> anyhow::Result<String> {
     let path = &file.path;
     let cannot_read = || format!("cannot read {}", path.display());
     let bucket = lake.config.buckets.raw.as_str();
@@ -225,8 +226,8 @@ async fn put(lake: &Lake, file: &File, key: &str) -> anyhow::Result<()> {
     } else {
         request.body(ByteStream::from_path(path).await.with_context(cannot_read)?).send().await
     };
-    sent.map_err(Error::aws(format!("uploading {} to s3://{bucket}/{key}", path.display())))?;
-    Ok(())
+    let sent = sent.map_err(Error::aws(format!("uploading {} to s3://{bucket}/{key}", path.display())))?;
+    Ok(sent.e_tag().unwrap_or_default().trim_matches('"').to_owned())
 }
 
 /// Returns the path relative to the folder, with `/` as separator.
@@ -251,13 +252,13 @@ fn days(files: &[File]) -> anyhow::Result<Option<DateRange>> {
 }
 
 impl Delivered {
-    /// Number of files that were accepted before, as this command or the workflow found.
+    /// Number of files that were accepted before, or that have the bytes of another one of the folder.
     fn already_there(&self) -> u64 {
-        self.outcome.repeated + self.sent.skipped()
+        self.settled.repeated + self.sent.accepted_before
     }
 
     fn document(&self) -> output::Upload {
-        let Delivered { execution, days, sent, outcome } = self;
+        let Delivered { execution, days, sent, settled, outcome } = self;
         output::Upload {
             execution: execution.to_string(),
             files: sent.files,
@@ -265,12 +266,12 @@ impl Delivered {
             sent_files: sent.sent_files,
             sent_bytes: sent.sent_bytes,
             days: days.map(output::Days::new),
-            accepted: outcome.accepted,
+            accepted: settled.accepted,
             already_there: self.already_there(),
-            superseded: outcome.superseded,
-            quarantined: output::TruncatedList::new(&outcome.quarantined, |file| output::Quarantined {
-                name: file.name.clone(),
-                reason: file.reason.clone(),
+            superseded: settled.superseded,
+            quarantined: output::TruncatedList::new(&self.quarantined(), |(name, reason)| output::Quarantined {
+                name: name.clone(),
+                reason: reason.clone(),
             }),
             unterminated: output::TruncatedList::new(&outcome.unterminated, String::clone),
             passed_over: Vec::new(),
@@ -282,25 +283,25 @@ impl Delivered {
 
     /// Prints the outcome.
     pub(crate) fn print_text(&self, lake: &Lake) -> io::Result<()> {
-        let outcome = &self.outcome;
+        let (outcome, settled, quarantined) = (&self.outcome, &self.settled, self.quarantined());
         let mut out = io::stdout().lock();
-        write!(out, "{} accepted", format::count(outcome.accepted))?;
+        write!(out, "{} accepted", format::count(settled.accepted))?;
         for (count, what) in [
             (self.already_there(), "there already"),
-            (outcome.superseded, "replaced by another of the same name"),
-            (outcome.quarantined.count as u64, "quarantined"),
+            (settled.superseded, "replaced by another of the same name"),
+            (quarantined.count as u64, "quarantined"),
         ] {
             if count > 0 {
                 write!(out, ", {} {what}", format::count(count))?;
             }
         }
         writeln!(out)?;
-        for Quarantined { name, reason } in &outcome.quarantined.first {
+        for (name, reason) in &quarantined.first {
             writeln!(out, "  quarantined {name}: {reason}")?;
         }
-        if outcome.quarantined.omitted() > 0 {
+        if quarantined.omitted() > 0 {
             let place = keys::uri(&lake.config.buckets.raw, keys::QUARANTINE);
-            writeln!(out, "  and {} more, each with its reason under {place}", outcome.quarantined.omitted())?;
+            writeln!(out, "  and {} more, each with its reason under {place}", quarantined.omitted())?;
         }
         if let Some(line) = unterminated(outcome.unterminated.count, outcome.unterminated.first.iter()) {
             writeln!(out, "{line}")?;
@@ -311,10 +312,21 @@ impl Delivered {
         Ok(())
     }
 
-    /// Returns an error if files were refused.
+    fn quarantined(&self) -> TruncatedList<(String, String)> {
+        self.settled.quarantined.iter().cloned().collect()
+    }
+
+    /// Returns an error if files were refused, or are not where an ingested file is.
     pub(crate) fn refused(&self) -> Option<anyhow::Error> {
-        let quarantined = &self.outcome.quarantined;
-        let count = format::counted(quarantined.count as u64, "file");
+        let Settled { quarantined, unsettled, .. } = &self.settled;
+        if let Some(first) = unsettled.first() {
+            let count = format::counted(unsettled.len() as u64, "file");
+            return Some(hinted(
+                anyhow::anyhow!("{count} neither accepted nor quarantined, the first of them {first}"),
+                "another upload may have replaced them meanwhile: upload the folder again",
+            ));
+        }
+        let count = format::counted(quarantined.len() as u64, "file");
         (!quarantined.is_empty()).then(|| {
             hinted(
                 anyhow::anyhow!("{count} quarantined; all others are in the lake"),
@@ -377,7 +389,8 @@ mod tests {
     #[test]
     fn sent_files_are_described() {
         let told = |files, sent_files, sent_bytes| {
-            Sent { files, bytes: 9_000_000, sent_files, sent_bytes }.headline(Duration::from_millis(400))
+            Sent { files, bytes: 9_000_000, sent_files, sent_bytes, accepted_before: 0 }
+                .headline(Duration::from_millis(400))
         };
         assert_eq!(told(1, 1, 1_200_000), "uploaded 1 file, 1.2 MB, in 0.4s");
         assert_eq!(told(3, 2, 1_200_000), "uploaded 2 files, 1.2 MB, in 0.4s; 1 was there already");
