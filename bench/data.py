@@ -93,3 +93,10 @@ def warm(raw: Path) -> None:
 def day_range(raw: Path) -> tuple[str, str]:
     days = sorted({path.name[:8] for path in files(raw)})
     return tuple(f"{day[:4]}-{day[4:6]}-{day[6:]}" for day in (days[0], days[-1]))
+
+
+def days_glob(first: str, last: str) -> str:
+    """Returns the glob of all days of a range, for the Spark job."""
+    start, end = datetime.date.fromisoformat(first), datetime.date.fromisoformat(last)
+    days = (start + datetime.timedelta(days=number) for number in range((end - start).days + 1))
+    return "{" + ",".join(map(str, days)) + "}"

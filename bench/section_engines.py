@@ -58,6 +58,7 @@ class Engines:
         home = Path(pyspark.__file__).parent
         first, last = data.day_range(self.bench.raw)
         bucket = data.as_bucket(self.bench.raw, self.folder / "spark-raw")
+        variables = {"from": first, "to": last, "days": data.days_glob(first, last)}
         command = [
             home / "bin" / "spark-sql",
             "--master", f"local[{THREADS}]",
@@ -70,7 +71,7 @@ class Engines:
             "--conf", "spark.sql.sources.parallelPartitionDiscovery.threshold=100000",
             "-f", JOB,
         ]  # fmt: skip
-        for key, value in {"from": first, "to": last, "run": "bench", "raw": bucket, "lake": self.out("spark")}.items():
+        for key, value in {**variables, "run": "bench", "raw": bucket, "lake": self.out("spark")}.items():
             command += ["-d", f"{key}={value}"]
         environment = {**os.environ, "JAVA_HOME": str(java()), "SPARK_HOME": str(home), "SPARK_LOCAL_IP": "127.0.0.1"}
         return machine.measure(command, environment=environment)

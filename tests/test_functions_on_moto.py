@@ -36,6 +36,7 @@ from rawfiles import Form, quote
 from sam_template import FUNCTIONS, resolve
 
 DAYS = {"from": "2020-04-01", "to": "2020-04-02"}
+GLOB = "{2020-04-01,2020-04-02}"
 OF_RUN = {"run": RUN, **DAYS}
 
 
@@ -311,7 +312,7 @@ def job(cloud: Cloud) -> str:
 
 
 def arguments(cloud: Cloud, run: str = RUN) -> list[str]:
-    variables = {**DAYS, "run": run, "raw": f"s3://{cloud.raw}", "lake": f"s3://{cloud.lake}"}
+    variables = {**DAYS, "days": GLOB, "run": run, "raw": f"s3://{cloud.raw}", "lake": f"s3://{cloud.lake}"}
     command = ["spark-sql", "--conf", "spark.sql.catalogImplementation=in-memory", "-f", job(cloud)]
     return command + [part for name, value in variables.items() for part in ("-d", f"{name}={value}")]
 

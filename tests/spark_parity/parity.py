@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import os
+import re
+import shutil
 import subprocess
 import sys
+from datetime import date, timedelta
 from pathlib import Path
 from typing import NamedTuple
 
@@ -36,9 +39,17 @@ class Job(NamedTuple):
         return [row for path in self.files(table) for row in parquet_rows(path)]
 
 
-def spark_sql(folder: Path, **variables: object) -> subprocess.CompletedProcess:
-    """Runs `spark-sql -f etl.sql -d ...`, as an EMR step does."""
+def every_day(first: str, last: str) -> str:
+    """Returns the glob of all days of a range."""
+    start, end = date.fromisoformat(first), date.fromisoformat(last)
+    days = (start + timedelta(days=number) for number in range((end - start).days + 1))
+    return "{" + ",".join(map(str, days)) + "}"
+
+
+def spark_sql(folder: Path, *tracer: str, **variables: object) -> subprocess.CompletedProcess:
+    """Runs `spark-sql -f etl.sql -d ...`, as an EMR step does. `tracer` is a command that runs it."""
     command = [
+        *tracer,
         str(Path(pyspark.__file__).parent / "bin" / "spark-sql"),
         "--master", "local[2]",
         "--conf", "spark.sql.catalogImplementation=in-memory",
@@ -54,9 +65,10 @@ def spark_sql(folder: Path, **variables: object) -> subprocess.CompletedProcess:
     return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=600)
 
 
-def run_job(folder: Path, raw: Path, lake: Path, **changed: str) -> Job:
+def run_job(folder: Path, raw: Path, lake: Path, *tracer: str, **changed: str) -> Job:
     variables = {"from": FROM, "to": TO, "run": RUN, "raw": raw, "lake": lake, **changed}
-    done = spark_sql(folder, **variables)
+    variables = {"days": every_day(variables["from"], variables["to"]), **variables}
+    done = spark_sql(folder, *tracer, **variables)
     assert done.returncode == 0, f"{done.stdout[-3000:]}\n{done.stderr[-6000:]}"
     return Job(raw, lake, done)
 
@@ -170,8 +182,71 @@ def test_a_feed_may_have_no_files_and_a_second_attempt_overwrites_the_first(job:
     assert_same_rows("quotes", [row for row in now["quotes"] if row["ticker"] != "LATE3"], before["quotes"])
 
 
+def listed_folders(trace: Path, raw: Path) -> set[str]:
+    """Returns the folders below `raw` that a process listed, from the calls that strace recorded."""
+    listed = re.compile(rf'"{re.escape(str(raw))}/([^"]*)", [^)]*O_DIRECTORY')
+    return {match[1] for line in trace.read_text().splitlines() if (match := listed.search(line))}
+
+
+@pytest.mark.parametrize(
+    ("range_", "days", "read", "above"),
+    [
+        (("2020-04-07", "2020-04-07"), "2020-04-07", ["2020-04-07"], False),
+        (("2020-04-02", "2020-04-03"), "{2020-04-02,2020-04-03}", ["2020-04-02", "2020-04-03"], True),
+        (
+            ("2020-03-31", "2020-04-30"),
+            "{2020-03-31,2020-04-*}",
+            [f"2020-04-0{day}" for day in (1, 2, 3, 6, 7, 9)],
+            True,
+        ),
+    ],
+)
+def test_only_the_folders_of_the_days_are_listed(
+    job: Job,
+    expected: oracle.Expected,
+    tmp_path: Path,
+    range_: tuple[str, str],
+    days: str,
+    read: list[str],
+    above: bool,
+):
+    assert shutil.which("strace"), "strace is not installed: sudo apt-get install strace"
+    raw, lake, trace = tmp_path / "raw", tmp_path / "lake", tmp_path / "trace"
+    for path in snapshots(job.raw):
+        bucket.put(raw, path.name, path.read_bytes())
+    # A folder of each month of the years before, and of days around the range.
+    others = [f"{year}-{month:02}-01" for year in (2018, 2019) for month in range(1, 13)]
+    for other in [*others, "2020-03-30", "2020-05-01"]:
+        bucket.put(raw, other.replace("-", "") + "1000_flashpanel.csv", b"this would be a reject\n")
+    tracer = ["strace", "-f", "-s", "4096", "-e", "trace=open,openat", "-o", str(trace)]
+    done = run_job(tmp_path, raw, lake, *tracer, **{"from": range_[0], "to": range_[1], "days": days})
+    folders = {f"{feed}/date={day}" for feed in oracle.FEEDS for day in read}
+    # Names of folders are listed once per feed, unless the glob is a single day.
+    assert listed_folders(trace, raw) == folders | (set(oracle.FEEDS) if above else set())
+    for table in oracle.TABLES:
+        rows = [row for row in expected.rows[table] if f"{row['year']}-{row['month']:02}-{row['day']:02}" in read]
+        assert_same_rows(table, done.rows(table), rows)
+
+
+@pytest.mark.parametrize(
+    "days", ["2020-04-02", "{2020-04-01,2020-04-03}", "2020-04-01,2020-04-02", "{2020-03-*,2021-*}", "", "*", "."]
+)
+def test_a_glob_that_misses_a_day_is_refused(tmp_path: Path, days: str):
+    variables = {
+        "from": "2020-04-01",
+        "to": "2020-04-02",
+        "run": RUN,
+        "raw": tmp_path / "raw",
+        "lake": tmp_path / "lake",
+    }
+    done = spark_sql(tmp_path, **variables, days=days)
+    assert done.returncode != 0
+    assert "days does not match each day of the range" in done.stdout + done.stderr
+
+
 def test_a_missing_variable_is_refused(tmp_path: Path):
-    done = spark_sql(tmp_path, **{"from": FROM, "to": TO, "run": RUN, "raw": tmp_path / "raw"})
+    days = every_day(FROM, TO)
+    done = spark_sql(tmp_path, **{"from": FROM, "to": TO, "days": days, "run": RUN, "raw": tmp_path / "raw"})
     assert done.returncode != 0
     assert "lake is no folder" in done.stdout + done.stderr
 

@@ -2,7 +2,8 @@
 -- Generated from the definitions of crates/market: change them, not this text.
 --
 --   spark-sql --conf spark.sql.catalogImplementation=in-memory -f etl.sql \
---     -d from=2020-04-01 -d to=2020-04-09 -d run=ID -d raw=s3://bucket -d lake=s3://bucket
+--     -d from=2020-04-01 -d to=2020-04-02 -d days={2020-04-01,2020-04-02} -d run=ID \
+--     -d raw=s3://bucket -d lake=s3://bucket
 
 -- The result must not depend on the defaults of the cluster. A view is stored as its plan and not as its text, because
 -- otherwise Spark would not recognise that the view reads a table that it has cached.
@@ -19,6 +20,13 @@ SELECT
   assert_true('${to}' RLIKE r'\A[0-9]{4}-[0-9]{2}-[0-9]{2}\z' AND CAST('${to}' AS DATE) IS NOT NULL,
     'to is no day: give -d to=YYYY-MM-DD'),
   assert_true('${from}' <= '${to}', 'the range is reversed: swap from and to'),
+  -- The days as a glob: one, or alternatives between braces, with * at the end of a year or month. As a regular expression, it
+  -- has to match each day of the range, because the job reads no other folders.
+  assert_true('${days}' RLIKE r'\A(?:[0-9-]+[*]?|\{[0-9-]+[*]?(?:,[0-9-]+[*]?)*\})\z' AND forall(
+    sequence(CAST('${from}' AS DATE), CAST('${to}' AS DATE)),
+    day -> CAST(day AS STRING) RLIKE r'\A' || replace(replace(replace(replace(
+      '${days}', '{', '(?:'), '}', ')'), ',', '|'), '*', '.*') || r'\z'),
+    'days does not match each day of the range: give -d days={YYYY-MM-DD,YYYY-MM-*,YYYY-*}'),
   assert_true('${run}' RLIKE r'\A[A-Za-z0-9_-]{1,80}([.][2-9])?\z', 'run names no run: give -d run=ID'),
   assert_true('${raw}' RLIKE r'[^/]\z', 'raw is no folder: give -d raw=s3://bucket, without a trailing slash'),
   assert_true('${lake}' RLIKE r'[^/]\z', 'lake is no folder: give -d lake=s3://bucket, without a trailing slash'),
@@ -26,20 +34,11 @@ SELECT
   assert_true('${spark.sql.catalogImplementation}' = 'in-memory',
     'this job must not use a metastore: give --conf spark.sql.catalogImplementation=in-memory');
 
--- Raw files, line by line. Spark lists the folder for the days. The folder may be missing: a feed may have no files.
-SET spark.sql.hive.manageFilesourcePartitions = false;
-
-CREATE TABLE raw_quotes (line STRING, date STRING)
+-- Raw files, line by line. Spark lists the folders of the days, and no others. A feed may have no files on these days.
+CREATE TABLE raw (line STRING)
 USING text
-OPTIONS (lineSep = '\n', pathGlobFilter = '*_flashpanel.{csv,csv.gz}')
-PARTITIONED BY (date)
-LOCATION '${raw}/quotes';
-
-CREATE TABLE raw_options (line STRING, date STRING)
-USING text
-OPTIONS (lineSep = '\n', pathGlobFilter = '*_options.{csv,csv.gz}')
-PARTITIONED BY (date)
-LOCATION '${raw}/options';
+OPTIONS (lineSep = '\n', pathGlobFilter = '*_{flashpanel,options}.{csv,csv.gz}', recursiveFileLookup = 'true')
+LOCATION '${raw}/{quotes/date=${days},options/date=${days}}';
 
 -- The files of this run for each table, in the folder of the run, so that the folder of a table has only published rows.
 -- With this setting, Spark knows only the partitions that this session writes, and lists no folder.
@@ -144,11 +143,15 @@ AS feeds (feed, separator, raw_columns, words, numbers, kinds, most);
 CACHE LAZY TABLE records AS
 WITH
   files AS (
-    SELECT 'quotes' AS feed, _metadata.file_name AS source_file, line
-    FROM raw_quotes WHERE date BETWEEN '${from}' AND '${to}'
-    UNION ALL
-    SELECT 'options' AS feed, _metadata.file_name AS source_file, line
-    FROM raw_options WHERE date BETWEEN '${from}' AND '${to}'
+    SELECT
+      _metadata.file_name AS source_file,
+      CASE
+        WHEN contains(source_file, '_flashpanel.') THEN 'quotes'
+        WHEN contains(source_file, '_options.') THEN 'options'
+      END AS feed,
+      line
+    FROM raw
+    WHERE regexp_extract(_metadata.file_path, '.*/date=([^/]+)/', 1) BETWEEN '${from}' AND '${to}'
   ),
 
   -- A line is UTF-8 if decoding and encoding its bytes returns the same bytes. Otherwise it is Windows-1252, which differs

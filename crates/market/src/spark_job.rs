@@ -14,30 +14,70 @@
 //! ```
 
 use crate::number::{NULL_TOKENS, Reason, trim};
-use crate::partition;
+use chrono::{Datelike, NaiveDate};
+
+use crate::partition::{self, DateRange};
 use crate::record::{Ragged, decode};
+use crate::run::RunId;
 use crate::snapshot::Feed;
 use crate::table::{Column, ColumnType, Kind, RejectField, Source, TableName};
 
 /// Returns the whole job, as statements for the `spark-sql` of Spark 3.5.
 ///
-/// Its arguments are variables: `-d from=2020-04-01 -d to=2020-04-09 -d run=ID -d raw=s3://bucket -d lake=s3://bucket`.
-/// It refuses to run without `--conf spark.sql.catalogImplementation=in-memory`, or the same in the cluster's
-/// `spark-defaults`. The text is ASCII, because `spark-sql` reads a file in the charset of its machine.
+/// Its arguments are [`variables`]. It refuses to run without `--conf spark.sql.catalogImplementation=in-memory`, or the same
+/// in the cluster's `spark-defaults`. The text is ASCII, because `spark-sql` reads a file in the charset of its machine.
 ///
 /// A day of a table without rows gets no folder: Spark does not write empty partitions.
 pub fn sql() -> String {
-    let mut parts = vec![HEAD.to_owned(), raw_tables(), lake_tables(), feeds(), records()];
+    let mut parts = vec![HEAD.to_owned(), raw_table(), lake_tables(), feeds(), records()];
     parts.extend(Feed::ALL.map(publish_feed));
     parts.push(publish_rejects());
     parts.join("\n")
+}
+
+/// Returns the variables of the job, for options `-d NAME=VALUE`. `raw` and `lake` are folders, without a trailing slash.
+pub fn variables(range: DateRange, run: &RunId, raw: &str, lake: &str) -> [(&'static str, String); 6] {
+    [
+        ("from", range.from().to_string()),
+        ("to", range.to().to_string()),
+        ("days", days(range)),
+        ("run", run.to_string()),
+        ("raw", raw.to_owned()),
+        ("lake", lake.to_owned()),
+    ]
+}
+
+/// Returns the glob of Hadoop that matches exactly the days of a range: whole years and months as `2020-*` and `2020-05-*`,
+/// other days one by one. A single day has no special character. The glob of the longest possible range has 2,300
+/// characters; the arguments of a step may have 10,240 together.
+/// <https://docs.aws.amazon.com/emr/latest/APIReference/API_AddJobFlowSteps.html>
+pub fn days(range: DateRange) -> String {
+    let mut globs = Vec::new();
+    let mut day = range.from();
+    while day <= range.to() {
+        let (glob, next) = longest_period(day, range.to());
+        globs.push(glob);
+        day = next;
+    }
+    if globs.len() == 1 { globs.remove(0) } else { format!("{{{}}}", globs.join(",")) }
+}
+
+/// Returns the glob of the year, month or day that starts on `day` and does not end after `last`, and the day after it.
+fn longest_period(day: NaiveDate, last: NaiveDate) -> (String, NaiveDate) {
+    let year = (day.ordinal() == 1).then(|| (day.format("%Y-*"), NaiveDate::from_ymd_opt(day.year() + 1, 1, 1)));
+    let month = (day.day() == 1).then(|| (day.format("%Y-%m-*"), day.checked_add_months(chrono::Months::new(1))));
+    let periods = [year, month].into_iter().flatten();
+    let mut within = periods.filter_map(|(glob, next)| Some((glob.to_string(), next?)));
+    let longest = within.find(|(_, next)| next.pred_opt().is_some_and(|end| end <= last));
+    longest.unwrap_or_else(|| (day.to_string(), day + chrono::Days::new(1)))
 }
 
 const HEAD: &str = r"-- Raw snapshots of the days `from` to `to` become the tables quotes, options and rejects, as run=`run`.
 -- Generated from the definitions of crates/market: change them, not this text.
 --
 --   spark-sql --conf spark.sql.catalogImplementation=in-memory -f etl.sql \
---     -d from=2020-04-01 -d to=2020-04-09 -d run=ID -d raw=s3://bucket -d lake=s3://bucket
+--     -d from=2020-04-01 -d to=2020-04-02 -d days={2020-04-01,2020-04-02} -d run=ID \
+--     -d raw=s3://bucket -d lake=s3://bucket
 
 -- The result must not depend on the defaults of the cluster. A view is stored as its plan and not as its text, because
 -- otherwise Spark would not recognise that the view reads a table that it has cached.
@@ -54,6 +94,13 @@ SELECT
   assert_true('${to}' RLIKE r'\A[0-9]{4}-[0-9]{2}-[0-9]{2}\z' AND CAST('${to}' AS DATE) IS NOT NULL,
     'to is no day: give -d to=YYYY-MM-DD'),
   assert_true('${from}' <= '${to}', 'the range is reversed: swap from and to'),
+  -- The days as a glob: one, or alternatives between braces, with * at the end of a year or month. As a regular expression, it
+  -- has to match each day of the range, because the job reads no other folders.
+  assert_true('${days}' RLIKE r'\A(?:[0-9-]+[*]?|\{[0-9-]+[*]?(?:,[0-9-]+[*]?)*\})\z' AND forall(
+    sequence(CAST('${from}' AS DATE), CAST('${to}' AS DATE)),
+    day -> CAST(day AS STRING) RLIKE r'\A' || replace(replace(replace(replace(
+      '${days}', '{', '(?:'), '}', ')'), ',', '|'), '*', '.*') || r'\z'),
+    'days does not match each day of the range: give -d days={YYYY-MM-DD,YYYY-MM-*,YYYY-*}'),
   assert_true('${run}' RLIKE r'\A[A-Za-z0-9_-]{1,80}([.][2-9])?\z', 'run names no run: give -d run=ID'),
   assert_true('${raw}' RLIKE r'[^/]\z', 'raw is no folder: give -d raw=s3://bucket, without a trailing slash'),
   assert_true('${lake}' RLIKE r'[^/]\z', 'lake is no folder: give -d lake=s3://bucket, without a trailing slash'),
@@ -62,24 +109,24 @@ SELECT
     'this job must not use a metastore: give --conf spark.sql.catalogImplementation=in-memory');
 ";
 
-fn raw_tables() -> String {
-    let tables = Feed::ALL.map(|feed| {
-        format!(
-            r"
-CREATE TABLE raw_{feed} (line STRING, date STRING)
-USING text
-OPTIONS (lineSep = '\n', pathGlobFilter = '*_{stem}.{{csv,csv.gz}}')
-PARTITIONED BY (date)
-LOCATION '${{raw}}/{feed}';
-",
-            stem = feed.file_stem(),
-        )
-    });
+/// One table for both feeds: Spark fails for a glob without a match (`DataSource.checkAndGlobPathIfNecessary`), so a table for
+/// each feed would fail on days on which a feed has no files. A run on days without any files is not started.
+///
+/// Hadoop expands a brace that contains a slash to one glob per alternative, and lists only folders above a special character
+/// (`GlobExpander`, `Globber`). So it lists the folder of a feed once, and not for a single day. The glob selects the days, so
+/// Spark does not need to find partitions. It could not either, because it refuses a table whose partitions are in two folders.
+fn raw_table() -> String {
+    let folders = Feed::ALL.map(|feed| format!("{feed}/date=${{days}}"));
+    let stems = Feed::ALL.map(Feed::file_stem);
     format!(
-        r"-- Raw files, line by line. Spark lists the folder for the days. The folder may be missing: a feed may have no files.
-SET spark.sql.hive.manageFilesourcePartitions = false;
-{}",
-        tables.concat()
+        r"-- Raw files, line by line. Spark lists the folders of the days, and no others. A feed may have no files on these days.
+CREATE TABLE raw (line STRING)
+USING text
+OPTIONS (lineSep = '\n', pathGlobFilter = '*_{{{stems}}}.{{csv,csv.gz}}', recursiveFileLookup = 'true')
+LOCATION '${{raw}}/{{{folders}}}';
+",
+        stems = stems.join(","),
+        folders = folders.join(","),
     )
 }
 
@@ -162,13 +209,8 @@ const SUFFIXED: &str = r"\A[+-]?[0-9]++(?:[kKmMbB][0-9]{0,3}|\.[0-9]++[kKmMbB])\
 
 /// The stages from lines to values and rejects, as the cached table `records`.
 fn records() -> String {
-    let files = Feed::ALL.map(|feed| {
-        format!(
-            r"SELECT {name} AS feed, _metadata.file_name AS source_file, line
-    FROM raw_{feed} WHERE date BETWEEN '${{from}}' AND '${{to}}'",
-            name = literal(feed.as_str()),
-        )
-    });
+    let feeds = Feed::ALL
+        .map(|feed| format!("WHEN contains(source_file, '_{}.') THEN {}", feed.file_stem(), literal(feed.as_str())));
     let keys = partition::KEYS.iter().zip(["1, 4", "5, 2", "7, 2"]);
     let keys = keys.map(|(key, digits)| format!("CAST(substr(source_file, {digits}) AS INT) AS {key}"));
     let null_tokens: Vec<_> = [""].into_iter().chain(NULL_TOKENS).map(literal).collect();
@@ -178,7 +220,14 @@ fn records() -> String {
 CACHE LAZY TABLE records AS
 WITH
   files AS (
-    {files}
+    SELECT
+      _metadata.file_name AS source_file,
+      CASE
+        {feeds}
+      END AS feed,
+      line
+    FROM raw
+    WHERE regexp_extract(_metadata.file_path, '.*/date=([^/]+)/', 1) BETWEEN '${{from}}' AND '${{to}}'
   ),
 
   -- A line is UTF-8 if decoding and encoding its bytes returns the same bytes. Otherwise it is Windows-1252, which differs
@@ -331,7 +380,7 @@ SELECT
   END AS rejects
 FROM reasons;
 "#,
-        files = files.join("\n    UNION ALL\n    "),
+        feeds = feeds.join("\n        "),
         blank = blank(),
         unclosed_quote = Ragged::UnclosedQuote.as_str(),
         field_count = Ragged::FieldCount.as_str(),
@@ -491,8 +540,55 @@ mod tests {
         assert_eq!(variables(checks), variables(&text));
         assert_eq!(
             Vec::from_iter(variables(&text)),
-            ["from", "lake", "raw", "run", "spark.sql.catalogImplementation", "to"]
+            ["days", "from", "lake", "raw", "run", "spark.sql.catalogImplementation", "to"]
         );
+    }
+
+    fn range(from: &str, to: &str) -> DateRange {
+        DateRange::new(from.parse().expect("a day"), to.parse().expect("a day")).expect("a range")
+    }
+
+    #[test]
+    fn a_glob_has_whole_years_and_months() {
+        for (from, to, glob) in [
+            ("2020-04-01", "2020-04-01", "2020-04-01"),
+            ("2020-04-01", "2020-04-02", "{2020-04-01,2020-04-02}"),
+            ("2020-02-01", "2020-02-29", "2020-02-*"),
+            ("2021-01-01", "2021-12-31", "2021-*"),
+            ("2019-11-30", "2021-02-01", "{2019-11-30,2019-12-*,2020-*,2021-01-*,2021-02-01}"),
+        ] {
+            assert_eq!(days(range(from, to)), glob);
+        }
+    }
+
+    /// Whether a glob of [`days`] matches a text, by the rules of Hadoop for braces without nesting and for `*` at the end.
+    fn matches(glob: &str, text: &str) -> bool {
+        let alternatives = glob.strip_prefix('{').and_then(|rest| rest.strip_suffix('}')).unwrap_or(glob);
+        alternatives.split(',').any(|one| one.strip_suffix('*').map_or(one == text, |start| text.starts_with(start)))
+    }
+
+    #[test]
+    fn a_glob_matches_the_days_of_its_range_and_no_others() {
+        for (from, to) in [
+            ("2020-04-01", "2020-04-09"),
+            ("2020-02-28", "2020-03-01"),
+            ("2019-12-31", "2020-01-01"),
+            ("2019-01-01", "2020-12-31"),
+            ("2019-01-02", "2020-12-30"),
+            ("2020-03-15", "2021-10-31"),
+        ] {
+            let range = range(from, to);
+            let glob = days(range);
+            for day in super::DateRange::days(self::range("2018-12-01", "2022-01-31")) {
+                assert_eq!(matches(&glob, &day.to_string()), range.contains(day), "{glob} and {day}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_longest_glob_fits_into_the_arguments_of_a_step() {
+        let longest = days(range("1990-01-02", "2199-12-30"));
+        assert!((1_500..2_500).contains(&longest.len()), "{}", longest.len());
     }
 
     #[test]

@@ -19,13 +19,8 @@ pub(crate) async fn upload(lake: &Lake, run: &RunId, range: DateRange) -> Result
 
 /// Returns the `spark-sql` command of the job. The in-memory catalog suffices, because the job creates no permanent tables.
 fn arguments(buckets: &Buckets, job: &str, run: &RunId, range: DateRange) -> Vec<String> {
-    let variables = [
-        ("from", range.from().to_string()),
-        ("to", range.to().to_string()),
-        ("run", run.to_string()),
-        ("raw", format!("s3://{}", buckets.raw)),
-        ("lake", format!("s3://{}", buckets.lake)),
-    ];
+    let (raw, lake) = (format!("s3://{}", buckets.raw), format!("s3://{}", buckets.lake));
+    let variables = market::spark_job::variables(range, run, &raw, &lake);
     let command = ["spark-sql", "--conf", "spark.sql.catalogImplementation=in-memory", "-f"].map(str::to_owned);
     let job = keys::uri(&buckets.results, job);
     let variables = variables.into_iter().flat_map(|(name, value)| ["-d".to_owned(), format!("{name}={value}")]);
@@ -42,13 +37,13 @@ mod tests {
 
     #[test]
     fn the_step_is_spark_sql_with_its_variables() {
-        let range = DateRange::new("2020-04-01".parse().expect("a day"), "2020-04-09".parse().expect("a day"));
+        let range = DateRange::new("2020-04-01".parse().expect("a day"), "2020-04-02".parse().expect("a day"));
         let run = "nightly-7".parse().expect("a run");
         let arguments = arguments(&Buckets::default(), "jobs/etl-ab.sql", &run, range.expect("a range"));
         assert_eq!(
             arguments.join(" "),
             "spark-sql --conf spark.sql.catalogImplementation=in-memory -f s3://pregao-results/jobs/etl-ab.sql \
-             -d from=2020-04-01 -d to=2020-04-09 -d run=nightly-7 -d raw=s3://pregao-raw -d lake=s3://pregao-lake"
+             -d from=2020-04-01 -d to=2020-04-02 -d days={2020-04-01,2020-04-02} -d run=nightly-7 -d raw=s3://pregao-raw -d lake=s3://pregao-lake"
         );
     }
 

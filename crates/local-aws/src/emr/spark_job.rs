@@ -12,7 +12,7 @@ use crate::s3::StoreError;
 use crate::s3_uri::S3Uri;
 
 const SUPPORTED: &str = "this endpoint runs the step `command-runner.jar` with the arguments `spark-sql -f s3://BUCKET/JOB.sql \
-    -d from=YYYY-MM-DD -d to=YYYY-MM-DD -d run=ID -d raw=s3://BUCKET -d lake=s3://BUCKET`";
+    -d from=YYYY-MM-DD -d to=YYYY-MM-DD -d days={YYYY-MM-DD,...} -d run=ID -d raw=s3://BUCKET -d lake=s3://BUCKET`";
 
 /// An error of a Spark step.
 #[derive(Debug, thiserror::Error)]
@@ -100,9 +100,15 @@ impl SparkJob {
         let date = |name: &str| {
             variable(name)?.parse().map_err(|error| unsupported(format!("the variable {name} is no date: {error}")))
         };
+        let days = DateRange::new(date("from")?, date("to")?).map_err(|error| unsupported(error.to_string()))?;
+        // The job reads the folders that this glob matches, and fails if it does not match each day.
+        let (glob, expected) = (variable("days")?, market::spark_job::days(days));
+        if glob != expected {
+            return Err(unsupported(format!("the variable days is {glob}, and {expected} for {days}")));
+        }
         Ok(SparkJob {
             script: uri("-f", file)?,
-            days: DateRange::new(date("from")?, date("to")?).map_err(|error| unsupported(error.to_string()))?,
+            days,
             run: variable("run")?.parse().map_err(|error: market::run::InvalidRunId| unsupported(error.to_string()))?,
             raw: uri("raw", variable("raw")?)?.folder(),
             lake: uri("lake", variable("lake")?)?.folder(),
@@ -131,7 +137,7 @@ mod tests {
         serde_json::from_value(serde_json::json!({ "Jar": "command-runner.jar", "Args": args })).unwrap()
     }
 
-    const JOB: [&str; 13] = [
+    const JOB: [&str; 15] = [
         "spark-sql",
         "-f",
         "s3://pregao-results/jobs/etl.sql",
@@ -139,6 +145,8 @@ mod tests {
         "from=2020-04-01",
         "-d",
         "to=2020-04-02",
+        "-d",
+        "days={2020-04-01,2020-04-02}",
         "-d",
         "run=r1",
         "-d",
@@ -177,6 +185,11 @@ mod tests {
             (without("s3://pregao-results/jobs/etl.sql"), "there is no -f"),
             (with("from=2020-04-01", "from=2020-04-03"), "reversed"),
             (with("from=2020-04-01", "from=1 April"), "the variable from is no date"),
+            (without("days={2020-04-01,2020-04-02}"), "the variable days is not given"),
+            (
+                with("days={2020-04-01,2020-04-02}", "days=2020-04-01"),
+                "days is 2020-04-01, and {2020-04-01,2020-04-02} for",
+            ),
             (with("run=r1", "run=a b"), "cannot name a run"),
             (with("raw=s3://pregao-raw", "raw=/tmp"), "raw: "),
         ];

@@ -98,13 +98,8 @@ impl SparkSql {
             command.args(["--conf", setting]);
         }
         command.args(["--master", "local[*]", "-f"]).arg(script);
-        let variables = [
-            ("from", job.days.from().to_string()),
-            ("to", job.days.to().to_string()),
-            ("run", job.run.to_string()),
-            ("raw", raw.display().to_string()),
-            ("lake", lake.display().to_string()),
-        ];
+        let (raw, lake) = (raw.display().to_string(), lake.display().to_string());
+        let variables = market::spark_job::variables(job.days, &job.run, &raw, &lake);
         for (name, value) in variables {
             command.arg("-d").arg(format!("{name}={value}"));
         }

@@ -35,6 +35,8 @@ fn job_step(run: &str) -> StepConfig {
         "-d",
         "to=2020-04-02",
         "-d",
+        "days={2020-04-01,2020-04-02}",
+        "-d",
         &run,
         "-d",
         "raw=s3://pregao-raw",
@@ -234,8 +236,8 @@ async fn a_spark_of_this_machine_runs_the_job() {
     assert_eq!(state_of(&ended), &StepState::Completed, "{ended:?}");
 
     let told = fs::read_to_string(folder.path().join("told")).expect("it was called");
-    for part in ["spark.sql.catalogImplementation=in-memory", "-d from=2020-04-01 -d to=2020-04-02 -d run=r1 -d raw=/"]
-    {
+    let variables = "-d from=2020-04-01 -d to=2020-04-02 -d days={2020-04-01,2020-04-02} -d run=r1 -d raw=/";
+    for part in ["spark.sql.catalogImplementation=in-memory", variables] {
         assert!(told.contains(part), "{told}");
     }
     let raw = fs::read_to_string(folder.path().join("raw")).expect("it was called");
