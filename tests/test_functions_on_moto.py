@@ -313,7 +313,12 @@ def job(cloud: Cloud) -> str:
 
 def arguments(cloud: Cloud, run: str = RUN) -> list[str]:
     variables = {**DAYS, "days": GLOB, "run": run, "raw": f"s3://{cloud.raw}", "lake": f"s3://{cloud.lake}"}
-    command = ["spark-sql", "--conf", "spark.sql.catalogImplementation=in-memory", "-f", job(cloud)]
+    settings = [
+        "spark.sql.catalogImplementation=in-memory",
+        # Otherwise the job aborts the uploads of others to the same folder when it ends.
+        "spark.hadoop.fs.s3a.committer.abort.pending.uploads=false",
+    ]
+    command = ["spark-sql", *(part for setting in settings for part in ("--conf", setting)), "-f", job(cloud)]
     return command + [part for name, value in variables.items() for part in ("-d", f"{name}={value}")]
 
 

@@ -17,14 +17,28 @@ pub(crate) async fn upload(lake: &Lake, run: &RunId, range: DateRange) -> Result
     Ok(HadoopJarStepConfig::builder().jar("command-runner.jar").set_args(Some(arguments)).build())
 }
 
-/// Returns the `spark-sql` command of the job. The in-memory catalog suffices, because the job creates no permanent tables.
+/// The settings of the job.
+const SETTINGS: [&str; 2] = [
+    // It suffices, because the job creates no permanent tables.
+    "spark.sql.catalogImplementation=in-memory",
+    // When a job ends, the committers of S3A abort all uploads below its destination, and with them those of another job that
+    // writes there (CommitConstants and AbstractS3ACommitter of hadoop-aws). EMR writes by S3A since 7.10, and by a committer of
+    // its own, of which this is not documented. Each run has a destination of its own, but attempts of a run share one. What
+    // an attempt leaves behind, the lifecycle rule of the bucket removes.
+    // <https://hadoop.apache.org/docs/stable/hadoop-aws/tools/hadoop-aws/committers.html>
+    // <https://docs.aws.amazon.com/emr/latest/ReleaseGuide/emr-s3a-migrate.html>
+    // <https://docs.aws.amazon.com/emr/latest/ReleaseGuide/emr-spark-magic-commit-protocol.html>
+    "spark.hadoop.fs.s3a.committer.abort.pending.uploads=false",
+];
+
+/// Returns the `spark-sql` command of the job.
 fn arguments(buckets: &Buckets, job: &str, run: &RunId, range: DateRange) -> Vec<String> {
     let (raw, lake) = (format!("s3://{}", buckets.raw), format!("s3://{}", buckets.lake));
     let variables = market::spark_job::variables(range, run, &raw, &lake);
-    let command = ["spark-sql", "--conf", "spark.sql.catalogImplementation=in-memory", "-f"].map(str::to_owned);
-    let job = keys::uri(&buckets.results, job);
+    let settings = SETTINGS.iter().flat_map(|setting| ["--conf".to_owned(), (*setting).to_owned()]);
+    let job = ["-f".to_owned(), keys::uri(&buckets.results, job)];
     let variables = variables.into_iter().flat_map(|(name, value)| ["-d".to_owned(), format!("{name}={value}")]);
-    command.into_iter().chain([job]).chain(variables).collect()
+    ["spark-sql".to_owned()].into_iter().chain(settings).chain(job).chain(variables).collect()
 }
 
 fn digest(text: &str) -> String {
@@ -42,7 +56,8 @@ mod tests {
         let arguments = arguments(&Buckets::default(), "jobs/etl-ab.sql", &run, range.expect("a range"));
         assert_eq!(
             arguments.join(" "),
-            "spark-sql --conf spark.sql.catalogImplementation=in-memory -f s3://pregao-results/jobs/etl-ab.sql \
+            "spark-sql --conf spark.sql.catalogImplementation=in-memory \
+             --conf spark.hadoop.fs.s3a.committer.abort.pending.uploads=false -f s3://pregao-results/jobs/etl-ab.sql \
              -d from=2020-04-01 -d to=2020-04-02 -d days={2020-04-01,2020-04-02} -d run=nightly-7 -d raw=s3://pregao-raw -d lake=s3://pregao-lake"
         );
     }
