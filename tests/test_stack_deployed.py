@@ -26,6 +26,7 @@ import aws_tools as tools
 import rawfiles
 import run
 from lake import ROOT, binary, client, eventually
+from network import add_default_route
 from sam_template import FUNCTIONS
 
 STACK, REGION = "acme", "us-east-1"
@@ -160,6 +161,7 @@ def deployed(built: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
         for name in ("functions", "infra", "statemachines"):
             (folder / name).symlink_to(ROOT / name)
         deployed = Deployed(url, {}, folder)
+        add_default_route(deployed.client("ec2"))
         deployed.pregao("deploy")
         (described,) = deployed.client("cloudformation").describe_stacks(StackName=STACK)["Stacks"]
         assert described["StackStatus"] == "CREATE_COMPLETE"

@@ -132,6 +132,12 @@ fn https() -> SharedHttpClient {
     })
 }
 
+/// Creates a connector with the certificates and the proxy of the clients of [`sdk`], for services that have no client here.
+pub fn connector() -> Connector {
+    let connector = Connector::builder().proxy_config(ProxyConfig::from_env());
+    connector.tls_provider(Provider::Rustls(CryptoMode::Ring)).build()
+}
+
 impl Lake {
     /// Creates clients with the settings of [`sdk`].
     pub async fn connect(config: Config) -> Self {

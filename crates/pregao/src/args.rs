@@ -213,9 +213,16 @@ pub(crate) enum Command {
         "pregao local --faults service=s3:throttle@0.05,op=PutObject:lost@0.01 --seed 7",
     ))]
     Local(LocalArgs),
+    /// Checks this machine, or with --aws the account, and names what to do about each fault
+    #[command(after_help = examples!(
+        "pregao doctor            # disk, ports, permissions and databases of the home",
+        "pregao doctor --aws      # credentials, quotas, network, names and tools, before and after pregao deploy",
+        "pregao doctor --aws --format json",
+    ))]
+    Doctor(DoctorArgs),
     /// Builds the functions, and creates or updates the stack in the AWS account
     #[command(after_help = examples!("pregao deploy", "pregao --set aws.region=sa-east-1 deploy"))]
-    Deploy,
+    Deploy(DeployArgs),
     /// Removes the stack from the AWS account, and says what it keeps
     #[command(after_help = examples!("pregao destroy", "pregao destroy --yes"))]
     Destroy(DestroyArgs),
@@ -246,6 +253,7 @@ impl Command {
             Command::Status(args) => args.format,
             Command::Verify(args) => args.format,
             Command::Vacuum(args) => args.format,
+            Command::Doctor(args) => args.format,
             Command::Files(args) => args.format,
             Command::History(args) => args.format,
             Command::Rollback(args) => args.format,
@@ -264,6 +272,20 @@ impl Command {
 pub(crate) enum OutputFormat {
     Table,
     Json,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DoctorArgs {
+    /// How the checks are written: for the eye, or as one JSON document
+    #[arg(long, value_enum, default_value_t = OutputFormat::Table)]
+    pub format: OutputFormat,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DeployArgs {
+    /// Deploys although checks of `pregao doctor --aws` fail
+    #[arg(long)]
+    pub skip_checks: bool,
 }
 
 #[derive(Debug, Args)]

@@ -8,6 +8,7 @@ mod color;
 mod commands;
 mod coverage;
 mod dedup;
+mod doctor;
 mod endpoint;
 mod error_report;
 mod faults;
@@ -37,8 +38,9 @@ use std::process::ExitCode;
 use args::{Cli, Command};
 use clap::CommandFactory;
 use commands::{
-    cluster, completions, demo, deploy, destroy, diff, etl, explore, files, history, local, man, query, recatalog,
-    rollback, run, runs, sample as sample_command, status, upload, vacuum, verify as verify_command,
+    cluster, completions, demo, deploy, destroy, diff, doctor as doctor_command, etl, explore, files, history, local,
+    man, query, recatalog, rollback, run, runs, sample as sample_command, status, upload, vacuum,
+    verify as verify_command,
 };
 use interrupt::Interrupted;
 
@@ -75,7 +77,8 @@ fn run_command(Cli { global, command }: Cli) -> anyhow::Result<ExitCode> {
         Command::Etl(args) => etl::etl(&args),
         Command::Explore(args) => explore::explore(&global, &args),
         Command::Local(args) => local::local(&global, &args),
-        Command::Deploy => deploy::deploy(&global),
+        Command::Doctor(args) => doctor_command::doctor(&global, &args),
+        Command::Deploy(args) => deploy::deploy(&global, &args),
         Command::Destroy(args) => destroy::destroy(&global, &args),
         Command::Cluster(args) => cluster::cluster(&global, args.action),
         Command::Completions(args) => completions::completions(args.shell),

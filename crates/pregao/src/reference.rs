@@ -54,7 +54,7 @@ mod tests {
     use crate::generated::check;
 
     /// The commands with `--format json`, by the names of their schemas in `docs/schemas/`.
-    const SCHEMAS: [(&str, &str); 12] = [
+    const SCHEMAS: [(&str, &str); 13] = [
         ("upload", "upload"),
         ("run", "run"),
         ("status", "status"),
@@ -66,6 +66,7 @@ mod tests {
         ("diff", "diff"),
         ("runs", "runs"),
         ("etl", "etl"),
+        ("doctor", "doctor"),
         ("cluster status", "cluster-status"),
     ];
 

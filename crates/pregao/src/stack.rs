@@ -10,7 +10,7 @@ use lake::{Error, Lake};
 use crate::error_report::{Hint, fail};
 
 /// The stack output with the created resources, in the form of the configuration.
-const RESOURCES: &str = "Resources";
+pub(crate) const RESOURCES: &str = "Resources";
 
 /// Returns the lake in the account: its clients, and the configuration with the stack's buckets and roles.
 pub(crate) async fn lake(config: &Config) -> anyhow::Result<Lake> {
@@ -100,7 +100,8 @@ pub(crate) struct Account {
 impl Account {
     pub(crate) async fn load(config: &Config) -> anyhow::Result<Account> {
         let sdk = lake::sdk(config).await;
-        let Some(region) = sdk.region().map(ToString::to_string) else {
+        let region = sdk.region().map(ToString::to_string).filter(|region| !region.is_empty());
+        let Some(region) = region else {
             return fail("no AWS region is configured", "set aws.region in confs/pregao.toml, or AWS_REGION");
         };
         let cloudformation = aws_sdk_cloudformation::Client::new(&sdk);
@@ -158,8 +159,23 @@ pub(crate) fn parameters(config: &Config) -> Vec<(&'static str, String)> {
     ]
 }
 
+/// Returns the names of the buckets that the stack creates in an account.
+pub(crate) fn bucket_names(config: &Config, account: &str) -> [String; 3] {
+    let (chosen, defaults) = (&config.buckets, Config::default().buckets);
+    let kinds = [
+        ("raw", &chosen.raw, &defaults.raw),
+        ("lake", &chosen.lake, &defaults.lake),
+        ("results", &chosen.results, &defaults.results),
+    ];
+    kinds.map(
+        |(kind, name, default)| {
+            if name == default { format!("{}-{kind}-{account}", config.aws.stack) } else { name.to_string() }
+        },
+    )
+}
+
 /// Returns the configured database, or one with the name of the stack, because names of databases are unique in an account.
-fn database(config: &Config) -> String {
+pub(crate) fn database(config: &Config) -> String {
     if config.athena.database == Config::default().athena.database {
         config.aws.stack.to_string().replace('-', "_")
     } else {
@@ -230,6 +246,17 @@ mod tests {
         assert_eq!((parameters["RawBucketName"].as_str(), parameters["LakeBucketName"].as_str()), ("acme-raw", ""));
         assert_eq!(parameters["Config"], r#"{"quality":{"max_reject_share":0.5}}"#);
         assert_eq!(parameters["ScheduleState"], "ENABLED");
+    }
+
+    #[test]
+    fn buckets_have_the_names_of_the_template() {
+        let mut config = Config::default();
+        config.set("buckets.lake", "acme-lake").expect("a name");
+        let names = bucket_names(&config, "123456789012");
+        assert_eq!(names, ["pregao-raw-123456789012", "acme-lake", "pregao-results-123456789012"]);
+        for kind in ["raw", "lake", "results"] {
+            assert!(TEMPLATE.contains(&format!(r#"!Sub "${{AWS::StackName}}-{kind}-${{AWS::AccountId}}""#)), "{kind}");
+        }
     }
 
     #[test]

@@ -9,7 +9,8 @@ use std::process::{Command, ExitCode, Stdio};
 use anyhow::Context;
 use lake::Config;
 
-use crate::args::Global;
+use crate::args::{DeployArgs, Global};
+use crate::doctor::{self, CheckResult, Moment};
 use crate::endpoint::{configuration, runtime};
 use crate::error_report::{Hint, fail};
 use crate::progress::Progress;
@@ -28,12 +29,15 @@ const BUILT: &str = "target/sam";
 const INSTALL: &str = "pip install aws-sam-cli cargo-lambda";
 
 /// Builds and deploys with the configuration.
-pub(crate) fn deploy(global: &Global) -> anyhow::Result<ExitCode> {
+pub(crate) fn deploy(global: &Global, args: &DeployArgs) -> anyhow::Result<ExitCode> {
     let config = configuration(global)?;
     let template = template()?;
     check_tool("cargo-lambda", &["lambda", "--version"])?;
     // Before the build, which takes minutes.
     let is_first = runtime()?.block_on(is_first(&config))?;
+    if !args.skip_checks {
+        runtime()?.block_on(check(&config))?;
+    }
     let sam = |steps: &[String]| run("sam", steps);
 
     let progress = Progress::new();
@@ -59,6 +63,29 @@ pub(crate) fn deploy(global: &Global) -> anyhow::Result<ExitCode> {
         )?;
         Ok(ExitCode::SUCCESS)
     })
+}
+
+/// Checks the account, before anything is built or paid for.
+async fn check(config: &Config) -> anyhow::Result<()> {
+    let progress = Progress::new();
+    progress.line("checking the account");
+    let checks = doctor::account(config, Moment::BeforeDeployment).await;
+    for check in &checks {
+        let remedy = check.remedy.as_deref().unwrap_or_default();
+        match check.result {
+            CheckResult::Warning => progress.warning(&format!("{}: {}: {remedy}", check.name, check.found)),
+            CheckResult::Unknown => progress.line(&format!("not checked: {}: {}", check.name, check.found)),
+            CheckResult::Ok | CheckResult::Failed => {}
+        }
+    }
+    let failures = doctor::failures(&checks);
+    if failures.is_empty() {
+        return Ok(());
+    }
+    fail(
+        format!("the stack cannot be deployed, or its runs could not start:{failures}"),
+        "correct these; pregao doctor --aws shows all checks, and pregao deploy --skip-checks deploys in spite of them",
+    )
 }
 
 /// Whether there is no stack yet.

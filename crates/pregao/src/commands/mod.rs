@@ -8,6 +8,7 @@ pub(crate) mod demo;
 pub(crate) mod deploy;
 pub(crate) mod destroy;
 pub(crate) mod diff;
+pub(crate) mod doctor;
 pub(crate) mod etl;
 pub(crate) mod explore;
 pub(crate) mod files;

@@ -494,6 +494,26 @@ documents! {
         pub repair: String,
     }
 
+    /// What `pregao doctor` checked. Where a check failed, the exit code is 1.
+    pub struct Doctor {
+        /// Whether the account was checked, and not this machine.
+        pub aws: bool,
+        /// The checks.
+        pub checks: Vec<DoctorCheck>,
+    }
+
+    /// A check of a machine or of an account.
+    pub struct DoctorCheck {
+        /// What was checked.
+        pub name: String,
+        /// The result.
+        pub result: CheckResult,
+        /// What was found.
+        pub found: String,
+        /// What can be done about it; null where there is nothing to do.
+        pub remedy: Option<String>,
+    }
+
     /// A published Parquet file.
     pub struct PublishedFile {
         /// The day whose rows it has.
@@ -571,6 +591,29 @@ documents! {
         pub created: Option<Timestamp>,
         /// What EMR says of the state; null where it says nothing.
         pub reason: Option<String>,
+    }
+}
+
+/// The result of a check.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, strum::IntoStaticStr)]
+#[cfg_attr(test, derive(JsonSchema))]
+#[serde(rename_all = "lowercase")]
+#[strum(serialize_all = "lowercase")]
+pub enum CheckResult {
+    /// All is well.
+    Ok,
+    /// It works, and may soon not.
+    Warning,
+    /// It does not work.
+    Failed,
+    /// The check could not be made.
+    Unknown,
+}
+
+impl CheckResult {
+    /// The name that documents and texts have for it.
+    pub fn as_str(self) -> &'static str {
+        self.into()
     }
 }
 
@@ -729,6 +772,7 @@ mod tests {
             schema::<RunsDocument>("runs"),
             schema::<Vec<Day>>("status"),
             schema::<Verify>("verify"),
+            schema::<Doctor>("doctor"),
             schema::<Vacuum>("vacuum"),
             schema::<Vec<PublishedFile>>("files"),
             schema::<History>("history"),
