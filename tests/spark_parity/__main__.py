@@ -26,6 +26,7 @@ def main() -> int:
     started = time.monotonic()
     try:
         java_home = find_java()
+        run.prepare_tracer()
         target = run.target_directory()
         python = run.prepare_environment(target / "test-venv-spark", REQUIREMENTS)
         run.step("build", ["cargo", "build", "--release", "--locked", "-p", "pregao"])

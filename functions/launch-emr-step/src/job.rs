@@ -31,7 +31,9 @@ const SETTINGS: [&str; 2] = [
     "spark.hadoop.fs.s3a.committer.abort.pending.uploads=false",
 ];
 
-/// Returns the `spark-sql` command of the job.
+/// Returns the `spark-sql` command of the job. No shell interprets it: AWS passes regular expressions in the same way
+/// (<https://docs.aws.amazon.com/emr/latest/ReleaseGuide/UsingEMR_s3distcp.html>). If one expanded the glob of the days, the job
+/// would refuse it.
 fn arguments(buckets: &Buckets, job: &str, run: &RunId, range: DateRange) -> Vec<String> {
     let (raw, lake) = (format!("s3://{}", buckets.raw), format!("s3://{}", buckets.lake));
     let variables = market::spark_job::variables(range, run, &raw, &lake);

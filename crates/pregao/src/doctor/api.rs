@@ -1,7 +1,7 @@
 //! Requests to the services that only `pregao doctor` asks: EC2, IAM, Lambda, Service Quotas and STS.
 //!
-//! Their SDK crates would take minutes to build (EC2's alone is larger than all others of this program), for a dozen calls that
-//! read. So the requests are written here, and signed by the SDKs' own crate for signatures.
+//! Their SDK crates would take minutes to build, EC2's most of them, for a dozen calls that read. So the requests are written
+//! here, and signed by the SDKs' own crate for signatures.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
@@ -31,7 +31,7 @@ pub(super) enum Service {
     Ec2,
     Iam,
     Lambda,
-    ServiceQuotas,
+    Quotas,
     Sts,
 }
 
@@ -42,7 +42,7 @@ impl Service {
             Service::Ec2 => "ec2",
             Service::Iam => "iam",
             Service::Lambda => "lambda",
-            Service::ServiceQuotas => "servicequotas",
+            Service::Quotas => "servicequotas",
             Service::Sts => "sts",
         }
     }
@@ -53,7 +53,7 @@ impl Service {
             Service::Ec2 => "AWS_ENDPOINT_URL_EC2",
             Service::Iam => "AWS_ENDPOINT_URL_IAM",
             Service::Lambda => "AWS_ENDPOINT_URL_LAMBDA",
-            Service::ServiceQuotas => "AWS_ENDPOINT_URL_SERVICE_QUOTAS",
+            Service::Quotas => "AWS_ENDPOINT_URL_SERVICE_QUOTAS",
             Service::Sts => "AWS_ENDPOINT_URL_STS",
         }
     }
@@ -64,7 +64,7 @@ impl Service {
             Service::Ec2 => "2016-11-15",
             Service::Iam => "2010-05-08",
             Service::Lambda => "2015-03-31",
-            Service::ServiceQuotas => "2019-06-24",
+            Service::Quotas => "2019-06-24",
             Service::Sts => "2011-06-15",
         }
     }
@@ -153,7 +153,7 @@ impl Api {
     pub(super) async fn quotas<T: DeserializeOwned>(&self, operation: &str, input: &Value) -> Result<T, ApiError> {
         let target = format!("ServiceQuotasV20190624.{operation}");
         let headers = [("content-type", "application/x-amz-json-1.1"), ("x-amz-target", &target)];
-        let text = self.send(Service::ServiceQuotas, "POST", "/", &headers, input.to_string()).await?;
+        let text = self.send(Service::Quotas, "POST", "/", &headers, input.to_string()).await?;
         serde_json::from_str(&text).map_err(|error| ApiError::Unreadable(error.to_string()))
     }
 
