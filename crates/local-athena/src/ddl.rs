@@ -11,7 +11,10 @@ use crate::objects::ObjectFiles;
 use crate::partition_name;
 use crate::resolve::{canonical_value, no_table, partition_values};
 use crate::result_set::{MaterializedResult, Row, text_column};
-use crate::sql::{Comparison, Ddl, PartitionPredicate, PartitionSpec, QualifiedName, refuse_properties};
+use crate::sql::{
+    Comparison, Ddl, PartitionPredicate, PartitionSpec, QualifiedName, refuse_columns, refuse_properties,
+};
+use crate::types::HiveType;
 
 pub(crate) use crate::sql::View;
 
@@ -51,6 +54,10 @@ fn change(changes: &Changes<'_>, ddl: Ddl, database: &str) -> Result<(), QueryEr
         }
         Ddl::DropTable { name, if_exists } => drop_table(changes, &name, database, if_exists),
         Ddl::DropView { name, if_exists } => drop_view(changes, &name, database, if_exists),
+        Ddl::AddColumns { table, columns } => {
+            let table = external_table(changes, &table, database)?;
+            add_columns(changes, &table, &columns)
+        }
         Ddl::AddPartitions { table, if_not_exists, partitions } => {
             let table = external_table(changes, &table, database)?;
             let mut partitions = partitions.into_iter();
@@ -59,7 +66,7 @@ fn change(changes: &Changes<'_>, ddl: Ddl, database: &str) -> Result<(), QueryEr
         Ddl::MovePartition { table, spec, location } => {
             let table = external_table(changes, &table, database)?;
             let values = partition_values(&table, &spec)?;
-            let partition = Partition { values, location };
+            let partition = Partition { values, location, lacks: 0 };
             match changes.move_partition(&table, &partition)? {
                 true => Ok(()),
                 false => Err(no_partition(&table, &partition)),
@@ -206,6 +213,26 @@ fn external_table(changes: &Changes<'_>, name: &QualifiedName, database: &str) -
     }
 }
 
+/// ADD COLUMNS: appends columns after those of the files, before the partition keys. Existing partitions keep the columns that
+/// they have: <https://docs.aws.amazon.com/athena/latest/ug/updates-and-partitions.html>.
+fn add_columns(changes: &Changes<'_>, table: &Table, new: &[TableColumn]) -> Result<(), QueryError> {
+    let mut taken: HashSet<&str> = table.all_columns().map(|column| column.name.as_str()).collect();
+    for column in new {
+        if !taken.insert(&column.name) {
+            return Err(task_failed(ErrorKind::Ddl, format_args!("Duplicate column name: {}", column.name)));
+        }
+        // <https://docs.aws.amazon.com/athena/latest/ug/alter-table-add-columns.html>, notes.
+        if column.ty == HiveType::Date {
+            let message = "ALTER TABLE ADD COLUMNS does not work for columns with the date datatype: use timestamp";
+            return Err(task_failed(ErrorKind::NotSupported, message));
+        }
+    }
+    if let TableKind::External { format, .. } = table.kind {
+        refuse_columns(format, new)?;
+    }
+    changes.add_columns(table, new)
+}
+
 fn add_partition(
     changes: &Changes<'_>,
     table: &Table,
@@ -221,7 +248,7 @@ fn add_partition(
         }
         (None, TableKind::View { .. }) => return Err(no_partition_of_view()),
     };
-    let added = changes.add_partition(table, &Partition { values, location })?;
+    let added = changes.add_partition(table, &Partition { values, location, lacks: 0 })?;
     if added || if_not_exists {
         return Ok(());
     }
@@ -312,7 +339,7 @@ fn repair(
         let mut added = Vec::new();
         for (values, location) in folders {
             let path = partition_name::format(&table, &values);
-            if changes.add_partition(&table, &Partition { values, location })? {
+            if changes.add_partition(&table, &Partition { values, location, lacks: 0 })? {
                 added.push(format!("{}:{path}", table.name));
             }
         }

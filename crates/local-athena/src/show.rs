@@ -2,7 +2,7 @@
 
 use regex::RegexBuilder;
 
-use crate::catalog::{Catalog, Snapshot, Table, TableKind};
+use crate::catalog::{Catalog, Partition, Snapshot, Table, TableKind};
 use crate::error::{ErrorKind, QueryError};
 use crate::partition_name;
 use crate::resolve::{no_table, partition_values};
@@ -186,15 +186,17 @@ fn describe(
         rows.push(three("# col_name", "data_type", "comment"));
         rows.push(three("", "", ""));
     };
+    let described = partition.map(|spec| find_partition(snapshot, table, spec)).transpose()?;
+    let columns = described.as_ref().map_or(&table.columns[..], |partition| partition.columns(table));
     let of = |column: &crate::catalog::TableColumn| {
         let comment = column.comment.as_deref().unwrap_or_default();
         three(&column.name, &column.type_name(), comment)
     };
     if formatted {
         head(&mut rows);
-        rows.extend(table.columns.iter().map(of));
+        rows.extend(columns.iter().map(of));
     } else {
-        rows.extend(table.all_columns().map(of));
+        rows.extend(columns.iter().chain(&table.partition_keys).map(of));
     }
     if !table.partition_keys.is_empty() {
         rows.push(three("", "", ""));
@@ -202,8 +204,8 @@ fn describe(
         head(&mut rows);
         rows.extend(table.partition_keys.iter().map(of));
     }
-    let location = match partition {
-        Some(spec) => Some(partition_location(snapshot, table, spec)?),
+    let location = match described {
+        Some(partition) => Some(partition.location),
         None => match &table.kind {
             TableKind::External { location, .. } => Some(location.clone()),
             TableKind::View { .. } => None,
@@ -223,11 +225,11 @@ fn three(name: &str, ty: &str, comment: &str) -> Row {
     [name, ty, comment].map(|text| Some(text.to_owned())).to_vec()
 }
 
-fn partition_location(snapshot: &Snapshot, table: &Table, spec: &PartitionSpec) -> Result<String, QueryError> {
+fn find_partition(snapshot: &Snapshot, table: &Table, spec: &PartitionSpec) -> Result<Partition, QueryError> {
     let wanted = partition_values(table, spec)?;
     let partitions = snapshot.partitions(table)?;
     let found = partitions.into_iter().find(|p| p.values == wanted);
-    found.map(|p| p.location).ok_or_else(|| {
+    found.ok_or_else(|| {
         let name = partition_name::format(table, &wanted);
         QueryError::ddl(ErrorKind::Ddl, format_args!("SemanticException [Error 10006]: Partition not found ({name})"))
     })

@@ -175,7 +175,7 @@ impl Catalog {
         self.change_partitions(database, table, |changes, table| {
             let mut refused = Vec::new();
             for values in all {
-                let partition = Partition { values, location: String::new() };
+                let partition = Partition { values, location: String::new(), lacks: 0 };
                 if !changes.remove_partition(table, &partition)? {
                     refused.push(PartitionError { values: partition.values, error: ChangeError::NoPartition });
                 }
@@ -231,6 +231,9 @@ fn checked(table: &Table, partition: Partition) -> Result<Partition, ChangeError
             return Err(ChangeError::Invalid(message));
         }
     }
+    if partition.lacks >= table.columns.len() {
+        return Err(ChangeError::Invalid("a partition has at least one column of its table".to_owned()));
+    }
     Ok(Partition { location: folder(&partition.location).map_err(ChangeError::Invalid)?, ..partition })
 }
 
@@ -242,7 +245,7 @@ fn replace(
     by: Partition,
 ) -> Result<Option<ChangeError>, QueryError> {
     if by.values == values {
-        return Ok((!changes.move_partition(table, &by)?).then_some(ChangeError::NoPartition));
+        return Ok((!changes.replace_partition(table, &by)?).then_some(ChangeError::NoPartition));
     }
     let all = changes.partitions(table)?;
     let is_there = |values: &[String]| all.iter().any(|partition| partition.values == values);
@@ -252,7 +255,7 @@ fn replace(
     if is_there(&by.values) {
         return Ok(Some(ChangeError::AlreadyExists("Partition")));
     }
-    changes.remove_partition(table, &Partition { values: values.to_vec(), location: String::new() })?;
+    changes.remove_partition(table, &Partition { values: values.to_vec(), location: String::new(), lacks: 0 })?;
     changes.add_partition(table, &by)?;
     Ok(None)
 }
@@ -286,7 +289,7 @@ mod tests {
     }
 
     fn partition(year: &str, feed: &str, location: &str) -> Partition {
-        Partition { values: vec![year.to_owned(), feed.to_owned()], location: location.to_owned() }
+        Partition { values: vec![year.to_owned(), feed.to_owned()], location: location.to_owned(), lacks: 0 }
     }
 
     #[test]
@@ -318,7 +321,7 @@ mod tests {
             let refused = catalog.add_partitions("market", "quotes", |_| Ok(all)).expect_err("refused");
             assert!(matches!(&refused, ChangeError::Invalid(message) if message.contains(why)), "{refused}");
         }
-        let short = Partition { values: vec!["2020".to_owned()], location: "s3://lake/x/".to_owned() };
+        let short = Partition { values: vec!["2020".to_owned()], location: "s3://lake/x/".to_owned(), lacks: 0 };
         assert!(catalog.add_partitions("market", "quotes", |_| Ok(vec![short])).is_err());
         assert_eq!(catalog.partitions("market", "quotes"), Ok(Vec::new()));
     }

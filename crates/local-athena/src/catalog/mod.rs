@@ -115,6 +115,15 @@ pub struct Partition {
     pub values: Vec<String>,
     /// `s3://bucket/prefix/`, with a trailing slash.
     pub location: String,
+    /// How many of the last columns of the table the partition does not have, because they were added after it.
+    pub lacks: usize,
+}
+
+impl Partition {
+    /// Returns the columns of the partition: the first ones of its table.
+    pub fn columns<'a>(&self, table: &'a Table) -> &'a [TableColumn] {
+        &table.columns[..table.columns.len().saturating_sub(self.lacks)]
+    }
 }
 
 /// The catalog file. Every change is one transaction, and every reading method sees one committed state.
@@ -308,9 +317,19 @@ impl Changes<'_> {
         store::set_properties(&self.transaction, table)
     }
 
+    /// Appends columns to a table. Its partitions lack them.
+    pub(crate) fn add_columns(&self, table: &Table, new: &[TableColumn]) -> Result<(), QueryError> {
+        store::append_columns(&self.transaction, table, new)
+    }
+
     /// Adds a partition. Returns false when a partition with these values exists.
     pub(crate) fn add_partition(&self, table: &Table, partition: &Partition) -> Result<bool, QueryError> {
         store::add_partition(&self.transaction, table, partition)
+    }
+
+    /// Replaces the location and the columns of a partition. Returns false when no partition has these values.
+    pub(crate) fn replace_partition(&self, table: &Table, partition: &Partition) -> Result<bool, QueryError> {
+        store::replace_partition(&self.transaction, table, partition)
     }
 
     /// Changes the location of a partition. Returns false when no partition has these values.

@@ -6,10 +6,13 @@ use super::{Database, Format, Partition, Table, TableColumn, TableKind};
 use crate::error::{ErrorKind, QueryError};
 
 /// The version of the schema below, stored in SQLite's `user_version`.
-pub(super) const VERSION: i64 = 2;
+pub(super) const VERSION: i64 = 3;
 
 /// The first version with the table `formats`.
 const WITH_FORMATS: i64 = 2;
+
+/// The first version with the table `shorter_partitions`.
+const WITH_SHORTER_PARTITIONS: i64 = 3;
 
 const TABLES: &str = "
     CREATE TABLE databases (
@@ -65,6 +68,29 @@ const FORMATS: &str = "
     PRAGMA user_version = 2;
 ";
 
+/// The migration to version 3. A partition without a row in `shorter_partitions` has all columns of its table.
+const SHORTER_PARTITIONS: &str = "
+    CREATE TABLE shorter_partitions (
+        table_id INTEGER NOT NULL,
+        partition_values TEXT NOT NULL,
+        lacks INTEGER NOT NULL CHECK (lacks > 0),
+        PRIMARY KEY (table_id, partition_values),
+        FOREIGN KEY (table_id, partition_values)
+            REFERENCES partitions (table_id, partition_values) ON DELETE CASCADE
+    ) STRICT, WITHOUT ROWID;
+    PRAGMA user_version = 3;
+";
+
+/// Migrates the schema to this version.
+fn upgrade(connection: &Connection, to: i64) -> rusqlite::Result<()> {
+    for (version_after, migration) in [(WITH_FORMATS, FORMATS), (WITH_SHORTER_PARTITIONS, SHORTER_PARTITIONS)] {
+        if version(connection)? < version_after && version_after <= to {
+            connection.execute_batch(migration)?;
+        }
+    }
+    Ok(())
+}
+
 pub(super) fn configure(connection: &Connection) -> rusqlite::Result<()> {
     connection.busy_timeout(std::time::Duration::from_secs(30))?;
     connection.pragma_update(None, "foreign_keys", true)?;
@@ -80,7 +106,7 @@ pub(super) fn migrate(connection: &mut Connection) -> rusqlite::Result<i64> {
     let found = version(&transaction)?;
     if found == 0 {
         transaction.execute_batch(TABLES)?;
-        transaction.execute_batch(FORMATS)?;
+        upgrade(&transaction, VERSION)?;
         transaction.commit()?;
         return Ok(VERSION);
     }
@@ -194,14 +220,22 @@ fn properties(connection: &Connection, id: i64) -> Result<Vec<(String, String)>,
 
 /// Returns the partitions ordered by their values: integers numerically, other types as text.
 pub(super) fn partitions(connection: &Connection, table: &Table) -> Result<Vec<Partition>, QueryError> {
-    let mut statement = connection.prepare(
-        "SELECT partition_values, partitions.location FROM partitions
-         JOIN tables ON id = table_id WHERE database = ? AND name = ?",
-    )?;
+    let lacks = match version(connection)? {
+        ..WITH_SHORTER_PARTITIONS => "0",
+        _ => {
+            "ifnull((SELECT lacks FROM shorter_partitions AS shorter WHERE shorter.table_id = partitions.table_id
+             AND shorter.partition_values = partitions.partition_values), 0)"
+        }
+    };
+    let mut statement = connection.prepare(&format!(
+        "SELECT partition_values, partitions.location, {lacks} FROM partitions
+         JOIN tables ON id = table_id WHERE database = ? AND name = ?"
+    ))?;
     let mut rows = statement.query([&table.database, &table.name])?;
     let mut found = Vec::new();
     while let Some(row) = rows.next()? {
-        found.push(Partition { values: decode(&row.get::<_, String>(0)?)?, location: row.get(1)? });
+        let values = decode(&row.get::<_, String>(0)?)?;
+        found.push(Partition { values, location: row.get(1)?, lacks: row.get::<_, u32>(2)? as usize });
     }
     found.sort_by_cached_key(|partition| {
         let keys = table.partition_keys.iter().zip(&partition.values);
@@ -247,14 +281,26 @@ pub(super) fn add_table(connection: &Connection, table: &Table) -> Result<(), Qu
     )?;
     let id = connection.last_insert_rowid();
     if let TableKind::External { format: Format::Json, .. } = table.kind {
-        if version(connection)? < WITH_FORMATS {
-            connection.execute_batch(FORMATS)?;
-        }
+        upgrade(connection, WITH_FORMATS)?;
         connection.execute("INSERT INTO formats (table_id, format) VALUES (?, 'json')", [id])?;
     }
-    add_columns(connection, id, false, &table.columns)?;
-    add_columns(connection, id, true, &table.partition_keys)?;
+    add_columns(connection, id, false, 0, &table.columns)?;
+    add_columns(connection, id, true, 0, &table.partition_keys)?;
     set_properties(connection, table)
+}
+
+/// Appends columns to a table. Its partitions lack them.
+pub(super) fn append_columns(connection: &Connection, table: &Table, new: &[TableColumn]) -> Result<(), QueryError> {
+    upgrade(connection, WITH_SHORTER_PARTITIONS)?;
+    let names = [&table.database, &table.name];
+    let id = connection.query_row(&format!("SELECT {TABLE_ID}"), names, |row| row.get(0))?;
+    connection.execute(
+        "INSERT INTO shorter_partitions (table_id, partition_values, lacks)
+         SELECT table_id, partition_values, ?2 FROM partitions WHERE table_id = ?1
+         ON CONFLICT DO UPDATE SET lacks = lacks + excluded.lacks",
+        params![id, new.len() as i64],
+    )?;
+    add_columns(connection, id, false, table.columns.len(), new)
 }
 
 pub(super) fn set_properties(connection: &Connection, table: &Table) -> Result<(), QueryError> {
@@ -269,8 +315,15 @@ pub(super) fn set_properties(connection: &Connection, table: &Table) -> Result<(
     Ok(())
 }
 
-fn add_columns(connection: &Connection, id: i64, keys: bool, columns: &[TableColumn]) -> Result<(), QueryError> {
-    for (position, column) in columns.iter().enumerate() {
+/// Stores columns or keys of a table, the first of them at the position `first`.
+fn add_columns(
+    connection: &Connection,
+    id: i64,
+    keys: bool,
+    first: usize,
+    columns: &[TableColumn],
+) -> Result<(), QueryError> {
+    for (position, column) in (first..).zip(columns) {
         connection.execute(
             "INSERT INTO columns (table_id, is_key, position, name, type, comment)
              VALUES (?, ?, ?, ?, ?, ?)",
@@ -292,7 +345,38 @@ pub(super) fn add_partition(connection: &Connection, table: &Table, partition: &
         "INSERT INTO partitions (table_id, partition_values, location)
          VALUES ({TABLE_ID}, ?3, ?4) ON CONFLICT DO NOTHING"
     );
-    run_on_partition(connection, &sql, table, partition)
+    Ok(run_on_partition(connection, &sql, table, partition)? && set_lacks(connection, table, partition)?)
+}
+
+/// Replaces the location and the columns of a partition.
+pub(super) fn replace_partition(
+    connection: &Connection,
+    table: &Table,
+    partition: &Partition,
+) -> Result<bool, QueryError> {
+    Ok(move_partition(connection, table, partition)? && set_lacks(connection, table, partition)?)
+}
+
+/// Stores how many columns an existing partition lacks. Returns true.
+fn set_lacks(connection: &Connection, table: &Table, partition: &Partition) -> Result<bool, QueryError> {
+    if partition.lacks > 0 {
+        upgrade(connection, WITH_SHORTER_PARTITIONS)?;
+    }
+    if version(connection)? >= WITH_SHORTER_PARTITIONS {
+        let values = encode(&partition.values);
+        connection
+            .prepare_cached(&format!(
+                "DELETE FROM shorter_partitions WHERE table_id = {TABLE_ID} AND partition_values = ?3"
+            ))?
+            .execute([&table.database, &table.name, &values])?;
+        if partition.lacks > 0 {
+            let sql = format!(
+                "INSERT INTO shorter_partitions (table_id, partition_values, lacks) VALUES ({TABLE_ID}, ?3, ?4)"
+            );
+            connection.execute(&sql, params![table.database, table.name, values, partition.lacks as i64])?;
+        }
+    }
+    Ok(true)
 }
 
 pub(super) fn move_partition(
@@ -385,7 +469,7 @@ mod tests {
 
         let json = table("published", Format::Json);
         catalog.change(|changes| changes.add_table(&json)).expect("a table");
-        assert_eq!(of_file(), VERSION);
+        assert_eq!(of_file(), WITH_FORMATS);
         drop(catalog);
         let catalog = Catalog::open(&path).expect("a catalog");
         let formats = |catalog: &Catalog| {
@@ -398,5 +482,42 @@ mod tests {
         let parquet_now = table("published", Format::Parquet);
         catalog.change(|changes| changes.add_table(&parquet_now)).expect("a table");
         assert_eq!(catalog.table("default", "published").expect("read"), Some(parquet_now));
+    }
+
+    #[test]
+    fn a_catalog_of_the_first_version_gets_partitions_with_fewer_columns() {
+        let folder = tempfile::TempDir::new().expect("a folder");
+        let path = folder.path().join("catalog.db");
+        let old = Connection::open(&path).expect("a file");
+        configure(&old).expect("settings");
+        old.execute_batch(TABLES).expect("tables");
+        old.pragma_update(None, "user_version", 1).expect("a version");
+        let column = |name: &str| TableColumn::new(name, "int", None).expect("a column");
+        let quotes = Table {
+            columns: vec![column("last")],
+            partition_keys: vec![column("day")],
+            ..table("quotes", Format::Parquet)
+        };
+        add_table(&old, &quotes).expect("a table");
+        let partition = |day: &str, lacks: usize| Partition {
+            values: vec![day.to_owned()],
+            location: format!("s3://lake/{day}/"),
+            lacks,
+        };
+        add_partition(&old, &quotes, &partition("1", 0)).expect("a partition");
+        drop(old);
+
+        let catalog = Catalog::open(&path).expect("a catalog");
+        assert_eq!(catalog.partitions("default", "quotes"), Ok(vec![partition("1", 0)]));
+        catalog.change(|changes| changes.add_columns(&quotes, &[column("bid"), column("ask")])).expect("columns");
+        let quotes = catalog.table("default", "quotes").expect("read").expect("a table");
+        assert_eq!(quotes.columns, [column("last"), column("bid"), column("ask")]);
+        assert_eq!(partition("1", 2).columns(&quotes), [column("last")]);
+        catalog.change(|changes| changes.add_partition(&quotes, &partition("2", 1))).expect("a partition");
+        assert_eq!(catalog.partitions("default", "quotes"), Ok(vec![partition("1", 2), partition("2", 1)]));
+        catalog.change(|changes| changes.replace_partition(&quotes, &partition("1", 0))).expect("replaced");
+        catalog.change(|changes| changes.remove_partition(&quotes, &partition("2", 0))).expect("removed");
+        assert_eq!(catalog.partitions("default", "quotes"), Ok(vec![partition("1", 0)]));
+        assert_eq!(version(&Connection::open(&path).expect("a file")).expect("a version"), VERSION);
     }
 }

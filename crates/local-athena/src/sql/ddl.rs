@@ -70,6 +70,10 @@ pub(crate) enum Ddl {
         name: QualifiedName,
         if_exists: bool,
     },
+    AddColumns {
+        table: QualifiedName,
+        columns: Vec<TableColumn>,
+    },
     AddPartitions {
         table: QualifiedName,
         if_not_exists: bool,
@@ -189,6 +193,10 @@ pub(super) fn alter(cursor: &mut Cursor<'_>) -> Result<Ddl, QueryError> {
     }
     let table = table_name(cursor)?;
     if cursor.take("ADD") {
+        if cursor.take("COLUMNS") {
+            let columns = columns(cursor)?;
+            return Ok(Ddl::AddColumns { table, columns });
+        }
         return add_partitions(cursor, table);
     }
     if cursor.take("DROP") {
@@ -198,6 +206,9 @@ pub(super) fn alter(cursor: &mut Cursor<'_>) -> Result<Ddl, QueryError> {
         let spec = partition_spec(cursor)?;
         if cursor.take("RENAME") {
             return Err(QueryError::not_supported("ALTER TABLE RENAME PARTITION"));
+        }
+        if cursor.take("ADD") {
+            return Err(QueryError::not_supported("ALTER TABLE PARTITION ADD COLUMNS"));
         }
         cursor.expect("SET")?;
         cursor.expect("LOCATION")?;
@@ -275,9 +286,6 @@ fn columns(cursor: &mut Cursor<'_>) -> Result<Vec<TableColumn>, QueryError> {
 }
 
 fn add_partitions(cursor: &mut Cursor<'_>, table: QualifiedName) -> Result<Ddl, QueryError> {
-    if cursor.is("COLUMNS") {
-        return Err(QueryError::not_supported("ALTER TABLE ADD COLUMNS"));
-    }
     let if_not_exists = cursor.take_all(&["IF", "NOT", "EXISTS"]);
     let mut partitions = Vec::new();
     while cursor.is("PARTITION") || partitions.is_empty() {

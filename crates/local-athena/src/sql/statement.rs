@@ -67,6 +67,7 @@ impl Statement {
                 Ddl::DropDatabase { .. } => "DROP_DATABASE",
                 Ddl::CreateTable { .. } => "CREATE_TABLE",
                 Ddl::DropTable { .. } => "DROP_TABLE",
+                Ddl::AddColumns { .. } => "ALTER_TABLE_ADD_COLUMNS",
                 Ddl::AddPartitions { .. } => "ALTER_TABLE_ADD_PARTITION",
                 Ddl::MovePartition { .. } => "ALTER_TABLE_SET_LOCATION",
                 Ddl::SetProperties { .. } => "ALTER_TABLE_SET_TBLPROPERTIES",

@@ -1,5 +1,8 @@
 //! DDL, SHOW and DESCRIBE: their changes, results and errors.
 
+use std::sync::Arc;
+
+use datafusion::arrow::array::{ArrayRef, Float64Array, StringArray};
 use local_athena::catalog::{Format, TableKind};
 use local_athena::{ErrorKind, Limits, Statement, StatementKind};
 
@@ -117,6 +120,56 @@ async fn descriptions() {
     let mut after = fixture.engine.catalog().table("market", "quotes").unwrap().unwrap();
     after.created = before.created;
     assert_eq!(after, before);
+}
+
+/// What Athena does: <https://docs.aws.amazon.com/athena/latest/ug/updates-add-columns-end-of-table.html>, and
+/// <https://docs.aws.amazon.com/athena/latest/ug/updates-and-partitions.html> about the partitions.
+#[tokio::test]
+async fn added_columns_stand_before_the_partition_keys_and_are_null_in_older_files() {
+    let fixture = with_quotes().await;
+    let tickers = |tickers: [&'static str; 2]| -> ArrayRef { Arc::new(StringArray::from(tickers.to_vec())) };
+    let numbers = |numbers: [f64; 2]| -> ArrayRef { Arc::new(Float64Array::from(numbers.to_vec())) };
+    fixture.put_parquet("old/p.parquet", vec![("ticker", tickers(["A", "B"])), ("last", numbers([1.0, 2.0]))]);
+    let all = vec![("ticker", tickers(["A", "B"])), ("last", numbers([3.0, 4.0])), ("vwap", numbers([3.5, 4.5]))];
+    fixture.put_parquet("new/p.parquet", all);
+    let add = |day: u32, folder: &str| {
+        format!("ALTER TABLE quotes ADD PARTITION (year=2020, month=4, day={day}) LOCATION 's3://lake/{folder}/'")
+    };
+    fixture.run(&add(1, "old")).await;
+    fixture.run("ALTER TABLE quotes ADD COLUMNS (`VWAP` double COMMENT 'average', lote bigint)").await;
+    fixture.run(&add(2, "new")).await;
+
+    let columns = ["ticker", "last", "vwap", "lote", "year", "month", "day"];
+    assert_eq!(fixture.rows("SHOW COLUMNS IN quotes").await, columns);
+    assert_eq!(
+        fixture.rows("SELECT * FROM quotes ORDER BY day, ticker").await,
+        ["A,1.0,NULL,NULL,2020,4,1", "B,2.0,NULL,NULL,2020,4,1", "A,3.0,3.5,NULL,2020,4,2", "B,4.0,4.5,NULL,2020,4,2"]
+    );
+    let tickers_where = |condition: &str| format!("SELECT ticker, day FROM quotes WHERE {condition} ORDER BY 1, 2");
+    assert_eq!(fixture.rows(&tickers_where("vwap IS NULL")).await, ["A,1", "B,1"]);
+    assert_eq!(fixture.rows(&tickers_where("vwap > 4")).await, ["B,2"]);
+    assert_eq!(fixture.rows(&tickers_where("coalesce(lote, 7) = 7 AND day = 1")).await, ["A,1", "B,1"]);
+    assert_eq!(fixture.rows("SELECT count(*), count(vwap), sum(lote) FROM quotes").await, ["4,2,NULL"]);
+
+    // The partition that was there has the columns that the table had.
+    let partitions = || fixture.engine.catalog().partitions("market", "quotes").expect("partitions");
+    assert_eq!(partitions().iter().map(|partition| partition.lacks).collect::<Vec<_>>(), [2, 0]);
+    fixture.run("ALTER TABLE quotes ADD COLUMNS (trades bigint)").await;
+    fixture.run("ALTER TABLE quotes PARTITION (year=2020, month=4, day=1) SET LOCATION 's3://lake/new/'").await;
+    assert_eq!(partitions().iter().map(|partition| partition.lacks).collect::<Vec<_>>(), [3, 1]);
+    let of_day = fixture.rows("DESCRIBE quotes PARTITION (year=2020, month=4, day=2)").await;
+    assert_eq!(
+        of_day[..5],
+        ["ticker,string,what is traded", "last,double,", "vwap,double,average", "lote,bigint,", "year,int,"]
+    );
+    fixture.run("ALTER TABLE quotes DROP PARTITION (year=2020, month=4, day=1)").await;
+    fixture.run(&add(1, "old")).await;
+    assert_eq!(partitions().iter().map(|partition| partition.lacks).collect::<Vec<_>>(), [0, 1]);
+
+    let view = "CREATE VIEW v AS SELECT ticker FROM quotes";
+    fixture.run(view).await;
+    let error = fixture.refusal("ALTER TABLE v ADD COLUMNS (x int)").await;
+    assert!(error.message.contains("To alter a view"), "{error}");
 }
 
 #[tokio::test]
@@ -264,8 +317,30 @@ async fn what_would_not_be_meant_is_refused() {
             "FAILED: SemanticException [Error 10072]: Database does not exist: nowhere",
         ),
         (
-            "ALTER TABLE quotes ADD COLUMNS (x int)".to_owned(),
-            "NOT_SUPPORTED: ALTER TABLE ADD COLUMNS is not supported by the embedded Athena",
+            "ALTER TABLE quotes PARTITION (year=2020, month=4, day=1) ADD COLUMNS (x int)".to_owned(),
+            "NOT_SUPPORTED: ALTER TABLE PARTITION ADD COLUMNS is not supported by the embedded Athena",
+        ),
+        (
+            "ALTER TABLE quotes ADD COLUMNS (x int, LAST double)".to_owned(),
+            "FAILED: Execution Error, return code 1 from org.apache.hadoop.hive.ql.exec.DDLTask. Duplicate column name: last",
+        ),
+        (
+            "ALTER TABLE quotes ADD COLUMNS (x int, x int)".to_owned(),
+            "FAILED: Execution Error, return code 1 from org.apache.hadoop.hive.ql.exec.DDLTask. Duplicate column name: x",
+        ),
+        (
+            "ALTER TABLE quotes ADD COLUMNS (day string)".to_owned(),
+            "FAILED: Execution Error, return code 1 from org.apache.hadoop.hive.ql.exec.DDLTask. Duplicate column name: day",
+        ),
+        (
+            "ALTER TABLE quotes ADD COLUMNS (x date)".to_owned(),
+            "FAILED: Execution Error, return code 1 from org.apache.hadoop.hive.ql.exec.DDLTask. \
+             ALTER TABLE ADD COLUMNS does not work for columns with the date datatype: use timestamp",
+        ),
+        ("ALTER TABLE quotes ADD COLUMNS (x text)".to_owned(), "line 1:35: 'text' is no type of a table's column"),
+        (
+            "ALTER TABLE nothing ADD COLUMNS (x int)".to_owned(),
+            "FAILED: SemanticException [Error 10001]: Table not found nothing",
         ),
         (
             "ALTER TABLE quotes RENAME TO other".to_owned(),
@@ -331,6 +406,7 @@ async fn statements_know_what_they_are() {
         ("SELECT 1", StatementKind::Dml, "SELECT"),
         ("(SELECT 1)", StatementKind::Dml, "SELECT"),
         ("create database x;", StatementKind::Ddl, "CREATE_DATABASE"),
+        ("ALTER TABLE t ADD COLUMNS (a int)", StatementKind::Ddl, "ALTER_TABLE_ADD_COLUMNS"),
         ("ALTER TABLE t ADD PARTITION (a=1)", StatementKind::Ddl, "ALTER_TABLE_ADD_PARTITION"),
         ("SHOW TABLES", StatementKind::Utility, "SHOW_TABLES"),
         ("EXPLAIN SELECT 1", StatementKind::Utility, "EXPLAIN"),

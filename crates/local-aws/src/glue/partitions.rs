@@ -133,7 +133,7 @@ impl PartitionInput {
     /// Converts the input.
     ///
     /// # Errors
-    /// If the partition differs from its table in more than the location.
+    /// If the partition differs from its table in more than the location and the last columns, which it may lack.
     fn read(self, table: &Table) -> Result<Partition, ChangeError> {
         let invalid = |error: AwsError| ChangeError::Invalid(error.message().to_owned());
         require_empty("Parameters of a partition", self.parameters.as_ref()).map_err(invalid)?;
@@ -141,15 +141,16 @@ impl PartitionInput {
         let descriptor =
             descriptor.ok_or_else(|| ChangeError::Invalid("a partition has a StorageDescriptor".to_owned()))?;
         let described = descriptor.read().map_err(invalid)?;
-        if described.columns != table.columns || described.format != format_of(table) {
+        if !table.columns.starts_with(&described.columns) || described.format != format_of(table) {
             let message = format!(
                 "StorageDescriptor: a partition has the columns and the format of its table {}.{}, whose StorageDescriptor \
-                 is to be copied",
+                 is to be copied; only the last columns may be missing",
                 table.database, table.name
             );
             return Err(ChangeError::Invalid(message));
         }
-        Ok(Partition { values: self.values.unwrap_or_default(), location: described.location })
+        let lacks = table.columns.len() - described.columns.len();
+        Ok(Partition { values: self.values.unwrap_or_default(), location: described.location, lacks })
     }
 }
 
@@ -307,12 +308,13 @@ fn format_of(table: &Table) -> Format {
 }
 
 fn partition(table: &Table, partition: &Partition, with_columns: bool) -> Value {
+    let columns = with_columns.then(|| partition.columns(table));
     json!({
         "Values": partition.values,
         "DatabaseName": table.database,
         "TableName": table.name,
         "CatalogId": ACCOUNT,
-        "StorageDescriptor": descriptor(&partition.location, format_of(table), with_columns.then_some(&table.columns)),
+        "StorageDescriptor": descriptor(&partition.location, format_of(table), columns),
         "Parameters": {},
     })
 }

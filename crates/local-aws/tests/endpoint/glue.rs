@@ -53,6 +53,41 @@ async fn input(glue: &Client, values: [&str; 3], location: &str) -> PartitionInp
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn partitions_keep_their_columns_until_they_are_replaced() {
+    let world = with_table(World::new().await).await;
+    let first = days(2, "a");
+    publish(&world, &first).await.expect("published");
+    let ddl = "ALTER TABLE quotes ADD COLUMNS (vwap double)";
+    athena::run_in(&world.lake, "market", ddl).await.expect("a column");
+    let glue = &world.lake.glue;
+    let number_of_columns = async || -> Vec<usize> {
+        let listed = glue.get_partitions().database_name("market").table_name(TABLE).send().await.expect("partitions");
+        let descriptors = listed.partitions().iter().filter_map(|partition| partition.storage_descriptor());
+        descriptors.map(|descriptor| descriptor.columns().len()).collect()
+    };
+    let all = TableName::Quotes.columns().len() + 1;
+    assert_eq!(number_of_columns().await, [all - 1, all - 1]);
+    publish(&world, &days(1, "b")).await.expect("published");
+    assert_eq!(number_of_columns().await, [all, all - 1]);
+
+    // Another client may keep the columns of a partition, and no others than the first ones of the table.
+    let partition = async |columns: &dyn Fn(&mut Vec<Column>)| {
+        let location = "s3://pregao-lake/quotes/other/";
+        let mut input = input(glue, ["2020", "1", "1"], location).await;
+        let descriptor = input.storage_descriptor.as_mut().expect("a descriptor");
+        columns(descriptor.columns.get_or_insert_default());
+        let update = glue.update_partition().database_name("market").table_name(TABLE).partition_input(input);
+        let update = update.set_partition_value_list(Some(["2020", "1", "1"].map(str::to_owned).to_vec()));
+        update.send().await
+    };
+    partition(&|columns| columns.truncate(3)).await.expect("updated");
+    assert_eq!(number_of_columns().await, [3, all - 1]);
+    for change in [|columns: &mut Vec<Column>| columns.swap(0, 1), |columns| columns.clear()] {
+        assert_eq!(code(partition(&change).await), "InvalidInputException");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn partitions_are_brought_to_where_they_are_wanted() {
     let world = with_table(World::new().await).await;
     // Three batches, the last one incomplete.
