@@ -114,14 +114,17 @@ class Cloud:
 
     # --- the catalog ---
 
-    def put_partitions(self, table: str, locations: dict[tuple[int, int, int], str]) -> None:
-        """Adds partitions of a table, as another client would."""
+    def put_partitions(
+        self, table: str, locations: dict[tuple[int, int, int], str], columns: list[oracle.Column] | None = None
+    ) -> None:
+        """Adds partitions of a table, as another client would. A missing table is created, with the columns of the oracle."""
         glue, database = self.moto.glue, self.resources["athena"]["database"]
         if database not in glue.databases:
             glue.create_database(database, {"Name": database})
         if table not in glue.databases[database].tables:
             location = f"s3://{self.lake}/{table}/"
-            glue.create_table(database, table, table_input(table, "`ticker` string", "`year` int", location))
+            of_table = ", ".join(f"`{column.name}` {column.type}" for column in columns or oracle.TABLES[table])
+            glue.create_table(database, table, table_input(table, of_table, "`year` int", location))
         found = glue.get_table(database, table)
         for day, location in locations.items():
             descriptor = {**found.as_dict()["StorageDescriptor"], "Location": location}

@@ -219,6 +219,7 @@ NAME = r"[`\"]([a-z0-9_]+)[`\"]"
 # each partition.
 OF_TABLE = {
     "CREATE EXTERNAL TABLE": ["GetDatabase", "GetTable", "CreateTable"],
+    "ALTER TABLE ADD COLUMNS": ["GetDatabase", "GetTable", "UpdateTable"],
     "DROP TABLE": ["GetDatabase", "GetTable", "GetPartitions", "GetPartition", "DeletePartition", "DeleteTable"],
     # Athena may get partitions one by one, by a filter, or by their names; the guide's policies for reading allow all three.
     "SELECT": ["GetDatabase", "GetTable", "GetPartition", "GetPartitions", "BatchGetPartition"],
@@ -280,6 +281,9 @@ def _of_table(statement: str, database: str | None) -> tuple[str, str | None, st
     created = re.match(rf"CREATE EXTERNAL TABLE IF NOT EXISTS {NAME}\.{NAME}", statement)
     if created:
         return "CREATE EXTERNAL TABLE", created[1], created[2]
+    altered = re.match(rf"ALTER TABLE {NAME}\.{NAME} ADD COLUMNS \(", statement)
+    if altered:
+        return "ALTER TABLE ADD COLUMNS", altered[1], altered[2]
     for kind, pattern in {
         "DROP TABLE": rf"DROP TABLE IF EXISTS {NAME}$",
     }.items():

@@ -56,6 +56,7 @@ CREATE_TABLE = re.compile(
     r"STORED AS PARQUET\s*LOCATION '([^']*)'",
     re.DOTALL,
 )
+ADD_COLUMNS = re.compile(r"ALTER TABLE `(\w+)`\.`(\w+)` ADD COLUMNS \((.*)\)$")
 DROP_TABLE = re.compile(r"DROP TABLE IF EXISTS `(\w+)`")
 COLUMN = re.compile(r"`(\w+)` (\w+)")
 PARQUET = "org.apache.hadoop.hive.ql.io.parquet."
@@ -255,6 +256,12 @@ class Moto:
         elif found := CREATE_TABLE.match(statement):
             with contextlib.suppress(AlreadyExistsException):
                 self.glue.create_table(found[1], found[2], table_input(*found.groups()[1:]))
+        elif found := ADD_COLUMNS.match(statement):
+            table = self.glue.get_table(found[1], found[2]).as_dict()
+            columns = [dict(zip(("Name", "Type"), column, strict=True)) for column in COLUMN.findall(found[3])]
+            # Not in place: the partitions share the list.
+            table["StorageDescriptor"]["Columns"] = [*table["StorageDescriptor"]["Columns"], *columns]
+            self.glue.update_table(found[1], found[2], table)
         elif found := DROP_TABLE.match(statement):
             with contextlib.suppress(EntityNotFoundException):
                 self.glue.delete_table(database, found[1])

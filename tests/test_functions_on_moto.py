@@ -914,7 +914,7 @@ def test_audited_partitions_are_published_and_confirmed(written: Written, table:
     assert cloud.partitions(table) == {**location, (2020, 3, 31): "s3://other-day/"}
     by_glue = [call for call in cloud.moto.calls[calls:] if call.service == "glue"]
     assert sorted(call.operation for call in by_glue) == [
-        "BatchCreatePartition", "BatchUpdatePartition", "GetPartitions", "GetTable",
+        "BatchCreatePartition", "BatchUpdatePartition", "GetPartitions", "GetTable", "GetTable",
     ]  # fmt: skip
     descriptor = cloud.moto.glue.get_table("pregao", table).as_dict()["StorageDescriptor"]
     for call in by_glue:
@@ -936,6 +936,64 @@ def test_audited_partitions_are_published_and_confirmed(written: Written, table:
     listed = json.loads(cloud.moto.objects(cloud.lake)[f"catalog/files/{table}.json"])
     files = [file["uri"] for file in listed["files"]]
     assert files == [f"{location[day]}part-0.parquet" for day in (first, second)]
+
+
+@pytest.mark.parametrize("lacking", [1, 2])
+@pytest.mark.parametrize("table", TABLES)
+def test_columns_that_a_table_lacks_are_added_to_it(written: Written, table: str, lacking: int):
+    cloud, columns = written.cloud, oracle.TABLES[table]
+    cloud.invoke("validate-partitions", {"stage": "staged", **OF_RUN})
+    written.publish()
+    first, earlier = written.days[0], (2020, 3, 31)
+    cloud.put_partitions(table, {first: "s3://earlier/", earlier: "s3://other-day/"}, columns[:-lacking])
+    before = len(cloud.moto.statements)
+    published = cloud.invoke("create-athena-table", {"table": table, **DAYS})
+    added = ", ".join(f"`{column.name}` {column.type}" for column in columns[-lacking:])
+    altered = [statement for statement in cloud.moto.statements[before:] if statement.startswith("ALTER")]
+    assert altered == [f"ALTER TABLE `pregao`.`{table}` ADD COLUMNS ({added})"]
+    (call,) = (call for call in cloud.moto.made("StartQueryExecution") if call.parameters["QueryString"] == altered[0])
+    assert call.parameters["QueryExecutionContext"] == {"Database": "pregao"}
+
+    in_catalog = cloud.moto.glue.get_table("pregao", table)
+    described = in_catalog.as_dict()["StorageDescriptor"]["Columns"]
+    assert [(column["Name"], column["Type"]) for column in described] == [
+        (column.name, column.type) for column in columns
+    ]
+    names = {
+        tuple(map(int, partition.values)): [
+            column["Name"] for column in partition.as_dict()["StorageDescriptor"]["Columns"]
+        ]
+        for partition in in_catalog.partitions.values()
+    }
+    complete = [column.name for column in columns]
+    assert names == {**dict.fromkeys(written.days, complete), earlier: complete[:-lacking]}
+    assert cloud.invoke("create-athena-table", {"table": table, **DAYS}) == published
+    again = [statement for statement in cloud.moto.statements[before:] if statement.startswith("ALTER")]
+    assert again == altered, "a second time adds nothing"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda columns: [columns[1], columns[0], *columns[2:]],
+        lambda columns: columns[1:],
+        lambda columns: [*columns[:-1], columns[-1]._replace(type="timestamp")],
+        lambda columns: [*columns, oracle.Column("vwap", "double", "", "")],
+    ],
+    ids=["moved", "missing", "other type", "newer"],
+)
+def test_a_table_with_other_columns_is_left_as_it_is(written: Written, change):
+    cloud, columns = written.cloud, oracle.TABLES["quotes"]
+    cloud.invoke("validate-partitions", {"stage": "staged", **OF_RUN})
+    written.publish()
+    cloud.put_partitions("quotes", {written.days[0]: "s3://earlier/"}, change(columns))
+    error = cloud.fails("create-athena-table", {"table": "quotes", **DAYS})
+    assert error.error_type == "TableColumnsDiffer"
+    for listed in (change(columns), columns):
+        assert f"({', '.join(f'{column.name} {column.type}' for column in listed)})" in error.message
+    assert "pregao query 'DROP TABLE pregao.quotes', then pregao recatalog" in error.message
+    assert not [statement for statement in cloud.moto.statements if statement.startswith("ALTER")]
+    assert cloud.partitions("quotes") == {written.days[0]: "s3://earlier/"}
 
 
 def test_a_partition_without_a_table_in_its_record_is_removed(written: Written):

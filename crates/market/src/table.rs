@@ -74,6 +74,47 @@ impl TableName {
     }
 }
 
+/// Returns the columns that a table of `definition` lacks whose columns are `existing`, each a name and a DDL type. A table that
+/// an older version created has the first columns of the definition, because columns are only ever added at its end.
+///
+/// # Errors
+/// [`OtherColumns`] if `existing` are not the first columns of the definition.
+pub fn missing_columns<'a>(
+    definition: &'a [Column],
+    existing: &[(String, String)],
+) -> Result<&'a [Column], OtherColumns> {
+    let is_same =
+        |(column, (name, ty)): (&Column, &(String, String))| column.name == name && column.ty.hive_name() == ty;
+    let fits = existing.len() <= definition.len() && definition.iter().zip(existing).all(is_same);
+    if !fits {
+        let existing = existing.iter().map(|(name, ty)| format!("{name} {ty}")).collect::<Vec<_>>().join(", ");
+        return Err(OtherColumns { existing, definition: column_list(definition) });
+    }
+    Ok(&definition[existing.len()..])
+}
+
+/// Returns the statement that appends `columns` to a table of Athena. Its partitions keep their columns, and queries read NULL
+/// in the files that lack the new ones: <https://docs.aws.amazon.com/athena/latest/ug/alter-table-add-columns.html>,
+/// <https://docs.aws.amazon.com/athena/latest/ug/handling-schema-updates-chapter.html>.
+pub fn add_columns_ddl(database: &str, table: &str, columns: &[Column]) -> String {
+    let columns: Vec<String> = columns.iter().map(|c| format!("`{}` {}", c.name, c.ty.hive_name())).collect();
+    format!("ALTER TABLE `{database}`.`{table}` ADD COLUMNS ({})", columns.join(", "))
+}
+
+fn column_list(columns: &[Column]) -> String {
+    columns.iter().map(|c| format!("{} {}", c.name, c.ty.hive_name())).collect::<Vec<_>>().join(", ")
+}
+
+/// A table of the catalog whose columns are not the first ones of its definition.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "it has the columns ({existing}), which are not the first ones of those that this version publishes: ({definition})"
+)]
+pub struct OtherColumns {
+    existing: String,
+    definition: String,
+}
+
 /// The error for a text that names no table.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0:?} is not a table: expected quotes, options or rejects")]
@@ -299,6 +340,38 @@ mod tests {
                 assert!(fits, "{column:?}");
             }
         }
+    }
+
+    #[test]
+    fn columns_are_added_at_the_end_of_a_table_only() {
+        let of = |columns: &[Column]| -> Vec<(String, String)> {
+            columns.iter().map(|column| (column.name.to_owned(), column.ty.hive_name().to_owned())).collect()
+        };
+        for table in TableName::ALL {
+            let columns = table.columns();
+            for existing in 0..=columns.len() {
+                let missing = missing_columns(columns, &of(&columns[..existing])).expect("an older table");
+                assert_eq!(missing, &columns[existing..]);
+            }
+            let mut others = [of(columns), of(columns), of(columns), of(columns)];
+            others[0].swap(0, 1);
+            others[1][0].1 = "timestamp".to_owned();
+            _ = others[2].remove(0);
+            others[3].push(("vwap".to_owned(), "double".to_owned()));
+            for other in others {
+                assert!(missing_columns(columns, &other).is_err(), "{other:?}");
+            }
+        }
+        let error = missing_columns(&REJECTS[..2], &of(&REJECTS[1..2])).expect_err("another table");
+        assert_eq!(
+            error.to_string(),
+            "it has the columns (source_file string), which are not the first ones of those that this version publishes: \
+             (intdate bigint, source_file string)"
+        );
+        assert_eq!(
+            add_columns_ddl("pregao", "quotes", &QUOTES[12..]),
+            "ALTER TABLE `pregao`.`quotes` ADD COLUMNS (`qty_total` double, `total_volume` double)"
+        );
     }
 
     #[test]

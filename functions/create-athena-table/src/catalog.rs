@@ -12,7 +12,7 @@ use lake::lease::Lease;
 use lake::record;
 use lake::{Error, Lake, athena, invocation, keys, migration, partitions};
 use market::partition::{DateRange, Partition};
-use market::table::TableName;
+use market::table::{TableName, add_columns_ddl, missing_columns};
 use serde::Serialize;
 
 use crate::derived;
@@ -86,6 +86,7 @@ async fn under_lease(
     table: TableName,
     range: DateRange,
 ) -> Result<UpdatedTable, Error> {
+    add_columns(lake, lease, table).await?;
     let records = record::records(lease.reading(record::read_range(lake, range)).await?);
     let mut wanted = BTreeMap::new();
     let mut obsolete = Vec::new();
@@ -104,6 +105,34 @@ async fn under_lease(
     point(lake, lease, table, wanted, obsolete).await?;
     derived::update(lake, lease, table, range, &records).await?;
     Ok(done)
+}
+
+/// Appends the columns that were added to the definition of `table` since it was created. Its partitions keep theirs until they
+/// are pointed at another run, which replaces their description by that of the table.
+async fn add_columns(lake: &Lake, lease: &mut Lease<'_>, table: TableName) -> Result<(), Error> {
+    let database = lake.config.athena.database.as_str();
+    let found = lease.reading(lake::catalog::table(lake, database, table.as_str())).await?;
+    let gone =
+        || Error::refused(format!("updating the table {database}.{table}"), "TableGone", "somebody has dropped it");
+    let columns = found.ok_or_else(gone)?.storage_descriptor.and_then(|files| files.columns).unwrap_or_default();
+    let columns: Vec<(String, String)> =
+        columns.into_iter().map(|column| (column.name, column.r#type.unwrap_or_default())).collect();
+    let missing = missing_columns(table.columns(), &columns).map_err(|differing| {
+        Error::refused(
+            format!("updating the table {database}.{table}"),
+            "TableColumnsDiffer",
+            format!(
+                "{differing}. If a newer version of pregao has changed the table, deploy that version. Otherwise create the \
+                 table again, which removes no file: pregao query 'DROP TABLE {database}.{table}', then pregao recatalog"
+            ),
+        )
+    })?;
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let statement = add_columns_ddl(database, table.as_str(), missing);
+    tracing::info!(statement, "the table gets the columns that were added to its definition");
+    lease.within(athena::run(lake, &statement)).await.map(drop)
 }
 
 /// Points partitions at the `wanted` folders, and removes the `obsolete` ones.
