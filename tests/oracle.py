@@ -341,15 +341,32 @@ def read_file(name: str, data: bytes, expected: Expected) -> None:
     reader = _Reader(name, feed, time, expected)
     records = lines(gzip.decompress(data) if compressed else data)
     header, _ = fields(next(records, ""), feed.separator)
-    if tuple(header[1:]) != feed.header:
-        raise ValueError(f"{name}: this is not the header of {feed.name}: {header}")
+    reader.header = tuple(cell.strip(BLANK) for cell in header[1:])
+    if reason := drift(reader.header, feed):
+        raise ValueError(f"{name}: this is not the header of {feed.name}: {reason}: {header}")
     for line in records:
         reader.record(line)
+
+
+def drift(header: tuple[str, ...], feed: Feed) -> str:
+    """Returns why a file with this header cannot be read; an empty text if it can.
+
+    The columns of the feed have to stand in their places. Columns behind them are ignored, if it is certain that they
+    were added: each has a name, which no other column has.
+    """
+    if header[: len(feed.header)] != feed.header:
+        return "a column was moved, renamed or removed"
+    if "" in header:
+        return "an added column has no name"
+    if len(set(header)) < len(header):
+        return "an added column has the name of another"
+    return ""
 
 
 class _Reader:
     def __init__(self, name: str, feed: Feed, time: str, expected: Expected):
         self.feed = feed
+        self.header = feed.header  # of the file: the columns of the feed, and those that were added
         self.expected = expected
         self.file = expected.files.setdefault(name, File(name))
         self.partition = {"year": int(time[:4]), "month": int(time[4:6]), "day": int(time[6:8])}
@@ -364,9 +381,9 @@ class _Reader:
         ticker = text_cell(cells[0])
         if ticker is None:
             self.file.counts["blank_ticker"] += 1
-        elif tuple(cell.strip(BLANK) for cell in cells[1:]) == self.feed.header:
+        elif tuple(cell.strip(BLANK) for cell in cells[1:]) == self.header:
             self.file.counts["header_repeat"] += 1
-        elif not closed or len(cells) != len(self.feed.header) + 1:
+        elif not closed or len(cells) != len(self.header) + 1:
             self.file.counts["ragged"] += 1
             self.reject(ticker, "", line, "field_count" if closed else "unclosed_quote")
         else:

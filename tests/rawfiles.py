@@ -75,20 +75,24 @@ def file_name(feed: str, time: str, form: Form = Form()) -> str:
     return f"{time}_{FEEDS[feed].suffix}.csv" + (".gz" if form.compressed else "")
 
 
-def header(feed: str, time: str) -> Row:
+def header(feed: str, time: str, added: Iterable[str] = ()) -> Row:
+    """Returns the header of a snapshot whose source has added columns behind those of the feed."""
     if feed == "quotes":
-        return [time, *FEEDS[feed].header]
-    return [f"{time[:4]}-{time[4:6]}-{time[6:8]} {time[8:10]}:{time[10:12]}:41.017496", *FEEDS[feed].header]
+        return [time, *FEEDS[feed].header, *added]
+    time = f"{time[:4]}-{time[4:6]}-{time[6:8]} {time[8:10]}:{time[10:12]}:41.017496"
+    return [time, *FEEDS[feed].header, *added]
 
 
-def encode(feed: str, time: str, rows: Iterable[Row], form: Form = Form()) -> bytes:
+def encode(feed: str, time: str, rows: Iterable[Row], form: Form = Form(), added: Iterable[str] = ()) -> bytes:
     """Returns the bytes of a snapshot, with cells quoted where necessary."""
-    return encode_lines(feed, time, (join(row, FEEDS[feed].separator) for row in rows), form)
+    return encode_lines(feed, time, (join(row, FEEDS[feed].separator) for row in rows), form, added)
 
 
-def encode_lines(feed: str, time: str, lines: Iterable[str], form: Form = Form()) -> bytes:
+def encode_lines(
+    feed: str, time: str, lines: Iterable[str], form: Form = Form(), added: Iterable[str] = ()
+) -> bytes:
     """Returns the bytes of a snapshot from its literal lines."""
-    text = form.newline.join([join(header(feed, time), FEEDS[feed].separator), *lines])
+    text = form.newline.join([join(header(feed, time, added), FEEDS[feed].separator), *lines])
     text += form.newline if form.last_newline else ""
     data = text.encode(form.encoding)
     data = (b"\xef\xbb\xbf" if form.mark else b"") + data
@@ -406,7 +410,7 @@ def write_adversarial(folder: Path, seed: int, days: Iterable[str] = DAYS, recor
     """Writes files of both feeds in which most cells and many records are wrong.
 
     Each day has a file with every number of the contract in every column, and one with records that
-    are completely random. The last day also has files with only a header.
+    are completely random. Each has one to whose header columns were added. The last day also has files with only a header.
     """
     random_ = random.Random(f"adversarial {seed}")
     days = list(days)
@@ -415,13 +419,58 @@ def write_adversarial(folder: Path, seed: int, days: Iterable[str] = DAYS, recor
             _write_lines(random_, folder / day, feed, f"{day}1000", _every_number(feed))
             lines = [line for _ in range(records) for line in _hostile_lines(random_, feed, f"{day}1010")]
             _write_lines(random_, folder / day / "deeper" / feed, feed, f"{day}1010", lines)
+            added = added_columns(random_)
+            lines = _drifted_lines(random_, feed, f"{day}1020", added, records // 3)
+            _write_lines(random_, folder / day, feed, f"{day}1020", lines, added)
     for feed in FEEDS:
         _write_lines(random_, folder, feed, f"{days[-1]}1630", [])
 
 
-def _write_lines(random_: random.Random, folder: Path, feed: str, time: str, lines: Iterable[str]) -> None:
+def write_drifted(folder: Path, seed: int, days: Iterable[str] = DAYS, snapshots: int = 6, records: int = 60) -> None:
+    """Writes files of both feeds whose source has added columns, a different number from file to file; some have none."""
+    random_ = random.Random(f"drifted {seed}")
+    for day in days:
+        for number in range(snapshots):
+            for feed in FEEDS:
+                time = f"{day}10{number}0"
+                added = added_columns(random_) if random_.random() < 0.8 else []
+                lines = _drifted_lines(random_, feed, time, added, records)
+                _write_lines(random_, folder / day, feed, time, lines, added)
+
+
+def added_columns(random_: random.Random) -> list[str]:
+    """Returns the names of one to three columns that a source could add."""
+    names = ["Vwap", "Preço médio", "a,b", "a;b", '"', "vol\u00a0tot", "VolTot2", "abe", "15,73", " Lote "]
+    return random_.sample(names, random_.randrange(1, 4))
+
+
+def _drifted_lines(
+    random_: random.Random, feed: str, time: str, added: list[str], records: int
+) -> Iterable[str]:
+    """Returns records with as many cells as the header, and some with the cells of another header."""
+    separator = FEEDS[feed].separator
+    for _ in range(records):
+        row = [_ticker(random_)] + [_hostile_cell(random_) for _ in [*FEEDS[feed].header, *added]]
+        choice = random_.random()
+        if choice < 0.7:
+            yield join(row, separator)
+        elif choice < 0.8:
+            yield _misquoted(random_, row, separator)
+        elif choice < 0.9:
+            cells = len(FEEDS[feed].header) + 1 + random_.randrange(0, len(added) + 2)
+            yield join([*row, *row][:cells], separator)
+        else:
+            # Its own header, and those of files with fewer and with other columns.
+            names = random_.choice([added, added[:-1], [], [*added, "more"], [name.upper() for name in added]])
+            yield join([random_.choice(["h", ""]), *FEEDS[feed].header, *names], separator)
+
+
+def _write_lines(
+    random_: random.Random, folder: Path, feed: str, time: str, lines: Iterable[str], added: Iterable[str] = ()
+) -> None:
     form = random_form(random_)
-    data = encode_lines(feed, time, lines, Form(**{**form.__dict__, "encoding": "utf-8", "compressed": False}))
+    form_of_text = Form(**{**form.__dict__, "encoding": "utf-8", "compressed": False})
+    data = encode_lines(feed, time, lines, form_of_text, added)
     if form.encoding == "cp1252":
         data = b"\n".join(_some_windows_1252(random_, line) for line in data.split(b"\n"))
     if form.compressed:

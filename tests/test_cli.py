@@ -31,7 +31,11 @@ def engine_rows(out: Path, table: str) -> list[dict]:
 
 
 @pytest.mark.parametrize("threads", [1, 3])
-@pytest.mark.parametrize("write", [rawfiles.write_market, rawfiles.write_adversarial], ids=["market", "adversarial"])
+@pytest.mark.parametrize(
+    "write",
+    [rawfiles.write_market, rawfiles.write_adversarial, rawfiles.write_drifted],
+    ids=["market", "adversarial", "drifted"],
+)
 def test_the_engine_alone_writes_every_row(lake: Lake, tmp_path: Path, write, threads: int):
     write(tmp_path / "raw", seed=21 + threads)
     expected = oracle.read_folder(tmp_path / "raw")

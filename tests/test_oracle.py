@@ -186,3 +186,35 @@ def test_the_same_seed_gives_the_same_bytes(tmp_path):
         for name in ("first", "second")
     )
     assert first == second and first
+
+
+@pytest.mark.parametrize(
+    "added, reason",
+    [
+        (["Vwap"], ""),
+        (["Vwap", "Lote"], ""),
+        ([""], "no name"),
+        (["\u00a0"], "no name"),
+        (["Ult"], "the name of another"),
+        (["Vwap", " Vwap "], "the name of another"),
+    ],
+)
+def test_columns_behind_those_of_the_feed_are_ignored_if_they_were_surely_added(added, reason):
+    rows = [[*quote("PETR4", VolTot="5m762"), *added], quote("VALE3")]
+    data = encode("quotes", "202004011320", rows, added=added)
+    if reason:
+        with pytest.raises(ValueError, match=reason):
+            read("quotes", data)
+        return
+    expected = read("quotes", data)
+    assert [(row["ticker"], row["total_volume"]) for row in expected.rows["quotes"]] == [("PETR4", 5762000.0)]
+    assert [(row["ticker"], row["reason"]) for row in expected.rows["rejects"]] == [("VALE3", "field_count")]
+
+
+def test_the_drifted_files_reach_every_outcome(tmp_path):
+    rawfiles.write_drifted(tmp_path, seed=1)
+    expected = oracle.read_folder(tmp_path)
+    for feed in oracle.FEEDS:
+        for outcome in ("published", "blank_ticker", "header_repeat", "ragged"):
+            assert expected.total(feed, outcome) > 0, (feed, outcome)
+        assert expected.rejected_cells(feed) > 0

@@ -1,6 +1,8 @@
 //! Raw files once more, as the data contract has them: one byte after the other, without a buffer and with no eye on speed.
 //! It shares no code with the engine.
 
+use std::collections::BTreeSet;
+
 use encoding_rs::{Encoding, UTF_8, WINDOWS_1252};
 
 /// The longest line whose fields count, in bytes.
@@ -138,6 +140,15 @@ impl Record {
             Fate::Published
         }
     }
+}
+
+/// The names in a header behind the first, if a file of a feed with these columns can be read under it: the columns stand in
+/// their places, and each column behind them has a name of its own.
+pub fn names<'a>(header: &'a Record, columns: &[&str]) -> Option<Vec<&'a str>> {
+    let names: Vec<&str> = header.fields.iter().skip(1).map(|field| trimmed(field)).collect();
+    let distinct: BTreeSet<&str> = names.iter().copied().collect();
+    let fits = names.starts_with(columns) && distinct.len() == names.len() && !distinct.contains("") && !header.cut;
+    fits.then_some(names)
 }
 
 /// A cell without the white space around it.

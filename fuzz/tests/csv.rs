@@ -9,6 +9,7 @@ use std::io::{self, Read};
 use etl::fuzzing::{Buffer, Lines};
 use fuzz::judge::{Fate, Record, records};
 use fuzz::{Random, Target};
+use market::header::Header;
 use market::record::{Disposition, Splitter, decode};
 use market::snapshot::Feed;
 
@@ -71,13 +72,18 @@ fn check(file: &[u8]) {
         // A byte at a time takes too long where there are millions.
         let longest = if file.len() > 1 << 16 { longest.max(1 << 16) } else { longest };
         let pieces = Pieces(random.cut(file, longest).into());
-        let found = read(feed, pieces, &expected);
+        let added = &["Vwap", "Lote"][..random.below(3)];
+        let found = read(feed, added, pieces, &expected);
         assert_eq!(found, expected, "{feed}");
     }
 }
 
 /// What the engine's reader and splitter make of a file; each record is also held against what is said of it undivided.
-fn read(feed: Feed, pieces: Pieces<'_>, expected: &[Record]) -> Vec<Record> {
+/// The header of the file has the columns of the feed, and those that were added.
+fn read(feed: Feed, added: &[&str], pieces: Pieces<'_>, expected: &[Record]) -> Vec<Record> {
+    let names = [feed.raw_columns(), added].concat();
+    let separator = char::from(feed.separator()).to_string();
+    let header = Header::parse(feed, format!("{separator}{}", names.join(&separator)).as_bytes()).expect("a header");
     let mut buffer = Buffer::default();
     let mut lines = Lines::new(pieces, &mut buffer);
     let (mut whole, mut splitter) = (Splitter::new(feed.separator()), Splitter::new(feed.separator()));
@@ -87,12 +93,12 @@ fn read(feed: Feed, pieces: Pieces<'_>, expected: &[Record]) -> Vec<Record> {
         let text = decode(&bytes).into_owned();
         let record = splitter.split(text.as_bytes());
         let fields = record.fields().map(|field| String::from_utf8(field.to_vec()).expect("UTF-8")).collect();
-        let fate = record.disposition(feed);
-        assert_eq!(whole.disposition(&bytes, feed), fate, "undivided: {}", bytes.escape_ascii());
+        let fate = record.disposition(&header);
+        assert_eq!(whole.disposition(&bytes, &header), fate, "undivided: {}", bytes.escape_ascii());
         if let Some(expected) = expected.get(records.len())
             && !cut
         {
-            assert_eq!(named(fate), expected.fate(feed.raw_columns()), "{}", bytes.escape_ascii());
+            assert_eq!(named(fate), expected.fate(&names), "{}", bytes.escape_ascii());
         }
         // Whether a quote is open is seen from outside in what becomes of the record only.
         let closed = expected.get(records.len()).is_none_or(|expected| expected.closed);

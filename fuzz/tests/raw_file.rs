@@ -14,7 +14,7 @@ use arrow_array::types::{Float64Type, Int32Type, Int64Type};
 use etl::{Counts, EtlError, Input, Job};
 use flate2::Compression;
 use flate2::write::GzEncoder;
-use fuzz::judge::{Fate, Record, records, trimmed};
+use fuzz::judge::{Fate, Record, names, records, trimmed};
 use fuzz::{Random, Target};
 use market::number::{Cell, Reason, parse_amount, parse_decimal, parse_quantity};
 use market::snapshot::Feed;
@@ -22,6 +22,9 @@ use market::table::{Column, ColumnType, Kind, RejectField, Source, TableName};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
 const TIME: &str = "202004011320";
+
+/// A column that the source of a file added to it.
+const ADDED: &str = "Vwap";
 
 #[test]
 fn raw_file() {
@@ -70,6 +73,7 @@ fn snapshot(random: &mut Random) -> Vec<u8> {
         }));
         if random.once_in(8) {
             cells = std::iter::once(TIME).chain(feed.raw_columns().iter().copied()).map(str::to_owned).collect();
+            cells.extend((0..random.below(2)).map(|_| ADDED.to_owned()));
         }
         file.extend_from_slice(cells.join(&separator).as_bytes());
         if random.once_in(8) {
@@ -87,15 +91,28 @@ fn check(body: &[u8]) {
     let mut random = Random::of(body);
     let feed = Feed::ALL[random.below(2)];
     let separator = char::from(feed.separator()).to_string();
-    let header = [TIME].iter().chain(feed.raw_columns()).copied().collect::<Vec<_>>().join(&separator);
+    let mut header = [TIME].iter().chain(feed.raw_columns()).copied().collect::<Vec<_>>();
+    match random.below(16) {
+        0..=3 => header.push(ADDED),
+        4 => header.extend([ADDED, ADDED]),
+        5 => header.push(" "),
+        6 => header.swap(3, 4),
+        7 => _ = header.pop(),
+        _ => {}
+    }
+    let header = header.join(&separator);
     let mut text = [&b""[..], b"\xef\xbb\xbf", b"\n"][random.below(3)].to_vec();
     text.extend_from_slice(header.as_bytes());
     text.extend_from_slice([&b"\n"[..], b"\r\n"][random.below(2)]);
     text.extend_from_slice(body);
 
     let folder = tempfile::tempdir().expect("a folder");
-    let expected = Expected::of(feed, &text);
     let name = format!("{TIME}_{}.csv", feed.file_stem());
+    let Some(expected) = Expected::of(feed, &text) else {
+        let refused = run(folder.path(), &name, &text).expect_err("another header");
+        assert!(matches!(refused, EtlError::Header { .. }), "{refused}");
+        return;
+    };
     let plain = run(folder.path(), &name, &text).expect("a file with its header is read");
     hold(&plain, &expected, text.len());
     assert_eq!(read_back(folder.path(), feed.into()), sorted(expected.rows.clone()), "{feed}");
@@ -123,7 +140,7 @@ fn check(body: &[u8]) {
     match run(folder.path(), &name, &damaged) {
         Ok(_) => {
             assert!(is_whole, "a damaged file was read");
-            let expected = Expected::of(feed, &unpacked);
+            let expected = Expected::of(feed, &unpacked).expect("the header of the file");
             assert_eq!(read_back(folder.path(), feed.into()), sorted(expected.rows.clone()), "{feed}, damaged");
         }
         Err(EtlError::Gzip { .. }) => assert!(!is_whole, "a whole file was refused"),
@@ -171,11 +188,15 @@ struct Expected {
 }
 
 impl Expected {
-    fn of(feed: Feed, file: &[u8]) -> Self {
+    /// `None` if the first line is not a header under which the file can be read.
+    fn of(feed: Feed, file: &[u8]) -> Option<Self> {
         let mut expected = Self { feed, counts: Counts::default(), rows: Vec::new(), rejects: Vec::new() };
-        for record in records(file, feed.separator()).iter().skip(1) {
+        let records = records(file, feed.separator());
+        let (header, records) = records.split_first()?;
+        let header = names(header, feed.raw_columns())?;
+        for record in records {
             expected.counts.records += 1;
-            match record.fate(feed.raw_columns()) {
+            match record.fate(&header) {
                 Fate::BlankTicker => expected.counts.blank_ticker += 1,
                 Fate::HeaderRepeat => expected.counts.header_repeat += 1,
                 Fate::Ragged(reason) => {
@@ -189,7 +210,7 @@ impl Expected {
                 }
             }
         }
-        expected
+        Some(expected)
     }
 
     fn publish(&mut self, record: &Record) {

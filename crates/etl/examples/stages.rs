@@ -24,6 +24,7 @@ use std::time::Instant;
 
 use arrow_array::ArrayRef;
 use arrow_array::types::Int64Type;
+use market::header::Header;
 use market::number::trim;
 use market::record::{Disposition, Splitter, decode};
 use market::snapshot::Feed;
@@ -208,6 +209,7 @@ fn walk(
     let mut lines = Lines::new(text, buffer);
     let mut splitter = Splitter::new(feed.separator());
     lines.next_line()?;
+    let header = Header::from(feed);
     let (mut records, mut published) = (0, 0);
     while let Some(line) = lines.next_line()? {
         let text = decode(line.bytes);
@@ -217,7 +219,7 @@ fn walk(
             None => {
                 black_box(record.len());
             }
-            Some(rows) if record.disposition(feed) == Disposition::Publish => {
+            Some(rows) if record.disposition(&header) == Disposition::Publish => {
                 published += 1;
                 rows.push(input.snapshot.time.intdate(), record, |cell| {
                     black_box(cell.text);
@@ -251,10 +253,11 @@ impl Columns {
         let mut lines = Lines::new(text, buffer);
         let mut splitter = Splitter::new(self.feed.separator());
         lines.next_line()?;
+        let header = Header::from(self.feed);
         while let Some(line) = lines.next_line()? {
             let text = decode(line.bytes);
             let record = splitter.split(text.as_bytes());
-            if record.disposition(self.feed) == Disposition::Publish {
+            if record.disposition(&header) == Disposition::Publish {
                 self.tickers.push(trim(record.field(0)));
                 self.intdates.push(input.snapshot.time.intdate(), true);
                 for (at, cells) in &mut self.cells {

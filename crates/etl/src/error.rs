@@ -3,7 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
-use market::record::InvalidHeader;
+use market::header::InvalidHeader;
 use market::snapshot::SnapshotName;
 use parquet::errors::ParquetError;
 

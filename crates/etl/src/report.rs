@@ -26,6 +26,9 @@ pub struct FileReport {
     /// The name of the file; text in JSON.
     #[serde(serialize_with = "as_text")]
     pub name: SnapshotName,
+    /// The columns of its header behind those of the feed. They are in no table.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub added_columns: Vec<String>,
     /// Its size and its records.
     #[serde(flatten)]
     pub counts: Counts,

@@ -1,6 +1,7 @@
 //! Runs one task: some raw files of one feed and day become one file of the feed's table and one of `rejects`.
 
-use market::record::{Disposition, Ragged, Splitter, check_header, decode};
+use market::header::{Header, InvalidHeader};
+use market::record::{Disposition, Ragged, Splitter, decode};
 use market::snapshot::SnapshotName;
 use market::table::TableName;
 
@@ -84,7 +85,7 @@ fn process_file(
     let file = SourceFile::from(input.snapshot);
     let raw = storage.open(input, next).map_err(|source| EtlError::Read { path: input.path.clone(), source })?;
     let mut lines = Lines::new(raw_file::text(input, raw, tally), buffer);
-    read_header(input, &mut lines)?;
+    let header = read_header(input, &mut lines)?;
 
     let mut counts = Counts::default();
     loop {
@@ -95,29 +96,30 @@ fn process_file(
             Err(error) => return Err(read_error(input, before, error, lines.source())),
         };
         counts.records += 1;
-        tables.add(&file, line, &mut counts)?;
+        tables.add(&file, &header, line, &mut counts)?;
     }
     counts.bytes = lines.source().get_ref().bytes;
     check_identity(file.name, &counts)?;
-    Ok(FileReport { name: file.name, counts })
+    Ok(FileReport { name: file.name, added_columns: header.added_columns().to_vec(), counts })
 }
 
-fn read_header(input: &Input, lines: &mut Lines<'_, RawFile<'_>>) -> Result<(), EtlError> {
+fn read_header(input: &Input, lines: &mut Lines<'_, RawFile<'_>>) -> Result<Header, EtlError> {
     let path = || input.path.clone();
-    let checked = match lines.next_line() {
-        Ok(Some(line)) => check_header(input.snapshot.feed, decode(line.bytes).as_bytes()),
+    let parsed = match lines.next_line() {
+        Ok(Some(Line { cut: true, .. })) => Err(InvalidHeader::TooLong),
+        Ok(Some(line)) => Header::parse(input.snapshot.feed, line.bytes),
         Ok(None) => return Err(EtlError::Empty { path: path() }),
         Err(error) => return Err(read_error(input, 0, error, lines.source())),
     };
-    checked.map_err(|source| EtlError::Header { path: path(), line: lines.number(), source })
+    parsed.map_err(|source| EtlError::Header { path: path(), line: lines.number(), source })
 }
 
 impl Tables {
     /// Publishes, drops or rejects one record, and counts it.
-    fn add(&mut self, file: &SourceFile, line: Line<'_>, counts: &mut Counts) -> Result<(), EtlError> {
+    fn add(&mut self, file: &SourceFile, header: &Header, line: Line<'_>, counts: &mut Counts) -> Result<(), EtlError> {
         let text = decode(line.bytes);
         let record = self.splitter.split(text.as_bytes());
-        match record.disposition(file.name.feed) {
+        match record.disposition(header) {
             Disposition::BlankTicker => counts.blank_ticker += 1,
             _ if line.cut => {
                 counts.ragged += 1;
@@ -191,7 +193,8 @@ mod tests {
         let error = check_identity(name, &Counts { records: 5, ..fine }).expect_err("one record is lost").to_string();
         assert!(error.starts_with("202004011320_options.csv: 5 records, but 1 published"), "{error}");
 
-        let files = [FileReport { name, counts: Counts { rejected_cells: 2, ..fine } }];
+        let counts = Counts { rejected_cells: 2, ..fine };
+        let files = [FileReport { name, added_columns: Vec::new(), counts }];
         assert!(check_rows(&files, [1, 3]).is_ok());
         for rows in [[0, 3], [2, 3], [1, 2]] {
             assert!(matches!(check_rows(&files, rows), Err(EtlError::Identity { .. })), "{rows:?}");

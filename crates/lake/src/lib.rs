@@ -10,6 +10,7 @@
 //! | [`concurrency`] | bounded concurrency |
 //! | [`quarantine`] | names and reasons of quarantined files |
 //! | [`raw_files`] | the accepted raw files of a range of days |
+//! | [`added_columns`] | raw files with columns that are in no table |
 //! | [`catalog`] | databases and tables of the catalog |
 //! | [`partitions`] | partitions of tables in the catalog |
 //! | [`quality`] | quality reports |
@@ -37,6 +38,7 @@
 //!
 //! No module depends on whether it runs on AWS or on a laptop: only the endpoint of the clients differs.
 
+pub mod added_columns;
 pub mod athena;
 pub mod backoff;
 pub mod catalog;

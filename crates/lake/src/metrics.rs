@@ -24,6 +24,8 @@ pub const DIMENSION: &str = "Lake";
 pub enum Metric {
     /// Number of files that were moved to quarantine.
     Quarantined,
+    /// Number of accepted files with columns that are in no table.
+    FilesWithAddedColumns,
     /// Number of objects that have been in `landing/` for more than an hour.
     LandingObjects,
     /// Age of the oldest object in `landing/`; 0 if there is none.
@@ -32,7 +34,8 @@ pub enum Metric {
 
 impl Metric {
     /// All of them.
-    pub const ALL: [Self; 3] = [Self::Quarantined, Self::LandingObjects, Self::LandingOldestSeconds];
+    pub const ALL: [Self; 4] =
+        [Self::Quarantined, Self::FilesWithAddedColumns, Self::LandingObjects, Self::LandingOldestSeconds];
 
     /// Returns its name in CloudWatch.
     pub fn name(self) -> &'static str {
@@ -43,7 +46,7 @@ impl Metric {
     pub fn unit(self) -> &'static str {
         match self {
             Self::LandingOldestSeconds => "Seconds",
-            Self::Quarantined | Self::LandingObjects => "Count",
+            Self::Quarantined | Self::FilesWithAddedColumns | Self::LandingObjects => "Count",
         }
     }
 }

@@ -171,11 +171,58 @@ WITH
     WHERE line NOT IN ('', '\r')
   ),
 
+  -- The header of each file that has columns behind those of its feed: the first line with the name of the last column. The
+  -- files are read once more for it, but few lines have that name, and only these are split. The first block of a file is
+  -- read by one task, in order, so that the numbers of its lines increase.
+  header_lines AS (
+    SELECT feed, source_file, min_by(line, number) AS line
+    FROM (
+      SELECT 'quotes' AS feed, _metadata.file_name AS source_file, line, monotonically_increasing_id() AS number
+      FROM raw_quotes WHERE date BETWEEN '${from}' AND '${to}' AND _metadata.file_block_start = 0
+        AND contains(line, 'VolTot')
+      UNION ALL
+      SELECT 'options' AS feed, _metadata.file_name AS source_file, line, monotonically_increasing_id() AS number
+      FROM raw_options WHERE date BETWEEN '${from}' AND '${to}' AND _metadata.file_block_start = 0
+        AND contains(line, 'new_ask_vol_imp')
+    )
+    GROUP BY feed, source_file
+  ),
+  headers AS (
+    SELECT feed, source_file, transform(slice(fields, 2, size(fields)), name -> btrim(name, '\u0009\u000A\u000B\u000C\u000D\u0020\u00A0')) AS header, raw_columns
+    FROM (
+      SELECT feed, source_file, raw_columns, IF(contains(line, '"'),
+        zip_with(
+          regexp_extract_all(separator || line, separator || r'(?:"([^"]*+(?:""[^"]*+)*+)(?:"|\z))?+([^' || separator || ']*+)', 1),
+          regexp_extract_all(separator || line, separator || r'(?:"([^"]*+(?:""[^"]*+)*+)(?:"|\z))?+([^' || separator || ']*+)', 2),
+          (quoted, rest) -> replace(quoted, '""', '"') || rest),
+        split(line, separator)) AS fields
+      FROM (SELECT feed, source_file, regexp_replace(
+        IF(encode(line, 'UTF-8') = CAST(line AS BINARY),
+          line,
+          translate(decode(CAST(line AS BINARY), 'ISO-8859-1'),
+            '\u0080\u0082\u0083\u0084\u0085\u0086\u0087\u0088\u0089\u008A\u008B\u008C\u008E\u0091\u0092\u0093\u0094\u0095\u0096\u0097\u0098\u0099\u009A\u009B\u009C\u009E\u009F',
+            '\u20AC\u201A\u0192\u201E\u2026\u2020\u2021\u02C6\u2030\u0160\u2039\u0152\u017D\u2018\u2019\u201C\u201D\u2022\u2013\u2014\u02DC\u2122\u0161\u203A\u0153\u017E\u0178')),
+        r'\r\z', '') AS line FROM header_lines) JOIN feeds USING (feed)
+    )
+  ),
+  longer_headers AS (
+    SELECT feed, source_file, header FROM headers
+    WHERE size(header) > size(raw_columns) AND slice(header, 1, size(raw_columns)) = raw_columns
+  ),
+
   -- A field that starts with a quote extends to the next quote that is not doubled; the text after that quote, up to the
   -- separator, belongs to the field unchanged. A separator is prepended to the line, so that one precedes every field.
   split AS (
-    SELECT
-      *,
+    SELECT /*+ BROADCAST(longer_headers) */
+      feed,
+      source_file,
+      line,
+      coalesce(header, raw_columns) AS header,
+      words_at,
+      numbers,
+      numbers_at,
+      kinds,
+      most,
       IF(contains(line, '"'),
         zip_with(
           regexp_extract_all(separator || line, separator || r'(?:"([^"]*+(?:""[^"]*+)*+)(?:"|\z))?+([^' || separator || ']*+)', 1),
@@ -184,10 +231,11 @@ WITH
         split(line, separator)) AS fields,
       NOT contains(line, '"') OR '' = regexp_replace(separator || line,
         r'\A(?:' || separator || r'(?:"[^"]*+(?:""[^"]*+)*+"|(?!"))[^' || separator || r']*+)*+\z', '') AS closed
-    FROM lines JOIN feeds USING (feed)
+    FROM lines JOIN feeds USING (feed) LEFT JOIN longer_headers USING (feed, source_file)
   ),
 
-  -- A record is published, dropped, or rejected as a whole. The first line of a file is dropped as a repeated header.
+  -- A record is published, dropped, or rejected as a whole. The first line of a file is dropped as a repeated header. No
+  -- index of a published cell is that of an added column.
   outcomes AS (
     SELECT
       *,
@@ -195,11 +243,11 @@ WITH
       CASE
         WHEN ticker = '' THEN 'blank_ticker'
         -- The cheap test first: in nearly every other record, the last cell differs from that of the header.
-        WHEN btrim(element_at(fields, -1), '\u0009\u000A\u000B\u000C\u000D\u0020\u00A0') = element_at(raw_columns, -1)
-            AND transform(slice(fields, 2, size(fields)), name -> btrim(name, '\u0009\u000A\u000B\u000C\u000D\u0020\u00A0')) = raw_columns
+        WHEN btrim(element_at(fields, -1), '\u0009\u000A\u000B\u000C\u000D\u0020\u00A0') = element_at(header, -1)
+            AND transform(slice(fields, 2, size(fields)), name -> btrim(name, '\u0009\u000A\u000B\u000C\u000D\u0020\u00A0')) = header
           THEN 'header_repeat'
         WHEN NOT closed THEN 'unclosed_quote'
-        WHEN size(fields) <> 1 + size(raw_columns) THEN 'field_count'
+        WHEN size(fields) <> 1 + size(header) THEN 'field_count'
         ELSE 'published'
       END AS outcome
     FROM split

@@ -6,6 +6,7 @@
 //! | module | content |
 //! |---|---|
 //! | [`number`] | the number contract: maps the text of a cell to an exact value, NULL or a reject |
+//! | [`header`] | the header of a raw file: the columns of its feed, and those that were added |
 //! | [`record`] | splits a line of a raw file into fields, and decides whether its record is published |
 //! | [`snapshot`] | the two feeds, their raw columns, and the names of raw files |
 //! | [`table`] | the three published tables, and the source of each column |
@@ -23,6 +24,7 @@
 //! assert_eq!(parse_quantity(b"12.5"), Cell::Reject(Reason::NotWhole));
 //! ```
 
+pub mod header;
 pub mod number;
 pub mod partition;
 pub mod record;

@@ -10,8 +10,8 @@
 
 use std::borrow::Cow;
 
+use crate::header::Header;
 use crate::number::{CellText, trim};
-use crate::snapshot::Feed;
 
 /// Splits lines into fields without copying them. Reuse one for a whole file: it allocates nothing per line.
 ///
@@ -88,24 +88,23 @@ impl Splitter {
     /// [`Record::disposition`], but most lines are only scanned and not split: for callers that only count.
     ///
     /// [`split`]: Self::split
-    pub fn disposition(&mut self, line: &[u8], feed: Feed) -> Disposition {
+    pub fn disposition(&mut self, line: &[u8], header: &Header) -> Disposition {
         let separator = self.separator;
-        let header = feed.raw_columns();
         let mut fields = line.split(|b| *b == separator);
         let (ticker, second) = (fields.next().unwrap_or_default(), fields.next().unwrap_or_default());
         // Decoding could only change non-ASCII white space in these two fields, and they have none.
         let is_plain = ticker.is_ascii() && second.is_ascii();
         let (separators, is_quoted) = separators_and_quotes(line, separator);
-        if is_plain && !is_quoted && !trim(ticker).is_empty() && trim(second) != header[0].as_bytes() {
-            return match separators == header.len() {
+        if is_plain && !is_quoted && !trim(ticker).is_empty() && trim(second) != header.first_name() {
+            return match separators + 1 == header.fields() {
                 true => Disposition::Publish,
                 false => Disposition::Ragged(Ragged::FieldCount),
             };
         }
         if line.is_ascii() {
-            return self.split(line).disposition(feed);
+            return self.split(line).disposition(header);
         }
-        self.split(decode(line).as_bytes()).disposition(feed)
+        self.split(decode(line).as_bytes()).disposition(header)
     }
 
     /// Fills `marks` for this line. Returns whether the line has a quote.
@@ -263,25 +262,25 @@ impl<'a> Record<'a> {
         (0..self.len()).map(move |at| self.field(at))
     }
 
-    /// Returns whether the record is published, dropped and counted, or rejected as a whole.
-    pub fn disposition(self, feed: Feed) -> Disposition {
-        let columns = feed.raw_columns();
+    /// Returns whether the record, of a file with this header, is published, dropped and counted, or rejected as a whole.
+    #[inline]
+    pub fn disposition(self, header: &Header) -> Disposition {
         if trim(self.field(0)).is_empty() {
             Disposition::BlankTicker
-        } else if self.repeats_header(columns) {
+        } else if self.repeats(header) {
             Disposition::HeaderRepeat
         } else if !self.quote_closed {
             Disposition::Ragged(Ragged::UnclosedQuote)
-        } else if self.len() != columns.len() + 1 {
+        } else if self.len() != header.fields() {
             Disposition::Ragged(Ragged::FieldCount)
         } else {
             Disposition::Publish
         }
     }
 
-    fn repeats_header(self, columns: &[&str]) -> bool {
-        self.len() == columns.len() + 1
-            && columns.iter().zip(1..).all(|(name, at)| trim(self.field(at)) == name.as_bytes())
+    fn repeats(self, header: &Header) -> bool {
+        self.len() == header.fields()
+            && header.names().zip(1..).all(|(name, at)| trim(self.field(at)) == name.as_bytes())
     }
 }
 
@@ -317,7 +316,7 @@ pub enum Disposition {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, strum::IntoStaticStr)]
 #[strum(serialize_all = "snake_case")]
 pub enum Ragged {
-    /// More or fewer fields than the header.
+    /// More or fewer fields than the header of the file.
     FieldCount,
     /// A quoted field that does not end on its line.
     UnclosedQuote,
@@ -342,74 +341,6 @@ pub const KEPT_LINE_BYTES: usize = MAX_LINE_BYTES + BYTE_ORDER_MARK.len() + 2;
 
 /// The mark that some programs write before UTF-8 text. It belongs to no field.
 pub const BYTE_ORDER_MARK: [u8; 3] = [0xEF, 0xBB, 0xBF];
-
-/// A first line that is not the header of its feed.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum InvalidHeader {
-    /// The file is a snapshot of the other feed.
-    #[error(
-        "the header is that of a snapshot of {found}, the file's name says {feed}: give it the name of a snapshot of {found}"
-    )]
-    OtherFeed {
-        /// The feed in the file name.
-        feed: Feed,
-        /// The feed of the header.
-        found: Feed,
-    },
-    /// The header has another number of columns.
-    #[error("the header has {found} columns, a snapshot of {feed} has {expected}")]
-    Count {
-        /// The feed in the file name.
-        feed: Feed,
-        /// The number of columns of that feed.
-        expected: usize,
-        /// The number of columns in the file.
-        found: usize,
-    },
-    /// A column has another name.
-    #[error("column {position} of the header is {found:?}, a snapshot of {feed} has {expected:?} there")]
-    Name {
-        /// The feed in the file name.
-        feed: Feed,
-        /// The position of the column, from 1.
-        position: usize,
-        /// The name of that column in the feed.
-        expected: &'static str,
-        /// The name in the file.
-        found: String,
-    },
-}
-
-/// Checks the first line of a file, without its line end and byte-order mark, against the columns of `feed`.
-///
-/// The first cell is not checked: it holds a time, whose form differs between feeds and which is never used.
-///
-/// # Errors
-/// [`InvalidHeader`] for the first difference.
-pub fn check_header(feed: Feed, line: &[u8]) -> Result<(), InvalidHeader> {
-    compare_header(feed, line).map_err(|error| {
-        let other = Feed::ALL.into_iter().find(|other| *other != feed && compare_header(*other, line).is_ok());
-        other.map_or(error, |found| InvalidHeader::OtherFeed { feed, found })
-    })
-}
-
-/// Compares `line` with the header of `feed`.
-fn compare_header(feed: Feed, line: &[u8]) -> Result<(), InvalidHeader> {
-    let mut splitter = Splitter::new(feed.separator());
-    let header = splitter.split(line);
-    let columns = feed.raw_columns();
-    if header.len() != columns.len() + 1 {
-        return Err(InvalidHeader::Count { feed, expected: columns.len() + 1, found: header.len() });
-    }
-    for (expected, at) in columns.iter().zip(1..) {
-        let found = trim(header.field(at));
-        if found != expected.as_bytes() {
-            let found = String::from_utf8_lossy(found).into_owned();
-            return Err(InvalidHeader::Name { feed, position: at + 1, expected, found });
-        }
-    }
-    Ok(())
-}
 
 /// Removes `\r\n`, `\n`, or the `\r` that splitting at `\n` leaves.
 pub fn without_line_end(line: &[u8]) -> &[u8] {
@@ -474,6 +405,7 @@ pub fn is_binary(byte: u8) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::snapshot::Feed;
     use proptest::prelude::*;
 
     fn split(line: &str) -> (Vec<String>, bool) {
@@ -527,28 +459,35 @@ mod tests {
         ];
         for (line, expected) in cases {
             let mut splitter = Splitter::new(b',');
-            assert_eq!(splitter.split(line.as_bytes()).disposition(Feed::Quotes), expected, "{line:?}");
+            assert_eq!(splitter.split(line.as_bytes()).disposition(&Feed::Quotes.into()), expected, "{line:?}");
         }
     }
 
     #[test]
-    fn headers_are_held_against_the_feed() {
-        let header = |feed: Feed, separator: &str| format!("x{separator}{}", feed.raw_columns().join(separator));
-        assert_eq!(check_header(Feed::Quotes, header(Feed::Quotes, ",").as_bytes()), Ok(()));
-        assert_eq!(check_header(Feed::Options, header(Feed::Options, ";").as_bytes()), Ok(()));
-        let swapped = header(Feed::Quotes, ",").replace("Max,Min", "Min,Max");
-        assert_eq!(
-            check_header(Feed::Quotes, swapped.as_bytes()).expect_err("swapped").to_string(),
-            "column 5 of the header is \"Min\", a snapshot of quotes has \"Max\" there"
-        );
-        assert_eq!(
-            check_header(Feed::Quotes, header(Feed::Options, ";").as_bytes()).expect_err("options").to_string(),
-            "the header is that of a snapshot of options, the file's name says quotes: give it the name of a snapshot of options"
-        );
-        assert_eq!(
-            check_header(Feed::Quotes, b"PETR4").expect_err("no header").to_string(),
-            "the header has 1 columns, a snapshot of quotes has 19"
-        );
+    fn records_have_the_columns_that_were_added_to_their_header() {
+        let names = Feed::Quotes.raw_columns().join(",");
+        let header =
+            Header::parse(Feed::Quotes, format!("202004011330,{names},Vwap,Lote").as_bytes()).expect("a header");
+        let cells = ["1"; 18].join(",");
+        let cases = [
+            (format!("PETR4,{cells},15.2,100"), Disposition::Publish),
+            (format!("PETR4,{cells},,"), Disposition::Publish),
+            (format!("PETR4,{cells},\"15,2\",100"), Disposition::Publish),
+            (format!(",{cells},15.2,100"), Disposition::BlankTicker),
+            (format!("x,{names}, Vwap,Lote "), Disposition::HeaderRepeat),
+            (format!("x,{names},Vwap,Other"), Disposition::Publish),
+            // The header of the feed alone has fewer fields than that of the file.
+            (format!("x,{names}"), Disposition::Ragged(Ragged::FieldCount)),
+            (format!("PETR4,{cells}"), Disposition::Ragged(Ragged::FieldCount)),
+            (format!("PETR4,{cells},15.2"), Disposition::Ragged(Ragged::FieldCount)),
+            (format!("PETR4,{cells},15.2,100,"), Disposition::Ragged(Ragged::FieldCount)),
+            (format!("PETR4,{cells},15.2,\"100"), Disposition::Ragged(Ragged::UnclosedQuote)),
+        ];
+        for (line, expected) in cases {
+            let mut splitter = Splitter::new(b',');
+            assert_eq!(splitter.split(line.as_bytes()).disposition(&header), expected, "{line:?}");
+            assert_eq!(splitter.disposition(line.as_bytes(), &header), expected, "scanned: {line:?}");
+        }
     }
 
     #[test]
@@ -596,6 +535,7 @@ mod tests {
             1 => Just(b"Abe".to_vec()),
             1 => Just(Feed::Quotes.raw_columns().join(",").into_bytes()),
             1 => Just([&b"1"[..]; 18].join(&b","[..])),
+            1 => Just(b",Vwap,Lote".to_vec()),
             3 => proptest::collection::vec(any::<u8>(), 0..20),
             3 => "[0-9a-z]{0,20}".prop_map(String::into_bytes),
         ];
@@ -624,10 +564,14 @@ mod tests {
         fn the_disposition_of_a_line_is_known_without_splitting_it(line in line(), feed in prop_oneof![
             Just(Feed::Quotes),
             Just(Feed::Options)
-        ]) {
+        ], added in 0..3_usize) {
+            let separator = char::from(feed.separator()).to_string();
+            let mut header = format!("x{separator}{}", feed.raw_columns().join(&separator));
+            ["Vwap", "Lote"][..added.min(2)].iter().for_each(|name| header.extend([&separator, *name]));
+            let header = Header::parse(feed, header.as_bytes()).expect("a header");
             let mut splitter = Splitter::new(feed.separator());
-            let scanned = splitter.disposition(&line, feed);
-            prop_assert_eq!(scanned, splitter.split(decode(&line).as_bytes()).disposition(feed));
+            let scanned = splitter.disposition(&line, &header);
+            prop_assert_eq!(scanned, splitter.split(decode(&line).as_bytes()).disposition(&header));
         }
 
         #[test]
@@ -639,7 +583,7 @@ mod tests {
         fn no_line_panics(line in proptest::collection::vec(prop_oneof![Just(b'"'), Just(b','), any::<u8>()], 0..80)) {
             let mut splitter = Splitter::new(b',');
             let record = splitter.split(&line);
-            let _ = (record.disposition(Feed::Quotes), record.fields().count());
+            let _ = (record.disposition(&Feed::Quotes.into()), record.fields().count());
             let _ = decode(&line);
         }
     }

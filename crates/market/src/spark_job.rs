@@ -207,27 +207,54 @@ const PLAIN: &str = r"\A[+-]?(?:[0-9]++\.?[0-9]*+|\.[0-9]++)(?:[eE][+-]?[0-9]++)
 /// A number with a suffix, after its decimal mark was replaced by a point.
 const SUFFIXED: &str = r"\A[+-]?[0-9]++(?:[kKmMbB][0-9]{0,3}|\.[0-9]++[kKmMbB])\z";
 
+/// The expression that decodes the column `line` and removes its line end.
+fn text_of_line() -> String {
+    let (latin, windows) = code_page();
+    format!(
+        r"regexp_replace(
+        IF(encode(line, 'UTF-8') = CAST(line AS BINARY),
+          line,
+          translate(decode(CAST(line AS BINARY), 'ISO-8859-1'),
+            '{latin}',
+            '{windows}')),
+        r'\r\z', '')"
+    )
+}
+
+/// The expression that splits the decoded column `line` into fields at the column `separator`.
+fn fields_of_line() -> String {
+    format!(
+        r#"IF(contains(line, '"'),
+        zip_with(
+          regexp_extract_all(separator || line, separator || r'(?:"({QUOTED})(?:"|\z))?+([^' || separator || ']*+)', 1),
+          regexp_extract_all(separator || line, separator || r'(?:"({QUOTED})(?:"|\z))?+([^' || separator || ']*+)', 2),
+          (quoted, rest) -> replace(quoted, '""', '"') || rest),
+        split(line, separator))"#
+    )
+}
+
 /// The stages from lines to values and rejects, as the cached table `records`.
 fn records() -> String {
-    let feeds = Feed::ALL
-        .map(|feed| format!("WHEN contains(source_file, '_{}.') THEN {}", feed.file_stem(), literal(feed.as_str())));
+    let is_of = |feed: Feed| format!("contains(_metadata.file_name, '_{}.')", feed.file_stem());
+    let feeds = Feed::ALL.map(|feed| format!("WHEN {} THEN {}", is_of(feed), literal(feed.as_str())));
+    let feeds = format!("CASE {} END", feeds.join(" "));
+    let in_range = "regexp_extract(_metadata.file_path, '.*/date=([^/]+)/', 1) BETWEEN '${from}' AND '${to}'";
+    let last_names = Feed::ALL.map(|feed| {
+        let last = feed.raw_columns().last().unwrap_or(&"");
+        format!("{} AND contains(line, {})", is_of(feed), literal(last))
+    });
     let keys = partition::KEYS.iter().zip(["1, 4", "5, 2", "7, 2"]);
     let keys = keys.map(|(key, digits)| format!("CAST(substr(source_file, {digits}) AS INT) AS {key}"));
     let null_tokens: Vec<_> = [""].into_iter().chain(NULL_TOKENS).map(literal).collect();
-    let (latin, windows) = code_page();
+    let (blank, text, fields) = (blank(), text_of_line(), fields_of_line());
     format!(
         r#"-- The records of the files. Cached, because all three tables are written from them.
 CACHE LAZY TABLE records AS
 WITH
   files AS (
-    SELECT
-      _metadata.file_name AS source_file,
-      CASE
-        {feeds}
-      END AS feed,
-      line
+    SELECT {feeds} AS feed, _metadata.file_name AS source_file, line
     FROM raw
-    WHERE regexp_extract(_metadata.file_path, '.*/date=([^/]+)/', 1) BETWEEN '${{from}}' AND '${{to}}'
+    WHERE {in_range}
   ),
 
   -- A line is UTF-8 if decoding and encoding its bytes returns the same bytes. Otherwise it is Windows-1252, which differs
@@ -236,34 +263,74 @@ WITH
     SELECT
       feed,
       source_file,
-      regexp_replace(
-        IF(encode(line, 'UTF-8') = CAST(line AS BINARY),
-          line,
-          translate(decode(CAST(line AS BINARY), 'ISO-8859-1'),
-            '{latin}',
-            '{windows}')),
-        r'\r\z', '') AS line
+      {text} AS line
     FROM files
     WHERE line NOT IN ('', '\r')
+  ),
+
+  -- The header of each file that has columns behind those of its feed: the first line with the name of the last column. The
+  -- files are read once more for it, but few lines have that name, and only these are split. The first block of a file is
+  -- read by one task, in order, so that the numbers of its lines increase.
+  header_lines AS (
+    SELECT feed, source_file, min_by(line, number) AS line
+    FROM (
+      SELECT {feeds} AS feed, _metadata.file_name AS source_file, line, monotonically_increasing_id() AS number
+      FROM raw
+      WHERE {in_range} AND _metadata.file_block_start = 0
+        AND ({last_names})
+    )
+    GROUP BY feed, source_file
+  ),
+  header_texts AS (
+    SELECT
+      feed,
+      source_file,
+      {text} AS line
+    FROM header_lines
+  ),
+  header_fields AS (
+    SELECT
+      feed,
+      source_file,
+      raw_columns,
+      {fields} AS fields
+    FROM header_texts JOIN feeds USING (feed)
+  ),
+  headers AS (
+    SELECT
+      feed,
+      source_file,
+      raw_columns,
+      transform(slice(fields, 2, size(fields)), name -> btrim(name, {blank})) AS header
+    FROM header_fields
+  ),
+  longer_headers AS (
+    SELECT feed, source_file, header
+    FROM headers
+    WHERE size(header) > size(raw_columns) AND slice(header, 1, size(raw_columns)) = raw_columns
   ),
 
   -- A field that starts with a quote extends to the next quote that is not doubled; the text after that quote, up to the
   -- separator, belongs to the field unchanged. A separator is prepended to the line, so that one precedes every field.
   split AS (
-    SELECT
-      *,
-      IF(contains(line, '"'),
-        zip_with(
-          regexp_extract_all(separator || line, separator || r'(?:"({QUOTED})(?:"|\z))?+([^' || separator || ']*+)', 1),
-          regexp_extract_all(separator || line, separator || r'(?:"({QUOTED})(?:"|\z))?+([^' || separator || ']*+)', 2),
-          (quoted, rest) -> replace(quoted, '""', '"') || rest),
-        split(line, separator)) AS fields,
+    SELECT /*+ BROADCAST(longer_headers) */
+      feed,
+      source_file,
+      line,
+      coalesce(header, raw_columns) AS header,
+      words_at,
+      numbers,
+      numbers_at,
+      kinds,
+      most,
+      {fields} AS fields,
       NOT contains(line, '"') OR '' = regexp_replace(separator || line,
         r'\A(?:' || separator || r'(?:"{QUOTED}"|(?!"))[^' || separator || r']*+)*+\z', '') AS closed
-    FROM lines JOIN feeds USING (feed)
+    FROM lines JOIN feeds USING (feed) LEFT JOIN longer_headers USING (feed, source_file)
   ),
 
-  -- A record is published, dropped, or rejected as a whole. The first line of a file is dropped as a repeated header.
+  -- A record is published, dropped, or rejected as a whole. The first line of a file is dropped as a repeated header. No
+  -- index of a published cell is that of an added column.
   outcomes AS (
     SELECT
       *,
@@ -271,11 +338,11 @@ WITH
       CASE
         WHEN ticker = '' THEN 'blank_ticker'
         -- The cheap test first: in nearly every other record, the last cell differs from that of the header.
-        WHEN btrim(element_at(fields, -1), {blank}) = element_at(raw_columns, -1)
-            AND transform(slice(fields, 2, size(fields)), name -> btrim(name, {blank})) = raw_columns
+        WHEN btrim(element_at(fields, -1), {blank}) = element_at(header, -1)
+            AND transform(slice(fields, 2, size(fields)), name -> btrim(name, {blank})) = header
           THEN 'header_repeat'
         WHEN NOT closed THEN '{unclosed_quote}'
-        WHEN size(fields) <> 1 + size(raw_columns) THEN '{field_count}'
+        WHEN size(fields) <> 1 + size(header) THEN '{field_count}'
         ELSE 'published'
       END AS outcome
     FROM split
@@ -380,8 +447,7 @@ SELECT
   END AS rejects
 FROM reasons;
 "#,
-        feeds = feeds.join("\n        "),
-        blank = blank(),
+        last_names = last_names.join("\n          OR "),
         unclosed_quote = Ragged::UnclosedQuote.as_str(),
         field_count = Ragged::FieldCount.as_str(),
         null_tokens = null_tokens.join(", "),

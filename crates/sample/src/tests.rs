@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::io::Read;
 
+use market::header::Header;
 use market::number::{Cell, parse_amount, parse_decimal, parse_quantity};
 use market::record::{self, Disposition, Splitter};
 
@@ -130,12 +131,13 @@ impl Reader {
             count.crlf |= u64::from(raw.ends_with(b"\r\n"));
             let line = record::decode(record::without_line_end(raw)).into_owned();
             if at == 0 {
-                record::check_header(name.feed, line.as_bytes()).expect("the header of the feed");
+                let header = Header::parse(name.feed, line.as_bytes()).expect("a header");
+                assert_eq!(header, name.feed.into(), "the header of the feed");
                 continue;
             }
             count.records += 1;
             let record = splitter.split(line.as_bytes());
-            match record.disposition(name.feed) {
+            match record.disposition(&name.feed.into()) {
                 Disposition::Publish => {
                     count.published += 1;
                     count.unreadable_cells +=

@@ -5,7 +5,8 @@
 
 use std::io::{self, Write};
 
-use market::record::{self, BYTE_ORDER_MARK, InvalidHeader};
+use market::header::{Header, InvalidHeader};
+use market::record::{self, BYTE_ORDER_MARK};
 use market::snapshot::{Feed, InvalidSnapshotName, SnapshotName};
 use maybe_gzip::Writer;
 
@@ -76,6 +77,15 @@ pub(crate) enum LastLine {
     Unterminated,
 }
 
+/// What is remarkable about a snapshot.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Checked {
+    /// The end of its last line.
+    pub last_line: LastLine,
+    /// The columns of its header behind those of its feed.
+    pub added_columns: Vec<String>,
+}
+
 /// The check of one file, which takes its bytes in pieces.
 pub(crate) struct Check {
     gzip: bool,
@@ -88,7 +98,8 @@ pub(crate) struct Check {
 impl Check {
     /// Starts the check of a file called `name`, whose size is limited to `limit` bytes, as stored and decompressed.
     pub(crate) fn new(name: SnapshotName, limit: u64) -> Self {
-        let text = Text { feed: name.feed, limit, offset: 0, last: b'\n', header: Some(Vec::new()) };
+        let header = FirstLine::Partial(Vec::new());
+        let text = Text { feed: name.feed, limit, offset: 0, last: b'\n', header };
         Self { gzip: name.gzip, limit, bytes: 0, text: Writer::new(text, name.gzip) }
     }
 
@@ -112,11 +123,11 @@ impl Check {
         self.text.write_all(bytes).map_err(refusal)
     }
 
-    /// Checks the end of the file. Returns how its last line ends; a file with an unterminated line is accepted.
+    /// Checks the end of the file. A file with an unterminated line is accepted, and so is one with added columns.
     ///
     /// # Errors
     /// The reason if the file is not a snapshot.
-    pub(crate) fn finish(self) -> Result<LastLine, Refusal> {
+    pub(crate) fn finish(self) -> Result<Checked, Refusal> {
         if self.bytes == 0 {
             return Err(Refusal::Empty);
         }
@@ -136,8 +147,15 @@ struct Text {
     offset: u64,
     /// The last byte so far.
     last: u8,
-    /// The beginning of the first line, until it is complete and checked.
-    header: Option<Vec<u8>>,
+    header: FirstLine,
+}
+
+/// The first line of a file.
+enum FirstLine {
+    /// Its beginning.
+    Partial(Vec<u8>),
+    /// It is complete and checked.
+    Checked(Header),
 }
 
 impl Text {
@@ -150,31 +168,35 @@ impl Text {
         if self.offset > self.limit {
             return Err(Refusal::TooLarge { limit: self.limit });
         }
-        let Some(header) = &mut self.header else { return Ok(()) };
+        let FirstLine::Partial(header) = &mut self.header else { return Ok(()) };
         let line_end = bytes.iter().position(|byte| *byte == b'\n');
         header.extend_from_slice(&bytes[..line_end.unwrap_or(bytes.len())]);
         if header.len() > MAX_HEADER {
             return Err(Refusal::EndlessHeader);
         }
-        if line_end.is_some() { self.check_header() } else { Ok(()) }
+        if line_end.is_some() {
+            self.header = FirstLine::Checked(parse_header(self.feed, header)?);
+        }
+        Ok(())
     }
 
-    fn check_header(&mut self) -> Result<(), Refusal> {
-        let header = self.header.take().unwrap_or_default();
-        let line = header.strip_prefix(&BYTE_ORDER_MARK).unwrap_or(&header);
-        Ok(record::check_header(self.feed, record::without_line_end(line))?)
-    }
-
-    fn finish(mut self) -> Result<LastLine, Refusal> {
+    fn finish(self) -> Result<Checked, Refusal> {
         if self.offset == 0 {
             return Err(Refusal::Empty);
         }
-        // A header without a line end is a snapshot without records.
-        if self.header.is_some() {
-            return self.check_header().map(|()| LastLine::Ended);
-        }
-        Ok(if self.last == b'\n' { LastLine::Ended } else { LastLine::Unterminated })
+        let (header, last_line) = match self.header {
+            // A header without a line end is a snapshot without records.
+            FirstLine::Partial(line) => (parse_header(self.feed, &line)?, LastLine::Ended),
+            FirstLine::Checked(header) if self.last == b'\n' => (header, LastLine::Ended),
+            FirstLine::Checked(header) => (header, LastLine::Unterminated),
+        };
+        Ok(Checked { last_line, added_columns: header.added_columns().to_vec() })
     }
+}
+
+fn parse_header(feed: Feed, line: &[u8]) -> Result<Header, InvalidHeader> {
+    let line = line.strip_prefix(&BYTE_ORDER_MARK).unwrap_or(line);
+    Header::parse(feed, record::without_line_end(line))
 }
 
 /// Returns the position of the first byte that no text has. Most files have none, so it tests whole blocks without an early
@@ -205,7 +227,7 @@ mod tests {
     const LIMIT: u64 = 1 << 20;
 
     /// Checks a file in pieces of several sizes. The size may decide which of two faults is found, but not whether one is.
-    fn check(name: &str, file: &[u8]) -> Result<LastLine, Refusal> {
+    fn check(name: &str, file: &[u8]) -> Result<Checked, Refusal> {
         let in_pieces = |size: usize| {
             let mut check = Check::new(name.parse().expect(name), LIMIT);
             file.chunks(size).try_for_each(|piece| check.push(piece))?;
@@ -213,7 +235,7 @@ mod tests {
         };
         let whole = in_pieces(file.len().max(1));
         for size in [1, 3, 64, 1000] {
-            assert_eq!(in_pieces(size).ok(), whole.as_ref().ok().copied(), "{name} by {size}");
+            assert_eq!(in_pieces(size).ok().as_ref(), whole.as_ref().ok(), "{name} by {size}");
         }
         whole
     }
@@ -270,8 +292,22 @@ mod tests {
             (format!("{unterminated}\r\n"), LastLine::Ended),
             (header, LastLine::Ended),
         ] {
-            assert_eq!(check(QUOTES, file.as_bytes()).expect("plain"), expected);
-            assert_eq!(check(QUOTES_GZ, &gzip(file.as_bytes())).expect("gzip"), expected);
+            assert_eq!(check(QUOTES, file.as_bytes()).expect("plain").last_line, expected);
+            assert_eq!(check(QUOTES_GZ, &gzip(file.as_bytes())).expect("gzip").last_line, expected);
+        }
+    }
+
+    #[test]
+    fn added_columns_are_noted() {
+        let (quotes, options) = (text(Feed::Quotes), text(Feed::Options));
+        for (name, file, expected) in [
+            (QUOTES, quotes.clone(), &[][..]),
+            (QUOTES, quotes.replace("VolTot", "VolTot,Vwap, Lote "), &["Vwap", "Lote"]),
+            (QUOTES, quotes.replace("VolTot", "VolTot,Vwap\r"), &["Vwap"]),
+            (QUOTES, "x,".to_owned() + &Feed::Quotes.raw_columns().join(",") + ",Vwap", &["Vwap"]),
+            (OPTIONS, options.replace("new_ask_vol_imp", "new_ask_vol_imp;vega"), &["vega"]),
+        ] {
+            assert_eq!(check(name, file.as_bytes()).expect(&file).added_columns, expected);
         }
     }
 
@@ -283,7 +319,20 @@ mod tests {
         refused(QUOTES_GZ, &gzip(b""), "empty: ");
         refused(QUOTES, text(Feed::Options).as_bytes(), "wrong_header: the header is that of a snapshot of options");
         refused(OPTIONS, quotes.as_bytes(), "wrong_header");
-        refused(QUOTES, quotes.replace("Abe", "abe").as_bytes(), "wrong_header: column 2");
+        for (changed, reason) in [
+            (
+                quotes.replace("Abe", "abe"),
+                "column 2 of the header is \"abe\", a snapshot of quotes has \"Abe\" there: it was renamed",
+            ),
+            (quotes.replace("Max,Min", "Min,Max"), "it was moved to column 6"),
+            (quotes.replace("Max,", ""), "it is missing"),
+            (quotes.replace(",VolTot", ""), "the header ends before column 19, which is \"VolTot\""),
+            (quotes.replace("VolTot", "VolTot,"), "column 20 of the header has no name"),
+            (quotes.replace("VolTot", "VolTot,Ult"), "column 20 of the header is \"Ult\", as is another column"),
+        ] {
+            refused(QUOTES, changed.as_bytes(), reason);
+            refused(QUOTES, changed.as_bytes(), "wrong_header: ");
+        }
         refused(QUOTES, format!("\n{quotes}").as_bytes(), "wrong_header");
         refused(QUOTES, "x".repeat(MAX_HEADER + 1).as_bytes(), "wrong_header: the first line has more");
         refused(QUOTES, &gzip(quotes.as_bytes()), "gzip_without_gz");

@@ -17,6 +17,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use chrono::{NaiveDate, Utc};
+use lake::added_columns::AddedColumns;
 use lake::objects::{self, Object};
 use lake::raw_files::Coverage;
 use lake::truncated_list::TruncatedList;
@@ -53,6 +54,8 @@ pub struct Report {
     pub quarantined: TruncatedList<Quarantined>,
     /// Accepted files whose last record has no line end. It may have been cut off, which the audit checks.
     pub unterminated: TruncatedList<String>,
+    /// Accepted files with columns behind those of their feed. They are ignored.
+    pub added_columns: TruncatedList<AddedColumns>,
     /// What is still missing on the days concerned.
     #[serde(flatten)]
     pub coverage: Coverage,
@@ -158,11 +161,12 @@ impl Report {
     fn add(&mut self, landed: &Object, outcome: Outcome) {
         match outcome {
             Outcome::Gone => return,
-            Outcome::Accepted { superseded, last_line } => {
+            Outcome::Accepted { superseded, checked } => {
                 self.accepted += 1;
                 self.superseded += superseded;
-                let name = || keys::file_name(&landed.key).to_owned();
-                self.unterminated.extend((last_line == LastLine::Unterminated).then(name));
+                let name = keys::file_name(&landed.key);
+                self.unterminated.extend((checked.last_line == LastLine::Unterminated).then(|| name.to_owned()));
+                self.added_columns.extend(AddedColumns::new(name, &checked.added_columns));
             }
             Outcome::Repeated { superseded } => {
                 self.repeated += 1;
@@ -181,6 +185,7 @@ impl Report {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use check::Checked;
 
     #[test]
     fn files_of_one_snapshot_are_settled_in_the_order_of_their_keys() {
@@ -203,7 +208,8 @@ mod tests {
         let landed =
             Object { key: "landing/a/foo.csv".to_owned(), bytes: 10, etag: "x".to_owned(), last_modified: None };
         let mut report = Report::default();
-        report.add(&landed, Outcome::Accepted { superseded: 2, last_line: LastLine::Unterminated });
+        let checked = Checked { last_line: LastLine::Unterminated, added_columns: vec!["Vwap".to_owned()] };
+        report.add(&landed, Outcome::Accepted { superseded: 2, checked });
         report.add(&landed, Outcome::Repeated { superseded: 0 });
         report.add(&landed, Outcome::Gone);
         report.add(&landed, Outcome::Quarantined(check::Refusal::Empty));
@@ -211,5 +217,8 @@ mod tests {
         let expected = Quarantined { name: "foo.csv".to_owned(), reason: "the file is empty".to_owned() };
         assert_eq!(report.quarantined.first, [expected]);
         assert_eq!(report.unterminated.first, ["foo.csv"]);
+        assert_eq!(report.added_columns.count, 1);
+        let added = report.added_columns.first[0].to_string();
+        assert_eq!(added, "foo.csv has a column that is in no table: \"Vwap\"");
     }
 }

@@ -14,7 +14,7 @@ use lake::quarantine::{Naming, SUPERSEDED};
 use lake::{Error, Lake, keys};
 use market::snapshot::SnapshotName;
 
-use crate::check::{Check, LastLine, Refusal};
+use crate::check::{Check, Checked, Refusal};
 use crate::quarantine;
 
 /// The outcome for a landed file.
@@ -24,8 +24,8 @@ pub(crate) enum Outcome {
     Accepted {
         /// The number of older files that it replaced.
         superseded: u64,
-        /// The end of its last line.
-        last_line: LastLine,
+        /// What is remarkable about it.
+        checked: Checked,
     },
     /// Its place had the same bytes already.
     Repeated {
@@ -47,7 +47,7 @@ pub(crate) async fn settle(lake: &Lake, landed: &Object) -> Result<Outcome, Erro
         Err(error) => Refusal::Name(error),
         Ok(name) => match examine(lake, landed, name).await? {
             None => return Ok(Outcome::Gone),
-            Some(Ok(last_line)) => return accept(lake, landed, name, last_line).await,
+            Some(Ok(checked)) => return accept(lake, landed, name, checked).await,
             Some(Err(refusal)) => refusal,
         },
     };
@@ -63,7 +63,7 @@ pub(crate) async fn settle(lake: &Lake, landed: &Object) -> Result<Outcome, Erro
 }
 
 /// Reads and checks the file. Returns `None` if it does not exist any more.
-async fn examine(lake: &Lake, landed: &Object, name: SnapshotName) -> Result<Option<Result<LastLine, Refusal>>, Error> {
+async fn examine(lake: &Lake, landed: &Object, name: SnapshotName) -> Result<Option<Result<Checked, Refusal>>, Error> {
     let bucket = &lake.config.buckets.raw;
     let limit = lake.config.ingest.max_file_bytes;
     if landed.bytes > limit {
@@ -80,7 +80,7 @@ async fn examine(lake: &Lake, landed: &Object, name: SnapshotName) -> Result<Opt
 }
 
 /// Moves a snapshot to its place, and the files that it replaces to quarantine.
-async fn accept(lake: &Lake, landed: &Object, name: SnapshotName, last_line: LastLine) -> Result<Outcome, Error> {
+async fn accept(lake: &Lake, landed: &Object, name: SnapshotName, checked: Checked) -> Result<Outcome, Error> {
     let bucket = &lake.config.buckets.raw;
     let other_place = keys::raw(SnapshotName { gzip: !name.gzip, ..name });
     let mut superseded = 0;
@@ -107,7 +107,7 @@ async fn accept(lake: &Lake, landed: &Object, name: SnapshotName, last_line: Las
         }
         objects::delete(lake, bucket, landed).await?;
         return Ok(match is_copied {
-            true => Outcome::Accepted { superseded, last_line },
+            true => accepted(lake, landed, superseded, checked),
             false => Outcome::Repeated { superseded },
         });
     }
@@ -115,6 +115,15 @@ async fn accept(lake: &Lake, landed: &Object, name: SnapshotName, last_line: Las
         format!("moving {} to {}", keys::uri(bucket, &landed.key), keys::raw(name)),
         "other clients keep putting files there",
     ))
+}
+
+fn accepted(lake: &Lake, landed: &Object, superseded: u64, checked: Checked) -> Outcome {
+    if !checked.added_columns.is_empty() {
+        let columns = &checked.added_columns;
+        tracing::warn!(key = landed.key, ?columns, "the file has columns that are in no table");
+        lake.measure(&[(Metric::FilesWithAddedColumns, 1)]);
+    }
+    Outcome::Accepted { superseded, checked }
 }
 
 /// The outcome of copying a landed file to its place.

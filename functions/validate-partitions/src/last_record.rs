@@ -5,6 +5,7 @@
 //! fields, but the number in the last one may have lost digits. So that number is published only if the rest of the record
 //! confirms it.
 
+use market::header::Header;
 use market::number::{Cell, parse_amount, parse_decimal, parse_quantity};
 use market::record::{Disposition, Record};
 use market::snapshot::Feed;
@@ -16,17 +17,18 @@ const SLACK: f64 = 0.005;
 /// Returns why the last field of this record may have been cut off, or `None` if it is complete or not published.
 ///
 /// The last field of `quotes` is the volume. It is confirmed if volume / quantity lies between the lowest and the highest
-/// price, or if nothing was traded and there is no volume. The last field of `options` is in no table.
-pub(crate) fn cut_off(record: Record<'_>, feed: Feed) -> Option<String> {
-    if record.disposition(feed) != Disposition::Publish {
+/// price, or if nothing was traded and there is no volume. The last field of `options` is in no table, nor is a column that was
+/// added to the header.
+pub(crate) fn cut_off(record: Record<'_>, header: &Header) -> Option<String> {
+    if record.disposition(header) != Disposition::Publish || !header.added_columns().is_empty() {
         return None;
     }
-    let columns = feed.raw_columns();
+    let columns = header.feed().raw_columns();
     let text = |name: &str| {
         let at = columns.iter().position(|column| *column == name).map_or(usize::MAX, |at| at + 1);
         record.field(at)
     };
-    match feed {
+    match header.feed() {
         Feed::Options => None,
         Feed::Quotes => {
             let volume = parse_amount(text("VolTot"));
@@ -72,7 +74,7 @@ mod tests {
 
     fn quote(min: &str, max: &str, quantity: &str, volume: &str) -> Option<String> {
         let line = format!("PETR4,1,,15,{max},{min},15,15,1,1,1,15,,1000,PETROBRAS PN,{quantity},,,{volume}");
-        cut_off(Splitter::new(b',').split(line.as_bytes()), Feed::Quotes)
+        cut_off(Splitter::new(b',').split(line.as_bytes()), &Feed::Quotes.into())
     }
 
     #[test]
@@ -107,8 +109,17 @@ mod tests {
     #[test]
     fn a_record_that_is_not_published_and_one_of_options_need_no_confirmation() {
         let ragged = "PETR4,1,,15";
-        assert_eq!(cut_off(Splitter::new(b',').split(ragged.as_bytes()), Feed::Quotes), None);
+        assert_eq!(cut_off(Splitter::new(b',').split(ragged.as_bytes()), &Feed::Quotes.into()), None);
         let option = format!("PETRD15;{};0.6", ["1"; 21].join(";"));
-        assert_eq!(cut_off(Splitter::new(b';').split(option.as_bytes()), Feed::Options), None);
+        assert_eq!(cut_off(Splitter::new(b';').split(option.as_bytes()), &Feed::Options.into()), None);
+    }
+
+    #[test]
+    fn a_last_field_that_no_table_has_needs_no_confirmation() {
+        let line = format!("x,{},Vwap", Feed::Quotes.raw_columns().join(","));
+        let header = Header::parse(Feed::Quotes, line.as_bytes()).expect("a header");
+        let record = "PETR4,1,,15,16,15,15,15,1,1,1,15,,1000,PETROBRAS PN,10000,,,155";
+        assert!(cut_off(Splitter::new(b',').split(record.as_bytes()), &Feed::Quotes.into()).is_some());
+        assert_eq!(cut_off(Splitter::new(b',').split(format!("{record},15.").as_bytes()), &header), None);
     }
 }

@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::NaiveDate;
+use lake::added_columns::{self, AddedColumns};
 use lake::config::{Quality, Share};
 use lake::quality::{Check, Records, Unit};
 use market::snapshot::{Feed, SnapshotName, SnapshotTime};
@@ -37,6 +38,7 @@ impl Evidence {
         checks.extend(self.losses(feed, limits));
         checks.push(self.unterminated_files(feed, limits));
         checks.push(self.other_day_files(feed, limits));
+        checks.push(self.added_columns(feed));
         checks.push(self.repeated_files(feed));
         checks.push(self.short_files(feed));
         checks
@@ -131,6 +133,13 @@ impl Evidence {
         let limit = if limits.fail_on_other_day { Share::NONE } else { Share::ALL };
         self.by_file("other_day_files", feed, limit, |file| {
             file.other_day.map(|day| format!("the header of {} is of {day}", file.name()))
+        })
+    }
+
+    /// Check: the header of a file has no columns but those of the feed. Others are in no table.
+    fn added_columns(&self, feed: Feed) -> Check {
+        self.by_file(added_columns::CHECK, feed, Share::ALL, |file| {
+            Some(AddedColumns::new(&file.name().to_string(), &file.added_columns)?.to_string())
         })
     }
 
@@ -465,12 +474,17 @@ mod tests {
             .to_vec();
         files[3] = quotes("202004011030", counts(49, 0, 0, 0));
         files[1].other_day = Some(day(2));
+        files[0].added_columns = vec!["Vwap".to_owned(), "Lote".to_owned()];
         files[0].digest = Some(7);
         files[2].digest = Some(7);
         let odd = evidence(files);
         assert_eq!(failures(&odd, &[]), [""; 0]);
         for (name, example) in [
             ("other_day_files", "the header of 202004011010_flashpanel.csv is of 2020-04-02"),
+            (
+                "added_columns",
+                "202004011000_flashpanel.csv has columns that are in no table: \"Vwap\", \"Lote\"",
+            ),
             (
                 "repeated_files",
                 "202004011020_flashpanel.csv holds the records of 202004011000_flashpanel.csv once more",

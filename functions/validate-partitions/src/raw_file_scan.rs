@@ -18,6 +18,8 @@ pub(crate) struct ScannedFile {
     pub cut_off: Option<String>,
     /// The day in the header, if it is another one than that in the name.
     pub other_day: Option<NaiveDate>,
+    /// The columns of the header behind those of the feed. They are in no table.
+    pub added_columns: Vec<String>,
     /// A digest of the records, equal for two files with the same records. `None` for a file without records.
     pub digest: Option<u64>,
 }
@@ -27,7 +29,8 @@ impl ScannedFile {
     #[cfg(test)]
     pub(crate) fn with_records(name: SnapshotName, records: Records) -> Self {
         let counted = RawFileRecords { name, records };
-        Self { counted, unterminated: false, cut_off: None, other_day: None, digest: None }
+        let added_columns = Vec::new();
+        Self { counted, unterminated: false, cut_off: None, other_day: None, added_columns, digest: None }
     }
 
     /// Returns the name of the file.

@@ -8,6 +8,7 @@ use lake::objects;
 use lake::quality::{RawFileRecords, Records};
 use lake::raw_files::RawFile;
 use lake::{Error, Lake, keys};
+use market::header::Header;
 use market::record::{self, BYTE_ORDER_MARK, Disposition, KEPT_LINE_BYTES, MAX_LINE_BYTES, Splitter, whole_characters};
 use market::snapshot::SnapshotName;
 use maybe_gzip::Writer;
@@ -45,7 +46,8 @@ struct RecordCounter {
     /// The beginning of a line whose end has not arrived yet, at most [`KEPT_LINE_BYTES`] of it.
     partial_line: Vec<u8>,
     first: bool,
-    header_seen: bool,
+    /// The header, after its line. A first line that is not one is taken as the header of the feed: the engines refuse the file.
+    header: Option<Header>,
     records: Records,
     other_day: Option<chrono::NaiveDate>,
     digest: Digest,
@@ -63,7 +65,7 @@ impl RecordCounter {
             splitter: Splitter::new(name.feed.separator()),
             partial_line: Vec::new(),
             first: true,
-            header_seen: false,
+            header: None,
             records: Records::default(),
             other_day: None,
             digest: Digest::default(),
@@ -89,16 +91,18 @@ impl RecordCounter {
         if line.is_empty() {
             return false;
         }
-        if !std::mem::replace(&mut self.header_seen, true) {
+        let Some(header) = &self.header else {
+            let feed = self.name.feed;
+            self.header = Some(Header::parse(feed, line).unwrap_or_else(|_| feed.into()));
             let cell = line.split(|byte| *byte == self.name.feed.separator()).next().unwrap_or_default();
             let day = std::str::from_utf8(cell).ok().and_then(header_date);
             self.other_day = day.filter(|day| *day != self.name.time.date());
             return false;
-        }
+        };
         let too_long = line.len() > MAX_LINE_BYTES;
         let line = if too_long { whole_characters(&line[..MAX_LINE_BYTES]) } else { line };
         self.digest.add(line);
-        let count = match self.splitter.disposition(line, self.name.feed) {
+        let count = match self.splitter.disposition(line, header) {
             Disposition::BlankTicker => &mut self.records.blank_ticker,
             _ if too_long => &mut self.records.ragged,
             Disposition::HeaderRepeat => &mut self.records.header_repeat,
@@ -113,15 +117,17 @@ impl RecordCounter {
     fn finish(mut self) -> ScannedFile {
         let last = std::mem::take(&mut self.partial_line);
         let unterminated = self.line(&last);
+        let header = self.header.unwrap_or_else(|| self.name.feed.into());
         let cut_off = (unterminated && last.len() <= MAX_LINE_BYTES).then(|| {
             let text = record::decode(record::without_line_end(&last));
-            last_record::cut_off(self.splitter.split(text.as_bytes()), self.name.feed)
+            last_record::cut_off(self.splitter.split(text.as_bytes()), &header)
         });
         ScannedFile {
             counted: RawFileRecords { name: self.name, records: self.records },
             unterminated,
             cut_off: cut_off.flatten(),
             other_day: self.other_day,
+            added_columns: header.added_columns().to_vec(),
             digest: self.digest.finish(),
         }
     }
@@ -236,6 +242,30 @@ mod tests {
             assert_eq!(count("202004011320_flashpanel.csv.gz", &gzip, piece).expect("gzip"), expected, "{piece}");
         }
         assert!(count("202004011320_flashpanel.csv.gz", &gzip[..gzip.len() - 9], 100).is_err());
+    }
+
+    #[test]
+    fn records_have_the_columns_that_were_added_to_their_header() {
+        let header = format!("202004011320,{}", Feed::Quotes.raw_columns().join(","));
+        let cells = ["1"; 18].join(",");
+        let added = |names: &str, end: &str| {
+            format!(
+                "{header}{names}\nPETR4,{cells},15.2\nVALE3,{cells}\nABEV3,{cells},,\n,{cells},1\nx,{},Vwap\n{header}\n\
+                 PETR4,{cells},1{end}",
+                &header[13..]
+            )
+        };
+        for piece in [1, 7, 1 << 20] {
+            let of = |text: &str| read("202004011320_flashpanel.csv", text.as_bytes(), piece).expect("a file");
+            let drifted = of(&added(", Vwap ", ""));
+            let expected = Records { records: 7, published: 2, blank_ticker: 1, header_repeat: 1, ragged: 3 };
+            assert_eq!(drifted.records(), expected);
+            assert_eq!(drifted.added_columns, ["Vwap"]);
+            assert!(drifted.unterminated && drifted.cut_off.is_none(), "no table has the last field");
+            let regular = of(&added("", "\n"));
+            let expected = Records { records: 7, published: 1, blank_ticker: 1, header_repeat: 1, ragged: 4 };
+            assert_eq!((regular.records(), regular.added_columns.len()), (expected, 0));
+        }
     }
 
     #[test]

@@ -9,6 +9,43 @@ use proptest::prelude::*;
 use crate::lake::{Lake, Row, Value, header, name, quote, record, text};
 
 #[test]
+fn the_cells_of_added_columns_are_read_over() {
+    let added = |feed: Feed, names: &str| {
+        let separator = char::from(feed.separator());
+        header(feed).replace('\n', &format!("{separator}{names}\n"))
+    };
+    let mut lake = Lake::new();
+    let quotes = [
+        format!("{},15.2,\"1,5\"", quote("PETR4", &[("Ult", "15,73")])),
+        format!("{},,", quote("VALE3", &[("VolTot", "x")])),
+        quote("ABEV3", &[]),
+        format!("{},15.2", quote("BBDC4", &[])),
+        added(Feed::Quotes, "Vwap, Lote").trim_end().to_owned(),
+        header(Feed::Quotes).trim_end().to_owned(),
+    ];
+    lake.file(&name(Feed::Quotes, "202004011320"), added(Feed::Quotes, "Vwap,Lote") + &quotes.join("\n"));
+    let options = [record(Feed::Options, "PETRD1", &[("Du", "50")]) + ";x", record(Feed::Options, "PETRD2", &[])];
+    lake.file(&name(Feed::Options, "202004011321"), added(Feed::Options, "\"a;b\"") + &options.join("\r\n"));
+    lake.snapshot(Feed::Quotes, "202004011330", [quote("PETR4", &[("Ult", "15,74")])]);
+    let report = lake.run();
+    let files: Vec<_> = report.files.iter().map(|file| file.added_columns.as_slice()).collect();
+    assert_eq!(files, [&["Vwap".to_owned(), "Lote".to_owned()][..], &[], &["a;b".to_owned()]]);
+    let counts = |at: usize| {
+        let counts = report.files[at].counts;
+        [counts.records, counts.published, counts.header_repeat, counts.ragged, counts.rejected_cells]
+    };
+    assert_eq!([counts(0), counts(1), counts(2)], [[6, 2, 1, 3, 1], [1, 1, 0, 0, 0], [2, 1, 0, 1, 0]]);
+    let column = |rows: &[Row], name: &str| rows.iter().map(|row| row[name].clone()).collect::<Vec<_>>();
+    let quotes = lake.quotes();
+    assert_eq!(column(&quotes, "ticker"), ["PETR4", "PETR4", "VALE3"].map(text));
+    assert_eq!(column(&quotes, "last")[..2], [Value::Double(15.73), Value::Double(15.74)]);
+    assert_eq!(column(&lake.rows(TableName::Options), "optn_expn_days"), [Value::Int(50)]);
+    let mut rejects = column(&lake.rejects(), "ticker");
+    rejects.sort_by_key(|value| format!("{value:?}"));
+    assert_eq!(rejects, ["202004011320", "ABEV3", "BBDC4", "PETRD2", "VALE3"].map(text));
+}
+
+#[test]
 fn a_record_of_each_fate() {
     let repeated = header(Feed::Quotes).trim_end().replace("202004011320", "13:30");
     let lines = [

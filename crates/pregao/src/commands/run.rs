@@ -10,7 +10,7 @@ use lake::engine::EngineChoice;
 use lake::quality::{Records, Report};
 use lake::raw_files::Coverage;
 use lake::truncated_list::TruncatedList;
-use lake::{Lake, keys};
+use lake::{Lake, added_columns, keys};
 use market::partition::DateRange;
 use market::run::RunId;
 use market::table::TableName;
@@ -203,6 +203,13 @@ impl Done {
             for (_, report) in reports {
                 let names = &report.unterminated_files;
                 if let Some(line) = upload::unterminated(names.len(), names.iter()) {
+                    writeln!(out, "{:<8} {line}", report.table)?;
+                }
+            }
+            for (_, report) in reports {
+                let check = report.checks.iter().find(|check| check.name == added_columns::CHECK);
+                let example = check.and_then(|check| check.examples.first()).and_then(Value::as_str);
+                if let Some(line) = upload::added_columns(check.map_or(0, |check| check.failing), example) {
                     writeln!(out, "{:<8} {line}", report.table)?;
                 }
             }

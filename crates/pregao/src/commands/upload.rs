@@ -1,5 +1,6 @@
 //! `pregao upload`: uploads raw files and ingests them.
 
+use std::fmt::Display;
 use std::io::{self, Write};
 use std::path::Path;
 use std::process::ExitCode;
@@ -9,6 +10,7 @@ use anyhow::Context;
 use aws_sdk_s3::primitives::ByteStream;
 use chrono::{NaiveDate, Utc};
 use futures::{StreamExt, TryStreamExt, stream};
+use lake::added_columns::AddedColumns;
 use lake::raw_files::Coverage;
 use lake::truncated_list::TruncatedList;
 use lake::{Error, Lake, keys};
@@ -44,6 +46,8 @@ const WHOLE: u64 = 4 << 20;
 struct Outcome {
     #[serde(default)]
     unterminated: TruncatedList<String>,
+    #[serde(default)]
+    added_columns: TruncatedList<AddedColumns>,
     #[serde(flatten)]
     coverage: Coverage,
 }
@@ -274,6 +278,10 @@ impl Delivered {
                 reason: reason.clone(),
             }),
             unterminated: output::TruncatedList::new(&outcome.unterminated, String::clone),
+            added_columns: output::TruncatedList::new(&outcome.added_columns, |file| output::AddedColumns {
+                name: file.name.clone(),
+                columns: output::TruncatedList::new(&file.columns, String::clone),
+            }),
             passed_over: Vec::new(),
             stale_days: None,
             coverage: (&outcome.coverage).into(),
@@ -304,6 +312,10 @@ impl Delivered {
             writeln!(out, "  and {} more, each with its reason under {place}", quarantined.omitted())?;
         }
         if let Some(line) = unterminated(outcome.unterminated.count, outcome.unterminated.first.iter()) {
+            writeln!(out, "{line}")?;
+        }
+        let added = &outcome.added_columns;
+        if let Some(line) = added_columns(added.count as u64, added.first.first()) {
             writeln!(out, "{line}")?;
         }
         for line in coverage::lines(&outcome.coverage) {
@@ -351,6 +363,13 @@ pub(crate) fn unterminated<'a>(count: usize, first: impl Iterator<Item = &'a Str
     (count > 0).then(|| format!("{files} {verb} not end with a line feed ({named}): what stands last may be cut off"))
 }
 
+/// Returns `2 files have added columns, which are ignored: A has a column that is in no table: "Vwap"`; `None` without such files.
+pub(crate) fn added_columns(count: u64, first: Option<impl Display>) -> Option<String> {
+    let first = first?;
+    let verb = if count == 1 { "has" } else { "have" };
+    Some(format!("{} {verb} added columns, which are ignored: {first}", format::counted(count, "file")))
+}
+
 #[cfg(test)]
 mod tests {
     use std::path::PathBuf;
@@ -372,6 +391,15 @@ mod tests {
         assert_eq!(
             unterminated(5, names.iter()).as_deref(),
             Some("5 files do not end with a line feed (0.csv, 1.csv, 2.csv, ...): what stands last may be cut off")
+        );
+    }
+
+    #[test]
+    fn files_with_added_columns_are_counted_and_one_is_named() {
+        assert_eq!(added_columns(0, None::<&str>), None);
+        assert_eq!(
+            added_columns(2, Some("0.csv has a column")).as_deref(),
+            Some("2 files have added columns, which are ignored: 0.csv has a column")
         );
     }
 

@@ -312,6 +312,8 @@ documents! {
         pub quarantined: TruncatedList<Quarantined>,
         /// Accepted files whose last record has no line end, so that what stands last in it may have been cut off.
         pub unterminated: TruncatedList<String>,
+        /// Accepted files with columns behind those of their feed, which are in no table and are ignored.
+        pub added_columns: TruncatedList<AddedColumns>,
         /// What was passed over in the folder. Where one of these cannot be read, the exit code is 1.
         pub passed_over: Vec<PassedOver>,
         /// What is missing among the raw files of these days.
@@ -345,6 +347,14 @@ documents! {
         pub name: String,
         /// Why.
         pub reason: String,
+    }
+
+    /// A file with columns behind those of its feed.
+    pub struct AddedColumns {
+        /// Its name.
+        pub name: String,
+        /// The names of the columns.
+        pub columns: TruncatedList<String>,
     }
 
     /// What a run published.
