@@ -187,26 +187,43 @@ WITH
     )
     GROUP BY feed, source_file
   ),
-  headers AS (
-    SELECT feed, source_file, transform(slice(fields, 2, size(fields)), name -> btrim(name, '\u0009\u000A\u000B\u000C\u000D\u0020\u00A0')) AS header, raw_columns
-    FROM (
-      SELECT feed, source_file, raw_columns, IF(contains(line, '"'),
-        zip_with(
-          regexp_extract_all(separator || line, separator || r'(?:"([^"]*+(?:""[^"]*+)*+)(?:"|\z))?+([^' || separator || ']*+)', 1),
-          regexp_extract_all(separator || line, separator || r'(?:"([^"]*+(?:""[^"]*+)*+)(?:"|\z))?+([^' || separator || ']*+)', 2),
-          (quoted, rest) -> replace(quoted, '""', '"') || rest),
-        split(line, separator)) AS fields
-      FROM (SELECT feed, source_file, regexp_replace(
+  header_texts AS (
+    SELECT
+      feed,
+      source_file,
+      regexp_replace(
         IF(encode(line, 'UTF-8') = CAST(line AS BINARY),
           line,
           translate(decode(CAST(line AS BINARY), 'ISO-8859-1'),
             '\u0080\u0082\u0083\u0084\u0085\u0086\u0087\u0088\u0089\u008A\u008B\u008C\u008E\u0091\u0092\u0093\u0094\u0095\u0096\u0097\u0098\u0099\u009A\u009B\u009C\u009E\u009F',
             '\u20AC\u201A\u0192\u201E\u2026\u2020\u2021\u02C6\u2030\u0160\u2039\u0152\u017D\u2018\u2019\u201C\u201D\u2022\u2013\u2014\u02DC\u2122\u0161\u203A\u0153\u017E\u0178')),
-        r'\r\z', '') AS line FROM header_lines) JOIN feeds USING (feed)
-    )
+        r'\r\z', '') AS line
+    FROM header_lines
+  ),
+  header_fields AS (
+    SELECT
+      feed,
+      source_file,
+      raw_columns,
+      IF(contains(line, '"'),
+        zip_with(
+          regexp_extract_all(separator || line, separator || r'(?:"([^"]*+(?:""[^"]*+)*+)(?:"|\z))?+([^' || separator || ']*+)', 1),
+          regexp_extract_all(separator || line, separator || r'(?:"([^"]*+(?:""[^"]*+)*+)(?:"|\z))?+([^' || separator || ']*+)', 2),
+          (quoted, rest) -> replace(quoted, '""', '"') || rest),
+        split(line, separator)) AS fields
+    FROM header_texts JOIN feeds USING (feed)
+  ),
+  headers AS (
+    SELECT
+      feed,
+      source_file,
+      raw_columns,
+      transform(slice(fields, 2, size(fields)), name -> btrim(name, '\u0009\u000A\u000B\u000C\u000D\u0020\u00A0')) AS header
+    FROM header_fields
   ),
   longer_headers AS (
-    SELECT feed, source_file, header FROM headers
+    SELECT feed, source_file, header
+    FROM headers
     WHERE size(header) > size(raw_columns) AND slice(header, 1, size(raw_columns)) = raw_columns
   ),
 

@@ -481,10 +481,7 @@ mod tests {
         assert_eq!(failures(&odd, &[]), [""; 0]);
         for (name, example) in [
             ("other_day_files", "the header of 202004011010_flashpanel.csv is of 2020-04-02"),
-            (
-                "added_columns",
-                "202004011000_flashpanel.csv has columns that are in no table: \"Vwap\", \"Lote\"",
-            ),
+            ("added_columns", "202004011000_flashpanel.csv has columns that are in no table: \"Vwap\", \"Lote\""),
             (
                 "repeated_files",
                 "202004011020_flashpanel.csv holds the records of 202004011000_flashpanel.csv once more",

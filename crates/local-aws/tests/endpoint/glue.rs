@@ -82,7 +82,7 @@ async fn partitions_keep_their_columns_until_they_are_replaced() {
     };
     partition(&|columns| columns.truncate(3)).await.expect("updated");
     assert_eq!(number_of_columns().await, [3, all - 1]);
-    for change in [|columns: &mut Vec<Column>| columns.swap(0, 1), |columns| columns.clear()] {
+    for change in [|columns: &mut Vec<Column>| columns.swap(0, 1), |columns: &mut Vec<Column>| columns.clear()] {
         assert_eq!(code(partition(&change).await), "InvalidInputException");
     }
 }
@@ -290,7 +290,7 @@ async fn what_the_catalog_cannot_hold_is_refused_as_a_whole() {
         ("a time", change(&|input| input.last_access_time = Some(aws_sdk_glue::primitives::DateTime::from_secs(0)))),
         ("no location", descriptor(&|descriptor| descriptor.location = None)),
         ("a location elsewhere", descriptor(&|descriptor| descriptor.location = Some("hdfs://x/y".to_owned()))),
-        ("other columns", descriptor(&|descriptor| _ = descriptor.columns.as_mut().and_then(Vec::pop))),
+        ("other columns", descriptor(&|descriptor| _ = descriptor.columns.as_mut().map(|columns| columns.remove(0)))),
         ("no columns", descriptor(&|descriptor| descriptor.columns = None)),
         ("another format", descriptor(&|descriptor| descriptor.input_format = Some("text".to_owned()))),
         ("another library", descriptor(&|descriptor| descriptor.serde_info = Some(SerDeInfo::builder().build()))),
