@@ -88,9 +88,7 @@ def encode(feed: str, time: str, rows: Iterable[Row], form: Form = Form(), added
     return encode_lines(feed, time, (join(row, FEEDS[feed].separator) for row in rows), form, added)
 
 
-def encode_lines(
-    feed: str, time: str, lines: Iterable[str], form: Form = Form(), added: Iterable[str] = ()
-) -> bytes:
+def encode_lines(feed: str, time: str, lines: Iterable[str], form: Form = Form(), added: Iterable[str] = ()) -> bytes:
     """Returns the bytes of a snapshot from its literal lines."""
     text = form.newline.join([join(header(feed, time, added), FEEDS[feed].separator), *lines])
     text += form.newline if form.last_newline else ""
@@ -444,9 +442,7 @@ def added_columns(random_: random.Random) -> list[str]:
     return random_.sample(names, random_.randrange(1, 4))
 
 
-def _drifted_lines(
-    random_: random.Random, feed: str, time: str, added: list[str], records: int
-) -> Iterable[str]:
+def _drifted_lines(random_: random.Random, feed: str, time: str, added: list[str], records: int) -> Iterable[str]:
     """Returns records with as many cells as the header, and some with the cells of another header."""
     separator = FEEDS[feed].separator
     for _ in range(records):

@@ -73,13 +73,16 @@ def test_an_added_column_is_named_after_the_upload(lake: Lake, tmp_path: Path):
         '"Vwap", "Preço médio"'
     ) in uploaded.out
     assert lake.objects(RAW, "quotes/") == {"quotes/date=2020-04-01/202004011000_flashpanel.csv": data}
+    alone = lake.run("etl", "--raw", tmp_path / "raw", "--out", tmp_path / "out", "--format", "json")
+    named = {"name": "202004011000_flashpanel.csv", "columns": {"count": 2, "first": ADDED}}
+    assert json.loads(alone.out)["added_columns"] == {"count": 1, "first": [named]}
     lake.publish("2020-04-01")
     assert lake.query("SELECT ticker, total_volume FROM quotes") == [{"ticker": "PETR4", "total_volume": 5762000.0}]
     assert lake.query("SELECT count(*) AS n FROM rejects") == [{"n": 0}]
 
 
 CHANGES = {
-    "moved": (lambda names: [*names[:3], names[4], names[3], *names[5:]], 'there: it was moved to column 5'),
+    "moved": (lambda names: [*names[:3], names[4], names[3], *names[5:]], "there: it was moved to column 5"),
     "inserted": (lambda names: [*names[:3], "Vwap", *names[3:]], 'column 4 of the header is "Vwap"'),
     "renamed": (lambda names: [*names[:3], "X", *names[4:]], "there: it was renamed, or replaced"),
     "missing": (lambda names: [*names[:3], *names[4:]], "there: it is missing"),
@@ -159,7 +162,7 @@ def test_a_column_that_a_version_adds_is_null_on_older_days(lake: Lake, tmp_path
 
     # A run of an older day publishes the column of that day too.
     lake.publish(DAYS[0])
-    for table, columns in names.items():
+    for table in names:
         rows = without(expected.rows[table], [2], lost[table])
         assert_same_rows(table, lake.query(f"SELECT * FROM {table}"), rows)
     with lake.endpoint() as endpoint:

@@ -46,8 +46,12 @@ def every_day(first: str, last: str) -> str:
     return "{" + ",".join(map(str, days)) + "}"
 
 
-def spark_sql(folder: Path, *tracer: str, **variables: object) -> subprocess.CompletedProcess:
-    """Runs `spark-sql -f etl.sql -d ...`, as an EMR step does. `tracer` is a command that runs it."""
+def spark_sql(
+    folder: Path, *tracer: str, settings: tuple[str, ...] = (), **variables: object
+) -> subprocess.CompletedProcess:
+    """Runs `spark-sql -f etl.sql -d ...`, as an EMR step does. `tracer` is a command that runs it,
+    `settings` are further settings of Spark.
+    """
     command = [
         *tracer,
         str(Path(pyspark.__file__).parent / "bin" / "spark-sql"),
@@ -56,6 +60,7 @@ def spark_sql(folder: Path, *tracer: str, **variables: object) -> subprocess.Com
         "--conf", f"spark.sql.warehouse.dir={folder}/warehouse",
         "--conf", "spark.ui.enabled=false",
         "--conf", "spark.sql.shuffle.partitions=4",
+        *(word for setting in settings for word in ("--conf", setting)),
         "-f", str(JOB),
     ]  # fmt: skip
     for name, value in variables.items():
@@ -242,6 +247,24 @@ def test_a_glob_that_misses_a_day_is_refused(tmp_path: Path, days: str):
     done = spark_sql(tmp_path, **variables, days=days)
     assert done.returncode != 0
     assert "days does not match each day of the range" in done.stdout + done.stderr
+
+
+def test_a_file_that_several_tasks_read_has_one_header(tmp_path: Path):
+    """The header is at the beginning of a file, and decides about the records that other tasks read."""
+    raw, lake = tmp_path / "raw", tmp_path / "lake"
+    rawfiles.write_drifted(tmp_path / "scratch", seed=8, days=["20200401"], snapshots=3, records=400)
+    expected = oracle.read_folder(tmp_path / "scratch")
+    for path in (tmp_path / "scratch").rglob("*.csv*"):
+        bucket.put(raw, path.name, path.read_bytes())
+    plain = [path for path in raw.rglob("*.csv") if path.stat().st_size > 4 * (16 << 10)]
+    assert plain, "no file is larger than four pieces"
+    day = {"from": "2020-04-01", "to": "2020-04-01"}
+    settings = (f"spark.sql.files.maxPartitionBytes={16 << 10}",)
+    done = spark_sql(tmp_path, settings=settings, days="2020-04-01", **day, run=RUN, raw=raw, lake=lake)
+    assert done.returncode == 0, done.stderr[-6000:]
+    job = Job(raw, lake, done)
+    for table in oracle.TABLES:
+        assert_same_rows(table, job.rows(table), expected.rows[table])
 
 
 def test_a_missing_variable_is_refused(tmp_path: Path):

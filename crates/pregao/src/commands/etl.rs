@@ -6,10 +6,13 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use ::etl::{Counts, Input, Job, Report};
+use lake::added_columns::AddedColumns;
+use lake::truncated_list::TruncatedList;
 use market::snapshot::Feed;
 use market::table::TableName;
 
 use crate::args::{EtlArgs, OutputFormat};
+use crate::commands::upload;
 use crate::error_report::{fail, hinted};
 use crate::format;
 use crate::output::{self, Etl, EtlTable, Partial};
@@ -47,6 +50,8 @@ pub(crate) fn etl(args: &EtlArgs) -> anyhow::Result<ExitCode> {
 
     let parquet_files = report.partitions.iter().map(|partition| partition.files.len() as u64).sum();
     let tables: Vec<EtlTable> = Feed::ALL.into_iter().map(|feed| account(&report, feed)).collect();
+    let drifted = report.files.iter().filter_map(|file| AddedColumns::new(&file.name.to_string(), &file.added_columns));
+    let drifted: TruncatedList<AddedColumns> = drifted.collect();
     let error = (!others.is_empty()).then(|| {
         hinted(
             anyhow::anyhow!("{} left out", format::counted(others.len() as u64, "file")),
@@ -60,6 +65,7 @@ pub(crate) fn etl(args: &EtlArgs) -> anyhow::Result<ExitCode> {
             bytes: report.totals.bytes,
             seconds: output::seconds(seconds),
             parquet_files,
+            added_columns: output::TruncatedList::new(&drifted, output::AddedColumns::new),
             left_out: others.iter().map(|path| path.display().to_string()).collect(),
             passed_over: found.skipped.iter().map(output::PassedOver::new).collect(),
             error: None,
@@ -71,6 +77,9 @@ pub(crate) fn etl(args: &EtlArgs) -> anyhow::Result<ExitCode> {
     }
     let mut out = io::stdout().lock();
     writeln!(out, "{}", accounts(&tables))?;
+    if let Some(line) = upload::added_columns(drifted.count as u64, drifted.first.first()) {
+        writeln!(out, "{line}")?;
+    }
     let rate = report.totals.bytes as f64 / 1e6 / seconds.as_secs_f64().max(1e-3);
     writeln!(
         out,

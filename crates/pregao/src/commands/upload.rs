@@ -278,10 +278,7 @@ impl Delivered {
                 reason: reason.clone(),
             }),
             unterminated: output::TruncatedList::new(&outcome.unterminated, String::clone),
-            added_columns: output::TruncatedList::new(&outcome.added_columns, |file| output::AddedColumns {
-                name: file.name.clone(),
-                columns: output::TruncatedList::new(&file.columns, String::clone),
-            }),
+            added_columns: output::TruncatedList::new(&outcome.added_columns, output::AddedColumns::new),
             passed_over: Vec::new(),
             stale_days: None,
             coverage: (&outcome.coverage).into(),

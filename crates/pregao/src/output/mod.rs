@@ -554,6 +554,8 @@ documents! {
         pub seconds: f64,
         /// Parquet files that were written.
         pub parquet_files: u64,
+        /// Files with columns behind those of their feed, which are in no table and are ignored.
+        pub added_columns: TruncatedList<AddedColumns>,
         /// Files that were left out because their names are not those of snapshots. Where there are any, the exit code is 1.
         pub left_out: Vec<String>,
         /// What was passed over in the folder. Where one of these cannot be read, the exit code is 1.
@@ -693,6 +695,13 @@ impl<T> TruncatedList<T> {
     /// A list of the lake as documents have it, item by item.
     pub(crate) fn new<A>(list: &lake::truncated_list::TruncatedList<A>, item: impl Fn(&A) -> T) -> TruncatedList<T> {
         TruncatedList { count: list.count, first: list.first.iter().map(item).collect() }
+    }
+}
+
+impl AddedColumns {
+    /// The columns of a file as documents have them.
+    pub(crate) fn new(file: &lake::added_columns::AddedColumns) -> AddedColumns {
+        AddedColumns { name: file.name.clone(), columns: TruncatedList::new(&file.columns, String::clone) }
     }
 }
 
