@@ -55,9 +55,11 @@ class Cloud:
             self.functions[name, text] = self.deploy(name, PREGAO_CONFIG=text)
         return self.functions[name, text].invoke(event)
 
-    def metrics(self, name: str) -> list[dict]:
-        """Returns the log lines of a function in the embedded metric format, as CloudWatch extracts them."""
-        return [line for line in self.logged(name) if "_aws" in line]
+    def metrics(self, name: str, *metrics: str) -> list[dict]:
+        """Returns the log lines of a function in the embedded metric format that have these metrics, as CloudWatch extracts
+        them.
+        """
+        return [line for line in self.logged(name) if "_aws" in line and set(metrics) <= set(line)]
 
     def logged(self, name: str) -> list[dict]:
         """Returns the JSON lines in the log of a function."""

@@ -31,7 +31,7 @@ def make_older(lake: Lake, lacking: dict[str, int]) -> None:
             if found and lacking.get(found[1]) and key.endswith("/_manifest.json"):
                 _rewrite_manifest(endpoint, key)
         for key in keys:
-            if key.startswith("published/") and "/day=" in key or key.startswith("quality/"):
+            if (key.startswith("published/") and "/day=" in key) or key.startswith("quality/"):
                 _rewrite_sizes(endpoint, key)
             # Derived from the records, and created again.
             if key.startswith("catalog/files/"):

@@ -457,10 +457,19 @@ def test_the_log_shows_execution_state_invocation_step_task_and_query(lake: Lake
         rf"DEBUG {nested}",
         rf"DEBUG {step}: local_aws::\S+: close",
         rf"DEBUG {step}:task{{feed=quotes day=2020-04-01 number=0 files=2}}: etl::\S+: close",
+        rf"DEBUG {step}:task{{feed=quotes [^}}]*}}:file{{name=20200401\S+}}: etl::\S+: close",
+        rf" INFO run{{run={run}}}: pregao::\S+: close",
+        rf" INFO {state}:{invocation} from=2020-04-01 to=2020-04-01}}.*:day{{day=2020-04-01}}: \S+: close",
         r'DEBUG query{id="[-0-9a-f]+" statement="SELECT" database="\w+"}: local_aws::\S+: the query ended state="SUCC',
     ]:
         assert re.search(expected, done.err), f"{expected} in\n{done}"
     assert "request{" not in done.err, "requests are at level trace"
+    with lake.endpoint() as endpoint:
+        athena = endpoint.client("athena")
+        ids = athena.list_query_executions()["QueryExecutionIds"]
+        queries = [one["Query"] for one in athena.batch_get_query_execution(QueryExecutionIds=ids)["QueryExecutions"]]
+    selects = [query for query in queries if query.startswith("SELECT")]
+    assert selects and all(query.endswith(f"\n-- pregao run {run}") for query in selects)
 
 
 RED_ERROR = "\x1b[31m\x1b[1merror:\x1b[0m"

@@ -89,7 +89,11 @@ def test_landed_files_are_moved_byte_for_byte(cloud: Cloud, tmp_path: Path):
 
     report = cloud.invoke("ingest", DAYS)
     assert (report["files"], report["accepted"], report["bytes"]) == (8, 8, sum(map(len, places.values())))
-    assert not cloud.metrics("ingest"), "no metric counts a quarantined file"
+    assert not cloud.metrics("ingest", "Quarantined"), "no metric counts a quarantined file"
+    assert not cloud.metrics("ingest", "FilesWithAddedColumns")
+    accepted = cloud.metrics("ingest", "AcceptedFiles", "AcceptedBytes")
+    totals = [sum(line[name] for line in accepted) for name in ("AcceptedFiles", "AcceptedBytes")]
+    assert totals == [report["accepted"], report["bytes"]]
     assert report["quarantined"]["count"] == 0 and (report["from"], report["to"]) == ("2020-04-01", "2020-04-02")
     assert cloud.objects() == {**places, later: cloud.objects()[later]}, "and a file of another day stays"
 
@@ -127,7 +131,7 @@ def test_an_invalid_file_is_quarantined_with_the_reason(cloud: Cloud):
         assert reasons[name]["source"] == f"s3://{cloud.raw}/{landed[name]}"
         assert reasons[name]["message"], name
 
-    counted = cloud.metrics("ingest")
+    counted = cloud.metrics("ingest", "Quarantined")
     assert [line["Quarantined"] for line in counted] == [1] * len(bad), "and each is counted once"
     for line in counted:
         directive = {
@@ -137,6 +141,20 @@ def test_an_invalid_file_is_quarantined_with_the_reason(cloud: Cloud):
         }
         assert line["Lake"] == cloud.lake and line["_aws"]["CloudWatchMetrics"] == [directive]
         assert abs(line["_aws"]["Timestamp"] / 1000 - time.time()) < 3600, "the timestamp must be the present time"
+
+
+def test_a_file_with_added_columns_is_accepted_and_counted(cloud: Cloud):
+    added = ["Vwap", "Preço"]
+    drifted = rawfiles.encode("quotes", "202004011000", [[*quote(), "1", "2"]], added=added)
+    cloud.land("202004011000_flashpanel.csv", drifted)
+    cloud.land("202004011010_flashpanel.csv", rawfiles.encode("quotes", "202004011010", [quote()]))
+    report = cloud.invoke("ingest", {"date": "2020-04-01"})
+    named = {"name": "202004011000_flashpanel.csv", "columns": {"count": 2, "first": added}}
+    assert report["added_columns"] == {"count": 1, "first": [named]} and report["accepted"] == 2
+    assert cloud.objects("quotes/")[raw_key("202004011000_flashpanel.csv")] == drifted
+    assert [line["FilesWithAddedColumns"] for line in cloud.metrics("ingest", "FilesWithAddedColumns")] == [1]
+    (warned,) = (line for line in cloud.logged("ingest") if line.get("level") == "WARN")
+    assert "Vwap" in json.dumps(warned) and warned["spans"][-1]["name"] == "file"
 
 
 def test_files_in_landing_are_counted_by_age(cloud: Cloud):
@@ -152,7 +170,7 @@ def test_files_in_landing_are_counted_by_age(cloud: Cloud):
     assert waiting["objects"] == 30 and 68 * 60 <= waiting["oldest_seconds"] < 69 * 60 + 30
     late = [f"landing/april/{number:02}.csv" for number in range(30) if 2 * number + 10 >= 60]
     assert waiting["late"] == {"count": len(late), "first": late}
-    empty, metrics = cloud.metrics("validate-partitions")
+    empty, metrics = cloud.metrics("validate-partitions", "LandingObjects")
     assert (empty["LandingObjects"], empty["LandingOldestSeconds"]) == (0, 0), "an alarm ends when nothing waits"
     assert (metrics["LandingObjects"], metrics["LandingOldestSeconds"]) == (len(late), waiting["oldest_seconds"])
     units = {metric["Name"]: metric["Unit"] for metric in metrics["_aws"]["CloudWatchMetrics"][0]["Metrics"]}
@@ -457,6 +475,20 @@ def test_the_state_of_a_step_is_returned(cloud: Cloud, state: str):
     assert {name: polled[name] for name in event} == event
 
 
+def test_the_end_of_a_step_is_measured(cloud: Cloud):
+    _, step, event = launched(cloud)
+    step.state = "RUNNING"
+    cloud.invoke("poll-step", event)
+    assert not cloud.metrics("poll-step", "StepSeconds")
+    step.state = "COMPLETED"
+    step.end_date_time = step.creation_date_time + datetime.timedelta(hours=1)
+    cloud.invoke("poll-step", event)
+    (line,) = cloud.metrics("poll-step", "StepSeconds")
+    assert line["StepSeconds"] == 3600
+    # A primary node On-Demand and two core nodes of Spot, of the dearest of the default types, for an hour.
+    assert 0.3 < line["Cost"] < 1
+
+
 def next_poll(result: dict) -> float:
     """Returns the time of the next poll in a result, in seconds since 1970."""
     return datetime.datetime.strptime(result["look_at"], "%Y-%m-%dT%H:%M:%S.%f%z").timestamp()
@@ -659,6 +691,10 @@ def test_a_day_is_converted_to_the_files_of_its_run(cloud: Cloud, tmp_path: Path
         rows = [{**row, **day} for file in files for row in file.to_pylist()]
         assert_same_rows(table, rows, expected.rows[table])
     assert cloud.invoke("transform", {"run": "small", "day": "2020-04-01"}) == done
+    seconds = [line["TransformSeconds"] for line in cloud.metrics("transform", "TransformSeconds")]
+    assert len(seconds) == 2 and min(seconds) > 0
+    cost = [line["Cost"] for line in cloud.metrics("transform", "Cost")]
+    assert len(cost) == 2 and 0 < min(cost) <= max(cost) < 0.01, "two invocations of some milliseconds"
 
 
 def test_a_large_object_is_written_in_parts_and_discarded_on_failure(cloud: Cloud):
@@ -718,6 +754,9 @@ def test_raw_files_are_counted_for_a_run(written: Written):
     places = [key for key in written.cloud.objects() if not key.startswith("landing/")]
     assert (plan["run"], plan["from"], plan["to"], plan["files"]) == (RUN, *DAYS.values(), len(places))
     assert plan["bytes"] == sum(len(written.cloud.objects()[key]) for key in places)
+    missing = written.cloud.metrics("validate-partitions", "MissingSnapshots")
+    assert plan["missing_count"] > 0
+    assert {line["MissingSnapshots"] for line in missing} == {plan["missing_count"]}
     nothing = written.cloud.invoke("validate-partitions", {"stage": "raw", "input": {"date": "2020-05-04"}})
     assert (nothing["files"], nothing["gaps"]["first"]) == (0, ["2020-05-04"])
     assert written.cloud.fails("validate-partitions", {"stage": "raw", "input": {"x": 1}}).error_type == "InvalidInput"
@@ -891,9 +930,12 @@ def test_audited_partitions_are_published_and_confirmed(written: Written, table:
     cloud.put_partitions(table, {first: "s3://earlier/", (2020, 3, 31): "s3://other-day/"})
     before, calls = len(cloud.moto.statements), len(cloud.moto.calls)
 
-    published = cloud.invoke("create-athena-table", {"table": table, **DAYS})
+    # As the workflow that the run starts.
+    started_by = {"AWS_STEP_FUNCTIONS_STARTED_BY_EXECUTION_ID": f"{MACHINE.replace('stateMachine', 'execution')}:{RUN}"}
+    event = {"table": table, **DAYS, **started_by}
+    published = cloud.invoke("create-athena-table", event)
     rows = len(written.expected.rows[table])
-    assert published == {"table": table, **DAYS, "partitions": 2, "rows": rows, "records": 2}
+    assert published == {"table": table, **DAYS, "run": RUN, "partitions": 2, "rows": rows, "records": 2}
     database, ddl, *of_days = cloud.moto.statements[before:]
     # The table of the published days is kept with the first one.
     assert len(of_days) == (table == "quotes")
@@ -910,6 +952,11 @@ def test_audited_partitions_are_published_and_confirmed(written: Written, table:
         context = None if "DATABASE" in call.parameters["QueryString"] else {"Database": "pregao"}
         assert call.parameters.get("QueryExecutionContext") == context
 
+    name = "PublishedRejects" if table == "rejects" else "PublishedRows"
+    (measured,) = cloud.metrics("create-athena-table", name)
+    stored = cloud.moto.objects(cloud.lake)
+    size = sum(len(stored[f"{written.folder(table, day)}part-0.parquet"]) for day in written.days)
+    assert (measured[name], measured["PublishedBytes"]) == (rows, size)
     location = {day: f"s3://{cloud.lake}/{written.folder(table, day)}" for day in written.days}
     assert cloud.partitions(table) == {**location, (2020, 3, 31): "s3://other-day/"}
     by_glue = [call for call in cloud.moto.calls[calls:] if call.service == "glue"]
@@ -927,12 +974,16 @@ def test_audited_partitions_are_published_and_confirmed(written: Written, table:
             assert not any(value for name, value in descriptor.items() if name not in kept)
 
     confirmed = cloud.invoke("validate-partitions", {"stage": "published", "table": table, **OF_RUN})
+    queries = [statement for statement in cloud.moto.statements if statement.startswith("SELECT")]
+    assert queries and all(statement.endswith(f"\n-- pregao run {RUN}") for statement in queries)
+    assert not any("--" in statement for statement in cloud.moto.statements if statement not in queries)
     assert (confirmed["partitions"], confirmed["rows"]) == (2, published["rows"])
     calls = len(cloud.moto.calls)
-    assert cloud.invoke("create-athena-table", {"table": table, **DAYS}) == published
+    assert cloud.invoke("create-athena-table", event) == published
     assert not [call for call in cloud.moto.calls[calls:] if call.operation.startswith("Batch")], (
         "the catalog is already up to date"
     )
+    assert cloud.metrics("create-athena-table", name) == [measured], "and nothing is measured twice"
     listed = json.loads(cloud.moto.objects(cloud.lake)[f"catalog/files/{table}.json"])
     files = [file["uri"] for file in listed["files"]]
     assert files == [f"{location[day]}part-0.parquet" for day in (first, second)]

@@ -58,7 +58,7 @@ def polled(state: str, reason: str = "") -> Reply:
 
 
 def created(table: str) -> Reply:
-    return gives(table=table, **DAYS, partitions=3, rows=7, records=3)
+    return gives(table=table, **DAYS, run=None, partitions=3, rows=7, records=3)
 
 
 DATES = {"count": 3, "first": ["2020-04-01", "2020-04-02", "2020-04-03"]}

@@ -709,22 +709,77 @@ def test_a_failed_execution_is_notified_with_its_days_error_and_command():
     assert "Error: " in transformed(target["InputTransformer"], {"detail": aborted})
 
 
-def test_alarms_use_metrics_that_the_functions_emit():
-    source = (ROOT / "crates" / "lake" / "src" / "metrics.rs").read_text(encoding="utf-8")
+METRICS = ROOT / "crates" / "lake" / "src" / "metrics.rs"
+
+
+def namespace_and_dimension() -> tuple[str, str]:
+    source = METRICS.read_text(encoding="utf-8")
     (namespace,) = re.findall(r'const NAMESPACE: &str = "([^"]+)";', source)
     (dimension,) = re.findall(r'const DIMENSION: &str = "([^"]+)";', source)
-    # The variants of `Metric`, which are its names in CloudWatch.
+    return namespace, dimension
+
+
+def emitted_metrics() -> set[str]:
+    """Returns the names of the metrics that code of the functions emits, all of which are variants of `Metric`."""
+    source = METRICS.read_text(encoding="utf-8")
     names = set(re.findall(r"^    (\w+),$", source.split("pub enum Metric {", 1)[1].split("}", 1)[0], re.MULTILINE))
-    functions = [path.read_text(encoding="utf-8") for path in (ROOT / "functions").rglob("src/*.rs")]
-    emitted = {variant for text in functions for variant in re.findall(r"Metric::(\w+)", text)}
+    of_functions = [*(ROOT / "functions").rglob("src/*.rs"), *(ROOT / "crates" / "lake" / "src").rglob("*.rs")]
+    texts = [path.read_text(encoding="utf-8") for path in of_functions if path != METRICS]
+    emitted = {variant for text in texts for variant in re.findall(r"Metric::(\w+)", text)}
+    assert emitted == names, "a metric that nothing emits"
+    return emitted
+
+
+def test_alarms_use_metrics_that_the_functions_emit():
+    (namespace, dimension), emitted = namespace_and_dimension(), emitted_metrics()
     ours = [alarm for alarm in stack.of_type("AWS::CloudWatch::Alarm").values() if "/" not in alarm["Namespace"]]
-    assert len(ours) >= 2 and emitted <= names
+    assert len(ours) >= 2
     for alarm in ours:
         assert alarm["Namespace"] == namespace
         assert [each["Name"] for each in alarm["Dimensions"]] == [dimension]
         assert alarm["MetricName"] in emitted, "an alarm on a metric that nothing emits"
     described = {name.strip(" `"): unit.strip() for name, unit, _ in runbook("metric")}
     assert set(described) == emitted
+
+
+def test_the_dashboard_shows_every_metric_and_no_others():
+    (dashboard,) = stack.of_type("AWS::CloudWatch::Dashboard").values()
+    assert resolve(dashboard["DashboardName"]) == STACK
+    body = json.loads(resolve(dashboard["DashboardBody"]))
+    namespace, dimension = namespace_and_dimension()
+    machines = {resolve({"Ref": f"{camel(name)}StateMachine"}) for name in MACHINES}
+    failures = {"ExecutionsFailed", "ExecutionsTimedOut", "ExecutionsAborted"}
+    shown, of_machines = [], set()
+    for widget in body["widgets"]:
+        properties = widget["properties"]
+        assert (widget["type"], properties["view"], properties["region"]) == ("metric", "timeSeries", REGION)
+        # A sum of ages, of durations or of counts of the same objects has no meaning.
+        names = {metric[1] for metric in properties["metrics"]}
+        is_level = bool(names & {"MissingSnapshots", "LandingObjects"}) or any("Seconds" in name for name in names)
+        assert properties["stat"] == ("Maximum" if is_level else "Sum"), properties["title"]
+        for space, name, key, value, *options in properties["metrics"]:
+            assert all(set(option) <= {"yAxis", "label"} for option in options)
+            if space == namespace:
+                assert (key, value) == (dimension, resolve({"Ref": "LakeBucket"})), name
+                shown.append(name)
+            else:
+                assert (space, key) == ("AWS/States", "StateMachineArn") and value in machines, (space, name)
+                of_machines.add(name)
+    assert sorted(shown) == sorted(emitted_metrics())
+    assert of_machines == {*failures, "ExecutionsSucceeded"}
+    assert len({widget["properties"]["title"] for widget in body["widgets"]}) == len(body["widgets"])
+
+
+def test_the_widgets_of_the_dashboard_do_not_overlap():
+    """The grid has 24 columns: docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/CloudWatch-Dashboard-Body-Structure.html."""
+    (dashboard,) = stack.of_type("AWS::CloudWatch::Dashboard").values()
+    cells = [
+        (x, y)
+        for widget in json.loads(resolve(dashboard["DashboardBody"]))["widgets"]
+        for x in range(widget["x"], widget["x"] + widget["width"])
+        for y in range(widget["y"], widget["y"] + widget["height"])
+    ]
+    assert len(set(cells)) == len(cells) and {x for x, _ in cells} == set(range(24))
 
 
 def runbook(first_column: str) -> list[list[str]]:

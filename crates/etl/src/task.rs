@@ -4,6 +4,7 @@ use market::header::{Header, InvalidHeader};
 use market::record::{Disposition, Ragged, Splitter, decode};
 use market::snapshot::SnapshotName;
 use market::table::TableName;
+use tracing::debug_span;
 
 use crate::error::EtlError;
 use crate::job::Input;
@@ -49,7 +50,8 @@ pub(crate) fn run_task(
     let mut files = Vec::new();
     let mut inputs = task.inputs.as_slice();
     while let Some((input, next)) = inputs.split_first() {
-        files.push(process_file(storage, input, next, &mut tables, buffer, tally)?);
+        let span = debug_span!("file", name = %input.snapshot);
+        files.push(span.in_scope(|| process_file(storage, input, next, &mut tables, buffer, tally))?);
         inputs = next;
     }
     let rows = tables.close()?;
@@ -100,6 +102,7 @@ fn process_file(
     }
     counts.bytes = lines.source().get_ref().bytes;
     check_identity(file.name, &counts)?;
+    tracing::debug!(records = counts.records, published = counts.published, "the file is read");
     Ok(FileReport { name: file.name, added_columns: header.added_columns().to_vec(), counts })
 }
 

@@ -32,5 +32,10 @@ fn tasks_are_logged_with_feed_and_day_within_the_span_of_the_caller() {
             "step{{id=\"s-1\"}}:task{{feed=options day={day} number=0 files=1}}: etl::task: the task is complete"
         );
         assert_eq!(text.matches(&expected).count(), 1, "{expected} in\n{text}");
+        let name = format!("{}1320_options.csv", day.replace('-', ""));
+        let expected = format!(
+            "step{{id=\"s-1\"}}:task{{feed=options day={day} number=0 files=1}}:file{{name={name}}}: etl::task: the file is read"
+        );
+        assert_eq!(text.matches(&expected).count(), 1, "{expected} in\n{text}");
     }
 }

@@ -1,5 +1,6 @@
 //! Runs statements on Athena and reads their results.
 
+use std::borrow::Cow;
 use std::time::{Duration, Instant};
 
 use aws_sdk_athena::types::{
@@ -7,10 +8,12 @@ use aws_sdk_athena::types::{
 };
 
 use aws_sdk_s3::primitives::ByteStream;
+use market::run::RunId;
 use serde_json::Value;
 
 use crate::error::Error;
-use crate::{Lake, backoff, keys, result_csv};
+use crate::metrics::Metric;
+use crate::{Lake, backoff, keys, price, result_csv};
 
 /// The complete result of a statement.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -165,7 +168,7 @@ impl<'a> Query<'a> {
         let started = lake
             .athena
             .start_query_execution()
-            .query_string(statement)
+            .query_string(with_run(statement, lake.run.as_ref()))
             .set_query_execution_context(context)
             .work_group(&lake.config.athena.workgroup)
             .result_configuration(ResultConfiguration::builder().output_location(output).build())
@@ -173,7 +176,7 @@ impl<'a> Query<'a> {
             .await
             .map_err(Error::aws(format!("starting the query {}", beginning(statement))))?;
         let id = started.query_execution_id.ok_or_else(|| nothing_said("a query without an id"))?;
-        tracing::debug!(id, database, statement = beginning(statement), "the query is started");
+        tracing::info!(id, database, statement = beginning(statement), "the query is started");
         Ok(Self { lake, id, first_delay: lake.query_polls.first })
     }
 
@@ -202,7 +205,15 @@ impl<'a> Query<'a> {
                 Some(QueryExecutionState::Queued | QueryExecutionState::Running) => {
                     tokio::time::sleep(delays.next(started.elapsed())).await;
                 }
-                Some(QueryExecutionState::Succeeded) => return Ok(Finished::new(&execution)),
+                Some(QueryExecutionState::Succeeded) => {
+                    let finished = Finished::new(&execution);
+                    if finished.scanned_bytes > 0 {
+                        let bytes = finished.scanned_bytes as f64;
+                        let cost = bytes * price::SCANNED_BYTE;
+                        self.lake.measure(&[(Metric::ScannedBytes, bytes), (Metric::Cost, cost)]);
+                    }
+                    return Ok(finished);
+                }
                 state => return Err(self.failure(&execution, state.map_or("UNKNOWN", |state| state.as_str()))),
             }
         }
@@ -460,6 +471,17 @@ fn is_the_same(double: f64, decimal: &str) -> bool {
     double.to_string() == digits
 }
 
+/// Returns a query with a comment that names the run, so that the history of queries shows which run asked. Hive parses the
+/// statements of DDL, for which Athena documents no comments; they are returned as they are.
+fn with_run<'a>(statement: &'a str, run: Option<&RunId>) -> Cow<'a, str> {
+    let word = statement.split_whitespace().next().unwrap_or_default();
+    let is_query = ["SELECT", "WITH"].iter().any(|query| word.eq_ignore_ascii_case(query));
+    match run {
+        Some(run) if is_query => Cow::Owned(format!("{statement}\n-- pregao run {run}")),
+        _ => Cow::Borrowed(statement),
+    }
+}
+
 /// Returns the beginning of a statement in one line, for messages.
 fn beginning(statement: &str) -> String {
     let line: Vec<&str> = statement.split_whitespace().collect();
@@ -544,6 +566,17 @@ mod tests {
         let info = |ty: &str| ColumnInfo::builder().name("x").r#type(ty).precision(18).scale(2).build();
         let ty = |name| column(info(name).expect("a column")).ty;
         assert_eq!([ty("decimal"), ty("double")], ["decimal(18,2)", "double"]);
+    }
+
+    #[test]
+    fn queries_name_their_run_and_ddl_does_not() {
+        let run: RunId = "nightly-7".parse().expect("a run");
+        assert_eq!(with_run("SELECT 1", Some(&run)), "SELECT 1\n-- pregao run nightly-7");
+        assert_eq!(with_run("with x AS (SELECT 1) SELECT 2", Some(&run)).lines().count(), 2);
+        for ddl in ["CREATE DATABASE x", "ALTER TABLE x ADD COLUMNS (y int)", "SHOW PARTITIONS x", ""] {
+            assert_eq!(with_run(ddl, Some(&run)), ddl);
+        }
+        assert_eq!(with_run("SELECT 1", None), "SELECT 1");
     }
 
     #[test]

@@ -36,6 +36,17 @@ where
     logged.instrument(span).await
 }
 
+/// Returns the run that an event names: its own field, or the execution that started the workflow of the function.
+pub fn run_of(event: &Value) -> Option<RunId> {
+    let field = |name: &str| event.get(name).and_then(Value::as_str);
+    let started_by = || field(STARTED_BY)?.rsplit(':').next();
+    field("run").or_else(started_by)?.parse().ok()
+}
+
+/// The field of an execution's input that names the execution that started it, for the console and for [`run_of`]. Step
+/// Functions defines it: <https://docs.aws.amazon.com/step-functions/latest/dg/tutorial-associate-workflow-executions.html>.
+pub const STARTED_BY: &str = "AWS_STEP_FUNCTIONS_STARTED_BY_EXECUTION_ID";
+
 /// Creates the span. Fields that the event does not have stay empty.
 fn span(function: &str, request_id: &str, event: &Value) -> Span {
     let field = |name: &str| event.get(name).and_then(Value::as_str);
@@ -44,7 +55,7 @@ fn span(function: &str, request_id: &str, event: &Value) -> Span {
         function,
         request_id,
         stage = field("stage"),
-        run = field("run"),
+        run = run_of(event).map(|run| run.to_string()),
         table = field("table"),
         cluster_id = field("cluster_id"),
         step_id = field("step_id"),
@@ -125,6 +136,20 @@ mod tests {
                 "run": "a-1", "from": "2020-04-01", "to": "2020-04-01",
             }])
         );
+    }
+
+    #[test]
+    fn the_run_is_that_of_the_event_or_of_its_workflow() {
+        let arn = "arn:aws:states:us-east-1:000000000000:execution:pregao-create_datalake:nightly-7";
+        for (event, expected) in [
+            (json!({"run": "a-1", STARTED_BY: arn}), Some("a-1")),
+            (json!({"table": "quotes", STARTED_BY: arn}), Some("nightly-7")),
+            (json!({"run": null}), None),
+            (json!({"run": "a b"}), None),
+            (json!([]), None),
+        ] {
+            assert_eq!(run_of(&event).map(|run| run.to_string()).as_deref(), expected, "{event}");
+        }
     }
 
     #[tokio::test]

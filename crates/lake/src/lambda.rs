@@ -1,6 +1,7 @@
 //! Runs a handler as a Lambda function.
 
 use std::io;
+use std::time::Instant;
 
 pub use lambda_runtime::Error as RuntimeError;
 use lambda_runtime::{Context, LambdaEvent, service_fn};
@@ -11,8 +12,8 @@ use tracing::Subscriber;
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::util::SubscriberInitExt;
 
-use crate::metrics::Metrics;
-use crate::{Config, Error, Lake, invocation};
+use crate::metrics::{Metric, Metrics};
+use crate::{Config, Error, Lake, invocation, price};
 
 /// Serves invocations with `handle` until Lambda ends the process. Reads the configuration and creates the clients once,
 /// before the first invocation. Logs are JSON lines on stderr, with the fields of the spans they are in; metrics go to stdout.
@@ -27,9 +28,13 @@ pub async fn serve<R: Serialize>(handle: impl AsyncFn(&Lake, Value) -> Result<R,
     let handle = &handle;
     let service = service_fn(|event: LambdaEvent<Value>| async move {
         let Context { request_id, env_config, .. } = &event.context;
+        let (lake, started) = (&lake.for_event(&event.payload), Instant::now());
         // Boxed, because otherwise the runtime and all SDK calls become one huge future type, which is slow to compile.
         let handle = |event| Box::pin(handle(lake, event));
-        invocation::run(&env_config.function_name, request_id, event.payload, handle).await
+        let result = invocation::run(&env_config.function_name, request_id, event.payload, handle).await;
+        let gigabytes = f64::from(env_config.memory) / 1024.0;
+        lake.measure(&[(Metric::Cost, started.elapsed().as_secs_f64() * gigabytes * price::GB_SECOND)]);
+        result
     });
     lambda_runtime::run(service).await
 }

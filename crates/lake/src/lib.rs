@@ -33,6 +33,7 @@
 //! | [`lambda`] | runs a handler as a Lambda function |
 //! | [`invocation`] | the tracing span of an invocation of a function |
 //! | [`metrics`] | CloudWatch metrics |
+//! | [`price`] | unit prices of AWS |
 //! | [`truncated_list`] | lists that are cut to their first items |
 //! | [`error`] | errors, with names that state machines match |
 //!
@@ -59,6 +60,7 @@ pub mod multipart;
 pub mod objects;
 pub mod partitions;
 pub mod plan;
+pub mod price;
 pub mod quality;
 pub mod quarantine;
 pub mod raw_files;
@@ -82,6 +84,7 @@ use aws_smithy_http_client::{Builder, Connector};
 
 pub use config::Config;
 pub use error::Error;
+use market::run::RunId;
 use metrics::Metrics;
 
 /// The lake: its configuration, and a client for each service. The only place that builds AWS clients.
@@ -103,6 +106,8 @@ pub struct Lake {
     pub metrics: Metrics,
     /// The delays between polls of a query.
     pub query_polls: athena::PollDelays,
+    /// The run that the current invocation works for, if it is known. Queries name it.
+    pub run: Option<RunId>,
     /// Factor by which delays and leases are shortened. Always 1, except in tests that inject faults.
     pub speed: u32,
 }
@@ -170,6 +175,11 @@ impl Lake {
         Self { speed, ..Self::with_sdk(config, &sdk) }
     }
 
+    /// Returns the lake for an invocation with this event: its queries name the run.
+    pub fn for_event(&self, event: &serde_json::Value) -> Self {
+        Self { run: invocation::run_of(event), ..self.clone() }
+    }
+
     /// Creates clients with these settings.
     pub fn with_sdk(config: Config, sdk: &SdkConfig) -> Self {
         // A client has the URL of an endpoint if the endpoint is not that of AWS.
@@ -184,6 +194,7 @@ impl Lake {
             glue: aws_sdk_glue::Client::new(sdk),
             sfn: aws_sdk_sfn::Client::new(sdk),
             metrics: Metrics::default(),
+            run: None,
             query_polls: if is_aws { athena::PollDelays::AWS } else { athena::PollDelays::LOCAL },
             speed: 1,
         }

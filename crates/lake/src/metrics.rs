@@ -2,7 +2,7 @@
 //! permission.
 //!
 //! Format: <https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html>.
-//! The alarms of `infra/template.yaml` use the same names; `tests/test_stack_template.py` compares them.
+//! The alarms and the dashboard of `infra/template.yaml` use the same names; `tests/test_stack_template.py` compares them.
 
 use std::fmt;
 use std::io::Write;
@@ -20,8 +20,12 @@ pub const NAMESPACE: &str = "pregao";
 pub const DIMENSION: &str = "Lake";
 
 /// A metric.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, strum::IntoStaticStr)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, strum::IntoStaticStr, strum::VariantArray)]
 pub enum Metric {
+    /// Number of raw files that were accepted.
+    AcceptedFiles,
+    /// Size of the accepted raw files.
+    AcceptedBytes,
     /// Number of files that were moved to quarantine.
     Quarantined,
     /// Number of accepted files with columns that are in no table.
@@ -30,23 +34,57 @@ pub enum Metric {
     LandingObjects,
     /// Age of the oldest object in `landing/`; 0 if there is none.
     LandingOldestSeconds,
+    /// Number of snapshots that the session expects on the days of a run, and that are not there.
+    MissingSnapshots,
+    /// How long the engine took in the function `transform` for a day.
+    TransformSeconds,
+    /// How long a Spark step took, from its creation to its end.
+    StepSeconds,
+    /// Number of rows of `quotes` and `options` in partitions that were pointed at another run.
+    PublishedRows,
+    /// Number of rows of `rejects` in such partitions.
+    PublishedRejects,
+    /// Size of the Parquet files in such partitions.
+    PublishedBytes,
+    /// Bytes that Athena scanned for the functions.
+    ScannedBytes,
+    /// Estimated cost in USD, by the list prices of [`price`](crate::price): of the functions, their queries and the clusters of
+    /// runs.
+    Cost,
+}
+
+/// The CloudWatch unit of a metric.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, strum::IntoStaticStr)]
+pub enum Unit {
+    /// A number of things.
+    Count,
+    /// Bytes.
+    Bytes,
+    /// Seconds.
+    Seconds,
+    /// A unit that CloudWatch does not have, such as USD.
+    None,
 }
 
 impl Metric {
-    /// All of them.
-    pub const ALL: [Self; 4] =
-        [Self::Quarantined, Self::FilesWithAddedColumns, Self::LandingObjects, Self::LandingOldestSeconds];
-
     /// Returns its name in CloudWatch.
     pub fn name(self) -> &'static str {
         self.into()
     }
 
-    /// Returns its CloudWatch unit.
-    pub fn unit(self) -> &'static str {
+    /// Returns its unit.
+    pub fn unit(self) -> Unit {
         match self {
-            Self::LandingOldestSeconds => "Seconds",
-            Self::Quarantined | Self::FilesWithAddedColumns | Self::LandingObjects => "Count",
+            Self::AcceptedFiles
+            | Self::Quarantined
+            | Self::FilesWithAddedColumns
+            | Self::LandingObjects
+            | Self::MissingSnapshots
+            | Self::PublishedRows
+            | Self::PublishedRejects => Unit::Count,
+            Self::AcceptedBytes | Self::PublishedBytes | Self::ScannedBytes => Unit::Bytes,
+            Self::LandingOldestSeconds | Self::TransformSeconds | Self::StepSeconds => Unit::Seconds,
+            Self::Cost => Unit::None,
         }
     }
 }
@@ -80,26 +118,33 @@ impl Metrics {
 }
 
 impl Lake {
-    /// Writes metrics with the current time.
-    pub fn measure(&self, values: &[(Metric, u64)]) {
+    /// Writes metrics with the current time. Values are finite.
+    pub fn measure(&self, values: &[(Metric, f64)]) {
         if let Metrics(Some(take)) = &self.metrics {
             take(&line(self.config.buckets.lake.as_str(), values, Utc::now()).to_string());
         }
     }
 }
 
-fn line(lake: &str, values: &[(Metric, u64)], now: DateTime<Utc>) -> Value {
+fn line(lake: &str, values: &[(Metric, f64)], now: DateTime<Utc>) -> Value {
     let metrics: Vec<Value> =
-        values.iter().map(|(metric, _)| json!({"Name": metric.name(), "Unit": metric.unit()})).collect();
+        values.iter().map(|(metric, _)| json!({"Name": metric.name(), "Unit": <&str>::from(metric.unit())})).collect();
     let directive = json!({"Namespace": NAMESPACE, "Dimensions": [[DIMENSION]], "Metrics": metrics});
     let mut line = json!({
         "_aws": {"Timestamp": now.timestamp_millis(), "CloudWatchMetrics": [directive]},
         DIMENSION: lake,
     });
     for (metric, value) in values {
-        line[metric.name()] = (*value).into();
+        line[metric.name()] = number(*value);
     }
     line
+}
+
+/// Returns a value as JSON: a whole number without decimals.
+fn number(value: f64) -> Value {
+    const LARGEST: f64 = (1_u64 << 53) as f64;
+    let is_whole = value.fract() == 0.0 && value.abs() < LARGEST;
+    if is_whole { Value::from(value as i64) } else { Value::from(value) }
 }
 
 #[cfg(test)]
@@ -107,32 +152,34 @@ mod tests {
     use std::collections::HashSet;
     use std::sync::Mutex;
 
+    use strum::VariantArray;
+
     use super::*;
     use crate::Config;
 
     #[test]
     fn a_line_is_what_cloudwatch_reads() {
         let now = DateTime::from_timestamp_millis(1_585_747_200_123).expect("a time");
-        let values = [(Metric::LandingObjects, 3), (Metric::LandingOldestSeconds, 7200)];
-        let expected = r#"{"_aws":{"Timestamp":1585747200123,"CloudWatchMetrics":[{"Namespace":"pregao","Dimensions":[["Lake"]],"Metrics":[{"Name":"LandingObjects","Unit":"Count"},{"Name":"LandingOldestSeconds","Unit":"Seconds"}]}]},"Lake":"pregao-lake","LandingObjects":3,"LandingOldestSeconds":7200}"#;
+        let values = [(Metric::LandingObjects, 3.0), (Metric::LandingOldestSeconds, 7200.0), (Metric::Cost, 0.000_25)];
+        let expected = r#"{"_aws":{"Timestamp":1585747200123,"CloudWatchMetrics":[{"Namespace":"pregao","Dimensions":[["Lake"]],"Metrics":[{"Name":"LandingObjects","Unit":"Count"},{"Name":"LandingOldestSeconds","Unit":"Seconds"},{"Name":"Cost","Unit":"None"}]}]},"Lake":"pregao-lake","LandingObjects":3,"LandingOldestSeconds":7200,"Cost":0.00025}"#;
         assert_eq!(line("pregao-lake", &values, now).to_string(), expected);
     }
 
     #[test]
     fn each_metric_has_a_name_of_its_own() {
-        let names: HashSet<&str> = Metric::ALL.map(Metric::name).into();
-        assert_eq!(names.len(), Metric::ALL.len());
+        let names: HashSet<&str> = Metric::VARIANTS.iter().map(|metric| metric.name()).collect();
+        assert_eq!(names.len(), Metric::VARIANTS.len());
         assert!(!names.contains(DIMENSION));
     }
 
     #[tokio::test]
     async fn only_who_asks_for_metrics_gets_them() {
         let mut lake = Lake::at_endpoint(Config::default(), "http://127.0.0.1:1");
-        lake.measure(&[(Metric::Quarantined, 1)]);
+        lake.measure(&[(Metric::Quarantined, 1.0)]);
         let lines = Arc::new(Mutex::new(Vec::new()));
         let taken = lines.clone();
         lake.metrics = Metrics::to(move |line| taken.lock().expect("not poisoned").push(line.to_owned()));
-        lake.clone().measure(&[(Metric::Quarantined, 1)]);
+        lake.clone().measure(&[(Metric::Quarantined, 1.0)]);
         let lines = lines.lock().expect("not poisoned");
         let [line] = &lines[..] else { panic!("{lines:?}") };
         let read: Value = serde_json::from_str(line).expect("JSON");

@@ -149,6 +149,9 @@ pub struct Coverage {
     pub gaps: TruncatedList<NaiveDate>,
     /// The other business days on which snapshots are missing, by feed.
     pub missing_snapshots: TruncatedList<Missing>,
+    /// Number of all missing snapshots, of the days without any file too. 0 in outputs of versions without this number.
+    #[serde(default)]
+    pub missing_count: u64,
 }
 
 /// The missing snapshots of one feed on one day.
@@ -177,12 +180,14 @@ impl Coverage {
         let mut coverage = Self::default();
         for date in range.days().filter(|date| is_business_day(*date)) {
             let of_feed = |feed| by_day.get(&(date, feed)).map_or(&[][..], Vec::as_slice);
-            if feeds.iter().all(|feed| of_feed(*feed).is_empty()) {
-                coverage.gaps.extend([date]);
-                continue;
-            }
+            let is_gap = feeds.iter().all(|feed| of_feed(*feed).is_empty());
+            coverage.gaps.extend(is_gap.then_some(date));
             for feed in feeds.iter().copied() {
                 let missing = session.missing(date, of_feed(feed));
+                coverage.missing_count += missing.len() as u64;
+                if is_gap {
+                    continue;
+                }
                 let times: TruncatedList<String> =
                     missing.iter().map(|t| t.time().format("%H:%M").to_string()).collect();
                 coverage.missing_snapshots.extend((!times.is_empty()).then_some(Missing { date, feed, times }));
@@ -220,6 +225,7 @@ mod tests {
             "gaps": {"count": 2, "first": ["2020-04-09", "2020-04-13"]},
             "missing_snapshots": {"count": 1, "first": [
                 {"date": "2020-04-08", "feed": "options", "times": {"count": 2, "first": ["10:00", "13:00"]}}]},
+            "missing_count": 2 + 2 * 2 * 3,
         });
         assert_eq!(serde_json::to_value(coverage).expect("JSON"), expected);
     }

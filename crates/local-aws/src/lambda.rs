@@ -86,7 +86,7 @@ impl Functions {
     /// disconnects.
     pub(crate) async fn invoke(&self, name: &str, event: Value) -> Result<Invocation, FunctionNotFound> {
         let function = find(name)?;
-        let lake = Arc::clone(&self.lake);
+        let lake = Arc::new(self.lake.for_event(&event));
         let invoked = async move {
             let request_id = Uuid::new_v4().to_string();
             invocation::run(function.name, &request_id, event, |event| (function.handle)(lake, event)).await

@@ -10,7 +10,7 @@ const DAYS: usize = 5;
 
 /// Returns lines about gaps and about days with missing snapshots, truncated; empty if nothing is missing.
 pub(crate) fn lines(coverage: &Coverage) -> Vec<String> {
-    let Coverage { gaps, missing_snapshots } = coverage;
+    let Coverage { gaps, missing_snapshots, .. } = coverage;
     let mut lines = Vec::new();
     if !gaps.is_empty() {
         lines.push(format!("without any file: {}", listed(gaps, ToString::to_string, "business day")));
@@ -55,6 +55,7 @@ mod tests {
             }]
             .into_iter()
             .collect(),
+            missing_count: 12,
         };
         assert_eq!(
             lines(&coverage),

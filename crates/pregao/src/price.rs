@@ -4,21 +4,8 @@ use lake::config::Emr;
 
 use crate::output::Cost;
 
-/// Region and date of the prices.
-pub(crate) const SOURCE: &str = "us-east-1, November 2026";
-
-/// EC2 instance types: USD per hour of Linux On-Demand, USD per hour of EMR, and virtual CPUs.
-const NODES: [(&str, f64, f64, u32); 6] = [
-    ("m5.xlarge", 0.192, 0.048, 4),
-    ("m5a.xlarge", 0.172, 0.043, 4),
-    ("m6i.xlarge", 0.192, 0.048, 4),
-    ("m6a.xlarge", 0.1728, 0.0432, 4),
-    ("r6i.4xlarge", 1.008, 0.252, 16),
-    ("r6a.4xlarge", 0.9072, 0.2268, 16),
-];
-
-/// Price of Spot relative to On-Demand. EMR's own price has no discount.
-const SPOT: f64 = 1.0 / 3.0;
+pub(crate) use lake::price::SOURCE;
+use lake::price::{GB_SECOND, Node, SCANNED_BYTE, cluster_hour, dearest_node, node};
 
 /// Minutes that a cluster runs for one day of real size, from start to termination.
 const MINUTES_OF_A_DAY: f64 = 12.0;
@@ -34,13 +21,11 @@ const BYTES_A_SECOND: f64 = 202e6 / 51.79 / 2.0;
 const TRANSITION: f64 = 0.025 / 1_000.0;
 const TRANSITIONS: u64 = 160;
 
-/// USD per GB-second of Lambda, and GB-seconds of a run of one day: 90 short invocations, and the audit.
-const GB_SECOND: f64 = 0.000_016_7;
+/// GB-seconds of Lambda of a run of one day: 90 short invocations, and the audit.
 const GB_SECONDS_OF_A_RUN: f64 = 90.0 * 0.25 * 0.2;
 const GB_SECONDS_OF_A_DAY: f64 = 60.0 * 1.7;
 
-/// USD per byte that Athena scans, and bytes of a run of one day: 20 statements of 10 MB.
-const SCANNED_BYTE: f64 = 5.0 / 1e12;
+/// Bytes that Athena scans for a run of one day: 20 statements of 10 MB.
 const SCANNED_OF_A_DAY: f64 = 20.0 * 10e6;
 
 /// USD per PUT or LIST request, and such requests per day of a run.
@@ -75,8 +60,8 @@ pub(crate) fn of_lambda(days: u64, bytes: u64) -> Vec<Cost> {
 /// rate of the nodes is not known.
 pub(crate) fn seconds_of_emr(emr: &Emr, bytes: u64) -> Option<f64> {
     let known = emr.cluster_id.is_none() && emr.instance_types.iter().all(|ty| node(ty).is_some());
-    let slowest = emr.instance_types.iter().filter_map(node).map(|(.., processors)| processors).min()?;
-    known.then(|| 60.0 * minutes(emr, *slowest, bytes))
+    let slowest = emr.instance_types.iter().filter_map(|ty| node(ty)).map(|node| node.processors).min()?;
+    known.then(|| 60.0 * minutes(emr, slowest, bytes))
 }
 
 /// Estimates how long the function transform takes for days of about the same size, in seconds.
@@ -115,10 +100,6 @@ fn of_services(days: u64, transitions: u64, transform: f64) -> Vec<Cost> {
     ]
 }
 
-fn node(ty: &String) -> Option<&'static (&'static str, f64, f64, u32)> {
-    NODES.iter().find(|(name, ..)| ty == name)
-}
-
 /// Estimates how many minutes a cluster runs whose core nodes have this many CPUs each.
 fn minutes(emr: &Emr, processors: u32, bytes: u64) -> f64 {
     let rate = f64::from(emr.core_instances.get()) * f64::from(processors) * BYTES_A_SECOND;
@@ -136,16 +117,12 @@ fn cluster(emr: &Emr, bytes: u64) -> Cost {
         let arithmetic = format!("no price is known of {unknown}");
         return Cost { service, arithmetic, usd: None };
     }
-    // The most expensive type is the upper bound. Of two at the same price, `max_by` returns the last, so the order is
-    // reversed to get the first.
-    let nodes = emr.instance_types.iter().rev().filter_map(node);
-    let Some((name, ec2, fee, processors)) = nodes.max_by(|a, b| a.1.total_cmp(&b.1)) else {
+    let (Some(Node { name, ec2, fee, processors }), Some(hour)) = (dearest_node(emr), cluster_hour(emr)) else {
         return Cost { service, arithmetic: "emr.instance_types is empty".to_owned(), usd: None };
     };
     let cores = f64::from(emr.core_instances.get());
     let minutes = minutes(emr, *processors, bytes);
-    let core = if emr.spot { ec2 * SPOT + fee } else { ec2 + fee };
-    let usd = minutes / 60.0 * (ec2 + fee + cores * core);
+    let usd = minutes / 60.0 * hour;
     let arithmetic = if emr.spot {
         format!(
             "{minutes:.0} minutes x (1 x ({ec2} {name} + {fee} EMR) + {cores} x ({ec2} / 3 Spot + {fee} EMR)) per hour"

@@ -9,9 +9,11 @@ use std::time::Duration;
 
 use chrono::NaiveDate;
 use lake::lease::Lease;
-use lake::record;
+use lake::metrics::Metric;
+use lake::record::{self, Record};
 use lake::{Error, Lake, athena, invocation, keys, migration, partitions};
 use market::partition::{DateRange, Partition};
+use market::run::RunId;
 use market::table::{TableName, add_columns_ddl, missing_columns};
 use serde::Serialize;
 
@@ -26,6 +28,8 @@ pub struct Updated {
     pub from: NaiveDate,
     /// The last day of the range.
     pub to: NaiveDate,
+    /// The run whose workflow updates the catalog. `None` for an update by hand.
+    pub run: Option<RunId>,
     /// Number of published partitions in the range.
     pub partitions: u64,
     /// Number of rows in these partitions.
@@ -53,7 +57,15 @@ pub async fn update(lake: &Lake, table: Option<TableName>, range: DateRange) -> 
     invocation::record_days(range);
     // Otherwise the lists would lack days that older versions published without a record.
     migration::ensure(lake).await?;
-    let mut updated = Updated { table, from: range.from(), to: range.to(), partitions: 0, rows: 0, records: 0 };
+    let mut updated = Updated {
+        table,
+        from: range.from(),
+        to: range.to(),
+        run: lake.run.clone(),
+        partitions: 0,
+        rows: 0,
+        records: 0,
+    };
     for table in table.map_or(TableName::ALL.to_vec(), |table| vec![table]) {
         let published = update_table(lake, table, range).await?;
         updated.partitions += published.rows.len() as u64;
@@ -102,7 +114,8 @@ async fn under_lease(
             (None, None) => {}
         }
     }
-    point(lake, lease, table, wanted, obsolete).await?;
+    let pointed = point(lake, lease, table, wanted, obsolete).await?;
+    measure(lake, table, &records, &pointed);
     derived::update(lake, lease, table, range, &records).await?;
     Ok(done)
 }
@@ -135,14 +148,28 @@ async fn add_columns(lake: &Lake, lease: &mut Lease<'_>, table: TableName) -> Re
     lease.within(athena::run(lake, &statement)).await.map(drop)
 }
 
-/// Points partitions at the `wanted` folders, and removes the `obsolete` ones.
+/// Reports what readers see newly: the rows and files of the partitions that were pointed at another run.
+fn measure(lake: &Lake, table: TableName, records: &BTreeMap<NaiveDate, Record>, pointed: &[Partition]) {
+    let published = pointed.iter().filter_map(|partition| records.get(&partition.date())?.table(table));
+    let (rows, bytes) = published.fold((0, 0), |(rows, bytes), table| (rows + table.rows, bytes + table.bytes));
+    let of_rows = match table {
+        TableName::Quotes | TableName::Options => Metric::PublishedRows,
+        TableName::Rejects => Metric::PublishedRejects,
+    };
+    if !pointed.is_empty() {
+        lake.measure(&[(of_rows, rows as f64), (Metric::PublishedBytes, bytes as f64)]);
+    }
+}
+
+/// Points partitions at the `wanted` folders, and removes the `obsolete` ones. Returns those that were pointed at another
+/// folder.
 async fn point(
     lake: &Lake,
     lease: &mut Lease<'_>,
     table: TableName,
     wanted: BTreeMap<Partition, String>,
     obsolete: Vec<Partition>,
-) -> Result<(), Error> {
+) -> Result<Vec<Partition>, Error> {
     let database = lake.config.athena.database.as_str();
     let existing = lease.reading(partitions::list(lake, database, table.as_str())).await?;
     let differing: Vec<(Partition, String)> =
@@ -155,5 +182,5 @@ async fn point(
     for chunk in obsolete.chunks(partitions::PER_ROUND) {
         lease.within(partitions::remove(lake, database, table.as_str(), chunk)).await?;
     }
-    Ok(())
+    Ok(differing.into_iter().map(|(partition, _)| partition).collect())
 }

@@ -13,6 +13,7 @@ use lake::objects::{self, Copied, Object, Target};
 use lake::quarantine::{Naming, SUPERSEDED};
 use lake::{Error, Lake, keys};
 use market::snapshot::SnapshotName;
+use tracing::{Instrument, info_span};
 
 use crate::check::{Check, Checked, Refusal};
 use crate::quarantine;
@@ -43,6 +44,10 @@ const ATTEMPTS: usize = 6;
 
 /// Checks a landed file, copies it to its place or to quarantine, and deletes it from `landing/`.
 pub(crate) async fn settle(lake: &Lake, landed: &Object) -> Result<Outcome, Error> {
+    settle_file(lake, landed).instrument(info_span!("file", name = keys::file_name(&landed.key))).await
+}
+
+async fn settle_file(lake: &Lake, landed: &Object) -> Result<Outcome, Error> {
     let refusal = match keys::file_name(&landed.key).parse::<SnapshotName>() {
         Err(error) => Refusal::Name(error),
         Ok(name) => match examine(lake, landed, name).await? {
@@ -57,7 +62,7 @@ pub(crate) async fn settle(lake: &Lake, landed: &Object) -> Result<Outcome, Erro
         return Ok(Outcome::Gone);
     }
     // Before the deletion: an attempt that ends here is repeated, and counts the file twice rather than never.
-    lake.measure(&[(Metric::Quarantined, 1)]);
+    lake.measure(&[(Metric::Quarantined, 1.0)]);
     objects::delete(lake, &lake.config.buckets.raw, landed).await?;
     Ok(Outcome::Quarantined(refusal))
 }
@@ -121,8 +126,9 @@ fn accepted(lake: &Lake, landed: &Object, superseded: u64, checked: Checked) -> 
     if !checked.added_columns.is_empty() {
         let columns = &checked.added_columns;
         tracing::warn!(key = landed.key, ?columns, "the file has columns that are in no table");
-        lake.measure(&[(Metric::FilesWithAddedColumns, 1)]);
+        lake.measure(&[(Metric::FilesWithAddedColumns, 1.0)]);
     }
+    lake.measure(&[(Metric::AcceptedFiles, 1.0), (Metric::AcceptedBytes, landed.bytes as f64)]);
     Outcome::Accepted { superseded, checked }
 }
 

@@ -8,7 +8,8 @@ use std::time::{Duration, SystemTime};
 use aws_sdk_emr::types::{Cluster, ClusterState, ClusterStateChangeReasonCode, ClusterStatus, Step, StepState};
 use chrono::{DateTime, Utc};
 use lake::lambda::parse_event;
-use lake::{Error, Lake, backoff, cluster, invocation, keys};
+use lake::metrics::Metric;
+use lake::{Error, Lake, backoff, cluster, invocation, keys, price};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -54,6 +55,15 @@ pub async fn handle(lake: &Lake, event: Value) -> Result<PolledStep, Error> {
     let ours = keys::uri(&lake.config.buckets.results, keys::LOGS);
     let log = keys::step_log(cluster.log_uri().unwrap_or(&ours), &cluster_id, &step_id);
     let (state, reason, log) = evaluate(&step, &cluster, log)?;
+    if !is_under_way(&state)
+        && let Some(seconds) = seconds_of(&step)
+    {
+        // A cluster that the configuration names is there for all runs.
+        let hour = if lake.config.emr.cluster_id.is_some() { None } else { price::cluster_hour(&lake.config.emr) };
+        let cost = hour.map(|hour| (Metric::Cost, seconds / 3600.0 * hour));
+        let values: Vec<_> = std::iter::once((Metric::StepSeconds, seconds)).chain(cost).collect();
+        lake.measure(&values);
+    }
     let longest = Duration::from_secs(lake.config.emr.poll_seconds.get().into());
     let look_at = backoff::timestamp_after(pause(&step, longest));
     Ok(PolledStep { cluster_id, step_id, state: state.as_str().to_owned(), reason, log, look_at })
@@ -73,6 +83,13 @@ fn state_of(step: &Step) -> Option<&StepState> {
 /// Whether a step in this state has not ended. Unknown states of later EMR versions count as not ended.
 fn is_under_way(state: &StepState) -> bool {
     !matches!(state, StepState::Completed | StepState::Cancelled | StepState::Failed | StepState::Interrupted)
+}
+
+/// Returns the seconds from the creation of a step that has ended to its end. In a cluster of the run, they include its start.
+fn seconds_of(step: &Step) -> Option<f64> {
+    let timeline = step.status()?.timeline()?;
+    let seconds = timeline.end_date_time()?.as_secs_f64() - timeline.creation_date_time()?.as_secs_f64();
+    Some(seconds.max(0.0))
 }
 
 fn has_ended(cluster: &Cluster) -> bool {

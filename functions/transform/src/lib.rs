@@ -15,10 +15,12 @@ mod object_storage;
 mod object_writer;
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use chrono::NaiveDate;
 use etl::EtlError;
 use lake::lambda::parse_event;
+use lake::metrics::Metric;
 use lake::plan::Plan;
 use lake::{Error, Lake};
 use market::run::RunId;
@@ -26,6 +28,7 @@ use market::table::TableName;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tokio::runtime::Handle;
+use tracing::info_span;
 
 use object_storage::ObjectStorage;
 
@@ -76,9 +79,12 @@ pub async fn handle(lake: &Lake, event: Value) -> Result<Transformed, Error> {
     let files = planned.raw_files.len() as u64;
     let storage = ObjectStorage::new(Arc::new(lake.clone()), Handle::current(), run.clone(), planned.raw_files);
     // The engine's threads wait for S3: they must not be threads of the runtime, which executes the requests.
-    let engine = tokio::task::spawn_blocking(move || etl::run_in(&storage, &storage.inputs(), 0, &|_| ()));
+    let (started, span) = (Instant::now(), info_span!("day", %day));
+    let engine =
+        tokio::task::spawn_blocking(move || span.in_scope(|| etl::run_in(&storage, &storage.inputs(), 0, &|_| ())));
     let report = engine.await.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()));
     let report = report.map_err(error)?;
+    lake.measure(&[(Metric::TransformSeconds, started.elapsed().as_secs_f64())]);
     let mut rows = Rows::default();
     for partition in &report.partitions {
         *match partition.table {

@@ -19,6 +19,7 @@ use parquet::basic::{ConvertedType, Repetition, Type as Physical};
 use parquet::errors::ParquetError;
 use parquet::file::metadata::{ParquetMetaData, ParquetMetaDataReader};
 use parquet::schema::types::Type;
+use tracing::{Instrument, info_span};
 
 /// The files that a run wrote for one day of a table.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -45,14 +46,16 @@ pub(crate) async fn written(
     let shared = Arc::new(lake.clone());
     let days = concurrency::map(range.days(), lake.config.ingest.parallel_files, |date| {
         let (lake, run) = (shared.clone(), run.clone());
-        async move {
+        let span = info_span!("day", day = %date);
+        let work = async move {
             let folder = keys::run_folder(table, date.into(), &run);
             let mut day = DayFiles::default();
             for object in objects::list_data(&lake, &folder).await? {
                 day.add(&lake, table, &folder, &object).await?;
             }
             Ok((date, day))
-        }
+        };
+        work.instrument(span)
     });
     Ok(days.await?.into_iter().filter(|(_, day)| day.files > 0).collect())
 }

@@ -32,8 +32,8 @@ pub(crate) async fn inspect(lake: &Lake) -> Result<Landing, Error> {
     let bucket = &lake.config.buckets.raw;
     let landing = Landing::new(objects::list(lake, bucket, keys::LANDING).await?, Utc::now());
     lake.measure(&[
-        (Metric::LandingObjects, landing.late.count as u64),
-        (Metric::LandingOldestSeconds, landing.oldest_seconds),
+        (Metric::LandingObjects, landing.late.count as f64),
+        (Metric::LandingOldestSeconds, landing.oldest_seconds as f64),
     ]);
     if !landing.late.is_empty() {
         tracing::warn!(

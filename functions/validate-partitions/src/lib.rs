@@ -42,6 +42,7 @@ mod staged;
 mod staging;
 
 use lake::lambda::parse_event;
+use lake::metrics::Metric;
 use lake::{Error, Lake};
 use market::partition::DateRange;
 use market::run::RunId;
@@ -109,7 +110,14 @@ const LANDING: &str = r#"{"stage": "landing"}"#;
 pub async fn handle(lake: &Lake, event: Value) -> Result<Audit, Error> {
     let stage = event.get("stage").cloned().unwrap_or_default();
     match parse_event(stage, &format!("one of {RAW}; {STAGED}; {OUTCOME}; {PUBLISHED}; {LANDING}"))? {
-        Stage::Raw => raw::plan(lake, event).await.map(Audit::Raw),
+        Stage::Raw => {
+            let summary = raw::plan(lake, event).await?;
+            // Of a run, whose days are over; the days of an upload may be going on.
+            if summary.run.is_some() {
+                lake.measure(&[(Metric::MissingSnapshots, summary.coverage.missing_count as f64)]);
+            }
+            Ok(Audit::Raw(summary))
+        }
         Stage::Staged => {
             let StagedEvent { run, slice } = parse_event(event, STAGED)?;
             staged::audit(lake, &run, slice).await.map(Audit::Staged)

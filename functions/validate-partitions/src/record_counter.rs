@@ -13,6 +13,7 @@ use market::record::{self, BYTE_ORDER_MARK, Disposition, KEPT_LINE_BYTES, MAX_LI
 use market::snapshot::SnapshotName;
 use maybe_gzip::Writer;
 use memchr::memchr;
+use tracing::{Instrument, debug_span};
 
 use crate::last_record;
 use crate::raw_file_scan::{Digest, ScannedFile, header_date};
@@ -23,6 +24,10 @@ use crate::raw_file_scan::{Digest, ScannedFile, header_date};
 /// [`Error::RawFilesChanged`] if the object is no longer the version that was listed; [`Error::Quality`] if it cannot be
 /// decompressed to its end.
 pub(crate) async fn scan(lake: &Lake, file: &RawFile) -> Result<ScannedFile, Error> {
+    read(lake, file).instrument(debug_span!("file", name = %file.name)).await
+}
+
+async fn read(lake: &Lake, file: &RawFile) -> Result<ScannedFile, Error> {
     let bucket = &lake.config.buckets.raw;
     let uri = keys::uri(bucket, &file.object.key);
     let mut body = objects::open(lake, bucket, &file.object)

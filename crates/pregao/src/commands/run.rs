@@ -16,6 +16,7 @@ use market::run::RunId;
 use market::table::TableName;
 use serde::Deserialize;
 use serde_json::{Value, json};
+use tracing::{Instrument, info_span};
 
 use crate::args::{Engine, Global, OutputFormat, RunArgs, RunEngine};
 use crate::commands::{accept, plan, stale, upload};
@@ -144,8 +145,11 @@ pub(crate) fn request_engine(input: &mut Value, engine: Option<EngineChoice>) {
 pub(crate) async fn execute(lake: &Lake, purpose: &str, input: &Value, progress: &Progress) -> anyhow::Result<Done> {
     let name = workflow::new_name(purpose)?;
     progress.line(&format!("create_datalake {name}"));
-    let arn = workflow::start(lake, Workflow::CreateDatalake, &name, input).await?;
-    let ending = watch(lake, &arn, progress).await?;
+    let watched = async {
+        let arn = workflow::start(lake, Workflow::CreateDatalake, &name, input).await?;
+        watch(lake, &arn, progress).await
+    };
+    let ending = watched.instrument(info_span!("run", run = %name)).await?;
     let output = workflow::succeeded(Workflow::CreateDatalake, &name, ending)?;
     let mut outcome = Outcome::deserialize(output).context("create_datalake gave an output of another form")?;
     let mut reports = Vec::new();
