@@ -200,6 +200,7 @@ impl Coverage {
     pub fn append(&mut self, later: Self) {
         self.gaps.append(later.gaps);
         self.missing_snapshots.append(later.missing_snapshots);
+        self.missing_count += later.missing_count;
     }
 }
 

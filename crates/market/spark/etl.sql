@@ -144,11 +144,8 @@ CACHE LAZY TABLE records AS
 WITH
   files AS (
     SELECT
+      CASE WHEN contains(_metadata.file_name, '_flashpanel.') THEN 'quotes' WHEN contains(_metadata.file_name, '_options.') THEN 'options' END AS feed,
       _metadata.file_name AS source_file,
-      CASE
-        WHEN contains(source_file, '_flashpanel.') THEN 'quotes'
-        WHEN contains(source_file, '_options.') THEN 'options'
-      END AS feed,
       line
     FROM raw
     WHERE regexp_extract(_metadata.file_path, '.*/date=([^/]+)/', 1) BETWEEN '${from}' AND '${to}'
@@ -177,13 +174,18 @@ WITH
   header_lines AS (
     SELECT feed, source_file, min_by(line, number) AS line
     FROM (
-      SELECT 'quotes' AS feed, _metadata.file_name AS source_file, line, monotonically_increasing_id() AS number
-      FROM raw_quotes WHERE date BETWEEN '${from}' AND '${to}' AND _metadata.file_block_start = 0
-        AND contains(line, 'VolTot')
-      UNION ALL
-      SELECT 'options' AS feed, _metadata.file_name AS source_file, line, monotonically_increasing_id() AS number
-      FROM raw_options WHERE date BETWEEN '${from}' AND '${to}' AND _metadata.file_block_start = 0
-        AND contains(line, 'new_ask_vol_imp')
+      SELECT
+        CASE WHEN contains(_metadata.file_name, '_flashpanel.') THEN 'quotes' WHEN contains(_metadata.file_name, '_options.') THEN 'options' END AS feed,
+        _metadata.file_name AS source_file,
+        line,
+        monotonically_increasing_id() AS number
+      FROM raw
+      WHERE regexp_extract(_metadata.file_path, '.*/date=([^/]+)/', 1) BETWEEN '${from}' AND '${to}'
+        AND _metadata.file_block_start = 0
+        AND (
+          contains(_metadata.file_name, '_flashpanel.') AND contains(line, 'VolTot')
+          OR contains(_metadata.file_name, '_options.') AND contains(line, 'new_ask_vol_imp')
+        )
     )
     GROUP BY feed, source_file
   ),

@@ -252,7 +252,10 @@ fn records() -> String {
 CACHE LAZY TABLE records AS
 WITH
   files AS (
-    SELECT {feeds} AS feed, _metadata.file_name AS source_file, line
+    SELECT
+      {feeds} AS feed,
+      _metadata.file_name AS source_file,
+      line
     FROM raw
     WHERE {in_range}
   ),
@@ -274,10 +277,17 @@ WITH
   header_lines AS (
     SELECT feed, source_file, min_by(line, number) AS line
     FROM (
-      SELECT {feeds} AS feed, _metadata.file_name AS source_file, line, monotonically_increasing_id() AS number
+      SELECT
+        {feeds} AS feed,
+        _metadata.file_name AS source_file,
+        line,
+        monotonically_increasing_id() AS number
       FROM raw
-      WHERE {in_range} AND _metadata.file_block_start = 0
-        AND ({last_names})
+      WHERE {in_range}
+        AND _metadata.file_block_start = 0
+        AND (
+          {last_names}
+        )
     )
     GROUP BY feed, source_file
   ),
