@@ -44,7 +44,7 @@ pub fn names(key: &str, etag: &str, naming: Naming) -> Vec<String> {
         name => name,
     };
     let kept = &name[..name.floor_char_boundary(MAX_NAME)];
-    let by_version = format!("{kept}.{}", etag);
+    let by_version = format!("{kept}.{etag}");
     // A file with the name of a reason could occupy the key of another file's reason.
     let plain = naming == Naming::AsItWas && kept == name && !name.ends_with(keys::REASON_SUFFIX);
     if plain { vec![name.to_owned(), by_version] } else { vec![by_version] }
