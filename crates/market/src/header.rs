@@ -238,14 +238,15 @@ mod tests {
 
     #[test]
     fn a_column_that_is_not_in_its_place_is_named() {
-        let refused = |change: fn(&mut Vec<&str>)| parsed(Feed::Quotes, change).expect_err("another header");
+        type Change = fn(&mut Vec<&str>);
+        let refused = |change: Change| parsed(Feed::Quotes, change).expect_err("another header");
         let has_max = "a snapshot of quotes has \"Max\" there";
-        let cases: [(String, fn(&mut Vec<&str>)); 10] = [
+        let cases: [(String, Change); 10] = [
             (format!("column 5 of the header is \"Min\", {has_max}: it was moved to column 6"), |names| {
-                names.swap(4, 5)
+                names.swap(4, 5);
             }),
             (format!("column 5 of the header is \"Vwap\", {has_max}: it was moved to column 6"), |names| {
-                names.insert(4, "Vwap")
+                names.insert(4, "Vwap");
             }),
             (format!("column 5 of the header is \"Min\", {has_max}: it is missing"), |names| _ = names.remove(4)),
             (format!("column 5 of the header is \"Min\", {has_max}: it was moved to column 19"), |names| {
@@ -253,10 +254,10 @@ mod tests {
                 names.push(max);
             }),
             (format!("column 5 of the header is \"Maximo\", {has_max}: it was renamed, or replaced"), |names| {
-                names[4] = "Maximo"
+                names[4] = "Maximo";
             }),
             (format!("column 5 of the header is \"max\", {has_max}: it was renamed, or replaced"), |names| {
-                names[4] = "max"
+                names[4] = "max";
             }),
             (
                 "the header ends before column 19, which is \"VolTot\" in a snapshot of quotes: it is missing"
