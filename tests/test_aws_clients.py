@@ -239,7 +239,7 @@ def test_step_functions_lists_the_three_workflows(sfn):
     listed = {machine["name"]: machine["stateMachineArn"] for machine in sfn.list_state_machines()["stateMachines"]}
     assert listed == STATE_MACHINES
     definition = json.loads(sfn.describe_state_machine(stateMachineArn=STATE_MACHINES["create_datalake"])["definition"])
-    assert {"PlanRun", "LaunchEmrStep", "ValidateStaged", "Publish"} <= set(definition["States"])
+    assert {"PlanRun", "LaunchEmrStep", "AuditSlices", "Publish"} <= set(definition["States"])
 
 
 def test_step_functions_describes_the_run_and_its_history(sfn):

@@ -28,6 +28,7 @@ PAGES = {
         "rejects": "rejects",
         "Onde ficam os arquivos": "Where the files are",
         "Arquivos brutos": "Raw files",
+        "Colunas que mudam": "Columns that change",
         "Contrato dos números": "Number contract",
     },
     "docs/notebooks.pt-BR.md": {

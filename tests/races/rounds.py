@@ -373,15 +373,15 @@ class Round:
                     self.violate(f"{execution['name']} ended with {error}: {described.get('cause')}")
                 continue
             output = json.loads(described["output"])
-            run, records = output["run"], output["records"]
+            run, outcome = output["run"], output["outcome"]
             plan = self.document(f"runs/run={run}/plan.json")
             view = self.view_of(plan["days"][0]["raw_files"])
-            if records["published"] and run not in by_run:
+            if outcome["published"] and run not in by_run:
                 self.violate(f"{run} reports that it published, and no record names it")
-            if not records["published"]:
+            if not outcome["published"]:
                 self.outcome.superseded += 1
-                if records["superseded"]["count"] != 1:
-                    self.violate(f"{run} neither published nor was superseded: {records}")
+                if outcome["superseded"]["count"] != 1:
+                    self.violate(f"{run} neither published nor was superseded: {outcome}")
             if is_older(published, view):
                 self.violate(f"{run} succeeded with {view}, and {published} is published")
             if view == newest and published != newest:
