@@ -4,7 +4,7 @@ from __future__ import annotations
 
 
 def add_default_route(ec2) -> str:
-    """Gives the default VPC its route to an internet gateway, as AWS creates it. Returns the route table."""
+    """Adds a route from the default VPC to an internet gateway, as AWS creates it. Returns the route table."""
     (vpc,) = ec2.describe_vpcs(Filters=[{"Name": "isDefault", "Values": ["true"]}])["Vpcs"]
     attached = ec2.describe_internet_gateways(Filters=[{"Name": "attachment.vpc-id", "Values": [vpc["VpcId"]]}])
     gateways = [gateway["InternetGatewayId"] for gateway in attached["InternetGateways"]]
