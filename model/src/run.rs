@@ -62,7 +62,7 @@ pub enum Step {
         /// The record's number.
         compared: u8,
     },
-    /// The audit has passed, and notes what it compared with: `crates/lake/src/plan.rs::write`.
+    /// The audit has passed, and notes what it compared with: `crates/lake/src/slices.rs::write`.
     AuditIsWritten {
         /// The record's number.
         compared: u8,
