@@ -32,6 +32,9 @@ const MAX_RUNNING: usize = 8;
 /// The maximum number of statements that are parsed at the same time. Parsing is CPU-bound and takes up to some 0.1 s.
 const MAX_PARSING: usize = 2;
 
+/// How long `GetQueryExecution` waits for the end of a query. Less than a round trip to AWS.
+const LONG_POLL: Duration = Duration::from_millis(20);
+
 /// The service.
 pub(crate) struct Athena {
     state: Arc<State>,
@@ -44,6 +47,7 @@ pub(crate) struct Athena {
     /// Permits to parse a statement.
     parse_slots: Semaphore,
     time_limits: TimeLimits,
+    long_poll: Duration,
     running: queries::RunningQueries,
 }
 
@@ -100,6 +104,7 @@ impl Athena {
             run_slots: Semaphore::new(MAX_RUNNING),
             parse_slots: Semaphore::new(MAX_PARSING),
             time_limits: TimeLimits::ATHENA,
+            long_poll: LONG_POLL,
             running: queries::RunningQueries::default(),
         };
         athena.end_lost()?;
@@ -125,7 +130,7 @@ impl Athena {
         match operation {
             "StartQueryExecution" => self.start(input(value)?).await,
             "StopQueryExecution" => self.stop(&input(value)?),
-            "GetQueryExecution" => self.get(&input(value)?),
+            "GetQueryExecution" => self.get(&input(value)?).await,
             "BatchGetQueryExecution" => self.batch_get(&input(value)?),
             "ListQueryExecutions" => self.list(&input(value)?),
             "GetWorkGroup" => self.get_workgroup(&input(value)?),
@@ -154,8 +159,8 @@ mod tests {
     use super::*;
     use crate::home::Home;
 
-    /// A service in a temporary home, whose statements may run for so long.
-    fn service(time_limits: TimeLimits) -> (tempfile::TempDir, Arc<Athena>) {
+    /// A service in a temporary home, whose statements may run for `time_limits` and whose polls take up to `long_poll`.
+    fn service(time_limits: TimeLimits, long_poll: Duration) -> (tempfile::TempDir, Arc<Athena>) {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let home = Arc::new(Home::own(folder.path()).expect("a home"));
         let schemas = [crate::s3::SCHEMA, SCHEMA];
@@ -165,7 +170,7 @@ mod tests {
         let results = S3Uri { bucket: "results".to_owned(), key: "athena/".to_owned() };
         let athena = Athena::open(state, store, &home.catalog(), "primary", results).expect("a service");
         let athena = Arc::into_inner(athena).expect("nobody else's");
-        (folder, Arc::new(Athena { time_limits, ..athena }))
+        (folder, Arc::new(Athena { time_limits, long_poll, ..athena }))
     }
 
     async fn run(athena: &Arc<Athena>, sql: &str) -> Value {
@@ -185,10 +190,37 @@ mod tests {
     #[tokio::test(flavor = "multi_thread")]
     async fn a_statement_without_an_end_has_a_time_limit() {
         let limits = TimeLimits { dml: Duration::from_millis(100), ddl: Duration::from_hours(1) };
-        let (_folder, athena) = service(limits);
+        let (_folder, athena) = service(limits, LONG_POLL);
         let status = run(&athena, ENDLESS).await;
         assert_eq!((&status["State"], &status["StateChangeReason"]), (&json!("FAILED"), &json!("Query timeout")));
         assert_eq!(run(&athena, "CREATE DATABASE market").await["State"], "SUCCEEDED");
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_poll_waits_for_the_end_of_a_query() {
+        let forever = TimeLimits { dml: Duration::from_hours(1), ddl: Duration::from_hours(1) };
+        let (_folder, athena) = service(forever, Duration::from_mins(5));
+        let started = athena.call("StartQueryExecution", json!({ "QueryString": "SELECT 1" })).await.expect("a query");
+        let query = athena.call("GetQueryExecution", started).await.expect("a query");
+        assert_eq!(query["QueryExecution"]["Status"]["State"], "SUCCEEDED", "of the first poll");
+
+        let started = athena.call("StartQueryExecution", json!({ "QueryString": ENDLESS })).await.expect("a query");
+        let (poll, stop) = tokio::join!(
+            athena.call("GetQueryExecution", started.clone()),
+            athena.call("StopQueryExecution", started.clone())
+        );
+        assert!(poll.is_ok() && stop.is_ok(), "a cancelled query ends the poll");
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_poll_of_a_long_query_returns_before_its_end() {
+        let forever = TimeLimits { dml: Duration::from_hours(1), ddl: Duration::from_hours(1) };
+        let (_folder, athena) = service(forever, Duration::from_millis(1));
+        let started = athena.call("StartQueryExecution", json!({ "QueryString": ENDLESS })).await.expect("a query");
+        let query = athena.call("GetQueryExecution", started.clone()).await.expect("a query");
+        let state = &query["QueryExecution"]["Status"]["State"];
+        assert!(state == "RUNNING" || state == "QUEUED", "{query}");
+        athena.call("StopQueryExecution", started).await.expect("it is running");
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::io::Write as _;
 use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use futures::FutureExt as _;
 use local_athena::{Column, ErrorKind, QueryError, Statement, StatementKind, panic_message};
@@ -12,7 +13,8 @@ use rusqlite::{Connection, OptionalExtension as _, Row, params};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use strum::{EnumString, IntoStaticStr};
-use tokio::task::{block_in_place, spawn_blocking};
+use tokio::sync::watch;
+use tokio::task::{AbortHandle, block_in_place, spawn_blocking};
 use tokio::time::timeout;
 use tracing::{Instrument as _, debug_span};
 
@@ -326,13 +328,30 @@ impl Query {
     }
 }
 
-/// The queued and running queries, each with the handle to abort it.
+/// The queued and running queries.
 #[derive(Debug, Default)]
-pub(super) struct RunningQueries(Mutex<HashMap<String, tokio::task::AbortHandle>>);
+pub(super) struct RunningQueries(Mutex<HashMap<String, RunningQuery>>);
+
+/// The task of a query.
+#[derive(Debug)]
+struct RunningQuery {
+    abort: AbortHandle,
+    /// Is dropped with this entry, which its receivers notice.
+    ended: watch::Sender<()>,
+}
 
 impl RunningQueries {
-    fn with<T>(&self, work: impl FnOnce(&mut HashMap<String, tokio::task::AbortHandle>) -> T) -> T {
+    fn with<T>(&self, work: impl FnOnce(&mut HashMap<String, RunningQuery>) -> T) -> T {
         work(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Returns when the query has ended, or after `limit`.
+    async fn wait(&self, id: &str, limit: Duration) {
+        let ended = self.with(|running| running.get(id).map(|query| query.ended.subscribe()));
+        if let Some(mut ended) = ended {
+            // The sender never sends: its receivers wait until it is dropped.
+            let _ = timeout(limit, ended.changed()).await;
+        }
     }
 }
 
@@ -432,7 +451,7 @@ impl Athena {
                 service.running.with(|running| running.remove(&query.id));
             };
             let task = tokio::spawn(work.instrument(span));
-            running.insert(id, task.abort_handle());
+            running.insert(id, RunningQuery { abort: task.abort_handle(), ended: watch::Sender::new(()) });
         });
     }
 
@@ -519,7 +538,10 @@ impl Athena {
         Query::find_by(&self.state.lock(), "id", id)?.ok_or_else(|| not_found(id))
     }
 
-    pub(super) fn get(&self, named: &QueryExecutionId) -> AwsResult {
+    /// Describes a query. Waits a moment for a query that runs (long polling): most end within milliseconds, and clients would
+    /// send several requests meanwhile.
+    pub(super) async fn get(&self, named: &QueryExecutionId) -> AwsResult {
+        self.running.wait(&named.query_execution_id, self.long_poll).await;
         Ok(json!({ "QueryExecution": self.query(&named.query_execution_id)?.description() }))
     }
 
@@ -558,8 +580,8 @@ impl Athena {
     }
 
     fn cancel(&self, id: &str, reason: &str) -> Result<(), AwsError> {
-        if let Some(task) = self.running.with(|running| running.remove(id)) {
-            task.abort();
+        if let Some(query) = self.running.with(|running| running.remove(id)) {
+            query.abort.abort();
         }
         let nothing = QueryOutput { columns: Vec::new(), scanned: 0 };
         end(&self.state.lock(), id, QueryState::Cancelled, Some(&QueryFailure::cancelled(reason)), &nothing)?;
