@@ -222,6 +222,14 @@ fn unit_interval(hash: u64) -> f64 {
     bits / (1_u64 << 53) as f64
 }
 
+/// The shortest wait that a plan's speed leaves. State machines that poll would otherwise make a call every millisecond.
+const MIN_SHORTENED: Duration = Duration::from_millis(20);
+
+/// Returns a wait as the speed of a plan shortens it.
+fn shortened(duration: Duration, speed: u32) -> Duration {
+    (duration / speed).max(duration.min(MIN_SHORTENED))
+}
+
 /// The system clock, with waits shortened by the plan's speed.
 #[async_trait]
 impl asl::Clock for Faults {
@@ -230,7 +238,7 @@ impl asl::Clock for Faults {
     }
 
     async fn sleep(&self, duration: Duration) {
-        tokio::time::sleep(duration / self.speed()).await;
+        tokio::time::sleep(shortened(duration, self.speed())).await;
     }
 }
 
@@ -264,6 +272,16 @@ mod tests {
         let none = Faults::default();
         assert_eq!(none.inject(&put(), work(&order)).await.into_result(), Ok(1));
         assert_eq!(none.speed(), 1);
+    }
+
+    #[test]
+    fn a_speed_shortens_waits_to_twenty_milliseconds() {
+        for (millis, speed, expected) in
+            [(30_000, 1, 30_000), (30_000, 100, 300), (50, 100, 20), (7, 1, 7), (7, 100, 7)]
+        {
+            let wait = shortened(Duration::from_millis(millis), speed);
+            assert_eq!(wait, Duration::from_millis(expected), "{millis} ms at {speed}");
+        }
     }
 
     #[tokio::test]
