@@ -56,8 +56,9 @@ async fn stop(lake: &Lake, arn: &str) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Bounds of the delay between two polls of an execution.
-const MIN_DELAY: Duration = Duration::from_millis(15);
+/// Bounds of the delay between two polls of an execution. An account may call `GetExecutionHistory` about 20 times per second
+/// (<https://docs.aws.amazon.com/step-functions/latest/dg/service-quotas.html>).
+const MIN_DELAY: Duration = Duration::from_millis(50);
 const MAX_DELAY: Duration = Duration::from_millis(500);
 
 async fn poll_to_end(lake: &Lake, arn: &str, progress: &Progress) -> anyhow::Result<Ending> {
