@@ -79,11 +79,12 @@ class Script:
 
     def __init__(self, answers: dict[str, list[Reply]]):
         self.answers = {task: list(replies) for task, replies in answers.items()}
-        self.calls: dict[str, list[dict]] = defaultdict(list)
+        self.calls: dict[str, list[dict | list]] = defaultdict(list)
 
-    def reply(self, function: str, payload: dict) -> Reply:
-        parts = [function.split(":")[-1].split("--")[-1], *(payload.get(name) for name in ("stage", "table", "day"))]
-        slice_ = f"slice {payload['slice']}" if payload.get("slice") else None
+    def reply(self, function: str, payload: dict | list) -> Reply:
+        fields = payload if isinstance(payload, dict) else {}
+        parts = [function.split(":")[-1].split("--")[-1], *(fields.get(name) for name in ("stage", "table", "day"))]
+        slice_ = f"slice {fields['slice']}" if fields.get("slice") else None
         task = " ".join(part for part in [*parts, slice_] if isinstance(part, str))
         self.calls[task].append(payload)
         assert self.answers.get(task), f"there is no result left for {task}, which is called with {payload}"

@@ -194,6 +194,27 @@ def test_an_s3_event_ingests_one_object(cloud: Cloud):
     assert cloud.fails("ingest", created("another-bucket", key)).error_type == "InvalidInput"
 
 
+def test_a_batch_of_objects_is_ingested_at_once(cloud: Cloud):
+    names = [f"2020040{day}1000_flashpanel.csv" for day in (1, 2, 6)]
+    data = {name: rawfiles.encode("quotes", name[:12], [quote()]) for name in names}
+    landed = [cloud.land(name, body) for name, body in data.items()]
+    invalid, elsewhere = cloud.land("readme.md", b"# hello"), cloud.land("202004071000_flashpanel.csv", b"x")
+    keys = [*landed, invalid, landed[0], "landing/202004081000_flashpanel.csv"]
+
+    report = cloud.invoke("ingest", [{"bucket": cloud.raw, "key": key} for key in keys])
+    assert (report["files"], report["accepted"], report["quarantined"]["count"]) == (4, 3, 1)
+    # From the first to the last day of the batch, of objects that are gone too.
+    assert (report["from"], report["to"]) == ("2020-04-01", "2020-04-08")
+    assert cloud.objects("quotes/") == {raw_key(name): body for name, body in data.items()}
+    assert set(cloud.objects("landing/")) == {elsewhere}
+    # The next state lists the raw files, once for the batch.
+    assert "gaps" not in report and "missing_snapshots" not in report
+
+    batch = [{"bucket": cloud.raw, "key": elsewhere}, {"bucket": "another-bucket", "key": elsewhere}]
+    assert cloud.fails("ingest", batch).error_type == "InvalidInput"
+    assert set(cloud.objects("landing/")) == {elsewhere}, "nothing was moved"
+
+
 def created(bucket: str, key: str) -> dict:
     detail = {"bucket": {"name": bucket}, "object": {"key": key}}
     return {"source": "aws.s3", "detail-type": "Object Created", "detail": detail}

@@ -143,7 +143,7 @@ CASES = {
     ),
     "upload: an object that is not a snapshot": Case(
         "upload_raw_data",
-        {"source": "aws.s3", "detail-type": "Object Created", "detail": {"object": {"key": "landing/x.txt"}}},
+        [{"bucket": "pregao-raw", "key": "landing/x.txt"}],
         {"ingest": [gives(files=1, quarantined={"count": 1})]},
         ["Ingest", "AnySnapshot?", "NothingToValidate"],
     ),
@@ -606,10 +606,12 @@ def in_order(states: list[str], concurrent: frozenset[str] = frozenset()) -> lis
 STARTED_BY = "AWS_STEP_FUNCTIONS_STARTED_BY_EXECUTION_ID"
 
 
-def comparable_calls(script: Script) -> dict[str, list[dict]]:
+def comparable_calls(script: Script) -> dict[str, list[dict | list]]:
     """Returns the inputs of the functions, without values that differ between executions."""
     calls = json.loads(json.dumps(script.calls))
     for payload in (payload for payloads in calls.values() for payload in payloads):
+        if not isinstance(payload, dict):
+            continue
         execution = payload.get("execution", {})
         for name in set(execution) - {"Name", "Input"}:
             del execution[name]

@@ -1,11 +1,15 @@
 //! Parses the input of a workflow.
 //!
 //! A workflow is started by a person, a schedule, an upload, or another workflow, each with another form of input. The first
-//! function of a workflow resolves it once to days or to an object; later states only get those.
+//! function of a workflow resolves it once to days or to objects; later states only get days.
+
+use std::collections::BTreeSet;
+use std::fmt;
 
 use chrono::{DateTime, NaiveDate, Utc};
 use chrono_tz::America::Sao_Paulo;
 use market::partition::DateRange;
+use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use crate::engine::EngineChoice;
@@ -20,33 +24,39 @@ pub enum Request {
     Days(DateRange),
     /// The stale ones of these days.
     Stale(DateRange),
-    /// One object that was just created.
-    Object {
-        /// Its bucket.
-        bucket: String,
-        /// Its key, not URL-encoded.
-        key: String,
-    },
+    /// Objects that were just created. Never empty, in the order of bucket and key, each once.
+    Objects(BTreeSet<LandedObject>),
+}
+
+/// An object that was just created.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LandedObject {
+    /// Its bucket.
+    pub bucket: String,
+    /// Its key, not URL-encoded.
+    pub key: String,
 }
 
 impl Request {
     /// Returns the days of a request, for workflows that do not distinguish stale days.
     ///
     /// # Errors
-    /// [`Error::InvalidInput`] for [`Request::Stale`] and [`Request::Object`].
+    /// [`Error::InvalidInput`] for [`Request::Stale`] and [`Request::Objects`].
     pub fn range(self) -> Result<DateRange, Error> {
         match self {
             Request::DayBefore(day) => DateRange::day(day).map_err(|error| refused(error.to_string())),
             Request::Days(range) => Ok(range),
             Request::Stale(_) => Err(refused("\"stale\" is for create_datalake alone")),
-            Request::Object { key, .. } => Err(refused(format!("{key} is an object, and no days"))),
+            Request::Objects(objects) => Err(refused(format!("it names {}, and no days", named(&objects)))),
         }
     }
 }
 
 /// The forms of input that [`resolve`] accepts, for messages.
 pub const ACCEPTED: &str = "{} for yesterday in Sao Paulo, {\"date\": \"2020-04-01\"}, \
-    {\"from\": \"2020-04-01\", \"to\": \"2020-04-09\"}, an EventBridge schedule event, or an S3 \"Object Created\" event";
+    {\"from\": \"2020-04-01\", \"to\": \"2020-04-09\"}, an EventBridge schedule event, an S3 \"Object Created\" event, or \
+    [{\"bucket\": \"...\", \"key\": \"landing/...\"}, ...]";
 
 /// The field by which the console links an execution to the one that started it. A workflow ignores it.
 /// <https://docs.aws.amazon.com/step-functions/latest/dg/concepts-nested-workflows.html>
@@ -62,12 +72,16 @@ const STARTED_BY: &str = "AWS_STEP_FUNCTIONS_STARTED_BY_EXECUTION_ID";
 /// | `{"from": "2020-04-01", "to": "2020-04-09", "stale": true}` | the stale ones of these days |
 /// | a scheduled event of EventBridge or its Scheduler | as `{}`, at its `time` |
 /// | an `Object Created` event of S3, by EventBridge | that object |
+/// | `[{"bucket": "raw", "key": "landing/a.csv"}, ...]` | these objects: a batch of such events |
 ///
 /// Another state machine that starts the workflow may add `AWS_STEP_FUNCTIONS_STARTED_BY_EXECUTION_ID`.
 ///
 /// # Errors
 /// [`Error::InvalidInput`] for anything else, with the reason and the accepted forms.
 pub fn resolve(input: &Value, now: DateTime<Utc>) -> Result<Request, Error> {
+    if let Value::Array(items) = input {
+        return batch(items);
+    }
     let fields = input.as_object().ok_or_else(|| refused(format!("it is {}", kind(input))))?;
     if fields.contains_key("detail-type") {
         return event(fields);
@@ -128,9 +142,37 @@ fn event(fields: &Map<String, Value>) -> Result<Request, Error> {
                 let found = fields.get("detail").and_then(|detail| detail.get(part)?.get(name)?.as_str());
                 found.map(str::to_owned).ok_or_else(|| refused(format!("it has no \"detail.{part}.{name}\"")))
             };
-            Ok(Request::Object { bucket: detail("bucket", "name")?, key: detail("object", "key")? })
+            let object = LandedObject { bucket: detail("bucket", "name")?, key: detail("object", "key")? };
+            Ok(Request::Objects(BTreeSet::from([object])))
         }
         _ => Err(refused(format!("it is an event {detail_type:?} from {source:?}"))),
+    }
+}
+
+/// Parses a batch of objects. S3 may send an event twice, so an object may be in it twice.
+fn batch(items: &[Value]) -> Result<Request, Error> {
+    if items.is_empty() {
+        return Err(refused("it is an empty list"));
+    }
+    let object = |(at, item): (usize, &Value)| {
+        LandedObject::deserialize(item).map_err(|error| refused(format!("item {at} of the list is no object: {error}")))
+    };
+    items.iter().enumerate().map(object).collect::<Result<_, _>>().map(Request::Objects)
+}
+
+/// Names objects in a message.
+fn named(objects: &BTreeSet<LandedObject>) -> String {
+    match objects.first() {
+        Some(object) if objects.len() == 1 => object.to_string(),
+        Some(object) => format!("{} objects ({object}, ...)", objects.len()),
+        None => "no objects".to_owned(),
+    }
+}
+
+/// `s3://bucket/key`.
+impl fmt::Display for LandedObject {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "s3://{}/{}", self.bucket, self.key)
     }
 }
 
@@ -236,18 +278,34 @@ mod tests {
             "object": {"key": "landing/a b%2B/202004011320_flashpanel.csv", "size": 5, "etag": "x"}}});
         assert_eq!(
             resolve_at(event, "2026-11-22T12:00:00Z").expect("an object"),
-            Request::Object {
-                bucket: "pregao-raw".to_owned(),
-                key: "landing/a b%2B/202004011320_flashpanel.csv".to_owned()
-            }
+            objects(&["landing/a b%2B/202004011320_flashpanel.csv"])
         );
+    }
+
+    #[test]
+    fn a_batch_of_uploads_is_its_objects_each_once() {
+        let item = |key: &str| json!({"bucket": "pregao-raw", "key": key});
+        let batch = json!([item("landing/b.csv"), item("landing/a.csv"), item("landing/b.csv")]);
+        let request = resolve_at(batch, "2026-11-22T12:00:00Z").expect("objects");
+        assert_eq!(request, objects(&["landing/a.csv", "landing/b.csv"]));
+        let refused = request.range().expect_err("no days").to_string();
+        assert!(refused.contains("2 objects (s3://pregao-raw/landing/a.csv, ...)"), "{refused}");
+    }
+
+    fn objects(keys: &[&str]) -> Request {
+        let object = |key: &&str| LandedObject { bucket: "pregao-raw".to_owned(), key: (*key).to_owned() };
+        Request::Objects(keys.iter().map(object).collect())
     }
 
     #[test]
     fn what_says_nothing_is_refused_with_what_would() {
         for (input, expected) in [
             (json!(null), "it is null"),
-            (json!([1]), "it is a list"),
+            (json!([]), "it is an empty list"),
+            (json!([1]), "item 0 of the list is no object"),
+            (json!([{"bucket": "b", "key": "landing/a.csv"}, {"key": "landing/a.csv"}]), "item 1 of the list"),
+            (json!([{"bucket": "b", "key": "k", "size": 1}]), "unknown field `size`"),
+            (json!([["b", "k"], {"bucket": null, "key": "k"}]), "item 1 of the list is no object"),
             (json!("2020-04-01"), "it is a text"),
             (json!({"day": "2020-04-01"}), "its fields are day"),
             (json!({"date": "2020-04-01", "force": true}), "its fields are date, force"),

@@ -13,7 +13,7 @@ mod check;
 mod place;
 mod quarantine;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use chrono::{NaiveDate, Utc};
@@ -21,7 +21,7 @@ use lake::added_columns::AddedColumns;
 use lake::objects::{self, Object};
 use lake::raw_files::Coverage;
 use lake::truncated_list::TruncatedList;
-use lake::workflow_input::{self, Request};
+use lake::workflow_input::{self, LandedObject, Request};
 use lake::{Error, Lake, concurrency, invocation, keys, raw_files};
 use market::partition::DateRange;
 use market::snapshot::{Feed, SnapshotName};
@@ -34,7 +34,7 @@ use place::Outcome;
 /// The result of an invocation: the outcomes for the landed files.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct Report {
-    /// The first day concerned. `None` if the event is about an object that is not a snapshot.
+    /// The first day concerned. `None` if the event is about objects that are not snapshots.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub from: Option<NaiveDate>,
     /// The last day concerned.
@@ -56,9 +56,9 @@ pub struct Report {
     pub unterminated: TruncatedList<String>,
     /// Accepted files with columns behind those of their feed. They are ignored.
     pub added_columns: TruncatedList<AddedColumns>,
-    /// What is still missing on the days concerned.
+    /// What is still missing on the days of the request. `None` for objects: the next state lists their days.
     #[serde(flatten)]
-    pub coverage: Coverage,
+    pub coverage: Option<Coverage>,
 }
 
 /// A landed file that was moved to quarantine.
@@ -71,37 +71,43 @@ pub struct Quarantined {
 }
 
 /// Ingests the landed files that the event requests ([`workflow_input::resolve`]): for days, all snapshots of those days at any
-/// depth under `landing/`, and all files whose names are not those of snapshots; for an object, that object.
+/// depth under `landing/`, and all files whose names are not those of snapshots; for objects, these objects.
 ///
 /// # Errors
-/// [`Error::InvalidInput`] for an event of no known form; the errors of S3. Files that were not moved are still in
-/// `landing/`, so that the same event can be sent again.
+/// [`Error::InvalidInput`] for an event of no known form; the errors of S3: the first one, after all files were attempted, so
+/// that no file waits for another. Files that were not moved are still in `landing/`, so that the same event can be sent
+/// again.
 pub async fn handle(lake: &Lake, event: Value) -> Result<Report, Error> {
-    let (days, landed) = match workflow_input::resolve(&event, Utc::now())? {
-        Request::Object { bucket, key } => {
-            let day = day_of(&key)?;
-            if let Some(day) = day {
-                invocation::record_days(day);
+    let range = match workflow_input::resolve(&event, Utc::now())? {
+        Request::Objects(objects) => {
+            let days = days_of(&objects)?;
+            if let Some(range) = days {
+                invocation::record_days(range);
             }
-            (day, of_object(lake, &bucket, &key).await?)
+            return settle_all(lake, days, of_objects(lake, objects).await?).await;
         }
-        days => {
-            let range = days.range()?;
-            invocation::record_days(range);
-            (Some(range), of_days(lake, range).await?)
-        }
+        days => days.range()?,
     };
+    invocation::record_days(range);
+    let mut report = settle_all(lake, Some(range), of_days(lake, range).await?).await?;
+    let present = raw_files::scan(lake, range).await?.deduplicated()?;
+    let names = present.iter().map(|file| file.name);
+    report.coverage = Some(Coverage::new(&lake.config.session, range, &Feed::ALL, names));
+    Ok(report)
+}
+
+/// Settles landed files of `days`, with bounded concurrency. Returns the first error after all were attempted.
+async fn settle_all(lake: &Lake, days: Option<DateRange>, landed: Vec<Object>) -> Result<Report, Error> {
     let shared = Arc::new(lake.clone());
     let settled = concurrency::map(by_snapshot(landed), lake.config.ingest.parallel_files, |group| {
-        settle_in_turn(shared.clone(), group)
+        let work = settle_in_turn(shared.clone(), group);
+        async move { Ok(work.await) }
     });
     let mut report = Report { from: days.map(DateRange::from), to: days.map(DateRange::to), ..Report::default() };
-    for (landed, outcome) in settled.await?.into_iter().flatten() {
-        report.add(&landed, outcome);
-    }
-    if let Some(range) = days {
-        let present = raw_files::scan(lake, range).await?.deduplicated()?;
-        report.coverage = Coverage::new(&lake.config.session, range, &Feed::ALL, present.iter().map(|file| file.name));
+    for settled in settled.await? {
+        for (landed, outcome) in settled? {
+            report.add(&landed, outcome);
+        }
     }
     Ok(report)
 }
@@ -116,23 +122,26 @@ async fn of_days(lake: &Lake, range: DateRange) -> Result<Vec<Object>, Error> {
     Ok(landed)
 }
 
-/// Returns the landed file of an object event, or nothing if it does not exist any more.
-async fn of_object(lake: &Lake, bucket: &str, key: &str) -> Result<Vec<Object>, Error> {
+/// Returns the landed files among created objects, without those that do not exist any more.
+async fn of_objects(lake: &Lake, created: BTreeSet<LandedObject>) -> Result<Vec<Object>, Error> {
     let raw = &lake.config.buckets.raw;
-    if bucket != raw.as_str() || !key.starts_with(keys::LANDING) {
+    let is_landed = |object: &LandedObject| object.bucket == raw.as_str() && object.key.starts_with(keys::LANDING);
+    if let Some(other) = created.iter().find(|object| !is_landed(object)) {
         let landing = keys::uri(raw, keys::LANDING);
-        return Err(Error::invalid_input(format!(
-            "s3://{bucket}/{key} is not a landed file: those are under {landing}"
-        )));
+        return Err(Error::invalid_input(format!("{other} is not a landed file: those are under {landing}")));
     }
-    let landed = objects::head(lake, raw, key).await?;
-    Ok(landed.into_iter().filter(|object| !object.is_folder_marker()).collect())
+    let found = concurrency::map(created, lake.config.ingest.parallel_files, |object| {
+        let lake = lake.clone();
+        async move { objects::head(&lake, &lake.config.buckets.raw, &object.key).await }
+    });
+    Ok(found.await?.into_iter().flatten().filter(|object| !object.is_folder_marker()).collect())
 }
 
-/// Returns the day of the snapshot that a key names, or `None` if it names none.
-fn day_of(key: &str) -> Result<Option<DateRange>, Error> {
-    let name = keys::file_name(key).parse::<SnapshotName>().ok();
-    let range = name.map(|name| DateRange::day(name.time.date())).transpose();
+/// Returns the range from the first to the last day of the snapshots among created objects, or `None` if there are none.
+fn days_of(created: &BTreeSet<LandedObject>) -> Result<Option<DateRange>, Error> {
+    let names = || created.iter().filter_map(|object| keys::file_name(&object.key).parse::<SnapshotName>().ok());
+    let days = || names().map(|name| name.time.date());
+    let range = days().min().zip(days().max()).map(|(from, to)| DateRange::new(from, to)).transpose();
     range.map_err(|error| Error::malformed(error.to_string(), error))
 }
 

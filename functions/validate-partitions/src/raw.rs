@@ -10,7 +10,7 @@ use lake::plan::{DaySelection, PlannedDay, RequestedDays};
 use lake::raw_files::{self, Coverage, RawFile};
 use lake::record::{self, RawFileVersion, Record};
 use lake::truncated_list::TruncatedList;
-use lake::workflow_input::{self, Request};
+use lake::workflow_input::{self, LandedObject, Request};
 use lake::{Error, Lake, invocation, keys, plan, slices};
 use market::partition::DateRange;
 use market::run::RunId;
@@ -133,7 +133,7 @@ fn requested_days(lake: &Lake, input: &Value) -> Result<(RequestedDays, Option<E
     let (selection, range) = match request {
         Request::Days(range) => (DaySelection::All, range),
         Request::Stale(range) => (DaySelection::Stale, range),
-        Request::Object { key, .. } => (DaySelection::All, day_of(&key)?),
+        Request::Objects(objects) => (DaySelection::All, days_of(&objects)?),
         Request::DayBefore(day) => {
             let back = Days::new(lake.config.schedule.look_back_days.into());
             let first = day.checked_sub_days(back).unwrap_or(day);
@@ -144,10 +144,15 @@ fn requested_days(lake: &Lake, input: &Value) -> Result<(RequestedDays, Option<E
     Ok((RequestedDays { selection, range }, engine))
 }
 
-fn day_of(key: &str) -> Result<DateRange, Error> {
-    let name =
-        keys::file_name(key).parse::<SnapshotName>().map_err(|error| Error::malformed(error.to_string(), error))?;
-    DateRange::day(name.time.date()).map_err(|error| Error::malformed(error.to_string(), error))
+/// Returns the range from the first to the last day of snapshots.
+fn days_of(objects: &BTreeSet<LandedObject>) -> Result<DateRange, Error> {
+    let day = |object: &LandedObject| {
+        let name = keys::file_name(&object.key).parse::<SnapshotName>();
+        name.map(|name| name.time.date()).map_err(|error| Error::malformed(format!("{object}: {error}"), error))
+    };
+    let days: BTreeSet<NaiveDate> = objects.iter().map(day).collect::<Result<_, _>>()?;
+    let ends = days.first().zip(days.last()).ok_or_else(|| Error::invalid_input("no objects"))?;
+    DateRange::new(*ends.0, *ends.1).map_err(|error| Error::malformed(error.to_string(), error))
 }
 
 /// Counts the raw files of some days, without a run.

@@ -7,7 +7,7 @@ use axum::routing::{get, post};
 use axum::{Json, Router};
 use chrono::{DateTime, NaiveDate, Utc};
 use futures::future::try_join_all;
-use lake::workflow_input::{self, Request};
+use lake::workflow_input::{self, LandedObject, Request};
 use lake::{Error, Lake, keys};
 use lake_client::execution_history::{Kind, Visit, millis};
 use lake_client::workflow::{self, Machine, Workflow};
@@ -342,7 +342,10 @@ fn check_input(StartRequest { workflow, input }: StartRequest, at: DateTime<Utc>
             Request::DayBefore(day) => (format!("{day}, the day before in Sao Paulo"), day.to_string()),
             Request::Days(range) => (range.to_string(), days_in_name(range)),
             Request::Stale(range) => (format!("what is not up to date of {range}"), days_in_name(range)),
-            Request::Object { bucket, key } => (format!("the object s3://{bucket}/{key}"), "object".to_owned()),
+            Request::Objects(objects) => (
+                objects.iter().map(LandedObject::to_string).collect::<Vec<_>>().join(", "),
+                if objects.len() == 1 { "object" } else { "objects" }.to_owned(),
+            ),
         },
     };
     Ok(CheckResponse { workflow: workflow.name(), input, means, purpose })

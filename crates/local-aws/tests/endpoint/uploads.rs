@@ -237,6 +237,20 @@ async fn two_forms_that_land_together_leave_one() {
 }
 
 #[tokio::test]
+async fn a_file_that_cannot_be_moved_keeps_no_other_of_its_batch_in_landing() {
+    let world = World::failing("service=s3&op=CopyObject&key=*/202004011000_*:deny").await;
+    let files: Vec<(String, Vec<u8>)> = TIMES.iter().map(|time| file(time, "PETR4", false)).collect();
+    for (name, bytes) in &files {
+        world.put(RAW, &format!("landing/{name}"), bytes.clone()).await;
+    }
+    let batch = files.iter().map(|(name, _)| json!({"bucket": RAW, "key": format!("landing/{name}")})).collect();
+    let error = ingest::handle(&world.lake, batch).await.expect_err("one cannot be moved");
+    assert!(error.to_string().contains("202004011000"), "{error}");
+    let left: Vec<String> = objects(&world).await.into_keys().collect();
+    assert_eq!(left, ["landing/202004011000_flashpanel.csv".to_owned(), place(&files[1].0)]);
+}
+
+#[tokio::test]
 async fn a_landed_file_of_another_day_or_with_the_bytes_in_place_keeps_no_run_waiting() {
     let world = World::new().await;
     let (name, bytes) = file(TIMES[0], "PETR4", false);
