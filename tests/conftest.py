@@ -15,6 +15,7 @@ from lake import Endpoint, Lake
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--flips", type=int, default=12, help="bits that test_verify.py flips, one after the other")
+    parser.addoption("--landed", type=int, default=300, help="objects that test_landing.py puts at once")
 
 
 @pytest.fixture

@@ -16,6 +16,7 @@ use crate::glue::Glue;
 use crate::home::{Home, HomeError};
 use crate::in_process;
 use crate::lambda::Functions;
+use crate::landing::LandingPipe;
 use crate::s3::{self, ObjectStore, S3, StoreError};
 use crate::s3_uri::S3Uri;
 use crate::seal::{self, Damaged};
@@ -80,6 +81,9 @@ pub struct Options {
     pub engine: SparkEngine,
     /// Faults to inject. `None`: no fault injection.
     pub faults: Option<FaultPlan>,
+    /// Whether objects that are created under `landing/` start `upload_raw_data`, as in an account. For endpoints that other
+    /// processes use: a command that uploads starts it itself.
+    pub ingests_landed: bool,
 }
 
 /// A running endpoint. Call [`Endpoint::shutdown`] to stop it. If it is dropped without, it ends as by a kill of the process,
@@ -89,6 +93,8 @@ pub struct Endpoint {
     lake: Lake,
     stop: watch::Sender<bool>,
     server: JoinHandle<()>,
+    /// The task that ingests landed objects.
+    landing: Option<JoinHandle<()>>,
     services: Arc<Services>,
     store: Arc<ObjectStore>,
     state: Arc<State>,
@@ -138,10 +144,14 @@ impl Endpoint {
             state: Arc::clone(&state),
             faults,
         });
+        let pipe = options.ingests_landed.then(|| {
+            LandingPipe::new(Arc::clone(&store), Arc::clone(&step_functions), lake.config.buckets.raw.as_str())
+        });
+        let landing = pipe.flatten().map(|pipe| tokio::spawn(pipe.run()));
         let (stop, stopped) = watch::channel(false);
         let server = tokio::spawn(server::serve(listener, calls, Arc::clone(&services), stopped));
         home.announce(address)?;
-        Ok(Endpoint { address, lake, stop, server, services, store, state, home })
+        Ok(Endpoint { address, lake, stop, server, landing, services, store, state, home })
     }
 
     /// The value for `AWS_ENDPOINT_URL`: `http://127.0.0.1:4599`.
@@ -164,6 +174,9 @@ impl Endpoint {
     /// of the databases, and releases the home.
     pub async fn shutdown(self) {
         let _ = self.home.withdraw();
+        if let Some(landing) = &self.landing {
+            landing.abort();
+        }
         self.services.faults.shutdown().await;
         self.services.step_functions.shutdown().await;
         self.services.athena.shutdown();

@@ -35,6 +35,7 @@ mod home;
 mod identity;
 mod in_process;
 mod lambda;
+mod landing;
 mod origin;
 mod paging;
 mod permissions;

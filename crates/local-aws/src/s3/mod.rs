@@ -19,6 +19,7 @@ mod index;
 mod integrity;
 mod listing;
 mod multipart;
+mod notifications;
 mod object_path;
 mod ranges;
 mod service;

@@ -255,6 +255,7 @@ impl ObjectStore {
         let made = self.assemble(bucket, key, &completed, requested, expected, condition);
         match made {
             Ok(object) => {
+                self.notifications.created(bucket, key);
                 self.end_upload(id)?;
                 Ok(object)
             }

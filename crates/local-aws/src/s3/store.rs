@@ -20,6 +20,7 @@ use super::digest::{Digest, Digester};
 use super::file_system::{Disk, FileSystem};
 use super::group_commit::{ChangeRequest, PlannedChange, Queue};
 use super::index::{self, Attributes, IntentKind, Object};
+use super::notifications::Notifications;
 use super::object_path::{ObjectPath, is_path_unsupported};
 use super::verify::{Difference, difference};
 use crate::check;
@@ -176,6 +177,8 @@ pub(crate) struct ObjectStore {
     pub(super) state: Arc<State>,
     pub(super) files: Arc<dyn FileSystem>,
     pub(super) queue: Queue,
+    /// Notifications about the objects that clients create.
+    pub(crate) notifications: Notifications,
     temporary: PathBuf,
     /// Keeps the home locked as long as the store can write to it.
     _owner: Arc<Home>,
@@ -199,6 +202,7 @@ impl ObjectStore {
             state,
             files,
             queue: Queue::default(),
+            notifications: Notifications::default(),
             temporary: home.temporary(),
             _owner: Arc::clone(home),
         };
@@ -371,6 +375,7 @@ impl ObjectStore {
     pub(crate) fn put(&self, bucket: &str, staged: Staged, condition: &WriteCondition) -> Result<Object, StoreError> {
         let key = staged.key.clone();
         let object = self.submit(bucket, ChangeRequest::Put { staged, condition: condition.clone() })?;
+        self.notifications.created(bucket, &key);
         object.ok_or(StoreError::NoSuchKey(key))
     }
 

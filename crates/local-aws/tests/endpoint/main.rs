@@ -6,6 +6,7 @@ mod faults;
 mod glue;
 mod in_process;
 mod kept_or_refused;
+mod landing;
 mod leases;
 mod nothing_is_kept;
 mod pages;

@@ -19,7 +19,8 @@ pub(crate) fn local(global: &Global, args: &LocalArgs) -> anyhow::Result<ExitCod
         Some(plan) => Some(plan.clone().with_seed(args.seed)),
         None => faults::from_environment()?,
     };
-    let options = Options { port: args.port, engine: spark_engine(args.engine)?, faults };
+    let options =
+        Options { port: args.port, engine: spark_engine(args.engine)?, faults, ingests_landed: !args.keep_landed };
     runtime()?.block_on(async {
         let endpoint = Endpoint::start(&global.home, config.clone(), options).await?;
         // A signal is the normal end.

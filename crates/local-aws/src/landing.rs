@@ -1,0 +1,153 @@
+//! Ingests what clients put under `landing/`: the counterpart of `LandingRule`, `LandingQueue` and `LandingPipe` of the template.
+//!
+//! Keys are collected for a moment and ingested in batches, one execution of `upload_raw_data` after the other, so that a burst
+//! of files causes a handful of executions. While another execution of it is running, as that of `pregao upload`, the batch
+//! grows. A batch has no objects that are gone by then. What a process that ended left in `landing/` is the first batch of the
+//! next one.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::Utc;
+use lake::keys;
+use lake::workflow::Workflow;
+use serde_json::{Value, json};
+use tokio::sync::mpsc::UnboundedReceiver;
+use tokio::task::spawn_blocking;
+use tokio::time::{Instant, sleep, timeout_at};
+
+use crate::aws_json::AwsError;
+use crate::s3::{ObjectStore, StoreError};
+use crate::state_machine_arn;
+use crate::step_functions::StepFunctions;
+
+/// The batching window: a batch is complete when no object was created for this time,
+const QUIET: Duration = Duration::from_millis(100);
+/// or when its first object has waited for this time,
+const WINDOW: Duration = Duration::from_secs(1);
+/// or when it has so many objects. An object of a batch has at most 1,024 bytes of a key, escaped, and an input 256 KiB.
+const MAX_BATCH: usize = 100;
+
+/// The interval at which the end of an execution is polled.
+const POLL: Duration = Duration::from_millis(10);
+
+/// Ingests landed objects until it is dropped.
+pub(crate) struct LandingPipe {
+    store: Arc<ObjectStore>,
+    step_functions: Arc<StepFunctions>,
+    bucket: String,
+    created: UnboundedReceiver<String>,
+}
+
+/// Why a batch was not ingested. Its objects stay in `landing/`.
+#[derive(Debug, thiserror::Error)]
+enum PipeError {
+    #[error("{}", .0.message())]
+    StepFunctions(AwsError),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error("upload_raw_data {name} is {status}: {cause}")]
+    Failed { name: String, status: String, cause: String },
+}
+
+impl From<AwsError> for PipeError {
+    fn from(error: AwsError) -> PipeError {
+        PipeError::StepFunctions(error)
+    }
+}
+
+impl LandingPipe {
+    /// Subscribes to the objects that are created under `landing/`. Returns `None` if another pipe has.
+    pub(crate) fn new(
+        store: Arc<ObjectStore>,
+        step_functions: Arc<StepFunctions>,
+        bucket: &str,
+    ) -> Option<LandingPipe> {
+        let created = store.notifications.subscribe(bucket, keys::LANDING)?;
+        Some(LandingPipe { store, step_functions, bucket: bucket.to_owned(), created })
+    }
+
+    /// Ingests what is in `landing/`, and then what arrives.
+    pub(crate) async fn run(mut self) {
+        let mut waiting: BTreeSet<String> = self.landed().await.unwrap_or_else(|error| {
+            tracing::warn!(%error, "landing/ could not be listed: upload its files again");
+            BTreeSet::new()
+        });
+        loop {
+            if waiting.is_empty() {
+                let Some(key) = self.created.recv().await else { return };
+                waiting.insert(key);
+            }
+            self.collect(&mut waiting).await;
+            let rest = waiting.iter().nth(MAX_BATCH).cloned().map(|first| waiting.split_off(&first));
+            let batch = std::mem::replace(&mut waiting, rest.unwrap_or_default());
+            if let Err(error) = self.ingest(batch).await {
+                tracing::warn!(%error, "objects stay in landing/: start upload_raw_data for their days");
+            }
+        }
+    }
+
+    /// Returns the keys of the objects in `landing/`.
+    async fn landed(&self) -> Result<BTreeSet<String>, StoreError> {
+        let (store, bucket) = (Arc::clone(&self.store), self.bucket.clone());
+        let listed = spawn_blocking(move || store.files_with_prefix(&bucket, keys::LANDING)).await;
+        let objects = listed.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))?;
+        Ok(objects.into_iter().map(|(object, _)| object.key).collect())
+    }
+
+    /// Adds the keys that arrive within the batching window, and while another upload is running.
+    async fn collect(&mut self, waiting: &mut BTreeSet<String>) {
+        let end = Instant::now() + WINDOW;
+        while waiting.len() < MAX_BATCH {
+            match timeout_at(end.min(Instant::now() + QUIET), self.created.recv()).await {
+                Ok(Some(key)) => waiting.insert(key),
+                Ok(None) | Err(_) => break,
+            };
+        }
+        while self.is_uploading().await.unwrap_or(false) {
+            sleep(POLL).await;
+        }
+        while let Ok(key) = self.created.try_recv() {
+            waiting.insert(key);
+        }
+    }
+
+    /// Whether an execution of `upload_raw_data` is running.
+    async fn is_uploading(&self) -> Result<bool, AwsError> {
+        let running = json!({ "stateMachineArn": machine(), "statusFilter": "RUNNING", "maxResults": 1 });
+        let listed = self.step_functions.call("ListExecutions", running).await?;
+        Ok(listed["executions"].as_array().is_some_and(|executions| !executions.is_empty()))
+    }
+
+    /// Runs `upload_raw_data` for a batch, to its end.
+    async fn ingest(&self, batch: BTreeSet<String>) -> Result<(), PipeError> {
+        let objects: Vec<Value> = batch
+            .into_iter()
+            .filter(|key| self.store.find(&self.bucket, key).is_ok())
+            .map(|key| json!({ "bucket": self.bucket, "key": key }))
+            .collect();
+        if objects.is_empty() {
+            return Ok(());
+        }
+        let now = Utc::now();
+        let name = format!("landing_{}-{:06}", now.format("%Y%m%dT%H%M%S"), now.timestamp_subsec_micros());
+        let input = Value::Array(objects).to_string();
+        let request = json!({ "stateMachineArn": machine(), "name": name, "input": input });
+        let started = self.step_functions.call("StartExecution", request).await?;
+        loop {
+            let execution = json!({ "executionArn": started["executionArn"] });
+            let described = self.step_functions.call("DescribeExecution", execution).await?;
+            let text = |field: &str| described[field].as_str().unwrap_or_default().to_owned();
+            match text("status").as_str() {
+                "RUNNING" => sleep(POLL).await,
+                "SUCCEEDED" => return Ok(()),
+                _ => return Err(PipeError::Failed { name, status: text("status"), cause: text("cause") }),
+            }
+        }
+    }
+}
+
+fn machine() -> String {
+    state_machine_arn(Workflow::UploadRawData.name())
+}
