@@ -180,7 +180,8 @@ def prepare_tools(target: Path) -> list[Path]:
     """Returns the folders of the programs that check, build and deploy the AWS stack, in the order of PATH."""
     aws = prepare_aws(target)
     ministack = prepare_environment(target / "test-tools-ministack", [TOOLS / "ministack.txt"]).parent
-    return [aws, ministack, *prepare_linters(target, aws)]
+    checkov = prepare_environment(target / "test-tools-checkov", [TOOLS / "checkov.txt"]).parent
+    return [aws, ministack, checkov, *prepare_linters(target, aws)]
 
 
 def prepare_aws(target: Path) -> Path:

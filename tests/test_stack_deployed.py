@@ -13,6 +13,7 @@ import re
 import signal
 import socket
 import subprocess
+import threading
 import urllib.request
 import zipfile
 from collections.abc import Iterator
@@ -27,7 +28,8 @@ import rawfiles
 import run
 from lake import ROOT, binary, client, eventually
 from network import add_default_route
-from sam_template import FUNCTIONS
+from pipe import Pipe
+from sam_template import FUNCTIONS, RESOURCES
 
 STACK, REGION = "acme", "us-east-1"
 CREDENTIALS = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_DEFAULT_REGION": REGION}
@@ -166,7 +168,32 @@ def deployed(built: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
         (described,) = deployed.client("cloudformation").describe_stacks(StackName=STACK)["Stacks"]
         assert described["StackStatus"] == "CREATE_COMPLETE"
         deployed.outputs.update({output["OutputKey"]: output["OutputValue"] for output in described["Outputs"]})
+        pipe = landing_pipe(deployed)
+        thread = threading.Thread(target=pipe.run, daemon=True)
+        thread.start()
         yield deployed
+        pipe.stop()
+        thread.join()
+
+
+def landing_pipe(deployed: Deployed) -> Pipe:
+    """Returns the pipe of the template. ministack creates pipes that read from a queue, and does not run them."""
+    described = deployed.client("pipes").describe_pipe(Name=f"{STACK}-landing")
+    assert described["Target"] == deployed.outputs["UploadRawDataArn"], described
+    sqs = deployed.client("sqs")
+    queue_url = sqs.get_queue_url(QueueName=f"{STACK}-landing")["QueueUrl"]
+    arn = sqs.get_queue_attributes(QueueUrl=queue_url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+    assert described["Source"] == arn, described
+    # ministack does not keep these parameters.
+    parameters = RESOURCES["LandingPipe"]["Properties"]
+    return Pipe(
+        sqs,
+        deployed.client("stepfunctions"),
+        queue_url,
+        described["Target"],
+        parameters["TargetParameters"]["InputTemplate"],
+        parameters["SourceParameters"]["SqsQueueParameters"]["BatchSize"],
+    )
 
 
 def keys(deployed: Deployed, prefix: str = "") -> set[str]:
@@ -196,7 +223,7 @@ def test_an_uploaded_snapshot_is_moved_to_its_key(deployed: Deployed, tmp_path: 
     s3, bucket = deployed.client("s3"), deployed.resources["buckets"]["raw"]
     s3.put_object(Bucket=bucket, Key=f"landing/april/{name}", Body=body)
 
-    # Only the rule of the stack starts an execution here.
+    # Only the rule, the queue and the pipe of the stack start an execution here.
     execution = finished(deployed, deployed.outputs["UploadRawDataArn"], f"landing/april/{name}")
     assert execution["status"] == "SUCCEEDED", execution
     output = json.loads(execution["output"])
@@ -228,11 +255,31 @@ def test_only_objects_in_landing_start_an_execution(deployed: Deployed):
     s3.put_object(Bucket=bucket, Key="elsewhere/202004011330_flashpanel.csv", Body=b"x")
     s3.put_object(Bucket=bucket, Key="landing/after-it.txt", Body=b"x")
     finished(deployed, machine, "landing/after-it.txt")
-    inputs = [
+    batches = [
         json.loads(client.describe_execution(executionArn=execution["executionArn"])["input"])
         for execution in client.list_executions(stateMachineArn=machine)["executions"]
     ]
-    assert {event["detail"]["object"]["key"].split("/")[0] for event in inputs} == {"landing"}
+    assert {item["key"].split("/")[0] for batch in batches for item in batch} == {"landing"}
+
+
+def test_a_burst_of_files_is_ingested_in_batches(deployed: Deployed):
+    s3, bucket = deployed.client("s3"), deployed.resources["buckets"]["raw"]
+    times = [f"20200406{hour}{minute}0" for hour in range(10, 17) for minute in range(6)]
+    files = {f"{time}_flashpanel.csv": rawfiles.encode("quotes", time, [rawfiles.quote("PETR4")]) for time in times}
+    for name, body in files.items():
+        s3.put_object(Bucket=bucket, Key=f"landing/burst/{name}", Body=body)
+
+    def accepted():
+        return {key.split("/")[-1] for key in keys(deployed, "quotes/date=2020-04-06/")} == set(files) or None
+
+    eventually("all files of the burst to be accepted", accepted)
+    assert not keys(deployed, "landing/burst/")
+    client = deployed.client("stepfunctions")
+    started = client.list_executions(stateMachineArn=deployed.outputs["UploadRawDataArn"])["executions"]
+    inputs = [client.describe_execution(executionArn=execution["executionArn"])["input"] for execution in started]
+    batches = [json.loads(text) for text in inputs if "landing/burst/" in text]
+    assert sum(len(batch) for batch in batches) >= len(files)
+    assert len(batches) < len(files) / 2, f"{len(batches)} executions for {len(files)} files"
 
 
 def test_a_day_without_files_is_planned_and_costs_no_cluster(deployed: Deployed):

@@ -6,6 +6,7 @@ Each linter also checks broken copies: a linter that checks nothing would accept
 from __future__ import annotations
 
 import json
+from collections import defaultdict
 from collections.abc import Callable
 from pathlib import Path
 
@@ -56,6 +57,54 @@ def test_linters_of_templates_report_faults(what: str, tmp_path: Path):
     tools.fails("sam", *SAM_VALIDATE, broken)
 
 
+# The checks of checkov that the template does not follow: the resources, and why.
+FUNCTIONS = {name for name, resource in sam_template.RESOURCES.items() if resource["Type"].endswith("::Function")}
+NOT_FOLLOWED = {
+    # A dead-letter queue in the function: those that events invoke send their failures by EventInvokeConfig to the queue of
+    # the stack (test_no_event_is_lost_in_silence). State machines wait for the others, and see their errors.
+    "CKV_AWS_116": FUNCTIONS,
+    # A function in a VPC: they call APIs of AWS only, by TLS, and accept no connections. A VPC would need an endpoint or a NAT
+    # gateway for each of these services.
+    "CKV_AWS_117": FUNCTIONS,
+    # Versions of results: they can be created again, and expire.
+    "CKV_AWS_21": {"ResultsBucket"},
+    # A KMS key for queues: they are encrypted with SQS's own keys (SqsManagedSseEnabled), and hold keys of objects, no data.
+    "CKV_AWS_27": {"LandingQueue", "DeadLetters"},
+}
+
+
+def findings(template: Path) -> dict[str, set[str]]:
+    """Returns the resources that fail checks of checkov, by check."""
+    options = ("--framework", "cloudformation", "--output", "json", "--quiet", "--compact", "--soft-fail")
+    # Without this it asks a server for descriptions of its checks.
+    output = tools.succeeds("checkov", "--file", template, *options, "--skip-download", LOG_LEVEL="CRITICAL")
+    report = json.loads(output)
+    assert report["summary"]["parsing_errors"] == 0 and report["summary"]["resource_count"] > 40, report["summary"]
+    found: dict[str, set[str]] = defaultdict(set)
+    for failed in report["results"]["failed_checks"]:
+        found[failed["check_id"]].add(failed["resource"].split(".")[-1])
+    return found
+
+
+def test_checkov_finds_nothing_without_a_reason():
+    assert findings(TEMPLATE_FILE) == NOT_FOLLOWED
+
+
+def test_checkov_finds_a_public_bucket_and_a_key_that_is_not_rotated(tmp_path: Path):
+    text = TEMPLATE_FILE.read_text(encoding="utf-8")
+    changes = [
+        ("BlockPublicAcls: true", "BlockPublicAcls: false"),
+        ("EnableKeyRotation: true", "EnableKeyRotation: false"),
+    ]
+    for right, wrong in changes:
+        assert text.count(right) == 1
+        text = text.replace(right, wrong)
+    broken = tmp_path / "template.yaml"
+    broken.write_text(text, encoding="utf-8")
+    found = findings(broken)
+    assert found["CKV_AWS_53"] >= {"RawBucket"} and found["CKV_AWS_7"] == {"AlarmKey"}, found
+
+
 # cfn-lint does not check the actions of policies in a SAM template, so the policies get a template of their own.
 WITH_POLICIES = (
     "AWS::IAM::Role",
@@ -96,10 +145,17 @@ def test_every_taggable_resource_has_the_tag():
         "import json, sys\n"
         "from cfnlint.schema import PROVIDER_SCHEMA_MANAGER as schemas\n"
         "schema_of = {type: schemas.get_resource_schema('us-east-1', type).schema for type in sys.argv[1:]}\n"
-        "print(json.dumps([type for type, schema in schema_of.items() if 'Tags' in schema['properties']]))\n"
+        "def form(schema):\n"
+        "    tags = schema['properties'].get('Tags', {})\n"
+        "    while '$ref' in tags:\n"
+        "        tags = schema['definitions'][tags['$ref'].rsplit('/', 1)[1]]\n"
+        "    return tags.get('type')\n"
+        "print(json.dumps({type: form(schema) for type, schema in schema_of.items()}))\n"
     )
-    taggable = set(json.loads(tools.succeeds("python3", "-c", script, *sorted(types - of_sam))))
-    assert "AWS::S3::Bucket" in taggable and "AWS::S3::BucketPolicy" not in taggable
+    # A list of keys and values, or, of a few types, an object.
+    forms = {"array": [{"Key": "project", "Value": "pregao"}], "object": {"project": "pregao"}, None: None}
+    tags_of = json.loads(tools.succeeds("python3", "-c", script, *sorted(types - of_sam)))
+    assert (tags_of["AWS::S3::Bucket"], tags_of["AWS::S3::BucketPolicy"]) == ("array", None)
     shared = sam_template.TEMPLATE["Globals"]["Function"]["Tags"]
     for name, resource in sam_template.RESOURCES.items():
         tags = resource["Properties"].get("Tags")
@@ -107,8 +163,7 @@ def test_every_taggable_resource_has_the_tag():
             assert {**shared, **(tags or {})} == {"project": "pregao"}, name
             assert tags or resource["Type"] == "AWS::Serverless::Function", f"{name} has no tags"
         else:
-            expected = [{"Key": "project", "Value": "pregao"}] if resource["Type"] in taggable else None
-            assert tags == expected, f"{name} has the tags {tags}"
+            assert tags == forms[tags_of[resource["Type"]]], f"{name} has the tags {tags}"
 
 
 # --- the state machines -----------------------------------------------------------------------------

@@ -10,6 +10,7 @@ import pytest
 
 import sam_template as stack
 from lake import ROOT
+from pipe import Pipe
 from sam_template import (
     ACCOUNT,
     FUNCTIONS,
@@ -67,6 +68,7 @@ def test_the_parameters_are_those_that_deploy_passes():
         "ScheduleState": "ENABLED",
         "Architecture": "x86_64",
         "ReservedConcurrency": 50,
+        "AccessLogsBucketName": "",
         "AlarmEmail": "",
         "QueryScanLimitBytes": 107374182400,
         "LogRetentionDays": 30,
@@ -340,7 +342,7 @@ def test_every_query_has_the_limit_of_the_workgroup():
 def test_everything_that_acts_has_a_role_of_its_own():
     users = [stack.role_of(properties) for properties in [*stack.functions().values(), *stack.machines().values()]]
     users += [stack.role_of(schedule["Target"]) for schedule in stack.of_type("AWS::Scheduler::Schedule").values()]
-    users += [stack.role_of(RESOURCES["LandingRule"]["Properties"]["Targets"][0])]
+    users += [stack.role_of(pipe) for pipe in stack.of_type("AWS::Pipes::Pipe").values()]
     users += [role["Ref"] for role in RESOURCES["EmrInstanceProfile"]["Properties"]["Roles"]]
     assert not [role for role, count in Counter(users).items() if count > 1]
     assert sorted([*users, "EmrServiceRole"]) == ROLES
@@ -354,12 +356,8 @@ def test_a_role_is_assumed_by_one_service():
         trusted[role] = statement["Principal"]["Service"]
         assert list(statement["Principal"]) == ["Service"]
         service = trusted[role].split(".")[0]
-        if service in ("elasticmapreduce", "scheduler", "states"):
+        if service in ("elasticmapreduce", "pipes", "scheduler", "states"):
             assert statement["Condition"]["StringEquals"]["aws:SourceAccount"] == {"Ref": "AWS::AccountId"}, role
-        elif service == "events":
-            # https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-use-conditions.html
-            source = f"arn:aws:events:{REGION}:{ACCOUNT}:rule/{STACK}-*"
-            assert resolve(statement["Condition"]) == {"ArnLike": {"aws:SourceArn": source}}
         else:
             # EC2 and Lambda document no condition keys for this.
             assert service in ("ec2", "lambda") and "Condition" not in statement
@@ -369,7 +367,7 @@ def test_a_role_is_assumed_by_one_service():
         "states": len(MACHINES),
         "ec2": 1,
         "elasticmapreduce": 1,
-        "events": 1,
+        "pipes": 1,
         "scheduler": len(stack.of_type("AWS::Scheduler::Schedule")),
     }
 
@@ -539,7 +537,7 @@ def test_landing_is_checked_every_hour():
     assert RESOURCES["LandingAlarm"]["Properties"]["Period"] == 3600
 
 
-def test_each_landed_object_starts_upload_raw_data():
+def test_each_landed_object_becomes_a_message():
     assert RESOURCES["RawBucket"]["Properties"]["NotificationConfiguration"] == {
         "EventBridgeConfiguration": {"EventBridgeEnabled": True}
     }
@@ -550,9 +548,67 @@ def test_each_landed_object_starts_upload_raw_data():
         "detail": {"bucket": {"name": [f"{STACK}-raw-{ACCOUNT}"]}, "object": {"key": [{"prefix": "landing/"}]}},
     }
     (target,) = rule["Targets"]
-    assert target["Arn"] == {"Ref": "UploadRawDataStateMachine"}
-    (start,) = statements(stack.role_of(target))
-    assert (start.actions, start.resources) == (["states:StartExecution"], [resolve(target["Arn"])])
+    assert target["Arn"] == {"Fn::GetAtt": ["LandingQueue", "Arn"]} and "RoleArn" not in target
+    (allowed,) = (s for s in statements("LandingQueuePolicy") if s.effect == "Allow")
+    assert (allowed.principal, allowed.actions) == ({"Service": "events.amazonaws.com"}, ["sqs:SendMessage"])
+    assert allowed.resources == [resolve(target["Arn"])]
+    assert allowed.condition["ArnEquals"]["aws:SourceArn"] == resolve({"Fn::GetAtt": ["LandingRule", "Arn"]})
+
+
+def test_a_batch_of_messages_starts_upload_raw_data():
+    pipe, queue = RESOURCES["LandingPipe"]["Properties"], RESOURCES["LandingQueue"]["Properties"]
+    assert (pipe["Source"], pipe["Target"]) == (
+        {"Fn::GetAtt": ["LandingQueue", "Arn"]},
+        {"Ref": "UploadRawDataStateMachine"},
+    )
+    parameters = pipe["TargetParameters"]
+    assert parameters["StepFunctionStateMachineParameters"] == {"InvocationType": "FIRE_AND_FORGET"}
+    read, start = statements(stack.role_of(pipe))
+    assert (start.actions, start.resources) == (["states:StartExecution"], [resolve(pipe["Target"])])
+    assert set(read.actions) == {"sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes"}
+    assert read.resources == [resolve(pipe["Source"])]
+    # What cannot be started becomes a dead letter, long before the messages expire.
+    redrive = queue["RedrivePolicy"]
+    assert redrive["deadLetterTargetArn"] == {"Fn::GetAtt": ["DeadLetters", "Arn"]}
+    assert redrive["maxReceiveCount"] * queue["VisibilityTimeout"] < queue["MessageRetentionPeriod"]
+
+    # The largest batch, of keys with 1,024 bytes each of which JSON escapes, is an input of the state machine and a payload
+    # of the pipe.
+    # https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-pipes-batching-concurrency.html
+    size = pipe["SourceParameters"]["SqsQueueParameters"]["BatchSize"]
+    for key in ("landing/" + "x" * 1016, "landing/" + '"' * 1016):
+        batch = json.dumps([Pipe.transformed(parameters["InputTemplate"], landed(key))] * size)
+        assert len(batch) <= 262_144
+
+
+def landed(key: str) -> dict:
+    """Returns the message about a landed object: the event of S3 as EventBridge sends it to the queue.
+
+    https://docs.aws.amazon.com/AmazonS3/latest/userguide/ev-events.html
+    """
+    event = {
+        "version": "0",
+        "id": "17793124-05d4-b198-2fde-7ededc63b103",
+        "detail-type": "Object Created",
+        "source": "aws.s3",
+        "account": ACCOUNT,
+        "time": "2021-11-12T00:00:00Z",
+        "region": REGION,
+        "resources": [f"arn:aws:s3:::{STACK}-raw-{ACCOUNT}"],
+        "detail": {
+            "bucket": {"name": f"{STACK}-raw-{ACCOUNT}"},
+            "object": {"key": key, "size": 5},
+            "reason": "PutObject",
+        },
+    }
+    return {"messageId": "1", "body": json.dumps(event), "eventSource": "aws:sqs"}
+
+
+def test_the_pipe_names_the_bucket_and_the_key_of_each_object():
+    template = RESOURCES["LandingPipe"]["Properties"]["TargetParameters"]["InputTemplate"]
+    for key in ("landing/a.csv", 'landing/a "b" é\\/202004011320_flashpanel.csv.gz'):
+        expected = {"bucket": f"{STACK}-raw-{ACCOUNT}", "key": key}
+        assert Pipe.transformed(template, landed(key)) == expected
 
 
 def test_a_run_that_fails_leaves_no_cluster():

@@ -151,6 +151,7 @@ pub(crate) fn parameters(config: &Config) -> Vec<(&'static str, String)> {
         ("ScheduleState", if schedule.enabled { "ENABLED" } else { "DISABLED" }.to_owned()),
         ("Architecture", architecture(aws.architecture).to_owned()),
         ("ReservedConcurrency", aws.reserved_concurrency.to_string()),
+        ("AccessLogsBucketName", aws.access_logs_bucket.clone().unwrap_or_default()),
         ("AlarmEmail", aws.alarm_email.clone().unwrap_or_default()),
         ("QueryScanLimitBytes", aws.query_scan_limit_bytes.to_string()),
         ("LogRetentionDays", aws.log_retention_days.to_string()),

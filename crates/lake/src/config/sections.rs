@@ -111,6 +111,9 @@ pub struct Aws {
     /// Concurrent executions of the account that are reserved for `ingest` and for `validate-partitions` each. 0: no function
     /// has a reservation.
     pub reserved_concurrency: u32,
+    /// Bucket of the account to which S3 writes the access logs of the stack's buckets. Empty: no access logs.
+    #[serde(with = "empty_is_none")]
+    pub access_logs_bucket: Option<String>,
     /// E-mail address that is notified when an execution fails. Empty: none.
     #[serde(with = "empty_is_none")]
     pub alarm_email: Option<String>,
@@ -222,6 +225,7 @@ impl Default for Aws {
             profile: None,
             architecture: Architecture::X86_64,
             reserved_concurrency: 50,
+            access_logs_bucket: None,
             alarm_email: None,
             query_scan_limit_bytes: 100 << 30,
             log_retention_days: days(30),
