@@ -16,6 +16,7 @@ use crate::glue::Glue;
 use crate::home::{Home, HomeError};
 use crate::in_process;
 use crate::lambda::Functions;
+use crate::rules::Rules;
 use crate::s3::{self, ObjectStore, S3, StoreError};
 use crate::s3_uri::S3Uri;
 use crate::seal::{self, Damaged};
@@ -80,6 +81,9 @@ pub struct Options {
     pub engine: SparkEngine,
     /// Faults to inject. `None`: no fault injection.
     pub faults: Option<FaultPlan>,
+    /// Whether the event rules of the stack hold: an object under `landing/` starts `upload_raw_data`, and an execution of
+    /// `create_datalake` that ended without success invokes `stop-emr-step`.
+    pub rules: bool,
 }
 
 /// A running endpoint. Call [`Endpoint::shutdown`] to stop it. If it is dropped without, it ends as by a kill of the process,
@@ -127,7 +131,8 @@ impl Endpoint {
         let (network, calls) = in_process::network();
         let lake = Lake::through(config, &format!("http://{address}"), network, faults.speed());
         let functions = Functions::new(lake.clone());
-        let step_functions = StepFunctions::open(Arc::clone(&state), functions.clone(), faults.clone())?;
+        let rules = options.rules.then(|| Rules::new(lake.config.buckets.raw.as_str(), faults.clone()));
+        let step_functions = StepFunctions::open(Arc::clone(&state), functions.clone(), faults.clone(), rules.clone())?;
         let services = Arc::new(Services {
             s3: S3::new(Arc::clone(&store)),
             functions,
@@ -137,6 +142,7 @@ impl Endpoint {
             athena,
             state: Arc::clone(&state),
             faults,
+            rules,
         });
         let (stop, stopped) = watch::channel(false);
         let server = tokio::spawn(server::serve(listener, calls, Arc::clone(&services), stopped));

@@ -28,6 +28,7 @@ use crate::in_process::InProcessRequest;
 use crate::lambda::{self, Functions};
 use crate::origin;
 use crate::protocol::{self, Protocol};
+use crate::rules::Rules;
 use crate::s3::S3;
 use crate::state::State;
 use crate::step_functions::StepFunctions;
@@ -48,6 +49,8 @@ pub(crate) struct Services {
     pub(crate) glue: Arc<Glue>,
     pub(crate) state: Arc<State>,
     pub(crate) faults: Faults,
+    /// The rules that follow from new objects. `None`: there are none.
+    pub(crate) rules: Option<Rules>,
 }
 
 /// The error by which hyper closes a connection without a response.
@@ -151,7 +154,12 @@ impl Services {
         let id = protocol.new_request_id();
         let request = Request::from_parts(head, body);
         let span = request_span(&request, &id);
+        let rules = self.rules.as_ref().filter(|_| protocol == Protocol::S3);
+        let rules = rules.map(|rules| (rules, ServiceCall::from_request(&request)));
         let response = self.check_and_dispatch(&protocol, request).instrument(span.clone()).await;
+        if let Some((rules, call)) = rules.filter(|_| response.status().is_success()) {
+            rules.after_s3(&call, &self.step_functions);
+        }
         span.record("status", response.status().as_u16());
         protocol.stamp(response, &id)
     }

@@ -102,7 +102,7 @@ where
         check_settings_reach_functions(global, purpose)?;
         return runtime()?.block_on(interruptible(async { command(&stack::lake(&config).await?).await }));
     }
-    let options = Options { port: None, engine: chosen, faults: faults::from_environment()? };
+    let options = Options { engine: chosen, faults: faults::from_environment()?, ..Options::default() };
     let mut looks = 0;
     loop {
         looks += 1;

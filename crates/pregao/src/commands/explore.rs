@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use lake::Lake;
-use local_aws::{Endpoint, Options, Owner, SparkEngine};
+use local_aws::{Endpoint, Options, Owner};
 use tokio::net::TcpListener;
 
 use crate::args::{ExploreArgs, Global};
@@ -31,7 +31,7 @@ pub(crate) fn explore(global: &Global, args: &ExploreArgs) -> anyhow::Result<Exi
         if let Some(owner) = Owner::find(&global.home)? {
             return serve(global, Lake::at_endpoint(config, &owner.url()), listener).await;
         }
-        let options = Options { port: None, engine: SparkEngine::Embedded, faults: faults::from_environment()? };
+        let options = Options { port: None, faults: faults::from_environment()?, ..Options::default() };
         let endpoint = Endpoint::start(&global.home, config.clone(), options).await?;
         let result = tokio::select! {
             biased;

@@ -19,7 +19,7 @@ pub(crate) fn local(global: &Global, args: &LocalArgs) -> anyhow::Result<ExitCod
         Some(plan) => Some(plan.clone().with_seed(args.seed)),
         None => faults::from_environment()?,
     };
-    let options = Options { port: args.port, engine: spark_engine(args.engine)?, faults };
+    let options = Options { port: args.port, engine: spark_engine(args.engine)?, faults, rules: false };
     runtime()?.block_on(async {
         let endpoint = Endpoint::start(&global.home, config.clone(), options).await?;
         // A signal is the normal end.
