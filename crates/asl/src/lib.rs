@@ -6,7 +6,7 @@
 //! errors, are those of AWS's `GetExecutionHistory`.
 //!
 //! - [`StateMachine::parse`] parses a definition. An error has its location.
-//! - [`Execution`] runs a state machine. A [`StopSwitch`] stops it.
+//! - [`Execution`] runs a state machine. A [`StopSwitch`] stops it, and a [`Redrive`] continues it.
 //!
 //! The modules are layers, each of which imports only those before it: `syntax` (fields, errors, limits), `data` (paths,
 //! intrinsic functions, templates, choice rules), `model` (definitions) and `run` (executions).
@@ -130,8 +130,8 @@ mod syntax;
 pub use data::ExecutionContext;
 pub use model::{Resource, StateMachine};
 pub use run::{
-    Clock, Event, EventKind, Execution, History, Integration, Iteration, Outcome, StateType, StopSignal, StopSwitch,
-    SystemClock, TaskCall, Tasks, stop_switch,
+    Clock, Event, EventKind, Execution, History, Integration, Iteration, Outcome, Redrive, StateType, StopSignal,
+    StopSwitch, SystemClock, TaskCall, Tasks, stop_switch,
 };
 pub use syntax::{DefinitionError, DefinitionErrorCode, Failure};
 

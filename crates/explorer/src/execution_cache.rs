@@ -59,7 +59,7 @@ impl CachedExecution {
             let changes = self.timeline.update(lake).await?;
             self.nested.extend(changes.into_iter().filter_map(|change| match change {
                 Change::Nested { visit, arn } => Some((visit, arn)),
-                Change::Entered(_) | Change::Left | Change::Ended => None,
+                Change::Entered(_) | Change::Left | Change::Ended | Change::Redriven => None,
             }));
             let elapsed = started.elapsed();
             if !ended || self.timeline.ended || elapsed >= END_TIMEOUT {

@@ -111,6 +111,8 @@ pub enum Change {
     },
     /// The execution ended.
     Ended,
+    /// The execution, which had ended, was redriven.
+    Redriven,
 }
 
 /// A source of execution histories: Step Functions, or a test.
@@ -251,6 +253,17 @@ impl Timeline {
             return Some(Change::Left);
         }
 
+        if event.r#type == HistoryEventType::ExecutionRedriven {
+            self.ended = false;
+            self.failure = None;
+            // The state that had not succeeded is not entered again: what follows belongs to its visit.
+            if let Some(at) = self.visits.iter().rposition(|visit| visit.left.is_none()) {
+                self.visits[at].failed = false;
+                self.visit_of.insert(event.id, at);
+            }
+            return Some(Change::Redriven);
+        }
+
         // An event of a Map state may follow an event of a state in an iteration.
         let within = within.map(|at| if is_of_map(&event.r#type) { self.visits[at].map.unwrap_or(at) } else { at });
         if let Some(at) = within {
@@ -346,7 +359,7 @@ fn execution_failure(event: &HistoryEvent) -> ExecutionFailure {
 
 #[cfg(test)]
 mod tests {
-    use aws_sdk_sfn::types::StateEnteredEventDetails;
+    use aws_sdk_sfn::types::{StateEnteredEventDetails, StateExitedEventDetails, TaskFailedEventDetails};
 
     use super::*;
 
@@ -423,6 +436,45 @@ mod tests {
             assert_eq!(ids, (1..=history.most).collect::<Vec<_>>(), "{first:?} with the dice {dice}");
             assert_eq!(timeline.visits.len(), ids.len(), "a visit for each");
         }
+    }
+
+    #[test]
+    fn a_redriven_execution_goes_on_in_the_visit_that_was_open() {
+        let event = |id: i64, before: i64, ty: HistoryEventType| {
+            HistoryEvent::builder().timestamp(DateTime::from_secs(id)).id(id).previous_event_id(before).r#type(ty)
+        };
+        let name = StateEnteredEventDetails::builder().name("Task").build().expect("a name");
+        let left = StateExitedEventDetails::builder().name("Task").build().expect("a name");
+        let failed = TaskFailedEventDetails::builder().resource_type("lambda").resource("invoke").error("E");
+        let failed = failed.build().expect("details");
+        let events = [
+            event(1, 0, HistoryEventType::TaskStateEntered).state_entered_event_details(name),
+            event(2, 1, HistoryEventType::TaskFailed).task_failed_event_details(failed),
+            event(3, 2, HistoryEventType::ExecutionFailed),
+            event(4, 3, HistoryEventType::ExecutionRedriven),
+            event(5, 4, HistoryEventType::TaskScheduled),
+            event(6, 5, HistoryEventType::TaskSucceeded),
+            event(7, 6, HistoryEventType::TaskStateExited).state_exited_event_details(left),
+            event(8, 7, HistoryEventType::ExecutionSucceeded),
+        ];
+        let mut timeline = Timeline::new("an execution");
+        let mut changes = Vec::new();
+        for (at, event) in events.into_iter().enumerate() {
+            changes.extend(timeline.push(&event.build().expect("all that has to be there")));
+            match at {
+                2 => assert!(timeline.ended && timeline.failure.is_some() && timeline.visits[0].failed),
+                3 => assert!(!timeline.ended && timeline.failure.is_none()),
+                _ => {}
+            }
+        }
+        assert_eq!(
+            changes,
+            [Change::Entered(0), Change::Ended, Change::Redriven, Change::Left, Change::Ended],
+            "the state is not entered again"
+        );
+        assert!(timeline.ended && timeline.failure.is_none());
+        let [visit] = &timeline.visits[..] else { panic!("{:?}", timeline.visits) };
+        assert_eq!((visit.left, visit.failed, visit.failures.len()), (Some(7_000), false, 1));
     }
 
     #[test]

@@ -17,6 +17,7 @@ use crate::home::{Home, HomeError};
 use crate::in_process;
 use crate::lambda::Functions;
 use crate::landing::LandingPipe;
+use crate::rules::Rules;
 use crate::s3::{self, ObjectStore, S3, StoreError};
 use crate::s3_uri::S3Uri;
 use crate::seal::{self, Damaged};
@@ -84,6 +85,9 @@ pub struct Options {
     /// Whether objects that are created under `landing/` start `upload_raw_data`, as in an account. For endpoints that other
     /// processes use: a command that uploads starts it itself.
     pub ingests_landed: bool,
+    /// Whether the event rule of the stack holds by which an execution of `create_datalake` that ended without success invokes
+    /// `stop-emr-step`.
+    pub rules: bool,
 }
 
 /// A running endpoint. Call [`Endpoint::shutdown`] to stop it. If it is dropped without, it ends as by a kill of the process,
@@ -133,7 +137,8 @@ impl Endpoint {
         let (network, calls) = in_process::network();
         let lake = Lake::through(config, &format!("http://{address}"), network, faults.speed());
         let functions = Functions::new(lake.clone());
-        let step_functions = StepFunctions::open(Arc::clone(&state), functions.clone(), faults.clone())?;
+        let rules = options.rules.then(|| Rules::new(faults.clone()));
+        let step_functions = StepFunctions::open(Arc::clone(&state), functions.clone(), faults.clone(), rules)?;
         let services = Arc::new(Services {
             s3: S3::new(Arc::clone(&store)),
             functions,
@@ -145,7 +150,8 @@ impl Endpoint {
             faults,
         });
         let pipe = options.ingests_landed.then(|| {
-            LandingPipe::new(Arc::clone(&store), Arc::clone(&step_functions), lake.config.buckets.raw.as_str())
+            let bucket = lake.config.buckets.raw.as_str();
+            LandingPipe::new(Arc::clone(&store), Arc::clone(&step_functions), bucket, services.faults.clone())
         });
         let landing = pipe.flatten().map(|pipe| tokio::spawn(pipe.run()));
         let (stop, stopped) = watch::channel(false);

@@ -18,6 +18,8 @@ use tokio::task::spawn_blocking;
 use tokio::time::{Instant, sleep, timeout_at};
 
 use crate::aws_json::AwsError;
+use crate::faults::{Faults, Service, ServiceCall};
+use crate::rules::DELIVERY;
 use crate::s3::{ObjectStore, StoreError};
 use crate::state_machine_arn;
 use crate::step_functions::StepFunctions;
@@ -37,6 +39,7 @@ pub(crate) struct LandingPipe {
     store: Arc<ObjectStore>,
     step_functions: Arc<StepFunctions>,
     bucket: String,
+    faults: Faults,
     created: UnboundedReceiver<String>,
 }
 
@@ -47,6 +50,9 @@ enum PipeError {
     StepFunctions(AwsError),
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// By a fault plan.
+    #[error("the delivery of the batch is lost: {0}")]
+    Lost(String),
     #[error("upload_raw_data {name} is {status}: {cause}")]
     Failed { name: String, status: String, cause: String },
 }
@@ -63,9 +69,10 @@ impl LandingPipe {
         store: Arc<ObjectStore>,
         step_functions: Arc<StepFunctions>,
         bucket: &str,
+        faults: Faults,
     ) -> Option<LandingPipe> {
         let created = store.notifications.subscribe(bucket, keys::LANDING)?;
-        Some(LandingPipe { store, step_functions, bucket: bucket.to_owned(), created })
+        Some(LandingPipe { store, step_functions, bucket: bucket.to_owned(), faults, created })
     }
 
     /// Ingests what is in `landing/`, and then what arrives.
@@ -134,7 +141,11 @@ impl LandingPipe {
         let name = format!("landing_{}-{:06}", now.format("%Y%m%dT%H%M%S"), now.timestamp_subsec_micros());
         let input = Value::Array(objects).to_string();
         let request = json!({ "stateMachineArn": machine(), "name": name, "input": input });
-        let started = self.step_functions.call("StartExecution", request).await?;
+        let step_functions = Arc::clone(&self.step_functions);
+        let start = async move { step_functions.call("StartExecution", request).await };
+        let delivery = ServiceCall::new(Service::Events, DELIVERY, "LandingPipe");
+        let delivered = self.faults.inject(&delivery, start).await.into_result();
+        let started = delivered.map_err(|refusal| PipeError::Lost(format!("{refusal:?}")))??;
         loop {
             let execution = json!({ "executionArn": started["executionArn"] });
             let described = self.step_functions.call("DescribeExecution", execution).await?;

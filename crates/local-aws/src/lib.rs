@@ -40,6 +40,7 @@ mod origin;
 mod paging;
 mod permissions;
 mod protocol;
+mod rules;
 mod s3;
 mod s3_uri;
 mod seal;

@@ -174,6 +174,7 @@ impl WatchedExecution {
                     self.print(true, print_line);
                     self.ended = true;
                 }
+                Some(Change::Redriven) => self.ended = false,
                 Some(Change::Left) | None => {}
             }
         }

@@ -39,6 +39,8 @@ pub(crate) struct Context<'a> {
     pub(crate) execution_input: &'a Value,
     pub(crate) state: &'a str,
     pub(crate) entered: DateTime<Utc>,
+    /// How often the execution was redriven.
+    pub(crate) redrives: u64,
     /// `None` in states that cannot be retried.
     pub(crate) retry_count: Option<u32>,
     pub(crate) item: Option<&'a MapItem>,
@@ -59,7 +61,7 @@ impl Context<'_> {
                 "StartTime": format_timestamp(self.execution.started),
                 "Name": self.execution.execution_name,
                 "RoleArn": self.execution.role_arn,
-                "RedriveCount": 0,
+                "RedriveCount": self.redrives,
             },
             "StateMachine": {
                 "Id": self.execution.state_machine_arn,
@@ -105,6 +107,7 @@ pub(crate) mod testing {
             execution_input: input,
             state: "S",
             entered: DateTime::UNIX_EPOCH,
+            redrives: 0,
             retry_count: Some(0),
             item: Some(&item),
             object: OnceLock::new(),

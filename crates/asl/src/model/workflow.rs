@@ -44,6 +44,11 @@ impl Workflow {
         &self.states[id.0]
     }
 
+    /// Returns the id of a state by its name; not of one in a branch or an item processor.
+    pub(crate) fn find(&self, name: &str) -> Option<StateId> {
+        self.states.iter().position(|state| state.name == name).map(StateId)
+    }
+
     fn check_reachable(&self, location: &str) -> Result<(), DefinitionError> {
         let mut reached = HashSet::from([self.start]);
         let mut open = vec![self.start];

@@ -11,7 +11,7 @@ use super::scope::{Environment, Scope};
 use super::stop::{StopSignal, stop_switch};
 use super::tasks::{NoTasks, Tasks};
 use crate::data::ExecutionContext;
-use crate::model::StateMachine;
+use crate::model::{StateKind, StateMachine};
 use crate::syntax::Failure;
 
 /// The outcome of an execution.
@@ -60,13 +60,56 @@ pub struct Execution<'a> {
     history: &'a dyn History,
     clock: &'a dyn Clock,
     stop: StopSignal,
+    redrive: Option<Redrive>,
+}
+
+/// Where a redriven execution continues.
+///
+/// As on AWS, the state that had not succeeded runs once more, with the input that it had, and is not entered again. Of a Map or
+/// Parallel state, AWS redrives only the iterations or branches that had not succeeded; this crate cannot, so
+/// [`StateMachine::can_resume`] excludes them.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Redrive {
+    /// The state.
+    pub state: String,
+    /// Its raw input.
+    pub input: Value,
+    /// The id of the event by which it was entered.
+    pub entered_event: u64,
+    /// The id of the last event of the history.
+    pub last_event: u64,
+    /// The number of redrives, with this one.
+    pub count: u64,
+}
+
+impl StateMachine {
+    /// Whether a redriven execution can continue in the state of this name: one of the machine's own states, and neither Map nor
+    /// Parallel.
+    pub fn can_resume(&self, state: &str) -> bool {
+        let kind = self.workflow.find(state).map(|id| &self.workflow.state(id).kind);
+        kind.is_some_and(|kind| !matches!(kind, StateKind::Map(_) | StateKind::Parallel(_)))
+    }
+
+    /// Whether one of the machine's own states has this name.
+    pub fn has_state(&self, name: &str) -> bool {
+        self.workflow.find(name).is_some()
+    }
 }
 
 impl<'a> Execution<'a> {
     /// Creates an execution of `machine` on `input`. Paths read its identity from `context`.
     pub fn new(machine: &'a StateMachine, context: &'a ExecutionContext, input: Value) -> Self {
         let (_, never) = stop_switch();
-        Self { machine, context, input, tasks: &NoTasks, history: &NoHistory, clock: &SystemClock, stop: never }
+        Self {
+            machine,
+            context,
+            input,
+            tasks: &NoTasks,
+            history: &NoHistory,
+            clock: &SystemClock,
+            stop: never,
+            redrive: None,
+        }
     }
 
     /// Sets the implementation of tasks.
@@ -89,6 +132,11 @@ impl<'a> Execution<'a> {
         Self { stop, ..self }
     }
 
+    /// Continues an execution that ended without success, instead of starting with the first state.
+    pub fn redrive(self, redrive: Redrive) -> Self {
+        Self { redrive: Some(redrive), ..self }
+    }
+
     /// Runs the execution to its end.
     ///
     /// The history receives each event as it happens, and the last event has the outcome. Dropping the future cancels
@@ -102,19 +150,28 @@ impl<'a> Execution<'a> {
     }
 
     async fn run_in_span(self) -> Outcome {
+        let last_event = self.redrive.as_ref().map_or(0, |redrive| redrive.last_event);
         let environment = Environment {
             context: self.context,
             input: &self.input,
             tasks: self.tasks,
-            journal: Journal::new(self.history, self.clock),
+            journal: Journal::new(self.history, self.clock).after(last_event),
             clock: self.clock,
+            redrives: self.redrive.as_ref().map_or(0, |redrive| redrive.count),
         };
         let journal = &environment.journal;
-        let role_arn = self.context.role_arn.clone();
-        journal.append(0, EventKind::ExecutionStarted { input: self.input.clone(), role_arn });
-        // On AWS the first state follows from event 0, not from `ExecutionStarted`.
-        let chain = EventChain::new(0);
-        let outcome = outcome(self.machine, &environment, &chain, self.stop).await;
+        let chain = match &self.redrive {
+            None => {
+                let role_arn = self.context.role_arn.clone();
+                journal.append(0, EventKind::ExecutionStarted { input: self.input.clone(), role_arn });
+                // On AWS the first state follows from event 0, not from `ExecutionStarted`.
+                EventChain::new(0)
+            }
+            Some(redrive) => {
+                EventChain::new(journal.append(redrive.last_event, EventKind::ExecutionRedriven(redrive.count)))
+            }
+        };
+        let outcome = outcome(self.machine, &environment, &chain, self.stop, self.redrive).await;
         outcome.log();
         let (previous, last) = match outcome.clone() {
             Outcome::Succeeded(output) => (chain.previous(), EventKind::ExecutionSucceeded(output)),
@@ -132,9 +189,17 @@ async fn outcome(
     environment: &Environment<'_>,
     chain: &EventChain,
     stop: StopSignal,
+    redrive: Option<Redrive>,
 ) -> Outcome {
     let scope = Scope { environment, chain: chain.clone(), item: None };
-    let work = machine.workflow.run(environment.input.clone(), scope);
+    let workflow = &machine.workflow;
+    let work = match redrive {
+        None => workflow.run(environment.input.clone(), scope),
+        Some(Redrive { state, input, entered_event, .. }) => match workflow.find(&state) {
+            Some(id) => workflow.run_from(id, Some(entered_event), input, scope),
+            None => return Outcome::Failed(Failure::new("States.Runtime", format!("there is no state {state:?}"))),
+        },
+    };
     tokio::select! {
         biased;
         why = stop.stopped() => Outcome::Aborted(why),

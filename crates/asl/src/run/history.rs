@@ -102,6 +102,8 @@ pub enum EventKind {
     ExecutionTimedOut(Failure),
     /// `ExecutionAborted`, with the argument of [`StopSwitch::stop`](crate::StopSwitch::stop).
     ExecutionAborted(Failure),
+    /// `ExecutionRedriven`, with the number of redrives so far.
+    ExecutionRedriven(u64),
     /// `TaskStateEntered`, `ChoiceStateEntered`, ...
     StateEntered {
         /// The state's type.
@@ -224,6 +226,7 @@ impl EventKind {
             Self::ExecutionFailed(why) => ("executionFailedEventDetails", json!(why)),
             Self::ExecutionTimedOut(why) => ("executionTimedOutEventDetails", json!(why)),
             Self::ExecutionAborted(why) => ("executionAbortedEventDetails", json!(why)),
+            Self::ExecutionRedriven(count) => ("executionRedrivenEventDetails", json!({ "redriveCount": count })),
             Self::StateEntered { name, input, .. } => {
                 ("stateEnteredEventDetails", with_input(input, json!({ "name": name })))
             }

@@ -25,6 +25,11 @@ impl<'a> Journal<'a> {
         Self { history, clock, last_id: Mutex::new(0) }
     }
 
+    /// Continues the numbers of an execution that ended with the event `last_id`.
+    pub(super) fn after(self, last_id: u64) -> Self {
+        Self { last_id: Mutex::new(last_id), ..self }
+    }
+
     /// Records an event that follows from the one with the id `previous`. Returns its id.
     pub(super) fn append(&self, previous: u64, kind: EventKind) -> u64 {
         let mut last_id = lock(&self.last_id);

@@ -26,7 +26,7 @@ mod wait;
 mod workflow;
 
 pub use clock::{Clock, SystemClock};
-pub use execution::{Execution, Outcome};
+pub use execution::{Execution, Outcome, Redrive};
 pub use history::{Event, EventKind, History, Integration, Iteration, StateType};
 pub use stop::{StopSignal, StopSwitch, stop_switch};
 pub use tasks::{TaskCall, Tasks};

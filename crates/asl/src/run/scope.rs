@@ -14,6 +14,8 @@ pub(super) struct Environment<'a> {
     pub(super) tasks: &'a dyn Tasks,
     pub(super) journal: Journal<'a>,
     pub(super) clock: &'a dyn Clock,
+    /// How often the execution was redriven.
+    pub(super) redrives: u64,
 }
 
 /// The part of an execution in which a state runs: a chain of events, and the item of a Map state.

@@ -12,16 +12,19 @@ use crate::model::{State, StateKind};
 use crate::syntax::Failure;
 
 impl State {
-    /// Runs the state on its raw input.
-    pub(super) async fn run(&self, input: Value, scope: &Scope<'_>) -> Result<Exit, Fault> {
+    /// Runs the state on its raw input. `resumed` is the id of the event by which it was entered before a redrive.
+    pub(super) async fn run(&self, input: Value, resumed: Option<u64>, scope: &Scope<'_>) -> Result<Exit, Fault> {
         let span =
             debug_span!("state", name = self.name, kind = ?self.state_type(), item = scope.item.map(|item| item.index));
-        self.run_in_span(input, scope).instrument(span).await
+        self.run_in_span(input, resumed, scope).instrument(span).await
     }
 
-    async fn run_in_span(&self, input: Value, scope: &Scope<'_>) -> Result<Exit, Fault> {
+    async fn run_in_span(&self, input: Value, resumed: Option<u64>, scope: &Scope<'_>) -> Result<Exit, Fault> {
         let state = self.state_type();
-        let visit = Visit::enter(&self.name, state, &input, scope)?;
+        let visit = match resumed {
+            None => Visit::enter(&self.name, state, &input, scope)?,
+            Some(entered_event) => Visit::resume(&self.name, state, entered_event, scope),
+        };
         let exit = match &self.kind {
             StateKind::Task(task) => task.frame.run(task.as_ref(), input, &visit).await,
             StateKind::Map(map) => map.frame.run(map.as_ref(), input, &visit).await,

@@ -37,6 +37,13 @@ impl<'a> Visit<'a> {
         Ok(Self { scope, state: name, entered_event, entered: scope.environment.clock.now() })
     }
 
+    /// Continues in a state that a redriven execution had entered by the event with the id `entered_event`. As on AWS, it is not
+    /// entered again.
+    pub(super) fn resume(name: &'a str, state: StateType, entered_event: u64, scope: &'a Scope<'a>) -> Self {
+        scope.chain.enter_state(state);
+        Self { scope, state: name, entered_event, entered: scope.environment.clock.now() }
+    }
+
     /// Records the next event of the chain.
     pub(super) fn record(&self, kind: EventKind) -> Result<u64, Fault> {
         self.scope.environment.journal.record(&self.scope.chain, kind)
@@ -54,6 +61,7 @@ impl<'a> Visit<'a> {
             execution_input: self.scope.environment.input,
             state: self.state,
             entered: self.entered,
+            redrives: self.scope.environment.redrives,
             retry_count,
             item: self.scope.item,
             object: OnceLock::new(),

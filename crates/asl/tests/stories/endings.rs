@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use asl::{Clock, Execution, Failure, Outcome};
+use asl::{Clock, Execution, Failure, Outcome, Redrive};
 use futures::FutureExt;
 use serde_json::{Value, json};
 
-use crate::fakes::{Stage, context, machine, ok, only, task};
+use crate::fakes::{Stage, context, fails, machine, ok, only, task};
 use crate::virtual_clock::VirtualClock;
 
 #[test]
@@ -154,4 +154,63 @@ fn without_tasks_each_task_fails() {
     let outcome = VirtualClock::default().run(Execution::new(&machine, &context, json!({})).run());
     let Outcome::Failed(failure) = outcome else { panic!("{outcome:?}") };
     assert_eq!(failure.error.as_deref(), Some("States.TaskFailed"));
+}
+
+/// <https://docs.aws.amazon.com/step-functions/latest/dg/redrive-executions.html>
+#[test]
+fn a_redriven_execution_continues_in_the_state_that_had_not_succeeded() {
+    let definition = json!({
+        "StartAt": "First",
+        "States": {
+            "First": task(json!({ "ResultPath": "$.first", "End": null, "Next": "Second" })),
+            "Second": task(json!({ "Parameters": { "first.$": "$.first", "redrives.$": "$$.Execution.RedriveCount" } })),
+        },
+    });
+    let stage = Stage::new(|called| match called.state.as_str() {
+        "Second" if called.input["redrives"] == 0 => fails("Broken"),
+        "Second" => ok(called.input.clone()),
+        _ => ok(json!(7)),
+    });
+    let input = json!({ "day": 1 });
+    assert_eq!(
+        stage.run(definition.clone(), input.clone()),
+        Outcome::Failed(Failure::new("Broken", "Broken happened"))
+    );
+    let redrive = Redrive {
+        state: "Second".to_owned(),
+        input: json!({ "day": 1, "first": 7 }),
+        entered_event: 7,
+        last_event: 11,
+        count: 1,
+    };
+    assert_eq!(stage.events().last().map(|event| event.id), Some(11));
+    let outcome = stage.redrive(definition, input, redrive);
+    assert_eq!(outcome, Outcome::Succeeded(json!({ "first": 7, "redrives": 1 })));
+    assert_eq!(
+        stage.story()[11..],
+        [
+            "12 <- 11 ExecutionRedriven",
+            "13 <- 12 TaskScheduled",
+            "14 <- 13 TaskStarted",
+            "15 <- 14 TaskSucceeded",
+            "16 <- 15 TaskStateExited",
+            "17 <- 16 ExecutionSucceeded",
+        ]
+    );
+    assert_eq!(stage.details("ExecutionRedriven"), json!({ "redriveCount": 1 }));
+    assert_eq!(stage.calls().iter().filter(|called| called.state == "First").count(), 1);
+}
+
+#[test]
+fn a_redriven_execution_cannot_continue_in_a_map_or_in_its_states() {
+    let inner = json!({ "StartAt": "Inner", "States": { "Inner": { "Type": "Pass", "End": true } } });
+    let machine = machine(&json!({
+        "StartAt": "Map",
+        "States": {
+            "Map": { "Type": "Map", "ItemProcessor": inner, "Next": "Wait" },
+            "Wait": { "Type": "Wait", "Seconds": 1, "End": true },
+        },
+    }));
+    let can = |state| (machine.has_state(state), machine.can_resume(state));
+    assert_eq!([can("Map"), can("Inner"), can("Wait")], [(true, false), (false, false), (true, true)]);
 }

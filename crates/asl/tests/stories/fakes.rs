@@ -4,8 +4,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use asl::{
-    Clock, Event, Execution, ExecutionContext, Failure, History, Outcome, Resource, StateMachine, StopSwitch, TaskCall,
-    Tasks,
+    Clock, Event, Execution, ExecutionContext, Failure, History, Outcome, Redrive, Resource, StateMachine, StopSwitch,
+    TaskCall, Tasks,
 };
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
@@ -92,6 +92,14 @@ impl Stage {
         let execution = self.execution(&machine, &context, json!({})).stop_on(signal).run();
         let both = futures::future::join(execution, beside(switch));
         self.clock.run(both).0
+    }
+
+    /// Continues an execution of [`Stage::run`].
+    pub(crate) fn redrive(&self, definition: Value, input: Value, redrive: Redrive) -> Outcome {
+        let machine = machine(&definition);
+        assert!(machine.can_resume(&redrive.state), "{redrive:?}");
+        let context = context();
+        self.clock.run(self.execution(&machine, &context, input).redrive(redrive).run())
     }
 
     fn execution<'a>(

@@ -1,6 +1,7 @@
 //! The tasks of clusters: each cluster has one, which runs its steps in order and moves it through its states.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use tokio::sync::Notify;
@@ -16,6 +17,9 @@ use crate::faults::{Service, ServiceCall};
 
 /// The reason code of a cluster that is terminated because a step failed.
 const STEP_FAILURE: &str = "STEP_FAILURE";
+
+/// How often a step that has not begun looks whether it was cancelled.
+const CANCELLATION_INTERVAL: Duration = Duration::from_millis(20);
 
 /// The next action of a cluster's task, by its queue of steps.
 enum NextAction {
@@ -123,10 +127,19 @@ impl Emr {
 
     async fn run(&self, step: Step) -> Result<(), AwsError> {
         let (emr, running) = (self.clone(), step.clone());
-        let service_call = ServiceCall::new(Service::Spark, "RunStep", "");
-        let span = Span::current();
-        let work = async move { spawn_blocking(move || span.in_scope(|| spark_step::run(&emr, &running))).await };
-        let failure = match self.faults.inject(&service_call, work).await.into_result() {
+        let service_call = ServiceCall::new(Service::Spark, "RunStep", &step.config.name);
+        let (span, began) = (Span::current(), Arc::new(AtomicBool::new(false)));
+        let has_begun = Arc::clone(&began);
+        let work = async move {
+            began.store(true, Ordering::Release);
+            spawn_blocking(move || span.in_scope(|| spark_step::run(&emr, &running))).await
+        };
+        let outcome = tokio::select! {
+            outcome = self.faults.inject(&service_call, work) => outcome,
+            // A step that a fault plan delays waits as for its machines: when it is cancelled, its cluster goes on.
+            () = self.cancelled_before(&step, &has_begun) => return Ok(()),
+        };
+        let failure = match outcome.into_result() {
             Ok(Ok(Ok(()))) => return self.end_step(&step, None),
             Ok(Ok(Err(failure))) => failure,
             Err(refusal) => FailureDetails {
@@ -143,6 +156,17 @@ impl Emr {
         let FailureDetails { reason, message, .. } = &failure;
         tracing::debug!(reason, message, "the step failed");
         self.end_step(&step, Some(&failure))
+    }
+
+    /// Completes when the step was cancelled and its work has not begun.
+    async fn cancelled_before(&self, step: &Step, has_begun: &AtomicBool) {
+        loop {
+            tokio::time::sleep(CANCELLATION_INTERVAL).await;
+            let is_running = Step::is_running(&self.state.lock(), &step.id).unwrap_or(true);
+            if !is_running && !has_begun.load(Ordering::Acquire) {
+                return;
+            }
+        }
     }
 
     fn end_step(&self, step: &Step, failure: Option<&FailureDetails>) -> Result<(), AwsError> {

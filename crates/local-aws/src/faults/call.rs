@@ -19,6 +19,8 @@ pub(crate) enum Service {
     Lambda,
     /// The engine of Spark steps. Its calls come from clusters, not from clients.
     Spark,
+    /// The deliveries of the event rules.
+    Events,
 }
 
 impl Service {
@@ -33,7 +35,8 @@ impl Service {
 pub(crate) struct ServiceCall {
     pub(crate) service: Service,
     pub(crate) operation: String,
-    /// `BUCKET/KEY` of an object, `BUCKET/` or `BUCKET/PREFIX` of a listing, the name of a function, or empty.
+    /// `BUCKET/KEY` of an object, `BUCKET/` or `BUCKET/PREFIX` of a listing, the name of a function, of a Spark step or of an
+    /// event rule, or empty.
     pub(crate) key: String,
 }
 

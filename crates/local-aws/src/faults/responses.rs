@@ -71,7 +71,7 @@ fn error_response(call: &ServiceCall, refusal: Refusal) -> Option<Response<Body>
             response.headers_mut().insert("x-amzn-errortype", HeaderValue::from_static(code));
             response
         }
-        Service::Athena | Service::Glue | Service::StepFunctions | Service::Emr | Service::Spark => {
+        Service::Athena | Service::Glue | Service::StepFunctions | Service::Emr | Service::Spark | Service::Events => {
             let error = match refusal {
                 Refusal::Throttle => AwsError::new("ThrottlingException", format!("Rate exceeded, {MESSAGE}")),
                 Refusal::Deny => AwsError::new("AccessDeniedException", format!("User is not authorized, {MESSAGE}")),

@@ -12,8 +12,8 @@ use strum::{EnumString, IntoStaticStr, VariantArray};
 use tokio::sync::watch;
 use tracing::{Instrument, Span};
 
-use super::history::{EXECUTION_END, HistoryRecorder, append_end};
-use super::machines::{Machine, parse};
+use super::history::{EXECUTION_END, HistoryRecorder, append_end, last_state};
+use super::machines::parse;
 use super::names::{check_execution_arn, check_name, machine_name};
 use super::tasks::ServiceTasks;
 use super::{StepFunctions, invalid};
@@ -39,6 +39,11 @@ CREATE TABLE IF NOT EXISTS executions (
     cause TEXT
 ) STRICT;
 CREATE INDEX IF NOT EXISTS executions_of_machine ON executions (machine, number);
+CREATE TABLE IF NOT EXISTS execution_redrives (
+    execution TEXT PRIMARY KEY,
+    redrives INTEGER NOT NULL,
+    redriven INTEGER NOT NULL
+) STRICT;
 ";
 
 /// The maximum size of an execution's input in bytes.
@@ -50,9 +55,6 @@ const MAX_NESTED: usize = 1000;
 
 const LIMIT_EXCEEDED: &str = "The maximum number of running executions has been reached. Running executions must end or be \
     stopped before a new execution can be started.";
-
-/// `RedriveExecution` is not implemented.
-const NO_REDRIVES: u32 = 0;
 
 /// The cause of executions that were running when their process ended.
 const LOST: &str =
@@ -97,10 +99,15 @@ pub(super) struct Execution {
     stopped: Option<i64>,
     output: Option<String>,
     failure: Failure,
+    /// How often it was redriven, and when last.
+    redrives: u64,
+    redriven: Option<i64>,
 }
 
 impl Execution {
-    const COLUMNS: &str = "arn, name, machine, definition, role, input, status, started, stopped, output, error, cause";
+    const COLUMNS: &str = "arn, name, machine, definition, role, input, status, started, stopped, output, error, cause, \
+         (SELECT redrives FROM execution_redrives WHERE execution = arn), \
+         (SELECT redriven FROM execution_redrives WHERE execution = arn)";
 
     fn from_row(row: &Row<'_>) -> rusqlite::Result<Execution> {
         let status: String = row.get(6)?;
@@ -116,6 +123,8 @@ impl Execution {
             stopped: row.get(8)?,
             output: row.get(9)?,
             failure: Failure { error: row.get(10)?, cause: row.get(11)? },
+            redrives: row.get::<_, Option<i64>>(12)?.unwrap_or_default().cast_unsigned(),
+            redriven: row.get(13)?,
         })
     }
 
@@ -164,7 +173,10 @@ impl Execution {
     /// Adds how often the execution was redriven, and whether it can be.
     fn with_redrives(&self, mut fields: Map<String, Value>) -> Map<String, Value> {
         let status = self.status.not_redrivable().map_or("REDRIVABLE", |_| "NOT_REDRIVABLE");
-        fields.insert("redriveCount".to_owned(), NO_REDRIVES.into());
+        fields.insert("redriveCount".to_owned(), self.redrives.into());
+        if let Some(redriven) = self.redriven {
+            fields.insert("redriveDate".to_owned(), redriven.into());
+        }
         fields.insert("redriveStatus".to_owned(), status.into());
         if let Some(reason) = self.status.not_redrivable() {
             fields.insert("redriveStatusReason".to_owned(), reason.into());
@@ -210,7 +222,7 @@ pub(super) fn end_with(rows: &Connection, arn: &str, event: &Event) -> rusqlite:
 
 /// Converts the dates to seconds, as the API returns them.
 fn with_dates_in_seconds(mut fields: Map<String, Value>) -> Value {
-    for name in ["startDate", "stopDate"] {
+    for name in ["startDate", "stopDate", "redriveDate"] {
         if let Some(date) = fields.get_mut(name) {
             *date = date.as_i64().map_or(Value::Null, epoch_seconds);
         }
@@ -283,6 +295,14 @@ pub(super) struct ListExecutions {
     next_token: Option<String>,
 }
 
+/// What the interpreter runs.
+struct Work {
+    definition: asl::StateMachine,
+    input: Value,
+    /// Where it continues, if the execution was redriven.
+    redrive: Option<asl::Redrive>,
+}
+
 impl StepFunctions {
     /// Starts an execution. Idempotent: if one with the same name and input is running, returns that.
     pub(super) fn start(self: &Arc<Self>, start: StartExecution) -> Result<Execution, AwsError> {
@@ -304,6 +324,8 @@ impl StepFunctions {
             stopped: None,
             output: None,
             failure: Failure::default(),
+            redrives: 0,
+            redriven: None,
         };
         let is_nested = start.is_nested;
         let is_full = is_nested && self.running.nested() >= MAX_NESTED;
@@ -317,7 +339,7 @@ impl StepFunctions {
         match existing? {
             None if is_full => Err(AwsError::new("ExecutionLimitExceeded", LIMIT_EXCEEDED)),
             None => {
-                self.run(&execution, is_nested, machine, definition, input);
+                self.run(&execution, is_nested, Work { definition, input, redrive: None });
                 Ok(execution)
             }
             Some(same) if same.status == Status::Running && serde_json::from_str(&same.input).ok() == Some(input) => {
@@ -329,14 +351,7 @@ impl StepFunctions {
         }
     }
 
-    fn run(
-        self: &Arc<Self>,
-        execution: &Execution,
-        is_nested: bool,
-        machine: Machine,
-        definition: asl::StateMachine,
-        input: Value,
-    ) {
+    fn run(self: &Arc<Self>, execution: &Execution, is_nested: bool, work: Work) {
         let (stop, stopped) = stop_switch();
         let (end, ended) = watch::channel(false);
         self.running.with(|running| running.insert(execution.arn.clone(), Running { stop, is_nested, ended }));
@@ -345,8 +360,8 @@ impl StepFunctions {
             execution_name: execution.name.clone(),
             role_arn: execution.role.clone(),
             started: DateTime::from_timestamp_millis(execution.started).unwrap_or_default(),
-            state_machine_arn: machine.arn,
-            state_machine_name: machine.name,
+            state_machine_arn: execution.machine.clone(),
+            state_machine_name: machine_name(&execution.machine).unwrap_or_default().to_owned(),
             region: REGION.to_owned(),
         };
         let (service, clock) = (Arc::clone(self), self.faults.clone());
@@ -357,7 +372,11 @@ impl StepFunctions {
             let tasks = ServiceTasks::new(Arc::clone(&service));
             let recorder = HistoryRecorder::new(&service.state, &arn);
             let interpreted = async move {
-                let execution = asl::Execution::new(&definition, &context, input).tasks(&tasks).history(&recorder);
+                let Work { definition, input, redrive } = work;
+                let mut execution = asl::Execution::new(&definition, &context, input).tasks(&tasks).history(&recorder);
+                if let Some(redrive) = redrive {
+                    execution = execution.redrive(redrive);
+                }
                 execution.clock(&clock).stop_on(stopped).run().await
             };
             let mut interpreted = tokio::spawn(interpreted.instrument(parent));
@@ -373,7 +392,66 @@ impl StepFunctions {
             }
             service.running.with(|running| running.remove(&arn));
             let _ = end.send(true);
+            service.publish_end(&arn);
         });
+    }
+
+    /// Continues an execution that ended without success, in the state that had not succeeded.
+    ///
+    /// AWS redrives only the iterations and branches of a Map or Parallel state that had not succeeded. This endpoint cannot,
+    /// and refuses to redrive an execution that ended within one.
+    pub(super) fn redrive(self: &Arc<Self>, named: &ExecutionArn) -> AwsResult {
+        let execution = self.execution(&named.execution_arn)?;
+        if let Some(reason) = execution.status.not_redrivable() {
+            return Err(AwsError::new("ExecutionNotRedrivable", reason));
+        }
+        let definition = parse(&execution.definition)?;
+        let input = parse_input(&execution.input)?;
+        let now = now_millis();
+        let redrive = self.state.write(|rows| {
+            let current = Execution::find(rows, &execution.arn)?;
+            if current.is_none_or(|current| current.status != execution.status) {
+                return Err(AwsError::new("ExecutionNotRedrivable", "Execution is RUNNING and cannot be redriven."));
+            }
+            let unfinished = last_state(rows, &execution.arn, |name| definition.has_state(name))?;
+            let unfinished = unfinished.filter(|found| definition.can_resume(&found.name)).ok_or_else(|| {
+                let reason =
+                    "This endpoint redrives no execution that ended in a Map or Parallel state: start another one.";
+                AwsError::new("ExecutionNotRedrivable", reason)
+            })?;
+            rows.execute(
+                "INSERT INTO execution_redrives (execution, redrives, redriven) VALUES (?1, 1, ?2)
+                 ON CONFLICT (execution) DO UPDATE SET redrives = redrives + 1, redriven = ?2",
+                params![execution.arn, now],
+            )?;
+            rows.execute(
+                "UPDATE executions SET status = 'RUNNING', stopped = NULL, error = NULL, cause = NULL WHERE arn = ?1",
+                [&execution.arn],
+            )?;
+            Ok(asl::Redrive {
+                state: unfinished.name,
+                input: unfinished.input,
+                entered_event: unfinished.id,
+                last_event: unfinished.last_event,
+                count: execution.redrives + 1,
+            })
+        })?;
+        self.run(&execution, false, Work { definition, input, redrive: Some(redrive) });
+        Ok(json!({ "redriveDate": epoch_seconds(now) }))
+    }
+
+    /// Publishes the event that an execution has ended, for the rules of the endpoint.
+    fn publish_end(&self, arn: &str) {
+        let Some(rules) = &self.rules else { return };
+        let ended = self.execution(arn).and_then(|ended| Ok((machine_name(&ended.machine)?.to_owned(), ended)));
+        match ended {
+            Ok((machine, ended)) if ended.status != Status::Running => {
+                // Dates are in milliseconds. <https://docs.aws.amazon.com/step-functions/latest/dg/eventbridge-integration.html>
+                rules.after_execution(&self.functions, &machine, &Value::Object(ended.description()));
+            }
+            Ok(_) => {}
+            Err(error) => tracing::warn!(error = error.message(), "the end of an execution was not published"),
+        }
     }
 
     /// Ends an execution whose interpreter panicked.
@@ -483,8 +561,9 @@ impl StepFunctions {
         let executions = statement.query_map(
             params![list.state_machine_arn, list.status_filter, page.after(), page.query_limit()],
             |row| {
-                let mut summary = Execution::from_row(row)?.summary();
-                summary.insert("redriveCount".to_owned(), NO_REDRIVES.into());
+                let execution = Execution::from_row(row)?;
+                let mut summary = execution.summary();
+                summary.insert("redriveCount".to_owned(), execution.redrives.into());
                 Ok((row.get("number")?, with_dates_in_seconds(summary)))
             },
         )?;
@@ -525,6 +604,8 @@ mod tests {
             stopped: Some(1_585_750_001_000),
             output: Some("[2]".to_owned()),
             failure: Failure::default(),
+            redrives: 0,
+            redriven: None,
         }
     }
 

@@ -107,6 +107,41 @@ pub(super) fn append_end(rows: &Connection, execution: &str, kind: EventKind) ->
     write_end(rows, execution, &event).map(drop)
 }
 
+/// The last state of its machine that an execution entered.
+pub(super) struct EnteredState {
+    pub(super) name: String,
+    pub(super) input: Value,
+    /// The id of the event.
+    pub(super) id: u64,
+    /// The id of the last event of the history.
+    pub(super) last_event: u64,
+}
+
+/// Returns the last entered state for which `is_own` holds.
+pub(super) fn last_state(
+    rows: &Connection,
+    execution: &str,
+    is_own: impl Fn(&str) -> bool,
+) -> Result<Option<EnteredState>, AwsError> {
+    let mut statement = rows.prepare("SELECT id, event FROM execution_events WHERE execution = ?1 ORDER BY id DESC")?;
+    let mut events = statement.query([execution])?;
+    let mut last_event = 0;
+    while let Some(row) = events.next()? {
+        let id = row.get::<_, i64>(0)?.cast_unsigned();
+        last_event = last_event.max(id);
+        let mut event: Value = serde_json::from_str(&row.get::<_, String>(1)?).map_err(AwsError::internal)?;
+        let Some(name) = event["stateEnteredEventDetails"]["name"].as_str().map(str::to_owned) else { continue };
+        if !is_own(&name) {
+            continue;
+        }
+        payloads::restore(rows, &mut event)?;
+        let input = event["stateEnteredEventDetails"]["input"].as_str().unwrap_or("{}");
+        let input = serde_json::from_str(input).map_err(AwsError::internal)?;
+        return Ok(Some(EnteredState { name, input, id, last_event }));
+    }
+    Ok(None)
+}
+
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct GetExecutionHistory {

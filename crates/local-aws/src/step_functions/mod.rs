@@ -14,6 +14,7 @@ use serde_json::Value;
 use crate::aws_json::{AwsError, AwsResult, input};
 use crate::faults::Faults;
 use crate::lambda::Functions;
+use crate::rules::Rules;
 use crate::state::State;
 
 /// The tables of the service.
@@ -25,6 +26,8 @@ pub(crate) struct StepFunctions {
     state: Arc<State>,
     functions: Functions,
     faults: Faults,
+    /// The rules that follow from the ends of executions. `None`: there are none.
+    rules: Option<Rules>,
     running: executions::RunningExecutions,
 }
 
@@ -34,8 +37,10 @@ impl StepFunctions {
         state: Arc<State>,
         functions: Functions,
         faults: Faults,
+        rules: Option<Rules>,
     ) -> rusqlite::Result<Arc<StepFunctions>> {
-        let service = StepFunctions { state, functions, faults, running: executions::RunningExecutions::default() };
+        let service =
+            StepFunctions { state, functions, faults, rules, running: executions::RunningExecutions::default() };
         service.end_lost()?;
         service.register_built_in()?;
         Ok(Arc::new(service))
@@ -51,6 +56,7 @@ impl StepFunctions {
             "ListStateMachines" => self.list(&input(value)?),
             "ValidateStateMachineDefinition" => StepFunctions::validate(&input(value)?),
             "StartExecution" => self.start_execution(input(value)?),
+            "RedriveExecution" => self.redrive(&input(value)?),
             "StopExecution" => self.stop(input(value)?).await,
             "DescribeExecution" => self.describe_execution(&input(value)?),
             "DescribeStateMachineForExecution" => self.describe_machine_of(&input(value)?),

@@ -12,6 +12,7 @@ mod nothing_is_kept;
 mod pages;
 mod protocols;
 mod publication;
+mod rules;
 mod s3;
 mod s3_completions;
 mod step_functions;

@@ -2,6 +2,7 @@
 
 use aws_sdk_sfn::Client;
 use aws_sdk_sfn::types::{ExecutionRedriveStatus, ExecutionStatus, HistoryEventType};
+use local_aws::function_arn;
 use serde_json::{Value, json};
 
 use crate::{World, code, eventually};
@@ -456,4 +457,94 @@ async fn a_machine_that_starts_itself_comes_to_an_end() {
     assert_eq!(all.len(), 1001, "the first one and a thousand below it");
     let last = sfn.describe_execution().execution_arn(&all[0].execution_arn).send().await.expect("a description");
     assert_eq!(last.error.as_deref(), Some("StepFunctions.ExecutionLimitExceededException"));
+}
+
+/// Returns the types of the events of an execution.
+async fn types(sfn: &Client, execution: &str) -> Vec<String> {
+    let history = sfn.get_execution_history().execution_arn(execution).send().await.expect("a history");
+    history.events().iter().map(|event| event.r#type().as_str().to_owned()).collect()
+}
+
+/// <https://docs.aws.amazon.com/step-functions/latest/dg/redrive-executions.html>
+#[tokio::test(flavor = "multi_thread")]
+async fn a_failed_execution_is_redriven_from_the_state_that_failed() {
+    let world = World::failing("service=lambda&key=ingest&n=1:deny").await;
+    let sfn = &world.lake.sfn;
+    let input = json!({ "from": "2020-04-01", "to": "2020-04-01" });
+    let invoke = json!({ "FunctionName": function_arn("ingest"), "Payload.$": "$.days" });
+    let machine = create(
+        sfn,
+        "redriven",
+        &json!({
+            "StartAt": "Prepare",
+            "States": {
+                "Prepare": { "Type": "Pass", "Parameters": { "days.$": "$" }, "Next": "Ingest" },
+                "Ingest": {
+                    "Type": "Task", "Resource": "arn:aws:states:::lambda:invoke", "Parameters": invoke,
+                    "ResultSelector": { "redrives.$": "$$.Execution.RedriveCount" }, "End": true,
+                },
+            },
+        }),
+    )
+    .await;
+    let execution = start(sfn, &machine, "one", &input).await;
+    assert_eq!(end_of(sfn, &execution).await.0, ExecutionStatus::Failed);
+    let before = types(sfn, &execution).await.len();
+    let redriven = sfn.redrive_execution().execution_arn(&execution).send().await.expect("it is redriven");
+    assert_eq!(end_of(sfn, &execution).await, (ExecutionStatus::Succeeded, json!({ "redrives": 1 })));
+    let described = sfn.describe_execution().execution_arn(&execution).send().await.expect("a description");
+    assert_eq!((described.redrive_count, described.redrive_date), (Some(1), Some(redriven.redrive_date)));
+    assert_eq!((described.error, described.cause), (None, None));
+    assert_eq!(
+        types(sfn, &execution).await[before..],
+        ["ExecutionRedriven", "TaskScheduled", "TaskStarted", "TaskSucceeded", "TaskStateExited", "ExecutionSucceeded"]
+    );
+    let again = sfn.redrive_execution().execution_arn(&execution).send().await;
+    assert_eq!(code(again), "ExecutionNotRedrivable", "it has succeeded");
+    let listed = sfn.list_executions().state_machine_arn(&machine).send().await.expect("a listing");
+    assert_eq!(listed.executions()[0].redrive_count, Some(1));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_aborted_execution_is_redriven_as_often_as_it_is_aborted() {
+    let world = World::new().await;
+    let sfn = &world.lake.sfn;
+    let machine = create(sfn, "waits", &waits_for_ever()).await;
+    let execution = start(sfn, &machine, "e", &json!({})).await;
+    assert_eq!(code(sfn.redrive_execution().execution_arn(&execution).send().await), "ExecutionNotRedrivable");
+    for redrives in 0..3 {
+        if redrives > 0 {
+            sfn.redrive_execution().execution_arn(&execution).send().await.expect("it is redriven");
+            let described = sfn.describe_execution().execution_arn(&execution).send().await.expect("a description");
+            assert_eq!((described.status, described.redrive_count), (ExecutionStatus::Running, Some(redrives)));
+            assert_eq!(described.stop_date, None);
+        }
+        sfn.stop_execution().execution_arn(&execution).send().await.expect("it is stopped");
+        assert_eq!(end_of(sfn, &execution).await.0, ExecutionStatus::Aborted);
+    }
+    assert_eq!(
+        types(sfn, &execution).await,
+        [
+            "ExecutionStarted",
+            "WaitStateEntered",
+            "ExecutionAborted",
+            "ExecutionRedriven",
+            "ExecutionAborted",
+            "ExecutionRedriven",
+            "ExecutionAborted",
+        ]
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_execution_that_failed_in_a_map_is_not_redriven() {
+    let world = World::new().await;
+    let sfn = &world.lake.sfn;
+    let fails = json!({ "StartAt": "Fails", "States": { "Fails": { "Type": "Fail", "Error": "E" } } });
+    let map = json!({ "Type": "Map", "ItemsPath": "$.items", "ItemProcessor": fails, "End": true });
+    let machine = create(sfn, "maps", &json!({ "StartAt": "Map", "States": { "Map": map } })).await;
+    let execution = start(sfn, &machine, "e", &json!({ "items": [1, 2] })).await;
+    assert_eq!(end_of(sfn, &execution).await.0, ExecutionStatus::Failed);
+    assert_eq!(code(sfn.redrive_execution().execution_arn(&execution).send().await), "ExecutionNotRedrivable");
+    assert_eq!(end_of(sfn, &execution).await.0, ExecutionStatus::Failed, "and it stays as it was");
 }

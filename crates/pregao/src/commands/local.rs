@@ -19,8 +19,9 @@ pub(crate) fn local(global: &Global, args: &LocalArgs) -> anyhow::Result<ExitCod
         Some(plan) => Some(plan.clone().with_seed(args.seed)),
         None => faults::from_environment()?,
     };
+    let engine = spark_engine(args.engine)?;
     let options =
-        Options { port: args.port, engine: spark_engine(args.engine)?, faults, ingests_landed: !args.keep_landed };
+        Options { port: args.port, engine, faults, ingests_landed: !args.keep_landed, ..Options::default() };
     runtime()?.block_on(async {
         let endpoint = Endpoint::start(&global.home, config.clone(), options).await?;
         // A signal is the normal end.
