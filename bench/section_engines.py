@@ -16,6 +16,8 @@ import run
 from machine import Failed, Sample
 
 HERE = Path(__file__).resolve().parent
+# The name of the run of the Spark job.
+RUN = "bench"
 JOB = run.ROOT / "crates" / "market" / "spark" / "etl.sql"
 THREADS = 2
 
@@ -48,6 +50,11 @@ class Engines:
     def duckdb(self) -> Sample:
         return self.peer("duckdb")
 
+    def tables(self, name: str) -> Path:
+        """Returns the folder with the tables of a contestant. The Spark job writes to that of its run."""
+        folder = self.folder / name
+        return folder / "runs" / f"run={RUN}" if name == "spark" else folder
+
     def peer(self, name: str) -> Sample:
         script = HERE / "peers" / f"{name}_etl.py"
         return machine.measure([sys.executable, script, self.bench.raw, self.out(name), THREADS])
@@ -71,7 +78,7 @@ class Engines:
             "--conf", "spark.sql.sources.parallelPartitionDiscovery.threshold=100000",
             "-f", JOB,
         ]  # fmt: skip
-        for key, value in {**variables, "run": "bench", "raw": bucket, "lake": self.out("spark")}.items():
+        for key, value in {**variables, "run": RUN, "raw": bucket, "lake": self.out("spark")}.items():
             command += ["-d", f"{key}={value}"]
         environment = {**os.environ, "JAVA_HOME": str(java()), "SPARK_HOME": str(home), "SPARK_LOCAL_IP": "127.0.0.1"}
         return machine.measure(command, environment=environment)
@@ -92,7 +99,7 @@ def measure(bench) -> dict:
     for name, contestant in engines.contestants.items():
         try:
             contestant()
-            problem = compare.difference(engines.folder / "pregao", engines.folder / name) if name != "pregao" else None
+            problem = compare.difference(engines.folder / "pregao", engines.tables(name)) if name != "pregao" else None
         except Failed as failure:
             problem = str(failure)
         if problem:
@@ -104,7 +111,7 @@ def measure(bench) -> dict:
     samples = machine.in_turn(valid, bench.rounds, bench.say)
     for name in valid:
         # The output of the last round must be correct too.
-        if problem := compare.difference(engines.folder / "pregao", engines.folder / name):
+        if problem := compare.difference(engines.folder / "pregao", engines.tables(name)):
             wrong[name] = problem
             del samples[name]
     counted = {table: compare.rows(engines.folder / "pregao", table) for table in ("quotes", "options", "rejects")}
