@@ -105,9 +105,9 @@ def test_only_days_that_are_not_current_are_made(lake: Lake, uploaded: Path, tmp
     ]
     done = backfill(lake)
     assert (done["to_do"], done["current"], done["published"]) == (6, 2, 6)
-    assert records(lake) == {
-        f"{day[:4]}-{day[4:6]}-{day[6:]}": 2 if day == "20200403" else 1 for day in DAYS
-    }, "a current day keeps its record"
+    assert records(lake) == {f"{day[:4]}-{day[4:6]}-{day[6:]}": 2 if day == "20200403" else 1 for day in DAYS}, (
+        "a current day keeps its record"
+    )
     assert "nothing to do" in lake.run("run", "--stale").out
 
 
@@ -184,7 +184,9 @@ def test_a_chunk_that_fails_stops_no_other_and_is_retried(tmp_path: Path):
     assert chunk["retry"] == f"pregao --home {lake.home} backfill --from 2020-04-06 --to 2020-04-09"
     assert published_days(lake) == [1, 2, 3, 6, 9, 13, 14]
     runs = json.loads(lake.run("runs", found["execution"], *JSON).out)
-    assert runs["failure"]["error"] == "ChunksFailed" and "pregao backfill --from 2020-04-06" in runs["failure"]["cause"]
+    assert (
+        runs["failure"]["error"] == "ChunksFailed" and "pregao backfill --from 2020-04-06" in runs["failure"]["cause"]
+    )
 
     # Without mending, it fails again, for this day alone, and as text.
     again = retry(lake, chunk["retry"])

@@ -114,7 +114,9 @@ def chunk_outcome(number: int, **failure: str) -> Reply:
 
 
 def summed(chunks: int, failed: int = 0) -> Reply:
-    verdict = f"{failed} of {chunks} chunks failed. pregao backfill --from 2020-04-02 --to 2020-04-02" if failed else None
+    verdict = (
+        f"{failed} of {chunks} chunks failed. pregao backfill --from 2020-04-02 --to 2020-04-02" if failed else None
+    )
     return gives(
         chunks=chunks, published=chunks - failed, superseded=0, held=0, failed={"count": failed, "first": []},
         verdict=verdict,
@@ -532,7 +534,9 @@ CASES = {
         {
             "validate-partitions backfill": [backfilled(3)],
             **{f"validate-partitions raw of chunk {number}": [planned(to_publish=0)] for number in (1, 2, 3)},
-            **{f"validate-partitions backfill_chunk of chunk {number}": [chunk_outcome(number)] for number in (1, 2, 3)},
+            **{
+                f"validate-partitions backfill_chunk of chunk {number}": [chunk_outcome(number)] for number in (1, 2, 3)
+            },
             "validate-partitions backfill_outcome": [summed(3)],
         },
         [*TO_CHUNKS, *["ChunkOutcome"] * 3, *["RunChunk"] * 3, "Outcome", "AnyChunkFailed?", "Done"],

@@ -479,7 +479,7 @@ mod tests {
         };
         let mut seen = Seen::new("arn");
         let progress = Progress::new();
-        let mut push = |seen: &mut Seen, id, state: &str, output: Value| {
+        let push = |seen: &mut Seen, id, state: &str, output: Value| {
             seen.push(&exited(id, state, &output), &progress).expect("outputs of the functions");
         };
         assert_eq!(seen.message(), "PlanBackfill");
