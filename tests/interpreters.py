@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 import subprocess
 import time
 import uuid
@@ -73,8 +74,8 @@ def compact(value: object) -> str:
 
 
 class Script:
-    """The results of the functions, in order, by function, stage, day and slice: `poll-step`, `validate-partitions raw`,
-    `validate-partitions staged slice 1`. The first slice is not named.
+    """The results of the functions, in order, by function, stage, day, slice and chunk: `poll-step`, `validate-partitions raw`,
+    `validate-partitions staged slice 1`, `validate-partitions raw of chunk 2`. The first slice is not named.
     """
 
     def __init__(self, answers: dict[str, list[Reply]]):
@@ -84,7 +85,10 @@ class Script:
     def reply(self, function: str, payload: dict) -> Reply:
         parts = [function.split(":")[-1].split("--")[-1], *(payload.get(name) for name in ("stage", "table", "day"))]
         slice_ = f"slice {payload['slice']}" if payload.get("slice") else None
-        task = " ".join(part for part in [*parts, slice_] if isinstance(part, str))
+        run = re.search(r"_(\d{3})$", payload.get("run") or "")
+        number = payload["chunk"]["number"] if "chunk" in payload else int(run.group(1)) if run else None
+        chunk = f"of chunk {number}" if number else None
+        task = " ".join(part for part in [*parts, slice_, chunk] if isinstance(part, str))
         self.calls[task].append(payload)
         assert self.answers.get(task), f"there is no result left for {task}, which is called with {payload}"
         return self.answers[task].pop(0)
@@ -99,7 +103,7 @@ class Outcome:
     error: str | None = None
     cause: str | None = None
     states: list[str] = field(default_factory=list)
-    # Of nested executions, by their table.
+    # Of nested executions, by their table, or by their name.
     nested: dict[str, Outcome] = field(default_factory=dict)
 
     @property
@@ -121,7 +125,9 @@ def definition(machine: str, label: str) -> dict:
         name = "".join(f"-{letter.lower()}" if letter.isupper() else letter for letter in function).lstrip("-")
         arn = f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:{label}--{name}"
         text = text.replace(f"${{{function}FunctionArn}}", arn)
-    text = text.replace("${AthenaUpdateStateMachineArn}", machine_arn(f"{label}--athena_update"))
+    for machine in ("AthenaUpdate", "CreateDatalake"):
+        name = "".join(f"_{letter.lower()}" if letter.isupper() else letter for letter in machine).lstrip("_")
+        text = text.replace(f"${{{machine}StateMachineArn}}", machine_arn(f"{label}--{name}"))
     assert "${" not in text, text[text.index("${") :][:60]
     return json.loads(text)
 
@@ -133,7 +139,9 @@ def machine_arn(name: str) -> str:
 # --- ours -------------------------------------------------------------------------------------------
 
 
-def run_ours(definitions: dict[str, dict], machine: str, input: dict, script: Script, folder: Path) -> Outcome:
+def run_ours(
+    definitions: dict[str, dict], machine: str, input: dict, script: Script, folder: Path, name: str = RUN
+) -> Outcome:
     """Runs an execution in `crates/asl` through its example `execute`, which requests the result of each task."""
     program = binary().parent / "examples" / "execute"
     if not program.exists():
@@ -141,7 +149,7 @@ def run_ours(definitions: dict[str, dict], machine: str, input: dict, script: Sc
     path = folder / f"{machine}.asl.json"
     path.write_text(json.dumps(definitions[machine]))
     execution = subprocess.Popen(
-        [str(program), str(path), json.dumps(input), RUN],
+        [str(program), str(path), json.dumps(input), name],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -170,8 +178,9 @@ def _answer(definitions: dict[str, dict], task: dict, script: Script, outcome: O
     assert task["resource"] == NESTED, task
     input = task["input"]["Input"]
     machine = task["input"]["StateMachineArn"].split("--")[-1]
-    child = run_ours(definitions, machine, input, script, folder)
-    outcome.nested[input["table"]] = child
+    name = task["input"].get("Name")
+    child = run_ours(definitions, machine, input, script, folder, name or RUN)
+    outcome.nested[name or input["table"]] = child
     # The delay lets the other branches begin before the first one ends.
     if child.status == "SUCCEEDED":
         return {"result": {"Status": child.status, "Input": input, "Output": child.output}, "after": 1}
@@ -230,10 +239,10 @@ class MotoExecutions:
         for name, text in definitions.items():
             self.client.create_state_machine(name=f"{label}--{name}", definition=json.dumps(text), roleArn=ROLE)
 
-    def start(self, label: str, machine: str, input: dict) -> str:
+    def start(self, label: str, machine: str, input: dict, name: str = RUN) -> str:
         """Starts an execution. Returns its ARN."""
         arn = machine_arn(f"{label}--{machine}")
-        return self.client.start_execution(stateMachineArn=arn, name=RUN, input=json.dumps(input))["executionArn"]
+        return self.client.start_execution(stateMachineArn=arn, name=name, input=json.dumps(input))["executionArn"]
 
     def wait(self, execution: str) -> Outcome:
         deadline = time.monotonic() + PATIENCE
@@ -252,3 +261,8 @@ class MotoExecutions:
         found = self.client.list_executions(stateMachineArn=machine_arn(f"{label}--athena_update"))["executions"]
         described = [self.client.describe_execution(executionArn=execution["executionArn"]) for execution in found]
         return {json.loads(one["input"])["table"]: self.wait(one["executionArn"]) for one in described}
+
+    def chunks(self, label: str) -> dict[str, Outcome]:
+        """Returns the executions of `create_datalake`, by their names."""
+        found = self.client.list_executions(stateMachineArn=machine_arn(f"{label}--create_datalake"))["executions"]
+        return {one["name"]: self.wait(one["executionArn"]) for one in found}

@@ -14,7 +14,7 @@ from lake import ROOT
 TEMPLATE_FILE = ROOT / "infra" / "template.yaml"
 STATE_MACHINES = ROOT / "statemachines"
 FUNCTIONS = sorted(path.parent.name for path in (ROOT / "functions").glob("*/Cargo.toml"))
-MACHINES = ["athena_update", "create_datalake", "upload_raw_data"]
+MACHINES = ["athena_update", "backfill", "create_datalake", "upload_raw_data"]
 
 # Values that only a deployment defines.
 STACK, ACCOUNT, REGION = "acme", "111122223333", "sa-east-1"

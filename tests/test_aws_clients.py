@@ -39,7 +39,7 @@ from lake import (
 
 STATE_MACHINES = {
     name: f"arn:aws:states:{REGION}:{ACCOUNT}:stateMachine:{name}"
-    for name in ("upload_raw_data", "create_datalake", "athena_update")
+    for name in ("upload_raw_data", "create_datalake", "backfill", "athena_update")
 }
 
 
@@ -367,7 +367,7 @@ def test_step_functions_ingests_the_object_of_an_event(lake: Lake):
         assert not [key for key in lake.objects(RAW) if key.startswith("landing/")]
 
 
-@pytest.mark.parametrize("machine", ["athena_update", "create_datalake", "upload_raw_data"])
+@pytest.mark.parametrize("machine", ["athena_update", "backfill", "create_datalake", "upload_raw_data"])
 @pytest.mark.parametrize(
     "nonsense, word",
     [

@@ -340,7 +340,7 @@ def test_a_check_without_its_permission_is_unknown(account: Account, operation: 
 
 def test_a_deployed_stack_already_has_its_reservations(account: Account):
     """The account has as many executions as the stack needs, and the stack has them."""
-    account.services.concurrency = {"ConcurrentExecutions": 241, "UnreservedConcurrentExecutions": 100}
+    account.services.concurrency = {"ConcurrentExecutions": 271, "UnreservedConcurrentExecutions": 100}
     assert account.checks()["Lambda concurrency"]["result"] == "failed"
     template = {
         "Parameters": {"ReservedConcurrency": {"Type": "Number"}},
@@ -352,7 +352,7 @@ def test_a_deployed_stack_already_has_its_reservations(account: Account):
     )
     assert account.checks()["Lambda concurrency"]["result"] == "ok"
     more = account.checks("--set", "aws.reserved_concurrency=51")["Lambda concurrency"]
-    assert more["result"] == "failed" and "request 243" in more["remedy"], more
+    assert more["result"] == "failed" and "request 273" in more["remedy"], more
 
 
 def test_a_lake_without_clusters_needs_none_of_their_quotas(account: Account):

@@ -901,6 +901,46 @@ def test_a_run_is_audited_and_published_in_slices(written: Written):
     assert f"have {max(sizes.values())} bytes, and one audit takes {max(sizes.values()) - 1}" in refused.message
 
 
+def test_a_backfill_is_planned_and_its_chunks_are_counted(written: Written):
+    """The plan has the days that are not current, and the outcome of a chunk follows from what its run wrote."""
+    event = {"stage": "backfill", "backfill": "years", "input": {**DAYS, "engine": "lambda", "parallel": 2}}
+    config = {"backfill": {"chunk_days": 1}}
+    planned = written.cloud.invoke("validate-partitions", event, config)
+    assert [(chunk["run"], chunk["from"], chunk["days"]) for chunk in planned["chunks"]] == [
+        ("years_001", "2020-04-01", 1),
+        ("years_002", "2020-04-02", 1),
+    ]
+    assert (planned["which"], planned["engine"], planned["parallel"], planned["current"]) == (
+        "not_current", "lambda", 2, 0,
+    )  # fmt: skip
+    lose_a_row(written, written.days[0])
+    written.cloud.invoke("validate-partitions", {"stage": "staged", "run": RUN})
+    written.publish()
+    # As if the run was that of one chunk of both days.
+    chunk = {**planned["chunks"][0], **DAYS, "run": RUN, "days": 2, "which": "not_current", "engine": "lambda"}
+    description = {"Status": "FAILED", "Error": "QualityError", "Cause": json.dumps({"errorMessage": "3 of 4 rows"})}
+    failure = {"Error": "States.TaskFailed", "Cause": json.dumps(description)}
+    event = {"stage": "backfill_chunk", "chunk": {**chunk, "failure": failure}}
+    ended = written.cloud.invoke("validate-partitions", event)
+    assert ended == {
+        "number": 1, **DAYS, "days": 2, "published": 1, "superseded": 0, "held": 0, "failed_days": 1,
+        "first_failed": ["2020-04-01"], "failure": {"error": "QualityError", "cause": "3 of 4 rows"},
+    }  # fmt: skip
+    # One that ended before it had a plan.
+    never = {"stage": "backfill_chunk", "chunk": {**chunk, "run": "never"}}
+    assert written.cloud.invoke("validate-partitions", never)["published"] == 0
+    event = {"stage": "backfill_outcome", "input": {**DAYS, "engine": "lambda"}, "chunks": [ended]}
+    outcome = written.cloud.invoke("validate-partitions", event)
+    assert (outcome["published"], outcome["failed"]["count"]) == (1, 1)
+    assert "pregao backfill --from 2020-04-01 --to 2020-04-02 --engine lambda" in outcome["verdict"]
+    again = {"stage": "backfill", "backfill": "again", "input": DAYS}
+    planned = written.cloud.invoke("validate-partitions", again)
+    assert [chunk["from"] for chunk in planned["chunks"]] == ["2020-04-01"] and planned["current"] == 1
+    for input in ({}, {"from": "2020-04-02", "to": "2020-04-01"}, {**DAYS, "parallel": 99}):
+        error = written.cloud.fails("validate-partitions", {"stage": "backfill", "backfill": "b", "input": input})
+        assert error.error_type == "InvalidInput", error
+
+
 def test_rows_that_fail_a_check_are_a_quality_error(written: Written):
     checks = CHECKED_TOGETHER["quotes"][0]
     counts = [[2020, 4, 1, 72, 20, 72, 0, 72, 0]]

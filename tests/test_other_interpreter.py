@@ -92,6 +92,37 @@ TRANSFORMED = gives(rows={"quotes": 7, "options": 0, "rejects": 0})
 UNREADABLE = raises("QualityError", "quotes/date=2020-04-01/x.csv: no header")
 
 
+BACKFILL = {"from": "2020-04-01", "to": "2020-04-09"}
+
+
+def backfilled(chunks: int, parallel: int = 2) -> Reply:
+    """Returns a result of PlanBackfill: chunks of one day."""
+    return gives(
+        **BACKFILL, which="not_current", engine="emr", parallel=parallel, days=chunks, bytes=7, current=0, held=0, gaps=NONE,
+        chunks=[
+            {"number": number, "run": f"{RUN}_{number:03}", "from": f"2020-04-0{number}", "to": f"2020-04-0{number}",
+             "days": 1, "bytes": 7}
+            for number in range(1, chunks + 1)
+        ],
+    )  # fmt: skip
+
+
+def chunk_outcome(number: int, **failure: str) -> Reply:
+    days = {"from": f"2020-04-0{number}", "to": f"2020-04-0{number}", "days": 1}
+    counts = {"published": 0 if failure else 1, "superseded": 0, "held": 0, "failed_days": 0}
+    return gives(number=number, **days, **counts, **({"failure": failure} if failure else {}))
+
+
+def summed(chunks: int, failed: int = 0) -> Reply:
+    verdict = (
+        f"{failed} of {chunks} chunks failed. pregao backfill --from 2020-04-02 --to 2020-04-02" if failed else None
+    )
+    return gives(
+        chunks=chunks, published=chunks - failed, superseded=0, held=0, failed={"count": failed, "first": []},
+        verdict=verdict,
+    )  # fmt: skip
+
+
 class Case(NamedTuple):
     machine: str
     input: dict
@@ -129,6 +160,8 @@ PUBLISH = ["PublishRecords", "Outcome", "Publish", "Publish options", "Publish q
 TO_THE_END = ["SomeDaysFailed?", "Missing?", "Superseded?", "Done"]
 TO_THE_STEP = ["PlanRun", "NothingToDo?", "LaunchEmrStep"]
 TO_TRANSFORM = ["PlanRun", "NothingToDo?", "TransformDays"]
+TO_CHUNKS = ["PlanBackfill", "AnyDay?", "RunChunks"]
+CHUNK_STATES = frozenset({"RunChunk", "ChunkOutcome"})
 A_POLL = ["WaitForStep", "PollStep", "StepFinished?"]
 
 CASES = {
@@ -495,6 +528,55 @@ CASES = {
         "States.TaskFailed",
         {"Status": "FAILED", "Error": "QualityError", "Cause": compact(BIDS.payload)},
     ),
+    "backfill: success": Case(
+        "backfill",
+        BACKFILL,
+        {
+            "validate-partitions backfill": [backfilled(3)],
+            **{f"validate-partitions raw of chunk {number}": [planned(to_publish=0)] for number in (1, 2, 3)},
+            **{
+                f"validate-partitions backfill_chunk of chunk {number}": [chunk_outcome(number)] for number in (1, 2, 3)
+            },
+            "validate-partitions backfill_outcome": [summed(3)],
+        },
+        [*TO_CHUNKS, *["ChunkOutcome"] * 3, *["RunChunk"] * 3, "Outcome", "AnyChunkFailed?", "Done"],
+        sorted_=CHUNK_STATES,
+    ),
+    "backfill: a chunk fails, and the others go on": Case(
+        "backfill",
+        {**BACKFILL, "force": True, "parallel": 1},
+        {
+            "validate-partitions backfill": [backfilled(3, parallel=1)],
+            "validate-partitions raw of chunk 1": [planned(to_publish=0)],
+            "validate-partitions raw of chunk 2": [raises("UploadPending", "ingest first")] * 3,
+            "validate-partitions raw of chunk 3": [planned(to_publish=0)],
+            "validate-partitions backfill_chunk of chunk 1": [chunk_outcome(1)],
+            "validate-partitions backfill_chunk of chunk 2": [chunk_outcome(2, error="UploadPending", cause="ingest")],
+            "validate-partitions backfill_chunk of chunk 3": [THROTTLED, chunk_outcome(3)],
+            "validate-partitions backfill_outcome": [summed(3, failed=1)],
+        },
+        [*TO_CHUNKS, *["ChunkOutcome"] * 3, *["RunChunk"] * 3, "Outcome", "AnyChunkFailed?", "ChunksFailed"],
+        "FAILED",
+        "ChunksFailed",
+        "1 of 3 chunks failed. pregao backfill --from 2020-04-02 --to 2020-04-02",
+        with_=short_retries,
+        sorted_=CHUNK_STATES,
+    ),
+    "backfill: nothing to do": Case(
+        "backfill",
+        BACKFILL,
+        {"validate-partitions backfill": [backfilled(0)]},
+        ["PlanBackfill", "AnyDay?", "NothingToDo"],
+    ),
+    "backfill: an input that says nothing": Case(
+        "backfill",
+        {"from": "2020-04-09"},
+        {"validate-partitions backfill": [raises("InvalidInput", "the input says nothing that can be done")]},
+        ["PlanBackfill", "InputRefused"],
+        "FAILED",
+        "InvalidInput",
+        "the input says nothing that can be done",
+    ),
     "athena: success": Case(
         "athena_update",
         {"table": "quotes", **DAYS},
@@ -538,8 +620,9 @@ CASES = {
 
 
 def definitions(case: Case, label: str) -> dict[str, dict]:
-    """Returns the state machine of a case, and the one that it starts."""
-    machines = {"create_datalake": ["create_datalake", "athena_update"]}.get(case.machine, [case.machine])
+    """Returns the state machine of a case, and those that it starts."""
+    nested = {"create_datalake": ["athena_update"], "backfill": ["create_datalake", "athena_update"]}
+    machines = [case.machine, *nested.get(case.machine, [])]
     made = {machine: definition(machine, label) for machine in machines}
     if case.with_:
         case.with_(made[case.machine])
@@ -585,6 +668,11 @@ def test_both_interpreters_enter_the_same_states(theirs: Started, tmp_path: Path
     if case.machine == "create_datalake" and "Publish" in case.states:
         nested = theirs.world.nested(f"case{number}")
         assert nested == ours.nested and set(nested) == set(TABLES)
+    if "RunChunks" in case.states:
+        chunks = theirs.world.chunks(f"case{number}")
+        ended = {name: (chunk.status, chunk.error, chunk.states) for name, chunk in ours.nested.items()}
+        assert ended == {name: (chunk.status, chunk.error, chunk.states) for name, chunk in chunks.items()}
+        assert set(ended) == {f"{RUN}_{number:03}" for number in (1, 2, 3)}
     assert comparable_calls(theirs.scripts[name]) == comparable_calls(script), (
         "both interpreters give the functions the same inputs"
     )
@@ -597,7 +685,7 @@ def in_order(states: list[str], concurrent: frozenset[str] = frozenset()) -> lis
     branches = sorted(state for state in states if state.startswith("Publish "))
     iterations = sorted(state for state in states if state in concurrent)
     rest = [state for state in states if not state.startswith("Publish ") and state not in concurrent]
-    for group, parent in [(iterations, "AuditSlices"), (branches, "Publish")]:
+    for group, parent in [(iterations, "RunChunks" if "RunChunks" in rest else "AuditSlices"), (branches, "Publish")]:
         at = rest.index(parent) + 1 if parent in rest else 0
         rest[at:at] = group
     return rest
@@ -613,6 +701,12 @@ def comparable_calls(script: Script) -> dict[str, list[dict]]:
         execution = payload.get("execution", {})
         for name in set(execution) - {"Name", "Input"}:
             del execution[name]
+        if "failure" in payload.get("chunk", {}):
+            cause = json.loads(payload["chunk"]["failure"]["Cause"])
+            # The description of the execution has its times.
+            payload["chunk"]["failure"]["Cause"] = {name: cause[name] for name in ("Status", "Error", "Cause")}
+        if STARTED_BY in payload.get("input", {}):
+            payload["input"][STARTED_BY] = payload["input"][STARTED_BY].rsplit(":", 1)[1]
         if STARTED_BY in payload:
             # The rest of the ARN differs between the endpoints.
             payload[STARTED_BY] = payload[STARTED_BY].rsplit(":", 1)[1]

@@ -35,7 +35,7 @@ WHOLE_ACCOUNT = {
     },
     **{
         (f"{name}Role", "Log"): "deliveries of logs have no resources"
-        for name in ("UploadRawData", "CreateDatalake", "AthenaUpdate")
+        for name in ("UploadRawData", "CreateDatalake", "Backfill", "AthenaUpdate")
     },
     ("LaunchEmrStepRole", "FindClusters"): "EMR lists all clusters or none",
     ("LaunchEmrStepRole", "StartClustersOfThisLake"): "a cluster to start has no name; the condition requires its tag",
@@ -82,6 +82,7 @@ def test_the_outputs_are_those_that_commands_read():
         "Resources": json.dumps(stack.resources_text(), separators=(",", ":")),
         "UploadRawDataArn": f"arn:aws:states:{REGION}:{ACCOUNT}:stateMachine:{STACK}-upload_raw_data",
         "CreateDatalakeArn": f"arn:aws:states:{REGION}:{ACCOUNT}:stateMachine:{STACK}-create_datalake",
+        "BackfillArn": f"arn:aws:states:{REGION}:{ACCOUNT}:stateMachine:{STACK}-backfill",
         "AthenaUpdateArn": f"arn:aws:states:{REGION}:{ACCOUNT}:stateMachine:{STACK}-athena_update",
         "AlarmTopicArn": f"arn:aws:sns:{REGION}:{ACCOUNT}:{STACK}-alarms",
     }

@@ -19,7 +19,7 @@ from lake import eventually
 from lambda_runtime import FunctionError
 from moto_server import Invoked, Moto
 
-MACHINES = ["upload_raw_data", "create_datalake", "athena_update"]
+MACHINES = ["upload_raw_data", "create_datalake", "backfill", "athena_update"]
 LABEL = "acme"
 DAY = "20200401"
 PUBLISH = ["Publish options", "Publish quotes", "Publish rejects"]
@@ -142,3 +142,33 @@ def test_days_without_files_cost_nothing(account: Account):
         ["PlanRun", "NothingToDo?", "MissingBeforehand?", "NothingToDo"],
     )
     assert account.cloud.clusters() == [] and account.cloud.moto.statements == []
+
+
+def test_a_range_is_published_in_chunks(account: Account, tmp_path: Path):
+    """A chunk is a run of its own. A second backfill finds nothing to do."""
+    run = account.upload(tmp_path)._replace(run=f"{RUN}_001")
+    run.answer()
+    days = {"from": "2020-03-30", "to": "2020-04-03", "engine": "lambda"}
+    outcome = account.workflows.wait(account.start("backfill", days))
+    assert outcome.status == "SUCCEEDED", outcome
+    assert outcome.states == [
+        "PlanBackfill", "AnyDay?", "RunChunks", "RunChunk", "ChunkOutcome", "Outcome", "AnyChunkFailed?", "Done",
+    ]  # fmt: skip
+    assert (outcome.output["chunks"], outcome.output["published"], outcome.output["verdict"]) == (1, 1, None)
+    (chunk,) = account.workflows.chunks(LABEL).values()
+    assert chunk.status == "SUCCEEDED" and chunk.output["run"] == run.run, chunk
+    for table in TABLES:
+        location = f"s3://{account.cloud.lake}/{run.folder(table, run.days[0])}"
+        assert account.cloud.partitions(table) == {(2020, 4, 1): location}
+    again = account.workflows.wait(account.workflows.start(LABEL, "backfill", days, name="again"))
+    assert (again.status, again.states) == ("SUCCEEDED", ["PlanBackfill", "AnyDay?", "NothingToDo"])
+    assert (again.output["current"], again.output["gaps"]["count"]) == (1, 4)
+
+
+def test_a_chunk_that_fails_is_named_with_the_command_that_retries_it(account: Account, tmp_path: Path):
+    account.upload(tmp_path)
+    account.cloud.land("202004011500_flashpanel.csv", b"x")
+    days = {"from": "2020-04-01", "to": "2020-04-01", "engine": "lambda"}
+    outcome = account.workflows.wait(account.start("backfill", days))
+    assert (outcome.status, outcome.error, outcome.states[-1]) == ("FAILED", "ChunksFailed", "ChunksFailed")
+    assert "pregao backfill --from 2020-04-01 --to 2020-04-01 --engine lambda\n  UploadPending: " in outcome.cause

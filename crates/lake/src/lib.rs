@@ -21,6 +21,7 @@
 //! | [`plan`] | what a run reads and publishes |
 //! | [`engine`] | the engine of a run: the function `transform`, or EMR |
 //! | [`slices`] | parts of a run that are audited and published one by one, and their outcomes |
+//! | [`backfill`] | long ranges of days in chunks, each of which is a run |
 //! | [`failed`] | the newest failed audit of each day |
 //! | [`lease`] | leases: mutual exclusion with expiry |
 //! | [`vacuum`] | removes the files of runs that no reader can reach |
@@ -41,6 +42,7 @@
 
 pub mod added_columns;
 pub mod athena;
+pub mod backfill;
 pub mod backoff;
 pub mod catalog;
 pub mod cluster;

@@ -61,6 +61,8 @@ pub enum DaySelection {
     All,
     /// Stale days: those whose raw files differ from their record.
     Stale,
+    /// Days that are not current: stale days, also those whose audit failed with the same raw files.
+    NotCurrent,
     /// The last day, and stale days.
     Scheduled,
 }

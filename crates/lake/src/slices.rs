@@ -102,9 +102,16 @@ impl SliceAudit {
     /// [`Error::Quality`] if the slice was not audited; [`Error::InvalidInput`] if the object is something else; whatever S3
     /// refuses.
     pub async fn read(lake: &Lake, run: &RunId, slice: u32) -> Result<Self, Error> {
-        let key = keys::audit(run, slice);
-        let found = objects::get_json(lake, &lake.config.buckets.lake, &key).await?;
-        found.ok_or_else(|| missing(lake, &key, run))
+        let found = Self::find(lake, run, slice).await?;
+        found.ok_or_else(|| missing(lake, &keys::audit(run, slice), run))
+    }
+
+    /// Reads the outcome, if there is one.
+    ///
+    /// # Errors
+    /// [`Error::InvalidInput`] if the object is something else; whatever S3 refuses.
+    pub async fn find(lake: &Lake, run: &RunId, slice: u32) -> Result<Option<Self>, Error> {
+        objects::get_json(lake, &lake.config.buckets.lake, &keys::audit(run, slice)).await
     }
 }
 
@@ -133,9 +140,16 @@ impl SlicePublication {
     /// # Errors
     /// [`Error::Quality`] if the slice was not published; otherwise as [`SliceAudit::read`].
     pub async fn read(lake: &Lake, run: &RunId, slice: u32) -> Result<Self, Error> {
-        let key = keys::publication(run, slice);
-        let found = objects::get_json(lake, &lake.config.buckets.lake, &key).await?;
-        found.ok_or_else(|| missing(lake, &key, run))
+        let found = Self::find(lake, run, slice).await?;
+        found.ok_or_else(|| missing(lake, &keys::publication(run, slice), run))
+    }
+
+    /// Reads the outcome, if there is one.
+    ///
+    /// # Errors
+    /// [`Error::InvalidInput`] if the object is something else; whatever S3 refuses.
+    pub async fn find(lake: &Lake, run: &RunId, slice: u32) -> Result<Option<Self>, Error> {
+        objects::get_json(lake, &lake.config.buckets.lake, &keys::publication(run, slice)).await
     }
 }
 

@@ -15,13 +15,17 @@ pub enum Workflow {
     UploadRawData,
     /// Turns the raw files of a range of days into published tables.
     CreateDatalake,
+    /// Turns the raw files of a long range of days into published tables, in chunks. It starts [`Workflow::CreateDatalake`] for
+    /// each.
+    Backfill,
     /// Updates the catalog for a range of days. [`Workflow::CreateDatalake`] starts it once for each table.
     AthenaUpdate,
 }
 
 impl Workflow {
-    /// All workflows, in the order in which data passes them.
-    pub const ALL: [Workflow; 3] = [Workflow::UploadRawData, Workflow::CreateDatalake, Workflow::AthenaUpdate];
+    /// All workflows, in the order in which data passes them, and each before the one that it starts.
+    pub const ALL: [Workflow; 4] =
+        [Workflow::UploadRawData, Workflow::Backfill, Workflow::CreateDatalake, Workflow::AthenaUpdate];
 
     /// Returns the name of its state machine. In an AWS account, the name of the stack precedes it.
     pub fn name(self) -> &'static str {

@@ -3,11 +3,15 @@
 //! A workflow is started by a person, a schedule, an upload, or another workflow, each with another form of input. The first
 //! function of a workflow resolves it once to days or to an object; later states only get those.
 
+use std::num::NonZeroU16;
+
 use chrono::{DateTime, NaiveDate, Utc};
 use chrono_tz::America::Sao_Paulo;
 use market::partition::DateRange;
+use serde::Deserialize;
 use serde_json::{Map, Value};
 
+use crate::config::MAX_PARALLEL;
 use crate::engine::EngineChoice;
 use crate::error::Error;
 
@@ -20,6 +24,8 @@ pub enum Request {
     Days(DateRange),
     /// The stale ones of these days.
     Stale(DateRange),
+    /// Those of these days that are not current: the stale ones, also if their audit failed with the same raw files.
+    NotCurrent(DateRange),
     /// One object that was just created.
     Object {
         /// Its bucket.
@@ -33,12 +39,13 @@ impl Request {
     /// Returns the days of a request, for workflows that do not distinguish stale days.
     ///
     /// # Errors
-    /// [`Error::InvalidInput`] for [`Request::Stale`] and [`Request::Object`].
+    /// [`Error::InvalidInput`] for [`Request::Stale`], [`Request::NotCurrent`] and [`Request::Object`].
     pub fn range(self) -> Result<DateRange, Error> {
         match self {
             Request::DayBefore(day) => DateRange::day(day).map_err(|error| refused(error.to_string())),
             Request::Days(range) => Ok(range),
             Request::Stale(_) => Err(refused("\"stale\" is for create_datalake alone")),
+            Request::NotCurrent(_) => Err(refused("\"which\" is for create_datalake alone")),
             Request::Object { key, .. } => Err(refused(format!("{key} is an object, and no days"))),
         }
     }
@@ -60,6 +67,7 @@ const STARTED_BY: &str = "AWS_STEP_FUNCTIONS_STARTED_BY_EXECUTION_ID";
 /// | `{"date": "2020-04-01"}` | that day |
 /// | `{"from": "2020-04-01", "to": "2020-04-09"}` | those days, inclusive at both ends |
 /// | `{"from": "2020-04-01", "to": "2020-04-09", "stale": true}` | the stale ones of these days |
+/// | the same with `"which": "all"`, `"stale"` or `"not_current"` | all of these days, the stale ones, or those that are not current |
 /// | a scheduled event of EventBridge or its Scheduler | as `{}`, at its `time` |
 /// | an `Object Created` event of S3, by EventBridge | that object |
 ///
@@ -68,28 +76,29 @@ const STARTED_BY: &str = "AWS_STEP_FUNCTIONS_STARTED_BY_EXECUTION_ID";
 /// # Errors
 /// [`Error::InvalidInput`] for anything else, with the reason and the accepted forms.
 pub fn resolve(input: &Value, now: DateTime<Utc>) -> Result<Request, Error> {
-    let fields = input.as_object().ok_or_else(|| refused(format!("it is {}", kind(input))))?;
+    parse(input, now).map_err(refused)
+}
+
+/// As [`resolve`]. The error is the reason alone.
+fn parse(input: &Value, now: DateTime<Utc>) -> Result<Request, String> {
+    let fields = input.as_object().ok_or_else(|| format!("it is {}", kind(input)))?;
     if fields.contains_key("detail-type") {
         return event(fields);
     }
-    let is_stale = match fields.get("stale") {
-        None => false,
-        Some(Value::Bool(true)) => true,
-        Some(_) => return Err(refused("\"stale\" is true or not there")),
-    };
+    let selection = selection(fields)?;
     let keys: Vec<&str> =
-        fields.keys().map(String::as_str).filter(|key| !["stale", STARTED_BY].contains(key)).collect();
+        fields.keys().map(String::as_str).filter(|key| !["stale", "which", STARTED_BY].contains(key)).collect();
     let range = match keys[..] {
-        [] if !is_stale => return day_before(now).and_then(as_day_before),
+        [] if selection.is_none() => return day_before(now).and_then(as_day_before),
         ["date"] => DateRange::day(date(fields, "date")?),
         ["from", "to"] | ["to", "from"] => DateRange::new(date(fields, "from")?, date(fields, "to")?),
-        [] if is_stale => return Err(refused("\"stale\" stands without \"from\" and \"to\"")),
-        ["from"] => return Err(refused("\"from\" stands without \"to\"")),
-        ["to"] => return Err(refused("\"to\" stands without \"from\"")),
-        _ => return Err(refused(format!("its fields are {}", keys.join(", ")))),
+        [] if fields.contains_key("stale") => return Err("\"stale\" stands without \"from\" and \"to\"".to_owned()),
+        [] => return Err("\"which\" stands without \"from\" and \"to\"".to_owned()),
+        ["from"] => return Err("\"from\" stands without \"to\"".to_owned()),
+        ["to"] => return Err("\"to\" stands without \"from\"".to_owned()),
+        _ => return Err(format!("its fields are {}", keys.join(", "))),
     };
-    let request = if is_stale { Request::Stale } else { Request::Days };
-    range.map(request).map_err(|error| refused(error.to_string()))
+    range.map(selection.unwrap_or(Request::Days)).map_err(|error| error.to_string())
 }
 
 /// Resolves the input of a run that was started at `now`: as [`resolve`], and the requested engine in `"engine"`.
@@ -108,48 +117,117 @@ pub fn resolve_run(input: &Value, now: DateTime<Utc>) -> Result<(Request, Option
     Ok((resolve(&input, now)?, engine))
 }
 
-fn as_day_before(day: NaiveDate) -> Result<Request, Error> {
-    // Checks here that the day is in the supported years, and not later where it is converted to a range.
-    DateRange::day(day).map(|_| Request::DayBefore(day)).map_err(|error| refused(error.to_string()))
+/// Returns the kind of the request that `"stale"` or `"which"` names. `None` without them.
+fn selection(fields: &Map<String, Value>) -> Result<Option<fn(DateRange) -> Request>, String> {
+    let stale = match fields.get("stale") {
+        None => false,
+        Some(Value::Bool(true)) => true,
+        Some(_) => return Err("\"stale\" is true or not there".to_owned()),
+    };
+    let which = fields.get("which").map(|which| which.as_str().unwrap_or_default());
+    match (stale, which) {
+        (false, None) => Ok(None),
+        (false, Some("all")) => Ok(Some(Request::Days)),
+        (true, None) | (false, Some("stale")) => Ok(Some(Request::Stale)),
+        (false, Some("not_current")) => Ok(Some(Request::NotCurrent)),
+        (true, Some(_)) => Err("\"stale\" and \"which\" stand together".to_owned()),
+        (false, Some(_)) => Err("\"which\" is \"all\", \"stale\" or \"not_current\", or not there".to_owned()),
+    }
 }
 
-fn event(fields: &Map<String, Value>) -> Result<Request, Error> {
+/// The request in the input of the workflow `backfill`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BackfillRequest {
+    /// The days.
+    pub range: DateRange,
+    /// Whether days that are current are processed again.
+    pub force: bool,
+    /// The requested engine. `None`: that of the configuration.
+    pub engine: Option<EngineChoice>,
+    /// The number of chunks at the same time. `None`: that of the configuration.
+    pub parallel: Option<NonZeroU16>,
+}
+
+/// The fields of [`BackfillRequest`] that are not days.
+#[derive(Deserialize)]
+struct BackfillOptions {
+    #[serde(default)]
+    force: bool,
+    engine: Option<EngineChoice>,
+    parallel: Option<NonZeroU16>,
+}
+
+/// The forms of input that [`resolve_backfill`] accepts, for messages.
+const BACKFILL: &str = "{\"from\": \"2010-01-04\", \"to\": \"2019-12-30\"} or {\"date\": \"2020-04-01\"}, and if need be \"force\": true, \
+    \"engine\": \"auto\", \"lambda\" or \"emr\", and \"parallel\": 1 to 10";
+
+/// Resolves the input of the workflow `backfill`.
+///
+/// # Errors
+/// [`Error::InvalidInput`] with the reason and the accepted forms.
+pub fn resolve_backfill(input: &Value) -> Result<BackfillRequest, Error> {
+    parse_backfill(input)
+        .map_err(|why| Error::invalid_input(format!("the input says nothing that can be done: {why}. Send {BACKFILL}")))
+}
+
+fn parse_backfill(input: &Value) -> Result<BackfillRequest, String> {
+    let mut days = input.clone();
+    if let Some(fields) = days.as_object_mut() {
+        fields.retain(|key, _| !["force", "engine", "parallel"].contains(&key.as_str()));
+    }
+    let Request::Days(range) = parse(&days, Utc::now())? else {
+        return Err("it has no \"from\" and \"to\", or a selection of days".to_owned());
+    };
+    let options = BackfillOptions::deserialize(input).map_err(|error| error.to_string())?;
+    let BackfillOptions { force, engine, parallel } = options;
+    if parallel.is_some_and(|parallel| parallel.get() > MAX_PARALLEL) {
+        return Err(format!("its \"parallel\" is over {MAX_PARALLEL}"));
+    }
+    Ok(BackfillRequest { range, force, engine, parallel })
+}
+
+fn as_day_before(day: NaiveDate) -> Result<Request, String> {
+    // Checks here that the day is in the supported years, and not later where it is converted to a range.
+    DateRange::day(day).map(|_| Request::DayBefore(day)).map_err(|error| error.to_string())
+}
+
+fn event(fields: &Map<String, Value>) -> Result<Request, String> {
     let source = fields.get("source").and_then(Value::as_str).unwrap_or_default();
     let detail_type = fields.get("detail-type").and_then(Value::as_str).unwrap_or_default();
     match (source, detail_type) {
         ("aws.events" | "aws.scheduler", "Scheduled Event") => {
             let time = text(fields, "time")?;
             let time = DateTime::parse_from_rfc3339(time)
-                .map_err(|_| refused(format!("its \"time\" is {time:?}, which is no time")))?;
+                .map_err(|_| format!("its \"time\" is {time:?}, which is no time"))?;
             day_before(time.to_utc()).and_then(as_day_before)
         }
         ("aws.s3", "Object Created") => {
             let detail = |part: &str, name: &str| {
                 let found = fields.get("detail").and_then(|detail| detail.get(part)?.get(name)?.as_str());
-                found.map(str::to_owned).ok_or_else(|| refused(format!("it has no \"detail.{part}.{name}\"")))
+                found.map(str::to_owned).ok_or_else(|| format!("it has no \"detail.{part}.{name}\""))
             };
             Ok(Request::Object { bucket: detail("bucket", "name")?, key: detail("object", "key")? })
         }
-        _ => Err(refused(format!("it is an event {detail_type:?} from {source:?}"))),
+        _ => Err(format!("it is an event {detail_type:?} from {source:?}")),
     }
 }
 
 /// Returns the day before `time` in Sao Paulo.
-fn day_before(time: DateTime<Utc>) -> Result<NaiveDate, Error> {
+fn day_before(time: DateTime<Utc>) -> Result<NaiveDate, String> {
     let today = time.with_timezone(&Sao_Paulo).date_naive();
-    today.pred_opt().ok_or_else(|| refused(format!("there is no day before {today}")))
+    today.pred_opt().ok_or_else(|| format!("there is no day before {today}"))
 }
 
-fn date(fields: &Map<String, Value>, name: &str) -> Result<NaiveDate, Error> {
+fn date(fields: &Map<String, Value>, name: &str) -> Result<NaiveDate, String> {
     let text = text(fields, name)?;
     // Compares with the formatted date, because the parser also accepts `2020-4-1`.
     let date = NaiveDate::parse_from_str(text, "%Y-%m-%d").ok().filter(|date| date.to_string() == text);
-    date.ok_or_else(|| refused(format!("its {name:?} is {text:?}, which is no day of the form 2020-04-01")))
+    date.ok_or_else(|| format!("its {name:?} is {text:?}, which is no day of the form 2020-04-01"))
 }
 
-fn text<'a>(fields: &'a Map<String, Value>, name: &str) -> Result<&'a str, Error> {
-    let value = fields.get(name).ok_or_else(|| refused(format!("it has no {name:?}")))?;
-    value.as_str().ok_or_else(|| refused(format!("its {name:?} is {}", kind(value))))
+fn text<'a>(fields: &'a Map<String, Value>, name: &str) -> Result<&'a str, String> {
+    let value = fields.get(name).ok_or_else(|| format!("it has no {name:?}"))?;
+    value.as_str().ok_or_else(|| format!("its {name:?} is {}", kind(value)))
 }
 
 fn kind(value: &Value) -> &'static str {
@@ -227,6 +305,50 @@ mod tests {
         let asked = resolve_at(stale, now).expect("a range");
         assert!(matches!(asked, Request::Stale(range) if range.to().to_string() == "2020-04-09"));
         asked.range().expect_err("not for everyone");
+        let selections: [(&str, fn(DateRange) -> Request); 3] =
+            [("all", Request::Days), ("stale", Request::Stale), ("not_current", Request::NotCurrent)];
+        for (which, expected) in selections {
+            let input = json!({"from": "2020-04-01", "to": "2020-04-09", "which": which});
+            let range: DateRange = serde_json::from_value(input.clone()).expect("a range");
+            assert_eq!(resolve_at(input, now).expect(which), expected(range));
+        }
+    }
+
+    #[test]
+    fn a_backfill_is_a_range() {
+        let input = json!({"from": "2010-01-04", "to": "2019-12-30"});
+        let range: DateRange = serde_json::from_value(input.clone()).expect("a range");
+        let plain = BackfillRequest { range, force: false, engine: None, parallel: None };
+        assert_eq!(resolve_backfill(&input).expect("a range"), plain);
+        let all = json!({"from": "2010-01-04", "to": "2019-12-30", "force": true, "engine": "lambda", "parallel": 10,
+            "AWS_STEP_FUNCTIONS_STARTED_BY_EXECUTION_ID": "arn:aws:states:x"});
+        let expected =
+            BackfillRequest { force: true, engine: Some(EngineChoice::Lambda), parallel: NonZeroU16::new(10), ..plain };
+        assert_eq!(resolve_backfill(&all).expect("a range"), expected);
+        for (changes, expected) in [
+            (json!([]), "it is a list"),
+            (json!({"to": null}), "its \"to\" is null"),
+            (json!({"from": "2020-1-1"}), "\"2020-1-1\", which is no day"),
+            (json!({"from": "2019-12-31"}), "2019-12-31"),
+            (json!({"force": "yes"}), "yes"),
+            (json!({"engine": "spark"}), "spark"),
+            (json!({"parallel": 0}), "nonzero"),
+            (json!({"parallel": 11}), "over 10"),
+            (json!({"stale": true}), "a selection of days"),
+            (json!({"days": 7}), "its fields are"),
+        ] {
+            let mut input = input.clone();
+            match changes.as_object() {
+                Some(changes) => input.as_object_mut().expect("fields").extend(changes.clone()),
+                None => input = changes.clone(),
+            }
+            let error = resolve_backfill(&input).expect_err(&input.to_string());
+            assert_eq!(error.name(), "InvalidInput");
+            assert!(error.to_string().contains(expected), "{input}: {error}");
+        }
+        resolve_backfill(&json!({})).expect_err("no days");
+        let day = resolve_backfill(&json!({"date": "2020-04-01", "force": true})).expect("a day");
+        assert_eq!((day.range.to_string(), day.force), ("2020-04-01".to_owned(), true));
     }
 
     #[test]
@@ -253,6 +375,9 @@ mod tests {
             (json!({"date": "2020-04-01", "force": true}), "its fields are date, force"),
             (json!({"stale": true}), "without \"from\" and \"to\""),
             (json!({"from": "2020-04-01", "to": "2020-04-01", "stale": false}), "\"stale\" is true or not there"),
+            (json!({"which": "all"}), "without \"from\" and \"to\""),
+            (json!({"from": "2020-04-01", "to": "2020-04-01", "which": "new"}), "\"not_current\""),
+            (json!({"from": "2020-04-01", "to": "2020-04-01", "which": "all", "stale": true}), "together"),
             (json!({"date": "2020-4-1"}), "no day of the form"),
             (json!({"date": "2020-02-30"}), "no day of the form"),
             (json!({"date": "01/04/2020"}), "no day of the form"),

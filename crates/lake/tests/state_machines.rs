@@ -5,9 +5,10 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-const DEFINITIONS: [(&str, &str); 3] = [
+const DEFINITIONS: [(&str, &str); 4] = [
     ("upload_raw_data", include_str!("../../../statemachines/upload_raw_data.asl.json")),
     ("create_datalake", include_str!("../../../statemachines/create_datalake.asl.json")),
+    ("backfill", include_str!("../../../statemachines/backfill.asl.json")),
     ("athena_update", include_str!("../../../statemachines/athena_update.asl.json")),
 ];
 
@@ -59,7 +60,8 @@ fn every_state_is_reached_and_leads_on() {
 /// A failed execution can be redriven from the state that failed, with everything before it kept. One that a `Catch`
 /// led to a Fail state could not: redriven, it enters the Fail state again. So nothing is caught but an input that makes
 /// no sense, which would make none the next time, and an execution fails with the name and the words of the function's
-/// own error. The others are caught by a state that goes on with the work, and not by one that ends it.
+/// own error. The others are caught by a state that goes on with the work, and not by one that ends it: that of a chunk of a
+/// backfill by the state that counts what the chunk has published.
 #[test]
 fn every_task_is_retried_and_timed_and_can_be_redriven() {
     for (name, definition) in definitions() {
@@ -72,13 +74,15 @@ fn every_task_is_retried_and_timed_and_can_be_redriven() {
                 serde_json::json!({ "ErrorEquals": ["RawFilesChanged"], "ResultPath": "$.changed", "Next": "PlanAgain" }),
                 serde_json::json!({ "ErrorEquals": ["RecordChanged"], "ResultPath": null, "Next": "ValidateStaged" }),
                 serde_json::json!({ "ErrorEquals": ["RecordChanged"], "ResultPath": "$.changed", "Next": "UpdateAgain" }),
+                serde_json::json!({ "ErrorEquals": ["States.ALL"], "ResultPath": "$.failure", "Next": "ChunkOutcome" }),
             ];
             assert!(
                 caught.into_iter().all(|catch| known.contains(catch)),
                 "{name}: {state_name} could not be redriven"
             );
             // After these a redrive cannot help: other raw files are needed, and a new run for them.
-            let fails = ["InputRefused", "DataMissing", "SomeDaysFailed"].contains(&state_name.as_str());
+            let fails =
+                ["InputRefused", "DataMissing", "SomeDaysFailed", "ChunksFailed"].contains(&state_name.as_str());
             assert_eq!(state["Type"] == "Fail", fails, "{name}: {state_name}");
             if state["Type"] != "Task" {
                 continue;
@@ -144,7 +148,7 @@ fn a_started_execution_names_the_one_that_started_it() {
         .map(|(_, state)| state)
         .filter(|state| state["Resource"].as_str().is_some_and(|resource| resource.contains(":states:startExecution")))
         .collect();
-    assert_eq!(starting.len(), 3);
+    assert_eq!(starting.len(), 4);
     for state in starting {
         let parent = &state["Parameters"]["Input"]["AWS_STEP_FUNCTIONS_STARTED_BY_EXECUTION_ID.$"];
         assert_eq!(parent, "$$.Execution.Id", "{state}");
@@ -161,6 +165,7 @@ fn only_known_names_are_filled_in() {
         "CreateAthenaTableFunctionArn",
         "ValidatePartitionsFunctionArn",
         "AthenaUpdateStateMachineArn",
+        "CreateDatalakeStateMachineArn",
     ]);
     let used: BTreeSet<&str> = DEFINITIONS
         .iter()

@@ -1,10 +1,12 @@
 //! The definition of the command line. Its doc comments are the help texts.
 
+use std::num::NonZeroU16;
 use std::path::{Path, PathBuf};
 
 use chrono::{DateTime, NaiveDate, Utc};
 use clap::parser::ValueSource;
 use clap::{ArgAction, ArgMatches, Args, FromArgMatches, Parser, Subcommand, ValueEnum};
+use lake::config::MAX_PARALLEL;
 use lake::engine::EngineChoice;
 use local_aws::FaultPlan;
 use market::run::RunId;
@@ -140,6 +142,13 @@ pub(crate) enum Command {
         "pregao run --stale    # all days of which other raw files are published than are there",
     ))]
     Run(RunArgs),
+    /// Makes and publishes the tables of a long range of days in chunks, and continues where it was stopped: the workflow `backfill`
+    #[command(after_help = examples!(
+        "pregao backfill --from 2010-01-04 --to 2019-12-30",
+        "pregao --aws backfill --from 2010-01-04 --to 2019-12-30 --plan    # its chunks and costs; starts nothing",
+        "pregao backfill --from 2019-01-02 --to 2019-12-30 --force --engine lambda    # days that are current too",
+    ))]
+    Backfill(BackfillArgs),
     /// Shows each day: its raw files, what is published of it, whether it is stale, failed or missing, and what to do next
     #[command(after_help = examples!(
         "pregao status",
@@ -250,6 +259,7 @@ impl Command {
         let format = match self {
             Command::Upload(args) => args.format,
             Command::Run(args) => args.format,
+            Command::Backfill(args) => args.format,
             Command::Status(args) => args.format,
             Command::Verify(args) => args.format,
             Command::Vacuum(args) => args.format,
@@ -393,6 +403,36 @@ pub(crate) struct RunArgs {
     /// How the result is written: for the eye, or as one JSON document
     #[arg(long, value_enum, default_value_t = OutputFormat::Table)]
     pub format: OutputFormat,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct BackfillArgs {
+    /// First day
+    #[arg(long, value_name = "DATE", value_parser = date)]
+    pub from: NaiveDate,
+    /// Last day
+    #[arg(long, value_name = "DATE", value_parser = date)]
+    pub to: NaiveDate,
+    /// Makes all days that have raw files, also those that are current
+    #[arg(long)]
+    pub force: bool,
+    /// What converts the raw files [default: transform.engine of the configuration]
+    #[arg(long, value_enum)]
+    pub engine: Option<RunEngine>,
+    /// How many chunks run at the same time: 1 to 10 [default: backfill.parallel of the configuration]
+    #[arg(long, value_name = "N", value_parser = parallel)]
+    pub parallel: Option<NonZeroU16>,
+    /// Starts nothing: prints the days, the chunks, and what they would cost on AWS
+    #[arg(long)]
+    pub plan: bool,
+    /// How the result is written: for the eye, or as one JSON document
+    #[arg(long, value_enum, default_value_t = OutputFormat::Table)]
+    pub format: OutputFormat,
+}
+
+fn parallel(text: &str) -> Result<NonZeroU16, String> {
+    let number = text.parse::<NonZeroU16>().ok().filter(|number| number.get() <= MAX_PARALLEL);
+    number.ok_or_else(|| format!("it takes a number from 1 to {MAX_PARALLEL}"))
 }
 
 /// What converts the raw files of a run. All give the same rows.

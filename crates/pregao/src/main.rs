@@ -38,8 +38,8 @@ use std::process::ExitCode;
 use args::{Cli, Command};
 use clap::CommandFactory;
 use commands::{
-    cluster, completions, demo, deploy, destroy, diff, doctor as doctor_command, etl, explore, files, history, local,
-    man, query, recatalog, rollback, run, runs, sample as sample_command, status, upload, vacuum,
+    backfill, cluster, completions, demo, deploy, destroy, diff, doctor as doctor_command, etl, explore, files,
+    history, local, man, query, recatalog, rollback, run, runs, sample as sample_command, status, upload, vacuum,
     verify as verify_command,
 };
 use interrupt::Interrupted;
@@ -64,6 +64,7 @@ fn run_command(Cli { global, command }: Cli) -> anyhow::Result<ExitCode> {
         Command::Sample(args) => sample_command::sample(&global, &args),
         Command::Upload(args) => upload::upload(&global, &args),
         Command::Run(args) => run::run(&global, &args),
+        Command::Backfill(args) => backfill::backfill(&global, &args),
         Command::Status(args) => status::status(&global, &args),
         Command::Verify(args) => verify_command::verify(&global, &args),
         Command::Vacuum(args) => vacuum::vacuum(&global, &args),

@@ -54,9 +54,10 @@ mod tests {
     use crate::generated::check;
 
     /// The commands with `--format json`, by the names of their schemas in `docs/schemas/`.
-    const SCHEMAS: [(&str, &str); 13] = [
+    const SCHEMAS: [(&str, &str); 14] = [
         ("upload", "upload"),
         ("run", "run"),
+        ("backfill", "backfill"),
         ("status", "status"),
         ("verify", "verify"),
         ("vacuum", "vacuum"),

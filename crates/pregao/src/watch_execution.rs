@@ -46,7 +46,7 @@ pub(crate) async fn watch(lake: &Lake, arn: &str, progress: &Progress) -> anyhow
 }
 
 /// Stops an execution and waits until it has ended.
-async fn stop(lake: &Lake, arn: &str) -> anyhow::Result<()> {
+pub(crate) async fn stop(lake: &Lake, arn: &str) -> anyhow::Result<()> {
     let request = lake.sfn.stop_execution().execution_arn(arn).error("Interrupted").cause("stopped by the user");
     request.send().await.map_err(Error::aws("stopping the execution"))?;
     let mut timeline = Timeline::new(arn);
@@ -57,8 +57,8 @@ async fn stop(lake: &Lake, arn: &str) -> anyhow::Result<()> {
 }
 
 /// Bounds of the delay between two polls of an execution.
-const MIN_DELAY: Duration = Duration::from_millis(15);
-const MAX_DELAY: Duration = Duration::from_millis(500);
+pub(crate) const MIN_DELAY: Duration = Duration::from_millis(15);
+pub(crate) const MAX_DELAY: Duration = Duration::from_millis(500);
 
 async fn poll_to_end(lake: &Lake, arn: &str, progress: &Progress) -> anyhow::Result<Ending> {
     let spinner = Spinner(progress.spinner());
@@ -112,7 +112,7 @@ async fn output(
 }
 
 /// A spinner that is cleared when it is dropped.
-struct Spinner(ProgressBar);
+pub(crate) struct Spinner(pub ProgressBar);
 
 impl Drop for Spinner {
     fn drop(&mut self) {
@@ -259,7 +259,11 @@ fn is_single(visit: &Visit) -> bool {
 
 /// Returns the progress of a Map state: `4 of 10 days`, or `10 days` at its end.
 fn progress_of(map: &Visit, Iterations { total, succeeded }: Iterations) -> String {
-    let item = if map.state == "TransformDays" { "day" } else { "slice" };
+    let item = match map.state.as_str() {
+        "TransformDays" => "day",
+        "RunChunks" => "chunk",
+        _ => "slice",
+    };
     let all = format::counted(total, item);
     if succeeded == total { all } else { format!("{succeeded} of {all}") }
 }

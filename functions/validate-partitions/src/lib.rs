@@ -1,6 +1,7 @@
 //! The audits of a run. Stage `raw` plans the run from its raw files, stage `staged` decides for each day of a slice whether
 //! the output of the job may be published, stage `outcome` adds up the slices, and stage `published` verifies that Athena
-//! returns the audited rows. Stage `landing` finds landed files that no execution has ingested.
+//! returns the audited rows. Stage `landing` finds landed files that no execution has ingested. The stages `backfill`,
+//! `backfill_chunk` and `backfill_outcome` divide a long range of days into runs, and add up what became of them.
 //!
 //! The audit counts the records from the raw bytes, and does not take them from the engine's report. It shares with the Rust
 //! engine the code of `market` that decides the disposition of a line ([`market::record::Splitter`], its `disposition`, and the
@@ -23,8 +24,10 @@
 //! | [`domain`] | checks of the rows, as SQL |
 //! | [`day_stats`] | queries statistics of each day of a table |
 //! | [`published`] | stage `published`: compares Athena with the reports |
+//! | [`backfill`] | the stages of a backfill |
 //! | [`landing`] | stage `landing`: landed files that wait to be ingested |
 
+mod backfill;
 mod checks;
 mod day_stats;
 mod domain;
@@ -64,16 +67,25 @@ pub enum Audit {
     Published(published::Confirmed),
     /// The result of stage `landing`.
     Landing(landing::Landing),
+    /// The result of stage `backfill`.
+    Backfill(lake::backfill::Backfill),
+    /// The result of stage `backfill_chunk`.
+    Chunk(lake::backfill::ChunkOutcome),
+    /// The result of stage `backfill_outcome`.
+    BackfillOutcome(lake::backfill::BackfillOutcome),
 }
 
 #[derive(Debug, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[serde(rename_all = "snake_case")]
 enum Stage {
     Raw,
     Staged,
     Outcome,
     Published,
     Landing,
+    Backfill,
+    BackfillChunk,
+    BackfillOutcome,
 }
 
 #[derive(Debug, Deserialize)]
@@ -101,6 +113,10 @@ const STAGED: &str = r#"{"stage": "staged", "run": "...", "slice": 0}"#;
 const OUTCOME: &str = r#"{"stage": "outcome", "run": "..."}"#;
 const PUBLISHED: &str = r#"{"stage": "published", "table": "quotes", "from": "2020-04-01", "to": "2020-04-09"}"#;
 const LANDING: &str = r#"{"stage": "landing"}"#;
+const BACKFILL: &str =
+    r#"{"stage": "backfill", "backfill": "...", "input": {"from": "2010-01-04", "to": "2019-12-30"}}"#;
+const CHUNK: &str = r#"{"stage": "backfill_chunk", "chunk": {}}"#;
+const CHUNKS: &str = r#"{"stage": "backfill_outcome", "input": {}, "chunks": []}"#;
 
 /// Runs the stage that the event names.
 ///
@@ -109,7 +125,8 @@ const LANDING: &str = r#"{"stage": "landing"}"#;
 /// the URI of the report; [`Error::RawFilesChanged`] if raw files changed while the job read them.
 pub async fn handle(lake: &Lake, event: Value) -> Result<Audit, Error> {
     let stage = event.get("stage").cloned().unwrap_or_default();
-    match parse_event(stage, &format!("one of {RAW}; {STAGED}; {OUTCOME}; {PUBLISHED}; {LANDING}"))? {
+    let known = [RAW, STAGED, OUTCOME, PUBLISHED, LANDING, BACKFILL, CHUNK, CHUNKS].join("; ");
+    match parse_event(stage, &format!("one of {known}"))? {
         Stage::Raw => {
             let summary = raw::plan(lake, event).await?;
             // Of a run, whose days are over; the days of an upload may be going on.
@@ -131,5 +148,8 @@ pub async fn handle(lake: &Lake, event: Value) -> Result<Audit, Error> {
             published::confirm(lake, table, range, records).await.map(Audit::Published)
         }
         Stage::Landing => landing::inspect(lake).await.map(Audit::Landing),
+        Stage::Backfill => backfill::plan(lake, event).await.map(Audit::Backfill),
+        Stage::BackfillChunk => backfill::chunk(lake, event).await.map(Audit::Chunk),
+        Stage::BackfillOutcome => backfill::outcome(event).map(Audit::BackfillOutcome),
     }
 }

@@ -133,6 +133,7 @@ fn requested_days(lake: &Lake, input: &Value) -> Result<(RequestedDays, Option<E
     let (selection, range) = match request {
         Request::Days(range) => (DaySelection::All, range),
         Request::Stale(range) => (DaySelection::Stale, range),
+        Request::NotCurrent(range) => (DaySelection::NotCurrent, range),
         Request::Object { key, .. } => (DaySelection::All, day_of(&key)?),
         Request::DayBefore(day) => {
             let back = Days::new(lake.config.schedule.look_back_days.into());
@@ -210,13 +211,15 @@ async fn make(
         days.entry(file.name.time.date()).or_default().push(file.into());
     }
     let failed = match requested.selection {
-        DaySelection::All => BTreeMap::new(),
+        DaySelection::All | DaySelection::NotCurrent => BTreeMap::new(),
         DaySelection::Stale | DaySelection::Scheduled => FailedAudit::read_range(lake, requested.range).await?,
     };
     let is_chosen = |date: NaiveDate, files: &[RawFileVersion]| match requested.selection {
         DaySelection::All => true,
         DaySelection::Scheduled if date == requested.range.to() => true,
-        DaySelection::Stale | DaySelection::Scheduled => plan::is_to_do(records.get(&date), failed.get(&date), files),
+        DaySelection::Stale | DaySelection::NotCurrent | DaySelection::Scheduled => {
+            plan::is_to_do(records.get(&date), failed.get(&date), files)
+        }
     };
     let chosen: BTreeSet<NaiveDate> =
         days.iter().filter(|(date, files)| is_chosen(**date, files)).map(|(date, _)| *date).collect();
@@ -228,7 +231,7 @@ async fn make(
     )?;
     let range = match (chosen.first(), chosen.last(), requested.selection) {
         // The job reads a range.
-        (Some(first), Some(last), DaySelection::Stale | DaySelection::Scheduled) => {
+        (Some(first), Some(last), DaySelection::Stale | DaySelection::NotCurrent | DaySelection::Scheduled) => {
             DateRange::new(*first, *last).map_err(|error| Error::malformed(error.to_string(), error))?
         }
         _ => requested.range,

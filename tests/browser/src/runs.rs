@@ -46,7 +46,7 @@ async fn data(browser: &Browser, css: &str, name: &str) -> Vec<String> {
 pub async fn graphs_are_those_of_the_definitions(shared: &Shared, browser: &Browser) {
     let (_, explorer) = shared.published();
     browser.open_view(&format!("{}/runs", explorer.url())).await;
-    for workflow in ["upload_raw_data", "create_datalake", "athena_update"] {
+    for workflow in ["upload_raw_data", "create_datalake", "backfill", "athena_update"] {
         let (names, ways) = states_and_ways(&definition(workflow));
         let plan = format!(".plan[data-workflow=\"{workflow}\"]");
         let shown = data(browser, &format!("{plan} [data-state-name]"), "stateName").await;

@@ -324,6 +324,7 @@ fn request(workflow: Workflow, input: &Value, at: DateTime<Utc>) -> Result<Reque
     match workflow {
         // No other workflow has an engine.
         Workflow::CreateDatalake => workflow_input::resolve_run(input, at).map(|(request, _)| request),
+        Workflow::Backfill => workflow_input::resolve_backfill(input).map(|request| Request::Days(request.range)),
         Workflow::UploadRawData | Workflow::AthenaUpdate => workflow_input::resolve(input, at),
     }
 }
@@ -341,7 +342,9 @@ fn check_input(StartRequest { workflow, input }: StartRequest, at: DateTime<Utc>
         None => match request(workflow, &input, at)? {
             Request::DayBefore(day) => (format!("{day}, the day before in Sao Paulo"), day.to_string()),
             Request::Days(range) => (range.to_string(), days_in_name(range)),
-            Request::Stale(range) => (format!("what is not up to date of {range}"), days_in_name(range)),
+            Request::Stale(range) | Request::NotCurrent(range) => {
+                (format!("what is not up to date of {range}"), days_in_name(range))
+            }
             Request::Object { bucket, key } => (format!("the object s3://{bucket}/{key}"), "object".to_owned()),
         },
     };
@@ -410,6 +413,18 @@ mod tests {
                 "2020-04-01_2020-04-09",
             ),
             (
+                "backfill",
+                json!({"from": "2010-01-04", "to": "2019-12-30", "parallel": 2, "force": true}),
+                "2010-01-04 to 2019-12-30",
+                "2010-01-04_2019-12-30",
+            ),
+            (
+                "create_datalake",
+                json!({"from": "2020-04-01", "to": "2020-04-09", "which": "not_current"}),
+                "what is not up to date of 2020-04-01 to 2020-04-09",
+                "2020-04-01_2020-04-09",
+            ),
+            (
                 "athena_update",
                 json!({"table": "quotes", "from": "2020-04-01", "to": "2020-04-01"}),
                 "quotes, 2020-04-01",
@@ -427,6 +442,8 @@ mod tests {
         for (workflow, input) in [
             ("create_datalake", json!({"date": "2020-4-1"})),
             ("create_datalake", json!([])),
+            ("backfill", json!({})),
+            ("backfill", json!({"from": "2010-01-04", "to": "2019-12-30", "parallel": 11})),
             ("create_datalake", json!({"table": "quotes", "run": "r", "from": "2020-04-01", "to": "2020-04-01"})),
             ("athena_update", json!({"table": "trades", "run": "r", "from": "2020-04-01", "to": "2020-04-01"})),
             ("drop_datalake", json!({})),

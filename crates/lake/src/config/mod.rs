@@ -16,7 +16,9 @@ use market::session::Session;
 use serde::{Deserialize, Serialize};
 
 pub use self::names::{BucketName, DatabaseName, Share, StackName};
-pub use self::sections::{Architecture, Athena, Aws, Buckets, Emr, Ingest, Quality, Schedule, Transform, Vacuum};
+pub use self::sections::{
+    Architecture, Athena, Aws, Backfill, Buckets, Emr, Ingest, Quality, Schedule, Transform, Vacuum,
+};
 use crate::error::Error;
 
 /// The environment variable with the user's configuration of a deployed function.
@@ -38,6 +40,8 @@ pub struct Config {
     pub emr: Emr,
     /// The engine of a run, and the limits of the function `transform`.
     pub transform: Transform,
+    /// How a long range of days is divided into runs.
+    pub backfill: Backfill,
     /// Limits of accepted raw files.
     pub ingest: Ingest,
     /// The trading hours of the exchange.
@@ -92,6 +96,13 @@ const MAX_IDLE_MINUTES: u16 = 7 * 24 * 60;
 
 /// Maximum of `schedule.look_back_days`: a scheduled run reads the record and lists the raw files of each of these days.
 const MAX_LOOK_BACK_DAYS: u16 = 366;
+
+/// Maximum of `backfill.parallel`. Each chunk invokes up to ten functions at once.
+pub const MAX_PARALLEL: u16 = 10;
+
+/// Maximum of `backfill.chunk_days`. A slice of a run has a day with raw files or 400 days, so that a chunk of so many days has fewer
+/// than [`MAX_SLICES`](crate::slices::MAX_SLICES) slices, and fewer days than the engine lambda takes.
+pub const MAX_CHUNK_DAYS: u16 = 250;
 
 /// Sections and keys that no function reads, because the template has parameters for them.
 const FOR_THE_STACK: [&str; 6] =
@@ -225,6 +236,12 @@ impl Config {
         }
         if self.schedule.look_back_days > MAX_LOOK_BACK_DAYS {
             return Err(format!("schedule.look_back_days is over {MAX_LOOK_BACK_DAYS}; pregao run takes any days"));
+        }
+        if self.backfill.parallel.get() > MAX_PARALLEL {
+            return Err(format!("backfill.parallel is over {MAX_PARALLEL}"));
+        }
+        if self.backfill.chunk_days.get() > MAX_CHUNK_DAYS {
+            return Err(format!("backfill.chunk_days is over {MAX_CHUNK_DAYS}"));
         }
         if self.ingest.max_file_bytes > MAX_COPY_BYTES {
             return Err(format!("ingest.max_file_bytes is over {MAX_COPY_BYTES}, the most that S3 copies at once"));

@@ -1,6 +1,6 @@
 //! The sections of the configuration and their defaults.
 
-use std::num::{NonZeroU16, NonZeroU32, NonZeroUsize};
+use std::num::{NonZeroU16, NonZeroU32, NonZeroU64, NonZeroUsize};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
@@ -148,6 +148,28 @@ pub struct Transform {
 impl Default for Transform {
     fn default() -> Self {
         Self { engine: EngineChoice::Emr, max_day_bytes: 4_000_000_000 }
+    }
+}
+
+/// How `backfill` divides a long range of days. A chunk is a run of its own.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Backfill {
+    /// Number of chunks that run at the same time.
+    pub parallel: NonZeroU16,
+    /// Maximum number of days with raw files in a chunk.
+    pub chunk_days: NonZeroU16,
+    /// Maximum size of the raw files of a chunk, as stored in bytes. A larger day is a chunk of its own.
+    pub chunk_bytes: NonZeroU64,
+}
+
+impl Default for Backfill {
+    fn default() -> Self {
+        Self {
+            parallel: NonZeroU16::new(3).expect("not zero"),
+            chunk_days: NonZeroU16::new(250).expect("not zero"),
+            chunk_bytes: NonZeroU64::new(100_000_000_000).expect("not zero"),
+        }
     }
 }
 

@@ -24,8 +24,9 @@ CREATE TABLE IF NOT EXISTS state_machines (
 ";
 
 /// The definitions of this project, as deployed on AWS, with placeholders for ARNs.
-const BUILT_IN: [(&str, &str); 3] = [
+const BUILT_IN: [(&str, &str); 4] = [
     ("athena_update", include_str!("../../../../statemachines/athena_update.asl.json")),
+    ("backfill", include_str!("../../../../statemachines/backfill.asl.json")),
     ("create_datalake", include_str!("../../../../statemachines/create_datalake.asl.json")),
     ("upload_raw_data", include_str!("../../../../statemachines/upload_raw_data.asl.json")),
 ];
@@ -40,6 +41,7 @@ fn with_arns(definition: &str) -> String {
         ("${CreateAthenaTableFunctionArn}", function_arn("create-athena-table")),
         ("${ValidatePartitionsFunctionArn}", function_arn("validate-partitions")),
         ("${AthenaUpdateStateMachineArn}", state_machine_arn("athena_update")),
+        ("${CreateDatalakeStateMachineArn}", state_machine_arn("create_datalake")),
     ];
     substitutions.iter().fold(definition.to_owned(), |text, (name, arn)| text.replace(name, arn))
 }

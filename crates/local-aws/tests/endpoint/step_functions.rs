@@ -247,7 +247,7 @@ async fn machines_are_created_changed_and_deleted() {
     let sfn = &world.lake.sfn;
     let listed = sfn.list_state_machines().send().await.unwrap();
     let names: Vec<&str> = listed.state_machines().iter().map(|machine| machine.name()).collect();
-    assert_eq!(names, ["athena_update", "create_datalake", "upload_raw_data"]);
+    assert_eq!(names, ["athena_update", "backfill", "create_datalake", "upload_raw_data"]);
     let ours = sfn
         .describe_state_machine()
         .state_machine_arn(local_aws::state_machine_arn("create_datalake"))
@@ -383,11 +383,11 @@ async fn a_listing_goes_on_behind_what_it_gave() {
     assert_eq!(names, ["f", "e", "d", "c", "b", "a"]);
 
     // By name. One is deleted before the second page.
-    let page = sfn.list_state_machines().max_results(2).send().await.expect("a page");
+    let page = sfn.list_state_machines().max_results(3).send().await.expect("a page");
     let names: Vec<&str> = page.state_machines().iter().map(|machine| machine.name()).collect();
-    assert_eq!(names, ["athena_update", "counts"]);
+    assert_eq!(names, ["athena_update", "backfill", "counts"]);
     sfn.delete_state_machine().state_machine_arn(&machine).send().await.expect("it is deleted");
-    let next = sfn.list_state_machines().max_results(2).set_next_token(page.next_token).send().await.expect("a page");
+    let next = sfn.list_state_machines().max_results(3).set_next_token(page.next_token).send().await.expect("a page");
     let names: Vec<&str> = next.state_machines().iter().map(|machine| machine.name()).collect();
     assert_eq!((names, next.next_token()), (vec!["create_datalake", "upload_raw_data"], None));
     let wrong = sfn.list_state_machines().next_token("row-2").send().await;

@@ -2,6 +2,7 @@
 
 pub(crate) mod accept;
 pub(crate) mod as_of;
+pub(crate) mod backfill;
 pub(crate) mod cluster;
 pub(crate) mod completions;
 pub(crate) mod demo;

@@ -22,7 +22,7 @@ use crate::{coverage, format, output, price};
 /// What converts the raw files.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, strum::IntoStaticStr)]
 #[strum(serialize_all = "lowercase")]
-enum Engine {
+pub(crate) enum Engine {
     /// The function transform.
     Lambda,
     /// The Rust engine, as a step of the embedded EMR.
@@ -34,7 +34,7 @@ enum Engine {
 }
 
 impl Engine {
-    fn as_str(self) -> &'static str {
+    pub(crate) fn as_str(self) -> &'static str {
         self.into()
     }
 }
@@ -51,7 +51,11 @@ pub(crate) struct Engines {
 }
 
 impl Engines {
-    fn resolve(self, lake: &Lake, sizes: &BTreeMap<NaiveDate, u64>) -> Result<Engine, Error> {
+    /// Returns what converts the raw files of a run whose days have these sizes, in bytes.
+    ///
+    /// # Errors
+    /// As [`EngineChoice::resolve`].
+    pub(crate) fn resolve(self, lake: &Lake, sizes: &BTreeMap<NaiveDate, u64>) -> Result<Engine, Error> {
         let limits = &lake.config.transform;
         Ok(match (self.choice.unwrap_or(limits.engine).resolve(limits, sizes)?, self.spark) {
             (engine::Engine::Lambda, _) => Engine::Lambda,
@@ -108,14 +112,9 @@ fn plan_for(
     dates.dedup();
     let bytes = files.iter().map(|file| file.object.bytes).sum();
     // Without files the workflow ends before it starts a cluster.
-    let (emr, count) = (&lake.config.emr, dates.len() as u64);
-    let (costs, seconds) = match engine {
-        _ if !on_aws || files.is_empty() => (Vec::new(), None),
-        Engine::Lambda => (price::of_lambda(count, bytes), Some(price::seconds_of_lambda(count, bytes))),
-        Engine::Emr | Engine::Embedded | Engine::Spark => {
-            (price::of_emr(emr, count, bytes), price::seconds_of_emr(emr, bytes))
-        }
-    };
+    let count = dates.len() as u64;
+    let (costs, seconds) =
+        if on_aws && !files.is_empty() { estimate(lake, engine, count, bytes) } else { (Vec::new(), None) };
     Plan {
         days: Days::new(range),
         business_days: range.days().filter(|date| is_business_day(*date)).count() as u64,
@@ -127,6 +126,17 @@ fn plan_for(
         seconds,
         usd: costs.iter().try_fold(0.0, |sum, cost| Some(sum + cost.usd?)),
         costs,
+    }
+}
+
+/// Estimates what a run on AWS of `days` days with `bytes` of raw files costs, and how many seconds its engine takes.
+pub(crate) fn estimate(lake: &Lake, engine: Engine, days: u64, bytes: u64) -> (Vec<Cost>, Option<f64>) {
+    let emr = &lake.config.emr;
+    match engine {
+        Engine::Lambda => (price::of_lambda(days, bytes), Some(price::seconds_of_lambda(days, bytes))),
+        Engine::Emr | Engine::Embedded | Engine::Spark => {
+            (price::of_emr(emr, days, bytes), price::seconds_of_emr(emr, bytes))
+        }
     }
 }
 

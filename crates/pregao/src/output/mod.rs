@@ -117,10 +117,12 @@ macro_rules! documents {
     )+};
 }
 
+mod backfill;
 mod days;
 mod diff;
 mod records;
 
+pub(crate) use backfill::{Backfill, BackfillPlan, FailedChunk, PlannedChunk};
 pub(crate) use days::{Accepted, Day, StaleRuns};
 pub(crate) use diff::{Changed, Diff, Different, TableDiff};
 pub(crate) use records::{History, HistoryRecord, Rollback};
@@ -180,7 +182,7 @@ documents! {
 
     /// An execution that did not succeed.
     pub struct Ended {
-        /// `upload_raw_data` or `create_datalake`.
+        /// `upload_raw_data`, `create_datalake` or `backfill`.
         pub workflow: String,
         /// Its name, which is the id that `pregao runs` takes.
         pub name: String,
@@ -224,7 +226,7 @@ documents! {
 
     /// An execution of a workflow.
     pub struct Execution {
-        /// `upload_raw_data`, `create_datalake` or `athena_update`.
+        /// `upload_raw_data`, `create_datalake`, `backfill` or `athena_update`.
         pub workflow: String,
         /// Its name, which is the id that `pregao runs` takes.
         pub name: String,
@@ -760,6 +762,14 @@ mod tests {
         Plan(Plan),
     }
 
+    #[derive(JsonSchema)]
+    #[serde(untagged)]
+    #[expect(dead_code, reason = "only its schema is used")]
+    enum BackfillDocument {
+        Done(Backfill),
+        Plan(BackfillPlan),
+    }
+
     fn schema<T: JsonSchema>(command: &str) -> (String, String) {
         let schema = SchemaSettings::draft07().into_generator().into_root_schema_for::<Document<T>>();
         let mut schema = serde_json::to_value(schema).expect("JSON");
@@ -775,7 +785,7 @@ mod tests {
         for (name, definition) in schema["definitions"].as_object_mut().expect("definitions") {
             let left_out = match name.as_str() {
                 "Failed" => "execution",
-                "Upload" | "Etl" | "StaleRuns" => "error",
+                "Upload" | "Etl" | "StaleRuns" | "Backfill" => "error",
                 _ => "",
             };
             let Some(properties) = definition["properties"].as_object() else { continue };
@@ -788,6 +798,7 @@ mod tests {
     fn the_schemas_are_those_of_the_documents() {
         let schemas = [
             schema::<RunDocument>("run"),
+            schema::<BackfillDocument>("backfill"),
             schema::<RunsDocument>("runs"),
             schema::<Vec<Day>>("status"),
             schema::<Verify>("verify"),
