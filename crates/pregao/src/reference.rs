@@ -54,7 +54,7 @@ mod tests {
     use crate::generated::check;
 
     /// The commands with `--format json`, by the names of their schemas in `docs/schemas/`.
-    const SCHEMAS: [(&str, &str); 13] = [
+    const SCHEMAS: [(&str, &str); 14] = [
         ("upload", "upload"),
         ("run", "run"),
         ("status", "status"),
@@ -67,6 +67,7 @@ mod tests {
         ("runs", "runs"),
         ("etl", "etl"),
         ("doctor", "doctor"),
+        ("smoke", "smoke"),
         ("cluster status", "cluster-status"),
     ];
 
