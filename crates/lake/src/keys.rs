@@ -16,6 +16,7 @@
 //!          catalog/files/<table>.json                               all published files, for readers of S3 alone
 //!          catalog/records/year=<year>.json                         copies of the records of a year
 //!          catalog/published/days.json                              the table `published`
+//!          smoke/claim.json                                         the days that `pregao smoke` uses at the moment
 //! results  athena/  logs/  jobs/                                    query results, cluster logs, the Spark job
 //! ```
 //!
@@ -209,6 +210,9 @@ pub fn record_copies(year: i32) -> String {
 
 /// Prefix of the table `published`, in the lake bucket.
 pub const PUBLISHED_TABLE: &str = "catalog/published/";
+
+/// Key of the claim of `pregao smoke` on its days, in the lake bucket.
+pub const SMOKE_CLAIM: &str = "smoke/claim.json";
 
 /// Prefix of the quality reports of a run, in the lake bucket.
 pub fn quality_reports(run: &RunId) -> String {

@@ -42,7 +42,7 @@ pub(crate) struct Cli {
 /// What every command takes.
 #[derive(Debug, Args)]
 pub(crate) struct Global {
-    /// Folder that holds the lake on this machine: objects, executions, catalog (for demo: .pregao-demo)
+    /// Folder that holds the lake on this machine: objects, executions, catalog (for demo: .pregao-demo, for smoke: .pregao-smoke)
     #[arg(long, global = true, value_name = "DIR", default_value = DEFAULT_HOME, help_heading = GLOBAL)]
     pub home: PathBuf,
 
@@ -73,16 +73,19 @@ pub(crate) struct Global {
 
 const DEFAULT_HOME: &str = ".pregao";
 
-/// The default home of the demo, which never works on a user's lake.
+/// The default homes of the demo and of the smoke test, which never work on a user's lake.
 const DEMO_HOME: &str = ".pregao-demo";
+const SMOKE_HOME: &str = ".pregao-smoke";
 
 impl Cli {
     /// Parses the matches of the command line, and sets the default home.
     pub(crate) fn from_matches(matches: &ArgMatches) -> Result<Cli, clap::Error> {
         let mut cli = Cli::from_arg_matches(matches)?;
         let is_named = matches.value_source("home") != Some(ValueSource::DefaultValue);
-        if matches!(cli.command, Command::Demo) && !is_named {
-            cli.global.home = DEMO_HOME.into();
+        match cli.command {
+            Command::Demo if !is_named => cli.global.home = DEMO_HOME.into(),
+            Command::Smoke(_) if !is_named => cli.global.home = SMOKE_HOME.into(),
+            _ => {}
         }
         Ok(cli)
     }
@@ -229,6 +232,12 @@ pub(crate) enum Command {
         "pregao doctor --aws --format json",
     ))]
     Doctor(DoctorArgs),
+    /// Tries what the documentation promises, on days of its own, and reports the evidence
+    #[command(after_help = examples!(
+        "pregao smoke                              # on this machine, in a home of its own: some seconds",
+        "pregao --aws smoke --report report.json   # in the stack: less than an hour and 2 USD; asks first",
+    ))]
+    Smoke(SmokeArgs),
     /// Builds the functions, and creates or updates the stack in the AWS account
     #[command(after_help = examples!("pregao deploy", "pregao --set aws.region=sa-east-1 deploy"))]
     Deploy(DeployArgs),
@@ -264,6 +273,7 @@ impl Command {
             Command::Verify(args) => args.format,
             Command::Vacuum(args) => args.format,
             Command::Doctor(args) => args.format,
+            Command::Smoke(args) => args.format,
             Command::Files(args) => args.format,
             Command::History(args) => args.format,
             Command::Rollback(args) => args.format,
@@ -287,6 +297,28 @@ pub(crate) enum OutputFormat {
 #[derive(Debug, Args)]
 pub(crate) struct DoctorArgs {
     /// How the checks are written: for the eye, or as one JSON document
+    #[arg(long, value_enum, default_value_t = OutputFormat::Table)]
+    pub format: OutputFormat,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct SmokeArgs {
+    /// Does not ask
+    #[arg(long)]
+    pub yes: bool,
+    /// Starts nothing if all steps are estimated to cost more, in USD
+    #[arg(long, value_name = "USD", default_value_t = 2.0, value_parser = usd)]
+    pub max_cost: f64,
+    /// Leaves out the steps that start clusters
+    #[arg(long)]
+    pub without_emr: bool,
+    /// File for the report, as a JSON document
+    #[arg(long, value_name = "FILE", default_value = "smoke-report.json")]
+    pub report: PathBuf,
+    /// Tries nothing: removes what an interrupted one has left
+    #[arg(long, conflicts_with_all = ["max_cost", "without_emr", "report", "format"])]
+    pub clean: bool,
+    /// How the report is written to the standard output: for the eye, or as one JSON document
     #[arg(long, value_enum, default_value_t = OutputFormat::Table)]
     pub format: OutputFormat,
 }
@@ -691,6 +723,12 @@ fn moment(text: &str) -> Result<DateTime<Utc>, String> {
     })
 }
 
+/// Parses an amount in USD.
+fn usd(text: &str) -> Result<f64, String> {
+    let amount = text.parse::<f64>().ok().filter(|amount| amount.is_finite() && *amount >= 0.0);
+    amount.ok_or_else(|| "not an amount in USD: write it like 0.50".to_owned())
+}
+
 fn setting(text: &str) -> Result<Setting, String> {
     match text.split_once('=') {
         Some((key, value)) if !key.is_empty() => Ok(Setting { key: key.to_owned(), value: value.to_owned() }),
@@ -732,6 +770,8 @@ mod tests {
             ("pregao --home h demo", "h"),
             ("pregao demo --home h", "h"),
             ("pregao demo --home .pregao", ".pregao"),
+            ("pregao smoke", ".pregao-smoke"),
+            ("pregao --home h smoke", "h"),
             ("pregao runs", ".pregao"),
         ] {
             let matches = Cli::command().try_get_matches_from(line.split_whitespace()).expect("a command");
@@ -801,6 +841,9 @@ mod tests {
             "pregao rollback 2020-4-1",
             "pregao rollback 2020-04-01 --to x --release",
             "pregao runs --color sometimes",
+            "pregao smoke --max-cost -1",
+            "pregao smoke --max-cost nan",
+            "pregao smoke --clean --report x",
         ] {
             assert!(parse(line).is_err(), "{line}");
         }

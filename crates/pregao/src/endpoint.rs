@@ -95,14 +95,59 @@ pub(crate) fn with_lake_on<F>(global: &Global, purpose: Use, engine: Engine, com
 where
     F: AsyncFn(&Lake) -> anyhow::Result<ExitCode>,
 {
-    let config = configuration(global)?;
+    let on_aws = on_aws(global)?;
     let chosen = spark_engine(engine)?;
-    if is_on_aws(global, &config) {
+    if on_aws {
         refuse_engine(engine)?;
+    }
+    with_options(global, purpose, engine, Options { engine: chosen, ..Options::default() }, command)
+}
+
+/// What the embedded endpoint of a command has in addition.
+pub(crate) struct Embedded {
+    /// What events start in the stack: the ingestion of landed objects, and the end of clusters of runs that ended without success.
+    pub rules: bool,
+    /// A fault plan, whose items come after those of the environment.
+    pub faults: Option<String>,
+}
+
+/// [`with_lake`] with an embedded endpoint of another kind. Another process that serves the home is refused, because it lacks what
+/// is asked for.
+pub(crate) fn with_lake_in<F>(global: &Global, purpose: Use, embedded: Embedded, command: F) -> anyhow::Result<ExitCode>
+where
+    F: AsyncFn(&Lake) -> anyhow::Result<ExitCode>,
+{
+    if let Some(owner) = Owner::find(&global.home)? {
+        return fail(
+            format!("another process serves {} at {}", global.home.display(), owner.url()),
+            "end that process, or name another folder with --home",
+        );
+    }
+    let options = Options {
+        ingests_landed: embedded.rules,
+        rules: embedded.rules,
+        faults: faults::from_environment_and(embedded.faults.as_deref())?,
+        ..Options::default()
+    };
+    with_options(global, purpose, Engine::Embedded, options, command)
+}
+
+fn with_options<F>(
+    global: &Global,
+    purpose: Use,
+    engine: Engine,
+    options: Options,
+    command: F,
+) -> anyhow::Result<ExitCode>
+where
+    F: AsyncFn(&Lake) -> anyhow::Result<ExitCode>,
+{
+    let config = configuration(global)?;
+    if is_on_aws(global, &config) {
         check_settings_reach_functions(global, purpose)?;
         return runtime()?.block_on(interruptible(async { command(&stack::lake(&config).await?).await }));
     }
-    let options = Options { engine: chosen, faults: faults::from_environment()?, ..Options::default() };
+    let options = Options { faults: options.faults.or(faults::from_environment()?), ..options };
     let mut looks = 0;
     loop {
         looks += 1;

@@ -15,7 +15,16 @@ const SEED: &str = "PREGAO_FAULTS_SEED";
 
 /// Reads the fault plan of the environment, if there is one.
 pub(crate) fn from_environment() -> anyhow::Result<Option<FaultPlan>> {
-    let Some(plan) = env::var(VARIABLE).ok().filter(|plan| !plan.is_empty()) else { return Ok(None) };
+    from_environment_and(None)
+}
+
+/// [`from_environment`] with more items. The items of the environment come first.
+pub(crate) fn from_environment_and(more: Option<&str>) -> anyhow::Result<Option<FaultPlan>> {
+    let set = env::var(VARIABLE).ok().filter(|plan| !plan.is_empty());
+    let plan = [set.as_deref(), more].into_iter().flatten().collect::<Vec<_>>().join(",");
+    if plan.is_empty() {
+        return Ok(None);
+    }
     let seed = match env::var(SEED) {
         Ok(seed) => seed.parse().map_err(|_| anyhow::anyhow!("{SEED}={seed} is no whole number"))?,
         Err(_) => 1,

@@ -20,11 +20,13 @@ mod logging;
 mod migrate;
 mod operator;
 mod output;
+mod own_home;
 mod price;
 mod progress;
 mod raw_folder;
 mod reference;
 mod sent_files;
+mod smoke;
 mod stack;
 mod tabular;
 mod verify;
@@ -39,8 +41,8 @@ use args::{Cli, Command};
 use clap::CommandFactory;
 use commands::{
     backfill, cluster, completions, demo, deploy, destroy, diff, doctor as doctor_command, etl, explore, files,
-    history, local, man, query, recatalog, rollback, run, runs, sample as sample_command, status, upload, vacuum,
-    verify as verify_command,
+    history, local, man, query, recatalog, rollback, run, runs, sample as sample_command, smoke as smoke_command,
+    status, upload, vacuum, verify as verify_command,
 };
 use interrupt::Interrupted;
 
@@ -79,6 +81,7 @@ fn run_command(Cli { global, command }: Cli) -> anyhow::Result<ExitCode> {
         Command::Explore(args) => explore::explore(&global, &args),
         Command::Local(args) => local::local(&global, &args),
         Command::Doctor(args) => doctor_command::doctor(&global, &args),
+        Command::Smoke(args) => smoke_command::smoke(&global, &args),
         Command::Deploy(args) => deploy::deploy(&global, &args),
         Command::Destroy(args) => destroy::destroy(&global, &args),
         Command::Cluster(args) => cluster::cluster(&global, args.action),

@@ -56,6 +56,25 @@ pub(crate) fn of_lambda(days: u64, bytes: u64) -> Vec<Cost> {
     of_services(days, TRANSITIONS_WITHOUT_STEP + days, seconds * TRANSFORM_GB)
 }
 
+/// State transitions of an upload of one file by the rule of the stack, and the GB-seconds of its functions.
+const TRANSITIONS_OF_A_FILE: f64 = 4.0;
+const GB_SECONDS_OF_A_FILE: f64 = 0.5;
+
+/// PUT and COPY requests of an upload of one file.
+const REQUESTS_OF_A_FILE: f64 = 3.0;
+
+/// Estimates the cost in USD of uploading and ingesting `files` files.
+pub(crate) fn of_upload(files: u64) -> f64 {
+    let of_a_file =
+        TRANSITIONS_OF_A_FILE * TRANSITION + GB_SECONDS_OF_A_FILE * GB_SECOND + REQUESTS_OF_A_FILE * REQUEST;
+    files as f64 * of_a_file
+}
+
+/// Returns the sum of costs in USD; `None` if one is not known.
+pub(crate) fn total(costs: &[Cost]) -> Option<f64> {
+    costs.iter().map(|cost| cost.usd).sum()
+}
+
 /// Estimates how long Spark on EMR takes, in seconds, from the start of a cluster to its termination. Returns `None` where the
 /// rate of the nodes is not known.
 pub(crate) fn seconds_of_emr(emr: &Emr, bytes: u64) -> Option<f64> {

@@ -68,6 +68,7 @@ mod tests {
         ("runs", "runs"),
         ("etl", "etl"),
         ("doctor", "doctor"),
+        ("smoke", "smoke"),
         ("cluster status", "cluster-status"),
     ];
 

@@ -4,7 +4,6 @@
 //! created itself, and that contains no other files.
 
 use std::collections::HashMap;
-use std::fs::{self, DirBuilder};
 use std::io::{self, Write};
 use std::path::Path;
 use std::process::ExitCode;
@@ -20,18 +19,20 @@ use crate::args::{Format, Global};
 use crate::commands::{query, run, sample, upload};
 use crate::dedup;
 use crate::endpoint::{Use, on_aws, refuse_aws, with_lake};
-use crate::error_report::{Hint, fail};
+use crate::error_report::fail;
+use crate::own_home::OwnHome;
 use crate::progress::{self, Progress};
 use crate::raw_folder::{self, File};
 
 /// The day of the sample: the first day of the real recordings.
 const DAY: (i32, u32, u32) = (2020, 4, 1);
 
-/// The file that marks a home as that of a demo.
-const MARKER: &str = "demo.txt";
-
-const MARKER_TEXT: &str =
-    "This folder is a lake of generated numbers, made by `pregao demo`. Delete it when you like.\n";
+/// The home of a demo.
+const HOME: OwnHome = OwnHome {
+    what: "demo",
+    marker: "demo.txt",
+    text: "This folder is a lake of generated numbers, made by `pregao demo`. Delete it when you like.\n",
+};
 
 /// Runs sample, upload, run and query.
 pub(crate) fn demo(global: &Global) -> anyhow::Result<ExitCode> {
@@ -42,46 +43,8 @@ pub(crate) fn demo(global: &Global) -> anyhow::Result<ExitCode> {
             "--set aws.always=false",
         );
     }
-    claim(&global.home)?;
+    HOME.claim(&global.home)?;
     with_lake(global, Use::Workflows, async |lake| demonstrate(lake, global).await)
-}
-
-/// Marks a home as that of a demo if it does not exist or is empty. Refuses it if it has other files and no mark.
-fn claim(home: &Path) -> anyhow::Result<()> {
-    let cannot = |what: &str| format!("cannot {what} {}", home.display());
-    let is_empty = match fs::read_dir(home) {
-        Ok(mut entries) => entries.next().is_none(),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            make_folder(home)
-                .with_context(|| cannot("create"))
-                .hint("choose a folder that can be written with --home")?;
-            true
-        }
-        Err(error) => return Err(error).with_context(|| cannot("read")),
-    };
-    let marker = home.join(MARKER);
-    if marker.is_file() {
-        return Ok(());
-    }
-    if !is_empty {
-        return fail(
-            format!(
-                "{} holds something that is no demo, and the demo would put generated numbers among it",
-                home.display()
-            ),
-            "leave --home out, or name a folder that is empty or not there",
-        );
-    }
-    fs::write(&marker, MARKER_TEXT).with_context(|| format!("cannot write {}", marker.display()))
-}
-
-/// Creates a folder that only its owner can read, like every home.
-fn make_folder(path: &Path) -> io::Result<()> {
-    let mut builder = DirBuilder::new();
-    builder.recursive(true);
-    #[cfg(unix)]
-    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.create(path)
 }
 
 /// Refuses a lake with other raw files.
@@ -187,29 +150,4 @@ fn whats_next(lake: &Lake, global: &Global, date: NaiveDate) -> io::Result<()> {
          pregao run --from {date}   # their day; --to for a range",
         tables = tables.display(),
     )
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_a_home_that_a_demo_made_is_taken() {
-        let folder = tempfile::tempdir().expect("a folder");
-        let at = |name: &str| folder.path().join(name);
-        for fresh in ["new/deeper", "empty"] {
-            fs::create_dir_all(at("empty")).expect("a folder");
-            claim(&at(fresh)).expect("it is taken");
-            fs::write(at(fresh).join("state.db"), "").expect("a file");
-            claim(&at(fresh)).expect("it is taken again");
-        }
-        fs::create_dir_all(at("lake/s3/pregao-raw")).expect("a folder");
-        fs::create_dir_all(at("marked/demo.txt")).expect("a folder that is called as the mark");
-        for other in ["lake", "marked"] {
-            let refused = claim(&at(other)).expect_err("refused").to_string();
-            assert!(refused.contains(other) && refused.contains("no demo"), "{refused}");
-        }
-        fs::write(at("file"), "").expect("a file");
-        assert!(claim(&at("file")).is_err());
-    }
 }

@@ -20,8 +20,7 @@ pub(crate) fn local(global: &Global, args: &LocalArgs) -> anyhow::Result<ExitCod
         None => faults::from_environment()?,
     };
     let engine = spark_engine(args.engine)?;
-    let options =
-        Options { port: args.port, engine, faults, ingests_landed: !args.keep_landed, ..Options::default() };
+    let options = Options { port: args.port, engine, faults, ingests_landed: !args.keep_landed, ..Options::default() };
     runtime()?.block_on(async {
         let endpoint = Endpoint::start(&global.home, config.clone(), options).await?;
         // A signal is the normal end.

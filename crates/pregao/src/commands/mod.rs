@@ -23,6 +23,7 @@ pub(crate) mod rollback;
 pub(crate) mod run;
 pub(crate) mod runs;
 pub(crate) mod sample;
+pub(crate) mod smoke;
 pub(crate) mod stale;
 pub(crate) mod status;
 pub(crate) mod upload;

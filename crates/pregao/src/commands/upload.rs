@@ -286,6 +286,11 @@ impl Delivered {
         }
     }
 
+    /// Returns the name of the execution that ingested the files.
+    pub(crate) fn execution(&self) -> &str {
+        self.execution.as_str()
+    }
+
     /// Prints the outcome.
     pub(crate) fn print_text(&self, lake: &Lake) -> io::Result<()> {
         let (outcome, settled, quarantined) = (&self.outcome, &self.settled, self.quarantined());

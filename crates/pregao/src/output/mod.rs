@@ -121,11 +121,13 @@ mod backfill;
 mod days;
 mod diff;
 mod records;
+mod smoke;
 
 pub(crate) use backfill::{Backfill, BackfillPlan, FailedChunk, PlannedChunk};
 pub(crate) use days::{Accepted, Day, StaleRuns};
 pub(crate) use diff::{Changed, Diff, Different, TableDiff};
 pub(crate) use records::{History, HistoryRecord, Rollback};
+pub(crate) use smoke::{Smoke, SmokeEvidence, SmokePromise, Verdict};
 
 documents! {
     /// What `pregao vacuum` removed, or would remove.
@@ -811,6 +813,7 @@ mod tests {
             schema::<Upload>("upload"),
             schema::<Etl>("etl"),
             schema::<Clusters>("cluster status"),
+            schema::<Smoke>("smoke"),
         ];
         for (name, text) in schemas {
             check(&Path::new("schemas").join(name), &text);
