@@ -54,7 +54,7 @@ mod tests {
     use crate::generated::check;
 
     /// The commands with `--format json`, by the names of their schemas in `docs/schemas/`.
-    const SCHEMAS: [(&str, &str); 14] = [
+    const SCHEMAS: [(&str, &str); 15] = [
         ("upload", "upload"),
         ("run", "run"),
         ("backfill", "backfill"),
