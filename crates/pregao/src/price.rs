@@ -43,6 +43,11 @@ const TRANSITIONS_WITHOUT_STEP: u64 = 20;
 /// Days that the function transform converts at once: `MaxConcurrency` of `TransformDays`.
 const DAYS_AT_ONCE: f64 = 10.0;
 
+/// Rounds an estimate to millionths of a USD, for documents.
+pub(crate) fn rounded(usd: f64) -> f64 {
+    (usd * 1e6).round() / 1e6
+}
+
 /// Estimates the costs of a run of `days` days with `bytes` of raw files by Spark on EMR, by service.
 pub(crate) fn of_emr(emr: &Emr, days: u64, bytes: u64) -> Vec<Cost> {
     let mut costs = vec![cluster(emr, bytes)];

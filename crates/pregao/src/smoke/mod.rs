@@ -45,6 +45,7 @@ use crate::error_report;
 use crate::format;
 use crate::interrupt::Interrupted;
 use crate::output::{Smoke, SmokeEvidence, SmokePromise, Timestamp, Verdict};
+use crate::price;
 use crate::progress::Progress;
 use crate::workflow::{self, Workflow};
 use claim::{Claim, Held};
@@ -137,8 +138,8 @@ pub(crate) async fn run(
         started: started.into(),
         seconds: crate::output::seconds(begun.elapsed()),
         days: files::days().days().map(|day| day.to_string()).collect(),
-        estimated_usd: settings.estimated_usd,
-        usd: promises.iter().map(|promise| promise.usd).sum(),
+        estimated_usd: price::rounded(settings.estimated_usd),
+        usd: price::rounded(promises.iter().map(|promise| promise.usd).sum()),
         passed: count(Verdict::Passed),
         failed: count(Verdict::Failed),
         skipped: count(Verdict::Skipped),
@@ -244,7 +245,7 @@ impl Tester<'_> {
             evidence: std::mem::take(&mut self.evidence),
             started: Timestamp::from(started),
             seconds: crate::output::seconds(begun.elapsed()),
-            usd: usd.unwrap_or_default(),
+            usd: price::rounded(usd.unwrap_or_default()),
         });
         Ok(())
     }
