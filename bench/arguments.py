@@ -7,7 +7,8 @@ from pathlib import Path
 
 # In the order in which they are measured and written.
 SECTIONS = [
-    "engines", "stages", "scaling", "threads", "pipeline", "upload", "query", "status", "functions", "transform",
+    "engines", "stages", "scaling", "threads", "pipeline", "upload", "query", "status", "backfill", "functions",
+    "transform",
 ]  # fmt: skip
 
 

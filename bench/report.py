@@ -210,6 +210,29 @@ def status(result: dict) -> str:
     )
 
 
+def backfill(result: dict) -> str:
+    rows = []
+    for point in result["points"]:
+        by_day = [f"{point[name] / point['days']:.2f}" for name in ("transitions", "calls")]
+        rows.append([
+            f"{point['days']:,}", f"{point['wall']:.0f}", f"{1000 * point['wall'] / point['days']:.0f}", _mb(point["peak"]), *by_day,
+            f"{point['events']:,}",
+        ])  # fmt: skip
+    killed = result["killed"]
+    return (
+        "## Backfill\n\nDays with one snapshot of two stocks and of one option each, by the engine lambda, in the process of the "
+        "command; the longest history is that of one execution.\n\n"
+        + _table(
+            ["days", "s", "ms a day", "peak MB", "transitions a day", "calls a day", "events of the longest history"],
+            rows,
+        )
+        + f"\nKilled with SIGKILL after its first chunk, {len(killed['walls']) - 1} times, and continued: "
+        f"{sum(killed['walls']):.0f} s in all, peak {_mb(killed['peak'])} MB. "
+        f"Days to make at each start: {', '.join(f'{days:,}' for days in killed['to_do'])}. "
+        f"Afterwards `pregao status` has {killed['states']['published']:,} published days, and no others.\n"
+    )
+
+
 def functions(result: dict) -> str:
     rows = []
     for one in result["functions"]:
@@ -259,7 +282,7 @@ def transform(result: dict) -> str:
 
 WRITERS = {
     function.__name__: function
-    for function in (engines, stages, scaling, threads, pipeline, upload, query, status, functions, transform)
+    for function in (engines, stages, scaling, threads, pipeline, upload, query, status, backfill, functions, transform)
 }
 
 # --- the chart --------------------------------------------------------------------------------------
