@@ -181,7 +181,7 @@ def _answer(definitions: dict[str, dict], task: dict, script: Script, outcome: O
     machine = task["input"]["StateMachineArn"].split("--")[-1]
     name = task["input"].get("Name")
     child = run_ours(definitions, machine, input, script, folder, name or RUN)
-    outcome.nested[name or input["table"]] = child
+    outcome.nested[name or input.get("table") or input["from"]] = child
     # The delay lets the other branches begin before the first one ends.
     if child.status == "SUCCEEDED":
         return {"result": {"Status": child.status, "Input": input, "Output": child.output}, "after": 1}

@@ -238,6 +238,29 @@ def test_killed_after_a_chunk_the_same_command_makes_the_other_days(lake: Lake, 
     assert "RUNNING" not in lake.run("runs").out
 
 
+def test_killed_between_record_and_catalog_the_same_command_completes(lake: Lake, uploaded: Path):
+    """The record says that the days are published, and no partition points at them."""
+    fault = f"service=s3&op=PutObject&key={LAKE}/catalog/locks/*:abort"
+    with lake.started(*CHUNKS, "local", "--faults", fault) as process:
+        process.wait_for_line(lambda line: "http://" in line)
+        assert lake.run("backfill", *RANGE, "--parallel", "1", check=False).code != 0
+        process.wait()
+    behind = document(lake.run(*CHUNKS, "backfill", *RANGE, "--plan", *JSON), "backfill")
+    assert (behind["current"], behind["catalog_behind"], behind["to_do"]) == (3, 3, 5), behind
+    done = backfill(lake)
+    assert (done["catalog_behind"], done["published"]) == (3, 5)
+    assert_published(lake, uploaded / "raw")
+    assert set(records(lake).values()) == {1}
+    # The same if there is nothing else to do: the partitions of a day are lost.
+    with lake.endpoint() as endpoint:
+        endpoint.client("glue").delete_partition(
+            DatabaseName="pregao", TableName="quotes", PartitionValues=["2020", "4", "1"]
+        )
+    again = lake.run("backfill", *RANGE)
+    assert "nothing to do" in again.out and "the catalog now has 1 day that had been published before" in again.out
+    assert_published(lake, uploaded / "raw")
+
+
 def test_killed_at_random_moments_the_same_command_completes(lake: Lake, uploaded: Path, tmp_path: Path):
     shutil.copytree(lake.home, tmp_path / "undisturbed")
     started = time.monotonic()

@@ -957,6 +957,14 @@ def test_a_backfill_is_planned_and_its_chunks_are_counted(written: Written):
     again = {"stage": "backfill", "backfill": "again", "input": DAYS}
     planned = written.cloud.invoke("validate-partitions", again)
     assert [chunk["from"] for chunk in planned["chunks"]] == ["2020-04-01"] and planned["current"] == 1
+    # The other day has a record, and no partitions yet.
+    second = {"from": "2020-04-02", "to": "2020-04-02"}
+    assert (planned["behind"], planned["catalog"]) == (1, [second])
+    for table in TABLES:
+        written.cloud.put_partitions(
+            table, {written.days[1]: f"s3://{written.cloud.lake}/{written.folder(table, written.days[1])}"}
+        )
+    assert written.cloud.invoke("validate-partitions", again)["behind"] == 0
     for input in ({}, {"from": "2020-04-02", "to": "2020-04-01"}, {**DAYS, "parallel": 99}):
         error = written.cloud.fails("validate-partitions", {"stage": "backfill", "backfill": "b", "input": input})
         assert error.error_type == "InvalidInput", error

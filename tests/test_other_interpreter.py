@@ -95,11 +95,11 @@ UNREADABLE = raises("QualityError", "quotes/date=2020-04-01/x.csv: no header")
 BACKFILL = {"from": "2020-04-01", "to": "2020-04-09"}
 
 
-def backfilled(chunks: int, parallel: int = 2) -> Reply:
+def backfilled(chunks: int, parallel: int = 2, catalog: Iterable[dict] = ()) -> Reply:
     """Returns a result of PlanBackfill: chunks of one day."""
     return gives(
         **BACKFILL, which="not_current", engine="emr", parallel=parallel, days=chunks, bytes=7, current=0, held=0, gaps=NONE,
-        chunks=[
+        behind=len(list(catalog)), catalog=list(catalog), chunks=[
             {"number": number, "run": f"{RUN}_{number:03}", "from": f"2020-04-0{number}", "to": f"2020-04-0{number}",
              "days": 1, "bytes": 7}
             for number in range(1, chunks + 1)
@@ -160,7 +160,7 @@ PUBLISH = ["PublishRecords", "Outcome", "Publish", "Publish options", "Publish q
 TO_THE_END = ["SomeDaysFailed?", "Missing?", "Superseded?", "Done"]
 TO_THE_STEP = ["PlanRun", "NothingToDo?", "LaunchEmrStep"]
 TO_TRANSFORM = ["PlanRun", "NothingToDo?", "TransformDays"]
-TO_CHUNKS = ["PlanBackfill", "AnyDay?", "RunChunks"]
+TO_CHUNKS = ["PlanBackfill", "CatalogBehind?", "AnyDay?", "RunChunks"]
 CHUNK_STATES = frozenset({"RunChunk", "ChunkOutcome"})
 A_POLL = ["WaitForStep", "PollStep", "StepFinished?"]
 
@@ -566,7 +566,17 @@ CASES = {
         "backfill",
         BACKFILL,
         {"validate-partitions backfill": [backfilled(0)]},
-        ["PlanBackfill", "AnyDay?", "NothingToDo"],
+        ["PlanBackfill", "CatalogBehind?", "AnyDay?", "NothingToDo"],
+    ),
+    "backfill: the catalog is behind in two years": Case(
+        "backfill",
+        BACKFILL,
+        {
+            "validate-partitions backfill": [backfilled(0, catalog=[DAYS, {"from": "2021-01-04", "to": "2021-01-05"}])],
+            "create-athena-table": [THROTTLED, created("all"), created("all")],
+            "validate-partitions published": [created("all"), created("all")],
+        },
+        ["PlanBackfill", "CatalogBehind?", "UpdateCatalog", "UpdateYear", "UpdateYear", "AnyDay?", "NothingToDo"],
     ),
     "backfill: an input that says nothing": Case(
         "backfill",

@@ -148,7 +148,7 @@ fn a_started_execution_names_the_one_that_started_it() {
         .map(|(_, state)| state)
         .filter(|state| state["Resource"].as_str().is_some_and(|resource| resource.contains(":states:startExecution")))
         .collect();
-    assert_eq!(starting.len(), 4);
+    assert_eq!(starting.len(), 5);
     for state in starting {
         let parent = &state["Parameters"]["Input"]["AWS_STEP_FUNCTIONS_STARTED_BY_EXECUTION_ID.$"];
         assert_eq!(parent, "$$.Execution.Id", "{state}");

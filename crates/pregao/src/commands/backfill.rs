@@ -257,6 +257,7 @@ impl Seen {
             current: plan.current,
             // With --force, the runs of the chunks find the days that were held before once more.
             held: plan.held + if request.force { 0 } else { sum(|outcome| outcome.held) },
+            catalog_behind: plan.behind,
             days_without_files: TruncatedList::new(&plan.gaps, ToString::to_string),
             chunks: plan.chunks.len() as u64,
             published: sum(|outcome| outcome.published),
@@ -314,7 +315,16 @@ fn are(number: u64) -> &'static str {
 
 fn print_text(document: &output::Backfill) -> io::Result<()> {
     let output::Backfill {
-        days, to_do, current, held, days_without_files, chunks, published, superseded, failed, ..
+        days,
+        to_do,
+        current,
+        held,
+        catalog_behind,
+        days_without_files,
+        chunks,
+        published,
+        superseded,
+        ..
     } = document;
     let mut out = io::stdout().lock();
     let range = text(days);
@@ -325,6 +335,13 @@ fn print_text(document: &output::Backfill) -> io::Result<()> {
         let (published, chunks) = (format::counted(*published, "day"), format::counted(*chunks, "chunk"));
         writeln!(out, "published {published} of {range}, in {chunks}")?;
     }
+    if *catalog_behind > 0 {
+        writeln!(
+            out,
+            "the catalog now has {} that had been published before",
+            format::counted(*catalog_behind, "day")
+        )?;
+    }
     if *superseded > 0 {
         let days = format::counted(*superseded, "day");
         writeln!(out, "another run has published the same or newer raw files of {days}")?;
@@ -333,7 +350,7 @@ fn print_text(document: &output::Backfill) -> io::Result<()> {
     if !skipped.is_empty() {
         writeln!(out, "skipped   {skipped}")?;
     }
-    for FailedChunk { days, error, cause, failed_days, retry, .. } in failed {
+    for FailedChunk { days, error, cause, failed_days, retry, .. } in &document.failed {
         let audits = match failed_days.count {
             0 => String::new(),
             count => {
@@ -374,6 +391,7 @@ async fn print_plan(
         to_do: plan.days,
         current: plan.current,
         held: plan.held,
+        catalog_behind: plan.behind,
         days_without_files: TruncatedList::new(&plan.gaps, ToString::to_string),
         bytes: plan.bytes,
         parallel: plan.parallel,
@@ -412,12 +430,18 @@ fn planned_chunk(lake: &Lake, chunk: &Chunk, engines: Engines) -> PlannedChunk {
 }
 
 fn print_plan_text(plan: &BackfillPlan, on_aws: bool) -> io::Result<()> {
-    let BackfillPlan { days, to_do, current, held, days_without_files, bytes, parallel, chunks, seconds, usd } = plan;
+    let BackfillPlan {
+        days, to_do, current, held, catalog_behind, days_without_files, bytes, parallel, chunks, ..
+    } = plan;
+    let BackfillPlan { seconds, usd, .. } = plan;
     let mut out = io::stdout().lock();
     writeln!(out, "days     {}: {} to make", text(days), format::counted(*to_do, "day"))?;
     let skipped = left_alone(*current, *held, days_without_files);
     if !skipped.is_empty() {
         writeln!(out, "skipped  {skipped}")?;
+    }
+    if *catalog_behind > 0 {
+        writeln!(out, "catalog  would get {} that are published", format::counted(*catalog_behind, "day"))?;
     }
     writeln!(out, "files    {}", format::bytes(*bytes))?;
     let about = seconds
@@ -466,7 +490,7 @@ mod tests {
                 "to": format!("2020-04-0{number}"), "days": 10, "bytes": 5})
         };
         let plan = json!({"from": "2020-04-01", "to": "2020-04-03", "which": "not_current", "engine": "emr", "parallel": 3,
-            "days": 30, "bytes": 15, "current": 1, "held": 1, "gaps": {"count": 1, "first": ["2020-04-02"]},
+            "days": 30, "bytes": 15, "current": 1, "held": 1, "behind": 0, "catalog": [], "gaps": {"count": 1, "first": ["2020-04-02"]},
             "chunks": [chunk(1), chunk(2), chunk(3)]});
         let outcome = |number: u32, published: u64, failure: Value| {
             let mut outcome = json!({"number": number, "from": format!("2020-04-0{number}"),

@@ -19,6 +19,9 @@ documents! {
         pub current: u64,
         /// Days that a rollback holds, and that stay as they are.
         pub held: u64,
+        /// Days that had been published and that the catalog did not show, because an earlier publication was interrupted. It does
+        /// now.
+        pub catalog_behind: u64,
         /// Business days without any raw file.
         pub days_without_files: TruncatedList<String>,
         /// The chunks.
@@ -60,6 +63,8 @@ documents! {
         pub current: u64,
         /// Days that a rollback holds, and that would stay as they are.
         pub held: u64,
+        /// Days that are published and that the catalog does not show. It would be updated.
+        pub catalog_behind: u64,
         /// Business days without any raw file.
         pub days_without_files: TruncatedList<String>,
         /// The bytes of the raw files that would be read.
