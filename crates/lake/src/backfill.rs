@@ -377,10 +377,10 @@ impl Failure {
         while let Ok(Value::Object(fields)) = serde_json::from_str::<Value>(&cause) {
             let text = |name: &str| fields.get(name).and_then(Value::as_str);
             if let Some(name) = text("Error").or_else(|| text("Status")) {
-                error = name.to_owned();
+                name.clone_into(&mut error);
             }
             match text("errorMessage").or_else(|| text("Cause")) {
-                Some(message) => cause = message.to_owned(),
+                Some(message) => message.clone_into(&mut cause),
                 None if text("Status").is_some() => cause = String::new(),
                 None => break,
             }

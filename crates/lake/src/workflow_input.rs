@@ -129,8 +129,11 @@ pub fn resolve_run(input: &Value, now: DateTime<Utc>) -> Result<(Request, Option
     Ok((resolve(&input, now)?, engine))
 }
 
+/// Makes the request for some days.
+type OfDays = fn(DateRange) -> Request;
+
 /// Returns the kind of the request that `"stale"` or `"which"` names. `None` without them.
-fn selection(fields: &Map<String, Value>) -> Result<Option<fn(DateRange) -> Request>, String> {
+fn selection(fields: &Map<String, Value>) -> Result<Option<OfDays>, String> {
     let stale = match fields.get("stale") {
         None => false,
         Some(Value::Bool(true)) => true,
