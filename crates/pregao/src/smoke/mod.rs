@@ -137,8 +137,8 @@ pub(crate) async fn run(
         started: started.into(),
         seconds: crate::output::seconds(begun.elapsed()),
         days: files::days().days().map(|day| day.to_string()).collect(),
-        estimated_usd: settings.estimated_usd,
-        usd: promises.iter().map(|promise| promise.usd).sum(),
+        estimated_usd: rounded(settings.estimated_usd),
+        usd: rounded(promises.iter().map(|promise| promise.usd).sum()),
         passed: count(Verdict::Passed),
         failed: count(Verdict::Failed),
         skipped: count(Verdict::Skipped),
@@ -160,6 +160,11 @@ pub(crate) async fn clean_up(lake: &Lake, aws: bool, progress: &Progress) -> any
     let removed = clean::clean(lake, held.claim(), progress).await?;
     held.release(lake).await?;
     Ok(Some(removed))
+}
+
+/// Rounds USD to a hundredth of a cent.
+fn rounded(usd: f64) -> f64 {
+    (usd * 1e4).round() / 1e4
 }
 
 /// Returns region and account in the ARN of a state machine.
@@ -244,7 +249,7 @@ impl Tester<'_> {
             evidence: std::mem::take(&mut self.evidence),
             started: Timestamp::from(started),
             seconds: crate::output::seconds(begun.elapsed()),
-            usd: usd.unwrap_or_default(),
+            usd: rounded(usd.unwrap_or_default()),
         });
         Ok(())
     }
