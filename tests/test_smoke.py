@@ -94,8 +94,8 @@ def test_every_promise_is_kept_and_nothing_is_left(machine: Machine):
     assert report["aws"] is False and report["stack"] is None
     # The number of the account is nowhere, and the estimates are those of an account.
     assert not re.search(rf"(?<![0-9.]){ACCOUNT}(?![0-9])", json.dumps(report)) and report["account"] == "********0000"
-    assert 0.1 < report["usd"] <= report["estimated_usd"] + 1e-9 < 2
-    assert report["usd"] == pytest.approx(sum(promise["usd"] for promise in report["promises"]))
+    assert 0.1 < report["usd"] < 2 and report["estimated_usd"] == pytest.approx(report["usd"], abs=1e-3)
+    assert report["usd"] == pytest.approx(sum(promise["usd"] for promise in report["promises"]), abs=1e-3)
     for promise in report["promises"]:
         assert promise["reason"] is None and promise["evidence"], promise["name"]
         if promise["usd"] > 0 and promise["name"] != "clean-up":
@@ -134,17 +134,26 @@ def test_a_cluster_that_is_not_stopped_is_found(machine: Machine):
     assert "abort failed: " in result.out and "docs/aws.md#clusters" in result.out
 
 
-def test_an_event_of_an_aborted_run_that_is_lost_is_found(machine: Machine):
-    result = machine.smoke(faults="service=events&key=GivenUpRule:reset")
-    assert result.code == 1 and machine.verdicts()["abort"] == "failed", str(result)
-
-
 def test_a_landing_rule_that_is_off_is_found(machine: Machine):
+    """A failed one keeps its home, in which nothing of its days is left."""
     result = machine.smoke(faults="service=events&key=LandingPipe:reset")
     assert result.code == 1, str(result)
     verdicts = machine.verdicts()
     assert [name for name, verdict in verdicts.items() if verdict != "passed"] == ["landing-rule"], str(result)
     assert "the rule did not start upload_raw_data" in machine.promise("landing-rule")["reason"]
+    assert [key for key in machine.lake.objects(RAW) if "1990" in key] == []
+    left = [
+        key
+        for key in machine.lake.objects(LAKE)
+        if "smoke" in key or "year=1990" in key or key.startswith(("runs/", "quality/"))
+    ]
+    assert left == []
+    assert machine.lake.query("SELECT count(*) AS n FROM quotes") == [{"n": 0}]
+    assert machine.lake.query("SELECT count(*) AS n FROM published") == [{"n": 0}]
+    assert json.loads(machine.lake.run("status", "--format", "json").out) == []
+    lists = machine.lake.objects(LAKE, "catalog/files/")
+    assert lists and all(json.loads(text)["files"] == [] for text in lists.values())
+    machine.lake.run("verify", "--deep")
 
 
 def test_an_audit_without_limits_is_found(machine: Machine):
@@ -209,7 +218,7 @@ def test_the_cost_is_limited(machine: Machine):
     assert list(machine.folder.iterdir()) == []
 
 
-@pytest.mark.parametrize("moment", ["upload", "landing-rule", "abort", "two-runs", "clean-up"])
+@pytest.mark.parametrize("moment", ["upload", "landing-rule", "abort", "clean-up"])
 def test_one_that_is_killed_is_cleaned_up_by_the_next(machine: Machine, moment: str):
     process = Process(machine.command("smoke"), machine.environment(), machine.folder)
     try:
@@ -226,22 +235,3 @@ def test_one_that_is_killed_is_cleaned_up_by_the_next(machine: Machine, moment: 
     assert result.code == 0, str(result)
     assert set(machine.verdicts().values()) == {"passed"}
     assert not machine.home.exists()
-
-
-def test_nothing_of_it_is_left_in_a_lake(machine: Machine):
-    """A failed one keeps its home, in which nothing of its days is left."""
-    result = machine.smoke(faults="service=events&key=LandingPipe:reset")
-    assert result.code == 1, str(result)
-    assert [key for key in machine.lake.objects(RAW) if "1990" in key] == []
-    left = [
-        key
-        for key in machine.lake.objects(LAKE)
-        if "smoke" in key or "year=1990" in key or key.startswith(("runs/", "quality/"))
-    ]
-    assert left == []
-    assert machine.lake.query("SELECT count(*) AS n FROM quotes") == [{"n": 0}]
-    assert machine.lake.query("SELECT count(*) AS n FROM published") == [{"n": 0}]
-    assert json.loads(machine.lake.run("status", "--format", "json").out) == []
-    lists = machine.lake.objects(LAKE, "catalog/files/")
-    assert lists and all(json.loads(text)["files"] == [] for text in lists.values())
-    machine.lake.run("verify", "--deep")

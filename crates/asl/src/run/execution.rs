@@ -65,9 +65,11 @@ pub struct Execution<'a> {
 
 /// Where a redriven execution continues.
 ///
-/// As on AWS, the state that had not succeeded runs once more, with the input that it had, and is not entered again. Of a Map or
-/// Parallel state, AWS redrives only the iterations or branches that had not succeeded; this crate cannot, so
-/// [`StateMachine::can_resume`] excludes them.
+/// As on AWS, the state that had not succeeded is scheduled once more, with the input that it had
+/// (<https://docs.aws.amazon.com/step-functions/latest/dg/redrive-executions.html>). It is not entered again: AWS redrives what has
+/// no event of its exit (<https://docs.aws.amazon.com/step-functions/latest/dg/redrive-map-run.html>). Of a Map or Parallel state,
+/// AWS redrives only the iterations or branches that had not succeeded; this crate cannot, so [`StateMachine::can_resume`] excludes
+/// them.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Redrive {
     /// The state.

@@ -42,6 +42,8 @@ async fn the_cluster_of_an_aborted_run_is_terminated() {
     let ended = Some(ClusterState::Terminated);
     assert_eq!(cluster_of_an_aborted_run(&world(true, None).await, usize::MAX).await, ended);
     assert_ne!(cluster_of_an_aborted_run(&world(false, None).await, 20).await, ended, "without rules");
+    let lost = world(true, Some("service=events&key=GivenUpRule:reset")).await;
+    assert_ne!(cluster_of_an_aborted_run(&lost, 20).await, ended, "the event is lost");
     let denied = world(true, Some("service=emr&op=TerminateJobFlows:deny")).await;
     assert_ne!(cluster_of_an_aborted_run(&denied, 20).await, ended, "the function may not terminate it");
 }

@@ -142,6 +142,7 @@ impl fmt::Display for Stopped {
 }
 
 /// Whether a cluster, or the step on a standing one, was stopped because of the abort.
+/// <https://docs.aws.amazon.com/emr/latest/APIReference/API_ClusterStateChangeReason.html>
 pub(super) fn stopped(found: &Stopped, waited: Duration) -> Kept {
     let waited = format::duration(waited);
     match found {
