@@ -447,7 +447,7 @@ mod tests {
         let left = StateExitedEventDetails::builder().name("Task").build().expect("a name");
         let failed = TaskFailedEventDetails::builder().resource_type("lambda").resource("invoke").error("E");
         let failed = failed.build().expect("details");
-        let events = [
+        let events = vec![
             event(1, 0, HistoryEventType::TaskStateEntered).state_entered_event_details(name),
             event(2, 1, HistoryEventType::TaskFailed).task_failed_event_details(failed),
             event(3, 2, HistoryEventType::ExecutionFailed),

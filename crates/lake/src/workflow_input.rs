@@ -348,7 +348,7 @@ mod tests {
         let asked = resolve_at(stale, now).expect("a range");
         assert!(matches!(asked, Request::Stale(range) if range.to().to_string() == "2020-04-09"));
         asked.range().expect_err("not for everyone");
-        let selections: [(&str, fn(DateRange) -> Request); 3] =
+        let selections: [(&str, OfDays); 3] =
             [("all", Request::Days), ("stale", Request::Stale), ("not_current", Request::NotCurrent)];
         for (which, expected) in selections {
             let input = json!({"from": "2020-04-01", "to": "2020-04-09", "which": which});

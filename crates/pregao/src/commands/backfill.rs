@@ -543,7 +543,7 @@ mod tests {
 
     #[test]
     fn the_remaining_time_follows_from_the_days_that_are_done() {
-        let of = |done, all| remaining(Duration::from_secs(60), done, all);
+        let of = |done, all| remaining(Duration::from_mins(1), done, all);
         assert_eq!(of(0, 10), None);
         assert_eq!(of(10, 10), None);
         assert_eq!(of(4, 10), Some(Duration::from_secs(90)));

@@ -26,7 +26,7 @@ use crate::progress::Progress;
 
 /// How often a claim is renewed, and after which time without a renewal it is abandoned.
 const RENEWAL: Duration = Duration::from_secs(15);
-const ABANDONED: Duration = Duration::from_secs(60);
+const ABANDONED: Duration = Duration::from_mins(1);
 
 /// The object.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -416,7 +416,7 @@ impl Tester<'_> {
     async fn published_same(&mut self, run: &str, what: &str) -> anyhow::Result<Kept> {
         let records = self.records().await?;
         let digests = self.digests().await?;
-        self.market_run = run.to_owned();
+        run.clone_into(&mut self.market_run);
         let kept = verdict::published(run, &[MARKET, NUMBERS], &records);
         Ok(kept.and_then(|()| verdict::same_rows(&self.all_rows, &digests, what)))
     }
