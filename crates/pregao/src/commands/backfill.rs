@@ -95,7 +95,11 @@ impl Retry {
 ///
 /// # Errors
 /// The failure of the execution, unless chunks failed; an interruption.
-async fn execute(lake: &Lake, request: &BackfillRequest, progress: &Progress) -> anyhow::Result<(RunId, Seen)> {
+async fn execute(
+    lake: &Lake,
+    request: &BackfillRequest,
+    progress: &Progress,
+) -> anyhow::Result<(RunId, BackfillWatch)> {
     let name = workflow::new_name(&format!("backfill_{}_{}", request.range.from(), request.range.to()))?;
     let mut input = json!(request.range);
     if request.force {
@@ -108,7 +112,7 @@ async fn execute(lake: &Lake, request: &BackfillRequest, progress: &Progress) ->
     progress.line(&format!("backfill {name}"));
     let watched = async {
         let arn = workflow::start(lake, Workflow::Backfill, &name, &input).await?;
-        let mut seen = Seen::new(&arn);
+        let mut seen = BackfillWatch::new(&arn);
         let listener = Listener::new();
         let ending = tokio::select! {
             ending = seen.follow(lake, progress) => ending?,
@@ -133,7 +137,7 @@ async fn execute(lake: &Lake, request: &BackfillRequest, progress: &Progress) ->
 const CHUNKS_FAILED: &str = "ChunksFailed";
 
 /// What the history of the execution has shown.
-struct Seen {
+struct BackfillWatch {
     timeline: Timeline,
     /// The output of `PlanBackfill`, and when it was seen.
     plan: Option<(Backfill, Instant)>,
@@ -141,9 +145,9 @@ struct Seen {
     outcomes: Vec<ChunkOutcome>,
 }
 
-impl Seen {
-    fn new(arn: &str) -> Seen {
-        Seen { timeline: Timeline::new(arn), plan: None, outcomes: Vec::new() }
+impl BackfillWatch {
+    fn new(arn: &str) -> BackfillWatch {
+        BackfillWatch { timeline: Timeline::new(arn), plan: None, outcomes: Vec::new() }
     }
 
     /// Follows the execution until it ends.
@@ -501,9 +505,9 @@ mod tests {
             }
             outcome
         };
-        let mut seen = Seen::new("arn");
+        let mut seen = BackfillWatch::new("arn");
         let progress = Progress::new();
-        let push = |seen: &mut Seen, id, state: &str, output: Value| {
+        let push = |seen: &mut BackfillWatch, id, state: &str, output: Value| {
             seen.push(&exited(id, state, &output), &progress).expect("outputs of the functions");
         };
         assert_eq!(seen.message(), "PlanBackfill");
