@@ -370,7 +370,7 @@ mod tests {
         assert_eq!(resolve_backfill(&all).expect("a range"), expected);
         for (changes, expected) in [
             (json!([]), "it is an empty list"),
-            (json!([{"bucket": "b", "key": "landing/a.csv"}]), "s3://b/landing/a.csv, and no days"),
+            (json!([{"bucket": "b", "key": "landing/a.csv"}]), "it has no \"from\" and \"to\""),
             (json!({"to": null}), "its \"to\" is null"),
             (json!({"from": "2020-1-1"}), "\"2020-1-1\", which is no day"),
             (json!({"from": "2019-12-31"}), "2019-12-31"),

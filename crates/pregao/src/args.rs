@@ -696,7 +696,7 @@ pub(crate) struct LocalArgs {
     /// Decides where a fault has a probability; the same seed decides in the same way
     #[arg(long, value_name = "N", default_value_t = 1, requires = "faults")]
     pub seed: u64,
-    /// Leaves objects that are put under landing/ there, and does not start `upload_raw_data` for them
+    /// Leaves objects that are put under landing/ there, instead of ingesting them
     #[arg(long)]
     pub keep_landed: bool,
 }
