@@ -57,7 +57,7 @@ def polled(state: str, reason: str = "") -> Reply:
     return gives(**STEP, state=state, reason=reason, log=LOG)
 
 
-def created(table: str) -> Reply:
+def created(table: str | None) -> Reply:
     return gives(table=table, **DAYS, run=None, partitions=3, rows=7, records=3)
 
 
@@ -573,8 +573,8 @@ CASES = {
         BACKFILL,
         {
             "validate-partitions backfill": [backfilled(0, catalog=[DAYS, {"from": "2021-01-04", "to": "2021-01-05"}])],
-            "create-athena-table": [THROTTLED, created("all"), created("all")],
-            "validate-partitions published": [created("all"), created("all")],
+            "create-athena-table": [THROTTLED, created(None), created(None)],
+            "validate-partitions published": [created(None), created(None)],
         },
         ["PlanBackfill", "CatalogBehind?", "UpdateCatalog", "UpdateYear", "UpdateYear", "AnyDay?", "NothingToDo"],
     ),
