@@ -3,11 +3,10 @@
 use std::time::Duration;
 
 use aws_sdk_sfn::types::ExecutionListItem;
-use chrono::Utc;
 use lake::workflow::executions_where;
-pub use lake::workflow::{Machine, Workflow, executions, machine, machines};
+pub use lake::workflow::{Machine, Workflow, executions, machine, machines, new_name};
 use lake::{Error, Lake, backoff};
-use market::run::{InvalidRunId, RunId};
+use market::run::RunId;
 use serde_json::Value;
 
 use crate::execution_history::millis;
@@ -74,14 +73,4 @@ pub async fn find(lake: &Lake, id: &str) -> Result<Option<String>, Error> {
         }
     }
     Ok(None)
-}
-
-/// Returns a unique name for a new execution, which contains its purpose and sorts by time.
-///
-/// # Errors
-/// If the purpose has characters that are invalid in the name of a run.
-pub fn new_name(purpose: &str) -> Result<RunId, InvalidRunId> {
-    let now = Utc::now();
-    // Microseconds make collisions improbable; Step Functions refuses a name that is in use.
-    format!("{purpose}_{}-{:06}", now.format("%Y%m%dT%H%M%S"), now.timestamp_subsec_micros()).parse()
 }

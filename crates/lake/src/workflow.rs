@@ -2,7 +2,8 @@
 
 use aws_sdk_sfn::operation::describe_execution::DescribeExecutionError;
 use aws_sdk_sfn::types::{ExecutionListItem, ExecutionStatus};
-
+use chrono::Utc;
+use market::run::{InvalidRunId, RunId};
 use strum::{EnumString, IntoStaticStr};
 
 use crate::{Error, Lake};
@@ -125,4 +126,14 @@ pub async fn executions_where(
         }
     }
     Ok(items)
+}
+
+/// Returns a unique name for a new execution, which contains its purpose and sorts by time.
+///
+/// # Errors
+/// If the purpose has characters that are invalid in the name of a run.
+pub fn new_name(purpose: &str) -> Result<RunId, InvalidRunId> {
+    let now = Utc::now();
+    // Microseconds make collisions improbable; Step Functions refuses a name that is in use.
+    format!("{purpose}_{}-{:06}", now.format("%Y%m%dT%H%M%S"), now.timestamp_subsec_micros()).parse()
 }

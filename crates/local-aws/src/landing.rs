@@ -9,9 +9,9 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use chrono::Utc;
 use lake::keys;
-use lake::workflow::Workflow;
+use lake::workflow::{self, Workflow};
+use market::run::RunId;
 use serde_json::{Value, json};
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::task::spawn_blocking;
@@ -31,8 +31,8 @@ const WINDOW: Duration = Duration::from_secs(1);
 /// or when it has so many objects. An object of a batch has at most 1,024 bytes of a key, escaped, and an input 256 KiB.
 const MAX_BATCH: usize = 100;
 
-/// The interval at which the end of an execution is polled.
-const POLL: Duration = Duration::from_millis(10);
+/// The pause before the next look for an upload that another client has started.
+const PAUSE: Duration = Duration::from_millis(10);
 
 /// Ingests landed objects until it is dropped.
 pub(crate) struct LandingPipe {
@@ -54,7 +54,7 @@ enum PipeError {
     #[error("the delivery of the batch is lost: {0}")]
     Lost(String),
     #[error("upload_raw_data {name} is {status}: {cause}")]
-    Failed { name: String, status: String, cause: String },
+    Failed { name: RunId, status: String, cause: String },
 }
 
 impl From<AwsError> for PipeError {
@@ -112,33 +112,35 @@ impl LandingPipe {
                 Ok(None) | Err(_) => break,
             };
         }
-        while self.is_uploading().await.unwrap_or(false) {
-            sleep(POLL).await;
+        while let Ok(Some(execution)) = self.running_upload().await {
+            // If it has ended meanwhile, or cannot be waited for, the next look tells.
+            let _ = self.step_functions.wait(&execution).await;
+            sleep(PAUSE).await;
         }
         while let Ok(key) = self.created.try_recv() {
             waiting.insert(key);
         }
     }
 
-    /// Whether an execution of `upload_raw_data` is running.
-    async fn is_uploading(&self) -> Result<bool, AwsError> {
+    /// Returns the ARN of a running execution of `upload_raw_data`, if there is one.
+    async fn running_upload(&self) -> Result<Option<String>, AwsError> {
         let running = json!({ "stateMachineArn": machine(), "statusFilter": "RUNNING", "maxResults": 1 });
         let listed = self.step_functions.call("ListExecutions", running).await?;
-        Ok(listed["executions"].as_array().is_some_and(|executions| !executions.is_empty()))
+        Ok(listed["executions"][0]["executionArn"].as_str().map(str::to_owned))
     }
 
     /// Runs `upload_raw_data` for a batch, to its end.
     async fn ingest(&self, batch: BTreeSet<String>) -> Result<(), PipeError> {
-        let objects: Vec<Value> = batch
-            .into_iter()
-            .filter(|key| self.store.find(&self.bucket, key).is_ok())
-            .map(|key| json!({ "bucket": self.bucket, "key": key }))
-            .collect();
+        let (store, bucket) = (Arc::clone(&self.store), self.bucket.clone());
+        let existing = spawn_blocking(move || {
+            let existing = batch.into_iter().filter(|key| store.find(&bucket, key).is_ok());
+            existing.map(|key| json!({ "bucket": bucket, "key": key })).collect::<Vec<Value>>()
+        });
+        let objects = existing.await.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()));
         if objects.is_empty() {
             return Ok(());
         }
-        let now = Utc::now();
-        let name = format!("landing_{}-{:06}", now.format("%Y%m%dT%H%M%S"), now.timestamp_subsec_micros());
+        let name = workflow::new_name("landing").map_err(AwsError::internal)?;
         let input = Value::Array(objects).to_string();
         let request = json!({ "stateMachineArn": machine(), "name": name, "input": input });
         let step_functions = Arc::clone(&self.step_functions);
@@ -146,15 +148,12 @@ impl LandingPipe {
         let delivery = ServiceCall::new(Service::Events, DELIVERY, "LandingPipe");
         let delivered = self.faults.inject(&delivery, start).await.into_result();
         let started = delivered.map_err(|refusal| PipeError::Lost(format!("{refusal:?}")))??;
-        loop {
-            let execution = json!({ "executionArn": started["executionArn"] });
-            let described = self.step_functions.call("DescribeExecution", execution).await?;
-            let text = |field: &str| described[field].as_str().unwrap_or_default().to_owned();
-            match text("status").as_str() {
-                "RUNNING" => sleep(POLL).await,
-                "SUCCEEDED" => return Ok(()),
-                _ => return Err(PipeError::Failed { name, status: text("status"), cause: text("cause") }),
-            }
+        self.step_functions.wait(started["executionArn"].as_str().unwrap_or_default()).await?;
+        let described = self.step_functions.call("DescribeExecution", started).await?;
+        let text = |field: &str| described[field].as_str().unwrap_or_default().to_owned();
+        match text("status").as_str() {
+            "SUCCEEDED" => Ok(()),
+            _ => Err(PipeError::Failed { name, status: text("status"), cause: text("cause") }),
         }
     }
 }

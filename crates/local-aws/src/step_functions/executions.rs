@@ -462,6 +462,11 @@ impl StepFunctions {
         }
     }
 
+    /// Waits for the end of an execution.
+    pub(crate) async fn wait(&self, arn: &str) -> Result<(), AwsError> {
+        self.ended(arn).await.map(drop)
+    }
+
     /// Waits for the end of an execution, and returns its row.
     pub(super) async fn ended(&self, arn: &str) -> Result<Execution, AwsError> {
         if let Some(mut running) = self.running.get(arn) {
