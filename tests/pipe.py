@@ -6,6 +6,7 @@ https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-pipes-input-transfor
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 import threading
@@ -38,9 +39,10 @@ class Pipe:
         return json.loads(re.sub(r"<\$\.(?P<path>[\w.]+)>", value, template))
 
     def run(self) -> None:
-        """Processes batches until `stop` is called."""
-        while not self.stopped.is_set():
-            self.process_batch()
+        """Processes batches until `stop` is called, or until the stack is deleted, and its queue with it."""
+        with contextlib.suppress(self.sqs.exceptions.QueueDoesNotExist):
+            while not self.stopped.is_set():
+                self.process_batch()
 
     def process_batch(self) -> None:
         """Receives a batch, starts its execution, and deletes its messages. Messages remain if no execution starts."""
