@@ -96,15 +96,16 @@ def summary(one: dict) -> str:
 
 def prices() -> dict[str, float]:
     """Returns the prices that `pregao run --plan` uses: USD per GB-second, and of a transient cluster for a day."""
-    text = (run.ROOT / "crates" / "pregao" / "src" / "price.rs").read_text(encoding="utf-8")
+    files = [run.ROOT / "crates" / crate / "src" / "price.rs" for crate in ("lake", "pregao")]
+    text = "".join(file.read_text(encoding="utf-8") for file in files)
 
     def number(pattern: str) -> list[float]:
         found = re.search(pattern, text)
         if not found:
-            raise machine.Failed(f"price.rs has no {pattern}")
+            raise machine.Failed(f"no price.rs has {pattern}")
         return [float(group.replace("_", "")) for group in found.groups()]
 
-    ec2, fee = number(r'\("m5\.xlarge", ([0-9.]+), ([0-9.]+),')
+    ec2, fee = number(r'node_of\("m5\.xlarge", ([0-9.]+), ([0-9.]+),')
     (minutes,) = number(r"MINUTES_OF_A_DAY: f64 = ([0-9._]+);")
     (gb_second,) = number(r"GB_SECOND: f64 = ([0-9._]+);")
     return {"gb_second": gb_second, "cluster": 2 * minutes / 60 * (ec2 + fee)}
