@@ -44,7 +44,7 @@ def environment(home: Path, **more: str) -> dict[str, str]:
 def endpoint(pregao: Path, home: Path) -> Iterator[str]:
     """Starts `pregao local` on the same cores as its clients."""
     process = subprocess.Popen(
-        machine.pinned([pregao, "--home", home, "local"]),
+        machine.pinned([pregao, "--home", home, "--set", "schedule.on_upload=never", "local"]),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

@@ -126,7 +126,9 @@ class Cloud:
         if table not in glue.databases[database].tables:
             location = f"s3://{self.lake}/{table}/"
             of_table = ", ".join(f"`{column.name}` {column.type}" for column in columns or oracle.TABLES[table])
-            glue.create_table(database, table, table_input(table, of_table, "`year` int", location))
+            glue.create_table(
+                database, table, table_input(table, of_table, "`year` int, `month` int, `day` int", location)
+            )
         found = glue.get_table(database, table)
         for day, location in locations.items():
             descriptor = {**found.as_dict()["StorageDescriptor"], "Location": location}

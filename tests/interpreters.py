@@ -30,6 +30,8 @@ from lake import PATIENCE, ROOT, binary
 from moto_server import ACCOUNT, REGION, Invoked, Moto
 
 LAMBDA, NESTED = "arn:aws:states:::lambda:invoke", "arn:aws:states:::states:startExecution.sync:2"
+# Does not wait for the end of the execution.
+STARTED = "arn:aws:states:::states:startExecution"
 ROLE = f"arn:aws:iam::{ACCOUNT}:role/states"
 RUN = "run-1"
 
@@ -106,6 +108,8 @@ class Outcome:
     states: list[str] = field(default_factory=list)
     # Of nested executions, by their table, or by their name.
     nested: dict[str, Outcome] = field(default_factory=dict)
+    # The inputs of the executions that were started and not waited for.
+    started: list[dict] = field(default_factory=list)
 
     @property
     def words(self) -> object:
@@ -176,8 +180,12 @@ def run_ours(
 def _answer(definitions: dict[str, dict], task: dict, script: Script, outcome: Outcome, folder: Path) -> dict:
     if task["resource"] == LAMBDA:
         return script.reply(task["input"]["FunctionName"], task["input"]["Payload"]).as_task()
-    assert task["resource"] == NESTED, task
+    assert task["resource"] in (NESTED, STARTED), task
     input = task["input"]["Input"]
+    if task["resource"] == STARTED:
+        outcome.started.append(input)
+        execution = f"{task['input']['StateMachineArn'].replace(':stateMachine:', ':execution:')}:{uuid.uuid4()}"
+        return {"result": {"ExecutionArn": execution, "StartDate": 1.7e9}}
     machine = task["input"]["StateMachineArn"].split("--")[-1]
     name = task["input"].get("Name")
     child = run_ours(definitions, machine, input, script, folder, name or RUN)
@@ -262,6 +270,12 @@ class MotoExecutions:
         found = self.client.list_executions(stateMachineArn=machine_arn(f"{label}--athena_update"))["executions"]
         described = [self.client.describe_execution(executionArn=execution["executionArn"]) for execution in found]
         return {json.loads(one["input"])["table"]: self.wait(one["executionArn"]) for one in described}
+
+    def started(self, label: str) -> list[dict]:
+        """Returns the inputs of the executions of `create_datalake`, sorted by their first day."""
+        found = self.client.list_executions(stateMachineArn=machine_arn(f"{label}--create_datalake"))["executions"]
+        described = [self.client.describe_execution(executionArn=one["executionArn"]) for one in found]
+        return sorted((json.loads(one["input"]) for one in described), key=lambda input: input["from"])
 
     def chunks(self, label: str) -> dict[str, Outcome]:
         """Returns the executions of `create_datalake`, by their names."""

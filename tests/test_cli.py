@@ -603,7 +603,7 @@ def test_runs_writes_complete_json(published: Published):
     assert shown["execution"] == listed_
     assert shown["input"] == {"from": "2020-04-01", "to": "2020-04-09"} and shown["output"]["run"] == name
     states = [state["name"] for state in shown["states"]]
-    assert states[:2] == ["PlanRun", "NothingToDo?"] and "Publish" in states
+    assert states[:3] == ["PlanRun", "CatalogBehind?", "NothingToDo?"] and "Publish" in states
     nested = [below for state in shown["states"] for below in state["executions"]]
     assert len(nested) == 3 and all(one["states"][0]["name"] == "CreateAthenaTable" for one in nested)
     found = failure(lake.fails("runs", "no-such-run", "--format", "json"), "runs")

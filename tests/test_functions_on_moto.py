@@ -194,6 +194,27 @@ def test_an_s3_event_ingests_one_object(cloud: Cloud):
     assert cloud.fails("ingest", created("another-bucket", key)).error_type == "InvalidInput"
 
 
+def test_the_days_of_an_upload_are_processed_as_configured(cloud: Cloud):
+    """All of them, unless they are many: those are history."""
+    keys = [cloud.land(f"2020{month:02}011000_flashpanel.csv", b"x") for month in range(1, 12)]
+    batch = [{"bucket": cloud.raw, "key": key} for key in [*keys[:10], cloud.land("readme.md", b"x")]]
+    days = [f"2020-{month:02}-01" for month in range(1, 11)]
+    for schedule, engine, processed in [
+        ({}, "emr", []),
+        ({}, "auto", days),
+        ({"on_upload": "always"}, "emr", days),
+        ({"on_upload": "never"}, "lambda", []),
+    ]:
+        config = {"schedule": schedule, "transform": {"engine": engine}}
+        # Also by an invocation that is repeated and finds nothing to move.
+        assert cloud.invoke("ingest", batch, config)["process"] == processed, config
+    more = [*batch, {"bucket": cloud.raw, "key": keys[10]}]
+    assert cloud.invoke("ingest", more, config := {"schedule": {"on_upload": "always"}})["process"] == []
+    # Of a range, the days that have raw files.
+    cloud.land("202004011010_flashpanel.csv", rawfiles.encode("quotes", "202004011010", [quote()]))
+    assert cloud.invoke("ingest", {"from": "2020-03-30", "to": "2020-04-03"}, config)["process"] == ["2020-04-01"]
+
+
 def test_a_batch_of_objects_is_ingested_at_once(cloud: Cloud):
     names = [f"2020040{day}1000_flashpanel.csv" for day in (1, 2, 6)]
     data = {name: rawfiles.encode("quotes", name[:12], [quote()]) for name in names}
@@ -960,11 +981,19 @@ def test_a_backfill_is_planned_and_its_chunks_are_counted(written: Written):
     # The other day has a record, and no partitions yet.
     second = {"from": "2020-04-02", "to": "2020-04-02"}
     assert (planned["behind"], planned["catalog"]) == (1, [second])
+    # A run of stale days finds the same.
+    stale = {"stage": "raw", "run": "stale", "input": {**DAYS, "stale": True}}
+    found = written.cloud.invoke("validate-partitions", stale)
+    assert (found["to_publish"], found["behind"], found["catalog"]) == (0, 1, [second])
     for table in TABLES:
         written.cloud.put_partitions(
             table, {written.days[1]: f"s3://{written.cloud.lake}/{written.folder(table, written.days[1])}"}
         )
     assert written.cloud.invoke("validate-partitions", again)["behind"] == 0
+    assert written.cloud.invoke("validate-partitions", {**stale, "run": "again"})["behind"] == 0
+    # Other runs publish their days, and the catalog follows.
+    everything = {"stage": "raw", "run": "all", "input": DAYS}
+    assert written.cloud.invoke("validate-partitions", everything)["behind"] == 0
     for input in ({}, {"from": "2020-04-02", "to": "2020-04-01"}, {**DAYS, "parallel": 99}):
         error = written.cloud.fails("validate-partitions", {"stage": "backfill", "backfill": "b", "input": input})
         assert error.error_type == "InvalidInput", error

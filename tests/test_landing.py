@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 import rawfiles
-from lake import ACCOUNT, RAW, REGION, Endpoint, Lake, client, eventually
+from lake import ACCOUNT, LAKE, RAW, REGION, Endpoint, Lake, assert_published, client, eventually
 
 FIRST = datetime(2020, 4, 1)
 MACHINE = f"arn:aws:states:{REGION}:{ACCOUNT}:stateMachine:upload_raw_data"
@@ -99,3 +99,31 @@ def test_objects_stay_in_landing_on_request(lake: Lake):
         # Ingested at once if it were, as the file of the test above.
         time.sleep(1.5)
         assert [item["Key"] for item in s3.list_objects_v2(Bucket=RAW)["Contents"]] == ["landing/readme.md"]
+
+
+def test_snapshots_are_published_as_they_arrive(lake: Lake, tmp_path: Path):
+    """As a recorder saves them: each is in the tables soon after its arrival, and an upload of the folder finds it there."""
+    rawfiles.write_market(tmp_path / "raw", seed=7, days=["20200401"], snapshots=4)
+    files = sorted((tmp_path / "raw").rglob("*.csv*"), key=lambda path: path.name)
+    with lake.started("--set", "schedule.on_upload=auto", "local") as process:
+        process.wait_for_line(lambda line: "http://" in line)
+        s3 = client(lake.url(), "s3")
+        for number, path in enumerate(files, start=1):
+            s3.put_object(Bucket=RAW, Key=f"landing/{path.name}", Body=path.read_bytes())
+            eventually(f"{path.name} to be published", lambda number=number: published_files(lake) == number or None)
+        again = json.loads(lake.run("upload", tmp_path / "raw", "--format", "json").out)
+        assert (again["already_there"], again["stale_days"]["count"], len(again["runs"])) == (len(files), 0, 1), again
+        ended = eventually("the end of the run", lambda: ended_run(again["runs"][0], lake))
+        assert (ended["status"], json.loads(ended["output"])["to_publish"]) == ("SUCCEEDED", 0), ended
+        assert_published(lake, tmp_path / "raw")
+
+
+def published_files(lake: Lake) -> int:
+    """Returns the number of raw files of the published days."""
+    records = [json.loads(text) for key, text in lake.objects(LAKE, "published/").items() if key.count("/") == 3]
+    return sum(len(record["published"]["raw_files"]) for record in records)
+
+
+def ended_run(execution: str, lake: Lake) -> dict | None:
+    described = client(lake.url(), "stepfunctions").describe_execution(executionArn=execution)
+    return described if described["status"] != "RUNNING" else None

@@ -264,3 +264,33 @@ def test_each_of_2500_days_is_listed(lake: Lake):
     assert stale == days[::100]
     assert {found[day]["state"] for day in days} == {"stale", "published"}
     assert [found[day]["rows"]["quotes"] for day in days] == list(range(2_500))
+
+
+def by_hand(lake: Lake) -> None:
+    done = lake.run("run", "--stale")
+    assert "1 day published and not in the catalog" in done.err, done
+    assert "the catalog now has 1 day that had been published before" in done.out, done
+    assert "nothing to do: no day" in lake.run("run", "--stale").out
+
+
+def by_schedule(lake: Lake) -> None:
+    """Runs for the next day, which has no raw files. A scheduled run looks back at the days before."""
+    execution = scheduled(lake, "2020-04-03T10:00:00Z")
+    assert (execution["status"], execution["error"]) == ("FAILED", "DataMissing"), execution
+
+
+@pytest.mark.parametrize("start", [by_hand, by_schedule])
+def test_killed_between_record_and_catalog_a_run_of_stale_days_completes(lake: Lake, tmp_path: Path, start):
+    """The record says that the day is published, and no partition points at it: readers do not see it."""
+    rawfiles.write_market(tmp_path / "raw", seed=62, days=["20200401"], snapshots=2)
+    lake.upload(tmp_path / "raw")
+    fault = f"service=s3&op=PutObject&key={LAKE}/catalog/locks/*:abort"
+    with lake.started("local", "--faults", fault) as process:
+        process.wait_for_line(lambda line: "http://" in line)
+        assert lake.run("run", "--from", DAYS[0], check=False).code != 0
+        process.wait()
+    before = records(lake)
+    assert list(before) == [DAYS[0]]
+    start(lake)
+    assert records(lake) == before, "nothing is published again"
+    assert_published(lake, tmp_path / "raw")

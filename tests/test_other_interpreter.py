@@ -30,11 +30,12 @@ def planned(
     missing: dict | None = None,
     transform: Iterable[str] = (),
     slices: Iterable[dict] = (DAYS,),
+    catalog: Iterable[dict] = (),
 ) -> Reply:
     """Returns a result of PlanRun. `transform` has the days that the engine lambda converts."""
     return gives(
         run=run, **DAYS, files=36, bytes=7_000_000, days={"count": 3, "first": []}, gaps=NONE, to_publish=to_publish,
-        missing=missing or NONE, **({"engine": "lambda", "transform": transform} if transform else {"engine": "emr"}),
+        missing=missing or NONE, behind=len(list(catalog)), catalog=list(catalog), **({"engine": "lambda", "transform": transform} if transform else {"engine": "emr"}),
         **({"slices": [{"number": number, **days} for number, days in enumerate(slices)]} if to_publish else {}),
     )  # fmt: skip
 
@@ -158,8 +159,8 @@ THROTTLED = refuses("TooManyRequestsException")
 AUDIT = ["AuditSlices", "ValidateStaged"]
 PUBLISH = ["PublishRecords", "Outcome", "Publish", "Publish options", "Publish quotes", "Publish rejects"]
 TO_THE_END = ["SomeDaysFailed?", "Missing?", "Superseded?", "Done"]
-TO_THE_STEP = ["PlanRun", "NothingToDo?", "LaunchEmrStep"]
-TO_TRANSFORM = ["PlanRun", "NothingToDo?", "TransformDays"]
+TO_THE_STEP = ["PlanRun", "CatalogBehind?", "NothingToDo?", "LaunchEmrStep"]
+TO_TRANSFORM = ["PlanRun", "CatalogBehind?", "NothingToDo?", "TransformDays"]
 TO_CHUNKS = ["PlanBackfill", "CatalogBehind?", "AnyDay?", "RunChunks"]
 CHUNK_STATES = frozenset({"RunChunk", "ChunkOutcome"})
 A_POLL = ["WaitForStep", "PollStep", "StepFinished?"]
@@ -169,10 +170,19 @@ CASES = {
         "upload_raw_data",
         {"date": "2020-04-01"},
         {
-            "ingest": [gives(**DAYS, files=36)],
+            "ingest": [gives(**DAYS, files=36, process=[])],
             "validate-partitions raw": [gives(**DAYS, files=36, bytes=7, days=[], gaps=[], missing_snapshots=[])],
         },
-        ["Ingest", "AnySnapshot?", "ValidateRaw"],
+        ["Ingest", "AnySnapshot?", "ValidateRaw", "StartRuns"],
+    ),
+    "upload: the days are processed": Case(
+        "upload_raw_data",
+        {"date": "2020-04-01"},
+        {
+            "ingest": [gives(**DAYS, files=36, process=["2020-04-01", "2020-04-03"])],
+            "validate-partitions raw": [gives(**DAYS, files=36, bytes=7, days=[], gaps=[], missing_snapshots=[])],
+        },
+        ["Ingest", "AnySnapshot?", "ValidateRaw", "StartRuns", "StartRun", "StartRun"],
     ),
     "upload: an object that is not a snapshot": Case(
         "upload_raw_data",
@@ -193,10 +203,10 @@ CASES = {
         "upload_raw_data",
         {},
         {
-            "ingest": [THROTTLED, gives(**DAYS)],
+            "ingest": [THROTTLED, gives(**DAYS, process=[])],
             "validate-partitions raw": [gives(**DAYS, files=0, bytes=0, days=[], gaps=[], missing_snapshots=[])],
         },
-        ["Ingest", "AnySnapshot?", "ValidateRaw"],
+        ["Ingest", "AnySnapshot?", "ValidateRaw", "StartRuns"],
     ),
     "upload: a service that stays unavailable": Case(
         "upload_raw_data",
@@ -247,7 +257,7 @@ CASES = {
             *TO_TRANSFORM,
             "Transform",
             "PlanAgain",
-            *TO_TRANSFORM[1:],
+            *TO_TRANSFORM[2:],
             "Transform",
             *AUDIT,
             *PUBLISH,
@@ -267,13 +277,31 @@ CASES = {
         "create_datalake",
         {"date": "2020-04-04"},
         {"validate-partitions raw": [planned(to_publish=0)]},
-        ["PlanRun", "NothingToDo?", "MissingBeforehand?", "NothingToDo"],
+        ["PlanRun", "CatalogBehind?", "NothingToDo?", "MissingBeforehand?", "NothingToDo"],
+    ),
+    "lake: the catalog is behind, and there is nothing to publish": Case(
+        "create_datalake",
+        {**DAYS, "stale": True},
+        {
+            "validate-partitions raw": [planned(to_publish=0, catalog=[DAYS])],
+            "create-athena-table": [THROTTLED, created(None)],
+            "validate-partitions published": [created(None)],
+        },
+        [
+            "PlanRun",
+            "CatalogBehind?",
+            "UpdateCatalog",
+            "UpdateYear",
+            "NothingToDo?",
+            "MissingBeforehand?",
+            "NothingToDo",
+        ],
     ),
     "lake: a business day without files": Case(
         "create_datalake",
         {},
         {"validate-partitions raw": [planned(to_publish=0, missing=MISSING)]},
-        ["PlanRun", "NothingToDo?", "MissingBeforehand?", "DataMissing"],
+        ["PlanRun", "CatalogBehind?", "NothingToDo?", "MissingBeforehand?", "DataMissing"],
         "FAILED",
         "DataMissing",
         NO_FILES,
@@ -308,7 +336,7 @@ CASES = {
             *A_POLL,
             *AUDIT,
             "PlanAgain",
-            *TO_THE_STEP[1:],
+            *TO_THE_STEP[2:],
             *A_POLL,
             *AUDIT,
             *PUBLISH,
@@ -505,7 +533,7 @@ CASES = {
             *A_POLL,
             *["AuditSlices", "ValidateStaged", "ValidateStaged", "PublishRecords"],
             "PlanAgain",
-            *TO_THE_STEP[1:],
+            *TO_THE_STEP[2:],
             *A_POLL,
             *AUDIT,
             *PUBLISH,
@@ -634,6 +662,9 @@ def definitions(case: Case, label: str) -> dict[str, dict]:
     nested = {"create_datalake": ["athena_update"], "backfill": ["create_datalake", "athena_update"]}
     machines = [case.machine, *nested.get(case.machine, [])]
     made = {machine: definition(machine, label) for machine in machines}
+    if case.machine == "upload_raw_data":
+        # It does not wait for the runs that it starts.
+        made["create_datalake"] = {"StartAt": "Done", "States": {"Done": {"Type": "Succeed"}}}
     if case.with_:
         case.with_(made[case.machine])
     return made
@@ -673,6 +704,13 @@ def test_both_interpreters_enter_the_same_states(theirs: Started, tmp_path: Path
 
     other = theirs.world.wait(theirs.executions[name])
     assert in_order(other.states, case.sorted_) == case.states
+    if "StartRuns" in case.states:
+        # The names of the executions are generated.
+        assert [len(one.output.pop("runs")) for one in (ours, other)] == [case.states.count("StartRun")] * 2
+        assert theirs.world.started(f"case{number}") == [
+            {**run, "AWS_STEP_FUNCTIONS_STARTED_BY_EXECUTION_ID": theirs.executions[name]} for run in ours.started
+        ]
+        assert all((run["which"], run["from"]) == ("uploaded", run["to"]) for run in ours.started)
     assert (other.status, other.output, other.error) == (ours.status, ours.output, ours.error)
     assert case.words is None or other.words == case.words
     if case.machine == "create_datalake" and "Publish" in case.states:
@@ -710,6 +748,7 @@ def comparable_calls(script: Script) -> dict[str, list[dict | list]]:
     for payload in (payload for payloads in calls.values() for payload in payloads):
         if not isinstance(payload, dict):
             continue
+        payload.pop("execution_arn", None)
         execution = payload.get("execution", {})
         for name in set(execution) - {"Name", "Input"}:
             del execution[name]

@@ -48,7 +48,10 @@ class Account:
         rawfiles.write_market(folder, seed=11, days=[DAY], snapshots=2)
         places = self.cloud.land_folder(folder)
         outcome = self.workflows.wait(self.start("upload_raw_data", {"date": "2020-04-01"}))
-        assert (outcome.status, outcome.states) == ("SUCCEEDED", ["Ingest", "AnySnapshot?", "ValidateRaw"]), outcome
+        assert (outcome.status, outcome.states) == (
+            "SUCCEEDED",
+            ["Ingest", "AnySnapshot?", "ValidateRaw", "StartRuns"],
+        ), outcome
         assert outcome.output["raw"]["files"] == len(places) and self.cloud.objects() == places
         return Written(self.cloud, oracle.read_folder(folder), RUN)
 
@@ -80,7 +83,7 @@ def test_raw_files_become_published_partitions(account: Account, tmp_path: Path)
     assert outcome.status == "SUCCEEDED", outcome
     polls = outcome.states.count("PollStep")
     assert [state for state in outcome.states if state not in ("WaitForStep", "PollStep", "StepFinished?", *PUBLISH)] == [
-        "PlanRun", "NothingToDo?", "LaunchEmrStep", "AuditSlices", "ValidateStaged", "PublishRecords",
+        "PlanRun", "CatalogBehind?", "NothingToDo?", "LaunchEmrStep", "AuditSlices", "ValidateStaged", "PublishRecords",
         "Outcome", "Publish", "SomeDaysFailed?", "Missing?", "Superseded?", "Done",
     ]  # fmt: skip
     assert polls and outcome.states.count("StepFinished?") == polls and set(PUBLISH) <= set(outcome.states)
@@ -99,7 +102,7 @@ def test_a_day_is_published_without_a_cluster(account: Account, tmp_path: Path):
     outcome = account.workflows.wait(account.start("create_datalake", {"date": "2020-04-01", "engine": "lambda"}))
     assert outcome.status == "SUCCEEDED", outcome
     assert [state for state in outcome.states if state not in PUBLISH] == [
-        "PlanRun", "NothingToDo?", "TransformDays", "Transform", "AuditSlices", "ValidateStaged", "PublishRecords",
+        "PlanRun", "CatalogBehind?", "NothingToDo?", "TransformDays", "Transform", "AuditSlices", "ValidateStaged", "PublishRecords",
         "Outcome", "Publish", "SomeDaysFailed?", "Missing?", "Superseded?", "Done",
     ]  # fmt: skip
     rows = {table: len(run.expected.rows[table]) for table in TABLES}
@@ -139,7 +142,7 @@ def test_days_without_files_cost_nothing(account: Account):
     outcome = account.workflows.wait(account.start("create_datalake", {"date": "2020-04-04"}))
     assert (outcome.status, outcome.states) == (
         "SUCCEEDED",
-        ["PlanRun", "NothingToDo?", "MissingBeforehand?", "NothingToDo"],
+        ["PlanRun", "CatalogBehind?", "NothingToDo?", "MissingBeforehand?", "NothingToDo"],
     )
     assert account.cloud.clusters() == [] and account.cloud.moto.statements == []
 

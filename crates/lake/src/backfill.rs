@@ -1,13 +1,12 @@
 //! Backfills: long ranges of days in chunks. A chunk is a run of its own, so that a chunk that fails stops no other, and a backfill
 //! that was stopped continues with the days that are not current yet.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
-use chrono::{Datelike, NaiveDate};
-use market::partition::{DateRange, Partition};
+use chrono::NaiveDate;
+use market::partition::DateRange;
 use market::run::RunId;
 use market::session::is_business_day;
-use market::table::TableName;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -15,11 +14,11 @@ use crate::config::Config;
 use crate::engine::EngineChoice;
 use crate::error::Error;
 use crate::plan::{DaySelection, Plan, is_to_do};
-use crate::record::{self, RawFileVersion, Record};
+use crate::record::{self, RawFileVersion};
 use crate::slices::{SliceAudit, SlicePublication};
 use crate::truncated_list::TruncatedList;
 use crate::workflow_input::BackfillRequest;
-use crate::{Lake, partitions, raw_files};
+use crate::{Lake, catalog_lag, raw_files};
 
 /// Maximum number of chunks of a backfill. Step Functions passes at most 256 KiB from one state to the next, which has the outcomes
 /// of all chunks, and keeps at most 25,000 events of an execution: a chunk takes 14, and twice as many if each attempt is repeated.
@@ -123,7 +122,7 @@ pub async fn plan(lake: &Lake, backfill: &RunId, request: &BackfillRequest) -> R
             is_to_do: if force { !is_held(date) } else { is_to_do(records.get(date), None, files) },
         })
         .collect();
-    let mut behind = days_behind(lake, &records).await?;
+    let mut behind = catalog_lag::days_behind(lake, &records).await?;
     // The runs of the others update the catalog.
     behind.retain(|date| !days.iter().any(|day| day.is_to_do && day.date == *date));
     let engine = engine.unwrap_or(lake.config.transform.engine);
@@ -139,42 +138,10 @@ pub async fn plan(lake: &Lake, backfill: &RunId, request: &BackfillRequest) -> R
         current: days.len() as u64 - to_do - held,
         held,
         behind: behind.len() as u64,
-        catalog: by_year(&behind)?,
+        catalog: catalog_lag::by_year(&behind)?,
         gaps,
         chunks,
     })
-}
-
-/// Returns the days whose partitions differ from their records.
-async fn days_behind(lake: &Lake, records: &BTreeMap<NaiveDate, Record>) -> Result<BTreeSet<NaiveDate>, Error> {
-    let mut behind = BTreeSet::new();
-    if records.values().all(|record| record.published.is_none()) {
-        return Ok(behind);
-    }
-    for table in TableName::ALL {
-        let partitions = match partitions::list(lake, lake.config.athena.database.as_str(), table.as_str()).await {
-            Err(error) if error.is_missing_table() => BTreeMap::new(),
-            listed => listed?,
-        };
-        let differs = |(date, record): &(&NaiveDate, &Record)| {
-            let found = partitions.get(&Partition::from(**date));
-            match (record.table(table), &record.published) {
-                (Some(published), _) => found != Some(&published.location),
-                (None, Some(_)) => found.is_some(),
-                (None, None) => false,
-            }
-        };
-        behind.extend(records.iter().filter(differs).map(|(date, _)| *date));
-    }
-    Ok(behind)
-}
-
-/// Divides days into one range per year, so that no statement on them is too long.
-fn by_year(days: &BTreeSet<NaiveDate>) -> Result<Vec<DateRange>, Error> {
-    let days: Vec<NaiveDate> = days.iter().copied().collect();
-    let of_year = days.chunk_by(|one, other| one.year() == other.year());
-    let ranges = of_year.filter_map(|days| Some(DateRange::new(*days.first()?, *days.last()?)));
-    ranges.map(|range| range.map_err(|error| Error::malformed(error.to_string(), error))).collect()
 }
 
 /// What a run cannot do with a day. Days that differ in this are in different chunks, so that a day that is too large fails or
@@ -572,14 +539,6 @@ mod tests {
                 assert!(resolved.is_ok() || group.size != Size::Fits, "{group:?}");
             }
         }
-    }
-
-    #[test]
-    fn days_are_grouped_by_year() {
-        let days = ["2019-12-30", "2020-01-02", "2020-12-30", "2022-06-01"].map(|day| day.parse().expect("a day"));
-        let ranges: Vec<String> =
-            by_year(&BTreeSet::from(days)).expect("ranges").iter().map(DateRange::to_string).collect();
-        assert_eq!(ranges, ["2019-12-30", "2020-01-02 to 2020-12-30", "2022-06-01"]);
     }
 
     fn run(name: &str) -> RunId {

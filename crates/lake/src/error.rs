@@ -33,6 +33,9 @@ pub enum Error {
     /// Raw files changed while a run read them, so that it is unknown which versions it read. The message names them.
     #[error("{0}")]
     RawFilesChanged(String),
+    /// An older run of the same days is in progress. The message names it.
+    #[error("{0}")]
+    RunInProgress(String),
     /// Another run published a day after this run's audit had compared with it. The audit has to be repeated.
     #[error("{0}")]
     RecordChanged(String),
@@ -115,7 +118,7 @@ impl Error {
     }
 
     /// Returns the name that `Retry` and `Catch` match: `InvalidInput`, `QualityError`, `UploadPending`, `RawFilesChanged`,
-    /// `RecordChanged`, `RecordError`, `EmrError`, `AthenaError`, `ServiceUnavailable` (the one to retry), or the error code
+    /// `RunInProgress`, `RecordChanged`, `RecordError`, `EmrError`, `AthenaError`, `ServiceUnavailable` (the one to retry), or the error code
     /// of the service that refused a request.
     pub fn name(&self) -> &str {
         match self {
@@ -123,6 +126,7 @@ impl Error {
             Error::Quality(_) => "QualityError",
             Error::UploadPending(_) => "UploadPending",
             Error::RawFilesChanged(_) => "RawFilesChanged",
+            Error::RunInProgress(_) => "RunInProgress",
             Error::RecordChanged(_) => "RecordChanged",
             Error::Record { .. } => "RecordError",
             Error::Emr(_) => "EmrError",

@@ -14,6 +14,7 @@
 //! | [`catalog`] | databases and tables of the catalog |
 //! | [`partitions`] | partitions of tables in the catalog |
 //! | [`quality`] | quality reports |
+//! | [`catalog_lag`] | days that are published in their records and not yet in the catalog |
 //! | [`manifest`] | manifests of audited files, as objects |
 //! | [`record`] | publication records: what is published of each day, and from which raw files |
 //! | [`migration`] | creates records for days that older versions published without one |
@@ -45,6 +46,7 @@ pub mod athena;
 pub mod backfill;
 pub mod backoff;
 pub mod catalog;
+pub mod catalog_lag;
 pub mod cluster;
 pub mod concurrency;
 pub mod config;

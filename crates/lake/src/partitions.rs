@@ -10,7 +10,7 @@ use aws_sdk_glue::types::{
     BatchUpdatePartitionRequestEntry, ErrorDetail, PartitionInput, PartitionValueList, StorageDescriptor,
 };
 use chrono::{Datelike, NaiveDate};
-use market::partition::{KEYS, Partition};
+use market::partition::{DateRange, KEYS, Partition};
 
 use crate::error::{self, Error, NO_SUCH_ENTITY};
 use crate::{Lake, athena, catalog, concurrency};
@@ -29,8 +29,44 @@ pub async fn create_database(lake: &Lake, database: &str) -> Result<(), Error> {
 /// Whatever Glue refuses, such as a table that does not exist ([`Error::is_missing_table`]); [`Error::Quality`] for a
 /// partition that is not a day or has no location.
 pub async fn list(lake: &Lake, database: &str, table: &str) -> Result<BTreeMap<Partition, String>, Error> {
+    selected(lake, database, table, None).await
+}
+
+/// [`list`] of the days of a range. Its cost depends on the years or months of the range, and not on the days of the table.
+///
+/// # Errors
+/// As [`list`].
+pub async fn list_range(
+    lake: &Lake,
+    database: &str,
+    table: &str,
+    range: DateRange,
+) -> Result<BTreeMap<Partition, String>, Error> {
+    let mut found = selected(lake, database, table, Some(expression(range))).await?;
+    found.retain(|partition, _| range.contains(partition.date()));
+    Ok(found)
+}
+
+/// Returns the condition, in Glue's syntax, for the years of a range; within one year, for its months.
+fn expression(range: DateRange) -> String {
+    let ([first_year, first_month, _], [last_year, last_month, _]) =
+        (Partition::from(range.from()).values(), Partition::from(range.to()).values());
+    if first_year == last_year {
+        format!("year = {first_year} AND month >= {first_month} AND month <= {last_month}")
+    } else {
+        format!("year >= {first_year} AND year <= {last_year}")
+    }
+}
+
+async fn selected(
+    lake: &Lake,
+    database: &str,
+    table: &str,
+    expression: Option<String>,
+) -> Result<BTreeMap<Partition, String>, Error> {
     let wrong = |what: &str| Error::Quality(format!("of the table {database}.{table}: {what}"));
     let request = lake.glue.get_partitions().database_name(database).table_name(table).exclude_column_schema(true);
+    let request = request.set_expression(expression);
     let mut pages = request.max_results(LISTED_AT_ONCE).into_paginator().send();
     let mut found = BTreeMap::new();
     while let Some(page) = pages.next().await {
@@ -89,7 +125,7 @@ pub async fn publish(
     update(lake, database, table, &list(lake, database, table).await?, wanted).await
 }
 
-/// [`publish`] for callers that have called [`list`].
+/// [`publish`] for callers that have listed the partitions, at least the `wanted` ones.
 ///
 /// # Errors
 /// [`Error::Refused`] or [`Error::Unavailable`] if Glue rejects a partition, with the partition and Glue's reason. Others may

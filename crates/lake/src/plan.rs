@@ -4,6 +4,8 @@
 //! those of the plan. A plan is written once, so that `PlanRun` is idempotent: a repeated invocation returns the plan of the
 //! first one, and never a list that is newer than what the job has read.
 
+use std::collections::BTreeSet;
+
 use chrono::NaiveDate;
 use market::partition::DateRange;
 use market::run::RunId;
@@ -34,6 +36,9 @@ pub struct Plan {
     pub slices: Vec<DateRange>,
     /// Business days with no or too few raw files.
     pub missing: Vec<NaiveDate>,
+    /// Days in the requested range that the run does not publish, and whose partitions are not at the locations in their records.
+    #[serde(default)]
+    pub behind: BTreeSet<NaiveDate>,
     /// The request.
     #[serde(rename = "asked")]
     pub requested: RequestedDays,
@@ -63,6 +68,9 @@ pub enum DaySelection {
     Stale,
     /// Days that are not current: stale days, also those whose audit failed with the same raw files.
     NotCurrent,
+    /// Stale days after an upload, by the engine lambda: those that are too large for it are left to the schedule. Raw files that
+    /// are added during the run are left to the next one, which the upload of these files starts.
+    Uploaded,
     /// The last day, and stale days.
     Scheduled,
 }

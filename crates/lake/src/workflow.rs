@@ -43,6 +43,19 @@ pub struct Machine {
     pub arn: String,
 }
 
+impl Machine {
+    /// Returns the machine of an execution, by the ARN of the execution.
+    ///
+    /// # Errors
+    /// [`Error::InvalidInput`] if the text is no such ARN.
+    pub fn of_execution(workflow: Workflow, execution: &str) -> Result<Self, Error> {
+        let machine = execution.rsplit_once(':').filter(|(machine, _)| machine.contains(":execution:"));
+        let (machine, _) =
+            machine.ok_or_else(|| Error::invalid_input(format!("{execution:?} is no ARN of an execution")))?;
+        Ok(Self { workflow, arn: machine.replacen(":execution:", ":stateMachine:", 1) })
+    }
+}
+
 /// Lists the state machines of the lake. An account may have others.
 ///
 /// # Errors

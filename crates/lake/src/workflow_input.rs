@@ -28,6 +28,8 @@ pub enum Request {
     Stale(DateRange),
     /// Those of these days that are not current: the stale ones, also if their audit failed with the same raw files.
     NotCurrent(DateRange),
+    /// Those of these days that an upload has made stale.
+    Uploaded(DateRange),
     /// Objects that were just created. Never empty, in the order of bucket and key, each once.
     Objects(BTreeSet<LandedObject>),
 }
@@ -46,13 +48,13 @@ impl Request {
     /// Returns the days of a request, for workflows that do not distinguish stale days.
     ///
     /// # Errors
-    /// [`Error::InvalidInput`] for [`Request::Stale`], [`Request::NotCurrent`] and [`Request::Objects`].
+    /// [`Error::InvalidInput`] for [`Request::Stale`], [`Request::NotCurrent`], [`Request::Uploaded`] and [`Request::Objects`].
     pub fn range(self) -> Result<DateRange, Error> {
         match self {
             Request::DayBefore(day) => DateRange::day(day).map_err(|error| refused(error.to_string())),
             Request::Days(range) => Ok(range),
             Request::Stale(_) => Err(refused("\"stale\" is for create_datalake alone")),
-            Request::NotCurrent(_) => Err(refused("\"which\" is for create_datalake alone")),
+            Request::NotCurrent(_) | Request::Uploaded(_) => Err(refused("\"which\" is for create_datalake alone")),
             Request::Objects(objects) => Err(refused(format!("it names {}, and no days", named(&objects)))),
         }
     }
@@ -76,6 +78,7 @@ const STARTED_BY: &str = "AWS_STEP_FUNCTIONS_STARTED_BY_EXECUTION_ID";
 /// | `{"from": "2020-04-01", "to": "2020-04-09"}` | those days, inclusive at both ends |
 /// | `{"from": "2020-04-01", "to": "2020-04-09", "stale": true}` | the stale ones of these days |
 /// | the same with `"which": "all"`, `"stale"` or `"not_current"` | all of these days, the stale ones, or those that are not current |
+/// | the same with `"which": "uploaded"` | the stale ones, after an upload: see [`crate::plan::DaySelection::Uploaded`] |
 /// | a scheduled event of EventBridge or its Scheduler | as `{}`, at its `time` |
 /// | an `Object Created` event of S3, by EventBridge | that object |
 /// | `[{"bucket": "raw", "key": "landing/a.csv"}, ...]` | these objects: a batch of such events |
@@ -145,8 +148,11 @@ fn selection(fields: &Map<String, Value>) -> Result<Option<OfDays>, String> {
         (false, Some("all")) => Ok(Some(Request::Days)),
         (true, None) | (false, Some("stale")) => Ok(Some(Request::Stale)),
         (false, Some("not_current")) => Ok(Some(Request::NotCurrent)),
+        (false, Some("uploaded")) => Ok(Some(Request::Uploaded)),
         (true, Some(_)) => Err("\"stale\" and \"which\" stand together".to_owned()),
-        (false, Some(_)) => Err("\"which\" is \"all\", \"stale\" or \"not_current\", or not there".to_owned()),
+        (false, Some(_)) => {
+            Err("\"which\" is \"all\", \"stale\", \"not_current\" or \"uploaded\", or not there".to_owned())
+        }
     }
 }
 
@@ -348,8 +354,12 @@ mod tests {
         let asked = resolve_at(stale, now).expect("a range");
         assert!(matches!(asked, Request::Stale(range) if range.to().to_string() == "2020-04-09"));
         asked.range().expect_err("not for everyone");
-        let selections: [(&str, OfDays); 3] =
-            [("all", Request::Days), ("stale", Request::Stale), ("not_current", Request::NotCurrent)];
+        let selections: [(&str, OfDays); 4] = [
+            ("all", Request::Days),
+            ("stale", Request::Stale),
+            ("not_current", Request::NotCurrent),
+            ("uploaded", Request::Uploaded),
+        ];
         for (which, expected) in selections {
             let input = json!({"from": "2020-04-01", "to": "2020-04-09", "which": which});
             let range: DateRange = serde_json::from_value(input.clone()).expect("a range");

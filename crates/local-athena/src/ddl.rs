@@ -9,7 +9,7 @@ use crate::error::{ErrorKind, QueryError};
 use crate::location::{key_of, list_visible};
 use crate::objects::ObjectFiles;
 use crate::partition_name;
-use crate::resolve::{canonical_value, no_table, partition_values};
+use crate::resolve::{canonical_value, compare_values, no_table, partition_values};
 use crate::result_set::{MaterializedResult, Row, text_column};
 use crate::sql::{
     Comparison, Ddl, PartitionPredicate, PartitionSpec, QualifiedName, refuse_columns, refuse_properties,
@@ -281,7 +281,7 @@ fn drop_partitions(
         let value = canonical_value(key, &predicate.value)?;
         found.retain(|partition| {
             let own = partition.values.get(at).map_or("", String::as_str);
-            predicate.comparison.holds(compare(key, own, &value))
+            predicate.comparison.holds(compare_values(key, own, &value))
         });
     }
     if found.is_empty() && !if_exists {
@@ -292,15 +292,9 @@ fn drop_partitions(
     found.iter().try_for_each(|partition| changes.remove_partition(table, partition).map(drop))
 }
 
-fn compare(key: &TableColumn, left: &str, right: &str) -> Ordering {
-    match (left.parse::<i64>(), right.parse::<i64>()) {
-        (Ok(left), Ok(right)) if key.ty.is_integer() => left.cmp(&right),
-        _ => left.cmp(right),
-    }
-}
-
 impl Comparison {
-    fn holds(self, order: Ordering) -> bool {
+    /// Whether two values that have this order satisfy the comparison.
+    pub(crate) fn holds(self, order: Ordering) -> bool {
         match self {
             Self::Equal => order.is_eq(),
             Self::NotEqual => order.is_ne(),

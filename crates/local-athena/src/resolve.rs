@@ -1,5 +1,7 @@
 //! Resolves the names and partition values of a DDL or SHOW statement against the catalog.
 
+use std::cmp::Ordering;
+
 use crate::catalog::{Table, TableColumn};
 use crate::error::{ErrorKind, QueryError};
 use crate::sql::{PartitionSpec, QualifiedName};
@@ -62,4 +64,12 @@ pub(crate) fn canonical_value(key: &TableColumn, value: &str) -> Result<String, 
         return Err(wrong());
     }
     Ok(value.to_owned())
+}
+
+/// Orders two values of a partition key by its type.
+pub(crate) fn compare_values(key: &TableColumn, left: &str, right: &str) -> Ordering {
+    match (left.parse::<i64>(), right.parse::<i64>()) {
+        (Ok(left), Ok(right)) if key.ty.is_integer() => left.cmp(&right),
+        _ => left.cmp(right),
+    }
 }

@@ -4,6 +4,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::sync::Arc;
 
+use lake::config::OnUpload;
 use lake::{Config, Lake};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -73,6 +74,18 @@ fn schemas() -> Vec<&'static str> {
     [s3::SCHEMA].into_iter().chain(step_functions::SCHEMAS).chain(emr::SCHEMAS).chain([athena::SCHEMA]).collect()
 }
 
+/// What becomes of objects that are created under `landing/`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Landed {
+    /// They stay there. For commands that upload, which start `upload_raw_data` themselves.
+    #[default]
+    Stay,
+    /// They start `upload_raw_data`, as in an account.
+    Ingested,
+    /// They start `upload_raw_data`, which starts `create_datalake` for their days, unless `schedule.on_upload` is `never`.
+    Processed,
+}
+
 /// Options of an endpoint.
 #[derive(Debug, Clone, Default)]
 pub struct Options {
@@ -82,9 +95,8 @@ pub struct Options {
     pub engine: SparkEngine,
     /// Faults to inject. `None`: no fault injection.
     pub faults: Option<FaultPlan>,
-    /// Whether objects that are created under `landing/` start `upload_raw_data`, as in an account. For endpoints that other
-    /// processes use: a command that uploads starts it itself.
-    pub ingests_landed: bool,
+    /// What becomes of objects that are created under `landing/`.
+    pub landed: Landed,
     /// Whether the event rule of the stack holds by which an execution of `create_datalake` that ended without success invokes
     /// `stop-emr-step`.
     pub rules: bool,
@@ -110,7 +122,12 @@ impl Endpoint {
     ///
     /// # Errors
     /// [`StartError`] when the home is owned by another process or is damaged, or the port is taken.
-    pub async fn start(home: &Path, config: Config, options: Options) -> Result<Endpoint, StartError> {
+    pub async fn start(home: &Path, mut config: Config, options: Options) -> Result<Endpoint, StartError> {
+        // An execution ends with its process. Only a process that serves others stays until a run has ended.
+        config.schedule.on_upload = match (options.landed, config.schedule.on_upload) {
+            (Landed::Processed, OnUpload::Auto | OnUpload::Always) => OnUpload::Always,
+            (Landed::Processed, OnUpload::Never) | (Landed::Stay | Landed::Ingested, _) => OnUpload::Never,
+        };
         let home = Arc::new(Home::own(home)?);
         let state = Arc::new(State::open(&home.state(), &schemas())?);
         let store = Arc::new(ObjectStore::open(&home, Arc::clone(&state))?);
@@ -149,7 +166,7 @@ impl Endpoint {
             state: Arc::clone(&state),
             faults,
         });
-        let pipe = options.ingests_landed.then(|| {
+        let pipe = (options.landed != Landed::Stay).then(|| {
             let bucket = lake.config.buckets.raw.as_str();
             LandingPipe::new(Arc::clone(&store), Arc::clone(&step_functions), bucket, services.faults.clone())
         });

@@ -1,8 +1,8 @@
 //! Ingests what clients put under `landing/`: the counterpart of `LandingRule`, `LandingQueue` and `LandingPipe` of the template.
 //!
 //! Keys are collected for a moment and ingested in batches, one execution of `upload_raw_data` after the other, so that a burst
-//! of files causes a handful of executions. While another execution of it is running, as that of `pregao upload`, the batch
-//! grows. A batch has no objects that are gone by then. What a process that ended left in `landing/` is the first batch of the
+//! of files causes a handful of executions. While another execution of it is running, as that of `pregao upload`, or a run of the
+//! batch before, the batch grows. A batch has no objects that are gone by then. What a process that ended left in `landing/` is the first batch of the
 //! next one.
 
 use std::collections::BTreeSet;
@@ -12,6 +12,7 @@ use std::time::Duration;
 use lake::keys;
 use lake::workflow::{self, Workflow};
 use market::run::RunId;
+use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::task::spawn_blocking;
@@ -41,6 +42,20 @@ pub(crate) struct LandingPipe {
     bucket: String,
     faults: Faults,
     created: UnboundedReceiver<String>,
+}
+
+/// The output of `upload_raw_data`.
+#[derive(Deserialize)]
+struct Output {
+    /// Absent if the batch has no snapshot.
+    #[serde(default)]
+    runs: Vec<StartedRun>,
+}
+
+#[derive(Deserialize)]
+struct StartedRun {
+    /// The ARN of an execution of `create_datalake`.
+    execution: String,
 }
 
 /// Why a batch was not ingested. Its objects stay in `landing/`.
@@ -152,9 +167,19 @@ impl LandingPipe {
         let described = self.step_functions.call("DescribeExecution", started).await?;
         let text = |field: &str| described[field].as_str().unwrap_or_default().to_owned();
         match text("status").as_str() {
-            "SUCCEEDED" => Ok(()),
+            "SUCCEEDED" => self.wait_for_runs(&text("output")).await,
             _ => Err(PipeError::Failed { name, status: text("status"), cause: text("cause") }),
         }
+    }
+
+    /// Waits for the runs that an execution of `upload_raw_data` has started, so that objects which arrive meanwhile are in one
+    /// batch, and in one run of each day.
+    async fn wait_for_runs(&self, output: &str) -> Result<(), PipeError> {
+        let output: Output = serde_json::from_str(output).map_err(AwsError::internal)?;
+        for run in output.runs {
+            self.step_functions.wait(&run.execution).await?;
+        }
+        Ok(())
     }
 }
 

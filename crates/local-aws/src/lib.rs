@@ -50,7 +50,7 @@ mod step_functions;
 mod url_encoding;
 
 pub use emr::{NoSpark, SparkEngine, SparkSql};
-pub use endpoint::{Endpoint, Options, StartError};
+pub use endpoint::{Endpoint, Landed, Options, StartError};
 pub use faults::{FaultPlan, FaultPlanError};
 pub use home::{HomeError, Owner};
 pub use identity::{ACCOUNT, REGION, function_arn, state_machine_arn};

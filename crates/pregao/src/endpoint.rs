@@ -14,7 +14,7 @@ use std::time::Duration;
 use anyhow::Context;
 use lake::config::ConfigError;
 use lake::{Config, Lake};
-use local_aws::{Endpoint, HomeError, Options, Owner, SparkEngine, SparkSql, StartError};
+use local_aws::{Endpoint, HomeError, Landed, Options, Owner, SparkEngine, SparkSql, StartError};
 
 use crate::args::{Engine, Global, Setting};
 use crate::error_report::{Hint, fail};
@@ -124,7 +124,7 @@ where
         );
     }
     let options = Options {
-        ingests_landed: embedded.rules,
+        landed: if embedded.rules { Landed::Ingested } else { Landed::Stay },
         rules: embedded.rules,
         faults: faults::from_environment_and(embedded.faults.as_deref())?,
         ..Options::default()

@@ -114,7 +114,7 @@ async fn under_lease(
             (None, None) => {}
         }
     }
-    let pointed = point(lake, lease, table, wanted, obsolete).await?;
+    let pointed = point(lake, lease, table, range, wanted, obsolete).await?;
     measure(lake, table, &records, &pointed);
     derived::update(lake, lease, table, range, &records).await?;
     Ok(done)
@@ -161,17 +161,18 @@ fn measure(lake: &Lake, table: TableName, records: &BTreeMap<NaiveDate, Record>,
     }
 }
 
-/// Points partitions at the `wanted` folders, and removes the `obsolete` ones. Returns those that were pointed at another
+/// Points partitions of `range` at the `wanted` folders, and removes the `obsolete` ones. Returns those that were pointed at another
 /// folder.
 async fn point(
     lake: &Lake,
     lease: &mut Lease<'_>,
     table: TableName,
+    range: DateRange,
     wanted: BTreeMap<Partition, String>,
     obsolete: Vec<Partition>,
 ) -> Result<Vec<Partition>, Error> {
     let database = lake.config.athena.database.as_str();
-    let existing = lease.reading(partitions::list(lake, database, table.as_str())).await?;
+    let existing = lease.reading(partitions::list_range(lake, database, table.as_str(), range)).await?;
     let differing: Vec<(Partition, String)> =
         wanted.into_iter().filter(|(partition, location)| existing.get(partition) != Some(location)).collect();
     for chunk in differing.chunks(partitions::PER_ROUND) {

@@ -31,6 +31,10 @@ use serde_json::Value;
 use check::LastLine;
 use place::Outcome;
 
+/// Maximum number of days of an upload that are processed when it is over. More of them are history, whose days a backfill
+/// processes by runs of many days.
+const MAX_DAYS_ON_UPLOAD: usize = 10;
+
 /// The result of an invocation: the outcomes for the landed files.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct Report {
@@ -54,6 +58,8 @@ pub struct Report {
     pub quarantined: TruncatedList<Quarantined>,
     /// Accepted files whose last record has no line end. It may have been cut off, which the audit checks.
     pub unterminated: TruncatedList<String>,
+    /// The days of which the next state starts a run each. Empty unless `schedule.on_upload` says so.
+    pub process: Vec<NaiveDate>,
     /// Accepted files with columns behind those of their feed. They are ignored.
     pub added_columns: TruncatedList<AddedColumns>,
     /// What is still missing on the days of the request. `None` for objects: the next state lists their days.
@@ -80,11 +86,15 @@ pub struct Quarantined {
 pub async fn handle(lake: &Lake, event: Value) -> Result<Report, Error> {
     let range = match workflow_input::resolve(&event, Utc::now())? {
         Request::Objects(objects) => {
-            let days = days_of(&objects)?;
-            if let Some(range) = days {
+            let days = days_of(&objects);
+            let range = days.first().zip(days.last()).map(|(from, to)| DateRange::new(*from, *to)).transpose();
+            let range = range.map_err(|error| Error::malformed(error.to_string(), error))?;
+            if let Some(range) = range {
                 invocation::record_days(range);
             }
-            return settle_all(lake, days, of_objects(lake, objects).await?).await;
+            let mut report = settle_all(lake, range, of_objects(lake, objects).await?).await?;
+            report.process = to_process(lake, days);
+            return Ok(report);
         }
         days => days.range()?,
     };
@@ -93,6 +103,7 @@ pub async fn handle(lake: &Lake, event: Value) -> Result<Report, Error> {
     let present = raw_files::scan(lake, range).await?.deduplicated()?;
     let names = present.iter().map(|file| file.name);
     report.coverage = Some(Coverage::new(&lake.config.session, range, &Feed::ALL, names));
+    report.process = to_process(lake, present.iter().map(|file| file.name.time.date()).collect());
     Ok(report)
 }
 
@@ -137,12 +148,23 @@ async fn of_objects(lake: &Lake, created: BTreeSet<LandedObject>) -> Result<Vec<
     Ok(found.await?.into_iter().flatten().filter(|object| !object.is_folder_marker()).collect())
 }
 
-/// Returns the range from the first to the last day of the snapshots among created objects, or `None` if there are none.
-fn days_of(created: &BTreeSet<LandedObject>) -> Result<Option<DateRange>, Error> {
-    let names = || created.iter().filter_map(|object| keys::file_name(&object.key).parse::<SnapshotName>().ok());
-    let days = || names().map(|name| name.time.date());
-    let range = days().min().zip(days().max()).map(|(from, to)| DateRange::new(from, to)).transpose();
-    range.map_err(|error| Error::malformed(error.to_string(), error))
+/// Returns the days of the snapshots among created objects.
+fn days_of(created: &BTreeSet<LandedObject>) -> BTreeSet<NaiveDate> {
+    let names = created.iter().filter_map(|object| keys::file_name(&object.key).parse::<SnapshotName>().ok());
+    names.map(|name| name.time.date()).collect()
+}
+
+/// Returns those of the days that the next state processes: all, if `schedule.on_upload` says so and they are few. Days that
+/// have nothing new are among them, because another invocation may have accepted their files, and its response may be lost.
+fn to_process(lake: &Lake, days: BTreeSet<NaiveDate>) -> Vec<NaiveDate> {
+    if !lake.config.processes_uploads() {
+        return Vec::new();
+    }
+    if days.len() > MAX_DAYS_ON_UPLOAD {
+        tracing::info!(days = days.len(), "the uploaded days are too many to be processed one by one: backfill them");
+        return Vec::new();
+    }
+    days.into_iter().collect()
 }
 
 /// Groups the files that have the same place, each group in the order of its keys.

@@ -32,6 +32,7 @@ mod checks;
 mod day_stats;
 mod domain;
 mod files;
+mod in_progress;
 mod landing;
 mod last_record;
 mod outcome;

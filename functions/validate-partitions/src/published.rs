@@ -62,7 +62,7 @@ async fn confirm_table(
     let records = record::read_range(lake, range).await?;
     let audited = audited(lake, table, &records).await?;
     let database = lake.config.athena.database.as_str();
-    let existing = partitions::list(lake, database, table.as_str()).await?;
+    let existing = partitions::list_range(lake, database, table.as_str(), range).await?;
     let mut wrong: Vec<String> = audited
         .keys()
         .filter(|date| !existing.contains_key(&Partition::from(**date)))

@@ -11,12 +11,14 @@ use lake::raw_files::{self, Coverage, RawFile};
 use lake::record::{self, RawFileVersion, Record};
 use lake::truncated_list::TruncatedList;
 use lake::workflow_input::{self, LandedObject, Request};
-use lake::{Error, Lake, invocation, keys, plan, slices};
+use lake::{Error, Lake, catalog_lag, invocation, keys, plan, slices};
 use market::partition::DateRange;
 use market::run::RunId;
 use market::snapshot::{Feed, SnapshotName};
 use serde::Serialize;
 use serde_json::{Map, Value};
+
+use crate::in_progress;
 
 /// The days of a run and their raw files, in numbers.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -49,6 +51,13 @@ pub struct PlanSummary {
     /// The business days whose missing files are a failure.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub missing: Option<TruncatedList<NaiveDate>>,
+    /// The number of days that the run does not publish, and whose partitions are not at the locations in their records. A
+    /// publication was interrupted, or somebody has changed the catalog.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub behind: Option<u64>,
+    /// The ranges of these days, one for each year.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub catalog: Vec<DateRange>,
     /// The missing days and snapshots.
     #[serde(flatten)]
     pub coverage: Coverage,
@@ -96,17 +105,23 @@ const ATTEMPTS: u32 = 3;
 ///
 /// # Errors
 /// With `run`: [`Error::UploadPending`] while snapshots of these days wait in `landing/`, [`Error::Quality`] if a snapshot has
-/// two raw files, and [`Error::RawFilesChanged`] if the raw files changed in each of three attempts.
+/// two raw files, [`Error::RunInProgress`] while an older run processes days for which an upload has started this one, and
+/// [`Error::RawFilesChanged`] if the raw files changed in each of three attempts.
 pub(crate) async fn plan(lake: &Lake, event: Value) -> Result<PlanSummary, Error> {
     let mut fields: Map<String, Value> = parse_event(event, crate::RAW)?;
     fields.shift_remove("stage");
     let run: Option<RunId> = fields.shift_remove("run").map(|run| parse_event(run, "the name of a run")).transpose()?;
+    let execution: Option<String> =
+        fields.shift_remove("execution_arn").map(|arn| parse_event(arn, "the ARN of an execution")).transpose()?;
     let after: Option<RunId> = fields.shift_remove("after").map(|run| parse_event(run, "a run")).transpose()?;
     let input = fields.shift_remove("input").unwrap_or(Value::Object(fields));
     match (run, after) {
         (None, None) => of_days(lake, requested_days(lake, &input)?.0.range).await,
         (Some(run), _) if run.attempt() == 1 => {
             let (requested, engine) = requested_days(lake, &input)?;
+            if let (DaySelection::Uploaded, Some(execution)) = (requested.selection, &execution) {
+                in_progress::refuse(lake, execution, requested.range).await?;
+            }
             planned(lake, &run, requested, engine).await
         }
         (Some(run), _) => Err(Error::invalid_input(format!(
@@ -134,6 +149,7 @@ fn requested_days(lake: &Lake, input: &Value) -> Result<(RequestedDays, Option<E
         Request::Days(range) => (DaySelection::All, range),
         Request::Stale(range) => (DaySelection::Stale, range),
         Request::NotCurrent(range) => (DaySelection::NotCurrent, range),
+        Request::Uploaded(range) => (DaySelection::Uploaded, range),
         Request::Objects(objects) => (DaySelection::All, days_of(&objects)?),
         Request::DayBefore(day) => {
             let back = Days::new(lake.config.schedule.look_back_days.into());
@@ -190,6 +206,8 @@ async fn planned(
         slices: if to_publish > 0 { slices_of(&plan) } else { Vec::new() },
         to_publish: Some(to_publish),
         missing: Some(plan.missing.iter().copied().collect()),
+        behind: Some(plan.behind.len() as u64),
+        catalog: catalog_lag::by_year(&plan.behind)?,
         ..summary(plan.range, &files, coverage)
     })
 }
@@ -217,26 +235,33 @@ async fn make(
     }
     let failed = match requested.selection {
         DaySelection::All | DaySelection::NotCurrent => BTreeMap::new(),
-        DaySelection::Stale | DaySelection::Scheduled => FailedAudit::read_range(lake, requested.range).await?,
+        DaySelection::Stale | DaySelection::Uploaded | DaySelection::Scheduled => {
+            FailedAudit::read_range(lake, requested.range).await?
+        }
     };
+    let is_too_large = days.values().any(|files| bytes_of(files) > lake.config.transform.max_day_bytes);
     let is_chosen = |date: NaiveDate, files: &[RawFileVersion]| match requested.selection {
         DaySelection::All => true,
         DaySelection::Scheduled if date == requested.range.to() => true,
-        DaySelection::Stale | DaySelection::NotCurrent | DaySelection::Scheduled => {
+        // Not by a cluster, whose start takes longer than the time to the next upload.
+        DaySelection::Uploaded if is_too_large => false,
+        DaySelection::Stale | DaySelection::NotCurrent | DaySelection::Uploaded | DaySelection::Scheduled => {
             plan::is_to_do(records.get(&date), failed.get(&date), files)
         }
     };
     let chosen: BTreeSet<NaiveDate> =
         days.iter().filter(|(date, files)| is_chosen(**date, files)).map(|(date, _)| *date).collect();
     let landed = landed.into_iter().filter(|file| !listing.holds(file));
-    refuse_landed(
-        lake,
-        requested,
-        landed.filter(|file| requested.selection == DaySelection::All || chosen.contains(&file.name.time.date())),
-    )?;
+    let is_awaited = |date: NaiveDate| match requested.selection {
+        DaySelection::All => true,
+        // The upload of these files starts a run too.
+        DaySelection::Uploaded => false,
+        DaySelection::Stale | DaySelection::NotCurrent | DaySelection::Scheduled => chosen.contains(&date),
+    };
+    refuse_landed(lake, requested, landed.filter(|file| is_awaited(file.name.time.date())))?;
     let range = match (chosen.first(), chosen.last(), requested.selection) {
         // The job reads a range.
-        (Some(first), Some(last), DaySelection::Stale | DaySelection::NotCurrent | DaySelection::Scheduled) => {
+        (Some(first), Some(last), selection) if selection != DaySelection::All => {
             DateRange::new(*first, *last).map_err(|error| Error::malformed(error.to_string(), error))?
         }
         _ => requested.range,
@@ -247,6 +272,13 @@ async fn make(
         read.unique()?;
     }
     let missing = missing(lake, requested, &days, &records);
+    let behind = match requested.selection {
+        // Publishes each of its days, and updates the catalog of all.
+        DaySelection::All => BTreeSet::new(),
+        DaySelection::Stale | DaySelection::NotCurrent | DaySelection::Uploaded | DaySelection::Scheduled => {
+            catalog_lag::days_behind(lake, &records).await?.difference(&chosen).copied().collect()
+        }
+    };
     let planned = days.into_iter().filter(|(date, _)| range.contains(*date)).map(|(day, raw_files)| PlannedDay {
         day,
         base: records.get(&day).map_or(0, |record| record.number),
@@ -258,13 +290,17 @@ async fn make(
     let size = |day: &PlannedDay| (day.day, day.bytes());
     // A run that has nothing to do is not refused for the size of its days.
     let sizes = if chosen.is_empty() { BTreeMap::new() } else { days.iter().map(size).collect() };
-    let engine = requested_engine.unwrap_or(limits.engine).resolve(limits, &sizes)?;
+    let choice = match requested.selection {
+        DaySelection::Uploaded => EngineChoice::Lambda,
+        _ => requested_engine.unwrap_or(limits.engine),
+    };
+    let engine = choice.resolve(limits, &sizes)?;
     // Before anything is paid for.
     let slices = match chosen.is_empty() {
         true => Vec::new(),
         false => slices::divide(range, &sizes, lake.config.quality.max_audit_bytes)?,
     };
-    Ok(plan::Plan { run: run.clone(), engine, range, days, slices, missing, requested, requested_engine })
+    Ok(plan::Plan { run: run.clone(), engine, range, days, slices, missing, behind, requested, requested_engine })
 }
 
 /// Returns the day for which a schedule started the run, if it has fewer raw files than required.
@@ -284,6 +320,10 @@ fn missing(
     if Feed::ALL.into_iter().all(|feed| count(feed) >= least) { Vec::new() } else { vec![date] }
 }
 
+fn bytes_of(files: &[RawFileVersion]) -> u64 {
+    files.iter().map(|file| file.bytes).sum()
+}
+
 fn refuse_landed(lake: &Lake, requested: RequestedDays, landed: impl Iterator<Item = RawFile>) -> Result<(), Error> {
     let landed: Vec<RawFile> = landed.collect();
     let Some(first) = landed.first() else { return Ok(()) };
@@ -298,7 +338,7 @@ fn refuse_landed(lake: &Lake, requested: RequestedDays, landed: impl Iterator<It
 }
 
 fn summary(range: DateRange, files: &[RawFileVersion], coverage: Coverage) -> PlanSummary {
-    let bytes = files.iter().map(|file| file.bytes).sum();
+    let bytes = bytes_of(files);
     PlanSummary {
         run: None,
         from: range.from(),
@@ -311,6 +351,8 @@ fn summary(range: DateRange, files: &[RawFileVersion], coverage: Coverage) -> Pl
         slices: Vec::new(),
         to_publish: None,
         missing: None,
+        behind: None,
+        catalog: Vec::new(),
         coverage,
     }
 }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use chrono::NaiveDate;
 use lake::failed::FailedAudit;
-use lake::plan::{Plan, PlannedDay};
+use lake::plan::{DaySelection, Plan, PlannedDay};
 use lake::quality::{Check, Duplicates, Figures, RejectCount, Report};
 use lake::raw_files::RawFile;
 use lake::record::{self, RawFileVersion, Record, view};
@@ -16,7 +16,7 @@ use lake::slices::{PassedTable, SliceAudit};
 use lake::truncated_list::TruncatedList;
 use lake::{Error, Lake, concurrency, invocation, manifest, partitions, raw_files};
 use market::run::RunId;
-use market::snapshot::{Feed, SnapshotTime};
+use market::snapshot::{Feed, SnapshotName, SnapshotTime};
 use market::table::TableName;
 use serde::Serialize;
 
@@ -174,9 +174,23 @@ async fn collect_evidence(
 async fn scan_raw_files(lake: &Lake, plan: &Plan) -> Result<Vec<ScannedFile>, Error> {
     let shared = Arc::new(lake.clone());
     let listing = raw_files::scan(lake, plan.range).await?;
-    // Before `unique`: during an upload that replaces one form of a snapshot by the other, both exist for a moment.
-    check_unchanged(plan, listing.files())?;
-    let raw_files = listing.unique()?;
+    let raw_files = match plan.requested.selection {
+        DaySelection::Uploaded => {
+            // The engine has read the files of the plan, in these versions, and no others. Those that were added since belong to
+            // the next run.
+            let planned: BTreeSet<SnapshotName> =
+                plan.days.iter().flat_map(|day| &day.raw_files).map(|file| file.name).collect();
+            let read = listing.files().iter().filter(|file| planned.contains(&file.name));
+            let read: Vec<RawFile> = read.cloned().collect();
+            check_unchanged(plan, &read)?;
+            read
+        }
+        DaySelection::All | DaySelection::Stale | DaySelection::NotCurrent | DaySelection::Scheduled => {
+            // Before `unique`: during an upload that replaces one form of a snapshot by the other, both exist for a moment.
+            check_unchanged(plan, listing.files())?;
+            listing.unique()?
+        }
+    };
     let scans = concurrency::map(raw_files, lake.config.ingest.parallel_files, |file| {
         let lake = shared.clone();
         async move { record_counter::scan(&lake, &file).await }

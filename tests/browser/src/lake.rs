@@ -61,7 +61,12 @@ impl Home {
     pub fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(binary());
         // Without the configuration of whoever runs the tests.
-        command.current_dir(&self.folder).arg("--home").arg(self.state()).args(arguments);
+        command.current_dir(&self.folder).arg("--home").arg(self.state());
+        if ["local", "explore"].iter().any(|serving| arguments.contains(serving)) {
+            // Runs that start by themselves would change what other tests count.
+            command.args(["--set", "schedule.on_upload=never"]);
+        }
+        command.args(arguments);
         command
     }
 

@@ -342,7 +342,7 @@ fn check_input(StartRequest { workflow, input }: StartRequest, at: DateTime<Utc>
         None => match request(workflow, &input, at)? {
             Request::DayBefore(day) => (format!("{day}, the day before in Sao Paulo"), day.to_string()),
             Request::Days(range) => (range.to_string(), days_in_name(range)),
-            Request::Stale(range) | Request::NotCurrent(range) => {
+            Request::Stale(range) | Request::NotCurrent(range) | Request::Uploaded(range) => {
                 (format!("what is not up to date of {range}"), days_in_name(range))
             }
             Request::Objects(objects) => (

@@ -17,8 +17,9 @@ use serde::{Deserialize, Serialize};
 
 pub use self::names::{BucketName, DatabaseName, Share, StackName};
 pub use self::sections::{
-    Architecture, Athena, Aws, Backfill, Buckets, Emr, Ingest, Quality, Schedule, Transform, Vacuum,
+    Architecture, Athena, Aws, Backfill, Buckets, Emr, Ingest, OnUpload, Quality, Schedule, Transform, Vacuum,
 };
+use crate::engine::EngineChoice;
 use crate::error::Error;
 
 /// The environment variable with the user's configuration of a deployed function.
@@ -196,6 +197,15 @@ impl Config {
         let changed: Self = table.try_into().map_err(|error: toml::de::Error| refused(error.message().to_owned()))?;
         *self = changed.checked().map_err(refused)?;
         Ok(())
+    }
+
+    /// Whether the days of uploaded files are processed as soon as the files are accepted.
+    pub fn processes_uploads(&self) -> bool {
+        match self.schedule.on_upload {
+            OnUpload::Auto => self.transform.engine != EngineChoice::Emr,
+            OnUpload::Always => true,
+            OnUpload::Never => false,
+        }
     }
 
     /// Returns the minimum number of snapshots of each feed on a day: `quality.min_snapshots`, at most as many as the session

@@ -204,6 +204,21 @@ pub struct Schedule {
     /// Number of days before yesterday that a scheduled run checks too: it processes those whose raw files differ from what
     /// is published. 0: only yesterday.
     pub look_back_days: u16,
+    /// Whether the days of uploaded files are processed as soon as the files are accepted.
+    pub on_upload: OnUpload,
+}
+
+/// Whether the days of uploaded files are processed as soon as the files are accepted.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum OnUpload {
+    /// If the engine `lambda` may process them. A cluster for each batch of files would cost too much.
+    #[default]
+    Auto,
+    /// Always, by the engine `lambda`.
+    Always,
+    /// Never: the schedule processes them, or a person.
+    Never,
 }
 
 impl Default for Buckets {
@@ -264,6 +279,7 @@ impl Default for Schedule {
             expression: "cron(0 7 * * ? *)".to_owned(),
             timezone: "America/Sao_Paulo".to_owned(),
             look_back_days: 7,
+            on_upload: OnUpload::Auto,
         }
     }
 }

@@ -16,3 +16,4 @@ pub(crate) use row_format::{refuse_columns, refuse_properties};
 pub(crate) use select::{ColumnName, Select};
 pub use statement::Statement;
 pub(crate) use statement::{ExplainForm, Form};
+pub(crate) use tokens::parse_expression;

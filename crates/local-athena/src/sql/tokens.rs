@@ -1,5 +1,6 @@
 //! The tokens of a statement, and a cursor over them for the DDL parser.
 
+use datafusion::sql::sqlparser::ast::Expr;
 use datafusion::sql::sqlparser::parser::ParserError;
 use datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan, Tokenizer};
 
@@ -90,6 +91,21 @@ fn plain(text: &str) -> Result<Vec<TokenWithSpan>, QueryError> {
     })?;
     tokens.retain(|t| !matches!(t.token, Token::Whitespace(_)));
     Ok(tokens)
+}
+
+/// Parses a text that is one expression.
+///
+/// # Errors
+/// [`ErrorKind::Syntax`] if it is not, or nests too deeply.
+pub(crate) fn parse_expression(text: &str) -> Result<Expr, QueryError> {
+    let tokens = plain(text)?;
+    depth::check(&tokens)?;
+    let parsed = dialect::parse(tokens, |parser| {
+        let expression = parser.parse_expr()?;
+        parser.expect_token(&Token::EOF)?;
+        Ok(expression)
+    });
+    parsed.map_err(|error| parser_error(&error, text))
 }
 
 /// Tokenizes a parameter, and checks that it is exactly one expression. All tokens get the position of the `?`.

@@ -1,5 +1,6 @@
 //! Operations on partitions, one or a batch.
 
+use local_athena::PartitionFilter;
 use local_athena::catalog::{ChangeError, Format, Partition, PartitionError, Replacement, Table, TableKind};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
@@ -157,9 +158,6 @@ impl PartitionInput {
 impl Glue {
     pub(super) fn get_partitions(&self, list: GetPartitions) -> AwsResult {
         list.catalog_id.check()?;
-        if list.expression.is_some_and(|expression| !expression.is_empty()) {
-            return Err(invalid("this endpoint lists all partitions of a table: leave out the Expression"));
-        }
         if let Some(Segment { segment_number, total_segments }) = list.segment {
             if !(1..=MAX_SEGMENTS).contains(&total_segments) {
                 let must = format!("be from 1 to {MAX_SEGMENTS}");
@@ -171,10 +169,14 @@ impl Glue {
         }
         let page = page::<PageKey>(list.max_results, PAGE, list.next_token.as_deref())?;
         let table = self.table(&list.database_name, &list.table_name)?;
+        let expression = list.expression.as_deref().filter(|expression| !expression.is_empty());
+        let filter = expression.map(|text| PartitionFilter::parse(text, &table.partition_keys));
+        let filter = filter.transpose().map_err(|wrong| invalid(format!("Expression: {wrong}")))?;
         let with_columns = !list.exclude_column_schema.unwrap_or(false);
         let all = self.catalog().partitions(&table.database, &table.name).map_err(unreadable)?;
         let mut keyed: Vec<(PageKey, Partition)> = all
             .into_iter()
+            .filter(|partition| filter.as_ref().is_none_or(|filter| filter.matches(&partition.values)))
             .map(|partition| (key(&partition.values), partition))
             .filter(|(key, _)| page.after().is_none_or(|after| key > after))
             .filter(|(key, _)| list.segment.is_none_or(|segment| segment.has(key)))

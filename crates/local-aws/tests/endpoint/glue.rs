@@ -10,7 +10,7 @@ use aws_sdk_glue::types::{
 use chrono::{Days, NaiveDate};
 use lake::partitions::{self, Outcome};
 use lake::{Error, athena};
-use market::partition::Partition;
+use market::partition::{DateRange, Partition};
 use market::table::TableName;
 
 use crate::{World, code};
@@ -117,6 +117,35 @@ async fn partitions_are_brought_to_where_they_are_wanted() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_partitions_of_a_range_are_listed_by_their_months_or_years() {
+    let world = with_table(World::new().await).await;
+    let all = days(800, "a");
+    publish(&world, &all).await.expect("published");
+    for (from, to) in [
+        ("2020-01-01", "2020-01-01"),
+        ("2020-03-31", "2020-04-01"),
+        ("2020-10-05", "2020-12-31"),
+        ("2020-12-31", "2021-01-01"),
+        ("2019-01-01", "2022-12-31"),
+        ("2022-05-01", "2022-05-31"),
+    ] {
+        let [from, to]: [NaiveDate; 2] = [from, to].map(|day| day.parse().expect("a day"));
+        let range = DateRange::new(from, to).expect("a range");
+        let listed = partitions::list_range(&world.lake, "market", TABLE, range).await.expect("partitions");
+        let expected = all.iter().filter(|(partition, _)| range.contains(partition.date()));
+        assert_eq!(listed, expected.map(|(partition, location)| (*partition, location.clone())).collect(), "{range}");
+    }
+    let selected = async |expression: &str| {
+        let request = world.lake.glue.get_partitions().database_name("market").table_name(TABLE).max_results(1_000);
+        request.expression(expression).send().await.map(|listed| listed.partitions().len())
+    };
+    assert_eq!(selected("year = 2020 AND NOT (month < 12 OR day IN (1, 2))").await.expect("partitions"), 29);
+    assert_eq!(code(selected("ticker = 'PETR4'").await), "InvalidInputException");
+    assert_eq!(code(selected("year = 'x'").await), "InvalidInputException");
+    assert_eq!(selected("year = '2022'").await.expect("partitions"), 69);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_answer_that_is_lost_changes_nothing_of_what_is_published() {
     for plan in [
         "op=BatchCreatePartition&n=1-2:lost",
@@ -206,7 +235,7 @@ async fn partitions_come_in_pages_and_in_segments() {
     assert_eq!((columns(true).await, columns(false).await), (0, TableName::Quotes.columns().len()));
     assert_eq!(code(list().max_results(1_001).send().await), "ValidationException");
     assert_eq!(code(list().next_token("x").send().await), "InvalidInputException");
-    assert_eq!(code(list().expression("year = 2020").send().await), "InvalidInputException");
+    assert_eq!(code(list().expression("price > 3").send().await), "InvalidInputException");
     let segment = Segment::builder().segment_number(3).total_segments(3).build().expect("a segment");
     assert_eq!(code(list().segment(segment).send().await), "InvalidInputException");
 }

@@ -1,9 +1,12 @@
 //! Objects that are put under `landing/` are ingested without a further request.
 
-use serde_json::Value;
+use aws_sdk_sfn::types::{ExecutionListItem, ExecutionStatus};
+use chrono::NaiveDate;
+use lake::{athena, record};
+use local_aws::{FaultPlan, Landed, Options, state_machine_arn};
+use serde_json::{Value, json};
 
 use crate::{World, eventually, start_with};
-use local_aws::{Options, state_machine_arn};
 
 const RAW: &str = "pregao-raw";
 
@@ -20,8 +23,31 @@ fn place(name: &str) -> String {
 }
 
 async fn ingesting(home: tempfile::TempDir) -> World {
-    let (endpoint, lake) = start_with(home.path(), Options { ingests_landed: true, ..Options::default() }).await;
+    serving(home, Landed::Ingested, None).await
+}
+
+async fn serving(home: tempfile::TempDir, landed: Landed, faults: Option<FaultPlan>) -> World {
+    let (endpoint, lake) = start_with(home.path(), Options { landed, faults, ..Options::default() }).await;
     World { endpoint, lake, home }
+}
+
+fn day() -> NaiveDate {
+    "2020-04-01".parse().expect("a day")
+}
+
+/// Returns the number of rows that readers see; `None` before there is a table.
+async fn rows(world: &World) -> Option<u64> {
+    let counted = athena::run_in(&world.lake, "pregao", "SELECT count(*) FROM quotes").await.ok()?;
+    counted.rows.first()?.first()?.as_deref()?.parse().ok()
+}
+
+/// Returns the ended executions of `create_datalake`, oldest first.
+async fn runs(world: &World) -> Vec<ExecutionListItem> {
+    let machine = state_machine_arn("create_datalake");
+    let listed = world.lake.sfn.list_executions().state_machine_arn(machine).send().await.expect("a list");
+    let mut runs: Vec<_> = listed.executions.into_iter().filter(|run| run.stop_date.is_some()).collect();
+    runs.sort_by_key(|run| run.start_date);
+    runs
 }
 
 /// The inputs of all executions of `upload_raw_data`.
@@ -69,7 +95,7 @@ async fn what_another_process_left_in_landing_is_ingested_at_the_start() {
     let world = ingesting(home).await;
     eventually(async || (world.keys(RAW, "quotes/").await == [place(&name)]).then_some(())).await;
     let batch = &inputs(&world).await[0];
-    assert_eq!(batch, &serde_json::json!([{ "bucket": RAW, "key": format!("landing/{name}") }]));
+    assert_eq!(batch, &json!([{ "bucket": RAW, "key": format!("landing/{name}") }]));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -86,4 +112,74 @@ async fn an_object_that_was_uploaded_in_parts_is_ingested() {
     let complete = s3.complete_multipart_upload().bucket(RAW).key(&key).upload_id(&id).multipart_upload(parts);
     complete.send().await.expect("an object");
     eventually(async || (world.keys(RAW, "quotes/").await == [place(&name)]).then_some(())).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_days_of_landed_objects_are_published_by_a_handful_of_runs() {
+    let world = serving(tempfile::tempdir().expect("a temporary folder"), Landed::Processed, None).await;
+    let files: Vec<_> =
+        (10..15).flat_map(|hour| (0..50).step_by(5).map(move |minute| snapshot(hour, minute))).collect();
+    // A burst, and then one by one: each is in a run after its arrival.
+    let (burst, singles) = files.split_at(48);
+    for (name, bytes) in burst {
+        world.put(RAW, &format!("landing/{name}"), bytes.clone()).await;
+    }
+    eventually(async || (rows(&world).await == Some(48)).then_some(())).await;
+    for (number, (name, bytes)) in singles.iter().enumerate() {
+        world.put(RAW, &format!("landing/{name}"), bytes.clone()).await;
+        eventually(async || (rows(&world).await == Some(49 + number as u64)).then_some(())).await;
+    }
+    let published = record::read(&world.lake, day()).await.expect("it is read").expect("a record").record;
+    assert_eq!(published.published.expect("files").raw_files.len(), 50);
+    let runs = eventually(async || {
+        let running = world.lake.sfn.list_executions().state_machine_arn(state_machine_arn("create_datalake"));
+        let running = running.status_filter(ExecutionStatus::Running).send().await.expect("a list").executions;
+        if running.is_empty() { Some(runs(&world).await) } else { None }
+    })
+    .await;
+    assert!((3..=12).contains(&runs.len()), "{} runs", runs.len());
+    assert!(runs.iter().all(|run| run.status == ExecutionStatus::Succeeded), "{runs:?}");
+    let ends = runs.iter().map(|run| run.stop_date.expect("it ended"));
+    assert!(runs.iter().skip(1).zip(ends).all(|(next, end)| next.start_date >= end), "one at a time: {runs:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_two_runs_after_uploads_the_second_waits_and_has_the_files_that_arrived_meanwhile() {
+    let plan = "service=lambda&key=*transform*:delay=1s,speed=100".parse().expect("a plan");
+    let world = serving(tempfile::tempdir().expect("a temporary folder"), Landed::Stay, Some(plan)).await;
+    let sfn = &world.lake.sfn;
+    let start = async |name: &str| {
+        let input = json!({ "from": "2020-04-01", "to": "2020-04-01", "which": "uploaded" });
+        let request = sfn.start_execution().state_machine_arn(state_machine_arn("create_datalake"));
+        let started = request.name(name).input(input.to_string()).send().await;
+        started.expect("it starts").execution_arn
+    };
+    let put = async |hour: usize| {
+        let (name, bytes) = snapshot(hour, 0);
+        world.put(RAW, &place(&name), bytes).await;
+    };
+    put(10).await;
+    let first = start("first").await;
+    eventually(async || world.keys("pregao-lake", "runs/run=first/").await.first().map(|_| ())).await;
+    put(11).await;
+    let second = start("second").await;
+    let mut ends = Vec::new();
+    for execution in [&first, &second] {
+        let described = eventually(async || {
+            let described = sfn.describe_execution().execution_arn(execution).send().await.expect("an execution");
+            (described.status != ExecutionStatus::Running).then_some(described)
+        })
+        .await;
+        assert_eq!(described.status, ExecutionStatus::Succeeded, "{described:?}");
+        ends.push(described.stop_date.expect("it ended"));
+    }
+    assert!(ends[0] < ends[1], "{ends:?}");
+    let history = sfn.get_execution_history().execution_arn(&second).max_results(1_000).send().await.expect("events");
+    let failed = history.events.iter().filter_map(|event| event.task_failed_event_details.as_ref());
+    let errors: Vec<&str> = failed.filter_map(|failed| failed.error.as_deref()).collect();
+    assert!(errors.len() > 1 && errors.iter().all(|error| *error == "RunInProgress"), "{errors:?}");
+    let chain = record::history(&world.lake, day()).await.expect("a chain");
+    let files: Vec<_> = chain.iter().map(|record| record.published.as_ref().map(|day| day.raw_files.len())).collect();
+    assert_eq!(files, [Some(1), Some(2)], "the first run publishes what it has read, though a file arrived meanwhile");
+    assert_eq!(rows(&world).await, Some(2));
 }

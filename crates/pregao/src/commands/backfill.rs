@@ -339,13 +339,7 @@ fn print_text(document: &output::Backfill) -> io::Result<()> {
         let (published, chunks) = (format::counted(*published, "day"), format::counted(*chunks, "chunk"));
         writeln!(out, "published {published} of {range}, in {chunks}")?;
     }
-    if *catalog_behind > 0 {
-        writeln!(
-            out,
-            "the catalog now has {} that had been published before",
-            format::counted(*catalog_behind, "day")
-        )?;
-    }
+    run::print_catalog(&mut out, *catalog_behind)?;
     if *superseded > 0 {
         let days = format::counted(*superseded, "day");
         writeln!(out, "another run has published the same or newer raw files of {days}")?;

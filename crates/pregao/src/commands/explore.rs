@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use lake::Lake;
-use local_aws::{Endpoint, Options, Owner};
+use local_aws::{Endpoint, Landed, Options, Owner};
 use tokio::net::TcpListener;
 
 use crate::args::{ExploreArgs, Global};
@@ -32,7 +32,7 @@ pub(crate) fn explore(global: &Global, args: &ExploreArgs) -> anyhow::Result<Exi
             return serve(global, Lake::at_endpoint(config, &owner.url()), listener).await;
         }
         let faults = faults::from_environment()?;
-        let options = Options { faults, ingests_landed: true, ..Options::default() };
+        let options = Options { faults, landed: Landed::Processed, ..Options::default() };
         let endpoint = Endpoint::start(&global.home, config.clone(), options).await?;
         let result = tokio::select! {
             biased;

@@ -4,7 +4,7 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 
 use lake::{Config, LOCAL_REGION};
-use local_aws::{Endpoint, Options, state_machine_arn};
+use local_aws::{Endpoint, Landed, Options, state_machine_arn};
 
 use crate::args::{Global, LocalArgs};
 use crate::endpoint::{configuration, refuse_aws, runtime, spark_engine};
@@ -20,7 +20,8 @@ pub(crate) fn local(global: &Global, args: &LocalArgs) -> anyhow::Result<ExitCod
         None => faults::from_environment()?,
     };
     let engine = spark_engine(args.engine)?;
-    let options = Options { port: args.port, engine, faults, ingests_landed: !args.keep_landed, ..Options::default() };
+    let landed = if args.keep_landed { Landed::Stay } else { Landed::Processed };
+    let options = Options { port: args.port, engine, faults, landed, ..Options::default() };
     runtime()?.block_on(async {
         let endpoint = Endpoint::start(&global.home, config.clone(), options).await?;
         // A signal is the normal end.

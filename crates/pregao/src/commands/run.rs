@@ -35,6 +35,10 @@ struct Outcome {
     days: DateRange,
     /// Raw files of these days.
     files: u64,
+    /// The number of days that had been published before, and that the run added to the catalog. Absent in the output of older
+    /// versions.
+    #[serde(default)]
+    behind: u64,
     #[serde(flatten)]
     coverage: Coverage,
     /// Absent if there was nothing to do.
@@ -165,7 +169,7 @@ pub(crate) async fn execute(lake: &Lake, purpose: &str, input: &Value, progress:
 impl Done {
     /// Converts it to the JSON document.
     pub(crate) fn document(&self) -> output::Run {
-        let Outcome { run, days, files, coverage, .. } = &self.outcome;
+        let Outcome { run, days, files, behind, coverage, .. } = &self.outcome;
         output::Run {
             run: run.to_string(),
             days: output::Days::new(*days),
@@ -173,6 +177,7 @@ impl Done {
             published: self.reports.iter().map(|(published, report)| document(published, report)).collect(),
             superseded: output::TruncatedList::new(&self.outcome.records.superseded, NaiveDate::to_string),
             held: output::TruncatedList::new(&self.outcome.records.held, NaiveDate::to_string),
+            catalog_behind: *behind,
             coverage: coverage.into(),
         }
     }
@@ -219,11 +224,21 @@ impl Done {
             }
             print_places(&mut out, lake, home, &outcome.run)?;
         }
+        print_catalog(&mut out, outcome.behind)?;
         for line in coverage::lines(&outcome.coverage) {
             writeln!(out, "{line}")?;
         }
         Ok(())
     }
+}
+
+/// Prints how many days that had been published before are newly in the catalog.
+pub(crate) fn print_catalog(out: &mut impl Write, behind: u64) -> io::Result<()> {
+    if behind > 0 {
+        let days = format::counted(behind, "day");
+        writeln!(out, "the catalog now has {days} that had been published before")?;
+    }
+    Ok(())
 }
 
 /// Returns the first days of a list as text.

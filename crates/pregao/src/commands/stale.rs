@@ -1,12 +1,13 @@
-//! `pregao run --stale`: processes the days whose raw files differ from what is published.
+//! `pregao run --stale`: processes the days whose raw files differ from what is published, and adds published days to the catalog
+//! that an interrupted run has not added.
 
 use std::io::{self, Write};
 use std::path::Path;
 use std::process::ExitCode;
 
 use chrono::{NaiveDate, Utc};
-use lake::Lake;
 use lake::engine::EngineChoice;
+use lake::{Lake, catalog_lag};
 use lake_client::days::{self, Facts};
 use market::partition::DateRange;
 use serde_json::json;
@@ -19,7 +20,8 @@ use crate::migrate;
 use crate::output::{self, Partial, StaleRuns};
 use crate::progress::Progress;
 
-/// Runs `create_datalake` for each range of stale days, one after the other. After a range that fails, it continues with the
+/// Runs `create_datalake` for each range of stale days, and for the days that are published and not in the catalog, one after the
+/// other. After a range that fails, it continues with the
 /// next one.
 ///
 /// # Errors
@@ -41,12 +43,22 @@ pub(crate) async fn run(
         .filter(|day| (day.stale.is_some() || day.failed.is_some()) && !chosen.contains(&day.day))
         .map(|day| format!("{} ({})", day.day, day.state.as_str()))
         .collect();
-    if chosen.is_empty() {
+    let mut behind = catalog_lag::days_behind(lake, &facts.records).await?;
+    behind.retain(|day| !chosen.contains(day));
+    if chosen.is_empty() && behind.is_empty() {
         return nothing(&others, format);
     }
-    let ranges = days::contiguous(&chosen);
-    let count = format::counted(chosen.len() as u64, "day");
-    progress.line(&format!("{count} to make, in {}", format::counted(ranges.len() as u64, "run")));
+    let mut ranges = days::contiguous(&chosen);
+    if !ranges.is_empty() {
+        let count = format::counted(chosen.len() as u64, "day");
+        progress.line(&format!("{count} to make, in {}", format::counted(ranges.len() as u64, "run")));
+    }
+    if !behind.is_empty() {
+        let count = format::counted(behind.len() as u64, "day");
+        progress.line(&format!("{count} published and not in the catalog"));
+        // After the runs that publish, so that these have nothing to publish.
+        ranges.extend(catalog_lag::by_year(&behind)?.into_iter().map(|range| (range.from(), range.to())));
+    }
     let mut done: Vec<Done> = Vec::new();
     let mut failures: Vec<anyhow::Error> = Vec::new();
     for (from, to) in &ranges {

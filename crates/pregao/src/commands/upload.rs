@@ -50,6 +50,16 @@ struct Outcome {
     added_columns: TruncatedList<AddedColumns>,
     #[serde(flatten)]
     coverage: Coverage,
+    /// The runs of its days, unless `schedule.on_upload` is against it. Absent in the output of older versions.
+    #[serde(default)]
+    runs: Vec<StartedRun>,
+}
+
+/// A run that the upload has started.
+#[derive(Debug, Deserialize)]
+struct StartedRun {
+    /// The ARN of the execution of `create_datalake`.
+    execution: String,
 }
 
 /// The result of uploading a folder.
@@ -100,7 +110,10 @@ pub(crate) fn upload(global: &Global, args: &UploadArgs) -> anyhow::Result<ExitC
         if let Some(refused) = refused() {
             return Err(refused);
         }
-        if let Some(days) = delivered.days {
+        let runs = delivered.outcome.runs.len() as u64;
+        if runs > 0 {
+            progress.line(&format!("{} started: {} runs lists them", format::counted(runs, "run"), global.program()));
+        } else if let Some(days) = delivered.days {
             // The command also processes unpublished days.
             let how = if stale.is_empty() { "" } else { " --stale" };
             let to = if days.from() == days.to() { String::new() } else { format!(" --to {}", days.to()) };
@@ -282,6 +295,7 @@ impl Delivered {
             passed_over: Vec::new(),
             stale_days: None,
             coverage: (&outcome.coverage).into(),
+            runs: outcome.runs.iter().map(|run| run.execution.clone()).collect(),
             error: None,
         }
     }

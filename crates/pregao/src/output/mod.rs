@@ -324,6 +324,8 @@ documents! {
         pub coverage: Coverage,
         /// Days among these of which other raw files are published than are there now; null where that could not be found out.
         pub stale_days: Option<TruncatedList<String>>,
+        /// The ARNs of the executions of `create_datalake` that the upload has started for its days: see `schedule.on_upload`.
+        pub runs: Vec<String>,
         /// Why the exit code is 1, when it is.
         #[serde(skip_serializing_if = "Option::is_none")]
         pub error: Option<Problem>,
@@ -371,10 +373,12 @@ documents! {
         pub files: u64,
         /// The tables that it published.
         pub published: Vec<Published>,
-    /// The days of which another run had published the same or newer raw files. They stay as they are.
-    pub superseded: TruncatedList<String>,
-    /// The days that a rollback holds. They stay as they are.
-    pub held: TruncatedList<String>,
+        /// The days of which another run had published the same or newer raw files. They stay as they are.
+        pub superseded: TruncatedList<String>,
+        /// The days that a rollback holds. They stay as they are.
+        pub held: TruncatedList<String>,
+        /// The number of days that had been published before and were not in the catalog, which now has them.
+        pub catalog_behind: u64,
         /// What is missing among the raw files of these days.
         pub coverage: Coverage,
     }
