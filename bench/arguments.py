@@ -7,8 +7,8 @@ from pathlib import Path
 
 # In the order in which they are measured and written.
 SECTIONS = [
-    "engines", "stages", "scaling", "threads", "pipeline", "upload", "query", "status", "backfill", "functions",
-    "transform",
+    "engines", "stages", "scaling", "threads", "pipeline", "upload", "query", "status", "backfill", "freshness", "large_day",
+    "functions", "transform",
 ]  # fmt: skip
 
 

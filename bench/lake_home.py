@@ -41,10 +41,10 @@ def environment(home: Path, **more: str) -> dict[str, str]:
 
 
 @contextlib.contextmanager
-def endpoint(pregao: Path, home: Path) -> Iterator[str]:
+def endpoint(pregao: Path, home: Path, settings: list[str] = (), on_upload: str = "never") -> Iterator[str]:
     """Starts `pregao local` on the same cores as its clients."""
     process = subprocess.Popen(
-        machine.pinned([pregao, "--home", home, "--set", "schedule.on_upload=never", "local"]),
+        machine.pinned([pregao, "--home", home, *settings, "--set", f"schedule.on_upload={on_upload}", "local"]),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

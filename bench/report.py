@@ -233,6 +233,34 @@ def backfill(result: dict) -> str:
     )
 
 
+def freshness(result: dict) -> str:
+    seconds = sorted(result["seconds"])
+    figures = [statistics.median(seconds), seconds[round(0.95 * (len(seconds) - 1))], seconds[-1]]
+    row = [
+        f"{len(seconds)}", f"{result['rows']:,}", _mb(result["bytes"]), f"{result['runs']}", *(f"{value:.2f}" for value in figures),
+    ]  # fmt: skip
+    head = ["snapshots", "rows", "raw MB", "runs", "median s", "95th percentile s", "longest s"]
+    return (
+        "## Freshness\n\nFrom the PUT of a snapshot, two files, to an answer of Athena that has its rows, by `pregao local`. A day of real "
+        "size grows snapshot by snapshot: each run converts the whole day.\n\n" + _table(head, [row])
+    )
+
+
+def large_day(result: dict) -> str:
+    rows = [
+        [f"`pregao {name}`", f"{wall:.1f}", f"{cpu:.1f}", _mb(peak)]
+        for name, (wall, cpu, peak) in result["stages"].items()
+    ]
+    states = ", ".join(f"{name} {seconds:.1f} s" for name, seconds in result["states"])
+    counts = ", ".join(f"{count:,} {table}" for table, count in result["rows"].items())
+    return (
+        f"## A day at {result['times']} times the size\n\n{_mb(result['bytes'])} MB of raw files become {counts}, in "
+        f"{_mb(result['written'])} MB of Parquet. The engine `auto` takes `lambda`, in the process of the command.\n\n"
+        + _table(["", "s", "CPU s", "peak MB"], rows)
+        + f"\nThe states of the run: {states}.\n"
+    )
+
+
 def functions(result: dict) -> str:
     rows = []
     for one in result["functions"]:
@@ -282,7 +310,20 @@ def transform(result: dict) -> str:
 
 WRITERS = {
     function.__name__: function
-    for function in (engines, stages, scaling, threads, pipeline, upload, query, status, backfill, functions, transform)
+    for function in (
+        engines,
+        stages,
+        scaling,
+        threads,
+        pipeline,
+        upload,
+        query,
+        status,
+        backfill,
+        freshness,
+        functions,
+        transform,
+    )
 }
 
 # --- the chart --------------------------------------------------------------------------------------

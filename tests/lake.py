@@ -173,6 +173,11 @@ class Lake:
         named = {path.relative_to(root).as_posix(): path for path in keys}
         return {key: named[key].read_bytes() for key in sorted(named) if key.startswith(prefix)}
 
+    def published_raw_files(self) -> int:
+        """Returns the number of raw files of all published days, by their records."""
+        records = [json.loads(text) for key, text in self.objects(LAKE, "published/").items() if key.count("/") == 3]
+        return sum(len(record["published"]["raw_files"]) for record in records)
+
     def parquet_files(self, table: str) -> list[Path]:
         """Returns the Parquet files of a table of all runs, in either layout."""
         root = self.files / "s3" / LAKE

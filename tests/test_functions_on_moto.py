@@ -900,6 +900,34 @@ def test_a_run_that_lost_rows_of_every_day_is_a_quality_error_with_a_report(writ
     assert failed["run"] == RUN and "row_counts" in failed["failures"][0]
 
 
+def test_a_run_after_an_upload_waits_for_older_runs_of_its_day(written: Written):
+    cloud = written.cloud
+    states = cloud.moto.client("stepfunctions")
+    definition = json.dumps({"StartAt": "Wait", "States": {"Wait": {"Type": "Wait", "Seconds": 9, "End": True}}})
+    states.create_state_machine(name=MACHINE_NAME, definition=definition, roleArn=f"arn:aws:iam::{ACCOUNT}:role/any")
+    start = lambda name: states.start_execution(stateMachineArn=MACHINE, name=name)["executionArn"]  # noqa: E731
+    first, second = DAYS.values()
+
+    def plan(execution: str, day: str) -> dict:
+        input = {"from": day, "to": day, "which": "uploaded"}
+        run = execution.rsplit(":", 1)[1]
+        return {"stage": "raw", "run": run, "execution_arn": execution, "input": input}
+
+    older, younger, last = start("older"), start("younger"), start("last")
+    assert cloud.invoke("validate-partitions", plan(older, first))["to_publish"] == 1, "there is no older one"
+    error = cloud.fails("validate-partitions", plan(younger, first))
+    assert (error.error_type, "the run older" in str(error.payload)) == ("RunInProgress", True), error
+    planned = cloud.invoke("validate-partitions", plan(younger, second))
+    assert (planned["to_publish"], planned["engine"]) == (1, "lambda"), "the older one has another day"
+    for day in (first, second):
+        assert cloud.fails("validate-partitions", plan(last, day)).error_type == "RunInProgress"
+    for execution in (older, younger):
+        states.stop_execution(executionArn=execution)
+    # A day that is too large for the engine lambda is left to the schedule.
+    small = {"transform": {"max_day_bytes": 1}}
+    assert cloud.invoke("validate-partitions", plan(last, first), small)["to_publish"] == 0
+
+
 def test_a_run_is_audited_and_published_in_slices(written: Written):
     cloud = written.cloud
     sizes = dict.fromkeys(DAYS.values(), 0)

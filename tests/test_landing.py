@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 import rawfiles
-from lake import ACCOUNT, LAKE, RAW, REGION, Endpoint, Lake, assert_published, client, eventually
+from lake import ACCOUNT, RAW, REGION, Endpoint, Lake, assert_published, client, eventually
 
 FIRST = datetime(2020, 4, 1)
 MACHINE = f"arn:aws:states:{REGION}:{ACCOUNT}:stateMachine:upload_raw_data"
@@ -110,18 +110,14 @@ def test_snapshots_are_published_as_they_arrive(lake: Lake, tmp_path: Path):
         s3 = client(lake.url(), "s3")
         for number, path in enumerate(files, start=1):
             s3.put_object(Bucket=RAW, Key=f"landing/{path.name}", Body=path.read_bytes())
-            eventually(f"{path.name} to be published", lambda number=number: published_files(lake) == number or None)
+            eventually(
+                f"{path.name} to be published", lambda number=number: lake.published_raw_files() == number or None
+            )
         again = json.loads(lake.run("upload", tmp_path / "raw", "--format", "json").out)
         assert (again["already_there"], again["stale_days"]["count"], len(again["runs"])) == (len(files), 0, 1), again
         ended = eventually("the end of the run", lambda: ended_run(again["runs"][0], lake))
         assert (ended["status"], json.loads(ended["output"])["to_publish"]) == ("SUCCEEDED", 0), ended
         assert_published(lake, tmp_path / "raw")
-
-
-def published_files(lake: Lake) -> int:
-    """Returns the number of raw files of the published days."""
-    records = [json.loads(text) for key, text in lake.objects(LAKE, "published/").items() if key.count("/") == 3]
-    return sum(len(record["published"]["raw_files"]) for record in records)
 
 
 def ended_run(execution: str, lake: Lake) -> dict | None:

@@ -9,6 +9,7 @@ use market::table::TableName;
 
 use crate::error::ApiError;
 use crate::execution_cache::ExecutionCache;
+use crate::freshness::{Freshness, FreshnessCache};
 use crate::name_lists::{NameKind, NameList, NameLists};
 use crate::published_days::PublishedDays;
 
@@ -21,6 +22,7 @@ pub(crate) struct App {
     pub executions: ExecutionCache,
     published_days: PublishedDays,
     name_lists: NameLists,
+    freshness: FreshnessCache,
 }
 
 impl App {
@@ -31,7 +33,18 @@ impl App {
             executions: ExecutionCache::default(),
             published_days: PublishedDays::default(),
             name_lists: NameLists::default(),
+            freshness: FreshnessCache::default(),
         }
+    }
+
+    /// Returns the state of what is published. If it has changed, empties the caches of what was published before.
+    pub(crate) async fn freshness(&self) -> Result<Freshness, ApiError> {
+        let (freshness, changed) = self.freshness.get(&self.lake).await?;
+        if changed {
+            self.published_days.clear();
+            self.name_lists.clear();
+        }
+        Ok(freshness)
     }
 
     /// Returns the published days of a table. The set is empty when the table does not exist.

@@ -31,6 +31,7 @@ mod calendar;
 mod download;
 mod error;
 mod execution_cache;
+mod freshness;
 mod name_lists;
 mod objects;
 mod origin_guard;

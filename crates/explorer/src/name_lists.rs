@@ -122,6 +122,11 @@ impl Default for NameLists {
 }
 
 impl NameLists {
+    /// Removes all lists.
+    pub(crate) fn clear(&self) {
+        self.0.invalidate_all();
+    }
+
     /// Returns the list of a published day.
     pub(crate) async fn get(&self, lake: &Lake, kind: NameKind, day: NaiveDate) -> Result<Arc<NameList>, ApiError> {
         Ok(self.0.try_get_with((kind, day), async { query(lake, kind, day).await.map(Arc::new) }).await?)

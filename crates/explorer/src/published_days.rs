@@ -28,6 +28,11 @@ impl Default for PublishedDays {
 }
 
 impl PublishedDays {
+    /// Removes all entries.
+    pub(crate) fn clear(&self) {
+        self.0.invalidate_all();
+    }
+
     /// Returns the published days of a table. The set is empty when the table does not exist.
     pub(crate) async fn get(&self, lake: &Lake, table: TableName) -> Result<Arc<BTreeSet<NaiveDate>>, ApiError> {
         Ok(self.0.try_get_with(table, async { read(lake, table).await.map(Arc::new) }).await?)

@@ -3,6 +3,7 @@
 import { Cancelled } from './lib/api.js';
 import { failure, h, replace } from './lib/dom.js';
 import { setLocale, locale } from './lib/format.js';
+import { follow } from './lib/fresh.js';
 import { View } from './lib/view.js';
 
 const VIEWS = ['series', 'options', 'quality', 'runs', 'sql', 'days'];
@@ -13,8 +14,8 @@ let shown = null;
 
 /**
  * Shows the view of the address. A view is a module with `title`, optional `keys` ([[key, meaning, function]]) and
- * `mount(root, view)`, which draws into `root` and gives `{ update(), dispose() }`: `update` is called when the address
- * changes within the view, `dispose` when it is left.
+ * `mount(root, view)`, which draws into `root` and gives `{ update(), dispose(), renew() }`: `update` is called when the address
+ * changes within the view, `dispose` when it is left, `renew` when something new is published.
  *
  * `document.documentElement.dataset.state` is `loading`, `ready` or `error`, for those who wait for it.
  */
@@ -148,6 +149,18 @@ select.addEventListener('change', () => {
   shown = null;
   if (name) show();
 });
+
+/** Draws the view anew, unless somebody is writing in it. Returns whether that is done. */
+function renew() {
+  if (shown && !shown.mounted) return false;
+  if (!shown?.mounted?.renew) return true;
+  const { activeElement: field } = document;
+  if (main.contains(field) && field.matches('input, textarea, select')) return false;
+  guarded(() => shown.mounted.renew());
+  return true;
+}
+
+follow(document.getElementById('fresh'), renew);
 
 if (location.pathname === '/') history.replaceState(null, '', `/${VIEWS[0]}`);
 show();

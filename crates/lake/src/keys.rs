@@ -211,6 +211,9 @@ pub fn record_copies(year: i32) -> String {
 /// Prefix of the table `published`, in the lake bucket.
 pub const PUBLISHED_TABLE: &str = "catalog/published/";
 
+/// The object of the table `published`, in the lake bucket. It changes with each change of a record.
+pub const PUBLISHED_DAYS: &str = "catalog/published/days.json";
+
 /// Key of the claim of `pregao smoke` on its days, in the lake bucket.
 pub const SMOKE_CLAIM: &str = "smoke/claim.json";
 

@@ -67,7 +67,7 @@ pub const ACCEPTED: &str = "{} for yesterday in Sao Paulo, {\"date\": \"2020-04-
 
 /// The field by which the console links an execution to the one that started it. A workflow ignores it.
 /// <https://docs.aws.amazon.com/step-functions/latest/dg/concepts-nested-workflows.html>
-const STARTED_BY: &str = "AWS_STEP_FUNCTIONS_STARTED_BY_EXECUTION_ID";
+pub const STARTED_BY: &str = "AWS_STEP_FUNCTIONS_STARTED_BY_EXECUTION_ID";
 
 /// Resolves the input of a workflow that was started at `now`.
 ///

@@ -3,14 +3,15 @@
 //! Keys are collected for a moment and ingested in batches, one execution of `upload_raw_data` after the other, so that a burst
 //! of files causes a handful of executions. While another execution of it is running, as that of `pregao upload`, or a run of the
 //! batch before, the batch grows. A batch has no objects that are gone by then. What a process that ended left in `landing/` is the first batch of the
-//! next one.
+//! next one, which also repeats the uploads that ended with it, and the runs that uploads had started.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use lake::keys;
 use lake::workflow::{self, Workflow};
+use lake::workflow_input::STARTED_BY;
 use market::run::RunId;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -23,7 +24,7 @@ use crate::faults::{Faults, Service, ServiceCall};
 use crate::rules::DELIVERY;
 use crate::s3::{ObjectStore, StoreError};
 use crate::state_machine_arn;
-use crate::step_functions::StepFunctions;
+use crate::step_functions::{StepFunctions, is_end_of_process};
 
 /// The batching window: a batch is complete when no object was created for this time,
 const QUIET: Duration = Duration::from_millis(100);
@@ -31,6 +32,9 @@ const QUIET: Duration = Duration::from_millis(100);
 const WINDOW: Duration = Duration::from_secs(1);
 /// or when it has so many objects. An object of a batch has at most 1,024 bytes of a key, escaped, and an input 256 KiB.
 const MAX_BATCH: usize = 100;
+
+/// Number of the newest executions of a workflow that are considered at the start.
+const MAX_REPEATED: usize = 100;
 
 /// The pause before the next look for an upload that another client has started.
 const PAUSE: Duration = Duration::from_millis(10);
@@ -96,6 +100,9 @@ impl LandingPipe {
             tracing::warn!(%error, "landing/ could not be listed: upload its files again");
             BTreeSet::new()
         });
+        if let Err(error) = self.repeat_interrupted().await {
+            tracing::warn!(%error, "what ended with an earlier process is not repeated: pregao run --stale processes its days");
+        }
         loop {
             if waiting.is_empty() {
                 let Some(key) = self.created.recv().await else { return };
@@ -108,6 +115,34 @@ impl LandingPipe {
                 tracing::warn!(%error, "objects stay in landing/: start upload_raw_data for their days");
             }
         }
+    }
+
+    /// Starts executions once more that ended with the process that ran them, unless their input was repeated since.
+    async fn repeat_interrupted(&self) -> Result<(), PipeError> {
+        for workflow in [Workflow::UploadRawData, Workflow::CreateDatalake] {
+            let newest = json!({ "stateMachineArn": machine(workflow), "maxResults": MAX_REPEATED });
+            let listed = self.step_functions.call("ListExecutions", newest).await?;
+            let mut known = HashSet::new();
+            for execution in listed["executions"].as_array().into_iter().flatten() {
+                let named = json!({ "executionArn": execution["executionArn"] });
+                let described = self.step_functions.call("DescribeExecution", named).await?;
+                let input: Value =
+                    serde_json::from_str(described["input"].as_str().unwrap_or_default()).unwrap_or_default();
+                // A run that somebody else has started is theirs to repeat.
+                if workflow == Workflow::CreateDatalake && input["which"] != "uploaded" {
+                    continue;
+                }
+                let request = days_or_objects(&input);
+                let ended_with_its_process = described["error"].as_str().is_some_and(is_end_of_process);
+                if known.insert(request.to_string()) && ended_with_its_process {
+                    let name = workflow::new_name("repeated").map_err(AwsError::internal)?;
+                    let input = request.to_string();
+                    let start = json!({ "stateMachineArn": machine(workflow), "name": name, "input": input });
+                    self.step_functions.call("StartExecution", start).await?;
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Returns the keys of the objects in `landing/`.
@@ -139,7 +174,8 @@ impl LandingPipe {
 
     /// Returns the ARN of a running execution of `upload_raw_data`, if there is one.
     async fn running_upload(&self) -> Result<Option<String>, AwsError> {
-        let running = json!({ "stateMachineArn": machine(), "statusFilter": "RUNNING", "maxResults": 1 });
+        let running =
+            json!({ "stateMachineArn": machine(Workflow::UploadRawData), "statusFilter": "RUNNING", "maxResults": 1 });
         let listed = self.step_functions.call("ListExecutions", running).await?;
         Ok(listed["executions"][0]["executionArn"].as_str().map(str::to_owned))
     }
@@ -157,7 +193,7 @@ impl LandingPipe {
         }
         let name = workflow::new_name("landing").map_err(AwsError::internal)?;
         let input = Value::Array(objects).to_string();
-        let request = json!({ "stateMachineArn": machine(), "name": name, "input": input });
+        let request = json!({ "stateMachineArn": machine(Workflow::UploadRawData), "name": name, "input": input });
         let step_functions = Arc::clone(&self.step_functions);
         let start = async move { step_functions.call("StartExecution", request).await };
         let delivery = ServiceCall::new(Service::Events, DELIVERY, "LandingPipe");
@@ -183,6 +219,15 @@ impl LandingPipe {
     }
 }
 
-fn machine() -> String {
-    state_machine_arn(Workflow::UploadRawData.name())
+fn machine(workflow: Workflow) -> String {
+    state_machine_arn(workflow.name())
+}
+
+/// Returns an input without the name of the execution that started this one.
+fn days_or_objects(input: &Value) -> Value {
+    let mut input = input.clone();
+    if let Some(fields) = input.as_object_mut() {
+        fields.shift_remove(STARTED_BY);
+    }
+    input
 }

@@ -2,6 +2,7 @@
 
 use std::num::NonZeroU16;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use chrono::{DateTime, NaiveDate, Utc};
 use clap::parser::ValueSource;
@@ -138,6 +139,9 @@ pub(crate) enum Command {
     /// Brings raw files into the lake: to landing/, then the workflow `upload_raw_data`
     #[command(after_help = examples!("pregao upload raw", "pregao --aws upload raw --format json"))]
     Upload(UploadArgs),
+    /// Uploads the snapshots that a recorder saves into a folder, as soon as they are complete, until it is interrupted
+    #[command(after_help = examples!("pregao watch /data/snapshots", "pregao --aws watch /data/snapshots --settle 10"))]
+    Watch(WatchArgs),
     /// Makes and publishes the tables of some days: the workflow `create_datalake`
     #[command(after_help = examples!(
         "pregao run --from 2020-04-01 --to 2020-04-09",
@@ -406,6 +410,16 @@ pub(crate) struct UploadArgs {
     /// How the result is written: for the eye, or as one JSON document
     #[arg(long, value_enum, default_value_t = OutputFormat::Table)]
     pub format: OutputFormat,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct WatchArgs {
+    /// Folder of raw files, at any depth. Files that do not have the name of a snapshot are ignored
+    #[arg(value_name = "DIR")]
+    pub folder: PathBuf,
+    /// Seconds for which a file must not change before it is complete. One whose last record does not end waits 15 times as long
+    #[arg(long, value_name = "SECONDS", default_value = "2", value_parser = seconds)]
+    pub settle: Duration,
 }
 
 #[derive(Debug, Args)]
@@ -699,6 +713,12 @@ pub(crate) struct LocalArgs {
     /// Leaves objects that are put under landing/ there, instead of ingesting them
     #[arg(long)]
     pub keep_landed: bool,
+}
+
+/// Parses a number of seconds, which may have a fraction.
+fn seconds(text: &str) -> Result<Duration, String> {
+    let seconds = text.parse().ok().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+    seconds.filter(|seconds| !seconds.is_zero()).ok_or_else(|| "not a number of seconds above zero".to_owned())
 }
 
 /// Parses `2020-04-01` in exactly this form.

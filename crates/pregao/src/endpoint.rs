@@ -253,7 +253,7 @@ pub(crate) fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
 }
 
 /// Whether the endpoint could not be reached, so that the command may be repeated.
-fn is_out_of_reach(error: &anyhow::Error) -> bool {
+pub(crate) fn is_out_of_reach(error: &anyhow::Error) -> bool {
     error.chain().any(|cause| matches!(cause.downcast_ref(), Some(lake::Error::Unavailable { .. })))
 }
 

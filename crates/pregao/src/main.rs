@@ -26,6 +26,7 @@ mod progress;
 mod raw_folder;
 mod reference;
 mod sent_files;
+mod settling;
 mod smoke;
 mod stack;
 mod tabular;
@@ -42,7 +43,7 @@ use clap::CommandFactory;
 use commands::{
     backfill, cluster, completions, demo, deploy, destroy, diff, doctor as doctor_command, etl, explore, files,
     history, local, man, query, recatalog, rollback, run, runs, sample as sample_command, smoke as smoke_command,
-    status, upload, vacuum, verify as verify_command,
+    status, upload, vacuum, verify as verify_command, watch,
 };
 use interrupt::Interrupted;
 
@@ -65,6 +66,7 @@ fn run_command(Cli { global, command }: Cli) -> anyhow::Result<ExitCode> {
         Command::Demo => demo::demo(&global),
         Command::Sample(args) => sample_command::sample(&global, &args),
         Command::Upload(args) => upload::upload(&global, &args),
+        Command::Watch(args) => watch::watch(&global, &args),
         Command::Run(args) => run::run(&global, &args),
         Command::Backfill(args) => backfill::backfill(&global, &args),
         Command::Status(args) => status::status(&global, &args),

@@ -74,18 +74,27 @@ impl fmt::Display for SkipReason {
 /// # Errors
 /// If the folder cannot be read or has no file, which is never intended.
 pub(crate) fn scan(folder: &Path) -> anyhow::Result<FolderContent> {
-    let mut found = FolderContent::default();
-    let entries = fs::read_dir(folder).with_context(|| format!("cannot read the folder {}", folder.display()));
-    let entries = entries.hint("give the path of a folder of raw files that can be read")?;
-    let own = fs::canonicalize(folder).with_context(|| format!("cannot read the folder {}", folder.display()))?;
-    let mut seen = BTreeSet::from([own]);
-    found.collect(folder, entries, &mut seen);
+    let found = read(folder)?;
     if found.files.is_empty() && !found.skipped.iter().any(|passed| passed.reason.is_loss()) {
         return fail(
             format!("{} is empty: there is no file in it", folder.display()),
             "pregao sample --out DIR writes some raw files",
         );
     }
+    Ok(found)
+}
+
+/// [`scan`] of a folder that may be empty.
+///
+/// # Errors
+/// If the folder cannot be read.
+pub(crate) fn read(folder: &Path) -> anyhow::Result<FolderContent> {
+    let mut found = FolderContent::default();
+    let entries = fs::read_dir(folder).with_context(|| format!("cannot read the folder {}", folder.display()));
+    let entries = entries.hint("give the path of a folder of raw files that can be read")?;
+    let own = fs::canonicalize(folder).with_context(|| format!("cannot read the folder {}", folder.display()))?;
+    let mut seen = BTreeSet::from([own]);
+    found.collect(folder, entries, &mut seen);
     found.files.sort_by(|a, b| a.path.cmp(&b.path));
     found.skipped.sort_by(|a, b| a.path.cmp(&b.path));
     Ok(found)

@@ -61,9 +61,6 @@ const COLUMNS: [(&str, &str); 10] = [
     ("held", "boolean"),
 ];
 
-/// Name of the object of the table `published`.
-const DAYS: &str = "days.json";
-
 /// Returns the statement that creates the table `published` unless it exists.
 pub(crate) fn create_published_ddl(lake: &Lake) -> String {
     let columns: Vec<String> = COLUMNS.iter().map(|(name, kind)| format!("  `{name}` {kind}")).collect();
@@ -138,8 +135,8 @@ fn files_of(record: &Record, table: TableName) -> impl Iterator<Item = File> {
 
 async fn update_days(lake: &Lake, range: DateRange, records: &BTreeMap<NaiveDate, Record>) -> Result<(), Error> {
     let bucket = &lake.config.buckets.lake;
-    let key = format!("{}{DAYS}", keys::PUBLISHED_TABLE);
-    let found = objects::get(lake, bucket, &key).await?;
+    let key = keys::PUBLISHED_DAYS;
+    let found = objects::get(lake, bucket, key).await?;
     let mut days = match found.and_then(|bytes| days_in(&bytes)) {
         Some(known) => {
             let mut days: Vec<PublishedDay> = known.into_iter().filter(|row| !range.contains(row.day)).collect();
@@ -157,7 +154,7 @@ async fn update_days(lake: &Lake, range: DateRange, records: &BTreeMap<NaiveDate
         serde_json::to_writer(&mut text, row).expect("a row is JSON");
         text.push(b'\n');
     }
-    objects::put(lake, bucket, &key, "application/x-ndjson", text).await
+    objects::put(lake, bucket, key, "application/x-ndjson", text).await
 }
 
 fn days_in(bytes: &[u8]) -> Option<Vec<PublishedDay>> {

@@ -286,6 +286,8 @@ impl Browser {
             .filter(|entry| matches!(of(entry, "level").as_str(), "SEVERE" | "WARNING"))
             .filter(|entry| !(self.refusals_expected.get() && of(entry, "source") == "network"))
             .map(|entry| of(entry, "message"))
+            // Every page asks this all the time, also when its server has just been ended.
+            .filter(|message| !message.contains("/api/fresh"))
             .collect()
     }
 }

@@ -18,6 +18,7 @@ mod foreign;
 mod frame;
 mod hover;
 mod lake;
+mod live;
 mod options;
 mod quality;
 mod runs;
@@ -78,6 +79,7 @@ fn main() -> ExitCode {
         foreign: a_page_can_delete_and_forge_nothing, a_link_opens_the_explorer;
         frame: a_phone_is_wide_enough, an_empty_lake_says_what_to_do, colours_and_formats_are_kept, keys_are_listed,
             views_are_reached_by_keyboard;
+        live: what_is_published_appears_by_itself, nobody_is_disturbed_while_writing;
         sql: a_keyboard_is_enough, a_wrong_statement_shows_athenas_words, an_address_is_enough,
             downloads_are_the_whole_answer, names_are_put_into_the_statement, pages_go_back_and_forth,
             reading_all_days_is_asked_back, rows_are_those_of_pregao_query, what_changes_the_lake_is_refused,

@@ -2,6 +2,7 @@
 
 mod autocomplete;
 mod days;
+mod fresh;
 mod lake;
 mod options;
 mod quality;
@@ -24,6 +25,7 @@ pub(crate) fn routes() -> Router<Arc<App>> {
     Router::new()
         .merge(lake::routes())
         .merge(days::routes())
+        .merge(fresh::routes())
         .merge(quality::routes())
         .merge(runs::routes())
         .merge(sql::routes())

@@ -87,6 +87,16 @@ export function duration(ms) {
   return hours ? `${hours} h ${minutes} min` : `${minutes} min ${seconds % 60} s`;
 }
 
+/** How long ago, from milliseconds: less exact the longer. */
+export function ago(ms) {
+  const minutes = Math.floor(Math.max(0, ms) / 60_000);
+  const counted = (count, thing) => `${number(count)} ${thing}${count === 1 ? '' : 's'} ago`;
+  if (minutes < 60) return `${number(minutes)} min ago`;
+  if (minutes < 48 * 60) return counted(Math.floor(minutes / 60), 'hour');
+  const days = Math.floor(minutes / 60 / 24);
+  return days < 2 * 365 ? counted(days, 'day') : counted(Math.floor(days / 365.25), 'year');
+}
+
 /** `2020-04-01` as a date: 01/04/2020 in Brazil; in English as it is, since nobody misreads that. */
 export function day(iso) {
   if (!iso) return NOTHING;

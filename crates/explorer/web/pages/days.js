@@ -192,5 +192,5 @@ export async function mount(root, view) {
   }
 
   await load();
-  return { update };
+  return { update, renew: load };
 }

@@ -59,8 +59,14 @@ export async function mount(root, view) {
     await Promise.all([dayDetail(parts.day, context), rejects(parts.rejects, context), audits(parts.audits, context)]);
   }
 
+  /** Asks everything again. */
+  function renew() {
+    known.clear();
+    return update();
+  }
+
   await update();
-  return { update };
+  return { update, renew };
 }
 
 /** Those files that belong to no day are chosen as one. */

@@ -84,6 +84,11 @@ class Page {
     this.#drawAsked();
   }
 
+  /** Shows what has been published since. */
+  renew() {
+    return this.update();
+  }
+
   /** Asks again, for what has been published since. */
   refresh() {
     this.#view.set({});

@@ -56,7 +56,18 @@ const MAX_NESTED: usize = 1000;
 const LIMIT_EXCEEDED: &str = "The maximum number of running executions has been reached. Running executions must end or be \
     stopped before a new execution can be started.";
 
-/// The cause of executions that were running when their process ended.
+/// The error of an execution that was running when its process ended.
+const PROCESS_ENDED: &str = "Endpoint.ProcessEnded";
+
+/// The error of an execution that was running when the endpoint was shut down.
+const SHUTDOWN: &str = "Endpoint.Shutdown";
+
+/// Whether an error means that an execution ended with its process.
+pub(crate) fn is_end_of_process(error: &str) -> bool {
+    [PROCESS_ENDED, SHUTDOWN].contains(&error)
+}
+
+/// Its cause.
 const LOST: &str =
     "The process that ran this execution ended before it did. Nothing goes on in its name: start the workflow again.";
 
@@ -489,7 +500,7 @@ impl StepFunctions {
             self.abort(
                 arn,
                 Failure::new(
-                    "Endpoint.Shutdown",
+                    SHUTDOWN,
                     "The endpoint was shut down while this execution ran: start the workflow again.",
                 ),
             );
@@ -505,7 +516,7 @@ impl StepFunctions {
             let mut statement = rows.prepare("SELECT arn FROM executions WHERE status = 'RUNNING'")?;
             let lost: Vec<String> = statement.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?;
             for arn in lost {
-                let failure = Failure::new("Endpoint.ProcessEnded", LOST);
+                let failure = Failure::new(PROCESS_ENDED, LOST);
                 append_end(rows, &arn, EventKind::ExecutionAborted(failure))?;
             }
             Ok(())

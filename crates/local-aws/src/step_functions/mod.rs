@@ -9,6 +9,8 @@ mod tasks;
 
 use std::sync::Arc;
 
+pub(crate) use executions::is_end_of_process;
+
 use serde_json::Value;
 
 use crate::aws_json::{AwsError, AwsResult, input};

@@ -183,3 +183,30 @@ async fn of_two_runs_after_uploads_the_second_waits_and_has_the_files_that_arriv
     assert_eq!(files, [Some(1), Some(2)], "the first run publishes what it has read, though a file arrived meanwhile");
     assert_eq!(rows(&world).await, Some(2));
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_run_after_an_upload_that_ended_with_its_process_is_repeated_by_the_next_one() {
+    let home = tempfile::tempdir().expect("a temporary folder");
+    let plan = "service=lambda&key=*transform*:delay=3s".parse().expect("a plan");
+    let world = serving(home, Landed::Processed, Some(plan)).await;
+    let (name, bytes) = snapshot(10, 0);
+    world.put(RAW, &format!("landing/{name}"), bytes).await;
+    eventually(async || world.keys("pregao-lake", "runs/").await.first().map(|_| ())).await;
+    let World { endpoint, home, .. } = world;
+    endpoint.shutdown().await;
+
+    let world = serving(home, Landed::Processed, None).await;
+    eventually(async || (rows(&world).await == Some(1)).then_some(())).await;
+    let ended = runs(&world).await;
+    let World { endpoint, home, .. } = world;
+    endpoint.shutdown().await;
+    let statuses: Vec<_> = ended.iter().map(|run| run.status.as_str()).collect();
+    assert!(statuses.starts_with(&["ABORTED"]) && statuses.len() <= 2, "{statuses:?}");
+
+    // What was repeated is not repeated again.
+    let world = serving(home, Landed::Processed, None).await;
+    let (name, bytes) = snapshot(10, 5);
+    world.put(RAW, &format!("landing/{name}"), bytes).await;
+    eventually(async || (rows(&world).await == Some(2)).then_some(())).await;
+    eventually(async || (runs(&world).await.len() == 3).then_some(())).await;
+}

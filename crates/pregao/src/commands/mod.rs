@@ -29,3 +29,4 @@ pub(crate) mod status;
 pub(crate) mod upload;
 pub(crate) mod vacuum;
 pub(crate) mod verify;
+pub(crate) mod watch;
