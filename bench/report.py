@@ -241,7 +241,7 @@ def freshness(result: dict) -> str:
     ]  # fmt: skip
     head = ["snapshots", "rows", "raw MB", "runs", "median s", "95th percentile s", "longest s"]
     return (
-        "## Freshness\n\nFrom the PUT of a snapshot, two files, to an answer of Athena that has its rows, by `pregao local`. A day of real "
+        "## Freshness\n\nFrom the PUT of a snapshot to an answer of Athena that has its rows, by `pregao local`. A day of real "
         "size grows snapshot by snapshot: each run converts the whole day.\n\n" + _table(head, [row])
     )
 
@@ -321,6 +321,7 @@ WRITERS = {
         status,
         backfill,
         freshness,
+        large_day,
         functions,
         transform,
     )

@@ -1,7 +1,7 @@
 """Measures the time from the PUT of a snapshot under `landing/` to a SQL answer that has its rows, on a laptop.
 
-A day of the real size grows through the day: its snapshots are put one after the other, each as the file of quotes and that of
-options, and Athena is asked until it has the rows of both. The next snapshot is put after that.
+A day of the real size grows through the day: its files, each a snapshot of quotes or of options, are put in the order of their times,
+and Athena is asked until it has the rows of the file. The next file is put after that.
 """
 
 from __future__ import annotations
@@ -10,8 +10,6 @@ import json
 import shutil
 import statistics
 import time
-from collections import defaultdict
-from pathlib import Path
 
 import boto3
 
@@ -29,17 +27,16 @@ def measure(bench) -> dict:
     shutil.rmtree(folder, ignore_errors=True)
     command = [bench.pregao, "sample", "--out", folder / "raw", "--days", "1", "--from", "2020-04-01"]
     machine.measure(command, environment=lake_home.environment(folder / "home"))
-    snapshots = by_time(folder / "raw")
-    snapshots = snapshots[:4] if bench.quick else snapshots
+    files = sorted((path for path in (folder / "raw").rglob("*.csv*")), key=lambda path: path.name)
+    files = files[:4] if bench.quick else files
     home = folder / "home"
     with lake_home.endpoint(bench.pregao, home, lake_home.LENIENT, on_upload="auto") as url:
         clients = Clients(url)
         seconds = []
-        for intdate, files in snapshots:
+        for path in files:
             started = time.perf_counter()
-            for path in files:
-                clients.s3.put_object(Bucket=lake_home.RAW, Key=f"landing/{path.name}", Body=path.read_bytes())
-            clients.wait_for(intdate)
+            clients.s3.put_object(Bucket=lake_home.RAW, Key=f"landing/{path.name}", Body=path.read_bytes())
+            clients.wait_for("options" if "_options" in path.name else "quotes", path.name[:12])
             seconds.append(time.perf_counter() - started)
         rows = clients.count("SELECT (SELECT count(*) FROM quotes) + (SELECT count(*) FROM options)")
         runs = clients.runs()
@@ -48,16 +45,8 @@ def measure(bench) -> dict:
         "seconds": seconds,
         "rows": rows,
         "runs": runs,
-        "bytes": sum(p.stat().st_size for _, fs in snapshots for p in fs),
+        "bytes": sum(path.stat().st_size for path in files),
     }
-
-
-def by_time(folder: Path) -> list[tuple[int, list[Path]]]:
-    """Returns the files of each snapshot that has both feeds, with its time as in the column `intdate`."""
-    times: dict[int, list[Path]] = defaultdict(list)
-    for path in sorted(folder.rglob("*.csv*")):
-        times[int(path.name[:12])].append(path)
-    return [(time, files) for time, files in sorted(times.items()) if len(files) == 2]
 
 
 class Clients:
@@ -72,15 +61,13 @@ class Clients:
         }
         self.s3, self.athena, self.sfn = (boto3.client(name, **names) for name in ("s3", "athena", "stepfunctions"))
 
-    def wait_for(self, intdate: int) -> None:
-        """Asks until both tables have rows of a snapshot."""
-        date = str(intdate)
-        day = f"year = {date[:4]} AND month = {int(date[4:6])} AND day = {int(date[6:8])} AND intdate = {intdate}"
-        sql = " + ".join(f"least(1, (SELECT count(*) FROM {table} WHERE {day}))" for table in ("quotes", "options"))
+    def wait_for(self, table: str, time_: str) -> None:
+        """Asks until a table has rows of a snapshot, whose time is `YYYYMMDDHHmm`."""
+        day = f"year = {time_[:4]} AND month = {int(time_[4:6])} AND day = {int(time_[6:8])}"
         deadline = time.monotonic() + PATIENCE
-        while self.count(f"SELECT {sql}") != 2:
+        while self.count(f"SELECT count(*) FROM {table} WHERE {day} AND intdate = {time_}") == 0:
             if time.monotonic() > deadline:
-                raise machine.Failed(f"the rows of {intdate} are not there after {PATIENCE} s")
+                raise machine.Failed(f"the rows of {time_} are not in {table} after {PATIENCE} s")
             time.sleep(PAUSE)
 
     def count(self, sql: str) -> int:
