@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use datafusion::arrow::datatypes::{DataType, Field, FieldRef, TimeUnit};
+use datafusion::common::config::ConfigNonZeroUsize;
 use datafusion::common::{Result, not_impl_err};
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use datafusion::execution::session_state::SessionStateBuilder;
@@ -77,6 +78,10 @@ fn config(limits: Limits) -> SessionConfig {
     options.sql_parser.parse_float_as_decimal = true;
     options.sql_parser.map_string_types_to_utf8view = false;
     options.execution.sort_spill_reservation_bytes = per_sort(limits);
+    // A file for each batch that an exchange between threads writes to disk. With a file for several, DataFusion 55.2 waits for ever
+    // if two threads write at the same time: the reader waits for the next batch of the older file, and that thread for the reader.
+    // https://github.com/apache/datafusion/issues/24883
+    options.execution.max_spill_file_size_bytes = ConfigNonZeroUsize::try_new(1).expect("1 is not zero");
     options.execution.time_zone = Some("UTC".to_owned());
     config
 }

@@ -1,9 +1,11 @@
 //! Limits of a query's memory and disk, and the bytes that it scans.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use datafusion::arrow::array::{ArrayRef, Int64Array, StringArray};
 use local_athena::{ErrorKind, Limits};
+use tokio::time::timeout;
 
 use crate::fixture::Fixture;
 
@@ -65,6 +67,28 @@ async fn a_sort_larger_than_memory_goes_to_disk() {
         ("SELECT cast(1000000 + row_number() OVER (ORDER BY s) AS varchar), s FROM many ORDER BY 1", ROWS),
     ] {
         assert_eq!(sorted_on_disk(&fixture, sql).await, rows, "{sql}");
+    }
+}
+
+/// Two threads that write rows for a third one to the disk waited for ever in a few of a hundred such queries:
+/// <https://github.com/apache/datafusion/issues/24883>.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_aggregation_whose_exchange_goes_to_disk_ends() {
+    const ATTEMPTS: usize = 30;
+    const PATIENCE: Duration = Duration::from_mins(2);
+    let fixture = many(small()).await;
+    let sql = "SELECT substr(s, 2) AS t, max(n) FROM many GROUP BY s ORDER BY t";
+    for attempt in 0..ATTEMPTS {
+        let query = async {
+            let mut answer = fixture.execute(sql).await.unwrap();
+            let mut count = 0;
+            while let Some(batch) = answer.rows.next().await.unwrap_or_else(|error| panic!("{sql}: {error}")) {
+                count += batch.len();
+            }
+            count
+        };
+        let ended = timeout(PATIENCE, query).await;
+        assert_eq!(ended.expect("it waits for ever"), ROWS as usize, "attempt {attempt}");
     }
 }
 
