@@ -2,8 +2,8 @@
 //!
 //! Keys are collected for a moment and ingested in batches, one execution of `upload_raw_data` after the other, so that a burst
 //! of files causes a handful of executions. While another execution of it is running, as that of `pregao upload`, or a run of the
-//! batch before, the batch grows. A batch has no objects that are gone by then. What a process that ended left in `landing/` is the first batch of the
-//! next one, which also repeats the uploads that ended with it, and the runs that uploads had started.
+//! batch before, the batch grows. A batch has no objects that are gone by then. What a process that ended left in `landing/` is
+//! the first batch of the next one, which also repeats the uploads that ended with it, and the runs that uploads had started.
 
 use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;

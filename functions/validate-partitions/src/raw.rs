@@ -269,7 +269,11 @@ async fn make(
     if !chosen.is_empty() {
         // The job would read both files of a snapshot, and objects that are not snapshots.
         let read = if range == requested.range { listing } else { raw_files::scan(lake, range).await? };
-        read.unique()?;
+        match (read.unique(), requested.selection) {
+            // The ingestion of another batch may be replacing one by the other.
+            (Err(Error::Quality(message)), DaySelection::Uploaded) => return Err(Error::UploadPending(message)),
+            (unique, _) => _ = unique?,
+        }
     }
     let missing = missing(lake, requested, &days, &records);
     let behind = match requested.selection {
