@@ -108,4 +108,7 @@ def prices() -> dict[str, float]:
     ec2, fee = number(r'node_of\("m5\.xlarge", ([0-9.]+), ([0-9.]+),')
     (minutes,) = number(r"MINUTES_OF_A_DAY: f64 = ([0-9._]+);")
     (gb_second,) = number(r"GB_SECOND: f64 = ([0-9._]+);")
-    return {"gb_second": gb_second, "cluster": 2 * minutes / 60 * (ec2 + fee)}
+    gigabytes, gb_month, hours = number(r"DISKS: f64 = ([0-9.]+) \* ([0-9.]+) / ([0-9.]+);")
+    (address,) = number(r"ADDRESS: f64 = ([0-9.]+);")
+    node = ec2 + fee + gigabytes * gb_month / hours + address
+    return {"gb_second": gb_second, "cluster": 2 * minutes / 60 * node}

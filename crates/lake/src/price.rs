@@ -15,6 +15,16 @@ pub const SCANNED_BYTE: f64 = 5.0 / 1e12;
 /// Price of Spot relative to On-Demand. EMR's own price has no discount.
 pub const SPOT: f64 = 1.0 / 3.0;
 
+/// USD per hour of the disks of a node: EMR gives an xlarge node 64 GB, and a root volume of 15 GB, at 0.10 USD per GB and month.
+/// For larger nodes, which get more, this is too low.
+const DISKS: f64 = 79.0 * 0.10 / 730.0;
+
+/// USD per hour of a public IPv4 address, which each node has in a public subnet.
+const ADDRESS: f64 = 0.005;
+
+/// USD per hour of what a node costs besides EC2 and EMR.
+pub const DISKS_AND_ADDRESS: f64 = DISKS + ADDRESS;
+
 /// An EC2 instance type as a node of a cluster.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Node {
@@ -57,8 +67,9 @@ pub fn dearest_node(emr: &Emr) -> Option<&'static Node> {
 /// Returns the USD per hour of a cluster of a run: an On-Demand primary node, and core nodes. `None` where a price is not known.
 pub fn cluster_hour(emr: &Emr) -> Option<f64> {
     let Node { ec2, fee, .. } = dearest_node(emr)?;
+    let cores = f64::from(emr.core_instances.get());
     let core = if emr.spot { ec2 * SPOT + fee } else { ec2 + fee };
-    Some(ec2 + fee + f64::from(emr.core_instances.get()) * core)
+    Some(ec2 + fee + cores * core + (1.0 + cores) * DISKS_AND_ADDRESS)
 }
 
 #[cfg(test)]
@@ -78,9 +89,9 @@ mod tests {
             Some("m6i.xlarge")
         );
         let hour = cluster_hour(&emr(&["m5.xlarge"], false)).expect("a price");
-        assert!((hour - 3.0 * 0.24).abs() < 1e-9, "{hour}");
+        assert!((hour - 3.0 * (0.24 + DISKS_AND_ADDRESS)).abs() < 1e-9, "{hour}");
         let hour = cluster_hour(&emr(&["m5.xlarge"], true)).expect("a price");
-        assert!((hour - (0.24 + 2.0 * (0.064 + 0.048))).abs() < 1e-9, "{hour}");
+        assert!((hour - (0.24 + 2.0 * (0.064 + 0.048) + 3.0 * DISKS_AND_ADDRESS)).abs() < 1e-9, "{hour}");
         assert_eq!(cluster_hour(&emr(&["m5.xlarge", "x9.huge"], true)), None);
         assert_eq!(cluster_hour(&emr(&[], true)), None);
     }

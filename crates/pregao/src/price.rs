@@ -5,7 +5,7 @@ use lake::config::Emr;
 use crate::output::Cost;
 
 pub(crate) use lake::price::SOURCE;
-use lake::price::{GB_SECOND, Node, SCANNED_BYTE, cluster_hour, dearest_node, node};
+use lake::price::{DISKS_AND_ADDRESS, GB_SECOND, Node, SCANNED_BYTE, cluster_hour, dearest_node, node};
 
 /// Minutes that a cluster runs for one day of real size, from start to termination.
 const MINUTES_OF_A_DAY: f64 = 12.0;
@@ -145,14 +145,18 @@ fn cluster(emr: &Emr, bytes: u64) -> Cost {
         return Cost { service, arithmetic: "emr.instance_types is empty".to_owned(), usd: None };
     };
     let cores = f64::from(emr.core_instances.get());
+    let nodes = cores + 1.0;
     let minutes = minutes(emr, *processors, bytes);
     let usd = minutes / 60.0 * hour;
     let arithmetic = if emr.spot {
         format!(
-            "{minutes:.0} minutes x (1 x ({ec2} {name} + {fee} EMR) + {cores} x ({ec2} / 3 Spot + {fee} EMR)) per hour"
+            "{minutes:.0} minutes x (1 x ({ec2} {name} + {fee} EMR) + {cores} x ({ec2} / 3 Spot + {fee} EMR) + \
+             {nodes} x {DISKS_AND_ADDRESS:.3} disks and address) per hour"
         )
     } else {
-        format!("{} nodes x {minutes:.0} minutes x ({ec2} {name} + {fee} EMR) per hour", cores + 1.0)
+        format!(
+            "{nodes} nodes x {minutes:.0} minutes x ({ec2} {name} + {fee} EMR + {DISKS_AND_ADDRESS:.3} disks and address) per hour"
+        )
     };
     Cost { service, arithmetic, usd: Some(usd) }
 }
@@ -169,8 +173,8 @@ mod tests {
     fn a_day_costs_what_the_documentation_says() {
         let costs = of_emr(&Emr::default(), 1, BYTES_OF_A_DAY);
         let rounded = |at: usize| (costs[at].usd.expect("a price") * 1e3).round() / 1e3;
-        assert_eq!(costs[0].arithmetic, "2 nodes x 12 minutes x (0.192 m5.xlarge + 0.048 EMR) per hour");
-        assert_eq!((0..5).map(rounded).collect::<Vec<_>>(), [0.096, 0.004, 0.002, 0.001, 0.001]);
+        assert_eq!(costs[0].arithmetic, "2 nodes x 12 minutes x (0.192 m5.xlarge + 0.048 EMR + 0.016 disks and address) per hour");
+        assert_eq!((0..5).map(rounded).collect::<Vec<_>>(), [0.102, 0.004, 0.002, 0.001, 0.001]);
     }
 
     #[test]
