@@ -34,8 +34,9 @@ const OTHER_VIEWS: [&str; 8] = [
 ];
 
 /// Questions of the pages, on the last day alone.
-const QUESTIONS_OF_A_DAY: [&str; 13] = [
+const QUESTIONS_OF_A_DAY: [&str; 14] = [
     "/lake",
+    "/fresh",
     "/instruments?typed=PET",
     "/underlyings?typed=PET",
     "/series?from=2020-04-03&to=2020-04-03",
