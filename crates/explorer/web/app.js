@@ -27,7 +27,7 @@ async function show() {
     return;
   }
   shown?.mounted?.dispose?.();
-  // A view that could not be mounted, or is not yet, is mounted anew for its new address.
+  // A view that could not be mounted, or is not yet, is mounted again for its new address.
   shown = { name, view: new View(name, show) };
   const mine = shown;
   for (const link of document.querySelectorAll('nav a')) {
@@ -70,7 +70,7 @@ async function guarded(work) {
   }
 }
 
-/** Goes to an address of this page without loading it anew. */
+/** Goes to an address of this page without loading it again. */
 function go(href) {
   history.pushState(null, '', href);
   show();
@@ -150,7 +150,7 @@ select.addEventListener('change', () => {
   if (name) show();
 });
 
-/** Draws the view anew, unless somebody is writing in it. Returns whether that is done. */
+/** Draws the view again, unless somebody is writing in it. Returns whether it does. */
 function renew() {
   if (shown && !shown.mounted) return false;
   if (!shown?.mounted?.renew) return true;

@@ -120,7 +120,7 @@ pub enum OpenError {
         source: rusqlite::Error,
     },
     /// The catalog was written by a newer version of this program.
-    #[error("the catalog {} has version {found}, this program knows up to {known}: use a newer program, or remove the file to start anew", path.display())]
+    #[error("the catalog {} has version {found}, this program knows up to {known}: use a newer program, or remove the file to start again", path.display())]
     Version {
         /// The catalog file.
         path: PathBuf,

@@ -173,7 +173,10 @@ mod tests {
     fn a_day_costs_what_the_documentation_says() {
         let costs = of_emr(&Emr::default(), 1, BYTES_OF_A_DAY);
         let rounded = |at: usize| (costs[at].usd.expect("a price") * 1e3).round() / 1e3;
-        assert_eq!(costs[0].arithmetic, "2 nodes x 12 minutes x (0.192 m5.xlarge + 0.048 EMR + 0.016 disks and address) per hour");
+        assert_eq!(
+            costs[0].arithmetic,
+            "2 nodes x 12 minutes x (0.192 m5.xlarge + 0.048 EMR + 0.016 disks and address) per hour"
+        );
         assert_eq!((0..5).map(rounded).collect::<Vec<_>>(), [0.102, 0.004, 0.002, 0.001, 0.001]);
     }
 

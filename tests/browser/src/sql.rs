@@ -298,7 +298,7 @@ pub async fn who_leaves_cancels(_: &Shared, browser: &Browser) {
     assert_eq!(browser.text("#status").await, "Cancelled.");
     assert_eq!(ended(home, &by_cancel[0]).await, "CANCELLED");
 
-    // Asked anew, and left for another view.
+    // Asked again, and left for another view.
     browser.click("#run").await;
     let by_asking = running(home, 1).await;
     browser.click("#run").await;

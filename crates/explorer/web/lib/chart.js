@@ -14,7 +14,7 @@ export function echarts() {
     const script = begun ?? document.createElement('script');
     script.addEventListener('load', () => resolve(window.echarts));
     script.addEventListener('error', () => {
-      // Another try begins anew.
+      // Another try starts from the beginning.
       script.remove();
       loading = null;
       reject(new Error('The chart library could not be loaded: is the explorer still running?'));
@@ -71,7 +71,7 @@ export async function chart(element, option) {
   const resized = new ResizeObserver(() => instance.resize());
   resized.observe(element);
   const draw = () => {
-    // The tooltip is drawn anew as well: what still moves the old one would find nothing.
+    // The tooltip is drawn again as well: what still moves the old one would find nothing.
     instance.dispatchAction({ type: 'hideTip' });
     instance.resize();
     instance.setOption(option(), { notMerge: true });

@@ -8,11 +8,11 @@ const EVERY = 2000;
 
 /**
  * Draws into `place`, and calls `changed` when something new is published since the page was loaded. While it returns false,
- * because the view cannot be drawn anew now, it is called again.
+ * because the view cannot be drawn again now, it is called once more.
  */
 export function follow(place, changed) {
   let version;
-  // How often the view is still to be drawn anew: twice for each publication, because the tables follow one after the other.
+  // How often the view is still to be drawn again: twice for each publication, because the tables follow one after the other.
   let due = 0;
 
   async function look() {

@@ -73,7 +73,7 @@ export function shown(view, workflows) {
   return { element, draw, trouble: (what) => replace(troubles, what) };
 }
 
-/** Draws anew what a person may be at: the focus stays where it is, and what is open stays open. */
+/** Draws again what a person may be using: the focus stays where it is, and what is open stays open. */
 function keeping(root, draw) {
   const at = document.activeElement;
   const mark = root.contains(at)
