@@ -4,6 +4,7 @@ use aws_sdk_sfn::operation::describe_execution::DescribeExecutionError;
 use aws_sdk_sfn::types::{ExecutionListItem, ExecutionStatus};
 use chrono::Utc;
 use market::run::{InvalidRunId, RunId};
+use serde::Deserialize;
 use strum::{EnumString, IntoStaticStr};
 
 use crate::{Error, Lake};
@@ -32,6 +33,13 @@ impl Workflow {
     pub fn name(self) -> &'static str {
         self.into()
     }
+}
+
+/// A run in the output of [`Workflow::UploadRawData`], which starts it and does not wait for its end.
+#[derive(Debug, Deserialize)]
+pub struct StartedRun {
+    /// The ARN of the execution of [`Workflow::CreateDatalake`].
+    pub execution: String,
 }
 
 /// A state machine of the lake.

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use lake::keys;
-use lake::workflow::{self, Workflow};
+use lake::workflow::{self, StartedRun, Workflow};
 use lake::workflow_input::STARTED_BY;
 use market::run::RunId;
 use serde::Deserialize;
@@ -54,12 +54,6 @@ struct Output {
     /// Absent if the batch has no snapshot.
     #[serde(default)]
     runs: Vec<StartedRun>,
-}
-
-#[derive(Deserialize)]
-struct StartedRun {
-    /// The ARN of an execution of `create_datalake`.
-    execution: String,
 }
 
 /// Why a batch was not ingested. Its objects stay in `landing/`.

@@ -13,6 +13,7 @@ use futures::{StreamExt, TryStreamExt, stream};
 use lake::added_columns::AddedColumns;
 use lake::raw_files::Coverage;
 use lake::truncated_list::TruncatedList;
+use lake::workflow::StartedRun;
 use lake::{Error, Lake, keys};
 use lake_client::days::{Facts, judge};
 use market::partition::DateRange;
@@ -53,13 +54,6 @@ struct Outcome {
     /// The runs of its days, unless `schedule.on_upload` is against it. Absent in the output of older versions.
     #[serde(default)]
     runs: Vec<StartedRun>,
-}
-
-/// A run that the upload has started.
-#[derive(Debug, Deserialize)]
-struct StartedRun {
-    /// The ARN of the execution of `create_datalake`.
-    execution: String,
 }
 
 /// The result of uploading a folder.

@@ -3,7 +3,7 @@
 //! Events of the file system say which files have changed. They may be lost, and some file systems send none, so the folder is also
 //! read every [`RESCAN`]. A file is uploaded when it is complete: see [`Settling`].
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
@@ -188,7 +188,7 @@ impl Watched {
 
     async fn deliver(&self, lake: &Lake, settled: &[Settled]) -> anyhow::Result<()> {
         let files: Vec<File> = settled.iter().map(|file| File { path: file.path.clone(), bytes: file.bytes }).collect();
-        let delivered = upload::deliver(lake, Path::new(&self.folder), &files, &self.progress).await?;
+        let delivered = upload::deliver(lake, &self.folder, &files, &self.progress).await?;
         delivered.print_text(lake)?;
         if let Some(refused) = delivered.refused() {
             self.progress.warning(&report(&refused));
