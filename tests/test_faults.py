@@ -18,7 +18,7 @@ SINGLES, PAIRS = 72, 8
 
 @pytest.fixture(scope="module")
 def search(tmp_path_factory: pytest.TempPathFactory) -> Search:
-    return Search(tmp_path_factory.mktemp("faults"), seed=20200401, jobs=os.cpu_count() or 1)
+    return Search(tmp_path_factory.mktemp("faults"), seed=20200401, jobs=2 * (os.cpu_count() or 1))
 
 
 def test_every_kind_of_fault_keeps_the_invariants(search: Search):

@@ -1,4 +1,4 @@
-"""Makes every call of an upload and of a run by each engine fail once, in every way: `python3 tests/faults --all`.
+"""Makes every call of an upload, a run by each engine, and `watch` fail once, in every way: `python3 tests/faults --all`.
 
 `tests/run.py` runs a sample (`tests/test_faults.py`). Creates the virtual environment of the tests and builds the binary;
 PREGAO names an existing one. The exit code is 1 when a case violated an invariant.
@@ -15,12 +15,13 @@ HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE.parent)]
 
 import run  # noqa: E402
-from faults.cases import RUN, RUN_LAMBDA, UPLOAD  # noqa: E402
+from faults.cases import RUN, RUN_LAMBDA, UPLOAD, WATCH  # noqa: E402
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(
-        prog="python3 tests/faults", description="Make each call of an upload and of a run by each engine fail once."
+        prog="python3 tests/faults",
+        description="Make each call of an upload, a run by each engine, and `watch` fail once.",
     )
     parser.add_argument("--all", action="store_true", help="all cases of one fault")
     parser.add_argument("--sample", type=int, default=0, metavar="N", help="N of these cases, selected by the seed")
@@ -32,11 +33,13 @@ def main() -> int:
         "--case", action="append", default=[], metavar="CASE", help="a case, in the form in which a violation names it"
     )
     parser.add_argument(
-        "--command", choices=[UPLOAD, RUN, RUN_LAMBDA], help="with --all or --sample: only faults of this command"
+        "--command",
+        choices=[UPLOAD, RUN, RUN_LAMBDA, WATCH],
+        help="with --all or --sample: only faults of this command",
     )
     parser.add_argument("--seed", type=int, default=1, help="seed of the sample, the pairs and the rounds (default: 1)")
     parser.add_argument(
-        "--jobs", type=int, default=os.cpu_count() or 1, help="concurrent cases (default: one per core)"
+        "--jobs", type=int, default=2 * (os.cpu_count() or 1), help="concurrent cases (default: two per core)"
     )
     # This command runs itself with this option in the virtual environment.
     parser.add_argument("--prepared", action="store_true", help=argparse.SUPPRESS)

@@ -27,8 +27,8 @@ WRITE_KINDS = [*TRANSIENT, "deny", "abort", "abort-after"]
 # next call.
 READ_KINDS = ["throttle", "error", "reset", "truncate", "deny", "abort"]
 
-# The commands: an upload, a run by EMR, and a run by the function transform.
-UPLOAD, RUN, RUN_LAMBDA = "upload", "run", "run-lambda"
+# The commands: an upload, a run by EMR, a run by the function transform, and an upload that starts such a run.
+UPLOAD, RUN, RUN_LAMBDA, WATCH = "upload", "run", "run-lambda", "watch"
 
 
 @dataclass(frozen=True, order=True)
@@ -60,12 +60,15 @@ class Case:
 
     @property
     def starts_with_upload(self) -> bool:
-        return any(fault.command == UPLOAD for fault in self.faults)
+        return any(fault.command in (UPLOAD, WATCH) for fault in self.faults)
 
     @property
-    def run(self) -> str:
-        """Returns the command that runs the workflow."""
-        return RUN_LAMBDA if any(fault.command == RUN_LAMBDA for fault in self.faults) else RUN
+    def commands(self) -> list[str]:
+        """Returns the commands of the case, in order: an upload if it has faults, then a run; or the one that does both."""
+        named = {fault.command for fault in self.faults}
+        if WATCH in named:
+            return [WATCH]
+        return [UPLOAD] * (UPLOAD in named) + [RUN_LAMBDA if RUN_LAMBDA in named else RUN]
 
     @property
     def is_transient(self) -> bool:
@@ -74,7 +77,7 @@ class Case:
     @staticmethod
     def parse(text: str) -> Case:
         """Parses the name of a case in a violation."""
-        form = re.compile(r"(upload|run|run-lambda)/service=([^&]*)&op=([^&]*)(?:&key=([^&]*))?&n=(\d+):(.*)")
+        form = re.compile(r"(upload|run|run-lambda|watch)/service=([^&]*)&op=([^&]*)(?:&key=([^&]*))?&n=(\d+):(.*)")
         faults = []
         for part in text.split("+"):
             match = form.fullmatch(part)
@@ -91,14 +94,23 @@ def calls(log: str) -> list[tuple[str, str, str]]:
     return [(call["service"], call["operation"], CHANGING.sub("*", call["key"])) for call in found]
 
 
+def is_call(line: str) -> bool:
+    match = CALL.search(line)
+    return match is not None and match["what"] == "call"
+
+
 def faults_in(log: str) -> int:
     return sum(match["what"] == "fault" for match in CALL.finditer(log))
 
 
-def singles(command: str, recorded: Iterable[tuple[str, str, str]]) -> Iterator[Case]:
-    """Returns a case for each call of a command and each fault."""
-    for (service, operation, key), count in sorted(Counter(recorded).items()):
+def singles(
+    command: str, recorded: Iterable[tuple[str, str, str]], others: Iterable[tuple[str, str, str]] = ()
+) -> Iterator[Case]:
+    """Returns a case for each call of a command and each fault, except for calls that the `others` make as often."""
+    elsewhere = Counter(others)
+    for call, count in sorted(Counter(recorded).items()):
+        service, operation, key = call
         kinds = READ_KINDS if READ.match(operation) else WRITE_KINDS
-        for number in range(1, count + 1):
+        for number in range(elsewhere[call] + 1, count + 1):
             for kind in kinds:
                 yield Case((Fault(command, service, operation, key, number, kind),))

@@ -24,7 +24,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from faults import small_lake
-from faults.cases import RUN, RUN_LAMBDA, UPLOAD, Case, calls, faults_in, singles
+from faults.cases import RUN, RUN_LAMBDA, UPLOAD, WATCH, Case, calls, faults_in, is_call, singles
 from faults.rounds import one_round
 from faults.small_lake import SmallLake, Unreadable
 from lake import Lake, Result
@@ -54,7 +54,7 @@ class Search:
         self.numbers = 0
 
     def _record(self) -> dict[str, list[tuple[str, str, str]]]:
-        """Records the calls of an undisturbed upload, and of undisturbed runs by both engines."""
+        """Records the calls of each command when nothing disturbs it."""
         recorded = {}
         for command, template, arguments in [
             (UPLOAD, self.lake.published, ("upload", self.lake.newer)),
@@ -65,7 +65,11 @@ class Search:
             result = small_lake.command(lake, "", *arguments, log="local_aws::faults=debug")
             assert result.code == 0, str(result)
             recorded[command] = calls(result.err)
-            assert recorded[command], f"the log has no calls:\n{result}"
+        lake = small_lake.copy(self.lake.published, self.folder / f"recorded-{WATCH}")
+        result = small_lake.watch(lake, "", self.lake.newer)
+        assert result.code == 0 and small_lake.content(lake) == self.lake.after, str(result)
+        recorded[WATCH] = calls(result.err)
+        assert all(recorded.values()), f"a log has no calls: {recorded}"
         return recorded
 
     # --- selecting cases ---
@@ -73,7 +77,12 @@ class Search:
     def singles(self, only: str | None = None) -> list[Case]:
         """Returns the cases of one fault, of all commands or of one."""
         commands = [only] if only else self.recorded
-        return [case for command in commands for case in singles(command, self.recorded[command])]
+        return [case for command in commands for case in self._singles(command)]
+
+    def _singles(self, command: str) -> list[Case]:
+        # An upload that starts a run makes the calls of both; the cases of the other commands have those.
+        others = self.recorded[UPLOAD] + self.recorded[RUN_LAMBDA] if command == WATCH else []
+        return list(singles(command, self.recorded[command], others))
 
     def sample(self, count: int, only: str | None = None) -> list[Case]:
         """Selects cases by the seed, about equally many for each kind of fault in each command."""
@@ -88,7 +97,7 @@ class Search:
     def pairs(self, count: int) -> list[Case]:
         """Returns cases with two faults, in one command or in an upload and the run that follows it."""
         random_ = random.Random(self.seed)
-        by_command = {command: list(singles(command, recorded)) for command, recorded in self.recorded.items()}
+        by_command = {command: self._singles(command) for command in self.recorded}
         pools = [by_command[UPLOAD] + by_command[run] for run in (RUN, RUN_LAMBDA)]
         pairs = (random_.sample(random_.choice(pools), 2) for _ in range(count))
         return [Case(tuple(sorted(first.faults + second.faults))) for first, second in pairs]
@@ -165,22 +174,22 @@ class Attempt:
 
     def __init__(self, truth: SmallLake, lake: Lake, result: CaseResult):
         self.truth, self.lake, self.result = truth, lake, result
+        # Whether a command ended by a signal.
         self.died = False
 
     def go(self) -> None:
-        case = self.result.case
-        uploaded = self.command(UPLOAD) if case.starts_with_upload else None
-        if uploaded and not self.truth.uploaded_before <= small_lake.kept(self.lake):
-            self.violate("raw bytes were lost by the upload")
-        ran = self.command(case.run)
-        is_accepted = uploaded is None or uploaded.code == 0
-        is_after = self.check_tables("after the fault", must_be_after=is_accepted and ran.code == 0)
+        are_accepted = True
+        for name in self.result.case.commands:
+            are_accepted &= self.command(name).code == 0
+            if not self.truth.uploaded_before <= small_lake.kept(self.lake):
+                self.violate(f"raw bytes were lost by {name}")
+        is_after = self.check_tables("after the fault", must_be_after=are_accepted)
         is_clean = small_lake.kept(self.lake) >= self.truth.uploaded_files and not small_lake.landed(self.lake)
-        self.result.unaided = is_accepted and ran.code == 0
+        self.result.unaided = are_accepted
         if self.result.unaided and is_after and is_clean:
             # The state is already that after an undisturbed upload and run.
             return
-        for result in [self.recover("upload", self.truth.newer), self.recover(*small_lake.RUN)]:
+        for result in self.recover():
             if result.code != 0:
                 self.violate(f"the recovery failed: {result}")
         self.check_tables("after the recovery", must_be_after=True)
@@ -191,21 +200,31 @@ class Attempt:
 
     def command(self, name: str) -> Result:
         """Runs a command under the faults of the case."""
-        runs = {RUN: small_lake.RUN, RUN_LAMBDA: small_lake.RUN_LAMBDA}
-        arguments = ["upload", self.truth.newer] if name == UPLOAD else runs[name]
         plan = self.result.case.plan(name)
-        result = small_lake.command(self.lake, plan, *arguments)
+        if name == WATCH:
+            result = small_lake.watch(self.lake, plan, self.truth.newer)
+        else:
+            upload = ["upload", self.truth.newer]
+            arguments = {UPLOAD: upload, RUN: small_lake.RUN, RUN_LAMBDA: small_lake.RUN_LAMBDA}[name]
+            result = small_lake.command(self.lake, plan, *arguments)
         self.result.met |= faults_in(result.err) > 0
         died = result.code is not None and result.code < 0
+        self.died |= died
         if died and "abort" not in plan:
             self.violate(f"it died by signal {-result.code}: {result}")
         self.check_ending(result)
         return result
 
-    def recover(self, *arguments: object) -> Result:
-        result = small_lake.command(self.lake, "", *arguments)
-        self.check_ending(result)
-        return result
+    def recover(self) -> Iterator[Result]:
+        """Repeats the commands without a fault. A `watch` that died is started again, which completes what it had begun."""
+        if self.died and self.result.case.commands == [WATCH]:
+            results = [small_lake.watch(self.lake, "", self.truth.newer)]
+        else:
+            arguments = [["upload", self.truth.newer], small_lake.RUN]
+            results = (small_lake.command(self.lake, "", *line) for line in arguments)
+        for result in results:
+            self.check_ending(result)
+            yield result
 
     def check_ending(self, result: Result) -> None:
         if result.code is None:
@@ -231,4 +250,6 @@ class Attempt:
         return is_after
 
     def violate(self, violation: str) -> None:
-        self.result.violations.append(violation)
+        lines = violation.splitlines()
+        # The log of the calls hides what a command says.
+        self.result.violations.append("\n".join(line for line in lines if not is_call(line)))

@@ -6,10 +6,14 @@ another version of a snapshot with the same name, new snapshots, and an unchange
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
+import queue
 import shutil
+import sqlite3
 import subprocess
+import threading
 from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +31,8 @@ TABLES = list(oracle.TABLES)
 SPEED = "speed=100"
 # The time limit of a command, after which it counts as hung.
 PATIENCE = 120
+# The time without a call after which `watch` has nothing more to do. Longer than the delay before it repeats an upload.
+QUIET = 1.5
 
 # A table and a day, and the digest and number of its rows.
 Content = dict[tuple[str, int], tuple[str, int]]
@@ -118,6 +124,59 @@ def command(lake: Lake, plan: str, *arguments: object, log: str = "") -> Result:
         out, err = process.communicate()
         code = None
     return Result(line, code, out.decode(errors="replace"), err.decode(errors="replace"))
+
+
+def watch(lake: Lake, plan: str, folder: Path) -> Result:
+    """Runs `watch` on a folder until it makes no more calls, and interrupts it.
+
+    The exit code is 1 if an execution that it started did not succeed, and None if it does not end.
+    """
+    line = lake.command("watch", "--settle", "0.1", folder)
+    env = environment(lake.home.parent) | {
+        "PREGAO_FAULTS": f"{SPEED},{plan}" if plan else SPEED,
+        "PREGAO_LOG": "local_aws::faults=debug",
+    }
+    before = executions(lake)
+    process = subprocess.Popen(
+        line, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=env, cwd=lake.home.parent
+    )
+    out, lines, news = [], [], queue.SimpleQueue()
+
+    def read(stream, kept: list[bytes]) -> None:
+        for text in stream:
+            kept.append(text)
+            news.put(text)
+        news.put(b"")
+
+    readers = [threading.Thread(target=read, args=pair) for pair in [(process.stdout, out), (process.stderr, lines)]]
+    for reader in readers:
+        reader.start()
+    # It reads the folder and delivers the files within this time too.
+    with contextlib.suppress(queue.Empty):
+        while process.poll() is None:
+            news.get(timeout=QUIET)
+    process.terminate()
+    try:
+        code: int | None = process.wait(PATIENCE)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+        code = None
+    for reader in readers:
+        reader.join()
+    err = b"".join(lines).decode(errors="replace")
+    failed = {name: status for name, status in executions(lake).items() if name not in before and status != "SUCCEEDED"}
+    if code == 0 and failed:
+        code, err = 1, f"{err}executions did not succeed: {failed}\n"
+    return Result(line, code, b"".join(out).decode(errors="replace"), err)
+
+
+def executions(lake: Lake) -> dict[str, str]:
+    """Returns the executions in a home that no process serves: the name of each, and its status, error and cause."""
+    with contextlib.closing(sqlite3.connect(f"file:{lake.home / 'state.db'}?mode=ro", uri=True)) as state:
+        return dict(
+            state.execute("SELECT name, status || coalesce(': ' || error || ': ' || cause, '') FROM executions")
+        )
 
 
 # --- content ----------------------------------------------------------------------------------------

@@ -188,9 +188,12 @@ fn slice_folder(slice: u32) -> String {
     if slice == 0 { String::new() } else { format!("slice={slice}/") }
 }
 
+/// The folder of the leases of the catalog's tables, in the lake bucket.
+pub const CATALOG_LEASES: &str = "catalog/locks/";
+
 /// Returns the key of the lease of a table of the catalog, in the lake bucket.
 pub fn catalog_lease(table: TableName) -> String {
-    format!("catalog/locks/{table}.json")
+    format!("{CATALOG_LEASES}{table}.json")
 }
 
 /// Returns the key of the list of a table's published files, in the lake bucket.

@@ -40,6 +40,15 @@ const CLOCK_SKEW: TimeDelta = TimeDelta::minutes(1);
 const MIN_DELAY: Duration = Duration::from_millis(20);
 const MAX_DELAY: Duration = Duration::from_secs(1);
 
+/// The first word of the holder of a lease that the function `create-athena-table` has taken.
+pub const CREATE_ATHENA_TABLE: &str = "athena_update";
+
+/// Whether this is the JSON of a lease that the function `create-athena-table` holds.
+pub fn is_held_by_create_athena_table(json: &[u8]) -> bool {
+    serde_json::from_slice::<Document>(json)
+        .is_ok_and(|lease| lease.holder.starts_with(CREATE_ATHENA_TABLE) && !lease.is_over())
+}
+
 /// A lease that this process holds.
 #[derive(Debug)]
 pub struct Lease<'a> {
@@ -64,6 +73,10 @@ impl Document {
     fn new(holder: &str, until: DateTime<Utc>) -> Self {
         Self { holder: holder.to_owned(), id: Uuid::new_v4().to_string(), until }
     }
+
+    fn is_over(&self) -> bool {
+        self.until + CLOCK_SKEW < Utc::now()
+    }
 }
 
 impl<'a> Lease<'a> {
@@ -85,7 +98,7 @@ impl<'a> Lease<'a> {
                         _ => watched.insert((etag.clone(), Instant::now())).1,
                     };
                     // An unreadable lease has no holder that renews it.
-                    let is_over = document.as_ref().is_none_or(|document| document.until + CLOCK_SKEW < Utc::now());
+                    let is_over = document.as_ref().is_none_or(Document::is_over);
                     let is_free = is_over || since.elapsed() >= length(lake);
                     let other = document.map(|document| document.holder).unwrap_or_default();
                     (is_free.then_some(PutIf::Is(etag)), other)

@@ -10,6 +10,7 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::{JoinHandle, spawn_blocking};
 
+use crate::abandoned_leases;
 use crate::athena::{self, Athena};
 use crate::emr::{self, Emr, SparkEngine};
 use crate::faults::{FaultPlan, Faults};
@@ -135,6 +136,7 @@ impl Endpoint {
         for bucket in [&config.buckets.raw, &config.buckets.lake, &config.buckets.results] {
             store.ensure_bucket(bucket.as_str())?;
         }
+        abandoned_leases::remove(&store, config.buckets.lake.as_str())?;
         let port = options.port.unwrap_or(0);
         let listener =
             TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await.map_err(|source| StartError::Port { port, source })?;

@@ -22,6 +22,7 @@
 //! run in this process, state machines are interpreted, Spark steps run on the Rust engine, queries on DataFusion. What is not
 //! supported returns the service's own error, never a success without an effect.
 
+mod abandoned_leases;
 mod athena;
 mod aws_json;
 pub mod check;

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use chrono::NaiveDate;
-use lake::lease::Lease;
+use lake::lease::{self, Lease};
 use lake::metrics::Metric;
 use lake::record::{self, Record};
 use lake::{Error, Lake, athena, invocation, keys, migration, partitions};
@@ -84,7 +84,7 @@ async fn update_table(lake: &Lake, table: TableName, range: DateRange) -> Result
         athena::run(lake, &derived::create_published_ddl(lake)).await?;
     }
 
-    let holder = format!("athena_update of {table} for {range}");
+    let holder = format!("{} of {table} for {range}", lease::CREATE_ATHENA_TABLE);
     let mut lease = Lease::take(lake, keys::catalog_lease(table), &holder, PATIENCE).await?;
     let done = under_lease(lake, &mut lease, table, range).await;
     // Also after an error, so that others need not wait for the lease to expire.

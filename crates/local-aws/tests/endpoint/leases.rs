@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use lake::Error;
-use lake::lease::Lease;
+use lake::lease::{CREATE_ATHENA_TABLE, Lease};
 
 use crate::World;
 
@@ -41,4 +41,16 @@ async fn a_lease_is_not_released_while_its_work_may_take_effect() {
     lease.release().await.expect("no release");
     let refused = take(&world, "second").await.expect_err("the work may still take effect");
     assert!(refused.to_string().contains("first"), "{refused}");
+}
+
+#[tokio::test]
+async fn a_lease_of_a_function_ends_with_the_process_that_ran_it() {
+    let world = World::new().await;
+    let function = format!("{CREATE_ATHENA_TABLE} of quotes");
+    take(&world, &function).await.expect("a free lease");
+    let world = world.restarted().await;
+    take(&world, "pregao smoke").await.expect("nobody holds it");
+    // A client may go on at the next owner of the home.
+    let world = world.restarted().await;
+    take(&world, &function).await.expect_err("a client holds it");
 }
