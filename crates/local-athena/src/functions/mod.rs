@@ -7,6 +7,7 @@ mod date_formats;
 mod dates;
 mod greatest_least;
 mod json;
+mod moving_frames;
 pub(crate) mod names;
 mod numbers;
 mod operator_chain;
@@ -47,7 +48,9 @@ pub(crate) fn all() -> Vec<Arc<ScalarUDF>> {
 
 /// Returns the aggregates to register in addition to DataFusion's.
 pub(crate) fn aggregates() -> Vec<Arc<AggregateUDF>> {
-    vec![Arc::new(percentile::function())]
+    let mut all = moving_frames::functions();
+    all.push(Arc::new(percentile::function()));
+    all
 }
 
 /// Returns a variant of a function that returns NULL instead of failing, for use inside `try(...)`; `None` for a

@@ -6,6 +6,7 @@ mod constructs;
 mod fixture;
 mod json;
 mod limits;
+mod moving_frames;
 mod nesting;
 mod robustness;
 mod snapshots;
