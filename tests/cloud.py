@@ -15,11 +15,13 @@ import pyarrow
 import pyarrow.parquet
 import pytest
 from moto.emr.models import Cluster
+from moto.emrserverless.models import Application, JobRun
 
 import oracle
 from lake import binary
 from lambda_runtime import FunctionError, LambdaFunction
-from moto_server import Moto, table_input
+from moto_server import ACCOUNT, REGION, Moto, table_input
+from sam_template import ACCOUNT as STACK_ACCOUNT
 from sam_template import STACK, functions, resolve, resources_text
 
 RUN = "nightly-7"
@@ -46,7 +48,19 @@ class Cloud:
         # Otherwise the functions query Athena for days that older versions published.
         self.s3.put_object(Bucket=self.lake, Key="published/_migrated.json", Body=b"{}")
         moto.client("athena").create_work_group(Name=self.resources["athena"]["workgroup"])
+        self._create_application()
         self.functions: dict[tuple[str, str], LambdaFunction] = {}
+
+    def _create_application(self) -> None:
+        """Creates the application of EMR Serverless with the id of the stack's one, and its role in moto's account."""
+        emr, backend = self.resources["emr"], self.moto.emr_serverless
+        application = Application(STACK, "emr-7.13.0", "SPARK", "", ACCOUNT, REGION, "", "", {}, "", "", None)
+        application.id = emr["application_id"]
+        backend.applications[application.id], backend.job_runs[application.id] = application, []
+        emr["job_role"] = emr["job_role"].replace(STACK_ACCOUNT, ACCOUNT)
+
+    def job_runs(self) -> list[JobRun]:
+        return self.moto.emr_serverless.job_runs.get(self.resources["emr"]["application_id"], [])
 
     def invoke(self, name: str, event: dict, config: dict | None = None) -> dict:
         """Returns the result of a function of the stack, deployed with a configuration."""
@@ -73,6 +87,7 @@ class Cloud:
             raise FileNotFoundError(f"{program} is not built: run `cargo build --release --workspace`")
         deployed = {
             **resolve(functions()[name]["Environment"]["Variables"]),
+            "PREGAO_RESOURCES": json.dumps(self.resources),
             "AWS_ENDPOINT_URL": self.moto.url,
             "AWS_ACCESS_KEY_ID": name,
             "AWS_SECRET_ACCESS_KEY": "secret",

@@ -100,7 +100,19 @@ def _list(value: object) -> list:
 
 def needs(call: Call) -> Iterator[Need]:
     """Returns all permissions that the caller needs for this call."""
-    by_service = {"s3": _s3, "elasticmapreduce": _emr, "athena": _athena, "glue": _glue_call, "states": _states}
+    by_service = {
+        "s3": _s3,
+        "elasticmapreduce": _emr,
+        "emr-serverless": _emr_serverless,
+        "athena": _athena,
+        "glue": _glue_call,
+        "states": _states,
+        # Those of the command line alone.
+        "cloudformation": _cloudformation,
+        "iam": _iam,
+        "sts": lambda _: iter(()),  # GetCallerIdentity needs no permission
+        **dict.fromkeys(("ec2", "lambda", "servicequotas"), _of_account),
+    }
     yield from by_service[call.service](call)
 
 
@@ -172,6 +184,28 @@ def _emr(call: Call) -> Iterator[Need]:
         raise NotImplementedError(f"the permissions for the EMR operation {call.operation}")
 
 
+# The operations of EMR Serverless whose resource is a job run. That of the others is an application.
+OF_JOB_RUN = ("GetJobRun", "CancelJobRun")
+
+
+def _emr_serverless(call: Call) -> Iterator[Need]:
+    parameters, why = call.parameters, call.operation
+    resource = f"arn:aws:emr-serverless:{REGION}:{ACCOUNT}:/applications/{parameters['applicationId']}"
+    if call.operation in OF_JOB_RUN:
+        resource += f"/jobruns/{parameters['jobRunId']}"
+    elif call.operation not in ("StartJobRun", "ListJobRuns"):
+        raise NotImplementedError(f"the permissions for the EMR Serverless operation {call.operation}")
+    yield Need(f"emr-serverless:{call.operation}", resource, why=why)
+    if call.operation == "StartJobRun":
+        # The role is in moto's account.
+        role = resolve({"Fn::GetAtt": ["EmrServerlessJobRole", "Arn"]})
+        assert parameters["executionRoleArn"].split(":role/")[1] == role.split(":role/")[1]
+        passed = _context(**{"iam:PassedToService": "emr-serverless.amazonaws.com"})
+        yield Need("iam:PassRole", role, passed, f"{why} passes the role")
+        if parameters.get("tags"):
+            yield Need("emr-serverless:TagResource", f"{resource}/jobruns/CREATED", why=f"{why} with tags")
+
+
 def _run_job_flow(parameters: dict, cluster: str) -> Iterator[Need]:
     why, created = "RunJobFlow", f"{cluster}/j-CREATED"
     tags = _tags("Request", {tag["Key"]: tag["Value"] for tag in parameters.get("Tags", [])})
@@ -219,7 +253,7 @@ NAME = r"[`\"]([a-z0-9_]+)[`\"]"
 # each partition.
 OF_TABLE = {
     "CREATE EXTERNAL TABLE": ["GetDatabase", "GetTable", "CreateTable"],
-    "ALTER TABLE ADD COLUMNS": ["GetDatabase", "GetTable", "UpdateTable"],
+    "ALTER TABLE": ["GetDatabase", "GetTable", "UpdateTable"],
     "DROP TABLE": ["GetDatabase", "GetTable", "GetPartitions", "GetPartition", "DeletePartition", "DeleteTable"],
     # Athena may get partitions one by one, by a filter, or by their names; the guide's policies for reading allow all three.
     "SELECT": ["GetDatabase", "GetTable", "GetPartition", "GetPartitions", "BatchGetPartition"],
@@ -283,16 +317,19 @@ def _of_table(statement: str, database: str | None) -> tuple[str, str | None, st
         return "CREATE EXTERNAL TABLE", created[1], created[2]
     altered = re.match(rf"ALTER TABLE {NAME}\.{NAME} ADD COLUMNS \(", statement)
     if altered:
-        return "ALTER TABLE ADD COLUMNS", altered[1], altered[2]
+        return "ALTER TABLE", altered[1], altered[2]
     for kind, pattern in {
+        "ALTER TABLE": rf"ALTER TABLE {NAME} SET TBLPROPERTIES ",
         "DROP TABLE": rf"DROP TABLE IF EXISTS {NAME}$",
     }.items():
         found = re.match(pattern, statement)
         if found:
             return kind, database, found[1]
-    selected = re.match(rf"(?s)SELECT\s.*?FROM\s+(?:{NAME}\.)?{NAME}", statement)
-    if selected:
-        return "SELECT", selected[1] or database, selected[2]
+    # The statements of functions quote all names; those of users may not.
+    for name in (NAME, r"([a-z0-9_]+)"):
+        selected = re.match(rf"(?s)(?:SELECT|WITH)\s.*?FROM\s+(?:{name}\.)?{name}", statement)
+        if selected:
+            return "SELECT", selected[1] or database, selected[2]
     raise NotImplementedError(f"the permissions for the Athena statement {statement}")
 
 
@@ -310,6 +347,8 @@ def _glue_call(call: Call) -> Iterator[Need]:
         yield from _glue(call.operation, parameters["Name"], "*", why)
         functions = f"arn:aws:glue:{REGION}:{ACCOUNT}:userDefinedFunction/{parameters['Name']}/*"
         yield Need(f"glue:{call.operation}", functions, why=why)
+    elif call.operation == "GetDatabase":
+        yield from _glue(call.operation, parameters["Name"], None, why)
     elif call.operation in ("GetTable", "DeleteTable"):
         yield from _glue(call.operation, parameters["DatabaseName"], parameters["Name"], why)
     elif call.operation in of_partitions:
@@ -319,14 +358,49 @@ def _glue_call(call: Call) -> Iterator[Need]:
 
 
 def _states(call: Call) -> Iterator[Need]:
-    if call.operation == "DescribeExecution":
+    action = f"states:{call.operation}"
+    if call.operation == "ListStateMachines":
+        yield Need(action, "*", why=call.operation)
+    elif call.operation in ("DescribeStateMachine", "ListExecutions", "StartExecution"):
+        name = call.parameters["stateMachineArn"].rsplit(":", 1)[1]
+        yield Need(action, f"arn:aws:states:{REGION}:{ACCOUNT}:stateMachine:{name}", why=call.operation)
+    elif call.operation in (
+        "DescribeExecution",
+        "DescribeStateMachineForExecution",
+        "GetExecutionHistory",
+        "RedriveExecution",
+        "StopExecution",
+    ):
         execution = call.parameters["executionArn"].split(":", 5)[5]
-        yield Need("states:DescribeExecution", f"arn:aws:states:{REGION}:{ACCOUNT}:{execution}", why=call.operation)
-        return
-    if call.operation != "ListExecutions":
+        yield Need(action, f"arn:aws:states:{REGION}:{ACCOUNT}:{execution}", why=call.operation)
+    else:
         raise NotImplementedError(f"the permissions for the Step Functions operation {call.operation}")
-    name = call.parameters["stateMachineArn"].rsplit(":", 1)[1]
-    yield Need("states:ListExecutions", f"arn:aws:states:{REGION}:{ACCOUNT}:stateMachine:{name}", why=call.operation)
+
+
+def _cloudformation(call: Call) -> Iterator[Need]:
+    if call.operation != "DescribeStacks":
+        raise NotImplementedError(f"the permissions for the CloudFormation operation {call.operation}")
+    stack = f"arn:aws:cloudformation:{REGION}:{ACCOUNT}:stack/{call.parameters['StackName']}/made-up"
+    yield Need("cloudformation:DescribeStacks", stack, why=call.operation)
+
+
+def _iam(call: Call) -> Iterator[Need]:
+    if call.operation not in ("GetInstanceProfile", "GetRole"):
+        raise NotImplementedError(f"the permissions for the IAM operation {call.operation}")
+    name = call.parameters.get("RoleName")
+    path = f"role/{name}" if name else f"instance-profile/{call.parameters['InstanceProfileName']}"
+    # https://docs.aws.amazon.com/IAM/latest/UserGuide/id_roles_create-service-linked-role.html: the path of such a role.
+    if name and name.startswith("AWSServiceRoleFor"):
+        path = f"role/aws-service-role/made-up.amazonaws.com/{name}"
+    yield Need(f"iam:{call.operation}", f"arn:aws:iam::{ACCOUNT}:{path}", why=call.operation)
+
+
+def _of_account(call: Call) -> Iterator[Need]:
+    """Returns the permission for a call that reads the settings of the account, for which there are no resources."""
+    reading = ("Describe", "GetAccountSettings", "GetAWSDefaultServiceQuota", "GetServiceQuota")
+    if not call.operation.startswith(reading):
+        raise NotImplementedError(f"the permissions for the operation {call.operation} of {call.service}")
+    yield Need(f"{call.service}:{call.operation}", "*", why=call.operation)
 
 
 def _glue(action: str, database: str | None, table: str | None, why: str) -> Iterable[Need]:

@@ -30,6 +30,7 @@ from moto.athena.models import QueryResults, athena_backends
 from moto.core import DEFAULT_ACCOUNT_ID
 from moto.core.config import default_user_config
 from moto.emr.models import ElasticMapReduceBackend, emr_backends
+from moto.emrserverless.models import EMRServerlessBackend, emrserverless_backends
 from moto.glue.exceptions import AlreadyExistsException, EntityNotFoundException
 from moto.glue.models import GlueBackend, glue_backends
 from moto.s3.models import S3Backend, s3_backends
@@ -46,7 +47,7 @@ INVOKE = re.compile(r"/2015-03-31/functions/([^/]+)/invocations")
 # The headers of an S3 request that change its meaning, and therefore its permissions.
 CONDITIONS = ["if-match", "if-none-match", "x-amz-copy-source", "x-amz-copy-source-if-match", "range"]
 RESET = [
-    *(s3_backends, emr_backends, athena_backends, glue_backends),
+    *(s3_backends, emr_backends, emrserverless_backends, athena_backends, glue_backends),
     *(stepfunctions_backends, stepfunctions_parser_backends),
 ]
 
@@ -113,7 +114,7 @@ class Moto:
         self._lock = threading.Lock()
         self._clients: dict = {}
         self._server = make_server(
-            "127.0.0.1", 0, self._front, threaded=True, request_handler=_QuietHandler, ssl_context=tls
+            "127.0.0.1", 0, self._front, threaded=True, request_handler=QuietHandler, ssl_context=tls
         )
         self.url = f"{'https' if tls else 'http'}://127.0.0.1:{self._server.server_port}"
         threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
@@ -176,6 +177,10 @@ class Moto:
         return emr_backends[ACCOUNT][REGION]
 
     @property
+    def emr_serverless(self) -> EMRServerlessBackend:
+        return emrserverless_backends[ACCOUNT][REGION]
+
+    @property
     def glue(self) -> GlueBackend:
         return glue_backends[ACCOUNT][REGION]
 
@@ -206,7 +211,8 @@ class Moto:
         if not credential:
             return self._moto(environ, start_response)
         caller, _, service = credential.groups()
-        operation, parameters = _s3(environ, body) if service == "s3" else _json(environ, body)
+        read = {"s3": s3_request, "emr-serverless": emr_serverless_request}.get(service, json_request)
+        operation, parameters = read(environ, body)
         about = self._about(service, operation, parameters)
         fault = next((fault for fault in self.faults if fault.operation == operation), None)
         if operation == "CopyObject" and self._is_unmet(parameters):
@@ -346,18 +352,32 @@ def table_input(name: str, columns: str, keys: str, location: str) -> dict:
     }
 
 
-class _QuietHandler(WSGIRequestHandler):
+class QuietHandler(WSGIRequestHandler):
     protocol_version = "HTTP/1.1"
 
     def log_request(self, *_: object) -> None:
         """Does nothing: `Moto.calls` has the calls."""
 
 
-def _json(environ: dict, body: bytes) -> tuple[str, dict]:
+def json_request(environ: dict, body: bytes) -> tuple[str, dict]:
     return environ["HTTP_X_AMZ_TARGET"].split(".")[-1], json.loads(body or b"{}")
 
 
-def _s3(environ: dict, body: bytes) -> tuple[str, dict]:
+def emr_serverless_request(environ: dict, body: bytes) -> tuple[str, dict]:
+    """Returns the operation of a request of EMR Serverless: those of the functions."""
+    names = ["applicationId", "jobRunId"]
+    _, _, *ids = environ["PATH_INFO"].replace("/jobruns", "").split("/")
+    parameters = {**dict(zip(names, ids, strict=False)), **json.loads(body or b"{}")}
+    operation = {
+        ("POST", 1): "StartJobRun",
+        ("GET", 1): "ListJobRuns",
+        ("GET", 2): "GetJobRun",
+        ("DELETE", 2): "CancelJobRun",
+    }
+    return operation[environ["REQUEST_METHOD"], len(ids)], parameters
+
+
+def s3_request(environ: dict, body: bytes) -> tuple[str, dict]:
     """Returns the operation of an S3 request. It supports only the operations of the functions; add others as needed."""
     method, query = environ["REQUEST_METHOD"], parse_qs(environ.get("QUERY_STRING", ""), keep_blank_values=True)
     bucket, _, key = environ["PATH_INFO"].lstrip("/").encode("latin-1").decode().partition("/")
@@ -396,7 +416,8 @@ def _fault_response(service: str, fault: Fault) -> tuple[str, list, bytes]:
         text = f"<Error><Code>{fault.code}</Code><Message>{fault.message}</Message></Error>"
         return status, [("Content-Type", "application/xml")], text.encode()
     text = json.dumps({"__type": fault.code, "message": fault.message})
-    return status, [("Content-Type", "application/x-amz-json-1.1")], text.encode()
+    # The services with a REST interface have the code in a header.
+    return status, [("Content-Type", "application/x-amz-json-1.1"), ("x-amzn-ErrorType", fault.code)], text.encode()
 
 
 def _lambda_response(invoked: Invoked, start_response: Callable) -> Iterable[bytes]:

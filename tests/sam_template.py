@@ -18,6 +18,10 @@ MACHINES = ["athena_update", "backfill", "create_datalake", "upload_raw_data"]
 
 # Values that only a deployment defines.
 STACK, ACCOUNT, REGION = "acme", "111122223333", "sa-east-1"
+# An application of EMR Serverless.
+APPLICATION = "00f1r05p2u2tlj09"
+# With EMR Serverless the stack has more resources and permissions, and none less.
+PARAMETERS = {"EmrKind": "serverless"}
 
 
 # --- the template as data ---------------------------------------------------------------------------
@@ -86,6 +90,9 @@ def _fill(text: str, variables: dict[str, str]) -> str:
 
 
 TEMPLATE = _load()
+
+# The value of a property, or of an item of a list, that is not there.
+NO_VALUE = object()
 RESOURCES: dict[str, dict] = TEMPLATE["Resources"]
 
 
@@ -108,9 +115,9 @@ def machines() -> dict[str, dict]:
 
 
 def resolve(value: Any) -> Any:
-    """Resolves a value for a stack named acme without parameters."""
+    """Resolves a value for a stack named acme with `PARAMETERS`."""
     if isinstance(value, list):
-        return [resolve(item) for item in value]
+        return [resolved for item in value if (resolved := resolve(item)) is not NO_VALUE]
     if not isinstance(value, dict):
         return value
     if len(value) == 1:
@@ -120,7 +127,9 @@ def resolve(value: Any) -> Any:
         if name == "Fn::GetAtt":
             return _attribute(*argument)
         if name == "Fn::Sub":
-            return re.sub(r"\$\{([^}!]+)\}", lambda match: _named(match.group(1)), argument)
+            text, own = (argument, {}) if isinstance(argument, str) else argument
+            named = {name: resolve(item) for name, item in own.items()}
+            return re.sub(r"\$\{([^}!]+)\}", lambda match: named.get(match.group(1)) or _named(match.group(1)), text)
         if name == "Fn::If":
             condition, yes, no = argument
             return resolve(yes if _holds(TEMPLATE["Conditions"][condition]) else no)
@@ -149,9 +158,13 @@ def _reference(name: str) -> Any:
     }
     if name in pseudo:
         return pseudo[name]
+    if name in PARAMETERS:
+        return PARAMETERS[name]
     if name in TEMPLATE["Parameters"]:
         return TEMPLATE["Parameters"][name]["Default"]
-    if RESOURCES[name]["Type"] in ("AWS::Serverless::StateMachine", "AWS::SNS::Topic"):
+    if name == "AWS::NoValue":
+        return NO_VALUE
+    if RESOURCES[name]["Type"] in ("AWS::IAM::ManagedPolicy", "AWS::Serverless::StateMachine", "AWS::SNS::Topic"):
         return _attribute(name, "Arn")
     return _name_of(name)
 
@@ -169,6 +182,8 @@ def _name_of(name: str) -> str:
         "AWS::Serverless::Function": "FunctionName",
         "AWS::Serverless::StateMachine": "Name",
     }.get(resource["Type"])
+    if resource["Type"] == "AWS::EMRServerless::Application":
+        return APPLICATION
     if resource["Type"] == "AWS::Glue::Database":
         return resolve(properties["DatabaseInput"]["Name"])
     return resolve(properties[by]) if by else f"{STACK}-{name}-made-up"
@@ -181,7 +196,10 @@ def _attribute(name: str, attribute: str) -> str:
     assert attribute == "Arn", f"the tests do not support {name}.{attribute}"
     here = f"{REGION}:{ACCOUNT}"
     return {
+        "AWS::EMRServerless::Application": f"arn:aws:emr-serverless:{here}:/applications/{physical_name}",
         "AWS::Events::Rule": f"arn:aws:events:{here}:rule/{physical_name}",
+        "AWS::IAM::InstanceProfile": f"arn:aws:iam::{ACCOUNT}:instance-profile/{physical_name}",
+        "AWS::IAM::ManagedPolicy": f"arn:aws:iam::{ACCOUNT}:policy/{physical_name}",
         "AWS::IAM::Role": f"arn:aws:iam::{ACCOUNT}:role/{physical_name}",
         "AWS::KMS::Key": f"arn:aws:kms:{here}:key/{physical_name}",
         "AWS::Logs::LogGroup": f"arn:aws:logs:{here}:log-group:{physical_name}:*",

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gzip
 import json
+import subprocess
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -10,10 +12,22 @@ import pytest
 
 import oracle
 import rawfiles
-from lake import LAKE, LENIENT, Lake, Result, assert_same_rows, client, eventually
+from lake import (
+    LAKE,
+    LENIENT,
+    RESULTS,
+    Lake,
+    Result,
+    assert_published,
+    assert_same_rows,
+    client,
+    environment,
+    eventually,
+)
 from test_cli import document, failure
 
 DAYS = ("2020-04-01", "2020-04-09")
+SERVERLESS = "emr.kind=serverless"
 
 
 @pytest.fixture
@@ -43,14 +57,33 @@ def run(lake: Lake, *options: object, config: Iterable[str] = ()) -> tuple[str, 
 
 def test_the_engines_write_the_same_bytes(uploaded: Lake, tmp_path: Path):
     by_emr, emr = run(uploaded, "--engine", "emr")
+    by_serverless, serverless = run(uploaded, "--engine", "emr", config=[SERVERLESS])
     by_lambda, transform = run(uploaded, "--engine", "lambda")
-    assert "LaunchEmrStep" in states(emr) and "Transform" not in states(emr), emr
+    for done in (emr, serverless):
+        assert "LaunchEmrStep" in states(done) and "Transform" not in states(done), done
     assert "TransformDays" in states(transform) and "LaunchEmrStep" not in states(transform), transform
-    assert parquet(uploaded, by_emr) == parquet(uploaded, by_lambda)
+    assert parquet(uploaded, by_emr) == parquet(uploaded, by_serverless) == parquet(uploaded, by_lambda)
+    logs = uploaded.objects(RESULTS, "logs/")
+    of_jobs = [key for key in logs if key.startswith("logs/applications/") and key.endswith("/SPARK_DRIVER/stderr.gz")]
+    assert len(of_jobs) == 1 and by_serverless in gzip.decompress(logs[of_jobs[0]]).decode()
+    assert len(logs) == 2, "one of the step, one of the job run"
     expected = oracle.read_folder(tmp_path / "raw")
     for table in oracle.TABLES:
         assert expected.rows[table], "the test has to have something to compare"
         assert_same_rows(table, uploaded.query(f"SELECT * FROM {table}"), expected.rows[table])
+
+
+def test_a_job_run_that_fails_says_why(lake: Lake, tmp_path: Path):
+    rawfiles.write_market(tmp_path / "raw", seed=3, days=["20200401"], snapshots=2)
+    lake.upload(tmp_path / "raw")
+    line = lake.command("--set", SERVERLESS, "run", "--from", "2020-04-01", "--engine", "emr")
+    # The driver of the job is lost before its first statement.
+    env = environment(tmp_path) | {"PREGAO_FAULTS": "speed=100,service=spark&n=1:deny"}
+    failed = subprocess.run(line, capture_output=True, text=True, env=env, cwd=tmp_path)
+    assert failed.returncode == 1 and "the Spark job is FAILED: " in failed.stderr, failed.stderr
+    # Another run is not in its way.
+    lake.run("--set", SERVERLESS, "run", "--from", "2020-04-01", "--engine", "emr")
+    assert_published(lake, tmp_path / "raw")
 
 
 def test_auto_takes_the_function_when_each_day_fits(uploaded: Lake):

@@ -33,7 +33,7 @@ from lake import KEY, ROOT, assert_same_rows
 from lambda_runtime import FunctionError
 from moto_server import ACCOUNT, RECORDED, REGION, Call, Moto, table_input
 from rawfiles import Form, quote
-from sam_template import FUNCTIONS, resolve
+from sam_template import FUNCTIONS, STACK, resolve
 
 DAYS = {"from": "2020-04-01", "to": "2020-04-02"}
 GLOB = "{2020-04-01,2020-04-02}"
@@ -397,7 +397,8 @@ def test_a_run_gets_a_cluster_with_everything_that_was_configured(cloud: Cloud):
     assert not cluster.keep_job_flow_alive_when_no_steps and not cluster.termination_protected
     tags = {tag["Key"]: tag["Value"] for tag in cluster.tags}
     of_emr = {"for-use-with-amazon-emr-managed-policies": "true"}
-    assert tags == {"pregao:run": RUN, "pregao:lake": cloud.lake, **of_emr}
+    of_cost = {"project": "pregao", "stack": STACK}
+    assert tags == {"pregao:run": RUN, "pregao:lake": cloud.lake, **of_emr, **of_cost}
 
     assert (step.name, step.action_on_failure) == (f"pregao-{RUN}", "TERMINATE_CLUSTER")
     assert step.jar == "command-runner.jar" and step.args == arguments(cloud)
@@ -671,7 +672,7 @@ def test_a_late_event_stops_nothing_of_an_execution_that_was_redriven(cloud: Clo
     states.create_state_machine(name=MACHINE_NAME, definition=definition, roleArn=f"arn:aws:iam::{ACCOUNT}:role/any")
     execution = states.start_execution(stateMachineArn=MACHINE, name=RUN)["executionArn"]
     assert execution == event["detail"]["executionArn"]
-    assert cloud.invoke("stop-emr-step", event) == {"run": RUN, "clusters": [], "steps": []}
+    assert cloud.invoke("stop-emr-step", event) == {"run": RUN, "clusters": [], "steps": [], "job_runs": []}
     states.stop_execution(executionArn=execution)
     assert cloud.invoke("stop-emr-step", event)["clusters"] == [own]
     with cloud.moto.failing("DescribeExecution", 403, "AccessDeniedException"):
@@ -685,6 +686,115 @@ def test_an_event_without_a_run_stops_nothing(cloud: Cloud):
     with cloud.moto.failing("TerminateJobFlows", 403, "AccessDeniedException"):
         assert cloud.fails("stop-emr-step", {"run": RUN}).error_type == "AccessDeniedException"
     assert cloud.clusters()[0].state == "WAITING"
+
+
+# --- the same three functions on EMR Serverless -----------------------------------------------------
+
+SERVERLESS = {"emr": {"kind": "serverless", "core_instances": 3}}
+
+
+def test_a_run_gets_a_job_run_with_everything_that_was_configured(cloud: Cloud):
+    launched = cloud.invoke("launch-emr-step", OF_RUN, SERVERLESS)
+    (job_run,) = cloud.job_runs()
+    assert (launched["cluster_id"], launched["step_id"]) == (job_run.application_id, job_run.id)
+    assert next_poll(launched) < time.time() + 1, "the first poll is soon"
+    assert job_run.name == f"pregao-{RUN}" and job_run.execution_timeout_minutes == 720
+    assert job_run.execution_role_arn == cloud.resources["emr"]["job_role"]
+    assert job_run.tags == {"project": "pregao", "stack": STACK}
+    logs = job_run.configuration_overrides["monitoringConfiguration"]["s3MonitoringConfiguration"]
+    assert logs == {"logUri": f"s3://{cloud.results}/logs/"}
+    submit = job_run.job_driver["sparkSubmit"]
+    jobs = {key: text for key, text in cloud.moto.objects(cloud.results).items() if key.startswith("jobs/")}
+    files = {f"s3://{cloud.results}/{key}": text for key, text in jobs.items()}
+    spark = ROOT / "crates" / "market" / "spark"
+    assert files.pop(submit["entryPoint"]) == (spark / "run_sql.py").read_bytes()
+    (sql,) = files
+    assert files[sql] == (spark / "etl.sql").read_bytes()
+    variables = {**DAYS, "days": GLOB, "run": RUN, "raw": f"s3://{cloud.raw}", "lake": f"s3://{cloud.lake}"}
+    assert submit["entryPointArguments"] == [sql, *(f"{name}={value}" for name, value in variables.items())]
+    settings = submit["sparkSubmitParameters"]
+    for setting in (
+        "spark.sql.catalogImplementation=in-memory",
+        "spark.hadoop.fs.s3a.committer.abort.pending.uploads=false",
+        "spark.dynamicAllocation.maxExecutors=3",
+    ):
+        assert f"--conf {setting}" in settings
+    assert not cloud.clusters()
+
+
+def test_a_run_that_is_launched_again_starts_one_job_run(cloud: Cloud):
+    first = step_of(cloud.invoke("launch-emr-step", OF_RUN, SERVERLESS))
+    for state in ("RUNNING", "SUCCESS", "FAILED"):
+        cloud.job_runs()[0].state = state
+        assert step_of(cloud.invoke("launch-emr-step", OF_RUN, SERVERLESS)) == first
+    other = cloud.invoke("launch-emr-step", {**OF_RUN, "run": "nightly-77"}, SERVERLESS)
+    assert other["step_id"] != first["step_id"] and len(cloud.job_runs()) == 2
+    tokens = [call.parameters["clientToken"] for call in cloud.moto.made("StartJobRun")]
+    assert len(set(tokens)) == 2 and all(len(token) == 64 for token in tokens), (
+        "a retry has the token of the first call"
+    )
+
+
+def test_a_failed_job_run_is_restarted_only_by_a_redrive(cloud: Cloud):
+    first = cloud.invoke("launch-emr-step", OF_RUN, SERVERLESS)
+    failed = {**OF_RUN, "failed": {**first, "reason": "the Spark job is FAILED: lost"}}
+    error = cloud.fails("launch-emr-step", {**failed, "execution": {"RedriveCount": 0}}, SERVERLESS)
+    assert (error.error_type, error.message) == ("EmrError", "the Spark job is FAILED: lost")
+    redriven = {**failed, "execution": {"RedriveCount": 1}}
+    second = step_of(cloud.invoke("launch-emr-step", redriven, SERVERLESS))
+    assert second["step_id"] != first["step_id"]
+    assert step_of(cloud.invoke("launch-emr-step", redriven, SERVERLESS)) == second and len(cloud.job_runs()) == 2
+
+
+@pytest.mark.parametrize(
+    ("state", "expected"),
+    [
+        ("SUBMITTED", "PENDING"),
+        ("QUEUED", "PENDING"),
+        ("SCHEDULED", "PENDING"),
+        ("RUNNING", "RUNNING"),
+        ("SUCCESS", "COMPLETED"),
+        ("FAILED", "FAILED"),
+        ("CANCELLING", "CANCEL_PENDING"),
+        ("CANCELLED", "CANCELLED"),
+    ],
+)
+def test_the_state_of_a_job_run_is_that_of_a_step(cloud: Cloud, state: str, expected: str):
+    event = step_of(cloud.invoke("launch-emr-step", OF_RUN, SERVERLESS))
+    (job_run,) = cloud.job_runs()
+    job_run.state, job_run.state_details = state, "Job failed. Please check complete logs."
+    # Whatever the configuration says now: the ids name the service.
+    polled = cloud.invoke("poll-step", event)
+    assert (polled["cluster_id"], polled["step_id"], polled["state"]) == (*event.values(), expected)
+    log = f"s3://{cloud.results}/logs/applications/{event['cluster_id']}/jobs/{job_run.id}/SPARK_DRIVER/stderr.gz"
+    assert polled["log"] == log
+    if state in ("FAILED", "CANCELLED"):
+        assert polled["reason"] == f"the Spark job is {state}: Job failed. Please check complete logs. Its log: {log}"
+    else:
+        assert polled["reason"] == ""
+
+
+def test_the_job_run_of_a_run_that_ended_is_cancelled(cloud: Cloud):
+    own = cloud.invoke("launch-emr-step", OF_RUN, SERVERLESS)["step_id"]
+    cloud.invoke("launch-emr-step", {**OF_RUN, "run": f"{RUN}7"}, SERVERLESS)
+    for job_run in cloud.job_runs():
+        job_run.state = "RUNNING"
+    stopped = cloud.invoke("stop-emr-step", status_change(RUN, "ABORTED"), SERVERLESS)
+    assert (stopped["clusters"], stopped["steps"], stopped["job_runs"]) == ([], [], [own])
+    states = {job_run.name: job_run.state for job_run in cloud.job_runs()}
+    assert states == {f"pregao-{RUN}": "CANCELLED", f"pregao-{RUN}7": "RUNNING"}
+    assert cloud.invoke("stop-emr-step", {"run": RUN}, SERVERLESS)["job_runs"] == []
+    assert len(cloud.moto.made("CancelJobRun")) == 1
+
+
+def test_errors_of_emr_serverless_keep_their_names(cloud: Cloud):
+    for code, status in (("ValidationException", 400), ("ConflictException", 409), ("AccessDeniedException", 403)):
+        with cloud.moto.failing("StartJobRun", status, code):
+            assert cloud.fails("launch-emr-step", OF_RUN, SERVERLESS).error_type == code
+    with cloud.moto.failing("StartJobRun", 503, "ServiceUnavailable"):
+        assert cloud.fails("launch-emr-step", OF_RUN, SERVERLESS).error_type == "ServiceUnavailable"
+    unknown = {"cluster_id": cloud.resources["emr"]["application_id"], "step_id": "00unknown"}
+    assert cloud.fails("poll-step", unknown).error_type == "ResourceNotFoundException"
 
 
 # --- transform --------------------------------------------------------------------------------------

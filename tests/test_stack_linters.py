@@ -6,6 +6,7 @@ Each linter also checks broken copies: a linter that checks nothing would accept
 from __future__ import annotations
 
 import json
+import re
 from collections import defaultdict
 from collections.abc import Callable
 from pathlib import Path
@@ -14,6 +15,7 @@ import pytest
 
 import aws_tools as tools
 import sam_template
+from lake import ROOT
 from sam_template import MACHINES, TEMPLATE_FILE, resolve
 
 # --- the template -----------------------------------------------------------------------------------
@@ -108,6 +110,7 @@ def test_checkov_finds_a_public_bucket_and_a_key_that_is_not_rotated(tmp_path: P
 # cfn-lint does not check the actions of policies in a SAM template, so the policies get a template of their own.
 WITH_POLICIES = (
     "AWS::IAM::Role",
+    "AWS::IAM::ManagedPolicy",
     "AWS::S3::BucketPolicy",
     "AWS::SQS::QueuePolicy",
     "AWS::SNS::TopicPolicy",
@@ -138,9 +141,19 @@ def test_cfn_lint_reports_an_unknown_action(tmp_path: Path):
     assert "droptable" in tools.fails("cfn-lint", policies_alone(tmp_path / "policies.json", change)).lower()
 
 
-def test_every_taggable_resource_has_the_tag():
-    types = {resource["Type"] for resource in sam_template.RESOURCES.values()}
-    of_sam = {type for type in types if type.startswith("AWS::Serverless::")}
+# The cost tags, in the two forms of CloudFormation: a list of keys and values, or, for a few types, an object.
+BY_KEY = {"project": "pregao", "stack": sam_template.STACK}
+AS_LIST = [{"Key": key, "Value": value} for key, value in BY_KEY.items()]
+# What CloudFormation cannot tag, by its schemas. A new type here is a resource without cost tags.
+WITHOUT_TAGS = {
+    *("AWS::Glue::Database", "AWS::IAM::InstanceProfile", "AWS::IAM::ManagedPolicy", "AWS::Lambda::Permission"),
+    *("AWS::S3::BucketPolicy", "AWS::SNS::Subscription", "AWS::SNS::TopicPolicy", "AWS::SQS::QueuePolicy"),
+    "AWS::Scheduler::Schedule",
+}
+
+
+def forms_of_tags(types: set[str]) -> dict[str, str | None]:
+    """Returns the form of the tags of each type, by the schemas of CloudFormation in cfn-lint: `None` if it has none."""
     script = (
         "import json, sys\n"
         "from cfnlint.schema import PROVIDER_SCHEMA_MANAGER as schemas\n"
@@ -149,21 +162,51 @@ def test_every_taggable_resource_has_the_tag():
         "    tags = schema['properties'].get('Tags', {})\n"
         "    while '$ref' in tags:\n"
         "        tags = schema['definitions'][tags['$ref'].rsplit('/', 1)[1]]\n"
+        "    assert schema['tagging']['taggable'] == bool(tags), schema['typeName']\n"
         "    return tags.get('type')\n"
         "print(json.dumps({type: form(schema) for type, schema in schema_of.items()}))\n"
     )
-    # A list of keys and values, or, of a few types, an object.
-    forms = {"array": [{"Key": "project", "Value": "pregao"}], "object": {"project": "pregao"}, None: None}
-    tags_of = json.loads(tools.succeeds("python3", "-c", script, *sorted(types - of_sam)))
-    assert (tags_of["AWS::S3::Bucket"], tags_of["AWS::S3::BucketPolicy"]) == ("array", None)
-    shared = sam_template.TEMPLATE["Globals"]["Function"]["Tags"]
+    return json.loads(tools.succeeds("python3", "-c", script, *sorted(types)))
+
+
+def test_everything_that_can_have_tags_has_both_cost_tags():
+    types = {resource["Type"] for resource in sam_template.RESOURCES.values()}
+    of_sam = {type for type in types if type.startswith("AWS::Serverless::")}
+    forms = forms_of_tags(types - of_sam)
+    assert {type for type, form in forms.items() if form is None} == WITHOUT_TAGS
+    expected = {"array": AS_LIST, "object": BY_KEY, None: None}
+    shared = resolve(sam_template.TEMPLATE["Globals"]["Function"]["Tags"])
     for name, resource in sam_template.RESOURCES.items():
-        tags = resource["Properties"].get("Tags")
+        tags = resolve(resource["Properties"].get("Tags"))
         if resource["Type"] in of_sam:
-            assert {**shared, **(tags or {})} == {"project": "pregao"}, name
+            assert {**shared, **(tags or {})} == BY_KEY, name
             assert tags or resource["Type"] == "AWS::Serverless::Function", f"{name} has no tags"
         else:
-            assert tags == forms[tags_of[resource["Type"]]], f"{name} has the tags {tags}"
+            assert tags == expected[forms[resource["Type"]]], f"{name} has the tags {tags}"
+
+
+def test_the_documented_role_may_make_the_roles_and_policies_of_the_stack():
+    """Beside `PowerUserAccess`, CloudFormation needs what its schemas list for the resources of IAM."""
+    script = (
+        "import json, sys\n"
+        "from cfnlint.schema import PROVIDER_SCHEMA_MANAGER as schemas\n"
+        "found = [schemas.get_resource_schema('us-east-1', type).schema['handlers'] for type in sys.argv[1:]]\n"
+        "print(json.dumps([action for handlers in found for name, handler in handlers.items() if name != 'list'"
+        " for action in handler['permissions']]))\n"
+    )
+    types = {resource["Type"] for resource in sam_template.RESOURCES.values() if ":IAM:" in resource["Type"]}
+    listed = set(json.loads(tools.succeeds("python3", "-c", script, *sorted(types))))
+    # The policies are attached to nothing, and the roles have no boundary.
+    needed = {action for action in listed if not re.search(r":(Attach|Detach)|PermissionsBoundary$", action)}
+    page = (ROOT / "docs" / "aws.md").read_text(encoding="utf-8")
+    section = page.split("\n## Deploy from GitHub\n", 1)[1].split("\n## ", 1)[0]
+    _, policy = (json.loads(text) for text in re.findall(r"^```json\n(.*?)^```", section, re.DOTALL | re.MULTILINE))
+    (statement,) = policy["Statement"]
+    assert set(statement["Action"]) == needed
+    kinds = {
+        re.fullmatch(r"arn:aws:iam::ACCOUNT:([a-z-]+)/pregao-\*", resource)[1] for resource in statement["Resource"]
+    }
+    assert kinds == {"role", "policy", "instance-profile"}
 
 
 # --- the state machines -----------------------------------------------------------------------------

@@ -26,6 +26,8 @@ from sam_template import (
 
 BUCKETS = {"RawBucket": "raw", "LakeBucket": "lake", "ResultsBucket": "results"}
 ROLES = sorted(stack.of_type("AWS::IAM::Role"))
+# Those for people; tests/test_people.py compares them with the calls of the commands.
+POLICIES = ["AnalystPolicy", "OperatorPolicy", "MaintenancePolicy"]
 
 # Statements with `Resource: "*"`, with the reason.
 WHOLE_ACCOUNT = {
@@ -41,6 +43,9 @@ WHOLE_ACCOUNT = {
     ("LaunchEmrStepRole", "FindClusters"): "EMR lists all clusters or none",
     ("LaunchEmrStepRole", "StartClustersOfThisLake"): "a cluster to start has no name; the condition requires its tag",
     ("StopEmrStepRole", "FindClusters"): "EMR lists all clusters or none",
+    ("OperatorPolicy", "FindTheWorkflows"): "Step Functions lists all state machines or none",
+    ("MaintenancePolicy", "CheckTheAccount"): "EC2, EMR, Lambda and Service Quotas have no resources for these",
+    ("MaintenancePolicy", "StartClustersOfThisLake"): "a cluster to start has no name; the condition requires its tag",
     ("EmrServiceRole", "LookAround"): "EC2's Describe actions have no resources",
     ("AlarmKey", "GovernedByTheAccount"): "the policy of a key applies to that key only",
     ("AlarmKey", "Alarms"): "the policy of a key applies to that key only",
@@ -63,6 +68,8 @@ def test_the_parameters_are_those_that_deploy_passes():
         "LakeBucketName": "",
         "ResultsBucketName": "",
         "DatabaseName": "pregao",
+        "EmrKind": "ec2",
+        "EmrRelease": "emr-7.13.0",
         "ScheduleExpression": "cron(0 7 * * ? *)",
         "ScheduleTimezone": "America/Sao_Paulo",
         "ScheduleState": "ENABLED",
@@ -87,16 +94,20 @@ def test_the_outputs_are_those_that_commands_read():
         "BackfillArn": f"arn:aws:states:{REGION}:{ACCOUNT}:stateMachine:{STACK}-backfill",
         "AthenaUpdateArn": f"arn:aws:states:{REGION}:{ACCOUNT}:stateMachine:{STACK}-athena_update",
         "AlarmTopicArn": f"arn:aws:sns:{REGION}:{ACCOUNT}:{STACK}-alarms",
+        **{f"{name}Arn": f"arn:aws:iam::{ACCOUNT}:policy/{STACK}-{name}-made-up" for name in POLICIES},
     }
 
 
 def test_functions_get_the_resources_under_the_keys_of_the_configuration():
     assert stack.resources_text() == {
+        "aws": {"stack": STACK},
         "buckets": {name: f"{STACK}-{name}-{ACCOUNT}" for name in ("raw", "lake", "results")},
         "athena": {"database": "pregao", "workgroup": STACK},
         "emr": {
             "service_role": f"{STACK}-EmrServiceRole-made-up",
             "instance_profile": f"{STACK}-EmrInstanceProfile-made-up",
+            "application_id": stack.APPLICATION,
+            "job_role": f"arn:aws:iam::{ACCOUNT}:role/{STACK}-EmrServerlessJobRole-made-up",
         },
     }
     template = (ROOT / "confs" / "pregao.template.toml").read_text(encoding="utf-8")
@@ -108,6 +119,20 @@ def test_functions_get_the_resources_under_the_keys_of_the_configuration():
     assert sorted(variables) == ["PREGAO_CONFIG", "PREGAO_RESOURCES"]
     assert variables["PREGAO_RESOURCES"] == TEMPLATE["Outputs"]["Resources"]["Value"]
     assert not any("Environment" in properties for properties in stack.of_type("AWS::Serverless::Function").values())
+
+
+def test_the_variables_of_a_function_fit(monkeypatch: pytest.MonkeyPatch):
+    """https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html: 4 KB for all of them together."""
+    (database,) = re.findall(r"\{1,(\d+)\}", TEMPLATE["Parameters"]["DatabaseName"]["AllowedPattern"])
+    buckets = ("RawBucketName", "LakeBucketName", "ResultsBucketName")
+    for parameter, length in {"DatabaseName": int(database), **dict.fromkeys(buckets, 63)}.items():
+        monkeypatch.setitem(stack.PARAMETERS, parameter, "n" * length)
+    monkeypatch.setattr(stack, "STACK", "s" * 32)
+    resources = json.dumps(stack.resources_text(), separators=(",", ":"))
+    # Names of roles, with the characters that CloudFormation adds, have at most 64.
+    roles = 3 * (64 - len("s" * 32 + "-EmrServiceRole-made-up"))
+    configuration = TEMPLATE["Parameters"]["Config"]["MaxLength"]
+    assert len(resources) + roles + configuration + len("PREGAO_CONFIGPREGAO_RESOURCES") <= 4096
 
 
 def test_no_account_or_region_is_hard_coded():
@@ -349,7 +374,7 @@ def test_everything_that_acts_has_a_role_of_its_own():
     users += [stack.role_of(pipe) for pipe in stack.of_type("AWS::Pipes::Pipe").values()]
     users += [role["Ref"] for role in RESOURCES["EmrInstanceProfile"]["Properties"]["Roles"]]
     assert not [role for role, count in Counter(users).items() if count > 1]
-    assert sorted([*users, "EmrServiceRole"]) == ROLES
+    assert sorted([*users, "EmrServiceRole", "EmrServerlessJobRole"]) == ROLES
 
 
 def test_a_role_is_assumed_by_one_service():
@@ -360,7 +385,7 @@ def test_a_role_is_assumed_by_one_service():
         trusted[role] = statement["Principal"]["Service"]
         assert list(statement["Principal"]) == ["Service"]
         service = trusted[role].split(".")[0]
-        if service in ("elasticmapreduce", "pipes", "scheduler", "states"):
+        if service in ("elasticmapreduce", "emr-serverless", "pipes", "scheduler", "states"):
             assert statement["Condition"]["StringEquals"]["aws:SourceAccount"] == {"Ref": "AWS::AccountId"}, role
         else:
             # EC2 and Lambda document no condition keys for this.
@@ -371,6 +396,7 @@ def test_a_role_is_assumed_by_one_service():
         "states": len(MACHINES),
         "ec2": 1,
         "elasticmapreduce": 1,
+        "emr-serverless": 1,
         "pipes": 1,
         "scheduler": len(stack.of_type("AWS::Scheduler::Schedule")),
     }
@@ -379,8 +405,10 @@ def test_a_role_is_assumed_by_one_service():
 def test_no_policy_comes_from_elsewhere():
     for role in ROLES:
         assert set(RESOURCES[role]["Properties"]) == {"AssumeRolePolicyDocument", "Description", "Policies", "Tags"}
-    other = ("AWS::IAM::ManagedPolicy", "AWS::IAM::Policy", "AWS::IAM::RolePolicy", "AWS::IAM::User", "AWS::IAM::Group")
+    other = ("AWS::IAM::Policy", "AWS::IAM::RolePolicy", "AWS::IAM::User", "AWS::IAM::Group")
     assert not [name for name, resource in RESOURCES.items() if resource["Type"] in other]
+    # Users attach these; the stack attaches them to nothing (tests/test_people.py).
+    assert sorted(stack.of_type("AWS::IAM::ManagedPolicy")) == sorted(POLICIES)
     # SAM properties that grant more permissions.
     for properties in [*stack.functions().values(), *stack.machines().values()]:
         assert not {"Policies", "Connectors", "PermissionsBoundary", "Events"} & set(properties)
@@ -431,7 +459,12 @@ def test_roles_are_passed_only_to_the_service_they_are_for():
     assert passed == {
         ("LaunchEmrStepRole", service): to("elasticmapreduce"),
         ("LaunchEmrStepRole", instances): to("ec2"),
+        ("LaunchEmrStepRole", resolve({"Fn::GetAtt": ["EmrServerlessJobRole", "Arn"]})): {
+            "StringEquals": {"iam:PassedToService": "emr-serverless.amazonaws.com"}
+        },
         ("EmrServiceRole", instances): to("ec2"),
+        ("MaintenancePolicy", service): to("elasticmapreduce"),
+        ("MaintenancePolicy", instances): to("ec2"),
     }
 
 
@@ -475,23 +508,33 @@ def test_emr_deletes_only_what_it_created_for_a_cluster_with_its_tag():
     }
 
 
-def test_only_vacuum_deletes_files_of_runs_and_nothing_deletes_quarantined_files():
+def test_only_vacuum_deletes_files_of_runs_and_only_smoke_deletes_quarantined_ones():
     deleting: dict[str, set] = {}
     for statement in allowing():
         if any(re.match("s3:(Delete|PutLifecycle|PutBucket)", action) for action in statement.actions):
             deleting.setdefault(statement.owner, set()).update(statement.resources)
     raw, lake = (f"arn:aws:s3:::{STACK}-{name}-{ACCOUNT}" for name in ("raw", "lake"))
     tables = ("quotes", "options", "rejects")
+    # The job deletes files in its own folders.
+    of_the_job = {
+        *(f"{lake}/runs/*/{table}/*" for table in tables),
+        f"{lake}/runs_$folder$",
+        f"{lake}/runs/*_$folder$",
+    }
     assert deleting == {
         "IngestRole": {f"{raw}/{folder}/*" for folder in ("landing", "quotes", "options")},
-        # The job deletes files in its own folders; S3 keeps the versions.
-        "EmrInstanceRole": {
-            *(f"{lake}/runs/*/{table}/*" for table in tables),
-            f"{lake}/runs_$folder$",
-            f"{lake}/runs/*_$folder$",
-        },
+        # S3 keeps the versions.
+        "EmrInstanceRole": of_the_job,
+        "EmrServerlessJobRole": of_the_job,
         # It first determines which runs nothing references. Older versions wrote into the folders of the tables.
         "VacuumRole": {f"{lake}/{folder}/*" for folder in ("runs", *tables)},
+        # `pregao vacuum` does the same, and `pregao smoke` removes its own days and runs.
+        "MaintenancePolicy": {
+            *(f"{lake}/{folder}/*" for folder in ("runs", *tables, "smoke", "published/year=1990/month=7")),
+            *(f"{lake}/{key}" for key in ("catalog/records/year=1990.json", "quality/run=smoke-*")),
+            *(f"{raw}/{folder}/date=1990-07-0*" for folder in ("quotes", "options")),
+            *(f"{raw}/{key}" for key in ("landing/*1990070*", "quarantine/1990070*")),
+        },
     }
     for statement in statements("IngestRole"):
         if "s3:DeleteObject" in statement.actions:
@@ -499,12 +542,14 @@ def test_only_vacuum_deletes_files_of_runs_and_nothing_deletes_quarantined_files
     for statement in allowing():
         # The catalog is derived from the records: partitions without a record are removed. Files stay.
         if "glue:BatchDeletePartition" in statement.actions:
-            assert statement.owner == "CreateAthenaTableRole"
+            # `pregao smoke` removes the partitions of its days.
+            assert statement.owner in ("CreateAthenaTableRole", "MaintenancePolicy")
         # Tables are dropped only in the database of staged tables.
         if {"glue:DeleteTable", "glue:DeletePartition", "glue:DeleteDatabase"} & set(statement.actions):
             beside = {
                 "ValidatePartitionsRole": r":catalog|/pregao_staged(/\*)?",
                 "VacuumRole": r":catalog|/pregao_(asof|diff)_\*(/\*)?",
+                "OperatorPolicy": r":catalog|/pregao_(asof|diff)_\*(/\*)?",
             }
             for resource in statement.resources:
                 assert re.search(f"({beside[statement.owner]})$", resource), resource

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 from fnmatch import fnmatch
@@ -37,14 +38,15 @@ def channel() -> str:
     return re.search(r'^channel = "([^"]+)"$', toolchain, re.MULTILINE).group(1)
 
 
-def test_there_are_the_two_workflows():
-    assert WORKFLOWS == ["ci.yml", "release.yml"]
+def test_there_are_the_three_workflows():
+    assert WORKFLOWS == ["ci.yml", "deploy.yml", "release.yml"]
 
 
 @pytest.mark.parametrize("name", WORKFLOWS)
 def test_everything_that_is_called_exists(name: str):
     found = [path for step in steps(read(name)) for path in called(step.get("run", ""))]
-    assert found
+    # The deployment calls the program.
+    assert bool(found) == (name != "deploy.yml")
     for path in found:
         assert (ROOT / path).is_file(), f"{name} calls {path}, which does not exist"
 
@@ -158,6 +160,102 @@ def test_archives_are_built_where_they_run():
         assert runner.endswith("-arm") == (target == "aarch64-unknown-linux-gnu")
     tried = read("ci.yml")["jobs"]["platforms"]["strategy"]["matrix"]["runner"]
     assert set(tried) == {runner for target, runner in built.items() if target != "x86_64-unknown-linux-gnu"}
+
+
+# --- the deployment ---------------------------------------------------------------------------------
+
+
+def commands(job: dict[str, Any]) -> list[str]:
+    """Returns the commands of the program in a job."""
+    runs = [step.get("run", "") for step in job["steps"]]
+    return [run.removeprefix("target/release/") for run in runs if run.startswith("target/release/pregao ")]
+
+
+def test_a_deployment_is_started_by_hand_or_by_a_tag_of_a_repository_that_says_so():
+    workflow = read("deploy.yml")
+    assert workflow["on"] == {"workflow_dispatch": None, "push": {"tags": ["v*"]}}
+    by_hand, or_by_tag = workflow["jobs"]["staging"]["if"].split(" || ")
+    assert by_hand == "github.event_name == 'workflow_dispatch'"
+    assert or_by_tag == "vars.DEPLOY_RELEASES == 'true'"
+    # Two at once would change the same stacks.
+    assert workflow["concurrency"] == {"group": "deploy", "cancel-in-progress": False}
+
+
+def test_production_is_deployed_after_the_smoke_test_of_staging():
+    jobs = read("deploy.yml")["jobs"]
+    assert {name: (job["environment"], job.get("needs")) for name, job in jobs.items()} == {
+        "staging": ("staging", None),
+        "production": ("production", "staging"),
+    }
+    assert commands(jobs["staging"]) == [
+        "pregao --config confs/staging.toml deploy",
+        "pregao --config confs/staging.toml --aws smoke --yes --report smoke-report.json",
+    ]
+    assert commands(jobs["production"]) == ["pregao --config confs/production.toml deploy"]
+    # What is deployed is what was tested.
+    assert not any("actions/cache" in step.get("uses", "") for step in steps(read("deploy.yml")))
+    assert "if" not in jobs["production"]
+
+
+def test_the_options_of_the_commands_exist():
+    page = (ROOT / "docs" / "cli.md").read_text(encoding="utf-8")
+    of_all = page.split("\n## `pregao ", 1)[0]
+    for job in read("deploy.yml")["jobs"].values():
+        for command in commands(job):
+            name = re.search(r"(?:toml|--aws) (\w+)(?: |$)", command).group(1)
+            section = page.split(f"\n## `pregao {name}`\n", 1)[1].split("\n## ", 1)[0]
+            for option in re.findall(r"--[a-z]+", command):
+                assert f"`{option}" in of_all + section, (name, option)
+
+
+def test_a_deployment_has_credentials_without_keys():
+    workflow = read("deploy.yml")
+    assert workflow["permissions"] == {}
+    text = (FOLDER / "deploy.yml").read_text(encoding="utf-8")
+    for job in workflow["jobs"].values():
+        assert job["permissions"] == {"contents": "read", "id-token": "write"}
+        (step,) = (step for step in job["steps"] if step.get("uses", "").startswith("aws-actions/"))
+        # By a commit: a version can be moved. Dependabot raises both, the commit and the comment.
+        assert re.fullmatch(r"aws-actions/configure-aws-credentials@[0-9a-f]{40}", step["uses"])
+        assert re.search(rf"{step['uses']} # v\d+\.\d+\.\d+\n", text)
+        assert step["with"] == {
+            "role-to-assume": "${{ vars.AWS_ROLE_ARN }}",
+            "aws-region": "${{ vars.AWS_REGION }}",
+            "role-duration-seconds": 7200,
+        }
+        # Not before the dependencies were built, whose build scripts could read them.
+        assert job["steps"].index(step) > job["steps"].index({"run": "cargo build --release --locked"})
+
+
+def test_a_deployment_installs_the_tools_that_are_tested():
+    pinned = (ROOT / "tests" / "tools" / "aws.txt").read_text(encoding="utf-8").splitlines()
+    installed = [re.findall(r"[\w-]+==[\w.]+", step.get("run", "")) for step in steps(read("deploy.yml"))]
+    installed = [packages for packages in installed if packages]
+    assert len(installed) == 2 and all(set(packages) <= set(pinned) for packages in installed)
+
+
+def documents(language: str) -> list[str]:
+    """Returns the blocks of a language in the documentation of the deployment."""
+    page = (ROOT / "docs" / "aws.md").read_text(encoding="utf-8")
+    section = page.split("\n## Deploy from GitHub\n", 1)[1].split("\n## ", 1)[0]
+    return re.findall(rf"^```{language}\n(.*?)^```", section, re.DOTALL | re.MULTILINE)
+
+
+def test_the_documented_role_is_for_one_environment_and_lasts_as_long_as_the_credentials():
+    trust, _ = (json.loads(text) for text in documents("json"))
+    (statement,) = trust["Statement"]
+    issuer = "token.actions.githubusercontent.com"
+    assert statement["Principal"]["Federated"].endswith(f":oidc-provider/{issuer}")
+    assert statement["Condition"] == {
+        "StringEquals": {
+            f"{issuer}:aud": "sts.amazonaws.com",
+            f"{issuer}:sub": "repo:OWNER/REPOSITORY:environment:staging",
+        }
+    }
+    (created,) = re.findall(r"--max-session-duration (\d+)", "".join(documents("sh")))
+    for job in read("deploy.yml")["jobs"].values():
+        (step,) = (step for step in job["steps"] if "aws-actions" in step.get("uses", ""))
+        assert step["with"]["role-duration-seconds"] <= int(created)
 
 
 # --- Dependabot -------------------------------------------------------------------------------------

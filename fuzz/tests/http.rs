@@ -15,6 +15,10 @@ use tokio::runtime::Runtime;
 /// How long an answer may begin to come before the request is taken for one that has no end.
 const PATIENCE: Duration = Duration::from_millis(400);
 
+/// The header by which a request is for EMR Serverless.
+const EMR_SERVERLESS: &str =
+    "Authorization: AWS4-HMAC-SHA256 Credential=a/20260101/us-east-1/emr-serverless/aws4_request, Signature=a\r\n";
+
 #[test]
 fn http() {
     let pieces = [
@@ -50,6 +54,7 @@ fn http() {
         "Range: bytes=0-1\r\n",
         "Origin: null\r\n",
         "x-amz-target: AWSStepFunctions.ListStateMachines\r\n",
+        EMR_SERVERLESS,
         "x-amz-copy-source: /pregao-raw/a\r\n",
         "x-amz-content-sha256: STREAMING-UNSIGNED-PAYLOAD-TRAILER\r\n",
         "Content-Encoding: aws-chunked\r\n",
@@ -75,9 +80,10 @@ fn http() {
 fn request(random: &mut Random) -> Vec<u8> {
     let mut bytes = Vec::new();
     for _ in 0..=random.below(2) {
-        let request = match random.below(4) {
+        let request = match random.below(5) {
             0 | 1 => json_request(random),
             2 => s3_request(random),
+            3 => emr_serverless_request(random),
             _ => lambda_request(random),
         };
         bytes.extend(request);
@@ -165,6 +171,11 @@ fn field(random: &mut Random) -> String {
         "StepIds",
         "ClusterStates",
         "QueryExecutionIds",
+        "clientToken",
+        "executionRoleArn",
+        "jobDriver",
+        "configurationOverrides",
+        "executionTimeoutMinutes",
         "error",
         "cause",
     ];
@@ -207,6 +218,9 @@ fn value(random: &mut Random) -> String {
         "[{\"Name\":\"s\",\"HadoopJarStep\":{\"Jar\":\"command-runner.jar\",\"Args\":[\"spark-sql\"]}}]",
         "{\"KeepJobFlowAliveWhenNoSteps\":true}",
         "\"emr-7.0.0\"",
+        "\"arn:aws:iam::000000000000:role/x\"",
+        "{\"sparkSubmit\":{\"entryPoint\":\"s3://pregao-results/run_sql.py\"}}",
+        "{\"monitoringConfiguration\":{\"s3MonitoringConfiguration\":{\"logUri\":\"s3://pregao-results/\"}}}",
     ];
     values[random.below(values.len())].to_owned()
 }
@@ -302,6 +316,37 @@ fn lambda_request(random: &mut Random) -> Vec<u8> {
     let headers = ["", "x-amz-invocation-type: Event\r\n", "x-amz-invocation-type: DryRun\r\n"][random.below(3)];
     let line = format!("{} /2015-03-31/functions/{function}{rest}", ["POST", "GET"][random.below(2)]);
     with_body(&line, headers, format!("{{{}}}", fields.join(",")).as_bytes(), random)
+}
+
+fn emr_serverless_request(random: &mut Random) -> Vec<u8> {
+    let method = ["GET", "POST", "DELETE", "PATCH"][random.below(4)];
+    let path = [
+        "/applications",
+        "/applications/00pregaolocal000",
+        "/applications/00pregaolocal000/jobruns",
+        "/applications/00pregaolocal000/jobruns/x",
+        "/applications/00pregaolocal000/jobruns/%ff",
+        "/applications/00pregaolocal000/stop",
+        "/applications//jobruns",
+        "/",
+    ][random.below(8)];
+    let queries = [
+        "maxResults=1",
+        "maxResults=-1",
+        "nextToken=after-9223372036854775807",
+        "nextToken=x",
+        "states=RUNNING",
+        "states=%ff",
+        "createdAtAfter=2020-04-01T13%3A20%3A00Z",
+        "createdAtBefore=%2B262142-01-01T00:00:00Z",
+        "attempt=2",
+        "mode=x",
+        "&=",
+    ];
+    let query: Vec<&str> = (0..random.below(4)).map(|_| queries[random.below(queries.len())]).collect();
+    let fields: Vec<String> = (0..random.below(6)).map(|_| field(random)).collect();
+    let line = format!("{method} {path}?{}", query.join("&"));
+    with_body(&line, EMR_SERVERLESS, format!("{{{}}}", fields.join(",")).as_bytes(), random)
 }
 
 fn with_body(line: &str, headers: &str, body: &[u8], random: &mut Random) -> Vec<u8> {

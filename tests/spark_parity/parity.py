@@ -21,6 +21,7 @@ import rawfiles
 from lake import LENIENT, ROOT, Lake, assert_same_rows, binary, environment, parquet_rows
 
 JOB = ROOT / "crates" / "market" / "spark" / "etl.sql"
+PROGRAM = JOB.with_name("run_sql.py")
 PHYSICAL_TYPES = {"bigint": "INT64", "int": "INT32", "double": "DOUBLE", "string": "BYTE_ARRAY"}
 FROM, TO, RUN = "2020-04-01", "2020-04-09", "2020-04-01_parity-1"
 
@@ -52,19 +53,30 @@ def spark_sql(
     """Runs `spark-sql -f etl.sql -d ...`, as an EMR step does. `tracer` is a command that runs it,
     `settings` are further settings of Spark.
     """
+    definitions = (word for name, value in variables.items() for word in ("-d", f"{name}={value}"))
+    return spark(folder, *tracer, program="spark-sql", settings=settings, arguments=["-f", str(JOB), *definitions])
+
+
+def spark_submit(folder: Path, **variables: object) -> subprocess.CompletedProcess:
+    """Runs `spark-submit run_sql.py etl.sql NAME=VALUE ...`, as EMR Serverless does."""
+    definitions = (f"{name}={value}" for name, value in variables.items())
+    return spark(folder, program="spark-submit", arguments=[str(PROGRAM), str(JOB), *definitions])
+
+
+def spark(
+    folder: Path, *tracer: str, program: str, arguments: list[str], settings: tuple[str, ...] = ()
+) -> subprocess.CompletedProcess:
     command = [
         *tracer,
-        str(Path(pyspark.__file__).parent / "bin" / "spark-sql"),
+        str(Path(pyspark.__file__).parent / "bin" / program),
         "--master", "local[2]",
         "--conf", "spark.sql.catalogImplementation=in-memory",
         "--conf", f"spark.sql.warehouse.dir={folder}/warehouse",
         "--conf", "spark.ui.enabled=false",
         "--conf", "spark.sql.shuffle.partitions=4",
         *(word for setting in settings for word in ("--conf", setting)),
-        "-f", str(JOB),
+        *arguments,
     ]  # fmt: skip
-    for name, value in variables.items():
-        command += ["-d", f"{name}={value}"]
     # A locale with ASCII as its encoding: the job must not depend on it.
     environment = {**os.environ, "LC_ALL": "C", "PYSPARK_PYTHON": sys.executable, "SPARK_LOCAL_IP": "127.0.0.1"}
     return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=600)
@@ -185,6 +197,23 @@ def test_a_feed_may_have_no_files_and_a_second_attempt_overwrites_the_first(job:
     late = [row for row in now["quotes"] if row["ticker"] == "LATE3"]
     assert len(late) == 1 and late[0]["intdate"] == int(f"{day}1650")
     assert_same_rows("quotes", [row for row in now["quotes"] if row["ticker"] != "LATE3"], before["quotes"])
+
+
+def test_the_program_of_emr_serverless_writes_what_spark_sql_writes(job: Job, tmp_path: Path):
+    first, last = "2020-04-02", "2020-04-03"
+    lake = tmp_path / "lake"
+    variables = {"from": first, "to": last, "days": every_day(first, last), "run": RUN, "raw": job.raw, "lake": lake}
+    done = spark_submit(tmp_path, **variables)
+    assert done.returncode == 0, f"{done.stdout[-3000:]}\n{done.stderr[-6000:]}"
+    written = Job(job.raw, lake, done)
+    for table in oracle.TABLES:
+        expected = [row for row in job.rows(table) if 20200402 <= row["intdate"] // 10_000 <= 20200403]
+        assert len(expected) > 100, table
+        assert_same_rows(table, written.rows(table), expected)
+    # A check of the job fails the program, and nothing is written.
+    refused = spark_submit(tmp_path, **(variables | {"run": "a b", "lake": tmp_path / "other"}))
+    assert refused.returncode != 0 and "run names no run" in refused.stderr, refused.stderr[-3000:]
+    assert not (tmp_path / "other").exists()
 
 
 def listed_folders(trace: Path, raw: Path) -> set[str]:

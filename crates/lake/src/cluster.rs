@@ -14,7 +14,7 @@ use aws_sdk_emr::types::{
 };
 use market::run::RunId;
 
-use crate::config::Emr;
+use crate::config::{Config, Emr};
 use crate::error::Error;
 use crate::{Lake, keys};
 
@@ -31,6 +31,28 @@ const LAKE_TAG: &str = "pregao:lake";
 /// The tag that EMR copies from a cluster to what it creates for it. The service role may delete only resources with it.
 /// <https://docs.aws.amazon.com/emr/latest/ManagementGuide/emr-iam-role.html>
 const EMR_TAG: (&str, &str) = ("for-use-with-amazon-emr-managed-policies", "true");
+
+/// Returns the cost tags, which the resources of infra/template.yaml have too. EMR copies the tags of a cluster to its instances
+/// (<https://docs.aws.amazon.com/emr/latest/ManagementGuide/emr-plan-tags.html>). Those of the volumes are set when the instances
+/// are started, for which the service role has the permission that EMR's own policy has
+/// (<https://docs.aws.amazon.com/aws-managed-policy/latest/reference/AmazonEMRServicePolicy_v2.html>).
+pub fn cost_tags(config: &Config) -> [(&'static str, &str); 2] {
+    [("project", "pregao"), ("stack", config.aws.stack.as_str())]
+}
+
+/// The settings of the Spark job.
+pub const JOB_SETTINGS: [&str; 2] = [
+    // It suffices, because the job creates no permanent tables.
+    "spark.sql.catalogImplementation=in-memory",
+    // When a job ends, the committers of S3A abort all uploads below its destination, and with them those of another job that
+    // writes there (CommitConstants and AbstractS3ACommitter of hadoop-aws). EMR writes by S3A since 7.10, and by a committer of
+    // its own, of which this is not documented. Each run has a destination of its own, but attempts of a run share one. What
+    // an attempt leaves behind, the lifecycle rule of the bucket removes.
+    // <https://hadoop.apache.org/docs/stable/hadoop-aws/tools/hadoop-aws/committers.html>
+    // <https://docs.aws.amazon.com/emr/latest/ReleaseGuide/emr-s3a-migrate.html>
+    // <https://docs.aws.amazon.com/emr/latest/ReleaseGuide/emr-spark-magic-commit-protocol.html>
+    "spark.hadoop.fs.s3a.committer.abort.pending.uploads=false",
+];
 
 /// The purpose of a cluster.
 #[derive(Debug)]
@@ -99,6 +121,9 @@ pub async fn start(lake: &Lake, purpose: Purpose<'_>) -> Result<String, Error> {
         .auto_termination_policy(AutoTerminationPolicy::builder().idle_timeout(idle).build())
         .tags(tag(LAKE_TAG, lake.config.buckets.lake.as_str()))
         .tags(tag(EMR_TAG.0, EMR_TAG.1));
+    for (key, value) in cost_tags(&lake.config) {
+        request = request.tags(tag(key, value));
+    }
     request = match purpose {
         Purpose::Run(run, step) => request.steps(*step).tags(tag("pregao:run", run.as_str())),
         Purpose::Standing => request,
@@ -156,7 +181,7 @@ fn spark_defaults() -> Configuration {
 }
 
 /// Maximum age of a cluster: no execution takes longer, and no idle timeout is longer.
-const LONGEST_LIFE: Duration = Duration::from_hours(8 * 24);
+pub(crate) const LONGEST_LIFE: Duration = Duration::from_hours(8 * 24);
 
 /// Lists the clusters of the account that are young enough to be of a run, youngest first: those in `states`, or in all
 /// states if it is empty.
@@ -262,6 +287,18 @@ mod tests {
         }
         for other in ["pregao-a-11", "pregao-a", "a-1", "pregao standing for pregao-lake", ""] {
             assert!(!is_of_run(other, &run("a-1")), "{other}");
+        }
+    }
+
+    #[test]
+    fn the_cost_tags_are_those_of_the_template() {
+        let template = include_str!("../../../infra/template.yaml");
+        let resources = r#"{"aws": {"stack": "acme"}}"#;
+        assert!(template.contains(r#"{"aws":{"stack":"${AWS::StackName}"},"#), "functions know the name of the stack");
+        let config = Config::default().with_resources(resources).expect("JSON");
+        assert_eq!(cost_tags(&config), [("project", "pregao"), ("stack", "acme")]);
+        for (key, value) in [("project", "pregao"), ("stack", "!Ref AWS::StackName")] {
+            assert!(template.contains(&format!("- Key: {key}\n          Value: {value}\n")), "{key}");
         }
     }
 

@@ -243,6 +243,11 @@ pub fn job(digest: &str) -> String {
     format!("jobs/etl-{digest}.sql")
 }
 
+/// Returns the key of the program with this digest that runs the Spark job on EMR Serverless, in the results bucket.
+pub fn job_program(digest: &str) -> String {
+    format!("jobs/run_sql-{digest}.py")
+}
+
 /// A key as the source of a copy, which S3 takes URL-encoded.
 pub fn copy_source(bucket: &BucketName, key: &str) -> String {
     let mut source = format!("{bucket}/");
@@ -260,6 +265,13 @@ pub fn step_log(logs: &str, cluster: &str, step: &str) -> String {
     // EMR tells the place of older clusters with the scheme of its own file system.
     let logs = logs.strip_prefix("s3n:").map_or(logs.to_owned(), |rest| format!("s3:{rest}"));
     format!("{}/{cluster}/steps/{step}/", logs.trim_end_matches('/'))
+}
+
+/// Where EMR Serverless puts the log of the driver of a job run whose logs go to `logs`.
+/// <https://docs.aws.amazon.com/emr/latest/EMR-Serverless-UserGuide/logging.html>
+pub fn job_run_log(logs: &str, application: &str, job_run: &str) -> String {
+    let logs = logs.trim_end_matches('/');
+    format!("{logs}/applications/{application}/jobs/{job_run}/SPARK_DRIVER/stderr.gz")
 }
 
 /// The URI of a key, or of all keys that start with it.

@@ -28,6 +28,7 @@
 //! | [`vacuum`] | removes the files of runs that no reader can reach |
 //! | [`workflow_input`] | parses the input of a workflow |
 //! | [`cluster`] | EMR clusters: starting and finding them |
+//! | [`job_run`] | job runs of EMR Serverless |
 //! | [`athena`] | runs statements on Athena |
 //! | [`backoff`] | delays between polls |
 //! | [`result_csv`] | reads the CSV object of a query result |
@@ -54,6 +55,7 @@ pub mod engine;
 pub mod error;
 pub mod failed;
 pub mod invocation;
+pub mod job_run;
 pub mod keys;
 pub mod lambda;
 pub mod lease;
@@ -100,6 +102,8 @@ pub struct Lake {
     pub s3: aws_sdk_s3::Client,
     /// Clusters and steps.
     pub emr: aws_sdk_emr::Client,
+    /// Job runs of EMR Serverless.
+    pub emr_serverless: aws_sdk_emrserverless::Client,
     /// Queries.
     pub athena: aws_sdk_athena::Client,
     /// The catalog: tables and their partitions.
@@ -194,6 +198,7 @@ impl Lake {
             config,
             s3: aws_sdk_s3::Client::from_conf(s3),
             emr: aws_sdk_emr::Client::new(sdk),
+            emr_serverless: aws_sdk_emrserverless::Client::new(sdk),
             athena: aws_sdk_athena::Client::new(sdk),
             glue: aws_sdk_glue::Client::new(sdk),
             sfn: aws_sdk_sfn::Client::new(sdk),

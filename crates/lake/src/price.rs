@@ -2,6 +2,7 @@
 //! free tiers and discounts.
 
 use crate::config::Emr;
+use crate::job_run::{DRIVER, EXECUTOR, Worker};
 
 /// Region and date of the prices.
 pub const SOURCE: &str = "us-east-1, November 2026";
@@ -51,6 +52,24 @@ const NODES: [Node; 6] = [
     node_of("r6a.4xlarge", 0.9072, 0.2268, 16),
 ];
 
+/// USD per hour of a virtual CPU of EMR Serverless, on x86.
+pub const SERVERLESS_PROCESSOR: f64 = 0.052_624;
+
+/// USD per hour of a GB of memory of EMR Serverless, on x86.
+pub const SERVERLESS_GIGABYTE: f64 = 0.005_778_5;
+
+/// Returns the USD of a job run of EMR Serverless that used these hours of virtual CPUs and of GB of memory.
+pub fn job_run(processor_hours: f64, gigabyte_hours: f64) -> f64 {
+    processor_hours * SERVERLESS_PROCESSOR + gigabyte_hours * SERVERLESS_GIGABYTE
+}
+
+/// Returns the USD per hour of a job run with a driver and all its executors.
+pub fn job_run_hour(emr: &Emr) -> f64 {
+    let executors = f64::from(emr.core_instances.get());
+    let sum = |of: fn(Worker) -> u32| f64::from(of(DRIVER)) + executors * f64::from(of(EXECUTOR));
+    job_run(sum(|worker| worker.processors), sum(|worker| worker.gigabytes))
+}
+
 /// Returns the node of an instance type; `None` if its price is not known.
 pub fn node(ty: &str) -> Option<&'static Node> {
     NODES.iter().find(|node| node.name == ty)
@@ -92,6 +111,9 @@ mod tests {
         assert!((hour - 3.0 * (0.24 + DISKS_AND_ADDRESS)).abs() < 1e-9, "{hour}");
         let hour = cluster_hour(&emr(&["m5.xlarge"], true)).expect("a price");
         assert!((hour - (0.24 + 2.0 * (0.064 + 0.048) + 3.0 * DISKS_AND_ADDRESS)).abs() < 1e-9, "{hour}");
+        // 10 virtual CPUs and 40 GB.
+        let hour = job_run_hour(&emr(&[], false));
+        assert!((hour - 0.75738).abs() < 1e-9, "{hour}");
         assert_eq!(cluster_hour(&emr(&["m5.xlarge", "x9.huge"], true)), None);
         assert_eq!(cluster_hour(&emr(&[], true)), None);
     }

@@ -39,6 +39,11 @@ impl AwsError {
         AwsError { status: StatusCode::FORBIDDEN, ..AwsError::new("AccessDeniedException", reason) }
     }
 
+    /// Returns the error with another status, for protocols in which it depends on the error.
+    pub(crate) fn with_status(self, status: StatusCode) -> AwsError {
+        AwsError { status, ..self }
+    }
+
     /// Adds a member to the error object.
     pub(crate) fn with(mut self, name: &str, value: impl Into<Value>) -> AwsError {
         self.details.insert(name.to_owned(), value.into());
@@ -55,6 +60,10 @@ impl AwsError {
 
     pub(crate) fn message(&self) -> &str {
         &self.message
+    }
+
+    pub(crate) fn status(&self) -> StatusCode {
+        self.status
     }
 }
 

@@ -12,10 +12,12 @@ use tokio::task::{JoinHandle, spawn_blocking};
 
 use crate::abandoned_leases;
 use crate::athena::{self, Athena};
-use crate::emr::{self, Emr, SparkEngine};
+use crate::emr::{self, Emr};
+use crate::emr_serverless::{self, EmrServerless};
 use crate::faults::{FaultPlan, Faults};
 use crate::glue::Glue;
 use crate::home::{Home, HomeError};
+use crate::identity::role_arn;
 use crate::in_process;
 use crate::lambda::Functions;
 use crate::landing::LandingPipe;
@@ -24,6 +26,7 @@ use crate::s3::{self, ObjectStore, S3, StoreError};
 use crate::s3_uri::S3Uri;
 use crate::seal::{self, Damaged};
 use crate::server::{self, Services};
+use crate::spark::{Spark, SparkEngine};
 use crate::state::{State, StateError, StorageFailure};
 use crate::step_functions::{self, StepFunctions};
 
@@ -39,7 +42,7 @@ pub enum StartError {
     /// A database of the home differs from what was closed.
     #[error(transparent)]
     Damaged(#[from] Damaged),
-    /// Recovery of objects, executions, queries or clusters failed.
+    /// Recovery of objects, executions, queries, clusters or job runs failed.
     #[error("the state of the home could not be settled: {0}")]
     Settling(String),
     /// The port.
@@ -72,7 +75,8 @@ impl From<rusqlite::Error> for StartError {
 
 /// The tables of all services.
 fn schemas() -> Vec<&'static str> {
-    [s3::SCHEMA].into_iter().chain(step_functions::SCHEMAS).chain(emr::SCHEMAS).chain([athena::SCHEMA]).collect()
+    let one_each = [s3::SCHEMA, emr_serverless::SCHEMA, athena::SCHEMA];
+    one_each.into_iter().chain(step_functions::SCHEMAS).chain(emr::SCHEMAS).collect()
 }
 
 /// What becomes of objects that are created under `landing/`.
@@ -92,7 +96,7 @@ pub enum Landed {
 pub struct Options {
     /// The port on 127.0.0.1. `None`: a free one.
     pub port: Option<u16>,
-    /// The engine of Spark steps.
+    /// The engine of Spark jobs.
     pub engine: SparkEngine,
     /// Faults to inject. `None`: no fault injection.
     pub faults: Option<FaultPlan>,
@@ -129,6 +133,8 @@ impl Endpoint {
             (Landed::Processed, OnUpload::Auto | OnUpload::Always) => OnUpload::Always,
             (Landed::Processed, OnUpload::Never) | (Landed::Stay | Landed::Ingested, _) => OnUpload::Never,
         };
+        config.emr.application_id.get_or_insert_with(|| emr_serverless::APPLICATION.to_owned());
+        config.emr.job_role.get_or_insert_with(role_arn);
         let home = Arc::new(Home::own(home)?);
         let state = Arc::new(State::open(&home.state(), &schemas())?);
         let store = Arc::new(ObjectStore::open(&home, Arc::clone(&state))?);
@@ -144,7 +150,9 @@ impl Endpoint {
         let results = |key: &str| S3Uri { bucket: config.buckets.results.as_str().to_owned(), key: key.to_owned() };
         let faults = Faults::new(options.faults);
         let logs = results(lake::keys::LOGS);
-        let emr = Emr::open(Arc::clone(&state), Arc::clone(&store), logs, options.engine, faults.clone())?;
+        let spark = Spark::new(options.engine, Arc::clone(&store), faults.clone());
+        let emr = Emr::open(Arc::clone(&state), spark.clone(), logs.clone())?;
+        let emr_serverless = EmrServerless::open(Arc::clone(&state), spark, logs, &config.emr.release)?;
         seal::check(&home.catalog())?;
         let athena = Athena::open(
             Arc::clone(&state),
@@ -163,6 +171,7 @@ impl Endpoint {
             functions,
             step_functions: Arc::clone(&step_functions),
             emr,
+            emr_serverless,
             glue: Glue::new(Arc::clone(&athena)),
             athena,
             state: Arc::clone(&state),
@@ -206,6 +215,7 @@ impl Endpoint {
         self.services.step_functions.shutdown().await;
         self.services.athena.shutdown();
         self.services.emr.shutdown();
+        self.services.emr_serverless.shutdown();
         self.stop.send_replace(true);
         let _ = self.server.await;
         let closed = spawn_blocking(move || {

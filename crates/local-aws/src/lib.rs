@@ -1,5 +1,6 @@
-//! The embedded AWS endpoint: one loopback port that answers the wire protocols of S3, Step Functions, Lambda, EMR,
-//! Athena and Glue's catalog, so that the AWS CLI, boto3, PyAthena and the AWS SDKs work against a folder on this machine.
+//! The embedded AWS endpoint: one loopback port that answers the wire protocols of S3, Step Functions, Lambda, EMR, EMR
+//! Serverless, Athena and Glue's catalog, so that the AWS CLI, boto3, PyAthena and the AWS SDKs work against a folder on this
+//! machine.
 //!
 //! ```no_run
 //! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
@@ -19,7 +20,7 @@
 //! ```
 //!
 //! Each service has the API of the real one, over local files and one SQLite database. Objects are plain files, functions
-//! run in this process, state machines are interpreted, Spark steps run on the Rust engine, queries on DataFusion. What is not
+//! run in this process, state machines are interpreted, Spark jobs run on the Rust engine, queries on DataFusion. What is not
 //! supported returns the service's own error, never a success without an effect.
 
 mod abandoned_leases;
@@ -29,6 +30,7 @@ pub mod check;
 mod clock;
 mod drain;
 mod emr;
+mod emr_serverless;
 mod endpoint;
 mod faults;
 mod glue;
@@ -41,21 +43,24 @@ mod origin;
 mod paging;
 mod permissions;
 mod protocol;
+mod rest_json;
 mod rules;
 mod s3;
 mod s3_uri;
 mod seal;
 mod server;
+mod spark;
 mod state;
 mod step_functions;
 mod url_encoding;
 
-pub use emr::{NoSpark, SparkEngine, SparkSql};
+pub use emr_serverless::APPLICATION;
 pub use endpoint::{Endpoint, Landed, Options, StartError};
 pub use faults::{FaultPlan, FaultPlanError};
 pub use home::{HomeError, Owner};
 pub use identity::{ACCOUNT, REGION, function_arn, state_machine_arn};
 pub use seal::Damaged;
+pub use spark::{NoSpark, SparkEngine, SparkSql};
 pub use state::{StateError, StorageFailure};
 
 /// Entry points of the fuzz targets. Not part of the public API.

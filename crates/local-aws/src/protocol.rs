@@ -9,13 +9,15 @@ use s3s::{Body, S3Error, S3ErrorCode};
 use uuid::Uuid;
 
 use crate::aws_json::{AwsError, Version};
-use crate::lambda;
+use crate::{emr_serverless, lambda, rest_json};
 
 /// The protocol of a request, by its head.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Protocol {
     /// Step Functions, Athena, Glue, EMR: `<service>.<operation>` in a header.
     Json(String),
+    /// EMR Serverless's REST API.
+    EmrServerless,
     /// Lambda's REST API. The text is the path after [`lambda::PATH`].
     Lambda(String),
     S3,
@@ -25,6 +27,9 @@ impl Protocol {
     pub(crate) fn from_head(head: &Parts) -> Protocol {
         if let Some(target) = head.headers.get("x-amz-target") {
             return Protocol::Json(String::from_utf8_lossy(target.as_bytes()).into_owned());
+        }
+        if emr_serverless::is_addressed(&head.headers) {
+            return Protocol::EmrServerless;
         }
         match head.uri.path().strip_prefix(lambda::PATH) {
             Some(rest) if rest.is_empty() || rest.starts_with('/') => Protocol::Lambda(rest.to_owned()),
@@ -36,6 +41,7 @@ impl Protocol {
     pub(crate) fn deny(&self, reason: &str) -> Response<Body> {
         match self {
             Protocol::Json(target) => Version::from_target(target).respond(Err(AwsError::access_denied(reason))),
+            Protocol::EmrServerless => rest_json::respond(Err(AwsError::access_denied(reason))),
             Protocol::Lambda(_) => lambda::error_response(StatusCode::FORBIDDEN, "AccessDeniedException", reason),
             Protocol::S3 => s3_error(S3ErrorCode::AccessDenied, reason),
         }
@@ -45,7 +51,7 @@ impl Protocol {
     pub(crate) fn new_request_id(&self) -> String {
         let id = Uuid::new_v4();
         match self {
-            Protocol::Json(_) | Protocol::Lambda(_) => id.to_string(),
+            Protocol::Json(_) | Protocol::EmrServerless | Protocol::Lambda(_) => id.to_string(),
             Protocol::S3 => format!("{:016X}", id.as_u64_pair().0),
         }
     }
@@ -132,6 +138,17 @@ mod tests {
         assert_eq!(parsed("/2015-03-31/functions/a/invocations?x", None), Protocol::Lambda("/a/invocations".into()));
         assert_eq!(parsed("/2015-03-31/functions-of-mine", None), Protocol::S3);
         assert_eq!(parsed("/b/k", None), Protocol::S3);
+    }
+
+    #[test]
+    fn a_path_of_emr_serverless_is_that_of_an_object_unless_it_is_signed_for_it() {
+        for (service, expected) in [("emr-serverless", Protocol::EmrServerless), ("s3", Protocol::S3)] {
+            let signature =
+                format!("AWS4-HMAC-SHA256 Credential=AKID/20260101/us-east-1/{service}/aws4_request, Signature=a");
+            let request = Request::get("/applications/a1/jobruns").header("authorization", signature).body(());
+            assert_eq!(Protocol::from_head(&request.unwrap().into_parts().0), expected);
+        }
+        assert_eq!(parsed("/applications/a1/jobruns", None), Protocol::S3);
     }
 
     #[test]

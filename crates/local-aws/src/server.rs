@@ -12,6 +12,7 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use s3s::{Body, S3ErrorCode};
+use serde_json::Value;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
@@ -22,12 +23,14 @@ use crate::athena::Athena;
 use crate::aws_json::{self, AwsError, Version};
 use crate::drain;
 use crate::emr::Emr;
+use crate::emr_serverless::EmrServerless;
 use crate::faults::{Faults, ServiceCall};
 use crate::glue::Glue;
 use crate::in_process::InProcessRequest;
 use crate::lambda::{self, Functions};
 use crate::origin;
 use crate::protocol::{self, Protocol};
+use crate::rest_json;
 use crate::s3::S3;
 use crate::state::State;
 use crate::step_functions::StepFunctions;
@@ -44,6 +47,7 @@ pub(crate) struct Services {
     pub(crate) functions: Functions,
     pub(crate) step_functions: Arc<StepFunctions>,
     pub(crate) emr: Emr,
+    pub(crate) emr_serverless: EmrServerless,
     pub(crate) athena: Arc<Athena>,
     pub(crate) glue: Arc<Glue>,
     pub(crate) state: Arc<State>,
@@ -170,6 +174,7 @@ impl Services {
     async fn dispatch(&self, protocol: &Protocol, request: Request<Body>) -> Response<Body> {
         match protocol {
             Protocol::Json(target) => self.handle_json(target, request).await,
+            Protocol::EmrServerless => self.handle_emr_serverless(request).await,
             // S3 and Lambda are not refused after a storage failure: each write of an object succeeds or fails by itself.
             Protocol::Lambda(path) => self.handle_lambda(path, request).await,
             Protocol::S3 => match self.s3.handle(request).await {
@@ -193,15 +198,8 @@ impl Services {
 
     async fn handle_json(&self, target: &str, request: Request<Body>) -> Response<Body> {
         let (service, operation) = target.split_once('.').unwrap_or((target, ""));
-        let input = match read(request).await {
-            Ok(body) => aws_json::parse(&body),
-            Err(error) => Err(AwsError::new("SerializationException", format!("the body could not be read: {error}"))),
-        };
         let version = Version::from_target(target);
-        let input = input.and_then(|input| {
-            self.state.storage_failure().map_or(Ok(input), |failure| Err(AwsError::storage(failure)))
-        });
-        let answer = match (service, input) {
+        let answer = match (service, self.input(request).await) {
             (_, Err(error)) => Err(error),
             ("AWSStepFunctions", Ok(input)) => self.step_functions.call(operation, input).await,
             ("AmazonAthena", Ok(input)) if operation == Athena::RESULTS => {
@@ -213,6 +211,21 @@ impl Services {
             (_, Ok(_)) => Err(AwsError::unknown_operation(target)),
         };
         version.respond(answer)
+    }
+
+    async fn handle_emr_serverless(&self, request: Request<Body>) -> Response<Body> {
+        let (method, uri) = (request.method().clone(), request.uri().clone());
+        let input = self.input(request).await;
+        rest_json::respond(input.and_then(|input| self.emr_serverless.call(&method, &uri, input)))
+    }
+
+    /// Reads the input of an operation, unless the state cannot be stored.
+    async fn input(&self, request: Request<Body>) -> Result<Value, AwsError> {
+        let body = read(request)
+            .await
+            .map_err(|error| AwsError::new("SerializationException", format!("the body could not be read: {error}")))?;
+        let input = aws_json::parse(&body)?;
+        self.state.storage_failure().map_or(Ok(input), |failure| Err(AwsError::storage(failure)))
     }
 }
 

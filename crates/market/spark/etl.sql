@@ -283,7 +283,7 @@ WITH
     FROM outcomes
   ),
 
-  -- Separators that group thousands are removed, and a decimal mark becomes a point. A single separator is a decimal mark;
+  -- Separators that group thousands are removed, and a decimal mark becomes a point. A single separator is a decimal mark,
   -- but in amounts and quantities it groups thousands if exactly three digits follow it.
   ungrouped AS (
     SELECT

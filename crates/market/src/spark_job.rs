@@ -35,6 +35,10 @@ pub fn sql() -> String {
     parts.join("\n")
 }
 
+/// A program for `PySpark` that runs the statements of [`sql`], where there is no `spark-sql`. Its arguments are the URI of the text and
+/// `NAME=VALUE` of each of [`variables`].
+pub const PROGRAM: &str = include_str!("../spark/run_sql.py");
+
 /// Returns the variables of the job, for options `-d NAME=VALUE`. `raw` and `lake` are folders, without a trailing slash.
 pub fn variables(range: DateRange, run: &RunId, raw: &str, lake: &str) -> [(&'static str, String); 6] {
     [
@@ -369,7 +373,7 @@ WITH
     FROM outcomes
   ),
 
-  -- Separators that group thousands are removed, and a decimal mark becomes a point. A single separator is a decimal mark;
+  -- Separators that group thousands are removed, and a decimal mark becomes a point. A single separator is a decimal mark,
   -- but in amounts and quantities it groups thousands if exactly three digits follow it.
   ungrouped AS (
     SELECT
@@ -605,6 +609,21 @@ mod tests {
     #[test]
     fn the_text_is_ascii() {
         assert!(sql().is_ascii());
+    }
+
+    #[test]
+    fn a_line_that_ends_with_a_semicolon_ends_a_statement() {
+        let text = sql();
+        for line in text.lines().filter(|line| line.trim_start().starts_with("--")) {
+            assert!(!line.ends_with(';'), "{line:?} would end a statement in run_sql.py");
+        }
+        // Each statement begins with its keyword, after comments.
+        let statements = text.split(";\n").filter(|statement| !statement.trim().is_empty());
+        for statement in statements {
+            let first = statement.lines().find(|line| !line.trim().is_empty() && !line.starts_with("--"));
+            let word = first.and_then(|line| line.split_whitespace().next());
+            assert!(matches!(word, Some("SET" | "SELECT" | "CREATE" | "CACHE" | "INSERT")), "{statement}");
+        }
     }
 
     #[test]

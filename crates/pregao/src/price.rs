@@ -1,14 +1,22 @@
 //! Estimates the cost of a run on AWS, as in the section "Costs" of `docs/aws.md`, for any days and configuration.
 
-use lake::config::Emr;
+use lake::config::{Emr, EmrKind};
+use lake::job_run::{DRIVER, EXECUTOR};
 
 use crate::output::Cost;
 
 pub(crate) use lake::price::SOURCE;
-use lake::price::{DISKS_AND_ADDRESS, GB_SECOND, Node, SCANNED_BYTE, cluster_hour, dearest_node, node};
+use lake::price::{
+    DISKS_AND_ADDRESS, GB_SECOND, Node, SCANNED_BYTE, SERVERLESS_GIGABYTE, SERVERLESS_PROCESSOR, cluster_hour,
+    dearest_node, job_run_hour, node,
+};
 
 /// Minutes that a cluster runs for one day of real size, from start to termination.
 const MINUTES_OF_A_DAY: f64 = 12.0;
+
+/// Minutes that a job run of EMR Serverless is billed for such a day, and the minute before it in which its machines start.
+const BILLED_MINUTES_OF_A_DAY: f64 = 3.5;
+const MINUTES_TO_START: f64 = 1.0;
 
 /// Size of the raw files of a real day in bytes.
 const BYTES_OF_A_DAY: u64 = 34_000_000;
@@ -50,7 +58,11 @@ pub(crate) fn rounded(usd: f64) -> f64 {
 
 /// Estimates the costs of a run of `days` days with `bytes` of raw files by Spark on EMR, by service.
 pub(crate) fn of_emr(emr: &Emr, days: u64, bytes: u64) -> Vec<Cost> {
-    let mut costs = vec![cluster(emr, bytes)];
+    let spark = match emr.kind {
+        EmrKind::Ec2 => cluster(emr, bytes),
+        EmrKind::Serverless => job_run(emr, bytes),
+    };
+    let mut costs = vec![spark];
     costs.extend(of_services(days, TRANSITIONS, 0.0));
     costs
 }
@@ -80,9 +92,12 @@ pub(crate) fn total(costs: &[Cost]) -> Option<f64> {
     costs.iter().map(|cost| cost.usd).sum()
 }
 
-/// Estimates how long Spark on EMR takes, in seconds, from the start of a cluster to its termination. Returns `None` where the
-/// rate of the nodes is not known.
+/// Estimates how long Spark on EMR takes, in seconds, from the start of its machines to their end. Returns `None` where the rate of
+/// the nodes is not known.
 pub(crate) fn seconds_of_emr(emr: &Emr, bytes: u64) -> Option<f64> {
+    if emr.kind == EmrKind::Serverless {
+        return Some(60.0 * (MINUTES_TO_START + billed_minutes(emr, bytes)));
+    }
     let known = emr.cluster_id.is_none() && emr.instance_types.iter().all(|ty| node(ty).is_some());
     let slowest = emr.instance_types.iter().filter_map(|ty| node(ty)).map(|node| node.processors).min()?;
     known.then(|| 60.0 * minutes(emr, slowest, bytes))
@@ -126,8 +141,28 @@ fn of_services(days: u64, transitions: u64, transform: f64) -> Vec<Cost> {
 
 /// Estimates how many minutes a cluster runs whose core nodes have this many CPUs each.
 fn minutes(emr: &Emr, processors: u32, bytes: u64) -> f64 {
+    MINUTES_OF_A_DAY + more_minutes(emr, processors, bytes)
+}
+
+/// Estimates for how many minutes the machines of a job run are billed.
+fn billed_minutes(emr: &Emr, bytes: u64) -> f64 {
+    BILLED_MINUTES_OF_A_DAY + more_minutes(emr, EXECUTOR.processors, bytes)
+}
+
+/// Estimates how many minutes more than a day of real size these bytes take, on nodes or executors with this many CPUs each.
+fn more_minutes(emr: &Emr, processors: u32, bytes: u64) -> f64 {
     let rate = f64::from(emr.core_instances.get()) * f64::from(processors) * BYTES_A_SECOND;
-    MINUTES_OF_A_DAY + bytes.saturating_sub(BYTES_OF_A_DAY) as f64 / rate / 60.0
+    bytes.saturating_sub(BYTES_OF_A_DAY) as f64 / rate / 60.0
+}
+
+fn job_run(emr: &Emr, bytes: u64) -> Cost {
+    let (minutes, executors) = (billed_minutes(emr, bytes), u32::from(emr.core_instances.get()));
+    let processors = DRIVER.processors + executors * EXECUTOR.processors;
+    let gigabytes = DRIVER.gigabytes + executors * EXECUTOR.gigabytes;
+    let arithmetic = format!(
+        "{minutes:.1} minutes x ({processors} vCPU x {SERVERLESS_PROCESSOR} + {gigabytes} GB x {SERVERLESS_GIGABYTE}) per hour"
+    );
+    Cost { service: "EMR Serverless".to_owned(), arithmetic, usd: Some(minutes / 60.0 * job_run_hour(emr)) }
 }
 
 fn cluster(emr: &Emr, bytes: u64) -> Cost {
@@ -178,6 +213,15 @@ mod tests {
             "2 nodes x 12 minutes x (0.192 m5.xlarge + 0.048 EMR + 0.016 disks and address) per hour"
         );
         assert_eq!((0..5).map(rounded).collect::<Vec<_>>(), [0.102, 0.004, 0.002, 0.001, 0.001]);
+    }
+
+    #[test]
+    fn a_day_of_emr_serverless_costs_a_quarter() {
+        let emr = Emr { kind: EmrKind::Serverless, ..Emr::default() };
+        let job = of_emr(&emr, 1, BYTES_OF_A_DAY).remove(0);
+        assert_eq!(job.arithmetic, "3.5 minutes x (6 vCPU x 0.052624 + 24 GB x 0.0057785) per hour");
+        assert_eq!((job.usd.expect("a price") * 1e4).round().to_bits(), 265.0_f64.to_bits());
+        assert_eq!(seconds_of_emr(&emr, BYTES_OF_A_DAY).map(f64::to_bits), Some(270.0_f64.to_bits()));
     }
 
     #[test]

@@ -135,7 +135,7 @@ pub(crate) fn outputs(stack: &Stack) -> BTreeMap<String, String> {
 
 /// Returns the template parameters for a configuration.
 pub(crate) fn parameters(config: &Config) -> Vec<(&'static str, String)> {
-    let Config { buckets, aws, schedule, .. } = config;
+    let Config { buckets, aws, emr, schedule, .. } = config;
     let defaults = Config::default().buckets;
     // Bucket names are global and the default ones are taken: for these the template generates names.
     let bucket =
@@ -146,6 +146,8 @@ pub(crate) fn parameters(config: &Config) -> Vec<(&'static str, String)> {
         ("LakeBucketName", bucket(&buckets.lake, &defaults.lake)),
         ("ResultsBucketName", bucket(&buckets.results, &defaults.results)),
         ("DatabaseName", database(config)),
+        ("EmrKind", emr.kind.to_string()),
+        ("EmrRelease", emr.release.clone()),
         ("ScheduleExpression", schedule.expression.clone()),
         ("ScheduleTimezone", schedule.timezone.clone()),
         ("ScheduleState", if schedule.enabled { "ENABLED" } else { "DISABLED" }.to_owned()),

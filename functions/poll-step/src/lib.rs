@@ -1,7 +1,10 @@
-//! Polls a step once, and its cluster: EMR does not always update a step whose cluster has terminated.
+//! Polls the Spark job of a run once: a step and its cluster, or a job run of EMR Serverless. EMR does not always update a step whose
+//! cluster has terminated.
 //!
 //! The two descriptions are read one after the other, and the step may end in between. So a step counts as failed with its
 //! cluster only if a second description, read after that of the cluster, still shows it as unfinished.
+
+mod serverless;
 
 use std::time::{Duration, SystemTime};
 
@@ -9,7 +12,7 @@ use aws_sdk_emr::types::{Cluster, ClusterState, ClusterStateChangeReasonCode, Cl
 use chrono::{DateTime, Utc};
 use lake::lambda::parse_event;
 use lake::metrics::Metric;
-use lake::{Error, Lake, backoff, cluster, invocation, keys, price};
+use lake::{Error, Lake, backoff, cluster, invocation, job_run, keys, price};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -22,12 +25,12 @@ struct Event {
 /// The state of a step.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct PolledStep {
-    /// The cluster.
+    /// The cluster, or the application of EMR Serverless.
     pub cluster_id: String,
-    /// The step on it.
+    /// The step on it, or the job run.
     pub step_id: String,
-    /// EMR's state: `PENDING`, `RUNNING`, `COMPLETED`, `CANCEL_PENDING`, `CANCELLED`, `FAILED` or `INTERRUPTED`. `FAILED` for an
-    /// unfinished step on a terminated cluster.
+    /// EMR's state of a step: `PENDING`, `RUNNING`, `COMPLETED`, `CANCEL_PENDING`, `CANCELLED`, `FAILED` or `INTERRUPTED`. `FAILED` for
+    /// an unfinished step on a terminated cluster. The states of a job run have these names too.
     pub state: String,
     /// Why it ended without completing, and where its log is; otherwise empty.
     pub reason: String,
@@ -38,12 +41,15 @@ pub struct PolledStep {
     pub look_at: DateTime<Utc>,
 }
 
-/// Polls the step `{"cluster_id", "step_id"}` once.
+/// Polls the step, or job run, `{"cluster_id", "step_id"}` once.
 ///
 /// # Errors
 /// [`Error::InvalidInput`] for an event of another form; EMR's error for an unknown cluster or step.
 pub async fn handle(lake: &Lake, event: Value) -> Result<PolledStep, Error> {
     let Event { cluster_id, step_id } = parse_event(event, r#"{"cluster_id": "j-...", "step_id": "s-..."}"#)?;
+    if job_run::is_application(&cluster_id) {
+        return serverless::poll(lake, cluster_id, step_id).await;
+    }
     let mut step = describe(lake, &cluster_id, &step_id).await?;
     if let Some(run) = step.name().and_then(cluster::run_of) {
         invocation::record_run(&run);
@@ -64,8 +70,7 @@ pub async fn handle(lake: &Lake, event: Value) -> Result<PolledStep, Error> {
         let values: Vec<_> = std::iter::once((Metric::StepSeconds, seconds)).chain(cost).collect();
         lake.measure(&values);
     }
-    let longest = Duration::from_secs(lake.config.emr.poll_seconds.get().into());
-    let look_at = backoff::timestamp_after(pause(&step, longest));
+    let look_at = backoff::timestamp_after(pause(&step, longest_pause(lake)));
     Ok(PolledStep { cluster_id, step_id, state: state.as_str().to_owned(), reason, log, look_at })
 }
 
@@ -121,13 +126,23 @@ fn pause(step: &Step, longest: Duration) -> Duration {
     let timeline = step.status().and_then(|status| status.timeline());
     let began = timeline.and_then(|timeline| timeline.start_date_time());
     let created = timeline.and_then(|timeline| timeline.creation_date_time());
+    let time = |time: &aws_sdk_emr::primitives::DateTime| SystemTime::try_from(*time).ok();
+    pause_since(began.and_then(time), created.and_then(time), longest)
+}
+
+/// [`pause`] for work that began and was created at these times, as far as they are known.
+fn pause_since(began: Option<SystemTime>, created: Option<SystemTime>, longest: Duration) -> Duration {
     let (since, shortest) = match began {
         Some(began) => (Some(began), cluster::MIN_POLL_DELAY),
         None => (created, MIN_DELAY_PENDING),
     };
-    let since = since.and_then(|since| SystemTime::try_from(*since).ok());
     let passed = since.and_then(|since| since.elapsed().ok()).unwrap_or_default();
     backoff::delay(passed, shortest, longest)
+}
+
+/// Returns the maximum delay between two polls.
+fn longest_pause(lake: &Lake) -> Duration {
+    Duration::from_secs(lake.config.emr.poll_seconds.get().into())
 }
 
 /// Minimum delay between polls of a step that has not started.

@@ -1,11 +1,11 @@
-//! Stops the Spark step of a run whose execution has ended, and terminates the run's transient cluster.
+//! Stops the Spark job of a run whose execution has ended: its step, its transient cluster, or its job run of EMR Serverless.
 //!
 //! An execution that is aborted or times out runs no more states, so the workflow cannot clean up. Instead, EventBridge
 //! invokes this function for each execution of `create_datalake` that ended without success.
 
 use aws_sdk_emr::types::{StepCancellationOption, StepState};
 use lake::lambda::parse_event;
-use lake::{Error, Lake, cluster, invocation, workflow};
+use lake::{Error, Lake, cluster, invocation, job_run, workflow};
 use market::run::RunId;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -35,6 +35,8 @@ pub struct Stopped {
     pub clusters: Vec<String>,
     /// The cancelled steps on a cluster that serves all runs.
     pub steps: Vec<String>,
+    /// The cancelled job runs of EMR Serverless.
+    pub job_runs: Vec<String>,
 }
 
 /// Stops steps and clusters of the run of the event. Idempotent: a second invocation finds nothing.
@@ -52,7 +54,7 @@ pub async fn handle(lake: &Lake, event: Value) -> Result<Stopped, Error> {
             invocation::record_run(&run);
             if workflow::is_running(lake, &execution_arn).await? {
                 tracing::info!(%run, "nothing is stopped: the execution was redriven");
-                return Ok(Stopped { run, clusters: Vec::new(), steps: Vec::new() });
+                return Ok(Stopped { run, clusters: Vec::new(), steps: Vec::new(), job_runs: Vec::new() });
             }
             run
         }
@@ -75,8 +77,22 @@ pub async fn handle(lake: &Lake, event: Value) -> Result<Stopped, Error> {
     for id in shared {
         steps.extend(cancel(lake, &id, &run).await?);
     }
-    tracing::info!(%run, ?clusters, ?steps, "stopped");
-    Ok(Stopped { run, clusters, steps })
+    let job_runs = cancel_job_runs(lake, &run).await?;
+    tracing::info!(%run, ?clusters, ?steps, ?job_runs, "stopped");
+    Ok(Stopped { run, clusters, steps, job_runs })
+}
+
+/// Cancels the job runs of the run. Without an application there are none.
+async fn cancel_job_runs(lake: &Lake, run: &RunId) -> Result<Vec<String>, Error> {
+    let Some(application) = &lake.config.emr.application_id else { return Ok(Vec::new()) };
+    let mut cancelled = Vec::new();
+    for job in job_run::list(lake, application, &job_run::UNDER_WAY).await? {
+        if job.name().is_some_and(|name| cluster::is_of_run(name, run)) {
+            job_run::cancel(lake, application, job.id()).await?;
+            cancelled.push(job.id);
+        }
+    }
+    Ok(cancelled)
 }
 
 /// Cancels the steps of the run on a shared cluster.

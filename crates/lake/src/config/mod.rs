@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 
 pub use self::names::{BucketName, DatabaseName, Share, StackName};
 pub use self::sections::{
-    Architecture, Athena, Aws, Backfill, Buckets, Emr, Ingest, OnUpload, Quality, Schedule, Transform, Vacuum,
+    Architecture, Athena, Aws, Backfill, Buckets, Emr, EmrKind, Ingest, OnUpload, Quality, Schedule, Transform, Vacuum,
 };
 use crate::engine::EngineChoice;
 use crate::error::Error;

@@ -29,18 +29,20 @@ pub struct Athena {
     pub workgroup: String,
 }
 
-/// The cluster that runs the Spark job: one for each run, or one that is already there.
+/// What runs the Spark job: a cluster for each run, one that is already there, or EMR Serverless.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Emr {
+    /// What runs the Spark job.
+    pub kind: EmrKind,
     /// Id of a running cluster to add steps to. Empty: each run starts a cluster of its own, which ends with its step.
     #[serde(with = "empty_is_none")]
     pub cluster_id: Option<String>,
-    /// The EMR release of a new cluster.
+    /// The EMR release of a new cluster, and of the application of a stack.
     pub release: String,
     /// EC2 instance types of its nodes. EMR chooses the cheapest of those that are available.
     pub instance_types: Vec<String>,
-    /// Number of core nodes, in addition to the primary node.
+    /// Number of core nodes, in addition to the primary node; on EMR Serverless, the maximum number of executors.
     pub core_instances: NonZeroU16,
     /// Whether the core nodes are Spot instances. On-Demand instances replace them if none are available in time.
     pub spot: bool,
@@ -52,8 +54,26 @@ pub struct Emr {
     pub service_role: String,
     /// The EC2 instance profile with which the job reads and writes objects.
     pub instance_profile: String,
+    /// Id of the application of EMR Serverless. A stack has one of its own, if `kind` says so.
+    #[serde(with = "empty_is_none")]
+    pub application_id: Option<String>,
+    /// ARN of the role with which a job of EMR Serverless reads and writes objects. A stack has one of its own.
+    #[serde(with = "empty_is_none")]
+    pub job_role: Option<String>,
     /// Maximum number of seconds between two polls of a running step.
     pub poll_seconds: NonZeroU32,
+}
+
+/// What runs the Spark job of the engine `emr`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, strum::Display)]
+#[serde(rename_all = "lowercase")]
+#[strum(serialize_all = "lowercase")]
+pub enum EmrKind {
+    /// A step of a cluster on EC2.
+    #[default]
+    Ec2,
+    /// A job run of EMR Serverless.
+    Serverless,
 }
 
 /// What `ingest` accepts.
@@ -238,6 +258,7 @@ impl Default for Emr {
     fn default() -> Self {
         let number = |number| NonZeroU16::new(number).expect("not zero");
         Self {
+            kind: EmrKind::Ec2,
             cluster_id: None,
             release: "emr-7.13.0".to_owned(),
             instance_types: ["m5.xlarge", "m5a.xlarge", "m6i.xlarge", "m6a.xlarge"].map(str::to_owned).to_vec(),
@@ -247,6 +268,8 @@ impl Default for Emr {
             idle_minutes: number(30),
             service_role: "EMR_DefaultRole".to_owned(),
             instance_profile: "EMR_EC2_DefaultRole".to_owned(),
+            application_id: None,
+            job_role: None,
             poll_seconds: NonZeroU32::new(60).expect("not zero"),
         }
     }

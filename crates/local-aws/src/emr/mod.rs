@@ -1,10 +1,7 @@
-//! EMR: clusters without machines. A Spark step runs on the Rust engine, or on a Spark that is installed on this machine.
+//! EMR: clusters without machines, whose steps are Spark jobs.
 
 mod clusters;
 mod reason;
-mod spark_job;
-mod spark_sql;
-mod spark_step;
 mod step;
 mod steps;
 mod worker;
@@ -17,13 +14,9 @@ use tokio::sync::Notify;
 use tokio::task::AbortHandle;
 
 use crate::aws_json::{AwsError, AwsResult, input};
-use crate::faults::Faults;
-use crate::s3::ObjectStore;
 use crate::s3_uri::S3Uri;
+use crate::spark::Spark;
 use crate::state::{State, json, to_json};
-
-pub use spark_sql::{NoSpark, SparkSql};
-pub use spark_step::SparkEngine;
 
 /// The tables of the service.
 pub(crate) const SCHEMAS: [&str; 2] = [clusters::SCHEMA, step::SCHEMA];
@@ -32,12 +25,10 @@ pub(crate) const SCHEMAS: [&str; 2] = [clusters::SCHEMA, step::SCHEMA];
 #[derive(Debug, Clone)]
 pub(crate) struct Emr {
     state: Arc<State>,
-    store: Arc<ObjectStore>,
+    /// What runs the steps.
+    spark: Spark,
     /// The folder for logs of clusters without a `LogUri`.
     logs: S3Uri,
-    /// The engine of Spark steps.
-    engine: SparkEngine,
-    faults: Faults,
     workers: Arc<Workers>,
 }
 
@@ -60,14 +51,8 @@ impl Workers {
 
 impl Emr {
     /// Ends what a crashed process left, and starts the tasks of clusters that are kept alive.
-    pub(crate) fn open(
-        state: Arc<State>,
-        store: Arc<ObjectStore>,
-        logs: S3Uri,
-        engine: SparkEngine,
-        faults: Faults,
-    ) -> rusqlite::Result<Emr> {
-        let emr = Emr { state, store, logs, engine, faults, workers: Arc::default() };
+    pub(crate) fn open(state: Arc<State>, spark: Spark, logs: S3Uri) -> rusqlite::Result<Emr> {
+        let emr = Emr { state, spark, logs, workers: Arc::default() };
         emr.resume()?;
         Ok(emr)
     }

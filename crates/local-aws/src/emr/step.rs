@@ -9,6 +9,7 @@ use super::reason::StateChangeReason;
 use super::{invalid_request, validation};
 use crate::aws_json::AwsError;
 use crate::clock::{epoch_seconds, now_millis};
+use crate::spark::SparkFailure;
 
 pub(super) const SCHEMA: &str = "
 CREATE TABLE IF NOT EXISTS emr_steps (
@@ -84,6 +85,12 @@ pub(super) struct FailureDetails {
     pub(super) message: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) log_file: Option<String>,
+}
+
+impl From<SparkFailure> for FailureDetails {
+    fn from(SparkFailure { reason, message, log_file }: SparkFailure) -> FailureDetails {
+        FailureDetails { reason: reason.to_owned(), message, log_file }
+    }
 }
 
 /// A row of the state: a step.

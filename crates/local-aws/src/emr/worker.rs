@@ -1,25 +1,57 @@
 //! The tasks of clusters: each cluster has one, which runs its steps in order and moves it through its states.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use tokio::sync::Notify;
-use tokio::task::spawn_blocking;
-use tracing::{Instrument, Span, debug_span};
+use tracing::{Instrument, debug_span};
 
 use super::clusters::{Cluster, ClusterState};
 use super::reason::StateChangeReason;
 use super::step::{ActionOnFailure, FailureDetails, Step, StepState};
-use super::{Emr, Worker, spark_step};
+use super::{Emr, Worker};
 use crate::aws_json::AwsError;
-use crate::faults::{Service, ServiceCall};
+use crate::s3_uri::S3Uri;
+use crate::spark::{SparkError, SparkJob, SparkTask};
 
 /// The reason code of a cluster that is terminated because a step failed.
 const STEP_FAILURE: &str = "STEP_FAILURE";
 
-/// How often a step that has not begun looks whether it was cancelled.
-const CANCELLATION_INTERVAL: Duration = Duration::from_millis(20);
+/// A step that a cluster runs.
+struct RunningStep {
+    emr: Emr,
+    step: Step,
+}
+
+impl SparkTask for RunningStep {
+    const OPERATION: &'static str = "RunStep";
+
+    fn name(&self) -> &str {
+        &self.step.config.name
+    }
+
+    fn id(&self) -> &str {
+        &self.step.id
+    }
+
+    fn job(&self) -> Result<SparkJob, SparkError> {
+        let jar = &self.step.config.hadoop_jar_step;
+        SparkJob::from_step(&jar.jar, &jar.args)
+    }
+
+    fn is_running(&self) -> rusqlite::Result<bool> {
+        Step::is_running(&self.emr.state.lock(), &self.step.id)
+    }
+
+    /// EMR's key: `LOGS/<cluster>/steps/<step>/stderr.gz`.
+    fn log(&self) -> Option<S3Uri> {
+        let RunningStep { emr, step } = self;
+        let cluster = Cluster::find(&emr.state.lock(), &step.cluster).ok()?;
+        let logs = cluster.request.log_uri.as_deref().and_then(|uri| S3Uri::parse(uri).ok());
+        let logs = logs.unwrap_or_else(|| emr.logs.clone());
+        Some(logs.child(&format!("{}/steps/{}/stderr.gz", step.cluster, step.id)))
+    }
+}
 
 /// The next action of a cluster's task, by its queue of steps.
 enum NextAction {
@@ -126,47 +158,9 @@ impl Emr {
     }
 
     async fn run(&self, step: Step) -> Result<(), AwsError> {
-        let (emr, running) = (self.clone(), step.clone());
-        let service_call = ServiceCall::new(Service::Spark, "RunStep", &step.config.name);
-        let (span, began) = (Span::current(), Arc::new(AtomicBool::new(false)));
-        let has_begun = Arc::clone(&began);
-        let work = async move {
-            began.store(true, Ordering::Release);
-            spawn_blocking(move || span.in_scope(|| spark_step::run(&emr, &running))).await
-        };
-        let outcome = tokio::select! {
-            outcome = self.faults.inject(&service_call, work) => outcome,
-            // A step that a fault plan delays waits as for its machines: when it is cancelled, its cluster goes on.
-            () = self.cancelled_before(&step, &has_begun) => return Ok(()),
-        };
-        let failure = match outcome.into_result() {
-            Ok(Ok(Ok(()))) => return self.end_step(&step, None),
-            Ok(Ok(Err(failure))) => failure,
-            Err(refusal) => FailureDetails {
-                reason: "The step was lost.".to_owned(),
-                message: format!("{refusal:?}, as the fault plan of this endpoint has it"),
-                log_file: None,
-            },
-            Ok(Err(panic)) => FailureDetails {
-                reason: "The engine panicked.".to_owned(),
-                message: format!("{panic}; this is a bug, please report it"),
-                log_file: None,
-            },
-        };
-        let FailureDetails { reason, message, .. } = &failure;
-        tracing::debug!(reason, message, "the step failed");
-        self.end_step(&step, Some(&failure))
-    }
-
-    /// Completes when the step was cancelled and its work has not begun.
-    async fn cancelled_before(&self, step: &Step, has_begun: &AtomicBool) {
-        loop {
-            tokio::time::sleep(CANCELLATION_INTERVAL).await;
-            let is_running = Step::is_running(&self.state.lock(), &step.id).unwrap_or(true);
-            if !is_running && !has_begun.load(Ordering::Acquire) {
-                return;
-            }
-        }
+        let task = Arc::new(RunningStep { emr: self.clone(), step });
+        let failure = self.spark.run(&task).await.err().map(FailureDetails::from);
+        self.end_step(&task.step, failure.as_ref())
     }
 
     fn end_step(&self, step: &Step, failure: Option<&FailureDetails>) -> Result<(), AwsError> {

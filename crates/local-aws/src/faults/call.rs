@@ -3,6 +3,7 @@
 use http::{Method, Request};
 use strum::{EnumString, IntoStaticStr};
 
+use crate::emr_serverless::{self, Operation};
 use crate::lambda;
 use crate::url_encoding::decode_lossy;
 
@@ -16,8 +17,10 @@ pub(crate) enum Service {
     #[strum(serialize = "states")]
     StepFunctions,
     Emr,
+    #[strum(serialize = "emr-serverless")]
+    EmrServerless,
     Lambda,
-    /// The engine of Spark steps. Its calls come from clusters, not from clients.
+    /// The engine of Spark jobs. Its calls come from clusters and job runs, not from clients.
     Spark,
     /// The deliveries of the event rules.
     Events,
@@ -35,8 +38,8 @@ impl Service {
 pub(crate) struct ServiceCall {
     pub(crate) service: Service,
     pub(crate) operation: String,
-    /// `BUCKET/KEY` of an object, `BUCKET/` or `BUCKET/PREFIX` of a listing, the name of a function, of a Spark step or of an
-    /// event rule, or empty.
+    /// `BUCKET/KEY` of an object, `BUCKET/` or `BUCKET/PREFIX` of a listing, the name of a function, of a Spark step or job run, or
+    /// of an event rule, or empty.
     pub(crate) key: String,
 }
 
@@ -59,6 +62,9 @@ impl ServiceCall {
             return ServiceCall::new(service, operation, "");
         }
         let path = request.uri().path();
+        if emr_serverless::is_addressed(request.headers()) {
+            return ServiceCall::new(Service::EmrServerless, Operation::of(request.method(), path).name(), "");
+        }
         if let Some(rest) = path.strip_prefix(lambda::PATH).filter(|rest| rest.is_empty() || rest.starts_with('/')) {
             let rest = rest.trim_matches('/');
             let (name, action) = rest.split_once('/').unwrap_or((rest, ""));
@@ -147,5 +153,11 @@ mod tests {
             let request = Request::builder().method("POST").uri("/").header("x-amz-target", target).body(()).unwrap();
             assert_eq!(ServiceCall::from_request(&request), ServiceCall::new(service, operation, ""));
         }
+        let signature = "AWS4-HMAC-SHA256 Credential=AKID/20260101/us-east-1/emr-serverless/aws4_request, Signature=a";
+        let request = Request::builder().method("DELETE").uri("/applications/a1/jobruns/j1?x=y");
+        let request = request.header("authorization", signature).body(()).unwrap();
+        let call = ServiceCall::from_request(&request);
+        assert_eq!(call, ServiceCall::new(Service::EmrServerless, "CancelJobRun", ""));
+        assert_eq!((call.service.name(), "emr-serverless".parse()), ("emr-serverless", Ok(Service::EmrServerless)));
     }
 }

@@ -2,7 +2,7 @@
 //! system recovers. Without a plan, calls are not counted and pass straight through.
 //!
 //! All calls pass here: requests over HTTP from this process and from others, the functions that workflows invoke, the
-//! executions that they start, and the steps that clusters run. What a service does internally is not a call.
+//! executions that they start, and the Spark jobs of clusters and job runs. What a service does internally is not a call.
 
 mod call;
 mod plan;

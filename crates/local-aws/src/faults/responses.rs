@@ -11,6 +11,7 @@ use s3s::Body;
 
 use super::{CallOutcome, Refusal, Service, ServiceCall};
 use crate::aws_json::{AwsError, Version};
+use crate::rest_json;
 
 const MESSAGE: &str = "as the fault plan of this endpoint has it";
 
@@ -71,16 +72,29 @@ fn error_response(call: &ServiceCall, refusal: Refusal) -> Option<Response<Body>
             response.headers_mut().insert("x-amzn-errortype", HeaderValue::from_static(code));
             response
         }
-        Service::Athena | Service::Glue | Service::StepFunctions | Service::Emr | Service::Spark | Service::Events => {
-            let error = match refusal {
-                Refusal::Throttle => AwsError::new("ThrottlingException", format!("Rate exceeded, {MESSAGE}")),
-                Refusal::Deny => AwsError::new("AccessDeniedException", format!("User is not authorized, {MESSAGE}")),
-                Refusal::Internal | Refusal::Reset => AwsError::internal(MESSAGE),
+        Service::EmrServerless => {
+            let status = match refusal {
+                Refusal::Throttle => StatusCode::TOO_MANY_REQUESTS,
+                Refusal::Deny => StatusCode::FORBIDDEN,
+                Refusal::Internal | Refusal::Reset => StatusCode::INTERNAL_SERVER_ERROR,
             };
+            rest_json::respond(Err(json_error(refusal).with_status(status)))
+        }
+        Service::Athena | Service::Glue | Service::StepFunctions | Service::Emr | Service::Spark | Service::Events => {
+            let error = json_error(refusal);
             let version = if call.service == Service::StepFunctions { Version::V1_0 } else { Version::V1_1 };
             version.respond(Err(error))
         }
     })
+}
+
+/// The error of the services whose input and output are JSON.
+fn json_error(refusal: Refusal) -> AwsError {
+    match refusal {
+        Refusal::Throttle => AwsError::new("ThrottlingException", format!("Rate exceeded, {MESSAGE}")),
+        Refusal::Deny => AwsError::new("AccessDeniedException", format!("User is not authorized, {MESSAGE}")),
+        Refusal::Internal | Refusal::Reset => AwsError::internal(MESSAGE),
+    }
 }
 
 fn response(status: StatusCode, kind: &'static str, body: Body) -> Response<Body> {
@@ -98,9 +112,12 @@ mod tests {
     fn each_service_refuses_in_its_own_form() {
         let answer =
             |service, operation: &str, refusal| error_response(&ServiceCall::new(service, operation, ""), refusal);
-        for (service, statuses) in
-            [(Service::S3, [503, 500, 403]), (Service::Lambda, [429, 500, 403]), (Service::Athena, [400, 500, 400])]
-        {
+        for (service, statuses) in [
+            (Service::S3, [503, 500, 403]),
+            (Service::Lambda, [429, 500, 403]),
+            (Service::EmrServerless, [429, 500, 403]),
+            (Service::Athena, [400, 500, 400]),
+        ] {
             for (refusal, status) in [Refusal::Throttle, Refusal::Internal, Refusal::Deny].into_iter().zip(statuses) {
                 assert_eq!(answer(service, "X", refusal).unwrap().status(), status, "{service:?} {refusal:?}");
             }

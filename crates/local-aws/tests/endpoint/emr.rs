@@ -22,7 +22,7 @@ fn spark_step(name: &str, arguments: &[&str], on_failure: ActionOnFailure) -> St
 }
 
 /// The step that the launch function adds.
-fn job_step(run: &str) -> StepConfig {
+pub(crate) fn job_step(run: &str) -> StepConfig {
     let run = format!("run={run}");
     let arguments = [
         "spark-sql",
@@ -46,7 +46,7 @@ fn job_step(run: &str) -> StepConfig {
     spark_step("job", &arguments, ActionOnFailure::Continue)
 }
 
-async fn run_cluster(emr: &Client, keep_alive: bool, steps: Vec<StepConfig>) -> String {
+pub(crate) async fn run_cluster(emr: &Client, keep_alive: bool, steps: Vec<StepConfig>) -> String {
     let instances = JobFlowInstancesConfig::builder()
         .keep_job_flow_alive_when_no_steps(keep_alive)
         .master_instance_type("m5.xlarge")
@@ -57,7 +57,7 @@ async fn run_cluster(emr: &Client, keep_alive: bool, steps: Vec<StepConfig>) -> 
     run.send().await.expect("the cluster starts").job_flow_id.expect("an id")
 }
 
-async fn ended_step(emr: &Client, cluster: &str, step: &str) -> Step {
+pub(crate) async fn ended_step(emr: &Client, cluster: &str, step: &str) -> Step {
     eventually(async || {
         let described = emr.describe_step().cluster_id(cluster).step_id(step).send().await.expect("a description");
         let step = described.step.expect("a step");
@@ -72,7 +72,7 @@ async fn cluster_state(emr: &Client, cluster: &str) -> ClusterState {
     described.cluster.expect("a cluster").status.expect("a status").state.expect("a state")
 }
 
-async fn step_ids(emr: &Client, cluster: &str) -> Vec<String> {
+pub(crate) async fn step_ids(emr: &Client, cluster: &str) -> Vec<String> {
     let listed = emr.list_steps().cluster_id(cluster).send().await.expect("the steps");
     listed.steps().iter().rev().map(|step| step.id().expect("an id").to_owned()).collect()
 }
@@ -209,7 +209,7 @@ async fn a_failed_step_does_to_the_cluster_what_it_says() {
 }
 
 /// A fake `spark-sql`, in a temporary folder.
-fn program(script: &str) -> (tempfile::TempDir, SparkEngine) {
+pub(crate) fn program(script: &str) -> (tempfile::TempDir, SparkEngine) {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("spark-sql");
     fs::write(&path, format!("#!/bin/sh\n{script}\n")).expect("a script");

@@ -2,6 +2,7 @@
 
 mod athena;
 mod emr;
+mod emr_serverless;
 mod faults;
 mod glue;
 mod in_process;

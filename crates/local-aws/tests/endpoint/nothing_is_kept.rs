@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
+use aws_sdk_emrserverless::types::{JobDriver, SparkSubmit};
 use aws_sdk_sfn::error::{ProvideErrorMetadata, SdkError};
+use local_aws::APPLICATION;
 use rusqlite::Connection;
 use serde_json::json;
 
@@ -71,6 +73,24 @@ async fn an_execution_goes_no_further_than_what_could_be_kept() {
         let world = world.restarted().await;
         let ended = world.lake.sfn.describe_execution().execution_arn(&execution).send().await.expect("an execution");
         assert_eq!(ended.status.as_str(), "ABORTED", "the next start settles it");
+        world.endpoint.shutdown().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_run_whose_state_cannot_be_kept_is_not_waited_for() {
+    for what in ["UPDATE OF started ON emr_job_runs", "UPDATE OF ended ON emr_job_runs"] {
+        let world = World::new().await;
+        fill_up(&world, what);
+        let client = &world.lake.emr_serverless;
+        let submit = SparkSubmit::builder().entry_point("s3://pregao-results/run_sql.py").build().expect("a driver");
+        let start = client.start_job_run().application_id(APPLICATION).job_driver(JobDriver::SparkSubmit(submit));
+        let start = start.execution_role_arn("arn:aws:iam::000000000000:role/x").send().await.expect("a job run");
+        let id = &start.job_run_id;
+        let get = async || client.get_job_run().application_id(APPLICATION).job_run_id(id).send().await;
+        let words = refusal(get).await;
+        assert!(words.starts_with("the state of a job run") && words.contains("disk is full"), "{words}");
+        assert_eq!(world.endpoint.storage_failed().await.to_string(), words);
         world.endpoint.shutdown().await;
     }
 }

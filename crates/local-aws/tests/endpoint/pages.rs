@@ -1,7 +1,7 @@
 //! Requests of web pages have no effect, whatever they send.
 
 use crate::World;
-use crate::protocols::exchange;
+use crate::protocols::{EMR_SERVERLESS, exchange};
 
 const BUCKET: &str = "pregao-raw";
 const KEY: &str = "quotes/date=2020-04-01/202004011320_flashpanel.csv";
@@ -33,6 +33,7 @@ async fn a_foreign_page_changes_nothing_and_reads_nothing() {
     let object = format!("/{BUCKET}/{KEY}");
     let (bucket, batch) = (format!("/{BUCKET}"), format!("/{BUCKET}?delete"));
     let text = ("Content-Type", "text/plain");
+    let signed = ("Authorization", EMR_SERVERLESS);
     let requests: Vec<Asked> = vec![
         ("POST", &batch, vec![text], &delete),
         ("POST", &bucket, vec![("Content-Type", "multipart/form-data; boundary=b")], &form),
@@ -47,6 +48,8 @@ async fn a_foreign_page_changes_nothing_and_reads_nothing() {
         ("DELETE", &bucket, vec![], ""),
         ("POST", "/2015-03-31/functions/ingest/invocations", vec![text], "{}"),
         ("GET", "/2015-03-31/functions", vec![], ""),
+        ("GET", "/applications", vec![signed], ""),
+        ("DELETE", "/applications/00pregaolocal000/jobruns/00x", vec![signed], ""),
         ("POST", "/", vec![text, ("X-Amz-Target", "AmazonAthena.ListWorkGroups")], "{}"),
         ("POST", "/", vec![text, ("X-Amz-Target", "AWSStepFunctions.ListStateMachines")], "{}"),
         ("POST", "/", vec![text, ("X-Amz-Target", "ElasticMapReduce.ListClusters")], "{}"),
@@ -61,6 +64,8 @@ async fn a_foreign_page_changes_nothing_and_reads_nothing() {
             // In the form of the service.
             let form = if headers.iter().any(|(name, _)| *name == "X-Amz-Target") {
                 "\"__type\":\"AccessDeniedException\""
+            } else if headers.contains(&signed) {
+                "{\"message\":"
             } else if path.starts_with("/2015") {
                 "\"Type\":\"User\""
             } else {

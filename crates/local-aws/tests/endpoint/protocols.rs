@@ -7,6 +7,9 @@ use serde_json::{Value, json};
 
 use crate::World;
 
+/// The header `Authorization` of a request to EMR Serverless.
+pub(crate) const EMR_SERVERLESS: &str = "AWS4-HMAC-SHA256 Credential=local/20260101/us-east-1/emr-serverless/aws4_request, SignedHeaders=host, Signature=ab";
+
 /// Sends a request and reads the whole response: status, headers and body.
 pub(crate) fn exchange(world: &World, request: &str, headers: &[(&str, &str)], body: &str) -> (u16, String, String) {
     let address = world.endpoint.url().replace("http://", "");
@@ -45,6 +48,18 @@ async fn unknown_operations_get_the_services_error() {
     let (status, _, body) = exchange(&world, "POST /", &[("X-Amz-Target", "AmazonAthena.ListWorkGroups")], "{");
     assert_eq!(status, 400);
     assert!(body.contains("SerializationException"), "{body}");
+    for (request, body, expected, name) in [
+        ("POST /applications", "{}", 404, "UnknownOperationException"),
+        ("PUT /applications", "", 404, "UnknownOperationException"),
+        ("GET /applications/00other", "", 404, "ResourceNotFoundException"),
+        ("GET /applications?maxResults=0", "", 400, "ValidationException"),
+        ("POST /applications/00pregaolocal000/jobruns", "{", 400, "SerializationException"),
+        ("POST /applications/00pregaolocal000/jobruns", "{}", 400, "ValidationException"),
+    ] {
+        let (status, head, body) = exchange(&world, request, &[("Authorization", EMR_SERVERLESS)], body);
+        assert_eq!((status, header(&head, "x-amzn-errortype")), (expected, name.to_lowercase().as_str()), "{request}");
+        assert!(body.starts_with(r#"{"message":""#), "{request}: {body}");
+    }
     let (status, _, body) = exchange(&world, "GET /pregao-raw?versions", &[], "");
     assert_eq!(status, 501);
     assert!(body.contains("<Code>NotImplemented</Code>"), "{body}");
@@ -104,6 +119,10 @@ async fn every_answer_has_an_id() {
         ["GET /2015-03-31/functions", "POST /2015-03-31/functions/nobody/invocations", "GET /2015-03-31/functions/x"]
     {
         let (_, head, _) = exchange(&world, request, &[], "");
+        seen.push(header(&head, "x-amzn-requestid").to_owned());
+    }
+    for request in ["GET /applications", "GET /applications/x", "PUT /applications"] {
+        let (_, head, _) = exchange(&world, request, &[("Authorization", EMR_SERVERLESS)], "");
         seen.push(header(&head, "x-amzn-requestid").to_owned());
     }
     let (_, head, body) = exchange(&world, "GET /pregao-raw/k", &[("Host", "evil.example")], "");

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use aws_sdk_emr::types::ClusterSummary;
 use lake::cluster::{self, Purpose};
+use lake::config::EmrKind;
 use lake::{Error, Lake};
 
 use crate::args::{ClusterAction, Global, OutputFormat};
@@ -32,6 +33,9 @@ pub(crate) fn cluster(global: &Global, action: ClusterAction) -> anyhow::Result<
 }
 
 async fn start(lake: &Lake) -> anyhow::Result<()> {
+    if lake.config.emr.kind == EmrKind::Serverless {
+        return fail("emr.kind is \"serverless\": runs use no cluster", "a run starts its own job, within a minute");
+    }
     if let Some(id) = &lake.config.emr.cluster_id {
         return fail(
             format!("emr.cluster_id is {id}: all runs use that cluster"),

@@ -14,7 +14,7 @@ use aws_sdk_s3::types::{Delete, ObjectIdentifier};
 use aws_sdk_scheduler::types::ScheduleState;
 use lake::config::{BucketName, Config};
 use lake::workflow::{self, Workflow};
-use lake::{Error, Lake, backoff, cluster, keys, objects};
+use lake::{Error, Lake, backoff, cluster, job_run, keys, objects};
 
 use crate::args::{DestroyArgs, Global};
 use crate::commands::cluster as clusters;
@@ -76,6 +76,7 @@ pub(crate) fn destroy(global: &Global, args: &DestroyArgs) -> anyhow::Result<Exi
                 disable_schedule(&account).await?;
                 stop_executions(&lake, &progress).await?;
                 terminate_clusters(&lake, &progress).await?;
+                stop_application(&lake, &progress).await?;
                 let results = Some(lake.config.buckets.results.clone());
                 remove(&account, &Remains { lake, results }, &progress).await?;
             }
@@ -176,6 +177,27 @@ async fn terminate_clusters(lake: &Lake, progress: &Progress) -> anyhow::Result<
         None => fail(
             "clusters of this lake have not terminated",
             "pregao --aws cluster status names them; then run pregao destroy again",
+        ),
+    }
+}
+
+/// Stops the application of EMR Serverless, and waits until it has stopped. CloudFormation deletes no other
+/// (<https://github.com/gchq/sleeper/issues/1125>).
+async fn stop_application(lake: &Lake, progress: &Progress) -> anyhow::Result<()> {
+    let Some(application) = &lake.config.emr.application_id else { return Ok(()) };
+    for job in job_run::list(lake, application, &job_run::UNDER_WAY).await? {
+        job_run::cancel(lake, application, job.id()).await?;
+    }
+    progress.line(&format!("stopping the application {application} of EMR Serverless"));
+    let stopped = backoff::poll_until(LONGEST_TERMINATION, || async {
+        let stopped = job_run::stop_application(lake, application).await?;
+        Ok::<_, Error>(stopped.then_some(()))
+    });
+    match stopped.await? {
+        Some(()) => Ok(()),
+        None => fail(
+            format!("the application {application} of EMR Serverless has not stopped"),
+            "its job runs in the console of EMR say why; then run pregao destroy again",
         ),
     }
 }

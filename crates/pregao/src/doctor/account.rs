@@ -2,6 +2,7 @@
 
 use aws_sdk_cloudformation::types::Stack;
 use chrono::TimeDelta;
+use lake::config::EmrKind;
 use lake::engine::EngineChoice;
 use lake::{Config, Error, Lake};
 use serde::Deserialize;
@@ -271,7 +272,9 @@ async fn of_default_database(lake: &Lake) -> Check {
 }
 
 async fn of_clusters(api: &Api, config: &Config, region: &str) -> Vec<Check> {
-    let not_needed = if let Some(cluster) = &config.emr.cluster_id {
+    let not_needed = if config.emr.kind == EmrKind::Serverless {
+        "not needed: emr.kind is \"serverless\"".to_owned()
+    } else if let Some(cluster) = &config.emr.cluster_id {
         format!("not needed: all steps run on the cluster {cluster}")
     } else if config.transform.engine == EngineChoice::Lambda {
         "not needed: transform.engine is \"lambda\"".to_owned()

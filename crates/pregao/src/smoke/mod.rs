@@ -480,7 +480,7 @@ impl Tester<'_> {
         self.note("cluster", &cluster);
         clean::stop(lake, &run.arn).await?;
         let aborted = Instant::now();
-        self.progress.line(&format!("aborted {}: waiting for the end of cluster {cluster}", run.name));
+        self.progress.line(&format!("aborted {}: waiting for the end of {cluster}", run.name));
         let kept = self.stopped(&run, aborted).await?;
         // The machines of two clusters may exceed the quota of the account.
         let ended = kept.is_ok() && self.settings.aws;

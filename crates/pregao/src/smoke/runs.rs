@@ -6,8 +6,9 @@ use anyhow::Context;
 use aws_sdk_emr::types::{ClusterState, StepState};
 use aws_sdk_sfn::types::ExecutionStatus;
 use lake::cluster;
+use lake::config::EmrKind;
 use lake::engine::EngineChoice;
-use lake::{Error, Lake, backoff};
+use lake::{Error, Lake, backoff, job_run};
 use lake_client::execution_history::ExecutionFailure;
 use market::partition::DateRange;
 use market::run::RunId;
@@ -80,7 +81,7 @@ impl Run {
         }
     }
 
-    /// Waits until the run has a step on EMR. Returns its cluster.
+    /// Waits until the run has a step on EMR, or a job run. Returns its cluster or application.
     pub(super) async fn cluster(&self, lake: &Lake) -> anyhow::Result<String> {
         let found = backoff::poll_until(LAUNCHED_WITHIN, || async {
             Ok::<_, Error>(self.step(lake).await?.map(|(cluster, _)| cluster))
@@ -88,8 +89,14 @@ impl Run {
         found.await?.with_context(|| format!("run {} has not started a cluster", self.name))
     }
 
-    /// Finds the cluster on which the step of the run is, and whether it still runs.
+    /// Finds the cluster or application in which the job of the run is, and whether it still runs.
     pub(super) async fn step(&self, lake: &Lake) -> Result<Option<(String, Stopped)>, Error> {
+        if lake.config.emr.kind == EmrKind::Serverless {
+            let application = job_run::application(lake)?;
+            let mut found = job_run::list(lake, application, &[]).await?.into_iter();
+            let own = found.find(|job| job.name().is_some_and(|name| cluster::is_of_run(name, &self.name)));
+            return Ok(own.map(|job| (application.to_owned(), Stopped::JobRun(job.state))));
+        }
         let mut shared = Vec::from_iter(lake.config.emr.cluster_id.clone());
         let standing = cluster::standing(lake);
         for found in cluster::list(lake, &[]).await? {

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use aws_sdk_emr::types::{ClusterState, StepState};
 use chrono::NaiveDate;
+use lake::job_run::JobRunState;
 use lake_client::days::{Day, State};
 use lake_client::execution_history::ExecutionFailure;
 use market::table::TableName;
@@ -128,6 +129,8 @@ pub(super) enum Stopped {
     Cluster(ClusterState, Option<String>),
     /// A cluster that serves all runs: the state of the step.
     Step(StepState),
+    /// An application of EMR Serverless: the state of the job run.
+    JobRun(JobRunState),
 }
 
 impl fmt::Display for Stopped {
@@ -137,11 +140,12 @@ impl fmt::Display for Stopped {
             Stopped::Cluster(state, Some(code)) => write!(f, "{} ({code})", state.as_str()),
             Stopped::Cluster(state, None) => f.write_str(state.as_str()),
             Stopped::Step(state) => write!(f, "step {}", state.as_str()),
+            Stopped::JobRun(state) => write!(f, "job run {}", state.as_str()),
         }
     }
 }
 
-/// Whether a cluster, or the step on a standing one, was stopped because of the abort.
+/// Whether a cluster, the step on a standing one, or a job run was stopped because of the abort.
 /// <https://docs.aws.amazon.com/emr/latest/APIReference/API_ClusterStateChangeReason.html>
 pub(super) fn stopped(found: &Stopped, waited: Duration) -> Kept {
     let waited = format::duration(waited);
@@ -163,6 +167,8 @@ pub(super) fn stopped(found: &Stopped, waited: Duration) -> Kept {
         }
         Stopped::Step(StepState::Cancelled | StepState::CancelPending | StepState::Interrupted) => Ok(()),
         Stopped::Step(state) => Err(format!("{waited} after the abort the step is {}", state.as_str())),
+        Stopped::JobRun(JobRunState::Cancelled | JobRunState::Cancelling) => Ok(()),
+        Stopped::JobRun(state) => Err(format!("{waited} after the abort the job run is {}", state.as_str())),
     }
 }
 
@@ -346,6 +352,7 @@ mod tests {
             cluster(ClusterState::Terminating, Some("USER_REQUEST")),
             cluster(ClusterState::Terminated, Some("USER_REQUEST")),
             Stopped::Step(StepState::Cancelled),
+            Stopped::JobRun(JobRunState::Cancelling),
         ] {
             assert_eq!(stopped(&kept, soon), Ok(()), "{kept:?}");
         }
@@ -354,6 +361,7 @@ mod tests {
             (cluster(ClusterState::Terminated, Some("ALL_STEPS_COMPLETED")), "ended by itself (ALL_STEPS_COMPLETED)"),
             (cluster(ClusterState::TerminatedWithErrors, Some("STEP_FAILURE")), "ended by itself (STEP_FAILURE)"),
             (Stopped::Step(StepState::Running), "the step is RUNNING"),
+            (Stopped::JobRun(JobRunState::Success), "the job run is SUCCESS"),
         ] {
             assert!(reason(stopped(&broken, soon)).contains(words), "{broken:?}");
         }

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use lake::keys;
 
-use super::spark_job::{SparkError, SparkJob};
+use super::job::{SparkError, SparkJob};
 use crate::s3::{ObjectStore, StoreError};
 
 /// The `spark-sql` program of an installed Spark.
@@ -115,7 +115,7 @@ fn link_file(from: &Path, to: &Path) -> io::Result<()> {
     fs::hard_link(from, to).or_else(|_| fs::copy(from, to).map(drop))
 }
 
-/// Waits for the end of a program. Returns `None` if it was killed because the step was cancelled.
+/// Waits for the end of a program. Returns `None` if it was killed because the job was cancelled.
 fn wait(child: &mut Child, is_running: impl Fn() -> bool) -> io::Result<Option<ExitStatus>> {
     loop {
         if let Some(status) = child.try_wait()? {
