@@ -17,6 +17,7 @@ import pytest
 from moto.cloudformation.models import CloudFormationBackend, cloudformation_backends
 from moto.core import DEFAULT_ACCOUNT_ID
 from moto.ec2.models import ec2_backends
+from moto.emrserverless.models import emrserverless_backends
 from moto.server import ThreadedMotoServer
 
 import oracle
@@ -333,6 +334,25 @@ def test_destroy_stops_what_is_running(stack: Account, tmp_path: Path):
     assert (
         states.list_executions(stateMachineArn=machine["stateMachineArn"], statusFilter="RUNNING")["executions"] == []
     )
+
+
+def test_destroy_stops_the_application_of_emr_serverless(account: Account):
+    """CloudFormation deletes only an application that has stopped."""
+    moto = account.settings["AWS_ENDPOINT_URL_CLOUDFORMATION"]
+    serverless = client(moto, "emr-serverless")
+    application = serverless.create_application(name="pregao", releaseLabel="emr-7.13.0", type="SPARK")["applicationId"]
+    job_run = serverless.start_job_run(
+        applicationId=application, clientToken="a", executionRoleArn=f"arn:aws:iam::{DEFAULT_ACCOUNT_ID}:role/job"
+    )["jobRunId"]
+    emrserverless_backends[DEFAULT_ACCOUNT_ID][REGION].get_job_run(application, job_run).state = "RUNNING"
+    resources = {**RESOURCES, "emr": {"application_id": application, "job_role": "arn:of:role"}}
+    template = {**TEMPLATE, "Outputs": {**TEMPLATE["Outputs"], "Resources": {"Value": json.dumps(resources)}}}
+    account.cloudformation.create_stack(StackName="pregao", TemplateBody=json.dumps(template))
+    done = account.run("destroy", "--yes", settings={"AWS_ENDPOINT_URL_EMR_SERVERLESS": moto})
+    assert f"stopping the application {application}" in done.err, done
+    assert serverless.get_job_run(applicationId=application, jobRunId=job_run)["jobRun"]["state"] == "CANCELLED"
+    assert serverless.get_application(applicationId=application)["application"]["state"] == "STOPPED"
+    assert "there is no stack" in account.fails("destroy", "--yes").err
 
 
 @pytest.mark.parametrize("failures, removed", [(1, True), (3, False)])
