@@ -84,8 +84,9 @@ def evidence(promise: dict, name: str) -> list[str]:
     return [evidence["value"] for evidence in promise["evidence"] if evidence["name"] == name]
 
 
-def test_every_promise_is_kept_and_nothing_is_left(machine: Machine):
-    result = machine.smoke()
+@pytest.mark.parametrize("kind", ["ec2", "serverless"])
+def test_every_promise_is_kept_and_nothing_is_left(machine: Machine, kind: str):
+    result = machine.smoke("--set", f"emr.kind={kind}")
     assert result.code == 0, str(result)
     report = machine.report()
     assert [promise["name"] for promise in report["promises"]] == STEPS
@@ -108,6 +109,8 @@ def test_every_promise_is_kept_and_nothing_is_left(machine: Machine):
         [digest] = set(evidence(by_lambda, table)) & set(evidence(by_emr, table))
         assert "SHA-256" in digest
     assert evidence(machine.promise("redrive"), "redrives") == ["1"]
+    [cluster] = evidence(by_emr, "cluster")
+    assert cluster.startswith("j-") == (kind == "ec2"), cluster
     assert sorted(path.name for path in machine.folder.iterdir()) == ["smoke-report.json"]
 
 
