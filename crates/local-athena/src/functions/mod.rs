@@ -1,8 +1,10 @@
 //! Athena's functions: the list of their [`names`], and implementations of those that DataFusion lacks or computes
 //! differently.
 
+mod aggregates;
 mod arithmetic;
 mod casts;
+mod checked_sum;
 mod date_formats;
 mod dates;
 mod greatest_least;
@@ -48,7 +50,7 @@ pub(crate) fn all() -> Vec<Arc<ScalarUDF>> {
 
 /// Returns the aggregates to register in addition to DataFusion's.
 pub(crate) fn aggregates() -> Vec<Arc<AggregateUDF>> {
-    let mut all = moving_frames::functions();
+    let mut all = aggregates::functions();
     all.push(Arc::new(percentile::function()));
     all
 }

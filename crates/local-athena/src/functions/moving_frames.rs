@@ -7,178 +7,11 @@
 use std::sync::Arc;
 
 use datafusion::arrow::array::{Array, ArrayRef, AsArray, Float64Array};
-use datafusion::arrow::datatypes::{DataType, FieldRef, Float64Type, Schema, SchemaRef};
+use datafusion::arrow::datatypes::{FieldRef, Float64Type, Schema, SchemaRef};
 use datafusion::common::{Result, ScalarValue, internal_err};
-use datafusion::functions_aggregate::average::avg_udaf;
-use datafusion::functions_aggregate::correlation::corr_udaf;
-use datafusion::functions_aggregate::covariance::{covar_pop_udaf, covar_samp_udaf};
-use datafusion::functions_aggregate::regr::{regr_intercept_udaf, regr_slope_udaf};
-use datafusion::functions_aggregate::stddev::{stddev_pop_udaf, stddev_udaf};
-use datafusion::functions_aggregate::sum::sum_udaf;
-use datafusion::functions_aggregate::variance::{var_pop_udaf, var_samp_udaf};
-use datafusion::logical_expr::expr::{AggregateFunction, AggregateFunctionParams, WindowFunctionParams};
-use datafusion::logical_expr::function::{AccumulatorArgs, AggregateFunctionSimplification, StateFieldsArgs};
-use datafusion::logical_expr::utils::AggregateOrderSensitivity;
-use datafusion::logical_expr::{
-    Accumulator, AggregateUDF, AggregateUDFImpl, Documentation, Expr, GroupsAccumulator, Operator, ReversedUDAF,
-    SetMonotonicity, Signature, StatisticsArgs,
-};
+use datafusion::logical_expr::function::AccumulatorArgs;
+use datafusion::logical_expr::{Accumulator, AggregateUDF};
 use datafusion::physical_expr::PhysicalExpr;
-
-/// Returns the aggregates of doubles.
-pub(super) fn functions() -> Vec<Arc<AggregateUDF>> {
-    let inner = [
-        avg_udaf(),
-        corr_udaf(),
-        covar_pop_udaf(),
-        covar_samp_udaf(),
-        regr_intercept_udaf(),
-        regr_slope_udaf(),
-        stddev_udaf(),
-        stddev_pop_udaf(),
-        sum_udaf(),
-        var_pop_udaf(),
-        var_samp_udaf(),
-    ];
-    inner.map(|inner| Arc::new(AggregateUDF::from(ByFrame { inner }))).into()
-}
-
-/// An aggregate that is computed from all rows of a frame, where its arguments are doubles. Otherwise it is the inner one.
-#[derive(Debug, PartialEq, Eq, Hash)]
-struct ByFrame {
-    inner: Arc<AggregateUDF>,
-}
-
-// It implements every method, because it delegates.
-#[warn(clippy::missing_trait_methods)]
-impl AggregateUDFImpl for ByFrame {
-    fn create_sliding_accumulator(&self, args: AccumulatorArgs) -> Result<Box<dyn Accumulator>> {
-        if args.expr_fields.iter().any(|field| *field.data_type() != DataType::Float64) {
-            return self.inner.create_sliding_accumulator(args);
-        }
-        let columns = vec![Vec::new(); args.expr_fields.len()];
-        Ok(Box::new(Frame { aggregate: Arc::clone(&self.inner), call: Call::from(&args), columns, first: 0 }))
-    }
-
-    fn name(&self) -> &str {
-        self.inner.name()
-    }
-
-    fn aliases(&self) -> &[String] {
-        self.inner.aliases()
-    }
-
-    fn schema_name(&self, params: &AggregateFunctionParams) -> Result<String> {
-        self.inner.inner().schema_name(params)
-    }
-
-    fn human_display(&self, params: &AggregateFunctionParams) -> Result<String> {
-        self.inner.inner().human_display(params)
-    }
-
-    fn window_function_schema_name(&self, params: &WindowFunctionParams) -> Result<String> {
-        self.inner.inner().window_function_schema_name(params)
-    }
-
-    fn display_name(&self, params: &AggregateFunctionParams) -> Result<String> {
-        self.inner.inner().display_name(params)
-    }
-
-    fn window_function_display_name(&self, params: &WindowFunctionParams) -> Result<String> {
-        self.inner.inner().window_function_display_name(params)
-    }
-
-    fn signature(&self) -> &Signature {
-        self.inner.signature()
-    }
-
-    fn return_type(&self, types: &[DataType]) -> Result<DataType> {
-        self.inner.return_type(types)
-    }
-
-    fn return_field(&self, fields: &[FieldRef]) -> Result<FieldRef> {
-        self.inner.return_field(fields)
-    }
-
-    fn is_nullable(&self) -> bool {
-        self.inner.inner().is_nullable()
-    }
-
-    fn accumulator(&self, args: AccumulatorArgs) -> Result<Box<dyn Accumulator>> {
-        self.inner.accumulator(args)
-    }
-
-    fn state_fields(&self, args: StateFieldsArgs) -> Result<Vec<FieldRef>> {
-        self.inner.state_fields(args)
-    }
-
-    fn groups_accumulator_supported(&self, args: AccumulatorArgs) -> bool {
-        self.inner.groups_accumulator_supported(args)
-    }
-
-    fn create_groups_accumulator(&self, args: AccumulatorArgs) -> Result<Box<dyn GroupsAccumulator>> {
-        self.inner.create_groups_accumulator(args)
-    }
-
-    fn with_beneficial_ordering(self: Arc<Self>, is_ordered: bool) -> Result<Option<Arc<dyn AggregateUDFImpl>>> {
-        Arc::clone(self.inner.inner()).with_beneficial_ordering(is_ordered)
-    }
-
-    fn order_sensitivity(&self) -> AggregateOrderSensitivity {
-        self.inner.order_sensitivity()
-    }
-
-    fn simplify(&self) -> Option<AggregateFunctionSimplification> {
-        self.inner.simplify()
-    }
-
-    fn simplify_expr_op_literal(
-        &self,
-        function: &AggregateFunction,
-        argument: &Expr,
-        operator: Operator,
-        literal: &Expr,
-        argument_is_left: bool,
-    ) -> Result<Option<Expr>> {
-        self.inner.inner().simplify_expr_op_literal(function, argument, operator, literal, argument_is_left)
-    }
-
-    fn reverse_expr(&self) -> ReversedUDAF {
-        self.inner.reverse_udf()
-    }
-
-    fn coerce_types(&self, types: &[DataType]) -> Result<Vec<DataType>> {
-        self.inner.coerce_types(types)
-    }
-
-    fn is_descending(&self) -> Option<bool> {
-        self.inner.is_descending()
-    }
-
-    fn value_from_stats(&self, statistics: &StatisticsArgs) -> Option<ScalarValue> {
-        self.inner.value_from_stats(statistics)
-    }
-
-    fn default_value(&self, ty: &DataType) -> Result<ScalarValue> {
-        self.inner.default_value(ty)
-    }
-
-    fn supports_null_handling_clause(&self) -> bool {
-        self.inner.supports_null_handling_clause()
-    }
-
-    fn supports_within_group_clause(&self) -> bool {
-        self.inner.supports_within_group_clause()
-    }
-
-    fn set_monotonicity(&self, ty: &DataType) -> SetMonotonicity {
-        self.inner.inner().set_monotonicity(ty)
-    }
-
-    fn documentation(&self) -> Option<&Documentation> {
-        self.inner.documentation()
-    }
-}
 
 /// The arguments of [`AggregateUDF::accumulator`], owned.
 #[derive(Debug)]
@@ -226,12 +59,20 @@ impl Call {
 
 /// The rows of a frame.
 #[derive(Debug)]
-struct Frame {
+pub(super) struct Frame {
     aggregate: Arc<AggregateUDF>,
     call: Call,
     /// The values of each argument. Those before `first` have left the frame.
     columns: Vec<Vec<Option<f64>>>,
     first: usize,
+}
+
+impl Frame {
+    /// Creates the accumulator of a call whose arguments are doubles.
+    pub(super) fn new(aggregate: &Arc<AggregateUDF>, args: &AccumulatorArgs) -> Frame {
+        let columns = vec![Vec::new(); args.expr_fields.len()];
+        Frame { aggregate: Arc::clone(aggregate), call: Call::from(args), columns, first: 0 }
+    }
 }
 
 impl Accumulator for Frame {

@@ -1,0 +1,188 @@
+//! Aggregates that DataFusion computes otherwise than Athena: sums that overflow ([`checked_sum`]), and aggregates of doubles over
+//! frames that move ([`Frame`]).
+
+use std::sync::Arc;
+
+use datafusion::arrow::datatypes::{DataType, FieldRef};
+use datafusion::common::{Result, ScalarValue};
+use datafusion::functions_aggregate::average::avg_udaf;
+use datafusion::functions_aggregate::correlation::corr_udaf;
+use datafusion::functions_aggregate::covariance::{covar_pop_udaf, covar_samp_udaf};
+use datafusion::functions_aggregate::regr::{regr_intercept_udaf, regr_slope_udaf};
+use datafusion::functions_aggregate::stddev::{stddev_pop_udaf, stddev_udaf};
+use datafusion::functions_aggregate::sum::sum_udaf;
+use datafusion::functions_aggregate::variance::{var_pop_udaf, var_samp_udaf};
+use datafusion::logical_expr::expr::{AggregateFunction, AggregateFunctionParams, WindowFunctionParams};
+use datafusion::logical_expr::function::{AccumulatorArgs, AggregateFunctionSimplification, StateFieldsArgs};
+use datafusion::logical_expr::utils::AggregateOrderSensitivity;
+use datafusion::logical_expr::{
+    Accumulator, AggregateUDF, AggregateUDFImpl, Documentation, Expr, GroupsAccumulator, Operator, ReversedUDAF,
+    SetMonotonicity, Signature, StatisticsArgs,
+};
+
+use super::checked_sum;
+use super::moving_frames::Frame;
+
+/// Returns the aggregates of numbers.
+pub(super) fn functions() -> Vec<Arc<AggregateUDF>> {
+    let inner = [
+        avg_udaf(),
+        corr_udaf(),
+        covar_pop_udaf(),
+        covar_samp_udaf(),
+        regr_intercept_udaf(),
+        regr_slope_udaf(),
+        stddev_udaf(),
+        stddev_pop_udaf(),
+        sum_udaf(),
+        var_pop_udaf(),
+        var_samp_udaf(),
+    ];
+    inner.map(|inner| Arc::new(AggregateUDF::from(AthenaAggregate { inner }))).into()
+}
+
+/// DataFusion's aggregate with other accumulators.
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct AthenaAggregate {
+    inner: Arc<AggregateUDF>,
+}
+
+impl AthenaAggregate {
+    /// Returns the type of a sum; `None` for another aggregate, and for a sum of distinct values, which has another state.
+    fn sum<'a>(&self, args: &'a AccumulatorArgs) -> Option<&'a DataType> {
+        (self.inner.name() == "sum" && !args.is_distinct).then(|| args.return_field.data_type())
+    }
+}
+
+// It implements every method, because it delegates.
+#[warn(clippy::missing_trait_methods)]
+impl AggregateUDFImpl for AthenaAggregate {
+    fn accumulator(&self, args: AccumulatorArgs) -> Result<Box<dyn Accumulator>> {
+        let checked = self.sum(&args).and_then(checked_sum::accumulator);
+        checked.map_or_else(|| self.inner.accumulator(args), Ok)
+    }
+
+    fn create_groups_accumulator(&self, args: AccumulatorArgs) -> Result<Box<dyn GroupsAccumulator>> {
+        let checked = self.sum(&args).and_then(checked_sum::groups_accumulator);
+        checked.map_or_else(|| self.inner.create_groups_accumulator(args), Ok)
+    }
+
+    fn create_sliding_accumulator(&self, args: AccumulatorArgs) -> Result<Box<dyn Accumulator>> {
+        if args.expr_fields.iter().all(|field| *field.data_type() == DataType::Float64) {
+            return Ok(Box::new(Frame::new(&self.inner, &args)));
+        }
+        let checked = self.sum(&args).and_then(checked_sum::accumulator);
+        checked.map_or_else(|| self.inner.create_sliding_accumulator(args), Ok)
+    }
+
+    fn name(&self) -> &str {
+        self.inner.name()
+    }
+
+    fn aliases(&self) -> &[String] {
+        self.inner.aliases()
+    }
+
+    fn schema_name(&self, params: &AggregateFunctionParams) -> Result<String> {
+        self.inner.inner().schema_name(params)
+    }
+
+    fn human_display(&self, params: &AggregateFunctionParams) -> Result<String> {
+        self.inner.inner().human_display(params)
+    }
+
+    fn window_function_schema_name(&self, params: &WindowFunctionParams) -> Result<String> {
+        self.inner.inner().window_function_schema_name(params)
+    }
+
+    fn display_name(&self, params: &AggregateFunctionParams) -> Result<String> {
+        self.inner.inner().display_name(params)
+    }
+
+    fn window_function_display_name(&self, params: &WindowFunctionParams) -> Result<String> {
+        self.inner.inner().window_function_display_name(params)
+    }
+
+    fn signature(&self) -> &Signature {
+        self.inner.signature()
+    }
+
+    fn return_type(&self, types: &[DataType]) -> Result<DataType> {
+        self.inner.return_type(types)
+    }
+
+    fn return_field(&self, fields: &[FieldRef]) -> Result<FieldRef> {
+        self.inner.return_field(fields)
+    }
+
+    fn is_nullable(&self) -> bool {
+        self.inner.inner().is_nullable()
+    }
+
+    fn state_fields(&self, args: StateFieldsArgs) -> Result<Vec<FieldRef>> {
+        self.inner.state_fields(args)
+    }
+
+    fn groups_accumulator_supported(&self, args: AccumulatorArgs) -> bool {
+        self.inner.groups_accumulator_supported(args)
+    }
+
+    fn with_beneficial_ordering(self: Arc<Self>, is_ordered: bool) -> Result<Option<Arc<dyn AggregateUDFImpl>>> {
+        Arc::clone(self.inner.inner()).with_beneficial_ordering(is_ordered)
+    }
+
+    fn order_sensitivity(&self) -> AggregateOrderSensitivity {
+        self.inner.order_sensitivity()
+    }
+
+    fn simplify(&self) -> Option<AggregateFunctionSimplification> {
+        self.inner.simplify()
+    }
+
+    fn simplify_expr_op_literal(
+        &self,
+        function: &AggregateFunction,
+        argument: &Expr,
+        operator: Operator,
+        literal: &Expr,
+        argument_is_left: bool,
+    ) -> Result<Option<Expr>> {
+        self.inner.inner().simplify_expr_op_literal(function, argument, operator, literal, argument_is_left)
+    }
+
+    fn reverse_expr(&self) -> ReversedUDAF {
+        self.inner.reverse_udf()
+    }
+
+    fn coerce_types(&self, types: &[DataType]) -> Result<Vec<DataType>> {
+        self.inner.coerce_types(types)
+    }
+
+    fn is_descending(&self) -> Option<bool> {
+        self.inner.is_descending()
+    }
+
+    fn value_from_stats(&self, statistics: &StatisticsArgs) -> Option<ScalarValue> {
+        self.inner.value_from_stats(statistics)
+    }
+
+    fn default_value(&self, ty: &DataType) -> Result<ScalarValue> {
+        self.inner.default_value(ty)
+    }
+
+    fn supports_null_handling_clause(&self) -> bool {
+        self.inner.supports_null_handling_clause()
+    }
+
+    fn supports_within_group_clause(&self) -> bool {
+        self.inner.supports_within_group_clause()
+    }
+
+    fn set_monotonicity(&self, ty: &DataType) -> SetMonotonicity {
+        self.inner.inner().set_monotonicity(ty)
+    }
+
+    fn documentation(&self) -> Option<&Documentation> {
+        self.inner.documentation()
+    }
+}
