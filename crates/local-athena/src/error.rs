@@ -33,6 +33,8 @@ pub enum ErrorKind {
     ExpressionNotScalar,
     /// A view's column without a name.
     MissingColumnName,
+    /// A literal that has no value of its type.
+    InvalidLiteral,
     /// A value that cannot be cast to the target type.
     InvalidCastArgument,
     /// A value that a function does not accept.

@@ -21,8 +21,33 @@ pub(crate) fn format_varchar(value: f64) -> String {
     if !value.is_finite() {
         return format_f64(value);
     }
+    if value == 0.0 {
+        return if value.is_sign_negative() { "-0E0" } else { "0E0" }.to_owned();
+    }
     let (mantissa, exponent) = split(&format!("{value:e}"));
     format!("{}E{exponent}", with_fraction(&mantissa))
+}
+
+/// [`format_varchar`] of a real, which has at most seven digits.
+pub(crate) fn format_real_varchar(value: f32) -> String {
+    if !value.is_finite() || value == 0.0 {
+        return format_varchar(f64::from(value));
+    }
+    let (mantissa, exponent) = split(&format!("{:.6e}", f64::from(value)));
+    let mantissa = mantissa.trim_end_matches('0').trim_end_matches('.');
+    format!("{}E{exponent}", with_fraction(mantissa))
+}
+
+/// Java's `Double.parseDouble`, as far as numbers of other languages go: `NaN` and `Infinity` are written so and not
+/// otherwise.
+pub(crate) fn parse(text: &str) -> Option<f64> {
+    let text = text.trim();
+    let digits = text.strip_prefix(['+', '-']).unwrap_or(text);
+    let is_named = matches!(digits, "NaN" | "Infinity");
+    if !is_named && !digits.starts_with(|c: char| c.is_ascii_digit() || c == '.') {
+        return None;
+    }
+    text.parse().ok()
 }
 
 /// Splits Rust's `-1.573e1` into `-1.573` and 1.
@@ -89,7 +114,7 @@ mod tests {
         assert_eq!(format_f32(15.73), "15.73");
         assert_eq!(format_f32(f32::INFINITY), "Infinity");
         assert_eq!(format_varchar(15.73), "1.573E1");
-        assert_eq!(format_varchar(0.0), "0.0E0");
+        assert_eq!(format_varchar(0.0), "0E0");
     }
 
     proptest! {

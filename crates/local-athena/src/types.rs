@@ -31,6 +31,10 @@ pub(crate) enum HiveType {
 /// Maximum nesting of types. The parser recurses, so that deeper types could overflow the stack.
 const MAX_NESTING: usize = 16;
 
+/// The Arrow type of JSON values, which no other column has: `LargeUtf8`, where varchar is `Utf8` or `Utf8View`. The text is
+/// that of `json_format`: without spaces, keys in order.
+pub(crate) const JSON: DataType = DataType::LargeUtf8;
+
 /// The Arrow type of all timestamps: milliseconds, the precision of Athena's `timestamp`.
 pub(crate) const TIMESTAMP: DataType = DataType::Timestamp(TimeUnit::Millisecond, None);
 
@@ -267,7 +271,8 @@ pub(crate) fn column_type(ty: &DataType) -> Option<ColumnType> {
         DataType::Decimal128(precision, scale) | DataType::Decimal256(precision, scale) => {
             ("decimal", u32::from(*precision), u32::try_from(*scale).unwrap_or(0))
         }
-        DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => ("varchar", i32::MAX as u32, 0),
+        DataType::Utf8 | DataType::Utf8View => ("varchar", i32::MAX as u32, 0),
+        &JSON => ("json", 0, 0),
         DataType::Binary | DataType::LargeBinary | DataType::BinaryView => ("varbinary", 1 << 30, 0),
         DataType::Date32 | DataType::Date64 => ("date", 0, 0),
         DataType::Time32(_) | DataType::Time64(_) => ("time", 3, 0),
@@ -282,6 +287,54 @@ pub(crate) fn column_type(ty: &DataType) -> Option<ColumnType> {
         _ => return None,
     };
     Some(ColumnType { name, precision, scale })
+}
+
+/// Returns the type to which Athena coerces two types, as of the branches of a CASE or of a UNION; `None` if there is none.
+pub(crate) fn common_type(left: &DataType, right: &DataType) -> Option<DataType> {
+    use DataType as D;
+    let is_text = |ty: &DataType| matches!(ty, D::Utf8 | D::Utf8View);
+    Some(match (left, right) {
+        _ if left == right => left.clone(),
+        (D::Null, other) | (other, D::Null) => other.clone(),
+        (D::Dictionary(_, value), other) | (other, D::Dictionary(_, value)) => return common_type(value, other),
+        _ if is_text(left) && is_text(right) => D::Utf8View,
+        _ if left.is_numeric() && right.is_numeric() => return common_number(left, right),
+        (D::Date32 | D::Timestamp(_, None), D::Timestamp(..)) => right.clone(),
+        (D::Timestamp(..), D::Date32 | D::Timestamp(..)) => left.clone(),
+        (D::List(left), D::List(right)) => D::new_list(common_type(left.data_type(), right.data_type())?, true),
+        _ => return None,
+    })
+}
+
+fn common_number(left: &DataType, right: &DataType) -> Option<DataType> {
+    use DataType as D;
+    if left.is_floating() || right.is_floating() {
+        let is_double = [left, right].contains(&&D::Float64);
+        return Some(if is_double { D::Float64 } else { D::Float32 });
+    }
+    if left.is_integer() && right.is_integer() {
+        let width = |ty: &DataType| ty.primitive_width().unwrap_or(8);
+        let wider = if width(left) >= width(right) { left } else { right };
+        return Some(if left.is_unsigned_integer() || right.is_unsigned_integer() { D::Int64 } else { wider.clone() });
+    }
+    let ((p1, s1), (p2, s2)) = (as_decimal(left)?, as_decimal(right)?);
+    let scale = s1.max(s2);
+    let whole = (p1 as i8 - s1).max(p2 as i8 - s2);
+    Some(D::Decimal128((whole + scale).min(38) as u8, scale))
+}
+
+/// Returns precision and scale of the decimal type that holds all values of a type; `None` for other than integers and
+/// decimals.
+pub(crate) fn as_decimal(ty: &DataType) -> Option<(u8, i8)> {
+    Some(match ty {
+        DataType::Int8 => (3, 0),
+        DataType::Int16 => (5, 0),
+        DataType::Int32 => (10, 0),
+        DataType::Int64 => (19, 0),
+        DataType::UInt64 => (20, 0),
+        DataType::Decimal128(precision, scale) => (*precision, *scale),
+        _ => return None,
+    })
 }
 
 /// Returns the name of a type in error messages and `typeof`: `bigint`, `varchar`, `array(double)`.

@@ -1,13 +1,14 @@
-//! Aggregates that DataFusion computes otherwise than Athena: sums that overflow ([`checked_sum`]), and aggregates of doubles over
-//! frames that move ([`Frame`]).
+//! Aggregates that DataFusion computes otherwise than Athena: sums, extremes and averages ([`folds`]), and aggregates of doubles
+//! over frames that move ([`Frame`]).
 
 use std::sync::Arc;
 
-use datafusion::arrow::datatypes::{DataType, FieldRef};
+use datafusion::arrow::datatypes::{DataType, Field, FieldRef};
 use datafusion::common::{Result, ScalarValue};
 use datafusion::functions_aggregate::average::avg_udaf;
 use datafusion::functions_aggregate::correlation::corr_udaf;
 use datafusion::functions_aggregate::covariance::{covar_pop_udaf, covar_samp_udaf};
+use datafusion::functions_aggregate::min_max::{max_udaf, min_udaf};
 use datafusion::functions_aggregate::regr::{regr_intercept_udaf, regr_slope_udaf};
 use datafusion::functions_aggregate::stddev::{stddev_pop_udaf, stddev_udaf};
 use datafusion::functions_aggregate::sum::sum_udaf;
@@ -20,7 +21,7 @@ use datafusion::logical_expr::{
     SetMonotonicity, Signature, StatisticsArgs,
 };
 
-use super::checked_sum;
+use super::folds::{self, DecimalAverage, decimal_sum};
 use super::moving_frames::Frame;
 
 /// Returns the aggregates of numbers.
@@ -30,6 +31,8 @@ pub(super) fn functions() -> Vec<Arc<AggregateUDF>> {
         corr_udaf(),
         covar_pop_udaf(),
         covar_samp_udaf(),
+        max_udaf(),
+        min_udaf(),
         regr_intercept_udaf(),
         regr_slope_udaf(),
         stddev_udaf(),
@@ -48,9 +51,28 @@ struct AthenaAggregate {
 }
 
 impl AthenaAggregate {
-    /// Returns the type of a sum; `None` for another aggregate, and for a sum of distinct values, which has another state.
-    fn sum<'a>(&self, args: &'a AccumulatorArgs) -> Option<&'a DataType> {
-        (self.inner.name() == "sum" && !args.is_distinct).then(|| args.return_field.data_type())
+    /// Returns the accumulator of this crate; `None` if DataFusion's is right. Those of distinct values have another state, except
+    /// where values that occur twice make no difference.
+    fn own(&self, args: &AccumulatorArgs) -> Option<Box<dyn Accumulator>> {
+        if args.is_distinct && self.name() != "max" && self.name() != "min" {
+            return None;
+        }
+        let ty = args.return_field.data_type();
+        if self.is_decimal_average(ty) {
+            return Some(Box::new(DecimalAverage::new(ty)));
+        }
+        folds::accumulator(self.name(), ty)
+    }
+
+    fn own_groups(&self, args: &AccumulatorArgs) -> Option<Box<dyn GroupsAccumulator>> {
+        if args.is_distinct {
+            return None;
+        }
+        folds::groups_accumulator(self.name(), args.return_field.data_type())
+    }
+
+    fn is_decimal_average(&self, ty: &DataType) -> bool {
+        self.name() == "avg" && matches!(ty, DataType::Decimal128(..))
     }
 }
 
@@ -58,21 +80,20 @@ impl AthenaAggregate {
 #[warn(clippy::missing_trait_methods)]
 impl AggregateUDFImpl for AthenaAggregate {
     fn accumulator(&self, args: AccumulatorArgs) -> Result<Box<dyn Accumulator>> {
-        let checked = self.sum(&args).and_then(checked_sum::accumulator);
-        checked.map_or_else(|| self.inner.accumulator(args), Ok)
+        self.own(&args).map_or_else(|| self.inner.accumulator(args), Ok)
     }
 
     fn create_groups_accumulator(&self, args: AccumulatorArgs) -> Result<Box<dyn GroupsAccumulator>> {
-        let checked = self.sum(&args).and_then(checked_sum::groups_accumulator);
-        checked.map_or_else(|| self.inner.create_groups_accumulator(args), Ok)
+        self.own_groups(&args).map_or_else(|| self.inner.create_groups_accumulator(args), Ok)
     }
 
     fn create_sliding_accumulator(&self, args: AccumulatorArgs) -> Result<Box<dyn Accumulator>> {
         if args.expr_fields.iter().all(|field| *field.data_type() == DataType::Float64) {
-            return Ok(Box::new(Frame::new(&self.inner, &args)));
+            let this = Arc::new(AggregateUDF::from(AthenaAggregate { inner: Arc::clone(&self.inner) }));
+            return Ok(Box::new(Frame::new(&this, &args)));
         }
-        let checked = self.sum(&args).and_then(checked_sum::accumulator);
-        checked.map_or_else(|| self.inner.create_sliding_accumulator(args), Ok)
+        let own = self.own(&args).filter(|own| own.supports_retract_batch());
+        own.map_or_else(|| self.inner.create_sliding_accumulator(args), Ok)
     }
 
     fn name(&self) -> &str {
@@ -108,11 +129,19 @@ impl AggregateUDFImpl for AthenaAggregate {
     }
 
     fn return_type(&self, types: &[DataType]) -> Result<DataType> {
-        self.inner.return_type(types)
+        match types {
+            [ty] if self.is_decimal_average(ty) => Ok(ty.clone()),
+            types => self.inner.return_type(types),
+        }
     }
 
     fn return_field(&self, fields: &[FieldRef]) -> Result<FieldRef> {
-        self.inner.return_field(fields)
+        match fields {
+            [field] if self.is_decimal_average(field.data_type()) => {
+                Ok(Arc::new(Field::new(self.name(), field.data_type().clone(), true)))
+            }
+            fields => self.inner.return_field(fields),
+        }
     }
 
     fn is_nullable(&self) -> bool {
@@ -120,11 +149,19 @@ impl AggregateUDFImpl for AthenaAggregate {
     }
 
     fn state_fields(&self, args: StateFieldsArgs) -> Result<Vec<FieldRef>> {
+        let ty = args.return_field.data_type();
+        if self.is_decimal_average(ty) && !args.is_distinct {
+            let field = |name: &str, ty| Arc::new(Field::new(format!("{}[{name}]", args.name), ty, true));
+            return Ok(vec![field("sum", decimal_sum(ty)), field("count", DataType::Int64)]);
+        }
         self.inner.state_fields(args)
     }
 
     fn groups_accumulator_supported(&self, args: AccumulatorArgs) -> bool {
-        self.inner.groups_accumulator_supported(args)
+        if !args.is_distinct && self.is_decimal_average(args.return_field.data_type()) {
+            return false;
+        }
+        self.own_groups(&args).is_some() || self.inner.groups_accumulator_supported(args)
     }
 
     fn with_beneficial_ordering(self: Arc<Self>, is_ordered: bool) -> Result<Option<Arc<dyn AggregateUDFImpl>>> {

@@ -15,7 +15,7 @@ use datafusion::common::{DataFusionError, Result};
 use datafusion::logical_expr::Operator;
 
 use crate::error::{ErrorKind, QueryError};
-use crate::types::type_name;
+use crate::types::{as_decimal, type_name};
 
 /// An operator on two integers, two decimals, or one of each.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -60,19 +60,6 @@ impl ArithmeticOperator {
             Self::Modulo => '%',
         }
     }
-}
-
-/// Returns precision and scale of the decimal type that holds all values of a type; `None` for floating point.
-fn as_decimal(ty: &DataType) -> Option<(u8, i8)> {
-    Some(match ty {
-        DataType::Int8 => (3, 0),
-        DataType::Int16 => (5, 0),
-        DataType::Int32 => (10, 0),
-        DataType::Int64 => (19, 0),
-        DataType::UInt64 => (20, 0),
-        DataType::Decimal128(precision, scale) => (*precision, *scale),
-        _ => return None,
-    })
 }
 
 impl ArithmeticOperator {
@@ -205,7 +192,8 @@ impl Arithmetic {
         scale: i8,
     ) -> std::result::Result<Option<i256>, QueryError> {
         let (a, b) = (i256::from_i128(a), i256::from_i128(b));
-        let at_scale = |value: i256, from: i8| shifted(value, scale - from);
+        // Athena's operands have 128 bits once they are at one scale.
+        let at_scale = |value: i256, from: i8| shifted(value, scale - from).filter(|value| value.to_i128().is_some());
         Ok(match self.operator {
             ArithmeticOperator::Add => both(at_scale(a, scale_a), at_scale(b, scale_b), i256::checked_add),
             ArithmeticOperator::Subtract => both(at_scale(a, scale_a), at_scale(b, scale_b), i256::checked_sub),

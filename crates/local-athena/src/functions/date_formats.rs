@@ -7,6 +7,7 @@ use chrono::{Datelike, NaiveDate, NaiveDateTime, NaiveTime, Timelike, Weekday};
 
 use super::row_function::Kind::{Moment, Text};
 use super::row_function::{Outcome, Returns, RowFunction, invalid, some};
+use super::zones;
 use crate::error::QueryError;
 
 pub(super) fn functions() -> Vec<RowFunction> {
@@ -363,17 +364,11 @@ impl Parts {
     }
 }
 
-/// Parses `2020-04-01T13:20:00.000-03:00`. Without an offset the time is in UTC.
+/// Parses `2020-04-01T13:20:00.000-03:00` of a column. Without an offset the time is in UTC, and with another it is refused.
 fn from_iso(text: &str) -> Outcome {
-    if let Ok(moment) = chrono::DateTime::parse_from_rfc3339(text) {
-        return some(moment.naive_utc());
-    }
-    let forms = ["%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%dT%H:%M"];
-    let moment = forms
-        .iter()
-        .find_map(|form| NaiveDateTime::parse_from_str(text, form).ok())
-        .or_else(|| text.parse::<NaiveDate>().ok().map(NaiveDateTime::from));
-    some(moment.ok_or_else(|| malformed(text))?)
+    let moment = zones::Moment::parse_iso(text).ok_or_else(|| malformed(text))?;
+    zones::instant_of(text, &moment)?;
+    some(moment.local)
 }
 
 #[cfg(test)]

@@ -1,13 +1,16 @@
 //! Athena's functions: the list of their [`names`], and implementations of those that DataFusion lacks or computes
 //! differently.
 
+mod adapters;
 mod aggregates;
 mod arithmetic;
+mod arrays;
 mod casts;
-mod checked_sum;
+mod column_function;
+pub(crate) mod comparison;
 mod date_formats;
 mod dates;
-mod greatest_least;
+mod folds;
 mod json;
 mod moving_frames;
 pub(crate) mod names;
@@ -15,19 +18,26 @@ mod numbers;
 mod operator_chain;
 mod percentile;
 mod regular_expressions;
+mod rounding;
 mod row_function;
 mod sequences;
 mod special_forms;
 mod strings;
+pub(crate) mod zones;
 
 use std::sync::Arc;
 
+use datafusion::arrow::datatypes::DataType;
 use datafusion::logical_expr::{AggregateUDF, ScalarUDF};
 
-pub(crate) use casts::cast_function;
+use crate::error::QueryError;
+
+pub(crate) use adapters::{DISTINCT_KEY, FROM_LARGE_TEXT, NAMED, ORDER_KEY, with_one_nan};
+pub(crate) use arrays::SUBSCRIPT;
+pub(crate) use casts::{cast_call, in_milliseconds, varchar_call};
+pub(crate) use json::literal as json_literal;
 pub(crate) use operator_chain::{is_operation, operation, type_of};
-pub(crate) use row_function::check_arguments;
-pub(crate) use special_forms::{TRY, TYPEOF};
+pub(crate) use special_forms::{AT_TIMEZONE, CAST_VARCHAR, TRY, TRY_CAST_VARCHAR, TYPEOF, WITH_TIMEZONE};
 
 /// Returns the functions to register in addition to DataFusion's. They override those of the same name.
 pub(crate) fn all() -> Vec<Arc<ScalarUDF>> {
@@ -39,10 +49,17 @@ pub(crate) fn all() -> Vec<Arc<ScalarUDF>> {
         json::functions(),
         numbers::functions(),
     ];
+    let by_column = [
+        adapters::functions(),
+        rounding::functions(),
+        arrays::functions(),
+        comparison::functions(),
+        casts::functions(),
+    ];
     let by_row = by_row.into_iter().flatten().map(|f| f.into_udf());
     by_row
-        .chain(greatest_least::functions())
         .chain([sequences::function()])
+        .chain(by_column.into_iter().flatten().map(|f| f.into_udf()))
         .chain(special_forms::functions())
         .map(Arc::new)
         .collect()
@@ -58,5 +75,22 @@ pub(crate) fn aggregates() -> Vec<Arc<AggregateUDF>> {
 /// Returns a variant of a function that returns NULL instead of failing, for use inside `try(...)`; `None` for a
 /// function of DataFusion's, which has no such variant.
 pub(crate) fn null_on_error(function: &ScalarUDF) -> Option<ScalarUDF> {
-    row_function::null_on_error(function).or_else(|| operator_chain::null_on_error(function))
+    let ours = [row_function::null_on_error, operator_chain::null_on_error, column_function::null_on_error];
+    ours.iter().find_map(|null_on_error| null_on_error(function))
+}
+
+/// Refuses arguments of types that a function of this crate does not take. Accepts everything for a function of DataFusion's.
+pub(crate) fn check_arguments(udf: &ScalarUDF, given: &[DataType]) -> Result<(), QueryError> {
+    row_function::check_arguments(udf, given)?;
+    column_function::check_arguments(udf, given)
+}
+
+/// Returns whether a function is one of this crate, which casts its arguments itself.
+pub(crate) fn is_ours(udf: &ScalarUDF) -> bool {
+    column_function::is_ours(udf)
+}
+
+/// Returns the function of `array[index]`.
+pub(crate) fn subscript() -> ScalarUDF {
+    arrays::subscript_function().into_udf()
 }

@@ -14,22 +14,41 @@ pub(crate) enum FunctionMapping {
     Over(&'static str, &'static str),
     /// `max_by`, `min_by`: the first value ordered by another.
     FirstBy { descending: bool },
+    /// `approx_distinct(x [, error])`
+    Distinct,
     /// `approx_percentile`
     Percentile,
+    /// `listagg(x [, separator]) WITHIN GROUP (ORDER BY y)`
+    Listagg,
 }
 
-use FunctionMapping::{Bigint, FirstBy, Function, Macro, Over, Percentile};
+use FunctionMapping::{Bigint, Distinct, FirstBy, Function, Listagg, Macro, Over, Percentile};
 
-/// Returns the translation of a call by its name in lower case and its number of arguments; `None` for an unknown
-/// function.
-pub(crate) fn mapping(name: &str, arguments: usize) -> Option<FunctionMapping> {
-    UNCHANGED.iter().find(|same| **same == name).map(|same| Function(same)).or_else(|| other(name, arguments))
+/// What is known of a call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Call {
+    Mapped(FunctionMapping),
+    /// Athena has the function, with another number of arguments.
+    Arguments,
+    /// Athena has the function, and this engine has not.
+    Absent,
+    /// Nobody has it.
+    Unknown,
 }
 
-fn other(name: &str, arguments: usize) -> Option<FunctionMapping> {
-    let rows = MAPPED.iter().filter(|(other, ..)| *other == name);
-    let fits = |takes: &Option<usize>| takes.is_none_or(|takes| takes == arguments);
-    rows.clone().find(|(_, takes, _)| fits(takes)).or_else(|| rows.clone().next()).map(|(_, _, mapping)| *mapping)
+/// Returns what is known of a call, by its name in lower case and its number of arguments.
+pub(crate) fn mapping(name: &str, arguments: usize) -> Call {
+    if let Some(same) = UNCHANGED.iter().find(|same| **same == name) {
+        return Call::Mapped(Function(same));
+    }
+    let mut forms = MAPPED.iter().filter(|(other, ..)| *other == name).peekable();
+    let is_known = forms.peek().is_some();
+    match forms.find(|(_, takes, _)| takes.is_none_or(|takes| takes == arguments)) {
+        Some((_, _, mapping)) => Call::Mapped(*mapping),
+        None if is_known => Call::Arguments,
+        None if ABSENT.contains(&name) => Call::Absent,
+        None => Call::Unknown,
+    }
 }
 
 /// Returns Athena's name for a function of DataFusion.
@@ -57,7 +76,6 @@ const UNCHANGED: &[&str] = &[
     "exp",
     "floor",
     "ln",
-    "log",
     "log10",
     "log2",
     "pi",
@@ -97,11 +115,14 @@ const UNCHANGED: &[&str] = &[
     "regexp_like",
     "regexp_replace",
     "regexp_split",
+    "is_json_scalar",
+    "json_array_get",
     "json_array_length",
     "json_extract",
     "json_extract_scalar",
     "json_format",
     "json_parse",
+    "json_size",
     // Dates.
     "current_date",
     "date_add",
@@ -118,7 +139,6 @@ const UNCHANGED: &[&str] = &[
     "format_datetime",
     "from_iso8601_date",
     "from_iso8601_timestamp",
-    "from_unixtime",
     "hour",
     "last_day_of_month",
     "millisecond",
@@ -145,11 +165,19 @@ const UNCHANGED: &[&str] = &[
     "array_distinct",
     "array_except",
     "array_intersect",
+    "array_join",
     "array_max",
     "array_min",
+    "array_position",
+    "array_remove",
     "array_union",
+    "arrays_overlap",
+    "contains",
+    "element_at",
     "flatten",
+    "repeat",
     "sequence",
+    "slice",
     // Aggregates.
     "array_agg",
     "avg",
@@ -179,6 +207,44 @@ const UNCHANGED: &[&str] = &[
     "percent_rank",
 ];
 
+/// The aggregates.
+const AGGREGATES: &[&str] = &[
+    "any_value",
+    "approx_distinct",
+    "approx_percentile",
+    "arbitrary",
+    "array_agg",
+    "avg",
+    "bool_and",
+    "bool_or",
+    "corr",
+    "count",
+    "count_if",
+    "covar_pop",
+    "covar_samp",
+    "every",
+    "geometric_mean",
+    "listagg",
+    "max",
+    "max_by",
+    "min",
+    "min_by",
+    "regr_intercept",
+    "regr_slope",
+    "stddev",
+    "stddev_pop",
+    "stddev_samp",
+    "sum",
+    "var_pop",
+    "var_samp",
+    "variance",
+];
+
+/// Returns whether a function is an aggregate, by its name in lower case.
+pub(crate) fn is_aggregate(name: &str) -> bool {
+    AGGREGATES.contains(&name)
+}
+
 /// The functions that are translated, with their number of arguments if that selects the overload.
 const MAPPED: &[(&str, Option<usize>, FunctionMapping)] = &[
     // Numbers.
@@ -189,6 +255,7 @@ const MAPPED: &[(&str, Option<usize>, FunctionMapping)] = &[
     ("sign", None, Function("signum")),
     ("truncate", None, Function("trunc")),
     ("is_nan", None, Function("isnan")),
+    ("log", Some(2), Function("log")),
     ("mod", Some(2), Macro("($1) % ($2)")),
     ("e", Some(0), Macro("CAST('2.718281828459045' AS double)")),
     ("infinity", Some(0), Macro("CAST('Infinity' AS double)")),
@@ -199,6 +266,11 @@ const MAPPED: &[(&str, Option<usize>, FunctionMapping)] = &[
     ("substring", None, Function("substr")),
     // Dates.
     ("date", Some(1), Macro("CAST($1 AS date)")),
+    ("from_unixtime", Some(1), Function("from_unixtime")),
+    ("from_unixtime", Some(2), Macro("at_timezone(from_unixtime($1), $2)")),
+    ("current_timezone", Some(0), Macro("'UTC'")),
+    ("at_timezone", Some(2), Function("at_timezone")),
+    ("with_timezone", Some(2), Function("with_timezone")),
     ("now", Some(0), Macro("CAST(now() AS timestamp with time zone)")),
     ("current_timestamp", Some(0), Macro("CAST(now() AS timestamp with time zone)")),
     ("localtimestamp", Some(0), Macro("CAST(CAST(now() AS timestamp with time zone) AS timestamp)")),
@@ -207,13 +279,7 @@ const MAPPED: &[(&str, Option<usize>, FunctionMapping)] = &[
     ("if", Some(2), Macro("CASE WHEN $1 THEN $2 END")),
     // Arrays.
     ("cardinality", Some(1), Macro("CAST(array_length($1) AS bigint)")),
-    ("contains", Some(2), Function("array_has")),
-    ("element_at", Some(2), Function("array_element")),
-    ("array_join", None, Function("array_to_string")),
-    ("array_position", Some(2), Macro("CAST(coalesce(array_position($1, $2), 0) AS bigint)")),
-    ("array_remove", Some(2), Function("array_remove_all")),
     ("array_sort", Some(1), Macro("array_sort($1, 'ASC', 'NULLS LAST')")),
-    ("slice", Some(3), Macro("array_slice($1, $2, $2 + $3 - 1)")),
     ("transform", Some(2), Function("array_transform")),
     ("filter", Some(2), Function("array_filter")),
     ("any_match", Some(2), Function("array_any_match")),
@@ -222,8 +288,10 @@ const MAPPED: &[(&str, Option<usize>, FunctionMapping)] = &[
     ("arbitrary", Some(1), Function("any_value")),
     ("every", Some(1), Function("bool_and")),
     ("variance", Some(1), Function("var_samp")),
-    ("listagg", None, Function("string_agg")),
-    ("approx_distinct", Some(1), Bigint("approx_distinct")),
+    ("listagg", Some(1), Listagg),
+    ("listagg", Some(2), Listagg),
+    ("approx_distinct", Some(1), Distinct),
+    ("approx_distinct", Some(2), Distinct),
     ("count_if", Some(1), Over("count", "CASE WHEN $1 THEN 1 END")),
     ("geometric_mean", Some(1), Macro("exp(avg(ln($1)))")),
     ("max_by", Some(2), FirstBy { descending: true }),
@@ -236,23 +304,146 @@ const MAPPED: &[(&str, Option<usize>, FunctionMapping)] = &[
     ("row_number", Some(0), Bigint("row_number")),
 ];
 
+/// The functions that Athena has and this engine has not. Those of geometry, of machine learning and of other types than this
+/// engine has are left out.
+const ABSENT: &[&str] = &[
+    "all_match",
+    "approx_most_frequent",
+    "beta_cdf",
+    "bit_count",
+    "bitwise_and",
+    "bitwise_and_agg",
+    "bitwise_left_shift",
+    "bitwise_not",
+    "bitwise_or",
+    "bitwise_or_agg",
+    "bitwise_right_shift",
+    "bitwise_xor",
+    "checksum",
+    "combinations",
+    "cosine_similarity",
+    "crc32",
+    "entropy",
+    "format",
+    "format_number",
+    "from_base",
+    "from_base32",
+    "from_base64",
+    "from_base64url",
+    "from_big_endian_32",
+    "from_big_endian_64",
+    "from_hex",
+    "from_ieee754_32",
+    "from_ieee754_64",
+    "from_iso8601_timestamp_nanos",
+    "from_unixtime_nanos",
+    "from_utf8",
+    "grouping",
+    "hamming_distance",
+    "histogram",
+    "hmac_md5",
+    "hmac_sha1",
+    "hmac_sha256",
+    "hmac_sha512",
+    "inverse_beta_cdf",
+    "inverse_normal_cdf",
+    "json_array",
+    "json_array_contains",
+    "json_exists",
+    "json_object",
+    "json_query",
+    "json_value",
+    "kurtosis",
+    "luhn_check",
+    "map",
+    "map_agg",
+    "map_concat",
+    "map_entries",
+    "map_filter",
+    "map_from_entries",
+    "map_keys",
+    "map_union",
+    "map_values",
+    "map_zip_with",
+    "md5",
+    "multimap_agg",
+    "multimap_from_entries",
+    "murmur3",
+    "ngrams",
+    "none_match",
+    "normal_cdf",
+    "normalize",
+    "numeric_histogram",
+    "parse_data_size",
+    "parse_duration",
+    "reduce",
+    "reduce_agg",
+    "regexp_position",
+    "render",
+    "rgb",
+    "sha1",
+    "sha256",
+    "sha512",
+    "shuffle",
+    "skewness",
+    "soundex",
+    "spooky_hash_v2_32",
+    "spooky_hash_v2_64",
+    "split_to_map",
+    "split_to_multimap",
+    "timezone_hour",
+    "timezone_minute",
+    "to_base",
+    "to_base32",
+    "to_base64",
+    "to_base64url",
+    "to_big_endian_32",
+    "to_big_endian_64",
+    "to_hex",
+    "to_ieee754_32",
+    "to_ieee754_64",
+    "to_milliseconds",
+    "to_utf8",
+    "transform_keys",
+    "transform_values",
+    "trim_array",
+    "url_decode",
+    "url_encode",
+    "url_extract_fragment",
+    "url_extract_host",
+    "url_extract_parameter",
+    "url_extract_path",
+    "url_extract_port",
+    "url_extract_protocol",
+    "url_extract_query",
+    "uuid",
+    "width_bucket",
+    "wilson_interval_lower",
+    "wilson_interval_upper",
+    "word_stem",
+    "xxhash64",
+    "zip",
+    "zip_with",
+];
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn overloads_go_by_the_number_of_arguments() {
-        assert_eq!(mapping("if", 2), Some(Macro("CASE WHEN $1 THEN $2 END")));
-        assert_eq!(mapping("year", 1), Some(Function("year")));
-        assert_eq!(mapping("row_number", 0), Some(Bigint("row_number")));
-        assert_eq!(mapping("array_to_string", 2), None);
-        assert_eq!(mapping("to_char", 2), None);
+        assert_eq!(mapping("if", 2), Call::Mapped(Macro("CASE WHEN $1 THEN $2 END")));
+        assert_eq!(mapping("year", 1), Call::Mapped(Function("year")));
+        assert_eq!(mapping("row_number", 0), Call::Mapped(Bigint("row_number")));
+        assert_eq!(mapping("now", 1), Call::Arguments);
+        assert_eq!(mapping("array_to_string", 2), Call::Unknown);
+        assert_eq!(mapping("to_hex", 1), Call::Absent);
     }
 
     #[test]
     fn errors_use_the_names_that_users_wrote() {
         assert_eq!(athena_name("trunc"), "truncate");
-        assert_eq!(athena_name("array_has"), "contains");
+        assert_eq!(athena_name("signum"), "sign");
         assert_eq!(athena_name("power"), "power");
         assert_eq!(athena_name("sum"), "sum");
     }
@@ -261,6 +452,10 @@ mod tests {
     fn no_name_stands_twice() {
         for (name, ..) in MAPPED {
             assert!(!UNCHANGED.contains(name), "{name}");
+            assert!(!ABSENT.contains(name), "{name}");
+        }
+        for name in UNCHANGED {
+            assert!(!ABSENT.contains(name), "{name}");
         }
     }
 }

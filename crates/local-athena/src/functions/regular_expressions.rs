@@ -2,7 +2,7 @@
 
 use std::cell::RefCell;
 
-use regex::Regex;
+use regex::{Captures, Regex};
 
 use super::row_function::Kind::{Integer, Text};
 use super::row_function::{Args, Outcome, Returns, RowFunction, invalid, some};
@@ -38,7 +38,7 @@ pub(super) fn functions() -> Vec<RowFunction> {
             name: "regexp_count",
             forms: &[&[Text, Text]],
             returns: Returns::Bigint,
-            body: |args| with_regex(args, |regex| some(regex.find_iter(args.text(0)).count())),
+            body: |args| with_regex(args, |regex| some(matches(regex, args.text(0)).count())),
         },
         RowFunction {
             name: "regexp_split",
@@ -46,8 +46,13 @@ pub(super) fn functions() -> Vec<RowFunction> {
             returns: Returns::Texts,
             body: |args| {
                 with_regex(args, |regex| {
-                    let parts = regex.split(args.text(0)).map(str::to_owned);
-                    some(parts.collect::<Vec<_>>())
+                    let (text, mut last, mut parts) = (args.text(0), 0, Vec::new());
+                    for found in matches(regex, text).map(|found| found.get_match().range()) {
+                        parts.push(text[last..found.start].to_owned());
+                        last = found.end;
+                    }
+                    parts.push(text[last..].to_owned());
+                    some(parts)
                 })
             },
         },
@@ -98,46 +103,100 @@ fn extract(regex: &Regex, args: &Args<'_>) -> Outcome {
 
 fn extract_all(regex: &Regex, args: &Args<'_>) -> Outcome {
     let group = group(regex, args)?;
-    let found = regex
-        .captures_iter(args.text(0))
-        .filter_map(|captures| captures.get(group).map(|found| found.as_str().to_owned()));
+    let found =
+        matches(regex, args.text(0)).filter_map(|captures| captures.get(group).map(|found| found.as_str().to_owned()));
     some(found.collect::<Vec<_>>())
 }
 
-/// Replaces every match, with Java's syntax of replacements.
-fn replace(regex: &Regex, args: &Args<'_>) -> Result<String, QueryError> {
-    let replacement = if args.len() == 3 { args.text(2) } else { "" };
-    let replacement = java_replacement(replacement)?;
-    Ok(regex.replace_all(args.text(0), replacement.as_str()).into_owned())
+/// Returns all matches, as Java finds them: an empty match may follow another match at once, which the crate `regex` passes
+/// over.
+fn matches<'a>(regex: &'a Regex, text: &'a str) -> impl Iterator<Item = Captures<'a>> {
+    let mut next = Some(0);
+    std::iter::from_fn(move || {
+        let captures = regex.captures_at(text, next?)?;
+        let found = captures.get_match();
+        next = if found.is_empty() {
+            text[found.end()..].chars().next().map(|skipped| found.end() + skipped.len_utf8())
+        } else {
+            Some(found.end())
+        };
+        Some(captures)
+    })
 }
 
-/// Translates a Java replacement to one of the crate `regex`. In Java `$1x` is group 1 followed by an x; in `regex` it
-/// would be the group named `1x`, so this writes `${1}x`.
-fn java_replacement(text: &str) -> Result<String, QueryError> {
-    let mut out = String::new();
+/// Replaces every match.
+fn replace(regex: &Regex, args: &Args<'_>) -> Result<String, QueryError> {
+    let text = args.text(0);
+    let parts = replacement(regex, if args.len() == 3 { args.text(2) } else { "" })?;
+    let (mut out, mut last) = (String::new(), 0);
+    for captures in matches(regex, text) {
+        let found = captures.get_match();
+        out.push_str(&text[last..found.start()]);
+        for part in &parts {
+            match part {
+                Part::Text(text) => out.push_str(text),
+                Part::Group(group) => out.push_str(captures.get(*group).map_or("", |group| group.as_str())),
+            }
+        }
+        last = found.end();
+    }
+    out.push_str(&text[last..]);
+    Ok(out)
+}
+
+/// A part of a replacement.
+#[derive(Debug, PartialEq, Eq)]
+enum Part {
+    Text(String),
+    Group(usize),
+}
+
+/// Parses Java's syntax of a replacement: `$1`, `${name}`, and a backslash before a character that means itself. A group has as
+/// many digits as the pattern has groups for: with nine of them `$10` is group 1, followed by a 0.
+fn replacement(regex: &Regex, text: &str) -> Result<Vec<Part>, QueryError> {
+    let groups = regex.captures_len();
+    let mut parts = vec![];
+    let mut literal = String::new();
     let mut characters = text.chars().peekable();
     while let Some(c) = characters.next() {
-        match c {
-            '\\' => match characters.next() {
-                Some('$') => out.push_str("$$"),
-                Some(other) => out.push(other),
-                None => return Err(invalid("the replacement ends with a backslash")),
-            },
-            '$' if characters.peek() == Some(&'{') => out.push('$'),
-            '$' => {
-                let mut digits = String::new();
-                while let Some(digit) = characters.next_if(char::is_ascii_digit) {
-                    digits.push(digit);
-                }
-                if digits.is_empty() {
-                    return Err(invalid("Illegal group reference in the replacement: write \\$"));
-                }
-                out.push_str(&format!("${{{digits}}}"));
+        let group = match c {
+            '\\' => {
+                literal.push(characters.next().ok_or_else(|| invalid("the replacement ends with a backslash"))?);
+                continue;
             }
-            other => out.push(other),
-        }
+            '$' if characters.next_if_eq(&'{').is_some() => {
+                let name: String = characters.by_ref().take_while(|c| *c != '}').collect();
+                let group = regex.capture_names().position(|known| known == Some(name.as_str()));
+                group.ok_or_else(|| invalid(format_args!("Illegal replacement sequence: unknown group {{{name}}}")))?
+            }
+            '$' => {
+                let digit = characters.next().and_then(|c| c.to_digit(10));
+                let digit =
+                    digit.ok_or_else(|| invalid("Illegal replacement sequence: write \\$ for a dollar sign"))?;
+                let mut group = digit as usize;
+                if group >= groups {
+                    return Err(invalid(format_args!("Illegal replacement sequence: unknown group {group}")));
+                }
+                while let Some(digit) = characters.peek().and_then(|c| c.to_digit(10)) {
+                    let longer = group * 10 + digit as usize;
+                    if longer >= groups {
+                        break;
+                    }
+                    group = longer;
+                    characters.next();
+                }
+                group
+            }
+            other => {
+                literal.push(other);
+                continue;
+            }
+        };
+        parts.push(Part::Text(std::mem::take(&mut literal)));
+        parts.push(Part::Group(group));
     }
-    Ok(out)
+    parts.push(Part::Text(literal));
+    Ok(parts)
 }
 
 #[cfg(test)]
@@ -146,9 +205,24 @@ mod tests {
 
     #[test]
     fn replacements_as_in_java() {
-        assert_eq!(java_replacement("$1x").unwrap(), "${1}x");
-        assert_eq!(java_replacement("\\$1").unwrap(), "$$1");
-        assert_eq!(java_replacement("${name}").unwrap(), "${name}");
-        assert!(java_replacement("$x").is_err());
+        let regex = |pattern| Regex::new(pattern).unwrap();
+        let text = |text: &str| Part::Text(text.to_owned());
+        let parts = |pattern, replaced| replacement(&regex(pattern), replaced).unwrap();
+        assert_eq!(parts("(a)", "$1x"), [text(""), Part::Group(1), text("x")]);
+        assert_eq!(parts("(a)", "\\$1"), [text("$1")]);
+        assert_eq!(parts("(?<name>a)", "${name}"), [text(""), Part::Group(1), text("")]);
+        assert_eq!(parts("(a)", "$10"), [text(""), Part::Group(1), text("0")]);
+        assert_eq!(parts("a", "$02"), [text(""), Part::Group(0), text("02"[1..].into())]);
+        for wrong in ["$x", "$2", "${nam}", "${}", "\\"] {
+            assert!(replacement(&regex("(?<name>a)"), wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn an_empty_match_may_follow_another() {
+        let count = |pattern, text| matches(&Regex::new(pattern).unwrap(), text).count();
+        assert_eq!(count(".*", "x"), 2);
+        assert_eq!(count("", "ção"), 4);
+        assert_eq!(count("a", "aXa"), 2);
     }
 }

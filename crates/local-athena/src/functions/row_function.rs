@@ -7,24 +7,27 @@
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
-use chrono::{DateTime, NaiveDate, NaiveDateTime, TimeZone};
+use chrono::{DateTime, NaiveDate, NaiveDateTime};
 use datafusion::arrow::array::timezone::Tz;
 use datafusion::arrow::array::{
-    Array, ArrayRef, AsArray, BooleanArray, Date32Array, Float64Array, Int32Array, Int64Array, ListBuilder,
-    StringArray, StringBuilder, TimestampMillisecondArray,
+    Array, ArrayRef, AsArray, BooleanArray, Date32Array, Float64Array, Int32Array, Int64Array, LargeStringArray,
+    ListBuilder, StringArray, StringBuilder, TimestampMillisecondArray,
 };
-use datafusion::arrow::compute::cast;
 use datafusion::arrow::datatypes::{DataType, Date32Type, Float64Type, Int64Type, TimeUnit, TimestampMillisecondType};
 use datafusion::common::{DataFusionError, Result, ScalarValue};
 use datafusion::logical_expr::{ColumnarValue, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility};
 
+use super::names::athena_name;
+use super::zones;
 use crate::error::{ErrorKind, QueryError};
-use crate::types::{TIMESTAMP, type_name};
+use crate::types::{JSON, TIMESTAMP, type_name};
 
 /// The kind of an argument.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
     Text,
+    /// JSON, or a text of it.
+    Json,
     Integer,
     Double,
     /// A date, or a timestamp with or without a time zone.
@@ -35,6 +38,7 @@ pub(super) enum Kind {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Returns {
     Text,
+    Json,
     Texts,
     Boolean,
     /// `integer`
@@ -310,6 +314,7 @@ impl RowFunctionUdf {
         }
         Ok(match ty {
             DataType::Utf8 => primitive!(StringArray, Value::Text(text) => text),
+            &JSON => primitive!(LargeStringArray, Value::Text(text) => text),
             DataType::Boolean => primitive!(BooleanArray, Value::Boolean(value) => value),
             DataType::Int32 => primitive!(Int32Array, Value::Integer(value) => {
                 i32::try_from(value).map_err(|_| fault())?
@@ -321,10 +326,16 @@ impl RowFunctionUdf {
             }),
             DataType::Timestamp(TimeUnit::Millisecond, zone) => {
                 let zone = zone_of(zone.as_deref())?;
-                let array = primitive!(TimestampMillisecondArray, Value::Moment(moment) => {
-                    in_zone(moment, zone)
+                let values = values.into_iter().map(|value| match value {
+                    None => Ok(None),
+                    Some(Value::Moment(moment)) => Ok(Some(match zone {
+                        Some(zone) => zones::instant(moment, zone),
+                        None => moment.and_utc().timestamp_millis(),
+                    })),
+                    Some(_) => Err(fault()),
                 });
-                cast(&array, ty)?
+                let array = values.collect::<Result<TimestampMillisecondArray>>()?;
+                Arc::new(array.with_data_type(ty.clone()))
             }
             DataType::List(_) => {
                 let mut lists = ListBuilder::new(StringBuilder::new());
@@ -369,11 +380,21 @@ impl RowFunctionUdf {
 }
 
 /// Refuses arguments of types that a [`RowFunction`] does not accept. Accepts everything for other functions.
-pub(crate) fn check_arguments(udf: &ScalarUDF, given: &[DataType]) -> std::result::Result<(), QueryError> {
+pub(super) fn check_arguments(udf: &ScalarUDF, given: &[DataType]) -> std::result::Result<(), QueryError> {
     match downcast(udf) {
         Some(function) if function.accept(given).is_none() => Err(function.does_not_take(given)),
         _ => Ok(()),
     }
+}
+
+/// Returns the error for a call of a function that has no form for arguments of these types.
+pub(super) fn refused_arguments(function: &str, given: &[DataType]) -> QueryError {
+    let given: Vec<_> = given.iter().map(type_name).collect();
+    let name = athena_name(function);
+    QueryError::new(
+        ErrorKind::TypeMismatch,
+        format_args!("Unexpected parameters ({}) for function {name}", given.join(", ")),
+    )
 }
 
 fn external(error: QueryError) -> DataFusionError {
@@ -388,19 +409,11 @@ fn zone_of(name: Option<&str>) -> Result<Option<Tz>> {
     Ok(name.map(str::parse).transpose()?)
 }
 
-/// Converts a local time to milliseconds since 1970; to the earlier of two when clocks were set back.
-fn in_zone(clock: NaiveDateTime, zone: Option<Tz>) -> i64 {
-    let local = zone.and_then(|zone| zone.from_local_datetime(&clock).earliest());
-    match local {
-        Some(local) => local.timestamp_millis(),
-        None => clock.and_utc().timestamp_millis(),
-    }
-}
-
 impl Kind {
     fn name(self) -> &'static str {
         match self {
             Self::Text => "varchar",
+            Self::Json => "json",
             Self::Integer => "bigint",
             Self::Double => "double",
             Self::Moment => "timestamp",
@@ -411,7 +424,8 @@ impl Kind {
     fn accept(self, given: &DataType) -> Option<DataType> {
         let null = given == &DataType::Null;
         match self {
-            Self::Text => (null || given.is_string()).then_some(DataType::Utf8),
+            Self::Text => (null || given.is_string() && given != &JSON).then_some(DataType::Utf8),
+            Self::Json => (null || given.is_string()).then_some(DataType::Utf8),
             Self::Integer => (null || given.is_integer()).then_some(DataType::Int64),
             Self::Double => (null || given.is_numeric()).then_some(DataType::Float64),
             Self::Moment => match given {
@@ -440,6 +454,7 @@ impl ScalarUDFImpl for RowFunctionUdf {
     fn return_type(&self, arguments: &[DataType]) -> Result<DataType> {
         Ok(match self.function.returns {
             Returns::Text => DataType::Utf8,
+            Returns::Json => JSON,
             Returns::Texts => DataType::new_list(DataType::Utf8, true),
             Returns::Boolean => DataType::Boolean,
             Returns::Int => DataType::Int32,

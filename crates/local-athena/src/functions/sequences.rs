@@ -183,7 +183,7 @@ impl Range {
     /// Returns an item by its index; `None` if it overflows.
     fn item(&self, index: i64) -> Option<i64> {
         match self.step {
-            Step::Number(step) => self.start.checked_add(step.checked_mul(index)?),
+            Step::Number(step) => i64::try_from(i128::from(self.start) + i128::from(step) * i128::from(index)).ok(),
             Step::Months(step) => {
                 let start = chrono::DateTime::from_timestamp_millis(self.start.checked_mul(self.unit)?)?;
                 let months = i64::from(step).checked_mul(index)?;

@@ -24,6 +24,15 @@ pub(super) fn functions() -> Vec<RowFunction> {
             body: substr,
         },
         RowFunction {
+            name: "replace",
+            forms: &[&[Text, Text], &[Text, Text, Text]],
+            returns: Returns::Text,
+            body: |args| {
+                let new = if args.len() == 3 { args.text(2) } else { "" };
+                some(args.text(0).replace(args.text(1), new))
+            },
+        },
+        RowFunction {
             name: "split",
             forms: &[&[Text, Text], &[Text, Text, Integer]],
             returns: Returns::Texts,

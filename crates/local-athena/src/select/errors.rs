@@ -38,7 +38,7 @@ pub(crate) fn from_execution_error(error: &DataFusionError) -> QueryError {
             ErrorKind::ExhaustedResources,
             format_args!("Query exhausted resources at this scale factor: {}", first_line(message)),
         ),
-        DataFusionError::NotImplemented(message) => QueryError::new(ErrorKind::NotSupported, first_line(message)),
+        DataFusionError::NotImplemented(message) => not_implemented(message),
         DataFusionError::ArrowError(arrow, _) => from_arrow_error(arrow),
         DataFusionError::ParquetError(parquet) => malformed(parquet),
         DataFusionError::Plan(message) | DataFusionError::Execution(message) => {
@@ -52,6 +52,21 @@ pub(crate) fn from_execution_error(error: &DataFusionError) -> QueryError {
             from_signature_error(&message).unwrap_or_else(|| QueryError::new(ErrorKind::Internal, first_line(&message)))
         }
     }
+}
+
+/// Returns the error for what DataFusion does not implement, without its debug text.
+fn not_implemented(message: &str) -> QueryError {
+    let what = match message {
+        message if message.contains("Exists(") => "EXISTS here, or ANY and ALL (they are in WHERE)",
+        message if message.contains("InSubquery(") || message.contains("ScalarSubquery(") => "a subquery at this place",
+        message if message.contains("Lambda(") => "a lambda expression as an argument of this function",
+        message if message.contains("OuterReferenceColumn") => {
+            "a subquery that names a column of the outer query at this place"
+        }
+        message if message.contains('{') || message.contains("::") => "an expression of this statement",
+        message => return QueryError::new(ErrorKind::NotSupported, first_line(message)),
+    };
+    QueryError::not_supported(what)
 }
 
 /// Translates DataFusion's error for arguments that match no signature of a function. DataFusion's message would name
@@ -190,6 +205,9 @@ fn from_plan_message(message: &str, query: &Query) -> QueryError {
                 at_column(query, column)
             ),
         );
+    }
+    if message.contains("decimal operation") && message.contains("overflow") {
+        return QueryError::new(ErrorKind::NumericValueOutOfRange, "Decimal overflow");
     }
     if message.starts_with("Aggregate functions are not allowed in the WHERE clause") {
         let message = "WHERE clause cannot contain aggregations, window functions or grouping operations";

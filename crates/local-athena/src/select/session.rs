@@ -13,7 +13,7 @@ use datafusion::logical_expr::planner::TypePlanner;
 use datafusion::optimizer::analyzer::resolve_grouping_function::ResolveGroupingFunction;
 use datafusion::optimizer::analyzer::type_coercion::TypeCoercion;
 use datafusion::prelude::SessionConfig;
-use datafusion::sql::sqlparser::ast::{DataType as SqlType, TimezoneInfo};
+use datafusion::sql::sqlparser::ast::{DataType as SqlType, ExactNumberInfo, TimezoneInfo};
 
 use super::cancellable_rules;
 use super::cooperative::InsertYields;
@@ -22,7 +22,7 @@ use super::semantics::AthenaSemantics;
 use crate::catalog::CATALOG_NAME;
 use crate::functions;
 use crate::limits::Limits;
-use crate::types::TIMESTAMP;
+use crate::types::{JSON, TIMESTAMP};
 
 /// Returns a session without a catalog. Each query uses a copy with its own catalog snapshot.
 pub(super) fn base(limits: Limits, spill: &Path) -> Result<SessionState> {
@@ -93,9 +93,15 @@ struct AthenaTypes;
 impl TypePlanner for AthenaTypes {
     fn plan_type_field(&self, ty: &SqlType) -> Result<Option<FieldRef>> {
         let ty = match ty {
+            SqlType::Timestamp(Some(precision), _) if *precision != 3 => {
+                return not_impl_err!("timestamp({precision}) is not supported: all timestamps have 3 digits");
+            }
             SqlType::Timestamp(_, TimezoneInfo::None | TimezoneInfo::WithoutTimeZone) => TIMESTAMP,
             SqlType::Timestamp(..) => DataType::Timestamp(TimeUnit::Millisecond, Some("UTC".into())),
-            SqlType::JSON => DataType::Utf8,
+            SqlType::JSON => JSON,
+            SqlType::Decimal(ExactNumberInfo::None) | SqlType::Numeric(ExactNumberInfo::None) => {
+                DataType::Decimal128(38, 0)
+            }
             SqlType::Varbinary(None) => DataType::Binary,
             SqlType::Char(_) | SqlType::Character(_) => {
                 return not_impl_err!("casts to char are not supported: use varchar");

@@ -16,7 +16,7 @@ use datafusion::sql::sqlparser::ast::{
 use super::rewrite::written;
 use crate::catalog::{CATALOG_NAME, Snapshot, TableKind};
 use crate::error::{ErrorKind, QueryError};
-use crate::functions::names::{FunctionMapping, mapping};
+use crate::functions::names::{Call, FunctionMapping, mapping};
 use crate::sql::{Form, Position, Select, Statement};
 
 /// Maximum size of a plan. Planning it takes a few tenths of a second.
@@ -306,7 +306,7 @@ fn repeated_arguments(function: &Function) -> Vec<(&Expr, u64)> {
     });
     let mapping = mapping(&written(&function.name), list.args.len());
     let times = |at: usize| match mapping {
-        Some(FunctionMapping::Macro(template) | FunctionMapping::Over(_, template)) => {
+        Call::Mapped(FunctionMapping::Macro(template) | FunctionMapping::Over(_, template)) => {
             let position = format!("${}", at + 1);
             // The condition of a CASE has as many copies as above.
             let conditions = template.matches(&format!("WHEN {position}")).count();
@@ -317,10 +317,10 @@ fn repeated_arguments(function: &Function) -> Vec<(&Expr, u64)> {
             if template.contains("coalesce(") { times * COALESCE_COPIES } else { times }
         }
         // One call per percentage.
-        Some(FunctionMapping::Percentile) => list.args.len() as u64 * 8,
+        Call::Mapped(FunctionMapping::Percentile) => list.args.len() as u64 * 8,
         // In the order, in the filter, and in the generated names of both.
-        Some(FunctionMapping::FirstBy { .. }) => 4,
-        Some(FunctionMapping::Function("coalesce")) => COALESCE_COPIES,
+        Call::Mapped(FunctionMapping::FirstBy { .. }) => 4,
+        Call::Mapped(FunctionMapping::Function("coalesce")) => COALESCE_COPIES,
         _ => 1,
     };
     arguments.enumerate().map(|(at, argument)| (argument, times(at).max(1))).collect()

@@ -1,4 +1,4 @@
-//! Runs the statements of `statements.txt`, each with its expected result or error.
+//! Runs the statements of `statements.txt` and of `trino.txt`, each with its expected result or error.
 
 use crate::fixture::{Fixture, joined};
 
@@ -11,8 +11,7 @@ struct Case {
 
 /// Parses blocks between blank lines: the lines of a statement, then `=> name:type, ...` and a line per row, or
 /// `!! message`. Lines that begin with `#` are comments.
-fn cases() -> Vec<Case> {
-    let text = include_str!("statements.txt");
+fn cases(text: &str) -> Vec<Case> {
     let mut cases: Vec<Case> = Vec::new();
     let mut is_new = true;
     for (at, line) in text.lines().enumerate() {
@@ -33,11 +32,22 @@ fn cases() -> Vec<Case> {
     cases
 }
 
+/// The expected values of this project: documented, or derived from a documented rule.
 #[tokio::test(flavor = "multi_thread")]
 async fn statements_answer_as_on_athena() {
+    check(include_str!("statements.txt")).await;
+}
+
+/// The expected values of Trino's own tests.
+#[tokio::test(flavor = "multi_thread")]
+async fn statements_answer_as_trino_expects() {
+    check(include_str!("trino.txt")).await;
+}
+
+async fn check(text: &str) {
     let fixture = Fixture::market().await;
     let mut wrong = Vec::new();
-    for case in cases() {
+    for case in cases(text) {
         assert!(!case.expected.is_empty(), "line {}: nothing is expected of {}", case.line, case.sql);
         let actual = match fixture.ask(&case.sql).await {
             Err(error) => vec![format!("!! {error}")],

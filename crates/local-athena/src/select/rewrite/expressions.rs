@@ -3,15 +3,20 @@
 use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{
-    BinaryOperator, CastKind, DataType, DateTimeField, Expr, Function, FunctionArg, FunctionArgExpr,
-    FunctionArgumentClause, FunctionArgumentList, FunctionArguments, Ident, ObjectName, OrderByExpr, OrderByOptions,
-    Spanned, TimezoneInfo, TrimWhereField, Value, ValueWithSpan, VisitMut, VisitorMut,
+    BinaryOperator, CastKind, DataType, DateTimeField, DuplicateTreatment, ExactNumberInfo, Expr, Function,
+    FunctionArg, FunctionArgExpr, FunctionArgumentClause, FunctionArgumentList, FunctionArguments, Ident, ObjectName,
+    OrderByExpr, OrderByOptions, Spanned, TimezoneInfo, TrimWhereField, TypedString, Value, ValueWithSpan, VisitMut,
+    VisitorMut,
 };
 use datafusion::sql::sqlparser::parser::Parser;
 
 use super::written;
 use crate::error::{ErrorKind, QueryError};
-use crate::functions::names::{FunctionMapping, mapping};
+use crate::functions::names::{Call, FunctionMapping, is_aggregate, mapping};
+use crate::functions::zones::Moment;
+use crate::functions::{
+    AT_TIMEZONE, CAST_VARCHAR, DISTINCT_KEY, FROM_LARGE_TEXT, NAMED, ORDER_KEY, TRY_CAST_VARCHAR, json_literal,
+};
 use crate::sql::{AthenaDialect, Position};
 
 /// Returns the replacement of an expression, or `None` to keep it. Its parts are rewritten already.
@@ -23,9 +28,11 @@ pub(super) fn rewritten(expr: &mut Expr) -> Result<Option<Expr>, QueryError> {
             Ok(Some(call(name, vec![take(expr)])))
         }
         Expr::Substring { expr, substring_from, substring_for, .. } => {
-            let mut arguments = vec![take(expr)];
-            let from = substring_from.as_mut().map(|from| take(from));
-            arguments.push(from.unwrap_or_else(|| Expr::value(number("1"))));
+            let Some(from) = substring_from else {
+                let message = "Unexpected parameters (varchar) for function substring";
+                return Err(QueryError::new(ErrorKind::TypeMismatch, message));
+            };
+            let mut arguments = vec![take(expr), take(from)];
             arguments.extend(substring_for.as_mut().map(|length| take(length)));
             Ok(Some(call("substr", arguments)))
         }
@@ -40,21 +47,19 @@ pub(super) fn rewritten(expr: &mut Expr) -> Result<Option<Expr>, QueryError> {
             arguments.extend(trim_what.as_mut().map(|what| take(what)));
             Ok(Some(call(name, arguments)))
         }
-        Expr::AtTimeZone { timestamp, .. } => {
-            // On Athena a timestamp without a zone is in UTC; DataFusion would take it for a time in the target zone.
-            let inner = take(timestamp);
-            **timestamp = cast_to(inner, DataType::Timestamp(None, TimezoneInfo::WithTimeZone));
-            Ok(None)
+        Expr::AtTimeZone { timestamp, time_zone } => {
+            Ok(Some(call(AT_TIMEZONE, vec![take(timestamp), take(time_zone)])))
         }
         Expr::Cast { expr, data_type: DataType::Varchar(length), kind, .. } => {
             let Some(length) = length.take() else { return Ok(None) };
-            let mut cast = cast_to(take(expr), DataType::Varchar(None));
-            if let Expr::Cast { kind: new, .. } = &mut cast {
-                *new = kind.clone();
-            }
             let length = Expr::value(number(&length.to_string()));
-            Ok(Some(call("substr", vec![cast, Expr::value(number("1")), length])))
+            let name = if *kind == CastKind::TryCast { TRY_CAST_VARCHAR } else { CAST_VARCHAR };
+            Ok(Some(call(name, vec![take(expr), length])))
         }
+        Expr::TypedString(TypedString { data_type, value, .. }) => match &value.value {
+            Value::SingleQuotedString(text) => literal(data_type, text),
+            _ => Ok(None),
+        },
         Expr::Like { pattern, escape_char, .. } => {
             let escape = escape_char.take();
             like_pattern(pattern, escape.as_ref())?;
@@ -66,6 +71,50 @@ pub(super) fn rewritten(expr: &mut Expr) -> Result<Option<Expr>, QueryError> {
         }
         _ => Ok(None),
     }
+}
+
+/// Returns the value of a literal of a type, such as `DECIMAL '1.50'`, which is a decimal(3,2); `None` to keep it.
+fn literal(ty: &DataType, text: &str) -> Result<Option<Expr>, QueryError> {
+    let invalid =
+        |what: &str| QueryError::new(ErrorKind::InvalidLiteral, format_args!("'{text}' is not a valid {what} literal"));
+    let text_value = || Expr::value(Value::SingleQuotedString(text.to_owned()));
+    match ty {
+        DataType::Decimal(ExactNumberInfo::None) | DataType::Numeric(ExactNumberInfo::None) => {
+            let (precision, scale) = decimal_digits(text).ok_or_else(|| invalid("decimal"))?;
+            let info = ExactNumberInfo::PrecisionAndScale(precision, scale);
+            Ok(Some(cast_to(text_value(), DataType::Decimal(info))))
+        }
+        DataType::JSON => {
+            json_literal(text).ok_or_else(|| invalid("JSON"))?;
+            Ok(Some(call("json_parse", vec![text_value()])))
+        }
+        DataType::Timestamp(..) => {
+            let moment = Moment::parse(text).ok_or_else(|| invalid("timestamp"))?;
+            if moment.precision > 3 {
+                let message =
+                    format!("a timestamp of {} digits behind the second (it has 3 here: '{text}')", moment.precision);
+                return Err(QueryError::not_supported(&message));
+            }
+            let zone = if moment.zone.is_some() { TimezoneInfo::WithTimeZone } else { TimezoneInfo::None };
+            Ok(Some(cast_to(text_value(), DataType::Timestamp(None, zone))))
+        }
+        DataType::Time(..) if text.split_once('.').is_some_and(|(_, fraction)| fraction.trim().len() > 3) => {
+            Err(QueryError::not_supported(&format!("a time of more than 3 digits behind the second ('{text}')")))
+        }
+        _ => Ok(None),
+    }
+}
+
+/// Returns precision and scale of a decimal literal; `None` if it is none. Leading zeros do not count.
+fn decimal_digits(text: &str) -> Option<(u64, i64)> {
+    const MOST: usize = 38;
+    let digits = text.trim().strip_prefix(['+', '-']).unwrap_or(text.trim());
+    let (whole, fraction) = digits.split_once('.').unwrap_or((digits, ""));
+    let is_number = |part: &str| part.bytes().all(|byte| byte.is_ascii_digit());
+    let precision = (whole.trim_start_matches('0').len() + fraction.len()).max(1);
+    let fits =
+        is_number(whole) && is_number(fraction) && !(whole.is_empty() && fraction.is_empty()) && precision <= MOST;
+    fits.then_some((precision as u64, fraction.len() as i64))
 }
 
 /// Rewrites the escapes of a LIKE pattern. Athena has no escape character unless ESCAPE names one; DataFusion supports
@@ -125,7 +174,7 @@ fn cast_to(expr: Expr, data_type: DataType) -> Expr {
     Expr::Cast { kind: CastKind::Cast, expr: Box::new(expr), data_type, array: false, format: None }
 }
 
-fn call(name: &str, arguments: Vec<Expr>) -> Expr {
+pub(super) fn call(name: &str, arguments: Vec<Expr>) -> Expr {
     let argument = |expr| FunctionArg::Unnamed(FunctionArgExpr::Expr(expr));
     Expr::Function(Function {
         name: ObjectName::from(vec![Ident::new(name)]),
@@ -182,14 +231,25 @@ fn arguments(function: &Function) -> Option<Vec<&Expr>> {
 
 fn function(function: &mut Function) -> Result<Option<Expr>, QueryError> {
     let name = written(&function.name);
+    if is_aggregate(&name) {
+        name_casts(function);
+    }
     let arguments: Vec<Expr> =
         arguments(function).map(|arguments| arguments.into_iter().cloned().collect()).unwrap_or_default();
-    let Some(mapping) = mapping(&name, arguments.len()) else {
-        let position = Position::start(function.name.span());
-        let position = position.map_or_else(String::new, |position| format!("{position}: "));
-        let message = format!("{position}Function '{name}' not registered");
-        return Err(QueryError::new(ErrorKind::FunctionNotFound, message));
+    let position = Position::start(function.name.span()).map_or_else(String::new, |position| format!("{position}: "));
+    let mapping = match mapping(&name, arguments.len()) {
+        Call::Mapped(mapping) => mapping,
+        Call::Unknown => {
+            let message = format!("{position}Function '{name}' not registered");
+            return Err(QueryError::new(ErrorKind::FunctionNotFound, message));
+        }
+        Call::Arguments => {
+            let message = format!("{position}Unexpected parameters ({} of them) for function {name}", arguments.len());
+            return Err(QueryError::new(ErrorKind::FunctionNotFound, message));
+        }
+        Call::Absent => return Err(QueryError::not_supported(&format!("{position}the function {name}"))),
     };
+    check_modifiers(function, &name, &position)?;
     match mapping {
         FunctionMapping::Function(new) => {
             rename(function, if new == "trim" { "btrim" } else { new });
@@ -207,8 +267,53 @@ fn function(function: &mut Function) -> Result<Option<Expr>, QueryError> {
             Ok(None)
         }
         FunctionMapping::FirstBy { descending } => first_by(function, arguments, descending),
+        FunctionMapping::Distinct => {
+            rename(function, "approx_distinct");
+            let value = arguments.into_iter().next().map(|value| self::call(DISTINCT_KEY, vec![value]));
+            set_arguments(function, value.into_iter().collect());
+            Ok(Some(cast_to(Expr::Function(function.clone()), DataType::BigInt(None))))
+        }
         FunctionMapping::Percentile => Ok(percentile(function, arguments)),
+        FunctionMapping::Listagg => listagg(function, arguments),
     }
+}
+
+/// Gives the casts in the arguments of an aggregate a name of their own, so that each call of it is a column of its own.
+fn name_casts(function: &mut Function) {
+    struct Namer;
+    impl VisitorMut for Namer {
+        type Break = ();
+
+        fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
+            if let Expr::Cast { data_type, expr: inner, .. } = expr
+                && !matches!(**inner, Expr::Value(_))
+            {
+                let target = Expr::value(Value::SingleQuotedString(data_type.to_string()));
+                *expr = call(NAMED, vec![take(expr), target]);
+            }
+            ControlFlow::Continue(())
+        }
+    }
+    let _ = VisitMut::visit(&mut function.args, &mut Namer);
+}
+
+/// Refuses modifiers of a call that Athena refuses.
+fn check_modifiers(function: &Function, name: &str, position: &str) -> Result<(), QueryError> {
+    let is_distinct = match &function.args {
+        FunctionArguments::List(list) => list.duplicate_treatment == Some(DuplicateTreatment::Distinct),
+        _ => false,
+    };
+    if is_distinct && function.over.is_some() {
+        let message = format!("{position}DISTINCT in window function parameters not yet supported: {name}");
+        return Err(QueryError::new(ErrorKind::NotSupported, message));
+    }
+    if name == "listagg" && function.within_group.is_empty() {
+        return Err(QueryError::new(
+            ErrorKind::Syntax,
+            format!("{position}listagg has no WITHIN GROUP (ORDER BY ...)"),
+        ));
+    }
+    Ok(())
 }
 
 fn rename(function: &mut Function, name: &str) {
@@ -267,8 +372,7 @@ fn first_by(function: &mut Function, arguments: Vec<Expr>, descending: bool) -> 
     function.filter = Some(Box::new(filter));
     set_arguments(function, vec![value]);
     if let FunctionArguments::List(list) = &mut function.args {
-        // In parentheses, because a bare number in ORDER BY is the position of a column.
-        let order = order_by(Expr::Nested(Box::new(by)), !descending);
+        let order = order_by(self::call(ORDER_KEY, vec![by]), !descending);
         list.clauses.push(FunctionArgumentClause::OrderBy(vec![order]));
     }
     Ok(None)
@@ -276,6 +380,25 @@ fn first_by(function: &mut Function, arguments: Vec<Expr>, descending: bool) -> 
 
 fn order_by(expr: Expr, ascending: bool) -> OrderByExpr {
     OrderByExpr { expr, options: OrderByOptions { asc: Some(ascending), nulls_first: Some(false) }, with_fill: None }
+}
+
+/// Rewrites `listagg(x, separator) WITHIN GROUP (ORDER BY y)` to `string_agg(x, separator ORDER BY y)`.
+fn listagg(function: &mut Function, mut arguments: Vec<Expr>) -> Result<Option<Expr>, QueryError> {
+    let order = std::mem::take(&mut function.within_group);
+    if let FunctionArguments::List(list) = &mut function.args
+        && list.clauses.iter().any(|clause| matches!(clause, FunctionArgumentClause::OnOverflow(_)))
+    {
+        return Err(QueryError::not_supported("ON OVERFLOW"));
+    }
+    if arguments.len() == 1 {
+        arguments.push(Expr::value(Value::SingleQuotedString(String::new())));
+    }
+    rename(function, "string_agg");
+    set_arguments(function, arguments);
+    if let FunctionArguments::List(list) = &mut function.args {
+        list.clauses.push(FunctionArgumentClause::OrderBy(order));
+    }
+    Ok(Some(call(FROM_LARGE_TEXT, vec![Expr::Function(function.clone())])))
 }
 
 /// Rewrites `approx_percentile(x [, weight], ARRAY[...])` to an array with one call per percentage.
@@ -300,8 +423,8 @@ mod tests {
 
     #[test]
     fn every_template_is_an_expression() {
-        for (name, arguments) in [("if", 3), ("mod", 2), ("slice", 3), ("is_finite", 1), ("now", 0)] {
-            let Some(FunctionMapping::Macro(template)) = mapping(name, arguments) else {
+        for (name, arguments) in [("if", 3), ("mod", 2), ("is_finite", 1), ("now", 0)] {
+            let Call::Mapped(FunctionMapping::Macro(template)) = mapping(name, arguments) else {
                 panic!("{name} has no template");
             };
             expand(template, &vec![Expr::value(number("1")); arguments]).unwrap();

@@ -3,21 +3,26 @@
 //! A column without a name gets a [`marker`], a name that no user can type. So two such columns never clash, and each
 //! can be shown as `_col0`, `_col1`, ... by its position in the result.
 
+mod exists;
 mod expressions;
+mod joins;
 
 use std::collections::HashSet;
 use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{
     BinaryOperator, CastKind, Distinct, ExcludeSelectItem, Expr, GroupByExpr, Ident, JoinConstraint, JoinOperator,
-    LimitClause, ObjectName, Query, Select, SelectFlavor, SelectItem, SetExpr, Spanned, TableAlias,
-    TableAliasColumnDef, TableFactor, TableWithJoins, Value, Visit, VisitMut, Visitor, VisitorMut, visit_expressions,
+    LimitClause, ObjectName, OrderBy, OrderByKind, Query, Select, SelectFlavor, SelectItem, SetExpr, Spanned,
+    TableAlias, TableAliasColumnDef, TableFactor, TableWithJoins, Value, Visit, VisitMut, Visitor, VisitorMut,
+    visit_expressions,
 };
 use datafusion::sql::sqlparser::tokenizer::Span;
 
+use self::exists::rewrite_exists;
 use self::expressions::{number, rewritten};
+use self::joins::rewrite_using;
 use super::table::PATH;
-use crate::error::QueryError;
+use crate::error::{ErrorKind, QueryError};
 use crate::sql::Position;
 
 /// Rewrites a query in place. `external` are the names of the external tables that it reads. `with_path` says whether
@@ -122,7 +127,14 @@ impl VisitorMut for Rewriter<'_> {
         if foreign {
             return refuse(span, "a clause of this query (LIMIT a, b; WITH TIES; FOR; SETTINGS)");
         }
+        check_order_of_offset(query)?;
         fetch_is_limit(query)?;
+        if let SetExpr::Select(select) = query.body.as_mut() {
+            check_order_by(select, query.order_by.as_ref())?;
+            if let Err(error) = rewrite_using(select, query.order_by.as_mut()) {
+                return stop(error);
+            }
+        }
         for cte in query.with.iter_mut().flat_map(|with| &mut with.cte_tables) {
             self.name_values(&cte.query.body, &mut cte.alias);
         }
@@ -131,6 +143,12 @@ impl VisitorMut for Rewriter<'_> {
 
     fn pre_visit_select(&mut self, select: &mut Select) -> Flow {
         self.refuse_foreign_clauses(select)?;
+        // That of a query is rewritten with its ORDER BY.
+        if let Err(error) = rewrite_using(select, None) {
+            return stop(error);
+        }
+        rewrite_exists(select);
+        group_by_columns(select);
         self.hide_path(select)?;
         self.name_columns(select);
         ControlFlow::Continue(())
@@ -197,6 +215,70 @@ impl VisitorMut for Rewriter<'_> {
                 ControlFlow::Continue(())
             }
             Err(error) => stop(error),
+        }
+    }
+}
+
+/// Checks that OFFSET stands before LIMIT, as on Athena.
+fn check_order_of_offset(query: &Query) -> Flow {
+    if let Some(LimitClause::LimitOffset { limit: Some(limit), offset: Some(offset), .. }) = &query.limit_clause
+        && let (Some(limit), Some(offset)) = (Position::start(limit.span()), Position::start(offset.value.span()))
+        && limit < offset
+    {
+        let message = format!("{offset}: mismatched input 'OFFSET'. OFFSET stands before LIMIT");
+        return stop(QueryError::new(ErrorKind::Syntax, message));
+    }
+    ControlFlow::Continue(())
+}
+
+/// Checks that the names in ORDER BY stand for one output column each.
+fn check_order_by(select: &Select, order: Option<&OrderBy>) -> Flow {
+    let Some(OrderBy { kind: OrderByKind::Expressions(orders), .. }) = order else { return ControlFlow::Continue(()) };
+    let outputs = |name: &str| {
+        let named = select.projection.iter().filter_map(|item| match item {
+            SelectItem::ExprWithAlias { alias, expr } => Some((&alias.value, expr)),
+            SelectItem::UnnamedExpr(expr @ Expr::Identifier(ident)) => Some((&ident.value, expr)),
+            _ => None,
+        });
+        named
+            .filter(|(output, _)| output.eq_ignore_ascii_case(name))
+            .map(|(_, expr)| expr.to_string())
+            .collect::<HashSet<_>>()
+    };
+    for order in orders {
+        if let Expr::Identifier(ident) = &order.expr
+            && outputs(&ident.value).len() > 1
+        {
+            let position = Position::start(ident.span).map_or_else(String::new, |position| format!("{position}: "));
+            let message = format!("{position}Column '{}' is ambiguous", ident.value);
+            return stop(QueryError::new(ErrorKind::AmbiguousName, message));
+        }
+    }
+    ControlFlow::Continue(())
+}
+
+/// Qualifies the names in GROUP BY that are also aliases of output columns: on Athena they are columns of the relation, and an
+/// alias is none. Over several relations they stay.
+fn group_by_columns(select: &mut Select) {
+    let relation = match select.from.as_slice() {
+        [TableWithJoins { relation, joins }] if joins.is_empty() => joins::relation_name(relation),
+        _ => None,
+    };
+    let Some(relation) = relation else { return };
+    let aliases: HashSet<_> = select
+        .projection
+        .iter()
+        .filter_map(|item| match item {
+            SelectItem::ExprWithAlias { alias, .. } => Some(alias.value.to_lowercase()),
+            _ => None,
+        })
+        .collect();
+    let GroupByExpr::Expressions(groups, _) = &mut select.group_by else { return };
+    for group in groups {
+        if let Expr::Identifier(ident) = group
+            && aliases.contains(&ident.value.to_lowercase())
+        {
+            *group = Expr::CompoundIdentifier(vec![relation.clone(), ident.clone()]);
         }
     }
 }
@@ -282,13 +364,47 @@ fn is_standard(operator: &BinaryOperator) -> bool {
     )
 }
 
+fn is_natural(join: &JoinOperator) -> bool {
+    use JoinOperator as J;
+    matches!(
+        join,
+        J::Join(JoinConstraint::Natural)
+            | J::Inner(JoinConstraint::Natural)
+            | J::Left(JoinConstraint::Natural)
+            | J::LeftOuter(JoinConstraint::Natural)
+            | J::Right(JoinConstraint::Natural)
+            | J::RightOuter(JoinConstraint::Natural)
+            | J::FullOuter(JoinConstraint::Natural)
+    )
+}
+
+fn is_foreign(join: &JoinOperator) -> bool {
+    use JoinOperator as J;
+    !matches!(
+        join,
+        J::Join(_)
+            | J::Inner(_)
+            | J::Left(_)
+            | J::LeftOuter(_)
+            | J::Right(_)
+            | J::RightOuter(_)
+            | J::FullOuter(_)
+            | J::CrossJoin(_)
+    )
+}
+
 impl Rewriter<'_> {
     fn refuse_foreign_clauses(&self, select: &Select) -> Flow {
         let span = select.select_token.0.span;
+        let joins = || select.from.iter().flat_map(|from| &from.joins).map(|join| &join.join_operator);
+        let natural = joins().any(is_natural);
+        let foreign_join = joins().any(is_foreign);
         let distinct_on = matches!(select.distinct, Some(Distinct::On(_)));
         let group_all = matches!(&select.group_by, GroupByExpr::All(_));
         let modifiers = matches!(&select.group_by, GroupByExpr::Expressions(_, modifiers) if !modifiers.is_empty());
         for (is_there, what) in [
+            (natural, "NATURAL JOIN"),
+            (foreign_join, "this kind of join"),
             (distinct_on, "DISTINCT ON"),
             (group_all, "GROUP BY ALL"),
             (modifiers, "a modifier of GROUP BY (use GROUP BY ROLLUP (...))"),
