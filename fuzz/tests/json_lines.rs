@@ -11,7 +11,7 @@ use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 use std::time::SystemTime;
 
 use fuzz::{Random, Target};
-use local_athena::{Engine, ErrorKind, Limits, ObjectFile, ObjectFiles, QueryError, Row, Statement};
+use local_athena::{Engine, ErrorKind, Limits, ObjectFile, ObjectFiles, Output, QueryError, Row, Statement};
 use serde_json::Value;
 use serde_json::value::Number;
 use tokio::runtime::Runtime;
@@ -59,7 +59,7 @@ impl World {
     fn ask(&self, sql: &str) -> Result<Vec<Row>, QueryError> {
         let statement = Statement::parse(sql, &[])?;
         self.runtime.block_on(async {
-            let mut answer = self.engine.execute(&statement, "default").await?;
+            let mut answer = self.engine.execute(&statement, "default", &Output::default()).await?;
             let mut rows = Vec::new();
             while let Some(batch) = answer.rows.next().await? {
                 rows.extend(batch);

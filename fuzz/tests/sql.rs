@@ -11,7 +11,7 @@ use std::sync::{Arc, LazyLock};
 
 use constructs::{CONSTRUCTS, RELATIONS, doubling, select_from};
 use fuzz::{Random, Target};
-use local_athena::{Engine, ErrorKind, Limits, ObjectFile, ObjectFiles, Statement};
+use local_athena::{Engine, ErrorKind, Limits, ObjectFile, ObjectFiles, Output, Statement};
 use peak_alloc::PeakAlloc;
 use tokio::runtime::Runtime;
 
@@ -57,7 +57,7 @@ static WORLD: LazyLock<World> = LazyLock::new(|| {
 impl World {
     fn plan(&self, sql: &str) -> Result<(), local_athena::QueryError> {
         let statement = Statement::parse(sql, &[])?;
-        self.runtime.block_on(self.engine.execute(&statement, "market")).map(drop)
+        self.runtime.block_on(self.engine.execute(&statement, "market", &Output::default())).map(drop)
     }
 }
 

@@ -17,8 +17,9 @@ use crate::result_text;
 use crate::select::errors::from_execution_error;
 use crate::select::{PlannedQuery, Planner};
 use crate::show;
-use crate::sql::{Ddl, ExplainForm, Form, Select, Statement};
+use crate::sql::{Ddl, ExplainForm, Form, Select, Statement, Write};
 use crate::threads::{Task, Threads};
+use crate::write::{self, Output, Written};
 
 /// An embedded Athena: a catalog, and the objects that its tables consist of.
 pub struct Engine {
@@ -61,13 +62,19 @@ impl Engine {
         &self.parts.catalog
     }
 
-    /// Executes one statement. Names without a database are resolved in `database`.
+    /// Executes one statement. Names without a database are resolved in `database`. A statement that writes rows, and names no
+    /// location, writes them below that of `output`.
     ///
     /// Dropping the future, or the result, cancels a query. A change of the catalog that has begun is completed.
     ///
     /// # Errors
     /// [`QueryError`] with Athena's message. A SELECT can also fail later, in [`Rows::next`].
-    pub async fn execute(&self, statement: &Statement, database: &str) -> Result<ResultSet, QueryError> {
+    pub async fn execute(
+        &self,
+        statement: &Statement,
+        database: &str,
+        output: &Output,
+    ) -> Result<ResultSet, QueryError> {
         let parts = self.parts.clone();
         let database = database.to_lowercase();
         let (columns, rows) = match statement.form.clone() {
@@ -75,6 +82,14 @@ impl Engine {
             Form::Explain { select, form } => {
                 let work = async move { parts.explain(&select, form, &database).await };
                 finished(self.threads.start(work)).await?
+            }
+            Form::Write(write) => {
+                let output = output.clone();
+                let work = async move { parts.write(&write, &database, &output).await };
+                let written = finished(self.threads.start(work)).await?;
+                let (columns, rows) = written.result();
+                let rows = Rows::ready(rows);
+                return Ok(ResultSet { kind: statement.kind(), columns, rows, written: Some(written.objects) });
             }
             Form::Ddl(Ddl::CreateView(view)) => {
                 let work = async move { parts.create_view(&view, &database).await };
@@ -89,7 +104,7 @@ impl Engine {
                 finished(self.threads.start_blocking(work)).await?
             }
         };
-        Ok(ResultSet { kind: statement.kind(), columns, rows: Rows::ready(rows) })
+        Ok(ResultSet { kind: statement.kind(), columns, rows: Rows::ready(rows), written: None })
     }
 
     async fn select(&self, select: Arc<Select>, database: String) -> Result<ResultSet, QueryError> {
@@ -112,7 +127,7 @@ impl Engine {
         });
         let mut rows = Rows::running(batches, query, scanned);
         match columns.await {
-            Ok(columns) => Ok(ResultSet { kind: StatementKind::Dml, columns, rows }),
+            Ok(columns) => Ok(ResultSet { kind: StatementKind::Dml, columns, rows, written: None }),
             // The query failed before it had columns, so its first item is the error.
             Err(_) => match rows.next().await {
                 Err(error) => Err(error),
@@ -142,6 +157,11 @@ impl Parts {
         };
         let rows = text.lines().map(|line| vec![Some(line.to_owned())]);
         Ok((vec![text_column(column, "varchar")], rows.collect()))
+    }
+
+    async fn write(&self, write: &Write, database: &str, output: &Output) -> Result<Written, QueryError> {
+        let planned = self.plan(&write.select, database).await?;
+        write::run(&self.catalog, &*self.objects, write, planned, database, output).await
     }
 
     async fn create_view(&self, view: &View, database: &str) -> Result<MaterializedResult, QueryError> {

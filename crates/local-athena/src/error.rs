@@ -45,6 +45,15 @@ pub enum ErrorKind {
     DivisionByZero,
     /// The database, table, partition or view exists already.
     AlreadyExists,
+    /// The location of a new table has objects.
+    #[strum(serialize = "HIVE_PATH_ALREADY_EXISTS")]
+    PathAlreadyExists,
+    /// A statement would write too many partitions.
+    #[strum(serialize = "HIVE_TOO_MANY_OPEN_PARTITIONS")]
+    TooManyOpenPartitions,
+    /// An object cannot be written.
+    #[strum(serialize = "HIVE_WRITER_CLOSE_ERROR")]
+    WriterClose,
     /// A DDL statement that cannot be executed: a missing database, or a database that is not empty.
     #[strum(serialize = "FAILED")]
     Ddl,

@@ -10,11 +10,11 @@
 //!
 //! ```no_run
 //! # use std::{path::Path, sync::Arc};
-//! # use local_athena::{Engine, ObjectFiles, Statement};
+//! # use local_athena::{Engine, ObjectFiles, Output, Statement};
 //! # async fn example(objects: Arc<dyn ObjectFiles>) -> Result<(), Box<dyn std::error::Error>> {
 //! let engine = Engine::open(Path::new("catalog.db"), objects)?;
 //! let statement = Statement::parse("SELECT ticker, count(*) FROM quotes GROUP BY ticker", &[])?;
-//! let mut result = engine.execute(&statement, "market").await?;
+//! let mut result = engine.execute(&statement, "market", &Output::default()).await?;
 //! while let Some(rows) = result.rows.next().await? {
 //!     for row in rows {
 //!         println!("{row:?}");
@@ -45,6 +45,7 @@ mod show;
 mod sql;
 mod threads;
 mod types;
+mod write;
 
 pub use engine::Engine;
 pub use error::{ErrorKind, OpenError, QueryError};
@@ -54,3 +55,4 @@ pub use partition_filter::PartitionFilter;
 pub use result_set::{Column, ResultSet, Row, Rows, StatementKind};
 pub use sql::Statement;
 pub use threads::panic_message;
+pub use write::Output;

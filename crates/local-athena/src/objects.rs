@@ -19,7 +19,7 @@ pub struct ObjectFile {
     pub last_modified: SystemTime,
 }
 
-/// Lists objects. The embedded S3 implements it; tests use a folder.
+/// Lists and writes objects. The embedded S3 implements it; tests use a folder.
 pub trait ObjectFiles: Send + Sync {
     /// Returns every object whose key begins with the location's prefix, at any depth, in any order. The list is empty
     /// when no key has the prefix.
@@ -30,4 +30,14 @@ pub trait ObjectFiles: Send + Sync {
     /// # Errors
     /// [`io::ErrorKind::NotFound`] when the bucket does not exist, otherwise the error of the operating system.
     fn list(&self, location: &str) -> io::Result<Vec<ObjectFile>>;
+
+    /// Writes an object, `s3://bucket/key`, durably. The engine calls this on a thread that may block.
+    ///
+    /// # Errors
+    /// [`io::ErrorKind::NotFound`] when the bucket does not exist, [`io::ErrorKind::Unsupported`] when objects are only read,
+    /// otherwise the error of the operating system.
+    fn write(&self, uri: &str, bytes: &[u8]) -> io::Result<()> {
+        let _ = (uri, bytes);
+        Err(io::ErrorKind::Unsupported.into())
+    }
 }

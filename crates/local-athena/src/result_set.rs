@@ -52,6 +52,8 @@ pub struct ResultSet {
     pub columns: Vec<Column>,
     /// The rows, computed on demand.
     pub rows: Rows,
+    /// The URIs of the objects that the statement wrote; `None` for one that writes none.
+    pub written: Option<Vec<String>>,
 }
 
 /// The rows of a [`ResultSet`], in batches of at most a few thousand. Dropping it cancels the query.

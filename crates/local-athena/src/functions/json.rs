@@ -167,7 +167,8 @@ fn to_json(array: &ArrayRef) -> DataFusionResult<ArrayRef> {
     Ok(Arc::new((0..array.len()).map(row).collect::<DataFusionResult<LargeStringArray>>()?))
 }
 
-fn write_value(array: &ArrayRef, row: usize, out: &mut String) -> Result<(), QueryError> {
+/// Writes a value as JSON: null, a number, or a text in quotes.
+pub(crate) fn write_value(array: &ArrayRef, row: usize, out: &mut String) -> Result<(), QueryError> {
     let floating = |text: String, is_finite: bool| if is_finite { text } else { format!("\"{text}\"") };
     if array.is_null(row) || array.data_type().is_null() {
         out.push_str("null");

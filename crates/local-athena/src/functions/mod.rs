@@ -35,7 +35,7 @@ use crate::error::QueryError;
 pub(crate) use adapters::{DISTINCT_KEY, FROM_LARGE_TEXT, NAMED, ORDER_KEY, with_one_nan};
 pub(crate) use arrays::SUBSCRIPT;
 pub(crate) use casts::{cast_call, in_milliseconds, varchar_call};
-pub(crate) use json::literal as json_literal;
+pub(crate) use json::{literal as json_literal, write_value as write_json};
 pub(crate) use operator_chain::{is_operation, operation, type_of};
 pub(crate) use special_forms::{AT_TIMEZONE, CAST_VARCHAR, TRY, TRY_CAST_VARCHAR, TYPEOF, WITH_TIMEZONE};
 

@@ -6,6 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use datafusion::arrow::datatypes::DataType;
 use datafusion::common::DataFusionError;
 use datafusion::common::TableReference;
 use datafusion::common::tree_node::TreeNodeRecursion;
@@ -73,6 +74,11 @@ impl PlannedQuery {
     /// Returns the columns of the result.
     pub(crate) fn columns(&self) -> &[Column] {
         &self.columns
+    }
+
+    /// Returns the types of the columns.
+    pub(crate) fn types(&self) -> Vec<DataType> {
+        self.logical.schema().fields().iter().map(|field| field.data_type().clone()).collect()
     }
 
     /// Returns the columns for a view with this SELECT.

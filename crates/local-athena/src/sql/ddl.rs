@@ -137,7 +137,7 @@ pub(super) fn create(cursor: &mut Cursor<'_>) -> Result<Ddl, QueryError> {
     }
     let position = cursor.position();
     if cursor.take("TABLE") {
-        return Err(only_external(position, cursor));
+        return Err(only_external(position));
     }
     let replace = cursor.take_all(&["OR", "REPLACE"]);
     if cursor.take("VIEW") {
@@ -151,14 +151,7 @@ pub(super) fn create(cursor: &mut Cursor<'_>) -> Result<Ddl, QueryError> {
     Err(cursor.unexpected("'DATABASE', 'SCHEMA', 'EXTERNAL', 'OR', 'VIEW'"))
 }
 
-fn only_external(position: Position, cursor: &Cursor<'_>) -> QueryError {
-    let as_select = cursor
-        .rest()
-        .iter()
-        .any(|t| matches!(&t.token, Token::Word(word) if word.value.eq_ignore_ascii_case("SELECT")));
-    if as_select {
-        return QueryError::not_supported("CREATE TABLE AS SELECT");
-    }
+fn only_external(position: Position) -> QueryError {
     QueryError::new(ErrorKind::NotSupported, format_args!("{position}: only CREATE EXTERNAL TABLE is supported"))
 }
 
@@ -427,7 +420,7 @@ fn database_name(cursor: &mut Cursor<'_>) -> Result<String, QueryError> {
     Ok(name)
 }
 
-fn table_name(cursor: &mut Cursor<'_>) -> Result<QualifiedName, QueryError> {
+pub(super) fn table_name(cursor: &mut Cursor<'_>) -> Result<QualifiedName, QueryError> {
     let position = cursor.position();
     let mut parts = vec![cursor.identifier()?];
     while cursor.take_mark(&Token::Period) {

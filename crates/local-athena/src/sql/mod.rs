@@ -8,6 +8,7 @@ mod row_format;
 mod select;
 mod statement;
 mod tokens;
+mod write;
 
 pub(crate) use ddl::{Comparison, Ddl, PartitionPredicate, PartitionSpec, QualifiedName, Show, View, folder};
 pub(crate) use dialect::AthenaDialect;
@@ -17,3 +18,4 @@ pub(crate) use select::{ColumnName, Select};
 pub use statement::Statement;
 pub(crate) use statement::{ExplainForm, Form};
 pub(crate) use tokens::parse_expression;
+pub(crate) use write::{Compression, Write, WriteFormat, WriteOptions, WriteTarget};

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::ddl::{self, Ddl, Show};
 use super::select::Select;
 use super::tokens::{Cursor, Tokens};
+use super::write::{self, Write, WriteTarget};
 use crate::deep_stack;
 use crate::error::{ErrorKind, QueryError};
 use crate::result_set::StatementKind;
@@ -24,6 +25,8 @@ pub(crate) enum Form {
     Explain { select: Arc<Select>, form: ExplainForm },
     /// Changes the catalog.
     Ddl(Ddl),
+    /// Writes the rows of a query.
+    Write(Arc<Write>),
     /// Shows the catalog.
     Show(Show),
 }
@@ -42,7 +45,7 @@ impl Statement {
     ///
     /// # Errors
     /// [`ErrorKind::Syntax`] with a message like `line 1:8: ...`, also for too few or too many parameters;
-    /// [`ErrorKind::NotSupported`] for a statement of Athena that this engine does not have (INSERT, CTAS, UNLOAD).
+    /// [`ErrorKind::NotSupported`] for a statement of Athena that this engine does not have (UPDATE, MERGE, ...).
     pub fn parse(sql: &str, parameters: &[String]) -> Result<Self, QueryError> {
         let form = deep_stack::run(|| form(&mut Tokens::read(sql, parameters)?.cursor()))?;
         Ok(Self { form })
@@ -53,6 +56,10 @@ impl Statement {
         match &self.form {
             Form::Select(_) => StatementKind::Dml,
             Form::Ddl(_) => StatementKind::Ddl,
+            Form::Write(write) => match write.target {
+                WriteTarget::NewTable { .. } => StatementKind::Ddl,
+                WriteTarget::Table { .. } | WriteTarget::Objects { .. } => StatementKind::Dml,
+            },
             Form::Explain { .. } | Form::Show(_) => StatementKind::Utility,
         }
     }
@@ -61,6 +68,7 @@ impl Statement {
     pub fn name(&self) -> &'static str {
         match &self.form {
             Form::Select(_) => "SELECT",
+            Form::Write(write) => write.name(),
             Form::Explain { .. } => "EXPLAIN",
             Form::Ddl(ddl) => match ddl {
                 Ddl::CreateDatabase { .. } => "CREATE_DATABASE",
@@ -92,12 +100,10 @@ impl Statement {
 }
 
 /// The first words of statements that Athena, Hive or Trino has and this engine does not support.
-const UNSUPPORTED: [&str; 20] = [
-    "INSERT",
+const UNSUPPORTED: [&str; 18] = [
     "UPDATE",
     "DELETE",
     "MERGE",
-    "UNLOAD",
     "TRUNCATE",
     "OPTIMIZE",
     "VACUUM",
@@ -116,7 +122,13 @@ const UNSUPPORTED: [&str; 20] = [
 ];
 
 fn form(cursor: &mut Cursor<'_>) -> Result<Form, QueryError> {
-    let form = if cursor.take("CREATE") {
+    let form = if is_create_table_as(cursor) && cursor.take_all(&["CREATE", "TABLE"]) {
+        return write::create_table_as(cursor).map(|write| Form::Write(write.shared()));
+    } else if cursor.take("INSERT") {
+        return write::insert(cursor).map(|write| Form::Write(write.shared()));
+    } else if cursor.take("UNLOAD") {
+        return write::unload(cursor).map(|write| Form::Write(write.shared()));
+    } else if cursor.take("CREATE") {
         Form::Ddl(ddl::create(cursor)?)
     } else if cursor.take("DROP") {
         Form::Ddl(ddl::drop(cursor)?)
@@ -137,6 +149,14 @@ fn form(cursor: &mut Cursor<'_>) -> Result<Form, QueryError> {
         cursor.expect_end()?;
     }
     Ok(form)
+}
+
+/// Returns whether the statement is a CREATE TABLE with a query.
+fn is_create_table_as(cursor: &Cursor<'_>) -> bool {
+    use datafusion::sql::sqlparser::tokenizer::Token;
+    let is_word = |t: &datafusion::sql::sqlparser::tokenizer::TokenWithSpan, words: &[&str]| matches!(&t.token, Token::Word(found) if found.quote_style.is_none() && words.iter().any(|word| found.value.eq_ignore_ascii_case(word)));
+    let mut ahead = cursor.clone();
+    ahead.take_all(&["CREATE", "TABLE"]) && ahead.rest().iter().any(|t| is_word(t, &["SELECT", "VALUES"]))
 }
 
 fn select(cursor: &Cursor<'_>) -> Result<Select, QueryError> {

@@ -203,6 +203,16 @@ impl<'a> Cursor<'a> {
         rest.trim_end().trim_end_matches(';').trim_end()
     }
 
+    /// Returns the text of the whole statement.
+    pub(super) fn text(&self) -> &'a str {
+        &self.tokens.text
+    }
+
+    /// Passes over some tokens.
+    pub(super) fn skip(&mut self, count: usize) {
+        self.at = (self.at + count).min(self.tokens.list.len());
+    }
+
     /// Returns the remaining tokens.
     pub(super) fn rest(&self) -> &'a [TokenWithSpan] {
         &self.tokens.list[self.at..]

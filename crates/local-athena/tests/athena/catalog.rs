@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use datafusion::arrow::array::{ArrayRef, Float64Array, StringArray};
+use local_athena::Output;
 use local_athena::catalog::{Format, TableKind};
 use local_athena::{ErrorKind, Limits, Statement, StatementKind};
 
@@ -426,7 +427,7 @@ async fn parameters_stand_for_question_marks() {
     };
     let sql = "SELECT count(*) FROM quotes WHERE ticker = ? AND last > ?";
     let statement = ask(sql, &["'PETR4'", "15.5 + 0.1"]).unwrap();
-    let mut answer = fixture.engine.execute(&statement, "market").await.unwrap();
+    let mut answer = fixture.engine.execute(&statement, "market", &Output::default()).await.unwrap();
     assert_eq!(answer.rows.next().await.unwrap().unwrap(), [[Some("2".to_owned())]]);
     for (parameters, message) in [
         (&["'PETR4'"][..], "Incorrect number of parameters: expected 2 but found 1"),

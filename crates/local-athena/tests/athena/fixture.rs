@@ -5,6 +5,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use datafusion::arrow::array::{
     ArrayRef, BinaryArray, BooleanArray, Date32Array, Decimal128Array, Float32Array, Float64Array, Int32Array,
@@ -13,7 +14,7 @@ use datafusion::arrow::array::{
 use datafusion::arrow::datatypes::Int64Type;
 use datafusion::parquet::arrow::ArrowWriter;
 use datafusion::parquet::file::properties::WriterProperties;
-use local_athena::{Column, Engine, Limits, ObjectFile, ObjectFiles, QueryError, ResultSet, Row, Statement};
+use local_athena::{Column, Engine, Limits, ObjectFile, ObjectFiles, Output, QueryError, ResultSet, Row, Statement};
 use tempfile::TempDir;
 
 /// Buckets as folders: `ROOT/<bucket>/<key>`.
@@ -52,6 +53,12 @@ impl ObjectFiles for Buckets {
         found.retain(|object| object.key.starts_with(prefix));
         Ok(found)
     }
+
+    fn write(&self, uri: &str, bytes: &[u8]) -> io::Result<()> {
+        let path = self.root.join(uri.strip_prefix("s3://").expect("an URI begins with s3://"));
+        fs::create_dir_all(path.parent().expect("a folder"))?;
+        fs::write(path, bytes)
+    }
 }
 
 /// Returns the ETag of a manifest. Data files have none here, so that only their bytes can reveal a change.
@@ -68,6 +75,8 @@ fn etag(path: &Path) -> io::Result<Option<String>> {
 pub(crate) struct Fixture {
     pub engine: Engine,
     pub folder: TempDir,
+    /// Number of executed statements.
+    statements: AtomicUsize,
 }
 
 impl Fixture {
@@ -79,7 +88,14 @@ impl Fixture {
         let folder = TempDir::new().expect("a temporary folder");
         fs::create_dir_all(folder.path().join("s3/lake")).expect("a bucket");
         let engine = open(folder.path(), limits);
-        Self { engine, folder }
+        Self { engine, folder, statements: AtomicUsize::new(0) }
+    }
+
+    /// Opens the folder again, as a new process does.
+    pub(crate) fn reopened(self) -> Self {
+        let Self { engine, folder, statements } = self;
+        drop(engine);
+        Self { engine: open(folder.path(), Limits::default()), folder, statements }
     }
 
     /// Creates a fixture with the database `market` and its tables `quotes`, `options` and `kinds`.
@@ -119,7 +135,9 @@ impl Fixture {
 
     pub(crate) async fn execute(&self, sql: &str) -> Result<ResultSet, QueryError> {
         let statement = Statement::parse(sql, &[])?;
-        self.engine.execute(&statement, "market").await
+        let id = self.statements.fetch_add(1, Ordering::Relaxed).to_string();
+        let output = Output { location: "s3://lake/results/".to_owned(), id };
+        self.engine.execute(&statement, "market", &output).await
     }
 
     /// Returns all columns and rows of a statement.

@@ -2,9 +2,9 @@
 
 use std::io::Write;
 
-use local_athena::{ErrorKind, Limits};
+use local_athena::ErrorKind;
 
-use crate::fixture::{Fixture, open};
+use crate::fixture::Fixture;
 
 const PUBLISHED: &str = "CREATE EXTERNAL TABLE IF NOT EXISTS `market`.`published` (
     `day` date COMMENT 'the business day', `run` string, `number` bigint, `quotes_rows` bigint, `raw_files` int,
@@ -259,7 +259,7 @@ async fn tables_of_json_are_shown_as_they_are() {
     // The output of SHOW CREATE TABLE creates the same table, also after the catalog was reopened.
     fixture.run("DROP TABLE published").await;
     fixture.run(&shown).await;
-    let again = Fixture { engine: open(fixture.folder.path(), Limits::default()), folder: fixture.folder };
+    let again = fixture.reopened();
     assert_eq!(again.rows("SHOW CREATE TABLE published").await.join("\n"), shown);
     assert_eq!(again.rows("SELECT count(*) FROM published").await, ["2"]);
     assert_eq!(again.rows("SELECT count(*) FROM plain").await, ["0"]);

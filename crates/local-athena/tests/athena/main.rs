@@ -11,3 +11,4 @@ mod nesting;
 mod robustness;
 mod snapshots;
 mod statements;
+mod writes;

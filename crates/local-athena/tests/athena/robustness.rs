@@ -1,6 +1,6 @@
 //! No statement crashes the process.
 
-use local_athena::{Engine, ErrorKind, Statement};
+use local_athena::{Engine, ErrorKind, Output, Statement};
 use proptest::prelude::*;
 use proptest::test_runner::{RngSeed, TestRunner};
 
@@ -11,7 +11,7 @@ async fn survive(engine: &Engine, sql: &str) {
     let Ok(statement) = Statement::parse(sql, &[]) else {
         return;
     };
-    let error = match engine.execute(&statement, "market").await {
+    let error = match engine.execute(&statement, "market", &Output::default()).await {
         Err(error) => error,
         Ok(mut answer) => loop {
             match answer.rows.next().await {

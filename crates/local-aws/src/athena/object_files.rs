@@ -1,11 +1,11 @@
 //! The object store as the file source of the query engine.
 
-use std::io;
+use std::io::{self, Write as _};
 
 use local_athena::{ObjectFile, ObjectFiles};
 
 use crate::clock::system_time;
-use crate::s3::{ObjectStore, StoreError};
+use crate::s3::{Attributes, ObjectStore, Staged, StoreError, WriteCondition};
 use crate::s3_uri::S3Uri;
 
 impl ObjectFiles for ObjectStore {
@@ -24,5 +24,19 @@ impl ObjectFiles for ObjectStore {
             last_modified: system_time(object.modified),
         };
         Ok(files.into_iter().map(file).collect())
+    }
+
+    fn write(&self, uri: &str, bytes: &[u8]) -> io::Result<()> {
+        let place = S3Uri::parse(uri).map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
+        let store = |error: StoreError| match error {
+            StoreError::NoSuchBucket(_) => io::Error::new(io::ErrorKind::NotFound, error.to_string()),
+            StoreError::Io { source, .. } => source,
+            error => io::Error::other(error.to_string()),
+        };
+        let (mut file, path) = self.temporary_file().map_err(store)?;
+        file.write_all(bytes)?;
+        let attributes = Attributes::with_content_type("application/octet-stream");
+        let staged = Staged::from_file(&place.key, path, attributes).map_err(store)?;
+        self.put(&place.bucket, staged, &WriteCondition::default()).map(drop).map_err(store)
     }
 }

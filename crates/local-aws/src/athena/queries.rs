@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use futures::FutureExt as _;
-use local_athena::{Column, ErrorKind, QueryError, Statement, StatementKind, panic_message};
+use local_athena::{Column, ErrorKind, ObjectFiles as _, Output, QueryError, Statement, StatementKind, panic_message};
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -46,6 +46,9 @@ CREATE TABLE IF NOT EXISTS athena_queries (
     completed INTEGER
 ) STRICT;
 ";
+
+/// The names of the statements that write objects and list them in a manifest.
+const WRITING: [&str; 3] = ["CREATE_TABLE_AS_SELECT", "INSERT", "UNLOAD"];
 
 /// The maximum size of a statement.
 const MAX_STATEMENT_BYTES: usize = 262_144;
@@ -272,6 +275,18 @@ impl Query {
         self.request.query_execution_context.database.as_deref().unwrap_or(DEFAULT_DATABASE)
     }
 
+    /// Returns the place of the objects that the statement writes without naming one: that of the result.
+    fn written_to(&self) -> Output {
+        let folder = self.output.rfind('/').map_or("", |end| &self.output[..=end]);
+        Output { location: folder.to_owned(), id: self.id.clone() }
+    }
+
+    /// Returns the URI of the list of written objects; `None` for a statement that writes none.
+    fn manifest(&self) -> Option<String> {
+        let writes = WRITING.contains(&self.name.as_str());
+        writes.then(|| format!("{}{}-manifest.csv", self.written_to().location, self.id))
+    }
+
     fn status(&self) -> Value {
         let mut status = json!({ "State": self.state.name(), "SubmissionDateTime": epoch_seconds(self.submitted) });
         if let Some(completed) = self.completed {
@@ -293,14 +308,18 @@ impl Query {
     fn statistics(&self) -> Value {
         let now = self.completed.unwrap_or_else(now_millis);
         let queued = self.started.unwrap_or(now) - self.submitted;
-        json!({
+        let mut statistics = json!({
             "EngineExecutionTimeInMillis": self.started.map_or(0, |started| now - started),
             "DataScannedInBytes": self.scanned,
             "TotalExecutionTimeInMillis": now - self.submitted,
             "QueryQueueTimeInMillis": queued,
             "ServiceProcessingTimeInMillis": 0,
             "ResultReuseInformation": { "ReusedPreviousResult": false },
-        })
+        });
+        if let Some(manifest) = self.manifest().filter(|_| self.state == QueryState::Succeeded) {
+            statistics["DataManifestLocation"] = manifest.into();
+        }
+        statistics
     }
 
     fn description(&self) -> Value {
@@ -475,7 +494,7 @@ impl Athena {
     async fn execute(&self, query: &Query, statement: &Statement) -> Result<QueryOutput, QueryFailure> {
         let mut answer = self
             .engine
-            .execute(statement, query.database())
+            .execute(statement, query.database(), &query.written_to())
             .await
             .map_err(|error| QueryFailure::from_query_error(&error))?;
         let format = query.format();
@@ -500,9 +519,22 @@ impl Athena {
             self.store.put(&place.bucket, staged, &WriteCondition::default())
         })
         .map_err(|error| QueryFailure::from_store_error(&error))?;
+        if let (Some(written), Some(manifest)) = (&answer.written, query.manifest()) {
+            self.write_manifest(&manifest, written)?;
+        }
         Ok(QueryOutput {
             columns: answer.columns.iter().map(StoredColumn::from).collect(),
             scanned: answer.rows.scanned_bytes(),
+        })
+    }
+
+    /// Writes the list of written objects, one URI a line.
+    fn write_manifest(&self, manifest: &str, written: &[String]) -> Result<(), QueryFailure> {
+        let lines: String = written.iter().map(|uri| format!("{uri}\n")).collect();
+        self.store.write(manifest, lines.as_bytes()).map_err(|error| QueryFailure {
+            reason: format!("The manifest could not be written: {error}"),
+            category: Some(1),
+            retryable: false,
         })
     }
 
@@ -632,12 +664,16 @@ impl Athena {
             .map_err(|error| invalid_request(format!("Could not find results of the query: {error}")))?;
         let page =
             read_page(query.format(), file, from, query.columns.len(), limit as usize).map_err(AwsError::internal)?;
+        // A statement that writes has the number of rows in its result, and no rows.
+        let count = page.rows.last().and_then(|row| row.first()?.as_deref()?.parse().ok());
+        let count = count.filter(|_| query.manifest().is_some());
         let output = GetQueryResultsOutput {
-            update_count: 0,
+            update_count: count.unwrap_or(0),
             result_set: ResultSet {
                 rows: page
                     .rows
                     .iter()
+                    .filter(|_| count.is_none())
                     .map(|row| ResultRow { data: row.iter().map(ResultCell::new).collect() })
                     .collect(),
                 result_set_metadata: Metadata { column_info: query.columns.iter().map(StoredColumn::info).collect() },

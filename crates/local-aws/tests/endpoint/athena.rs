@@ -266,3 +266,35 @@ async fn json_that_changed_on_the_disk_is_no_answer() {
         assert!(reason.starts_with("HIVE_CANNOT_OPEN_SPLIT: ") && reason.contains(told), "{reason}");
     }
 }
+
+/// What awswrangler and dbt read after CREATE TABLE AS and UNLOAD: the manifest, the objects and the count.
+#[tokio::test(flavor = "multi_thread")]
+async fn written_objects_are_listed_in_a_manifest() {
+    let world = World::new().await;
+    let athena = &world.lake.athena;
+    run(athena, "CREATE DATABASE market").await;
+    for (sql, name, rows) in [
+        ("CREATE TABLE copied AS SELECT n FROM UNNEST(sequence(1, 5)) AS t(n)", "CREATE_TABLE_AS_SELECT", 5),
+        ("INSERT INTO copied VALUES (6), (7)", "INSERT", 2),
+        ("UNLOAD (SELECT n FROM copied) TO 's3://pregao-lake/out/' WITH (format = 'PARQUET')", "UNLOAD", 7),
+    ] {
+        let query = run(athena, sql).await;
+        assert_eq!(query.substatement_type(), Some(name));
+        let manifest = query.statistics().unwrap().data_manifest_location().expect("a manifest");
+        let (bucket, key) = manifest.strip_prefix("s3://").unwrap().split_once('/').unwrap();
+        let text =
+            world.lake.s3.get_object().bucket(bucket).key(key).send().await.unwrap().body.collect().await.unwrap();
+        let text = String::from_utf8(text.into_bytes().to_vec()).unwrap();
+        let uris: Vec<_> = text.lines().collect();
+        assert_eq!(uris.len(), 1, "{text}");
+        let (bucket, key) = uris[0].strip_prefix("s3://").unwrap().split_once('/').unwrap();
+        assert!(world.lake.s3.head_object().bucket(bucket).key(key).send().await.is_ok(), "{text}");
+        let answer = athena.get_query_results().query_execution_id(query.query_execution_id().unwrap()).send();
+        let answer = answer.await.unwrap();
+        assert_eq!((answer.update_count(), answer.result_set().unwrap().rows().len()), (Some(rows), 0), "{sql}");
+    }
+    let query = run(athena, "SELECT sum(n) FROM copied").await;
+    assert_eq!(query.statistics().unwrap().data_manifest_location(), None);
+    let answer = athena.get_query_results().query_execution_id(query.query_execution_id().unwrap()).send().await;
+    assert_eq!(cells(&answer.unwrap().result_set().unwrap().rows()[1]), [Some("28")]);
+}
