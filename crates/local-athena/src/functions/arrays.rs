@@ -51,6 +51,52 @@ pub(super) fn subscript_function() -> ColumnFunction {
 /// The name under which DataFusion's planner calls `array[index]`.
 pub(crate) const SUBSCRIPT: &str = "array_element";
 
+/// Returns the function of the positions of the elements of some arrays.
+pub(super) fn ordinals_function() -> ColumnFunction {
+    ColumnFunction {
+        name: "ordinals",
+        types: |given| {
+            let are_arrays = given.iter().all(|ty| element_type(ty).is_some());
+            let result = DataType::new_list(DataType::Int64, true);
+            are_arrays.then(|| Types { arguments: given.to_vec(), result })
+        },
+        body: |columns| {
+            let length = |row: usize| {
+                let lengths = columns.columns.iter().filter_map(|column| {
+                    let array = column.as_list_opt::<i32>()?;
+                    array.is_valid(row).then(|| array.value_length(row))
+                });
+                i64::from(lengths.max().unwrap_or(0))
+            };
+            let lengths: Vec<i64> = (0..columns.rows()).map(length).collect();
+            let most = lengths.iter().copied().max().unwrap_or(0);
+            let numbers: ArrayRef = Arc::new(Int64Array::from_iter_values(1..=most));
+            lists(columns, &numbers, |row| Ok(Some((0..lengths[row] as usize).collect())))
+        },
+    }
+}
+
+/// Returns the function that gives an array without elements a NULL.
+pub(super) fn padded_function() -> ColumnFunction {
+    ColumnFunction {
+        name: "padded",
+        types: |given| {
+            let [array] = given else { return None };
+            let array = DataType::new_list(element_type(array)?.clone(), true);
+            Some(Types { arguments: vec![array.clone()], result: array })
+        },
+        body: |columns| {
+            let array = columns.columns[0].as_list::<i32>();
+            let nothing = new_null_array(array.values().data_type(), 1);
+            let values = concat(&[array.values().as_ref(), nothing.as_ref()])?;
+            lists(columns, &values, |row| {
+                let elements = if array.is_valid(row) { items(array, row).collect() } else { Vec::new() };
+                Ok(Some(if elements.is_empty() { vec![values.len() - 1] } else { elements }))
+            })
+        },
+    }
+}
+
 fn element_type(ty: &DataType) -> Option<&DataType> {
     match ty {
         DataType::List(item) => Some(item.data_type()),

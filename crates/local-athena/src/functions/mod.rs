@@ -12,6 +12,7 @@ mod date_formats;
 mod dates;
 mod folds;
 mod json;
+mod lambdas;
 mod moving_frames;
 pub(crate) mod names;
 mod numbers;
@@ -28,7 +29,7 @@ pub(crate) mod zones;
 use std::sync::Arc;
 
 use datafusion::arrow::datatypes::DataType;
-use datafusion::logical_expr::{AggregateUDF, ScalarUDF};
+use datafusion::logical_expr::{AggregateUDF, HigherOrderUDF, ScalarUDF};
 
 use crate::error::QueryError;
 
@@ -65,6 +66,11 @@ pub(crate) fn all() -> Vec<Arc<ScalarUDF>> {
         .collect()
 }
 
+/// Returns the functions with lambda expressions to register in addition to DataFusion's.
+pub(crate) fn with_lambdas() -> Vec<Arc<HigherOrderUDF>> {
+    lambdas::functions()
+}
+
 /// Returns the aggregates to register in addition to DataFusion's.
 pub(crate) fn aggregates() -> Vec<Arc<AggregateUDF>> {
     let mut all = aggregates::functions();
@@ -88,6 +94,16 @@ pub(crate) fn check_arguments(udf: &ScalarUDF, given: &[DataType]) -> Result<(),
 /// Returns whether a function is one of this crate, which casts its arguments itself.
 pub(crate) fn is_ours(udf: &ScalarUDF) -> bool {
     column_function::is_ours(udf)
+}
+
+/// Returns the function of the positions of the elements of some arrays, from 1 to the largest length.
+pub(crate) fn ordinals() -> ScalarUDF {
+    arrays::ordinals_function().into_udf()
+}
+
+/// Returns the function that gives an array without elements a NULL.
+pub(crate) fn padded() -> ScalarUDF {
+    arrays::padded_function().into_udf()
 }
 
 /// Returns the function of `array[index]`.

@@ -14,6 +14,9 @@ pub(crate) enum FunctionMapping {
     Over(&'static str, &'static str),
     /// `max_by`, `min_by`: the first value ordered by another.
     FirstBy { descending: bool },
+    /// Whether an element of an array matches a lambda expression: `any_match`. `inner` negates the expression, and `negated` the
+    /// result.
+    Match { negated: bool, inner: bool },
     /// `approx_distinct(x [, error])`
     Distinct,
     /// `approx_percentile`
@@ -22,7 +25,7 @@ pub(crate) enum FunctionMapping {
     Listagg,
 }
 
-use FunctionMapping::{Bigint, Distinct, FirstBy, Function, Listagg, Macro, Over, Percentile};
+use FunctionMapping::{Bigint, Distinct, FirstBy, Function, Listagg, Macro, Match, Over, Percentile};
 
 /// What is known of a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -280,9 +283,14 @@ const MAPPED: &[(&str, Option<usize>, FunctionMapping)] = &[
     // Arrays.
     ("cardinality", Some(1), Macro("CAST(array_length($1) AS bigint)")),
     ("array_sort", Some(1), Macro("array_sort($1, 'ASC', 'NULLS LAST')")),
+    ("array_sort", Some(2), Function("array_sort_by")),
+    ("all_match", Some(2), Match { negated: true, inner: true }),
+    ("any_match", Some(2), Match { negated: false, inner: false }),
+    ("none_match", Some(2), Match { negated: true, inner: false }),
+    ("reduce", Some(4), Function("reduce")),
+    ("zip_with", Some(3), Function("zip_with")),
     ("transform", Some(2), Function("array_transform")),
     ("filter", Some(2), Function("array_filter")),
-    ("any_match", Some(2), Function("array_any_match")),
     // Aggregates.
     ("any_value", Some(1), Function("any_value")),
     ("arbitrary", Some(1), Function("any_value")),
@@ -307,7 +315,6 @@ const MAPPED: &[(&str, Option<usize>, FunctionMapping)] = &[
 /// The functions that Athena has and this engine has not. Those of geometry, of machine learning and of other types than this
 /// engine has are left out.
 const ABSENT: &[&str] = &[
-    "all_match",
     "approx_most_frequent",
     "beta_cdf",
     "bit_count",
@@ -370,13 +377,11 @@ const ABSENT: &[&str] = &[
     "multimap_from_entries",
     "murmur3",
     "ngrams",
-    "none_match",
     "normal_cdf",
     "normalize",
     "numeric_histogram",
     "parse_data_size",
     "parse_duration",
-    "reduce",
     "reduce_agg",
     "regexp_position",
     "render",
@@ -423,7 +428,6 @@ const ABSENT: &[&str] = &[
     "word_stem",
     "xxhash64",
     "zip",
-    "zip_with",
 ];
 
 #[cfg(test)]

@@ -28,5 +28,6 @@ mod semantics;
 mod session;
 mod size;
 mod table;
+mod unnest;
 
 pub(crate) use plan::{PlannedQuery, Planner};

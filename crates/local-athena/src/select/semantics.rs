@@ -598,6 +598,11 @@ fn scalar_function(function: ScalarFunction, schema: &DFSchema) -> Result<Transf
             let name = ScalarValue::from(type_name(ty));
             return Ok(Transformed::yes(Expr::Literal(name, None)));
         }
+        // DataFusion's has bigints.
+        ("make_array", [], []) => {
+            let empty = ScalarValue::new_list(&[], &DataType::Null, true);
+            return Ok(Transformed::yes(Expr::Literal(ScalarValue::List(empty), None)));
+        }
         (NAMED, [value, _], _) => return Ok(Transformed::yes(value.clone())),
         (TRY, [inner], _) => return null_where_it_fails(inner.clone()),
         ("concat", _, [DataType::List(_), ..]) => {

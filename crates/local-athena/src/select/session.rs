@@ -19,6 +19,7 @@ use super::cancellable_rules;
 use super::cooperative::InsertYields;
 use super::memory::{CompactSorts, QueryMemoryPool};
 use super::semantics::AthenaSemantics;
+use super::unnest::UnnestPlanner;
 use crate::catalog::CATALOG_NAME;
 use crate::functions;
 use crate::limits::Limits;
@@ -33,6 +34,8 @@ pub(super) fn base(limits: Limits, spill: &Path) -> Result<SessionState> {
         .build_arc()?;
     let mut functions = SessionStateDefaults::default_scalar_functions();
     functions.extend(functions::all());
+    let mut with_lambdas = SessionStateDefaults::default_higher_order_functions();
+    with_lambdas.extend(functions::with_lambdas());
     let mut aggregates = SessionStateDefaults::default_aggregate_functions();
     aggregates.extend(functions::aggregates());
     Ok(SessionStateBuilder::new()
@@ -41,7 +44,9 @@ pub(super) fn base(limits: Limits, spill: &Path) -> Result<SessionState> {
         .with_default_features()
         .with_scalar_functions(functions)
         .with_aggregate_functions(aggregates)
+        .with_higher_order_functions(with_lambdas)
         .with_type_planner(Arc::new(AthenaTypes))
+        .with_relation_planners(vec![Arc::new(UnnestPlanner)])
         .with_analyzer_rules(vec![
             Arc::new(ResolveGroupingFunction::new()),
             Arc::new(AthenaSemantics),

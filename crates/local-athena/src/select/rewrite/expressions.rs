@@ -5,8 +5,8 @@ use std::ops::ControlFlow;
 use datafusion::sql::sqlparser::ast::{
     BinaryOperator, CastKind, DataType, DateTimeField, DuplicateTreatment, ExactNumberInfo, Expr, Function,
     FunctionArg, FunctionArgExpr, FunctionArgumentClause, FunctionArgumentList, FunctionArguments, Ident, ObjectName,
-    OrderByExpr, OrderByOptions, Spanned, TimezoneInfo, TrimWhereField, TypedString, Value, ValueWithSpan, VisitMut,
-    VisitorMut,
+    OrderByExpr, OrderByOptions, Spanned, TimezoneInfo, TrimWhereField, TypedString, UnaryOperator, Value,
+    ValueWithSpan, VisitMut, VisitorMut,
 };
 use datafusion::sql::sqlparser::parser::Parser;
 
@@ -267,6 +267,17 @@ fn function(function: &mut Function) -> Result<Option<Expr>, QueryError> {
             Ok(None)
         }
         FunctionMapping::FirstBy { descending } => first_by(function, arguments, descending),
+        FunctionMapping::Match { negated, inner } => {
+            rename(function, "array_any_match");
+            if inner
+                && let FunctionArguments::List(list) = &mut function.args
+                && let Some(FunctionArg::Unnamed(FunctionArgExpr::Expr(Expr::Lambda(lambda)))) = list.args.last_mut()
+            {
+                *lambda.body = not(take(&mut lambda.body));
+            }
+            let call = Expr::Function(function.clone());
+            Ok(Some(if negated { not(call) } else { call }))
+        }
         FunctionMapping::Distinct => {
             rename(function, "approx_distinct");
             let value = arguments.into_iter().next().map(|value| self::call(DISTINCT_KEY, vec![value]));
@@ -314,6 +325,10 @@ fn check_modifiers(function: &Function, name: &str, position: &str) -> Result<()
         ));
     }
     Ok(())
+}
+
+fn not(expr: Expr) -> Expr {
+    Expr::UnaryOp { op: UnaryOperator::Not, expr: Box::new(Expr::Nested(Box::new(expr))) }
 }
 
 fn rename(function: &mut Function, name: &str) {

@@ -22,6 +22,7 @@ use self::exists::rewrite_exists;
 use self::expressions::{number, rewritten};
 use self::joins::rewrite_using;
 use super::table::PATH;
+use super::unnest::nest;
 use crate::error::{ErrorKind, QueryError};
 use crate::sql::Position;
 
@@ -143,6 +144,12 @@ impl VisitorMut for Rewriter<'_> {
 
     fn pre_visit_select(&mut self, select: &mut Select) -> Flow {
         self.refuse_foreign_clauses(select)?;
+        nest(&mut select.from, |factor| match factor {
+            TableFactor::UNNEST { array_exprs, with_ordinality, .. } => {
+                *with_ordinality || array_exprs.iter().any(has_column)
+            }
+            _ => false,
+        });
         // That of a query is rewritten with its ORDER BY.
         if let Err(error) = rewrite_using(select, None) {
             return stop(error);
@@ -177,12 +184,7 @@ impl VisitorMut for Rewriter<'_> {
                 ControlFlow::Continue(())
             }
             TableFactor::NestedJoin { .. } => ControlFlow::Continue(()),
-            TableFactor::UNNEST { array_exprs, with_ordinality: false, .. } => {
-                match array_exprs.iter().find(|array| has_column(array)) {
-                    Some(array) => refuse(array.span(), "UNNEST of a column"),
-                    None => ControlFlow::Continue(()),
-                }
-            }
+            TableFactor::UNNEST { with_offset: false, .. } => ControlFlow::Continue(()),
             _ => refuse(span, "this kind of relation"),
         }
     }
