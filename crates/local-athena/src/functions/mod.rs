@@ -5,12 +5,14 @@ mod adapters;
 mod aggregates;
 mod arithmetic;
 mod arrays;
+mod bytes;
 mod casts;
 mod column_function;
 pub(crate) mod comparison;
 mod date_formats;
 mod dates;
 mod folds;
+mod format;
 mod json;
 mod lambdas;
 mod moving_frames;
@@ -24,6 +26,7 @@ mod row_function;
 mod sequences;
 mod special_forms;
 mod strings;
+mod urls;
 pub(crate) mod zones;
 
 use std::sync::Arc;
@@ -49,6 +52,8 @@ pub(crate) fn all() -> Vec<Arc<ScalarUDF>> {
         regular_expressions::functions(),
         json::functions(),
         numbers::functions(),
+        bytes::functions(),
+        urls::functions(),
     ];
     let by_column = [
         adapters::functions(),
@@ -56,6 +61,7 @@ pub(crate) fn all() -> Vec<Arc<ScalarUDF>> {
         arrays::functions(),
         comparison::functions(),
         casts::functions(),
+        vec![format::function()],
     ];
     let by_row = by_row.into_iter().flatten().map(|f| f.into_udf());
     by_row

@@ -10,8 +10,8 @@ use std::sync::Arc;
 use chrono::{DateTime, NaiveDate, NaiveDateTime};
 use datafusion::arrow::array::timezone::Tz;
 use datafusion::arrow::array::{
-    Array, ArrayRef, AsArray, BooleanArray, Date32Array, Float64Array, Int32Array, Int64Array, LargeStringArray,
-    ListBuilder, StringArray, StringBuilder, TimestampMillisecondArray,
+    Array, ArrayRef, AsArray, BinaryArray, BooleanArray, Date32Array, Float64Array, Int32Array, Int64Array,
+    LargeStringArray, ListBuilder, StringArray, StringBuilder, TimestampMillisecondArray,
 };
 use datafusion::arrow::datatypes::{DataType, Date32Type, Float64Type, Int64Type, TimeUnit, TimestampMillisecondType};
 use datafusion::common::{DataFusionError, Result, ScalarValue};
@@ -28,6 +28,7 @@ pub(super) enum Kind {
     Text,
     /// JSON, or a text of it.
     Json,
+    Bytes,
     Integer,
     Double,
     /// A date, or a timestamp with or without a time zone.
@@ -39,6 +40,7 @@ pub(super) enum Kind {
 pub(super) enum Returns {
     Text,
     Json,
+    Bytes,
     Texts,
     Boolean,
     /// `integer`
@@ -58,6 +60,7 @@ pub(super) enum Returns {
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Value {
     Text(String),
+    Bytes(Vec<u8>),
     Texts(Vec<String>),
     Boolean(bool),
     Integer(i64),
@@ -70,6 +73,7 @@ impl Value {
     fn text_bytes(&self) -> usize {
         match self {
             Self::Text(text) => text.len(),
+            Self::Bytes(bytes) => bytes.len(),
             Self::Texts(texts) => texts.iter().map(String::len).sum(),
             _ => 0,
         }
@@ -191,6 +195,19 @@ impl Args<'_> {
         column.array.as_string::<i32>().value(row)
     }
 
+    pub(super) fn bytes(&self, position: usize) -> &[u8] {
+        let (column, row) = self.at(position);
+        column.array.as_binary::<i32>().value(row)
+    }
+
+    /// Returns the bytes of a text or of bytes.
+    pub(super) fn text_or_bytes(&self, position: usize) -> &[u8] {
+        match self.columns[position].array.data_type() {
+            DataType::Binary => self.bytes(position),
+            _ => self.text(position).as_bytes(),
+        }
+    }
+
     pub(super) fn integer(&self, position: usize) -> i64 {
         let (column, row) = self.at(position);
         column.array.as_primitive::<Int64Type>().value(row)
@@ -219,6 +236,11 @@ impl Args<'_> {
             }
         };
         clock.ok_or_else(|| invalid("a point in time is out of range"))
+    }
+
+    /// Returns [`Kind::Bytes`] for bytes, and [`Kind::Text`] for another argument.
+    pub(super) fn kind(&self, position: usize) -> Kind {
+        if self.columns[position].array.data_type() == &DataType::Binary { Kind::Bytes } else { Kind::Text }
     }
 
     /// Returns whether the argument is a date and not a timestamp.
@@ -314,6 +336,15 @@ impl RowFunctionUdf {
         }
         Ok(match ty {
             DataType::Utf8 => primitive!(StringArray, Value::Text(text) => text),
+            DataType::Binary => {
+                let values = values.into_iter().map(|value| match value {
+                    None => Ok(None),
+                    Some(Value::Bytes(bytes)) => Ok(Some(bytes)),
+                    Some(_) => Err(fault()),
+                });
+                let values = values.collect::<Result<Vec<_>>>()?;
+                Arc::new(values.iter().map(|value| value.as_deref()).collect::<BinaryArray>())
+            }
             &JSON => primitive!(LargeStringArray, Value::Text(text) => text),
             DataType::Boolean => primitive!(BooleanArray, Value::Boolean(value) => value),
             DataType::Int32 => primitive!(Int32Array, Value::Integer(value) => {
@@ -414,6 +445,7 @@ impl Kind {
         match self {
             Self::Text => "varchar",
             Self::Json => "json",
+            Self::Bytes => "varbinary",
             Self::Integer => "bigint",
             Self::Double => "double",
             Self::Moment => "timestamp",
@@ -426,6 +458,7 @@ impl Kind {
         match self {
             Self::Text => (null || given.is_string() && given != &JSON).then_some(DataType::Utf8),
             Self::Json => (null || given.is_string()).then_some(DataType::Utf8),
+            Self::Bytes => (null || given.is_binary()).then_some(DataType::Binary),
             Self::Integer => (null || given.is_integer()).then_some(DataType::Int64),
             Self::Double => (null || given.is_numeric()).then_some(DataType::Float64),
             Self::Moment => match given {
@@ -455,6 +488,7 @@ impl ScalarUDFImpl for RowFunctionUdf {
         Ok(match self.function.returns {
             Returns::Text => DataType::Utf8,
             Returns::Json => JSON,
+            Returns::Bytes => DataType::Binary,
             Returns::Texts => DataType::new_list(DataType::Utf8, true),
             Returns::Boolean => DataType::Boolean,
             Returns::Int => DataType::Int32,

@@ -1,15 +1,18 @@
 //! Functions of text. Positions count characters from 1, as everywhere in SQL.
 
-use super::row_function::Kind::{Integer, Text};
+use super::row_function::Kind::{Bytes, Integer, Text};
 use super::row_function::{Args, MAX_RESULT_BYTES, Outcome, Returns, RowFunction, invalid, some, too_much_text};
 
 pub(super) fn functions() -> Vec<RowFunction> {
     vec![
         RowFunction {
             name: "length",
-            forms: &[&[Text]],
+            forms: &[&[Text], &[Bytes]],
             returns: Returns::Bigint,
-            body: |args| some(args.text(0).chars().count()),
+            body: |args| match args.kind(0) {
+                Bytes => some(args.bytes(0).len()),
+                _ => some(args.text(0).chars().count()),
+            },
         },
         RowFunction {
             name: "concat",
@@ -68,12 +71,57 @@ pub(super) fn functions() -> Vec<RowFunction> {
             body: |args| pad(args, |text, padding| text.to_owned() + &padding),
         },
         RowFunction {
+            name: "hamming_distance",
+            forms: &[&[Text, Text]],
+            returns: Returns::Bigint,
+            body: hamming_distance,
+        },
+        RowFunction { name: "soundex", forms: &[&[Text]], returns: Returns::Text, body: soundex },
+        RowFunction {
             name: "levenshtein_distance",
             forms: &[&[Text, Text]],
             returns: Returns::Bigint,
             body: |args| some(levenshtein(args.text(0), args.text(1))),
         },
     ]
+}
+
+/// Returns the positions at which two texts of one length differ.
+fn hamming_distance(args: &Args<'_>) -> Outcome {
+    let (left, right) = (args.text(0), args.text(1));
+    if left.chars().count() != right.chars().count() {
+        return Err(invalid("The input strings to hamming_distance function must have the same length"));
+    }
+    some(left.chars().zip(right.chars()).filter(|(left, right)| left != right).count())
+}
+
+/// The American Soundex code of a word: its first letter, and three digits for the consonants after it.
+fn soundex(args: &Args<'_>) -> Outcome {
+    let code = |letter: char| match letter.to_ascii_uppercase() {
+        'B' | 'F' | 'P' | 'V' => '1',
+        'C' | 'G' | 'J' | 'K' | 'Q' | 'S' | 'X' | 'Z' => '2',
+        'D' | 'T' => '3',
+        'L' => '4',
+        'M' | 'N' => '5',
+        'R' => '6',
+        // These do not separate equal codes.
+        'H' | 'W' => '-',
+        _ => '0',
+    };
+    let letters: Vec<char> = args.text(0).chars().filter(|c| !c.is_whitespace()).collect();
+    if let Some(foreign) = letters.iter().find(|letter| !letter.is_ascii_alphabetic()) {
+        return Err(invalid(format_args!("The character is not mapped: {foreign}")));
+    }
+    let Some(first) = letters.first() else { return some("") };
+    let mut out = first.to_ascii_uppercase().to_string();
+    let mut last = code(*first);
+    for digit in letters[1..].iter().map(|letter| code(*letter)).filter(|digit| *digit != '-') {
+        if digit != '0' && digit != last {
+            out.push(digit);
+        }
+        last = digit;
+    }
+    some(format!("{out:0<4}").chars().take(4).collect::<String>())
 }
 
 /// The overloads of `concat`, for two to ten texts. `||` concatenates more.
