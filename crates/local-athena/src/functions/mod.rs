@@ -13,6 +13,7 @@ mod date_formats;
 mod dates;
 mod folds;
 mod format;
+mod from_datafusion;
 mod json;
 mod lambdas;
 mod moving_frames;
@@ -39,11 +40,12 @@ use crate::error::QueryError;
 pub(crate) use adapters::{DISTINCT_KEY, FROM_LARGE_TEXT, NAMED, ORDER_KEY, with_one_nan};
 pub(crate) use arrays::SUBSCRIPT;
 pub(crate) use casts::{cast_call, in_milliseconds, varchar_call};
+pub(crate) use from_datafusion::windows;
 pub(crate) use json::{literal as json_literal, write_value as write_json};
 pub(crate) use operator_chain::{is_operation, operation, type_of};
 pub(crate) use special_forms::{AT_TIMEZONE, CAST_VARCHAR, TRY, TRY_CAST_VARCHAR, TYPEOF, WITH_TIMEZONE};
 
-/// Returns the functions to register in addition to DataFusion's. They override those of the same name.
+/// Returns the scalar functions: DataFusion's and those of this crate.
 pub(crate) fn all() -> Vec<Arc<ScalarUDF>> {
     let by_row = [
         dates::functions(),
@@ -64,22 +66,24 @@ pub(crate) fn all() -> Vec<Arc<ScalarUDF>> {
         vec![format::function()],
     ];
     let by_row = by_row.into_iter().flatten().map(|f| f.into_udf());
-    by_row
+    let ours = by_row
         .chain([sequences::function()])
         .chain(by_column.into_iter().flatten().map(|f| f.into_udf()))
-        .chain(special_forms::functions())
-        .map(Arc::new)
-        .collect()
+        .chain(special_forms::functions());
+    from_datafusion::scalar_functions().into_iter().chain(ours.map(Arc::new)).collect()
 }
 
-/// Returns the functions with lambda expressions to register in addition to DataFusion's.
+/// Returns the functions with lambda expressions.
 pub(crate) fn with_lambdas() -> Vec<Arc<HigherOrderUDF>> {
-    lambdas::functions()
+    let mut all = from_datafusion::functions_with_lambdas();
+    all.extend(lambdas::functions());
+    all
 }
 
-/// Returns the aggregates to register in addition to DataFusion's.
+/// Returns the aggregates.
 pub(crate) fn aggregates() -> Vec<Arc<AggregateUDF>> {
-    let mut all = aggregates::functions();
+    let mut all = from_datafusion::aggregates();
+    all.extend(aggregates::functions());
     all.push(Arc::new(percentile::function()));
     all
 }

@@ -341,6 +341,9 @@ const MAPPED: &[(&str, Option<usize>, FunctionMapping)] = &[
     ("approx_distinct", Some(1), Distinct),
     ("approx_distinct", Some(2), Distinct),
     ("count_if", Some(1), Over("count", "CASE WHEN $1 THEN 1 END")),
+    ("grouping", Some(1), Bigint("grouping")),
+    ("grouping", Some(2), Bigint("grouping")),
+    ("grouping", Some(3), Bigint("grouping")),
     ("geometric_mean", Some(1), Macro("exp(avg(ln($1)))")),
     ("max_by", Some(2), FirstBy { descending: true }),
     ("min_by", Some(2), FirstBy { descending: false }),
@@ -370,7 +373,6 @@ const ABSENT: &[&str] = &[
     "from_ieee754_64",
     "from_iso8601_timestamp_nanos",
     "from_unixtime_nanos",
-    "grouping",
     "histogram",
     "hmac_md5",
     "hmac_sha1",
@@ -452,6 +454,28 @@ mod tests {
         assert_eq!(athena_name("signum"), "sign");
         assert_eq!(athena_name("power"), "power");
         assert_eq!(athena_name("sum"), "sum");
+    }
+
+    #[test]
+    fn every_name_is_registered() {
+        let mut registered: Vec<String> = Vec::new();
+        registered.extend(crate::functions::all().iter().map(|function| function.name().to_owned()));
+        registered.extend(crate::functions::with_lambdas().iter().map(|function| function.name().to_owned()));
+        registered.extend(crate::functions::aggregates().iter().map(|function| function.name().to_owned()));
+        registered.extend(crate::functions::windows().iter().map(|function| function.name().to_owned()));
+        let mapped = MAPPED.iter().filter_map(|(_, _, mapping)| match mapping {
+            Function(name) | Bigint(name) | Over(name, _) => Some(*name),
+            _ => None,
+        });
+        for name in UNCHANGED.iter().copied().chain(mapped) {
+            // DataFusion's names of these are aliases, or the rewriter gives them others.
+            let name = match name {
+                "stddev_samp" => "stddev",
+                "var_samp" | "var_pop" | "trim" => continue,
+                name => name,
+            };
+            assert!(registered.iter().any(|known| known == name), "{name}");
+        }
     }
 
     #[test]

@@ -32,19 +32,15 @@ pub(super) fn base(limits: Limits, spill: &Path) -> Result<SessionState> {
         .with_temp_file_path(spill)
         .with_max_spill_merge_fan_in(MERGE_FAN_IN)
         .build_arc()?;
-    let mut functions = SessionStateDefaults::default_scalar_functions();
-    functions.extend(functions::all());
-    let mut with_lambdas = SessionStateDefaults::default_higher_order_functions();
-    with_lambdas.extend(functions::with_lambdas());
-    let mut aggregates = SessionStateDefaults::default_aggregate_functions();
-    aggregates.extend(functions::aggregates());
     Ok(SessionStateBuilder::new()
         .with_config(config(limits))
         .with_runtime_env(runtime)
-        .with_default_features()
-        .with_scalar_functions(functions)
-        .with_aggregate_functions(aggregates)
-        .with_higher_order_functions(with_lambdas)
+        // Not `with_default_features`, which would put all functions and file formats of DataFusion into the program.
+        .with_expr_planners(SessionStateDefaults::default_expr_planners())
+        .with_scalar_functions(functions::all())
+        .with_aggregate_functions(functions::aggregates())
+        .with_higher_order_functions(functions::with_lambdas())
+        .with_window_functions(functions::windows())
         .with_type_planner(Arc::new(AthenaTypes))
         .with_relation_planners(vec![Arc::new(UnnestPlanner)])
         .with_analyzer_rules(vec![
