@@ -106,6 +106,10 @@
 //!   `States.IntrinsicFailure` and `States.NoChoiceMatched` are allowed in `ErrorEquals`, but never occur.
 //! - A path that can select several nodes returns an empty array if it selects none, also if a step before the wildcard,
 //!   slice or filter is missing.
+//! - A list of names at the end of a path, `$['a','b']`, selects one object with these fields, where RFC 9535 selects the
+//!   values. In a template, an index beyond the end of an array is `null`. In a name in single quotes, a backslash before a
+//!   double quote is itself.
+//! - `States.Format` writes objects and arrays as Java does: `{a=1, b=[x, y]}`.
 //! - A Wait state of more than 2^31 - 1 seconds (24,855 days) fails when it is entered, with `States.Runtime`.
 //! - A failed branch keeps its own error name, and is not renamed `States.BranchFailed`.
 //! - The result of a task over 256 KiB is `States.DataLimitExceeded`, which `States.ALL` catches (recorded on AWS; its guide
@@ -133,7 +137,7 @@ pub use run::{
     Clock, Event, EventKind, Execution, History, Integration, Iteration, Outcome, Redrive, StateType, StopSignal,
     StopSwitch, SystemClock, TaskCall, Tasks, stop_switch,
 };
-pub use syntax::{DefinitionError, DefinitionErrorCode, Failure};
+pub use syntax::{DefinitionError, DefinitionErrorCode, Failure, JsonFault, parse_json};
 
 /// Path queries for the fuzz targets. Not part of the API.
 #[doc(hidden)]

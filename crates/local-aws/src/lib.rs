@@ -28,6 +28,7 @@ mod athena;
 mod aws_json;
 pub mod check;
 mod clock;
+mod constraints;
 mod drain;
 mod emr;
 mod emr_serverless;

@@ -46,7 +46,7 @@ impl Filter {
             Some(Value::Null) => Ok(Self::Null),
             Some(Value::String(text)) => match Path::parse(&text) {
                 Ok(path) => Ok(Self::Path(path)),
-                Err(why) => Err(fields.error(field, why)),
+                Err(why) => Err(fields.error(field, format!("Value must be a valid JSONPath. {why}"))),
             },
             Some(_) => Err(fields.error(field, "Value must be a path or null")),
         }
@@ -55,9 +55,7 @@ impl Filter {
     fn apply(&self, data: &Data<'_>) -> Result<Value, String> {
         match self {
             Self::Null => Ok(Value::Object(Map::new())),
-            Self::Path(path) => path
-                .find(data)?
-                .ok_or_else(|| format!("Invalid path '{path}' : No results for path: {}", path.canonical())),
+            Self::Path(path) => path.find(data)?.ok_or_else(|| path.no_result(data)),
         }
     }
 }

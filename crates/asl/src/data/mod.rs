@@ -13,7 +13,7 @@ pub use context::ExecutionContext;
 pub(crate) use context::{Context, Data, MapItem};
 pub(crate) use data_flow::{Filters, ResultPath, within_limit};
 pub(crate) use intrinsic::Expression;
-pub(crate) use path::{Path, fuzzing};
+pub(crate) use path::{Path, fuzzing, referenced};
 pub(crate) use rule::Rule;
 pub(crate) use template::{Template, evaluate};
 

@@ -59,20 +59,21 @@ impl Node {
     fn parse_object(fields: Map<String, Value>, location: &str) -> Result<Self, DefinitionError> {
         let mut nodes: Vec<(String, Self)> = Vec::with_capacity(fields.len());
         for (field, value) in fields {
-            let location = format!("{location}/{field}");
+            let inner = format!("{location}/{field}");
             let (name, node) = match field.strip_suffix(".$") {
-                Some(name) => (name.to_owned(), Self::parse_dynamic(&field, &value, &location)?),
-                None => (field, Self::parse(value, &location)?),
+                Some(name) => (name.to_owned(), Self::parse_dynamic(&field, &value, location)?),
+                None => (field, Self::parse(value, &inner)?),
             };
             if nodes.iter().any(|(known, _)| *known == name) {
                 let message = format!("The field '{name}' is given twice, as '{name}' and '{name}.$'");
-                return Err(DefinitionError::schema(&location, message));
+                return Err(DefinitionError::schema(&inner, message));
             }
             nodes.push((name, node));
         }
         Ok(Self::Object(nodes))
     }
 
+    /// Parses the value of a field whose name ends in `.$`. An error is that of the object at `location`, as on AWS.
     fn parse_dynamic(field: &str, value: &Value, location: &str) -> Result<Self, DefinitionError> {
         let expression = value
             .as_str()
@@ -103,12 +104,15 @@ impl Node {
 /// Returns a message if a path selects nothing or an intrinsic function fails.
 pub(crate) fn evaluate(expression: &Expression, field: &str, data: &Data<'_>) -> Result<Value, String> {
     match expression {
-        Expression::Path(path) => path.find(data)?.ok_or_else(|| {
-            format!(
+        Expression::Path(path) => match path.find(data)? {
+            Some(value) => Ok(value),
+            // As on AWS, which refuses the same path as the argument of a function.
+            None if path.is_beyond_end(data) => Ok(Value::Null),
+            None => Err(format!(
                 "The JSONPath '{path}' specified for the field '{field}' could not be found in the input '{}'",
                 data.input
-            )
-        }),
+            )),
+        },
         Expression::Call(call) => call.evaluate(data),
         Expression::Literal(value) => Ok(value.clone()),
         Expression::Text { value, .. } => Ok(Value::from(value.as_str())),
@@ -155,14 +159,24 @@ mod tests {
     }
 
     #[test]
+    fn an_index_beyond_the_end_of_an_array_is_null() {
+        let input = json!({ "items": [1, 2], "text": "x" });
+        assert_eq!(render(json!({ "v.$": "$.items[5]" }), &input), Ok(json!({ "v": null })));
+        assert_eq!(render(json!({ "v.$": "$.items[-3]" }), &input), Ok(json!({ "v": null })));
+        for path in ["$.items[5].x", "$.none[0]", "$.text[0]", "States.Format('{}', $.items[5])"] {
+            assert!(render(json!({ "v.$": path }), &input).is_err(), "{path}");
+        }
+    }
+
+    #[test]
     fn faulty_templates_are_refused_where_they_are() {
         let cases = [
             (json!([]), "/P"),
             (json!("$.a"), "/P"),
-            (json!({ "a.$": 1 }), "/P/a.$"),
-            (json!({ "a.$": "hello" }), "/P/a.$"),
-            (json!({ "a.$": "States.Nope()" }), "/P/a.$"),
-            (json!({ "b": [{ "a.$": "$.x[" }] }), "/P/b[0]/a.$"),
+            (json!({ "a.$": 1 }), "/P"),
+            (json!({ "a.$": "hello" }), "/P"),
+            (json!({ "a.$": "States.Nope()" }), "/P"),
+            (json!({ "b": [{ "a.$": "$.x[" }] }), "/P/b[0]"),
             (json!({ "a": 1, "a.$": "$.x" }), "/P/a.$"),
         ];
         for (template, location) in cases {

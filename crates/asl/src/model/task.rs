@@ -9,6 +9,8 @@ use crate::syntax::{DefinitionError, Fields, MAX_SECONDS, StateNames};
 pub(crate) struct Task {
     pub(crate) frame: Frame,
     pub(crate) resource: Resource,
+    /// The location of `Resource` in the definition.
+    pub(crate) resource_location: String,
     pub(crate) timeout: TimeLimit,
     /// Recorded in the history only: no [`Tasks`](crate::Tasks) sends heartbeats, so none can be missed.
     pub(crate) heartbeat: TimeLimit,
@@ -30,6 +32,7 @@ impl Task {
         let task = Self {
             frame: Frame::parse(fields, names)?,
             resource,
+            resource_location: fields.location_of("Resource"),
             timeout: TimeLimit::parse(fields, "TimeoutSeconds")?,
             heartbeat: TimeLimit::parse(fields, "HeartbeatSeconds")?,
         };

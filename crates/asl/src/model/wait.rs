@@ -46,7 +46,7 @@ impl WaitUntil {
             return Ok(Self::TimestampPath(path));
         }
         let time = fields.parsed("Timestamp", |text| {
-            parse_timestamp(text).ok_or_else(|| format!("'{text}' is not a timestamp such as '2020-04-01T10:00:00Z'"))
+            parse_timestamp(text).ok_or_else(|| "String does not match RFC3339 timestamp".to_owned())
         })?;
         time.map(Self::Timestamp).ok_or_else(|| {
             let message = format!("One of these fields is required: [{}]", FIELDS.join(", "));

@@ -2,7 +2,8 @@
 
 use std::collections::HashSet;
 
-use super::state::State;
+use super::resource::Resource;
+use super::state::{State, StateKind};
 use crate::syntax::{DefinitionError, Fields, StateId, StateNames};
 
 /// States and the one to start with: a state machine, a branch of a Parallel state, or the item processor of a Map state.
@@ -49,6 +50,11 @@ impl Workflow {
         self.states.iter().position(|state| state.name == name).map(StateId)
     }
 
+    /// Returns the resources of the Task states, also of those in branches and item processors, with their locations.
+    pub(crate) fn resources(&self) -> Vec<(&str, &Resource)> {
+        self.states.iter().flat_map(resources_of).collect()
+    }
+
     fn check_reachable(&self, location: &str) -> Result<(), DefinitionError> {
         let mut reached = HashSet::from([self.start]);
         let mut open = vec![self.start];
@@ -68,5 +74,14 @@ impl Workflow {
             true => Ok(()),
             false => Err(DefinitionError::no_end(location)),
         }
+    }
+}
+
+fn resources_of(state: &State) -> Vec<(&str, &Resource)> {
+    match &state.kind {
+        StateKind::Task(task) => vec![(task.resource_location.as_str(), &task.resource)],
+        StateKind::Map(map) => map.processor.resources(),
+        StateKind::Parallel(parallel) => parallel.branches.iter().flat_map(Workflow::resources).collect(),
+        _ => Vec::new(),
     }
 }

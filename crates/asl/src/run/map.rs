@@ -13,7 +13,7 @@ use super::fault::Fault;
 use super::history::{EventKind, Iteration};
 use super::journal::EventChain;
 use super::scope::Scope;
-use crate::data::MapItem;
+use crate::data::{MapItem, referenced};
 use crate::model::{Concurrency, Map};
 
 /// The maximum number of concurrent iterations on AWS, whatever `MaxConcurrency` says.
@@ -59,7 +59,7 @@ impl Map {
         visit.evaluate(attempt.effective, attempt.context, |data| match self.items.find(data)? {
             Some(Value::Array(items)) => Ok(items),
             Some(_) => Err(format!("Reference path \"{}\" must point to array.", self.items)),
-            None => Err(format!("Invalid path '{}' : No results for path: {}", self.items, self.items.canonical())),
+            None => Err(self.items.no_result(data)),
         })
     }
 
@@ -158,10 +158,19 @@ impl Concurrency {
         let max = match self {
             Self::Fixed(max) => *max,
             Self::Path(path) => attempt.visit.evaluate(attempt.filtered, attempt.context, |data| {
-                let value = path.find(data)?.unwrap_or_default();
-                value.as_u64().ok_or_else(|| {
-                    format!("The MaxConcurrencyPath parameter does not reference a whole number of at least 0: {path} == {value}")
-                })
+                let value = referenced(path, "MaxConcurrencyPath", data)?;
+                match (value.as_u64(), value.as_i64()) {
+                    (Some(max), _) => Ok(max),
+                    (None, Some(_)) => {
+                        Err(format!("Expected non-negative integer for MaxConcurrency, got '{value}' instead."))
+                    }
+                    (None, None) => {
+                        let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+                        Err(format!(
+                            "The MaxConcurrencyPath field refers to value \"{text}\" which is not a valid integer: {path}"
+                        ))
+                    }
+                }
             })?,
         };
         // Zero means no limit.

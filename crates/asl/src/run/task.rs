@@ -11,7 +11,7 @@ use super::clock::with_timeout;
 use super::fault::Fault;
 use super::history::{EventKind, Integration};
 use super::tasks::TaskCall;
-use crate::data::within_limit;
+use crate::data::{referenced, within_limit};
 use crate::model::{Resource, Task, TimeLimit};
 use crate::syntax::{Failure, MAX_SECONDS, error_name};
 
@@ -135,7 +135,7 @@ impl TimeLimit {
         };
         let (visit, context) = (attempt.visit, attempt.context);
         visit.evaluate(attempt.filtered, context, |data| {
-            let value = path.find(data)?.unwrap_or_default();
+            let value = referenced(path, field, data)?;
             match value.as_u64() {
                 Some(seconds @ 1..=MAX_SECONDS) => Ok(Some(seconds)),
                 _ => Err(format!(

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::fault::Fault;
 use super::visit::{Exit, Visit};
-use crate::data::{Data, Path};
+use crate::data::{Data, Path, referenced};
 use crate::model::{Wait, WaitUntil};
 use crate::syntax::parse_timestamp;
 
@@ -54,7 +54,7 @@ fn time_until(time: DateTime<Utc>, now: DateTime<Utc>) -> Duration {
 }
 
 fn seconds(path: &Path, data: &Data<'_>) -> Result<Duration, String> {
-    let value = path.find(data)?.unwrap_or_default();
+    let value = referenced(path, "SecondsPath", data)?;
     match (value.as_u64(), value.as_i64()) {
         (Some(seconds), _) => Ok(Duration::from_secs(seconds)),
         (None, Some(_)) => Err(format!("The SecondsPath parameter references a negative value: {path} == {value}")),
@@ -63,7 +63,7 @@ fn seconds(path: &Path, data: &Data<'_>) -> Result<Duration, String> {
 }
 
 fn timestamp(path: &Path, data: &Data<'_>) -> Result<DateTime<Utc>, String> {
-    let value = path.find(data)?.unwrap_or_default();
+    let value = referenced(path, "TimestampPath", data)?;
     let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
     parse_timestamp(&text).ok_or_else(|| {
         format!(

@@ -1,18 +1,32 @@
 //! Errors in a definition, with the messages of AWS where they are known.
 
+use std::fmt;
+
 use thiserror::Error;
+
+use super::json::JsonFault;
 
 /// An error in a definition. Displays as in the message of `CreateStateMachine`, `Invalid State Machine Definition: '...'`.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
-#[error("{code}: {message} at {location}")]
 pub struct DefinitionError {
     /// The `code` in the diagnostics of `ValidateStateMachineDefinition`.
     pub code: DefinitionErrorCode,
     /// A description of the error.
     pub message: String,
-    /// The path of the faulty field, such as `/States/Check/Next`; `/` for the definition itself, `line 3, column 7` if
-    /// it is not JSON.
+    /// The path of the faulty field, such as `/States/Check/Next`; `/` for the definition itself, the place in the text
+    /// if it is not JSON, and empty if it is no object.
     pub location: String,
+}
+
+impl fmt::Display for DefinitionError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { code, message, location } = self;
+        // The message of a text that is not JSON has the place already.
+        match location.is_empty() || *code == DefinitionErrorCode::InvalidJson {
+            true => write!(f, "{code}: {message}"),
+            false => write!(f, "{code}: {message} at {location}"),
+        }
+    }
 }
 
 /// The kinds of errors in a definition.
@@ -45,9 +59,18 @@ impl DefinitionError {
         Self::new(DefinitionErrorCode::Schema, location, message)
     }
 
-    pub(crate) fn json(why: &serde_json::Error) -> Self {
-        let location = format!("line {}, column {}", why.line(), why.column());
-        Self::new(DefinitionErrorCode::InvalidJson, &location, why.to_string())
+    pub(crate) fn json(why: &JsonFault) -> Self {
+        Self::new(DefinitionErrorCode::InvalidJson, why.location(), why.to_string())
+    }
+
+    pub(crate) fn not_an_object() -> Self {
+        let message = "Definition must be a valid JSON object".to_owned();
+        Self { code: DefinitionErrorCode::Schema, message, location: String::new() }
+    }
+
+    /// An error in the `Resource` of a Task state.
+    pub fn resource(location: &str, message: impl Into<String>) -> Self {
+        Self::schema(location, message)
     }
 
     pub(super) fn missing_target(location: &str, name: &str) -> Self {

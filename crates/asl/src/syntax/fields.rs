@@ -164,12 +164,21 @@ impl Fields {
 
     /// Refuses fields that have not been taken, because they are not supported.
     pub(crate) fn finish(self) -> Result<()> {
-        match self.left.keys().next() {
-            None => Ok(()),
-            Some(field) => {
-                let message = format!("Field '{field}' is not supported");
-                Err(DefinitionError::schema(&self.location_of(field), message))
-            }
-        }
+        self.left.keys().next().map_or(Ok(()), |field| Err(self.not_supported(field)))
+    }
+
+    /// Refuses the fields of variables and of JSONata, where other names have a meaning of their own.
+    pub(crate) fn refuse_query_fields(&self) -> Result<()> {
+        let known = ["Assign", "Arguments", "Output"].into_iter().find(|field| self.has(field));
+        known.map_or(Ok(()), |field| Err(self.not_supported(field)))
+    }
+
+    fn not_supported(&self, field: &str) -> DefinitionError {
+        let reason = match field {
+            "Assign" => ": variables are not supported, pass the value on with ResultPath",
+            "Arguments" | "Output" => ": JSONata is not supported, write the definition with JSONPath",
+            _ => "",
+        };
+        self.error(field, format!("Field '{field}' is not supported{reason}"))
     }
 }

@@ -93,8 +93,17 @@ fn succeed_and_choice_filter_too() {
 fn data_that_is_not_there_ends_the_execution_in_awss_words() {
     let entered = "An error occurred while executing the state 'S' (entered at the event id #2). ";
     let cases = [
-        (json!({ "InputPath": "$.x.y" }), "Invalid path '$.x.y' : No results for path: $['x']['y']"),
+        (json!({ "InputPath": "$.x.y" }), "Invalid path '$.x.y' : Missing property in path $['x']"),
+        (json!({ "OutputPath": "$.no.such.path" }), "Invalid path '$.no.such.path' : Missing property in path $['no']"),
         (json!({ "OutputPath": "$.x" }), "Invalid path '$.x' : No results for path: $['x']"),
+        (
+            json!({ "InputPath": "$.a[0]" }),
+            "Invalid path '$.a[0]' : Filter: [0] can only be applied to arrays. Current context is: 1",
+        ),
+        (
+            json!({ "Parameters": { "p.$": "States.Array(States.Format('{}', $.x))" } }),
+            "The function 'States.Array(States.Format('{}', $.x))' had the following error: The JsonPath argument for the field '$.x' could not be found in the input '{\"a\":1}'",
+        ),
         (
             json!({ "Parameters": { "p.$": "$.x" } }),
             "The JSONPath '$.x' specified for the field 'p.$' could not be found in the input '{\"a\":1}'",
@@ -107,6 +116,21 @@ fn data_that_is_not_there_ends_the_execution_in_awss_words() {
     for (state, words) in cases {
         let expected = Failure::new("States.Runtime", format!("{entered}{words}"));
         assert_eq!(failure(pass(state), json!({ "a": 1 })), expected);
+    }
+}
+
+#[test]
+fn paths_and_texts_are_read_as_on_aws() {
+    let input = json!({ "k\\\"\"n\"": 1, "o": { "a": 1, "b": [] }, "items": [7] });
+    let cases = [
+        (r#"$['k\""n"']"#, json!(1)),
+        ("States.Format('{}', $.o)", json!("{a=1, b=[]}")),
+        ("$.items[1]", json!(null)),
+        ("$['o','none']", json!({ "o": { "a": 1, "b": [] } })),
+    ];
+    for (path, expected) in cases {
+        let state = pass(json!({ "Parameters": { "v.$": path } }));
+        assert_eq!(output(state, input.clone()), json!({ "v": expected }), "{path}");
     }
 }
 

@@ -53,6 +53,30 @@ fn no_more_iterations_run_together_than_allowed() {
 }
 
 #[test]
+fn a_limit_that_is_none_ends_the_execution_in_awss_words() {
+    let cases = [
+        (json!({}), "The MaxConcurrencyPath parameter does not reference an input value: $.most"),
+        (json!({ "most": -1 }), "Expected non-negative integer for MaxConcurrency, got '-1' instead."),
+        (
+            json!({ "most": "many" }),
+            "The MaxConcurrencyPath field refers to value \"many\" which is not a valid integer: $.most",
+        ),
+        (
+            json!({ "most": 1.5 }),
+            "The MaxConcurrencyPath field refers to value \"1.5\" which is not a valid integer: $.most",
+        ),
+        (json!({ "most": 1 }), "Invalid path '$.items' : No results for path: $['items']"),
+        (json!({ "most": 1, "items": {} }), "Reference path \"$.items\" must point to array."),
+    ];
+    for (input, words) in cases {
+        let outcome =
+            Stage::bare().run(only(map(json!({ "MaxConcurrencyPath": "$.most", "ItemsPath": "$.items" }))), input);
+        let Outcome::Failed(failure) = outcome else { panic!("{words}: {outcome:?}") };
+        assert!(failure.cause.as_deref().is_some_and(|cause| cause.ends_with(words)), "{words}: {failure:?}");
+    }
+}
+
+#[test]
 fn the_history_of_one_at_a_time() {
     let stage = Stage::bare();
     stage.run(only(passing(json!({ "MaxConcurrency": 1 }))), json!(["a", "b"]));

@@ -38,6 +38,16 @@ fn waits_for_something_else_fail() {
         (
             json!({ "SecondsPath": "$.x" }),
             json!({}),
+            "The SecondsPath parameter does not reference an input value: $.x",
+        ),
+        (
+            json!({ "TimestampPath": "$.x.y" }),
+            json!({}),
+            "The TimestampPath parameter does not reference an input value: $.x.y",
+        ),
+        (
+            json!({ "SecondsPath": "$.x" }),
+            json!({ "x": null }),
             "The SecondsPath parameter cannot be parsed as a long value: $.x == null",
         ),
         (json!({ "SecondsPath": "$.x" }), json!({ "x": "5" }), "$.x == \"5\""),

@@ -13,8 +13,9 @@ use tokio::sync::watch;
 use tracing::{Instrument, Span};
 
 use super::history::{EXECUTION_END, HistoryRecorder, append_end, last_state};
-use super::machines::parse;
+use super::machines::{included_definition, parse};
 use super::names::{check_execution_arn, check_name, machine_name};
+use super::settings::Settings;
 use super::tasks::ServiceTasks;
 use super::{StepFunctions, invalid};
 use crate::aws_json::{AwsError, AwsResult};
@@ -89,8 +90,8 @@ impl Status {
     /// Returns why an execution of this status cannot be redriven, in AWS's words. `None` if it can.
     fn not_redrivable(self) -> Option<&'static str> {
         match self {
-            Status::Running => Some("Execution is RUNNING and cannot be redriven."),
-            Status::Succeeded => Some("Execution is SUCCEEDED and cannot be redriven."),
+            Status::Running => Some("Execution is RUNNING and cannot be redriven"),
+            Status::Succeeded => Some("Execution is SUCCEEDED and cannot be redriven"),
             Status::Failed | Status::TimedOut | Status::Aborted => None,
         }
     }
@@ -165,6 +166,17 @@ impl Execution {
         fields
     }
 
+    /// The description without input and output, for a caller who wants no data.
+    fn metadata(&self) -> Map<String, Value> {
+        let mut fields = self.description();
+        for data in ["input", "output"] {
+            if fields.shift_remove(data).is_some() {
+                fields.insert(format!("{data}Details"), json!({ "included": false }));
+            }
+        }
+        fields
+    }
+
     fn description(&self) -> Map<String, Value> {
         let mut fields = self.summary();
         let mut set = |name: &str, value: Option<&String>| {
@@ -198,7 +210,7 @@ impl Execution {
     /// The result of a `startExecution.sync` task, or the cause of its failure: names are capitalised, dates in milliseconds.
     /// With `parsed`, input and output are JSON values, and not texts.
     pub(super) fn task_result(&self, parsed: bool) -> Value {
-        let fields = self.description().into_iter().map(|(name, value)| {
+        let fields = self.with_redrives(self.description()).into_iter().map(|(name, value)| {
             let value = match value {
                 Value::String(text) if parsed && (name == "input" || name == "output") => {
                     serde_json::from_str(&text).unwrap_or(Value::String(text))
@@ -291,6 +303,13 @@ pub(super) struct ExecutionArn {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
+pub(super) struct DescribeExecution {
+    execution_arn: String,
+    included_data: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub(super) struct StopExecution {
     execution_arn: String,
     error: Option<String>,
@@ -300,10 +319,34 @@ pub(super) struct StopExecution {
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct ListExecutions {
-    state_machine_arn: String,
+    state_machine_arn: Option<String>,
+    map_run_arn: Option<String>,
+    redrive_filter: Option<String>,
     status_filter: Option<String>,
     max_results: Option<u32>,
     next_token: Option<String>,
+}
+
+impl ListExecutions {
+    /// Returns the ARN of the machine whose executions are asked for.
+    ///
+    /// # Errors
+    /// If it is not the one of a machine alone: there are no Map Runs here, and only theirs are filtered by redrives.
+    fn machine(&self) -> Result<&str, AwsError> {
+        let invalid = |message: &str| Err(AwsError::new("ValidationException", message));
+        match (&self.state_machine_arn, &self.map_run_arn) {
+            (Some(_), Some(_)) => invalid("You can specify either a mapRunArn or a stateMachineArn, but not both"),
+            (None, None) => invalid("Either a stateMachineArn or a mapRunArn must be specified"),
+            (None, Some(run)) => Err(AwsError::new(
+                "ResourceNotFound",
+                format!("Map Run Does Not Exist: '{run}': this endpoint has none"),
+            )),
+            (Some(_), None) if self.redrive_filter.is_some() => {
+                invalid("redriveFilter can only be specified with a mapRunArn, not with a stateMachineArn")
+            }
+            (Some(machine), None) => Ok(machine),
+        }
+    }
 }
 
 /// What the interpreter runs.
@@ -422,7 +465,7 @@ impl StepFunctions {
         let redrive = self.state.write(|rows| {
             let current = Execution::find(rows, &execution.arn)?;
             if current.is_none_or(|current| current.status != execution.status) {
-                return Err(AwsError::new("ExecutionNotRedrivable", "Execution is RUNNING and cannot be redriven."));
+                return Err(AwsError::new("ExecutionNotRedrivable", "Execution is RUNNING and cannot be redriven"));
             }
             let unfinished = last_state(rows, &execution.arn, |name| definition.has_state(name))?;
             let unfinished = unfinished.filter(|found| definition.can_resume(&found.name)).ok_or_else(|| {
@@ -541,32 +584,33 @@ impl StepFunctions {
         Ok(json!({ "stopDate": execution.stopped.map(epoch_seconds) }))
     }
 
-    pub(super) fn describe_execution(&self, named: &ExecutionArn) -> AwsResult {
+    pub(super) fn describe_execution(&self, named: &DescribeExecution) -> AwsResult {
         let execution = self.execution(&named.execution_arn)?;
-        Ok(with_dates_in_seconds(execution.with_redrives(execution.description())))
+        let described = match named.included_data.as_deref() {
+            Some("METADATA_ONLY") => execution.metadata(),
+            _ => execution.description(),
+        };
+        Ok(with_dates_in_seconds(execution.with_redrives(described)))
     }
 
-    pub(super) fn describe_machine_of(&self, named: &ExecutionArn) -> AwsResult {
+    pub(super) fn describe_machine_of(&self, named: &DescribeExecution) -> AwsResult {
         let execution = self.execution(&named.execution_arn)?;
+        let settings = Settings::find(&self.state.lock(), &execution.machine)?;
         Ok(json!({
             "stateMachineArn": execution.machine,
             "name": machine_name(&execution.machine)?,
-            "definition": execution.definition,
+            "definition": included_definition(&execution.definition, named.included_data.as_deref()),
             "roleArn": execution.role,
             "updateDate": epoch_seconds(execution.started),
-            "loggingConfiguration": { "level": "OFF", "includeExecutionData": false },
+            "loggingConfiguration": settings.logging(),
+            "tracingConfiguration": settings.tracing(),
         }))
     }
 
     pub(super) fn list_executions(&self, list: &ListExecutions) -> AwsResult {
-        self.machine(&list.state_machine_arn)?;
+        let machine = list.machine()?;
+        self.machine(machine)?;
         let page = PageRequest::new(list.max_results, 100, 1000, list.next_token.as_deref()).map_err(invalid)?;
-        if let Some(filter) = list.status_filter.as_deref().filter(|filter| filter.parse::<Status>().is_err()) {
-            return Err(AwsError::new(
-                "ValidationException",
-                format!("statusFilter '{filter}' is no status of an execution"),
-            ));
-        }
         let rows = self.state.lock();
         let sql = format!(
             "SELECT {}, number FROM executions WHERE machine = ?1 AND (?2 IS NULL OR status = ?2) \
@@ -574,15 +618,13 @@ impl StepFunctions {
             Execution::COLUMNS
         );
         let mut statement = rows.prepare(&sql)?;
-        let executions = statement.query_map(
-            params![list.state_machine_arn, list.status_filter, page.after(), page.query_limit()],
-            |row| {
+        let executions =
+            statement.query_map(params![machine, list.status_filter, page.after(), page.query_limit()], |row| {
                 let execution = Execution::from_row(row)?;
                 let mut summary = execution.summary();
                 summary.insert("redriveCount".to_owned(), execution.redrives.into());
                 Ok((row.get("number")?, with_dates_in_seconds(summary)))
-            },
-        )?;
+            })?;
         let executions: Vec<(i64, Value)> = executions.collect::<Result<_, _>>()?;
         Ok(page.into_output("executions", "nextToken", executions))
     }
@@ -598,9 +640,13 @@ fn parse_input(text: &str) -> Result<Value, AwsError> {
             ),
         ));
     }
-    serde_json::from_str(text).map_err(|error| {
-        AwsError::new("InvalidExecutionInput", format!("Invalid State Machine Execution Input: '{error}'"))
-    })
+    let invalid = |reason: &str| {
+        AwsError::new("InvalidExecutionInput", format!("Invalid State Machine Execution Input: '{reason}'"))
+    };
+    match text.trim().is_empty() {
+        true => Err(invalid("Invalid execution input.")),
+        false => asl::parse_json(text).map_err(|fault| invalid(fault.reason())),
+    }
 }
 
 #[cfg(test)]
@@ -634,6 +680,10 @@ mod tests {
         assert_eq!(result["StartDate"], 1_585_750_000_500_i64);
         assert_eq!(result["Output"], json!([2]));
         assert_eq!(result["InputDetails"], json!({"Included": true}));
+        assert_eq!((&result["RedriveCount"], &result["RedriveStatus"]), (&json!(0), &json!("NOT_REDRIVABLE")));
+        let metadata = execution().metadata();
+        assert_eq!((metadata.get("input"), metadata.get("output")), (None, None));
+        assert_eq!(metadata["outputDetails"], json!({"included": false}));
         assert_eq!(execution().task_result(false)["Output"], "[2]");
     }
 
@@ -644,8 +694,8 @@ mod tests {
             let fields = execution.with_redrives(execution.description());
             assert_eq!(fields["redriveCount"], 0);
             let (redrivable, reason) = match status {
-                Status::Running => ("NOT_REDRIVABLE", json!("Execution is RUNNING and cannot be redriven.")),
-                Status::Succeeded => ("NOT_REDRIVABLE", json!("Execution is SUCCEEDED and cannot be redriven.")),
+                Status::Running => ("NOT_REDRIVABLE", json!("Execution is RUNNING and cannot be redriven")),
+                Status::Succeeded => ("NOT_REDRIVABLE", json!("Execution is SUCCEEDED and cannot be redriven")),
                 _ => ("REDRIVABLE", Value::Null),
             };
             assert_eq!(fields["redriveStatus"], redrivable);
@@ -656,6 +706,17 @@ mod tests {
     #[test]
     fn inputs_are_json_of_bounded_size() {
         assert_eq!(parse_input("[1]").unwrap(), json!([1]));
+        for (text, reason) in [
+            ("", "Invalid execution input."),
+            (
+                "not some json",
+                "Unrecognized token 'not': was expecting (JSON String, Number, Array, Object or token 'null', 'true' or 'false')",
+            ),
+            ("{a: 1}", "Unexpected character ('a' (code 97)): was expecting double-quote to start field name"),
+        ] {
+            let message = parse_input(text).unwrap_err().message().to_owned();
+            assert_eq!(message, format!("Invalid State Machine Execution Input: '{reason}'"));
+        }
         for bad in ["{", &format!("\"{}\"", "x".repeat(MAX_INPUT_BYTES))] {
             assert_eq!(parse_input(bad).unwrap_err().code(), "InvalidExecutionInput");
         }

@@ -4,8 +4,9 @@ use rusqlite::{Connection, OptionalExtension as _, Row, params};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::names::{check_name, machine_name};
-use super::{StepFunctions, invalid};
+use super::names::{check_name, check_role, machine_name};
+use super::settings::{Logging, Settings, Tag, Tracing};
+use super::{StepFunctions, integrations, invalid};
 use crate::aws_json::{AwsError, AwsResult};
 use crate::clock::{epoch_seconds, now_millis};
 use crate::identity::{function_arn, role_arn, state_machine_arn};
@@ -55,6 +56,7 @@ pub(super) struct Machine {
     pub(super) role: String,
     created: i64,
     updated: i64,
+    /// Empty until the machine is updated.
     revision: String,
 }
 
@@ -70,7 +72,7 @@ impl Machine {
             role: role.to_owned(),
             created: now,
             updated: now,
-            revision: uuid::Uuid::new_v4().to_string(),
+            revision: String::new(),
         }
     }
 
@@ -91,6 +93,13 @@ impl Machine {
         rows.query_row(&sql, [arn], Machine::from_row).optional()
     }
 
+    /// Adds the revision to an output, if the machine was updated.
+    fn describe_revision(&self, output: &mut Value) {
+        if !self.revision.is_empty() {
+            output["revisionId"] = self.revision.as_str().into();
+        }
+    }
+
     fn write(&self, rows: &Connection) -> rusqlite::Result<()> {
         let sql =
             format!("INSERT OR REPLACE INTO state_machines ({}) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)", Machine::COLUMNS);
@@ -98,12 +107,16 @@ impl Machine {
         rows.execute(&sql, row).map(|_| ())
     }
 
-    /// Returns the machine with a new definition or role, and a new revision.
+    /// Returns the machine with a new definition or role, and a new revision if one differs.
     fn with_changes(mut self, definition: Option<String>, role: Option<String>) -> Machine {
-        self.definition = definition.unwrap_or(self.definition);
-        self.role = role.unwrap_or(self.role);
+        let definition = definition.unwrap_or_else(|| self.definition.clone());
+        let role = role.unwrap_or_else(|| self.role.clone());
+        if (&definition, &role) != (&self.definition, &self.role) {
+            self.revision = uuid::Uuid::new_v4().to_string();
+        }
+        self.definition = definition;
+        self.role = role;
         self.updated = now_millis();
-        self.revision = uuid::Uuid::new_v4().to_string();
         self
     }
 }
@@ -114,8 +127,37 @@ pub(super) fn parse(definition: &str) -> Result<asl::StateMachine, AwsError> {
     if definition.len() > LARGEST {
         return Err(AwsError::new("InvalidDefinition", "Invalid State Machine Definition: it is larger than 1 MB"));
     }
-    asl::StateMachine::parse(definition)
-        .map_err(|error| AwsError::new("InvalidDefinition", format!("Invalid State Machine Definition: '{error}'")))
+    asl::StateMachine::parse(definition).map_err(|error| invalid_definition(&error))
+}
+
+fn invalid_definition(error: &asl::DefinitionError) -> AwsError {
+    AwsError::new("InvalidDefinition", format!("Invalid State Machine Definition: '{error}'"))
+}
+
+/// Parses a new definition, and refuses what only AWS can run.
+fn check_definition(definition: &str) -> Result<(), AwsError> {
+    integrations::check(&parse(definition)?).map_err(|error| invalid_definition(&error))
+}
+
+/// Refuses what this endpoint does not keep.
+fn refuse_versions(publish: bool, description: Option<&str>) -> Result<(), AwsError> {
+    let message = match (publish, description) {
+        (false, None) => return Ok(()),
+        (false, Some(_)) => "Version description can only be set when publish is true",
+        (true, _) => "This endpoint keeps no versions of state machines: leave out publish",
+    };
+    Err(AwsError::new("ValidationException", message))
+}
+
+fn refuse_encryption(encryption: Option<&Value>) -> Result<(), AwsError> {
+    let kind = encryption.and_then(|encryption| encryption["type"].as_str());
+    match kind {
+        None | Some("AWS_OWNED_KEY") => Ok(()),
+        Some(other) => Err(AwsError::new(
+            "InvalidEncryptionConfiguration",
+            format!("This endpoint keeps state machines in the clear: leave out the encryption of type {other}"),
+        )),
+    }
 }
 
 #[derive(Deserialize)]
@@ -126,6 +168,13 @@ pub(super) struct CreateStateMachine {
     role_arn: String,
     #[serde(rename = "type")]
     kind: Option<String>,
+    #[serde(default)]
+    publish: bool,
+    version_description: Option<String>,
+    logging_configuration: Option<Logging>,
+    tracing_configuration: Option<Tracing>,
+    encryption_configuration: Option<Value>,
+    tags: Option<Vec<Tag>>,
 }
 
 #[derive(Deserialize)]
@@ -134,6 +183,19 @@ pub(super) struct UpdateStateMachine {
     state_machine_arn: String,
     definition: Option<String>,
     role_arn: Option<String>,
+    #[serde(default)]
+    publish: bool,
+    version_description: Option<String>,
+    logging_configuration: Option<Logging>,
+    tracing_configuration: Option<Tracing>,
+    encryption_configuration: Option<Value>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct DescribeStateMachine {
+    state_machine_arn: String,
+    included_data: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -177,19 +239,33 @@ impl StepFunctions {
             .ok_or_else(|| AwsError::new("StateMachineDoesNotExist", format!("State Machine Does Not Exist: '{arn}'")))
     }
 
+    /// Creates a machine. Idempotent: the same again, whatever its role and tags, is the machine that there is.
     pub(super) fn create(&self, create: CreateStateMachine) -> AwsResult {
         check_name(&create.name)?;
+        check_role(&create.role_arn)?;
         if create.kind.as_deref().is_some_and(|kind| kind != "STANDARD") {
             return Err(AwsError::new(
                 "StateMachineTypeNotSupported",
                 "this endpoint runs STANDARD state machines only",
             ));
         }
-        parse(&create.definition)?;
+        refuse_versions(create.publish, create.version_description.as_deref())?;
+        refuse_encryption(create.encryption_configuration.as_ref())?;
+        check_definition(&create.definition)?;
+        let settings =
+            Settings::default().with(create.logging_configuration, create.tracing_configuration, create.tags)?;
         let machine = Machine::new(&create.name, &create.definition, &create.role_arn);
         let machine = self.state.write(|rows| match Machine::find(rows, &machine.arn)? {
-            None => Ok(machine.write(rows).map(|()| machine)?),
-            Some(same) if (&same.definition, &same.role) == (&machine.definition, &machine.role) => Ok(same),
+            None => {
+                machine.write(rows)?;
+                settings.write(rows, &machine.arn)?;
+                Ok(machine)
+            }
+            Some(same)
+                if same.definition == machine.definition && Settings::find(rows, &same.arn)?.is_same(&settings) =>
+            {
+                Ok(same)
+            }
             Some(other) => Err(AwsError::new(
                 "StateMachineAlreadyExists",
                 format!("State Machine Already Exists: '{}'", other.arn),
@@ -199,40 +275,54 @@ impl StepFunctions {
     }
 
     pub(super) fn update(&self, update: UpdateStateMachine) -> AwsResult {
-        if update.definition.is_none() && update.role_arn.is_none() {
+        let UpdateStateMachine { definition, role_arn, logging_configuration, tracing_configuration, .. } = update;
+        refuse_versions(update.publish, update.version_description.as_deref())?;
+        refuse_encryption(update.encryption_configuration.as_ref())?;
+        let (has_logging, has_tracing) = (logging_configuration.is_some(), tracing_configuration.is_some());
+        if definition.is_none() && role_arn.is_none() && !has_logging && !has_tracing {
             return Err(AwsError::new(
                 "MissingRequiredParameter",
-                "Either the definition, the role ARN or both have to be given",
+                "Either the definition, the role ARN, the LoggingConfiguration, or the TracingConfiguration must be specified",
             ));
         }
-        if let Some(definition) = &update.definition {
-            parse(definition)?;
-        }
-        let machine = self.machine(&update.state_machine_arn)?.with_changes(update.definition, update.role_arn);
-        machine.write(&self.state.lock())?;
-        Ok(json!({ "updateDate": epoch_seconds(machine.updated), "revisionId": machine.revision }))
+        definition.as_deref().map_or(Ok(()), check_definition)?;
+        role_arn.as_deref().map_or(Ok(()), check_role)?;
+        let machine = self.machine(&update.state_machine_arn)?.with_changes(definition, role_arn);
+        self.state.write(|rows| {
+            let settings = Settings::find(rows, &machine.arn)?;
+            settings.with(logging_configuration, tracing_configuration, None)?.write(rows, &machine.arn)?;
+            machine.write(rows).map_err(AwsError::from)
+        })?;
+        let mut updated = json!({ "updateDate": epoch_seconds(machine.updated) });
+        machine.describe_revision(&mut updated);
+        Ok(updated)
     }
 
     pub(super) fn delete(&self, named: &StateMachineArn) -> AwsResult {
         machine_name(&named.state_machine_arn)?;
-        self.state.lock().execute("DELETE FROM state_machines WHERE arn = ?1", [&named.state_machine_arn])?;
+        self.state.write(|rows| {
+            rows.execute("DELETE FROM state_machines WHERE arn = ?1", [&named.state_machine_arn])?;
+            Settings::delete(rows, &named.state_machine_arn)
+        })?;
         Ok(json!({}))
     }
 
-    pub(super) fn describe(&self, named: &StateMachineArn) -> AwsResult {
+    pub(super) fn describe(&self, named: &DescribeStateMachine) -> AwsResult {
         let machine = self.machine(&named.state_machine_arn)?;
-        Ok(json!({
+        let settings = Settings::find(&self.state.lock(), &machine.arn)?;
+        let mut described = json!({
             "stateMachineArn": machine.arn,
             "name": machine.name,
             "status": "ACTIVE",
-            "definition": machine.definition,
+            "definition": included_definition(&machine.definition, named.included_data.as_deref()),
             "roleArn": machine.role,
             "type": "STANDARD",
             "creationDate": epoch_seconds(machine.created),
-            "loggingConfiguration": { "level": "OFF", "includeExecutionData": false },
-            "tracingConfiguration": { "enabled": false },
-            "revisionId": machine.revision,
-        }))
+            "loggingConfiguration": settings.logging(),
+            "tracingConfiguration": settings.tracing(),
+        });
+        machine.describe_revision(&mut described);
+        Ok(described)
     }
 
     pub(super) fn list(&self, list: &ListStateMachines) -> AwsResult {
@@ -261,18 +351,26 @@ impl StepFunctions {
     }
 
     pub(super) fn validate(validate: &ValidateStateMachineDefinition) -> AwsResult {
-        let diagnostics = match asl::StateMachine::parse(&validate.definition) {
-            Ok(_) => Vec::new(),
-            Err(error) => vec![json!({
-                "severity": "ERROR",
-                "code": "SCHEMA_VALIDATION_FAILED",
-                "message": error.message,
-                "location": error.location,
-            })],
-        };
+        let checked = asl::StateMachine::parse(&validate.definition)
+            .and_then(|machine| integrations::check(&machine))
+            .map_err(|error| diagnostic(&error));
+        let diagnostics: Vec<Value> = checked.err().into_iter().collect();
         let result = if diagnostics.is_empty() { "OK" } else { "FAIL" };
         Ok(json!({ "result": result, "diagnostics": diagnostics, "truncated": false }))
     }
+}
+
+/// The definition in a description: an empty one where the caller wants no data.
+pub(super) fn included_definition<'a>(definition: &'a str, included: Option<&str>) -> &'a str {
+    if included == Some("METADATA_ONLY") { "{}" } else { definition }
+}
+
+fn diagnostic(error: &asl::DefinitionError) -> Value {
+    let mut diagnostic = json!({ "severity": "ERROR", "code": error.code.to_string(), "message": error.message });
+    if !error.location.is_empty() {
+        diagnostic["location"] = error.location.as_str().into();
+    }
+    diagnostic
 }
 
 #[cfg(test)]

@@ -2,9 +2,12 @@
 
 mod executions;
 mod history;
+mod integrations;
 mod machines;
+mod model;
 mod names;
 mod payloads;
+mod settings;
 mod tasks;
 
 use std::sync::Arc;
@@ -20,7 +23,8 @@ use crate::rules::Rules;
 use crate::state::State;
 
 /// The tables of the service.
-pub(crate) const SCHEMAS: [&str; 4] = [machines::SCHEMA, executions::SCHEMA, history::SCHEMA, payloads::SCHEMA];
+pub(crate) const SCHEMAS: [&str; 5] =
+    [machines::SCHEMA, settings::SCHEMA, executions::SCHEMA, history::SCHEMA, payloads::SCHEMA];
 
 /// The service.
 #[derive(Debug)]
@@ -50,6 +54,7 @@ impl StepFunctions {
 
     /// Handles an operation of the API.
     pub(crate) async fn call(self: &Arc<Self>, operation: &str, value: Value) -> AwsResult {
+        model::check(operation, &value)?;
         match operation {
             "CreateStateMachine" => self.create(input(value)?),
             "UpdateStateMachine" => self.update(input(value)?),
@@ -64,9 +69,12 @@ impl StepFunctions {
             "DescribeStateMachineForExecution" => self.describe_machine_of(&input(value)?),
             "ListExecutions" => self.list_executions(&input(value)?),
             "GetExecutionHistory" => self.history(&input(value)?),
+            "TagResource" => self.tag(input(value)?),
+            "UntagResource" => self.untag(&input(value)?),
+            "ListTagsForResource" => self.list_tags(&input(value)?),
             "StartSyncExecution" => Err(AwsError::new(
                 "StateMachineTypeNotSupported",
-                "This operation is not supported by this type of state machine: use StartExecution",
+                "This operation is not supported by this type of state machine",
             )),
             _ => Err(AwsError::unknown_operation(operation)),
         }

@@ -16,34 +16,54 @@ pub(super) fn check_name(name: &str) -> Result<(), AwsError> {
     ))
 }
 
+/// Checks the ARN of a role: `arn:aws:iam::000000000000:role/states`.
+pub(super) fn check_role(arn: &str) -> Result<(), AwsError> {
+    let parts: Vec<&str> = arn.splitn(6, ':').collect();
+    let is_account = |account: &str| account.len() == 12 && account.bytes().all(|digit| digit.is_ascii_digit());
+    match parts[..] {
+        ["arn", _, "iam", "", account, role] if is_account(account) && role.len() > 5 && role.starts_with("role/") => {
+            Ok(())
+        }
+        _ => Err(AwsError::new("InvalidArn", format!("Invalid Role Arn: '{arn}'"))),
+    }
+}
+
 /// Returns the name in the ARN of a state machine: `create_datalake` of
-/// `arn:aws:states:us-east-1:000000000000:stateMachine:create_datalake`.
+/// `arn:aws:states:us-east-1:000000000000:stateMachine:create_datalake`. It may name a version or an alias, of which there is
+/// none.
 pub(super) fn machine_name(arn: &str) -> Result<&str, AwsError> {
-    parts(arn)
-        .and_then(|parts| match parts[..] {
-            ["stateMachine", name] if !name.is_empty() => Some(name),
-            _ => None,
-        })
-        .ok_or_else(|| invalid_arn(arn))
+    match parts(arn)?[..] {
+        ["stateMachine", name] | ["stateMachine", name, _] if !name.is_empty() => Ok(name),
+        ["stateMachine", ..] | [] => Err(invalid_arn(arn)),
+        [other, ..] => Err(wrong_type(other)),
+    }
 }
 
 /// Checks the ARN of an execution: `arn:aws:states:us-east-1:000000000000:execution:create_datalake:2020-04-01`.
 pub(super) fn check_execution_arn(arn: &str) -> Result<(), AwsError> {
-    match parts(arn).as_deref() {
-        Some(["execution", machine, name]) if !machine.is_empty() && !name.is_empty() => Ok(()),
-        _ => Err(invalid_arn(arn)),
+    match parts(arn)?[..] {
+        ["execution", machine, name] if !machine.is_empty() && !name.is_empty() => Ok(()),
+        ["execution", ..] | [] => Err(invalid_arn(arn)),
+        [other, ..] => Err(wrong_type(other)),
     }
 }
 
 /// Returns the parts of an ARN after region and account.
-fn parts(arn: &str) -> Option<Vec<&str>> {
+fn parts(arn: &str) -> Result<Vec<&str>, AwsError> {
     let mut parts = arn.split(':');
-    let service: Vec<&str> = parts.by_ref().take(3).collect();
-    (service == ["arn", "aws", "states"]).then(|| parts.skip(2).collect())
+    match [parts.next(), parts.next(), parts.next()] {
+        [Some("arn"), Some("aws"), Some("states")] => Ok(parts.skip(2).collect()),
+        [Some("arn"), Some(_), Some(_)] => Err(invalid_arn(arn)),
+        _ => Err(AwsError::new("InvalidArn", format!("Invalid Arn: 'Invalid ARN prefix: {arn}'"))),
+    }
 }
 
 fn invalid_arn(arn: &str) -> AwsError {
     AwsError::new("InvalidArn", format!("Invalid Arn: '{arn}'"))
+}
+
+fn wrong_type(found: &str) -> AwsError {
+    AwsError::new("InvalidArn", format!("Invalid Arn: 'Resource type not valid in this context: {found}'"))
 }
 
 #[cfg(test)]
@@ -76,6 +96,31 @@ mod tests {
         ] {
             assert_eq!(machine_name(bad).unwrap_err().code(), "InvalidArn", "{bad}");
         }
-        assert!(check_execution_arn(&state_machine_arn("m")).is_err());
+        for (error, message) in [
+            (machine_name("nonsense").err(), "Invalid Arn: 'Invalid ARN prefix: nonsense'"),
+            (check_execution_arn("nonsense").err(), "Invalid Arn: 'Invalid ARN prefix: nonsense'"),
+            (
+                check_execution_arn(&state_machine_arn("m")).err(),
+                "Invalid Arn: 'Resource type not valid in this context: stateMachine'",
+            ),
+            (
+                machine_name(&execution_arn("m", "e")).err(),
+                "Invalid Arn: 'Resource type not valid in this context: execution'",
+            ),
+        ] {
+            assert_eq!(error.unwrap().message(), message);
+        }
+    }
+
+    #[test]
+    fn roles() {
+        for good in ["arn:aws:iam::000000000000:role/x", "arn:aws-cn:iam::123456789012:role/service-role/x"] {
+            assert!(check_role(good).is_ok(), "{good}");
+        }
+        for bad in
+            ["", "role", "arn:aws:iam::0:role/x", "arn:aws:iam::000000000000:role/", "arn:aws:iam::000000000000:user/x"]
+        {
+            assert_eq!(check_role(bad).unwrap_err().code(), "InvalidArn", "{bad}");
+        }
     }
 }

@@ -4,8 +4,10 @@ use std::sync::Arc;
 
 use asl::{Failure, Resource, TaskCall, Tasks};
 use async_trait::async_trait;
+use chrono::Utc;
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
+use uuid::Uuid;
 
 use super::StepFunctions;
 use super::executions::{Execution, StartExecution, Status};
@@ -24,7 +26,7 @@ type TaskResult = Result<Value, Failure>;
 #[serde(rename_all = "PascalCase")]
 struct InvokeParameters {
     function_name: String,
-    #[serde(default = "empty_object")]
+    #[serde(default)]
     payload: Value,
     invocation_type: Option<String>,
 }
@@ -34,12 +36,13 @@ struct InvokeParameters {
 struct StartExecutionParameters {
     state_machine_arn: String,
     name: Option<String>,
-    #[serde(default = "empty_object")]
+    #[serde(default)]
     input: Value,
 }
 
-fn empty_object() -> Value {
-    json!({})
+/// Returns an empty object for what is absent or null, as AWS passes it on.
+fn or_empty(value: Value) -> Value {
+    if value.is_null() { json!({}) } else { value }
 }
 
 /// The end of a `startExecution` task, and the form of its output.
@@ -92,27 +95,31 @@ impl ServiceTasks {
                 let name = error["errorType"].as_str().unwrap_or("Lambda.Unknown").to_owned();
                 Err(Failure::new(name, error.to_string()))
             }
-            Err(error) => Err(Failure::new(
-                "Lambda.ResourceNotFoundException",
-                format!("{error} (Service: Lambda, Status Code: 404)"),
-            )),
+            Err(error) => {
+                let cause = service_error(&format!("{error}:$LATEST"), "AWSLambda", 404, "ResourceNotFoundException");
+                Err(Failure::new("Lambda.ResourceNotFoundException", cause))
+            }
         }
     }
 
     async fn invoke(&self, input: Value) -> TaskResult {
         let invoke: InvokeParameters = parameters(input)?;
+        let event = or_empty(invoke.payload);
         if invoke.invocation_type.as_deref() == Some("Event") {
             let functions = self.service.functions.clone();
-            tokio::spawn(async move { functions.invoke(&invoke.function_name, invoke.payload).await });
-            return Ok(json!({ "ExecutedVersion": "$LATEST", "StatusCode": 202 }));
+            tokio::spawn(async move { functions.invoke(&invoke.function_name, event).await });
+            let result = json!({ "ExecutedVersion": "$LATEST", "StatusCode": 202 });
+            return Ok(with_sdk_metadata(result, 202, "application/json", 0));
         }
-        let payload = self.call(&invoke.function_name, invoke.payload).await?;
-        Ok(json!({ "ExecutedVersion": "$LATEST", "Payload": payload, "StatusCode": 200 }))
+        let payload = self.call(&invoke.function_name, event).await?;
+        let length = payload.to_string().len();
+        let result = json!({ "ExecutedVersion": "$LATEST", "Payload": payload, "StatusCode": 200 });
+        Ok(with_sdk_metadata(result, 200, "application/json", length))
     }
 
     async fn start_execution(&self, input: Value, wait: WaitMode, call: &TaskCall<'_>) -> TaskResult {
         let start: StartExecutionParameters = parameters(input)?;
-        let input = match start.input {
+        let input = match or_empty(start.input) {
             Value::String(text) => text,
             value => value.to_string(),
         };
@@ -123,6 +130,8 @@ impl ServiceTasks {
         let child = self.service.faults.inject(&service_call, async move { service.start(start) }).await.into_result();
         let child = child.map_err(|refusal| fault("StepFunctions", &refusal))?.map_err(|error| refusal(&error))?;
         let started = json!({ "ExecutionArn": child.arn, "StartDate": child.started });
+        let length = started.to_string().len();
+        let started = with_sdk_metadata(started, 200, "application/x-amz-json-1.0", length);
         if wait == WaitMode::No {
             return Ok(started);
         }
@@ -173,5 +182,31 @@ fn fault(service: &str, refusal: &Refusal) -> Failure {
 
 /// Converts a service's error to the error name of the optimized integrations.
 fn refusal(error: &AwsError) -> Failure {
-    Failure::new(format!("StepFunctions.{}Exception", error.code()), error.message())
+    let cause = service_error(error.message(), "AWSStepFunctions", error.status().as_u16(), error.code());
+    Failure::new(format!("StepFunctions.{}Exception", error.code()), cause)
+}
+
+/// The text of a service's error, as the SDK writes it by which AWS calls the service.
+fn service_error(message: &str, service: &str, status: u16, code: &str) -> String {
+    let request = Uuid::new_v4();
+    format!(
+        "{message} (Service: {service}; Status Code: {status}; Error Code: {code}; Request ID: {request}; Proxy: null)"
+    )
+}
+
+/// Adds what the same SDK says of the response.
+fn with_sdk_metadata(mut result: Value, status: u16, content_type: &str, length: usize) -> Value {
+    let request = Uuid::new_v4().to_string();
+    let headers = [
+        ("x-amzn-RequestId", request.clone()),
+        ("connection", "keep-alive".to_owned()),
+        ("Content-Length", length.to_string()),
+        ("Date", Utc::now().format("%a, %d %b %Y %H:%M:%S GMT").to_string()),
+        ("Content-Type", content_type.to_owned()),
+    ];
+    let all: Map<String, Value> = headers.iter().map(|(name, value)| ((*name).to_owned(), json!([value]))).collect();
+    let single: Map<String, Value> = headers.into_iter().map(|(name, value)| (name.to_owned(), value.into())).collect();
+    result["SdkHttpMetadata"] = json!({ "AllHttpHeaders": all, "HttpHeaders": single, "HttpStatusCode": status });
+    result["SdkResponseMetadata"] = json!({ "RequestId": request });
+    result
 }

@@ -17,6 +17,7 @@ mod rules;
 mod s3;
 mod s3_completions;
 mod step_functions;
+mod step_functions_as_recorded;
 mod transform;
 mod uploads;
 mod vacuum;

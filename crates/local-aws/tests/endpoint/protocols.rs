@@ -28,7 +28,7 @@ pub(crate) fn exchange(world: &World, request: &str, headers: &[(&str, &str)], b
     (head.split(' ').nth(1).unwrap().parse().unwrap(), head.to_lowercase(), body.to_owned())
 }
 
-fn call(world: &World, target: &str, input: &Value) -> (u16, Value) {
+pub(crate) fn call(world: &World, target: &str, input: &Value) -> (u16, Value) {
     let (status, _, body) = exchange(world, "POST /", &[("X-Amz-Target", target)], &input.to_string());
     (status, serde_json::from_str(&body).unwrap())
 }

@@ -69,7 +69,7 @@ async fn an_execution_is_started_once_and_described_in_full() {
     let (good, bad) = (described(&execution).await.unwrap(), described(&failed).await.unwrap());
     assert_eq!((good.redrive_count, bad.redrive_count), (Some(0), Some(0)));
     assert_eq!(good.redrive_status, Some(ExecutionRedriveStatus::NotRedrivable));
-    assert_eq!(good.redrive_status_reason.as_deref(), Some("Execution is SUCCEEDED and cannot be redriven."));
+    assert_eq!(good.redrive_status_reason.as_deref(), Some("Execution is SUCCEEDED and cannot be redriven"));
     assert_eq!((bad.redrive_status, bad.redrive_status_reason), (Some(ExecutionRedriveStatus::Redrivable), None));
 
     let again = sfn.start_execution().state_machine_arn(&machine).name("one").input(r#"{"n": 4}"#).send().await;

@@ -31,18 +31,26 @@ pub(crate) struct Call {
     pub(super) source: String,
 }
 
+/// Why a call has no value.
+enum Fault {
+    /// A path selects nothing, or too much.
+    Path(String),
+    /// A function refuses its arguments: the innermost call, and the reason.
+    Arguments(String),
+}
+
 impl Expression {
-    fn evaluate(&self, data: &Data<'_>, source: &str) -> Result<Value, String> {
+    fn evaluate(&self, data: &Data<'_>) -> Result<Value, Fault> {
         match self {
-            Self::Path(path) => path.find(data)?.ok_or_else(|| {
-                format!(
-                    "There was an error while evaluating the intrinsic function: {source}. The JsonPath argument for the field '{path}' could not be found in the input '{}'",
+            Self::Path(path) => path.find(data).map_err(Fault::Path)?.ok_or_else(|| {
+                Fault::Path(format!(
+                    "The JsonPath argument for the field '{path}' could not be found in the input '{}'",
                     data.input
-                )
+                ))
             }),
             Self::Text { value, .. } => Ok(Value::from(value.as_str())),
             Self::Literal(value) => Ok(value.clone()),
-            Self::Call(call) => call.evaluate(data),
+            Self::Call(call) => call.evaluate_inner(data),
         }
     }
 }
@@ -53,17 +61,16 @@ impl Call {
     /// # Errors
     /// Returns the message of AWS for any failure: a path that selects nothing, or an invalid argument.
     pub(crate) fn evaluate(&self, data: &Data<'_>) -> Result<Value, String> {
-        let values = self
-            .arguments
-            .iter()
-            .map(|argument| argument.evaluate(data, &self.source))
-            .collect::<Result<Vec<_>, _>>()?;
-        self.call(&values).map_err(|why| {
-            format!(
-                "There was an error while evaluating the intrinsic function: {}. Invalid arguments in {}: {why}",
-                self.source, self.function
-            )
+        self.evaluate_inner(data).map_err(|fault| match fault {
+            Fault::Path(why) => format!("The function '{}' had the following error: {why}", self.source),
+            Fault::Arguments(why) => format!("There was an error while evaluating the intrinsic function: {why}"),
         })
+    }
+
+    fn evaluate_inner(&self, data: &Data<'_>) -> Result<Value, Fault> {
+        let values = self.arguments.iter().map(|argument| argument.evaluate(data)).collect::<Result<Vec<_>, _>>()?;
+        self.call(&values)
+            .map_err(|why| Fault::Arguments(format!("{}. Invalid arguments in {}: {why}", self.source, self.function)))
     }
 
     fn call(&self, values: &[Value]) -> Result<Value, String> {

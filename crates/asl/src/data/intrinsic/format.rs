@@ -37,10 +37,16 @@ fn mismatch() -> String {
     "number of arguments do not match the occurrences of {}.".to_owned()
 }
 
+/// Writes a value as Java writes it, which AWS's interpreter runs on: `{a=1, b=[x, y]}`, with texts without quotes.
 fn rendered(value: &Value) -> String {
-    match value.as_str() {
-        Some(text) => text.to_owned(),
-        None => value.to_string(),
+    match value {
+        Value::String(text) => text.clone(),
+        Value::Array(items) => format!("[{}]", items.iter().map(rendered).collect::<Vec<_>>().join(", ")),
+        Value::Object(fields) => {
+            let fields = fields.iter().map(|(name, field)| format!("{name}={}", rendered(field)));
+            format!("{{{}}}", fields.collect::<Vec<_>>().join(", "))
+        }
+        scalar => scalar.to_string(),
     }
 }
 
@@ -56,7 +62,7 @@ mod tests {
         check(&[
             ("States.Format('Hello {}', $.name)", input.clone(), Some(json!("Hello Ada"))),
             ("States.Format('{}|{}|{}|{}', $.n, $.t, $.nil, -1)", input.clone(), Some(json!("3.5|true|null|-1"))),
-            ("States.Format('{}', $.o)", input.clone(), Some(json!("{\"k\":[1]}"))),
+            ("States.Format('{}', $.o)", input.clone(), Some(json!("{k=[1]}"))),
             ("States.Format('  {}  ', 'x')", input.clone(), Some(json!("  x  "))),
             ("States.Format('none')", input.clone(), Some(json!("none"))),
             ("States.Format($.tpl, $.name)", input.clone(), Some(json!("Hi Ada"))),
@@ -64,6 +70,22 @@ mod tests {
             (r#"States.Format('\'{}\' "{}"', 1, 2)"#, input.clone(), Some(json!("'1' \"2\""))),
             (r"States.Format('\{\} \\{}', 1)", input.clone(), Some(json!("{} \\1"))),
             ("States.Format('{}', '{}')", input, Some(json!("{}"))),
+        ]);
+    }
+
+    #[test]
+    fn objects_and_arrays_are_written_as_java_writes_them() {
+        let value =
+            json!({ "o": { "a": 1, "b": [], "c": { "d": "x y", "e": null }, "f": [true, { "g": 1.5 }, "{}"] } });
+        check(&[
+            (
+                "States.Format('{}', $.o)",
+                value.clone(),
+                Some(json!("{a=1, b=[], c={d=x y, e=null}, f=[true, {g=1.5}, {}]}")),
+            ),
+            ("States.Format('<{}>', $.o.b)", value.clone(), Some(json!("<[]>"))),
+            ("States.Format('{}|{}', $.o.c.d, $.o.f)", value, Some(json!("x y|[true, {g=1.5}, {}]"))),
+            ("States.Format('{}', $.empty)", json!({ "empty": {} }), Some(json!("{}"))),
         ]);
     }
 

@@ -53,7 +53,7 @@ mod testing {
         let error = evaluate("States.Array(States.StringToJson($.missing))", json!({})).expect_err("nothing there");
         assert_eq!(
             error,
-            "There was an error while evaluating the intrinsic function: States.StringToJson($.missing). \
+            "The function 'States.Array(States.StringToJson($.missing))' had the following error: \
              The JsonPath argument for the field '$.missing' could not be found in the input '{}'"
         );
     }

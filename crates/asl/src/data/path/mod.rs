@@ -25,6 +25,9 @@ pub(crate) struct Path {
     text: String,
     root: Root,
     query: Query,
+    /// The names of a list at the end, `['a','b']`: of each selected object, an object with these fields. As on AWS, and not as
+    /// in RFC 9535.
+    fields: Option<Vec<String>>,
 }
 
 /// The query that a path compiles to.
@@ -68,6 +71,8 @@ enum Segment {
     Step(Step),
     /// A segment that may select several nodes, in the syntax of RFC 9535.
     Many(String),
+    /// A list of names.
+    Fields(Vec<String>),
 }
 
 /// The maximum nesting depth of a filter, because `serde_json_path` parses it recursively.
@@ -78,7 +83,7 @@ const TOO_MUCH: &str = "it selects too much";
 impl Path {
     /// The path `$`, which selects the root.
     pub(crate) fn root() -> Self {
-        Self { text: "$".to_owned(), root: Root::Input, query: Query::Single(Vec::new()) }
+        Self { text: "$".to_owned(), root: Root::Input, query: Query::Single(Vec::new()), fields: None }
     }
 
     pub(crate) fn parse(text: &str) -> Result<Self, String> {
@@ -91,26 +96,26 @@ impl Path {
             (None, Some(rest)) => (Root::Input, rest),
             (None, None) => return Err("it does not start with '$'".to_owned()),
         };
-        let segments = parse_segments(rest)?;
+        let (segments, fields) = split_fields(parse_segments(rest)?)?;
         if segments.len() > MAX_NESTING {
             return Err(format!("it has more than {MAX_NESTING} steps"));
         }
         let steps = segments.iter().map(|segment| match segment {
             Segment::Step(step) => Some(step.clone()),
-            Segment::Many(_) => None,
+            Segment::Many(_) | Segment::Fields(_) => None,
         });
         let query = match steps.collect() {
             Some(steps) => Query::Single(steps),
             None => Query::from_segments(segments)?,
         };
-        Ok(Self { text: text.to_owned(), root, query })
+        Ok(Self { text: text.to_owned(), root, query, fields })
     }
 
     /// Parses a *reference path*, which selects a single node.
     pub(crate) fn parse_reference(text: &str) -> Result<Self, String> {
         let path = Self::parse(text).map_err(|why| format!("Value is not a Reference Path: {why}"))?;
-        match path.query {
-            Query::Single(_) => Ok(path),
+        match (&path.query, &path.fields) {
+            (Query::Single(_), None) => Ok(path),
             _ => Err(format!("Value is not a Reference Path: '{text}' can name more than one node")),
         }
     }
@@ -118,7 +123,7 @@ impl Path {
     /// Returns the steps of a path into the state's data, where results can be written; `None` for other paths.
     pub(crate) fn writable_steps(&self) -> Option<&[Step]> {
         match &self.query {
-            Query::Single(steps) if self.root == Root::Input => Some(steps),
+            Query::Single(steps) if self.root == Root::Input && self.fields.is_none() => Some(steps),
             _ => None,
         }
     }
@@ -129,23 +134,70 @@ impl Path {
     /// # Errors
     /// Returns a message if the query exceeds its [`Budget`].
     pub(crate) fn find(&self, data: &Data<'_>) -> Result<Option<Value>, String> {
-        let root = match self.root {
+        self.find_in(self.root_of(data))
+    }
+
+    fn root_of<'a>(&self, data: &Data<'a>) -> &'a Value {
+        match self.root {
             Root::Input => data.input,
             Root::Context => data.context.object(),
-        };
-        self.find_in(root)
+        }
     }
 
     fn find_in(&self, root: &Value) -> Result<Option<Value>, String> {
         match &self.query {
-            Query::Single(steps) => Ok(steps.iter().try_fold(root, |node, step| step.child(node)).cloned()),
+            Query::Single(steps) => {
+                let node = steps.iter().try_fold(root, |node, step| step.child(node));
+                Ok(node.and_then(|node| self.value_of(node)))
+            }
             Query::Pipeline(selectors) => {
                 let nodes = select(root, selectors).ok_or_else(|| format!("Invalid path '{self}' : {TOO_MUCH}"))?;
-                Ok(Some(nodes.into_iter().cloned().collect()))
+                Ok(Some(nodes.into_iter().filter_map(|node| self.value_of(node)).collect()))
             }
             // Needs no budget: `from_segments` admits only queries that select each node at most once.
-            Query::Document(query) => Ok(Some(query.query(root).all().into_iter().cloned().collect())),
+            Query::Document(query) => {
+                Ok(Some(query.query(root).all().into_iter().filter_map(|node| self.value_of(node)).collect()))
+            }
         }
+    }
+
+    /// Returns a selected node, or the fields of it that the path lists.
+    fn value_of(&self, node: &Value) -> Option<Value> {
+        let Some(names) = &self.fields else { return Some(node.clone()) };
+        let object = node.as_object()?;
+        let fields = names.iter().filter_map(|name| Some((name.clone(), object.get(name)?.clone())));
+        Some(Value::Object(fields.collect()))
+    }
+
+    /// Returns why the path selects nothing, in the words of the JSONPath library that AWS uses.
+    pub(crate) fn no_result(&self, data: &Data<'_>) -> String {
+        format!("Invalid path '{self}' : {}", self.first_missing(self.root_of(data)))
+    }
+
+    fn first_missing(&self, root: &Value) -> String {
+        let none = || format!("No results for path: {}", self.canonical());
+        let Query::Single(steps) = &self.query else { return none() };
+        let (mut node, mut passed) = (root, String::from("$"));
+        for (at, step) in steps.iter().enumerate() {
+            let rest = steps.get(at..).unwrap_or_default();
+            match step.child(node) {
+                Some(child) => node = child,
+                None if rest.len() > 1 || !step.fits(node) => {
+                    return step.missing(node, &passed, rest).unwrap_or_else(none);
+                }
+                None => return none(),
+            }
+            passed.push_str(&rfc_step(step));
+        }
+        none()
+    }
+
+    /// Whether the last step is an index beyond the end of an existing array.
+    pub(crate) fn is_beyond_end(&self, data: &Data<'_>) -> bool {
+        let Query::Single(steps) = &self.query else { return false };
+        let Some((Step::Index(_), before)) = steps.split_last() else { return false };
+        let array = before.iter().try_fold(self.root_of(data), |node, step| step.child(node));
+        array.is_some_and(Value::is_array)
     }
 
     /// The path in the form that AWS uses in its messages: `$['a'][0]`.
@@ -157,12 +209,20 @@ impl Path {
     }
 }
 
+/// Returns the value that the path in `field` of a definition selects.
+///
+/// # Errors
+/// Returns a message if there is none.
+pub(crate) fn referenced(path: &Path, field: &str, data: &Data<'_>) -> Result<Value, String> {
+    path.find(data)?.ok_or_else(|| format!("The {field} parameter does not reference an input value: {path}"))
+}
+
 impl Query {
     fn from_segments(segments: Vec<Segment>) -> Result<Self, String> {
         let mut forms = Vec::with_capacity(segments.len());
         for segment in &segments {
-            if let Segment::Many(text) = segment {
-                forms.push(filter::check(text)?);
+            if !matches!(segment, Segment::Step(_)) {
+                forms.push(filter::check(&rfc_segment(segment))?);
             }
         }
         if !forms.iter().any(|form| form.names_root) {
@@ -182,7 +242,7 @@ impl Selector {
     fn from_segment(segment: Segment) -> Result<Self, String> {
         let text = match segment {
             Segment::Step(step) => return Ok(Self::Step(step)),
-            Segment::Many(text) => text,
+            many => rfc_segment(&many),
         };
         let form = filter::check(&text)?;
         let query = JsonPath::parse(&format!("${text}")).map_err(|why| why.to_string())?;
@@ -221,6 +281,33 @@ impl fmt::Display for Path {
 }
 
 impl Step {
+    /// Whether nodes of this kind have such steps: objects have fields, arrays have indexes.
+    fn fits(&self, node: &Value) -> bool {
+        match self {
+            Self::Field(_) => node.is_object(),
+            Self::Index(_) => node.is_array(),
+        }
+    }
+
+    /// Returns why a node has no such child, at the first of the steps that are left. `None` for an index beyond the end.
+    fn missing(&self, node: &Value, passed: &str, rest: &[Self]) -> Option<String> {
+        match (self, self.fits(node)) {
+            (Self::Field(_), true) => Some(format!("Missing property in path {passed}{}", rfc_step(self))),
+            (Self::Field(_), false) => {
+                let found = kind_of(node);
+                Some(format!(
+                    "Expected to find an object with property {} in path {passed} but found {found}",
+                    rfc_step(self)
+                ))
+            }
+            (Self::Index(_), true) => None,
+            (Self::Index(_), false) => {
+                let filter: String = rest.iter().map(rfc_step).collect();
+                Some(format!("Filter: {filter} can only be applied to arrays. Current context is: {node}"))
+            }
+        }
+    }
+
     fn child<'a>(&self, node: &'a Value) -> Option<&'a Value> {
         match self {
             Self::Field(name) => node.as_object()?.get(name),
@@ -236,6 +323,17 @@ impl Step {
     }
 }
 
+fn kind_of(node: &Value) -> &'static str {
+    match node {
+        Value::Null => "null",
+        Value::Bool(_) => "a boolean",
+        Value::Number(_) => "a number",
+        Value::String(_) => "a string",
+        Value::Array(_) => "an array",
+        Value::Object(_) => "an object",
+    }
+}
+
 fn parse_segments(mut rest: &str) -> Result<Vec<Segment>, String> {
     let mut segments = Vec::new();
     while !rest.is_empty() {
@@ -244,6 +342,21 @@ fn parse_segments(mut rest: &str) -> Result<Vec<Segment>, String> {
         rest = after;
     }
     Ok(segments)
+}
+
+/// Splits off a list of names, which only the end of a path may have.
+fn split_fields(mut segments: Vec<Segment>) -> Result<(Vec<Segment>, Option<Vec<String>>), String> {
+    let fields = match segments.pop() {
+        Some(Segment::Fields(names)) => Some(names),
+        last => {
+            segments.extend(last);
+            None
+        }
+    };
+    match segments.iter().find(|segment| matches!(segment, Segment::Fields(_))) {
+        None => Ok((segments, fields)),
+        Some(list) => Err(format!("Multi properties can only be used as path leafs: ${}", rfc_segment(list))),
+    }
 }
 
 fn parse_segment(rest: &str) -> Result<(Segment, &str), String> {
@@ -303,6 +416,9 @@ fn parse_bracket(text: &str) -> Result<(Segment, &str), String> {
     if let Some(name) = quoted_name(inner) {
         return Ok((Segment::Step(Step::Field(name)), after));
     }
+    if let Some(names) = quoted_names(text.get(..=end).unwrap_or_default()) {
+        return Ok((Segment::Fields(names), after));
+    }
     Ok((Segment::Many(format!("[{inner}]")), after))
 }
 
@@ -322,14 +438,21 @@ fn closing_bracket(text: &str) -> Result<usize, String> {
     Err("']' is missing".to_owned())
 }
 
-/// Returns the name in `'name'` or `"name"`, and `None` for a list of names.
+/// Returns the name in `'name'` or `"name"`, and `None` for a list of names. A backslash escapes the next character; before a
+/// double quote in `'name'` it stands for itself, as on AWS.
 fn quoted_name(text: &str) -> Option<String> {
     let quote = text.chars().next().filter(|c| matches!(c, '\'' | '"'))?;
     let mut name = String::new();
     let mut chars = text[1..].chars();
     while let Some(c) = chars.next() {
         match c {
-            '\\' => name.push(chars.next()?),
+            '\\' => {
+                let escaped = chars.next()?;
+                if escaped == '"' && quote != '"' {
+                    name.push(c);
+                }
+                name.push(escaped);
+            }
             c if c == quote => return chars.next().is_none().then_some(name),
             c => name.push(c),
         }
@@ -337,10 +460,22 @@ fn quoted_name(text: &str) -> Option<String> {
     None
 }
 
+/// Returns the names in `['a','b']`, and `None` for a list of anything else.
+fn quoted_names(list: &str) -> Option<Vec<String>> {
+    let commas = unquoted(list).filter(|c| c.char == ',').map(|c| c.at);
+    let ends: Vec<usize> = commas.chain([list.len() - 1]).collect();
+    let starts = [0].into_iter().chain(ends.iter().copied());
+    starts.zip(&ends).map(|(start, end)| quoted_name(list.get(start + 1..*end)?.trim())).collect()
+}
+
 fn rfc_segment(segment: &Segment) -> String {
     match segment {
         Segment::Many(text) => text.clone(),
         Segment::Step(step) => rfc_step(step),
+        Segment::Fields(names) => {
+            let names = names.iter().map(|name| format!("'{}'", name.chars().map(rfc_char).collect::<String>()));
+            format!("[{}]", names.collect::<Vec<_>>().join(", "))
+        }
     }
 }
 
@@ -452,8 +587,6 @@ mod tests {
             ("$.items[?(@.id == $.items[1].id)].a-b", Some(json!(["y"]))),
             ("$..id", Some(json!([1, 2]))),
             ("$.items.*.id", Some(json!([1, 2]))),
-            ("$['flat','vals']", Some(json!([7, [0, 10, 20, 30, 40, 50]]))),
-            ("$['flat','vals'][1]", Some(json!([10]))),
             // Nothing is selected: by the step before, by the step after, or because the value is not an array.
             ("$.flat[3:]", Some(json!([]))),
             ("$.flat[*]", Some(json!([]))),
@@ -479,6 +612,26 @@ mod tests {
     }
 
     #[test]
+    fn a_list_of_names_gives_an_object() {
+        let input = json!({ "a": 1, "b": [2], "c, d": 3, "items": [ { "x": 1, "y": 2 }, { "x": 3 }, 4 ] });
+        let cases = [
+            ("$['a','b']", Some(json!({ "a": 1, "b": [2] }))),
+            ("$[ 'b' , \"c, d\" ]", Some(json!({ "b": [2], "c, d": 3 }))),
+            ("$['a','missing']", Some(json!({ "a": 1 }))),
+            ("$.items[0]['y','x']", Some(json!({ "y": 2, "x": 1 }))),
+            ("$.items[*]['x','y']", Some(json!([{ "x": 1, "y": 2 }, { "x": 3 }]))),
+            ("$.missing['x','y']", None),
+            ("$.a['x','y']", None),
+        ];
+        for (path, expected) in cases {
+            assert_eq!(find(path, &input), expected, "{path}");
+        }
+        let error = Path::parse("$['a', 'b'].v").expect_err("not at the end");
+        assert!(error.ends_with("Multi properties can only be used as path leafs: $['a', 'b']"), "{error}");
+        assert!(Path::parse_reference("$['a','b']").is_err());
+    }
+
+    #[test]
     fn a_path_that_selects_too_much_is_an_error() {
         let deep = (0..120).fold(json!(1), |inner, _| json!({ "a": inner }));
         let wide = json!({ "a": vec![1; 100_000] });
@@ -489,7 +642,7 @@ mod tests {
                 format!("$.a{}", "[0,0]".repeat(100)),
                 &json!({ "a": (0..120).fold(json!(1), |inner, _| json!([inner])) }),
             ),
-            (format!("$['a'{}]", ",'a'".repeat(100)), &wide),
+            (format!("$..['a'{}]", ",'a'".repeat(100)), &wide),
         ];
         for (path, input) in &cases {
             let path = Path::parse(path).expect("a valid path");
@@ -558,6 +711,46 @@ mod tests {
         for path in ["$.a[*]", "$..a", "$.a[1:2]", "$.a[?(@.b)]", "States.UUID()"] {
             let error = Path::parse_reference(path).expect_err(path);
             assert!(error.starts_with("Value is not a Reference Path"), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_backslash_before_a_double_quote_is_itself() {
+        let input = json!({ "k\\\"\"n\"": 1, "k\"": 2, "a\\b": 3, "it's": 4 });
+        let cases = [
+            (r#"$['k\""n"']"#, Some(json!(1))),
+            (r#"$['k"']"#, Some(json!(2))),
+            (r#"$["k\""]"#, Some(json!(2))),
+            (r"$['a\\b']", Some(json!(3))),
+            (r"$['it\'s']", Some(json!(4))),
+        ];
+        for (path, expected) in cases {
+            assert_eq!(find(path, &input), expected, "{path}");
+        }
+    }
+
+    #[test]
+    fn what_is_missing_is_said_of_the_first_step_that_is() {
+        let input = json!({ "a": { "b": [1], "t": "x" }, "n": null });
+        let cases = [
+            ("$.x", "No results for path: $['x']"),
+            ("$.a.x", "No results for path: $['a']['x']"),
+            ("$.no.such.path", "Missing property in path $['no']"),
+            ("$.a.no.path", "Missing property in path $['a']['no']"),
+            ("$.a.no[0]", "Missing property in path $['a']['no']"),
+            ("$.a.b[1]", "No results for path: $['a']['b'][1]"),
+            ("$.a.b[7].c", "No results for path: $['a']['b'][7]['c']"),
+            ("$.a.t.x", "Expected to find an object with property ['x'] in path $['a']['t'] but found a string"),
+            ("$.a.b.c.d", "Expected to find an object with property ['c'] in path $['a']['b'] but found an array"),
+            ("$.n.x", "Expected to find an object with property ['x'] in path $['n'] but found null"),
+            ("$.a.t[0]", "Filter: [0] can only be applied to arrays. Current context is: \"x\""),
+            ("$.a[0].x", "Filter: [0]['x'] can only be applied to arrays. Current context is: {\"b\":[1],\"t\":\"x\"}"),
+            ("$$.Execution.X.Y", "Missing property in path $['Execution']['X']"),
+        ];
+        for (path, expected) in cases {
+            let parsed = Path::parse(path).expect("a valid path");
+            let message = with_data(&input, |data| parsed.no_result(data));
+            assert_eq!(message, format!("Invalid path '{path}' : {expected}"));
         }
     }
 

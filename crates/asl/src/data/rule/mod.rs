@@ -21,6 +21,7 @@ impl Rule {
     /// Parses a rule. The caller has taken `Next`, which only a rule at the top level may have.
     pub(crate) fn parse(mut fields: Fields) -> Result<Self, DefinitionError> {
         let _comment = fields.text("Comment")?;
+        fields.refuse_query_fields()?;
         let rule = if fields.has("And") {
             Self::And(Self::parse_operands(&mut fields, "And")?)
         } else if fields.has("Or") {

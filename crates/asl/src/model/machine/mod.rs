@@ -3,8 +3,9 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
+use super::resource::Resource;
 use super::workflow::Workflow;
-use crate::syntax::{DefinitionError, Fields, MAX_SECONDS};
+use crate::syntax::{DefinitionError, Fields, MAX_SECONDS, parse_json};
 
 /// A parsed and checked state machine.
 #[derive(Clone, Debug)]
@@ -32,7 +33,13 @@ impl StateMachine {
     /// );
     /// ```
     pub fn parse(definition: &str) -> Result<Self, DefinitionError> {
-        let json = serde_json::from_str(definition).map_err(|why| DefinitionError::json(&why))?;
+        if definition.trim().is_empty() {
+            return Err(DefinitionError::not_an_object());
+        }
+        let json = parse_json(definition).map_err(|why| DefinitionError::json(&why))?;
+        if !json.is_object() {
+            return Err(DefinitionError::not_an_object());
+        }
         let mut fields = Fields::parse(json, "")?;
         let comment = fields.text("Comment")?;
         fields.query_language()?;
@@ -46,6 +53,21 @@ impl StateMachine {
         let workflow = Workflow::parse(&mut fields, &mut HashSet::new())?;
         fields.finish()?;
         Ok(Self { comment, timeout: timeout.map(Duration::from_secs), workflow })
+    }
+
+    /// Returns the resources of all Task states, also in branches and item processors, each with its location in the
+    /// definition.
+    ///
+    /// ```
+    /// let machine = asl::StateMachine::parse(
+    ///     r#"{ "StartAt": "Put", "States": { "Put": { "Type": "Task", "Resource": "arn:aws:states:::dynamodb:putItem", "End": true } } }"#,
+    /// )
+    /// .unwrap();
+    /// let (location, resource) = machine.resources()[0];
+    /// assert_eq!((location, resource.arn()), ("/States/Put/Resource", "arn:aws:states:::dynamodb:putItem"));
+    /// ```
+    pub fn resources(&self) -> Vec<(&str, &Resource)> {
+        self.workflow.resources()
     }
 
     /// Returns the definition's top-level `Comment`.

@@ -69,7 +69,12 @@ fn map(more: Value) -> Value {
 fn text_that_is_not_json_is_refused_with_its_line() {
     let error = StateMachine::parse("{\n  \"StartAt\": ,\n}").expect_err("not JSON");
     assert_eq!(error.code, DefinitionErrorCode::InvalidJson);
-    assert_eq!(error.location, "line 2, column 14");
+    assert!(error.location.ends_with("; line: 2, column: 15]"), "{error}");
+    assert!(
+        error.to_string().starts_with("INVALID_JSON_DESCRIPTION: Unexpected character (',' (code 44)): "),
+        "{error}"
+    );
+    assert!(error.to_string().ends_with(&format!("\n at {}", error.location)), "{error}");
     let deep = format!("{}{}", "[".repeat(10_000), "]".repeat(10_000));
     assert!(StateMachine::parse(&deep).is_err());
 }
@@ -78,7 +83,8 @@ fn text_that_is_not_json_is_refused_with_its_line() {
 fn machines_need_states_and_a_start() {
     let pass = json!({ "Type": "Pass", "End": true });
     let cases = [
-        (json!([]), "/", "Value must be an object"),
+        (json!([]), "", "Definition must be a valid JSON object"),
+        (json!("States"), "", "Definition must be a valid JSON object"),
         (json!({}), "/", "These fields are required: [States, StartAt]"),
         (json!({ "StartAt": "A" }), "/", "These fields are required: [States]"),
         (json!({ "StartAt": 1, "States": { "A": pass } }), "/StartAt", "must be a string"),
@@ -205,7 +211,19 @@ fn each_type_has_its_own_fields() {
         (json!({ "Type": "Loop" }), "/Type", "'Loop' is not a type of state"),
         (json!({ "Type": "Pass", "Resource": "x", "End": true }), "/Resource", "not supported"),
         (json!({ "Type": "Pass", "Retry": [], "End": true }), "/Retry", "not supported"),
-        (json!({ "Type": "Pass", "Assign": {}, "End": true }), "/Assign", "not supported"),
+        (json!({ "Type": "Pass", "Assign": {}, "End": true }), "/Assign", "variables are not supported"),
+        (json!({ "Type": "Succeed", "Output": {} }), "/Output", "JSONata is not supported"),
+        (task(json!({ "Arguments": {} })), "/Arguments", "JSONata is not supported"),
+        (
+            json!({ "Type": "Choice", "Choices": [{ "Variable": "$", "IsPresent": true, "Assign": {}, "Next": "T" }] }),
+            "/Choices[0]/Assign",
+            "variables are not supported",
+        ),
+        (
+            json!({ "Type": "Choice", "Choices": [{ "Not": { "Variable": "$", "IsNull": true, "Assign": {} }, "Next": "T" }] }),
+            "/Choices[0]/Not/Assign",
+            "variables are not supported",
+        ),
         (json!({ "Type": "Succeed", "End": true }), "/End", "not supported"),
         (json!({ "Type": "Fail", "Next": "T" }), "/Next", "not supported"),
         (json!({ "Type": "Fail", "InputPath": "$" }), "/InputPath", "not supported"),
@@ -215,7 +233,11 @@ fn each_type_has_its_own_fields() {
         (json!({ "Type": "Wait", "Seconds": 1, "Timestamp": "2020-04-01T10:00:00Z", "End": true }), "", "Only one"),
         (json!({ "Type": "Wait", "Seconds": -1, "End": true }), "/Seconds", "whole number"),
         (json!({ "Type": "Wait", "Seconds": 100_000_000, "End": true }), "/Seconds", "to 99999999"),
-        (json!({ "Type": "Wait", "Timestamp": "tomorrow", "End": true }), "/Timestamp", "not a timestamp"),
+        (
+            json!({ "Type": "Wait", "Timestamp": "tomorrow", "End": true }),
+            "/Timestamp",
+            "String does not match RFC3339 timestamp",
+        ),
         (json!({ "Type": "Wait", "SecondsPath": "$.a[*]", "End": true }), "/SecondsPath", "Reference Path"),
         (json!({ "Type": "Wait", "Seconds": 1, "ResultPath": null, "End": true }), "/ResultPath", "not supported"),
         (json!({ "Type": "Choice" }), "", "[Choices]"),
@@ -226,10 +248,18 @@ fn each_type_has_its_own_fields() {
             "not supported",
         ),
         (json!({ "Type": "Choice", "Choices": [{ "Variable": "$", "IsNull": true }] }), "/Choices[0]", "[Next]"),
-        (json!({ "Type": "Pass", "InputPath": "a", "End": true }), "/InputPath", "does not start with '$'"),
+        (
+            json!({ "Type": "Pass", "InputPath": "a", "End": true }),
+            "/InputPath",
+            "Value must be a valid JSONPath. Path 'a' is not valid: it does not start with '$'",
+        ),
         (json!({ "Type": "Pass", "OutputPath": 1, "End": true }), "/OutputPath", "path or null"),
         (json!({ "Type": "Pass", "ResultPath": "$.a[*]", "End": true }), "/ResultPath", "Reference Path"),
-        (json!({ "Type": "Pass", "Parameters": { "a.$": "$.a[" }, "End": true }), "/Parameters/a.$", "valid JSONPath"),
+        (
+            json!({ "Type": "Pass", "Parameters": { "a.$": "$.a[" }, "End": true }),
+            "/Parameters",
+            "The value for the field 'a.$' must be a valid JSONPath or a valid intrinsic function call",
+        ),
     ];
     for (state, place, words) in cases {
         refused(state, place, words);
@@ -264,6 +294,35 @@ fn tasks_name_a_resource_and_sane_limits() {
     }
     accepted(task(json!({ "TimeoutSeconds": 5, "HeartbeatSeconds": 4, "Retry": [], "Catch": [] })));
     accepted(task(json!({ "TimeoutSecondsPath": "$.t", "HeartbeatSecondsPath": "$.h", "Comment": "x" })));
+}
+
+#[test]
+fn resources_are_listed_with_their_locations() {
+    let inner = |name: &str, action: &str| {
+        json!({ "StartAt": name, "States": { name: {
+            "Type": "Task", "Resource": format!("arn:aws:states:::dynamodb:{action}"), "End": true,
+        } } })
+    };
+    let machine = json!({
+        "StartAt": "P",
+        "States": {
+            "P": { "Type": "Parallel", "Branches": [inner("A", "a"), inner("B", "b")], "Next": "M" },
+            "M": { "Type": "Map", "Iterator": inner("C", "c"), "Next": "T" },
+            "T": task(json!({})),
+        },
+    });
+    let machine = parse(&machine).expect("a machine");
+    let listed: Vec<(&str, &str)> =
+        machine.resources().into_iter().map(|(place, found)| (place, found.arn())).collect();
+    assert_eq!(
+        listed,
+        [
+            ("/States/P/Branches[0]/States/A/Resource", "arn:aws:states:::dynamodb:a"),
+            ("/States/P/Branches[1]/States/B/Resource", "arn:aws:states:::dynamodb:b"),
+            ("/States/M/Iterator/States/C/Resource", "arn:aws:states:::dynamodb:c"),
+            ("/States/T/Resource", "arn:aws:states:::lambda:invoke"),
+        ]
+    );
 }
 
 #[test]

@@ -83,6 +83,9 @@ impl Comparison {
         let operand = match is_path {
             true => Operand::Path(Path::parse_reference(value.as_str().ok_or("Value must be a path")?)?),
             false if value_type.includes(&value) => Operand::Constant(value),
+            false if value_type == ValueType::Timestamp && value.is_string() => {
+                return Err("String does not match RFC3339 timestamp".to_owned());
+            }
             false => return Err(format!("Value must be a {}", value_type.noun())),
         };
         Ok(Self::Relation { value_type, relation, operand })
