@@ -29,6 +29,12 @@ pub(crate) fn violated(input: &Value, members: &[Member]) -> Option<String> {
 }
 
 impl Member {
+    /// The name in messages, which begins with a small letter in all services.
+    fn path(self) -> String {
+        let mut letters = self.name.chars();
+        letters.next().map(|first| first.to_ascii_lowercase()).into_iter().chain(letters).collect()
+    }
+
     fn violation(self, value: &Value) -> Option<String> {
         let must = self.rule.violated_by(value)?;
         let shown = match value {
@@ -36,7 +42,7 @@ impl Member {
             Value::String(text) => format!("'{text}'"),
             other => format!("'{other}'"),
         };
-        Some(format!("Value {shown} at '{}' failed to satisfy constraint: Member must {must}", self.name))
+        Some(format!("Value {shown} at '{}' failed to satisfy constraint: Member must {must}", self.path()))
     }
 }
 

@@ -22,6 +22,13 @@ pub(super) struct WorkGroupReference {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
+pub(super) struct ListWorkGroups {
+    max_results: Option<u32>,
+    next_token: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
 pub(super) struct CatalogReference {
     name: String,
 }
@@ -83,9 +90,18 @@ impl Athena {
         }}))
     }
 
-    pub(super) fn list_workgroups(&self) -> AwsResult {
-        let group = |name: &String| json!({ "Name": name, "State": "ENABLED", "EngineVersion": engine_version() });
-        Ok(json!({ "WorkGroups": self.workgroups.iter().map(group).collect::<Vec<_>>() }))
+    pub(super) fn list_workgroups(&self, list: &ListWorkGroups) -> AwsResult {
+        let page = PageRequest::<String>::new(list.max_results, 50, 50, list.next_token.as_deref());
+        let page = page.map_err(invalid_request)?;
+        let mut names = self.workgroups.clone();
+        names.sort();
+        let group = |name: String| {
+            let described = json!({ "Name": name, "State": "ENABLED", "EngineVersion": engine_version() });
+            (name, described)
+        };
+        let rest = names.into_iter().filter(|name| page.after().is_none_or(|after| name > after));
+        let listed = rest.take(page.query_limit() as usize).map(group).collect();
+        Ok(page.into_output("WorkGroups", "NextToken", listed))
     }
 
     pub(super) fn list_catalogs() -> AwsResult {
@@ -127,17 +143,17 @@ impl Athena {
     }
 
     pub(super) fn get_table(&self, named: &TableReference) -> AwsResult {
-        let found = self.database(&named.catalog_name, &named.database_name)?;
+        let found_in = self.database(&named.catalog_name, &named.database_name)?;
         let name = named.table_name.to_lowercase();
-        let found = self.engine.catalog().table(&found.name, &name).map_err(unreadable)?;
-        let found = found.ok_or_else(|| metadata(format!("EntityNotFoundException: Table {name} not found.")))?;
+        let found = self.engine.catalog().table(&found_in.name, &name).map_err(unreadable)?;
+        let found = found.ok_or_else(|| not_found(&format!("table {name} from {}", found_in.name)))?;
         Ok(json!({ "TableMetadata": table(&found) }))
     }
 
     fn database(&self, catalog: &str, name: &str) -> Result<Database, AwsError> {
         check_catalog(Some(catalog))?;
         let found = self.engine.catalog().database(&name.to_lowercase()).map_err(unreadable)?;
-        found.ok_or_else(|| metadata(format!("EntityNotFoundException: Database {name} not found.")))
+        found.ok_or_else(|| not_found(&format!("database {name}")))
     }
 }
 
@@ -191,7 +207,14 @@ fn column(column: &TableColumn) -> Value {
     described
 }
 
-fn metadata(message: String) -> AwsError {
+/// The error of a database or a table that is not there. Clients look for the part in brackets, which is that of the catalog's
+/// own error: PyAthena does for `has_table`.
+fn not_found(what: &str) -> AwsError {
+    let request = uuid::Uuid::new_v4();
+    let message = format!(
+        "Unable to get {what}: Entity Not Found (Service: AmazonDataCatalog; Status Code: 400; Error Code: \
+         EntityNotFoundException; Request ID: {request}; Proxy: null)"
+    );
     AwsError::new("MetadataException", message)
 }
 

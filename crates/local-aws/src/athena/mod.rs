@@ -1,6 +1,7 @@
 //! Athena: the API, on the engine of `local-athena`. Queries are rows of the state, their results are objects in S3.
 
 mod metadata;
+mod model;
 mod object_files;
 mod queries;
 mod results;
@@ -14,7 +15,8 @@ use local_athena::{Engine, ObjectFiles, OpenError, StatementKind};
 use serde_json::{Value, json};
 use tokio::sync::Semaphore;
 
-use crate::aws_json::{AwsError, AwsResult, input};
+use self::model::input;
+use crate::aws_json::{AwsError, AwsResult};
 use crate::s3::ObjectStore;
 use crate::s3_uri::S3Uri;
 use crate::seal::{self, Damaged};
@@ -127,6 +129,7 @@ impl Athena {
 
     /// Handles an operation of the API other than [`Athena::RESULTS`].
     pub(crate) async fn call(self: &Arc<Self>, operation: &str, value: Value) -> AwsResult {
+        model::check(operation, &value)?;
         match operation {
             "StartQueryExecution" => self.start(input(value)?).await,
             "StopQueryExecution" => self.stop(&input(value)?),
@@ -134,7 +137,7 @@ impl Athena {
             "BatchGetQueryExecution" => self.batch_get(&input(value)?),
             "ListQueryExecutions" => self.list(&input(value)?),
             "GetWorkGroup" => self.get_workgroup(&input(value)?),
-            "ListWorkGroups" => self.list_workgroups(),
+            "ListWorkGroups" => self.list_workgroups(&input(value)?),
             "GetDataCatalog" => Athena::get_catalog(&input(value)?),
             "ListDataCatalogs" => Athena::list_catalogs(),
             "GetDatabase" => self.get_database(&input(value)?),

@@ -11,17 +11,19 @@ use futures::FutureExt as _;
 use local_athena::{Column, ErrorKind, ObjectFiles as _, Output, QueryError, Statement, StatementKind, panic_message};
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use strum::{EnumString, IntoStaticStr};
 use tokio::sync::watch;
 use tokio::task::{AbortHandle, block_in_place, spawn_blocking};
 use tokio::time::timeout;
 use tracing::{Instrument as _, debug_span};
 
+use super::model::{self, input};
 use super::results::{Format, read_page};
 use super::{Athena, invalid_request};
-use crate::aws_json::{AwsError, AwsResult, input};
+use crate::aws_json::{AwsError, AwsResult};
 use crate::clock::{epoch_seconds, now_millis};
+use crate::identity::ACCOUNT;
 use crate::paging::PageRequest;
 use crate::s3::{Attributes, Staged, StoreError, WriteCondition};
 use crate::s3_uri::S3Uri;
@@ -158,6 +160,11 @@ pub(super) struct StartQueryExecution {
     work_group: Option<String>,
     #[serde(default)]
     execution_parameters: Vec<String>,
+    /// A hint: results are never reused.
+    #[serde(default, skip_serializing)]
+    result_reuse_configuration: Option<Map<String, Value>>,
+    #[serde(default, skip_serializing)]
+    engine_configuration: Option<Map<String, Value>>,
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -171,6 +178,32 @@ struct QueryExecutionContext {
 #[serde(rename_all = "PascalCase")]
 struct ResultConfiguration {
     output_location: Option<String>,
+    #[serde(default, skip_serializing)]
+    encryption_configuration: Option<Value>,
+    #[serde(default, skip_serializing)]
+    expected_bucket_owner: Option<String>,
+    #[serde(default, skip_serializing)]
+    acl_configuration: Option<Value>,
+}
+
+impl StartQueryExecution {
+    /// Refuses what would have no effect.
+    fn refuse_other_members(&self) -> Result<(), AwsError> {
+        let result = &self.result_configuration;
+        let is_owner = result.expected_bucket_owner.as_deref().is_none_or(|owner| owner == ACCOUNT);
+        let message = if result.encryption_configuration.is_some() {
+            "ResultConfiguration.EncryptionConfiguration: this endpoint keeps results in the clear, leave it out"
+        } else if result.acl_configuration.is_some() {
+            "ResultConfiguration.AclConfiguration: objects have no ACL in this endpoint, leave it out"
+        } else if self.engine_configuration.as_ref().is_some_and(|engine| !engine.is_empty()) {
+            "EngineConfiguration: this endpoint has one engine and no capacity to set, leave it out"
+        } else if !is_owner {
+            "ResultConfiguration.ExpectedBucketOwner: the bucket is another account's"
+        } else {
+            return Ok(());
+        };
+        Err(invalid_request(message))
+    }
 }
 
 #[derive(Deserialize)]
@@ -199,6 +232,7 @@ pub(super) struct GetQueryResults {
     query_execution_id: String,
     max_results: Option<u32>,
     next_token: Option<String>,
+    query_result_type: Option<String>,
 }
 
 /// A row of the state: a query.
@@ -271,8 +305,10 @@ impl Query {
         if self.kind == StatementKind::Dml.as_str() { Format::Csv } else { Format::Text }
     }
 
+    /// The database, without the backquotes in which some clients put its name.
     fn database(&self) -> &str {
-        self.request.query_execution_context.database.as_deref().unwrap_or(DEFAULT_DATABASE)
+        let named = self.request.query_execution_context.database.as_deref().unwrap_or(DEFAULT_DATABASE);
+        named.strip_prefix('`').and_then(|named| named.strip_suffix('`')).unwrap_or(named)
     }
 
     /// Returns the place of the objects that the statement writes without naming one: that of the result.
@@ -382,6 +418,7 @@ struct QueryOutput {
 
 impl Athena {
     pub(super) async fn start(self: &Arc<Self>, start: StartQueryExecution) -> AwsResult {
+        start.refuse_other_members()?;
         let workgroup = self.check_workgroup(start.work_group.as_deref())?;
         check_catalog(start.query_execution_context.catalog.as_deref())?;
         if start.query_string.len() > MAX_STATEMENT_BYTES {
@@ -389,9 +426,6 @@ impl Athena {
         }
         let statement = self.parse(&start).await?;
         let token = start.client_request_token.clone();
-        if token.as_ref().is_some_and(|token| !(32..=128).contains(&token.len())) {
-            return Err(invalid_request("clientRequestToken has 32 to 128 characters"));
-        }
         let query = self.new_query(start, workgroup, &statement)?;
         let known = self.state.write(|rows| {
             let known = token.as_ref().map(|token| Query::find_by(rows, "token", token)).transpose()?.flatten();
@@ -633,7 +667,13 @@ impl Athena {
     /// Handles `GetQueryResults`. Serializes the page directly: building a [`Value`] of each of its many thousand cells takes
     /// longer than all else.
     pub(crate) fn results(&self, value: Value) -> Result<String, AwsError> {
+        model::check(Athena::RESULTS, &value)?;
         let get: GetQueryResults = input(value)?;
+        if get.query_result_type.as_deref() == Some("DATA_MANIFEST") {
+            return Err(invalid_request(
+                "QueryResultType: this endpoint writes no manifests of results, ask for DATA_ROWS",
+            ));
+        }
         let query = self.query(&get.query_execution_id)?;
         match query.state {
             QueryState::Succeeded => {}
@@ -646,10 +686,7 @@ impl Athena {
                 return Err(invalid_request(text).with("AthenaErrorCode", "INVALID_QUERY_EXECUTION_STATE"));
             }
         }
-        let limit = get.max_results.filter(|limit| *limit > 0).unwrap_or(1000);
-        if limit > 1000 {
-            return Err(invalid_request("MaxResults is more than maximum allowed length 1000"));
-        }
+        let limit = get.max_results.unwrap_or(1000);
         let from = match get.next_token.as_deref() {
             None => 0,
             Some(token) => token

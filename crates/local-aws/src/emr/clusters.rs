@@ -81,6 +81,16 @@ pub(super) struct RunJobFlow {
     step_concurrency_level: Option<u32>,
     #[serde(default)]
     pub(super) auto_termination_policy: Option<AutoTerminationPolicy>,
+    #[serde(default)]
+    scale_down_behavior: Option<String>,
+    #[serde(default, skip_serializing)]
+    security_configuration: Option<Value>,
+    #[serde(default, skip_serializing)]
+    kerberos_attributes: Option<Value>,
+    #[serde(default, skip_serializing)]
+    managed_scaling_policy: Option<Value>,
+    #[serde(default, skip_serializing)]
+    custom_ami_id: Option<Value>,
 }
 
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
@@ -128,7 +138,58 @@ impl RunJobFlow {
         if idle.is_some_and(|seconds| !(60..=604_800).contains(&seconds)) {
             return Err(validation("IdleTimeout is 60 to 604800 seconds"));
         }
+        self.check_values()?;
+        self.refuse_other_members()
+    }
+
+    fn check_values(&self) -> Result<(), AwsError> {
+        if let Some(label) = self.release_label.as_deref().filter(|label| !is_release(label)) {
+            return Err(validation(format!("The supplied release label is invalid: {label}.")));
+        }
+        if let Some(behavior) = &self.scale_down_behavior {
+            one_of("scaleDownBehavior", behavior, &["TERMINATE_AT_TASK_COMPLETION", "TERMINATE_AT_INSTANCE_HOUR"])?;
+        }
+        for group in &self.instances.instance_groups {
+            one_of("instances.instanceGroups.instanceRole", &group.instance_role, &["MASTER", "TASK", "CORE"])?;
+            if let Some(market) = &group.market {
+                one_of("instances.instanceGroups.market", market, &["ON_DEMAND", "SPOT"])?;
+            }
+        }
         Ok(())
+    }
+
+    /// Refuses what would have an effect on machines, which there are not.
+    fn refuse_other_members(&self) -> Result<(), AwsError> {
+        let given = [
+            ("SecurityConfiguration", &self.security_configuration),
+            ("KerberosAttributes", &self.kerberos_attributes),
+            ("ManagedScalingPolicy", &self.managed_scaling_policy),
+            ("CustomAmiId", &self.custom_ami_id),
+        ];
+        match given.into_iter().find(|(_, value)| value.is_some()) {
+            None => Ok(()),
+            Some((name, _)) => {
+                Err(validation(format!("{name}: the clusters of this endpoint have no machines, leave it out")))
+            }
+        }
+    }
+}
+
+/// Whether a label has the form of EMR's releases: `emr-7.1.0`. The first that had a label was `emr-4.0.0`.
+fn is_release(label: &str) -> bool {
+    let Some(version) = label.strip_prefix("emr-") else { return false };
+    let numbers: Vec<Option<u32>> = version.split('.').map(|number| number.parse().ok()).collect();
+    matches!(numbers[..], [Some(4..), Some(_), Some(_)])
+}
+
+fn one_of(member: &str, value: &str, names: &[&str]) -> Result<(), AwsError> {
+    match names.contains(&value) {
+        true => Ok(()),
+        false => Err(validation(format!(
+            "1 validation error detected: Value '{value}' at '{member}' failed to satisfy constraint: Member must satisfy enum \
+             value set: [{}]",
+            names.join(", ")
+        ))),
     }
 }
 
@@ -152,7 +213,7 @@ impl Cluster {
         Ok(Cluster {
             id: row.get(0)?,
             state: state.parse().map_err(|_| rusqlite::Error::InvalidQuery)?,
-            reason: super::json(row, 2)?,
+            reason: super::json::<StateChangeReason>(row, 2)?.without_empty_code(),
             created: row.get(3)?,
             ready: row.get(4)?,
             ended: row.get(5)?,
@@ -166,6 +227,14 @@ impl Cluster {
             .ok_or_else(|| {
                 invalid_request(format!("Cluster id '{id}' is not valid.")).with("ErrorCode", "NoSuchCluster")
             })
+    }
+
+    /// Finds a cluster for the operations of the older part of the API, whose error has another name.
+    pub(super) fn find_job_flow(rows: &Connection, id: &str) -> Result<Cluster, AwsError> {
+        Cluster::find(rows, id).map_err(|error| match error.code() {
+            "InvalidRequestException" => validation("Specified job flow ID does not exist."),
+            _ => error,
+        })
     }
 
     /// Returns the clusters that have not ended.
@@ -229,14 +298,15 @@ impl Cluster {
             "VisibleToAllUsers": request.visible_to_all_users.unwrap_or(true),
             "InstanceCollectionType": if request.instances.instance_fleets.is_empty() { "INSTANCE_GROUP" } else { "INSTANCE_FLEET" },
             "StepConcurrencyLevel": 1,
-            "Ec2InstanceAttributes": {
+            "ScaleDownBehavior": request.scale_down_behavior,
+            "Ec2InstanceAttributes": present(json!({
                 "Ec2SubnetId": request.instances.ec2_subnet_id,
                 "Ec2KeyName": request.instances.ec2_key_name,
                 "IamInstanceProfile": request.job_flow_role,
-            },
+            })),
         });
-        if let (Value::Object(cluster), Value::Object(more)) = (&mut cluster, more) {
-            cluster.extend(more.into_iter().filter(|(_, value)| !value.is_null()));
+        if let (Value::Object(cluster), Value::Object(more)) = (&mut cluster, present(more)) {
+            cluster.extend(more);
         }
         Ok(json!({ "Cluster": cluster }))
     }
@@ -260,6 +330,14 @@ impl Cluster {
         let groups =
             [group("MASTER", &instances.master_instance_type, 1), group("CORE", &instances.slave_instance_type, cores)];
         groups.into_iter().flatten().collect()
+    }
+}
+
+/// Returns an object without the members that are null.
+fn present(object: Value) -> Value {
+    match object {
+        Value::Object(members) => members.into_iter().filter(|(_, value)| !value.is_null()).collect(),
+        other => other,
     }
 }
 
@@ -352,7 +430,7 @@ impl Emr {
     pub(super) fn terminate(&self, terminate: &TerminateJobFlows) -> AwsResult {
         let clusters = self.state.write(|rows| {
             let clusters: Vec<Cluster> =
-                terminate.job_flow_ids.iter().map(|id| Cluster::find(rows, id)).collect::<Result<_, _>>()?;
+                terminate.job_flow_ids.iter().map(|id| Cluster::find_job_flow(rows, id)).collect::<Result<_, _>>()?;
             if clusters
                 .iter()
                 .any(|cluster| cluster.state.is_alive() && cluster.request.instances.termination_protected)
@@ -377,7 +455,7 @@ impl Emr {
     pub(super) fn protect(&self, protect: &SetTerminationProtection) -> AwsResult {
         self.state.write(|rows| {
             for id in &protect.job_flow_ids {
-                let mut cluster = Cluster::find(rows, id)?;
+                let mut cluster = Cluster::find_job_flow(rows, id)?;
                 cluster.request.instances.termination_protected = protect.termination_protected;
                 let request = super::to_json(&cluster.request)?;
                 rows.execute("UPDATE emr_clusters SET request = ?2 WHERE id = ?1", [id, &request])?;

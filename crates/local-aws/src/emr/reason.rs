@@ -16,4 +16,15 @@ impl StateChangeReason {
     pub(super) fn new(code: &str, message: &str) -> StateChangeReason {
         StateChangeReason { code: Some(code.to_owned()), message: Some(message.to_owned()) }
     }
+
+    /// A reason without a code, of which EMR has none for what is no end.
+    pub(super) fn of_progress(message: &str) -> StateChangeReason {
+        StateChangeReason { code: None, message: Some(message.to_owned()) }
+    }
+
+    /// Removes the empty code that homes of before have.
+    pub(super) fn without_empty_code(mut self) -> StateChangeReason {
+        self.code = self.code.filter(|code| !code.is_empty());
+        self
+    }
 }

@@ -9,7 +9,11 @@ use super::reason::StateChangeReason;
 use super::step::{Step, StepConfig, StepState};
 use super::{Emr, invalid_request, validation};
 use crate::aws_json::{AwsError, AwsResult};
+use crate::constraints::{Member, Rule, violated};
 use crate::paging::PageRequest;
+
+/// EMR's limit for the ids of one listing.
+const MAX_LISTED_IDS: usize = 10;
 
 /// EMR's limit for the pending and running steps of a cluster.
 const MAX_ACTIVE: i64 = 256;
@@ -52,7 +56,7 @@ impl Emr {
         let steps: Vec<Step> =
             add.steps.into_iter().map(|config| Step::new(&cluster, config)).collect::<Result<_, _>>()?;
         self.state.write(|rows| {
-            if !Cluster::find(rows, &cluster)?.state.is_alive() {
+            if !Cluster::find_job_flow(rows, &cluster)?.state.is_alive() {
                 return Err(validation("A job flow that is shutting down, terminated, or finished may not be modified."));
             }
             let active: i64 = rows
@@ -78,6 +82,10 @@ impl Emr {
             if !matches!(state.as_str(), "CANCEL_PENDING" | "INTERRUPTED") {
                 return Err(validation(format!("'{state}' is no state of a step")));
             }
+        }
+        let ids = Member { name: "StepIds", rule: Rule::Length(0, MAX_LISTED_IDS) };
+        if let Some(message) = violated(&json!({ "StepIds": list.step_ids }), &[ids]) {
+            return Err(validation(message));
         }
         let page = PageRequest::new(None, 50, 50, list.marker.as_deref()).map_err(invalid_request)?;
         let rows = self.state.lock();

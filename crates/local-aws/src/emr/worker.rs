@@ -130,7 +130,7 @@ impl Emr {
                 return Ok(NextAction::End(end, cluster.reason));
             }
             if let Some(step) = Step::start_next(rows, id)? {
-                Cluster::set_state(rows, id, ClusterState::Running, &StateChangeReason::new("", "Running step"))?;
+                Cluster::set_state(rows, id, ClusterState::Running, &StateChangeReason::of_progress("Running step"))?;
                 return Ok(NextAction::Run(Box::new(step)));
             }
             if !cluster.request.instances.keep_job_flow_alive_when_no_steps {
@@ -139,7 +139,7 @@ impl Emr {
                     StateChangeReason::new("ALL_STEPS_COMPLETED", "Steps completed"),
                 ));
             }
-            let waiting = StateChangeReason::new("", "Cluster ready to run steps.");
+            let waiting = StateChangeReason::of_progress("Cluster ready to run steps.");
             Cluster::set_state(rows, id, ClusterState::Waiting, &waiting)?;
             let policy = cluster.request.auto_termination_policy;
             Ok(NextAction::Wait(policy.and_then(|policy| policy.idle_timeout).map(Duration::from_secs)))

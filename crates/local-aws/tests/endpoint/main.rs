@@ -1,7 +1,9 @@
 //! Tests of the endpoint by the AWS SDKs, on a home in a temporary folder.
 
 mod athena;
+mod athena_model;
 mod emr;
+mod emr_model;
 mod emr_serverless;
 mod faults;
 mod glue;
