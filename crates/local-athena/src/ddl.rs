@@ -49,6 +49,7 @@ fn change(changes: &Changes<'_>, ddl: Ddl, database: &str) -> Result<(), QueryEr
                 properties,
                 kind,
                 created: now(),
+                details: None,
             };
             create_table(changes, &new, if_not_exists)
         }
@@ -364,6 +365,7 @@ pub(crate) fn create_view(
         properties: Vec::new(),
         kind: TableKind::View { sql: view.select.text.clone(), database: database.to_owned() },
         created: now(),
+        details: None,
     };
     catalog.change(|changes| {
         if changes.database(&new.database)?.is_none() {

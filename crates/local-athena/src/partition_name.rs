@@ -77,6 +77,7 @@ mod tests {
             properties: Vec::new(),
             kind: TableKind::External { location: "s3://lake/quotes/".to_owned(), format: Format::Parquet },
             created: 0,
+            details: None,
         }
     }
 

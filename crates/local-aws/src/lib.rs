@@ -53,6 +53,7 @@ mod server;
 mod spark;
 mod state;
 mod step_functions;
+mod sts;
 mod url_encoding;
 
 pub use emr_serverless::APPLICATION;

@@ -9,7 +9,7 @@ use s3s::{Body, S3Error, S3ErrorCode};
 use uuid::Uuid;
 
 use crate::aws_json::{AwsError, Version};
-use crate::{emr_serverless, lambda, rest_json};
+use crate::{emr_serverless, lambda, rest_json, sts};
 
 /// The protocol of a request, by its head.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,6 +20,8 @@ pub(crate) enum Protocol {
     EmrServerless,
     /// Lambda's REST API. The text is the path after [`lambda::PATH`].
     Lambda(String),
+    /// STS's query API.
+    Sts,
     S3,
 }
 
@@ -30,6 +32,9 @@ impl Protocol {
         }
         if emr_serverless::is_addressed(&head.headers) {
             return Protocol::EmrServerless;
+        }
+        if sts::is_addressed(&head.headers) {
+            return Protocol::Sts;
         }
         match head.uri.path().strip_prefix(lambda::PATH) {
             Some(rest) if rest.is_empty() || rest.starts_with('/') => Protocol::Lambda(rest.to_owned()),
@@ -43,6 +48,7 @@ impl Protocol {
             Protocol::Json(target) => Version::from_target(target).respond(Err(AwsError::access_denied(reason))),
             Protocol::EmrServerless => rest_json::respond(Err(AwsError::access_denied(reason))),
             Protocol::Lambda(_) => lambda::error_response(StatusCode::FORBIDDEN, "AccessDeniedException", reason),
+            Protocol::Sts => sts::error(StatusCode::FORBIDDEN, "AccessDenied", reason, ""),
             Protocol::S3 => s3_error(S3ErrorCode::AccessDenied, reason),
         }
     }
@@ -51,7 +57,7 @@ impl Protocol {
     pub(crate) fn new_request_id(&self) -> String {
         let id = Uuid::new_v4();
         match self {
-            Protocol::Json(_) | Protocol::EmrServerless | Protocol::Lambda(_) => id.to_string(),
+            Protocol::Json(_) | Protocol::EmrServerless | Protocol::Lambda(_) | Protocol::Sts => id.to_string(),
             Protocol::S3 => format!("{:016X}", id.as_u64_pair().0),
         }
     }
@@ -138,6 +144,19 @@ mod tests {
         assert_eq!(parsed("/2015-03-31/functions/a/invocations?x", None), Protocol::Lambda("/a/invocations".into()));
         assert_eq!(parsed("/2015-03-31/functions-of-mine", None), Protocol::S3);
         assert_eq!(parsed("/b/k", None), Protocol::S3);
+    }
+
+    #[test]
+    fn a_form_is_for_sts_and_so_is_what_is_signed_for_it() {
+        let form = ("content-type", "application/x-www-form-urlencoded; charset=utf-8");
+        let signed =
+            ("authorization", "AWS4-HMAC-SHA256 Credential=A/20260101/us-east-1/sts/aws4_request, Signature=a");
+        for (name, value) in [form, signed] {
+            let request = Request::post("/").header(name, value).body(()).unwrap();
+            assert_eq!(Protocol::from_head(&request.into_parts().0), Protocol::Sts, "{name}");
+        }
+        let upload = Request::post("/b").header("content-type", "multipart/form-data; boundary=x").body(()).unwrap();
+        assert_eq!(Protocol::from_head(&upload.into_parts().0), Protocol::S3);
     }
 
     #[test]

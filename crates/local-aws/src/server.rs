@@ -34,6 +34,7 @@ use crate::rest_json;
 use crate::s3::S3;
 use crate::state::State;
 use crate::step_functions::StepFunctions;
+use crate::sts;
 
 /// The maximum size of the body of a JSON request. Lambda's own limit is 6 MB.
 const MAX_JSON_BYTES: usize = 16 * 1024 * 1024;
@@ -155,15 +156,15 @@ impl Services {
         let id = protocol.new_request_id();
         let request = Request::from_parts(head, body);
         let span = request_span(&request, &id);
-        let response = self.check_and_dispatch(&protocol, request).instrument(span.clone()).await;
+        let response = self.check_and_dispatch(&protocol, request, &id).instrument(span.clone()).await;
         span.record("status", response.status().as_u16());
         protocol.stamp(response, &id)
     }
 
-    async fn check_and_dispatch(&self, protocol: &Protocol, request: Request<Body>) -> Response<Body> {
+    async fn check_and_dispatch(&self, protocol: &Protocol, request: Request<Body>, id: &str) -> Response<Body> {
         let (head, body) = request.into_parts();
         match origin::check(&head) {
-            Ok(()) => self.dispatch(protocol, Request::from_parts(head, body)).await,
+            Ok(()) => self.dispatch(protocol, Request::from_parts(head, body), id).await,
             Err(reason) => {
                 tracing::warn!(%reason, method = %head.method, path = head.uri.path(), "a request was refused");
                 protocol.deny(&reason.to_string())
@@ -171,12 +172,13 @@ impl Services {
         }
     }
 
-    async fn dispatch(&self, protocol: &Protocol, request: Request<Body>) -> Response<Body> {
+    async fn dispatch(&self, protocol: &Protocol, request: Request<Body>, id: &str) -> Response<Body> {
         match protocol {
             Protocol::Json(target) => self.handle_json(target, request).await,
             Protocol::EmrServerless => self.handle_emr_serverless(request).await,
             // S3 and Lambda are not refused after a storage failure: each write of an object succeeds or fails by itself.
             Protocol::Lambda(path) => self.handle_lambda(path, request).await,
+            Protocol::Sts => handle_sts(request, id).await,
             Protocol::S3 => match self.s3.handle(request).await {
                 Ok(response) => response,
                 Err(error) => protocol::s3_error(S3ErrorCode::InternalError, &format!("{error:?}")),
@@ -226,6 +228,15 @@ impl Services {
             .map_err(|error| AwsError::new("SerializationException", format!("the body could not be read: {error}")))?;
         let input = aws_json::parse(&body)?;
         self.state.storage_failure().map_or(Ok(input), |failure| Err(AwsError::storage(failure)))
+    }
+}
+
+/// Answers a request of STS, which has no state.
+async fn handle_sts(request: Request<Body>, id: &str) -> Response<Body> {
+    let query = request.uri().query().unwrap_or_default().to_owned();
+    match read(request).await {
+        Ok(form) => sts::respond(&query, &form, id),
+        Err(error) => sts::error(StatusCode::BAD_REQUEST, "MalformedInput", &error.to_string(), id),
     }
 }
 

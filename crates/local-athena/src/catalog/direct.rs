@@ -3,7 +3,7 @@
 //! They obey the rules of DDL: a table or partition that no statement could create is refused, so that every table in
 //! the catalog can be queried.
 
-use super::{Catalog, Changes, Database, Partition, Table, TableKind};
+use super::{Catalog, Changes, Database, Partition, Table, TableColumn, TableKind};
 use crate::ddl::{check_columns, now};
 use crate::error::QueryError;
 use crate::resolve::canonical_value;
@@ -27,6 +27,9 @@ pub enum ChangeError {
     /// The name, location, column or value is not valid.
     #[error("{0}")]
     Invalid(String),
+    /// The table was changed since the caller read it.
+    #[error("Update table failed due to concurrent modifications.")]
+    Concurrent,
     /// The catalog file cannot be read or written.
     #[error(transparent)]
     Internal(#[from] QueryError),
@@ -50,7 +53,74 @@ pub struct Replacement {
     pub by: Partition,
 }
 
+/// The change of a table.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TableUpdate {
+    /// The table as it is to be. Its name and its creation time stay as they were.
+    pub table: Table,
+    /// The number and the description under which the table as it was is kept. `None`: it is not kept.
+    pub archive: Option<(i64, String)>,
+}
+
 impl Catalog {
+    /// Changes the comment and the location of a database.
+    ///
+    /// # Errors
+    /// [`ChangeError::NoDatabase`]; [`ChangeError::Invalid`] for an invalid location.
+    pub fn update_database(&self, new: Database) -> Result<(), ChangeError> {
+        let location = new.location.as_deref().map(folder).transpose().map_err(ChangeError::Invalid)?;
+        let new = Database { name: name(&new.name)?, location, ..new };
+        self.transact(|changes| match changes.database(&new.name)? {
+            Some(_) => Ok(changes.update_database(&new)?),
+            None => Err(ChangeError::NoDatabase(new.name.clone())),
+        })
+    }
+
+    /// Changes an external table to what `update` returns for it. The closure runs inside the transaction.
+    ///
+    /// # Errors
+    /// [`ChangeError::NoDatabase`], [`ChangeError::NoTable`]; [`ChangeError::Invalid`] for a table that could not be queried, or
+    /// whose partitions would not be partitions of it: they have its keys, its format and its first columns.
+    pub fn update_table(
+        &self,
+        database: &str,
+        table: &str,
+        update: impl FnOnce(&Table) -> Result<TableUpdate, ChangeError>,
+    ) -> Result<(), ChangeError> {
+        self.transact(|changes| {
+            let old = find(changes, database, table)?;
+            let TableUpdate { table: new, archive } = update(&old)?;
+            let new = checked_table(Table {
+                database: old.database.clone(),
+                name: old.name.clone(),
+                created: old.created,
+                ..new
+            })?;
+            check_partitions_fit(changes, &old, &new)?;
+            if let Some((number, description)) = archive {
+                changes.add_table_version(&old, number, &description)?;
+            }
+            Ok(changes.replace_table(&old, &new)?)
+        })
+    }
+
+    /// Removes earlier versions of a table. Returns the numbers of which there is no version.
+    ///
+    /// # Errors
+    /// [`ChangeError::NoDatabase`] and [`ChangeError::NoTable`].
+    pub fn remove_table_versions(&self, database: &str, table: &str, all: Vec<i64>) -> Result<Vec<i64>, ChangeError> {
+        self.transact(|changes| {
+            let table = find(changes, database, table)?;
+            let mut missing = Vec::new();
+            for number in all {
+                if !changes.remove_table_version(&table, number)? {
+                    missing.push(number);
+                }
+            }
+            Ok(missing)
+        })
+    }
+
     /// Creates a database.
     ///
     /// # Errors
@@ -82,19 +152,12 @@ impl Catalog {
     /// [`ChangeError::NoDatabase`], [`ChangeError::AlreadyExists`]; [`ChangeError::Invalid`] for a table that could not
     /// be queried, and for a view, which only CREATE VIEW creates.
     pub fn create_table(&self, new: Table) -> Result<(), ChangeError> {
-        let TableKind::External { location, format } = &new.kind else {
-            return Err(ChangeError::Invalid("a view is made by the statement CREATE VIEW".to_owned()));
-        };
-        let format = *format;
-        let kind = TableKind::External { location: folder(location).map_err(ChangeError::Invalid)?, format };
-        let new = Table { database: new.database.to_lowercase(), name: name(&new.name)?, kind, created: now(), ..new };
-        let invalid = |error: QueryError| ChangeError::Invalid(error.message);
-        if new.columns.is_empty() {
-            return Err(ChangeError::Invalid("a table has at least one column beside its partition keys".to_owned()));
-        }
-        check_columns(&new).map_err(invalid)?;
-        refuse_columns(format, &new.columns).map_err(invalid)?;
-        refuse_properties(format, &new.properties).map_err(invalid)?;
+        let new = checked_table(Table {
+            database: new.database.to_lowercase(),
+            name: name(&new.name)?,
+            created: now(),
+            ..new
+        })?;
         self.transact(|changes| {
             if changes.database(&new.database)?.is_none() {
                 return Err(ChangeError::NoDatabase(new.database.clone()));
@@ -200,6 +263,47 @@ impl Catalog {
     }
 }
 
+/// Checks a table, and returns it with a normalized location. Refuses one that could not be queried.
+fn checked_table(new: Table) -> Result<Table, ChangeError> {
+    let TableKind::External { location, format } = &new.kind else {
+        return Err(ChangeError::Invalid("a view is made by the statement CREATE VIEW".to_owned()));
+    };
+    let format = *format;
+    let kind = TableKind::External { location: folder(location).map_err(ChangeError::Invalid)?, format };
+    let new = Table { kind, ..new };
+    let invalid = |error: QueryError| ChangeError::Invalid(error.message);
+    if new.columns.is_empty() {
+        return Err(ChangeError::Invalid("a table has at least one column beside its partition keys".to_owned()));
+    }
+    check_columns(&new).map_err(invalid)?;
+    refuse_columns(format, &new.columns).map_err(invalid)?;
+    refuse_properties(format, &new.properties).map_err(invalid)?;
+    Ok(new)
+}
+
+/// Refuses a change of a table after which its partitions would not be those of the table.
+fn check_partitions_fit(changes: &Changes<'_>, old: &Table, new: &Table) -> Result<(), ChangeError> {
+    let TableKind::External { format: old_format, .. } = &old.kind else {
+        return Err(ChangeError::Invalid("a view is changed by the statement CREATE OR REPLACE VIEW".to_owned()));
+    };
+    let TableKind::External { format, .. } = &new.kind else { return Ok(()) };
+    let is_same = |(one, other): (&TableColumn, &TableColumn)| (&one.name, &one.ty) == (&other.name, &other.ty);
+    let has_same_keys = old.partition_keys.len() == new.partition_keys.len()
+        && old.partition_keys.iter().zip(&new.partition_keys).all(is_same);
+    if !has_same_keys {
+        return Err(ChangeError::Invalid("the partition keys of a table cannot be changed".to_owned()));
+    }
+    let keeps_columns = old.columns.len() <= new.columns.len() && old.columns.iter().zip(&new.columns).all(is_same);
+    if (keeps_columns && old_format == format) || changes.partitions(old)?.is_empty() {
+        return Ok(());
+    }
+    Err(ChangeError::Invalid(format!(
+        "the table {} has partitions, which have its format and its first columns: columns can only be appended, and the \
+         format stays",
+        old.name
+    )))
+}
+
 /// Checks the name of a database or a table, and returns it in lower case.
 fn name(text: &str) -> Result<String, ChangeError> {
     if text.is_empty() || text.len() > 255 || text.chars().any(char::is_control) {
@@ -262,7 +366,7 @@ fn replace(
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Format, TableColumn};
+    use super::super::Format;
     use super::*;
 
     fn catalog() -> (tempfile::TempDir, Catalog) {
@@ -285,11 +389,80 @@ mod tests {
             properties: Vec::new(),
             kind: TableKind::External { location: "s3://lake/quotes".to_owned(), format: Format::Parquet },
             created: 0,
+            details: None,
         }
     }
 
     fn partition(year: &str, feed: &str, location: &str) -> Partition {
         Partition { values: vec![year.to_owned(), feed.to_owned()], location: location.to_owned(), lacks: 0 }
+    }
+
+    #[test]
+    fn a_table_is_changed_as_far_as_its_partitions_allow() {
+        let (_folder, catalog) = catalog();
+        let column = |name: &str, ty: &str| TableColumn::new(name, ty, None).expect("a column");
+        let update = |change: &dyn Fn(&mut Table), archive: Option<(i64, String)>| {
+            catalog.update_table("Market", "QUOTES", |old| {
+                let mut table = old.clone();
+                change(&mut table);
+                Ok(TableUpdate { table, archive })
+            })
+        };
+        let now = || catalog.table("market", "quotes").expect("read").expect("a table");
+        let created = now().created;
+        // Without partitions, the columns are free.
+        update(&|table| table.columns = vec![column("price", "double")], Some((0, "zero".to_owned())))
+            .expect("changed");
+        update(&|table| table.columns = vec![column("ticker", "string")], Some((1, "one".to_owned())))
+            .expect("changed");
+        catalog.add_partitions("market", "quotes", |_| Ok(vec![partition("2020", "a", "s3://lake/1")])).expect("added");
+        let appended = vec![column("ticker", "string"), column("last", "double")];
+        update(
+            &|table| {
+                table.columns.clone_from(&appended);
+                table.comment = Some("changed".to_owned());
+                table.properties = vec![("classification".to_owned(), "parquet".to_owned())];
+                table.details = Some("{}".to_owned());
+                table.kind = TableKind::External { location: "s3://lake/moved".to_owned(), format: Format::Parquet };
+                table.created = 7;
+            },
+            None,
+        )
+        .expect("changed");
+        let changed = now();
+        assert_eq!((&changed.columns, changed.comment.as_deref()), (&appended, Some("changed")));
+        assert_eq!((changed.created, changed.details.as_deref(), changed.properties.len()), (created, Some("{}"), 1));
+        let moved = TableKind::External { location: "s3://lake/moved/".to_owned(), format: Format::Parquet };
+        assert_eq!(changed.kind, moved);
+        let partitions = catalog.partitions("market", "quotes").expect("read");
+        assert_eq!(partitions[0].columns(&changed), [column("ticker", "string")]);
+        let refused: [&dyn Fn(&mut Table); 6] = [
+            &|table| _ = table.columns.pop(),
+            &|table| table.columns[1] = column("last", "string"),
+            &|table| table.columns.insert(0, column("first", "int")),
+            &|table| _ = table.partition_keys.pop(),
+            &|table| table.kind = TableKind::External { location: "s3://lake/x".to_owned(), format: Format::Json },
+            &|table| table.columns.clear(),
+        ];
+        for change in refused {
+            assert!(matches!(update(change, Some((2, "two".to_owned()))), Err(ChangeError::Invalid(_))));
+        }
+        assert_eq!(now(), changed);
+        let versions = || catalog.table_versions("market", "quotes");
+        assert_eq!(versions(), Ok(vec![(0, "zero".to_owned()), (1, "one".to_owned())]));
+        assert_eq!(catalog.remove_table_versions("market", "quotes", vec![0, 5]), Ok(vec![5]));
+        assert_eq!(versions(), Ok(vec![(1, "one".to_owned())]));
+        catalog.remove_table("market", "quotes").expect("removed");
+        catalog.create_table(table("quotes")).expect("a table");
+        assert_eq!(versions(), Ok(Vec::new()), "those of another table");
+
+        let database =
+            |comment: &str| Database { name: "MARKET".to_owned(), comment: Some(comment.to_owned()), location: None };
+        catalog.update_database(database("new")).expect("changed");
+        let found = catalog.database("market").expect("read").expect("a database");
+        assert_eq!((found.comment.as_deref(), found.location), (Some("new"), None));
+        let nowhere = Database { name: "nowhere".to_owned(), ..database("x") };
+        assert_eq!(catalog.update_database(nowhere), Err(ChangeError::NoDatabase("nowhere".to_owned())));
     }
 
     #[test]

@@ -11,7 +11,7 @@ mod store;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
-pub use direct::{ChangeError, PartitionError, Replacement};
+pub use direct::{ChangeError, PartitionError, Replacement, TableUpdate};
 pub use format::Format;
 use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
 
@@ -99,6 +99,8 @@ pub struct Table {
     pub kind: TableKind,
     /// Creation time in seconds since 1970.
     pub created: i64,
+    /// What else the Glue API describes, as JSON text. It has no effect on queries.
+    pub details: Option<String>,
 }
 
 impl Table {
@@ -206,6 +208,18 @@ impl Catalog {
         }
     }
 
+    /// Returns the earlier versions of a table that were kept, each with its number; none when the table does not exist.
+    ///
+    /// # Errors
+    /// As [`Catalog::databases`].
+    pub fn table_versions(&self, database: &str, table: &str) -> Result<Vec<(i64, String)>, QueryError> {
+        let snapshot = self.snapshot()?;
+        match snapshot.table(&database.to_lowercase(), &table.to_lowercase())? {
+            Some(table) => snapshot.table_versions(&table),
+            None => Ok(Vec::new()),
+        }
+    }
+
     /// Returns a snapshot of the catalog. Later changes are not visible in it.
     pub(crate) fn snapshot(&self) -> Result<Snapshot, QueryError> {
         let connection = Connection::open_with_flags(&self.path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
@@ -268,6 +282,10 @@ impl Snapshot {
         store::table(&*lock(&self.connection)?, database, name)
     }
 
+    pub(crate) fn table_versions(&self, table: &Table) -> Result<Vec<(i64, String)>, QueryError> {
+        store::table_versions(&*lock(&self.connection)?, table)
+    }
+
     pub(crate) fn partitions(&self, table: &Table) -> Result<Vec<Partition>, QueryError> {
         store::partitions(&*lock(&self.connection)?, table)
     }
@@ -304,8 +322,25 @@ impl Changes<'_> {
         store::remove_database(&self.transaction, name)
     }
 
+    pub(crate) fn update_database(&self, database: &Database) -> Result<(), QueryError> {
+        store::update_database(&self.transaction, database)
+    }
+
     pub(crate) fn add_table(&self, table: &Table) -> Result<(), QueryError> {
         store::add_table(&self.transaction, table)
+    }
+
+    /// Replaces an external table by one of the same name. Its partitions lack the columns that are new.
+    pub(crate) fn replace_table(&self, old: &Table, new: &Table) -> Result<(), QueryError> {
+        store::replace_table(&self.transaction, old, new)
+    }
+
+    pub(crate) fn add_table_version(&self, table: &Table, number: i64, description: &str) -> Result<(), QueryError> {
+        store::add_table_version(&self.transaction, table, number, description)
+    }
+
+    pub(crate) fn remove_table_version(&self, table: &Table, number: i64) -> Result<bool, QueryError> {
+        store::remove_table_version(&self.transaction, table, number)
     }
 
     pub(crate) fn remove_table(&self, table: &Table) -> Result<(), QueryError> {

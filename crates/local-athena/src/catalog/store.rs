@@ -6,13 +6,16 @@ use super::{Database, Format, Partition, Table, TableColumn, TableKind};
 use crate::error::{ErrorKind, QueryError};
 
 /// The version of the schema below, stored in SQLite's `user_version`.
-pub(super) const VERSION: i64 = 3;
+pub(super) const VERSION: i64 = 4;
 
 /// The first version with the table `formats`.
 const WITH_FORMATS: i64 = 2;
 
 /// The first version with the table `shorter_partitions`.
 const WITH_SHORTER_PARTITIONS: i64 = 3;
+
+/// The first version with the tables `details` and `table_versions`.
+const WITH_DETAILS: i64 = 4;
 
 const TABLES: &str = "
     CREATE TABLE databases (
@@ -81,9 +84,25 @@ const SHORTER_PARTITIONS: &str = "
     PRAGMA user_version = 3;
 ";
 
+/// The migration to version 4. Both tables hold JSON texts of the Glue API, which this crate does not read.
+const DETAILS: &str = "
+    CREATE TABLE details (
+        table_id INTEGER PRIMARY KEY REFERENCES tables (id) ON DELETE CASCADE,
+        details TEXT NOT NULL
+    ) STRICT;
+    CREATE TABLE table_versions (
+        table_id INTEGER NOT NULL REFERENCES tables (id) ON DELETE CASCADE,
+        version INTEGER NOT NULL,
+        description TEXT NOT NULL,
+        PRIMARY KEY (table_id, version)
+    ) STRICT, WITHOUT ROWID;
+    PRAGMA user_version = 4;
+";
+
 /// Migrates the schema to this version.
 fn upgrade(connection: &Connection, to: i64) -> rusqlite::Result<()> {
-    for (version_after, migration) in [(WITH_FORMATS, FORMATS), (WITH_SHORTER_PARTITIONS, SHORTER_PARTITIONS)] {
+    let migrations = [(WITH_FORMATS, FORMATS), (WITH_SHORTER_PARTITIONS, SHORTER_PARTITIONS), (WITH_DETAILS, DETAILS)];
+    for (version_after, migration) in migrations {
         if version(connection)? < version_after && version_after <= to {
             connection.execute_batch(migration)?;
         }
@@ -177,7 +196,57 @@ pub(super) fn table(connection: &Connection, database: &str, name: &str) -> Resu
         properties: properties(connection, id)?,
         kind,
         created,
+        details: details(connection, id)?,
     }))
+}
+
+fn details(connection: &Connection, id: i64) -> rusqlite::Result<Option<String>> {
+    if version(connection)? < WITH_DETAILS {
+        return Ok(None);
+    }
+    let mut statement = connection.prepare("SELECT details FROM details WHERE table_id = ?")?;
+    statement.query_row([id], |row| row.get(0)).optional()
+}
+
+fn set_details(connection: &Connection, id: i64, table: &Table) -> Result<(), QueryError> {
+    if let Some(details) = &table.details {
+        upgrade(connection, WITH_DETAILS)?;
+        connection.execute("INSERT OR REPLACE INTO details (table_id, details) VALUES (?, ?)", params![id, details])?;
+    }
+    Ok(())
+}
+
+/// Returns the earlier versions of a table, with their numbers, in order.
+pub(super) fn table_versions(connection: &Connection, table: &Table) -> Result<Vec<(i64, String)>, QueryError> {
+    if version(connection)? < WITH_DETAILS {
+        return Ok(Vec::new());
+    }
+    let sql = format!("SELECT version, description FROM table_versions WHERE table_id = {TABLE_ID} ORDER BY version");
+    let mut statement = connection.prepare(&sql)?;
+    let rows = statement.query_map([&table.database, &table.name], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+pub(super) fn add_table_version(
+    connection: &Connection,
+    table: &Table,
+    number: i64,
+    description: &str,
+) -> Result<(), QueryError> {
+    upgrade(connection, WITH_DETAILS)?;
+    let sql =
+        format!("INSERT OR REPLACE INTO table_versions (table_id, version, description) VALUES ({TABLE_ID}, ?3, ?4)");
+    connection.execute(&sql, params![table.database, table.name, number, description])?;
+    Ok(())
+}
+
+/// Removes an earlier version of a table. Returns false when there is none of this number.
+pub(super) fn remove_table_version(connection: &Connection, table: &Table, number: i64) -> Result<bool, QueryError> {
+    if version(connection)? < WITH_DETAILS {
+        return Ok(false);
+    }
+    let sql = format!("DELETE FROM table_versions WHERE table_id = {TABLE_ID} AND version = ?3");
+    Ok(connection.execute(&sql, params![table.database, table.name, number])? > 0)
 }
 
 fn version(connection: &Connection) -> rusqlite::Result<i64> {
@@ -261,6 +330,14 @@ pub(super) fn remove_database(connection: &Connection, name: &str) -> Result<(),
     Ok(())
 }
 
+pub(super) fn update_database(connection: &Connection, database: &Database) -> Result<(), QueryError> {
+    connection.execute(
+        "UPDATE databases SET comment = ?2, location = ?3 WHERE name = ?1",
+        params![database.name, database.comment, database.location],
+    )?;
+    Ok(())
+}
+
 pub(super) fn add_table(connection: &Connection, table: &Table) -> Result<(), QueryError> {
     let (location, view) = match &table.kind {
         TableKind::External { location, .. } => (Some(location), None),
@@ -286,7 +363,41 @@ pub(super) fn add_table(connection: &Connection, table: &Table) -> Result<(), Qu
     }
     add_columns(connection, id, false, 0, &table.columns)?;
     add_columns(connection, id, true, 0, &table.partition_keys)?;
+    set_details(connection, id, table)?;
     set_properties(connection, table)
+}
+
+/// Replaces the external table `old` by one of the same name, which has at least its columns. The partitions remain, and lack
+/// the columns that are new.
+pub(super) fn replace_table(connection: &Connection, old: &Table, new: &Table) -> Result<(), QueryError> {
+    let id: i64 = connection.query_row(&format!("SELECT {TABLE_ID}"), [&old.database, &old.name], |row| row.get(0))?;
+    let TableKind::External { location, format } = &new.kind else { return Ok(()) };
+    connection
+        .execute("UPDATE tables SET comment = ?2, location = ?3 WHERE id = ?1", params![id, new.comment, location])?;
+    upgrade(connection, WITH_SHORTER_PARTITIONS)?;
+    connection.execute("DELETE FROM formats WHERE table_id = ?", [id])?;
+    if *format == Format::Json {
+        connection.execute("INSERT INTO formats (table_id, format) VALUES (?, 'json')", [id])?;
+    }
+    add_lacks(connection, id, new.columns.len().saturating_sub(old.columns.len()))?;
+    connection.execute("DELETE FROM columns WHERE table_id = ?", [id])?;
+    add_columns(connection, id, false, 0, &new.columns)?;
+    add_columns(connection, id, true, 0, &new.partition_keys)?;
+    set_details(connection, id, new)?;
+    set_properties(connection, new)
+}
+
+/// Stores that all partitions of a table lack this many columns more.
+fn add_lacks(connection: &Connection, id: i64, number: usize) -> Result<(), QueryError> {
+    if number > 0 {
+        connection.execute(
+            "INSERT INTO shorter_partitions (table_id, partition_values, lacks)
+             SELECT table_id, partition_values, ?2 FROM partitions WHERE table_id = ?1
+             ON CONFLICT DO UPDATE SET lacks = lacks + excluded.lacks",
+            params![id, number as i64],
+        )?;
+    }
+    Ok(())
 }
 
 /// Appends columns to a table. Its partitions lack them.
@@ -294,12 +405,7 @@ pub(super) fn append_columns(connection: &Connection, table: &Table, new: &[Tabl
     upgrade(connection, WITH_SHORTER_PARTITIONS)?;
     let names = [&table.database, &table.name];
     let id = connection.query_row(&format!("SELECT {TABLE_ID}"), names, |row| row.get(0))?;
-    connection.execute(
-        "INSERT INTO shorter_partitions (table_id, partition_values, lacks)
-         SELECT table_id, partition_values, ?2 FROM partitions WHERE table_id = ?1
-         ON CONFLICT DO UPDATE SET lacks = lacks + excluded.lacks",
-        params![id, new.len() as i64],
-    )?;
+    add_lacks(connection, id, new.len())?;
     add_columns(connection, id, false, table.columns.len(), new)
 }
 
@@ -445,6 +551,7 @@ mod tests {
             properties: Vec::new(),
             kind: TableKind::External { location: format!("s3://lake/{name}/"), format },
             created: 0,
+            details: None,
         }
     }
 
@@ -518,6 +625,11 @@ mod tests {
         catalog.change(|changes| changes.replace_partition(&quotes, &partition("1", 0))).expect("replaced");
         catalog.change(|changes| changes.remove_partition(&quotes, &partition("2", 0))).expect("removed");
         assert_eq!(catalog.partitions("default", "quotes"), Ok(vec![partition("1", 0)]));
-        assert_eq!(version(&Connection::open(&path).expect("a file")).expect("a version"), VERSION);
+        let of_file = || version(&Connection::open(&path).expect("a file")).expect("a version");
+        assert_eq!(of_file(), WITH_SHORTER_PARTITIONS);
+        let detailed = Table { details: Some("{}".to_owned()), ..table("detailed", Format::Parquet) };
+        catalog.change(|changes| changes.add_table(&detailed)).expect("a table");
+        assert_eq!((of_file(), catalog.table("default", "detailed")), (VERSION, Ok(Some(detailed))));
+        assert_eq!(catalog.table("default", "quotes"), Ok(Some(quotes)));
     }
 }

@@ -38,10 +38,7 @@ const APPLICATION_STATES: [&str; 7] =
 
 /// Whether a request with these headers is for this service: its credential scope is `DATE/REGION/emr-serverless/aws4_request`.
 pub(crate) fn is_addressed(headers: &HeaderMap) -> bool {
-    let authorization = headers.get(http::header::AUTHORIZATION).and_then(|value| value.to_str().ok());
-    let credential = authorization.and_then(|text| text.split_once("Credential=")).map(|(_, rest)| rest);
-    let scope = credential.and_then(|text| text.split([',', ' ']).next()).unwrap_or_default();
-    scope.rsplit('/').nth(1) == Some(SERVICE)
+    crate::sts::credential_service(headers) == Some(SERVICE)
 }
 
 /// The service.

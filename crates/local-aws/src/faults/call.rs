@@ -5,6 +5,7 @@ use strum::{EnumString, IntoStaticStr};
 
 use crate::emr_serverless::{self, Operation};
 use crate::lambda;
+use crate::sts;
 use crate::url_encoding::decode_lossy;
 
 /// The service of a call.
@@ -20,6 +21,7 @@ pub(crate) enum Service {
     #[strum(serialize = "emr-serverless")]
     EmrServerless,
     Lambda,
+    Sts,
     /// The engine of Spark jobs. Its calls come from clusters and job runs, not from clients.
     Spark,
     /// The deliveries of the event rules.
@@ -64,6 +66,14 @@ impl ServiceCall {
         let path = request.uri().path();
         if emr_serverless::is_addressed(request.headers()) {
             return ServiceCall::new(Service::EmrServerless, Operation::of(request.method(), path).name(), "");
+        }
+        if sts::is_addressed(request.headers()) {
+            // The name of the operation is in the body.
+            return ServiceCall::new(
+                Service::Sts,
+                request.uri().query().and_then(sts::action).as_deref().unwrap_or(""),
+                "",
+            );
         }
         if let Some(rest) = path.strip_prefix(lambda::PATH).filter(|rest| rest.is_empty() || rest.starts_with('/')) {
             let rest = rest.trim_matches('/');

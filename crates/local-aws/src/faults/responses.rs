@@ -12,6 +12,7 @@ use s3s::Body;
 use super::{CallOutcome, Refusal, Service, ServiceCall};
 use crate::aws_json::{AwsError, Version};
 use crate::rest_json;
+use crate::sts;
 
 const MESSAGE: &str = "as the fault plan of this endpoint has it";
 
@@ -72,6 +73,14 @@ fn error_response(call: &ServiceCall, refusal: Refusal) -> Option<Response<Body>
             response.headers_mut().insert("x-amzn-errortype", HeaderValue::from_static(code));
             response
         }
+        Service::Sts => {
+            let (status, code) = match refusal {
+                Refusal::Throttle => (StatusCode::BAD_REQUEST, "Throttling"),
+                Refusal::Deny => (StatusCode::FORBIDDEN, "AccessDenied"),
+                Refusal::Internal | Refusal::Reset => (StatusCode::INTERNAL_SERVER_ERROR, "InternalFailure"),
+            };
+            sts::error(status, code, MESSAGE, "")
+        }
         Service::EmrServerless => {
             let status = match refusal {
                 Refusal::Throttle => StatusCode::TOO_MANY_REQUESTS,
@@ -116,6 +125,7 @@ mod tests {
             (Service::S3, [503, 500, 403]),
             (Service::Lambda, [429, 500, 403]),
             (Service::EmrServerless, [429, 500, 403]),
+            (Service::Sts, [400, 500, 403]),
             (Service::Athena, [400, 500, 400]),
         ] {
             for (refusal, status) in [Refusal::Throttle, Refusal::Internal, Refusal::Deny].into_iter().zip(statuses) {

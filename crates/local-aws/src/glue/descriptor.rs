@@ -1,10 +1,11 @@
-//! Storage descriptors: Glue's description of the files of a table or a partition. Only location, columns and format vary
-//! here.
+//! Storage descriptors: Glue's description of the files of a table or a partition. Location, columns and format vary here. The
+//! parameters of a table are kept, and have no effect.
 
 use local_athena::catalog::{Format, TableColumn};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
+use super::details::StorageDetails;
 use super::{invalid, require_empty};
 use crate::aws_json::AwsError;
 
@@ -32,6 +33,7 @@ pub(super) struct StorageDescriptor {
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase", deny_unknown_fields)]
 struct SerdeInfo {
+    name: Option<String>,
     serialization_library: Option<String>,
     parameters: Option<Map<String, Value>>,
 }
@@ -59,6 +61,7 @@ pub(super) struct TableFiles {
     pub(super) location: String,
     pub(super) format: Format,
     pub(super) columns: Vec<TableColumn>,
+    pub(super) details: StorageDetails,
 }
 
 impl StorageDescriptor {
@@ -70,7 +73,12 @@ impl StorageDescriptor {
         let format = self.format()?;
         self.check()?;
         let location = self.location.ok_or_else(|| invalid("StorageDescriptor.Location: give s3://bucket/folder/"))?;
-        Ok(TableFiles { location, format, columns: columns(self.columns.unwrap_or_default())? })
+        let details = StorageDetails {
+            compressed: self.compressed.unwrap_or_default(),
+            parameters: texts("StorageDescriptor.Parameters", self.parameters.unwrap_or_default())?,
+            serde_name: self.serde_info.and_then(|serde| serde.name),
+        };
+        Ok(TableFiles { location, format, columns: columns(self.columns.unwrap_or_default())?, details })
     }
 
     fn format(&self) -> Result<Format, AwsError> {
@@ -95,7 +103,6 @@ impl StorageDescriptor {
                 return Err(invalid(format!("SerdeInfo.Parameters: {name} has no meaning here")));
             }
         }
-        require_empty("StorageDescriptor.Parameters", self.parameters.as_ref())?;
         let skewed = self.skewed_info.as_ref();
         let is_skewed = skewed.is_some_and(|skewed| {
             !is_empty(skewed.skewed_column_names.as_ref())
@@ -103,7 +110,6 @@ impl StorageDescriptor {
                 || !skewed.skewed_column_value_location_maps.as_ref().is_none_or(Map::is_empty)
         });
         let is_divided = is_skewed
-            || self.compressed == Some(true)
             || self.stored_as_sub_directories == Some(true)
             || self.number_of_buckets.is_some_and(|number| number > 0)
             || !is_empty(self.bucket_columns.as_ref())
@@ -116,6 +122,14 @@ impl StorageDescriptor {
             )),
             false => Ok(()),
         }
+    }
+}
+
+/// Checks that all parameters are texts.
+pub(super) fn texts(member: &str, parameters: Map<String, Value>) -> Result<Map<String, Value>, AwsError> {
+    match parameters.iter().find(|(_, value)| !value.is_string()) {
+        None => Ok(parameters),
+        Some((name, _)) => Err(invalid(format!("{member}: {name} is no text"))),
     }
 }
 
@@ -134,12 +148,17 @@ pub(super) fn columns(columns: Vec<Column>) -> Result<Vec<TableColumn>, AwsError
 }
 
 /// Returns the descriptor of a folder.
-pub(super) fn descriptor(location: &str, format: Format, columns: Option<&[TableColumn]>) -> Value {
+pub(super) fn descriptor(
+    location: &str,
+    format: Format,
+    columns: Option<&[TableColumn]>,
+    details: &StorageDetails,
+) -> Value {
     let mut descriptor = json!({
         "Location": location,
         "InputFormat": format.input_format(),
         "OutputFormat": format.output_format(),
-        "Compressed": false,
+        "Compressed": details.compressed,
         "NumberOfBuckets": -1,
         "SerdeInfo": {
             "SerializationLibrary": format.serde(),
@@ -147,12 +166,15 @@ pub(super) fn descriptor(location: &str, format: Format, columns: Option<&[Table
         },
         "BucketColumns": [],
         "SortColumns": [],
-        "Parameters": {},
+        "Parameters": details.parameters,
         "SkewedInfo": {
             "SkewedColumnNames": [], "SkewedColumnValues": [], "SkewedColumnValueLocationMaps": {},
         },
         "StoredAsSubDirectories": false,
     });
+    if let Some(name) = &details.serde_name {
+        descriptor["SerdeInfo"]["Name"] = name.as_str().into();
+    }
     if let Some(columns) = columns {
         descriptor["Columns"] = columns.iter().map(column).collect();
     }

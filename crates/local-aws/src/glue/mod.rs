@@ -1,11 +1,16 @@
 //! Glue's data catalog: the API, on the catalog that Athena's statements read and change.
 //!
-//! The catalog stores what DDL can express. An input with more (parameters of a partition, columns of its own, an unknown
-//! format, an unknown member) is refused with `InvalidInputException`, and has no effect.
+//! The catalog stores what DDL can express, and of tables also what the API describes without an effect on queries. An input with
+//! more (parameters of a partition, columns of its own, an unknown format, an unknown member) is refused with
+//! `InvalidInputException`, and has no effect.
 
 mod descriptor;
+mod details;
+mod name_pattern;
 mod partitions;
+mod searches;
 mod tables;
+mod versions;
 
 use std::fmt::Display;
 use std::str::FromStr;
@@ -48,11 +53,25 @@ impl Glue {
             "GetDatabase" => self.get_database(input(value)?),
             "GetDatabases" => self.get_databases(input(value)?),
             "CreateDatabase" => self.create_database(input(value)?),
+            "UpdateDatabase" => self.update_database(input(value)?),
             "DeleteDatabase" => self.delete_database(input(value)?),
             "GetTable" => self.get_table(input(value)?),
             "GetTables" => self.get_tables(input(value)?),
             "CreateTable" => self.create_table(input(value)?),
+            "UpdateTable" => self.update_table(input(value)?),
             "DeleteTable" => self.delete_table(input(value)?),
+            "BatchDeleteTable" => self.batch_delete_table(input(value)?),
+            "SearchTables" => self.search_tables(input(value)?),
+            "GetTableVersion" => self.get_table_version(input(value)?),
+            "GetTableVersions" => self.get_table_versions(input(value)?),
+            "DeleteTableVersion" => self.delete_table_version(input(value)?),
+            "BatchDeleteTableVersion" => self.batch_delete_table_version(input(value)?),
+            "GetPartitionIndexes" => self.get_partition_indexes(&input(value)?),
+            "GetColumnStatisticsForTable" | "GetColumnStatisticsForPartition" => {
+                self.get_column_statistics(&input(value)?)
+            }
+            "GetUserDefinedFunctions" => self.get_functions(&input(value)?),
+            "GetUserDefinedFunction" => self.get_function(&input(value)?),
             "GetPartition" => self.get_partition(input(value)?),
             "GetPartitions" => self.get_partitions(input(value)?),
             "BatchGetPartition" => self.batch_get_partition(input(value)?),
@@ -73,10 +92,18 @@ impl Glue {
     /// Returns an existing table or view.
     fn table(&self, database: &str, name: &str) -> Result<Table, AwsError> {
         let (database, name) = (database.to_lowercase(), name.to_lowercase());
-        if self.catalog().database(&database).map_err(internal)?.is_none() {
-            return Err(refused(ChangeError::NoDatabase(database)));
-        }
+        self.require_database(&database)?;
         self.catalog().table(&database, &name).map_err(internal)?.ok_or_else(|| refused(ChangeError::NoTable(name)))
+    }
+}
+
+impl Glue {
+    fn require_database(&self, name: &str) -> Result<(), AwsError> {
+        let name = name.to_lowercase();
+        match self.catalog().database(&name).map_err(internal)? {
+            Some(_) => Ok(()),
+            None => Err(refused(ChangeError::NoDatabase(name))),
+        }
     }
 }
 
@@ -152,13 +179,14 @@ fn error_code(why: &ChangeError) -> &'static str {
         ChangeError::NoDatabase(_) | ChangeError::NoTable(_) | ChangeError::NoPartition => "EntityNotFoundException",
         ChangeError::AlreadyExists(_) => "AlreadyExistsException",
         ChangeError::Invalid(_) => "InvalidInputException",
+        ChangeError::Concurrent => "ConcurrentModificationException",
         ChangeError::Internal(_) => "InternalServiceException",
     }
 }
 
 /// The error of one item of a batch.
-fn detail(why: &ChangeError) -> Value {
-    json!({ "ErrorCode": error_code(why), "ErrorMessage": why.to_string() })
+fn detail(why: &AwsError) -> Value {
+    json!({ "ErrorCode": why.code(), "ErrorMessage": why.message() })
 }
 
 /// Refuses a member of an input, unless it is empty.

@@ -6,6 +6,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::descriptor::{StorageDescriptor, descriptor};
+use super::details::{Details, StorageDetails};
 use super::{CatalogId, Glue, PageKey, at_most, constraint, detail, invalid, page, refused, require_empty, unreadable};
 use crate::aws_json::{AwsError, AwsResult};
 use crate::identity::ACCOUNT;
@@ -142,6 +143,8 @@ impl PartitionInput {
         let descriptor =
             descriptor.ok_or_else(|| ChangeError::Invalid("a partition has a StorageDescriptor".to_owned()))?;
         let described = descriptor.read().map_err(invalid)?;
+        require_empty("StorageDescriptor.Parameters of a partition", Some(&described.details.parameters))
+            .map_err(invalid)?;
         if !table.columns.starts_with(&described.columns) || described.format != format_of(table) {
             let message = format!(
                 "StorageDescriptor: a partition has the columns and the format of its table {}.{}, whose StorageDescriptor \
@@ -297,7 +300,8 @@ fn single_output(failed: Result<Vec<PartitionError>, ChangeError>) -> AwsResult 
 
 /// Converts the result of a batch, of which these items failed.
 fn batch_output(values: &str, failed: Vec<PartitionError>) -> Value {
-    let errors = failed.into_iter().map(|one| json!({ values: one.values, "ErrorDetail": detail(&one.error) }));
+    let errors =
+        failed.into_iter().map(|one| json!({ values: one.values, "ErrorDetail": detail(&refused(one.error)) }));
     json!({ "Errors": errors.collect::<Vec<_>>() })
 }
 
@@ -311,12 +315,14 @@ fn format_of(table: &Table) -> Format {
 
 fn partition(table: &Table, partition: &Partition, with_columns: bool) -> Value {
     let columns = with_columns.then(|| partition.columns(table));
+    // A partition is compressed as its table is: only the table's flag is kept.
+    let storage = StorageDetails { compressed: Details::of(table).storage.compressed, ..StorageDetails::default() };
     json!({
         "Values": partition.values,
         "DatabaseName": table.database,
         "TableName": table.name,
         "CatalogId": ACCOUNT,
-        "StorageDescriptor": descriptor(&partition.location, format_of(table), columns),
+        "StorageDescriptor": descriptor(&partition.location, format_of(table), columns, &storage),
         "Parameters": {},
     })
 }

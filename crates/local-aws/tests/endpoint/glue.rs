@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use aws_sdk_glue::Client;
+use aws_sdk_glue::error::ProvideErrorMetadata;
 use aws_sdk_glue::types::{
     BatchUpdatePartitionRequestEntry, Column, DatabaseInput, PartitionInput, PartitionValueList, Segment, SerDeInfo,
     StorageDescriptor, TableInput,
@@ -353,5 +354,8 @@ async fn what_the_catalog_cannot_hold_is_refused_as_a_whole() {
     let answer = glue.create_table().database_name("market").table_input(view).send().await;
     assert_eq!(code(answer), "InvalidInputException");
     assert_eq!(code(glue.get_databases().catalog_id("123456789012").send().await), "EntityNotFoundException");
-    assert_eq!(code(glue.get_user_defined_functions().pattern("*").send().await), "UnknownOperationException");
+    let absent = glue.get_crawlers().send().await;
+    let message = absent.as_ref().err().and_then(ProvideErrorMetadata::message).map(str::to_owned);
+    assert_eq!(code(absent), "UnknownOperationException");
+    assert_eq!(message.as_deref(), Some("GetCrawlers is not an operation of this endpoint"));
 }
