@@ -121,6 +121,7 @@ async fn create_table_as(
         properties: Vec::new(),
         kind: TableKind::External { location: location.clone(), format },
         created: now(),
+        details: None,
     };
     check_columns(&table)?;
     let target = Target { table: &table, options: new.options, output, partitions: &[] };
@@ -275,6 +276,7 @@ async fn unload(
         properties: Vec::new(),
         kind: TableKind::External { location: location.to_owned(), format: Format::Parquet },
         created: 0,
+        details: None,
     };
     let target = Target { table: &table, options, output, partitions: &[] };
     Ok(target.write(objects, planned, columns).await?.0)
