@@ -181,7 +181,8 @@ def prepare_tools(target: Path) -> list[Path]:
     aws = prepare_aws(target)
     ministack = prepare_environment(target / "test-tools-ministack", [TOOLS / "ministack.txt"]).parent
     checkov = prepare_environment(target / "test-tools-checkov", [TOOLS / "checkov.txt"]).parent
-    return [aws, ministack, checkov, *prepare_linters(target, aws)]
+    clients = prepare_environment(target / "test-tools-data-clients", [TOOLS / "data-clients.txt"]).parent
+    return [aws, ministack, checkov, clients, *prepare_linters(target, aws)]
 
 
 def prepare_aws(target: Path) -> Path:
