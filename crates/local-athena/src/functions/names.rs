@@ -456,6 +456,36 @@ mod tests {
         assert_eq!(athena_name("sum"), "sum");
     }
 
+    /// Returns the page of the functions.
+    fn page() -> String {
+        let mut there: Vec<&str> = UNCHANGED.iter().copied().chain(MAPPED.iter().map(|(name, ..)| *name)).collect();
+        let mut absent = ABSENT.to_vec();
+        let list = |names: &mut Vec<&str>| {
+            names.sort_unstable();
+            names.dedup();
+            let names: Vec<_> = names.iter().map(|name| format!("- `{name}`\n")).collect();
+            names.concat()
+        };
+        format!(
+            "# Functions of the embedded Athena\n\nFrom the lists by which statements are translated: see [the embedded endpoint](emulator.md).\n\n\
+             ## There\n\n{}\n## Not there\n\nAthena has these. A call is refused, and says so.\n\n{}",
+            list(&mut there),
+            list(&mut absent)
+        )
+    }
+
+    /// With `PREGAO_WRITE_DOCS=1`, writes the page instead.
+    #[test]
+    fn the_page_of_functions_is_current() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/athena-functions.md");
+        if std::env::var_os("PREGAO_WRITE_DOCS").is_some_and(|value| value == "1") {
+            std::fs::write(path, page()).expect("docs/ can be written");
+        }
+        let written = std::fs::read_to_string(path).unwrap_or_default();
+        let command = "PREGAO_WRITE_DOCS=1 cargo test --release --workspace -p local-athena --lib";
+        assert!(written == page(), "docs/athena-functions.md is not current. This writes it: {command}");
+    }
+
     #[test]
     fn every_name_is_registered() {
         let mut registered: Vec<String> = Vec::new();
