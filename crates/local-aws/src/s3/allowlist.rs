@@ -6,10 +6,11 @@
 
 use http::header::{CONTENT_RANGE, CONTENT_TYPE, IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_UNMODIFIED_SINCE};
 use http::request::Parts;
-use http::{HeaderMap, HeaderName, Method};
-use s3s::{S3Result, s3_error};
+use http::{HeaderMap, HeaderName, HeaderValue, Method};
+use s3s::{S3Error, S3ErrorCode, S3Result, s3_error};
 
 use super::digest::Algorithm;
+use super::errors::{error, header_not_implemented, invalid_argument, invalid_request, with_elements};
 use crate::identity::ACCOUNT;
 use crate::url_encoding::decode_query;
 
@@ -166,25 +167,52 @@ pub(super) fn check(head: &Parts) -> S3Result<BodyKind> {
         return Err(s3_error!(NotImplemented, "uploads by HTML forms (POST Object) are not implemented"));
     }
     let rules = HeaderRules { operation, is_copy: head.headers.contains_key("x-amz-copy-source") };
-    require_one_checksum(&head.headers)?;
+    check_copy_source(&head.headers, &rules)?;
+    check_digests(&head.headers, &rules)?;
+    check_metadata_size(&head.headers)?;
+    check_lock(&head.headers)?;
     for (name, value) in &head.headers {
         let is_allowed = match name.as_str().strip_prefix("x-amz-") {
             _ if value.is_empty() => true,
             None => rules.allows_http_header(name),
+            // Its text may have any characters.
+            Some(short) if short.starts_with("meta-") => rules.allows(short, "")?,
             Some(short) => {
                 let value = value.to_str().map_err(|_| s3_error!(InvalidArgument, "the header {name} is not text"))?;
                 rules.allows(short, value.trim())?
             }
         };
         if !is_allowed {
-            return Err(s3_error!(
-                NotImplemented,
-                "A header you provided implies functionality that is not implemented: {name}"
-            ));
+            return Err(header_not_implemented(&conventional_name(name), None));
         }
     }
     Ok(if operation.document { BodyKind::Document } else { BodyKind::Object })
 }
+
+/// The ACL that is that of every object here.
+const FULL_CONTROL: &str = "bucket-owner-full-control";
+const OBJECT_ACLS: &[&str] = &[
+    "private",
+    "public-read",
+    "public-read-write",
+    "authenticated-read",
+    "aws-exec-read",
+    "bucket-owner-read",
+    FULL_CONTROL,
+];
+const BUCKET_ACLS: &[&str] =
+    &["private", "public-read", "public-read-write", "authenticated-read", "log-delivery-write"];
+/// The first is that of every bucket here.
+const OWNERSHIPS: &[&str] = &["BucketOwnerEnforced", "BucketOwnerPreferred", "ObjectWriter"];
+/// The storage classes whose objects are read at once: they differ in price only.
+const STORAGE_CLASSES: &[&str] =
+    &["STANDARD", "REDUCED_REDUNDANCY", "STANDARD_IA", "ONEZONE_IA", "INTELLIGENT_TIERING", "GLACIER_IR"];
+/// The storage classes of S3 that are not implemented.
+const ARCHIVE_CLASSES: &[&str] =
+    &["GLACIER", "DEEP_ARCHIVE", "OUTPOSTS", "SNOW", "EXPRESS_ONEZONE", "FSX_OPENZFS", "FSX_ONTAP"];
+/// The algorithms of S3 for checksums that are not implemented.
+const OTHER_ALGORITHMS: &[&str] = &["SHA512", "MD5", "XXHASH64", "XXHASH3", "XXHASH128"];
+const MAX_METADATA_BYTES: usize = 2048;
 
 /// The headers that an operation allows.
 struct HeaderRules {
@@ -215,6 +243,11 @@ impl HeaderRules {
         matches!(self.operation.method, Method::PUT | Method::POST | Method::DELETE)
     }
 
+    /// Whether it sends bytes that a checksum can be of.
+    fn has_body(&self) -> bool {
+        matches!(self.operation.method, Method::PUT | Method::POST) && !self.is_copy && !self.begins_upload()
+    }
+
     /// Whether a header of HTTP is allowed. One that changes the meaning of a request is allowed only where it is implemented.
     fn allows_http_header(&self, name: &HeaderName) -> bool {
         let writes = self.writes();
@@ -226,8 +259,64 @@ impl HeaderRules {
         }
     }
 
+    /// Refuses what S3 refuses too, of buckets such as those here: without ACLs and without Object Lock.
+    fn refuse_as_s3(&self, short: &str, value: &str) -> S3Result<()> {
+        let is_object = self.writes_object() || self.begins_upload();
+        let is_bucket = self.operation.kind == Target::Bucket;
+        let header = format!("x-amz-{short}");
+        Err(match short {
+            "acl" if is_object && !OBJECT_ACLS.contains(&value) || is_bucket && !BUCKET_ACLS.contains(&value) => {
+                with_elements(
+                    S3Error::new(S3ErrorCode::InvalidArgument),
+                    &[("ArgumentName", &header), ("ArgumentValue", value)],
+                )
+            }
+            "acl" if is_object && value == FULL_CONTROL || is_bucket && value == "private" => return Ok(()),
+            _ if short != "acl" && !short.starts_with("grant-") => return self.refuse_lock(short, value),
+            _ if is_object => {
+                S3Error::with_message(S3ErrorCode::AccessControlListNotSupported, "The bucket does not allow ACLs")
+            }
+            _ if is_bucket => S3Error::with_message(
+                S3ErrorCode::InvalidBucketAclWithObjectOwnership,
+                "Bucket cannot have ACLs set with ObjectOwnership's BucketOwnerEnforced setting",
+            ),
+            _ => return Ok(()),
+        })
+    }
+
+    fn refuse_lock(&self, short: &str, value: &str) -> S3Result<()> {
+        match short {
+            "object-lock-mode" | "object-lock-retain-until-date" | "object-lock-legal-hold"
+                if self.writes_object() || self.begins_upload() =>
+            {
+                Err(invalid_request("Bucket is missing Object Lock Configuration"))
+            }
+            "bypass-governance-retention"
+                if self.operation.method == Method::DELETE || self.operation.required == ["delete"] =>
+            {
+                if value.eq_ignore_ascii_case("false") {
+                    return Ok(());
+                }
+                let message = "x-amz-bypass-governance-retention is only applicable to Object Lock enabled buckets.";
+                Err(with_elements(
+                    S3Error::with_message(S3ErrorCode::InvalidArgument, message),
+                    &[("ArgumentName", "x-amz-bypass-governance-retention")],
+                ))
+            }
+            "storage-class" if !STORAGE_CLASSES.contains(&value) && !ARCHIVE_CLASSES.contains(&value) => {
+                let message = "The storage class you specified is not valid";
+                let refused = S3Error::with_message(S3ErrorCode::InvalidStorageClass, message);
+                Err(with_elements(refused, &[("StorageClassRequested", value)]))
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// Whether `x-amz-<short>` is allowed with this value.
     fn allows(&self, short: &str, value: &str) -> S3Result<bool> {
+        if self.writes() {
+            self.refuse_as_s3(short, value)?;
+        }
         Ok(match short {
             // Signatures, and how the body is sent.
             "date" | "content-sha256" | "security-token" | "user-agent" | "decoded-content-length" => true,
@@ -241,7 +330,10 @@ impl HeaderRules {
             "checksum-mode" => !self.is_copy,
             "checksum-type" => self.begins_upload() || self.completes_upload(),
             "mp-object-size" => self.completes_upload(),
-            "checksum-algorithm" | "sdk-checksum-algorithm" => value.parse::<Algorithm>().is_ok(),
+            "checksum-algorithm" | "sdk-checksum-algorithm" => {
+                require_algorithm(short, value)?;
+                value.parse::<Algorithm>().is_ok()
+            }
             "copy-source" => self.writes_object() || self.is(&Method::PUT, &["partNumber", "uploadId"]),
             "copy-source-if-match"
             | "copy-source-if-none-match"
@@ -257,11 +349,19 @@ impl HeaderRules {
                 true
             }
             // The only values that describe this endpoint.
-            "storage-class" => value == "STANDARD",
-            "acl" => {
-                value == if self.operation.kind == Target::Bucket { "private" } else { "bucket-owner-full-control" }
+            "storage-class" => {
+                (self.writes_object() || self.begins_upload()) && STORAGE_CLASSES.contains(&value)
+                    || value == "STANDARD"
             }
-            "object-ownership" => value == "BucketOwnerEnforced",
+            "acl" => value == if self.operation.kind == Target::Bucket { "private" } else { FULL_CONTROL },
+            "object-ownership" => {
+                if !OWNERSHIPS.contains(&value) {
+                    let message = format!("Invalid x-amz-object-ownership header: {value}");
+                    let refused = S3Error::with_message(S3ErrorCode::InvalidArgument, message);
+                    return Err(with_elements(refused, &[("ArgumentName", "x-amz-object-ownership")]));
+                }
+                value == OWNERSHIPS[0]
+            }
             "bucket-namespace" => value == "global",
             "bucket-object-lock-enabled"
             | "bypass-governance-retention"
@@ -279,29 +379,138 @@ fn is_form_upload(content_type: &[u8]) -> bool {
     content_type.to_ascii_lowercase().trim_ascii_start().starts_with(b"multipart/form-data")
 }
 
-/// Refuses a second checksum, which would not be verified.
-fn require_one_checksum(headers: &HeaderMap) -> S3Result<()> {
+/// Checks the form of the source of a copy, `bucket/key`. An empty one would be no copy.
+fn check_copy_source(headers: &HeaderMap, rules: &HeaderRules) -> S3Result<()> {
+    const NAME: &str = "x-amz-copy-source";
+    let Some(value) = headers.get(NAME) else { return Ok(()) };
+    let text = value.to_str().unwrap_or_default();
+    if rules.operation.method != Method::PUT {
+        return Err(invalid_argument("You can only specify a copy source header for copy requests.", NAME, text));
+    }
+    let path = text.strip_prefix('/').unwrap_or(text);
+    let path = path.split_once("?versionId=").map_or(path, |(path, _)| path);
+    let Some(path) = decode_query(path) else {
+        return Err(invalid_argument("Invalid copy source encoding.", NAME, text));
+    };
+    let (bucket, key) = path.split_once('/').unwrap_or((&path, ""));
+    match (bucket, key) {
+        ("", _) => Err(invalid_argument("Invalid copy source bucket name", NAME, text)),
+        (bucket, "") if !bucket.starts_with("arn:") => {
+            Err(invalid_argument("Invalid copy source object key", NAME, text))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Checks the form of the digests that the headers declare. Their values are compared with the bytes later.
+fn check_digests(headers: &HeaderMap, rules: &HeaderRules) -> S3Result<()> {
+    if !rules.writes() {
+        return Ok(());
+    }
+    if headers.get("content-md5").is_some_and(HeaderValue::is_empty) {
+        return Err(error(S3ErrorCode::InvalidDigest, &[("Content-MD5", "")]));
+    }
     let trailers = headers.get_all("x-amz-trailer").iter().filter_map(|names| names.to_str().ok());
     let trailers = trailers.flat_map(|names| names.split(','));
     let names = headers.keys().map(HeaderName::as_str).chain(trailers);
-    if names.filter(|name| Algorithm::from_header(name).is_some()).count() > 1 {
-        return Err(s3_error!(InvalidRequest, "Expecting a single x-amz-checksum- header"));
+    let sent: Vec<Algorithm> = names.filter_map(Algorithm::from_header).collect();
+    if sent.len() > 1 {
+        // A second one would not be verified.
+        return Err(invalid_request(
+            "Expecting a single x-amz-checksum- header. Multiple checksum Types are not allowed.",
+        ));
     }
-    Ok(())
+    if let Some(algorithm) = sent.first()
+        && let Some(value) = headers.get(algorithm.header())
+    {
+        let value = value.to_str().unwrap_or_default();
+        // The checksum of an object in parts may end with their number.
+        let value = value.split_once('-').filter(|_| rules.completes_upload()).map_or(value, |(value, _)| value);
+        if !algorithm.is_value(value) {
+            return Err(invalid_request(format!("Value for {} header is invalid.", algorithm.header())));
+        }
+    }
+    let named = headers.get("x-amz-sdk-checksum-algorithm").filter(|_| rules.has_body());
+    match (named.and_then(|named| named.to_str().ok()?.parse::<Algorithm>().ok()), sent.first()) {
+        (Some(named), Some(sent)) if named != *sent => {
+            Err(invalid_request("Value for x-amz-sdk-checksum-algorithm header is invalid."))
+        }
+        (Some(_), None) => Err(invalid_request(
+            "x-amz-sdk-checksum-algorithm specified, but no corresponding x-amz-checksum-* or x-amz-trailer headers \
+             were found.",
+        )),
+        _ => Ok(()),
+    }
+}
+
+/// Checks the size of the user's metadata: that of all names and values.
+fn check_metadata_size(headers: &HeaderMap) -> S3Result<()> {
+    let size: usize = headers
+        .iter()
+        .filter_map(|(name, value)| Some(name.as_str().strip_prefix("x-amz-meta-")?.len() + value.len()))
+        .sum();
+    if size <= MAX_METADATA_BYTES {
+        return Ok(());
+    }
+    let (size, limit) = (size.to_string(), MAX_METADATA_BYTES.to_string());
+    Err(error(S3ErrorCode::MetadataTooLarge, &[("Size", &size), ("MaxSizeAllowed", &limit)]))
+}
+
+fn check_lock(headers: &HeaderMap) -> S3Result<()> {
+    let (mode, until) = ("x-amz-object-lock-mode", "x-amz-object-lock-retain-until-date");
+    let has = |name| headers.get(name).is_some_and(|value: &HeaderValue| !value.is_empty());
+    if has(mode) == has(until) {
+        return Ok(());
+    }
+    let message = "x-amz-object-lock-retain-until-date and x-amz-object-lock-mode must both be supplied";
+    let name = if has(mode) { until } else { mode };
+    Err(with_elements(S3Error::with_message(S3ErrorCode::InvalidArgument, message), &[("ArgumentName", name)]))
+}
+
+/// Refuses a name that S3 does not know. Those of [`OTHER_ALGORITHMS`] are not implemented.
+fn require_algorithm(short: &str, value: &str) -> S3Result<()> {
+    let is_known = value.parse::<Algorithm>().is_ok() || OTHER_ALGORITHMS.contains(&value);
+    match short {
+        _ if is_known => Ok(()),
+        "checksum-algorithm" => Err(invalid_request(
+            "Checksum algorithm provided is unsupported. Please try again with any of the valid types: [CRC32, CRC32C, \
+             CRC64NVME, SHA1, SHA256]",
+        )),
+        _ => Err(invalid_request(format!("Value for x-amz-{short} header is invalid."))),
+    }
 }
 
 fn require_directive(name: &str, value: &str) -> S3Result<()> {
     if matches!(value, "COPY" | "REPLACE") {
         return Ok(());
     }
-    Err(s3_error!(InvalidArgument, "x-amz-{name} is COPY or REPLACE, and not {value:?}"))
+    let message =
+        if name == "metadata-directive" { "Unknown metadata directive." } else { "Unknown tagging directive." };
+    Err(invalid_argument(message, &format!("x-amz-{name}"), value))
 }
 
 fn require_owner(account: &str) -> S3Result<()> {
     if account == ACCOUNT {
         return Ok(());
     }
-    Err(s3_error!(AccessDenied, "the bucket belongs to the account {ACCOUNT}, and not to {account:?}"))
+    if account.len() != ACCOUNT.len() || !account.bytes().all(|digit| digit.is_ascii_alphanumeric()) {
+        let message =
+            format!("The value of the expected bucket owner parameter must be an AWS Account ID... [{account}]");
+        return Err(S3Error::with_message(S3ErrorCode::InvalidBucketOwnerAWSAccountID, message));
+    }
+    Err(error(S3ErrorCode::AccessDenied, &[]))
+}
+
+/// Returns the name of a header as it is usually written: `If-Match`, and `x-amz-acl`.
+fn conventional_name(name: &HeaderName) -> String {
+    if name.as_str().starts_with("x-") {
+        return name.as_str().to_owned();
+    }
+    let word = |word: &str| match word.split_at_checked(1) {
+        Some((first, rest)) => first.to_ascii_uppercase() + rest,
+        None => String::new(),
+    };
+    name.as_str().split('-').map(word).collect::<Vec<_>>().join("-")
 }
 
 #[cfg(test)]
@@ -381,7 +590,11 @@ mod tests {
             ("PUT /b/k", "x-amz-acl", "bucket-owner-full-control"),
             ("PUT /b/k", "x-amz-acl", ""),
             ("PUT /b/k", "x-amz-meta-any", "thing"),
-            ("PUT /b/k", "x-amz-checksum-crc64nvme", "x"),
+            ("PUT /b/k", "x-amz-checksum-crc64nvme", "AAAAAAAAAAA="),
+            ("PUT /b/k", "x-amz-storage-class", "STANDARD_IA"),
+            ("POST /b/k?uploads", "x-amz-storage-class", "GLACIER_IR"),
+            ("POST /b/k?uploads", "x-amz-checksum-algorithm", "SHA256"),
+            ("POST /b/k?uploadId=u", "x-amz-checksum-crc32", "AAAAAA==-3"),
             ("PUT /b/k", "x-amz-trailer", "x-amz-checksum-crc32"),
             ("PUT /b/k", "x-amz-expected-bucket-owner", ACCOUNT),
             ("PUT /b/k", "x-amzn-trace-id", "x"),
@@ -395,7 +608,7 @@ mod tests {
         }
         for (request, header, value) in [
             ("PUT /b/k", "x-amz-storage-class", "GLACIER"),
-            ("PUT /b/k", "x-amz-acl", "public-read"),
+            ("PUT /b/k?partNumber=1&uploadId=u", "x-amz-storage-class", "STANDARD_IA"),
             ("PUT /b/k", "x-amz-write-offset-bytes", "3"),
             ("PUT /b/k", "x-amz-checksum-xxhash3", "x"),
             ("PUT /b/k", "x-amz-checksum-type", "FULL_OBJECT"),
@@ -420,8 +633,43 @@ mod tests {
         }
         let copy = ("x-amz-copy-source", "b/k");
         assert_eq!(checked("PUT /b/k", &[copy, ("x-amz-copy-source-range", "bytes=0-1")]), refused("NotImplemented"));
-        assert_eq!(checked("PUT /b/k", &[copy, ("x-amz-metadata-directive", "MOVE")]), refused("InvalidArgument"));
-        assert_eq!(checked("GET /b/k", &[copy]), refused("NotImplemented"));
-        assert_eq!(checked("GET /b/k", &[("x-amz-expected-bucket-owner", "111122223333")]), refused("AccessDenied"));
+    }
+
+    #[test]
+    fn what_s3_refuses_has_its_error() {
+        let copy = ("x-amz-copy-source", "b/k");
+        for (request, headers, code) in [
+            ("PUT /b/k", &[copy, ("x-amz-metadata-directive", "MOVE")][..], "InvalidArgument"),
+            ("GET /b/k", &[copy], "InvalidArgument"),
+            ("PUT /b/k", &[("x-amz-copy-source", "")], "InvalidArgument"),
+            ("PUT /b/k?partNumber=1&uploadId=u", &[("x-amz-copy-source", "")], "InvalidArgument"),
+            ("PUT /b/k", &[("x-amz-copy-source", "/b")], "InvalidArgument"),
+            ("PUT /b/k", &[("x-amz-copy-source", "b/%zz")], "InvalidArgument"),
+            ("PUT /b", &[("x-amz-object-ownership", "Nobody")], "InvalidArgument"),
+            ("GET /b/k", &[("x-amz-expected-bucket-owner", "111122223333")], "AccessDenied"),
+            ("GET /b/k", &[("x-amz-expected-bucket-owner", "me")], "InvalidBucketOwnerAWSAccountID"),
+            ("PUT /b/k", &[("x-amz-acl", "public-read")], "AccessControlListNotSupported"),
+            ("PUT /b/k", &[("x-amz-acl", "private")], "AccessControlListNotSupported"),
+            ("POST /b/k?uploads", &[("x-amz-grant-read", "id=x")], "AccessControlListNotSupported"),
+            ("PUT /b/k", &[("x-amz-acl", "mine")], "InvalidArgument"),
+            ("PUT /b", &[("x-amz-acl", "public-read")], "InvalidBucketAclWithObjectOwnership"),
+            ("PUT /b", &[("x-amz-grant-write", "id=x")], "InvalidBucketAclWithObjectOwnership"),
+            ("PUT /b/k", &[("x-amz-object-lock-legal-hold", "ON")], "InvalidRequest"),
+            ("PUT /b/k", &[("x-amz-object-lock-mode", "GOVERNANCE")], "InvalidArgument"),
+            ("DELETE /b/k", &[("x-amz-bypass-governance-retention", "true")], "InvalidArgument"),
+            ("PUT /b/k", &[("x-amz-storage-class", "FAST")], "InvalidStorageClass"),
+            ("PUT /b/k", &[("content-md5", "")], "InvalidDigest"),
+            ("PUT /b/k", &[("x-amz-checksum-sha256", "TEST")], "InvalidRequest"),
+            ("PUT /b/k", &[("x-amz-checksum-crc32", "AAAAAA==-3")], "InvalidRequest"),
+            ("PUT /b/k", &[("x-amz-checksum-crc32", ""), ("x-amz-checksum-sha1", "")], "InvalidRequest"),
+            ("PUT /b/k", &[("x-amz-sdk-checksum-algorithm", "CRC32")], "InvalidRequest"),
+            ("PUT /b/k", &[("x-amz-sdk-checksum-algorithm", "CRC")], "InvalidRequest"),
+            ("POST /b/k?uploads", &[("x-amz-checksum-algorithm", "CRC")], "InvalidRequest"),
+        ] {
+            assert_eq!(checked(request, headers), refused(code), "{request} {headers:?}");
+        }
+        let metadata = "x".repeat(MAX_METADATA_BYTES);
+        assert_eq!(checked("PUT /b/k", &[("x-amz-meta-a", &metadata)]), refused("MetadataTooLarge"));
+        checked("PUT /b/k", &[("x-amz-meta-a", &metadata[1..])]).unwrap();
     }
 }

@@ -22,7 +22,7 @@ impl ObjectStore {
     ) -> Result<Staged, StoreError> {
         let is_multipart = !source.attributes.parts.is_empty();
         let own = source.attributes.checksum.as_ref().map(|checksum| checksum.algorithm);
-        let has_checksum = algorithm.is_none() || algorithm == own;
+        let has_checksum = own.is_some() && (algorithm.is_none() || algorithm == own);
         if !is_multipart
             && has_checksum
             && let Some(file) = self.hard_link(source, &bytes)?
@@ -32,7 +32,7 @@ impl ObjectStore {
             return Ok(Staged { key, file, size: source.size, etag, attributes, is_durable: true });
         }
         // As in S3, the copy has one part, so its ETag and checksum are computed over its bytes.
-        let (file, digest) = self.stage_range(bytes, 0..source.size, algorithm.or(own))?;
+        let (file, digest) = self.stage_range(bytes, 0..source.size, algorithm.or(own).or(Some(Algorithm::DEFAULT)))?;
         let mut attributes = source.attributes.clone();
         attributes.parts.clear();
         attributes.completed = None;

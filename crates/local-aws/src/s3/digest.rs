@@ -19,6 +19,9 @@ pub(super) enum Algorithm {
 }
 
 impl Algorithm {
+    /// The algorithm of an object whose client sent no checksum.
+    pub(super) const DEFAULT: Algorithm = Algorithm::Crc64Nvme;
+
     pub(super) const ALL: [Algorithm; 5] =
         [Algorithm::Crc32, Algorithm::Crc32c, Algorithm::Crc64Nvme, Algorithm::Sha1, Algorithm::Sha256];
 
@@ -27,9 +30,25 @@ impl Algorithm {
         self.into()
     }
 
+    /// Returns the name in S3's messages.
+    pub(super) fn lower_name(self) -> String {
+        self.name().to_ascii_lowercase()
+    }
+
     /// Returns the name of the header or trailer for a checksum of this algorithm.
     pub(super) fn header(self) -> String {
-        format!("x-amz-checksum-{}", self.name().to_ascii_lowercase())
+        format!("x-amz-checksum-{}", self.lower_name())
+    }
+
+    /// Whether a value can be a checksum of this algorithm: base64 of the right length.
+    pub(super) fn is_value(self, text: &str) -> bool {
+        let length = match self {
+            Algorithm::Crc32 | Algorithm::Crc32c => 4,
+            Algorithm::Crc64Nvme => 8,
+            Algorithm::Sha1 => 20,
+            Algorithm::Sha256 => 32,
+        };
+        base64_simd::STANDARD.decode_to_vec(text).is_ok_and(|bytes| bytes.len() == length)
     }
 
     /// Returns the algorithm of the header or trailer `x-amz-checksum-<algorithm>`.
@@ -94,9 +113,13 @@ impl StoredChecksum {
 
     /// Returns S3's type of the checksum.
     pub(super) fn kind(&self) -> dto::ChecksumType {
-        let kind = if self.composite { dto::ChecksumType::COMPOSITE } else { dto::ChecksumType::FULL_OBJECT };
-        dto::ChecksumType::from_static(kind)
+        checksum_type(self.composite)
     }
+}
+
+pub(super) fn checksum_type(composite: bool) -> dto::ChecksumType {
+    let kind = if composite { dto::ChecksumType::COMPOSITE } else { dto::ChecksumType::FULL_OBJECT };
+    dto::ChecksumType::from_static(kind)
 }
 
 /// The digests of some bytes.

@@ -1,7 +1,8 @@
 //! Requests whose body is a short XML document: the keys of a batch, the parts of an upload, tags. Its checksums are verified
 //! before it is parsed: a truncated list of keys would be another valid request.
 
-use http::Request;
+use bytes::Bytes;
+use http::{Method, Request};
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use s3s::{Body, S3Result, s3_error};
 
@@ -32,5 +33,16 @@ pub(super) async fn read(request: Request<Body>) -> S3Result<Request<Body>> {
     let mut digester = integrity.digester();
     digester.update(&document);
     integrity.check(&digester.finish())?;
+    // s3s ignores the tags of a bucket, and takes an empty list of parts for no document.
+    if head.method == Method::PUT && find(&document, b"<Tags") {
+        return Err(s3_error!(NotImplemented, "tags of a bucket are not implemented"));
+    }
+    let document = if completes && document.is_empty() { Bytes::from_static(NO_PARTS) } else { document };
     Ok(Request::from_parts(head, Body::from(document)))
+}
+
+const NO_PARTS: &[u8] = b"<CompleteMultipartUpload></CompleteMultipartUpload>";
+
+fn find(text: &[u8], part: &[u8]) -> bool {
+    memchr::memmem::find(text, part).is_some()
 }

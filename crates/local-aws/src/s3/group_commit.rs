@@ -226,6 +226,7 @@ impl ObjectStore {
                 let replaces = existing.is_some();
                 let planned = condition
                     .check(existing.as_ref(), &staged.key)
+                    .and_then(|()| condition.check_deletions(rows, &staged.key))
                     .and_then(|()| self.plan_object(&queued_change.bucket, existing, staged));
                 let object = match planned {
                     Ok(object) => object,

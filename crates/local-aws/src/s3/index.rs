@@ -48,6 +48,10 @@ CREATE TABLE IF NOT EXISTS uploads (
     checksum TEXT
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS uploads_by_key ON uploads (bucket, key, id);
+-- Uploads whose key had an object that was deleted since they had begun.
+CREATE TABLE IF NOT EXISTS overtaken_uploads (
+    upload TEXT PRIMARY KEY REFERENCES uploads (id) ON DELETE CASCADE
+) STRICT, WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS upload_parts (
     upload TEXT NOT NULL REFERENCES uploads (id) ON DELETE CASCADE,
     number INTEGER NOT NULL,
@@ -80,6 +84,9 @@ pub(crate) struct Attributes {
     pub(super) metadata: BTreeMap<String, String>,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub(super) tags: BTreeMap<String, String>,
+    /// None: `STANDARD`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) storage_class: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) checksum: Option<StoredChecksum>,
     /// The sizes of the parts of a multipart object, in order. Empty for other objects.
@@ -91,6 +98,13 @@ pub(crate) struct Attributes {
 }
 
 impl Attributes {
+    pub(super) const STANDARD: &str = "STANDARD";
+
+    /// Returns S3's storage class.
+    pub(super) fn storage_class(&self) -> &str {
+        self.storage_class.as_deref().unwrap_or(Attributes::STANDARD)
+    }
+
     pub(crate) fn with_content_type(content_type: &str) -> Attributes {
         Attributes { content_type: Some(content_type.to_owned()), ..Attributes::default() }
     }
@@ -211,8 +225,16 @@ pub(super) fn upsert(rows: &Connection, bucket: &str, object: &Object) -> rusqli
     rows.prepare_cached(&insert)?.execute(row).map(drop)
 }
 
+/// Deletes the row of an object.
 pub(super) fn remove(rows: &Connection, bucket: &str, key: &str) -> rusqlite::Result<()> {
-    rows.prepare_cached("DELETE FROM objects WHERE bucket = ?1 AND key = ?2")?.execute([bucket, key]).map(drop)
+    rows.prepare_cached("DELETE FROM objects WHERE bucket = ?1 AND key = ?2")?.execute([bucket, key])?;
+    let overtaken = "INSERT OR IGNORE INTO overtaken_uploads SELECT id FROM uploads WHERE bucket = ?1 AND key = ?2";
+    rows.prepare_cached(overtaken)?.execute([bucket, key]).map(drop)
+}
+
+/// Whether an object with the key of the upload was deleted since the upload had begun.
+pub(super) fn is_overtaken(rows: &Connection, upload: &str) -> rusqlite::Result<bool> {
+    rows.prepare_cached("SELECT 1 FROM overtaken_uploads WHERE upload = ?1")?.exists([upload])
 }
 
 /// A write-ahead intent: a change of a file and its row, which a crash may have interrupted.

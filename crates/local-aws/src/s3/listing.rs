@@ -16,6 +16,8 @@ pub(super) struct ListRequest<'a> {
     pub(super) delimiter: &'a str,
     /// The last entry of the page before: a key or a common prefix.
     pub(super) after: Option<&'a str>,
+    /// Whether a common prefix that contains `after` is skipped too.
+    pub(super) skips_prefix: bool,
     pub(super) limit: usize,
 }
 
@@ -97,7 +99,7 @@ impl ListRequest<'_> {
     fn start(&self) -> Option<ScanStart> {
         match self.after {
             Some(after) if after >= self.prefix => match self.common_prefix(after) {
-                Some(prefix) if prefix == after => prefix_successor(prefix).map(ScanStart::At),
+                Some(prefix) if self.skips_prefix || prefix == after => prefix_successor(prefix).map(ScanStart::At),
                 _ => Some(ScanStart::After(after.to_owned())),
             },
             _ => Some(ScanStart::At(self.prefix.to_owned())),
@@ -105,13 +107,18 @@ impl ListRequest<'_> {
     }
 
     fn common_prefix<'k>(&self, key: &'k str) -> Option<&'k str> {
-        if self.delimiter.is_empty() {
-            return None;
-        }
-        let rest = key.strip_prefix(self.prefix)?;
-        let end = self.prefix.len() + rest.find(self.delimiter)? + self.delimiter.len();
-        Some(&key[..end])
+        common_prefix(key, self.prefix, self.delimiter)
     }
+}
+
+/// Returns the prefix of a key up to the first delimiter after the prefix of a listing. `None` without a delimiter.
+pub(super) fn common_prefix<'k>(key: &'k str, prefix: &str, delimiter: &str) -> Option<&'k str> {
+    if delimiter.is_empty() {
+        return None;
+    }
+    let rest = key.strip_prefix(prefix)?;
+    let end = prefix.len() + rest.find(delimiter)? + delimiter.len();
+    Some(&key[..end])
 }
 
 #[cfg(test)]
@@ -143,7 +150,7 @@ mod tests {
         let mut pages = Vec::new();
         let mut after = after.map(str::to_owned);
         loop {
-            let request = ListRequest { prefix, delimiter, after: after.as_deref(), limit };
+            let request = ListRequest { prefix, delimiter, after: after.as_deref(), limit, ..ListRequest::default() };
             let page = list(rows, "b", &request).unwrap();
             let names: Vec<String> = page.entries.iter().map(|entry| entry.name().to_owned()).collect();
             after = names.last().cloned();

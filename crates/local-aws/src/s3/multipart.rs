@@ -7,12 +7,14 @@ use std::path::PathBuf;
 
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 use s3s::crypto::{Checksum as _, Sha256};
+use s3s::dto;
 use serde::{Deserialize, Serialize};
 use tempfile::TempPath;
 
 use super::digest::{self, Algorithm, Digest, Digester, StoredChecksum};
 use super::index::{self, Attributes, Object};
-use super::store::{ObjectStore, Staged, StoreError, WriteCondition, for_each_chunk};
+use super::listing::common_prefix;
+use super::store::{ObjectStore, Staged, StoreError, UploadStart, WriteCondition, for_each_chunk, require_bucket};
 use crate::clock;
 use crate::state::{json, to_json};
 
@@ -35,6 +37,34 @@ pub(super) struct Upload {
     pub(super) initiated: i64,
     pub(super) attributes: Attributes,
     pub(super) checksum: Option<UploadChecksum>,
+}
+
+/// An entry in a listing of uploads.
+#[derive(Debug, Clone)]
+pub(super) enum UploadEntry {
+    Upload(Box<Upload>),
+    /// A common prefix, with its delimiter.
+    Prefix(String),
+}
+
+/// A request for a page of uploads.
+#[derive(Debug, Clone, Default)]
+pub(super) struct UploadListRequest {
+    pub(super) prefix: String,
+    /// Empty: no grouping.
+    pub(super) delimiter: String,
+    /// The key of the last entry of the page before, or a common prefix.
+    pub(super) key_marker: String,
+    /// The id of the last upload of the page before. Without it, the page is after all uploads of the key.
+    pub(super) id_marker: Option<String>,
+    pub(super) limit: usize,
+}
+
+/// One page of uploads. `is_truncated`: more entries follow the last one.
+#[derive(Debug, Default)]
+pub(super) struct UploadPage {
+    pub(super) entries: Vec<UploadEntry>,
+    pub(super) is_truncated: bool,
 }
 
 /// A row of the index: an uploaded part.
@@ -83,6 +113,27 @@ impl CompletionId {
     }
 }
 
+impl UploadChecksum {
+    /// Returns S3's type of the checksum.
+    pub(super) fn kind(self) -> dto::ChecksumType {
+        digest::checksum_type(self.composite)
+    }
+
+    /// Checks that a part has a checksum of the upload's algorithm. Without one, it is computed, unless the object's checksum is
+    /// composed of those of the parts.
+    pub(super) fn check_part(self, sent: Option<Algorithm>) -> Result<(), StoreError> {
+        match sent {
+            None if !self.composite => Ok(()),
+            sent if sent == Some(self.algorithm) => Ok(()),
+            sent => Err(StoreError::InvalidRequest(format!(
+                "Checksum Type mismatch occurred, expected checksum Type: {}, actual checksum Type: {}",
+                self.algorithm.lower_name(),
+                sent.map_or_else(|| "null".to_owned(), Algorithm::lower_name)
+            ))),
+        }
+    }
+}
+
 impl Upload {
     const COLUMNS: &str = "id, key, initiated, attributes, checksum";
 
@@ -122,14 +173,19 @@ impl ObjectStore {
     ) -> Result<String, StoreError> {
         let id = uuid::Uuid::new_v4().simple().to_string();
         self.state.write(|rows| {
-            if !index::bucket_exists(rows, bucket)? {
-                return Err(StoreError::NoSuchBucket(bucket.to_owned()));
-            }
+            require_bucket(rows, bucket)?;
+            // Uploads of one key are listed in the order in which they were begun: no two have the same instant.
+            let last: Option<i64> = rows.query_row(
+                "SELECT max(initiated) FROM uploads WHERE bucket = ?1 AND key = ?2",
+                [bucket, key],
+                |row| row.get(0),
+            )?;
+            let initiated = clock::now_millis().max(last.map_or(0, |last| last + 1));
             rows.execute(
                 "INSERT INTO uploads (id, bucket, key, initiated, attributes, checksum) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
-                params![id, bucket, key, clock::now_millis(), to_json(attributes)?, to_json(&checksum)?],
+                params![id, bucket, key, initiated, to_json(attributes)?, to_json(&checksum)?],
             )?;
-            Ok(())
+            Ok::<_, StoreError>(())
         })?;
         Ok(id)
     }
@@ -138,23 +194,41 @@ impl ObjectStore {
         find_upload(&self.state.lock(), bucket, key, id)
     }
 
-    /// Returns uploads of a bucket with a prefix, ordered by key and id, after the given pair (keyset pagination).
-    pub(super) fn uploads(
-        &self,
-        bucket: &str,
-        prefix: &str,
-        after: (&str, &str),
-        limit: usize,
-    ) -> Result<Vec<Upload>, StoreError> {
-        self.require_bucket(bucket)?;
+    /// Lists uploads of a bucket, ordered by key and by the instant at which they were begun (keyset pagination). Returns
+    /// `None` if the upload of the marker is not one of its key.
+    pub(super) fn uploads(&self, bucket: &str, request: &UploadListRequest) -> Result<Option<UploadPage>, StoreError> {
         let rows = self.state.lock();
+        require_bucket(&rows, bucket)?;
+        let after = match &request.id_marker {
+            None => i64::MAX,
+            Some(id) => match find_upload(&rows, bucket, &request.key_marker, id) {
+                Ok(upload) => upload.initiated,
+                Err(StoreError::NoSuchUpload(_)) => return Ok(None),
+                Err(error) => return Err(error),
+            },
+        };
         let mut statement = rows.prepare(&format!(
-            "SELECT {} FROM uploads WHERE bucket = ?1 AND substr(key, 1, length(?2)) = ?2 AND (key, id) > (?3, ?4)
-             ORDER BY key, id LIMIT {limit}",
+            "SELECT {} FROM uploads WHERE bucket = ?1 AND substr(key, 1, length(?2)) = ?2
+             AND (key, initiated) > (?3, ?4) ORDER BY key, initiated",
             Upload::COLUMNS
         ))?;
-        let uploads = statement.query_map([bucket, prefix, after.0, after.1], Upload::from_row)?;
-        Ok(uploads.collect::<Result<_, _>>()?)
+        let uploads =
+            statement.query_map(params![bucket, request.prefix, request.key_marker, after], Upload::from_row)?;
+        let mut page = UploadPage::default();
+        for upload in uploads {
+            let upload = upload?;
+            let entry = match common_prefix(&upload.key, &request.prefix, &request.delimiter) {
+                None => UploadEntry::Upload(Box::new(upload)),
+                Some(prefix) if request.key_marker.starts_with(prefix) || page.ends_with(prefix) => continue,
+                Some(prefix) => UploadEntry::Prefix(prefix.to_owned()),
+            };
+            if page.entries.len() == request.limit {
+                page.is_truncated = request.limit > 0;
+                break;
+            }
+            page.entries.push(entry);
+        }
+        Ok(Some(page))
     }
 
     /// Stores the temporary file as a part. Replaces an earlier part of that number.
@@ -279,12 +353,24 @@ impl ObjectStore {
         condition: &WriteCondition,
     ) -> Result<Object, StoreError> {
         let upload = self.upload(bucket, key, &completed.id)?;
-        let parts = select_parts(&self.parts(&completed.id, 0, 10_000)?, requested)?;
-        check_declaration(upload.checksum, &parts, expected)?;
+        if requested.is_empty() {
+            return Err(StoreError::InvalidRequest("You must specify at least one part".to_owned()));
+        }
+        check_checksum_type(upload.checksum, expected)?;
+        let parts = select_parts(&upload, &self.parts(&completed.id, 0, 10_000)?, requested)?;
+        check_size(&parts, expected)?;
+        let start = UploadStart { id: upload.id.clone(), initiated: upload.initiated };
+        let condition = WriteCondition { upload: Some(start), ..condition.clone() };
+        if condition.is_some() {
+            // Before the work of assembling the parts, and again when the object is written.
+            let rows = self.state.lock();
+            condition.check(index::find(&rows, bucket, key)?.as_ref(), key)?;
+            condition.check_deletions(&rows, key)?;
+        }
         let mut staged = self.concatenate_parts(upload, &parts, expected.checksum.as_ref())?;
         check_checksum(&staged, expected.checksum.as_ref())?;
         staged.attributes.completed = Some(completed.clone());
-        self.put(bucket, staged, condition)
+        self.put(bucket, staged, &condition)
     }
 
     /// Deletes an upload and its parts.
@@ -305,7 +391,7 @@ impl ObjectStore {
         expected: Option<&(Algorithm, String)>,
     ) -> Result<Staged, StoreError> {
         let whole = match upload.checksum {
-            None => expected.map(|(algorithm, _)| *algorithm),
+            None => Some(expected.map_or(Algorithm::DEFAULT, |(algorithm, _)| *algorithm)),
             Some(checksum) => Some(checksum.algorithm).filter(|_| !checksum.composite),
         };
         let (mut file, path) = self.temporary_file()?;
@@ -340,13 +426,20 @@ impl ObjectStore {
         self.home.join("s3-parts").join(id)
     }
 
-    fn remove_parts(&self, id: &str) {
+    pub(super) fn remove_parts(&self, id: &str) {
         // Files that cannot be removed are harmless: no row refers to them.
         let _ = fs::remove_dir_all(self.parts_folder(id));
     }
 }
 
+impl UploadPage {
+    fn ends_with(&self, prefix: &str) -> bool {
+        matches!(self.entries.last(), Some(UploadEntry::Prefix(last)) if last == prefix)
+    }
+}
+
 fn find_upload(rows: &Connection, bucket: &str, key: &str, id: &str) -> Result<Upload, StoreError> {
+    require_bucket(rows, bucket)?;
     rows.query_row(
         &format!("SELECT {} FROM uploads WHERE id = ?1 AND bucket = ?2 AND key = ?3", Upload::COLUMNS),
         [id, bucket, key],
@@ -360,58 +453,96 @@ fn delete_upload(rows: &Connection, id: &str) -> rusqlite::Result<()> {
     rows.execute("DELETE FROM uploads WHERE id = ?1", [id]).map(|_| ())
 }
 
+/// Deletes the uploads of a bucket, and returns their ids.
+pub(super) fn delete_uploads(rows: &Connection, bucket: &str) -> rusqlite::Result<Vec<String>> {
+    let mut statement = rows.prepare("DELETE FROM uploads WHERE bucket = ?1 RETURNING id")?;
+    statement.query_map([bucket], |row| row.get(0))?.collect()
+}
+
 /// Returns the uploaded parts that a client requests. `uploaded` is sorted by number.
-fn select_parts(uploaded: &[Part], requested: &[RequestedPart]) -> Result<Vec<Part>, StoreError> {
-    if requested.windows(2).any(|pair| pair[0].number >= pair[1].number) {
-        return Err(StoreError::InvalidPartOrder);
+fn select_parts(upload: &Upload, uploaded: &[Part], requested: &[RequestedPart]) -> Result<Vec<Part>, StoreError> {
+    let is_composite = upload.checksum.is_some_and(|checksum| checksum.composite);
+    let is_ordered = requested.windows(2).all(|pair| pair[0].number < pair[1].number);
+    // Parts whose checksums are composed are numbered from 1 without gaps.
+    let is_complete = !is_composite || (1..).zip(requested).all(|(number, part)| part.number == number);
+    if !is_ordered {
+        return Err(StoreError::InvalidPartOrder { upload: upload.id.clone() });
     }
     let mut chosen = Vec::with_capacity(requested.len());
     for request in requested {
         let found = uploaded.binary_search_by_key(&request.number, |part| part.number).ok();
-        let part = found.map(|place| &uploaded[place]).filter(|part| matches_request(part, request));
-        chosen.push(part.ok_or(StoreError::InvalidPart(request.number))?.clone());
+        chosen.push(check_part(upload, found.map(|place| &uploaded[place]), request)?.clone());
+    }
+    if !is_complete {
+        return Err(StoreError::InvalidPartOrder { upload: upload.id.clone() });
     }
     let all_but_last = &chosen[..chosen.len().saturating_sub(1)];
     match all_but_last.iter().find(|part| part.size < MIN_PART_BYTES) {
-        Some(part) => Err(StoreError::EntityTooSmall { number: part.number, size: part.size }),
+        Some(part) => Err(StoreError::EntityTooSmall {
+            number: part.number,
+            size: part.size,
+            minimum: MIN_PART_BYTES,
+            etag: part.etag.clone(),
+        }),
         None => Ok(chosen),
     }
 }
 
-fn matches_request(part: &Part, request: &RequestedPart) -> bool {
-    let etag_holds = request.etag.as_ref().is_none_or(|etag| *etag == part.etag);
-    let checksum_holds = match (&request.checksum, &part.checksum) {
-        (Some((algorithm, value)), Some(checksum)) => *algorithm == checksum.algorithm && *value == checksum.value,
-        (Some(_), None) => false,
-        (None, _) => true,
+/// Returns the part if it is the one that a client requests.
+fn check_part<'a>(upload: &Upload, part: Option<&'a Part>, request: &RequestedPart) -> Result<&'a Part, StoreError> {
+    let number = request.number;
+    let invalid = || StoreError::InvalidPart { upload: upload.id.clone(), number, etag: request.etag.clone() };
+    let has_etag = |part: &&Part| request.etag.as_ref().is_none_or(|etag| *etag == part.etag);
+    let part = part.filter(has_etag).ok_or_else(invalid)?;
+    // Without an algorithm of the upload, its parts have no checksums that a client could name.
+    let has_checksum = |algorithm: Algorithm, value: &str| {
+        let own = part.checksum.as_ref().filter(|_| upload.checksum.is_some());
+        own.is_some_and(|own| own.algorithm == algorithm && own.value == value)
     };
-    etag_holds && checksum_holds
+    match (upload.checksum.filter(|checksum| checksum.composite), &request.checksum) {
+        (_, Some((algorithm, value))) if has_checksum(*algorithm, value) => Ok(part),
+        (Some(own), Some((algorithm, _))) if own.algorithm != *algorithm => {
+            Err(StoreError::BadPartDigest { algorithm: algorithm.lower_name(), number })
+        }
+        (_, Some(_)) => Err(invalid()),
+        (None, None) => Ok(part),
+        (Some(own), None) => Err(StoreError::InvalidRequest(format!(
+            "The upload was created using a {} checksum. The complete request must include the checksum for each part. \
+             It was missing for part {number} in the request.",
+            own.algorithm.lower_name()
+        ))),
+    }
 }
 
-/// Checks what does not depend on the bytes of the parts: the size of the object, and the type and algorithm of its checksum.
-fn check_declaration(
-    checksum: Option<UploadChecksum>,
-    parts: &[Part],
-    expected: &ExpectedObject,
-) -> Result<(), StoreError> {
+fn check_size(parts: &[Part], expected: &ExpectedObject) -> Result<(), StoreError> {
     let size: u64 = parts.iter().map(|part| part.size).sum();
-    if let Some(expected) = expected.size.filter(|expected| *expected != size) {
-        let text = format!("The parts have {size} bytes together, and x-amz-mp-object-size says {expected}");
-        return Err(StoreError::InvalidRequest(text));
+    match expected.size {
+        Some(expected) if expected != size => Err(StoreError::InvalidRequest(format!(
+            "The provided 'x-amz-mp-object-size' header value {expected} does not match what was computed: {size}"
+        ))),
+        _ => Ok(()),
     }
+}
+
+/// Checks the type and the algorithm of the object's checksum.
+fn check_checksum_type(checksum: Option<UploadChecksum>, expected: &ExpectedObject) -> Result<(), StoreError> {
     // The checksum of an upload that was created without one is over the whole object.
     let is_composite = checksum.is_some_and(|checksum| checksum.composite);
     if expected.composite.is_some_and(|composite| composite != is_composite) {
-        let text = "The upload was created with another checksum type than x-amz-checksum-type says";
-        return Err(StoreError::InvalidRequest(text.to_owned()));
+        let kind = checksum.map(UploadChecksum::kind);
+        return Err(StoreError::InvalidRequest(format!(
+            "The upload was created using the {} checksum mode. The complete request must use the same checksum mode.",
+            kind.as_ref().map_or("null", dto::ChecksumType::as_str)
+        )));
     }
-    let Some(checksum) = checksum else { return Ok(()) };
-    match &expected.checksum {
-        Some((algorithm, _)) if *algorithm != checksum.algorithm => Err(StoreError::InvalidRequest(format!(
-            "The upload was created with the checksum algorithm {}, and not with {}",
-            checksum.algorithm.name(),
-            algorithm.name()
-        ))),
+    match (checksum, &expected.checksum) {
+        (Some(checksum), Some((algorithm, _))) if *algorithm != checksum.algorithm => {
+            Err(StoreError::InvalidRequest(format!(
+                "Checksum Type mismatch occurred, expected checksum Type: {}, actual checksum Type: {}",
+                checksum.algorithm.lower_name(),
+                algorithm.lower_name()
+            )))
+        }
         _ => Ok(()),
     }
 }
@@ -420,7 +551,7 @@ fn check_checksum(staged: &Staged, expected: Option<&(Algorithm, String)>) -> Re
     let Some((algorithm, value)) = expected else { return Ok(()) };
     match &staged.attributes.checksum {
         Some(checksum) if checksum.algorithm == *algorithm && !same_checksum(&checksum.value, value) => {
-            Err(StoreError::BadDigest { algorithm: algorithm.name() })
+            Err(StoreError::BadDigest { algorithm: algorithm.lower_name() })
         }
         _ => Ok(()),
     }

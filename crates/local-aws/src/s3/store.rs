@@ -20,6 +20,7 @@ use super::digest::{Digest, Digester};
 use super::file_system::{Disk, FileSystem};
 use super::group_commit::{ChangeRequest, PlannedChange, Queue};
 use super::index::{self, Attributes, IntentKind, Object};
+use super::multipart::delete_uploads;
 use super::notifications::Notifications;
 use super::object_path::{ObjectPath, is_path_unsupported};
 use super::verify::{Difference, difference};
@@ -35,22 +36,27 @@ pub(crate) enum StoreError {
     NoSuchBucket(String),
     #[error("The specified key does not exist: {0}")]
     NoSuchKey(String),
-    #[error("At least one of the pre-conditions you specified did not hold")]
-    PreconditionFailed,
+    /// With the name of the header whose condition did not hold.
+    #[error("At least one of the pre-conditions you specified did not hold: {0}")]
+    PreconditionFailed(&'static str),
+    #[error("The conditional request cannot succeed due to a conflicting operation against this resource: {condition}")]
+    ConditionalRequestConflict { condition: &'static str, key: String },
     #[error("The bucket you tried to delete is not empty: {0}")]
     BucketNotEmpty(String),
     #[error("Your previous request to create the named bucket succeeded and you already own it: {0}")]
     BucketAlreadyOwnedByYou(String),
     #[error("The specified multipart upload does not exist; it may have been aborted or completed: {0}")]
     NoSuchUpload(String),
-    #[error("One or more of the specified parts could not be found, or has another ETag or checksum: part {0}")]
-    InvalidPart(i32),
+    #[error("One or more of the specified parts could not be found, or has another ETag or checksum: part {number}")]
+    InvalidPart { upload: String, number: i32, etag: Option<String> },
     #[error("The list of parts was not in ascending order of part numbers")]
-    InvalidPartOrder,
-    #[error("Your proposed upload is smaller than the minimum allowed object size: part {number} has {size} bytes")]
-    EntityTooSmall { number: i32, size: u64 },
-    #[error("The {algorithm} you specified did not match what was received")]
-    BadDigest { algorithm: &'static str },
+    InvalidPartOrder { upload: String },
+    #[error("Your proposed upload is smaller than the minimum allowed size: part {number} has {size} bytes")]
+    EntityTooSmall { number: i32, size: u64, minimum: u64, etag: String },
+    #[error("The {algorithm} you specified did not match the calculated checksum.")]
+    BadDigest { algorithm: String },
+    #[error("The {algorithm} you specified for part {number} did not match what we received.")]
+    BadPartDigest { algorithm: String, number: i32 },
     #[error("{0}")]
     InvalidRequest(String),
     #[error("no space left on the disk that holds {}: free some and try again; nothing of the object was kept", path.display())]
@@ -149,20 +155,53 @@ pub(crate) struct WriteCondition {
     pub(super) matches: Option<ETagCondition>,
     /// `If-None-Match: *`.
     pub(super) absent: bool,
+    /// The upload that the write completes.
+    pub(super) upload: Option<UploadStart>,
+}
+
+/// An upload, and the instant at which it was begun, in milliseconds since the Unix epoch.
+#[derive(Debug, Clone)]
+pub(super) struct UploadStart {
+    pub(super) id: String,
+    pub(super) initiated: i64,
 }
 
 impl WriteCondition {
+    pub(super) const IF_MATCH: &str = "If-Match";
+    pub(super) const IF_NONE_MATCH: &str = "If-None-Match";
+
+    /// Whether the condition is on the object that the write replaces.
+    pub(super) fn is_some(&self) -> bool {
+        self.absent || self.matches.is_some()
+    }
+
     /// # Errors
-    /// [`StoreError::PreconditionFailed`], or [`StoreError::NoSuchKey`] if an ETag is required and there is no object.
+    /// [`StoreError::PreconditionFailed`], [`StoreError::NoSuchKey`] if an ETag is required and there is no object, or
+    /// [`StoreError::ConditionalRequestConflict`] if the object was written after the upload had begun.
     pub(super) fn check(&self, existing: Option<&Object>, key: &str) -> Result<(), StoreError> {
         if self.absent && existing.is_some() {
-            return Err(StoreError::PreconditionFailed);
+            return Err(StoreError::PreconditionFailed(WriteCondition::IF_NONE_MATCH));
         }
-        match (&self.matches, existing) {
-            (None, _) | (Some(ETagCondition::Any), Some(_)) => Ok(()),
-            (Some(_), None) => Err(StoreError::NoSuchKey(key.to_owned())),
-            (Some(ETagCondition::ETag(etag)), Some(object)) if etag.value() == object.etag => Ok(()),
-            _ => Err(StoreError::PreconditionFailed),
+        let Some(condition) = &self.matches else { return Ok(()) };
+        let object = existing.ok_or_else(|| StoreError::NoSuchKey(key.to_owned()))?;
+        if condition.as_etag().is_some_and(|etag| etag.value() != object.etag) {
+            return Err(StoreError::PreconditionFailed(WriteCondition::IF_MATCH));
+        }
+        if self.upload.as_ref().is_some_and(|upload| upload.initiated < object.modified) {
+            let (condition, key) = (WriteCondition::IF_MATCH, key.to_owned());
+            return Err(StoreError::ConditionalRequestConflict { condition, key });
+        }
+        Ok(())
+    }
+
+    /// Checks that the object was not deleted since the upload had begun, where it has to be absent.
+    pub(super) fn check_deletions(&self, rows: &Connection, key: &str) -> Result<(), StoreError> {
+        match &self.upload {
+            Some(upload) if self.absent && index::is_overtaken(rows, &upload.id)? => {
+                let (condition, key) = (WriteCondition::IF_NONE_MATCH, key.to_owned());
+                Err(StoreError::ConditionalRequestConflict { condition, key })
+            }
+            _ => Ok(()),
         }
     }
 }
@@ -310,22 +349,28 @@ impl ObjectStore {
         }
     }
 
+    /// Deletes a bucket without objects. Uploads that are not complete are aborted.
     pub(super) fn delete_bucket(&self, bucket: &str) -> Result<(), StoreError> {
         let _writer = self.lock_writer();
-        self.state.write(|rows| {
+        let uploads = self.state.write(|rows| {
             require_bucket(rows, bucket)?;
-            let used = "SELECT 1 FROM objects WHERE bucket = ?1 UNION ALL SELECT 1 FROM uploads WHERE bucket = ?1";
+            let used = "SELECT 1 FROM objects WHERE bucket = ?1 LIMIT 1";
             if rows.query_row(used, [bucket], |_| Ok(())).optional()?.is_some() {
                 return Err(StoreError::BucketNotEmpty(bucket.to_owned()));
             }
+            let uploads = delete_uploads(rows, bucket)?;
             rows.execute("DELETE FROM buckets WHERE name = ?1", [bucket])?;
             // Files that are left there belong to other programs. Then the folder stays.
             for folder in super::object_path::OBJECT_FOLDERS {
                 self.remove_bucket_folder(&self.home.join(folder).join(bucket));
             }
-            Ok(())
+            Ok(uploads)
         })?;
-        self.sync_index()
+        self.sync_index()?;
+        for id in &uploads {
+            self.remove_parts(id);
+        }
+        Ok(())
     }
 
     /// Returns the name and the creation time (milliseconds since the Unix epoch) of each bucket, ordered by name.
@@ -483,18 +528,49 @@ impl ObjectStore {
 
     /// Deletes the objects with these keys, as far as they exist, in one group commit. Idempotent.
     pub(crate) fn delete_all(&self, bucket: &str, keys: &[String]) -> Result<(), StoreError> {
+        let deletions: Vec<_> = keys.iter().map(|key| (key.clone(), WriteCondition::default())).collect();
+        self.delete_batch(bucket, &deletions)?.into_iter().collect()
+    }
+
+    /// Deletes the objects with these keys whose conditions hold, as far as they exist, in one group commit. Returns the
+    /// result of each deletion.
+    pub(super) fn delete_batch(
+        &self,
+        bucket: &str,
+        deletions: &[(String, WriteCondition)],
+    ) -> Result<Vec<Result<(), StoreError>>, StoreError> {
         let _writer = self.lock_writer();
-        let changes = self.state.write(|rows| {
+        // A change, or why there is none.
+        let planned = self.state.write(|rows| {
             require_bucket(rows, bucket)?;
-            let mut changes = Vec::new();
-            for key in keys {
-                if let Some(object) = index::find(rows, bucket, key)? {
-                    changes.push(remove_row(rows, bucket, object)?);
-                }
+            let mut planned = Vec::with_capacity(deletions.len());
+            for (key, condition) in deletions {
+                let existing = index::find(rows, bucket, key)?;
+                planned.push(match (condition.check(existing.as_ref(), key), existing) {
+                    (Err(refused), _) => Err(refused),
+                    (Ok(()), None) => Ok(PlannedChange::Nothing),
+                    (Ok(()), Some(object)) => Ok(remove_row(rows, bucket, object)?),
+                });
             }
-            Ok::<_, StoreError>(changes)
+            Ok::<_, StoreError>(planned)
         })?;
-        self.apply(changes, None)?.into_iter().try_for_each(|done| done.map(drop))
+        let mut changes = Vec::new();
+        let mut refusals = Vec::with_capacity(planned.len());
+        for change in planned {
+            refusals.push(match change {
+                Ok(change) => {
+                    changes.push(change);
+                    None
+                }
+                Err(refused) => Some(refused),
+            });
+        }
+        let mut done = self.apply(changes, None)?.into_iter();
+        let result = |refused: Option<StoreError>| match refused {
+            Some(refused) => Err(refused),
+            None => done.next().map_or(Ok(()), |done| done.map(drop)),
+        };
+        Ok(refusals.into_iter().map(result).collect())
     }
 
     /// Returns all objects with a prefix, in key order, with their files.
@@ -511,7 +587,7 @@ fn objects_with_prefix(rows: &Connection, bucket: &str, prefix: &str) -> Result<
 }
 
 /// Deletes the object's row, and records the intent to remove its file.
-fn remove_row(rows: &Connection, bucket: &str, object: Object) -> rusqlite::Result<PlannedChange> {
+pub(super) fn remove_row(rows: &Connection, bucket: &str, object: Object) -> rusqlite::Result<PlannedChange> {
     index::remove(rows, bucket, &object.key)?;
     index::insert_removal_intent(rows, bucket, &object.path)?;
     Ok(PlannedChange::Remove { path: object.path })

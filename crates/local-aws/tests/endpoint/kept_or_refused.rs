@@ -115,14 +115,9 @@ async fn a_document_is_what_its_sender_wrote() {
     }
     assert_eq!(get(&world.lake.s3, "k").await, b"bytes");
     let s3 = &world.lake.s3;
-    for object in [
-        ObjectIdentifier::builder().key("k").version_id("v1"),
-        ObjectIdentifier::builder().key("k").e_tag("\"0123\""),
-        ObjectIdentifier::builder().key("k").size(1),
-    ] {
-        let batch = Delete::builder().objects(object.build().expect("a key")).build().expect("objects");
-        assert_eq!(code(s3.delete_objects().bucket(BUCKET).delete(batch).send().await), "NotImplemented");
-    }
+    let sized = ObjectIdentifier::builder().key("k").size(1).build().expect("a key");
+    let batch = Delete::builder().objects(sized).build().expect("objects");
+    assert_eq!(code(s3.delete_objects().bucket(BUCKET).delete(batch).send().await), "NotImplemented");
     assert_eq!(get(s3, "k").await, b"bytes");
     let (status, _, body) = exchange(&world, "POST /pregao-raw?delete", &[], document);
     assert!(status == 200 && body.contains("<Deleted><Key>k</Key>"), "{body}");

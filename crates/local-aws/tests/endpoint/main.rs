@@ -18,6 +18,7 @@ mod protocols;
 mod publication;
 mod rules;
 mod s3;
+mod s3_answers;
 mod s3_completions;
 mod step_functions;
 mod step_functions_as_recorded;

@@ -446,16 +446,10 @@ async fn parts_become_one_object() {
                 .build(),
         );
     }
-    // A part may be uploaded again: the later one counts.
-    s3.upload_part()
-        .bucket(BUCKET)
-        .key("big")
-        .upload_id(&upload)
-        .part_number(4)
-        .body(ByteStream::from_static(b"x"))
-        .send()
-        .await
-        .unwrap();
+    let small = s3.upload_part().bucket(BUCKET).key("big").upload_id(&upload).part_number(4);
+    let small = small.body(ByteStream::from_static(b"x")).send().await.unwrap();
+    let small =
+        CompletedPart::builder().part_number(4).set_e_tag(small.e_tag).set_checksum_crc32(small.checksum_crc32).build();
     let listed = s3.list_parts().bucket(BUCKET).key("big").upload_id(&upload).max_parts(2).send().await.unwrap();
     assert_eq!(
         (listed.parts().len(), listed.is_truncated(), listed.next_part_number_marker()),
@@ -463,7 +457,6 @@ async fn parts_become_one_object() {
     );
     let uploads = s3.list_multipart_uploads().bucket(BUCKET).send().await.unwrap();
     assert_eq!(uploads.uploads()[0].upload_id(), Some(upload.as_str()));
-    assert_eq!(code(s3.delete_bucket().bucket(BUCKET).send().await), "BucketNotEmpty");
 
     let complete = |parts: Vec<CompletedPart>| {
         let parts = CompletedMultipartUpload::builder().set_parts(Some(parts)).build();
@@ -471,12 +464,8 @@ async fn parts_become_one_object() {
     };
     let reversed = complete(parts.values().rev().cloned().collect()).await;
     assert_eq!(code(reversed), "InvalidPartOrder");
-    let small_first = complete(vec![
-        CompletedPart::builder().part_number(3).build(),
-        CompletedPart::builder().part_number(4).build(),
-    ])
-    .await;
-    assert_eq!(code(small_first), "EntityTooSmall");
+    let small_third = complete(parts.values().cloned().chain([small]).collect()).await;
+    assert_eq!(code(small_third), "EntityTooSmall");
     let wrong =
         complete(vec![CompletedPart::builder().part_number(1).e_tag("\"00000000000000000000000000000000\"").build()])
             .await;
@@ -530,7 +519,7 @@ async fn buckets_come_and_go() {
     let world = World::new().await;
     let s3 = &world.lake.s3;
     s3.create_bucket().bucket("mine").send().await.unwrap();
-    assert_eq!(code(s3.create_bucket().bucket("mine").send().await), "BucketAlreadyOwnedByYou");
+    s3.create_bucket().bucket("mine").send().await.expect("in us-east-1, its owner may create it again");
     assert_eq!(code(s3.create_bucket().bucket("No_Name").send().await), "InvalidBucketName");
     let names: Vec<String> = s3
         .list_buckets()

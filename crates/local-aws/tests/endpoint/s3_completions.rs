@@ -111,7 +111,9 @@ async fn what_is_said_of_the_whole_is_held_against_it() {
 
     let create = s3.create_multipart_upload().bucket(BUCKET).key("k").checksum_algorithm(ChecksumAlgorithm::Crc32);
     let upload = create.send().await.expect("an upload").upload_id.expect("an id");
-    let parts = [part(s3, "k", &upload, 1, b"hello world").await];
+    let part = part(s3, "k", &upload, 1, b"hello world").await;
+    let checksum = CompletedPart::builder().part_number(1).set_e_tag(part.e_tag).checksum_crc32("DUoRhQ==");
+    let parts = [checksum.build()];
     let whole = complete!(s3, "k", &upload, parts).checksum_type(ChecksumType::FullObject).send().await;
     assert_eq!(code(whole), "InvalidRequest");
     assert_eq!(code(complete!(s3, "k", &upload, parts).checksum_sha256("x").send().await), "InvalidRequest");
@@ -151,12 +153,20 @@ async fn a_copied_range_is_of_the_source() {
         let copy = s3.upload_part_copy().bucket(BUCKET).key("k").upload_id(&upload).part_number(1);
         copy.copy_source("pregao-raw/ten").copy_source_range(range).send()
     };
-    for range in ["bytes=5-50", "bytes=0-10", "bytes=10-10", "bytes=0-99999999999999999999"] {
-        let answer = copy(range).await;
-        assert_eq!(crate::s3::status(answer), 416, "{range}");
+    for range in ["bytes=10-10", "bytes=100-200"] {
+        assert_eq!(code(copy(range).await), "InvalidRequest", "{range}");
     }
-    assert_eq!(code(copy("bytes=5-50").await), "InvalidRange");
-    for range in ["bytes=5-", "bytes=-5", "bytes=8-3", "5-6", "bytes=0-1,3-4", "lines=0-1"] {
+    for range in [
+        "bytes=5-50",
+        "bytes=0-10",
+        "bytes=0-99999999999999999999",
+        "bytes=5-",
+        "bytes=-5",
+        "bytes=8-3",
+        "5-6",
+        "bytes=0-1,3-4",
+        "lines=0-1",
+    ] {
         assert_eq!(code(copy(range).await), "InvalidArgument", "{range}");
     }
     let listed = s3.list_parts().bucket(BUCKET).key("k").upload_id(&upload).send().await.expect("a listing");

@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
-use s3s::{S3Request, S3Response, S3Result, dto, s3_error};
+use s3s::{S3Error, S3ErrorCode, S3Request, S3Response, S3Result, dto, s3_error};
 
 use super::listing::{owner, page_token, parse_page_token};
 use super::{blocking, timestamp};
 use crate::identity::REGION;
+use crate::s3::errors::{error, with_elements};
 use crate::s3::store::ObjectStore;
 
 pub(super) async fn create_bucket(
@@ -18,7 +19,8 @@ pub(super) async fn create_bucket(
     }
     let bucket = request.input.bucket;
     let location = format!("/{bucket}");
-    blocking(store, move |store| store.create_bucket(&bucket)).await?;
+    // In us-east-1, and only there, its owner may create it again.
+    blocking(store, move |store| store.ensure_bucket(&bucket)).await?;
     Ok(S3Response::new(dto::CreateBucketOutput { location: Some(location) }))
 }
 
@@ -57,12 +59,17 @@ pub(super) async fn list_buckets(
     let input = request.input;
     let limit = match input.max_buckets {
         None => usize::MAX,
-        Some(limit) => usize::try_from(limit)
-            .ok()
-            .filter(|limit| (1..=10_000).contains(limit))
-            .ok_or_else(|| s3_error!(InvalidArgument, "Argument max-buckets must be an integer between 1 and 10000"))?,
+        Some(limit) => usize::try_from(limit).unwrap_or_default(),
     };
     let after = input.continuation_token.as_deref().map(parse_page_token).transpose()?.unwrap_or_default();
+    if let Some(region) = input.bucket_region.as_deref()
+        && region != REGION
+        && !OTHER_REGIONS.contains(&region)
+    {
+        let message = format!("Argument value {region} is not a valid AWS Region");
+        let refused = S3Error::with_message(S3ErrorCode::InvalidArgument, message);
+        return Err(with_elements(refused, &[("ArgumentName", "bucket-region")]));
+    }
     let is_elsewhere = input.bucket_region.as_ref().is_some_and(|region| region.as_str() != REGION);
     let prefix = input.prefix.clone().unwrap_or_default();
     let mut buckets = blocking(store, |store| store.buckets()).await?;
@@ -83,6 +90,48 @@ pub(super) async fn list_buckets(
     }))
 }
 
+/// The location constraints of S3: all regions but `us-east-1`.
+const OTHER_REGIONS: &[&str] = &[
+    "EU",
+    "af-south-1",
+    "ap-east-1",
+    "ap-east-2",
+    "ap-northeast-1",
+    "ap-northeast-2",
+    "ap-northeast-3",
+    "ap-south-1",
+    "ap-south-2",
+    "ap-southeast-1",
+    "ap-southeast-2",
+    "ap-southeast-3",
+    "ap-southeast-4",
+    "ap-southeast-5",
+    "ap-southeast-6",
+    "ap-southeast-7",
+    "ca-central-1",
+    "ca-west-1",
+    "cn-north-1",
+    "cn-northwest-1",
+    "eu-central-1",
+    "eu-central-2",
+    "eu-north-1",
+    "eu-south-1",
+    "eu-south-2",
+    "eu-west-1",
+    "eu-west-2",
+    "eu-west-3",
+    "il-central-1",
+    "me-central-1",
+    "me-south-1",
+    "mx-central-1",
+    "sa-east-1",
+    "us-east-2",
+    "us-gov-east-1",
+    "us-gov-west-1",
+    "us-west-1",
+    "us-west-2",
+];
+
 /// Refuses directory buckets, and buckets of other regions.
 fn require_plain_bucket(configuration: &dto::CreateBucketConfiguration) -> S3Result<()> {
     // All fields are named, so that a field which a new version of s3s adds is an error of the compiler.
@@ -91,10 +140,18 @@ fn require_plain_bucket(configuration: &dto::CreateBucketConfiguration) -> S3Res
         return Err(s3_error!(NotImplemented, "directory buckets are not implemented"));
     }
     match location_constraint.as_ref().map(dto::BucketLocationConstraint::as_str) {
-        None | Some("" | REGION) => Ok(()),
-        Some(region) => Err(s3_error!(
+        None | Some("") => Err(error(S3ErrorCode::MalformedXML, &[])),
+        Some(region) if OTHER_REGIONS.contains(&region) => Err(s3_error!(
             IllegalLocationConstraintException,
             "The {region} location constraint is incompatible for the region specific endpoint this request was sent to."
+        )),
+        // S3 has no location constraint for us-east-1.
+        Some(region) => Err(with_elements(
+            S3Error::with_message(
+                S3ErrorCode::InvalidLocationConstraint,
+                "The specified location-constraint is not valid",
+            ),
+            &[("LocationConstraint", region)],
         )),
     }
 }

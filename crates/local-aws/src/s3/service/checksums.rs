@@ -4,6 +4,7 @@
 use s3s::{S3Result, dto, s3_error};
 
 use crate::s3::digest::{Algorithm, StoredChecksum};
+use crate::s3::errors::header_not_implemented;
 use crate::s3::multipart::UploadChecksum;
 
 /// Returns algorithm and value of the checksum that an input has, if any.
@@ -59,7 +60,7 @@ pub(super) fn algorithms(checksum: Option<&StoredChecksum>) -> Option<Vec<dto::C
 
 pub(super) fn parse_algorithm(name: Option<&dto::ChecksumAlgorithm>) -> S3Result<Option<Algorithm>> {
     let parse = |name: &dto::ChecksumAlgorithm| {
-        let unknown = || s3_error!(NotImplemented, "the checksum algorithm {:?} is not implemented", name.as_str());
+        let unknown = || header_not_implemented("x-amz-checksum-algorithm", None);
         name.as_str().parse().map_err(|_| unknown())
     };
     name.map(parse).transpose()
@@ -85,7 +86,7 @@ pub(super) fn upload_checksum(
         Some(dto::ChecksumType::COMPOSITE) if algorithm != Algorithm::Crc64Nvme => true,
         Some(dto::ChecksumType::FULL_OBJECT) if algorithm.is_crc() => false,
         Some(kind) => {
-            let name = algorithm.name();
+            let name = algorithm.lower_name();
             return Err(s3_error!(
                 InvalidRequest,
                 "The {kind} checksum type cannot be used with the {name} checksum algorithm."

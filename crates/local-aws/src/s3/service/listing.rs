@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
-use s3s::{S3Request, S3Response, S3Result, dto, s3_error};
+use s3s::{S3Error, S3ErrorCode, S3Request, S3Response, S3Result, dto};
 
 use super::{blocking, checksums, etag, timestamp};
 use crate::identity::ACCOUNT;
 use crate::s3::digest::StoredChecksum;
+use crate::s3::errors::with_elements;
 use crate::s3::listing::{Entry, ListPage, ListRequest};
 use crate::s3::store::ObjectStore;
 use crate::url_encoding;
@@ -20,18 +21,19 @@ pub(super) async fn list_objects_v2(
 ) -> S3Result<S3Response<dto::ListObjectsV2Output>> {
     let input = request.input;
     let names = NameEncoding::new(input.encoding_type.as_ref());
-    let (max_keys, limit) = page_limit(input.max_keys)?;
+    let (max_keys, limit) = page_limit(input.max_keys);
     let after = match &input.continuation_token {
         Some(token) => Some(parse_page_token(token)?),
         None => input.start_after.clone(),
     };
-    let page = list(store, &input.bucket, input.prefix.as_ref(), input.delimiter.as_ref(), after, limit).await?;
+    let page =
+        list(store, &input.bucket, input.prefix.as_ref(), input.delimiter.as_ref(), (after, false), limit).await?;
     let last = page.entries.last().filter(|_| page.is_truncated).map(Entry::name);
     Ok(S3Response::new(dto::ListObjectsV2Output {
         name: Some(input.bucket),
         prefix: Some(names.encode(input.prefix.as_deref().unwrap_or_default())),
-        delimiter: input.delimiter.as_deref().map(|text| names.encode(text)),
-        start_after: input.start_after.as_deref().map(|text| names.encode(text)),
+        delimiter: names.delimiter(input.delimiter.as_deref()),
+        start_after: input.start_after.filter(|text| !text.is_empty()).map(|text| names.encode(&text)),
         encoding_type: input.encoding_type,
         max_keys: Some(max_keys),
         key_count: i32::try_from(page.entries.len()).ok(),
@@ -50,8 +52,8 @@ pub(super) async fn list_objects(
 ) -> S3Result<S3Response<dto::ListObjectsOutput>> {
     let input = request.input;
     let names = NameEncoding::new(input.encoding_type.as_ref());
-    let (max_keys, limit) = page_limit(input.max_keys)?;
-    let after = input.marker.clone();
+    let (max_keys, limit) = page_limit(input.max_keys);
+    let after = (input.marker.clone(), true);
     let page = list(store, &input.bucket, input.prefix.as_ref(), input.delimiter.as_ref(), after, limit).await?;
     let last = page.entries.last().filter(|_| page.is_truncated).map(Entry::name);
     Ok(S3Response::new(dto::ListObjectsOutput {
@@ -59,8 +61,10 @@ pub(super) async fn list_objects(
         prefix: Some(names.encode(input.prefix.as_deref().unwrap_or_default())),
         marker: Some(names.encode(input.marker.as_deref().unwrap_or_default())),
         // S3 returns it only with a delimiter. Without one, clients continue after the last key.
-        next_marker: last.filter(|_| input.delimiter.is_some()).map(|name| names.encode(name)),
-        delimiter: input.delimiter.as_deref().map(|text| names.encode(text)),
+        next_marker: last
+            .filter(|_| input.delimiter.as_ref().is_some_and(|delimiter| !delimiter.is_empty()))
+            .map(|name| names.encode(name)),
+        delimiter: names.delimiter(input.delimiter.as_deref()),
         encoding_type: input.encoding_type,
         max_keys: Some(max_keys),
         is_truncated: Some(page.is_truncated),
@@ -75,7 +79,7 @@ async fn list(
     bucket: &str,
     prefix: Option<&String>,
     delimiter: Option<&String>,
-    after: Option<String>,
+    (after, skips_prefix): (Option<String>, bool),
     limit: usize,
 ) -> S3Result<ListPage> {
     let (bucket, prefix, delimiter) = (bucket.to_owned(), prefix.cloned(), delimiter.cloned());
@@ -84,6 +88,7 @@ async fn list(
             prefix: prefix.as_deref().unwrap_or_default(),
             delimiter: delimiter.as_deref().unwrap_or_default(),
             after: after.as_deref(),
+            skips_prefix,
             limit,
         };
         store.list(&bucket, &request)
@@ -107,6 +112,11 @@ impl NameEncoding {
         if self.is_url { url_encoding::encode_key(name) } else { name.to_owned() }
     }
 
+    /// Returns the delimiter of a response: none if it is empty.
+    pub(super) fn delimiter(self, delimiter: Option<&str>) -> Option<String> {
+        delimiter.filter(|delimiter| !delimiter.is_empty()).map(|delimiter| self.encode(delimiter))
+    }
+
     fn objects(self, entries: &[Entry], with_owner: bool) -> dto::ObjectList {
         let object = |entry: &Entry| match entry {
             Entry::Object(object) => Some(dto::Object {
@@ -114,7 +124,7 @@ impl NameEncoding {
                 size: Some(object.size.cast_signed()),
                 e_tag: etag(&object.etag),
                 last_modified: timestamp(object.modified),
-                storage_class: Some(dto::ObjectStorageClass::from_static(dto::ObjectStorageClass::STANDARD)),
+                storage_class: Some(object.attributes.storage_class().to_owned().into()),
                 checksum_algorithm: checksums::algorithms(object.attributes.checksum.as_ref()),
                 checksum_type: object.attributes.checksum.as_ref().map(StoredChecksum::kind),
                 owner: with_owner.then(owner),
@@ -140,11 +150,9 @@ pub(super) fn owner() -> dto::Owner {
 }
 
 /// Returns the limit that the response repeats, and the number of entries on the page.
-pub(super) fn page_limit(requested: Option<i32>) -> S3Result<(i32, usize)> {
-    let limit = requested.unwrap_or(MAX_PAGE);
-    let size = usize::try_from(limit)
-        .map_err(|_| s3_error!(InvalidArgument, "Argument maxKeys must be an integer between 0 and 2147483647"))?;
-    Ok((limit, size.min(1000)))
+pub(super) fn page_limit(requested: Option<i32>) -> (i32, usize) {
+    let limit = requested.unwrap_or(MAX_PAGE).clamp(0, MAX_PAGE);
+    (limit, usize::try_from(limit).unwrap_or_default())
 }
 
 /// Returns the continuation token after a page: its last name in base64 (keyset pagination), so that the server keeps no state.
@@ -153,9 +161,11 @@ pub(super) fn page_token(name: &str) -> String {
 }
 
 pub(super) fn parse_page_token(token: &str) -> S3Result<String> {
-    base64_simd::URL_SAFE_NO_PAD
-        .decode_to_vec(token)
-        .ok()
-        .and_then(|bytes| String::from_utf8(bytes).ok())
-        .ok_or_else(|| s3_error!(InvalidArgument, "The continuation token provided is incorrect"))
+    base64_simd::URL_SAFE_NO_PAD.decode_to_vec(token).ok().and_then(|bytes| String::from_utf8(bytes).ok()).ok_or_else(
+        || {
+            let message = "The continuation token provided is incorrect";
+            let refused = S3Error::with_message(S3ErrorCode::InvalidArgument, message);
+            with_elements(refused, &[("ArgumentName", "continuation-token")])
+        },
+    )
 }

@@ -5,7 +5,7 @@
 mod attributes;
 mod buckets;
 mod checksums;
-mod conditions;
+pub(super) mod conditions;
 mod listing;
 mod multipart;
 mod objects;
@@ -17,6 +17,7 @@ use s3s::dto::{self, ETag, Timestamp};
 use s3s::{S3, S3Error, S3Request, S3Response, S3Result, s3_error};
 use tokio::task::spawn_blocking;
 
+use super::errors::invalid_argument;
 use super::store::ObjectStore;
 use crate::clock;
 
@@ -81,24 +82,30 @@ fn etag(text: &str) -> Option<ETag> {
     Some(ETag::Strong(text.to_owned()))
 }
 
+/// Returns an instant as S3 does: in whole seconds, the resolution of HTTP's dates.
 fn timestamp(millis: i64) -> Option<Timestamp> {
-    Some(clock::system_time(millis).into())
+    Some(clock::system_time(millis - millis.rem_euclid(1000)).into())
 }
 
 /// Refuses the name of a version: buckets are not versioned, so the only version of an object is `null`.
 fn require_no_version(version: Option<&String>) -> S3Result<()> {
     match version {
-        Some(version) if version != "null" => Err(s3_error!(NoSuchVersion, "buckets have no versions here")),
+        Some(version) if version != NULL_VERSION => {
+            Err(invalid_argument("Invalid version id specified", "versionId", version))
+        }
         _ => Ok(()),
     }
 }
 
+/// The version of every object.
+const NULL_VERSION: &str = "null";
+
 /// Returns bucket and key of the source of a copy.
 fn copy_source(source: &dto::CopySource) -> S3Result<(String, String)> {
     match source {
-        dto::CopySource::Bucket { bucket, key, version_id: None } => Ok((bucket.to_string(), key.to_string())),
-        dto::CopySource::Bucket { .. } => {
-            Err(s3_error!(NotImplemented, "buckets have no versions here: leave out the versionId"))
+        dto::CopySource::Bucket { bucket, key, version_id } => {
+            require_no_version(version_id.as_ref().map(ToString::to_string).as_ref())?;
+            Ok((bucket.to_string(), key.to_string()))
         }
         _ => Err(s3_error!(NotImplemented, "access points and outposts cannot be a copy's source here")),
     }

@@ -3,17 +3,20 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use s3s::{S3ErrorCode, S3Request, S3Response, S3Result, dto, s3_error};
+use http::HeaderValue;
+use s3s::{S3ErrorCode, S3Request, S3Response, S3Result, dto};
 
-use super::attributes::{attributes, parse_tags, response_overrides};
+use super::attributes::{attributes, encoded_metadata, response_overrides, storage_class};
 use super::checksums::{self, sent_checksum, with_checksum_and_type};
 use super::conditions::{copy_source_condition, copy_target_condition, range_applies, read_condition, write_condition};
-use super::{blocking, copy_source, etag, require_no_version, timestamp};
+use super::{NULL_VERSION, blocking, copy_source, etag, require_no_version, timestamp};
 use crate::s3::bytes::{FileRange, receive};
-use crate::s3::errors::custom_error;
+use crate::s3::digest::Algorithm;
+use crate::s3::errors::{custom_error, error, header_not_implemented, invalid_request};
 use crate::s3::index::{Attributes, Object};
 use crate::s3::integrity::IntegrityHeaders;
 use crate::s3::store::{ObjectStore, Staged, StoreError, WriteCondition};
+use crate::s3::tags;
 
 /// S3's limit for the keys of one `DeleteObjects`.
 const MAX_DELETED: usize = 1000;
@@ -23,17 +26,17 @@ pub(super) async fn put_object(
     mut request: S3Request<dto::PutObjectInput>,
 ) -> S3Result<S3Response<dto::PutObjectOutput>> {
     let body = request.input.body.take();
-    let integrity = IntegrityHeaders::new(
+    let mut integrity = IntegrityHeaders::new(
         &request,
         sent_checksum!(request.input),
         request.input.content_md5.as_ref(),
-        request.input.checksum_algorithm.as_ref(),
         request.input.content_length,
     );
+    integrity.compute(Algorithm::DEFAULT);
     let input = request.input;
     let condition = write_condition(input.if_match, input.if_none_match.as_ref())?;
-    let tags = parse_tags(input.tagging.as_ref())?;
-    let attributes = Attributes { tags, ..attributes!(input) };
+    let tags = tags::parse_header(input.tagging.as_ref())?;
+    let attributes = Attributes { tags, ..attributes!(input, request.extensions) };
     let (bucket, key) = (input.bucket, input.key);
     let object = receive(store, body, integrity.digester(), move |store, file, digest| {
         integrity.check(digest)?;
@@ -68,8 +71,9 @@ macro_rules! object_output {
             e_tag: etag(&object.etag),
             expires: overrides.expires.or(attributes.expires),
             last_modified: timestamp(object.modified),
-            metadata: (!attributes.metadata.is_empty()).then(|| attributes.metadata.into_iter().collect()),
+            metadata: encoded_metadata(&attributes.metadata),
             parts_count: parts_count(object, $part),
+            storage_class: attributes.storage_class.map(dto::StorageClass::from),
             ..Default::default()
         };
         if $with_checksum && !is_partial {
@@ -89,14 +93,14 @@ pub(super) async fn get_object(
     let (headers, overrides) = (request.headers, response_overrides!(input));
     let (object, range, is_range, body) = blocking(store, move |store| -> S3Result<_> {
         let (object, file) = store.open_object(&input.bucket, &input.key)?;
-        read_condition!(input).check(&object, S3ErrorCode::NotModified)?;
+        read_condition!(input).check(&object)?;
         let requested = input.range.filter(|_| range_applies(&headers, &object));
         let range = requested_bytes(&object, requested.as_ref(), input.part_number)?;
         let body = FileRange::open(file, range.clone()).map_err(StoreError::io(&store.path(&object)))?;
         Ok((object, range, requested.is_some(), body))
     })
     .await?;
-    let is_partial = is_range || parts_count(&object, part_number).is_some();
+    let is_partial = is_range || is_part(&object, part_number);
     let mut output =
         object_output!(GetObjectOutput, &object, &range, part_number, is_partial, with_checksum, overrides);
     output.body = Some(body.stream());
@@ -113,15 +117,20 @@ pub(super) async fn head_object(
     let overrides = response_overrides!(input);
     let (bucket, key) = (input.bucket, input.key);
     let object = blocking(store, move |store| store.find(&bucket, &key)).await?;
-    read_condition!(input).check(&object, S3ErrorCode::NotModified)?;
+    read_condition!(input).check(&object)?;
     let requested = input.range.filter(|_| range_applies(&request.headers, &object));
     let range = requested_bytes(&object, requested.as_ref(), input.part_number)?;
-    let is_partial = requested.is_some() || parts_count(&object, input.part_number).is_some();
+    let is_partial = requested.is_some() || is_part(&object, input.part_number);
     let with_checksum = checksums::is_requested(input.checksum_mode.as_ref());
     let output =
         object_output!(HeadObjectOutput, &object, &range, input.part_number, is_partial, with_checksum, overrides);
-    let status = if is_partial { http::StatusCode::PARTIAL_CONTENT } else { http::StatusCode::OK };
-    Ok(S3Response::with_status(output, status))
+    let mut response = S3Response::new(output);
+    // s3s has this field only in the output of GetObject.
+    let tags = object.attributes.tags.len();
+    if tags > 0 {
+        response.headers.insert("x-amz-tagging-count", HeaderValue::from(tags));
+    }
+    Ok(response)
 }
 
 pub(super) async fn copy_object(
@@ -135,29 +144,35 @@ pub(super) async fn copy_object(
         .metadata_directive
         .as_ref()
         .is_some_and(|directive| directive.as_str() == dto::MetadataDirective::REPLACE);
-    if (&from_bucket, &from_key) == (&input.bucket, &input.key) && !replaces {
-        return Err(s3_error!(
-            InvalidRequest,
-            "This copy request is illegal because it is trying to copy an object to itself without changing the object's metadata, storage class, website redirect location or encryption attributes."
-        ));
-    }
+    let is_same = (&from_bucket, &from_key) == (&input.bucket, &input.key);
+    let changes_nothing = is_same && !replaces && input.storage_class.is_none() && !condition.is_some();
     let new_tags = match input.tagging_directive.as_ref().map(dto::TaggingDirective::as_str) {
-        Some(dto::TaggingDirective::REPLACE) => Some(parse_tags(input.tagging.as_ref())?),
+        Some(dto::TaggingDirective::REPLACE) => Some(tags::parse_header(input.tagging.as_ref())?),
         _ => None,
     };
     let algorithm = checksums::parse_algorithm(input.checksum_algorithm.as_ref())?;
+    let extensions = request.extensions;
+    let class = storage_class(input.storage_class.as_ref());
     let object = blocking(store, move |store| -> S3Result<Object> {
         let (source, bytes) = store.open_object(&from_bucket, &from_key)?;
-        copy_source_condition!(input).check(&source, S3ErrorCode::PreconditionFailed)?;
+        copy_source_condition!(input).check(&source)?;
+        if changes_nothing {
+            return Err(invalid_request(
+                "This copy request is illegal because it is trying to copy an object to itself without changing the \
+                 object's metadata, storage class, website redirect location or encryption attributes.",
+            ));
+        }
         let mut staged = store.stage_copy(&input.key, &source, bytes, algorithm)?;
         if replaces {
             let tags = std::mem::take(&mut staged.attributes.tags);
             let checksum = staged.attributes.checksum.take();
-            staged.attributes = Attributes { tags, checksum, ..attributes!(input) };
+            staged.attributes = Attributes { tags, checksum, ..attributes!(input, extensions) };
         }
         if let Some(tags) = new_tags {
             staged.attributes.tags = tags;
         }
+        // The class of the source is not copied.
+        staged.attributes.storage_class = class;
         Ok(store.put(&input.bucket, staged, &condition)?)
     })
     .await?;
@@ -176,7 +191,10 @@ pub(super) async fn delete_object(
 ) -> S3Result<S3Response<dto::DeleteObjectOutput>> {
     let input = request.input;
     require_no_version(input.version_id.as_ref())?;
-    let condition = WriteCondition { matches: input.if_match, absent: false };
+    if input.version_id.is_some() && input.if_match.is_some() {
+        return Err(header_not_implemented(WriteCondition::IF_MATCH, None));
+    }
+    let condition = WriteCondition { matches: input.if_match, ..WriteCondition::default() };
     blocking(store, move |store| store.delete(&input.bucket, &input.key, &condition)).await?;
     Ok(S3Response::with_status(dto::DeleteObjectOutput::default(), http::StatusCode::NO_CONTENT))
 }
@@ -187,42 +205,92 @@ pub(super) async fn delete_objects(
 ) -> S3Result<S3Response<dto::DeleteObjectsOutput>> {
     let dto::DeleteObjectsInput { bucket, delete, .. } = request.input;
     if delete.objects.is_empty() || delete.objects.len() > MAX_DELETED {
-        return Err(s3_error!(MalformedXML, "a batch has between 1 and 1000 keys"));
+        return Err(error(S3ErrorCode::MalformedXML, &[]));
     }
-    let keys: Vec<String> = delete.objects.into_iter().map(unconditional_key).collect::<S3Result<_>>()?;
-    let deleted = delete.quiet != Some(true);
-    let deleted = deleted
-        .then(|| keys.iter().map(|key| dto::DeletedObject { key: Some(key.clone()), ..Default::default() }).collect());
-    blocking(store, move |store| store.delete_all(&bucket, &keys)).await?;
-    Ok(S3Response::new(dto::DeleteObjectsOutput { deleted, ..Default::default() }))
-}
-
-/// Returns the key of an object of a batch. Refuses a condition on this object: it would be ignored.
-fn unconditional_key(object: dto::ObjectIdentifier) -> S3Result<String> {
-    // All fields are named, so that a field which a new version of s3s adds is an error of the compiler.
-    let dto::ObjectIdentifier { key, version_id, e_tag, last_modified_time, size } = object;
-    for (is_present, field) in [
-        (version_id.is_some_and(|version| version != "null"), "VersionId"),
-        (e_tag.is_some(), "ETag"),
-        (last_modified_time.is_some(), "LastModifiedTime"),
-        (size.is_some(), "Size"),
-    ] {
-        if is_present {
-            return Err(s3_error!(NotImplemented, "{field} of an object in a batch is not implemented"));
+    let deletions: Vec<BatchDeletion> =
+        delete.objects.into_iter().map(BatchDeletion::from_dto).collect::<S3Result<_>>()?;
+    let of_versions = deletions.iter().filter(|deletion| deletion.names_other_version());
+    let mut errors: Vec<dto::Error> =
+        of_versions.map(|deletion| deletion.error(&error(S3ErrorCode::NoSuchVersion, &[]))).collect();
+    let deletions: Vec<BatchDeletion> =
+        deletions.into_iter().filter(|deletion| !deletion.names_other_version()).collect();
+    let keys: Vec<_> = deletions.iter().map(|deletion| (deletion.key.clone(), deletion.condition.clone())).collect();
+    let results = blocking(store, move |store| store.delete_batch(&bucket, &keys)).await?;
+    let mut deleted = Vec::new();
+    for (deletion, result) in deletions.iter().zip(results) {
+        match result {
+            Ok(()) => deleted.push(deletion.deleted()),
+            Err(refused) => errors.push(deletion.error(&refused.into())),
         }
     }
-    Ok(key)
+    Ok(S3Response::new(dto::DeleteObjectsOutput {
+        deleted: (delete.quiet != Some(true)).then_some(deleted),
+        errors: (!errors.is_empty()).then_some(errors),
+        ..Default::default()
+    }))
+}
+
+/// An object of a batch of deletions.
+struct BatchDeletion {
+    key: String,
+    version: Option<String>,
+    condition: WriteCondition,
+}
+
+impl BatchDeletion {
+    fn from_dto(object: dto::ObjectIdentifier) -> S3Result<BatchDeletion> {
+        // All fields are named, so that a field which a new version of s3s adds is an error of the compiler.
+        let dto::ObjectIdentifier { key, version_id, e_tag, last_modified_time, size } = object;
+        // As in S3, whose general purpose buckets have only the condition on the ETag.
+        if last_modified_time.is_some() {
+            return Err(header_not_implemented("x-amz-if-match-last-modified-time", None));
+        }
+        if size.is_some() {
+            return Err(header_not_implemented("x-amz-if-match-size", None));
+        }
+        let matches = e_tag.map(|etag| match etag.value() {
+            "*" => dto::ETagCondition::Any,
+            _ => dto::ETagCondition::ETag(etag),
+        });
+        let condition = WriteCondition { matches, ..WriteCondition::default() };
+        Ok(BatchDeletion { key, version: version_id, condition })
+    }
+
+    /// Whether it is of a version that no object has: buckets are not versioned.
+    fn names_other_version(&self) -> bool {
+        self.version.as_ref().is_some_and(|version| version != NULL_VERSION)
+    }
+
+    fn deleted(&self) -> dto::DeletedObject {
+        dto::DeletedObject {
+            key: Some(self.key.clone()),
+            version_id: self.version.clone(),
+            ..dto::DeletedObject::default()
+        }
+    }
+
+    fn error(&self, error: &s3s::S3Error) -> dto::Error {
+        dto::Error {
+            code: Some(error.code().as_str().to_owned()),
+            key: Some(self.key.clone()),
+            message: error.message().map(str::to_owned),
+            version_id: self.version.clone(),
+        }
+    }
 }
 
 /// Returns the bytes that a read requests: a range, a part of a multipart object, or all.
 fn requested_bytes(object: &Object, range: Option<&dto::Range>, part: Option<i32>) -> S3Result<Range<u64>> {
     if let Some(range) = range {
         if part.is_some() {
-            return Err(s3_error!(InvalidRequest, "Cannot specify both Range header and partNumber query parameter"));
+            return Err(invalid_request("Cannot specify both Range header and partNumber query parameter"));
         }
-        let bytes = range.check(object.size)?;
         // `bytes=-5` of an empty object: a response cannot name an empty range.
-        return if bytes.is_empty() { Err(s3_error!(InvalidRange)) } else { Ok(bytes) };
+        let bytes = range.check(object.size).ok().filter(|bytes| !bytes.is_empty());
+        return bytes.ok_or_else(|| {
+            let (requested, size) = (range.to_header_string(), object.size.to_string());
+            error(S3ErrorCode::InvalidRange, &[("RangeRequested", &requested), ("ActualObjectSize", &size)])
+        });
     }
     match part {
         None => Ok(0..object.size),
@@ -230,16 +298,22 @@ fn requested_bytes(object: &Object, range: Option<&dto::Range>, part: Option<i32
         Some(number) => {
             let index = usize::try_from(number - 1).unwrap_or(usize::MAX);
             let size = object.attributes.parts.get(index).ok_or_else(|| {
+                let parts = object.attributes.parts.len().max(1).to_string();
                 custom_error(
                     "InvalidPartNumber",
                     http::StatusCode::RANGE_NOT_SATISFIABLE,
-                    "The requested partnumber is not satisfiable",
+                    &[("PartNumberRequested", &number.to_string()), ("ActualPartCount", &parts)],
                 )
             })?;
             let start: u64 = object.attributes.parts[..index].iter().sum();
             Ok(start..start + size)
         }
     }
+}
+
+/// Whether the response is of a part. An object that was not uploaded in parts is one part.
+fn is_part(object: &Object, part: Option<i32>) -> bool {
+    part.is_some() && object.size > 0
 }
 
 /// Returns the number of parts, if a part of a multipart object is read.

@@ -1,12 +1,12 @@
 //! Operations on the tags of an object. They change its row in the index and nothing else.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use s3s::{S3Request, S3Response, S3Result, dto};
 
 use super::{blocking, require_no_version};
 use crate::s3::store::ObjectStore;
+use crate::s3::tags;
 
 pub(super) async fn put_object_tagging(
     store: &Arc<ObjectStore>,
@@ -14,8 +14,7 @@ pub(super) async fn put_object_tagging(
 ) -> S3Result<S3Response<dto::PutObjectTaggingOutput>> {
     let input = request.input;
     require_no_version(input.version_id.as_ref())?;
-    let pair = |tag: dto::Tag| (tag.key.unwrap_or_default(), tag.value.unwrap_or_default());
-    let tags: BTreeMap<String, String> = input.tagging.tag_set.into_iter().map(pair).collect();
+    let tags = tags::from_document(input.tagging.tag_set)?;
     blocking(store, move |store| {
         store.update_attributes(&input.bucket, &input.key, |attributes| attributes.tags = tags)
     })
