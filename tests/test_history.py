@@ -6,6 +6,7 @@ import json
 import os
 import re
 import signal
+import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -312,9 +313,15 @@ def test_recatalog_fails_on_an_empty_lake(lake: Lake):
 # --- lakes of older versions --------------------------------------------------------------------
 
 
+def next_second():
+    """Waits for a later instant of S3, whose instants are whole seconds."""
+    time.sleep(1)
+
+
 @pytest.mark.parametrize("age_lake", [forget_records, make_old], ids=["without records", "in the old layout"])
 def test_a_lake_of_an_older_version_gets_its_records(lake: Lake, raw: Path, age_lake: Callable[[Lake], None]):
     lake.upload(raw)
+    next_second()
     lake.publish(DAY, "2020-04-02")
     before = tables(lake)
     (written,) = history(lake)
@@ -362,8 +369,10 @@ def test_a_run_migrates_before_it_reads_records(lake: Lake, raw: Path):
 
 def test_a_raw_file_that_changed_since_an_old_run_makes_the_day_stale(lake: Lake, raw: Path):
     lake.upload(raw)
+    next_second()
     lake.publish(DAY)
     forget_records(lake)
+    next_second()
     with lake.endpoint() as endpoint:
         s3 = endpoint.client("s3")
         name = s3.list_objects_v2(Bucket="pregao-raw", Prefix="quotes/date=2020-04-01/")["Contents"][0]["Key"]

@@ -10,6 +10,7 @@ import contextlib
 import datetime
 
 import botocore.exceptions
+import botocore.handlers
 import botocore.session
 import pytest
 
@@ -279,3 +280,152 @@ def minimal_value(shape, depth: int = 0):
     if shape.type_name == "timestamp":
         return datetime.datetime(2030, 1, 1, tzinfo=datetime.timezone.utc)
     return shape.enum[0] if getattr(shape, "enum", None) else values[shape.type_name]
+
+
+TOMORROW = datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(days=1)
+# An error of each kind, as the SDK shows it: the operation, parameters that are added to the required ones, the error's code,
+# and what stands beside it.
+KINDS = [
+    ("GetObject", {"Key": "none"}, "NoSuchKey", {"Key": "none"}),
+    ("GetObject", {"Bucket": "no-such-bucket"}, "NoSuchBucket", {"BucketName": "no-such-bucket"}),
+    ("GetObject", {"IfMatch": "other"}, "PreconditionFailed", {"Condition": "If-Match"}),
+    ("GetObject", {"Range": "bytes=9-12"}, "InvalidRange", {"RangeRequested": "bytes=9-12", "ActualObjectSize": "9"}),
+    ("GetObject", {"PartNumber": 3}, "InvalidPartNumber", {"PartNumberRequested": "3", "ActualPartCount": "1"}),
+    ("GetObject", {"VersionId": "x"}, "InvalidArgument", {"ArgumentName": "versionId", "ArgumentValue": "x"}),
+    ("HeadObject", {"VersionId": "x"}, "400", {}),
+    ("HeadObject", {"IfMatch": "other"}, "412", {}),
+    ("PutObject", {"IfNoneMatch": "*"}, "PreconditionFailed", {"Condition": "If-None-Match"}),
+    ("PutObject", {"IfMatch": "*"}, "NotImplemented", {"Header": "If-Match"}),
+    ("PutObject", {"SSECustomerKey": "k" * 32}, "NotImplemented", {}),
+    ("PutObject", {"StorageClass": "DEEP_ARCHIVE"}, "NotImplemented", {"Header": "x-amz-storage-class"}),
+    ("PutObject", {"StorageClass": "OUTPOSTS"}, "InvalidStorageClass", {"StorageClassRequested": "OUTPOSTS"}),
+    ("PutObject", {"WriteOffsetBytes": 3}, "NotImplemented", {"Header": "x-amz-write-offset-bytes"}),
+    ("PutObject", {"WebsiteRedirectLocation": "/"}, "NotImplemented", {"Header": "x-amz-website-redirect-location"}),
+    ("PutObject", {"ContentMD5": ""}, "InvalidDigest", {}),
+    (
+        "PutObject",
+        {"ContentMD5": "1B2M2Y8AsgTpgAmY7PhCfg=="},
+        "BadDigest",
+        {"CalculatedDigest": "6naqHS7Osk3xyuBh/rVxiA=="},
+    ),
+    ("PutObject", {"ChecksumSHA256": "TEST"}, "InvalidRequest", {}),
+    ("PutObject", {"ChecksumCRC32": "AAAAAA=="}, "BadDigest", {}),
+    ("PutObject", {"Metadata": {"a": "x" * 2048}}, "MetadataTooLarge", {"Size": "2049", "MaxSizeAllowed": "2048"}),
+    ("PutObject", {"Tagging": "&".join(map(str, range(11)))}, "BadRequest", {}),
+    ("PutObject", {"Tagging": "a=1&a=2"}, "InvalidArgument", {"ArgumentName": "x-amz-tagging"}),
+    ("PutObjectTagging", {"Tagging": {"TagSet": [{"Key": "aws:a", "Value": ""}]}}, "InvalidTag", {"TagKey": "aws:a"}),
+    ("CopyObject", {"CopySourceIfMatch": "other"}, "PreconditionFailed", {"Condition": "x-amz-copy-source-If-Match"}),
+    ("CopyObject", {"CopySource": {"Bucket": RESULTS, "Key": KEY}}, "InvalidRequest", {}),
+    ("CopyObject", {"CopySource": {"Bucket": RESULTS, "Key": KEY}, "IfNoneMatch": "*"}, "PreconditionFailed", {}),
+    ("CopyObject", {"CopySource": {"Bucket": RESULTS, "Key": "none"}}, "NoSuchKey", {"Key": "none"}),
+    ("DeleteObject", {"IfMatch": "other"}, "PreconditionFailed", {"Condition": "If-Match"}),
+    ("DeleteObject", {"Key": "none", "IfMatch": "*"}, "NoSuchKey", {"Key": "none"}),
+    ("DeleteObject", {"IfMatchSize": 1}, "NotImplemented", {"Header": "x-amz-if-match-size"}),
+    (
+        "DeleteObject",
+        {"IfMatchLastModifiedTime": TOMORROW},
+        "NotImplemented",
+        {"Header": "x-amz-if-match-last-modified-time"},
+    ),
+    ("UploadPart", {"PartNumber": 10_001}, "InvalidArgument", {"ArgumentName": "partNumber"}),
+    ("UploadPart", {"UploadId": "none"}, "NoSuchUpload", {"UploadId": "none"}),
+    ("UploadPartCopy", {"CopySourceRange": "bytes=0-100"}, "InvalidArgument", {"ArgumentValue": "bytes=0-100"}),
+    ("UploadPartCopy", {"CopySourceRange": "bytes=100-200"}, "InvalidRequest", {}),
+    ("CompleteMultipartUpload", {"MultipartUpload": {}}, "InvalidRequest", {}),
+    ("CompleteMultipartUpload", {"MpuObjectSize": 7}, "InvalidRequest", {}),
+    ("CompleteMultipartUpload", {"IfNoneMatch": "*"}, "PreconditionFailed", {"Condition": "If-None-Match"}),
+    ("CreateMultipartUpload", {"ChecksumAlgorithm": "CRC64NVME", "ChecksumType": "COMPOSITE"}, "InvalidRequest", {}),
+    ("CreateMultipartUpload", {"Tagging": "aws:a=b"}, "InvalidTag", {"TagKey": "aws:a"}),
+    ("ListObjects", {"EncodingType": "value"}, "InvalidArgument", {"ArgumentName": "encoding-type"}),
+    ("ListObjectsV2", {"ContinuationToken": ""}, "InvalidArgument", {"ArgumentName": "continuation-token"}),
+    ("ListMultipartUploads", {"KeyMarker": "a", "UploadIdMarker": "x"}, "InvalidArgument", {"ArgumentValue": "x"}),
+    ("ListBuckets", {"BucketRegion": "nowhere"}, "InvalidArgument", {"ArgumentName": "bucket-region"}),
+    ("CreateBucket", {"Bucket": "No_Name"}, "InvalidBucketName", {"BucketName": "No_Name"}),
+    (
+        "CreateBucket",
+        {"CreateBucketConfiguration": {"LocationConstraint": "nowhere"}},
+        "InvalidLocationConstraint",
+        {"LocationConstraint": "nowhere"},
+    ),
+    ("CreateBucket", {"CreateBucketConfiguration": {"Tags": [{"Key": "a", "Value": "b"}]}}, "NotImplemented", {}),
+    ("DeleteBucket", {}, "BucketNotEmpty", {"BucketName": RESULTS}),
+]
+
+
+@pytest.mark.parametrize(("operation", "parameters", "code", "elements"), KINDS)
+def test_an_error_says_what_it_is_about(s3, plain, operation: str, parameters: dict, code: str, elements: dict):
+    upload = plain["ListParts"]["UploadId"]
+    before = state_of(s3, upload)
+    if "No_Name" in parameters.values():  # botocore would refuse the name itself
+        s3.meta.events.unregister("before-parameter-build.s3", botocore.handlers.validate_bucket_name)
+    with pytest.raises(botocore.exceptions.ClientError) as refused:
+        s3._make_api_call(operation, {**plain[operation], **parameters})
+    error = refused.value.response["Error"]
+    assert error["Code"] == code, error
+    assert error.items() >= elements.items()
+    assert error["Message"]
+    assert refused.value.response["ResponseMetadata"]["RequestId"]
+    assert state_of(s3, upload) == before, "a refused request changed something"
+
+
+def test_a_read_with_a_condition_of_tomorrow_is_answered(s3, plain):
+    for operation in ("GetObject", "HeadObject"):
+        assert s3._make_api_call(operation, {**plain[operation], "IfModifiedSince": TOMORROW})["ContentLength"] == 9
+    s3.copy_object(**plain["CopyObject"], CopySourceIfModifiedSince=TOMORROW)
+
+
+def test_a_batch_has_an_error_for_each_object_that_stays(s3, plain):
+    other, version = {"Key": KEY, "ETag": '"other"'}, {"Key": KEY, "VersionId": "HPniJFCxqTsMuIH9KX8K8wEjNUgmABCD"}
+    answer = s3.delete_objects(Bucket=RESULTS, Delete={"Objects": [other, version, {"Key": "none"}]})
+    assert {error["Code"] for error in answer["Errors"]} == {"PreconditionFailed", "NoSuchVersion"}
+    assert [deleted["Key"] for deleted in answer["Deleted"]] == ["none"]
+    assert s3.get_object(Bucket=RESULTS, Key=KEY)["Body"].read() == b"the bytes"
+
+
+def test_a_part_of_an_object_is_partial(s3, plain):
+    for operation in ("GetObject", "HeadObject"):
+        answer = s3._make_api_call(operation, {**plain[operation], "PartNumber": 1})
+        assert answer["ResponseMetadata"]["HTTPStatusCode"] == 206
+        assert answer["ContentRange"] == "bytes 0-8/9" and "PartsCount" not in answer
+
+
+def test_what_an_answer_has_without_being_asked(s3, plain):
+    key = {"Bucket": RESULTS, "Key": KEY}
+    s3.put_object_tagging(**key, Tagging={"TagSet": [{"Key": "a", "Value": "b"}]})
+    head = s3.head_object(**key)
+    assert head["TagCount"] == 1
+    listed = {
+        operation: s3._make_api_call(operation, {"Bucket": RESULTS, "Prefix": KEY, "Delimiter": ""})
+        for operation in ("ListObjects", "ListObjectsV2")
+    }
+    for answer in listed.values():
+        assert answer["Contents"][0]["LastModified"] == head["LastModified"], "instants are whole seconds"
+        assert "Delimiter" not in answer
+    assert listed["ListObjects"]["Contents"][0]["Owner"]["ID"] == ACCOUNT
+    uploads = s3.list_multipart_uploads(Bucket=RESULTS)
+    assert uploads["KeyMarker"] == uploads["UploadIdMarker"] == ""
+    assert uploads["NextUploadIdMarker"] == uploads["Uploads"][-1]["UploadId"]
+    parts = s3.list_parts(**plain["ListParts"])
+    assert (parts["NextPartNumberMarker"], parts["Initiator"]["ID"], parts["Owner"]["ID"]) == (1, ACCOUNT, ACCOUNT)
+    assert "ChecksumCRC32" not in parts["Parts"][0], "the upload was begun without an algorithm"
+    completed = s3.complete_multipart_upload(**plain["CompleteMultipartUpload"])
+    assert completed["ChecksumType"] == "FULL_OBJECT"
+    again = s3.complete_multipart_upload(**plain["CompleteMultipartUpload"], IfNoneMatch="*")
+    assert again["ETag"] == completed["ETag"], "a completion can be repeated"
+    head = s3.head_object(**key, ChecksumMode="ENABLED")
+    assert head["ChecksumCRC64NVME"] == completed["ChecksumCRC64NVME"]
+
+
+def test_buckets_have_pages(s3):
+    first = s3.list_buckets(MaxBuckets=1)
+    second = s3.list_buckets(MaxBuckets=1, ContinuationToken=first["ContinuationToken"])
+    assert [len(first["Buckets"]), len(second["Buckets"])] == [1, 1]
+    assert first["Buckets"][0]["Name"] < second["Buckets"][0]["Name"]
+
+
+def test_a_bucket_with_nothing_but_an_upload_can_be_deleted(s3):
+    for _ in range(2):
+        s3.create_bucket(Bucket="only-an-upload")  # its owner may do so again in us-east-1
+    s3.create_multipart_upload(Bucket="only-an-upload", Key="k")
+    s3.delete_bucket(Bucket="only-an-upload")
+    assert outcome(s3, "HeadBucket", {"Bucket": "only-an-upload"}) == "404"

@@ -6,11 +6,12 @@
 
 use http::header::{CONTENT_RANGE, CONTENT_TYPE, IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_UNMODIFIED_SINCE};
 use http::request::Parts;
-use http::{HeaderMap, HeaderName, HeaderValue, Method};
-use s3s::{S3Error, S3ErrorCode, S3Result, s3_error};
+use http::{HeaderName, Method};
+use s3s::{S3Result, s3_error};
 
 use super::digest::Algorithm;
-use super::errors::{error, header_not_implemented, invalid_argument, invalid_request, with_elements};
+use super::errors::header_not_implemented;
+use super::refusals;
 use crate::identity::ACCOUNT;
 use crate::url_encoding::decode_query;
 
@@ -167,19 +168,16 @@ pub(super) fn check(head: &Parts) -> S3Result<BodyKind> {
         return Err(s3_error!(NotImplemented, "uploads by HTML forms (POST Object) are not implemented"));
     }
     let rules = HeaderRules { operation, is_copy: head.headers.contains_key("x-amz-copy-source") };
-    check_copy_source(&head.headers, &rules)?;
-    check_digests(&head.headers, &rules)?;
-    check_metadata_size(&head.headers)?;
-    check_lock(&head.headers)?;
+    refusals::check(&head.headers, &rules)?;
     for (name, value) in &head.headers {
         let is_allowed = match name.as_str().strip_prefix("x-amz-") {
             _ if value.is_empty() => true,
             None => rules.allows_http_header(name),
             // Its text may have any characters.
-            Some(short) if short.starts_with("meta-") => rules.allows(short, "")?,
+            Some(short) if short.starts_with("meta-") => rules.allows(short, ""),
             Some(short) => {
                 let value = value.to_str().map_err(|_| s3_error!(InvalidArgument, "the header {name} is not text"))?;
-                rules.allows(short, value.trim())?
+                rules.allows(short, value.trim())
             }
         };
         if !is_allowed {
@@ -189,35 +187,10 @@ pub(super) fn check(head: &Parts) -> S3Result<BodyKind> {
     Ok(if operation.document { BodyKind::Document } else { BodyKind::Object })
 }
 
-/// The ACL that is that of every object here.
-const FULL_CONTROL: &str = "bucket-owner-full-control";
-const OBJECT_ACLS: &[&str] = &[
-    "private",
-    "public-read",
-    "public-read-write",
-    "authenticated-read",
-    "aws-exec-read",
-    "bucket-owner-read",
-    FULL_CONTROL,
-];
-const BUCKET_ACLS: &[&str] =
-    &["private", "public-read", "public-read-write", "authenticated-read", "log-delivery-write"];
-/// The first is that of every bucket here.
-const OWNERSHIPS: &[&str] = &["BucketOwnerEnforced", "BucketOwnerPreferred", "ObjectWriter"];
-/// The storage classes whose objects are read at once: they differ in price only.
-const STORAGE_CLASSES: &[&str] =
-    &["STANDARD", "REDUCED_REDUNDANCY", "STANDARD_IA", "ONEZONE_IA", "INTELLIGENT_TIERING", "GLACIER_IR"];
-/// The storage classes of S3 that are not implemented.
-const ARCHIVE_CLASSES: &[&str] =
-    &["GLACIER", "DEEP_ARCHIVE", "OUTPOSTS", "SNOW", "EXPRESS_ONEZONE", "FSX_OPENZFS", "FSX_ONTAP"];
-/// The algorithms of S3 for checksums that are not implemented.
-const OTHER_ALGORITHMS: &[&str] = &["SHA512", "MD5", "XXHASH64", "XXHASH3", "XXHASH128"];
-const MAX_METADATA_BYTES: usize = 2048;
-
 /// The headers that an operation allows.
-struct HeaderRules {
+pub(super) struct HeaderRules {
     operation: &'static Operation,
-    is_copy: bool,
+    pub(super) is_copy: bool,
 }
 
 impl HeaderRules {
@@ -235,16 +208,35 @@ impl HeaderRules {
         self.is(&Method::POST, &["uploads"])
     }
 
-    fn completes_upload(&self) -> bool {
+    /// Whether its headers describe the object that it, or the upload that it begins, will write.
+    pub(super) fn describes_object(&self) -> bool {
+        self.writes_object() || self.begins_upload()
+    }
+
+    pub(super) fn creates_bucket(&self) -> bool {
+        self.operation.kind == Target::Bucket && self.operation.method == Method::PUT
+    }
+
+    /// Whether the operation has a copy's source.
+    pub(super) fn may_copy(&self) -> bool {
+        self.operation.method == Method::PUT
+    }
+
+    /// Whether it deletes objects.
+    pub(super) fn deletes(&self) -> bool {
+        self.is(&Method::DELETE, &[]) || self.operation.required == ["delete"]
+    }
+
+    pub(super) fn completes_upload(&self) -> bool {
         self.is(&Method::POST, &["uploadId"])
     }
 
-    fn writes(&self) -> bool {
+    pub(super) fn writes(&self) -> bool {
         matches!(self.operation.method, Method::PUT | Method::POST | Method::DELETE)
     }
 
     /// Whether it sends bytes that a checksum can be of.
-    fn has_body(&self) -> bool {
+    pub(super) fn has_body(&self) -> bool {
         matches!(self.operation.method, Method::PUT | Method::POST) && !self.is_copy && !self.begins_upload()
     }
 
@@ -259,65 +251,9 @@ impl HeaderRules {
         }
     }
 
-    /// Refuses what S3 refuses too, of buckets such as those here: without ACLs and without Object Lock.
-    fn refuse_as_s3(&self, short: &str, value: &str) -> S3Result<()> {
-        let is_object = self.writes_object() || self.begins_upload();
-        let is_bucket = self.operation.kind == Target::Bucket;
-        let header = format!("x-amz-{short}");
-        Err(match short {
-            "acl" if is_object && !OBJECT_ACLS.contains(&value) || is_bucket && !BUCKET_ACLS.contains(&value) => {
-                with_elements(
-                    S3Error::new(S3ErrorCode::InvalidArgument),
-                    &[("ArgumentName", &header), ("ArgumentValue", value)],
-                )
-            }
-            "acl" if is_object && value == FULL_CONTROL || is_bucket && value == "private" => return Ok(()),
-            _ if short != "acl" && !short.starts_with("grant-") => return self.refuse_lock(short, value),
-            _ if is_object => {
-                S3Error::with_message(S3ErrorCode::AccessControlListNotSupported, "The bucket does not allow ACLs")
-            }
-            _ if is_bucket => S3Error::with_message(
-                S3ErrorCode::InvalidBucketAclWithObjectOwnership,
-                "Bucket cannot have ACLs set with ObjectOwnership's BucketOwnerEnforced setting",
-            ),
-            _ => return Ok(()),
-        })
-    }
-
-    fn refuse_lock(&self, short: &str, value: &str) -> S3Result<()> {
-        match short {
-            "object-lock-mode" | "object-lock-retain-until-date" | "object-lock-legal-hold"
-                if self.writes_object() || self.begins_upload() =>
-            {
-                Err(invalid_request("Bucket is missing Object Lock Configuration"))
-            }
-            "bypass-governance-retention"
-                if self.operation.method == Method::DELETE || self.operation.required == ["delete"] =>
-            {
-                if value.eq_ignore_ascii_case("false") {
-                    return Ok(());
-                }
-                let message = "x-amz-bypass-governance-retention is only applicable to Object Lock enabled buckets.";
-                Err(with_elements(
-                    S3Error::with_message(S3ErrorCode::InvalidArgument, message),
-                    &[("ArgumentName", "x-amz-bypass-governance-retention")],
-                ))
-            }
-            "storage-class" if !STORAGE_CLASSES.contains(&value) && !ARCHIVE_CLASSES.contains(&value) => {
-                let message = "The storage class you specified is not valid";
-                let refused = S3Error::with_message(S3ErrorCode::InvalidStorageClass, message);
-                Err(with_elements(refused, &[("StorageClassRequested", value)]))
-            }
-            _ => Ok(()),
-        }
-    }
-
     /// Whether `x-amz-<short>` is allowed with this value.
-    fn allows(&self, short: &str, value: &str) -> S3Result<bool> {
-        if self.writes() {
-            self.refuse_as_s3(short, value)?;
-        }
-        Ok(match short {
+    fn allows(&self, short: &str, value: &str) -> bool {
+        match short {
             // Signatures, and how the body is sent.
             "date" | "content-sha256" | "security-token" | "user-agent" | "decoded-content-length" => true,
             // Sent by the C++ SDK.
@@ -326,179 +262,40 @@ impl HeaderRules {
             // No effect here: there is no billing and no archive.
             "request-payer" | "optional-object-attributes" => true,
             // Properties of the object, where the operation stores or returns them.
-            "tagging" => self.writes_object() || self.begins_upload(),
+            "tagging" => self.describes_object(),
             "checksum-mode" => !self.is_copy,
             "checksum-type" => self.begins_upload() || self.completes_upload(),
             "mp-object-size" => self.completes_upload(),
-            "checksum-algorithm" | "sdk-checksum-algorithm" => {
-                require_algorithm(short, value)?;
-                value.parse::<Algorithm>().is_ok()
-            }
+            "checksum-algorithm" | "sdk-checksum-algorithm" => value.parse::<Algorithm>().is_ok(),
             "copy-source" => self.writes_object() || self.is(&Method::PUT, &["partNumber", "uploadId"]),
             "copy-source-if-match"
             | "copy-source-if-none-match"
             | "copy-source-if-modified-since"
             | "copy-source-if-unmodified-since" => self.is_copy,
             "copy-source-range" => self.is_copy && !self.writes_object(),
-            "metadata-directive" | "tagging-directive" => {
-                require_directive(short, value)?;
-                self.is_copy && self.writes_object()
-            }
-            "expected-bucket-owner" | "source-expected-bucket-owner" => {
-                require_owner(value)?;
-                true
-            }
+            "metadata-directive" | "tagging-directive" => self.is_copy && self.writes_object(),
+            "expected-bucket-owner" | "source-expected-bucket-owner" => value == ACCOUNT,
             // The only values that describe this endpoint.
             "storage-class" => {
-                (self.writes_object() || self.begins_upload()) && STORAGE_CLASSES.contains(&value)
-                    || value == "STANDARD"
+                self.describes_object() && refusals::STORAGE_CLASSES.contains(&value) || value == "STANDARD"
             }
-            "acl" => value == if self.operation.kind == Target::Bucket { "private" } else { FULL_CONTROL },
-            "object-ownership" => {
-                if !OWNERSHIPS.contains(&value) {
-                    let message = format!("Invalid x-amz-object-ownership header: {value}");
-                    let refused = S3Error::with_message(S3ErrorCode::InvalidArgument, message);
-                    return Err(with_elements(refused, &[("ArgumentName", "x-amz-object-ownership")]));
-                }
-                value == OWNERSHIPS[0]
-            }
+            "acl" => value == if self.creates_bucket() { refusals::PRIVATE } else { refusals::FULL_CONTROL },
+            "object-ownership" => value == refusals::OWNERSHIP,
             "bucket-namespace" => value == "global",
             "bucket-object-lock-enabled"
             | "bypass-governance-retention"
             | "server-side-encryption-bucket-key-enabled" => value.eq_ignore_ascii_case("false"),
-            _ if short.starts_with("meta-") => self.writes_object() || self.begins_upload(),
+            _ if short.starts_with("meta-") => self.describes_object(),
             _ if Algorithm::from_header(&format!("x-amz-{short}")).is_some() => true,
             // A read that ignores a header loses no effect, and some clients send headers of their own.
             _ => !self.writes() && !short.starts_with("server-side-encryption"),
-        })
+        }
     }
 }
 
 /// Whether s3s would parse a POST as an upload by an HTML form, whatever its URI says.
 fn is_form_upload(content_type: &[u8]) -> bool {
     content_type.to_ascii_lowercase().trim_ascii_start().starts_with(b"multipart/form-data")
-}
-
-/// Checks the form of the source of a copy, `bucket/key`. An empty one would be no copy.
-fn check_copy_source(headers: &HeaderMap, rules: &HeaderRules) -> S3Result<()> {
-    const NAME: &str = "x-amz-copy-source";
-    let Some(value) = headers.get(NAME) else { return Ok(()) };
-    let text = value.to_str().unwrap_or_default();
-    if rules.operation.method != Method::PUT {
-        return Err(invalid_argument("You can only specify a copy source header for copy requests.", NAME, text));
-    }
-    let path = text.strip_prefix('/').unwrap_or(text);
-    let path = path.split_once("?versionId=").map_or(path, |(path, _)| path);
-    let Some(path) = decode_query(path) else {
-        return Err(invalid_argument("Invalid copy source encoding.", NAME, text));
-    };
-    let (bucket, key) = path.split_once('/').unwrap_or((&path, ""));
-    match (bucket, key) {
-        ("", _) => Err(invalid_argument("Invalid copy source bucket name", NAME, text)),
-        (bucket, "") if !bucket.starts_with("arn:") => {
-            Err(invalid_argument("Invalid copy source object key", NAME, text))
-        }
-        _ => Ok(()),
-    }
-}
-
-/// Checks the form of the digests that the headers declare. Their values are compared with the bytes later.
-fn check_digests(headers: &HeaderMap, rules: &HeaderRules) -> S3Result<()> {
-    if !rules.writes() {
-        return Ok(());
-    }
-    if headers.get("content-md5").is_some_and(HeaderValue::is_empty) {
-        return Err(error(S3ErrorCode::InvalidDigest, &[("Content-MD5", "")]));
-    }
-    let trailers = headers.get_all("x-amz-trailer").iter().filter_map(|names| names.to_str().ok());
-    let trailers = trailers.flat_map(|names| names.split(','));
-    let names = headers.keys().map(HeaderName::as_str).chain(trailers);
-    let sent: Vec<Algorithm> = names.filter_map(Algorithm::from_header).collect();
-    if sent.len() > 1 {
-        // A second one would not be verified.
-        return Err(invalid_request(
-            "Expecting a single x-amz-checksum- header. Multiple checksum Types are not allowed.",
-        ));
-    }
-    if let Some(algorithm) = sent.first()
-        && let Some(value) = headers.get(algorithm.header())
-    {
-        let value = value.to_str().unwrap_or_default();
-        // The checksum of an object in parts may end with their number.
-        let value = value.split_once('-').filter(|_| rules.completes_upload()).map_or(value, |(value, _)| value);
-        if !algorithm.is_value(value) {
-            return Err(invalid_request(format!("Value for {} header is invalid.", algorithm.header())));
-        }
-    }
-    let named = headers.get("x-amz-sdk-checksum-algorithm").filter(|_| rules.has_body());
-    match (named.and_then(|named| named.to_str().ok()?.parse::<Algorithm>().ok()), sent.first()) {
-        (Some(named), Some(sent)) if named != *sent => {
-            Err(invalid_request("Value for x-amz-sdk-checksum-algorithm header is invalid."))
-        }
-        (Some(_), None) => Err(invalid_request(
-            "x-amz-sdk-checksum-algorithm specified, but no corresponding x-amz-checksum-* or x-amz-trailer headers \
-             were found.",
-        )),
-        _ => Ok(()),
-    }
-}
-
-/// Checks the size of the user's metadata: that of all names and values.
-fn check_metadata_size(headers: &HeaderMap) -> S3Result<()> {
-    let size: usize = headers
-        .iter()
-        .filter_map(|(name, value)| Some(name.as_str().strip_prefix("x-amz-meta-")?.len() + value.len()))
-        .sum();
-    if size <= MAX_METADATA_BYTES {
-        return Ok(());
-    }
-    let (size, limit) = (size.to_string(), MAX_METADATA_BYTES.to_string());
-    Err(error(S3ErrorCode::MetadataTooLarge, &[("Size", &size), ("MaxSizeAllowed", &limit)]))
-}
-
-fn check_lock(headers: &HeaderMap) -> S3Result<()> {
-    let (mode, until) = ("x-amz-object-lock-mode", "x-amz-object-lock-retain-until-date");
-    let has = |name| headers.get(name).is_some_and(|value: &HeaderValue| !value.is_empty());
-    if has(mode) == has(until) {
-        return Ok(());
-    }
-    let message = "x-amz-object-lock-retain-until-date and x-amz-object-lock-mode must both be supplied";
-    let name = if has(mode) { until } else { mode };
-    Err(with_elements(S3Error::with_message(S3ErrorCode::InvalidArgument, message), &[("ArgumentName", name)]))
-}
-
-/// Refuses a name that S3 does not know. Those of [`OTHER_ALGORITHMS`] are not implemented.
-fn require_algorithm(short: &str, value: &str) -> S3Result<()> {
-    let is_known = value.parse::<Algorithm>().is_ok() || OTHER_ALGORITHMS.contains(&value);
-    match short {
-        _ if is_known => Ok(()),
-        "checksum-algorithm" => Err(invalid_request(
-            "Checksum algorithm provided is unsupported. Please try again with any of the valid types: [CRC32, CRC32C, \
-             CRC64NVME, SHA1, SHA256]",
-        )),
-        _ => Err(invalid_request(format!("Value for x-amz-{short} header is invalid."))),
-    }
-}
-
-fn require_directive(name: &str, value: &str) -> S3Result<()> {
-    if matches!(value, "COPY" | "REPLACE") {
-        return Ok(());
-    }
-    let message =
-        if name == "metadata-directive" { "Unknown metadata directive." } else { "Unknown tagging directive." };
-    Err(invalid_argument(message, &format!("x-amz-{name}"), value))
-}
-
-fn require_owner(account: &str) -> S3Result<()> {
-    if account == ACCOUNT {
-        return Ok(());
-    }
-    if account.len() != ACCOUNT.len() || !account.bytes().all(|digit| digit.is_ascii_alphanumeric()) {
-        let message =
-            format!("The value of the expected bucket owner parameter must be an AWS Account ID... [{account}]");
-        return Err(S3Error::with_message(S3ErrorCode::InvalidBucketOwnerAWSAccountID, message));
-    }
-    Err(error(S3ErrorCode::AccessDenied, &[]))
 }
 
 /// Returns the name of a header as it is usually written: `If-Match`, and `x-amz-acl`.
@@ -658,6 +455,7 @@ mod tests {
             ("PUT /b/k", &[("x-amz-object-lock-mode", "GOVERNANCE")], "InvalidArgument"),
             ("DELETE /b/k", &[("x-amz-bypass-governance-retention", "true")], "InvalidArgument"),
             ("PUT /b/k", &[("x-amz-storage-class", "FAST")], "InvalidStorageClass"),
+            ("PUT /b/k", &[("x-amz-storage-class", "OUTPOSTS")], "InvalidStorageClass"),
             ("PUT /b/k", &[("content-md5", "")], "InvalidDigest"),
             ("PUT /b/k", &[("x-amz-checksum-sha256", "TEST")], "InvalidRequest"),
             ("PUT /b/k", &[("x-amz-checksum-crc32", "AAAAAA==-3")], "InvalidRequest"),
@@ -668,7 +466,7 @@ mod tests {
         ] {
             assert_eq!(checked(request, headers), refused(code), "{request} {headers:?}");
         }
-        let metadata = "x".repeat(MAX_METADATA_BYTES);
+        let metadata = "x".repeat(refusals::MAX_METADATA_BYTES);
         assert_eq!(checked("PUT /b/k", &[("x-amz-meta-a", &metadata)]), refused("MetadataTooLarge"));
         checked("PUT /b/k", &[("x-amz-meta-a", &metadata[1..])]).unwrap();
     }

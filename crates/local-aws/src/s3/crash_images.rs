@@ -466,8 +466,8 @@ impl World {
                 fs::write(&part, &bytes).unwrap();
                 let mut digester = Digester::new(None, false);
                 digester.update(&bytes);
-                self.store.put_part(BUCKET, key, &id, 1, &part, &digester.finish()).unwrap();
-                let requested = [RequestedPart { number: 1, etag: None, checksum: None }];
+                let etag = self.store.put_part(BUCKET, key, &id, 1, &part, &digester.finish()).unwrap().etag;
+                let requested = [RequestedPart { number: 1, etag, checksum: None }];
                 let condition = WriteCondition::default();
                 self.store
                     .complete_upload(BUCKET, key, &id, &requested, &ExpectedObject::default(), &condition)

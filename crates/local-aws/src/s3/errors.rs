@@ -210,11 +210,9 @@ impl StoreError {
             StoreError::NoSuchUpload(id) | StoreError::InvalidPartOrder { upload: id } => {
                 vec![("UploadId", id.clone())]
             }
-            StoreError::InvalidPart { upload, number, etag } => vec![
-                ("UploadId", upload.clone()),
-                ("PartNumber", number.to_string()),
-                ("ETag", etag.clone().unwrap_or_default()),
-            ],
+            StoreError::InvalidPart { upload, number, etag } => {
+                vec![("UploadId", upload.clone()), ("PartNumber", number.to_string()), ("ETag", etag.clone())]
+            }
             StoreError::EntityTooSmall { number, size, minimum, etag } => vec![
                 ("ProposedSize", size.to_string()),
                 ("MinSizeAllowed", minimum.to_string()),

@@ -1,9 +1,9 @@
 //! S3: [s3s](https://docs.rs/s3s) implements the protocol, objects are plain files under `HOME/s3/<bucket>/<key>`, and an
 //! index in SQLite has their metadata.
 //!
-//! A request passes `signature` (removes the signature, decodes `aws-chunked`), `ranges`, `parameters` and `allowlist` (refuses
-//! what would be ignored), then s3s, which calls `service`. `store` has the objects, and `group_commit` makes their changes
-//! durable. `errors` writes what S3 says of an error.
+//! A request passes `signature` (removes the signature, decodes `aws-chunked`), `ranges`, `parameters`, `refusals` (what S3
+//! refuses too) and `allowlist` (refuses what would be ignored), then s3s, which calls `service`. `store` has the objects, and
+//! `group_commit` makes their changes durable. `errors` writes what S3 says of an error.
 
 mod allowlist;
 mod aws_chunked;
@@ -24,6 +24,7 @@ mod notifications;
 mod object_path;
 mod parameters;
 mod ranges;
+mod refusals;
 mod service;
 mod signature;
 mod store;

@@ -82,7 +82,7 @@ pub(super) struct Part {
 #[derive(Debug, Clone)]
 pub(super) struct RequestedPart {
     pub(super) number: i32,
-    pub(super) etag: Option<String>,
+    pub(super) etag: String,
     pub(super) checksum: Option<(Algorithm, String)>,
 }
 
@@ -107,7 +107,7 @@ impl CompletionId {
     fn new(id: &str, requested: &[RequestedPart]) -> CompletionId {
         let mut hasher = Sha256::new();
         for part in requested {
-            hasher.update(format!("{}:{}\n", part.number, part.etag.as_deref().unwrap_or_default()).as_bytes());
+            hasher.update(format!("{}:{}\n", part.number, part.etag).as_bytes());
         }
         CompletionId { id: id.to_owned(), parts: hex::encode(hasher.finalize()) }
     }
@@ -492,8 +492,7 @@ fn select_parts(upload: &Upload, uploaded: &[Part], requested: &[RequestedPart])
 fn check_part<'a>(upload: &Upload, part: Option<&'a Part>, request: &RequestedPart) -> Result<&'a Part, StoreError> {
     let number = request.number;
     let invalid = || StoreError::InvalidPart { upload: upload.id.clone(), number, etag: request.etag.clone() };
-    let has_etag = |part: &&Part| request.etag.as_ref().is_none_or(|etag| *etag == part.etag);
-    let part = part.filter(has_etag).ok_or_else(invalid)?;
+    let part = part.filter(|part| part.etag == request.etag).ok_or_else(invalid)?;
     // Without an algorithm of the upload, its parts have no checksums that a client could name.
     let has_checksum = |algorithm: Algorithm, value: &str| {
         let own = part.checksum.as_ref().filter(|_| upload.checksum.is_some());

@@ -48,6 +48,7 @@ fn check(name: &str, value: &str) -> S3Result<()> {
             Err(invalid_argument("Invalid Encoding Method specified in Request", name, value))
         }
         "list-type" if value != "2" => Err(invalid_argument("Invalid List Type specified in Request", name, value)),
+        "versionId" if value.is_empty() => Err(invalid_argument("Version id cannot be the empty string", name, value)),
         "continuation-token" if value.is_empty() => {
             let message = "The continuation token provided is incorrect";
             Err(with_elements(S3Error::with_message(S3ErrorCode::InvalidArgument, message), &[("ArgumentName", name)]))
@@ -116,6 +117,7 @@ mod tests {
             ("partNumber=10001", "Part number must be an integer between 1 and 10000, inclusive"),
             ("encoding-type=value", "Invalid Encoding Method specified in Request"),
             ("encoding-type=", "Invalid Encoding Method specified in Request"),
+            ("versionId=", "Version id cannot be the empty string"),
             ("list-type=3", "Invalid List Type specified in Request"),
             ("list-type=2&continuation-token=", "The continuation token provided is incorrect"),
         ] {

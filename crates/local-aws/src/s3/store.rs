@@ -48,7 +48,7 @@ pub(crate) enum StoreError {
     #[error("The specified multipart upload does not exist; it may have been aborted or completed: {0}")]
     NoSuchUpload(String),
     #[error("One or more of the specified parts could not be found, or has another ETag or checksum: part {number}")]
-    InvalidPart { upload: String, number: i32, etag: Option<String> },
+    InvalidPart { upload: String, number: i32, etag: String },
     #[error("The list of parts was not in ascending order of part numbers")]
     InvalidPartOrder { upload: String },
     #[error("Your proposed upload is smaller than the minimum allowed size: part {number} has {size} bytes")]

@@ -113,6 +113,14 @@ async fn reads() {
             ),
             ("a change since tomorrow is not asked for", get, &[("If-Modified-Since", FUTURE)], "", 200, &[]),
             ("nor of the head", "HEAD /pregao-raw/k", &[("If-Modified-Since", FUTURE)], "", 200, &[]),
+            (
+                "an empty version",
+                "GET /pregao-raw/k?versionId=",
+                &[],
+                "",
+                400,
+                &["Version id cannot be the empty string"],
+            ),
             ("a date that is none", get, &[("If-Modified-Since", "yesterday")], "", 200, &[]),
             ("an ETag without quotes", get, &[("If-Match", "781e5e245d69b566979b86e28d23f2c7")], "", 200, &[]),
             ("no change before tomorrow", get, &[("If-Unmodified-Since", FUTURE)], "", 200, &[]),
@@ -702,8 +710,7 @@ async fn completions() {
     let whole = parts(&etag, "");
     let two =
         whole.replace("</Complete", &format!("<Part><PartNumber>2</PartNumber><ETag>{small}</ETag></Part></Complete"));
-    let list = "<CompleteMultipartUpload><Part><PartNumber>2</PartNumber></Part><Part><PartNumber>1</PartNumber></Part>\
-                </CompleteMultipartUpload>";
+    let list = two.replace(">1<", ">3<");
     let none = "POST /pregao-raw/m?uploadId=none";
     let unknown: &[&str] = &[
         "<Code>NoSuchUpload</Code><Message>The specified upload does not exist. The upload ID may be invalid, or the upload \
@@ -750,7 +757,7 @@ async fn completions() {
                 &["<Code>InvalidPart</Code>"],
             ),
             (
-                "a part without number",
+                "a part that is 0",
                 &complete,
                 &[],
                 &parts(&etag, "").replace(">1<", ">0<"),
@@ -758,10 +765,26 @@ async fn completions() {
                 &["<Message>PartNumber must be &gt;= 1</Message>"],
             ),
             (
+                "a part without ETag",
+                &complete,
+                &[],
+                &parts("", "").replace("<ETag></ETag>", ""),
+                400,
+                &["<Code>MalformedXML</Code>"],
+            ),
+            (
+                "a part without number",
+                &complete,
+                &[],
+                &parts(&etag, "").replace("<PartNumber>1</PartNumber>", ""),
+                400,
+                &["<Code>MalformedXML</Code>"],
+            ),
+            (
                 "another order",
                 &complete,
                 &[],
-                list,
+                &list,
                 400,
                 &[
                     "<Code>InvalidPartOrder</Code><Message>The list of parts was not in ascending order. Parts must be ordered \
@@ -1059,6 +1082,14 @@ async fn listings() {
                 400,
                 &["Argument value nowhere is not a valid AWS Region", "<ArgumentName>bucket-region</ArgumentName>"],
             ),
+            (
+                "a region if there is a parameter",
+                "GET /?prefix=pregao-raw",
+                &[],
+                "",
+                200,
+                &["<BucketRegion>us-east-1</BucketRegion>"],
+            ),
             ("no buckets", "GET /?max-buckets=0", &[], "", 400, &["<ArgumentName>max-buckets</ArgumentName>"]),
             ("buckets by page", "GET /?max-buckets=1", &[], "", 200, &["<ContinuationToken>", ".000Z</CreationDate>"]),
             ("another version of the API", "GET /pregao-raw?list-type=3", &[], "", 400, &[invalid]),
@@ -1235,6 +1266,7 @@ async fn tags() {
                 ],
             ),
             ("nothing was kept", "GET /pregao-raw/k?tagging", &[], "", 200, &["<TagSet></TagSet>"]),
+            ("no object to read", "GET /pregao-raw/none?tagging", &[], "", 404, &["<Key>pregao-raw/none</Key>"]),
             ("no object", "PUT /pregao-raw/none?tagging", &[], &set(&tag("a", "b")), 404, &["<Code>NoSuchKey</Code>"]),
             ("ten", put, &[], &set(&many.replace(&tag("10", ""), "")), 200, &[]),
             ("their number", "HEAD /pregao-raw/k", &[], "", 200, &["x-amz-tagging-count: 10"]),
@@ -1274,6 +1306,7 @@ async fn buckets() {
                     "<BucketName>No_Name</BucketName>",
                 ],
             ),
+            ("a name that S3 keeps", "PUT /mine-s3alias", &[], "", 400, &["<BucketName>mine-s3alias</BucketName>"]),
             ("no constraint is of us-east-1", "PUT /other", &[], &region("us-east-1"), 400, &[invalid]),
             (
                 "no region",

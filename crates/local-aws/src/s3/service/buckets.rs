@@ -18,6 +18,9 @@ pub(super) async fn create_bucket(
         require_plain_bucket(&configuration)?;
     }
     let bucket = request.input.bucket;
+    if is_reserved(&bucket) {
+        return Err(error(S3ErrorCode::InvalidBucketName, &[("BucketName", &bucket)]));
+    }
     let location = format!("/{bucket}");
     // In us-east-1, and only there, its owner may create it again.
     blocking(store, move |store| store.ensure_bucket(&bucket)).await?;
@@ -70,6 +73,10 @@ pub(super) async fn list_buckets(
         let refused = S3Error::with_message(S3ErrorCode::InvalidArgument, message);
         return Err(with_elements(refused, &[("ArgumentName", "bucket-region")]));
     }
+    let has_parameter = input.max_buckets.is_some()
+        || input.continuation_token.is_some()
+        || input.bucket_region.is_some()
+        || input.prefix.is_some();
     let is_elsewhere = input.bucket_region.as_ref().is_some_and(|region| region.as_str() != REGION);
     let prefix = input.prefix.clone().unwrap_or_default();
     let mut buckets = blocking(store, |store| store.buckets()).await?;
@@ -80,7 +87,7 @@ pub(super) async fn list_buckets(
     let bucket = |(name, created): (String, i64)| dto::Bucket {
         name: Some(name),
         creation_date: timestamp(created),
-        bucket_region: Some(REGION.to_owned()),
+        bucket_region: has_parameter.then(|| REGION.to_owned()),
     };
     Ok(S3Response::new(dto::ListBucketsOutput {
         buckets: Some(buckets.into_iter().map(bucket).collect()),
@@ -131,6 +138,13 @@ const OTHER_REGIONS: &[&str] = &[
     "us-west-1",
     "us-west-2",
 ];
+
+/// Whether a name is one that S3 keeps for itself. s3s checks the other rules for names.
+fn is_reserved(bucket: &str) -> bool {
+    let prefixes = ["sthree-", "amzn-s3-demo-"];
+    let suffixes = ["-s3alias", "--ol-s3", ".mrap", "--x-s3", "--table-s3"];
+    prefixes.iter().any(|prefix| bucket.starts_with(prefix)) || suffixes.iter().any(|suffix| bucket.ends_with(suffix))
+}
 
 /// Refuses directory buckets, and buckets of other regions.
 fn require_plain_bucket(configuration: &dto::CreateBucketConfiguration) -> S3Result<()> {

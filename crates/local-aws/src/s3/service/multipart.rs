@@ -11,7 +11,7 @@ use super::listing::{NameEncoding, owner, page_limit};
 use super::{blocking, copy_source, etag, timestamp};
 use crate::identity::ACCOUNT;
 use crate::s3::bytes::receive;
-use crate::s3::errors::{invalid_argument, invalid_request, with_elements};
+use crate::s3::errors::{error, invalid_argument, invalid_request, with_elements};
 use crate::s3::index::Attributes;
 use crate::s3::integrity::IntegrityHeaders;
 use crate::s3::multipart::{
@@ -252,7 +252,7 @@ pub(super) async fn complete_multipart_upload(
         composite: input.checksum_type.map(|kind| kind.as_str() == dto::ChecksumType::COMPOSITE),
         size: input.mpu_object_size.map(i64::cast_unsigned),
     };
-    let parts = requested_parts(input.multipart_upload);
+    let parts = requested_parts(input.multipart_upload)?;
     if let Some(part) = parts.iter().find(|part| part.number < 1) {
         return Err(invalid_argument("PartNumber must be >= 1", "PartNumber", &part.number.to_string()));
     }
@@ -279,12 +279,13 @@ pub(super) async fn abort_multipart_upload(
     Ok(S3Response::with_status(dto::AbortMultipartUploadOutput::default(), http::StatusCode::NO_CONTENT))
 }
 
-fn requested_parts(upload: Option<dto::CompletedMultipartUpload>) -> Vec<RequestedPart> {
+fn requested_parts(upload: Option<dto::CompletedMultipartUpload>) -> S3Result<Vec<RequestedPart>> {
     let parts = upload.and_then(|upload| upload.parts).unwrap_or_default();
-    let requested = |part: &dto::CompletedPart| RequestedPart {
-        number: part.part_number.unwrap_or(0),
-        etag: part.e_tag.as_ref().map(|etag| etag.value().to_owned()),
-        checksum: sent_checksum!(part),
+    let requested = |part: &dto::CompletedPart| {
+        let (Some(number), Some(etag)) = (part.part_number, &part.e_tag) else {
+            return Err(error(S3ErrorCode::MalformedXML, &[]));
+        };
+        Ok(RequestedPart { number, etag: etag.value().to_owned(), checksum: sent_checksum!(part) })
     };
     parts.iter().map(requested).collect()
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use s3s::{S3Request, S3Response, S3Result, dto};
 
 use super::{blocking, require_no_version};
-use crate::s3::store::ObjectStore;
+use crate::s3::store::{ObjectStore, StoreError};
 use crate::s3::tags;
 
 pub(super) async fn put_object_tagging(
@@ -28,7 +28,12 @@ pub(super) async fn get_object_tagging(
 ) -> S3Result<S3Response<dto::GetObjectTaggingOutput>> {
     let input = request.input;
     require_no_version(input.version_id.as_ref())?;
-    let object = blocking(store, move |store| store.find(&input.bucket, &input.key)).await?;
+    let find = move |store: &ObjectStore| match store.find(&input.bucket, &input.key) {
+        // In this operation, and only here, S3 names the bucket too.
+        Err(StoreError::NoSuchKey(key)) => Err(StoreError::NoSuchKey(format!("{}/{key}", input.bucket))),
+        found => found,
+    };
+    let object = blocking(store, find).await?;
     let tag = |(key, value)| dto::Tag { key: Some(key), value: Some(value) };
     let tag_set = object.attributes.tags.into_iter().map(tag).collect();
     Ok(S3Response::new(dto::GetObjectTaggingOutput { tag_set, version_id: None }))
