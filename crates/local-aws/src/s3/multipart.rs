@@ -353,12 +353,6 @@ impl ObjectStore {
         condition: &WriteCondition,
     ) -> Result<Object, StoreError> {
         let upload = self.upload(bucket, key, &completed.id)?;
-        if requested.is_empty() {
-            return Err(StoreError::InvalidRequest("You must specify at least one part".to_owned()));
-        }
-        check_checksum_type(upload.checksum, expected)?;
-        let parts = select_parts(&upload, &self.parts(&completed.id, 0, 10_000)?, requested)?;
-        check_size(&parts, expected)?;
         let start = UploadStart { id: upload.id.clone(), initiated: upload.initiated };
         let condition = WriteCondition { upload: Some(start), ..condition.clone() };
         if condition.is_some() {
@@ -367,6 +361,12 @@ impl ObjectStore {
             condition.check(index::find(&rows, bucket, key)?.as_ref(), key)?;
             condition.check_deletions(&rows, key)?;
         }
+        if requested.is_empty() {
+            return Err(StoreError::InvalidRequest("You must specify at least one part".to_owned()));
+        }
+        check_checksum_type(upload.checksum, expected)?;
+        let parts = select_parts(&upload, &self.parts(&completed.id, 0, 10_000)?, requested)?;
+        check_size(&parts, expected)?;
         let mut staged = self.concatenate_parts(upload, &parts, expected.checksum.as_ref())?;
         check_checksum(&staged, expected.checksum.as_ref())?;
         staged.attributes.completed = Some(completed.clone());

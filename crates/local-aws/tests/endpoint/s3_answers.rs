@@ -856,6 +856,7 @@ async fn completions() {
             ),
             ("without a condition", &complete, &[], &whole, 200, &["<ChecksumCRC64NVME>", "<ChecksumType>FULL_OBJECT"]),
             ("again", &complete, &[("If-None-Match", "*")], &whole, 200, &[]),
+            ("another after it", &complete, &[], &two, 404, &["<Code>NoSuchUpload</Code>"]),
             ("the object's only part", "HEAD /pregao-raw/m?partNumber=1", &[], "", 206, &["x-amz-mp-parts-count: 1"]),
             (
                 "no second one",
@@ -1294,6 +1295,14 @@ async fn buckets() {
         &world,
         &[
             ("a bucket", "PUT /mine", &[], "", 200, &[]),
+            (
+                "its head",
+                "HEAD /mine",
+                &[],
+                "",
+                200,
+                &["x-amz-bucket-region: us-east-1", "x-amz-access-point-alias: false"],
+            ),
             ("again, by its owner", "PUT /mine", &[], "", 200, &["location: /mine"]),
             (
                 "a name that is none",

@@ -33,7 +33,11 @@ pub(super) async fn head_bucket(
 ) -> S3Result<S3Response<dto::HeadBucketOutput>> {
     let bucket = request.input.bucket;
     blocking(store, move |store| store.require_bucket(&bucket)).await?;
-    Ok(S3Response::new(dto::HeadBucketOutput { bucket_region: Some(REGION.to_owned()), ..Default::default() }))
+    Ok(S3Response::new(dto::HeadBucketOutput {
+        bucket_region: Some(REGION.to_owned()),
+        access_point_alias: Some(false),
+        ..Default::default()
+    }))
 }
 
 pub(super) async fn get_bucket_location(
