@@ -235,17 +235,19 @@ def test_values_that_equal_the_fixed_behaviour_are_accepted(s3, plain, operation
 
 @pytest.mark.parametrize("operation", ["PutObject", "CopyObject", "CreateMultipartUpload"])
 def test_metadata_of_an_object_is_kept(s3, plain, operation: str):
-    parameters = {**plain[operation], **DESCRIBED, "Tagging": "a=b&c=d"}
+    parameters = {**plain[operation], **DESCRIBED, "Tagging": "a=b&c=d", "StorageClass": "STANDARD_IA"}
     if operation == "CopyObject":
         parameters |= {"MetadataDirective": "REPLACE", "TaggingDirective": "REPLACE"}
     response = s3._make_api_call(operation, parameters)
     key = {"Bucket": RESULTS, "Key": KEY}
     if operation == "CreateMultipartUpload":
+        assert s3.list_parts(**key, UploadId=response["UploadId"])["StorageClass"] == "STANDARD_IA"
         part = s3.upload_part(**key, UploadId=response["UploadId"], PartNumber=1, Body=b"x")
         parts = {"Parts": [{"PartNumber": 1, "ETag": part["ETag"]}]}
         s3.complete_multipart_upload(**key, UploadId=response["UploadId"], MultipartUpload=parts)
     head = s3.head_object(**key)
     assert {name: head[name] for name in DESCRIBED} == DESCRIBED
+    assert head["StorageClass"] == "STANDARD_IA"
     assert s3.get_object_tagging(**key)["TagSet"] == [{"Key": "a", "Value": "b"}, {"Key": "c", "Value": "d"}]
 
 

@@ -209,11 +209,10 @@ pub(super) async fn delete_objects(
     }
     let deletions: Vec<BatchDeletion> =
         delete.objects.into_iter().map(BatchDeletion::from_dto).collect::<S3Result<_>>()?;
-    let of_versions = deletions.iter().filter(|deletion| deletion.names_other_version());
-    let mut errors: Vec<dto::Error> =
-        of_versions.map(|deletion| deletion.error(&error(S3ErrorCode::NoSuchVersion, &[]))).collect();
-    let deletions: Vec<BatchDeletion> =
-        deletions.into_iter().filter(|deletion| !deletion.names_other_version()).collect();
+    let (of_versions, deletions): (Vec<_>, Vec<_>) =
+        deletions.into_iter().partition(BatchDeletion::names_other_version);
+    let no_version = error(S3ErrorCode::NoSuchVersion, &[]);
+    let mut errors: Vec<dto::Error> = of_versions.iter().map(|deletion| deletion.error(&no_version)).collect();
     let keys: Vec<_> = deletions.iter().map(|deletion| (deletion.key.clone(), deletion.condition.clone())).collect();
     let results = blocking(store, move |store| store.delete_batch(&bucket, &keys)).await?;
     let mut deleted = Vec::new();
