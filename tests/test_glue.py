@@ -128,6 +128,42 @@ def test_results_and_errors_are_those_of_moto(running: Endpoint, moto: Moto):
         assert ours == theirs, f"call {number + 1}"
 
 
+def test_the_calls_of_data_clients_are_answered(running: Endpoint):
+    """What awswrangler's catalog functions, dbt and Spark call, through boto3: awswrangler itself needs an older pyarrow."""
+    identity = running.client("sts").get_caller_identity()
+    assert (identity["Account"], identity["Arn"].split(":")[4]) == ("000000000000", "000000000000")
+    with pytest.raises(botocore.exceptions.ClientError) as refusal:
+        running.client("sts").assume_role(RoleArn="arn:aws:iam::000000000000:role/x", RoleSessionName="abc")
+    error = refusal.value.response["Error"]
+    assert (error["Code"], error["Message"]) == ("InvalidAction", "AssumeRole is not an operation of this endpoint")
+
+    glue = running.client("glue")
+    glue.create_database(DatabaseInput={"Name": NAME})
+    glue.update_database(Name=NAME, DatabaseInput={"Name": NAME, "Description": "of a test"})
+    assert glue.get_database(Name=NAME)["Database"]["Description"] == "of a test"
+    new = table(Parameters={"classification": "parquet", "compressionType": "snappy"})
+    new["StorageDescriptor"] |= {"Compressed": True, "Parameters": {"typeOfData": "file"}}
+    glue.create_table(DatabaseName=NAME, TableInput=new)
+    of_table = {"DatabaseName": NAME, "TableName": TABLE}
+    glue.batch_create_partition(**of_table, PartitionInputList=[partition(2020, "a", "first")])
+    new["StorageDescriptor"]["Columns"].append({"Name": "volume", "Type": "bigint"})
+    glue.update_table(DatabaseName=NAME, TableInput={**new, "Description": "with volumes"})
+    described = glue.get_table(DatabaseName=NAME, Name=TABLE)["Table"]
+    assert (described["VersionId"], described["Description"]) == ("1", "with volumes")
+    assert described["StorageDescriptor"]["Parameters"] == {"typeOfData": "file"}
+    pages = glue.get_paginator("get_table_versions").paginate(**of_table, PaginationConfig={"PageSize": 1})
+    assert [found["VersionId"] for page in pages for found in page["TableVersions"]] == ["1", "0"]
+    assert [found["Name"] for found in glue.search_tables(SearchText="trade")["TableList"]] == [TABLE]
+    assert [found["Name"] for found in glue.get_tables(DatabaseName=NAME, Expression="*rad*")["TableList"]] == [TABLE]
+    assert glue.get_partition_indexes(**of_table)["PartitionIndexDescriptorList"] == []
+    assert glue.get_user_defined_functions(DatabaseName=NAME, Pattern="*")["UserDefinedFunctions"] == []
+    assert glue.get_column_statistics_for_table(**of_table, ColumnNames=["price"])["ColumnStatisticsList"] == []
+    result = glue.batch_delete_table(DatabaseName=NAME, TablesToDelete=[TABLE, "none"])
+    assert [(error["TableName"], error["ErrorDetail"]["ErrorCode"]) for error in result["Errors"]] == [
+        ("none", "EntityNotFoundException")
+    ]
+
+
 def test_statements_and_glue_change_one_catalog(lake: Lake, running: Endpoint):
     glue = running.client("glue")
     glue.create_database(DatabaseInput={"Name": NAME})

@@ -84,7 +84,7 @@ pub struct FaultPlanError {
     why: &'static str,
 }
 
-const SERVICES: &str = "a service is s3, athena, glue, states, emr, emr-serverless, lambda, spark or events";
+const SERVICES: &str = "a service is s3, athena, glue, states, emr, emr-serverless, lambda, sts, spark or events";
 const KINDS: &str = "a kind is throttle, error, deny, reset, reject, lost, truncate, reorder, late, late=K, delay=TIME, \
                      abort or abort-after";
 const CONDITIONS: &str = "a condition is *, n=N, n=FROM-TO, service=NAME, op=PATTERN or key=PATTERN";

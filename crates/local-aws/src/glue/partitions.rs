@@ -1,7 +1,9 @@
 //! Operations on partitions, one or a batch.
 
 use local_athena::PartitionFilter;
-use local_athena::catalog::{ChangeError, Format, Partition, PartitionError, Replacement, Table, TableKind};
+use local_athena::catalog::{
+    ChangeError, Format, Partition, PartitionError, Replacement, Table, TableColumn, TableKind,
+};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
@@ -145,7 +147,7 @@ impl PartitionInput {
         let described = descriptor.read().map_err(invalid)?;
         require_empty("StorageDescriptor.Parameters of a partition", Some(&described.details.parameters))
             .map_err(invalid)?;
-        if !table.columns.starts_with(&described.columns) || described.format != format_of(table) {
+        if !begins_with(&table.columns, &described.columns) || described.format != format_of(table) {
             let message = format!(
                 "StorageDescriptor: a partition has the columns and the format of its table {}.{}, whose StorageDescriptor \
                  is to be copied; only the last columns may be missing",
@@ -283,6 +285,13 @@ impl Segment {
         let hash = key.bytes().fold(0_u32, |hash, byte| hash.wrapping_mul(31).wrapping_add(u32::from(byte)));
         hash % self.total_segments == self.segment_number
     }
+}
+
+/// Whether the first columns are these, by name and type. A partition need not repeat the comments of its table.
+fn begins_with(columns: &[TableColumn], first: &[TableColumn]) -> bool {
+    let is_same =
+        |(one, other): (&TableColumn, &TableColumn)| one.name == other.name && one.type_name() == other.type_name();
+    first.len() <= columns.len() && columns.iter().zip(first).all(is_same)
 }
 
 /// The key of a partition, by which pages are ordered.

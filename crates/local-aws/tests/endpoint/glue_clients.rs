@@ -80,6 +80,8 @@ async fn a_table_is_changed_and_its_versions_are_kept() {
         json!({ "DatabaseName": "market", "TableName": "trades", "PartitionInputList": [partition(&table, 2020)] });
     assert_eq!(ok(&world, "BatchCreatePartition", &add), json!({ "Errors": [] }));
 
+    let plain = partition(&table, 2021);
+    table["StorageDescriptor"]["Columns"][1]["Comment"] = "in BRL".into();
     table["StorageDescriptor"]["Columns"].as_array_mut().unwrap().push(json!({ "Name": "volume", "Type": "bigint" }));
     table["Description"] = "Trades of the day".into();
     table["Owner"] = "data".into();
@@ -105,6 +107,10 @@ async fn a_table_is_changed_and_its_versions_are_kept() {
     let counted =
         lake::athena::run_in(&world.lake, "market", "SELECT count(*), sum(volume) FROM trades").await.expect("rows");
     assert_eq!(counted.rows, [[Some("0".to_owned()), None]]);
+
+    // A partition need not repeat the comments.
+    let add = json!({ "DatabaseName": "market", "TableName": "trades", "PartitionInput": plain });
+    ok(&world, "CreatePartition", &add);
 
     ok(&world, "UpdateTable", &update(&table, json!({ "SkipArchive": true, "VersionId": "1" })));
     refused(&world, "UpdateTable", &update(&table, json!({ "VersionId": "1" })), "ConcurrentModificationException");
@@ -260,7 +266,8 @@ async fn a_table_that_cannot_be_read_is_refused_with_the_reason() {
             "org.apache.hadoop.hive.serde2.OpenCSVSerde".into();
         table["StorageDescriptor"]["InputFormat"] = "org.apache.hadoop.mapred.TextInputFormat".into();
     };
-    let refusals: [(&dyn Fn(&mut Value), &str); 6] = [
+    type Change<'a> = &'a dyn Fn(&mut Value);
+    let refusals: [(Change<'_>, &str); 6] = [
         (&csv, "this endpoint reads Parquet"),
         (&|table| table["StorageDescriptor"]["Columns"][0]["Type"] = "interval".into(), "interval"),
         (&|table| table["Parameters"]["projection.enabled"] = "true".into(), "projection.enabled"),
