@@ -16,7 +16,7 @@ pub(super) fn function() -> ColumnFunction {
     ColumnFunction {
         name: "format",
         types: |given| match given {
-            [pattern, _, ..] if matches!(pattern, DataType::Utf8 | DataType::Utf8View | DataType::Null) => {
+            [DataType::Utf8 | DataType::Utf8View | DataType::Null, _, ..] => {
                 let arguments = std::iter::once(DataType::Utf8).chain(given[1..].iter().cloned());
                 Some(Types { arguments: arguments.collect(), result: DataType::Utf8 })
             }

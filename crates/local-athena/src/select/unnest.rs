@@ -67,10 +67,12 @@ fn is_join(nested: &TableWithJoins) -> bool {
 /// Returns whether a join can have an UNNEST on its right: it has no condition but `ON true`.
 pub(super) fn is_unconditional(join: &JoinOperator) -> bool {
     use JoinOperator as J;
-    let is_true = |constraint: &JoinConstraint| match constraint {
-        JoinConstraint::None => true,
-        JoinConstraint::On(SqlExpr::Value(ValueWithSpan { value: Value::Boolean(true), .. })) => true,
-        _ => false,
+    let is_true = |constraint: &JoinConstraint| {
+        matches!(
+            constraint,
+            JoinConstraint::None
+                | JoinConstraint::On(SqlExpr::Value(ValueWithSpan { value: Value::Boolean(true), .. }))
+        )
     };
     match join {
         J::CrossJoin(constraint)

@@ -24,7 +24,7 @@ pub(super) enum Encoder {
 /// Text, compressed or not.
 pub(super) enum Lines {
     Plain(Vec<u8>),
-    Gzip(GzEncoder<Vec<u8>>),
+    Gzip(Box<GzEncoder<Vec<u8>>>),
 }
 
 fn failed(error: impl std::fmt::Display) -> QueryError {
@@ -35,7 +35,7 @@ impl Encoder {
     pub(super) fn new(format: WriteFormat, compression: Compression, schema: &SchemaRef) -> Result<Self, QueryError> {
         if format != WriteFormat::Parquet {
             let lines = match compression {
-                Compression::Gzip => Lines::Gzip(GzEncoder::new(Vec::new(), flate2::Compression::default())),
+                Compression::Gzip => Lines::Gzip(Box::new(GzEncoder::new(Vec::new(), flate2::Compression::default()))),
                 _ => Lines::Plain(Vec::new()),
             };
             return Ok(Self::Lines { lines, format });
