@@ -33,7 +33,7 @@ impl Protocol {
         if emr_serverless::is_addressed(&head.headers) {
             return Protocol::EmrServerless;
         }
-        if sts::is_addressed(&head.headers) {
+        if sts::is_addressed(&head.headers, head.uri.path()) {
             return Protocol::Sts;
         }
         match head.uri.path().strip_prefix(lambda::PATH) {
@@ -155,8 +155,10 @@ mod tests {
             let request = Request::post("/").header(name, value).body(()).unwrap();
             assert_eq!(Protocol::from_head(&request.into_parts().0), Protocol::Sts, "{name}");
         }
-        let upload = Request::post("/b").header("content-type", "multipart/form-data; boundary=x").body(()).unwrap();
-        assert_eq!(Protocol::from_head(&upload.into_parts().0), Protocol::S3);
+        for (path, kind) in [("/b", "multipart/form-data; boundary=x"), ("/b?delete", form.1)] {
+            let request = Request::post(path).header("content-type", kind).body(()).unwrap();
+            assert_eq!(Protocol::from_head(&request.into_parts().0), Protocol::S3, "{path}");
+        }
     }
 
     #[test]

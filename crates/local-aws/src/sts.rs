@@ -13,9 +13,9 @@ const NAMESPACE: &str = "https://sts.amazonaws.com/doc/2011-06-15/";
 /// The name and the id of the caller.
 const USER: (&str, &str) = ("pregao-local", "AIDAPREGAOLOCAL000000");
 
-/// Whether a request with these headers is for this service: its credential scope names it, or it is a form.
-pub(crate) fn is_addressed(headers: &HeaderMap) -> bool {
-    credential_service(headers) == Some(SERVICE) || is_form(headers)
+/// Whether a request with these headers is for this service: its credential scope names it, or it is a form for no bucket.
+pub(crate) fn is_addressed(headers: &HeaderMap, path: &str) -> bool {
+    credential_service(headers) == Some(SERVICE) || (path == "/" && is_form(headers))
 }
 
 /// Returns the service in the credential scope of a signature, `DATE/REGION/SERVICE/aws4_request`.
@@ -25,7 +25,7 @@ pub(crate) fn credential_service(headers: &HeaderMap) -> Option<&str> {
     credential.split([',', ' ']).next()?.rsplit('/').nth(1)
 }
 
-/// Only the query protocol has forms: S3's are `multipart/form-data`.
+/// Whether the body is a form of the query protocol. It is also what curl says of any body.
 fn is_form(headers: &HeaderMap) -> bool {
     headers.get(CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(b"application/x-www-form-urlencoded"))
 }

@@ -67,7 +67,7 @@ impl ServiceCall {
         if emr_serverless::is_addressed(request.headers()) {
             return ServiceCall::new(Service::EmrServerless, Operation::of(request.method(), path).name(), "");
         }
-        if sts::is_addressed(request.headers()) {
+        if sts::is_addressed(request.headers(), path) {
             // The name of the operation is in the body.
             return ServiceCall::new(
                 Service::Sts,
