@@ -312,6 +312,12 @@ fn operator(binary: BinaryExpr, schema: &DFSchema) -> Result<Transformed<Expr>> 
     let (left, right) = (pair.next().unwrap_or_default(), pair.next().unwrap_or_default());
     let distinguishes = matches!(op, Operator::IsDistinctFrom | Operator::IsNotDistinctFrom);
     if compares(op) && !distinguishes && (is_special(&types.0) || is_special(&types.1)) {
+        // An integer or a decimal is never NaN: beside a constant, DataFusion's operator is right, and selects row groups.
+        let is_exact = |ty: &DataType| ty.is_integer() || matches!(ty, DataType::Decimal128(..));
+        let differs = |value: &Expr| constant(value).is_some_and(|value| value != 0.0);
+        if is_exact(&types.0) && differs(&right) || is_exact(&types.1) && differs(&left) {
+            return Ok(Transformed::yes(Expr::BinaryExpr(BinaryExpr::new(Box::new(left), op, Box::new(right)))));
+        }
         let is_float = types.0.is_floating() || types.1.is_floating();
         return Ok(Transformed::yes(comparison(left, op, right, is_float)));
     }

@@ -43,7 +43,7 @@ impl Select {
         let text = &cursor.tokens.text;
         let list = cursor.rest().to_vec();
         check(&list)?;
-        let mut list = with_rows_in_parentheses(list);
+        let mut list = with_array_types(with_rows_in_parentheses(list));
         let as_written = lower_quoted(&mut list);
         let query = dialect::parse(list, |parser| {
             let query = parser.parse_query()?;
@@ -103,6 +103,31 @@ fn is_operator(token: &Token) -> bool {
         | Token::Period => false,
         _ => true,
     }
+}
+
+/// Rewrites the type `array(bigint)` of a cast to `array<bigint>`, as `sqlparser` reads it.
+fn with_array_types(mut list: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
+    let is_word = |token: &Token, word: &str| matches!(token, Token::Word(found) if found.quote_style.is_none() && found.value.eq_ignore_ascii_case(word));
+    for at in 1..list.len().saturating_sub(1) {
+        let begins_type = is_word(&list[at - 1].token, "AS") || list[at - 1].token == Token::Lt;
+        if !begins_type || !is_word(&list[at].token, "ARRAY") || list[at + 1].token != Token::LParen {
+            continue;
+        }
+        let mut depth = 0_usize;
+        let end = list[at + 1..].iter().position(|t| {
+            match t.token {
+                Token::LParen => depth += 1,
+                Token::RParen => depth = depth.saturating_sub(1),
+                _ => {}
+            }
+            depth == 0
+        });
+        if let Some(end) = end {
+            list[at + 1].token = Token::Lt;
+            list[at + 1 + end].token = Token::Gt;
+        }
+    }
+    list
 }
 
 /// Rewrites `VALUES 1, 2` to `VALUES (1), (2)`. On Athena a row of one column needs no parentheses; `sqlparser`
