@@ -1,4 +1,4 @@
-//! STS, in the query protocol: a form with the operation under `Action`, and answers in XML. There is one identity, whoever asks.
+//! STS, in the query protocol: a form with the operation under `Action`, and answers in XML. Every caller has the same identity.
 
 use http::header::{AUTHORIZATION, CONTENT_TYPE};
 use http::{HeaderMap, HeaderValue, Response, StatusCode};

@@ -41,7 +41,7 @@ pub(crate) enum Call {
 
 /// Returns what is known of a call, by its name in lower case and its number of arguments.
 pub(crate) fn mapping(name: &str, arguments: usize) -> Call {
-    if let Some(same) = UNCHANGED.iter().find(|same| **same == name) {
+    if let Some(same) = unchanged().find(|same| **same == name) {
         return Call::Mapped(Function(same));
     }
     let mut forms = MAPPED.iter().filter(|(other, ..)| *other == name).peekable();
@@ -58,7 +58,7 @@ pub(crate) fn mapping(name: &str, arguments: usize) -> Call {
 pub(crate) fn athena_name(name: &str) -> &str {
     let renamed = MAPPED.iter().find(|(_, _, mapping)| matches!(mapping, Function(new) | Bigint(new) if *new == name));
     match renamed {
-        Some((known, ..)) if !UNCHANGED.contains(&name) => known,
+        Some((known, ..)) if !unchanged().any(|same| *same == name) => known,
         _ => name,
     }
 }
@@ -221,25 +221,6 @@ const UNCHANGED: &[&str] = &[
     "repeat",
     "sequence",
     "slice",
-    // Aggregates.
-    "array_agg",
-    "avg",
-    "bool_and",
-    "bool_or",
-    "corr",
-    "count",
-    "covar_pop",
-    "covar_samp",
-    "max",
-    "min",
-    "regr_intercept",
-    "regr_slope",
-    "stddev",
-    "stddev_pop",
-    "stddev_samp",
-    "sum",
-    "var_pop",
-    "var_samp",
     // Windows.
     "cume_dist",
     "first_value",
@@ -250,28 +231,18 @@ const UNCHANGED: &[&str] = &[
     "percent_rank",
 ];
 
-/// The aggregates.
-const AGGREGATES: &[&str] = &[
-    "any_value",
-    "approx_distinct",
-    "approx_percentile",
-    "arbitrary",
+/// The aggregates that have the same name on Athena and here.
+const UNCHANGED_AGGREGATES: &[&str] = &[
     "array_agg",
     "avg",
     "bool_and",
     "bool_or",
     "corr",
     "count",
-    "count_if",
     "covar_pop",
     "covar_samp",
-    "every",
-    "geometric_mean",
-    "listagg",
     "max",
-    "max_by",
     "min",
-    "min_by",
     "regr_intercept",
     "regr_slope",
     "stddev",
@@ -280,12 +251,31 @@ const AGGREGATES: &[&str] = &[
     "sum",
     "var_pop",
     "var_samp",
+];
+
+/// The aggregates among the functions that are translated.
+const MAPPED_AGGREGATES: &[&str] = &[
+    "any_value",
+    "approx_distinct",
+    "approx_percentile",
+    "arbitrary",
+    "count_if",
+    "every",
+    "geometric_mean",
+    "listagg",
+    "max_by",
+    "min_by",
     "variance",
 ];
 
+/// Returns the names of all functions that are not translated.
+fn unchanged() -> impl Iterator<Item = &'static &'static str> {
+    UNCHANGED.iter().chain(UNCHANGED_AGGREGATES)
+}
+
 /// Returns whether a function is an aggregate, by its name in lower case.
 pub(crate) fn is_aggregate(name: &str) -> bool {
-    AGGREGATES.contains(&name)
+    UNCHANGED_AGGREGATES.contains(&name) || MAPPED_AGGREGATES.contains(&name)
 }
 
 /// The functions that are translated, with their number of arguments if that selects the overload.
@@ -458,7 +448,7 @@ mod tests {
 
     /// Returns the page of the functions.
     fn page() -> String {
-        let mut there: Vec<&str> = UNCHANGED.iter().copied().chain(MAPPED.iter().map(|(name, ..)| *name)).collect();
+        let mut there: Vec<&str> = unchanged().copied().chain(MAPPED.iter().map(|(name, ..)| *name)).collect();
         let mut absent = ABSENT.to_vec();
         let list = |names: &mut Vec<&str>| {
             names.sort_unstable();
@@ -497,7 +487,7 @@ mod tests {
             Function(name) | Bigint(name) | Over(name, _) => Some(*name),
             _ => None,
         });
-        for name in UNCHANGED.iter().copied().chain(mapped) {
+        for name in unchanged().copied().chain(mapped) {
             // DataFusion's names of these are aliases, or the rewriter gives them others.
             let name = match name {
                 "stddev_samp" => "stddev",
@@ -510,11 +500,14 @@ mod tests {
 
     #[test]
     fn no_name_stands_twice() {
+        for name in MAPPED_AGGREGATES {
+            assert!(MAPPED.iter().any(|(mapped, ..)| mapped == name), "{name}");
+        }
         for (name, ..) in MAPPED {
-            assert!(!UNCHANGED.contains(name), "{name}");
+            assert!(!unchanged().any(|same| same == name), "{name}");
             assert!(!ABSENT.contains(name), "{name}");
         }
-        for name in UNCHANGED {
+        for name in unchanged() {
             assert!(!ABSENT.contains(name), "{name}");
         }
     }

@@ -289,7 +289,8 @@ fn function(function: &mut Function) -> Result<Option<Expr>, QueryError> {
     }
 }
 
-/// Gives the casts in the arguments of an aggregate a name of their own, so that each call of it is a column of its own.
+/// Makes the casts in the arguments of an aggregate part of the name of its column, so that `sum(x)` and `sum(CAST(x AS bigint))` have
+/// different names.
 fn name_casts(function: &mut Function) {
     struct Namer;
     impl VisitorMut for Namer {

@@ -117,32 +117,28 @@ fn without_rewrite(from: &TableWithJoins) -> Result<Vec<Key>, QueryError> {
     }
 }
 
+/// The constraint of a join that can have USING, by reference as the join is.
+macro_rules! constraint_of {
+    ($join:expr) => {
+        match $join {
+            JoinOperator::Join(constraint)
+            | JoinOperator::Inner(constraint)
+            | JoinOperator::Left(constraint)
+            | JoinOperator::LeftOuter(constraint)
+            | JoinOperator::Right(constraint)
+            | JoinOperator::RightOuter(constraint)
+            | JoinOperator::FullOuter(constraint) => Some(constraint),
+            _ => None,
+        }
+    };
+}
+
 fn constraint(join: &JoinOperator) -> Option<&JoinConstraint> {
-    use JoinOperator as J;
-    match join {
-        J::Join(constraint)
-        | J::Inner(constraint)
-        | J::Left(constraint)
-        | J::LeftOuter(constraint)
-        | J::Right(constraint)
-        | J::RightOuter(constraint)
-        | J::FullOuter(constraint) => Some(constraint),
-        _ => None,
-    }
+    constraint_of!(join)
 }
 
 fn constraint_mut(join: &mut JoinOperator) -> Option<&mut JoinConstraint> {
-    use JoinOperator as J;
-    match join {
-        J::Join(constraint)
-        | J::Inner(constraint)
-        | J::Left(constraint)
-        | J::LeftOuter(constraint)
-        | J::Right(constraint)
-        | J::RightOuter(constraint)
-        | J::FullOuter(constraint) => Some(constraint),
-        _ => None,
-    }
+    constraint_of!(join)
 }
 
 /// Returns the name by which a relation's columns are qualified.

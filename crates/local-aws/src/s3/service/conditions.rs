@@ -25,7 +25,7 @@ pub(super) struct ConditionNames {
     none_match: &'static str,
     modified_since: &'static str,
     unmodified_since: &'static str,
-    /// Whether the client is told by 304 that it has this version already, as a read does.
+    /// Whether a condition that fails is answered by 304 (Not Modified), as for reads, instead of 412.
     is_read: bool,
 }
 
