@@ -16,6 +16,7 @@ import json
 import os
 import shlex
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -33,6 +34,9 @@ BROWSER = ("chromium", "chromedriver")
 BROWSER_PACKAGES = ("chromium", "chromium-driver", "fonts-dejavu-core")
 # The tracer of system calls: a program, and the package of the same name.
 TRACER = ("strace",)
+
+# Seconds after which a step has failed. The slowest, the end-to-end tests, take half of it on two busy cores.
+LONGEST_STEP = 2700
 
 
 class Failure(Exception):
@@ -109,7 +113,15 @@ def step(name: str, command: list[str], environment: dict[str, str] | None = Non
     """Runs one command, which shares standard output and error."""
     say(f"{name}: {shlex.join(command)}")
     started = time.monotonic()
-    status = subprocess.call(command, cwd=folder, env={**os.environ, **(environment or {})})
+    # A group of its own: what hangs is mostly a program that the command has started.
+    process = subprocess.Popen(command, cwd=folder, env={**os.environ, **(environment or {})}, start_new_session=True)
+    try:
+        status = process.wait(LONGEST_STEP)
+    except subprocess.TimeoutExpired:
+        raise Failure(f"{name}: not finished after {LONGEST_STEP} s; the last line above tells where") from None
+    finally:
+        if process.returncode is None:
+            os.killpg(process.pid, signal.SIGTERM)
     if status != 0:
         raise Failure(f"{name} (status {status}); to repeat only this step: cd {folder} && {shlex.join(command)}")
     say(f"{name}: passed in {time.monotonic() - started:.0f} s")

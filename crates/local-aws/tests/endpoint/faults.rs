@@ -130,14 +130,12 @@ async fn workflows_meet_faults_of_functions_and_try_again() {
     let arn = local_aws::state_machine_arn("upload_raw_data");
     let input = r#"{"date": "2020-04-01"}"#;
     let started = lake.sfn.start_execution().state_machine_arn(arn).input(input).send().await.expect("a start");
-    let described = loop {
-        let described =
-            lake.sfn.describe_execution().execution_arn(&started.execution_arn).send().await.expect("it is there");
-        if described.status.as_str() != "RUNNING" {
-            break described;
-        }
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    };
+    let described = eventually(async || {
+        let described = lake.sfn.describe_execution().execution_arn(&started.execution_arn).send().await;
+        let described = described.expect("it is there");
+        (described.status.as_str() != "RUNNING").then_some(described)
+    })
+    .await;
     assert_eq!(described.status.as_str(), "SUCCEEDED", "{:?}", described.cause);
     let history =
         lake.sfn.get_execution_history().execution_arn(&started.execution_arn).send().await.expect("a history");

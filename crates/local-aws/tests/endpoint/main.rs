@@ -29,6 +29,7 @@ mod vacuum;
 mod yearly;
 
 use std::fmt::{Debug, Write as _};
+use std::panic::Location;
 use std::path::Path;
 use std::time::Duration;
 
@@ -113,12 +114,23 @@ fn code<T: Debug, E: ProvideErrorMetadata>(result: Result<T, SdkError<E>>) -> St
     result.expect_err("refused").code().unwrap_or("no code").to_owned()
 }
 
-/// Polls `look` until it returns a value. The test runner's timeout ends a wait without a result.
-async fn eventually<T>(mut look: impl AsyncFnMut() -> Option<T>) -> T {
-    loop {
-        if let Some(found) = look().await {
-            return found;
+/// The time after which a wait has failed: no test waits for a tenth of it, even on a busy machine.
+const LONGEST_WAIT: Duration = Duration::from_secs(180);
+
+/// Polls `look` until it returns a value. Panics at the place of the call if that takes longer than [`LONGEST_WAIT`].
+#[track_caller]
+fn eventually<T>(mut look: impl AsyncFnMut() -> Option<T>) -> impl Future<Output = T> {
+    let place = Location::caller();
+    let poll = async move {
+        loop {
+            if let Some(found) = look().await {
+                return found;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
         }
-        tokio::time::sleep(Duration::from_millis(20)).await;
+    };
+    async move {
+        let found = tokio::time::timeout(LONGEST_WAIT, poll).await;
+        found.unwrap_or_else(|_| panic!("what {place} waits for has not happened in {LONGEST_WAIT:?}"))
     }
 }

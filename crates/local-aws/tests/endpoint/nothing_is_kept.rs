@@ -1,14 +1,12 @@
 //! When the state cannot be stored, as on a full disk, the endpoint refuses requests, and no client waits forever.
 
-use std::time::Duration;
-
 use aws_sdk_emrserverless::types::{JobDriver, SparkSubmit};
 use aws_sdk_sfn::error::{ProvideErrorMetadata, SdkError};
 use local_aws::APPLICATION;
 use rusqlite::Connection;
 use serde_json::json;
 
-use crate::World;
+use crate::{World, eventually};
 
 /// Makes every write to this table of the state fail.
 fn fill_up(world: &World, what: &str) {
@@ -19,12 +17,7 @@ fn fill_up(world: &World, what: &str) {
 
 /// Sends requests until the endpoint refuses one, and returns the error message.
 async fn refusal<T, E: ProvideErrorMetadata>(mut ask: impl AsyncFnMut() -> Result<T, SdkError<E>>) -> String {
-    loop {
-        if let Err(error) = ask().await {
-            return error.message().unwrap_or("no words").to_owned();
-        }
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
+    eventually(async || ask().await.err().map(|error| error.message().unwrap_or("no words").to_owned())).await
 }
 
 #[tokio::test(flavor = "multi_thread")]

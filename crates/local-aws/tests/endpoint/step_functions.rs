@@ -349,13 +349,13 @@ async fn who_sees_the_last_event_sees_the_end() {
     let machine = create(sfn, "counts", &counts_to(3)).await;
     for number in 0..60 {
         let execution = start(sfn, &machine, &format!("e{number}"), &json!({ "n": 0 })).await;
-        loop {
+        eventually(async || {
             let get = sfn.get_execution_history().execution_arn(&execution).reverse_order(true).max_results(1);
             let newest = get.send().await.expect("a history");
-            if newest.events().first().is_some_and(|event| event.r#type == HistoryEventType::ExecutionSucceeded) {
-                break;
-            }
-        }
+            let newest = newest.events().first().map(|event| event.r#type.clone());
+            (newest == Some(HistoryEventType::ExecutionSucceeded)).then_some(())
+        })
+        .await;
         let described = sfn.describe_execution().execution_arn(&execution).send().await.unwrap();
         assert_eq!((described.status, described.output.as_deref()), (ExecutionStatus::Succeeded, Some(r#"{"n":3}"#)));
     }
