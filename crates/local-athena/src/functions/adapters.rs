@@ -42,17 +42,21 @@ fn same(given: &[DataType]) -> Option<Types> {
     Some(Types { arguments: vec![ty.clone()], result: ty.clone() })
 }
 
+/// Maps the floating-point numbers of an array of either type, with the NaN that has no sign at hand. Returns arrays of other types
+/// as they are.
 macro_rules! map_floats {
-    ($columns:expr, |$value:ident| $body:expr) => {{
+    ($columns:expr, |$value:ident, $nan:ident| $body:expr) => {{
         let array = &$columns.columns[0];
         match array.data_type() {
             DataType::Float64 => {
+                let $nan = f64::NAN;
                 let values = array.as_primitive::<Float64Type>();
-                Ok(Arc::new(values.unary_opt::<_, Float64Type>(|$value| $body)) as ArrayRef)
+                Ok(Arc::new(values.unary::<_, Float64Type>(|$value| $body)) as ArrayRef)
             }
             DataType::Float32 => {
+                let $nan = f32::NAN;
                 let values = array.as_primitive::<Float32Type>();
-                Ok(Arc::new(values.unary_opt::<_, Float32Type>(|$value| $body)) as ArrayRef)
+                Ok(Arc::new(values.unary::<_, Float32Type>(|$value| $body)) as ArrayRef)
             }
             _ => Ok(Arc::clone(array)),
         }
@@ -60,32 +64,44 @@ macro_rules! map_floats {
 }
 
 fn order_key(columns: &Columns<'_>) -> Result<ArrayRef> {
-    map_floats!(columns, |value| (!value.is_nan()).then_some(value))
+    let array = &columns.columns[0];
+    Ok(match array.data_type() {
+        DataType::Float64 => {
+            let values = array.as_primitive::<Float64Type>();
+            Arc::new(values.unary_opt::<_, Float64Type>(|value| (!value.is_nan()).then_some(value)))
+        }
+        DataType::Float32 => {
+            let values = array.as_primitive::<Float32Type>();
+            Arc::new(values.unary_opt::<_, Float32Type>(|value| (!value.is_nan()).then_some(value)))
+        }
+        _ => Arc::clone(array),
+    })
 }
 
-/// Returns its argument, with one NaN. Processors make others, which have a sign, and Arrow would sort them before all numbers.
+/// Returns its argument, with one NaN. Processors make others, which have a sign, and Arrow would sort them before all numbers
+/// and take them for other values.
 const CANONICAL: ColumnFunction = ColumnFunction { name: "canonical", types: same, body: canonical };
 
 fn canonical(columns: &Columns<'_>) -> Result<ArrayRef> {
-    let array = &columns.columns[0];
-    Ok(match array.data_type() {
-        DataType::Float64 => Arc::new(
-            array
-                .as_primitive::<Float64Type>()
-                .unary::<_, Float64Type>(|value| if value.is_nan() { f64::NAN } else { value }),
-        ),
-        DataType::Float32 => Arc::new(
-            array
-                .as_primitive::<Float32Type>()
-                .unary::<_, Float32Type>(|value| if value.is_nan() { f32::NAN } else { value }),
-        ),
-        _ => Arc::clone(array),
-    })
+    map_floats!(columns, |value, nan| if value.is_nan() { nan } else { value })
+}
+
+/// Returns its argument, with one NaN and one zero.
+const SAME_VALUE: ColumnFunction = ColumnFunction { name: "same_value", types: same, body: same_value };
+
+fn same_value(columns: &Columns<'_>) -> Result<ArrayRef> {
+    // The sum of zeros of both signs is the positive one.
+    map_floats!(columns, |value, nan| if value.is_nan() { nan } else { value + 0.0 })
 }
 
 /// Returns an expression whose result has no NaN with a sign.
 pub(crate) fn with_one_nan(expr: Expr, ty: DataType) -> Expr {
     CANONICAL.call_to(ty, false, vec![expr])
+}
+
+/// Returns an expression whose results are the same for Arrow where they are not distinct in SQL.
+pub(crate) fn with_one_zero(expr: Expr, ty: DataType) -> Expr {
+    SAME_VALUE.call_to(ty, false, vec![expr])
 }
 
 fn distinct_types(given: &[DataType]) -> Option<Types> {

@@ -1,18 +1,10 @@
-//! Aggregates that DataFusion computes otherwise than Athena: sums, extremes and averages ([`folds`]), and aggregates of doubles
-//! over frames that move ([`Frame`]).
+//! The aggregates. DataFusion computes some otherwise than Athena: sums, extremes and averages ([`folds`]), and those over frames
+//! that move ([`Frame`]).
 
 use std::sync::Arc;
 
 use datafusion::arrow::datatypes::{DataType, Field, FieldRef};
 use datafusion::common::{Result, ScalarValue};
-use datafusion::functions_aggregate::average::avg_udaf;
-use datafusion::functions_aggregate::correlation::corr_udaf;
-use datafusion::functions_aggregate::covariance::{covar_pop_udaf, covar_samp_udaf};
-use datafusion::functions_aggregate::min_max::{max_udaf, min_udaf};
-use datafusion::functions_aggregate::regr::{regr_intercept_udaf, regr_slope_udaf};
-use datafusion::functions_aggregate::stddev::{stddev_pop_udaf, stddev_udaf};
-use datafusion::functions_aggregate::sum::sum_udaf;
-use datafusion::functions_aggregate::variance::{var_pop_udaf, var_samp_udaf};
 use datafusion::logical_expr::expr::{AggregateFunction, AggregateFunctionParams, WindowFunctionParams};
 use datafusion::logical_expr::function::{AccumulatorArgs, AggregateFunctionSimplification, StateFieldsArgs};
 use datafusion::logical_expr::utils::AggregateOrderSensitivity;
@@ -23,25 +15,14 @@ use datafusion::logical_expr::{
 
 use super::folds::{self, DecimalAverage, decimal_sum};
 use super::moving_frames::Frame;
+use super::{from_datafusion, percentile};
 
-/// Returns the aggregates of numbers.
+/// Returns the aggregates.
 pub(super) fn functions() -> Vec<Arc<AggregateUDF>> {
-    let inner = [
-        avg_udaf(),
-        corr_udaf(),
-        covar_pop_udaf(),
-        covar_samp_udaf(),
-        max_udaf(),
-        min_udaf(),
-        regr_intercept_udaf(),
-        regr_slope_udaf(),
-        stddev_udaf(),
-        stddev_pop_udaf(),
-        sum_udaf(),
-        var_pop_udaf(),
-        var_samp_udaf(),
-    ];
-    inner.map(|inner| Arc::new(AggregateUDF::from(AthenaAggregate { inner }))).into()
+    let mut changed = from_datafusion::changed_aggregates();
+    changed.push(Arc::new(percentile::function()));
+    let changed = changed.into_iter().map(|inner| Arc::new(AggregateUDF::from(AthenaAggregate { inner })));
+    from_datafusion::aggregates().into_iter().chain(changed).collect()
 }
 
 /// DataFusion's aggregate with other accumulators.
@@ -88,12 +69,16 @@ impl AggregateUDFImpl for AthenaAggregate {
     }
 
     fn create_sliding_accumulator(&self, args: AccumulatorArgs) -> Result<Box<dyn Accumulator>> {
-        if args.expr_fields.iter().all(|field| *field.data_type() == DataType::Float64) {
-            let this = Arc::new(AggregateUDF::from(AthenaAggregate { inner: Arc::clone(&self.inner) }));
-            return Ok(Box::new(Frame::new(&this, &args)));
+        let is_double = |field: &FieldRef| *field.data_type() == DataType::Float64;
+        if args.expr_fields.is_empty() || !args.expr_fields.iter().all(is_double) {
+            let own = self.own(&args).map_or_else(|| self.inner.create_sliding_accumulator(args.clone()), Ok)?;
+            // The rows of an order are not at hand here.
+            if own.supports_retract_batch() || !args.order_bys.is_empty() {
+                return Ok(own);
+            }
         }
-        let own = self.own(&args).filter(|own| own.supports_retract_batch());
-        own.map_or_else(|| self.inner.create_sliding_accumulator(args), Ok)
+        let this = Arc::new(AggregateUDF::from(AthenaAggregate { inner: Arc::clone(&self.inner) }));
+        Ok(Box::new(Frame::new(&this, &args)))
     }
 
     fn name(&self) -> &str {
@@ -215,8 +200,9 @@ impl AggregateUDFImpl for AthenaAggregate {
         self.inner.supports_within_group_clause()
     }
 
-    fn set_monotonicity(&self, ty: &DataType) -> SetMonotonicity {
-        self.inner.inner().set_monotonicity(ty)
+    /// DataFusion leaves out the sort by a `min` or `max` over a frame that grows, though the first ones are NULL.
+    fn set_monotonicity(&self, _ty: &DataType) -> SetMonotonicity {
+        SetMonotonicity::NotMonotonic
     }
 
     fn documentation(&self) -> Option<&Documentation> {

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use datafusion::config::ConfigOptions;
 use datafusion::functions::{core, datetime, math, string, unicode};
 use datafusion::functions_aggregate::{
-    any_value, approx_distinct, array_agg, bool_and_or, count, first_last, grouping, nth_value as nth_aggregate,
-    string_agg,
+    any_value, approx_distinct, array_agg, average, bool_and_or, correlation, count, covariance, first_last, grouping,
+    min_max, nth_value as nth_aggregate, regr, stddev, string_agg, sum, variance,
 };
 use datafusion::functions_nested::{
     array_any_match, array_filter, array_transform, except, flatten, length, make_array, set_ops, sort,
@@ -74,19 +74,39 @@ pub(super) fn functions_with_lambdas() -> Vec<Arc<HigherOrderUDF>> {
     ]
 }
 
+/// Returns the aggregates that are used as they are.
 pub(super) fn aggregates() -> Vec<Arc<AggregateUDF>> {
     vec![
-        any_value::any_value_udaf(),
-        approx_distinct::approx_distinct_udaf(),
-        array_agg::array_agg_udaf(),
-        bool_and_or::bool_and_udaf(),
-        bool_and_or::bool_or_udaf(),
         count::count_udaf(),
         first_last::first_value_udaf(),
         first_last::last_value_udaf(),
         grouping::grouping_udaf(),
         nth_aggregate::nth_value_udaf(),
+    ]
+}
+
+/// Returns the aggregates to which this crate gives other accumulators, at least for frames that move.
+pub(super) fn changed_aggregates() -> Vec<Arc<AggregateUDF>> {
+    vec![
+        any_value::any_value_udaf(),
+        approx_distinct::approx_distinct_udaf(),
+        array_agg::array_agg_udaf(),
+        average::avg_udaf(),
+        bool_and_or::bool_and_udaf(),
+        bool_and_or::bool_or_udaf(),
+        correlation::corr_udaf(),
+        covariance::covar_pop_udaf(),
+        covariance::covar_samp_udaf(),
+        min_max::max_udaf(),
+        min_max::min_udaf(),
+        regr::regr_intercept_udaf(),
+        regr::regr_slope_udaf(),
+        stddev::stddev_pop_udaf(),
+        stddev::stddev_udaf(),
         string_agg::string_agg_udaf(),
+        sum::sum_udaf(),
+        variance::var_pop_udaf(),
+        variance::var_samp_udaf(),
     ]
 }
 

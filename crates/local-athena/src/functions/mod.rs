@@ -37,7 +37,7 @@ use datafusion::logical_expr::{AggregateUDF, HigherOrderUDF, ScalarUDF};
 
 use crate::error::QueryError;
 
-pub(crate) use adapters::{DISTINCT_KEY, FROM_LARGE_TEXT, NAMED, ORDER_KEY, with_one_nan};
+pub(crate) use adapters::{DISTINCT_KEY, FROM_LARGE_TEXT, NAMED, ORDER_KEY, with_one_nan, with_one_zero};
 pub(crate) use arrays::SUBSCRIPT;
 pub(crate) use casts::{cast_call, in_milliseconds, varchar_call};
 pub(crate) use from_datafusion::windows;
@@ -82,10 +82,7 @@ pub(crate) fn with_lambdas() -> Vec<Arc<HigherOrderUDF>> {
 
 /// Returns the aggregates.
 pub(crate) fn aggregates() -> Vec<Arc<AggregateUDF>> {
-    let mut all = from_datafusion::aggregates();
-    all.extend(aggregates::functions());
-    all.push(Arc::new(percentile::function()));
-    all
+    aggregates::functions()
 }
 
 /// Returns a variant of a function that returns NULL instead of failing, for use inside `try(...)`; `None` for a

@@ -1,13 +1,15 @@
-//! Aggregates of doubles over frames that move, as `avg(x) OVER (ROWS BETWEEN 19 PRECEDING AND CURRENT ROW)`.
+//! Aggregates over frames that move, as `avg(x) OVER (ROWS BETWEEN 19 PRECEDING AND CURRENT ROW)`, that are computed from the
+//! rows of each frame.
 //!
-//! DataFusion subtracts a row that leaves the frame from the state of the aggregate. What the row had rounded away stays: the
-//! standard deviation of a flat price is 4e-9, and a correlation is above 1. Athena computes each frame from its rows, because its
-//! aggregates of doubles have no inverse, and so does this.
+//! DataFusion subtracts a row that leaves the frame from the state of the aggregate. Of doubles, what the row had rounded away
+//! stays: the standard deviation of a flat price is 4e-9, and a correlation is above 1. Athena computes each frame from its rows,
+//! because its aggregates of doubles have no inverse, and so does this, also for aggregates that have no inverse in DataFusion.
 
 use std::sync::Arc;
 
-use datafusion::arrow::array::{Array, ArrayRef, AsArray, Float64Array};
-use datafusion::arrow::datatypes::{FieldRef, Float64Type, Schema, SchemaRef};
+use datafusion::arrow::array::{Array, ArrayRef};
+use datafusion::arrow::compute::concat;
+use datafusion::arrow::datatypes::{FieldRef, Schema, SchemaRef};
 use datafusion::common::{Result, ScalarValue, internal_err};
 use datafusion::logical_expr::function::AccumulatorArgs;
 use datafusion::logical_expr::{Accumulator, AggregateUDF};
@@ -62,13 +64,13 @@ impl Call {
 pub(super) struct Frame {
     aggregate: Arc<AggregateUDF>,
     call: Call,
-    /// The values of each argument. Those before `first` have left the frame.
-    columns: Vec<Vec<Option<f64>>>,
+    /// The values of each argument, in the batches in which they came. Those before `first` have left the frame.
+    columns: Vec<Vec<ArrayRef>>,
     first: usize,
 }
 
 impl Frame {
-    /// Creates the accumulator of a call whose arguments are doubles.
+    /// Creates the accumulator of a call.
     pub(super) fn new(aggregate: &Arc<AggregateUDF>, args: &AccumulatorArgs) -> Frame {
         let columns = vec![Vec::new(); args.expr_fields.len()];
         Frame { aggregate: Arc::clone(aggregate), call: Call::from(args), columns, first: 0 }
@@ -78,20 +80,21 @@ impl Frame {
 impl Accumulator for Frame {
     fn update_batch(&mut self, values: &[ArrayRef]) -> Result<()> {
         for (column, values) in self.columns.iter_mut().zip(values) {
-            column.extend(values.as_primitive::<Float64Type>());
+            column.push(Arc::clone(values));
         }
         Ok(())
     }
 
     fn retract_batch(&mut self, values: &[ArrayRef]) -> Result<()> {
         self.first += values.first().map_or(0, |values| values.len());
-        let length = self.columns.first().map_or(0, Vec::len);
-        // Moves each row once on average.
-        if self.first * 2 >= length {
-            for column in &mut self.columns {
-                column.drain(..self.first);
-            }
-            self.first = 0;
+        let Some(batches) = self.columns.first() else { return Ok(()) };
+        let mut gone = 0;
+        while let Some(batch) = batches.get(gone).filter(|batch| batch.len() <= self.first) {
+            self.first -= batch.len();
+            gone += 1;
+        }
+        for column in &mut self.columns {
+            column.drain(..gone);
         }
         Ok(())
     }
@@ -102,16 +105,27 @@ impl Accumulator for Frame {
 
     fn evaluate(&mut self) -> Result<ScalarValue> {
         let mut accumulator = self.aggregate.accumulator(self.call.args())?;
-        let arrays = self.columns.iter().map(|column| column[self.first..].iter().copied());
-        let arrays: Vec<ArrayRef> =
-            arrays.map(|values| Arc::new(values.collect::<Float64Array>()) as ArrayRef).collect();
-        accumulator.update_batch(&arrays)?;
+        for column in &mut self.columns {
+            if let Some(oldest) = column.first_mut() {
+                *oldest = oldest.slice(self.first, oldest.len() - self.first);
+            }
+            // One batch from now on: most frames share rows with the one before.
+            if column.len() > 1 {
+                let batches: Vec<&dyn Array> = column.iter().map(AsRef::as_ref).collect();
+                *column = vec![concat(&batches)?];
+            }
+        }
+        self.first = 0;
+        let rows = self.columns.iter().map(|column| column.first().cloned());
+        if let Some(rows) = rows.collect::<Option<Vec<_>>>() {
+            accumulator.update_batch(&rows)?;
+        }
         accumulator.evaluate()
     }
 
     fn size(&self) -> usize {
-        size_of_val(self)
-            + self.columns.iter().map(|column| column.capacity() * size_of::<Option<f64>>()).sum::<usize>()
+        let bytes = |batch: &ArrayRef| batch.to_data().get_slice_memory_size().unwrap_or_default();
+        size_of_val(self) + self.columns.iter().flatten().map(bytes).sum::<usize>()
     }
 
     fn state(&mut self) -> Result<Vec<ScalarValue>> {

@@ -6,20 +6,20 @@ use std::sync::Arc;
 use datafusion::common::Result;
 use datafusion::common::tree_node::Transformed;
 use datafusion::logical_expr::LogicalPlan;
-use datafusion::optimizer::optimizer::{ApplyOrder, Optimizer};
+use datafusion::optimizer::optimizer::ApplyOrder;
 use datafusion::optimizer::{OptimizerConfig, OptimizerRule};
 
 use super::errors::external;
+use super::sound_rules::{self, Rule};
 use crate::cancellation::step;
 
-/// Returns DataFusion's own rules. Each counts one [`step`] per plan node.
-pub(super) fn rules() -> Vec<Arc<dyn OptimizerRule + Send + Sync>> {
-    let rules = Optimizer::new().rules.into_iter();
-    rules.map(|rule| Arc::new(CancellableRule(rule)) as Arc<dyn OptimizerRule + Send + Sync>).collect()
+/// Returns the rules. Each counts one [`step`] per plan node.
+pub(super) fn rules() -> Vec<Rule> {
+    sound_rules::logical().into_iter().map(|rule| Arc::new(CancellableRule(rule)) as Rule).collect()
 }
 
 #[derive(Debug)]
-struct CancellableRule(Arc<dyn OptimizerRule + Send + Sync>);
+struct CancellableRule(Rule);
 
 impl OptimizerRule for CancellableRule {
     fn name(&self) -> &str {

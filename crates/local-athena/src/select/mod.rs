@@ -24,9 +24,11 @@ mod passthrough_exec;
 mod plan;
 mod relations;
 mod rewrite;
+mod same_values;
 mod semantics;
 mod session;
 mod size;
+mod sound_rules;
 mod table;
 mod unnest;
 

@@ -7,7 +7,7 @@ use datafusion::arrow::record_batch::RecordBatch;
 use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::common::{Result, internal_err};
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
-use datafusion::physical_expr::PhysicalExpr;
+use datafusion::physical_expr::{EquivalenceProperties, PhysicalExpr};
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::{
     ChildrenPropertiesMode, DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties, ReplaceChildrenOptions,
@@ -19,19 +19,28 @@ pub(super) trait Passthrough: fmt::Debug + Copy + Send + Sync + 'static {
     /// The name of the operator in EXPLAIN.
     const NAME: &'static str;
 
+    /// Whether the operator says nothing of its rows: no order, no constant column, no equal columns.
+    const SAYS_NOTHING: bool = false;
+
     fn forward(self, batches: SendableRecordBatchStream) -> BoxStream<'static, Result<RecordBatch>>;
 }
 
-/// The physical operator. Its properties (schema, partitions, order) are those of its input.
+/// The physical operator. Its properties (schema, partitions, order) are those of its input, unless it says nothing of its rows.
 #[derive(Debug)]
 pub(super) struct PassthroughExec<R> {
     input: Arc<dyn ExecutionPlan>,
+    properties: Arc<PlanProperties>,
     passthrough: R,
 }
 
 impl<R: Passthrough> PassthroughExec<R> {
     pub(super) fn wrap(input: Arc<dyn ExecutionPlan>, passthrough: R) -> Arc<dyn ExecutionPlan> {
-        Arc::new(Self { input, passthrough })
+        let mut properties = Arc::clone(input.properties());
+        if R::SAYS_NOTHING {
+            let nothing = EquivalenceProperties::new(input.schema());
+            properties = Arc::new(PlanProperties::clone(&properties).with_eq_properties(nothing));
+        }
+        Arc::new(Self { input, properties, passthrough })
     }
 }
 
@@ -47,11 +56,11 @@ impl<R: Passthrough> ExecutionPlan for PassthroughExec<R> {
     }
 
     fn properties(&self) -> &Arc<PlanProperties> {
-        self.input.properties()
+        &self.properties
     }
 
     fn maintains_input_order(&self) -> Vec<bool> {
-        vec![true]
+        vec![!R::SAYS_NOTHING]
     }
 
     fn children(&self) -> Vec<&Arc<dyn ExecutionPlan>> {

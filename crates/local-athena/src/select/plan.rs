@@ -129,8 +129,20 @@ impl PlannedQuery {
     async fn physical(&self) -> Result<Arc<dyn ExecutionPlan>, QueryError> {
         let plan = self.optimized()?;
         let planner = self.state.query_planner();
-        let plan = planner.create_physical_plan(&plan, &self.state).await;
-        plan.map_err(|error| from_execution_error(&error))
+        let error = match planner.create_physical_plan(&plan, &self.state).await {
+            Ok(physical) => return Ok(physical),
+            Err(error) => error,
+        };
+        // DataFusion plans some sorts of constant columns over several threads in a way that it refuses afterwards. On one thread
+        // there is nothing to merge.
+        if matches!(error.find_root(), DataFusionError::Plan(_) | DataFusionError::Internal(_)) {
+            let mut state = self.state.clone();
+            state.config_mut().options_mut().execution.target_partitions = 1;
+            if let Ok(physical) = planner.create_physical_plan(&plan, &state).await {
+                return Ok(physical);
+            }
+        }
+        Err(from_execution_error(&error))
     }
 
     // Not `SessionState::optimize`, which would run the analyzer again: the plan is analyzed already.

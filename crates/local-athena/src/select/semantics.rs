@@ -13,13 +13,14 @@ use datafusion::logical_expr::expr::{Case, ScalarFunction};
 use datafusion::logical_expr::utils::{merge_schema, split_conjunction_owned};
 use datafusion::logical_expr::{
     Between, BinaryExpr, Cast, Expr, ExprFunctionExt, Join, LogicalPlan, LogicalPlanBuilder, Operator, ScalarUDF,
-    TryCast, Union,
+    TryCast, Union, when,
 };
 use datafusion::optimizer::AnalyzerRule;
 use datafusion::optimizer::utils::NamePreserver;
 use std::sync::Arc;
 
 use super::errors::external;
+use super::same_values::{one_value, with_same_values};
 use crate::cancellation::step;
 use crate::error::{ErrorKind, QueryError};
 use crate::functions::comparison::{as_join_condition, comparison, constant, is_special};
@@ -98,7 +99,8 @@ impl SemanticsPass {
                 LogicalPlan::Join(join).recompute_schema()
             }
             plan => plan.recompute_schema(),
-        })
+        })?
+        .map_data(with_same_values)
     }
 
     fn part(&self, expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
@@ -128,7 +130,8 @@ fn with_duplicates(mut join: Join) -> Result<LogicalPlan> {
         let name = format!("\u{1}{name}");
         let all: Vec<_> = side.schema().columns().into_iter().map(Expr::Column).collect();
         let number = row_number().partition_by(all).build()?.alias(&name);
-        *side = Arc::new(LogicalPlanBuilder::from(LogicalPlan::clone(side)).window([number])?.build()?);
+        let numbered = LogicalPlanBuilder::from(LogicalPlan::clone(side)).window([number])?.build()?;
+        *side = Arc::new(with_same_values(numbered)?);
         Ok::<_, DataFusionError>(Expr::Column(Column::new_unqualified(name)))
     });
     join.on.push((left?, right?));
@@ -136,10 +139,18 @@ fn with_duplicates(mut join: Join) -> Result<LogicalPlan> {
     LogicalPlanBuilder::from(joined).project(columns.into_iter().map(Expr::Column))?.build()
 }
 
-/// Replaces the comparisons of a condition that can be equalities of a join.
+/// Replaces the comparisons of a condition that can be equalities of a join, and hides those between a column and a value of the same
+/// column, as `x + x = x`: DataFusion would take the column for sorted.
 fn with_join_conditions(condition: Expr) -> Expr {
     let parts = split_conjunction_owned(condition).into_iter();
-    let parts = parts.map(|part| as_join_condition(&part).unwrap_or(part));
+    let parts = parts.map(|part| as_join_condition(&part).unwrap_or(part)).map(|part| match part {
+        Expr::BinaryExpr(BinaryExpr { left, op: Operator::Eq, right })
+            if !left.column_refs().is_disjoint(&right.column_refs()) =>
+        {
+            comparison(*left, Operator::Eq, *right, false)
+        }
+        part => part,
+    });
     parts.reduce(Expr::and).unwrap_or_else(|| Expr::Literal(ScalarValue::from(true), None))
 }
 
@@ -310,8 +321,11 @@ fn operator(binary: BinaryExpr, schema: &DFSchema) -> Result<Transformed<Expr>> 
     }
     let mut pair = without_mixed_decimals(vec![*left, *right], schema)?.into_iter();
     let (left, right) = (pair.next().unwrap_or_default(), pair.next().unwrap_or_default());
-    let distinguishes = matches!(op, Operator::IsDistinctFrom | Operator::IsNotDistinctFrom);
-    if compares(op) && !distinguishes && (is_special(&types.0) || is_special(&types.1)) {
+    if matches!(op, Operator::IsDistinctFrom | Operator::IsNotDistinctFrom) {
+        let (left, right) = (one_value(left, schema)?, one_value(right, schema)?);
+        return Ok(Transformed::yes(Expr::BinaryExpr(BinaryExpr::new(Box::new(left), op, Box::new(right)))));
+    }
+    if compares(op) && (is_special(&types.0) || is_special(&types.1)) {
         // An integer or a decimal is never NaN: beside a constant, DataFusion's operator is right, and selects row groups.
         let is_exact = |ty: &DataType| ty.is_integer() || matches!(ty, DataType::Decimal128(..));
         let differs = |value: &Expr| constant(value).is_some_and(|value| value != 0.0);
@@ -603,6 +617,12 @@ fn scalar_function(function: ScalarFunction, schema: &DFSchema) -> Result<Transf
         (TYPEOF, _, [ty]) => {
             let name = ScalarValue::from(type_name(ty));
             return Ok(Transformed::yes(Expr::Literal(name, None)));
+        }
+        ("nullif", [left, right], [ty, other]) if is_special(ty) || is_special(other) => {
+            let is_float = ty.is_floating() || other.is_floating();
+            let equal = comparison(left.clone(), Operator::Eq, right.clone(), is_float);
+            let null = Expr::Literal(ScalarValue::try_from(ty)?, None);
+            return Ok(Transformed::yes(when(equal, null).otherwise(left.clone())?));
         }
         // DataFusion's has bigints.
         ("make_array", [], []) => {

@@ -19,6 +19,7 @@ use super::cancellable_rules;
 use super::cooperative::InsertYields;
 use super::memory::{CompactSorts, QueryMemoryPool};
 use super::semantics::AthenaSemantics;
+use super::sound_rules;
 use super::unnest::UnnestPlanner;
 use crate::catalog::CATALOG_NAME;
 use crate::functions;
@@ -49,6 +50,7 @@ pub(super) fn base(limits: Limits, spill: &Path) -> Result<SessionState> {
             Arc::new(TypeCoercion::new()),
         ])
         .with_optimizer_rules(cancellable_rules::rules())
+        .with_physical_optimizer_rules(sound_rules::physical())
         .with_physical_optimizer_rule(Arc::new(CompactSorts { batch_bytes: per_sort(limits) }))
         .with_physical_optimizer_rule(Arc::new(InsertYields))
         .build())

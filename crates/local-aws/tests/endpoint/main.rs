@@ -115,7 +115,7 @@ fn code<T: Debug, E: ProvideErrorMetadata>(result: Result<T, SdkError<E>>) -> St
 }
 
 /// The time after which a wait has failed: no test waits for a tenth of it, even on a busy machine.
-const LONGEST_WAIT: Duration = Duration::from_secs(180);
+const LONGEST_WAIT: Duration = Duration::from_mins(3);
 
 /// Polls `look` until it returns a value. Panics at the place of the call if that takes longer than [`LONGEST_WAIT`].
 #[track_caller]

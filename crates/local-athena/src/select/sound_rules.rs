@@ -1,0 +1,192 @@
+//! DataFusion's optimizer rules, without what makes them give wrong answers (DataFusion 55.2).
+//!
+//! Each was found by generated queries that `DuckDB` answers otherwise, and has a statement in `statements.txt`.
+
+use std::sync::Arc;
+
+use datafusion::arrow::record_batch::RecordBatch;
+use datafusion::common::config::ConfigOptions;
+use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode};
+use datafusion::common::{NullEquality, Result};
+use datafusion::execution::SendableRecordBatchStream;
+use datafusion::logical_expr::{Expr, JoinType, LogicalPlan, Operator, binary_expr};
+use datafusion::optimizer::optimizer::{ApplyOrder, Optimizer};
+use datafusion::optimizer::{OptimizerConfig, OptimizerRule};
+use datafusion::physical_optimizer::PhysicalOptimizerRule;
+use datafusion::physical_optimizer::optimizer::PhysicalOptimizer;
+use datafusion::physical_plan::ExecutionPlan;
+use datafusion::physical_plan::joins::{HashJoinExec, NestedLoopJoinExec};
+use futures::stream::BoxStream;
+
+use super::passthrough_exec::{Passthrough, PassthroughExec};
+
+/// A rule of DataFusion's.
+pub(super) type Rule = Arc<dyn OptimizerRule + Send + Sync>;
+
+type PhysicalRule = Arc<dyn PhysicalOptimizerRule + Send + Sync>;
+
+/// Returns the rules for logical plans.
+pub(super) fn logical() -> Vec<Rule> {
+    let rules = Optimizer::new().rules.into_iter();
+    rules
+        .map(|rule| match rule.name() {
+            "push_down_filter" => Arc::new(NotBelowTotals(rule)) as Rule,
+            "eliminate_cross_join" => Arc::new(KeysAreKept(rule)),
+            _ => rule,
+        })
+        .collect()
+}
+
+/// Returns the rules for physical plans.
+///
+/// The rules that push filters down are left out. They find columns by name: below a join of tables with columns of one name, they can
+/// apply a filter to the other column. The logical rule has pushed the filters of the statement down already; what is lost are the
+/// bounds that a join or a limit learns while it runs.
+pub(super) fn physical() -> Vec<PhysicalRule> {
+    let mut rules = PhysicalOptimizer::new().rules;
+    rules.retain(|rule| !rule.name().starts_with("FilterPushdown"));
+    // Before the rule that leaves out sorts.
+    let place = rules.iter().position(|rule| rule.name() == "EnsureRequirements").unwrap_or_default();
+    rules.insert(place, Arc::new(OuterJoinsSayNothing));
+    rules
+}
+
+/// Delegates what a wrapped rule does not change.
+macro_rules! delegated {
+    () => {
+        fn name(&self) -> &str {
+            self.0.name()
+        }
+
+        fn apply_order(&self) -> Option<ApplyOrder> {
+            self.0.apply_order()
+        }
+    };
+}
+
+/// Pushes no filter below an aggregation that has a row without rows to aggregate: that row would be there though the filter is
+/// false. DataFusion pushes conditions without columns, as `1 = (SELECT ...)`, below it.
+#[derive(Debug)]
+struct NotBelowTotals(Rule);
+
+impl OptimizerRule for NotBelowTotals {
+    delegated!();
+
+    fn rewrite(&self, plan: LogicalPlan, config: &dyn OptimizerConfig) -> Result<Transformed<LogicalPlan>> {
+        if let LogicalPlan::Filter(filter) = &plan {
+            let mut below = &filter.input;
+            while let LogicalPlan::Filter(inner) = &**below {
+                below = &inner.input;
+            }
+            if has_totals(below) {
+                return Ok(Transformed::no(plan));
+            }
+        }
+        self.0.rewrite(plan, config)
+    }
+}
+
+fn has_totals(plan: &LogicalPlan) -> bool {
+    let LogicalPlan::Aggregate(aggregate) = plan else { return false };
+    aggregate.group_expr.is_empty() || aggregate.group_expr.iter().any(|key| matches!(key, Expr::GroupingSet(_)))
+}
+
+/// Makes filters of the keys of inner joins that the reordering of joins would lose: it keeps a key only if each side has columns of
+/// one of the joined inputs, and takes all keys for equalities in which NULL equals nothing.
+#[derive(Debug)]
+struct KeysAreKept(Rule);
+
+impl OptimizerRule for KeysAreKept {
+    delegated!();
+
+    fn rewrite(&self, plan: LogicalPlan, config: &dyn OptimizerConfig) -> Result<Transformed<LogicalPlan>> {
+        let kept = plan.transform_down_with_subqueries(kept_keys)?;
+        let changed = kept.transformed;
+        let rewritten = self.0.rewrite(kept.data, config)?;
+        Ok(Transformed { transformed: rewritten.transformed || changed, ..rewritten })
+    }
+}
+
+fn kept_keys(plan: LogicalPlan) -> Result<Transformed<LogicalPlan>> {
+    let LogicalPlan::Join(mut join) = plan else { return Ok(Transformed::no(plan)) };
+    let is_flattened =
+        |input: &LogicalPlan| matches!(input, LogicalPlan::Join(join) if join.join_type == JoinType::Inner);
+    if join.join_type != JoinType::Inner {
+        return Ok(Transformed::no(LogicalPlan::Join(join)));
+    }
+    let mut inputs = Vec::new();
+    for side in [&join.left, &join.right] {
+        leaves(side, &mut inputs);
+    }
+    let nulls_are_equal = join.null_equality == NullEquality::NullEqualsNull;
+    let is_joined_again = [&join.left, &join.right].into_iter().any(|side| is_flattened(side));
+    let belongs_to_one = |key: &Expr| {
+        let columns = key.column_refs();
+        !columns.is_empty() && inputs.iter().any(|input| columns.iter().all(|column| input.schema().has_column(column)))
+    };
+    let (kept, lost): (Vec<_>, Vec<_>) = std::mem::take(&mut join.on).into_iter().partition(|(left, right)| {
+        belongs_to_one(left) && belongs_to_one(right) && !(nulls_are_equal && is_joined_again)
+    });
+    join.on = kept;
+    if lost.is_empty() {
+        return Ok(Transformed::no(LogicalPlan::Join(join)));
+    }
+    let equals = if nulls_are_equal { Operator::IsNotDistinctFrom } else { Operator::Eq };
+    let filters = lost.into_iter().map(|(left, right)| binary_expr(left, equals, right));
+    join.filter = join.filter.into_iter().chain(filters).reduce(Expr::and);
+    Ok(Transformed::yes(LogicalPlan::Join(join)))
+}
+
+/// Adds the inputs of a tree of inner joins.
+fn leaves<'a>(plan: &'a LogicalPlan, found: &mut Vec<&'a LogicalPlan>) {
+    match plan {
+        LogicalPlan::Join(join) if join.join_type == JoinType::Inner => {
+            leaves(&join.left, found);
+            leaves(&join.right, found);
+        }
+        plan => found.push(plan),
+    }
+}
+
+/// Hides what an outer join says of its rows. DataFusion takes a column that is constant in the table whose rows may be missing for
+/// constant in the join, and leaves out the sort of `ORDER BY`.
+#[derive(Debug)]
+struct OuterJoinsSayNothing;
+
+impl PhysicalOptimizerRule for OuterJoinsSayNothing {
+    fn optimize(&self, plan: Arc<dyn ExecutionPlan>, _config: &ConfigOptions) -> Result<Arc<dyn ExecutionPlan>> {
+        let is_outer = |node: &Arc<dyn ExecutionPlan>| {
+            let hash = node.downcast_ref::<HashJoinExec>().map(HashJoinExec::join_type);
+            let other = || node.downcast_ref::<NestedLoopJoinExec>().map(NestedLoopJoinExec::join_type);
+            hash.or_else(other).is_some_and(|join| join.is_outer())
+        };
+        plan.transform_up(|node| {
+            Ok(match is_outer(&node) {
+                true => Transformed::yes(PassthroughExec::wrap(node, NothingSaid)),
+                false => Transformed::no(node),
+            })
+        })
+        .data()
+    }
+
+    fn name(&self) -> &'static str {
+        "outer_joins_say_nothing"
+    }
+
+    fn schema_check(&self) -> bool {
+        true
+    }
+}
+
+/// Passes the batches on.
+#[derive(Debug, Clone, Copy)]
+struct NothingSaid;
+
+impl Passthrough for NothingSaid {
+    const NAME: &'static str = "UnsortedExec";
+    const SAYS_NOTHING: bool = true;
+
+    fn forward(self, batches: SendableRecordBatchStream) -> BoxStream<'static, Result<RecordBatch>> {
+        batches
+    }
+}
