@@ -1,6 +1,6 @@
 """Builds the wheel of pregao, which pip and uv install: `python3 scripts/wheel.py [--out DIR]`.
 
-The wheel contains the program and no Python module. It uses the same Cargo profile and the same target directory
+The wheel contains the program, and the Python package in `python/pregao`. It uses the same Cargo profile and the same target directory
 as `cargo build --release`, so a program that is already built is only packed.
 
     --portable   for any Linux with glibc 2.28 or newer, as released: linked by zig, in a separate build
