@@ -6,7 +6,6 @@ import json
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
 from datetime import datetime, timedelta
 from importlib.metadata import version
 from itertools import pairwise
@@ -21,12 +20,11 @@ from packaging.requirements import Requirement
 import oracle
 import rawfiles
 from conftest import Published
-from lake import LAKE, PATIENCE, RESULTS, ROOT, Endpoint, Lake, environment
+from lake import PATIENCE, ROOT, Lake, environment
 from records import age
 
-NOTEBOOK = ROOT / "notebooks" / "athena-query.ipynb"
+NOTEBOOK = ROOT / "notebooks" / "market.ipynb"
 CHARTS = ["quotes-chart", "spread-chart", "options-chart", "smile-chart", "snapshots"]
-TABLES = "quotes|options|rejects"
 # A cell that runs after all others and prints their variables. JSON keeps every bit of a double.
 PROBE = """
 import json
@@ -36,7 +34,7 @@ def rows_of(frame):
     return [[None if pd.isna(value) else value for value in row] for row in rows]
 
 print(json.dumps({
-    "columns": columns.to_numpy().tolist(),
+    "columns": {table: columns[table].dropna().to_numpy().tolist() for table in there},
     "day": day.isoformat(),
     "days": [each.isoformat() for each in days],
     "quotes": rows_of(quotes[["bid", "ask", "qty_bid", "qty_ask", "last", "micro_price"]]),
@@ -51,11 +49,10 @@ print(json.dumps({
 
 
 class Executed(NamedTuple):
-    """The notebook with its outputs, the values of its variables, and the queries that Athena received."""
+    """The notebook with its outputs, and the values of its variables."""
 
     notebook: nbformat.NotebookNode
     variables: dict
-    statements: list[dict]  # in the form of GetQueryExecution, in order
 
     def outputs(self, cell: str) -> list[dict]:
         return next(each for each in self.notebook.cells if each.id == cell).outputs
@@ -67,45 +64,28 @@ class Executed(NamedTuple):
         return sum("image/png" in output.get("data", {}) for output in self.outputs(cell))
 
 
-def execute(endpoint: Endpoint, choices: str = "", settings: dict | None = None) -> Executed:
-    """Runs the notebook with only the variables that it documents. `choices` is appended to its first cell."""
-    env = {**environment(endpoint.folder), **endpoint.settings, **(settings or {})}
+def execute(lake: Lake, choices: str = "") -> Executed:
+    """Runs the notebook on a lake. `choices` is appended to its first cell."""
+    folder = lake.home.parent
+    env = {**environment(folder), "PREGAO_HOME": str(lake.home), "PYTHONPATH": str(ROOT / "python")}
     # Builds the font list of matplotlib now. On a slow machine, the first chart would print to stderr that it builds it.
     subprocess.run([sys.executable, "-c", "import matplotlib.font_manager"], env=env, check=True, timeout=PATIENCE)
     notebook = nbformat.read(NOTEBOOK, as_version=4)
     parameters = next(cell for cell in notebook.cells if cell.id == "parameters")
     parameters.source += f"\n{choices}"
     notebook.cells.append(nbformat.v4.new_code_cell(PROBE, id="probe"))
-    before = set(statement_ids(endpoint))
-    client = NotebookClient(notebook, timeout=PATIENCE, resources={"metadata": {"path": str(endpoint.folder)}})
-    client.execute(env=env)
-    new = [id for id in reversed(statement_ids(endpoint)) if id not in before]
-    athena = endpoint.client("athena")
-    statements = [athena.get_query_execution(QueryExecutionId=id)["QueryExecution"] for id in new]
-    executed = Executed(notebook, {}, statements)
+    NotebookClient(notebook, timeout=PATIENCE, resources={"metadata": {"path": str(folder)}}).execute(env=env)
+    executed = Executed(notebook, {})
     return executed._replace(variables=json.loads(executed.printed("probe")))
 
 
-def statement_ids(endpoint: Endpoint) -> list[str]:
-    """Returns the statements of all workgroups, the newest first."""
-    athena = endpoint.client("athena")
-    pages = [
-        page
-        for group in athena.list_work_groups()["WorkGroups"]
-        for page in athena.get_paginator("list_query_executions").paginate(WorkGroup=group["Name"])
-    ]
-    return [id for page in pages for id in page["QueryExecutionIds"]]
-
-
-def assert_ran(executed: Executed) -> None:
-    """Asserts that every cell has run in order, without output on stderr."""
+def assert_ran(executed: Executed, warned: tuple[str, ...] = ()) -> None:
+    """Asserts that every cell has run in order, and that only the cells in `warned` have output on stderr."""
     cells = [cell for cell in executed.notebook.cells if cell.cell_type == "code"]
     assert [cell.execution_count for cell in cells] == list(range(1, len(cells) + 1))
     for cell in cells:
         wrong = [output for output in cell.outputs if output.output_type == "error" or output.get("name") == "stderr"]
-        assert not wrong, f"cell {cell.id}: {wrong}"
-    states = {statement["Query"]: statement["Status"]["State"] for statement in executed.statements}
-    assert states and set(states.values()) == {"SUCCEEDED"}, states
+        assert not wrong or cell.id in warned, f"cell {cell.id}: {wrong}"
 
 
 def micro_price(row: dict) -> float | None:
@@ -159,9 +139,8 @@ def sample(tmp_path_factory: pytest.TempPathFactory) -> Lake:
 
 
 @pytest.fixture(scope="module")
-def unchanged(sample: Lake) -> Iterator[Executed]:
-    with sample.endpoint() as endpoint:
-        yield execute(endpoint)
+def unchanged(sample: Lake) -> Executed:
+    return execute(sample)
 
 
 def test_the_notebook_runs_unchanged_on_a_sample(unchanged: Executed):
@@ -171,20 +150,16 @@ def test_the_notebook_runs_unchanged_on_a_sample(unchanged: Executed):
     assert unchanged.variables["day"] == "2020-04-03"
     assert unchanged.variables["days"] == ["2020-04-01", "2020-04-02", "2020-04-03"]
     for cell in ("quotes", "spread", "options"):
-        assert not re.search(r"^no |has no", unchanged.printed(cell), re.MULTILINE), unchanged.printed(cell)
+        assert not re.search(r"^no |no rows", unchanged.printed(cell), re.MULTILINE), unchanged.printed(cell)
 
 
 def test_its_schema_is_that_of_the_tables(unchanged: Executed):
-    athena = {"string": "varchar", "int": "integer"}
-    expected_rows = [
-        [table, column, athena.get(type, type)]
-        for table in sorted(oracle.TABLES)
-        for column, type in [
-            *((column.name, column.type) for column in oracle.TABLES[table]),
-            *((name, "int") for name in oracle.PARTITION),
-        ]
-    ]
-    assert unchanged.variables["columns"] == expected_rows
+    types = {"string": "VARCHAR", "int": "INTEGER", "bigint": "BIGINT", "double": "DOUBLE"}
+    for table, columns in oracle.TABLES.items():
+        expected_rows = [(column.name, types[column.type]) for column in columns]
+        partition = [(name, "INTEGER") for name in oracle.PARTITION]
+        described = [tuple(row) for row in unchanged.variables["columns"][table]]
+        assert described == [("time", "TIMESTAMP"), *expected_rows, *partition]
 
 
 def test_its_quotes_and_its_spread_are_those_of_the_same_sql(unchanged: Executed, sample: Lake):
@@ -252,35 +227,20 @@ def test_gaps_are_not_drawn(unchanged: Executed, sample: Lake):
         assert missing == every - slots and missing, feed
 
 
-def test_every_statement_reads_only_the_days_that_it_needs(unchanged: Executed, sample: Lake):
-    objects = sample.objects(LAKE)
-    select = [each for each in unchanged.statements if each["Query"].lstrip().startswith("SELECT")]
-    of_tables = [each for each in select if "information_schema" not in each["Query"]]
-    assert len(of_tables) >= 6
-    for each in unchanged.statements:
-        scanned = each["Statistics"]["DataScannedInBytes"]
-        if each not in of_tables:
-            assert scanned == 0, f"this queries only the catalog: {each['Query']}"
-            continue
-        sql = " ".join(each["Query"].split())
-        tables = re.findall(rf"\b(?:FROM|JOIN) ({TABLES})\b", sql)
-        each_day = r"\(year = (\d+) AND month = (\d+) AND day IN \(([\d, ]+)\)\)"
-        filtered = re.findall(rf"\bFROM ({TABLES}) WHERE \(({each_day}(?: OR {each_day})*)\)", sql)
-        assert tables and len(filtered) == len(tables), f"a table is read without a filter on its partition: {sql}"
-        allowed = 0
-        for table, months, *_ in filtered:
-            for year, month, in_month in re.findall(each_day, months):
-                folders = [f"/{table}/year={year}/month={month}/day={day.strip()}/" for day in in_month.split(",")]
-                of_days = [body for key, body in objects.items() if any(folder in key for folder in folders)]
-                allowed += sum(map(len, of_days))
-        assert 0 < scanned <= allowed, f"{scanned} bytes read, and the days have {allowed}: {sql}"
+def test_every_read_names_its_days():
+    """Without days, all files of the lake would be read."""
+    notebook = nbformat.read(NOTEBOOK, as_version=4)
+    code = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "code")
+    calls = re.findall(r"lake\.(?:quotes|options|sql)\((?:[^()]|\([^()]*\))*\)", code)
+    assert len(calls) == code.count("lake.quotes(") + code.count("lake.options(") + code.count("lake.sql(") >= 6
+    assert [call for call in calls if "on=day" not in call and "days[0], days[-1]" not in call] == []
 
 
 # --- on a market that the oracle has read -------------------------------------------------------------
 
 
-def test_its_numbers_are_those_of_the_raw_files(endpoint: Endpoint, published: Published):
-    executed = execute(endpoint, 'PAIR, RATIO, DAYS = ("ITUB4", "WEGE3"), 0.75, 4')
+def test_its_numbers_are_those_of_the_raw_files(published: Published):
+    executed = execute(published.lake, 'PAIR, RATIO, DAYS = ("ITUB4", "WEGE3"), 0.75, 4')
     assert_ran(executed)
     quotes = sorted(published.expected.rows["quotes"], key=lambda row: row["intdate"])
     names = ("bid", "ask", "qty_bid", "qty_ask", "last")
@@ -306,39 +266,30 @@ def test_its_numbers_are_those_of_the_raw_files(endpoint: Endpoint, published: P
     assert len(expected_rows) == 20 and executed.variables["spread"] == expected_rows
 
 
-# --- with little data, under other names --------------------------------------------------------------
+# --- with little data -------------------------------------------------------------------------------
 
 
-def test_the_notebook_runs_on_another_lake_and_reports_missing_data(tmp_path: Path):
-    """A workgroup and a database with other names, as in an account: only environment variables name them."""
+def test_the_notebook_reports_missing_data(tmp_path: Path):
     lake = Lake(tmp_path / "home")
-    named = ["--set", "athena.database=acme", "--set", "athena.workgroup=acme-lake"]
     rawfiles.write(tmp_path / "raw", "quotes", "202004011000", [rawfiles.quote("ITUB4")])
     rawfiles.write(tmp_path / "raw", "options", "202004011000", [rawfiles.option("VALED50", Underlying="VALE3")])
-    lake.upload(tmp_path / "raw", *named)
-    lake.publish("2020-04-01", None, *named)
-    with lake.started(*named, "local") as process:
-        process.wait_for_line(lambda line: "http://" in line)
-        endpoint = Endpoint(lake.url(), process, tmp_path)
-        settings = {"AWS_ATHENA_WORK_GROUP": "acme-lake", "PREGAO_DATABASE": "acme"}
-        executed = execute(endpoint, 'DAY = "2020-04-02"', settings)
-    assert_ran(executed)
-    assert {each["WorkGroup"] for each in executed.statements} == {"acme-lake"}
-    outputs = {each["ResultConfiguration"]["OutputLocation"].rsplit("/", 1)[0] for each in executed.statements}
-    assert outputs == {f"s3://{RESULTS}/athena"}, "the workgroup defines the output location"
+    lake.upload(tmp_path / "raw")
+    lake.publish("2020-04-01")
+    executed = execute(lake, 'DAY = "2020-04-02"')
+    assert_ran(executed, warned=("quotes", "spread", "options"))
     for cell, message in (
         ("days", "2020-04-02 is not there with quotes and options: the last day that is, 2020-04-01"),
-        ("quotes", "PETR4 has no quotes on 2020-04-01"),
-        ("spread", "no spread: BBDC4 has no quotes from 2020-04-01 to 2020-04-01"),
-        ("options", "PETR4 has no options on 2020-04-01"),
-        ("quality", "nothing was rejected on 2020-04-01"),
+        ("quotes", "no rows of PETR4 in quotes on 2020-04-01"),
+        ("spread", "no rows of BBDC4 in quotes on 2020-04-01"),
+        ("spread", "no spread: ITUB4 and BBDC4 have no snapshot with both sides of both books"),
+        ("options", "no rows of PETR4 in options on 2020-04-01"),
+        ("quality", "0 cells and records of 2020-04-01 could not be read"),
     ):
         assert message in executed.printed(cell), executed.printed(cell)
     assert [executed.images(cell) for cell in CHARTS] == [0, 0, 0, 0, 1]
 
 
 def test_the_notebook_shows_the_tables_of_an_earlier_time(tmp_path: Path):
-    """The notebook queries the database that `--print-database` prints, as documented."""
     lake = Lake(tmp_path / "home")
     for name, time in (("first", "202004011000"), ("late", "202004011010")):
         rawfiles.write(tmp_path / name, "quotes", time, [rawfiles.quote("PETR4"), rawfiles.quote("ITUB4")])
@@ -347,13 +298,10 @@ def test_the_notebook_shows_the_tables_of_an_earlier_time(tmp_path: Path):
     for name in ("first", "late"):
         lake.upload(tmp_path / name)
         lake.publish("2020-04-01")
-        with lake.endpoint() as endpoint:
-            shown.append(execute(endpoint).variables)
+        shown.append(execute(lake).variables)
     assert shown[0] != shown[1]
     age(lake, 30)
     (old, _) = json.loads(lake.run("history", "2020-04-01", "--format", "json").out)["records"]
-    database = lake.run("query", "--as-of", old["written_at"], "--print-database").out.strip()
-    with lake.endpoint() as endpoint:
-        executed = execute(endpoint, settings={"PREGAO_DATABASE": database})
-    assert_ran(executed)
+    executed = execute(lake, f"AS_OF = {old['written_at']!r}")
+    assert_ran(executed, warned=("spread",))
     assert executed.variables == shown[0]

@@ -35,7 +35,7 @@ PAGES = {
         "Na sua máquina": "On the laptop",
         "Na AWS": "On AWS",
         "Como era em um instante": "As of a moment",
-        "Bom saber": "Good to know",
+        "PyAthena": "PyAthena",
     },
 }
 TABLES = "docs/tables.pt-BR.md"
