@@ -5,9 +5,12 @@ from __future__ import annotations
 import contextlib
 import datetime
 import decimal
+import inspect
 import json
+import re
 import subprocess
 import sys
+import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -870,3 +873,41 @@ def test_only_one_module_knows_the_format_of_records():
     words = ("removed_runs", '"tables"', '"published"]', "history/", '"etag"')
     knowing = {name for name, text in sources.items() for word in words if word in text}
     assert knowing == {"_records.py"}
+
+
+# --- docs/python.md -----------------------------------------------------------------------------
+
+
+def test_the_recipes_of_the_page_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """On three days at the real size of the market."""
+    lake = Lake(tmp_path / ".pregao")
+    lake.run("sample", "--out", tmp_path / "raw", "--days", "3")
+    lake.upload(tmp_path / "raw")
+    lake.publish(DAY, "2020-04-03")
+    monkeypatch.delenv("PREGAO_HOME", raising=False)
+    monkeypatch.chdir(tmp_path)
+    found: dict = {}
+    blocks = re.findall(r"^```python\n(.*?)^```", (ROOT / "docs" / "python.md").read_text(), re.DOTALL | re.MULTILINE)
+    assert len(blocks) >= 13
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", pregao.PregaoWarning)
+        for block in blocks:
+            exec(block, found)
+    frames = {name: value for name, value in found.items() if isinstance(value, polars.DataFrame)}
+    assert (
+        len(frames) >= 14 and [name for name, frame in frames.items() if frame.is_empty() and name != "adjusted"] == []
+    )
+    assert polars.read_parquet("petr4.parquet").equals(found["everything"])
+    assert found["joined"]["quote_bid"].count() > 0.7 * found["joined"].height
+    assert found["clean"].height == found["clean"].select("intdate", "ticker").n_unique()
+    assert found["bad"]["len"].sum() == lake.query("SELECT count(*) AS n FROM rejects")[0]["n"]
+
+
+def test_the_page_names_each_method_error_and_option():
+    page = (ROOT / "docs" / "python.md").read_text()
+    methods = [name for name in vars(pregao.Lake) if not name.startswith("_") and name != "where"]
+    options = inspect.signature(pregao.connect).parameters
+    assert [name for name in (*methods, *options) if not re.search(rf"\b{name}\b", page)] == []
+    raised = {name for name in pregao.__all__ if name.endswith(("Error", "Warning"))}
+    named = {name for name in raised if name in page}
+    assert raised - named == {"PregaoError", "PregaoWarning", "NoLakeError", "MissingDaysError"}
