@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import os
 import re
 import sys
 import warnings
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar, overload
 
 from . import _bars, _frames, _join, _records, _stores, _tables
@@ -260,8 +261,7 @@ class Lake(Generic[Frame]):
             view.connection.register(name, given)
         for name in self._names(query, frames) - set(frames):
             if name in _tables.COLUMNS:
-                source = view.table(name)
-                view.connection.sql(f"CREATE TEMP VIEW {name} AS SELECT {_tables.TIME} AS time, * FROM {source}")
+                view.name(name)
             elif name == "published":
                 view.connection.register(name, _published(view.records.values()))
         return self._convert(view.ask(query, dict(params or {})))
@@ -409,21 +409,32 @@ class View:
         files = self.files(table)
         if not files:
             return f"({_tables.empty(table)})"
-        return _tables.with_all_columns(table, self._lake._store.source(self.connection, f"{table}_files", files))
+        with self._reading():
+            return self._lake._store.source(self.connection, f"{table}_files", files)
+
+    def name(self, table: str) -> None:
+        """Gives a table its name in SQL."""
+        source = self.table(table)
+        with self._reading():
+            self.connection.sql(f"CREATE TEMP VIEW {table} AS SELECT {_tables.TIME} AS time, * FROM {source}")
 
     def ask(self, sql: str, parameters: Mapping[str, object]) -> pyarrow.Table:
-        """Returns an answer. Files that have gone meanwhile are an error that names them."""
-        error = require("duckdb", "arrow").Error
-        try:
+        """Returns an answer."""
+        with self._reading(), self.connection:
             return self.connection.sql(sql, params=dict(parameters) or None).to_arrow_table()
-        except (error, OSError) as failed:
+
+    @contextlib.contextmanager
+    def _reading(self) -> Iterator[None]:
+        """Turns the error of a file that has gone meanwhile, or cannot be read, into one that names it."""
+        duckdb = require("duckdb", "arrow")
+        try:
+            yield
+        except (duckdb.Error, OSError) as failed:
             for files in self._files.values():
                 _stores.check(self._lake._store, files)
-            if isinstance(failed, OSError) or "IO Error" in str(failed):
+            if isinstance(failed, (duckdb.IOException, OSError)):
                 raise PublishedFileError(f"a published file cannot be read: {failed}") from failed
             raise
-        finally:
-            self.connection.close()
 
 
 class Conditions:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from ._errors import NoLakeError, PublishedFileError, RecordError
 from ._optional import require
+from ._tables import COLUMNS, text_literal, with_all_columns
 
 if TYPE_CHECKING:
     import duckdb
@@ -52,7 +53,7 @@ class Store(Protocol):
         ...
 
     def source(self, connection: duckdb.DuckDBPyConnection, name: str, files: Sequence[PublishedFile]) -> str:
-        """Returns SQL that reads the files, with `year`, `month` and `day`. `name` is free for a view."""
+        """Returns SQL of a table that reads its files, with `year`, `month` and `day`. `name` is free for a view."""
         ...
 
 
@@ -70,6 +71,8 @@ class HomeStore:
             others = sorted(path.parent.name for path in (self.home / "s3").glob("*/published"))
             also = f"; the home has {', '.join(others)}: name it with bucket=" if others else ""
             raise NoLakeError(f"{self.home} is no home with a lake: {self._root} is no folder{also}")
+
+        self._known: dict[tuple[str, str, str], frozenset[str]] = {}
 
     def __repr__(self) -> str:
         return f"home={str(self.home)!r}"
@@ -119,13 +122,29 @@ class HomeStore:
         return None if size == file.bytes else f"{path} has {size:,} bytes, and its record says {file.bytes:,}"
 
     def source(self, connection: duckdb.DuckDBPyConnection, name: str, files: Sequence[PublishedFile]) -> str:
-        paths = ", ".join(text_literal(str(self.path(file))) for file in files)
-        types = "{'year': INT, 'month': INT, 'day': INT}"
+        options = ["hive_partitioning = true", "hive_types = {'year': INT, 'month': INT, 'day': INT}"]
+        columns = self._columns(connection, files)
+        if len(columns) > 1:
+            # Opens all files first, so only where columns were added.
+            options.append("union_by_name = true")
         # DuckDB skips the files of other days by the partitions in their paths.
-        return (
-            "(SELECT * EXCLUDE (run) FROM read_parquet("
-            f"[{paths}], union_by_name = true, hive_partitioning = true, hive_types = {types}))"
-        )
+        read = f"SELECT * EXCLUDE (run) FROM read_parquet({self._list(files)}, {', '.join(options)})"
+        table = files[0].table
+        return f"({read})" if columns == {frozenset(COLUMNS[table])} else with_all_columns(table, f"({read})")
+
+    def _columns(self, connection: duckdb.DuckDBPyConnection, files: Sequence[PublishedFile]) -> set[frozenset[str]]:
+        """Returns the sets of columns that files have. All files of a run have the same, as one program wrote them."""
+        of_runs = {file.run: file for file in files}
+        new = [file for run, file in of_runs.items() if (run, file.table, file.etag) not in self._known]
+        if new:
+            schemas = f"SELECT file_name, list(name) FROM parquet_schema({self._list(new)}) WHERE type IS NOT NULL GROUP BY ALL"
+            found = dict(connection.sql(schemas).fetchall())
+            for file in new:
+                self._known[file.run, file.table, file.etag] = frozenset(found[str(self.path(file))])
+        return {self._known[run, file.table, file.etag] for run, file in of_runs.items()}
+
+    def _list(self, files: Sequence[PublishedFile]) -> str:
+        return "[" + ", ".join(text_literal(str(self.path(file))) for file in files) + "]"
 
 
 class BucketStore:
@@ -195,7 +214,7 @@ class BucketStore:
             for path, file in zip(paths, files, strict=True)
         ]
         connection.register(name, parquet.FileSystemDataset(fragments, schema, form, filesystem))
-        return name
+        return with_all_columns(files[0].table, name)
 
     def _filesystem(self) -> Any:
         """Returns pyarrow's S3 with the credentials of boto3, which are renewed with each query."""
@@ -275,8 +294,3 @@ def _difference(file: PublishedFile, found: dict[str, Any] | None) -> str | None
 def _at_once(call: Callable[[Item], Value], items: Iterable[Item]) -> list[Value]:
     with ThreadPoolExecutor(_AT_ONCE) as pool:
         return list(pool.map(call, items))
-
-
-def text_literal(text: str) -> str:
-    """Returns a text as a literal of SQL."""
-    return "'" + text.replace("'", "''") + "'"

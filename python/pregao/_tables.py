@@ -80,3 +80,8 @@ def one_of(column: str, values: Iterable[str], parameters: dict[str, object]) ->
 def date_literal(day: datetime.date) -> str:
     """Returns a date as a literal of SQL."""
     return f"DATE '{day.isoformat()}'"
+
+
+def text_literal(text: str) -> str:
+    """Returns a text as a literal of SQL."""
+    return "'" + text.replace("'", "''") + "'"
