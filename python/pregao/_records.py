@@ -113,12 +113,12 @@ class Records:
 
         Raises RecordError if the files of a run that was published then are removed.
         """
+        current = self.current(days)
         found = {}
-        for day, now in self.current(days).items():
-            then = self._before(now, moment)
-            if then is None or then.published is None:
+        for day, then in self._before(current, moment).items():
+            if then.published is None:
                 continue
-            if then.published.run in now.removed_runs:
+            if then.published.run in current[day].removed_runs:
                 raise RecordError(
                     f"at {moment.isoformat()} the run {then.published.run} was published of {day}, and a vacuum has "
                     "removed its files. Ask for another moment, or for days whose files are still there"
@@ -133,24 +133,30 @@ class Records:
             return {}
         return _checked(self._uri(MIGRATED), lambda: _left_out(json.loads(body)))
 
-    def _before(self, record: Record, moment: datetime.datetime) -> Record | None:
-        while record.since > moment:
-            if record.number <= 1:
-                return None
-            folder = f"published/year={record.day.year}/month={record.day.month}/day={record.day.day}"
-            key = f"{folder}/history/{record.number - 1}.json"
-            if key in self._parsed:  # A record in the history never changes.
-                record = self._parsed[key][1]
-                continue
-            body = self._store.read([key])[key]
-            if body is None:
-                raise RecordError(
-                    f"{self._uri(key)} is missing: the history of {record.day} has a gap, and what was published then "
-                    "is not known. Restore the object from an earlier version or a backup"
-                )
-            record = self._parse(key, body, record.day)
-            self._parsed[key] = ("", record)
-        return record
+    def _before(self, current: dict[datetime.date, Record], moment: datetime.datetime) -> dict[datetime.date, Record]:
+        """Returns the records that were current at a moment: goes back in the history, all days at once."""
+        found = dict(current)
+        while later := {day: record for day, record in found.items() if record.since > moment}:
+            keys = {day: _history(record) for day, record in later.items() if record.number > 1}
+            # A record in the history never changes.
+            bodies = self._store.read([key for key in keys.values() if key not in self._parsed])
+            for day in later:
+                if day not in keys:
+                    del found[day]
+                    continue
+                key = keys[day]
+                if key not in self._parsed:
+                    self._parsed[key] = ("", self._parse(key, self._there(key, bodies[key], day), day))
+                found[day] = self._parsed[key][1]
+        return found
+
+    def _there(self, key: str, body: bytes | None, day: datetime.date) -> bytes:
+        if body is None:
+            raise RecordError(
+                f"{self._uri(key)} is missing: the history of {day} has a gap, and what was published then is not known. "
+                "Restore the object from an earlier version or a backup"
+            )
+        return body
 
     def _list(self, days: Days) -> dict[str, str]:
         """Returns the keys of the current records of a range, with their versions."""
@@ -197,6 +203,12 @@ class Records:
 
 
 _RESTORE = "Restore it from history/ beside it, or from an earlier version of the object"
+
+
+def _history(record: Record) -> str:
+    """Returns the key of the record before."""
+    day = record.day
+    return f"published/year={day.year}/month={day.month}/day={day.day}/history/{record.number - 1}.json"
 
 
 def _day(key: str) -> datetime.date:

@@ -25,6 +25,7 @@ BUCKET = "pregao-lake"
 # The output of the stack with the names of its resources.
 RESOURCES = "Resources"
 _AT_ONCE = 32
+_AWS = (".amazonaws.com", ".amazonaws.com.cn")
 
 Item = TypeVar("Item")
 Value = TypeVar("Value")
@@ -220,12 +221,14 @@ class BucketStore:
         """Returns pyarrow's S3 with the credentials of boto3, which are renewed with each query."""
         keys = self._session.get_credentials()
         frozen = keys.get_frozen_credentials() if keys else None
-        endpoint = self._s3.meta.endpoint_url
-        settings = {"region": self._s3.meta.region_name, "endpoint_override": endpoint.partition("://")[2]}
+        scheme, _, host = self._s3.meta.endpoint_url.partition("://")
+        settings = {"region": self._s3.meta.region_name, "scheme": scheme}
+        if not host.endswith(_AWS):  # Another endpoint than that of the region.
+            settings["endpoint_override"] = host
         if frozen:
             settings |= {"access_key": frozen.access_key, "secret_key": frozen.secret_key}
             settings |= {"session_token": frozen.token} if frozen.token else {}
-        return require("pyarrow.fs", "arrow").S3FileSystem(scheme=endpoint.partition("://")[0], **settings)
+        return require("pyarrow.fs", "arrow").S3FileSystem(**settings)
 
     @contextlib.contextmanager
     def _named(self, what: str) -> Iterator[None]:
