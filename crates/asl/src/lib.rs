@@ -82,7 +82,8 @@
 //!
 //! | part of the specification | support |
 //! |---|---|
-//! | Query language | JSONPath. **JSONata is refused**, and with it variables (`Assign`, `$name`), `Arguments` and `Output` |
+//! | Query language | JSONPath. **JSONata is refused**, and with it `Arguments` and `Output` |
+//! | Variables | `Assign` of states, of rules of a Choice and of catchers; `$name.a[0]` wherever a path is read; a scope for each branch and iteration, inside the outer one. 256 KiB in one `Assign`, 10 MiB that a state can read |
 //! | Machine | `StartAt`, `States`, `TimeoutSeconds`, `Comment`, `Version` |
 //! | Task | all but `Credentials`. Resources: functions by ARN, and service integrations; **activities and `.waitForTaskToken` are refused**. `HeartbeatSeconds` is checked and recorded in the history, but no heartbeat can be missed |
 //! | Choice | all comparison operators, their `Path` forms, `And`, `Or`, `Not`, `Default` |
@@ -91,7 +92,7 @@
 //! | Parallel, Pass, Succeed, Fail | all |
 //! | Data flow | `InputPath`, `Parameters`, `ResultSelector`, `ResultPath`, `OutputPath`, `null` where AWS allows it |
 //! | Retry | all: `ErrorEquals`, `IntervalSeconds`, `MaxAttempts`, `BackoffRate`, `MaxDelaySeconds`, `JitterStrategy` |
-//! | Catch | `ErrorEquals`, `Next`, `ResultPath` |
+//! | Catch | `ErrorEquals`, `Next`, `ResultPath`, `Assign` |
 //! | Paths | `$.a['b'][0]` and `$.a-b` as on AWS; wildcards, slices, lists, descents and filters as in RFC 9535; no functions such as `length()`. A filter may have one descent and no list |
 //! | Context object | `Execution`, `State`, `StateMachine`, `Map.Item`; no `Task.Token` |
 //! | Intrinsic functions | all 18 `States.*` |
@@ -120,6 +121,8 @@
 //!
 //! Where AWS documents nothing, this crate decides:
 //!
+//! - A variable that was not assigned is like a path that selects nothing. In the `Assign` of a Task, Map or Parallel state, `$` is
+//!   the result before `ResultSelector`.
 //! - `States.BranchFailed` in a Parallel state's `ErrorEquals` matches each failure of a branch.
 //! - `States.MathRandom` returns other numbers for a seed than AWS does.
 //! - Some messages of definition errors differ from those of AWS.

@@ -5,6 +5,7 @@ use std::sync::OnceLock;
 use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 
+use super::variables::Variables;
 use crate::syntax::format_timestamp;
 
 /// The identity of an execution, which paths read from the context object `$$`.
@@ -44,6 +45,8 @@ pub(crate) struct Context<'a> {
     /// `None` in states that cannot be retried.
     pub(crate) retry_count: Option<u32>,
     pub(crate) item: Option<&'a MapItem>,
+    /// What `$name` reads.
+    pub(crate) variables: &'a Variables,
     /// The JSON object, built lazily because few states read it.
     pub(crate) object: OnceLock<Value>,
 }
@@ -102,6 +105,7 @@ pub(crate) mod testing {
             region: "us-east-1".into(),
         };
         let item = MapItem { index: 3, value: json!({ "who": "bob" }) };
+        let variables = Variables::new(serde_json::Map::from_iter([("known".to_owned(), json!({ "list": [1, 2] }))]));
         let context = Context {
             execution: &execution,
             execution_input: input,
@@ -110,6 +114,7 @@ pub(crate) mod testing {
             redrives: 0,
             retry_count: Some(0),
             item: Some(&item),
+            variables: &variables,
             object: OnceLock::new(),
         };
         read(&Data { input, context: &context })

@@ -80,7 +80,7 @@ impl ResultPath {
         let path = Path::parse_reference(&text).map_err(|why| fields.error("ResultPath", why))?;
         match path.writable_steps().map(<[Step]>::to_vec) {
             Some(steps) => Ok(Self::Node(path, steps)),
-            None => Err(fields.error("ResultPath", "The context object cannot be written to")),
+            None => Err(fields.error("ResultPath", "A result cannot be written to the context object or a variable")),
         }
     }
 
@@ -120,8 +120,14 @@ fn node_at<'a>(mut node: &'a mut Value, steps: &[Step]) -> Option<&'a mut Value>
 
 /// Returns whether a payload is small and flat enough to pass from one state to the next.
 pub(crate) fn within_limit(payload: &Value) -> bool {
-    let mut left = SizeLimit(MAX_PAYLOAD);
-    nests_within(payload, MAX_NESTING) && serde_json::to_writer(&mut left, payload).is_ok()
+    size_within(payload, MAX_PAYLOAD).is_some()
+}
+
+/// Returns the size of a value in bytes of JSON text. `None` if it is over the limit, or nested too deeply.
+pub(super) fn size_within(value: &Value, limit: usize) -> Option<usize> {
+    let mut left = SizeLimit(limit);
+    let fits = nests_within(value, MAX_NESTING) && serde_json::to_writer(&mut left, value).is_ok();
+    fits.then(|| limit - left.0)
 }
 
 fn nests_within(value: &Value, levels: usize) -> bool {

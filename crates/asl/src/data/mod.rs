@@ -8,6 +8,7 @@ mod intrinsic;
 mod path;
 mod rule;
 mod template;
+mod variables;
 
 pub use context::ExecutionContext;
 pub(crate) use context::{Context, Data, MapItem};
@@ -16,6 +17,7 @@ pub(crate) use intrinsic::Expression;
 pub(crate) use path::{Path, fuzzing, referenced};
 pub(crate) use rule::Rule;
 pub(crate) use template::{Template, evaluate};
+pub(crate) use variables::{Assign, Variables, assigned_names};
 
 #[cfg(test)]
 pub(crate) use context::testing;

@@ -1,7 +1,7 @@
 //! `Catch`: the state that follows a failure.
 
 use super::error_names::ErrorNames;
-use crate::data::ResultPath;
+use crate::data::{Assign, ResultPath};
 use crate::syntax::{DefinitionError, Fields, StateId, StateNames};
 
 /// One clause of a `Catch`.
@@ -11,6 +11,8 @@ pub(crate) struct Catcher {
     pub(crate) next: StateId,
     /// The node of the state's raw input that the error output replaces.
     pub(crate) result_path: ResultPath,
+    /// Reads the error output.
+    pub(crate) assign: Option<Assign>,
 }
 
 impl Catcher {
@@ -25,9 +27,10 @@ impl Catcher {
         let _comment = fields.text("Comment")?;
         let errors = ErrorNames::parse(&mut fields, last)?;
         let result_path = ResultPath::parse(&mut fields)?;
+        let assign = Assign::parse(&mut fields)?;
         let next = fields.required_text("Next")?;
         let next = names.target(&next, &fields.location_of("Next"))?;
         fields.finish()?;
-        Ok(Self { errors, next, result_path })
+        Ok(Self { errors, next, result_path, assign })
     }
 }

@@ -1,13 +1,20 @@
 //! Choice: continues with the first rule that matches.
 
-use crate::data::{Filters, Rule};
+use crate::data::{Assign, Filters, Rule};
 use crate::syntax::{DefinitionError, Fields, StateId, StateNames};
 
 #[derive(Clone, Debug)]
 pub(crate) struct Choice {
     pub(crate) filters: Filters,
-    pub(crate) choices: Vec<(Rule, StateId)>,
-    pub(crate) default: Option<StateId>,
+    pub(crate) choices: Vec<(Rule, Chosen)>,
+    pub(crate) default: Option<Chosen>,
+}
+
+/// What follows from a rule that matches, or from none.
+#[derive(Clone, Debug)]
+pub(crate) struct Chosen {
+    pub(crate) next: StateId,
+    pub(crate) assign: Option<Assign>,
 }
 
 impl Choice {
@@ -19,18 +26,21 @@ impl Choice {
         }
         let choices = choices.into_iter().map(|choice| parse_choice(choice, names)).collect::<Result<_, _>>()?;
         let default = fields.text("Default")?;
-        let default = default.map(|name| names.target(&name, &fields.location_of("Default")));
-        Ok(Self { filters: Filters::parse(fields)?, choices, default: default.transpose()? })
+        let default = default.map(|name| names.target(&name, &fields.location_of("Default"))).transpose()?;
+        let assign = Assign::parse(fields)?;
+        let default = default.map(|next| Chosen { next, assign });
+        Ok(Self { filters: Filters::parse(fields)?, choices, default })
     }
 
     pub(super) fn successors(&self) -> Vec<StateId> {
-        let chosen = self.choices.iter().map(|(_, next)| *next);
-        chosen.chain(self.default).collect()
+        let chosen = self.choices.iter().map(|(_, chosen)| chosen);
+        chosen.chain(&self.default).map(|chosen| chosen.next).collect()
     }
 }
 
-fn parse_choice(mut fields: Fields, names: &StateNames) -> Result<(Rule, StateId), DefinitionError> {
+fn parse_choice(mut fields: Fields, names: &StateNames) -> Result<(Rule, Chosen), DefinitionError> {
     let next = fields.required_text("Next")?;
     let next = names.target(&next, &fields.location_of("Next"))?;
-    Ok((Rule::parse(fields)?, next))
+    let assign = Assign::parse(&mut fields)?;
+    Ok((Rule::parse(fields)?, Chosen { next, assign }))
 }

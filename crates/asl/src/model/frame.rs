@@ -3,7 +3,7 @@
 use super::catch::Catcher;
 use super::retry::Retrier;
 use super::transition::Transition;
-use crate::data::{Filters, ResultPath, Template};
+use crate::data::{Assign, Filters, ResultPath, Template};
 use crate::syntax::{DefinitionError, Fields, StateId, StateNames};
 
 /// The common fields of Task, Map and Parallel.
@@ -12,6 +12,8 @@ pub(crate) struct Frame {
     pub(crate) filters: Filters,
     pub(crate) parameters: Option<Template>,
     pub(crate) selector: Option<Template>,
+    /// Reads the result.
+    pub(crate) assign: Option<Assign>,
     pub(crate) result_path: ResultPath,
     pub(crate) retry: Vec<Retrier>,
     pub(crate) catch: Vec<Catcher>,
@@ -24,6 +26,7 @@ impl Frame {
             filters: Filters::parse(fields)?,
             parameters: take_template(fields, "Parameters")?,
             selector: take_template(fields, "ResultSelector")?,
+            assign: Assign::parse(fields)?,
             result_path: ResultPath::parse(fields)?,
             retry: Retrier::parse_all(fields)?,
             catch: Catcher::parse_all(fields, names)?,

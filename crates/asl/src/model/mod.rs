@@ -18,6 +18,7 @@ mod state;
 mod succeed;
 mod task;
 mod transition;
+mod variables;
 mod wait;
 mod workflow;
 

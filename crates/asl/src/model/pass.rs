@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::frame::take_template;
 use super::transition::Transition;
-use crate::data::{Filters, ResultPath, Template};
+use crate::data::{Assign, Filters, ResultPath, Template};
 use crate::syntax::{DefinitionError, Fields, StateNames};
 
 #[derive(Clone, Debug)]
@@ -12,6 +12,8 @@ pub(crate) struct Pass {
     pub(crate) filters: Filters,
     pub(crate) result: Option<Value>,
     pub(crate) parameters: Option<Template>,
+    /// Reads the result.
+    pub(crate) assign: Option<Assign>,
     pub(crate) result_path: ResultPath,
     pub(crate) transition: Transition,
 }
@@ -22,6 +24,7 @@ impl Pass {
             filters: Filters::parse(fields)?,
             result: fields.take("Result"),
             parameters: take_template(fields, "Parameters")?,
+            assign: Assign::parse(fields)?,
             result_path: ResultPath::parse(fields)?,
             transition: Transition::parse(fields, names)?,
         })

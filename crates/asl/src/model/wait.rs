@@ -3,13 +3,14 @@
 use chrono::{DateTime, Utc};
 
 use super::transition::Transition;
-use crate::data::{Filters, Path};
+use crate::data::{Assign, Filters, Path};
 use crate::syntax::{DefinitionError, Fields, MAX_SECONDS, StateNames, parse_timestamp};
 
 #[derive(Clone, Debug)]
 pub(crate) struct Wait {
     pub(crate) filters: Filters,
     pub(crate) until: WaitUntil,
+    pub(crate) assign: Option<Assign>,
     pub(crate) transition: Transition,
 }
 
@@ -27,6 +28,7 @@ impl Wait {
         Ok(Self {
             filters: Filters::parse(fields)?,
             until: WaitUntil::parse(fields)?,
+            assign: Assign::parse(fields)?,
             transition: Transition::parse(fields, names)?,
         })
     }

@@ -42,9 +42,7 @@ impl Frame {
         let clock = visit.scope.environment.clock;
         loop {
             let failure = match self.attempt(work, &raw, visit, retries.count()).await {
-                Ok(output) => {
-                    return Ok(Exit { transition: self.transition, output });
-                }
+                Ok(exit) => return Ok(exit),
                 Err(Fault::Failed(failure)) => failure,
                 Err(fatal) => return Err(fatal),
             };
@@ -54,12 +52,12 @@ impl Frame {
                     tracing::debug!(error, cause, retry = retries.count(), ?delay, "retrying the state");
                     clock.sleep(delay).await;
                 }
-                None => return self.fail(work, raw, failure, visit),
+                None => return self.fail(work, raw, failure, retries.count(), visit),
             }
         }
     }
 
-    async fn attempt(&self, work: &dyn Work, raw: &Value, visit: &Visit<'_>, retry_count: u32) -> Result<Value, Fault> {
+    async fn attempt(&self, work: &dyn Work, raw: &Value, visit: &Visit<'_>, retry_count: u32) -> Result<Exit, Fault> {
         let context = visit.context(Some(retry_count));
         let filtered = visit.evaluate(raw, &context, |data| self.filters.input(data))?;
         let effective = match &self.parameters {
@@ -71,15 +69,24 @@ impl Frame {
         }
         let attempt = Attempt { visit, context: &context, filtered: &filtered, effective: &effective, retry_count };
         let result = work.attempt(attempt).await?;
+        let assigned = visit.assign(self.assign.as_ref(), &result, &context)?;
         let result = match &self.selector {
             Some(template) => visit.evaluate(&result, &context, |data| template.render(data))?,
             None => result,
         };
         let combined = self.result_path.insert(raw.clone(), result).map_err(|why| visit.result_path_failure(why))?;
-        visit.evaluate(&combined, &context, |data| self.filters.output(data))
+        let output = visit.evaluate(&combined, &context, |data| self.filters.output(data))?;
+        Ok(Exit { transition: self.transition, output, assigned })
     }
 
-    fn fail(&self, work: &dyn Work, raw: Value, failure: Failure, visit: &Visit<'_>) -> Result<Exit, Fault> {
+    fn fail(
+        &self,
+        work: &dyn Work,
+        raw: Value,
+        failure: Failure,
+        retry_count: u32,
+        visit: &Visit<'_>,
+    ) -> Result<Exit, Fault> {
         if let Some(event) = work.failed_event() {
             visit.record(event)?;
         }
@@ -89,8 +96,9 @@ impl Frame {
             return Err(Fault::Failed(failure));
         };
         tracing::debug!(error = failure.error, cause = failure.cause, "caught a failure");
-        let output =
-            catcher.result_path.insert(raw, failure.error_output()).map_err(|why| visit.result_path_failure(why))?;
-        Ok(Exit { transition: Transition::Next(catcher.next), output })
+        let error_output = failure.error_output();
+        let assigned = visit.assign(catcher.assign.as_ref(), &error_output, &visit.context(Some(retry_count)))?;
+        let output = catcher.result_path.insert(raw, error_output).map_err(|why| visit.result_path_failure(why))?;
+        Ok(Exit { transition: Transition::Next(catcher.next), output, assigned })
     }
 }

@@ -1,6 +1,8 @@
 //! One execution of a state machine, from its input to its outcome.
 
-use serde_json::Value;
+use std::sync::Arc;
+
+use serde_json::{Map, Value};
 use tracing::{Instrument, debug_span};
 
 use super::clock::{Clock, SystemClock, with_timeout};
@@ -10,7 +12,7 @@ use super::journal::{EventChain, Journal};
 use super::scope::{Environment, Scope};
 use super::stop::{StopSignal, stop_switch};
 use super::tasks::{NoTasks, Tasks};
-use crate::data::ExecutionContext;
+use crate::data::{ExecutionContext, Variables};
 use crate::model::{StateKind, StateMachine};
 use crate::syntax::Failure;
 
@@ -82,6 +84,8 @@ pub struct Redrive {
     pub last_event: u64,
     /// The number of redrives, with this one.
     pub count: u64,
+    /// The variables that the states before it assigned.
+    pub variables: Map<String, Value>,
 }
 
 impl StateMachine {
@@ -193,7 +197,9 @@ async fn outcome(
     stop: StopSignal,
     redrive: Option<Redrive>,
 ) -> Outcome {
-    let scope = Scope { environment, chain: chain.clone(), item: None };
+    let variables = redrive.as_ref().map(|redrive| redrive.variables.clone()).unwrap_or_default();
+    let variables = Arc::new(Variables::new(variables));
+    let scope = Scope { environment, chain: chain.clone(), item: None, variables };
     let workflow = &machine.workflow;
     let work = match redrive {
         None => workflow.run(environment.input.clone(), scope),

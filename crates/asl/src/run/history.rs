@@ -6,7 +6,7 @@
 use chrono::{DateTime, Utc};
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use crate::syntax::Failure;
 
@@ -121,6 +121,8 @@ pub enum EventKind {
         name: String,
         /// The input of the next state.
         output: Value,
+        /// The variables that it assigned.
+        assigned: Map<String, Value>,
     },
     /// `TaskStateAborted`, `WaitStateAborted`, `MapStateAborted`, `ParallelStateAborted`: a sibling branch failed.
     StateAborted(StateType),
@@ -230,8 +232,8 @@ impl EventKind {
             Self::StateEntered { name, input, .. } => {
                 ("stateEnteredEventDetails", with_input(input, json!({ "name": name })))
             }
-            Self::StateExited { name, output, .. } => {
-                ("stateExitedEventDetails", with_output(output, json!({ "name": name })))
+            Self::StateExited { name, output, assigned, .. } => {
+                ("stateExitedEventDetails", with_assigned(assigned, with_output(output, json!({ "name": name }))))
             }
             Self::LambdaFunctionScheduled { resource, input, timeout_in_seconds } => (
                 "lambdaFunctionScheduledEventDetails",
@@ -305,6 +307,15 @@ fn with_input(input: &Value, mut details: Value) -> Value {
 fn with_output(output: &Value, mut details: Value) -> Value {
     details["output"] = json!(output.to_string());
     details["outputDetails"] = json!({ "truncated": false });
+    details
+}
+
+fn with_assigned(assigned: &Map<String, Value>, mut details: Value) -> Value {
+    if !assigned.is_empty() {
+        let texts = assigned.iter().map(|(name, value)| (name.clone(), Value::from(value.to_string())));
+        details["assignedVariables"] = Value::Object(texts.collect());
+        details["assignedVariablesDetails"] = json!({ "truncated": false });
+    }
     details
 }
 

@@ -128,7 +128,8 @@ impl Iterations<'_> {
         chain.begin_iteration(iteration.clone());
         environment.journal.record(chain, EventKind::MapIterationStarted(iteration.clone()))?;
         let input = self.input(&item)?;
-        let scope = Scope { environment, chain: chain.clone(), item: Some(&item) };
+        let variables = visit.scope.variables.inner();
+        let scope = Scope { environment, chain: chain.clone(), item: Some(&item), variables };
         let output = self.map.processor.run(input, scope).await?;
         let succeeded = EventKind::MapIterationSucceeded(iteration);
         let id = environment.journal.record_leaf(chain, succeeded)?;

@@ -47,7 +47,8 @@ async fn run_branch(
     chain: EventChain,
     output: &mut Value,
 ) -> (EventChain, Result<(), Fault>) {
-    let scope = Scope { chain: chain.clone(), ..attempt.visit.scope.clone() };
+    let outer = attempt.visit.scope;
+    let scope = Scope { chain: chain.clone(), variables: outer.variables.inner(), ..outer.clone() };
     let ended = branch.run(attempt.effective.clone(), scope).await;
     (chain, ended.map(|value| *output = value))
 }

@@ -15,8 +15,9 @@ impl Pass {
             None => filtered,
         };
         let result = self.result.clone().unwrap_or(effective);
+        let assigned = visit.assign(self.assign.as_ref(), &result, &context)?;
         let combined = self.result_path.insert(raw, result).map_err(|why| visit.result_path_failure(why))?;
         let output = visit.evaluate(&combined, &context, |data| self.filters.output(data))?;
-        Ok(Exit { transition: self.transition, output })
+        Ok(Exit { transition: self.transition, output, assigned })
     }
 }

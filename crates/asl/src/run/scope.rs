@@ -1,11 +1,13 @@
 //! The environment that all states of an execution share.
 
+use std::sync::Arc;
+
 use serde_json::Value;
 
 use super::clock::Clock;
 use super::journal::{EventChain, Journal};
 use super::tasks::Tasks;
-use crate::data::{ExecutionContext, MapItem};
+use crate::data::{ExecutionContext, MapItem, Variables};
 
 /// The inputs and services of an execution.
 pub(super) struct Environment<'a> {
@@ -18,10 +20,12 @@ pub(super) struct Environment<'a> {
     pub(super) redrives: u64,
 }
 
-/// The part of an execution in which a state runs: a chain of events, and the item of a Map state.
+/// The part of an execution in which a state runs: a chain of events, the item of a Map state, and variables.
 #[derive(Clone)]
 pub(super) struct Scope<'a> {
     pub(super) environment: &'a Environment<'a>,
     pub(super) chain: EventChain,
     pub(super) item: Option<&'a MapItem>,
+    /// The variables as they are when the state is entered.
+    pub(super) variables: Arc<Variables>,
 }

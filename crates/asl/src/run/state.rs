@@ -38,7 +38,12 @@ impl State {
         if !within_limit(&exit.output) {
             return Err(Fault::Fatal(Failure::data_limit(&self.name)));
         }
-        visit.record(EventKind::StateExited { state, name: self.name.clone(), output: exit.output.clone() })?;
+        visit.record(EventKind::StateExited {
+            state,
+            name: self.name.clone(),
+            output: exit.output.clone(),
+            assigned: exit.assigned.clone(),
+        })?;
         scope.chain.exit_state();
         Ok(exit)
     }

@@ -1,6 +1,6 @@
 //! Running a Succeed state.
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::fault::Fault;
 use super::visit::{Exit, Visit};
@@ -11,6 +11,6 @@ impl Succeed {
         let context = visit.context(None);
         let filtered = visit.evaluate(raw, &context, |data| self.filters.input(data))?;
         let output = visit.evaluate(&filtered, &context, |data| self.filters.output(data))?;
-        Ok(Exit { transition: Transition::End, output })
+        Ok(Exit { transition: Transition::End, output, assigned: Map::new() })
     }
 }

@@ -3,12 +3,12 @@
 use std::sync::OnceLock;
 
 use chrono::{DateTime, Utc};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::fault::Fault;
 use super::history::{EventKind, StateType};
 use super::scope::Scope;
-use crate::data::{Context, Data};
+use crate::data::{Assign, Context, Data};
 use crate::model::Transition;
 use crate::syntax::{Failure, error_name};
 
@@ -17,6 +17,8 @@ use crate::syntax::{Failure, error_name};
 pub(super) struct Exit {
     pub(super) transition: Transition,
     pub(super) output: Value,
+    /// The variables that the state assigned.
+    pub(super) assigned: Map<String, Value>,
 }
 
 /// One visit of an execution to a state, from entering it to leaving it.
@@ -64,6 +66,7 @@ impl<'a> Visit<'a> {
             redrives: self.scope.environment.redrives,
             retry_count,
             item: self.scope.item,
+            variables: &self.scope.variables,
             object: OnceLock::new(),
         }
     }
@@ -84,6 +87,27 @@ impl<'a> Visit<'a> {
                 self.state, self.entered_event
             ))
         })
+    }
+
+    /// Evaluates an `Assign` on its input.
+    ///
+    /// # Errors
+    /// An error is fatal: an expression has no value, or the variables are too large.
+    pub(super) fn assign(
+        &self,
+        assign: Option<&Assign>,
+        input: &Value,
+        context: &Context<'_>,
+    ) -> Result<Map<String, Value>, Fault> {
+        let Some(assign) = assign else { return Ok(Map::new()) };
+        let assigned = self.evaluate(input, context, |data| assign.evaluate(data))?;
+        match self.scope.variables.check(&assigned) {
+            Ok(()) => Ok(assigned),
+            Err(why) => {
+                let cause = format!("The state '{}' {why}.", self.state);
+                Err(Fault::Fatal(Failure::new(error_name::DATA_LIMIT_EXCEEDED, cause)))
+            }
+        }
     }
 
     /// Returns the failure of a state whose result does not fit its `ResultPath`. A Catch may handle it.

@@ -24,8 +24,9 @@ impl Wait {
         let now = clock.now();
         let duration = visit.evaluate(&filtered, &context, |data| self.until.duration(now, data))?;
         clock.sleep(duration).await;
+        let assigned = visit.assign(self.assign.as_ref(), &filtered, &context)?;
         let output = visit.evaluate(&filtered, &context, |data| self.filters.output(data))?;
-        Ok(Exit { transition: self.transition, output })
+        Ok(Exit { transition: self.transition, output, assigned })
     }
 }
 

@@ -1,5 +1,7 @@
 //! Running the states of a workflow one after another.
 
+use std::sync::Arc;
+
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use serde_json::Value;
@@ -22,7 +24,7 @@ impl Workflow {
         state: StateId,
         resumed: Option<u64>,
         input: Value,
-        scope: Scope<'a>,
+        mut scope: Scope<'a>,
     ) -> BoxFuture<'a, Result<Value, Fault>> {
         async move {
             let (mut id, mut resumed, mut data) = (state, resumed, input);
@@ -31,6 +33,9 @@ impl Workflow {
                 tokio::task::yield_now().await;
                 let exit = self.state(id).run(data, resumed.take(), &scope).await?;
                 data = exit.output;
+                if !exit.assigned.is_empty() {
+                    scope.variables = Arc::new(scope.variables.with(exit.assigned));
+                }
                 match exit.transition {
                     Transition::Next(next) => id = next,
                     Transition::End => return Ok(data),

@@ -167,7 +167,7 @@ impl Fields {
         self.left.keys().next().map_or(Ok(()), |field| Err(self.not_supported(field)))
     }
 
-    /// Refuses the fields of variables and of JSONata, where other names have a meaning of their own.
+    /// Refuses `Assign` and the fields of JSONata, where other names have a meaning of their own.
     pub(crate) fn refuse_query_fields(&self) -> Result<()> {
         let known = ["Assign", "Arguments", "Output"].into_iter().find(|field| self.has(field));
         known.map_or(Ok(()), |field| Err(self.not_supported(field)))
@@ -175,7 +175,7 @@ impl Fields {
 
     fn not_supported(&self, field: &str) -> DefinitionError {
         let reason = match field {
-            "Assign" => ": variables are not supported, pass the value on with ResultPath",
+            "Assign" => ": states that go on, rules at the top level of a Choice and catchers assign variables",
             "Arguments" | "Output" => ": JSONata is not supported, write the definition with JSONPath",
             _ => "",
         };

@@ -177,6 +177,7 @@ fn a_redriven_execution_continues_in_the_state_that_had_not_succeeded() {
         Outcome::Failed(Failure::new("Broken", "Broken happened"))
     );
     let redrive = Redrive {
+        variables: serde_json::Map::new(),
         state: "Second".to_owned(),
         input: json!({ "day": 1, "first": 7 }),
         entered_event: 7,

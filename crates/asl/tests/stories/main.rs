@@ -9,5 +9,6 @@ mod parallel;
 mod properties;
 mod retry_and_catch;
 mod task;
+mod variables;
 mod virtual_clock;
 mod wait;

@@ -21,6 +21,7 @@ fn rich_machine() -> Value {
                     "items.$": "$.items", "all.$": "$..a", "run.$": "$$.Execution.Name",
                     "text.$": "States.Format('{}-{}', $.s, States.JsonToString($.items[0]))",
                 },
+                "Assign": { "n.$": "$.n", "all": { "items.$": "$.items" } },
                 "Next": "Each",
             },
             "Each": {
@@ -35,12 +36,12 @@ fn rich_machine() -> Value {
                             "Retry": [{ "ErrorEquals": ["Flaky"], "IntervalSeconds": 1, "MaxAttempts": 2, "BackoffRate": 1.5, "JitterStrategy": "FULL" }],
                             "ResultPath": "$.got", "Next": "Rest",
                         },
-                        "Rest": { "Type": "Wait", "SecondsPath": "$.i", "Next": "Good?" },
+                        "Rest": { "Type": "Wait", "SecondsPath": "$.i", "Assign": { "value.$": "$.value" }, "Next": "Good?" },
                         "Good?": {
                             "Type": "Choice",
                             "Choices": [
                                 { "And": [{ "Variable": "$.value", "IsNumeric": true }, { "Not": { "Variable": "$.value", "NumericLessThan": 0 } }], "Next": "Fine" },
-                                { "Or": [{ "Variable": "$.value", "StringMatches": "a*" }, { "Variable": "$.value", "IsNull": true }], "Next": "Fine" },
+                                { "Or": [{ "Variable": "$.value", "StringMatches": "a*" }, { "Variable": "$value", "IsNull": true }], "Assign": { "fine": true }, "Next": "Fine" },
                             ],
                             "Default": "Bad",
                         },
@@ -61,8 +62,8 @@ fn rich_machine() -> Value {
                         "Type": "Task", "Resource": "arn:aws:lambda:us-east-1:000000000000:function:f",
                         "InputPath": "$.items", "TimeoutSecondsPath": "$[0]", "End": true } } },
                 ],
-                "Catch": [{ "ErrorEquals": ["States.ALL"], "Next": "Done" }],
-                "OutputPath": "$[1]", "Next": "Done",
+                "Catch": [{ "ErrorEquals": ["States.ALL"], "Assign": { "why.$": "$.Cause" }, "Next": "Done" }],
+                "Assign": { "branches.$": "$" }, "OutputPath": "$[1]", "Next": "Done",
             },
             "Done": { "Type": "Succeed" },
         },
@@ -77,6 +78,9 @@ fn disruptive() -> impl Strategy<Value = Value> {
         "$$",
         "$.items",
         "$.items[0]",
+        "$n",
+        "$all.items[0]",
+        "$states.input",
         "$.gone",
         "$$.Map.Item.Index",
         "$.items[?(@.a > 1)]",
@@ -249,7 +253,7 @@ proptest! {
     #[test]
     fn any_expression_is_refused_or_evaluated(
         pieces in prop::collection::vec(select(vec![
-            "$", "$$", ".", "..", "a", "items", "[", "]", "0", "-1", ":", "*", "?", "(@", "@.a", ")", "(", "'", "\"", "\\", ",", " ", "==", "&&", "!",
+            "$", "$$", "$v", ".", "..", "a", "items", "[", "]", "0", "-1", ":", "*", "?", "(@", "@.a", ")", "(", "'", "\"", "\\", ",", " ", "==", "&&", "!",
             "States.", "Array", "Format", "Hash", "MathAdd", "StringSplit", "Base64Decode", "UUID", "{}", "{", "1.5", "true", "null", "é",
         ]), 0..14),
         input in input(),

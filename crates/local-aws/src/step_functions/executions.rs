@@ -13,7 +13,7 @@ use tokio::sync::watch;
 use tracing::{Instrument, Span};
 
 use super::history::{EXECUTION_END, HistoryRecorder, append_end, last_state};
-use super::machines::{included_definition, parse};
+use super::machines::{describe_variables, included_definition, parse};
 use super::names::{check_execution_arn, check_name, machine_name};
 use super::settings::Settings;
 use super::tasks::ServiceTasks;
@@ -488,6 +488,7 @@ impl StepFunctions {
                 entered_event: unfinished.id,
                 last_event: unfinished.last_event,
                 count: execution.redrives + 1,
+                variables: unfinished.variables,
             })
         })?;
         self.run(&execution, false, Work { definition, input, redrive: Some(redrive) });
@@ -596,7 +597,7 @@ impl StepFunctions {
     pub(super) fn describe_machine_of(&self, named: &DescribeExecution) -> AwsResult {
         let execution = self.execution(&named.execution_arn)?;
         let settings = Settings::find(&self.state.lock(), &execution.machine)?;
-        Ok(json!({
+        let mut described = json!({
             "stateMachineArn": execution.machine,
             "name": machine_name(&execution.machine)?,
             "definition": included_definition(&execution.definition, named.included_data.as_deref()),
@@ -604,7 +605,9 @@ impl StepFunctions {
             "updateDate": epoch_seconds(execution.started),
             "loggingConfiguration": settings.logging(),
             "tracingConfiguration": settings.tracing(),
-        }))
+        });
+        describe_variables(&execution.definition, &mut described);
+        Ok(described)
     }
 
     pub(super) fn list_executions(&self, list: &ListExecutions) -> AwsResult {

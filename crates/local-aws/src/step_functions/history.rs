@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use asl::{Event, EventKind, History};
 use rusqlite::{Connection, params};
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::executions::end_with;
 use super::payloads;
@@ -115,6 +115,8 @@ pub(super) struct EnteredState {
     pub(super) id: u64,
     /// The id of the last event of the history.
     pub(super) last_event: u64,
+    /// The variables that the states before it assigned.
+    pub(super) variables: Map<String, Value>,
 }
 
 /// Returns the last entered state for which `is_own` holds.
@@ -125,21 +127,33 @@ pub(super) fn last_state(
 ) -> Result<Option<EnteredState>, AwsError> {
     let mut statement = rows.prepare("SELECT id, event FROM execution_events WHERE execution = ?1 ORDER BY id DESC")?;
     let mut events = statement.query([execution])?;
-    let mut last_event = 0;
+    let (mut last_event, mut found) = (0, None);
+    let mut variables = Map::new();
     while let Some(row) = events.next()? {
         let id = row.get::<_, i64>(0)?.cast_unsigned();
         last_event = last_event.max(id);
         let mut event: Value = serde_json::from_str(&row.get::<_, String>(1)?).map_err(AwsError::internal)?;
-        let Some(name) = event["stateEnteredEventDetails"]["name"].as_str().map(str::to_owned) else { continue };
-        if !is_own(&name) {
-            continue;
+        let name_in = |details: &str| event[details]["name"].as_str().filter(|name| is_own(name)).map(str::to_owned);
+        if name_in("stateExitedEventDetails").is_some() {
+            add_older(&mut variables, &event["stateExitedEventDetails"]["assignedVariables"])?;
+        } else if let (None, Some(name)) = (&found, name_in("stateEnteredEventDetails")) {
+            payloads::restore(rows, &mut event)?;
+            let input = event["stateEnteredEventDetails"]["input"].as_str().unwrap_or("{}");
+            found = Some((name, serde_json::from_str(input).map_err(AwsError::internal)?, id));
         }
-        payloads::restore(rows, &mut event)?;
-        let input = event["stateEnteredEventDetails"]["input"].as_str().unwrap_or("{}");
-        let input = serde_json::from_str(input).map_err(AwsError::internal)?;
-        return Ok(Some(EnteredState { name, input, id, last_event }));
     }
-    Ok(None)
+    Ok(found.map(|(name, input, id)| EnteredState { name, input, id, last_event, variables }))
+}
+
+/// Adds the variables of an event, which are JSON texts, unless a later event has them too.
+fn add_older(variables: &mut Map<String, Value>, assigned: &Value) -> Result<(), AwsError> {
+    for (name, text) in assigned.as_object().into_iter().flatten() {
+        if !variables.contains_key(name) {
+            let value = serde_json::from_str(text.as_str().unwrap_or("null")).map_err(AwsError::internal)?;
+            variables.insert(name.clone(), value);
+        }
+    }
+    Ok(())
 }
 
 #[derive(Deserialize)]
@@ -185,11 +199,11 @@ fn page(rows: &Connection, get: &GetExecutionHistory) -> AwsResult {
     Ok(page.into_output("events", "nextToken", events))
 }
 
-/// Removes inputs and outputs from an event's details.
+/// Removes inputs, outputs and variables from an event's details.
 fn remove_data(event: &mut Value) {
     let details = event.as_object_mut().into_iter().flatten().filter_map(|(_, value)| value.as_object_mut());
     for details in details {
-        for data in ["input", "output", "parameters"] {
+        for data in ["input", "output", "parameters", "assignedVariables"] {
             details.remove(data);
         }
     }

@@ -322,6 +322,7 @@ impl StepFunctions {
             "tracingConfiguration": settings.tracing(),
         });
         machine.describe_revision(&mut described);
+        describe_variables(&machine.definition, &mut described);
         Ok(described)
     }
 
@@ -363,6 +364,16 @@ impl StepFunctions {
 /// The definition in a description: an empty one where the caller wants no data.
 pub(super) fn included_definition<'a>(definition: &'a str, included: Option<&str>) -> &'a str {
     if included == Some("METADATA_ONLY") { "{}" } else { definition }
+}
+
+/// Adds the variables that the states read to a description, if there are any.
+pub(super) fn describe_variables(definition: &str, described: &mut Value) {
+    // A definition that an earlier version took may be refused by this one, and is described all the same.
+    let Ok(machine) = asl::StateMachine::parse(definition) else { return };
+    let references = machine.variable_references();
+    if !references.is_empty() {
+        described["variableReferences"] = json!(references);
+    }
 }
 
 fn diagnostic(error: &asl::DefinitionError) -> Value {

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::{World, code, eventually};
 
-async fn create(sfn: &Client, name: &str, definition: &Value) -> String {
+pub(crate) async fn create(sfn: &Client, name: &str, definition: &Value) -> String {
     let create = sfn
         .create_state_machine()
         .name(name)
@@ -16,13 +16,13 @@ async fn create(sfn: &Client, name: &str, definition: &Value) -> String {
     create.send().await.expect("the machine is created").state_machine_arn
 }
 
-async fn start(sfn: &Client, machine: &str, name: &str, input: &Value) -> String {
+pub(crate) async fn start(sfn: &Client, machine: &str, name: &str, input: &Value) -> String {
     let start = sfn.start_execution().state_machine_arn(machine).name(name).input(input.to_string());
     start.send().await.expect("the execution starts").execution_arn
 }
 
 /// Returns the status, and the output, or the error and the cause.
-async fn end_of(sfn: &Client, execution: &str) -> (ExecutionStatus, Value) {
+pub(crate) async fn end_of(sfn: &Client, execution: &str) -> (ExecutionStatus, Value) {
     let ended = eventually(async || {
         let described = sfn.describe_execution().execution_arn(execution).send().await.expect("a description");
         (described.status != ExecutionStatus::Running).then_some(described)
@@ -36,7 +36,7 @@ async fn end_of(sfn: &Client, execution: &str) -> (ExecutionStatus, Value) {
     (ended.status, said)
 }
 
-fn waits_for_ever() -> Value {
+pub(crate) fn waits_for_ever() -> Value {
     json!({ "StartAt": "Wait", "States": { "Wait": { "Type": "Wait", "Seconds": 86_400, "End": true } } })
 }
 

@@ -40,6 +40,15 @@ enum Fault {
 }
 
 impl Expression {
+    /// Returns the names of the variables that the expression reads.
+    pub(crate) fn variables(&self) -> Vec<&str> {
+        match self {
+            Self::Path(path) => path.variable().into_iter().collect(),
+            Self::Call(call) => call.arguments.iter().flat_map(Self::variables).collect(),
+            Self::Text { .. } | Self::Literal(_) => Vec::new(),
+        }
+    }
+
     fn evaluate(&self, data: &Data<'_>) -> Result<Value, Fault> {
         match self {
             Self::Path(path) => path.find(data).map_err(Fault::Path)?.ok_or_else(|| {

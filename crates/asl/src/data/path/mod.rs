@@ -1,4 +1,4 @@
-//! Paths: `$.a[0]['b c']` into the data, `$$.Execution.Name` into the context object.
+//! Paths: `$.a[0]['b c']` into the data, `$$.Execution.Name` into the context object, `$name.a` into a variable.
 //!
 //! A path of fields and indexes selects at most one node, and it is an error if there is none. It is evaluated here,
 //! because AWS accepts more than RFC 9535 (such as `$.delivery-partner`).
@@ -17,6 +17,7 @@ use serde_json_path::JsonPath;
 
 use self::budget::Budget;
 use super::context::Data;
+use super::variables::{after_name, check_name};
 use crate::syntax::{MAX_NESTING, unquoted};
 
 /// A parsed path.
@@ -53,10 +54,11 @@ enum Selector {
     },
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 enum Root {
     Input,
     Context,
+    Variable(String),
 }
 
 /// A step to one child.
@@ -91,11 +93,7 @@ impl Path {
     }
 
     fn parse_parts(text: &str) -> Result<Self, String> {
-        let (root, rest) = match (text.strip_prefix("$$"), text.strip_prefix('$')) {
-            (Some(rest), _) => (Root::Context, rest),
-            (None, Some(rest)) => (Root::Input, rest),
-            (None, None) => return Err("it does not start with '$'".to_owned()),
-        };
+        let (root, rest) = Root::parse(text)?;
         let (segments, fields) = split_fields(parse_segments(rest)?)?;
         if segments.len() > MAX_NESTING {
             return Err(format!("it has more than {MAX_NESTING} steps"));
@@ -134,13 +132,23 @@ impl Path {
     /// # Errors
     /// Returns a message if the query exceeds its [`Budget`].
     pub(crate) fn find(&self, data: &Data<'_>) -> Result<Option<Value>, String> {
-        self.find_in(self.root_of(data))
+        self.root_of(data).map_or(Ok(None), |root| self.find_in(root))
     }
 
-    fn root_of<'a>(&self, data: &Data<'a>) -> &'a Value {
-        match self.root {
-            Root::Input => data.input,
-            Root::Context => data.context.object(),
+    /// Returns the value in which the path begins. `None` for a variable that was not assigned.
+    fn root_of<'a>(&self, data: &Data<'a>) -> Option<&'a Value> {
+        match &self.root {
+            Root::Input => Some(data.input),
+            Root::Context => Some(data.context.object()),
+            Root::Variable(name) => data.context.variables.get(name),
+        }
+    }
+
+    /// Returns the name of the variable in which the path begins.
+    pub(crate) fn variable(&self) -> Option<&str> {
+        match &self.root {
+            Root::Input | Root::Context => None,
+            Root::Variable(name) => Some(name),
         }
     }
 
@@ -174,10 +182,10 @@ impl Path {
         format!("Invalid path '{self}' : {}", self.first_missing(self.root_of(data)))
     }
 
-    fn first_missing(&self, root: &Value) -> String {
+    fn first_missing(&self, root: Option<&Value>) -> String {
         let none = || format!("No results for path: {}", self.canonical());
-        let Query::Single(steps) = &self.query else { return none() };
-        let (mut node, mut passed) = (root, String::from("$"));
+        let (Query::Single(steps), Some(root)) = (&self.query, root) else { return none() };
+        let (mut node, mut passed) = (root, self.root.canonical());
         for (at, step) in steps.iter().enumerate() {
             let rest = steps.get(at..).unwrap_or_default();
             match step.child(node) {
@@ -196,7 +204,7 @@ impl Path {
     pub(crate) fn is_beyond_end(&self, data: &Data<'_>) -> bool {
         let Query::Single(steps) = &self.query else { return false };
         let Some((Step::Index(_), before)) = steps.split_last() else { return false };
-        let array = before.iter().try_fold(self.root_of(data), |node, step| step.child(node));
+        let array = self.root_of(data).and_then(|root| before.iter().try_fold(root, |node, step| step.child(node)));
         array.is_some_and(Value::is_array)
     }
 
@@ -204,7 +212,31 @@ impl Path {
     pub(crate) fn canonical(&self) -> String {
         match &self.query {
             Query::Pipeline(_) | Query::Document(_) => self.text.clone(),
-            Query::Single(steps) => format!("${}", steps.iter().map(rfc_step).collect::<String>()),
+            Query::Single(steps) => {
+                format!("{}{}", self.root.canonical(), steps.iter().map(rfc_step).collect::<String>())
+            }
+        }
+    }
+}
+
+impl Root {
+    /// Returns the root of a path and its steps.
+    fn parse(text: &str) -> Result<(Self, &str), String> {
+        if let Some(rest) = text.strip_prefix("$$") {
+            return Ok((Self::Context, rest));
+        }
+        let rest = text.strip_prefix('$').ok_or_else(|| "it does not start with '$'".to_owned())?;
+        let steps = after_name(rest);
+        match rest.strip_suffix(steps) {
+            Some("") | None => Ok((Self::Input, rest)),
+            Some(name) => check_name(name).map(|()| (Self::Variable(name.to_owned()), steps)),
+        }
+    }
+
+    fn canonical(&self) -> String {
+        match self {
+            Self::Input | Self::Context => "$".to_owned(),
+            Self::Variable(name) => format!("${name}"),
         }
     }
 }
@@ -509,14 +541,14 @@ pub(crate) mod fuzzing {
         let path = Path::parse(path)?;
         match path.root {
             Root::Input => path.find_in(document),
-            Root::Context => Err("a path into the context object".to_owned()),
+            Root::Context | Root::Variable(_) => Err("a path into the context object or a variable".to_owned()),
         }
     }
 
     /// Returns the canonical form of a path that can select one node only.
     pub fn canonical(path: &str) -> Option<String> {
         let path = Path::parse(path).ok()?;
-        matches!((path.root, &path.query), (Root::Input, Query::Single(_))).then(|| path.canonical())
+        matches!((&path.root, &path.query), (Root::Input, Query::Single(_))).then(|| path.canonical())
     }
 }
 
@@ -530,6 +562,29 @@ mod tests {
     fn find(path: &str, input: &Value) -> Option<Value> {
         let path = Path::parse(path).expect("a valid path");
         with_data(input, |data| path.find(data)).expect("not too much")
+    }
+
+    #[test]
+    fn a_path_begins_in_the_input_the_context_or_a_variable() {
+        let input = json!({ "known": 1 });
+        let cases = [
+            ("$.known", Some(json!(1))),
+            ("$$.Execution.Name", Some(json!("run-1"))),
+            ("$known", Some(json!({ "list": [1, 2] }))),
+            ("$known.list[-1]", Some(json!(2))),
+            ("$known['list'][*]", Some(json!([1, 2]))),
+            ("$known..list", Some(json!([[1, 2]]))),
+            ("$known[?(@[0] == $.list[0])]", Some(json!([[1, 2]]))),
+            ("$known.none", None),
+            ("$unknown", None),
+            ("$unknown[*]", None),
+        ];
+        for (path, expected) in cases {
+            assert_eq!(find(path, &input), expected, "{path}");
+        }
+        let path = Path::parse("$known.list[5]").expect("a path");
+        assert_eq!((path.variable(), path.canonical().as_str()), (Some("known"), "$known['list'][5]"));
+        assert!(with_data(&input, |data| path.is_beyond_end(data)));
     }
 
     #[test]
@@ -681,7 +736,10 @@ mod tests {
         for path in [
             "",
             "a",
-            "$a",
+            "$a b",
+            "$1",
+            "$_a",
+            "$states",
             "$.",
             "$..",
             "$.a.",

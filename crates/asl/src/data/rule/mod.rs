@@ -18,7 +18,7 @@ pub(crate) enum Rule {
 }
 
 impl Rule {
-    /// Parses a rule. The caller has taken `Next`, which only a rule at the top level may have.
+    /// Parses a rule. The caller has taken `Next` and `Assign`, which only a rule at the top level may have.
     pub(crate) fn parse(mut fields: Fields) -> Result<Self, DefinitionError> {
         let _comment = fields.text("Comment")?;
         fields.refuse_query_fields()?;

@@ -1,9 +1,10 @@
 //! The top level of a definition.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::time::Duration;
 
 use super::resource::Resource;
+use super::variables::{References, check_scopes, references};
 use super::workflow::Workflow;
 use crate::syntax::{DefinitionError, Fields, MAX_SECONDS, parse_json};
 
@@ -13,6 +14,7 @@ pub struct StateMachine {
     comment: Option<String>,
     pub(crate) timeout: Option<Duration>,
     pub(crate) workflow: Workflow,
+    references: References,
 }
 
 impl StateMachine {
@@ -40,6 +42,8 @@ impl StateMachine {
         if !json.is_object() {
             return Err(DefinitionError::not_an_object());
         }
+        check_scopes(&json, "", &BTreeSet::new())?;
+        let references = references(&json);
         let mut fields = Fields::parse(json, "")?;
         let comment = fields.text("Comment")?;
         fields.query_language()?;
@@ -52,7 +56,7 @@ impl StateMachine {
         let timeout = fields.whole("TimeoutSeconds", 1..=MAX_SECONDS)?;
         let workflow = Workflow::parse(&mut fields, &mut HashSet::new())?;
         fields.finish()?;
-        Ok(Self { comment, timeout: timeout.map(Duration::from_secs), workflow })
+        Ok(Self { comment, timeout: timeout.map(Duration::from_secs), workflow, references })
     }
 
     /// Returns the resources of all Task states, also in branches and item processors, each with its location in the
@@ -68,6 +72,19 @@ impl StateMachine {
     /// ```
     pub fn resources(&self) -> Vec<(&str, &Resource)> {
         self.workflow.resources()
+    }
+
+    /// Returns the names of the variables that each state reads, by the state's name: `variableReferences` of AWS's API.
+    ///
+    /// ```
+    /// let machine = asl::StateMachine::parse(
+    ///     r#"{ "StartAt": "Wait", "States": { "Wait": { "Type": "Wait", "SecondsPath": "$delay", "End": true } } }"#,
+    /// )
+    /// .unwrap();
+    /// assert_eq!(machine.variable_references()["Wait"].iter().collect::<Vec<_>>(), ["delay"]);
+    /// ```
+    pub fn variable_references(&self) -> &BTreeMap<String, BTreeSet<String>> {
+        &self.references
     }
 
     /// Returns the definition's top-level `Comment`.

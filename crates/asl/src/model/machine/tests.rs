@@ -205,24 +205,46 @@ fn branches_are_checked_as_machines_are() {
 }
 
 #[test]
+fn an_inner_scope_assigns_no_variable_of_an_outer_one() {
+    let branch = |name: &str, assign: Value| json!({ "StartAt": name, "States": { name: { "Type": "Pass", "Assign": assign, "End": true } } });
+    let parallel = |assign: Value, branches: Value| json!({ "Type": "Parallel", "Branches": branches, "Assign": assign, "End": true });
+    accepted(parallel(json!({ "a": 1 }), json!([branch("X", json!({ "b": 1 })), branch("Y", json!({ "b": 2 }))])));
+    refused(
+        parallel(json!({ "a": 1 }), json!([branch("X", json!({ "b": 1 })), branch("Y", json!({ "a.$": "$" }))])),
+        "/Branches[1]/States/Y/Assign/a",
+        "The variable 'a' is assigned in an outer scope",
+    );
+    refused(
+        json!({ "Type": "Map", "ItemProcessor": branch("X", json!({ "e": 1 })), "End": true,
+            "Catch": [{ "ErrorEquals": ["A"], "Assign": { "e.$": "$.Error" }, "Next": "T" }] }),
+        "/ItemProcessor/States/X/Assign/e",
+        "The variable 'e' is assigned in an outer scope",
+    );
+}
+
+#[test]
 fn each_type_has_its_own_fields() {
     let cases = [
         (json!({}), "", "[Type]"),
         (json!({ "Type": "Loop" }), "/Type", "'Loop' is not a type of state"),
         (json!({ "Type": "Pass", "Resource": "x", "End": true }), "/Resource", "not supported"),
         (json!({ "Type": "Pass", "Retry": [], "End": true }), "/Retry", "not supported"),
-        (json!({ "Type": "Pass", "Assign": {}, "End": true }), "/Assign", "variables are not supported"),
+        (json!({ "Type": "Succeed", "Assign": {} }), "/Assign", "Field 'Assign' is not supported: states that go on"),
+        (json!({ "Type": "Fail", "Assign": {} }), "/Assign", "Field 'Assign' is not supported"),
+        (json!({ "Type": "Pass", "Assign": 1, "End": true }), "/Assign", "Value must be an object"),
+        (json!({ "Type": "Pass", "Assign": { "a-b": 1 }, "End": true }), "/Assign/a-b", "not the name of a variable"),
+        (json!({ "Type": "Pass", "Assign": { "states.$": "$" }, "End": true }), "/Assign/states", "is reserved"),
+        (json!({ "Type": "Pass", "Assign": { "a.$": "x" }, "End": true }), "/Assign", "must be a valid JSONPath"),
+        (json!({ "Type": "Pass", "Assign": { "a": 1, "a.$": "$" }, "End": true }), "/Assign/a.$", "given twice"),
+        (json!({ "Type": "Pass", "InputPath": "$states.input", "End": true }), "/InputPath", "is reserved"),
+        (json!({ "Type": "Pass", "ResultPath": "$a", "End": true }), "/ResultPath", "context object or a variable"),
+        (json!({ "Type": "Pass", "InputPath": "$a b", "End": true }), "/InputPath", "expected '.' or '['"),
         (json!({ "Type": "Succeed", "Output": {} }), "/Output", "JSONata is not supported"),
         (task(json!({ "Arguments": {} })), "/Arguments", "JSONata is not supported"),
         (
-            json!({ "Type": "Choice", "Choices": [{ "Variable": "$", "IsPresent": true, "Assign": {}, "Next": "T" }] }),
-            "/Choices[0]/Assign",
-            "variables are not supported",
-        ),
-        (
             json!({ "Type": "Choice", "Choices": [{ "Not": { "Variable": "$", "IsNull": true, "Assign": {} }, "Next": "T" }] }),
             "/Choices[0]/Not/Assign",
-            "variables are not supported",
+            "rules at the top level of a Choice",
         ),
         (json!({ "Type": "Succeed", "End": true }), "/End", "not supported"),
         (json!({ "Type": "Fail", "Next": "T" }), "/Next", "not supported"),
