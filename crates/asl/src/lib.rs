@@ -7,6 +7,7 @@
 //!
 //! - [`StateMachine::parse`] parses a definition. An error has its location.
 //! - [`Execution`] runs a state machine. A [`StopSwitch`] stops it, and a [`Redrive`] continues it.
+//! - [`StateTest`] runs a single state, with mocked results.
 //!
 //! The modules are layers, each of which imports only those before it: `syntax` (fields, errors, limits), `data` (paths,
 //! intrinsic functions, templates, choice rules), `model` (definitions) and `run` (executions).
@@ -134,11 +135,11 @@ mod model;
 mod run;
 mod syntax;
 
-pub use data::ExecutionContext;
+pub use data::{ExecutionContext, check_variable_name};
 pub use model::{Resource, StateMachine};
 pub use run::{
-    Clock, Event, EventKind, Execution, History, Integration, Iteration, Outcome, Redrive, StateType, StopSignal,
-    StopSwitch, SystemClock, TaskCall, Tasks, stop_switch,
+    Clock, Event, EventKind, Execution, History, Integration, Iteration, Outcome, Redrive, StateTest, StateTested,
+    StateType, StopSignal, StopSwitch, SystemClock, TaskCall, Tasks, TestStatus, TestedState, stop_switch,
 };
 pub use syntax::{DefinitionError, DefinitionErrorCode, Failure, JsonFault, parse_json};
 

@@ -15,7 +15,7 @@ pub struct ExecutionContext {
     pub execution_arn: String,
     /// `$$.Execution.Name`.
     pub execution_name: String,
-    /// `$$.Execution.RoleArn`, and the role in the `ExecutionStarted` event.
+    /// `$$.Execution.RoleArn`, and the role in the `ExecutionStarted` event. Empty in the test of a state without a role.
     pub role_arn: String,
     /// `$$.Execution.StartTime`.
     pub started: DateTime<Utc>,
@@ -40,8 +40,8 @@ pub(crate) struct Context<'a> {
     pub(crate) execution_input: &'a Value,
     pub(crate) state: &'a str,
     pub(crate) entered: DateTime<Utc>,
-    /// How often the execution was redriven.
-    pub(crate) redrives: u64,
+    /// How often the execution was redriven. `None` in the test of a state.
+    pub(crate) redrives: Option<u64>,
     /// `None` in states that cannot be retried.
     pub(crate) retry_count: Option<u32>,
     pub(crate) item: Option<&'a MapItem>,
@@ -63,8 +63,7 @@ impl Context<'_> {
                 "Input": self.execution_input,
                 "StartTime": format_timestamp(self.execution.started),
                 "Name": self.execution.execution_name,
-                "RoleArn": self.execution.role_arn,
-                "RedriveCount": self.redrives,
+                "RoleArn": Some(&self.execution.role_arn).filter(|role| !role.is_empty()),
             },
             "StateMachine": {
                 "Id": self.execution.state_machine_arn,
@@ -72,6 +71,9 @@ impl Context<'_> {
             },
             "State": { "Name": self.state, "EnteredTime": format_timestamp(self.entered) },
         });
+        if let Some(count) = self.redrives {
+            object["Execution"]["RedriveCount"] = json!(count);
+        }
         if let Some(count) = self.retry_count {
             object["State"]["RetryCount"] = json!(count);
         }
@@ -111,7 +113,7 @@ pub(crate) mod testing {
             execution_input: input,
             state: "S",
             entered: DateTime::UNIX_EPOCH,
-            redrives: 0,
+            redrives: Some(0),
             retry_count: Some(0),
             item: Some(&item),
             variables: &variables,

@@ -17,6 +17,7 @@ pub(crate) use intrinsic::Expression;
 pub(crate) use path::{Path, fuzzing, referenced};
 pub(crate) use rule::Rule;
 pub(crate) use template::{Template, evaluate};
+pub use variables::check_variable_name;
 pub(crate) use variables::{Assign, Variables, assigned_names};
 
 #[cfg(test)]

@@ -68,7 +68,6 @@ impl Variables {
     }
 
     /// Returns all variables that can be read, those of outer scopes too.
-    #[cfg(test)]
     pub(crate) fn all(&self) -> Map<String, Value> {
         let mut all = self.outer.as_ref().map(|outer| outer.all()).unwrap_or_default();
         all.extend(self.own.iter().map(|(name, variable)| (name.clone(), Value::clone(&variable.value))));
@@ -109,7 +108,7 @@ impl Assign {
         let location = fields.location_of("Assign");
         let Some(value) = fields.take("Assign") else { return Ok(None) };
         for name in assigned_names(&value) {
-            check_name(name).map_err(|why| DefinitionError::schema(&format!("{location}/{name}"), why))?;
+            check_variable_name(name).map_err(|why| DefinitionError::schema(&format!("{location}/{name}"), why))?;
         }
         Template::parse(value, &location).map(|template| Some(Self(template)))
     }
@@ -132,8 +131,11 @@ pub(crate) fn assigned_names(assign: &Value) -> impl Iterator<Item = &str> {
     fields.map(|field| field.strip_suffix(".$").unwrap_or(field))
 }
 
-/// Checks that a name is a Unicode identifier, which the language does not reserve.
-pub(crate) fn check_name(name: &str) -> Result<(), String> {
+/// Checks that the name of a variable is a Unicode identifier, which the language does not reserve.
+///
+/// # Errors
+/// Returns why it is none.
+pub fn check_variable_name(name: &str) -> Result<(), String> {
     let identifier = name.len() - after_name(name).len();
     if name.is_empty() || identifier < name.len() || name.chars().count() > MAX_NAME {
         return Err(format!(
@@ -172,11 +174,11 @@ mod tests {
     fn names_are_identifiers() {
         let longest = "n".repeat(MAX_NAME);
         for name in ["a", "x1_y", "é", "名前", longest.as_str()] {
-            assert_eq!(check_name(name), Ok(()), "{name}");
+            assert_eq!(check_variable_name(name), Ok(()), "{name}");
         }
         let too_long = "n".repeat(MAX_NAME + 1);
         for name in ["", "1a", "_a", "a-b", "a.b", "a b", "$a", "states", too_long.as_str()] {
-            assert!(check_name(name).is_err(), "{name}");
+            assert!(check_variable_name(name).is_err(), "{name}");
         }
     }
 

@@ -13,6 +13,7 @@ use super::succeed::Succeed;
 use super::task::Task;
 use super::transition::Transition;
 use super::wait::Wait;
+use super::workflow::Workflow;
 use crate::syntax::{DefinitionError, Fields, StateId, StateNames};
 
 /// A state of a workflow.
@@ -65,6 +66,15 @@ impl State {
         };
         fields.finish()?;
         Ok(Self { name, kind })
+    }
+
+    /// Returns the branches of a Parallel state, or the item processor of a Map state.
+    pub(crate) fn workflows(&self) -> Vec<&Workflow> {
+        match &self.kind {
+            StateKind::Map(map) => vec![&map.processor],
+            StateKind::Parallel(parallel) => parallel.branches.iter().collect(),
+            _ => Vec::new(),
+        }
     }
 
     /// Returns the possible next states.

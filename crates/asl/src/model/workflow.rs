@@ -50,6 +50,15 @@ impl Workflow {
         self.states.iter().position(|state| state.name == name).map(StateId)
     }
 
+    /// Returns the state of a name and its workflow, also if it is in a branch or an item processor.
+    pub(crate) fn find_anywhere(&self, name: &str) -> Option<(&Self, StateId)> {
+        let own = self.find(name).map(|id| (self, id));
+        own.or_else(|| {
+            let mut inner = self.states.iter().flat_map(State::workflows);
+            inner.find_map(|workflow| workflow.find_anywhere(name))
+        })
+    }
+
     /// Returns the resources of the Task states, also of those in branches and item processors, with their locations.
     pub(crate) fn resources(&self) -> Vec<(&str, &Resource)> {
         self.states.iter().flat_map(resources_of).collect()
@@ -80,8 +89,6 @@ impl Workflow {
 fn resources_of(state: &State) -> Vec<(&str, &Resource)> {
     match &state.kind {
         StateKind::Task(task) => vec![(task.resource_location.as_str(), &task.resource)],
-        StateKind::Map(map) => map.processor.resources(),
-        StateKind::Parallel(parallel) => parallel.branches.iter().flat_map(Workflow::resources).collect(),
-        _ => Vec::new(),
+        _ => state.workflows().into_iter().flat_map(Workflow::resources).collect(),
     }
 }

@@ -16,6 +16,9 @@ pub(super) trait Work: Send + Sync {
     /// Attempts the work once.
     fn attempt<'a>(&'a self, attempt: Attempt<'a>) -> BoxFuture<'a, Result<Value, Fault>>;
 
+    /// Notes the data after `Parameters`, for the test of a state. AWS does so for Task states alone.
+    fn note_parameters(&self, _visit: &Visit<'_>, _effective: &Value) {}
+
     /// Returns the event that records that no retry is left.
     fn failed_event(&self) -> Option<EventKind>;
 
@@ -35,6 +38,14 @@ pub(super) struct Attempt<'a> {
     pub(super) retry_count: u32,
 }
 
+impl Attempt<'_> {
+    /// Returns the mocked result of a test.
+    pub(super) fn mocked(&self) -> Option<Result<Value, Fault>> {
+        let mock = self.visit.probe()?.mock.clone()?;
+        Some(mock.map_err(Fault::Failed))
+    }
+}
+
 impl Frame {
     /// Does the work, with retries. If none is left, the first catcher that matches decides the next state.
     pub(super) async fn run(&self, work: &dyn Work, raw: Value, visit: &Visit<'_>) -> Result<Exit, Fault> {
@@ -46,6 +57,12 @@ impl Frame {
                 Err(Fault::Failed(failure)) => failure,
                 Err(fatal) => return Err(fatal),
             };
+            if let Some(probe) = visit.probe() {
+                return match probe.retry(self, &failure, work.has_branches()) {
+                    true => Err(Fault::Failed(failure)),
+                    false => self.fail(work, raw, failure, retries.count(), visit),
+                };
+            }
             match retries.next(&failure, work.has_branches(), clock) {
                 Some(delay) => {
                     let Failure { error, cause } = &failure;
@@ -60,10 +77,12 @@ impl Frame {
     async fn attempt(&self, work: &dyn Work, raw: &Value, visit: &Visit<'_>, retry_count: u32) -> Result<Exit, Fault> {
         let context = visit.context(Some(retry_count));
         let filtered = visit.evaluate(raw, &context, |data| self.filters.input(data))?;
+        visit.note("afterInputPath", &filtered);
         let effective = match &self.parameters {
             Some(template) => visit.evaluate(&filtered, &context, |data| template.render(data))?,
             None => filtered.clone(),
         };
+        work.note_parameters(visit, &effective);
         if !within_limit(&effective) {
             return Err(Fault::Failed(Failure::data_limit(visit.state)));
         }
@@ -74,7 +93,9 @@ impl Frame {
             Some(template) => visit.evaluate(&result, &context, |data| template.render(data))?,
             None => result,
         };
+        visit.note("afterResultSelector", &result);
         let combined = self.result_path.insert(raw.clone(), result).map_err(|why| visit.result_path_failure(why))?;
+        visit.note("afterResultPath", &combined);
         let output = visit.evaluate(&combined, &context, |data| self.filters.output(data))?;
         Ok(Exit { transition: self.transition, output, assigned })
     }
@@ -91,10 +112,13 @@ impl Frame {
             visit.record(event)?;
         }
         let in_branch = work.has_branches();
-        let catcher = self.catch.iter().find(|catcher| catcher.errors.matches(&failure, in_branch));
-        let Some(catcher) = catcher else {
+        let mut catchers = self.catch.iter().enumerate();
+        let Some((index, catcher)) = catchers.find(|(_, catcher)| catcher.errors.matches(&failure, in_branch)) else {
             return Err(Fault::Failed(failure));
         };
+        if let Some(probe) = visit.probe() {
+            probe.caught(index, &failure);
+        }
         tracing::debug!(error = failure.error, cause = failure.cause, "caught a failure");
         let error_output = failure.error_output();
         let assigned = visit.assign(catcher.assign.as_ref(), &error_output, &visit.context(Some(retry_count)))?;

@@ -10,6 +10,7 @@ impl Choice {
     pub(super) fn run(&self, raw: &Value, visit: &Visit<'_>) -> Result<Exit, Fault> {
         let context = visit.context(None);
         let filtered = visit.evaluate(raw, &context, |data| self.filters.input(data))?;
+        visit.note("afterInputPath", &filtered);
         let chosen = visit.evaluate(&filtered, &context, |data| {
             for (rule, chosen) in &self.choices {
                 if rule.matches(data)? {

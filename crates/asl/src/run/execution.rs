@@ -164,6 +164,7 @@ impl<'a> Execution<'a> {
             journal: Journal::new(self.history, self.clock).after(last_event),
             clock: self.clock,
             redrives: self.redrive.as_ref().map_or(0, |redrive| redrive.count),
+            probe: None,
         };
         let journal = &environment.journal;
         let chain = match &self.redrive {

@@ -11,6 +11,7 @@ use crate::syntax::Failure;
 impl Fail {
     pub(super) fn run(&self, input: &Value, visit: &Visit<'_>) -> Fault {
         let context = visit.context(None);
+        visit.note("afterInputPath", input);
         let failure = self.error.read(input, &context, visit).and_then(|error| {
             let cause = self.cause.read(input, &context, visit)?;
             Ok(Failure { error, cause })

@@ -24,6 +24,12 @@ impl Map {
         let visit = attempt.visit;
         let workers = self.concurrency.workers(attempt)?;
         let items = self.items(attempt)?;
+        if visit.probe().is_some() {
+            self.note(attempt, &items)?;
+        }
+        if let Some(mocked) = attempt.mocked() {
+            return mocked;
+        }
         visit.record(EventKind::MapStateStarted(items.len() as u64))?;
         let iterations = Iterations {
             map: self,
@@ -52,6 +58,32 @@ impl Map {
         visit.record_leaf(EventKind::MapStateSucceeded)?;
         let outputs = iterations.outputs.into_inner();
         Ok(Value::from(outputs.unwrap_or_else(PoisonError::into_inner)))
+    }
+
+    /// Notes the items and the inputs of the iterations, for the test of a state.
+    fn note(&self, attempt: Attempt<'_>, items: &[Value]) -> Result<(), Fault> {
+        let visit = attempt.visit;
+        visit.note("afterItemsPath", &Value::from(items));
+        if self.selector.is_some() {
+            let inputs = items.iter().enumerate().map(|(index, item)| {
+                let item = MapItem { index, value: item.clone() };
+                self.input(attempt, &item)
+            });
+            visit.note("afterItemSelector", &Value::Array(inputs.collect::<Result<_, _>>()?));
+        }
+        visit.note("maxConcurrency", &self.concurrency.max(attempt)?.into());
+        Ok(())
+    }
+
+    /// Returns the input of an iteration's first state.
+    fn input(&self, attempt: Attempt<'_>, item: &MapItem) -> Result<Value, Fault> {
+        let Some(selector) = &self.selector else {
+            return Ok(item.value.clone());
+        };
+        let visit = attempt.visit;
+        let mut context = visit.context(Some(attempt.retry_count));
+        context.item = Some(item);
+        visit.evaluate(attempt.effective, &context, |data| selector.render(data))
     }
 
     fn items(&self, attempt: Attempt<'_>) -> Result<Vec<Value>, Fault> {
@@ -127,7 +159,7 @@ impl Iterations<'_> {
         let item = MapItem { index, value: item.clone() };
         chain.begin_iteration(iteration.clone());
         environment.journal.record(chain, EventKind::MapIterationStarted(iteration.clone()))?;
-        let input = self.input(&item)?;
+        let input = self.map.input(self.attempt, &item)?;
         let variables = visit.scope.variables.inner();
         let scope = Scope { environment, chain: chain.clone(), item: Some(&item), variables };
         let output = self.map.processor.run(input, scope).await?;
@@ -140,24 +172,22 @@ impl Iterations<'_> {
         }
         Ok(id)
     }
-
-    /// Returns the input of the iteration's first state.
-    fn input(&self, item: &MapItem) -> Result<Value, Fault> {
-        let Some(selector) = &self.map.selector else {
-            return Ok(item.value.clone());
-        };
-        let visit = self.attempt.visit;
-        let mut context = visit.context(Some(self.attempt.retry_count));
-        context.item = Some(item);
-        visit.evaluate(self.attempt.effective, &context, |data| selector.render(data))
-    }
 }
 
 impl Concurrency {
     /// Returns the number of iterations to run at the same time.
     fn workers(&self, attempt: Attempt<'_>) -> Result<usize, Fault> {
-        let max = match self {
-            Self::Fixed(max) => *max,
+        // Zero means no limit.
+        Ok(match usize::try_from(self.max(attempt)?) {
+            Ok(max @ 1..=MAX_CONCURRENCY) => max,
+            _ => MAX_CONCURRENCY,
+        })
+    }
+
+    /// Returns the number that the definition states.
+    fn max(&self, attempt: Attempt<'_>) -> Result<u64, Fault> {
+        match self {
+            Self::Fixed(max) => Ok(*max),
             Self::Path(path) => attempt.visit.evaluate(attempt.filtered, attempt.context, |data| {
                 let value = referenced(path, "MaxConcurrencyPath", data)?;
                 match (value.as_u64(), value.as_i64()) {
@@ -172,12 +202,7 @@ impl Concurrency {
                         ))
                     }
                 }
-            })?,
-        };
-        // Zero means no limit.
-        Ok(match usize::try_from(max) {
-            Ok(max @ 1..=MAX_CONCURRENCY) => max,
-            _ => MAX_CONCURRENCY,
-        })
+            }),
+        }
     }
 }

@@ -15,6 +15,9 @@ use crate::model::{Parallel, Workflow};
 impl Parallel {
     async fn run_branches(&self, attempt: Attempt<'_>) -> Result<Value, Fault> {
         let visit = attempt.visit;
+        if let Some(mocked) = attempt.mocked() {
+            return mocked;
+        }
         visit.record(EventKind::ParallelStateStarted)?;
         let chain = &visit.scope.chain;
         let mut outputs = vec![Value::Null; self.branches.len()];

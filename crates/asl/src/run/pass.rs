@@ -12,11 +12,23 @@ impl Pass {
         let filtered = visit.evaluate(&raw, &context, |data| self.filters.input(data))?;
         let effective = match &self.parameters {
             Some(template) => visit.evaluate(&filtered, &context, |data| template.render(data))?,
-            None => filtered,
+            None => filtered.clone(),
         };
-        let result = self.result.clone().unwrap_or(effective);
+        let result = match &self.result {
+            Some(result) => {
+                visit.note("result", result);
+                result.clone()
+            }
+            None => {
+                visit.note("afterInputPath", &filtered);
+                visit.note("afterParameters", &effective);
+                effective
+            }
+        };
+        visit.note("afterResultSelector", &result);
         let assigned = visit.assign(self.assign.as_ref(), &result, &context)?;
         let combined = self.result_path.insert(raw, result).map_err(|why| visit.result_path_failure(why))?;
+        visit.note("afterResultPath", &combined);
         let output = visit.evaluate(&combined, &context, |data| self.filters.output(data))?;
         Ok(Exit { transition: self.transition, output, assigned })
     }

@@ -23,6 +23,20 @@ impl<'a> Retries<'a> {
         u32::try_from(total).unwrap_or(u32::MAX)
     }
 
+    /// Returns the index of the clause that decides about a failure after `count` retries, and the delay in whole seconds if it
+    /// retries. `None` if no clause matches.
+    pub(super) fn decision(
+        retriers: &[Retrier],
+        count: u64,
+        failure: &Failure,
+        in_branch: bool,
+    ) -> Option<(usize, Option<u64>)> {
+        let mut clauses = retriers.iter().enumerate();
+        let (index, retrier) = clauses.find(|(_, retrier)| retrier.errors.matches(failure, in_branch))?;
+        let delay = (count < retrier.max_attempts).then(|| retrier.seconds(count) as u64);
+        Some((index, delay))
+    }
+
     /// Returns the delay before the next attempt, or `None` if the failure is not retried. The first clause that
     /// matches decides.
     pub(super) fn next(&mut self, failure: &Failure, in_branch: bool, clock: &dyn Clock) -> Option<Duration> {
@@ -41,14 +55,19 @@ impl<'a> Retries<'a> {
 impl Retrier {
     /// Returns the delay before the next attempt, after `retries` retries under this clause.
     fn delay(&self, retries: u64, clock: &dyn Clock) -> Duration {
-        let exponent = i32::try_from(retries).unwrap_or(i32::MAX);
-        let seconds = self.interval as f64 * self.backoff_rate.powi(exponent);
-        let seconds = seconds.min(self.max_delay.unwrap_or(MAX_SECONDS) as f64);
+        let seconds = self.seconds(retries);
         let seconds = match self.jitter {
             Jitter::None => seconds,
             Jitter::Full => seconds * clock.jitter(),
         };
         Duration::try_from_secs_f64(seconds).unwrap_or(Duration::from_secs(MAX_SECONDS))
+    }
+
+    /// Returns the same without jitter, in seconds.
+    fn seconds(&self, retries: u64) -> f64 {
+        let exponent = i32::try_from(retries).unwrap_or(i32::MAX);
+        let seconds = self.interval as f64 * self.backoff_rate.powi(exponent);
+        seconds.min(self.max_delay.unwrap_or(MAX_SECONDS) as f64)
     }
 }
 

@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use super::clock::Clock;
 use super::journal::{EventChain, Journal};
+use super::probe::Probe;
 use super::tasks::Tasks;
 use crate::data::{ExecutionContext, MapItem, Variables};
 
@@ -18,6 +19,8 @@ pub(super) struct Environment<'a> {
     pub(super) clock: &'a dyn Clock,
     /// How often the execution was redriven.
     pub(super) redrives: u64,
+    /// The test of a single state, if it is one.
+    pub(super) probe: Option<&'a Probe>,
 }
 
 /// The part of an execution in which a state runs: a chain of events, the item of a Map state, and variables.

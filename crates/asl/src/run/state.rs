@@ -48,7 +48,7 @@ impl State {
         Ok(exit)
     }
 
-    fn state_type(&self) -> StateType {
+    pub(super) fn state_type(&self) -> StateType {
         match &self.kind {
             StateKind::Task(_) => StateType::Task,
             StateKind::Choice(_) => StateType::Choice,

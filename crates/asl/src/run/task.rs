@@ -11,6 +11,7 @@ use super::clock::with_timeout;
 use super::fault::Fault;
 use super::history::{EventKind, Integration};
 use super::tasks::TaskCall;
+use super::visit::Visit;
 use crate::data::{referenced, within_limit};
 use crate::model::{Resource, Task, TimeLimit};
 use crate::syntax::{Failure, MAX_SECONDS, error_name};
@@ -19,6 +20,9 @@ impl Task {
     async fn call(&self, attempt: Attempt<'_>) -> Result<Value, Fault> {
         let visit = attempt.visit;
         let limits = self.limits(attempt)?;
+        if let Some(mocked) = attempt.mocked() {
+            return self.noted(visit, mocked);
+        }
         visit.record(self.scheduled_event(attempt, limits))?;
         visit.record(self.started_event())?;
         let on_submitted = |response: &Value| {
@@ -42,7 +46,14 @@ impl Task {
         let ended = ended.unwrap_or_else(|| Err(Failure::timeout()));
         let ended = ended.and_then(|result| self.check_size(result));
         visit.record(self.ended_event(&ended))?;
-        ended.map_err(Fault::Failed)
+        self.noted(visit, ended.map_err(Fault::Failed))
+    }
+
+    /// Notes the result, for the test of a state.
+    fn noted(&self, visit: &Visit<'_>, ended: Result<Value, Fault>) -> Result<Value, Fault> {
+        let result = ended?;
+        visit.note("result", &result);
+        Ok(result)
     }
 
     fn check_size(&self, result: Value) -> Result<Value, Failure> {
@@ -106,6 +117,10 @@ impl Task {
 }
 
 impl Work for Task {
+    fn note_parameters(&self, visit: &Visit<'_>, effective: &Value) {
+        visit.note("afterParameters", effective);
+    }
+
     fn attempt<'a>(&'a self, attempt: Attempt<'a>) -> BoxFuture<'a, Result<Value, Fault>> {
         self.call(attempt).boxed()
     }

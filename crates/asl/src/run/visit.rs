@@ -7,6 +7,7 @@ use serde_json::{Map, Value};
 
 use super::fault::Fault;
 use super::history::{EventKind, StateType};
+use super::probe::Probe;
 use super::scope::Scope;
 use crate::data::{Assign, Context, Data};
 use crate::model::Transition;
@@ -56,6 +57,18 @@ impl<'a> Visit<'a> {
         self.scope.environment.journal.record_leaf(&self.scope.chain, kind)
     }
 
+    /// Returns the test of a single state, if this visit is one.
+    pub(super) fn probe(&self) -> Option<&'a Probe> {
+        self.scope.environment.probe
+    }
+
+    /// Notes the data after a step, for the test of a state.
+    pub(super) fn note(&self, step: &str, data: &Value) {
+        if let Some(probe) = self.probe() {
+            probe.note(step, data.clone());
+        }
+    }
+
     /// Returns the context object. `retry_count` is that of a state that can be retried.
     pub(super) fn context(&self, retry_count: Option<u32>) -> Context<'_> {
         Context {
@@ -63,11 +76,11 @@ impl<'a> Visit<'a> {
             execution_input: self.scope.environment.input,
             state: self.state,
             entered: self.entered,
-            redrives: self.scope.environment.redrives,
+            redrives: self.probe().is_none().then_some(self.scope.environment.redrives),
             retry_count,
             item: self.scope.item,
             variables: &self.scope.variables,
-            object: OnceLock::new(),
+            object: self.probe().and_then(|probe| probe.context.clone()).map_or_else(OnceLock::new, OnceLock::from),
         }
     }
 
@@ -82,10 +95,14 @@ impl<'a> Visit<'a> {
         read: impl FnOnce(&Data<'_>) -> Result<T, String>,
     ) -> Result<T, Fault> {
         read(&Data { input, context }).map_err(|why| {
-            Fault::runtime(format!(
-                "An error occurred while executing the state '{}' (entered at the event id #{}). {why}",
-                self.state, self.entered_event
-            ))
+            // The test of a state has no events, and AWS does not name them there.
+            Fault::runtime(match self.probe() {
+                Some(_) => why,
+                None => format!(
+                    "An error occurred while executing the state '{}' (entered at the event id #{}). {why}",
+                    self.state, self.entered_event
+                ),
+            })
         })
     }
 

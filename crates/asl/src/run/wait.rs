@@ -20,6 +20,7 @@ impl Wait {
     pub(super) async fn run(&self, raw: Value, visit: &Visit<'_>) -> Result<Exit, Fault> {
         let context = visit.context(None);
         let filtered = visit.evaluate(&raw, &context, |data| self.filters.input(data))?;
+        visit.note("afterInputPath", &filtered);
         let clock = visit.scope.environment.clock;
         let now = clock.now();
         let duration = visit.evaluate(&filtered, &context, |data| self.until.duration(now, data))?;

@@ -8,6 +8,7 @@ mod map;
 mod parallel;
 mod properties;
 mod retry_and_catch;
+mod state_test;
 mod task;
 mod variables;
 mod virtual_clock;

@@ -633,7 +633,7 @@ impl StepFunctions {
     }
 }
 
-fn parse_input(text: &str) -> Result<Value, AwsError> {
+pub(super) fn parse_input(text: &str) -> Result<Value, AwsError> {
     if text.len() > MAX_INPUT_BYTES {
         return Err(AwsError::new(
             "InvalidExecutionInput",

@@ -35,14 +35,19 @@ const OPTIMIZED: &str = "\
 
 /// Refuses a machine with a resource that this endpoint cannot run, so that it does not fail when it is too late.
 pub(super) fn check(machine: &StateMachine) -> Result<(), DefinitionError> {
-    for (location, resource) in machine.resources() {
-        if let Resource::Integration { arn, service, action } = resource
-            && !RUN_HERE.contains(&format!("{service}:{action}").as_str())
+    machine.resources().into_iter().try_for_each(|(location, resource)| check_resource(location, resource))
+}
+
+/// Refuses a resource that this endpoint cannot run.
+pub(super) fn check_resource(location: &str, resource: &Resource) -> Result<(), DefinitionError> {
+    match resource {
+        Resource::Integration { arn, service, action }
+            if !RUN_HERE.contains(&format!("{service}:{action}").as_str()) =>
         {
-            return Err(DefinitionError::resource(location, refusal(arn, service, action)));
+            Err(DefinitionError::resource(location, refusal(arn, service, action)))
         }
+        _ => Ok(()),
     }
-    Ok(())
 }
 
 fn refusal(arn: &str, service: &str, action: &str) -> String {

@@ -130,7 +130,7 @@ pub(super) fn parse(definition: &str) -> Result<asl::StateMachine, AwsError> {
     asl::StateMachine::parse(definition).map_err(|error| invalid_definition(&error))
 }
 
-fn invalid_definition(error: &asl::DefinitionError) -> AwsError {
+pub(super) fn invalid_definition(error: &asl::DefinitionError) -> AwsError {
     AwsError::new("InvalidDefinition", format!("Invalid State Machine Definition: '{error}'"))
 }
 

@@ -9,6 +9,7 @@ mod names;
 mod payloads;
 mod settings;
 mod tasks;
+mod test_state;
 
 use std::sync::Arc;
 
@@ -72,6 +73,7 @@ impl StepFunctions {
             "TagResource" => self.tag(input(value)?),
             "UntagResource" => self.untag(&input(value)?),
             "ListTagsForResource" => self.list_tags(&input(value)?),
+            "TestState" => self.test_state(input(value)?).await,
             "StartSyncExecution" => Err(AwsError::new(
                 "StateMachineTypeNotSupported",
                 "This operation is not supported by this type of state machine",

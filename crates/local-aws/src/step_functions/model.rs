@@ -15,6 +15,8 @@ const ARN: Rule = Rule::Length(1, 256);
 /// The limit of its size is checked where it is parsed: the message would repeat it.
 const DEFINITION: Rule = Rule::Length(1, usize::MAX);
 const DESCRIPTION: Rule = Rule::Length(0, 256);
+/// A JSON text of data.
+const DATA_TEXT: Rule = Rule::Length(0, 262_144);
 const PAGE: Member = member("maxResults", Rule::Range(0, 1000));
 const TOKEN: Member = member("nextToken", Rule::Length(1, 1024));
 const TYPE: Member = member("type", Rule::OneOf(&["EXPRESS", "STANDARD"]));
@@ -56,6 +58,17 @@ fn members(operation: &str) -> Vec<Member> {
         "ValidateStateMachineDefinition" => [
             [member("definition", Rule::Required)].as_slice(),
             &[TYPE, member("severity", Rule::OneOf(&["ERROR", "WARNING"])), member("maxResults", Rule::Range(0, 100))],
+        ]
+        .concat(),
+        "TestState" => [
+            required("definition", DEFINITION).as_slice(),
+            &[
+                member("roleArn", ARN),
+                member("inspectionLevel", Rule::OneOf(&["TRACE", "DEBUG", "INFO"])),
+                member("stateName", Rule::Length(1, 80)),
+                member("variables", DATA_TEXT),
+                member("context", DATA_TEXT),
+            ],
         ]
         .concat(),
         "StartExecution" => [

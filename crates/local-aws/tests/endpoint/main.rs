@@ -22,6 +22,7 @@ mod s3_answers;
 mod s3_completions;
 mod step_functions;
 mod step_functions_as_recorded;
+mod step_functions_test_state;
 mod step_functions_variables;
 mod sts;
 mod transform;

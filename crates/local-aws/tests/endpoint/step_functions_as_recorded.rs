@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use crate::World;
 use crate::protocols;
 
-const ROLE: &str = "arn:aws:iam::000000000000:role/x";
+pub(crate) const ROLE: &str = "arn:aws:iam::000000000000:role/x";
 
 /// Calls an operation.
 fn call(world: &World, operation: &str, input: &Value) -> (u16, Value) {
@@ -14,14 +14,14 @@ fn call(world: &World, operation: &str, input: &Value) -> (u16, Value) {
 }
 
 /// Calls an operation that succeeds.
-fn ok(world: &World, operation: &str, input: &Value) -> Value {
+pub(crate) fn ok(world: &World, operation: &str, input: &Value) -> Value {
     let (status, output) = call(world, operation, input);
     assert_eq!(status, 200, "{operation} of {input}: {output}");
     output
 }
 
 /// Checks that an operation is refused with this code and message.
-fn refused(world: &World, operation: &str, input: &Value, code: &str, message: &str) {
+pub(crate) fn refused(world: &World, operation: &str, input: &Value, code: &str, message: &str) {
     let (status, output) = call(world, operation, input);
     assert_eq!((status, output["__type"].as_str()), (400, Some(code)), "{operation} of {input}: {output}");
     assert_eq!(output["message"], message, "{operation} of {input}");
@@ -32,11 +32,11 @@ fn constraint(value: &str, member: &str, must: &str) -> String {
     format!("1 validation error detected: Value {value} at '{member}' failed to satisfy constraint: Member must {must}")
 }
 
-fn only(state: Value) -> String {
+pub(crate) fn only(state: Value) -> String {
     json!({ "StartAt": "S", "States": { "S": state } }).to_string()
 }
 
-fn pass() -> String {
+pub(crate) fn pass() -> String {
     only(json!({ "Type": "Pass", "End": true }))
 }
 
@@ -427,11 +427,11 @@ async fn definitions_are_diagnosed_as_on_aws() {
         ),
         (
             only(
-                json!({ "Type": "Choice", "Choices": [{ "Variable": "$", "IsPresent": true, "Assign": {}, "Next": "S" }] }),
+                json!({ "Type": "Choice", "Choices": [{ "Variable": "$", "IsPresent": true, "Assign": { "states": 1 }, "Next": "S" }] }),
             ),
             "SCHEMA_VALIDATION_FAILED",
-            "Field 'Assign' is not supported: variables are not supported",
-            Some("/States/S/Choices[0]/Assign".to_owned()),
+            "The name 'states' is reserved",
+            Some("/States/S/Choices[0]/Assign/states".to_owned()),
         ),
     ];
     for (definition, code, message, location) in cases {

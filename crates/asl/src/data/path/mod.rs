@@ -17,7 +17,7 @@ use serde_json_path::JsonPath;
 
 use self::budget::Budget;
 use super::context::Data;
-use super::variables::{after_name, check_name};
+use super::variables::{after_name, check_variable_name};
 use crate::syntax::{MAX_NESTING, unquoted};
 
 /// A parsed path.
@@ -229,7 +229,7 @@ impl Root {
         let steps = after_name(rest);
         match rest.strip_suffix(steps) {
             Some("") | None => Ok((Self::Input, rest)),
-            Some(name) => check_name(name).map(|()| (Self::Variable(name.to_owned()), steps)),
+            Some(name) => check_variable_name(name).map(|()| (Self::Variable(name.to_owned()), steps)),
         }
     }
 
