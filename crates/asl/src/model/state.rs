@@ -31,7 +31,7 @@ pub(crate) enum StateKind {
     Wait(Wait),
     Map(Box<Map>),
     Parallel(Box<Parallel>),
-    Pass(Pass),
+    Pass(Box<Pass>),
     Succeed(Succeed),
     Fail(Fail),
 }
@@ -54,7 +54,7 @@ impl State {
             "Wait" => StateKind::Wait(Wait::parse(&mut fields, names)?),
             "Map" => StateKind::Map(Box::new(Map::parse(&mut fields, names, taken)?)),
             "Parallel" => StateKind::Parallel(Box::new(Parallel::parse(&mut fields, names, taken)?)),
-            "Pass" => StateKind::Pass(Pass::parse(&mut fields, names)?),
+            "Pass" => StateKind::Pass(Box::new(Pass::parse(&mut fields, names)?)),
             "Succeed" => StateKind::Succeed(Succeed::parse(&mut fields)?),
             "Fail" => StateKind::Fail(Fail::parse(&mut fields)?),
             other => {

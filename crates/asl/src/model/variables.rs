@@ -35,7 +35,9 @@ pub(super) fn references(workflow: &Value) -> References {
 /// Adds the variables that the fields of a state, a rule, a catcher or a template read.
 fn read(value: &Value, in_template: bool, names: &mut BTreeSet<String>) {
     if let Value::Array(items) = value {
-        items.iter().for_each(|item| read(item, in_template, names));
+        for item in items {
+            read(item, in_template, names);
+        }
     }
     for (field, value) in value.as_object().into_iter().flatten() {
         let is_expression = match in_template {

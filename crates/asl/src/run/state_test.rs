@@ -17,7 +17,7 @@ use crate::model::{Resource, State, StateKind, StateMachine, Transition, Workflo
 use crate::syntax::Failure;
 
 /// The longest test on AWS.
-const LONGEST: Duration = Duration::from_secs(300);
+const LONGEST: Duration = Duration::from_mins(5);
 
 /// A test of a single state of a machine, configured before it [runs](StateTest::run). Nothing is retried: the result says what
 /// would be.

@@ -13,14 +13,15 @@ use tokio::sync::watch;
 use tracing::{Instrument, Span};
 
 use super::history::{EXECUTION_END, HistoryRecorder, append_end, last_state};
-use super::machines::{describe_variables, included_definition, parse};
-use super::names::{check_execution_arn, check_name, machine_name};
+use super::machines::{Startable, describe_variables, included_definition, parse};
+use super::names::{check_execution_arn, check_name, machine_name, qualified};
 use super::settings::Settings;
 use super::tasks::ServiceTasks;
+use super::versions::Version;
 use super::{StepFunctions, invalid};
 use crate::aws_json::{AwsError, AwsResult};
 use crate::clock::{epoch_seconds, now_millis};
-use crate::identity::{REGION, execution_arn};
+use crate::identity::{REGION, execution_arn, state_machine_arn};
 use crate::paging::PageRequest;
 
 pub(super) const SCHEMA: &str = "
@@ -40,6 +41,11 @@ CREATE TABLE IF NOT EXISTS executions (
     cause TEXT
 ) STRICT;
 CREATE INDEX IF NOT EXISTS executions_of_machine ON executions (machine, number);
+CREATE TABLE IF NOT EXISTS execution_versions (
+    execution TEXT PRIMARY KEY,
+    version TEXT NOT NULL,
+    alias TEXT
+) STRICT;
 CREATE TABLE IF NOT EXISTS execution_redrives (
     execution TEXT PRIMARY KEY,
     redrives INTEGER NOT NULL,
@@ -114,12 +120,17 @@ pub(super) struct Execution {
     /// How often it was redriven, and when last.
     redrives: u64,
     redriven: Option<i64>,
+    /// The ARN of the version that it was started of, and that of the alias that led to it.
+    version: Option<String>,
+    alias: Option<String>,
 }
 
 impl Execution {
     const COLUMNS: &str = "arn, name, machine, definition, role, input, status, started, stopped, output, error, cause, \
          (SELECT redrives FROM execution_redrives WHERE execution = arn), \
-         (SELECT redriven FROM execution_redrives WHERE execution = arn)";
+         (SELECT redriven FROM execution_redrives WHERE execution = arn), \
+         (SELECT version FROM execution_versions WHERE execution = arn), \
+         (SELECT alias FROM execution_versions WHERE execution = arn)";
 
     fn from_row(row: &Row<'_>) -> rusqlite::Result<Execution> {
         let status: String = row.get(6)?;
@@ -137,6 +148,8 @@ impl Execution {
             failure: Failure { error: row.get(10)?, cause: row.get(11)? },
             redrives: row.get::<_, Option<i64>>(12)?.unwrap_or_default().cast_unsigned(),
             redriven: row.get(13)?,
+            version: row.get(14)?,
+            alias: row.get(15)?,
         })
     }
 
@@ -149,8 +162,12 @@ impl Execution {
         rows.execute(
             "INSERT INTO executions (arn, name, machine, definition, role, input, status, started) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
             params![self.arn, self.name, self.machine, self.definition, self.role, self.input, self.status.name(), self.started],
-        )
-        .map(|_| ())
+        )?;
+        if let Some(version) = &self.version {
+            let row = params![self.arn, version, self.alias];
+            rows.execute("INSERT INTO execution_versions (execution, version, alias) VALUES (?1, ?2, ?3)", row)?;
+        }
+        Ok(())
     }
 
     /// The fields of all descriptions. Dates are in milliseconds.
@@ -159,6 +176,8 @@ impl Execution {
         let mut set = |name: &str, value: Option<Value>| value.map(|value| fields.insert(name.to_owned(), value));
         set("executionArn", Some(self.arn.clone().into()));
         set("stateMachineArn", Some(self.machine.clone().into()));
+        set("stateMachineVersionArn", self.version.clone().map(Into::into));
+        set("stateMachineAliasArn", self.alias.clone().map(Into::into));
         set("name", Some(self.name.clone().into()));
         set("status", Some(self.status.name().into()));
         set("startDate", Some(self.started.into()));
@@ -360,7 +379,7 @@ struct Work {
 impl StepFunctions {
     /// Starts an execution. Idempotent: if one with the same name and input is running, returns that.
     pub(super) fn start(self: &Arc<Self>, start: StartExecution) -> Result<Execution, AwsError> {
-        let machine = self.machine(&start.state_machine_arn)?;
+        let Startable { machine, version, alias } = self.startable(&start.state_machine_arn)?;
         let name = start.name.unwrap_or_else(|| uuid::Uuid::new_v4().to_string());
         check_name(&name)?;
         let text = start.input.unwrap_or_else(|| "{}".to_owned());
@@ -380,6 +399,8 @@ impl StepFunctions {
             failure: Failure::default(),
             redrives: 0,
             redriven: None,
+            version,
+            alias,
         };
         let is_nested = start.is_nested;
         let is_full = is_nested && self.running.nested() >= MAX_NESTED;
@@ -606,23 +627,37 @@ impl StepFunctions {
             "loggingConfiguration": settings.logging(),
             "tracingConfiguration": settings.tracing(),
         });
+        if let Some(version) = &execution.version {
+            let version = Version::find(&self.state.lock(), version)?;
+            if let Some(version) = version.filter(|version| !version.revision.is_empty()) {
+                described["revisionId"] = version.revision.into();
+            }
+        }
         describe_variables(&execution.definition, &mut described);
         Ok(described)
     }
 
     pub(super) fn list_executions(&self, list: &ListExecutions) -> AwsResult {
         let machine = list.machine()?;
-        self.machine(machine)?;
+        let (machine, of) = match qualified(machine)? {
+            (_, None) => (machine.to_owned(), None),
+            (name, Some(_)) => (state_machine_arn(name), Some(machine)),
+        };
+        match of {
+            None => self.machine(&machine).map(drop)?,
+            Some(arn) => self.startable(arn).map(drop)?,
+        }
         let page = PageRequest::new(list.max_results, 100, 1000, list.next_token.as_deref()).map_err(invalid)?;
         let rows = self.state.lock();
         let sql = format!(
             "SELECT {}, number FROM executions WHERE machine = ?1 AND (?2 IS NULL OR status = ?2) \
-             AND number < coalesce(?3, 9223372036854775807) ORDER BY number DESC LIMIT ?4",
+             AND number < coalesce(?3, 9223372036854775807) AND (?5 IS NULL OR EXISTS (SELECT 1 FROM execution_versions \
+             WHERE execution = arn AND ?5 IN (version, alias))) ORDER BY number DESC LIMIT ?4",
             Execution::COLUMNS
         );
         let mut statement = rows.prepare(&sql)?;
         let executions =
-            statement.query_map(params![machine, list.status_filter, page.after(), page.query_limit()], |row| {
+            statement.query_map(params![machine, list.status_filter, page.after(), page.query_limit(), of], |row| {
                 let execution = Execution::from_row(row)?;
                 let mut summary = execution.summary();
                 summary.insert("redriveCount".to_owned(), execution.redrives.into());
@@ -671,6 +706,8 @@ mod tests {
             failure: Failure::default(),
             redrives: 0,
             redriven: None,
+            version: None,
+            alias: None,
         }
     }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use asl::{Event, EventKind, History};
-use rusqlite::{Connection, params};
+use rusqlite::{Connection, OptionalExtension as _, params};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
@@ -82,11 +82,27 @@ pub(super) const EXECUTION_END: &str = "the end of an execution";
 /// Stores an event. Returns the number of bytes that were added.
 fn write(rows: &Connection, execution: &str, event: &Event) -> rusqlite::Result<u64> {
     let mut event_json = to_value(event)?;
+    if let EventKind::ExecutionStarted { .. } = event.kind {
+        add_version(rows, execution, &mut event_json["executionStartedEventDetails"])?;
+    }
     let payloads = payloads::store(rows, &mut event_json)?;
     let text = event_json.to_string();
     rows.prepare_cached("INSERT OR REPLACE INTO execution_events (execution, id, event) VALUES (?1, ?2, ?3)")?
         .execute(params![execution, event.id.cast_signed(), text])?;
     Ok(payloads + text.len() as u64)
+}
+
+/// Adds the version and the alias that an execution was started of, if it was.
+fn add_version(rows: &Connection, execution: &str, details: &mut Value) -> rusqlite::Result<()> {
+    let sql = "SELECT version, alias FROM execution_versions WHERE execution = ?1";
+    let found = rows.query_row(sql, [execution], |row| Ok((row.get(0)?, row.get(1)?))).optional()?;
+    let (version, alias): (Option<String>, Option<String>) = found.unwrap_or_default();
+    for (name, arn) in [("stateMachineVersionArn", version), ("stateMachineAliasArn", alias)] {
+        if let Some(arn) = arn {
+            details[name] = arn.into();
+        }
+    }
+    Ok(())
 }
 
 /// Stores the last event of an execution and the status that follows from it.

@@ -4,8 +4,10 @@ use rusqlite::{Connection, OptionalExtension as _, Row, params};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use super::aliases::{self, Alias};
 use super::names::{check_name, check_role, machine_name};
 use super::settings::{Logging, Settings, Tag, Tracing};
+use super::versions::Version;
 use super::{StepFunctions, integrations, invalid};
 use crate::aws_json::{AwsError, AwsResult};
 use crate::clock::{epoch_seconds, now_millis};
@@ -57,7 +59,18 @@ pub(super) struct Machine {
     created: i64,
     updated: i64,
     /// Empty until the machine is updated.
-    revision: String,
+    pub(super) revision: String,
+}
+
+/// What an execution is started of.
+#[derive(Debug, Clone)]
+pub(super) struct Startable {
+    /// The machine, with the definition and the role of the version.
+    pub(super) machine: Machine,
+    /// The ARN of the version.
+    pub(super) version: Option<String>,
+    /// The ARN of the alias that led to it.
+    pub(super) alias: Option<String>,
 }
 
 impl Machine {
@@ -107,11 +120,11 @@ impl Machine {
         rows.execute(&sql, row).map(|_| ())
     }
 
-    /// Returns the machine with a new definition or role, and a new revision if one differs.
-    fn with_changes(mut self, definition: Option<String>, role: Option<String>) -> Machine {
+    /// Returns the machine with a new definition or role, and a new revision if one differs, or anything else does.
+    fn with_changes(mut self, definition: Option<String>, role: Option<String>, others: bool) -> Machine {
         let definition = definition.unwrap_or_else(|| self.definition.clone());
         let role = role.unwrap_or_else(|| self.role.clone());
-        if (&definition, &role) != (&self.definition, &self.role) {
+        if others || (&definition, &role) != (&self.definition, &self.role) {
             self.revision = uuid::Uuid::new_v4().to_string();
         }
         self.definition = definition;
@@ -139,14 +152,14 @@ fn check_definition(definition: &str) -> Result<(), AwsError> {
     integrations::check(&parse(definition)?).map_err(|error| invalid_definition(&error))
 }
 
-/// Refuses what this endpoint does not keep.
-fn refuse_versions(publish: bool, description: Option<&str>) -> Result<(), AwsError> {
-    let message = match (publish, description) {
-        (false, None) => return Ok(()),
-        (false, Some(_)) => "Version description can only be set when publish is true",
-        (true, _) => "This endpoint keeps no versions of state machines: leave out publish",
-    };
-    Err(AwsError::new("ValidationException", message))
+/// Refuses the description of a version that is not published.
+fn check_published(publish: bool, description: Option<&str>) -> Result<(), AwsError> {
+    match (publish, description) {
+        (false, Some(_)) => {
+            Err(AwsError::new("ValidationException", "Version description can only be set when publish is true"))
+        }
+        _ => Ok(()),
+    }
 }
 
 fn refuse_encryption(encryption: Option<&Value>) -> Result<(), AwsError> {
@@ -201,7 +214,7 @@ pub(super) struct DescribeStateMachine {
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct StateMachineArn {
-    state_machine_arn: String,
+    pub(super) state_machine_arn: String,
 }
 
 #[derive(Deserialize)]
@@ -224,7 +237,7 @@ impl StepFunctions {
                 let definition = with_arns(definition);
                 match Machine::find(rows, &state_machine_arn(name))? {
                     Some(machine) if machine.definition == definition => {}
-                    Some(machine) => machine.with_changes(Some(definition), None).write(rows)?,
+                    Some(machine) => machine.with_changes(Some(definition), None, false).write(rows)?,
                     None => Machine::new(name, &definition, &role_arn()).write(rows)?,
                 }
             }
@@ -232,11 +245,32 @@ impl StepFunctions {
         })
     }
 
-    /// Returns the machine of an ARN. Versions and aliases are not implemented.
+    /// Returns the machine of an ARN, which is not that of a version or an alias.
     pub(super) fn machine(&self, arn: &str) -> Result<Machine, AwsError> {
         machine_name(arn)?;
         Machine::find(&self.state.lock(), arn)?
             .ok_or_else(|| AwsError::new("StateMachineDoesNotExist", format!("State Machine Does Not Exist: '{arn}'")))
+    }
+
+    /// Returns what an ARN of a machine, a version or an alias starts.
+    pub(super) fn startable(&self, arn: &str) -> Result<Startable, AwsError> {
+        let absent = || AwsError::new("StateMachineDoesNotExist", format!("State Machine Does Not Exist: '{arn}'"));
+        let name = machine_name(arn)?;
+        let machine = state_machine_arn(name);
+        if machine == arn {
+            return Ok(Startable { machine: self.machine(arn)?, version: None, alias: None });
+        }
+        let rows = self.state.lock();
+        let mut machine = Machine::find(&rows, &machine)?.ok_or_else(absent)?;
+        let alias = Alias::find(&rows, arn)?;
+        let version = match &alias {
+            Some(alias) => alias.draw().unwrap_or(arn),
+            None => arn,
+        };
+        let version = Version::find(&rows, version)?.ok_or_else(absent)?;
+        machine.definition.clone_from(&version.definition);
+        machine.role.clone_from(&version.role);
+        Ok(Startable { machine, version: Some(version.arn()), alias: alias.map(|alias| alias.arn()) })
     }
 
     /// Creates a machine. Idempotent: the same again, whatever its role and tags, is the machine that there is.
@@ -249,34 +283,41 @@ impl StepFunctions {
                 "this endpoint runs STANDARD state machines only",
             ));
         }
-        refuse_versions(create.publish, create.version_description.as_deref())?;
+        check_published(create.publish, create.version_description.as_deref())?;
         refuse_encryption(create.encryption_configuration.as_ref())?;
         check_definition(&create.definition)?;
         let settings =
             Settings::default().with(create.logging_configuration, create.tracing_configuration, create.tags)?;
         let machine = Machine::new(&create.name, &create.definition, &create.role_arn);
-        let machine = self.state.write(|rows| match Machine::find(rows, &machine.arn)? {
-            None => {
+        let (machine, version) = self.state.write(|rows| {
+            let description = create.version_description;
+            let Some(known) = Machine::find(rows, &machine.arn)? else {
                 machine.write(rows)?;
                 settings.write(rows, &machine.arn)?;
-                Ok(machine)
+                let version = match create.publish {
+                    false => None,
+                    true => Some(Version::publish(rows, &machine, description)?),
+                };
+                return Ok((machine, version));
+            };
+            // AWS compares what was published too.
+            let version = Version::of_revision(rows, &known)?.filter(|_| create.publish);
+            let is_published = version.as_ref().is_some_and(|version| version.description == description);
+            let is_same =
+                known.definition == machine.definition && Settings::find(rows, &known.arn)?.is_same(&settings);
+            match is_same && create.publish == is_published {
+                true => Ok((known, version)),
+                false => Err(already_exists(&known)),
             }
-            Some(same)
-                if same.definition == machine.definition && Settings::find(rows, &same.arn)?.is_same(&settings) =>
-            {
-                Ok(same)
-            }
-            Some(other) => Err(AwsError::new(
-                "StateMachineAlreadyExists",
-                format!("State Machine Already Exists: '{}'", other.arn),
-            )),
         })?;
-        Ok(json!({ "stateMachineArn": machine.arn, "creationDate": epoch_seconds(machine.created) }))
+        let mut created = json!({ "stateMachineArn": machine.arn, "creationDate": epoch_seconds(machine.created) });
+        describe_version(version.as_ref(), &mut created);
+        Ok(created)
     }
 
     pub(super) fn update(&self, update: UpdateStateMachine) -> AwsResult {
         let UpdateStateMachine { definition, role_arn, logging_configuration, tracing_configuration, .. } = update;
-        refuse_versions(update.publish, update.version_description.as_deref())?;
+        check_published(update.publish, update.version_description.as_deref())?;
         refuse_encryption(update.encryption_configuration.as_ref())?;
         let (has_logging, has_tracing) = (logging_configuration.is_some(), tracing_configuration.is_some());
         if definition.is_none() && role_arn.is_none() && !has_logging && !has_tracing {
@@ -287,29 +328,53 @@ impl StepFunctions {
         }
         definition.as_deref().map_or(Ok(()), check_definition)?;
         role_arn.as_deref().map_or(Ok(()), check_role)?;
-        let machine = self.machine(&update.state_machine_arn)?.with_changes(definition, role_arn);
-        self.state.write(|rows| {
-            let settings = Settings::find(rows, &machine.arn)?;
-            settings.with(logging_configuration, tracing_configuration, None)?.write(rows, &machine.arn)?;
-            machine.write(rows).map_err(AwsError::from)
+        let machine = self.machine(&update.state_machine_arn)?;
+        let (machine, version) = self.state.write(|rows| {
+            let before = Settings::find(rows, &machine.arn)?;
+            let settings = before.clone().with(logging_configuration, tracing_configuration, None)?;
+            let machine = machine.with_changes(definition, role_arn, !before.is_same(&settings));
+            settings.write(rows, &machine.arn)?;
+            machine.write(rows)?;
+            let version = match update.publish {
+                false => None,
+                true => Some(Version::publish(rows, &machine, update.version_description)?),
+            };
+            Ok::<_, AwsError>((machine, version))
         })?;
         let mut updated = json!({ "updateDate": epoch_seconds(machine.updated) });
         machine.describe_revision(&mut updated);
+        describe_version(version.as_ref(), &mut updated);
         Ok(updated)
     }
 
     pub(super) fn delete(&self, named: &StateMachineArn) -> AwsResult {
-        machine_name(&named.state_machine_arn)?;
+        StepFunctions::refuse_qualified(named)?;
         self.state.write(|rows| {
             rows.execute("DELETE FROM state_machines WHERE arn = ?1", [&named.state_machine_arn])?;
+            Version::delete_all(rows, &named.state_machine_arn)?;
+            aliases::delete_all(rows, &named.state_machine_arn)?;
             Settings::delete(rows, &named.state_machine_arn)
         })?;
         Ok(json!({}))
     }
 
     pub(super) fn describe(&self, named: &DescribeStateMachine) -> AwsResult {
-        let machine = self.machine(&named.state_machine_arn)?;
-        let settings = Settings::find(&self.state.lock(), &machine.arn)?;
+        let version = Version::find(&self.state.lock(), &named.state_machine_arn)?;
+        let (machine, settings) = match &version {
+            None => {
+                let machine = self.machine(&named.state_machine_arn)?;
+                let settings = Settings::find(&self.state.lock(), &machine.arn)?;
+                (machine, settings)
+            }
+            Some(version) => {
+                let name = machine_name(&named.state_machine_arn)?;
+                let mut machine = Machine::new(name, &version.definition, &version.role);
+                machine.arn = version.arn();
+                machine.created = version.created;
+                machine.revision.clone_from(&version.revision);
+                (machine, Settings::from_text(&version.settings)?)
+            }
+        };
         let mut described = json!({
             "stateMachineArn": machine.arn,
             "name": machine.name,
@@ -323,6 +388,9 @@ impl StepFunctions {
         });
         machine.describe_revision(&mut described);
         describe_variables(&machine.definition, &mut described);
+        if let Some(description) = version.and_then(|version| version.description) {
+            described["description"] = description.into();
+        }
         Ok(described)
     }
 
@@ -364,6 +432,17 @@ impl StepFunctions {
 /// The definition in a description: an empty one where the caller wants no data.
 pub(super) fn included_definition<'a>(definition: &'a str, included: Option<&str>) -> &'a str {
     if included == Some("METADATA_ONLY") { "{}" } else { definition }
+}
+
+fn already_exists(machine: &Machine) -> AwsError {
+    AwsError::new("StateMachineAlreadyExists", format!("State Machine Already Exists: '{}'", machine.arn))
+}
+
+/// Adds the version that was published to an output.
+fn describe_version(version: Option<&Version>, output: &mut Value) {
+    if let Some(version) = version {
+        output["stateMachineVersionArn"] = version.arn().into();
+    }
 }
 
 /// Adds the variables that the states read to a description, if there are any.

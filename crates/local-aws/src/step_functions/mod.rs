@@ -1,5 +1,6 @@
 //! Step Functions: the API, on the interpreter of `asl`. State machines, executions and their events are rows of the state.
 
+mod aliases;
 mod executions;
 mod history;
 mod integrations;
@@ -10,6 +11,7 @@ mod payloads;
 mod settings;
 mod tasks;
 mod test_state;
+mod versions;
 
 use std::sync::Arc;
 
@@ -24,8 +26,15 @@ use crate::rules::Rules;
 use crate::state::State;
 
 /// The tables of the service.
-pub(crate) const SCHEMAS: [&str; 5] =
-    [machines::SCHEMA, settings::SCHEMA, executions::SCHEMA, history::SCHEMA, payloads::SCHEMA];
+pub(crate) const SCHEMAS: [&str; 7] = [
+    machines::SCHEMA,
+    settings::SCHEMA,
+    versions::SCHEMA,
+    aliases::SCHEMA,
+    executions::SCHEMA,
+    history::SCHEMA,
+    payloads::SCHEMA,
+];
 
 /// The service.
 #[derive(Debug)]
@@ -63,6 +72,14 @@ impl StepFunctions {
             "DescribeStateMachine" => self.describe(&input(value)?),
             "ListStateMachines" => self.list(&input(value)?),
             "ValidateStateMachineDefinition" => StepFunctions::validate(&input(value)?),
+            "PublishStateMachineVersion" => self.publish_version(input(value)?),
+            "DeleteStateMachineVersion" => self.delete_version(&input(value)?),
+            "ListStateMachineVersions" => self.list_versions(&input(value)?),
+            "CreateStateMachineAlias" => self.create_alias(input(value)?),
+            "UpdateStateMachineAlias" => self.update_alias(input(value)?),
+            "DeleteStateMachineAlias" => self.delete_alias(&input(value)?),
+            "DescribeStateMachineAlias" => self.describe_alias(&input(value)?),
+            "ListStateMachineAliases" => self.list_aliases(&input(value)?),
             "StartExecution" => self.start_execution(input(value)?),
             "RedriveExecution" => self.redrive(&input(value)?),
             "StopExecution" => self.stop(input(value)?).await,

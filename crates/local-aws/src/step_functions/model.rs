@@ -17,6 +17,7 @@ const DEFINITION: Rule = Rule::Length(1, usize::MAX);
 const DESCRIPTION: Rule = Rule::Length(0, 256);
 /// A JSON text of data.
 const DATA_TEXT: Rule = Rule::Length(0, 262_144);
+const ROUTING: Rule = Rule::Length(1, 2);
 const PAGE: Member = member("maxResults", Rule::Range(0, 1000));
 const TOKEN: Member = member("nextToken", Rule::Length(1, 1024));
 const TYPE: Member = member("type", Rule::OneOf(&["EXPRESS", "STANDARD"]));
@@ -54,6 +55,21 @@ fn members(operation: &str) -> Vec<Member> {
         "DeleteStateMachine" => of_machine().to_vec(),
         "DescribeStateMachine" => [of_machine().as_slice(), &[DATA]].concat(),
         "ListStateMachines" => vec![PAGE, TOKEN],
+        "PublishStateMachineVersion" => [of_machine().as_slice(), &[member("description", DESCRIPTION)]].concat(),
+        "DeleteStateMachineVersion" => required("stateMachineVersionArn", Rule::Length(1, 2000)).to_vec(),
+        "ListStateMachineVersions" | "ListStateMachineAliases" => [of_machine().as_slice(), &[PAGE, TOKEN]].concat(),
+        "CreateStateMachineAlias" => [
+            required("name", Rule::Length(1, 80)).as_slice(),
+            &required("routingConfiguration", ROUTING),
+            &[member("description", DESCRIPTION)],
+        ]
+        .concat(),
+        "UpdateStateMachineAlias" => [
+            required("stateMachineAliasArn", ARN).as_slice(),
+            &[member("routingConfiguration", ROUTING), member("description", DESCRIPTION)],
+        ]
+        .concat(),
+        "DescribeStateMachineAlias" | "DeleteStateMachineAlias" => required("stateMachineAliasArn", ARN).to_vec(),
         // AWS diagnoses an empty definition.
         "ValidateStateMachineDefinition" => [
             [member("definition", Rule::Required)].as_slice(),

@@ -28,9 +28,42 @@ pub(super) fn check_role(arn: &str) -> Result<(), AwsError> {
     }
 }
 
+/// What an ARN names besides a state machine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Qualifier<'a> {
+    /// A version, by its number.
+    Version(&'a str),
+    /// An alias, by its name, which is no number.
+    Alias(&'a str),
+}
+
+/// Returns the name of the machine in an ARN, and the version or alias in it.
+pub(super) fn qualified(arn: &str) -> Result<(&str, Option<Qualifier<'_>>), AwsError> {
+    let name = machine_name(arn)?;
+    let qualifier = match parts(arn)?[..] {
+        [_, _, number] if number.bytes().all(|digit| digit.is_ascii_digit()) => Some(Qualifier::Version(number)),
+        [_, _, alias] => Some(Qualifier::Alias(alias)),
+        _ => None,
+    };
+    Ok((name, qualifier))
+}
+
+/// Checks the name of an alias: letters, digits, `_`, `-` and `.`, and not only digits.
+pub(super) fn check_alias_name(name: &str) -> Result<(), AwsError> {
+    const PATTERN: &str = r"^(?=.*[a-zA-Z_\-\.])[a-zA-Z0-9_\-\.]+$";
+    let is_known = |byte: u8| byte.is_ascii_alphanumeric() || b"_-.".contains(&byte);
+    if name.bytes().all(is_known) && name.bytes().any(|byte| !byte.is_ascii_digit()) {
+        return Ok(());
+    }
+    let message = format!(
+        "1 validation error detected: Value '{name}' at 'name' failed to satisfy constraint: Member must satisfy regular \
+         expression pattern: {PATTERN}"
+    );
+    Err(AwsError::new("ValidationException", message))
+}
+
 /// Returns the name in the ARN of a state machine: `create_datalake` of
-/// `arn:aws:states:us-east-1:000000000000:stateMachine:create_datalake`. It may name a version or an alias, of which there is
-/// none.
+/// `arn:aws:states:us-east-1:000000000000:stateMachine:create_datalake`. It may name a version or an alias.
 pub(super) fn machine_name(arn: &str) -> Result<&str, AwsError> {
     match parts(arn)?[..] {
         ["stateMachine", name] | ["stateMachine", name, _] if !name.is_empty() => Ok(name),

@@ -144,9 +144,20 @@ impl Settings {
     }
 
     pub(super) fn find(rows: &Connection, arn: &str) -> Result<Settings, AwsError> {
+        Settings::from_text(&Settings::text(rows, arn)?)
+    }
+
+    /// Returns the settings of a machine as they are kept. Empty, if it has none.
+    pub(super) fn text(rows: &Connection, arn: &str) -> rusqlite::Result<String> {
         let sql = "SELECT settings FROM state_machine_settings WHERE arn = ?1";
-        let text: Option<String> = rows.query_row(sql, [arn], |row| row.get(0)).optional()?;
-        text.map_or_else(|| Ok(Settings::default()), |text| serde_json::from_str(&text).map_err(AwsError::internal))
+        Ok(rows.query_row(sql, [arn], |row| row.get(0)).optional()?.unwrap_or_default())
+    }
+
+    pub(super) fn from_text(text: &str) -> Result<Settings, AwsError> {
+        match text {
+            "" => Ok(Settings::default()),
+            text => serde_json::from_str(text).map_err(AwsError::internal),
+        }
     }
 
     pub(super) fn write(&self, rows: &Connection, arn: &str) -> Result<(), AwsError> {

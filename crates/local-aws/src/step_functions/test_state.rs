@@ -29,7 +29,7 @@ const UNNAMED: &str = "StateName";
 const PLAIN: [&str; 2] = ["errorDetails", "maxConcurrency"];
 
 /// What a context object may have: each object with its fields and their types. `None` is any type.
-const CONTEXT: [(&str, &[(&str, Option<Kind>)]); 4] = [
+const CONTEXT: [(&str, ContextFields); 4] = [
     (
         "Execution",
         &[
@@ -48,7 +48,7 @@ const CONTEXT: [(&str, &[(&str, Option<Kind>)]); 4] = [
 ];
 
 /// What the results of the integrations have, by the models of their APIs: the type of a field, and whether it is required.
-const RESULTS: [(&str, &[(&str, Kind, bool)]); 2] = [
+const RESULTS: [(&str, ResultFields); 2] = [
     (
         "lambda:invoke",
         &[
@@ -60,6 +60,10 @@ const RESULTS: [(&str, &[(&str, Kind, bool)]); 2] = [
     ),
     ("states:startExecution", &[("ExecutionArn", Kind::String, true), ("StartDate", Kind::String, true)]),
 ];
+
+type ContextFields = &'static [(&'static str, Option<Kind>)];
+
+type ResultFields = &'static [(&'static str, Kind, bool)];
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {

@@ -24,6 +24,7 @@ mod step_functions;
 mod step_functions_as_recorded;
 mod step_functions_test_state;
 mod step_functions_variables;
+mod step_functions_versions;
 mod sts;
 mod transform;
 mod uploads;

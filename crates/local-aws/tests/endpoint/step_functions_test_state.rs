@@ -1,4 +1,4 @@
-//! TestState: a single state with its inspection data, mocks and refusals, as recorded on AWS.
+//! `TestState`: a single state with its inspection data, mocks and refusals, as recorded on AWS.
 
 use local_aws::function_arn;
 use serde_json::{Value, json};
@@ -20,7 +20,9 @@ fn tested(world: &World, state: &Value, input: &Value, more: Value) -> Value {
             *value = serde_json::from_str(text).unwrap();
         }
     };
-    answer.get_mut("output").map(parsed);
+    if let Some(output) = answer.get_mut("output") {
+        parsed(output);
+    }
     answer["inspectionData"].as_object_mut().unwrap().iter_mut().for_each(|(_, value)| parsed(value));
     answer
 }
@@ -133,7 +135,9 @@ async fn a_mocked_error_says_who_would_handle_it() {
     let inspected = |details: Value, variables: Option<Value>| {
         let mut data = seen.clone();
         data["errorDetails"] = details;
-        variables.map(|variables| data["variables"] = variables);
+        if let Some(variables) = variables {
+            data["variables"] = variables;
+        }
         data
     };
     let input = json!({ "a": 1 });

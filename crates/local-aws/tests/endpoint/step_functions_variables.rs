@@ -10,8 +10,8 @@ use crate::{World, code};
 /// Returns the details of the exits of an execution's states, by their names.
 async fn exit_of(world: &World, execution: &str, state: &str) -> StateExitedEventDetails {
     let history = world.lake.sfn.get_execution_history().execution_arn(execution).send().await.expect("a history");
-    let exits = history.events().iter().filter_map(|event| event.state_exited_event_details());
-    exits.filter(|exit| exit.name() == state).next_back().expect("an exit").clone()
+    let mut exits = history.events().iter().filter_map(|event| event.state_exited_event_details());
+    exits.rfind(|exit| exit.name() == state).expect("an exit").clone()
 }
 
 #[tokio::test(flavor = "multi_thread")]
