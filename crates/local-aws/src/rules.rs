@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::clock::now_millis;
 use crate::faults::{Faults, Service, ServiceCall};
-use crate::identity::{ACCOUNT, REGION};
+use crate::identity::{ACCOUNT, REGION, state_machine_arn};
 use crate::lambda::Functions;
 
 /// The rules of an endpoint.
@@ -24,13 +24,16 @@ impl Rules {
         Rules { faults }
     }
 
-    /// `GivenUpRule`: invokes `stop-emr-step` for an execution of `create_datalake` that ended without success.
-    pub(crate) fn after_execution(&self, functions: &Functions, machine: &str, detail: &Value) {
+    /// Takes the change of the status of an execution. `GivenUpRule` invokes `stop-emr-step` for an execution of
+    /// `create_datalake` that ended without success; the others match no rule.
+    pub(crate) fn status_changed(&self, functions: &Functions, detail: &Value) {
         let status = detail["status"].as_str().unwrap_or_default();
-        if machine != "create_datalake" || !matches!(status, "FAILED" | "TIMED_OUT" | "ABORTED") {
+        let is_ours = detail["stateMachineArn"] == state_machine_arn("create_datalake").as_str();
+        if !is_ours || !matches!(status, "FAILED" | "TIMED_OUT" | "ABORTED") {
             return;
         }
-        let event = event("aws.states", "Step Functions Execution Status Change", detail);
+        let resources = std::slice::from_ref(&detail["executionArn"]);
+        let event = event("aws.states", "Step Functions Execution Status Change", resources, detail);
         let functions = functions.clone();
         self.deliver("GivenUpRule", async move {
             match functions.invoke("stop-emr-step", event).await {
@@ -53,7 +56,7 @@ impl Rules {
 }
 
 /// Returns an event as EventBridge delivers it.
-fn event(source: &str, detail_type: &str, detail: &Value) -> Value {
+fn event(source: &str, detail_type: &str, resources: &[Value], detail: &Value) -> Value {
     let time = chrono::DateTime::from_timestamp_millis(now_millis()).unwrap_or_default();
     json!({
         "version": "0",
@@ -63,7 +66,7 @@ fn event(source: &str, detail_type: &str, detail: &Value) -> Value {
         "account": ACCOUNT,
         "time": time.to_rfc3339_opts(chrono::SecondsFormat::Secs, true),
         "region": REGION,
-        "resources": [],
+        "resources": resources,
         "detail": detail,
     })
 }

@@ -56,6 +56,9 @@ CREATE TABLE IF NOT EXISTS execution_redrives (
 /// The maximum size of an execution's input in bytes.
 const MAX_INPUT_BYTES: usize = 256 * 1024;
 
+/// The maximum size of input and output in an event, escaped, in bytes.
+const MAX_EVENT_DATA: usize = 248 * 1024;
+
 /// The maximum number of running executions that were started by others. It stops a workflow that starts itself and waits for
 /// it. AWS limits all running executions, to a million.
 const MAX_NESTED: usize = 1000;
@@ -210,6 +213,41 @@ impl Execution {
             fields.insert("outputDetails".to_owned(), json!({ "included": true }));
         }
         fields
+    }
+
+    /// The detail of the event that the status has changed. What there is not is null.
+    ///
+    /// <https://docs.aws.amazon.com/step-functions/latest/dg/eventbridge-integration.html>
+    fn event_detail(&self) -> Value {
+        let absent = [
+            "executionArn",
+            "stateMachineArn",
+            "name",
+            "status",
+            "startDate",
+            "stopDate",
+            "input",
+            "output",
+            "stateMachineVersionArn",
+            "stateMachineAliasArn",
+            "redriveDate",
+            "inputDetails",
+            "outputDetails",
+            "error",
+            "cause",
+        ];
+        let mut detail: Map<String, Value> = absent.iter().map(|name| ((*name).to_owned(), Value::Null)).collect();
+        detail.extend(self.with_redrives(self.description()));
+        let escaped =
+            |detail: &Map<String, Value>, name: &str| detail.get(name).map_or(0, |text| text.to_string().len());
+        // First the input is left out, and then the output, if it alone is too large.
+        for data in ["input", "output"] {
+            if escaped(&detail, "input") + escaped(&detail, "output") > MAX_EVENT_DATA {
+                detail.insert(data.to_owned(), Value::Null);
+                detail.insert(format!("{data}Details"), json!({ "included": false }));
+            }
+        }
+        Value::Object(detail)
     }
 
     /// Adds how often the execution was redriven, and whether it can be.
@@ -444,6 +482,7 @@ impl StepFunctions {
         let parent = if is_nested { Span::current() } else { Span::none() };
         tokio::spawn(async move {
             let arn = context.execution_arn.clone();
+            service.publish_status(&arn);
             let tasks = ServiceTasks::new(Arc::clone(&service));
             let recorder = HistoryRecorder::new(&service.state, &arn);
             let interpreted = async move {
@@ -467,7 +506,7 @@ impl StepFunctions {
             }
             service.running.with(|running| running.remove(&arn));
             let _ = end.send(true);
-            service.publish_end(&arn);
+            service.publish_status(&arn);
         });
     }
 
@@ -516,17 +555,12 @@ impl StepFunctions {
         Ok(json!({ "redriveDate": epoch_seconds(now) }))
     }
 
-    /// Publishes the event that an execution has ended, for the rules of the endpoint.
-    fn publish_end(&self, arn: &str) {
+    /// Publishes the event that the status of an execution has changed, for the rules of the endpoint.
+    fn publish_status(&self, arn: &str) {
         let Some(rules) = &self.rules else { return };
-        let ended = self.execution(arn).and_then(|ended| Ok((machine_name(&ended.machine)?.to_owned(), ended)));
-        match ended {
-            Ok((machine, ended)) if ended.status != Status::Running => {
-                // Dates are in milliseconds. <https://docs.aws.amazon.com/step-functions/latest/dg/eventbridge-integration.html>
-                rules.after_execution(&self.functions, &machine, &Value::Object(ended.description()));
-            }
-            Ok(_) => {}
-            Err(error) => tracing::warn!(error = error.message(), "the end of an execution was not published"),
+        match self.execution(arn) {
+            Ok(execution) => rules.status_changed(&self.functions, &execution.event_detail()),
+            Err(error) => tracing::warn!(error = error.message(), "the status of an execution was not published"),
         }
     }
 
@@ -725,6 +759,29 @@ mod tests {
         assert_eq!((metadata.get("input"), metadata.get("output")), (None, None));
         assert_eq!(metadata["outputDetails"], json!({"included": false}));
         assert_eq!(execution().task_result(false)["Output"], "[2]");
+    }
+
+    #[test]
+    fn an_event_has_every_field_and_data_of_bounded_size() {
+        let detail = execution().event_detail();
+        assert_eq!((&detail["input"], &detail["output"]), (&json!(r#"{"a":1}"#), &json!("[2]")));
+        assert_eq!(detail["startDate"], 1_585_750_000_500_i64);
+        for absent in ["error", "cause", "stateMachineVersionArn", "stateMachineAliasArn", "redriveDate"] {
+            assert_eq!(detail.get(absent), Some(&Value::Null), "{absent}");
+        }
+        let text = |size: usize| format!("\"{}\"", "x".repeat(size));
+        for (input, output, included) in
+            [(100_000, 100_000, (true, true)), (200_000, 100_000, (false, true)), (100_000, 255_000, (false, false))]
+        {
+            let large = Execution { input: text(input), output: Some(text(output)), ..execution() };
+            let detail = large.event_detail();
+            let is_included = |data: &str| {
+                let said = detail[format!("{data}Details")]["included"].as_bool().unwrap();
+                assert_eq!(said, detail[data].is_string(), "{data}");
+                said
+            };
+            assert_eq!((is_included("input"), is_included("output")), included);
+        }
     }
 
     #[test]
