@@ -258,6 +258,47 @@ def test_step_functions_describes_the_run_and_its_history(sfn):
     assert sorted(order, key=entered.index) == order, entered
 
 
+def test_step_functions_tests_a_state_with_a_mock(endpoint: Endpoint, monkeypatch):
+    """The model puts `sync-` before the host. The variable keeps clients from doing so."""
+    monkeypatch.setenv("AWS_DISABLE_HOST_PREFIX_INJECTION", "true")
+    sfn = endpoint.client("stepfunctions")
+    state = {
+        "Type": "Task",
+        "Resource": "arn:aws:states:::dynamodb:putItem",
+        "Parameters": {"Item.$": "$item"},
+        "Retry": [{"ErrorEquals": ["Throttled"], "IntervalSeconds": 3, "BackoffRate": 2}],
+        "End": True,
+    }
+    given = {"definition": json.dumps(state), "variables": json.dumps({"item": 7}), "inspectionLevel": "DEBUG"}
+    tested = sfn.test_state(**given, mock={"result": json.dumps({"ok": True})})
+    assert (tested["status"], json.loads(tested["output"])) == ("SUCCEEDED", {"ok": True})
+    assert json.loads(tested["inspectionData"]["afterParameters"]) == {"Item": 7}
+    error = {"errorOutput": {"error": "Throttled", "cause": "too fast"}}
+    tested = sfn.test_state(**given, mock=error, stateConfiguration={"retrierRetryCount": 1})
+    assert (tested["status"], tested["error"]) == ("RETRIABLE", "Throttled")
+    assert tested["inspectionData"]["errorDetails"] == {"retryIndex": 0, "retryBackoffIntervalSeconds": 6}
+
+
+def test_step_functions_routes_executions_by_aliases(lake: Lake):
+    with lake.endpoint() as endpoint:
+        sfn = endpoint.client("stepfunctions")
+        number = {"Type": "Pass", "Assign": {"n.$": "$.n"}, "Next": "Give"}
+        give = {"Type": "Pass", "Parameters": {"twice.$": "States.MathAdd($n, $n)"}, "End": True}
+        definition = json.dumps({"StartAt": "Keep", "States": {"Keep": number, "Give": give}})
+        role = "arn:aws:iam::000000000000:role/x"
+        created = sfn.create_state_machine(name="routed", definition=definition, roleArn=role, publish=True)
+        version = created["stateMachineVersionArn"]
+        routing = [{"stateMachineVersionArn": version, "weight": 100}]
+        alias = sfn.create_state_machine_alias(name="PROD", routingConfiguration=routing)["stateMachineAliasArn"]
+        started = sfn.start_execution(stateMachineArn=alias, input=json.dumps({"n": 21}))
+        ended = finished(sfn, started["executionArn"])
+        assert (ended["status"], json.loads(ended["output"])) == ("SUCCEEDED", {"twice": 42})
+        assert (ended["stateMachineVersionArn"], ended["stateMachineAliasArn"]) == (version, alias)
+        exits = [event.get("stateExitedEventDetails", {}) for event in history(sfn, started["executionArn"])]
+        assert [exit["assignedVariables"] for exit in exits if "assignedVariables" in exit] == [{"n": "21"}]
+        sfn.delete_state_machine(stateMachineArn=created["stateMachineArn"])
+
+
 def test_step_functions_starts_a_run_for_the_day_before_with_an_empty_input(lake: Lake):
     """The day before has no raw files: `DataMissing` on a business day, `NothingToDo` on others."""
     with lake.endpoint() as endpoint:

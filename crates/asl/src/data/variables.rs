@@ -86,8 +86,9 @@ impl Variables {
     pub(crate) fn check(&self, assigned: &Map<String, Value>) -> Result<(), String> {
         let mut left = MAX_ASSIGNED;
         for (name, value) in assigned {
-            let size = size_within(value, left)
-                .ok_or_else(|| format!("assigned variables of more than {MAX_ASSIGNED} bytes, with '{name}'"))?;
+            let size = size_within(value, left).ok_or_else(|| {
+                format!("assigned variables of more than {MAX_ASSIGNED} bytes, or nested too deeply, with '{name}'")
+            })?;
             left -= size;
         }
         let replaced = assigned.keys().filter_map(|name| Some(self.own.get(name)?.size)).sum::<usize>();

@@ -1,11 +1,11 @@
 //! Properties of all definitions and inputs: no panic, each execution ends, and its history is consistent.
 
-use asl::{EventKind, Outcome, StateMachine};
+use asl::{EventKind, Failure, Outcome, StateMachine, StateTest, TestStatus};
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
 use serde_json::{Map, Value, json};
 
-use crate::fakes::{Stage, fails, ok};
+use crate::fakes::{Stage, context, fails, ok};
 
 /// Returns a machine with a state of each type and most fields, for mutation.
 fn rich_machine() -> Value {
@@ -246,6 +246,36 @@ proptest! {
                 let stage = stage(answers);
                 let outcome = stage.run(definition, input);
                 assert_sound(&stage, &outcome);
+            }
+        }
+    }
+
+    #[test]
+    fn any_state_of_a_disrupted_machine_can_be_tested(
+        disruptions in prop::collection::vec((any::<Index>(), disruptive()), 0..3),
+        input in input(),
+        answers in answers(),
+        mocked in prop::option::of(prop_oneof![any_json().prop_map(Ok), Just(Err(Failure::new("Bad", "mocked")))]),
+        retries in 0_u64..4,
+    ) {
+        let mut definition = rich_machine();
+        for (at, replacement) in disruptions {
+            disrupt(&mut definition, at, replacement);
+        }
+        let Ok(machine) = StateMachine::parse(&definition.to_string()) else { return Ok(()) };
+        let (stage, context) = (stage(answers), context());
+        for state in ["Shape", "Each", "Work", "Rest", "Good?", "Fine", "Bad", "Both", "Until", "Call", "Done"] {
+            let Some(state) = machine.state(state) else { continue };
+            let mut test = StateTest::new(state, &context, input.clone()).tasks(&stage).clock(&stage.clock).retries(retries);
+            if let Some(result) = mocked.clone() {
+                test = test.mock(result);
+            }
+            let tested = stage.clock.run(test.run());
+            prop_assert_eq!(&tested.inspection["input"], &input);
+            match tested.status {
+                TestStatus::Succeeded => prop_assert!(tested.output.is_some() && tested.failure.is_none()),
+                TestStatus::CaughtError => prop_assert!(tested.output.is_some() && tested.failure.is_some() && tested.next.is_some()),
+                TestStatus::Failed | TestStatus::Retriable => prop_assert!(tested.output.is_none() && tested.failure.is_some()),
             }
         }
     }

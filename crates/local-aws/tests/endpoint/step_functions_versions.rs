@@ -83,7 +83,7 @@ async fn versions_are_published_listed_and_deleted() {
     for _ in 0..2 {
         assert_eq!(ok(&world, "DeleteStateMachineVersion", &json!({ "stateMachineVersionArn": second })), json!({}));
     }
-    assert_eq!(versions(&world, &machine), [first.clone()]);
+    assert_eq!(versions(&world, &machine), std::slice::from_ref(&first));
     let gone = json!({ "stateMachineArn": second });
     refused(&world, "DescribeStateMachine", &gone, "StateMachineDoesNotExist", &message);
     refused(&world, "StartExecution", &gone, "StateMachineDoesNotExist", &message);
@@ -215,7 +215,7 @@ async fn aliases_are_created_changed_listed_and_deleted() {
     let next = json!({ "stateMachineArn": machine, "nextToken": page["nextToken"] });
     assert_eq!(
         listed(&world, "ListStateMachineAliases", &next, "stateMachineAliases", "stateMachineAliasArn"),
-        [b.clone()]
+        std::slice::from_ref(&b)
     );
 
     let named = json!({ "stateMachineAliasArn": a });
