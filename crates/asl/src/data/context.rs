@@ -3,7 +3,7 @@
 use std::sync::OnceLock;
 
 use chrono::{DateTime, Utc};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::variables::Variables;
 use crate::syntax::format_timestamp;
@@ -47,6 +47,8 @@ pub(crate) struct Context<'a> {
     pub(crate) item: Option<&'a MapItem>,
     /// What `$name` reads.
     pub(crate) variables: &'a Variables,
+    /// The object that the test of a state was given, instead of one of the fields above.
+    pub(crate) given: Option<&'a Map<String, Value>>,
     /// The JSON object, built lazily because few states read it.
     pub(crate) object: OnceLock<Value>,
 }
@@ -57,6 +59,17 @@ impl Context<'_> {
     }
 
     fn build(&self) -> Value {
+        let mut object = match self.given {
+            Some(given) => Value::Object(given.clone()),
+            None => self.of_execution(),
+        };
+        if let Some(item) = self.item {
+            object["Map"] = json!({ "Item": { "Index": item.index, "Value": item.value } });
+        }
+        object
+    }
+
+    fn of_execution(&self) -> Value {
         let mut object = json!({
             "Execution": {
                 "Id": self.execution.execution_arn,
@@ -76,9 +89,6 @@ impl Context<'_> {
         }
         if let Some(count) = self.retry_count {
             object["State"]["RetryCount"] = json!(count);
-        }
-        if let Some(item) = self.item {
-            object["Map"] = json!({ "Item": { "Index": item.index, "Value": item.value } });
         }
         object
     }
@@ -117,6 +127,7 @@ pub(crate) mod testing {
             retry_count: Some(0),
             item: Some(&item),
             variables: &variables,
+            given: None,
             object: OnceLock::new(),
         };
         read(&Data { input, context: &context })

@@ -14,7 +14,7 @@ pub(super) struct Probe {
     /// What the work of the state results in, instead of doing it.
     pub(super) mock: Option<Result<Value, Failure>>,
     /// The context object, instead of that of the execution.
-    pub(super) context: Option<Value>,
+    pub(super) context: Option<Map<String, Value>>,
     /// How often the retrier that applies has retried already.
     pub(super) retries: u64,
     notes: Mutex<Notes>,

@@ -159,8 +159,8 @@ impl<'a> StateTest<'a> {
         self
     }
 
-    /// Sets the context object.
-    pub fn context_object(mut self, context: Value) -> Self {
+    /// Sets the context object. That of the iterations of a Map state has their items too.
+    pub fn context_object(mut self, context: Map<String, Value>) -> Self {
         self.probe.context = Some(context);
         self
     }

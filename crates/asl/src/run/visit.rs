@@ -80,7 +80,8 @@ impl<'a> Visit<'a> {
             retry_count,
             item: self.scope.item,
             variables: &self.scope.variables,
-            object: self.probe().and_then(|probe| probe.context.clone()).map_or_else(OnceLock::new, OnceLock::from),
+            given: self.probe().and_then(|probe| probe.context.as_ref()),
+            object: OnceLock::new(),
         }
     }
 

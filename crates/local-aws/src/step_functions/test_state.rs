@@ -119,9 +119,7 @@ impl StepFunctions {
             Some(_) => parse(&test.definition)?,
             None => parse_single(&test.definition)?,
         };
-        let state = machine.state(name).ok_or_else(|| {
-            invalid(format!("There is no state '{name}' in the definition: stateName is the name of one of its states"))
-        })?;
+        let state = machine.state(name).ok_or_else(|| invalid("State not found in definition"))?;
         test.check(state)?;
         let context = test.execution_context();
         let tasks = ServiceTasks::new(Arc::clone(self));
@@ -182,13 +180,13 @@ impl TestState {
     }
 
     /// Returns the given context object.
-    fn context_object(&self, state: TestedState<'_>) -> Result<Option<Value>, AwsError> {
+    fn context_object(&self, state: TestedState<'_>) -> Result<Option<Map<String, Value>>, AwsError> {
         let Some(text) = &self.context else { return Ok(None) };
         if self.mock.is_none() {
             return Err(invalid("A Context object can only be specified when a mock is specified"));
         }
         let object = asl::parse_json(text).map_err(|fault| fault.reason().to_owned());
-        let object = object.and_then(|object| check_context(&object, state).map(|()| object));
+        let object = object.and_then(|object| check_context(object, state));
         object.map(Some).map_err(|why| invalid(format!("Invalid Context object provided: {why}")))
     }
 
@@ -296,9 +294,9 @@ impl Kind {
     }
 }
 
-fn check_context(object: &Value, state: TestedState<'_>) -> Result<(), String> {
-    let parts = object.as_object().ok_or_else(|| "It must be a JSON object".to_owned())?;
-    for (part, value) in parts {
+fn check_context(object: Value, state: TestedState<'_>) -> Result<Map<String, Value>, String> {
+    let Value::Object(parts) = object else { return Err("It must be a JSON object".to_owned()) };
+    for (part, value) in &parts {
         if part == "Map" {
             return Err("'Map' field is not supported when mocking a Context object".to_owned());
         }
@@ -317,7 +315,7 @@ fn check_context(object: &Value, state: TestedState<'_>) -> Result<(), String> {
             }
         }
     }
-    Ok(())
+    Ok(parts)
 }
 
 /// Refuses a resource that only runs with a mock.

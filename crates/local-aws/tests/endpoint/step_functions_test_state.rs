@@ -212,6 +212,10 @@ async fn a_state_of_a_machine_is_tested_by_its_name() {
             "inspectionData": { "input": { "values": 1 }, "afterInputPath": { "values": 1 } },
         })
     );
+    let mut given = named("Each", result(&json!([])));
+    given["context"] = json!({ "State": { "Name": "Each" } }).to_string().into();
+    let items = tested(&world, &machine, &input, given)["inspectionData"]["afterItemSelector"].clone();
+    assert_eq!(items[1], json!({ "v": 6, "i": 1 }), "a given context has the items too");
     let inner = tested(&world, &machine, &json!({ "n": 1 }), named("Handle", json!({})));
     assert_eq!((&inner["output"], &inner["nextState"]), (&json!({ "n": 1 }), &json!("Left")));
     let both = tested(&world, &machine, &json!({}), named("Both", result(&json!([7]))));
@@ -233,11 +237,7 @@ async fn a_state_of_a_machine_is_tested_by_its_name() {
         "ValidationException",
         "Mocked result must contain the same number of items as number of Parallel branches.",
     );
-    refused(
-        named("Nowhere", json!({})),
-        "ValidationException",
-        "There is no state 'Nowhere' in the definition: stateName is the name of one of its states",
-    );
+    refused(named("Nowhere", json!({})), "ValidationException", "State not found in definition");
     let elsewhere =
         json!({ "mock": { "errorOutput": { "error": "E" } }, "stateConfiguration": { "errorCausedByState": "B" } });
     refused(
