@@ -111,6 +111,7 @@ def test_its_columns_are_those_of_the_tables(client: pregao.Lake, table: str):
     assert [frame.schema[column.name] for column in oracle.TABLES[table]] == [
         types[column.type] for column in oracle.TABLES[table]
     ]
+    assert client.sql(f"SELECT * FROM {table}").columns == [*frame.columns, *oracle.PARTITION]
     times = {f"{time:%Y%m%d%H%M}" for time in frame["time"]}
     assert times == {str(number) for number in frame["intdate"]}
 

@@ -129,7 +129,7 @@ class HomeStore:
             # Opens all files first, so only where columns were added.
             options.append("union_by_name = true")
         # DuckDB skips the files of other days by the partitions in their paths.
-        read = f"SELECT * EXCLUDE (run) FROM read_parquet({self._list(files)}, {', '.join(options)})"
+        read = f"SELECT * EXCLUDE (run, year, month, day), year, month, day FROM read_parquet({self._list(files)}, {', '.join(options)})"
         table = files[0].table
         return f"({read})" if columns == {frozenset(COLUMNS[table])} else with_all_columns(table, f"({read})")
 
