@@ -27,7 +27,7 @@ import pregao
 import rawfiles
 from conftest import Published
 from fewer_columns import make_older
-from lake import DATABASE, LAKE, PATIENCE, ROOT, Endpoint, Lake, assert_same_rows, environment
+from lake import DATABASE, LAKE, PATIENCE, ROOT, Endpoint, Lake, assert_same_rows, binary, environment
 from old_layout import make_old
 from pregao import _days, _records, _stores
 from records import age, moment
@@ -725,6 +725,20 @@ def test_a_moment_needs_an_offset_and_must_have_passed(twice: Lake):
 # --- where the lake is --------------------------------------------------------------------------
 
 
+def program_finds(folder: Path, variables: dict[str, str]) -> list[str]:
+    """Returns the paths of the published files of the lake that the program finds in a folder."""
+    done = subprocess.run(
+        [str(binary()), "files", "quotes", "--paths"],
+        cwd=folder,
+        env={**environment(folder), **variables},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout.split()
+
+
 def test_the_home_is_found(published: Published, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.delenv("PREGAO_HOME", raising=False)
     below = tmp_path / "work" / "notebooks"
@@ -734,6 +748,11 @@ def test_the_home_is_found(published: Published, tmp_path: Path, monkeypatch: py
         pregao.connect()
     (tmp_path / "work" / ".pregao").symlink_to(published.lake.home)
     assert pregao.connect().where == str(tmp_path / "work" / ".pregao")
+    found = program_finds(below, {})
+    assert found and all(path.startswith(f"{tmp_path}/work/.pregao/") for path in found)
+    assert len(found) == len(pregao.connect(missing="ignore").files())
+    elsewhere = program_finds(tmp_path, {"PREGAO_HOME": str(published.lake.home)})
+    assert len(elsewhere) == len(found) and all(path.startswith(f"{published.lake.home}/") for path in elsewhere)
     monkeypatch.setenv("PREGAO_HOME", str(published.lake.home))
     assert pregao.connect().where == str(published.lake.home)
     assert repr(pregao.connect()) == f"pregao.connect(home={str(published.lake.home)!r}, frame='polars')"

@@ -1,5 +1,6 @@
 //! The definition of the command line. Its doc comments are the help texts.
 
+use std::ffi::OsString;
 use std::num::NonZeroU16;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -43,7 +44,8 @@ pub(crate) struct Cli {
 /// What every command takes.
 #[derive(Debug, Args)]
 pub(crate) struct Global {
-    /// Folder that holds the lake on this machine: objects, executions, catalog (for demo: .pregao-demo, for smoke: .pregao-smoke)
+    /// Folder that holds the lake on this machine: objects, executions, catalog; unless it is named, that of `PREGAO_HOME`, or the
+    /// nearest .pregao of this folder and those above (for demo: .pregao-demo, for smoke: .pregao-smoke)
     #[arg(long, global = true, value_name = "DIR", default_value = DEFAULT_HOME, help_heading = GLOBAL)]
     pub home: PathBuf,
 
@@ -80,16 +82,37 @@ const SMOKE_HOME: &str = ".pregao-smoke";
 
 impl Cli {
     /// Parses the matches of the command line, and sets the default home.
-    pub(crate) fn from_matches(matches: &ArgMatches) -> Result<Cli, clap::Error> {
+    ///
+    /// `named` is the value of `PREGAO_HOME`, and `here` the current folder.
+    pub(crate) fn from_matches(matches: &ArgMatches, named: Option<OsString>, here: &Path) -> Result<Cli, clap::Error> {
         let mut cli = Cli::from_arg_matches(matches)?;
         let is_named = matches.value_source("home") != Some(ValueSource::DefaultValue);
         match cli.command {
             Command::Demo if !is_named => cli.global.home = DEMO_HOME.into(),
             Command::Smoke(_) if !is_named => cli.global.home = SMOKE_HOME.into(),
+            _ if !is_named => cli.global.home = found_home(named, here),
             _ => {}
         }
         Ok(cli)
     }
+}
+
+/// Returns the home that is named by the environment, or else the nearest one, as git finds a repository. The Python package finds
+/// the same one.
+fn found_home(named: Option<OsString>, here: &Path) -> PathBuf {
+    if let Some(named) = named.filter(|named| !named.is_empty()) {
+        return named.into();
+    }
+    let mut above = here.ancestors().skip(1).map(|folder| folder.join(DEFAULT_HOME));
+    match is_home(&here.join(DEFAULT_HOME)) {
+        true => DEFAULT_HOME.into(),
+        false => above.find(|home| is_home(home)).unwrap_or_else(|| DEFAULT_HOME.into()),
+    }
+}
+
+/// A home has objects.
+fn is_home(folder: &Path) -> bool {
+    folder.join("s3").is_dir()
 }
 
 impl Global {
@@ -795,7 +818,34 @@ mod tests {
             ("pregao runs", ".pregao"),
         ] {
             let matches = Cli::command().try_get_matches_from(line.split_whitespace()).expect("a command");
-            assert_eq!(Cli::from_matches(&matches).expect("a command").global.home, PathBuf::from(home), "{line}");
+            let cli = Cli::from_matches(&matches, None, Path::new("/nowhere")).expect("a command");
+            assert_eq!(cli.global.home, PathBuf::from(home), "{line}");
+        }
+    }
+
+    #[test]
+    fn the_home_is_named_or_the_nearest_one() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let [lake, below] = ["lake", "lake/a/b"].map(|name| folder.path().join(name));
+        std::fs::create_dir_all(&below).expect("a folder");
+        let home = |line: &str, named: Option<&str>, here: &Path| {
+            let matches = Cli::command().try_get_matches_from(line.split_whitespace()).expect("a command");
+            Cli::from_matches(&matches, named.map(Into::into), here).expect("a command").global.home
+        };
+        // An empty folder of that name is none.
+        std::fs::create_dir(below.join(".pregao")).expect("a folder");
+        assert_eq!(home("pregao runs", None, &below), Path::new(".pregao"));
+        std::fs::create_dir_all(lake.join(".pregao/s3")).expect("a home");
+        for (line, named, here, found) in [
+            ("pregao runs", None, &lake, PathBuf::from(".pregao")),
+            ("pregao runs", None, &below, lake.join(".pregao")),
+            ("pregao runs", Some(""), &below, lake.join(".pregao")),
+            ("pregao runs", Some("/other"), &below, PathBuf::from("/other")),
+            ("pregao --home h runs", Some("/other"), &below, PathBuf::from("h")),
+            // The demo never works on a user's lake.
+            ("pregao demo", Some("/other"), &below, PathBuf::from(".pregao-demo")),
+        ] {
+            assert_eq!(home(line, named, here), found, "{line} in {}", here.display());
         }
     }
 

@@ -50,7 +50,9 @@ use interrupt::Interrupted;
 fn main() -> ExitCode {
     let choice = color::set(color::asked(env::args_os()));
     let matches = Cli::command().color(choice).get_matches();
-    let cli = Cli::from_matches(&matches).unwrap_or_else(|error| error.exit());
+    // Without a current folder, there is none above it either.
+    let here = std::env::current_dir().unwrap_or_default();
+    let cli = Cli::from_matches(&matches, std::env::var_os("PREGAO_HOME"), &here).unwrap_or_else(|error| error.exit());
     let is_json = cli.command.is_json();
     run_command(cli).unwrap_or_else(|error| failed(&error, is_json))
 }

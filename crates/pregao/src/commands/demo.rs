@@ -105,7 +105,7 @@ async fn demonstrate(lake: &Lake, global: &Global) -> anyhow::Result<ExitCode> {
     writeln!(io::stdout(), "{sql}\n")?;
     let answered = query::answer(lake, &sql, lake.config.athena.database.as_str(), Format::Table).await?;
     if progress::notes_are_wanted() {
-        whats_next(lake, global, date)?;
+        whats_next(global, date)?;
     }
     Ok(answered)
 }
@@ -131,23 +131,20 @@ fn most_traded(date: NaiveDate) -> String {
     )
 }
 
-fn whats_next(lake: &Lake, global: &Global, date: NaiveDate) -> io::Result<()> {
+fn whats_next(global: &Global, date: NaiveDate) -> io::Result<()> {
     let program = global.program();
-    let tables = global.home.join("s3").join(lake.config.buckets.lake.as_str());
     writeln!(
         io::stdout(),
         "\n\
-         The tables are Parquet files under {tables}/ (quotes, options, rejects).\n\
-         \n\
          Next:\n  \
          {program} query \"SELECT reason, count(*) AS cells FROM rejects GROUP BY reason\"\n  \
          {program} runs                    # what ran\n  \
          {program} explore                 # prices, quality and runs in a browser\n  \
+         {program} files quotes --paths    # the Parquet files that are published, and no others\n  \
          {program} local                   # the same lake for the AWS CLI and boto3\n\
          \n\
          With raw files of your own, in a lake of their own (.pregao):\n  \
          pregao upload DIR\n  \
          pregao run --from {date}   # their day; --to for a range",
-        tables = tables.display(),
     )
 }
