@@ -8,12 +8,13 @@ use datafusion::arrow::datatypes::{DataType, TimeUnit};
 use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion::common::{Column, DFSchema, DataFusionError, JoinType, NullEquality, Result, ScalarValue};
+use datafusion::functions_aggregate::expr_fn::{bool_or, count};
 use datafusion::functions_window::expr_fn::row_number;
 use datafusion::logical_expr::expr::{Case, ScalarFunction};
 use datafusion::logical_expr::utils::{merge_schema, split_conjunction_owned};
 use datafusion::logical_expr::{
     Between, BinaryExpr, Cast, Expr, ExprFunctionExt, Join, LogicalPlan, LogicalPlanBuilder, Operator, ScalarUDF,
-    TryCast, Union, when,
+    Subquery, TryCast, Union, ident, lit, when,
 };
 use datafusion::optimizer::AnalyzerRule;
 use datafusion::optimizer::utils::NamePreserver;
@@ -267,6 +268,9 @@ fn part(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
                     "value and result of subquery must be of the same type for IN expression: {ty} vs {column}"
                 )));
             }
+            if inside.negated && inside.expr.column_refs().is_empty() && inside.subquery.outer_ref_columns.is_empty() {
+                return not_in(*inside.expr, inside.subquery).map(Transformed::yes);
+            }
             Ok(Transformed::no(Expr::InSubquery(inside)))
         }
         Expr::Cast(cast) => {
@@ -401,6 +405,25 @@ fn any_equal(expr: Expr, others: Vec<Expr>, negated: bool, schema: &DFSchema) ->
         any = any.or(comparison(expr.clone(), Operator::Eq, other, is_float));
     }
     Ok(if negated { Expr::Not(Box::new(any)) } else { any })
+}
+
+/// Returns `value NOT IN (SELECT ...)` of a value without columns as a subquery of its own. DataFusion makes a join of it, which forgets
+/// that the SELECT has a NULL.
+fn not_in(value: Expr, subquery: Subquery) -> Result<Expr> {
+    let Subquery { subquery: select, outer_ref_columns, spans } = subquery;
+    let column = Expr::from(select.schema().qualified_field(0));
+    let is_float =
+        type_of(&value, &DFSchema::empty())?.is_floating() || type_of(&column, select.schema())?.is_floating();
+    let equal = comparison(value, Operator::Eq, column, is_float);
+    let [all, known, any] = ["\u{1}all", "\u{1}known", "\u{1}any"];
+    let aggregates = [count(lit(1)).alias(all), count(equal.clone()).alias(known), bool_or(equal).alias(any)];
+    let is_outside = when(ident(all).eq(lit(0_i64)), lit(true))
+        .when(ident(any), lit(false))
+        .when(ident(known).lt(ident(all)), Expr::Literal(ScalarValue::Boolean(None), None))
+        .otherwise(lit(true))?;
+    let plan =
+        LogicalPlanBuilder::from(select).aggregate(Vec::<Expr>::new(), aggregates)?.project([is_outside])?.build()?;
+    Ok(Expr::ScalarSubquery(Subquery { subquery: Arc::new(plan), outer_ref_columns, spans }))
 }
 
 fn comparable(all: &[Expr], operator: &str, schema: &DFSchema) -> Result<()> {

@@ -5,11 +5,11 @@
 use std::sync::Arc;
 
 use datafusion::arrow::record_batch::RecordBatch;
+use datafusion::common::Result;
 use datafusion::common::config::ConfigOptions;
-use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode};
-use datafusion::common::{NullEquality, Result};
+use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode, TreeNodeRecursion};
 use datafusion::execution::SendableRecordBatchStream;
-use datafusion::logical_expr::{Expr, JoinType, LogicalPlan, Operator, binary_expr};
+use datafusion::logical_expr::{Expr, Join, JoinType, LogicalPlan};
 use datafusion::optimizer::optimizer::{ApplyOrder, Optimizer};
 use datafusion::optimizer::{OptimizerConfig, OptimizerRule};
 use datafusion::physical_optimizer::PhysicalOptimizerRule;
@@ -91,8 +91,8 @@ fn has_totals(plan: &LogicalPlan) -> bool {
     aggregate.group_expr.is_empty() || aggregate.group_expr.iter().any(|key| matches!(key, Expr::GroupingSet(_)))
 }
 
-/// Makes filters of the keys of inner joins that the reordering of joins would lose: it keeps a key only if each side has columns of
-/// one of the joined inputs, and takes all keys for equalities in which NULL equals nothing.
+/// Leaves joins in the order in which they are written where reordering them would lose a key: the rule keeps a key only if each side
+/// has columns of one of the joined inputs, and takes all keys for equalities in which NULL equals nothing, or all for the others.
 #[derive(Debug)]
 struct KeysAreKept(Rule);
 
@@ -100,51 +100,48 @@ impl OptimizerRule for KeysAreKept {
     delegated!();
 
     fn rewrite(&self, plan: LogicalPlan, config: &dyn OptimizerConfig) -> Result<Transformed<LogicalPlan>> {
-        let kept = plan.transform_down_with_subqueries(kept_keys)?;
-        let changed = kept.transformed;
-        let rewritten = self.0.rewrite(kept.data, config)?;
-        Ok(Transformed { transformed: rewritten.transformed || changed, ..rewritten })
+        let mut loses = false;
+        plan.apply_with_subqueries(|node| {
+            loses |= loses_keys(node);
+            Ok(if loses { TreeNodeRecursion::Stop } else { TreeNodeRecursion::Continue })
+        })?;
+        if loses { Ok(Transformed::no(plan)) } else { self.0.rewrite(plan, config) }
     }
 }
 
-fn kept_keys(plan: LogicalPlan) -> Result<Transformed<LogicalPlan>> {
-    let LogicalPlan::Join(mut join) = plan else { return Ok(Transformed::no(plan)) };
-    let is_flattened =
-        |input: &LogicalPlan| matches!(input, LogicalPlan::Join(join) if join.join_type == JoinType::Inner);
+/// Returns whether a tree of inner joins has a key that the rule does not keep.
+fn loses_keys(plan: &LogicalPlan) -> bool {
+    let LogicalPlan::Join(join) = plan else { return false };
     if join.join_type != JoinType::Inner {
-        return Ok(Transformed::no(LogicalPlan::Join(join)));
+        return false;
     }
     let mut inputs = Vec::new();
-    for side in [&join.left, &join.right] {
-        leaves(side, &mut inputs);
-    }
-    let nulls_are_equal = join.null_equality == NullEquality::NullEqualsNull;
-    let is_joined_again = [&join.left, &join.right].into_iter().any(|side| is_flattened(side));
+    leaves(plan, &mut inputs);
     let belongs_to_one = |key: &Expr| {
         let columns = key.column_refs();
-        !columns.is_empty() && inputs.iter().any(|input| columns.iter().all(|column| input.schema().has_column(column)))
+        let has_all = |input: &&LogicalPlan| columns.iter().all(|column| input.schema().has_column(column));
+        !columns.is_empty() && inputs.iter().any(has_all)
     };
-    let (kept, lost): (Vec<_>, Vec<_>) = std::mem::take(&mut join.on).into_iter().partition(|(left, right)| {
-        belongs_to_one(left) && belongs_to_one(right) && !(nulls_are_equal && is_joined_again)
-    });
-    join.on = kept;
-    if lost.is_empty() {
-        return Ok(Transformed::no(LogicalPlan::Join(join)));
+    let mut sides = [&join.left, &join.right].into_iter().filter_map(|side| inner_join(side));
+    join.on.iter().any(|(left, right)| !belongs_to_one(left) || !belongs_to_one(right))
+        || sides.any(|side| side.null_equality != join.null_equality)
+}
+
+fn inner_join(plan: &LogicalPlan) -> Option<&Join> {
+    match plan {
+        LogicalPlan::Join(join) if join.join_type == JoinType::Inner => Some(join),
+        _ => None,
     }
-    let equals = if nulls_are_equal { Operator::IsNotDistinctFrom } else { Operator::Eq };
-    let filters = lost.into_iter().map(|(left, right)| binary_expr(left, equals, right));
-    join.filter = join.filter.into_iter().chain(filters).reduce(Expr::and);
-    Ok(Transformed::yes(LogicalPlan::Join(join)))
 }
 
 /// Adds the inputs of a tree of inner joins.
 fn leaves<'a>(plan: &'a LogicalPlan, found: &mut Vec<&'a LogicalPlan>) {
-    match plan {
-        LogicalPlan::Join(join) if join.join_type == JoinType::Inner => {
+    match inner_join(plan) {
+        Some(join) => {
             leaves(&join.left, found);
             leaves(&join.right, found);
         }
-        plan => found.push(plan),
+        None => found.push(plan),
     }
 }
 
