@@ -734,7 +734,9 @@ class Grammar:
             query = self.select(types, depth, exact)
         if not exact or not self.maybe(3):
             return query
-        # The order of doubles that differ in the last digit is not given; those of here are exact.
+        if "double" in types:
+            # Trino sorts -0.0 before 0.0, and for DuckDB the two are equal.
+            query = self.without_negative_zero(query, types)
         keys = [
             f"{place + 1} {self.choose(('ASC', 'DESC'))} NULLS {self.choose(('LAST', 'FIRST'))}"
             for place in range(len(types))
@@ -745,6 +747,16 @@ class Grammar:
             limit = f" LIMIT {self.count(0, 9)}"
             offset = f" OFFSET {self.count(1, 5)}" if self.maybe(3) else ""
         return Query(f"{query.athena}{tail}{offset}{limit}", f"{query.duckdb}{tail}{limit}{offset}", ordered=True)
+
+    def without_negative_zero(self, query: Query, types: list[str]) -> Query:
+        name = self.name()
+        columns = ", ".join(
+            f"{name}.c{place} + 0e0 AS c{place}" if type == "double" else f"{name}.c{place}"
+            for place, type in enumerate(types)
+        )
+        return Query(
+            f"SELECT {columns} FROM ({query.athena}) AS {name}", f"SELECT {columns} FROM ({query.duckdb}) AS {name}"
+        )
 
     def select(self, types: list[str], depth: int, exact: bool) -> Query:
         relation = self.relation(depth)

@@ -25,6 +25,7 @@ class Found(NamedTuple):
     asked: int
     answered: int
     failed: int
+    refused: int
 
 
 def search(folder: Path, seeds: Sequence[int], queries: int, jobs: int, say: Callable[[str], None]) -> int:
@@ -34,7 +35,7 @@ def search(folder: Path, seeds: Sequence[int], queries: int, jobs: int, say: Cal
     all_jobs = [
         Job(folder / f"job-{place}", seeds[place : place + portion], queries) for place in range(0, len(seeds), portion)
     ]
-    total = Found([], 0, 0, 0)
+    total = Found([], 0, 0, 0, 0)
     with multiprocessing.get_context("spawn").Pool(jobs) as pool:
         for found in pool.imap_unordered(rounds, all_jobs):
             for seed, difference in found.differences:
@@ -44,6 +45,7 @@ def search(folder: Path, seeds: Sequence[int], queries: int, jobs: int, say: Cal
                 total.asked + found.asked,
                 total.answered + found.answered,
                 total.failed + found.failed,
+                total.refused + found.refused,
             )
             say(summary(total))
     return len(total.differences)
@@ -59,11 +61,11 @@ def rounds(job: Job) -> Found:
             difference = search.run(seed, job.queries)
             if difference is not None:
                 differences.append((seed, difference))
-        return Found(differences, search.asked, search.answered, search.failed)
+        return Found(differences, search.asked, search.answered, search.failed, search.refused)
 
 
 def summary(found: Found) -> str:
     return (
         f"{found.asked} queries, {found.answered} with rows, {found.failed} refused by both, "
-        f"{len(found.differences)} answered differently"
+        f"{found.refused} not supported, {len(found.differences)} answered differently"
     )

@@ -9,7 +9,8 @@ use datafusion::common::Result;
 use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode, TreeNodeRecursion};
 use datafusion::execution::SendableRecordBatchStream;
-use datafusion::logical_expr::{Expr, Join, JoinType, LogicalPlan};
+use datafusion::logical_expr::utils::split_conjunction_owned;
+use datafusion::logical_expr::{BinaryExpr, Expr, Join, JoinType, LogicalPlan, lit};
 use datafusion::optimizer::optimizer::{ApplyOrder, Optimizer};
 use datafusion::optimizer::{OptimizerConfig, OptimizerRule};
 use datafusion::physical_optimizer::PhysicalOptimizerRule;
@@ -30,7 +31,7 @@ pub(super) fn logical() -> Vec<Rule> {
     let rules = Optimizer::new().rules.into_iter();
     rules
         .map(|rule| match rule.name() {
-            "push_down_filter" => Arc::new(NotBelowTotals(rule)) as Rule,
+            "push_down_filter" => Arc::new(SoundFilters(rule)) as Rule,
             "eliminate_cross_join" => Arc::new(KeysAreKept(rule)),
             _ => rule,
         })
@@ -66,24 +67,50 @@ macro_rules! delegated {
 
 /// Pushes no filter below an aggregation that has a row without rows to aggregate: that row would be there though the filter is
 /// false. DataFusion pushes conditions without columns, as `1 = (SELECT ...)`, below it.
+///
+/// The constants of the conditions are on the right. DataFusion takes `1 = x` and `x = 1` together for false.
 #[derive(Debug)]
-struct NotBelowTotals(Rule);
+struct SoundFilters(Rule);
 
-impl OptimizerRule for NotBelowTotals {
+impl OptimizerRule for SoundFilters {
     delegated!();
 
     fn rewrite(&self, plan: LogicalPlan, config: &dyn OptimizerConfig) -> Result<Transformed<LogicalPlan>> {
-        if let LogicalPlan::Filter(filter) = &plan {
-            let mut below = &filter.input;
-            while let LogicalPlan::Filter(inner) = &**below {
-                below = &inner.input;
+        let plan = match plan {
+            LogicalPlan::Filter(mut filter) => {
+                let mut below = &filter.input;
+                while let LogicalPlan::Filter(inner) = &**below {
+                    below = &inner.input;
+                }
+                if has_totals(below) {
+                    return Ok(Transformed::no(LogicalPlan::Filter(filter)));
+                }
+                filter.predicate = with_constants_right(filter.predicate);
+                LogicalPlan::Filter(filter)
             }
-            if has_totals(below) {
-                return Ok(Transformed::no(plan));
+            LogicalPlan::Join(mut join) => {
+                join.filter = join.filter.map(with_constants_right);
+                LogicalPlan::Join(join)
             }
-        }
+            plan => plan,
+        };
         self.0.rewrite(plan, config)
     }
+}
+
+fn with_constants_right(condition: Expr) -> Expr {
+    let parts = split_conjunction_owned(condition).into_iter();
+    let parts = parts.map(|part| match part {
+        Expr::BinaryExpr(BinaryExpr { left, op, right })
+            if matches!(*left, Expr::Literal(..))
+                && !matches!(*right, Expr::Literal(..))
+                && let Some(op) = op.swap() =>
+        {
+            Expr::BinaryExpr(BinaryExpr { left: right, op, right: left })
+        }
+        part => part,
+    });
+    parts.reduce(Expr::and).unwrap_or_else(|| lit(true))
 }
 
 fn has_totals(plan: &LogicalPlan) -> bool {
