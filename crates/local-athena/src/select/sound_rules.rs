@@ -5,9 +5,9 @@
 use std::sync::Arc;
 
 use datafusion::arrow::record_batch::RecordBatch;
-use datafusion::common::Result;
 use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode, TreeNodeRecursion};
+use datafusion::common::{NullEquality, Result};
 use datafusion::execution::SendableRecordBatchStream;
 use datafusion::logical_expr::utils::split_conjunction_owned;
 use datafusion::logical_expr::{BinaryExpr, Expr, Join, JoinType, LogicalPlan, lit};
@@ -33,6 +33,7 @@ pub(super) fn logical() -> Vec<Rule> {
         .map(|rule| match rule.name() {
             "push_down_filter" => Arc::new(SoundFilters(rule)) as Rule,
             "eliminate_cross_join" => Arc::new(KeysAreKept(rule)),
+            "extract_equijoin_predicate" => Arc::new(NullsStayApart(rule)),
             _ => rule,
         })
         .collect()
@@ -119,7 +120,7 @@ fn has_totals(plan: &LogicalPlan) -> bool {
 }
 
 /// Leaves joins in the order in which they are written where reordering them would lose a key: the rule keeps a key only if each side
-/// has columns of one of the joined inputs, and takes all keys for equalities in which NULL equals nothing, or all for the others.
+/// has columns of one of the joined inputs, and gives the keys that it finds the treatment of NULL of one of the joins.
 #[derive(Debug)]
 struct KeysAreKept(Rule);
 
@@ -136,6 +137,24 @@ impl OptimizerRule for KeysAreKept {
     }
 }
 
+/// Makes no keys of the conditions of a join in whose keys NULL equals NULL: DataFusion would add keys in which NULL equals nothing to
+/// them.
+#[derive(Debug)]
+struct NullsStayApart(Rule);
+
+impl OptimizerRule for NullsStayApart {
+    delegated!();
+
+    fn rewrite(&self, plan: LogicalPlan, config: &dyn OptimizerConfig) -> Result<Transformed<LogicalPlan>> {
+        match plan {
+            LogicalPlan::Join(join) if join.null_equality == NullEquality::NullEqualsNull => {
+                Ok(Transformed::no(LogicalPlan::Join(join)))
+            }
+            plan => self.0.rewrite(plan, config),
+        }
+    }
+}
+
 /// Returns whether a tree of inner joins has a key that the rule does not keep.
 fn loses_keys(plan: &LogicalPlan) -> bool {
     let LogicalPlan::Join(join) = plan else { return false };
@@ -149,9 +168,8 @@ fn loses_keys(plan: &LogicalPlan) -> bool {
         let has_all = |input: &&LogicalPlan| columns.iter().all(|column| input.schema().has_column(column));
         !columns.is_empty() && inputs.iter().any(has_all)
     };
-    let mut sides = [&join.left, &join.right].into_iter().filter_map(|side| inner_join(side));
-    join.on.iter().any(|(left, right)| !belongs_to_one(left) || !belongs_to_one(right))
-        || sides.any(|side| side.null_equality != join.null_equality)
+    join.null_equality == NullEquality::NullEqualsNull
+        || join.on.iter().any(|(left, right)| !belongs_to_one(left) || !belongs_to_one(right))
 }
 
 fn inner_join(plan: &LogicalPlan) -> Option<&Join> {
