@@ -709,7 +709,7 @@ class Grammar:
             return ""
         units = ["RANGE", *(["ROWS"] if total else []), "GROUPS"]
         unit = self.choose(units)
-        offsets = unit != "RANGE" or (len(order) == 1 and order[0].type in ("bigint", "int", "decimal"))
+        offsets = unit != "RANGE" or (len(order) == 1 and order[0].type in ("bigint", "int"))
         if offsets and self.maybe():
             bounds = ["2 PRECEDING", "1 PRECEDING", "CURRENT ROW", "1 FOLLOWING", "3 FOLLOWING"]
             first = self.count(0, len(bounds) - 1)
