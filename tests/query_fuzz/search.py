@@ -86,6 +86,7 @@ class Athena:
 class DuckDb:
     def __init__(self) -> None:
         self._connection = duckdb.connect(config={"threads": 1})
+        self._connection.execute("SET enable_progress_bar = false")
         for macro in MACROS:
             self._connection.execute(macro)
         for table in tables.ROWS:
