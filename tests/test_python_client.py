@@ -741,15 +741,15 @@ def program_finds(folder: Path, variables: dict[str, str]) -> list[str]:
 
 def test_the_home_is_found(published: Published, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.delenv("PREGAO_HOME", raising=False)
-    below = tmp_path / "work" / "notebooks"
+    below = tmp_path / "market" / "notebooks"
     below.mkdir(parents=True)
     monkeypatch.chdir(below)
     with pytest.raises(pregao.NoLakeError, match=r"there is no \.pregao in"):
         pregao.connect()
-    (tmp_path / "work" / ".pregao").symlink_to(published.lake.home)
-    assert pregao.connect().where == str(tmp_path / "work" / ".pregao")
+    (tmp_path / "market" / ".pregao").symlink_to(published.lake.home)
+    assert pregao.connect().where == str(tmp_path / "market" / ".pregao")
     found = program_finds(below, {})
-    assert found and all(path.startswith(f"{tmp_path}/work/.pregao/") for path in found)
+    assert found and all(Path(path).is_relative_to(tmp_path / "market" / ".pregao") for path in found)
     assert len(found) == len(pregao.connect(missing="ignore").files())
     elsewhere = program_finds(tmp_path, {"PREGAO_HOME": str(published.lake.home)})
     assert len(elsewhere) == len(found) and all(path.startswith(f"{published.lake.home}/") for path in elsewhere)

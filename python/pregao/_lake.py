@@ -413,7 +413,7 @@ class View:
             return self._lake._store.source(self.connection, f"{table}_files", files)
 
     def name(self, table: str) -> None:
-        """Gives a table its name in SQL."""
+        """Creates the view by which SQL names a table."""
         source = self.table(table)
         with self._reading():
             self.connection.sql(f"CREATE TEMP VIEW {table} AS SELECT {_tables.TIME} AS time, * FROM {source}")

@@ -86,10 +86,10 @@ fn canonical(columns: &Columns<'_>) -> Result<ArrayRef> {
     map_floats!(columns, |value, nan| if value.is_nan() { nan } else { value })
 }
 
-/// Returns its argument, with one NaN and one zero.
-const SAME_VALUE: ColumnFunction = ColumnFunction { name: "same_value", types: same, body: same_value };
+/// Returns its argument normalized: NaN has one bit pattern, and zero no sign.
+const NORMALIZED: ColumnFunction = ColumnFunction { name: "normalized", types: same, body: normalized };
 
-fn same_value(columns: &Columns<'_>) -> Result<ArrayRef> {
+fn normalized(columns: &Columns<'_>) -> Result<ArrayRef> {
     // The sum of zeros of both signs is the positive one.
     map_floats!(columns, |value, nan| if value.is_nan() { nan } else { value + 0.0 })
 }
@@ -99,9 +99,9 @@ pub(crate) fn with_one_nan(expr: Expr, ty: DataType) -> Expr {
     CANONICAL.call_to(ty, false, vec![expr])
 }
 
-/// Returns an expression whose results are the same for Arrow where they are not distinct in SQL.
-pub(crate) fn with_one_zero(expr: Expr, ty: DataType) -> Expr {
-    SAME_VALUE.call_to(ty, false, vec![expr])
+/// Returns an expression normalized, so that its results are equal for Arrow where they are not distinct in SQL.
+pub(crate) fn with_normalized_floats(expr: Expr, ty: DataType) -> Expr {
+    NORMALIZED.call_to(ty, false, vec![expr])
 }
 
 fn distinct_types(given: &[DataType]) -> Option<Types> {

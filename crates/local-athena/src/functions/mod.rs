@@ -37,7 +37,7 @@ use datafusion::logical_expr::{AggregateUDF, HigherOrderUDF, ScalarUDF};
 
 use crate::error::QueryError;
 
-pub(crate) use adapters::{DISTINCT_KEY, FROM_LARGE_TEXT, NAMED, ORDER_KEY, with_one_nan, with_one_zero};
+pub(crate) use adapters::{DISTINCT_KEY, FROM_LARGE_TEXT, NAMED, ORDER_KEY, with_normalized_floats, with_one_nan};
 pub(crate) use arrays::SUBSCRIPT;
 pub(crate) use casts::{cast_call, in_milliseconds, varchar_call};
 pub(crate) use from_datafusion::windows;

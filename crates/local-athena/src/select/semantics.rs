@@ -21,7 +21,7 @@ use datafusion::optimizer::utils::NamePreserver;
 use std::sync::Arc;
 
 use super::errors::external;
-use super::same_values::{one_value, with_same_values};
+use super::normalized_keys::{normalized, with_normalized_keys};
 use crate::cancellation::step;
 use crate::error::{ErrorKind, QueryError};
 use crate::functions::comparison::{as_join_condition, comparison, constant, is_special};
@@ -101,7 +101,7 @@ impl SemanticsPass {
             }
             plan => plan.recompute_schema(),
         })?
-        .map_data(with_same_values)
+        .map_data(with_normalized_keys)
     }
 
     fn part(&self, expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
@@ -132,7 +132,7 @@ fn with_duplicates(mut join: Join) -> Result<LogicalPlan> {
         let all: Vec<_> = side.schema().columns().into_iter().map(Expr::Column).collect();
         let number = row_number().partition_by(all).build()?.alias(&name);
         let numbered = LogicalPlanBuilder::from(LogicalPlan::clone(side)).window([number])?.build()?;
-        *side = Arc::new(with_same_values(numbered)?);
+        *side = Arc::new(with_normalized_keys(numbered)?);
         Ok::<_, DataFusionError>(Expr::Column(Column::new_unqualified(name)))
     });
     join.on.push((left?, right?));
@@ -326,7 +326,7 @@ fn operator(binary: BinaryExpr, schema: &DFSchema) -> Result<Transformed<Expr>> 
     let mut pair = without_mixed_decimals(vec![*left, *right], schema)?.into_iter();
     let (left, right) = (pair.next().unwrap_or_default(), pair.next().unwrap_or_default());
     if matches!(op, Operator::IsDistinctFrom | Operator::IsNotDistinctFrom) {
-        let (left, right) = (one_value(left, schema)?, one_value(right, schema)?);
+        let (left, right) = (normalized(left, schema)?, normalized(right, schema)?);
         return Ok(Transformed::yes(Expr::BinaryExpr(BinaryExpr::new(Box::new(left), op, Box::new(right)))));
     }
     if compares(op) && (is_special(&types.0) || is_special(&types.1)) {

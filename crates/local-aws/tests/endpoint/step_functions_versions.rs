@@ -37,6 +37,12 @@ fn routes(routes: &[(&str, u32)]) -> Value {
     routes.iter().map(|(arn, weight)| json!({ "stateMachineVersionArn": arn, "weight": weight })).collect()
 }
 
+/// Changes a machine, and returns the ARN of the version that the change publishes.
+fn update_and_publish(world: &World, machine: &str, definition: &str) -> String {
+    let updated = update(world, machine, definition, json!({ "publish": true }));
+    updated["stateMachineVersionArn"].as_str().expect("an ARN").to_owned()
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn versions_are_published_listed_and_deleted() {
     let world = World::new().await;
@@ -180,10 +186,7 @@ async fn aliases_are_created_changed_listed_and_deleted() {
     let world = World::new().await;
     let machine = create(&world, "m", &gives(1));
     let first = publish(&world, &machine);
-    let second = update(&world, &machine, &gives(2), json!({ "publish": true }))["stateMachineVersionArn"]
-        .as_str()
-        .unwrap()
-        .to_owned();
+    let second = update_and_publish(&world, &machine, &gives(2));
     let alias =
         |name: &str, routing: &Value| json!({ "name": name, "description": "d", "routingConfiguration": routing });
     let single = routes(&[(&first, 100)]);
@@ -255,10 +258,7 @@ async fn an_alias_that_cannot_be_is_refused_as_on_aws() {
     let world = World::new().await;
     let machine = create(&world, "m", &gives(1));
     let first = publish(&world, &machine);
-    let second = update(&world, &machine, &gives(2), json!({ "publish": true }))["stateMachineVersionArn"]
-        .as_str()
-        .unwrap()
-        .to_owned();
+    let second = update_and_publish(&world, &machine, &gives(2));
     let elsewhere = publish(&world, &create(&world, "other", &gives(1)));
     let refused = |name: &str, routing: &[(&str, u32)], code: &str, message: &str| {
         let input = json!({ "name": name, "routingConfiguration": routes(routing) });

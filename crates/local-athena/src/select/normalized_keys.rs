@@ -1,4 +1,4 @@
-//! Gives the keys of sorts, groups, windows and sets one NaN and one zero.
+//! Normalizes the floating-point keys of sorts, groups, windows and set operations: NaN has one bit pattern, and zero no sign.
 //!
 //! Arrow orders floating-point numbers by their bits: a NaN with a sign, which processors make and files may hold, is before all
 //! numbers and another value than NaN, and -0.0 is before 0.0. In SQL there is one NaN, after all numbers, and zeros are peers.
@@ -11,10 +11,10 @@ use datafusion::logical_expr::utils::merge_schema;
 use datafusion::logical_expr::{Distinct, Expr, LogicalPlan, LogicalPlanBuilder};
 use datafusion::optimizer::utils::NamePreserver;
 
-use crate::functions::{type_of, with_one_nan, with_one_zero};
+use crate::functions::{type_of, with_normalized_floats, with_one_nan};
 
-/// Returns the plan with such keys.
-pub(super) fn with_same_values(plan: LogicalPlan) -> Result<LogicalPlan> {
+/// Returns the plan with normalized keys.
+pub(super) fn with_normalized_keys(plan: LogicalPlan) -> Result<LogicalPlan> {
     let schema = merge_schema(&plan.inputs());
     match plan {
         LogicalPlan::Sort(mut sort) => {
@@ -32,7 +32,7 @@ pub(super) fn with_same_values(plan: LogicalPlan) -> Result<LogicalPlan> {
                 // The keys of grouping sets are columns.
                 aggregate.input = columns(aggregate.input)?;
             } else {
-                aggregate.group_expr = named(aggregate.group_expr, |expr| one_value(expr, &schema))?;
+                aggregate.group_expr = named(aggregate.group_expr, |expr| normalized(expr, &schema))?;
             }
             aggregate.aggr_expr = named(aggregate.aggr_expr, |expr| distinct_arguments(expr, &schema))?;
             LogicalPlan::Aggregate(aggregate).recompute_schema()
@@ -43,8 +43,8 @@ pub(super) fn with_same_values(plan: LogicalPlan) -> Result<LogicalPlan> {
         }
         LogicalPlan::Join(mut join) if join.null_equality == NullEquality::NullEqualsNull => {
             for (left, right) in &mut join.on {
-                *left = one_value(std::mem::take(left), join.left.schema())?;
-                *right = one_value(std::mem::take(right), join.right.schema())?;
+                *left = normalized(std::mem::take(left), join.left.schema())?;
+                *right = normalized(std::mem::take(right), join.right.schema())?;
             }
             Ok(LogicalPlan::Join(join))
         }
@@ -62,28 +62,28 @@ fn named(all: Vec<Expr>, change: impl Fn(Expr) -> Result<Expr>) -> Result<Vec<Ex
     changed.collect()
 }
 
-/// Returns a plan whose columns have one NaN and one zero.
+/// Returns a plan whose floating-point columns are normalized.
 fn columns(input: Arc<LogicalPlan>) -> Result<Arc<LogicalPlan>> {
     let schema = Arc::clone(input.schema());
     if !schema.fields().iter().any(|field| field.data_type().is_floating()) {
         return Ok(input);
     }
     let all = schema.columns().into_iter().map(Expr::Column).collect();
-    let all = named(all, |expr| one_value(expr, &schema))?;
+    let all = named(all, |expr| normalized(expr, &schema))?;
     Ok(Arc::new(LogicalPlanBuilder::from(input).project(all)?.build()?))
 }
 
-/// Returns an expression with one NaN and one zero.
-pub(super) fn one_value(expr: Expr, schema: &DFSchema) -> Result<Expr> {
+/// Returns a floating-point expression normalized, and any other as it is.
+pub(super) fn normalized(expr: Expr, schema: &DFSchema) -> Result<Expr> {
     let ty = type_of(&expr, schema)?;
-    Ok(if ty.is_floating() { with_one_zero(expr, ty) } else { expr })
+    Ok(if ty.is_floating() { with_normalized_floats(expr, ty) } else { expr })
 }
 
 fn distinct_arguments(expr: Expr, schema: &DFSchema) -> Result<Expr> {
     let done = expr.transform_up(|expr| match expr {
         Expr::AggregateFunction(mut call) if call.params.distinct => {
             let arguments = std::mem::take(&mut call.params.args).into_iter();
-            call.params.args = arguments.map(|argument| one_value(argument, schema)).collect::<Result<_>>()?;
+            call.params.args = arguments.map(|argument| normalized(argument, schema)).collect::<Result<_>>()?;
             Ok(Transformed::yes(Expr::AggregateFunction(call)))
         }
         expr => Ok(Transformed::no(expr)),
@@ -96,9 +96,9 @@ fn window_keys(expr: Expr, schema: &DFSchema) -> Result<Expr> {
         Expr::WindowFunction(mut call) => {
             let params = &mut call.params;
             let partitions = std::mem::take(&mut params.partition_by).into_iter();
-            params.partition_by = partitions.map(|key| one_value(key, schema)).collect::<Result<_>>()?;
+            params.partition_by = partitions.map(|key| normalized(key, schema)).collect::<Result<_>>()?;
             for key in &mut params.order_by {
-                key.expr = one_value(std::mem::take(&mut key.expr), schema)?;
+                key.expr = normalized(std::mem::take(&mut key.expr), schema)?;
             }
             Ok(Transformed::yes(Expr::WindowFunction(call)))
         }
